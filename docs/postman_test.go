@@ -174,6 +174,8 @@ func TestTheCollectionHarmsNobody(t *testing.T) {
 		"introspectToken": "{{clientId}}", "postUserInfo": "", // change nothing
 		"resetFactors": "",                                                // as for updateUser; the guest has no factor
 		"createClient": "",                                                // after.js deletes what it has made
+		"createProvider": "",                                              // as well
+		"updateProvider": "", "deleteProvider": "",                        // the loop below checks that it is none
 		"updateClient": "", "deleteClient": "", "replaceClientSecret": "", // the loop below checks that it is the client of the example
 	}
 	for id, r := range requests(t, postman(t, common())) {
@@ -197,6 +199,9 @@ func TestTheCollectionHarmsNobody(t *testing.T) {
 		for _, parameter := range r.Request.URL.Variable {
 			if parameter.Key == "user_id" && parameter.Value != "{{guestId}}" {
 				t.Errorf("%s is sent to the account %s; is it harmless?", id, parameter.Value)
+			}
+			if parameter.Key == "provider" && parameter.Value != "{{guestName}}" {
+				t.Errorf("%s is sent to the provider %s; is it harmless?", id, parameter.Value)
 			}
 			if parameter.Key == "client_id" && parameter.Value != "019ad827-b3c1-7d21-9f60-5a4be3a2c7d9" {
 				t.Errorf("%s is sent to the client %s; is it harmless?", id, parameter.Value)

@@ -59,6 +59,11 @@ if (succeeded && id === 'createClient' && pm.response.json().name === pm.variabl
     pm.test('the client is removed', () => pm.expect(answer.code).to.equal(204));
   });
 }
+if (succeeded && id === 'createProvider' && pm.response.json().name === pm.variables.get('guestName')) {
+  send('DELETE', `/providers/${pm.response.json().name}`, { token: saved('accessToken') }, (answer) => {
+    pm.test('the provider is removed', () => pm.expect(answer.code).to.equal(204));
+  });
+}
 if (succeeded && guest && /^(end|revoke)/.test(id)) {
   send('GET', '/users/me', { token: guest }, (answer) => {
     pm.test('the token of an ended session is refused', () => pm.expect(answer.code).to.equal(401));

@@ -37,12 +37,14 @@ const (
 	ErrorCodeInvalidCode                    ErrorCode = "invalid_code"
 	ErrorCodeInvalidToken                   ErrorCode = "invalid_token"
 	ErrorCodeLastAdministrator              ErrorCode = "last_administrator"
+	ErrorCodeLastWayIn                      ErrorCode = "last_way_in"
 	ErrorCodeMethodNotAllowed               ErrorCode = "method_not_allowed"
 	ErrorCodeNoSecondFactor                 ErrorCode = "no_second_factor"
 	ErrorCodeNotFound                       ErrorCode = "not_found"
 	ErrorCodeNothingToConfirm               ErrorCode = "nothing_to_confirm"
 	ErrorCodePasswordRequired               ErrorCode = "password_required"
 	ErrorCodePayloadTooLarge                ErrorCode = "payload_too_large"
+	ErrorCodeProviderTaken                  ErrorCode = "provider_taken"
 	ErrorCodeRegistrationClosed             ErrorCode = "registration_closed"
 	ErrorCodeTooManyRequests                ErrorCode = "too_many_requests"
 	ErrorCodeUnauthenticated                ErrorCode = "unauthenticated"
@@ -76,6 +78,8 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeLastAdministrator:
 		return true
+	case ErrorCodeLastWayIn:
+		return true
 	case ErrorCodeMethodNotAllowed:
 		return true
 	case ErrorCodeNoSecondFactor:
@@ -87,6 +91,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodePasswordRequired:
 		return true
 	case ErrorCodePayloadTooLarge:
+		return true
+	case ErrorCodeProviderTaken:
 		return true
 	case ErrorCodeRegistrationClosed:
 		return true
@@ -111,17 +117,17 @@ func (e ErrorCode) Valid() bool {
 
 // Defines values for EventKind.
 const (
-	EventKindEVENTACCOUNTCREATED        EventKind = "account_created"
-	EventKindEVENTACCOUNTDELETED        EventKind = "account_deleted"
-	EventKindEVENTACCOUNTDISABLED       EventKind = "account_disabled"
-	EventKindEVENTACCOUNTENABLED        EventKind = "account_enabled"
+	EventKindEVENTACCOUNTCREATED        EventKind = "account_deleted"
+	EventKindEVENTACCOUNTDELETED        EventKind = "account_disabled"
+	EventKindEVENTACCOUNTDISABLED       EventKind = "account_enabled"
+	EventKindEVENTACCOUNTENABLED        EventKind = "passkey_copied"
 	EventKindEVENTACCOUNTUNLOCKED       EventKind = "account_unlocked"
 	EventKindEVENTCLIENTCHANGED         EventKind = "client_changed"
 	EventKindEVENTCLIENTCREATED         EventKind = "client_created"
 	EventKindEVENTCLIENTDELETED         EventKind = "client_deleted"
 	EventKindEVENTCODEREUSED            EventKind = "code_reused"
-	EventKindEVENTCONSENTGRANTED        EventKind = "consent_granted"
-	EventKindEVENTCONSENTWITHDRAWN      EventKind = "consent_withdrawn"
+	EventKindEVENTCONSENTGRANTED        EventKind = "consent_withdrawn"
+	EventKindEVENTCONSENTWITHDRAWN      EventKind = "wrong_password"
 	EventKindEVENTEMAILCHANGED          EventKind = "email_changed"
 	EventKindEVENTEMAILCONFIRMED        EventKind = "email_confirmed"
 	EventKindEVENTEMAILLOST             EventKind = "email_lost"
@@ -130,22 +136,28 @@ const (
 	EventKindEVENTFACTORSRESET          EventKind = "factors_reset"
 	EventKindEVENTFACTORSRESETCANCELLED EventKind = "factors_reset_cancelled"
 	EventKindEVENTFACTORSRESETREQUESTED EventKind = "factors_reset_requested"
+	EventKindEVENTIDENTITYLINKED        EventKind = "identity_linked"
+	EventKindEVENTIDENTITYUNLINKED      EventKind = "identity_unlinked"
 	EventKindEVENTKEYROTATED            EventKind = "key_rotated"
 	EventKindEVENTLOGIN                 EventKind = "login"
 	EventKindEVENTLOGINFAILED           EventKind = "login_failed"
 	EventKindEVENTLOGINTHROTTLED        EventKind = "login_throttled"
 	EventKindEVENTLOGOUT                EventKind = "logout"
 	EventKindEVENTLOGOUTEVERYWHERE      EventKind = "logout_everywhere"
+	EventKindEVENTPASSKEYCOPIED         EventKind = "consent_granted"
 	EventKindEVENTPASSWORDACCEPTED      EventKind = "password_accepted"
-	EventKindEVENTPASSWORDCHANGED       EventKind = "password_changed"
+	EventKindEVENTPASSWORDCHANGED       EventKind = "account_created"
 	EventKindEVENTPASSWORDRESET         EventKind = "password_reset"
 	EventKindEVENTPROFILECHANGED        EventKind = "profile_changed"
+	EventKindEVENTPROVIDERCHANGED       EventKind = "provider_changed"
+	EventKindEVENTPROVIDERCREATED       EventKind = "provider_created"
+	EventKindEVENTPROVIDERDELETED       EventKind = "provider_deleted"
 	EventKindEVENTRECOVERYCODESREPLACED EventKind = "recovery_codes_replaced"
 	EventKindEVENTRECOVERYCODEUSED      EventKind = "recovery_code_used"
 	EventKindEVENTREFRESHREUSED         EventKind = "refresh_reused"
 	EventKindEVENTSCOPESCHANGED         EventKind = "scopes_changed"
 	EventKindEVENTWRONGCODE             EventKind = "wrong_code"
-	EventKindEVENTWRONGPASSWORD         EventKind = "wrong_password"
+	EventKindEVENTWRONGPASSWORD         EventKind = "password_changed"
 )
 
 // Valid indicates whether the value is a known member of the EventKind enum.
@@ -189,6 +201,10 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindEVENTFACTORSRESETREQUESTED:
 		return true
+	case EventKindEVENTIDENTITYLINKED:
+		return true
+	case EventKindEVENTIDENTITYUNLINKED:
+		return true
 	case EventKindEVENTKEYROTATED:
 		return true
 	case EventKindEVENTLOGIN:
@@ -201,6 +217,8 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindEVENTLOGOUTEVERYWHERE:
 		return true
+	case EventKindEVENTPASSKEYCOPIED:
+		return true
 	case EventKindEVENTPASSWORDACCEPTED:
 		return true
 	case EventKindEVENTPASSWORDCHANGED:
@@ -208,6 +226,12 @@ func (e EventKind) Valid() bool {
 	case EventKindEVENTPASSWORDRESET:
 		return true
 	case EventKindEVENTPROFILECHANGED:
+		return true
+	case EventKindEVENTPROVIDERCHANGED:
+		return true
+	case EventKindEVENTPROVIDERCREATED:
+		return true
+	case EventKindEVENTPROVIDERDELETED:
 		return true
 	case EventKindEVENTRECOVERYCODESREPLACED:
 		return true
@@ -319,6 +343,42 @@ func (e OAuthErrorCode) Valid() bool {
 	}
 }
 
+// Defines values for ProviderCreateKind.
+const (
+	ProviderCreateKindCREATEPROVIDERGITHUB ProviderCreateKind = "github"
+	ProviderCreateKindCREATEPROVIDEROIDC   ProviderCreateKind = "oidc"
+)
+
+// Valid indicates whether the value is a known member of the ProviderCreateKind enum.
+func (e ProviderCreateKind) Valid() bool {
+	switch e {
+	case ProviderCreateKindCREATEPROVIDERGITHUB:
+		return true
+	case ProviderCreateKindCREATEPROVIDEROIDC:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ProviderKind.
+const (
+	ProviderKindPROVIDERGITHUB ProviderKind = "github"
+	ProviderKindPROVIDEROIDC   ProviderKind = "oidc"
+)
+
+// Valid indicates whether the value is a known member of the ProviderKind enum.
+func (e ProviderKind) Valid() bool {
+	switch e {
+	case ProviderKindPROVIDERGITHUB:
+		return true
+	case ProviderKindPROVIDEROIDC:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for TokenTokenType.
 const (
 	TokenTokenTypeBearer TokenTokenType = "bearer"
@@ -339,6 +399,7 @@ const (
 	TokenRequestGrantTypeAuthorizationCode TokenRequestGrantType = "authorization_code"
 	TokenRequestGrantTypeClientCredentials TokenRequestGrantType = "client_credentials"
 	TokenRequestGrantTypeDeviceCode        TokenRequestGrantType = "urn:ietf:params:oauth:grant-type:device_code"
+	TokenRequestGrantTypePasskey           TokenRequestGrantType = "urn:sesame:grant-type:passkey"
 	TokenRequestGrantTypePassword          TokenRequestGrantType = "password"
 	TokenRequestGrantTypeRefreshToken      TokenRequestGrantType = "refresh_token"
 )
@@ -351,6 +412,8 @@ func (e TokenRequestGrantType) Valid() bool {
 	case TokenRequestGrantTypeClientCredentials:
 		return true
 	case TokenRequestGrantTypeDeviceCode:
+		return true
+	case TokenRequestGrantTypePasskey:
 		return true
 	case TokenRequestGrantTypePassword:
 		return true
@@ -570,6 +633,9 @@ type Event struct {
 	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 	//   confirmed another spelling.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
+	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
+	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
+	// - `provider_created`, `provider_changed`, `provider_deleted`: a provider, whose name is in `client_id`.
 	// - `wrong_code`: the password was correct, and the code of the second factor wrong.
 	// - `factor_added`, `factor_removed`: a second factor was set up, or removed.
 	// - `recovery_code_used`: somebody signed in with a recovery code.
@@ -622,6 +688,9 @@ type Event struct {
 //     confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 //     confirmed another spelling.
 //   - `password_reset`: a new password was chosen with a mailed code; every session ended.
+//   - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
+//   - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
+//   - `provider_created`, `provider_changed`, `provider_deleted`: a provider, whose name is in `client_id`.
 //   - `wrong_code`: the password was correct, and the code of the second factor wrong.
 //   - `factor_added`, `factor_removed`: a second factor was set up, or removed.
 //   - `recovery_code_used`: somebody signed in with a recovery code.
@@ -710,6 +779,33 @@ type Health struct {
 
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
+
+// Identity A person at a provider, who can sign in to the account.
+type Identity struct {
+	CreatedAt time.Time `json:"created_at"`
+	ID        string    `json:"id"`
+	Issuer    string    `json:"issuer"`
+
+	// Label What the provider called the person when the identity was linked, such as an address.
+	Label string `json:"label"`
+
+	// LastUsedAt When somebody last signed in with it.
+	LastUsedAt nullable.Nullable[time.Time] `json:"last_used_at"`
+
+	// Provider The provider that has the issuer. Null if there is none any more; then nobody can sign in with the identity.
+	Provider nullable.Nullable[string] `json:"provider"`
+
+	// Subject The id of the person at the issuer.
+	Subject string `json:"subject"`
+}
+
+// IdentityPage defines model for IdentityPage.
+type IdentityPage struct {
+	Items []Identity `json:"items"`
+
+	// NextCursor Always null, because one page holds all identities.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
 
 // Introspection RFC 7662 §2.2. A token that is not active has no other member.
 type Introspection struct {
@@ -868,6 +964,19 @@ type NewFactor struct {
 
 	// RecoveryCodes The recovery codes of the account, with its first factor. They are shown only here.
 	RecoveryCodes []string `json:"recovery_codes,omitempty"`
+}
+
+// NewPasskey defines model for NewPasskey.
+type NewPasskey struct {
+	// Credential What `navigator.credentials.create` has returned, as JSON (`JSON.stringify`).
+	//
+	// Example: {"id":"vN2…","rawId":"vN2…","type":"public-key","response":{"clientDataJSON":"eyJ…","attestationObject":"o2N…"}}
+	Credential secret.Text `json:"credential"`
+
+	// Name A name by which the person recognizes the factor. No control or invisible characters, and no `/`, `:` or `\`.
+	//
+	// Example: Phone
+	Name FactorName `json:"name"`
 }
 
 // NewPassword The length is counted in characters of any kind, spaces and emoji included; no kind of character
@@ -1170,6 +1279,84 @@ type OAuthErrorCode string
 // Page HTML.
 type Page = string
 
+// PasskeyCreationOptions PublicKeyCredentialCreationOptionsJSON (WebAuthn Level 3 §5.1.9).
+type PasskeyCreationOptions struct {
+	// Attestation `none`.
+	Attestation            string `json:"attestation"`
+	AuthenticatorSelection struct {
+		// ResidentKey `preferred`: the authenticator stores the passkey, for a sign-in without a username, if it can.
+		ResidentKey string `json:"residentKey"`
+
+		// UserVerification `preferred`.
+		UserVerification string `json:"userVerification"`
+	} `json:"authenticatorSelection"`
+
+	// Challenge In base64url.
+	Challenge string `json:"challenge"`
+
+	// ExcludeCredentials The passkeys that the account has. An authenticator with one of them makes no other.
+	ExcludeCredentials []struct {
+		// ID In base64url.
+		ID string `json:"id"`
+
+		// Transports How the browser can reach the authenticator.
+		Transports []string `json:"transports,omitempty"`
+
+		// Type `public-key`.
+		Type string `json:"type"`
+	} `json:"excludeCredentials,omitempty"`
+	PubKeyCredParams []struct {
+		// Alg A COSE algorithm.
+		Alg int32 `json:"alg"`
+
+		// Type `public-key`.
+		Type string `json:"type"`
+	} `json:"pubKeyCredParams"`
+	Rp struct {
+		// ID The host that the passkeys belong to.
+		ID string `json:"id"`
+
+		// Name The name of the service.
+		Name string `json:"name"`
+	} `json:"rp"`
+
+	// Timeout Milliseconds.
+	Timeout int32 `json:"timeout"`
+	User    struct {
+		// DisplayName The full name, or the username.
+		DisplayName string `json:"displayName"`
+
+		// ID The id of the account, in base64url.
+		ID string `json:"id"`
+
+		// Name The username.
+		Name string `json:"name"`
+	} `json:"user"`
+}
+
+// PasskeyRequestOptions PublicKeyCredentialRequestOptionsJSON (WebAuthn Level 3 §5.1.10).
+type PasskeyRequestOptions struct {
+	// Challenge In base64url.
+	Challenge string `json:"challenge"`
+
+	// RpID The host that the passkeys belong to.
+	RpID string `json:"rpId"`
+
+	// Timeout Milliseconds.
+	Timeout int32 `json:"timeout"`
+
+	// UserVerification `required`: the authenticator asks for a fingerprint, a face or a PIN.
+	UserVerification string `json:"userVerification"`
+}
+
+// PasskeySignIn defines model for PasskeySignIn.
+type PasskeySignIn struct {
+	// ClientID The client that will send the answer to `POST /token`. Without it, `first-party`.
+	//
+	// Example: first-party
+	ClientID *string `json:"client_id,omitempty"`
+}
+
 // PasswordChange defines model for PasswordChange.
 type PasswordChange struct {
 	// CurrentPassword Example: a wooden horse
@@ -1229,6 +1416,124 @@ type Problem struct {
 
 	// Type The code as a URI.
 	Type string `json:"type"`
+}
+
+// Provider defines model for Provider.
+type Provider struct {
+	// ClientID The id of this server at the provider.
+	ClientID  string    `json:"client_id"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// HasSecret Whether this server authenticates at the provider with a secret.
+	HasSecret bool `json:"has_secret"`
+
+	// Issuer Identities are subjects of this issuer.
+	Issuer string `json:"issuer"`
+
+	// Kind An issuer of OpenID Connect, or GitHub.
+	Kind ProviderKind `json:"kind"`
+
+	// Label What people read on the button.
+	Label string `json:"label"`
+
+	// LinkVerifiedAddresses Whether a new identity is linked to the account that has confirmed its verified address.
+	LinkVerifiedAddresses bool `json:"link_verified_addresses"`
+
+	// Name Part of the redirect address.
+	Name string `json:"name"`
+
+	// RedirectURI The address to register at the provider.
+	RedirectURI string `json:"redirect_uri"`
+
+	// Scopes What the server asks the provider for.
+	Scopes []string `json:"scopes"`
+}
+
+// ProviderCreate defines model for ProviderCreate.
+type ProviderCreate struct {
+	// ClientID The id of this server at the provider.
+	//
+	// Example: 1234567890-abc.apps.googleusercontent.com
+	ClientID string `json:"client_id"`
+
+	// ClientSecret The secret of this server at the provider. Without it the server is a public client there; GitHub requires one.
+	//
+	// Example: GOCSPX-1234567890
+	ClientSecret *string `json:"client_secret,omitempty"`
+
+	// Issuer The issuer, exactly as its discovery document names it. For GitHub only the address of a GitHub Enterprise Server.
+	//
+	// Example: https://accounts.google.com
+	Issuer *string `json:"issuer,omitempty"`
+
+	// Kind An issuer of OpenID Connect, or GitHub.
+	//
+	// Example: oidc
+	Kind ProviderCreateKind `json:"kind"`
+
+	// Label What people read on the button.
+	//
+	// Example: Google
+	Label *string `json:"label,omitempty"`
+
+	// LinkVerifiedAddresses Whether a new identity is linked to the account that has confirmed the same address, if the provider has verified it. Only for a provider that you trust with every account.
+	//
+	// Example: false
+	LinkVerifiedAddresses *bool `json:"link_verified_addresses,omitempty"`
+
+	// Name Part of the redirect address.
+	//
+	// Example: google
+	Name string `json:"name"`
+
+	// Scopes What the server asks the provider for.
+	//
+	// Example: ["openid","email","profile"]
+	Scopes []string `json:"scopes,omitempty"`
+}
+
+// ProviderCreateKind An issuer of OpenID Connect, or GitHub.
+//
+// Example: oidc
+type ProviderCreateKind string
+
+// ProviderKind An issuer of OpenID Connect, or GitHub.
+type ProviderKind string
+
+// ProviderPage defines model for ProviderPage.
+type ProviderPage struct {
+	Items []Provider `json:"items"`
+
+	// NextCursor Always null, because one page holds all providers.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// ProviderUpdate defines model for ProviderUpdate.
+type ProviderUpdate struct {
+	// ClientID The id of this server at the provider.
+	//
+	// Example: 1234567890-abc.apps.googleusercontent.com
+	ClientID *string `json:"client_id,omitempty"`
+
+	// ClientSecret Another secret.
+	//
+	// Example: GOCSPX-0987654321
+	ClientSecret *string `json:"client_secret,omitempty"`
+
+	// Label What people read on the button.
+	//
+	// Example: Google
+	Label *string `json:"label,omitempty"`
+
+	// LinkVerifiedAddresses Whether a new identity is linked to the account that has confirmed the same address, if the provider has verified it. Only for a provider that you trust with every account.
+	//
+	// Example: false
+	LinkVerifiedAddresses *bool `json:"link_verified_addresses,omitempty"`
+
+	// Scopes What the server asks the provider for.
+	//
+	// Example: ["openid","email","profile"]
+	Scopes []string `json:"scopes,omitempty"`
 }
 
 // PushedAuthorization defines model for PushedAuthorization.
@@ -1509,6 +1814,11 @@ type TokenRequest struct {
 	// Example:
 	Otp *secret.Text `json:"otp,omitempty"`
 
+	// Passkey The answer of `navigator.credentials.get` as JSON, for the passkey grant.
+	//
+	// Example:
+	Passkey *secret.Text `json:"passkey,omitempty"`
+
 	// Password For the password grant.
 	//
 	// Example: knock-knock
@@ -1764,8 +2074,14 @@ type Malformed = Problem
 // MediaType An error (RFC 9457).
 type MediaType = Problem
 
+// NoPasskeys An error (RFC 9457).
+type NoPasskeys = Problem
+
 // NoSuchClient An error (RFC 9457).
 type NoSuchClient = Problem
+
+// NoSuchProvider An error (RFC 9457).
+type NoSuchProvider = Problem
 
 // NoSuchUser An error (RFC 9457).
 type NoSuchUser = Problem
@@ -1793,6 +2109,9 @@ type OAuthTooMany = OAuthError
 
 // OAuthUnavailable defines model for OAuthUnavailable.
 type OAuthUnavailable = OAuthError
+
+// ProviderTaken An error (RFC 9457).
+type ProviderTaken = Problem
 
 // ServerError An error (RFC 9457).
 type ServerError = Problem
@@ -1962,11 +2281,20 @@ type ConfirmEmailJSONRequestBody = EmailConfirmation
 // PushAuthorizationRequestFormdataRequestBody defines body for PushAuthorizationRequest for application/x-www-form-urlencoded ContentType.
 type PushAuthorizationRequestFormdataRequestBody = PushedAuthorizationRequest
 
+// StartPasskeySignInJSONRequestBody defines body for StartPasskeySignIn for application/json ContentType.
+type StartPasskeySignInJSONRequestBody = PasskeySignIn
+
 // RequestPasswordResetJSONRequestBody defines body for RequestPasswordReset for application/json ContentType.
 type RequestPasswordResetJSONRequestBody = PasswordResetRequest
 
 // ConfirmPasswordResetJSONRequestBody defines body for ConfirmPasswordReset for application/json ContentType.
 type ConfirmPasswordResetJSONRequestBody = PasswordReset
+
+// CreateProviderJSONRequestBody defines body for CreateProvider for application/json ContentType.
+type CreateProviderJSONRequestBody = ProviderCreate
+
+// UpdateProviderJSONRequestBody defines body for UpdateProvider for application/json ContentType.
+type UpdateProviderJSONRequestBody = ProviderUpdate
 
 // SignOutWithFormFormdataRequestBody defines body for SignOutWithForm for application/x-www-form-urlencoded ContentType.
 type SignOutWithFormFormdataRequestBody = SignOutRequest
@@ -1997,6 +2325,9 @@ type ChangeEmailJSONRequestBody = EmailChange
 
 // RenameFactorJSONRequestBody defines body for RenameFactor for application/json ContentType.
 type RenameFactorJSONRequestBody = FactorUpdate
+
+// AddPasskeyJSONRequestBody defines body for AddPasskey for application/json ContentType.
+type AddPasskeyJSONRequestBody = NewPasskey
 
 // ChangePasswordJSONRequestBody defines body for ChangePassword for application/json ContentType.
 type ChangePasswordJSONRequestBody = PasswordChange
@@ -2057,12 +2388,30 @@ type ServerInterface interface {
 	// PushAuthorizationRequest Push an authorization request
 	// (POST /par)
 	PushAuthorizationRequest(ctx echo.Context) error
+	// StartPasskeySignIn Start a sign-in with a passkey
+	// (POST /passkeys/options)
+	StartPasskeySignIn(ctx echo.Context) error
 	// RequestPasswordReset Mail me a code to choose a new password
 	// (POST /password-resets)
 	RequestPasswordReset(ctx echo.Context) error
 	// ConfirmPasswordReset Choose a new password
 	// (POST /password-resets/confirm)
 	ConfirmPasswordReset(ctx echo.Context) error
+	// ListProviders List the providers
+	// (GET /providers)
+	ListProviders(ctx echo.Context) error
+	// CreateProvider Create a provider
+	// (POST /providers)
+	CreateProvider(ctx echo.Context) error
+	// DeleteProvider Delete a provider
+	// (DELETE /providers/{provider})
+	DeleteProvider(ctx echo.Context, provider string) error
+	// GetProvider Read a provider
+	// (GET /providers/{provider})
+	GetProvider(ctx echo.Context, provider string) error
+	// UpdateProvider Change a provider
+	// (PATCH /providers/{provider})
+	UpdateProvider(ctx echo.Context, provider string) error
 	// GetReadiness Check that the server is ready
 	// (GET /readyz)
 	GetReadiness(ctx echo.Context) error
@@ -2120,6 +2469,18 @@ type ServerInterface interface {
 	// RenameFactor Rename a second factor
 	// (PATCH /users/me/factors/{factor_id})
 	RenameFactor(ctx echo.Context, factorID string) error
+	// ListIdentities List my identities
+	// (GET /users/me/identities)
+	ListIdentities(ctx echo.Context) error
+	// DeleteIdentity Unlink an identity
+	// (DELETE /users/me/identities/{identity_id})
+	DeleteIdentity(ctx echo.Context, identityID string) error
+	// AddPasskey Add a passkey
+	// (POST /users/me/passkeys)
+	AddPasskey(ctx echo.Context) error
+	// StartPasskey Start to add a passkey
+	// (POST /users/me/passkeys/options)
+	StartPasskey(ctx echo.Context) error
 	// ChangePassword Change my password
 	// (PUT /users/me/password)
 	ChangePassword(ctx echo.Context) error
@@ -2151,7 +2512,7 @@ type ServerInterface interface {
 	// (PATCH /users/{user_id})
 	UpdateUser(ctx echo.Context, userID string) error
 	// ResetFactors Reset the second factors of an account
-	// (POST /users/{user_id}/factors/reset)
+	// (POST /users/{user_id}/factor-reset)
 	ResetFactors(ctx echo.Context, userID string) error
 }
 
@@ -2497,6 +2858,15 @@ func (w *ServerInterfaceWrapper) PushAuthorizationRequest(ctx echo.Context) erro
 	return err
 }
 
+// StartPasskeySignIn converts echo context to params.
+func (w *ServerInterfaceWrapper) StartPasskeySignIn(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StartPasskeySignIn(ctx)
+	return err
+}
+
 // RequestPasswordReset converts echo context to params.
 func (w *ServerInterfaceWrapper) RequestPasswordReset(ctx echo.Context) error {
 	var err error
@@ -2512,6 +2882,72 @@ func (w *ServerInterfaceWrapper) ConfirmPasswordReset(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ConfirmPasswordReset(ctx)
+	return err
+}
+
+// ListProviders converts echo context to params.
+func (w *ServerInterfaceWrapper) ListProviders(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListProviders(ctx)
+	return err
+}
+
+// CreateProvider converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateProvider(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateProvider(ctx)
+	return err
+}
+
+// DeleteProvider converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteProvider(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "provider" -------------
+	var provider string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "provider", ctx.Param("provider"), &provider, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter provider: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteProvider(ctx, provider)
+	return err
+}
+
+// GetProvider converts echo context to params.
+func (w *ServerInterfaceWrapper) GetProvider(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "provider" -------------
+	var provider string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "provider", ctx.Param("provider"), &provider, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter provider: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetProvider(ctx, provider)
+	return err
+}
+
+// UpdateProvider converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateProvider(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "provider" -------------
+	var provider string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "provider", ctx.Param("provider"), &provider, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter provider: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateProvider(ctx, provider)
 	return err
 }
 
@@ -2799,6 +3235,49 @@ func (w *ServerInterfaceWrapper) RenameFactor(ctx echo.Context) error {
 	return err
 }
 
+// ListIdentities converts echo context to params.
+func (w *ServerInterfaceWrapper) ListIdentities(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListIdentities(ctx)
+	return err
+}
+
+// DeleteIdentity converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteIdentity(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "identity_id" -------------
+	var identityID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "identity_id", ctx.Param("identity_id"), &identityID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter identity_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteIdentity(ctx, identityID)
+	return err
+}
+
+// AddPasskey converts echo context to params.
+func (w *ServerInterfaceWrapper) AddPasskey(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AddPasskey(ctx)
+	return err
+}
+
+// StartPasskey converts echo context to params.
+func (w *ServerInterfaceWrapper) StartPasskey(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StartPasskey(ctx)
+	return err
+}
+
 // ChangePassword converts echo context to params.
 func (w *ServerInterfaceWrapper) ChangePassword(ctx echo.Context) error {
 	var err error
@@ -3011,10 +3490,15 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/users/me/totp", wrapper.StartTotp, options.OperationMiddlewares["startTotp"]...)
 	router.POST(options.BaseURL+"/users/me/totp/confirm", wrapper.ConfirmTotp, options.OperationMiddlewares["confirmTotp"]...)
 	router.POST(options.BaseURL+"/users/me/recovery-codes", wrapper.ReplaceRecoveryCodes, options.OperationMiddlewares["replaceRecoveryCodes"]...)
-	router.POST(options.BaseURL+"/users/:user_id/factors/reset", wrapper.ResetFactors, options.OperationMiddlewares["resetFactors"]...)
+	router.POST(options.BaseURL+"/users/:user_id/factor-reset", wrapper.ResetFactors, options.OperationMiddlewares["resetFactors"]...)
+	router.POST(options.BaseURL+"/passkeys/options", wrapper.StartPasskeySignIn, options.OperationMiddlewares["startPasskeySignIn"]...)
+	router.POST(options.BaseURL+"/users/me/passkeys/options", wrapper.StartPasskey, options.OperationMiddlewares["startPasskey"]...)
+	router.POST(options.BaseURL+"/users/me/passkeys", wrapper.AddPasskey, options.OperationMiddlewares["addPasskey"]...)
 	router.DELETE(options.BaseURL+"/users/me/sessions", wrapper.EndSessions, options.OperationMiddlewares["endSessions"]...)
 	router.GET(options.BaseURL+"/users/me/sessions", wrapper.ListSessions, options.OperationMiddlewares["listSessions"]...)
 	router.DELETE(options.BaseURL+"/users/me/sessions/:session_id", wrapper.EndSession, options.OperationMiddlewares["endSession"]...)
+	router.GET(options.BaseURL+"/users/me/identities", wrapper.ListIdentities, options.OperationMiddlewares["listIdentities"]...)
+	router.DELETE(options.BaseURL+"/users/me/identities/:identity_id", wrapper.DeleteIdentity, options.OperationMiddlewares["deleteIdentity"]...)
 	router.GET(options.BaseURL+"/users/me/events", wrapper.ListMyEvents, options.OperationMiddlewares["listMyEvents"]...)
 	router.GET(options.BaseURL+"/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
 	router.GET(options.BaseURL+"/clients", wrapper.ListClients, options.OperationMiddlewares["listClients"]...)
@@ -3023,6 +3507,11 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/clients/:client_id", wrapper.GetClient, options.OperationMiddlewares["getClient"]...)
 	router.PATCH(options.BaseURL+"/clients/:client_id", wrapper.UpdateClient, options.OperationMiddlewares["updateClient"]...)
 	router.POST(options.BaseURL+"/clients/:client_id/secret", wrapper.ReplaceClientSecret, options.OperationMiddlewares["replaceClientSecret"]...)
+	router.GET(options.BaseURL+"/providers", wrapper.ListProviders, options.OperationMiddlewares["listProviders"]...)
+	router.POST(options.BaseURL+"/providers", wrapper.CreateProvider, options.OperationMiddlewares["createProvider"]...)
+	router.DELETE(options.BaseURL+"/providers/:provider", wrapper.DeleteProvider, options.OperationMiddlewares["deleteProvider"]...)
+	router.GET(options.BaseURL+"/providers/:provider", wrapper.GetProvider, options.OperationMiddlewares["getProvider"]...)
+	router.PATCH(options.BaseURL+"/providers/:provider", wrapper.UpdateProvider, options.OperationMiddlewares["updateProvider"]...)
 	router.GET(options.BaseURL+"/.well-known/oauth-authorization-server", wrapper.GetMetadata, options.OperationMiddlewares["getMetadata"]...)
 	router.GET(options.BaseURL+"/.well-known/openid-configuration", wrapper.GetOpenIDConfiguration, options.OperationMiddlewares["getOpenIDConfiguration"]...)
 	router.GET(options.BaseURL+"/.well-known/jwks.json", wrapper.GetKeys, options.OperationMiddlewares["getKeys"]...)
@@ -3050,7 +3539,11 @@ type MalformedApplicationProblemPlusJSONResponse Problem
 
 type MediaTypeApplicationProblemPlusJSONResponse Problem
 
+type NoPasskeysApplicationProblemPlusJSONResponse Problem
+
 type NoSuchClientApplicationProblemPlusJSONResponse Problem
+
+type NoSuchProviderApplicationProblemPlusJSONResponse Problem
 
 type NoSuchUserApplicationProblemPlusJSONResponse Problem
 
@@ -3153,6 +3646,8 @@ type PageUnavailableTextHTMLResponse struct {
 	Headers       PageUnavailableResponseHeaders
 	ContentLength int64
 }
+
+type ProviderTakenApplicationProblemPlusJSONResponse Problem
 
 type ServerErrorApplicationProblemPlusJSONResponse Problem
 
@@ -5071,6 +5566,141 @@ func (response PushAuthorizationRequest503JSONResponse) VisitPushAuthorizationRe
 	return err
 }
 
+type StartPasskeySignInRequestObject struct {
+	Body *StartPasskeySignInJSONRequestBody
+}
+
+type StartPasskeySignInResponseObject interface {
+	VisitStartPasskeySignInResponse(w http.ResponseWriter) error
+}
+
+type StartPasskeySignIn200JSONResponse PasskeyRequestOptions
+
+func (response StartPasskeySignIn200JSONResponse) VisitStartPasskeySignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskeySignIn400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskeySignIn400ApplicationProblemPlusJSONResponse) VisitStartPasskeySignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskeySignIn404ApplicationProblemPlusJSONResponse struct {
+	NoPasskeysApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskeySignIn404ApplicationProblemPlusJSONResponse) VisitStartPasskeySignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskeySignIn413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskeySignIn413ApplicationProblemPlusJSONResponse) VisitStartPasskeySignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskeySignIn415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskeySignIn415ApplicationProblemPlusJSONResponse) VisitStartPasskeySignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskeySignIn422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskeySignIn422ApplicationProblemPlusJSONResponse) VisitStartPasskeySignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskeySignIn500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskeySignIn500ApplicationProblemPlusJSONResponse) VisitStartPasskeySignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskeySignIn503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskeySignIn503ApplicationProblemPlusJSONResponse) VisitStartPasskeySignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type RequestPasswordResetRequestObject struct {
 	Body *RequestPasswordResetJSONRequestBody
 }
@@ -5297,6 +5927,717 @@ type ConfirmPasswordReset503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ConfirmPasswordReset503ApplicationProblemPlusJSONResponse) VisitConfirmPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProvidersRequestObject struct {
+}
+
+type ListProvidersResponseObject interface {
+	VisitListProvidersResponse(w http.ResponseWriter) error
+}
+
+type ListProviders200JSONResponse ProviderPage
+
+func (response ListProviders200JSONResponse) VisitListProvidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProviders400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListProviders400ApplicationProblemPlusJSONResponse) VisitListProvidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProviders401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListProviders401ApplicationProblemPlusJSONResponse) VisitListProvidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProviders403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListProviders403ApplicationProblemPlusJSONResponse) VisitListProvidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProviders500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListProviders500ApplicationProblemPlusJSONResponse) VisitListProvidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProviders503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListProviders503ApplicationProblemPlusJSONResponse) VisitListProvidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProviderRequestObject struct {
+	Body *CreateProviderJSONRequestBody
+}
+
+type CreateProviderResponseObject interface {
+	VisitCreateProviderResponse(w http.ResponseWriter) error
+}
+
+type CreateProvider201JSONResponse Provider
+
+func (response CreateProvider201JSONResponse) VisitCreateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProvider400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProvider400ApplicationProblemPlusJSONResponse) VisitCreateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProvider401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProvider401ApplicationProblemPlusJSONResponse) VisitCreateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProvider403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProvider403ApplicationProblemPlusJSONResponse) VisitCreateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProvider409ApplicationProblemPlusJSONResponse struct {
+	ProviderTakenApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProvider409ApplicationProblemPlusJSONResponse) VisitCreateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProvider413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProvider413ApplicationProblemPlusJSONResponse) VisitCreateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProvider415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProvider415ApplicationProblemPlusJSONResponse) VisitCreateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProvider422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProvider422ApplicationProblemPlusJSONResponse) VisitCreateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProvider500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProvider500ApplicationProblemPlusJSONResponse) VisitCreateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProvider503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProvider503ApplicationProblemPlusJSONResponse) VisitCreateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProviderRequestObject struct {
+	Provider string `json:"provider"`
+}
+
+type DeleteProviderResponseObject interface {
+	VisitDeleteProviderResponse(w http.ResponseWriter) error
+}
+
+type DeleteProvider204Response struct {
+}
+
+func (response DeleteProvider204Response) VisitDeleteProviderResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteProvider400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProvider400ApplicationProblemPlusJSONResponse) VisitDeleteProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProvider401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProvider401ApplicationProblemPlusJSONResponse) VisitDeleteProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProvider403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProvider403ApplicationProblemPlusJSONResponse) VisitDeleteProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProvider404ApplicationProblemPlusJSONResponse struct {
+	NoSuchProviderApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProvider404ApplicationProblemPlusJSONResponse) VisitDeleteProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProvider422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProvider422ApplicationProblemPlusJSONResponse) VisitDeleteProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProvider500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProvider500ApplicationProblemPlusJSONResponse) VisitDeleteProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProvider503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProvider503ApplicationProblemPlusJSONResponse) VisitDeleteProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProviderRequestObject struct {
+	Provider string `json:"provider"`
+}
+
+type GetProviderResponseObject interface {
+	VisitGetProviderResponse(w http.ResponseWriter) error
+}
+
+type GetProvider200JSONResponse Provider
+
+func (response GetProvider200JSONResponse) VisitGetProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProvider400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response GetProvider400ApplicationProblemPlusJSONResponse) VisitGetProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProvider401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetProvider401ApplicationProblemPlusJSONResponse) VisitGetProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProvider403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetProvider403ApplicationProblemPlusJSONResponse) VisitGetProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProvider404ApplicationProblemPlusJSONResponse struct {
+	NoSuchProviderApplicationProblemPlusJSONResponse
+}
+
+func (response GetProvider404ApplicationProblemPlusJSONResponse) VisitGetProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProvider422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response GetProvider422ApplicationProblemPlusJSONResponse) VisitGetProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProvider500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetProvider500ApplicationProblemPlusJSONResponse) VisitGetProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProvider503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetProvider503ApplicationProblemPlusJSONResponse) VisitGetProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateProviderRequestObject struct {
+	Provider string `json:"provider"`
+	Body     *UpdateProviderJSONRequestBody
+}
+
+type UpdateProviderResponseObject interface {
+	VisitUpdateProviderResponse(w http.ResponseWriter) error
+}
+
+type UpdateProvider200JSONResponse Provider
+
+func (response UpdateProvider200JSONResponse) VisitUpdateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateProvider400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateProvider400ApplicationProblemPlusJSONResponse) VisitUpdateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateProvider401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateProvider401ApplicationProblemPlusJSONResponse) VisitUpdateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateProvider403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateProvider403ApplicationProblemPlusJSONResponse) VisitUpdateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateProvider404ApplicationProblemPlusJSONResponse struct {
+	NoSuchProviderApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateProvider404ApplicationProblemPlusJSONResponse) VisitUpdateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateProvider413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateProvider413ApplicationProblemPlusJSONResponse) VisitUpdateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateProvider415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateProvider415ApplicationProblemPlusJSONResponse) VisitUpdateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateProvider422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateProvider422ApplicationProblemPlusJSONResponse) VisitUpdateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateProvider500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateProvider500ApplicationProblemPlusJSONResponse) VisitUpdateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateProvider503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateProvider503ApplicationProblemPlusJSONResponse) VisitUpdateProviderResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -7777,6 +9118,566 @@ func (response RenameFactor503ApplicationProblemPlusJSONResponse) VisitRenameFac
 	return err
 }
 
+type ListIdentitiesRequestObject struct {
+}
+
+type ListIdentitiesResponseObject interface {
+	VisitListIdentitiesResponse(w http.ResponseWriter) error
+}
+
+type ListIdentities200JSONResponse IdentityPage
+
+func (response ListIdentities200JSONResponse) VisitListIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListIdentities400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListIdentities400ApplicationProblemPlusJSONResponse) VisitListIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListIdentities401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListIdentities401ApplicationProblemPlusJSONResponse) VisitListIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListIdentities403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListIdentities403ApplicationProblemPlusJSONResponse) VisitListIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListIdentities500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListIdentities500ApplicationProblemPlusJSONResponse) VisitListIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListIdentities503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListIdentities503ApplicationProblemPlusJSONResponse) VisitListIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteIdentityRequestObject struct {
+	IdentityID string `json:"identity_id"`
+}
+
+type DeleteIdentityResponseObject interface {
+	VisitDeleteIdentityResponse(w http.ResponseWriter) error
+}
+
+type DeleteIdentity204Response struct {
+}
+
+func (response DeleteIdentity204Response) VisitDeleteIdentityResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteIdentity400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteIdentity400ApplicationProblemPlusJSONResponse) VisitDeleteIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteIdentity401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteIdentity401ApplicationProblemPlusJSONResponse) VisitDeleteIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteIdentity403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteIdentity403ApplicationProblemPlusJSONResponse) VisitDeleteIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteIdentity404ApplicationProblemPlusJSONResponse Problem
+
+func (response DeleteIdentity404ApplicationProblemPlusJSONResponse) VisitDeleteIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteIdentity409ApplicationProblemPlusJSONResponse Problem
+
+func (response DeleteIdentity409ApplicationProblemPlusJSONResponse) VisitDeleteIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteIdentity422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteIdentity422ApplicationProblemPlusJSONResponse) VisitDeleteIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteIdentity500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteIdentity500ApplicationProblemPlusJSONResponse) VisitDeleteIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteIdentity503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteIdentity503ApplicationProblemPlusJSONResponse) VisitDeleteIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddPasskeyRequestObject struct {
+	Body *AddPasskeyJSONRequestBody
+}
+
+type AddPasskeyResponseObject interface {
+	VisitAddPasskeyResponse(w http.ResponseWriter) error
+}
+
+type AddPasskey201ResponseHeaders struct {
+	CacheControl string
+}
+
+type AddPasskey201JSONResponse struct {
+	Body    NewFactor
+	Headers AddPasskey201ResponseHeaders
+}
+
+func (response AddPasskey201JSONResponse) VisitAddPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddPasskey400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response AddPasskey400ApplicationProblemPlusJSONResponse) VisitAddPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddPasskey401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response AddPasskey401ApplicationProblemPlusJSONResponse) VisitAddPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddPasskey403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response AddPasskey403ApplicationProblemPlusJSONResponse) VisitAddPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddPasskey404ApplicationProblemPlusJSONResponse struct {
+	NoPasskeysApplicationProblemPlusJSONResponse
+}
+
+func (response AddPasskey404ApplicationProblemPlusJSONResponse) VisitAddPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddPasskey413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response AddPasskey413ApplicationProblemPlusJSONResponse) VisitAddPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddPasskey415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response AddPasskey415ApplicationProblemPlusJSONResponse) VisitAddPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddPasskey422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response AddPasskey422ApplicationProblemPlusJSONResponse) VisitAddPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddPasskey500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response AddPasskey500ApplicationProblemPlusJSONResponse) VisitAddPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddPasskey503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response AddPasskey503ApplicationProblemPlusJSONResponse) VisitAddPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskeyRequestObject struct {
+}
+
+type StartPasskeyResponseObject interface {
+	VisitStartPasskeyResponse(w http.ResponseWriter) error
+}
+
+type StartPasskey200JSONResponse PasskeyCreationOptions
+
+func (response StartPasskey200JSONResponse) VisitStartPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskey400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskey400ApplicationProblemPlusJSONResponse) VisitStartPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskey401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskey401ApplicationProblemPlusJSONResponse) VisitStartPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskey403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskey403ApplicationProblemPlusJSONResponse) VisitStartPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskey404ApplicationProblemPlusJSONResponse struct {
+	NoPasskeysApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskey404ApplicationProblemPlusJSONResponse) VisitStartPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskey413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskey413ApplicationProblemPlusJSONResponse) VisitStartPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskey500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskey500ApplicationProblemPlusJSONResponse) VisitStartPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskey503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskey503ApplicationProblemPlusJSONResponse) VisitStartPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ChangePasswordRequestObject struct {
 	Body *ChangePasswordJSONRequestBody
 }
@@ -9386,12 +11287,30 @@ type StrictServerInterface interface {
 	// PushAuthorizationRequest Push an authorization request
 	// (POST /par)
 	PushAuthorizationRequest(ctx context.Context, request PushAuthorizationRequestRequestObject) (PushAuthorizationRequestResponseObject, error)
+	// StartPasskeySignIn Start a sign-in with a passkey
+	// (POST /passkeys/options)
+	StartPasskeySignIn(ctx context.Context, request StartPasskeySignInRequestObject) (StartPasskeySignInResponseObject, error)
 	// RequestPasswordReset Mail me a code to choose a new password
 	// (POST /password-resets)
 	RequestPasswordReset(ctx context.Context, request RequestPasswordResetRequestObject) (RequestPasswordResetResponseObject, error)
 	// ConfirmPasswordReset Choose a new password
 	// (POST /password-resets/confirm)
 	ConfirmPasswordReset(ctx context.Context, request ConfirmPasswordResetRequestObject) (ConfirmPasswordResetResponseObject, error)
+	// ListProviders List the providers
+	// (GET /providers)
+	ListProviders(ctx context.Context, request ListProvidersRequestObject) (ListProvidersResponseObject, error)
+	// CreateProvider Create a provider
+	// (POST /providers)
+	CreateProvider(ctx context.Context, request CreateProviderRequestObject) (CreateProviderResponseObject, error)
+	// DeleteProvider Delete a provider
+	// (DELETE /providers/{provider})
+	DeleteProvider(ctx context.Context, request DeleteProviderRequestObject) (DeleteProviderResponseObject, error)
+	// GetProvider Read a provider
+	// (GET /providers/{provider})
+	GetProvider(ctx context.Context, request GetProviderRequestObject) (GetProviderResponseObject, error)
+	// UpdateProvider Change a provider
+	// (PATCH /providers/{provider})
+	UpdateProvider(ctx context.Context, request UpdateProviderRequestObject) (UpdateProviderResponseObject, error)
 	// GetReadiness Check that the server is ready
 	// (GET /readyz)
 	GetReadiness(ctx context.Context, request GetReadinessRequestObject) (GetReadinessResponseObject, error)
@@ -9449,6 +11368,18 @@ type StrictServerInterface interface {
 	// RenameFactor Rename a second factor
 	// (PATCH /users/me/factors/{factor_id})
 	RenameFactor(ctx context.Context, request RenameFactorRequestObject) (RenameFactorResponseObject, error)
+	// ListIdentities List my identities
+	// (GET /users/me/identities)
+	ListIdentities(ctx context.Context, request ListIdentitiesRequestObject) (ListIdentitiesResponseObject, error)
+	// DeleteIdentity Unlink an identity
+	// (DELETE /users/me/identities/{identity_id})
+	DeleteIdentity(ctx context.Context, request DeleteIdentityRequestObject) (DeleteIdentityResponseObject, error)
+	// AddPasskey Add a passkey
+	// (POST /users/me/passkeys)
+	AddPasskey(ctx context.Context, request AddPasskeyRequestObject) (AddPasskeyResponseObject, error)
+	// StartPasskey Start to add a passkey
+	// (POST /users/me/passkeys/options)
+	StartPasskey(ctx context.Context, request StartPasskeyRequestObject) (StartPasskeyResponseObject, error)
 	// ChangePassword Change my password
 	// (PUT /users/me/password)
 	ChangePassword(ctx context.Context, request ChangePasswordRequestObject) (ChangePasswordResponseObject, error)
@@ -9480,7 +11411,7 @@ type StrictServerInterface interface {
 	// (PATCH /users/{user_id})
 	UpdateUser(ctx context.Context, request UpdateUserRequestObject) (UpdateUserResponseObject, error)
 	// ResetFactors Reset the second factors of an account
-	// (POST /users/{user_id}/factors/reset)
+	// (POST /users/{user_id}/factor-reset)
 	ResetFactors(ctx context.Context, request ResetFactorsRequestObject) (ResetFactorsResponseObject, error)
 }
 
@@ -9998,6 +11929,52 @@ func (sh *strictHandler) PushAuthorizationRequest(ctx echo.Context) error {
 	return nil
 }
 
+// StartPasskeySignIn operation middleware
+func (sh *strictHandler) StartPasskeySignIn(ctx echo.Context) error {
+	var request StartPasskeySignInRequestObject
+
+	var body StartPasskeySignInJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StartPasskeySignIn(ctx.Request().Context(), request.(StartPasskeySignInRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartPasskeySignIn")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StartPasskeySignInResponseObject); ok {
+		return validResponse.VisitStartPasskeySignInResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // RequestPasswordReset operation middleware
 func (sh *strictHandler) RequestPasswordReset(ctx echo.Context) error {
 	var request RequestPasswordResetRequestObject
@@ -10084,6 +12061,173 @@ func (sh *strictHandler) ConfirmPasswordReset(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(ConfirmPasswordResetResponseObject); ok {
 		return validResponse.VisitConfirmPasswordResetResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListProviders operation middleware
+func (sh *strictHandler) ListProviders(ctx echo.Context) error {
+	var request ListProvidersRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListProviders(ctx.Request().Context(), request.(ListProvidersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListProviders")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListProvidersResponseObject); ok {
+		return validResponse.VisitListProvidersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateProvider operation middleware
+func (sh *strictHandler) CreateProvider(ctx echo.Context) error {
+	var request CreateProviderRequestObject
+
+	var body CreateProviderJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateProvider(ctx.Request().Context(), request.(CreateProviderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateProvider")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateProviderResponseObject); ok {
+		return validResponse.VisitCreateProviderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteProvider operation middleware
+func (sh *strictHandler) DeleteProvider(ctx echo.Context, provider string) error {
+	var request DeleteProviderRequestObject
+
+	request.Provider = provider
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteProvider(ctx.Request().Context(), request.(DeleteProviderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteProvider")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteProviderResponseObject); ok {
+		return validResponse.VisitDeleteProviderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetProvider operation middleware
+func (sh *strictHandler) GetProvider(ctx echo.Context, provider string) error {
+	var request GetProviderRequestObject
+
+	request.Provider = provider
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetProvider(ctx.Request().Context(), request.(GetProviderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetProvider")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetProviderResponseObject); ok {
+		return validResponse.VisitGetProviderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateProvider operation middleware
+func (sh *strictHandler) UpdateProvider(ctx echo.Context, provider string) error {
+	var request UpdateProviderRequestObject
+
+	request.Provider = provider
+
+	var body UpdateProviderJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateProvider(ctx.Request().Context(), request.(UpdateProviderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateProvider")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateProviderResponseObject); ok {
+		return validResponse.VisitUpdateProviderResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -10689,6 +12833,123 @@ func (sh *strictHandler) RenameFactor(ctx echo.Context, factorID string) error {
 	return nil
 }
 
+// ListIdentities operation middleware
+func (sh *strictHandler) ListIdentities(ctx echo.Context) error {
+	var request ListIdentitiesRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListIdentities(ctx.Request().Context(), request.(ListIdentitiesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListIdentities")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListIdentitiesResponseObject); ok {
+		return validResponse.VisitListIdentitiesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteIdentity operation middleware
+func (sh *strictHandler) DeleteIdentity(ctx echo.Context, identityID string) error {
+	var request DeleteIdentityRequestObject
+
+	request.IdentityID = identityID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteIdentity(ctx.Request().Context(), request.(DeleteIdentityRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteIdentity")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteIdentityResponseObject); ok {
+		return validResponse.VisitDeleteIdentityResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AddPasskey operation middleware
+func (sh *strictHandler) AddPasskey(ctx echo.Context) error {
+	var request AddPasskeyRequestObject
+
+	var body AddPasskeyJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AddPasskey(ctx.Request().Context(), request.(AddPasskeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AddPasskey")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AddPasskeyResponseObject); ok {
+		return validResponse.VisitAddPasskeyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StartPasskey operation middleware
+func (sh *strictHandler) StartPasskey(ctx echo.Context) error {
+	var request StartPasskeyRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StartPasskey(ctx.Request().Context(), request.(StartPasskeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartPasskey")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StartPasskeyResponseObject); ok {
+		return validResponse.VisitStartPasskeyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ChangePassword operation middleware
 func (sh *strictHandler) ChangePassword(ctx echo.Context) error {
 	var request ChangePasswordRequestObject
@@ -11026,480 +13287,557 @@ func (sh *strictHandler) ResetFactors(ctx echo.Context, userID string) error {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7P37chu3ljcM3woefs9UogxJkdSZrtSMIkuOHFt2JDnKTughwW6Q7KgJMA1QNJNy1Xc1b+4jl/JeyVtY",
-	"C0Cjm908SHKc7NH+Y8dq9gGHhXVev/V7JRDjieCMK1lp/14ZMRqyBP55QoMRO4vu2OuITxWDayGTQRJN",
-	"VCR4pV15Teekz0igbwzJQCRkEN0xMsb765VqhX2g40nMKu3KZNqPo6BKxvRDjQ7Z1zuNRqVaSdiv0yhh",
-	"YaWtkimrVmQwYmOqvzSmH14xPlSjSnu3Ua2o+US/Raok4sPKx4/VykkcMa5ORjSOGR+yxdF9K2aEkgBu",
-	"IwHlhE7ViHEVBVQx8uXl2QnZP9g9In/+sVdvVYn++2C/ebCVHfc3VEYBSRiNx193KpJJOmadSpUEI5pI",
-	"pr7uVN5dn9UOO5V1Z9NsNArn80oEFEeen8j1iJF3l6+IGBA1YoQGgZhylR3mSKlJe3u72TqoN+qNerN9",
-	"2DhsbE8lS+R2o3lEw8PWQe0oaA1qB80dWqN7+7u1A9Y6YPv9VmNnb3fp6AciGVNVaVemSVSp+pNplUzm",
-	"QgD1FM9FL2EVyOXb6+u32816A0koRzFc1ODyw8jkQlwpkRSMBAYoyXgqFeFCEalvI0rcMi5z1NHcWhgZ",
-	"3P2wkV2yMEpYoMo3/mbE9JBGjPQTMZMsIUORXyW98bK9vU0nk7q5Wg/EeDugcdynwe1/BSJkX/80Prrr",
-	"TBuN1r5UVLGv6aARDX6RcXj7C16OpPxav+o/do7/o3X2H60zR0n/sXOsaWn9uZaQxCVTyfx4oFiyONEr",
-	"FggeSqIEmdFIkT4bCDNzzj4oopJ5ZtbNtag14mqnhfQajafjSvtIj2wccfyr6UYZccWGLIFh3tzcHHt8",
-	"opiCA8t1kFCOms0G+fOPZrO+X29uVcksUiMYfMKoFNxS056+aSfPXxhNWFLAYFiSiOTrTiXidzSOwi5Q",
-	"5kPZzMdqZUITOmbKMvlpIgXsCI1jMTsdT9T8BxpPmX354uR7eku6ATzYs0xpkrC7SEwlmdAhe0aYfg8c",
-	"cf3jIEqkgl/q5FyRSBKYEhE8Tm/S8yZxJFWHu/WDa4Mo1qOtd3hm4SrVSqSH9OuUJfNKtcLpWF/GcVVK",
-	"VmW/hPdG40gVyTcgHMKn4z5L9FQjxcaSTFiCs/EHtNcoHlAM7/bHE7IBncYKHymn1uZKav2oaUFOBJco",
-	"nVEkXtAxu6a3DBhKILhiHOZGJ5M4QlazPUlEP2bj//xFIt9xs9BPhLCO8K6unkRXwds0LSgaxZV25ZgL",
-	"NWKJFa4jKokaRZLou2FRNO3KSvvn39NnIknseyZCzyGptCvbsEgf3yNRM6m6UVhpV9aUWJqXTaXmOUfV",
-	"iooU0MWJ4IM4CvSSmwWbJryN56pt5t1enN1Hf4f+b8IGlXbl/7edKkfb+KvcfouvwOXP0kvhsjCzKh+r",
-	"lTOR9KMwfODORFxOB4MogBnIQEyYvzXXqCEwKVGWkZgGtzgOuJeMWXuWRAr26WGLvpMuejqzZateMPLH",
-	"WHY9ZX+uFGf6DCadsmq9DZJEoDh5au7NzU0tz/GLBmIe2c4LCBjQOTLpB+0rvAFu7g5oFLMwv61mt0go",
-	"mASVZRApnKPgKqGBKjt6oOOM6B0jVJGxkIq0Gg3QYGkAgiBzJAfTOO4+zrlstVISeccnidB0SfsxI6dc",
-	"RWq+lFoW1+OxiGVhIcdUBaPMUj4jPVzJHsgkaeQYi0MJR/kVleo41NxZqoQqFKH33vqYStWlmddl9j6S",
-	"WmjqIeg7SebOOjmewO4RatiP4EbkPvyIb8pXCybyWJtmzJ7MQjCuiSmEGYPS0AOLBxlcDzbqNY21iGUP",
-	"O5t9GnbNSuZPZV+Ecz0oTUeo1ry8enPx8KVvpEv/DQ3Jpft6+er7o3zssxJQrmfYZ2SiDd+QfKn/1FOt",
-	"EkoSNmFUsZDcsjkRWjsySqb+EXlzxGHfQDvSVwciGbKQoL62hXvFwohew/QesFdTLqeTiUgUC7tj/cYu",
-	"rJi3bVeMh8R/qX5ZlUy5Xp6EST09ykM9ZDDuH7yZzT2fD7rhEZgwucbhle9ryYwea4t9CjbqfMiCmCYs",
-	"JPA5oj9X1fsaSZKuEezZhbiaBiPUPB+0bVyo7kBMeV7sJQzHZrUqYxxolhg+/JTtphtzIRQ5MwMo34t0",
-	"mI+0/G5+chqMzCS9lX0nWfJp1xW+6zmV/r0W1E3sY7XyRituSKqXbDCVS4VCwYqCRgAaOJrkuFlW6eoW",
-	"+AmQZCNJpvyWixmHM6QkkSxIGPwwSwQf1tefO8zhFAZScpwXPlot+iQcZ33UxYQlMGPCGQtl6jLVHFCl",
-	"y8lZvcO/7IFiUZvQRM17YOHohYZXV5FnSpLg2uJJ1c9tgemedy3XTrSuJeJVCrf14H2sVt4mdFi+ROkD",
-	"6HxEb85Gyn3eqQxLDEu+jmxag2RSJaKIZhYE04fabDaraQWmNk1ixvWZDpdKqkckJF8ugLweF8mAz7Gx",
-	"blc2PsYwygiWL2ZID3I6HtNkru33VG/RsxxHUkZ8WKlq02x6j+3UizihUs5EEpJhQrkyZ0xrqdrCgr2z",
-	"d9TBFQWHMzusG32JBAkLNRnTWC4bEXxmyXjcp83xd+PzeNHHRyQiqz/OaMoYcrGXrc9MRFcsuWMJzuJe",
-	"h1vCC7r4Z8nJFmOmRhEfkhkoMbClmrnWyfdToZhxF+NaRSGZjRgnczElVN4S2hdTBZ6LR9qYY47uZavu",
-	"4QQ+8zZcjxKhVHxfoazYeCISmkTxvDvl9I5GsTYOy49CwsgM4itCkDHlc7Mp9kDIOrkpikVQpb/0eHtx",
-	"XfJ54xg3XlV9XAeJGJsrTM1EcktoGGo2XCd40tAVnLo1EnbHaKxpCfwC8CiYylSz8CRhgap/JsEM0aCa",
-	"Cwcte8oLHHnEIsQrmgw/qTT2ZWCsP6aXkHKyv0u+i775JKK26DOf91AK8Zry+ec6kmaD5CLt/9Wnc8lI",
-	"/qFH6J23I3/N9ho5Y31Jxh+cEX1czOrkOpkTOqQRJ3IkEhXPH387YzGMuCRUEcED5oyhkCrap5J57q6E",
-	"QXqLjVxKOtD0SZQd4z9w+9/SISvWnBX7oLZHahxntrzSmTYaO8H/CUWg7Xiib4BLDH8Agx8vgK9aRkNe",
-	"i7hdRP3+iE/Nzdve3ZW1LX5qjbGcIgNxWM0vFZF0LslM/8upsuRCoNKlB6X1Lr1xzkQGqtJvLj8JD14P",
-	"rVtGASPeJz7ZMqAakD1jlMsZS+BYZen0AeSznr68TiBTaVskdopz6qB9HG35Yb6sPd8Ff27GSnDy5NQM",
-	"eVmwMzO7x4kvF6rt5IrRJBiBlycWQ5dRkS4QUPo6+vXqTVNCdDUHtbqTXHQrPkirfmjE0YtYaWavlRcb",
-	"O5FL92txYo/ijyxdhsdS2R9wkNdQolcTxITOY0HDrl4/UF/LAmTFuu3D4ipeCoLZZBNZJnrhX5nhlG/6",
-	"4uAfO6hSYji843426j2OpHFkubQDz4vFibleJezDJEpYqNWbhN2JWxZiNM73IDlu7OWZLc0oiaR9b9W9",
-	"VSReABQ49YMjCU0/ZqZXSyTRbyxcwXT9SeidsU68zBJdiNJlmOY2Jh+HX3CX88zifJ5p5wcNDjxF4wX/",
-	"Jqi9qC5FEni0iEMnMNzcCsnDy92ZSpZ0vU/iI9mFstEE/OQs0vI8jdwrxl2eOHklhiTiqTr9Oehmxew2",
-	"8IkuYQyW7sDe0Gzd7kTReTLRm2f633Tpzvlk+Smym9azFNeJzPtGYobB3N8yfKiS54mQAmV91bFz9z2W",
-	"3DALobf0jiVaOGmyeDTz9AHawjvJknM+EBjS3cxjMMadppz/t5ekXqniL907lkSDKM1oNqmzx5yTU/OW",
-	"amWSsAFLEhZ2bQwD36h3c9pff+unk1AzyS5VlXbzYH/nqHGwv99Ye//sMhRt4ElMo7E0FghEV1gi9ZlM",
-	"uQfswrHhSrBgNrOn/XtlkuhzrCKU7jRIusCGC0pvriY0YDXJJjSBvJuY3bFYOsMADfCq/ns2igIIwwKf",
-	"4WI6HLVJr9kD3gGpYjRQIqmSXguvqZmok/MBiYCg9FUaC86qhJrpkNlIQOhXf4ZB8NGGes3L4BfpeLqX",
-	"ES8h01/f+gw+huITEruAt2FEWX9N343Wjh7FlI+ZyjHlrkmEH+v96dXJG1CZccUITRiJhlwkGKNMbfdW",
-	"toJlryAjvFoJYCMLikZwg5UgCVPThJM+mwuIkwvJ3OoHYsJklVAJ+VHkyzcTxs+fkxPBOQsUOdGWz59/",
-	"7NX3tqomSUGS3u+dSprl3/69g0ejU2nzaRx//NhrOzF9/tyTIvpiDwp9Ij4QvTp5ZzINAkOLZeuwRiFP",
-	"1WaBo4pZUArgfodCAJrJ0UnYMJKKafUzMaUuNmCRL2JxJ7e/EzRrB2GrWTsa7Ddqe3S3z3ZoKzgIj3Lj",
-	"3dsvGq4IWTcoLwnTY3773clpvoDjYH9nn/z5x249X51xevSaxSNBW29md2fJ6evrl8PpybdUsO+a6vDd",
-	"5U1/+uLllVSzWvA6O75m63Dl+LpjpkaiYGlfTyXw9t5Va2+/lx2RvpT91G7RxllS6o4iXlDZcMwdFbkK",
-	"jvRsy5GYxqEegTvhIF/GWO9nlJXsuNj85aj/IojeRC+v3v123ryIXh7V2fzlb+HNefQmOp+9vo5HPz0f",
-	"zi/mL4/qQSvm/fFZI/zxZZydzWHzqFUwH1B/SiaTD2uzmj45ltb0YR1EcUxQFqYjRtGRoandgi+P6Ycu",
-	"LSImU7QEvNJbwJQpxoJr048OBXCzOdaa6d8z2m46op19KIrMHMuCEXHBg6KCNjFmkvRpcGtzLe0W56rX",
-	"ao2r/e7Nb8et17+swwsniRhP1EoR1CY9zbh7wJWkGAM77MG+9aqkFwguGVf6n5LFLFBdw/d7kATRCxJG",
-	"lX4a5ZUciZk0CQrWwYu3SF9mfHnOIxVRFfEh0YKZXALTMRZas97InWcYTu6kFk7acqzuNIkWp/6GO2bv",
-	"cTnH3KqkP1cMWLP+h392YjZQBPyTAyx/MoI5fQ16hiYiUchSYyEmsKmWnvWbwmgwYAkyr8PWXov8+cfB",
-	"AvNaVRq4lgRIUu0kb8so4tJSn0EOsMn00MwflYdMJljP6ulcqK57srdMKpUwA/uiwr0BueTdAZKp9/bN",
-	"1TXZntCkB2UhnLA7lswJJsynWT/9qcoItUg64UmOub3f7VnR7KZJtMEM98pWXYppEpQV0Bo7BU6FKnDP",
-	"aMpD2jhoHGy1YcC2engaRowHTKZPo+0oElC+PEJcPuziUYM7szsGe69UrEEOeK9qMo2hGC77MVtCt0rK",
-	"uQ8qk5hX8kEtd3PbACbp6i9gldJK9RtVvjq5AVIQE8Y19ShXmOQcvXqJKS/hzPictn4HUcwW2FTh+FRh",
-	"kaonC6Y8GFE+zO+nVwG8Fh+YRt1YBDReyxihfDilQyadyqqZuKzaSlE049I6FU8LDlnt+JqEjDDew+XE",
-	"YA5IlZmrhzZWssk/VeyDQmtDH1Gg83E1q5PbAuqC0nnGFxagqEbUXBH9X1gA5RUn0yRhXL01Lv1shJCS",
-	"mRAh42QkEqm30tV52hBAgT47jrjb7mplQpViiV7f//n5fzqdD43G+6/+b6Vga54zzQ0yNiWYj2EY6X/T",
-	"+K1nVg5oLFk1Z2mG8IZuUHhsz6zzAW5CY7CtGTz7gJRlij/104Qqy2uBvuHQrVTbUaGU3YiXl4YPYP+1",
-	"atAXagQfQ+MGHL71yrJK2p39VaW0VQxG3tF4SXG65ZdmIWY0UpL0mZoxxrXVnOaIFK1C+fD2Vw4OPJLL",
-	"dwe1zyro71pDgMC0lsJaD52Ba01ivunMHCr91Gg+GSEX8llN0R6hi8YY3qWCN1XWPI1YszWZWYL1cCQW",
-	"P9r183aLgSVSV4NeL4SZoOT7S/jT6FZGUVfaKoAiXUHoMGHsHmP86Jfj/5w5SP62FazfstlljoRHm+8L",
-	"2FDB6S/1KG1mznuZEijYKCe9zId6BJ2FmtByCu4nMvBxgFhwUKYcQZ0DuiMEH0Qma9pMpUqmPNbKEmqo",
-	"xlLCaSxoPOsw7cdQGayM8xQi+/uGCoIvNDqdD62G/r+m/r+dWqfzYe8b/X/P9T8PTgvFSZGkO9X29Anw",
-	"+g0Fi3H8/p41u50PWCRDf5Xx7jVs8oknc5f5avMiOn9c7Qfd+96Xzl5Tkh7m5sLV8u1lA30NBc4n+s7c",
-	"9Arqe3BSaeZ+FhcoZb8gkNEagEwoYqeOPDIXucTXUFWML/TX6TO5LYLVK9yWJBHJSaFMhJ9w+pr9TxIx",
-	"TOhY1smJ0xpoCHEVziDq5CnIXAvhn3MFv4tB4Xy0fI3waCFuQ+L5K7pBLCS83a/ZQychmJQA0QI3WHeX",
-	"g+YogusorCrHgIu9hWN+XFeJboAUDhe76KbvojcfDshikkdpnW0RkAGkv3Q9WnE1dCge7S9dt/fViiFE",
-	"/1JR9tFCGpkflnufocr9ImZyemeDWMvOdD7hLmGBSEIWEnYHAvIY0QGgXmoaxySCAIrL66GTSTw31VP6",
-	"b/DR1yvVhZCPgRJYPPaRO+h688HJZtwAxukOhzeMQpAkvUCMx1rbiyPrk+tpZhNOY9ark4t0iH6dIJUd",
-	"jgqT9W2Aw8w65cBZMOMsgeA+zANQJcY0ZAjPk1trvRIYNca43sLaU5VBbAqpYjUVjdexzFfoMmZRnJcO",
-	"yKXIGlk5xqIvHJN3786f3x04d6VItC0wJ3rwWTVyGuVY406R0hBNusa/VzydXMXH8nmttfS3EV8pP+Fo",
-	"fBeZ2lwmpT7TZStufjfJuIpqxlAljNsA9oxC4Vu4xvKsHDxy2CErCwe8kyypHQ8fiQLga2XTXhC7wBD0",
-	"sYIw8GPNFuPdS0Mf1A7C0OBmFJGTuzBQqoUfEEq6CN5wqhUrH9LDmKGTDF1ndq1QojtqK5ynHgeo9dzy",
-	"XH1vRpxLixJgcP20fjNRafE1Z7Le4R1es4GJNkQqIFcvFsMhhrrS34386rWzpZKakrNF1JYIwgjgbcJU",
-	"rU+DFW0HBkUi2eHEDisN2SJCkZ6PAyQMq6TPAjqVzISQ0MpK80i9wSqb4Ntrp3lXXtklHSiWlCbmPktF",
-	"muABWMng4oj4UA92wpJIhPg5J6xxfeGDbh2HWiKg+gnpqu4LVfCu+yk9hklgCTkyD8pD/TWjkelf7OMY",
-	"/zYaaWbRI+nWHU0onDqVtwaVFE0pd0L1B+yzgBhV9X2KesUKUm/8OlZMXMBYQDbYWCdniRjrDwieMm3v",
-	"7bjG0oPFG0R3mO0A9Gk2idFgBKtfJdMJUYI091y6nN1xMYVoGv6rC/EMcJDC7pv1hOFjqMNd0TMAroxv",
-	"StggYXLUTZgmEnjYXDJ2geXb8FbI3tAMxko+WEZJEOpsoJ6ZycK39Dp4X4Lod/oZBGR1vgTU1+//sZQB",
-	"47pOJWz0iIaOzjJjgXAklkuz0ItQdrVxFCZ0luEO4B8KjYHE/Rr9KhzbUAt/z39ShZMK2pFPfZHSY9JK",
-	"mlWekMCEuEVvPY1j68HGgWYVZ39Is5GA5XKMC16l50vJGPiWcYHBiaTmvOetx9yJNgdPr4dVvzHsmrkU",
-	"spjlL5kT2KvqGbrLBqEJwr6wDu4LbeLB40HxDg7FPjnlsQhuLam4GBXsITxnmJPhTObg5NPscXboL/E+",
-	"7RaRxZI5buNGY7m6OdTwEjScjJWEMzKX3Fu9Z0zCvrnZGNz+tvgvjYVU5vEpTx/yX5WwsbjzpYHlP5aR",
-	"pY9FClFG4DkugOKyI4k42WmQkM7lMyKSKpCuMw6qxijgwiYwpA+nHyciDr2vj6jMfsYOT05YHEd8mCOz",
-	"hEmmgNdwNssK1mAkJOMFK/Ysy8j804yHBKJ8BaLaCKKqRTRBTuNqaIDLmLw1LBuDd+KVLmgWerPN32Yj",
-	"DJPNPEslkUyR6aSK+fZwo2WygZYpcxhj13BAR4S5PDpK7O0epWTeILsJm8Q0sFSnNSCtNbBZ9lHwb8KN",
-	"droiDq0a5OYocTusTe24s+85IH021NcI3Fq4eHLJBmU/FFAesNgqKrZa0Mw9u6juViOEJVMFbzS7jmMz",
-	"C18wQMP6kUl7bM1eSXmfuWL5XNulthVze3zxLZt3E6GofUJvxy2bm2RIqBvmYkYEN1C2xtVkc1J8jdP9",
-	"6XQ630di1S68S0yV+4enBoBzyRftFZN/5v2VkYHeFScCizw3eVnheWrMmnpXzAr6V4yg8C4ZIeFdscy/",
-	"Ytzp0vtYjps7n5ZjPumV3B2az2Z9TZIpN0XjifLPffqnISpY1PxRzl9MT6d7fuGILfziCD3/S2pdpaub",
-	"Jdj0QrraHi2u9IFVKx9qmhhrdxTsOqmp8vSH04vr7qs3L84vKlX/r+7Z8fmr0+e5i9ffXr65vvavvz2+",
-	"urp5c/m8e3xycvr2OvvEm3fXuT+7pz+cXv7r5tvTy1P3y+Xp2eXp1bfdy9N3V97zJ2+eny5eu7jS/31x",
-	"eXxxXXD95vz62+eXxzfpZG4u31y8cKNcHPbJt8cXL7w3HZ+cvHmn33h5enxdcP356avTwuvnV8ffvCr4",
-	"4fSi+Pq7i1dvTr7zfrg6efP29GphQG8v35ydvzpduH76+vj8lZ742fnl68XrhXe/enN1vbgEl6dXp9e5",
-	"BdOL7y6dHZ9cv7nsHj9/7r3RXLw8ff3mB+/y5enJG73FuH2Zzcv8dNW9PH376vhk4Y1XOJ7u5en3706v",
-	"rkt/Pzm+ODl99ars95Q0Xp2fFuynvZxbJ3M5v8vfnf6re/nmGt7w3vow3tKNA2UALJ75x0q/nElOPccH",
-	"/DRGmiR0DpmiKVJ7QQLfVNsaXk2WhTTP46Vv6DiC8WS/XeTtOXO+7k1iacgCuw/wGzv5U9RuAXRWozrb",
-	"G41l0Ww0rAllNStKEqyrNx/pCxEzylOn8aZe4NtC51dPCTXpuXKJNK6kL0xQ2wTV+pbNe/f0iuUGV5iC",
-	"TSWEtuzqF1ATRhTA7oDA2oK7d8lGrfSClnlAs8kmIyrJMLpj3CAALI/+FDk9jb/TeDg9dcUjvtxqlNP3",
-	"q0iqT8oKzDHK8IJWASvIaSgxGxRs4mXWeACXBVTzc6EWN3NFx4JGUSYTKjtFBHQzYjzrKdMal/GUoUJU",
-	"1QS2YJnoHe+z4dRZJ3VynDcqMtaEBYF/BKos4X1Fi+3NvZxcLgpp/Bi9Ev25F4cz5K6/NOTRb5mFqpML",
-	"gUjmIgZfAL+LZNSPmYf5jtYwF6S3rQ2edg+4SKeTS5N9OxKcLR6jbGR/4ajiZC5Bfd2M+B9EH+tu6vJN",
-	"XGOb3kEJ4YZTs/xr9WkGKsgPCx4vHFLE4tChsWyU9alMds7qPGPXHyC/LVDh9hZ/NcCOR43mFom4wdrp",
-	"i3Buav2ysOAypnKE6KUqbR2yRqcsf1XsuFw5ceEKTeO45GTJTO1TEiloEfGM9PTB75EgZjQBfkHOFRmJ",
-	"OJRFZ8b6p2dQNzWmt5B6SUkc8Vt70Drcnkj/EGKVSSQ4GdPkVkJdOCohBWeWsA8guX8REdd/+rmn6V35",
-	"RjnZKtp8onP2JOfZXSZnZ7vdgf99aDRqnc6H5lmn8+HgTP/z6KzTmTb2myedzrTVaHyD/znF/5zBf1qH",
-	"NfwvXt1v4J/7+tez07OzktzmbxmN9dg2Imxb3P2787GI25wVXJDjmqMs85IiejrX+ygnuHEbZo5gueF+",
-	"i/z5R6ve0qIKoyy2sh+SRQIV3TGb3Y70MGbjPmYoLhQJF4dLoSJ4oSDYnEOg9y9kJgFsZVWwaXa1e9Ag",
-	"f/6xb3BbV+UN41zKle20RsK1heJlSjUdJ8Vt/grL77AApnmwv7V02vpTTtNapQMv17HotCR0rXkUxC0S",
-	"FkQTrYpbjpgNtel5RFJOcaNX50drW6ALMq5cXObXparXRpqcdhnxgJHm0UFj5Rr5at/+rq/2tfZ2dhut",
-	"nUbj4Oholf63XtaOiZWBJQHrERIl1i0lKFkLKFiApOqSFXi8SUal+ktmTp9+HGXZRJvQ2C8qWpaQVoB/",
-	"syrhriRB+lxJF520JfQymzRdX68mqoi6zgEC34TA0U7V/FXwvNZRaJgDwERZ8s0XkkRpooCjcL8i/gtJ",
-	"tKldtETFdIzF28Vlbb0+9AzseQAKbv2fpQF9LD0p4jNWXQHHP8gYfEUmARa+4QURMNP1/WqOv162EmxC",
-	"hvkjagZ1mBkb2u5G0KyU1/cpjnjF6B2odNDX0IT3Jsx4HtLMzOLqiKW4C/cpc8gOB4tabNMGL0/ZVTcU",
-	"DwsVUxdwS/tDmHyhT1oNYeBHs8UYZjonYjyhptAPswZ6aRafqaOMuFSMLq1RLeEOSMdFiAj+OaqSQvFM",
-	"czIJTzyFELdDFS2BRThDWIRzec4v94KT8/3z8Vnju9ZkJzzZACphxSZgxfQK8zxlLiWICj1cCstCtJWT",
-	"5SrPCCX60VRtZWiT43nM1Q54L9v0VDuus3Cov2PzDVXvN5wRbEMNYVlE/thrHpA//9g1/Z/3modat8W/",
-	"Dhs7+rfWFp4w1MAlCdmEAYQN6d2qea9NTk9AlATJXZV86HB9qubPyJvv3trLcNA+PCOXV8eo1MMFkzKd",
-	"U+fjYd4gL2QQyd06t7F1brpFjrdKat+q+Tpv4wv+hNZusZBY520f8jcVwqrM17grR1e30HxwCqUses1x",
-	"GUro7GpjN9Ytm6/vwtWUvMK2yI9ev75osF4dUUmFnwhTbhpH3GGFjGkUZ4/tXf/w7c7ZoPHitjn5Yee3",
-	"xvhk7/Zgvpt8/2srOBxfHYX76sfRy1nz1U9iDeGw6GtY2MbXTNGQKrrhWqcwWSnmQvHsDTSUGJAeDRID",
-	"QDBj9JZBHqbpmFhkDBYSpx98KzIGPZnbZTwEV9U92qnnX+VADyIpu86jtmzuYLa3GgfFVnWfBrfBiHLO",
-	"4q7JIrEp3Eveae13fML2TYeEx56MEPRivW+VfyOHm/UNDW5rJ/g0eYXfbdYbxV9C+Kuy9Sm9P3NXESUU",
-	"xhRXhGELYZ8e41uLnzIFyOXEt0gZh/utw3tVZzMeOkp5EH2DHQL6yBqLcrj5ojgwLBkNecSHXRoPC1nG",
-	"I21C5NsbD1ua4lfB/n5SOkIPwb2G/MvsVlqEgI0fRrCpT7k5k6kcsbCb56kI3rP8pBw1W/v3Oin29Wtz",
-	"Ix9MaKOHooR1l81QLp9Z0Us9TJ9PsyMZFJ9P9Yk7ETyCJC54z6c/iyYDcuWri5HMVsgmU0TaDUUwHTOu",
-	"XIX7xmsjp6CGfsJdRCb+oA3MvuLT750F5nzIqPNJBsiaSzXMVUrAuixwXYayQqtbU8EsWqoSFWNjhXg5",
-	"A17NbZdqk0tY5BqaX7nEqxYbNuXnbF09p0DXXThaxRyzVLPxhH4ZRylgY0s4f5lOuO4B3ohTb6plFRne",
-	"F2x2r4TGgXtovSSvbGZRsZmbKwHJwoNULT6jtPWHJmXoesTmkDUoR5gVGM9dI4ciZri/uyEzzLExM/OS",
-	"xXy7FAIlhjFgJ9opVxjv9fIkIC41h4phE0OS6HIbi18iEvEgnoYsfEa4cFXF7ukOBxe4cWSC588Vn43p",
-	"3P5Exti/hnLCouFIGR+hkIoEYjwWPC1Cs4VHQiJUAhGDDleZWAjUjWdha004yZymLzBDpgo7ZB30uUSP",
-	"h2K0HG6AOee10t7YXZN6g7tKrQJc04TqO+YliaM71iZU4WJTidXMUEzog3BDlhi48RsYA8MbMz6uHS1t",
-	"y/MZD/d3V2c0Fki3Qni0mzx4oWTcNshwHhTsZEX9Eiq5gB9e4gfZqpPT8UTNYbZczOzhXQ0I602h5gqK",
-	"NgQH3zTV+TEyuVHNwY7HpQ6qCROTGDomOOhlwQ2Gn3RgeNQhRKpRIqZDQLD90rpHssC6hqwXbSW9dss3",
-	"H/rQ4e4DwLFp2SXq5NgUTOq/DEqoKfC0leX+5vKSnYWisczemsyfbdws2N7/GlE5+nr34Pnp95NfDr/9",
-	"5orWutfn45va3ssTNv2eXd6O9y5eT17e/PRiZ3Q1PXu3FjUUh3yvRhj3ttsA8OK4DdkZzFh/4zRTV8i1",
-	"PgnE2GrG22SHF5jt1L3ejk+EVPbU+5DRsowEvKH0GfYkNLAMI1MpuACe9/NqIOf3xSK6ZKeWJzFhhGxp",
-	"dUSm7X+Z22D9xQClo2glcjTyFy+Es35uA7Z0ORDWHVr3G5ADp/H36uTYxhxNhF7fnZlWJrHcW0LUl4sU",
-	"IC3mDOIiONwHUO8tWTwwqQkBi+6MJDQi0U+rSBe0ZLnu6UhAM209kW7ullh5ZIR5W1NVqldtLs+XSvNW",
-	"c/dg93Bnf/dglUhXoygJtbGHIc+lTAXqbABpBPNZ5imU6Cr2kUe68zB0TPGJOYvZEeUoc4EN5gRjqYbi",
-	"yStHbPmDu4zDVRdVuSwVZIR8kZ7vKZEncOeTKvm/VJX8W6pyRYU4oJ5lUM0JNE2JgpEdnhlam1Dy9uJF",
-	"lbx8e/pC084N678l0ZgOkSEbottpke+ib8BCbDZau2QSfWAxIEgDBpCMQgZ5on0q2f5udhOiH755czlr",
-	"fPdiKI6Pj48vrt6NTt8N9T9P9f99c3IM/9sfTNQP+h8nt/Hp9z9c7vIXF3DX8fD4m6vv/vM2+B5uf3n5",
-	"bu80uX05HA6//jqnf+/sH7Wy5uFx7Sda+61RO/rP7fdfff17o9r6WGgpPumF/2v0Qj36W8YmWeVwpaLz",
-	"pCs+6YpPuuJGumJpMaCnUn1yFALfB5jf843RCI7jGZ0jdm4KciW4aSmAlXc0tijusl6QXvZpcAq8Wa5Z",
-	"9jmOuH+1+aS2Pqmt/8vVVrMv0DdzLKB44UmVfVJlP5u29qRwPimcTwrnCoVzmSp0E6nRlStPe/LZPYV/",
-	"Nwz/Lq9wPO4DzzUl6T6LWqt69im4/BRcftK8noLLT/rbk/725DD8Xxxcvg8sGrPPrPR9pi3oPlbxsW5m",
-	"Oxf60n2YxJRjtwtoTAe7XP9UfRwznQ5Nb7TFUS5fu40a7Bn8t4PdI/LnH3v1limj328dkj//2KnvbfkA",
-	"I7YBXNplz7WEQ5dyesHSGrbhE0n0G/Pu8vvQpVnj3uO2157r2UeTIcs/mW0lni8xmDAeIlS2jMWsGwqA",
-	"RjckGjIeIco44AulTQHHA+o3r9N/Mp6IOB6zbFs75D+ugZ1i44lIaBLF8+6Gzeys0z+HkXX9+lUBmRVy",
-	"Ypt5fa9+nwa/p3vvBp3VCmeztR/3E8UXOF5+KLlXF9G9fdl9kCs3b/N575muwthxLckENKTI6J9iUCeX",
-	"tg9oNCCS3bGExvYZU8LtdzKxnYBFmLMLKOertOpMPvl/dzoyjx74/j/XbAG66e55MD+P1682EON79Kst",
-	"bDpbOIFE9GM23rQXJSfAOCw8397B1iJM4DrUmRFnKTjovWXYYsG4/sAG0MYpsOlqDdHWcJUhy/1YMxRR",
-	"O3+OJA1lHsj010Itc6CS5VrgXgaTbbdRrABGKi5rYA7fgEYw0L1oYVWLKhoLMcKubZsbbeyTd5fnK+uW",
-	"VyLxoFzE0bvlcIRStcfU24hCGodawgwg1aZnNG2NXmoKaMrE6BYiS4HgX9WFf2Ubfq9OsLgRf+/F6TXZ",
-	"dkpKL7eBe2tUd/rfyLSBX3MxS+HN0mrC1b3JATtULoCHioFZVMGhsTTjYjocrcQNrZNz22lWX6Wx4Kzq",
-	"jEbw2mijP9cFKX2ZaaATcUKHFLrRWq+KgS4TnD3zwPDSdpzoS+C2wAq4pB7FlI+ZynVotvqY1s1kr07e",
-	"gCFmIGO0IRYNuVjAtmot7HChs5NG44JlP4HrGBVV04STPpsLVypmV99AIVJJAGs57w4+0SatVrf3tqpE",
-	"ToORvrP3e8dVg3Yq7d87KHU6lTafxvHHj722iwafP/cQz/TF3ratxO2lrSlxCuXrsLnHuAicyDVUckoH",
-	"+nyhm6be3WIkO+uv6DMSs4FacHJVGs0jGh62Dmr9naBZOwhbzdrRYL9R26O7fbZDW8FBePQIuHzYBRdg",
-	"9BD7UfBBFGoSo7HrH5VBvDPgSyU4gfcC3Mv6iIoH+fa7k1Pi7jFIaPs7++TPP3brO1mHdOX06DWLR4K2",
-	"3szuzpLT19cvh9OTb6lg3zXV4bvLm/70xcsrqWa14HVOXhWCdRWWRC8O8/VUKr2hvavW3n4OlF5fWsOF",
-	"78qhi0HujrmjfUtuHkeSI8Dy7rOULwEGuKEzY+qVgv1dIdjfBsB+CyB+iw04oCNY8WQyjYBFvi2pZjGD",
-	"KI4XHOMLKnyR/go3dAsNSyNvgcMXgjCbFoJ0KKqmgS34M02sBPh5dkQ7+41GnpkUBQQEL3Kcnogxk9hJ",
-	"0xwtu8XZr/Ba42q/e/Pbcev1L+twcCzSXyk426SnxQ32W5diDEzctBpOO4xCM0wWs0B1jbTqQSJNDz1a",
-	"Dk0eozg2YwclGt4ifUn35TmPVEShF+Y7yRJyyYbYHEPr6BAZzMzd9ptbqVn6HrkCcC7OUlRO/UGWpD0r",
-	"tcDqzxW6h/Q//LNjebQ2P6HM3KgT6WuwmHoiEsNIYyEm2B7V0LN+UxgNBrbnwGFrr0X+/ONggXmtdOpv",
-	"AN9T0PRGKOJcSM8AL9R0CcYaew9NFS/1rHrHhYeR0VsmS0uYwVJdVI+LxrGYsdBYhc3WPiDON7eWfWuv",
-	"bP5STJOgzGjBCvW0/64fr9crMLC26eFB42CrDdttQQmmYcR44DVnTovtRzRDEsuHXTzqFJZjiYD5dcqS",
-	"uQEDDNmATuOc9gA3rCFvsi7E8g8CBmP2E8Z2WvWFEjDdvPqOKqPRmnpiwrhWqVKwZYeii6HgEh6JzxHT",
-	"bnE95G1l8mNLufKUm6aFOTk0aESDX2Qc3v6y1omcRt1YBDRey5ihfDiFlMdMAiRu+CRhA5Yk0PTcdI72",
-	"tOiQ1Y6vScgI4720pXukgL/P8hkdJnKp2AeF1gqf217O1axOb9MBgIHndAi+lmW+YAra1k0nFhdko6Y7",
-	"K0FF/lJokNx43hdO18K73AfP+9gxLQfPHoXG5JtFUouoBcDvqWSkBwRSg1BZT4uvuZgmBKIlJI76CU2M",
-	"ggNqGC1EhH4EO6Ng+CZcXjqFZ7mxW8v4cWyOlZjai2Da2Q8f/5T86+Xe7C64/jX+6dtdvpecP4c83+Nv",
-	"Wv3G7U5/54dGMD6b/vTiSP2Lx42ffrwQP/1jAbGzkPqPhoiN+XiX2Ht2vDkyyy1jk66Iw+6gqEBj0bVm",
-	"+0kbk1cqOvc8bWmW3f7yNLvW3hFy+WVx8wUAZG+oxWsBoeLNoYTXb6az2u+1Tnuce7e0cUJqMgt7rr+W",
-	"ifKAOeG6Rvo9z4s6SD5iC5xs5t3yljSxGA7RsL5f37aqjfEt6y5kwJwY6F7aGpUWtt9kExSnGFnH67JO",
-	"LuaerEfHnO31+14WuC3uk1AZTbrGOCqmYM7UTCS3+age5vStEf5Y3v1Tf0FPz72WSoXvxpwhWJN7r0ia",
-	"rPRoCUVTyZIuHbIyX4o2pGvH+vdlK1UkDYtailo69VJhNKvB45/Zu8zIlrUczZDoEg74yasALad9YDfi",
-	"dev/vJNrjEbPFRJQDvHrv6468Coa8jdTdR8lNN/vispbCW4Sk7/p3CQz6/zOODR7n8bFvbnT1CarwySM",
-	"25Tx8G/gLRVTVTKN86IYxprO0LKktWU5/0biQYa2zUWd0SSUGW9IkR8tFwlZy7m1Hlzvk63+uWz1a2su",
-	"3bNupsgifHlzbVx9jf3DLbd8mXiZa/zU+wa6e5H/9////+Rj1CWnaVnQ/VU0YL7wz/r/XIu75eH3fLFN",
-	"YQDeMqflfKkkQtracj3HQAoDDVjvmHWWGW+XcchD0LRns9LxGEIcVAwyYdLVS1itfKgNRU1frMnbaFIT",
-	"E9z4muusq8XSx3y/tYKeGPTXKUNIUWyXaS2QqWR1kimcWdl7bq/5gIGWOCO1WIM0TOeIvGcbv2wLvFxf",
-	"uk27ueZ6UHnvztC2ndX7slP75G36/N6moNCff2Y4XjZxF8zexZqbNb69W5LDIELWvWNJNIhYsiS6bm/J",
-	"BdebW3Xy2CMtjrObPP3li+XddL9vF++Ql4Zd6twIaByzJNuwMCu3qWZjYxM4s8Ftw5ntaHpapyopsDIc",
-	"Y3GZvbKGhQaX7jgECTOpG2CVJbwdMTVoAwS8bAv91jZ8C3hl21/u9/4aFq/boo2tGa8ecu2OwkSlHntG",
-	"fJ/g0N+mL7zEoV+bkTsoPW/gz2FcJ2ZY6/J2oSZLcgqd4g/ZV9bzlWps/k6kPWKzaVmaG2gLIZKQKBN6",
-	"IcGcd8q1YvRQzTcl00KXxqQUY/yscCrZj95yEdzW4P/XPCZrg2svtyoQ4h3vyLtzMrRuHV/34DjrxMSX",
-	"qin2i5nbij726Tz/BcrNY8ey6yTbitWcgbQQF4Hf3XulNZIhj05JF//ePLq9USg4U5izs5AkMWbthNGQ",
-	"jFl7lkSKfZKCpPUbA8NxN/IzzGUypbS87Gz+IkY8FKzAml/zDBZbbWpyIvgg0lS3eWwhKG3KCOcwpbjJ",
-	"BDN/commhweNw9Z6nG5FtIvxsAvl37a1iix3oDNguVgsbh092YYSAFKwVs2p3fvVnS4u9J1Q9qmmJYKo",
-	"B79BomhPKpoovT35rIrWD6P+ix9uz7+9iMNvf5idvzgan784m56/OGuGL0Zxn19O/tU6a/R3zof/+vGb",
-	"2RqqVmNlH8uc4YFTcNnxpcBtevhXdrr3yIYv8sq/4yqKEVPCLldhLvwmvvhfk245Jb+7PMeCg+8vgarb",
-	"WvRf/fAC8aMKsuELOduy7FrNOdNe1Zx8QyXbaVUhpjOfACeOuAnwmMjWysKOYiKDfP4AzzvSllFXJKMx",
-	"wxBbX0y5awNtzsN6xm2pZJdgy0FaTk+oiZbYPb2uNimQTiaSiMmCKd9co7bArGzV1H/Yraw6Il0RUngn",
-	"2abFtI+BxBFJ2o/Lmt65iq2VVVkrAgDmVda2K/ncYBrHXcvINgwx2NBe/pBGv04xUVIz22eEC0USBjmD",
-	"7E5rHchuXXZvlPWkrRkfLC/4tyUGJgphwnaBVtrlrR5XaVPcewXeAEPxQQQBEbKx1yx4mUDRNOsaC+eU",
-	"kI3yLiLbo8yUz1syy1GNTyIe7XqRv0xMz1uOshN3HI4j7hJ6NywO1Ns7iFgcesGy9H0igX1GN/9i0aB/",
-	"8kq7/0ZcZpoSrQVt4k5t3tXE2cyqelUkfwtVIycM2+wb9UPEEAeoogusz4jh1TbVlnp6VSShvzUDZTwB",
-	"w7OjFUQJhw25HrpUHTAOMvMvpH0tWlTumRTGkPT0se+RIGY0kfpKvi3T5gWkKxlJhg0t1aemcey0qSUs",
-	"IJ2vYQauFImR3pi1e86Xi2II9UKrAo6orJI4ktrigEgL4AipOjnGxzrcpUUJZW/Uln8sLSJkSAaJGPuC",
-	"9IsUyKOtZewUgUkQx8XuEyj/EB7qcBNkA1e9sGA8WGKQ3ZKf4RxLMHoqy2BKVijSy1jdGr4WOB0P42cf",
-	"S3jGvdoplBzKdzw9WVPQKLXlKmacgZtauvbxLIQj98ztKEguqtJTM6KTCcP6voiTnQYJ6Vy6E2Q8eVYD",
-	"WnQY/21O0qNX7aMSUCUJG9IkjI1HJ2baWCUBlQyY0ywK1Qi61vX+u1clvW39f21MR+x0elXATYJud1Xz",
-	"LLxGcC3i9cfq5A2P5x2eEQESZMAwumMQSMDueegoUnMvwAoPGferKV3oIdPEx2CrYyFuSRzdQrB1XMAK",
-	"N0MM2G534H8LuAH6n0droQd4InspeoA+Nud8IO57aDZFBSjSN8uS2Jg5bjnLW3O69Gx6mA3FOW3lvhd9",
-	"CGAX6+tEFlwcvrueR2ctI2zaL35JFC40sKQQsUcJVBTVbO3tFWmNGcWzOLdVRjxgpHl00MgHq/d3/WD1",
-	"kfvfKrSnh/H2jPE27S+l2yWF38syB65zTk4bI08YiuuSkttNHfCFaQVl0uu1t14b6Lo3mgFBjJROJrEp",
-	"64aGFMDTjNQitA+YjDwlKMviKJnElKP/MWQTmqgxVB+fO1S6MRv3NVfV69PWpw2+J6tEJB0esiAGxC6C",
-	"G+pgJtBsw9xX2xUXC9sy/mb97lCaRENynOXR4JiFsJiXT2TdywYUv8Nn2SQG8OouaKS/L6y7p6xU2pVf",
-	"pOD1Szp7zaSkQ2Z35ZNnEoJ74YFphBeakwmeJqFOFh1P+58uHVBPYc0uAbk+wJurIYunB51nUy23r/Tt",
-	"+GqMCn5DZRHwYmFuAtAVOouA2/YkA6XMZCuaMlUySSLI8gBJT05pMDIRknGNca0Jhh2OPYb98EOrvlNv",
-	"blk7Ak1P0A5H2riLLDIfnIgr/O6Y3jKJRAzLAHIN5uOWYKTUxCGXtcq7B6clKSg5MO3nK5qPs36lD7aP",
-	"6UoxEdUeaYsYaE61SRJ7hqbnV5YHfkWoWQLMhLAriNi/Ga+OPcourIGYi3VyHQW3HhAELowe3IxyZT6o",
-	"VWWiouCWAUPq8KGBfTL1jFoFNAs4iMUMxcJCaDl/8V0SV9qVFM4kjZWbX2zEPDUsDSNCy6pdudT8BwW1",
-	"mfmXWdVzy8XbpQk9tStou1QNacDChCxmiq18k9HFKt9xMUNBkA0eaTbA2viySrvyHN8qODMpUkYg4G3+",
-	"FBZuqaY5yNBX+k7PAJ9z08DhLzyKD8ABM8GXqim1tCOfjQRsME0YumSg/tKfVoZq4IrT4IyTqmgL/AHQ",
-	"ODajLlpIfMO6G+IK0fMvsklcGXLJmU9PFPVEUQ+kKK29GEanZbVdaW/tIPNF8Jor5P/Z2za3WOnKVFOQ",
-	"tg81RDirCR7PS15fXfNtvsjWXLVV+agvRcbqDARXNAANHjWBSqb5fFb0YIpXJg1XDC1ubMSrZEw5okaw",
-	"yIVuTSv6SMops3j6IE9sgNdkKQSUYwB+Xu/wDv/qq+tkrvXIr74i55z8fDWjwyFLyLvz919uhyKQ21tk",
-	"AmkoX1ljgX1VBYFUKrlwJOapKyNnLbBThxuB+hVkA0Bkj2Zp1Ct2Q2vly55WE0gy5T2HkoEicCwcQfVM",
-	"ZkDPydsMhXW48XJUSV+oUQF8d89L++ltAU4Fh3CcNihwqyKjmJu54dIRMVVfmcU8HwOyBa7nz/phOonq",
-	"czqO33+57f+5Be9xd2i93LtD/7lFgGhAC4lkhyNtfCEJ7UsRTxVLCwnaJMLvanUNg6RvhVRjNHiOJ1Eo",
-	"hrDaQ8b1NNKMUueZHdc7/OcJPmRHA9vvX9vClC777kDEMQtgUcY0ZOm7rL9oiPn3UyXGVEUBjcFBpXeH",
-	"SSUNQ3BAfR1+PROmg5Ec2VRCwVVCA9UuJk0liIJNqJKfL9lzEbz/cjthoQi2EHrL2kh6bwBuUH71FYQ0",
-	"ep4duT1BcMb/1HPseViLNtoglTYnDLrDMw/KQp+7Dh8Im7prpBMZiDgWM+JU44hLpcfyZQ+AynpV0ltA",
-	"6+1t4bnpeSBz5gJUpYopYMnIGUtwXLBSdXIhDPpZwiaMKknktD+OlNbeEeGs3uHHnEwN2teEKtDldxu7",
-	"JixCEKfJxgjhBufWNd5AfGLPJGwe69n16h1+mtlBiznR8wEZe8/Ir1MB9i2mK4CwwugjGbF4AjY4RAtG",
-	"VHZ474QGI1Y70fsu4jbhoiaVSFivStiHgE2US0ZUo4T5G2Ec0tZSN1EEWAPL6hZyi776ymZ+LaryEtAQ",
-	"2qbcG5yoAKdN9E0Rk6l0lV90uH2vScg6Omg0tlAtj6OAcck83v/6/Boi9bFX6KOPPqav1UUy3DYPbY8j",
-	"5QFLVtBqqlQrdyzBIuhKo96sN/Q9hnlU2pWdeqO+A05RNQJNa7s+Y3FcAwrY/mV2K+E461+GRekYlwBZ",
-	"Z5JvEYRek6A24m7ZXKI/BRDrbliffMfm5IoZS/Bgr3mwVSfHmb4uej9e3lxLMmEJsYUszzq8dxulWb4m",
-	"l/qQqNF03AcD1LoHb9m8rj8jSSIUVaxNBkwFFidQYSDINljBfD4kxQ63ZA+fqhOMQt6yuf4qTE2ObGBL",
-	"MU7GEZ8qCJENBOTxIUBhlUgBLp0UBCDQZBoSLjrcAGEB9nykJMmScA/heqRl51hNzKGmFgnEkfC51sGG",
-	"TOmpVlLQGdjCVqNhFQlb/u9xMLudqSOooneq0v759wqNh5V25dQgqwXJXaVdeVvDv25Bkbz4rf9K/jg6",
-	"nD4/CcLa/uuL2Y9nuzfdAy5ufjz76Xjw7e2Hn+Tli5OjH/WwbtVcv+8EVb9KuyIjSHGutCuDw503L3ee",
-	"tz6cNb8ZHt5N+0fqFWsOv3392w8H++zweiqPpm+/vbv84fRdpVrRr/nQPTv97XJ6NN7Z//bVRVdN2f7e",
-	"0auLyY83+5OT+ZWKbv/1y3fnN+d7tFH5+P6j8RKsdLd+x+ZXTKEOtugU1fsvsQMFujzRmeLvWtkHzP3b",
-	"cPNZdMdeI8Xgp/Zwk4oedJu5fQWC3IDfen4d7Ksgp+MxTeZWGS85gpVqRdEh5JE/jyRmT6NKS0Ha1wYi",
-	"Dlmi7Rb3s/5WhhGAolrL+AVqRgNdhzNkE5KdemI94iaXdre5u1UnPdBLE3fY9d+Q4OeMgtRvU3QinNv4",
-	"oacihUpNMbr0KjYr1UpLr2A2j5rxEGK6hlG3t7ebrYN6o96oN9uHjcNGxoOSfdRBRkVSdqG0gCmW+F9F",
-	"72RBlwXbDGGte/P3YBnbsi+aOzLzj8DgldM+zMMg3leqlQhSWfTMuiaFB+H5slXuVHVHVI70G4x5tBBG",
-	"cr0pvGBNPoZSmnnzvgRbMjcJYHHvXX3MhltZ9FQFU2rthqx8h9XUKn6hTG6Un6VoxdV+Gy7SpfGw8CBc",
-	"2kWMNB+UE1TwV88c3r6dPlQpewMscPH+ZarVuugG1iMB3lH25Uq1ojUaLKgoGVyx+mOxHwvXgQvOKlWH",
-	"qGjwHSGh0od3dElfeqATwGzu5vkAovmtXMEJTTyM7cLza+ILHkDgyvug38uScUnvbg9UL7caiJP3PgeE",
-	"l98+Q2uJA/Bal2z0E7fohF54dAm9mD0qIpv8VW3G6rGhv6KI7KT1/WRdjClP8h1BhZ6iAu+Q513LOsre",
-	"Y2cQfURt2NDkAJZxJ23wIov+RdNfwfqbrj/vbQ3seotfyd/+uAtuK6lXj8beWVlby/MC6oV6nhUs/xRF",
-	"z1QWefLwEZQ8IMoa5JIMp2mi6Ur1DsNzVpmzFSwWdFhbQblafDcI0qw3yJ9/7ILNLE0/6AWVDp8+yYzr",
-	"Sbt70u6etLsn7e5Ju3vS7p60uyft7t9Ku8upS0FO87mfqpdqKGU63fWCq87uVSZ3a7ferJJidKWderPe",
-	"2qqT48UcJ0xW/EI6KC2owenw6yzEqVyWaUUoD6sEYk8QX8kEYarYFlWacKyP2oVBUa4Q0cxUapoRYpwK",
-	"4nVVKCJWNpgGjkcM0bQaB1sIIQZ3Y2gOQkUA84JXoUcJMVCj0FnPob5suY4vC+D2chYpiA9EiojBwII2",
-	"LTaNgVUVIetwW74L9+43LLQWjNpiQOmxHWc7EdA0tGdXzM4ICsI8fd1bH8x5VR4sXZUMmZJ2hzCVAENf",
-	"HW4hKViYdg1ykinbOYgcp794TdJBBkNXHLyvSpQQRdEPX+NOPwFxjI0h9yPuIfyb0Fu+F2jKipaXJn6s",
-	"rtHWiGbIz4P8y2N6MHkvhMeiCfndfwsnUwxk+m/b8qN40z3QlbJlKi6y/kz9GIpmYXvdFg6/ud7wN4WA",
-	"LBwHoEs+bBnv2cynaDjWYi0czl5j3aP8CftmFR7bbCuvsl0tKNJZHP4a/bRWD8F263oIS/wnt0wqWiHT",
-	"Gqr8yK2zJp+qjVbRgG0zr9LDueZhuHe7saJBeb3NSkXU7hoD+5s1dSuaahZhuWS2JfVSD29itFTfGRs4",
-	"kMc63P9EPN+iBfIgjMtF2n2W56nP6gZ9Vot2xutq+yDp/sk6uRWfN0xDf9jZ/wt7r3nHz1NbI/l4eHcl",
-	"bAmh+h6st/U8dylChr19c3VNtic0wVRdngE6S43T/lRl7LfUOK2TY27vd8ZMEX1Mk+gBNLLMGtlbU43+",
-	"t+oyXGzeQn/ljayN9yvDiFqWbI/UOM7EDyudaaOxE/yfUARQlqBvgEsMf4AkXLxgqhrw+rb3Q2Vd7yaU",
-	"3BZ4No9RvXUyFRh8vfKxWtlp7Cx6975Z8H3l3KGvjMd9lSf00tjI7n4Y2+46nlA9lUs8IHqcu63Wxs/s",
-	"3eM7e7geq595x+kdjbAkeJmnNlOqQq024blmr1CKFztm7Y/6N6TwmnHMOehd8JqXQ8N5JSnOt6YlNtTd",
-	"ohMl9X1itwmLT5dCxeb71Lu3juvlzjYtA85EMk4jVN+IcL4k9v6hNpvNalAPPE1iUxLsHaYMLGa6wscm",
-	"7x8BnCrVCsj3HMb6ut6wfDfsDa3ykmbV1mLOAvWu43nK9Qi1XkiD5pr38cDxWo9VZFAaLBbEx2wdu+sw",
-	"4PG9QoZxvZJiPj8Dae7c45m9/+2Mqkr6c8MsNuVZEEoykdGVyUE0jl2FjHHeiSR0EDZRgqBBRd79OJLq",
-	"xHzmobk+Bnfi5ywKSlepGPBaCpJp8CSnscyNmI0HdllpNVr7tWaz1tq5bu62m812o/FTxSWmQJqGi7vr",
-	"b6dfNlrNjPW9rJDcE2VNiGA7S/sCQYICRIhNHtDajzoW9t7LKbgNHHyGLdgGGjSpMnaVIWDXhYCdBT17",
-	"n4PxAH1xXVYHZXRIIaUKUkp+oBatxWFe01ifC3PuG83VT7zjfvsC89wa5/hMJP0oDLEafvNA8prcYgmn",
-	"+H0BKCOXA/H+Y4aZvIqkHxr0S0vsUS3kHfbHUr3mxDpnM6FOLwKqbSsTdLSIJOgbMWCCUPcXulikUKZJ",
-	"MfpEybEtjNHvsW6KNhr0HU6JjPgwZjWtTldJyOStEhNtokxG+gF9CkClMs0qHFBapDCM5Vc2p00tvpBp",
-	"gVkRh0M+gWuztjZVwN2yjOKhB/s+58/gDK6hZ7TwPG2SpvkXMOxs55vKr035w/AH/t33jf5NsBf/2hjv",
-	"8L2Xvx7OX++Jo2lTXqtW8uPBb6e79F//MHbvErw+D7+/B2lpcwM7Gpfl9nA2c+kMxk3nWhP93Zn+buNo",
-	"9RO4EBd0zK6pgU5ZS+29FuIVTRC5ay2d9zULI3qtLZJ1Nd5zDnkof0f5ZbLrsgIMGZUTMxvLL0/33f7d",
-	"cZqPKNAQ/SUv2hAMRnpis2qRWmRBG1MD3TGid4xAQwNA1krEdDhyEG5ZMYIf9sRIht3uLu04GkmDuBL+",
-	"A47K7uonLsTVNDCc49+WiA280L2JuLrcZtMajyNU28+ai1lJAXoZ4TX+hnL+yTD7dIK6TDxbT/MTe/ln",
-	"2HiQg/wA3rI0EzMliC+kH1G7f4rjhKpRcYZj1hDxKXqzphl6eSZUBaMCs9XAVmoxrg1CbpssaAGPiLPg",
-	"8lIjlkgvKdpgHkmweOFoVgm1jfKwy12usRveDJhYm+gLz4gUCNAD0JD6gT4LIKGOegg18y9knVicaWT4",
-	"xl4OKNfGtGkN0eEdfi0A8DZNGK4iaImdQBVwOjFHzoLd60nBVS+tmGKqh/1+1YsoQ1YTzAgnnLeuXV5y",
-	"1UA1R4oEkNJjAC/HxEBhkRmdF8ktLD17uOm9OX+uLtQ8PND2Njiza9neTzL5SSZ72j/20IAjZVq//FsK",
-	"6Scb+6+1sQ2a5yPb2NtpQ7h/TxWj0DH+mt6CrOZs5tptX6dtj7TIn/vFQD2tdXRFHHYHIunZwiDAJENw",
-	"edM7dzJ3ebGJGCZ0jE5tgxetvwZZflSrG9BkD56eUUn6LOJDkrBJTAMWOvQzOwguTJayqXNoVP02TX5+",
-	"FEBAcqG/hHPaUPgXyXUzLKSlK9vn7t7i3V9MvXGNxtpcGD9+ieMZO178T5TQT97xf7B33K8yi5T0Gcm/",
-	"p7R/ktr3ktqGU9k8b83yvSrFewnxQhgNLb5LU9vwiaUlyIf7rUOsM94yveZZzO6iFDI9EOOx/m8ccVMK",
-	"bF+LVUE9xBIxWeiQCUx52OE9QCCBClGbKocJlVVImQfM1Uw6lEvBs4l2sF4YMTZ5a+PJVLGkmmbUA0Z1",
-	"lTAOCXvKdH2uItKxrV5+zSifjaKYmTIOXBN5K22+MrB7zPfXR9ogp6Jo70FXuTsaO+EPVvsbHs/TmlOX",
-	"rd/zWW8PCmA0U4OGhufKb8LPEMpVZceAKKlqJpJbeBjkNiVxNI4UCwmfjvuwMB1uQSZM8XY0ZibjGstI",
-	"TeVjJMlu62hpse9zGPHjZh+mNJTLQcysvl5v/bh8YDLiw7P8cA3um+u3sZbhI8hsKv9tL2GtSUPHHUuf",
-	"lfaeQf0x7715/vKb2uuX314jZHHmjK6A6il4oquXzfRjWPbof7khfJ0O4CEbUSqINeU8BH/iQlwpkYAE",
-	"epvQYfng0gfg/RskV4LM8LMe15H1njqyaWImPLqxMIanchL5aP2PvaZ8vrZYhofuI5vhwU2TNAH2wrCc",
-	"FBDhnsnlIIOhEqPmHw65bXoFloviE7xBLsK4mW662g60nXRFnZwZMH9uW27ZqjBtU5oGrEYBNZ0iBfrE",
-	"O9y/04wLhI89MUSLFkkED1jVNgylJKRzWzFmXmAbWGgxB3UgmbHHAprGov/avnmSiDst1WyplGtg2hcf",
-	"cAC2+AtMUoCdh2ewC6McRZOFnoQOSwNe2uFeBapevXyxXM9iBvVSJA5ABbcWji2Mm0WSpSV8gS1fVQk2",
-	"e4q4Eh3bn1Wb55hba6ePafRSJVQb5l9I16Oe5ABCOIv01zxYEDJLBB86JPyqQ/vv8KlkToOpk7NsPWBK",
-	"vQ5Ef4pTsH8mTELvfuh24PqAFVIewH/gzsURdzAAUGuMelkxWAwuuhXdfgMPPcOqRW05vTp+fdr94fTy",
-	"/Oxf3XeXr3pVQjvcvhA6+9UB7gY6k3l9bP0VqJI+C6i+AsOSgba/E+zRD6OWZTAmZs6nBlzq3s4KI0bv",
-	"+odvd84GjRe3zckPO781xid7twfz3eT7X1vB4fjqKNxXP45ezpqvfhI+2ly7QslMiJBxMhKJZOvLQBj4",
-	"idceez0dpCQxxW565PU0/cst1aMlK+83ACneAYQsVBQhtUKmsHnUcban+ELb1kj6fVtt4V9WsTwKWoPa",
-	"QXOH1uje/m7tgLUO2H6/1djZ29WKpaJqKivt3cZR2gZC70wcAQyf8TpOE97GVn5tM5m2P+S1N/4tPlyY",
-	"eL1irl6L2r/UZt9sT0sqk5wEiSSyxyoBh6ZILHRAxkBAoojQH2BRHh1V+C8z91Tta/QboZk+Mdq961Si",
-	"twsc2tCnxnjBzRuXvEgfeNt2vLINQ/n4/oG01mqltPaOTxKhJR/0wDnlSus6y+gusyqajMaRlBEfZhf8",
-	"AsWSa9jBQZ45SaK1Ecm4euaYMdS8qSiO0SldsB3OhejYlLcnVyzfhTEv552wS6usobXskj3hjIWmKjht",
-	"PJt53PtCdqMck/68m7W4Zh9zXfyyZyTtYenOiRHDPlvgEGhYf+fgTV0PJdU7SpG02f9Lds/Bq+RHAcOb",
-	"iyl6MQYiGQqlGEet1VUjZhWYtgGXKdNbltCDUP4ovpDEm9Pfb/Nzy76Bs2KJmFjNSZ+RnOambzVMArRU",
-	"/VR9bRvwepQIpWL2+fyyH6tFrtm0RWEulmpMIsoXO05aY/CSLcOAdL+iOXi3VtkewHdgE0cxgCI+a2ZV",
-	"TUtlpaWRwWqhDkXAJBjF2mRQQpt55rm2jfp1OED8GO+pRSOEIsBqrgexrEL7mjo5NSOZqhgba4FtYw/z",
-	"W8CVAQ8kBUW/w3txJNXrOT7XKysuPLW9NXPh5KK9TW/ZfhVhn62VN55gUVsRfl4895YXNT9nQYIdZJCI",
-	"XG52Yeh6+bEvBLCRLMnD/20YqV5rNrcRD9eHztJ3r42FALv2nX5iHfCGDepClUjWX9xl0UzfI+x1itOT",
-	"z3Bt2mju1A76DVY7pPu7tVa412QNehAcDZr63knXHvV2xXkuoQ0XD70FtXHFhXc3awfB3l7tkO42a41w",
-	"Z9BqDnbpYf/AYq3TIaxRJZgm8fZhfa/esL9sIlwcqjuiej2sohP2dgXYBfaB+icUdP5Tw4QeUnVR+Wfa",
-	"4NeTQYaXFkog8xvInxGjsRr9tlIAtRoNzc1BkFBp81RAXU6mXEJwKhix4DZtGc9iyaqgVenRYeiMKtqn",
-	"khX2lPgWhvLgugWrXVXE7fqWs/l2iUZkZxrBZHlkFJxHRZo+0YuXZtX4i+ttqxln4ba6OVQrAFi/NLCL",
-	"uPO5wK51PWYDvEfN1n4JgHQKdVIEXoKhVYjlrhG3BIjoyH+9DeMqUQKM4iNAWYSrBUgpSFpy8UwAX6uT",
-	"K60L9UU4d+hrGQg6yrH9rEhsK+zsdG3zVcDzm7t183KpDJQ2+kizYyrBiq6moF1+VVrMaAjOcKgCEmFh",
-	"20m9m4XBxydImL8hJMxbOHv3DxZvWLCdDfhmWlQYy3KxW4l3T3uT8PJD1qCM+9rTpU9ln6H/7Slq+ymi",
-	"tn+jAKymD3DJFQmoewVerb+iBm4iuVw8gg8Eb1zwXFE+J4zrGYSLAUTP3dTO+LTcHanXPVKmoXpqqg8F",
-	"YDlCJq5rXC8SjI5FA23A5z+df2cVA6OuN6v7eocbGL9I1Yn14GaSfbjNX4rG+uodo7EkM1OFhN38I2lQ",
-	"BrkXs0xbFQAiiOCsw9E3YnoyG3kJ1Q2D6A5Dcujjs7ilIzFNqiScaqvW2NzOBWnchTGVCoN5VoQWZxwD",
-	"jVgF+lJv4kOieNhjBqyp//YkxQaszh/JRoy+VUycnrpBg4BNFLZusH47kwcQDfzwb442bdAf8sJQb4GW",
-	"2Pe14Z5yPBc42GtNqGNmMzSUIMFICAi5czbzfcv38RvmuNnqFJIrxOrxP20zCgzBYNAcj15Rkoc9o5p0",
-	"sCuUzKCzYv4A9kOx4X0bVCSncKPxjeT8/4C84PJQTKkD1k5KDERAfoeJJEDbOdKfY8hNmw0dvjJ9xNRb",
-	"FEeziRLCdYOhSwOlmnUea3MCtXy3koUZCKD/nw+I1KtEU5etK6ZICzZ71m3TM1QCXHQRXjvXNMZBO1vy",
-	"hE40u60W6ZmPudCQg+IH1y6ZTmCFXJxrDMtfPo1HSPWwK2otNZ8U0/SPDrf5H5enV6fXNv2DbJj9sSSv",
-	"49Ekw73yOzibdTM5Hv1oOGTJPVM9snN5SJqHH84xvUUMLErm5OrjwHj4gBSQp1SOR07lKEzjsD1fAZtW",
-	"63N//7wOG2nPeBiuVvHOTSLVeZ5YmGKQts8YLCrweb5lsNbLospj0wYC0d3bhHKuDxVvZSPKzmf/eSPK",
-	"C8ujae8p2+avzLYJxHicr3m4LqA5Le5Q99ef2uQMwHVMyh+A3pffjeWfWrLqXguDsZCK4Fzcu6RVQGjC",
-	"yHDKJJScRonM5dZkBOTn3Z7FtfqrsiyqhZwmuxXYmWkVf6z/LYyhk0c0fRJGw/nqiNVeY4d4RVsm8mTx",
-	"U/rMmryYtBJBYpESVdOyMdCDlaOpCrWePYIy6+GUFwauLhkNI445IH+r2JUe2Bz0b1vs9Xehhkysy1gM",
-	"6IUI5/cId7ne3sv6qGoBb9XYNMKV66dx+bZmepCxkLyC0mXsO0bO1QJCYL51kVOXHSZQWqVvoYDAtafN",
-	"yBtjy/Uyfad6rjbBvsFaOFIQqKcI2DM0uG0JArT8BENLM1Ps35pvtuoaDvTKarJ74F/MdRn1ukkaCxRL",
-	"NvGrRTaW3ok30GR9KSZEQTuwzIqZhmCMh//sPmBewbcziDFWjsEM139zVkwNf7dOozeuv5epfLGkBb7d",
-	"GU1CmellVNSO1P6WdjxZ3SO0rMdfCTE/XoPLz9po87yo187SXn16IR7erO+pW9xTR6KnjkSP0uhDU3uW",
-	"ZP8uLYnKRPenaScETCnr2bHLY0WfVQh8ozUrix8k7Dcw3a5wJT5Vtx6rrT416/mnnuGHdutBOl+agYC6",
-	"sbNTxIBcnp2Q/YPdIwBbaZmWYiKcQxwYxlLFnv/QKdA472kw8tomjum8w+lkwmgClgS+RD8KbUFXnupe",
-	"1SZ/6sGYIyG1LO/w3ngaq2hCE7UNT2mL2wWdepqjPNdX9EzMKspUe0RMlBrpAe4JZFx97UquyZfYxpso",
-	"wF7zYmXQatrdh1PGuCG0JQGDAgJ2hGDFPQvzLZEx0hlxgmg7Zp/tJ+rkGJcH8w3Lvqw/oK/YWjJvGpDv",
-	"BwEIA8ZK4WtnVKrjt+dfSKKmSiQRjev6JaYQyvX7jDGfIp57Xn7n6jGF/F/agNnV+YuL7vlF993FyZuL",
-	"s/PL16fPvxaDQW+ravyDCSDYerksOO5sOEETgvVLGhQay6HZh0lMOdAHrnWkRwexWWwF47lnbXA5jvgt",
-	"TO24oDcttR1sTaNbyFzhjIWS9ISa9NpuRU2D04U56NGOBzQNcxYuo6XUhQ/mfPxfprHH79+dX552r05P",
-	"3lw8754dn1y/uextmUkbF6stU9N6rLbTpf70MNFk5MJk1eXDZjwRcTxmfqC2nWk1bhJqyHRisRycQmf6",
-	"EtfzByeTM2UAlOAINdNDBKmyBltJ70Yvk7hLsx0K/WYeeo7wYNecqMQchpwzofAo5keasEHC5Khr8JO+",
-	"/POPfXfKs7/ZtAPTxcz4EaPEZBboUZkH0ia4aZYtLKBkbexK5CMq1skV46FBaHCgiNCkKEW3GLCZ/oBJ",
-	"1CVfUhILqVzQvUrUTBBF+3LLjdDF3tx3jqFICwIRxBxg5KUDhTnSZMG/tLBexcmacENN39D2gIF6OXiu",
-	"3czWZ25ERtArxAcr2Up0kXqECsd5mDAW1sk7rqI4BZOyfafhI1ninODiI9pGT8Zi1g3FzEBp0QXXCVFC",
-	"EDFQjFfTHDFOZlQzIkgss3tkGvP3mZqx9HBaN+gzGx5leJ5B+CFyY8h4xMIejMf4mwwJLuyG8akECTNN",
-	"saQ5Z7tbtgczzZXQuRhImttHAtNqy50ujELYyePPvTo5V17/aNrXXNFz10VKsnhAvuzJaR/7IasM2upW",
-	"VW+Rfj8XbhNNyk3m5JhEHFAkemPW/qpnummBiD5Oc/iyQCTSnKoPiqhkjvlmAnamiuk8yHepKVKEjzT3",
-	"TH4ghKvHQqp2h0+zxJNDIsPR9S6ZSuY1GEyPSDqXZCRmxJY56q/WyYWBQUsdT4NEjDs8TS70swViMRxi",
-	"93UDoGqQ0+AOvz+imPEUvTUD4oJBLdnhoYBQTSyCW09Eiini3VgnSA+WtedQZFx3MpCleumhBsFDpMGi",
-	"A4eli3fTOLbtzmy1g23Zdg7pMq5Ueoy8j3KvJRqCtqdI70PMeEV4HvwRFtyMFbN/vHqKOJKYIjvWHM51",
-	"V4PhY7FkqgPi369ZD0V8FRUb43WG8rk0YchgA/Vsr/Ge1y2dTKLgVmZ6pXuC3FXwe45Il1+7pJl6h2fQ",
-	"Z47fPT8/vTg5verVCVRUeu3TrWUdpY3TTVxOpkv5zPuYw0L0umvbhKkON84vpBq9jPZ4pg0L7DLgLKJc",
-	"SEEkdWKzQmzZvGsvEBl0oHSm1YyOp2gyZKqHpzslRdwPvVFAy5AR4TUD5ATSuUkc9ROazPFTkO6AuRMo",
-	"cGWH97yKS0cKxs9n8ZO/vLYuRZdFFopgqtUizPumSaZTQS8UgezVt2CpfPZqiof0mYuw96BBzrR028tU",
-	"HLTJN1RGQY+gZa2XzaS3YdPmG+tAwd+r7icISCRswrwsmw73uO0zpwt7FxGlwl3BofWyu2EkFAiSVn2n",
-	"3oTKK9iMDrdtJJxgxMpu4LSRajsULyc6oI4JeXtxqyoULtfG7fKI/p5iEIpXYLH4Dp5UnHoYIFkYpFsu",
-	"gtsa/L9XfpNnj9nS11/EiIcCbXuzAtmRXJqLZUPJaJ+Vau7vduX4p+RfL/dmd8H1r/FP3+7yveT8+Q/H",
-	"+n/ftPqN253+zg+NYHw2/enFkfoXjxs//XghfkI3VLViiDYPbZml5YdWUz0IJDqzFot6jrcPWJyKW7CB",
-	"iw1ILnWwVSsF3oNccPxTk8o9h/5pMcSzPs8z9Hmey3N+uRecnO+fj88a37UmO+HJBkHPBQTQRyPupWtu",
-	"MNFx//qMJizZcNGLAxyodGhj0DBYpyD52sBTydjnBvrcGOnlr6k0Q5lEwEtkZYL16ALVlVTRm99Sf+52",
-	"pIlJTligyl27PqBLME0SUFoUVQzBqpGWQdU92N9vGURtIxgMpKaxLsD9MrdY01oDlyy+AzPt2rebEjaI",
-	"WYDuQjFVqIeGkcxUkUmbW2KU3bzdmgJRa+2sanTlMj2LLFWzjKbpvTgW4pZMJ2nNmju1VVctkLFRzUrM",
-	"sCJNTqGGw5jAdXIixhOtMfboNOyZoeaNhbmYunVt+52uMNMEi9KcRq0V3rlFSPUG5ivZJjhXTVP4sEjG",
-	"ZZ+iovd7p0IDFd2xTqVNsM1Az9jhCJugrbQ6gRSpDu+lTLNnDVMw6cDasATTNr6GnAcM/RpZP1qd9Ghg",
-	"XXZ0qkZdFY0Z2NBgQoMnamaNb+uEjIYcbONnPncVM+4ZfA6pNPUejBnWHIUM8N9NDHpsUAV2DxpbhhSy",
-	"1qUJZdhqlSQRM5l1BeghibHNGpBVv/Aejbi8Ol3vcEsVQJ/mgy5LxbzYkYrf5ARIxanNaLsW6dLp8f8E",
-	"+jQeipzGmEWs8xXGT6Y7pPRoQ7IZbWUDDfDcLdcnBEs3a6fPW17bdpZu2RrSQLP5ZqXqXoBNROg40bJh",
-	"Mgu1YKDTsAzQXD9pT1il3TzY3zlqHOzvN5YhErEPE3vrYUvfGlGVfTYCAKKyD/6iokq7sjdoDPb7R6y2",
-	"SxtBbZfuHNWOwgNWOwqb9IDuDA76e63lyprcBL5ITvvrp2YXqYGLsEUfq5WIF26cZcRFG4a3I1e9JyWW",
-	"5mvnhbWTGU+a5b8hGMHvpnMKaC5aZcwBL2mNxapr08m9VUZUEZapi1hnm9UMG42jLQxceailixpA2zTe",
-	"dynP0iBso54F93R4Lt8YfHt5XQZeHkN2ttNq0lBELAVpNRop4HaUeh0xBmfABrD3p5b4+LBLjk51uAXF",
-	"0yTKOl1Ka6d942/MxlR83x8CKxilFHtmQxK1EgvtUhw/QYd41sueagQuV9mohdbLXjXu+mzIPNVb8Tm/",
-	"Kxx49ppbxdgFepafQH0o9IGdwkQtffTnsHYZCipSKR7gHFhUHrKehw14tj4YwT37rJQl25gKG9wlyueg",
-	"ioNPAfXZGd0A4+6J7T6KZZ4mCDqK3JTT2ojL0uKQd5Il53wgyitDTrTt9ecfe/WdrTYxSCppFNZ2psKQ",
-	"/hwiFlzM6qRnAKJ6hIah7PCey5fuumyiKunZ/2If5LBLlbHRAAByzBSFfKpnpAflxPi29A99J9YZ2zyn",
-	"noFGSJO/ejhoZ/UUY7/5JftjMHD7czCBC9jVkCm7biWlTyvqhczDZ2LKw787euTfBQ0SccfySJA3I5Ga",
-	"6RvnJK5MJe7PiRabVtSWHo160+Va+S1EI9trzUXSsqG2Dv8Ssxv3GkRLx9aWhQMBl1JfqFEh7J2QWQJ8",
-	"vHRlGOZiHW7xdDwxuYEIsyP3BNjHf/tT9IQU9JCD/dC8YwjWrayc9eHFLaGLJPSTYKzokpjcgzWIto+g",
-	"MU16Hu5wERKnJD37oxJep+MPCt7nPIDGeBhHkMPDwVE/YRQ82WnW6gC1eKklb4ebJreazRjIbjK2TRxN",
-	"XL/3q9bS7TRnkCPisB/6LMVEj6CU3ZU2mcwkIVmH41M2lVhbGGXY5u9g5f8KaHMax2J2Op6o+Q/Ik9Br",
-	"ld3qtwkbRB/y2c4W2j+bIl21lVgxUwrsJMmeEaa/gH5nj1yylVgldVi/Lq1Om1D9Ff3Y//z8P53Oh0bj",
-	"/Vf/t7JG1RqSL1qIi/GNL/UybGFmTJwC+AnOJPkSPEZbmcGb1sNF47cvz0zDOrSEiBnlj4uFvlbLZjso",
-	"O/Iy3Drzi1MU3QODaRx3zRSPOSenZih5mPQVyAu2xbL1KlaqFc+v6NLCNLdKld3yeT0qnrk+havhzFNi",
-	"fgI0/xyA5l5qpo99fRyOIx5JhZy1WNrl7ilVbI/5XMstTOPCvDgDFoF/mlhPhO3inpnf0K8VxEK6xH5M",
-	"osSSBRc4Mr2LTVoMWmIpk40gi2YQmVRs15AjMmHE6Ncpq+px0CSMTeGYx3pNiC4K1QiV5JGIQ0in6/23",
-	"+VSuxCUyJSTUNGLEDNs0MdX1yomcrY0ofja0aTtLIqC3FG7NIj5M4dcQMNThhVLuDwD8iVD5DrE69NKY",
-	"AmA9ONcscbHAxbgM/a7GKpmT/QYoG6ZOGLAJtXYUMgDlhhLkgEk5mMbgwRHQGWhJUnGHr5VVnA4kAgXk",
-	"/O3dblril5hL+2R7f/cZoWR799CNWDHe4ThmKjGNvU5OgIKkV2Bkycb4EJRJQQ7L8/feYVnpo0OcLpMJ",
-	"5X0KF3n2Juz5BGb0SYCwn8To/bakLCTG2cyBAN+vkvUeFayPKWrvjULoC4kuygMfRusyJ0Pwjjo5lrfI",
-	"Fp2QEonFP/YW8mHwhDsp4FWqLCxDuSqazGOgXBWvQhoZMbLTyQ8tx7IcMEdVNzc3tWNvK1dR183NTeZ2",
-	"Q2QPA6C0B2kRgxK63aVSXkK5FV8CmGbf8EmQADeGqcxN7LFwzhYWpEomLBnRiRHcGHvz9BvwDWJiuwkJ",
-	"5gpHZ1Q6o954JwAZfKdBQjr/qxuYrq18m0zJexOeEqI7pnxuc5pkDrgvYZgPp4Qg+r6MJou1T1haYfSX",
-	"OrmhkbJJZc71oq3v8eThfKjl0d+1EOS1HtJlOvRyQlyc6KPQol0WlUQYCHaK/8LS5CCvc2zI0xKLYLax",
-	"/tDoiwvLq5J5xs3QPGw08opOYTO4iKudFnaDi8bTcaW9A6nbWpLAn023pJqZDFFq/716KvqlAjm779Lu",
-	"RXrYfcvPGoPFNp/9NXVxbo8Zbg2oSAub9ByuywVUakggoHHs501IEo3H+twrFs+1eaUlmcMQnPIQ0kPP",
-	"VYENuFgCR01Z1dCV9UcDbXV5ZW82/wBv9Cq4CMzX1O9pS8KUTqZIcngD5qTmbJxGM81kAOTJXsTldDCI",
-	"AkhEw/5zqayMBO9hCkVvTD906ZB9vd9ouARN12XHS+VsWzgCqJ02blKvREpLe4ckbiresAuEB/A+KMVo",
-	"t/Xf8KTMei31whnmn60fRas3r3AFlJNhdAfmPGSc+HpsgY1lyxYra3dMT5EUXL/Iv7snqbFGGv8rKtWx",
-	"v5R/J5+SZxFlWQsedjKeP4CxVMsTBxbgoTNNpNMCvapJQ4LDPCvEES0iscaTifs5TVy0Ub6QqXn2lKWw",
-	"7nEs8u/ejAShY3J+rzM4oSoYLZ7CEwBoRJmg+Tong4jFIRa6pCXUGB58Rnp8Gsc9EsSMJgCcpG/Oumir",
-	"Xg2AbdHEspm/DnzfqQIGJ9J2/ls44EjC5ozf01GXP3hiQK4TMd+M1t/BQD5J5eLnYT92FT4P+2m1dz4Z",
-	"+3HKKaBuGNWLD1n9Kc3jHxv8Ku0sj41Gx3PXUvJhBtC2OVe/VybTAt3lNejeaXMqi4nkOjaZPGl4Sw3P",
-	"IB5812yqZ20Kim2fDHFKTPQwtPuFTDt1eKo5gGjRuXRaEXYwsyEgEYe+GeDaPlnoYDwFpr8SXdH8xeuz",
-	"lAa9/LdGXCpGw2cLdpPFdqh3eEGTO3KfHncmCmWr/Vx0zcSgykZAlBCFASBYiVPY6keOAIlkuDTOs34X",
-	"cf1yJO+/oO+d7eO10NuOZHuS+eAZOQp6Yq/37OPjuSsBHarrwTRkW76YaiofEA+eWOIu13qWKng260H/",
-	"m7QOyU3/sbzpC+tVzVO1X8RQX7tCf/Pi/L+FpMwmOjyKwNz2RV15YZYRn4ZvYOtE475yReEz6piS8Q3k",
-	"k0sARtAgUdnmBuT/Y+9ad9vGlfCrEP5ztoDsyJdcmiI4aNPcdrdtUGfbLaDCli3aFqpQOrrEm1Pkec57",
-	"nCdbcIaUSF18b5N4/a+pbYmiyJnhzDffJ0uriMEIKRCTRlmdQ/Sjb9IdWazcH81yiFXCq2DtP6mTuLPv",
-	"K6bjVja+4m32Yr8nhUFzBliNlZhfQHxCKloXyRT9fz9fP6/kYTZlTnOzUHx82fSYTsNq1cWnblFLtGrx",
-	"gSFtWrCuy6g1Zdb1jo99LvhcSa4Ijgn8oSEMYMwtBECxj7FGEhkp94P8W2U6EWcSNGfTiW+xW9uhgrGw",
-	"EqdO1oSpc4Oq4dThIRSU+sQOAspUUPofQtMV6xwB4tcV5n47pPJBq0Dm7+7PcJJ/OM58g+BmIGJe3I7M",
-	"Si1V0yoU2Aza9cOBSetH9kGn3nL2m9S0D4cvR03+3aAnl/xxLSVYqBm1by5zUGYFWqxEgbC3DFMCFtrG",
-	"MEe1YRJ6e0eN/YYpP1nGoG4UGA3rZj4yGrfiDhf9c5PmAIrm0a7c3NIOi91eaoXFZ7oNRtbzxYywRpQe",
-	"5fLehqTLTq2xxCJPJfgEnQA4FDReHh0hc6jqde3YYqAW2TLlrYBzH+nZ3Ujp5IBQtmmagngYLwz83KE/",
-	"fUVCeutjURdb/2OSBBqHU4XRPBdz8sjtGurWt+vN4T6tHzrmoP7Sbo/q+4Mj2hodDA8dUzFEsR8HNaPG",
-	"DwU97hbKbtiSNxSm4nriM4kuwzcEHOBRj7+d2nETwCgRjeFaS5kQnEe+VquiLX1F7Uppm7EK+qwq1kEu",
-	"7FLzID8stQ973/EfPdd5mIWj+Qhbbq6qAt+POaiHwq0LZ1r8odSyL5gOCaOwWAq0mY+Qkdzihmxq0Afp",
-	"jgoc4D7TtBX1fkUBo5kPnNH5zUqOyXzScP7nySR+Fr0USNiCpiynPSnHT5mjd98hkqysf40ypwfX6kmM",
-	"k9bJJjooUsu0QGdbBRAms+L40M8BB9NZ9+DdG0Ef9uzzNujj4fSsf6DuZAfq935MzsX9Z56oxSh/0EFa",
-	"e7wtrNWh4cublKVt75zdn22hf0Wk7zp9RKr2lailXCB0XvwARiGw40lmE1KDX1sIjZok8E2ld7d9UKqc",
-	"WIHZuHAX8hto8RgmHLfB9PNHSU3/ytU68c4+eA4JMJ5bLkh7agiQnxT7rjxfVVZPqlY9O3TGzsv9EC+3",
-	"A70s70iFsMh6jlQ7xKjSE6XQl5tUBqtQhkbsfarZdbZY3P1KvZgFJTa+t1yWlBOCoJm4zurXK3sCcc/e",
-	"rG5cRqf65wN3PKbhimAOOepl8BwVxwO1mJ2qbO+QFyshL5AaeuKHcZG0CrXysrnm8RIWWGH7qjojaN/B",
-	"fGA/6AiKrnk7Lyu1ae/mKNVnZHFoD+MqGAcoBKGyVkw8yo/+R/zd898IgpwMyqEt3MeFcxRnhK97SEQW",
-	"57sS3FIy1Y8FkykYjqcFl3nYlMuunMEUOCOMfXFjbD16RlkZa+FmZMKuDgm7WZgZ8LuUwZzraT5FzzGr",
-	"vUYTfxqBLIVs/0I2ZEWqM2qQM3s4yeQ+8duqnq9tAcefdNxapIFoG1XCFjKVW3LahCmQ5fhTeDnrnu/0",
-	"qgEsmTenb+tn5xeX9atff/u9/u79h+va1yV4fNXRzSCagPtthGr9YevBPz1cgL00mp55SNMWK6zyXAZ+",
-	"6CceYBL4cnoM/E/ueX7UcU4zDFuJ87mgcYntXe+4ldYQZhSKzpgTiSJG+THKwP578MNs6CUOPwrkDRpl",
-	"TjcrWMw/Y7z2vKyLG4JOkOTeFR7XXEWSlxteKFB4qWSk8g2Vs5HKT6taasthYPItYoHwFsW3h5TF3j1I",
-	"KyEEoQRcgN9tmmajtPZfvZzWgDPx52zVNJ0Yo4bpytuRzedlkSSpCFxlDl5q9mk/aZtamnMZIFIlyGmx",
-	"jOrM5rmv1Tin9VBK4nVV4ZQ0mRbxZnebfVMog3SnLLvTS73F3vcMPvcw13WggLjmONLObMBMClw36aJ0",
-	"OuIkUQxE9OPj+UHTkBO8L9RigOaUSQ3Q3Z/hfBbmgZAjBnT/s/A8P6owEIrjNabMpdLMtpYE0ufbwoS9",
-	"9P3KjlzJ+c8tfKeBW67wLS/SfyUg+qjnx7/kj9QNj5u8tD4+1zkW6+MK2HeTBXLNNkJNc172BDMYIY1R",
-	"i4gou94PiR0E5JebDzfXBgFBhVb76Jh0L1/XmwY5II47duPIIG1THHaiF5gAEXw8ET8gR2lvKrTrWqwv",
-	"egFu/DhImYxiGE0/onES9KVkkpJl4QMRLFpKhmQr8iogu3+DAd16UWNpUJeLtP4T9oRxtRLTbA+juzH5",
-	"69Zj0YklRQCn02lj2m744XivZZrmXnQ3tmrkzqXTN/5fJ1bNJCbp7JPOvoXXoHglvsCJc2LV3nVIZ3J4",
-	"15zUD/9r1fbU78C14G8AvAst8V/fdD9/ab+9Pru8/q19/ed1/m/4bpwEPPZrfZoMLj59u7p87zmXn6ZX",
-	"Fy9vry7Ok6uL86ZzMfEG7GPwpXVuDtpX4y9/vpnWjFoSurVjHjDz13K8B9tiDx37sc3Yv3EYJ/MGwYfd",
-	"OgBlsfAEf47/ZXtjP3Tjye1J9/J1E/8Pd8bJAf4V0ND1nZO2uYw+dRx04ZlLHMXnlBsoCHD1y3YUOyba",
-	"9hLqov+INNe2JVe63C6Q2M+w50XjvF6qBXaC7IGrdBRdtOJS4kl3DqAy3U9NWJ/YBRgWNLL2udHpE5GT",
-	"idUFDFl5oxTVa7EU1gsn8iyrmNlpSLPHQA63RAEA/RSyTAjB6kioKgPc37cYFCOFR5JuTTsyyAA/uwB/",
-	"tlLfAvEGDybEyQDPDXAyeP4OTDE4a2EP0C21jg7NoxYPs4qwYhEfab0Ha/iGpazxKT6lwi+9YTpxkY1+",
-	"bNAbSzwv395hbLxO855OF8HC7TzXY2NAcFcWIAmihx5K36/SuN2NSBS7noe10xJ4glQ1hT/z4AT1mkKx",
-	"HlMznj/8Jo2uQ+9cWb+NqKT+hi7jglORzIgzkA3qKcONhEtVcQ18oI+LZdDmDOMJsHf5dxLRuJ4EfAYF",
-	"9YMhHBoioXOcBUu9HP5e81fnl4XmYYKBCvC0zpjt3M/0acZHelLzvDHEiLqs+dNP00jDD9Wdo9OsPPXo",
-	"9NxlbjQR+QNYGhX5gzVC1O+iifnh55Iv34guMosViH7FN0X/2DHpmC8bBEbgsjG595NQzR8vFNhZTIvs",
-	"bCRu7kuW4L6WUVmZ4RiZwMoojg3iJCC8g/Eychyrzw1TRIQON+7ySlbjVDlma3mNO/N/8d7vJsMJ8jCu",
-	"Q4X8vOW4Sq2GIE8uZ2VfSY9rZtWXn8dSRMBcvuTyxbtjTH5UxuTnQ7G0vGXYOrm9j9R2Nrm551Z1MkhH",
-	"33VyJZxksFQJZ/ZWKSnhSIaVn9LguAlSaqNMAR67qQGK50DyDlRoPdogb8FK8chAUcyBqEqLqOxYJNRe",
-	"Czytg0zXeGEkUpKVcZIrjBuQsqZ3NNQBOhYTJfXIvkeJvKka4ySKuN8M8cFUHgIoAbSYxkiDsZQyQCq4",
-	"yictCugZEAhJYqYBtVhKJsL8kHh+JA6h8PwYHFYSd6+rsVdNWp1ZdW2jLmOM8ztxR+29mJ80tCnf8Xw/",
-	"8fh611+5Qggv+j025uVLjvspbwxQB0Fl6h8YCJQW4879kNgkoGHkMzKd+FDlAdpXCYdWK0IZ5apaGmuQ",
-	"M5kbSb14Hj5dUo2zWObqwa7YxLHvRQYIshOh4O+J0/x91CB/ZCTtaooG88SYIMF4Qmsb8EnkjhlxmeAx",
-	"t+HvussyDX2bDakYH6wTHiiIqxT6CdH8wXdjt4puNqLV5F2tZdtaJOdVZvY7im9bkjDgI+yDCmMP94J1",
-	"MKDjhG2xjX+UFpZdg8osj7h9/g32WgVj4eac3twh4qhgJqohjSGenPiRQ+rYYQoYmqYB+8SX+B5UVsR4",
-	"81f6HWT2DAlKALZb4ifCB3i+/w3AJ0KADJAAB4edlwgIPDRN+a+Dg9aLRuYUb8DFAgdsDk6Cdl1CGAah",
-	"P41omF2Y/P9/nUZTXrR9YJAPAWVXb8mpzxgdxuTUDylpNkz1bl10DiW3k0qQMh1uO4b0Bvw/MHAvZO6V",
-	"SyuKUYVDuSA1tlleIt8PyXDi8wOhrbfLi6cW3OPcPCm3ypiOC7f6wgeYW5C/SEjmC0UEGTrsRNcdtqza",
-	"ghaeqbfKOKPKupykYr6B1O56NUA9GPP57GdpBVVoWU5fPqlTGr1l1lwMPqB+4FEZBKDeHVR8wzt3SGcN",
-	"DEl7taHJ/yoM7hQ/KBkV9CmIMlK2OrIukGzlZSDksidDnmbYUqN0WpWfS1rVwo/fiQQNDCJIBp47JN/o",
-	"PVaH5DTgXMGp9152IcCqOOo0O2IL7TcP1Z3y1o0qFxmU3PEOnm87ZGB7PMgKMcvkh8MJlZOtXPGS2l48",
-	"qT18ffg7AAD//w==",
+	"7L35chu3ti/8Krj87qnEOSRFUjNdqXNkWXLk2JK2JMfZCX1IsBskO2oC3A1QNJNy1X2am/fIo9wn+Qpr",
+	"AWh0s5uDJGfa2n/sWM0eMCysef3WL5VAjCeCM65kpf1LZcRoyBL45zENRuw0umNvIz5VDK6FTAZJNFGR",
+	"4JV25S2dkz4jgb4xJAORkEF0x8gY769XqhX2kY4nMau0K5NpP46CKhnTjzU6ZF9vNxqVaiVh/5pGCQsr",
+	"bZVMWbUigxEbU/2lMf34hvGhGlXaO41qRc0n+i1SJREfVj59qlaO44hxdTyiccz4kC2O7hsxI5QEcBsJ",
+	"KCd0qkaMqyigipEvr06Pyd7+ziH57dfdeqtK9N/7e839Z9lxv6AyCkjCaDz+ulORTNIx61SqJBjRRDL1",
+	"dafy7ua0dtCprDubZqNROJ83IqA48vxEbkaMvLt6Q8SAqBEjNAjElKvsMEdKTdpbW83Wfr1Rb9Sb7YPG",
+	"QWNrKlkitxrNQxoetPZrh0FrUNtvbtMa3d3bqe2z1j7b67ca27s7S0c/EMmYqkq7Mk2iStWfTKtkMucC",
+	"qKd4LnoJq0Au39zcXG416w0koRzFcFGDyw8jk3NxrURSMBIYoCTjqVSEC0Wkvo0occu4zFFH89nCyODu",
+	"h43sioVRwgJVvvHvR0wPacRIPxEzyRIyFPlV0hsv21tbdDKpm6v1QIy3AhrHfRrc/lcgQvb1D+PDu860",
+	"0WjtSUUV+5oOGtHgJxmHtz/h5UjKr/Wr/mP76D9ap//ROnWU9B/bR5qW1p9rCUlcMZXMjwaKJYsTvWaB",
+	"4KEkSpAZjRTps4EwM+fsoyIqmWdm3VyLWiOutltIr9F4Oq60D/XIxhHHv5pulBFXbMgSGOb79++PPD5R",
+	"TMGB5TpIKIfNZoP89muzWd+rN59VySxSIxh8wqgU3FLTrr5pO89fGE1YUsBgWJKI5OtOJeJ3NI7CLlDm",
+	"Q9nMp2plQhM6Zsoy+WkiBewIjWMxOxlP1Pw7Gk+Zffni5Ht6S7oBPNizTGmSsLtITCWZ0CF7Tph+Dxxx",
+	"/eMgSqSCX+rkTJFIEpgSETxOb9LzJnEkVYe79YNrgyjWo613eGbhKtVKpIf0rylL5pVqhdOxvozjqpSs",
+	"yl4J743GkSqSb0A4hE/HfZboqUaKjSWZsARn4w9ot1E8oBje7Y8nZAM6jRU+Uk6tzZXU+knTgpwILlE6",
+	"o0g8p2N2Q28ZMJRAcMU4zI1OJnGErGZrkoh+zMb/+ZNEvuNmoZ8IYR3hXV09ia6Ct2laUDSKK+3KERdq",
+	"xBIrXEdUEjWKJNF3w6Jo2pWV9o+/pM9Ektj3TISeQ1JpV7ZgkT59QKJmUnWjsNKurCmxNC+bSs1zDqsV",
+	"FSmgi2PBB3EU6CU3CzZNeBvPVdvMu704u0/+Dv3vhA0q7cr/t5UqR1v4q9y6xFfg8mfppXBZmFmVT9XK",
+	"qUj6URg+cGciLqeDQRTADGQgJszfmhvUEJiUKMtITINbHAfcS8asPUsiBfv0sEXfThc9ndmyVS8Y+WMs",
+	"u56yP1eKM30Ok05Ztd4GSSJQnDw19/3797U8xy8aiHlkKy8gYEBnyKQftK/wBri5O6BRzML8tprdIqFg",
+	"ElSWQaRwjoKrhAaq7OiBjjOid4xQRcZCKtJqNECDpQEIgsyRHEzjuPs457LVSknkHZ8kQtMl7ceMnHAV",
+	"qflSallcj8ciloWFHFMVjDJL+Zz0cCV7IJOkkWMsDiUc5TdUqqNQc2epEqpQhN5762MqVZdmXpfZ+0hq",
+	"oamHoO8kmTvr5GgCu0eoYT+CG5H78CO+KV8tmMhjbZoxezILwbgmphBmDEpDDyweZHA92Ki3NNYilj3s",
+	"bPZp2DUrmT+VfRHO9aA0HaFa8/r64vzhS99Il/4FDcmV+3r56vujfOyzElCuZ9hnZKIN35B8qf/UU60S",
+	"ShI2YVSxkNyyORFaOzJKpv4ReXPEYd9AO9JXByIZspCgvvYM94qFEb2B6T1gr6ZcTicTkSgWdsf6jV1Y",
+	"MW/brhkPif9S/bIqmXK9PAmTenqUh3rIYNw/eDObuz4fdMMjMGFyg8Mr39eSGT3WFvsUbNT5kAUxTVhI",
+	"4HNEf66q9zWSJF0j2LNzcUmlvGVz+aBN40J1B2LKwwXGJ1lyxxJQprggE/Oxth7mnHCmt4qgcwmcJM52",
+	"0BJMT4eSkZCqihuKShnl5OyS0DDU83j4Sd1JN/dcKHJqplG+n+lkH2sLixepSmTEA0YiJf0lWlgCTeiT",
+	"mAbMbn927cw+X0+DEVoYn2OnWcKQBq32bDZSi77w77BHbn5yGozMJL2VvUzEXRSy5POu7cR8xVtda7P9",
+	"vdbXTtRb4Xfyc68ufNlzz/69ltRN7FO1cqFNIGQGV2wwlUvVq4IVBd0abFl0buFxsOZLt8DjhkwhkmTK",
+	"b7mYcZBGSouHIGHwwywRfFhff+4whxMYSAlXXfhoteiTIBg11xQTlsCMQSzJNPigRY9Kl5Ozeod/2QMV",
+	"vTahiZr3LOfGVxthJUmCa4unVT/3DJxg+SBN7VhbLSJeZbpaX/inauUyocPyJUofQDc++kU3MpPz4RlY",
+	"YljydbS8NUgmVceLaGZBxftYm81mNW0K1KZJzLg+0+FSne8RCcnXsEDzHRdpU3/Exrpd2fgYwygjWL6Y",
+	"IT3I6XhMk3mlXTlKLQA9y3EkZcSHlWrlDn3Lm26nXkSt1cxEEpJhQrkyZ0zbe6Ct6L2zd9TBqQuHMzus",
+	"9/oSCRIWajKmsVw2IvjMkvG4T5vj78bn8aJPj0hE1hKb0ZQx5KKYz/5gIroGNRRnca/DjXpsF/8sOdli",
+	"zNQo4kMyAzURtlQz1zr5x1QoZgIvuFZRSGYjxslcTAmVt4T2xVSBD/CRNuaIY6DGas44gT94G25GiVAq",
+	"vq9QVmw8EQlNonjenXJ6R6OY9mNWfhQSRmYQqRSCjCmfm02xB0LWyfuiqB5V+kuPtxc3JZ83ISaj6+rj",
+	"OkjE2FxhaiaSW2cMEjxpGFRJHYQJu2M01rQEHjZ4FJxOVLPwJGGBqv9BghniqjUXWF32lBeC9YhFiDc0",
+	"GX5WaezLwFh/TC8h5WRvh3wbvfgsorboM3/soRTiLeXzP+pImg2Si7T/e5/OJSP5ix6hd96O/D7bax0+",
+	"xitrIisZ0cfFrE5ukjmhQxpxIkciUfH88bczFsOIS0IVETxgzhgKqaJ9KpnnOE4YJIrZHABJB5o+ibJj",
+	"/Atu/yUdsmLNWbGPamukxnFmyyudaaOxHfyvUATajif6BrjE8Acw+PECOj+jIa9F3C6ifn/Ep+bmLe/u",
+	"ytoWP7XGWE6RgYwGzS8VkXQuyUz/y6my5Fyg0gUeWa5g45yJDFSl31x+Eh68Hlq3jAJGvE98tmVANSB7",
+	"xiiXM5bAscrS6UPIx3ipHp6uYf1d5bkazvWXydYgVjWKpJyi4vr7RgxzA3/MNIzcjBnxrTU730/VynpW",
+	"yzqJGUpbhLEzX9KA0+PYLA/bm10/pHhmxkpw8uTEDHlZ8kZmdo+zUYXGE7lmNAlG4GuLxdBliKULBNu2",
+	"jpWzetOUEF0tx6wGKxeduw+ybR6aQeGdJy1ytQppY8Fy6X4tTuxRvMKly/BYhtMD2OkapswanJTOY0HD",
+	"rl4/MCLKAv7FFsbD4sReSpXZZJMpQ/TCvzHDWcJNFwb/2EHiEvPtHfez6+9xJI070aVReb5ETsz1KmEf",
+	"J1HCQs3EE3YnblmI2QW+H89xYy9vdmmGXCTte6vurSLxEjqAUz9YMjb9HAC9WiKJfmbhCqbrT0LvjHWl",
+	"ZpboXJQuwzS3Mfnw+kLQgmcW54+Zdn7Q4EZVNF7wMoPxgUprJIFHizh0AsPNrZA8vFzEqWRJ1/skPpJd",
+	"KBvTwU/OIi3P00wkxbireyFvxJBEPDVq/gi6WTG7DTzTSxiDpTuw+jRbtztRdJ5MDO25/jddunM+WX6O",
+	"bM317PV1Mo18Uz3DYO5vnz9UyfNESIHJtOrYufseOTNFb+kdS7Rw0mTxaE6CB2gL7yRLzvhAYGB9M7/N",
+	"GHeacv7fXtFNpYq/dO9YEg2itELDlAIccU5OzFuqlUnCBixJWNi1kSR8o97NaX/9rZ9OQs0ku1RV2s39",
+	"ve3Dxv7eXmPt/bPLULSBxzGNxtJYIBDjYonUZzLlHrALR4YrwYLZTMX2L9oqnbBERSjdaZB0gQ0XlBJe",
+	"T2jAapJNaAJ5hDG7Y7F0hgG6Qar679koCiAYDnyGi+lw1Ca9Zg94B6S+0kCJpEp6LbymZqJOzgYkAoLS",
+	"V2ksOKsSaqZDZiMBNqL+DIMQsA24m5fBL9LxdK/CR0Llkr71OXwMxSckqgJvw7i+/pq+G60dPYopHzOV",
+	"Y8pdU9gz1vvTq5MLUJlxxQhNGImGXCQYKU49KK1sRd5uQYVLtRLARhYUweEGK0ESpqYJJ302F5CtIKTL",
+	"BoNselklVEK+J/nyYsL42UtyLDhngSLH2vL57dfd+u6zqkkVkaT3S6eSVi21f+ng0ehU2nwax58+9dpO",
+	"TJ+99KSIvtiDwsWID0SvTt6ZfI/A0GLZOqxRmFi1VS2oYhaUNrnfe5j+5ueiJWwYScW0+pmY0j0bNsoX",
+	"5bmT298OmrX9sNWsHQ72GrVdutNn27QV7IeHufHu7hUNV4SsG5SXuOoxX357fJIvSNvf294jv/26U89X",
+	"m50cvmXxSNDWxezuNDl5e/N6OD3+hgr2bVMdvLt635++en0t1awWvM2Or9k6WDm+7pipkShY2rdTCby9",
+	"d93a3etlR6QvZT+1U7RxlpS6o4gXVGodcUdFriItPdtyJKZxqEfgTjjIlzHWLxtlJTsuNn896r8Koovo",
+	"9fW7n8+a59Hrwzqbv/45fH8WXURns7c38eiHl8P5+fz1YT1oxbw/Pm2E37+Os7M5aB62CuYD6k/JZPLJ",
+	"BaymT45L1lSCDKI4JigL0xGj6MjQ1E7Bl8f0Y5cWEZMpwgRe6S1gyhRjwbXpR4eiitm3UFeif89ou+mI",
+	"tvegyDtzLAtGxAUPigp0xZhJ0qfBrc0dt1ucq8atNa73uu9/Pmq9/WkdXjhJxHiiVoqgNulpxt0DriQF",
+	"JsT2YN96VdILBJeMK/1PyWIWqK7h+z1IRekFCaNKP43ySo7ETJo0Eetmx1ukLzO+POORiqiK+JBowUyu",
+	"gOkYC61Zb+TOMwwnd1ILJ205VneaRItTv+CO2XtczjG3KunPFQPWrP/hn52YDRQB/+QAyzmNYE5fg56h",
+	"iUgUstRYiAlsqqVn/aYwGgxYgszroLXbIr/9ur/AvFaVOq8lAZJUO8nbMoq4NPvnUNNg8m0080flIZOP",
+	"17N6Oheq657sLZNKJczAvqhwb0AueXeAZOpdXlzfkK0JTXpQ5sYJu2PJnBjHt8u96k9VRqhF0glPcsTt",
+	"/W7PimY3TaINZrhbtupSTJOgDBDA2ClwKlSBe0ZTHtLGfmP/WRsGbNEQpmHEeMBk+jTajgL9/h4hLh92",
+	"8ajBndkdg71XKtagpqVXNZUTUNyb/ZgtCV4l5dwHlUmPLPmglru5bQCTdPUXsOpypfqNKl+dvAdSEBPG",
+	"NfUoV2jpHL22lqCQM+Nz2vodRDFbYFOF41OFRfeeLJjyYET5ML+fHqLBWnxgGnVjEdB4LWOE8uGUDpl0",
+	"Kqtm4rJqK9/RjEvr7jwtOGS1oxsSMsJ4D5cTgzkgVWYO3yFbv6HYR4XWhj6iQOfjalYnt4AQBVAgjC8s",
+	"QFHNu7ki+j+xAMrFjqdJwri6NC79bJyWkpkQIeNkJBKpt9LVrdsQQIE+O4642+5qZUKVYole3//58X86",
+	"nY+Nxoev/nelYGteMs0NMjYlmI9hGOl/0/jSMysHNJasmrM0Q3hDNyg8tqfW+QA3oTHY1gyefUTKMuFR",
+	"/TShyvJaoG84dCvVdlQoZTfi5VAXA9h/rRr0hRrBx9C4AYdvvbIMGWB7bxU0QBWDkXc0XgK2YfmlWYgZ",
+	"jZQkfaZmjHFtNaeZOkWrUD68vZWDA4/k8t1B7bMK+rvWECA9QEthrYfOwLUmMet3Zg6Vfmo0n4yQC/ms",
+	"pmiP0EVjDO9SwZsqa55GrNmazCzBerg4ix/t+tnTxUA5qatBrxfC5lDyjyv40+hWRlFX2iqAWLcgdJgw",
+	"do8xfvLhRX7MHCR/2wrWb9nsMkfCo80PBWyo4PSXepQ2M+e9fBUUbJSTXuZDPYLOQk1oOQX3Mxn4OEAs",
+	"+yhTjqDaBN0Rgg8ik7tuplIlUx5DDR9oqMZSwmksaDzrMO3HUBmsjPMUIvv7hgqCLzQ6nY+thv6/pv6/",
+	"7Vqn83H3hf6/l/qf+yeF4qRI0p1oe/oYeP2GgsU4fn/Jmt3OByySob/KePcaNvnEk7nLfLV5EZ0/rvaD",
+	"7n0fSmevKUkPc3Phavn2soG+BcCGY31nbnoFVVY4qbR+IotzlrJfEMhoDUA+GrFTRx6Zi1zia6gqxkv7",
+	"/fSZ3BbB6hVuS5KI5LhQJsJPOH3N/ieJGCZ0LOvk2GkNNIS4CmcQdfIUZK6F8I85AIPFoHA+Wr5GeLQQ",
+	"hybx/BXdIBYS3u5XTqKTEExKgJyCG6y7y6WvFcEPLeS4AdrEjM5RqhSCaGA8xj7AMYmxq0Q3wAMAF7vo",
+	"xe+isx/Oz2IOSCmsQBFuC2THdD1ScoWOKD3tL11HGtWKoVP/UlFy0kKWmR+1+5Ah2r0iXnNyZ2Ncy458",
+	"PisyYYFIQhYSdgfy8wjBUKCobRrHJIL4ikv7oZNJPDclbvpvcOHXK9WFiJBBTlnkCpHjA5o2wAdnvATG",
+	"Jw9nO4xCEDS9QIzHWhmMI+uy62leFE5j1quT83SIfjEnlR2O+pR1fYA/zfrswJcw4yxBmAE9DwDRGdOQ",
+	"IRpZbq31SmBQGcN+C2tPVQagLqSK1VQ0XsdwX6HqmEVxTjwglyJjZeUYi75wRN69O3t5t++8mSLRpsKc",
+	"6MFntcxplOOc20U6RTTpGvdf8XRyZTnL57XW0t9GfKV4haPxbWQKqJmU+kyXrbj53WRMK6oZQ5UwbuPb",
+	"MwrVieEay7Ny8MiAh6wsWvBOsqR2NHwkCoCvlU17QSoDQ9DHCqLEjzVbDIcvjYxQOwhDg5tRRE4sw0Cp",
+	"lo1AKOkieMOpVqx8SA9jhk4ydJ3ZtUKB76itcJ56HKD1c8tz9b0ZaS8tWIaBMdXqz0SlFfKcyXqHd3jN",
+	"xi3aEMiAVL5YDIcYCUt/N/Kr187Ws2pKzla6WyIII0DzClOtP41ltNOU60h2OLHDSiO6CMim5+PwV8Mq",
+	"6bOATiUzESY0wtI0U2+wyub/9tppWpZXG0sHiiWlebvPU5EmeABGNHhAIj7Ug52wJBIhfs4Ja1xf+KBb",
+	"x6GWCKidQjar+0IVnO9+xo9hEljnj8yD8lB/zShsFrtFP47hcaOwZhY9km7d0cLCqVN5a0CY0dJyJ1R/",
+	"wD4LAHlV3+WoV6wgM8cvNsa8BgwVZGORdXKaiLH+gOAp0/bejmssPRTQQXSHyRBAn2aTGA1GsPpVMp0Q",
+	"JUhz12XT2R0XUwi24b+6EO4A/ynsvllPGD5GQtwVPQPgyvimhA0SJkfdhGkigYfNJWM2WL4Nb4XkDs1g",
+	"rOSDZZQECwoG6rmZLHxLr4P3JQiOp59B/GnnakB1/v4fSxkwrutUwkaPaOjoLDMWiFZiTTsLvQBmV9tO",
+	"YUJnGe4A7qPQ2E/cB1KowrENtfD33CtVOKmgHfnUFyk9Jq2kWeUJCUyIW3Tm0zi2Dm4caFZx9oc0GwlY",
+	"Lse44FV6vpSMgW8ZDxmcSGrOe964zJ1oc/D0elj1G6OymUshi1n+kjmBvaqeobtsAOkgKgzr4L7QJn4R",
+	"iqRzQ9n2ySmPRXBrScWFsGAP4TnDnAxnMgcnn4WPs0N3ivdpt4gslsxxm3xJjD3U8BI0nIyVhDMyl9xb",
+	"vWdMPr+52djj/rb4L42FVObxKU8f8l+VsLG486WB5T+WkaWPRQqhYOA5LoDisiOJONlukJDO5XMikiqQ",
+	"rjMOqsYo4MLmN6QPpx8nIg69r4+ozH7GDk9OWBxHfJgjs4RJpoDXcDbLCtZgJCTjBSv2PMvI/NNs8L26",
+	"gZhEbidkNORUTROGbAPxiqnFAsPCI33mQG3Ag00CMZkjrDFhHyOp5HM/3c6Xpvhh9D2qeTeO+C0Shbs0",
+	"5eYiELC9TOA7rhIroHhsA8rTFa/aHBJHvmjmeycxvZYeWHfNHs+29yUIHEinf5CI++zK5zUQSy3QeIw8",
+	"r1r0HmTYrlIJmLXJDsQSSXgnXumCgqYHaf429GxkVeZZKolkikwnVaxqgButrAq0aJ7DGLtGkLiznMtW",
+	"pMTe7h24zBtkN2EA82ZIRiuSWvlis+yji3hwIg6tNunmKJGqrWvCCTnfAUP6bKivEbi1cPHkEjrPfiig",
+	"PGCx1fccjeLcs4vqbjW6jGSq4I1m13FsZuELBmgkKBKPR5P2SkqR5opPj9ZJXyQ08cX6ICdCUfuE3g59",
+	"YDHlFGrkuZgRwQ0AunHo2cwfX3F3fzrV2Hc1We0V7xJT5f7haVPgwvM1pIrJ8vP+yqgS3hWnSRQ5wPIi",
+	"13N4mTX1rpgV9K8YeetdMrLWvDvlh94tVqhWTBRDel/PSUnnK3RMPb2Su0PLr6wPTzJ9Iccd/SuWObqV",
+	"MX5An12kfxpahL3Ic4D8xfRQu+cXTubCL+585H9Jbdt0U7J0nl5INynPsTOX/AXP8Gtta6e0v9J1Wa18",
+	"rGnir91RMMelPgUn352c33TfXLw6O69U/b+6p0dnb05e5i7efHN1cXPjX788ur5+f3H1snt0fHxyeZN9",
+	"4uLdTe7P7sl3J1f/fP/NydWJ++Xq5PTq5Pqb7tXJu2vv+eOLlyf5a/pr3578s3t8cXmWufX8Wv/31dXR",
+	"+U3B9fdnN9+8vDp6n87x/dXF+Ss3+MXZHH9zdP7Ke9PR8fHFO/3Gq5Ojm4LrL0/enBReP7s+evGm4IeT",
+	"8+Lr787fXBx/6/1wfXxxeXK9MKDLq4vTszcnC9dP3h6dvdETPz27ert4vfDuNxfXN4tLcHVyfZJePnt5",
+	"cn5zdvPP7puzc3947vq789wvuMR6F92l06Pjm4ur7tHLl9595uLVyduL77zLVyfHF5pWkA4yVJD56bp7",
+	"dXL55uh44Y3XOIPu1ck/3p1c35T+fnx0fnzy5k3Z7ykxvTk7KaAAezm3suZyni4ury6+O3t5crXwmvSH",
+	"xY3GH/Kv0ufg6uIG3vLBusMu6cYhWWjJkfnHShevSYM+wwf8hFmaJHQOOclpj5OCVNGpNlu96j/bDCTf",
+	"aWRDHySMJ/vtIsfhqQubbBK1RdbcfUAIwsngokZFYP4YK8zeaIzUZqNhrXGrXVKSII6G+UhfiJhRnsYf",
+	"Ng0o3Bb6UXtKqEnPFeakEUx9YYIat7Wmevd0sOYGV5jsTyUEUe3qF1ATBqfAhIUQ7kLkYMlGrXSolznT",
+	"s2lNIyrJMLpj3GBNLA8kFvnPjevcOMs9lc0jvtxqlNP3m0iqz8oKzDHK8IJWASvIqVsxGxRs4lXWgAL7",
+	"GnAjuFCLm7mi10+jKGcONbciAno/YjzrdNXqo3G6onZX1QS2YJ3pHe+z4dRZaHVylDesMhaVbZ/yCFRZ",
+	"wvuKFtubezm5nBfS+BE6APpzL6RryF1/acijnzMLVSfnAnuAiBjcSvwuklE/Zl63FPQIcEF6W9roa/eA",
+	"i3Q6uYTsy5HgbPEYZXNIFo4qTuYKdPHNiP9B9LHupi7fxDW26R0Uq244Ncu/Vp9moIL8sODxwiFFLA4d",
+	"7s9G+cXK5IGtzmh3nXXy2wK1lJf4qwFyPWw0n5GIG2ytvgjnpqo021BDxlSOTEODFMB9jR6T/qrYcbnC",
+	"9cIVmsZxycmSmSq7JFLQXOk56emD3yNBzGgC/IKcKTIScSiLzowNdcygQm9MbyHJlxJtLtuD1uH2RPqH",
+	"EOuZIsHJmCa3EhAIUAkpOLOEfQTJ/ZOIuP7Tz3JO78q3mMvWa+dT6rMnOc/uMtlhW+0O/O9jo1HrdD42",
+	"Tzudj/un+p+Hp53OtLHXPO50pq1G4wX+5wT/cwr/aR3U8L94da+Bf+7pX09PTk9Lsui/YTTWY9uIsC2M",
+	"wC/OzyRuc5Z5QTZ1jrLMS4ro6cw4RDbOPzJ0lvEmY3J4QLmrQTQHx8v4e3Ql+H7qKaKN5RhGcdFRTPss",
+	"LmLiVltLfenOw+lqXQ2jd953CJiB5ymtSQE1wLU+yWSH7G6svIJsSZMKqCkI9fzSj6YxpB6kklx9uzCu",
+	"8N7DeXMpYBkcfiiwGYuEmSI6LmAaPkm59Hu7pvdJPpJTPAErMt1SIvcR6lbuUZEq7pbK0V46Cktjm+rl",
+	"9vB+diPdcYkH2ulH8YzOMUExjSTqbYeyDpRJVJMFfi9asOZan8+IP9MSTU5QhG3IDrHEf69Ffvu1VW9p",
+	"pR1TFyyaDmRgBiq6Y7aiDCXjmI37SFELwBzFpAkoHAsgHEYjAWL9QmaSrlcicZiGuTv7DfLbr3sGsX5V",
+	"rQ7OpdztkNYlutayvMy9QMdJcavwwpJ3LDpt7u89Wzpt/SlH2au8AcutTTotyQfT2hokAyQsiCYR48rq",
+	"htn8lXLWUayf0qkadYEhlxsO+XWp6rWRpo4Me0w1D/cbK9fIN4D3dnwDuLW7vdNobTca+4eHqyzh9VJh",
+	"TQIKiEBYj5AosW75XslaQJwcCplKVuDxJhmVStvMnD7/OMpSdDehsZ9UtEz2FWDOrcpiLylKOlPSpfxY",
+	"2BqZLVSqr1eHXERdZ9D8x+SVocdO81fB8/ZXoQ4IoE5lGa1fSBKl2XeOwn0Umi8kETNeuETFdIyAKcWl",
+	"5L0+9B3veaBFbv2fp1lyWO5ZxGes4QZhYJAx+IpM0Ql8wwspY3XJh9Ucf70U4KpR6FLmj0hV1OFUbejF",
+	"NIJmpby+T0HiG0bvwLiF3ugm2WPCrLLnlMDiisSlWEf3KS3MDgcLSW27Kq82yFUUFg8LTXSXfpF2xrJp",
+	"Q5+zAtEAr2cLIM10jsV4Qk1xPabi9dLUeINdEHGpGF2KC1HCHZCOi1CI/HNUJYXimeZkEp54CnljDk+9",
+	"BIroFKGIzuQZv9oNjs/2zsanjW9bk+3weAN4ohWbgCglKxyVKXMpQTHq4VJYFiKSPFd5TijRj6ZqK0Pv",
+	"JJ7HXL2e97JNT7XjOguH+lu2qSfiQlsP2Erzls0N2tZuc5/89utOlZi/DrRui38dNLb1b61neMJQA5ck",
+	"ZBMGsHGkd6vmvTY5OQZREiR3VfKxw/Wpmj8nF99e2stw0D4+J1fXR6jUwwVTh5RT5+Nh3jVZyCCSu3Vu",
+	"Y+vcdIscb5XUvkXPz6q38QXPamunWEis87aP+ZsKoczma9yVo6tbaGA+hfJRvea4DCV0dr2xQ9/21F3L",
+	"ZNaUvMK2yI9ev75osF7tbklVvQhTbhpH3OFzjWkUZ4/tXf/gcvt00Hh125x8t/1zY3y8e7s/30n+8a9W",
+	"cDC+Pgz31Pej17Pmmx/EGsJh0eu6sI1vmaIhVXTDtU6hKVOco+LZGzhGMSA9GiQG9GfG6C2D4gbTdb3I",
+	"GCwkTt+9UWQMejK3y3gITvusA3JN6InsqxzQUCRl18UWls0dzPZWY7/Yqu7T4DYYUc5Z3DU5hbYuask7",
+	"rf2OT6CAlFhF0JMRAk2t963yb+SwKl/Q4LZ2jE+TN/jdZr1R/CWEnCxbn9L7M3cVUUKhY3mFo6sQavEx",
+	"vrX4KQP6UU58i5RxsNc6uBciCuOho5QH0TfYIaCPrLEoB5svigOglNGQR3zYpfGwkGU80iZEvr3xsKUp",
+	"fhXs72elozTosfGQf5rdSovKs/HDCPD4OTdnMpUjFnbzPBUB85aflMNma+9eJ8W+fm1u5AP4bfRQlLDu",
+	"shnK5TMreqmHo/d5diSDnPe5PnEngkeQxAXv+fxn0aS/r3x1MXroCtlkkBm6oQimY8aVQ5XZeG1MiOoz",
+	"7iIy8QdtYPYVn3/vLBj2Q0adj1LZmGCJkF+lBKzLAtdlKCu0ujUVzKKlKlExNlaIlzPg1dx2qTa5hEWu",
+	"ofmVS7xqsWFTfs7W1XMKdN2Fo1XMMUs1G0/ol3GUAja2hPOX6YTrHuCNOPWmWlaR4X3OZvdK7R64h9ZL",
+	"d83mWBabubmCwCwkV9Vmdkhb1G+SJ29GbA7503KE+dHx3DVPKmKGezsbMsMcGzMzL1nMS0zs3jxR3iDs",
+	"lSTh9Di9i4ZUT9jrJF83gN8GdFhNE85Cr2dCT/+njrOMBvNeDtsauiV0Ku1O5e689f/+z//tVKqdSkJn",
+	"ZwsX9UzhGroha7dsjjebc4DNFtCP/JIqqr8L97P5a/sOqhSTeKguYMXgBtE6hxs+fVrti2nubR+szmZ9",
+	"jMTNqr8jS3a6HGAuhhESgHSdcoWRfS83ECKQcwBcMdFCic7VsfgpIhEP4mnIwueECwfK4p7ucAh2GJc1",
+	"+Hhd7f6Yzu1PkGSETdNYNBwp4w0WUpFAjMeCpzX8tuBYSESaImLQ4SoT9QLYnWxTABM4NHzzC8wKrcJZ",
+	"TCu4HxUB72ADRF9oJXwMJLmxYy71+3eVWgVnq1mSH4KRJI7uWJtQhYtNJYLBQHKY3+IEMqMhYNPAaCfe",
+	"mDmk21qvKs/hP9jbWZ3FX6DHFILPvs9DQ0vGbfsx5yvDhD/ql07Lhe4sJR6vZ3VyMp6oOcyWi5ll06vh",
+	"9r0p1Fwh8YatVzbNn3yM6iVUaEEnKHdFTpiYxCyTASi4QUiWDmqYOvxtNUrEdAj9Ab60jrAsazdkvWgV",
+	"67VbvvnQaxl3H9pHmIaook5si1v9l8FgN/gYFpjH31xesrNQLJ7ZW5PjtYWbBdv7XyMqR1/v7L88+cfk",
+	"p4NvXlzTWvfmbPy+tvv6mE3/wa5ux7vnbyev3//want0PT19txY1FAf3r0eY4WC3AZq3GGyIzAxmrL9x",
+	"aYWr116fBGJs5OdtsksHdVgR8Lb1dnwipLKn3m/IIctIwBtKn2HfbYNqNTIIAQvQxD+ubpPxoVgZK9mp",
+	"5elqqIQsrQg0KYiYG1DmIFp/MUC9LFqJHI38zgvh7NzbgC1dDmyawyBtope17Xp1cmSjyyYXQ9+dmVYm",
+	"B9VbQrSMihQgLeYMnjWEVgYAlyNZPDBJKAGL7owkNCLRT6BJF7Rkue7pMkKDfD2Rbu6WmGBuhHlbU1Wq",
+	"V20uz5dK81ZzZ3/nYHtvZ3+VSFejKAm1WY/B7aVMBWpLAagNM5fmKVD7KvaRxxH2IAiNnmzOYnZEOcpc",
+	"YIM5wViqoXjyyhFb/uAu43DVRVUuSwUZIV+k53tK5DHc+aRK/puqkn9KVa6o+BTUs0zPGAJlOlEwssMz",
+	"Q2sTSi7PX1XJ68uTV5p23rP+JYnGdIgM2RDddot8G70AC7HZaO2QSfSRxdCfAyAUZRQyyAjuU8n2drKb",
+	"EH334uJq1vj21VAcHR0dnV+/G528G+p/nuj/e3F8BP/bG0zUd/ofx7fxyT++u9rhr87hrqPh0Yvrb//z",
+	"NvgH3P766t3uSXL7ejgcfv11Tv/e3jtsZc3Do9oPtPZzo3b4n1sfvvr6l0a19anQUnzSC/9t9EI9+lvG",
+	"JlnlcKWi86QrPumKT7riRrpiaQG8p1J99qI+3weY3/PPVtln0Ft+v7I+b5ZrQh2MI+5fbT6prU9q67+5",
+	"2mr2BbqSjwWUqTypsk+q7B+mrT0pnE8K55PCuULhXKYKvY/U6NoVIj757J7CvxuGf5fXsh71geca8AGf",
+	"Ra1VJ/0UXH4KLj9pXk/B5Sf97Ul/e3IY/hsHl+8DBcrsMyt9n2mD309VfKyb2c6Frr8fJzHl2CwM2v7C",
+	"Ltc/V5fsTB9p01p2cZTL126j9sUG83R/55D89utuvWUAE/ZaB+S3X7fru898KBnbPzftYew66qJLOb1g",
+	"aQ2bHIsk+pl5d/ltfNP6AO9x28nYdUSmyZDln8wUHSwUk0wYD7FlhYzFrBsKaIliSDRkHJuUIJJU2nJ5",
+	"PKB+71/9J+OJiOMxy3YFRv7j+v8qNp6IhCZRPO9u2AvYOv1zaGg3b98UkFkhJzY59pCQEQl+Ae+QG4Jq",
+	"XAJv+RZeYzK9cy/EHPr3rK9JjZM3gEu3DXTTrB8+K4C0SzPcC6BJtNbaWwgKlFTNO8j4axavCde3gMwM",
+	"CIMGbSQ3lknCBixJ0o5qGZR66IopnVJ4y+YWZM3H6UazIQOLhAHWdeaoH/uOJdHAtvZeNsbVL1zEhHaT",
+	"L/hWET9xKksBApf1EU+TuJ63ywrryz9C9n5KWCX1LmZx066Zfq83bRLl9gVUdcGtTjAG6OIUajFT8LJJ",
+	"SC3caM7N4kmrhHKpOZUshzq0NqZW/xPwwi8Q3z1RDQ8Kii6LMcjSCpbN6cpy7eJSqpV2hWE2l1RLokwM",
+	"cxPvFALt5MMnxxfXJ4TGQ5FEajReDvy/t7u7vespgTVzoUAT/GxrqKex+SImk0egbX30RkJ67aTdQeyz",
+	"WPBhEWbj9gYtLmyHy4FfHlMUDl4DU7c0jK6iMRPTAqv/bRTHkUFnXE4H23tGwjpKaBYRgeafm2LVR3IS",
+	"0/l56QINpnFsyoVMyM8KkjXWqVq6rSminasajJZwsg0cOTflQ1yzUUnaocQtzeK+5gXZxMivii+hCphJ",
+	"Sg+l+kM1o58UkZTRqwzQ4KOpVdn3LdWqmo0CteoxRXMyOfucHOH3PZQrFChLSIU6HpW3psk2GUR8yJJJ",
+	"EunjAs1XGIIIXp6db8zefSpNSRKWfU1NzFDhdTTkZ5tqvRug9M6iOEavFSwOlzNo3E56lxfXN2QL4QLT",
+	"HvORqpIeFB7XwA2Ra7zi/bLa+/+pZNYzkYTH0Lpw02kj+mza+nKFa+AY73cVrJD5NFv7cb/4dWH/80PJ",
+	"vfrDkrnfpwNNYKz/ZeP1wOUeMtNVCLFWeVcCmutmfOpiUCdXZpm0pSTZHUtobJ8xAGR+c2sjx6CtbraG",
+	"lvNVkYJMjex/dzoy3wXkw3+u9seYbqGb7Z4HUruJP2tsOttkZvnfnovbZ5l4d+6UrZTB+FThBBLRj9l4",
+	"0/YgnIAzxILL7+4Xia41qDPjokub/NzbL7dojuoPbNCiLG1QtNrrbRFIyjju9zVDEbWzl0jSULqOjqy1",
+	"MLddc5hykbmbQRT3Bb9vykQqLjm4+A1ovAEN7dfREostoxvbsptKQsm7q7OVqFtrmks4erccjlCq9ph6",
+	"G1FC466LyePJU6tup2HdXL+Y3ysUPqKyNFCfNmzwhplBm843uUnbe5fG91KYuZxC6rp6YFgPIW+kW6ZC",
+	"APvinjy2u+Sys2q39Vt974o+PiZgkzAa2j6i/alSYi3o+zjit907UN30TqGMYrJ8tbGnuOsJFNmWQLl2",
+	"SWnfHNcCG+Jj9lN+16DFXSiWxZc0USnuNoZsSroPFc7VD/OUSHojoyFZdBhJtZryS6DHSmKcrvGSpVet",
+	"rWdodFDuKivGGt4ApddYqrZhj+mw6eC7/ECdd/C8IFoZteTWdmWAzJL3vUovH4N3pfpIs7W9s7u3f3DY",
+	"qNF+UKeTiawPhRjGTCuFgeCKcWU0lSUAJs3NE41AQiHG/YoBe8aKTzyRzGcoYUOq5+RVpL6Z9i1ejGsq",
+	"kc761cXx9eX3tXTyedHYWp2lUsYq034eVcI+0kDFkCOnT38YSYMEZbG4wFeEnf1ORWIHDlhPOaWZ2h9P",
+	"uAKrVjJyDQtRkmpmNHCzm4tbuLsGAnRxJ+Ajbiaox5VNkQO3Fw7UjziKKAwq1cowUqNpXx+JdLzmp6XY",
+	"zoXt6rFrdtoT++Ls5XGlunD51dnNN+9eQFfse0sRj3BgMTfOaPo9xQycEDp2xOMaezgeq+93gkiT3oWm",
+	"N5Pxl2n8NhdTopKpNOlUDGjX6wi4OpPqfqIsXfDhWgvuG4ZYT/DB/LdWgqL0YAnlpS+JCeMgNawFN0nE",
+	"IMKo8ecUZEaApQJhmaz59nMd5c1Pbv7IFp1VO+zPXkrnLIjfqT+epaPfsY7OTvGRiuj+LgqITc0tqJe2",
+	"CkLj8GB/b3dnu9W8h4LwJG5+f3Hzl2Pri4cVsH0zDaI29TpiV71uxMsTNvXqYw0idnqC9KwV0fXVwRsP",
+	"t3fx01q/7b06uSFbLpWst+gwWCMHJv1G1Z/rh/UWs7TdWIruW7Bs2bZ32MtTLjTzFAOzqJrvR5IwLqbD",
+	"0co+nnVyNjD7oK/SWHBWdam9kFuvz1CuF3D6MvgF/Hx0SPU4XO67aSUmOHvuNafLHmUOXwMYTPD76lFM",
+	"+Zgh3K7xJlmA6Shh2myRvTq5AM5hWrjQhJFoyMVCr6nWOi4hxD9eXPZjuI7uCDVNOOmzuXCAnnb1TWtC",
+	"hw6bK9o5FgmDMOzus7Rvcw8wYjFdEEFe4ZB3Km0tgj996rVdze7ZS68Dmb7Y27LI2L06ecdvuZhxglMo",
+	"X4fN63qKmgXZ313HIFOZAxay3t3iznI2q7zPSMwGaqEUodJoHtLwoLVf628Hzdp+2GrWDgd7jdou3emz",
+	"bdoK9sPDR+iTlzX5KUoRE003U6lmO9CZZkglffvu1QAvm8lfPMjLb49PiLvHdCbb294jv/26U9/OwQ2f",
+	"HL5l8UjQ1sXs7jQ5eXvzejg9/oYK9m1THby7et+fvnp9LdWsFrzNaRGFAqMQorwg8q7FZJ+R3nVrdy8X",
+	"tdWX1mq/bnK8i5vOHXFH+7mm2lDtMxLTOIRqF8uX6uTM0ZlJyC1tvneNzfc2aLS30FRvUe0Rw6hsMn6e",
+	"iz7IOchfJcggiuOF8qWFoGRRRA5u6Bam/xp5Cxy+sClyLPhQ6yNDUcUyA6w6MRVtwM+zI9reazTWSETl",
+	"gheVtxyLMZOkTwPXZ8xucfYrvNa43uu+//mo9fandTg4guavFJxtgunCwEulwGSyHuxbr0p6geCScaX/",
+	"KSG/p2ukVQ/gDnoGFty2S8VaO4urgBINb5G+pPvyjEcqoiriQ/JOsoRcgW87wagj1G9m5g7DWSdWttyh",
+	"fuESWp0zPfX7a4HVnytM4tf/8M+O5dFakwZXoFEn0tcg5PVEJIaRxkJMYFMtPes3hdFgwEwc96C12yK/",
+	"/bq/wLxWll5t0E5ncQ3OhSIu0f859O+EOy3mvdfdFC/1rHrHhdezordMlpYwg6W6qB4XjWMxY6GJczdb",
+	"e9ABvvls2bd2y+YvxTQJysKwmCiZyYZ2VdV6BQY22n6w39h/1vZSoQmdhhHjAfNyqR0kOoLjO5JYPuzi",
+	"UadtMpYImH9NWTI3zflCNqDTOKc9wA1ryJtsoUf5B6EnYvYTJhq86gslzW3z6juqjEZr6qGd1/OaH7uu",
+	"tliwW8Ij8TlircK1OmEr44Ap5cpTHkCmVL5l66ARDX6ScXj701onchp1YxHQeC1jhvLhFIBpMjA1VWMf",
+	"m2oFtDeiRCpPiw5Z7eiGhIws5JSBfZmruzf1pYp9VGit8LlN+a9mdXqXUL9g+VfyLWtLcg0WTMEr04Tj",
+	"2Pbp2KjoZGWTj9+1VUduPB8Kp2vbrdynv/aRY1quXXoUGpNvFkktohYacE8ly2YSavE1F9OEQE0biaN+",
+	"QhOj4IAaRgs7ND+CnVEwfOPkK53C89zYrWX8ODbHyh7Xi82tsx8++iH55+vd2V1w86/4h292+G5y9hLQ",
+	"mI5etPqN2+3+9neNYHw6/eHVofonjxs/fH8ufvjLNqjOtrh/tA7ViJpyxSYxDcCNsXETYTbpijjsDooC",
+	"AIuuNZDWsevkLhWde562FAtlbzkYSmv3sNVYBYey0JDYG2rxWkBB7+atfcvawtyxOOcPW+33WhX3/VSt",
+	"0HFSXne1YE2hFtXc3/NdPZNZ2LPuZpu3CuaEUJOek3mQ3gbda/IZ5ZPJPYu3iip9sklhC9547s8rFsMh",
+	"Gtb+Md4kf8xkLa9IHrNKOdYESOv0NzXfxSlK1vFaOg/NWPGerEfHnG0W3ntS94O9iSY2EFJS2sTUTCS3",
+	"+TxlRF5ZJ5OMamNDlmyt/oKennstlQrfjcgOsCb3XpE06vFosA9TyZIuHbIyX4o2pGtH+vdlK1VSJbBQ",
+	"Q2Tp1Mu10qwGj39m7zIjyxyn3BZkSHQJB/zsAWbLaX+n+LJ3co3R6LlCAsohI//3iz1fR0N+MVX3UULz",
+	"lS1U3kpwkxiUHecmmVnnd8ah2fs8Lu7NnaYWUgwmYdymjId/Am+pmKqSaZwVxTDWdIaWQYssQ2YzEg9y",
+	"Bixi0Iwmocx4Q4r8aLlIyFrOrfVyWJ9s9T/KVr+x5tI90Q2LLMLX72+Mq6+xd/DMLV8mXmbiTFXSe8Fo",
+	"whLy//7P/83HqEtO07Kg+5towHzhn/X/cbJW/WQeErEwAG+Z03K+VBIhbT1zuRsghYEGrHfMOsuMt8s4",
+	"5CFo2rPYYXgMIQ4qBpkw6eolrFY+1oaipi/W5G00qYkJbnwNWr+yBMUSSCHfOFx0u0/ov6YMGz+CreUs",
+	"kKlkdZKBN3TeAQSzM1a37zhtPmCgJc5ILdYALMc5Ik2jzPSYr1f/lBrlkPVh8vP6QLkrE/Py8jxzfDLv",
+	"ztC2ndWHslP75G36471NQaE//9RwvCy8Epi9i8iIa3x7pySHQYTM5p4lS6Lr9pZccL35DDPhH3OkxXF2",
+	"g6a2fLG8m+737eId8sCySp0bAY3jfElXVm5TzcbGJnBmg9uGM9vR9LROVQKDaTjG4jJ74HOV6oI3zhwH",
+	"r1+ztsoS3o6YGrShJbtsC/3WNnwLeGXbX268XTJJx8y/x6ATZAsEitd10QYvTDXOiPdj/PZl+sIrnNqN",
+	"mZlriOZN7CWM23vUDHBdKSDUZEk9pTMRIE/L+shS3c7fM+udyidwab6hbQmoh/HfuuDHqlo/s9ePfFOC",
+	"LnR+TNLu4AVVZYhBoFWC4m7fQ6Z6Nn0rO/lbNr/nkceW2qXQsuUnfglcbOWWi+C2Bv+/5slfu6vz6uK8",
+	"fJ2Ev8upBmt8efdgouuE+ZdqXvaLmduKPvb5ghkF+tpjh+fr5E1GlBt69bLdDfSGea+0dj+kBirpQvqb",
+	"B+w3im5nECG3F/I+xqwNyedj1p4lkWKfBQlzFbJECrIHfMkliWeTs1JaXnY2fxIjHgpW4KBY8wwWG6Jq",
+	"coyp7vfJxC7WLRzzTyluMsFkplzu7MF+46C1HkteEcBjPOxCtUPX+gbLYwKYdm9rI9B3lUWfAnT8tcCO",
+	"7d4vBWYAqQfAUYA3rKYlErMHv0Hua08qmii9PflEkdZ3o/6r727PvjmPw2++m529OhyfvTqdnr06bYav",
+	"RnGfX03+2Tpt9LfPhv/8/sVsDVHSWFkombOlcAoOwqAU6kwP/9pO9x4J/kWBhndcRTE2M7DLVZjev0l4",
+	"4V9Jt5yS312dISrEP66AqttaR7n+7hU2LipI8C/kbMsShjXndEHUiJMXVLLtVhXCVPMJcOKI20IVDNat",
+	"RN8oJjIoUTClLUhbRq+SjMYMo4Z9MeX5upj17PVSyY7lM5Bp1BNqoiV2T6+rzXOkk4kkYrLgnWiuUS7h",
+	"itixXsJuZdUR6YooybvNQfIeowVEJGk/ZqCmFcQeLazOSuicFTEN8ypXKlX8ucE0jruWkW0YNSmG9HvH",
+	"o39NMfdTM9vnhAtFEgZpkOxOax2DDHYgibLOwTVDnuVI87ZqwgRWTCQy0NaFvF2KwXCvWCLUHT6IICDo",
+	"N2aKhlTRVQJF0+xbe29OCdkc39A9nRaC5ajGJxGPdr1gZiZM6S1H2Yk7CscRdznKGyI4AQ5lxOLQi/+l",
+	"7xMIU4uRi0VkJ//kFasHQCtY6WJSd9crzXOnNu8942yWFg8C+dseKXLC4jjiQ6t+iBhCG1X06vWZV4Zo",
+	"sG1SvSqSZAz4aAgKoTl5RyuIEg4bcj30EruOLMjMv3DVjWhRuWfS/nmkp499jwQxowmgN3R4PlK2KcrX",
+	"SkaSYUNL9alpHDttagkLSOdrmIGrrmKkN2btnnNPoxjKlGOSEZVVEkdSWxwQPIIGNqpOjvCxDneZXkLZ",
+	"GyNJaCxtK8KQDBIx9gXpF2kHibaWsVPsiIENROw+gfIPEa8ON3FDiD4I2wUGqyayW/IjnGMJRk9lWX+M",
+	"FYr0Mla3hlMITsfD+NmnEp5xLzCZkkP5jqcnawoapbZcxYwz8LyjR9EcL33knrsdBclFVXpqRnQyYViy",
+	"GHGy3SAhnUt3goxz0mpAiz7wP81JenRoRVQCqiRhQ5qEsfHoxEwbqySgkgFzmkWhGmkFgfT+u1clvS39",
+	"f23MsOx0elVo2DOhgT6m+Cy8RnAt4vXHsNy6wzMiQIIMGEZ3zADQiIF1FKm5FzOGh4xH2VRj9JBp4mOw",
+	"1bEQtySObiF+PC5ghZvBOm61O/C/BXBH/c/DtSAePZG9FOJRH5szPhD3PTSbQjcW6ZtleXnMHLec5b1Y",
+	"fH8PJLEMUnV9nWCJSy3orufRWcsIm/bXRrumkISAEqgoUNva3S3SGjOKZ3G6rox4wEjzcL+Rj7/v7fjx",
+	"90P3v1Vthh7G2zPGGyKslNLtklr2ZckQNzknpw37JwzFdUkV8aY++MJMiTLp9dZbrw103fcGNgLCG7Gp",
+	"VCe3jE2ApxmpRWgfunrwlKAsi6NkElOO/seQTWiixlBQfebaoY3ZuK+5ql6ftj5t8D1ZJSLp8JAFMbSK",
+	"IrihDvoEzTZM53VgX1Crl/E363eH0uROkqMsjwbHLET6vBQp61423dg7fJbNywCv7oJG+svCunvKSqVd",
+	"+UkKXr+is7dMSjpkdlc+e3IkuBcemBl5rjmZAVGBvNrJouNp7/NlOOoprImsk12pe6ghn4qA9SULplpu",
+	"X+vb8dUYyHxBZVHHv8J0C6ArdBYBt+1hdNYmYJrKWwJo6ih4xnVyQoORiZCMa4xrTTDscMhsyIQfWvXt",
+	"evOZtSPQ9ATtcKSNu8i2hIMTcY3fhRYwSMSwDCDXYD5uCUZKTVzLrNZlaWQvrbJByYGZTF/RfGj4K8Cf",
+	"8ZqJUsytzaIZVe2pNnlvz9H0/MrywK8INUuAyR12BbHpbMarY4+yC2tgs786uYmCWw/bIgXHmVGuzAe1",
+	"qkxUFNwyYEgdPjTY3KZEU6uAZgEHsZihWFiIhucvvkviSruSIrSk4X/zi00CSA1Lw4jQsmpXrjT/QUFt",
+	"Zv5lVvV85lIIpAk9tStou1QNacDChCxmiq18k9HFKt9yMUNBkA0eaTbA2viySrvyEt8qODNZX0Yg4G3+",
+	"FBZuqaZp1Xp87E7PAJ9z08DhLzyKD8ABM8GXqkUXMiOfjQRsME2YBzTkTytDNXDFaXDGSVW0Bf4AaByb",
+	"URctJL5h3Q1xtfX5F9m8tAy55MynJ4p6oqgHUpTWXgyj07LarrS3dpCiI3jNYRP86G1bNQX3Ssu3HZL+",
+	"xxrCs9UEj+clr6+u+TZfZGuu2qp80pciY3UGgisagAaPmgAo567EPyt6MGstk1kshhZKLuJVMqYcgTBY",
+	"5EK3Eu11QHm0jdxBntgAr8lSCCjHAPy83uEd/tVXN8lc65FffUXOOPnxekaHQ5aQd2cfvtwKRSC3npEJ",
+	"pKF8ZY0F9lUVBFKp5MKRmKeujZy1WFUdbgTqV9g6aT5hXhs+JLdUUqK18mVPqwkkmfKeA/5AETgWjqB6",
+	"JjOg5+RthsI63Hg5qqQv1Kigb3TPS/vpPQPoDQ7hOG1Q4FZFRjE3c8OlI2KqvjKLeTYGsA5czx/1w3QS",
+	"1ed0HH/4csv/8xm8x92h9XLvDv3nMwJEA1pIJDscaeMLSWhfiniqWFob0SYRfhe66kGQ9FJINUaD52gS",
+	"hWIIqz1kXE8jTZJ1ntlxvcN/nOBDdjSw/f61Z5h7Zt8diNg0ZyJjGrL0XdZfNMSSgqkSY6qigMbgoNK7",
+	"w6SShiG4bgodfjMTWOcAWRKmXJOrhAaqXUyaShAFm1AlP16xlyL48OVWwkIRPEM0MWsj6b2BnhDyq68g",
+	"pNHz7MitCXbQ+E89x57XEMMh6SttThjAiuceOoc+dx0+EDYb2UgnMhBxLGbEqcYRl0qP5cseYK/1qqS3",
+	"0Ca29wzPTc/DzTMXoNBWTAEeB3LsYFywUnVyLgygW8ImjCpJ5LQ/jpTW3hG0rd7hR5xMDYDZhCrQ5Xca",
+	"OyYsQhB6ysYI4Qbn1jXeQHxi1+SgHunZ9eodfpLZQQuj0fO7ZvSek39NBdi3mK4Awgqjj2TE4gnY4BAt",
+	"GFHZ4b1jGoxY7Vjvu4jbhIsa9PPsVQn7GLCJcomDapQwfyOMQ9pa6iaKAGtgWd1CbtFXX9nMr0VVXgLA",
+	"Q9tUsIMTFfo4E31TxGQqXeUXHW7faxKyDvcbjWeolsdRwLhkHu9/e3YDkfrYq13SRx/T1+oiGW6Zh7bG",
+	"kfK6f1TQaqpUK3cswbruSqPerDf0PYZ5VNqV7Xqjvg1OUTUCTWurPmNxXAMK2PppdivhOOtfhkXpGFeA",
+	"wmfyiRF4XZOgNuKgqRj4UwCE7z3rk2/ZnFwzYwnu7zb3n9XJkWeIYQzx9fsbSSYsIbY253mH926jNHHZ",
+	"pIcfEDWajvtggFr34C2b1/VnJEmEooq1yYCpwEIfKgwEIXVRk8+HpNjhluzhU3WCUchbBtinMDU5soEt",
+	"xTgZR3yqIEQ2EJDHh5iLVSIFuHRSXINAk2lIuOhwg+0FTc8jJUmWhHuIQCQtO8cCaQ5lwkggjoTPtA42",
+	"ZEpPtZLi6MAWthoNq0hYRAOPg9ntTB1BFb1TlfaPpuNm5cSAxQXJXaVduazhX7egSJ7/3H8jvx8dTF8e",
+	"B2Ft7+357PvTnffdfS7ef3/6w9Hgm9uPP8irV8eH3+th3aq5ft8xqn6VdkVGkJVdaVcGB9sXr7dftj6e",
+	"Nl8MD+6m/UP1hjWH37z9+bv9PXZwM5WH08tv7q6+O3lXqVb0az52T09+vpoejrf3vnlz3lVTtrd7+OZ8",
+	"8v37vcnx/FpFt//86duz92e7tFH59OGT8RKsdLd+y+bXTKEOtugU1fsvEQoYXZ7oTPF3rewD5v4tuPk0",
+	"umNvkWLwU7u4SUUPus3cQjR/06HI8+tgQ385HY9pMrfKeMkRrFQrig4h9f2lbTaAKi0FaV8biBja5Xg/",
+	"629lGAEoqrWMX6BmNNB1OEM2IdmpJ9YjbnJpd5o7z+qkh+jj7rDrvyHBzxkFqd+m6EQ4t/FDT0WK/prC",
+	"julVbFaqlZZewWweNeMhxHQNo25vbTVb+/VGvVFvtg8aB42MByX7qEPBiqTsQrUEUyzxv4reyYL2/rYL",
+	"/1r35u/ByrxlXzR3ZOYfgcErp32Yh2m1XqlWImpbcnZNCg8iDmYL96nqjqgc6TcY82ghjOQaiHrBmnwM",
+	"pTTz5kMJXGZuEsDiPriSnw23suipCqbU2g1Z+Q6rqVX82p/cKP+UdTiu3N1wmS6Nh4UH5coucqT5pJyg",
+	"AbB6ZeDtW+lDlbI3wAYU72+mQK+LbuIPaYeW4i9XqhWt8WDBRcngitUjC3dZuA5ccGgyZEAkDaQlJFz6",
+	"iJYuKUwPdAIw1d08n0AAw5UrOKGJ1yit8Hyb+IOHibjyvihh3WXjkt7dHo5gbjUQGvBDDvsvv32aFuEe",
+	"i1m2LtnoJ27RSb3w6BJ6MXtURDb5q9rM1WNDf0YR2UnrG8q6IFOe5TuKCj1JBd4jz/uWdaTpoaDLpmvD",
+	"iiZHsIx7aYMYWfhPmv4K1h/1CAhuwVFfb/Er+dsfd8Ft8fjq0dg7K2trgV7AvVAPtILnr6IImsojT14+",
+	"ghIIRFmDXJPhNE1EXan+YfjOKnu2wsXiLGsrKQc/4AZBmvUG+e3XHbCpIa2ySOXDp48z43rS/p60vyft",
+	"70n7e9L+nrS/J+3vSfv7t9L+cupUkNOM7qcKphpMmc53s+Dqs3uVyf3aqTerpBhwarverLee1cnRYo4U",
+	"Jjt+IR26GNTwdPhNFvVVLsvUIpSHVQKxK4jPZII4VUKHCWPShHN9IDMMqnKFIG+m0tOMEONcEO+rQhGy",
+	"ssE4cFxiiKfV2H+GqGpwN4b2INQEyDd4Fdq2EIO+GiW2EcH+3vbeM9cEZwHvX84iBfGFSBExGFgcq8U+",
+	"OrCqImQdbst/4d69hkUbg1FbWCw9tqNscwaahgbtitkZQUGZp89764M5s8pD6quSIVPS7hCmImDorMMt",
+	"pAUL00ZKTjJlmymRo/QXGAUk9GIUDxoF4X1VooQoip74Gnn6CYiDbNyFIOJe0wMTusv2NvBZ0fLSxk/V",
+	"NTo90Qz5eSiIeUwQJu8Felk0Ib8bduFkirFd/7ZdUIo3PdP1u3iZiou0/6AWFUWzQFiRkuE31xv+pqiY",
+	"heMAwM2HLeM9+xsVDcdatIXD2W2se5Q/YyuxwmOb7W5WtqsFRT6Lw1+jxdjqIdgGZg9hiX/lLlJFK2S6",
+	"ZZUfuXXW5HN1FisasO1vVno41zwM9+7AVjQor91bqYjaWWNgf7I+d0VTzYJOl8y2pN7q4X2dluo7YwMn",
+	"8liH+68IcVy0QB6qc7lIu8/yPLWe3aD1bNHOeI1+HyTdP1tzu+LzhmnsDzv7v2M7Ou/4eWprJB8PL6+E",
+	"LSHU34P1tp7nLkXIscuL6xuyNaEJpvryDFBaapz2pypjv6XGaZ0ccXu/M2aK6GOaRA+gkWXWyO6aavTf",
+	"qvFysXkLLac3sjY+rAwzalmyNVLjOBNfrHSmjcZ28L9CEUBZg74BLjH8AZJ48YKpisDrW94PlXW9m1Cy",
+	"W+DZPEL11slUYPD1yqdqZbuxvejde7Hg+8q5Q98Yj/sqT+iVsZHd/TC2nXU8oXoqV3hA9Dh3Wq2Nn9m9",
+	"x3d2cT1WP/OO0zsaYUnxMk9tptSFWm3Cc81eoxQvdszaH/VvSOE145hzGMPgNS+HlvNKWpxvTUtsqNtF",
+	"J0rq+8QGHBbfLoWazbfud28d18udbVoGnIpknEaoXohwviQ2/7E2m81qUE88TWJTUuwdpgysZrrCR6Zu",
+	"AAGgKtUKyPcc7Py63rB8g/ANrfKS/t3WYs4C/a7jecq1TbVeSIMGm/fxwPFaj1VkUB4slsSnbB28a7rg",
+	"8b1ChnGzkmL+eAbS3L7HM7v/7oyqSvpzwyw25VkQSjKR0ZXJQzSOXYWNcd6JJHQQOFGCoENF3v04kurY",
+	"fOahuUAGt+LHLIpKV6kY8F4Kkm3wJKexzI2YjQeWWWk1Wnu1ZrPW2r5p7rSbzXaj8UPFJa5AioaLu+tv",
+	"p182Ws2M9b2skdwTZX2ZYDtLWyVBggJEiE2e0NqPOhb2wcspuA0c/IYt+AYaNKk0dpUhYNeFgJ0FTfuQ",
+	"gwEBfXFdVgdleEghpQpSSn6gFq3FYd7SWJ8Lc+4bzdVPvON+Rwfz3Brn+FQk/SgMsZp+80DymtxiCaf4",
+	"ZQFoI5cD8eFThpm8iaQfGvRLU+xRLeQd9sdSvebYOmczoU4vAqptKxN0tIgm6BsxYIRQNxi6WKRQpm8z",
+	"+kTJkS2s0e+xboo2GvQdTomM+DBmNa1OV0nI5K0SE22iTEb6AX0KQKUy/Tsc0FqkMIzlV0anfT6+kGmB",
+	"WhGHQz6Ba7O2NlXA3bKM4qEH+z7nz+AUrqFntPA8bZLG+Tsw7GwzoMq/mvK74Xf82380+u+D3fhfjfE2",
+	"3339r4P5211xOG3KG9VKvt//+WSH/vMvxu5dgtcfw+/vQVra3MAmz2W5PZzNXDqDcdO5bk1/dqa/0zhc",
+	"/QQuxDkdsxtqoFfWUntvhHhDE0T+WkvnfcvCiN5oi2RdjfeMQx7Kn1F+mey6rABDRuXEzMbyy9N9t35x",
+	"nOYTCjREj8mLNgSTkZ7YrFqkF1nQ2dVAf4zoHSPQEAGQuRIxHY4cBFxWjOCHPTGSYbc7S5uwRtIgtoR/",
+	"gaOys/qJc3E9DQzn+NsSsYEnujcRV5fbbFrjcYRqW3xzMSspYC8jvMafUM4/GWafT1CXiWfraX5iL38N",
+	"Gw9ykB/AW5ZmYqYE8YX0I2r3T3GcUDUqznDMGiI+RW/WdEMvz4SqYFRgthrYSy3GtUHIbZMGLeARsRZc",
+	"XmrEEuklRRvMJAkWLxzNKqG2IyC288s1hsObAVNrE33hOZECAX4AWlI/0GcBJNRRD+Fm/oWsE4tTjQzf",
+	"2MsB5dqYNq0lOrzDbwQA5qYJw1UEPbETqALOJ+bIWbB8PSm46qUVU0z1sN+vehFlyGqCGeGE89a1y0uu",
+	"GqjnSJEAUnoMYOaYGCgtMqPzIrmFpWkPN70358/VhZqHB9reBqd2Ldv7SSY/yWRP+8ceHHCkTOuYv6WQ",
+	"frKxf18b26CBPrKNvZU2lPt7qhiFjvG39BZkNWcz14H8Jm2bpEX+3C8G6mmtoyvisDsQSc8WBgGmGYLT",
+	"mybBk7nLi03EMKFjdGobvGn9Ncjyo1rdgCZ98PSMStJnER+ShE1iGrDQoafZQXBhspRNnUOj6rd58vOj",
+	"AEKSC/0lnNOGwr9IrpthIS1d2z559xbv/mLqjWs01ubC+PErHM/Y8eK/ooR+8o7/hb3jfpVZpKTPSP6e",
+	"0v5Jat9LahtOZfO8Ncv3qhTvJcQLYTa0+C5NbcMnlpYgH+y1DrDO+JnpK89idhelkOuBGI/1f+OIm1Jg",
+	"+1qsCuoh1ojJQodMYMrDDu8BQglUiNpUOUyorELKPGC2ZtKhXAqeTbSD9cKIsclbG0+miiXVNKMeMK6r",
+	"hHFI2FOma3QVkZJt9fJbRvlsFMXMlHHgmshbafOVgd1jvr8+0gZ5FUV7D7rS3dHYCX+w2i94PE9rTl22",
+	"fs9nvT0ogNFMDRoininiH2KEglXZMSDKqpqJ5BYeBrlNSRyNI8VCwqfjPixMh1uQCVO8HY2ZybjGMlJT",
+	"+RhJstM6XFrs+xJG/LjZhykN5XIQM6uv11s/Lh+YjPjwLD9cg/vm+m2sZfgIM5vKf9uLWGvS0LHH0mel",
+	"vWtQgcx73798/aL29vU3Nwh5nDmjK6B8Cp7o6mUz/RyWPfpfbghfpwN4yEaUCmJNOQ/BnzgX10okIIEu",
+	"EzosH1z6ALx/g+RKkBl+1uM6st5TRzZNzIRHNxbG8FROIh+u/7G3lM/XFsvw0H1kMzy4aZImwF4YlpMC",
+	"ItwzuRxkMFRi1PzDIbdMr8FyUXyMN8hFmDfTjVfbgbYTr6iTU9MMgNuWXbYqTNuUpoGrUUBNp0mBPvEO",
+	"9+804wLhY08M0aJFEsEDVrUNRykJ6dxWjJkX2AYYWsxBHUhm7LGAprPov7ZvniTiTks1WyrlGqD2xUcc",
+	"gC3+ApMUYOvhGeziKEfRZKGnocPSgJd2uFeBqlcvXyzXs5hBvRSJA1DFrYVjC+NmkWRpCV9gy1dVgs2i",
+	"Iq5Ex/Z31eY55tba6WMavVQJ1Yb5F9L1uCc5gBDOIv01DxaEzBLBhw5Jv+q6BXT4VDKnwdTJabYeMKVe",
+	"B8I/xSnYPxMmofc/dEtwfcQKKQ/gP3Dn4og7GACoNUa9rBgsBhfdim6/AYieYdWitpxcH7096X53cnV2",
+	"+s/uu6s3vSqhHW5fCJ0B6wB3A53NvD64/gpUSZ8FVF+BYclA298J9viHUcsyGBMz5xMDLnVvZ4URo3f9",
+	"g8vt00Hj1W1z8t32z43x8e7t/nwn+ce/WsHB+Pow3FPfj17Pmm9+ED4aXbtCyUyIkHEyEolk68tAGPix",
+	"1157PR2kJDHFbnrk9UT93S3VwyUr7zcQKd4BhDRUFCG1Qqaw+dRRtif5QtvXSPp9X23hX1axPAxag9p+",
+	"c5vW6O7eTm2ftfbZXr/V2N7d0YqlomoqK+2dxmHaRkLvTBwBDJ/xOnoQgWYybX/Ia2/8JT5cmHi9Yq5e",
+	"i9vf1WbfbE9LKpOcBIkksscqAYemSCx0QMZAQKKI0B9gYRodVfgvM/dU7Wv0G6EZPzHavet0orcLHNrQ",
+	"58Z4wc0bl7xIH3jbtryyBUP59OGBtNZqpbT2jk8SoSUf9NA54UrrOsvoLrMqmozGkZQRH2YX/BzFkmv4",
+	"wUGeOUmitRHJuHrumDHUvKkojtEpXbAdzoXo2JS3J9cs38UxL+edsEurrKE17ZI94YyFpio4bVybedz7",
+	"QnajHJP+Yzdrcc0+5boAZs9I2gPTnRMjhn22wCHQsP7OwZu6Hoqqd5QiabP/l+yeg1fJjwKGNxdT9GIM",
+	"RDIUSjGOWqurRswqMG0DLlOmtyyhB6H8UXwhiTenP9/m55Z9A2fFEjGxmpM+JznNTd9qmARoqfqp+to2",
+	"4M0oEUrF7I/zy36qFrlm0xaHuViqMYkoX+xYaY3BK7YMA9L9iubg3VplewDfgU0gxQCK+KyZVTUtmZWW",
+	"RgarhToUAZNgFGuTQQlt5pnn2jbq1+EA8WO8pxaNEIoAq7kexrIK7W/q5MSMZKpibMwFto09zJeAKwMe",
+	"SAqKfof34kiqt3N8rldWXHhie3PmwslFe5vesvUmwj5dK288xqK2Ivy8eO4tL2p+zoIEO8ggEbnc7MLQ",
+	"9fJjXwhgI1mSh//bMFK91mxuIx6uD52l714bCwF27Vv9xDrgDRvUhSqRrL+4y6KZvkfY6zSnJ5/h2rTR",
+	"3K7t9xusdkD3dmqtcLfJGnQ/OBw09b2Trj3q7YrzXEIbLx56C2rjigvvbtb2g93d2gHdadYa4fag1Rzs",
+	"0IP+vsVip0NYo0owTeKtg/puvWF/2US4ONR3RPV6WEUn7O0KsAvsI/VXKOj8q4YJPaTqovLPtEGwJ4MM",
+	"Ly2UQOY3kD8jRmM1+nmlAGo1GpqbgyCh0uapgLqcTLmE4FQwYsFt2nKexZJVQavSo8PQGVW0TyUr7Dnx",
+	"DQzlwXULVruqiNv1LWfz7RKNyM40gsnyyCg4j4o0fawXL82q8RfX21YzzsJtdXOoVgCwfmlgF3Hnc4Fd",
+	"63rMBngPm629EgDpFOqkCLwEQ6sQy10jbgkQ0ZH/ehvGVaIEGMVHgLIIVwuQUpC05OKZAL5WJ9daF+qL",
+	"cO7Q1zIQdJRj+1qR2Fba2ena5q2A5zd36+blUhkobfSRZsdUghVdTUG7/Kq0mNEQnOFQBSTCwraVejcL",
+	"g49PkDB/QkiYSzh79w8Wb1iwnQ34ZlpUGMtysZuJd097k/DyQ9agjPva06VPZZ+h/+0pavs5orZ/ogCs",
+	"pg9wyRUJqHsFXk3HHbmFNTCyXD66uku8EdN4Ob2LhlSJpO51A6oPmeqRL3uXkK/4LZsfu9/qE5pIZs71",
+	"Bb7pNBHj19cX5z2TKUXJIBEc5K0NbHW0+Z2FC/Oxk3EKmd6t2kp9buThWO+m/lSbfKGFSoTVPl/0XJRM",
+	"CtstDAqjrCfOWg31Dgdf6wwaLSuDTAjyJyOuPQxSLJLqLW1zlIpnwErzwQEiTgbRHbPNn037iRTL20lL",
+	"wQNWJ+dGuQSvJCCMmFgqbrVpQ27jgZpJRty0IL+0q5f6Q/SIRkJCZp0NO16+e/Hm7BjCjnXyAvdAkpgp",
+	"0x3fxBjHuI5U4Qv0/PR7Z1DjBb3/o2HEbVQd2lNjQHzgtxV+d/XGC2b3GYm4G8jxxdV19+Lq7NXZ+XWh",
+	"zwSqy8ysNKmf8QdFK0us5PVZemYknyPtyVcONpBKZbfq1ZqcOdvd1wM0h4nGTExVpb3daABSpT4j33l5",
+	"GwYMFP3uGy5Sli+UST7DgO5tWK+VrWuPxVOubkkqkD5lHocxaRi2gVsqitxCFsqidJmtMNLmfQ1iFnK5",
+	"rQYOebxxIYxC+ZwwricRLmazeLGPdibA4u5IQ8CRwpxXz288FCADoCxEczQDQoypGtGAcLHw6fw7q8jY",
+	"MsIKXt7hBlM2UnViw4mZzFNuk2mjsb56x2gsycyUxELaLggBgLzlXgJN2jcH4KkEZx2OjnojY4zxBqV2",
+	"KHpoFGPAyYJoj8Q0qZJwmmhRgw5gFw8zDDymUmFmiZVQxeUvcM6tN+dKb+JDmDQ2PAPX3n/77Goj/uNG",
+	"spHV0SomTs/2pUHAJgr7CNkgkklKiwZ+LlKONm0GGiQpoxGtFe57Z5k8MbEFJvZWE+qY2XRBJUgwEgLy",
+	"vzib+YHO+wSxctxsdT7jNQLH+Z+2fNUQDGZw4dEryji0Z1STDrYolBmocExmw+ZcNtfMZriQE7jROOpz",
+	"wWiAAXJJkabuDgv5JUbFIdnQhLWhRyrpzzH/Q6vtHb4yl9EU/xWnVhElhGtNRpdm7WjWedTh1uXkVrIw",
+	"HQ5U4LMBkXqVaBo/dJV9KXpAz1oDPUMlwEUXez3kOpi5PgOWPKEt2k6rRXrmYy5PwfWFgTgjmU5ghVzS",
+	"xRiWv3waj5B3aFfU2iU+Kaa5iB1ulfGrk+uTG5uLSDZMRVySZPhokuFeyYaczbqZhMN+NByy5J55h9m5",
+	"PCTn0M8tMI2uDEZX5uTq48B4+IB8xKe8wkfOKyzMKbQuBzD+tT73508ytGlfGXf39SreuUnaVJ4nFua7",
+	"pb2cBosKfJ5vmcYfZSlOY9OTCFuNtAnlXB8q3sqmN7kA8h+b3rSwPJr2nlI/f8/Uz0CMx/kCvJsCmtPi",
+	"DnV//alNzgBcxwqxAeh9+d1Y/qklq+710xkLqQjOxb1LWgWEJowMp0wC/kGUyFyiZ0ZA/rHbs7hWv1fK",
+	"X7WQ02S3AtsEruKP9T+FMXT8mKZPIu4iG4daibzv7nYYHC5rz+StRrIIk78/VUrwUlT+SzeIx8u/8t3B",
+	"zdb2zu7e/sFho0b7QZ1OJrI+FGIYMy0szNuN23QdeIkRlQ69AoEZIimnsLouLmtIyHzHvNykWokoDCrV",
+	"Skz7TB/3V3CLvhDx2y6W1ukR2P63DkfC5EUN7f0lMeEFb/CW8f1t4ZN+kNghSqQt5m1TehsZ/vCwHCy7",
+	"ucsg9R1dPYHqPyao/sQ7V87L664Vu3ndz6XQ+m+YkhYl0HYKtQCBlBM8CvrsZ1t9VT1HpDFrBxEPJenP",
+	"wU8a2t7yJBTBdGybids3v4rUN9N+vcOvTPs4my2THoFe2kTaZstk1wHjkgaMIo3AMR4k84kyaP/QdhzB",
+	"/rHluZsSlKtOkuiOKuZACpzXwXoU9Cms+qk0RW3aAeBQgtP6Sxe4uzr77uhG//fiu7OXJ1fXvWe2tXMJ",
+	"Y/B7PXPGQomuD+lKQJUQbeNidovQ4QHl6caJXMEr+xhJVd5cwNLHY0XqNmLNOdygVxfH15ff19JXVB6L",
+	"EWcZ7cas7jN2L3gSa48n1jbd1mX9AhyL+Vs0CLAzfoIufKz2AJOUb24uiTOK+tYv9p9LuwScY3pohtcb",
+	"UeqLxEXQPOyQoyIGaTpGzmO8Uio6Rz+m/1roiAMRsg53r01b/NIxswI0kqZpeljediAjYNbytdpP/j1b",
+	"D6TM5+/efOBBR2SNFgT2/VVXMuv1dSluRVBOjI0nsf1XF9t/IZH9b8ktlvQSeCCrWAn364csUjLxyw8d",
+	"1RcA+k6yNlIxnq9XFbm3U62MI27/bEJ3AMUS/eb/+ZHWfm7UDj+Y/9Y+fPW/K5+xo8CZwmJLbHynpBXd",
+	"Gdh+TMYqVBRcbmqHQ9tf8h5wByMDT1RmyIL5DPlOkaquYdWWQ/A/hoGaZYXkvUhu5YQG97AEPyOW/pNI",
+	"+fOKlL81EH5GxjzZhQ+DtH+wXail5Hx1/etuY5t4ELCmjtWy9T6zOYsIgREBTIkSaOwJHuihytFUhWKG",
+	"aSt9NpzywjJYLaIjjogSf6pKWD2wOSRQWejYP0s4L1M5a3zjmEYazu9RPAvMEFL/S4hCsyrGQ5eHlNbL",
+	"Zl325OqydsYjFWm+Qt4AEDpp1hvPoFw632/QKky27sflO7kOQynmv20sBN6HSBk/N+WkF4UGfH4UcdVz",
+	"SIf2Ddk6IE2Zz1F3sYCGdGjBdaMEHNk3FhPYjitCcCeoCSpDeO9Bgni2PQBJTOTBZIYLW9qEXy2scImG",
+	"/GKqKitUziNOzl5mYZsyKyZHgM/IeAgLb7A8THQ7q5ey+etR/1UQXUSvr9/9fNY8j14f1tn89c/h+7Po",
+	"Ijqbvb2JRz+8HM7P568P60Er5v3xaSP8/nVcgqWR2Y9KiQZ70DxsrYHs4cHHu4xGrLzH0siYDRTRNDYr",
+	"pob7d9zITcpvuVE4odbuOkgl78ErlgJ7O9IC8T+jSSjbfiaHR0BO97G/2a52/gxLWwwUz6qMmEsnCWVB",
+	"K2d5DN29tDpFptxkM2bHSQeNaPCTjMPbn0qGplk5e+A4zoZcLNA75WUgMGYhlpFta3dnje9ea9W/Jpk+",
+	"wppnxZQPp1BKl4KADplJiZgkbMASSJPizOIZYQQOwNFrRzck1Ny3t5iP7KjJiACEESOKfVSA9U657bEy",
+	"rpo6lxzLxRqSLEMoW59p1I1FQGNAHy/bl0JLc4VU1+PdGqlxnBHnlc600dgO/lcoAv1Kom+ASwx/gLwi",
+	"vGDAi/H6lvdDZf1M3qWQL27f4NSCFrCNEj17+wtN8yb3PT2fXuH2GxG4JgTLSrCvzGl0969fi62n4tdT",
+	"r6MN557Zvcd31tJw9DMbIVJras+S7Kal0Pq3CBhBzeTtO3O6vAANYhAuIuGhfgD2sza36mWiW5/RU5GM",
+	"HxeJAphSNjXXLo8VfVYh8LMOs7L4QcJ+g9y7a1yJDYqtCg/TTbZmxAGuWG2198efreb2PZ7Z/bc/w1XS",
+	"n5tzdC9kA6TzpSWkqBs7O0UMyNXpMdnb3zmE1i0tgzggwjkU8sFYqiaV5/X1xbmpvqDBKD3+Wo/ucDqZ",
+	"MJqY6nz9Ev2ofklv5anuVS2UlB6MORKQCdThvfE0VtGEJmoLntIWt6sa6mmO8lJf0TPp2xp9pz1ih5Ua",
+	"6QESAeC3fO0A3MmXv/26U99+RhR0cvOKnfQUU6B3nDIWfmnrHQ0KqLgixPrgciCQplQt4gR79+TRFcgR",
+	"Lg+iNZR9WX9AX7FhNm8aPUwQjaRt7Urha6dUqqPLsy8kUVMlkojGdf0SA6vqsqZiLIiN516ZhsteMm0B",
+	"XDrV9dmr8+7Zeffd+fHF+enZ1duTl1+LwaD3rGoSvBPoh+sVI+O4s/UgmhBsYrnpaWM5NPs4iSkH+qg6",
+	"dzkW14En28+vt9WBccRvYWpHfLGYmRooJTIA8EAsPTYecKEmvbYXuCyegx7teEDTOrXCZbSUuvDBXJHG",
+	"l2nx2D/enV2ddK9Pji/OX3ZPj45vLq56z8ykTY68Bb3Veqy206X+9DDRZOTqnKrLh814IuJ4zPxKu7Zv",
+	"X0lTEU2mE9sZwil0xgVczx+cDAKLaccER6iZHiJIJTSdmvRu9DIwYDR1GKSaoC2wI/ig9Won5jDknAmF",
+	"RzE/0oQNEiZHXdON6cvfft1zpzz7m60bNZnZJhE8SkxpqB6VecBwzgxmFyygZG3Mf/T7M9bJNeOh6ffg",
+	"WixigofrlTFgM/0BA/tFvqQkFlK5pMsqUTNBFO3LZyn8ilXC3HeOAPIVKkmIOcDISwcKEdfIgn9pYb2K",
+	"oZ889BavzVAv1+xrJ7P1mRuREfQKu42VbCW6SD1CheM8TBgL6+QdV1GctqaCgg8SwfHoZYlzgouP0bCe",
+	"jMWsG4qZacxFF1wnRAlBxEAx7uXWcjKjmhEBMoDdI2ygSfpMzVh6OK0b9LnNk2V4nkH4YR/IkPGIhT0Y",
+	"j/E3GRIs3I0lADpw5HYdPdvryBEolzPMGV6GU2TOn4U1Mvu0iCLT06SUSv2FzVpsJYJOqJQMZ8KwRL/H",
+	"+pjOgVz1Cg0gdZe4axlYCyPasJN4Xyis0skDJnnb6DmQlGTxYGFtjb/KWxGzoDvPTNEcTM8HO3YFQinw",
+	"hUm+kinnwv2yE8SfexgEdnyD9vVaea5QHCP5sienfZDn0GAmhTJ8VtXkr9/PhVtzU4+e4UpVL9+6N2bt",
+	"r3rYuh7Vn6MU4CLbMkYajvVREZXMEYxBANVXsdYdZRo1hSnwkeauBWjS18dCqnaH///sfety2zi27qug",
+	"9GeSKknWxZdErtQ5bsdJ3N1xPInTnnRxjgmJkMQ2RapJyoom5arzNGfeYx7lPMkurLUAAhSpiyW3E4/n",
+	"x97tiKJAEFg3fOv7JvbGzGnG4ejcjyKNZzUYjMsSPkvYMJoyRcAkf7XOzmwsuEigru2EGeDdbKUNosEA",
+	"JHaU1C1p3MEVZtdMNA0znV1Lbgc7vhIn9CLoYwqi3rURfkQTVCZSBSYXptXVej9/U68X4hQ59cAWaWgH",
+	"IT2kVj3Gq3kQ0AvSvJRUFZEhxiyaaFL7EfoVjhPb40GA5SzzaH+AdDAopIQfwoTTWLE13mC+DPwE+WNG",
+	"ck/iPZTkEeL+svga/34vXAyfqhg0UkUfTo+zbnpScXJjkUSTuKc9xUHj4Dkb+z3aoHzi+SLsmZ2sWmvB",
+	"KPJq8hkr4rJPD5zQ0gk6+vz69OTs+OSTW2fAfa1KgEq0i1qu1QCwaS3JpvLQ+DGtWulCI6wf9iNXsQk4",
+	"IRUWcdXIaVTbMwOCqGmgdq7ccU0U15lqmVYCB/LZVe8X6DhlT1q14ueUx9KO4+7OliK+D/miYC0D9kat",
+	"PeDDgbNVFvjdmMcz/CnoBUaUDgYziRO6BuuXXgpUQ1VK188uVLlWUyyobhNk6OMUEJGtc72ol7j15zBV",
+	"pnklmldAyCBYRrWV0Lp1LW7IDvuJJ37PZVi1kNNG3A9QfcLjL2Bzg8+r+iPwMLEYC6MF3QkNa3uo8wzj",
+	"H1FPRP8LDs213wZ5f3AkrXq73gSOXHgZTqj7edTjIq4HLK2fdrTemnYdwDiLtt1f0D5yQSWtLdbSiuVC",
+	"foVs0CyeZe7UUGuxBauuw6h3XYP/axCl5s2jTVL+RzQMvQjrJjQD9kg+0j+WDcWK7CvV3N+dytHv8Zef",
+	"96Y3vYs/g9/f7YZ78enr347k/35qdRvX7W77t0Zv9Gby+9uX6ZcwaPz+j7PodyzxVSu0aPMipPZa3pT3",
+	"diM5b2su5uMc4z0YILB1ypew5LLiZbVSUJnJAQ/ue6nccej3q/Zu15PfYD35NDkNP+71jk/3T0dvGr+0",
+	"xm3veI0D5Tmt1q0t7oVzTur1+P66gscIVlpj0osPjzDokIk2GVgdIJnRwBO570NLsq6tyfPXcAKjT2JQ",
+	"gVM+QVXLYdWVIL7os6xWvuPLxZSMRS9dzgIM0cwkjiFoSXkqUFYc1zKEugf7+y1i9CXHkCgeWojIoLQ1",
+	"U6rgMgJPRHCjuW51hB6LfiB6WIqNJinGoZ6fWBSLicLtULCbz1szyXAZnVUpVi6Ls9jCMIsiTePGQRRd",
+	"s8k4I3TUu7aqqbSsHJVmYop0jckECM5Ums6Oo9FYRowun3guDTWfLMyiiZ7XjpH/EIoHGRt1RC0D3plm",
+	"3c0GZgbZdPBZzfgtkEFOU7NgoPfNqfBe6t8Ip9JhALC9dSkPRw5imaXVGcDPnNDNjKarElNI6SDbUAum",
+	"Q7WGXHURa0Z2jbLOXN5T5VA+SYdXqT8SkENDCg1VvqlKvlWB1x+EkBsfmtY1moZGwqc1ZbPqwUggIZ8n",
+	"QKmfzvdHpP+we9B4TkvBzi7pmEhRucWxIqrWS1oOKRopREZi9XVjEpcPp+tOqFYFrE/6wXxnetYfhwk1",
+	"vFtYKjpsxty1KJbOtv89xNO4KXIRo60taAaM9xY7ZOtRHXdb0coaEeCpnq57lLWnuZP7LR9t60y3bA55",
+	"T5r5ZqWqb4Cgez6KpW8YTz3pGPjEK5Oel99UO6zSaR7st182Dvb3G4u0o8TXsbr0RUte6vPU/q4PUlFl",
+	"P/hH6lc6lb1+o7/ffSlqu7zRq+3y9svaS+9A1F56TX7A2/2D7l5rcbCWrCM0lUy6q/MWFYWB8wJTt9WK",
+	"Hxa+OGWIi14YXo5W9Y4rsZTMKO+stc94iiwfoWzEtwo+PUQuMmTMkbnIiEWFa5PxnUNGDBEWhYtIQmtH",
+	"ho3Gy+d4KGjoy85HAB1qpdVw8oQEFjDOgmucMIflhtpePpaBmweAfNdRTXYUESQRazUamTS6n1Ud8XyT",
+	"mLinfEYeH7+sgedZDDcXeBIIWcdSMjrtUr3RPlMxa3/IOk5BqfwBAqjnFSeMwI4K4naVPYsINA6cwkJV",
+	"Za9Sud6GI2RxK34vSflMHfZCZa/5vJjYWz7lPYQPhTWwE3hQtT6I8MdaQUUhxQbFgfngwa48rGGz5cbo",
+	"8buFDmVAJqKfw7fEwxmE4lBTwHh2ytdgwnoyu1vJzDPwpV6R61padeKysPHmcyLi07AflXfdHMvc6z//",
+	"3qu3n3cYyQxkp7AYTSro2QxOLMJoWmcu9TO6jHte4oSuxqJfaaRWlbnq/2O7rHfFU8rRQKpzJFIOWLVD",
+	"5kKfJN4t+0NeiSS8CkPmEm94BqxzcdA66ylW6TP5rEeQ4HZnkAIXczGoeStpK1vSi0VffhNNQu+JY261",
+	"DkZqmM0FJJfDKEvT18Z7LoVpd2dMuk3laku3Rr2pcWyI29SWlXJ7dZJmH7U54TNEju41mPSOreeKKx9K",
+	"St0oHRYKFEaJvQC3BwWHYc6T1BY/juEm13BhauSGA7t99LvoqTV5k429KaYbDutW4pTVdWFa6DnqWOW6",
+	"EgT3YH8n1CP9EeEVmWuwkxZppibMVR+mkYyiMwSRvJ+uAFLyMPIBwxNCoX4sOFSyM0Rwn8gypOd1QqJT",
+	"kGaG2KfYSPAQeq0VfeOfMkpXjzkFjIgmRu+KTL3eB55n3TZGyKQoEU6I31IwbZlhlJHpfk6Q8PP+ReiB",
+	"xPJkNE5nv6FNwqqV/arPY9H3v+aR5Iw6sGz4eVV1uQUiTSFPSsQhE/IXsO5sLBe7y62kx+3PhZ1/JsvK",
+	"/3Gcr41GMblKtXj5YoY4f77xTE7Dc0TGBJm6VRSKhD2DitFza/DEfVE0fnVz6zFUQSuKAsHD7arWr0IO",
+	"ogelRl4m6kSf6EBRf6E/CYIresSjMGQnNJS8oP0SWnLN7EFVxUq1YtQVNSxMWqss2C1/rq0qz8tduFx4",
+	"PlvMT9LzDyE9b0AzTY7kI2/kh36SomUt9na5a0oD26NwJv0WwriIuRiJOPBPOuvxExAAOqTPsK7VC6JE",
+	"N00giBLbQfTBkRNa3EgYCWsjiwxNfZ9g7vSkHbr7JPT/nIiqHAePvYCa8gzTS0d0vpcOMUgeRoEHcDr3",
+	"f9NP5dqHfGrP4Zi2MkTYZsBUatuBKhnl2ihxpY42ST0rRen1JNJz5oeDTJsI1fS0mB4PzQFcowLtKSmx",
+	"YZWGmqvl4JywtHmISoaK2lm+szSesf0GBBvUgw3CXTI68gTIp0N7d08kSX8SQAUnAi78BaBiJ1wJVZwN",
+	"xIcA5PT8Zjdrn4zpn/bZzv7uIeNsZ/eFHnEqQifEMfMEWwTq7BhWUGI0b6llQzUEgsAXs3OiZ/icbMas",
+	"Ve4qyn2CJfBkKTvN2+x1zPN9sjQ/udE7vZJFDMtKIfNuXcJ36A7epqu9s0SX6SSu0B+YGjMfcz4Er6iz",
+	"o+QazaJ2UlGsxEGNidxMu6udqcFkwcIiCZiih9mGBEzxLGQnI+Q7tf+Qfsy2gLlVdXl5WTsyXuWy1XV5",
+	"eWldTotsM3U2tZHmBdouhn5iePkEmqrCBWpC6g73IpO1toZb7sG2JQI0NyFVNhbxkI/JcePZmxHfQG0Q",
+	"ge10JJhryp1yTSmtqhMgm9tuMI/Pkvp3WmYipOSdF14aRVcjHs4UpinJqVrFAvFwaRQxeZ0VyWLvE7ZW",
+	"UPxSZ5fcTxWoTJdeZPY9Gm9uh1rG+ruIIvZeDuljNvTyhTj/oFtZi2pa0tjHg2Ad+M9NTU4PNmeGjCix",
+	"SIMWezspXpyb3jSeWWWG5gsEYJcR0kpfB37dD9N2S3p+/tUfTUaVThug29KTwJ9NPaXSmAzQaz9Uzndb",
+	"LU/7CpkXtXxMttnNzE8lg8U5n/o0K3HujMQiFn4kN0/mJFsBQMCDwMRNJMwfjeS+T0Uwk+mV9GSan3ES",
+	"egAPPU0LcsD5FjhObVUDTZkAPatm25vCH+CFRgcX6HrF1L8nMwlqncxY+vACxKTmcpxGM0MygCyb64fJ",
+	"pN/3ewBEg0NGI0ryo9BFCIU74l+v+EC82m80NECzN5SuOxwIA8rZUVQP0JdOZVKjRUp6ey2zSx1vKJFu",
+	"qB/3SwWMVW89fDOxq5Zy4sj42/2jmPXmA64eD4FzGfgaIurTV+FXqQLCe7Gy9oHBUvHjSB+sAOP/lSfp",
+	"kTmV31NNyciICpUMRrMNDEu1HDgwp51qwkmNBr0qwZBgM08LOVqLlljjKcV9yBQXcxQECWN69oRSWHU7",
+	"FtV3L4cR4yN2eqc9uA0u/UPmhpMgcFkvEDwGUip5sV2irRo9AOgG4W8T+auVqXUoQBycTEbi5UT4tMfv",
+	"WKjLb7yozy7iaLbeWr9P9vsHMT9qFh7G/LQ67XszPzo4/eGI659gHgss4yLy+dGMKQWEzRKgHdpX3yrj",
+	"SUHs8h5ibzzpURw+EAiTprLCScNdargHceMnOxSVuyqn4CneppdZYiektSt9p5KxN0JzICjjs0RHRUDp",
+	"o4+AosAz04AwSpEYT9Ey4y6Q6cRpf44dbsiNxMHMKKrGoZd5Vz9MUsG9w7m8SXE71EFwVA1ooPjO8JSN",
+	"OGwoccv4cTC7AfI1qvEOo0lMp1Cq20+frtEZVNkIyuRVcCZOSDtjqydAUTxYeM6zsoWD0eHyXs3rtIpD",
+	"bQVR9RPqf4SaupYZp1NKEnblLPBHPh03ahEFM700yDNyK+jJvGrzeudyJbBDXRk0DZYCv+qmMskG4RsL",
+	"yuUyzkoLvmtX0L8TXf3c42+rmj43X9X8qjabGOord+iv35z/XXhKG+iwFYe5Y7q68sYscp9kN+Sa19oU",
+	"uil8yrVRotpAHlwCFI3ERKWEI5g6WkUMRiyA9DXJzjmoH32b7sgJi/3RIodY0LwEmw2s/W/mJD7Z9zuW",
+	"4+5sfOltXqXRFQVCeQNsxkphNIf4hFK0VYBV/X+bH1CvezBZ8DDbMqe5WZh/fNX0qKfhbqeL37tFldaM",
+	"IcEbpQP0wFA2nbOuH0UvuhHxrNi66k9z1vVGjn0p+NworhDHBH6xSgYwlRYCoNgdPCNJqpr7Qf1tMp1Q",
+	"ToLmbDqMnHDEPUGMhaU4dbYhTF0aVAunDg9hoNSHfDwWoQlK/4w9t3TOMUb8uqGKwGOhHrQMZP5+doKT",
+	"fO848y2Cm4HRdXU7sqi0VE6rMMdm0K4ddBui9oLv79Za3l5TNPhB72W/Ka8dKw1E0HAkgoVMRhFWmbRo",
+	"eEB4tQ5TAh60DWCOKr1JHOy8qO/VG+qTdQzqVoHRsG6WI6NxKz7hov/aojmAomW0qza3ssO02wutMH1m",
+	"22CiT17JCFsk9Emu7l1VVOTaGiss8lSBT9AJgENB4xWIPjKHml6Xp044klFwq2GSOxP1vZ8YnRwQyjYb",
+	"DSIexhsD93kcTQ9ZLEYRHupi63/KJmOLw6nEaL6hOXngdg1z6/Nas7cnagdeo1t7ydv92l73hWj193sH",
+	"XsMwRGmUjkHPNYET/MIfbKkfJFNxPoxChS7DNwT86smVfDuVThPAKIlI4V5rmRCcR7lWy6Ite0U9HaVt",
+	"xyrYs2pYB7WwC82D+rDQPux8w/+48r3bRTiaj7DllipWyP2Yg3oY3LqQ0+IXqxR6zZkOBaNwQg20WY6Q",
+	"UdziVdXUYA/S789xgEehpVtp9ysSjGY5cMbmNytIk+Wk4fwvk6C8pF4KJGxBU5bT9VTjF6Fnd9+RQnRB",
+	"/5oIvSu415XCOFmdbNRBoS3TCp1tJUCYzIrjQ3s/iuDyJon3VR/6sBfn26A9iNOzeUK9myXUZ1HK3tDv",
+	"L8yoaZT3lEhbj/cIz+rQ8OVNytq2d8nuz7bQ3xLm+p6LSFXXiFqKxVeXxQ9gFMY8HWY2QRv8ykpo1MkE",
+	"rjR6d9v7haqUJZiNt/5KfgMtXogFx8dg+uWjaNN/59M6emcfAo+NMZ5bL0j73hAgf1Hse+f5KrN6ShHs",
+	"h0NnPHm5e/FyT6CX9R0pCYts5kitJAb7q1NfrFbnyC5nPGXjOLrxPRET92+PI/sxIN+jxRWQOjsX0TgQ",
+	"ICeI2jOZGJ4Tujv0TWOAbllR4jR7hr+2LpEvZvZbtQPebNS6u7292l6r1+AH/f3+ngdhRJJM4D1oRXRF",
+	"nDCIooFG8QW8K4rxfatZb/VKKp0K3hcZZ/8AnvVKs9lo7r/cfbG7e7DbfrHfOthvt3c3rIbS7M/KCqIX",
+	"1rJ5KmRsp5Dhm2te7f9ztR+LLUD2cZkN2PlG/z1bVs0w3uoMNn4YKYm+YhOAR/XFvSxGS9AavTxVg4F8",
+	"/Yh145afPDP7hSrPTPmM+aHdi5khnym575ifzqv5ERSbh9kkI32S2t9MfPWTNClvwVHbcuVGHP1DwKsh",
+	"zfJTCcKOXtQMPdrwLHvALcAqwF9N+ezKn2/8JnAMtJzp7WIZi0/C2g50ahLFGC/MQVT+apiF+XDbeCNI",
+	"9bJ4Th5jSPs5pPep196d3NkKtSEoCVHNRJu6rER0aoSZRVWipeHdfJXIcKVbrRNZvptEaJNy8B1w5ida",
+	"3vVaEB94iUwtKaiCXRhxj6Bxcw77DbaBQ9/onLdVGYoTokfu5PVR4ChSO1w1LB4oPUbrIzAACl+nriUC",
+	"d+Pwo27X+pwQ1TbVBFWVqHVWVdI619kZg0tVCYK8XCrhHpRhpfjCfFyUAIXuXfMgpmoqp+pIIxlG0wSV",
+	"gx5DhY57HokWb1KfyxZfpVP55lR8z6l0nMrNWev//9//51SqTiXm09O5f5TbAv5tPOkGfq92LWZ4MT2l",
+	"U+l8cwjk8pqn/OdPH87gejH7Wd2Dp6lIUDXzA6RIcEHUOoMLbm/nToJXtfRnYqpm5j64mSjxv+8KYiur",
+	"II71e7bTUJkpzk+SfVoOEOOfjl/XTt68fVc7/fmXX2vvzz6cV/65znQuri3S8LYiLnL7Y4S8i79xFp0r",
+	"x/BUa7tLYHLkeRR/4rLXMYma1uKQRE96oZPeId335Yp3SiC+H8XLHPUz9xws4C9idqw/ro95nAigh5PG",
+	"De8mfbY0g67SQ5mSPnKMv+rIiNPNrDq1rHFbOUsFUdBoRWfiVUUCg+B5xbVxYdFf+ErT49E4QFO3f+PS",
+	"o+GMIDENBUli0Xii+JMISHYJREoSCDB/EXK5ap0EwjpaLQXmx7fVin4j6wndll1aqUoXTKvvXIbhBFUN",
+	"BpVO7UAHsJmfRkTVGOqtGiNat6ud5FI+QdolR536IxFN0kqn3ZD/w8eEDeQn44DPzkoZFt6/Ptn7cvn3",
+	"3fd/9NIPl+9nv/uN9vuLs+GvlyfNsz/+np61Ps/OWp9bX/44nb7/1+dG9utKXGvF9A4XQm7Tlbks2uE/",
+	"SoXlXt3N9+4MPsl9Dq0x2/YKSvW7sOv4gl+LpLCLj2iPQjHFBqeT1SBPh+bNHOhukvbJDyfFXOyYC51n",
+	"rYN3D/LxN68WEaGGYmp/3vUHAxHfsY9WjXqdVtqSyqjZR0jEFU9Nr3dsekVVzmEUp/N6IXI5m3Mt4wDs",
+	"bYMNbEq8Y4kRwgmk4uxDv1u+iqua5DRtZt+ntliZFPBeWtZBO5okMo64AaGGQPAkZS/ku5ffIW2CrIvW",
+	"WrgP20k7PyNy3QMGfH6+S/uKC6b6oTqU5wzH99WpfLutcnzpDOqeZTL28xvj0TcuGytjo5ZlVZaoUVmi",
+	"vF0Z/K4IYc5zhT22sK6nmPdQiJJAD6CbUWcnvDe0kyAQC4GOZVBScEBeSedXZoqDuRSScQxQKHrE/eCR",
+	"AP1gClQn5DG8nE2zqW2XoOzRLeD4ht/7LylEbdp3fYUL8EoDmRYewVqLFVZ5rvmhF00CaAeVy+khWq9z",
+	"z3NfR7WWYXiUCddbkRbY3s2Qbrp9YwGq5ST0EuofKU6jqkh9DH447AUTT6YCeYMmQu9T1iuyPMc4CoKM",
+	"QBeCThF6P0CO8b2vIiWJCi8U1FNMHTj1hoqF4NSnZWymxR346i0i3hFaNWPRE2EazBg03RP2ca6vE69t",
+	"Nhr1QoRj+XLaoJNcPmerYkn0VyuIFB/1uZyXVU6XKHBVx9pIzJLYX2k3LIziOj3gpf3lq8EhF/IW/rO8",
+	"xXwzSCS9rkWISK2QT2/2abNvq8FT75R1d3qht9j5ljEX3C51HdIv5ByHJsUFuooM3gTHJ0hRgTrsdMaC",
+	"+YMhK67VCIQTApGGKmpEYVE0nTmflZF/asRArPRDeJ77gv3FlF4jHE6J/D9WuJ9+vkd4fqt8v7Ej7+T8",
+	"l+LKdOCW6zlUN3EPiR1JGgM3IRSaseFxk5eCzhY6x3nQmcGzcm+YM2gnW1Y9wQpGLFIobYTMOslkfDxm",
+	"zy4+XJxXGWhZt9ovOuzTu6Nas8r2mecP/DSpsnaDkp3kuQUfTxDSpmjYgCnVCV2iYbqI0rEWkUhhNG4i",
+	"0snYpWMTs8oiB0Jn10aF5PGcTl9gQLdZ1FgY1OUirT/jKzKuzqTRaPeSmwH7OgrC5JUDLS+dnZ3pdFqf",
+	"tutRPNhpNRqNneRm4FTYjS+mP0VfXzmVBmuw3T22u+fgPQTeSS5w5r1yKu932e7w4KY5rB38y6nsmNfA",
+	"veBv4BqS667Sqfz806fLL+3X5yfvzn9pn//jPP83XJtOxjL2a/027L797fr03Vngvfttevr25ej07ZvJ",
+	"6ds3Te/tMOiGH8dfWm8a3fbp4Ms/fppWqpVJ7Fc6MmCWr6WzA9tiBx17h4fh/8JhvFo2CDns1j62B73C",
+	"r+M/8WAQxX46HL369O6oif+GO+PVPv41FrEfea/ajdXdhFwPn+CZCxzFpZZlGI9x9SsmMJ4ya3vhp/8d",
+	"Za5He5qtaX/mjfNmpRbYCYp+cBVg8rxzkE6DudqEuYzPdcADh6grjY7LqCaTmgsYqvLF8GUn1IwqayN7",
+	"Fx8AEOgJCL5Rl5WDzh1RhCaRE8JhJHkk5daslEEF+NkN5LMV+haIN2QwQZkB5g2QGfz4DswwOBthD9At",
+	"tV4cNF60ZJg1z+hC8ZGFY93AN6xljY/xKQ1pzx8TLbyMb+A7gQpnHfZPnushMSC4K+cgCURfDEffhzpu",
+	"9xOWpH4Q4NlpATzBx8wUQ9A8OMG8Z50dD0XvGkszQdS7VkbXEze+Or9NhFJdBYLXOaeiRKkWIBvMLMNP",
+	"yKWauAY50IfFMlhzhvEE2Lv8O0lEWpuM5QwS63aVHBqS0OR68dZ6OfK95u8ubwu8rQwDFZDIWzDbua/Z",
+	"04yP9F3N89YQI+ayhqYpHWlEsblzbIb77z06feOHfqK6umFplNQPNghRvxF/7O1fq3upOsSdcE5jka4k",
+	"6r4O2228rDMYgR8O2CyaxGb9eKXAzgmtyI5TM4ESaHQXNeSvLi6JIixF6pJV5k1iOXqMl1Fe0nxumCL5",
+	"VaAhhV1e2s2uRfsfraTkSijrT5PeECWwNlGh/FFrvQskcUm3slgQN3t+uUaKEWP2NctOfWU+phEBS6Uq",
+	"ixfvk1jlg4pV/jjqFutbhh96fxed7n4U3Nvm5l56qpNBOlzfyx3hTLprHeEs3ioFRziK3P4v4Zbchh4o",
+	"tdbDuEci5R5PuYtEtgDF86B454TTYRSIOnsNVkpGBgYFDkRVVkTFUyqoHRGe1kORUbwxaliok3GWOxiv",
+	"Qsla3IjYBug4IR2pJ3wmb2xo+CHtTabggvJ7mQQefSIHadP9WDFNVQdjmq1ZhETJbpD94GSRL3OrSKBE",
+	"mhhd4YSaxz2MYhZECSWh8PwYHJZqpmpns2XVVNOqWxt1HWOc34lPqqqr+cmqNeVPEqvfeXz91G5/hxCe",
+	"+j225uUL0n2i7K+BaAMcTP0XxgGFZ3FvgE+HGHqmwwgOeUBwT6GhzQOhTOzOPBmrsxNVGtFOPI+eLjiM",
+	"c8LM04NZ4czjMyoAQXEiJuWEVJfvkzr7nMnjmhUaLBNjfQTDCatrIFLshKQgy+HvmmIj8oGprydofLBO",
+	"ZJxAd5lrJ8zIgljqlwn9JaJcNqW1bleLUhvJrP6u4drWpGr+CPugxNbDb8E66IrBJHzEJv5BOlie+lMW",
+	"OcTH595gr5VoRW3P5y0dIo4KZqIc0Rhj4iQzDijy4hmW6pkG6JNc4jtwsELjzd/p12gAZpYwCaAzyKIJ",
+	"+YAgiq4Be0KcMgAE2D/YfYl4wINGQ/3X/n7reT1zihfgYkF9L4cmIdZZQjB042iaiDi7MfvPv3frTXXT",
+	"9n6VfRiL8PQ1O47CUPRSdhzFgjXrDfPXPqFzKPi5jyBOK2JVDedeVXkD+Q8Yt88V7o1bZz2qc/cmRAAo",
+	"IVpSoyyKWW8YyXyQ293y9NSk+gp0eNlPZRqTC2fNZqDNePh4RtBXIHbGnl2KrlxloTlxBh1I/ie/yDnJ",
+	"7YFnCgT6PFPSxZ4+6vPDJllOGsCh+XSZQEhRX5Vi2a6ijq99/mCm4vIVulkhQ+Xm5hvLl5EKA8bMgdDg",
+	"x8hznrEiqzPm+MbviUUDQ/I6a2jqn+YGd4wfFIzqA2popsM4mgyGMrgb5cZURTg4T9hboAyvsl/ErBdE",
+	"/Fqugbd++m7S3WSYh/qdGvTxUV++R7svQl4Tm+/WpPicMzB+og/kso2W9dOYHEIKzl30xlBsFKxTXy8X",
+	"4+tKG3Duy++p1AWDQHYjJtc8zJR6vbgGoH4wU/0csNpf7DZ3yRrtNQ/MvfPaT0r3K4AX8BeCiHusywMZ",
+	"r8ZYr4vi3lCot2Pc8Z3gQTqs3P7z9n8CAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -31,12 +31,14 @@ const (
 	ErrorCodeInvalidCode                    ErrorCode = "invalid_code"
 	ErrorCodeInvalidToken                   ErrorCode = "invalid_token"
 	ErrorCodeLastAdministrator              ErrorCode = "last_administrator"
+	ErrorCodeLastWayIn                      ErrorCode = "last_way_in"
 	ErrorCodeMethodNotAllowed               ErrorCode = "method_not_allowed"
 	ErrorCodeNoSecondFactor                 ErrorCode = "no_second_factor"
 	ErrorCodeNotFound                       ErrorCode = "not_found"
 	ErrorCodeNothingToConfirm               ErrorCode = "nothing_to_confirm"
 	ErrorCodePasswordRequired               ErrorCode = "password_required"
 	ErrorCodePayloadTooLarge                ErrorCode = "payload_too_large"
+	ErrorCodeProviderTaken                  ErrorCode = "provider_taken"
 	ErrorCodeRegistrationClosed             ErrorCode = "registration_closed"
 	ErrorCodeTooManyRequests                ErrorCode = "too_many_requests"
 	ErrorCodeUnauthenticated                ErrorCode = "unauthenticated"
@@ -70,6 +72,8 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeLastAdministrator:
 		return true
+	case ErrorCodeLastWayIn:
+		return true
 	case ErrorCodeMethodNotAllowed:
 		return true
 	case ErrorCodeNoSecondFactor:
@@ -81,6 +85,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodePasswordRequired:
 		return true
 	case ErrorCodePayloadTooLarge:
+		return true
+	case ErrorCodeProviderTaken:
 		return true
 	case ErrorCodeRegistrationClosed:
 		return true
@@ -124,16 +130,22 @@ const (
 	EventKindFactorsReset          EventKind = "factors_reset"
 	EventKindFactorsResetCancelled EventKind = "factors_reset_cancelled"
 	EventKindFactorsResetRequested EventKind = "factors_reset_requested"
+	EventKindIdentityLinked        EventKind = "identity_linked"
+	EventKindIdentityUnlinked      EventKind = "identity_unlinked"
 	EventKindKeyRotated            EventKind = "key_rotated"
 	EventKindLogin                 EventKind = "login"
 	EventKindLoginFailed           EventKind = "login_failed"
 	EventKindLoginThrottled        EventKind = "login_throttled"
 	EventKindLogout                EventKind = "logout"
 	EventKindLogoutEverywhere      EventKind = "logout_everywhere"
+	EventKindPasskeyCopied         EventKind = "passkey_copied"
 	EventKindPasswordAccepted      EventKind = "password_accepted"
 	EventKindPasswordChanged       EventKind = "password_changed"
 	EventKindPasswordReset         EventKind = "password_reset"
 	EventKindProfileChanged        EventKind = "profile_changed"
+	EventKindProviderChanged       EventKind = "provider_changed"
+	EventKindProviderCreated       EventKind = "provider_created"
+	EventKindProviderDeleted       EventKind = "provider_deleted"
 	EventKindRecoveryCodeUsed      EventKind = "recovery_code_used"
 	EventKindRecoveryCodesReplaced EventKind = "recovery_codes_replaced"
 	EventKindRefreshReused         EventKind = "refresh_reused"
@@ -183,6 +195,10 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindFactorsResetRequested:
 		return true
+	case EventKindIdentityLinked:
+		return true
+	case EventKindIdentityUnlinked:
+		return true
 	case EventKindKeyRotated:
 		return true
 	case EventKindLogin:
@@ -195,6 +211,8 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindLogoutEverywhere:
 		return true
+	case EventKindPasskeyCopied:
+		return true
 	case EventKindPasswordAccepted:
 		return true
 	case EventKindPasswordChanged:
@@ -202,6 +220,12 @@ func (e EventKind) Valid() bool {
 	case EventKindPasswordReset:
 		return true
 	case EventKindProfileChanged:
+		return true
+	case EventKindProviderChanged:
+		return true
+	case EventKindProviderCreated:
+		return true
+	case EventKindProviderDeleted:
 		return true
 	case EventKindRecoveryCodeUsed:
 		return true
@@ -313,6 +337,42 @@ func (e OAuthErrorCode) Valid() bool {
 	}
 }
 
+// Defines values for ProviderCreateKind.
+const (
+	ProviderCreateKindCREATEPROVIDERGITHUB ProviderCreateKind = "github"
+	ProviderCreateKindCREATEPROVIDEROIDC   ProviderCreateKind = "oidc"
+)
+
+// Valid indicates whether the value is a known member of the ProviderCreateKind enum.
+func (e ProviderCreateKind) Valid() bool {
+	switch e {
+	case ProviderCreateKindCREATEPROVIDERGITHUB:
+		return true
+	case ProviderCreateKindCREATEPROVIDEROIDC:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ProviderKind.
+const (
+	ProviderKindPROVIDERGITHUB ProviderKind = "github"
+	ProviderKindPROVIDEROIDC   ProviderKind = "oidc"
+)
+
+// Valid indicates whether the value is a known member of the ProviderKind enum.
+func (e ProviderKind) Valid() bool {
+	switch e {
+	case ProviderKindPROVIDERGITHUB:
+		return true
+	case ProviderKindPROVIDEROIDC:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for TokenTokenType.
 const (
 	TokenTokenTypeBearer TokenTokenType = "bearer"
@@ -333,6 +393,7 @@ const (
 	TokenRequestGrantTypeAuthorizationCode TokenRequestGrantType = "authorization_code"
 	TokenRequestGrantTypeClientCredentials TokenRequestGrantType = "client_credentials"
 	TokenRequestGrantTypeDeviceCode        TokenRequestGrantType = "urn:ietf:params:oauth:grant-type:device_code"
+	TokenRequestGrantTypePasskey           TokenRequestGrantType = "urn:sesame:grant-type:passkey"
 	TokenRequestGrantTypePassword          TokenRequestGrantType = "password"
 	TokenRequestGrantTypeRefreshToken      TokenRequestGrantType = "refresh_token"
 )
@@ -345,6 +406,8 @@ func (e TokenRequestGrantType) Valid() bool {
 	case TokenRequestGrantTypeClientCredentials:
 		return true
 	case TokenRequestGrantTypeDeviceCode:
+		return true
+	case TokenRequestGrantTypePasskey:
 		return true
 	case TokenRequestGrantTypePassword:
 		return true
@@ -564,6 +627,9 @@ type Event struct {
 	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 	//   confirmed another spelling.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
+	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
+	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
+	// - `provider_created`, `provider_changed`, `provider_deleted`: a provider, whose name is in `client_id`.
 	// - `wrong_code`: the password was correct, and the code of the second factor wrong.
 	// - `factor_added`, `factor_removed`: a second factor was set up, or removed.
 	// - `recovery_code_used`: somebody signed in with a recovery code.
@@ -616,6 +682,9 @@ type Event struct {
 //     confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 //     confirmed another spelling.
 //   - `password_reset`: a new password was chosen with a mailed code; every session ended.
+//   - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
+//   - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
+//   - `provider_created`, `provider_changed`, `provider_deleted`: a provider, whose name is in `client_id`.
 //   - `wrong_code`: the password was correct, and the code of the second factor wrong.
 //   - `factor_added`, `factor_removed`: a second factor was set up, or removed.
 //   - `recovery_code_used`: somebody signed in with a recovery code.
@@ -704,6 +773,33 @@ type Health struct {
 
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
+
+// Identity A person at a provider, who can sign in to the account.
+type Identity struct {
+	CreatedAt time.Time          `json:"created_at"`
+	ID        openapi_types.UUID `json:"id"`
+	Issuer    string             `json:"issuer"`
+
+	// Label What the provider called the person when the identity was linked, such as an address.
+	Label string `json:"label"`
+
+	// LastUsedAt When somebody last signed in with it.
+	LastUsedAt nullable.Nullable[time.Time] `json:"last_used_at"`
+
+	// Provider The provider that has the issuer. Null if there is none any more; then nobody can sign in with the identity.
+	Provider nullable.Nullable[string] `json:"provider"`
+
+	// Subject The id of the person at the issuer.
+	Subject string `json:"subject"`
+}
+
+// IdentityPage defines model for IdentityPage.
+type IdentityPage struct {
+	Items []Identity `json:"items"`
+
+	// NextCursor Always null, because one page holds all identities.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
 
 // Introspection RFC 7662 §2.2. A token that is not active has no other member.
 type Introspection struct {
@@ -862,6 +958,19 @@ type NewFactor struct {
 
 	// RecoveryCodes The recovery codes of the account, with its first factor. They are shown only here.
 	RecoveryCodes []string `json:"recovery_codes,omitempty"`
+}
+
+// NewPasskey defines model for NewPasskey.
+type NewPasskey struct {
+	// Credential What `navigator.credentials.create` has returned, as JSON (`JSON.stringify`).
+	//
+	// Example: {"id":"vN2…","rawId":"vN2…","type":"public-key","response":{"clientDataJSON":"eyJ…","attestationObject":"o2N…"}}
+	Credential string `json:"credential"`
+
+	// Name A name by which the person recognizes the factor. No control or invisible characters, and no `/`, `:` or `\`.
+	//
+	// Example: Phone
+	Name FactorName `json:"name"`
 }
 
 // NewPassword The length is counted in characters of any kind, spaces and emoji included; no kind of character
@@ -1164,6 +1273,84 @@ type OAuthErrorCode string
 // Page HTML.
 type Page = string
 
+// PasskeyCreationOptions PublicKeyCredentialCreationOptionsJSON (WebAuthn Level 3 §5.1.9).
+type PasskeyCreationOptions struct {
+	// Attestation `none`.
+	Attestation            string `json:"attestation"`
+	AuthenticatorSelection struct {
+		// ResidentKey `preferred`: the authenticator stores the passkey, for a sign-in without a username, if it can.
+		ResidentKey string `json:"residentKey"`
+
+		// UserVerification `preferred`.
+		UserVerification string `json:"userVerification"`
+	} `json:"authenticatorSelection"`
+
+	// Challenge In base64url.
+	Challenge string `json:"challenge"`
+
+	// ExcludeCredentials The passkeys that the account has. An authenticator with one of them makes no other.
+	ExcludeCredentials []struct {
+		// ID In base64url.
+		ID string `json:"id"`
+
+		// Transports How the browser can reach the authenticator.
+		Transports []string `json:"transports,omitempty"`
+
+		// Type `public-key`.
+		Type string `json:"type"`
+	} `json:"excludeCredentials,omitempty"`
+	PubKeyCredParams []struct {
+		// Alg A COSE algorithm.
+		Alg int32 `json:"alg"`
+
+		// Type `public-key`.
+		Type string `json:"type"`
+	} `json:"pubKeyCredParams"`
+	Rp struct {
+		// ID The host that the passkeys belong to.
+		ID string `json:"id"`
+
+		// Name The name of the service.
+		Name string `json:"name"`
+	} `json:"rp"`
+
+	// Timeout Milliseconds.
+	Timeout int32 `json:"timeout"`
+	User    struct {
+		// DisplayName The full name, or the username.
+		DisplayName string `json:"displayName"`
+
+		// ID The id of the account, in base64url.
+		ID string `json:"id"`
+
+		// Name The username.
+		Name string `json:"name"`
+	} `json:"user"`
+}
+
+// PasskeyRequestOptions PublicKeyCredentialRequestOptionsJSON (WebAuthn Level 3 §5.1.10).
+type PasskeyRequestOptions struct {
+	// Challenge In base64url.
+	Challenge string `json:"challenge"`
+
+	// RpID The host that the passkeys belong to.
+	RpID string `json:"rpId"`
+
+	// Timeout Milliseconds.
+	Timeout int32 `json:"timeout"`
+
+	// UserVerification `required`: the authenticator asks for a fingerprint, a face or a PIN.
+	UserVerification string `json:"userVerification"`
+}
+
+// PasskeySignIn defines model for PasskeySignIn.
+type PasskeySignIn struct {
+	// ClientID The client that will send the answer to `POST /token`. Without it, `first-party`.
+	//
+	// Example: first-party
+	ClientID *string `json:"client_id,omitempty"`
+}
+
 // PasswordChange defines model for PasswordChange.
 type PasswordChange struct {
 	// CurrentPassword Example: a wooden horse
@@ -1223,6 +1410,124 @@ type Problem struct {
 
 	// Type The code as a URI.
 	Type string `json:"type"`
+}
+
+// Provider defines model for Provider.
+type Provider struct {
+	// ClientID The id of this server at the provider.
+	ClientID  string    `json:"client_id"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// HasSecret Whether this server authenticates at the provider with a secret.
+	HasSecret bool `json:"has_secret"`
+
+	// Issuer Identities are subjects of this issuer.
+	Issuer string `json:"issuer"`
+
+	// Kind An issuer of OpenID Connect, or GitHub.
+	Kind ProviderKind `json:"kind"`
+
+	// Label What people read on the button.
+	Label string `json:"label"`
+
+	// LinkVerifiedAddresses Whether a new identity is linked to the account that has confirmed its verified address.
+	LinkVerifiedAddresses bool `json:"link_verified_addresses"`
+
+	// Name Part of the redirect address.
+	Name string `json:"name"`
+
+	// RedirectURI The address to register at the provider.
+	RedirectURI string `json:"redirect_uri"`
+
+	// Scopes What the server asks the provider for.
+	Scopes []string `json:"scopes"`
+}
+
+// ProviderCreate defines model for ProviderCreate.
+type ProviderCreate struct {
+	// ClientID The id of this server at the provider.
+	//
+	// Example: 1234567890-abc.apps.googleusercontent.com
+	ClientID string `json:"client_id"`
+
+	// ClientSecret The secret of this server at the provider. Without it the server is a public client there; GitHub requires one.
+	//
+	// Example: GOCSPX-1234567890
+	ClientSecret *string `json:"client_secret,omitempty"`
+
+	// Issuer The issuer, exactly as its discovery document names it. For GitHub only the address of a GitHub Enterprise Server.
+	//
+	// Example: https://accounts.google.com
+	Issuer *string `json:"issuer,omitempty"`
+
+	// Kind An issuer of OpenID Connect, or GitHub.
+	//
+	// Example: oidc
+	Kind ProviderCreateKind `json:"kind"`
+
+	// Label What people read on the button.
+	//
+	// Example: Google
+	Label *string `json:"label,omitempty"`
+
+	// LinkVerifiedAddresses Whether a new identity is linked to the account that has confirmed the same address, if the provider has verified it. Only for a provider that you trust with every account.
+	//
+	// Example: false
+	LinkVerifiedAddresses *bool `json:"link_verified_addresses,omitempty"`
+
+	// Name Part of the redirect address.
+	//
+	// Example: google
+	Name string `json:"name"`
+
+	// Scopes What the server asks the provider for.
+	//
+	// Example: ["openid","email","profile"]
+	Scopes []string `json:"scopes,omitempty"`
+}
+
+// ProviderCreateKind An issuer of OpenID Connect, or GitHub.
+//
+// Example: oidc
+type ProviderCreateKind string
+
+// ProviderKind An issuer of OpenID Connect, or GitHub.
+type ProviderKind string
+
+// ProviderPage defines model for ProviderPage.
+type ProviderPage struct {
+	Items []Provider `json:"items"`
+
+	// NextCursor Always null, because one page holds all providers.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// ProviderUpdate defines model for ProviderUpdate.
+type ProviderUpdate struct {
+	// ClientID The id of this server at the provider.
+	//
+	// Example: 1234567890-abc.apps.googleusercontent.com
+	ClientID *string `json:"client_id,omitempty"`
+
+	// ClientSecret Another secret.
+	//
+	// Example: GOCSPX-0987654321
+	ClientSecret *string `json:"client_secret,omitempty"`
+
+	// Label What people read on the button.
+	//
+	// Example: Google
+	Label *string `json:"label,omitempty"`
+
+	// LinkVerifiedAddresses Whether a new identity is linked to the account that has confirmed the same address, if the provider has verified it. Only for a provider that you trust with every account.
+	//
+	// Example: false
+	LinkVerifiedAddresses *bool `json:"link_verified_addresses,omitempty"`
+
+	// Scopes What the server asks the provider for.
+	//
+	// Example: ["openid","email","profile"]
+	Scopes []string `json:"scopes,omitempty"`
 }
 
 // PushedAuthorization defines model for PushedAuthorization.
@@ -1503,6 +1808,11 @@ type TokenRequest struct {
 	// Example:
 	Otp *string `json:"otp,omitempty"`
 
+	// Passkey The answer of `navigator.credentials.get` as JSON, for the passkey grant.
+	//
+	// Example:
+	Passkey *string `json:"passkey,omitempty"`
+
 	// Password For the password grant.
 	//
 	// Example: knock-knock
@@ -1758,8 +2068,14 @@ type Malformed = Problem
 // MediaType An error (RFC 9457).
 type MediaType = Problem
 
+// NoPasskeys An error (RFC 9457).
+type NoPasskeys = Problem
+
 // NoSuchClient An error (RFC 9457).
 type NoSuchClient = Problem
+
+// NoSuchProvider An error (RFC 9457).
+type NoSuchProvider = Problem
 
 // NoSuchUser An error (RFC 9457).
 type NoSuchUser = Problem
@@ -1787,6 +2103,9 @@ type OAuthTooMany = OAuthError
 
 // OAuthUnavailable defines model for OAuthUnavailable.
 type OAuthUnavailable = OAuthError
+
+// ProviderTaken An error (RFC 9457).
+type ProviderTaken = Problem
 
 // ServerError An error (RFC 9457).
 type ServerError = Problem
@@ -1956,11 +2275,20 @@ type ConfirmEmailJSONRequestBody = EmailConfirmation
 // PushAuthorizationRequestFormdataRequestBody defines body for PushAuthorizationRequest for application/x-www-form-urlencoded ContentType.
 type PushAuthorizationRequestFormdataRequestBody = PushedAuthorizationRequest
 
+// StartPasskeySignInJSONRequestBody defines body for StartPasskeySignIn for application/json ContentType.
+type StartPasskeySignInJSONRequestBody = PasskeySignIn
+
 // RequestPasswordResetJSONRequestBody defines body for RequestPasswordReset for application/json ContentType.
 type RequestPasswordResetJSONRequestBody = PasswordResetRequest
 
 // ConfirmPasswordResetJSONRequestBody defines body for ConfirmPasswordReset for application/json ContentType.
 type ConfirmPasswordResetJSONRequestBody = PasswordReset
+
+// CreateProviderJSONRequestBody defines body for CreateProvider for application/json ContentType.
+type CreateProviderJSONRequestBody = ProviderCreate
+
+// UpdateProviderJSONRequestBody defines body for UpdateProvider for application/json ContentType.
+type UpdateProviderJSONRequestBody = ProviderUpdate
 
 // SignOutWithFormFormdataRequestBody defines body for SignOutWithForm for application/x-www-form-urlencoded ContentType.
 type SignOutWithFormFormdataRequestBody = SignOutRequest
@@ -1991,6 +2319,9 @@ type ChangeEmailJSONRequestBody = EmailChange
 
 // RenameFactorJSONRequestBody defines body for RenameFactor for application/json ContentType.
 type RenameFactorJSONRequestBody = FactorUpdate
+
+// AddPasskeyJSONRequestBody defines body for AddPasskey for application/json ContentType.
+type AddPasskeyJSONRequestBody = NewPasskey
 
 // ChangePasswordJSONRequestBody defines body for ChangePassword for application/json ContentType.
 type ChangePasswordJSONRequestBody = PasswordChange
@@ -2327,6 +2658,36 @@ type ClientInterface interface {
 	// Corresponds with POST /par (the `PushAuthorizationRequest` operationId).
 	PushAuthorizationRequestWithFormdataBody(ctx context.Context, body PushAuthorizationRequestFormdataRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// StartPasskeySignInWithBody Start a sign-in with a passkey
+	//
+	// Returns options for `navigator.credentials.get` (`PublicKeyCredential.parseRequestOptionsFromJSON`), for a front end of your
+	// own. The browser shows the passkeys of every account; with `mediation: 'conditional'` it does so at the field of the username.
+	// Send what it returns to `POST /token`, with the grant `urn:sesame:grant-type:passkey` and the same client, within five minutes.
+	// The challenge is valid once. Nothing is stored for a sign-in that does not continue.
+	//
+	// Passkeys belong to the host of `SESAME_PUBLIC_URL`. Browsers let pages use them at that host and below it; an origin other
+	// than that of the public URL must also be in `SESAME_CORS_ORIGINS`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /passkeys/options (the `StartPasskeySignIn` operationId).
+	StartPasskeySignInWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StartPasskeySignIn Start a sign-in with a passkey
+	//
+	// Returns options for `navigator.credentials.get` (`PublicKeyCredential.parseRequestOptionsFromJSON`), for a front end of your
+	// own. The browser shows the passkeys of every account; with `mediation: 'conditional'` it does so at the field of the username.
+	// Send what it returns to `POST /token`, with the grant `urn:sesame:grant-type:passkey` and the same client, within five minutes.
+	// The challenge is valid once. Nothing is stored for a sign-in that does not continue.
+	//
+	// Passkeys belong to the host of `SESAME_PUBLIC_URL`. Browsers let pages use them at that host and below it; an origin other
+	// than that of the public URL must also be in `SESAME_CORS_ORIGINS`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /passkeys/options (the `StartPasskeySignIn` operationId).
+	StartPasskeySignIn(ctx context.Context, body StartPasskeySignInJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// RequestPasswordResetWithBody Mail me a code to choose a new password
 	//
 	// The code resets the password of any enabled account that has the address: the account that has confirmed it
@@ -2387,6 +2748,76 @@ type ClientInterface interface {
 	// Corresponds with POST /password-resets/confirm (the `ConfirmPasswordReset` operationId).
 	ConfirmPasswordReset(ctx context.Context, body ConfirmPasswordResetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListProviders List the providers
+	//
+	// Returns all providers, the oldest first: that is the order of their buttons.
+	//
+	// Corresponds with GET /providers (the `ListProviders` operationId).
+	ListProviders(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateProviderWithBody Create a provider
+	//
+	// Lets people sign in through an issuer of OpenID Connect, which the server finds by its discovery document, or through GitHub.
+	// Register the `redirect_uri` of the response at the provider. The secret is stored encrypted and never shown.
+	//
+	// An issuer at a private network address, or with http, is refused unless the operator allows it
+	// (`SESAME_PRIVATE_PROVIDERS`). With `link_verified_addresses` the token needs `users:write`, too: such a provider
+	// can sign in to accounts that exist.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /providers (the `CreateProvider` operationId).
+	CreateProviderWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateProvider Create a provider
+	//
+	// Lets people sign in through an issuer of OpenID Connect, which the server finds by its discovery document, or through GitHub.
+	// Register the `redirect_uri` of the response at the provider. The secret is stored encrypted and never shown.
+	//
+	// An issuer at a private network address, or with http, is refused unless the operator allows it
+	// (`SESAME_PRIVATE_PROVIDERS`). With `link_verified_addresses` the token needs `users:write`, too: such a provider
+	// can sign in to accounts that exist.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /providers (the `CreateProvider` operationId).
+	CreateProvider(ctx context.Context, body CreateProviderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteProvider Delete a provider
+	//
+	// Nobody can sign in through the provider from now on. The identities of people there stay, and can sign in again if a
+	// provider with the same issuer is created.
+	//
+	// Corresponds with DELETE /providers/{provider} (the `DeleteProvider` operationId).
+	DeleteProvider(ctx context.Context, provider string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetProvider Read a provider
+	//
+	// Returns one provider, without its secret.
+	//
+	// Corresponds with GET /providers/{provider} (the `GetProvider` operationId).
+	GetProvider(ctx context.Context, provider string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateProviderWithBody Change a provider
+	//
+	// Changes the given fields and keeps the others. Its kind and its issuer cannot change: the identities of people belong to
+	// them. While it has `link_verified_addresses`, or gets it, the token needs `users:write`, too.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /providers/{provider} (the `UpdateProvider` operationId).
+	UpdateProviderWithBody(ctx context.Context, provider string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateProvider Change a provider
+	//
+	// Changes the given fields and keeps the others. Its kind and its issuer cannot change: the identities of people belong to
+	// them. While it has `link_verified_addresses`, or gets it, the token needs `users:write`, too.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /providers/{provider} (the `UpdateProvider` operationId).
+	UpdateProvider(ctx context.Context, provider string, body UpdateProviderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetReadiness Check that the server is ready
 	//
 	// Returns 503 while the database cannot be reached or written to, and once a shutdown has begun.
@@ -2445,6 +2876,9 @@ type ClientInterface interface {
 	//   `/device_authorization`, and starts a session once the person has agreed. Until then the error is
 	//   `authorization_pending`, or `slow_down` for a client that asks too often, which then waits five seconds longer between its
 	//   requests; at the end it is `access_denied` or `expired_token`.
+	// - `grant_type=urn:sesame:grant-type:passkey` (§4.5) takes `passkey`, the answer of `navigator.credentials.get` to the options of
+	//   `startPasskeySignIn` as JSON, and starts a session without a password. It counts as two factors. A client may use it if it
+	//   may use the password grant, since both are for a front end that asks the person itself.
 	// - `grant_type=client_credentials` (§4.4) is for a service client, which an operator creates with
 	//   `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
 	//   no session and no refresh token, and never `me:*` scopes.
@@ -2498,6 +2932,9 @@ type ClientInterface interface {
 	//   `/device_authorization`, and starts a session once the person has agreed. Until then the error is
 	//   `authorization_pending`, or `slow_down` for a client that asks too often, which then waits five seconds longer between its
 	//   requests; at the end it is `access_denied` or `expired_token`.
+	// - `grant_type=urn:sesame:grant-type:passkey` (§4.5) takes `passkey`, the answer of `navigator.credentials.get` to the options of
+	//   `startPasskeySignIn` as JSON, and starts a session without a password. It counts as two factors. A client may use it if it
+	//   may use the password grant, since both are for a front end that asks the person itself.
 	// - `grant_type=client_credentials` (§4.4) is for a service client, which an operator creates with
 	//   `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
 	//   no session and no refresh token, and never `me:*` scopes.
@@ -2795,6 +3232,62 @@ type ClientInterface interface {
 	// Corresponds with PATCH /users/me/factors/{factor_id} (the `RenameFactor` operationId).
 	RenameFactor(ctx context.Context, factorID openapi_types.UUID, body RenameFactorJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListIdentities List my identities
+	//
+	// Returns the identities at providers that can sign in to the account, the oldest first. People link one on the page
+	// `/account/identities`.
+	//
+	// Corresponds with GET /users/me/identities (the `ListIdentities` operationId).
+	ListIdentities(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteIdentity Unlink an identity
+	//
+	// The identity can no longer sign in to the account. The server mails the owner. It needs a login that is not older than ten
+	// minutes, with the second factor if the account has one; otherwise the response is 401 with the code `insufficient_user_authentication` (RFC 9470).
+	//
+	// The last way into an account cannot be removed: an account without a password keeps an identity whose provider exists.
+	//
+	// Corresponds with DELETE /users/me/identities/{identity_id} (the `DeleteIdentity` operationId).
+	DeleteIdentity(ctx context.Context, identityID openapi_types.UUID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddPasskeyWithBody Add a passkey
+	//
+	// Stores the passkey that `navigator.credentials.create` has made, and mails the owner. From then on the account has a second
+	// factor: the person signs in with the passkey alone, or with the password and the passkey or a recovery code. `listFactors`
+	// lists passkeys, and `renameFactor` and `removeFactor` change them. With its first factor the account gets ten recovery codes,
+	// which the response shows once.
+	// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+	// response is 401 `insufficient_user_authentication` (RFC 9470).
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /users/me/passkeys (the `AddPasskey` operationId).
+	AddPasskeyWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddPasskey Add a passkey
+	//
+	// Stores the passkey that `navigator.credentials.create` has made, and mails the owner. From then on the account has a second
+	// factor: the person signs in with the passkey alone, or with the password and the passkey or a recovery code. `listFactors`
+	// lists passkeys, and `renameFactor` and `removeFactor` change them. With its first factor the account gets ten recovery codes,
+	// which the response shows once.
+	// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+	// response is 401 `insufficient_user_authentication` (RFC 9470).
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /users/me/passkeys (the `AddPasskey` operationId).
+	AddPasskey(ctx context.Context, body AddPasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StartPasskey Start to add a passkey
+	//
+	// Returns options for `navigator.credentials.create` (`PublicKeyCredential.parseCreationOptionsFromJSON`). Send what it returns
+	// to `addPasskey` with an access token of the same session, within five minutes. The challenge is valid once.
+	// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+	// response is 401 `insufficient_user_authentication` (RFC 9470).
+	//
+	// Corresponds with POST /users/me/passkeys/options (the `StartPasskey` operationId).
+	StartPasskey(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ChangePasswordWithBody Change my password
 	//
 	// Takes the current password and a new one. Every other session of the account ends; the current
@@ -2934,7 +3427,7 @@ type ClientInterface interface {
 	// at once. After a day the server removes the factors. Until then the account still needs its second factor to sign in, and
 	// a sign-in with it cancels the reset. A second request does not change the time.
 	//
-	// Corresponds with POST /users/{user_id}/factors/reset (the `ResetFactors` operationId).
+	// Corresponds with POST /users/{user_id}/factor-reset (the `ResetFactors` operationId).
 	ResetFactors(ctx context.Context, userID openapi_types.UUID, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
@@ -3420,6 +3913,56 @@ func (c *Client) PushAuthorizationRequestWithFormdataBody(ctx context.Context, b
 	return c.Client.Do(req)
 }
 
+// StartPasskeySignInWithBody Start a sign-in with a passkey
+//
+// Returns options for `navigator.credentials.get` (`PublicKeyCredential.parseRequestOptionsFromJSON`), for a front end of your
+// own. The browser shows the passkeys of every account; with `mediation: 'conditional'` it does so at the field of the username.
+// Send what it returns to `POST /token`, with the grant `urn:sesame:grant-type:passkey` and the same client, within five minutes.
+// The challenge is valid once. Nothing is stored for a sign-in that does not continue.
+//
+// Passkeys belong to the host of `SESAME_PUBLIC_URL`. Browsers let pages use them at that host and below it; an origin other
+// than that of the public URL must also be in `SESAME_CORS_ORIGINS`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /passkeys/options (the `StartPasskeySignIn` operationId).
+func (c *Client) StartPasskeySignInWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStartPasskeySignInRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StartPasskeySignIn Start a sign-in with a passkey
+//
+// Returns options for `navigator.credentials.get` (`PublicKeyCredential.parseRequestOptionsFromJSON`), for a front end of your
+// own. The browser shows the passkeys of every account; with `mediation: 'conditional'` it does so at the field of the username.
+// Send what it returns to `POST /token`, with the grant `urn:sesame:grant-type:passkey` and the same client, within five minutes.
+// The challenge is valid once. Nothing is stored for a sign-in that does not continue.
+//
+// Passkeys belong to the host of `SESAME_PUBLIC_URL`. Browsers let pages use them at that host and below it; an origin other
+// than that of the public URL must also be in `SESAME_CORS_ORIGINS`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /passkeys/options (the `StartPasskeySignIn` operationId).
+func (c *Client) StartPasskeySignIn(ctx context.Context, body StartPasskeySignInJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStartPasskeySignInRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // RequestPasswordResetWithBody Mail me a code to choose a new password
 //
 // The code resets the password of any enabled account that has the address: the account that has confirmed it
@@ -3510,6 +4053,146 @@ func (c *Client) ConfirmPasswordResetWithBody(ctx context.Context, contentType s
 // Corresponds with POST /password-resets/confirm (the `ConfirmPasswordReset` operationId).
 func (c *Client) ConfirmPasswordReset(ctx context.Context, body ConfirmPasswordResetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewConfirmPasswordResetRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListProviders List the providers
+//
+// Returns all providers, the oldest first: that is the order of their buttons.
+//
+// Corresponds with GET /providers (the `ListProviders` operationId).
+func (c *Client) ListProviders(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListProvidersRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateProviderWithBody Create a provider
+//
+// Lets people sign in through an issuer of OpenID Connect, which the server finds by its discovery document, or through GitHub.
+// Register the `redirect_uri` of the response at the provider. The secret is stored encrypted and never shown.
+//
+// An issuer at a private network address, or with http, is refused unless the operator allows it
+// (`SESAME_PRIVATE_PROVIDERS`). With `link_verified_addresses` the token needs `users:write`, too: such a provider
+// can sign in to accounts that exist.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /providers (the `CreateProvider` operationId).
+func (c *Client) CreateProviderWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateProviderRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateProvider Create a provider
+//
+// Lets people sign in through an issuer of OpenID Connect, which the server finds by its discovery document, or through GitHub.
+// Register the `redirect_uri` of the response at the provider. The secret is stored encrypted and never shown.
+//
+// An issuer at a private network address, or with http, is refused unless the operator allows it
+// (`SESAME_PRIVATE_PROVIDERS`). With `link_verified_addresses` the token needs `users:write`, too: such a provider
+// can sign in to accounts that exist.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /providers (the `CreateProvider` operationId).
+func (c *Client) CreateProvider(ctx context.Context, body CreateProviderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateProviderRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteProvider Delete a provider
+//
+// Nobody can sign in through the provider from now on. The identities of people there stay, and can sign in again if a
+// provider with the same issuer is created.
+//
+// Corresponds with DELETE /providers/{provider} (the `DeleteProvider` operationId).
+func (c *Client) DeleteProvider(ctx context.Context, provider string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteProviderRequest(c.Server, provider)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetProvider Read a provider
+//
+// Returns one provider, without its secret.
+//
+// Corresponds with GET /providers/{provider} (the `GetProvider` operationId).
+func (c *Client) GetProvider(ctx context.Context, provider string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetProviderRequest(c.Server, provider)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateProviderWithBody Change a provider
+//
+// Changes the given fields and keeps the others. Its kind and its issuer cannot change: the identities of people belong to
+// them. While it has `link_verified_addresses`, or gets it, the token needs `users:write`, too.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /providers/{provider} (the `UpdateProvider` operationId).
+func (c *Client) UpdateProviderWithBody(ctx context.Context, provider string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateProviderRequestWithBody(c.Server, provider, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateProvider Change a provider
+//
+// Changes the given fields and keeps the others. Its kind and its issuer cannot change: the identities of people belong to
+// them. While it has `link_verified_addresses`, or gets it, the token needs `users:write`, too.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /providers/{provider} (the `UpdateProvider` operationId).
+func (c *Client) UpdateProvider(ctx context.Context, provider string, body UpdateProviderJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateProviderRequest(c.Server, provider, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3618,6 +4301,9 @@ func (c *Client) SignOutWithFormWithFormdataBody(ctx context.Context, body SignO
 //     `/device_authorization`, and starts a session once the person has agreed. Until then the error is
 //     `authorization_pending`, or `slow_down` for a client that asks too often, which then waits five seconds longer between its
 //     requests; at the end it is `access_denied` or `expired_token`.
+//   - `grant_type=urn:sesame:grant-type:passkey` (§4.5) takes `passkey`, the answer of `navigator.credentials.get` to the options of
+//     `startPasskeySignIn` as JSON, and starts a session without a password. It counts as two factors. A client may use it if it
+//     may use the password grant, since both are for a front end that asks the person itself.
 //   - `grant_type=client_credentials` (§4.4) is for a service client, which an operator creates with
 //     `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
 //     no session and no refresh token, and never `me:*` scopes.
@@ -3681,6 +4367,9 @@ func (c *Client) CreateTokenWithBody(ctx context.Context, contentType string, bo
 //     `/device_authorization`, and starts a session once the person has agreed. Until then the error is
 //     `authorization_pending`, or `slow_down` for a client that asks too often, which then waits five seconds longer between its
 //     requests; at the end it is `access_denied` or `expired_token`.
+//   - `grant_type=urn:sesame:grant-type:passkey` (§4.5) takes `passkey`, the answer of `navigator.credentials.get` to the options of
+//     `startPasskeySignIn` as JSON, and starts a session without a password. It counts as two factors. A client may use it if it
+//     may use the password grant, since both are for a front end that asks the person itself.
 //   - `grant_type=client_credentials` (§4.4) is for a service client, which an operator creates with
 //     `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
 //     no session and no refresh token, and never `me:*` scopes.
@@ -4208,6 +4897,112 @@ func (c *Client) RenameFactor(ctx context.Context, factorID openapi_types.UUID, 
 	return c.Client.Do(req)
 }
 
+// ListIdentities List my identities
+//
+// Returns the identities at providers that can sign in to the account, the oldest first. People link one on the page
+// `/account/identities`.
+//
+// Corresponds with GET /users/me/identities (the `ListIdentities` operationId).
+func (c *Client) ListIdentities(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListIdentitiesRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteIdentity Unlink an identity
+//
+// The identity can no longer sign in to the account. The server mails the owner. It needs a login that is not older than ten
+// minutes, with the second factor if the account has one; otherwise the response is 401 with the code `insufficient_user_authentication` (RFC 9470).
+//
+// The last way into an account cannot be removed: an account without a password keeps an identity whose provider exists.
+//
+// Corresponds with DELETE /users/me/identities/{identity_id} (the `DeleteIdentity` operationId).
+func (c *Client) DeleteIdentity(ctx context.Context, identityID openapi_types.UUID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteIdentityRequest(c.Server, identityID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddPasskeyWithBody Add a passkey
+//
+// Stores the passkey that `navigator.credentials.create` has made, and mails the owner. From then on the account has a second
+// factor: the person signs in with the passkey alone, or with the password and the passkey or a recovery code. `listFactors`
+// lists passkeys, and `renameFactor` and `removeFactor` change them. With its first factor the account gets ten recovery codes,
+// which the response shows once.
+// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+// response is 401 `insufficient_user_authentication` (RFC 9470).
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /users/me/passkeys (the `AddPasskey` operationId).
+func (c *Client) AddPasskeyWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddPasskeyRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddPasskey Add a passkey
+//
+// Stores the passkey that `navigator.credentials.create` has made, and mails the owner. From then on the account has a second
+// factor: the person signs in with the passkey alone, or with the password and the passkey or a recovery code. `listFactors`
+// lists passkeys, and `renameFactor` and `removeFactor` change them. With its first factor the account gets ten recovery codes,
+// which the response shows once.
+// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+// response is 401 `insufficient_user_authentication` (RFC 9470).
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /users/me/passkeys (the `AddPasskey` operationId).
+func (c *Client) AddPasskey(ctx context.Context, body AddPasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddPasskeyRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StartPasskey Start to add a passkey
+//
+// Returns options for `navigator.credentials.create` (`PublicKeyCredential.parseCreationOptionsFromJSON`). Send what it returns
+// to `addPasskey` with an access token of the same session, within five minutes. The challenge is valid once.
+// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+// response is 401 `insufficient_user_authentication` (RFC 9470).
+//
+// Corresponds with POST /users/me/passkeys/options (the `StartPasskey` operationId).
+func (c *Client) StartPasskey(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStartPasskeyRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ChangePasswordWithBody Change my password
 //
 // Takes the current password and a new one. Every other session of the account ends; the current
@@ -4477,7 +5272,7 @@ func (c *Client) UpdateUser(ctx context.Context, userID openapi_types.UUID, body
 // at once. After a day the server removes the factors. Until then the account still needs its second factor to sign in, and
 // a sign-in with it cancels the reset. A second request does not change the time.
 //
-// Corresponds with POST /users/{user_id}/factors/reset (the `ResetFactors` operationId).
+// Corresponds with POST /users/{user_id}/factor-reset (the `ResetFactors` operationId).
 func (c *Client) ResetFactors(ctx context.Context, userID openapi_types.UUID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewResetFactorsRequest(c.Server, userID)
 	if err != nil {
@@ -5347,6 +6142,46 @@ func NewPushAuthorizationRequestRequestWithBody(server string, contentType strin
 	return req, nil
 }
 
+// NewStartPasskeySignInRequest calls the generic StartPasskeySignIn builder with application/json body
+func NewStartPasskeySignInRequest(server string, body StartPasskeySignInJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewStartPasskeySignInRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewStartPasskeySignInRequestWithBody constructs an http.Request for the StartPasskeySignIn method, with any body, and a specified content type
+func NewStartPasskeySignInRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/passkeys/options")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewRequestPasswordResetRequest calls the generic RequestPasswordReset builder with application/json body
 func NewRequestPasswordResetRequest(server string, body RequestPasswordResetJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -5418,6 +6253,188 @@ func NewConfirmPasswordResetRequestWithBody(server string, contentType string, b
 	}
 
 	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListProvidersRequest constructs an http.Request for the ListProviders method
+func NewListProvidersRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/providers")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewCreateProviderRequest calls the generic CreateProvider builder with application/json body
+func NewCreateProviderRequest(server string, body CreateProviderJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCreateProviderRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewCreateProviderRequestWithBody constructs an http.Request for the CreateProvider method, with any body, and a specified content type
+func NewCreateProviderRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/providers")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDeleteProviderRequest constructs an http.Request for the DeleteProvider method
+func NewDeleteProviderRequest(server string, provider string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "provider", provider, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/providers/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetProviderRequest constructs an http.Request for the GetProvider method
+func NewGetProviderRequest(server string, provider string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "provider", provider, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/providers/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewUpdateProviderRequest calls the generic UpdateProvider builder with application/json body
+func NewUpdateProviderRequest(server string, provider string, body UpdateProviderJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateProviderRequestWithBody(server, provider, "application/json", bodyReader)
+}
+
+// NewUpdateProviderRequestWithBody constructs an http.Request for the UpdateProvider method, with any body, and a specified content type
+func NewUpdateProviderRequestWithBody(server string, provider string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "provider", provider, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/providers/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
 	if err != nil {
 		return nil, err
 	}
@@ -6287,6 +7304,134 @@ func NewRenameFactorRequestWithBody(server string, factorID openapi_types.UUID, 
 	return req, nil
 }
 
+// NewListIdentitiesRequest constructs an http.Request for the ListIdentities method
+func NewListIdentitiesRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/users/me/identities")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewDeleteIdentityRequest constructs an http.Request for the DeleteIdentity method
+func NewDeleteIdentityRequest(server string, identityID openapi_types.UUID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "identity_id", identityID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/users/me/identities/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewAddPasskeyRequest calls the generic AddPasskey builder with application/json body
+func NewAddPasskeyRequest(server string, body AddPasskeyJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAddPasskeyRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewAddPasskeyRequestWithBody constructs an http.Request for the AddPasskey method, with any body, and a specified content type
+func NewAddPasskeyRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/users/me/passkeys")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewStartPasskeyRequest constructs an http.Request for the StartPasskey method
+func NewStartPasskeyRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/users/me/passkeys/options")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewChangePasswordRequest calls the generic ChangePassword builder with application/json body
 func NewChangePasswordRequest(server string, body ChangePasswordJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -6640,7 +7785,7 @@ func NewResetFactorsRequest(server string, userID openapi_types.UUID) (*http.Req
 		return nil, err
 	}
 
-	operationPath := fmt.Sprintf("/users/%s/factors/reset", pathParam0)
+	operationPath := fmt.Sprintf("/users/%s/factor-reset", pathParam0)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -6972,6 +8117,36 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /par (the `PushAuthorizationRequest` operationId).
 	PushAuthorizationRequestWithFormdataBodyWithResponse(ctx context.Context, body PushAuthorizationRequestFormdataRequestBody, reqEditors ...RequestEditorFn) (*PushAuthorizationRequestResponse, error)
 
+	// StartPasskeySignInWithBodyWithResponse Start a sign-in with a passkey
+	//
+	// Returns options for `navigator.credentials.get` (`PublicKeyCredential.parseRequestOptionsFromJSON`), for a front end of your
+	// own. The browser shows the passkeys of every account; with `mediation: 'conditional'` it does so at the field of the username.
+	// Send what it returns to `POST /token`, with the grant `urn:sesame:grant-type:passkey` and the same client, within five minutes.
+	// The challenge is valid once. Nothing is stored for a sign-in that does not continue.
+	//
+	// Passkeys belong to the host of `SESAME_PUBLIC_URL`. Browsers let pages use them at that host and below it; an origin other
+	// than that of the public URL must also be in `SESAME_CORS_ORIGINS`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /passkeys/options (the `StartPasskeySignIn` operationId).
+	StartPasskeySignInWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*StartPasskeySignInResponse, error)
+
+	// StartPasskeySignInWithResponse Start a sign-in with a passkey
+	//
+	// Returns options for `navigator.credentials.get` (`PublicKeyCredential.parseRequestOptionsFromJSON`), for a front end of your
+	// own. The browser shows the passkeys of every account; with `mediation: 'conditional'` it does so at the field of the username.
+	// Send what it returns to `POST /token`, with the grant `urn:sesame:grant-type:passkey` and the same client, within five minutes.
+	// The challenge is valid once. Nothing is stored for a sign-in that does not continue.
+	//
+	// Passkeys belong to the host of `SESAME_PUBLIC_URL`. Browsers let pages use them at that host and below it; an origin other
+	// than that of the public URL must also be in `SESAME_CORS_ORIGINS`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /passkeys/options (the `StartPasskeySignIn` operationId).
+	StartPasskeySignInWithResponse(ctx context.Context, body StartPasskeySignInJSONRequestBody, reqEditors ...RequestEditorFn) (*StartPasskeySignInResponse, error)
+
 	// RequestPasswordResetWithBodyWithResponse Mail me a code to choose a new password
 	//
 	// The code resets the password of any enabled account that has the address: the account that has confirmed it
@@ -7031,6 +8206,82 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /password-resets/confirm (the `ConfirmPasswordReset` operationId).
 	ConfirmPasswordResetWithResponse(ctx context.Context, body ConfirmPasswordResetJSONRequestBody, reqEditors ...RequestEditorFn) (*ConfirmPasswordResetResponse, error)
+
+	// ListProvidersWithResponse List the providers
+	//
+	// Returns all providers, the oldest first: that is the order of their buttons.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /providers (the `ListProviders` operationId).
+	ListProvidersWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListProvidersResponse, error)
+
+	// CreateProviderWithBodyWithResponse Create a provider
+	//
+	// Lets people sign in through an issuer of OpenID Connect, which the server finds by its discovery document, or through GitHub.
+	// Register the `redirect_uri` of the response at the provider. The secret is stored encrypted and never shown.
+	//
+	// An issuer at a private network address, or with http, is refused unless the operator allows it
+	// (`SESAME_PRIVATE_PROVIDERS`). With `link_verified_addresses` the token needs `users:write`, too: such a provider
+	// can sign in to accounts that exist.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /providers (the `CreateProvider` operationId).
+	CreateProviderWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateProviderResponse, error)
+
+	// CreateProviderWithResponse Create a provider
+	//
+	// Lets people sign in through an issuer of OpenID Connect, which the server finds by its discovery document, or through GitHub.
+	// Register the `redirect_uri` of the response at the provider. The secret is stored encrypted and never shown.
+	//
+	// An issuer at a private network address, or with http, is refused unless the operator allows it
+	// (`SESAME_PRIVATE_PROVIDERS`). With `link_verified_addresses` the token needs `users:write`, too: such a provider
+	// can sign in to accounts that exist.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /providers (the `CreateProvider` operationId).
+	CreateProviderWithResponse(ctx context.Context, body CreateProviderJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateProviderResponse, error)
+
+	// DeleteProviderWithResponse Delete a provider
+	//
+	// Nobody can sign in through the provider from now on. The identities of people there stay, and can sign in again if a
+	// provider with the same issuer is created.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /providers/{provider} (the `DeleteProvider` operationId).
+	DeleteProviderWithResponse(ctx context.Context, provider string, reqEditors ...RequestEditorFn) (*DeleteProviderResponse, error)
+
+	// GetProviderWithResponse Read a provider
+	//
+	// Returns one provider, without its secret.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /providers/{provider} (the `GetProvider` operationId).
+	GetProviderWithResponse(ctx context.Context, provider string, reqEditors ...RequestEditorFn) (*GetProviderResponse, error)
+
+	// UpdateProviderWithBodyWithResponse Change a provider
+	//
+	// Changes the given fields and keeps the others. Its kind and its issuer cannot change: the identities of people belong to
+	// them. While it has `link_verified_addresses`, or gets it, the token needs `users:write`, too.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /providers/{provider} (the `UpdateProvider` operationId).
+	UpdateProviderWithBodyWithResponse(ctx context.Context, provider string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateProviderResponse, error)
+
+	// UpdateProviderWithResponse Change a provider
+	//
+	// Changes the given fields and keeps the others. Its kind and its issuer cannot change: the identities of people belong to
+	// them. While it has `link_verified_addresses`, or gets it, the token needs `users:write`, too.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /providers/{provider} (the `UpdateProvider` operationId).
+	UpdateProviderWithResponse(ctx context.Context, provider string, body UpdateProviderJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateProviderResponse, error)
 
 	// GetReadinessWithResponse Check that the server is ready
 	//
@@ -7094,6 +8345,9 @@ type ClientWithResponsesInterface interface {
 	//   `/device_authorization`, and starts a session once the person has agreed. Until then the error is
 	//   `authorization_pending`, or `slow_down` for a client that asks too often, which then waits five seconds longer between its
 	//   requests; at the end it is `access_denied` or `expired_token`.
+	// - `grant_type=urn:sesame:grant-type:passkey` (§4.5) takes `passkey`, the answer of `navigator.credentials.get` to the options of
+	//   `startPasskeySignIn` as JSON, and starts a session without a password. It counts as two factors. A client may use it if it
+	//   may use the password grant, since both are for a front end that asks the person itself.
 	// - `grant_type=client_credentials` (§4.4) is for a service client, which an operator creates with
 	//   `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
 	//   no session and no refresh token, and never `me:*` scopes.
@@ -7147,6 +8401,9 @@ type ClientWithResponsesInterface interface {
 	//   `/device_authorization`, and starts a session once the person has agreed. Until then the error is
 	//   `authorization_pending`, or `slow_down` for a client that asks too often, which then waits five seconds longer between its
 	//   requests; at the end it is `access_denied` or `expired_token`.
+	// - `grant_type=urn:sesame:grant-type:passkey` (§4.5) takes `passkey`, the answer of `navigator.credentials.get` to the options of
+	//   `startPasskeySignIn` as JSON, and starts a session without a password. It counts as two factors. A client may use it if it
+	//   may use the password grant, since both are for a front end that asks the person itself.
 	// - `grant_type=client_credentials` (§4.4) is for a service client, which an operator creates with
 	//   `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
 	//   no session and no refresh token, and never `me:*` scopes.
@@ -7460,6 +8717,68 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PATCH /users/me/factors/{factor_id} (the `RenameFactor` operationId).
 	RenameFactorWithResponse(ctx context.Context, factorID openapi_types.UUID, body RenameFactorJSONRequestBody, reqEditors ...RequestEditorFn) (*RenameFactorResponse, error)
 
+	// ListIdentitiesWithResponse List my identities
+	//
+	// Returns the identities at providers that can sign in to the account, the oldest first. People link one on the page
+	// `/account/identities`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /users/me/identities (the `ListIdentities` operationId).
+	ListIdentitiesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListIdentitiesResponse, error)
+
+	// DeleteIdentityWithResponse Unlink an identity
+	//
+	// The identity can no longer sign in to the account. The server mails the owner. It needs a login that is not older than ten
+	// minutes, with the second factor if the account has one; otherwise the response is 401 with the code `insufficient_user_authentication` (RFC 9470).
+	//
+	// The last way into an account cannot be removed: an account without a password keeps an identity whose provider exists.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /users/me/identities/{identity_id} (the `DeleteIdentity` operationId).
+	DeleteIdentityWithResponse(ctx context.Context, identityID openapi_types.UUID, reqEditors ...RequestEditorFn) (*DeleteIdentityResponse, error)
+
+	// AddPasskeyWithBodyWithResponse Add a passkey
+	//
+	// Stores the passkey that `navigator.credentials.create` has made, and mails the owner. From then on the account has a second
+	// factor: the person signs in with the passkey alone, or with the password and the passkey or a recovery code. `listFactors`
+	// lists passkeys, and `renameFactor` and `removeFactor` change them. With its first factor the account gets ten recovery codes,
+	// which the response shows once.
+	// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+	// response is 401 `insufficient_user_authentication` (RFC 9470).
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /users/me/passkeys (the `AddPasskey` operationId).
+	AddPasskeyWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddPasskeyResponse, error)
+
+	// AddPasskeyWithResponse Add a passkey
+	//
+	// Stores the passkey that `navigator.credentials.create` has made, and mails the owner. From then on the account has a second
+	// factor: the person signs in with the passkey alone, or with the password and the passkey or a recovery code. `listFactors`
+	// lists passkeys, and `renameFactor` and `removeFactor` change them. With its first factor the account gets ten recovery codes,
+	// which the response shows once.
+	// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+	// response is 401 `insufficient_user_authentication` (RFC 9470).
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /users/me/passkeys (the `AddPasskey` operationId).
+	AddPasskeyWithResponse(ctx context.Context, body AddPasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*AddPasskeyResponse, error)
+
+	// StartPasskeyWithResponse Start to add a passkey
+	//
+	// Returns options for `navigator.credentials.create` (`PublicKeyCredential.parseCreationOptionsFromJSON`). Send what it returns
+	// to `addPasskey` with an access token of the same session, within five minutes. The challenge is valid once.
+	// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+	// response is 401 `insufficient_user_authentication` (RFC 9470).
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /users/me/passkeys/options (the `StartPasskey` operationId).
+	StartPasskeyWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*StartPasskeyResponse, error)
+
 	// ChangePasswordWithBodyWithResponse Change my password
 	//
 	// Takes the current password and a new one. Every other session of the account ends; the current
@@ -7615,7 +8934,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
-	// Corresponds with POST /users/{user_id}/factors/reset (the `ResetFactors` operationId).
+	// Corresponds with POST /users/{user_id}/factor-reset (the `ResetFactors` operationId).
 	ResetFactorsWithResponse(ctx context.Context, userID openapi_types.UUID, reqEditors ...RequestEditorFn) (*ResetFactorsResponse, error)
 }
 
@@ -9142,6 +10461,103 @@ func (r PushAuthorizationRequestResponse) ContentType() string {
 	return ""
 }
 
+// StartPasskeySignInResponse503Headers the declared response headers of an HTTP 503 response for StartPasskeySignIn
+type StartPasskeySignInResponse503Headers struct {
+	RetryAfter int32
+}
+
+type StartPasskeySignInResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PasskeyRequestOptions
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *Malformed
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NoPasskeys
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *TooLarge
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *MediaType
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *Invalid
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ServerError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *StartPasskeySignInResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r StartPasskeySignInResponse) GetJSON200() *PasskeyRequestOptions {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r StartPasskeySignInResponse) GetApplicationProblemJSON400() *Malformed {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r StartPasskeySignInResponse) GetApplicationProblemJSON404() *NoPasskeys {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r StartPasskeySignInResponse) GetApplicationProblemJSON413() *TooLarge {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r StartPasskeySignInResponse) GetApplicationProblemJSON415() *MediaType {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r StartPasskeySignInResponse) GetApplicationProblemJSON422() *Invalid {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r StartPasskeySignInResponse) GetApplicationProblemJSON500() *ServerError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r StartPasskeySignInResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r StartPasskeySignInResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r StartPasskeySignInResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r StartPasskeySignInResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r StartPasskeySignInResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // RequestPasswordResetResponse503Headers the declared response headers of an HTTP 503 response for RequestPasswordReset
 type RequestPasswordResetResponse503Headers struct {
 	RetryAfter int32
@@ -9309,6 +10725,568 @@ func (r ConfirmPasswordResetResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ConfirmPasswordResetResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListProvidersResponse401Headers the declared response headers of an HTTP 401 response for ListProviders
+type ListProvidersResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// ListProvidersResponse403Headers the declared response headers of an HTTP 403 response for ListProviders
+type ListProvidersResponse403Headers struct {
+	WWWAuthenticate string
+}
+
+// ListProvidersResponse503Headers the declared response headers of an HTTP 503 response for ListProviders
+type ListProvidersResponse503Headers struct {
+	RetryAfter int32
+}
+
+type ListProvidersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ProviderPage
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *Malformed
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthenticated
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ServerError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListProvidersResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *ListProvidersResponse403Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ListProvidersResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListProvidersResponse) GetJSON200() *ProviderPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListProvidersResponse) GetApplicationProblemJSON400() *Malformed {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListProvidersResponse) GetApplicationProblemJSON401() *Unauthenticated {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListProvidersResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ListProvidersResponse) GetApplicationProblemJSON500() *ServerError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListProvidersResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListProvidersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListProvidersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListProvidersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListProvidersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CreateProviderResponse401Headers the declared response headers of an HTTP 401 response for CreateProvider
+type CreateProviderResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// CreateProviderResponse403Headers the declared response headers of an HTTP 403 response for CreateProvider
+type CreateProviderResponse403Headers struct {
+	WWWAuthenticate string
+}
+
+// CreateProviderResponse503Headers the declared response headers of an HTTP 503 response for CreateProvider
+type CreateProviderResponse503Headers struct {
+	RetryAfter int32
+}
+
+type CreateProviderResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *Provider
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *Malformed
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthenticated
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *ProviderTaken
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *TooLarge
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *MediaType
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *Invalid
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ServerError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CreateProviderResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *CreateProviderResponse403Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *CreateProviderResponse503Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r CreateProviderResponse) GetJSON201() *Provider {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CreateProviderResponse) GetApplicationProblemJSON400() *Malformed {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CreateProviderResponse) GetApplicationProblemJSON401() *Unauthenticated {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r CreateProviderResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CreateProviderResponse) GetApplicationProblemJSON409() *ProviderTaken {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r CreateProviderResponse) GetApplicationProblemJSON413() *TooLarge {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r CreateProviderResponse) GetApplicationProblemJSON415() *MediaType {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CreateProviderResponse) GetApplicationProblemJSON422() *Invalid {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r CreateProviderResponse) GetApplicationProblemJSON500() *ServerError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CreateProviderResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateProviderResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateProviderResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateProviderResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateProviderResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteProviderResponse401Headers the declared response headers of an HTTP 401 response for DeleteProvider
+type DeleteProviderResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// DeleteProviderResponse403Headers the declared response headers of an HTTP 403 response for DeleteProvider
+type DeleteProviderResponse403Headers struct {
+	WWWAuthenticate string
+}
+
+// DeleteProviderResponse503Headers the declared response headers of an HTTP 503 response for DeleteProvider
+type DeleteProviderResponse503Headers struct {
+	RetryAfter int32
+}
+
+type DeleteProviderResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *Malformed
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthenticated
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NoSuchProvider
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *Invalid
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ServerError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *DeleteProviderResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *DeleteProviderResponse403Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *DeleteProviderResponse503Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r DeleteProviderResponse) GetApplicationProblemJSON400() *Malformed {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r DeleteProviderResponse) GetApplicationProblemJSON401() *Unauthenticated {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r DeleteProviderResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r DeleteProviderResponse) GetApplicationProblemJSON404() *NoSuchProvider {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r DeleteProviderResponse) GetApplicationProblemJSON422() *Invalid {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r DeleteProviderResponse) GetApplicationProblemJSON500() *ServerError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r DeleteProviderResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteProviderResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteProviderResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteProviderResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteProviderResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetProviderResponse401Headers the declared response headers of an HTTP 401 response for GetProvider
+type GetProviderResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// GetProviderResponse403Headers the declared response headers of an HTTP 403 response for GetProvider
+type GetProviderResponse403Headers struct {
+	WWWAuthenticate string
+}
+
+// GetProviderResponse503Headers the declared response headers of an HTTP 503 response for GetProvider
+type GetProviderResponse503Headers struct {
+	RetryAfter int32
+}
+
+type GetProviderResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Provider
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *Malformed
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthenticated
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NoSuchProvider
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *Invalid
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ServerError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetProviderResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *GetProviderResponse403Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetProviderResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetProviderResponse) GetJSON200() *Provider {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetProviderResponse) GetApplicationProblemJSON400() *Malformed {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetProviderResponse) GetApplicationProblemJSON401() *Unauthenticated {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetProviderResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetProviderResponse) GetApplicationProblemJSON404() *NoSuchProvider {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r GetProviderResponse) GetApplicationProblemJSON422() *Invalid {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r GetProviderResponse) GetApplicationProblemJSON500() *ServerError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetProviderResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetProviderResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetProviderResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetProviderResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetProviderResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateProviderResponse401Headers the declared response headers of an HTTP 401 response for UpdateProvider
+type UpdateProviderResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// UpdateProviderResponse403Headers the declared response headers of an HTTP 403 response for UpdateProvider
+type UpdateProviderResponse403Headers struct {
+	WWWAuthenticate string
+}
+
+// UpdateProviderResponse503Headers the declared response headers of an HTTP 503 response for UpdateProvider
+type UpdateProviderResponse503Headers struct {
+	RetryAfter int32
+}
+
+type UpdateProviderResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Provider
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *Malformed
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthenticated
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NoSuchProvider
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *TooLarge
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *MediaType
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *Invalid
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ServerError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *UpdateProviderResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *UpdateProviderResponse403Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *UpdateProviderResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateProviderResponse) GetJSON200() *Provider {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r UpdateProviderResponse) GetApplicationProblemJSON400() *Malformed {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r UpdateProviderResponse) GetApplicationProblemJSON401() *Unauthenticated {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r UpdateProviderResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r UpdateProviderResponse) GetApplicationProblemJSON404() *NoSuchProvider {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r UpdateProviderResponse) GetApplicationProblemJSON413() *TooLarge {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r UpdateProviderResponse) GetApplicationProblemJSON415() *MediaType {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r UpdateProviderResponse) GetApplicationProblemJSON422() *Invalid {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r UpdateProviderResponse) GetApplicationProblemJSON500() *ServerError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r UpdateProviderResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateProviderResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateProviderResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateProviderResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateProviderResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -11333,6 +13311,457 @@ func (r RenameFactorResponse) ContentType() string {
 	return ""
 }
 
+// ListIdentitiesResponse401Headers the declared response headers of an HTTP 401 response for ListIdentities
+type ListIdentitiesResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// ListIdentitiesResponse403Headers the declared response headers of an HTTP 403 response for ListIdentities
+type ListIdentitiesResponse403Headers struct {
+	WWWAuthenticate string
+}
+
+// ListIdentitiesResponse503Headers the declared response headers of an HTTP 503 response for ListIdentities
+type ListIdentitiesResponse503Headers struct {
+	RetryAfter int32
+}
+
+type ListIdentitiesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *IdentityPage
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *Malformed
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthenticated
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ServerError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListIdentitiesResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *ListIdentitiesResponse403Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ListIdentitiesResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListIdentitiesResponse) GetJSON200() *IdentityPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListIdentitiesResponse) GetApplicationProblemJSON400() *Malformed {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListIdentitiesResponse) GetApplicationProblemJSON401() *Unauthenticated {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListIdentitiesResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ListIdentitiesResponse) GetApplicationProblemJSON500() *ServerError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListIdentitiesResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListIdentitiesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListIdentitiesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListIdentitiesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListIdentitiesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteIdentityResponse401Headers the declared response headers of an HTTP 401 response for DeleteIdentity
+type DeleteIdentityResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// DeleteIdentityResponse403Headers the declared response headers of an HTTP 403 response for DeleteIdentity
+type DeleteIdentityResponse403Headers struct {
+	WWWAuthenticate string
+}
+
+// DeleteIdentityResponse503Headers the declared response headers of an HTTP 503 response for DeleteIdentity
+type DeleteIdentityResponse503Headers struct {
+	RetryAfter int32
+}
+
+type DeleteIdentityResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *Malformed
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthenticated
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *Problem
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *Problem
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *Invalid
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ServerError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *DeleteIdentityResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *DeleteIdentityResponse403Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *DeleteIdentityResponse503Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r DeleteIdentityResponse) GetApplicationProblemJSON400() *Malformed {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r DeleteIdentityResponse) GetApplicationProblemJSON401() *Unauthenticated {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r DeleteIdentityResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r DeleteIdentityResponse) GetApplicationProblemJSON404() *Problem {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r DeleteIdentityResponse) GetApplicationProblemJSON409() *Problem {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r DeleteIdentityResponse) GetApplicationProblemJSON422() *Invalid {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r DeleteIdentityResponse) GetApplicationProblemJSON500() *ServerError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r DeleteIdentityResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteIdentityResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteIdentityResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteIdentityResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteIdentityResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// AddPasskeyResponse201Headers the declared response headers of an HTTP 201 response for AddPasskey
+type AddPasskeyResponse201Headers struct {
+	CacheControl string
+}
+
+// AddPasskeyResponse401Headers the declared response headers of an HTTP 401 response for AddPasskey
+type AddPasskeyResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// AddPasskeyResponse403Headers the declared response headers of an HTTP 403 response for AddPasskey
+type AddPasskeyResponse403Headers struct {
+	WWWAuthenticate string
+}
+
+// AddPasskeyResponse503Headers the declared response headers of an HTTP 503 response for AddPasskey
+type AddPasskeyResponse503Headers struct {
+	RetryAfter int32
+}
+
+type AddPasskeyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *NewFactor
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *Malformed
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthenticated
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NoPasskeys
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *TooLarge
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *MediaType
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *Invalid
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ServerError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *AddPasskeyResponse201Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *AddPasskeyResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *AddPasskeyResponse403Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *AddPasskeyResponse503Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r AddPasskeyResponse) GetJSON201() *NewFactor {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r AddPasskeyResponse) GetApplicationProblemJSON400() *Malformed {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r AddPasskeyResponse) GetApplicationProblemJSON401() *Unauthenticated {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r AddPasskeyResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r AddPasskeyResponse) GetApplicationProblemJSON404() *NoPasskeys {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r AddPasskeyResponse) GetApplicationProblemJSON413() *TooLarge {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r AddPasskeyResponse) GetApplicationProblemJSON415() *MediaType {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r AddPasskeyResponse) GetApplicationProblemJSON422() *Invalid {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r AddPasskeyResponse) GetApplicationProblemJSON500() *ServerError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r AddPasskeyResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r AddPasskeyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AddPasskeyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AddPasskeyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AddPasskeyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// StartPasskeyResponse401Headers the declared response headers of an HTTP 401 response for StartPasskey
+type StartPasskeyResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// StartPasskeyResponse403Headers the declared response headers of an HTTP 403 response for StartPasskey
+type StartPasskeyResponse403Headers struct {
+	WWWAuthenticate string
+}
+
+// StartPasskeyResponse503Headers the declared response headers of an HTTP 503 response for StartPasskey
+type StartPasskeyResponse503Headers struct {
+	RetryAfter int32
+}
+
+type StartPasskeyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PasskeyCreationOptions
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *Malformed
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthenticated
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NoPasskeys
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *TooLarge
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ServerError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *StartPasskeyResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *StartPasskeyResponse403Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *StartPasskeyResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r StartPasskeyResponse) GetJSON200() *PasskeyCreationOptions {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r StartPasskeyResponse) GetApplicationProblemJSON400() *Malformed {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r StartPasskeyResponse) GetApplicationProblemJSON401() *Unauthenticated {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r StartPasskeyResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r StartPasskeyResponse) GetApplicationProblemJSON404() *NoPasskeys {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r StartPasskeyResponse) GetApplicationProblemJSON413() *TooLarge {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r StartPasskeyResponse) GetApplicationProblemJSON500() *ServerError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r StartPasskeyResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r StartPasskeyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r StartPasskeyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r StartPasskeyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r StartPasskeyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ChangePasswordResponse401Headers the declared response headers of an HTTP 401 response for ChangePassword
 type ChangePasswordResponse401Headers struct {
 	WWWAuthenticate string
@@ -12990,6 +15419,48 @@ func (c *ClientWithResponses) PushAuthorizationRequestWithFormdataBodyWithRespon
 	return ParsePushAuthorizationRequestResponse(rsp)
 }
 
+// StartPasskeySignInWithBodyWithResponse Start a sign-in with a passkey
+//
+// Returns options for `navigator.credentials.get` (`PublicKeyCredential.parseRequestOptionsFromJSON`), for a front end of your
+// own. The browser shows the passkeys of every account; with `mediation: 'conditional'` it does so at the field of the username.
+// Send what it returns to `POST /token`, with the grant `urn:sesame:grant-type:passkey` and the same client, within five minutes.
+// The challenge is valid once. Nothing is stored for a sign-in that does not continue.
+//
+// Passkeys belong to the host of `SESAME_PUBLIC_URL`. Browsers let pages use them at that host and below it; an origin other
+// than that of the public URL must also be in `SESAME_CORS_ORIGINS`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /passkeys/options (the `StartPasskeySignIn` operationId).
+func (c *ClientWithResponses) StartPasskeySignInWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*StartPasskeySignInResponse, error) {
+	rsp, err := c.StartPasskeySignInWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStartPasskeySignInResponse(rsp)
+}
+
+// StartPasskeySignInWithResponse Start a sign-in with a passkey
+//
+// Returns options for `navigator.credentials.get` (`PublicKeyCredential.parseRequestOptionsFromJSON`), for a front end of your
+// own. The browser shows the passkeys of every account; with `mediation: 'conditional'` it does so at the field of the username.
+// Send what it returns to `POST /token`, with the grant `urn:sesame:grant-type:passkey` and the same client, within five minutes.
+// The challenge is valid once. Nothing is stored for a sign-in that does not continue.
+//
+// Passkeys belong to the host of `SESAME_PUBLIC_URL`. Browsers let pages use them at that host and below it; an origin other
+// than that of the public URL must also be in `SESAME_CORS_ORIGINS`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /passkeys/options (the `StartPasskeySignIn` operationId).
+func (c *ClientWithResponses) StartPasskeySignInWithResponse(ctx context.Context, body StartPasskeySignInJSONRequestBody, reqEditors ...RequestEditorFn) (*StartPasskeySignInResponse, error) {
+	rsp, err := c.StartPasskeySignIn(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStartPasskeySignInResponse(rsp)
+}
+
 // RequestPasswordResetWithBodyWithResponse Mail me a code to choose a new password
 //
 // The code resets the password of any enabled account that has the address: the account that has confirmed it
@@ -13072,6 +15543,124 @@ func (c *ClientWithResponses) ConfirmPasswordResetWithResponse(ctx context.Conte
 		return nil, err
 	}
 	return ParseConfirmPasswordResetResponse(rsp)
+}
+
+// ListProvidersWithResponse List the providers
+//
+// Returns all providers, the oldest first: that is the order of their buttons.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /providers (the `ListProviders` operationId).
+func (c *ClientWithResponses) ListProvidersWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListProvidersResponse, error) {
+	rsp, err := c.ListProviders(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListProvidersResponse(rsp)
+}
+
+// CreateProviderWithBodyWithResponse Create a provider
+//
+// Lets people sign in through an issuer of OpenID Connect, which the server finds by its discovery document, or through GitHub.
+// Register the `redirect_uri` of the response at the provider. The secret is stored encrypted and never shown.
+//
+// An issuer at a private network address, or with http, is refused unless the operator allows it
+// (`SESAME_PRIVATE_PROVIDERS`). With `link_verified_addresses` the token needs `users:write`, too: such a provider
+// can sign in to accounts that exist.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /providers (the `CreateProvider` operationId).
+func (c *ClientWithResponses) CreateProviderWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateProviderResponse, error) {
+	rsp, err := c.CreateProviderWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateProviderResponse(rsp)
+}
+
+// CreateProviderWithResponse Create a provider
+//
+// Lets people sign in through an issuer of OpenID Connect, which the server finds by its discovery document, or through GitHub.
+// Register the `redirect_uri` of the response at the provider. The secret is stored encrypted and never shown.
+//
+// An issuer at a private network address, or with http, is refused unless the operator allows it
+// (`SESAME_PRIVATE_PROVIDERS`). With `link_verified_addresses` the token needs `users:write`, too: such a provider
+// can sign in to accounts that exist.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /providers (the `CreateProvider` operationId).
+func (c *ClientWithResponses) CreateProviderWithResponse(ctx context.Context, body CreateProviderJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateProviderResponse, error) {
+	rsp, err := c.CreateProvider(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateProviderResponse(rsp)
+}
+
+// DeleteProviderWithResponse Delete a provider
+//
+// Nobody can sign in through the provider from now on. The identities of people there stay, and can sign in again if a
+// provider with the same issuer is created.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /providers/{provider} (the `DeleteProvider` operationId).
+func (c *ClientWithResponses) DeleteProviderWithResponse(ctx context.Context, provider string, reqEditors ...RequestEditorFn) (*DeleteProviderResponse, error) {
+	rsp, err := c.DeleteProvider(ctx, provider, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteProviderResponse(rsp)
+}
+
+// GetProviderWithResponse Read a provider
+//
+// Returns one provider, without its secret.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /providers/{provider} (the `GetProvider` operationId).
+func (c *ClientWithResponses) GetProviderWithResponse(ctx context.Context, provider string, reqEditors ...RequestEditorFn) (*GetProviderResponse, error) {
+	rsp, err := c.GetProvider(ctx, provider, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetProviderResponse(rsp)
+}
+
+// UpdateProviderWithBodyWithResponse Change a provider
+//
+// Changes the given fields and keeps the others. Its kind and its issuer cannot change: the identities of people belong to
+// them. While it has `link_verified_addresses`, or gets it, the token needs `users:write`, too.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /providers/{provider} (the `UpdateProvider` operationId).
+func (c *ClientWithResponses) UpdateProviderWithBodyWithResponse(ctx context.Context, provider string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateProviderResponse, error) {
+	rsp, err := c.UpdateProviderWithBody(ctx, provider, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateProviderResponse(rsp)
+}
+
+// UpdateProviderWithResponse Change a provider
+//
+// Changes the given fields and keeps the others. Its kind and its issuer cannot change: the identities of people belong to
+// them. While it has `link_verified_addresses`, or gets it, the token needs `users:write`, too.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /providers/{provider} (the `UpdateProvider` operationId).
+func (c *ClientWithResponses) UpdateProviderWithResponse(ctx context.Context, provider string, body UpdateProviderJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateProviderResponse, error) {
+	rsp, err := c.UpdateProvider(ctx, provider, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateProviderResponse(rsp)
 }
 
 // GetReadinessWithResponse Check that the server is ready
@@ -13160,6 +15749,9 @@ func (c *ClientWithResponses) SignOutWithFormWithFormdataBodyWithResponse(ctx co
 //     `/device_authorization`, and starts a session once the person has agreed. Until then the error is
 //     `authorization_pending`, or `slow_down` for a client that asks too often, which then waits five seconds longer between its
 //     requests; at the end it is `access_denied` or `expired_token`.
+//   - `grant_type=urn:sesame:grant-type:passkey` (§4.5) takes `passkey`, the answer of `navigator.credentials.get` to the options of
+//     `startPasskeySignIn` as JSON, and starts a session without a password. It counts as two factors. A client may use it if it
+//     may use the password grant, since both are for a front end that asks the person itself.
 //   - `grant_type=client_credentials` (§4.4) is for a service client, which an operator creates with
 //     `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
 //     no session and no refresh token, and never `me:*` scopes.
@@ -13219,6 +15811,9 @@ func (c *ClientWithResponses) CreateTokenWithBodyWithResponse(ctx context.Contex
 //     `/device_authorization`, and starts a session once the person has agreed. Until then the error is
 //     `authorization_pending`, or `slow_down` for a client that asks too often, which then waits five seconds longer between its
 //     requests; at the end it is `access_denied` or `expired_token`.
+//   - `grant_type=urn:sesame:grant-type:passkey` (§4.5) takes `passkey`, the answer of `navigator.credentials.get` to the options of
+//     `startPasskeySignIn` as JSON, and starts a session without a password. It counts as two factors. A client may use it if it
+//     may use the password grant, since both are for a front end that asks the person itself.
 //   - `grant_type=client_credentials` (§4.4) is for a service client, which an operator creates with
 //     `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
 //     no session and no refresh token, and never `me:*` scopes.
@@ -13670,6 +16265,98 @@ func (c *ClientWithResponses) RenameFactorWithResponse(ctx context.Context, fact
 	return ParseRenameFactorResponse(rsp)
 }
 
+// ListIdentitiesWithResponse List my identities
+//
+// Returns the identities at providers that can sign in to the account, the oldest first. People link one on the page
+// `/account/identities`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /users/me/identities (the `ListIdentities` operationId).
+func (c *ClientWithResponses) ListIdentitiesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListIdentitiesResponse, error) {
+	rsp, err := c.ListIdentities(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListIdentitiesResponse(rsp)
+}
+
+// DeleteIdentityWithResponse Unlink an identity
+//
+// The identity can no longer sign in to the account. The server mails the owner. It needs a login that is not older than ten
+// minutes, with the second factor if the account has one; otherwise the response is 401 with the code `insufficient_user_authentication` (RFC 9470).
+//
+// The last way into an account cannot be removed: an account without a password keeps an identity whose provider exists.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /users/me/identities/{identity_id} (the `DeleteIdentity` operationId).
+func (c *ClientWithResponses) DeleteIdentityWithResponse(ctx context.Context, identityID openapi_types.UUID, reqEditors ...RequestEditorFn) (*DeleteIdentityResponse, error) {
+	rsp, err := c.DeleteIdentity(ctx, identityID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteIdentityResponse(rsp)
+}
+
+// AddPasskeyWithBodyWithResponse Add a passkey
+//
+// Stores the passkey that `navigator.credentials.create` has made, and mails the owner. From then on the account has a second
+// factor: the person signs in with the passkey alone, or with the password and the passkey or a recovery code. `listFactors`
+// lists passkeys, and `renameFactor` and `removeFactor` change them. With its first factor the account gets ten recovery codes,
+// which the response shows once.
+// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+// response is 401 `insufficient_user_authentication` (RFC 9470).
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /users/me/passkeys (the `AddPasskey` operationId).
+func (c *ClientWithResponses) AddPasskeyWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddPasskeyResponse, error) {
+	rsp, err := c.AddPasskeyWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddPasskeyResponse(rsp)
+}
+
+// AddPasskeyWithResponse Add a passkey
+//
+// Stores the passkey that `navigator.credentials.create` has made, and mails the owner. From then on the account has a second
+// factor: the person signs in with the passkey alone, or with the password and the passkey or a recovery code. `listFactors`
+// lists passkeys, and `renameFactor` and `removeFactor` change them. With its first factor the account gets ten recovery codes,
+// which the response shows once.
+// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+// response is 401 `insufficient_user_authentication` (RFC 9470).
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /users/me/passkeys (the `AddPasskey` operationId).
+func (c *ClientWithResponses) AddPasskeyWithResponse(ctx context.Context, body AddPasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*AddPasskeyResponse, error) {
+	rsp, err := c.AddPasskey(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddPasskeyResponse(rsp)
+}
+
+// StartPasskeyWithResponse Start to add a passkey
+//
+// Returns options for `navigator.credentials.create` (`PublicKeyCredential.parseCreationOptionsFromJSON`). Send what it returns
+// to `addPasskey` with an access token of the same session, within five minutes. The challenge is valid once.
+// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+// response is 401 `insufficient_user_authentication` (RFC 9470).
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /users/me/passkeys/options (the `StartPasskey` operationId).
+func (c *ClientWithResponses) StartPasskeyWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*StartPasskeyResponse, error) {
+	rsp, err := c.StartPasskey(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStartPasskeyResponse(rsp)
+}
+
 // ChangePasswordWithBodyWithResponse Change my password
 //
 // Takes the current password and a new one. Every other session of the account ends; the current
@@ -13903,7 +16590,7 @@ func (c *ClientWithResponses) UpdateUserWithResponse(ctx context.Context, userID
 //
 // Returns a wrapper object for the known response body format(s).
 //
-// Corresponds with POST /users/{user_id}/factors/reset (the `ResetFactors` operationId).
+// Corresponds with POST /users/{user_id}/factor-reset (the `ResetFactors` operationId).
 func (c *ClientWithResponses) ResetFactorsWithResponse(ctx context.Context, userID openapi_types.UUID, reqEditors ...RequestEditorFn) (*ResetFactorsResponse, error) {
 	rsp, err := c.ResetFactors(ctx, userID, reqEditors...)
 	if err != nil {
@@ -15498,6 +18185,94 @@ func ParsePushAuthorizationRequestResponse(rsp *http.Response) (*PushAuthorizati
 	return response, nil
 }
 
+// ParseStartPasskeySignInResponse parses an HTTP response from a StartPasskeySignInWithResponse call
+func ParseStartPasskeySignInResponse(rsp *http.Response) (*StartPasskeySignInResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &StartPasskeySignInResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PasskeyRequestOptions
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Malformed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NoPasskeys
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest MediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Invalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers StartPasskeySignInResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseRequestPasswordResetResponse parses an HTTP response from a RequestPasswordResetWithResponse call
 func ParseRequestPasswordResetResponse(rsp *http.Response) (*RequestPasswordResetResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -15646,6 +18421,556 @@ func ParseConfirmPasswordResetResponse(rsp *http.Response) (*ConfirmPasswordRese
 	switch {
 	case rsp.StatusCode == 503:
 		var headers ConfirmPasswordResetResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListProvidersResponse parses an HTTP response from a ListProvidersWithResponse call
+func ParseListProvidersResponse(rsp *http.Response) (*ListProvidersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListProvidersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ProviderPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Malformed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListProvidersResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers ListProvidersResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 503:
+		var headers ListProvidersResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCreateProviderResponse parses an HTTP response from a CreateProviderWithResponse call
+func ParseCreateProviderResponse(rsp *http.Response) (*CreateProviderResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateProviderResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest Provider
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Malformed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ProviderTaken
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest MediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Invalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers CreateProviderResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers CreateProviderResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 503:
+		var headers CreateProviderResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteProviderResponse parses an HTTP response from a DeleteProviderWithResponse call
+func ParseDeleteProviderResponse(rsp *http.Response) (*DeleteProviderResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteProviderResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Malformed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NoSuchProvider
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Invalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers DeleteProviderResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers DeleteProviderResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 503:
+		var headers DeleteProviderResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetProviderResponse parses an HTTP response from a GetProviderWithResponse call
+func ParseGetProviderResponse(rsp *http.Response) (*GetProviderResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetProviderResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Provider
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Malformed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NoSuchProvider
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Invalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers GetProviderResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers GetProviderResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetProviderResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateProviderResponse parses an HTTP response from a UpdateProviderWithResponse call
+func ParseUpdateProviderResponse(rsp *http.Response) (*UpdateProviderResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateProviderResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Provider
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Malformed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NoSuchProvider
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest MediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Invalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers UpdateProviderResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers UpdateProviderResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 503:
+		var headers UpdateProviderResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
@@ -17817,6 +21142,451 @@ func ParseRenameFactorResponse(rsp *http.Response) (*RenameFactorResponse, error
 		response.Headers403 = &headers
 	case rsp.StatusCode == 503:
 		var headers RenameFactorResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListIdentitiesResponse parses an HTTP response from a ListIdentitiesWithResponse call
+func ParseListIdentitiesResponse(rsp *http.Response) (*ListIdentitiesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListIdentitiesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest IdentityPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Malformed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListIdentitiesResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers ListIdentitiesResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 503:
+		var headers ListIdentitiesResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteIdentityResponse parses an HTTP response from a DeleteIdentityWithResponse call
+func ParseDeleteIdentityResponse(rsp *http.Response) (*DeleteIdentityResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteIdentityResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Malformed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Invalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers DeleteIdentityResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers DeleteIdentityResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 503:
+		var headers DeleteIdentityResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseAddPasskeyResponse parses an HTTP response from a AddPasskeyWithResponse call
+func ParseAddPasskeyResponse(rsp *http.Response) (*AddPasskeyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AddPasskeyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest NewFactor
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Malformed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NoPasskeys
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest MediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Invalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers AddPasskeyResponse201Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		response.Headers201 = &headers
+	case rsp.StatusCode == 401:
+		var headers AddPasskeyResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers AddPasskeyResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 503:
+		var headers AddPasskeyResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseStartPasskeyResponse parses an HTTP response from a StartPasskeyWithResponse call
+func ParseStartPasskeyResponse(rsp *http.Response) (*StartPasskeyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &StartPasskeyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PasskeyCreationOptions
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Malformed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NoPasskeys
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers StartPasskeyResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers StartPasskeyResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 503:
+		var headers StartPasskeyResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {

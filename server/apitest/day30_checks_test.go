@@ -19,7 +19,7 @@ var day30Checks = map[string]func(*testing.T, day30Run){
 			"sesame_mails_waiting ", "sesame_signing_key_age_seconds ", "sesame_cleanup_last_success_timestamp_seconds ")
 	},
 	`"I cannot log in"`: func(t *testing.T, d day30Run) {
-		d.prints(t, d.ann.ID, `"disabled":false`, `"email_verified":false`, `"kind":"login_failed"`)
+		d.prints(t, d.ann.ID, `"disabled":false`, `"email_verified":false`, "  login_failed  ")
 		d.do(t, passwordGrant("ann@example.com", "correct horse battery")).want(200) // the address is verified, the password set
 		d.untilLogged(t, "ann@example.com", 1)                                       // the mail of the reset
 	},
@@ -28,7 +28,7 @@ var day30Checks = map[string]func(*testing.T, day30Run){
 		d.do(t, passwordGrant("root2", "a new long password")).want(400, "invalid_grant") // disabled
 	},
 	"A person asks for their data, or to be deleted": func(t *testing.T, d day30Run) {
-		d.prints(t, `"username":"ann"`, `"ip_address":"127.0.0.1"`, `"kind":"password_changed"`, `"next_cursor":null`)
+		d.prints(t, `"username":"ann"`, `"ip_address":"127.0.0.1"`, `"kind":"password_changed"`)
 		if _, _, code := d.sesame(t, "", "user", "show", "ann"); code == 0 {
 			t.Error("the account is still there")
 		}
@@ -45,7 +45,7 @@ var day30Checks = map[string]func(*testing.T, day30Run){
 		}
 	},
 	"A refresh token or a password": func(t *testing.T, d day30Run) {
-		d.prints(t, "127.0.0.1", `"kind":"account_disabled"`, `"kind":"login"`)
+		d.prints(t, "127.0.0.1", "  account_disabled  ", "  login  ")
 		d.do(t, refreshGrant(d.bea.RefreshToken)).want(400, "invalid_grant")
 		d.do(t, request{method: "GET", path: "/users/me", token: d.bea.AccessToken}).want(401)
 	},

@@ -275,7 +275,7 @@ var deeds = []struct {
 	}},
 	{"factors_reset_requested", "", func(t *testing.T, s *server, ann api.User, root string) trace {
 		s.plantTOTP(t, ann.Username)
-		s.do(t, here(post("/users/"+ann.ID+"/factors/reset", root, nil))).want(202)
+		s.do(t, here(post("/users/"+ann.ID+"/factor-reset", root, nil))).want(202)
 		return s.administers(t, root, ann)
 	}},
 	{"factors_reset_requested", "at the command line", func(t *testing.T, s *server, ann api.User, _ string) trace {

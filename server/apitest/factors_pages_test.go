@@ -96,7 +96,11 @@ func TestPagesAskForAFreshLogin(t *testing.T) {
 		b.signInHere(t, "ann")
 		setup := b.send(t, get("/account/authenticator")).want(200)
 		app := setup.app(s)
+		stolen := b.cookie
 		b.submit(t, setup.formWith("", ""), "code", app.code(), "name", "Phone").want(200)
+		thief := s.newBrowser()
+		thief.cookie = stolen // the session has gained a second factor, and the old cookie has not
+		thief.lands(t, thief.send(t, get("/account/security")), "/sign-in").want(200)
 		old := b.cookie
 		s.clock.advance(11 * time.Minute)
 		b.send(t, get("/account/security")).want(200)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sesame/gen/api"
+	"sesame/server/internal/smtptest"
 )
 
 const day = 24 * time.Hour
@@ -162,4 +163,29 @@ func testGraceOfSetting(t *testing.T, url string) {
 	s.stop()
 	s = start(t, url, required...)
 	s.do(t, passwordGrant("ann", horse)).want(200)
+}
+
+// F2: a mailed link, and a provider, lead to the set-up as a password does.
+func TestEveryWayToSignInLeadsToTheSetUp(t *testing.T) {
+	withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
+		s.confirmed(t, "bob")
+		i := newIssuer(t, s.clock.now)
+		s.addProvider(t, i)
+		finish := func(b *browser, page *answer) {
+			t.Helper()
+			page.want(200).shows("This account needs a second factor.")
+			if b.cookie != "" {
+				t.Error("there is a session before the second factor")
+			}
+			app := page.app(s)
+			b.submit(t, page.form(), "code", app.code(), "name", "Phone").want(200).shows("Your recovery codes")
+			b.send(t, get("/account")).want(200)
+		}
+		atProvider := s.newBrowser()
+		finish(atProvider, atProvider.lands(t, atProvider.signsIn(t, i), "/second-factor"))
+		byLink := s.newBrowser()
+		byLink.asksForLink(t, newFlow(s.publicClient(t)), "bob@example.com").want(200)
+		_, code := linkIn(t, s.mailsTo(t, post, "bob@example.com", 1)[0])
+		finish(byLink, byLink.submit(t, byLink.openLink(t, code).want(200).form()))
+	}, "SESAME_REQUIRE_SECOND_FACTOR=everybody", "SESAME_SECOND_FACTOR_GRACE=0", magicLinks, privateProviders)
 }

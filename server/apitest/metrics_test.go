@@ -217,6 +217,55 @@ func TestMetricsOfTheQueueOfMailsAndThePools(t *testing.T) {
 	}, metered)
 }
 
+func TestMetricsOfTheQueueOfLogoutTokens(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		const waiting, age = "sesame_logout_tokens_waiting", "sesame_oldest_waiting_logout_token_age_seconds"
+		if n := s.metrics(t); n[waiting] != 0 || n[age] != 0 {
+			t.Errorf("without logout tokens: %v, %v", n[waiting], n[age])
+		}
+		s.register(t, "ann")
+		rp := s.relyingParty(t)
+		signInAndOut := func(answer int32) {
+			t.Helper()
+			b, f := s.newBrowser(), newFlow(rp.serviceClient)
+			s.do(t, f.grant(b.signIn(t, f, "ann"))).want(200)
+			rp.answers.Store(answer)
+			b.submit(t, b.send(t, get("/sign-out")).want(200).form()).want(200)
+			rp.next(t)
+		}
+		becomes := func(outcome string, wait float64) {
+			t.Helper()
+			until(t, "a token is "+outcome, func() bool {
+				n := s.metrics(t)
+				return n[fmt.Sprintf("sesame_logout_token_attempts_total{outcome=%q}", outcome)] == 1 && n[waiting] == wait
+			})
+		}
+		signInAndOut(200)
+		becomes("sent", 0)
+		signInAndOut(503)
+		becomes("retried", 1)
+		if n := s.metrics(t); n[age] > 60 {
+			t.Errorf("the token waits for %v s", n[age])
+		}
+		rp.answers.Store(400)
+		s.sql(t, `UPDATE logouts SET next_try_at = next_try_at + 3000000000`) // 50 minutes
+		s.clock.advance(45 * time.Minute)
+		if n := s.metrics(t); n[age] < 2700 || n[age] > 2800 {
+			t.Errorf("the token waits for %v s, want 45 minutes", n[age])
+		}
+		s.clock.advance(15 * time.Minute)
+		becomes("dropped", 0)
+		if n := s.metrics(t); n[age] != 0 {
+			t.Errorf("without logout tokens the age is %v", n[age])
+		}
+		s.sql(t, `ALTER TABLE logouts RENAME TO hidden`) // a database that fails
+		if n := s.metrics(t); !math.IsNaN(n[waiting]) || !math.IsNaN(n[age]) {
+			t.Errorf("unread logout tokens: %v, %v", n[waiting], n[age])
+		}
+		s.sql(t, `ALTER TABLE hidden RENAME TO logouts`)
+	}, metered)
+}
+
 func TestMetricsOfTheCleanup(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		ann := s.register(t, "ann").ID

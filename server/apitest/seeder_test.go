@@ -2,6 +2,7 @@ package apitest
 
 import (
 	"encoding/json"
+	"errors"
 	"maps"
 	"strings"
 	"testing"
@@ -99,6 +100,12 @@ func (c *seeder) owned(a seededUser) map[string]string {
 	if err := c.db.CreateClient(c.s.t.Context(), client); err != nil {
 		c.s.t.Fatal(err)
 	}
+	c.s.sql(c.s.t, `DELETE FROM providers`) // there can be few
+	provider := store.Provider{Name: "p-" + newID(), Kind: "oidc", Issuer: "https://" + newID() + ".example.com", ClientID: "x", Scopes: "openid", CreatedAt: c.s.clock.now()}
+	identity := store.Identity{ID: newID(), UserID: a.userID, Issuer: provider.Issuer, Subject: "x", CreatedAt: c.s.clock.now()}
+	if err := errors.Join(c.db.CreateProvider(c.s.t.Context(), provider), c.db.CreateIdentity(c.s.t.Context(), identity)); err != nil {
+		c.s.t.Fatal(err)
+	}
 	factor := store.Factor{ID: newID(), UserID: a.userID, Kind: store.TOTP, Name: "Phone", CreatedAt: c.s.clock.now()}
 	if err := c.db.CreateFactor(c.s.t.Context(), factor); err != nil {
 		c.s.t.Fatal(err)
@@ -106,7 +113,9 @@ func (c *seeder) owned(a seededUser) map[string]string {
 	if err := c.db.SetFactorKinds(c.s.t.Context(), a.userID, c.s.clock.now()); err != nil {
 		c.s.t.Fatal(err)
 	}
-	return map[string]string{"session_id": a.otherSessionID, "user_id": a.userID, "client_id": client.ID, "factor_id": factor.ID}
+	return map[string]string{
+		"session_id": a.otherSessionID, "user_id": a.userID, "client_id": client.ID, "factor_id": factor.ID, "provider": provider.Name, "identity_id": identity.ID,
+	}
 }
 
 // setUp puts a set-up of the user in place of that in an example.

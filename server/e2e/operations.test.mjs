@@ -1,9 +1,10 @@
 // "Try it out" of every operation of the contract, once each, in Swagger UI.
 import assert from 'node:assert/strict';
-import { createHmac } from 'node:crypto';
+import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { assertCalm, eachWithAPage, logIn, logOut, openOperation, press, swaggerUI, useClient } from './browser.mjs';
 import { report } from './consumer.mjs';
+import { totp } from './totp.mjs';
 
 const at = eachWithAPage();
 
@@ -18,8 +19,9 @@ let television; // a client
 
 // cases have the values of operations for which the examples do not work: `fields` for the rows of a form and of parameters,
 // `body` for the JSON. `before` runs first, `login` logs in again, as the account unless it names another, `client` uses a
-// service client, and `code` is from the last mail to an address. `leadsTo` is the status of the page to which an operation sends
-// the browser, which follows. Operations that end something come last.
+// service client, and `code` is from the last mail to an address. `stale` says that the first try is refused, since the tokens
+// of the page are older than the second factor. `leadsTo` is the status of the page to which an operation sends the browser, which
+// follows. `refused` is the status of an operation that cannot succeed here. Operations that end something come last.
 const cases = {
   getHealth: {},
   getReadiness: {},
@@ -36,6 +38,11 @@ const cases = {
   updateClient: { fields: () => ({ client_id: shown.createClient.client_id }), body: () => ({ name: 'shop' }) },
   replaceClientSecret: { fields: () => ({ client_id: shown.createClient.client_id }), body: () => ({ keep_old_for: 0 }) },
   deleteClient: { fields: () => ({ client_id: shown.createClient.client_id }) },
+  createProvider: { body: () => ({ name: 'google', kind: 'oidc', issuer: 'https://accounts.google.com', client_id: 'sesame' }) },
+  listProviders: {},
+  getProvider: { fields: () => ({ provider: 'google' }) },
+  updateProvider: { fields: () => ({ provider: 'google' }), body: () => ({ label: 'Google' }) },
+  deleteProvider: { fields: () => ({ provider: 'google' }) },
   resetFactors: { before: strengthenGuest, fields: () => ({ user_id: guest.id }) },
   deleteUser: { fields: () => ({ user_id: guest.id }) },
   authorize: { fields: () => authorization() },
@@ -58,14 +65,19 @@ const cases = {
   confirmPasswordReset: { code: forgetful.email, body: () => ({ code, new_password: forgetful.password = 'an apple of discord' }) },
   updateMe: { body: () => ({ full_name: null }) },
   listSessions: {},
+  listIdentities: {},
+  deleteIdentity: { fields: () => ({ identity_id: '019ad827-a0f2-7a10-b4c5-52c0a7f6f5d1' }), refused: 404 }, // the account has none
   listMyEvents: { fields: () => ({ limit: '1' }) },
+  startPasskeySignIn: {},
   startTotp: {},
   confirmTotp: { body: () => ({ setup: shown.startTotp.setup, code: totp(shown.startTotp.secret), name: 'Phone' }) },
   listFactors: {},
-  renameFactor: { before: strengthen, fields: () => ({ factor_id: shown.listFactors.items[0].id }), body: () => ({ name: 'Old phone' }) },
+  renameFactor: { stale: true, fields: () => ({ factor_id: shown.listFactors.items[0].id }), body: () => ({ name: 'Old phone' }) },
   replaceRecoveryCodes: {},
   removeFactor: { fields: () => ({ factor_id: shown.listFactors.items[0].id }) },
-  introspectToken: { client: true, fields: () => ({ token: pair.access_token }) },
+  startPasskey: {},
+  addPasskey: { body: () => ({ name: 'Key', credential: passkey(shown.startPasskey) }) },
+  introspectToken: { before: weaken, client: true, fields: () => ({ token: pair.access_token }) },
   endSession: { fields: () => ({ session_id: shown.listSessions.items.find((session) => !session.current).id }) },
   changePassword: {
     body: () => {
@@ -100,22 +112,30 @@ async function invite() {
   guest = await answer.json();
 }
 
-// totp is the code that an authenticator app shows (RFC 6238).
-function totp(secret) {
-  const bits = [...secret].map((letter) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(letter).toString(2).padStart(5, '0')).join('');
-  const key = Buffer.from(bits.match(/.{8}/g).map((byte) => parseInt(byte, 2)));
-  const step = Buffer.alloc(8);
-  step.writeUInt32BE(Math.floor(Date.now() / 30_000), 4);
-  const mac = createHmac('sha1', key).update(step).digest();
-  return String((mac.readUInt32BE(mac.at(-1) & 15) & 0x7fffffff) % 1_000_000).padStart(6, '0');
+// passkey is what navigator.credentials.create would return, at localhost: a new key, with the attestation "none".
+function passkey({ challenge, rp }) {
+  const { x, y } = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' });
+  const id = randomBytes(32);
+  const key = Buffer.concat([ // {1: 2, 3: -7, -1: 1, -2: x, -3: y}
+    Buffer.from('a5010203262001215820', 'hex'), Buffer.from(x, 'base64url'), Buffer.from('225820', 'hex'), Buffer.from(y, 'base64url'),
+  ]);
+  const data = Buffer.concat([
+    createHash('sha256').update(rp.id).digest(), Buffer.from('4500000000', 'hex'), Buffer.alloc(16), Buffer.from([0, id.length]), id, key,
+  ]);
+  // {"fmt": "none", "attStmt": {}, "authData": data}
+  const object = Buffer.concat([Buffer.from('a363666d74646e6f6e656761747453746d74a068617574684461746158', 'hex'), Buffer.from([data.length]), data]);
+  const client = JSON.stringify({ type: 'webauthn.create', challenge, origin: at.sesame.origin.replace('127.0.0.1', rp.id), crossOrigin: false });
+  return JSON.stringify({
+    id: id.toString('base64url'), rawId: id.toString('base64url'), type: 'public-key',
+    response: { clientDataJSON: Buffer.from(client).toString('base64url'), attestationObject: object.toString('base64url') },
+  });
 }
 
-// strengthen gives the page tokens of the second factor that its session has set up, which it would get at its next refresh.
-async function strengthen() {
-  pair = await post('/token', new URLSearchParams({ grant_type: 'refresh_token', refresh_token: pair.refresh_token }));
-  await at.page.evaluate((token) => {
-    window.ui.authActions.authorizeOauth2({ auth: window.ui.authSelectors.authorized().get('OAuth2Password').toJS(), token });
-  }, pair);
+// weaken removes the passkey, without which the account could not log in again.
+async function weaken() {
+  const headers = { Authorization: `Bearer ${pair.access_token}` };
+  const answer = await fetch(`${at.sesame.origin}/users/me/factors/${shown.addPasskey.factor.id}`, { method: 'DELETE', headers });
+  assert.equal(answer.status, 204);
 }
 
 // strengthenGuest gives the guest a second factor.
@@ -163,8 +183,13 @@ test('every operation can be tried out', async (t) => {
       if (example.client) await useClient(page, JSON.parse(sesame.command('client', 'create', 'swagger', '--json')));
       const block = await openOperation(page, id);
       await fillIn(block, example);
+      if (example.stale) { // the page refreshes its tokens then
+        const renewed = page.waitForResponse((response) => response.url().endsWith('/token'));
+        assert.equal((await press(block)).status, 401);
+        pair = await (await renewed).json();
+      }
       const { status, text } = await press(block);
-      const documented = Object.entries(operations.get(id).responses).filter(([each]) => each.startsWith('2'));
+      const documented = Object.entries(operations.get(id).responses).filter(([each]) => each.startsWith('2') || Number(each) === example.refused);
       if (example.leadsTo) {
         assert.equal(status, example.leadsTo, text);
       } else {

@@ -5,6 +5,7 @@ import { createServer } from 'node:http';
 import { after, before, describe, test } from 'node:test';
 import { axeVersion, eachWithAPage, screenshot, seriousFindings } from './browser.mjs';
 import { report } from './consumer.mjs';
+import { totp } from './totp.mjs';
 
 const ann = { username: 'ann', password: 'a wooden horse', email: 'ann@example.com' };
 let callback; // the redirect address of the client
@@ -182,6 +183,24 @@ async function visit(at, look) {
     await page.getByRole('heading', { name: title }).waitFor();
     await look(`account-${name}`);
   }
+  await page.goto(`${origin}/account`);
+  await page.getByRole('link', { name: 'Second factors', exact: true }).click();
+  await page.getByRole('link', { name: 'Set up an authenticator app' }).click();
+  await look('authenticator');
+  await page.locator('#code').fill('x');
+  await page.getByRole('button', { name: 'Finish', exact: true }).click();
+  await page.locator('#code-fault').waitFor();
+  await look('authenticator-refused');
+  await page.locator('#code').fill(totp((await page.locator('code').innerText()).replaceAll(' ', '')));
+  await page.getByRole('button', { name: 'Finish', exact: true }).click();
+  await page.getByRole('heading', { name: 'Your recovery codes' }).waitFor();
+  await look('recovery-codes');
+  await page.getByRole('link', { name: 'I have kept the codes' }).click();
+  await look('account-security');
+  await page.getByRole('button', { name: 'Change' }).click();
+  await look('account-factor');
+  await page.getByRole('button', { name: 'Remove it', exact: true }).click();
+  await page.getByText('The second factor is removed.').waitFor();
   await page.goto(`${origin}/sign-out`);
   await look('sign-out');
   await page.getByRole('button', { name: 'Sign out' }).click();
@@ -226,4 +245,40 @@ describe('in German, with the look of an operator', () => {
       }
     });
   }
+});
+
+describe('with a mailed link', () => {
+  const at = eachWithAPage({ env: { SESAME_MAGIC_LINKS: 'on' }, path: '/sign-in' });
+
+  test('a person signs in to a client, from a page of another site, and no other browser does', async () => {
+    const { page, sesame } = at;
+    makeAnn(at);
+    await page.goto(authorizeURL(at));
+    await page.getByLabel('Username or e-mail address').fill(ann.email);
+    assert.deepEqual(await seriousFindings(page), []);
+    await screenshot(page, 'pages-link-asked');
+    await page.getByRole('button', { name: 'Send me a link' }).click(); // without a password
+    await page.getByRole('heading', { name: 'Look into your mailbox' }).waitFor();
+    await screenshot(page, 'pages-link-sent');
+    const link = `${sesame.origin}/sign-in-link?code=${await sesame.mailedCode(ann.email)}`;
+
+    const other = await (await page.context().browser().newContext()).newPage();
+    await other.goto(link);
+    await other.getByRole('heading', { name: 'Open this link in the other browser' }).waitFor();
+    await screenshot(other, 'pages-link-other');
+    await other.context().close();
+
+    // As webmail does: another site, under another name of this machine.
+    await page.goto(`${callback.replace('127.0.0.1', 'localhost')}?mail`);
+    await page.setContent(`<a href="${link}">Sign in</a>`);
+    await page.getByRole('link', { name: 'Sign in' }).click();
+    await page.getByRole('heading', { name: 'Sign in' }).waitFor();
+    assert.deepEqual(await seriousFindings(page), []);
+    await screenshot(page, 'pages-link-opened');
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByRole('heading', { name: 'Allow Photo Album?' }).waitFor();
+    const came = await callbackOf(page, () => page.getByRole('button', { name: 'Allow', exact: true }).click());
+    assert.ok(came.searchParams.get('code'));
+    report('Chromium', at.page.context().browser().version(), 'signs in with a mailed link that another site shows, and in no other browser');
+  });
 });

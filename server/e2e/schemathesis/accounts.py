@@ -66,6 +66,23 @@ def make_client(base):
     return answer.json()["client_id"]
 
 
+def remove_providers(base):
+    """Removes every provider, since there can be few."""
+    bearer = {"Authorization": f"Bearer {administrator(base).token}"}
+    for provider in requests.get(f"{base}/providers", headers=bearer, timeout=10).json()["items"]:
+        requests.delete(f"{base}/providers/{provider['name']}", headers=bearer, timeout=10)
+
+
+def make_provider(base):
+    """Makes a provider, and gives its name."""
+    bearer = {"Authorization": f"Bearer {administrator(base).token}"}
+    remove_providers(base)
+    name = f"st-{secrets.token_hex(6)}"
+    provider = {"name": name, "kind": "oidc", "issuer": f"https://{name}.example.com", "client_id": "sesame"}
+    requests.post(f"{base}/providers", json=provider, headers=bearer, timeout=10).raise_for_status()
+    return name
+
+
 def client():
     return {"name": f"st-{secrets.token_hex(8)}", "redirect_uris": ["https://app.example.com/callback"]}
 
@@ -127,6 +144,23 @@ def set_up(base, account):
     start = mac[-1] & 15
     number = int.from_bytes(mac[start : start + 4]) & 0x7FFFFFFF
     return setup.json()["setup"], f"{number % 1_000_000:06}"
+
+
+def passkey(base, account):
+    """A new passkey, as navigator.credentials.create returns it at localhost: the attestation is "none"."""
+    options = requests.post(f"{base}/users/me/passkeys/options", headers={"Authorization": f"Bearer {account.token}"}, timeout=10).json()
+    identifier = secrets.token_bytes(32)
+    # The generator of P-256 is a point like any other: nobody signs with this key.
+    x = bytes.fromhex("6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296")
+    y = bytes.fromhex("4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5")
+    key = bytes.fromhex("a5010203262001215820") + x + bytes.fromhex("225820") + y  # {1: 2, 3: -7, -1: 1, -2: x, -3: y}
+    data = hashlib.sha256(options["rp"]["id"].encode()).digest() + bytes.fromhex("4500000000") + bytes(16) + bytes([0, 32]) + identifier + key
+    made = b"\xa3\x63fmt\x64none\x67attStmt\xa0\x68authData\x58" + bytes([len(data)]) + data
+    origin = base.replace("127.0.0.1", options["rp"]["id"])
+    client = json.dumps({"type": "webauthn.create", "challenge": options["challenge"], "origin": origin, "crossOrigin": False}).encode()
+    encoded = [base64.urlsafe_b64encode(part).decode().rstrip("=") for part in (identifier, client, made)]
+    response = {"clientDataJSON": encoded[1], "attestationObject": encoded[2]}
+    return json.dumps({"id": encoded[0], "rawId": encoded[0], "type": "public-key", "response": response})
 
 
 @functools.cache

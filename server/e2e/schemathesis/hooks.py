@@ -11,13 +11,13 @@ import secrets
 import uuid
 
 import schemathesis
-from accounts import Accounts, administrator, client, code, enrolled, make_client, newcomer, plant_factor, register, set_up, with_factor
+from accounts import Accounts, administrator, client, code, enrolled, make_client, make_provider, newcomer, passkey, plant_factor, register, remove_providers, set_up, with_factor
 from schemathesis.openapi.checks import RejectedPositiveData
 
 ANONYMOUS = os.environ.get("SESAME_TEST_ANONYMOUS") == "1"
 SCHEME = "OAuth2Password"
 CLIENT = "Basic " + base64.b64encode(os.environ.get("SESAME_TEST_CLIENT", "").encode()).decode()
-SETS_TEXT = ("createUser", "updateMe", "updateUser", "changePassword", "confirmPasswordReset", "renameFactor", "confirmTotp")
+SETS_TEXT = ("createUser", "updateMe", "updateUser", "changePassword", "confirmPasswordReset", "renameFactor", "confirmTotp", "addPasskey")
 OWN_SCOPES = {"openid", "profile", "email", "me:read", "me:write", "me:delete"}  # those of every account
 accounts = Accounts()
 
@@ -271,6 +271,19 @@ if not ANONYMOUS:
         fill_client(case, me)
         case.body.pop("public", None)
 
+    def fill_provider(case, me):
+        # Names and issuers must differ, and there are 20 at most. GitHub wants a secret, and only administrators' tokens may link.
+        name = f"st-{secrets.token_hex(6)}"
+        remove_providers(base_of(case))
+        case.body = {"name": name, "kind": "oidc", "issuer": f"https://{name}.example.com", "client_id": "sesame"}
+
+    def fill_provider_name(case, me):
+        case.path_parameters["provider"] = make_provider(base_of(case))
+
+    def fill_provider_change(case, me):
+        fill_provider_name(case, me)
+        case.body = {"label": "Provider"}
+
     def fill_user_info(case, me):
         case.body = {}  # the token is in the header
 
@@ -289,6 +302,11 @@ if not ANONYMOUS:
         case.body["setup"], case.body["code"] = set_up(base_of(case), enrolled(base_of(case)))
         case.body.pop("end_other_sessions", None)
 
+    def fill_passkey(case, me):
+        as_enrolled(case, me)
+        plant_factor(base_of(case))
+        case.body["credential"] = passkey(base_of(case), enrolled(base_of(case)))
+
     def fill_reset_of_factors(case, me):
         # Not of that account, whose session would end.
         case.path_parameters["user_id"] = with_factor(base_of(case))
@@ -297,6 +315,8 @@ if not ANONYMOUS:
         "renameFactor": fill_factor,
         "removeFactor": fill_factor,
         "confirmTotp": fill_totp,
+        "startPasskey": as_enrolled,
+        "addPasskey": fill_passkey,
         "replaceRecoveryCodes": as_enrolled,
         "resetFactors": fill_reset_of_factors,
         "postUserInfo": fill_user_info,
@@ -305,6 +325,10 @@ if not ANONYMOUS:
         "updateClient": fill_client_change,
         "deleteClient": fill_client_id,
         "replaceClientSecret": fill_client_id,
+        "createProvider": fill_provider,
+        "getProvider": fill_provider_name,
+        "updateProvider": fill_provider_change,
+        "deleteProvider": fill_provider_name,
         "createToken": fill_login,
         "revokeToken": fill_revocation,
         "introspectToken": fill_introspection,

@@ -14,7 +14,7 @@ import sesame.model.UserUpdate;
 public class Guide {
   public static void main(String[] args) throws Exception {
     var api = Configuration.getDefaultApiClient(); // which knows the server's address
-    var token = new TokensApi(api).createToken("password", "johndoe", "knock-knock", null, null, null, null, null, null, null, null, null, null);
+    var token = new TokensApi(api).createToken("password", "johndoe", "knock-knock", null, null, null, null, null, null, null, null, null, null, null);
     api.setRequestInterceptor(request -> request.setHeader("Authorization", "Bearer " + token.getAccessToken()));
     var accounts = new AccountsApi(api);
 
@@ -43,11 +43,11 @@ public class Guide {
     var problem = refusal(422, Problem.class, () -> accounts.updateMe(new UserUpdate().fullName("x".repeat(201))));
     check(problem.getCode() == ErrorCode.VALIDATION_FAILED, problem);
     check(problem.getErrors().get(0).getPointer().equals("/full_name"), problem);
-    var wrong = refusal(400, OAuthError.class, () -> tokens.createToken("password", "johndoe", "no", null, null, null, null, null, null, null, null, null, null));
+    var wrong = refusal(400, OAuthError.class, () -> tokens.createToken("password", "johndoe", "no", null, null, null, null, null, null, null, null, null, null, null));
     check(wrong.getError() == OAuthErrorCode.INVALID_GRANT, wrong);
     check(ErrorCode.fromValue("added_later") == ErrorCode.UNKNOWN_DEFAULT_OPEN_API, "an unknown code");
 
-    var fresh = tokens.createToken("refresh_token", null, null, refreshToken, null, null, null, null, null, null, null, null, null);
+    var fresh = tokens.createToken("refresh_token", null, null, refreshToken, null, null, null, null, null, null, null, null, null, null);
     check(!fresh.getRefreshToken().equals(refreshToken), "the refresh token is the old one");
     api.setRequestInterceptor(request -> request.setHeader("Authorization", "Bearer " + fresh.getAccessToken()));
     var again = new AccountsApi(api);

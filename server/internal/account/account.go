@@ -6,8 +6,8 @@
 //	err = accounts.RequestPasswordReset(ctx, "ann@example.com")
 //
 // The way through it: registration.go creates accounts, profile.go is what people change of their own, administration.go
-// what others change. codes.go has what all mailed codes share: rate limits, creation, use. email.go confirms addresses
-// and reset.go resets passwords with them.
+// what others change. codes.go has what all mailed codes share: rate limits, creation, use. email.go confirms addresses,
+// reset.go resets passwords and magiclink.go signs people in with them.
 //
 // An address is a claim until its owner confirms it, and unique only from then on. So registration reveals nothing about
 // other accounts. Where an address belongs to another account, the work and the response are the same, and the mail goes
@@ -35,6 +35,7 @@ type Settings struct {
 	RegistrationLimit  int    // registration attempts of one network in an hour; 0 means no limit
 	ConfirmURL         string // of the pages that mailed links open; the code is added as a parameter
 	ResetURL           string
+	MagicLinkURL       string // "" where people do not sign in with a mailed link
 	Cursors            token.Cursors
 	Name               string // of the server, which authenticator apps show
 }

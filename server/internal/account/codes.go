@@ -23,6 +23,7 @@ type Purpose string
 const (
 	ToConfirm Purpose = "confirm" // an address
 	ToReset   Purpose = "reset"   // a password
+	ToSignIn  Purpose = "sign in" // in the browser that has asked for it
 )
 
 const (
@@ -30,6 +31,8 @@ const (
 	// resetTTL is the longest time for which CountMail refuses the next mail. So a person whose mail is refused has one
 	// with a valid code.
 	resetTTL = store.LongestReset
+	// magicTTL is short, since a link that signs in is as good as a password while it is valid.
+	magicTTL = 10 * time.Minute
 	// maxMailsOfNetwork limits how many mails one IPv4 address or IPv6 /64 can request in a clock hour, to any addresses.
 	maxMailsOfNetwork = 100
 	// maxClaimants limits how many accounts lose their claim to an address when somebody confirms it. The claims of the
@@ -95,8 +98,11 @@ func (s *Service) endCodes(ctx context.Context, q *store.Queries, user store.Use
 func (s *Service) mailCode(ctx context.Context, q *store.Queries, m mailer.Mail, c store.Code) error {
 	code := token.NewSecret()
 	page, ttl := s.ConfirmURL, confirmTTL
-	if Purpose(c.Purpose) == ToReset {
+	switch Purpose(c.Purpose) {
+	case ToReset:
 		page, ttl = s.ResetURL, resetTTL
+	case ToSignIn:
+		page, ttl = s.MagicLinkURL, magicTTL
 	}
 	link, err := url.Parse(page)
 	if err != nil { // impossible: the settings were checked

@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/google/uuid"
 
@@ -29,12 +30,15 @@ func (s *Service) PasskeyOptions(ctx context.Context, caller *identity.Caller) (
 	return s.identity.NewPasskeyOptions(person, caller.SessionID)
 }
 
-// AddPasskey gives the caller's account a passkey with a name, and returns the recovery codes as AddFactor does. answer is that of navigator.credentials.create, as JSON. Errors: those
-// of AddFactor; ValidationFailed for an answer that is not valid, and a passkey that an account has already; NotFound where there are
-// no passkeys.
+// AddPasskey gives the caller's account a passkey with a name. answer is that of navigator.credentials.create, as JSON. It returns the
+// recovery codes, if it is the first factor. Errors: those of AddFactor; ValidationFailed for an answer that is not valid, and a
+// passkey that an account has already; NotFound where there are no passkeys.
 func (s *Service) AddPasskey(ctx context.Context, caller *identity.Caller, name, answer string) (f store.Factor, codes []string, err error) {
 	if s.identity.Passkeys == nil {
 		return f, nil, identity.ErrNoPasskeys()
+	}
+	if name, err = factorName(name); err != nil { // before the challenge is used
+		return f, nil, err
 	}
 	credential, err := s.identity.ReadNewPasskey(ctx, caller.User.ID, caller.SessionID, answer)
 	if err != nil {
@@ -46,15 +50,15 @@ func (s *Service) AddPasskey(ctx context.Context, caller *identity.Caller, name,
 	}
 	id, err := uuid.NewV7()
 	if err != nil {
-		return f, nil, err
+		return f, nil, fmt.Errorf("make the id of a factor: %w", err)
 	}
 	f = store.Factor{
-		ID: id.String(), UserID: caller.User.ID, Kind: store.Passkey, Name: name, Secret: text,
+		ID: id.String(), Kind: store.Passkey, Name: name, Secret: text,
 		CredentialID: passkey.IDText(credential.ID), LastStep: int64(credential.SignCount), CreatedAt: s.now(),
 	}
 	codes, err = s.AddFactor(ctx, caller, NewFactor{Factor: f})
 	if errors.Is(err, store.ErrConflict) {
-		err = problem.New(problem.ValidationFailed, "An account has this passkey already.")
+		err = problem.New(problem.ValidationFailed, "An account has this passkey already.").At("/credential", "is registered already")
 	}
 	return f, codes, err
 }

@@ -51,13 +51,16 @@ const (
 	suffixLength = 6
 )
 
+// unnamed is the username of an address that cannot make one.
+const unnamed = "user"
+
 // usernameOf makes a username of an e-mail address: the part before the @, without a tag (ann+shop), if it can be one.
 func usernameOf(address string) string {
 	at := strings.LastIndexByte(address, '@')
 	local, _, _ := strings.Cut(address[:max(at, 0)], "+")
 	shown, key, err := names.NewUsername(local)
-	if err != nil || len(key) > maxMadeUsername || names.Reserved(shown) || names.Reserved(key) {
-		return "user"
+	if err != nil || key == "" || len(key) > maxMadeUsername || names.Reserved(shown) || names.Reserved(key) {
+		return unnamed
 	}
 	return key
 }

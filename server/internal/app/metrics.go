@@ -13,6 +13,7 @@ import (
 	"sesame/server/internal/cleanup"
 	"sesame/server/internal/config"
 	"sesame/server/internal/identity"
+	"sesame/server/internal/logout"
 	"sesame/server/internal/mailer"
 	"sesame/server/internal/oauth"
 	"sesame/server/internal/password"
@@ -29,12 +30,12 @@ type Metrics struct {
 	registry *telemetry.Registry
 	requests *telemetry.Histogram // nil until the routes are known
 
-	logins, throttled, tokens, events, mails *telemetry.Counter
-	hashWait                                 *telemetry.Histogram
-	hashRefused, eventsLost                  *telemetry.Counter
-	cleanupRuns, cleanupRows, acmeAttempts   *telemetry.Counter
-	cleanupSuccess                           *telemetry.Gauge
-	spansSent, spansDropped                  *telemetry.Counter
+	logins, throttled, tokens, events, mails, logouts *telemetry.Counter
+	hashWait                                          *telemetry.Histogram
+	hashRefused, eventsLost                           *telemetry.Counter
+	cleanupRuns, cleanupRows, acmeAttempts            *telemetry.Counter
+	cleanupSuccess                                    *telemetry.Gauge
+	spansSent, spansDropped                           *telemetry.Counter
 }
 
 func newMetrics() *Metrics {
@@ -51,6 +52,8 @@ func newMetrics() *Metrics {
 			telemetry.Label{Name: "kind", Values: texts(audit.Kinds)}),
 		eventsLost: r.Counter("sesame_event_log_lost_lines_total", "Events that could not be written to SESAME_EVENT_LOG; the database has them."),
 		mails:      r.Counter("sesame_mail_attempts_total", "Attempts to send a mail.", telemetry.Label{Name: "outcome", Values: mailer.Outcomes}),
+		logouts: r.Counter("sesame_logout_token_attempts_total", "Attempts to send a logout token to a client.",
+			telemetry.Label{Name: "outcome", Values: logout.Outcomes}),
 
 		hashWait:    r.Histogram("sesame_hash_queue_wait_seconds", "How long a password hash waited for a core."),
 		hashRefused: r.Counter("sesame_hash_queue_refused_total", "Password hashes that found no room in the queue (503)."),
@@ -149,7 +152,8 @@ func (a *App) readOnScrape() {
 		running.Set(float64(n))
 		keyAge.Set(max(0, a.Now().Sub(a.Keys.List()[0].SignsFrom).Seconds()))
 	})
-	a.readMails()
+	a.readQueue("sesame_mails_waiting", "sesame_oldest_waiting_mail_age_seconds", "Mails", a.DB.WaitingMails)
+	a.readQueue("sesame_logout_tokens_waiting", "sesame_oldest_waiting_logout_token_age_seconds", "Logout tokens", a.DB.WaitingLogouts)
 	a.readPools()
 	a.readCertificate()
 }
@@ -168,12 +172,13 @@ func (a *App) readCertificate() {
 	})
 }
 
-func (a *App) readMails() {
+// readQueue declares the size of a queue in the database, and the age of its oldest entry, which read returns.
+func (a *App) readQueue(size, age, what string, read func(context.Context) (n int64, since time.Time, err error)) {
 	r := a.Metrics.registry
-	waiting := r.Gauge("sesame_mails_waiting", "Mails in the database that are neither sent nor dropped; NaN if it cannot be read.")
-	oldest := r.Gauge("sesame_oldest_waiting_mail_age_seconds", "Age of the oldest of them; 0 if there is none.")
+	waiting := r.Gauge(size, what+" in the database that are neither sent nor dropped; NaN if it cannot be read.")
+	oldest := r.Gauge(age, "Age of the oldest of them; 0 if there is none.")
 	r.OnScrape(func(ctx context.Context) {
-		n, since, err := a.DB.WaitingMails(ctx)
+		n, since, err := read(ctx)
 		if err != nil {
 			waiting.Unknown()
 			oldest.Unknown()
@@ -181,7 +186,7 @@ func (a *App) readMails() {
 		}
 		waiting.Set(float64(n))
 		oldest.Set(0)
-		if n > 0 {
+		if !since.IsZero() {
 			oldest.Set(max(0, a.Now().Sub(since).Seconds()))
 		}
 	})

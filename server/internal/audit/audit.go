@@ -66,6 +66,11 @@ const (
 	ClientCreated    Kind = "client_created"
 	ClientChanged    Kind = "client_changed"
 	ClientDeleted    Kind = "client_deleted"
+	IdentityLinked   Kind = "identity_linked" // an identity at a provider can sign in to the account from now on
+	IdentityUnlinked Kind = "identity_unlinked"
+	ProviderCreated  Kind = "provider_created"
+	ProviderChanged  Kind = "provider_changed"
+	ProviderDeleted  Kind = "provider_deleted"
 	KeyRotated       Kind = "key_rotated"
 )
 
@@ -74,7 +79,7 @@ var Kinds = []Kind{
 	Login, LoginFailed, LoginThrottled, PasswordAccepted, Logout, LogoutEverywhere, RefreshReused, CodeReused, ConsentGranted, ConsentWithdrawn,
 	WrongPassword, PasswordChanged, AccountCreated, AccountDeleted, AccountDisabled, AccountEnabled, AccountUnlocked, ScopesChanged, ProfileChanged, EmailConfirmed, EmailChanged, EmailLost,
 	PasswordReset, WrongCode, FactorAdded, FactorRemoved, RecoveryCodeUsed, CodesReplaced, PasskeyCopied, ResetRequested, ResetCancelled, FactorsReset,
-	ClientCreated, ClientChanged, ClientDeleted, KeyRotated,
+	IdentityLinked, IdentityUnlinked, ClientCreated, ClientChanged, ClientDeleted, ProviderCreated, ProviderChanged, ProviderDeleted, KeyRotated,
 }
 
 // The values of Event.Actor for changes that neither a user nor a client makes.

@@ -11,13 +11,14 @@ import (
 	"sesame/server/internal/account"
 	"sesame/server/internal/oauth"
 	"sesame/server/internal/problem"
+	"sesame/server/internal/upstream"
 	"sesame/server/secret"
 )
 
 // Apply creates what the file declares and does not exist, and updates what exists where an entry says so. It checks every entry
 // before it writes anything, as far as that needs neither the database nor the files of secrets.
-func (f *File) Apply(ctx context.Context, accounts *account.Service, clients *oauth.Service, log *slog.Logger) error {
-	var faults []error
+func (f *File) Apply(ctx context.Context, accounts *account.Service, clients *oauth.Service, providers *upstream.Service, log *slog.Logger) error {
+	faults := f.checkProviders(providers)
 	for _, u := range f.users {
 		if err := accounts.CheckDeclared(f.declaredUser(u)); err != nil {
 			faults = append(faults, f.at(u.lineOf(err), "%w", err))
@@ -49,7 +50,7 @@ func (f *File) Apply(ctx context.Context, accounts *account.Service, clients *oa
 			log.Info("the bootstrap file has "+map[bool]string{true: "created", false: "updated"}[created]+" a client", "client_id", c.id, "name", c.name)
 		}
 	}
-	return errAll(faults)
+	return errAll(append(faults, f.applyProviders(ctx, providers, log)...))
 }
 
 func (f *File) declaredUser(u user) account.Declared {
@@ -59,7 +60,7 @@ func (f *File) declaredUser(u user) account.Declared {
 	}}
 	if u.passwordFile != "" {
 		d.Password = func() (secret.Text, error) {
-			text, err := readSecret(u.passwordFile)
+			text, err := ReadSecret(u.passwordFile)
 			return text, f.wrapFile(u.passwordLine, "password_file", err)
 		}
 	}
@@ -86,7 +87,7 @@ func (f *File) declaredClient(c client) oauth.DeclaredClient {
 			if c.secretFile == "" {
 				return c.secretHash, nil
 			}
-			text, err := readSecret(c.secretFile)
+			text, err := ReadSecret(c.secretFile)
 			if err != nil {
 				return "", f.wrapFile(c.secretLine, "secret_file", err)
 			}

@@ -1,8 +1,8 @@
-// Package bootstrap creates the accounts and service clients that an operator declares in a YAML file, where there is no shell for
+// Package bootstrap creates the accounts, clients and providers that an operator declares in a YAML file, where there is no shell for
 // the command line, or where they belong to a repository.
 //
 //	file, err := bootstrap.Read("bootstrap.yaml")        // before anything is opened
-//	err = file.Apply(ctx, accounts, clients, log)        // before the first request
+//	err = file.Apply(ctx, accounts, clients, providers, log)        // before the first request
 //
 // The way through it: read.go turns the file into entries, with the line of each; apply.go declares them. Both report every fault
 // that they can find at once. Passwords and secrets are not in the file: it has hashes of them, or names files, which are read only
@@ -22,9 +22,10 @@ import (
 
 // File is a bootstrap file that has been read.
 type File struct {
-	name    string
-	users   []user
-	clients []client
+	name      string
+	users     []user
+	clients   []client
+	providers []provider
 }
 
 type user struct {
@@ -60,8 +61,8 @@ type client struct {
 // maxSecret is the longest file of a password or a secret, in bytes.
 const maxSecret = 4 << 10
 
-// readSecret reads the one line of a file, without its line break. Its errors do not contain the text.
-func readSecret(file string) (text secret.Text, err error) {
+// ReadSecret reads the one line of a file, without its line break. Its errors do not contain the text.
+func ReadSecret(file string) (text secret.Text, err error) {
 	opened, err := os.Open(file)
 	if err != nil {
 		return text, err // which names the file

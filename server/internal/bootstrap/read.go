@@ -53,12 +53,15 @@ func parse(name string, text []byte) (*File, error) {
 		return nil, notYAML(name, err)
 	}
 	if root := document.Content[0]; root.Tag != "!!null" {
-		m := r.mapping(root, "the file", "users", "clients")
+		m := r.mapping(root, "the file", "users", "clients", "providers")
 		for _, node := range r.list(m, "users") {
 			r.user(node)
 		}
 		for _, node := range r.list(m, "clients") {
 			r.client(node)
+		}
+		for _, node := range r.list(m, "providers") {
+			r.provider(node)
 		}
 	}
 	r.duplicates()
@@ -279,5 +282,9 @@ func (r *reader) duplicates() {
 	for _, c := range r.clients {
 		once("client_id", c.id, c.line)
 		once("name", c.name, c.line)
+	}
+	for _, p := range r.providers {
+		once("provider", p.name, p.line)
+		once("issuer", p.issuer, p.line)
 	}
 }

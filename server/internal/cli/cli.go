@@ -47,6 +47,13 @@ type CommandLine struct {
 		List   clientListCommand   `cmd:"" example:"sesame client list" help:"List the clients."`
 		Delete clientDeleteCommand `cmd:"" example:"sesame client delete 0199d1a4-5f0e-7cc3-98c6-4b8e3f1f7a10" help:"Delete a client, and end the sessions that people started through it."`
 	} `cmd:"" group:"Accounts, clients and keys" uses:"database-url,master-key-file" help:"Manage clients: applications that people sign in to, and services."`
+	Provider struct {
+		Add    providerAddCommand    `cmd:"" example:"sesame provider add google --label Google --issuer https://accounts.google.com --client-id ID --client-secret-file google.secret" help:"Let people sign in through an issuer of OpenID Connect, or through GitHub."`
+		Update providerUpdateCommand `cmd:"" example:"sesame provider update google --client-secret-file google.secret" help:"Change a provider, but not its issuer."`
+		Show   providerShowCommand   `cmd:"" example:"sesame provider show google" help:"Show a provider, with the redirect address to register there."`
+		List   providerListCommand   `cmd:"" example:"sesame provider list" help:"List the providers."`
+		Remove providerRemoveCommand `cmd:"" example:"sesame provider remove google" help:"Remove a provider. Its identities stay."`
+	} `cmd:"" group:"Accounts, clients and keys" uses:"database-url,master-key-file,public-url,private-providers" help:"Manage providers: others through whom people sign in."`
 	Keys struct {
 		List   keysListCommand   `cmd:"" example:"sesame keys list" help:"List the signing keys."`
 		Rotate keysRotateCommand `cmd:"" uses:"signing-alg,id-token-alg,database-url,master-key-file" example:"sesame keys rotate" help:"Replace the signing key. Without --now the new key is published first, so that no token is refused."`

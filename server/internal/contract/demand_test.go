@@ -134,7 +134,7 @@ func TestADemandIsEnforced(t *testing.T) {
 			}
 			challenge := p.Challenge()
 			for part, want := range map[string]bool{
-				`Bearer `: true, `error="insufficient_user_authentication"`: true,
+				`Bearer realm=`: true, `error="insufficient_user_authentication"`: true,
 				`acr_values="`: strings.Contains(c.demand, "acr"), `max_age="300"`: strings.Contains(c.demand, "age"),
 			} {
 				if strings.Contains(challenge, part) != want {

@@ -55,7 +55,7 @@ func (s *Server) metadata() api.Metadata {
 		ResponseTypesSupported: []string{"code"},
 		GrantTypesSupported: []string{
 			string(api.TokenRequestGrantTypeAuthorizationCode), string(api.TokenRequestGrantTypePassword), string(api.TokenRequestGrantTypeRefreshToken),
-			string(api.TokenRequestGrantTypeClientCredentials), string(api.TokenRequestGrantTypeDeviceCode),
+			string(api.TokenRequestGrantTypeClientCredentials), string(api.TokenRequestGrantTypeDeviceCode), string(api.TokenRequestGrantTypePasskey),
 		},
 		TokenEndpointAuthMethodsSupported:         clientMethods,
 		RevocationEndpointAuthMethodsSupported:    clientMethods,

@@ -81,7 +81,7 @@ func (s *Server) ReplaceRecoveryCodes(ctx context.Context, _ api.ReplaceRecovery
 	}, nil
 }
 
-// ResetFactors is POST /users/{user_id}/factors/reset.
+// ResetFactors is POST /users/{user_id}/factor-reset.
 func (s *Server) ResetFactors(ctx context.Context, request api.ResetFactorsRequestObject) (api.ResetFactorsResponseObject, error) {
 	at, err := s.Accounts.ResetFactors(ctx, caller(ctx), idOf(request.UserID))
 	if err != nil {

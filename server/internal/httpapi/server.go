@@ -32,6 +32,7 @@ import (
 	"sesame/server/internal/identity"
 	"sesame/server/internal/oauth"
 	"sesame/server/internal/tracing"
+	"sesame/server/internal/upstream"
 	"sesame/server/internal/web"
 )
 
@@ -41,6 +42,7 @@ type Options struct {
 	Identity       *identity.Service
 	Accounts       *account.Service
 	OAuth          *oauth.Service
+	Upstream       *upstream.Service
 	Audit          *audit.Log
 	PublicURL      string                       // no trailing slash
 	CheckResponses bool                         // compare every answer with the contract, and log what departs from it
@@ -79,7 +81,7 @@ func Register(e *echo.Echo, o Options) (*Server, error) {
 		return nil, fmt.Errorf("the contract and the generated code differ; run: make generate\n%w", err)
 	}
 	s.pages = &web.Pages{
-		Site: o.Site, Identity: o.Identity, Accounts: o.Accounts, OAuth: o.OAuth, Audit: o.Audit, PublicURL: o.PublicURL, DescribeScope: o.Contract.DescribeScope,
+		Site: o.Site, Identity: o.Identity, Accounts: o.Accounts, OAuth: o.OAuth, Upstream: o.Upstream, Audit: o.Audit, PublicURL: o.PublicURL, DescribeScope: o.Contract.DescribeScope,
 	}
 	if err := s.pages.Register(e); err != nil {
 		return nil, err

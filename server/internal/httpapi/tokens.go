@@ -62,7 +62,8 @@ func (s *Server) CreateToken(ctx context.Context, request api.CreateTokenRequest
 	wanted := oauth.Wanted{Scope: text(form.Scope), Resource: text(form.Resource)}
 	switch grantOf(form) {
 	case "":
-		err = problem.New(problem.InvalidRequest, "grant_type is missing. It is authorization_code, password, refresh_token, client_credentials or "+string(api.TokenRequestGrantTypeDeviceCode)+".")
+		err = problem.New(problem.InvalidRequest, "grant_type is missing. It is authorization_code, password, refresh_token, client_credentials, "+
+			string(api.TokenRequestGrantTypeDeviceCode)+" or "+string(api.TokenRequestGrantTypePasskey)+".")
 	case api.TokenRequestGrantTypeAuthorizationCode:
 		if form.Code == nil {
 			return nil, problem.New(problem.InvalidRequest, "The authorization_code grant needs code.")
@@ -88,6 +89,11 @@ func (s *Server) CreateToken(ctx context.Context, request api.CreateTokenRequest
 			return nil, problem.New(problem.InvalidTarget, "A device gets tokens for the default audience alone.")
 		}
 		tokens, err = s.OAuth.DeviceGrant(ctx, client, *form.DeviceCode)
+	case api.TokenRequestGrantTypePasskey:
+		if form.Passkey == nil {
+			return nil, problem.New(problem.InvalidRequest, "The passkey grant needs passkey.")
+		}
+		tokens, err = s.OAuth.PasskeyGrant(ctx, client, *form.Passkey, wanted)
 	case api.TokenRequestGrantTypeClientCredentials:
 		tokens, err = s.OAuth.ClientCredentialsGrant(ctx, client, wanted)
 	default:

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"sesame/server/internal/network"
 	"sesame/server/internal/problem"
 	"sesame/server/internal/store"
 	"sesame/server/internal/token/atjwt"
@@ -18,6 +19,8 @@ import (
 const (
 	ByPassword = "pwd"
 	ByCode     = "otp" // of an authenticator app, or a recovery code
+	// ByEmail is a mailed link. RFC 8176 has no value for it; "otp" would look like a second factor.
+	ByEmail = "email"
 	// A passkey is ByDevice, or BySyncedKey if it may be copied between devices; with each the person has touched it (ByPresence).
 	ByDevice    = "hwk"
 	BySyncedKey = "swk"
@@ -38,6 +41,7 @@ type Authentication struct {
 	check func(ctx context.Context) error
 	// enrolls says that use adds the account's first second factor, which has completed Methods.
 	enrolls bool
+	via     *Via // the identity at a provider; nil for another way
 }
 
 // User is the account, as it was read when the person proved who they are.
@@ -108,7 +112,7 @@ func (s *Service) checkFactors(who Authentication, user store.User) error {
 		return nil
 	}
 	plain, err := json.Marshal(step{
-		UserID: user.ID, Name: who.attempt.name, Methods: who.Methods, Password: s.passwordState(user), At: s.Now().UnixMicro(),
+		UserID: user.ID, Name: who.attempt.name, Methods: who.Methods, Password: s.passwordState(user), At: s.Now().UnixMicro(), Via: who.via,
 	})
 	if err != nil {
 		return err
@@ -127,6 +131,7 @@ type step struct {
 	Methods  []string `json:"amr"`
 	Password string   `json:"pwd"` // a changed password ends it
 	At       int64    `json:"at"`  // Unix microseconds
+	Via      *Via     `json:"via,omitempty"`
 }
 
 const (
@@ -166,7 +171,7 @@ func (s *Service) Resume(ctx context.Context, sealed secret.Text) (Authenticatio
 		return Authentication{}, err
 	}
 	a, err := s.newAttempt(ctx, st.Name, user, store.BrowserClient)
-	return Authentication{Methods: st.Methods, user: user, attempt: a}, err
+	return Authentication{Methods: st.Methods, user: user, attempt: a, via: st.Via}, err
 }
 
 // CompleteSignIn starts the session of a browser with the code of a second factor. Errors: those of Resume; InvalidGrant with
@@ -201,4 +206,18 @@ func (s *Service) StartBrowser(ctx context.Context, who Authentication) (Browser
 	session, refresh, err := s.startConfirmed(ctx, who, Wanted{ClientID: store.BrowserClient})
 	s.Count.Login(outcomeOf(err))
 	return s.browserOf(ctx, session, refresh, err)
+}
+
+// ByLink returns the Authentication of a person who has opened a link that was mailed to their confirmed address. use uses the link
+// up. No counter makes the person wait: the link cannot be guessed, so the wrong passwords of strangers must not keep its owner out.
+func (s *Service) ByLink(ctx context.Context, user store.User, use func(ctx context.Context, q *store.Queries) error) (Authentication, error) {
+	from, now := network.FromContext(ctx), s.Now()
+	a := &attempt{
+		Counters: s.loginCounters(user.UsernameKey, from), user: user, clientID: store.BrowserClient, name: user.EmailKey,
+		knownAddress: s.knownAddress(from), reserved: true,
+	}
+	var err error
+	a.state, err = s.db.ReadThrottles(ctx, a.Counters, user.ID, a.knownAddress, now)
+	a.known = isKnown(a.state, now)
+	return Authentication{Methods: []string{ByEmail}, user: user, attempt: a, use: func(ctx context.Context, q *store.Queries, _ string) error { return use(ctx, q) }}, err
 }

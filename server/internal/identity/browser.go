@@ -83,6 +83,18 @@ func (s *Service) Browser(ctx context.Context, cookie secret.Text) (*Browser, er
 	return &Browser{session, user}, nil
 }
 
+// RenewCookie returns another cookie for the session of a browser, in place of the one that it had (OWASP ASVS 7.2.4). It is for a
+// session that has gained a second factor, which a thief of the cookie must not gain with it. Errors: store.ErrNotFound if the
+// session has ended, or another request has renewed it.
+func (s *Service) RenewCookie(ctx context.Context, b *Browser) (secret.Text, error) {
+	id, err := uuid.Parse(b.Session.ID)
+	if err != nil {
+		return secret.Text{}, fmt.Errorf("the id of a session: %w", err)
+	}
+	next := token.NewRefresh(id)
+	return cookieOf(next), s.db.ReplaceSeedHash(ctx, b.Session.ID, b.Session.SeedHash, next.SeedHash())
+}
+
 // Replace ends the session of a browser whose person has signed in again. The sessions that were started from it belong to the
 // new one.
 func (s *Service) Replace(ctx context.Context, before, after *Browser) error {

@@ -52,7 +52,7 @@ const challengeBits = 16 // in bytes
 func (s *Service) newChallenge(bound string) string {
 	plain := make([]byte, challengeBits, challengeBits+8)
 	_, _ = rand.Read(plain)                                                                          // never fails
-	return s.Steps.SealURL(binary.BigEndian.AppendUint64(plain, uint64(s.Now().UnixMicro())), bound) //nolint:gosec // it is after 1970
+	return s.Steps.SealURL(binary.BigEndian.AppendUint64(plain, uint64(s.Now().UnixMicro())), bound)
 }
 
 // openChallenge is the inverse of newChallenge, for as long as the challenge is valid.
@@ -124,7 +124,7 @@ func (s *Service) NewPasskeyOptions(person passkey.Person, sessionID string) ([]
 // ValidationFailed.
 func (s *Service) ReadNewPasskey(ctx context.Context, userID, sessionID, text string) (passkey.Credential, error) {
 	refuse := func(cause error) (passkey.Credential, error) {
-		return passkey.Credential{}, problem.Wrap(problem.ValidationFailed, "The passkey was not accepted. Try again.", errors.Join(ErrWrongPasskey, cause))
+		return passkey.Credential{}, problem.Wrap(problem.ValidationFailed, "The passkey was not accepted. Try again.", errors.Join(ErrWrongPasskey, cause)).At("/credential", "is not valid")
 	}
 	made, err := passkey.ParseMade(text)
 	if err != nil {

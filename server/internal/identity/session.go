@@ -59,12 +59,7 @@ func (s *Service) startSession(ctx context.Context, who Authentication, wanted W
 			}
 			return err
 		}
-		if who.use != nil {
-			if err := who.use(ctx, q, session.ID); err != nil {
-				return err
-			}
-		}
-		if err := s.cancelFactorReset(ctx, q, who, user); err != nil {
+		if err := s.useUp(ctx, q, who, user, session.ID); err != nil {
 			return err
 		}
 		session.Scope = strings.Join(scopes, " ")
@@ -95,6 +90,21 @@ func (s *Service) startConfirmed(ctx context.Context, who Authentication, wanted
 		}
 	}
 	return session, refresh, err
+}
+
+// useUp uses up what the person has proved who they are with, in the transaction that starts the session.
+func (s *Service) useUp(ctx context.Context, q *store.Queries, who Authentication, user store.User, sessionID string) error {
+	if who.via != nil {
+		if err := who.via.use(ctx, q, s, user); err != nil {
+			return err
+		}
+	}
+	if who.use != nil {
+		if err := who.use(ctx, q, sessionID); err != nil {
+			return err
+		}
+	}
+	return s.cancelFactorReset(ctx, q, who, user)
 }
 
 // cancelFactorReset cancels a reset of the second factors, if the person has signed in with one of them.

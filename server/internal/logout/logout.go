@@ -47,6 +47,24 @@ type Worker struct {
 	Now   func() time.Time
 	Log   *slog.Logger
 	Every time.Duration // how often it asks the database for logouts that are due
+	// Attempted counts the attempts to send a logout token, by Outcomes. It may be nil.
+	Attempted func(outcome string)
+}
+
+// Outcomes of an attempt to send a logout token.
+const (
+	sent    = "sent"
+	dropped = "dropped" // the client refuses it, or has not accepted it for hours
+	retried = "retried"
+)
+
+// Outcomes are the values of Worker.Attempted.
+var Outcomes = []string{sent, dropped, retried}
+
+func (w *Worker) attempted(outcome string) {
+	if w.Attempted != nil {
+		w.Attempted(outcome)
+	}
 }
 
 // Run sends logout tokens until ctx ends. It returns when the requests that it has sent are answered.
@@ -98,17 +116,22 @@ var errDrop = errors.New("the client refuses the logout token")
 
 // deliver sends a logout token, and records the outcome.
 func (w *Worker) deliver(ctx context.Context, client *http.Client, l store.Logout) {
-	err := w.send(ctx, client, l)
+	needed, err := w.send(ctx, client, l)
 	now, log := w.Now(), w.Log.With("client_id", l.ClientID, "session_id", l.SessionID, "attempts", l.Attempts)
 	switch {
 	case err == nil:
+		if needed {
+			w.attempted(sent)
+		}
 		err = w.DB.DeleteLogout(ctx, l.SessionID)
 	case errors.Is(err, errDrop) || l.Attempts >= maxAttempts:
 		log.Error("a logout token was dropped", "error", err)
+		w.attempted(dropped)
 		err = w.DB.DeleteLogout(ctx, l.SessionID)
 	default:
 		next := now.Add(pause(l.Attempts))
 		log.Warn("sending a logout token failed and will be retried", "error", err, "retry_at", next)
+		w.attempted(retried)
 		err = w.DB.RetryLogout(ctx, l, next)
 	}
 	if err != nil {
@@ -121,15 +144,20 @@ func pause(attempts int) time.Duration {
 	return min(firstPause<<min(max(attempts-1, 0), 10), store.LongestLogoutPause)
 }
 
-// send sends a logout token (§2.5). It sends none for a session that has expired: the client knows when that is.
-func (w *Worker) send(ctx context.Context, client *http.Client, l store.Logout) error {
+// send sends a logout token (§2.5), where one is needed: none for a session that has expired, since the client knows when that is.
+func (w *Worker) send(ctx context.Context, client *http.Client, l store.Logout) (needed bool, err error) {
 	row, err := w.DB.ClientByID(ctx, l.ClientID)
 	if store.IgnoreNotFound(err) != nil {
-		return err
+		return true, err
 	}
 	if row.LogoutURI == "" || !l.ExpiresAt.After(w.Now()) {
-		return nil
+		return false, nil
 	}
+	return true, w.post(ctx, client, row.LogoutURI, l)
+}
+
+// post sends a logout token to an address.
+func (w *Worker) post(ctx context.Context, client *http.Client, address string, l store.Logout) error {
 	id, err := uuid.NewRandom()
 	if err != nil {
 		return err
@@ -142,7 +170,7 @@ func (w *Worker) send(ctx context.Context, client *http.Client, l store.Logout) 
 		return err
 	}
 	body := strings.NewReader(url.Values{"logout_token": {text}}.Encode())
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, row.LogoutURI, body)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, body)
 	if err != nil {
 		return err
 	}

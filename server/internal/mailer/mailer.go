@@ -27,16 +27,19 @@ import (
 // Kind is the subject of a mail. Each kind has a pair of templates of that name.
 type Kind string
 
-// The kinds. The first two have a Link; the others report a change.
+// The kinds. The first three have a Link; the others report a change.
 const (
 	ConfirmEmail      Kind = "confirm_email"       // asks whether the address is the person's
 	ResetPassword     Kind = "reset_password"      // at the person's request
+	MagicLink         Kind = "magic_link"          // signs in, at the person's request
 	PasswordChanged   Kind = "password_changed"    // with the old password, or by an operator
 	PasswordResetDone Kind = "password_reset_done" // with a mailed code
 	EmailChanged      Kind = "email_changed"       // to NewEmail; sent to the old address
 	EmailInUse        Kind = "email_in_use"        // somebody gave the address for another account
 	NewLogin          Kind = "new_login"           // the password was given in a network that is not known
 	AccountDeleted    Kind = "account_deleted"
+	IdentityLinked    Kind = "identity_linked" // of Provider
+	IdentityUnlinked  Kind = "identity_unlinked"
 
 	FactorAdded      Kind = "factor_added"
 	FactorRemoved    Kind = "factor_removed"
@@ -50,8 +53,11 @@ const (
 // does the same work either way.
 const Decoy Kind = "to_nobody"
 
-var kinds = []Kind{ConfirmEmail, ResetPassword, PasswordChanged, PasswordResetDone, EmailChanged, EmailInUse, NewLogin, AccountDeleted,
-	FactorAdded, FactorRemoved, RecoveryCodeUsed, CodesReplaced, ResetRequested, FactorsReset}
+var kinds = []Kind{
+	ConfirmEmail, ResetPassword, MagicLink, PasswordChanged, PasswordResetDone, EmailChanged, EmailInUse, NewLogin, AccountDeleted,
+	IdentityLinked, IdentityUnlinked,
+	FactorAdded, FactorRemoved, RecoveryCodeUsed, CodesReplaced, ResetRequested, FactorsReset,
+}
 
 // Mail is a mail before it is rendered.
 type Mail struct {
@@ -71,6 +77,7 @@ type Fields struct {
 	IPAddress string      // of the request that made the change
 	UserAgent string
 	NewEmail  string
+	Provider  string    // of an identity
 	Factor    string    // the name of a second factor
 	CodesLeft int       // recovery codes
 	Due       time.Time // when a reset removes the second factors

@@ -254,6 +254,9 @@ func (s *Service) Next(ctx context.Context, a Authorization, browser *identity.B
 // Silent reports whether the request allows no page (prompt=none).
 func (a Authorization) Silent() bool { return slices.Contains(a.prompts, "none") }
 
+// WantsProof reports whether the person has to prove who they are even if they are known (prompt=login, max_age).
+func (a Authorization) WantsProof() bool { return slices.Contains(a.prompts, "login") || a.maxAge >= 0 }
+
 // IsUnsupported reports whether the request uses an optional part of OpenID Connect that this server does not have. It is not
 // wrong: from the answer the client learns to make another request.
 func (a Authorization) IsUnsupported() bool {

@@ -1,7 +1,9 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -18,17 +20,51 @@ func (s *Service) PasswordGrant(ctx context.Context, client Client, username str
 	if !client.PasswordGrant {
 		return Tokens{}, problem.New(problem.UnauthorizedClient, "This client may not use the password grant.")
 	}
-	resource, err := s.resource(w.Resource)
+	wanted, err := s.wanted(client, w)
 	if err != nil {
 		return Tokens{}, err
 	}
-	session, refresh, err := s.identity.Login(ctx, identity.Login{Username: username, Password: password, Code: code, Wanted: identity.Wanted{
-		ClientID: client.ID, Scopes: strings.Fields(w.Scope), Allowed: s.allowed(client), Resource: resource, TTL: client.SessionTTL,
-	}})
+	session, refresh, err := s.identity.Login(ctx, identity.Login{Username: username, Password: password, Code: code, Wanted: wanted})
 	if err != nil {
 		return Tokens{}, err
 	}
 	return s.issueForSession(client, passwordGrant, session, strings.Fields(session.Scope), refresh)
+}
+
+// PasskeyGrant logs a person in through a client with a passkey alone, as an extension grant (RFC 6749 §4.5). answer is that of
+// navigator.credentials.get to the options of PasskeyOptions, as JSON. A client may use it if it may use the password grant: both are
+// for front ends that ask the person themselves. Errors: UnauthorizedClient, InvalidTarget, and those of identity.LoginWithPasskey;
+// InvalidGrant where there are no passkeys.
+func (s *Service) PasskeyGrant(ctx context.Context, client Client, answer secret.Text, w Wanted) (Tokens, error) {
+	if !client.PasswordGrant {
+		return Tokens{}, problem.New(problem.UnauthorizedClient, "This client may not use the passkey grant, which is for clients with the password grant.")
+	}
+	wanted, err := s.wanted(client, w)
+	if err != nil {
+		return Tokens{}, err
+	}
+	session, refresh, err := s.identity.LoginWithPasskey(ctx, identity.PasskeyLogin{Answer: answer, Bound: client.ID, Wanted: wanted})
+	if fault, ok := errors.AsType[*problem.Error](err); ok && fault.Code == problem.NotFound {
+		err = problem.New(problem.InvalidGrant, fault.Detail)
+	}
+	if err != nil {
+		return Tokens{}, err
+	}
+	return s.issueForSession(client, passkeyGrant, session, strings.Fields(session.Scope), refresh)
+}
+
+// PasskeyOptions are the options for a sign-in with a passkey through a client; "" is the built-in one of the operator's own front
+// ends. Errors: NotFound where there are no passkeys.
+func (s *Service) PasskeyOptions(clientID string) ([]byte, error) {
+	return s.identity.PasskeyOptions(cmp.Or(clientID, token.FirstParty))
+}
+
+// wanted is the session that a client wants for a person. Errors: InvalidTarget.
+func (s *Service) wanted(client Client, w Wanted) (identity.Wanted, error) {
+	resource, err := s.resource(w.Resource)
+	return identity.Wanted{
+		ClientID: client.ID, Scopes: strings.Fields(w.Scope), Allowed: s.allowed(client), Resource: resource, TTL: client.SessionTTL,
+	}, err
 }
 
 // allowed returns the scopes of a person that a client may receive: a built-in client all of them, any other

@@ -41,10 +41,11 @@ const (
 	refreshGrant  = "refresh_token"
 	clientGrant   = "client_credentials"
 	deviceGrant   = "device_code" // of RFC 8628, without the prefix
+	passkeyGrant  = "passkey"     // of our own, without the prefix
 )
 
 // Grants are the values of Settings.Issued.
-var Grants = []string{codeGrant, passwordGrant, refreshGrant, clientGrant, deviceGrant}
+var Grants = []string{codeGrant, passwordGrant, refreshGrant, clientGrant, deviceGrant, passkeyGrant}
 
 // Service implements the token endpoints. It is safe for concurrent use.
 type Service struct {

@@ -18,6 +18,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"strings"
 	"time"
@@ -33,17 +34,30 @@ const TTL = 5 * time.Minute
 const MaxText = 16 << 10
 
 // RelyingParty is this server. It is safe for concurrent use.
-type RelyingParty struct{ library *webauthn.WebAuthn }
+type RelyingParty struct {
+	library *webauthn.WebAuthn
+	onPages bool
+}
+
+// OnPages reports whether the pages of this server can use passkeys.
+func (rp *RelyingParty) OnPages() bool { return rp != nil && rp.onPages }
 
 // New makes the relying party of a public URL: its ID is the host, and passkeys work at its origin and at those of origins whose
 // host is the same or below it, since browsers allow no other (WebAuthn §5.1.3). It returns nil for a host that cannot have
-// passkeys, such as an IP address.
+// passkeys, such as an IP address. The server of a developer, at a loopback address, has those of localhost, for a front end there.
 func New(publicURL, name string, origins []string) *RelyingParty {
 	u, err := url.Parse(publicURL)
 	if err != nil {
 		return nil
 	}
-	id := strings.ToLower(u.Hostname())
+	id, onPages := strings.ToLower(u.Hostname()), true
+	if ip := net.ParseIP(id); ip.IsLoopback() {
+		id, onPages = "localhost", false
+		port := u.Port()
+		if u.Host = id; port != "" {
+			u.Host += ":" + port
+		}
+	}
 	config := &webauthn.Config{
 		RPID: id, RPDisplayName: cmp.Or(name, id), RPOrigins: []string{u.Scheme + "://" + u.Host},
 		// The statement of an authenticator about itself would only say which model it is.
@@ -68,7 +82,7 @@ func New(publicURL, name string, origins []string) *RelyingParty {
 	if err != nil {
 		return nil
 	}
-	return &RelyingParty{library}
+	return &RelyingParty{library, onPages}
 }
 
 // Credential is a passkey as it is stored: JSON, without its ID and its counter, which have columns of their own.

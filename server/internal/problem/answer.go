@@ -18,6 +18,8 @@ var statuses = map[Code]int{
 	MethodNotAllowed:     http.StatusMethodNotAllowed,
 	UsernameTaken:        http.StatusConflict,
 	ClientNameTaken:      http.StatusConflict,
+	ProviderTaken:        http.StatusConflict,
+	LastWayIn:            http.StatusConflict,
 	LastAdministrator:    http.StatusConflict,
 	EmailTaken:           http.StatusConflict,
 	NothingToConfirm:     http.StatusConflict,

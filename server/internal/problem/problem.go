@@ -27,6 +27,8 @@ const (
 	MethodNotAllowed     Code = "method_not_allowed"
 	UsernameTaken        Code = "username_taken"
 	ClientNameTaken      Code = "client_name_taken"
+	ProviderTaken        Code = "provider_taken"
+	LastWayIn            Code = "last_way_in"
 	LastAdministrator    Code = "last_administrator"
 	EmailTaken           Code = "email_taken"
 	NothingToConfirm     Code = "nothing_to_confirm"

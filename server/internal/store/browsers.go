@@ -18,6 +18,11 @@ func (q *Queries) BrowserSession(ctx context.Context, id, seedHash string, now t
 	return s, u, translate(row.Scan(append(s.fields(), u.fields()...)...))
 }
 
+// ReplaceSeedHash replaces the random bits of a session, if they are what was read. Errors: ErrNotFound.
+func (q *Queries) ReplaceSeedHash(ctx context.Context, id, old, seedHash string) error {
+	return one(q.write.ExecContext(ctx, `UPDATE sessions SET seed_hash = $3 WHERE id = $1 AND seed_hash = $2`, id, old, seedHash))
+}
+
 // TouchSession records that a session was used. Errors: ErrNotFound.
 func (q *Queries) TouchSession(ctx context.Context, id string, now time.Time, idle time.Duration) error {
 	return one(q.write.ExecContext(ctx, `

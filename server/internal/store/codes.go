@@ -12,14 +12,15 @@ type Code struct {
 	UserID    string // "" for a code of every account that has the address, and for one that nobody can use
 	Email     string // the address that it was mailed to
 	EmailKey  string // folded
+	Browser   string // the hash of a text of the only browser that may use it; "" for any
 	ExpiresAt time.Time
 }
 
 // CreateCode inserts a code.
 func (q *Queries) CreateCode(ctx context.Context, c Code) error {
 	return q.later(ctx, `
-		INSERT INTO one_time_codes (hash, purpose, user_id, email, email_key, expires_at)
-		VALUES ($1, $2, NULLIF($3, ''), $4, $5, $6)`, c.Hash, c.Purpose, c.UserID, c.Email, c.EmailKey, micros(c.ExpiresAt))
+		INSERT INTO one_time_codes (hash, purpose, user_id, email, email_key, expires_at, browser)
+		VALUES ($1, $2, NULLIF($3, ''), $4, $5, $6, $7)`, c.Hash, c.Purpose, c.UserID, c.Email, c.EmailKey, micros(c.ExpiresAt), c.Browser)
 }
 
 // FindCode finds a valid code, without using it. Errors: ErrNotFound.
@@ -33,13 +34,22 @@ func (q *Queries) UseCode(ctx context.Context, hash, purpose string, now time.Ti
 	return q.must(ctx, `DELETE FROM one_time_codes WHERE `+validCode, hash, purpose, micros(now))
 }
 
+// UseSignInCode is UseCode for a code that signs its user in, and that was made at a time. It also fails if the user has changed the
+// password or the address since, or is disabled, even if that happened while the code was being made. Errors: ErrNotFound.
+func (q *Queries) UseSignInCode(ctx context.Context, c Code, made, now time.Time) error {
+	return one(q.write.ExecContext(ctx, `
+		DELETE FROM one_time_codes WHERE `+validCode+` AND EXISTS (
+			SELECT 1 FROM users WHERE id = $4 AND email_key = $5 AND email_verified AND NOT disabled AND (codes_from < $6 OR codes_from > $7))`,
+		c.Hash, c.Purpose, micros(now), c.UserID, c.EmailKey, micros(made), stale(made, LongestReset)))
+}
+
 const (
-	codeColumns = `hash, purpose, COALESCE(user_id, ''), email, email_key, expires_at`
+	codeColumns = `hash, purpose, COALESCE(user_id, ''), email, email_key, expires_at, browser`
 	validCode   = `hash = $1 AND purpose = $2 AND expires_at > $3`
 )
 
 func (c *Code) fields() []any {
-	return []any{&c.Hash, &c.Purpose, &c.UserID, &c.Email, &c.EmailKey, timeScanner{&c.ExpiresAt}}
+	return []any{&c.Hash, &c.Purpose, &c.UserID, &c.Email, &c.EmailKey, timeScanner{&c.ExpiresAt}, &c.Browser}
 }
 
 // EndCodes ends every code of a user: it deletes the user's own, and makes those that were mailed to an address before now

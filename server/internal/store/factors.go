@@ -32,7 +32,8 @@ const factorColumns = `id, user_id, kind, name, secret, COALESCE(credential_id, 
 func (f *Factor) fields() []any {
 	return []any{
 		&f.ID, &f.UserID, &f.Kind, &f.Name, &f.Secret, &f.CredentialID, &f.LastStep, &f.Failures,
-		timeScanner{&f.CreatedAt}, timeScanner{&f.LastUsedAt},
+		timeScanner{&f.CreatedAt},
+		timeScanner{&f.LastUsedAt},
 	}
 }
 

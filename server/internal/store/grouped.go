@@ -80,8 +80,8 @@ type sharedTx struct {
 	fault  error // the last error of a statement
 }
 
-// prepared returns the compiled statement, or nil for a new one.
-func (s *sharedTx) prepared(ctx context.Context, query string) *sql.Stmt {
+// compiled returns the compiled statement, or nil for a new one. The transaction closes it.
+func (s *sharedTx) compiled(ctx context.Context, query string) *sql.Stmt {
 	if found, ok := s.writer.statements.Load(query); ok {
 		return s.tx.StmtContext(ctx, found.(*sql.Stmt))
 	}
@@ -92,7 +92,7 @@ func (s *sharedTx) prepared(ctx context.Context, query string) *sql.Stmt {
 // ExecContext implements runner.
 func (s *sharedTx) ExecContext(ctx context.Context, query string, args ...any) (result sql.Result, err error) {
 	ctx = context.WithoutCancel(ctx)
-	if found := s.prepared(ctx, query); found != nil {
+	if found := s.compiled(ctx, query); found != nil { //nolint:sqlclosecheck // the transaction closes it
 		result, err = found.ExecContext(ctx, args...)
 	} else {
 		result, err = s.tx.ExecContext(ctx, query, args...)
@@ -104,10 +104,10 @@ func (s *sharedTx) ExecContext(ctx context.Context, query string, args ...any) (
 // QueryContext implements runner.
 func (s *sharedTx) QueryContext(ctx context.Context, query string, args ...any) (rows *sql.Rows, err error) {
 	ctx = context.WithoutCancel(ctx)
-	if found := s.prepared(ctx, query); found != nil {
-		rows, err = found.QueryContext(ctx, args...) //nolint:sqlclosecheck,rowserrcheck // the caller's
+	if found := s.compiled(ctx, query); found != nil { //nolint:sqlclosecheck // the transaction closes it
+		rows, err = found.QueryContext(ctx, args...)
 	} else {
-		rows, err = s.tx.QueryContext(ctx, query, args...) //nolint:sqlclosecheck,rowserrcheck // the caller's
+		rows, err = s.tx.QueryContext(ctx, query, args...)
 	}
 	s.fault = cmp.Or(err, s.fault)
 	return rows, err
@@ -116,7 +116,7 @@ func (s *sharedTx) QueryContext(ctx context.Context, query string, args ...any) 
 // QueryRowContext implements runner.
 func (s *sharedTx) QueryRowContext(ctx context.Context, query string, args ...any) (row *sql.Row) {
 	ctx = context.WithoutCancel(ctx)
-	if found := s.prepared(ctx, query); found != nil {
+	if found := s.compiled(ctx, query); found != nil { //nolint:sqlclosecheck // the transaction closes it
 		row = found.QueryRowContext(ctx, args...)
 	} else {
 		row = s.tx.QueryRowContext(ctx, query, args...)

@@ -33,8 +33,16 @@ func (q *Queries) ClaimLogouts(ctx context.Context, now, lease time.Time, limit 
 	}
 	return writeRows(ctx, q, fields, `
 		WITH batch AS MATERIALIZED (SELECT session_id FROM logouts WHERE `+dueLogout+` ORDER BY next_try_at LIMIT $5`+q.skipLocked+`)
-		UPDATE logouts SET claimed_until = $4, attempts = attempts + 1 WHERE session_id IN (SELECT session_id FROM batch)
+		UPDATE logouts SET claimed_until = $4, attempts = attempts + 1, first_claimed_at = CASE WHEN first_claimed_at = 0 THEN $1 ELSE first_claimed_at END
+		WHERE session_id IN (SELECT session_id FROM batch)
 		RETURNING session_id, client_id, user_id, expires_at, attempts, claimed_until`, append(until, micros(lease), limit)...)
+}
+
+// WaitingLogouts returns how many logouts there are whose tokens are neither sent nor dropped, and when the oldest one was first claimed;
+// the zero time if none was.
+func (q *Queries) WaitingLogouts(ctx context.Context) (n int64, oldest time.Time, err error) {
+	row := q.read.QueryRowContext(ctx, `SELECT COUNT(*), MIN(CASE WHEN first_claimed_at > 0 THEN first_claimed_at END) FROM logouts`)
+	return n, oldest, translate(row.Scan(&n, timeScanner{&oldest}))
 }
 
 // DeleteLogout deletes a logout whose token was sent or dropped.

@@ -5,7 +5,7 @@
 //	err = db.Tx(ctx, func(q *store.Queries) error { … })
 //
 // The way through it: store.go opens the database and runs transactions; there is one file of queries for each table; the
-// schema is in migrations, with the migrations that need Go in migrate*.go. batch.go and prepared.go make SQLite fast, and
+// schema is in migrations, with the migrations that need Go in migrate*.go. batch.go, grouped.go and prepared.go make SQLite fast, and
 // flights.go PostgreSQL.
 //
 // It decides nothing; the rules are in packages identity, account and oauth. Its errors are ErrNotFound, ErrConflict,

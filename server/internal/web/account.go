@@ -85,13 +85,11 @@ func (p *Pages) accountPage(o owner, refused refusedForm) error {
 	shown.Nav = []link{
 		{"account/security", t.T("account-security.title")},
 		{"account/sessions", t.T("account-sessions.title")},
+		{"account/identities", t.T("account-identities.title")},
 		{"account/applications", t.T("account-applications.title")},
 		{"account/events", t.T("account-events.title")},
 		{"account/delete", t.T("account-delete.title")},
 		{"sign-out", t.T("sign-out.button")},
-	}
-	if p.Identity.Passkeys != nil {
-		shown.Nav = slices.Insert(shown.Nav, 0, link{"account/passkeys", t.T("account-passkeys.title")})
 	}
 	email := &form{Heading: t.T("account.email"), Text: p.stateOfAddress(o), Username: user.Username, Fields: []*field{
 		{Name: "email", Type: "email", Label: t.T("account.new-email"), Autocomplete: "email"},

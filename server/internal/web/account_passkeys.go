@@ -4,76 +4,59 @@ import (
 	"errors"
 	"html/template"
 	"net/http"
+	"strings"
 
-	"sesame/server/internal/names"
+	"sesame/server/internal/identity"
 	"sesame/server/internal/problem"
-	"sesame/server/internal/store"
 )
 
-// passkeysPath is the page of the passkeys of an account.
+// passkeysPath is the page at which a person adds a passkey.
 const passkeysPath = "/account/passkeys"
 
-// showPasskeys is GET /account/passkeys.
-func (p *Pages) showPasskeys(o owner) error { return p.passkeysPage(o, http.StatusOK, "") }
-
-func (p *Pages) passkeysPage(o owner, status int, fault string) error {
-	ctx, t := o.Request().Context(), o.t
-	shown := p.ownerPage(o, "account-passkeys", "passkey", "no-passkey")
-	shown.Fault = fault
-	options, err := p.Accounts.PasskeyOptions(ctx, o.caller)
-	stale := mustSignInAgain(err)
-	switch {
-	case stale:
-		shown.Text = []template.HTML{t.H("account-passkeys.text"), t.H("account-passkeys.again")}
-		shown.Links = append([]link{{"../" + freshErrands["passkeys"].link("sign-in"), t.T("account-passkeys.sign-in")}}, shown.Links...)
-	case err != nil:
-		return err
-	default:
-		shown.Text = []template.HTML{t.H("account-passkeys.text"), t.H("account-passkeys.support")}
-		f := passkeyForm{form: form{Action: "../account/passkeys"}, Options: string(options), Creates: true, Failed: t.T("passkey.failed")}
-		f.Fields = []*field{{Name: "name", Type: "text", Label: t.T("account-passkeys.name"), Hint: t.T("account-passkeys.name-hint"), Value: agent(t, o.Request().UserAgent()), Autocomplete: "off"}}
-		f.Buttons = []button{{Text: t.T("account-passkeys.add")}}
-		shown.Passkey = &f
+// showNewPasskey is GET /account/passkeys.
+func (p *Pages) showNewPasskey(o owner) error {
+	name := agent(o.t, o.Request().UserAgent())
+	if strings.ContainsAny(name, `/:\`) { // of a program that is not known
+		name = o.t.T("factor.passkey")
 	}
-	factors, err := p.Accounts.Factors(ctx, o.caller)
+	return p.newPasskeyPage(o, http.StatusOK, name, nil)
+}
+
+func (p *Pages) newPasskeyPage(o owner, status int, name string, refused *problem.Error) error {
+	if !p.Identity.Passkeys.OnPages() {
+		return problem.New(problem.NotFound, "This server has no passkeys.")
+	}
+	options, err := p.Accounts.PasskeyOptions(o.Request().Context(), o.caller)
 	if err != nil {
 		return err
 	}
-	for _, f := range factors.Items {
-		if f.Kind != store.Passkey {
-			continue
-		}
-		entry := item{Title: names.Visible(f.Name), Lines: []string{t.T("account-passkeys.since", "time", t.Time(f.CreatedAt))}}
-		if !f.LastUsedAt.IsZero() {
-			entry.Lines = append(entry.Lines, t.T("account-passkeys.used", "time", t.Time(f.LastUsedAt)))
-		}
-		if !stale {
-			entry.Form = &form{Action: "../account/passkeys", Hidden: []hidden{{"remove", f.ID}}, Buttons: []button{{Text: t.T("account-passkeys.remove"), Second: true}}}
-		}
-		shown.Items = append(shown.Items, entry)
+	shown, t := p.ownerPage(o, "account-passkeys"), o.t
+	shown.Text = []template.HTML{t.H("account-passkeys.text"), t.H("account-passkeys.support")}
+	shown.Links = []link{{".." + securityPath, t.T("account-security.back")}}
+	f := passkeyForm{Options: string(options), Creates: true, Failed: t.T("passkey.failed")}
+	f.form = form{Action: ".." + passkeysPath, Fields: []*field{nameField(t, name)}, Buttons: []button{{Text: t.T("account-passkeys.add")}}}
+	switch {
+	case refused == nil:
+	case errors.Is(refused, identity.ErrWrongPasskey):
+		shown.Fault = t.T("passkey.refused")
+	case pointerOf(refused) == "/name":
+		f.Fields[0].Fault = faultOfName(t, refused)
+	default:
+		shown.Fault = t.Sentence(refused.Detail)
 	}
+	shown.Passkey = &f
 	return p.Site.answer(status, shown).write(o.Response())
 }
 
-// changePasskeys is POST /account/passkeys: it adds a passkey, or removes one.
-func (p *Pages) changePasskeys(o owner) (err error) {
-	ctx, done := o.Request().Context(), "passkey"
-	var codes []string
-	if id := o.form.Get("remove"); id != "" {
-		done = "no-passkey"
-		err = p.Accounts.RemoveFactor(ctx, o.caller, id, false)
-		if fault, ok := errors.AsType[*problem.Error](err); ok && fault.Code == problem.NotFound { // it was removed already
-			err = nil
-		}
-	} else {
-		_, codes, err = p.Accounts.AddPasskey(ctx, o.caller, trimName(o.form.Get("name")), o.form.Get("passkey"))
+// addPasskey is POST /account/passkeys.
+func (p *Pages) addPasskey(o owner) error {
+	name := o.form.Get("name")
+	_, codes, err := p.Accounts.AddPasskey(o.Request().Context(), o.caller, name, o.form.Get("passkey"))
+	if err == nil {
+		err = p.renewCookie(o.Request().Context(), o.Context, o.browser)
 	}
-	if fault, ok := errors.AsType[*problem.Error](err); ok {
-		text := passkeyFault(o.t, err)
-		if text == "" {
-			text = o.t.Sentence(fault.Detail)
-		}
-		return p.passkeysPage(o, fault.Code.Status(), text)
+	if fault, ok := errors.AsType[*problem.Error](err); ok && fault.Code == problem.ValidationFailed {
+		return p.newPasskeyPage(o, fault.Code.Status(), name, fault)
 	}
 	if err != nil {
 		return err
@@ -81,5 +64,5 @@ func (p *Pages) changePasskeys(o owner) (err error) {
 	if len(codes) > 0 {
 		return p.ownCodes(o, codes)
 	}
-	return p.done(o, passkeysPath, done)
+	return p.done(o, securityPath, "factor")
 }

@@ -89,6 +89,7 @@ func (p *Pages) enroll(ctx context.Context, c echo.Context, e errand, form url.V
 		says.typed = form
 		var codes []string
 		if _, codes, err = p.Accounts.ConfirmTOTP(ctx, p.Identity.Caller(before), confirmation); err == nil {
+			err = p.renewCookie(ctx, c, before)
 			answer = p.codesThenContinue(ctx, e, user, codes)
 		}
 	} else {

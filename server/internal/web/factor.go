@@ -14,7 +14,7 @@ import (
 	"sesame/server/secret"
 )
 
-// secondFactorPath is where the form for the second factor is sent. There is no page without the step before it.
+// secondFactorPath is where the form for the second factor is sent. Only a browser that keeps the step before it can complete a sign-in.
 const secondFactorPath = "/second-factor"
 
 // stepCookie keeps a sign-in until the second factor completes it, so that no other browser can (OWASP ASVS 6.7.2). Strict: only
@@ -57,6 +57,23 @@ func (p *Pages) askForFactor(ctx context.Context, status int, e errand, step sec
 	return p.Site.answer(status, shown)
 }
 
+// openSecondFactor is GET /second-factor, where a person comes who has signed in at a provider: it asks for what the sign-in lacks.
+func (p *Pages) openSecondFactor(ctx context.Context, c echo.Context, e errand) error {
+	step := p.step(ctx)
+	who, err := p.Identity.Resume(ctx, step)
+	if fault, ok := errors.AsType[*problem.Error](err); ok {
+		return p.askToSignIn(ctx, statusOf(fault), e, "", explain(c, e.texts(ctx, p), fault)).write(c.Response())
+	}
+	if err != nil {
+		return err
+	}
+	if who.User().Factors == "" {
+		answer, err := p.askToEnroll(ctx, e, who.User())
+		return answer.writeUnless(err, c)
+	}
+	return p.askForFactor(ctx, http.StatusOK, e, step, "").write(c.Response())
+}
+
 // secondFactor is POST /second-factor.
 func (p *Pages) secondFactor(ctx context.Context, c echo.Context, e errand, form url.Values) error {
 	t := e.texts(ctx, p)
@@ -67,8 +84,8 @@ func (p *Pages) secondFactor(ctx context.Context, c echo.Context, e errand, form
 	step, code := p.step(ctx), secret.New(form.Get("code"))
 	var browser identity.Browser
 	var cookie secret.Text
-	if passkey := form.Get("passkey"); passkey != "" {
-		code = secret.Text{}
+	passkey := form.Get("passkey")
+	if passkey != "" {
 		browser, cookie, err = p.Identity.CompleteWithPasskey(ctx, step, secret.New(passkey))
 	} else {
 		browser, cookie, err = p.Identity.CompleteSignIn(ctx, step, code)
@@ -86,7 +103,7 @@ func (p *Pages) secondFactor(ctx context.Context, c echo.Context, e errand, form
 		}
 		return p.askForFactor(ctx, statusOf(fault), e, step, explain(c, t, fault)).write(c.Response())
 	}
-	if err == nil && !code.Empty() && identity.IsRecoveryCode(code) {
+	if err == nil && passkey == "" && identity.IsRecoveryCode(code) {
 		answer, err := p.arrive(ctx, before, browser, cookie, func() (Answer, error) { return p.recoveryUsed(ctx, e, &browser) })
 		return answer.writeUnless(err, c)
 	}

@@ -18,6 +18,7 @@ import (
 	"sesame/server/internal/identity"
 	"sesame/server/internal/oauth"
 	"sesame/server/internal/problem"
+	"sesame/server/internal/upstream"
 	"sesame/server/secret"
 )
 
@@ -27,6 +28,7 @@ type Pages struct {
 	Identity  *identity.Service
 	Accounts  *account.Service
 	OAuth     *oauth.Service
+	Upstream  *upstream.Service
 	Audit     *audit.Log
 	PublicURL string // no trailing slash
 	// DescribeScope returns what the contract says of a scope.
@@ -67,7 +69,9 @@ type handled struct {
 func (p *Pages) all() []handled {
 	pages := []handled{
 		{"/sign-in", p.opened(p.openSignIn), p.sent(p.signIn)},
-		{secondFactorPath, nil, p.sent(p.secondFactor)},
+		{"/sign-in/:provider", nil, p.sent(p.toProvider)},
+		{"/sign-in/:provider/callback", p.fromProvider, nil},
+		{secondFactorPath, p.opened(p.openSecondFactor), p.sent(p.secondFactor)},
 		{enrollPath, nil, p.sent(p.enroll)},
 		{continuePath, p.opened(p.goOn), nil},
 		{"/sign-up", p.opened(p.openSignUp), p.sent(p.signUp)},
@@ -75,11 +79,12 @@ func (p *Pages) all() []handled {
 		{"/account", p.asOwner(p.showAccount), p.asOwner(p.changeAccount)},
 		{securityPath, p.asOwner(p.showSecurity), nil},
 		{authenticatorPath, p.asOwner(p.freshly("authenticator", p.showAuthenticator)), p.asOwner(p.freshly("authenticator", p.confirmAuthenticator))},
+		{passkeysPath, p.asOwner(p.freshly("passkey", p.showNewPasskey)), p.asOwner(p.freshly("passkey", p.addPasskey))},
 		{factorPath, p.asOwner(p.freshly("security", p.showFactor)), p.asOwner(p.freshly("security", p.changeFactor))},
 		{recoveryPath, nil, p.asOwner(p.freshly("security", p.newRecoveryCodes))},
-		{passkeysPath, p.asOwner(p.showPasskeys), p.asOwner(p.changePasskeys)},
 		{"/account/sessions", p.asOwner(p.showSessions), p.asOwner(p.endSessions)},
 		{"/account/applications", p.asOwner(p.showApplications), p.asOwner(p.withdraw)},
+		{identitiesPath, p.asOwner(p.showIdentities), p.asOwner(p.changeIdentities)},
 		{"/account/events", p.asOwner(p.showEvents), nil},
 		{deletionPath, p.asOwner(p.showDeletion), p.asOwner(p.deleteAccount)},
 		{changePasswordPath, p.toAccount, nil},
@@ -89,6 +94,9 @@ func (p *Pages) all() []handled {
 		{devicePath, p.openDevice, p.findDevice},
 		{devicePath + "/decide", nil, p.decideDevice},
 		{"/sign-out/confirm", nil, p.confirmSignOut},
+	}
+	if p.Accounts.HasMagicLinks() {
+		pages = append(pages, handled{MagicLinkPath, p.openLink, p.sent(p.useLink)})
 	}
 	for _, code := range p.codePages() {
 		pages = append(pages, handled{"/" + code.path, code.open, code.submit})
@@ -115,6 +123,7 @@ type Answer struct {
 	policy   string
 	referrer bool // whether its form sends an Origin
 	cookies  []*http.Cookie
+	refresh  string // an address that the page leads on to by itself
 	err      error
 }
 
@@ -139,6 +148,9 @@ func (a Answer) write(w http.ResponseWriter) error {
 	header.Set(echo.HeaderXFrameOptions, "DENY")
 	if a.referrer { // no-referrer makes the Origin of a form null. Over http there is no Sec-Fetch-Site in its place.
 		header.Set(echo.HeaderReferrerPolicy, "same-origin")
+	}
+	if a.refresh != "" {
+		header.Set("Refresh", "0; url="+a.refresh)
 	}
 	header.Set(echo.HeaderContentType, echo.MIMETextHTMLCharsetUTF8)
 	w.WriteHeader(a.Status)
@@ -265,8 +277,8 @@ func explain(c echo.Context, t *texts, fault *problem.Error) string {
 		header.Set(echo.HeaderRetryAfter, "1")
 		return t.T("fault.busy")
 	case problem.InvalidGrant:
-		if text := passkeyFault(t, fault); text != "" {
-			return text
+		if errors.Is(fault, identity.ErrWrongPasskey) {
+			return t.T("passkey.refused")
 		}
 		if !errors.Is(fault, identity.ErrUnconfirmed) {
 			return t.T("fault.wrong-credentials")

@@ -9,9 +9,7 @@ import (
 	"errors"
 	"html/template"
 	"net/http"
-	"strings"
 
-	"sesame/server/internal/identity"
 	"sesame/server/internal/problem"
 	"sesame/server/secret"
 )
@@ -65,7 +63,7 @@ func (p *Pages) passkeyBinding(ctx context.Context) string {
 // offerPasskey adds the form for a sign-in without a password to a page, if there are passkeys. It returns the cookie to set, or
 // nil.
 func (p *Pages) offerPasskey(ctx context.Context, e errand, shown *page) (*http.Cookie, error) {
-	if p.Identity.Passkeys == nil {
+	if !p.Identity.Passkeys.OnPages() {
 		return nil, nil
 	}
 	bound := p.passkeyBinding(ctx)
@@ -78,8 +76,8 @@ func (p *Pages) offerPasskey(ctx context.Context, e errand, shown *page) (*http.
 	if err != nil {
 		return nil, err
 	}
-	f := passkeyForm{form: *e.form("sign-in"), Options: string(options), Conditional: true, Failed: shown.texts.T("passkey.failed")}
-	f.Buttons = []button{{Text: shown.texts.T("passkey.sign-in"), Second: true}}
+	f := passkeyForm{form: *e.form("sign-in"), Options: string(options), Conditional: true, Failed: shown.T("passkey.failed")}
+	f.Buttons = []button{{Text: shown.T("passkey.sign-in"), Second: true}}
 	shown.Passkey = &f
 	return cookie, nil
 }
@@ -96,32 +94,18 @@ func (p *Pages) signInWithPasskey(ctx context.Context, e errand, answer secret.T
 
 // offerSecondPasskey adds the form for a passkey as the second factor to a page, if the account of the step has one.
 func (p *Pages) offerSecondPasskey(ctx context.Context, e errand, step secret.Text, shown *page) error {
+	if !p.Identity.Passkeys.OnPages() {
+		return nil
+	}
 	options, err := p.Identity.StepOptions(ctx, step)
 	if _, refused := errors.AsType[*problem.Error](err); refused || options == nil {
-		return nil //nolint:nilerr // the step is too old, or has to wait: the page says so
+		return nil // the step is too old, or has to wait: the page says so
 	}
 	if err != nil {
 		return err
 	}
-	f := passkeyForm{form: *e.form("second-factor"), Options: string(options), Failed: shown.texts.T("passkey.failed")}
-	f.Buttons = []button{{Text: shown.texts.T("passkey.use")}}
+	f := passkeyForm{form: *e.form("second-factor"), Options: string(options), Failed: shown.T("passkey.failed")}
+	f.Buttons = []button{{Text: shown.T("passkey.use")}}
 	shown.Passkey = &f
 	return nil
 }
-
-// passkeyFault is why a passkey was refused, for a person; "" for another error.
-func passkeyFault(t *texts, err error) string {
-	if errors.Is(err, identity.ErrWrongPasskey) {
-		return t.T("passkey.refused")
-	}
-	return ""
-}
-
-// mustSignInAgain reports whether an error says so.
-func mustSignInAgain(err error) bool {
-	fault, ok := errors.AsType[*problem.Error](err)
-	return ok && fault.Code == problem.StaleLogin
-}
-
-// trimName returns the name of a passkey as it is stored.
-func trimName(name string) string { return strings.Join(strings.Fields(name), " ") }

@@ -1,11 +1,14 @@
 package web
 
 import (
+	"context"
 	"errors"
 	"html/template"
 	"net/http"
 	"net/url"
 	"strconv"
+
+	"github.com/labstack/echo/v4"
 
 	"sesame/server/internal/account"
 	"sesame/server/internal/identity"
@@ -26,10 +29,11 @@ const (
 // None of them is a sealed request.
 var freshErrands = map[string]errand{
 	"security":      {path: securityPath, sealed: "security", fresh: true},
-	"passkeys":      {path: passkeysPath, sealed: "passkeys", fresh: true},
 	"authenticator": {path: authenticatorPath, sealed: "authenticator", fresh: true},
 	"account":       {path: "/account", sealed: "account", fresh: true},
 	"delete":        {path: deletionPath, sealed: "delete", fresh: true},
+	"passkey":       {path: passkeysPath, sealed: "passkey", fresh: true},
+	"identities":    {path: identitiesPath, sealed: "identities", fresh: true},
 }
 
 // freshly is asOwner for what needs a fresh login (identity.RequireFreshLogin). Without one it sends the person to sign in again,
@@ -45,6 +49,12 @@ func (p *Pages) freshly(errand string, handle func(owner) error) func(owner) err
 		}
 		return err
 	}
+}
+
+// mustSignInAgain reports whether an error says so.
+func mustSignInAgain(err error) bool {
+	fault, ok := errors.AsType[*problem.Error](err)
+	return ok && fault.Code == problem.StaleLogin
 }
 
 // signInAgain sends a person to sign in again, and back to one of freshErrands.
@@ -75,11 +85,10 @@ func (p *Pages) showSecurity(o owner) error {
 		shown.Forms = []*form{{Action: ".." + recoveryPath, Buttons: []button{{Text: t.T("account-security.codes"), Second: true}}}}
 	}
 	shown.Forms = append(shown.Forms, &form{Action: "../account/sessions", Hidden: []hidden{{"do", "others"}}, Buttons: []button{{Text: t.T("account-sessions.others"), Second: true}}})
-	links := []link{{".." + authenticatorPath, t.T("authenticator.title")}}
-	if p.Identity.Passkeys != nil {
-		links = append(links, link{".." + passkeysPath, t.T("account-passkeys.title")})
+	shown.Links = append([]link{{".." + authenticatorPath, t.T("authenticator.title")}}, shown.Links...)
+	if p.Identity.Passkeys.OnPages() {
+		shown.Links = append([]link{{".." + passkeysPath, t.T("account-passkeys.title")}}, shown.Links...)
 	}
-	shown.Links = append(links, shown.Links...)
 	return p.Site.answer(http.StatusOK, shown).write(o.Response())
 }
 
@@ -138,7 +147,8 @@ func nameField(t *texts, name string) *field {
 
 // changeFactor is POST /account/factor.
 func (p *Pages) changeFactor(o owner) (err error) {
-	ctx, id, done := o.Request().Context(), o.form.Get("factor"), ""
+	var done string
+	ctx, id := o.Request().Context(), o.form.Get("factor")
 	switch o.form.Get("do") {
 	case "rename":
 		done = "factor-renamed"
@@ -220,6 +230,9 @@ func (p *Pages) confirmAuthenticator(o owner) error {
 		}
 		return p.authenticatorPage(o, statusOf(fault), setup, fault)
 	}
+	if err == nil {
+		err = p.renewCookie(ctx, o.Context, o.browser)
+	}
 	if err != nil {
 		return err
 	}
@@ -227,6 +240,15 @@ func (p *Pages) confirmAuthenticator(o owner) error {
 		return p.ownCodes(o, codes)
 	}
 	return p.done(o, securityPath, "factor")
+}
+
+// renewCookie gives the browser another cookie for its session, which has gained a second factor.
+func (p *Pages) renewCookie(ctx context.Context, c echo.Context, b *identity.Browser) error {
+	cookie, err := p.Identity.RenewCookie(ctx, b)
+	if err == nil {
+		http.SetCookie(c.Response(), p.cookie(cookie, b.Session.EndsAt))
+	}
+	return store.IgnoreNotFound(err)
 }
 
 // confirmationOf reads the form of a set-up.

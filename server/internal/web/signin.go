@@ -194,26 +194,35 @@ func (p *Pages) fault(ctx context.Context, a oauth.Authorization, browser *ident
 	return p.Site.answer(http.StatusBadRequest, shown)
 }
 
-// askToSignIn asks for a username and a password.
+// askToSignIn asks for a username and a password, or for a provider.
 func (p *Pages) askToSignIn(ctx context.Context, status int, e errand, username, fault string) Answer {
+	return p.signInPage(ctx, status, e, username, fault, fault != "")
+}
+
+// signInPage is the page of askToSignIn. wrong says that the fault is one of the username and the password.
+func (p *Pages) signInPage(ctx context.Context, status int, e errand, username, fault string, wrong bool) Answer {
 	shown := e.page(ctx, p, "sign-in")
 	t, f := shown.texts, e.form("sign-in")
 	f.Fields = []*field{
-		{Name: "username", Type: "text", Label: t.T("sign-in.username"), Value: username, Autocomplete: "username webauthn", Exact: true, FaultAbove: fault != ""},
+		{Name: "username", Type: "text", Label: t.T("sign-in.username"), Value: username, Autocomplete: "username webauthn", Exact: true, FaultAbove: wrong},
 		currentPasswordField(t, "password", "sign-in.password"),
 	}
-	f.Fields[1].FaultAbove = fault != ""
+	f.Fields[1].FaultAbove = wrong
 	f.Buttons = []button{{Text: t.T("sign-in.button")}}
+	if p.Accounts.HasMagicLinks() {
+		f.Buttons = append(f.Buttons, button{Text: t.T("sign-in.link"), Name: "do", Value: "link", Second: true, Incomplete: true})
+	}
 	if f.focus(); fault != "" && username != "" { // the name is probably correct
 		f.Fields[0].Focus, f.Fields[1].Focus = false, true
 	}
-	shown.Fault, shown.Forms = fault, []*form{f}
+	providers, failed := p.providerForms(ctx, t, e)
+	shown.Fault, shown.Forms = fault, append([]*form{f}, providers...)
 	shown.Links = []link{{e.link("forgot-password"), t.T("sign-in.forgotten")}}
 	if !p.Accounts.RegistrationClosed {
 		shown.Links = append(shown.Links, link{e.link("sign-up"), t.T("sign-in.no-account")})
 	}
 	cookie, err := p.offerPasskey(ctx, e, &shown)
-	if err != nil {
+	if err = errors.Join(failed, err); err != nil {
 		return Answer{err: err}
 	}
 	answer := p.Site.answer(status, shown)
@@ -236,12 +245,19 @@ func (p *Pages) openSignIn(ctx context.Context, c echo.Context, e errand) error 
 		}
 		username = browser.User.Username
 	}
-	return p.askToSignIn(ctx, http.StatusOK, e, username, "").write(c.Response())
+	fault := providerFaults[c.QueryParam("fault")]
+	if fault != "" {
+		fault = e.texts(ctx, p).T(fault)
+	}
+	return p.signInPage(ctx, http.StatusOK, e, username, fault, false).write(c.Response())
 }
 
 // signIn is POST /sign-in: the form with the password.
 func (p *Pages) signIn(ctx context.Context, c echo.Context, e errand, form url.Values) error {
 	username := form.Get("username")
+	if form.Get("do") == "link" && p.Accounts.HasMagicLinks() {
+		return p.mailLink(ctx, c, e, username)
+	}
 	var answer Answer
 	var err error
 	if passkey := form.Get("passkey"); passkey != "" {
@@ -284,12 +300,7 @@ func (p *Pages) signedIn(ctx context.Context, e errand, before *identity.Browser
 
 // arrive answers with then, for a person who has just signed in.
 func (p *Pages) arrive(ctx context.Context, before *identity.Browser, browser identity.Browser, cookie secret.Text, then func() (Answer, error)) (answer Answer, err error) {
-	if before != nil && before.User.ID != browser.User.ID { // another person uses this browser now
-		err = p.Identity.SignOut(ctx, before)
-	} else if before != nil {
-		err = p.Identity.Replace(ctx, before, &browser)
-	}
-	if err != nil {
+	if err = p.replaceSession(ctx, before, &browser); err != nil {
 		return Answer{}, err
 	}
 	answer, err = then()
@@ -301,4 +312,15 @@ func (p *Pages) arrive(ctx context.Context, before *identity.Browser, browser id
 		answer.cookies = append(answer.cookies, p.passkeyCookie(""))
 	}
 	return answer, err
+}
+
+// replaceSession ends the session that a browser had before its person has signed in. It may be nil.
+func (p *Pages) replaceSession(ctx context.Context, before, after *identity.Browser) error {
+	switch {
+	case before == nil:
+		return nil
+	case before.User.ID != after.User.ID: // another person uses this browser now
+		return p.Identity.SignOut(ctx, before)
+	}
+	return p.Identity.Replace(ctx, before, after)
 }

@@ -40,7 +40,11 @@ func (p *Pages) askToSignUp(ctx context.Context, status int, e errand, entered s
 		field.Fault = entered.faults[field.Name]
 	}
 	f.focus().Buttons = []button{{Text: t.T("sign-up.button")}}
-	shown.Fault, shown.Forms = entered.fault, []*form{f}
+	providers, err := p.providerForms(ctx, t, e)
+	if err != nil {
+		return Answer{err: err}
+	}
+	shown.Fault, shown.Forms = entered.fault, append([]*form{f}, providers...)
 	return p.Site.answer(status, shown)
 }
 

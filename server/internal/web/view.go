@@ -38,7 +38,7 @@ type page struct {
 
 // showsImages reports whether the page has a logo.
 func (p page) showsImages() bool {
-	return p.Site.Logo() != "" || p.ClientLogo != "" || slices.ContainsFunc(p.Items, func(i item) bool { return i.Logo != "" })
+	return p.Logo() != "" || p.ClientLogo != "" || slices.ContainsFunc(p.Items, func(i item) bool { return i.Logo != "" })
 }
 
 // PageTitle begins with what has happened.
@@ -87,10 +87,10 @@ type form struct {
 // hidden is a value that comes back with a form.
 type hidden struct{ Name, Value string }
 
-// button sends a form. Second is that of the lesser choice.
+// button sends a form. Second is that of the lesser choice. Incomplete is one that needs no field but the first.
 type button struct {
-	Text, Name, Value string
-	Second            bool
+	Text, Name, Value  string
+	Second, Incomplete bool
 }
 
 // field asks for one value.

@@ -1,0 +1,82 @@
+package app
+
+import (
+	"sesame/server/internal/account"
+	"sesame/server/internal/audit"
+	"sesame/server/internal/contract"
+	"sesame/server/internal/identity"
+	"sesame/server/internal/oauth"
+	"sesame/server/internal/passkey"
+	"sesame/server/internal/token"
+	"sesame/server/internal/upstream"
+	"sesame/server/internal/web"
+)
+
+// Services are the domain.
+type Services struct {
+	Identity *identity.Service
+	Accounts *account.Service
+	OAuth    *oauth.Service
+	Upstream *upstream.Service
+	Audit    *audit.Log
+}
+
+// MakeServices makes the domain, for the scopes of the contract. Call it once.
+func (a *App) MakeServices(rules *contract.Contract) *Services {
+	issuer, cursors := token.NewIssuer(a.PublicURL, a.Audience, a.Keys, a.Now, a.Audiences.Items()...), token.NewCursors(a.master)
+	id := identity.New(a.DB, a.hasher, issuer, identity.Settings{
+		Scopes: identity.Scopes(rules.Scopes()), AdminScope: adminScope(rules),
+		RefreshIdle: a.RefreshIdleTTL.Duration, RefreshTTL: a.RefreshTTL.Duration, NewLoginMails: a.NewLoginMails == "on",
+		ConfirmedOnly: a.SignInUnconfirmed == "off",
+		Policy: identity.Policy{
+			Require: a.RequireSecondFactor, Grace: a.SecondFactorGrace.Duration, AdminScopes: adminScopes(rules), Page: a.PublicURL + "/sign-in",
+		},
+		Passkeys:  passkey.New(a.PublicURL, a.ServiceName(rules.Title), a.CorsOrigins.Items()),
+		KeyedHash: token.NewKeyedHash(a.master), Steps: token.NewSealer(a.master, "sign-ins"), Factors: a.factorSealer(), Outbox: a.outbox, Now: a.Now, Log: a.Log,
+		Count: a.Metrics.counts(),
+	})
+	a.services = &Services{
+		Identity: id,
+		Accounts: account.New(a.DB, a.hasher, id, account.Settings{
+			RegistrationClosed: a.Registration == "closed", RegistrationLimit: a.RegistrationLimit.Value,
+			ConfirmURL: a.VerifyURL, ResetURL: a.ResetURL, MagicLinkURL: a.magicLinkURL(), Cursors: cursors, Name: a.ServiceName(rules.Title),
+		}),
+		OAuth: oauth.New(a.DB, issuer, token.NewIDIssuer(a.PublicURL, a.IDKeys), a.master, id, oauth.Settings{
+			AccessTTL: a.AccessTokenTTL.Duration, RefreshGrace: a.RefreshGrace.Duration, DocsRedirect: a.docsRedirect(),
+			Issued: func(grant string) { a.Metrics.tokens.Add(1, grant) },
+		}),
+		Upstream: upstream.New(a.DB, a.master, id, upstream.Settings{PublicURL: a.PublicURL, Private: a.PrivateProviders == "on", Log: a.Log}),
+		Audit:    audit.NewLog(a.DB, cursors),
+	}
+	return a.services
+}
+
+// magicLinkURL is the page that mailed links open to sign a person in, or "".
+func (a *App) magicLinkURL() string {
+	if a.MagicLinks != "on" {
+		return ""
+	}
+	return a.PublicURL + web.MagicLinkPath
+}
+
+// docsRedirect is where Swagger UI gets the code of a person who signs in with a browser (package docs), or "".
+func (a *App) docsRedirect() string {
+	if a.Docs != "on" {
+		return ""
+	}
+	return a.PublicURL + "/docs/oauth2-redirect.html"
+}
+
+// adminScope is the scope that changing an account needs.
+func adminScope(rules *contract.Contract) string { return rules.Operation("updateUser").Scopes()[0] }
+
+// factorSealer seals the secrets of second factors.
+func (a *App) factorSealer() token.Sealer { return token.NewSealer(a.master, "second factors") }
+
+// adminScopes are the scopes of what administrators do.
+func adminScopes(rules *contract.Contract) (scopes []string) {
+	for _, id := range []string{"listUsers", "updateUser", "listClients", "createClient"} {
+		scopes = append(scopes, rules.Operation(id).Scopes()...)
+	}
+	return identity.Intersect(scopes, scopes)
+}
