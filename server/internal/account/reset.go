@@ -175,6 +175,14 @@ func (s *Service) reset(ctx context.Context, q *store.Queries, before store.User
 			return err
 		}
 	}
+	if before.OnlyClaimed() && before.Factors != "" { // or the stranger would sign in with a passkey, and the owner could not
+		if err = s.removeFactors(ctx, q, before.ID); err != nil {
+			return err
+		}
+		if err = s.record(ctx, q, audit.FactorsReset, before, nil); err != nil {
+			return err
+		}
+	}
 	if err = s.identity.ClearThrottles(ctx, q, before, c.EmailKey); err != nil {
 		return err
 	}

@@ -86,7 +86,7 @@ func (p *Pages) all() []handled {
 		{"/account/applications", p.asOwner(p.showApplications), p.asOwner(p.withdraw)},
 		{identitiesPath, p.asOwner(p.showIdentities), p.asOwner(p.changeIdentities)},
 		{"/account/events", p.asOwner(p.showEvents), nil},
-		{"/account/delete", p.asOwner(p.showDeletion), p.asOwner(p.deleteAccount)},
+		{deletionPath, p.asOwner(p.showDeletion), p.asOwner(p.deleteAccount)},
 		{changePasswordPath, p.toAccount, nil},
 		{"/" + logoPath, p.Site.showLogo, nil},
 		{"/sign-in/client-logo", p.showClientLogo, nil},
