@@ -108,7 +108,8 @@ func TestTheEventLogHasEveryEvent(t *testing.T) {
 				}
 			}
 			for id, e := range shown {
-				if fromCommand := e["actor"] == "command line" && e["username"] != "zoe"; lines[id] == nil && !fromCommand {
+				elsewhere := e["actor"] == "command line" && e["username"] != "zoe" || e["kind"] == "factors_reset" && e["actor"] == "schedule" // the test does the cleanup itself
+				if lines[id] == nil && !elsewhere {
 					t.Errorf("no line has %v", e)
 				}
 			}

@@ -140,3 +140,26 @@ func TestAResetRemovesTheFactorsOfAStranger(t *testing.T) {
 		}
 	}, withPasskeys)
 }
+
+// C5, F15: so does the identity at a provider that the stranger has linked. An account whose address was confirmed, or given by an
+// operator, keeps its identities and its factors.
+func TestAResetUnlinksTheIdentitiesOfAStranger(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		s.register(t, "ann")
+		s.createVerified(t, "bob")
+		s.must(t, horse+"\n", "user", "create", "eve", "--email", "eve@example.com")
+		for username, left := range map[string]string{"ann": "0 ", "bob": "1 totp", "eve": "1 totp"} {
+			s.plantTOTP(t, username)
+			s.sql(t, `INSERT INTO identities (id, user_id, issuer, subject, label, created_at)
+				SELECT '`+username+`', id, 'https://idp.example', '`+username+`', '', 1 FROM users WHERE username = '`+username+`'`)
+			s.plantCode(t, "code of "+username, account.ToReset, "", username+"@example.com")
+			s.do(t, resetPassword("code of "+username, "a bigger wooden horse")).want(204)
+			if got := s.value(t, `SELECT (SELECT CAST(COUNT(*) AS TEXT) FROM identities i WHERE i.user_id = u.id) || ' ' || factors FROM users u WHERE username = '`+username+`'`); got != left {
+				t.Errorf("%s has %q left, want %q", username, got, left)
+			}
+		}
+		if n := s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM events WHERE kind = 'identity_unlinked' AND username = 'ann'`); n != "1" {
+			t.Errorf("the removal is recorded %s times", n)
+		}
+	})
+}
