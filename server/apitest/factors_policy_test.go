@@ -74,6 +74,14 @@ func TestTheGraceOfTheSecondFactor(t *testing.T) {
 		f, b := newFlow(client, "scope", "openid"), s.newBrowser()
 		page := b.submit(t, b.send(t, f.request()).want(200).form(), "username", "ann", "password", horse).want(200).shows("Not now")
 		decode[api.Token](s.do(t, f.grant(codeOf(t, b.follow(t, page, "Not now")))).want(200))
+		for name, elsewhere := range map[string]*browser{"another session": s.newBrowser(), "no session": s.newBrowser()} { // the link works in its own
+			if name == "another session" {
+				elsewhere.submit(t, elsewhere.send(t, get("/sign-in")).want(200).formWith("", ""), "username", "ann", "password", horse).want(200)
+			}
+			if a := elsewhere.follow(t, page, "Not now"); a.status == 200 || strings.Contains(a.header.Get("Location"), "code=") {
+				t.Errorf("%s: %d %s", name, a.status, a.header.Get("Location"))
+			}
+		}
 		b.send(t, get("/account/security")).want(200).shows("you need a second factor to sign in")
 		app := page.app(s)
 		page = b.submit(t, page.form(), "code", app.wrongCode(), "name", "Phone").want(422).shows("Not now")

@@ -73,7 +73,7 @@ func (p *Pages) all() []handled {
 		{"/sign-in/:provider/callback", p.fromProvider, nil},
 		{secondFactorPath, p.opened(p.openSecondFactor), p.sent(p.secondFactor)},
 		{enrollPath, nil, p.sent(p.enroll)},
-		{continuePath, p.opened(p.goOn), nil},
+		{continuePath, p.goOn, nil},
 		{"/sign-up", p.opened(p.openSignUp), p.sent(p.signUp)},
 		{"/forgot-password", p.opened(p.openForgotten), p.sent(p.forgotten)},
 		{"/account", p.asOwner(p.showAccount), p.asOwner(p.changeAccount)},

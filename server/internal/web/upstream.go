@@ -102,7 +102,7 @@ func (p *Pages) signInUpstream(ctx context.Context, c echo.Context, e errand, pe
 	}
 	answer := Redirect(p.PublicURL + e.path)
 	if e.request != nil { // the pages that may follow have their own places
-		answer.Location = p.PublicURL + string(e.link(continuePath))
+		answer.Location = p.PublicURL + "/" + string(p.onward(e, browser.Session))
 	}
 	answer.cookies = []*http.Cookie{p.cookie(cookie, browser.Session.EndsAt)}
 	return answer.write(c.Response())
