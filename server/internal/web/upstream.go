@@ -90,7 +90,7 @@ func (p *Pages) signInUpstream(ctx context.Context, c echo.Context, e errand, pe
 	browser, cookie, err := p.Accounts.SignInUpstream(ctx, person)
 	if missing, ok := errors.AsType[*identity.Incomplete](err); ok {
 		answer, step := Redirect(p.PublicURL+string(e.link(secondFactorPath))), p.stepCookie(missing.Sealed, identity.StepTTL) //nolint:gosec // as there
-		step.SameSite = http.SameSiteLaxMode // it is needed at the end of the redirects from the provider
+		step.SameSite = http.SameSiteLaxMode                                                                                   // it is needed at the end of the redirects from the provider
 		answer.cookies = []*http.Cookie{step}
 		return answer.write(c.Response())
 	}
