@@ -182,8 +182,18 @@ func hostileLogos(t *testing.T) map[string]struct {
 		"PNG with another check sum":  {flipped, damaged},
 		"PNG of 60,000 pixels a line": {huge, "must have at most 1024 pixels"},
 		"JPEG of 1,025 pixels a line": {jpegOf(t, 1025, 1), "must have at most 1024 pixels"},
+		"JPEG with a second frame":    {secondFrame(jpegOf(t, 1025, 1), 1, 1), damaged},
 		"too large":                   {join(good, make([]byte, 32<<10)), "must have at most 32 KiB"},
 	}
+}
+
+// secondFrame adds a frame of another size, and its scan, to a JPEG. A browser draws the first one.
+func secondFrame(photo []byte, height, width uint16) []byte {
+	frame := []byte{0xff, 0xc0, 0, 8, 8, 0, 0, 0, 0, 0, 0xff, 0xda, 0, 2}
+	binary.BigEndian.PutUint16(frame[5:], height)
+	binary.BigEndian.PutUint16(frame[7:], width)
+	end := len(photo) - 2
+	return append(append(append([]byte{}, photo[:end]...), frame...), photo[end:]...)
 }
 
 // Nothing is taken for a logo that is also something else, or that would fill a browser.

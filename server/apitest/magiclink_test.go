@@ -246,6 +246,44 @@ func TestMagicLinksAndLimits(t *testing.T) {
 	}, magicLinks)
 }
 
+// Nobody else can use a link that a stranger has asked for, so the stranger must not use up the mails of its owner, who asks from a network that
+// they have signed in from. The requests of each side are limited.
+func TestAStrangerUsesUpNoMagicLinks(t *testing.T) {
+	withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
+		s.confirmed(t, "ann")
+		f := newFlow(s.publicClient(t))
+		asks := func(ip string) *browser {
+			t.Helper()
+			b := s.newBrowser()
+			b.from = ip
+			b.asksForLink(t, f, "ann@example.com").want(200)
+			s.untilNoneWaits(t)
+			return b
+		}
+		mails := 0
+		expect := func(n int, b *browser, why string) {
+			t.Helper()
+			if got := len(s.mailsTo(t, post, "ann@example.com", mails+n)) - mails; got != n {
+				t.Fatalf("%s: %d mails, want %d", why, got, n)
+			}
+			mails += n
+			if b != nil {
+				codeOf(t, b.submit(t, b.openLink(t, s.mailedCode(t, post, "ann@example.com", mails)).want(200).form()))
+			}
+		}
+		expect(1, asks("192.0.2.1"), "the owner's first sign-in")
+		for range 8 {
+			asks("203.0.113.9")
+			s.clock.advance(time.Minute + time.Second)
+		}
+		expect(5, nil, "a stranger")
+		expect(1, asks("192.0.2.1"), "the owner, from a known network")
+		asks("203.0.113.9")
+		asks("198.51.100.1")
+		expect(0, nil, "strangers after the owner has used a link")
+	}, magicLinks, trustLoopback)
+}
+
 // Where everybody must have a second factor, a link leads to its set-up and not to a session.
 func TestAMagicLinkUnderThePolicy(t *testing.T) {
 	withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {

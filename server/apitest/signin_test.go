@@ -22,6 +22,7 @@ type browser struct {
 	s      *server
 	cookie string // of the session
 	others map[string]string
+	from   string // its network, if it is behind a trusted proxy
 }
 
 func (s *server) newBrowser() *browser { return &browser{s: s, others: map[string]string{}} }
@@ -36,6 +37,9 @@ func (b *browser) send(t *testing.T, r request) *answer {
 	}
 	if text := strings.Trim(strings.Join(cookies, "; "), "; "); text != "" {
 		header["Cookie"] = text
+	}
+	if b.from != "" {
+		header["X-Forwarded-For"] = b.from
 	}
 	for name, value := range r.header {
 		header[name] = value

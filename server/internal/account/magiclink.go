@@ -19,12 +19,19 @@ var ErrOtherBrowser = errors.New("the link belongs to another browser")
 // HasMagicLinks reports whether people may sign in with a mailed link.
 func (s *Service) HasMagicLinks() bool { return s.MagicLinkURL != "" }
 
-// magicCounter counts the mails with a link that signs in, as resetCounter counts those that reset a password.
-func (s *Service) magicCounter(emailKey string, hasAccount bool) string {
-	if !hasAccount {
-		return s.keyed.Key("mails to", "nobody", string(ToSignIn), emailKey)
+// magicCounter counts the mails with a link that signs in, as resetCounter counts those that reset a password. A network that the
+// account has signed in from has a counter of its own. Only the browser that has asked for a link can use it, so the mails that strangers
+// ask for are of no use to the owner, and must not use up the owner's.
+func (s *Service) magicCounter(ctx context.Context, emailKey string, user store.User) (string, error) {
+	to := []string{"mails to", string(ToSignIn), emailKey}
+	if user.ID == "" {
+		to[0] = "mails to nobody"
 	}
-	return s.keyed.Key("mails to", string(ToSignIn), emailKey)
+	from, err := s.identity.KnownNetwork(ctx, user)
+	if err == nil && from != "" {
+		to = append(to, "from", from)
+	}
+	return s.keyed.Key(to...), err
 }
 
 // RequestMagicLink mails a link to an address, with which its reader can sign in to the account that has confirmed it. browser is
@@ -50,8 +57,12 @@ func (s *Service) RequestMagicLink(ctx context.Context, address string, browser 
 	} else {
 		user = store.User{}
 	}
+	counter, err := s.magicCounter(ctx, key, user)
+	if err != nil {
+		return err
+	}
 	return s.db.Tx(ctx, func(q *store.Queries) error {
-		allowed, err := s.countMailRequest(ctx, q, nil, s.magicCounter(key, known))
+		allowed, err := s.countMailRequest(ctx, q, nil, counter)
 		if err != nil || !allowed {
 			return err
 		}
@@ -85,6 +96,10 @@ func (s *Service) SignInByLink(ctx context.Context, code, browser secret.Text) (
 	if err != nil {
 		return identity.Browser{}, secret.Text{}, err
 	}
+	counter, err := s.magicCounter(ctx, c.EmailKey, user)
+	if err != nil {
+		return identity.Browser{}, secret.Text{}, err
+	}
 	use := func(ctx context.Context, q *store.Queries) error {
 		if err := q.Flush(ctx); err != nil { // a change of the account begins the transaction again
 			return err
@@ -96,7 +111,7 @@ func (s *Service) SignInByLink(ctx context.Context, code, browser secret.Text) (
 		if err != nil {
 			return err
 		}
-		return q.DropThrottle(ctx, s.magicCounter(c.EmailKey, true)) // the next mail may be sent at once
+		return q.DropThrottle(ctx, counter) // the next mail may be sent at once
 	}
 	ctx, done := identity.IgnoreDisconnect(ctx)
 	defer done()

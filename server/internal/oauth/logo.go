@@ -143,6 +143,9 @@ func sizeOfJPEG(content []byte) (width, height int) {
 		case length < 2 || length+2 > len(rest):
 			return 0, 0
 		case marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc && length >= 7:
+			if width > 0 { // browsers draw the first frame, so that the size of another one says nothing
+				return 0, 0
+			}
 			height, width = int(binary.BigEndian.Uint16(rest[5:])), int(binary.BigEndian.Uint16(rest[7:]))
 		}
 		if rest = rest[2+length:]; marker != 0xda {

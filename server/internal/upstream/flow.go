@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"sesame/server/internal/names"
 	"sesame/server/internal/problem"
 	"sesame/server/internal/store"
 	"sesame/server/internal/token"
@@ -54,8 +55,12 @@ type flow struct {
 	Nonce    string `json:"n"`
 	Verifier string `json:"v"`
 	Session  string `json:"b"`
+	Again    bool   `json:"a"`
 	Expires  int64  `json:"e"` // Unix microseconds
 }
+
+// begun is when the flow began.
+func (f flow) begun() time.Time { return time.UnixMicro(f.Expires).Add(-flowTTL) }
 
 // The errors of Finish. The text is for the log.
 var (
@@ -67,12 +72,16 @@ var (
 	ErrProvider = errors.New("the provider failed")
 )
 
-// failed marks an error as the fault of the provider.
+// failed marks an error as the fault of the provider. Its text may quote a whole answer, which is for a log and a terminal: only the
+// beginning is kept, so that nobody can fill the log with the answers of a provider that is down.
 func failed(err error) error {
+	if errors.Is(err, ErrProvider) {
+		return err
+	}
 	if refused, ok := errors.AsType[*oauth2.RetrieveError](err); ok { // whose text has the whole answer
 		err = errors.New("the token endpoint answered " + refused.Response.Status + " " + refused.ErrorCode)
 	}
-	return errors.Join(ErrProvider, err)
+	return errors.Join(ErrProvider, errors.New(printable(err.Error(), 500)))
 }
 
 // Begin begins a sign-in. The state, the nonce and the PKCE verifier are sealed in a cookie of the browser. So a beginning writes
@@ -84,7 +93,7 @@ func (s *Service) Begin(ctx context.Context, name string, wish Wish) (begun Begu
 	}
 	f := flow{
 		State: token.NewSecret().Reveal(), Nonce: token.NewSecret().Reveal(), Verifier: oauth2.GenerateVerifier(),
-		Session: wish.Session, Expires: s.now().Add(flowTTL).UnixMicro(),
+		Session: wish.Session, Again: wish.Again, Expires: s.now().Add(flowTTL).UnixMicro(),
 	}
 	plain, err := json.Marshal(f)
 	if err != nil {
@@ -94,7 +103,7 @@ func (s *Service) Begin(ctx context.Context, name string, wish Wish) (begun Begu
 	if len(cookie) > MaxCookie {
 		return begun, problem.New(problem.PayloadTooLarge, "The request of the application is too long to sign in at a provider.")
 	}
-	address, err := s.kind(p).address(ctx, f, wish.Again)
+	address, err := s.kind(p).address(ctx, f)
 	return Begun{Address: address, Cookie: secret.New(cookie), Expires: time.UnixMicro(f.Expires)}, err
 }
 
@@ -110,7 +119,7 @@ type Answer struct {
 // kind is what the kinds of providers do in their own way.
 type kind interface {
 	// address is where the person signs in.
-	address(ctx context.Context, f flow, again bool) (string, error)
+	address(ctx context.Context, f flow) (string, error)
 	// answersWithIssuer reports whether every answer has the parameter iss (RFC 9207).
 	answersWithIssuer(ctx context.Context) (bool, error)
 	// person exchanges the code.
@@ -135,7 +144,7 @@ func (s *Service) Finish(ctx context.Context, name string, cookie secret.Text, q
 	if !ok || !same(query.Get("state"), f.State) || repeats(query) {
 		return a, ErrState
 	}
-	a.Wish = Wish{Errand: errand, Session: f.Session}
+	a.Wish = Wish{Errand: errand, Session: f.Session, Again: f.Again}
 	err = s.db.UseState(ctx, "state "+token.HashSecret(secret.New(f.State)), time.UnixMicro(f.Expires))
 	if errors.Is(err, store.ErrConflict) {
 		return Answer{}, ErrState
@@ -155,7 +164,7 @@ func (s *Service) Finish(ctx context.Context, name string, cookie secret.Text, q
 	case fault == "access_denied":
 		return a, ErrDenied
 	case fault != "":
-		return a, failed(errors.New("the provider answered with the error " + printable(fault)))
+		return a, failed(errors.New("the provider answered with the error " + printable(fault, 100)))
 	case query.Get("code") == "":
 		return a, failed(errors.New("the answer has no code"))
 	}
@@ -187,7 +196,12 @@ func repeats(query url.Values) bool {
 	return false
 }
 
-// printable shortens the text of a provider for the log.
-func printable(text string) string {
-	return strings.ToValidUTF8(text[:min(len(text), 100)], "?")
+// printable returns the first bytes of the text of a provider, for the log, with a question mark for each other character.
+func printable(text string, bytes int) string {
+	return strings.Map(func(r rune) rune {
+		if names.Printable(r) {
+			return r
+		}
+		return '?'
+	}, strings.ToValidUTF8(text[:min(len(text), bytes)], "?"))
 }

@@ -37,9 +37,9 @@ func (g github) api(path string) string {
 	return g.Issuer + "/api/v3" + path
 }
 
-func (g github) address(_ context.Context, f flow, again bool) (string, error) {
+func (g github) address(_ context.Context, f flow) (string, error) {
 	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(f.Verifier)}
-	if again {
+	if f.Again {
 		options = append(options, oauth2.SetAuthURLParam("prompt", "select_account"))
 	}
 	return g.config().AuthCodeURL(f.State, options...), nil

@@ -18,6 +18,9 @@ import (
 // token names an unknown one. A key that the provider has withdrawn is accepted no longer than this.
 const discoveryTTL = time.Hour
 
+// clockSkew is how much the clock of a provider may be behind.
+const clockSkew = time.Minute
+
 // discovery is the discovery document of an issuer, and its keys.
 type discovery struct {
 	provider *oidc.Provider
@@ -92,13 +95,13 @@ func (o openID) config(d *discovery) *oauth2.Config {
 	}
 }
 
-func (o openID) address(ctx context.Context, f flow, again bool) (string, error) {
+func (o openID) address(ctx context.Context, f flow) (string, error) {
 	d, err := o.discover(ctx, o.Issuer)
 	if err != nil {
 		return "", err
 	}
 	options := []oauth2.AuthCodeOption{oidc.Nonce(f.Nonce), oauth2.S256ChallengeOption(f.Verifier)}
-	if again {
+	if f.Again {
 		options = append(options, oauth2.SetAuthURLParam("prompt", "login"))
 	}
 	return o.config(d).AuthCodeURL(f.State, options...), nil
@@ -155,17 +158,20 @@ func (o openID) verify(ctx context.Context, d *discovery, f flow, tokens *oauth2
 	if err != nil {
 		return nil, err
 	}
-	var party struct {
-		Authorized string `json:"azp"`
+	var claims struct {
+		Authorized string   `json:"azp"`
+		SignedInAt *float64 `json:"auth_time"`
 	}
-	if err = id.Claims(&party); err != nil {
+	if err = id.Claims(&claims); err != nil {
 		return nil, err
 	}
 	switch {
 	case !same(id.Nonce, f.Nonce):
 		return nil, errors.New("the ID token has another nonce")
-	case party.Authorized != o.ClientID && (party.Authorized != "" || len(id.Audience) > 1):
+	case claims.Authorized != o.ClientID && (claims.Authorized != "" || len(id.Audience) > 1):
 		return nil, errors.New("the ID token was issued to another client")
+	case f.Again && claims.SignedInAt != nil && *claims.SignedInAt < float64(f.begun().Add(-clockSkew).Unix()): // the browser could drop prompt=login
+		return nil, errors.New("the provider has not asked again who the person is")
 	case id.AccessTokenHash != "":
 		err = id.VerifyAccessToken(tokens.AccessToken)
 	}
