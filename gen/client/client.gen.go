@@ -636,7 +636,8 @@ type Event struct {
 	// - `recovery_codes_replaced`: there are new recovery codes in place of the old ones.
 	// - `factors_reset_requested`: an administrator began a reset of the second factors; every session ended.
 	// - `factors_reset_cancelled`: a sign-in with a second factor cancelled the reset.
-	// - `factors_reset`: the reset removed the second factors.
+	// - `factors_reset`: the reset removed the second factors; or a reset of the password by mail did, since nobody had confirmed
+	//   the address of the account before.
 	// - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
 	// - `key_rotated`: a new key signs from now on.
 	Kind EventKind `json:"kind"`
@@ -691,7 +692,8 @@ type Event struct {
 //   - `recovery_codes_replaced`: there are new recovery codes in place of the old ones.
 //   - `factors_reset_requested`: an administrator began a reset of the second factors; every session ended.
 //   - `factors_reset_cancelled`: a sign-in with a second factor cancelled the reset.
-//   - `factors_reset`: the reset removed the second factors.
+//   - `factors_reset`: the reset removed the second factors; or a reset of the password by mail did, since nobody had confirmed
+//     the address of the account before.
 //   - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
 //   - `key_rotated`: a new key signs from now on.
 type EventKind string
@@ -3150,7 +3152,8 @@ type ClientInterface interface {
 	// ChangeEmailWithBody Change my e-mail address
 	//
 	// Mails a code to the new address. `POST /email-verifications/confirm` with that code changes the
-	// account's address; until then it stays as it is. A confirmed old address is notified of the change.
+	// account's address; until then it stays as it is. A confirmed old address is notified of the change. If the account
+	// has a second factor, the login must have used it; otherwise the response is 401 `insufficient_user_authentication` (RFC 9470).
 	//
 	// If another account has confirmed the address, its owner is notified instead; the response is the same.
 	// An address gets one mail a minute, and after five mails none for an hour: then nothing is mailed, and
@@ -3164,7 +3167,8 @@ type ClientInterface interface {
 	// ChangeEmail Change my e-mail address
 	//
 	// Mails a code to the new address. `POST /email-verifications/confirm` with that code changes the
-	// account's address; until then it stays as it is. A confirmed old address is notified of the change.
+	// account's address; until then it stays as it is. A confirmed old address is notified of the change. If the account
+	// has a second factor, the login must have used it; otherwise the response is 401 `insufficient_user_authentication` (RFC 9470).
 	//
 	// If another account has confirmed the address, its owner is notified instead; the response is the same.
 	// An address gets one mail a minute, and after five mails none for an hour: then nothing is mailed, and
@@ -3291,7 +3295,8 @@ type ClientInterface interface {
 	// ChangePasswordWithBody Change my password
 	//
 	// Takes the current password and a new one. Every other session of the account ends; the current
-	// one continues.
+	// one continues. If the account has a second factor, the login must have used it; otherwise the response is 401
+	// `insufficient_user_authentication` (RFC 9470).
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -3301,7 +3306,8 @@ type ClientInterface interface {
 	// ChangePassword Change my password
 	//
 	// Takes the current password and a new one. Every other session of the account ends; the current
-	// one continues.
+	// one continues. If the account has a second factor, the login must have used it; otherwise the response is 401
+	// `insufficient_user_authentication` (RFC 9470).
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4735,7 +4741,8 @@ func (c *Client) UpdateMe(ctx context.Context, body UpdateMeJSONRequestBody, req
 // ChangeEmailWithBody Change my e-mail address
 //
 // Mails a code to the new address. `POST /email-verifications/confirm` with that code changes the
-// account's address; until then it stays as it is. A confirmed old address is notified of the change.
+// account's address; until then it stays as it is. A confirmed old address is notified of the change. If the account
+// has a second factor, the login must have used it; otherwise the response is 401 `insufficient_user_authentication` (RFC 9470).
 //
 // If another account has confirmed the address, its owner is notified instead; the response is the same.
 // An address gets one mail a minute, and after five mails none for an hour: then nothing is mailed, and
@@ -4759,7 +4766,8 @@ func (c *Client) ChangeEmailWithBody(ctx context.Context, contentType string, bo
 // ChangeEmail Change my e-mail address
 //
 // Mails a code to the new address. `POST /email-verifications/confirm` with that code changes the
-// account's address; until then it stays as it is. A confirmed old address is notified of the change.
+// account's address; until then it stays as it is. A confirmed old address is notified of the change. If the account
+// has a second factor, the login must have used it; otherwise the response is 401 `insufficient_user_authentication` (RFC 9470).
 //
 // If another account has confirmed the address, its owner is notified instead; the response is the same.
 // An address gets one mail a minute, and after five mails none for an hour: then nothing is mailed, and
@@ -5006,7 +5014,8 @@ func (c *Client) StartPasskey(ctx context.Context, reqEditors ...RequestEditorFn
 // ChangePasswordWithBody Change my password
 //
 // Takes the current password and a new one. Every other session of the account ends; the current
-// one continues.
+// one continues. If the account has a second factor, the login must have used it; otherwise the response is 401
+// `insufficient_user_authentication` (RFC 9470).
 //
 // Takes any type of body and a specified content type.
 //
@@ -5026,7 +5035,8 @@ func (c *Client) ChangePasswordWithBody(ctx context.Context, contentType string,
 // ChangePassword Change my password
 //
 // Takes the current password and a new one. Every other session of the account ends; the current
-// one continues.
+// one continues. If the account has a second factor, the login must have used it; otherwise the response is 401
+// `insufficient_user_authentication` (RFC 9470).
 //
 // Takes a body of the `application/json` content type.
 //
@@ -8627,7 +8637,8 @@ type ClientWithResponsesInterface interface {
 	// ChangeEmailWithBodyWithResponse Change my e-mail address
 	//
 	// Mails a code to the new address. `POST /email-verifications/confirm` with that code changes the
-	// account's address; until then it stays as it is. A confirmed old address is notified of the change.
+	// account's address; until then it stays as it is. A confirmed old address is notified of the change. If the account
+	// has a second factor, the login must have used it; otherwise the response is 401 `insufficient_user_authentication` (RFC 9470).
 	//
 	// If another account has confirmed the address, its owner is notified instead; the response is the same.
 	// An address gets one mail a minute, and after five mails none for an hour: then nothing is mailed, and
@@ -8641,7 +8652,8 @@ type ClientWithResponsesInterface interface {
 	// ChangeEmailWithResponse Change my e-mail address
 	//
 	// Mails a code to the new address. `POST /email-verifications/confirm` with that code changes the
-	// account's address; until then it stays as it is. A confirmed old address is notified of the change.
+	// account's address; until then it stays as it is. A confirmed old address is notified of the change. If the account
+	// has a second factor, the login must have used it; otherwise the response is 401 `insufficient_user_authentication` (RFC 9470).
 	//
 	// If another account has confirmed the address, its owner is notified instead; the response is the same.
 	// An address gets one mail a minute, and after five mails none for an hour: then nothing is mailed, and
@@ -8782,7 +8794,8 @@ type ClientWithResponsesInterface interface {
 	// ChangePasswordWithBodyWithResponse Change my password
 	//
 	// Takes the current password and a new one. Every other session of the account ends; the current
-	// one continues.
+	// one continues. If the account has a second factor, the login must have used it; otherwise the response is 401
+	// `insufficient_user_authentication` (RFC 9470).
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -8792,7 +8805,8 @@ type ClientWithResponsesInterface interface {
 	// ChangePasswordWithResponse Change my password
 	//
 	// Takes the current password and a new one. Every other session of the account ends; the current
-	// one continues.
+	// one continues. If the account has a second factor, the login must have used it; otherwise the response is 401
+	// `insufficient_user_authentication` (RFC 9470).
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -16127,7 +16141,8 @@ func (c *ClientWithResponses) UpdateMeWithResponse(ctx context.Context, body Upd
 // ChangeEmailWithBodyWithResponse Change my e-mail address
 //
 // Mails a code to the new address. `POST /email-verifications/confirm` with that code changes the
-// account's address; until then it stays as it is. A confirmed old address is notified of the change.
+// account's address; until then it stays as it is. A confirmed old address is notified of the change. If the account
+// has a second factor, the login must have used it; otherwise the response is 401 `insufficient_user_authentication` (RFC 9470).
 //
 // If another account has confirmed the address, its owner is notified instead; the response is the same.
 // An address gets one mail a minute, and after five mails none for an hour: then nothing is mailed, and
@@ -16147,7 +16162,8 @@ func (c *ClientWithResponses) ChangeEmailWithBodyWithResponse(ctx context.Contex
 // ChangeEmailWithResponse Change my e-mail address
 //
 // Mails a code to the new address. `POST /email-verifications/confirm` with that code changes the
-// account's address; until then it stays as it is. A confirmed old address is notified of the change.
+// account's address; until then it stays as it is. A confirmed old address is notified of the change. If the account
+// has a second factor, the login must have used it; otherwise the response is 401 `insufficient_user_authentication` (RFC 9470).
 //
 // If another account has confirmed the address, its owner is notified instead; the response is the same.
 // An address gets one mail a minute, and after five mails none for an hour: then nothing is mailed, and
@@ -16360,7 +16376,8 @@ func (c *ClientWithResponses) StartPasskeyWithResponse(ctx context.Context, reqE
 // ChangePasswordWithBodyWithResponse Change my password
 //
 // Takes the current password and a new one. Every other session of the account ends; the current
-// one continues.
+// one continues. If the account has a second factor, the login must have used it; otherwise the response is 401
+// `insufficient_user_authentication` (RFC 9470).
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -16376,7 +16393,8 @@ func (c *ClientWithResponses) ChangePasswordWithBodyWithResponse(ctx context.Con
 // ChangePasswordWithResponse Change my password
 //
 // Takes the current password and a new one. Every other session of the account ends; the current
-// one continues.
+// one continues. If the account has a second factor, the login must have used it; otherwise the response is 401
+// `insufficient_user_authentication` (RFC 9470).
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
