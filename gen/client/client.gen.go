@@ -636,7 +636,8 @@ type Event struct {
 	// - `recovery_codes_replaced`: there are new recovery codes in place of the old ones.
 	// - `factors_reset_requested`: an administrator began a reset of the second factors; every session ended.
 	// - `factors_reset_cancelled`: a sign-in with a second factor cancelled the reset.
-	// - `factors_reset`: the reset removed the second factors.
+	// - `factors_reset`: the reset removed the second factors; or a reset of the password by mail did, since nobody had confirmed
+	//   the address of the account before.
 	// - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
 	// - `key_rotated`: a new key signs from now on.
 	Kind EventKind `json:"kind"`
@@ -691,7 +692,8 @@ type Event struct {
 //   - `recovery_codes_replaced`: there are new recovery codes in place of the old ones.
 //   - `factors_reset_requested`: an administrator began a reset of the second factors; every session ended.
 //   - `factors_reset_cancelled`: a sign-in with a second factor cancelled the reset.
-//   - `factors_reset`: the reset removed the second factors.
+//   - `factors_reset`: the reset removed the second factors; or a reset of the password by mail did, since nobody had confirmed
+//     the address of the account before.
 //   - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
 //   - `key_rotated`: a new key signs from now on.
 type EventKind string
@@ -2670,7 +2672,7 @@ type ClientInterface interface {
 	//
 	// Takes any type of body and a specified content type.
 	//
-	// Corresponds with POST /passkeys/options (the `StartPasskeySignIn` operationId).
+	// Corresponds with POST /passkeys/challenges (the `StartPasskeySignIn` operationId).
 	StartPasskeySignInWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// StartPasskeySignIn Start a sign-in with a passkey
@@ -2685,7 +2687,7 @@ type ClientInterface interface {
 	//
 	// Takes a body of the `application/json` content type.
 	//
-	// Corresponds with POST /passkeys/options (the `StartPasskeySignIn` operationId).
+	// Corresponds with POST /passkeys/challenges (the `StartPasskeySignIn` operationId).
 	StartPasskeySignIn(ctx context.Context, body StartPasskeySignInJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RequestPasswordResetWithBody Mail me a code to choose a new password
@@ -3150,7 +3152,8 @@ type ClientInterface interface {
 	// ChangeEmailWithBody Change my e-mail address
 	//
 	// Mails a code to the new address. `POST /email-verifications/confirm` with that code changes the
-	// account's address; until then it stays as it is. A confirmed old address is notified of the change.
+	// account's address; until then it stays as it is. A confirmed old address is notified of the change. If the account
+	// has a second factor, the login must have used it; otherwise the response is 401 `insufficient_user_authentication` (RFC 9470).
 	//
 	// If another account has confirmed the address, its owner is notified instead; the response is the same.
 	// An address gets one mail a minute, and after five mails none for an hour: then nothing is mailed, and
@@ -3164,7 +3167,8 @@ type ClientInterface interface {
 	// ChangeEmail Change my e-mail address
 	//
 	// Mails a code to the new address. `POST /email-verifications/confirm` with that code changes the
-	// account's address; until then it stays as it is. A confirmed old address is notified of the change.
+	// account's address; until then it stays as it is. A confirmed old address is notified of the change. If the account
+	// has a second factor, the login must have used it; otherwise the response is 401 `insufficient_user_authentication` (RFC 9470).
 	//
 	// If another account has confirmed the address, its owner is notified instead; the response is the same.
 	// An address gets one mail a minute, and after five mails none for an hour: then nothing is mailed, and
@@ -3285,13 +3289,14 @@ type ClientInterface interface {
 	// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
 	// response is 401 `insufficient_user_authentication` (RFC 9470).
 	//
-	// Corresponds with POST /users/me/passkeys/options (the `StartPasskey` operationId).
+	// Corresponds with POST /users/me/passkeys/challenges (the `StartPasskey` operationId).
 	StartPasskey(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ChangePasswordWithBody Change my password
 	//
 	// Takes the current password and a new one. Every other session of the account ends; the current
-	// one continues.
+	// one continues. If the account has a second factor, the login must have used it; otherwise the response is 401
+	// `insufficient_user_authentication` (RFC 9470).
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -3301,7 +3306,8 @@ type ClientInterface interface {
 	// ChangePassword Change my password
 	//
 	// Takes the current password and a new one. Every other session of the account ends; the current
-	// one continues.
+	// one continues. If the account has a second factor, the login must have used it; otherwise the response is 401
+	// `insufficient_user_authentication` (RFC 9470).
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -3925,7 +3931,7 @@ func (c *Client) PushAuthorizationRequestWithFormdataBody(ctx context.Context, b
 //
 // Takes any type of body and a specified content type.
 //
-// Corresponds with POST /passkeys/options (the `StartPasskeySignIn` operationId).
+// Corresponds with POST /passkeys/challenges (the `StartPasskeySignIn` operationId).
 func (c *Client) StartPasskeySignInWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewStartPasskeySignInRequestWithBody(c.Server, contentType, body)
 	if err != nil {
@@ -3950,7 +3956,7 @@ func (c *Client) StartPasskeySignInWithBody(ctx context.Context, contentType str
 //
 // Takes a body of the `application/json` content type.
 //
-// Corresponds with POST /passkeys/options (the `StartPasskeySignIn` operationId).
+// Corresponds with POST /passkeys/challenges (the `StartPasskeySignIn` operationId).
 func (c *Client) StartPasskeySignIn(ctx context.Context, body StartPasskeySignInJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewStartPasskeySignInRequest(c.Server, body)
 	if err != nil {
@@ -4735,7 +4741,8 @@ func (c *Client) UpdateMe(ctx context.Context, body UpdateMeJSONRequestBody, req
 // ChangeEmailWithBody Change my e-mail address
 //
 // Mails a code to the new address. `POST /email-verifications/confirm` with that code changes the
-// account's address; until then it stays as it is. A confirmed old address is notified of the change.
+// account's address; until then it stays as it is. A confirmed old address is notified of the change. If the account
+// has a second factor, the login must have used it; otherwise the response is 401 `insufficient_user_authentication` (RFC 9470).
 //
 // If another account has confirmed the address, its owner is notified instead; the response is the same.
 // An address gets one mail a minute, and after five mails none for an hour: then nothing is mailed, and
@@ -4759,7 +4766,8 @@ func (c *Client) ChangeEmailWithBody(ctx context.Context, contentType string, bo
 // ChangeEmail Change my e-mail address
 //
 // Mails a code to the new address. `POST /email-verifications/confirm` with that code changes the
-// account's address; until then it stays as it is. A confirmed old address is notified of the change.
+// account's address; until then it stays as it is. A confirmed old address is notified of the change. If the account
+// has a second factor, the login must have used it; otherwise the response is 401 `insufficient_user_authentication` (RFC 9470).
 //
 // If another account has confirmed the address, its owner is notified instead; the response is the same.
 // An address gets one mail a minute, and after five mails none for an hour: then nothing is mailed, and
@@ -4990,7 +4998,7 @@ func (c *Client) AddPasskey(ctx context.Context, body AddPasskeyJSONRequestBody,
 // It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
 // response is 401 `insufficient_user_authentication` (RFC 9470).
 //
-// Corresponds with POST /users/me/passkeys/options (the `StartPasskey` operationId).
+// Corresponds with POST /users/me/passkeys/challenges (the `StartPasskey` operationId).
 func (c *Client) StartPasskey(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewStartPasskeyRequest(c.Server)
 	if err != nil {
@@ -5006,7 +5014,8 @@ func (c *Client) StartPasskey(ctx context.Context, reqEditors ...RequestEditorFn
 // ChangePasswordWithBody Change my password
 //
 // Takes the current password and a new one. Every other session of the account ends; the current
-// one continues.
+// one continues. If the account has a second factor, the login must have used it; otherwise the response is 401
+// `insufficient_user_authentication` (RFC 9470).
 //
 // Takes any type of body and a specified content type.
 //
@@ -5026,7 +5035,8 @@ func (c *Client) ChangePasswordWithBody(ctx context.Context, contentType string,
 // ChangePassword Change my password
 //
 // Takes the current password and a new one. Every other session of the account ends; the current
-// one continues.
+// one continues. If the account has a second factor, the login must have used it; otherwise the response is 401
+// `insufficient_user_authentication` (RFC 9470).
 //
 // Takes a body of the `application/json` content type.
 //
@@ -6162,7 +6172,7 @@ func NewStartPasskeySignInRequestWithBody(server string, contentType string, bod
 		return nil, err
 	}
 
-	operationPath := fmt.Sprintf("/passkeys/options")
+	operationPath := fmt.Sprintf("/passkeys/challenges")
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -7414,7 +7424,7 @@ func NewStartPasskeyRequest(server string) (*http.Request, error) {
 		return nil, err
 	}
 
-	operationPath := fmt.Sprintf("/users/me/passkeys/options")
+	operationPath := fmt.Sprintf("/users/me/passkeys/challenges")
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -8129,7 +8139,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
-	// Corresponds with POST /passkeys/options (the `StartPasskeySignIn` operationId).
+	// Corresponds with POST /passkeys/challenges (the `StartPasskeySignIn` operationId).
 	StartPasskeySignInWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*StartPasskeySignInResponse, error)
 
 	// StartPasskeySignInWithResponse Start a sign-in with a passkey
@@ -8144,7 +8154,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
-	// Corresponds with POST /passkeys/options (the `StartPasskeySignIn` operationId).
+	// Corresponds with POST /passkeys/challenges (the `StartPasskeySignIn` operationId).
 	StartPasskeySignInWithResponse(ctx context.Context, body StartPasskeySignInJSONRequestBody, reqEditors ...RequestEditorFn) (*StartPasskeySignInResponse, error)
 
 	// RequestPasswordResetWithBodyWithResponse Mail me a code to choose a new password
@@ -8627,7 +8637,8 @@ type ClientWithResponsesInterface interface {
 	// ChangeEmailWithBodyWithResponse Change my e-mail address
 	//
 	// Mails a code to the new address. `POST /email-verifications/confirm` with that code changes the
-	// account's address; until then it stays as it is. A confirmed old address is notified of the change.
+	// account's address; until then it stays as it is. A confirmed old address is notified of the change. If the account
+	// has a second factor, the login must have used it; otherwise the response is 401 `insufficient_user_authentication` (RFC 9470).
 	//
 	// If another account has confirmed the address, its owner is notified instead; the response is the same.
 	// An address gets one mail a minute, and after five mails none for an hour: then nothing is mailed, and
@@ -8641,7 +8652,8 @@ type ClientWithResponsesInterface interface {
 	// ChangeEmailWithResponse Change my e-mail address
 	//
 	// Mails a code to the new address. `POST /email-verifications/confirm` with that code changes the
-	// account's address; until then it stays as it is. A confirmed old address is notified of the change.
+	// account's address; until then it stays as it is. A confirmed old address is notified of the change. If the account
+	// has a second factor, the login must have used it; otherwise the response is 401 `insufficient_user_authentication` (RFC 9470).
 	//
 	// If another account has confirmed the address, its owner is notified instead; the response is the same.
 	// An address gets one mail a minute, and after five mails none for an hour: then nothing is mailed, and
@@ -8776,13 +8788,14 @@ type ClientWithResponsesInterface interface {
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
-	// Corresponds with POST /users/me/passkeys/options (the `StartPasskey` operationId).
+	// Corresponds with POST /users/me/passkeys/challenges (the `StartPasskey` operationId).
 	StartPasskeyWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*StartPasskeyResponse, error)
 
 	// ChangePasswordWithBodyWithResponse Change my password
 	//
 	// Takes the current password and a new one. Every other session of the account ends; the current
-	// one continues.
+	// one continues. If the account has a second factor, the login must have used it; otherwise the response is 401
+	// `insufficient_user_authentication` (RFC 9470).
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -8792,7 +8805,8 @@ type ClientWithResponsesInterface interface {
 	// ChangePasswordWithResponse Change my password
 	//
 	// Takes the current password and a new one. Every other session of the account ends; the current
-	// one continues.
+	// one continues. If the account has a second factor, the login must have used it; otherwise the response is 401
+	// `insufficient_user_authentication` (RFC 9470).
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -15431,7 +15445,7 @@ func (c *ClientWithResponses) PushAuthorizationRequestWithFormdataBodyWithRespon
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
-// Corresponds with POST /passkeys/options (the `StartPasskeySignIn` operationId).
+// Corresponds with POST /passkeys/challenges (the `StartPasskeySignIn` operationId).
 func (c *ClientWithResponses) StartPasskeySignInWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*StartPasskeySignInResponse, error) {
 	rsp, err := c.StartPasskeySignInWithBody(ctx, contentType, body, reqEditors...)
 	if err != nil {
@@ -15452,7 +15466,7 @@ func (c *ClientWithResponses) StartPasskeySignInWithBodyWithResponse(ctx context
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
-// Corresponds with POST /passkeys/options (the `StartPasskeySignIn` operationId).
+// Corresponds with POST /passkeys/challenges (the `StartPasskeySignIn` operationId).
 func (c *ClientWithResponses) StartPasskeySignInWithResponse(ctx context.Context, body StartPasskeySignInJSONRequestBody, reqEditors ...RequestEditorFn) (*StartPasskeySignInResponse, error) {
 	rsp, err := c.StartPasskeySignIn(ctx, body, reqEditors...)
 	if err != nil {
@@ -16127,7 +16141,8 @@ func (c *ClientWithResponses) UpdateMeWithResponse(ctx context.Context, body Upd
 // ChangeEmailWithBodyWithResponse Change my e-mail address
 //
 // Mails a code to the new address. `POST /email-verifications/confirm` with that code changes the
-// account's address; until then it stays as it is. A confirmed old address is notified of the change.
+// account's address; until then it stays as it is. A confirmed old address is notified of the change. If the account
+// has a second factor, the login must have used it; otherwise the response is 401 `insufficient_user_authentication` (RFC 9470).
 //
 // If another account has confirmed the address, its owner is notified instead; the response is the same.
 // An address gets one mail a minute, and after five mails none for an hour: then nothing is mailed, and
@@ -16147,7 +16162,8 @@ func (c *ClientWithResponses) ChangeEmailWithBodyWithResponse(ctx context.Contex
 // ChangeEmailWithResponse Change my e-mail address
 //
 // Mails a code to the new address. `POST /email-verifications/confirm` with that code changes the
-// account's address; until then it stays as it is. A confirmed old address is notified of the change.
+// account's address; until then it stays as it is. A confirmed old address is notified of the change. If the account
+// has a second factor, the login must have used it; otherwise the response is 401 `insufficient_user_authentication` (RFC 9470).
 //
 // If another account has confirmed the address, its owner is notified instead; the response is the same.
 // An address gets one mail a minute, and after five mails none for an hour: then nothing is mailed, and
@@ -16348,7 +16364,7 @@ func (c *ClientWithResponses) AddPasskeyWithResponse(ctx context.Context, body A
 //
 // Returns a wrapper object for the known response body format(s).
 //
-// Corresponds with POST /users/me/passkeys/options (the `StartPasskey` operationId).
+// Corresponds with POST /users/me/passkeys/challenges (the `StartPasskey` operationId).
 func (c *ClientWithResponses) StartPasskeyWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*StartPasskeyResponse, error) {
 	rsp, err := c.StartPasskey(ctx, reqEditors...)
 	if err != nil {
@@ -16360,7 +16376,8 @@ func (c *ClientWithResponses) StartPasskeyWithResponse(ctx context.Context, reqE
 // ChangePasswordWithBodyWithResponse Change my password
 //
 // Takes the current password and a new one. Every other session of the account ends; the current
-// one continues.
+// one continues. If the account has a second factor, the login must have used it; otherwise the response is 401
+// `insufficient_user_authentication` (RFC 9470).
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -16376,7 +16393,8 @@ func (c *ClientWithResponses) ChangePasswordWithBodyWithResponse(ctx context.Con
 // ChangePasswordWithResponse Change my password
 //
 // Takes the current password and a new one. Every other session of the account ends; the current
-// one continues.
+// one continues. If the account has a second factor, the login must have used it; otherwise the response is 401
+// `insufficient_user_authentication` (RFC 9470).
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

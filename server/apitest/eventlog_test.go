@@ -80,15 +80,17 @@ func TestTheEventLogHasEveryEvent(t *testing.T) {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
 			file := filepath.Join(t.TempDir(), "events.jsonl")
-			s := start(t, databaseURL(t), "SESAME_EVENT_LOG="+file, proxied)
+			s := start(t, databaseURL(t), "SESAME_EVENT_LOG="+file, proxied, privateProviders)
 			_, root := s.administrator(t, "root")
 			signIn := func() string {
 				return decode[api.Token](s.do(t, withScope(passwordGrant("root", horse), "me:read users:read users:write")).want(200)).AccessToken
 			}
+			elsewhere := map[any]bool{} // the names of those of whom another process records events: the test itself, or a server without the log
 			for i, deed := range deeds {
 				ann := decode[api.User](s.do(t, here(request{method: "POST", path: "/users", json: map[string]string{
 					"username": fmt.Sprintf("ann%d", i), "password": horse,
 				}})).want(201))
+				elsewhere[ann.Username] = deed.kind == "passkey_copied" || deed.kind == "factors_reset"
 				if deed.do(t, s, ann, root); strings.HasSuffix(deed.name, "revoked") {
 					root = signIn()
 				}
@@ -108,7 +110,7 @@ func TestTheEventLogHasEveryEvent(t *testing.T) {
 				}
 			}
 			for id, e := range shown {
-				if fromCommand := e["actor"] == "command line" && e["username"] != "zoe"; lines[id] == nil && !fromCommand {
+				if fromCommand := e["actor"] == "command line" && e["username"] != "zoe"; lines[id] == nil && !fromCommand && !elsewhere[e["username"]] {
 					t.Errorf("no line has %v", e)
 				}
 			}

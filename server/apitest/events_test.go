@@ -247,6 +247,17 @@ var deeds = []struct {
 		s.do(t, here(resetPassword(ann.Username, "a bigger wooden horse"))).want(204)
 		return trace{ann.ID, ann.ID, "", ""}
 	}},
+	{"identity_linked", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		b := s.signedIn(t, ann.Username)
+		s.linkHere(t, b, ann)
+		return trace{ann.ID, ann.ID, "browser", s.value(t, `SELECT id FROM sessions WHERE client_id = 'browser' AND user_id = '`+ann.ID+`'`)}
+	}},
+	{"identity_unlinked", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		b := s.signedIn(t, ann.Username)
+		form, id := s.linkHere(t, b, ann).unlinkForm()
+		b.submitHere(t, form, "password-"+id, horse).want(303)
+		return trace{ann.ID, ann.ID, "browser", s.value(t, `SELECT id FROM sessions WHERE client_id = 'browser' AND user_id = '`+ann.ID+`'`)}
+	}},
 	{"wrong_code", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
 		app := s.plantTOTP(t, ann.Username)
 		s.do(t, here(passwordGrantWith(ann.Username, horse, app.wrongCode()))).want(400)
@@ -303,6 +314,16 @@ var deeds = []struct {
 		s.sesame(t, `{"username":"`+ann.Username+`-2"}`, "user", "import", "-")
 		return trace{s.value(t, `SELECT id FROM users WHERE username = '`+ann.Username+`-2'`), "command line", "", ""}
 	}},
+	{"passkey_copied", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		other := start(t, s.dbURL, proxied, withPasskeys)
+		key, b, thief := newSoftKey(t), other.newBrowser(), other.newBrowser()
+		key.counter = 7
+		b.withPassword(t, ann.Username)
+		b.addPasskey(t, key).want(200)
+		p, options := thief.send(t, get("/sign-in")).want(200).passkeyForm()
+		thief.submitHere(t, p, "passkey", key.get(t, options, func(c *ceremony) { c.counter = 3 })).want(422)
+		return trace{ann.ID, "", "browser", ""}
+	}},
 	{"client_created", "", func(t *testing.T, s *server, _ api.User, _ string) trace {
 		return trace{"", "command line", s.makeClient(t, "created").ID, ""}
 	}},
@@ -316,6 +337,26 @@ var deeds = []struct {
 		c := s.makeClient(t, "deleted")
 		s.deleteClient(t, c)
 		return trace{"", "command line", c.ID, ""}
+	}},
+	{"provider_created", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		s.addProviderNamed(t, "p-"+ann.Username, newIssuer(t, s.clock.now))
+		return trace{"", "command line", "p-" + ann.Username, ""}
+	}},
+	{"provider_changed", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		name := "p-" + ann.Username
+		s.addProviderNamed(t, name, newIssuer(t, s.clock.now))
+		manager := s.clientManager(t, "manager"+ann.Username)
+		s.do(t, here(request{method: "PATCH", path: "/providers/" + name, token: manager, json: map[string]any{"label": "Renamed"}})).want(200)
+		by := s.access(t, manager)
+		return trace{"", by.Subject, name, by.SessionID}
+	}},
+	{"provider_deleted", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		name := "p-" + ann.Username
+		s.addProviderNamed(t, name, newIssuer(t, s.clock.now))
+		if _, stderr, code := s.provider(t, "remove", name); code != 0 {
+			t.Fatal(stderr)
+		}
+		return trace{"", "command line", name, ""}
 	}},
 	{"key_rotated", "at once", func(t *testing.T, s *server, _ api.User, _ string) trace {
 		s.sesame(t, "", "keys", "rotate", "--now")
@@ -345,6 +386,17 @@ func (b *browser) submitHere(t *testing.T, p webPage, fields ...string) *answer 
 		p.fields.Set(fields[i], fields[i+1])
 	}
 	return b.send(t, here(request{method: "POST", path: p.action, form: p.fields}))
+}
+
+// linkHere links a person to a provider of their own, and returns the page.
+func (s *server) linkHere(t *testing.T, b *browser, who api.User) *answer {
+	t.Helper()
+	i, name := newIssuer(t, s.clock.now), "link-"+who.Username
+	s.addProviderNamed(t, name, i)
+	page := b.send(t, get(identitiesPage)).want(200)
+	_, asked := b.submitHere(t, page.linkForm(name), "password-"+name, horse).leaves()
+	b.send(t, here(get(i.consents(asked).RequestURI()))).want(303)
+	return b.send(t, get(identitiesPage)).want(200)
 }
 
 func (s *server) logInHere(t *testing.T, who api.User) api.Token {
@@ -428,7 +480,7 @@ func TestEveryKindOfEventIsRecorded(t *testing.T) {
 		if enum := document().Components.Schemas["EventKind"].Value.Enum; !slices.Equal(kinds, enum) {
 			t.Errorf("there are deeds of %v, and the contract has %v", kinds, enum)
 		}
-	}, proxied)
+	}, proxied, privateProviders)
 }
 
 func withScope(r request, scope string) request {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sesame/gen/api"
+	"sesame/server/internal/smtptest"
 )
 
 const day = 24 * time.Hour
@@ -73,6 +74,14 @@ func TestTheGraceOfTheSecondFactor(t *testing.T) {
 		f, b := newFlow(client, "scope", "openid"), s.newBrowser()
 		page := b.submit(t, b.send(t, f.request()).want(200).form(), "username", "ann", "password", horse).want(200).shows("Not now")
 		decode[api.Token](s.do(t, f.grant(codeOf(t, b.follow(t, page, "Not now")))).want(200))
+		for name, elsewhere := range map[string]*browser{"another session": s.newBrowser(), "no session": s.newBrowser()} { // the link works in its own
+			if name == "another session" {
+				elsewhere.submit(t, elsewhere.send(t, get("/sign-in")).want(200).formWith("", ""), "username", "ann", "password", horse).want(200)
+			}
+			if a := elsewhere.follow(t, page, "Not now"); a.status == 200 || strings.Contains(a.header.Get("Location"), "code=") {
+				t.Errorf("%s: %d %s", name, a.status, a.header.Get("Location"))
+			}
+		}
 		b.send(t, get("/account/security")).want(200).shows("you need a second factor to sign in")
 		app := page.app(s)
 		page = b.submit(t, page.form(), "code", app.wrongCode(), "name", "Phone").want(422).shows("Not now")
@@ -162,4 +171,29 @@ func testGraceOfSetting(t *testing.T, url string) {
 	s.stop()
 	s = start(t, url, required...)
 	s.do(t, passwordGrant("ann", horse)).want(200)
+}
+
+// F2: a mailed link, and a provider, lead to the set-up as a password does.
+func TestEveryWayToSignInLeadsToTheSetUp(t *testing.T) {
+	withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
+		s.confirmed(t, "bob")
+		i := newIssuer(t, s.clock.now)
+		s.addProvider(t, i)
+		finish := func(b *browser, page *answer) {
+			t.Helper()
+			page.want(200).shows("This account needs a second factor.")
+			if b.cookie != "" {
+				t.Error("there is a session before the second factor")
+			}
+			app := page.app(s)
+			b.submit(t, page.form(), "code", app.code(), "name", "Phone").want(200).shows("Your recovery codes")
+			b.send(t, get("/account")).want(200)
+		}
+		atProvider := s.newBrowser()
+		finish(atProvider, atProvider.lands(t, atProvider.signsIn(t, i), "/second-factor"))
+		byLink := s.newBrowser()
+		byLink.asksForLink(t, newFlow(s.publicClient(t)), "bob@example.com").want(200)
+		_, code := linkIn(t, s.mailsTo(t, post, "bob@example.com", 1)[0])
+		finish(byLink, byLink.submit(t, byLink.openLink(t, code).want(200).form()))
+	}, "SESAME_REQUIRE_SECOND_FACTOR=everybody", "SESAME_SECOND_FACTOR_GRACE=0", magicLinks, privateProviders)
 }

@@ -109,10 +109,11 @@ func TestTheQRCode(t *testing.T) {
 		t.Fatalf("the image is %.200s", setup.QrCode)
 	}
 	var size int
-	_, _ = fmt.Sscanf(setup.QrCode[strings.Index(setup.QrCode, "viewBox="):], `viewBox="0 0 %d`, &size)
+	_, box, _ := strings.Cut(setup.QrCode, "viewBox=")
+	_, _ = fmt.Sscanf(box, `"0 0 %d`, &size)
 	drawn := image.NewGray(image.Rect(0, 0, size, size))
-	path := setup.QrCode[strings.LastIndex(setup.QrCode, ` d="`)+4:]
-	for _, part := range strings.SplitAfter(path[:strings.Index(path, `"`)], "z") {
+	path, _, _ := strings.Cut(setup.QrCode[strings.LastIndex(setup.QrCode, ` d="`)+4:], `"`)
+	for _, part := range strings.SplitAfter(path, "z") {
 		var x, y, run, back int
 		if _, err := fmt.Sscanf(part, "M%d %dh%dv1h-%dz", &x, &y, &run, &back); err == nil {
 			for i := range run {

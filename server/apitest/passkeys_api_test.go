@@ -26,11 +26,11 @@ func (s *server) startPasskeySignIn(t *testing.T, client ...string) string {
 	for _, id := range client {
 		body["client_id"] = id
 	}
-	return string(s.do(t, request{method: "POST", path: "/passkeys/options", json: body}).want(200).body)
+	return string(s.do(t, request{method: "POST", path: "/passkeys/challenges", json: body}).want(200).body)
 }
 
 func startPasskey(token string) request {
-	return request{method: "POST", path: "/users/me/passkeys/options", token: token}
+	return request{method: "POST", path: "/users/me/passkeys/challenges", token: token}
 }
 
 func addPasskey(token, credential string) request {
@@ -152,6 +152,11 @@ func TestOriginsOfFrontEnds(t *testing.T) {
 	}, withPasskeys, "SESAME_CORS_ORIGINS=https://app."+passkeyHost+",https://app.example,https://not"+passkeyHost+","+passkeyOrigin+":8443")
 }
 
+// onLoopback makes a ceremony with a server at a loopback address, at localhost.
+func (s *server) onLoopback(c *ceremony) {
+	c.host, c.origin = "localhost", strings.Replace(s.url, "127.0.0.1", "localhost", 1)
+}
+
 // The server of a developer, at a loopback address, has the passkeys of localhost; one at another address has none.
 func TestPasskeysOfAnIPAddress(t *testing.T) {
 	t.Parallel()
@@ -161,9 +166,10 @@ func TestPasskeysOfAnIPAddress(t *testing.T) {
 	options := string(s.do(t, startPasskey(tokens.AccessToken)).want(200).body)
 	s.do(t, addPasskey(tokens.AccessToken, key.create(t, options, local))).want(201)
 	s.do(t, passkeyGrant(key.get(t, s.startPasskeySignIn(t), local))).want(200)
+	s.do(t, passkeyGrant(key.get(t, s.startPasskeySignIn(t), s.onLoopback))).want(200)
 	s = start(t, sqliteURL(t), "SESAME_PUBLIC_URL=https://192.0.2.1")
 	token := s.newcomer(t, "ann").AccessToken
-	s.do(t, request{method: "POST", path: "/passkeys/options", json: map[string]any{}}).want(404, "not_found")
+	s.do(t, request{method: "POST", path: "/passkeys/challenges", json: map[string]any{}}).want(404, "not_found")
 	s.do(t, startPasskey(token)).want(404, "not_found")
 	s.do(t, addPasskey(token, "{}")).want(404, "not_found")
 	s.do(t, passkeyGrant("{}")).want(400, "invalid_grant")

@@ -330,6 +330,12 @@ func TestSecretsOfProvidersAreSealed(t *testing.T) {
 			}
 			// In another row, which sends it to another issuer, it does not open.
 			s.sql(t, `UPDATE providers SET issuer = 'https://evil.example'`)
+			s = start(t, dbURL, append(keyed(next, ""), privateProviders, "SESAME_PUBLIC_URL=")...)
+			b := s.newBrowser()
+			b.refused(t, b.submit(t, b.send(t, get("/sign-in")).providerForm("corp")), "failed")
+			if log := s.wholeLog(); !strings.Contains(log, "cannot be opened with this master key") || strings.Contains(log, `"level":"ERROR"`) {
+				t.Errorf("the log is\n%s", log)
+			}
 			env := map[string]string{"SESAME_DATABASE_URL": dbURL, "SESAME_MASTER_KEY": next}
 			if _, stderr, code := command(t, "", env, "provider", "show", "corp"); code == 0 || !strings.Contains(stderr, "cannot be opened") {
 				t.Errorf("code %d, %s", code, stderr)

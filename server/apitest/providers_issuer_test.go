@@ -159,7 +159,7 @@ func (i *issuer) token(w http.ResponseWriter, r *http.Request, answer func(any))
 	if i.claims != nil {
 		i.claims(claims)
 	}
-	text := ""
+	var text string
 	if i.sign != nil {
 		text = i.sign(claims)
 	} else {

@@ -33,6 +33,9 @@ func TestRoundTripsAreFew(t *testing.T) {
 	s.register(t, "ann")
 	s.sql(t, `UPDATE users SET email_verified = TRUE`)
 	root := s.clientToken(t, "users:write")
+	key := newSoftKey(t)
+	bob := s.newcomer(t, "bob").AccessToken
+	s.do(t, addPasskey(bob, key.create(t, string(s.do(t, startPasskey(bob)).want(200).body), s.onLoopback))).want(201)
 	var tokens api.Token
 	passwords := []string{horse, "a bigger wooden horse"}
 	code := 0
@@ -55,6 +58,7 @@ func TestRoundTripsAreFew(t *testing.T) {
 		{"a refresh", 1, func(int) request { return refreshGrant(tokens.RefreshToken) }},
 		{"a login", 3, func(int) request { return passwordGrant("ann", horse) }},
 		{"a login by address", 3, func(int) request { return passwordGrant("ann@example.com", horse) }},
+		{"a sign-in with a passkey", 3, func(int) request { return passkeyGrant(key.get(t, s.startPasskeySignIn(t), s.onLoopback)) }},
 		{"a change of the password", 4, func(run int) request {
 			return changePassword(tokens.AccessToken, passwords[run%2], passwords[(run+1)%2])
 		}},

@@ -118,10 +118,16 @@ func (c *seeder) owned(a seededUser) map[string]string {
 	}
 }
 
-// setUp puts a set-up of the user in place of that in an example.
+// setUp puts a set-up of the user, or a passkey, in place of that in an example.
 func (c *seeder) setUp(t *testing.T, a seededUser, r *request) {
 	t.Helper()
 	body, _ := r.json.(map[string]any)
+	if body["credential"] != nil {
+		if options := c.s.do(t, startPasskey(r.token)); options.status == 200 {
+			r.json = map[string]any{"name": "Key", "credential": newSoftKey(t).create(t, string(options.body), c.s.onLoopback)}
+		}
+		return
+	}
 	if body["setup"] == nil {
 		return
 	}

@@ -14,7 +14,7 @@ const artifact = `org.keycloak:keycloak-quarkus-dist:${version}:zip`;
 const zip = join(homedir(), `.m2/repository/org/keycloak/keycloak-quarkus-dist/${version}/keycloak-quarkus-dist-${version}.zip`);
 
 // startKeycloak resolves when Keycloak answers at 127.0.0.1 for a realm with a client. `stop()` ends it and removes its folder.
-// It ends by itself after five minutes.
+// It ends by itself after eight minutes.
 export async function startKeycloak({ clientId, secret, redirect }) {
   if (!existsSync(zip)) run('mvn', ['--batch-mode', '--quiet', 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:get', `-Dartifact=${artifact}`, '-Dtransitive=false']);
   const folder = mkdtempSync(join(tmpdir(), 'keycloak-'));
@@ -33,7 +33,7 @@ export async function startKeycloak({ clientId, secret, redirect }) {
   const origin = `http://127.0.0.1:${port}`;
   const log = join(folder, 'log');
   const file = openSync(log, 'w');
-  const server = spawn('timeout', ['300', join(home, 'bin/kc.sh'), 'start-dev', '--http-host=127.0.0.1', `--http-port=${port}`, `--hostname=${origin}`,
+  const server = spawn('timeout', ['480', join(home, 'bin/kc.sh'), 'start-dev', '--http-host=127.0.0.1', `--http-port=${port}`, `--hostname=${origin}`,
     '--import-realm', '--cache=local', '--http-management-port=' + await freePort()], {
     stdio: ['ignore', file, file], env: { PATH: process.env.PATH, HOME: folder, JAVA_OPTS_APPEND: '-Xmx384m' },
   });

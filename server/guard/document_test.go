@@ -259,13 +259,15 @@ func TestOlderDocumentsAreEnforced(t *testing.T) {
 	"securityDefinitions": {"Login": {"type": "oauth2", "flow": "password", "tokenUrl": "/token", "scopes": {"notes:read": "Read", "notes:write": "Write"}}},
 	"paths": {"/notes": {"post": {"security": [{"Login": ["notes:write"]}], "consumes": ["application/json"], "parameters": [
 		{"name": "note", "in": "body", "required": true, "schema": {"type": "object", "properties": {"text": {"type": "string", "pattern": "^(?!x)", "maxLength": 5}}}}
-	], "responses": {"200": {"description": "Stored"}}}}}
+	], "responses": {"200": {"description": "Stored"}}}, "delete": {"security": [{"Login": ["notes:write"]}], "x-requires-acr": "2",
+		"responses": {"204": {"description": "Deleted"}, "401": {"description": "Sign in"}}}}}
 }`)
 	})
 	reader, writer := i.token(t, "first", nil, nil), i.token(t, "first", nil, object{"scope": "notes:write"})
 	want(t, call(h, "POST /v1/notes", writer, `{"text":"short"}`), 200, "", "")
 	want(t, call(h, "POST /v1/notes", writer, `{"text":"too long"}`), 422, "validation_failed", "")
 	want(t, call(h, "POST /v1/notes", reader, `{"text":"short"}`), 403, "insufficient_scope", lacks("notes:write"))
+	want(t, call(h, "DELETE /v1/notes", writer, ""), 401, "insufficient_user_authentication", stepUp("signed in with a second factor", `, acr_values="2"`))
 	if !strings.Contains(log.String(), "the pattern ^(?!x) is not a regular expression that Go supports") {
 		t.Errorf("the log does not name the pattern:\n%s", &log)
 	}

@@ -146,6 +146,23 @@ def set_up(base, account):
     return setup.json()["setup"], f"{number % 1_000_000:06}"
 
 
+def passkey(base, account):
+    """A new passkey, as navigator.credentials.create returns it at localhost: the attestation is "none"."""
+    options = requests.post(f"{base}/users/me/passkeys/challenges", headers={"Authorization": f"Bearer {account.token}"}, timeout=10).json()
+    identifier = secrets.token_bytes(32)
+    # The generator of P-256 is a point like any other: nobody signs with this key.
+    x = bytes.fromhex("6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296")
+    y = bytes.fromhex("4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5")
+    key = bytes.fromhex("a5010203262001215820") + x + bytes.fromhex("225820") + y  # {1: 2, 3: -7, -1: 1, -2: x, -3: y}
+    data = hashlib.sha256(options["rp"]["id"].encode()).digest() + bytes.fromhex("4500000000") + bytes(16) + bytes([0, 32]) + identifier + key
+    made = b"\xa3\x63fmt\x64none\x67attStmt\xa0\x68authData\x58" + bytes([len(data)]) + data
+    origin = base.replace("127.0.0.1", options["rp"]["id"])
+    client = json.dumps({"type": "webauthn.create", "challenge": options["challenge"], "origin": origin, "crossOrigin": False}).encode()
+    encoded = [base64.urlsafe_b64encode(part).decode().rstrip("=") for part in (identifier, client, made)]
+    response = {"clientDataJSON": encoded[1], "attestationObject": encoded[2]}
+    return json.dumps({"id": encoded[0], "rawId": encoded[0], "type": "public-key", "response": response})
+
+
 @functools.cache
 def enrolled(base):
     """An account with a second factor, whose session has used it."""

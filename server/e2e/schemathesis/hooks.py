@@ -11,13 +11,13 @@ import secrets
 import uuid
 
 import schemathesis
-from accounts import Accounts, administrator, client, code, enrolled, make_client, make_provider, newcomer, plant_factor, register, remove_providers, set_up, with_factor
+from accounts import Accounts, administrator, client, code, enrolled, make_client, make_provider, newcomer, passkey, plant_factor, register, remove_providers, set_up, with_factor
 from schemathesis.openapi.checks import RejectedPositiveData
 
 ANONYMOUS = os.environ.get("SESAME_TEST_ANONYMOUS") == "1"
 SCHEME = "OAuth2Password"
 CLIENT = "Basic " + base64.b64encode(os.environ.get("SESAME_TEST_CLIENT", "").encode()).decode()
-SETS_TEXT = ("createUser", "updateMe", "updateUser", "changePassword", "confirmPasswordReset", "renameFactor", "confirmTotp")
+SETS_TEXT = ("createUser", "updateMe", "updateUser", "changePassword", "confirmPasswordReset", "renameFactor", "confirmTotp", "addPasskey")
 OWN_SCOPES = {"openid", "profile", "email", "me:read", "me:write", "me:delete"}  # those of every account
 accounts = Accounts()
 
@@ -214,8 +214,8 @@ if not ANONYMOUS:
     def fill_login(case, me):
         # Other clients are refused, as the anonymous run sees.
         case.body = {key: value for key, value in case.body.items() if not key.startswith("client_")}
-        if case.body.get("grant_type") in ("client_credentials", "authorization_code"):
-            case.body["grant_type"] = "password"  # a client of ours might have no scopes to ask for, and a code needs a browser
+        if case.body.get("grant_type") in ("client_credentials", "authorization_code", "urn:sesame:grant-type:passkey"):
+            case.body["grant_type"] = "password"  # a client of ours might have no scopes to ask for, and a code and a passkey need a browser
         if "grant_type" not in case.body:
             case.body.pop("refresh_token", None)  # the two together would have two readings
         if case.body.get("grant_type", "password") == "password":
@@ -302,6 +302,11 @@ if not ANONYMOUS:
         case.body["setup"], case.body["code"] = set_up(base_of(case), enrolled(base_of(case)))
         case.body.pop("end_other_sessions", None)
 
+    def fill_passkey(case, me):
+        as_enrolled(case, me)
+        plant_factor(base_of(case))
+        case.body["credential"] = passkey(base_of(case), enrolled(base_of(case)))
+
     def fill_reset_of_factors(case, me):
         # Not of that account, whose session would end.
         case.path_parameters["user_id"] = with_factor(base_of(case))
@@ -310,6 +315,8 @@ if not ANONYMOUS:
         "renameFactor": fill_factor,
         "removeFactor": fill_factor,
         "confirmTotp": fill_totp,
+        "startPasskey": as_enrolled,
+        "addPasskey": fill_passkey,
         "replaceRecoveryCodes": as_enrolled,
         "resetFactors": fill_reset_of_factors,
         "postUserInfo": fill_user_info,

@@ -25,7 +25,8 @@ func (s *Service) DeleteAccount(ctx context.Context, caller *identity.Caller) er
 }
 
 // DeleteAccountWithPassword deletes the caller's account, if they give their password now. Errors: WrongPassword,
-// TooManyRequests after too many wrong passwords, LastAdministrator, Unavailable.
+// StaleLogin for a session without the account's second factor, TooManyRequests after too many wrong passwords, LastAdministrator,
+// Unavailable.
 func (s *Service) DeleteAccountWithPassword(ctx context.Context, caller *identity.Caller, password secret.Text) error {
 	verified, counter, err := s.identity.ConfirmPassword(ctx, caller, password, "/password")
 	if err != nil {

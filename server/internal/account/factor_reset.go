@@ -57,10 +57,7 @@ func (s *Service) CompleteFactorResets(ctx context.Context, now time.Time, limit
 			if err != nil || user.FactorsResetAt.IsZero() || user.FactorsResetAt.After(now) { // cancelled, or done, meanwhile
 				return err
 			}
-			if err = q.DeleteFactorsOf(ctx, user.ID); err != nil {
-				return err
-			}
-			if err = q.SetFactorKinds(ctx, user.ID, now); err != nil {
+			if err = s.removeFactors(ctx, q, user.ID); err != nil {
 				return err
 			}
 			if err = s.outbox.Notify(ctx, q, mailer.FactorsReset, user, ""); err != nil {
@@ -74,4 +71,12 @@ func (s *Service) CompleteFactorResets(ctx context.Context, now time.Time, limit
 		done++
 	}
 	return done, nil
+}
+
+// removeFactors removes all factors and recovery codes of a user, in a transaction that has locked the user.
+func (s *Service) removeFactors(ctx context.Context, q *store.Queries, userID string) error {
+	if err := q.DeleteFactorsOf(ctx, userID); err != nil {
+		return err
+	}
+	return q.SetFactorKinds(ctx, userID, s.now())
 }

@@ -12,6 +12,7 @@ import (
 	"sesame/server/internal/identity"
 	"sesame/server/internal/mailer"
 	"sesame/server/internal/names"
+	"sesame/server/internal/passkey"
 	"sesame/server/internal/problem"
 	"sesame/server/internal/store"
 )
@@ -68,7 +69,7 @@ func (s *Service) AddFactor(ctx context.Context, caller *identity.Caller, f NewF
 		}
 		methods := strings.Join(caller.Methods, " ")
 		if !slices.Contains(caller.Methods, identity.TwoFactors) {
-			methods += " " + methodOf(f.Kind) + " " + identity.TwoFactors
+			methods += " " + methodOf(f.Factor) + " " + identity.TwoFactors
 		}
 		if err = q.SetSessionMethods(ctx, user.ID, caller.SessionID, methods); err != nil || !f.EndOtherSessions {
 			return err
@@ -78,12 +79,15 @@ func (s *Service) AddFactor(ctx context.Context, caller *identity.Caller, f NewF
 	return codes, err
 }
 
-// methodOf is the method of a sign-in with a kind of factor (RFC 8176).
-func methodOf(kind string) string {
-	if kind == store.TOTP {
+// methodOf is the method of a sign-in with a factor (RFC 8176).
+func methodOf(f store.Factor) string {
+	if f.Kind == store.TOTP {
 		return identity.ByCode
 	}
-	return "hwk"
+	if c, err := passkey.Load(f.CredentialID, f.Secret, f.LastStep); err == nil {
+		return identity.MethodOfPasskey(c)
+	}
+	return identity.ByDevice
 }
 
 // addFactor adds a factor in a transaction that has locked the user. With the first one it returns the recovery codes.

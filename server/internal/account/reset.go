@@ -71,7 +71,7 @@ func (s *Service) codeToReset(ctx context.Context, code secret.Text) (c store.Co
 // ResetPassword uses a code to replace the password of one of the accounts that have its address, and ends every session
 // of that account. username may be empty where there is one such account. The holder of the code reads the mails of the
 // address, so it becomes the confirmed address of the account, unless another account has confirmed it; and the waits
-// after wrong passwords end. Errors: InvalidCode, EmailTaken; AccountRequired, ValidationFailed and Unavailable, after
+// after wrong passwords end. If the address was only claimed, the account loses its second factors and its identities. Errors: InvalidCode, EmailTaken; AccountRequired, ValidationFailed and Unavailable, after
 // which the code is still valid.
 func (s *Service) ResetPassword(ctx context.Context, code secret.Text, username string, next secret.Text) error {
 	c, user, err := s.userToReset(ctx, code, username)
@@ -175,6 +175,11 @@ func (s *Service) reset(ctx context.Context, q *store.Queries, before store.User
 			return err
 		}
 	}
+	if before.OnlyClaimed() {
+		if err = s.removeWaysIn(ctx, q, before); err != nil {
+			return err
+		}
+	}
 	if err = s.identity.ClearThrottles(ctx, q, before, c.EmailKey); err != nil {
 		return err
 	}
@@ -184,4 +189,22 @@ func (s *Service) reset(ctx context.Context, q *store.Queries, before store.User
 		return err
 	}
 	return s.record(ctx, q, audit.PasswordReset, before, nil)
+}
+
+// removeWaysIn removes the second factors and the identities of an account whose address somebody has only claimed. That may have been a
+// stranger, who would sign in with a passkey or at a provider after the reset, too, while the owner of the address could not.
+func (s *Service) removeWaysIn(ctx context.Context, q *store.Queries, user store.User) error {
+	if user.Factors != "" {
+		if err := s.removeFactors(ctx, q, user.ID); err != nil {
+			return err
+		}
+		if err := s.record(ctx, q, audit.FactorsReset, user, nil); err != nil {
+			return err
+		}
+	}
+	unlinked, err := q.DeleteIdentitiesOf(ctx, user.ID)
+	if err != nil || unlinked == 0 {
+		return err
+	}
+	return s.record(ctx, q, audit.IdentityUnlinked, user, nil)
 }

@@ -142,6 +142,12 @@ func (c *compiler) compile() (*Contract, error) {
 	c.unenforced, c.descriptions = map[string]bool{}, map[string]string{}
 	c.declaredScopes()
 	c.noDemand("the document", c.doc.Extensions)
+	c.noDemand("the paths", c.doc.Paths.Extensions)
+	if c.doc.Components != nil {
+		for _, name := range slices.Sorted(maps.Keys(c.doc.Components.SecuritySchemes)) {
+			c.noDemand("the security scheme "+name, c.doc.Components.SecuritySchemes[name].Value.Extensions)
+		}
+	}
 	result := &Contract{operations: map[string]*Operation{}, routes: map[string]*Operation{}, paths: map[string]bool{}}
 	if c.doc.Info != nil {
 		result.Title = c.doc.Info.Title

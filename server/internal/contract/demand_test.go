@@ -45,6 +45,8 @@ func TestADemandMustBeEnforceable(t *testing.T) {
 		"public":            {open, "PUT /things/{thing_id} (putThing): it can be called without a token"},
 		"a token optional":  {optional, "PUT /things/{thing_id} (putThing): it can be called without a token"},
 		"at the path":       {strings.Replace(small, "    parameters:\n", "    x-requires-acr: '2'\n    parameters:\n", 1), "the path /things/{thing_id}: x-requires-acr belongs into an operation"},
+		"at the paths":      {strings.Replace(small, "paths:\n", "paths:\n  x-requires-acr: '2'\n", 1), "the paths: x-requires-acr belongs into an operation"},
+		"at a scheme":       {strings.Replace(small, "    OAuth2:\n", "    OAuth2:\n      x-requires-acr: '2'\n", 1), "the security scheme OAuth2: x-requires-acr belongs into an operation"},
 		"at the document":   {small + "x-requires-acr: '2'\n", "the document: x-requires-acr belongs into an operation"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -132,7 +134,7 @@ func TestADemandIsEnforced(t *testing.T) {
 			}
 			challenge := p.Challenge()
 			for part, want := range map[string]bool{
-				`Bearer `: true, `error="insufficient_user_authentication"`: true,
+				`Bearer realm=`: true, `error="insufficient_user_authentication"`: true,
 				`acr_values="`: strings.Contains(c.demand, "acr"), `max_age="300"`: strings.Contains(c.demand, "age"),
 			} {
 				if strings.Contains(challenge, part) != want {

@@ -7,7 +7,7 @@ import (
 	"sesame/gen/api"
 )
 
-// StartPasskeySignIn is POST /passkeys/options.
+// StartPasskeySignIn is POST /passkeys/challenges.
 func (s *Server) StartPasskeySignIn(_ context.Context, request api.StartPasskeySignInRequestObject) (api.StartPasskeySignInResponseObject, error) {
 	options, err := s.OAuth.PasskeyOptions(text(request.Body.ClientID))
 	if err != nil {
@@ -17,7 +17,7 @@ func (s *Server) StartPasskeySignIn(_ context.Context, request api.StartPasskeyS
 	return (*api.StartPasskeySignIn200JSONResponse)(&body), json.Unmarshal(options, &body)
 }
 
-// StartPasskey is POST /users/me/passkeys/options.
+// StartPasskey is POST /users/me/passkeys/challenges.
 func (s *Server) StartPasskey(ctx context.Context, _ api.StartPasskeyRequestObject) (api.StartPasskeyResponseObject, error) {
 	options, err := s.Accounts.PasskeyOptions(ctx, caller(ctx))
 	if err != nil {

@@ -63,17 +63,34 @@ const maxLoginAge = 10 * time.Minute
 // RequireFreshLogin returns an error unless the caller has logged in within the last ten minutes, with a second factor if the
 // account has one (RFC 9470). Errors: StaleLogin.
 func (s *Service) RequireFreshLogin(caller *Caller, user store.User) error {
+	age := s.Now().Sub(caller.LoggedInAt)
 	switch {
-	case user.Factors != "" && !slices.Contains(caller.Methods, TwoFactors):
+	case lacksLevel(caller, user):
 		fault := problem.New(problem.StaleLogin, "This needs a login with the second factor within the last ten minutes. Log in again.")
 		fault.ACR, fault.MaxAge = atjwt.TwoFactors, maxLoginAge
 		return fault
-	case s.Now().Sub(caller.LoggedInAt) > maxLoginAge:
+	case age > maxLoginAge, age < -atjwt.Leeway: // the age of a login in the future is not known
 		fault := problem.New(problem.StaleLogin, "This needs a login within the last ten minutes. Log in again.")
 		fault.MaxAge = maxLoginAge
 		return fault
 	}
 	return nil
+}
+
+// RequireFactor returns an error unless the caller has logged in with a second factor, if the account has one: the session may be
+// older than the factor. It is for what the password confirms at that moment. Errors: StaleLogin.
+func (*Service) RequireFactor(caller *Caller, user store.User) error {
+	if !lacksLevel(caller, user) {
+		return nil
+	}
+	fault := problem.New(problem.StaleLogin, "This needs a login with the second factor. Log in again.")
+	fault.ACR = atjwt.TwoFactors
+	return fault
+}
+
+// lacksLevel reports whether a caller has not used a second factor that the account has.
+func lacksLevel(caller *Caller, user store.User) bool {
+	return user.Factors != "" && !slices.Contains(caller.Methods, TwoFactors)
 }
 
 // Incomplete is the cause of the error for a sign-in whose second factor is missing.

@@ -56,7 +56,7 @@ func (s *Service) addCode(ctx context.Context, who *Authentication, code secret.
 		return err
 	}
 	if use == nil {
-		return s.countWrongCode(ctx, who)
+		return s.countWrongCode(ctx, who, IsRecoveryCode(code))
 	}
 	who.Methods = append(who.Methods, ByCode, TwoFactors)
 	who.use = func(ctx context.Context, q *store.Queries, _ string) error {
@@ -80,7 +80,11 @@ func IsRecoveryCode(code secret.Text) bool { return len(withoutSpaces(code)) != 
 // codeUse returns what uses up a code, or nil for a wrong one.
 func (s *Service) codeUse(ctx context.Context, who *Authentication, code string) (func(context.Context, *store.Queries) error, error) {
 	if len(code) != totpDigits { // as in IsRecoveryCode
-		return s.recoveryUse(who, code), nil
+		hash := RecoveryHash(who.user.ID, code)
+		if unused, err := s.db.HasRecoveryCode(ctx, who.user.ID, hash); err != nil || !unused {
+			return nil, err
+		}
+		return s.recoveryUse(who, hash), nil
 	}
 	factors, err := s.db.FactorsOf(ctx, who.user.ID)
 	if err != nil {
@@ -96,7 +100,7 @@ func (s *Service) codeUse(ctx context.Context, who *Authentication, code string)
 		}
 		if step, ok := MatchTOTP(shared, code, s.Now()); ok && step > f.LastStep {
 			return func(ctx context.Context, q *store.Queries) error {
-				return q.UseFactorStep(ctx, f.ID, step, s.Now(), maxFactorFailures)
+				return q.UseFactorStep(ctx, f, step, s.Now(), maxFactorFailures)
 			}, nil
 		}
 	}
@@ -104,9 +108,9 @@ func (s *Service) codeUse(ctx context.Context, who *Authentication, code string)
 }
 
 // recoveryUse is what uses up a recovery code. The owner learns of it, since somebody else may have found the codes.
-func (s *Service) recoveryUse(who *Authentication, code string) func(context.Context, *store.Queries) error {
+func (s *Service) recoveryUse(who *Authentication, hash string) func(context.Context, *store.Queries) error {
 	return func(ctx context.Context, q *store.Queries) error {
-		if err := q.UseRecoveryCode(ctx, who.user.ID, RecoveryHash(who.user.ID, code), s.Now()); err != nil {
+		if err := q.UseRecoveryCode(ctx, who.user.ID, hash, s.Now()); err != nil {
 			return err
 		}
 		left, err := q.RecoveryCodesLeft(ctx, who.user.ID)
@@ -199,10 +203,12 @@ func (s *Service) reserveTry(ctx context.Context, a *attempt) error {
 	return nil
 }
 
-// countWrongCode counts what reserveTry has not, and returns the error for a wrong code.
-func (s *Service) countWrongCode(ctx context.Context, who *Authentication) error {
-	if err := s.db.CountFactorFailures(ctx, who.user.ID, store.TOTP, maxFactorFailures); err != nil {
-		return err
+// countWrongCode counts what reserveTry has not, and returns the error for a wrong code. A wrong recovery code is no failure of an app.
+func (s *Service) countWrongCode(ctx context.Context, who *Authentication, recovery bool) error {
+	if !recovery {
+		if err := s.db.CountFactorFailures(ctx, who.user.ID, store.TOTP, maxFactorFailures); err != nil {
+			return err
+		}
 	}
 	for _, n := range s.NetworkCounters(failedLogins, network.FromContext(ctx), freeFailuresOfNetwork) {
 		if _, err := s.countFailure(ctx, n.Key, n.Limit, s.Now().Truncate(networkMemory).Add(networkMemory)); err != nil {

@@ -51,8 +51,8 @@ const challengeBits = 16 // in bytes
 // newChallenge makes a challenge, in base64url. bound is its purpose and the text that it is bound to.
 func (s *Service) newChallenge(bound string) string {
 	plain := make([]byte, challengeBits, challengeBits+8)
-	_, _ = rand.Read(plain)                                                                          // never fails
-	return s.Steps.SealURL(binary.BigEndian.AppendUint64(plain, uint64(s.Now().UnixMicro())), bound) //nolint:gosec // it is after 1970
+	_, _ = rand.Read(plain) // never fails
+	return s.Steps.SealURL(binary.BigEndian.AppendUint64(plain, uint64(s.Now().UnixMicro())), bound)
 }
 
 // openChallenge is the inverse of newChallenge, for as long as the challenge is valid.
@@ -261,11 +261,7 @@ func (s *Service) addPasskey(ctx context.Context, who *Authentication, p present
 		FactorID: p.factor.ID, Counter: int64(used.SignCount), Secret: text,
 		ChallengeID: p.challenge.id, ChallengeEndsAt: p.challenge.at.Add(passkey.TTL),
 	}
-	method := ByDevice
-	if used.BackupEligible {
-		method = BySyncedKey
-	}
-	who.Methods = append(who.Methods, method, ByPresence, TwoFactors)
+	who.Methods = append(who.Methods, MethodOfPasskey(used.Credential), ByPresence, TwoFactors)
 	who.use = func(ctx context.Context, q *store.Queries, sessionID string) error {
 		use.UsedBy = sessionID
 		return q.UsePasskey(ctx, use, s.Now())
@@ -278,6 +274,14 @@ func (s *Service) addPasskey(ctx context.Context, who *Authentication, p present
 		return err
 	}
 	return nil
+}
+
+// MethodOfPasskey is the method of a sign-in with a passkey (RFC 8176).
+func MethodOfPasskey(c passkey.Credential) string {
+	if c.BackupEligible {
+		return BySyncedKey
+	}
+	return ByDevice
 }
 
 // errUsedChallenge is the cause of the error for a second use of a challenge, or one at the same time.

@@ -32,7 +32,8 @@ const factorColumns = `id, user_id, kind, name, secret, COALESCE(credential_id, 
 func (f *Factor) fields() []any {
 	return []any{
 		&f.ID, &f.UserID, &f.Kind, &f.Name, &f.Secret, &f.CredentialID, &f.LastStep, &f.Failures,
-		timeScanner{&f.CreatedAt}, timeScanner{&f.LastUsedAt},
+		timeScanner{&f.CreatedAt},
+		timeScanner{&f.LastUsedAt},
 	}
 }
 
@@ -40,12 +41,6 @@ func (f *Factor) fields() []any {
 func (q *Queries) FactorsOf(ctx context.Context, userID string) ([]Factor, error) {
 	rows, err := q.read.QueryContext(ctx, `SELECT `+factorColumns+` FROM factors WHERE user_id = $1 ORDER BY created_at, id`, userID)
 	return collect(rows, err, (*Factor).fields)
-}
-
-// FactorByCredential finds the passkey with a credential ID. Errors: ErrNotFound.
-func (q *Queries) FactorByCredential(ctx context.Context, credentialID string) (f Factor, err error) {
-	row := q.read.QueryRowContext(ctx, `SELECT `+factorColumns+` FROM factors WHERE credential_id = $1`, credentialID)
-	return f, translate(row.Scan(f.fields()...))
 }
 
 // CreateFactor inserts a factor, in a transaction that has called LockUser and calls SetFactorKinds. Errors: ErrConflict when the
@@ -139,11 +134,17 @@ func (q *Queries) EndFactorPolicy(ctx context.Context, who string) error {
 }
 
 // UseFactorStep records the use of a TOTP code. Errors: ErrNotFound if a code of the same time step or a later one was used, or
-// the factor is disabled. Of concurrent uses of a code exactly one succeeds.
-func (q *Queries) UseFactorStep(ctx context.Context, id string, step int64, now time.Time, limit int64) error {
+// the factor is disabled. Of concurrent uses of a code exactly one succeeds. It ends the count of failures of every app of the user
+// that is not disabled, since CountFactorFailures counts for every one; before the use, so that both lock the rows in one order.
+func (q *Queries) UseFactorStep(ctx context.Context, f Factor, step int64, now time.Time, limit int64) error {
+	err := q.later(ctx, `
+		UPDATE factors SET failures = 0 WHERE user_id = $1 AND kind = $2 AND failures BETWEEN 1 AND $3 - 1`, f.UserID, f.Kind, limit)
+	if err != nil {
+		return err
+	}
 	return one(q.write.ExecContext(ctx, `
-		UPDATE factors SET last_step = $2, failures = 0, last_used_at = $3 WHERE id = $1 AND last_step < $2 AND failures < $4`,
-		id, step, micros(now), limit))
+		UPDATE factors SET last_step = $2, last_used_at = $3 WHERE id = $1 AND last_step < $2 AND failures < $4`,
+		f.ID, step, micros(now), limit))
 }
 
 // CountFactorFailures counts a failed try of each factor of a kind. It counts to the limit.
@@ -169,6 +170,13 @@ func (q *Queries) ReplaceRecoveryCodes(ctx context.Context, userID string, hashe
 		}
 	}
 	return nil
+}
+
+// HasRecoveryCode reports whether a user has a recovery code that was not used.
+func (q *Queries) HasRecoveryCode(ctx context.Context, userID, hash string) (ok bool, err error) {
+	row := q.read.QueryRowContext(ctx, `
+		SELECT EXISTS (SELECT 1 FROM recovery_codes WHERE user_id = $1 AND hash = $2 AND used_at IS NULL)`, userID, hash)
+	return ok, translate(row.Scan(&ok))
 }
 
 // UseRecoveryCode uses a recovery code of a user. Errors: ErrNotFound when there is none, or it was used.

@@ -68,6 +68,11 @@ func (q *Queries) DeleteIdentity(ctx context.Context, userID, id string) error {
 	return one(q.write.ExecContext(ctx, `DELETE FROM identities WHERE id = $2 AND user_id = $1`, userID, id))
 }
 
+// DeleteIdentitiesOf deletes all identities of a user, and returns how many there were.
+func (q *Queries) DeleteIdentitiesOf(ctx context.Context, userID string) (int64, error) {
+	return affected(q.write.ExecContext(ctx, `DELETE FROM identities WHERE user_id = $1`, userID))
+}
+
 // OtherWayIn reports whether a user can still sign in without an identity: with a password, or with another identity whose provider
 // exists. A transaction that decides by it has called LockUser.
 func (q *Queries) OtherWayIn(ctx context.Context, userID, withoutIdentity string) (found bool, err error) {

@@ -96,7 +96,7 @@ func failed(err error) error {
 // Begin begins a sign-in. The state, the nonce and the PKCE verifier are sealed in a cookie of the browser. So a beginning writes
 // nothing, and nobody else can finish it. Errors: NotFound, PayloadTooLarge for an errand that no cookie can hold, ErrProvider.
 func (s *Service) Begin(ctx context.Context, name string, wish Wish) (begun Begun, err error) {
-	p, err := s.Provider(ctx, name)
+	p, err := s.usable(ctx, name)
 	if err != nil {
 		return begun, err
 	}
@@ -145,7 +145,7 @@ func (s *Service) kind(p Provider) kind {
 // Finish checks the answer of a provider against the cookie, and gets the person from the provider. Each answer is used once. Errors:
 // NotFound, ErrState, ErrDenied, ErrProvider.
 func (s *Service) Finish(ctx context.Context, name string, cookie secret.Text, query url.Values) (a Answer, err error) {
-	p, err := s.Provider(ctx, name)
+	p, err := s.usable(ctx, name)
 	if err != nil {
 		return a, err
 	}

@@ -98,6 +98,18 @@ func errNoProvider() error {
 	return problem.New(problem.NotFound, "There is no provider with this name.")
 }
 
+// errSealed is the cause of the error for a client secret that cannot be opened.
+var errSealed = errors.New("it is sealed by another key, or was moved")
+
+// usable is Provider for a sign-in. Errors: NotFound, ErrProvider.
+func (s *Service) usable(ctx context.Context, name string) (Provider, error) {
+	p, err := s.Provider(ctx, name)
+	if errors.Is(err, errSealed) {
+		err = failed(err)
+	}
+	return p, err
+}
+
 // Provider returns a provider. Errors: NotFound.
 func (s *Service) Provider(ctx context.Context, name string) (Provider, error) {
 	if !providerName.MatchString(name) {
@@ -123,7 +135,7 @@ func (s *Service) providerOf(row store.Provider) (p Provider, err error) {
 	}
 	plain, err := s.secrets.Open(row.ClientSecret, sealName(row))
 	if err != nil {
-		err = fmt.Errorf("the secret of the provider %s cannot be opened with this master key; give it again with: sesame provider update %[1]s --client-secret-file FILE: %w", row.Name, err)
+		err = fmt.Errorf("the secret of the provider %s cannot be opened with this master key; give it again with: sesame provider update %[1]s --client-secret-file FILE: %w: %w", row.Name, errSealed, err)
 	}
 	p.secret = secret.New(string(plain))
 	return p, err

@@ -165,6 +165,9 @@ func (p *Pages) changeAccount(o owner) error {
 	case "password":
 		err = p.Accounts.ChangePassword(ctx, o.caller, secret.New(o.form.Get("current_password")), secret.New(o.form.Get("new_password")))
 	}
+	if mustSignInAgain(err) {
+		return p.signInAgain(o, "account")
+	}
 	if fault, ok := errors.AsType[*problem.Error](err); ok && which != "" {
 		return p.accountPage(o, refusedForm{which, p.ownerFaults(o, fault), fault.Code.Status()})
 	}
@@ -188,8 +191,16 @@ func (p *Pages) ownerFaults(o owner, fault *problem.Error) map[string]string {
 	return faults
 }
 
+// deletionPath is the page at which a person deletes their account.
+const deletionPath = "/account/delete"
+
 // showDeletion is GET /account/delete.
-func (p *Pages) showDeletion(o owner) error { return p.deletionPage(o, http.StatusOK, nil) }
+func (p *Pages) showDeletion(o owner) error {
+	if p.Identity.RequireFactor(o.caller, o.browser.User) != nil {
+		return p.signInAgain(o, "delete")
+	}
+	return p.deletionPage(o, http.StatusOK, nil)
+}
 
 func (p *Pages) deletionPage(o owner, status int, faults map[string]string) error {
 	shown := p.ownerPage(o, "account-delete")
@@ -204,6 +215,9 @@ func (p *Pages) deletionPage(o owner, status int, faults map[string]string) erro
 // deleteAccount is POST /account/delete.
 func (p *Pages) deleteAccount(o owner) error {
 	err := p.Accounts.DeleteAccountWithPassword(o.Request().Context(), o.caller, secret.New(o.form.Get("password")))
+	if mustSignInAgain(err) {
+		return p.signInAgain(o, "delete")
+	}
 	if fault, ok := errors.AsType[*problem.Error](err); ok {
 		return p.deletionPage(o, fault.Code.Status(), p.ownerFaults(o, fault))
 	}

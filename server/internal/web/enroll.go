@@ -46,16 +46,16 @@ func (p *Pages) askToEnroll(ctx context.Context, e errand, user store.User) (Ans
 }
 
 // offer offers the set-up to a person who must have a second factor soon. They have signed in, and may go on without it.
-func (p *Pages) offer(ctx context.Context, e errand, user store.User, due time.Time) (Answer, error) {
-	setup, err := p.Accounts.NewTOTP(user)
+func (p *Pages) offer(ctx context.Context, e errand, browser *identity.Browser, due time.Time) (Answer, error) {
+	setup, err := p.Accounts.NewTOTP(browser.User)
 	if err != nil {
 		return Answer{}, err
 	}
-	return p.enrollPage(ctx, http.StatusOK, e, setup, p.offered(e.texts(ctx, p), e, due)), nil
+	return p.enrollPage(ctx, http.StatusOK, e, setup, p.offered(e.texts(ctx, p), e, browser.Session, due)), nil
 }
 
-func (p *Pages) offered(t *texts, e errand, due time.Time) enrollment {
-	return enrollment{text: t.H("authenticator.offered", "time", t.Time(due)), links: []link{{e.link("continue"), t.T("authenticator.later")}}}
+func (p *Pages) offered(t *texts, e errand, session store.Session, due time.Time) enrollment {
+	return enrollment{text: t.H("authenticator.offered", "time", t.Time(due)), links: []link{{p.onward(e, session), t.T("authenticator.later")}}}
 }
 
 // enrollment is what the page of a set-up says.
@@ -85,12 +85,12 @@ func (p *Pages) enroll(ctx context.Context, c echo.Context, e errand, form url.V
 	var user store.User
 	var answer Answer
 	if step := p.step(ctx); step.Empty() && before != nil {
-		user, says = before.User, p.offered(t, e, p.Identity.FactorDue(before.User))
+		user, says = before.User, p.offered(t, e, before.Session, p.Identity.FactorDue(before.User))
 		says.typed = form
 		var codes []string
 		if _, codes, err = p.Accounts.ConfirmTOTP(ctx, p.Identity.Caller(before), confirmation); err == nil {
 			err = p.renewCookie(ctx, c, before)
-			answer = p.codesThenContinue(ctx, e, user, codes)
+			answer = p.codesThenContinue(ctx, e, before, codes)
 		}
 	} else {
 		answer, user, err = p.enrollAndSignIn(ctx, e, before, step, confirmation)
@@ -126,16 +126,16 @@ func (p *Pages) enrollAndSignIn(ctx context.Context, e errand, before *identity.
 		return Answer{}, who.User(), err
 	}
 	answer, err := p.arrive(ctx, before, browser, cookie, func() (Answer, error) {
-		return p.codesThenContinue(ctx, e, browser.User, codes), nil
+		return p.codesThenContinue(ctx, e, &browser, codes), nil
 	})
 	return answer, who.User(), err
 }
 
 // codesThenContinue shows recovery codes, once, with a link to go on.
-func (p *Pages) codesThenContinue(ctx context.Context, e errand, user store.User, codes []string) Answer {
+func (p *Pages) codesThenContinue(ctx context.Context, e errand, browser *identity.Browser, codes []string) Answer {
 	shown := e.page(ctx, p, "recovery-codes")
-	shown.Text, shown.Codes = append(shown.Text, shown.H("recovery-codes.text", "username", user.Username)), codes
-	shown.Links = []link{{e.link("continue"), shown.T("recovery-codes.done")}}
+	shown.Text, shown.Codes = append(shown.Text, shown.H("recovery-codes.text", "username", browser.User.Username)), codes
+	shown.Links = []link{{p.onward(e, browser.Session), shown.T("recovery-codes.done")}}
 	return p.Site.answer(http.StatusOK, shown)
 }
 
@@ -148,18 +148,35 @@ func (p *Pages) recoveryUsed(ctx context.Context, e errand, browser *identity.Br
 	shown := e.page(ctx, p, "recovery-used")
 	shown.template = "message"
 	shown.Text = append(shown.Text, shown.H("recovery-used.text", "n", strconv.Itoa(factors.CodesLeft)))
-	shown.Links = []link{{e.link("continue"), shown.T("recovery-used.continue")}, {template.URL(securityPath[1:]), shown.T("account-security.title")}} //nolint:gosec // a constant
+	shown.Links = []link{{p.onward(e, browser.Session), shown.T("recovery-used.continue")}, {template.URL(securityPath[1:]), shown.T("account-security.title")}} //nolint:gosec // a constant
 	return p.Site.answer(http.StatusOK, shown), nil
 }
 
+// onward is the link that goes on with an errand in a session that has just begun. It works in that session alone: one that was made for
+// another sign-in would get around a client that wants a new one.
+func (p *Pages) onward(e errand, session store.Session) template.URL {
+	if e.request != nil {
+		e.sealed = p.OAuth.Seal(*e.request, onwardHolder+session.ID)
+	}
+	return e.link(template.URL(continuePath[1:])) //nolint:gosec // a constant
+}
+
+const onwardHolder = "continue in "
+
 // goOn is GET /continue.
-func (p *Pages) goOn(ctx context.Context, c echo.Context, e errand) error {
+func (p *Pages) goOn(c echo.Context) error {
+	ctx, sealed := WithCookies(c.Request().Context(), c.Request()), c.QueryParam("request")
 	browser, err := p.browser(ctx)
 	if err != nil {
 		return err
 	}
 	if browser == nil {
-		return p.askToSignIn(ctx, http.StatusOK, e, "", "").write(c.Response())
+		return Redirect(p.PublicURL + "/sign-in").write(c.Response())
+	}
+	e, err := p.openErrandOf(ctx, sealed, onwardHolder+browser.Session.ID)
+	if err != nil {
+		answer, err := p.unsafe(ctx, err)
+		return answer.writeUnless(err, c)
 	}
 	answer, err := p.continueErrand(ctx, e, browser)
 	return answer.writeUnless(err, c)

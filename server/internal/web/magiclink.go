@@ -29,7 +29,7 @@ const (
 // linkCookie marks the browser that has asked for a link, and keeps what the person signs in for. Lax: a link in a mail that is
 // read on another website must find it.
 func (p *Pages) linkCookie(mark secret.Text, e errand, maxAge time.Duration) *http.Cookie {
-	c := p.stepCookie(mark, maxAge)
+	c := p.stepCookie(mark, maxAge) //nolint:gosec // as for stepCookie
 	c.Name, c.SameSite = p.cookieName()+"-link", http.SameSiteLaxMode
 	if e.sealed != "" && len(e.sealed) <= maxLinkErrand {
 		c.Value += "." + url.QueryEscape(e.sealed)

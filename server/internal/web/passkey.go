@@ -76,8 +76,8 @@ func (p *Pages) offerPasskey(ctx context.Context, e errand, shown *page) (*http.
 	if err != nil {
 		return nil, err
 	}
-	f := passkeyForm{form: *e.form("sign-in"), Options: string(options), Conditional: true, Failed: shown.texts.T("passkey.failed")}
-	f.Buttons = []button{{Text: shown.texts.T("passkey.sign-in"), Second: true}}
+	f := passkeyForm{form: *e.form("sign-in"), Options: string(options), Conditional: true, Failed: shown.T("passkey.failed")}
+	f.Buttons = []button{{Text: shown.T("passkey.sign-in"), Second: true}}
 	shown.Passkey = &f
 	return cookie, nil
 }
@@ -99,13 +99,13 @@ func (p *Pages) offerSecondPasskey(ctx context.Context, e errand, step secret.Te
 	}
 	options, err := p.Identity.StepOptions(ctx, step)
 	if _, refused := errors.AsType[*problem.Error](err); refused || options == nil {
-		return nil //nolint:nilerr // the step is too old, or has to wait: the page says so
+		return nil // the step is too old, or has to wait: the page says so
 	}
 	if err != nil {
 		return err
 	}
-	f := passkeyForm{form: *e.form("second-factor"), Options: string(options), Failed: shown.texts.T("passkey.failed")}
-	f.Buttons = []button{{Text: shown.texts.T("passkey.use")}}
+	f := passkeyForm{form: *e.form("second-factor"), Options: string(options), Failed: shown.T("passkey.failed")}
+	f.Buttons = []button{{Text: shown.T("passkey.use")}}
 	shown.Passkey = &f
 	return nil
 }

@@ -30,6 +30,8 @@ const (
 var freshErrands = map[string]errand{
 	"security":      {path: securityPath, sealed: "security", fresh: true},
 	"authenticator": {path: authenticatorPath, sealed: "authenticator", fresh: true},
+	"account":       {path: "/account", sealed: "account", fresh: true},
+	"delete":        {path: deletionPath, sealed: "delete", fresh: true},
 	"passkey":       {path: passkeysPath, sealed: "passkey", fresh: true},
 	"identities":    {path: identitiesPath, sealed: "identities", fresh: true},
 }
@@ -42,11 +44,22 @@ func (p *Pages) freshly(errand string, handle func(owner) error) func(owner) err
 		if err == nil {
 			err = handle(o)
 		}
-		if fault, ok := errors.AsType[*problem.Error](err); ok && fault.Code == problem.StaleLogin {
-			return Redirect(p.PublicURL + string(freshErrands[errand].link("/sign-in"))).write(o.Response())
+		if mustSignInAgain(err) {
+			return p.signInAgain(o, errand)
 		}
 		return err
 	}
+}
+
+// mustSignInAgain reports whether an error says so.
+func mustSignInAgain(err error) bool {
+	fault, ok := errors.AsType[*problem.Error](err)
+	return ok && fault.Code == problem.StaleLogin
+}
+
+// signInAgain sends a person to sign in again, and back to one of freshErrands.
+func (p *Pages) signInAgain(o owner, errand string) error {
+	return Redirect(p.PublicURL + string(freshErrands[errand].link("/sign-in"))).write(o.Response())
 }
 
 // showSecurity is GET /account/security.
@@ -134,7 +147,8 @@ func nameField(t *texts, name string) *field {
 
 // changeFactor is POST /account/factor.
 func (p *Pages) changeFactor(o owner) (err error) {
-	ctx, id, done := o.Request().Context(), o.form.Get("factor"), ""
+	var done string
+	ctx, id := o.Request().Context(), o.form.Get("factor")
 	switch o.form.Get("do") {
 	case "rename":
 		done = "factor-renamed"

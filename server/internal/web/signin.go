@@ -37,6 +37,11 @@ var accountErrand = errand{path: "/account"}
 
 // openErrand is the errand of a form or a link. Errors: InvalidRequest.
 func (p *Pages) openErrand(ctx context.Context, sealed string) (errand, error) {
+	return p.openErrandOf(ctx, sealed, signInHolder)
+}
+
+// openErrandOf is openErrand for a text that is bound to another holder.
+func (p *Pages) openErrandOf(ctx context.Context, sealed, holder string) (errand, error) {
 	if sealed == "" {
 		return accountErrand, nil
 	}
@@ -46,8 +51,8 @@ func (p *Pages) openErrand(ctx context.Context, sealed string) (errand, error) {
 	if code, ok := strings.CutPrefix(sealed, deviceErrandPrefix); ok {
 		return deviceErrand(code), nil
 	}
-	a, err := p.OAuth.Unseal(ctx, sealed, signInHolder)
-	return errand{request: &a, sealed: sealed}, err
+	a, err := p.OAuth.Unseal(ctx, sealed, holder)
+	return p.errandOf(a), err
 }
 
 // opened is the handler of a page that a link opens for an errand.
@@ -292,7 +297,7 @@ func (p *Pages) signedIn(ctx context.Context, e errand, before *identity.Browser
 	}
 	return p.arrive(ctx, before, browser, cookie, func() (Answer, error) {
 		if due := p.Identity.FactorDue(browser.User); browser.User.Factors == "" && !due.IsZero() {
-			return p.offer(ctx, e, browser.User, due)
+			return p.offer(ctx, e, &browser, due)
 		}
 		return p.continueErrand(ctx, e, &browser)
 	})

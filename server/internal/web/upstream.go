@@ -89,8 +89,8 @@ func (p *Pages) signInUpstream(ctx context.Context, c echo.Context, e errand, pe
 	}
 	browser, cookie, err := p.Accounts.SignInUpstream(ctx, person)
 	if missing, ok := errors.AsType[*identity.Incomplete](err); ok {
-		answer, step := Redirect(p.PublicURL+string(e.link(secondFactorPath))), p.stepCookie(missing.Sealed, identity.StepTTL)
-		step.SameSite = http.SameSiteLaxMode // it is needed at the end of the redirects from the provider
+		answer, step := Redirect(p.PublicURL+string(e.link(secondFactorPath))), p.stepCookie(missing.Sealed, identity.StepTTL) //nolint:gosec // as there
+		step.SameSite = http.SameSiteLaxMode                                                                                   // it is needed at the end of the redirects from the provider
 		answer.cookies = []*http.Cookie{step}
 		return answer.write(c.Response())
 	}
@@ -102,7 +102,7 @@ func (p *Pages) signInUpstream(ctx context.Context, c echo.Context, e errand, pe
 	}
 	answer := Redirect(p.PublicURL + e.path)
 	if e.request != nil { // the pages that may follow have their own places
-		answer.Location = p.PublicURL + string(e.link(continuePath))
+		answer.Location = p.PublicURL + "/" + string(p.onward(e, browser.Session))
 	}
 	answer.cookies = []*http.Cookie{p.cookie(cookie, browser.Session.EndsAt)}
 	return answer.write(c.Response())
