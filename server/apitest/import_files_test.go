@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -333,13 +334,14 @@ type interruptedReader struct {
 }
 
 func (r *interruptedReader) Read(p []byte) (int, error) {
+	if len(r.parts) == 0 {
+		return 0, io.EOF
+	}
 	if len(r.parts) == 1 {
 		r.cancel()
 	}
 	n := copy(p, r.parts[0])
-	if r.parts = r.parts[1:]; len(r.parts) == 0 {
-		r.parts = []string{"\n"}
-	}
+	r.parts = r.parts[1:]
 	return n, nil
 }
 

@@ -13,7 +13,8 @@ import (
 var errAbandoned = errors.New("the function of a transaction panicked")
 
 // transaction runs f in a transaction. It waits in the queue, and shares its commit with what else waits there. f runs in the
-// goroutine of its caller, to which its panics belong; meanwhile the writer waits.
+// goroutine of its caller, to which its panics belong; meanwhile the writer waits. If ctx ends before f has returned, nothing is
+// committed, as with a transaction of database/sql.
 func (w *batchWriter) transaction(ctx context.Context, f func(runner) error) error {
 	_, span := tracing.Statement(ctx, tracing.SQLite, "BEGIN")
 	j := &job{turn: make(chan runner), ended: make(chan struct{}), ready: make(chan struct{})}
@@ -24,7 +25,7 @@ func (w *batchWriter) transaction(ctx context.Context, f func(runner) error) err
 	select {
 	case run := <-j.turn:
 		endSpan(span, nil)
-		if err := j.take(run, f); err != nil {
+		if err := j.take(ctx, run, f); err != nil {
 			<-j.ready // what it did is undone
 			return err
 		}
@@ -39,11 +40,15 @@ func (w *batchWriter) transaction(ctx context.Context, f func(runner) error) err
 }
 
 // take runs the function of a transaction, and then lets the writer go on.
-func (j *job) take(run runner, f func(runner) error) error {
+func (j *job) take(ctx context.Context, run runner, f func(runner) error) error {
 	j.failed = errAbandoned
 	defer close(j.ended)
-	j.failed = f(run)
-	return j.failed
+	err := ctx.Err()
+	if err == nil {
+		err = cmp.Or(f(run), ctx.Err())
+	}
+	j.failed = err
+	return err
 }
 
 // runTransaction gives a transaction its turn. If its function fails, what it did is undone. An error is that of all jobs.

@@ -69,6 +69,19 @@ func TestTransactionsShareACommit(t *testing.T) {
 			}
 		}
 		succeed := func(*Queries) error { return nil }
+		// cancelled ends the context of a transaction: before its function runs, or in it.
+		cancelled := func(before bool) func() error {
+			return func() error {
+				ctx, cancel := context.WithCancel(ctx)
+				if before {
+					cancel()
+				}
+				return db.Tx(ctx, func(q *Queries) error {
+					defer cancel()
+					return q.RecordEvent(ctx, event("cancelled"))
+				})
+			}
+		}
 		if err := db.RevokeToken(ctx, "another token", time.Now()); err != nil { // compiled now: the writer is held below
 			t.Fatal(err)
 		}
@@ -84,12 +97,13 @@ func TestTransactionsShareACommit(t *testing.T) {
 				record("conflicts", func(q *Queries) error { return errors.Join(q.RecordEvent(ctx, taken), q.RecordEvent(ctx, taken)) }),
 				record("panics", func(*Queries) error { panic("in the function") }),
 				record("exits", func(*Queries) error { runtime.Goexit(); return nil }),
+				cancelled(true), cancelled(false),
 				record("last", func(q *Queries) error {
 					outside = db.count(t, `SELECT COUNT(*) FROM events`)
 					return q.read.QueryRowContext(ctx, `SELECT COUNT(*) FROM events`).Scan(&inside)
 				}),
 			)
-			for i, want := range []error{nil, own, nil, ErrConflict, nil, nil, nil} {
+			for i, want := range []error{nil, own, nil, ErrConflict, nil, nil, context.Canceled, context.Canceled, nil} {
 				if !errors.Is(errs[i], want) {
 					t.Errorf("job %d: %v, want %v", i, errs[i], want)
 				}
