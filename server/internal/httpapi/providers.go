@@ -8,7 +8,6 @@ import (
 
 	"sesame/gen/api"
 	"sesame/server/internal/upstream"
-	"sesame/server/secret"
 )
 
 // ListProviders is GET /providers. All providers fit on one page.
@@ -25,7 +24,7 @@ func (s *Server) ListProviders(ctx context.Context, _ api.ListProvidersRequestOb
 func (s *Server) CreateProvider(ctx context.Context, request api.CreateProviderRequestObject) (api.CreateProviderResponseObject, error) {
 	b := request.Body
 	p, err := s.Upstream.Create(ctx, caller(ctx), upstream.NewProvider{
-		Name: b.Name, Kind: string(b.Kind), Label: text(b.Label), Issuer: text(b.Issuer), ClientID: b.ClientID, ClientSecret: secret.New(text(b.ClientSecret)),
+		Name: b.Name, Kind: string(b.Kind), Label: text(b.Label), Issuer: text(b.Issuer), ClientID: b.ClientID, ClientSecret: deref(b.ClientSecret),
 		Scopes: b.Scopes, LinkAddresses: isTrue(b.LinkVerifiedAddresses),
 	})
 	return api.CreateProvider201JSONResponse(s.providerOf(p)), err
@@ -40,10 +39,7 @@ func (s *Server) GetProvider(ctx context.Context, request api.GetProviderRequest
 // UpdateProvider is PATCH /providers/{provider}: absent keeps.
 func (s *Server) UpdateProvider(ctx context.Context, request api.UpdateProviderRequestObject) (api.UpdateProviderResponseObject, error) {
 	b := request.Body
-	change := upstream.Change{Label: b.Label, ClientID: b.ClientID, Scopes: b.Scopes, LinkAddresses: b.LinkVerifiedAddresses}
-	if b.ClientSecret != nil {
-		change.ClientSecret = new(secret.New(*b.ClientSecret))
-	}
+	change := upstream.Change{Label: b.Label, ClientID: b.ClientID, ClientSecret: b.ClientSecret, Scopes: b.Scopes, LinkAddresses: b.LinkVerifiedAddresses}
 	p, err := s.Upstream.Update(ctx, caller(ctx), request.Provider, change)
 	return api.UpdateProvider200JSONResponse(s.providerOf(p)), err
 }
