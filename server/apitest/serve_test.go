@@ -115,7 +115,7 @@ func TestDemoAndFollowAreForLoopbackAlone(t *testing.T) {
 func TestAStoppingServerAnswersUntilItIsNoticed(t *testing.T) {
 	t.Parallel()
 	post := smtptest.Start(t, "127.0.0.1:0", smtptest.Options{})
-	s := start(t, sqliteURL(t), "SESAME_PUBLIC_URL=https://login.example.com", "SESAME_DRAIN_TIME=2s", "SESAME_SMTP_URL="+post.URL)
+	s := start(t, sqliteURL(t), "SESAME_PUBLIC_URL=https://login.example.com", "SESAME_DRAIN_TIME=5s", "SESAME_SMTP_URL="+post.URL)
 	tokens := s.newcomer(t, "ann")
 	stopped := make(chan int, 1)
 	go func() { stopped <- s.stop() }()
