@@ -111,3 +111,16 @@ func TestTheJSONSaysTheSameInTheSameOrder(t *testing.T) {
 		t.Errorf("compared the order of %d paths of %d", len(written), fromYAML.Paths.Len())
 	}
 }
+
+// Generators of Go clients name a constructor New and the schema, so that a schema NewFactor beside Factor does not compile.
+func TestNoSchemaIsNamedLikeAConstructor(t *testing.T) {
+	schemas, err := openapi3.NewLoader().LoadFromData(sesame.OpenAPI)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range schemas.Components.Schemas {
+		if schemas.Components.Schemas["New"+name] != nil {
+			t.Errorf("there are %s and New%s", name, name)
+		}
+	}
+}

@@ -418,6 +418,14 @@ func (e TokenRequestGrantType) Valid() bool {
 	}
 }
 
+// AddedFactor defines model for AddedFactor.
+type AddedFactor struct {
+	Factor Factor `json:"factor"`
+
+	// RecoveryCodes The recovery codes of the account, with its first factor. They are shown only here.
+	RecoveryCodes []string `json:"recovery_codes,omitempty"`
+}
+
 // AuthorizationRequest defines model for AuthorizationRequest.
 type AuthorizationRequest struct {
 	// AcrValues Space-separated levels of the sign-in, of which one is enough: `1` for one factor, `2` for two. If it is `2` alone, a person who has signed in with one factor signs in again, with the second one; for an account that has none, the error is `unmet_authentication_requirements`. Other values are ignored.
@@ -952,14 +960,6 @@ type Metadata struct {
 	TokenEndpoint                          string   `json:"token_endpoint"`
 	TokenEndpointAuthMethodsSupported      []string `json:"token_endpoint_auth_methods_supported"`
 	UserinfoEndpoint                       string   `json:"userinfo_endpoint"`
-}
-
-// NewFactor defines model for NewFactor.
-type NewFactor struct {
-	Factor Factor `json:"factor"`
-
-	// RecoveryCodes The recovery codes of the account, with its first factor. They are shown only here.
-	RecoveryCodes []string `json:"recovery_codes,omitempty"`
 }
 
 // NewPasskey defines model for NewPasskey.
@@ -13557,7 +13557,7 @@ type AddPasskeyResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON201 the response for an HTTP 201 `application/json` response
-	JSON201 *NewFactor
+	JSON201 *AddedFactor
 	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
 	ApplicationProblemJSON400 *Malformed
 	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
@@ -13587,7 +13587,7 @@ type AddPasskeyResponse struct {
 }
 
 // GetJSON201 returns the response for an HTTP 201 `application/json` response
-func (r AddPasskeyResponse) GetJSON201() *NewFactor {
+func (r AddPasskeyResponse) GetJSON201() *AddedFactor {
 	return r.JSON201
 }
 
@@ -14445,7 +14445,7 @@ type ConfirmTotpResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON201 the response for an HTTP 201 `application/json` response
-	JSON201 *NewFactor
+	JSON201 *AddedFactor
 	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
 	ApplicationProblemJSON400 *Malformed
 	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
@@ -14473,7 +14473,7 @@ type ConfirmTotpResponse struct {
 }
 
 // GetJSON201 returns the response for an HTTP 201 `application/json` response
-func (r ConfirmTotpResponse) GetJSON201() *NewFactor {
+func (r ConfirmTotpResponse) GetJSON201() *AddedFactor {
 	return r.JSON201
 }
 
@@ -21393,7 +21393,7 @@ func ParseAddPasskeyResponse(rsp *http.Response) (*AddPasskeyResponse, error) {
 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
-		var dest NewFactor
+		var dest AddedFactor
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -22278,7 +22278,7 @@ func ParseConfirmTotpResponse(rsp *http.Response) (*ConfirmTotpResponse, error) 
 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
-		var dest NewFactor
+		var dest AddedFactor
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

@@ -405,7 +405,7 @@ func (s *server) logInHere(t *testing.T, who api.User) api.Token {
 }
 
 // enrolledHere gives an account an authenticator app, and logs in with a recovery code.
-func (s *server) enrolledHere(t *testing.T, who api.User) (token string, added api.NewFactor) {
+func (s *server) enrolledHere(t *testing.T, who api.User) (token string, added api.AddedFactor) {
 	t.Helper()
 	_, added = s.enroll(t, s.logInHere(t, who).AccessToken)
 	a := s.do(t, here(passwordGrantWith(who.Username, horse, added.RecoveryCodes[9]))).want(200)

@@ -36,10 +36,10 @@ func confirmTOTP(token, setup, code string) request {
 }
 
 // enroll gives an account an authenticator app, and returns the recovery codes.
-func (s *server) enroll(t *testing.T, token string) (app totp, f api.NewFactor) {
+func (s *server) enroll(t *testing.T, token string) (app totp, f api.AddedFactor) {
 	t.Helper()
 	setup, app := s.startTOTP(t, token)
-	return app, decode[api.NewFactor](s.do(t, confirmTOTP(token, setup.Setup, app.code())).want(201))
+	return app, decode[api.AddedFactor](s.do(t, confirmTOTP(token, setup.Setup, app.code())).want(201))
 }
 
 // loginWith logs in with a code of the app.
@@ -69,7 +69,7 @@ func TestAnAuthenticatorAppIsSetUp(t *testing.T) {
 		s.do(t, confirmTOTP(token, setup.Setup, app.wrongCode())).want(422, "invalid_code")
 		s.do(t, confirmTOTP(s.newcomer(t, "bob").AccessToken, setup.Setup, app.code())).want(422, "invalid_code")
 		code := app.code()
-		added := decode[api.NewFactor](s.do(t, confirmTOTP(token, setup.Setup, code)).want(201))
+		added := decode[api.AddedFactor](s.do(t, confirmTOTP(token, setup.Setup, code)).want(201))
 		if len(added.RecoveryCodes) != 10 || added.Factor.Name != "Phone" || added.Factor.Disabled {
 			t.Errorf("got %+v", added)
 		}
@@ -275,7 +275,7 @@ func TestAChangeOfFactorsEndsOtherSessions(t *testing.T) {
 		token, other := s.newcomer(t, "ann").AccessToken, s.login(t, "ann")
 		setup, app := s.startTOTP(t, token)
 		body := map[string]any{"setup": setup.Setup, "code": app.code(), "name": "Phone", "end_other_sessions": true}
-		added := decode[api.NewFactor](s.do(t, post("/users/me/totp/confirm", token, body)).want(201))
+		added := decode[api.AddedFactor](s.do(t, post("/users/me/totp/confirm", token, body)).want(201))
 		s.do(t, refreshGrant(other.RefreshToken)).want(400, "invalid_grant")
 		s.factors(t, token)
 		first, second := app.loginWith(t, "ann"), app.loginWith(t, "ann")

@@ -44,7 +44,7 @@ func TestPasskeysOverTheAPI(t *testing.T) {
 		tokens := s.newcomer(t, "ann")
 		options := s.do(t, startPasskey(tokens.AccessToken)).want(200)
 		credential := key.create(t, string(options.body))
-		made := decode[api.NewFactor](s.do(t, addPasskey(tokens.AccessToken, credential)).want(201))
+		made := decode[api.AddedFactor](s.do(t, addPasskey(tokens.AccessToken, credential)).want(201))
 		if made.Factor.Kind != "passkey" || made.Factor.Name != "Phone" || len(made.RecoveryCodes) != 10 {
 			t.Errorf("%+v", made)
 		}
@@ -62,7 +62,7 @@ func TestPasskeysOverTheAPI(t *testing.T) {
 		}
 		token := s.passkeyToken(t, key)
 		s.do(t, addPasskey(token, key.create(t, string(s.do(t, startPasskey(token)).want(200).body)))).want(422, "validation_failed")
-		again := decode[api.NewFactor](s.do(t, addPasskey(token, newSoftKey(t).create(t, string(s.do(t, startPasskey(token)).body)))).want(201))
+		again := decode[api.AddedFactor](s.do(t, addPasskey(token, newSoftKey(t).create(t, string(s.do(t, startPasskey(token)).body)))).want(201))
 		if len(again.RecoveryCodes) > 0 {
 			t.Errorf("%+v", again)
 		}

@@ -66,7 +66,7 @@ func (s *Server) ConfirmTotp(ctx context.Context, request api.ConfirmTotpRequest
 		return nil, err
 	}
 	return api.ConfirmTotp201JSONResponse{
-		Headers: api.ConfirmTotp201ResponseHeaders{CacheControl: noStore}, Body: api.NewFactor{Factor: factorOf(f), RecoveryCodes: codes},
+		Headers: api.ConfirmTotp201ResponseHeaders{CacheControl: noStore}, Body: api.AddedFactor{Factor: factorOf(f), RecoveryCodes: codes},
 	}, nil
 }
 

@@ -34,6 +34,6 @@ func (s *Server) AddPasskey(ctx context.Context, request api.AddPasskeyRequestOb
 		return nil, err
 	}
 	return api.AddPasskey201JSONResponse{
-		Headers: api.AddPasskey201ResponseHeaders{CacheControl: noStore}, Body: api.NewFactor{Factor: factorOf(f), RecoveryCodes: codes},
+		Headers: api.AddPasskey201ResponseHeaders{CacheControl: noStore}, Body: api.AddedFactor{Factor: factorOf(f), RecoveryCodes: codes},
 	}, nil
 }
