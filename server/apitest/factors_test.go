@@ -159,7 +159,7 @@ func TestFactorsChangeOnlyAfterAFreshLogin(t *testing.T) {
 		}
 		refused(stale, `acr_values="2"`) // only the password, when there was no factor
 		fresh := app.loginWith(t, "ann").AccessToken
-		s.clock.advance(10*time.Minute - time.Second)
+		s.clock.advance(10*time.Minute - 30*time.Second)
 		for _, name := range []string{"rename", "start", "codes"} {
 			if a := s.do(t, changes[name](fresh)); a.status != 200 {
 				t.Errorf("%s: %d %s", name, a.status, a.body)
