@@ -293,7 +293,7 @@ func TestWrongAnswersShareTheThrottle(t *testing.T) {
 	}, withPasskeys)
 }
 
-// A disabled account gets the answer of an unknown passkey, and one that must confirm its address first is told so.
+// A disabled account gets the answer of an unknown passkey, and one that must confirm its address first an explanation.
 func TestAPasskeyOfAnAccountThatCannotSignIn(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		key := newSoftKey(t)

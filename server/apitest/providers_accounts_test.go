@@ -59,7 +59,7 @@ func TestFirstSignInMakesAnAccount(t *testing.T) {
 		i.is("2", "email", "ann@example.org", "email_verified", true) // the name is taken
 		s.newBrowser().arrives(t, i).shows("You are signed in as <bdi>ann-").shows("Your address is ann@example.org.")
 		i.is("3", "email", "Not an address", "email_verified", true, "name", "\u202eevil")
-		s.newBrowser().arrives(t, i).shows("You are signed in as <bdi>user-").shows("Your account has no address.")
+		s.newBrowser().arrives(t, i).shows("You are signed in as <bdi>user").shows("Your account has no address.")
 		i.is("4", "preferred_username", "admin")
 		s.newBrowser().arrives(t, i).shows("You are signed in as <bdi>user-")
 		s.untilNoneWaits(t)

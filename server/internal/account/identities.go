@@ -11,7 +11,6 @@ import (
 	"sesame/server/internal/identity"
 	"sesame/server/internal/mailer"
 	"sesame/server/internal/names"
-	"sesame/server/internal/network"
 	"sesame/server/internal/problem"
 	"sesame/server/internal/store"
 	"sesame/server/internal/upstream"
@@ -111,9 +110,7 @@ func (s *Service) linkedMeanwhile(ctx context.Context, p upstream.Person) (store
 func (s *Service) registerUpstream(ctx context.Context, p upstream.Person, key string) (store.User, error) {
 	switch {
 	case s.RegistrationClosed:
-		e := problem.New(problem.RegistrationClosed, "Registration is closed. Ask an administrator for an account.")
-		e.Scope = s.identity.AdminScope
-		return store.User{}, e
+		return store.User{}, s.errClosed()
 	case s.identity.ConfirmedOnly && key == "":
 		return store.User{}, problem.New(problem.ValidationFailed, "The provider tells no e-mail address of yours, and this server needs one.")
 	}
@@ -122,13 +119,9 @@ func (s *Service) registerUpstream(ctx context.Context, p upstream.Person, key s
 	}
 	r := Registration{Email: p.Email, FullName: p.Name, EmailVerified: p.EmailVerified, public: true, confirm: !p.EmailVerified}
 	base := usernameOf(p.Email)
-	taken, err := s.usernameTaken(ctx, base)
-	if err != nil {
+	var err error
+	if r.Username, err = s.freeUsername(ctx, base); err != nil {
 		return store.User{}, err
-	}
-	r.Username = base
-	if taken || base == unnamed {
-		r.Username = withSuffix(base)
 	}
 	for range 3 {
 		user, err := s.insertUpstream(ctx, r, p, key)
@@ -198,21 +191,10 @@ func (s *Service) link(ctx context.Context, q *store.Queries, user store.User, p
 	if err = q.CreateIdentity(ctx, row); err != nil || isNew {
 		return err
 	}
-	if err = s.notifyLinked(ctx, q, mailer.IdentityLinked, user, p.Provider.Label); err != nil {
+	if err = s.outbox.NotifyOf(ctx, q, mailer.IdentityLinked, user, mailer.Fields{Provider: p.Provider.Label}); err != nil {
 		return err
 	}
 	return s.record(ctx, q, audit.IdentityLinked, user, by)
-}
-
-// notifyLinked mails the owner about an identity at a provider.
-func (s *Service) notifyLinked(ctx context.Context, q *store.Queries, kind mailer.Kind, user store.User, provider string) error {
-	if !user.EmailVerified {
-		return nil
-	}
-	from, _ := network.RequestOf(ctx)
-	return s.outbox.Add(ctx, q, mailer.Mail{Kind: kind, To: user.Email, Fields: mailer.Fields{
-		Username: user.Username, FullName: user.FullName, When: s.now(), IPAddress: from.IPAddress, UserAgent: from.UserAgent, Provider: provider,
-	}})
 }
 
 // Identities lists the identities of an account.
@@ -333,7 +315,7 @@ func (s *Service) unlink(ctx context.Context, caller *identity.Caller, id string
 		if err = q.DeleteIdentity(ctx, user.ID, id); err != nil {
 			return err
 		}
-		if err = s.notifyLinked(ctx, q, mailer.IdentityUnlinked, user, provider); err != nil {
+		if err = s.outbox.NotifyOf(ctx, q, mailer.IdentityUnlinked, user, mailer.Fields{Provider: provider}); err != nil {
 			return err
 		}
 		return s.record(ctx, q, audit.IdentityUnlinked, user, caller)

@@ -40,9 +40,7 @@ func (s *Service) Register(ctx context.Context, caller *identity.Caller, r Regis
 	r.public = !s.identity.IsAdministrator(caller)
 	if r.public {
 		if s.RegistrationClosed {
-			e := problem.New(problem.RegistrationClosed, "Registration is closed. Ask an administrator for an account.")
-			e.Scope = s.identity.AdminScope
-			return store.User{}, e
+			return store.User{}, s.errClosed()
 		}
 		if err := s.hasher.Busy(network.FromContext(ctx)); err != nil {
 			return store.User{}, err
@@ -57,6 +55,13 @@ func (s *Service) Register(ctx context.Context, caller *identity.Caller, r Regis
 		return s.createUnnamed(ctx, r)
 	}
 	return s.CreateUser(ctx, r)
+}
+
+// errClosed is the error for a registration while registration is closed.
+func (s *Service) errClosed() error {
+	e := problem.New(problem.RegistrationClosed, "Registration is closed. Ask an administrator for an account.")
+	e.Scope = s.identity.AdminScope
+	return e
 }
 
 // CreateUser creates an account for an administrator. Errors: UsernameTaken, ValidationFailed, Unavailable.

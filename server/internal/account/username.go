@@ -13,22 +13,26 @@ import (
 
 // createUnnamed creates an account with a username made from its address. That reveals whether a username is taken, as every
 // registration does, and nothing about the address.
-func (s *Service) createUnnamed(ctx context.Context, r Registration) (store.User, error) {
+func (s *Service) createUnnamed(ctx context.Context, r Registration) (user store.User, err error) {
 	base := usernameOf(r.Email)
-	r.Username = base
-	taken, err := s.usernameTaken(ctx, base)
-	if err != nil {
+	if r.Username, err = s.freeUsername(ctx, base); err != nil {
 		return store.User{}, err
 	}
-	if taken {
-		r.Username = withSuffix(base)
-	}
-	user, err := s.CreateUser(ctx, r)
+	user, err = s.CreateUser(ctx, r)
 	if p, ok := errors.AsType[*problem.Error](err); ok && p.Code == problem.UsernameTaken { // by a concurrent registration
 		r.Username = withSuffix(base)
 		user, err = s.CreateUser(ctx, r)
 	}
 	return user, err
+}
+
+// freeUsername returns a username that begins with base and is free at the moment.
+func (s *Service) freeUsername(ctx context.Context, base string) (string, error) {
+	taken, err := s.usernameTaken(ctx, base)
+	if taken {
+		base = withSuffix(base)
+	}
+	return base, err
 }
 
 // usernameTaken reports whether an account has a username, or had it until lately.

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"sesame/server/internal/network"
 	"sesame/server/internal/problem"
 	"sesame/server/internal/store"
 	"sesame/server/internal/token/atjwt"
@@ -211,13 +210,6 @@ func (s *Service) StartBrowser(ctx context.Context, who Authentication) (Browser
 // ByLink returns the Authentication of a person who has opened a link that was mailed to their confirmed address. use uses the link
 // up. No counter makes the person wait: the link cannot be guessed, so the wrong passwords of strangers must not keep its owner out.
 func (s *Service) ByLink(ctx context.Context, user store.User, use func(ctx context.Context, q *store.Queries) error) (Authentication, error) {
-	from, now := network.FromContext(ctx), s.Now()
-	a := &attempt{
-		Counters: s.loginCounters(user.UsernameKey, from), user: user, clientID: store.BrowserClient, name: user.EmailKey,
-		knownAddress: s.knownAddress(from), reserved: true,
-	}
-	var err error
-	a.state, err = s.db.ReadThrottles(ctx, a.Counters, user.ID, a.knownAddress, now)
-	a.known = isKnown(a.state, now)
+	a, err := s.unguessed(ctx, user, user.EmailKey)
 	return Authentication{Methods: []string{ByEmail}, user: user, attempt: a, use: func(ctx context.Context, q *store.Queries, _ string) error { return use(ctx, q) }}, err
 }

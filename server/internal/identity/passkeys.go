@@ -297,8 +297,11 @@ func (s *Service) countSpent(ctx context.Context, a *attempt, err error) error {
 
 // wrong is the error for somebody who has proved nothing, in the words of the way that they have tried.
 func (who Authentication) wrong() error {
-	if slices.Contains(who.Methods, ByPassword) {
+	switch {
+	case slices.Contains(who.Methods, ByPassword):
 		return errWrongCredentials()
+	case who.via != nil:
+		return ErrNotLinked()
 	}
 	return errWrongPasskey(errors.New("the account was disabled, deleted or changed meanwhile"))
 }

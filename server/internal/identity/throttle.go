@@ -45,7 +45,7 @@ type attempt struct {
 	state        store.ThrottleState
 	known        bool // whether Counters.Known applies
 	name         string
-	reserved     bool // it was counted as a failure before it was checked (reserveTry)
+	reserved     bool // no counter makes it wait: it was counted as a failure before it was checked (reserveTry), or nothing was guessed
 }
 
 // newAttempt reads the throttle state of an attempt. Errors: TooManyRequests when it has to wait. For an unknown name,
@@ -61,6 +61,19 @@ func (s *Service) newAttempt(ctx context.Context, name string, user store.User, 
 		a.Email = s.emailCounter(name)
 	}
 	return a, s.checkAttempt(ctx, a)
+}
+
+// unguessed is the attempt of somebody in a browser who has proved who they are with something that nobody can guess. No counter makes
+// it wait, so that the guesses of strangers do not keep the owner out; a session that starts clears them.
+func (s *Service) unguessed(ctx context.Context, user store.User, name string) (a *attempt, err error) {
+	from, now := network.FromContext(ctx), s.Now()
+	a = &attempt{
+		Counters: s.loginCounters(user.UsernameKey, from), user: user, clientID: store.BrowserClient, name: name,
+		knownAddress: s.knownAddress(from), reserved: true,
+	}
+	a.state, err = s.db.ReadThrottles(ctx, a.Counters, user.ID, a.knownAddress, now)
+	a.known = isKnown(a.state, now)
+	return a, err
 }
 
 func (s *Service) loginCounters(account string, from network.Network) store.Counters {

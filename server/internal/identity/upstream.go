@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"sesame/server/internal/network"
 	"sesame/server/internal/problem"
 	"sesame/server/internal/store"
 	"sesame/server/secret"
@@ -39,21 +38,9 @@ func ErrNotLinked() error {
 // log in; the owner is mailed about an unknown network. Wrong passwords that others have tried do not make the person wait. Errors:
 // those of StartBrowser.
 func (s *Service) SignInVia(ctx context.Context, user store.User, via Via) (Browser, secret.Text, error) {
-	from := network.FromContext(ctx)
-	a := &attempt{
-		Counters: s.loginCounters(user.UsernameKey, from), user: user, clientID: store.BrowserClient, name: user.UsernameKey, knownAddress: s.knownAddress(from),
-		reserved: true, // nothing was guessed
-	}
-	var err error
-	if a.state, err = s.db.ReadThrottles(ctx, a.Counters, user.ID, a.knownAddress, s.Now()); err != nil {
+	a, err := s.unguessed(ctx, user, user.UsernameKey)
+	if err != nil {
 		return Browser{}, secret.Text{}, err
 	}
-	a.known = isKnown(a.state, s.Now())
-	browser, cookie, err := s.StartBrowser(ctx, Authentication{Methods: []string{ByProvider}, user: user, attempt: a, via: &via})
-	if errors.Is(err, ErrUnconfirmed) {
-		if failed := s.askToConfirm(ctx, user.ID); failed != nil {
-			err = failed
-		}
-	}
-	return browser, cookie, err
+	return s.StartBrowser(ctx, Authentication{Methods: []string{ByProvider}, user: user, attempt: a, via: &via})
 }

@@ -78,7 +78,10 @@ type providerError struct {
 	cause error
 }
 
-func (e *providerError) Error() string   { return e.text }
+// Error implements error.
+func (e *providerError) Error() string { return e.text }
+
+// Unwrap returns ErrProvider and the cause.
 func (e *providerError) Unwrap() []error { return []error{ErrProvider, e.cause} }
 
 // failed marks an error as the fault of the provider. Its text may quote a whole answer, which is for a log and a terminal: only the

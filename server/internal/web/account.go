@@ -227,6 +227,6 @@ func (p *Pages) deleteAccount(o owner) error {
 	shown := p.Site.message(o.t, o.t.T("account-deleted.title"), o.t.H("account-deleted.text"))
 	shown.Base = "../"
 	answer := p.Site.answer(http.StatusOK, shown)
-	answer.cookies = append(answer.cookies, p.noCookie())
+	answer.cookies = append(answer.cookies, p.forget(sessionCookie))
 	return answer.write(o.Response())
 }

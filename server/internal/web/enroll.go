@@ -32,7 +32,7 @@ func (p *Pages) incomplete(ctx context.Context, e errand, missing *identity.Inco
 	} else if answer, err = p.askToEnroll(ctx, e, missing.User); err != nil {
 		return answer, err
 	}
-	answer.cookies = append(answer.cookies, p.stepCookie(missing.Sealed, identity.StepTTL))
+	answer.cookies = append(answer.cookies, p.keepStep(missing, http.SameSiteStrictMode))
 	return answer, nil
 }
 

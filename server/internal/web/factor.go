@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -16,26 +15,6 @@ import (
 
 // secondFactorPath is where the form for the second factor is sent. Only a browser that keeps the step before it can complete a sign-in.
 const secondFactorPath = "/second-factor"
-
-// stepCookie keeps a sign-in until the second factor completes it, so that no other browser can (OWASP ASVS 6.7.2). Strict: only
-// the pages of this server send it.
-func (p *Pages) stepCookie(value secret.Text, maxAge time.Duration) *http.Cookie {
-	c := &http.Cookie{Name: p.cookieName() + "-step", Value: value.Reveal(), Path: "/", MaxAge: int(maxAge.Seconds()), Secure: p.secure(), HttpOnly: true, SameSite: http.SameSiteStrictMode} //nolint:gosec // as for cookie
-	if value.Empty() {
-		c.MaxAge = -1
-	}
-	return c
-}
-
-// step returns what the cookie of the step keeps.
-func (p *Pages) step(ctx context.Context) secret.Text {
-	if r, _ := ctx.Value(cookiesKey{}).(*http.Request); r != nil {
-		if found := r.CookiesNamed(p.stepCookie(secret.Text{}, 0).Name); len(found) == 1 {
-			return secret.New(found[0].Value)
-		}
-	}
-	return secret.Text{}
-}
 
 // askForFactor asks for the second factor of a sign-in.
 func (p *Pages) askForFactor(ctx context.Context, status int, e errand, step secret.Text, fault string) Answer {

@@ -26,28 +26,18 @@ const (
 	maxLinkErrand = 3000
 )
 
-// linkCookie marks the browser that has asked for a link, and keeps what the person signs in for. Lax: a link in a mail that is
-// read on another website must find it.
-func (p *Pages) linkCookie(mark secret.Text, e errand, maxAge time.Duration) *http.Cookie {
-	c := p.stepCookie(mark, maxAge) //nolint:gosec // as for stepCookie
-	c.Name, c.SameSite = p.cookieName()+"-link", http.SameSiteLaxMode
+// keepLink marks the browser that has asked for a link, and keeps what the person signs in for.
+func (p *Pages) keepLink(mark secret.Text, e errand) *http.Cookie {
+	value := mark.Reveal()
 	if e.sealed != "" && len(e.sealed) <= maxLinkErrand {
-		c.Value += "." + url.QueryEscape(e.sealed)
+		value += "." + url.QueryEscape(e.sealed)
 	}
-	return c
+	return p.keepFor(linkCookie, value, linkCookieTTL)
 }
 
 // askedForLink returns what the cookie keeps. A request that is too old leads to the account page.
 func (p *Pages) askedForLink(ctx context.Context) (mark secret.Text, e errand) {
-	r, _ := ctx.Value(cookiesKey{}).(*http.Request)
-	if r == nil {
-		return mark, accountErrand
-	}
-	found := r.CookiesNamed(p.linkCookie(mark, errand{}, 0).Name)
-	if len(found) != 1 {
-		return mark, accountErrand
-	}
-	text, escaped, _ := strings.Cut(found[0].Value, ".")
+	text, escaped, _ := strings.Cut(p.kept(ctx, linkCookie), ".")
 	sealed, err := url.QueryUnescape(escaped)
 	if err == nil {
 		e, err = p.openErrand(ctx, sealed)
@@ -80,7 +70,7 @@ func (p *Pages) mailLink(ctx context.Context, c echo.Context, e errand, address 
 	shown := p.Site.message(t, t.T("forgot-password.sent.title"), t.H("sign-in-link.sent", "email", address), t.H("forgot-password.sent-hint"))
 	shown.Links = []link{{e.link("sign-in"), t.T("sign-in.back")}}
 	answer := p.Site.answer(http.StatusOK, shown)
-	answer.cookies = append(answer.cookies, p.linkCookie(mark, e, linkCookieTTL))
+	answer.cookies = append(answer.cookies, p.keepLink(mark, e))
 	return answer.write(c.Response())
 }
 
@@ -119,7 +109,7 @@ func (p *Pages) useLink(ctx context.Context, c echo.Context, e errand, form url.
 	if err != nil {
 		return p.refuseLink(ctx, c, e, err)
 	}
-	answer.cookies = append(answer.cookies, p.linkCookie(secret.Text{}, errand{}, 0))
+	answer.cookies = append(answer.cookies, p.forget(linkCookie))
 	return answer.write(c.Response())
 }
 

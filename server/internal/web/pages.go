@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -19,7 +18,6 @@ import (
 	"sesame/server/internal/oauth"
 	"sesame/server/internal/problem"
 	"sesame/server/internal/upstream"
-	"sesame/server/secret"
 )
 
 // Pages are the pages for people.
@@ -169,49 +167,6 @@ func (a Answer) VisitSignOutResponse(w http.ResponseWriter) error { return a.wri
 
 // VisitSignOutWithFormResponse answers POST /sign-out.
 func (a Answer) VisitSignOutWithFormResponse(w http.ResponseWriter) error { return a.write(w) }
-
-// cookieName has the prefix that lets a cookie neither be set by another host nor over http (RFC 6265bis §4.1.3), where the
-// server is reached by https.
-func (p *Pages) cookieName() string {
-	if p.secure() {
-		return "__Host-sesame"
-	}
-	return "sesame-session"
-}
-
-func (p *Pages) secure() bool { return strings.HasPrefix(p.PublicURL, "https://") }
-
-// cookie keeps the session of a browser. Lax: it is sent when a client sends the browser here, and with no other request of
-// another site.
-func (p *Pages) cookie(value secret.Text, until time.Time) *http.Cookie {
-	return &http.Cookie{Name: p.cookieName(), Value: value.Reveal(), Path: "/", Expires: until, Secure: p.secure(), HttpOnly: true, SameSite: http.SameSiteLaxMode} //nolint:gosec // Secure wherever people reach the server by https
-}
-
-func (p *Pages) noCookie() *http.Cookie {
-	c := p.cookie(secret.Text{}, time.Time{}) //nolint:gosec // as above
-	c.MaxAge = -1
-	return c
-}
-
-type cookiesKey struct{}
-
-// WithCookies puts the cookies of a request into a context, for Authorize and SignOut.
-func WithCookies(ctx context.Context, r *http.Request) context.Context {
-	return context.WithValue(ctx, cookiesKey{}, r)
-}
-
-// browser returns the session of the browser that sent a request, or nil.
-func (p *Pages) browser(ctx context.Context) (*identity.Browser, error) {
-	r, _ := ctx.Value(cookiesKey{}).(*http.Request)
-	if r == nil {
-		return nil, nil
-	}
-	found := r.CookiesNamed(p.cookieName())
-	if len(found) != 1 { // of two, one is not ours
-		return nil, nil
-	}
-	return p.Identity.Browser(ctx, secret.New(found[0].Value))
-}
 
 // form reads the form of a page, and refuses one that a page of another origin sends. limit is in bytes.
 func (p *Pages) form(c echo.Context, limit int64) (url.Values, error) {

@@ -40,22 +40,11 @@ func (passkeyForm) Script() template.HTML {
 	return template.HTML("<script>" + passkeyScript + "</script>") //nolint:gosec // our own
 }
 
-// passkeyCookie binds the challenges of the pages for sign-in to a browser, so that nobody can use the answer of another one (OWASP
-// ASVS 6.7.2). Several tabs share it. Lax: a client may have sent the browser here.
-func (p *Pages) passkeyCookie(value string) *http.Cookie {
-	c := &http.Cookie{Name: p.cookieName() + "-passkey", Value: value, Path: "/", Secure: p.secure(), HttpOnly: true, SameSite: http.SameSiteLaxMode} //nolint:gosec // as for cookie
-	if value == "" {
-		c.MaxAge = -1
-	}
-	return c
-}
-
-// passkeyBinding returns the value of that cookie, or "".
+// passkeyBinding returns what the challenges of the pages for sign-in are bound to in this browser, or "": nobody can use the answer of
+// another browser (OWASP ASVS 6.7.2). Several tabs share it.
 func (p *Pages) passkeyBinding(ctx context.Context) string {
-	if r, _ := ctx.Value(cookiesKey{}).(*http.Request); r != nil {
-		if found := r.CookiesNamed(p.passkeyCookie("").Name); len(found) == 1 && len(found[0].Value) == len(rand.Text()) {
-			return found[0].Value
-		}
+	if value := p.kept(ctx, passkeyCookie); len(value) == len(rand.Text()) {
+		return value
 	}
 	return ""
 }
@@ -70,7 +59,7 @@ func (p *Pages) offerPasskey(ctx context.Context, e errand, shown *page) (*http.
 	var cookie *http.Cookie
 	if bound == "" {
 		bound = rand.Text()
-		cookie = p.passkeyCookie(bound)
+		cookie = p.keep(passkeyCookie, bound)
 	}
 	options, err := p.Identity.PasskeyOptions(bound)
 	if err != nil {

@@ -311,10 +311,10 @@ func (p *Pages) arrive(ctx context.Context, before *identity.Browser, browser id
 	answer, err = then()
 	answer.cookies = append(answer.cookies, p.cookie(cookie, browser.Session.EndsAt))
 	if !p.step(ctx).Empty() {
-		answer.cookies = append(answer.cookies, p.stepCookie(secret.Text{}, 0))
+		answer.cookies = append(answer.cookies, p.forget(stepCookie))
 	}
 	if p.passkeyBinding(ctx) != "" {
-		answer.cookies = append(answer.cookies, p.passkeyCookie(""))
+		answer.cookies = append(answer.cookies, p.forget(passkeyCookie))
 	}
 	return answer, err
 }

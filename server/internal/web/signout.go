@@ -76,6 +76,6 @@ func (p *Pages) signedOut(ctx context.Context, t *texts, out oauth.SignOut, brow
 	if out.Address == "" {
 		answer = p.Site.answer(http.StatusOK, p.Site.message(t, t.T("signed-out.title"), t.H("signed-out.text")))
 	}
-	answer.cookies = append(answer.cookies, p.noCookie())
+	answer.cookies = append(answer.cookies, p.forget(sessionCookie))
 	return answer, nil
 }

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -46,7 +45,7 @@ func (p *Pages) leave(c echo.Context, t *texts, begun upstream.Begun, base strin
 	shown := p.Site.message(t, text)
 	shown.Base, shown.Links = base, []link{{template.URL(begun.Address), text}} //nolint:gosec // of the provider's discovery document, which was checked
 	answer := p.Site.answer(http.StatusOK, shown)
-	answer.refresh, answer.cookies = begun.Address, []*http.Cookie{p.flowCookie(begun.Cookie, begun.Expires)}
+	answer.refresh, answer.cookies = begun.Address, []*http.Cookie{p.keepFor(providerCookie, begun.Cookie.Reveal(), begun.Expires.Sub(p.Identity.Now()))}
 	return answer.write(c.Response())
 }
 
@@ -66,8 +65,8 @@ func (p *Pages) fromProvider(c echo.Context) error {
 		return Redirect(p.PublicURL + "/sign-in").write(c.Response())
 	}
 	ctx := WithCookies(c.Request().Context(), c.Request())
-	got, err := p.Upstream.Finish(ctx, c.Param("provider"), p.flowOf(c.Request()), c.QueryParams())
-	http.SetCookie(c.Response(), p.flowCookie(secret.Text{}, time.Time{}))
+	got, err := p.Upstream.Finish(ctx, c.Param("provider"), secret.New(p.kept(ctx, providerCookie)), c.QueryParams())
+	http.SetCookie(c.Response(), p.forget(providerCookie))
 	if got.Session != "" {
 		return p.linkIdentity(ctx, c, got, err)
 	}
@@ -89,9 +88,8 @@ func (p *Pages) signInUpstream(ctx context.Context, c echo.Context, e errand, pe
 	}
 	browser, cookie, err := p.Accounts.SignInUpstream(ctx, person)
 	if missing, ok := errors.AsType[*identity.Incomplete](err); ok {
-		answer, step := Redirect(p.PublicURL+string(e.link(secondFactorPath))), p.stepCookie(missing.Sealed, identity.StepTTL) //nolint:gosec // as there
-		step.SameSite = http.SameSiteLaxMode                                                                                   // it is needed at the end of the redirects from the provider
-		answer.cookies = []*http.Cookie{step}
+		answer := Redirect(p.PublicURL + string(e.link(secondFactorPath)))
+		answer.cookies = []*http.Cookie{p.keepStep(missing, http.SameSiteLaxMode)}
 		return answer.write(c.Response())
 	}
 	if err == nil {
@@ -162,24 +160,4 @@ func (p *Pages) logFault(c echo.Context, err error) string {
 		p.Upstream.Log.Warn("signing in at a provider failed", "provider", c.Param("provider"), "error", err)
 	}
 	return name
-}
-
-// flowName is the name of the cookie that binds a sign-in at a provider to the browser.
-func (p *Pages) flowName() string { return p.cookieName() + "-provider" }
-
-// flowCookie keeps a sign-in at a provider. Lax: the provider sends the person back from another site. The zero time deletes it.
-func (p *Pages) flowCookie(value secret.Text, until time.Time) *http.Cookie {
-	c := p.cookie(value, until) //nolint:gosec // as there
-	if c.Name = p.flowName(); until.IsZero() {
-		c.MaxAge = -1
-	}
-	return c
-}
-
-// flowOf returns the cookie of a sign-in at a provider, or an empty text.
-func (p *Pages) flowOf(r *http.Request) secret.Text {
-	if found := r.CookiesNamed(p.flowName()); len(found) == 1 { // of two, one is not ours
-		return secret.New(found[0].Value)
-	}
-	return secret.Text{}
 }
