@@ -272,7 +272,16 @@ func (s *Service) Unlink(ctx context.Context, caller *identity.Caller, id string
 	if err := s.identity.RequireFreshLogin(caller, caller.User); err != nil {
 		return err
 	}
-	return s.unlink(ctx, caller, id)
+	return s.unlink(ctx, caller, caller.User.ID, id)
+}
+
+// UnlinkFrom removes an identity from an account. From the caller's own account it is Unlink. Errors: those of Unlink and
+// identity.MayChange; NotFound for an unknown account.
+func (s *Service) UnlinkFrom(ctx context.Context, by *identity.Caller, userID, id string) error {
+	if by.User.ID == userID {
+		return s.Unlink(ctx, by, id)
+	}
+	return s.unlink(ctx, by, userID, id)
 }
 
 // UnlinkAgain is Unlink for a caller who proves again who they are. Errors: those of ConfirmAgain; NotFound, LastWayIn.
@@ -280,15 +289,21 @@ func (s *Service) UnlinkAgain(ctx context.Context, caller *identity.Caller, id s
 	if err := s.ConfirmAgain(ctx, caller, password); err != nil {
 		return err
 	}
-	return s.unlink(ctx, caller, id)
+	return s.unlink(ctx, caller, caller.User.ID, id)
 }
 
 // unlink removes an identity, unless it is the last way into the account. The account is locked, so of two that are removed at once, one stays.
-func (s *Service) unlink(ctx context.Context, caller *identity.Caller, id string) error {
+func (s *Service) unlink(ctx context.Context, by *identity.Caller, userID, id string) error {
 	err := s.db.Tx(ctx, func(q *store.Queries) error {
-		user, err := q.LockUser(ctx, caller.User.ID)
-		if err != nil {
+		user, err := q.LockUser(ctx, userID)
+		if err != nil && by.User.ID == userID {
 			return identity.Deleted(err)
+		}
+		if err != nil {
+			return identity.NoSuchUser(err)
+		}
+		if err = s.identity.MayChange(by, user); err != nil {
+			return err
 		}
 		all, err := q.ListIdentities(ctx, user.ID, maxIdentities)
 		if err != nil {
@@ -318,7 +333,7 @@ func (s *Service) unlink(ctx context.Context, caller *identity.Caller, id string
 		if err = s.outbox.NotifyOf(ctx, q, mailer.IdentityUnlinked, user, mailer.Fields{Provider: provider}); err != nil {
 			return err
 		}
-		return s.record(ctx, q, audit.IdentityUnlinked, user, caller)
+		return s.record(ctx, q, audit.IdentityUnlinked, user, by)
 	})
 	if errors.Is(err, store.ErrNotFound) {
 		err = problem.New(problem.NotFound, "The account has no such identity.")

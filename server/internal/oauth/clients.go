@@ -218,16 +218,6 @@ func (s *Service) recordClient(ctx context.Context, q *store.Queries, kind audit
 	return audit.Record(ctx, q, kind, event, s.now())
 }
 
-// Clients lists the clients, sorted by name.
-func (s *Service) Clients(ctx context.Context) ([]Client, error) {
-	rows, err := s.db.ListClients(ctx)
-	list := make([]Client, len(rows))
-	for i, row := range rows {
-		list[i] = clientOf(row)
-	}
-	return list, err
-}
-
 // sessionBatch is how many sessions of a client one commit ends.
 const sessionBatch = 500
 
