@@ -181,8 +181,15 @@ func (s *Service) insertUpstream(ctx context.Context, r Registration, p upstream
 }
 
 // link links an identity to a user, in a transaction that has locked or created the user. isNew says that it has created the user, who
-// needs no mail about it. Errors: store.ErrConflict.
+// needs no mail about it. Errors: store.ErrConflict; ValidationFailed for an account that has the maximum.
 func (s *Service) link(ctx context.Context, q *store.Queries, user store.User, p upstream.Person, by *identity.Caller, isNew bool) error {
+	all, err := q.ListIdentities(ctx, user.ID, maxIdentities)
+	if err != nil {
+		return err
+	}
+	if len(all) == maxIdentities {
+		return problem.New(problem.ValidationFailed, "The account has the maximum of linked accounts.")
+	}
 	id, err := uuid.NewV7()
 	if err != nil {
 		return fmt.Errorf("make the id of an identity: %w", err)
@@ -216,13 +223,6 @@ func (s *Service) LinkIdentity(ctx context.Context, caller *identity.Caller, p u
 			return nil
 		case store.IgnoreNotFound(err) != nil:
 			return err
-		}
-		all, err := q.ListIdentities(ctx, user.ID, maxIdentities)
-		if err != nil {
-			return err
-		}
-		if len(all) == maxIdentities {
-			return problem.New(problem.ValidationFailed, "The account has the maximum of linked accounts.")
 		}
 		return s.link(ctx, q, user, p, caller, false)
 	})
@@ -272,16 +272,18 @@ func (s *Service) Unlink(ctx context.Context, caller *identity.Caller, id string
 	if err := s.identity.RequireFreshLogin(caller, caller.User); err != nil {
 		return err
 	}
-	return s.unlink(ctx, caller, caller.User.ID, id)
+	return identity.Deleted(s.unlink(ctx, caller, caller.User.ID, id, identity.Own))
 }
 
-// UnlinkFrom removes an identity from an account. From the caller's own account it is Unlink. Errors: those of Unlink and
-// identity.MayChange; NotFound for an unknown account.
+// UnlinkFrom removes an identity from an account; from the caller's own after a fresh login, too. Errors: StaleLogin, NotFound,
+// LastWayIn; those of identity.MayAdminister.
 func (s *Service) UnlinkFrom(ctx context.Context, by *identity.Caller, userID, id string) error {
 	if by.User.ID == userID {
-		return s.Unlink(ctx, by, id)
+		if err := s.identity.RequireFreshLogin(by, by.User); err != nil {
+			return err
+		}
 	}
-	return s.unlink(ctx, by, userID, id)
+	return noSuchUser(s.unlink(ctx, by, userID, id, s.identity.Administering(by)))
 }
 
 // UnlinkAgain is Unlink for a caller who proves again who they are. Errors: those of ConfirmAgain; NotFound, LastWayIn.
@@ -289,20 +291,17 @@ func (s *Service) UnlinkAgain(ctx context.Context, caller *identity.Caller, id s
 	if err := s.ConfirmAgain(ctx, caller, password); err != nil {
 		return err
 	}
-	return s.unlink(ctx, caller, caller.User.ID, id)
+	return identity.Deleted(s.unlink(ctx, caller, caller.User.ID, id, identity.Own))
 }
 
 // unlink removes an identity, unless it is the last way into the account. The account is locked, so of two that are removed at once, one stays.
-func (s *Service) unlink(ctx context.Context, by *identity.Caller, userID, id string) error {
-	err := s.db.Tx(ctx, func(q *store.Queries) error {
+func (s *Service) unlink(ctx context.Context, by *identity.Caller, userID, id string, may identity.Permission) error {
+	return s.db.Tx(ctx, func(q *store.Queries) error {
 		user, err := q.LockUser(ctx, userID)
-		if err != nil && by.User.ID == userID {
-			return identity.Deleted(err)
-		}
 		if err != nil {
-			return identity.NoSuchUser(err)
+			return err
 		}
-		if err = s.identity.MayChange(by, user); err != nil {
+		if err = may(user); err != nil {
 			return err
 		}
 		all, err := q.ListIdentities(ctx, user.ID, maxIdentities)
@@ -318,7 +317,7 @@ func (s *Service) unlink(ctx context.Context, by *identity.Caller, userID, id st
 			}
 		}
 		if provider == "" {
-			return store.ErrNotFound
+			return problem.New(problem.NotFound, "The account has no such identity.")
 		}
 		other, err := q.OtherWayIn(ctx, user.ID, id)
 		if err != nil {
@@ -335,8 +334,4 @@ func (s *Service) unlink(ctx context.Context, by *identity.Caller, userID, id st
 		}
 		return s.record(ctx, q, audit.IdentityUnlinked, user, by)
 	})
-	if errors.Is(err, store.ErrNotFound) {
-		err = problem.New(problem.NotFound, "The account has no such identity.")
-	}
-	return err
 }

@@ -131,17 +131,21 @@ func (s *Service) Sessions(ctx context.Context, userID string) ([]store.Session,
 
 // EndSession ends one of the caller's sessions. Errors: NotFound.
 func (s *Service) EndSession(ctx context.Context, caller *Caller, id string) error {
-	return s.EndSessionOf(ctx, caller, caller.User.ID, id)
+	return s.endSession(ctx, caller, caller.User.ID, id, Own)
 }
 
-// EndSessionOf ends a session of an account; by is nil at the command line. Errors: NotFound; those of MayChange.
+// EndSessionOf ends a session of an account; by is nil at the command line. Errors: NotFound; those of MayAdminister.
 func (s *Service) EndSessionOf(ctx context.Context, by *Caller, userID, id string) error {
+	return s.endSession(ctx, by, userID, id, s.Administering(by))
+}
+
+func (s *Service) endSession(ctx context.Context, by *Caller, userID, id string, may Permission) error {
 	err := s.db.Tx(ctx, func(q *store.Queries) error {
 		user, err := q.LockUser(ctx, userID) // a code of this session may be being exchanged
 		if err != nil {
 			return err
 		}
-		if err = s.MayChange(by, user); err != nil {
+		if err = may(user); err != nil {
 			return err
 		}
 		if err := q.EndSessionOf(ctx, user.ID, id); err != nil {
@@ -159,21 +163,21 @@ func (s *Service) EndSessionOf(ctx context.Context, by *Caller, userID, id strin
 
 // EndSessions ends all the caller's sessions, the current one included.
 func (s *Service) EndSessions(ctx context.Context, caller *Caller) error {
-	return store.IgnoreNotFound(s.endSessions(ctx, caller, caller.User.ID)) // a deleted account has no sessions
+	return store.IgnoreNotFound(s.endSessions(ctx, caller, caller.User.ID, Own)) // a deleted account has no sessions
 }
 
-// EndSessionsOf ends all sessions of an account; by is nil at the command line. Errors: NotFound; those of MayChange.
+// EndSessionsOf ends all sessions of an account; by is nil at the command line. Errors: NotFound; those of MayAdminister.
 func (s *Service) EndSessionsOf(ctx context.Context, by *Caller, userID string) error {
-	return NoSuchUser(s.endSessions(ctx, by, userID))
+	return NoSuchUser(s.endSessions(ctx, by, userID, s.Administering(by)))
 }
 
-func (s *Service) endSessions(ctx context.Context, by *Caller, userID string) error {
+func (s *Service) endSessions(ctx context.Context, by *Caller, userID string, may Permission) error {
 	return s.db.Tx(ctx, func(q *store.Queries) error {
 		user, err := q.LockUser(ctx, userID) // as above
 		if err != nil {
 			return err
 		}
-		if err = s.MayChange(by, user); err != nil {
+		if err = may(user); err != nil {
 			return err
 		}
 		if err := q.EndSessionsOf(ctx, user.ID, ""); err != nil {

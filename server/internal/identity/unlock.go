@@ -12,7 +12,7 @@ import (
 const maxNetworks = 1000
 
 // Unlock ends the waiting periods of an account, so that its owner can log in at once, from every network. Waits of a whole network
-// are not those of an account and stay. by is nil at the command line. Errors: NotFound; those of MayChange.
+// are not those of an account and stay. by is nil at the command line. Errors: NotFound; those of MayAdminister.
 //
 // A counter of a known network has the network in its key, so it cannot be found by the account. The account has logged in from every
 // known network, so its events and its sessions name the network.
@@ -22,7 +22,7 @@ func (s *Service) Unlock(ctx context.Context, by *Caller, userID string) error {
 		if err != nil {
 			return err
 		}
-		if err = s.MayChange(by, user); err != nil {
+		if err = s.MayAdminister(by, user); err != nil {
 			return err
 		}
 		addresses, err := q.AddressesOf(ctx, user.ID, maxNetworks)

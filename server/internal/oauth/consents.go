@@ -84,17 +84,21 @@ func (s *Service) Agree(ctx context.Context, a Authorization, user store.User) e
 
 // Withdraw takes back what the caller has agreed to, and ends their sessions with the client. Errors: NotFound.
 func (s *Service) Withdraw(ctx context.Context, caller *identity.Caller, clientID string) error {
-	return s.WithdrawOf(ctx, caller, caller.User.ID, clientID)
+	return s.withdraw(ctx, caller, caller.User.ID, clientID, identity.Own)
 }
 
-// WithdrawOf is Withdraw for the owner of an account. Errors: NotFound; those of identity.MayChange.
+// WithdrawOf is Withdraw for the owner of an account. Errors: NotFound; those of identity.MayAdminister.
 func (s *Service) WithdrawOf(ctx context.Context, by *identity.Caller, userID, clientID string) error {
+	return s.withdraw(ctx, by, userID, clientID, s.identity.Administering(by))
+}
+
+func (s *Service) withdraw(ctx context.Context, by *identity.Caller, userID, clientID string, may identity.Permission) error {
 	err := s.db.Tx(ctx, func(q *store.Queries) error {
 		user, err := q.LockUser(ctx, userID) // a session that starts now waits, and ends here, or it comes later and asks again
 		if err != nil {
 			return err
 		}
-		if err = s.identity.MayChange(by, user); err != nil {
+		if err = may(user); err != nil {
 			return err
 		}
 		if err := q.DeleteConsent(ctx, user.ID, clientID); err != nil {
