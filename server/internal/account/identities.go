@@ -26,6 +26,9 @@ var ErrAddressHasAccount = errors.New("an account has confirmed the verified add
 // ErrIdentityTaken is the error for an identity that is linked to another account.
 var ErrIdentityTaken = errors.New("the identity is linked to another account")
 
+// ErrTooManyIdentities is the cause of the error for one identity more than an account can have.
+var ErrTooManyIdentities = errors.New("the account has the maximum of identities")
+
 // SignInUpstream starts the session of a browser for a person whom a provider has named. The identity decides which account that is,
 // never an address, so an address that changes at the provider changes nothing here. For an unknown identity it makes an account, as a
 // registration does.
@@ -188,7 +191,7 @@ func (s *Service) link(ctx context.Context, q *store.Queries, user store.User, p
 		return err
 	}
 	if len(all) == maxIdentities {
-		return problem.New(problem.ValidationFailed, "The account has the maximum of linked accounts.")
+		return problem.Wrap(problem.ValidationFailed, "The account has the maximum of linked accounts.", ErrTooManyIdentities)
 	}
 	id, err := uuid.NewV7()
 	if err != nil {
