@@ -30,9 +30,9 @@ type Settings struct {
 	AccessTTL    time.Duration // the life of an access token
 	RefreshGrace time.Duration // how long a client may send a used refresh token again
 	DocsRedirect string        // where the documentation pages get their code; "" if they are not served
-	Cursors      token.Cursors
 	// Issued counts the access tokens for metrics, by Grants. It may be nil.
-	Issued func(grant string)
+	Issued  func(grant string)
+	Cursors token.Cursors
 }
 
 // The grants that issue tokens, under the names of RFC 6749.
