@@ -13,8 +13,9 @@ const timeout = 15_000; // milliseconds
 // base is the path in front of every operation: the path of the public URL.
 export const base = root.pathname.replace(/\/$/, '');
 
-// scopes are those that the page can use. A person gets those that they have.
-const scopes = 'openid profile me:read users:read users:write clients:read clients:write events:read settings:read settings:write';
+// administrative are the scopes that the page can use. A person gets those that they have.
+export const administrative = ['users:read', 'users:write', 'clients:read', 'clients:write', 'events:read', 'settings:read', 'settings:write'];
+const scopes = ['openid', 'me:read', ...administrative].join(' ');
 
 export type State =
   | { name: 'starting' }
@@ -75,12 +76,21 @@ async function finish(answer: URLSearchParams) {
   const got = await exchange({ grant_type: 'authorization_code', code: answer.get('code') ?? '', redirect_uri: redirect, code_verifier: pending.verifier });
   if (typeof got === 'string') return leave('failed', got);
   const claims = claimsOf(got.id_token ?? '');
-  if (claims.nonce !== pending.nonce || claims.iss !== issuer || claims.aud !== client || !claims.sub) return leave('foreign-answer');
+  if (claims.nonce !== pending.nonce || claims.iss !== issuer || ![claims.aud].flat().includes(client) || !claims.sub) return leave('foreign-answer');
   take(got);
   sessionStorage.setItem(keys.known, 'yes');
   openDrafts(claims.sub);
   stepped.set(pending.step);
-  state.set({ name: 'signed-in', username: claims.preferred_username ?? '', subject: claims.sub, scopes: got.scope?.split(' ') ?? scopes.split(' ') });
+  state.set({ name: 'signed-in', username: await username(), subject: claims.sub, scopes: got.scope?.split(' ') ?? scopes.split(' ') });
+}
+
+// username is the name to show. Without it, the page still works.
+async function username() {
+  try {
+    return (await (await authorizedFetch(new Request(new URL('users/me', root)))).json() as { username?: string }).username ?? '';
+  } catch {
+    return '';
+  }
 }
 
 function takePending(): Pending | null {
@@ -94,7 +104,7 @@ function leave(reason: 'ended' | 'foreign-answer' | 'failed', detail?: string) {
   state.set({ name: 'signed-out', reason, ...detail && { detail } });
 }
 
-interface Claims { iss?: string; aud?: string; sub?: string; nonce?: string; preferred_username?: string }
+interface Claims { iss?: string; aud?: string | string[]; sub?: string; nonce?: string }
 
 // claimsOf reads an ID token. It came from the token endpoint itself, so its signature proves nothing more (OpenID Connect Core
 // §3.1.3.7).
