@@ -39,6 +39,7 @@ const (
 	ErrorCodeLastAdministrator              ErrorCode = "last_administrator"
 	ErrorCodeLastWayIn                      ErrorCode = "last_way_in"
 	ErrorCodeMethodNotAllowed               ErrorCode = "method_not_allowed"
+	ErrorCodeNoConfirmedEmail               ErrorCode = "no_confirmed_email"
 	ErrorCodeNoSecondFactor                 ErrorCode = "no_second_factor"
 	ErrorCodeNotFound                       ErrorCode = "not_found"
 	ErrorCodeNothingToConfirm               ErrorCode = "nothing_to_confirm"
@@ -81,6 +82,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeLastWayIn:
 		return true
 	case ErrorCodeMethodNotAllowed:
+		return true
+	case ErrorCodeNoConfirmedEmail:
 		return true
 	case ErrorCodeNoSecondFactor:
 		return true
@@ -138,12 +141,14 @@ const (
 	EventKindEVENTFACTORSRESETREQUESTED EventKind = "factors_reset_requested"
 	EventKindEVENTIDENTITYLINKED        EventKind = "identity_linked"
 	EventKindEVENTIDENTITYUNLINKED      EventKind = "identity_unlinked"
+	EventKindEVENTKEYPUBLISHED          EventKind = "key_published"
 	EventKindEVENTKEYROTATED            EventKind = "key_rotated"
 	EventKindEVENTLOGIN                 EventKind = "login"
 	EventKindEVENTLOGINFAILED           EventKind = "login_failed"
 	EventKindEVENTLOGINTHROTTLED        EventKind = "login_throttled"
 	EventKindEVENTLOGOUT                EventKind = "logout"
 	EventKindEVENTLOGOUTEVERYWHERE      EventKind = "logout_everywhere"
+	EventKindEVENTMAILDELETED           EventKind = "mail_deleted"
 	EventKindEVENTPASSKEYCOPIED         EventKind = "passkey_copied"
 	EventKindEVENTPASSWORDACCEPTED      EventKind = "password_accepted"
 	EventKindEVENTPASSWORDCHANGED       EventKind = "password_changed"
@@ -205,6 +210,8 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindEVENTIDENTITYUNLINKED:
 		return true
+	case EventKindEVENTKEYPUBLISHED:
+		return true
 	case EventKindEVENTKEYROTATED:
 		return true
 	case EventKindEVENTLOGIN:
@@ -216,6 +223,8 @@ func (e EventKind) Valid() bool {
 	case EventKindEVENTLOGOUT:
 		return true
 	case EventKindEVENTLOGOUTEVERYWHERE:
+		return true
+	case EventKindEVENTMAILDELETED:
 		return true
 	case EventKindEVENTPASSKEYCOPIED:
 		return true
@@ -277,6 +286,24 @@ func (e IntrospectionTokenType) Valid() bool {
 	case IntrospectionTokenTypeBearer:
 		return true
 	case IntrospectionTokenTypeRefreshToken:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for KeyUse.
+const (
+	KeyUseAccessTokens KeyUse = "access_tokens"
+	KeyUseIDTokens     KeyUse = "id_tokens"
+)
+
+// Valid indicates whether the value is a known member of the KeyUse enum.
+func (e KeyUse) Valid() bool {
+	switch e {
+	case KeyUseAccessTokens:
+		return true
+	case KeyUseIDTokens:
 		return true
 	default:
 		return false
@@ -373,6 +400,69 @@ func (e ProviderKind) Valid() bool {
 	case ProviderKindPROVIDERGITHUB:
 		return true
 	case ProviderKindPROVIDEROIDC:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ServerSettingsEngine.
+const (
+	ServerSettingsEnginePostgres ServerSettingsEngine = "postgres"
+	ServerSettingsEngineSqlite   ServerSettingsEngine = "sqlite"
+)
+
+// Valid indicates whether the value is a known member of the ServerSettingsEngine enum.
+func (e ServerSettingsEngine) Valid() bool {
+	switch e {
+	case ServerSettingsEnginePostgres:
+		return true
+	case ServerSettingsEngineSqlite:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SettingSource.
+const (
+	SettingSourceDefault     SettingSource = "default"
+	SettingSourceEnvironment SettingSource = "environment"
+	SettingSourceFlag        SettingSource = "flag"
+	SettingSourceProgram     SettingSource = "program"
+)
+
+// Valid indicates whether the value is a known member of the SettingSource enum.
+func (e SettingSource) Valid() bool {
+	switch e {
+	case SettingSourceDefault:
+		return true
+	case SettingSourceEnvironment:
+		return true
+	case SettingSourceFlag:
+		return true
+	case SettingSourceProgram:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SigningKeyState.
+const (
+	SigningKeyStatePublished SigningKeyState = "published"
+	SigningKeyStateRetired   SigningKeyState = "retired"
+	SigningKeyStateSigning   SigningKeyState = "signing"
+)
+
+// Valid indicates whether the value is a known member of the SigningKeyState enum.
+func (e SigningKeyState) Valid() bool {
+	switch e {
+	case SigningKeyStatePublished:
+		return true
+	case SigningKeyStateRetired:
+		return true
+	case SigningKeyStateSigning:
 		return true
 	default:
 		return false
@@ -653,7 +743,9 @@ type Event struct {
 	// - `factors_reset`: the reset removed the second factors; or a reset of the password by mail did, since nobody had confirmed
 	//   the address of the account before.
 	// - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
+	// - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
 	// - `key_rotated`: a new key signs from now on.
+	// - `mail_deleted`: a mail was deleted before it was sent.
 	Kind EventKind `json:"kind"`
 
 	// SessionID The session that started, ended, or was used.
@@ -709,8 +801,13 @@ type Event struct {
 //   - `factors_reset`: the reset removed the second factors; or a reset of the password by mail did, since nobody had confirmed
 //     the address of the account before.
 //   - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
+//   - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
 //   - `key_rotated`: a new key signs from now on.
+//   - `mail_deleted`: a mail was deleted before it was sent.
 type EventKind string
+
+// EventLines One `Event` in JSON per line, each with a line break at its end.
+type EventLines = string
 
 // EventPage defines model for EventPage.
 type EventPage struct {
@@ -910,9 +1007,30 @@ type Key struct {
 	Y   *string `json:"y,omitempty"`
 }
 
+// KeyRotation defines model for KeyRotation.
+type KeyRotation struct {
+	// Signs What a key signs.
+	//
+	// Example: access_tokens
+	Signs KeyUse `json:"signs"`
+}
+
 // KeySet defines model for KeySet.
 type KeySet struct {
 	Keys []Key `json:"keys"`
+}
+
+// KeyUse What a key signs.
+//
+// Example: access_tokens
+type KeyUse string
+
+// MailPage defines model for MailPage.
+type MailPage struct {
+	Items []WaitingMail `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
 // MailedCode The `code` of the link in the mail.
@@ -1687,6 +1805,25 @@ type SecretReplacement struct {
 	KeepOldFor int32 `json:"keep_old_for"`
 }
 
+// ServerSettings defines model for ServerSettings.
+type ServerSettings struct {
+	// Engine The engine of the database.
+	Engine ServerSettingsEngine `json:"engine"`
+
+	// SchemaVersion The version of the schema of the database.
+	SchemaVersion int32     `json:"schema_version"`
+	Settings      []Setting `json:"settings"`
+
+	// StartedAt When this server has started.
+	StartedAt time.Time `json:"started_at"`
+
+	// Version As `sesame --version` prints it.
+	Version string `json:"version"`
+}
+
+// ServerSettingsEngine The engine of the database.
+type ServerSettingsEngine string
+
 // Session defines model for Session.
 type Session struct {
 	// Acr The level of the sign-in: `1` for one factor, `2` for two.
@@ -1724,6 +1861,28 @@ type SessionPage struct {
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
+// Setting defines model for Setting.
+type Setting struct {
+	Description string `json:"description"`
+
+	// Flag The flag of `sesame serve` that sets it; null if there is none.
+	Flag nullable.Nullable[string] `json:"flag"`
+
+	// Name The environment variable that sets it.
+	Name string `json:"name"`
+
+	// Source Where the value comes from. `program` is code that embeds the server. A `default` may follow from other settings, as the
+	// public URL follows from the listening address.
+	Source SettingSource `json:"source"`
+
+	// Value The value in force; `[secret]` for a secret, and empty for none.
+	Value string `json:"value"`
+}
+
+// SettingSource Where the value comes from. `program` is code that embeds the server. A `default` may follow from other settings, as the
+// public URL follows from the listening address.
+type SettingSource string
+
 // SignOutRequest defines model for SignOutRequest.
 type SignOutRequest struct {
 	// ClientID The client that asks. It can be left out with an `id_token_hint`.
@@ -1755,6 +1914,50 @@ type SignOutRequest struct {
 	//
 	// Example: en
 	UILocales *string `json:"ui_locales,omitempty"`
+}
+
+// SigningKey defines model for SigningKey.
+type SigningKey struct {
+	// Alg The algorithm.
+	Alg       string    `json:"alg"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// Kid The id of the key.
+	Kid string `json:"kid"`
+
+	// RemovedAt When tokens that it has signed are refused; null if that is not known.
+	RemovedAt nullable.Nullable[time.Time] `json:"removed_at"`
+
+	// RetiresAt When it stops signing, or did; null if that is not planned.
+	RetiresAt nullable.Nullable[time.Time] `json:"retires_at"`
+
+	// Signs What a key signs.
+	//
+	// Example: access_tokens
+	Signs KeyUse `json:"signs"`
+
+	// SignsFrom When it began to sign, or will.
+	SignsFrom time.Time `json:"signs_from"`
+
+	// State A published key will sign next. A retired one only verifies.
+	State SigningKeyState `json:"state"`
+}
+
+// SigningKeyState A published key will sign next. A retired one only verifies.
+type SigningKeyState string
+
+// SigningKeys defines model for SigningKeys.
+type SigningKeys struct {
+	Items []SigningKey `json:"items"`
+}
+
+// TestMail defines model for TestMail.
+type TestMail struct {
+	// Detail What the mail server has answered.
+	Detail string `json:"detail"`
+
+	// Sent Whether the mail server has accepted the mail.
+	Sent bool `json:"sent"`
 }
 
 // Token defines model for Token.
@@ -2052,11 +2255,53 @@ type UserUpdate struct {
 	FullName nullable.Nullable[FullName] `json:"full_name,omitempty"`
 }
 
+// WaitingMail defines model for WaitingMail.
+type WaitingMail struct {
+	// Attempts How often the server has tried to send it.
+	Attempts  int32     `json:"attempts"`
+	CreatedAt time.Time `json:"created_at"`
+	ID        string    `json:"id"`
+
+	// Kind The name of its template; `to_nobody` takes the place of a mail that must not be sent.
+	Kind string `json:"kind"`
+
+	// LastError Why the last attempt has failed.
+	LastError     nullable.Nullable[string] `json:"last_error"`
+	NextAttemptAt time.Time                 `json:"next_attempt_at"`
+
+	// Sending Whether a replica is sending it now.
+	Sending bool `json:"sending"`
+
+	// To The recipient, masked. Null for `to_nobody`, and if this server cannot decrypt the mail.
+	To nullable.Nullable[string] `json:"to"`
+}
+
 // Cursor defines model for Cursor.
 type Cursor = string
 
+// EventsOfActor defines model for EventsOfActor.
+type EventsOfActor = string
+
+// EventsOfClient defines model for EventsOfClient.
+type EventsOfClient = string
+
+// EventsOfKinds defines model for EventsOfKinds.
+type EventsOfKinds = []EventKind
+
+// EventsOfUser defines model for EventsOfUser.
+type EventsOfUser = string
+
+// EventsSince defines model for EventsSince.
+type EventsSince = time.Time
+
+// EventsUntil defines model for EventsUntil.
+type EventsUntil = time.Time
+
 // Limit defines model for Limit.
 type Limit = int32
+
+// MailID defines model for MailID.
+type MailID = string
 
 // ClientNameTaken An error (RFC 9457).
 type ClientNameTaken = Problem
@@ -2081,6 +2326,9 @@ type NoPasskeys = Problem
 
 // NoSuchClient An error (RFC 9457).
 type NoSuchClient = Problem
+
+// NoSuchMail An error (RFC 9457).
+type NoSuchMail = Problem
 
 // NoSuchProvider An error (RFC 9457).
 type NoSuchProvider = Problem
@@ -2123,6 +2371,9 @@ type Throttled = Problem
 
 // TooLarge An error (RFC 9457).
 type TooLarge = Problem
+
+// TooSoon An error (RFC 9457).
+type TooSoon = Problem
 
 // Unauthenticated An error (RFC 9457).
 type Unauthenticated = Problem
@@ -2203,10 +2454,59 @@ type ListEventsParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
 	// UserID Only events of this account, which may be deleted.
-	UserID *string `form:"user_id,omitempty" json:"user_id,omitempty"`
+	UserID *EventsOfUser `form:"user_id,omitempty" json:"user_id,omitempty"`
 
-	// Kind Only events of this kind.
-	Kind *EventKind `form:"kind,omitempty" json:"kind,omitempty"`
+	// Actor Only events that this user or service client has caused, or `command line`, or `schedule`.
+	Actor *EventsOfActor `form:"actor,omitempty" json:"actor,omitempty"`
+
+	// ClientID Only events of requests of this client, or about it.
+	ClientID *EventsOfClient `form:"client_id,omitempty" json:"client_id,omitempty"`
+
+	// Kind Only events of these kinds, separated by commas.
+	Kind EventsOfKinds `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Since Only events that were recorded at this time or later. An event may be recorded a few seconds after its `at`.
+	Since *EventsSince `form:"since,omitempty" json:"since,omitempty"`
+
+	// Until Only events that were recorded before this time.
+	Until *EventsUntil `form:"until,omitempty" json:"until,omitempty"`
+
+	// After The `id` of an event. Only newer events, and those of the minute before it.
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+}
+
+// ExportEventsParams defines parameters for ExportEvents.
+type ExportEventsParams struct {
+	// UserID Only events of this account, which may be deleted.
+	UserID *EventsOfUser `form:"user_id,omitempty" json:"user_id,omitempty"`
+
+	// Actor Only events that this user or service client has caused, or `command line`, or `schedule`.
+	Actor *EventsOfActor `form:"actor,omitempty" json:"actor,omitempty"`
+
+	// ClientID Only events of requests of this client, or about it.
+	ClientID *EventsOfClient `form:"client_id,omitempty" json:"client_id,omitempty"`
+
+	// Kind Only events of these kinds, separated by commas.
+	Kind EventsOfKinds `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Since Only events that were recorded at this time or later. An event may be recorded a few seconds after its `at`.
+	Since *EventsSince `form:"since,omitempty" json:"since,omitempty"`
+
+	// Until Only events that were recorded before this time.
+	Until *EventsUntil `form:"until,omitempty" json:"until,omitempty"`
+
+	// After The `id` of the last event of an export, to continue it.
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+}
+
+// ListMailsParams defines parameters for ListMails.
+type ListMailsParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // SignOutParams defines parameters for SignOut.
@@ -2279,6 +2579,9 @@ type AuthorizeDeviceFormdataRequestBody = DeviceAuthorizationRequest
 
 // ConfirmEmailJSONRequestBody defines body for ConfirmEmail for application/json ContentType.
 type ConfirmEmailJSONRequestBody = EmailConfirmation
+
+// RotateSigningKeyJSONRequestBody defines body for RotateSigningKey for application/json ContentType.
+type RotateSigningKeyJSONRequestBody = KeyRotation
 
 // PushAuthorizationRequestFormdataRequestBody defines body for PushAuthorizationRequest for application/x-www-form-urlencoded ContentType.
 type PushAuthorizationRequestFormdataRequestBody = PushedAuthorizationRequest
@@ -2384,9 +2687,30 @@ type ServerInterface interface {
 	// ListEvents List all events
 	// (GET /events)
 	ListEvents(ctx echo.Context, params ListEventsParams) error
+	// ExportEvents Export events as JSON lines
+	// (GET /events/export)
+	ExportEvents(ctx echo.Context, params ExportEventsParams) error
 	// GetHealth Check that the process runs
 	// (GET /healthz)
 	GetHealth(ctx echo.Context) error
+	// ListSigningKeys List the signing keys
+	// (GET /keys)
+	ListSigningKeys(ctx echo.Context) error
+	// RotateSigningKey Replace a signing key
+	// (POST /keys/rotate)
+	RotateSigningKey(ctx echo.Context) error
+	// ListMails List the waiting mails
+	// (GET /mails)
+	ListMails(ctx echo.Context, params ListMailsParams) error
+	// SendTestMail Send a test mail to myself
+	// (POST /mails/test)
+	SendTestMail(ctx echo.Context) error
+	// DeleteMail Delete a waiting mail
+	// (DELETE /mails/{mail_id})
+	DeleteMail(ctx echo.Context, mailID MailID) error
+	// RetryMail Send a waiting mail now
+	// (POST /mails/{mail_id}/retry)
+	RetryMail(ctx echo.Context, mailID MailID) error
 	// PushAuthorizationRequest Push an authorization request
 	// (POST /par)
 	PushAuthorizationRequest(ctx echo.Context) error
@@ -2417,6 +2741,9 @@ type ServerInterface interface {
 	// GetReadiness Check that the server is ready
 	// (GET /readyz)
 	GetReadiness(ctx echo.Context) error
+	// GetSettings Read the settings in force
+	// (GET /settings)
+	GetSettings(ctx echo.Context) error
 	// SignOut Sign out of the browser
 	// (GET /sign-out)
 	SignOut(ctx echo.Context, params SignOutParams) error
@@ -2830,15 +3157,110 @@ func (w *ServerInterfaceWrapper) ListEvents(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
 	}
 
+	// ------------- Optional query parameter "actor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "actor", ctx.QueryParams(), &params.Actor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter actor: %s", err))
+	}
+
+	// ------------- Optional query parameter "client_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "client_id", ctx.QueryParams(), &params.ClientID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
 	// ------------- Optional query parameter "kind" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
 	}
 
+	// ------------- Optional query parameter "since" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "since", ctx.QueryParams(), &params.Since, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter since: %s", err))
+	}
+
+	// ------------- Optional query parameter "until" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "until", ctx.QueryParams(), &params.Until, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter until: %s", err))
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", ctx.QueryParams(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter after: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListEvents(ctx, params)
+	return err
+}
+
+// ExportEvents converts echo context to params.
+func (w *ServerInterfaceWrapper) ExportEvents(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExportEventsParams
+	// ------------- Optional query parameter "user_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "user_id", ctx.QueryParams(), &params.UserID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "actor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "actor", ctx.QueryParams(), &params.Actor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter actor: %s", err))
+	}
+
+	// ------------- Optional query parameter "client_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "client_id", ctx.QueryParams(), &params.ClientID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// ------------- Optional query parameter "since" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "since", ctx.QueryParams(), &params.Since, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter since: %s", err))
+	}
+
+	// ------------- Optional query parameter "until" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "until", ctx.QueryParams(), &params.Until, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter until: %s", err))
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", ctx.QueryParams(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter after: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ExportEvents(ctx, params)
 	return err
 }
 
@@ -2848,6 +3270,90 @@ func (w *ServerInterfaceWrapper) GetHealth(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetHealth(ctx)
+	return err
+}
+
+// ListSigningKeys converts echo context to params.
+func (w *ServerInterfaceWrapper) ListSigningKeys(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListSigningKeys(ctx)
+	return err
+}
+
+// RotateSigningKey converts echo context to params.
+func (w *ServerInterfaceWrapper) RotateSigningKey(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RotateSigningKey(ctx)
+	return err
+}
+
+// ListMails converts echo context to params.
+func (w *ServerInterfaceWrapper) ListMails(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListMailsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListMails(ctx, params)
+	return err
+}
+
+// SendTestMail converts echo context to params.
+func (w *ServerInterfaceWrapper) SendTestMail(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SendTestMail(ctx)
+	return err
+}
+
+// DeleteMail converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteMail(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "mail_id" -------------
+	var mailID MailID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "mail_id", ctx.Param("mail_id"), &mailID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter mail_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteMail(ctx, mailID)
+	return err
+}
+
+// RetryMail converts echo context to params.
+func (w *ServerInterfaceWrapper) RetryMail(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "mail_id" -------------
+	var mailID MailID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "mail_id", ctx.Param("mail_id"), &mailID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter mail_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RetryMail(ctx, mailID)
 	return err
 }
 
@@ -2959,6 +3465,15 @@ func (w *ServerInterfaceWrapper) GetReadiness(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetReadiness(ctx)
+	return err
+}
+
+// GetSettings converts echo context to params.
+func (w *ServerInterfaceWrapper) GetSettings(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetSettings(ctx)
 	return err
 }
 
@@ -3503,6 +4018,14 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/users/me/identities/:identity_id", wrapper.DeleteIdentity, options.OperationMiddlewares["deleteIdentity"]...)
 	router.GET(options.BaseURL+"/users/me/events", wrapper.ListMyEvents, options.OperationMiddlewares["listMyEvents"]...)
 	router.GET(options.BaseURL+"/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
+	router.GET(options.BaseURL+"/events/export", wrapper.ExportEvents, options.OperationMiddlewares["exportEvents"]...)
+	router.GET(options.BaseURL+"/settings", wrapper.GetSettings, options.OperationMiddlewares["getSettings"]...)
+	router.GET(options.BaseURL+"/keys", wrapper.ListSigningKeys, options.OperationMiddlewares["listSigningKeys"]...)
+	router.POST(options.BaseURL+"/keys/rotate", wrapper.RotateSigningKey, options.OperationMiddlewares["rotateSigningKey"]...)
+	router.GET(options.BaseURL+"/mails", wrapper.ListMails, options.OperationMiddlewares["listMails"]...)
+	router.POST(options.BaseURL+"/mails/test", wrapper.SendTestMail, options.OperationMiddlewares["sendTestMail"]...)
+	router.DELETE(options.BaseURL+"/mails/:mail_id", wrapper.DeleteMail, options.OperationMiddlewares["deleteMail"]...)
+	router.POST(options.BaseURL+"/mails/:mail_id/retry", wrapper.RetryMail, options.OperationMiddlewares["retryMail"]...)
 	router.GET(options.BaseURL+"/clients", wrapper.ListClients, options.OperationMiddlewares["listClients"]...)
 	router.POST(options.BaseURL+"/clients", wrapper.CreateClient, options.OperationMiddlewares["createClient"]...)
 	router.DELETE(options.BaseURL+"/clients/:client_id", wrapper.DeleteClient, options.OperationMiddlewares["deleteClient"]...)
@@ -3544,6 +4067,8 @@ type MediaTypeApplicationProblemPlusJSONResponse Problem
 type NoPasskeysApplicationProblemPlusJSONResponse Problem
 
 type NoSuchClientApplicationProblemPlusJSONResponse Problem
+
+type NoSuchMailApplicationProblemPlusJSONResponse Problem
 
 type NoSuchProviderApplicationProblemPlusJSONResponse Problem
 
@@ -3663,6 +4188,15 @@ type ThrottledApplicationProblemPlusJSONResponse struct {
 }
 
 type TooLargeApplicationProblemPlusJSONResponse Problem
+
+type TooSoonResponseHeaders struct {
+	RetryAfter int32
+}
+type TooSoonApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers TooSoonResponseHeaders
+}
 
 type UnauthenticatedResponseHeaders struct {
 	WWWAuthenticate string
@@ -5401,6 +5935,156 @@ func (response ListEvents503ApplicationProblemPlusJSONResponse) VisitListEventsR
 	return err
 }
 
+type ExportEventsRequestObject struct {
+	Params ExportEventsParams
+}
+
+type ExportEventsResponseObject interface {
+	VisitExportEventsResponse(w http.ResponseWriter) error
+}
+
+type ExportEvents200ApplicationJsonlResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response ExportEvents200ApplicationJsonlResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/jsonl")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type ExportEvents400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ExportEvents400ApplicationProblemPlusJSONResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportEvents401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ExportEvents401ApplicationProblemPlusJSONResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportEvents403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ExportEvents403ApplicationProblemPlusJSONResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportEvents422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ExportEvents422ApplicationProblemPlusJSONResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportEvents500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ExportEvents500ApplicationProblemPlusJSONResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportEvents503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ExportEvents503ApplicationProblemPlusJSONResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetHealthRequestObject struct {
 }
 
@@ -5434,6 +6118,798 @@ func (response GetHealth500ApplicationProblemPlusJSONResponse) VisitGetHealthRes
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSigningKeysRequestObject struct {
+}
+
+type ListSigningKeysResponseObject interface {
+	VisitListSigningKeysResponse(w http.ResponseWriter) error
+}
+
+type ListSigningKeys200JSONResponse SigningKeys
+
+func (response ListSigningKeys200JSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSigningKeys400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListSigningKeys400ApplicationProblemPlusJSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSigningKeys401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListSigningKeys401ApplicationProblemPlusJSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSigningKeys403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListSigningKeys403ApplicationProblemPlusJSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSigningKeys500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListSigningKeys500ApplicationProblemPlusJSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSigningKeys503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListSigningKeys503ApplicationProblemPlusJSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKeyRequestObject struct {
+	Body *RotateSigningKeyJSONRequestBody
+}
+
+type RotateSigningKeyResponseObject interface {
+	VisitRotateSigningKeyResponse(w http.ResponseWriter) error
+}
+
+type RotateSigningKey200JSONResponse SigningKeys
+
+func (response RotateSigningKey200JSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey400ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey401ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey403ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey413ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey415ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey422ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey429ApplicationProblemPlusJSONResponse struct {
+	TooSoonApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey429ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey500ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey503ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMailsRequestObject struct {
+	Params ListMailsParams
+}
+
+type ListMailsResponseObject interface {
+	VisitListMailsResponse(w http.ResponseWriter) error
+}
+
+type ListMails200JSONResponse MailPage
+
+func (response ListMails200JSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListMails400ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListMails401ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListMails403ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListMails422ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListMails500ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListMails503ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMailRequestObject struct {
+}
+
+type SendTestMailResponseObject interface {
+	VisitSendTestMailResponse(w http.ResponseWriter) error
+}
+
+type SendTestMail200JSONResponse TestMail
+
+func (response SendTestMail200JSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response SendTestMail400ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response SendTestMail401ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response SendTestMail403ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail409ApplicationProblemPlusJSONResponse Problem
+
+func (response SendTestMail409ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail429ApplicationProblemPlusJSONResponse struct {
+	TooSoonApplicationProblemPlusJSONResponse
+}
+
+func (response SendTestMail429ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response SendTestMail500ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response SendTestMail503ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMailRequestObject struct {
+	MailID MailID `json:"mail_id"`
+}
+
+type DeleteMailResponseObject interface {
+	VisitDeleteMailResponse(w http.ResponseWriter) error
+}
+
+type DeleteMail204Response struct {
+}
+
+func (response DeleteMail204Response) VisitDeleteMailResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteMail400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail400ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMail401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail401ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMail403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail403ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMail404ApplicationProblemPlusJSONResponse struct {
+	NoSuchMailApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail404ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMail422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail422ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMail500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail500ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMail503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail503ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMailRequestObject struct {
+	MailID MailID `json:"mail_id"`
+}
+
+type RetryMailResponseObject interface {
+	VisitRetryMailResponse(w http.ResponseWriter) error
+}
+
+type RetryMail204Response struct {
+}
+
+func (response RetryMail204Response) VisitRetryMailResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RetryMail400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail400ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail401ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail403ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail404ApplicationProblemPlusJSONResponse struct {
+	NoSuchMailApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail404ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail422ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail500ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail503ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -6694,6 +8170,110 @@ type GetReadiness503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetReadiness503ApplicationProblemPlusJSONResponse) VisitGetReadinessResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettingsRequestObject struct {
+}
+
+type GetSettingsResponseObject interface {
+	VisitGetSettingsResponse(w http.ResponseWriter) error
+}
+
+type GetSettings200JSONResponse ServerSettings
+
+func (response GetSettings200JSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettings400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response GetSettings400ApplicationProblemPlusJSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettings401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetSettings401ApplicationProblemPlusJSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettings403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetSettings403ApplicationProblemPlusJSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettings500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetSettings500ApplicationProblemPlusJSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettings503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetSettings503ApplicationProblemPlusJSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -11283,9 +12863,30 @@ type StrictServerInterface interface {
 	// ListEvents List all events
 	// (GET /events)
 	ListEvents(ctx context.Context, request ListEventsRequestObject) (ListEventsResponseObject, error)
+	// ExportEvents Export events as JSON lines
+	// (GET /events/export)
+	ExportEvents(ctx context.Context, request ExportEventsRequestObject) (ExportEventsResponseObject, error)
 	// GetHealth Check that the process runs
 	// (GET /healthz)
 	GetHealth(ctx context.Context, request GetHealthRequestObject) (GetHealthResponseObject, error)
+	// ListSigningKeys List the signing keys
+	// (GET /keys)
+	ListSigningKeys(ctx context.Context, request ListSigningKeysRequestObject) (ListSigningKeysResponseObject, error)
+	// RotateSigningKey Replace a signing key
+	// (POST /keys/rotate)
+	RotateSigningKey(ctx context.Context, request RotateSigningKeyRequestObject) (RotateSigningKeyResponseObject, error)
+	// ListMails List the waiting mails
+	// (GET /mails)
+	ListMails(ctx context.Context, request ListMailsRequestObject) (ListMailsResponseObject, error)
+	// SendTestMail Send a test mail to myself
+	// (POST /mails/test)
+	SendTestMail(ctx context.Context, request SendTestMailRequestObject) (SendTestMailResponseObject, error)
+	// DeleteMail Delete a waiting mail
+	// (DELETE /mails/{mail_id})
+	DeleteMail(ctx context.Context, request DeleteMailRequestObject) (DeleteMailResponseObject, error)
+	// RetryMail Send a waiting mail now
+	// (POST /mails/{mail_id}/retry)
+	RetryMail(ctx context.Context, request RetryMailRequestObject) (RetryMailResponseObject, error)
 	// PushAuthorizationRequest Push an authorization request
 	// (POST /par)
 	PushAuthorizationRequest(ctx context.Context, request PushAuthorizationRequestRequestObject) (PushAuthorizationRequestResponseObject, error)
@@ -11316,6 +12917,9 @@ type StrictServerInterface interface {
 	// GetReadiness Check that the server is ready
 	// (GET /readyz)
 	GetReadiness(ctx context.Context, request GetReadinessRequestObject) (GetReadinessResponseObject, error)
+	// GetSettings Read the settings in force
+	// (GET /settings)
+	GetSettings(ctx context.Context, request GetSettingsRequestObject) (GetSettingsResponseObject, error)
 	// SignOut Sign out of the browser
 	// (GET /sign-out)
 	SignOut(ctx context.Context, request SignOutRequestObject) (SignOutResponseObject, error)
@@ -11875,6 +13479,31 @@ func (sh *strictHandler) ListEvents(ctx echo.Context, params ListEventsParams) e
 	return nil
 }
 
+// ExportEvents operation middleware
+func (sh *strictHandler) ExportEvents(ctx echo.Context, params ExportEventsParams) error {
+	var request ExportEventsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ExportEvents(ctx.Request().Context(), request.(ExportEventsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExportEvents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ExportEventsResponseObject); ok {
+		return validResponse.VisitExportEventsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // GetHealth operation middleware
 func (sh *strictHandler) GetHealth(ctx echo.Context) error {
 	var request GetHealthRequestObject
@@ -11892,6 +13521,173 @@ func (sh *strictHandler) GetHealth(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetHealthResponseObject); ok {
 		return validResponse.VisitGetHealthResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListSigningKeys operation middleware
+func (sh *strictHandler) ListSigningKeys(ctx echo.Context) error {
+	var request ListSigningKeysRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSigningKeys(ctx.Request().Context(), request.(ListSigningKeysRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSigningKeys")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListSigningKeysResponseObject); ok {
+		return validResponse.VisitListSigningKeysResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RotateSigningKey operation middleware
+func (sh *strictHandler) RotateSigningKey(ctx echo.Context) error {
+	var request RotateSigningKeyRequestObject
+
+	var body RotateSigningKeyJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RotateSigningKey(ctx.Request().Context(), request.(RotateSigningKeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RotateSigningKey")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RotateSigningKeyResponseObject); ok {
+		return validResponse.VisitRotateSigningKeyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListMails operation middleware
+func (sh *strictHandler) ListMails(ctx echo.Context, params ListMailsParams) error {
+	var request ListMailsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListMails(ctx.Request().Context(), request.(ListMailsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListMails")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListMailsResponseObject); ok {
+		return validResponse.VisitListMailsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SendTestMail operation middleware
+func (sh *strictHandler) SendTestMail(ctx echo.Context) error {
+	var request SendTestMailRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SendTestMail(ctx.Request().Context(), request.(SendTestMailRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SendTestMail")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SendTestMailResponseObject); ok {
+		return validResponse.VisitSendTestMailResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteMail operation middleware
+func (sh *strictHandler) DeleteMail(ctx echo.Context, mailID MailID) error {
+	var request DeleteMailRequestObject
+
+	request.MailID = mailID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteMail(ctx.Request().Context(), request.(DeleteMailRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteMail")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteMailResponseObject); ok {
+		return validResponse.VisitDeleteMailResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RetryMail operation middleware
+func (sh *strictHandler) RetryMail(ctx echo.Context, mailID MailID) error {
+	var request RetryMailRequestObject
+
+	request.MailID = mailID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RetryMail(ctx.Request().Context(), request.(RetryMailRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetryMail")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RetryMailResponseObject); ok {
+		return validResponse.VisitRetryMailResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -12253,6 +14049,29 @@ func (sh *strictHandler) GetReadiness(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetReadinessResponseObject); ok {
 		return validResponse.VisitGetReadinessResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetSettings operation middleware
+func (sh *strictHandler) GetSettings(ctx echo.Context) error {
+	var request GetSettingsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSettings(ctx.Request().Context(), request.(GetSettingsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSettings")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetSettingsResponseObject); ok {
+		return validResponse.VisitGetSettingsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -13289,560 +15108,631 @@ func (sh *strictHandler) ResetFactors(ctx echo.Context, userID string) error {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L37chu3tif8Khh+cypxDkmR1J2u1BxZlhw5tqQtyXF2Qg8JdoNkR02AaYCimZSr5mkm75FHmSf5CmsB",
-	"aHSzmxdJzu1o/7FjNfuCy8K6r9/6tRKI8URwxpWstH+tjBgNWQL/PKbBiJ1Gd+xtxKeKwbWQySCJJioS",
-	"vNKuvKVz0mck0DeGZCASMojuGBnj/fVKtcI+0vEkZpV2ZTLtx1FQJWP6sUaH7OvtRqNSrSTs52mUsLDS",
-	"VsmUVSsyGLEx1V8a049vGB+qUaW906hW1Hyi3yJVEvFh5dOnauU4jhhXxyMax4wP2eLovhEzQkkAt5GA",
-	"ckKnasS4igKqGPny6vSY7O3vHJLff9utt6pE/72/19x/lh33CyqjgCSMxuOvOxXJJB2zTqVKghFNJFNf",
-	"dyrvbk5rB53KurNpNhqF83kjAoojz0/kZsTIu6s3RAyIGjFCg0BMucoOc6TUpL211Wzt1xv1Rr3ZPmgc",
-	"NLamkiVyq9E8pOFBa792GLQGtf3mNq3R3b2d2j5r7bO9fquxvbuzdPQDkYypqrQr0ySqVP3JtEomcy6A",
-	"eornopewCuTyzc3N5Vaz3kASylEMFzW4/DAyORfXSiQFI4EBSjKeSkW4UETq24gSt4zLHHU0ny2MDO5+",
-	"2MiuWBglLFDlG/9+xPSQRoz0EzGTLCFDkV8lvfGyvbVFJ5O6uVoPxHgroHHcp8Ht/wpEyL7+YXx415k2",
-	"Gq09qahiX9NBIxr8JOPw9ie8HEn5tX7Vf2wf/Ufr9D9ap46S/mP7SNPS+nMtIYkrppL50UCxZHGi1ywQ",
-	"PJRECTKjkSJ9NhBm5px9VEQl88ysm2tRa8TVdgvpNRpPx5X2oR7ZOOL4V9ONMuKKDVkCw3z//v2RxyeK",
-	"KTiwXAcJ5bDZbJDff2s263v15rMqmUVqBINPGJWCW2ra1Tdt5/kLowlLChgMSxKRfN2pRPyOxlHYBcp8",
-	"KJv5VK1MaELHTFkmP02kgB2hcSxmJ+OJmn9H4ymzL1+cfE9vSTeAB3uWKU0SdheJqSQTOmTPCdPvgSOu",
-	"fxxEiVTwS52cKRJJAlMigsfpTXreJI6k6nC3fnBtEMV6tPUOzyxcpVqJ9JB+nrJkXqlWOB3ryziuSsmq",
-	"7JXw3mgcqSL5BoRD+HTcZ4meaqTYWJIJS3A2/oB2G8UDiuHd/nhCNqDTWOEj5dTaXEmtnzQtyIngEqUz",
-	"isRzOmY39JYBQwkEV4zD3OhkEkfIarYmiejHbPyfP0nkO24W+okQ1hHe1dWT6Cp4m6YFRaO40q4ccaFG",
-	"LLHCdUQlUaNIEn03LIqmXVlp//hr+kwkiX3PROg5JJV2ZQsW6dMHJGomVTcKK+3KmhJL87Kp1DznsFpR",
-	"kQK6OBZ8EEeBXnKzYNOEt/Fctc2824uz++Tv0P9M2KDSrvx/W6lytIW/yq1LfAUuf5ZeCpeFmVX5VK2c",
-	"iqQfheEDdybicjoYRAHMQAZiwvytuUENgUmJsozENLjFccC9ZMzasyRSsE8PW/TtdNHTmS1b9YKRP8ay",
-	"6yn7c6U40+cw6ZRV622QJALFyVNz379/X8tz/KKBmEe28gICBnSGTPpB+wpvgJu7AxrFLMxvq9ktEgom",
-	"QWUZRArnKLhKaKDKjh7oOCN6xwhVZCykIq1GAzRYGoAgyBzJwTSOu49zLlutlETe8UkiNF3SfszICVeR",
-	"mi+llsX1eCxiWVjIMVXBKLOUz0kPV7IHMkkaOcbiUMJRfkOlOgo1d5YqoQpF6L23PqZSdWnmdZm9j6QW",
-	"mnoI+k6SubNOjiawe4Qa9iO4EbkPP+Kb8tWCiTzWphmzJ7MQjGtiCmHGoDT0wOJBBteDjXpLYy1i2cPO",
-	"Zp+GXbOS+VPZF+FcD0rTEao1r68vzh++9I106V/QkFy5r5evvj/Kxz4rAeV6hn1GJtrwDcmX+k891Sqh",
-	"JGETRhULyS2bE6G1I6Nk6h+RN0cc9g20I311IJIhCwnqa89wr1gY0RuY3gP2asrldDIRiWJhd6zf2IUV",
-	"87btmvGQ+C/VL6uSKdfLkzCpp0d5qIcMxv2DN7O56/NBNzwCEyY3OLzyfS2Z0WNtsU/BRp0PWRDThIUE",
-	"Pkf056p6XyNJ0jWCPTsXl1TKWzaXD9o0LlR3IKY8XGB8kiV3LAFligsyMR9r62HOCWd6qwg6l8BJ4mwH",
-	"LcH0dCgZCamquKGolFFOzi4JDUM9j4ef1J10c8+FIqdmGuX7mU72sbaweJGqREY8YCRS0l+ihSXQhD6J",
-	"acDs9mfXzuzz9TQYoYXxOXaaJQxp0GrPZiO16Av/CXvk5ienwchM0lvZy0TcRSFLPu/aTsxXvNW1Nts/",
-	"a33tRL0Vfic/9+rClz337D9rSd3EPlUrF9oEQmZwxQZTuVS9KlhR0K3BlkXnFh4Ha750CzxuyBQiSab8",
-	"losZB2mktHgIEgY/zBLBh/X15w5zOIGBlHDVhY9Wiz4JglFzTTFhCcwYxJJMgw9a9Kh0OTmrd/iXPVDR",
-	"axOaqHnPcm58tRFWkiS4tnha9XPPwAmWD9LUjrXVIuJVpqv1hX+qVi4TOixfovQBdOOjX3QjMzkfnoEl",
-	"hiVfR8tbg2RSdbyIZhZUvI+12WxW06ZAbZrEjOszHS7V+R6RkHwNCzTfcZE29WdsrNuVjY8xjDKC5YsZ",
-	"0oOcjsc0mVfalaPUAtCzHEdSRnxYqVbu0Le86XbqRdRazUwkIRkmlCtzxrS9B9qK3jt7Rx2cunA4s8N6",
-	"ry+RIGGhJmMay2Ujgs8sGY/7tDn+bnweL/r0iERkLbEZTRlDLor57E8momtQQ3EW9zrcqMd28c+Sky3G",
-	"TI0iPiQzUBNhSzVzrZN/TYViJvCCaxWFZDZinMzFlFB5S2hfTBX4AB9pY444Bmqs5owT+JO34WaUCKXi",
-	"+wplxcYTkdAkiufdKad3NIppP2blRyFhZAaRSiHImPK52RR7IGSdvC+K6lGlv/R4e3FT8nkTYjK6rj6u",
-	"g0SMzRWmZiK5dcYgwZOGQZXUQZiwO0ZjTUvgYYNHwelENQtPEhao+p8kmCGuWnOB1WVPeSFYj1iEeEOT",
-	"4WeVxr4MjPXH9BJSTvZ2yLfRi88iaos+8+ceSiHeUj7/s46k2SC5SPt/9OlcMpK/6RF65+3IH7O91uFj",
-	"vLImspIRfVzM6uQmmRM6pBEnciQSFc8ffztjMYy4JFQRwQPmjKGQKtqnknmO44RBopjNAZB0oOmTKDvG",
-	"v+H2X9IhK9acFfuotkZqHGe2vNKZNhrbwf8IRaDteKJvgEsMfwCDHy+g8zMa8lrE7SLq90d8am7e8u6u",
-	"rG3xU2uM5RQZyGjQ/FIRSeeSzPS/nCpLzgUqXeCR5Qo2zpnIQFX6zeUn4cHroXXLKGDE+8RnWwZUA7Jn",
-	"jHI5YwkcqyydPoR8jJfq4eka1t9VnqvhXH+ZbA1iVaNIyikqrn9sxDA38MdMw8jNmBHfWrPz/VStrGe1",
-	"rJOYobRFGDvzJQ04PY7N8rC92fVDimdmrAQnT07MkJclb2Rm9zgbVWg8kWtGk2AEvrZYDF2GWLpAsG3r",
-	"WDmrN00J0dVyzGqwctG5+yDb5qEZFN550iJXq5A2FiyX7tfixB7FK1y6DI9lOD2Ana5hyqzBSek8FjTs",
-	"6vUDI6Is4F9sYTwsTuylVJlNNpkyRC/8GzOcJdx0YfCPHSQuMd/ecT+7/h5H0rgTXRqV50vkxFyvEvZx",
-	"EiUs1Ew8YXfiloWYXeD78Rw39vJml2bIRdK+t+reKhIvoQM49YMlY9PPAdCrJZLoFxauYLr+JPTOWFdq",
-	"ZonORekyTHMbkw+vLwQteGZx/pxp5wcNblRF4wUvMxgfqLRGEni0iEMnMNzcCsnDy0WcSpZ0vU/iI9mF",
-	"sjEd/OQs0vI8zURSjLu6F/JGDEnEU6Pmz6CbFbPbwDO9hDFYugOrT7N1uxNF58nE0J7rf9OlO+eT5efI",
-	"1lzPXl8n08g31TMM5v72+UOVPE+EFJhMq46du++RM1P0lt6xRAsnTRaP5iR4gLbwTrLkjA8EBtY389uM",
-	"cacp5//lFd1UqvhL944l0SBKKzRMKcAR5+TEvKVamSRswJKEhV0bScI36t2c9tff+ukk1EyyS1Wl3dzf",
-	"2z5s7O/tNdbeP7sMRRt4HNNoLI0FAjEulkh9JlPuAbtwFIYsPKWByYOlYRjpN9D4MtEHWUVavA9oLJme",
-	"dnrp18rAPbRsjObVUO8QaDqad/URlMXVOfYeAvfkyuZMdY62LbAsBUcA+uuc0ITpkzjjWJtiBT+UfeRL",
-	"SXYWKkmgeOMM722mhSY0Sei8gtUatnLnRzvzD+420f+JBZC4eWSYPNCfTfxs/5pbOhokXZBqBctwPaEB",
-	"q0k2oQmkZcbsjsVuKYxXqar/no2iAHILgG1zMR2O2qTX7AErhkxiGGeV9Fp4Tc1EnZwNSATnU1+lseCs",
-	"SqihDjIbCTC59WcYRNRt/oJ5GfwinYj0CqYkFILpW5/Dx1AbgbxfEBWYJqG/pu9G41GPYsrHTOVkXNes",
-	"9liTUq9OLsACwRWDjY6GXCQYeE8dUq1sgeNuQcFQtRLAuSioKcTzogRJmJomnPTZXEDyh5AuuQ6KE2SV",
-	"UAnps+TLiwnjZy/JseCcBYoca0Py999267vPqibzRpLer51KWgTW/rWDnKZTafNpHH/61Gs7refspSeU",
-	"9cUe1IFGfCB6dfLOpM8E5miXrcMadZ5VWySEGntBpZj7vYfZhH5qX8KGkVRMa/OJqYS0Ubh8jaNjhP3t",
-	"oFnbD1vN2uFgr1HbpTt9tk1bwX54mBvv7l7RcEXIukF5xbAe8+W3xyf5+r79ve098vtvO/V88d7J4VsW",
-	"jwRtXczuTpOTtzevh9Pjb6hg3zbVwbur9/3pq9fXUs1qwdvs+Jqtg5Xj646ZGomCpX07lSAqe9et3b1e",
-	"dkT6UvZTO0UbZ0mpO4p4QeHbEXdU5Ar80rMtR2Iah3oE7oSDuB5jObjR/bLjYvPXo/6rILqIXl+/++Ws",
-	"eR69Pqyz+etfwvdn0UV0Nnt7E49+eDmcn89fH9aDVsz749NG+P3rODubg+Zhq2A+oE2WTCafq8Fq+uS4",
-	"3FclyCCKY4KqRTpilMQZmirh+F1aREymphV4pbeAKVOMBdeWNB2KKiYzQ5mO/j1jPKQj2t6DmvnMsSwY",
-	"ERc8KKp3FmMmSZ8GtzYV325xrri51rje677/5aj19qd1eOEkEeOJWimC2qSnGXcPuJIUmF/cg33rVUkv",
-	"EFwyrvQ/JYtZoLqG7/cgs6cXJIwq/TTKKy2jpcm6sVELvEX6MuPLMx6piKqID4nWc8gVMB1j8Dbrjdx5",
-	"huHkTmrhpC3H6k6TaHHqF9wxe4/LOeZWJf25YsCa9T/8sxOzgSLg7h2gBmIEc/oadLRNRKKQpcZCTGBT",
-	"LT3rN4XRYMASZF4Hrd0W+f23/QXmtapyfC0JkKTaSd40VMRVLTyHEhGTvoTq10J6Y8+aPVyornuyt0wq",
-	"lTAD+6LCvQG55N0Bkql3eXF9Q7YmNOlB1SAnDBRIE0dwqWz9qcoItUg64UmOuL3f7VnR7KZJtMEMd8tW",
-	"XYppEpThKxizD06FKvB2acpD2thv7D9rw4CtljwNI8YDJtOn0RQXGEbxCHH5sItHDd7h7hjM51KxBiVC",
-	"vaopRIFa6ezHbIX1KinnPqhMtmnJB7XczW0DWPirv4BFrCvVb1T56uQ9kIKYMK6pR7m6Vec3t6UZhZwZ",
-	"nyOTRAyimC2wqcLxqUIMA08WTHkwonyY308PIGItPjCNurEIaLyWMUL5cEqHTDqVVTNxWbVAAmgVp2WM",
-	"nhYcstrRDQkZYbyHy4mxMZAqMweXkS2HUeyjQmtDH1Gg83E1q5NbfI0CZBXGFxagCEJgwYg7niYJ4+rS",
-	"REiyYW9KZkKEjJORSKTeSgcDYCMqBfrsOOJuu6uVCVWKJXp9//eP/7vT+dhofPjqf1YKtuYl09wgY1Nu",
-	"aKSH8IZuUHhsT60vB25CY7CtGTz7iJRlos36aUKV5bVA33DoVqrtqFDKbsTLkUMGsP9aNegLNTKWvzZu",
-	"wH9erywDWtjeW4W0UMXY7h2Nl2CXWH5pFmJGIyVJn6kZY1xbzWniU9EqlA9vb+XgwMG7fHdQ+6yC/q41",
-	"BMi20FJY66Ez8FRKTKKemUOlnxrNJyPkQj6rKdoj9HgZw7tU8KbKmqcRa7YmM0uwHszQ4ke7fjJ6Me5Q",
-	"6mrQ64UoRJT86wr+NLqVUdSVtgogdUAQOkwYu8cYcz4f/yD521awfstmlzkSHm0W+ZIKTn+pR2kzc95L",
-	"/0HBRjnpZT7UI+h71YSWU3A/k4GPA8QqmjLlCIp30B0h+CAypQBmKlUy5TGURIKGaiwlnMaCxrMO034M",
-	"lcHKOE8hsr9vqCD4QqPT+dhq6P9r6v/brnU6H3df6P97qf+5f1IoTook3Ym2p4+B128oWIwf/des2e1c",
-	"6iIZ+quMd69hk088mbvMrZwX0fnjaj/o3vehdPaakvQwNxeulm8vG+hbwL841nfmpldQtIaTSstRsv7v",
-	"lP2CQEZrANL7iJ068shcIBhfQ1Ux/Nwfp8/ktghWr3BbkkQkx4UyEX7C6Wv2P0nEMKFjWSfHTmugIYSp",
-	"OIMgnqcgcy2Ef8zhQSzG2PPJB2tEmwthfRLPX9ENYiHh7X4hKjoJwaQEBC+4wbq7XDZgEZrTQsoggHfM",
-	"6BylSiEmCYa37AMcc0K7SnQDPABwsYte/K6JcFQLU2pKURqKYHAg2ajrkZKrG0XpaX/pOtKoVgyd+peK",
-	"cr0Wkvb8IOiH6sqIz8mdDRkuO/L5JNOEBSIJWUjYHcjPI8SWgRrBaRyTCOIrLouKTibx3FQM6r/BhV+v",
-	"VBciQiaWtsgVIscHNG2AD854CYxPHs52GIUgaHqBGI+1MhhH1mXX07wonMasVyfn6RD92lgqOxz1Kev6",
-	"AH+a9dmBL2HGWYKoDXoegEk0piFDcLfcWuuVwBg9RlEX1p6qDN5fSBWrqWi8juG+QtUxi+KceEAuRcbK",
-	"yjEWfeGIvHt39vJu33kzRaJNhTnRg89qmdMoxzm3i3SKaNI17r/i6eSqnJbPa62lv434SvEKR+PbyNSj",
-	"Myn1mS5bcfO7SUBXVDOGKmHcpgvMKBR7hmssz8rBIwMesrJowTvJktrR8JEoAL5WNu0FqQwMQR8rCLo/",
-	"1mwxu2BpZITaQRga3IwicmIZBkq1bARCSRfBG061YuVDehgzdJKh68yuFQp8R22F89TjAK2fW56r781I",
-	"e2mxRwwqrFZ/JioFHOBM1ju8w2s2btGGQAZkRsZiOMRIWPq7kV+9drY8WFNyFjjAEkEYAThamGr9aSyj",
-	"nWawR7LDiR1WGtFFfDs9HwdnG1ZJnwV0KpmJMKERlmbteoNVNp26106z3LxSYzpQLClNg36eijTBAzCi",
-	"wQMS8aEe7IQlkQjxc05Y4/rCB906DrVEQO0UkoPdF6rgfPcTqAyTQNgEZB6Uh/prRmGzUDj6cQyPG4U1",
-	"s+iRdOuOFhZOncpbg2mNlpY7ofoD9lnAG6z6Lke9YgWJTn7tNuY1YKggG4usk9NEjPUHBE+Ztvd2XGPp",
-	"gaoOojtMhgD6NJvEaDCC1a+S6YQoQZq7LjnR7riYQrAN/9WFcAf4T2H3zXrC8DES4q7oGQBXxjclbJAw",
-	"OeomTBMJPGwuGbPB8m14KyR3aAZjJR8soyRYnzFQz81k4Vt6HbwvQXA8/QzCeTtXA6rz9/9YyoBxXacS",
-	"NnpEQ0dnmbFAtBIhAljoBTC72nYKEzrLcAdwH4XGfuI+LkUVjm2ohb/nXqnCSQXtyKe+SOkxaSXNKk9I",
-	"YELcojOfxrF1cONAs4qzP6TZSMByOcYFr9LzpWQMfMt4yOBEUnPe88Zl7kSbg6fXw6rfGJXNXApZzPKX",
-	"zAnsVfUM3WWD7wdRYVgH94U28Wt6JJ0byrZPTnksgltLKi6EBXsIzxnmZDiTOTj5ogacHbpTvE+7RWSx",
-	"ZI7b5CuM7KGGl6DhZKwknJG55N7qPWPKI8zNxh73t8V/aSykMo9PefqQ/6qEjcWdLw0s/7GMLH0sUois",
-	"A89xARSXHUnEyXaDhHQunxORVIF0nXFQNUYBFza/IX04/TgRceh9fURl9jN2eHLC4jjiwxyZJUwyBbyG",
-	"s1lWsAYjIRkvWLHnWUbmn2YDl9YNxCRyOyGjIadqmjBkGwj/TC20GtZx6TMHagMebBKIyRxRogn7GEkl",
-	"n/vpdr40xQ+j71HNu3HEb5Eo3KUpNxeBgO1lAt9xhW0BxWMbUJ6ueNXmkDjyRTPfO4nptfTAumv2eLa9",
-	"L0HgQDr9g0TcZ1c+r4FYaoHGY+R51YIhIcN2hV/ArE12IFacwjvxShcUND1I87ehZyOrMs9SSSRTZDqp",
-	"YpEI3GhllZc72jWCxJ3lXLYizaaRFrxBdhMGqHmGZLQiqZUvNstnoObh9UQcWm3SzVEiVVvXhBNyvgOG",
-	"9NlQXyNwa+HiySV0nv1QQHnAYqvvORrFuWcX1d1qdBnJVMEbza7j2MzCFw7QuAi8KThK6c/hzGoZZ8EL",
-	"uYDt0ZLJMQjNLXx2mXNxYjGeEdVIpR7x2ysp6ZsrPuHbaECRdMYXa46RCEXtE3rfNWfA3FbANuBiRgQ3",
-	"wPXGc2hTjHwLwf3pdHDfp2XVZLxLTJX7h6e2ga/QV8UqJp3Q+yujs3hXnMpS5GnLy3bPs2bW1LtiVtC/",
-	"YgS7d8kIde+KFdYVEx2R3sdy0tf5IB0tpFdyd2i5mPUNSqYv5Liuf8UyXbcQxr/os6H0T0PjlVxWetcs",
-	"eAmzcM8vnPiFX9y5y/9ippUKrdSITjclS+fphXST8qIhc8nfgYxg0EZ9SvsrfaTVyseaJv7aHQW7X+pT",
-	"cPLdyflN983Fq7PzStX/q3t6dPbm5GXu4s03Vxc3N/71y6Pr6/cXVy+7R8fHJ5c32Scu3t3k/uyefHdy",
-	"9e/335xcnbhfrk5Or06uv+lenby79p4/vnh5snjt/Fr/99XV0flNwfX3ZzffvLw6ep9O5v3VxfkrN8rF",
-	"YR9/c3T+ynvT0fHxxTv9xquTo5uC6y9P3pwUXj+7PnrxpuCHk/Pi6+/O31wcf+v9cH18cXlyvTCgy6uL",
-	"07M3JwvXT94enb3REz89u3q7eL3w7jcX1zeLS3B1cn2SXj57eXJ+c3bz7+6bs3N/eO76u/PcL7jEervc",
-	"pdOj45uLq+7Ry5fefebi1cnbi++8y1cnxxeaKHDDM9ud+em6e3Vy+eboeOGN1ziD7tXJv96dXN+U/n58",
-	"dH588uZN2e+Zhfn2RH/08synsTdnJwWEYS/nFtxczpPL5dXFd2cvT64WXpP+sLj/+EP+VXqIVxc38JYP",
-	"1u92STeO/bqaGvePlb7kfIXNQolNteL1pinISZ1q+9ir2rRNXPIdYjZ0dsJ4st8u8lDeq0DKsObuA2Id",
-	"TgYXNZgCO8uYe/ZGYw03Gw1r9ls1lpIE8U/MR/pCxIzyNNCxaeTittBh21NCTXquAigNleoLE1TtrdnW",
-	"u6cnNze4wqoCKiFaa1e/gJowCga2MsSKF0IUSzZqpee+zGufzZ8aUUmG0R3jBiNkecSyyFFvfPTGK++p",
-	"bB7x5VajnL7fRFJ9VlaQFgOmvKBVwApy+lfMBgWbeJW11MCQB7wPLtTiZq7o0dQoSs5DVa6IgN6PGM96",
-	"d7U+aby7qO5VNYEtmIF6x/tsOHWmYJ0c5S24jOlm2948AlWW8L6ixfbmXk4u54U0foSehv7cix0bctdf",
-	"GvLol8xC1cm5wN4tIgb/Fb+LZNSPmdflBl0PXJDeljb62j3gIp1OLvP7ciQ4WzxG2WSVhaOKk7kC5Xwz",
-	"4n8Qfay7qcs3cY1tegdFxhtOzfKv1acZqCA/LHi8cEgRi0OH17RRIrMyCWerU+ddR6T8tkDR5iX+agB4",
-	"DxvNZyTiBhOtL8K5KV/NNkKRMZUj04giBd5fozeovyp2XA5woHCFpnFccrJkppwviRQ0xXpOevrg90gQ",
-	"M5oAvyBnioxEHMqiM2NjKjMoBRzTW8gmpkTbz/agdbg9kf4hxMKpSHAypsmtBOQIVEIKzixhH0Fy/yQi",
-	"rv/006nTu/KtAbN19vnc/exJzrO7TBraVrsD//vYaNQ6nY/N007n4/6p/ufhaaczbew1jzudaavReIH/",
-	"OcH/nMJ/Wgc1/C9e3Wvgn3v619OT09OSdP1vGI312DYibAv/8KvzM4nbnGVekLadoyzzkiJ6OjMeko0T",
-	"nQydZdzWmIUeUO6KHc3B8VILH10Jvp96iihxOYZRXN0U0z6Li5i41dZSp71zpbqiWsPonZsfInPgikqL",
-	"X0ANcC1rMmkouxsrryBb0uwFaipPPQf4o2kMqQeppCjALoyr8Pfw+VyuWaZ/AlTyjEXCTLWe8RH7JOXy",
-	"/O2a3ifLSU7xBKxIqUuJ3EcWXLlHRaq4WypHe+koLI1tqpfbw/vZjXTHJR5opx/FMzrHTMg0ZKm3HepH",
-	"UCZRTRb4vWjBmmt9PiP+TEs0OUERtiE7RCyBvRb5/bdWvaWVdsyRsChIkOoZqOiO2dI1lIxjNu4jRS0g",
-	"gBSTJsB9LKB9GI0EiPULmcnuXgn5YRod7+w3yO+/7ZlOA6uKgnAu5W6HtADStQTmZe4FOk6KW7wX1tZj",
-	"dWtzf+/Z0mmXYbsUegOWW5t0WpJ4prU1yDpIWBBNIsaV1Q2ziTLlrKNYP6VTNeoCQy43HPLrUtVrI03B",
-	"GobXmof7jZVr5BvAezu+Adza3d5ptLYbjf3Dw1WW8Ho5tybTBUQgrEdIlFi3TrBkLSAgDxVTJSvweJOM",
-	"SqVtZk6ffxxlucCb0NhPKlom+wqwAlely5dUP50p6XKLLD6OzFZE1dcreC6irjNo2mQS2NBjp/mr4Hn7",
-	"q1AHBDCustTZLySJ0jQ/R+E+3M0XkogZL1yiYjpGZJbimvVeH/rF9zx0JLf+z9N0PKwrLeIz1nCDMDDI",
-	"GHxFproFvuGFlLGM5cNqjr9ernHVKHQp80eEMerwxTb0YhpBs1Je36fy8Q2jd2DcQk97k1UyYVbZc0pg",
-	"cenjUlCl+9QwZoeDFau2zZhXhORKF4uHhSa6y/NIO5rZ/KTPWepoAPOzlZZmOsdiPKGmih9z/nppDr4B",
-	"SYi4VIwuBaAo4Q5Ix0VwR/45qpJC8UxzMglPPIUENYeDX4J5dIqYR2fyjF/tBsdne2fj08a3rcl2eLwB",
-	"DtKKTUA4lBWOypS5lMAl9XApLAsRSZ6rPCeU6EdTtZWhdxLPY64w0HvZpqfacZ2FQ/0t29QTcaGtB2yB",
-	"esvmBtZrt7lPfv9tp0rMXwdat8W/Dhrb+rfWMzxhqIFLErIJA3w60rtV816bnByDKAmSuyr52OH6VM2f",
-	"k4tvL+1lOGgfn5Or6yNU6uGCKXjKqfPxMO+aLGQQyd06t7F1brpFjrdKat+i52fV2/iCZ7W1Uywk1nnb",
-	"x/xNhZhp8zXuytHVLTSen0Kdql5zXIYSOrve2KFveyGvZTJrSl5hW+RHr19fNFivSLikfF+EKTeNI+6A",
-	"wMY0irPH9q5/cLl9Omi8um1Ovtv+pTE+3r3dn+8k//q5FRyMrw/DPfX96PWs+eYHsYZwWPS6LmzjW6Zo",
-	"SBXdcK1TDMwUUKl49gb3UQxIjwaJQReaMXrLoIrCdMsvMgYLiXMZ0CfaZk7mdhkPwWmfdUCuiXGRfZVD",
-	"NIqk7LrYwrK5g9neauwXW9V9GtwGI8o5i7smp9AWYC15p7Xf8QkUkBLLFXoyQkSr9b5V/o0cKOYLGtzW",
-	"jvFp8ga/26w3ir+E2JZl61N6f+auIkoodCyvcHQVYjo+xrcWP2XQRcqJb5EyDvZaB/eCXmE8dJTyIPoG",
-	"OwT0kTUW5WDzRXFIlzIa8ogPuzQeFrKMR9qEyLc3HrY0xa+C/f2sdJQGPTYe8k+zW2nhfzZ+GJEkP+fm",
-	"TKZyxMJunqciMt/yk3LYbO3d66TY16/NjXykwI0eihLWXTZDuXxmRS/1APs+z45kIPo+1yfuRPAIkrjg",
-	"PZ//LJp8+JWvLoYpXSGbDARENxTBdMy4cvA1G6+NCVF9xl1EJv6gDcy+4vPvnUXdfsio81EqGxMsEfKr",
-	"lIB1WeC6DGWFVremglm0VCUqxsYK8XIGvJrbLtUml7DINTS/colXLTZsys/ZunpOga67cLSKOWapZuMJ",
-	"/TKOUsDGlnD+Mp1w3QO8EafeVMsqMrzP2ewSc5E3z+026HMleSM9Tu+iIVUiqXtN6+sGDNsA8qppwlno",
-	"9RPo6f/UkYNEg3kvh/sMnQQ6lXancnfe+n//5/92KtVOJaGzs4WLeqZwDT1ntVs2x5vN1mEjAnR9vqSK",
-	"6u/C/Wz+2r6DKsUk0sEFrBjcIFrncMOnT6vdB8297YPVCZiPkWtY9XdkyU6Xg6/FMEICcKdTrjAY7aWz",
-	"QdBsDmAkJsAl0R84Fj9FJOJBPA1Z+Jxw4QBL3NMdDv5542UFt6Srax/Tuf0J8mKwPxuLhiNlHJhCKhKI",
-	"8VjwtL7dFuMKiShMRAw6XGUCNQBJkwXMN7Euc9S/wETGKqTfp9XNj4oOd7AB2i10LT4GktzYl5S6qrtK",
-	"rYJ6jVQ2Ti5JHN2xNqEKF5tKBEqBfCa//Qck80KMoYEBOrwxc0i3tSpQnnZ+sLezOvG8QPQWArO+z8Mm",
-	"S8ZtpzPn3sEcNeqXFcuFziUlTppndXIynqg5zJaLme2qsxqK3ptCzdW+btiWZNOUv8couEEdDMRYufds",
-	"wsQkZpmkNcENerB0MLzUYVOrUSKmQ8DO/9L6brKs3ZD1oiGn12755kNbZ9x9aK1geq+KOrHddPVfBp/c",
-	"YEdY0Bp/c3nJzkJ9c2ZvTVrSFm4WbO//GlE5+npn/+XJvyY/HXzz4prWujdn4/e13dfHbPovdnU73j1/",
-	"O3n9/odX26Pr6em7taihOB59PcKgvN0GaGxicBMyM5ix/sbVAK7meH0SiLFnoLfJLoPRVcfD29bb8YmQ",
-	"yp56v1mFLCMBbyh9hi2+DeLTyBS1L8D2/ri6hcSHYpd6yU4tz7BCJWRpEZvJmsNwdplPY/3FgG5gRSuR",
-	"o5E/eCGcaXYbsKXLgQ1lGET6e1lzpFcnRzYgatIH9N2ZaWXSJr0lRGW+SAHSYs5gPUM0YABQMpLFA5M3",
-	"EbDozkhCIxL9nI90QUuW655eDrQh1xPp5m6JOdFGmLc1VaV61ebyfKk0bzV39ncOtvd29leJdDWKklBb",
-	"ohiPXcpUoBwSQMww2WaegpivYh95jF0Pns/oyeYsZkeUo8wFNpgTjKUaiievHLHlD+4yDlddVOWyVJAR",
-	"8kV6vqdEHsOdT6rkf1NV8i+pyhXVS4J6lumnQqCyJApGdnhmaG1CyeX5qyp5fXnyStPOe9a/JNGYDpEh",
-	"G6LbbpFvoxdgITYbrR0yiT6yGHpXALygjEIGSax9KtneTnYTou9eXFzNGt++Goqjo6Oj8+t3o5N3Q/3P",
-	"E/1/L46P4H97g4n6Tv/j+DY++dd3Vzv81TncdTQ8enH97X/eBv+C219fvds9SW5fD4fDr7/O6d/be4et",
-	"rHl4VPuB1n5p1A7/c+vDV1//2qi2PhVaik964X8bvVCP/paxSVY5XKnoPOmKT7rik664ka5YWrPtqVSf",
-	"vQ7N9wHm9/yzFaMZwJE/rhLNm+Wa1fnjiPtXm09q65Pa+t9cbTX7Ah27xwIqK55U2SdV9k/T1p4UzieF",
-	"80nhXKFwLlOF3kdqdO1q5558dk/h3w3Dv8vLL4/6wHNNvbzPotYq7X0KLj8Fl580r6fg8pP+9qS/PTkM",
-	"/xsHl++DXsnsMyt9n2nz209VfKyb2c6FjrgfJzHl2EgLWuLCLtc/VwfpTI9l03Z1cZTL126j1r4GpnN/",
-	"55D8/ttuvWVq/PdaB+T337bru8989BPbWzbt7+u6zaJLOb1gaQ0bAIsk+oV5d/ktbtOUdu9x2+XXdQum",
-	"yZDln8zkyS/UP0wYD7HLgozFrBsK6OJhSDRkHHtDIPhR2o54PKB+X1z9J+OJiOMxy3bMRf7jeuMqNp6I",
-	"hCZRPO9u2CfXOv1zAF43b98UkFkhJzY59pCQEQl+Ae+QG+JAXAJv+RZeYzK9cy/EHPr3rK9JjZM3AKW2",
-	"DXTTrB8+K0BhSzPcC9A0tNbaWwgKlBR6O5TzaxaviTC3ACYMoHgGICM3lknCBixJ0m5jGWB16BgpnVJ4",
-	"y+YWF8yHlkazIYPkgwHWdeaoH/uOJdHAtr1eNsbVL1yEMXaTL/hWET9xKksBaJT1EU+TuJ63ywpLoj9C",
-	"9n5KWCUAXGZx046Sfh80bRLl9gVUdcGtTjAGtN0UHTADW7BJSC3caM7N4kmrhHKpOZUsR+ezNqZW/xPw",
-	"wi8Q3z2B+A4K6gSLYbPSCpbN6cpy7eLqn5V2hWE2l1RLokwMcxPvFGLD5MMnxxfXJ4TGQ5FEajRejlW/",
-	"t7u7vespgTVzoUAT/GxrqKex+SImk0egbX30RkJ6rZbdQeyzWPBhEczg9gZdGWz3x4FfHlMUDl4DBrY0",
-	"jK6iMRPTAqv/bRTHkQEUXE4H23tGwjpKaBYRgeafm8KrR3IS0/l56QINpnFsyoVMyM8KkjXWqVq6rSkI",
-	"m+GkXoSvgJNt4Mi5KR/imr010qYabmkW9zUvyCZGflV8CVXATFJ6KNUfqhn9pIikjF5lsPEeTa3Kvm+p",
-	"VtVsFKhVjymak8nZ5+QIf+yhXKFAWUIq1PGovDUNqMkg4kOWTJJIHxfoF8IQ9+7y7Hxj9u5TaUqSsOxr",
-	"amKGCq+jIT/bVOvdAFh2FsUxeq1gcbicQVNz0ru8uL4hW4hwl/Zfj1SV9AAdqgZuiFyvEO+X1d7/TyWz",
-	"nokkPIZue5tOGwFT026NK1wDx3i/q2CFzKfZ2o/7xa8L+58fSu7VH5bM/T5NUwJj/S8br4eH9pCZrgI1",
-	"tcq7EtB4NuNTF4M6uTLLpC0lye5YQmP7jMHMKuhkCi1nszW0nK+KFGRqZP+r05H5xhUf/nO1P8Z0vNxs",
-	"9zxc1U38WWPTjCUzy//yXNw+y8S7c6dspQzGpwonkIh+zMabdrTgBJwhFg99d79IdK1BnRkXXdqX5t5+",
-	"uUVzVH9gg65aaU+d1V5vC5pRxnG/rxmKqJ29RJKG0nV0ZK0FE+36mZSLzN0MCLYv+H1TJlJxycHFb0Cv",
-	"CGj2vo6WWGwZ3dh21lQSSt5dna0EilrTXMLRu+VwhFK1x9TbiBIad403Hk+eWnU7DevmWpz8UaHwEZWl",
-	"gfq0x4A3zAxAcr4vS9r6ujS+lyKj5RRS14gCw3qI0iLdMhVirhe3kbENEZedVbut3+p7V7SeMQGbhNHQ",
-	"tr7sT5USa6G1xxG/7d6B6qZ3CmUUk+WrjW2wXRubyHaxyXX4SVu9pD3/IyWJ/ZTf6GZxF4pl8SVNVAoV",
-	"jSGbkoY5hXP1wzwlkt7IaEgWHUZSrab8ErSskhin6xVk6VVr6xkaHZS7yorhcTcAljWWqu0xY5pCOsQp",
-	"P1DnHTwviFZGLbm1XRkgs+R9r9LLx+BdqT7SbG3v7O7tHxw2arQf1OlkIutDIYYx00phILhiXBlNZQmA",
-	"SXPzRKMbbJyf2Cb55QP2jBWfeCKZz1DCHkrPyatIfTPtW7wY1wchnfWri+Pry+9r6eTXAOkBqOcVUy5j",
-	"n2lbiiphH2mgYsib0xwhjKRp0GkhpcB/hA3qTkViJyN4PM8r0tT+eMIVWLqSkWtYnJL0M6OVmx1e3Nbd",
-	"NYCMixvaHnEzQT2ubNocuMJwoH4UUkRhUKlWhpEaTfv6mKTjNT8thSgu7LqOzZ/T1s4XZy+PK9WFy6/O",
-	"br559wKaO99bsnjEBIu5cZbTHyl64NTQsSMe15/C8V19vxNOmvQuNL2ZLMBM/7K5mBKVTKVJsWJAu15j",
-	"u9XZVfcTb+mCD9dacN9YxBqDD+a/tRJkpQdLLS+lSUwYB0lirbpJIgYRRpI/p3AzQi0VEsvkz7ef6yhv",
-	"fnLzR7borNphf/byOmdV/EFt3iwd/YG1dXaKj1RY909RSmy6bkENtVUaGocH+3u7O9ut5iMpDU8i6I8X",
-	"QX87Vr94gAG2NtP7aFPvJDaM60a8PLFTrz7WKmITI0jjWhGFXx3k8SBpFz+tdd7eq5MbsuVSznqLjoU1",
-	"cmXSb1T9uX5YbzFLO2mlwLUFy5bt6IZtKuVCn0oxMIuqZUEkCeNiOhytbFFZJ2cDsw/6Ko0FZ1WXAgw5",
-	"+PoM5drcpi+DX8AfSIdUj8PlyJsuWYKz517ftexR5vA1gMsE/7AexZSPGSLJGq+TxU6OEqZNGdmrkwvg",
-	"HKY7CU0YiYZcLLRRaq3jOkJo38VlP4br6LZQ04STPpsLB/xpV9903XMosrninmORMAjX7j5LWxL3AEsW",
-	"0woRDBYOeafS1mL506de29X2nr30mmvpi70tC/rcq5N3/JaLGSc4hfJ12Lz+p6gPjv3dNcMxFTxgSevd",
-	"LW6aZrPP+4zEbKAWShYqjeYhDQ9a+7X+dtCs7YetZu1wsNeo7dKdPtumrWA/PHyEFnBZ1wBFKWKi7mYq",
-	"1WxzNdPnp6Ql3b16u2Uz/osHefnt8Qlx95imW3vbe+T333bq2zlY4pPDtyweCdq6mN2dJidvb14Pp8ff",
-	"UMG+baqDd1fv+9NXr6+lmtWCtzktolBgFKJvF0TotZjsM9K7bu3u5aK7+tJancVNLnhxP7Uj7mg/1y8a",
-	"qoJG0EC/z1K+BI33DZ2ZxN3SvnLX2Fdugx5yC/3iFtUeMYzKJuPnw+iDnIMGVoIMojheKHNaCF4WRe7g",
-	"hm5hmrCRt8DhC/v9xoIPtT4yFFUsR8DqFFP5Bvw8O6LtvUZjjYRVLnhRGcyxGDNJ+jRwLbTsFme/wmuN",
-	"673u+1+OWm9/WoeDIx78SsHZJphWDLxUCkw668G+9aqkFwguGVf6nxLygLpGWvUAFqFn4MNtJ1CsybP4",
-	"CyjR8BbpS7ovz3ikIqoiPiTvJEvIFfjAE4xOQp1nZu4wnHViassd7xcu8dU53dP4gBZY/bnCZH/9D//s",
-	"WB6tNWlwDxp1In0NQmNPRGIYaSzEBDbV0rN+UxgNBszEew9auy3y+2/7C8xrZYnWBp1iFtfgXCjiCgKe",
-	"Q2tKuNM26vcad+KlnlXvuPDaMfSWydISZrBUF9XjonEsZiw08fBmaw+amzefLfvWbtn8pZgmQVm4FhMq",
-	"M1nTrvpar8DARuUP9hv7z9peyjSh0zBiPGBezrWDTkcQfUcSy4ddPOq0A8QSAfPzlCVz03cuZAM6jXPa",
-	"A9ywhrzJFoSUfxDa/WU/YaLGq75Q0rc1r76jymi0ph7aeT2vr69r2IqFvSU8Ep8j1ipcq8mzMk6ZUq48",
-	"5QFkVOW7kQ4a0eAnGYe3P611IqdRNxYBjdcyZigfTgHAJgNnUzX2salqQHsjSqTytOiQ1Y5uSMjIQu4Z",
-	"2Je5+nxTh6rYR4XWCp/b0oBqVqd3ifcLln8l3421JCdhwRS8YhiOORYhkxsXp+Cz3cA+vHDK5xg/h/Jp",
-	"4NkWLKDIU7C3s2FLngUbODOeD4XTtZ1E7tM6+sgxLdcJPAqNyTeLpBZRC72lp5JlMw61+JqLaUKg9o3E",
-	"UT+hiVFwQA2jhc2HH8HOKBi+cfyVTuF5buzWMn4cm2Nl++bFvs3ZDx/9kPz79e7sLrj5Of7hmx2+m5y9",
-	"BNSmoxetfuN2u7/9XSMYn05/eHWo/s3jxg/fn4sf/ra9l7Pd2x+t+TKiq1yxSUwDcGNs3B+XTboiDruD",
-	"oqDAomsNpHXsmpRLReeepy3FTNlbDprS2j1sNVbBpiz02vWGWrwWUPi7edfasvYxdyzO+cNW+70qq/vy",
-	"03FSXp+1YE2hFtXc3/NdPZNZ2LPuZpvfCuaEUJOek3mQBgddbvKZ55PJPYu8iiqCssljC9547s8rFsMh",
-	"Gtb+Md4kz8xkN69IMrNKOdYOSOv0N7XhxalM1vFaOg/NWPGerEfHnG0W3ntS94PHiSY2EFJSAsXUTCS3",
-	"+XxmRGhZJ+OMamNDlmyt/oKennstlQrfjQgQsCb3XpE06vFo8BBTyZIuHbIyX4o2pGtH+vdlK1VSTbBQ",
-	"a2Tp1MvJ0qwGj39m7zIjyxyn3BZkSHQJB/zsQWfLaf+gmLN3co3R6LlCAsohc/+Pi0dfR0N+MVX3UULz",
-	"FTBU3kpwkxg0HucmmVnnd8ah2fs8Lu7NnaYWegwmYdymjId/AW+pmKqSaZwVxTDWdIaWQZAsQ3AzEg/y",
-	"CCyy0Iwmocx4Q4r8aLlIyFrOrfVyXZ9s9T/LVr+x5tI9URCLLMLX72+Mq6+xd/DMLV8mXmbiTFXSe8Fo",
-	"whLy//7P/83HqEtO07Kg+5towHzhn/X/cbJWnWUeOrEwAG+Z03K+VBIhbT1zuRsghYEGrHfMOsuMt8s4",
-	"5CFo2rMYY3gMIQ4qBpkw6eolrFY+1oaipi/W5G00qYkJbnwNupqyBMUSSCHfOFx0u0/oz1OGDSLB1nIW",
-	"yFSyOsnAIDrvAILeGavbd5w2HzDQEmekFmsAquMckaahZnrM16uTSo1yyPowOXt9oNyVyXp5eZ45Ppl3",
-	"Z2jbzupD2al98jb9+d6moNCff2o4XhaGCczeRQTFNb69U5LDIEJmc8+SJdF1e0suuN58htnxjznS4ji7",
-	"QV1bvljeTff7dvEOeaBapc6NgMZxvvQrK7epZmNjEzizwW3Dme1oelqnKoHLNBxjcZk9kLpKdcEbZ46D",
-	"19dZW2UJb0dMDdrQbVy2hX5rG74FvLLtLzfeLpmkY+bfY1AMskUDxeu6aIMXph9nxPsxfvsyfeEVTu3G",
-	"zMw1TvMm9hLG7T1qBriuFBBqsqTu0pkIkKdlfWSpbufvmfVO5RO4NN/QtgTUzfhvXfBjVa2f2VSmLBZr",
-	"ryboQufHJO0iXlB9hlgFWiUo7go+ZKpn07eyk79l83seeWy9XQpBW37il8DKVm65CG5r8P9rnvy1uz+v",
-	"LuLL1074u5xqsMaXdw8muk6Yf6nmZb+Yua3oY58vmFGgrz12eL5O3mREuaFXLwPeQHSY90pr90NqoJIu",
-	"pL95wH6j6HYGOXJ7Ie9jzNqQfD5m7VkSKfZZEDNXIVCkYHzAl1ySeDY5K6XlZWfzJzHioWAFDoo1z2Cx",
-	"Iaomx5jqfp9M7GLdwjH/lOImE0xmyuXOHuw3DlrrseQVATzGwy5UQHStb7A8JoBp97ZeAn1XWZQqQNFf",
-	"CxTZ7v1SAAeQegAwBbjEaloiMXvwG+S+9qSiidLbk08UaX036r/67vbsm/M4/Oa72dmrw/HZq9Pp2avT",
-	"ZvhqFPf51eTfrdNGf/ts+O/vX8zWqfVYWTyZs6VwCg7qoBQSTQ//2k73Hgn+RYGGd1xFMTY9sMtVmN6/",
-	"SXjh56RbTsnvrs4QPeJfV0DVba2jXH/3ChscFST4F3K2ZQnDmnO6IGrEyQsq2XarCmGq+QQ4ccRtoQoG",
-	"61aidBQTGZQomNIWpC2jV0lGY4ZRw76Y8nxdzHr2eqlkx/IZyDTqCTXRErun19XmOdLJRBIxWfBONNco",
-	"l3DF7lgvYbey6oh0RZTk3eZgeo/RKiKStB8zUNMKYo8WfmclxM6KmIZ5lSuVKv7cYBrHXcvINoyaFEP/",
-	"vePRz1PM/dTM9jnhQpGEQRoku9NaxyCDMUiirHNwzZBnOSK9rZowgRUTiQy0dSFvl2I13CuWCLWIDyII",
-	"CPqNmaIhVXSVQNE0+9bem1NCNsdBdE+nhWA5qvFJxKNdL5iZCVN6y1F24o7CccRdjvKGSE+AVxmxOPTi",
-	"f+n7BMLZYuRiEQHKP3nF6gHQCla6mNTd9Urz3KnNe884m6XFg0D+tpeKnLA4jvjQqh8ihtBGFb16feaV",
-	"IRoMnFSviiQZA44agkdoTt7RCqKEw4ZcD73ErnMLMvMvXHUjWlTumbTPHunpY98jQcxoAogOHZ6PlG2K",
-	"BraSkWTY0FJ9ahrHTptawgLS+Rpm4KqrGOmNWbvn3NMohjLlmGREZZXEkdQWBwSPoNGNqpMjfKzDXaaX",
-	"UPbGSBIaS9uyMCSDRIx9QfpF2mmirWXsFDtnYKMRu0+g/EPEq8NN3BCiD8J2i8GqieyW/AjnWILRU1nW",
-	"R2OFIr2M1a3hFILT8TB+9qmEZ9wLdKbkUL7j6cmagkapLVcx4ww87+hRNMdLH7nnbkdBclGVnpoRnUwY",
-	"lixGnGw3SEjn0p0g45y0GtCiD/wvc5IeHYIRlYAqSdiQJmFsPDox08YqCahkwJxmUahGWkEgvf/qVUlv",
-	"S/9fGzMsO51eFRr7TGigjyk+C68RXIt4/TEst+7wjAiQIAOG0R0zoDRiYB1Fau7FjOEh41E21Rg9ZJr4",
-	"GGx1LMQtiaNbiB+PC1jhZvCPW+0O/G8BBFL/83AtKEhPZC+FgtTH5owPxH0PzaYQj0X6ZlleHjPHLWd5",
-	"Lxbf3wNxLINoXV8nWOJSC7rreXTWMsKm/bVRsSkkIaAEKgrUtnZ3i7TGjOJZnK4rIx4w0jzcb+Tj73s7",
-	"fvz90P1vVTuih/H2jPGGqCuldLukln1ZMsRNzslpw/4JQ3FdUkW8qQ++MFOiTHq99dZrA133vYGNgPBG",
-	"bCrVyS1jE+BpRmoR2ofuHzwlKMviKJnElKP/MWQTmqgxFFSfubZpYzbua66q16etTxt8T1aJSDo8ZEEM",
-	"LaUIbqiDQ0GzDdN5HQAY1Opl/M363aE0uZPkKMujwTELkT4vRcq6l03X9g6fZfMywKu7oJH+urDunrJS",
-	"aVd+koLXr+jsLZOSDpndlc+eHAnuhQdmRp5rTmZAVCCvdrLoeNr7fBmOegprou1kV+oeasinIgB+yYKp",
-	"ltvX+nZ8NQYyX1BZ1BmwMN0C6AqdRcBtexidtQmYpvKWAOo6Cp5xnZzQYGQiJOMa41oTDDscMhsy4YdW",
-	"fbvefGbtCDQ9QTscaeMusq3j4ERc43ehVQwSMSwDyDWYj1uCkVIT11qrdVka2UurbFByYCbTVzQfGv4K",
-	"8Ge8pqMUc2uzCEdVe6pN3ttzND2/sjzwK0LNEmByh11BbE6b8erYo+zCGtgUsE5uouDWw7ZIwXFmlCvz",
-	"Qa0qExUFtwwYUocPDYa3KdHUKqBZwEEsZigWFqLh+YvvkrjSrqQILWn43/xikwBSw9IwIrSs2pUrzX9Q",
-	"UJuZf5lVPZ+5FAJpQk/tCtouVUMasDAhi5liK99kdLHKt1zMUBBkg0f6lruF8QHaCVzWu5s1bAs+MmZt",
-	"HE6lXXmJ4xKcmbwx8xze5n9k4ZZqmpitZ4gDwOfcQuACLDyKD8ARNeGbqsUnMnOfjQSQCE2YB1XkL0yG",
-	"7uCK0wHRH6wiPlxcJ/tDlUCDCTBKaATV9HqhZbbjY9HyuVfbWV4JRRWD96E1YfZ9lkNpMmfG9IuSRe/2",
-	"rPoM7S3ZTXxkNek5rPuFd9jku8yZyNmIT8fm6dg8HZvVx0brod6N0V3eWZf9cjV7cPJnIku2+e1ZWFPI",
-	"4zICU3/WkqJHXHCL4DWHcfGjR9fVFCQuhQFwnRs+1hDmryZ4PC95fXXNt/mqn5bOrconfSky3otAcEUD",
-	"sARRowQjz0FFZFUYzH7MZKiLoYUkjHiVjClHQBUWuRQAQ3KAIIqKlNFLbKKAyXYJKMdEjnm9wzv8q69u",
-	"krm2R776ipxx8uP1jA6HLCHvzj58uRWKQG49IxNIZ/rKGp3sqyooNqUaEI7EPHVt9DWLedbhRjH7Clt1",
-	"zSfMa/uIDv9U40Kr98ueVjdJMuU9ByCDqtRYuCPRMxkmPae3Zei7w423rEr6Qo0K+pT3vPSx3jOAcOEQ",
-	"1tWGKW5VZAw8MzdcOiKm6iuzmGdjAH3B9fxRP0wnUX1Ox/GHL7f8P5/Be9wd2r7z7tB/PiNANKDNRrLD",
-	"kTa+kIT2pYiniqU1Nm0S4XehiyME2y+FVGM0nI8mUSiGsNpDxvU00mRr5+Ef1zv8xwk+ZEcD2+9fe4Y5",
-	"jPbdgYhNMzAypiFL32X9jkMsTZkqMaYqCmgMjk69O0wqaVia697R4TczgfUykG1jyn65Smig2sWkqQRR",
-	"sAlV8uMVeymCD19uJSwUwTNEpbO2tt4b6EEiv/oKQmM9zx+xNcGOLf+p59jzGrC4zg1Km6UG+OS5h/Ki",
-	"z12HD4TNajfMjgxEHIsZcSZWxKXSY/myBxh+vSrpLbQl7j3Dc9Pz8BfNBSjYFlOAWYJcTRgXrFSdnAsD",
-	"DJiwCaNKEjntjyOlrUAE/6t3+BEnUwOEN6EKbMKdxo4JrxGEMLOxZrjBhQeMVxmf2DW5zEd6dr16h59k",
-	"dtDCsfT8Li295+TnqQA/Caa9gDTHKDYZsXgCvhyIOo2o7PDeMQ1GrHas913EbcJFDfrH9qqEfQzYRLkE",
-	"VDVKmL8RJrBhPT4mGgVrYFndQo7aV1/ZDMJFk1ACUEjbICGAMx76hhN9U8Rkqn7ILzrcvtck9h3uNxrP",
-	"0LyLo4BxyTze//bsBjI+Yq8GTh99TIOsi2S4ZR7aGkfK6zZTQeu7Uq3csQTxASqNerPe0PcY5lFpV7br",
-	"jfo2ONfVCJTZrfqMxXENKGDrp9mthOOsfxkWpfVcAZqjyUtHoH9Nglo3QmVJcwEAc3zP+uRbNifXzHgU",
-	"9neb+8/q5Mgz6DEW/fr9jSQTlhBb4/W8w3u3UZoAb8oMDogaTcd9cGRYHeyWzev6M5IkoGK1yYCpwEJo",
-	"KgwoInVRkxeKpNjhluzhU3WC0exbBhi6MDU5sgFSxTgZR3yqINQ6EJAPitidVSIFuAZTfIxAk2lIuOhw",
-	"gxEHTfYjJUmWhHuIZCUtO8dCew7l5kggjoTPtLY3ZEpPtZLiMcEWthoNq0hYZAyPg9ntTB2KFb1TlfaP",
-	"psNr5cSADgbJXaVduazhX7egaZ//0n8jvx8dTF8eB2Ft7+357PvTnffdfS7ef3/6w9Hgm9uPP8irV8eH",
-	"3+th3aq5ft8xan6VdkVGkN1faVcGB9sXr7dftj6eNl8MD+6m/UP1hjWH37z95bv9PXZwM5WH08tv7q6+",
-	"O3lXqVb0az52T09+uZoejrf3vnlz3lVTtrd7+OZ88v37vcnx/FpFt//+6duz92e7tFH59OGT8TatdNt/",
-	"y+bXTKEOtuhc1/svEWYaXefolPN3rewD5v4tuPk0umNvkWLwU7u4SUUPus3cwk4RpiOW5x+stH/8UK3I",
-	"6XhMk7lvqhQcwUq1ougQSihe2kYWqNJSkPa1gYihPZP3s/5WhhGAolrL+JdqRgNdhzNkE9udemIjKyYn",
-	"e6e586xOeohs7w67/ruXMVJT/1/RiXDhh4eeihRFOIWv06vYrFQrLb2C2Xx8xkPIDTCMur211Wzt1xv1",
-	"Rr3ZPmgcNDKeuOyjDk0tkrILVTdMscT/Knq5+zS41VYaZ7GtyjYq/Xr35u/BCs9lXzR3ZOYfgU9BTvsw",
-	"D9Pav1KtRNS2gO2aVDBErswCQFDVHVE50m8w5tFCONI1rPWCfvlYXGkG14cS2NXcJIDFfXClYxtuZdFT",
-	"FUzNthuy8h1WU6v4NWS5Uf4l67kcbILhMl0aDwsPypVd5EjzSTlBA2D1ysDbt9KHKmVvgA0o3t9MoWcX",
-	"ww0f0u4/xV+uVCta48HCnZLBFatHFja1cB244NDUyoCRGmhUcGH4yKguuVAPdAJw5908n0AgzJUrOKGJ",
-	"15iv8HybOJaHrbnyvihh3WXjkt7dHh5lbjUQYvJDDkMyv32aFuEei323LtnoJ24x2LHw6BJ6MXtURDb5",
-	"q9rM1WNDf0YR2ZV7tCzPyni2fLdRoV+pwJe0whtWLXe76ZGjh6dro9kmNbWM2Wn7GTn+T5pcC7YL1Q6I",
-	"qQJnWG+vKvnbH3d/LGbB6tHYOytrK41enkeh2mjl1N9FbzTuZk+8PoLOCFRbgxSn4TTNf16pLWLU2OqG",
-	"trDKwntroyqHeuEGQZr1Bvn9tx0wwSGbt0hDxKePM+N6UhaflMUnZfFJWXxSFp+UxSdl8UlZfFIWy5XF",
-	"nPYV5BSp+2mOqcJTpiLeLDgS7V5lMhR36s0qKYZF2643661ndXK0mMmHKblfSIeBB5VmHX6TxSaWy/IJ",
-	"CeVhlUBkDKI/mRBRldBhwpg0wWIfbg9DtlwhFKGpRzYjxCgaRBOrUCqvbKgP3KIYQGo19p8h9h/cjYFD",
-	"CGQBPhNeheZCxGAER4ltl7G/t733zLVqWuhKIWeRguhFpIgYDCza2mK3J1hVEbIOt0XqcO9ew2Liwagt",
-	"eJse21G2hQhNA492xeyMoOzRU/+99cHMbuXhSVbJkClpdwgTHTAw1+EWeIWFabsvJ8iyLb/IUfoLjALS",
-	"zjFGCO2s8L4qUUIUxWZ8BT79BERZNu6VEXGvNYcJDGY7cPisaHkB7qfqGv3IaIb8PKzOPHINk/eCZi2a",
-	"kN/bvXAyxQjE/9hePcWbnulhX7xMxVACf1IjlaJZIPhNyfCb6w1/U+zWwnEALOzDlvGeXbiKhmMN4MLh",
-	"7DbWPcqfseFd4bHN9uAr29WCUrTF4a/RCG/1EGybvYewxL9zr7OiFTI93cqP3Dpr8rn63xUN2HbhKz2c",
-	"ax6Ge/cJLBqU15SwVETtrDGwv1g3xqKpZqHRS2ZbUhX48O5jS/WdsQG9eazD/XcE4i5aIA97vFyk3Wd5",
-	"nhokb9AguWhnvHbUD5Lun60FY/F5wyT5h539P7Bponf8PLU1ko+H6ljClhCQ8sF6W8/zriIw3uXF9Q3Z",
-	"mtAEE4l5Bs4vNU77U5Wx31LjtE6OuL3fGTNF9DFNogfQyDJrZHdNNfof1R682LyFxugbWRsfVkYltSzZ",
-	"GqlxnAlHVjrTRmM7+B+hCKBoQt8Alxj+ACnCeMHUXOD1Le+HyrreTSgsL/BsHqF662QqMPh65VO1st3Y",
-	"XvTuvVjwfeXcoW+Mg36VJ/TK2MjufhjbzjqeUD2VKzwgepw7rdbGz+ze4zu7uB6rn3nH6R2NsPB9mac2",
-	"U0hDrTbhuWavUYoXO2btj/o3pPCaccw5JGzwmpcDIHoFM863piU2VJejEyX1fWKbGIvCmAIi916d3BC/",
-	"wMG+dVwvd7ZpGXAqknEa0HohwvmSUP7H2mw2q0HV+zSJTeG7d5gy4K/pCh+ZqgSEKatUKyDfc80R1vWG",
-	"5dvYb2iVl3SZtxZzFo56Hc9Trrmv9UIazOK8jweO13qsIoNFYhFPPmXRGlxrEI/vFTKMm5UU8+czkOb2",
-	"PZ7Z/e/OqKqkPzfMYlOeBaEkE0hdmWtE49jV7xjnnUhCB9QUJQiNVeTdjyOpjs1nHpo6ZNBVfsxi/XSV",
-	"igGVqCA3B09yGsvciNl4kK6VVqO1V2s2a63tm+ZOu9lsNxo/VFyeC2R0uDC9/nb6ZaPVzFjfSzLJPVHW",
-	"PQy2s7ShF+QzQITYpBWt/ahjYR+8FITbwIHE2Ip9oEGTeWNXGQJ2XQjYWWi/DzmwGtAX12V1UOSHFFKq",
-	"IKXkB2rRWhzmLY31uTDnvtFc/cQ77vcdMc+tcY5PRdKPwhDhEDYPJK/JLZZwil8X4GByKRMfPmWYyZtI",
-	"+qFBv/DFHtVC3mF/LNVrjq1zNhPq9CKg2rYyQUeLu4O+EQOZCVWJoYtFCmW6i6NPlBzZsh39HuumaKNB",
-	"3+GUyIgPY1bT6nSVhEzeKjHRJspkpB/QpwBUKtNlxsEBRgrDWH7dddqN5guZlr8VcTjkE7g2a2tTBdwt",
-	"yygeerDvc/4MmuYaekYLz9MmWZ9/AMPOtqyq/NyU3w2/49/+q9F/H+zGPzfG23z39c8H87e74nDalDeq",
-	"lXy//8vJDv3334zdu3ywP4ff34O0tLmBrcjLcns4m7l0BuOmcz3F/upMf6dxuPoJXIhzOmY31GDnrKX2",
-	"3gjxhiaIT7eWzvuWhRG90RbJuhrvGYc8lL+i/DLZdVkBhozKiZmN5Zen+2796jjNJxRoCN6TF22I5SM9",
-	"sVm1QDuyoP+wARYZ0TtGoG0H4MclYjocOaDCrBjBD3tiJMNud5a2Co6kAaIJ/wZHZWf1E+fiehoYzvGP",
-	"JWKDDnVvIq4ut9m0xuMI1Tai52JWUh5fRniNv6CcfzLMPp+gLhPP1tP8xF7+HjYe5CA/gLcszcRMCeIL",
-	"6UfU7p/iOKFqVJzhmDVEfIrerDWMXp4JVcGowGw14KxajGuDkNtWIlrAI64yuLwAWc5LijaITBIsXjia",
-	"VUJt30psOplrX4g3A2LXJvrCcyIFwgcBAKp+oM8CSKijHn7O/AtZJxZNHRm+sZcDyrUxbRqgdHiH3wiA",
-	"dU4ThqsIqWInUAU0WsyRsy0d9KTgqpdWTDHVw36/6kWUIasJZoQTzlvXLi+5agDJI0UCSOkxsK5jYoC6",
-	"yIzOi+QWVrI93PTenD9XF2oeHmh7GzTltWzvJ5n8JJM97R87xcCRMg2O/pFC+snG/mNtbANy+sg29lba",
-	"9vCfqWIUOsbf0luQ1ZzNXJ/8m7S5lxb5c78YqKe1jq6Iw+5AJD1bGASIadhCwbSynsxdXmwihgkdo1Pb",
-	"oKLrr0GWH9XqBrSShKdnVJI+i/iQJGwS04CFDpvNDoILk6Vs6hwaVb8ZmZ8fBQCVXOgv4Zw2FP5Fct0M",
-	"C2np2nZzvLd49xdTb1yjsTYXxo9f4XjGjhf/HSX0k3f8b+wd96vMIiV9RvLPlPZPUvteUttwKpvnrVm+",
-	"V6V4LyFeiMqhxXdpahs+sbQE+WCvdYB1xs+qmPnIYnYXpYj3gRiP9X/jiJtSYPtarArqITSJyUKHTGDK",
-	"ww7vAaAJVIjaVDlMqKxCyjwgwmbSoVwKnk20g/XCiLHJWxtPpool1TSjHhC0q4RxSNhTprd5FXGYbfXy",
-	"W0b5bBTFzJRx4JrIW2nzlYHdY76/PtIG1xVFew96J97R2Al/sNoveDxPa05dtn7PZ709KIDRTA3adp4p",
-	"4h9iBJpV2TEghquaieQWHga5TUkcjSPFQsKn4z4sTIdbTApTvB2Nmcm4xjJSU/kYSbLTOlxa7PsSRvy4",
-	"2YcpDeVyEDOrr9dbPy4fmIz48Cw/XIP75vptrGX4gDSbyn/bMVtr0tBXytJnpb1rQITMe9+/fP2i9vb1",
-	"NzcIqJw5oyuQfwqe6OplM+00lj36v9wQvk4H8JCNKBXEmnIegj9xLq6VSEACXSZ0WD649AF4/wbJlSAz",
-	"/KzHdWS9p45smpgJj24sjOGpnEQ+XP9jbymfry2W4aH7yGZ4cNMkTYC9MCwnBUS4Z3I5yGCoxKj5h0Nu",
-	"mY6Y5aL4GG+Qi6hwpme0tgNtv2hRJ6em1QC3jeVsVZi2KU2bYaOAmn6opttKh/t3mnGB8LEnhmjRIong",
-	"AavatriUhHRuK8ZcAxVsr6HFHNSBZMYeC2iNjP5r++ZJIu60VLOlUq5Nb198xAHY4i8wSQEUH57BXqNy",
-	"FE0WOm86LA14aYd7Fah69fLFcj0LKtRLkTgAs9xaOLYwbhZJlpbwBbZ8VSXY0iziSnRsF2JtnmNurZ0+",
-	"ptFLlVBtmH8h7UC09M4UuHEW6a95sCBklgg+dDj9VdeLoMOnkjkNpk5Os/WAKfU6iP8pTsH+mTDJlO3F",
-	"4LrdFVIewH/gzsURdzAAUGuMelkxWAwuuhXdfnsRPcOqRW05uT56e9L97uTq7PTf3XdXb3pVQjvcvhD6",
-	"V9YB7gb673ndmv0VqJI+C6i+AsOSgba/E4ktS/SoZRmMiZnzicGiurezwojRu/7B5fbpoPHqtjn5bvuX",
-	"xvh493Z/vpP86+dWcDC+Pgz31Pej17Pmmx+ED17XrlAyEyJknIxEItn6MhAGfuw1gV9PBylJTLGbHnmd",
-	"e/9wS/Vwycr77UmKdwAREBVFSK2QKewedpTtnL/QnDiSfndiW/iXVSwPg9agtt/cpjW6u7dT22etfbbX",
-	"bzW2d3e0YqmomspKe6dxmDap0DsTR4DaZ7yOHqKgmUzbH/LaG3+JDxcmXq+Yq9eI+Q+12Tfb05LKJCdB",
-	"IonssUrAoSkSCx2QMRCQKCL0B1hUR0cV/svMPVX7Gv1G/eY6Mdq966Oitwsc2tBFx3jBzRuXvEgfeNtc",
-	"v7IFQ/n04YG01mqltPaOTxKhJR906DnhSus6y+gusyqajMaRlBEfZhf8HMWSayfCQZ45SaK1Ecm4eu6Y",
-	"MdS8qSiO0SldsB3OhejYlLcn1yzfazQv552wS6usoYHykj3hjIWmKjhtr5x53PtCdqMck/5zN2txzT7l",
-	"2jhmz0jaqdWdEyOGfbbAIdCw/s7Bm7oe6Kp3lCJps/+X7J6DV8mPAoY3F1P0YgxEMhRKMY5aq6tGzCow",
-	"bQMuU6a3LKEHofxRfCGJN6e/3ubnln0DZ8USMbGakz4nOc1N32qYBGip+qn62jbgzSgRSsXsz/PLfqoW",
-	"uWbTBoq5WKoxiShfbDlqjcErtgwD0v2K5uDdWmV72dalNI6dmVU1jcOVlkYGq4U6FAGTYBRrk0EJbeaZ",
-	"59o26tfhAPFjvKcWjRCKAKu5TtumGWidnJiRTFWMbb/AtrGH+RJwZcADSUHR7/BeHEn1do7P9cqKC09s",
-	"a9RcOLlob9Nbtt5E2AVs5Y3HWNRWhJ8Xz73lRc3PWZBgBxkkIpebXRi6Xn7sCwFsJEvy8H8bRqrXms1t",
-	"xMP1obP03WtjIcCufaufWAe8YYO6UCWS9Rd3WTTT9wh7fez05DNcmzaa27X9foPVDujeTq0V7jZZg+4H",
-	"h4OmvnfStUe9XXGeS2gSxkNvQW1cceHdzdp+sLtbO6A7zVoj3B60moMdetDft9DtdAhrVAmmSbx1UN+t",
-	"N+wvmwgXBxKPqF4Pq+iEvV0BdoFdqv4OBZ1/1zChD4ZdVP+pxYFrK22FkGGmhSLI/AYCaMRorEa/rJRA",
-	"rUZDs3OQJFTaRBXQl5MplxCdCkYsuAVFaqS1ARZLVgW1So8OY2dU0T6VrLBHxTcwlAcXLlj1qiJu1zed",
-	"zbdLVCI70wgmyyOj4Twq1PSxXrw0rcZfXG9bzTgLt9XNoVoBgPulkV3Eqc9Fdq3vMRvhPWy29koQpFOs",
-	"kyL0EoytQjB3jcAlYERH/uttHFeJEmQUHwLKQlwtYEpB1pILaAL6Wp1ca2WoL8K5g1/LYNBRjt1xRWJb",
-	"hGena3vDAqDf3K2bl0xlsLTRSZodUwlYdDVF7fLL0mJGTTt0bly7BeqT3s3C6OMTJsxfEBPmEs7e/aPF",
-	"G1ZsZyO+mZYWxrRc7H7i3dPeJL78kDUo4772dOlT2WfogHsK236OsO1fKAKr6QN8ckUC6l6RV9OhR245",
-	"HiHLRaSrvZxg82xI5eX0LhpSJZK610CoPmSqR77sXULO4rdsfux+q09oIpk52hf4ptNEjF9fX5z3TLYU",
-	"JYNEcBC5NrjV0SZ4FjLMx0/GWWS6w2pL9bkRiWO9ofpTbfKFlisRVvx80XORMilsgzEojrLeOGs51Dsc",
-	"/K0zaOWsDDohiKCMxPZwSLFQqre0M1IqoQEvzQcIiDgZRHfMtpc2LShSPG8nMAUPWJ2cG/0SPJOAMmLi",
-	"qbjbptG5jQlqPhlx0+T80q5e6hPRIxoJCdl1NvR4+e7Fm7NjCD3WyQvcA0lipkz/fRNnHOM6UoUv0PPT",
-	"751BnRflRCTRMOI2sg4NsDEoPvAbF7+7euMFtPuMRNwN5Pji6rp7cXX26uz8utBvAhVmZlaa2s/4gyKW",
-	"JZby+lw9M5LPkfrk6wcbCKayW/VqTc6c/e6rAprJRGMmpqrS3m40AK1Sn5HvvNwNAwiKvvcNFynLF8qE",
-	"n2FA9zau18rYtcfiKV+3JB1InzKPw5hUDNvzLZVGbiELxVG6zFYeaRO/BnELudxcA6c83rgQSqF8ThjX",
-	"kwgXM1q8+Ec7E2Rxd6Rh4Ehh3qvnOx4KkAFQGqI5mgEixnSNaEC4WPh0/p1VZGwZYQUv73CDKxupOrEh",
-	"xUz2KbcJtdFYX71jNJZkZspiIXUXhADA3nIviSbtnQMQVYKzDkdnvZExxn6DcjsUPTSKMehkgbRHYppU",
-	"SThNtKhBJ7CLiRkGHlOpMLvESqjiEhg459ajc6U38SFMGnukgXvvv3x2tRH/cSPZyPBoFROnZ/7SIGAT",
-	"hb2EbCDJJKZFAz8fKUebNgsNEpXRjtY6970zTZ6Y2AITe6sJdcxsyqASJBgJATlgnM38YOd9Alk5brY6",
-	"p/EaweP8T1u+aggGs7jw6BVlHdozqkkHuxrKDFw4JrRhgy6bb2azXMgJ3Gic9bmANEABucRIU3uHxfwS",
-	"I+OQcGhC29BWlfTnmAOi1fYOX5nPaAoAi9OriBLCtSejSzN3NOs86nDrdXIrWZgSByrw2YBIvUo0jSG6",
-	"6r4UQaBnrYGeoRLgoov9HnJdzFyvAUue0Bptp9UiPfMxl6vgesNArJFMJ7BCLvFiDMtfPo1HyD20K2rt",
-	"Ep8U03zEDrfK+NXJ9cmNzUckG6YjLkk0fDTJcK+EQ85m3UzSYT8aDllyz9zD7Fweknfo5xeYZlcGpytz",
-	"cvVxYDx8QE7iU27hI+cWFuYVWpcDGP9an/vrJxra1K+Mx/t6Fe/cJHUqzxMLc97Sfk6DRQU+z7dM84+y",
-	"NKex6UuE7UbahHKuDxVvZVOcXBD5z01xWlgeTXtP6Z9/ZPpnIMbjfBHeTQHNaXGHur/+1CZnAK5jldgA",
-	"9L78biz/1JJV93rqjIVUBOfi3iWtAkITRoZTJgEDIUpkLtkzIyD/3O1ZXKs/Ku2vWshpsluBrQJX8cf6",
-	"X8IYOn5M0ycRd5ENRa1E33d3OxwOl7lnclcjWYTL358qJXgpMv+lG8Tj5WD57uBma3tnd2//4LBRo/2g",
-	"TicTWR8KMYyZFhbm7cZtug7ExIhKh2CB4AyRlFNYXReaNSRkvmNebtKtRBQGlWolpn2mj/sruEVfiPht",
-	"F8vr9AhsD1yHJWFyo4b2/pKw8II3eMv4/rbwST9O7FAl0j70to+9DQ5/eFgelt3cZbD6jq6egPUfE1h/",
-	"4p0r5+V114rdvO7nUnj9N0xJixRou4VakEDKCR4Fffaz7b6qniPSmLWDiIeS9OfgJw1tf3kSimA6tg3F",
-	"7ZtfReqbab/e4VemhZxNmEmPQC9tJG0TZrLrgHFJA0iRRuAYD5L5RBnEf2g9joD/2PbcTQlKVidJdEcV",
-	"c0AFzutgPQr6FFb9bJqiVu0AcijBaf2lC9xdnX13dKP/e/Hd2cuTq+veM9veuYQx+P2eOWOhRNeHdGWg",
-	"Soi2cTG7RejwgPJ040Su6JV9jKQqbzBg6eOxInUbseYcdtCri+Pry+9r6Ssqj8WIs4x2Y1b3GTsYPIm1",
-	"xxNrm27rsp4BjsX8I5oE2Bk/wRc+VouASco3N5fEGUV961f7z6WdAs4xQzTD640o9UXiInAedslREYM0",
-	"HSPnMV4pFZ2jH9N/LXTFgQhZh7vXpm1+6ZhZARpJ0zg9LG89kBEwa/la7Sf/me0HUubzT29A8KAjskYb",
-	"Avv+qiub9Xq7FLcjKCfGxpPY/ruL7b+RyP5vyS2W9BN4IKtYCfnrhyxSMvFLEB3VF4D6TrI2UjGmr1cZ",
-	"ubdTrYwjbv9sQocAxRL95v/9I6390qgdfjD/rX346n9WPmNXgTOFBZfY/E5JK7oz0P2YjFWoKLjc1A6H",
-	"1r/kPWAPRgaiqMyQBfMZ8p0iVV3Dqi2H4X8MAzXLCsl7kdzKCQ3uYQl+Rjz9J5Hy1xUp/2gw/IyMebIL",
-	"HwZr/2C7UEvJ+eoS2N3GNvFgYE0pq2XrfWZzFhEGIwKoEiXQ2BM80EOVo6kKxQzTVvpsOOWFlbBaREcc",
-	"USX+UsWwemBzSKCy8LF/lXBepnjW+MYxjTSc36N+FpghpP6XEIVmVYyHLg8pLZnNuuzJ1WXtjEcq0nyF",
-	"vAEwdNKsN55BxXS+56BVmGzdj8t3cl2GUtx/21wIvA+RMn5uykkvCg0A/SjiqufQDu0bsnVAmjKfo+5i",
-	"QQ3p0ALsRgk4sm8sLrAdV4QAT1ATVIby3oME8WyLAJKYyIPJDBe2tAm/WljhEg35xVRVVqicR5ycvcxC",
-	"N2VWTI4Ao5HxEBbe4HmY6HZWL2Xz16P+qyC6iF5fv/vlrHkevT6ss/nrX8L3Z9FFdDZ7exOPfng5nJ/P",
-	"Xx/Wg1bM++PTRvj967gETyOzH5USDfagedhaA93Dg5B3GY1YfI/VkTEbKKJpbFZMDffvupGblN92o3BC",
-	"rd110Ereg1csBfd2pAXif0aTULb9TA6PgJzuY3+zne38GZa2GSieVRkxl04SyoJWzvIYOnxpdYpMuclm",
-	"zI6TDhrR4CcZh7c/lQxNs3L2wHGcDblYoHfKy4BgzEIsI9vW7s4a373Wqn9NMn2ENc+KKR9OoZQuBQId",
-	"MpMSMUnYgCWQJsWZxTTCCBwApNeObkiouW9vMR/ZUZMRAQglRhT7qADvnXLbZ2VcNXUuOZaLNSRZhlC2",
-	"PtOoG4uAxoBAXrYvhZbmCqmux7s1UuM4I84rnWmjsR38j1AE+pVE3wCXGP4AeUV4wQAY4/Ut74fK+pm8",
-	"S2Ff3L7BqQUtYBslevb2F5rmTe57ej692u03InCNCJZVYV+Z0+juX78cW0/FL6leRxvOPbN7j++speHo",
-	"ZzZCpdbUniXZTauh9W8RMIKaydt35nR5ARrEIFxEwgP+APxnbW7Vy0S3PqOnIhk/LhgFMKVsaq5dHiv6",
-	"rELgZx1mZfGDhP0GuXfXuBIbFFsVHqabbM2Iw1yx2mrvzz9bze17PLP73/4MV0l/bs7RvcANkM6XlpCi",
-	"buzsFDEgV6fHZG9/5xDat7QM4oAI51DIB2OpmlSe19cX56b6ggaj9PhrPbrD6WTCaGKq8/VL9KP6Jb2V",
-	"p7pXtWhSejDmSEAmUIf3xtNYRROaqC14SlvcrmqopznKS31Fz6Rva/Sd9ohdVmqkB0gEAOHytQNxJ1/+",
-	"/ttOffsZUdDNzSt20lNMwd5xylj4pa13NCig4ooQ64PLAUGaUrWIE+zfk0dXIEe4PIjWUPZl/QF9xYbZ",
-	"vGn0MEE0kra9K4WvnVKpji7PvpBETZVIIhrX9UsMtKrLmoqxIDaee2UaLnvJtAZw6VTXZ6/Ou2fn3Xfn",
-	"xxfnp2dXb09efi0Gg96zqknwTqAnrleMjOPO1oNoQrCJ5aavjeXQ7OMkphzoo+rc5VhcB55sP7/eVgfG",
-	"Eb+FqR3xxWJmatCUyAAABLH02HjAhZr02l7gsngOerTjAU3r1AqX0VLqwgdzRRpfpsVj/3p3dnXSvT45",
-	"vjh/2T09Or65uOo9M5M2OfIW+FbrsdpOl/rTw0STkatzqi4fNuOJiOMx8yvt2r59JU1FNJlObHcIp9AZ",
-	"F3A9f3AyICymJRMcoWZ6iCCV0HRr0rvRyyCB0dRhkGqCtsCO4IPWq52Yw5BzJhQexfxIEzZImBx1TUem",
-	"L3//bc+d8uxvtm7UZGabRPAoMaWhelTmAcM5M7BdsICStTH/0e/RWCfXjIem54Nrs4gJHq5fxoDN9AcM",
-	"8hf5kpJYSOWSLqtEzQRRtC+fpfArVglz3zkC2FeoJCHmACMvHSgEXSML/qWF9SpGf/LQW7xWQ71cw6+d",
-	"zNZnbkRG0CvsOFaylegi9QgVjvMwYSysk3dcRXHangoKPkgEx6OXJc4JLj5Gw3oyFrNuKGamORddcJ0Q",
-	"JQQRA8W4l1vLyYxqRgTIAHaPsIkm6TM1Y+nhtG7Q5zZPluF5BuGHvSBDxiMW9mA8xt9kSLBwN5YA6MCR",
-	"23X0bK8jR6BczjBneBlOkTl/FtbI7NMiikxPk1Iq9Rc2a7GdCDqhUjKcCcMS/T7rYzoHctUrNIDUXeKu",
-	"ZWAtjGjDbuJ98f+zd63LbeNY+lVQ+jPJliTr4ksiV2rX7TiJuzuOJ3Haky7OmpAISWxToJqkrGhSrtqn",
-	"2XmPeZR9ki2ccwCCFKmLJefi8fzY7VgUBYLAueE735dgl06eMMl6jVYBKYlF0J+bW6pXWTNCE7r7lJrm",
-	"4PFswmPTIJQSXxD4Kk4tF74v/YD4sYuHwMZu8K6aK6sUimNkT9x40gV/DiIzKZvh06pa/ur+MjRzTv3o",
-	"GatUtfDW7kh0/sNF+XoMf45SgousbExMFutzwpJohmQMIaz6Kva6o0/j1JgCP9Lc0wRN6u+jME46jpxk",
-	"N2ZONw5H574XSTSrwWBcFvNZzIbhlGkCJvWrdXaWxYKLGOrajkwB73YrbRAOBiCzo+VuSecOrrC7ZsKp",
-	"TLV2M5I72PEVO9ILoY8pCHvXVvgRTlCdSBeYXJhW12j+/EW/XohT1NQDYaSlH4QMkUb5GK/mQUAvyFBT",
-	"UlVEhRizcGKI7UfoVzhObI8HAZaz7KP9AdLBoJgSfggTTmPF1niL/DLwY+SPGak9iffQskeI+0vja/z3",
-	"W+Fi+FTFoJEq+nB6nHbTk5KTG4k4nEQ94ykOGgdP2djv0QblE88Xsmd3shq9BavIa8hnMhFX9vTAkRmt",
-	"oKOPL09Pzo5PPrh1BvzXugSohbuo5VoPAJvW4nQqD60fM8qVLjTC+rIfuppNwJFUWMRVo6ZRb88UCKKn",
-	"gdq5csc1YVRnumVaixyoZ9e9X6DllD5pNRM/JzxSdhx3d7oU8X2oFwVrGbA3eu0BHw6crbLA70Y8muFP",
-	"QS8wonQwmIkd6VqsX2YpUA1Vq10/udDlWkOxoLtNkKSPU0BEts71wl7s1p/CVNnmlZheASGDYBndVkLr",
-	"1s3QQ3bYTzz2ey7DqoWaNuJ+gOoTHn8Bmxt8XjUfgYeJxFhYLeiOtKztockzrD+ipoj5Cw7Nzb4N8v7g",
-	"SFr1dr0JNLnwMhxp+nn04yKuByytn3SM5ppxHUA6i7bdX9A+ckElrS3W0oolQ36FbNAunqXu1FJsyYpW",
-	"Xcuwd12D/2txpebNY5ao/I9wKL0Q6yY0A9mRvKc/lg0lE9lXqrl/dypHv0efft6b3vQu/gx+f7Mr96LT",
-	"l78dqf/91Oo2rtvd9m+N3ujV5PfXz5NPMmj8/rez8Hcs8VUrtGjzQqTZtbwp9e1Gkt6ZuZiPc6z3YIHA",
-	"1ilfwpJLi5fVSkFlJgc8uO+lcseh36/ie7ae/ArryafxqXy/1zs+3T8dvWr80hq3veM1DpTn9Fq3trgX",
-	"zjkp2OP76woeIVhpjUkvPjzCoEMl2mRgTYBkRwOP/L7fWpZ1bV2er0MLjD6JQQVO+wRdLYdVV4L4os/S",
-	"WvmOrxZTPBa9ZDkLMEQzkyiCoCXhiUBpcVzLEOoe7O+3iNGXHEOseWghIoPS1kwrg6sIPBbBjeG6NRF6",
-	"JPqB6GEpNpwkGId6fpyhWIw1boeC3XzemsqGq+isSrFyWZzFFoZZFGlaNw7C8JpNximho9m1VUOllclR",
-	"aSamSNcYT4DgTKfp7DgcjVXE6PKJ59JQ88nCLJyYee1Y+Q+heJCx0UTUKuCdGdbddGB2kE0Hn9WU3wIZ",
-	"5Aw1CwZ6X5wK7yX+jXAqHQYA21uX8nDkIFZZWp0B/MyRbmo0XZ2YQkoH2YZeMB2qNeSqi1gzytYo68zl",
-	"PV0O5ZNkeJX4IwE5NKTQUOWb6uRbF3j9gYTc+NC2ruFUWgmf0ZVNqwcjgYR8ngC1fjrfH5EExO5B4ykt",
-	"hWx2ScdEmsotijRRtVnSakjhSCMy4kxfNyZx+XC67ki9KmB90g/mO9PT/jhMqOHdwlIxYTPmrkWxdLr9",
-	"7yGexk2Rixiz+oJ2wHhvsUO6HvVxdyZaWSMCPDXTdY/S9jR3ar/lo22T6ZbNIe8pM9+sVM0NEHTPR5Hy",
-	"DeOppxwDn3hl8vPqm3qHVTrNg/3288bB/n5jkX6U+DzWlz5rqUt9nmS/64NcVNkP/pH4lU5lr9/o73ef",
-	"i9oub/Rqu7z9vPbcOxC1516TH/B2/6C711ocrMXriE3Fk+7qvEVFYeC8yNRtteLLwhenDXHRC8PL0are",
-	"cSWWkhnlnbXxGY+R5QNUjvhSwaeHyEWFjDkyFxWx6HBtMr5zyIghwqJwEUlos5Fho/H8KR4KWhqz8xFA",
-	"h1ppDZw8JoEFjLPgGkfmsNxQ28vHMnDzAJDvJqpJjyKCOGStRiOVR/fTqiOebxIT95TPyOPjlw3wPI3h",
-	"5gJPAiGbWEpFp12qN2bPVOzaH7KOU1CqfoAA6nnFCSuwo4J4tsqeRgQGB05hoa6yV6lcn4UjpHErfi9O",
-	"+Ewf9kJlr/m0mNhbPeU9hA+FNbATeFC9PojwJ7OCikKKDYoD88FDtvKwhs1WG6PH7xY6lAGZiH4O3xKX",
-	"MwjFoaaA8eyUr8GE9Wh2t5KZp+BLsyLXtbT6xGVh483HWESnsh+Wd90cq9zrX//cq7efdhjJDKSnsBhN",
-	"aujZDE4sZDitM5f6GV3GPS92pGuw6FcGqVVlrv7/2C7rXfGEcjSQ6xyJhANW7ZC50CeJd0v/oa5EEl6N",
-	"IXOJNzwF1rk4aJP1FAv12XzWI0hwuzNIgYu5GPS8lbSVLenFoi+/CifSe+SYW62DkRpmcwHJ5TBM0/S1",
-	"8Z5LYdrdGVNuU7va0q1RbxocG+I2jWWl3F6fpGWP2hz5BJGjew2mvGPrqebKh5JSN0yGhRqFYZxdgNuD",
-	"gsMw50lqix/HcpNruDA9csuB3T74XfTYmrzJxt4U0w2HdStxypq6MC30HHWsdl0xgnuwvxPqkf6I8IrM",
-	"tdhJi2RTY+bqD5NQRdEpgkjdz1QAKXkY+YDhkVCoHwsOlewUEdwnsgzleR1JdArKzBD7FBsJLqHXWtM3",
-	"/qmidP2YU8CIGGL0rkgV7H3geTZtY4RMCmPhSPyWhmmrDKOMTPdjjISf9y9EDySWJ6NxMvsNbRJWrbKv",
-	"+jwSff9zHknOqAMrCz+v6i63QCQJ5EmxOGRC/QLWna3lku1yK+lx+3Nh55/NsvLfjvO50SgmV6kWL1/M",
-	"EOfPN56oaXiKyJggVbcKpYjZE6gYPc0Mnrgvisavb555DF3QCsNAcLld5fpVyEHMoPTIy0Sd6BMTKJov",
-	"9CdBcEWPeCQlO6Gh5EXtl9CSG2YPqipWqhWrrmhgYcpapcFu+XNtVX1e7cLl4vPpYn6Un78XT4eYkYUk",
-	"yfodWG7uyBv50o8TtKzF3i53TWlgeyRnym8hjIuYi5GIA/9JZz1+DAJAh/QZ1rV6QRibpgkEUWI7iDk4",
-	"cmSGGwkjYWNkkaGp7xPMnZ60Q3efSP/PiaiqcfDIC6gpzzK9dETne8kQg+RhGHgAp3P/i34q1z7kU3sO",
-	"x7SVIcI2BaZS2w5UySjXRokrfbRJ6lkJqq/HoZkzXw5SbSJU0zNielzaA7hGBdpTUmLDKg01V6vBObK0",
-	"eYhKhpraWb2zJJqx/QYEG9SDDcJdKjryBCioQ3t3T8RxfxJABScELvwFoGJHroQqTgfiQwByen6zm7ZP",
-	"RvSnfbazv3vIONvZfWZGnAjpSBwzj7FFoM6OYQXFVvOWXjZUQyAIfDE7J3qGj/FmzFrlrqLcJ2QEnjLK",
-	"TvM2ex3zfJ8szY9u9E6vZBHDslbIvFuX8B26g7fpau8s0WU7iSv0B7bGzPucD8Er6uwovkazaJxUGGlx",
-	"UGsiN9PuaqdqMGmwsEgCpuhhtiEBUzwL6ckI+U7jP5Qfy1rA3Kq6vLysHVmvctnqury8zFxOi2wzdTa9",
-	"keYF2i6Gfmx5+RiaquQCNSF9h3uRyVpbwy33YNsSAZqbkCobi2jIx+S48ezNim+gNojAdjoSzDXlTrmh",
-	"lNbVCZDNbTeYx2dx/TstMxFS8s4LLwnDqxGXM41pinOqVpFAPFwShkxdl4lksfcJWysofqmzS+4nGlRm",
-	"Si8q+x6NN7dDLWv9XYQhe6uG9D4devlCnH/QraxFPS1J5ONBsAn856YmpwebM0NWlFikQYu9nRQvzk1v",
-	"Es0yZYbmMwRglxHSKl8Hft2XSbulPD//7I8mo0qnDdBt5Ungn00zpcqYDNBrf6uc77ZanvYVMi8a+Zh0",
-	"s9uZn04Gi3M+/Wla4twZiUUs/EhuHs9JtgKAgAeBjZuImT8aqX2fiGCm0ivlyQw/40R6AA89TQpywPkW",
-	"OE5tVQNDmQA9q3bbm8Yf4IVWBxfoekXUv6cyCWqdTFn68ALEpOZynEYzRTKALJvry3jS7/s9AKLBIaMV",
-	"JfmhdBFC4Y745ys+EC/2Gw0D0OwNleuWA2FBOTua6gH60qlMarVIKW9vZHap4w0l0i31436pgLHurYdv",
-	"xtmqpZo4Mv7Z/lHMevMBV49L4FwGvoaQ+vR1+FWqgPBWrKx9YLFU/DjSByvA+H/lcXJkT+X3VFOyMqJC",
-	"JYPRbAPDUi0HDsxpp9pwUqtBr0owJNjM00KO1qIl1nhMcb9lios5CoKEMT17RCmsuh2L6ruXw5DxETu9",
-	"0x7cBpf+IXPlJAhc1gsEj4CUSl2cLdFWrR4AdIPwbxv5a5SpTShAHJxMReLlRPi0x+9YqMtvvLDPLqJw",
-	"tt5av0/2+29ifvQsfBvz0+q07838mOD0hyOuf4R5LLCMi8jnRzOmFRA2S4B2aF99qYwnBbHLW4i98aRH",
-	"c/hAIEyayhonDXep4R7EjR/vUFTu6pyCJ3ibXmqJHUlrV/lOLWNvheZAUMZnsYmKgNLHHAGFgWenATJM",
-	"kBhP0zLjLtAcavRTjizga6ta7CLATwG8LtAq5ic2S3lRzrQ8S8o3s53258jq1KDSJ7MSnKp1Bmc/pC/j",
-	"RHDvcG5ImmqiDvqnen4Gmn4ND/2IUofyyJSuB5Mt4IKjkvMwnER0KKabD81hHx2JlY2gTO0FX8wJSXls",
-	"9UAqjAYLj51WNrgwOtxtqznBVnHkrxGzfkztmFDiN6rndGhKOrOcBf7Ip9NPo+lgZ7sWl0duBT1ae2Pt",
-	"71w9BbKqK4s1wi6dmuYum/sQvrGgeq/CvqTgu9mC/nci8597/G0V9+fmq5pf1XZPRX1lwoD1uQK+C8ed",
-	"xV1sxX/v2J63vE+MvDnZDbXmjVSG6VGfcmOUqFSRx7oAYyQRY2kdC6ZPehESEgngoI3TYxdqj9+mO3Jk",
-	"sT9a5BALeqlgs4G1/82exEf7fsfq4J2NL73NqyS8okAob4DtWEmGcwBUqIxn6sG6HXHz8/J1z0kLHmZb",
-	"5jQ3C/OPr3swzTTc7bDze7eoypox5Juj7IQeGKq4c9b1veiFNyKaFVtX82nOut6osS/FwlvpBVFe4Bcp",
-	"reCJshCADO9gkhFXDRWF/rdNvEIpEpqz6TB05Ih7gggUS2HzbEPUvDKoGdg8PIQFmh/y8VhIGyP/EVuA",
-	"6dhljHB6S6SBR0I/aBnm/e3sBCf53mHvW8RaQ9K4uh1ZVOkqZ3mYI1do1w66DVF7xvd3ay1vryka/KD3",
-	"vN9U1461JCNIShLfQ6rqCKtMWTQ8r7xah7gBM9oBzFGlN4mCnWf1vXpDf7KOQd0qThvWzXKgNm7FR5j2",
-	"163hA0ZbRbt6c2s7TLu90ArTZ1kbTGzOKxnhTFEnzpXhq5oZ3VhjDY2eaiwMOgFwKGi8AtFHIlPb6/LE",
-	"kSMVBbcaNtc0MfH7sdVYAqFss9EgHmS8MVCxR+H0kEViFOIZMzIRJGwyzlBKlRjNVzQn37h7xN76vNbs",
-	"7Ynagdfo1p7zdr+2130mWv393oHXsAxREiZjkJeNoVRW+IMt/YNkKs6HodRgN3xDQPceX6m3U+k0ARsT",
-	"iwTutZYJwXlUa7Us2squqMeTve1YheysWtZBL+xC86A/LLQPO1/wP65873YRrOc9bLmlAhpqP+aQJxbV",
-	"L+S0dum4wHRoVIcjDe5nOWBHU51XdY9FdpB+f46SPJQiV6C22ifvWKEuSJPVpOH8L1PEvKTWDuSPQVOW",
-	"kxnV4xfSyzYDkmB1QTudkN4V3OtKQ64yjXXU0GEs0wqNdiW4nNSK40N7P4r+8yaJ91Uf2sIX59sghYjT",
-	"s3lCvZsm1Gdhwl7R7y/MqGmU95RIZx7vAR4douHLm5S1be+S3Z9uob/EzPU9F4GzrhW1FGvBLosfwCiM",
-	"eTJMbYIx+JWVwLGTCVxptRK39wtFMksgJK/9lfwGWjyJBceHYPrVoxjTf+fTOnpn7wKPjTGeWy9I+94A",
-	"KV8p9r3zfJVZPS1Q9sOBRR693L14uUcMzvqOlHRONnOkmSQG270TX6xW50gvZzxh4yi88T0RERVxjyMZ",
-	"MwDxw8UVkDo7F+E4EKBuiFI4qTafI90d+qY1QLesKHGaPsPXrUvki5n9Vu2ANxu17m5vr7bX6jX4QX+/",
-	"v+dBGBHHE3gPRqBd8zgMwnBgQIUB74piuOFq1lu/kkqngvdFAtw/gPa90mw2mvvPd5/t7h7stp/ttw72",
-	"2+3dDauhNPuzsoLoRWbZPBYytlPI8O01r/f/ud6PxRYg/bjMBux8of+eLatmWG91BhtfhloxsNgE4FF9",
-	"cWuN1aG0RmtR1SJEXz9i3bgDKY+tu9DlmSmfMV9mW0NTIDYl9x3703lxQUKGc5lOMrI56f3NxGc/TuLy",
-	"jiC9LVfuCzI/BDQfyiw/liCy0YueoQcbnqUPuAVYBfirKZ9d+fN96ASOgQ44s10yxuKDyGwHOjUJI4wX",
-	"5iAqXxtmYT/cNt4IMs8snpOHGNJ+lPQ+zdq7kztboTYEJSGqmRhTl5aITq0ws6hKtDS8m68SWa50q3Wi",
-	"jO8mTdy4HHwHFP6xUZu9FkRPXqKaS4KuYBdG3CNo3JzDfoVd6dDGOudtdYbiSPTInbxcCxxFGoerh8UD",
-	"LQ+Z+QgMgMbX6WuJT946/Khna32ORPFPPUFVrbGdVpWM7HZ6xuBSVYIgL5daRwhVYSm+sB8XFUmhmdg+",
-	"iKnaQq4m0oiH4TRGIaOHUKHjnkcaypvU59LFV+lUvjgV33MqHadyc9b6v//5X6dSdSoRn57O/VFtC/jb",
-	"eNIN/F7tWszwYnpKp9L54hDI5SVP+M8f3p3B9WL2s74HTxIRo4jnO0iR4IKwdQYX3N7OnQSvaunPxFTP",
-	"zH1QRVHif98VxFZaQRyb95xNQ1WmOD9J2dNygBj/dPyydvLq9Zva6c+//Fp7e/buvPL3lafzyPOEt7i6",
-	"SAPcitrJ7Y8R9C7+xll4rl3DY7XtLqHJkedRBIoL30QlelqLgxIz6YVueseQU8TLVfi0aH0/jJZ56yfu",
-	"OZjBX8Ts2HxcH/MoFkBZpywc3k05bmULXa3RMiXN5gh/1VFhp5uadmqj41k1Lx1JQbcVHYxXNTENIug1",
-	"/8dFhpLD1zojD8YLgs617Qc3EldNPRJkp1KQTBeNJ4w+iICkoEA4JYYo8xehVqzRbiDAY6avwP74tlox",
-	"b2Q98d2ySytV5Ydp9Z2rWJzwqsGg0qkdmCg2ddYIqxpD0dUARevZkif5lQ+Qe6lRJ/5IhJOk0mk31P/w",
-	"MWED+fE44LOzUtaHty9P9j5d/nX37R+95N3l29nvfqP99uJs+OvlSfPsj78mZ62Ps7PWx9anP06nb//x",
-	"sZH+uhb8WjHHw4WQ23RlXot2+I9SZrlXj/O9+4MPap9Df8y2HYNWIi/shL7g1yIubOUjKiYpptjldLIa",
-	"7unQvpkDLU7KPvlyoqz1ab80m9tCy7IjNza3mJ+dp+2Md088cAquFnHFSjHNft71BwMR3bG3V496nfbe",
-	"kmqt3dtI3B6Pjbh3bMRF4dJhGCXzkipqd9lzrcIS7LcDe2Kr4GPZE6IbZCvtQw9evrKsG/cMs2jfp1Zd",
-	"labwXlLW1ZtuNp6wQPA4Yc/Uu1ffIfmGtLM3s3C/bXfv/IyodQ+49Pn5Lu11Lpjqb9U1PWc4vq/u6dtt",
-	"HRGUzqDpoybfM78xHnwztbUyNmqj1qWSGpVKyluoIQwQEuY8V2xkC2uNmpwQtToJiAHSInV2wnvDbE4G",
-	"eirQRQ1iEw4oUJl0zw4EMLVDgpABammPuB88EPAhTIHuzjyGl7Npcrftslh2dAto0OH3/k1KY5v2gl/h",
-	"Arwy4KqFx8KZxQqrPNeQ0QsnAbSoquX0LdrBc89zX8fHGcPwIPO/1yIpsL2boe9MS8kCpM2J9GLqaSnO",
-	"6qrIDg1+WPaCiadSgbxBE9L7kPavLM8xjoIg5RiGoFNI7wfIMb73VaRVY+GFgsCMLZWn31CxVp7+tIzw",
-	"tZgVQL9FzNuhfTQSPSGTYIZZO+Ex53pN8dpmo1EvRF2WL6cNutvVc7Yq1QofRWpCxlMVYCF6fdTnal5W",
-	"OfGiwFUftSNZTJz9SruRwU2u05de2vO+GkRzIbXj38vb3jeDadLrWoTS1PG+XjGPm31bTadmp6y70wu9",
-	"xc6XlE3hdqnrUH4h5zgMbzBQaKSQKzjNQdoMlKqnIx/MHyzldSPYIBwJ5B66qBHKomg6dT4roxH1iIHs",
-	"6YfwPPcFRYwovUaIHs3Lg4Ugmud7gCfK2vdbO/JOzn8p1s0Ebrk+SH0T95AYm5QxcGNCxlkbHjd5KRBu",
-	"oXOcB8JZ3C/3hoODFrdl1ROsYEQigdKGZJmDVcbHY/bk4t3FeZWB3Her/azDPrw5qjWrbJ95/sBP4ipr",
-	"NyjZiZ9mIO0xwuw0NRyQyTrSJWqoizAZG52NBEbjxiKZjF06xbGrLGogdJRuVUgezmH5BQZ0m0WNhUFd",
-	"LtL6M7oi4+pMGo12L74ZsM+jQMYvHGjD6ezsTKfT+rRdD6PBTqvRaOzENwOnwm58Mf0p/PzCqTRYg+3u",
-	"sd09B+8h8E5qgTPvhVN5u8t2hwc3zWHt4B9OZce+Bu4F/wb+I7XuKp3Kzz99uPzUfnl+8ub8l/b5387z",
-	"/4Zrk8lYxX6t34bd179dn745C7w3v01PXz8fnb5+NTl9/arpvR4GXfl+/Kn1qtFtnw4+/e2naaVamUR+",
-	"paMCZvVaOjuwLXbQsXe4lP+Jw3ixbBBq2K19bFl6gV/HP/FgEEZ+Mhy9+PDmqIl/w53xYh//NRaRH3ov",
-	"2o3V3YRaDx/gmQscxaVRrhiPcfVrdjKesMz2wk//PcpcD/Zw3VARzRvnzUotsBM0JeIqYOl556CcBnON",
-	"CXNZ0eG431er0hMuo5pMYi9gqMoXQ6odaVhe1kYbLz4AIAwWcKCjdC0HKUCiLY1DR8JhJHkk7dYyKYMO",
-	"8NMbqGcr9C0Qb6hggjIDzBsgM/jxHZhlcDbCHqBbaj07aDxrqTBrnmWG4qMMtnYD37CWNT7Gp7TUT39M",
-	"BPMyDoTvBr6c9v0/+q5viQLBfTkHSiBSZTj8PjSRux+zOPGDAE9PCwAKPuamGITm4Qn2PevseCh611ic",
-	"CcLetTa7nrjx9QluLLQ0LdDOzrkVrdy1ANtg5xl+TE7VRjaogX5bNENmzjCiAIuXfyexSGqTsZpB4gKv",
-	"kktDapxch+BaL0e91/zd1W2BTZZhqAI6ggtmO/e17DTjI31X87w1zIi9rKGVy8QaYWTvnCzv/vcen77y",
-	"pR/rXnNYGiUVhA2C1C/Eanv7dcVBdd+6I+eEKOlKIhTssN3G8zqDEfhywGbhJLIryCuFdo7MxHacuhu0",
-	"iqW7iCZgdQVOlIYpkuCsMm8SqdFjxIwanPZzwxSprwI5Kuzy0h57EMd60LqbK8G+P0x6Q9QJ20Sq80et",
-	"9i7QDSZxz2LV4PT51Ropxoxlr1l27qsyMoMJWKrnWbx4HxU9v6mi54+jubG+Zfih93fR+e57wb1tbu6l",
-	"5zopqMP1vdwhzqS71iHO4q1ScIijKfe/CuPlNkRTqeEfxj0SCfd4wl2k1wUwngflO0dOh2Eg6uwlWCkV",
-	"GVjEPBBVZSIqnlBJ7YgQtR4qseKNUVlDn42z3NF4FYrW4kZEWYiOI+lQPeYzdWNL6BDJeFJdGdQoTIX5",
-	"6BM1yCwJUSamqZpgzHBIC0lE8RYFEU4W+TK3irROpNTRFY407PIyjFgQxpSEwvNjcFgqLGuczZalZW2r",
-	"ntmo6xjj/E58lJ5dzU9WM1P+qEP7ncfXjxQAdwjhqeNja16+IN0nIYEaSEnA0dS/YRxQeBr3Clh+iDdo",
-	"OgzhmAdkADUe2j4SSiX47LOxOjvRpRHjxPP46YLjOEemnh7MCmcen1EBCIoTEek5JKZ8H9fZx1RD2K7Q",
-	"YJkY6yMYTmT6BkLNmUi6thz+XdMcST7wB/YEjQ/WiYoT6C5zDYUphRFL/DL5wViUi7m01u1r0RooqdXf",
-	"tVzbmgTS72EflNh6+C1YB10xmMgHbOK/SQ/LY4fKIof48Nwb7LUSBavt+bylQ8RRwUyUYxojTJxUxgFF",
-	"XjzD0l3TAH5SS3wHDlZovPk7/RoOwMwSKgHUD1k4IR8QhOE1oE+I5AagAPsHu88REXjQaOj/2t9vPa2n",
-	"TvECXCxoAubwJMSFSxiGbhROYxGlN2b/+uduvalv2t6vsndjIU9fsuNQStFL2HEYCdasN+xf+4DOoeDn",
-	"3oNkroh0NZx7Ve0N1B8wbp8r3Fu3TrtU5+5NmADQZ8wIoLIwYr1hqPJBnu2Xp6cmLVog6Ut/KlW+XDhr",
-	"WV7clB2Qp7SBBRJs7Mml6KpVJu2Js/hJ8j/5Sc1Jbg880TDQp6m+L3b1UacftslyUiaW9tOlsiVFnVWa",
-	"+7uK6sLZ8wc7FVev0E0LGTo3t99YvoxUGDCmDoQGP0b29ZSrWZ8xRzd+TywaGFLqZYam/zQ3uGP8oGBU",
-	"71DZMxlG4WQwVMHdKDemKgLCecxeA5F5lf0iZr0g5NdqDbz2kzeT7ibDPDTv1CK1D/vqPWY7I9Q1kf1u",
-	"beLROQPjx+ZALt1oaUeNTWqkAd1FbwwlUME69c1ysb6uFQvnvvyWSl0wCKRbYmrNw0zp14trAOoHM93R",
-	"Aav92W5zl6zRXvPA3jsv/bh0vwJ4AX8hCLnHujxQ8WqE9bow6g2FfjvWHd8IHiTDyu3fb/8/AAD//w==",
+	"7L35dhu3li/8Krj8bq/EaZIiqZleWd2yLNvyIOtoiHMS+pJgFUhWVASYAiiayfJa/TSd98ij9JN8C3sD",
+	"KFSxioMkJydpnT9OrGINGDb2vH/710ogxhPBGVey0v61MmI0ZAn885gGI/YiumXvIj5VDK6FTAZJNFGR",
+	"4JV25R2dkz4jgb4xJAORkEF0y8gY769XqhX2iY4nMau0K5NpP46CKhnTTzU6ZN9uNxqVaiVhP0+jhIWV",
+	"tkqmrFqRwYiNqf7SmH56y/hQjSrtnUa1ouYT/RapkogPK58/VyvHccS4Oh7ROGZ8yBZH90rMCCUB3EYC",
+	"ygmdqhHjKgqoYuTrixfHZG9/55D8/ttuvVUl+u/9veb+k+y4n1EZBSRhNB5/26lIJumYdSpVEoxoIpn6",
+	"tlO5vnpRO+hU1p1Ns9EonM9bEVAceX4iVyNGri/eEjEgasQIDQIx5So7zJFSk/bWVrO1X2/UG/Vm+6Bx",
+	"0NiaSpbIrUbzkIYHrf3aYdAa1Pab27RGd/d2avustc/2+q3G9u7O0tEPRDKmqtKuTJOoUvUn0yqZzJkA",
+	"6imei17CKpDLq6ur861mvYEklKMYLmpw+X5kciYulUgKRgIDlGQ8lYpwoYjUtxElbhiXOepoPlkYGdx9",
+	"v5FdsDBKWKDKN/7DiOkhjRjpJ2ImWUKGIr9KeuNle2uLTiZ1c7UeiPFWQOO4T4Ob/whEyL79YXx425k2",
+	"Gq09qahi39JBIxr8JOPw5ie8HEn5rX7Vv20f/Vvrxb+1XjhK+rftI01L68+1hCQumErmRwPFksWJXrJA",
+	"8FASJciMRor02UCYmXP2SRGVzDOzbq5FrRFX2y2k12g8HVfah3pk44jjX003yogrNmQJDPPDhw9HHp8o",
+	"puDAch0klMNms0F+/63ZrO/Vm0+qZBapEQw+YVQKbqlpV9+0necvjCYsKWAwLElE8m2nEvFbGkdhFyjz",
+	"vmzmc7UyoQkdM2WZ/DSRAnaExrGYnYwnav4djafMvnxx8j29Jd0AHuxZpjRJ2G0kppJM6JA9JUy/B464",
+	"/nEQJVLBL3VyqkgkCUyJCB6nN+l5kziSqsPd+sG1QRTr0dY7PLNwlWol0kP6ecqSeaVa4XSsL+O4KiWr",
+	"sldMmye3Wv69HxwFShSQ53s9Tgb3EDWiiqhRJIlmrkQkRLLkNgqYlTQjKklAp5KFVf1rLxDjMeUhiSPO",
+	"enhJDy2cxqyXJYU1+XTRrCkMvGzSO0D1jjKWrQBK1eVLIAZEkyCT+G9YDJw8TI/2xVSRKCeggAZqE5qo",
+	"ednOwSu6UVg2j9bu3voTeRPxUK6chxoxyciNvrdKJNNnQ7GQ9OcEti3La3+sxGIY8cpHfW0Si5BV2gMa",
+	"S1Y8H/3WzFQixcYwpP+bsEGlXfn/tlLdawtvk1swfj34ymfgXKf4UNOwLvunmzpNEjrX90o1x4UWybji",
+	"LcS1ZMka6xBJq1hUyWwUBSMyRu0uZDFTLHwwUtXHJr/JqYIxhV+8Td/eK9/ly4gHbI3jOtNiNGGBSEIW",
+	"Ent+VTRmml5jqlhSJ0ccn7HzTu8nAzYj0ogoqiUYiZQkPapyB7jVaO3Vms1aa/uqudNuNtuNxg8lqyBh",
+	"6IVrEFLFanpw2YXYWcK5rrmK4o0XwklZsxglk9lZOZkpfP7+k3kbjSNVZGaA/CZ8Ou5rljsgcJLIhCUo",
+	"VPxx7zaKxxjDu/0xhmxAp7HCR8qVhuYaSsM7GsWnz4t1hV4UOik5plFccpBoo7ld2+83WO2A7u3UWuFu",
+	"kzXofnA4aNpVn1A1Siek34XnaB3Ffa1z9Vm/S04El2jtoTA4o2N2RW8YKKiB4MoICDqZxBGqrluTRPRj",
+	"Nv73nyTqsW6C+onQ4+568F0Fb9O6haKabitHXKgRS3wRClSp74b10rqQrLR//DV9RhOtec9E6M1IKu3K",
+	"FizO54+4KEyCOFmbXWndeCo1dR5WKypSsEPHgg/iKNC0Y9ZrmvA26mltM+/24uw++/uwjOGf4ytw+bPk",
+	"U7gszKzK52rlhUj6URjec2ciLqeDQRTADGQgJszfmiu0OJmUaBuRmAY3OA64l4xZe5ZECvbpfou+nS56",
+	"OrNlq14w8odYdj1lf64UZ/oUJp2q/nobpNFzPLfJhw8fankLomgg5pGtvMEBAzpFpf9e+wpvgJu7AxrF",
+	"LMxvq9ktEgomwQQeRArnKLhKaKDKjh7YzCN6y7QsHQupSKvRAI8IDcCwyBzJwTSOuw9zLlutlESu+SQR",
+	"mi5pP2bkhKsINMtyallcj4ciloWFHFMVjDJL+ZT0cCV7YONIYxexOJRwlN9SqY5CLWakSqixQu689TGV",
+	"qkszr8vsfSS1EaaHoO8kmTvr5GgCu0eoYT+CGxPu/kd8U75aMJGH2jSj7WYWgnFNTCHMGIzQHnjQkMH1",
+	"YKPe0VhLVXa/s9mnYdesZP5U9kU414PSdIRm8uvL92f3X/pGuvTPaEgu3NfLV98f5UOflYByPcM+IxOa",
+	"SBaSr/WfeqpVQknCJgwssRs21zq6c1roH5E3Rxz2DdQ8fXUgkiELCdr/T3CvWBjRK5jePfZqyuV0MhGJ",
+	"YmF3rN/YhRXztu2S8ZD4L9Uvq5Ip18uTMKmnR3mohwzO4ntvZnPX54NueAQmTK5weOX7WjKjh9pin4KN",
+	"4huyIKYJCwl8jujPga8gkiRdI9izM3FOpbxhc3mvTeNCdQdiysMFxidZcssSUKa4IBPzsbYe5pxwBgYf",
+	"BivA6e58UVqC6elQMhJSVXFDUSmjnJyeExqGeh73P6k76eaeCUVemGmU72c62YfawuJFqhIwW8H69ZZo",
+	"YQk0oU9iGjC7/dm1M/t8OQ1GqbvpoXdaW7pAg1Z7NhupRV/4d9gjNz85DUZmkt7KvqPoEfhy6zqjkYr4",
+	"EIza7OqSU/SigIrYZ4wTybj6+y26nvlTzQSKJut24jwRt1HIki+7GxPzFW8nrPX891p0O1Fvha2L88ut",
+	"LnzZC7z+vZbUTexztfJeG6PIli/YYCqXKroFKwpWDngVMGyFjMkakt2CWBqy50iSKb/hYsZBL1BaUAcJ",
+	"gx9mieDD+vpzhzmcwEBK5NvCR6tFnwQVRcsvMWEJzBgUBJmmFWglQKXLyVm9w7/uebGOnpWh+GqjNkiS",
+	"4NriadXPPYHwVj79onas7UcRr3Ii2Cj352rlPKHD8iVKH8AAPUY8N3JY5BMvYIlhydfRt9cgmdQwKqKZ",
+	"BWX7U202m9W0UVabJjHj+kyHS7XvByQkX9cFG2RcpNf+GRvrdmXjYwyjjGD5Yob0IKfjMU3mlXblKLXF",
+	"9CzHkZQRH1aqlVuMGm+6nXoRtX45E0lIhgnlypwxbXmD3qj3zt5RB3c7HM7ssD7oSyRIWKjJmMZy2Yjg",
+	"M0vG4z5tjr8bn8eLPj8gEVmbeEZTxpDLT3ryJxPRJRgEOIs7HW60KLr4Z8nJFmOmRlqlnIHCDluqmWud",
+	"/GMqFDMpFbhWUUhmI8bJXEwJlTde1PmBNuaIYwqGtWFwAn/yNlyNEqFUfFehrNh4IhKaRPG8O+X0lkYx",
+	"7ces/CgkDGOGSggypnxuNsUeCFknH4rydajSX3q4vbgq+bxJHjG6rj6ug0SMzRWmZiK5cWY5wZOG4a3U",
+	"VZuwW0ZjTUvg64RHwf1HNQtPEhao+p8kmCFjquZSppY95SVXecQixFuaDL+oNPZlYKw/ppeQcrK3Q95E",
+	"z76IqC36zJ97KIV4R/n8zzqSLhdngfb/6NO5ZCR/0SN07e3IH7O91vVm/OMmxpURfVzM6uQqmRM6pBEn",
+	"ciQSFc8ffjsh20kSqojgAXPGUEgV7VPJPBd+wiAF3Gb3STrQ9EmUHeNfcPvP6ZAVa86KfVJbIzWOM1te",
+	"6Uwbje3g/4Qi0HY80TfAJYY/gMGPF9ANHQ15LeJ2EfX7Iz41N295d1fWtvipNcZyigwkyWACkKRzSWb6",
+	"X06VJWcClS7wjXMFG+dMZKAq/ebyk3Dv9bg0CZTeJ77YMqAakD1jlMsZS+BYZen0PuRjvFT3T5yx/q7y",
+	"rBnn+svkzRCrGkVSTlFx/WNjt7mBP2RCTG7GjPjWmp3v52plPatlnRQZpS3C2JkvaejvYWyW++3Nrh/c",
+	"PTVjJTh5cmKGvCyNJjO7h9moQuOJXDKaBCPwtcVi6HK/0wWCbVvHylm9aUqIrpZjVoOVi87de9k2981l",
+	"8c6TFrlahbRRebl0vxYn9iBe4dJleCjD6R7sdA1TZg1OSuexoGFXrx8YEWWpF8UWxv0i9l5ym9lkk7NE",
+	"9MK/NcNZwk0XBv/Q4foS8+1KiEsh+Jc7iv8UUwigScYx80bpxYGoIjW1hOg2h+JCyslITJO/3/HLhBn0",
+	"IQI3oGZOYqAYf7izdM39Qsg78FjjH3YZip5zmBNzvUrYp0mUsFBL5YTdihuYDGowzjHrxKtX4rQ0+TSS",
+	"9r1V91aReLlSIHrvreo0/fQavVoiiX5h4Qop6k9CL7T1jWeW6EyULsM0tzH5zJWFKBTPLM6fM+38oMEv",
+	"rmi8EDYAaxKtkEgiXceh0wDc3ArJw0vzhfIR75P4SHahbJAOPzmLtIKWJvkpxl2JMnkrhiTiqZX6Z9DN",
+	"itltEGpYwl8s3YEZD1zW7ETReTJB0adQzrV053yy/BKJ0Os5YNZJ4vN9LxkGc3eHy321dk8nKLCBVx07",
+	"d98DJ33pLb1lidY2TA3jw3h97iOyJEtO+UBgpsRmjrgx7jTl/D+9+uhKFX/p3rIkGkRp8YyprjninJyY",
+	"t1Qrk4QNWJKwsGtDg/hGvZvT/vpbP52Emkl2qaq0m/t724eN/b29xtr7Z5ehaAOPYxqNpTEpIWjJEqnP",
+	"ZMo9YBeOwpCFL6gtdKVhGOk30Pg80QdZRVq8m6rGiXfp18rAPbRsjObVUEoUaDqad/URlMXFUfYeAvfk",
+	"EA5MIbU2FrGCGEcABsmc0ITpkzjjWEZsBb8rsswVwOZqnbK1lflqys9+UdWPduYf3W2i/xMLICf6yDB5",
+	"oD+bU93+Nbd0NEi6INUKluFyQgNWS2tPY3bLYrcUxk1Y1X9jWabm3ZptczEdjtqk1+wBK4YkfRhnlfRa",
+	"eE3NRJ2cDkgE51NfpbHgWps21EFmIwE+FP0ZBikSNiHFvAx+kU5EerXtWBCpb30KH0NtBFLqQVRg3ov+",
+	"mr4bvQF6FFM+Zion47pmtcealHp18h5MSlwx2OhoyEWSL0JtZSvadgtqu6uVAM5FAfwDnhclSMLUNOGk",
+	"z+YCsnmEdHmrUPcjq4RKyEwnX7+fMH76nBwLzlmgyLFIGMTnd59UTSqVJL1fO5W0Xr/9awc5TafS5tM4",
+	"/vy513Zaz+lzTyjriz2A7Ij4QPTq5NrkQwXmaJetwxqQHFWvurq4StH93sNEXT9rNmHDSCqmtfnEgFbY",
+	"sGoejsIxwv520Kzth61m7XCw16jt0p0+26atYD88zI13d69ouCJk3aAc3EWP+fzN8UkeimF/b3uP/P7b",
+	"Tj2Ps3By+I7FI0Fb72e3L5KTd1evh9PjV1SwN011cH3xoT99+fpSqlkteJcdX7N1sHJ83TFTI1GwtO+m",
+	"EkRl77K1u5erFtaXVlbFVh0pdUdRUWH+EXdU5LAY0rMtR2Iah3oE7oS77Nw+s7pfdlxs/nrUfxlE76PX",
+	"l9e/nDbPoteHdTZ//Uv44TR6H53O3l3Fox+eD+dn89eH9aAV8/74RSP8/nWcnc1B87BVMB/QJksmk0++",
+	"YTV0A5i0ciXIIIpjgqpFOmKUxBmaKuH4XVpETAZ+BHilt4ApU4wFH7KE0KGoYp0AVMDp3zPGQzqi7T2A",
+	"N8ocy4IRcVFYwH4sxkySPg1ubJWL3eIcDk2tcbnX/fDLUevdT+vwwkkixhO1UgS1SU8zbgSrkAJT93uw",
+	"b70q6QWCS8aV/qdkMQtU1/D9HnhpekHCqNJPo7zSMlqaNCobhsJbpC8zvj7lkYooZJRrPYdcANMxBm+z",
+	"3sidZ4RiqOYgTwombTlWd5pERSXyjtl7XM4xtyrpzxUD1qz/4Z+dmA0UAf/9ADUQI5jT16DndCIShSw1",
+	"FmICm2rpWb8pjAYDliDzOmjttsjvv+0vMK9VID9rSYAk1U7ypqEiriDoKVRfmXw0VL8W8lV71uzhQnXd",
+	"k71lUqmEGdgXFe4NyCXvDpBMvfP3l1dka0KTHhTkAmpDMicmMORyE/tTlRFqkXTCkxxxe7/bs6LZTZNo",
+	"gxnulq26FNMkKIPCMmafQZVZ9HZpykPa2G/sP2nDgK2WPA0jxgMm06fRFBcYF/MIcfmwi0cN7v7uGMzn",
+	"UrEG1Xe9qqnxAjyF7McsCsMqKec+qEz6cMkHtdzNbQNY+Ku/gPXhK9VvVPnq5AOQgpgwrqlHuZJwFwix",
+	"VU+FnBmfI5NEDKKYLbCpwvGpQrgpTxZMeTCifJjfTw/Lay0+MI26sQhovJYxQvlwSodMOpVVM3FZtZhP",
+	"aBWnFcKeFhyy2tEVCRlhvIfLicFOkCozh2yWrTRT7JNCa0MfUaDzcTWrk1sotAIQPMYXFqAIZmTBiDue",
+	"Jgnj6tyEvLJ5DJTMhAgZJyORSL2VDlTDhsgK9NksStGEKsUSvb7/78f/1+l8ajQ+fvN/KwVb85xpbpCx",
+	"KTc00kN4QzcoPLYvrC8HbkJjsK0ZPPuElGXSB/TThCrLa4G+4dCtVNtRoZTdiJeDvA1g/7Vq0BdqZCx/",
+	"bdyA/7xeWQbGsr23Co2lisH6WxovgZmz/NIsxIxGSpI+UzPGuLaa00y2olUoH97eysGBg3f57qD2WQX9",
+	"XWsIkD6jpbDWQ2fgqZSYFT8zh0o/NZpPRsiFfFZTtEfo8TKGd6ngTZU1TyPWbE1mlmA9RMjFj3b96oJi",
+	"iMjU1aDXCwEjKfnHBfxpdCujqCttFUAuiCB0mDB2hzHmfD7+QfK3rWD9ls0ucyQ82izyJRWc/lKP0mbm",
+	"vJfPhYKNctLLfKhH0Pdqqxk9BfcLGfg4QCyLKlOOoBoL3RGCDyJT2+HA5qY8hmpj0FCNpYTTWNB41mHa",
+	"D6EyWBnnKUT29w0VBF9odDqfWg39f039f9u1TufT7jP9f8/1P/dPCsVJkaQ70fb0MfD6DQWL8aP/mjW7",
+	"nUtdJEN/lfHuNWzyiSdzl7mV8yI6f1ztB937PpbOXlOSHubmwtXy7WUDfQfQMsf6ztz0CqoQcVJpfVHW",
+	"/52yXxDIaA1AviaxU0cemQsE42uoKkYK/uP0mdwWweoVbkuSiOS4UCbCTzh9zf4niRgmdCzr5NhpDTSE",
+	"MBVnEMTzFGSuhfCPOaiVxRh7PvlgjWhzIWJW4vkrukEsJLzdryxGJyGYlAC2CjdYd5dL7ywCSlvIAQVc",
+	"nBmdo1QphPvB8JZ9gGOSb1eJboAHAC520YvfHVgAUe5+Z2E3PVSLiVOlqChFsFOQUtb16MtVB6NItb90",
+	"Hb1UK4Z4/UtFaUQLqZl+ZPRjdWUYCAAUV/KBfCqxw1AEdMU6OUIsJ6gEncYxiSDo4nLl6GQSz01dqP4b",
+	"/Pr1SnUhTFQIP6tZReSYQwnsLBz4MApB+iwHnSVn6RD9CmgqOxyVLOsPASebdeSBg2HGWYIoKXoegHkw",
+	"piFDcN7cWuuVwMA9hlYX1p6qO2JFrgxnmEVxnj0glyILZuUYi75wRK6vT5/f7jsXp0i0/TB3KJqb4S5W",
+	"K9Gka3yCxdPJ1bItn9daSw/gtJtA0UompT7TZStufjdlBopqxlAljNscApvRtsbyrBw8cuUhKwshXEuW",
+	"1I6GD0QBFrC28FMLohoxZCMTiX+o2WLKwdJwCbWDMDS4GUXkZDUMlGqBaVCMU9ReN5yqQ53OIDendJKh",
+	"68yuFWoBjtoK56nHAaYAtzwXEJ59FUBarB+D6q91oolKYSU4k/UO7/CaDWa0IboB+a+xGA4xPJb+buRX",
+	"r50tAteUnIWHsEQQRgBGGKamQBrgaKd1CpHscGKHlYZ5EU9Sz8e1IwirpM8ATNyEndAyS3OzvcEqmzTf",
+	"a6epb15BOQIXlyW7P01FmuABWNYW4EcPdsKSSIT4OSescX3hg24dh1oioMoKKeDuC1XwyPtZVYZJIDgG",
+	"Mg/KQ/01o8VZ6Cn9OMbMjRabWfRIunVHswunTuWN6UmC5pc7ofoD9lnA96z6fki9YgXZT36FPiY7YPwg",
+	"G6CskxeJGOsPCJ4ybe/tuMbSA8UfRLeYIQH0aTaJ0WAEq18l0wlRgjR3Xcai3XExhQgc/qsLMRBwqsLu",
+	"m/WE4WN4xF3RMwCujG9K2CBhctRNmCYSeNhcMraEy0SmNuNDMxgr+WAZJcEqnIF6aiYL39Lr4H0JIubp",
+	"Z7Adi/M/oI5/94+lDBjXdSpho0c0dHSWGQuEMBEIgoVeVLOrDaowobMMdwCfUmiMKu6jj1Th2AJivOdz",
+	"qaaIUD71RUqPSStpVnlCAhPiBj38NI6t1xsHmlWc/SHNRgKWyzEueJWeL4XceRYatxmcSGrOe97izJ1o",
+	"c/D0elj1G0O1mUsGET5zyZzAXlXP0F02eJoQKoZ1cF9oE79yS9K5oWz75JTHIrixpOLiWrCH8JxFH0PO",
+	"ZA5OvnQFZ4c+Fu/TbhFZLJnjNvk6Mnuo4SVoTTnTSM/IXHJv9Z4xRTDmZmOk+9vivzQWUpnHpzx9yH9V",
+	"wsbi1pcGlv9YRpY+FinET4LnuACKy44k4mS7QUI6l0+JSKpAus44qBqjgAub9JA+nH6ciDj0vj6iMvsZ",
+	"Ozw5YXEc8WGOzBImmQJew9ksK1iDkZCMF6zY0ywj80+zgSfsBmISuZ2Q0ZBTNU0Ysg3EjacWyhCr9fSZ",
+	"A7UBDzYJxGSO8PKEfYqkkk/9HDxfmuKH0SGp5t044jdIFO7SlJuLQMD2MoHvuPLFgOKxDShPV7xqE0sc",
+	"+aLt753E9Fp6YN01ezzb3pcgmiCd/kEi7rMrn9dAgLVA4zHyvGohr5Bhu/I+YNYmZRDriuGdeKULCpoe",
+	"pPnb0LORVZlnqSSSKTKdVLFyBG60sspLKO0aQeLOci6FkWZzSwveILsJA5RKQzJakdTKF5vl01LzcJYi",
+	"Dq026eYokaqta8IJOd8rQ/psqK8RuLVw8eQSOs9+KKA8YLHV9xyN4tyzi+puNbqMZKrgjWbXcWxm4QsH",
+	"aFwE3hQcpfTnWLgVRqEFC+UCtkdLJscgNLfw2WXO74kll0ZUI5V6xG+vpKRvrviEb0MERdIZX6w5BoCY",
+	"ylGWkCCw77RH5FF6ebW0uWFzZ/RDYqxXTGIaibiXJ0JROxz9Ds128CGAx+BiRoQ54yAH/OEjpiaVtvuK",
+	"rUI1fB0QJrEfkvFy2nQo33BxfzrTwHe1We0d7xJT5f7haZPg1/Q1xIpJffT+yqhS3hWnSRU5APMqh+fw",
+	"M1vtXTGL4F8x+oZ3yega3hWrQ1RMJEd6H8spBc5f6kg0vZK7Q4vrrMtSMn0hJwz8K1YWuIUwbk+fO6Z/",
+	"mqNXyWXQd82Cl/Aw9/wCI1r4xbGD/C9mWqksTW37dFOyxy+9kG5SXmJlLvk7kJFX4LJIj0GlWsmcUPO3",
+	"OVQrPbvVyqeaPhu1WwreCqkPycl3J2dX3bfvX56eVar+X90XR6dvT57nLl69unh/deVfPz+6vPzw/uJ5",
+	"9+j4+OT8KvvE++ur3J/dk+9OLv754dXJxYn75eLkxcXJ5avuxcn1pff88fvnJ4vXzi71f19eHJ1dFVz/",
+	"cHr16vnF0Yd0Mh8u3p+9dKNcHPbxq6Ozl96bjo6P31/rN16cHF0VXH9+8vak8Prp5dGztwU/nJwVX78+",
+	"e/v++I33w+Xx+/OTy4UBnV+8f3H69mTh+sm7o9O3euIvTi/eLV4vvPvt+8urxSW4OLk8SS+fPj85uzq9",
+	"+mf37emZPzx3/fos9wsusd4ud+nF0fHV+4vu0fPn3n3m4sXJu/ffeZcvTo7fa6LADc9sd+any+7Fyfnb",
+	"o+OFN17iDLoXJ/+4Prm8Kv39+Ojs+OTt27LfMwvz5kR/9PzUp7G3pycFhGEv5xbcXM6Ty/nF++9On59c",
+	"LLwm/WFx//GH/KtgR/MX9bjPr5+9Pb18lbt68f4KPvjROhbfRpzJ4vTfHtzQ01oeFHlMWAJxk6rxw6BG",
+	"pa+QfsLoDQFLHrwoeX9yc2d/52B7b2e/LNB0TjcOvLuCpvXbxxW0jst3i/N6OBYkBE/jmAivZNZ22cp3",
+	"UtzQqQzjyX67yBN8p+o0I2u694gpOaWiqBEr2LNG/bI3Gq9Ds9Gw7hVrLlCSIJqQ+UhfiJhRngaUNo0Q",
+	"3RQ6xntKqEnPlV+lcWp9YYImlDWPe3f0mOcGV1jSQSWEyu3qF1ATRhvBJwGB+oVQ0JKNWhkhKYuOZJPX",
+	"tF4/jG4ZN4g7yyPDRQEREwsx0Q9PB/WIL7ca5fT9NpLqi7KCtBIz5QWtAlaQUyhjNijYxIusRZx2E+RC",
+	"LW7miiZ6jaLMSNRNiwjow4jxrBddK8jGi476a1UT2IK5rXe8z4ZTZ3LXyVHeUs6YyLad1wNQZQnvK1ps",
+	"b+7l5HJWSONH6NHpz70YvSF3/aUhj37JLFSdnAnsSSVi8BPy20hG/Zh53bvQxcMF6W1p47rdAy7S6eTS",
+	"7s9HgrPFY7S0P6udzAVYG5sR/73oY91NXb6Ja2zTNVR4bzg1y79Wn2aggvyw4PHCIUUsDh362UZZ5Mpk",
+	"+62uW3Cd3vLbAsrUOf5q4KwPG80nJOIGYbAvwrmpHc42eJIxlSPTYCdtY7FGD31/Vey4HNpD4QpN47jk",
+	"ZMlMLWUSKWj295T09MHvkSBmNAF+QU4VGYk4lEVnxnqLZlCHOaY34MMBdfLGHrQOtyfSP4RYtRYJTsY0",
+	"uZEA24FKSMGZJewTSO6fRMT1n34ue3pXvoV2FuQgXziRPcl5dpfJAdxqd+B/nxqNWqfzqfmi0/m0/0L/",
+	"8/BFpzNt7DWPO51pq9F4hv85wf+8gP+0Dmr4X7y618A/9/SvL05evCiplXjFaKzHthFhW+yNX53jTNzk",
+	"fAnNvVWUZV5SRE+nxuWzcUKZobNMeABLAALKXaWpOTheXueDK8F3U08RczHHMIpLy2LaZ3ERE7faWhoc",
+	"cS5rV9FsGL0Lp0AEFHxraeURqAGuFVcm3Wd3Y+UVZEuaJUJN2a8XaHgwjSF1iZVUZNiFcfAKHtqly+nL",
+	"dCOBMqqxSJgplTS+eJ+kXJGFXdO7ZJPJKZ6AFamLKZH7OJ0r96hIFXdL5WgvHYWlsU31cnt4v7iR7rjE",
+	"Pe30o3hG55hxmoaG9bZD8Q7KJKrJAr8XLVhzrS9nxJ9qiSYnKMI2ZIcI5LDXIr//1qq3tNKOuSgWggpS",
+	"agMV3TJbN4iScczGfaSoBfiVYtIErJUFqBWjkQCxfiUzqfUr8VZQ0Tnc2W+Q33/bM307VlVk4VzK3Q5p",
+	"9WkkDc4dL3Mv0HHBXF+JWTGwAZYWN/f3niyddhmwTqE3YLm1SaclCX5aW4PsjoQF0SRiXFndMJuQVM46",
+	"ivVTOlWjLjDkcsMhvy5VvTa24z+GMZuH+42Va+QbwHs7vgHc2t3eabS2G439w8NVlvB6uc0mowhEIKxH",
+	"SJRYt0izZC0g8QHK1UpW4OEmGZVK28ycvvw4ynKuN6Gxn1S0TPYVADWuKksoKT07VdLlcFlwIpktR6uv",
+	"V21eRF2n0ALNJAqix07zV8Hz9lehDghIaGUpyl9JEqXplI7CfayhryQRM164RMV0jLA4xYABvT6jCUt6",
+	"HjSVW/+nadojFvUW8RlruEFcG2QMviJTWgTf8GLkWEP0cTXHXy+nu2oUupT5I7wbdeBuG3oxjaBZKa/v",
+	"Unb6ltFbMG7ZeKLmJntnwqyy55TA4rrTpYhWdykgzQ4Hy4Vt0z6vAszVjRYPC010l0+T9ge0eWBfss7U",
+	"tJ/Ilrma6RyL8YQaCAXMreyltQ4GoSLiUjG6FP2jhDsgHRdhTfnnqEoKxTPNySQ88RQSAV1XiRLAqRcI",
+	"OHUqT/nFbnB8unc6ftF405psh8cbgFCt2ATEolnhqEyZSwlWVQ+XwrIQkeS5ylNCiX40VVsZeifxPOaq",
+	"Mr2XbXqqHddZONRv2KaeiPfaesDWzjdsbjDVdpv75PffdqrE/HWgdVv866CxrX9rPcEThhq4JCGbIJo3",
+	"6d2oea9NTo5BlATJbZV86nB9quZPyfs35/YyHLRPT8nF5REq9XDBFJbl1Pl4mHdNFjKI5Had29g6N90g",
+	"x1sltW/Q87PqbXzBs9raKRYS67ztU/6mQsC6+Rp35ehKzwZHUYU1x2UoobMLoe5SUg0Jcavs5Tdsfi0X",
+	"/d74bMl4LjcOMNie82uZ8PpkrbB18qupX18y2GvJSjxiNE0b9DUPn11AFWxo//2xjKvINQzRdzSKv7j3",
+	"4wNm7kOD8r92ooJX61+CwiHCVC7HEXd4fmMaxVkBcNs/ON9+MWi8vGlOvtv+pTE+3r3Zn+8k//i5FRyM",
+	"Lw/DPfX96PWs+fYHsYaasei/X9xrpmhIFd1wr1Mo2xQXrXj2Br5VDEiPBokBCZsxesOg7inBcswit0Ih",
+	"bS7D60Ur32lvXcZDCP9kXdlrQtVkX+WAySIpuy5KtWzu4ABqNfaL/TN9GtwEI8o5i7sm3daWTC55p/UE",
+	"4ROoakksMOrJCIHp1vtW+Tdy2LbPaHBTO8anyVv8brPeKP4SQtSWrU/p/Zm7iiihMESxgmMUQrM+xLcW",
+	"P2VAgsqJb5EyDvZaB3dCUGI8dJRyL/oGixY02zUW5WDzRXGAtSZpvkvjYSHLeKBNiHzL9X5LU/wq2N8v",
+	"Skdp+GzjIf80u5EWxWvjhxEQ9ktuzmQqRyzs5nkqAmwuPymHzdbenU6Kff3a3MgH/NzooShh3WUzlMtn",
+	"VvRSD3fzy+xIBmnzS33iVgQPIIkL3vPlz6IpFVn56mK04RWyyYC2dEMRTMeMpybTxmtjgp1fcBeRid9r",
+	"A7Ov+PJ7Z8Hz7zPqvC1go8slQn6VErAuC1yXoazQ6tZUMIuWqkTF2FghXs6AV3PbpdrkEha5huZXLvGq",
+	"xYZN+TlbV88p0HUXjlYxxyzVbDyhX8ZRCtjYEs5fphOue4A34tSballFhvcZm51jVvvmVQIGRLLE39Lj",
+	"9DYaUiWSenqvrBtMe4OrraYJZ6HXFqSn/1NHDhIN5r0cfDs0BOlU2p3K7Vnrf/7rvzuVaqeS0NnpwkU9",
+	"U7iGPtjaDZvjzWbrsJ8IOtGfU0X1d+F+Nn9t30GVYhLp4D2sGNwgWmdww+fPq90Hzb3tg9WpvA+RtVr1",
+	"d2TJTpdjKMYwQgKoxVOuMK3BS4yE8Osc4INMqFSiZ3ksfopIxIN4GrLwKeHCQQy5pzscIj3GX0+ufIT1",
+	"MZ3bnyDDCvtmsmg4UsYVLqQigRiPBU8RKWz5vJCIm0bEoMNVJuQHIFLZvhcmamqO+leYEluFQo4Uj+BB",
+	"QR4PNgCthm7yx0CSG/uSUvdkV6lViM2RymZcSBJHt6xNqMLFphKhjSAzzu/iA2nhEK1qYKgXb8wc0m2t",
+	"CpQXMBzs7awuYSgQvYX4yh/y6OeScduw0Ll3MNuR+kAAcqEBUYmT5kmdnIwnag6z5WJmm2Ot7ijhTaHm",
+	"ysI37C60afLoQ5RuoQ4GYqzcezZhYhKzTPqj4AYEXDo0beog5tUoEdMhtMD42vpusqzdkPWiIafXbvnm",
+	"Q7t93H3okGJ6Yos6sV3O9V+mzYBBe7EwU/7m8pKdhdL/zN6aBLct3CzY3v8YUTn6dmf/+ck/Jj8dvHp2",
+	"SWvdq9Pxh9ru62M2/Qe7uBnvnr2bvP7ww8vt0eX0xfVa1FCc2XA5wvQOuw3Qn8ggnWRmMGP9jetKXDn+",
+	"+iQQY+tPb5NdLqzDs4C3rbfjEyGVPfV+zxlZRgLeUPoMIB0sRtvIhHwW0Ld/XN0J5mOxS71kp5bn6qES",
+	"srQc0uRfYmJEmU9j/cWApn5FK5GjkT94IZxpdhOwpcuBfaEY5Iz0suZIr06ObGjdJKLouzPTygSnvCVE",
+	"Zb5IAdJizkC2QzRgAOBPksUDk4ETsOjWSEIjEv3soXRBS5brjl4OtCHXE+nmbokRPCPM25qqUr1qc3m+",
+	"VJr7hdrLRboaRUmoLVGM7C9lKlBYC8AxmLY1T3sRrGIfeahsD1DT6MnmLGZHlKPMBTaYE4ylGoonrxyx",
+	"5Q/uMg5XXVTlslSQEfJFer6nRB7DnY+q5P9SVfJfUpUrqrwF9SzTFolAjVIUjOzwzNDahJLzs5dV8vr8",
+	"5KWmnQ+sf06iMR0iQzZEt90ib6JnYCE2G60dMok+sRha0AAQhYxCBunQfSrZ3k52E6Lvnr2/mDXevByK",
+	"o6Ojo7PL69HJ9VD/80T/37PjI/jf3mCivtP/OL6JT/7x3cUOf3kGdx0Nj55dvvn3m+AfcPvri+vdk+Tm",
+	"9XA4/PbbnP69vXfYypqHR7UfaO2XRu3w37c+fvPtr41q63OhpfioF/6v0Qv16G8Ym2SVw5WKzqOu+Kgr",
+	"PuqKG+mKpdX/nkr1xXP6fB9gfs+/WFmjga7542oavVmuifMwjrh/tfmotj6qrf/L1VazL9B4fyygRudR",
+	"lX1UZf80be1R4XxUOB8VzhUK5zJV6EOkRpeuCvPRZ/cY/t0w/Lu8kPeoDzzXIC/4LGqtIvHH4PJjcPlR",
+	"83oMLj/qb4/626PD8H9xcPkuOKjMPrPS95n2sP5cxce6me1caGz9aRJTjq3voLM17HL9SzWCz7RKN42S",
+	"F0e5fO026tBtAF/3dw7J77/t1lsGLWKvdUB+/227vvvEr2a33aDTNt2uPzS6lNMLltawj7dIol+Yd5ff",
+	"lDpNafcet826XdNvmgxZ/slMnvxC/cOE8RA7jMhYzLqhgAY3hkRDxrFtCsJopV3FxwPqd7LWfzKeiDge",
+	"s2yPa+Q/rpu1YuOJSGgSxfPuhp2trdM/BwV39e5tAZkVcmKTYw8JGZHg7+EdckNEkXPgLW/gNSbTO/dC",
+	"zKH/wPqa1Dh5C6B820A3zfrhkwI8vzTDvQCXRWutvYWgQEmht8PLv2TxmliFC7DUAK9ooFZyY5kkbMCS",
+	"JO0PmIHohx6v0imF0FwK7RwfpBzNhgwmFAZY15mjfuw7lkQD271+2RhXv3ARENtNvuBbRfzEqSwF8GPW",
+	"RzxN4nreLissif4E2fspYZVAuZnFTXvA+p0LtUmU2xdQ1QW3OsEYcJtTnMkMbMEmIbVwozk3iyetEsql",
+	"5lSyHOfR2pha/U/AC79AfHeEdDwoqBMsBmBLK1g2pyvLtYurf1baFYbZnFMtiTIxzE28U4gylA+fHL+/",
+	"PCE0HookUqPx8q4He7u727ueElgzFwo0wS+2hnoamy9iMnkA2tZHbySk1xzdHcQ+iwUfFgFWbm/Q38P2",
+	"ax345TFF4eA1AIVLw+gqGjMxLbD630VxHBloyuV0sL1nJKyjhGYREWj+uSlQfyQnMZ2flS7QYBrHplzI",
+	"hPysIFljnaql25rC+RlO6kX4CjjZBo6cq/IhrtmlJW3P4pZmcV/zgmxi5FfFl1AFzCSlh1L9oZrRT4pI",
+	"yuhVBmXxwdSq7PuWalXNRoFa9ZCiOZmcfkmO8MceyhUKlCWkQh2PyhvTMp4MIj5kySSJ9HGBzjMMERTP",
+	"T882Zu8+laYkCcu+piZmqPAyGvLTTbXeDSCKZ1Eco9cKFofLGUuIEqR3/v7yimwhVmKdfDCabqSqpAfo",
+	"UDVwQ+S6zni/rPb+fy6Z9Uwk4TE0otx02gi9mzYyXeEaOMb7XQUrZD7N1n7cL35d2P/8UHKv/rhk7ndp",
+	"vxMY63/ZeD08tPvMdBU8rlXelYBW0RmfuhjUyYVZJm0pSXbLEhrbZwxmVkHvYWgSna2h5XxVpCBTI/uf",
+	"nY7Mt0D5+O+r/TGmGexmu+ch9G7izxqbtj6ZWf6n5+L2WSbenTtlK2UwPlU4gUT0YzbetDcKJ+AMscj6",
+	"u/tFomsN6sy46NIOR3f2yy2ao/oDG/RnS7szrfZ6W9CMMo77fc1QRO30OZI0lK6jI2stwHHXGadcZO5m",
+	"4NR9we+bMpGKSw4ufgO6jogklGtpicWW0ZVtQE8loeT64nQlUNSa5hKO3i2HI5SqPabeRpTQuGvh8nDy",
+	"1KrbaVg31yznjwqFj6gsDdSn3Sq8YWagtvMdftJm9aXxvRQZLaeQupYmGNZDlBbplqkQvb+4IZFtrbns",
+	"rNptfaPvXdHEyARsEkZDi03anyol1sL9jyN+070F1U3vFMooJstXG3vLu4ZIke2HlOsVlTYNch3OIT5m",
+	"P+W3TFrchWJZfE4TlYKOY8impPVS4Vz9ME+JpDcyGpJFh5FUqym/BC2rJMbpuk5ZetXaeoZGB+WusmKg",
+	"5Q0ggY2larsVmfaiDnHKD9R5B88LopVRS25tVwbILHnfqfTyIXhXqo80W9s7u3v7B4eNGu0HdTqZyPpQ",
+	"iGHMtFIYCK4YV0ZTWQJg0tw80QgkFAL8rxiwZ6z4xBPJfIYSduN6Sl5G6tW0b/FiXEeNdNYv3x9fnn9f",
+	"Sye/BkgPgIavmHIZ+0wbnFQJ+0QDFUPenOYIYSRNq1cLKQX+I2x1+EIkdjKCx/O8Ik3tjydcgaUrGbmE",
+	"xSlJPzNaudnhxW3dXQPIuLg18hE3E9TjyqbNgSsMB+pHIUUUBpVqZRip0bSfxdE2Py2FKK5WPtX0q2q3",
+	"FGwXqd+Jjc/TtubvT58fV6oLl1+eXr26fgbdyu8sWTxigsXcOMvpjxQ9cGro2BGP63Ti+K6+3wknTXrv",
+	"Nb2ZLMBMJ7y5mBKVTKVJsWJAu16LxNXZVXcTb+mCD9dacN9YxBqDj+a/tRJkpXtLLS+lSUwYB0lirbpJ",
+	"IgYRRpK/pHAzQi0VEsvkz5svdZQ3P7n5I1t0Vu2wv3h5nbMq/qCGgZaO/sDaOjvFByqs+7soJTZdt6CG",
+	"2ioNjcOD/b3dne1W84GUhkcR9MeLoL8cq188wABbm+mital3ElsPdiNentipVx9rFbEdFqRxrYjCrw7y",
+	"eJC0i5/WOm/v5ckV2XIpZ71Fx8IauTLpN6r+XD+ut5ilPdlS4NqCZcv2BsSGp3Kh46kYmEXVsiCShHEx",
+	"HY5WNjutk9OB2Qd9lcaCs6pLAYYcfH2Gcg2T05dhXxv9Ax1SPQ6XI2/6rQnOnnod/LJHmcPXAC4T/MN6",
+	"FFM+Zogka7xOFjs5Spg2ZWSvTt4D5zDdSWjCSDTkYqEhV2sd1xFC+y4u+zFcR7eFmiac9NlcOOBPu/qm",
+	"f6NDkc0V9xyLhEG4dvdJ2ty6B1iymFaIYLBwyDuVthbLnz/32q629/S516ZNX+xtWdDnXp1c8xsuZpzg",
+	"FMrXYfP6n6I+OPZ31wzHVPCAJa13t7j9ns0+7zMSs4FaKFmoNJqHNDxo7df620Gzth+2mrXDwV6jtkt3",
+	"+mybtoL98PABmglmXQMUpYiJupupVLNt+kyfn5LmhnfqEpjN+C8e5Pmb4xPi7jHt2/a298jvv+3Ut3Ow",
+	"xCeH71g8ErT1fnb7Ijl5d/V6OD1+RQV701QH1xcf+tOXry+lmtWCdzktolBgFKJvF0TotZjsM9K7bO3u",
+	"5aK7+tJaPepNLnhxZ74j7mg/13kcqoJGYhqHUBVj+VKdnDo6M4m7pR0KL7FD4QbdCBc6Dy6qPWIYlU3G",
+	"z4fRBzkHDawEGURxvFDmtBC8LIrcwQ3dwjRhI2+Bwxd2jo4FH2p9ZCiqWI6A1Smm8g34eXZE23uNxhoJ",
+	"q1zwojKYYzFmkvRp4Fpo2S3OfoXXGpd73Q+/HLXe/bQOB0c8+JWCs00wrRh4qRSYdNaDfetVSS8QXDKu",
+	"9D8l5AF1jbTqASxCz8CH256yWJNn8RdQouEt0pd0X5/ySEVURXxIriVLyAX4wBOMTkKdZ2buMJx1YmrL",
+	"He/vXeKrc7qn8QEtsPpzhcn++h/+2bE8WmvS4B406kT6GoTGnojEMNJYiAlsqqVn/aYwGgyYifcetHZb",
+	"5Pff9heY18oSrQ06xRQ0lhOKuIKAp9DkFO5EDSXyW8DipZ5V77jw2jH0lsnSEmawVBfV46JxLGYsNPHw",
+	"ZmsP2uQ3nyz71m7Z/KWYJkFZuBYTKjNZ0676Wq/AwEblD/Yb+0/aXso0odMwYjxgXs61g05HEH1HEsuH",
+	"XTzqtAPEEgHz85Qlc9N3LmQDOo1z2gPcsIa8yRaElH8Q2v1lP2Gixqu+UNIBOK++o8potKYe2nk9r0O0",
+	"a/2Lhb0lPBKfI9YqXKtduDJOmVKuPOUBZFTl+9oOGtHgJxmHNz+tdSKnUTcWAY3XMmYoH04BwCYDZ1M1",
+	"9rGpakB7I0qk8rTokNWOrkjIyELuGdiXufp8U4eq2CeF1gqf29KAaland4n3C5Z/Jd/XtyQnYcEUvGAY",
+	"jjkWIZMbF6fgs93APrxwyucYP4fyaeDZFiygyFOwt7NhS54FGzgzno+F07WdRO7ShPzIMS3XUz4Kjck3",
+	"i6QWUQtdyqeSZTMOtfiai2lCoPaNxFE/oYlRcEANo4VtrB/AzigYvnH8lU7haW7s1jJ+GJtjZSPwxQ7g",
+	"2Q8f/ZD88/Xu7Da4+jn+4dUO301OnwNq09GzVr9xs93f/q4RjF9Mf3h5qP7J48YP35+JH/6yXbwzjz5c",
+	"G29EV7lgk5gG4MbYuLMxm3RFHHYHRUGBRdcaSOvYtbuXis49T1uKmbK3HDSltXvYaqyCTVnokuwNtXgt",
+	"NEu+ZEqrxZvyQ8aHES/RdvA3y8hDqmifYuqcjSrJn+NIMVOrPEyQga1qW4shnO4tS2Rh9jh0ysUfU8eQ",
+	"fqRoJOVrjTWcKyFqpLdua0WezEJn+fxuYV2+okmaXbbgrueZaAu4BfGBzLw2yUUrXdIjqc0w8O3Xauau",
+	"HoG8e2nQ5jbLDbRfqloCWtjWzPS9ZS6mYCk3d47TIClrgHTL4pxHd7Xndo1m4HSclFcYLvgD0A5o7u/5",
+	"zsrJLOzZgInN0AaDWKhJz2ltkMgJfZrytROTyR3LFItq2rLpj4UE6uYVi+EQXUN3pU6Tn78iTdKalVj9",
+	"Im3YyqAbFCfj2dBB6Ty0aoD3ZH2SRjrd48jdDeApmthQXkkRH1MzkdzkM/IRY2idnEmqzWVZsrX6C3p6",
+	"7rVUKnw3YpjAmtx5RdK43YMBnEwlS7p0yMq8gdeSJbUj/fuylSqph1molrN06mUValaDxz+zd5mRZY5T",
+	"bgsyJLqEA37xtAnLaf+grAnv5Bq3h+fMCyiH2pM/LqPCiu4NK0qzqCWrLfZBTIcltacxHYKf1AhjkP09",
+	"XBnJQBY/hVU1kfcEnIXWeMkfoxWLtKyelPHbKBEcchlvaRLp12SGsVYlQuoqW0NhusSbtZpC42nJuOAn",
+	"LTwHIgnYU9L7ETXuj1Zo4p9V07AwD8uWh/BYRTgmIws2zI7LTStbdrOEni5LPIYpqiFOKwDf0CAR4zrp",
+	"GViYHvZpDM3qs3GfhdLztNTJEekZV10PfMEDEcdiBq8hNhMGdasqAj2yDjcpt9cXb83t+FlkjZFUjEd8",
+	"6DL3sFOiUenNWngEgukSerCwJDCUdfT8y2jI30/VXZwW+YpJKm8kuNUNeptzq89ssDQTAOt9mZDo5kE2",
+	"C1WJJwvDbIyH/wLRNTFVJdM4LYp5rxk8K4OsWnY2jH4JlpBFopvRJJQZ73lR3CUXOV8rGLJebcSjb/fP",
+	"8u1eYufoNxv3MS4EJ4GKGR+ZZBXPeoCCsJvVCBE3bL5eNdBY3C41zxD010D7+ZlFXiNcX6Ew/jqhCKS6",
+	"rKvjr1Q0EqZWGmBSiQmOL+JDoLwwKhncJKacr2+UrRweJFWtUlPesPm1ZO72rhaY5bPpsyEFdFV9M56j",
+	"KI7vbjQVcxyDYKktVE00BjkgGnKiVV2tG+DK47GHYIVJz5S+m869pIKTwxRv8+hqUZ53SEb2PdKg6djx",
+	"50wgbx0zJJKh7I9LmYD8stZQymxWGUSFFkfR2K+YVO9MIfVGRkZx9bXLdoUcF49DI2wEHpKV8WG5wu9S",
+	"8PogYBNlkoL1j0Wel9yiSGYwMFVZvfuVDZ7cERO96IS8/nBlAv+NvYMnTjhmsudM1lmV9J4xmrCE/M9/",
+	"/Xc+Y7VEV1qWgvs2GjDfkZLNBuBkLdSVPJB6YTquVT2Xa50l+ZKtJy6TGzwasME2Vm5D5yb2bdJzIIWy",
+	"Z4UKKlmQFamNVy9pcvUSViufakNR0xdr8iaa1MQEN742EXqCCXJtICU/VLSYhDOhP08ZWn4QeXHe3Klk",
+	"dZIBRXexQoTANjE4/5g07zHQktQELeMBYtOlJZj2+qkStx5qQhqiwwgNMvE+UO7G3DpzfDLvztC2nVXp",
+	"qX2MPf/5seegMLvnheF4WVBW8Cks4qmv8e2dkoxmETJbiZIsybW1t+RSbZtPsFb2IUdanHVrMJiXL5Z3",
+	"092+XbxDHsRuaaAooHGcB4LIWmVUs7GxSaOzqa6GM9vRgOOoBDzfcIzFZfYgqyvVhdi8OQ6BBx5arUwT",
+	"3o6YGrQnAPfWFvqtbfgW8Mq2v9x4Ozo3/XsMplm2hLh4XRctocJixIx4P8Zvn6cvvMCpXZmZuTbK3sSe",
+	"w7i9R80A15UCQk2WoLA4BxBUbdh4Y2q5+3tmI335cg7NN8ipwip6/60LMcGqzToxdeqL0E2rCbrQBLUb",
+	"V2xZI3KZVgk4vY2GAKLqUU99yFTPFnNkJ6+Nmbsd+b3tg50lDSnKT/ySJhOVGy6Cmxr8/5onP4NzBRhX",
+	"JRXLqyE98pXU/i6nGqyJi96Bia6T9LtU87JfzNxW9LEvl9pUoK89dLJunbzNiHJDr149rAHsM++V1qsL",
+	"hUJKugTfzdN3N8p1zeDIby9kgY9ZG0pRx6w9SzA55+Hx81fh0aXQ3MCXXMlotlQjpeVlZ/MnMeKhYAXu",
+	"5zXP4OdClVZNjrHw9S51mcW6hWP+KcVNJljakKukO9hvHLTWY8kr0vkYD7sQBeraOGu5nY9FuDZmJP0E",
+	"Kyt7mDFXV7ZIsXu/FM4NpB7AzWKi1bREYvbgtx5GRhVNlN6efNp467tR/+V3N6evzuLw1Xez05eH49OX",
+	"L6anL180w5ejuM8vJv9svWj0t0+H//z+2Wydyu+VUCoLDg49BQd8VgqQrId/aad7h3LfIjfqNVdRjC3Q",
+	"7HIVFvtu4nX8OemWU/L1xSliyf3jAqi6rXWUy+9eYrvTgnLfYsfTkvJBzTldSmXEyTMq2XarCik/8wlw",
+	"4ojbsnVMfFqJ2VdMZFCwbArdkbaMXiUZjRlmYPXFlOer5Nez10slOxbTQ91BT6iJltg9va626olOJpKI",
+	"yYJ3orlG6NpBX2H1tN3KqiPSFRkn15tDaz9E47hI0n7MQE0ryOOyYJwrATdXuvzhQQecUPy5wTSOu5aR",
+	"bZiBUgwEfs2jn6dYCaaZ7VOIZiQMiqLYrdY6BhnEcRJlnYNrpo+V96eyNdQmbG6yugJtXcibpchtd8rL",
+	"AmSSexEEJFCNmaIhVXSVQNE0+87em1NCNkdFd0+nsBA5qvFJxKNdLzEsE+/wlqPsxB2F44i7isUNcV8h",
+	"gyhicejlUqXvE9jcAuPSi3iw/skrVg+AVqQfOlwPqMOd2rz3jLNZCiUC5G87K8oJi+OID636IWKIYFXR",
+	"q9dnHiiJQcRM9apIQjwCQxMJWMgdrSBi6BC5HnqJXR9HZOZfOawTtKjcM2nXbdLTx75HgpjRBNKgMDfm",
+	"PtjAKxlJhg0t1aemcey0qSUsIJ2vYQYOa4GR3pi1e849jWIoA85CRlRWMUkohMonAvlVEGyExzrcD9Wa",
+	"GyNJaCxtA/MwzTbyxmL007aWsVPso4dtB+0+gfJfNRlMmBUC0Qdhe0diDXV2S36EcyzB6Kks66q3QpFe",
+	"xurWcArB6bgfP/tcwjPuBEFZciiveXqypqBRastVzDgDz7t04T4WwpF76nbUhujdqRnRyYQhgEnEyXaD",
+	"hHQu3QkyzkmrAS36wP9lTtKDA7KjElAlCRvSJIyNRydm2lglAZUMmNMsCtVIKwik95+9Kult6f9rY71V",
+	"p9OrQpvPCQ30McVn4TWCaxGvP4bgSx2eEQESZMAwumUGolIMrKNIzb2MIHjIeJRNbXYPmSY+BlsdC3FD",
+	"4ugGsoPGBaxwMzD4rXYH/rcACa//ebgWMLwnspcCw+tjc8oH4q6HZlPA9yJ9szzWjsctZ3kvQnHdAX84",
+	"09+mvk6wxCWOddfz6KxlhE37a/fIoZBihhKoKFDb2t0t0hozimdx8Z6MeMBI83C/kY+/7+348fdD979V",
+	"pWL34+0Z4w0xGEvpdgmy1bJkiKuck7OaSyMvwRTa1AdfmClRJr3eeeu1ga77wYDIQXgjNrhV5IaxCfA0",
+	"I7UI7UMvQJ4SlGVxFLLI0P8YsglN1BjglU5dE+UxG/c1V9Xr09anDb4nq0QkHR6yIIYGs5naQ72KYLZh",
+	"aZSDAwbkjoy/2SRyYx0KOcryaHDMQqTPS4C17mWMwskOn2XzMsCru6CR/rqw7p6yUmlXfpKC1y/o7B2T",
+	"kg6Z3ZUvXmgC7oV7VpmcaU5mIBWhRmmy6Hja+3LVInoKa2JvZlfqDmpI0en5QCMV8eEdksm02B1Pytoh",
+	"ioEypX1evpdKIsSIhL5EWP9x79raB3AY3a2+rhgA22+PpxmIXqSYKvaU9JToctEX4bxHFHS2hIMZQz8q",
+	"fbYhbAEHG/NOhLJN5Ncux3Odk/OMbp4SuNk42JEBaOFF6X2r6340ZZt33WfxpWnsuwRsNGHAnU36vr5b",
+	"23VczIrVFiXKYqBBNEHQuDH09K4TOP0A0pduDqqoURanNqBc70fIgmQ+UZmERZ9O7sAowhStWQnTxQ7O",
+	"Vbo0ORdQfuUze1/Yc0+yYKqV80vNE/D4YrbCMyqjYM2cKlgWVxqVFnubGhoDtoUF36hdjuvkhAYjEwYd",
+	"1xjX5l7Y4ZC+lIkxturb9eYT6yxA/xKYgCPYbdstHk7HJX4XusOipAJeB1QA83FLMFJq4rppt85Lw/cp",
+	"sAaqh5iu+A3N5398A5CzFm1Ny1MsRsyCGlet6DalC0/Rv/SNVXS+IdQsAWZw2RXU2y2zrlsrr13sMlKS",
+	"xYM6uYqCGw/OMsXDnVGuzAe1PUxUFNww0Do6fGjadpn6Km3nmQUcxGKGXH0h5SV/8TqJK+1KCsqa5viY",
+	"X2ymT+o9MtoGuk/alQutZKA2bmb+dda+fOLyhKSJL7cr6KCoGtKAhQlZzBRb+SZjcFXecDFDbS8bIda3",
+	"3C6MDwBO4bLe3az3quAjY9bG4VTalec4LsGZSQ41z+Ft/kcWbqmmlaxQfAgDwOfcQuACLDyKD8ARNTHa",
+	"qoUkNnOfjQSQCE2Yh07sL0yG7uCKM/Q8eIWFdUprA6GnJHgeUK8AJin9VrEsKVo+92o7ywuhqIIiFon8",
+	"2Oz7LAfMbM6MaREti97tue4ytLdkN/GR1aTn2tstvMNm2GbORM4R9HhsHo/N47FZfWy0sendGN3mPfLZ",
+	"L1ezByd/JrJkm9+ehTWFZE1bkNz+0ZGiR1xwi+A1B2v5o0fX1RQXPkX+c80aP9UQ2b8meDwveX11zbf5",
+	"9p2Wzq3KZ30pMi7KQHBFA9DT0WwEndihQ2ZVGExxzpShiKHtQhBxrUBzxFBlkcvzMSQHTUMyZYM2G8ik",
+	"tAWUY7bWvN7hHf7NN1fJXFuD33xDTjn58XJGh0OWkOvTj19vhSKQW0/IBHIWv7GeJfZNFRSbUg0IR2Ke",
+	"ujT6moU573CjmH2D3bnnE0Zo9hB7wDno2vq6p9VNkkx5z2HGoio1Fu5I9EwaWc/pbRn67nDjEq+SvlCj",
+	"FHbdfavn5Yj2ngBqK4fcDUK52arIeHHM3HDpiJiqb8xino4B5xXX80f9MJ1E9Tkdxx+/3vL/fALvcXf8",
+	"JAX37tB/PiFANBGCSHU40sZXktC+FPFUsbRMuk0i/K5W+zGj5lxINUbv2NEkCgXWYw4Z19NIKypcGG9c",
+	"7/AfJ/iQHQ1sv3/tCSYq23cHIjb9v8mYhix9lw0uDLG6eKrEmKoooDFEM/TuMKmkYWmuYWeHX80EljxD",
+	"Sp3BSeIqoYFqF5OmEkTBJlTJjxfsuQg+fr2VsFAETxCI3jrU9N5A21H5zTcQ/+55TsetCTZp/Xc9x57X",
+	"c9U1a1SAnoFYp089YFd97jpcm7BYumKYnUVwcCZWxKXSY/m6B3Zir0rwH13vmPee4LnpeS0XzAVAuBJT",
+	"QFaGhGwYF6xUnZwJ0wsgYRNGlSRy2h9HSluBiPdf7/AjTqYG+35CFdiEO40dE0MniFpuE0rgBhcDNKEj",
+	"fGLXFCwc6dn16h1+ktlBi8Da8xuz9p6Sn6cCnKGY2wbSHFNVyIjFE3DYQmh5RGWH945pMGK1Y73vIm4T",
+	"LmpSiYT1qoR9CthEuSxzNUqYvxEmemnduibkDGtgWd1CIuo339g04UWTUEK5bduAH0LETY2iJCT6pojJ",
+	"VP2QX3W4fa/J3j3cbzSeoHkXRwHjknm8/93pFaR1xR6MgT76mOtcF8lwyzy0NY6U12C2gtZ3xQOCqzTq",
+	"zXpD32OYR6Vd2a436tsQQVMjUGa36jMWxzWggK2fZjcSjrP+ZViUu3cBDRyMiwyBRkxRsVGWNBeA/g0f",
+	"WJ+8YXNyyYxHYX+3uf+kTo48gx4TTl5/uJJkwhJiCzmfdnjvJkqrXEwt0QFRo+m4D44Mv5pef0aSBFSs",
+	"NhkwFdiuGQqzBpC6qEn+RlLscEv28Kk6wZSVGwZtc9LKawRIYJyMIz5VkE8xEJD0je06qkQK8P+nkJiB",
+	"JtOQcNHhBhZejSgHr2OWhHsIXi0tO0dkMg74XEggjoRPtbY3ZArKolMIZtjCVqNhFQkLhulxMLudadSg",
+	"cgO11T8a3ITKiekzECS3lXblvIZ/AZRB5eyX/lv5/ehg+vw4CGt7785m37/Y+dDd5+LD9y9+OBq8uvn0",
+	"g7x4eXz4vR7WjZrr9x2j5ldpV2QEJTyVdmVwsP3+9fbz1qcXzWfDg9tp/1C9Zc3hq3e/fLe/xw6upvJw",
+	"ev7q9uK7k+tKtaJf86n74uSXi+nheHvv1duzrpqyvd3Dt2eT7z/sTY7nlyq6+edPb04/nO7SRuXzR4ct",
+	"uUap/yVTqIMt+iL1/kvsLIXxMXTK+btW9gFz/xbc/CK6Ze+QYvBTu7hJRQ+6zdxCNE/TBNvzD1baP36s",
+	"VuR0PKbJ3DdVCo5gpVpRdAh1Us9t70pUaSlI+9pAxNCR2ftZfyvDCEBRrWX8SzWjga7DGbLVK049seFT",
+	"U3ix09x5Uic9bGbnDrv+u5cxUlP/X9GJcDHG+56KtHFQilivV7FZqVZaegWzRTeMh5AAZBh1e2ur2dqv",
+	"N+qNerN90DhoZDxx2UcdgHokZRdK65hiif9V9FD3aXCjrTTOYgusY1T69e7N34Nl3Mu+aO7IzD8Cn4Kc",
+	"9mEeIWYXV6qVCFzcemZdE1LAZhVZxDyquiMqR4AIgebRQs5B1UJxeZH9fMC9NE3zY0mnldwkgMV9dPWh",
+	"G25l0VMVrL+wG7LyHVZTq/iForlR/ksWbTrkK8NlujQeFh6UC7vIkeaTcoIGwOqVgbdvpQ9Vyt4AG1C8",
+	"v5lq7i6GGz6mDX+Lv1ypVrTGg9V5JYMrVo9sp5TCdeACMHFt/xHTDQVcGH4zFBc+0gOdQIezbp5PYO+L",
+	"lSs4oYnXi7/wfJtYsddOY+V9UcK6y8Ylvbu9FhS51cCuEh9zbSPy26dpEe6xcPfrko1+4gaDHQuPLqEX",
+	"s0dFZJO/qs1cPTb0ZxSRXblHy/KsjGfLdxsV+pUKfEkrvGHVcrebHjl6eLo2ZcXkn5cxO20/I8f/SZNr",
+	"wXah2gExTeAM6+1VJX/7w+6PBSZZPRp7Z2VtpdFL5ipUG62c+qvojcbd7InXB9AZgWprkMc4nKZFDiu1",
+	"RYwaW93QVk/ajl7aqMpB27hBkGa9QX7/bQdMcItcuqAh4tPHmXE9KouPyuKjsvioLD4qi4/K4qOy+Kgs",
+	"PiqL5cpiTvsKcorU3TTHVOEpUxGvFhyJdq8yGYo79WaVFGMfbteb9daTOjlazOTDvPuvpIMxhnLSDr/K",
+	"NnORy/IJCeVhlUBkDKI/mRBRldBhwpg0wWIfMRlDtlwhmrQBHTAjxCgaRBOrgIehbKgP3KIYQGo19p8Y",
+	"2Fl9NwYOIZAFIGx4FfoJE9NUBWBiHSbbE9edeaERpZxFCqIXkSJiMLCQiosNnmFVRcg63CJRwL17DQt8",
+	"CaO2CI16bEfZrqE0DTzaFbMzgtpmT/331gfLN5QHCV4lQ6ak3SFMdMDAXIdbdCUWph2+nSDLdvkmR+kv",
+	"MAqoLbE9CaS9r0qUEEWxGV+BTz8BUZaN22NG3OvGaQKD2aabPitansj9ubpGC3KaIT8Pbj0PT8XkndD1",
+	"iyaUQkeWTKa4Zcvftj1v8aZ7+GFly1SMF/In9U4tmgUiXJUMv7ne8DeF3y8ch8Gpvs8y3rHxdtFwrAFc",
+	"OJzdxrpH+Qv2uC88ttm2+2W7WlBvujj8NXrfrx6C7ax/H5b4V25vXrRCpo17+ZFbZ02+VMv7ogHbxvul",
+	"h3PNw+CSBUU+LVrrWYMojkl+VFjKXjQoWGFslFIqonbWGFhBbxizmLORsJ1h+ixd2i/bIqZoqtnuNiWz",
+	"LSn9vX/D8aX6ztggWz3U4f4r9lIpWiCvfUy5SLvL8rBb5uW4YwfNqv4b2ZnRkhgX0+FodWdNzT6w36K+",
+	"SmNA+qH+AfA6l9hk4PRlqRUGDKWaJucadF3B2VO0UgpAdDl8DWofIA9Sj2LKxwydCQZF1zqpogSaCcue",
+	"Qfg2OZIZKyGL5FiyM2ls4H7S/SxNsmThU6i39Own18QSAMbQ5rMOOy48h35vocS/+Lxhkvz9zv4doFcz",
+	"nZ4sjKpn+GXMU183T4+fp7ZG8uGgW0vYkm0Qd0+9red5VxH98vz95RXZmtAEE4l5BrMzNU77U5Wx31Lj",
+	"tE6OuL3fGTNF9DFNonvQyDJrZHdNNRobSkAitpomPEWp8riiBaoyINJlHS5267t+k91fO06adSrtXzvo",
+	"V+1U2nwax58/99qO7VuhDNwbio295hbOX2B6X5RygVLzVj+2mbXxcWVUUsuSrZEax5lwZKUzbTS2g/8T",
+	"igCKJvQNcInhD5AijBdMzQVe3/J+qKzr3QT0iALP5hGqt06mAoOvVz5XK9uN7UXv3rMF31fOHfrWOOhX",
+	"eUIvjI3s7oex7azjCdVTucADose502pt/MzuHb6zi+ux+plrTm9phEXryzy1mUIaarUJzzV7iVK82DFr",
+	"f9S/IYXXjGPOwd2D17wc5dQrmHG+NS2xobocnSip7xM7/Vmo1RT1vPfy5Ir4BQ72reN6ubNNy4AXIhmn",
+	"Aa1nIpwvCeV/qs1msxpUvU+T2BS+e4cpg/CcrvCRqUpALMKK18bU64CyrjcsZ0JvapUXm7/OYs5izq/j",
+	"ecq6Fp0X0gCT5308cLzWYxUZwCELa/Q5i7Tg+v94fK+QYVytpJg/n4E0t+/wzO7/dkZVJf25YRab8iwI",
+	"JZlA6spcIxrHrn7HOO9EEjo0tihB/Lsi734cSXVsPnPf1CEDofRjFtCrq1QMSDoFuTl4ktNY5kbMxoPh",
+	"qbQarb1as1lrbV81d9rNZrvR+KHi8lwgo8OF6fW30y8brWbG+l6SSe6JsgawsJ2lPVkhnwEixCataO1H",
+	"HQv76KUg3AQO4MVW7AMNmswbu8oQsOtCwM7id37MIVKBvrguq4MiP6SQUgUpJT9Qi9biMO9orM+FOfeN",
+	"5uonrrnfXMg8t8Y5fiGSfhSGCIeweSB5TW6xhFP8ugAHk0uZ+Pg5w0zeRtIPDfqFL/aoFvIO+2OpXnNs",
+	"nbOZUKcXAdW2lQk6Wtwd9I0YXFyoSgxdLFJA++eZ9YmSI1u2o99j3RRtNOg7nBIZ8WHMalqdrpKQyRsl",
+	"JtpEmYz0A/oUgEplWkk5zM9IYRjLr7tOW059JdPytyIOh3wC12ZtbaqAu2UZxX0P9l3On4HMXUPPaOF5",
+	"2iTr8w9g2Nm+dJWfm/K74Xf8zT8a/Q/BbvxzY7zNd1//fDB/tysOp015pVrJ9/u/nOzQf/7F2L3LB/tz",
+	"+P0dSEubG5e4MSW5PZzNXDqDcdO5xoH/6kx/p3G4+glciDM6ZlfUYOespfZeCfGWJghCuZbO+46FEb3S",
+	"Fsm6Gu8phzyUf0X5ZbLrsgIMGZUTMxvLL0/33frVcZrPKNAQvCcv2hDLR3pis2qBdkwuvsXrAfFhgEVG",
+	"9JYR6M0D+HGJmA5HDo00K0bww54YybDbnZK+SZh8EkkDRBP+BY7KzuonzsTlNDCc429LxAYd6s5EXF1u",
+	"s2mNxxGqNEEPLmYl5fFlhNf4F5Tzj4bZlxPUZeLZepof2ctfw8aDHOR78JalmZgpQXwl/Yja3VMcJ1SN",
+	"ijMcs4aIT9GbwRvr5ZlQFYwKzFYDzqrFuDYIue0XpAU8gqeDywuQ5bykaIPIJMHihaNZJdQ2p0WY31yP",
+	"UrwZELs20ReeEikQPggAUPUDfRZAQh318HPmX8k6sSDDyPCNvWzAfk2Xow7v8CsB2O1pwnAVIVXsBKqA",
+	"Ros5crZvi54UXPXSiimmetjvV72IMmQ1wYxwwnnr2uUlV03XgUiRAFJ6DKzrmBigLjKj8yK5hZVs9ze9",
+	"N+fP1YWah3va3gYyfS3b+1EmP8pkT/vHdlBwpEwXs7+lkH60sf9YG9uAnD6wjb2V9jb9e6oYhY7xd9Ad",
+	"gYKTy/i0wBNtOvhpkT/3i4F6WuvoijjsDkTSs4VBgJiGfVJMv/rJ3OXFJmKY0DE6tQ0quv4aZPlRrW5A",
+	"v1h4ekYl6bOID6EPAQ1Y6LDZ7CC4MFnKps6hUfU7Dvr5UQBQyYX+Es5pQ+FfJNfNsJCWLm3L1juLd38x",
+	"9cY1GmtzYfz4BY5n7HjxX1FCP3rH/8Lecb/KLFLSZyR/T2n/KLXvJLUNp7J53prle1WKdxLihagcWnyX",
+	"prbhE0tLkA/2WgdYZ/ykipmPLGa3UYp4H4jxWP83jrgpBbavxaqgHkKTmCx0yASmPOzwHgCaQIWoTZXD",
+	"hMoqpMwDImwmHcql4NlEO1gvjBibvLXxZKpYUk0z6gFBu0oYh4Q9hFQOWRVxmG318jtG+WwUxcyUceCa",
+	"yBtp85WB3WO+P/RVQlxXFO09aJB6S2Mn/MFqf8/jeVpz6rL1ez7r7UEBjGZq0Jv3VBH/ECPQrMqOATFc",
+	"1UwkN/AwyG1K4mgcKRYSPh33YWE63GJSmOLtaMxMxjWWkZrKx0iSndbh0mLf5zDih80+TGkol4OYWX29",
+	"3vpxec9kxPtn+eEa3DXXb2Mtwwek2VT+27b4WpOG5nGWPivtXQMiZN774fnrZ7V3r19dIaBy5oyuQP4p",
+	"eKKrl82001j26H+4IXybDuA+G1EqiDXl3Ad/4kxcKpGABDpP6LB8cOkD8P4NkitBZvhZj+vIek8d2TQx",
+	"Ex7dWBjDUzmJfLj+x95RPl9bLMNDd5HN8OCmSZoAe2FYTgqIcMfkcpDBUIlR8w+H3DJtb8tF8THeIBdR",
+	"4UxjeG0H2qbwok5emFYD3HaPtFVh2qY0vcSNAmqaHptuKx3u32nGBcLHnhiiRYskggesantfUxLSua0Y",
+	"cw1UsL2GFnNQB5IZeyyg/zn6r+2bJ4m41VLNlkq5TnZ98QkHYIu/wCQFUHx4BhsKy1E0WWiv67A04KUd",
+	"7lWg6tXLF8v1LKhQL0XiAMxya+HYwrhZJFlawhfY8lWVYEuziCvRsa3GtXmOubV2+phGL1VCtWH+lbQD",
+	"0dI7U+DGWaS/5sGCkFki+NDh9FddL4IOn0rmNJg6eZGtB0yp10H8T3EK9s+ESaZsLwbX7a6Q8gD+A3cu",
+	"jriDAYBaY9TLisFicNGt6Pbbi+gZVi1qy8nl0buT7ncnF6cv/tm9vnjbqxLa4faF0KS2DnA3ptuia8fg",
+	"r0CV9FlA9RUYlgy0/Z1IbFmiRy3LYEzMnE8MFtWdnRVGjN72D863XwwaL2+ak++2f2mMj3dv9uc7yT9+",
+	"bgUH48vDcE99P3o9a779Qfjgde0KJTMhQsbJSCSSrS8DYeCGZXgScJUOUpKYYjc98tpz/+GW6uGSlffb",
+	"kxTvACIgKoqQWiFT2D3syPTAKOtAHkm/Bbkt/MsqlodBa1Dbb27TGt3d26nts9Y+2+u3Gtu7O1qxVFRN",
+	"ZaW90zhMm1TonYkjQO0zXkcPUdBMpu0Pee2NP8eHCxOvV8zV67b+h9rsm+1pSWWSkyCRRPZYJeDQFImF",
+	"DsgYCEgUEfoDLKqjowr/Zeaeqn2NfqN+c50Y7d71UbENV6HG2nrBzRuXvEgfeAEKeKVd2YKhfP54T1pr",
+	"tVJau+aTRGjJBx16TrjSus4yususiiajcSSlaYGbLvgZiiXXToSDPHOSRGsjknH11DFjqHlTURyjU7pg",
+	"O5wL0bEpb08uWb7XaF7OO2GXVllDk+Mle8IZC01VcNpDPfO494XsRjkm/edu1uKafc61ccyekbRTqzsn",
+	"Rgz7bIFDoGH9nYM3dT3QVe8oRdJm/y/ZPQevkh8FDG8upujFGIhkKJRiHLVWV42YVWDaBlymTG9ZQg9C",
+	"+aP4ShJvTv96m59b9g2cFUvExGpO+pTkNDd9q2ESoKXqp+pr24BXo0QoFbM/zy/7uVrkmk0bKOZiqcYk",
+	"onyx5ag1Bi/YMgxI9yuag7drle1lW5fSOHZmVtU0T1daGhmsFupQBEyCUaxNBiW0mWeea9uoX4cDxI/x",
+	"nlo0QigCrOY6bZtmoHVyYkYyVTG2/QLbxh7mc8CVAQ8kBUW/w3txJNW7OT7Xq5MjRcZCKot6gZ7eKOxV",
+	"SQ8QTyyIVArwYJCAIKfLWXXz1J9JbiLrWf3mmythW8xxNjPr9s03VfSkYhYSGBqQbtFrY7YYFjwp0kMM",
+	"ONOwEdO4GDMRUdNgTjMob0v03R1OE4jTamsNncfUtQY3/A7bZ6Xds+rkiOM7XBLYbSQjzQCgWxf4khPK",
+	"JcU2gqCCj7F7HUSQBWcdbrvwjbEWqmeXi04mjCZkOtE7T+3HNaUkWn+hIdCRwf2BDqiJmMA4o1DmVoDG",
+	"CaPh3KzEM6ZmjPEOVzMBiyqhOSyhZIDBLOPlLiwhPbENcHNJA0UnOL1l622Evd5W3niMpYtr3IkjeT+4",
+	"lmyj+480iW7ygAuGrf3EG03N6z9wGfGArX/7NVdRXCmBZLFwmIYy6wQiFUDYht59BlNG2cW5HbTR3K7t",
+	"9xusdkD3dmqtcLfJGnQ/OBw0y3CE9BGt3C+R4+FKlfW+ry3mlwXY/SCF11pRL0K4wYJNulb6tCvOmQ59",
+	"63jowePZUPfCu5u1/WB3t3ZAd5q1Rrg9aDUHO/Sgv2+7CdAhrFElmCbx1kF9t96wv2yi77i+BQg0d78i",
+	"Y6DgFfgr2Djtr1Bj/FeNXPv47EUlyVqyuE7nVi8ynL9QKzK/eTrRFvs0EYlaqRphlBWlqEtKGkQxBHQR",
+	"m9JlPHk6klY94gj1D0BWYjQYQX2Nh16n5ycRfwXEv3ktynrHAHupWOs5vyiOHovKDFvMKnGotklleGfq",
+	"rjRtz7UIR8PLCHI6FuhIHpOvJWOZzz6pk0voBN/hxnGvIj5lwMVxIFSBwqSiMWvbbq0pt9eaBgxmNhKx",
+	"WRgqrYaEXXRvTX2aVfY18dvoAddmw5hJrRJEAealn2Y6xJu89UHEIzmqQoL4VNmIO2BZRYKnaXGvrq7O",
+	"HVBFwnAKnETcRhHTEPXXmjsR9knPAXSh5sGTeocf2zXwdT2EriZX3rj0KNJlQgqCHL8x7hmFBtcjMTVe",
+	"eNh1E7ZPWMCg6w4XahTxITY73nb433VyQoNRCsKmlUdJtNaEn8sE3ykZTBOHWwa19buN7SI1Ch++oyL1",
+	"qPUs0XrcoURqN3oQLLcmnfRg/bVVnBx0GsDFdSrtzlrT6FSqnQpVcH+RegO/aw0E7gAdBC4ZvSH7nSWa",
+	"g3tIrxM8RTm+CRSxzd7jFC54zFO54NdUQVpYhTIVCZ5LFTB4zqlg6XxBg4IfUx2qU/kMh3oDhedtxG1/",
+	"i0XiNboO8hpg3RE2GodHe49K0B+vBJ0Y6Y/S3oI3QgbcHRSiEaOxGv2yUhVqNRr6W+DtMYqMcSqSZMol",
+	"ZJAFIxbcOIFFWCxZFVyfeqyY30YV7VPJCvvIvYKh3Lu42LpAK+Jm/fCW+XbJKbAzjWCyPDJeyAdtB3Os",
+	"Fy/VMv3F9bbVjLNwW90cqpUtbEG+hucPusojYms0zIYp0P/HfXcf3GNxPWUVFFvSZ8MIFiXNknQFiJgM",
+	"ycWsTo5M8/cOT7u/WwDoTMGC9QwiIC2FXinGZ4XfggQO/eaneB2rGD6hz890jbfwvQpCYlMtn7Um2uEg",
+	"gtNO9Rb/G1tRYB3kiMa3BpiYKtIrbjuGILJkkkS3VDH7DDRGITEzJQ1GPSvzV11iE7cHaTrv+RJyXedX",
+	"5+TfbGJyJ2wsbs0LtXmtryhI+/M+0cp/ArYFwJvTIgZpr3cHiRiXDw8bS0C3ew5qyfq1k/4Kl7ekfwQM",
+	"W1cuZVuflSGGlfTLx/GVJLLhb455bSUCd70sb+3cMBFbMHXD5jaxKMskiGLcGMISXdRgivcw5oUMED/W",
+	"g2wfsEixvslhXtsyprHN1q6DDeq+7IqogasZj3bVSUKsuJRQoE21yQlH0qVjmRwjMqLJuE4uDM+CgUlF",
+	"54Z7YSgkZV8d7vEvzQlNErnmWgkjzT14A/onTGzBZVxDZTcsjvHw23lAWl2A0VFAj74VN8zwZVwNVxtm",
+	"MOXRAQGxvKI1JbUaFzMTdKnV8IW9DrcVXl4Cf2GNF7wkPcX3yZkqZkFrs5I3bH4h1AZJT39pBt6stXb0",
+	"J1pfhIFX15vkTtkk2U74QFLqPpPMPWsm6fjAF5BTXn8GU7b5r2+B/evVaK2XPSDEpRD/msJ3aVEX9cXv",
+	"HaTvmEbxerYD3GkSbyFAjZlbAEDORQJB3wn09MulEWgRm4xpHM/xJ603RJKw8UTNs7m1qIXrN2IwOuLW",
+	"//nU/zyIyQgsBEnnqRWF6bkZL3GfaaMCejCKxAh23w/v3PMqiUwPm9ZOh48wMxiTWIClYwkYfMF2REQc",
+	"UnRcu6Z5QTQBhy6kq2MAIZGKxEwpr3tGKMY04mWGwjvYky8e137IgKZSejtlpb29ngjbJDhpYpAmEatr",
+	"O/tq3agLGViVdmXl9rdJGNGYqGBCmoeteqPeqrd227sH+20bNWh74QOrAlZMgNHMr3BKB1YiMB5CfqOp",
+	"NVZCi5b/+a///k+vsPieMUtNGatDlnBUHp11f6pRNKMRNJ8bm7N8J768pZlouVF0CTFBw5Vs9w+LTwzd",
+	"VlxedgrohCo/cKIJNYP9ecqmDBlZYjj+rIipYvdKbVywsN3hEUbU4jlWwJmo1jzFbMoewTp5z1maP6S/",
+	"NohumQ2KFXFDfaauGHLEyv1rHU2KZn5a1t7LhhBteqLX4r/tTZfsbu/iqVebVvm7GZXofobbmFqskNW1",
+	"qcVVT0s7vTMI5lW4OUHAJspMBTPJ/xowuXeuyOCi66jciYa0MIOAGgLLNNR2t4LYdlJ6OniYpqpxULj/",
+	"6HqNggk9WD4u5vWZTnoF08embjSXrVn/+2rRUA5APSJRgoznksWDO7PsX6HeZk3kYOTdqUvcIrJCc3VT",
+	"xAenwfwM1RChKVYDBh1JMhZjrXGmaR6hINLkJmD0ORZDrZqKJJSQ8m507g53PMRkxTpPvmJxDKE/KIg0",
+	"eBGI/uT6e9g83VLg4mKuXVIdZlXrvyFo8TtziP/yGs9yzGJf5dnw+Gxq6+gVPX2OLpf8udvSxty8AExs",
+	"3XcuB+xy4ScrpcOpFhWzqrZI/3/2vnW5bWNb81V6WFMV+xRJkdTNpss1o8iyQ8eWdCQ53slhjtAkmiQi",
+	"sJsBQDHcKVfN08x+j/0o8yRTvdbqRgMEKFKk4ku0f+xYJAg0+rLu6/vQJ6cyqCQYC+hI4fYUOwfYHr3s",
+	"MV4IIxdjYSXRfK3TlRmxPmVT8XjCvjIt5Z4vvePuoaImPFoO0zOZYk4jA9NjMhdZuJ7nzdbBUwf5Nraw",
+	"9w5xXREVHQLlADLPCig0V5QLTm9vQHkSVUJz57Z7mIjLAkEoQNDZ0j+g0oXSR6l6yp9bLt0MoTCXmKJW",
+	"kVGG2delfg0G7MxzO29OSkm/u63szI4pcMH+DhopwJ+lYHU5BkIsKFWI6a78wnyKXs1CKJlHgr8vkODv",
+	"HM7e/aF/1qTfycL3VDN8tOiZBCIZtGF3x22lD1nbuaa9DljQJnNQ5s2Y06VPZU9gN/UjBs9DYPB8QXA6",
+	"en9Ag3WRgroXjM6ExzGUIFgZEZerSEukAR9gvsCT/DYY8kRFdSdUVB+KxGNPPChc6P8o5sf2u/qER7Gg",
+	"o32Gd3odqfHby7NTj6DvOBtESoLKNUglXalmMsv/irB3pocW8vDYsRLNjXf2glTiWC+oflSbfaf1SoDw",
+	"7d95FvYkVsz2PIjQpjRM3Wy9K8EOmZGfagKFWgu7GttJWiLqvecEOeCTmhacbRpxqqGhlsBlewokxgep",
+	"mqNOAD9mmVKFqWRf1Nkp2c3QZg6UcQSOg6uNfq0FeDH116CMz83spQ2uekQj6CwdWByZ8w/fv+scA45M",
+	"nX2PaxCzUCTY+2hAY8Y4jzzBG+j30/edAWi/dqmjYBhIA5MEfQGIcESovViW9uHinYNO1BPavTADOT67",
+	"uLw+u+i86ZxeeoVx04RHCb2V3u0duRH8TEmP2epSPTOShyincO2DNRRT2aV6tiYd2/nmmgJayARjoaZJ",
+	"pb3baAD1uD4jPzlAXMTujkAKa05SVi6UKT8SQPf24VbyrMyxeARfLcF206fMkTBUXUWSzdFGdiIL1VE6",
+	"zUYfabewBiAU8XJ3DRIReOECLgaXcyakfgl/EZ7MAbNoZxAz7BVpeDhIEMTUqQweKtABgPOtJRoIHxUh",
+	"9lYwYFItPDp/zyoKtoyyov53ZPuHtnaDD5OBEpUGHTUY609vBQ8zaREELY+n/ZGDWwYt8ga/A3qioOcd",
+	"QzC2dQ78N+BOQNUDRQfQlTZAYBhs3/KnEVRAQwGiBTjJ9OJROBN2a3EMB865iQJc6EXcREhjqgAaY7MJ",
+	"53Xkjx3JWo5Hq3hzOu6vyUsh+SuighDKYDBwweVye9NACgLqLPrRmEq8p9x7FGILQuw9hP+FwX9MFOuP",
+	"lAJAPylmLnLNfVBJctLsboDKS2QCdh9t5CptGITkw6NXBCFpzihms2/VjTCtvQiwheiE+i7YZOlClrET",
+	"6kmALq4cuhC04FqUS6rIQ2amGNsDMFmCGZxgEAif9eaYhtVme1feCU5JmaBirDyWKFVlUxniwVgGwwaI",
+	"IF1pok52JgvxDU2PbaxniaeAMJaqIU0QesYb8GiXgBRFPgg1TUCsW4BJaUFgAIHJFeFdCcXJLebRwyzw",
+	"lGeWFoBjCHMksShaY8QXKX2NLQBJmhk1fom7FVNwya40xvjFyeXJlQGXZGtiSy5BjdyaZrgXeqQUs+sM",
+	"gmQvGA5FdE8gyey7bAIi6YJFYQzWJ9LVzMmFYnnpb5BHfASK3DJQZCFIpAk5gPMPCbMvHjXS4PhlIt6X",
+	"d8nOdXDw8jKxEMDQSOK8krLVsBkVGoB8K8OsgzgDpf/VoM24hLJW2cri1Vn4lc+LV7cwPXrvPWJ5/pVY",
+	"nn01HucZFa4K9pxWd2j760etcwbgc4T8H4Ddl1+N5Y9aMusEFQfWgYoThu9i7xUbA4RHgg2nIo5N52p2",
+	"WTIK8vMuz+Jc/VUYjtVCSZNdCrAI77Qt61+EM3S8TdcnUreBSUUt7a4A9Dxz9SLEUNsWf8E3kY8FWViE",
+	"1ZsmiZKlGHnndhDbK/Z3w8HN1u7e/sHhs+eNGu/163wyietDpYah0MqC7k5h01X6AkY8tnRkyLQVxPEU",
+	"ZtemZmkL0XPo5tQkoAK/D70BPaGP+xu4RH8QyJtr5ErQI8A9p2eCivUJQWVori9JCy9Eg3co9reDv3Tz",
+	"xJYijFLCWiJRaZRJDv+6WTeAWdzSjgB3Xz02PW+BQduW90+cc2WjvPaz4jCv/fpTWYXZO5HEhvY5JuIQ",
+	"w/jMJcOjoM++dis7r9gxFqtXnUAkubWDAODC5hAn9YMYBRPzVX+KVWbg7OKd3wTJD9NevSsvxDCIDW+s",
+	"5x4BL21wMgUz2Xkw3VTALpZm4ITsR3MoSIeoSdo1Bc76kX0lAK8y4AqGdcotS4aIgj6FVbeahmIhIBYp",
+	"BI2M1TEErZ/YxN1F56ejK/3fs586r04uLr2nxGHplQgGz+GslkL4MYY+YsvpkSjVphCznQSETLMLp3IM",
+	"JuKPIC6slkXBaPbHtjJ1a4nmHBHkm7Pjy/N/1NJbVLYliLOCdm1RdwxT9SD1MI9qbXtqbd1lLbM+wQwz",
+	"IuYraWVZ/gvzxo9c1JtyUcOxc6TvvTRxxlDf+dP8c2nzxilWiGZkPalSVyUusiAHUACUBALKdEjPY74y",
+	"Tvgc45jubRH5OxgAaZG5rS2vgZgZKdAgZiSHytsxMgpmpVireeS32ZaRCp9v9IjYzoyNjkh1ufOqZLpR",
+	"qpYDRZudxEVcsB+HIinfjI1Htf21q+2vSGX/LaVFkWuLPA6biopcy1WBReekLNJt4gLg2l0PELcTDiCR",
+	"dCImWR8ptf7dneuA3B7sVSvjQJo/m3qASSIifef//i9e+2ej9vxX+m/t1//4n5VCTNwJT/qjAi5NbNDC",
+	"UtfgVkgsnMWilRshJuSZAgp3nXWSGLhF4GstH0l1E1QFJjPbRJtRYCjY2lRo2xzX2UfAAAuIb7LMkQX3",
+	"GeqdAoIvX+7VFsnr6cTfkoOaFYXso4pu4gnv38MT/ABjephi0keV8sWqFKrOS7ASXA7FN6tjHv3C+/mF",
+	"2Ji3Bb8QYB3vxkreb+wyh9OfMI+LAaj0iBMhWaIINkoihNdomvhqhmUrPTGcykLIZK2iA4kUYV8UavIF",
+	"UDoNAGELFMMXk87LoCxTbBzLSP35PYCWTZ/uilwidLmxdzIlZ0jh4HTLQAZce/0DFRFAzwxrmROkxICA",
+	"QgbNFEpqhh6bRIFMYmMXXIJ6QSy1MY9vhN+mZCE9Imbef6EO+hXNA4BiYwGMco7obgBBkbzQ4/lw8S6u",
+	"pvlx5776WTghph/WIDR3Jb0slkdiJINi7iYXTE3xBljakFoMsLpbhIMS19E8c+NTIOQwkGDs/R5qSWIO",
+	"gtajMaznbqtaSdd8waA9snSQgGoHLOn65A5CPqy0K7Uafprar5SPeNe5vDo51c9T06gvIEIDPcNpIURK",
+	"AdB+1njWgAoDmMs77As79ArtkdtGvVlvVInvje0NGv0Wf97sHWLBegpvWWVD1ay3DurN1UUCHl67ICW6",
+	"28zgYwpyGxBj4KglzrRamXEPQACw7qCXqUSgAYiM9G1hZYoBkM1BsovzWkcGSQBYx+/UUE0T1qw3ngJX",
+	"gO3dz1VWm0ZGW8Cp5QZekSIP467HcGqQkBDhknmBj5it16NAJp7l4jd3yDY2alX7Ap0xQ7nPtZ0Apb8A",
+	"UwnVwzIzLsTrSKDJcaLi5DqEF7vO5EarJDkNEAIi2WMqlVpdlOnVxKcWtuwFQ3k2TSp3+NBHKSJ/qlac",
+	"GYtHgLwmpA8TT7g+Bvc+42iL+dtR700/OAveXn74Z6d5Grx9Xhfzt//0P3aCs6Aze38Vjn55NZyfzt8+",
+	"r/dboeyNXzf8f7wNS/hnMutRKXHJnzWftxa97EIuHZpPW6KNtBPY7h2KQcL0HpsV74YSUp3lUANFL5U6",
+	"gyUv1No/WOF9PoIqh6iHiGKk4IStBf7MjEd+3HZL05wNZJ05852B5XLfsAy4oOStyjZz6UtCn+Odb3kM",
+	"dor2D9lUUnl2dpx80AgGv8Whf/NbydAQWXmzcXSGUi3sdy5lySNpIpZt29b+3grPvZzwvqjFQh9hLbNC",
+	"LodT6A0eWLJjYEnF8JcYiAjqPqWw5BhQUhAzzxe1oyvma+nrLTZY2N3kgP9JxRLxRwL6gMu56ZioZgk2",
+	"LZgJNMVlBULZ/EyD61D1eQicM2Xrch86KT3enVEyztFIdaeNxm7/f/iqr2/J9AXwkcAvoFASP7jETBl+",
+	"vuN8UVm9NWEpnKpdNzi1YMHsosbPXv693vMGg9OeTweM4p0yvcHLYSUu6DTa61fHl9Cv4mJErOLe536z",
+	"f4/nrGQB6d+s3FerF1Xv9uyWXRfeQX8XgCCoUSOSjQ+Wd9SCzWx9MgfJSB8qvRvG9TLVrc/oaxWNt4uu",
+	"A0Ip22tgpseoPmMQuGXUWV28kbJfo5j4Emdije7RwsN0lW2CsyBSxlr1Pv/Zau7e4zf7f/szXGW9OZ2j",
+	"e6G14D5f2hOPtrH1U9SAXbw+ZgeHe8/Zv/+1W28RhIry5wh2qsdSpdrEt5dnp9ROxvuj9PhrO7oriT4V",
+	"4UaAxVVFYwin3HmqPUsIqwdDRwJKG7vSG0/DJJjwKNmBX/k84bYN0tMS5ZX+RL9Jz4COWOsRmeprzANo",
+	"FcCkemlCNR578u9/7dV3nxIPqdO9CQQt9jp8ZROqMQ4FtJAyZpIKTNSwWZ5OJfbeuqCHGbgYdoTTg/Az",
+	"ZU/WD4BIF9k3zmt4WPEexIgjAxMYSPaax8nReee7mCXTREUBD+v6JsQRa8tAQ+zwB7Bmi3NryjFDNdS3",
+	"svWhl503p9ed0+sPp8dnp687F+9PXr1Ug4H3tEodK5GWGi66Ao472+CmN4LplIEhe1ZCiz8mIZccmWlN",
+	"/g+7hSE15zYMmXbnMJA38GpHchGdgRM8HBsAhSViKVBKTyUTr+1UYhS/gx7teMDTxtvCaTQ7deGBua6z",
+	"J2k37H9+6FycXF+eHJ+dvrp+fXR8dXbhPaWXpqYftFalMERvsX70MOJEAweNm9XlwxYyUmE4Fm7rcNv1",
+	"r2KCeGDTCVPS2t5g0FFOq54/OBlUKeh2oiPUTA8R1EbjV7AaXgbakKcBg9QSNB3DDH9o0nQRHYZcMKHw",
+	"KOZHGolBJOIR6ngY5IE95dnvsrDuprMliKjXXY+KfpASYKU4hDCBsWhjQXeGioZdOkimKkQvBivWTCs+",
+	"G4iZfgBBGbInnIUqTmwVeRUYjBPei5+meFLGCLPPOUIeL+ibpgOMsnSQIIokW4gvLcxXMZydA0fli9ug",
+	"L8yaayH97KD1DDTGXmbpMxeiIPB26MPM/ilZSsz5OBsVjvMwEsKvsw+G+ws3LHSwAYkiY152c05w8jF+",
+	"78Whml37aiY9g7uYC52wRCmmBomQTrOABEjRGKFOzBqFSg5FxHoimYn0cJq8zgtT+C/wPIPyQ/okX8hA",
+	"+B6Mh+JNtAULV2MJIhgcuX27n83nGXIzbRMuAV6j82dw2midFmGxPEOpWrJYRopyK4EwCJVuw5kikRg7",
+	"WKhjPoftqmdoAL0IzH6Wwekh1RYHelP0VIJth3kEOGcZnQCSyZFk55biVc6M0ITuPaUu4AWAd9vxmCL5",
+	"UDVpnEouk3LCF8SvPaxqsXKD9/RcOaFQHCN74sXTHuhzvd0ceNanVb399f2lsnNOABsZqVR1Gki8sWj/",
+	"h8ew/AAbSVLEHuhTdJJVFq45ieaILqNg1yNvP+k0Tp128JDmvuUP5Am0iLa7cpo9mLYNBjn2cHTehUii",
+	"eQ0GQ1wNIzVjBlFOP7XOTrPNLZTV68q0g8fFBgjVcCh8basQ8z+0TXLcf24bIBARGRR5zuIk4voYfxdT",
+	"C2vclb6CrF6o+jeO+aGmCUyhCTB5MK2e3vCwzb4zywt2ip56QMAdC1szhJC3uKb2ah6GtEAWa5eiItrE",
+	"mKup3s6wGVNy/CRDUeDWKg0R30rFptyJJpzGGsgcmm8YxIlheTpy6F/18LGQObWvCapeeGg+VdFopIg+",
+	"lMOk8CABzpUXCUzcGU1x2Dh8yiZBnw4on/qBkH23Nd/S7DpBXoumlbG4stkD5MGywH9HH151Tk6PTy69",
+	"OjszDFPmMFPUQp9DMwDswo3TqXzhPAwkI8wjdPYHcqA8A49i87e4a/Q0muOZVraZabDcBZl0jYrqzGBA",
+	"AAAMmROmmVWqRC+ZedNqxn5OeKTlOJ7udCvieuiFgr0MxYRm7wHAF+TSWBj0Ih4RMxiAG2DZIRozcVd6",
+	"Doyh3QoUQ6WyZfbkyoRrLWaMaZ9D1FFOBhHJOs9X/dirP4WpcsUrQVdDyR9W/5k+Odq3Xgbvts2+53HQ",
+	"9xhGLYCUAw8HRJ8w/QXwlPB91X4FGgbpRq0V1ZWOtH1h/QznQ1gXbj/BoXnZ1SDtD4qkVd+tNwH3Gwn5",
+	"pW1QNK+LhYogaYOkracUH2pUB6Boo2wPlvTDXVFIa4uxtBTQxo2nvQNv0A2epeoUKlBtG7gDiHMjVf+m",
+	"Bv/vgD/nxWMFsSEpjP6bGklfYdyEZiA7kgv6sGwoGcu+Us393a4c/RL9/HZ/dtu/+j385Yc9uR91Xv10",
+	"pP/3favXuNnt7f7U6I9fT3958zz5WYaNX/5xqn7BEF+1Qps2h+Sd28ubYnnn+gzXwZCuZudi0c5x1sGp",
+	"al0nfAlbLg1eVisFkZlcDclDb5V7Dn37RbEuSWo2nvwa48mduCMv9vvHnYPO+HXjx9Zk1z9eI6GchSNv",
+	"bHFzL51zDJLT+vUEj7D6co1JL04eodGhHW0SsNZAcq2BR8DyBwEsX4msCh82ilSShGsEzv8anHPUScRZ",
+	"SjrBRMuvkKe4MFhO36Wx8p1Ab6Z4IvrJ3bDmYM1MowiMFuDzBuIn3Mtg6h4eHLQIopwUQ2yAtcEig9AW",
+	"kYejBR6L8NaCd1sLPRKDUPQxFKumCdqhfhBnMGNjU7dDxm7ebwWDR3sMYJ1VyVYus7PYUjOLLE3nxqFS",
+	"N2w6SRFq7amtWmzAjI9KMzFD/Nl4CoiNxk1nx2o80Rajx6e+R0PNOwtATUfv2Hb8H6riQQhaa1Frg3du",
+	"YcTTgblGNiU+qylgD0JiWqwpNPT+7FZ4PwluRbfSZkhm6JEfjqDq2kurM6in7UovFZqecUzBpQNvw2yY",
+	"NsUactFFjBllY5R15vG+CYfyaTK6ToKxAB8aXGiI8pnSUhvgRUb6QL5wpauaScfhI5JiN3owFogw6gug",
+	"oqf8/pg4bfYOG09pK2S9S0oTGWzKKDLI+3ZL6yGpsanIiDNAFejE5c3peleaXQH7kx6Yh9pIG37RoYa1",
+	"RRZDYzaj71pkS6fH/wHsaTwUOYtRZs6KazA+mO2Q7keT7s5YK2tYgB07Xeuyr6xhTtHc6fOWt7atp1s2",
+	"h7yvxXyzUrU3wC4iPo60bpjMfK0Y+NSnmrD2zk6uklh/Syes0m4eHuw+bxweHDSqpTD/YJuZS5+19KUB",
+	"T7K/DfQ2KH3gb0lQaVf2B43BQe+5qO3xRr+2x3ef1577h6L23G/yQ747OOztt5Yba/ECbXSzdtjf3689",
+	"43vNWsPfHbSagz3+rHeoL572VgdiKzIDMwY5l5iBDmThwhlBXLRgeDlK1XvuxFJ0tryytjrj0bL8Bqlw",
+	"/qzg24Plok3GHDqVtliMuTad3NtkRBNhmbmIqNpZy7DReP4Uk4IE6A6lOwsWQJuwAWw5uemBQTsLrunK",
+	"XC03xPbytgzcPIRWHmvVpKmIMFas1WhYstOUW7WLapgRtcCMz0nj449t4Xlqwy0YnlSEbG0pbZ32KN6Y",
+	"zam4sT+kUSCjVD+ACtTzFDqOYUcB8WyUPbUIbB04mYUmyl6lcH22HCG1W/F3ccLnJtkLkb3m02KmAv2W",
+	"D2A+FMbATuBFzf4gBLPMDioyKTYIDiwaD9nIwxoyWx+MPr+f6VBWyER4mrhKXM7BFIeYAtqzM75GX82j",
+	"2N2KZ54WX9odua6kNRmXpY03H2IRdeRAlXfdHGvf69//2q/vPm0z4k1Js7BoTZrSM9PZN6szjxq0PcZ9",
+	"P+5Kz9aiX9tKrSrzzH+x/9+/5gn5aPqi67FIONSqvWAeNH7j3dI/9JWIKm5qyDwiQkgL6zwctPV6iplH",
+	"XYD+MTi4vTm4wMUdgmbeSjoE7+jVoh+/VlPpP3asrdaxRggAOYPk40ilbvra9Z53lmn35kyrTaNqS49G",
+	"vWnr2LBu00pW8u1NJi2bauvKJ1g5ut9gWju2nhryDwgp9VQyKiRdVXF2A26vFByGuYi6Xfw6jppcQ4WZ",
+	"kTsK7NM3f4oesRY2Odib1nRDsm4lkGwbF6aNnsPCNqorxuIe7O+EeCQwsYNr4jlwy0U80DHzzJeJ0lZ0",
+	"WkGk72cjgOQ8jAOo4ZEQqJ8IDpHstCJ4QOg/WvN2JeHDaDFDcHpsLLgE8AiDR/u7ttLNa86gRsQyPfTE",
+	"MJBYkmVAAUzbGFUmqVh0Jf7KlGlrD6MMHfxDjAjG6xHlvwvGQVL5VL3zwmMEtdZXAirvyXiSzH9CmYRR",
+	"q+xSn0diEPyRryRn1IGVLT+vmi63UCQJ+EmxeEFABgOEAbbzmO1yK+lx+31p558LG/Xf3e4fjUYxWlS1",
+	"ePuih7iY33iip+EpVsaEKV2fkiJmTyBi9DQzeALzKRq/uXnmNUxAS6lQcLlSS97qMPAroB3ZQZmRl7HU",
+	"0TfWULQ/GEzD8Jpe8UhKdkJDqVbW4lmwUEUUVaxUK05c0ZaFaWmVGrvl75UPDG4E465P4R1diNrDt5v5",
+	"S1emX6mmw5qRpajvZg0cNXfkjwMZxAlK1mJtl7um1LA9knOtt7CMi6DYEVkI/6RcTxADo9kL+g7jWv1Q",
+	"xbZpAososR3EJo66MgP2hpawFbIIOTcIqMyd3rRNd5/K4PepqOpx8MgPqSnPEb2Uogv8ZIRG8kiFPpTT",
+	"ef+bHpVrHwqoPYej28qwwjYtTKW2HYiSka+NnH0mtUl0gICfC7WvZs4COUzJ1pAe1LKDcukO4AYptTtE",
+	"LYlRGmqu1oPrytLmIQoZGqx6vWZJNGcHDTA2qAcbmAi1dUTwLtDe3RdxPJiGEMFRQO6xpKi4K1eqKk4H",
+	"EoAB0jm/3UvbJyP66IDtHOy9YJzt7D2zI06E7EocM4+xRaDOjmEHxU7zltk2Fh0IS5D98vq9D/FmUIHl",
+	"qqJcJ2QY6zJUdYsyex3x/JCw849q9F5Lsgwy3lD+3q9L+B7dwdtUtffmHHSVxDXqA5c06yKnQ/CKOjuK",
+	"b1AsWiWlIsN27EzkZmSEuym9VWosLOO0KnqZbXBaFc9Cmhkh3Wn1h9ZjWQmY21UfP36sHTlLedfu+vjx",
+	"Y+Zy2mSb0U2ag7TIOHk10urbavkYmqrkEno0c4cH4f1bm5Qy92LbYjVbmJAqm4hoxCekuDH35tg3EBvE",
+	"wnZKCeaacmfcYuSb6ATwgO82mM/ncf0LDTNRpeS9N16i1PWYy7mpaYpzNH2RwHq4RCmmr8tYstj7hK0V",
+	"ZL/U2UceJKaozIZetPc9nmwuh1rO/rtSir3XQ7pIh16+ERdfdCt70UxLEgWYCLaG/8LU5Aiuc2LIsRKL",
+	"SLWxt5PsxYXpTaJ5JszQfIYF2GUI21rXgV4PZLLb0pqf/xGMp+NKexdKt7UmgT+bdkq1MBmi1v5cPt+n",
+	"arnbVwgla/mw0sPuen7GGSz2+cy3aYhzZyyW0YogW0O8wEENBQQ8DN26iZgF47E+94kI59q90prMAs5O",
+	"pQ/loZ2kwAdcbIHj1FY1tJAJ0LPqtr2Z+gO80OngAqLCiPr3tCdBrZMpSh9egDWpOR+n0UwrGYBn0gtk",
+	"PB0Mgj4UokGS0bGSAiU9LKHwxvyPaz4ULw8aDVug2R9p1S2HwinlbBuoB+hLpzCp0yKltb3lDaeON21A",
+	"xy6d+6CUkd301sMv42zUUk8cCf9s/yh6vXmDq88lgMgDXoOiPn1jfpVSurwXK5O5OCgVXw+Xywpl/O94",
+	"nBy5U/klxZQcj6iQmmU830CwVMsLBxbIoN1yUqdBr0plSHCYZ4Wg00VbrPHo4n5OFxd9FCwSRvfssUph",
+	"1eNYFN/9OFKMj1nnXmdwG+QgL5gnp2HosX4oeASgVPribIi26vQAoBqEv93KX0u1b00BwuBk2hIvZ/ag",
+	"M37PQF3+4KkBu4rUfL29/pB0Hp9F/JhZ+Dzip9XefTDxY43Tr46J47HMY4lkXMamMZ4zQ+mymQO0Q+fq",
+	"z8pkWmC7vAfbGzM9BsMHDGEiiTd10nCXGp5BPPjxDlnlnvEpeIK36aeSuCtp72rdibd8wRzTHADK+Dy2",
+	"VhFA+tgUkAp91w2QKkFgPAPLjKfAYKjRo7qyAK+t6qCLAD4F4LpAq1iQuCjlRT7T3V5SvpmtM1gAq9OD",
+	"St/McXCqTg7OfclAxong/ouFIRmoiToQOpv5GRr4NUz6EaQO+ZEpXA86W4AFRyHnkZpGlBQzzYc22Ucp",
+	"sbIRlNFX4cKcEDfRVhNSKhouTTutLHBhdHjaVlOCrWLL31TMBjG1Y0KIH09CmjQl4mzOwmAcUPbTktS4",
+	"3q6D5ZHbQY/S3kr7e0dPAazq2kGNcEOntrnLxT6EXyyJ3muzLyn4bTagbz/dOKDfaqUB1Q9yEintZmql",
+	"w05kEkDzYHlMNff62wruL8xXNb+r3Z6K+sqAAetjBXwRijtbd7EV/b3jat7yPjHS5iQ39J63VBm2R33G",
+	"rVCiUEW+1gUQIwkYy/BYMJPpxZKQSAAGbZymXag9fpvqqCuL9dEyhVjQSwWHDaT9T+4kPsr3e0YH7y18",
+	"aTWvE3VNhlBeALu2klQLBagQGc/Eg0074ub58nXzpAUvsy1xmpuFxdc3PZh2Gu6X7PzSJaqWZgzx5sg7",
+	"oReGKO6CdL0QfXUronmxdLXf5qTrrR77nbXwjntBkBf4Q3IreKIlBFSGt9HJiKsWisL87QKvkItUJdI5",
+	"1ZVj7gtm6ORKyubZhlXzWqBmyubhJZyi+RGfTIR0a+Q/YAswpV0mWE7vkDTwSJgXLat5fz8/wUl+8LL3",
+	"LdZag9O4uhxZFukqR3lYAFfYrR32GqL2jB/s1Vr+flM0+GH/+aCpr50YjlmXqi6lqYVdpiUa5iuv1wFu",
+	"QI92CHNU6U+jcOdZfb/eMN+sI1C3WqcN++buQm08io9l2n9tDB9qtLW1aw63kcN02gulMH2XlcGE5ryS",
+	"EM4EdeJcGL5qkNGtNDal0TNTC4NKABQKCq9QDBDI1NW6POnKsbaCWw0Xa5qQ+IPYaSwBU7bZaBAOMt4Y",
+	"oNgjNXvBIjFWmGNGJIKETScZSKkSofma5uQzd4+4R5/Xmv19UTv0G73ac747qO33nonW4KB/6DccQZSo",
+	"ZAJ82TGEygof2DIPJFFxPlLSFLvhCgHce3ytV6fSbkJtTCwSuNdaIgTnUe/Vcq5Md0c9Zva2IxWys+pI",
+	"B7OxC8WD+bJQPuz8if+4DvxPy8p6LuDI3Umgoc9jrvLEgfoFn9YNHReIDlPV0ZW27ufugh0DdV41PRbZ",
+	"QQaDBUhyJUUuQO20T94zQl3gJutJw/m/ixHzI7V2IH4MirIczagZv5B+thmQGPgL2umE9K/hXtem5CrT",
+	"WGf4eo1kWqHRrqQuJ5Xi+NL+10Jov4njfT2AtvDl/jZQIeL0bO5Q76UO9alK2Gt6/lKPmkb5QI505vW+",
+	"wdQhCr68SFlb9t5x+tMj9F3MvMD3sHDWc6yWYi7Yu+wHEAoTnoxSmWAFfmWl4tjpFK50Wol3DwpJMktK",
+	"SN4EK+kNlHgSA47fgujXr2JF/72zdbRmZ6HPJmjPrWekfWkFKX+R7Xvv+SqTeoag7KsrFnnUcg+i5R5r",
+	"cNZXpMRzspkizTgx2O6dBGK1OEd6OeMJm0TqNvBFRFDEfY5gzFCIr5ZHQOrsXKhJKIDdEKlwUm6+rvR2",
+	"6JfOAL2yoEQnfYe/Ni6RD2YOWrVD3mzUenv9/dp+q9/gh4ODwb4PZkQcT2EdLEG7wXEYKjW0RYUh74ni",
+	"csPVpLdZkkq7gvdFANzfAPa90mw2mgfP957t7R3u7T47aB0e7O7ubRgNpdmflwVErzLb5jGQsZ1ARuDu",
+	"eXP+z815LJYA6ddlMmDnT/r3/K5ohrOqczj4UhnGwGIRgKn64tYap0NpjdaiqgOIvr7FunEHUr627sqE",
+	"Z2Z8zgKZbQ1NC7HJuW+73y6SC1JlOJfpJCOakznfTPwRxElc3hFkjuXKfUH2QQDzocXyYwgia72YGfpm",
+	"zbP0BbdQVgH6asbn18FiHzoVx0AHnD0uGWFxKTLHgbImKkJ7YaFE5a8us3Bfbhsrgsgzy+fkWzRpP0ha",
+	"T7v37qXOVogNQUiIYiZW1KUhoo5jZhZFie407xajRI4q3WqcKKO7iRM3Li++Awj/2LLN3giCJy9hzSVC",
+	"V5ALY+5TadyCwn6NXenQxrqgbY2H0pWokdt5uhZIRVqFa4bFQ0MPmfkKBICprzPXEp68k/yoZ2N9XYnk",
+	"n2aCqoZjO40qWdrtNMfgUVSCSl4+Gh4hZIUl+8J9XWQkhWZiNxFTdYlcraURj9QsRiKjbyFCx32fOJQ3",
+	"ic+lm6/SrvzZrQR+t9LuVm5PW//v//zfbqXarUR81ln4UB8L+Gwy7YVBv3Yj5ngxvWW30v6zS0Uur3jC",
+	"316encL1Yv7W3IMniYiRxPMMXCS4QLVO4YJPnxYywatK+lMxMzPzEFBR5Pg/dASxlUYQJ3ads26o9hQX",
+	"JymbLYcS4++PX9VOXr/5odZ5++O72vvTs/PKrytP55HvC395dJEGuBW2k09fh9G7/Ben6tyohsdo231M",
+	"kyPfJwsUN761Ssy0FhsldtIL1fSOBaeI72bhM6T1AxXdpa2feOcgBn8U82P7dX3Co1gAZJ2WcHg3rbi1",
+	"LPQMR8uMOJsjfGpXm51eKtqpjY5n2byMJQXdVpQYrxpgGqygN/gfVxlIjsDwjHwzWhB4rl09uBG5aqqR",
+	"wDuVgmi6aDwquhQhUUEBcUoMVuaPQu9Yy91ABY+ZvgL360/Vil2R9ch3yy6tVLUept13rm1xqlcNh5V2",
+	"7dBasamyxrKqCQRdbaFoPRvyJL1yCb6XHnUSjIWaJpX2bkP/D18TDlAQT0I+Py1FfXj/6mT/54//uff+",
+	"t35y9vH9/Jegsfv+6nT07uNJ8/S3/0xOWx/mp60PrZ9/68ze//NDI326Ifxa0cfDjZA7dGVai0741xJm",
+	"eVCN86Xrg0t9zqE/ZtuKwTCRF3ZCX/EbERe28hEUkxQz7HI6Wa3u6YV7sy60OGn5FMipltadQak3t4WW",
+	"5a7cWNyif3aetjPe3/HAKbhehhUrxSz7fS8YDkV0z95eM+p12ntLorVubyNhezw24t6zEReJS0cqShYp",
+	"VfTpcudamyXYbwfyxGXBx7AnWDeIVjqAHrx8ZNk07llk0UFArbraTeH9pKyrNz1sPGGh4HHCnum1178h",
+	"+oa0szezcT9vd+/ijOh9D3Xpi/Nd2utcMNWfq2t6QXB8Wd3Tn7aVIiidQdtHTbpn8WB8883Uzs7YqI3a",
+	"hEpqFCopb6EGM0BImPNcsJEtjTUacELk6qRCDKAWqbMT3h9lfTLgU4EuaiCb6AIDlXX3XEMAXTsECBki",
+	"l/aYB+E3UnwIU2C6M49hcTZ17rYdFsuObgkMOjzvbxIa27QX/Bo34LUtrlqaFs5sVtjluYaMvpqG0KKq",
+	"t9PnaAfPvc9DpY8zguGb9P/eiKRA9m5WfWdbSpZU2pxIP6aelmKvroro0KCHZT+c+toVyAs0If3LtH/l",
+	"bh/jKAxTjGEwOoX0vwIf40vfRYY1FhYUCGZcqjyzQsVceebbMsDXYlQAs4rot0P7aCT6QibhHL12qsdc",
+	"6DXFa5uNRr2w6rJ8O23Q3a7fs1WpVvg40hMymWkDC6vXxwOu52WVjBcZribVjmAxcfYnu41M3eQ6feml",
+	"Pe+rlWguhXb8tbztfbMyTVquZVWaxt43O+bxsG+r6dSelHVPeqG22PkzRVP4dKfq0HohpzgsbjBAaKQl",
+	"V5DNQdgMpKqnlA/6Dw7zuiVsEF0J4B4mqKFkkTWdKp+VqxHNiAHs6avQPA9VihiRe40lejQv32wJon2/",
+	"bzCjbHS/cyLvpfzvrHWzhluuD9LcxHtBiE1aGHgxVcY5Bx4PeWkh3FLluFgI52C/PFgdHLS43RU9wQhG",
+	"JBIIbUiWSawyPpmwJ1dnV+dVBnTfrd1nbXb5w1GtWWUHzA+GQRJX2W6DnJ34aaakPcYyOwMNB2CyXekR",
+	"NNSVSiaWZyOB0XixSKYTj7I4bpRFD4RS6U6E5NtJll+hQbeZ1Vho1OUsrd+jaxKu3WmjsduPb4fsj3Eo",
+	"45ddaMNp7+zMZrP6bLeuouFOq9Fo7MS3w26F3QZi9r3642W30mANtrfP9va7eA+Bd9IbnPkvu5X3e2xv",
+	"dHjbHNUO/9mt7LjXwL3gb8A/0vuu0q68/f7y48+7r85Pfjj/cff8H+f5v+HaZDrRtl/rp1HvzU83nR9O",
+	"Q/+Hn2adN8/HnTevp503r5v+m1HYkxeTn1uvG73dzvDnf3w/q1Qr0yiotLXBrJelvQPHYgcVe5tL+b9w",
+	"GC/vGoQedusAW5Ze4s/xIx4OVRQko/HLyx+OmvgZnoyXB/jXRESB8l/uNlZXE3o/XMI7FyiKj5a5YjLB",
+	"3W/QyXjCMscLv/17hLm+2eS6hSJaFM6bhVrgJBhIxFWKpReVg1YazLMizGNFyfFgoHelLzxGMZnE3cAQ",
+	"lS8uqe5Ki/KydrXx8gQA1WABBjpS13KgAiTY0lh1JSQjSSMZtZZxGYyBn95Av1uhbgF7QxsT5Bmg3wCe",
+	"wdevwByBs1HtAaql1rPDxrOWNrMWUWbIPsrU1m6gG9aSxsf4lg776ddZwXwXBsIXU76c9v0/6q7PWQWC",
+	"53KhKIFAlSH5/cJa7kHM4iQIQ8yeFhQoBOibohGaL09w71lnxyPRv8HgTKj6N0bs+uI2MBncWBhqWoCd",
+	"XVArhrlrSW2D62cEMSlVt7JBD/TzVjNk5gwtCpB4+TWJRVKbTvQMEhZ4lVQaQuPkOgTXWhy9rvm769sC",
+	"mixDUwV4BJfMdu5n2WnGV/qi5nlrNSPutoZWLmtrqMg9OVnc/S/dPn0dyCA2veawNUoiCBsYqX8Squ2n",
+	"v5Yc1PStd+UCESVdSYCCbbbXeF5nMIJADtlcTSM3grySadeVGduOU3eDYbH0lsEErM7AidQwRRScVeZP",
+	"Iz16tJiRg9N9b5gi/VMAR4VTXtpjD+RY3zTv5kpl35fT/gh5wjah6vxao71LeIOJ3LOYNTh9f71HimvG",
+	"stfclffVHpmtCbiTz7N48z4yen5WRs+vh3NjfcnwVZ/vovzuheD+Ng/3nXmdtKjDC/xcEmfaWyuJs/yo",
+	"FCRxDOT+X4J4uQ3SVGr4h3GPRcJ9nnAP4XWhGM+H8F1XzkYqFHX2CqSUtgwcYB6wqjIWFU8opHZEFbU+",
+	"MrHijZFZw+TGWS41XoWgtbgVUbZEpyspqR7zub6xQ3SIYDwprwxyFKbEfPSNHmQWhChj01StMWYxpIUk",
+	"oHgHgggni3SZV0VYJ2Lq6ImutOjyUkUsVDE5ofD+aByWEstaZbNlallXqmcO6jrCOH8SH6lnV9OT1cyU",
+	"P/LQfuH29SMEwD1MeOr42JqWL3D3iUigBlQSkJr6G9oBhdm414DyQ7hBs5GCNA/QAJp6aDcllFLwubmx",
+	"OjsxoRGrxPP10wXpuK5MNT2IFc58PqcAEAQnIuJzSGz4Pq6zDymHsBuhwTAxxkfQnMj0DSiDmUi8thz+",
+	"rhmMpADwA/uCxgf7RNsJdJeFhsIUwoglQRn9YCzKyVxa6/a1GA6UVOrvOaptTQDpCzgHJbIengX7oCeG",
+	"U/kNi/jP0sPy2KGyTCF+e+oNzloJg9X2dN6dQ8RRwUyU1zRG6DhpjwOCvJjDMl3TUPykt/gOJFZovPk7",
+	"vVNDELNUlQDsh0xNSQeESt1A9QmB3EApwMHh3nOsCDxsNMy/Dg5aT+upUrwCFQucgLl6EsLCpRqGXqRm",
+	"sYjSG7N//2uv3jQ33T2osrOJkJ1X7FhJKfoJO1aRYM16w33aJSqHgsddAGWuiEw0nPtVow30B2i3LwTu",
+	"nVunXaoL96aaAOBnzBCgMhWx/khpf5Bn++XprYmLFkD60kelzJdLZy2Li5uiA/IUNrCAgo09+Sh6epdJ",
+	"d+IcfJL8I3/Wc5I7A09MGejTlN8Xu/qo0w/bZDkxE0v37VLakqLOKoP9XUV24Wz+wXXF9RJ6aSDD+Obu",
+	"iuXDSIUGY6pAaPATRF9PsZpNjjm6Dfpi2cAQUi8zNPPRwuCO8YuCUZ0hs2cyitR0ONLG3Tg3pioWhPOY",
+	"vQEg8yr7Ucz7oeI3eg+8CZIfpr1NhvnCrqkDaq8Geh2znRH6mshdWxd4dEHABLFNyKUHLe2ocUGNTEF3",
+	"0YohBSpIp4HdLs7PDWNhdYmsDJJYhIMqWZxJEshhXIXpDeSQ6YOAlZQ8gHweWMBLZtTcwp1S+9nC0qNe",
+	"Kxjge4rFwQ0QDwrHoh9s9h9uUghwzE3LCRzHZ3vNPRKX+81D93C/CuJSgQLVFfiEUHGf9XioDeoIJ0BF",
+	"/ZEwL+vc8QfBw2RU+fTrp/8fAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
