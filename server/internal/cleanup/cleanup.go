@@ -43,7 +43,7 @@ type Job struct {
 // factors counts the accounts whose reset is due.
 var Tables = []string{
 	"sessions", "one_time_codes", "throttles", "known_addresses", "users", "events", "revoked_tokens", "reserved_usernames", "used_codes",
-	"device_requests", "factors",
+	"device_requests", "factors", "personal_tokens",
 }
 
 // Run cleans up every ten minutes until ctx ends.
@@ -83,6 +83,7 @@ func (j *Job) Cleanup(ctx context.Context) (deleted int64, err error) {
 		before(revokedSlack, j.DB.DeleteExpiredCodeUses),
 		before(oauth.DeviceMemory, j.DB.DeleteDeviceRequestsBefore),
 		j.Accounts.CompleteFactorResets,
+		j.DB.DeleteExpiredPersonalTokens,
 	} {
 		n, failed := j.repeat(ctx, b)
 		if j.Deleted != nil {
