@@ -156,6 +156,8 @@ const (
 	EventKindEVENTRECOVERYCODEUSED      EventKind = "recovery_code_used"
 	EventKindEVENTREFRESHREUSED         EventKind = "refresh_reused"
 	EventKindEVENTSCOPESCHANGED         EventKind = "scopes_changed"
+	EventKindEVENTTOKENCREATED          EventKind = "token_created"
+	EventKindEVENTTOKENREVOKED          EventKind = "token_revoked"
 	EventKindEVENTWRONGCODE             EventKind = "wrong_code"
 	EventKindEVENTWRONGPASSWORD         EventKind = "wrong_password"
 )
@@ -241,6 +243,10 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindEVENTSCOPESCHANGED:
 		return true
+	case EventKindEVENTTOKENCREATED:
+		return true
+	case EventKindEVENTTOKENREVOKED:
+		return true
 	case EventKindEVENTWRONGCODE:
 		return true
 	case EventKindEVENTWRONGPASSWORD:
@@ -259,6 +265,21 @@ const (
 func (e HealthStatus) Valid() bool {
 	switch e {
 	case HealthStatusOk:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for IntrospectionSesameTokenKind.
+const (
+	IntrospectionSesameTokenKindPersonalAccessToken IntrospectionSesameTokenKind = "personal_access_token"
+)
+
+// Valid indicates whether the value is a known member of the IntrospectionSesameTokenKind enum.
+func (e IntrospectionSesameTokenKind) Valid() bool {
+	switch e {
+	case IntrospectionSesameTokenKindPersonalAccessToken:
 		return true
 	default:
 		return false
@@ -654,10 +675,15 @@ type Event struct {
 	//   the address of the account before.
 	// - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
 	// - `key_rotated`: a new key signs from now on.
+	// - `token_created`, `token_revoked`: a personal access token, named by `token_id`. Those that end with a password, or with the
+	//   account, have no event of their own.
 	Kind EventKind `json:"kind"`
 
 	// SessionID The session that started, ended, or was used.
 	SessionID nullable.Nullable[string] `json:"session_id"`
+
+	// TokenID The personal access token that was made, revoked, or used.
+	TokenID nullable.Nullable[string] `json:"token_id"`
 
 	// UserAgent The User-Agent of the request.
 	UserAgent nullable.Nullable[string] `json:"user_agent"`
@@ -710,6 +736,8 @@ type Event struct {
 //     the address of the account before.
 //   - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
 //   - `key_rotated`: a new key signs from now on.
+//   - `token_created`, `token_revoked`: a personal access token, named by `token_id`. Those that end with a password, or with the
+//     account, have no event of their own.
 type EventKind string
 
 // EventPage defines model for EventPage.
@@ -834,7 +862,7 @@ type Introspection struct {
 	// AuthTime When the person signed in, in seconds since 1970, for a person's access token.
 	AuthTime *int64 `json:"auth_time,omitempty"`
 
-	// ClientID The client that it was issued to.
+	// ClientID The client that it was issued to; absent for a personal access token.
 	ClientID *string `json:"client_id,omitempty"`
 
 	// Exp When it expires, in seconds since 1970.
@@ -852,6 +880,9 @@ type Introspection struct {
 	// Scope Its current scopes, space-separated.
 	Scope *string `json:"scope,omitempty"`
 
+	// SesameTokenKind `personal_access_token` for such a token; absent for any other one.
+	SesameTokenKind *IntrospectionSesameTokenKind `json:"sesame_token_kind,omitempty"`
+
 	// Sid Its session, if it has one.
 	Sid *string `json:"sid,omitempty"`
 
@@ -864,6 +895,9 @@ type Introspection struct {
 	// Username The username, if the token is about a person.
 	Username *string `json:"username,omitempty"`
 }
+
+// IntrospectionSesameTokenKind `personal_access_token` for such a token; absent for any other one.
+type IntrospectionSesameTokenKind string
 
 // IntrospectionTokenType `bearer` for an access token; `refresh_token` for a refresh token, which grants no access.
 type IntrospectionTokenType string
@@ -885,7 +919,7 @@ type IntrospectionRequest struct {
 	// Example:
 	Scope *string `json:"scope,omitempty"`
 
-	// Token An access token, or a refresh token that was issued to the calling client.
+	// Token An access token, a personal access token, or a refresh token that was issued to the calling client.
 	//
 	// Example: eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiIwMTlhZDgyNyJ9.c2lnbmF0dXJl
 	Token secret.Text `json:"token"`
@@ -1400,6 +1434,64 @@ type PasswordResetRequest struct {
 	Email string `json:"email"`
 }
 
+// PersonalToken A personal access token, without the token itself.
+type PersonalToken struct {
+	CreatedAt time.Time `json:"created_at"`
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// ID It is in `token_id` of events, and the `jti` of an introspection.
+	ID string `json:"id"`
+
+	// LastUsedAt When it was last used, to the hour; null for never.
+	LastUsedAt nullable.Nullable[time.Time] `json:"last_used_at"`
+
+	// Name That the person has given it.
+	Name string `json:"name"`
+
+	// Scopes Those that it was made with. It can use the ones among them that the account has at that time.
+	Scopes []string `json:"scopes"`
+}
+
+// PersonalTokenCreate defines model for PersonalTokenCreate.
+type PersonalTokenCreate struct {
+	// ExpiresInDays For how many days the token works.
+	//
+	// Example: 90
+	ExpiresInDays int32 `json:"expires_in_days"`
+
+	// Name What the token is for, as the lists and the mail show it.
+	//
+	// Example: Nightly report
+	Name string `json:"name"`
+
+	// Scopes What the token may do. Each is a scope of the access token that makes this one.
+	//
+	// Example: ["me:write"]
+	Scopes []string `json:"scopes"`
+}
+
+// PersonalTokenPage defines model for PersonalTokenPage.
+type PersonalTokenPage struct {
+	Items []PersonalToken `json:"items"`
+
+	// NextCursor Always null, because one page holds all the tokens that an account can have.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// PersonalTokenWithText A new personal access token.
+type PersonalTokenWithText struct {
+	CreatedAt  time.Time                    `json:"created_at"`
+	ExpiresAt  time.Time                    `json:"expires_at"`
+	ID         string                       `json:"id"`
+	LastUsedAt nullable.Nullable[time.Time] `json:"last_used_at"`
+	Name       string                       `json:"name"`
+	Scopes     []string                     `json:"scopes"`
+
+	// Token The token itself. It is `ssm_`, 30 random letters and digits, and six more that are the CRC-32 of these in base 62
+	// (0-9, A-Z, a-z).
+	Token string `json:"token"`
+}
+
 // Problem An error (RFC 9457).
 type Problem struct {
 	// Code Error code for programs. Codes are added, never changed.
@@ -1668,7 +1760,7 @@ type RevocationRequest struct {
 	// Example:
 	ClientSecret *secret.Text `json:"client_secret,omitempty"`
 
-	// Token An access or a refresh token.
+	// Token An access or a refresh token, or a personal access token.
 	//
 	// Example: AZrYJ5wvcTqlZH4n5rIDVAAAAAB2b0k3b3V0cmFuZG9tYnl0ZXNoZXJl
 	Token secret.Text `json:"token"`
@@ -2085,6 +2177,9 @@ type NoSuchClient = Problem
 // NoSuchProvider An error (RFC 9457).
 type NoSuchProvider = Problem
 
+// NoSuchToken An error (RFC 9457).
+type NoSuchToken = Problem
+
 // NoSuchUser An error (RFC 9457).
 type NoSuchUser = Problem
 
@@ -2334,6 +2429,9 @@ type AddPasskeyJSONRequestBody = NewPasskey
 // ChangePasswordJSONRequestBody defines body for ChangePassword for application/json ContentType.
 type ChangePasswordJSONRequestBody = PasswordChange
 
+// CreatePersonalTokenJSONRequestBody defines body for CreatePersonalToken for application/json ContentType.
+type CreatePersonalTokenJSONRequestBody = PersonalTokenCreate
+
 // ConfirmTotpJSONRequestBody defines body for ConfirmTotp for application/json ContentType.
 type ConfirmTotpJSONRequestBody = TotpConfirmation
 
@@ -2498,6 +2596,15 @@ type ServerInterface interface {
 	// EndSession Log out one session
 	// (DELETE /users/me/sessions/{session_id})
 	EndSession(ctx echo.Context, sessionID string) error
+	// ListPersonalTokens List my personal access tokens
+	// (GET /users/me/tokens)
+	ListPersonalTokens(ctx echo.Context) error
+	// CreatePersonalToken Create a personal access token
+	// (POST /users/me/tokens)
+	CreatePersonalToken(ctx echo.Context) error
+	// RevokePersonalToken Revoke a personal access token
+	// (DELETE /users/me/tokens/{token_id})
+	RevokePersonalToken(ctx echo.Context, tokenID string) error
 	// StartTotp Start to set up an authenticator app
 	// (POST /users/me/totp)
 	StartTotp(ctx echo.Context) error
@@ -2516,6 +2623,12 @@ type ServerInterface interface {
 	// ResetFactors Reset the second factors of an account
 	// (POST /users/{user_id}/factor-reset)
 	ResetFactors(ctx echo.Context, userID string) error
+	// ListUserPersonalTokens List the tokens of an account
+	// (GET /users/{user_id}/tokens)
+	ListUserPersonalTokens(ctx echo.Context, userID string) error
+	// RevokeUserPersonalToken Revoke a token of an account
+	// (DELETE /users/{user_id}/tokens/{token_id})
+	RevokeUserPersonalToken(ctx echo.Context, userID string, tokenID string) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -3332,6 +3445,40 @@ func (w *ServerInterfaceWrapper) EndSession(ctx echo.Context) error {
 	return err
 }
 
+// ListPersonalTokens converts echo context to params.
+func (w *ServerInterfaceWrapper) ListPersonalTokens(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListPersonalTokens(ctx)
+	return err
+}
+
+// CreatePersonalToken converts echo context to params.
+func (w *ServerInterfaceWrapper) CreatePersonalToken(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreatePersonalToken(ctx)
+	return err
+}
+
+// RevokePersonalToken converts echo context to params.
+func (w *ServerInterfaceWrapper) RevokePersonalToken(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "token_id" -------------
+	var tokenID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "token_id", ctx.Param("token_id"), &tokenID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter token_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RevokePersonalToken(ctx, tokenID)
+	return err
+}
+
 // StartTotp converts echo context to params.
 func (w *ServerInterfaceWrapper) StartTotp(ctx echo.Context) error {
 	var err error
@@ -3414,6 +3561,46 @@ func (w *ServerInterfaceWrapper) ResetFactors(ctx echo.Context) error {
 	return err
 }
 
+// ListUserPersonalTokens converts echo context to params.
+func (w *ServerInterfaceWrapper) ListUserPersonalTokens(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListUserPersonalTokens(ctx, userID)
+	return err
+}
+
+// RevokeUserPersonalToken converts echo context to params.
+func (w *ServerInterfaceWrapper) RevokeUserPersonalToken(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// ------------- Path parameter "token_id" -------------
+	var tokenID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "token_id", ctx.Param("token_id"), &tokenID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter token_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RevokeUserPersonalToken(ctx, userID, tokenID)
+	return err
+}
+
 // This is a simple interface which specifies echo.Route addition functions which
 // are present on both echo.Echo and echo.Group, since we want to allow using
 // either of them for path registration
@@ -3464,6 +3651,9 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/token", wrapper.CreateToken, options.OperationMiddlewares["createToken"]...)
 	router.POST(options.BaseURL+"/token/revoke", wrapper.RevokeToken, options.OperationMiddlewares["revokeToken"]...)
 	router.POST(options.BaseURL+"/token/introspect", wrapper.IntrospectToken, options.OperationMiddlewares["introspectToken"]...)
+	router.GET(options.BaseURL+"/users/me/tokens", wrapper.ListPersonalTokens, options.OperationMiddlewares["listPersonalTokens"]...)
+	router.POST(options.BaseURL+"/users/me/tokens", wrapper.CreatePersonalToken, options.OperationMiddlewares["createPersonalToken"]...)
+	router.DELETE(options.BaseURL+"/users/me/tokens/:token_id", wrapper.RevokePersonalToken, options.OperationMiddlewares["revokePersonalToken"]...)
 	router.GET(options.BaseURL+"/authorize", wrapper.Authorize, options.OperationMiddlewares["authorize"]...)
 	router.POST(options.BaseURL+"/authorize", wrapper.AuthorizeWithForm, options.OperationMiddlewares["authorizeWithForm"]...)
 	router.POST(options.BaseURL+"/par", wrapper.PushAuthorizationRequest, options.OperationMiddlewares["pushAuthorizationRequest"]...)
@@ -3493,6 +3683,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/users/me/totp/confirm", wrapper.ConfirmTotp, options.OperationMiddlewares["confirmTotp"]...)
 	router.POST(options.BaseURL+"/users/me/recovery-codes", wrapper.ReplaceRecoveryCodes, options.OperationMiddlewares["replaceRecoveryCodes"]...)
 	router.POST(options.BaseURL+"/users/:user_id/factor-reset", wrapper.ResetFactors, options.OperationMiddlewares["resetFactors"]...)
+	router.GET(options.BaseURL+"/users/:user_id/tokens", wrapper.ListUserPersonalTokens, options.OperationMiddlewares["listUserPersonalTokens"]...)
+	router.DELETE(options.BaseURL+"/users/:user_id/tokens/:token_id", wrapper.RevokeUserPersonalToken, options.OperationMiddlewares["revokeUserPersonalToken"]...)
 	router.POST(options.BaseURL+"/passkeys/challenges", wrapper.StartPasskeySignIn, options.OperationMiddlewares["startPasskeySignIn"]...)
 	router.POST(options.BaseURL+"/users/me/passkeys/challenges", wrapper.StartPasskey, options.OperationMiddlewares["startPasskey"]...)
 	router.POST(options.BaseURL+"/users/me/passkeys", wrapper.AddPasskey, options.OperationMiddlewares["addPasskey"]...)
@@ -3546,6 +3738,8 @@ type NoPasskeysApplicationProblemPlusJSONResponse Problem
 type NoSuchClientApplicationProblemPlusJSONResponse Problem
 
 type NoSuchProviderApplicationProblemPlusJSONResponse Problem
+
+type NoSuchTokenApplicationProblemPlusJSONResponse Problem
 
 type NoSuchUserApplicationProblemPlusJSONResponse Problem
 
@@ -10315,6 +10509,402 @@ func (response EndSession503ApplicationProblemPlusJSONResponse) VisitEndSessionR
 	return err
 }
 
+type ListPersonalTokensRequestObject struct {
+}
+
+type ListPersonalTokensResponseObject interface {
+	VisitListPersonalTokensResponse(w http.ResponseWriter) error
+}
+
+type ListPersonalTokens200JSONResponse PersonalTokenPage
+
+func (response ListPersonalTokens200JSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPersonalTokens400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListPersonalTokens400ApplicationProblemPlusJSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPersonalTokens401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListPersonalTokens401ApplicationProblemPlusJSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPersonalTokens403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListPersonalTokens403ApplicationProblemPlusJSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPersonalTokens500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListPersonalTokens500ApplicationProblemPlusJSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPersonalTokens503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListPersonalTokens503ApplicationProblemPlusJSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalTokenRequestObject struct {
+	Body *CreatePersonalTokenJSONRequestBody
+}
+
+type CreatePersonalTokenResponseObject interface {
+	VisitCreatePersonalTokenResponse(w http.ResponseWriter) error
+}
+
+type CreatePersonalToken201ResponseHeaders struct {
+	CacheControl string
+}
+
+type CreatePersonalToken201JSONResponse struct {
+	Body    PersonalTokenWithText
+	Headers CreatePersonalToken201ResponseHeaders
+}
+
+func (response CreatePersonalToken201JSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken400ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken401ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken403ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken413ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken415ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken422ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken500ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken503ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalTokenRequestObject struct {
+	TokenID string `json:"token_id"`
+}
+
+type RevokePersonalTokenResponseObject interface {
+	VisitRevokePersonalTokenResponse(w http.ResponseWriter) error
+}
+
+type RevokePersonalToken204Response struct {
+}
+
+func (response RevokePersonalToken204Response) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RevokePersonalToken400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken400ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken401ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken403ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken404ApplicationProblemPlusJSONResponse struct {
+	NoSuchTokenApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken404ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken422ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken500ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken503ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type StartTotpRequestObject struct {
 }
 
@@ -11239,6 +11829,275 @@ func (response ResetFactors503ApplicationProblemPlusJSONResponse) VisitResetFact
 	return err
 }
 
+type ListUserPersonalTokensRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type ListUserPersonalTokensResponseObject interface {
+	VisitListUserPersonalTokensResponse(w http.ResponseWriter) error
+}
+
+type ListUserPersonalTokens200JSONResponse PersonalTokenPage
+
+func (response ListUserPersonalTokens200JSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens400ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens401ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens403ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens404ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens422ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens500ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens503ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalTokenRequestObject struct {
+	UserID  string `json:"user_id"`
+	TokenID string `json:"token_id"`
+}
+
+type RevokeUserPersonalTokenResponseObject interface {
+	VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error
+}
+
+type RevokeUserPersonalToken204Response struct {
+}
+
+func (response RevokeUserPersonalToken204Response) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RevokeUserPersonalToken400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken400ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken401ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken403ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken404ApplicationProblemPlusJSONResponse struct {
+	NoSuchTokenApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken404ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken422ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken500ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken503ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// GetKeys Read the public signing keys
@@ -11397,6 +12256,15 @@ type StrictServerInterface interface {
 	// EndSession Log out one session
 	// (DELETE /users/me/sessions/{session_id})
 	EndSession(ctx context.Context, request EndSessionRequestObject) (EndSessionResponseObject, error)
+	// ListPersonalTokens List my personal access tokens
+	// (GET /users/me/tokens)
+	ListPersonalTokens(ctx context.Context, request ListPersonalTokensRequestObject) (ListPersonalTokensResponseObject, error)
+	// CreatePersonalToken Create a personal access token
+	// (POST /users/me/tokens)
+	CreatePersonalToken(ctx context.Context, request CreatePersonalTokenRequestObject) (CreatePersonalTokenResponseObject, error)
+	// RevokePersonalToken Revoke a personal access token
+	// (DELETE /users/me/tokens/{token_id})
+	RevokePersonalToken(ctx context.Context, request RevokePersonalTokenRequestObject) (RevokePersonalTokenResponseObject, error)
 	// StartTotp Start to set up an authenticator app
 	// (POST /users/me/totp)
 	StartTotp(ctx context.Context, request StartTotpRequestObject) (StartTotpResponseObject, error)
@@ -11415,6 +12283,12 @@ type StrictServerInterface interface {
 	// ResetFactors Reset the second factors of an account
 	// (POST /users/{user_id}/factor-reset)
 	ResetFactors(ctx context.Context, request ResetFactorsRequestObject) (ResetFactorsResponseObject, error)
+	// ListUserPersonalTokens List the tokens of an account
+	// (GET /users/{user_id}/tokens)
+	ListUserPersonalTokens(ctx context.Context, request ListUserPersonalTokensRequestObject) (ListUserPersonalTokensResponseObject, error)
+	// RevokeUserPersonalToken Revoke a token of an account
+	// (DELETE /users/{user_id}/tokens/{token_id})
+	RevokeUserPersonalToken(ctx context.Context, request RevokeUserPersonalTokenRequestObject) (RevokeUserPersonalTokenResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -13092,6 +13966,100 @@ func (sh *strictHandler) EndSession(ctx echo.Context, sessionID string) error {
 	return nil
 }
 
+// ListPersonalTokens operation middleware
+func (sh *strictHandler) ListPersonalTokens(ctx echo.Context) error {
+	var request ListPersonalTokensRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListPersonalTokens(ctx.Request().Context(), request.(ListPersonalTokensRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListPersonalTokens")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListPersonalTokensResponseObject); ok {
+		return validResponse.VisitListPersonalTokensResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreatePersonalToken operation middleware
+func (sh *strictHandler) CreatePersonalToken(ctx echo.Context) error {
+	var request CreatePersonalTokenRequestObject
+
+	var body CreatePersonalTokenJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreatePersonalToken(ctx.Request().Context(), request.(CreatePersonalTokenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreatePersonalToken")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreatePersonalTokenResponseObject); ok {
+		return validResponse.VisitCreatePersonalTokenResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RevokePersonalToken operation middleware
+func (sh *strictHandler) RevokePersonalToken(ctx echo.Context, tokenID string) error {
+	var request RevokePersonalTokenRequestObject
+
+	request.TokenID = tokenID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RevokePersonalToken(ctx.Request().Context(), request.(RevokePersonalTokenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RevokePersonalToken")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RevokePersonalTokenResponseObject); ok {
+		return validResponse.VisitRevokePersonalTokenResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // StartTotp operation middleware
 func (sh *strictHandler) StartTotp(ctx echo.Context) error {
 	var request StartTotpRequestObject
@@ -13284,565 +14252,648 @@ func (sh *strictHandler) ResetFactors(ctx echo.Context, userID string) error {
 	return nil
 }
 
+// ListUserPersonalTokens operation middleware
+func (sh *strictHandler) ListUserPersonalTokens(ctx echo.Context, userID string) error {
+	var request ListUserPersonalTokensRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUserPersonalTokens(ctx.Request().Context(), request.(ListUserPersonalTokensRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUserPersonalTokens")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListUserPersonalTokensResponseObject); ok {
+		return validResponse.VisitListUserPersonalTokensResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RevokeUserPersonalToken operation middleware
+func (sh *strictHandler) RevokeUserPersonalToken(ctx echo.Context, userID string, tokenID string) error {
+	var request RevokeUserPersonalTokenRequestObject
+
+	request.UserID = userID
+	request.TokenID = tokenID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RevokeUserPersonalToken(ctx.Request().Context(), request.(RevokeUserPersonalTokenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RevokeUserPersonalToken")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RevokeUserPersonalTokenResponseObject); ok {
+		return validResponse.VisitRevokeUserPersonalTokenResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
 // Stored as a slice of fixed-width chunks rather than one concatenated
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L37chu3tif8Khh+cypxDkmR1J2u1BxZlhw5tqQtyXF2Qg8JdoNkR02AaYCimZSr5mkm75FHmSf5CmsB",
-	"aHSzmxdJzu1o/7FjNfuCy8K6r9/6tRKI8URwxpWstH+tjBgNWQL/PKbBiJ1Gd+xtxKeKwbWQySCJJioS",
-	"vNKuvKVz0mck0DeGZCASMojuGBnj/fVKtcI+0vEkZpV2ZTLtx1FQJWP6sUaH7OvtRqNSrSTs52mUsLDS",
-	"VsmUVSsyGLEx1V8a049vGB+qUaW906hW1Hyi3yJVEvFh5dOnauU4jhhXxyMax4wP2eLovhEzQkkAt5GA",
-	"ckKnasS4igKqGPny6vSY7O3vHJLff9utt6pE/72/19x/lh33CyqjgCSMxuOvOxXJJB2zTqVKghFNJFNf",
-	"dyrvbk5rB53KurNpNhqF83kjAoojz0/kZsTIu6s3RAyIGjFCg0BMucoOc6TUpL211Wzt1xv1Rr3ZPmgc",
-	"NLamkiVyq9E8pOFBa792GLQGtf3mNq3R3b2d2j5r7bO9fquxvbuzdPQDkYypqrQr0ySqVP3JtEomcy6A",
-	"eornopewCuTyzc3N5Vaz3kASylEMFzW4/DAyORfXSiQFI4EBSjKeSkW4UETq24gSt4zLHHU0ny2MDO5+",
-	"2MiuWBglLFDlG/9+xPSQRoz0EzGTLCFDkV8lvfGyvbVFJ5O6uVoPxHgroHHcp8Ht/wpEyL7+YXx415k2",
-	"Gq09qahiX9NBIxr8JOPw9ie8HEn5tX7Vf2wf/Ufr9D9ap46S/mP7SNPS+nMtIYkrppL50UCxZHGi1ywQ",
-	"PJRECTKjkSJ9NhBm5px9VEQl88ysm2tRa8TVdgvpNRpPx5X2oR7ZOOL4V9ONMuKKDVkCw3z//v2RxyeK",
-	"KTiwXAcJ5bDZbJDff2s263v15rMqmUVqBINPGJWCW2ra1Tdt5/kLowlLChgMSxKRfN2pRPyOxlHYBcp8",
-	"KJv5VK1MaELHTFkmP02kgB2hcSxmJ+OJmn9H4ymzL1+cfE9vSTeAB3uWKU0SdheJqSQTOmTPCdPvgSOu",
-	"fxxEiVTwS52cKRJJAlMigsfpTXreJI6k6nC3fnBtEMV6tPUOzyxcpVqJ9JB+nrJkXqlWOB3ryziuSsmq",
-	"7JXw3mgcqSL5BoRD+HTcZ4meaqTYWJIJS3A2/oB2G8UDiuHd/nhCNqDTWOEj5dTaXEmtnzQtyIngEqUz",
-	"isRzOmY39JYBQwkEV4zD3OhkEkfIarYmiejHbPyfP0nkO24W+okQ1hHe1dWT6Cp4m6YFRaO40q4ccaFG",
-	"LLHCdUQlUaNIEn03LIqmXVlp//hr+kwkiX3PROg5JJV2ZQsW6dMHJGomVTcKK+3KmhJL87Kp1DznsFpR",
-	"kQK6OBZ8EEeBXnKzYNOEt/Fctc2824uz++Tv0P9M2KDSrvx/W6lytIW/yq1LfAUuf5ZeCpeFmVX5VK2c",
-	"iqQfheEDdybicjoYRAHMQAZiwvytuUENgUmJsozENLjFccC9ZMzasyRSsE8PW/TtdNHTmS1b9YKRP8ay",
-	"6yn7c6U40+cw6ZRV622QJALFyVNz379/X8tz/KKBmEe28gICBnSGTPpB+wpvgJu7AxrFLMxvq9ktEgom",
-	"QWUZRArnKLhKaKDKjh7oOCN6xwhVZCykIq1GAzRYGoAgyBzJwTSOu49zLlutlETe8UkiNF3SfszICVeR",
-	"mi+llsX1eCxiWVjIMVXBKLOUz0kPV7IHMkkaOcbiUMJRfkOlOgo1d5YqoQpF6L23PqZSdWnmdZm9j6QW",
-	"mnoI+k6SubNOjiawe4Qa9iO4EbkPP+Kb8tWCiTzWphmzJ7MQjGtiCmHGoDT0wOJBBteDjXpLYy1i2cPO",
-	"Zp+GXbOS+VPZF+FcD0rTEao1r68vzh++9I106V/QkFy5r5evvj/Kxz4rAeV6hn1GJtrwDcmX+k891Sqh",
-	"JGETRhULyS2bE6G1I6Nk6h+RN0cc9g20I311IJIhCwnqa89wr1gY0RuY3gP2asrldDIRiWJhd6zf2IUV",
-	"87btmvGQ+C/VL6uSKdfLkzCpp0d5qIcMxv2DN7O56/NBNzwCEyY3OLzyfS2Z0WNtsU/BRp0PWRDThIUE",
-	"Pkf056p6XyNJ0jWCPTsXl1TKWzaXD9o0LlR3IKY8XGB8kiV3LAFligsyMR9r62HOCWd6qwg6l8BJ4mwH",
-	"LcH0dCgZCamquKGolFFOzi4JDUM9j4ef1J10c8+FIqdmGuX7mU72sbaweJGqREY8YCRS0l+ihSXQhD6J",
-	"acDs9mfXzuzz9TQYoYXxOXaaJQxp0GrPZiO16Av/CXvk5ienwchM0lvZy0TcRSFLPu/aTsxXvNW1Nts/",
-	"a33tRL0Vfic/9+rClz337D9rSd3EPlUrF9oEQmZwxQZTuVS9KlhR0K3BlkXnFh4Ha750CzxuyBQiSab8",
-	"losZB2mktHgIEgY/zBLBh/X15w5zOIGBlHDVhY9Wiz4JglFzTTFhCcwYxJJMgw9a9Kh0OTmrd/iXPVDR",
-	"axOaqHnPcm58tRFWkiS4tnha9XPPwAmWD9LUjrXVIuJVpqv1hX+qVi4TOixfovQBdOOjX3QjMzkfnoEl",
-	"hiVfR8tbg2RSdbyIZhZUvI+12WxW06ZAbZrEjOszHS7V+R6RkHwNCzTfcZE29WdsrNuVjY8xjDKC5YsZ",
-	"0oOcjsc0mVfalaPUAtCzHEdSRnxYqVbu0Le86XbqRdRazUwkIRkmlCtzxrS9B9qK3jt7Rx2cunA4s8N6",
-	"ry+RIGGhJmMay2Ujgs8sGY/7tDn+bnweL/r0iERkLbEZTRlDLor57E8momtQQ3EW9zrcqMd28c+Sky3G",
-	"TI0iPiQzUBNhSzVzrZN/TYViJvCCaxWFZDZinMzFlFB5S2hfTBX4AB9pY444Bmqs5owT+JO34WaUCKXi",
-	"+wplxcYTkdAkiufdKad3NIppP2blRyFhZAaRSiHImPK52RR7IGSdvC+K6lGlv/R4e3FT8nkTYjK6rj6u",
-	"g0SMzRWmZiK5dcYgwZOGQZXUQZiwO0ZjTUvgYYNHwelENQtPEhao+p8kmCGuWnOB1WVPeSFYj1iEeEOT",
-	"4WeVxr4MjPXH9BJSTvZ2yLfRi88iaos+8+ceSiHeUj7/s46k2SC5SPt/9OlcMpK/6RF65+3IH7O91uFj",
-	"vLImspIRfVzM6uQmmRM6pBEnciQSFc8ffztjMYy4JFQRwQPmjKGQKtqnknmO44RBopjNAZB0oOmTKDvG",
-	"v+H2X9IhK9acFfuotkZqHGe2vNKZNhrbwf8IRaDteKJvgEsMfwCDHy+g8zMa8lrE7SLq90d8am7e8u6u",
-	"rG3xU2uM5RQZyGjQ/FIRSeeSzPS/nCpLzgUqXeCR5Qo2zpnIQFX6zeUn4cHroXXLKGDE+8RnWwZUA7Jn",
-	"jHI5YwkcqyydPoR8jJfq4eka1t9VnqvhXH+ZbA1iVaNIyikqrn9sxDA38MdMw8jNmBHfWrPz/VStrGe1",
-	"rJOYobRFGDvzJQ04PY7N8rC92fVDimdmrAQnT07MkJclb2Rm9zgbVWg8kWtGk2AEvrZYDF2GWLpAsG3r",
-	"WDmrN00J0dVyzGqwctG5+yDb5qEZFN550iJXq5A2FiyX7tfixB7FK1y6DI9lOD2Ana5hyqzBSek8FjTs",
-	"6vUDI6Is4F9sYTwsTuylVJlNNpkyRC/8GzOcJdx0YfCPHSQuMd/ecT+7/h5H0rgTXRqV50vkxFyvEvZx",
-	"EiUs1Ew8YXfiloWYXeD78Rw39vJml2bIRdK+t+reKhIvoQM49YMlY9PPAdCrJZLoFxauYLr+JPTOWFdq",
-	"ZonORekyTHMbkw+vLwQteGZx/pxp5wcNblRF4wUvMxgfqLRGEni0iEMnMNzcCsnDy0WcSpZ0vU/iI9mF",
-	"sjEd/OQs0vI8zURSjLu6F/JGDEnEU6Pmz6CbFbPbwDO9hDFYugOrT7N1uxNF58nE0J7rf9OlO+eT5efI",
-	"1lzPXl8n08g31TMM5v72+UOVPE+EFJhMq46du++RM1P0lt6xRAsnTRaP5iR4gLbwTrLkjA8EBtY389uM",
-	"cacp5//lFd1UqvhL944l0SBKKzRMKcAR5+TEvKVamSRswJKEhV0bScI36t2c9tff+ukk1EyyS1Wl3dzf",
-	"2z5s7O/tNdbeP7sMRRt4HNNoLI0FAjEulkh9JlPuAbtwFIYsPKWByYOlYRjpN9D4MtEHWUVavA9oLJme",
-	"dnrp18rAPbRsjObVUO8QaDqad/URlMXVOfYeAvfkyuZMdY62LbAsBUcA+uuc0ITpkzjjWJtiBT+UfeRL",
-	"SXYWKkmgeOMM722mhSY0Sei8gtUatnLnRzvzD+420f+JBZC4eWSYPNCfTfxs/5pbOhokXZBqBctwPaEB",
-	"q0k2oQmkZcbsjsVuKYxXqar/no2iAHILgG1zMR2O2qTX7AErhkxiGGeV9Fp4Tc1EnZwNSATnU1+lseCs",
-	"SqihDjIbCTC59WcYRNRt/oJ5GfwinYj0CqYkFILpW5/Dx1AbgbxfEBWYJqG/pu9G41GPYsrHTOVkXNes",
-	"9liTUq9OLsACwRWDjY6GXCQYeE8dUq1sgeNuQcFQtRLAuSioKcTzogRJmJomnPTZXEDyh5AuuQ6KE2SV",
-	"UAnps+TLiwnjZy/JseCcBYoca0Py999267vPqibzRpLer51KWgTW/rWDnKZTafNpHH/61Gs7refspSeU",
-	"9cUe1IFGfCB6dfLOpM8E5miXrcMadZ5VWySEGntBpZj7vYfZhH5qX8KGkVRMa/OJqYS0Ubh8jaNjhP3t",
-	"oFnbD1vN2uFgr1HbpTt9tk1bwX54mBvv7l7RcEXIukF5xbAe8+W3xyf5+r79ve098vtvO/V88d7J4VsW",
-	"jwRtXczuTpOTtzevh9Pjb6hg3zbVwbur9/3pq9fXUs1qwdvs+Jqtg5Xj646ZGomCpX07lSAqe9et3b1e",
-	"dkT6UvZTO0UbZ0mpO4p4QeHbEXdU5Ar80rMtR2Iah3oE7oSDuB5jObjR/bLjYvPXo/6rILqIXl+/++Ws",
-	"eR69Pqyz+etfwvdn0UV0Nnt7E49+eDmcn89fH9aDVsz749NG+P3rODubg+Zhq2A+oE2WTCafq8Fq+uS4",
-	"3FclyCCKY4KqRTpilMQZmirh+F1aREymphV4pbeAKVOMBdeWNB2KKiYzQ5mO/j1jPKQj2t6DmvnMsSwY",
-	"ERc8KKp3FmMmSZ8GtzYV325xrri51rje677/5aj19qd1eOEkEeOJWimC2qSnGXcPuJIUmF/cg33rVUkv",
-	"EFwyrvQ/JYtZoLqG7/cgs6cXJIwq/TTKKy2jpcm6sVELvEX6MuPLMx6piKqID4nWc8gVMB1j8Dbrjdx5",
-	"huHkTmrhpC3H6k6TaHHqF9wxe4/LOeZWJf25YsCa9T/8sxOzgSLg7h2gBmIEc/oadLRNRKKQpcZCTGBT",
-	"LT3rN4XRYMASZF4Hrd0W+f23/QXmtapyfC0JkKTaSd40VMRVLTyHEhGTvoTq10J6Y8+aPVyornuyt0wq",
-	"lTAD+6LCvQG55N0Bkql3eXF9Q7YmNOlB1SAnDBRIE0dwqWz9qcoItUg64UmOuL3f7VnR7KZJtMEMd8tW",
-	"XYppEpThKxizD06FKvB2acpD2thv7D9rw4CtljwNI8YDJtOn0RQXGEbxCHH5sItHDd7h7hjM51KxBiVC",
-	"vaopRIFa6ezHbIX1KinnPqhMtmnJB7XczW0DWPirv4BFrCvVb1T56uQ9kIKYMK6pR7m6Vec3t6UZhZwZ",
-	"nyOTRAyimC2wqcLxqUIMA08WTHkwonyY308PIGItPjCNurEIaLyWMUL5cEqHTDqVVTNxWbVAAmgVp2WM",
-	"nhYcstrRDQkZYbyHy4mxMZAqMweXkS2HUeyjQmtDH1Gg83E1q5NbfI0CZBXGFxagCEJgwYg7niYJ4+rS",
-	"REiyYW9KZkKEjJORSKTeSgcDYCMqBfrsOOJuu6uVCVWKJXp9//eP/7vT+dhofPjqf1YKtuYl09wgY1Nu",
-	"aKSH8IZuUHhsT60vB25CY7CtGTz7iJRlos36aUKV5bVA33DoVqrtqFDKbsTLkUMGsP9aNegLNTKWvzZu",
-	"wH9erywDWtjeW4W0UMXY7h2Nl2CXWH5pFmJGIyVJn6kZY1xbzWniU9EqlA9vb+XgwMG7fHdQ+6yC/q41",
-	"BMi20FJY66Ez8FRKTKKemUOlnxrNJyPkQj6rKdoj9HgZw7tU8KbKmqcRa7YmM0uwHszQ4ke7fjJ6Me5Q",
-	"6mrQ64UoRJT86wr+NLqVUdSVtgogdUAQOkwYu8cYcz4f/yD521awfstmlzkSHm0W+ZIKTn+pR2kzc95L",
-	"/0HBRjnpZT7UI+h71YSWU3A/k4GPA8QqmjLlCIp30B0h+CAypQBmKlUy5TGURIKGaiwlnMaCxrMO034M",
-	"lcHKOE8hsr9vqCD4QqPT+dhq6P9r6v/brnU6H3df6P97qf+5f1IoTook3Ym2p4+B128oWIwf/des2e1c",
-	"6iIZ+quMd69hk088mbvMrZwX0fnjaj/o3vehdPaakvQwNxeulm8vG+hbwL841nfmpldQtIaTSstRsv7v",
-	"lP2CQEZrANL7iJ068shcIBhfQ1Ux/Nwfp8/ktghWr3BbkkQkx4UyEX7C6Wv2P0nEMKFjWSfHTmugIYSp",
-	"OIMgnqcgcy2Ef8zhQSzG2PPJB2tEmwthfRLPX9ENYiHh7X4hKjoJwaQEBC+4wbq7XDZgEZrTQsoggHfM",
-	"6BylSiEmCYa37AMcc0K7SnQDPABwsYte/K6JcFQLU2pKURqKYHAg2ajrkZKrG0XpaX/pOtKoVgyd+peK",
-	"cr0Wkvb8IOiH6sqIz8mdDRkuO/L5JNOEBSIJWUjYHcjPI8SWgRrBaRyTCOIrLouKTibx3FQM6r/BhV+v",
-	"VBciQiaWtsgVIscHNG2AD854CYxPHs52GIUgaHqBGI+1MhhH1mXX07wonMasVyfn6RD92lgqOxz1Kev6",
-	"AH+a9dmBL2HGWYKoDXoegEk0piFDcLfcWuuVwBg9RlEX1p6qDN5fSBWrqWi8juG+QtUxi+KceEAuRcbK",
-	"yjEWfeGIvHt39vJu33kzRaJNhTnRg89qmdMoxzm3i3SKaNI17r/i6eSqnJbPa62lv434SvEKR+PbyNSj",
-	"Myn1mS5bcfO7SUBXVDOGKmHcpgvMKBR7hmssz8rBIwMesrJowTvJktrR8JEoAL5WNu0FqQwMQR8rCLo/",
-	"1mwxu2BpZITaQRga3IwicmIZBkq1bARCSRfBG061YuVDehgzdJKh68yuFQp8R22F89TjAK2fW56r781I",
-	"e2mxRwwqrFZ/JioFHOBM1ju8w2s2btGGQAZkRsZiOMRIWPq7kV+9drY8WFNyFjjAEkEYAThamGr9aSyj",
-	"nWawR7LDiR1WGtFFfDs9HwdnG1ZJnwV0KpmJMKERlmbteoNVNp26106z3LxSYzpQLClNg36eijTBAzCi",
-	"wQMS8aEe7IQlkQjxc05Y4/rCB906DrVEQO0UkoPdF6rgfPcTqAyTQNgEZB6Uh/prRmGzUDj6cQyPG4U1",
-	"s+iRdOuOFhZOncpbg2mNlpY7ofoD9lnAG6z6Lke9YgWJTn7tNuY1YKggG4usk9NEjPUHBE+Ztvd2XGPp",
-	"gaoOojtMhgD6NJvEaDCC1a+S6YQoQZq7LjnR7riYQrAN/9WFcAf4T2H3zXrC8DES4q7oGQBXxjclbJAw",
-	"OeomTBMJPGwuGbPB8m14KyR3aAZjJR8soyRYnzFQz81k4Vt6HbwvQXA8/QzCeTtXA6rz9/9YyoBxXacS",
-	"NnpEQ0dnmbFAtBIhAljoBTC72nYKEzrLcAdwH4XGfuI+LkUVjm2ohb/nXqnCSQXtyKe+SOkxaSXNKk9I",
-	"YELcojOfxrF1cONAs4qzP6TZSMByOcYFr9LzpWQMfMt4yOBEUnPe88Zl7kSbg6fXw6rfGJXNXApZzPKX",
-	"zAnsVfUM3WWD7wdRYVgH94U28Wt6JJ0byrZPTnksgltLKi6EBXsIzxnmZDiTOTj5ogacHbpTvE+7RWSx",
-	"ZI7b5CuM7KGGl6DhZKwknJG55N7qPWPKI8zNxh73t8V/aSykMo9PefqQ/6qEjcWdLw0s/7GMLH0sUois",
-	"A89xARSXHUnEyXaDhHQunxORVIF0nXFQNUYBFza/IX04/TgRceh9fURl9jN2eHLC4jjiwxyZJUwyBbyG",
-	"s1lWsAYjIRkvWLHnWUbmn2YDl9YNxCRyOyGjIadqmjBkGwj/TC20GtZx6TMHagMebBKIyRxRogn7GEkl",
-	"n/vpdr40xQ+j71HNu3HEb5Eo3KUpNxeBgO1lAt9xhW0BxWMbUJ6ueNXmkDjyRTPfO4nptfTAumv2eLa9",
-	"L0HgQDr9g0TcZ1c+r4FYaoHGY+R51YIhIcN2hV/ArE12IFacwjvxShcUND1I87ehZyOrMs9SSSRTZDqp",
-	"YpEI3GhllZc72jWCxJ3lXLYizaaRFrxBdhMGqHmGZLQiqZUvNstnoObh9UQcWm3SzVEiVVvXhBNyvgOG",
-	"9NlQXyNwa+HiySV0nv1QQHnAYqvvORrFuWcX1d1qdBnJVMEbza7j2MzCFw7QuAi8KThK6c/hzGoZZ8EL",
-	"uYDt0ZLJMQjNLXx2mXNxYjGeEdVIpR7x2ysp6ZsrPuHbaECRdMYXa46RCEXtE3rfNWfA3FbANuBiRgQ3",
-	"wPXGc2hTjHwLwf3pdHDfp2XVZLxLTJX7h6e2ga/QV8UqJp3Q+yujs3hXnMpS5GnLy3bPs2bW1LtiVtC/",
-	"YgS7d8kIde+KFdYVEx2R3sdy0tf5IB0tpFdyd2i5mPUNSqYv5Liuf8UyXbcQxr/os6H0T0PjlVxWetcs",
-	"eAmzcM8vnPiFX9y5y/9ippUKrdSITjclS+fphXST8qIhc8nfgYxg0EZ9SvsrfaTVyseaJv7aHQW7X+pT",
-	"cPLdyflN983Fq7PzStX/q3t6dPbm5GXu4s03Vxc3N/71y6Pr6/cXVy+7R8fHJ5c32Scu3t3k/uyefHdy",
-	"9e/335xcnbhfrk5Or06uv+lenby79p4/vnh5snjt/Fr/99XV0flNwfX3ZzffvLw6ep9O5v3VxfkrN8rF",
-	"YR9/c3T+ynvT0fHxxTv9xquTo5uC6y9P3pwUXj+7PnrxpuCHk/Pi6+/O31wcf+v9cH18cXlyvTCgy6uL",
-	"07M3JwvXT94enb3REz89u3q7eL3w7jcX1zeLS3B1cn2SXj57eXJ+c3bz7+6bs3N/eO76u/PcL7jEervc",
-	"pdOj45uLq+7Ry5fefebi1cnbi++8y1cnxxeaKHDDM9ud+em6e3Vy+eboeOGN1ziD7tXJv96dXN+U/n58",
-	"dH588uZN2e+Zhfn2RH/08synsTdnJwWEYS/nFtxczpPL5dXFd2cvT64WXpP+sLj/+EP+VXqIVxc38JYP",
-	"1u92STeO/bqaGvePlb7kfIXNQolNteL1pinISZ1q+9ir2rRNXPIdYjZ0dsJ4st8u8lDeq0DKsObuA2Id",
-	"TgYXNZgCO8uYe/ZGYw03Gw1r9ls1lpIE8U/MR/pCxIzyNNCxaeTittBh21NCTXquAigNleoLE1TtrdnW",
-	"u6cnNze4wqoCKiFaa1e/gJowCga2MsSKF0IUSzZqpee+zGufzZ8aUUmG0R3jBiNkecSyyFFvfPTGK++p",
-	"bB7x5VajnL7fRFJ9VlaQFgOmvKBVwApy+lfMBgWbeJW11MCQB7wPLtTiZq7o0dQoSs5DVa6IgN6PGM96",
-	"d7U+aby7qO5VNYEtmIF6x/tsOHWmYJ0c5S24jOlm2948AlWW8L6ixfbmXk4u54U0foSehv7cix0bctdf",
-	"GvLol8xC1cm5wN4tIgb/Fb+LZNSPmdflBl0PXJDeljb62j3gIp1OLvP7ciQ4WzxG2WSVhaOKk7kC5Xwz",
-	"4n8Qfay7qcs3cY1tegdFxhtOzfKv1acZqCA/LHi8cEgRi0OH17RRIrMyCWerU+ddR6T8tkDR5iX+agB4",
-	"DxvNZyTiBhOtL8K5KV/NNkKRMZUj04giBd5fozeovyp2XA5woHCFpnFccrJkppwviRQ0xXpOevrg90gQ",
-	"M5oAvyBnioxEHMqiM2NjKjMoBRzTW8gmpkTbz/agdbg9kf4hxMKpSHAypsmtBOQIVEIKzixhH0Fy/yQi",
-	"rv/006nTu/KtAbN19vnc/exJzrO7TBraVrsD//vYaNQ6nY/N007n4/6p/ufhaaczbew1jzudaavReIH/",
-	"OcH/nMJ/Wgc1/C9e3Wvgn3v619OT09OSdP1vGI312DYibAv/8KvzM4nbnGVekLadoyzzkiJ6OjMeko0T",
-	"nQydZdzWmIUeUO6KHc3B8VILH10Jvp96iihxOYZRXN0U0z6Li5i41dZSp71zpbqiWsPonZsfInPgikqL",
-	"X0ANcC1rMmkouxsrryBb0uwFaipPPQf4o2kMqQeppCjALoyr8Pfw+VyuWaZ/AlTyjEXCTLWe8RH7JOXy",
-	"/O2a3ifLSU7xBKxIqUuJ3EcWXLlHRaq4WypHe+koLI1tqpfbw/vZjXTHJR5opx/FMzrHTMg0ZKm3HepH",
-	"UCZRTRb4vWjBmmt9PiP+TEs0OUERtiE7RCyBvRb5/bdWvaWVdsyRsChIkOoZqOiO2dI1lIxjNu4jRS0g",
-	"gBSTJsB9LKB9GI0EiPULmcnuXgn5YRod7+w3yO+/7ZlOA6uKgnAu5W6HtADStQTmZe4FOk6KW7wX1tZj",
-	"dWtzf+/Z0mmXYbsUegOWW5t0WpJ4prU1yDpIWBBNIsaV1Q2ziTLlrKNYP6VTNeoCQy43HPLrUtVrI03B",
-	"GobXmof7jZVr5BvAezu+Adza3d5ptLYbjf3Dw1WW8Ho5tybTBUQgrEdIlFi3TrBkLSAgDxVTJSvweJOM",
-	"SqVtZk6ffxxlucCb0NhPKlom+wqwAlely5dUP50p6XKLLD6OzFZE1dcreC6irjNo2mQS2NBjp/mr4Hn7",
-	"q1AHBDCustTZLySJ0jQ/R+E+3M0XkogZL1yiYjpGZJbimvVeH/rF9zx0JLf+z9N0PKwrLeIz1nCDMDDI",
-	"GHxFproFvuGFlLGM5cNqjr9ernHVKHQp80eEMerwxTb0YhpBs1Je36fy8Q2jd2DcQk97k1UyYVbZc0pg",
-	"cenjUlCl+9QwZoeDFau2zZhXhORKF4uHhSa6y/NIO5rZ/KTPWepoAPOzlZZmOsdiPKGmih9z/nppDr4B",
-	"SYi4VIwuBaAo4Q5Ix0VwR/45qpJC8UxzMglPPIUENYeDX4J5dIqYR2fyjF/tBsdne2fj08a3rcl2eLwB",
-	"DtKKTUA4lBWOypS5lMAl9XApLAsRSZ6rPCeU6EdTtZWhdxLPY64w0HvZpqfacZ2FQ/0t29QTcaGtB2yB",
-	"esvmBtZrt7lPfv9tp0rMXwdat8W/Dhrb+rfWMzxhqIFLErIJA3w60rtV816bnByDKAmSuyr52OH6VM2f",
-	"k4tvL+1lOGgfn5Or6yNU6uGCKXjKqfPxMO+aLGQQyd06t7F1brpFjrdKat+i52fV2/iCZ7W1Uywk1nnb",
-	"x/xNhZhp8zXuytHVLTSen0Kdql5zXIYSOrve2KFveyGvZTJrSl5hW+RHr19fNFivSLikfF+EKTeNI+6A",
-	"wMY0irPH9q5/cLl9Omi8um1Ovtv+pTE+3r3dn+8k//q5FRyMrw/DPfX96PWs+eYHsYZwWPS6LmzjW6Zo",
-	"SBXdcK1TDMwUUKl49gb3UQxIjwaJQReaMXrLoIrCdMsvMgYLiXMZ0CfaZk7mdhkPwWmfdUCuiXGRfZVD",
-	"NIqk7LrYwrK5g9neauwXW9V9GtwGI8o5i7smp9AWYC15p7Xf8QkUkBLLFXoyQkSr9b5V/o0cKOYLGtzW",
-	"jvFp8ga/26w3ir+E2JZl61N6f+auIkoodCyvcHQVYjo+xrcWP2XQRcqJb5EyDvZaB/eCXmE8dJTyIPoG",
-	"OwT0kTUW5WDzRXFIlzIa8ogPuzQeFrKMR9qEyLc3HrY0xa+C/f2sdJQGPTYe8k+zW2nhfzZ+GJEkP+fm",
-	"TKZyxMJunqciMt/yk3LYbO3d66TY16/NjXykwI0eihLWXTZDuXxmRS/1APs+z45kIPo+1yfuRPAIkrjg",
-	"PZ//LJp8+JWvLoYpXSGbDARENxTBdMy4cvA1G6+NCVF9xl1EJv6gDcy+4vPvnUXdfsio81EqGxMsEfKr",
-	"lIB1WeC6DGWFVremglm0VCUqxsYK8XIGvJrbLtUml7DINTS/colXLTZsys/ZunpOga67cLSKOWapZuMJ",
-	"/TKOUsDGlnD+Mp1w3QO8EafeVMsqMrzP2ewSc5E3z+026HMleSM9Tu+iIVUiqXtN6+sGDNsA8qppwlno",
-	"9RPo6f/UkYNEg3kvh/sMnQQ6lXancnfe+n//5/92KtVOJaGzs4WLeqZwDT1ntVs2x5vN1mEjAnR9vqSK",
-	"6u/C/Wz+2r6DKsUk0sEFrBjcIFrncMOnT6vdB8297YPVCZiPkWtY9XdkyU6Xg6/FMEICcKdTrjAY7aWz",
-	"QdBsDmAkJsAl0R84Fj9FJOJBPA1Z+Jxw4QBL3NMdDv5542UFt6Srax/Tuf0J8mKwPxuLhiNlHJhCKhKI",
-	"8VjwtL7dFuMKiShMRAw6XGUCNQBJkwXMN7Euc9S/wETGKqTfp9XNj4oOd7AB2i10LT4GktzYl5S6qrtK",
-	"rYJ6jVQ2Ti5JHN2xNqEKF5tKBEqBfCa//Qck80KMoYEBOrwxc0i3tSpQnnZ+sLezOvG8QPQWArO+z8Mm",
-	"S8ZtpzPn3sEcNeqXFcuFziUlTppndXIynqg5zJaLme2qsxqK3ptCzdW+btiWZNOUv8couEEdDMRYufds",
-	"wsQkZpmkNcENerB0MLzUYVOrUSKmQ8DO/9L6brKs3ZD1oiGn12755kNbZ9x9aK1geq+KOrHddPVfBp/c",
-	"YEdY0Bp/c3nJzkJ9c2ZvTVrSFm4WbO//GlE5+npn/+XJvyY/HXzz4prWujdn4/e13dfHbPovdnU73j1/",
-	"O3n9/odX26Pr6em7taihOB59PcKgvN0GaGxicBMyM5ix/sbVAK7meH0SiLFnoLfJLoPRVcfD29bb8YmQ",
-	"yp56v1mFLCMBbyh9hi2+DeLTyBS1L8D2/ri6hcSHYpd6yU4tz7BCJWRpEZvJmsNwdplPY/3FgG5gRSuR",
-	"o5E/eCGcaXYbsKXLgQ1lGET6e1lzpFcnRzYgatIH9N2ZaWXSJr0lRGW+SAHSYs5gPUM0YABQMpLFA5M3",
-	"EbDozkhCIxL9nI90QUuW655eDrQh1xPp5m6JOdFGmLc1VaV61ebyfKk0bzV39ncOtvd29leJdDWKklBb",
-	"ohiPXcpUoBwSQMww2WaegpivYh95jF0Pns/oyeYsZkeUo8wFNpgTjKUaiievHLHlD+4yDlddVOWyVJAR",
-	"8kV6vqdEHsOdT6rkf1NV8i+pyhXVS4J6lumnQqCyJApGdnhmaG1CyeX5qyp5fXnyStPOe9a/JNGYDpEh",
-	"G6LbbpFvoxdgITYbrR0yiT6yGHpXALygjEIGSax9KtneTnYTou9eXFzNGt++Goqjo6Oj8+t3o5N3Q/3P",
-	"E/1/L46P4H97g4n6Tv/j+DY++dd3Vzv81TncdTQ8enH97X/eBv+C219fvds9SW5fD4fDr7/O6d/be4et",
-	"rHl4VPuB1n5p1A7/c+vDV1//2qi2PhVaik964X8bvVCP/paxSVY5XKnoPOmKT7rik664ka5YWrPtqVSf",
-	"vQ7N9wHm9/yzFaMZwJE/rhLNm+Wa1fnjiPtXm09q65Pa+t9cbTX7Ah27xwIqK55U2SdV9k/T1p4UzieF",
-	"80nhXKFwLlOF3kdqdO1q5558dk/h3w3Dv8vLL4/6wHNNvbzPotYq7X0KLj8Fl580r6fg8pP+9qS/PTkM",
-	"/xsHl++DXsnsMyt9n2nz209VfKyb2c6FjrgfJzHl2EgLWuLCLtc/VwfpTI9l03Z1cZTL126j1r4GpnN/",
-	"55D8/ttuvWVq/PdaB+T337bru8989BPbWzbt7+u6zaJLOb1gaQ0bAIsk+oV5d/ktbtOUdu9x2+XXdQum",
-	"yZDln8zkyS/UP0wYD7HLgozFrBsK6OJhSDRkHHtDIPhR2o54PKB+X1z9J+OJiOMxy3bMRf7jeuMqNp6I",
-	"hCZRPO9u2CfXOv1zAF43b98UkFkhJzY59pCQEQl+Ae+QG+JAXAJv+RZeYzK9cy/EHPr3rK9JjZM3AKW2",
-	"DXTTrB8+K0BhSzPcC9A0tNbaWwgKlBR6O5TzaxaviTC3ACYMoHgGICM3lknCBixJ0m5jGWB16BgpnVJ4",
-	"y+YWF8yHlkazIYPkgwHWdeaoH/uOJdHAtr1eNsbVL1yEMXaTL/hWET9xKksBaJT1EU+TuJ63ywpLoj9C",
-	"9n5KWCUAXGZx046Sfh80bRLl9gVUdcGtTjAGtN0UHTADW7BJSC3caM7N4kmrhHKpOZUsR+ezNqZW/xPw",
-	"wi8Q3z2B+A4K6gSLYbPSCpbN6cpy7eLqn5V2hWE2l1RLokwMcxPvFGLD5MMnxxfXJ4TGQ5FEajRejlW/",
-	"t7u7vespgTVzoUAT/GxrqKex+SImk0egbX30RkJ6rZbdQeyzWPBhEczg9gZdGWz3x4FfHlMUDl4DBrY0",
-	"jK6iMRPTAqv/bRTHkQEUXE4H23tGwjpKaBYRgeafm8KrR3IS0/l56QINpnFsyoVMyM8KkjXWqVq6rSkI",
-	"m+GkXoSvgJNt4Mi5KR/imr010qYabmkW9zUvyCZGflV8CVXATFJ6KNUfqhn9pIikjF5lsPEeTa3Kvm+p",
-	"VtVsFKhVjymak8nZ5+QIf+yhXKFAWUIq1PGovDUNqMkg4kOWTJJIHxfoF8IQ9+7y7Hxj9u5TaUqSsOxr",
-	"amKGCq+jIT/bVOvdAFh2FsUxeq1gcbicQVNz0ru8uL4hW4hwl/Zfj1SV9AAdqgZuiFyvEO+X1d7/TyWz",
-	"nokkPIZue5tOGwFT026NK1wDx3i/q2CFzKfZ2o/7xa8L+58fSu7VH5bM/T5NUwJj/S8br4eH9pCZrgI1",
-	"tcq7EtB4NuNTF4M6uTLLpC0lye5YQmP7jMHMKuhkCi1nszW0nK+KFGRqZP+r05H5xhUf/nO1P8Z0vNxs",
-	"9zxc1U38WWPTjCUzy//yXNw+y8S7c6dspQzGpwonkIh+zMabdrTgBJwhFg99d79IdK1BnRkXXdqX5t5+",
-	"uUVzVH9gg65aaU+d1V5vC5pRxnG/rxmKqJ29RJKG0nV0ZK0FE+36mZSLzN0MCLYv+H1TJlJxycHFb0Cv",
-	"CGj2vo6WWGwZ3dh21lQSSt5dna0EilrTXMLRu+VwhFK1x9TbiBIad403Hk+eWnU7DevmWpz8UaHwEZWl",
-	"gfq0x4A3zAxAcr4vS9r6ujS+lyKj5RRS14gCw3qI0iLdMhVirhe3kbENEZedVbut3+p7V7SeMQGbhNHQ",
-	"tr7sT5USa6G1xxG/7d6B6qZ3CmUUk+WrjW2wXRubyHaxyXX4SVu9pD3/IyWJ/ZTf6GZxF4pl8SVNVAoV",
-	"jSGbkoY5hXP1wzwlkt7IaEgWHUZSrab8ErSskhin6xVk6VVr6xkaHZS7yorhcTcAljWWqu0xY5pCOsQp",
-	"P1DnHTwviFZGLbm1XRkgs+R9r9LLx+BdqT7SbG3v7O7tHxw2arQf1OlkIutDIYYx00phILhiXBlNZQmA",
-	"SXPzRKMbbJyf2Cb55QP2jBWfeCKZz1DCHkrPyatIfTPtW7wY1wchnfWri+Pry+9r6eTXAOkBqOcVUy5j",
-	"n2lbiiphH2mgYsib0xwhjKRp0GkhpcB/hA3qTkViJyN4PM8r0tT+eMIVWLqSkWtYnJL0M6OVmx1e3Nbd",
-	"NYCMixvaHnEzQT2ubNocuMJwoH4UUkRhUKlWhpEaTfv6mKTjNT8thSgu7LqOzZ/T1s4XZy+PK9WFy6/O",
-	"br559wKaO99bsnjEBIu5cZbTHyl64NTQsSMe15/C8V19vxNOmvQuNL2ZLMBM/7K5mBKVTKVJsWJAu15j",
-	"u9XZVfcTb+mCD9dacN9YxBqDD+a/tRJkpQdLLS+lSUwYB0lirbpJIgYRRpI/p3AzQi0VEsvkz7ef6yhv",
-	"fnLzR7borNphf/byOmdV/EFt3iwd/YG1dXaKj1RY909RSmy6bkENtVUaGocH+3u7O9ut5iMpDU8i6I8X",
-	"QX87Vr94gAG2NtP7aFPvJDaM60a8PLFTrz7WKmITI0jjWhGFXx3k8SBpFz+tdd7eq5MbsuVSznqLjoU1",
-	"cmXSb1T9uX5YbzFLO2mlwLUFy5bt6IZtKuVCn0oxMIuqZUEkCeNiOhytbFFZJ2cDsw/6Ko0FZ1WXAgw5",
-	"+PoM5drcpi+DX8AfSIdUj8PlyJsuWYKz517ftexR5vA1gMsE/7AexZSPGSLJGq+TxU6OEqZNGdmrkwvg",
-	"HKY7CU0YiYZcLLRRaq3jOkJo38VlP4br6LZQ04STPpsLB/xpV9903XMosrninmORMAjX7j5LWxL3AEsW",
-	"0woRDBYOeafS1mL506de29X2nr30mmvpi70tC/rcq5N3/JaLGSc4hfJ12Lz+p6gPjv3dNcMxFTxgSevd",
-	"LW6aZrPP+4zEbKAWShYqjeYhDQ9a+7X+dtCs7YetZu1wsNeo7dKdPtumrWA/PHyEFnBZ1wBFKWKi7mYq",
-	"1WxzNdPnp6Ql3b16u2Uz/osHefnt8Qlx95imW3vbe+T333bq2zlY4pPDtyweCdq6mN2dJidvb14Pp8ff",
-	"UMG+baqDd1fv+9NXr6+lmtWCtzktolBgFKJvF0TotZjsM9K7bu3u5aK7+tJancVNLnhxP7Uj7mg/1y8a",
-	"qoJG0EC/z1K+BI33DZ2ZxN3SvnLX2Fdugx5yC/3iFtUeMYzKJuPnw+iDnIMGVoIMojheKHNaCF4WRe7g",
-	"hm5hmrCRt8DhC/v9xoIPtT4yFFUsR8DqFFP5Bvw8O6LtvUZjjYRVLnhRGcyxGDNJ+jRwLbTsFme/wmuN",
-	"673u+1+OWm9/WoeDIx78SsHZJphWDLxUCkw668G+9aqkFwguGVf6nxLygLpGWvUAFqFn4MNtJ1CsybP4",
-	"CyjR8BbpS7ovz3ikIqoiPiTvJEvIFfjAE4xOQp1nZu4wnHViassd7xcu8dU53dP4gBZY/bnCZH/9D//s",
-	"WB6tNWlwDxp1In0NQmNPRGIYaSzEBDbV0rN+UxgNBszEew9auy3y+2/7C8xrZYnWBp1iFtfgXCjiCgKe",
-	"Q2tKuNM26vcad+KlnlXvuPDaMfSWydISZrBUF9XjonEsZiw08fBmaw+amzefLfvWbtn8pZgmQVm4FhMq",
-	"M1nTrvpar8DARuUP9hv7z9peyjSh0zBiPGBezrWDTkcQfUcSy4ddPOq0A8QSAfPzlCVz03cuZAM6jXPa",
-	"A9ywhrzJFoSUfxDa/WU/YaLGq75Q0rc1r76jymi0ph7aeT2vr69r2IqFvSU8Ep8j1ipcq8mzMk6ZUq48",
-	"5QFkVOW7kQ4a0eAnGYe3P611IqdRNxYBjdcyZigfTgHAJgNnUzX2salqQHsjSqTytOiQ1Y5uSMjIQu4Z",
-	"2Je5+nxTh6rYR4XWCp/b0oBqVqd3ifcLln8l3421JCdhwRS8YhiOORYhkxsXp+Cz3cA+vHDK5xg/h/Jp",
-	"4NkWLKDIU7C3s2FLngUbODOeD4XTtZ1E7tM6+sgxLdcJPAqNyTeLpBZRC72lp5JlMw61+JqLaUKg9o3E",
-	"UT+hiVFwQA2jhc2HH8HOKBi+cfyVTuF5buzWMn4cm2Nl++bFvs3ZDx/9kPz79e7sLrj5Of7hmx2+m5y9",
-	"BNSmoxetfuN2u7/9XSMYn05/eHWo/s3jxg/fn4sf/ra9l7Pd2x+t+TKiq1yxSUwDcGNs3B+XTboiDruD",
-	"oqDAomsNpHXsmpRLReeepy3FTNlbDprS2j1sNVbBpiz02vWGWrwWUPi7edfasvYxdyzO+cNW+70qq/vy",
-	"03FSXp+1YE2hFtXc3/NdPZNZ2LPuZpvfCuaEUJOek3mQBgddbvKZ55PJPYu8iiqCssljC9547s8rFsMh",
-	"Gtb+Md4kz8xkN69IMrNKOdYOSOv0N7XhxalM1vFaOg/NWPGerEfHnG0W3ntS94PHiSY2EFJSAsXUTCS3",
-	"+XxmRGhZJ+OMamNDlmyt/oKennstlQrfjQgQsCb3XpE06vFo8BBTyZIuHbIyX4o2pGtH+vdlK1VSTbBQ",
-	"a2Tp1MvJ0qwGj39m7zIjyxyn3BZkSHQJB/zsQWfLaf+gmLN3co3R6LlCAsohc/+Pi0dfR0N+MVX3UULz",
-	"FTBU3kpwkxg0HucmmVnnd8ah2fs8Lu7NnaYWegwmYdymjId/AW+pmKqSaZwVxTDWdIaWQZAsQ3AzEg/y",
-	"CCyy0Iwmocx4Q4r8aLlIyFrOrfVyXZ9s9T/LVr+x5tI9URCLLMLX72+Mq6+xd/DMLV8mXmbiTFXSe8Fo",
-	"whLy//7P/83HqEtO07Kg+5towHzhn/X/cbJWnWUeOrEwAG+Z03K+VBIhbT1zuRsghYEGrHfMOsuMt8s4",
-	"5CFo2rMYY3gMIQ4qBpkw6eolrFY+1oaipi/W5G00qYkJbnwNupqyBMUSSCHfOFx0u0/oz1OGDSLB1nIW",
-	"yFSyOsnAIDrvAILeGavbd5w2HzDQEmekFmsAquMckaahZnrM16uTSo1yyPowOXt9oNyVyXp5eZ45Ppl3",
-	"Z2jbzupD2al98jb9+d6moNCff2o4XhaGCczeRQTFNb69U5LDIEJmc8+SJdF1e0suuN58htnxjznS4ji7",
-	"QV1bvljeTff7dvEOeaBapc6NgMZxvvQrK7epZmNjEzizwW3Dme1oelqnKoHLNBxjcZk9kLpKdcEbZ46D",
-	"19dZW2UJb0dMDdrQbVy2hX5rG74FvLLtLzfeLpmkY+bfY1AMskUDxeu6aIMXph9nxPsxfvsyfeEVTu3G",
-	"zMw1TvMm9hLG7T1qBriuFBBqsqTu0pkIkKdlfWSpbufvmfVO5RO4NN/QtgTUzfhvXfBjVa2f2VSmLBZr",
-	"ryboQufHJO0iXlB9hlgFWiUo7go+ZKpn07eyk79l83seeWy9XQpBW37il8DKVm65CG5r8P9rnvy1uz+v",
-	"LuLL1074u5xqsMaXdw8muk6Yf6nmZb+Yua3oY58vmFGgrz12eL5O3mREuaFXLwPeQHSY90pr90NqoJIu",
-	"pL95wH6j6HYGOXJ7Ie9jzNqQfD5m7VkSKfZZEDNXIVCkYHzAl1ySeDY5K6XlZWfzJzHioWAFDoo1z2Cx",
-	"Iaomx5jqfp9M7GLdwjH/lOImE0xmyuXOHuw3DlrrseQVATzGwy5UQHStb7A8JoBp97ZeAn1XWZQqQNFf",
-	"CxTZ7v1SAAeQegAwBbjEaloiMXvwG+S+9qSiidLbk08UaX036r/67vbsm/M4/Oa72dmrw/HZq9Pp2avT",
-	"ZvhqFPf51eTfrdNGf/ts+O/vX8zWqfVYWTyZs6VwCg7qoBQSTQ//2k73Hgn+RYGGd1xFMTY9sMtVmN6/",
-	"SXjh56RbTsnvrs4QPeJfV0DVba2jXH/3ChscFST4F3K2ZQnDmnO6IGrEyQsq2XarCmGq+QQ4ccRtoQoG",
-	"61aidBQTGZQomNIWpC2jV0lGY4ZRw76Y8nxdzHr2eqlkx/IZyDTqCTXRErun19XmOdLJRBIxWfBONNco",
-	"l3DF7lgvYbey6oh0RZTk3eZgeo/RKiKStB8zUNMKYo8WfmclxM6KmIZ5lSuVKv7cYBrHXcvINoyaFEP/",
-	"vePRz1PM/dTM9jnhQpGEQRoku9NaxyCDMUiirHNwzZBnOSK9rZowgRUTiQy0dSFvl2I13CuWCLWIDyII",
-	"CPqNmaIhVXSVQNE0+9bem1NCNsdBdE+nhWA5qvFJxKNdL5iZCVN6y1F24o7CccRdjvKGSE+AVxmxOPTi",
-	"f+n7BMLZYuRiEQHKP3nF6gHQCla6mNTd9Urz3KnNe884m6XFg0D+tpeKnLA4jvjQqh8ihtBGFb16feaV",
-	"IRoMnFSviiQZA44agkdoTt7RCqKEw4ZcD73ErnMLMvMvXHUjWlTumbTPHunpY98jQcxoAogOHZ6PlG2K",
-	"BraSkWTY0FJ9ahrHTptawgLS+Rpm4KqrGOmNWbvn3NMohjLlmGREZZXEkdQWBwSPoNGNqpMjfKzDXaaX",
-	"UPbGSBIaS9uyMCSDRIx9QfpF2mmirWXsFDtnYKMRu0+g/EPEq8NN3BCiD8J2i8GqieyW/AjnWILRU1nW",
-	"R2OFIr2M1a3hFILT8TB+9qmEZ9wLdKbkUL7j6cmagkapLVcx4ww87+hRNMdLH7nnbkdBclGVnpoRnUwY",
-	"lixGnGw3SEjn0p0g45y0GtCiD/wvc5IeHYIRlYAqSdiQJmFsPDox08YqCahkwJxmUahGWkEgvf/qVUlv",
-	"S/9fGzMsO51eFRr7TGigjyk+C68RXIt4/TEst+7wjAiQIAOG0R0zoDRiYB1Fau7FjOEh41E21Rg9ZJr4",
-	"GGx1LMQtiaNbiB+PC1jhZvCPW+0O/G8BBFL/83AtKEhPZC+FgtTH5owPxH0PzaYQj0X6ZlleHjPHLWd5",
-	"Lxbf3wNxLINoXV8nWOJSC7rreXTWMsKm/bVRsSkkIaAEKgrUtnZ3i7TGjOJZnK4rIx4w0jzcb+Tj73s7",
-	"fvz90P1vVTuih/H2jPGGqCuldLukln1ZMsRNzslpw/4JQ3FdUkW8qQ++MFOiTHq99dZrA133vYGNgPBG",
-	"bCrVyS1jE+BpRmoR2ofuHzwlKMviKJnElKP/MWQTmqgxFFSfubZpYzbua66q16etTxt8T1aJSDo8ZEEM",
-	"LaUIbqiDQ0GzDdN5HQAY1Opl/M363aE0uZPkKMujwTELkT4vRcq6l03X9g6fZfMywKu7oJH+urDunrJS",
-	"aVd+koLXr+jsLZOSDpndlc+eHAnuhQdmRp5rTmZAVCCvdrLoeNr7fBmOegprou1kV+oeasinIgB+yYKp",
-	"ltvX+nZ8NQYyX1BZ1BmwMN0C6AqdRcBtexidtQmYpvKWAOo6Cp5xnZzQYGQiJOMa41oTDDscMhsy4YdW",
-	"fbvefGbtCDQ9QTscaeMusq3j4ERc43ehVQwSMSwDyDWYj1uCkVIT11qrdVka2UurbFByYCbTVzQfGv4K",
-	"8Ge8pqMUc2uzCEdVe6pN3ttzND2/sjzwK0LNEmByh11BbE6b8erYo+zCGtgUsE5uouDWw7ZIwXFmlCvz",
-	"Qa0qExUFtwwYUocPDYa3KdHUKqBZwEEsZigWFqLh+YvvkrjSrqQILWn43/xikwBSw9IwIrSs2pUrzX9Q",
-	"UJuZf5lVPZ+5FAJpQk/tCtouVUMasDAhi5liK99kdLHKt1zMUBBkg0f6lruF8QHaCVzWu5s1bAs+MmZt",
-	"HE6lXXmJ4xKcmbwx8xze5n9k4ZZqmpitZ4gDwOfcQuACLDyKD8ARNeGbqsUnMnOfjQSQCE2YB1XkL0yG",
-	"7uCK0wHRH6wiPlxcJ/tDlUCDCTBKaATV9HqhZbbjY9HyuVfbWV4JRRWD96E1YfZ9lkNpMmfG9IuSRe/2",
-	"rPoM7S3ZTXxkNek5rPuFd9jku8yZyNmIT8fm6dg8HZvVx0brod6N0V3eWZf9cjV7cPJnIku2+e1ZWFPI",
-	"4zICU3/WkqJHXHCL4DWHcfGjR9fVFCQuhQFwnRs+1hDmryZ4PC95fXXNt/mqn5bOrconfSky3otAcEUD",
-	"sARRowQjz0FFZFUYzH7MZKiLoYUkjHiVjClHQBUWuRQAQ3KAIIqKlNFLbKKAyXYJKMdEjnm9wzv8q69u",
-	"krm2R776ipxx8uP1jA6HLCHvzj58uRWKQG49IxNIZ/rKGp3sqyooNqUaEI7EPHVt9DWLedbhRjH7Clt1",
-	"zSfMa/uIDv9U40Kr98ueVjdJMuU9ByCDqtRYuCPRMxkmPae3Zei7w423rEr6Qo0K+pT3vPSx3jOAcOEQ",
-	"1tWGKW5VZAw8MzdcOiKm6iuzmGdjAH3B9fxRP0wnUX1Ox/GHL7f8P5/Be9wd2r7z7tB/PiNANKDNRrLD",
-	"kTa+kIT2pYiniqU1Nm0S4XehiyME2y+FVGM0nI8mUSiGsNpDxvU00mRr5+Ef1zv8xwk+ZEcD2+9fe4Y5",
-	"jPbdgYhNMzAypiFL32X9jkMsTZkqMaYqCmgMjk69O0wqaVia697R4TczgfUykG1jyn65Smig2sWkqQRR",
-	"sAlV8uMVeymCD19uJSwUwTNEpbO2tt4b6EEiv/oKQmM9zx+xNcGOLf+p59jzGrC4zg1Km6UG+OS5h/Ki",
-	"z12HD4TNajfMjgxEHIsZcSZWxKXSY/myBxh+vSrpLbQl7j3Dc9Pz8BfNBSjYFlOAWYJcTRgXrFSdnAsD",
-	"DJiwCaNKEjntjyOlrUAE/6t3+BEnUwOEN6EKbMKdxo4JrxGEMLOxZrjBhQeMVxmf2DW5zEd6dr16h59k",
-	"dtDCsfT8Li295+TnqQA/Caa9gDTHKDYZsXgCvhyIOo2o7PDeMQ1GrHas913EbcJFDfrH9qqEfQzYRLkE",
-	"VDVKmL8RJrBhPT4mGgVrYFndQo7aV1/ZDMJFk1ACUEjbICGAMx76hhN9U8Rkqn7ILzrcvtck9h3uNxrP",
-	"0LyLo4BxyTze//bsBjI+Yq8GTh99TIOsi2S4ZR7aGkfK6zZTQeu7Uq3csQTxASqNerPe0PcY5lFpV7br",
-	"jfo2ONfVCJTZrfqMxXENKGDrp9mthOOsfxkWpfVcAZqjyUtHoH9Nglo3QmVJcwEAc3zP+uRbNifXzHgU",
-	"9neb+8/q5Mgz6DEW/fr9jSQTlhBb4/W8w3u3UZoAb8oMDogaTcd9cGRYHeyWzev6M5IkoGK1yYCpwEJo",
-	"KgwoInVRkxeKpNjhluzhU3WC0exbBhi6MDU5sgFSxTgZR3yqINQ6EJAPitidVSIFuAZTfIxAk2lIuOhw",
-	"gxEHTfYjJUmWhHuIZCUtO8dCew7l5kggjoTPtLY3ZEpPtZLiMcEWthoNq0hYZAyPg9ntTB2KFb1TlfaP",
-	"psNr5cSADgbJXaVduazhX7egaZ//0n8jvx8dTF8eB2Ft7+357PvTnffdfS7ef3/6w9Hgm9uPP8irV8eH",
-	"3+th3aq5ft8xan6VdkVGkN1faVcGB9sXr7dftj6eNl8MD+6m/UP1hjWH37z95bv9PXZwM5WH08tv7q6+",
-	"O3lXqVb0az52T09+uZoejrf3vnlz3lVTtrd7+OZ88v37vcnx/FpFt//+6duz92e7tFH59OGT8TatdNt/",
-	"y+bXTKEOtuhc1/svEWYaXefolPN3rewD5v4tuPk0umNvkWLwU7u4SUUPus3cwk4RpiOW5x+stH/8UK3I",
-	"6XhMk7lvqhQcwUq1ougQSihe2kYWqNJSkPa1gYihPZP3s/5WhhGAolrL+JdqRgNdhzNkE9udemIjKyYn",
-	"e6e586xOeohs7w67/ruXMVJT/1/RiXDhh4eeihRFOIWv06vYrFQrLb2C2Xx8xkPIDTCMur211Wzt1xv1",
-	"Rr3ZPmgcNDKeuOyjDk0tkrILVTdMscT/Knq5+zS41VYaZ7GtyjYq/Xr35u/BCs9lXzR3ZOYfgU9BTvsw",
-	"D9Pav1KtRNS2gO2aVDBErswCQFDVHVE50m8w5tFCONI1rPWCfvlYXGkG14cS2NXcJIDFfXClYxtuZdFT",
-	"FUzNthuy8h1WU6v4NWS5Uf4l67kcbILhMl0aDwsPypVd5EjzSTlBA2D1ysDbt9KHKmVvgA0o3t9MoWcX",
-	"ww0f0u4/xV+uVCta48HCnZLBFatHFja1cB244NDUyoCRGmhUcGH4yKguuVAPdAJw5908n0AgzJUrOKGJ",
-	"15iv8HybOJaHrbnyvihh3WXjkt7dHh5lbjUQYvJDDkMyv32aFuEei323LtnoJ24x2LHw6BJ6MXtURDb5",
-	"q9rM1WNDf0YR2ZV7tCzPyni2fLdRoV+pwJe0whtWLXe76ZGjh6dro9kmNbWM2Wn7GTn+T5pcC7YL1Q6I",
-	"qQJnWG+vKvnbH3d/LGbB6tHYOytrK41enkeh2mjl1N9FbzTuZk+8PoLOCFRbgxSn4TTNf16pLWLU2OqG",
-	"trDKwntroyqHeuEGQZr1Bvn9tx0wwSGbt0hDxKePM+N6UhaflMUnZfFJWXxSFp+UxSdl8UlZfFIWy5XF",
-	"nPYV5BSp+2mOqcJTpiLeLDgS7V5lMhR36s0qKYZF2643661ndXK0mMmHKblfSIeBB5VmHX6TxSaWy/IJ",
-	"CeVhlUBkDKI/mRBRldBhwpg0wWIfbg9DtlwhFKGpRzYjxCgaRBOrUCqvbKgP3KIYQGo19p8h9h/cjYFD",
-	"CGQBPhNeheZCxGAER4ltl7G/t733zLVqWuhKIWeRguhFpIgYDCza2mK3J1hVEbIOt0XqcO9ew2Liwagt",
-	"eJse21G2hQhNA492xeyMoOzRU/+99cHMbuXhSVbJkClpdwgTHTAw1+EWeIWFabsvJ8iyLb/IUfoLjALS",
-	"zjFGCO2s8L4qUUIUxWZ8BT79BERZNu6VEXGvNYcJDGY7cPisaHkB7qfqGv3IaIb8PKzOPHINk/eCZi2a",
-	"kN/bvXAyxQjE/9hePcWbnulhX7xMxVACf1IjlaJZIPhNyfCb6w1/U+zWwnEALOzDlvGeXbiKhmMN4MLh",
-	"7DbWPcqfseFd4bHN9uAr29WCUrTF4a/RCG/1EGybvYewxL9zr7OiFTI93cqP3Dpr8rn63xUN2HbhKz2c",
-	"ax6Ge/cJLBqU15SwVETtrDGwv1g3xqKpZqHRS2ZbUhX48O5jS/WdsQG9eazD/XcE4i5aIA97vFyk3Wd5",
-	"nhokb9AguWhnvHbUD5Lun60FY/F5wyT5h539P7Bponf8PLU1ko+H6ljClhCQ8sF6W8/zriIw3uXF9Q3Z",
-	"mtAEE4l5Bs4vNU77U5Wx31LjtE6OuL3fGTNF9DFNogfQyDJrZHdNNfof1R682LyFxugbWRsfVkYltSzZ",
-	"GqlxnAlHVjrTRmM7+B+hCKBoQt8Alxj+ACnCeMHUXOD1Le+HyrreTSgsL/BsHqF662QqMPh65VO1st3Y",
-	"XvTuvVjwfeXcoW+Mg36VJ/TK2MjufhjbzjqeUD2VKzwgepw7rdbGz+ze4zu7uB6rn3nH6R2NsPB9mac2",
-	"U0hDrTbhuWavUYoXO2btj/o3pPCaccw5JGzwmpcDIHoFM863piU2VJejEyX1fWKbGIvCmAIi916d3BC/",
-	"wMG+dVwvd7ZpGXAqknEa0HohwvmSUP7H2mw2q0HV+zSJTeG7d5gy4K/pCh+ZqgSEKatUKyDfc80R1vWG",
-	"5dvYb2iVl3SZtxZzFo56Hc9Trrmv9UIazOK8jweO13qsIoNFYhFPPmXRGlxrEI/vFTKMm5UU8+czkOb2",
-	"PZ7Z/e/OqKqkPzfMYlOeBaEkE0hdmWtE49jV7xjnnUhCB9QUJQiNVeTdjyOpjs1nHpo6ZNBVfsxi/XSV",
-	"igGVqCA3B09yGsvciNl4kK6VVqO1V2s2a63tm+ZOu9lsNxo/VFyeC2R0uDC9/nb6ZaPVzFjfSzLJPVHW",
-	"PQy2s7ShF+QzQITYpBWt/ahjYR+8FITbwIHE2Ip9oEGTeWNXGQJ2XQjYWWi/DzmwGtAX12V1UOSHFFKq",
-	"IKXkB2rRWhzmLY31uTDnvtFc/cQ77vcdMc+tcY5PRdKPwhDhEDYPJK/JLZZwil8X4GByKRMfPmWYyZtI",
-	"+qFBv/DFHtVC3mF/LNVrjq1zNhPq9CKg2rYyQUeLu4O+EQOZCVWJoYtFCmW6i6NPlBzZsh39HuumaKNB",
-	"3+GUyIgPY1bT6nSVhEzeKjHRJspkpB/QpwBUKtNlxsEBRgrDWH7dddqN5guZlr8VcTjkE7g2a2tTBdwt",
-	"yygeerDvc/4MmuYaekYLz9MmWZ9/AMPOtqyq/NyU3w2/49/+q9F/H+zGPzfG23z39c8H87e74nDalDeq",
-	"lXy//8vJDv3334zdu3ywP4ff34O0tLmBrcjLcns4m7l0BuOmcz3F/upMf6dxuPoJXIhzOmY31GDnrKX2",
-	"3gjxhiaIT7eWzvuWhRG90RbJuhrvGYc8lL+i/DLZdVkBhozKiZmN5Zen+2796jjNJxRoCN6TF22I5SM9",
-	"sVm1QDuyoP+wARYZ0TtGoG0H4MclYjocOaDCrBjBD3tiJMNud5a2Co6kAaIJ/wZHZWf1E+fiehoYzvGP",
-	"JWKDDnVvIq4ut9m0xuMI1Tai52JWUh5fRniNv6CcfzLMPp+gLhPP1tP8xF7+HjYe5CA/gLcszcRMCeIL",
-	"6UfU7p/iOKFqVJzhmDVEfIrerDWMXp4JVcGowGw14KxajGuDkNtWIlrAI64yuLwAWc5LijaITBIsXjia",
-	"VUJt30psOplrX4g3A2LXJvrCcyIFwgcBAKp+oM8CSKijHn7O/AtZJxZNHRm+sZcDyrUxbRqgdHiH3wiA",
-	"dU4ThqsIqWInUAU0WsyRsy0d9KTgqpdWTDHVw36/6kWUIasJZoQTzlvXLi+5agDJI0UCSOkxsK5jYoC6",
-	"yIzOi+QWVrI93PTenD9XF2oeHmh7GzTltWzvJ5n8JJM97R87xcCRMg2O/pFC+snG/mNtbANy+sg29lba",
-	"9vCfqWIUOsbf0luQ1ZzNXJ/8m7S5lxb5c78YqKe1jq6Iw+5AJD1bGASIadhCwbSynsxdXmwihgkdo1Pb",
-	"oKLrr0GWH9XqBrSShKdnVJI+i/iQJGwS04CFDpvNDoILk6Vs6hwaVb8ZmZ8fBQCVXOgv4Zw2FP5Fct0M",
-	"C2np2nZzvLd49xdTb1yjsTYXxo9f4XjGjhf/HSX0k3f8b+wd96vMIiV9RvLPlPZPUvteUttwKpvnrVm+",
-	"V6V4LyFeiMqhxXdpahs+sbQE+WCvdYB1xs+qmPnIYnYXpYj3gRiP9X/jiJtSYPtarArqITSJyUKHTGDK",
-	"ww7vAaAJVIjaVDlMqKxCyjwgwmbSoVwKnk20g/XCiLHJWxtPpool1TSjHhC0q4RxSNhTprd5FXGYbfXy",
-	"W0b5bBTFzJRx4JrIW2nzlYHdY76/PtIG1xVFew96J97R2Al/sNoveDxPa05dtn7PZ709KIDRTA3adp4p",
-	"4h9iBJpV2TEghquaieQWHga5TUkcjSPFQsKn4z4sTIdbTApTvB2Nmcm4xjJSU/kYSbLTOlxa7PsSRvy4",
-	"2YcpDeVyEDOrr9dbPy4fmIz48Cw/XIP75vptrGX4gDSbyn/bMVtr0tBXytJnpb1rQITMe9+/fP2i9vb1",
-	"NzcIqJw5oyuQfwqe6OplM+00lj36v9wQvk4H8JCNKBXEmnIegj9xLq6VSEACXSZ0WD649AF4/wbJlSAz",
-	"/KzHdWS9p45smpgJj24sjOGpnEQ+XP9jbymfry2W4aH7yGZ4cNMkTYC9MCwnBUS4Z3I5yGCoxKj5h0Nu",
-	"mY6Y5aL4GG+Qi6hwpme0tgNtv2hRJ6em1QC3jeVsVZi2KU2bYaOAmn6opttKh/t3mnGB8LEnhmjRIong",
-	"AavatriUhHRuK8ZcAxVsr6HFHNSBZMYeC2iNjP5r++ZJIu60VLOlUq5Nb198xAHY4i8wSQEUH57BXqNy",
-	"FE0WOm86LA14aYd7Fah69fLFcj0LKtRLkTgAs9xaOLYwbhZJlpbwBbZ8VSXY0iziSnRsF2JtnmNurZ0+",
-	"ptFLlVBtmH8h7UC09M4UuHEW6a95sCBklgg+dDj9VdeLoMOnkjkNpk5Os/WAKfU6iP8pTsH+mTDJlO3F",
-	"4LrdFVIewH/gzsURdzAAUGuMelkxWAwuuhXdfnsRPcOqRW05uT56e9L97uTq7PTf3XdXb3pVQjvcvhD6",
-	"V9YB7gb673ndmv0VqJI+C6i+AsOSgba/E4ktS/SoZRmMiZnzicGiurezwojRu/7B5fbpoPHqtjn5bvuX",
-	"xvh493Z/vpP86+dWcDC+Pgz31Pej17Pmmx+ED17XrlAyEyJknIxEItn6MhAGfuw1gV9PBylJTLGbHnmd",
-	"e/9wS/Vwycr77UmKdwAREBVFSK2QKewedpTtnL/QnDiSfndiW/iXVSwPg9agtt/cpjW6u7dT22etfbbX",
-	"bzW2d3e0YqmomspKe6dxmDap0DsTR4DaZ7yOHqKgmUzbH/LaG3+JDxcmXq+Yq9eI+Q+12Tfb05LKJCdB",
-	"IonssUrAoSkSCx2QMRCQKCL0B1hUR0cV/svMPVX7Gv1G/eY6Mdq966Oitwsc2tBFx3jBzRuXvEgfeNtc",
-	"v7IFQ/n04YG01mqltPaOTxKhJR906DnhSus6y+gusyqajMaRlBEfZhf8HMWSayfCQZ45SaK1Ecm4eu6Y",
-	"MdS8qSiO0SldsB3OhejYlLcn1yzfazQv552wS6usoYHykj3hjIWmKjhtr5x53PtCdqMck/5zN2txzT7l",
-	"2jhmz0jaqdWdEyOGfbbAIdCw/s7Bm7oe6Kp3lCJps/+X7J6DV8mPAoY3F1P0YgxEMhRKMY5aq6tGzCow",
-	"bQMuU6a3LKEHofxRfCGJN6e/3ubnln0DZ8USMbGakz4nOc1N32qYBGip+qn62jbgzSgRSsXsz/PLfqoW",
-	"uWbTBoq5WKoxiShfbDlqjcErtgwD0v2K5uDdWmV72dalNI6dmVU1jcOVlkYGq4U6FAGTYBRrk0EJbeaZ",
-	"59o26tfhAPFjvKcWjRCKAKu5TtumGWidnJiRTFWMbb/AtrGH+RJwZcADSUHR7/BeHEn1do7P9cqKC09s",
-	"a9RcOLlob9Nbtt5E2AVs5Y3HWNRWhJ8Xz73lRc3PWZBgBxkkIpebXRi6Xn7sCwFsJEvy8H8bRqrXms1t",
-	"xMP1obP03WtjIcCufaufWAe8YYO6UCWS9Rd3WTTT9wh7fez05DNcmzaa27X9foPVDujeTq0V7jZZg+4H",
-	"h4OmvnfStUe9XXGeS2gSxkNvQW1cceHdzdp+sLtbO6A7zVoj3B60moMdetDft9DtdAhrVAmmSbx1UN+t",
-	"N+wvmwgXBxKPqF4Pq+iEvV0BdoFdqv4OBZ1/1zChD4ZdVP+pxYFrK22FkGGmhSLI/AYCaMRorEa/rJRA",
-	"rUZDs3OQJFTaRBXQl5MplxCdCkYsuAVFaqS1ARZLVgW1So8OY2dU0T6VrLBHxTcwlAcXLlj1qiJu1zed",
-	"zbdLVCI70wgmyyOj4Twq1PSxXrw0rcZfXG9bzTgLt9XNoVoBgPulkV3Eqc9Fdq3vMRvhPWy29koQpFOs",
-	"kyL0EoytQjB3jcAlYERH/uttHFeJEmQUHwLKQlwtYEpB1pILaAL6Wp1ca2WoL8K5g1/LYNBRjt1xRWJb",
-	"hGena3vDAqDf3K2bl0xlsLTRSZodUwlYdDVF7fLL0mJGTTt0bly7BeqT3s3C6OMTJsxfEBPmEs7e/aPF",
-	"G1ZsZyO+mZYWxrRc7H7i3dPeJL78kDUo4772dOlT2WfogHsK236OsO1fKAKr6QN8ckUC6l6RV9OhR245",
-	"HiHLRaSrvZxg82xI5eX0LhpSJZK610CoPmSqR77sXULO4rdsfux+q09oIpk52hf4ptNEjF9fX5z3TLYU",
-	"JYNEcBC5NrjV0SZ4FjLMx0/GWWS6w2pL9bkRiWO9ofpTbfKFlisRVvx80XORMilsgzEojrLeOGs51Dsc",
-	"/K0zaOWsDDohiKCMxPZwSLFQqre0M1IqoQEvzQcIiDgZRHfMtpc2LShSPG8nMAUPWJ2cG/0SPJOAMmLi",
-	"qbjbptG5jQlqPhlx0+T80q5e6hPRIxoJCdl1NvR4+e7Fm7NjCD3WyQvcA0lipkz/fRNnHOM6UoUv0PPT",
-	"751BnRflRCTRMOI2sg4NsDEoPvAbF7+7euMFtPuMRNwN5Pji6rp7cXX26uz8utBvAhVmZlaa2s/4gyKW",
-	"JZby+lw9M5LPkfrk6wcbCKayW/VqTc6c/e6rAprJRGMmpqrS3m40AK1Sn5HvvNwNAwiKvvcNFynLF8qE",
-	"n2FA9zau18rYtcfiKV+3JB1InzKPw5hUDNvzLZVGbiELxVG6zFYeaRO/BnELudxcA6c83rgQSqF8ThjX",
-	"kwgXM1q8+Ec7E2Rxd6Rh4Ehh3qvnOx4KkAFQGqI5mgEixnSNaEC4WPh0/p1VZGwZYQUv73CDKxupOrEh",
-	"xUz2KbcJtdFYX71jNJZkZspiIXUXhADA3nIviSbtnQMQVYKzDkdnvZExxn6DcjsUPTSKMehkgbRHYppU",
-	"SThNtKhBJ7CLiRkGHlOpMLvESqjiEhg459ajc6U38SFMGnukgXvvv3x2tRH/cSPZyPBoFROnZ/7SIGAT",
-	"hb2EbCDJJKZFAz8fKUebNgsNEpXRjtY6970zTZ6Y2AITe6sJdcxsyqASJBgJATlgnM38YOd9Alk5brY6",
-	"p/EaweP8T1u+aggGs7jw6BVlHdozqkkHuxrKDFw4JrRhgy6bb2azXMgJ3Gic9bmANEABucRIU3uHxfwS",
-	"I+OQcGhC29BWlfTnmAOi1fYOX5nPaAoAi9OriBLCtSejSzN3NOs86nDrdXIrWZgSByrw2YBIvUo0jSG6",
-	"6r4UQaBnrYGeoRLgoov9HnJdzFyvAUue0Bptp9UiPfMxl6vgesNArJFMJ7BCLvFiDMtfPo1HyD20K2rt",
-	"Ep8U03zEDrfK+NXJ9cmNzUckG6YjLkk0fDTJcK+EQ85m3UzSYT8aDllyz9zD7Fweknfo5xeYZlcGpytz",
-	"cvVxYDx8QE7iU27hI+cWFuYVWpcDGP9an/vrJxra1K+Mx/t6Fe/cJHUqzxMLc97Sfk6DRQU+z7dM84+y",
-	"NKex6UuE7UbahHKuDxVvZVOcXBD5z01xWlgeTXtP6Z9/ZPpnIMbjfBHeTQHNaXGHur/+1CZnAK5jldgA",
-	"9L78biz/1JJV93rqjIVUBOfi3iWtAkITRoZTJgEDIUpkLtkzIyD/3O1ZXKs/Ku2vWshpsluBrQJX8cf6",
-	"X8IYOn5M0ycRd5ENRa1E33d3OxwOl7lnclcjWYTL358qJXgpMv+lG8Tj5WD57uBma3tnd2//4LBRo/2g",
-	"TicTWR8KMYyZFhbm7cZtug7ExIhKh2CB4AyRlFNYXReaNSRkvmNebtKtRBQGlWolpn2mj/sruEVfiPht",
-	"F8vr9AhsD1yHJWFyo4b2/pKw8II3eMv4/rbwST9O7FAl0j70to+9DQ5/eFgelt3cZbD6jq6egPUfE1h/",
-	"4p0r5+V114rdvO7nUnj9N0xJixRou4VakEDKCR4Fffaz7b6qniPSmLWDiIeS9OfgJw1tf3kSimA6tg3F",
-	"7ZtfReqbab/e4VemhZxNmEmPQC9tJG0TZrLrgHFJA0iRRuAYD5L5RBnEf2g9joD/2PbcTQlKVidJdEcV",
-	"c0AFzutgPQr6FFb9bJqiVu0AcijBaf2lC9xdnX13dKP/e/Hd2cuTq+veM9veuYQx+P2eOWOhRNeHdGWg",
-	"Soi2cTG7RejwgPJ040Su6JV9jKQqbzBg6eOxInUbseYcdtCri+Pry+9r6Ssqj8WIs4x2Y1b3GTsYPIm1",
-	"xxNrm27rsp4BjsX8I5oE2Bk/wRc+VouASco3N5fEGUV961f7z6WdAs4xQzTD640o9UXiInAedslREYM0",
-	"HSPnMV4pFZ2jH9N/LXTFgQhZh7vXpm1+6ZhZARpJ0zg9LG89kBEwa/la7Sf/me0HUubzT29A8KAjskYb",
-	"Avv+qiub9Xq7FLcjKCfGxpPY/ruL7b+RyP5vyS2W9BN4IKtYCfnrhyxSMvFLEB3VF4D6TrI2UjGmr1cZ",
-	"ubdTrYwjbv9sQocAxRL95v/9I6390qgdfjD/rX346n9WPmNXgTOFBZfY/E5JK7oz0P2YjFWoKLjc1A6H",
-	"1r/kPWAPRgaiqMyQBfMZ8p0iVV3Dqi2H4X8MAzXLCsl7kdzKCQ3uYQl+Rjz9J5Hy1xUp/2gw/IyMebIL",
-	"HwZr/2C7UEvJ+eoS2N3GNvFgYE0pq2XrfWZzFhEGIwKoEiXQ2BM80EOVo6kKxQzTVvpsOOWFlbBaREcc",
-	"USX+UsWwemBzSKCy8LF/lXBepnjW+MYxjTSc36N+FpghpP6XEIVmVYyHLg8pLZnNuuzJ1WXtjEcq0nyF",
-	"vAEwdNKsN55BxXS+56BVmGzdj8t3cl2GUtx/21wIvA+RMn5uykkvCg0A/SjiqufQDu0bsnVAmjKfo+5i",
-	"QQ3p0ALsRgk4sm8sLrAdV4QAT1ATVIby3oME8WyLAJKYyIPJDBe2tAm/WljhEg35xVRVVqicR5ycvcxC",
-	"N2VWTI4Ao5HxEBbe4HmY6HZWL2Xz16P+qyC6iF5fv/vlrHkevT6ss/nrX8L3Z9FFdDZ7exOPfng5nJ/P",
-	"Xx/Wg1bM++PTRvj967gETyOzH5USDfagedhaA93Dg5B3GY1YfI/VkTEbKKJpbFZMDffvupGblN92o3BC",
-	"rd110Ereg1csBfd2pAXif0aTULb9TA6PgJzuY3+zne38GZa2GSieVRkxl04SyoJWzvIYOnxpdYpMuclm",
-	"zI6TDhrR4CcZh7c/lQxNs3L2wHGcDblYoHfKy4BgzEIsI9vW7s4a373Wqn9NMn2ENc+KKR9OoZQuBQId",
-	"MpMSMUnYgCWQJsWZxTTCCBwApNeObkiouW9vMR/ZUZMRAQglRhT7qADvnXLbZ2VcNXUuOZaLNSRZhlC2",
-	"PtOoG4uAxoBAXrYvhZbmCqmux7s1UuM4I84rnWmjsR38j1AE+pVE3wCXGP4AeUV4wQAY4/Ut74fK+pm8",
-	"S2Ff3L7BqQUtYBslevb2F5rmTe57ej692u03InCNCJZVYV+Z0+juX78cW0/FL6leRxvOPbN7j++speHo",
-	"ZzZCpdbUniXZTauh9W8RMIKaydt35nR5ARrEIFxEwgP+APxnbW7Vy0S3PqOnIhk/LhgFMKVsaq5dHiv6",
-	"rELgZx1mZfGDhP0GuXfXuBIbFFsVHqabbM2Iw1yx2mrvzz9bze17PLP73/4MV0l/bs7RvcANkM6XlpCi",
-	"buzsFDEgV6fHZG9/5xDat7QM4oAI51DIB2OpmlSe19cX56b6ggaj9PhrPbrD6WTCaGKq8/VL9KP6Jb2V",
-	"p7pXtWhSejDmSEAmUIf3xtNYRROaqC14SlvcrmqopznKS31Fz6Rva/Sd9ohdVmqkB0gEAOHytQNxJ1/+",
-	"/ttOffsZUdDNzSt20lNMwd5xylj4pa13NCig4ooQ64PLAUGaUrWIE+zfk0dXIEe4PIjWUPZl/QF9xYbZ",
-	"vGn0MEE0kra9K4WvnVKpji7PvpBETZVIIhrX9UsMtKrLmoqxIDaee2UaLnvJtAZw6VTXZ6/Ou2fn3Xfn",
-	"xxfnp2dXb09efi0Gg96zqknwTqAnrleMjOPO1oNoQrCJ5aavjeXQ7OMkphzoo+rc5VhcB55sP7/eVgfG",
-	"Eb+FqR3xxWJmatCUyAAABLH02HjAhZr02l7gsngOerTjAU3r1AqX0VLqwgdzRRpfpsVj/3p3dnXSvT45",
-	"vjh/2T09Or65uOo9M5M2OfIW+FbrsdpOl/rTw0STkatzqi4fNuOJiOMx8yvt2r59JU1FNJlObHcIp9AZ",
-	"F3A9f3AyICymJRMcoWZ6iCCV0HRr0rvRyyCB0dRhkGqCtsCO4IPWq52Yw5BzJhQexfxIEzZImBx1TUem",
-	"L3//bc+d8uxvtm7UZGabRPAoMaWhelTmAcM5M7BdsICStTH/0e/RWCfXjIem54Nrs4gJHq5fxoDN9AcM",
-	"8hf5kpJYSOWSLqtEzQRRtC+fpfArVglz3zkC2FeoJCHmACMvHSgEXSML/qWF9SpGf/LQW7xWQ71cw6+d",
-	"zNZnbkRG0CvsOFaylegi9QgVjvMwYSysk3dcRXHangoKPkgEx6OXJc4JLj5Gw3oyFrNuKGamORddcJ0Q",
-	"JQQRA8W4l1vLyYxqRgTIAHaPsIkm6TM1Y+nhtG7Q5zZPluF5BuGHvSBDxiMW9mA8xt9kSLBwN5YA6MCR",
-	"23X0bK8jR6BczjBneBlOkTl/FtbI7NMiikxPk1Iq9Rc2a7GdCDqhUjKcCcMS/T7rYzoHctUrNIDUXeKu",
-	"ZWAtjGjDbuJ98f+zd63LbeNY+lVQ+jPJliTr4ksiV2rX7TiJuzuOJ3Haky7OmpAISWxToJqkrGhSrtqn",
-	"2XmPeZR9ki2ccwCCFKmLJefi8fzY7VgUBYLAueE735dgl06eMMl6jVYBKYlF0J+bW6pXWTNCE7r7lJrm",
-	"4PFswmPTIJQSXxD4Kk4tF74v/YD4sYuHwMZu8K6aK6sUimNkT9x40gV/DiIzKZvh06pa/ur+MjRzTv3o",
-	"GatUtfDW7kh0/sNF+XoMf45SgousbExMFutzwpJohmQMIaz6Kva6o0/j1JgCP9Lc0wRN6u+jME46jpxk",
-	"N2ZONw5H574XSTSrwWBcFvNZzIbhlGkCJvWrdXaWxYKLGOrajkwB73YrbRAOBiCzo+VuSecOrrC7ZsKp",
-	"TLV2M5I72PEVO9ILoY8pCHvXVvgRTlCdSBeYXJhW12j+/EW/XohT1NQDYaSlH4QMkUb5GK/mQUAvyFBT",
-	"UlVEhRizcGKI7UfoVzhObI8HAZaz7KP9AdLBoJgSfggTTmPF1niL/DLwY+SPGak9iffQskeI+0vja/z3",
-	"W+Fi+FTFoJEq+nB6nHbTk5KTG4k4nEQ94ykOGgdP2djv0QblE88Xsmd3shq9BavIa8hnMhFX9vTAkRmt",
-	"oKOPL09Pzo5PPrh1BvzXugSohbuo5VoPAJvW4nQqD60fM8qVLjTC+rIfuppNwJFUWMRVo6ZRb88UCKKn",
-	"gdq5csc1YVRnumVaixyoZ9e9X6DllD5pNRM/JzxSdhx3d7oU8X2oFwVrGbA3eu0BHw6crbLA70Y8muFP",
-	"QS8wonQwmIkd6VqsX2YpUA1Vq10/udDlWkOxoLtNkKSPU0BEts71wl7s1p/CVNnmlZheASGDYBndVkLr",
-	"1s3QQ3bYTzz2ey7DqoWaNuJ+gOoTHn8Bmxt8XjUfgYeJxFhYLeiOtKztockzrD+ipoj5Cw7Nzb4N8v7g",
-	"SFr1dr0JNLnwMhxp+nn04yKuByytn3SM5ppxHUA6i7bdX9A+ckElrS3W0oolQ36FbNAunqXu1FJsyYpW",
-	"Xcuwd12D/2txpebNY5ao/I9wKL0Q6yY0A9mRvKc/lg0lE9lXqrl/dypHv0efft6b3vQu/gx+f7Mr96LT",
-	"l78dqf/91Oo2rtvd9m+N3ujV5PfXz5NPMmj8/rez8Hcs8VUrtGjzQqTZtbwp9e1Gkt6ZuZiPc6z3YIHA",
-	"1ilfwpJLi5fVSkFlJgc8uO+lcseh36/ie7ae/ArryafxqXy/1zs+3T8dvWr80hq3veM1DpTn9Fq3trgX",
-	"zjkp2OP76woeIVhpjUkvPjzCoEMl2mRgTYBkRwOP/L7fWpZ1bV2er0MLjD6JQQVO+wRdLYdVV4L4os/S",
-	"WvmOrxZTPBa9ZDkLMEQzkyiCoCXhiUBpcVzLEOoe7O+3iNGXHEOseWghIoPS1kwrg6sIPBbBjeG6NRF6",
-	"JPqB6GEpNpwkGId6fpyhWIw1boeC3XzemsqGq+isSrFyWZzFFoZZFGlaNw7C8JpNximho9m1VUOllclR",
-	"aSamSNcYT4DgTKfp7DgcjVXE6PKJ59JQ88nCLJyYee1Y+Q+heJCx0UTUKuCdGdbddGB2kE0Hn9WU3wIZ",
-	"5Aw1CwZ6X5wK7yX+jXAqHQYA21uX8nDkIFZZWp0B/MyRbmo0XZ2YQkoH2YZeMB2qNeSqi1gzytYo68zl",
-	"PV0O5ZNkeJX4IwE5NKTQUOWb6uRbF3j9gYTc+NC2ruFUWgmf0ZVNqwcjgYR8ngC1fjrfH5EExO5B4ykt",
-	"hWx2ScdEmsotijRRtVnSakjhSCMy4kxfNyZx+XC67ki9KmB90g/mO9PT/jhMqOHdwlIxYTPmrkWxdLr9",
-	"7yGexk2Rixiz+oJ2wHhvsUO6HvVxdyZaWSMCPDXTdY/S9jR3ar/lo22T6ZbNIe8pM9+sVM0NEHTPR5Hy",
-	"DeOppxwDn3hl8vPqm3qHVTrNg/3288bB/n5jkX6U+DzWlz5rqUt9nmS/64NcVNkP/pH4lU5lr9/o73ef",
-	"i9oub/Rqu7z9vPbcOxC1516TH/B2/6C711ocrMXriE3Fk+7qvEVFYeC8yNRtteLLwhenDXHRC8PL0are",
-	"cSWWkhnlnbXxGY+R5QNUjvhSwaeHyEWFjDkyFxWx6HBtMr5zyIghwqJwEUlos5Fho/H8KR4KWhqz8xFA",
-	"h1ppDZw8JoEFjLPgGkfmsNxQ28vHMnDzAJDvJqpJjyKCOGStRiOVR/fTqiOebxIT95TPyOPjlw3wPI3h",
-	"5gJPAiGbWEpFp12qN2bPVOzaH7KOU1CqfoAA6nnFCSuwo4J4tsqeRgQGB05hoa6yV6lcn4UjpHErfi9O",
-	"+Ewf9kJlr/m0mNhbPeU9hA+FNbATeFC9PojwJ7OCikKKDYoD88FDtvKwhs1WG6PH7xY6lAGZiH4O3xKX",
-	"MwjFoaaA8eyUr8GE9Wh2t5KZp+BLsyLXtbT6xGVh483HWESnsh+Wd90cq9zrX//cq7efdhjJDKSnsBhN",
-	"aujZDE4sZDitM5f6GV3GPS92pGuw6FcGqVVlrv7/2C7rXfGEcjSQ6xyJhANW7ZC50CeJd0v/oa5EEl6N",
-	"IXOJNzwF1rk4aJP1FAv12XzWI0hwuzNIgYu5GPS8lbSVLenFoi+/CifSe+SYW62DkRpmcwHJ5TBM0/S1",
-	"8Z5LYdrdGVNuU7va0q1RbxocG+I2jWWl3F6fpGWP2hz5BJGjew2mvGPrqebKh5JSN0yGhRqFYZxdgNuD",
-	"gsMw50lqix/HcpNruDA9csuB3T74XfTYmrzJxt4U0w2HdStxypq6MC30HHWsdl0xgnuwvxPqkf6I8IrM",
-	"tdhJi2RTY+bqD5NQRdEpgkjdz1QAKXkY+YDhkVCoHwsOlewUEdwnsgzleR1JdArKzBD7FBsJLqHXWtM3",
-	"/qmidP2YU8CIGGL0rkgV7H3geTZtY4RMCmPhSPyWhmmrDKOMTPdjjISf9y9EDySWJ6NxMvsNbRJWrbKv",
-	"+jwSff9zHknOqAMrCz+v6i63QCQJ5EmxOGRC/QLWna3lku1yK+lx+3Nh55/NsvLfjvO50SgmV6kWL1/M",
-	"EOfPN56oaXiKyJggVbcKpYjZE6gYPc0Mnrgvisavb555DF3QCsNAcLld5fpVyEHMoPTIy0Sd6BMTKJov",
-	"9CdBcEWPeCQlO6Gh5EXtl9CSG2YPqipWqhWrrmhgYcpapcFu+XNtVX1e7cLl4vPpYn6Un78XT4eYkYUk",
-	"yfodWG7uyBv50o8TtKzF3i53TWlgeyRnym8hjIuYi5GIA/9JZz1+DAJAh/QZ1rV6QRibpgkEUWI7iDk4",
-	"cmSGGwkjYWNkkaGp7xPMnZ60Q3efSP/PiaiqcfDIC6gpzzK9dETne8kQg+RhGHgAp3P/i34q1z7kU3sO",
-	"x7SVIcI2BaZS2w5UySjXRokrfbRJ6lkJqq/HoZkzXw5SbSJU0zNielzaA7hGBdpTUmLDKg01V6vBObK0",
-	"eYhKhpraWb2zJJqx/QYEG9SDDcJdKjryBCioQ3t3T8RxfxJABScELvwFoGJHroQqTgfiQwByen6zm7ZP",
-	"RvSnfbazv3vIONvZfWZGnAjpSBwzj7FFoM6OYQXFVvOWXjZUQyAIfDE7J3qGj/FmzFrlrqLcJ2QEnjLK",
-	"TvM2ex3zfJ8szY9u9E6vZBHDslbIvFuX8B26g7fpau8s0WU7iSv0B7bGzPucD8Er6uwovkazaJxUGGlx",
-	"UGsiN9PuaqdqMGmwsEgCpuhhtiEBUzwL6ckI+U7jP5Qfy1rA3Kq6vLysHVmvctnqury8zFxOi2wzdTa9",
-	"keYF2i6Gfmx5+RiaquQCNSF9h3uRyVpbwy33YNsSAZqbkCobi2jIx+S48ezNim+gNojAdjoSzDXlTrmh",
-	"lNbVCZDNbTeYx2dx/TstMxFS8s4LLwnDqxGXM41pinOqVpFAPFwShkxdl4lksfcJWysofqmzS+4nGlRm",
-	"Si8q+x6NN7dDLWv9XYQhe6uG9D4devlCnH/QraxFPS1J5ONBsAn856YmpwebM0NWlFikQYu9nRQvzk1v",
-	"Es0yZYbmMwRglxHSKl8Hft2XSbulPD//7I8mo0qnDdBt5Ungn00zpcqYDNBrf6uc77ZanvYVMi8a+Zh0",
-	"s9uZn04Gi3M+/Wla4twZiUUs/EhuHs9JtgKAgAeBjZuImT8aqX2fiGCm0ivlyQw/40R6AA89TQpywPkW",
-	"OE5tVQNDmQA9q3bbm8Yf4IVWBxfoekXUv6cyCWqdTFn68ALEpOZynEYzRTKALJvry3jS7/s9AKLBIaMV",
-	"JfmhdBFC4Y745ys+EC/2Gw0D0OwNleuWA2FBOTua6gH60qlMarVIKW9vZHap4w0l0i31436pgLHurYdv",
-	"xtmqpZo4Mv7Z/lHMevMBV49L4FwGvoaQ+vR1+FWqgPBWrKx9YLFU/DjSByvA+H/lcXJkT+X3VFOyMqJC",
-	"JYPRbAPDUi0HDsxpp9pwUqtBr0owJNjM00KO1qIl1nhMcb9lios5CoKEMT17RCmsuh2L6ruXw5DxETu9",
-	"0x7cBpf+IXPlJAhc1gsEj4CUSl2cLdFWrR4AdIPwbxv5a5SpTShAHJxMReLlRPi0x+9YqMtvvLDPLqJw",
-	"tt5av0/2+29ifvQsfBvz0+q07838mOD0hyOuf4R5LLCMi8jnRzOmFRA2S4B2aF99qYwnBbHLW4i98aRH",
-	"c/hAIEyayhonDXep4R7EjR/vUFTu6pyCJ3ibXmqJHUlrV/lOLWNvheZAUMZnsYmKgNLHHAGFgWenATJM",
-	"kBhP0zLjLtAcavRTjizga6ta7CLATwG8LtAq5ic2S3lRzrQ8S8o3s53258jq1KDSJ7MSnKp1Bmc/pC/j",
-	"RHDvcG5ImmqiDvqnen4Gmn4ND/2IUofyyJSuB5Mt4IKjkvMwnER0KKabD81hHx2JlY2gTO0FX8wJSXls",
-	"9UAqjAYLj51WNrgwOtxtqznBVnHkrxGzfkztmFDiN6rndGhKOrOcBf7Ip9NPo+lgZ7sWl0duBT1ae2Pt",
-	"71w9BbKqK4s1wi6dmuYum/sQvrGgeq/CvqTgu9mC/nci8597/G0V9+fmq5pf1XZPRX1lwoD1uQK+C8ed",
-	"xV1sxX/v2J63vE+MvDnZDbXmjVSG6VGfcmOUqFSRx7oAYyQRY2kdC6ZPehESEgngoI3TYxdqj9+mO3Jk",
-	"sT9a5BALeqlgs4G1/82exEf7fsfq4J2NL73NqyS8okAob4DtWEmGcwBUqIxn6sG6HXHz8/J1z0kLHmZb",
-	"5jQ3C/OPr3swzTTc7bDze7eoypox5Juj7IQeGKq4c9b1veiFNyKaFVtX82nOut6osS/FwlvpBVFe4Bcp",
-	"reCJshCADO9gkhFXDRWF/rdNvEIpEpqz6TB05Ih7gggUS2HzbEPUvDKoGdg8PIQFmh/y8VhIGyP/EVuA",
-	"6dhljHB6S6SBR0I/aBnm/e3sBCf53mHvW8RaQ9K4uh1ZVOkqZ3mYI1do1w66DVF7xvd3ay1vryka/KD3",
-	"vN9U1461JCNIShLfQ6rqCKtMWTQ8r7xah7gBM9oBzFGlN4mCnWf1vXpDf7KOQd0qThvWzXKgNm7FR5j2",
-	"163hA0ZbRbt6c2s7TLu90ArTZ1kbTGzOKxnhTFEnzpXhq5oZ3VhjDY2eaiwMOgFwKGi8AtFHIlPb6/LE",
-	"kSMVBbcaNtc0MfH7sdVYAqFss9EgHmS8MVCxR+H0kEViFOIZMzIRJGwyzlBKlRjNVzQn37h7xN76vNbs",
-	"7Ynagdfo1p7zdr+2130mWv393oHXsAxREiZjkJeNoVRW+IMt/YNkKs6HodRgN3xDQPceX6m3U+k0ARsT",
-	"iwTutZYJwXlUa7Us2squqMeTve1YheysWtZBL+xC86A/LLQPO1/wP65873YRrOc9bLmlAhpqP+aQJxbV",
-	"L+S0dum4wHRoVIcjDe5nOWBHU51XdY9FdpB+f46SPJQiV6C22ifvWKEuSJPVpOH8L1PEvKTWDuSPQVOW",
-	"kxnV4xfSyzYDkmB1QTudkN4V3OtKQ64yjXXU0GEs0wqNdiW4nNSK40N7P4r+8yaJ91Uf2sIX59sghYjT",
-	"s3lCvZsm1Gdhwl7R7y/MqGmU95RIZx7vAR4douHLm5S1be+S3Z9uob/EzPU9F4GzrhW1FGvBLosfwCiM",
-	"eTJMbYIx+JWVwLGTCVxptRK39wtFMksgJK/9lfwGWjyJBceHYPrVoxjTf+fTOnpn7wKPjTGeWy9I+94A",
-	"KV8p9r3zfJVZPS1Q9sOBRR693L14uUcMzvqOlHRONnOkmSQG270TX6xW50gvZzxh4yi88T0RERVxjyMZ",
-	"MwDxw8UVkDo7F+E4EKBuiFI4qTafI90d+qY1QLesKHGaPsPXrUvki5n9Vu2ANxu17m5vr7bX6jX4QX+/",
-	"v+dBGBHHE3gPRqBd8zgMwnBgQIUB74piuOFq1lu/kkqngvdFAtw/gPa90mw2mvvPd5/t7h7stp/ttw72",
-	"2+3dDauhNPuzsoLoRWbZPBYytlPI8O01r/f/ud6PxRYg/bjMBux8of+eLatmWG91BhtfhloxsNgE4FF9",
-	"cWuN1aG0RmtR1SJEXz9i3bgDKY+tu9DlmSmfMV9mW0NTIDYl9x3703lxQUKGc5lOMrI56f3NxGc/TuLy",
-	"jiC9LVfuCzI/BDQfyiw/liCy0YueoQcbnqUPuAVYBfirKZ9d+fN96ASOgQ44s10yxuKDyGwHOjUJI4wX",
-	"5iAqXxtmYT/cNt4IMs8snpOHGNJ+lPQ+zdq7kztboTYEJSGqmRhTl5aITq0ws6hKtDS8m68SWa50q3Wi",
-	"jO8mTdy4HHwHFP6xUZu9FkRPXqKaS4KuYBdG3CNo3JzDfoVd6dDGOudtdYbiSPTInbxcCxxFGoerh8UD",
-	"LQ+Z+QgMgMbX6WuJT946/Khna32ORPFPPUFVrbGdVpWM7HZ6xuBSVYIgL5daRwhVYSm+sB8XFUmhmdg+",
-	"iKnaQq4m0oiH4TRGIaOHUKHjnkcaypvU59LFV+lUvjgV33MqHadyc9b6v//5X6dSdSoRn57O/VFtC/jb",
-	"eNIN/F7tWszwYnpKp9L54hDI5SVP+M8f3p3B9WL2s74HTxIRo4jnO0iR4IKwdQYX3N7OnQSvaunPxFTP",
-	"zH1QRVHif98VxFZaQRyb95xNQ1WmOD9J2dNygBj/dPyydvLq9Zva6c+//Fp7e/buvPL3lafzyPOEt7i6",
-	"SAPcitrJ7Y8R9C7+xll4rl3DY7XtLqHJkedRBIoL30QlelqLgxIz6YVueseQU8TLVfi0aH0/jJZ56yfu",
-	"OZjBX8Ts2HxcH/MoFkBZpywc3k05bmULXa3RMiXN5gh/1VFhp5uadmqj41k1Lx1JQbcVHYxXNTENIug1",
-	"/8dFhpLD1zojD8YLgs617Qc3EldNPRJkp1KQTBeNJ4w+iICkoEA4JYYo8xehVqzRbiDAY6avwP74tlox",
-	"b2Q98d2ySytV5Ydp9Z2rWJzwqsGg0qkdmCg2ddYIqxpD0dUARevZkif5lQ+Qe6lRJ/5IhJOk0mk31P/w",
-	"MWED+fE44LOzUtaHty9P9j5d/nX37R+95N3l29nvfqP99uJs+OvlSfPsj78mZ62Ps7PWx9anP06nb//x",
-	"sZH+uhb8WjHHw4WQ23RlXot2+I9SZrlXj/O9+4MPap9Df8y2HYNWIi/shL7g1yIubOUjKiYpptjldLIa",
-	"7unQvpkDLU7KPvlyoqz1ab80m9tCy7IjNza3mJ+dp+2Md088cAquFnHFSjHNft71BwMR3bG3V496nfbe",
-	"kmqt3dtI3B6Pjbh3bMRF4dJhGCXzkipqd9lzrcIS7LcDe2Kr4GPZE6IbZCvtQw9evrKsG/cMs2jfp1Zd",
-	"labwXlLW1ZtuNp6wQPA4Yc/Uu1ffIfmGtLM3s3C/bXfv/IyodQ+49Pn5Lu11Lpjqb9U1PWc4vq/u6dtt",
-	"HRGUzqDpoybfM78xHnwztbUyNmqj1qWSGpVKyluoIQwQEuY8V2xkC2uNmpwQtToJiAHSInV2wnvDbE4G",
-	"eirQRQ1iEw4oUJl0zw4EMLVDgpABammPuB88EPAhTIHuzjyGl7Npcrftslh2dAto0OH3/k1KY5v2gl/h",
-	"Arwy4KqFx8KZxQqrPNeQ0QsnAbSoquX0LdrBc89zX8fHGcPwIPO/1yIpsL2boe9MS8kCpM2J9GLqaSnO",
-	"6qrIDg1+WPaCiadSgbxBE9L7kPavLM8xjoIg5RiGoFNI7wfIMb73VaRVY+GFgsCMLZWn31CxVp7+tIzw",
-	"tZgVQL9FzNuhfTQSPSGTYIZZO+Ex53pN8dpmo1EvRF2WL6cNutvVc7Yq1QofRWpCxlMVYCF6fdTnal5W",
-	"OfGiwFUftSNZTJz9SruRwU2u05de2vO+GkRzIbXj38vb3jeDadLrWoTS1PG+XjGPm31bTadmp6y70wu9",
-	"xc6XlE3hdqnrUH4h5zgMbzBQaKSQKzjNQdoMlKqnIx/MHyzldSPYIBwJ5B66qBHKomg6dT4roxH1iIHs",
-	"6YfwPPcFRYwovUaIHs3Lg4Ugmud7gCfK2vdbO/JOzn8p1s0Ebrk+SH0T95AYm5QxcGNCxlkbHjd5KRBu",
-	"oXOcB8JZ3C/3hoODFrdl1ROsYEQigdKGZJmDVcbHY/bk4t3FeZWB3Her/azDPrw5qjWrbJ95/sBP4ipr",
-	"NyjZiZ9mIO0xwuw0NRyQyTrSJWqoizAZG52NBEbjxiKZjF06xbGrLGogdJRuVUgezmH5BQZ0m0WNhUFd",
-	"LtL6M7oi4+pMGo12L74ZsM+jQMYvHGjD6ezsTKfT+rRdD6PBTqvRaOzENwOnwm58Mf0p/PzCqTRYg+3u",
-	"sd09B+8h8E5qgTPvhVN5u8t2hwc3zWHt4B9OZce+Bu4F/wb+I7XuKp3Kzz99uPzUfnl+8ub8l/b5387z",
-	"/4Zrk8lYxX6t34bd179dn745C7w3v01PXz8fnb5+NTl9/arpvR4GXfl+/Kn1qtFtnw4+/e2naaVamUR+",
-	"paMCZvVaOjuwLXbQsXe4lP+Jw3ixbBBq2K19bFl6gV/HP/FgEEZ+Mhy9+PDmqIl/w53xYh//NRaRH3ov",
-	"2o3V3YRaDx/gmQscxaVRrhiPcfVrdjKesMz2wk//PcpcD/Zw3VARzRvnzUotsBM0JeIqYOl556CcBnON",
-	"CXNZ0eG431er0hMuo5pMYi9gqMoXQ6odaVhe1kYbLz4AIAwWcKCjdC0HKUCiLY1DR8JhJHkk7dYyKYMO",
-	"8NMbqGcr9C0Qb6hggjIDzBsgM/jxHZhlcDbCHqBbaj07aDxrqTBrnmWG4qMMtnYD37CWNT7Gp7TUT39M",
-	"BPMyDoTvBr6c9v0/+q5viQLBfTkHSiBSZTj8PjSRux+zOPGDAE9PCwAKPuamGITm4Qn2PevseCh611ic",
-	"CcLetTa7nrjx9QluLLQ0LdDOzrkVrdy1ANtg5xl+TE7VRjaogX5bNENmzjCiAIuXfyexSGqTsZpB4gKv",
-	"kktDapxch+BaL0e91/zd1W2BTZZhqAI6ggtmO/e17DTjI31X87w1zIi9rKGVy8QaYWTvnCzv/vcen77y",
-	"pR/rXnNYGiUVhA2C1C/Eanv7dcVBdd+6I+eEKOlKIhTssN3G8zqDEfhywGbhJLIryCuFdo7MxHacuhu0",
-	"iqW7iCZgdQVOlIYpkuCsMm8SqdFjxIwanPZzwxSprwI5Kuzy0h57EMd60LqbK8G+P0x6Q9QJ20Sq80et",
-	"9i7QDSZxz2LV4PT51Ropxoxlr1l27qsyMoMJWKrnWbx4HxU9v6mi54+jubG+Zfih93fR+e57wb1tbu6l",
-	"5zopqMP1vdwhzqS71iHO4q1ScIijKfe/CuPlNkRTqeEfxj0SCfd4wl2k1wUwngflO0dOh2Eg6uwlWCkV",
-	"GVjEPBBVZSIqnlBJ7YgQtR4qseKNUVlDn42z3NF4FYrW4kZEWYiOI+lQPeYzdWNL6BDJeFJdGdQoTIX5",
-	"6BM1yCwJUSamqZpgzHBIC0lE8RYFEU4W+TK3irROpNTRFY407PIyjFgQxpSEwvNjcFgqLGuczZalZW2r",
-	"ntmo6xjj/E58lJ5dzU9WM1P+qEP7ncfXjxQAdwjhqeNja16+IN0nIYEaSEnA0dS/YRxQeBr3Clh+iDdo",
-	"OgzhmAdkADUe2j4SSiX47LOxOjvRpRHjxPP46YLjOEemnh7MCmcen1EBCIoTEek5JKZ8H9fZx1RD2K7Q",
-	"YJkY6yMYTmT6BkLNmUi6thz+XdMcST7wB/YEjQ/WiYoT6C5zDYUphRFL/DL5wViUi7m01u1r0RooqdXf",
-	"tVzbmgTS72EflNh6+C1YB10xmMgHbOK/SQ/LY4fKIof48Nwb7LUSBavt+bylQ8RRwUyUYxojTJxUxgFF",
-	"XjzD0l3TAH5SS3wHDlZovPk7/RoOwMwSKgHUD1k4IR8QhOE1oE+I5AagAPsHu88REXjQaOj/2t9vPa2n",
-	"TvECXCxoAubwJMSFSxiGbhROYxGlN2b/+uduvalv2t6vsndjIU9fsuNQStFL2HEYCdasN+xf+4DOoeDn",
-	"3oNkroh0NZx7Ve0N1B8wbp8r3Fu3TrtU5+5NmADQZ8wIoLIwYr1hqPJBnu2Xp6cmLVog6Ut/KlW+XDhr",
-	"WV7clB2Qp7SBBRJs7Mml6KpVJu2Js/hJ8j/5Sc1Jbg880TDQp6m+L3b1UacftslyUiaW9tOlsiVFnVWa",
-	"+7uK6sLZ8wc7FVev0E0LGTo3t99YvoxUGDCmDoQGP0b29ZSrWZ8xRzd+TywaGFLqZYam/zQ3uGP8oGBU",
-	"71DZMxlG4WQwVMHdKDemKgLCecxeA5F5lf0iZr0g5NdqDbz2kzeT7ibDPDTv1CK1D/vqPWY7I9Q1kf1u",
-	"beLROQPjx+ZALt1oaUeNTWqkAd1FbwwlUME69c1ysb6uFQvnvvyWSl0wCKRbYmrNw0zp14trAOoHM93R",
-	"Aav92W5zl6zRXvPA3jsv/bh0vwJ4AX8hCLnHujxQ8WqE9bow6g2FfjvWHd8IHiTDyu3fb/8/AAD//w==",
+	"7L35chu3lj/+KvjyN1OJMyRFUrtcqRlZlmx5kXQl2c5N6CHBbpDsqAkwDVA0k3LVPM3kPfIo8yS/wjkA",
+	"Gt3s5iLJ2a7uHzdWsxcsB2c/n/NLJRCjseCMK1k5+KUyZDRkCfzziAZDdhLdsrcRnygG10ImgyQaq0jw",
+	"ykHlLZ2RHiOBvjEkfZGQfnTLyAjvr1eqFfaJjsYxqxxUxpNeHAVVMqKfanTAvt1sNCrVSsJ+mkQJCysH",
+	"KpmwakUGQzai+ksj+ukN4wM1rBxsNaoVNRvrt0iVRHxQ+fy5WjmKI8bV0ZDGMeMDNj+6l2JKKAngNhJQ",
+	"TuhEDRlXUUAVI19fnhyRnd2tffLbr9v1VpXov3d3mrtPsuN+RmUUkITRePRtuyKZpCPWrlRJMKSJZOrb",
+	"duXd9Ultr11ZdTbNRqNwPm9EQHHk+YlcDxl5d/mGiD5RQ0ZoEIgJV9lhDpUaH2xsNFu79Ua9UW8e7DX2",
+	"GhsTyRK50Wju03CvtVvbD1r92m5zk9bo9s5WbZe1dtlOr9XY3N5aOPq+SEZUVQ4qkySqVP3JtEomcyaA",
+	"eornopewCuTy8vr6YqNZbyAJ5SiGixpcvh+ZnIkrJZKCkcAAJRlNpCJcKCL1bUSJG8ZljjqaT+ZGBnff",
+	"b2SXLIwSFqjyjf8wZHpIQ0Z6iZhKlpCByK+S3nh5sLFBx+O6uVoPxGgjoHHco8HNfwYiZN9+P9q/bU8a",
+	"jdaOVFSxb2m/EfV/lHF48yNejqT8Vr/q3zcP/7118u+tE0dJ/755qGlp9bmWkMQlU8nssK9YMj/RKxYI",
+	"HkqiBJnSSJEe6wszc84+KaKSWWbWzZWoNeJqs4X0Go0mo8rBvh7ZKOL4V9ONMuKKDVgCw/zw4cOhxyeK",
+	"KTiwXAcJZb/ZbJDffm026zv15pMqmUZqCINPGJWCW2ra1jdt5vkLowlLChgMSxKRfNuuRPyWxlHYAcq8",
+	"L5v5XK2MaUJHTFkmP0mkgB2hcSymx6Oxmr2n8YTZl89Pvqu3pBPAg13LlMYJu43ERJIxHbCnhOn3wBHX",
+	"P/ajRCr4pU5OFYkkgSkRweP0Jj1vEkdStblbP7jWj2I92nqbZxauUq1Eekg/TVgyq1QrnI70ZRxXpWRV",
+	"dkp4bzSKVJF8A8IhfDLqsURPNVJsJMmYJTgbf0DbjeIBxfBufzwh69NJrPCRcmptLqXWz5oW5FhwidIZ",
+	"ReIZHbFresOAoQSCK8ZhbnQ8jiNkNRvjRPRiNvqPHyXyHTcL/UQI6wjv6uhJdBS8TdOColFcOagccqGG",
+	"LLHCdUglUcNIEn03LIqmXVk5+OGX9JlIEvuesdBzSCoHlQ1YpM8fkaiZVJ0orBxUVpRYmpdNpOY5+9WK",
+	"ihTQxZHg/TgK9JKbBZsk/ADP1YGZ98H87D77O/RvCetXDir/30aqHG3gr3LjAl+By5+ll8JlYWZVPlcr",
+	"JyLpRWF4z52JuJz0+1EAM5CBGDN/a65RQ2BSoiwjMQ1ucBxwLxmxg2kSKdin+y36Zrro6cwWrXrByB9i",
+	"2fWU/blSnOlTmHTKqvU2SBKB4uSpuR8+fKjlOX7RQMwjG3kBAQM6RSZ9r32FN8DNnT6NYhbmt9XsFgkF",
+	"k6Cy9COFcxRcJTRQZUcPdJwhvWWEKjISUpFWowEaLA1AEGSOZH8Sx52HOZetVkoi7/g4EZouaS9m5Jir",
+	"SM0WUsv8ejwUscwt5IiqYJhZyqekiyvZBZkkjRxjcSjhKL+hUh2GmjtLlVCFIvTOWx9TqTo087rM3kdS",
+	"C009BH0nydxZJ4dj2D1CDfsR3Ijc+x/xdflqwUQeatOM2ZNZCMY1MYUwY1AaumDxIIPrwka9pbEWsex+",
+	"Z7NHw45Zyfyp7Ilwpgel6QjVmldX52f3X/pGuvTPaEgu3dfLV98f5UOflYByPcMeI2Nt+Ibka/2nnmqV",
+	"UJKwMaOKheSGzYjQ2pFRMvWPyJsjDvsG2pG+2hfJgIUE9bUnuFcsjOg1TO8eezXhcjIei0SxsDPSb+zA",
+	"innbdsV4SPyX6pdVyYTr5UmY1NOjPNRDBuP+3pvZ3Pb5oBsegQmTaxxe+b6WzOihttinYKPOhyyIacJC",
+	"Ap8j+nNVva+RJOkawZ6diQsq5Q2byXttGheq0xcTHs4xPsmSW5aAMsUFGZuPHehhzghneqsIOpfASeJs",
+	"By3B9HQoGQqpqrihqJRRTk4vCA1DPY/7n9StdHPPhCInZhrl+5lO9qG2sHiRqkRGPGAkUtJforkl0IQ+",
+	"jmnA7PZn187s89UkGKKF8SV2miUMadBqz2YjtegL/w575OYnJ8HQTNJb2YtE3EYhS77s2o7NV7zVtTbb",
+	"32t97US9Fb4W97WJy5bX6Sbm/MEIQOr9LZjLgtm5xX0nvzTpwmc93/ffi17dxD5XK+favkROe8n6E7lQ",
+	"dy1YUTBcwFGAnkPkNdY27BS4M5HjRpJM+A0XUw6iXmnZGyQMfpgmgg/qq88d5nAMAymhqrmPVos+CVqH",
+	"FklizBKYMch8mUZ2tFxX6XJyVm/zr7tg/9TGNFGzriNceLXRBCRJcG2RFernnoCHMR8Bqx1pk1DEy/wC",
+	"NtDwuVq5SOigfInSBzBGgk7ntXwQ+dgXLDEs+Soq9Aokk9o6RTQzpz9/qk2n05q2s2qTJGZcn+lwoUL9",
+	"gITkq69gVoyKVNU/YmPdrqx9jGGUESxfzJAe5GQ0osmsclA5TM0rPctRJGXEB5Vq5RYd9+tup15ErTJO",
+	"RRKSQUK5MmdMG9OgCuq9s3fUwWMOhzM7rA/6EgkSFmoyprFcNCL4zILxuE+b4+/G5/Gizw9IRNbMndKU",
+	"MeRCxE/+YCK6Ah0fZ3Gnw41GQgf/LDnZYsTUMOIDMgUdHLZUM9c6+cdEKGaiWrhWUUimQ8bJTEwIlTeE",
+	"9sREgYP1gTbmkGMUzJolOIE/eBuuh4lQKr6rUFZsNBYJTaJ41plwekujmPZiVn4UEkamEAYWgowon5lN",
+	"sQdC1smHopApVfpLD7cX1yWfN/E7Y0jo49pPxMhcYWoqkhtnaRM8aRixSr2vCbtlNNa0BO5LeBQ8elSz",
+	"8CRhgar/QYIZgtY1F7Ve9JQX3/aIRYg3NBl8UWnsy8BYf0wvIeVkZ4u8jp59EVFb9Jk/9lAK8Zby2R91",
+	"JM0GyXna/71P54KR/EWP0DtvR36f7bXeNOPyNmGrjOjjYlon18mM0AGNOJFDkah49vDbGYtBxCWhigge",
+	"MGcMhVTRHpXM88onDLLwbIKFpH1Nn0TZMf4Ft/+CDlix5qzYJ7UxVKM4s+WV9qTR2Az+XygCbccTfQNc",
+	"YvgDGPx4AT3L0YDXIm4XUb8/4hNz84Z3d2Vli59aYyynyEC6iOaXikg6k2Sq/+VUWXImUOkCdzdXsHHO",
+	"RAaq0m8uPwn3Xg+tW0YBI94nvtgyoBqQPWOUyylL4Fhl6fQ+5GNcgPfPhbHOxPJEGOdXzaTCEKsaRVJO",
+	"UHH9fcOxuYE/ZI5LbsaM+Naane/namU1q2WVrBelLcLYmS9pNO9hbJb77c22H689NWMlOHlybIa8KDMm",
+	"M7uH2ahC44lcMZoEQ/C1xWLg0u/SBYJtW8XKWb5pSoiOlmNWg5Xzzt172Tb3TU/xzpMWuVqFtIF2uXC/",
+	"5if2IF7h0mV4KMPpHux0BVNmBU5KZ7GgYUevHxgRZdkUxRbG/YLwXr6a2WSThkT0wr8xw1nATecG/9AR",
+	"+BLz7R33SxfucCSNO9HlqHm+RE7M9Sphn8ZRwkLNxBN2K25YiGEe34/nuLGXlLww/TCS9r1V91aReNky",
+	"wKnvLRmbfoKFXi2RRD+zcAnT9Sehd8a6UjNLdCZKl2GS25h87sJc0IJnFuePmXZ+0OBGVTSe8zKD8YFK",
+	"aySBR4s4dALDza2QPLxEz4lkScf7JD6SXSgb08FPTiMtz9M0L8W4Kyoib8SARDw1av4IulkyuzU80wsY",
+	"g6U7sPo0W7c7UXSeTAztqf43XbhzPll+iVTY1ez1VdK4fFM9w2Dubp/fV8nzREiBybTs2Ln7HjjtR2/p",
+	"LUu0cNJk8WBOgntoC+8kS055X2BgfT2/zQh3mnL+X15FU6WKv3RuWRL1o7T8xdRZHHJOjs1bqpVxwvos",
+	"SVjYsZEkfKPezUlv9a2fjEPNJDtUVQ6auzub+43dnZ3Gyvtnl6FoA49iGo2ksUAgxsUSqc9kyj1gFw7D",
+	"kIUnNDBJxjQMI/0GGl8k+iCrSIv3Po0l09NOL/1S6buHFo3RvBqKSQJNR7OOPoKyuPTJ3kPgnlxNoil9",
+	"0rYF1vzgCEB/nRGaMH0SpxwLf6zgh5qafJ3O1lyZDlTGnOK9zbSKhyYJnVWwFMaWRf1gZ/7R3SZ6P7IA",
+	"smIPDZMH+rNZtQe/5JaOBkkHpFrBMlyNacBqko1pAjmvMbtlsVsK41Wq6r+nwyiA3AJg21xMBsMD0m12",
+	"gRVDmjaMs0q6LbympqJOTvskgvOpr9JYcFYl1FAHmQ4FmNz6Mwwi6jZ/wbwMfpFORHrVaBKq7PStT+Fj",
+	"qI1Aag+ICkyT0F/Td6PxqEcx4SOmcjKuY1Z7pEmpWyfnYIHgisFGRwMuEgy8pw6pVrZ6dLugGqtaCeBc",
+	"FBRs4nlRgiRMTRJOemwmIPlDSJe5CJUfskqohNxk8vX5mPHT5+RIcM4CRY60Ifnbr9v17SdVk3kjSfeX",
+	"diWtsDv4pY2cpl054JM4/vy5e+C0ntPnnlDWF7tQZBvxvujWyTuTPhOYo122DisU0VZtBRZq7AVleO73",
+	"LqZq+nmTCRtEUjGtzSemzNRG4fIFpI4R9jaDZm03bDVr+/2dRm2bbvXYJm0Fu+F+brzbO0XDFSHrBOXl",
+	"2HrMF6+PjvPFk7s7mzvkt1+36vnKyOP9tyweCto6n96eJMdvr18NJkcvqWCvm2rv3eWH3uTFqyupprXg",
+	"bXZ8zdbe0vF1RkwNRcHSvp1IEJXdq9b2Tjc7In0p+6mtoo2zpNQZRrygqvCQOypy1ZPp2ZZDMYlDPQJ3",
+	"wkFcj7DW3uh+2XGx2ath70UQnUevrt79fNo8i17t19ns1c/hh9PoPDqdvr2Oh98/H8zOZq/260Er5r3R",
+	"SSP87lWcnc1ec79VMB/QJksmk8/VYDV9clxisRKkH8UxQdUiHTFK4gxNlXD8Di0iJlMwDLzSW8CUKcaC",
+	"a0uaDkQVM8WhBkr/njEe0hFt7gAgQeZYFoyICx4UFZOLEZOkR4MbW+dgtzhXOV5rXO10Pvx82Hr74yq8",
+	"cJyI0VgtFUEHpKsZdxe4khSYvN2FfetWSTcQXDKu9D8li1mgOobvdyGzpxskjCr9NMorLaOlybqxUQu8",
+	"Rfoy4+tTHqmIqogPiNZzyCUwHWPwNuuN3HmG4eROauGkLcfqTJJofurn3DF7j8s55lYlvZliwJr1P/yz",
+	"E7O+IuDu7aMGYgRz+hp0tI1FopClxkKMYVMtPes3hVG/zxJkXnut7Rb57dfdOea1rCx/JQmQpNpJ3jRU",
+	"xJWEPIX6G5O+hOrXXHpj15o9XKiOe7K7SCqVMAP7osK9Abnk3QGSqXtxfnVNNsY06UJJJicMFEgTR3Cp",
+	"bL2Jygi1SDrhSQ65vd/tWdHsJkm0xgy3y1ZdikkSlIFXGLMPToUq8HZpykPa2G3sPjmAAVsteRJGjAdM",
+	"pk+jKS4wjOIR4uJhF48avMOdEZjPpWIN6q+6VVPlA4Xo2Y/Z8vVlUs59UJls05IParmb2waw8Jd/ASuE",
+	"l6rfqPLVyQcgBTFmXFOPckXBzm9u614KOTM+R8aJ6Ecxm2NTheNThQARniyY8GBI+SC/nx76xkp8YBJ1",
+	"YhHQeCVjhPLBhA6YdCqrZuKyalEa0CpOa0Q9LThktcNrEjLCeBeXE2NjIFWmDoskW2uk2CeF1oY+okDn",
+	"o2pWJ7fgJQWwNYzPLUARPsOcEXc0SRLG1YWJkGTD3pRMhQgZJ0ORSL2VDmPBRlQK9NlRxN12VytjqhRL",
+	"9Pr+9w//3W5/ajQ+fvNvlYKtec40N8jYlGsa6SG8oRMUHtsT68uBm9AYPNAMnn1CyjLRZv00ocryWqBv",
+	"OHRL1XZUKGUn4uWwLH3Yf60a9IQaGstfGzfgP69XFqFYbO4sg7GoYmz3lsYLgGEsvzQLMaWRkqTH1JQx",
+	"rq3mNPGpaBXKh7ezdHDg4F28O6h9VkF/1xoCZFtoKaz10Cl4KiUmUU/NodJPDWfjIXIhn9UU7RF6vIzh",
+	"XSp4U2XN04g1W5OZJVgNw2n+ox0/Gb0Y1Cl1Nej1QognSv5xCX8a3coo6kpbBZA6IAgdJIzdYYw5n49/",
+	"kPxtK1i/RbPLHAmPNot8SQWnv9SjtJ4576X/oGCjnHQzH+oS9L1qQsspuF/IwMcBYhVNmXIExTvojhC8",
+	"H5lSADOVKpnwGOpNQUM1lhJOY07jWYVpP4TKYGWcpxDZ39dUEHyh0W5/ajX0/zX1/23W2u1P28/0/z3X",
+	"/9w9LhQnRZLuWNvTR8Dr1xQsxo/+S9bsdi51kQz8Vca7V7DJx57MXeRWzovo/HG1H3Tv+1g6e01Jepjr",
+	"C1fLtxcN9C2AixzpO3PTKyhaw0ml5ShZ/3fKfkEgozUA6X3ETh15ZC4QjK+hqhjb7/fTZ3JbBKtXuC1J",
+	"IpKjQpkIP+H0NfsfJ2KQ0JGskyOnNdAQwlScQRDPU5C5FsI/5MA25mPs+eSDFaLNhZhJieev6ASxkPB2",
+	"vxAVnYRgUgI8Gtxg3V0uG7AIKmsuZRCQUaZ0hlKlEPAFw1v2AY45oR0lOgEeALjYQS9+x0Q4qoUpNaUQ",
+	"GEUYQ5Bs1PFIydWNovS0v3QcaVQrhk79S0W5XnNJe34Q9GN1acTn+NaGDBcd+XySacICkYQsJOwW5Och",
+	"AvdAjeAkjkkE8RWXRUXH43hmKgb13+DCr1eqcxEhE0ub5wqR4wOaNsAHZ7wExicPZzuMQhA03UCMRloZ",
+	"jCPrsutqXhROYtatk7N0iH5tLJVtjvqUdX2AP8367MCXMOUsQUgMPQ8AfBrRkCFyXm6t9UpgjB6jqHNr",
+	"T1UGTDGkitVUNFrFcF+i6phFcU48IJciY2XpGIu+cEjevTt9frvrvJki0abCjOjBZ7XMSZTjnJtFOkU0",
+	"7hj3X/F0clVOi+e10tLfRHypeIWj8Toy9ehMSn2my1bc/G4S0BXVjKFKGLfpAlMKxZ7hCsuzdPAY+igb",
+	"Cer/NM6KPxiXHoQmV5fXAkN7qGGhXBiwsiDGO8mS2uHggQgTvla2BnPKAvApfdohF+ChZotJDwsDNtQO",
+	"whyN9Qg1py3AQKkW2UC/6SJ4w6lWrNhKeUSGfD36yZy8zAYWqiTuPBROWQ8J7BJupYK+N6OPSAs9Y0CB",
+	"NYWOVQqJwJmst3mb12xk5QBCLZC7GYvBAGN16e9GwnYPsgXMmsyz0AaWHsIIsPHC1C5Joy0HaY59JNuc",
+	"2GGlMWeEN9TzcWjGYZX0WEAnkpkYGJqJaV6xN1hlE767B2kenlcMTfuKJaWJ2k9ToSt4AMccfDQRH+jB",
+	"jlkSiRA/59QJXF/4oFvHgZZZqD9D+rL7QhXCA36Kl2FjCOyA7I3yUH/NqJQWCUk/jgF8o1JnFj2Sbt3R",
+	"BsSpU3ljIM3RFnSHVX/APgtwk1XfKapXrCAVy68ux8wLDGZko6V1cpKIkf6A4KlY8d6Oayw9TN1+dIvp",
+	"GkCfZpMYDYaw+lUyGRMlSHPbpU/aHRcTCAfivzoQkAEPL+y+WU8YPsZq3BU9A5Ab+KaE9RMmh52EaSKB",
+	"h80lw9mtZIG3QvqJ5jVWNsMySoIVJH311EwWvqXXwfsShO/TzyCau3OGoMFx94+lvBjXdSJho4c0dHSW",
+	"GQvEUxHEgIVeiLWjrbswodMMdwAHV2gsPO4jZ1Th2IZaPfEcQFU4qaC/+dQXKT0mrUZa9Q4JTIgbDDfQ",
+	"OLYueBxoVrX3hzQdClgux7jgVXq+lIyAbxkfHpxIas573vzNnWhz8PR6WAMB48aZSyGLWf6SOYHdqp6h",
+	"u2zgHSFuDevgvnBA/KojSWeGsu2TEx6L4MaSiguywR7Cc4Y5Gc5kDk6+7AJnhw4f79NuEVksmeM2+Roo",
+	"e6jhJWjaGTsOZ2Quubd6z5gCDnOz8Rj42+K/NBZSmccnPH3If1XCRuLWlwaW/1hGlj4WKcT+gee4AIrL",
+	"jiTiZLNBQjqTT4lIqkC6znypGrOFC5uBkT6cfpyIOPS+PqQy+xk7PDlmcRzxQY7MEiaZAl7D2TQrWIOh",
+	"kIwXrNjTLCPzT7NBy+sEYhy5nZDRgFM1SRiyDUT/phZZDyvN9JkDtQEPNgnEeIYg4YR9iqSST/2EQF+a",
+	"4ofRO6pmnTjiN0gU7tKEm4tAwPYyge+40ruA4rENKE9XvGqzXBz5oiPCO4nptfTAumv2eB54X4LQhnT6",
+	"B4m4z658XgPR3gKNx8jzqoVrQobtStOAWZv8RayJhXfilQ4oaHqQ5m9Dz0ZWZZ6lkkimyGRcxTIWuNHK",
+	"Ki+7tWMEiTvLuXxKmk10LXiD7CQMQBMNyWhFUitfbJrPkc2jK4o4tNqkm6NEqrbOEyfkfBcR6bGBvkbg",
+	"1sLFkwvoPPuhgPKAxVbfczSKc88uqrvV6DKSqYI3ml3HsZmFLxygcWJ4U3CU0pvBmdUyzmJXcgHboyWT",
+	"YxCaW/jsMueExXJBI6qRSj3it1dS0jdXfMK38Yoi6Ywv1hwjEYraJ/S+a86A2beAvsDFlAhzDNGq8YaB",
+	"F4yli4etyDT2h2Ato26dXMNxBL7DuJMQqbIsHMKjr7BWUafgwlicuG5RQrQhge0VjAvW5mr5hoz705kK",
+	"vnPQavN4l5go9w9PuwSnq68xVkxepvdXRrXyrjjNqshlmVdBPBelWXPvitlo/4rRP7xLRvfwrlidomLC",
+	"TNL7WE5JcM5cR7LpldwdWnxnnayS6Qs54eBfsbLBLYRx1PrcMv3THMVKLr2/Yxa8hKe55+cY09wvjj3k",
+	"fzHTSmVravanm5I9jumFdJPyEixzyd+BjPyqVCveEXV+hfQdmQO41BldrXyq6cNRu6XgyZD6lBy/Pz67",
+	"7rw5f3F6Vqn6f3VODk/fHD/PXbx+eXl+fe1fvzi8uvpwfvm8c3h0dHxxnX3i/N117s/O8fvjy39+eHl8",
+	"eex+uTw+uTy+etm5PH535T1/dP78eP7a2ZX+74vLw7PrgusfTq9fPr88/JBO5sPl+dkLN8r5YR+9PDx7",
+	"4b3p8Ojo/J1+4+Xx4XXB9efHb44Lr59eHT57U/DD8Vnx9Xdnb86PXns/XB2dXxxfzQ3o4vL85PTN8dz1",
+	"47eHp2/0xE9OL9/OXy+8+8351fX8ElweXx2nl0+fH59dn17/s/Pm9Mwfnrv+7iz3Cy6x3i536eTw6Pr8",
+	"snP4/Ll3n7l4efz2/L13+fL46FwTBW54ZrszP111Lo8v3hwezb3xCmfQuTz+x7vjq+vS348Oz46O37wp",
+	"+z2zMK+P9UcvTn0ae3N6XEAY9nJuwc3lPLlcXJ6/P31+fDn3mvSH+f3HH/Kv0kO8PL/OvOX6/PXx2dy7",
+	"8erl8ftzvW0fravxgq4dkHeFTu4fSx38+bKnubqnasXrxlSQKDyJYyK8UlrbtijfE2lNVy+MJ/vtIqfs",
+	"narWDIvu3CMA5eR5UUs1MC2NhWtvNA6AZqNhPR1Wc6ckQVAa85GeEDGjPI0+rRtOuin0UXeVUOOuK8tK",
+	"49f6whitGWupdu/ovM4NrrDUg0oIodvVL6AmDE2CewAC+HMBmgUbtTRuURazyCa1Dakkg+iWcQPcsjiM",
+	"XBSmMBEKE5Pw1D+P+HKrUU7fbyKpvigrSCs0U17QKmAFOV0uZv2CTbzMGqcYemMmbDC3mUu6kjWKMiZR",
+	"LSwioA9DxrMOba2bGoc2qo5VTWBzlq/e8R4bTJz1WyeHeaM1Y63aRk8PQJUlvK9osb25l5PLWSGNH6Jz",
+	"pTfzAvqG3PWXBjz6ObNQdXImsFuRiMFlx28jGfVi5vV1Qm8LF6S7oU3Ogy5wkXY7l45/MRSczR+jbAbR",
+	"3FHFyVyCor8e8d+LPlbd1MWbuMI2vYPK7zWnZvnX8tMMVJAfFjxeOKSIxaED0Voru1yZLMDl9QyuB1h+",
+	"W6CS9gJ/NajI+43mExJxA1TXE+HM1BRnW//ImMqhab2StppYoRuuvyp2XA4FonCFJnFccrJkpsYyiRS0",
+	"gXtKuvrgd0kQM5oAvyCnigxFHMqiM2PDSFOozxzRG0jxpkTb4vagtbk9kf4hxGq2SHAyosmNBDgPVEIK",
+	"zixhn0By/ygirv/0c9zTu/LNMLPgB/mCiuxJzrO7TG7gxkEb/vep0ai125+aJ+32p90T/c/9k3Z70thp",
+	"HrXbk1aj8Qz/c4z/OYH/tPZq+F+8utPAP3f0ryfHJyclNRQvGY312NYibIvJ8YvzWYmbnBVfkEufoyzz",
+	"kiJ6OjXelrWzzwydZTz1WBoQUO4qUM3B8fI9H1wJvpt6itB9OYZRXHIW0x6Li5i41dbSOIXzHrtKZ8Po",
+	"XWQDgpHg1korkkANcE2aMkk422srryBb0oQNasqBPZ//g2kMqTeqJAnKLoyDXfBAE10CYKapBZRXjUTC",
+	"TAmlcYv7JOWKL+ya3iX1TE7wBCzJc0yJ3Id7XLpHRaq4WypHe+koLI2tq5fbw/vFjXTHJe5ppx/GUzrD",
+	"9NQ0Squ3HYp6UCZRTRb4vWjOmmt9OSP+VEs0OUYRtiY7RICHnRb57ddWvaWVdi/hz/bsCFR0y2w9IUrG",
+	"ERv1kKLmYFmKSRMwWOYgWIxGAsT6lcwEVpbisJjW3lu7DfLbrzum/cOySi2cS7nbIa1KdU2weZl7gY4K",
+	"5vpSTIsBD7DkuLm782ThtMsAdwq9AYutTTopybXT2hokWiQsiMYR48rqhtncoHLWUayf0okadoAhlxsO",
+	"+XWp6rWRpooQI4rN/d3G0jXyDeCdLd8Abm1vbjVam43G7v7+Mkt4tURok9wDIhDWIyRKPCW0B1jQ/kBz",
+	"wcFVCzxL1gvyFKDUrWSVHm4holKJnJn3lx9HWRL3OnT4o4oWyccCkMdldQ4lZWunSrqUKwtsJLOlbPXV",
+	"KtUBis6g0pQ4IC2FdXDweDNyQ9THcDpZuvRhGfwSnsKX5dTzQpYji87KKfQFMxmI6H/U0sJ8c5lGC3hv",
+	"ZWnQX0kSpXma7rz6iEpfSSKmfI0Th8tcDIvQ7TGasKTrAXA5Snma5lN6i5/jmtYMhQA5SEx8RaaACr7h",
+	"BduLlr9Qfq2WN1416mkqyhDEjjoIuzV9skZsLtU+7lJc+4bRWzDV2WisZiYtaMys6upU2uLq2oW4XXcp",
+	"k80OB4uibSc7r87NVccWDwsdDi5RJ22aZxPMvmQ1renJkC3mNdM5EqMxNUARmLTZTespDA5HxKVidCHG",
+	"SQkfU7aF5xyiVjZnpjSZplALoTnRi6yAQuqh68FQgrd1gnhbp/KUX24HR6c7p6OTxuvWeDM8WgODa8nu",
+	"IBTPEn9synVKoLq6WcYukjy7eUoo0Y+m2jlDJywe1FxRqs/Y1zzujh3NnfbXbF2Hy7k2krC38Q2bGUi5",
+	"7eYu+e3XrSoxf+1pFR7/2mts6t9aT/DooaEhScjGDLARSfdGzboH5PgIZEyQ3FbJpzbXx232lJy/vrCX",
+	"4QR+ekourw7RdoELptguZ7XEg7wHtpBzJLer3MZWuekGWeEyxeMGHVzL3sbnHMitrWLpscrbPuVvKsTr",
+	"m61wV46u9GxwFFVYc1yGEjq7WjtuYZucr+QZ0JS8xITKj16/vmiwXoF6CXSECFM2G0fcgdCNaBRnj+1t",
+	"b+9i86TfeHHTHL/f/LkxOtq+2Z1tJf/4qRXsja72wx313fDVtPnme7GC1Jh3Ls9t41umaEgVXXOtU/zV",
+	"FMyrePYGc1T0SZcGiUG2mjJ6w6A+JsEKviKbt5A4F4HMognqhHGH8RBiE1k/64r4KtlXOTStSMqOC6Es",
+	"mjt4J1qN3WLnQY8GN8GQcs7ijknDtFV2C95p3RT4BApIiUmjXRkhmtpq3yr/Rg6Q9RkNbmpH+DR5g99t",
+	"1hvFX0Jc1bL1Kb0/c1cRJRT6z5f48wrxRB/iW/OfMsg25cQ3Txl7O629O8H+MB46SrkXfYOBAvrICouy",
+	"t/6iOJRVGQ14xAcdGg8KWcYDbULkGyL3W5riV8H+flE6SmM7aw/5x+mNtNBTaz+MKKZfcnPGEzlkYSfP",
+	"UxEVcvFJ2W+2du50UuzrV+ZGPkrlWg9FCessmqFcPLOil3pgkV9mRzLwkF/qE7cieABJXPCeL38WTQnB",
+	"0lcXQ+QukU0GfqQTimAyYlw56KS118ZE4r7gLiITv9cGZl/x5ffOIr7fZ9T5YJwNfZYI+WVKwKoscFWG",
+	"skSrW1HBLFqqEhVjbYV4MQNezm0XapMLWOQKml+5xKsWGzbl52xVPadA1507WsUcs1Sz8YR+GUcpYGML",
+	"OH+ZTrjqAV6LU6+rZRUZ3mdseoEp1+unsBvkw5L0mC6nt9GAKpHU03tl3QCxGzBoNUk4C71eFl39nzpy",
+	"kKg/6+Ywx6GLRbty0K7cnrX+73/+t12ptisJnZ7OXdQzhWvoOavdsBnebLYOm2Cg6/M5VVR/F+5ns1f2",
+	"HVQpJpEOzmHF4AbROoMbPn9e7j5o7mzuLc8zfYiUyqq/Iwt2uhz4L4YREoDanXCFMXcvaw/ifjOAmTEx",
+	"Oon+wJH4MSIRD+JJyMKnhAsHReOebnNw3BsvK7glHWLBiM7sT5D+g70BWTQYKuPAFFKRQIxGgqfIBbbM",
+	"WkhEACOi3+YqE8EB3KFsswYTBDNH/SvM16xClUFat/6gyIR7ayAtQ8fsIyDJtX1Jqau6o9QymOFIZdMB",
+	"JImjW3ZAqMLFBpgqPkMECr/1DOQsQ4yhgZE7vDFzSDe1KlCeXb+3s7U8v75A9BaCAn/IQ3ZLxm2XPefe",
+	"wVQ86heMy7muOSVOmid1cjwaqxnMloup7ei0vA2CN4WaKxdesyXOupmND1FXhDoYiLFy79mYiXHMMrl5",
+	"ghvkaukgoKnDRVfDREwG0Lfha+u7ybJ2Q9bzhpxeu8WbDy3FcfehrYfp+yvqxHZy1n8ZbHyDCmLhiPzN",
+	"5SU7CyXhmb012VcbuFmwvf85pHL47dbu8+N/jH/ce/nsitY616ejD7XtV0ds8g92eTPaPns7fvXh+xeb",
+	"w6vJybuVqKE4UH01xGi93QZoqmMQMTIzmLLe2kUPrkx7dRKIsV+lt8kuUdPhHsDbVtvxsZDKnnq/UYos",
+	"IwFvKD2G7eUNltfQwBXMQUb/sLx9ycdil3rJTi1OJEMlZGGtnkkOxDh3mU9j9cWATnRFK5Gjkd95IZxp",
+	"dhOwhcuBzYwYpAB0s+ZIt04ObUDU5BXouzPTymSHekuIynyRAqTFnMEZh2hAH0CCJIv7JqEiYNGtkYRG",
+	"JPrJIOmClizXHb0caEOuJtLN3RJTv40wP9BUlepV68vzhdK81dza3drb3NnaXSbS1TBKQm2JYjx2IVOB",
+	"qk+Ap8MsnFkKoL+MfeTxnT0MRqMnm7OYHVGOMufYYE4wlmoonrxyxJY/uIs4XHVelctSQUbIF+n5nhJ5",
+	"BHc+qpL/oqrkn1KVKyoLBfUs08uHQAFNFAzt8MzQDgglF2cvquTVxfELTTsfWO+CRCM6QIZsiG6zRV5H",
+	"z8BCbDZaW2QcfWIx9E0B4EgZhQzycHtUsp2t7CZE75+dX04br18MxOHh4eHZ1bvh8buB/uex/r9nR4fw",
+	"v53+WL3X/zi6iY//8f5yi784g7sOB4fPrl7/x03wD7j91eW77ePk5tVgMPj225z+vbmz38qah4e172nt",
+	"50Zt/z82Pn7z7S+NautzoaX4qBf+y+iFevQ3jI2zyuFSRedRV3zUFR91xbV0xdLSdE+l+uLldr4PML/n",
+	"X6zmzuCq/H4Fd94sVwQhGEXcv9p8VFsf1dZ/cbXV7At0ix8JKLl4VGUfVdk/TFt7VDgfFc5HhXOJwrlI",
+	"FfoQqeGVK6p79Nk9hn/XDP8urss8zFTb+yxqpZrfx+DyY3D5UfN6DC4/6m+P+tujw/BfOLh8F5BOZp9Z",
+	"6vtMGy9/ruJjncx2znVj/jSOKccWadCOGXa5/qW6l2f6e5uWv/OjXLx2a7WVNmiku1v75Ldft+stU+O/",
+	"09ojv/26Wd9+4sOi2L7GaW9p1+kYXcrpBUtr2HxaJNHPzLvLb6+cprR7j9sO065TNU0GLP9kJk9+rv5h",
+	"zHiIjSdkLKadUEDjE0OiIePYTgPxm9JW2KM+9Xsy6z8ZT0Qcj1i2WzPyH9eXWbHRWCQ0ieJZZ80ezdbp",
+	"n8Mpu377poDMCjmxybGHhIxI8HN4h1wTB+ICeMtreI3J9M69EHPoP7CeJjVO3gBi3CbQTbO+/6QAbC7N",
+	"cC9A09Baa3cuKFBS6O3A3K9YvCKQ3hxmMmD/GYCMPHZTwvosSdI+chn8eOgFKp1SeMNmFv7MR9BGsyED",
+	"8YMB1lXmqB97z5Kob1uuLxrj8hfOozW7yRd8q4ifOJWlAE3K+ognSVzP22WFJdGfIHs/JawSDDGzuGmv",
+	"UL/DnTaJcvsCqrrgVicYAahwCoKYgS1YJ6QWrjXnZvGkVUK51JxKloMQWhtTq/8JeOHniO+OeIN7BXWC",
+	"xXhaaQXL+nRluXZx9c9Su8IwmwuqJVEmhrmOdwqxYfLhk6Pzq2NC44FIIjUcLYbk39ne3tz2lMCauVCg",
+	"CX6xNdTTWH8Rk/ED0LY+ekMhvX7a7iD2WCz4gCgx58PZXKP5hO3r2ffLY4rCwSug3ZaG0VU0YmJSYPW/",
+	"jeI4MpiIi+lgc8dIWEcJzSIi0PxzXRT5SI5jOjsrXaD+JI5NuZAJ+VlBssI6VUu3NUVncx3sogWcbA1H",
+	"znX5EFdsIZL2DnFLM7+veUE2NvKr4kuoAmaS0kOp/lDN6CdFJGX0KgOa92BqVfZ9C7WqZqNArXpI0ZyM",
+	"T78kR/h9D+USBcoSUqGOR+WNaS1O+hEfsGScRPq4QFsUhrh3F6dna7N3n0pTkoRlX1ETM1R4FQ346bpa",
+	"7xr4udMojtFrBYvD5RTa1ZPuxfnVNdlAhLu0s36kqqQL6FA1cEPkWqJ4vyz3/n8umfVUJOERNChcd9qI",
+	"+Zo2uFziGjjC+10FK2Q+TVd+3C9+ndv//FByr/64YO536Q0TGOt/0Xg9PLT7zHQZ2qlV3pWAlsIZn7ro",
+	"18mlWSZtKUl2yxJEm8Qu8+DILOhRC82EszW0nC+LFGRqZP+r3Zb5/hwf/2O5P8Y0CV1v9zzA1XX8WSPT",
+	"cyYzy//yXNw+y8S7c6dsqQzGpwonYKA/ry1Y6B3ad8wBh1oL2UO9BQ/1F+ncYVC579/8Iw+jbHt3u07C",
+	"miyhF7BMO3N3f1RR1wBZZzAUsihJq0VdV+jJYRDAwXOu76xaCNahmCRPIT8Tw4T6jP2pO80tC3L4QO9Q",
+	"lq+pCroOaQt6IpFjCM4koSNQU4ZsVOhNwM4b+v8i1F8fKO6xQNF1LvXyVhwZyl16NO9UgGU/EPFOSGcF",
+	"K30iEjIUU8zR0Ld4R3YqkhuZ4b77jcW6284yva2YjFwLHAeQ3RdJlZhGL3EklXTHDSAYpB5yPkPxLBoM",
+	"VTwjCRuLRK0dTi6jxdzgRnRGQlEnxzQAfAuKUPOe4eXYIJIceqkg+J8P3P9QGbED6LCVCV2mU3I/V9cm",
+	"1FHE7Z9LqDZPsHmaWUqZXzyPPSuifqfeMW7LjYMS0eeBo2j2ozWW3y/HPbMCWim/Zp/U2sKas2l5Z4w/",
+	"r1i+rxB9UAG4ukh7sNh6CYz7dV63IqixdKUcdbpVstkgCeWhGJGYKUDd0Tw0jAaRVV9k9MkF3BWxOPRH",
+	"l0e1zZZhaIA/D14GstNq868btf0qOax9XyW09vMTBLi5szNoXRlZXQCFfpGIXsxG654JTiCmZ7sXbe8W",
+	"eWBWMLIykea0i+Sdw8vzp0l/YI0euGkHzOUEZrHfyhwH39WMYVM7fY50AQhMGI9dSc9z3QfLtYftTDsa",
+	"33/le+QjFZfYn/gN6OwmklCu5OwsdvBfG8MTeuqRd5enS/FOV/T64+jdcjhCqVpr09uIEhp3bfIezi1k",
+	"vcZpdmKuIeHvldE5pLI03zTtCOYNM9MAJN9F0bQ5XpSmlgL85iw/1zYOs9MQbFC6ZSrsflTc9NF2D1qo",
+	"3pghv9b3LmkUafKOEkZD26i+N1FKrNQ3KY74TecWPJB6p9DVUqzz4mpTUBlc08nI9pzM9eNMGzMGgvej",
+	"ZMSwga39lN+Wcn4Xim2CC5qotBUKZh6VtLcsnKufrVTisDKuJqh5GkRSLaf8EtDXZZaDpVd5I7M02i+P",
+	"+BZ3eVijP4KRsbYjpGnh7oBT/Xwz7+B5QrmMWnJruzTPy5L3nQzYh+BdqT3VbG1ube/s7u03arQX1Ol4",
+	"LOsDIQYxm0iWBIIrxpVxuC3A4Wuuny8PEgrbDi0ZsOdz94kHTM1sLil0PH1KXkTq5aRnYQ/nrczKi/Oj",
+	"q4vvaunkV8CahI4lS6Zcxj7TBnFVwj7RQBvlFLPdw0iadvoWGRXCoNhO+kQkdjKCx7O8P5jaH4+5goCN",
+	"ZOQKFqekisI4l80Oz2/r9gr9OIq7vx1yM0E9rmz1B0R0caB+Mp2IwqBSrQwiNZz09DFJx2t+Wthpo1r5",
+	"VNOvqt1ScMFL/c6jy+PD6+POxeX5+9Pnx5ed89PnR5Xq3OUXp9cv3z2rfLyPZPGICRZzbe/K7yl64NTQ",
+	"kSMe13/N8V19vxNOmvTONb2ZYpZMt+GZmBCVTKSpFGBAu14b6uVFAncTb+mCD1ZacD/mgaWyH81/ayUA",
+	"ofeWWp4bS4wZB0ligxPjRPSjmJVl5D+UcDNCLRUSi+TP6y91lNc/ufkjW3RW7bC/vHfNWhW/k2PN0tHv",
+	"CBFhp/hA+BB/F6XEVp0VQAFZpaGxv7e7s7212Wo+kNLwKIJ+fxH0l2P18wcYui9kenveORJWXp+kVx8h",
+	"N7BJJ1QjLEkmXZ6r5HVWKI6/dV8cX5MNVznRnXcsrJDynX7Dj+AUc8P5xSztFJv2XyhYtmxvZWwqL+e6",
+	"you+WVQtCyJJGBeTwXBpQ/k6Oe2bfdBXaSw4S1uVQimpPkNpS3eXH44vg1/AH0gHNDI5CYbaoQus4Oyp",
+	"11c4e5Q5fA1Q38E/rEcx4SOGDRGM18m2AIkSpk0Z2a2Tc+AcpskeTRiJBlzMdQNtreI6wg4V88t+BNfR",
+	"baEmCSc9NhMOv96uvul/7Zoh5GrUj0TCIOtw+0nVNKyWpAstEbA6BnsawCFvVw60WP78uXvgIGpOn3s9",
+	"YvXF7obtXdKtk3f8hospJziF8nVYv4y9qJ2j/d31dDSF6GBJ690tbgpsiyh7jMSsr+YqbyuN5j4N91q7",
+	"td5m0Kzthq1mbb+/06ht060e26StYDfcf4AWx1nXAEUpYpJHzVSq2ebBpl1lScvlO/UuzhauFg/y4vXR",
+	"MXH3mN6xO5s75Ldft+qbue4ax/tvWTwUtHU+vT1Jjt9evxpMjl5SwV431d67yw+9yYtXV1JNa8HbnBZR",
+	"KDAKm8gUJJpqMdljpHvV2t7JJSnqSyvFHE1JY3Fb4EPuaN+Sm8eR5FBM4hCKuy1fgrCcoTNTf1baHvkK",
+	"2yOv0Qp5ru3xvNojBlHZZPy0bn2Qcx0ulCD9KI7nqvXncvCKEtDghk5htZuRt8DhvQVMWXks+EDrIwNR",
+	"xapaLLI2AA7Az7Mj2txpNFaou+KCF1VzH4kRk6RHA9cJ1m5x9iu81rja6Xz4+bD19sdVODi2NVoqOA8I",
+	"VscBL5UCaye6sG/dKukGgkvGlf6nhHT2jpFWXQjidk0XHNvpHqElLIwYSjS8RfqS7utTHqmIqogPyDvJ",
+	"EnIJPvAEo5MAV5KZOwxnlZjaYsf7uavfck73ND6gBVZvprBmVf/DPzuWR2tNGtyDRp1IX4MdXsYiMYw0",
+	"FmIMm2rpGXJ3on6fmXjvXmu7RX77dXeOeS1FGlij4eH8GpwJRVxd61PosA53ooYS+Y3p8VLXqndceF3F",
+	"uotkaQkzWKiL6nHROBZTFpp4eLOlmXur3nyy6FvbZfOXYpIEZeFarAvKpOulmVOYAmZ2abex++TAq/wj",
+	"dBJGjAfMKx10HYCwF5QjicXDLh512shsgYD5acKSmWmfHLI+ncQ57QFuWEHeZOuayz8IXauznzBR42Vf",
+	"wPLqpeo7qoxGa+qindf1Mt/sQA0+TQmPxOeItQpXSW2QyjhlSrnyhAdQGJBvqt9vRP0fZRze/LjSiZxE",
+	"nVgENF7JmKF8MAEcxgwqY9XYx6Y4F+2NKJHK06JDVju8JiEjcyUUYF/mYKYMnIpinxRaK3xmK1yrWZ3e",
+	"1Y/OWf4VxlfKSZgzBS8ZhmOORMjk2jXW+GwnsA/PnfIZxs8BBQh4tsW8KvIU7Gyt2VlyzgbOjOdj4XRt",
+	"Q7xSg3eBtXHomBbe9JUkUWhMvmkktYiigJxJ2GisZrDdE8myhTNafM3EJCEA4UDiqJfQxCg4oIZRD0er",
+	"1FK6i51RMHzj+CudwtPc2K1l/DA2R0le2yG3sgCcYQnrJ0wOPXOTlicxpoM6/D7556vt6W1w/VP8/cst",
+	"vp2cPgdg0sNnrV7jZrO3+b4RjE4m37/YV//kceP7787E96hTL5kMitYlzkaDijIbsxLVu+vDp3T1tLpm",
+	"puaSVgz0oyYNXmJCf9r4LjPbzKPrpuSVJ9UhgOAlG8c0ABfHmizihrFxR8Rhp18UMJh3u4Ekj0NrDktF",
+	"Z54XLoUF3FmMC9ja3m81liED5hYhM9TitQBsm7XRFJOyDom3LM75ypb7xJbFiT9XK3SUlEMQzFlaqGE1",
+	"d3d8N9B4GnatK9qWcIGpIdS46+QhpMhh3UuuuHI8viOOQVHRezaxrKAgxptXLAYDNLpXrHuZ56FYwLck",
+	"Ac0q7FgeK21AwMAfFac5ZdOhiwt7zD1Zb4852yy886TulkYdjW2QpKTKn6mpSG7yJXsIQrhKNtrCWifI",
+	"bo5SHAGod4J3I8gZrMmdV+QLZGlPJEs6dMDK/CzayK4d6t8XrVRJwexcBrWlUy9fS7MaPP6ZvcuM7F7l",
+	"SIYDfvGAtOW0v2OhhwOk++NLPa6iAT+fqLsoqPkibypvpKuX810oU+sYzzg7u1/G/b2+Q9Wi68IkjEuV",
+	"8fBP4EkVE1UyjdOi+MaKjtIylL1FIMVG4kGOgQXPnNIklBlPSZGPLRclWcnxtVoe7KMd/0fZ8asVb5cD",
+	"fRdZi68+XBs3YGNn74lbvkwszcSgqqT7jNGEJeT//ud/8/HrktO0KCD/JuozX/hnfYOcrAQlkkcHLwzO",
+	"W+a0mC+VRE9bT1xeBxaBahqwnjPrSDOeMOOsh4Bq18Lo4jGEGKnoZ0Koy5ewWvlUG4iavliTN9G4Jsa4",
+	"8TVo3M8SFEsghXzjcN4lP6Y/TRhWhIGt5SyQiWR1kkH6dp4DxHU2VrfvVG3eY6Aljkot1gA30jkpTc/4",
+	"9JivVkOVGuWQEWLy+XpAuUsT+fLyPHN8Mu/O0Lad1ceyU/voifrjPVFBoa//xHC8LNIomL3zIOErfHur",
+	"JL9BhMzmpSULIu/2llzgvfkEM+cfcqTFMXgDLLx4sbyb7vbt4h3ycGNLnRsBjeN8WVhWblPNxkYmqGYD",
+	"34Yz29F0tU5VgghvOMb8Mns4zJXqnDfOHIfAQ8SsViYJP4iY6h+MAcPsQOi3HsC3gFce+MuNt0sm6Yj5",
+	"9xigrmxBQfG6ztvghanJGfF+hN++SF94iVO7NjNzvYG9iT2HcXuPmgGuKgWEGi+oyXQmAuRwWR9Zqtv5",
+	"e2a9U/nkLs03TLE0zbx1zo9VtT5oU7Uyj0e0nKALnR9244or0xCOS6sEnN5GA0AG9ainPmCqa1O7spO/",
+	"YbM7Hvmdzb2tBV0Wyk/8gs4JlRsugpsa/P+KJz8D3gTATSX1C8sL/PJ1Ff4upxqs8eXdgYmukgKwUPOy",
+	"X8zcVvSxLxfMKNDXHjp0XydvMqLc0KuXHW+gXcx7pbX7IW1QSRfuXz+Yv1bkOwOOvjmXEzJiB5CYXorJ",
+	"8hCg8MtA1lK8aeBLLoE8m7iV0vKis/mjGPJQsAIHxYpnsNgQVeMjTIO/S5Z2sW7hmH9KceMxJjrl8mr3",
+	"dht7rdVY8pIAHuNhB6ojOtY3WB4TwJR8W0uBvqssECs0ilqp74fd+4XgDiD1AEMVWm+oSYnE7MJvkBfb",
+	"lYomSm9PPomk9X7Ye/H+5vTlWRy+fD89fbE/On1xMjl9cdIMXwzjHr8c/7N10uhtng7++d2z6Sp1IEsL",
+	"K3O2FE7BwSCUov7q4V/Z6d4h+b8o0PCOqyjGvl52uQpT/9cJL/yUdMop+d3lKSJL/OMSqPpA6yhX719g",
+	"D8+C5P9CzrYomVhzThdEjTh5RiXbbCFQ3GwMnDjitogFg3VLETyKiQzKF0zZC9KW0askozHDqGFPTHi+",
+	"ZmY1e71UsmNpDWQhdYUaa4nd1etqcyDpeCyJGM95J5orlFK4QnispbBbWXVEuiRK8m59vOiH6IYWSdqL",
+	"GahpBbFHizC5FEVyKQ4SPOjKqIo/15/EcacAMGmVqEkxFuM7Hv00wbxQzWyfEi4USRikSDLAG+xnYLRJ",
+	"JO8Cv1iOR2grKkxgxUQiA21dyJuFOA53iiVCneK9CAKCfiOmaEgVXSZQNM2+tffmlJD10Z3c02mRWI5q",
+	"fBLxaLcMEcpbjrITdxiOIu7yl9dEgQJI9ojFoRf/S98nsGMDRi7m0aH8k1esHgCtYBWMSetdrWzPndoi",
+	"HDdXWAjkb9sFyjGL44gPrPohYghtVNGr12NeiaLBx0n1qkgCuCJWLyZgIbe1gijhsCHXQy+xa06IzPwr",
+	"V/mIFpV7Jm0lTbr62HdJEDOaANoDIIfdC/B2KSPJsKGF+tQkjp02tYAFpPM1zMBVXjHSHbGDrnNPoxjK",
+	"lGqSIZVVALNkIeRBEujlqOrkEB9rc5fpJZS9MZKExtJ25Q5JPxEjX5B+lTZTO9AydoLN4bCXnt0nUP4h",
+	"4tXmHlKrErYhIlZUZLfkBzjHEoyeyqJWcUsU6UWsbgWnEJyO+/GzzyU8426IqsWH8h1PT9YENEptuYop",
+	"Z+B5lw67lIVw5J66HQXJRVV6aoZ0PGZYzhhxstkAWFZ3goxz0mpA8z7wP81JenCUcVQCqiRhA5qEsfHo",
+	"ILghCahkwJymUaiGWkEg3f/qVkl3Q//fAWZYttvdKvSuHNNAH1MLjCj6EO/Cj2EpdptnRIAEGTCIbpkB",
+	"rBF96yhSMy9mDA8Zj7Kp1Ogi08THYKtjIW5IHN1A/HhUwArXQzjfOGjD/+ZwzvU/91dCO/dE9kK0c31s",
+	"Tnlf3PXQrItiXqRvluXlMXPccpb3fGH+HdDIMk1b6qsES1xqQWc1j85KRtikt3LjFwpJCCiBigK1re3t",
+	"Iq0xo3gWp+vKiAeMNPd3G/n4+86WH3/fd/9b1nHzfrw9Y7whIksp3S6oc1+UDHGdc3LasH/CUFyXVBiv",
+	"64MvzJQok15vvfVaQ9f9YCAlILwRmyp2csPYGHiakVqE9qDBHU8JyrI4SsYx5eh/DNmYJmoExdanrjPw",
+	"iI16mqvq9TnQpw2+J6tEJG0esiCGrqkEN9RBpaDZhum8DhwM6vgy/mb97lCa3ElymOXR4JiFSJ+XImXd",
+	"yxiFk20+zeZlgFd3TiP9ZW7dPWWlclD5UQpev6TTt0xKOmB2V754ciS4F+6ZGXmmOZkBWIG82vG842nn",
+	"y2U46imsiMSTXak7qCGfi3pMSRZMtNy+0rfjqzGQ+YzKoubXhekWiKAMziLgtl2MztoETFOVS6CxEAqe",
+	"UYoarxlBjXGtCYZtDpkNmfBDq75Zbz6xdgSanqAdDrVxF9nuyHAirvC7gDOPRAzLAHIN5uOWYKjU2HWP",
+	"bV2URvbSChyUHJjJ9A3Nh4a/AWwar68+xdzaLPpR1Z5qk/f2FE3PbywP/IZQswSY3GFXUDLsGe15dexR",
+	"dmENi3x9HQU3Hu5FCpwzpVyZD2pVmagouGHAkNp8YNrUmPJN6CRRb/M2L2lrQr4GaO3/+5//7VbREDO1",
+	"1xl09u4TbJxgZw2bAwU0VVvgiyzW1FvCjvVjMUU5NBd+z198l8SVg0oKF5PmG5hfbNZBaskazoem3EHl",
+	"UjM81AzMUn+d1XWfuJwFaWJdBxU0lqqGFhFKnMVMsaVvMspf5TUXU5Q82WiVvuV2bnwAvQKXTdMVz5Iu",
+	"+MiIHeBwKgeV5zguwZlJVDPP4W3+R+ZuqaaZ4HqGOAB8zi0ELsDco/gA8AQTL6pasCQz9+lQAE3ShHm4",
+	"Sf7CZAgdrjilEx3QKuKD+XWyP1QJNG0DK4hGUNqvF1pmu6gXLZ97tZ3lpVBUMXgfmi9m36c5yChzSE0P",
+	"Vln0bs+NkKG9BbuJjywnPdc/au4dNtsvcyZyRunjsXk8No/HZvmx0Yqvd2N0m/cOZr9czR6c/JnIkm1+",
+	"e+bWFBLHjIQ2HXPMjX7vnE81wWsOcOMHj66rKWJdiknguqF9qiHmYE3weFby+uqKb/N1TS2dW5XP+lJk",
+	"3CWB4IoGYHqiCgtWpcOtyOpMmG6ZSYkXA4uPGPEqGVGO6C4scjkHhuQAzjTTusZmJpj0moByzByZgbbz",
+	"zTfXyUwbQN98Q045+eFqSgcDlpB3px+/3ghFIDeekDHkT31jrVz2TRU0qVKVC0dinroyCqIFYGtzowl+",
+	"g+1vZ2PmtVLHCEOq4qGZ/XVX67ckmfCuQ7NB3W0k3JHompSWrlMUM/Td5sY9VyU9oYYpIJz7VtfLV+s+",
+	"ATwZDnFkbQnjVkXGojRzw6UjYqK+MYt5OgIEGlzPH/TDdBzVZ3QUf/x6w//zCbzH3aENSu8O/ecTAkQD",
+	"imQk2xxp4ytJaE+KeKJYWtRzQCL8LvRAg+j+hZBqhJb64TgKxQBWe8C4nkaa3e1CCqN6m/8wxofsaGD7",
+	"/WtPMGnSvjsQsWmwix3a3Luso3OAtTATJUZURQGNwbOqd4dJJQ1Lc61E2vx6KrBAB3t8YZ0xVwkN1EEx",
+	"aSpBFGxClfxwyZ6L4OPXGwkLRfAEIfKsca/3BhqiyG++gVhc13OAbIyxfcx/6Dl2vW4wro2E0nawQWF5",
+	"6kHO6HPX5n1h0+gNsyN9EcdiSpxNF3Gp9Fi+7gKgYLdK8B8d75h3n+C56XpgkOYCVIiLCWA+QXIojAtW",
+	"qk7OhEEpTNiYUSWJnPRGkdJmJyIR1tv8kJOJQeUbUwVG6FZjy8TzCOKp2eA23ODiEcaNjU9sm+TpQz27",
+	"br3NjzM7aLFhun7LmO5T8tNEgGMG82xAmmPYnAxZPAbnEYS5hlS2efeIBkNWO9L7LuIDwkVNKpGwbpWw",
+	"TwEbK5fxqoYJ8zfCRFKsi8mEv2ANLKubS4r75hubsjhvg0pALTkw0Avg/VfDKAmJviliMlU/5Fdtbt9r",
+	"Mgn3dxsN0yEpjgLGJfN4/9vTa0gxib2iO330Me+yLpLBhnloYxQpr/VNBc39SrVyyxIEJKg06s16Q99j",
+	"mEfloLJZb9Q3wZuvhqDMbtSnLI5rQAEbP05vJBxn/cugKI/oEqAlTSI8dh3QJKh1I1SWNBcAZMkPrEde",
+	"sxm5YsaFsbvd3H1SJ4ee5YzB71cfrqW2rIktKnva5t2bKM24N3UNe0QNJ6MeeE6sDnbDZnX9GUkSULEO",
+	"SJ+pwOJ5KoxgInVRY60jKba5JXv4VJ1g+PyGAaAvTE0ObURWMU5GEZ8oiO32BSSgIpBolUgBvsgUkCPQ",
+	"ZBoSLtrcANapIYVuXCRLwl2E1ZKWnWNlP8dulEAgjoRPtbY3YEpPtZKCQ8EWthoNq0hYKA6Pg9ntTD2Y",
+	"Fb1TlYMffqnQeFA5qBwbBMQgua0cVC5q+NcNaNpnP/feyO+Ge5PnR0FY23l7Nv3uZOtDZ5eLD9+dfH/Y",
+	"f3nz6Xt5+eJo/zs9rBs10+87Qs2vclCREZQTVA4q/b3N81ebz1ufTprPBnu3k96+esOag5dvf36/u8P2",
+	"ridyf3Lx8vby/fG7SrWiX/Opc3L88+Vkf7S58/LNWUdN2M72/puz8XcfdsZHsysV3fzzx9enH063aaPy",
+	"+eNn495aGid4zWZXTKEONu/N1/svEfMaffXoBfR3rewD5v4NuPkkumVvkWLwU9u4SUUPus3cwLYVpj2X",
+	"55CsHPzwsVqRk9GIJjPfVCk4gpVqRdEB1Gw8t101UKWlIO1rfRFDryjvZ/2tDCMARbWW8S/VjAa6CmfI",
+	"ZtI79cSGckwS+FZz60mddBFm3x12/Xc3Y6RmkHzmToSLd9z3VKSQximWnl7FZqVaaekVzBYAMB5CMoJh",
+	"1AcbG83Wbr1Rb9SbB3uNvUbGE5d91EG7RVJ2oMyHKZb4X0W3eo8GN9pK4yy2ZeBGpV/t3vw9WFK66Ivm",
+	"jsz8I/ApyEkP5hFipmOlWokgB0vPrGNyzxBGM4s4QVVnSOVQv8GYR3PxT9f3z4sy5oN/pSljH0swYHOT",
+	"ABb30dWqrbmVRU9VMBfcbsjSd1hNreIXreVG+acsIHM4DYbLdGg8KDwol3aRM+2ul68MvH0jfahS9gbY",
+	"gOL9zVSWdjC+8TFtRVT85Uq1ojUerBQqGVyxemQxXAvXgQsOHbYMMqrBaQUXhg/T6rIZ9UDHgL3eyfMJ",
+	"ROVcuoJjmnhdAgvPtwmceUCfS++LEtZZNC7p3e2BY+ZWA/EuP+YALfPbp2kR7rFAfKuSjX7iBoMdc48u",
+	"oBezR0Vkk7+qzVw9NvRnFJFduUfL8qyMZ8t3GxX6lQp8SUu8YdVyt5seOXp4OjZ8bnJhy5idtp+R4/+o",
+	"ybVgu1DtgCAucIbV9qqSv/1h98eCJCwfjb2zsrLS6CWWFKqNVk79VfRG4272xOsD6IxAtTXIqRpM0oTr",
+	"pdoihqmtbmgruSzWuDaqcjAbbhCkWW+Q337dAhNcms7vcxoiPn2UGdejsvioLD4qi4/K4qOy+KgsPiqL",
+	"j8rio7JYrizmtK8gp0jdTXNMFZ4yFfF6zpFo9yqTErlVb1ZJMQ7bZr1Zbz2pk8P51EFM5PtKOtA9KG1r",
+	"8+ssGLJclMBIKA+rBCJjEP3JhIiqhA4SxqQJFvv4fhiy5QqxD00BtBkhRtEgmliF2nxlQ33gFsUAUqux",
+	"+wTBBuFuDBxCIAsAofAqdDoiBpQ4Smzvjt2dzZ0nrm/UXIsMOY0URC8iRUS/b+Hd5ltPwaqKkLW5rYqH",
+	"e3caFoQPRm3R4jB7MtPPhKaBR7tidkZQZ+mp/976YCq58gAsq2TAlLQ7hIkOGJhrc4v0wsK095gTZNn+",
+	"Y+Qw/QVGAXnuGCOE3lp4X5UoIYpiM74Cn34CoixrN+6IuNcnxAQGs+1AfFa0uOL3c3WF5mg0Q34eOGge",
+	"KofJO2HBFk3IbzRfOJliyOO/beOg4k3PNNQvXqZi7II/qKtL0SwQbadk+M3Vhr8uWGzhOACH9n7LeMeW",
+	"YEXDsQZw4XC2G6se5S/Yfa/w2GYbApbtakHt2/zwV+jKt3wItufffVjiX7nxWtEKmQZz5UdulTX5Us34",
+	"igZsWwKWHs4VD8OdmxYWDcrrkFgqorZWGNifrDVk0VSzWOwlsy0pQ7x/K7SF+s7IoOw81OH+KyJ/Fy2Q",
+	"B3ZeLtLusjyP3ZrX6NZctDNeb+x7Sfcv1g+y+Lxhkvz9zv7v2MHRO36e2hrJh4ORLGFLiIB5b72t63lX",
+	"EYnv4vzqmmyMaYKJxDyDH5gap72JythvqXFaJ4fc3u+MmSL6mCTRPWhkkTWyvaIa/bfqVV5s3kKX9rWs",
+	"jY9Lo5JalmwM1SjOhCMr7UmjsRn8v1AEUDShb4BLDH+AFGG8YGou8PqG90NlVe8mVLIXeDYPUb11MhUY",
+	"fL3yuVrZbGzOe/eezfm+cu7QN8ZBv8wTemlsZHc/jG1rFU+onsolHhA9zq1Wa+1ntu/wnW1cj+XPvOP0",
+	"lkZYab/IU5sppKFWm/Bcs1coxYsds/ZH/RtSeM045hz0NnjNyxEXvYIZ51vTEhvK2dGJkvo+sS+NhX1M",
+	"EZi7L46viV/gYN86qpc727QMOBHJKA1oPRPhbEEo/1NtOp3WoMx+ksSm0t47TBm02XSFD01VAuKiVaoV",
+	"kO+5bgyresPyPfXXtMpLWt5bizmLf72K5ynXadh6IQ1Ict7HA8drNVaRAT+xECufs/AQrheJx/cKGcb1",
+	"Uor54xlIc/MOz2z/qzOqKunNDLNYl2dBKMkEUpfmGtE4dvU7xnknktAhQ0UJYnEVeffjSKoj85n7pg4Z",
+	"OJcfsuBCHaVigEEqyM3Bk5zGMtdiNh6GbKXVaO3Ums1aa/O6uXXQbB40Gt9XXJ4LZHS4ML3+dvplo9VM",
+	"Wc9LMsk9UdauDLaztIMY5DNAhNikFa38qGNhH70UhJvAodLYin2gQZN5Y1cZAnYdCNhZLMGPOXQc0BdX",
+	"ZXVQ5IcUUqogpeQHatFKHOYtjfW5MOe+0Vz+xDvuNzoxz61wjk9E0ovCEOEQ1g8kr8gtFnCKX+bwZ3Ip",
+	"Ex8/Z5jJm0j6oUG/8MUe1ULeYX8s1WuOrHM2E+r0IqDatjJBRwv0g74Rg9EJVYmhi0UKZVqdo0+UHNqy",
+	"Hf0e66Y4QIO+zSmRER/ErKbV6SoJmbxRYqxNlPFQP6BPAahUpq2Nwx+MFIax/LrrtP3NVzItfyvicMgn",
+	"cG1W1qYKuFuWUdz3YN/l/Bn4zhX0jBaep3WyPn8Hhp3tkVX5qSnfD97z1/9o9D4E2/FPjdEm3371097s",
+	"7bbYnzTltWol3+3+fLxF//kXY/cuH+yP4fd3IC1tbmDv87LcHs6mLp3BoTqZJmZ/dqa/1dhf/gQuxBkd",
+	"sWtqsHNWUnuvhXhDEwTEW0nnfcvCiF5ri2RVjfeUQx7Kn1F+mey6rABDRuXEzNryy9N9N35xnOYzCjQE",
+	"78mLNsTykZ7YrFqgHVnQ8NgAiwzpLSPQJwQA6xIxGQwdMmJWjOCHPTGSYbdbC3sTR9IA0YR/gaOytfyJ",
+	"M3E1CQzn+NsSsUGHujMRVxfbbFrjcYRqO99zMS0pjy8jvMafUM4/GmZfTlCXiWfraX5kL38NGw9ykO/B",
+	"WxZmYqYE8ZX0I2p3T3EcUzUsznDMGiI+Ra/Xi0Yvz5iqYFhgtho0WC3GtUHIbe8SLeARyBlcXoAs5yVF",
+	"G0QmCRYvHM0qobZRJna5zPVLxJsBsWsdfeEpkQLhgwBxVT/QYwEk1FEPP2f2lawTC9+ODN/YywHl2pg2",
+	"HVfavM2vBeBIpwnDVYRUsROoAvwt5sjZHhJ6UnDVSyummOphv1/1IsqQ1QQzwgnnrWuXl1w1COiRIgGk",
+	"9Bgc2RExQF1kSmdFcgsr2e5veq/Pn6tzNQ/3tL0NfPNKtvejTH6UyZ72j61p4EiZjkp/SyH9aGP/vja2",
+	"ATl9YBt7I+2z+PdUMQod42/pDchqzqauMf912k1Mi/yZXwzU1VpHR8Rhpy+Sri0MAsQ07NlgemePZy4v",
+	"NhGDhI7QqW1g2PXXIMuPanUDelfC01MqSY9FfEASBjjqocNms4PgwmQpmzqHRtXvfubnRwFAJRf6Szin",
+	"NYV/kVw3w0JaurLtI+8s3v3F1BvXaKzMhfHjlziekePFf0UJ/egd/wt7x/0qs0hJn5H8PaX9o9S+k9Q2",
+	"nMrmeWuW71Up3kmIF6JyaPFdmtqGTywsQd7bae1hnfGTKmY+spjdRinifSBGI/3fOOKmFNi+FquCughN",
+	"YrLQIROY8rDNuwBoAhWiNlUOEyqrkDIPiLCZdCiXgmcT7WC9MGJs8tZG44liSTXNqAcE7SphHBL2lGmm",
+	"XkUcZlu9/JZRPh1GMTNlHLgm8kbafGVg95jvr4+0wXVF0d6FZo23NHbCH6z2cx7P0ppTl63f9VlvFwpg",
+	"NFODPqGniviHGIFmVXYMiOGqpiK5gYdBblMSR6NIsZDwyagHC9PmFpPCFG9HI2YyrrGM1FQ+RpJstfYX",
+	"Fvs+hxE/bPZhSkO5HMTM6uv11o/LeyYj3j/LD9fgrrl+a2sZPiDNuvLftujWmjQ0srL0WTnYNiBC5r0f",
+	"nr96Vnv76uU1AipnzugS5J+CJzp62Uw7jUWP/qcbwrfpAO6zEaWCWFPOffAnzsSVEglIoIuEDsoHlz4A",
+	"718juRJkhp/1uIqs99SRdRMz4dG1hTE8lZPI+6t/7C3ls5XFMjx0F9kMD66bpAmwF4blpIAId0wuBxkM",
+	"lRg1/3DIDdOCs1wUH+ENch4VzjSp1nagbVAt6uTEtBrgtpOdrQrTNqXpa2wUUNOA1XRbaXP/TjMuED72",
+	"xJgGXoLbnl2Q5B7Sma0Ycw1UsL2GFnNQB5IZeyygFzP6r+2bx4m41VLNlkq5vsA98QkHYIu/wCQFUHx4",
+	"BpubymE0nmv16bA04KVt7lWg6tXLF8t1LahQN0XiAMxya+HYwrhpJFlawhfY8lWVYA+1iCvRtm2PtXmO",
+	"ubV2+phGL1VCtWH+lbQD0dI7U+DGWaS/5sGCkGki+MDh9FddL4I2n0jmNJg6OcnWA6bU6yD+JzgF+2fC",
+	"JFO2F4Nrr1dIeQD/gTsXR9zBAECtMeplxWAxuOhWdPvtRfQMqxa15fjq8O1x5/3x5enJPzvvLt90q4S2",
+	"uX0hNMysA9wNNPzz2kP7K1AlPRZQfQWGJQNtfycSW5boUcsyGBMz52ODRXVnZ4URo7e9vYvNk37jxU1z",
+	"/H7z58boaPtmd7aV/OOnVrA3utoPd9R3w1fT5pvvhQ9ed1ChZCpEyDgZikSy1WUgDPzI6zq/mg5Skphi",
+	"Nz3yWgX/7pbq/oKV99uTFO8AIiAqipBaIVPYPeww26p/rhtyJP12yLbwL6tY7getfm23uUlrdHtnq7bL",
+	"Wrtsp9dqbG5vacVSUTWRlYOtxn7apELvTBwBap/xOnqIgmYyB/6QV974C3y4MPF6yVy9zs+/q82+3p6W",
+	"VCY5CRJJZI9VAg5NkVjogIyBgEQRoT/Aojo6qvBfZu6p2tfoN+o314nR7l0fFb1d4NCGLjrGC27euOBF",
+	"+sDbbv6VDRjK54/3pLVWK6W1d3ycCC35oEPPMVda11lEd5lV0WQ0iqSM+CC74Gcollw7EQ7yzEkSrY1I",
+	"xtVTx4yh5k1FcYxO6YLtcC5Ex6a8Pbli+eameTnvhF1aZQ0dmxfsCWcsNFXBaT/nzOPeF7Ib5Zj0H7tZ",
+	"82v2OdfGMXtG0taw7pwYMeyzBQ6BhtV3Dt7U8UBXvaMUSZv9v2D3HLxKfhQwvJmYoBejL5KBUIpx1Fpd",
+	"NWJWgTkw4DJlessCehDKH8VXknhz+vNtfm7Z13BWLBATyznpU5LT3PSthkmAlqqfqq9sA14PE6FUzP44",
+	"v+znapFrNm2gmIulGpOI8vmWo9YYvGSLMCDdr2gO3q5UtpdtXUrj2JlZVdOpXGlpZLBaqEMRMAlGsTYZ",
+	"lNBmnnnuwEb92hwgfoz31KIRQhFgNdfa2zQDrZNjM5KJirHtF9g29jBfAK4MeCApKPpt3o0jqd7O8Llu",
+	"WXHhsW2NmgsnF+1tesvGmwi7gC298QiL2orw8+KZt7yo+TkLEuwgg0TkcrMLQ9eLj30hgI1kSR7+b81I",
+	"9UqzuYl4uDp0lr57ZSwE2LXX+olVwBvWqAtVIll9cRdFM32PsNfHTk8+w7Vpo7lZ2+01WG2P7mzVWuF2",
+	"kzXobrDfb+p7xx171A8qznMJTcJ46C2ojSvOvbtZ2w22t2t7dKtZa4Sb/Vazv0X3ersO5Vc/wSdxbLyw",
+	"dABrVgkmSbyxV9+uNyzI+zrCxoHGI8rX/So8Ya+XgF9g16q/QoHnXzVs6INjF9WDavHg2kxboWSYa6FI",
+	"Mr+BQBoyGqvhz0slUqvR0OwdJAuVNnEF9OdkwiVEq4IhC25AsRpq7YDFklVBzdKjw1gaVbRHJSvsWfES",
+	"hnLvQgarblXEzeqmtPl2iYpkZxrBZHlkNJ4HhZ4+0ouXptn4i+ttqxln4ba6OVQrAHi/MNKLuPW5SK/1",
+	"RWYjvvvN1k4JonSKfVKEZoKxVgjurhDIBMzoyH+9jesqUYKU4kNCWcirOYwpyGJyAU5AY6uTK60c9UQ4",
+	"c3BsGUw6yrFbrkhsy/DsdG2vWAD4m7l185KrDLY2Ok2zYyoBj66mKF5+mVrMqGmPzo2rt0Cd0rtZGI18",
+	"xIj5E2LEXMDZu3v0eM0K7mwEONPiwpia891QvHsO1ok332cNyrivPV36VPYYOuQew7hfIoz7J4rIavoA",
+	"H12RgLpTJNZ07JEbjkfIchHpajHH2EwbUns5vY0GVImk7jUUqg+Y6pKvuxeQw/iazY7cb/UxTSQzR/sc",
+	"33SSiNGrq/OzrsmeoqSfCA4i1wa72tokz0KI+XjKOItMt1htuT41InGkN1R/6oB8peVKhBVAX3Vd5EwK",
+	"23AMiqWsd85aDvU2B//rFFo7K4NWCCIoI7E9XFIsnOou7JSUSmjAT/MBAyJO+tEts+2mTUuKFN/bCUzB",
+	"A1YnZ0a/BE8loI6Y+Crutml8bmOEmk9G3DQ9v7Crl/pI9IiGQkK2nQ1FXrx79ub0CEKRdfIM90CSmCnT",
+	"j9/EHUe4jlThC/T89HunUPdFORFJNIi4jbRDQ2wMkvf9RsbvLt94Ae4eIxF3Azk6v7zqnF+evjg9uyr0",
+	"o0DFmZmVpvZTfq8IZonlvDpXz4zkS6RC+frBGoKp7Fa9WuNTZ8/7qoBmMtGIiYmqHGw2GoBeqc/Iey+X",
+	"wwCEoi9+zUXK8oUy4WcY0J2N65UyeO2xeMzfLUkP0qfM4zAmNcP2gEulkVvIQnGULrOVR9rEr0EcQy42",
+	"18BJjzfOhVYonxHG9STC+QwXLx5ykAm6uDvSsHCkMA/W8yUPBMgAKBXRHM0AE2P6RtQnXMx9Ov/OKjK2",
+	"jLCCl7e5wZmNVJ3YEGMmG5XbBNtopK/eMhpLMjVlspDKC0IAYHC5l1ST9tIByCrBWZuj897IGGO/Qfkd",
+	"ih4axRiEssDaQzFJqiScJFrUoFPYxcgMA4+pVJhtYiVUcUkMnHPr0bnUm3gfJo0908C9918+u1qL/7iR",
+	"rGV4tIqJ0zN/aRCwscLeQjawZBLVor6fn5SjTZuVBonLaEdrnfvOmSePTGyOib3VhDpiNoVQCRIMhYCc",
+	"MM6mfvDzLoGtHDdbnuN4hWBy/qctXzUEg1ldePSKshDtGdWkg10OZQY+HBPcsGGXzT+zWS/kGG40zvtc",
+	"gBqggVyipKnFw+J+iZFySEA0oW5os0p6M8wJ0Wp7my/NbzQFgcXpVkQJ4dqV0YWZPJp1Hra59Tq5lSxM",
+	"kQMV+LRPpF4lmsYUXbVfiijQtdZA11AJcNH5/g+5rmau94AlT2iVttVqka75mMtdcL1iIPZIJmNYIZeI",
+	"MYLlL5/GA+Qi2hW1dolPiml+YptbZfzy+Or42uYnkjXTExckHj6YZLhTAiJn004mCbEXDQYsuWMuYnYu",
+	"98lD9PMNTPMrg9uVObn6ODAe3iNH8THX8IFzDQvzDK3LAYx/rc/9+RMPbSpYxuN9tYx3rpNKleeJhTlw",
+	"aX+n/rwCn+dbphlIWdrTyPQpwvYjB4Ryrg8Vb2VTnlwQ+Y9NeZpbHk17j+mgv2c6aCBGo3xR3nUBzWlx",
+	"h7q//tQ6ZwCuY9VYH/S+/G4s/tSCVfd67IyEVATn4t4lrQJCE0YGEyYBEyFKZC75MyMg/9jtmV+r3ysN",
+	"sFrIabJbga0Dl/HH+p/CGDp6SNMnEbeRDUUtReN3dztcDpfJZ3JZI1mE09+bKCV4KVL/hRvEw+Vk+e7g",
+	"Zmtza3tnd2+/UaO9oE7HY1kfCDGImRYW5u3GbboK5MSQSodogWANkZQTWF0XmjUkZL5jXm7Sr0QUBpVq",
+	"JaY9po/7C7hFX4j4TQfL7fQIbE9chy1hcqMG9v6SsPCcN3jD+P428Ek/TuxQJtK+9LavvQ0Of7xfHpbd",
+	"3EUw+46uHoH2HxJof+ydK+flddeK3bzu51K4/TdMSYscaLuHWtBAygkeBX32s+2/qp4j0pi1/YiHkvRm",
+	"4CcNbb95EopgMrINxu2bX0Tq5aRXb/NL01LOJsykR6CbNpa2CTPZdcC4pAGoSCNwjAfJbKxMBwBoRY4N",
+	"ALANupsSlLCOk+iWKuaAC5zXwXoU9Cms+tk0Ra3bAfRQgtP6axe4uzx9f3it/3v+/vT58eVV94lt91zC",
+	"GPz+z5yxUKLrQ7qyUCXEgXExu0Vo84DydONErgiWfYqkKm84YOnjoSJ1a7HmHJbQi/Ojq4vvaukrKg/F",
+	"iLOMdm1W9wU7GjyKtYcTa+tu66IeAo7F/C2aBtgZP8IZPlTLgHHKN9eXxBlFfeMX+8+FnQPOMEM0w+uN",
+	"KPVF4jyQHnbNURGDNB0j5zFeKRWdoR/Tfy10yYEIWZu716Ztf+mIWQEaSdNIPSxvRZARMCv5Wu0n/57t",
+	"CFLm83dvSHCvI7JCWwL7/qoro/V6vRS3Jygnxsaj2P6ri+2/kMj+l+QWC/oL3JNVLIUA9kMWKZn4JYmO",
+	"6gtAfsdZG6kY49erlNzZqlZGEbd/NqFjgGKJfvN//0BrPzdq+x/Nf2sfv/m3yhfsMnCqsAATm+EpaUV3",
+	"Bsofk7EKFQWXm9rm0AqYfAAswshAFpUZsmA+Q75TpKorWLXlsPwPYaBmWSH5IJIbOabBHSzBL4iv/yhS",
+	"/rwi5W8Njp+RMY924f1g7u9tF2opOVteArvd2CQeLKwpZbVsvcdsziLCYkQAXaIEGnuCB3qocjhRoZhi",
+	"2kqPDSa8sBJWi+iII8rEn6oYVg9sBglUFk72zxLOyxTPGt84ppGGszvUzwIzhNT/EqLQrIrx0OUhpSWz",
+	"WZc9ubyonfJIRZqvkDcAjk6a9cYTqJjO9yC0CpOt+3H5Tq7rUNoHwDYbAu9DpIyfm3LSjUIDSD+MuOo6",
+	"9EP7hmwdkKbMp6i7WJBDOrCAu1ECjuxrixNsxxUh4BPUBJWhvnchQTzbMoAkJvJgMsOFLW3CrxZWuEQD",
+	"fj5RlSUq5yEnp8+zUE6ZFZNDwGxkPISFN/geJrqd1UvZ7NWw9yKIzqNXV+9+Pm2eRa/262z26ufww2l0",
+	"Hp1O317Hw++fD2Zns1f79aAV897opBF+9youwdfI7EelRIPda+63VkD78CDlXUYjFt9jdWTM+opoGpsW",
+	"U8Pdu3DkJuW34SicUGt7FfSSD+AVS8G+HWmB+J/SJJQHfiaHR0BO97G/2U53/gxL2w4Uz6qMmEsnCWVB",
+	"S2d5BB2/tDpFJtxkM2bHSfuNqP+jjMObH0uGplk5u+c4TgdczNE75WXAMGYhFpFta3trhe9eadW/Jpk+",
+	"wppnxZQPJlBKlwKDDphJiRgnrM8SSJPizGIcYQQOANNrh9ck1Ny3O5+P7KjJiACEFiOKfVKA/0657bsy",
+	"qpo6lxzLxRqSLEMoW59J1IlFQGNAJC/bl0JLc4lU1+PdGKpRnBHnlfak0dgM/l8oAv1Kom+ASwx/gLwi",
+	"vGAAjfH6hvdDZfVM3oWwL27f4NSCFrCJEj17+zNN8yb3PT2fXu32GxG4xgSLqrAvzWl0969ejq2n4pdU",
+	"r6IN557ZvsN3VtJw9DNroVRras+S7LrV0Pq3CBhBzeTtO3O6vAANYhAuIuEBfwAetDa36mWiW5/RE5GM",
+	"HhaMAphSNjXXLo8VfVYh8LMOs7L4XsJ+jdy7K1yJNYqtCg/TdbZmxGGuWG21+8efrebmHZ7Z/pc/w1XS",
+	"m5lzdCdwA6TzhSWkqBs7O0X0yeXJEdnZ3dqHdi4tgzggwhkU8sFYqiaV59XV+ZmpvqDBMD3+Wo9uczoe",
+	"M5qY6nz9Ev2ofkl36anuVi2alB6MORKQCdTm3dEkVtGYJmoDntIWt6sa6mqO8lxf0TP5/9n71uW2caTt",
+	"W0Hpz8ZfSbIs+ZDIlfo+j+Mk3pk42cSZ7ExpPxMSIYkTCtAQlBVtKlXv1bx7H3sp75W8he4GCFKkLPmQ",
+	"g9fzYzeWKBLEobvR6Od5+haj76JHVF1psACYCIDC5akjdWeP/v2v3WZni6Wg7uaBncwrZuTv+MoI/DK7",
+	"d9xQAOKKMZuDKxBDElQtkgz1fIrsCuwIuwfZGqqebB5gPrHHbN5rBFggGmkr98rhac+5To/enP5Fs3SW",
+	"qiTicdPchKhWXdVUjIDYeOHBNFz1EkkFuHKqd6cvzi5Ozy7enx2/Pnt++vbVybOnajgMtupU4J2ARq4H",
+	"RsZ25/EgZiLYwnLSubEWWnyaxlzC/Ki7dDmC6yCT7dfXW3RgHMmP8GpHchnMzIlNiQ2BUBChx5QBV+k0",
+	"6HoHl+XvYFo7GfIMp1bajXamLj2wANJ4lIHH/vb+9O3JxbuT49dnzy6eHx2fv34bbNFLU428JcI1cazZ",
+	"p2vz6FFippHDOdVXN1vIRMXxRPhIu66/v9KEiGazqVWLcAEdpYCbxYWTI2EhiSZYQjvZIoJSQlJvMqMR",
+	"5JjAeJYwyCJBC7Bj+EOb1U5oMRSSCaVLsdjSRAwToccXpND06N//2nerPP+dxY1SZTYVgkcJQUNNq+gH",
+	"ZDlztF3QgVp0sf7R12xssndChqQB4WQXscDD6WcMxdw8gJi/2CPOYqVTV3RZZ+lcsZT39VZGv2KDMPec",
+	"I6CBBSQJowWMtnSYIukaW8ovLfVXOfuTx97iSQ8FBQGw3dzQ5y5EQxCUKpBVDCWmSL2JCst5lAgRNtl7",
+	"mUZxJlcFgA8WwfII8pNzip2Pp2GBjtX8IlRzEuviS6kTlirF1DAV0qutlWzOjSECZgA7RiiqyfoinYts",
+	"cdo06KGtkxW4nsH5oTZkKGQkwgDaQ/kmmoKlo7GCQAeW3J6bz/ZztAhc6jnWDK/iKaL1Z2mNaJyWWWQC",
+	"M5Uyr780WMvyIpiEyqbhXJFJ9HXXJ3wB09X00BBKd5n7LEdrQa4N1cX7KkWUTpEwyRtGL4GUahEPl/qW",
+	"8lVej1CH7m4RaA5ezydAdgChjPiCiq90ZrlwvOwL4tcBHgI7u8H7pq+8VCi2kT0K9KwP/hxEZzI2w626",
+	"mf7m/lK5Pic8es4q1b1662Aiuv8nQDl7DH+OMoKLvIyMJov1KWVpskAyBgWzvo5Yd/RpnIAp8JCdPUvQ",
+	"ZD6fKJ12e3KWX5gFHTlsXfBWpMmiAY0JmOYLzcZqziwBk3lqk53la8GFhrx2T2YF7z6UNlajEcjuWPlb",
+	"0r2DK3zUjJrLTHs3J8GDiC/dk6ECHFOsBh+98EPNUK3IJpgC6NbAaQD9xQ4vxCmm64Ew0tMTQoZIp4SM",
+	"V/M4pgFy1JSUFTEhxkLNHNH9BP0Kx44d8DjGdJZ/tD9COhgUV8IvocOprQiN98gv40gjf8zErEm8h5VB",
+	"wrq/LL7Gv1+JAMOnOgaNlNGH0+MMTU/KTkEitJolA+cpDloHW2waDWiB8lkYCTnwkaxOf8FL8jrymVzE",
+	"lT896MmcdtDR+2enJ2fHJ++CJgM+bJsCtEJeBLm2DUDQms668tB7mFOyDAAIG8mhCiybQE9SYhFnjelG",
+	"uzyzQhDbDQTnKhzXqKTJLGTaih6Yd7fYL9B2yt60noufU54YO46rO5uKOB5moGAuQ+2NnXvAhwNnqyyO",
+	"+glPFvgowAJjlQ4GM7onA4/1y00FyqFa9etH5zZd6ygWLNoESfo4BURk64JQDXTQ3IKu8s0rMb1ChQwW",
+	"y1hYCc3bIEcP2WU/cR0NAoZZC9NtxP0A2Sc8/gI2N/i+7r4CD5OIqfAg6D3pWdtDt8/wPkSNEfcJNi3I",
+	"jwZ5f3Ak7WanuQM0uTAYPenwPPZ1sa4HLG2Udp0Gm3MdQDqLtj1aAR85p5TWLebSyiVEfoHdoJ88y9yp",
+	"p+CSF7H6KNXgYwP+1+NKLZrHPFH5H2osQ4V5E+qBfEve0odVTclF9rV64e9u7ej35Le/7s0vB+d/xr+/",
+	"3JV7yemzX4/Mfz+1+62PnX7n19Zg8nz2+4sn6W8ybv3+9zP1O6b46jWatEVh0vxcvin17Y0kvnN9sRzn",
+	"eOPgFYFtkr6EKZclL+u1ksxMofDgrqfKNZt+twrw+Xzyc8wnn+pT+XZvcHy6fzp53vq5Pe2ExxscKC/p",
+	"t97a5F7Z56Roj+PXFzzBYqUNOr388AiDDrPRJgPrAiQ/Gnjg9/3WMq0b6/R8HVpg9EkMMnDWJ9hsOcy6",
+	"ioov+i7LlW9HZjLpqRikV7MAQzQzSxIIWlKeCpQax7kMoe7B/n6bGH3JMWjLQwsRGaS2FlYp3ETgWsSX",
+	"juvWReiJGMZigKlYNUsxDg0jnaNY1LZuh4Ld4r41kxE30VmdYuWqOIutDLMo0vRuHCv1kc2mGaGjW7V1",
+	"R6WV26NST8yRrlHPgODMbtPZsZpMTcQY8FkYUFOLm4WFmrl+7Xr7H6riQcZGF1GbgHfhWHezhvlBNh18",
+	"1jN+C2SQc9QsGOh97tX4II0uRa/WZVBg+yWgfThyEJtdWpNB+VlPBpnRDOzGFLZ0sNuwE6ZLuYZCdhFz",
+	"RvkcZZMFfGDToXyWji/SaCJgDw1baMjyze3m2yZ4o5GEvfGhb13VXHobPqczm2UPJgIJ+UIB6v10vj8h",
+	"CYjdg9YWTIXnqMEGj0KaD2/4cb/QF5nAVKD15CKo2zQJnb1+jGQIaY/A3ujCd6OQPrHbDj8k70lMCNGW",
+	"KptMUuU0E+j1qPekSvzew9wMTDdLtZHfmDrOOJr7+e00nYtZ7roksczcbg2bMVATW4Kic0B27JTi/qHZ",
+	"k3YZwIKkBxah+BkgEDMIMJlhbbh9Am7WyzYPmb27gw0Ejl4hRM4LLPoR8p0FS9kCtOf7ufBsg5D31HXX",
+	"HWr7U98ZA1PcXritfVUf8oHxazu1ursBogz4JDHOcDoPjSfks7BKf9/80i6KWnfnYL/zpHWwv99aJaAl",
+	"Pk3tpY/b5tKIp/nfRqCXVfXAP9Ko1q3tDVvD/f4T0djlrUFjl3eeNJ6EB6LxJNzhB7wzPOjvtVdHp3oT",
+	"tS09669P1FQW9y6ran2p1yJZOnDW85QNGF6ObuRLvWZtX/nQF4xr2Z1owFcOMY3Ywc7+487+tUeMOq/f",
+	"6Ax2Wo0DsdduPA53RWOf7wxbgyf9tjg4WB4xVEfLm32zGyyz+Xc0Ttdb75UcWcUY0IUiDxuWeyhI8rmG",
+	"bw8BsdmJFDiCTCBsdwGz6bV3Ihh5rtqFILdxfsPRaj3ZwrNmT8p4ObDsEkLboRQ06XZg+A7X9GQBItBk",
+	"FVYIQxkMlJFzSMRD3PbA/XKKWhGmnouhNjQyBmCGu1d2UhZrxdqtVqbmH2VJcTx+p9huzhcUn+GPHS4i",
+	"iwqX9kVUI+9CfbN56lM6PH/k56emkRSf9kzwXoifKAqiePsOOq/JHwJl8ZuDKdCuxR4C1ek0KV8tk22r",
+	"8Hc65QtbiwCJ552tct5585Z3EOyVpmhP4EXtPCM+qtxMLAsAb5C7Wg718omxDWy/WWADfr1Ar6rOjtgR",
+	"cZS4XMBOEVJeuN2a8w2I2h7M960kjrLaYDcjN7XY9kBwJS7svRbJqRyqalDYsUoE+/e/9pqdrS4jFYys",
+	"SABNr62MXMCBmlTzJgsIbhswHoa6JwMHlbhwhYR1Ftj/RzR3eMFTSiGAmuxEpBxKKQ9ZADBevFv2h7kS",
+	"OaJtiWNAtPZZ3WeAjXZ71HIdSZ9ufQL5l/4CMjTlVCG23ypQj1dABenHz9VMhg8UiOsBbAnPXQhsPoxV",
+	"lkXauBz5ShRBf8GM27SutnJpNHdcmSWWFTvLSpkYe9CbPwnuyUdY2LzXYsY7treslANkPPsqHZdKaCqd",
+	"n4C3h1SAZi5zKJe/jucmN3BhtuWeA/ty71fRA3L+Jgv7ppADOEtei/LYHVvQRC8wG1vXpbH2DOHHkC6P",
+	"JlROywKPPLdM1VezwH6ZKhNFZwVu5n4uX0ubh0kEJWYSzpGmgsNBS1awPiQuF+N5e5LYPoyZIXI0NhFc",
+	"AhWAZRf900Tp9jXnUMLkePv9fHgENOQO1UiFc0qLnsRfWRSB2WFUcT2/18hHWwBEl02g7JLtX6JJlNa+",
+	"1K+88Bgpis2VwLF6Mpmmi1/RJmHKKT/UbxIxjD4VgQ6MAIJ5dETdgjBjkaawT9LikAnzBDwW8aZLHoRZ",
+	"AcH8cyUw1ScB+v+93qdWq5z7p14+fXGHuHz89sh0wxYWbsWZ+JqSQrNHkN/byjWeqFnK2m9vnnsNm9ZS",
+	"KhZcroUYXZ/Uew3uGtco2/IqzTH6xgWK7gfDWRxf0CseSclOqCn12kas+Y54JssoellgV7VorFUW7Fa/",
+	"VzE9eCNSbrMKrwDJmh2+m8zfuzP9QT0dljSt5PC2Y+C5uaNwEslIp2hZy71d4ZrKwPZILozfwipDItZG",
+	"nhj8k07mIg36VIf0Hea1BrHSDtODNb6IVnLHfD2Zo+7CSNgZWSQQG0aEwqA37dLdZzL6cybqph08CWPC",
+	"jHqml06QozAdY5A8VnGIx67/jx5VQLdFhB7juG1lWACe1U0TqgyyZLTXRgU2e/JO4m7Ahgql2bbPIjnK",
+	"pLNQ7NFpPXLpN+AjCiSfklAgZmkI+28a15OV2DZKGVrmcTNmabJg+y0INogiAHTlTHQUChD4B/aBgdB6",
+	"OIshg6NAqmFFzXtPrlX0njUkggDk9M3lbobuTeijfba9v3vIONvefexanArZk9hmrhHB0mTHMIO0hy20",
+	"04ZyCITQKCePRc/wXt+M+K3aVVT7hJz+WE54bNlmb2Ke75JE/MGNXmtIVhGAWwHX64HYrwFev01Xe20F",
+	"Od9JXKA/8CWQ3hZ8CF7RZEf6I5pF56RUYrVrvY68mbRcJxMryoKFVQpFZS9zGwpF5b2QnYyQ73T+w/ix",
+	"vAUszKoPHz40jryhvGp2ffjwIXc5TbKbiQfahbSsH3g+jrTn5TVg/uQKsSt7hztRcdtYYrDwYrelUbXU",
+	"IXU2FcmYT8lx49mbF99AbhBxF3QkWMCMz7ljPLfZCVB17rRYyBe6+Z2mmaiQ99oTL1XqYsLlwlag6YLo",
+	"WiKwXDNVipnrcpEsQvOwUI7ilyb7wKPU1jy61IvZfU+mN7dDbW/+nSvFXpkmvc2aXj0Rl1/0Vuai7ZY0",
+	"ifAg2AX+S11TkCsumCEvSiyTSEboMcWLS92bJotcmmHnMeIDqviSja8Dvx7JtNM2np9/iiazSa3bAWSB",
+	"8STw547rUmNMRui1v9We70u9ettXSgzq1I2yxe7v/OxmsHzPZ7/NUpzbE7FKJAK59/WSojAUEPA49usv",
+	"NIsmE7PuUxEvzPbKeDJHHzqTIVQvn6Yle8BlhCYn1N/IMXoApNpHZdr6A7zQAxiC7FxC8FKzkyBkb0Yi",
+	"iRdgyXRhj9PaySoZQDUwiKSeDYfRAMoG4ZDRi5IiJQMsoQgm/NMFH4mn+62WK6cdjI3rliPhVRp3LRMJ",
+	"0CZQmtRD8Blv71SgCZCJCv6eOPewUl/bUj/AL3U+a2k6jox/Ht6Mu95iwDXgEijBgU5EEY2EDb8qBTpe",
+	"ibWlOTwSlR9HmWMNlMkvXKdHfld+Tzklb0dUKrQxWVzfsJgv7bFmwxbxVmlvnJfp/eYKsjJQaZ1qk2CF",
+	"z0t5hcvmXeth3/st9724ccE6b9yzPZQurLtGy5K+H8aK8Qk7vYbHvx39h0MWyFkcB2wQC54AkZq5OJ+3",
+	"rXswDvSN8LdfVuzU1F18QLyxzITn1eINtMavmb0rLjw1ZOeJWmw21+9SseGbmB/bC9/G/LS7nTszPy5i",
+	"/eHEFh5qP1ZYxlWCCZMFs6odN9sVbdO6+lybzkpil1cQkOPxj+WdguiYdMBt8TTcpYFrEBe+3qZQPbAb",
+	"DZ7ibQaZJe5JmrvGd+ItD5kXrwOpHl9oFxUBDZU7F1Jx6O8NpEqRzNFSieMqsLx/9KieLOEYrHuMOMCp",
+	"AlxEgPaLUp9Zv2wjdfXWqQjAPB0uESyaRmVv5u166t7BnP+SkdSp4OHhUpMsPUoTNHtt/4wsZSCeBBIN",
+	"FG0uM4op3IEBfyHlocdqltBJmQXMuhNAOierakGVQhEOzAnJz9zqKZVKRivPotY2uNA6XG3rOcF2eeRv",
+	"y2gjTRBiyPs7pX46SSVtZM7iaBLRkajTIfG3wB7/TGEGPVh7Z+2vnVIFgrULj+nEz6c65JjP1wm/WJHS",
+	"N2FfWvLbfJbffXrjLH+7nWVZ38tposw20zgddiLTCPCf1YnWwuvfVsZ/qb/qxVntAy2aa5NcbM5v8V04",
+	"7nwxxm0lH5ad+rbvjquRaeTiyZiYheA0XxzZwpw7S0X5i2JVDFCfEsObFWRh9kwYi0cSAWTKOjugIZ6H",
+	"2/RRPVnupFZ5yRLUFaxAcAG/+p34YPSvmUe8tkWm0bxI1QVFR0Wr7AdQUi2VqkIOPZc5tsDFm5+sb3qi",
+	"WvIyt2VjC72w/PoWrem64XrHot+7mTXWjCFxIm1Z6IUh37tkct+KgboUyaLc5LpvC9b10rT9yqp5b89B",
+	"3C34Q9pr8NRYCKgh7+LOQ9cdxYj922cQon0TmrP5WPXkhIeCmEArC+zZDevrjUHNFdjDS3jl9WM+nQrp",
+	"V9O/R7AwHdBMsfDeUxvhibAvWlUd/2pxgp185wXyt1iVDTvJ9e3IqvRXNXvHEmlGp3HQb4nGY76/22iH",
+	"ezuixQ8GT4Y75tqp1RYFbVRihcjkSWGWIcGDjpS82ISQA6G75hdyFseY2LrgI+iz2mCWxNuPm3vNFqW8",
+	"NjKwt1rhDfPo6hJvXJoPBd5fN9EP1d0mJLaL3dplWv2lVpm+y9tkoilfyyjnMj+6kKuvW8p/Z51tUfXc",
+	"VtGgUwAHg8YsFkOkSfC9ME97cmKi4nbLJ1EniYlIe5AUCG13Wi0i+MYbg8ZAouaHLBEThafTyGGQstk0",
+	"x5VWYUSfU598Y9yJv/R5Y2ewJxoHYavfeMI7w8Ze/7FoD/cHB2HLM0ypSqegm6whn1b6wLZ9IJmKN2Ml",
+	"bZkcjhDoGOgLMzq17g5U1WiRwr02MiHYj2auVkVf+Rn1cPx3O1Yh36uedbATu9Q82C9L7cP2Z/zHRRR+",
+	"WVUQ9BaW3JXKMGY9FmpWPA5r2OP6+eUS02HrQXrSVQxdXepjOfzrFp2Rb2Q0XOLaV1IUstge8PKaaeyS",
+	"bbPpNOz/q6RePxAoBBls0JQV9HNt+4UM8zBCUmIvAeIJGV7AvS5ssVYOkkdQEGeZ1oDoVVT0ZFYcXzr8",
+	"UYTNb7IRvxgCoHz1/hs0PrF7br7B3s022GcqZc/p+St32NTKO9pY517vHp4vouErmpRNbW9VfdRKk5Ct",
+	"q79oFkRhgHW4gRfKlCsfXxVUgKWY8nScGQrnBWpr1drOZnClh0zu7JdKwlYUn7yI1nImaAYlZiXvgz8w",
+	"r+L8wbXP+WjMXschm2KQt1nk9r2VsnylgPja/VVlCq0c3w9XZvLg+u7E9T1U72zuXUnV5w68a267g5Dy",
+	"NBLrZUSyyxlP2TRRl1EoEiKnHnDkI4dif7U6V9Jkb4SaxgIEPlENKpOn7Mlgm37pNTCoSl+cZu/wdTMY",
+	"xTTosN044DutRn93sNfYaw9a/GC4P9wLIbbQegaDM07Tqe5ubzuuiJFSI1ejGPO+KK9eXM+k2yGpdWt4",
+	"X6Ta/QOUD2o7O62d/Se7j3d3D3Y7j/fbB/udzu4N86bU+4uq1Ol5bto8pDxuJ+UR+XPeGoU3dj2Wm4Xs",
+	"6yobsP2Z/r24Ku/hjeoCFr5UVjSz3ATgIX85fMdDQW0AX6p7FPmbh7E3RjkVS/XObSJnzhcsknn4aVbX",
+	"TWmArv/tsr4mFZpzmXUyMkbZ9c3Ep0inuhp1ZJfl2tgj9yCgEjFm+SFZkQ9pbA/d25gte8FbKMgAfzXn",
+	"i4toGetOZTWAsnPLJWcs3onccqDzFZVgvLBU3PK1CzT8l7uNEUF2m9V9ch/j3PeSxtPNveu4s2tnkSB5",
+	"RNkVZ/+yZNKpF3uW5ZOujPmW80mef73VjFLOoZNWtK6u5QMNAu1UmD8K4kWvUJMmoWMwFhMeUqXdkhd/",
+	"jnB4wM8uuWC7l+lJdNPdoowRnGQ6L2ybxWMrm5r7CqyCLdez1xIhvnd20sxnBXsSRXFtB9Wt9nyWf3Jy",
+	"9NkRRUD5C6qg+WD1tVAtmYIO/3VRqRdQzP45Tt0XOHbhhx6ruUaBr/uQy+NhSNriN8nkZZOv1q197tWi",
+	"sFfr9mqXZ+3/+a//7tXqvVrC56dLH5plAZ9NZ/04GjQ+igVeTG/Zq3U/96hm5hlP+V/fvT6D68Xir/Ye",
+	"PE2FRnHb17BvggtU+wwu+PJl6SB5XfN/Jua2Z+6Co4pSBHeda2xnucapG+f83hTrfIqdlD9shzLmn46f",
+	"NU6ev3jZOP3rz780Xp29flP7x9rdeRSGIlydh6QG3opcy5cfIxJe/Ysz9ca6hoe83HXilaMwpLAUJ74L",
+	"VWy3lkcq9ts1EnLWNW07qgx9tWSlmhJVj0qucuGPgjdgG38Wi2P3dXPKEy2AQM+YPbyb8ebGQAZWeWZO",
+	"AucJPrVnAtQgs/eE3+N5JTgbXgHMiw7b65YmB6v0LRvJeY4gJLKqJ/fGNYIovO8cb6REnLkp2MdKQRJv",
+	"1B6VvBMxCVyBjIuG0PNnYaaxU5KgIsocdsH/+ku95kZkM6XqqktrdeOcafa9MQE61cTGo1q3ceBC28yD",
+	"Y6nWFNKzrhi1mU+OkrN5B7s00+o0mgg1S2vdTsv8h68JCyjS05gvzirpJl49O9n77cPfdl/9MUhff3i1",
+	"+D1qdV6dn41/+XCyc/bH39Kz9vvFWft9+7c/Tuev/vm+lT3disWtuRvEiVBYdFWujFb4j5KQuVM39L07",
+	"iXdmnQMG56t4C6vlX4rLPucfhS4FFhJblBRzhFedrFdgdejfrAfYKmO0IjkzJvx0WLnvuwUAdU/e2Abj",
+	"Tu5NBq68/hYFu+BiFZ2tFPP89/1oNBLJNZHGttWbgI0rkr0+0pKYRh5gwdeEBaMS7lgl6bLqi1ldfl+b",
+	"WAWBfmBkPJE0yppCyIOEqkMA/xUT0xYx6MhPhxEBh82Ghg/SKoxxtth4ymLBdcoem7E3vyGFiQxnnJu4",
+	"3xZrvNwjZt5DAfxyf1cir0u6+lthuJcMx/eF5f5yWycMlT3oUN3ke5YXxr2Hdnsz4/ZB3TbT0qBMSzWg",
+	"G2IDIWEgCrlKtjJVaUkVUauUijtAEqXJTvhgnN+9gQ4MYLpBJKMHylluY+hHB7gJRA6TEUrUT3gU35Mq",
+	"R+gCixU9hsG56TbwtrNq+datoG+H5/2HZNZuiky/wAl44aq4Vh415yYrzPICHGSgZjEAZs10+hbg9ML7",
+	"3NWRdM4w3Mud4guRltjeOyjzcyiXFSU9JzLUBLMp3//VkeoaPLYcxLPQbBqKVk7I8F0Gqbl6N3IUxxlh",
+	"MoSnQoY/wG7ke59aVgIXBhTUcnzdPztC5cJ/9tsqotpy4gI7irjDB0RrIgZCpvEC9/dU+LkEf8Vrd1qt",
+	"Zml5Z/V0ugEA37xnu1av8UliOmQ6N6EY1s5Phtz0yzqnaBTi2uN75LPR+Z90WrkCzU2g85Ww/PVqQVdS",
+	"Uv6jGol/s3pQGq5V5aB2Z2BnzMNivy0crFspm670Um+x/TkjfPhypeswfqHgOBzfMbB8ZLVdcBiEzB6o",
+	"u08nRrip8GTknfqE6EngH7HpDyXLQuzM+axd9mhbDHxUP4Tnuauax4Q24lgLSP1yb2sd3fvdw1Nq6/u9",
+	"FXkt539l/ZwL3AooTHuT4JBIpYwxCDRV23kLHhd5ZXHdSue4XFzn0dPcWW0dtngtsAwmQLDCjcf5Vy4l",
+	"E/GpnuquKjy16uFw14kW8aXQ1Swie60qnMwbask5vsLXxcoUY6ODRqvdaO9U4mn6jc5gp9U4EHvtxuNw",
+	"VzT2+c6wNXjSb4uDgxUh0O55q91ttfIIx7NoNDZhaCKmKkmLoZG3hq4f9uQ6d1XwY6f8Q8hzGyFP+ery",
+	"rB1N9lJbR99Var1igpRTIQskE60aD14GAQ4ovVqxLK5xk+zWdYbt0Kin3mWBeUmVRP+E33TZT4InImFa",
+	"Ty7+57/+G5VYvfwjZl2jFFKph5QzBRgNgUTM+h+vxNdYfAq+yJhbgwyrwCOAAz/vJIcSwfgEJEwBepJZ",
+	"rKy4B9JTE+imKKXU70wL9wgreuDLmYDJ0mkUx+YywP6QcSDEcGBtRSQvQr7QQab+eqk+ipD1FyzAf+dW",
+	"XVBn/UVPEtM4NHAbLwuIC69YQdxl87HIUslWcwF47LTI71XtRY6NKVY2eqUljWqzpTOS+kgq5siYsEk4",
+	"gczndg7hg0Ix4aApZacNexTkszzB1r3IiqPvyI3jjai+81On1n3S2tALXMvgf2Pt2bt1rrl63rU6kVj/",
+	"TBSlJxetlf+1jx+/+ONd7Xr9/iFKx+fiU7rS2VqDFmmwpaTuBcIq/xHnFw9lvhsf1MKaY7zcmG8WXayR",
+	"nUf/sf3ZUmWuzLUUsidud+AyJayYKGFHbDTjSYjOwVj2WIEfjZAgEI7dIcIYqsR8kirWaZF/0Gyikgry",
+	"6yUPvHbWBVucufT7Utf4bjYYY0/cS1IKM1a3syo2Red5UzxY3suWw/Ou8nIlGQRHVnuH+YN0emVJBpZF",
+	"JCKFegnJcnXdjE+n7NH56/M3dWZCq/1253GXvXt51Nips30WRqMo1XVvBW/l9gYaoX+W/R5EdHoyIPbr",
+	"c5VOnehoCq0JtEhn04DqRf3SDdMQquT3Asz7U6t/jgdCN0uTlB4KFU5q/kwuKDnbm7VanYG+HLFPk1jq",
+	"pz3gC+lub8/n8+a801TJaLvdarW29eWoV2OXkZj/pD497dVarMV299juXg/vIfBOZnqz8Gmv9mqX7Y4P",
+	"LnfGjYN/9mrb/jVwL/gbKJ7NvKt1a3/96d2H3zrP3py8fPNz583f3xT/hmvT2dTE8O1fx/0Xv348fXkW",
+	"hy9/nZ++eDI5ffF8dvri+U74Yhz35dvpb+3nrX7ndPTb33+a1+q1WRLVujWVTs2wdLdhWWyja+tyKf8v",
+	"NuPpVY0wzW7vI7fKU/w5fsTjkUqidDx5+u7l0Q5+hivj6T7+NRVJpMKnndb6oaeZD+/gnUvCzQ9uizud",
+	"4uy3BOw8Zbnlhd8+xJ4/dG2/Y1deNs53UL8By8NKQayD6l72GMaTsMDZtYCV1eZHQzNVQxEwKvRI/VkN",
+	"mahy7HdPOjbbjWHRq0sNCRcGgnBQAmkabvam2BCtehJqoclNWV+XO4e0wXB2A/NupQ4HQowo1TaKxsNI",
+	"OG68B8mWzArdCPqAvqr9+KD1uG0ir2U2XQqaciDgGziMjUz0Mb4lotl+YKj1VbSO3w3OOqMyfHBo3xKE",
+	"gutyCRNBYlJQe3/owvlIUxIe95/L+IgId6YYmRbREf49m+x4LAYfseIjVoOP1uyG4jKyteJaEFkHyu0s",
+	"uRUrY74CWuFvPiJNntYHVpiGflswRa7PMMwAi1ccEy3SxmxqepA00Ork0pDtt8BvtNHgmHEt3t3cFlR0",
+	"GMYvfMQjuaK3Cz/LdzO+0nfVz7cGWfGnNXDOuFhDJf7KyYsQfu9B6/NIRtoy5cHUqEgr3Hbk+pkkfVYm",
+	"NJ/B53pJL0HA+VccQzTmKk2iycQYy1TECxPqRdrj1pvJEKCsloqvJ3k4Me+eJvCG2ZWkptBlu60nTQYt",
+	"iOSILdQs8WvV1or3ejIX8HGiYcBHvBLBqpNZFwlm+pZOd81ibOCXGsVzreIRPKLTYiFf6DoLZ4lpPYbR",
+	"cLiRe2/oIjiWjezSr6QNBPnwdbO4tpci7eQp7lEeF5XUHf5j9U9+4To98jv9R04Aw+ItNyW4WD3ySh/B",
+	"lr2/mSPlOLb8NVdVmJttmiulsNreNlTIz9+RSMsn79dgai9TmEZmCvjmAhVWvR8MZ3F8IStJKNZ1pqsq",
+	"vOGfZHT/Ua/NgNx+9XsVBdXWdau4VFYWX95Ly/BDr++ysqq3goe3ubivPOPJ4CNBFBbKRWf9jcpFVy+V",
+	"ksMeqzf4VZQ9EPuLrzaKLoVkw0jEIda8YyEXRAWglXnIArO5D9ggFjwxAQhcTHSF0O6JSHnIUx7gKSpg",
+	"AUPI6fXkfKxi0WTPwEqZyMDjGoaoKhdR8ZTybEeuwArsCt4YZUarzpbrkN4WlyLJg4F6kipWNV+YG0sx",
+	"92OcmcxEduEAClqEERF9AwVlOV7lXExTd8GYE9ASklTyPFZl7CzyZUEdmapJtrQvetIVc0mVQEEX3hbe",
+	"H4PDkkgJLalzNtdMohU9gBqy80QtclY9t1A3McbFlfi9KJrc2E9mvXQnfrKe6/LVTrPd7dy10/xhJVS+",
+	"Unz9UNl0jRCeWChuzcuXbPdJRbEBVbRwXvUfGAeUHtE9B45iYj2ejxWVY+nUIa/9cyJLcJw/MGuyE5sa",
+	"cU68CCcpOaPryczTg1nhLOQLv548ITHL1OX0dZO9B/+cYp10sYAb8yMYTuRoC5SVgYCm9GRWxzxH+mTj",
+	"igeC2merre1dlkiOMgJmlkaTinI0LaqVbNub0mpYAVgfWZK5tg2Fst7COqiw9fAsmAd9MZrJe2zivwmF",
+	"xgNBxiqHeP/cG6y1CvnuO/V5PzAy0KzTB3TgAzrwIVm2SbIMMIjeGrxNA/MfmDqrtqlrIiPeEh1dRYF6",
+	"ycF6CRdFNYyiAgCxZDsfQBD3AQSxMsIgHIQ3rR6W/TWXfX1T5MdyrPKdoz+unGs4vWBKVxNtJJhj5yn+",
+	"m2DmlvQXKurNbmgbCnNoChbv9IsawY6cqlrrLEaiEEwXxEp9hJJm6nIoJd0/2H2CMJODVsv+a3+/vXUI",
+	"v4GCifI4tg41Cvh4mIDUyQ4AtFS9TLqRVDHbT9RciyRrBvv3v3abO7YJnf06ez0V8vQZO1ZSikHKjlUi",
+	"2E6zteU97R1mHUoe91aMIp2KxJZZ8LBu0wzmA3QySxUh3q0dJevyvakC1dgF0ZjwKHaHHyphg7FSWhD1",
+	"uiPHpbeeAMUxaldlj7KsnFf0Wl5DMhPN4pmali7Ry3z0QfTNnJR+x3kM/cVH/mb6pLC5emSRSFt1l7VC",
+	"tkpisET6V465LiX9t7NJm+UnHcWx7XiaT4XCFv+MxwxhkJ2Q2UMff8SK1rbUvmb7Gmr8FJWKM11TW9GY",
+	"XEYDsaphqDSVa5r9aKlxx/hFSatew5kgS8eJmo3GbD5Wk0Kb6shpxDV7AaK/dfazWAxixT+aOfAiSl/O",
+	"+jdp5qEbU08AWg3NOObJvcw1iT+2nubs0ntB/EyVXtlCy0jhfFkPy0lUNmLiUsgUbdnQTRfv5yeXFR37",
+	"is5QoREoOMLMnEfLRcOLcwAOphY20ofZ/nh3Z5es0d7Ogb92nkW6cr1CqSw+IVY8ZH0eczkw42saoZLB",
+	"WNjR8e74UvA4Hde+/OPL/wYAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

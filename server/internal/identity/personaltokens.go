@@ -23,8 +23,8 @@ import (
 const (
 	// maxPersonalTokens limits the personal access tokens of an account.
 	maxPersonalTokens = 50
-	// MaxPersonalTTL is the longest life of a personal access token: a year, whether or not it has 366 days.
-	MaxPersonalTTL = 366 * 24 * time.Hour
+	// MaxTokenDays is the longest life of a personal access token, in days: a year.
+	MaxTokenDays = 366
 	// maxTokenName is the limit of the contract, in characters.
 	maxTokenName = 64
 	// useEvery limits how often the use of a token is recorded, so that most requests write nothing.
@@ -33,9 +33,9 @@ const (
 
 // NewPersonalToken is a personal access token to make.
 type NewPersonalToken struct {
-	Name      string
-	Scopes    []string
-	ExpiresAt time.Time
+	Name   string
+	Scopes []string
+	Days   int // for which it is valid
 }
 
 // PersonalTokens lists the valid personal access tokens of the caller, the latest first.
@@ -109,9 +109,8 @@ func (s *Service) newPersonalToken(n NewPersonalToken, allowed []string) (made s
 	case fault != nil:
 		invalid.At("/name", fault.Error())
 	}
-	expires := n.ExpiresAt.UTC().Truncate(time.Microsecond)
-	if !expires.After(now) || expires.After(now.Add(MaxPersonalTTL)) {
-		invalid.At("/expires_at", "must be in the future, at most 366 days from now")
+	if n.Days < 1 || n.Days > MaxTokenDays {
+		invalid.At("/expires_in_days", fmt.Sprintf("must be from 1 to %d", MaxTokenDays))
 	}
 	kept := Intersect(n.Scopes, allowed)
 	if len(n.Scopes) == 0 {
@@ -128,7 +127,7 @@ func (s *Service) newPersonalToken(n NewPersonalToken, allowed []string) (made s
 	}
 	text = token.NewPersonal()
 	return store.PersonalToken{
-		ID: id.String(), Hash: token.HashSecret(text), Name: name, Scope: strings.Join(kept, " "), CreatedAt: now, ExpiresAt: expires,
+		ID: id.String(), Hash: token.HashSecret(text), Name: name, Scope: strings.Join(kept, " "), CreatedAt: now, ExpiresAt: now.AddDate(0, 0, n.Days),
 	}, text, nil
 }
 
