@@ -172,10 +172,11 @@ func TestTheCollectionHarmsNobody(t *testing.T) {
 	harmless := map[string]string{
 		"updateUser": "", "deleteUser": "", // the loop below checks whose account
 		"introspectToken": "{{clientId}}", "postUserInfo": "", // change nothing
-		"resetFactors":   "",                       // as for updateUser; the guest has no factor
-		"createClient":   "",                       // after.js deletes what it has made
-		"createProvider": "",                       // as well
-		"updateProvider": "", "deleteProvider": "", // the loop below checks that it is none
+		"resetFactors":            "",                       // as for updateUser; the guest has no factor
+		"revokeUserPersonalToken": "",                       // as for updateUser; the guest has no token
+		"createClient":            "",                       // after.js deletes what it has made
+		"createProvider":          "",                       // as well
+		"updateProvider":          "", "deleteProvider": "", // the loop below checks that it is none
 		"updateClient": "", "deleteClient": "", "replaceClientSecret": "", // the loop below checks that it is the client of the example
 	}
 	for id, r := range requests(t, postman(t, common())) {

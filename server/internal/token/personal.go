@@ -13,9 +13,9 @@ const (
 	PersonalPrefix = "ssm_"
 	// personalRandom is the number of random characters, with log2(62) bits each: 178 bits.
 	personalRandom = 30
-	// personalChecksum is the number of characters of the checksum: the CRC-32 (IEEE) of the random characters, with zeros in front.
-	personalChecksum = 6
-	base62           = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	// checksumLength is the number of characters of the checksum: the CRC-32 (IEEE) of the random characters, with zeros in front.
+	checksumLength = 6
+	base62         = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 )
 
 // NewPersonal makes a personal access token.
@@ -31,7 +31,7 @@ func NewPersonal() secret.Text {
 			}
 		}
 	}
-	return secret.New(PersonalPrefix + string(text) + checksum(string(text)))
+	return secret.New(PersonalPrefix + string(text) + PersonalChecksum(string(text)))
 }
 
 // IsPersonal reports whether a text claims to be a personal access token.
@@ -41,13 +41,13 @@ func IsPersonal(text string) bool { return strings.HasPrefix(text, PersonalPrefi
 // or made up is refused before anything is read. Everybody can compute the checksum, so it proves nothing.
 func IsWellFormed(text string) bool {
 	body, ok := strings.CutPrefix(text, PersonalPrefix)
-	return ok && len(body) == personalRandom+personalChecksum && checksum(body[:personalRandom]) == body[personalRandom:]
+	return ok && len(body) == personalRandom+checksumLength && PersonalChecksum(body[:personalRandom]) == body[personalRandom:]
 }
 
-// checksum returns the CRC-32 of a text in base 62.
-func checksum(text string) string {
+// PersonalChecksum returns the checksum of the random characters of a token: their CRC-32 in base 62.
+func PersonalChecksum(text string) string {
 	sum := crc32.ChecksumIEEE([]byte(text))
-	var digits [personalChecksum]byte
+	var digits [checksumLength]byte
 	for i := len(digits) - 1; i >= 0; i-- {
 		digits[i] = base62[sum%62]
 		sum /= 62

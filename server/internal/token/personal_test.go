@@ -33,7 +33,7 @@ func TestTheChecksumIsTheOneThatIsDocumented(t *testing.T) {
 		"123456789":                      "3jZRME", // 0xcbf43926, the check value of CRC-32
 		"000000000000000000000000000000": "2C8GjS",
 	} {
-		if got := checksum(text); got != want {
+		if got := PersonalChecksum(text); got != want {
 			t.Errorf("the checksum of %q is %s, want %s", text, got, want)
 		}
 	}
