@@ -169,17 +169,21 @@ func (s *Service) recordOfToken(ctx context.Context, q *store.Queries, kind audi
 
 // RevokePersonalToken revokes a token of the caller. Errors: NotFound.
 func (s *Service) RevokePersonalToken(ctx context.Context, caller *Caller, id string) error {
-	return Deleted(s.revokePersonalToken(ctx, caller.User.ID, id, caller))
+	return Deleted(s.revokePersonalToken(ctx, caller.User.ID, id, caller, func(store.User) error { return nil }))
 }
 
-// RevokePersonalTokenOf revokes a token of an account; by is nil at the command line. Errors: NotFound.
+// RevokePersonalTokenOf revokes a token of an account; by is nil at the command line. Errors: NotFound, those of MayAdminister.
 func (s *Service) RevokePersonalTokenOf(ctx context.Context, by *Caller, userID, id string) error {
-	return noSuchAccount(s.revokePersonalToken(ctx, userID, id, by))
+	return noSuchAccount(s.revokePersonalToken(ctx, userID, id, by, func(user store.User) error { return s.MayAdminister(by, user) }))
 }
 
-func (s *Service) revokePersonalToken(ctx context.Context, userID, id string, by *Caller) error {
+// revokePersonalToken revokes a token, if a check of the locked account allows it.
+func (s *Service) revokePersonalToken(ctx context.Context, userID, id string, by *Caller, check func(store.User) error) error {
 	return s.db.Tx(ctx, func(q *store.Queries) error {
 		user, err := q.LockUser(ctx, userID)
+		if err == nil {
+			err = check(user)
+		}
 		if err != nil {
 			return err
 		}
@@ -199,11 +203,11 @@ func (s *Service) RevokeHeldToken(ctx context.Context, text secret.Text) error {
 	if err != nil {
 		return store.IgnoreNotFound(err)
 	}
-	err = s.revokePersonalToken(ctx, user.ID, t.ID, &Caller{User: user, TokenID: t.ID})
-	if p, ok := errors.AsType[*problem.Error](err); ok && p.Code == problem.NotFound { // another request was faster
+	err = s.RevokePersonalToken(ctx, &Caller{User: user, TokenID: t.ID}, t.ID)
+	if p, ok := errors.AsType[*problem.Error](err); ok && (p.Code == problem.NotFound || p.Code == problem.InvalidToken) { // another request was faster
 		return nil
 	}
-	return store.IgnoreNotFound(err)
+	return err
 }
 
 // findPersonalToken finds a valid token and its user. A text with a wrong checksum is not looked up. Errors: store.ErrNotFound.
