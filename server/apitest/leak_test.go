@@ -12,6 +12,7 @@ import (
 	"sesame/gen/api"
 	"sesame/server/internal/smtptest"
 	"sesame/server/internal/token"
+	"sesame/server/internal/token/personal"
 	"sesame/server/secret"
 )
 
@@ -72,7 +73,7 @@ func inEachFormat(t *testing.T, test func(t *testing.T, s *server)) {
 // canaryToken is a well-formed personal access token that holds the canary.
 func canaryToken() string {
 	body := (canary + strings.Repeat("0", 30))[:30]
-	return token.PersonalPrefix + body + token.PersonalChecksum(body)
+	return personal.Prefix + body + personal.Checksum(body)
 }
 
 // canariesIn gives variants of a request that carry the canary, each in other places.
@@ -87,7 +88,7 @@ func canariesIn(t *testing.T, good request) []request {
 	variants := []request{
 		with(func(r *request) { r.token = canary }),
 		with(func(r *request) { r.token += canary }),
-		with(func(r *request) { r.token = token.PersonalPrefix + canary }),
+		with(func(r *request) { r.token = personal.Prefix + canary }),
 		with(func(r *request) { r.token = canaryToken() }),
 		with(func(r *request) { r.header["Authorization"] = "Basic " + canary }),
 		with(func(r *request) {

@@ -10,6 +10,7 @@ import (
 	"sesame/gen/api"
 	"sesame/server/internal/account"
 	"sesame/server/internal/token"
+	"sesame/server/internal/token/personal"
 	"sesame/server/secret"
 )
 
@@ -46,7 +47,7 @@ func TestAPersonalTokenIsShownOnceListedAndRevoked(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		ann := s.newcomer(t, "ann").AccessToken
 		made := s.makePersonalToken(t, ann, "me:read")
-		if !token.IsWellFormed(made.Token) || made.Name != "Backup" || !slices.Equal(made.Scopes, []string{"me:read"}) || made.LastUsedAt.IsSpecified() && !made.LastUsedAt.IsNull() {
+		if !personal.IsWellFormed(made.Token) || made.Name != "Backup" || !slices.Equal(made.Scopes, []string{"me:read"}) || made.LastUsedAt.IsSpecified() && !made.LastUsedAt.IsNull() {
 			t.Errorf("%+v", made)
 		}
 		if days := made.ExpiresAt.Sub(made.CreatedAt); days != 30*24*time.Hour {
@@ -360,6 +361,6 @@ func TestUnknownPersonalTokensAreRefusedCheaply(t *testing.T) {
 		s.do(t, me(made)).want(500, "internal_error")
 		s.sql(t, `ALTER TABLE gone RENAME TO personal_tokens`)
 		s.do(t, me(made)).want(200)
-		s.do(t, me(token.NewPersonal().Reveal())).want(401, "invalid_token")
+		s.do(t, me(personal.New().Reveal())).want(401, "invalid_token")
 	})
 }

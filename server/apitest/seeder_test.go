@@ -14,6 +14,7 @@ import (
 	"sesame/server/internal/identity"
 	"sesame/server/internal/store"
 	"sesame/server/internal/token"
+	"sesame/server/internal/token/personal"
 	"sesame/server/secret"
 )
 
@@ -94,7 +95,7 @@ func (c *seeder) token(t *testing.T, a seededUser, scopes []string, expires time
 // personalToken returns a personal access token of a user.
 func (c *seeder) personalToken(t *testing.T, a seededUser, scopes []string) string {
 	t.Helper()
-	text, now := token.NewPersonal(), c.s.clock.now()
+	text, now := personal.New(), c.s.clock.now()
 	err := c.db.CreatePersonalToken(t.Context(), store.PersonalToken{
 		ID: newID(), UserID: a.userID, Hash: token.HashSecret(text), Name: "seeded", Scope: strings.Join(scopes, " "), Methods: identity.TwoFactors,
 		CreatedAt: now, ExpiresAt: now.Add(time.Hour),

@@ -12,6 +12,7 @@ import (
 	"sesame/server/internal/store"
 	"sesame/server/internal/token"
 	"sesame/server/internal/token/atjwt"
+	"sesame/server/internal/token/personal"
 	"sesame/server/secret"
 )
 
@@ -67,7 +68,7 @@ func Deleted(err error) error {
 // Authenticate returns the caller of an access token. It verifies the token and reads its session and user, or its
 // client, from the database for each request, so a logout takes effect at once on every replica. Errors: InvalidToken.
 func (s *Service) Authenticate(ctx context.Context, accessToken secret.Text) (*Caller, error) {
-	if token.IsPersonal(accessToken.Reveal()) {
+	if personal.Is(accessToken.Reveal()) {
 		caller, _, err := s.CallerOfPersonalToken(ctx, accessToken)
 		return caller, err
 	}

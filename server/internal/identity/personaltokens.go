@@ -17,6 +17,7 @@ import (
 	"sesame/server/internal/problem"
 	"sesame/server/internal/store"
 	"sesame/server/internal/token"
+	"sesame/server/internal/token/personal"
 	"sesame/server/secret"
 )
 
@@ -125,7 +126,7 @@ func (s *Service) newPersonalToken(n NewPersonalToken, allowed []string) (made s
 	if err != nil {
 		return made, text, fmt.Errorf("make the id of a token: %w", err)
 	}
-	text = token.NewPersonal()
+	text = personal.New()
 	return store.PersonalToken{
 		ID: id.String(), Hash: token.HashSecret(text), Name: name, Scope: strings.Join(kept, " "), CreatedAt: now, ExpiresAt: now.AddDate(0, 0, n.Days),
 	}, text, nil
@@ -212,7 +213,7 @@ func (s *Service) RevokeHeldToken(ctx context.Context, text secret.Text) error {
 
 // findPersonalToken finds a valid token and its user. A text with a wrong checksum is not looked up. Errors: store.ErrNotFound.
 func (s *Service) findPersonalToken(ctx context.Context, text secret.Text) (t store.PersonalToken, user store.User, err error) {
-	if !token.IsWellFormed(text.Reveal()) {
+	if !personal.IsWellFormed(text.Reveal()) {
 		return t, user, store.ErrNotFound
 	}
 	return s.db.PersonalTokenByHash(ctx, token.HashSecret(text), s.Now())

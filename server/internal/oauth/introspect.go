@@ -11,6 +11,7 @@ import (
 	"sesame/server/internal/problem"
 	"sesame/server/internal/store"
 	"sesame/server/internal/token"
+	"sesame/server/internal/token/personal"
 	"sesame/server/secret"
 )
 
@@ -39,7 +40,7 @@ func (s *Service) Introspect(ctx context.Context, client Client, text secret.Tex
 	if refresh, ok := s.refresher.Parse(text.Reveal()); ok {
 		return s.introspectRefresh(ctx, client, refresh)
 	}
-	if token.IsPersonal(text.Reveal()) {
+	if personal.Is(text.Reveal()) {
 		return s.introspectPersonal(ctx, text)
 	}
 	access, err := s.issuer.VerifyIssued(text.Reveal())

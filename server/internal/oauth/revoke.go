@@ -8,7 +8,7 @@ import (
 	"sesame/server/internal/identity"
 	"sesame/server/internal/problem"
 	"sesame/server/internal/store"
-	"sesame/server/internal/token"
+	"sesame/server/internal/token/personal"
 	"sesame/server/secret"
 )
 
@@ -18,7 +18,7 @@ func (s *Service) Revoke(ctx context.Context, client Client, text secret.Text) e
 	// A page that is being closed revokes its token and does not wait for the answer.
 	ctx, done := identity.IgnoreDisconnect(ctx)
 	defer done()
-	if token.IsPersonal(text.Reveal()) { // it belongs to no client: its holder may revoke it, and so may the finder of a lost one
+	if personal.Is(text.Reveal()) { // it belongs to no client: its holder may revoke it, and so may the finder of a lost one
 		return s.identity.RevokeHeldToken(ctx, text)
 	}
 	session, err := s.sessionOf(ctx, text)

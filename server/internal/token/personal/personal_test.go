@@ -1,4 +1,4 @@
-package token
+package personal
 
 import (
 	"regexp"
@@ -12,12 +12,12 @@ var personalForm = regexp.MustCompile(`^ssm_[0-9A-Za-z]{36}$`)
 func TestPersonalTokens(t *testing.T) {
 	seen, letters := map[string]bool{}, map[rune]bool{}
 	for range 2000 {
-		text := NewPersonal().Reveal()
-		if !personalForm.MatchString(text) || !IsPersonal(text) || !IsWellFormed(text) || seen[text] {
+		text := New().Reveal()
+		if !personalForm.MatchString(text) || !Is(text) || !IsWellFormed(text) || seen[text] {
 			t.Fatalf("%s is not well formed, or was made twice", text)
 		}
 		seen[text] = true
-		for _, r := range text[len(PersonalPrefix) : len(PersonalPrefix)+personalRandom] {
+		for _, r := range text[len(Prefix) : len(Prefix)+randomLength] {
 			letters[r] = true
 		}
 	}
@@ -33,7 +33,7 @@ func TestTheChecksumIsTheOneThatIsDocumented(t *testing.T) {
 		"123456789":                      "3jZRME", // 0xcbf43926, the check value of CRC-32
 		"000000000000000000000000000000": "2C8GjS",
 	} {
-		if got := PersonalChecksum(text); got != want {
+		if got := Checksum(text); got != want {
 			t.Errorf("the checksum of %q is %s, want %s", text, got, want)
 		}
 	}
@@ -41,7 +41,7 @@ func TestTheChecksumIsTheOneThatIsDocumented(t *testing.T) {
 
 // Every single mistyped character, and two that were exchanged, are noticed.
 func TestMistypedTokensAreNotWellFormed(t *testing.T) {
-	text := NewPersonal().Reveal()
+	text := New().Reveal()
 	for i := range text {
 		for _, r := range base62 + "-_ é" {
 			if mistyped := text[:i] + string(r) + text[i+1:]; mistyped != text && IsWellFormed(mistyped) {
