@@ -161,6 +161,8 @@ const (
 	EventKindEVENTRECOVERYCODEUSED      EventKind = "recovery_code_used"
 	EventKindEVENTREFRESHREUSED         EventKind = "refresh_reused"
 	EventKindEVENTSCOPESCHANGED         EventKind = "scopes_changed"
+	EventKindEVENTTOKENCREATED          EventKind = "token_created"
+	EventKindEVENTTOKENREVOKED          EventKind = "token_revoked"
 	EventKindEVENTWRONGCODE             EventKind = "wrong_code"
 	EventKindEVENTWRONGPASSWORD         EventKind = "wrong_password"
 )
@@ -250,6 +252,10 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindEVENTSCOPESCHANGED:
 		return true
+	case EventKindEVENTTOKENCREATED:
+		return true
+	case EventKindEVENTTOKENREVOKED:
+		return true
 	case EventKindEVENTWRONGCODE:
 		return true
 	case EventKindEVENTWRONGPASSWORD:
@@ -268,6 +274,21 @@ const (
 func (e HealthStatus) Valid() bool {
 	switch e {
 	case HealthStatusOk:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for IntrospectionSesameTokenKind.
+const (
+	IntrospectionSesameTokenKindPersonalAccessToken IntrospectionSesameTokenKind = "personal_access_token"
+)
+
+// Valid indicates whether the value is a known member of the IntrospectionSesameTokenKind enum.
+func (e IntrospectionSesameTokenKind) Valid() bool {
+	switch e {
+	case IntrospectionSesameTokenKindPersonalAccessToken:
 		return true
 	default:
 		return false
@@ -793,10 +814,15 @@ type Event struct {
 	// - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
 	// - `key_rotated`: a new key signs from now on.
 	// - `mail_deleted`: a mail was deleted before it was sent.
+	// - `token_created`, `token_revoked`: a personal access token, named by `token_id`. Those that end with a password, or with the
+	//   account, have no event of their own.
 	Kind EventKind `json:"kind"`
 
 	// SessionID The session that started, ended, or was used.
 	SessionID nullable.Nullable[string] `json:"session_id"`
+
+	// TokenID The personal access token that was made, revoked, or used.
+	TokenID nullable.Nullable[string] `json:"token_id"`
 
 	// UserAgent The User-Agent of the request.
 	UserAgent nullable.Nullable[string] `json:"user_agent"`
@@ -851,6 +877,8 @@ type Event struct {
 //   - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
 //   - `key_rotated`: a new key signs from now on.
 //   - `mail_deleted`: a mail was deleted before it was sent.
+//   - `token_created`, `token_revoked`: a personal access token, named by `token_id`. Those that end with a password, or with the
+//     account, have no event of their own.
 type EventKind string
 
 // EventLines One `Event` in JSON per line, each with a line break at its end.
@@ -978,7 +1006,7 @@ type Introspection struct {
 	// AuthTime When the person signed in, in seconds since 1970, for a person's access token.
 	AuthTime *int64 `json:"auth_time,omitempty"`
 
-	// ClientID The client that it was issued to.
+	// ClientID The client that it was issued to; absent for a personal access token.
 	ClientID *string `json:"client_id,omitempty"`
 
 	// Exp When it expires, in seconds since 1970.
@@ -996,6 +1024,9 @@ type Introspection struct {
 	// Scope Its current scopes, space-separated.
 	Scope *string `json:"scope,omitempty"`
 
+	// SesameTokenKind `personal_access_token` for such a token; absent for any other one.
+	SesameTokenKind *IntrospectionSesameTokenKind `json:"sesame_token_kind,omitempty"`
+
 	// Sid Its session, if it has one.
 	Sid *string `json:"sid,omitempty"`
 
@@ -1008,6 +1039,9 @@ type Introspection struct {
 	// Username The username, if the token is about a person.
 	Username *string `json:"username,omitempty"`
 }
+
+// IntrospectionSesameTokenKind `personal_access_token` for such a token; absent for any other one.
+type IntrospectionSesameTokenKind string
 
 // IntrospectionTokenType `bearer` for an access token; `refresh_token` for a refresh token, which grants no access.
 type IntrospectionTokenType string
@@ -1029,7 +1063,7 @@ type IntrospectionRequest struct {
 	// Example:
 	Scope *string `json:"scope,omitempty"`
 
-	// Token An access token, or a refresh token that was issued to the calling client.
+	// Token An access token, a personal access token, or a refresh token that was issued to the calling client.
 	//
 	// Example: eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiIwMTlhZDgyNyJ9.c2lnbmF0dXJl
 	Token secret.Text `json:"token"`
@@ -1565,6 +1599,64 @@ type PasswordResetRequest struct {
 	Email string `json:"email"`
 }
 
+// PersonalToken A personal access token, without the token itself.
+type PersonalToken struct {
+	CreatedAt time.Time `json:"created_at"`
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// ID It is in `token_id` of events, and the `jti` of an introspection.
+	ID string `json:"id"`
+
+	// LastUsedAt When it was last used, to the hour; null for never.
+	LastUsedAt nullable.Nullable[time.Time] `json:"last_used_at"`
+
+	// Name That the person has given it.
+	Name string `json:"name"`
+
+	// Scopes Those that it was made with. It can use the ones among them that the account has at that time.
+	Scopes []string `json:"scopes"`
+}
+
+// PersonalTokenCreate defines model for PersonalTokenCreate.
+type PersonalTokenCreate struct {
+	// ExpiresInDays For how many days the token works.
+	//
+	// Example: 90
+	ExpiresInDays int32 `json:"expires_in_days"`
+
+	// Name What the token is for, as the lists and the mail show it.
+	//
+	// Example: Nightly report
+	Name string `json:"name"`
+
+	// Scopes What the token may do. Each is a scope of the access token that makes this one.
+	//
+	// Example: ["me:write"]
+	Scopes []string `json:"scopes"`
+}
+
+// PersonalTokenPage defines model for PersonalTokenPage.
+type PersonalTokenPage struct {
+	Items []PersonalToken `json:"items"`
+
+	// NextCursor Always null, because one page holds all the tokens that an account can have.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// PersonalTokenWithText A new personal access token.
+type PersonalTokenWithText struct {
+	CreatedAt  time.Time                    `json:"created_at"`
+	ExpiresAt  time.Time                    `json:"expires_at"`
+	ID         string                       `json:"id"`
+	LastUsedAt nullable.Nullable[time.Time] `json:"last_used_at"`
+	Name       string                       `json:"name"`
+	Scopes     []string                     `json:"scopes"`
+
+	// Token The token itself. It is `ssm_`, 30 random letters and digits, and six more that are the CRC-32 of these in base 62
+	// (0-9, A-Z, a-z).
+	Token string `json:"token"`
+}
+
 // Problem An error (RFC 9457).
 type Problem struct {
 	// Code Error code for programs. Codes are added, never changed.
@@ -1833,7 +1925,7 @@ type RevocationRequest struct {
 	// Example:
 	ClientSecret *secret.Text `json:"client_secret,omitempty"`
 
-	// Token An access or a refresh token.
+	// Token An access or a refresh token, or a personal access token.
 	//
 	// Example: AZrYJ5wvcTqlZH4n5rIDVAAAAAB2b0k3b3V0cmFuZG9tYnl0ZXNoZXJl
 	Token secret.Text `json:"token"`
@@ -2383,6 +2475,9 @@ type NoSuchMail = Problem
 // NoSuchProvider An error (RFC 9457).
 type NoSuchProvider = Problem
 
+// NoSuchToken An error (RFC 9457).
+type NoSuchToken = Problem
+
 // NoSuchUser An error (RFC 9457).
 type NoSuchUser = Problem
 
@@ -2740,6 +2835,9 @@ type AddPasskeyJSONRequestBody = NewPasskey
 // ChangePasswordJSONRequestBody defines body for ChangePassword for application/json ContentType.
 type ChangePasswordJSONRequestBody = PasswordChange
 
+// CreatePersonalTokenJSONRequestBody defines body for CreatePersonalToken for application/json ContentType.
+type CreatePersonalTokenJSONRequestBody = PersonalTokenCreate
+
 // ConfirmTotpJSONRequestBody defines body for ConfirmTotp for application/json ContentType.
 type ConfirmTotpJSONRequestBody = TotpConfirmation
 
@@ -2937,6 +3035,15 @@ type ServerInterface interface {
 	// EndSession Log out one session
 	// (DELETE /users/me/sessions/{session_id})
 	EndSession(ctx echo.Context, sessionID string) error
+	// ListPersonalTokens List my personal access tokens
+	// (GET /users/me/tokens)
+	ListPersonalTokens(ctx echo.Context) error
+	// CreatePersonalToken Create a personal access token
+	// (POST /users/me/tokens)
+	CreatePersonalToken(ctx echo.Context) error
+	// RevokePersonalToken Revoke a personal access token
+	// (DELETE /users/me/tokens/{token_id})
+	RevokePersonalToken(ctx echo.Context, tokenID string) error
 	// StartTotp Start to set up an authenticator app
 	// (POST /users/me/totp)
 	StartTotp(ctx echo.Context) error
@@ -2979,6 +3086,12 @@ type ServerInterface interface {
 	// EndUserSession End a session of an account
 	// (DELETE /users/{user_id}/sessions/{session_id})
 	EndUserSession(ctx echo.Context, userID string, sessionID string) error
+	// ListUserPersonalTokens List the tokens of an account
+	// (GET /users/{user_id}/tokens)
+	ListUserPersonalTokens(ctx echo.Context, userID string) error
+	// RevokeUserPersonalToken Revoke a token of an account
+	// (DELETE /users/{user_id}/tokens/{token_id})
+	RevokeUserPersonalToken(ctx echo.Context, userID string, tokenID string) error
 	// UnlockUser End the waits of an account
 	// (POST /users/{user_id}/unlock)
 	UnlockUser(ctx echo.Context, userID string) error
@@ -4098,6 +4211,40 @@ func (w *ServerInterfaceWrapper) EndSession(ctx echo.Context) error {
 	return err
 }
 
+// ListPersonalTokens converts echo context to params.
+func (w *ServerInterfaceWrapper) ListPersonalTokens(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListPersonalTokens(ctx)
+	return err
+}
+
+// CreatePersonalToken converts echo context to params.
+func (w *ServerInterfaceWrapper) CreatePersonalToken(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreatePersonalToken(ctx)
+	return err
+}
+
+// RevokePersonalToken converts echo context to params.
+func (w *ServerInterfaceWrapper) RevokePersonalToken(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "token_id" -------------
+	var tokenID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "token_id", ctx.Param("token_id"), &tokenID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter token_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RevokePersonalToken(ctx, tokenID)
+	return err
+}
+
 // StartTotp converts echo context to params.
 func (w *ServerInterfaceWrapper) StartTotp(ctx echo.Context) error {
 	var err error
@@ -4348,6 +4495,46 @@ func (w *ServerInterfaceWrapper) EndUserSession(ctx echo.Context) error {
 	return err
 }
 
+// ListUserPersonalTokens converts echo context to params.
+func (w *ServerInterfaceWrapper) ListUserPersonalTokens(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListUserPersonalTokens(ctx, userID)
+	return err
+}
+
+// RevokeUserPersonalToken converts echo context to params.
+func (w *ServerInterfaceWrapper) RevokeUserPersonalToken(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// ------------- Path parameter "token_id" -------------
+	var tokenID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "token_id", ctx.Param("token_id"), &tokenID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter token_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RevokeUserPersonalToken(ctx, userID, tokenID)
+	return err
+}
+
 // UnlockUser converts echo context to params.
 func (w *ServerInterfaceWrapper) UnlockUser(ctx echo.Context) error {
 	var err error
@@ -4414,6 +4601,9 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/token", wrapper.CreateToken, options.OperationMiddlewares["createToken"]...)
 	router.POST(options.BaseURL+"/token/revoke", wrapper.RevokeToken, options.OperationMiddlewares["revokeToken"]...)
 	router.POST(options.BaseURL+"/token/introspect", wrapper.IntrospectToken, options.OperationMiddlewares["introspectToken"]...)
+	router.GET(options.BaseURL+"/users/me/tokens", wrapper.ListPersonalTokens, options.OperationMiddlewares["listPersonalTokens"]...)
+	router.POST(options.BaseURL+"/users/me/tokens", wrapper.CreatePersonalToken, options.OperationMiddlewares["createPersonalToken"]...)
+	router.DELETE(options.BaseURL+"/users/me/tokens/:token_id", wrapper.RevokePersonalToken, options.OperationMiddlewares["revokePersonalToken"]...)
 	router.GET(options.BaseURL+"/authorize", wrapper.Authorize, options.OperationMiddlewares["authorize"]...)
 	router.POST(options.BaseURL+"/authorize", wrapper.AuthorizeWithForm, options.OperationMiddlewares["authorizeWithForm"]...)
 	router.POST(options.BaseURL+"/par", wrapper.PushAuthorizationRequest, options.OperationMiddlewares["pushAuthorizationRequest"]...)
@@ -4443,6 +4633,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/users/me/totp/confirm", wrapper.ConfirmTotp, options.OperationMiddlewares["confirmTotp"]...)
 	router.POST(options.BaseURL+"/users/me/recovery-codes", wrapper.ReplaceRecoveryCodes, options.OperationMiddlewares["replaceRecoveryCodes"]...)
 	router.POST(options.BaseURL+"/users/:user_id/factor-reset", wrapper.ResetFactors, options.OperationMiddlewares["resetFactors"]...)
+	router.GET(options.BaseURL+"/users/:user_id/tokens", wrapper.ListUserPersonalTokens, options.OperationMiddlewares["listUserPersonalTokens"]...)
+	router.DELETE(options.BaseURL+"/users/:user_id/tokens/:token_id", wrapper.RevokeUserPersonalToken, options.OperationMiddlewares["revokeUserPersonalToken"]...)
 	router.DELETE(options.BaseURL+"/users/:user_id/sessions", wrapper.EndUserSessions, options.OperationMiddlewares["endUserSessions"]...)
 	router.GET(options.BaseURL+"/users/:user_id/sessions", wrapper.ListUserSessions, options.OperationMiddlewares["listUserSessions"]...)
 	router.DELETE(options.BaseURL+"/users/:user_id/sessions/:session_id", wrapper.EndUserSession, options.OperationMiddlewares["endUserSession"]...)
@@ -4518,6 +4710,8 @@ type NoSuchClientApplicationProblemPlusJSONResponse Problem
 type NoSuchMailApplicationProblemPlusJSONResponse Problem
 
 type NoSuchProviderApplicationProblemPlusJSONResponse Problem
+
+type NoSuchTokenApplicationProblemPlusJSONResponse Problem
 
 type NoSuchUserApplicationProblemPlusJSONResponse Problem
 
@@ -12764,6 +12958,402 @@ func (response EndSession503ApplicationProblemPlusJSONResponse) VisitEndSessionR
 	return err
 }
 
+type ListPersonalTokensRequestObject struct {
+}
+
+type ListPersonalTokensResponseObject interface {
+	VisitListPersonalTokensResponse(w http.ResponseWriter) error
+}
+
+type ListPersonalTokens200JSONResponse PersonalTokenPage
+
+func (response ListPersonalTokens200JSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPersonalTokens400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListPersonalTokens400ApplicationProblemPlusJSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPersonalTokens401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListPersonalTokens401ApplicationProblemPlusJSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPersonalTokens403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListPersonalTokens403ApplicationProblemPlusJSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPersonalTokens500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListPersonalTokens500ApplicationProblemPlusJSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPersonalTokens503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListPersonalTokens503ApplicationProblemPlusJSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalTokenRequestObject struct {
+	Body *CreatePersonalTokenJSONRequestBody
+}
+
+type CreatePersonalTokenResponseObject interface {
+	VisitCreatePersonalTokenResponse(w http.ResponseWriter) error
+}
+
+type CreatePersonalToken201ResponseHeaders struct {
+	CacheControl string
+}
+
+type CreatePersonalToken201JSONResponse struct {
+	Body    PersonalTokenWithText
+	Headers CreatePersonalToken201ResponseHeaders
+}
+
+func (response CreatePersonalToken201JSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken400ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken401ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken403ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken413ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken415ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken422ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken500ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken503ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalTokenRequestObject struct {
+	TokenID string `json:"token_id"`
+}
+
+type RevokePersonalTokenResponseObject interface {
+	VisitRevokePersonalTokenResponse(w http.ResponseWriter) error
+}
+
+type RevokePersonalToken204Response struct {
+}
+
+func (response RevokePersonalToken204Response) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RevokePersonalToken400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken400ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken401ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken403ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken404ApplicationProblemPlusJSONResponse struct {
+	NoSuchTokenApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken404ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken422ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken500ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken503ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type StartTotpRequestObject struct {
 }
 
@@ -14772,6 +15362,275 @@ func (response EndUserSession503ApplicationProblemPlusJSONResponse) VisitEndUser
 	return err
 }
 
+type ListUserPersonalTokensRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type ListUserPersonalTokensResponseObject interface {
+	VisitListUserPersonalTokensResponse(w http.ResponseWriter) error
+}
+
+type ListUserPersonalTokens200JSONResponse PersonalTokenPage
+
+func (response ListUserPersonalTokens200JSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens400ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens401ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens403ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens404ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens422ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens500ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens503ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalTokenRequestObject struct {
+	UserID  string `json:"user_id"`
+	TokenID string `json:"token_id"`
+}
+
+type RevokeUserPersonalTokenResponseObject interface {
+	VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error
+}
+
+type RevokeUserPersonalToken204Response struct {
+}
+
+func (response RevokeUserPersonalToken204Response) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RevokeUserPersonalToken400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken400ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken401ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken403ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken404ApplicationProblemPlusJSONResponse struct {
+	NoSuchTokenApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken404ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken422ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken500ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken503ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type UnlockUserRequestObject struct {
 	UserID string `json:"user_id"`
 }
@@ -15110,6 +15969,15 @@ type StrictServerInterface interface {
 	// EndSession Log out one session
 	// (DELETE /users/me/sessions/{session_id})
 	EndSession(ctx context.Context, request EndSessionRequestObject) (EndSessionResponseObject, error)
+	// ListPersonalTokens List my personal access tokens
+	// (GET /users/me/tokens)
+	ListPersonalTokens(ctx context.Context, request ListPersonalTokensRequestObject) (ListPersonalTokensResponseObject, error)
+	// CreatePersonalToken Create a personal access token
+	// (POST /users/me/tokens)
+	CreatePersonalToken(ctx context.Context, request CreatePersonalTokenRequestObject) (CreatePersonalTokenResponseObject, error)
+	// RevokePersonalToken Revoke a personal access token
+	// (DELETE /users/me/tokens/{token_id})
+	RevokePersonalToken(ctx context.Context, request RevokePersonalTokenRequestObject) (RevokePersonalTokenResponseObject, error)
 	// StartTotp Start to set up an authenticator app
 	// (POST /users/me/totp)
 	StartTotp(ctx context.Context, request StartTotpRequestObject) (StartTotpResponseObject, error)
@@ -15152,6 +16020,12 @@ type StrictServerInterface interface {
 	// EndUserSession End a session of an account
 	// (DELETE /users/{user_id}/sessions/{session_id})
 	EndUserSession(ctx context.Context, request EndUserSessionRequestObject) (EndUserSessionResponseObject, error)
+	// ListUserPersonalTokens List the tokens of an account
+	// (GET /users/{user_id}/tokens)
+	ListUserPersonalTokens(ctx context.Context, request ListUserPersonalTokensRequestObject) (ListUserPersonalTokensResponseObject, error)
+	// RevokeUserPersonalToken Revoke a token of an account
+	// (DELETE /users/{user_id}/tokens/{token_id})
+	RevokeUserPersonalToken(ctx context.Context, request RevokeUserPersonalTokenRequestObject) (RevokeUserPersonalTokenResponseObject, error)
 	// UnlockUser End the waits of an account
 	// (POST /users/{user_id}/unlock)
 	UnlockUser(ctx context.Context, request UnlockUserRequestObject) (UnlockUserResponseObject, error)
@@ -17127,6 +18001,100 @@ func (sh *strictHandler) EndSession(ctx echo.Context, sessionID string) error {
 	return nil
 }
 
+// ListPersonalTokens operation middleware
+func (sh *strictHandler) ListPersonalTokens(ctx echo.Context) error {
+	var request ListPersonalTokensRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListPersonalTokens(ctx.Request().Context(), request.(ListPersonalTokensRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListPersonalTokens")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListPersonalTokensResponseObject); ok {
+		return validResponse.VisitListPersonalTokensResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreatePersonalToken operation middleware
+func (sh *strictHandler) CreatePersonalToken(ctx echo.Context) error {
+	var request CreatePersonalTokenRequestObject
+
+	var body CreatePersonalTokenJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreatePersonalToken(ctx.Request().Context(), request.(CreatePersonalTokenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreatePersonalToken")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreatePersonalTokenResponseObject); ok {
+		return validResponse.VisitCreatePersonalTokenResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RevokePersonalToken operation middleware
+func (sh *strictHandler) RevokePersonalToken(ctx echo.Context, tokenID string) error {
+	var request RevokePersonalTokenRequestObject
+
+	request.TokenID = tokenID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RevokePersonalToken(ctx.Request().Context(), request.(RevokePersonalTokenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RevokePersonalToken")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RevokePersonalTokenResponseObject); ok {
+		return validResponse.VisitRevokePersonalTokenResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // StartTotp operation middleware
 func (sh *strictHandler) StartTotp(ctx echo.Context) error {
 	var request StartTotpRequestObject
@@ -17523,6 +18491,57 @@ func (sh *strictHandler) EndUserSession(ctx echo.Context, userID string, session
 	return nil
 }
 
+// ListUserPersonalTokens operation middleware
+func (sh *strictHandler) ListUserPersonalTokens(ctx echo.Context, userID string) error {
+	var request ListUserPersonalTokensRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUserPersonalTokens(ctx.Request().Context(), request.(ListUserPersonalTokensRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUserPersonalTokens")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListUserPersonalTokensResponseObject); ok {
+		return validResponse.VisitListUserPersonalTokensResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RevokeUserPersonalToken operation middleware
+func (sh *strictHandler) RevokeUserPersonalToken(ctx echo.Context, userID string, tokenID string) error {
+	var request RevokeUserPersonalTokenRequestObject
+
+	request.UserID = userID
+	request.TokenID = tokenID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RevokeUserPersonalToken(ctx.Request().Context(), request.(RevokeUserPersonalTokenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RevokeUserPersonalToken")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RevokeUserPersonalTokenResponseObject); ok {
+		return validResponse.VisitRevokeUserPersonalTokenResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // UnlockUser operation middleware
 func (sh *strictHandler) UnlockUser(ctx echo.Context, userID string) error {
 	var request UnlockUserRequestObject
@@ -17553,659 +18572,692 @@ func (sh *strictHandler) UnlockUser(ctx echo.Context, userID string) error {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L35dhu3tif8Kmh+fVfiXJIiqZleWX1lWbblQdbREOckdJNgFUhWVASYAiiayfJa/TSd98ij9JN8C3sD",
-	"KFSxioMkZ7o6f5xYxRowbOx5//avlUCMJ4IzrmSl/WtlxGjIEvjnMQ1G7EV0y95FfKoYXAuZDJJooiLB",
-	"K+3KOzonfUYCfWNIBiIhg+iWkTHeX69UK+wTHU9iVmlXJtN+HAVVMqafanTIvt1uNCrVSsJ+nkYJCytt",
-	"lUxZtSKDERtT/aUx/fSW8aEaVdo7jWpFzSf6LVIlER9WPn+uVo7jiHF1PKJxzPiQLY7ulZgRSgK4jQSU",
-	"EzpVI8ZVFFDFyNcXL47J3v7OIfn9t916q0r03/t7zf0n2XE/ozIKSMJoPP62U5FM0jHrVKokGNFEMvVt",
-	"p3J99aJ20KmsO5tmo1E4n7cioDjy/ESuRoxcX7wlYkDUiBEaBGLKVXaYI6Um7a2tZmu/3qg36s32QeOg",
-	"sTWVLJFbjeYhDQ9a+7XDoDWo7Te3aY3u7u3U9llrn+31W43t3Z2lox+IZExVpV2ZJlGl6k+mVTKZMwHU",
-	"UzwXvYRVIJdXV1fnW816A0koRzFc1ODy/cjkTFwqkRSMBAYoyXgqFeFCEalvI0rcMC5z1NF8sjAyuPt+",
-	"I7tgYZSwQJVv/IcR00MaMdJPxEyyhAxFfpX0xsv21hadTOrmaj0Q462AxnGfBjf/KxAh+/aH8eFtZ9po",
-	"tPakoop9SweNaPCTjMObn/ByJOW3+lX/sX30H60X/9F64SjpP7aPNC2tP9cSkrhgKpkfDRRLFid6yQLB",
-	"Q0mUIDMaKdJnA2FmztknRVQyz8y6uRa1Rlxtt5Beo/F0XGkf6pGNI45/Nd0oI67YkCUwzA8fPhx5fKKY",
-	"ggPLdZBQDpvNBvn9t2azvldvPqmSWaRGMPiEUSm4paZdfdN2nr8wmrCkgMGwJBHJt51KxG9pHIVdoMz7",
-	"spnP1cqEJnTMlGXy00QK2BEax2J2Mp6o+Xc0njL78sXJ9/SWdAN4sGeZ0iRht5GYSjKhQ/aUMP0eOOL6",
-	"x0GUSAW/1MmpIpEkMCUieJzepOdN4kiqDnfrB9cGUaxHW+/wzMJVqpVID+nnKUvmlWqF07G+jOOqlKzK",
-	"XjFtntxq+fd+cBQoUUCe7/U4GdxD1IgqokaRJJq5EpEQyZLbKGBW0oyoJAGdShZW9a+9QIzHlIckjjjr",
-	"4SU9tHAas16WFNbk00WzpjDwsknvANU7yli2AihVly+BGBBNgkziv2ExcPIwPdoXU0WinIACGqhNaKLm",
-	"ZTsHr+hGYdk8Wrt760/kTcRDuXIeasQkIzf63iqRTJ8NxULSnxPYtiyv/bESi2HEKx/1tUksQlZpD2gs",
-	"WfF89FszU4kUG8OQ/mfCBpV25f/bSnWvLbxNbsH49eArn4FzneJDTcO67J9u6jRJ6FzfK9UcF1ok44q3",
-	"ENeSJWusQyStYlEls1EUjMgYtbuQxUyx8MFIVR+b/CanCsYUfvE2fXuvfJcvIx6wNY7rTIvRhAUiCVlI",
-	"7PlV0Zhpeo2pYkmdHHF8xs47vZ8M2IxII6KolmAkUpL0qMod4FajtVdrNmut7avmTrvZbDcaP5SsgoSh",
-	"F65BSBWr6cFlF2JnCee65iqKN14IJ2XNYpRMZmflZKbw+ftP5m00jlSRmQHym/DpuK9Z7oDASSITlqBQ",
-	"8ce92ygeYwzv9scYsgGdxgofKVcammsoDe9oFJ8+L9YVelHopOSYRnHJQaKN5nZtv99gtQO6t1NrhbtN",
-	"1qD7weGgaVd9QtUonZB+F56jdRT3tc7VZ/0uORFcorWHwuCMjtkVvWGgoAaCKyMg6GQSR6i6bk0S0Y/Z",
-	"+D9/kqjHugnqJ0KPu+vBdxW8TesWimq6rRxxoUYs8UUoUKW+G9ZL60Ky0v7x1/QZTbTmPROhNyOptCtb",
-	"sDifP+KiMAniZG12pXXjqdTUeVitqEjBDh0LPoijQNOOWa9pwtuop7XNvNuLs/vs78Myhn+Or8Dlz5JP",
-	"4bIwsyqfq5UXIulHYXjPnYm4nA4GUQAzkIGYMH9rrtDiZFKibURiGtzgOOBeMmbtWRIp2Kf7Lfp2uujp",
-	"zJatesHIH2LZ9ZT9uVKc6VOYdKr6622QRs/x3CYfPnyo5S2IooGYR7byBgcM6BSV/nvtK7wBbu4OaBSz",
-	"ML+tZrdIKJgEE3gQKZyj4CqhgSo7emAzj+gt07J0LKQirUYDPCI0AMMicyQH0zjuPsy5bLVSErnmk0Ro",
-	"uqT9mJETriLQLMupZXE9HopYFhZyTFUwyizlU9LDleyBjSONXcTiUMJRfkulOgq1mJEqocYKufPWx1Sq",
-	"Ls28LrP3kdRGmB6CvpNk7qyTownsHqGG/QhuTLj7H/FN+WrBRB5q04y2m1kIxjUxhTBjMEJ74EFDBteD",
-	"jXpHYy1V2f3OZp+GXbOS+VPZF+FcD0rTEZrJry/fn91/6Rvp0j+jIblwXy9ffX+UD31WAsr1DPuMTGgi",
-	"WUi+1n/qqVYJJQmbMLDEbthc6+jOaaF/RN4ccdg3UPP01YFIhiwkaP8/wb1iYUSvYHr32Kspl9PJRCSK",
-	"hd2xfmMXVszbtkvGQ+K/VL+sSqZcL0/CpJ4e5aEeMjiL772ZzV2fD7rhEZgwucLhle9ryYweaot9CjaK",
-	"b8iCmCYsJPA5oj8HvoJIknSNYM/OxDmV8obN5b02jQvVHYgpDxcYn2TJLUtAmeKCTMzH2nqYc8IZGHwY",
-	"rACnu/NFaQmmp0PJSEhVxQ1FpYxycnpOaBjqedz/pO6km3smFHlhplG+n+lkH2oLixepSsBsBevXW6KF",
-	"JdCEPolpwOz2Z9fO7PPlNBil7qaH3mlt6QINWu3ZbKQWfeE/YY/c/OQ0GJlJeiv7jqJH4Mut64xGKuJD",
-	"MGqzq0tO0YsCKmKfMU4k4+qft+h65k81EyiarNuJ80TcRiFLvuxuTMxXvJ2w1vM/a9HtRL0Vti7OL7e6",
-	"8GUv8PrPWlI3sc/VynttjCJbvmCDqVyq6BasKFg54FXAsBUyJmtIdgtiacieI0mm/IaLGQe9QGlBHSQM",
-	"fpglgg/r688d5nACAymRbwsfrRZ9ElQULb/EhCUwY1AQZJpWoJUAlS4nZ/UO/7rnxTp6Vobiq43aIEmC",
-	"a4unVT/3BMJb+fSL2rG2H0W8yolgo9yfq5XzhA7Llyh9AAP0GPHcyGGRT7yAJYYlX0ffXoNkUsOoiGYW",
-	"lO1PtdlsVtNGWW2axIzrMx0u1b4fkJB8XRdskHGRXvtnbKzblY2PMYwyguWLGdKDnI7HNJlX2pWj1BbT",
-	"sxxHUkZ8WKlWbjFqvOl26kXU+uVMJCEZJpQrc8a05Q16o947e0cd3O1wOLPD+qAvkSBhoSZjGstlI4LP",
-	"LBmP+7Q5/m58Hi/6/IBEZG3iGU0ZQy4/6cmfTESXYBDgLO50uNGi6OKfJSdbjJkaaZVyBgo7bKlmrnXy",
-	"r6lQzKRU4FpFIZmNGCdzMSVU3nhR5wfamCOOKRjWhsEJ/MnbcDVKhFLxXYWyYuOJSGgSxfPulNNbGsW0",
-	"H7Pyo5AwjBkqIciY8rnZFHsgZJ18KMrXoUp/6eH24qrk8yZ5xOi6+rgOEjE2V5iaieTGmeUETxqGt1JX",
-	"bcJuGY01LYGvEx4F9x/VLDxJWKDqf5JghoypmkuZWvaUl1zlEYsQb2ky/KLS2JeBsf6YXkLKyd4OeRM9",
-	"+yKitugzf+6hFOId5fM/60i6XJwF2v+jT+eSkfxNj9C1tyN/zPZa15vxj5sYV0b0cTGrk6tkTuiQRpzI",
-	"kUhUPH/47YRsJ0moIoIHzBlDIVW0TyXzXPgJgxRwm90n6UDTJ1F2jH/D7T+nQ1asOSv2SW2N1DjObHml",
-	"M200toP/EYpA2/FE3wCXGP4ABj9eQDd0NOS1iNtF1O+P+NTcvOXdXVnb4qfWGMspMpAkgwlAks4lmel/",
-	"OVWWnAlUusA3zhVsnDORgar0m8tPwr3X49IkUHqf+GLLgGpA9oxRLmcsgWOVpdP7kI/xUt0/ccb6u8qz",
-	"ZpzrL5M3Q6xqFEk5RcX1j43d5gb+kAkxuRkz4ltrdr6fq5X1rJZ1UmSUtghjZ76kob+HsVnutze7fnD3",
-	"1IyV4OTJiRnysjSazOweZqMKjSdyyWgSjMDXFouhy/1OFwi2bR0rZ/WmKSG6Wo5ZDVYuOnfvZdvcN5fF",
-	"O09a5GoV0kbl5dL9WpzYg3iFS5fhoQyne7DTNUyZNTgpnceChl29fmBElKVeFFsY94vYe8ltZpNNzhLR",
-	"C//WDGcJN10Y/EOH60vMtyshLoXgX+4o/ltMIYAmGcfMG6UXB6KK1NQSotscigspJyMxTf55xy8TZtCH",
-	"CNyAmjmJgWL84c7SNfcLIe/AY41/2GUoes5hTsz1KmGfJlHCQi2VE3YrbmAyqME4x6wTr16J09Lk00ja",
-	"91bdW0Xi5UqB6L23qtP002v0aokk+oWFK6SoPwm90NY3nlmiM1G6DNPcxuQzVxaiUDyzOH/OtPODBr+4",
-	"ovFC2ACsSbRCIol0HYdOA3BzKyQPL80Xyke8T+Ij2YWyQTr85CzSClqa5KcYdyXK5K0YkoinVuqfQTcr",
-	"ZrdBqGEJf7F0B2Y8cFmzE0XnyQRFn0I519Kd88nySyRCr+eAWSeJz/e9ZBjM3R0u99XaPZ2gwAZedezc",
-	"fQ+c9KW39JYlWtswNYwP4/W5j8iSLDnlA4GZEps54sa405Tz//LqoytV/KV7y5JoEKXFM6a65ohzcmLe",
-	"Uq1MEjZgScLCrg0N4hv1bk7762/9dBJqJtmlqtJu7u9tHzb29/Yaa++fXYaiDTyOaTSWxqSEoCVLpD6T",
-	"KfeAXTgKQxa+oLbQlYZhpN9A4/NEH2QVafFuqhon3qVfKwP30LIxmldDKVGg6Wje1UdQFhdH2XsI3JND",
-	"ODCF1NpYxApiHAEYJHNCE6ZP4oxjGbEV/K7IMlcAm6t1ytZW5qspP/tFVT/amX90t4n+TyyAnOgjw+SB",
-	"/mxOdfvX3NLRIOmCVCtYhssJDVgtrT2N2S2L3VIYN2FV/41lmZp3a7bNxXQ4apNeswesGJL0YZxV0mvh",
-	"NTUTdXI6IBGcT32VxoJrbdpQB5mNBPhQ9GcYpEjYhBTzMvhFOhHp1bZjQaS+9Sl8DLURSKkHUYF5L/pr",
-	"+m70BuhRTPmYqZyM65rVHmtS6tXJezApccVgo6MhF0m+CLWVrWjbLajtrlYCOBcF8A94XpQgCVPThJM+",
-	"mwvI5hHS5a1C3Y+sEiohM518/X7C+Olzciw4Z4EixyJhEJ/ffVI1qVSS9H7tVNJ6/favHeQ0nUqbT+P4",
-	"8+de22k9p889oawv9gCyI+ID0auTa5MPFZijXbYOa0ByVL3q6uIqRfd7DxN1/azZhA0jqZjW5hMDWmHD",
-	"qnk4CscI+9tBs7Yftpq1w8Feo7ZLd/psm7aC/fAwN97dvaLhipB1g3JwFz3m8zfHJ3kohv297T3y+287",
-	"9TzOwsnhOxaPBG29n92+SE7eXb0eTo9fUcHeNNXB9cWH/vTl60upZrXgXXZ8zdbByvF1x0yNRMHSvptK",
-	"EJW9y9buXq5aWF9aWRVbdaTUHUVFhflH3FGRw2JIz7YciWkc6hG4E+6yc/vM6n7ZcbH561H/ZRC9j15f",
-	"Xv9y2jyLXh/W2fz1L+GH0+h9dDp7dxWPfng+nJ/NXx/Wg1bM++MXjfD713F2NgfNw1bBfECbLJlMPvmG",
-	"1dANYNLKlSCDKI4JqhbpiFESZ2iqhON3aRExGfgR4JXeAqZMMRZ8yBJCh6KKdQJQAad/zxgP6Yi29wDe",
-	"KHMsC0bERWEB+7EYM0n6NLixVS52i3M4NLXG5V73wy9HrXc/rcMLJ4kYT9RKEdQmPc24EaxCCkzd78G+",
-	"9aqkFwguGVf6n5LFLFBdw/d74KXpBQmjSj+N8krLaGnSqGwYCm+Rvsz4+pRHKqKQUa71HHIBTMcYvM16",
-	"I3eeEYqhmoM8KZi05VjdaRIVlcg7Zu9xOcfcqqQ/VwxYs/6Hf3ZiNlAE/PcD1ECMYE5fg57TiUgUstRY",
-	"iAlsqqVn/aYwGgxYgszroLXbIr//tr/AvFaB/KwlAZJUO8mbhoq4gqCnUH1l8tFQ/VrIV+1Zs4cL1XVP",
-	"9pZJpRJmYF9UuDcgl7w7QDL1zt9fXpGtCU16UJALqA3JnJjAkMtN7E9VRqhF0glPcsTt/W7PimY3TaIN",
-	"ZrhbtupSTJOgDArLmH0GVWbR26UpD2ljv7H/pA0DtlryNIwYD5hMn0ZTXGBczCPE5cMuHjW4+7tjMJ9L",
-	"xRpU3/WqpsYL8BSyH7MoDKuknPugMunDJR/Ucje3DWDhr/4C1oevVL9R5auTD0AKYsK4ph7lSsJdIMRW",
-	"PRVyZnyOTBIxiGK2wKYKx6cK4aY8WTDlwYjyYX4/PSyvtfjANOrGIqDxWsYI5cMpHTLpVFbNxGXVYj6h",
-	"VZxWCHtacMhqR1ckZITxHi4nBjtBqswcslm20kyxTwqtDX1Egc7H1axObqHQCkDwGF9YgCKYkQUjzmS0",
-	"o1zb0CpGUYYmfQF+G/cVCjpMGAvTWuo7oKQYOpZFHzNMwGjuWrhM02XzileKTORi2ZnDH8pDDvnujDXn",
-	"HtN7TN1CB22MbIKPot9mQfpN45hMeWydfnjMNT2a4u+EUeT8OY+CtubQL4meo0VC830IKeyRG4rby6pP",
-	"RZll/biKWs+NQrsBxbrtXwuPKns2VtOEBw5XstbC88Vb+J48RNtma4sTyX67cOXudsJ9y3lTuvOAYdZx",
-	"Sv3VucnfmH3kaMZHm/M36a6H8o86jv+MgzhNElgtzDHJJg5SMhMi1DxYJJL5m21zUgocSFlYwAlViiV6",
-	"ov/7x//d6XxqND5+8z8rBRT6nGn1O+PE3XD7QnhDNyjUk1/Y4AnchN7Xtrao2CdU5Uy+nn6aUGWNGxBB",
-	"eZFT7CdDD47sRrwcVXUACpe2xftCjYyrnSYMQ+aZ47SAfra9twr+rIrZcbc0XoLrarmJWYgZjZQkfaZm",
-	"TB/zmUhTx4tWoXx4eysHB3J3+e4gi6mCw0zzOchX1WYvJ7GYQWhQYhnazGix+qnRfDJCtd/ng0V7hCEm",
-	"4+kutXRT74jH9rQdITNLsB4E8+JHu345XzEmc+rb1+uFCM2U/OsC/jTODOMZU1EcY/KlQNZ8hzHmeId/",
-	"kPxtK1i/ZbPLHAmPNovYUMHpLw3hbOY/9xKo0ZKknPQyH+oRDHZa+ADPo/SFPOo4QKxDLvNGQPkz+v8F",
-	"H0SmmNKhuxo1GV1CxjWJ01hwMazDtB/CRrdGpeeBsL9vaJH7QqPT+dRq6P9r6v/brnU6n3af6f97rv+5",
-	"f1IoTopMy5MxjeJj4PUbChYTuP416+d2MWyRDP1VxrvXcIJPPJm7VNHIiej8cbUfdO/7WDp7TUl6mJsL",
-	"V8u3lw30HWC5Hes7c9MrKPvHSaUFvVnjOGW/IJDR/QYFEsROHXlkLvMKX0NVMTT/H6fP5FVcvSaF25Ik",
-	"IjkulInwE05fs/9JIoYJHcs6OXZaAw0hL4QzyJrxPFJcC+Efc9hmi0lt+Wy/NdK7CiEqEy9A0A1iIeHt",
-	"PpQHRuXAhwvo5sw3v109RREy6ULRBQDRzegcpUohvh7mk9gHOFbVdJXoBngA4GIXw+bdgUXs5u53FnbT",
-	"Q7WYqVwKQ1aE8wg53F2PvhwcB4pU+0vX0Uu1YojXv1SUt7tQC+GnIn2srjRxAbF4JR/I1+440GKAM66T",
-	"IwRPBOgFbctEkOXgktPpZBLPDRCD/hsC6fVKdSEvoxDvXbOKyDGHEpx3OPBhFIL0WY7yTs7SIfqQI1R2",
-	"OCpZNgABUS0bOQOP/oyzBGHJ9DwAZGhMQ4Zo+Jt5pKoVtLTv5ChYof+YRXGhNCCXIgtm5RiLvnBErq9P",
-	"n9/uu5iiSLT9MHew1Zu6ZaJJ1wThiqeTKx5fPq+1lh7Q4DfBfpdMSn2my1bc/G7q+hTVjKFKGLdJezaF",
-	"fI3lWTl45MpDVhazv5YsqR0NH4gCPDdvOWynE9UI2h6Z1LeHmm2xrziTn0DtIAwN3ss9DAMFR5NpG1Do",
-	"L7ZCI9MqIaWTDF1ndq1QC3DUVjhPPQ4wBbjludBSwVcBpAXXM210tE40USmOE2ey3uEdXrPZA21IJ4CC",
-	"k1gMh5iPkv5u5FevnUVd0ZScxWOyRBBGgP4bpqZAmlHQTgsDI9nhxA4rzatCAGc9H9f/J6ySPoPuHSbP",
-	"Ay2ztBjKG6yyVWq9dppr7iG4YKeAsuqyp6lIEzwAy9oi6unBTlgSiRA/54Q1ri980K3jUEsEVFmh5sp9",
-	"oQohcD+N2TAJRKNC5kF5qL9mtDiL9agfxyQ1o8VmFj2Sbt3R7MKpU3ljmoCh+eVOqP6AfRYAtat+4E+v",
-	"WEG6sQ+Jg9mFGLDPZgTVyYtEjPUHBE+Ztvd2XGPpdaEZRLeYkgj0aTaJ0WAEq18l0wlRgjR3XYmA3XEx",
-	"hZQX/FcXkg4gigm7b9YTho/5CO6KngFwZXxTwgYJk6NuwjSRwMPmkrElXOkPtSmWmsFYyQfLKAmWvQ7U",
-	"UzNZ+JZeB+9LkKKWfgb7nzn/A+r4d/9YyoBxXacSNnpEQ0dnmbGA2xqRl1jopRF1tUEVJnSW4Q7G3Y9G",
-	"FffhvqpwbKFFi+dzqaYQjD71RUqPSStpVnlCAhPiBkPqNI5tmBkHmlWc/SHNRgKWyzEueJWeL4ViNRYa",
-	"txmcSGrOe97izJ1oc/D0elj120Qd/EumBUvmkjmBvaqeobtsAKwhNwvWwX2hTfxSaUnnhrLtk1Mei+DG",
-	"kopLJIE9hOcs3CdyJnNw8rWiODv0sXifdovIYskct8kXbttDDS9Ba8qZRnpG5pJ7q/eMqTo1Nxsj3d8W",
-	"/6WxkMo8PuXpQ/6rEjYWt740sPzHMrL0sUghYCE8xwVQXHYkESfbDRLSuXxKRFIF0nXGQdUYBVzYLMP0",
-	"4fTjRMSh9/URldnP2OHJCYvjiA9zZJYwyRTwGs5mWcEajIRkvGDFnmYZmX+aDR5wNxCTyO2EjIacqmnC",
-	"kG1goxZqsYOxPF6fOVAb8GCTQEzm2M+FsE+RVPKpn/TuS1P8MDok1bwbR/wGicJdmnJzEQjYXibwHYcX",
-	"EFA8tgHl6YpXbSanI1+0/b2TmF5LD6y7Zo9n2/sSRBOk0z9IxH125fMayGgq0HiMPK9ajElk2K6eHpi1",
-	"ydFHIA94J17pgoKmB2n+NvRsZFXmWSqJZIpMJ1Us1YQbrazyKji6RpC4s5yrGaDZYo6CN8huwgAW2pCM",
-	"ViS18sVm+TqQPH60iEOrTbo5SqRq65pwQs73ypA+G+prBG4tXDy5hM6zHwooD1hs9T1Hozj37KK6W40u",
-	"I5kqeKPZdRybWfjCARoXgTcFRyn9OVZKh1Fo0bm5gO3RkskxCM0tfHaZ83sixoER1UilHvHbKynpmys+",
-	"4dsQQZF0xhdrjgGo4XKUJSTIpHPaI/Iovbxa2tywuTP6oRLFq940nbvcyxOhqB2OfodmO/gQ4FFxMSPC",
-	"nHGQA/7wEcSaStvuzMI+GL4OkM7YgNB4OW3+sW+4uD+daeC72qz2jneJqXL/8LRJ8Gv6GmLF1Bp4f2VU",
-	"Ke+K06SKHIB5lcNz+Jmt9q6YRfCvGH3Du2R0De+K1SFcEoX3sZxS4PyljkTTK7k7tLjOuiwl0xdywsC/",
-	"YmWBWwjj9vS5Y/qnOXqVXMla1yx4CQ9zzy8wooVfHDvI/2KmlcrS1LZPNyV7/NIL6SblJVbmkr8DGXkF",
-	"Lov0GFSqlcwJNX+bQ7XSs1utfKrps1G7peCtkPqQnHx3cnbVffv+5elZper/1X1xdPr25Hnu4tWri/dX",
-	"V/7186PLyw/vL553j46PT86vsk+8v77K/dk9+e7k4t8fXp1cnLhfLk5eXJxcvupenFxfes8fv39+snjt",
-	"7FL/9+XF0dlVwfUPp1evnl8cfUgn8+Hi/dlLN8rFYR+/Ojp76b3p6Pj4/bV+48XJ0VXB9ecnb08Kr59e",
-	"Hj17W/DDyVnx9euzt++P33g/XB6/Pz+5XBjQ+cX7F6dvTxaun7w7On2rJ/7i9OLd4vXCu9++v7xaXIKL",
-	"k8uT9PLp85Ozq9Orf3ffnp75w3PXr89yv+AS6+1yl14cHV+9v+gePX/u3WcuXpy8e/+dd/ni5Pi9Jgrc",
-	"8Mx2Z3667F6cnL89Ol544yXOoHtx8q/rk8ur0t+Pj86OT96+Lfs9szBvTvRHz099Gnt7elJAGPZybsHN",
-	"5Ty5nF+8/+70+cnFwmvSHxb3H3/Ivwp2NH9Rj/v8+tnb08tXuasX76/ggx+tY/FtxJksrrfpwQ09reVB",
-	"VeWEJRA3qRo/DGpU+grpJ4zeELDkwYuS9yc3d/Z3Drb3dvbLAk1fPCEPw1l/73S8O5WDZ1NV7xRTckpF",
-	"Ufon2LNG/bI3Gq9Ds9Gw7hVrLlCSIHyf+UhfiJhRngaUNo0Q3RQ6xntKqEnP1TuncWp9YYImlDWPe3f0",
-	"mOcGV1hDSSWEyotzZ71oI/gkIFC/EApaslErIyRl0ZFs8prW64fRLeMG4m55ZLgoIGJiISb64emgmdTc",
-	"zGqU0/fbSKovygpS6IOUF7QKWEFOoYzZoGATL7IWcdq+lwu1uJkrutY2ijIjUTddmnztvOhaQTZedNRf",
-	"q5rAFsxtveN9Npw6k7tOjvKWcsZEtv0zH4AqS3hf0WJ7cy8nl7NCGj9Cj05/7sXoDbnrLw159Etmoerk",
-	"TGATSBGDn5DfRjLqx8xrl4kuHi5Ib0sb1+0ecJFOJ1fndj4SnC0eo6UN0e1kLsDa2Iz470UfD5Okv8Y2",
-	"XUNe/oZTs/xr9WkGKsgPCx4vHFLE4tDBjW6URa5Mtt/qQkHXWjW/LaBMneOvpn/EYaP5hETcQPr2RTg3",
-	"YB3ZjooypnJkOtqlfaNWDSW3KnZcDl6pcIWmcVxysmQGvCCJFHTXfUp6+uD3SBAzmgC/IKeKjEQcyqIz",
-	"Y71FMwA+GNMb8OGAOnljD1qH2xPpH0IsE48EJ2Oa3EjAyUIlpODMEvYJJPdPIuL6Tz+XPb3LuIzcEc6i",
-	"CuUrFbMnOc/uMjmAW+0O/O9To1HrdD41X3Q6n/Zf6H8evuh0po295nGnM201Gs/wPyf4nxfwn9ZBDf+L",
-	"V/ca+Oee/vXFyYsXJbUSrxiN9dg2ImwLdvWrc5yJm5wvobm3irLMS4ro6dS4fDZOKLN1RSrvtIfYgIV2",
-	"MAfHy+t8cCX4buopghznGEZxLXdM+yxeUuHlBUecy9pBiBhG78IpEAEF31pa6gtqgOt9mUn32d1YeQXZ",
-	"kmaJUIOz4QUaHkxjSF1iJRUZdmEcnpEHL+1y+jLtv6BueSwSZrAJjC/eJylXZGHX9C7ZZHKKJ2BF6mJK",
-	"5D4w9so9KlLF3VI52ktHYWlsU73cHt4vbqQ7LnFPO/0ontE5ZpymoWG97VC8gzKJarLA70UL1lzryxnx",
-	"p1qiyQmKsA3ZISIn7bXI77+16i2ttGMuisV8hJTaQEW3zBbqo2Qcs3EfKWoB76yYNAHcbAHbzGgkQKxf",
-	"yUxq/UqAM1R0Dnf2G+T33/ZMo6xVFVk4l3K3Q1oHHkkDLMvL3At0XDDXV2JWjCSEWB7N/b0nS6ddVmdb",
-	"6A1Ybm3SaUmCn9bWILsjYUE0iRhXVjfMJiSVs45i/ZRO1agLDHllVa9bl6peG2mqBTGM2Tzcb6xcI98A",
-	"3tvxDeDW7vZOo7XdaOwfHq6yhNfLbTYZRSACYT1CosS6RZolawGJD1CuVrICDzfJqFTaZub05cdRlnO9",
-	"CY39pKJlsq8AGXlVWUJJ6dmpki6Hy6IBymw5Wn09eJci6jqFnqMmURA9dpq/Cp63vwp1QIAeLUtR/kqS",
-	"KE2ndBTug/t9JYmY8cIlKqZjxKErRujp9RlNWNLzsCDd+j9N0x6xqLeIz1jDDeLaIGPwFZnSIviGFyPH",
-	"GqKPqzn+ejndVaPQpcwf8VSpQ1Pd0ItpBM1KeX2XstO3jN6CccvGEzU32TsTZpU9pwQW150uhZC8SwFp",
-	"djhYLmy75HoVYK5utHhYaKK7fJq0Ia/NA/uSdaam31O2zNVM51iMJ9RgFmFuZS+tdTCQUBGXitGlcFsl",
-	"3AHpuAjc0T9HVVIonmlOJuGJp5AI6No4lSA8vkCEx1N5yi92g+PTvdPxi8ab1mQ7PN4A9XHFJiD42wpH",
-	"ZcpcSsAhe7gUloWIJM9VnhJK9KOp2srQO4nnMVeV6b1s01PtuM7CoX7DNvVEvNfWw7QfRwHkKyGI6W5z",
-	"n/z+206VmL8OtG6Lfx00tvVvrSd4wlADlyRkE2yfQXo3at5rk5NjECVBclslnzpcn6r5U/L+zbm9DAft",
-	"01NycXmESj1cMIVlOXU+HuZdk4UMIrld5za2zk03yPFWSe0b9Pysehtf8Ky2doqFxDpv+5S/qRAhdr7G",
-	"XTm60rPBUVRhzXEZSujsQqi7lFRDQtwqe/kNm1/LRb83PlsynsuNAww3bL6+Ca9P1gpbJ7+a+vUlg72W",
-	"rMQjRtO0QV/z8NkFVMGG9t8fy7iKXMMQfUej+It7Pz5g5r7+1t88UcGr9S9B4RBhKpfjiDsA3TGN4qwA",
-	"uO0fnG+/GDRe3jQn323/0hgf797sz3eSf/3cCg7Gl4fhnvp+9HrWfPuDWEPNWPTfL+41UzSkim641yl2",
-	"fApEWjx7g5cuBqRHg8Sgcs4YvWFQ92Rgwgrhu/Y2BMhHK99pb13GQwj/ZF3Za0LVZF/lkEAjKbsuSrVs",
-	"7uAAajX2i/0zfRrcBCPKOYu7Jt3Wlkwueaf1BOETqGpJLDDqyQjxANf7Vvk3cmDyz2hwUzvGp8lb/G6z",
-	"3ij+EmLCl61P6f2Zu4ooYecOOG6FWOgP8a3FTxmQoHLiW6SMg73WwZ0QlBgPHaXci77BogXNdo1FOdh8",
-	"URxCvEma79J4WMgyHmgTIt9yvd/SFL8K9veL0lEaPtt4yD/NbqRF8dr4YURg/5KbM5nKEQu7eZ6KiNbL",
-	"T8phs7V3p5NiX782N/IRtjd6KEpYd9kM5fKZFb3UA7r+MjuSgbb+Up+4FcEDSOKC93z5s2hKRVa++k4Y",
-	"owa0pRuKYDpmPDWZNl4bE+z8gruITPxeG5h9xZffO9ut5j6jztsCNrpcIuRXKQHrssB1GcoKrW5NBbNo",
-	"qUpUjI0V4uUMeDW3XapNLmGRa2h+5RKvWmzYlJ+zdfWcAl134WgVc8xSzcYT+mUcpYCNLeH8ZTrhugd4",
-	"I069qZZVZHifsdk5ZrVvXiVgQCRL/C09Tm+jIVUiqaf3yrppImMaWahpwlno9eHq6f/UkYNEg3kv1y8F",
-	"OnB1Ku1O5fas9f/+z//tVKqdSkJnpwsX9UzhGvpgazdsjjebrcMGXuhEf04V1d+F+9n8tX0HVYpJpIP3",
-	"sGJwg2idwQ2fP692HzT3tg9Wp/I+RNZq1d+RJTtdjqEYwwgJoBZPucK0Bi8xEsKvc4APMqFSiZ7lsfgp",
-	"IhEP4mnIwqeECwcx5J7ucIj0GH89ufJbmozp3P4EGVbYqJpFw5EyrnAhFQnEeCx4ikhhy+eFRNw0IgYd",
-	"rjIhPwCRyjaaMlFTc9S/wpTYKhRypHgEDwryeLABaPX7o6kaIS7/xr6k1D3ZVWoVYnOkshkXksTRLWsT",
-	"qnCxqURoI8iM89vmQVo4RKsaGOrFGzOHdFurAuUFDAd7O6tLGApEbyG+8od8uxHJuO0Q7Nw7mO1IfSAA",
-	"udDxr8RJ86ROTsYTNYfZcjGz3ShXt3DyplBzZeEbtvPbuCnBA5RuoQ4GYqzcezZhYhKzTPqj4AYEXDo0",
-	"bep6uqhRIqZD6Dn1tfXdZFm7IetFQ06v3fLNj6TbfWhJpqlbP1UnRwY9Rf9l+voYtBcLM+VvLi/ZWSj9",
-	"z+ytSXDbws2C7f1fIypH3+7sPz/51+Sng1fPLmmte3U6/lDbfX3Mpv9iFzfj3bN3k9cffni5Pbqcvrhe",
-	"ixqKMxsuR5jeYbcBGgIapJPMDGasv3FdiSvHX58EYuy17W2yy4V1eBbwtvV2fCKksqfeb/Imy0jAG0qf",
-	"AaSDxWgbmZDPAvr2j6tbr30sdqmX7NTyXD1UQpaWQ5r8S0yMKPNprL8Y0EW3aCVyNPIHL4QzzW4CtnQ5",
-	"sBEjg5yRXtYc6dXJkQ2t2y4mU5nd30xwylvCsrYoVyDmDGQ7RAMGAP4kWTwwGTgBi26NJDQi0c8eShf0",
-	"Y/UhvRxoQ64n0s3dEiN4Rpi3NVWletXm8nypNPcLtZeLdDWKklBbohjZX8pUoLAWgGMwbWue9iJYxT6W",
-	"dIMxerI5i9kR5ShzgQ3mBGOphuLJK6/hTPbgLuNw1UVVLksFGSFfpOd7SuQx3PmoSv43VSX/kqpcUeUt",
-	"qGeZPoQEapSiYGSHZ4bWJpScn72sktfnJy817Xxg/XMSjekQGbIhuu0WeRM9Awux2WjtkEn0icXQggaA",
-	"KGQUMkiH7lPJ9naymxB99+z9xazx5uVQHB0dHZ1dXo9Orof6nyf6/54dH8H/9gYT9Z3+x/FNfPKv7y52",
-	"+MszuOtoePTs8s1/3gT/gttfX1zvniQ3r4fD4bff5vTv7b3DVtY8PKr9QGu/NGqH/7n18Ztvf21UW58L",
-	"LcVHvfC/jV6oR3/D2CSrHK5UdB51xUdd8VFX3EhXLK3+91SqL57T5/sA/945fd5M1sRyGEfcv9p8VE0f",
-	"VdP/5qqp2RclDBaLKZJ/VFcf1dU/RSN7VCoflcpHpXKFUrlMFfoQqdGlq7R89Ms9hnjv1He+rFj3qA88",
-	"16Ar+CxqrULwxwDyYwD5UfN6DCA/6m+P+tujU/C/cQD5LlinzD6z0r+Z9qn+XMXHupntXGhe/WkSU47t",
-	"7aB7Nexy/Us1e8+0QzfNkBdHuXztNurCbUBd93cOye+/7dZbBhFir3VAfv9tu777xK9Ytx2f01bcrgc0",
-	"uo3TC5bWsFe3SKJfmHeX33g6TVv3HrcNuV1jb5oMWf7JTC78Qo3DhPEQu4jIWMy6oYAmNoZEQ8axNQpC",
-	"ZaWdw8cD6ner1n8ynog4HrNsH2vkP65jtWLjiUhoEsXz7obdq61jPwf3dvXubQGZFXJik0cPSReR4O/h",
-	"HXJD1JBz4C1v4DUmmzv3QsyT/8D6mtQ4eQvAe9tAN8364ZMCzL40i70Ae0Vrrb0FbK6SYm6HiX/J4jXx",
-	"CBegpwFC0cCp5MYySdiAJUnaAzADww99XKVTCqGBFNo5PhA5mg0Z3CcMoq4zR/3YdyyJBrZD/bIxrn7h",
-	"Iui1m3zBt4r4iVNZCiDGrI94msT1vF1WWPb8CTL0U8IqgWszi5v2efW7E2qTKLcvoKoLbnWCMWAzp1iS",
-	"GWiCTcJm4UZzbhZPWiWUS82pZDmWo7UxtfqfgBd+gfjuCNt4UFALWAyyllapbE5XlmsXV/istCsMszmn",
-	"WhJl4pSbeKcQSSgfPjl+f3lCaDwUSaRG4+WdDfZ2d7d3PSWwZi4UaIJfbA31NDZfxGTyALStj95ISK8B",
-	"ujuIfRYLPiwCpdzeoIeH7ck68EtgimBs1wANLg2Vq2jMxLTA6n8XxXFk4CeX08H2npGwjhKaRUSg+eem",
-	"YPyRnMR0fla6QINpHJuSIBPys4JkjXWqlm5rCtlnOKkX4SvgZBs4cq7Kh7hmJ5a0BYtbmsV9zQuyiZFf",
-	"FV9CFTCTlB5K9YdqRj8pIimjVxkkxQdTq7LvW6pVNRsFatVDiuZkcvolOcIfeyhXKFCWkAp1PCpvTFt4",
-	"Moj4kCWTJNLHBbrLMERJPD8925i9+1SakiQs+5qamKHCy2jITzfVejeAIZ5FcYxeK1gcLmcsIUqQ3vn7",
-	"yyuyhXiIdfLBaLqRqpIeIEDVwA2R6yzj/bLa+/+5ZNYzkYTH0Gxy02kjvG7arHSFa+AY73dVqpDfNFv7",
-	"cb/AdWH/80PJvfrjkrnfpcVOYKz/ZeP1MM/uM9NVELhWeVcC2kFnfOpiUCcXZpm0pSTZLUtobJ8xuFgF",
-	"/YWhEXS2TpbzVZGCTB3sf3U6Mt/m5ON/rvbHmIavm+2eh8K7iT9rbFr3ZGb5X56L22eZeHfulK2UwfhU",
-	"4QQS0Y/ZeNP+J5yAM8Si5+/uF4muNagz46JLuxjd2S+3aI7qD2zQgy3twLTa622BMco47vc1QxG10+dI",
-	"0lCejo6stUDFXfebcpG5m4FM9wW/b8pEKi45uPgN6CwiklCupSUWW0ZXtsk8lYSS64vTlWBQa5pLOHq3",
-	"HI5QqvaYehtRQuOuTcvDyVOrbqdh3VxDnD8qFD6isjRQn3ak8IaZgdPOd/FJG9KXxvdS9LOcQuralmBY",
-	"D5FYpFumQoT+4qZDtn3msrNqt/WNvndFoyITsEkYDW2ucn+qlFgL2z+O+E33FlQ3vVMoo5gsX23sH++a",
-	"HkW251GuH1TaGMh1MYf4mP2U3xZpcReKZfE5TVQKLI4hm5L2SoVz9cM8JZLeyGhIFh1GUq2m/BJErJIY",
-	"p+ssZelVa+sZGh2Uu8qKwZQ3gP01lqrtSGRaiDpUKT9Q5x08L4hWRi25tV0ZILPkfafyyofgXak+0mxt",
-	"7+zu7R8cNmq0H9TpZCLrQyGGMdNKYSC4YlwZTWUJSElz80QjkFAI4r9iwJ6x4hNPJPMZSthx6yl5GalX",
-	"077FhHFdM9JZv3x/fHn+fS2d/BpAPAAMvmLKZewzbWJSJewTDVQMeXOaI4SRNO1cLWwU+I+wneELkdjJ",
-	"CB7P84o0tT+ecAWWrmTkEhanJP3MaOVmhxe3dXcNsOLi9sdH3ExQjyubNgeuMByoH4UUURhUqpVhpEbT",
-	"fhYr2/y0FIa4WvlU06+q3VKwXaR+JzY3T1uXvz99flypLlx+eXr16voZdCS/s2TxiAkWc+Mspz9S9MCp",
-	"oWNHPK6bieO7+n4nnDTpvdf0ZrIAM93u5mJKVDKVJsWKAe16bRBXZ1fdTbylCz5ca8F9YxFrDD6a/9ZK",
-	"0JPuLbW8lCYxYRwkibXqJokYRBhJ/pLCzQi1VEgskz9vvtRR3vzk5o9s0Vm1w/7iJXTOqvh718/ZaTxQ",
-	"8dw/RfGwKbkFtdBWMWgcHuzv7e5st5oPpBg8ipk/Xsz87dj54gEG+NlMN6xNPZDYQrAb8fLkTb36WI+I",
-	"ba0gVWtFpH11IMeDll38tNZrey9PrsiWSyvrLToP1siHSb9R9ef6cb3FLO2tlgLQFixbtscfNi6VC51L",
-	"xcAsquDQA5hxMR2OVjYtrZPTgdkHfZXGgrOqS/OFPHt9hnKNj9OXYX8a/QMdUj0Olwdv+qYJzp56nfiy",
-	"R5nD1wD2EnzAehRTPmaICGs8SxYDOUqYNldkr07eA+cwXUZowkg05GKhsVZrHfcQQvQuLvsxXEfXhJom",
-	"nPTZXDgAT7v6pg+jQ4PNFfAci4RBSHb3SdqkugeYsJg6iKCucMg7lbYWy58/99qufvf0udduTV/sbVnw",
-	"5l6dXPMbLmac4BTK12HzGp+ifjb2d9fUxlTpgLWsd7e4jZ7NMO8zErOBWihLqDSahzQ8aO3X+ttBs7Yf",
-	"tpq1w8Feo7ZLd/psm7aC/fDwAZoCZs1/ilLERNbNVKrZdnumX09Jk8I7dfvLZvUXD/L8zfEJcfeYNmx7",
-	"23vk99926ts5eOGTw3csHgnaej+7fZGcvLt6PZwev6KCvWmqg+uLD/3py9eXUs1qwbucFlEoMApRtAui",
-	"8FpM9hnpXbZ293IRXH1prV7zJt+7uMPeEXe0n+sgDpU/IzGNQ6h8sXypTk4dnZnk3NJOg5fYaXCDroIL",
-	"HQQX1R4xjMom4+e86IOcg/hVggyiOF4oZVoIUBZF5+CGbmEqsJG3wOELO0DHgg+1PjIUVSw5wAoUU90G",
-	"/Dw7ou29RmONpFQueFGpy7EYM0n6NHCtsOwWZ7/Ca43Lve6HX45a735ah4MjrvtKwdkmmDoMvFQKTCzr",
-	"wb71qqQXCC4ZV/qfEnJ9ukZa9QD6oGdgwG1vWKy7sxgLKNHwFulLuq9PeaQiqiI+JNeSJeQC/NwJRiCh",
-	"ljMzdxjOOnGz5c719y651TnW0xiAFlj9ucKEfv0P/+xYHq01aXABGnUifQ1CXE9EYhhpLMQENtXSs35T",
-	"GA0GzMR0D1q7LfL7b/sLzGtlGdYGHV8KjGGhiEv6fwrNSuFO1FAiv5UrXupZ9Y4Lr61Cb5ksLWEGS3VR",
-	"PS4ax2LGQhPzbrb2oN1988myb+2WzV+KaRKUhWQxaTKTGe0qrPUKDGzk/WC/sf+k7aVFEzoNI8YD5uVV",
-	"Owh0BMN3JLF82MWjTjs5LBEwP09ZMjf940I2oNM4pz3ADWvIm2zRR/kHoW1f9hMmMrzqCyWdfPPqO6qM",
-	"RmvqoZ3X8zo9uxa+WLxbwiPxOWKtwrXafivjlCnlylMeQNZUvj/toBENfpJxePPTWidyGnVjEdB4LWOG",
-	"8uEUQGoykDVVYx+bygW0N6JEKk+LDlnt6IqEjCzkl4F9mavBN7Wmin1SaK3wuU3/r2Z1epdcv2D5V/L9",
-	"eUvyDhZMwQuGIZdjETK5cQEKPtsN7MMLp3yOMXIokQaebQEBijwFezsbttZZsIEz4/lYOF3bEeQuzcSP",
-	"HNNyveGj0Jh8s0hqEbXQbXwqWTarUIuvuZgmBOrbSBz1E5oYBQfUMFrYjvoB7IyC4RvHX+kUnubGbi3j",
-	"h7E5Vjb0Xuzknf3w0Q/Jv1/vzm6Dq5/jH17t8N3k9DkgMx09a/UbN9v97e8awfjF9IeXh+rfPG788P2Z",
-	"+OFv240728//wdpxI4LKBZvENAA3xsYditmkK+KwOyhy/C+61kBax65tvVR07nnaUlyUveXAKK3dw1Zj",
-	"FTTKQrdjb6jFa6FZ8iVTWi3elB8yPox4ibaDv1lGHlJF+xTT42zkSP4cR4qZeuRhggxsVftZDNN0b1ki",
-	"CzPEoeMt/pg6hvQjRSMpX2us01wJQyO9dVsrumQWOsvndwtr7xVN0gyyBXc9z0RbwC2ID2TmtUm+WemS",
-	"HklthoFvv1Yzd/UI5NZLgyi3Wf6f/VLVEtDCtmam7y1zMQVLublznAZJWSOjWxbnPLqrPbdrNPWm46S8",
-	"inDBH4B2QHN/z3dWTmZhzwZMbBY2GMRCTXpOa4NkTei3lK+PmEzuWIpYVLe2QV2CN8NYDIc4Q4PX0oZM",
-	"GM+lmatJMPMFY9zV6IKrWgsXoyD28iiLmWDkOgly2YTNwuO2OIc7nzVTUbAisdMayVivI20QzuAxFKcP",
-	"2kBI6Ty0ooP3ZD2sRtbeg4HcDZIqmtjAZEnZIVMzkdzkawgQFWmdLE+qjX9ZsrX6C3p67rVUKkNrgLoC",
-	"a3LnFUmjkA8GyTKVLOnSISvzbV5LltSO9O/LVqqkgmehvs/SaTZB0uVEaiaKjC2zj5lRZo5Wbjsy5LqE",
-	"t3/xpA8rQ+6Z83EUz7Rqx6dxXCV9FlBtC2mRAX7JkYhDSWgc+6fYOHQ8N2VAOVTOFMnVL5MrYpWSDeth",
-	"s5grq30Rg5gOSypnYzoED7BRM4Bt93BlJAMt4ymsqskpSMANas2y/JFasUjLqmEZv40SwSET85YmkX5N",
-	"Zhhr1VGkTsA1VMFLvFkrYDSelowLftJCcyCSgD0lvR/RlvhoxSP+WTUtFfOgcnkAklWEY/LJYMPsuNy0",
-	"skVDS+jpssQXmmIy4rQC8HoNEjGuk54BtelhJ8nQrD4b91koPR9SnRyRnnFC9sDLPRBxLGbwGmJzfFBr",
-	"rCJMJetwkzB8ffHW3I6fRTYZScV4xIcu7xB7ORpjxayFRyCYCKIHC0sCQ1nHgrmMhvz9VN3FHZPXq6i8",
-	"kRAwMNhzLmAws2HgTGiv92WCvZuHDy3QJp4sDCAyHv4F4oZiqkqmcVoUzV8zLFgGuLXsbBhdE5RYi6M3",
-	"o0koM3GBoohSLidgrTDPepUdj17rP8trfYm9rd9s3Gm5EFoF6n18XJVVPOsBytluVuNb3LD5erVMY3G7",
-	"1FRDyGIDTOjnTHmten2FwngihSKQxLOuvr9S0UiYWmmMSSUmOL6ID4HywqhkcJOYcr6+gbZyeJAutkpN",
-	"ecPm15K527taYJbPps+GFLBh9c14jqI4vrsBVcxxDP6mtlY10Rjcg2jIiVZ1tW6AK4/HHsIwJvFU+g5I",
-	"95IKTg4T1M2jq0V53tUa2fdIgwVkx58zgbx1zJBIhrI/LmUC8staQymzWWUQFVocRWO/YlK9M2XgGxkZ",
-	"xbXjLo8Xsnc8Do2gF3hIVka+5QofTMHrg4BNlEl31j8WeWFyiyKZQfBUZdX6VzYsdEdE96IT8vrDlUlp",
-	"aOwdPHHCMZMXaPLpqqT3jNGEJeT//Z//m8/FLdGVliUXv40GzHeqZPMcOFkLMyYPA1+YaGxVz+VaZ0km",
-	"aOuJy1EHjwZssM0CsEkBJqpvEo8gObRnhQoqWZDvqY1XLx109RJWK59qQ1HTF2vyJprUxAQ3vjYReoIJ",
-	"cm0gJT8ItpheNKE/TxlafhBTcn7qqWR1koF0d1FQBPA20UX/mDTvMdCSpAst4wEg1CVcVInMKnHrYT6k",
-	"wUeMPSET7wPlbsytM8cn8+4MbdtZlZ7ax6j6nx9VDwrzll4YjpeFlAWfwiIa/Brf3inJ1RYhszU2yZIs",
-	"YntLLom4+QQrfR9ypMX5xAZBevlieTfd7dvFO+QBBJeGwAIax3kYi6xVRjUbG5sEQZvEazizHQ04jkqg",
-	"/w3HWFxmD3C7Ul3IOjDHIfCgT6uVacLbEVOD9gTA6tpCv7UN3wJe2faXG29H56Z/j0FkyxZAF6/roiVU",
-	"WEqZEe/H+O3z9IUXOLUrMzPX6Nmb2HMYt/eoGeC6UkCoyRIMGecAgnoUG0lNLXd/z2wMM1+oovkGOVWI",
-	"AeC/dSHaWbX5NKbKfhF4ajVBF5qgduOKLWvEXdMqAae30RAgYD3qqQ+Z6tkylezktTFztyO/t32ws6Sd",
-	"RvmJX9Iio3LDRXBTg/9f8+RnULoAoauk3no1IEm+Dtzf5VSDNTHSOzDRddKZl2pe9ouZ24o+9uWStgr0",
-	"tYdOQ66TtxlRbujVq/Q1cIPmvdJ6daEESkmXurx5YvJGWbwZFPzthfz2MWtDke2YtWcJph09PPr/KjS9",
-	"FFgc+JIrhs0WoaS0vOxs/iRGPBSswP285hn8XKjSqskxlvTepeK0WLdwzD+luMkEizZyNYIH+42D1nos",
-	"eUWiIuNhF6JAXRtnLbfzsbzYxoyknzpmZQ8z5urKBi9275eC0YHUA7BcTCGblkjMHvzWw8iooonS25NP",
-	"iG99N+q//O7m9NVZHL76bnb68nB8+vLF9PTli2b4chT3+cXk360Xjf726fDf3z+brVPTvhIIZsHBoafg",
-	"YNtK4Z318C/tdO9QyFzkRr3mKoqxgZtdrsIy5k28jj8n3XJKvr44RSS8f10AVbe1jnL53Uts1lpQyFzs",
-	"eFpSGKk5p0sWjTh5RiXbblUh/Wc+AU4ccVuQjyldKxEHi4kMSrFNCT/SltGrJKMxw9yyvpjyfP3/evZ6",
-	"qWRHmACoqOgJNdESu6fX1dZz0clEEjFZ8E401whdO+AurAu3W1l1RLoi4+R6c2Dwh2h7F0najxmoaQU5",
-	"XRZKdCVc6EqXPzzoICGKPzeYxnHXMrINM1CKYcyvefTzFGvcNLN9CtGMhEG5F7vVWscgg5dOoqxzcM1U",
-	"svLuWrY63ITNTYZXoK0LebMUd+5OOVqAuXIvgoAEqjFTNKSKrhIommbf2XtzSsjmmO7u6RTwIkc1Pol4",
-	"tOslhmXiHd5ylJ24o3AccVeLuSFqLWQQRSwOvVyq9H0CW3NgXHoRzdY/ecXqAdCK9EOH60GQuFOb955x",
-	"NktBUoD8bV9IOWFxHPGhVT9EHGKq69iUxKVwKwbPM9WrIgnxCAxNJGAhd7SCiKFD5HroJXZdKJGZf+VQ",
-	"XNCics+kPcNJTx/7HgliRhNIg8LcmPsgG69kJBk2tFSfmsax06aWsIB0voYZOBQJRnpj1u459zSKoQzs",
-	"DBlRWcUkoRBqugjkV0GwER7rcD9Ua26MJKGxtO3XwzTbyBuL0U/bWsZOsQsgNk20+wTKf9VkMGFWCEQf",
-	"hO18idXh2S35Ec6xBKOnsqwn4ApFehmrW8MpBKfjfvzscwnPuBOAZsmhvObpyZqCRqktVzHjDDzv0oX7",
-	"WAhH7qnbURuid6dmRCcThpnqESfbDRLSuXQnyDgnrQa06AP/y5ykB4eTRyWgShI2pEkYG49OzLSxSgIq",
-	"GTCnWRSqkVYQSO+/elXS29L/18ZKsk6nV4UmpRMa6GOKz8JrBNciXn8MYaU6PCMCJMiAYXTLDMCmGFhH",
-	"kZp7GUHwkPEom6rzHjJNfAy2OhbihsTRDWQHjQtY4WZQ9lvtDvxvAdBe//NwLVh7T2QvhbXXx+aUD8Rd",
-	"D82mcPVF+mZ5rB2PW87yXgQZuwN6cqY7T32dYIlLHOuu59FZywib9tfu8EMhxQwlUFGgtrW7W6Q1ZhTP",
-	"4rJEGfGAkebhfiMff9/b8ePvh+5/q4rg7sfbM8YbIkiW0u0SzK5lyRBXOSdnNZdGXoKWtKkPvjBTokx6",
-	"vfPWawNd94OBx4PwRmwQucgNYxPgaUZqEdqHToY8JSjL4ihkkaH/MWQTmqgxAEeduhbQYzbua66q16et",
-	"Txt8T1aJSDo8ZEEM7XEzVZV6FcFswzIpB2YMmCQZf7NJ5MaaFHKU5dHgmIVIn5cAa93LGIWTHT7L5mWA",
-	"V3dBI/11Yd09ZaXSrvwkBa9f0Nk7JiUdMrsrX7zQBNwLf29kUT2FNVFFsyt1BzWk6PR8oJGK+PAOyWRa",
-	"7I4nZc0cxUCZMj8v30slEaJfQlclrP+4d9XwAziM7lZrVwzf7Tf30wxEL1JMFXtKekp0ueiLcN4jCvpy",
-	"wsGMoZuWPtsQtoCDjXknQtkW+GuX5rm+z3lGN08J3Gwc7MgAtPCi9L7VdT+ass277rP40rQlXgKjmjDg",
-	"ziZ9X9+t7TouZsVqixJlMdAgmiAc3hg6ktcJnH6AH0w3B1XUKIvAG1Cu9yNkQTKfqEzCok8nd2AUYYo1",
-	"rYTpwQfnKl2anAsov/KZvS/sGChZMNXK+aXmCXh8MVvhGZVRsGZOFSyLK41Ky9hNDY2BEcNSdtQux3Vy",
-	"QoORCYOOa4xrcy/scEhfysQYW/XtevOJdRagfwlMwBHstu11D6fjEr8LvW1RUgGvAyqA+bglGCk1cb3A",
-	"W+el4fsUMgTVQ0xX/Ibm8z++ATBdiyOn5SkWI2YrpKtWdJvShafoX/rGKjrfEGqWADO47Arq7ZZZ162V",
-	"1y52GSnJ4kGdXEXBjQfUmSL9zihX5oPaHiYqCm4YaB0dPjRNx0x9lbbzzAIOYjFDrr6Q8pK/eJ3ElXYl",
-	"hZtNc3zMLzbTJ/UeGW0D3SftyoVWMlAbNzP/OmtfPnF5QtLEl9sVdFBUDWnAwoQsZoqtfJMxuCpvuJih",
-	"tpeNEOtbbhfGB9CtcFnvbtZ7VfCRMWvjcCrtynMcl+DMJIea5/A2/yMLt1TTSlYoPoQB4HNuIXABFh7F",
-	"B+CImhht1YItm7nPRgJIhCbMw132FyZDd3DFGXoecMTCOqW1gdAREzwPqFcAk5R+o1uWFC2fe7Wd5YVQ",
-	"VEERi0R+bPZ9loOcNmfGNLiWRe/2XHcZ2luym/jIatJzzfkW3mEzbDNnIucIejw2j8fm8disPjba2PRu",
-	"jG7zHvnsl6vZg5M/E1myzW/PwppCsqYtSG7/6EjRIy64RfCaA+z80aPraop4n2IaulaTn2rYs6AmeDwv",
-	"eX11zbf59p2Wzq3KZ30pMi7KQHBFA9DT0WwEndjhXmZVGExxzpShiKHtrxBxrUBzRIdlkcvzMSQHLU8y",
-	"ZYM2G8iktAWUY7bWvN7hHf7NN1fJXFuD33xDTjn58XJGh0OWkOvTj19vhSKQW0/IBHIWv7GeJfZNFRSb",
-	"Ug0IR2KeujT6mgVw73CjmH2DvcXnE0Zo9hB7kEDo2vq6p9VNkkx5z6Hhoio1Fu5I9EwaWc/pbRn67nDj",
-	"Eq+SvlCjFFDefavn5Yj2ngAeLYfcDUK52arIeHHM3HDpiJiqb8xino4BwRbX80f9MJ1E9Tkdxx+/3vL/",
-	"fALvcXf8JAX37tB/PiFANBHCY3U40sZXktC+FPFUsbRMuk0i/K5W+zGj5lxINUbv2NEkCgXWYw4Z19NI",
-	"KypcGG9c7/AfJ/iQHQ1sv3/tCSYq23cHIjbdy8mYhix9lw0uDLG6eKrEmKoooDFEM/TuMKmkYWmu3WiH",
-	"X82EQT2SI5tKL7hKaKDaxaSpBFGwCVXy4wV7LoKPX28lLBTBE4TYtw41vTfQNFV+8w3Ev3ue03Frgi1m",
-	"/1PPsed1jHWtJhWgZyCK61MPslafuw7XJiyWrhhmZxEcnIkVcan0WL7ugZ3YqxL8R9c75r0neG56XjMJ",
-	"cwGwu8QUMKMhIRvGBStVJ2fCdDlI2IRRJYmc9seR0lYgdjKod/gRJ1OD6j+hCmzCncaOiaETxGO3CSVw",
-	"g4sBmtARPrFrChaO9Ox69Q4/yeygxZbt+W1le0/Jz1MBzlDMbQNpjqkqZMTiCThsIbQ8orLDe8c0GLHa",
-	"sd53EbcJFzWpRMJ6VcI+BWyiXJa5GiXM3wgTvbRuXRNyhjWwrG4hEfWbb2ya8KJJKKHctm1gHSHipkZR",
-	"EhJ9U8Rkqn7Irzrcvtdk7x7uNxpP0LyLo4BxyTze/+70CtK6Yg/GQB99zHWui2S4ZR7aGkfKa49bQeu7",
-	"4kHcVRr1Zr2h7zHMo9KubNcb9W2IoKkRKLNb9RmL4xpQwNZPsxsJx1n/MizK3buA1hTGRYZAI6ao2ChL",
-	"mgtAZ4oPrE/esDm5ZMajsL/b3H9SJ0eeQY8JJ68/XEkyYQmxhZxPO7x3E6VVLqaW6ICo0XTcB0eGX02v",
-	"PyNJAipWmwyYCmw/EIVZA0hd1CR/Iyl2uCV7+FSdYMrKDYOGQGnlNQIkME7GEZ8qyKcYCEj6xkYkVSIF",
-	"+P9TsM9Ak2lIuOhwA3ivRpQjAlyGhHsIyy0tO0eUMg5YXUggjoRPtbY3ZArKolNwadjCVqNhFQkL8+lx",
-	"MLudadSgcgO11T8a3ITKiemgECS3lXblvIZ/AZRB5eyX/lv5/ehg+vw4CGt7785m37/Y+dDd5+LD9y9+",
-	"OBq8uvn0g7x4eXz4vR7WjZrr9x2j5ldpV2QEJTyVdmVwsP3+9fbz1qcXzWfDg9tp/1C9Zc3hq3e/fLe/",
-	"xw6upvJwev7q9uK7k+tKtaJf86n74uSXi+nheHvv1duzrpqyvd3Dt2eT7z/sTY7nlyq6+fdPb04/nO7S",
-	"RuXzR4eauUap/yVTqIMt+iL1/kvsmYXxMXTK+btW9gFz/xbc/CK6Ze+QYvBTu7hJRQ+6zdxCnFLTwtvz",
-	"D1baP36sVuR0PKbJ3DdVCo5gpVpRdAh1Us9t501UaSlI+9pAxNBP2vtZfyvDCEBRrWX8SzWjga7DGbLV",
-	"K049seFTU3ix09x5Uic9bMXnDrv+u5cxUlP/X9GJcDHG+56KtCVSisWvV7FZqVZaegWzRTeMh5AAZBh1",
-	"e2ur2dqvN+qNerN90DhoZDxx2UcdNHwkZRdK65hiif9V9FD3aXCjrTTOYgusY1T69e7N34Nl3Mu+aO7I",
-	"zD8Cn4Kc9mEeIWYXV6qVCFzcemZdE1LANhxZxDyquiMqR4AIgebRQs5B1UJxeZH9fMC9NE3zY0kPmdwk",
-	"gMV9dPWhG25l0VMVrL+wG7LyHVZTq/iForlR/iWLNh3yleEyXRoPCw/KhV3kSPNJOUEDYPXKwNu30ocq",
-	"ZW+ADSje30w1dxfDDR/TdsXFX65UK1rjweq8ksEVq0e2B0zhOnABaL+2s4rp8wIuDL/Niwsf6YFOoHdb",
-	"N88nsKvHyhWc0KSSNgEpPN8mVuw1Cll5X5Sw7rJxSe9ur7lGbjWwX8bHXEOM/PZpWoR7LJD/umSjn7jB",
-	"YMfCo0voxexREdnkr2ozV48N/RlFZFfu0bI8K+PZ8t1GhX6lAl/SCm9YtdztpkeOHp6uTVkx+edlzE7b",
-	"z8jxf9LkWrBdqHZATBM4w3p7Vcnf/rD7Y4FJVo/G3llZW2n0krkK1UYrp/4ueqNxN3vi9QF0RqDaGuQx",
-	"DqdpkcNKbRGjxlY3tNWTtleZNqpy0DZuEKRZb5Dff9sBE9wily5oiPj0cWZcj8rio7L4qCw+KouPyuKj",
-	"svioLD4qi4/KYrmymNO+gpwidTfNMVV4ylTEqwVHot2rTIbiTr1ZJcXYh9v1Zr31pE6OFjP5MO/+K+lg",
-	"jKGctMOvsm1q5LJ8QkJ5WCUQGYPoTyZEVCV0mDAmTbDYR0zGkC1XiCZtQAfMCDGKBtHEKuBhKBvqA7co",
-	"BpBajf0nBnZW342BQwhkAQgbXoVOycQ0WAGYWIfJ9sT1nV5osSlnkYLoRaSIGAwspOJi62pYVRGyDrdI",
-	"FHDvXsMCX8KoLUKjHttRth8qTQOPdsXsjKC22VP/vfXB8g3lQYJXyZApaXcIEx0wMNfhFl2JhWnvcifI",
-	"sv3LyVH6i+vAQ21PAmnvqxIlRFFsxlfg009AlGXjxp8R9/qMmsBgtp2oz4qWJ3J/rq7RXJ1myM+DW8/D",
-	"UzF5J3T9oglle60UTKa4fcs/tvFw8aZ7+GFly1SMF/IndYUtmgUiXJUMv7ne8DeF3y8ch8Gpvs8y3rGl",
-	"eNFwrAFcOJzdxrpH+Qt27y88thn7uXRXC+pNF4e/Rlf/1UMwKuG9WOLfuXF70QqZBvXlR26dNflSzfyL",
-	"Bjymn7p0uORwrnkYXLKgyKdFaz1rEMUxyY8KS9mLBgUrjI1SSkXUzhoDK+gNYxZzNhK2M0yfpUv7ZVvE",
-	"FE01292mZLYlpb/3b6W+VN8ZG2Srhzrcf8deKkUL5LWPKRdpd1kedsu8HHfsDVrVfyM7M1oS49jXclXP",
-	"UM0+sPeivkpjQPqh/gHwOpfYZOD0ZakVBgylmibnGnRdwdlTtFIKQHQ5fA1qHyAPUo9iyscMnQkGRdc6",
-	"qaIE2iTLnkH4NjmSGSshi+RYsjNpbOB+0v0sTbJk4VOot/TsJ9fQEgDG0OazDjsuPId+b6HEv/i8YZL8",
-	"/c7+HaBXM52eLIyqZ/hlzFNfN0+Pn6e2RvLhoFtL2JJtEHdPva3neVcR/fL8/eUV2ZrQBBOJeQazMzVO",
-	"+1OVsd9S47ROjri93xkzRfQxTaJ70Mgya2R3TTUaG0pAIraaJjxFqfK4ogWqMiDSZR0uduu7fvvgXztO",
-	"mnUq7V876FftVNp8GsefP/faju1boQzcG4qNveYWzl9gel+UcoFS81Y/tpm18XFlVFLLkq2RGseZcGSl",
-	"M200toP/EYoAiib0DXCJ4Q+QIowXTM0FXt/yfqis690E9IgCz+YRqrdOpgKDr1c+Vyvbje1F796zBd9X",
-	"zh361jjoV3lCL4yN7O6Hse2s4wnVU7nAA6LHudNqbfzM7h2+s4vrsfqZa05vaYRF68s8tZlCGmq1Cc81",
-	"e4lSvNgxa3/UvyGF14xjzsHdg9e8HOXUK5hxvjUtsaG6HJ0oqe8TO/1ZqNUU9bz38uSK+AUO9q3jermz",
-	"TcuAFyIZpwGtZyKcLwnlf6rNZrMaVL1Pk9gUvnuHKYPwnK7wkalKQCzCitfG1OuAsq43LGdCb2qVF5u/",
-	"zmLOYs6v43nKuhadF9IAk+d9PHC81mMVGcAhC2v0OYu04Pr/eHyvkGFcraSYP5+BNLfv8Mzuf3dGVSX9",
-	"uWEWm/IsCCWZQOpauUa2fsc470QSOjS2KEH8u6pz/yOIH2BQpgB+dXLJeEh6HoJQL/VAG6cplCvZH5Ug",
-	"FuFBPwRy0jqHOItAXRtH0NSUe8VazikfDWw5sFZCDOQIGTPKZ6MoLqwUiSOpjs2yLMQjivYzvWXrbYSV",
-	"RStvPEb4JH0n1LGcjCdq/h0yRswQyu7DecIG0Se7VtgiwJjF3vo+9Tow0NiGm+RaStfPZfrW3gYdAz7e",
-	"NzfMYGT9mEVs6yoVA1RSQfIVsupMA/r1pYmHs1RpNVp7tWaz1tq+au60m812o/FDxSUyQcqOy8PQ306/",
-	"bFZwxvpeFlHuibIOv3BeS5vuQsIKpAAYqlj7USejPno5JjeBIy8LyQBMxqRW2VWGiGwXIrIWoPVjDnIM",
-	"DIJ1ZRlUceKRWqEBi0FKs+sKknc01uzPsPdGc/UT19zvIWWeW4NdvxBJPwpDRL1YS5CccgjvVu6UX7Cm",
-	"EFkiQH5dQAnKZdJ8/JyRMW8j6UeM/XooyxELRYr9sVTdPbY++0wE3AuMa5PbxKItHBMyeQOXDMWqoQtR",
-	"C+gKPrOucnJkq7n0e6z3qo1+ng6nREZ8GLMaSo+QyRslJtpynYz0A/rsgKZtOow5KNhIYXTTL8dPO5F9",
-	"JdOqyCJBgtwF12ZtJbuAJ2bZy33ZwV1OrUFSXkP9bOH52yQZ+A9g89l2hZWfm/K74Xf8zb8a/Q/Bbvxz",
-	"Y7zNd1//fDB/tysOp015pVrJ9/u/nOzQf//NhIRLE/xzpMQdSEtboZe4MSUpX5zNXJaL8d66fpJ/eSHR",
-	"OFz9BC7EGR2zK2ogldayhq6EeEsTxCZdyxR6x8KIXmmV7R8gv0zSZVaAIaNyYmZj+eWZRFu/Ok7zGQUa",
-	"YjrlRRtCPPkWUtXiL5kSDQvjBOLD4M2M6C0j0LIJYAUTMR2OHEhtVozghz0xkmG3OyXttIz5Iw0+Ufg3",
-	"OCo7q584E5fTwHCOfywRG9CwOxNxdbkprzUeR6jSxMK4mJWgJpQRXuMvKOcfzbkvJ6jLxLMNQDyyl7+H",
-	"jQep6ffgLUsTdFOC+Er6gda7Z75OqBoVJ75mDRGfojdDvdbLM6EqGBWYrQazV4txbRBy20ZKC3jE1AdP",
-	"KHgYvVx5A9QlweKFo1kl1PYsRvTnXOtavBmA3DbRF54SKRBVCnBx9QN9FkCeJfVgleZfyTqx2NPI8I29",
-	"bDCgTfOrDu/wKwGQ/mkeeRWRduwEqgBSjKmTtp2PnhRc9bLNKWYA2e9XvUQDSHaDGeGE89a1S1evmmYU",
-	"kSIBZHoZX/CYGPw2MqPzIrmFBY73N70358/VhVKYe9reBkl/Ldv7USY/ymRP+8cuYXCkTHO7f6SQfrSx",
-	"/1gb22DfPrCNvWVSw9eLRTq43RlmPc04dKTRMgVqxyDySLN+Iw9YVQwIo8GoWhLLjEKsPSM9mxQNqWJ8",
-	"Gscd7pV/paB4vbQstId1TuQc8mRnIrnRZhbkSMWRVCe3mCi5NPJ4bNfiiwcgHzBitw6rdzxxsfb2Y7Y9",
-	"VdkbAK4gK4EOg9agtt/cpjW6u7dT22etfbbXbzW2d3f8dqWYr36/UFZme9YIZpl9fDSP/n4hMLN1PiN5",
-	"NJe0uVTGwNOe5f9MG7EwsvkOuh5RiFKYoARIDtOZV9tsc7/It6fNxq6Iw+5AJD1b8AtIqNj/DFsYiMnc",
-	"1bskYpjQMUYlXS7MDLP3qbYXoQ88PD2jkvRZxIfQX4gGLHSYq3YQXJjqI1O/2Kj6nYT9vGcAnuZCfwnn",
-	"tKH1ViTizLDwgFzaVux3ts/8xdQb12iszcnx4xc4nrFTpv+OJtZjePNvHN70q8cjJX1G8s9UGh7NrjuZ",
-	"XYZT2fotzfI99IE7WWGFaFtafJemrOMTS6FFDvZaB4gf8qSKFQ0sZrdR2skmEOOx/m8ccQPxYV+L1b49",
-	"hBwz1WVQ4UN52OFgYgGYVs+mwGOhRBVK4QDpPZPm7Iw+m0AP64UpPyYffTyZKpZU00o56IxRJYxDIj7q",
-	"gSGrYn8Fi0ryzqaPmvJMXBN5I20dErB7rOODfomI146ivQeNz29p7IQ/uF3f83iepq26Kryez3p7UNiq",
-	"mRr03D9VxD/ECCCvsmNAbHYFVqh+GC1kEmszkYWET8d9WJgOt1hTBpQlGjNTSZVJzo0k2WkdLgXxeA4j",
-	"ftiqgpSGcrUFmdXX660fl/csMrh/9j6uwV1z+DfWMnyguU3lPxZJy67WpKEprKXPSnvXWNvmvR+ev35W",
-	"e/f61RU2Ssic0RWIfgVPdPWymTZZyx79X24I36YDuM9GlApiTTn3wZU6E5dKJCCBzhM6LB9c+gC8f4Oi",
-	"CZAZfjXDOrLeU0c2LbiARzcWxvBUTiIfrv+xd5TP1xbL8NBdZDM8uGnxBcBZGZaTAh3dsWgMZDBUWNb8",
-	"wyG3TDv7clF8jDfIRbRXLLICO3AMfXCJEnXywrQQ4rYrtK321jZlLIauriQyyUvcdFHrcP9OMy4QPvbE",
-	"gINTEsEDhm5WKF4L6dxWgjtPLbbN0mIO6jszY4+Fli3YUsi9eZKIWy3VbAm061DbF59wALaoG0xSaHYD",
-	"zxh38CiaLLTNdxhZ8NIO95Al9Orli+B7FiywlyJsQS8Sa+HYgvdZJFlamh9YWAqVYKvSiCvR4Wb9tHmO",
-	"fmY7fSyPkyqh2jD/StqBaOmdKVw3JS8e3BeZJYIPXf+dqusx1OFTyZwGUycvsnX+KfW61j1TnIL9M2GS",
-	"KdtjyXWxLaQ8gPXCnYsj7uB9AEME9bJiEDhcdCu6/bZheoZVi8Z2cnn07qT73cnF6Yt/d68v3vaqhHa4",
-	"fSE0n68DjJ3pouzaLPkrUCV9FlB9BYYlA21/JxJbkelRyzJ4MjPnE4MxeWdnhRGjt/2D8+0Xg8bLm+bk",
-	"u+1fGuPj3Zv9+U7yr59bwcH48jDcU9+PXs+ab38QPihtu0LJTIiQcTISiWTry0AYuGEZngRcpYOUZBba",
-	"TY+kJYY/IbnwcMnK+23HincAkY0VRajMkCnsCnpkelvZI6IZgJsi0q2ZfN0Dgd0kFCEVVVNZae80DtPm",
-	"U3pn4gjQeI3X0UMKNpNp+0Nee+PP8eHCEMWKubJ0qn+ozb7ZnpZUHDsJEklkj1UCDk2RWEigjIGARBGh",
-	"P8CiNTuq8F9m7qna1+g36jfXidHuXX8020gdsFOsF9y8ccmL9IEXoIBX2pUtGMrnj/ektVYrpbVrPkmE",
-	"lnzQee+EK63rLKO7zKpoMhpHUprW9umCn5lKTNsmjIM8c5JEayOScfXUMWOoZVdRHKNTumA7nAvRsSlv",
-	"T6CKNNNlMi/nnbBL0VPEwIDcl+wJZyw0aB8gGBcf976Q3SjHpP/czVpcs8+59szZM5J2YHfnxIhhny1w",
-	"CDSsv3Pwpq4Hpu4dpUja8q0lu+dg0/KjgOHNxRS9GAORDIVSjKPW6lAGsgpM24DGlektS+hBKH8UX0ni",
-	"zemvt/m5Zd/AWbFETKzmpE9JTnPTtxomAVqqfqq+tg14NUqEUjH78/yyn6tFrtm0MXIuGcaYRJQvthK3",
-	"xuAFW4bt7H5Fc/B27RSYtCU5jWNnZmE0L6ZKSyODwUYdOpDJEI21yaCENvPMc20b9etwgO4z3lOLMmyK",
-	"+y08lXFUY5PvOjkxI5mqGNt5gm1jD/NCHkyHQyLMu7lNhSFHioyFVBbNqmdyPHpV0gMkMwsOmQI3GYQ/",
-	"SMp1Vt089WeSm8h6Vr/55krY1rGczcy6ffNNFT2pmEYKhgbky/XamO6LFauK9BDb1TRixjxcxkxE1DSO",
-	"1QzK2xJ9d4fTBOK02lpD5zE2HfZAmrAtZtoVs06OOL7DZfHeRjLSDAC6cIIvOaFcUmwPDCr4GLvSQgRZ",
-	"cNbhtrvuGItZe3a56GTCaEKmE8xoMB/XlJJo/YWGQEcGzw86mydiAuOMQplbARonjIZzsxLPmJoxxjtc",
-	"zQQsqoSm74SSAQazjJe7MOHp5PYPQ1pYcSeO5P3gWrKN7j/SJLrJAy4YtvYTbzQ1r//AZcQDtv7t11xF",
-	"caUEas3CXBvKrBOIVABhG3r3GUwZZRfndtBGc7u232+w2gHd26m1wt0ma9D94HDQLMMH1Ee0cr9EjodD",
-	"qND7vraYXxZg94MUXstkvQjhBgs26Vrp0644Zzr0o+WhB3trQ90L727W9oPd3doB3WnWGuH2oNUc7NCD",
-	"/r5Nu6NDWKNKME3irYP6br3xpyfkAQWvTsRDSn0ElfhCkWu/70pRQp2WLOw2BylhOH+hVmR+83SiLfZp",
-	"IhK1UjXCKCtKUZeUNIhiCOgi5rTLePJ0JK16xBHqH4CYiPnBVPqotHp+EnHVQPyb16Ksdwwwl+aLflEc",
-	"PVYFG7aYVeJQbZPK8M7UXWnwi7QIR8PLCHI6FuhIHpOvJWOZzz6pk0uhxXWHG8e9iviUARfHgVAFCpOK",
-	"xqxtu7Cn3F5rGjCY2UjEZmGotBoSdse/NQXGVtnXxG+jB1ybDWMmtUoQBVhYZIw6s5Sm8GgQ8UiOqlDh",
-	"M1U24g4YlZHgaVrcq6urcwdAlTCcAicRt1HENET9teZOhH3ScwBdqHnwpN7hx3YNfF3PpGpfeePSo0iX",
-	"CSkIcvzGuGeU659HYmq88LDrJmyfsIBBNz0u1Cjiww7XJum26+tRJyc0GKXgqlp5lERrTfi5TPCdksE0",
-	"cXikAI6y29guUqPw4TsqUo9azxKtxx1KpHajB8Fya9JJD9bfW8XJQaICDGyn0u6sNY1OpdqpUAX3F6k3",
-	"8LvWQOAO0EHgktEbst9Zojm4h/Q6wVOU45tAEdvsPU7hgsc8lQt+TRWkhVUoU5HguVQBg+ecCpbOFzQo",
-	"+DHVoTqVz3CoN1B43kbc9q1aJF6j6yCvAdYdAUvrwaO9RyXoj1eCToz0R2lvQZkhA+4OCtGI0ViNflmp",
-	"CrUaDf0t8PYYRcY4FUky5RIyyIIRC26cwCIslqwKrk89Vsxvo4r2qWSF/WFfwVDujQ5hXaAVcbN+eMt8",
-	"u+QU2JlGMFkeGS/kg7Z5O9aLl2qZ/uJ622rGWbitbg7VytYNm6/n+dM3GiT2aJgNU6D/j/vuPrjH4nXL",
-	"Kii2pM+GESxKmiXpKsgxGZKLWZ0c6W8BhhqkYMsRC11jh0zBgvUMItA8hR5oxmeF34IEDv3mp3jdIXpC",
-	"kYT+YtXB8isIiU21fNaaaIeDCE6L7WxfD2wxhYXsIxrfmoYDVJFecTtRBIcnkyS6pYrZZ6DhGYmZKWkw",
-	"6lmZv+oSm7O+0Zv1gL6EeKgPucEhXicn/2YTkzthY3FrXqjNa31FQdqf94nWQrGe3hZoypAWMUh7vTtI",
-	"xHhJoR80jGpXTC/byuf1i9/9FS453OB3/qvLsb+KXMq2NC2rdzMbBUvrZ7LB+EoS2fA3x7y2EoG7Xpa3",
-	"dm6YiC2YumFzm1iUZRJEMW4MYYkuajDFexjzQgaIH+tBtg9YpFjf5HpZ2DImH+z3dJB+2aFgAFczHu2q",
-	"k4RYMi8BYYMaYGHo6oeBfpNjREY0GdfJheFZMDCp6NxwLwyFpOyrwz3+pTmhSSLXXCthpLkHb0D/hIkt",
-	"uIxrgOaAxTEefjsPSKsLMDoKXSFuxQ0zfBlXw9WGmV4x6ICAWF7RmpJajYuZCbrUavjCXofbCi8vgb+w",
-	"xgtekp7i++RMFbOgtVnJGza/EGqDpKe/NQNv1lo7+hOtL8LAq+tNcqdskmwnfCApdZ9J5p41k3R84AvI",
-	"KQ99wJRt/vUtsL9ejdZ62QNCXArx1xS+S4u6qC9+7yB9xzSK17Md4E6TeAsBaszcgsYiXCQQ9J1Ar95c",
-	"GoEWscmYxvEcf9J6QyQRcD6bW4tauH4jBqMjbv2fT/3Pg5iMwEKQdJ5aUZiem/ES95k2KqC3MoD8a8Hu",
-	"++Gde14lkelN19rp8BFmBmMSC7B0LAGDL9hOxwgkjY5r14ogiCbg0IV0dQwgJFJZqH3bFSsUYxrxMkPh",
-	"HezJ3wnAgyqlt1NW2tvribBNgpMmBmkSsbq2Y7/WjbqQgVVpV1Zuf5uEEY2JCiakediqN+qtemu3vXuw",
-	"37ZRg7YXPrAqYMUEGM38Cqd0YCUC4yHkN5paYyW0aPl//+f//pdXWHzPmOX/z97bL7dta32jt4KjOTNN",
-	"npFkWf5KlOmc4zpO6rRxvG2n3u2jPiYkQhJrClBJyqp2JjPv1bz7PvalvFfyDtZaAEGKlPVhJ7Gr/cdu",
-	"LFEkAALre/1+emfcnbKEo7IJ1n1Vp2jCAyCVHdJZXkkub2khWu4UXUBOkKSSYfUyAPPAombrslNEPjT5",
-	"QRKNOA32z7EYCxRkEUn8SZFQRVZq7VwIv9WWAWbUwil2wFFWa5qC7mWPYJ19kCKtH9JP6wW3wiTFiqSh",
-	"PlOXAiViZf1eRyrRzE/L+HvZFKIpT+xGgrgG4pYzXba3s4enPlm2y9/OqMT2I2lDvVi+qGtXSyae1nb6",
-	"zSAaY+HL6XbFKKGpYCX548A5X7kjQ6pru8utakgbMxiYIbBMfe13J5DbjkpPh/TTUjUJBveX7tcomNC9",
-	"1eNiXR8x5BZMH8laea5as/50rWhoB+DOJkkUG05jEfZWFtmfoN9mQeh3lN1pSNxAaidgBGMTH5wG+hq6",
-	"IXxqVgMBHcRsqIba4kzLPHzFYqpNwOxzqPraNFWRH0PJO9ncbWllCFXF2kh+IsIQUn/QEEl4EQjfZ7Hu",
-	"TJ1uKfJ8sdQu6Q4zpvUTRJ1/T4f40Vs880HnXZNnyeOzrK+jV/TkNYZc8uduSztz0wIwsUXvOR+wy6af",
-	"jJb2x1pVTAAREn1yKoNKgqGAjhRuT7FzgO3Ryx7jmTByMRZWEk2XOl2ZEetTNhabE/bItJR7vvSOW0FF",
-	"jXg0H6ZnNMacRgamx2QusnA9L7eb+88d6PLY8pY4hLRFFLMIlAPIPAug0FxSLji9vQHlSVQJfa3b7mEi",
-	"LjPE3wBBl1JHhtrYYxeKSdVR/tRy5LsP7HKJKWoVGWWYnS71a7AeH4fJ1K6bk1LSc7eVndkxBS7Y334j",
-	"Bfiz1OouSUyIBaUKSTmUX5hP0W+zEEpmQ9z7DRL3nsHZWx36Z0n+tCx8TzXDM4+eSSCSXgt2d9xS+pC1",
-	"nGtay4AFrbMGZd6MOV36VHYEdlNvMHgeAoPnG4LT0fsDGqyLFNRKMDojHsdQgmBlRFyuIi0TEnxA2NyS",
-	"3wZ9nqio7oSK6n2ReOyZB4UL3Z/E9Mh+Vx/xKBZ0tD/gnd5Eavju4sOpR9B3nPUiJUHlGqSStlQTmeV1",
-	"R9g700MLeXjsWImmxjt7RSpxqF+oflSLfaf1SoD8G995FvYkVsz2PIjQpjRM3Wy9LcEOmZCfagKFWgu7",
-	"GttJWiJtiecEOeCTmhacLRpxqqGhlsCFXQ8kxgepmqNOAD/mNaUKU8muqLNTspuhzRw4PwkcB982+rUW",
-	"4MXUX4MyPjOrlza46hENoLO0Z3Fkzj7+8PPJEeDI1NkP+A5iFgokl44NaMwQ15EneAM9P33fCbCuaJc6",
-	"CvqBNDBJ0BeACEeE2otlaR/Pf3bQiTpCuxdmIEcfzi+uP5yfvD05vSjEgwe+F5qV3u0nci34mZIes8Wl",
-	"emYkD1FO4doHSyimskv1ao1ObOebawpoIRMMhRonldZOQ/8P+9J+cYC4wEUzQApLLlJWLpQpPxJAK/tw",
-	"C3lW5lhswFdLsN30KXMkDFVXkWRztJFdyEJ1lC6z0UfaLawBCEU8312DRAReOIOLweWUCakn4c/Ckzlg",
-	"Fq0MYoa9Ig0PBwmCmDqVwX0FOgBwvrVEA+GjIsTeCnpMqplH5+9ZRcGWUVbU/w4obzG0tRt8mAyUqDTo",
-	"qMFQf3oreJhJiyBoeTzuDhzcMmiRN/gd0BMFPe8YgrGtc+C/AfkNqh4oOoCutB4Cw2D7lj+OoAIaChAt",
-	"wEmmF4/CmbBbi2M4cM5NFOBcv8R1hDSmCqAxNptwXkb+2JEs5Xg0izen4/6avBSydyMqCKEMBj0XXC63",
-	"Nw2kIKDOoh+NqcQV5d5GiM0IsfcQ/hcG/zFRrDtQCgD9pJi4yDWroJLkpNndAJUXSOXuPtrIVdowCMmH",
-	"R68IQtKcUcxm36obYVp7EWAL0Qn1XbDJ0oUsY8fUkwBdXDl0IWjBtSiXVJGH1HoxtgdgsgQzOEEvED7r",
-	"TDENq832trwTnJIyQcVYeSxRqsqIRIjPhWEDRJC2NFEnu5KF+IamxzbWq8RTQBhL1ZAmCB1WI9wlIEWR",
-	"D0KNExDrFmBSWhAYQGByRXhbQnFyk3n0MAs85ZlXC8AxhDmSWBStIeKLlE7jHoAkzYoav8Tdiim4ZFsa",
-	"Y/z8+OL40oBLsiWxJeegRt6bZlgJPVKKyXUGQbIT9PsiWhFIMjuXdUAkXbAojMH6xJqdOblQLC/9NfKI",
-	"G6DIewaKLASJNCEHcP4hYfbNo0YaHL9MxPviLtm5DA5eXiYWAhgaSZxXUrYaNqNCA5BvZZh1EGeg9L/q",
-	"tRiXUNYqm1m8Ogu/8nXx6maWR++9DZbnl8Ty7KrhMM+ocFmw57S6Q9tfP2qZMwCfI+R/D+y+/NuY/6g5",
-	"q05QcWAdqDhhOBd7r9gYIDwSrD8WcWw6V7OvJaMgv+7rmV2rL4XhWC2UNNlXARbhnbZl/Ztwho7u0/WJ",
-	"1G1gUlF3dlfYq2chhlq2+KuAcLQzThIlsVeBegE5YSI2GwbaD63SgQoJg4hxh450qsYWA7UnJuX9y2d2",
-	"Qo+KW9QJXm83d3b39g9evGzUeKdb56NRXO8r1Q+FVm10dwryLtLFMOCxJU9DXrAgjsewF2wimTY8PYdu",
-	"Ti0NKvC70MnQEVo4vYVL9AeBvLlGZgc9AjwheiWotYDwXvrm+pIk9kzseosilVv4SzerXUCvaqppLc3q",
-	"er0LZvvc3b9gz8Kmh+Fr8piOnPNuI9n2s+JQtv36c1kV3c8iidlIqFGInePoqUdq3IeQAR4gvQu063zy",
-	"mh1hQX7VCbaS694LABJtCrFgP4hR+DJfdcdYSQcOPd75bZD8OO7U2/Jc9IPYkJt77sHx0iYuUxSUXQfT",
-	"MQYMammWUchuNIWie4gMpZ1hEJA4tFMCgC4DIGGYtdzSa4ia6LNbdSuGHNJoE2bX4ltNYgjMP7PJyfOT",
-	"Xw4v9X8//HLy+vj8wntOPJ1eiTjxHCZqKYRvwmQgCigwIjOELx3K6YLiV6pFMXa7QogZZ9+qylG4iL+C",
-	"uLBcGGWt2Tz3lapcStrnmDDffji6OPtnLb1F5b5ke1Z2Ly09j2CpHqQgaKMp709TLvtay8xvsEON/Hkk",
-	"vTzzf2FmfGkCTZukzGq0nigJHOm7kprOeCpbn8w/53avnGKJbEbWk5519eUsDXQAFVBJIKBOiYwATNjG",
-	"CZ9iINe9LUKfBz1gbTK3tfVFEDQk7RrEjORQeT9KRsEsFGw2j3yafSmp8HmiR8S2pqx1RKrzvXfwr+nq",
-	"qiWB0TYpkTEX7Me+SMo3Y2Ojth+72n5EKvtvKS2K/F4kslhXVOQCYwUWnZOzSbeJiwBsdz1g/I44oGTS",
-	"iRhlfaTU+nd3roPyu79brQwDaf7c1gNMEhHpO//Pf/Pavxq1l7/Tf2u//9f/WykEBR7xpDsoIBPFDjWs",
-	"9Q1uhcTKYazauRFiRG4rwJDX2UkSA7kKfK3lI6luwurAbG6LeEMKDAVbnAt9q8M6uwIQtIAIN8u8XPCt",
-	"oeArIPz2NVzeImE+Hvn35L1m5SS7UtFNPOLdFdzEjzCmhym13eibb1bfUO1ignXysi+erALaOI2rOY3Y",
-	"tngPTiOAXt6NJL3X2EnBKi0idDE8lx5xIiRLFIFqSQQ4G4wTX02wqKcj+mNZCCit9XcgkUDtm8KUPgfC",
-	"qx7gj4Fi+GaSnRkMaoqqY5GtP10Bhtp0MS/ItEKXG2MoU5CHBBdOLxHUB7BA6nUk+KIJVnonSBgC0YYM",
-	"1isUHPU9NooCmcTGaLgA9YJIc0Me3wi/RalUekTMvP9GHfQ72g4AVMcCGOUUse8AoCN5pcfz8fznuJpW",
-	"Dzj31c/CBTHdwga/ui1pslg8imEOitabTDlBBhjYbUP50cPadxH2SvxK88y1T4GQ/UCCJfhnqCWJOQha",
-	"j8bwPnea1Ur6zmes3UNLlgmYf8Ahr09uL+T9SqtSq+GnqXFLmYyfTy4uj0/189Q46goI30BHdVomkhIk",
-	"tF40XjQgYQxreYd9YYdeoT1y26hv1xtVYsNju71Gt8lfbncOsJw/Bf+ssr7arjf369uLiwQ8vPaFlOhu",
-	"s4IbVOr7AGADLy5xltXKjBXgEsC6g06vEoEGEDvSt2WnKUJCNnvJzs9qJzJIAkCC/ln11Thh2/XGc2BS",
-	"sMgGubpz0+Zpy1u13MArUlxm3PUYaw0SEiJcMi/wEdH2ehDIhJKbPLHPyLZ9alX7Cj21SUBs/tpOgMJo",
-	"APGE2mqZGReimSTQAjpScXIdwsSuM1nVKklOAxOBOP+YhKVGIGU6WfGphQ2NQV9+GCeVOxzsw5SvIFUr",
-	"zorFA8ClE9KHhSfUI8MKkPHCxfTdoPO2G3wI3l18/NfJ9mnw7mVdTN/9y786CT4EJ5P3l+Hgt9f96en0",
-	"3ct6txnKzvBNw//nu7CEnSfzPiol/vqL7ZfNWRe8kGmI1tMWsCMpB7qsoeglTO+xSfFuKKEcmg/EUDSp",
-	"1BksmVBzb3+B+VyBKoeQiIhiJCiFrQX+zIRHftxyC/ecDWSdOfOdAS1zZ1gG61Ayq7LNXDpJ6AK9c5ZH",
-	"YKdo/5CNJRWvZ8fJe42g90cc+jd/lAwNcafXG8dJX6qZ/c6lLHkkLcS8bdvc213guRcj3hW1WOgjrGVW",
-	"yGV/DJ3TPUsFDRyyGBsTPRFBVawUljoE6g1i5vmidnjJfC19vdn2E7ubHGhEqVgi/kpAH3A5Nf0k1Sz9",
-	"qIV6gZbBrEAoW59xcB2qLg+BkafsvaxCtqXHuzVIhjmSrfa40djp/j++6upbMn0BfCTwCygjxQ8uMI2G",
-	"n285X1QWb9yYW6xl3xucWrBgdlDjZy//Qe95g1Bqz6cD1fGzMp3T80E3zuk02usXR9/QU3ERNBZx73O/",
-	"2VvhOQtZQPo3C3cd65eqd3t2yy4LfqG/C0AQ1KhNy8YHy/uNwWa2PpmD86QPld4Nw3qZ6tZn9I2KhveL",
-	"PQRCKduJYZbHqD5jELhF5lldvJayX6LU+gJXYone2sLDdJltEbQQW8Za9b7+2dreWeE3e3/7M1xlnSmd",
-	"o5WwbHCfz0UMQNvY+imqx87fHLH9g92X7D//3qk3CWBG+VOEgtVjqVJV47uLD6fUbMe7g/T4azu6LYlc",
-	"FsFYgONWRUMIp9x5qj1Ll6sHQ0cCiiLb0huOwyQY8SjZgl/5POG2SdTTEuW1/kTPpGMgWaz1iDz+NeZB",
-	"DgcQu743oRqPPfvPv3frO8+JpdXpbQX6GnsdTtmEaoxDAQ22jJmkAhM1hBKgU4mdyS4kZAZMhx3i8iA4",
-	"T9mT9QMg0kX2jTMND/sBghjTU7CAgWRveJwcnp18F7NknKgo4GFd34QYdG0BaYj4BwBlbVGATa1mqPr6",
-	"Vray9OLk7en1yen1x9OjD6dvTs7fH7/+XvV63vMq9fNEWmq42BM47mz7n94Ipo8IhuxZCS3+GoVccuTt",
-	"NclB7KWGvJ3bTmWawcNA3sDUDuUsdgUn8DzWA4JPRJrAfJ+nkpHXcso0iuegRzvs8bQtuXAZzU6deWCu",
-	"J+9Z2iv8j48n58fXF8dHH05fX785PLr8cO49p0lTSxRaq1IYGrxYP7ofcSLJg7bW6vxhCxmpMBwKt7G6",
-	"5fpXMQFgsPGIKWltbzDoKKdVzx+cDOYW9ILREdpODxFUVeNX8Da8DPAjTwMGqSVo+qkZ/tCk6SI6DLlg",
-	"QuFRzI80Er1IxAPU8TDIfXvKs99lQe9N308QERKAHhX9IKUHS1EaYQFj0cJS8AxRD7twcF5ViF4MlrMZ",
-	"oALWExP9AAJ6ZM84C1Wc2PrzKvA7J7wTP0/RtowRZp9ziCxn0FVOBxhlaS9BjE02E1+aWa9isD8HrMsX",
-	"t0FXmHeuhfSL/eYL0Bi7mVefuRAFgbdFH2b2T8mrxJyPs1HhOPcjIfw6+2iY0XDDQn8fUEwy5mU35wgX",
-	"H+P3XhyqybWvJtIzqJS50AlLlGKqlwjptBlIAFyNEQjGvKNQyb6IWEckE5EeTpPXeWVaBgSeZ1B+SC7l",
-	"CxkI34PxULyJtmDh25iDlwZHbs/uZ/N5hvpN24RzYOno/BkUO3pPs6BhniGcLXlZRopyK4EwCJVuw4ki",
-	"kRg7SLFDPoXtqleoB10MzH6WQTEi1RYHelN0VIJNmXl8POc1OgEkkyPJri3Fq5wVoQXdfU490jPw97Yf",
-	"NMU5olLTOJVcJuWEE8SvPSx5sXKDd/RaOaFQHCN75sXjDuhzvd0c8NrnVb399f2lsmtO8CMZqVR1Wk+8",
-	"oWj9l4cVLWj+HKZ4RtDF6SSrLJh1Ek0Re0fBrq8itAnqNE59iPCQ7T3Lrkh9hq22HGcPpm2gQQZCHJ13",
-	"LpJoWoPBEJPFQE2YwdvTT62z02xbDGX12jLt/XGRE0LV7wtf2ypIS4hNpRz3n9skCTRNBmOfsziJuD7G",
-	"38XU4Bu3pa8gqxeq7o1jfqhxAktoAkweLKunNzxss+/M6wU7RS894AMPBWbfPQMIjO/UXs3DkF6QRSKm",
-	"qIg2MdyGzCHqFS4dchc9d7eQqY/oXyo2tVC04DTWQOawjsMgTgwH1qFDjquHj1XOqX1NQP7CQ/OpikYj",
-	"RfShHCYFTwlwrbxIYOLOaIqDxsFzNgq6dED52A+E7LrABZaE2AnyWqyxjMWVzR4gS5iFRTz8+Prk+PTo",
-	"+MKrsw+Gf8scZopa6HNoBoA9ynG6lK+ch4FkhHUE3INA9pRnwGNs/hZ3jV5GczzTsjezDJbZIZOuUVGd",
-	"GYQMgMchc8K0+kqV6FdmZlrN2M8Jj7Qcx9OdbkV8H/pFwV6GSkOz9wD+DHJpLAw6EY+INw2gH7AmEY2Z",
-	"uC09B+TRbgWKoVJNM3t2acK1FlHHNN4hJisng4hkneerbuzVn8NSueKVgL2hHhBLA02HHe1bL4MG3GI/",
-	"8DjoegyjFkBZgocDok+Y/gLwTvi+ar8CDYNkrNaKaktH2r6yfobzIbwXbj/BoXnZt0HaHxRJs75T3wZU",
-	"dHgZbWlbG810sYoRJG2QtPSS4kON6gCMcZTtwZxmuUsKad1jLC2F+3HjaT+DN+gGz1J1CuWptknegQu6",
-	"kap7U4P/d6Cx8+KxgsiZFEb/Qw2krzBuQiuQHck5fVg2lIxlX6nm/m5VDn+Lfn23N7ntXv4Z/vbjrtyL",
-	"Tl7/cqj/90Oz07jZ6ez80ugO34x/e/sy+VWGjd/+eap+wxBftUKbNodzntvL6yKd55oQl0HYrmbXYtbO",
-	"cd6DXnRTH7ZE+BK2XBq8rFYKIjO5GpKH3iorDv3+i2JdCtlsPPkNxpNP4hN5vtc9Otk/Gb5p/NQc7fhH",
-	"SySUs2DtjXvc3HPXHIPk9P46gkdYfbnEohcnj9Do0I42CVhrILnWwAbO/UHg3Bei8sKHDSKVJOESgfMv",
-	"gwKPOokYXUknmGj5JbI4FwbL6bs0Vr4V6M0Uj0Q3uRv0HayZcRSB0QJs50CLhXsZTN2D/f0mAbiTYogN",
-	"7DhYZBDaImp1tMBjEd5aaHNroUeiF4ouhmLVOEE71A/iDKJubOp2yNjN+61g8GiPAayzKtnKZXYWm2tm",
-	"kaXp3DhU6oaNRyl+rz21VYucmPFRaSUmiM4bjwHP0rjp7EgNR9pi9PjY92ioeWcBiPtoji3H/6EqHgTo",
-	"tRa1NninFmQ9HZhrZFPis5rCGSFgqEXiQkPvU7vCu0lwK9qVFkOqR4/8cISc115anUE9bVt6qdD0jGMK",
-	"Lh14G2bDtCjWkIsuYswoG6OsM493TTiUj5PBdRIMBfjQ4EJDlM+UltoAL/L1B/KVK13VRDoOH1E4u9GD",
-	"oUD8VV8AUT/l94fE+LN70HhOWyHrXVKayCB3RpHhJbBbWg9JDU1FRpyBuEAnLm9O19vS7ArYn/TAPEhH",
-	"2g2MDjW8W+R4NGYz+q5FtnR6/B/AnsZDkbMYZeasuAbjg9kO6X406e6MtbKEBXhil2tZbpolzClaO33e",
-	"8ta29XTL1pB3tZjfrlTtDbCLiA8jrRtGE18rBj72qSastbWVqyTW39IJq7S2D/Z3XjYO9vcb1VISBLDN",
-	"zKUvmvrSgCfZ3wZ6G5Q+8I8kqLQqe71Gb7/zUtR2eaNb2+U7L2sv/QNRe+lv8wO+0zvo7DXnG2vxDKn2",
-	"du2gu7dXe8F3t2sNf6fX3O7t8hedA33xuLM4TF2RGZgxyLnEDHQgC1+cEcRFLwwvR6m64k4sxa7LK2ur",
-	"MzaW5RMkCvpUwdmD5aJNxhyulbZYjLk2Hq1sMqKJMM9cRMzxrGXYaLx8jklB6jCF0p0ZC6BFwAG2nNz0",
-	"wKCdBde0Za6WG2J7eVsGbh5CK4+1atJURBgr1mw0LBVsyjzbRjXMiHhhwqek8fHHtvA8teFmDE8qQra2",
-	"lLZOOxRvzOZU3NgfkkyQUaofQAXqeYIhx7CjgHg2yp5aBLYOnMxCE2WvUrg+W46Q2q34uzjhU5Pshcje",
-	"9vNiHgc9ywcwHwpjYMcwUbM/CPsss4OKTIo1ggOzxkM28rCEzNYHo8tXMx3KCpkIbRTfEpdTMMUhpoD2",
-	"7IQv0VezEbv34pmnxZd2Ry4raU3GZW7jzcdYRCeyp8q7bo607/Wff+/Vd563GLHKpFlYtCZN6Znp7JvU",
-	"mUcN2h7jvh+3pWdr0a9tpVaVeea/2P/vX/OEfDR90fVQJBxq1V4xDxq/8W7pH/pKxFw3NWQe0USkhXUe",
-	"Dtp6PcW8rC59wRAc3M4UXODiDkGzbiUdgnf0atGP36ix9Dcda4t1rBECQM4guRqo1E1fut7zzjLtzpRp",
-	"tWlUbenRqG/bOjas27SSlXx7k0nLptra8hlWju41mNaOzeeGGgVCSh2VDAopaVWc3YD3VwoOw5zFJC+e",
-	"jqMml1BhZuSOAvv85E/RBmthnYO9bk03JOvu7KjnoYOtThs9hxRuVFdcTSHBoRwGeerBNfEceOciluyY",
-	"eebLRGkrOq0g0vezEUByHoYB1PBICNSPBIdIdloR3CNoIK1525LwYbSYIaw9NhRcAniEQbL9U1vpZpoT",
-	"qBGxPBgd0Q8klmQZUADTNkaVSSoWbYm/MmXa2sMowzv/GH8RrPPqpwrg+R4PR8n0F5RJGLXKvuqzSPSC",
-	"v/KV5Iw6sLLl51XT5RaKJAE/KRavCMighwDCdh2zXW4lPW5/zu38czGl/qfd/qvRKIaSqhZvX/QQZ/Mb",
-	"z/QyPMfKmDAlM1RSxOwZRIyeZwZPYD5F4zc3z0zDBLSUCgWXC7XkLQ47vwDakR2UGXkZhx99Yw1F+4Pe",
-	"OAyvaYqHUrJjGkq1shQLhYUqoqhipVpx4oq2LExLq9TYLZ9XPjC4Fmy8PoV3Q8anm3mDGP8gmg5rRubi",
-	"xZt34Ki5Q38YyCBOULIWa7vcNaWG7aGcar2FZVwE4o7IQvgn5XqCGPjeXtF3GNfqhiq2TRNYRIntIDZx",
-	"1JaeUxaDnlgqZBGPrhdQmTvNtEV3H8vgz7Go6nHwyA+pKc8RvZSiC/xkgEYyUnFIxbz/nx6Vax8KqD2H",
-	"o9vKsMI2LUylth2IkpGvjYyGJrVJZIkArgu1r2bNAtlPqeiQPNVyp3LpDuAGCcdPiHgTozTUXK0H15al",
-	"zUMUMjQo9/qdJdGU7TfA2KAebOBp1NYRwbtAe3dXxHFvHEIERwH1yZyi4rZcqKo4HUgABsjJ2e1u2j4Z",
-	"0Uf7bGt/9xXjbGv3hR1xImRb4ph5jC0CdXYEOyh2mrfMtrHoQFiC7JfX732M14MKLFcV5Tohw+eXIfKb",
-	"ldnLiOeHxKTfqNGVXsk8PHlDiLxal/AK3cH3qWpXZmR0lcQ16gOXUuw8p0Pwijo7jG9QLFolpSLDBe0s",
-	"5HpUjTsp+VdqLMxj/CqazH0wfhWvQpoZId1p9YfWY1kJmNtVV1dXtUPnVd61u66urjKX0yZbj4zTHKRZ",
-	"Ps7LgVbfVsvH0FQl55DHmTs8CCvi0pSduYndF+fbzIJU2UhEAz4ixY25N8e+gdggFrZTSjDXlDvhFkDf",
-	"RCeAJX2nwXw+jevfaJiJKiVX3niJUtdDLqempinOkRhGAuvhEqWYvi5jyWLvE7ZWkP1SZ1c8SExRmQ29",
-	"aO97OFpfDjWd/XepFHuvh3SeDr18I85O9F72olmWJAowEWwN/5mlydF/58SQYyUWUY5jbyfZizPLm0TT",
-	"TJhh+wUWYJfBb2tdB3o9kMlOU2t+/lcwHA8rrR0o3daaBP7ctkuqhUkftfbX8vk+V8vdvkIoWcuklR52",
-	"1/MzzmCxz2e+TUOcW0Mxj3MEqRziGYZuKCDgYejWTcQsGA71uU9EONXuldZkFnB2LH0oDz1JCnzA2RY4",
-	"Tm1VfQuZAD2rbtubqT/AC50OLqBxjKh/T3sS1DqZovThBViTmvNxGttpJQOwcHqBjMe9XtCFQjRIMjpW",
-	"UqCkhyUU3pD/dc374vv9RsMWaHYHWnXLvnBKOVsG6gH60ilM6rRIaW1vWdWp400b0LFLdt8r5as3vfXw",
-	"yzgbtdQLR8I/2z+KXm/e4OpyCQjzgNegqE/fmF+lfC/vxcJMLw5KxeMhelmgjP9nHieH7lJ+SzElxyMq",
-	"5G0ZTtcQLNXywoEZqmy3nNRp0KtSGRIc5kkh6HTRFmtsXNyv6eKij4JFwuiebaoUFj2ORfHdq4FifMhO",
-	"VjqD98Ec8op5chyGHuuGgkcASqUvzoZoq04PAKpB+Nut/HVoPcgUIAxOpi3xcmYPOuMrBuryB0/12GWk",
-	"psvt9Yek8/gq4seswtcRP83WzoOJH2ucPjomjk2ZxxzJOI9NYzhlhtJlPQdoq6uHpz9ehDKeiD4IfyHy",
-	"2YhHSWBaoFxAHdqT1ZlmKdUDKL9qSclI4Md1dgYgDwjLEreltty9MIiT99PjW/18r6x+4shM5rHSxS/X",
-	"tm9IDAZqtCDbUQFFkKUGWsR+Wi+xTq/n7ty62ZSb3PqXNbwgsT6c2vV3hIs9WoXCxX5bLFy2PtlNPpfm",
-	"1QGZ1/63VAb9LCdWWtnYi5BOwiCFcwdKFGI6KRAYWjL5EZ/Q2Bd23GlS+gnmFvKxkF6tHFeWKrnuQelo",
-	"Np6cQcfSNi4i5yHem34H6VPWT1rtpsHiU5WwNzSe8iBxOur7SlSUT5eI6Q3W+BO0Pa5ot0Plhzkzy8qH",
-	"Bfgqbe+4g4q0On1Els3SZY9YIJ4+HsOVTvXhTgG5xO8ZoUeeyqfKaFxgTr2HaCbWzhhURAgtYjizbjrP",
-	"4C419Grw/MRbFOf0jFHFE7xNN/Vt25J26HexueUr5gQ7AfKVT2MbZwKQRFtUo0LfDaxKlSDUsCG6QL/C",
-	"oNLSo9qyAAG36uC1AeIXIOVB832QuLwvRVHou+POeXiAk94M/K8eVDozJ2Rcdaqa3EkGMk4E91/NDMmA",
-	"d9Xb8jCtV+obQFssoyKQQorMpwCIGL4GdF1K4g/UOKIyIwPnYMunqMiobARlhKD4Yo6J7fFeS3xU1J9b",
-	"yLOwZIXRof+yWFihWax/TQ9SEBPABRRN4ElIy9DGEqriOAu1aU8cc4b2z80fOOhouR208Z+tDlvZbgD4",
-	"z2sHhytjPJh2eRdNGn4xpx5Ca92k4LfZEgn76dolEs1manV8lKNIdUUMsSl2LJMA4BjKDZDc9O/LCplZ",
-	"r2p+V7tdqvWFIZiWR1/6JkIh2UrWdSMiIAS3XM1b3nlP2pzkht7zlnzMov5MuBVKlPzJVw8DBjdBjRpm",
-	"MGZq57DINhKA6h+nhSwEOHSf6qgti/XRPIVY0J0Ohw2k/S/uIm7k+4r51nWcNv02rxN1TYbQfO9tpqUH",
-	"ag0yGXYD8LC+M7ds5VnBZB7GqSuYvkG1sMuwWvnYty5RtTRjiOBL3glNGPLiM9L1XHTVrYimxdLVfpuT",
-	"rrcLR5tTT0ZNJMMfklvBEy0hoNeuhU5GXLXgXuZvF8qOXKQq0fiqthxyXzBD0FvSiMjW7EPUAjXTiAiT",
-	"cNoQB3w0EtLtOvyIoCpUyDLCBkWH9opHwky0LApuwuSPKgoOTuPicmRekLscN2sGrmqndtBpiNoLvr9b",
-	"a/p726LBD7ove9v62pFh7XfJf1Pif9hlWqJhFPJ6GSgs9Gj7sEaV7jgKt17U9+oN880yAvVeO99g39wd",
-	"nsejuAnOf53gvLjNhebptBdKYfouK4OJH2MhIZwJ6sS5woaq4Zqx0tg0m01MdTEqAVAoKLxC0UNoeFfr",
-	"8qQth9oKbjZc9g7iNgpip1UXTNntRoOYJfDGQG4TqckrFomhwqo9xHZK2HiUAeksEZpvaE2+cj+ue/R5",
-	"bbu7J2oHfqNTe8l3erW9zgvR7O13D/yGI4gSlYwq1Yp2Cq61Wih6YNM8kETF2UBJ0z6AbwgIdOJr/XYq",
-	"rW2oNo5FAvdaSoTgOuq9Ws4+7u6oTa3U/UiF7Ko60sFs7ELxYL4slA9bn/Afd2XtzuHI3UlJps9jrpbX",
-	"IU8An9YNHReIDlMn25a2kvruEmhDHlM1XavZQQa9GZIXJUUuQO0AUqwYoS5wk/Wi4frfxTF+Rc2yiMiH",
-	"oixH3G7GL6SfhVfA1EYRQIGQ/jXc69okUjNQBdQiayXTAtAFJQnTVIrjpP1NttRQm4y7A1qeJ5gdzU7v",
-	"CSZEUfDlRcrSsneBlCje+buYeYHvYSuS51gtxenRu+yHgvSoFfj3mh4tLcp9GyykN1DiSQw4PgXRr6di",
-	"Rf/K2Tp6Zx9Cn43QnlvOSPvWSny/kO278nqVST1D+froym83Wu5BtNymqnl5RUrMcesp0owTgwA6SSAW",
-	"i3OklzOesFGkbgNfRFTZ3OVIbwFFy2p+BKTOzoQahQL4opFcMGU7bktvi37pDLC0nvkkncOXjUvkg5m9",
-	"Zu2Abzdqnd3uXm2v2W3wg95+b88HMyKOx/AeBkkyiltbWxYZq69U37ZphLwjihs4FpPe5pVUWhW8L1IK",
-	"/AFEOpXt7cb2/svdF7u7B7s7L/abB/s7O7trRkNp9adlAdHLzLbZBDLuJ5ARuHvenP8zcx6LJUD6dZkM",
-	"2PpE/54uUoNsrs1VIReLAEzVFzcrOz3fSzRru10Ty1usa/d052vrLk14ZsKnLJBZsI20tY2c+5b77Sxd",
-	"M/XacZkuMuJjmvPNxF9BnMTlPdbmWC5csG0fBMBpWixvQhBZ68Ws0JM1z9IJ3kNZBeirCZ9eB7PIPlQc",
-	"A5gC9rhkhMWFyBwHypqoCO2FmRKVL11m4U7uPt4IYvnNX5OnaNJ+lPQ+7d5bSZ0tEBuCkBDFTKyoS0NE",
-	"J46ZWVxEf4d5NxslclTpw5XR6xNyI6ZxefEdkCLFlr//RhDhiyf5bdDn2h9z2GjrRJEPcmHIfSqNm1HY",
-	"bxDnB4BBZrSt8VDaEjVyK0+AB6lIq3DNsHhoCLczX4EAsH1LdC0x9DjJj3o21teWSKduFoi4192okmc+",
-	"SnMMHkUlqOTlyjAzIs8+2RfudJHjHeBZ3ERM1aXGt5ZGPFCTGKkhn0KEjvv+Ga7uOvG5dPNVWpVP7Urg",
-	"tyutduX2tPl//tf/bleq7UrEJyczH+pjAZ+Nxp0w6NZuxBQvplm2K61PbSpyec0T/u7iwylcL6bvzD14",
-	"kogYadE/gIsEF6jmKVzw+fNMJnhRSX8qJmZlHgJ8kxz/h44gNtMI4si+56wbqj3F2UXKZsuhxPiHo9e1",
-	"4zdvf6ydvPvp59r70w9nld8XXs5D3xf+/OgiDfBe+OM+Pw6jd/4vTtWZUQ2baNsqpsmh75MFihvfWiVm",
-	"WYuNErvohWp6y8J9xXfzGqsRwQ2q6C5t/cw7AzH4k5ge2a/rIx7FAkCAtYTDu2nFrWWhZ1jvJqB2Ehbh",
-	"U9va7PRS0U5tdDzLj2osKei2osR41UD9YQW9QVS7zICcBYa57clowTjhUeLqwbXo6lONBN6pFER8SuNR",
-	"0YUIiVwTqOhisDJ/EnrHWjYsKnjM9BW4X3+uVuwbqbQqf27Hv/R/kT/9o9G56u6FfzaGO3Lv3Z8vpu/3",
-	"1MvxdnyZNKN/HvzreJf/WnZppar1MO2+M22LU71q2K+0agfWik2VNZZVjSDoagtF69mQp0FuAN9LjzoJ",
-	"hkKNk0prp6H/h9OEAxTEo5BPT0txtN6/Pt779eofu+//6CYfrt5PfwsaO+8vTwc/Xx1vn/7xj+S0+XF6",
-	"2vzY/PWPk8n7f31spE83FKoL+ni4EXKHrkxr0Ql/LGGWB9U437o+uNDnHPpj7lsx4JNLOqEv+Y2IC1v5",
-	"CNxSigl2OR0vVvf0yr1ZG1qctHwK5FhL65NeqTd3Dy3Lbbm2uEX/7CxtZ1zd8cAluJ6Hvi/FJPt9J+j3",
-	"RbRib68Z9TLtvSXRWre3kdDSNo24KzbiIhX8QEXJLEmdPl3uWgOaBfTbgTxxOF0p7AnWDeK/96AHLx9Z",
-	"No17Fqu9F1CrrnZTeDcp6+pNDxtPWCh4nLAX+t3r3xAhVtrZm9m4X7e7d3ZF9L6HuvTZ9S7tdS5Y6q/V",
-	"NT0jOL6t7unP95UiKF1B20dNumf2YDz5ZmpnZ6zVRm1CJTUKlZS3UIMZICSseS7YyObGGg3cM7KfUyEG",
-	"kLXV2THvDrI+GUDOQRc10He1gdPTunuuIYCuHQKEQBiUQ5j4iRQfwhKY7swjeDnrOnf3HRbLjm4OsQw8",
-	"728SGlu3F/waN+C1La6amxbObFbY5bmGjK4ah9CiqrfT12gHz83nodLHGcHwJP2/tyIpkL3rVd/ZlpI5",
-	"lTbH0o+pp6XYq6sihhzoYdkNx752BfICTUj/Iu1fudvHOAzDFDkQjE4h/UfgY3zru8jw8MMLBco+l3zY",
-	"vKFi9mHzbRmEfjEqgHmL6LdD+2gkukIm4RS9dqrHnOk1xWu3G416YdVl+XZao7tdz7NZqVb4MNILMppo",
-	"Awur14c9rtelvG19kVwYmbQmCY8wMnH2JzuNTEXlMh3rpd3wixVvzoXR/r28IX69Ak56kfPqN40nYPbS",
-	"RgzcVzuqPUPLyoBCPbL1KcVZ+HynUtEaI6dSLEcDgGukxViQ50FAjRgKIigZhJ5FLxLxABNDlhxLtCXA",
-	"fphwhypEl03V0sJ1imbEAAP1KHTSQxUpRuR4Y/EercuTLU6083uCuWZjFTgnciWz4M4qOGvS5TokzU28",
-	"V4TlpIWBF1PNnHPg8ZCXlsjNVY6zJXIOKsyDVchB89tdcRWMbUQigaCHZJmUK+OjEXt2+eHyrMrO3xyx",
-	"/ebOixa7+PGwtl1l+8wP+kESV9lOg9yg+Hmm2D3GAjwDGgcws23pEWjUpUpGltMsgdF4sUjGI4/yO278",
-	"RQ+EkuxO7OTppNEv0dRbz54sNOpyltaf0TUJ1/a40djpxrd99tcwlPH3bWjQaW1tTSaT+mSnrqL+VrPR",
-	"aGzFt/12hd0GYvKD+uv7dqXBGmx3j+3utfEeAu+kNzjzv29X3u+y3cHB7fagdvCvdmXLvQbuBX8DMpLe",
-	"d5VW5d0PF1e/7rw+O/7x7Keds3+e5f+Ga5PxSNt+zV8Gnbe/3Jz8eBr6P/4yOXn7cnjy9s345O2bbf/t",
-	"IOzI89GvzTeNzs5J/9d//jCpVCvjKKi0tCmtX0trC47FFir2Fpfy/8NhfH/XIPSwm/vYzPQ9/hw/4mFf",
-	"RUEyGH5/8ePhNn6GJ+P7ffxrJKJA+d/vNBZXE3o/XMCcCxTFlWUJG41w9xvcMp6wzPHCb/8eAbAnm3a3",
-	"IEWzwnm9IAycBAOWuEgZ9axy0EqDeVaEeawobR709K70hccoWpO4Gxji9cXF1m1p8V+WrkOenxqg6ixA",
-	"R4fshB742DJLx6otIU1JGsmotYzLYAz89AZ6boW6BewNbUyQZ4B+A3gGj1+BOQJnraoEVEvNFweNF01t",
-	"Zs3iz5B9lKm6XUM3LCWNj3CWDtP846xtvgsd4ZspbE4RATa662vWh+C5nClXILhlSIu/spZ7ELM4CcIQ",
-	"86oFpQsB+qZohOYLF9x71tnRQHRviFdMdW+M2PXFbWByu7Gg7hgEpJ1RK4YldU7Vg+tnICFNruZBD/Tr",
-	"1jlk1gwtCpB4+XcSi6Q2HukVJJTwKqk0BM3J9Q4u9XL0e83fXd8WcGYZmirIpFS+2rmfZZcZp/RNrfO9",
-	"VZO42xqavKytoSL35GQR+b91+/RNIIPYdKHD1iiJIKxhpH4ivNvPX5aI3XS0t+UM6TddSVCDLbbbeFln",
-	"MIJA9tlUjSM3gryQadeWGduOU9+DYQz35gEILM52jqQxRXTnVeaPIz16tJiR79ydNywRcKwFSTlfGo4X",
-	"iEifNMf5QgXhF+PuADlZ16FFf6zRXji8xVKDiNRTDAi3jiydv94jxdVk2Wvuyghrj8xWC9zJnV68eTfs",
-	"6V+VPf3xsHEsLxke9fkuyu+eC+7f5+G+M6+Tlnt4gZ9L4ow7SyVx5h+VgiSOAeP/IliY90FQT1AAMO6h",
-	"SLjPE+4h8C6U6fkQvmvLyUCFos5eg5TSloED2QNWVcai4gmF1A6p1tZHMme8MXJumNw4y6XGqxC0Frci",
-	"yhbvtCUl1WM+1Td2KBARpidlnEH2wpSyj77Rg8zCE2Vsmqo1xiy6tJAEIe+AE+FikS7zqgj4RBweHdGW",
-	"FndeqoiFKiYnFOaPxmEpib9VNivGy2Z0yL3w+ueP4Ibff8Pv/zRs6Q0QwArmOvV93JtGL3DtLQv4Qjic",
-	"WAVJRCNBBNxHgMoJcnfIp3kucBcsDw4zMNTw7gD6PUBlRtoTx+hiELHAj+vsjGtdO1HRDeNxW4JDHgZx",
-	"gnwppYCcepsepeToj4deyS0uXZA9mX5iWtUHarRgKWoqU9VISLCKRpHqBeGCbsZ6RZ/0eu5mMTLbcuN4",
-	"PAbHAwpLk5R+PzbRyI0jsm4p2ayk3vpk5cWdWKl4ZQ4pNSejW1mHwgpsx+dIiUYJTS2IGY+1r2ECkki+",
-	"Tb8AbUA9/OCL6N0wG9PsGFvJJ/hBzKsj0ou9BySG4DZVlijVcjLqu42dIl0wISp8Rx8sHBSlRYaMAd1G",
-	"buBIsSA2YbwfCeEjxC6m68xTnkL9b7aw2VowSDQ6uwR4FR2x+hM1Qa/oEECmFo/GRrSvI9qr5WJaT9GK",
-	"9jI80PlmYcEcUuPyoRUU1ozUgJsOKtr+huHDwiK+NwAbSqpzMlAgTIBX3DRYupVkKae3W1JXZ8cmo2pV",
-	"db4hs6CKry3TACFEKDjz+ZTyxpDTjIggLrFVP3GdfYSwHgCtuqYAVpdgWhWNhkwjsjIg7DCUtuTwd82A",
-	"rgZgiHQFjQ/2SZ0dmrvMIJSkmKgsCcr4zGNRzg7ZXLZR3pAqpq7Pruv6LMdIcw7noCRsBM+CfdAR/bF8",
-	"wtGir9IUv2l5nxdbe3pmCpy1EkrcBw2frcfWmw6tiKzX8DNgZAw7JeLFOXzbsqix2uXwvVSGkTcZiCFU",
-	"pRSrKf01lLMxz5W4cyNxG87eDWfvJmJ2Z8TsAeXVJm4GIvoBucbmye9SaIu9xjyxuWEV27CKbUTtg4ha",
-	"52RvxOwDitmvRue2PBdaaiOvQYbG3lBXZBGMCYY6xiFuOi/Lkua1pZbh028sgZIWk2/o3DZ0butlTDYU",
-	"bxuKt68UFJplecNK2I3mv9/s1R0cd1mv5hHx3KW2zeqAmelea62GZ5av2UYrh4J02ggIVZ8F2pDp80C+",
-	"YhQAy6RtEsVGkbiFuobkG7M1hPT1BvlboIT+7dyxQrF8LP2ZNOaX6khLXDCyggD8Sjilc6I53wBaaSdS",
-	"E2x2WAqp1FT+b6BKnyZU6SY0lI3CP4gs2gSGHONpLZRYV1BjgYxt95poNxRAsEyrm17Fnl1LjiVrjATh",
-	"N23/bOBoN3C0SwdXngJE7V32YrEs2Ajo+/bfzTJn3fenitObKqmxDFX3ZlO1mlfDeloTHgC+DiKpxtTq",
-	"ioBKJo6KMQwCf4xVigaGbeE5Qsg0bpH2r1/Sk9AGY9AF35ZSJNgHGAmiSdN6v8AgiBP+raVRcE+thMlj",
-	"a2D1ijxJX2JTtAiKLcns+nurVLxzXDgUmH45aHuEyBA8wX/TGTCEkYDurI2wLXCvabz5O/0Mx7xqwptV",
-	"OPdqTKc2VOoG4HXptAHW6f7B7kuEPD9oNMy/9vebz+upILwEsVqZVWgXlDemQ0xGf3pj9p9/79a3zU13",
-	"9qvsw0jIk9fsSEkpugk7UpFg2/WG+7QLLGMveNy56AdxIiID98X9qqlb1x+gizODTObcOiXom7k3gZ7q",
-	"bSFqQx6EFoRDRaw7UFoS8ixVKM16CISXII6dRxnitjtWLZsFB4OTbkvkw4wX1LOyZ1eio3eZdBfOoWbO",
-	"P/JXvSa56rdnBuf+edpxiIWtRHKGDIEcq1KVdGdnAeyqReFiU6BUxSrXrBJwsUb0K/RSpBYDPoIBwAwe",
-	"XT/i0OmqVQY1txutF8DbJhgVrT1wOl1CkUGQNxqRs+ZwRwvgkhBDfsi7N3FO3dCQM+DB8CuPWi+SDP29",
-	"XiJ8Z8MgjrUuxwGj1o3GocBePn2RgsMedG23P70Kpdc7W9sAihA1n9nNeQu7UMmlfh8t2UioUSicmg8D",
-	"MAoDmffSaIzuazMf0YtLB3eEXxSM6gPg9rBkEKlxf6Btj2FuTFXywmL2FirRquwnMe2Git/o8/E2SH4c",
-	"d9YZ5iu737NVSjNrrq+J3H1/ZioUC+YF8S1CY0yFUBqjdLnuDZtHeX/aXbgP8IBZCWchGYrvjXkp0Ao9",
-	"eyicnyPoQ8mPSUcFSSzCXpV6khJtrWozNOhLvde1AEKIfjJkoXBoztsyt3Bfl/1sZluhEVEwwPcE8gQ3",
-	"GI07YdDFsegHm72NSwgAOlOT+wMx+GJ3e5fU1N72gStUXwdxqSAH2F58Qqi4zzo85LKrN7cehIq6A2Em",
-	"69zxR8HDZFD5/Pvn/xsAAP//",
+	"7L35dhs3ti/8Krj87lmJc0iKpGZ69bpHlmVbHiS1hjid0JcEq0CyoiLAFEDRTJbXuk9z+z36Ue6TfAt7",
+	"AyhUsYqDJCedHPUfaatYA4aNPe/f/q0SiPFEcMaVrLR/q4wYDVkC/zymwYi9iu7Yh4hPFYNrIZNBEk1U",
+	"JHilXflA56TPSKBvDMlAJGQQ3TEyxvvrlWqFfabjScwq7cpk2o+joErG9HONDtnfthuNSrWSsF+mUcLC",
+	"SlslU1atyGDExlR/aUw/v2d8qEaV9k6jWlHziX6LVEnEh5UvX6qV4zhiXB2PaBwzPmSLo3sjZoSSAG4j",
+	"AeWETtWIcRUFVDHy7eWrY7K3v3NI/vXP3XqrSvTf+3vN/WfZcb+gMgpIwmg8/lunIpmkY9apVEkwoolk",
+	"6m+dys31q9pBp7LubJqNRuF83ouA4sjzE7keMXJz+Z6IAVEjRmgQiClX2WGOlJq0t7aarf16o96oN9sH",
+	"jYPG1lSyRG41moc0PGjt1w6D1qC239ymNbq7t1PbZ619ttdvNbZ3d5aOfiCSMVWVdmWaRJWqP5lWyWTO",
+	"BFBP8Vz0ElaBXN5cX19sNesNJKEcxXBRg8sPI5MzcaVEUjASGKAk46lUhAtFpL6NKHHLuMxRR/PZwsjg",
+	"7oeN7JKFUcICVb7xH0dMD2nESD8RM8kSMhT5VdIbL9tbW3QyqZur9UCMtwIax30a3P6vQITsbz+OD+86",
+	"00ajtScVVexvdNCIBj/LOLz9GS9HUv5Nv+o/to/+o/XqP1qvHCX9x/aRpqX151pCEpdMJfOjgWLJ4kSv",
+	"WCB4KIkSZEYjRfpsIMzMOfusiErmmVk316LWiKvtFtJrNJ6OK+1DPbJxxPGvphtlxBUbsgSG+fHjxyOP",
+	"TxRTcGC5DhLKYbPZIP/6Z7NZ36s3n1XJLFIjGHzCqBTcUtOuvmk7z18YTVhSwGBYkojkb51KxO9oHIVd",
+	"oMyHspkv1cqEJnTMlGXy00QK2BEax2J2Mp6o+fc0njL78sXJ9/SWdAN4sGeZ0iRhd5GYSjKhQ/acMP0e",
+	"OOL6x0GUSAW/1MmpIpEkMCUieJzepOdN4kiqDnfrB9cGUaxHW+/wzMJVqpVID+mXKUvmlWqF07G+jOOq",
+	"lKzKXjFtntxp+Xc+OAqUKCDPcz1OBvcQNaKKqFEkiWauRCREsuQuCpiVNCMqSUCnkoVV/WsvEOMx5SGJ",
+	"I856eEkPLZzGrJclhTX5dNGsKQy8bNI7QPWOMpatAErV5UsgBkSTIJP4b1gMnDxMj/bFVJEoJ6CABmoT",
+	"mqh52c7BK7pRWDaP1u7e+hN5F/FQrpyHGjHJyK2+t0ok02dDsZD05wS2Lctrf6rEYhjxyid9bRKLkFXa",
+	"AxpLVjwf/dbMVCLFxjCk/5mwQaVd+f+2Ut1rC2+TWzB+PfjKF+Bcp/hQ07Au+6ebOk0SOtf3SjXHhRbJ",
+	"uOItxI1kyRrrEEmrWFTJbBQFIzJG7S5kMVMsfDRS1ccmv8mpgjGFX7xN394r3+WriAdsjeM602I0YYFI",
+	"QhYSe35VNGaaXmOqWFInRxyfsfNO7ycDNiPSiCiqJRiJlCQ9qnIHuNVo7dWazVpr+7q50242243GjyWr",
+	"IGHohWsQUsVqenDZhdhZwrluuIrijRfCSVmzGCWT2Vk5mSl8/uGTeR+NI1VkZoD8Jnw67muWOyBwksiE",
+	"JShU/HHvNorHGMO7/TGGbECnscJHypWG5hpKwwcaxacvi3WFXhQ6KTmmUVxykGijuV3b7zdY7YDu7dRa",
+	"4W6TNeh+cDho2lWfUDVKJ6TfhedoHcV9rXP1Rb9LTgSXaO2hMDijY3ZNbxkoqIHgyggIOpnEEaquW5NE",
+	"9GM2/s+fJeqxboL6idDj7nrwXQVv07qFoppuK0dcqBFLfBEKVKnvhvXSupCstH/6LX1GE615z0TozUgq",
+	"7coWLM6XT7goTII4WZtdad14KjV1HlYrKlKwQ8eCD+Io0LRj1mua8DbqaW0z7/bi7L74+7CM4V/gK3D5",
+	"s+RTuCzMrMqXauWVSPpRGD5wZyIup4NBFMAMZCAmzN+aa7Q4mZRoG5GYBrc4DriXjFl7lkQK9ulhi76d",
+	"Lno6s2WrXjDyx1h2PWV/rhRn+hwmnar+ehuk0XM8t8nHjx9reQuiaCDmka28wQEDOkWl/0H7Cm+Am7sD",
+	"GsUszG+r2S0SCibBBB5ECucouEpooMqOHtjMI3rHtCwdC6lIq9EAjwgNwLDIHMnBNI67j3MuW62URG74",
+	"JBGaLmk/ZuSEqwg0y3JqWVyPxyKWhYUcUxWMMkv5nPRwJXtg40hjF7E4lHCU31OpjkItZqRKqLFC7r31",
+	"MZWqSzOvy+x9JLURpoeg7ySZO+vkaAK7R6hhP4IbE+7hR3xTvlowkcfaNKPtZhaCcU1MIcwYjNAeeNCQ",
+	"wfVgoz7QWEtV9rCz2adh16xk/lT2RTjXg9J0hGby26vzs4cvfSNd+hc0JJfu6+Wr74/ysc9KQLmeYZ+R",
+	"CU0kC8m3+k891SqhJGETBpbYLZtrHd05LfSPyJsjDvsGap6+OhDJkIUE7f9nuFcsjOg1TO8BezXlcjqZ",
+	"iESxsDvWb+zCinnbdsV4SPyX6pdVyZTr5UmY1NOjPNRDBmfxgzezuevzQTc8AhMm1zi88n0tmdFjbbFP",
+	"wUbxDVkQ04SFBD5H9OfAVxBJkq4R7NmZuKBS3rK5fNCmcaG6AzHl4QLjkyy5YwkoU1yQiflYWw9zTjgD",
+	"gw+DFeB0d74oLcH0dCgZCamquKGolFFOTi8IDUM9j4ef1J10c8+EIq/MNMr3M53sY21h8SJVCZitYP16",
+	"S7SwBJrQJzENmN3+7NqZfb6aBqPU3fTYO60tXaBBqz2bjdSiL/wr7JGbn5wGIzNJb2U/UPQIfL11ndFI",
+	"RXwIRm12dckpelFARewzxolkXP31Fl3P/LlmAkWTdTtxkYi7KGTJ192NifmKtxPWev5rLbqdqLfC1+Kh",
+	"3omy5XVaouGEMALQP/4SbH7J7NziWv/x1yNd+KwX1f5r0aub2Jdq5Vxb+ijzLtlgKpdaEQUrCiYkuGww",
+	"Johc31rp3YJAJcq+SJIpv+VixkHpUloLChIGP8wSwYf19ecOcziBgZRQ1cJHq0WfBP1PKwdiwhKYMWhf",
+	"Ms3Z0BqWSpeTs3qHf9vzAkk9R7jwaqOTSZLg2iIr1M89g9hhPreldqyNcxGv8tDYFIIv1cpFQoflS5Q+",
+	"gNkPGE7eyBuUz2qBJYYlX8eYWYNkUquziGYWLJnPtdlsVtMWb22axIzrMx0uNW0ekZB8QwIMvHGR0fBH",
+	"bKzblY2PMYwyguWLGdKDnI7HNJlX2pWj1NDVsxxHUkZ8WKlW7jAkv+l26kXUyvtMJCEZJpQrc8amkiWg",
+	"lOu9s3fUIZYBhzM7rI/6EgkSFmoyprFcNiL4zJLxuE+b4+/G5/GiL49IRNbhMKMpY8glfz37g4noCqwt",
+	"nMW9Djeaa138s+RkizFTI62vz8Aagi3VzLVO/j4Vipl8FVyrKCSzEeNkLqaEylsvpP9IG3PEMb/FGog4",
+	"gT94G65HiVAqvq9QVmw8EQlNonjenXJ6R6OY9mNWfhQShgFZJQQZUz43m2IPhKyTj0XJUFTpLz3eXlyX",
+	"fN5k5hhDQh/XQSLG5gpTM5HcOp8HwZOGscPUD56wO0ZjTUvgSIZHwbdKNQtPEhao+h8kmCEdreby0ZY9",
+	"5WWuecQixHuaDL+qNPZlYKw/ppeQcrK3Q95FL76KqC36zB97KIX4QPn8jzqSLtFpgfZ/79O5ZCR/0iN0",
+	"4+3I77O91q9pgg8mgJgRfVzM6uQ6mRM6pBEnciQSFc8ffzshlUwSqojgAXPGUEgV7VPJvPhIwiC/3qZO",
+	"SjrQ9EmUHeOfcPsv6JAVa86KfVZbIzWOM1te6Uwbje3gf4Qi0HY80TfAJYY/gMGPF9DHHw15LeJ2EfX7",
+	"Iz41N295d1fWtvipNcZyigxkIGF2laRzSWb6X06VJWcClS4IPHAFG+dMZKAq/ebyk/Dg9bgy2aneJ77a",
+	"MqAakD1jlMsZS+BYZen0IeRjXIAPz0qyzsTylCTnV80kJRGrGkVSTlFx/X0D47mBP2a2UW7GjPjWmp3v",
+	"l2plPatlnfwjpS3C2JkvaVz1cWyWh+3Nrh85PzVjJTh5cmKGvCxHKTO7x9moQuOJXDGaBCPwtcVi6BLr",
+	"0wWCbVvHylm9aUqIrpZjVoOVi87dB9k2D00U8s6TFrlahbQpD3Lpfi1O7FG8wqXL8FiG0wPY6RqmzBqc",
+	"lM5jQcOuXj8wIsryWootjIelQ3iZg2aTTUIY0Qv/3gxnCTddGPxj50KUmG/XQlwJwb/eUfyHmEJ0UjKO",
+	"aU1KLw6EbKkp1ES3OVRuUk5GYpr89Y5fJsygDxG4ATVzEgPF+OOdpRvuV5neg8ca/7BL//Scw5yY61XC",
+	"Pk+ihIVaKifsTtzCZFCDcY5ZJ169+rGlmb2RtO+tureKxEtEA9H7YFWn6ecu6dUSSfQrC1dIUX8SeqGt",
+	"bzyzRGeidBmmuY3JpwUtRKF4ZnH+mGnnBw1+cUXjhbABWJNohUQS6ToOnQbg5lZIHl4ONdTmeJ/ER7IL",
+	"ZYN0+MlZpBW0NINSMe7qv8l7MSQRT63UP4JuVsxug1DDEv5i6Q7MeOCyZieKzpMJij6HWrmlO+eT5dfI",
+	"Ml/PAbNOhqTve8kwmPs7XB6qtXs6QYENvOrYufseOaNOb+kdS7S2YQpEH8fr8xCRJVlyygcCMyU2c8SN",
+	"cacp5//lFZ9XqvhL944l0SBKK5NM6dIR5+TEvKVamSRswJKEhV0bGsQ36t2c9tff+ukk1EyyS1Wl3dzf",
+	"2z5s7O/tNdbeP7sMRRt4HNNoLI1JCUFLlkh9JlPuAbtwFIYsfEVtFTENw0i/gcYXiT7IKtLi3ZSMTrxL",
+	"v1UG7qFlYzSvhjqtQNPRvKuPoCyuPLP3ELgnBx9hqtS1sYjl2TgCMEjmhCZMn8QZxxptK/hdBWuuujhX",
+	"SJYtXM2Xqn7xK9Z+sjP/5G4T/Z9ZAAnnR4bJA/3ZhPX2b7mlo0HSBalWsAxXExqwWlrYG7M7FrulMG7C",
+	"qv4ba14179Zsm4vpcNQmvWYPWDFUQMA4q6TXwmtqJurkdEAiOJ/6Ko0F19q0oQ4yGwnwoejPMEiRsAkp",
+	"5mXwi3Qi0gMOwGpTfetz+BhqI5CrBaIC81701/Td6A3Qo5jyMVM5Gdc1qz3WpNSrk3MwKXHFYKOjIRdJ",
+	"vsK3lS0X3C0onK9WAjgXBdgaeF6UIAlT04STPpsLyOYR0iUFQ1GVrBIqIe2ffHs+Yfz0JTkWnLNAkWOR",
+	"MIjP7z6rmlQqSXq/dSopGEL7tw5ymk6lzadx/OVLr+20ntOXnlDWF3uAhxLxgejVyY3JhwrM0S5bhzXw",
+	"Tqpe6XpxCaj7vYdZ0H5KcsKGkVRMa/OJQQSxYdU81odjhP3toFnbD1vN2uFgr1HbpTt9tk1bwX54mBvv",
+	"7l7RcEXIukE5co4e88W745M8zsX+3vYe+dc/d+p5EIuTww8sHgnaOp/dvUpOPly/HU6P31DB3jXVwc3l",
+	"x/709dsrqWa14EN2fM3WwcrxdcdMjUTB0n6YShCVvavW7l6uFFtfWllyXHWk1B1FRagHR9xRkQO6SM+2",
+	"HIlpHOoRuBPuUp/7zOp+2XGx+dtR/3UQnUdvr25+PW2eRW8P62z+9tfw42l0Hp3OPlzHox9fDudn87eH",
+	"9aAV8/74VSP84W2cnc1B87BVMB/QJksmk0++YTV0A5icfSXIIIpjgqpFOmKUxBmaKuH4XVpETAbbBXil",
+	"t4ApU4wFH7KE0KGoYhEGlBfq3zPGQzqi7T3Ajsocy4IRcVGIDnAsxkySPg1ubQmR3eIcyE+tcbXX/fjr",
+	"UevDz+vwwkkixhO1UgS1SU8zbkQCkQLrInqwb70q6QWCS8aV/qdkMQtU1/D9HnhpekHCqNJPo7zSMlqa",
+	"NCobhsJbpC8zvj3lkYoopOtrPYdcAtMxBm+z3sidZ8S5qObwZAombTlWd5pERfgDjtl7XM4xtyrpzxUD",
+	"1qz/4Z+dmA0UAf/9ADUQI5jT16DndCIShSw1FmICm2rpWb8pjAYDliDzOmjttsi//rm/wLxWISitJQGS",
+	"VDvJm4aKuGqr51DaZvLRUP1ayFftWbOHC9V1T/aWSaUSZmBfVLg3IJe8O0Ay9S7Or67J1oQmPah2BkiM",
+	"ZE5MYMjlJvanKiPUIumEJzni9n63Z0WzmybRBjPcLVt1KaZJUIYzZsw+A9mz6O3SlIe0sd/Yf9aGAVst",
+	"eRpGjAdMpk+jKS4wLuYR4vJhF48a3P3dMZjPpWINSht7VVNAB2AV2Y9ZiItVUs59UJn04ZIParmb2waw",
+	"8Fd/AYvvV6rfqPLVyUcgBTFhXFOPcvX2LhBiS8oKOTM+RyaJGEQxW2BTheNThVheniyY8mBE+TC/nx5Q",
+	"2lp8YBp1YxHQeC1jhPLhlA6ZdCqrZuKyagG10CpOy689LThktaNrEjLCeA+XE4OdIFVmDjYuW8an2GeF",
+	"1oY+okDn42pWJ7c4cwUIg4wvLEARhsuCEWcy2lGubWgVoyhDk74AHI/7CgUdJoyFaaH6PSBoDB3Loo8Z",
+	"JmA0dy1cpumyecUrRSZysezMgTvl8Zx8d8aac4/pA6ZucZk2ho3BR9FvsyD9pnFMpjy2Tj885poeTWV9",
+	"wihy/pxHQVtz6JdEz9Eiofk+hBRTyg3F7WXVp6LMsn5aRa0XRqHdgGLd9q8F9pU9G6tpwkPeK1lr4fni",
+	"LTZSHv9us7XFiWS/Xbhy9zvhvuW8Kd15qDvrOKX+3bnJn5h95GjGh/LzN+m+h/L3Oo5/jYM4TRJYLcwx",
+	"ySYOUjITItQ8WCSS+Zttc1IKHEhZzMUJVYoleqL/+6f/3el8bjQ+ffc/KwUU+pJp9TvjxN1w+0J4Qzco",
+	"1JNf2eAJ3ITe17a2qNhnVOVMvp5+mlBljRsQQXmRU+wnQw+O7Ea8HLJ2AAqXtsX7Qo2Mq50mDEPmmeO0",
+	"AC23vbcKW66K2XF3NF4Cmmu5iVmIGY2UJH2mZkwf85lIU8eLVqF8eHsrBwdyd/nuIIupgsNM8znIV9Vm",
+	"LyexmEFoUGIZ2sxosfqp0XwyQrXf54NFe4QhJuPpLrV0U++Ix/a0HSEzS7AevvXiR7t+OV8x4HXq29fr",
+	"hfDXlPz9Ev40zgzjGVNRHGPypUDWfI8x5niHf5D8bStYv2WzyxwJjzaL2FDB6S8N4WzmP/cSqNGSpJz0",
+	"Mh/qEQx2WmwGz6P0lTzqOECsQy7zRkD5M/r/BR9EppjSQecaNRldQsY1idNYcDGsw7Qfw0a3RqXngbC/",
+	"b2iR+0Kj0/ncauj/NPV/tmudzufdF/o/L/U/908KxUmRaXkyplF8DLx+Q8FiAte/Zf3cLoYtkqG/ynj3",
+	"Gk7wiSdzlyoaORGdP672g+59n0pnrylJD3Nz4Wr59rKBfgCgvGN9Z256BWX/OKm0oDdrHKfsFwQyut+g",
+	"QILYqSOPzGVe4WuoKu578PvpM3kVV69J4bYkiUiOC2Ui/ITT1+x/kohhQseyTo6d1kBDyAvhDLJmPI8U",
+	"10L4pxxw3GJSWz7bb430rkL8z8QLEHSDWEh4uw/lgVE58OECdDzzzW9XT1EE+7pQdAEofzM6R6lSCF6I",
+	"+ST2AY5VNV0lugEeALjYxbB5d2Dh0Ln7nYXd9FAtZiqXYrwVgWhCDnfXoy8Hx4Ei1f7SdfRSrRji9S8V",
+	"5e0u1EL4qUifqitNXICDXskH8rU7DhEasKLr5AiRKQF6QdsyEWQ5uOR0OpnEcwPEoP+GQHq9Ul3IyygE",
+	"09esInLMoQREHw58GIUgfZZD6JOzdIg+5AiVHY5Klg1AQFTLRs7Aoz/jLEHMNz0PQHAa05Bhq4HNPFLV",
+	"Clra93IUrNB/zKK4UBqQS5EFs3KMRV84Ijc3py/v9l1MUSTafpg7TPBN3TLRpGuCcMXTyRWPL5/XWksP",
+	"UPubAOtLJqU+02Urbn43dX2KasZQJYzbpD2bQr7G8qwcPCYglI0EjQIaZ2UiorlTCeTqskthaI81LBQW",
+	"Q1aWSnAjWVI7Gj4SYXre53KYKqdBIFB/ZDLyHmu2xS7sTNoEtYMwR+NBXmsYKPi/TKuIQje2lWWZ9hgp",
+	"+Xr0kzl5mQ0s1FPceSicsh4SGCvcSgXoqOErKdJiK5ouSppCJypFmuJM1ju8w2s2v6ENCQ9QEhOL4RAz",
+	"ZtLfjYTttbO4MJrMs4hRlh7CCMCfw9RYSXMe2mnpYiQ7nNhhpZlfiN+t5+PaP4VV0mfQvMVkoqDtmJZr",
+	"eYNVto6u106z4T2MGWwUUVb/9jwVuoIHcMwtoKIe7IQlkQjxc06dwPWFD7p1HGqZhUo1VIW5L1QhSO8n",
+	"Whs2hnhZyN4oD/XXjJ5poT7145hGZ/TszKJH0q07GoY4dSpvTQ84NBDdYdUfsM8CnnrVD03qFStIiPZB",
+	"ezD/EVMKsjlLdfIqEWP9AcFTseK9HddYek2IBtEdJk0CfZpNYjQYwepXyXRClCDNXVfEYHdcTCEpB//V",
+	"hbQIiLPC7pv1hOFjxoS7omcAcgPflLBBwuSomzBNJPCwuWQ4uytOojYJVPMaK5thGSXBwtyBem4mC9/S",
+	"6+B9CZLo0s9g+zvnIUEr5P4fS3kxrutUwkaPaOjoLDMWcKwjNhQLvUSnrjb5woTOMtzBBCTQ7OM+IFkV",
+	"ji106PG8QtUUgdOnvkjpMWk10qp3SGBC3GLQn8axDYTjQLOqvT+k2UjAcjnGBa/S86VQTsdC49iDE0nN",
+	"ec/bxLkTbQ6eXg9rIJi4iH/JdODJXDInsFfVM3SXDX45ZI/BOrgvtIlfzC3p3FC2fXLKYxHcWlJxqS6w",
+	"h/CcRXtFzmQOTr6aFWeHXiDv024RWSyZ4zb50nJ7qOElaO85403PyFxyb/WeMXWx5mbjRvC3xX9pLKQy",
+	"j095+pD/qoSNxZ0vDSz/sYwsfSxSCKkIz3EBFJcdScTJdoOEdC6fE5FUgXSd+VI1ZgsXNg8yfTj9OBFx",
+	"6H19RGX2M3Z4csLiOOLDHJklTDIFvIazWVawBiMhGS9YsedZRuafZgMH3Q3EJHI7IaMhp2qaMGQb2KeH",
+	"WuhoLODXZw7UBjzYJBCTObbzIexzJJV87qfl+9IUP4wuUzXvxhG/RaJwl6bcXAQCtpcJfMchGgQUj21A",
+	"ebriVZtr6sgXvRPeSUyvpQfWXbPHs+19CeId0ukfJOI+u/J5DeRcFWg8Rp5XLQomMmxX8Q/M2lQRINQI",
+	"vBOvdEFB04M0fxt6NrIq8yyVRDJFppMqFpPCjVZWeTUmXSNI3FnOVTXQbLlJwRtkN2GACm5IRiuSWvli",
+	"s3ylSh4+XMSh1SbdHCVStXWeOCHn+41Inw31NQK3Fi6eXELn2Q8FlAcstvqeo1Gce3ZR3a1Gl5FMFbzR",
+	"7DqOzSx84QCNE8ObgqOU/hxrucMotODsXMD2aMnkGITmFj67zHlmEYXBiGqkUo/47ZWU9M0Vn/BtEKNI",
+	"OuOLNccA0Hg5yhIS5Po57RF5lF5eLW1u2dy5JaBWxqsvNY3b3MsToagdjn6HZjv4ECBmcTEjwpxxkAP+",
+	"8BHDnErb7c4CUxi+Doje8CQaW97q4AVjgCMPKLLY/ZWxBluvTq6BSwA7ZNwJrlSHFw7P29ejq6jqcGEM",
+	"YdzOKCHavsE2mcZdbBO5ffvK/eksGN9naY0MvEtMlfuHp/SCg9hXZCumaMP7K6PxeVecwlfkSc1rRp7n",
+	"1Ky5d8XslX/FqEXeJaMSeVesquOyUbyP5XQX53h2Jym9krtDaxVZ369k+kJOZvlXrMhyC2H8xz4TT/80",
+	"HKKSq/3rmgUvYbXu+QV+ufCL41r5X8y0UpGfeiPSTclyifRCukl5wZq55O9ARqyCkyU9rZVqJcNIzN/m",
+	"7DtvSPqJzPlc6UKvVj7X9Nmp3VHwv0h9iE6+Pzm77r4/f316Vqn6f3VfHZ2+P3mZu3j95vL8+tq/fnF0",
+	"dfXx/PJl9+j4+OTiOvvE+c117s/uyfcnl//4+Obk8sT9cnny6vLk6k338uTmynv++PzlyeK1syv9/68v",
+	"j86uC65/PL1+8/Ly6GM6mY+X52ev3SgXh3385ujstfemo+Pj8xv9xsuTo+uC6y9P3p8UXj+9OnrxvuCH",
+	"k7Pi6zdn78+P33k/XB2fX5xcLQzo4vL81en7k4XrJx+OTt/rib86vfyweL3w7vfnV9eLS3B5cnWSXj59",
+	"eXJ2fXr9j+770zN/eO76zVnuF1xivV3u0quj4+vzy+7Ry5fefebi5cmH8++9y5cnx+eaKHDDM9ud+emq",
+	"e3ly8f7oeOGNVziD7uXJ329Orq5Lfz8+Ojs+ef++7PfMwrw70R+9OPVp7P3pSQFh2Mu5BTeX8+RycXn+",
+	"/enLk8uF16Q/LO4//pB/Fexo/qIe98XNi/enV29yVy/PrzMfvD5/d3K2MAy8enny/bne4U/Wl/o+4kwW",
+	"F0H14IaeVmyh1HXCEghmVY3rCcW+vkL6CaO3BJwX4DjKe9ObO/s7B9t7O/tl0b+vniWJMcY/d47kvWr0",
+	"s/nD9wr0OQWlKCcXTHijcdobjaOl2WhYj5K1kChJEFPRfKQvRMwoT6N8m4btbgtjAT0l1KTnitDT5AF9",
+	"YYJWo/UI9O4ZJMgNrrCwlUrIXyhOaPZCwOCGgeyJhUDYko1aGR8qiw1lMwq1KTOM7hg3uIPLw/VF4SAT",
+	"CTKxH0+fzeRLZ1ajnL7fR1J9VVaQ4lGkvKBVwApyymnMBgWbeJl1AqQNq7lQi5u5ok9zoyhdFfXcpRnx",
+	"LnCglW0TOEBduKoJbMHDoHe8z4ZT52Wok6O8cyDjFbAdYx+BKkt4X9Fie3MvJ5ezQho/QidWf+4lThhy",
+	"118a8ujXzELVyZnAtqciBtcov4tk1I+Z1yAWvVpckN6WtqHbPeAinU6u+PBiJDhbPEbZ9K2Fo4qTuQTL",
+	"ZTPifxB9PE7lxBrbdAPFEhtOzfKv1acZqCA/LHi8cEgRi0OHAbtRar8yKZirqzddM+H8toAydYG/mqYe",
+	"h43mMxJxg7PcF+HcIKhke4jKmMqR6eGYdkpbNZTcqthxOcyrwhWaxnHJyZIZRIkkUtBP+jnp6YPfI0HM",
+	"aAL8gpwqMhJxKIvOjHWQzQCNYkxvwW0F6uStPWgdbk+kfwixdj8SnIxpcisBvAyVkIIzS9hnkNw/i4jr",
+	"P/0Cg/Qu435yRzgL9ZQvH82e5Dy7yyRmbrU78L/PjUat0/ncfNXpfN5/pf95+KrTmTb2msedzrTVaLzA",
+	"/zvB/3sF/9c6qOH/49W9Bv65p399dfLqVUkByxtGYz22jQjbIpD95pxw4jbndygoZMhRlnlJET2dGvfR",
+	"xll+tthL5eMUEA6xeBvm4HjJto+uBN9PPUXk6RzDKC6wj2mfxUvK7rx4kPPSO1wXw+hdBAmCvuCnS+uv",
+	"QQ1w3V4zyU67GyuvIFvSxBhqwE+82MqjaQype60k2cwujAOZ8jC/XaJlpicbFJOPRcIMYIQJP/gk5Spf",
+	"7JreJ8VPTvEErMgnTYncRytfuUdFqrhbKkd76SgsjW2ql9vD+9WNdMclHminH8UzOsc04DQarrcdKqpQ",
+	"JlFNFvi9aMGaa309I/5USzQ5QRG2ITtEOKu9FvnXP1v1llbavcRK23IuUNEds+gJKBnHbNxHiloAoSsm",
+	"TUCcWwCcMxoJEOs3MhMpWok6h4rO4c5+g/zrn3ume9mqMjmcS7nbIS3Oj6RB++Vl7gU6LpjrGzErhndC",
+	"gJXm/t6zpdMuK34u9AYstzbptCSnUWtrkNCSsCCaRIwrqxtmc7DKWUexfkqnatQFhryy1NqtS1WvjTQl",
+	"nBi5bR7uN1aukW8A7+34BnBrd3un0dpuNPYPD1dZwuslnJskKhCBsB4hUeI5oX1oZeIPNBftXLe6tmS9",
+	"IB8E6gxLVunxFiIqlciZeX/9cZQly29Chz+raJl8LIC0XlVPUlIzeKqkS22zMI4yW0dYXw+XB4B3DQZf",
+	"iQPSUlgXB483IzdEfQynk6VLH4TKr58qfFlOPS9kObLorJxCW1uT6Yn+Ry0tzDdXabSAbluWbv6NJFGa",
+	"D+vOq48f+Y0kYsY3OHG4zMUgUL0+owlLeh7cqKOU52neqrf4Oa5pzVCI+IPExFdkqtfgG172QNHyN/fu",
+	"nZ9fNeppKsoQspc6wN4NfbJGbK7UPu5T2fye0Tsw1dl4ouYm/WrCrOrqVNri0ualKKX3qVHODgcr0m0j",
+	"Zq/I0JUmFw8LHQ4uISrt+WwT+b5mKbNpKZatpDbTORbjCTWwWJgc20vrVgzqWMSlYnQpolsJH1O2A/0C",
+	"fmg2Cag0O6hQC6E50YusgEKKp2shVoIu+grRRU/lKb/cDY5P907HrxrvWpPt8HgDxNEVu4PAgyv8sSnX",
+	"KQEm7WUZu0jy7OY5oUQ/mmrnDJ2weFBzFcE+Y9/wuDt2tHDa37FNHS7n2kia9uMogEw0BNDdbe6Tf/1z",
+	"p0rMXwdahce/Dhrb+rfWMzx6aGhIErIJtm4hvVs177XJyTHImCC5q5LPHa6P2/w5OX93YS/DCfz8nFxe",
+	"HaHtAhdMUWPOaomHeQ9sIedI7ta5ja1z0y2ywlWKxy06uFa9jS84kFs7xdJjnbd9zt9UiE48X+OuHF3p",
+	"2eAoqrDmuAwldHYp1H3K+SHVcZVb4B2b38hF9z4+WzKeq43jKLdsvr6nQp+sFSZdfjX160sGeyNZieOP",
+	"pgmhvkriswuowA7tvz+VcRW5hr39gUbxV3fyfMSaDP2tP3k+hoczUYIAI8JUYMcRd+DNYxrFWQFw1z+4",
+	"2H41aLy+bU6+3/61MT7evd2f7yR//6UVHIyvDsM99cPo7az5/kexhv6xGKZY3GumaEgV3XCv074FKQhu",
+	"8ewNVr8YkB4NEoMIO2P0lkFFm4GoK4SO29uwOQM6M5xa12U8hChX1mO/JkxS9lUOhTaSsuuCccvmDn6u",
+	"VmO/2A3Vp8FtMKKcs7hrMpRtXeySd1qHFz6BqpbEfOqejBCLcr1vlX8j18jgBQ1ua8f4NHmP323WG8Vf",
+	"wn4EZetTen/mriJK2LkHhmAhDv9jfGvxUwagqpz4FinjYK91cC/0LsZDRykPom8wdUGzXWNRDjZfFNed",
+	"wJRDdGk8LGQZj7QJkW/SPmxpil8F+/tV6SiNEm485J9nt9IiyG38MKL/f83NmUzliIXdPE9FNPXlJ+Ww",
+	"2dq710mxr1+bG/no7hs9FCWsu2yGcvnMil7qgax/nR3JwKp/rU/cieARJHHBe77+WTTVNStffS98WwMY",
+	"1A1FMB0znppMG6+Niel+xV1EJv6gDcy+4uvvne2U9JBR520BG0QvEfKrlIB1WeC6DGWFVremglm0VCUq",
+	"xsYK8XIGvJrbLtUml7DINTS/colXLTZsys/ZunpOga67cLSKOWapZuMJ/TKOUsDGlnD+Mp1w3QO8Eafe",
+	"VMsqMrzP2OwCk/c3L4YwAKYl/pYep3fRkCqR1NN7Zd00MDJNVNQ04Sz0esD19P/VkYNEg3kv16sHur91",
+	"Ku1O5e6s9f/+z//tVKqdSkJnpwsX9UzhGvpga7dsjjebrcPmcehEf0kV1d+F+9n8rX0HVYpJpINzWDG4",
+	"QbTO4IYvX1a7D5p72werM5YfIzm36u/Ikp0ux++MYYQEELOnXGH2hpf/CRHkOQBDmWivRM/yWPwckYgH",
+	"8TRk4XPChQOPck93OISAjL+eXPvtdMZ0bn+CRDJsks6i4UgZV7iQigRiPBY8xRqxwAhCImYfEYMOV5lY",
+	"ICCFZZucmXCqOerfYOZvFepVUqSJRwUYPdgAMP38aKpG2BNiY19S6p7sKrUKLTxS2cQSSeLojrUJVbjY",
+	"ACzH54gZ47dshOx3iFY1MAaMN2YO6bZWBcrrNA72dlZXahSI3kJs74/5VjeScdud2rl3MKmT+hAPcqHb",
+	"ZImT5lmdnIwnag6z5WJmO6Gubh/mTaHmKuk3bCW5cUOMR6hQQx0MxFi592zCxCRmmSxPwQ0AvXRI7tT1",
+	"E1KjREyH0O/sW+u7ybJ2Q9aLhpxeu+WbH0m3+9AOT1O3fqpOjgwujv7L9JQyOD4WQMzfXF6ys4CWkNlb",
+	"k8e3hZsF2/u/RlSO/raz//Lk75OfD968uKK17vXp+GNt9+0xm/6dXd6Od88+TN5+/PH19uhq+upmLWoo",
+	"Tnm4GmHeh90GaEZpMGwyM5ix/sblMw7BYH0SiLHPu7fJLuXXIZXA29bb8YmQyp56v8GgLCMBbyh9BmAd",
+	"Fn1vZEI+C8jvP61u+/ep2KVeslPLUxJRCVla9WnSTDFjosynsf5iQAfnopXI0cjvvBDONLsN2NLlwCag",
+	"DJJJellzpFcnRza0bjvoTGV2fzPBKW8Jy1ryIBCLaRcA0YABwHpJFg9Mak7AojsjCY1I9NOK0gX9VH1M",
+	"LwfakOuJdHO3xAieEeZtTVWpXrW5PF8qzf169OUiXY2iJNSWKEb2lzIVqB8GSCDM55qnfTBWsY8lnYiM",
+	"nmzOYnZEOcpcYIM5wViqoXjyymt2lD24yzhcdVGVy1JBRsgX6fmeEnkMdz6pkv9NVcl/S1WuqMAY1LNM",
+	"D0wCpVhRMLLDM0NrE0ouzl5XyduLk9eadj6y/gWJxnSIDNkQ3XaLvItegIXYbLR2yCT6zGJofwR4GzIK",
+	"GWR096lkezvZTYi+f3F+OWu8ez0UR0dHR2dXN6OTm6H+54n+z4vjI/jf3mCivtf/OL6NT/7+/eUOf30G",
+	"dx0Nj15cvfvP2+DvcPvby5vdk+T27XA4/Nvfcvr39t5hK2seHtV+pLVfG7XD/9z69N3ffmtUW18KLcUn",
+	"vfC/jV6oR3/L2CSrHK5UdJ50xSdd8UlX3EhXLAU58FSqr57T5/sA/9w5fd5M1oSsGEfcv9p8Uk2fVNP/",
+	"5qqp2RclDOSMwQJ4Ulef1NU/RCN7UiqflMonpXKFUrlMFfoYqdGVK8F88ss9hXg3DPEur+I9ymAz+Cxq",
+	"rQrxpwDyUwD5SfN6CiA/6W9P+tuTU/C/cQD5PpCuzD6z0r+Z9kj/UsXHupntXGic/nkSU46NC6FzOuxy",
+	"IcSQ757odD63Gvo/Tf2f7Vqn83n3hf7PS/3P/ZN1+rzbRtyLo1y+dht1gDfYtfs7h+Rf/9yttwwixF7r",
+	"gPzrn9v13Wd+xbrtNp62gXf9x9FtnF6wtIZ94kUS/cq8u/ym52nauve4bQbvmsrTZMjyT2Zy4RdqHCaM",
+	"h9hYRcZi1g0F9P0xJBoyjt1kEO0r7Vo/HlC/U7r+k/FExPGYZXuoI/9x3dIVG09EQpMonnc37JxuHfs5",
+	"VLvrD+8LyKyQE5s8eki6iAQ/h3fIDVFDLoC3vIPXmGzu3AsxT/4j62tS4+Q94AtuA90064fPCqAJ0yz2",
+	"AuwVrbX2FuDFSoq5HfT/FYvXhF1cQNgGpEgDp5JH+krYgCVJ2t0x020AOvRKpxRCazC0c3y8dTQbMoBQ",
+	"GERdZ476se9ZEg1Mt9GlY1z9wkVsbzf5gm8V8ROnshRgj1kf8TSJ63m7rLDs+TNk6KeEVYI4ZxY37eDr",
+	"953UJlFuX0BVF9zqBGOAoE4hMzPQBJuEzcKN5twsnrRKKJeaU8lyyEprY2r1PwEv/ALx3ROd8qCgFrAY",
+	"fS2tUtmcrizXLq7wWWlXGGZzQbUkysQpN/FOIZJQPnxyfH51Qmg8FEmkRuPlDRz2dne3dz0lsGYuFGiC",
+	"X20N9TQ2X8Rk8gi0rY/eSEivy707iH0WCz4kSiz4cLY3aFViu+0O/BKYIrTeNbCRS0PlKhozMS2w+j9E",
+	"cRwZBM3ldLC9ZySso4RmERFo/rlpz4FITmI6PytdoME0jk1JkAn5WUGyxjpVS7c1xfJzDRyjJZxsA0fO",
+	"dfkQ12w4k3aacUuzuK95QTYx8qviS6gCZpLSQ6n+UM3oJ0UkZfQqA7H4aGpV9n1Ltapmo0CtekzRnExO",
+	"vyZH+H0P5QoFyhJSoY5H5a1p+E8GER+yZJJE+rhAEx2GKIkXp2cbs3efSlOShGVfUxMzVHgVDfnpplrv",
+	"BmjLsyiO0WsFi8PljCVECdK7OL+6JluIh1gnH42mG6kq6QECVA3cELkGOt4vq73/X0pmPRNJeAz9OTed",
+	"NiIEp/1dV7gGjvF+V6UK+U2ztR/3C1wX9j8/lNyrPy2Z+306CQXG+l82Xg/z7CEzXYWNa5V3JaDRd8an",
+	"LgZ1cmmWSVtKkt2xBLFJ9TMGF6ugczS0+M7WyXK+KlKQqYP9r05H5ru5fPrP1f4Y0yN3s93z4Hk38WeN",
+	"TYeizCz/y3Nx+ywT786dspUyGJ8qnIABir220LL3aPayADNrLWQPIxk81F+lz4vBcH94q5g86LbtqO8a",
+	"aWuyhFbYMu2X3/tZRT0De57BScgiIa0XdV2jg4vBiwfPub6zagF7R2KaPIcOGhgm1Gfs37ov4aogh98W",
+	"AErvNVVBjyptQU8lcgzBmSR0DGrKiI0LvQnYp0X/J0L99ZHiHksUXedSL2/ckqHclUfzXkVW9gMR74Z0",
+	"XrDSr0RCRmKGORr6Fu/IzkRyKzPc97CxXHfbW6W3FZORa5jk4NQHIqkS0xYojqSS7rgBzILUQ85nKJ5F",
+	"w5GK5yRhE5GojcPJZbSYG9yYzkko6uSEBoBhQbExgWd4OTaIJIdeKgj+5wP3P1XGrA392DKhy3RK7ufq",
+	"xoQ6jrj9cwXV5gk2TzMrKfOr56pnRdTv1GnIbblxUGKvAuAomv1ojeX3a0GUWQGtlF+zz2pjYc3ZrLyP",
+	"yr+vWH6oEH1UAbi+SHu02HoJ6P91XrciqLH0pBx3e1Wy3SAJ5aEYk5gpQNbRPDSMhpFVX2T02QXcFbFd",
+	"C44vj2vbLcPQoFsBeBnIXqvDv23UDqvkqPZjldDar88QxObezqBNZWR1CXD+RSL6MRtveiY4gZie7XW1",
+	"u1/kgVnDyMpEmtOeo/cOLy+eJv2BDTomp/1SVxOYxXcrcxz8UDOGTe30JdIFoCxhPHYtPc/1qizXHnYz",
+	"zYt8/5XvkY9UXGJ/4jegD6BIQrmWs7PYwX9tDE/owEhuLk9XYpqu6fXH0bvlcIRStdamtxElNO6aKj6e",
+	"W8h6jdPsxFz7yt8ro3NEZWm+ado/zhtmpl1MvuemaYq9LE0tBfHNWX6uySBmpyGgoHTLVNgrq7hFqO01",
+	"tVS9MUN+p+9d0VbU5B0ljIa25K4/VUqs1WUrjvht9w48kHqn0NVSrPPialNQGVyL0sh2KM11b03beAaC",
+	"D6JkzLDdsf2U38R0cReKbYILmqi0cQ5mHpU0Qy2cq5+tVOKwMq4mqHkaRlKtpvwSYNdVloOlV3krszQ6",
+	"KI/4FvcE2aB7hZGxtn+oafjvwFH9fDPv4HlCuYxacmu7Ms/Lkve9DNjH4F2pPdVsbe/s7u0fHDZqtB/U",
+	"6WQi60MhhjGbSpYEgivGlXG4LcHaa26eLw8SCptUrRiw53P3iQdMzWwuKfTHfU5eR+rNtG+hDRetzMrr",
+	"8+Orix9q6eTXwJOE/jYrplzGPtN2glXCPtNAG+UUs93DSAbijiXahkb0UwiDYvPxVyKxkxE8nuf9wdT+",
+	"eMIVBGwkI1ewOCVVFMa5bHZ4cVt31+i5Udwr8IibCepxZas/IKKLA/WT6UQUBpVqZRip0bSfbfliflra",
+	"TaNa+VzTr6rdUXDBS/3O48uTo+uT7sXl+fenL08uu+enL48r1YXLr0+v39y8qHx6iGTxiAkWc2Pvyu8p",
+	"euDU0LEjHtetz/Fdfb8TTpr0zjW9mWKWTG/quZgSlUylqRRgQLte0/LVRQL3E2/pgg/XWnA/5oGlsp/M",
+	"/9dKQEAfLLU8N5aYMA6SxAYnJokYRDEry8h/LOFmhFoqJJbJn3df6yhvfnLzR7borNphf33vmrUq/tww",
+	"EHYaj4QB8VdRPGxlWQGkj1UMGocH+3u7O9ut5iMpBk9i5vcXM386dr54gKGLQqbb672jXeU1SHr1EVYD",
+	"27ZCxcGKhNHV+Uheh4TiGFvv9ck12XLVEb1F58Eaad3pN/woTTE3XFzM0t7BaR+FgmXLdtsmMbtjsUvP",
+	"MAnxVf03LqrgDJrhcjEdjtqk18QezvryAJDlq6TXwmtqJurkdGD2QV+lseAsbV4L5aL6DKVN/l0OOL4M",
+	"2yzqH+iQRibvwFA79AUWnD33Ok1njzKHrwF6O/iA9SimfMywsYHxLNlWHlHCtLkie3VyDpzDNMujCSPR",
+	"kIuF/rCtddxD2GlicdmP4Tq6JtQ04aTP5sLh0NvVNx3RXVODXB36sUgYZBbuPquaFuaS9KC1AVbAYG8C",
+	"OOSdSluL5S9fem0HQ3P60usarC/2tmwPkl6d3PBbLmac4BTK12HzUvWitoz2d9eb0RSbg7Wsd7e4TbQt",
+	"lOwzErOBWqiurTSahzQ8aO3X+ttBs7Yftpq1w8Feo7ZLd/psm7aC/fDwEZpeZ81/ilLEJIiaqVSz7aRN",
+	"28mSJtz36madLU4tHuTFu+MT4u4x3YT3tvfIv/65U9/Odck4OfzA4pGgrfPZ3avk5MP12+H0+A0V7F1T",
+	"HdxcfuxPX7+9kmpWCz7ktIhCgVHYDKYgmVSLyT4jvavW7l4uEVFfWiuuaMoWixtFH3FH+5bcPI4kR2Ia",
+	"h1DAbfkShN4MnZkas9KG2VfYMHuD5tgLjbAX1R4xjMom46du64Oc61ShBBlEcbxQkb+QZ1eUZAY3dAsr",
+	"2oy8BQ7vLWDKymPBh1ofGYoqVs5iIbUBaQB+nh3R9l6jsUZtFRe8qGL7WIyZJH0auI6udouzX+G1xtVe",
+	"9+OvR60PP6/DwbE90UrB2SZYAQe8VAqsj+jBvvWqpBcILhlX+p8SUta7Rlr1IFDbM91sqkbKInyEhQpD",
+	"iYa3SF/SfXvKIxVRFfEhuZEsIZfg504wAgmQJJm5w3DWiZstd66fuxot51hPYwBaYPXnCutS9T/8s2N5",
+	"tNakwQVo1In0NdipZSISw0hjISawqZaeIT8nGgyYieketHZb5F//3F9gXivRBDZoXFhgDAtFXO3qc+i5",
+	"D3eihoIs3nSCwUs9q95x4XUH6y2TpSXMYKkuqsdF41jMWGhi3s2WZu6tevPZsm/tls1fimkSlIVksfYn",
+	"k5KXZkdhmpfZpf3G/rO2V91H6DSMGA+YVx7oOvlgTydHEsuHXTzqtCHZEgHzy5Qlc9MGOWQDOo1z2gPc",
+	"sIa8ydYul38Quk9nP2Eiw6u+gCXUK9V3VBmN1tRDO6/nZbfZgRoMmhIeic8RaxWuk74glXHKlHLlKQ8g",
+	"+T+3n3TQiAY/yzi8/XmtEzmNurEIaLyWMUP5cApYixnkxaqxj00BLtobUSKVp0WHrHZ0TUJGFsokwL7M",
+	"QUkZyBTFPiu0VvjcVrFWszq9qxFdsPwrjK+Vd7BgCl4yDLkci5DJjeuo8dluYB9eOOVzjJED0g/wbItr",
+	"VeQp2NvZsEPkgg2cGc+nwunaxnalBu8Sa+PIMS286RtJotCYfLNIahFFAR2TsPFEzWG7p5Jli2O0+JqL",
+	"aUIApoHEUT+hiVFwQA2jHlZWqaV0HzujYPjG8Vc6hee5sVvL+HFsjpLctSNuZQE4wxI2SJgceeYmLU9U",
+	"TAd19GPyj7e7s7vg+pf4xzc7fDc5fQngo0cvWv3G7XZ/+/tGMH41/fH1ofoHjxs//nAmfkSdesVkULSu",
+	"cDYa5JP5hJWo3j0fIqWnp9UzMzWXtGKgHzWp7hKT9tMGdpnZZh7dNO2uPHEOQQIv2SSmAbg4NmQRt4xN",
+	"uiIOu4OioMCi2w0keRxac1gqOve8cCn0395y7L/W7mGrsQr9L7cImaEWr4Vm11dMaZV5U17J+DDiJZoQ",
+	"/maZfEgV7VNMnbNRJflLjIneEyHVMEHmtjSyBFJ/xMa0e8cSWVgEqT9tfkydRvqRopGUrzVCkaxEWpTe",
+	"uq0VeTILnZUBu4XwUoomallVjB+JAZchPrBu/cvCypYu6ZHUJhr4/Ws1c1ePQPmoXKx6WSM30H6paglo",
+	"YVsz0/eWuZiCpdzccU6DpKxX5x2Lc97e1V7dymrKpeOkHChjwVeANkJzf893ZE5mYc8GU2yhIRjLQk16",
+	"TqODRE6szsqVAE8m90TbKIJm2KD01pthLIZDnKGBJGxDlozn7syV3Zr5gqHuiuzAja2Fi1Eee3kg8Uyg",
+	"cp3kuWwyZ+FxW5zDvc+aKZpdkfRpDWgsSZc2QGcgx4pTC7MlCMXFdOaerPfVyNoHMJD7lS5EExu0LEHW",
+	"YGomktt8mSwCf66TAbq0vhAqCqIUuwOi+EhrACwIa3LvFfkKlRFTyZIuHbIyv+eNZEntSP++bKVKitQX",
+	"qhYsnWaTJ12+pGaiyNgy+5gZ5YPKAQ1v/+oJIVaG/I6FVg4Q8o8vtbJKyYaQL1lYwdV+ikFMhyXgMDEd",
+	"gnfYqBnAtnu4MpKBlmHKfDHfIAEXqTXZ8kfq3pW9Wmm9ixLBIUvzjiaRfk1mGGvVWKQOwjVUwSu8WStg",
+	"NJ6WjAt+0kJzIJKAPSe9n9CW+GTFI/5ZNV3D87jJeYy9VYRjcs1gw+y43LSyBUVL6OmqxE+awo7jtALw",
+	"iA0SMa6TnsFt7GGz9NCsPhv3WSg9/1KdHJGecVD2wAM+EHEsZvAaYvN/UGu0ZbUdbpKJby7fm9vxs67m",
+	"lvGID11OIrYrN8aKWQuPQDBJRA8WlgSGso4FcxUN+flU3cdVk9erqLyVrjrcDybMbIg4E/brfZ1A8Oah",
+	"RYsljycLg4uMh/8GMUUxVSXTOC2K9K8ZMizDlF12NoyuCUqshYqe0SSUmZhBUbQply+wVghovaqPJ4/2",
+	"H+XR1kwj4kMD7vlQ9ECoBfKhA1fxrEcodbtdDeF2y+br1TmNxd1SU82rYTfo7cawpgmzMUhfoTCeSKEI",
+	"JPg8GoRIwtRKY0wqMcHxRXwIlBdGJYObxJTz9Q20lcODVLJVaso7Nr+RzN3e1QKzfDZ9NqTQ/kDfjOco",
+	"iuP7G1DFHMdAzGtrVRONgfaKhpxoVVfrBrjyeOwhRGOSUqXvgHQvqeDkMHndPLpalOddrZF9jzRwl3b8",
+	"ORPIW8cMiWQo+9NSJiC/rjWUMptN4WDgxqKxXzOpPpgS8Y2MjOK6cpfji+AoKYdGXDc8JCuj4nKFD6bg",
+	"9UHAJoqlwCxFXpjcokhmQOpVGSDVekBU5U2Lik7I24/XJt2hsXfwzAnHTM6gybWrkt4LRhOWkP/3f/5v",
+	"Pk+3RFdalnj8Phow36mSzYHgZC1YxHyno8IkZKt6Ltc6S7JEW89c/joC2ugNthkCNmHARPxNUhIkjvas",
+	"UEElC3JBtfHqpYquXsJq5XNtKGr6Yk3eRpOamODG1yZCTzBBrg2k5AfBFlOPJvSXKUPLD2JKzk89laxO",
+	"Ml2LXIQUe9SY6KJ/TJoPGGhJQoaW8YCB75IxqkRmlbj18CDS4CPGnpCJ94FyN+bWmeOTeXeGtu2sSk/t",
+	"U8T9j4+4B4U5Ta8Mx8t2TQCfwmLDozW+vVOSxy1CZutvkiUZxvaWXIJx8xlWAT/mSItzjU2TlOWL5d10",
+	"v28X75DXA6M0BBbQOM5DXGStMqrZ2NgkD9oEX8OZ7WjAcVTS3cpwjMVl9nrKVKoLWQfmOAQeun+1Mk14",
+	"O2Jq0J4AHnNb6Le24VvAK9v+cuPt6Nz07zGgw9ni6OJ1XbSECsssM+L9GL99kb7wEqd2bWaGfROPMxN7",
+	"CeP2HjUDXFcKCDVZgi/jHEBQq2Ijqanl7u+ZjWHmi1g03zDATzTz1oVoZ9Xm2pgK/EVs1dUEXWiC2o0r",
+	"tqwRWlirBJzeRUPocuBRT33IVM+WsGQnr42Z+x35ve2DnSUd48pP/JIucJVbLoLbGvx3zZOfAaIFENqS",
+	"WuzVYCX5GnF/l1MN1sRI78FE10l1Xqp52S9mbiv62NdL2irQ1x47RblO3mdEuaFXrwrYwFSa90rr1YXy",
+	"KCVdWvPmScsbZfhmGj1tL+S+j1kbCnBL8SUfo8HVKsDotHcO8CVXKJstUElpednZ/FmMeChYgft5zTP4",
+	"pVClVZNjLPe9TzVqsW7hmH9KcZMJFnTk6gcP9hsHrfVY8opERcbDLkSBujbOWm7nY+mxjRlJP3XMyh5m",
+	"zNWVPQzt3i8FqgOpB/0gMIVsWiIxe/BbDyOjiiZKb08+Wb71/aj/+vvb0zdncfjm+9np68Px6etX09PX",
+	"r5rh61Hc55eTf7ReNfrbp8N//PBitk69+0qQmAUHh56Cg3Qr7WCih39lp3uPIuciN+oNV1GMPYrtchWW",
+	"OG/idfwl6ZZT8s3lKaLk/f0SqLqtdZSr71+TaLwI/rBb0tBsadGk5pwuWTTi5AWVbLuFoNfzCXDiiNti",
+	"fUzpWolGWExkUKZtyvuRtoxeJRmNGeaW9cWU57EB1rPXSyU7QghAtUVPqImW2D29rrbWi04mkojJgnei",
+	"uUbo2oF6Yc243cqqI9IVGSc3m/e+eYzOzpGk/ZiBmlaQ02XR8lci4q90+cODDi6i+HODaRx3C8BfW2sl",
+	"VxQ5PG549MsU6980s30O0YyEQSkYA+z0QaYlEInkfaDky7HVbeW4CZubDK9AWxfydikm3b1ytACP5UEE",
+	"AQlUY6ZoSBVdJVA0zX6w9+aUkM2Rat3TKRhGjmp8EvFotwzd1luOshN3FI4j7uo0N0S0hQyiiMWhl0uV",
+	"vk9g9zmMSy8i3fonr1g9AFqRfuhwPXgSd2qLMKkdgAqQv219LicsjiM+tOqHiENMdR2bcrkUisVgfaZ6",
+	"VSQhHoGhiQQs5I5WEDF0iFwPvcSu0Toy828cwgtaVO4ZjEYBiktPH/seCWJGE0iDwtyYhzTvWMlIMmxo",
+	"qT41jWOnTS1hAel8DTNwCBOM9Mas3XPuaRRDGUgaMqKyiklCIdR7EcivgmAjPNbhfqjW3BhJQmMpzFKG",
+	"abaRNxajn7a1jJ1io2vsC273CZT/qslgSrtOKGGbu2PleHZLfoJzLMHoqSxre71CkV7G6tZwCsHpeBg/",
+	"+1LCM+7XHaL4UN7w9GRNQaPUlquYcQaed+nCfSyEI/fc7agN0btTM6KTCcNM9YiT7Qa0mHAnyDgnrQa0",
+	"6AP/tzlJj94xCZWAKknYkCZhbDw6CNROAioZMKdZFKqRVhBI7796VdLb0v9pYyVZp9OrQh/+CQ30MbUg",
+	"72IA8S78GEJOdXhGBEiQAcPojhnwTTGwjiI19zKC4CHjUTYV6T1kmvgYbHUsxC2Jo1vIDhoXsMLNujVt",
+	"tTvwv4WeTfqfh2t1bvJE9tLOTfrYnPKBuO+h2bQjU5G+WR5rx+OWs7wXAcjugaycaUBZXydY4hLHuut5",
+	"dNYywqb9tZtYUkgxQwlUFKht7e4WaY0ZxbO4LFFGPGCkebjfyMff93b8+Puh+9+qIriH8faM8YbokqV0",
+	"uwTPa1kyxHXOyVnNpZGXIClt6oMvzJQok14fvPXaQNf9aKDzILwRG7QucsvYBHiakVqE9qFZN08JyrI4",
+	"Cllk6H8M2YQmagygUqcWIIyM2bivuapen7Y+bfA9WSUi6fCQBbHWhGmmqlKvIphtWCblgI4BryTjbzaJ",
+	"3FiTQo6yPBocsxDp8xJgrXsZo3Cyw2fZvAzw6i5opL8trLunrFTalZ+l4PVLOvvApKRDZnflqxeagHvh",
+	"z406qqewJuJodqXuoYYUnZ6PNFIRH94jmUyL3fGkrF+5GChT5ufle6kkQmRMaByK9R8Prhp+BIfR/Wrt",
+	"iqG9/f7VmoHoRYqpYs9JT4kuF30RzntEmaZejEDZPJ5tCFtgzy/IOxFgpUrG1dqleQBEWKQYzFMCNxsH",
+	"OzIALbwovW913Y+mbPOuhyy+pgVTL1UGsZow4M4mfV/fre06LmbFaosSZTHQIJogVN6YylsW1smZ7Xbo",
+	"bQ6qqFEWnTegXO9HyIJkPlGZhEWfTu7BKMIUh1oJ02YazlW6NDkXUH7lM3tf2BRbsmCqlfMrzRPw+GK2",
+	"wgsqo2DNnCps+WRLo9IydlNDYyDGsJQdtctx2uZOk0aNcW3uhR0O6UuZGGOrvl1vPrPOAvQvgQk4gt3m",
+	"piYATscVfhca46GkAl4HVADzcUswUmqiKQKyuloXpeH7FE4E1UNMV/yO5vM/vgOgXYsxp+UpFiNmK6Sr",
+	"VnSb0oXn6F/6zio63xFqlgAzuOwK6u2WWdetldcudmlbdV1Hwa0H4pmiAM8oV+aD2h4mKgpuGWgdHT40",
+	"fXVNfRW0vqx3eIeX9GEl30IvsP/3f/5vr4reFgMkl2kn13uGnR7trGFzgK1VLVoZ6lEGPAp2bBCLGYqR",
+	"hRyb/MWbJK60Kyn2bZpUZH6xqUWpu8qoN+ivaVcutVaD6r9Z6m+zBu0zl5gkTUC7XUGPSNXQIvY+YzFT",
+	"bOWbjIVXecfFDNXLbEha33K3MD7AkYXLpkus5y4r+MiYtXE4lXblJY5LcGayUc1zeJv/kYVbqmnpLFQ7",
+	"wgDwObcQuAALj+IDwBNMULhqkZ/N3GcjATRJE+aBQPsLkyF0uOIsSw+pYmGd0mJE6DIPrg5UZIArp/jC",
+	"yLwLls+92s7yUiiqoGrGNLcz+z7L4V+bQyowxC2L3u35CjO0t2Q38ZHVpOcaXi+8w6b0Zs5EzvP0dGye",
+	"js3TsVl9bLR1690Y3eVDANkvV7MHJ38msmSb356FNYXsUFsBjS1+zY1+s9/PNcFrDj30J4+uqyn8fgqw",
+	"6Nq3f65hA4Wa4PG85PXVNd/mG5RaOrcqX/SlyPhEA8EVDcAwQDsVlHAHwpnVmTCnOlP3Ioa22UPEtcbO",
+	"EaqWRS6xyJAc9F/J1Cna9COTQxdQjulhc9B2vvvuOplr8/O778gpJz9dzehwyBJyc/rp261QBHLrGZlA",
+	"kuR31pXFvquCJlWqcuFIzFNXRkG0aPIdbjTB7yBXDfJOaPYQexhE6Ev7tqf1W5JMec9B86LuNhbuSPRM",
+	"3lrPKYoZ+u5w44Ovkr5QoxTd3n2r5yWl9p4BOC6HZBFCudmqyLiNzNxw6YiYqu/MYp6OAU4X1/Mn/TCd",
+	"RPU5Hcefvt3y/3wG73F3/CwF9+7Qfz4jQDQR4nF1ONLGN5LQvhTxVLG0LrtNIvwuNG2HFJ4LIdUY3XFH",
+	"kygUWAA6ZFxPIy3hcHHDcb3Df5rgQ3Y0sP3+tWeYGW3fHYg4xvb82FLevctGM4ZYzjxVYkxVFNAYwid6",
+	"d5hU0rA01/u0w69nwsAsQVNyhJziKqGBaheTphJEwSZUyU+X7KUIPn27lbBQBM8Q79968PTeQAdX+d13",
+	"EHDveV7OrQn2u/1PPcee177W9b1UANeBkLLPPfxcfe46XNvMWCtjmJ2FjHA2XcSl0mP5tgeGaa9K8B9d",
+	"75j3nuG56XmdLcwFAAsTUwCwhgxwGBesVJ2cCdNyIWETRpUkctofR0qbndhWod7hR5xMTYuBCVVghO40",
+	"dkzQniA4vM1ggRtc0NHEqvCJXVMhcaRn16t3+ElmBy3Qbc/vcdt7Tn6ZCvC+YjIdSHPMjSEjFk/AQwyx",
+	"7BGVHd47psGI1Y71vou4TbioSSUS1qsS9jlgE+XS2tUoYf5GmHCp9SObGDesgWV1C5mv331n85IXbVAJ",
+	"9b1tgyMJIT41ipKQ6JsiJlP1Q37T4fa9Jl34cL/RMC2d4yhgXDKP9384vYY8stjDTdBHH5Or6yIZbpmH",
+	"tsaR8nr1VtDcr3iYepVGvVlv6HsM86i0K9v1Rn0bQnZqBMrsVn3G4rgGFLD18+xWwnHWvwyLkgUvoU+G",
+	"8ckhsompYjbKkuYC0CbjI+uTd2xOrphxYezvNvef1cmRZzljhsvbj9dSW9bEVo4+7/DebZSW1ZjipQOi",
+	"RtNxHzwnfvm+/owkCahYbTJgKrDNSRSmKSB1UWOtIyl2uCV7+FSdYI7MLYPuRGmpNyIyME7GEZ8qSOAY",
+	"CMgyx64oVSIFBBxSdNFAk2lIuOhwg76vRpQj5FyGhHuIES4tO0dYNA7gYEggjoRPtbY3ZArqsFOka9jC",
+	"VqNhFQmLK+pxMLudaZiicgvF3D8ZoIbKiWnnECR3lXblooZ/AXZC5ezX/nv5w+hg+vI4CGt7H85mP7za",
+	"+djd5+LjD69+PBq8uf38o7x8fXz4gx7WrZrr9x2j5ldpV2QENUOVdmVwsH3+dvtl6/Or5ovhwd20f6je",
+	"s+bwzYdfv9/fYwfXU3k4vXhzd/n9yU2lWtGv+dx9dfLr5fRwvL335v1ZV03Z3u7h+7PJDx/3JsfzKxXd",
+	"/uPnd6cfT3dpo/Llk4PpXANb4Iop1MEWnZ96/yU28MKAHHoB/V0r+4C5fwtufhXdsQ9IMfipXdykogfd",
+	"Zm4hMKrpJ+45JCvtnz5VK3I6HtNk7psqBUewUq0oOoTCrJe2DSiqtBSkfW0gYmhu7f2sv5VhBKCo1jL+",
+	"pZrRQNfhDNlyGaee2HitqfTYae48q5Me9gV0h13/3csYqRlY4oUT4YKaDz0VaX+mtDGAXsVmpVpp6RXM",
+	"VvkwHkLGkWHU7a2tZmu/3qg36s32QeOgkfHEZR91OPWRlF2o5WOKJf5X0SXep8GtttI4iy2Sj1Hp17s3",
+	"fw/WjS/7orkjM/8IfApy2od5hJjOXKlWIvCp65l1TQwDe4JkIfqo6o6oHAEEBZpHC0kOVYv95aUS5CP8",
+	"pXmhn0oa2uQmASzukytI3XAri56qYMGH3ZCV77CaWsWvTM2N8t+yStRBbRku06XxsPCgXNpFjjSflBM0",
+	"AFavDLx9K32oUvYG2IDi/c2Uj3cxvvEp7Z1c/OVKtaI1HiwHLBlcsXpkG9IUrgMXAC9s27yYpjPgwvB7",
+	"zrh4lR7oBBrJdfN8AluMrFzBCU0qaUeSwvNtgtNe15KV90UJ6y4bl/Tu9jp95FYDm3d8ynXnyG+fpkW4",
+	"x3YVWJds9BO3GOxYeHQJvZg9KiKb/FVt5uqxoT+jiOzKPVqWZ2U8W77bqNCvVOBLWuENq5a73fTI0cPT",
+	"tTkyJuG9jNlp+xk5/s+aXAu2C9UOCKICZ1hvryr52x93fywSyurR2DsrayuNXvZYodpo5dSfRW807mZP",
+	"vD6CzghUW4PEyeE0rapYqS1imNrqhrZc0zZO00ZVDkvHDYI06w3yr3/ugAluoVIXNER8+jgzridl8UlZ",
+	"fFIWn5TFJ2XxSVl8UhaflMUnZbFcWcxpX0FOkbqf5pgqPGUq4vWCI9HuVSYlcqferJJisMXterPeelYn",
+	"R4upg5jI9410uMlQv9rh19m+OHJZAiOhPKwSiIxB9CcTIqoSOkwYkyZY7EM0Y8iWK4SvNigHZoQYRYNo",
+	"YhUAOJQN9YFbFANIrcb+M4Nzq+/GwCEEsgD1Da9C22ZiOroALq0DgXvmmmAv9PuUs0hB9CJSRAwGFsNx",
+	"sY82rKoIWYdb6Au4d69hkTZh1BYSErMnM81ZaRp4tCtmZwTF1J76760P1osoD4O8SoZMSbtDmOiAgbkO",
+	"t3BOLEwbqTtBlm2mTo7SX1zLH2qbIEh7X5UoIYpiM74Cn34CoiwbdyGNuNf01AQGs71NfVa0PHP8S3WN",
+	"Tu80Q34evnseD4vJe8H5F00o29ylYDLF/WL+sl2QizfdAywrW6ZigJI/qEVt0SwQUqtk+M31hr8p3n/h",
+	"OAww9kOW8Z79zYuGYw3gwuHsNtY9ysDynUGbQ/rM0+HJ4QcWjwRtnc/uXiUnH67fDqfHb6hg75rq4Oby",
+	"Y3/6+u2VVLNa8KHs2Gbs59JdLShwXRy+Y4Ugq7IjNTHp1UMwKuGDWOKfuYt80QqZbvnlR26dNTGA2eR0",
+	"UNwt0OQ20KGA2kkDA2yrPhAfIjPi7b1Go2TAY/q5S4dLDueah8ElC4p8WrTWswZRHJP8qLB2vmhQsMLY",
+	"maVURO2sMbCCZjRmMWcjYVvR9Fm6tF+3J03RVLPtdEpmW1Jr/PC+7kv1nbGB0nqsw/1nbN5StEBev5py",
+	"kXaf5WF3zMtxx2akVf03sjOjJTGOjTRXNSnV7AObPeqrNAZoIeofAK9Vik0GTl+WWmHAUKppcq6B8xWc",
+	"PUcrpQC1l8PXoPYB8iD1KKZ8zNCZYGB7rZMqSqAvs+wZSHGTI5mxErLQkSU7k8YGHibdz9IkSxY+hwJP",
+	"z35yHTQB0QxtPuuw48Jz6PcWMAWKzxsmyT/s7N8D6zXTWsritnqGX8Y89XXz9Ph5amskHw8rtoQt2Y50",
+	"D9Tbep53FeE2L86vrsnWhCaYSMwzIKGpcdqfqoz9lhqndXLE7f3OmCmij2kSPYBGllkju2uq0djBAhKx",
+	"1TThKSyWxxUtMpZBrS5rqbFb3/X7Ff/WcdKsU2n/1kG/aqfS5tM4/vKl13Zs3wpl4N5Q3ex103D+AtNs",
+	"o5QLlJq3+rHNrI1PK6OSWpZsjdQ4zoQjK51po7Ed/I9QBFA0oW+ASwx/gBRhvGBqLvD6lvdDZV3vJsBV",
+	"FHg2j1C9dTIVGHy98qVa2W5sL3r3Xiz4vnLu0PfGQb/KE3ppbGR3P4xtZx1PqJ7KJR4QPc6dVmvjZ3bv",
+	"8Z1dXI/Vz9xwekcjrJJf5qnNFNJQq014rtkrlOLFjln7o/4NKbxmHHMOXx+85uWwql7BjPOtaYkN5ezo",
+	"REl9n9ha0GK7pjDrvdcn18QvcLBvHdfLnW1aBrwSyTgNaL0Q4XxJKP9zbTab1aDMfprEptLeO0wZSOl0",
+	"hY9MVQKCH1a8vqley5V1vWE5E3pTq7zY/HUWcxbkfh3PU9a16LyQBgk97+OB47Ueq8ggHFkcpS9ZaAfX",
+	"cMjje4UM43olxfzxDKS5fY9ndv+7M6oq6c8Ns9iUZ0EoyQRS18o1svU7xnknktDBv0UJAu5VnfsfUQMB",
+	"9DJFDKyTK8ZD0vMgi3qpB9o4TaFcyf6oBLGQEvohkJPWOcRZBOraOIIuqtwr1nJO+Whgy4G1EmIwTsiY",
+	"UT4bRXFhpUgcSXVslmUhHlG0n+ktW+8jrCxaeeMx4jXpO6GO5WQ8UfPvkTFihlB2Hy4SNog+27XCngTG",
+	"LPbW97nX8oHGNtwk11K6finTt/Y2aFHw6aG5YQaU66csRFxXqRiwmQqSr5BVZzrery9NPGCnSqvR2qs1",
+	"m7XW9nVzp91sthuNHysukQlSdlwehv52+mWzgjPW97KIck+UtRSG81ra5RcSViAFwFDF2o86GfXJyzG5",
+	"DRx5WUgGYDImtcquMkRkuxCRtYiwn3IYZ2AQrCvLoIoTj9QKDVgMUppdV5B8oLFmf4a9N5qrn7jhftMq",
+	"89wa7PqVSPpRGCLqxVqC5JRDeLdyr/yCNYXIEgHy2wIsUS6T5tOXjIx5H0k/YuzXQ1mOWChS7I+l6u6x",
+	"9dlnIuBeYFyb3CYWbfGfkMkbfGYoVg1diFpAG/KZdZWTI1vNpd9jvVdt9PN0OCUy4sOY1VB6hEzeKjHR",
+	"lutkpB/QZwc0bdPSzGHPRgqjm345ftr67BuZVkUWCRLkLrg2ayvZBTwxy14eyg7uc2oNdPMa6mcLz98m",
+	"ycC/A5vP9kes/NKU3w+/5+/+3uh/DHbjXxrjbb779peD+YddcThtymvVSn7Y//Vkh/7jTyYkXJrgHyMl",
+	"7kFa2gq9wo0pSfnibOayXBzYl2lg+W8vJBqHq5/AhTijY3ZNDaTSWtbQtRDvaYJgqGuZQh9YGNFrrbL9",
+	"BeSXSbrMCjBkVE7MbCy/PJNo6zfHab6gQENMp7xoQ4gn30KqWvwlU6JhYZxAfBi8mRG9YwR6RAGOYSKm",
+	"w5FDxc2KEfywJ0Yy7HanpH+XMX+kwScK/wRHZWf1E2fiahoYzvGXJWIDGnZvIq4uN+W1xuMIVZpYGBez",
+	"EtSEMsJr/BvK+Sdz7usJ6jLxbAMQT+zlz2HjQWr6A3jL0gTdlCC+kX6g9f6ZrxOqRsWJr1lDxKfozWC2",
+	"9fJMqApGBWarAQnWYlwbhNz2rdICHkH8wRMKHkYvV94AdUmweOFoVgm1TZIRbjrXKxdvBiC3TfSF50QK",
+	"RJUCIF79QJ8FkGdJPVil+TeyTizYNTJ8Yy8b0GnTbavDO/xaQA+BNI+8ikg7dgJVQEXG1EnbP0hPCq56",
+	"2eYUM4Ds96teogEku8GMcMJ569qlq1dN94tIkQAyvYwveEwMfhuZ0XmR3MICx4eb3pvz5+pCKcwDbW8D",
+	"3b+W7f0kk59ksqf9Y1syOFKmm95fUkg/2di/r41tsG8f2cbeMqnh68UiHdzuDLOeZhxa4GiZArVjEHmk",
+	"Wb+RB6wqBoTRYFQtiWVGIdaekZ5NioZUMT6N4w73yr9SULxeWhbawzoncgF5sjOR3GozC3Kk4kiqkztM",
+	"lFwaeTy2a/HVA5CPGLFbh9U7nrhYe/sp2w+r7A0AV5CVQIdBa1Dbb27TGt3d26nts9Y+2+u3Gtu7O35/",
+	"VMxXf1goK7M9awSzzD4+mUd/vhCY2TqfkTyZS9pcKmPgaZP0v6aNWBjZ/ABtlihEKUxQAiSHaQWsbba5",
+	"X+Tb02ZjV8RhdyCSni34BSRUbLiGLQzEZO7qXRIxTOgYo5IuF2aG2ftU24vQeB6enlFJ+iziQ2hoRAMW",
+	"OsxVOwguTPWRqV9sVP3WxX7eMwBPc6G/hHPa0HorEnFmWHhArmzv93vbZ/5i6o1rNNbm5PjxSxzP2CnT",
+	"f0YT6ym8+ScOb/rV45GSPiP5ayoNT2bXvcwuw6ls/ZZm+R76wL2ssEK0LS2+S1PW8Yml0CIHe60DxA95",
+	"VsWKBhazuyjtZBOI8Vj/fxxxA/FhX4vVvj2EHDPVZVDhQ3nY4WBiAZhWz6bAY6FEFUrhAOk9k+bsjD6b",
+	"QA/rhSk/Jh99PJkqllTTSjnojFEljEMiPuqBIatifwWLSvLBpo+a8kxcE3krbR0SsHus44MGjYjXjqK9",
+	"B53W72jshD+4Xc95PE/TVl0VXs9nvT0obNVMDZr8nyriH2IEkFfZMSA2uwIrVD+MFjKJtZnIQsKn4z4s",
+	"TIdbrCkDyhKNmamkyiTnRpLstA6Xgni8hBE/blVBSkO52oLM6uv11o/LBxYZPDx7H9fgvjn8G2sZPtDc",
+	"pvIfi6RlV2vS0IXW0melvWusbfPejy/fvqh9ePvmGhslZM7oCkS/gie6etlMm6xlj/4vN4S/pQN4yEaU",
+	"CmJNOQ/BlToTV0okIIEuEjosH1z6ALx/g6IJkBl+NcM6st5TRzYtuIBHNxbG8FROIh+u/7EPlM/XFsvw",
+	"0H1kMzy4afEFwFkZlpMCHd2zaAxkMFRY1vzDIbdM//xyUXyMN8hFtFcssgI7cAyNd4kSdfLKtBDitg21",
+	"rfbWNmUshq6uJDLJS9x0Uetw/04zLhA+9sSYxpyC216cULwW0rmtBHeeWmybpcUc1Hdmxh4LLVuwpZB7",
+	"8yQRd1qq2RJo1xK3Lz7jAGxRN5ik0OwGnjHu4FE0WejT7zCy4KUd7iFL6NXLF8H3LFhgL0XYgl4k1sKx",
+	"Be+zSLK0ND+wsBQqwd6oEVeiw836afMc/cx2+lgeJ1VCtWH+jbQD0dI7U7huSl48uC8ySwQfuv47Vddj",
+	"qMOnkjkNpk5eZev8U+p1rXumOAX7Z8IkU7bHkmubW0h5AOuFOxdH3MH7AIYI6mXFIHC46FZ0+23D9Ayr",
+	"Fo3t5Orow0n3+5PL01f/6N5cvu9VCe1w+0Lodl8HGDvTttm1WfJXoEr6LKD6CgxLBtr+TiS2ItOjlmXw",
+	"ZGbOJwZj8t7OCiNG7/oHF9uvBo3Xt83J99u/NsbHu7f7853k77+0goPx1WG4p34YvZ013/8ofFDadoWS",
+	"mRAh42QkEsnWl4EwcMMyPAm4SgcpySy0mx5JSwx/QHLh4ZKV99uOFe8AIhsrilCZIVPYFfTI9LayR0Qz",
+	"ADdFpFsz+boHArtJKEIqqqay0t5pHKbNp/TOxBGg8Rqvo4cUbCbT9oe89sZf4MOFIYoVc2XpVH9Xm32z",
+	"PS2pOHYSJJLIHqsEHJoisZBAGQMBiSJCf4BFa3ZU4b/M3FO1r9Fv1G+uE6Pdu/5otnM7YKdYL7h545IX",
+	"6QMvQAGvtCtbMJQvnx5Ia61WSms3fJIILfmg894JV1rXWUZ3mVXRZDSOpDS99NMFPzOVmLZNGAd55iSJ",
+	"1kYk4+q5Y8ZQy66iOEandMF2OBeiY1PenkAVaabLZF7OO2GXoqeIgQG5L9kTzlho0D5AMC4+7n0hu1GO",
+	"Sf+xm7W4Zl9y7ZmzZyRt+e7OiRHDPlvgEGhYf+fgTV0PTN07SpG05VtLds/BpuVHAcObiyl6MQYiGQql",
+	"GEet1aEMZBWYtgGNK9NbltCDUP4ovpHEm9O/3+bnln0DZ8USMbGakz4nOc1N32qYBGip+qn62jbg9SgR",
+	"SsXsj/PLfqkWuWbTxsi5ZBhjElG+2ErcGoOXbBm2s/sVzcG7tVNg0pbkNI6dmYXRvJgqLY0MBht16EAm",
+	"QzTWJoMS2swzz7Vt1K/DAbrPeE8tyrAp7rfwVMZRjU2+6+TEjGSqYmznCbaNPcwLeTAdDokwH+Y2FYYc",
+	"KTIWUlk0q57J8ehVSQ+QzCw4ZArcZBD+ICnXWXXz1J9JbiPrWf3uu2thW8dyNjPr9t13VfSkYhopGBqQ",
+	"L9drY7ovVqwq0kNsV9OIGfNwGTMRUdM4VjMob0v03R1OE4jTamsNncfYdNgDacK2mGlXzDo54vgOl8V7",
+	"F8lIMwDowgm+5IRySbE9MKjgY+xKCxFkwVmH2+66Yyxm7dnlopMJowmZTjCjwXxcU0qi9RcaAh0ZPD/o",
+	"bJ6ICYwzCmVuBWicMBrOzUq8YGrGGO9wNROwqBKavhNKBhjMMl7uwoSnk7vfDWlhxZ04kvPBjWQb3X+k",
+	"SXSTB1wwbO0n3mlqXv+Bq4gHbP3bb7iK4koJ1JqFuTaUWScQqQDCNvTuM5gyyi7O7aCN5nZtv99gtQO6",
+	"t1NrhbtN1qD7weGgWYYPqI9o5WGJHI+HUKH3fW0xvyzA7gcpvJbJehHCDRZs0rXSp11xznToR8tDD/bW",
+	"hroX3t2s7Qe7u7UDutOsNcLtQas52KEH/X3XUEI/wadxbAIDdAhrVgmmSbx1UN+tN/7wBD2g6NWJeUi5",
+	"TyATXymS7fdhKUqw05KG3eUgJowkKNSSzG+ejrTFPk9EolaqShh1RanqkpQGUQwBXsSgdhlQns6kVZE4",
+	"Qn0EEBQxX5hKH6VWz08izhqoA+a1KPsdQ8yl/aKfFEePVcKGTWaVOlTjpDK8NHVfGjwjLdLREDOCnY4F",
+	"OpbH5FvJWOazz+rkSmjx3eHGka8iPmXA1XEgVIECpaIxa9uu7Cn315oHDGY2ErFZGCqtxoTd8u9MwbFV",
+	"/jXx22gC12bEmEmtIkQBFhoZI88spSlEGkQ8kqMqVPxMlY3AA2ZlJHiaJvfm+vrCAVIlDKfAScRtVDEN",
+	"WX+ruRNhn/UcQDdqHjyrd/ixXQNf9zOp29feuPQo0mVCCoKcvzHuGeX655GYGq887LoJ4ycsYNBdjws1",
+	"iviww7WJuu36fNTJCQ1GKdiqViYl0VoUfi4TjKdkME0cPimApew2tovUKnz4norVkxa0RAtyhxKp3ehF",
+	"sNyadNKD9edWeXIQqQAL26m0O2tNo1OpdipUwf1F6g78rjUSuAN0Erhk9Ibsd5ZoDu4hvU7wFOX4JlDM",
+	"NnuPU8DgMU8Fg19ThWlhFcpUJnguVcjgOaeSpfMFDQp+THWoTuULHOoNFJ73Ebd9rBaJ1+g6yGuAdUfA",
+	"0nrwaO9JCfr9laATI/1R2luQZsiIu4dCNGI0VqNfV6pCrUZDfwu8P0aRMU5Gkky5hIyyYMSCWyewCIsl",
+	"q4IrVI8V892oon0qWWG/2DcwlP+fvbdfThzJ8kBfJS9xI6ZqAzDgbyo67rpdH+3uKpfHdnVNz9JrJSgB",
+	"tUUmLQnTTEVH7NPsvMc8yj7JjTznZColJAzYrrI99B8zZRBSZirzfJ/f785oESYkWlHXy6e76Nklp8DM",
+	"NIDJyoCikvdK+3asFy+1Mt3FdV4rjbPwtdo5VCtb12K2XCRQX0jI7MEgm7bAeKB0w39wjcHvjqtg2LKu",
+	"GASwKGnVpO0ox+JIqaZ1dqSfBZhqUJIdD4VviR4yDQwmUojA8xw40SiGhc+Cgg5951f4uUX4hKYJ/cSq",
+	"helPIEU20fpZW6IdCSo4bb4zPB9IOYWN7UMe3hABAU+YV0wvimDxbBwFNzwR5jdAgMZCQS0OZJ6Vxa8u",
+	"kKz1J/2y7jG2EA70ISdc4mVq9K9XcbkjMVI3dEP053GVY/cRrbnmPf1agKQhbWqIzedX/UiNFjT+AYFU",
+	"u0LctpU/l2+Gd1e45HBDHPqx67HHopeyFKdl/W/0omBp3co2GF9JYRt+Z4XXVqTwrZfVsZ2REDENVNdi",
+	"ZgqNskKCJUKSIxxjyBpccQ9zYCgA8WEeVP+AR4r9TpbbwrQ1ueC/J/30yRYVA6QaRbirVhNiC30MiBuc",
+	"gIaB5Q8T/1RzxIY8GtXZOcksGFic8BlJL0yNpOKrIx35pSUhFZVrqRUJ1tyDO2B8gnINtgIboDpgcSji",
+	"b+YBZXY9zJYCS8SNuhYkl3E1bK8YccdgAAJye0Vrymo1qaaUhKnV8IZeR5qOL6egv7DnC26SnuK71FAV",
+	"i6ClRclPYnaukhWKoJ60AG/WWjv6Ea0HEeDV5Sa5UzZJsePfk5a6yyRzv6VJWjnwAHrKQSOgNs7H74E9",
+	"vp6t5aoJlLpQ6nEq34VNXtxVv2to3xEPwuV8B7iSCnEhYY2VXEA0IlUESeAxcPfmygq0io1GPAxn+JW2",
+	"G4IYAeiztbZohes7YnI6kCb++cp9PKjJADyEmM9SLwrLdTNR4q7QTgVwLQPov1bsbhzehueTKCCuutZO",
+	"Rw6xUhiLWkCkY0sYPMEwHyOwNAauLTVBLxhDQBfK1zGBEMWJgd43LFm+GvFAljkKH+CdPCVAD54k+nXG",
+	"lfb2cipslWQl5SSpMOvKMPhr2+gKKrIq7cqtr7/N/ICHLOmNWfOwVW/UW/XWbnv3YL9tsgZtJ31gTMAK",
+	"JRhpfoVTOjAaQUgf6h2p9zhRWrX83//87386jcZ3zFnqnXF7yhKOyiZY902doikPgGR2RGd5Lbm8pYVo",
+	"uVN0ATlBkkqG5csAzgOrmq3TThH60OQHSTTmNNjfJ2IiUJBFJPGnRUIVWaq1cyH8dkcGmFELZ9gRR1mt",
+	"WQrClz2CdfZRirSeSD+tH9wIkxQrkob6TF0KlIiVu/c+UslmflrG38umEE25Yi8SxD0Qt53pst3tXTz1",
+	"yapd/3ZGJbYfSRvqzfJFXbtaMvG0ttNvBtEZC19OryfGCU0FK8ufBu752h0aUl3ZXW5VQ9qowcAMgWUa",
+	"aL87gdx2VHo6pJ+WrkkwuL92/0bBhO6tPhfr/Igxt2D6SN7Kc9Wb9edrRUN7AHc2SaLYaBaLsL+2yP4C",
+	"/TdLQsGj7E5D4gZiOwEjGJv64DTQ19Ad4VPzGgjoIGYjNdIWZ1rm4SsWU20CZp9DNdCmqYr8GErgyebu",
+	"SCtDqErWRvITEYaQ+oMGScKPQDg/i31n6nZLkeiLpXZJt5gxrZ8hCv0HOsRP3uJZDELvmjwrHp9VfR29",
+	"oievMeSSP3db2pmbFYCLLXvPxQBeNv1ktLQ/0apiCgiR6JNTGVQSjAR0qHB7ip0DbI9e9hjPhZGLsbGS",
+	"aLbS6cqMWJ+yidicsCempdzzpXfcGipqzKPFsD3jCeY0MrA9JnORhe85bLb2XjpQ5rHlMXEIaosoZxE4",
+	"B5B6lkCluaRccHp7A9KTqBI6W7f9w0Rc5ojAAZIupZIMtbHHLhSTqqv8meXMdx/Y4xJT1CoyyjA7Xerf",
+	"YH0+CZOZXTcnpaTnbis7s2MKXPC/vUYK+Gep1l3SmBALShWSdCi/MJ+i32YhtMyGyPcREvmewdlbHwpo",
+	"RT61LJxPNcM7j55JIJJ+G3Z33Fb6kLWda9qrgAfdZQ3KvBlzuvSp7Arsrt5g8jwEJs8jgtfR+wMarosU",
+	"1FqwOmMex1CCYGVEXK4iLTMSfEBY3ZLfBAOeqKjuhIrqA5F47IUHhQu9n8Ts2H5XH/MoFnS0P+Kd3kZq",
+	"9OPFx1OPoPA460dKgso1yCUdqaYyy/OOMHimpxby8NixEs2Md/aKVOJIv1D9qDb7i9YrAfJx/MWzMCix",
+	"YrbnQYQ2pWHqZusdCXbIlPxUEyjUWtjV2E7SEmlMPCfIAZ/UtOBs04hTDQ21BC4MeyAxPkjVHHUC/DGv",
+	"KVWYSvZEnZ2S3Qxt58ABSmA5+LbRr7WAL6b+GpTxmVm9tOFVj2gInaZ9iytz9un79yfHgCtTZ9/jO4hZ",
+	"KJBsOjYgMiNcR57gDfT89H2nwMKiXeooGATSwCZBXwAiHhGKL5alfTp/76AVdYV2L8xAjj+eX1x9PD95",
+	"d3J6UYgPD/wvNCu920/kneBoSnrOlpfqmZE8RDmFax+soJjKLtWrNT6xnXCuKaCFTDASapJU2tsN/R/2",
+	"pf3sAHOBi2aAFVZcpKxcKFN+JIDW9uGW8qzMsdiAsZZgvelT5kgYqq4iyeZoI7uQheooXWajj7RbWANQ",
+	"inixuwaJCLxwDieDyxkTUk/Cn4crc8At2hkEDXtFGh4OEgQ1dSqDBwp0AOB+a4kGwkdFiMUV9JlUc4/O",
+	"37OKgi2jrKgfHlDfYmhzN3gxGWhRadBSg5H+9EbwMJMWQRDzeNIbOjhm0DJv8DygJwp64DEEY1vnwH8D",
+	"MhxUPVB0AF1pfQSKwfYtfxJBBTQUIFrAk0wvHoUzYbcWx3DgnJsowLl+iXcR0pgqgMbYbMJ5FfljR7KS",
+	"49Eq3pyO+2vyUsjmjSghhDoY9F2wudzeNBCDgEKLfjSmEteUexshNifEPkD4Xxg8yESx3lApAPiTYuoi",
+	"2ayDUpKTZrcDVl4gtbv7aCNXacMgRB8evSJISXNGMZt9o66Fae1FwC1EK9R3wSZLF8KMvaGeBOjiyqEN",
+	"QQuuRb2kijyk2ouxPQCTJZjBCfqB8Fl3hmlYbbZ35K1glZQJKsbOY4lSVUakQnwhLBsghHSkiTrZlSzE",
+	"OzQ9trFeJZ4CxFjqhjRB6LAc4S4BKYr8EGqSgFi3gJPSgsIAIpMrwjsSipNbzKOHWSAqz7xaAJIhDJLE",
+	"omqNEG+kdBr3ACxpVtT4Je5WTMEmO9IY4+dvLt5cGrBJtiLW5AIUyXvTDGuhSUoxvcogSnaDwUBEawJL",
+	"ZudyF1BJFzwKY7A+sWhnTi4Uy0v/DnnEDXDkPQNHFoJGmpADOP+QMHv0KJIG1y8T8b64TXaugouXl4mF",
+	"gIZGEueVlK2GzajQAORbGYYdxBko/a/6bcYllLXKVha/zsKvfFv8urnl0Xtvg+35NbE9e2o0yjMsXBbs",
+	"Oa3u0PbXj1rlDMDnSAHQB7sv/zYWP2rBqhN0HFgHKk4YzsXeKzYGCI8EG0xEHJvO1exrySjIb/t65tfq",
+	"a2E6VgslTfZVgEV4q21ZfxTO0PF9uj6RuglMKurW7gp79TzEUNsWfxUQkHYnSaIk9ipQLyAnjMRWw0D9",
+	"oVU6VCFhEDHu0JPO1MRiovbFtLx/+cxO6ElxjTrB62Zre2d3b//gsFHj3V6dj8dxfaDUIBRatdHdKci7",
+	"TBfDkMeWTA15woI4nsBesIlk2vD0HLo5tTSowO9BJ0NXaOH0Di7RHwTy+gqZHvQI8ITolaDWAsJ7GZjr",
+	"S5LYc7HrLYpUbuEv3ax2Ad2qqaa1tKt3610w2+f2/gV7FjY9DN+S13TsnHcbybafFYey7dd/llXRvRdJ",
+	"zMZCjUPsHEdPPVKTAYQM8ADpXaBd55PX7BgL8qtOsJVc934AkGgziAX7QYzCl/mqN8FKOnDo8c7vguSH",
+	"SbfekediEMSG7NxzD46XNnGZoqDsOpiOMWBUS7OMQvaiGRTdQ2Qo7QyDgMSRnRIAdBkACcO05ZZeQ9RE",
+	"n92qWzHkkEibMLsW32oaQ2D+hU1Onp/8fHSp///jzyev35xfeC+Jt9MrESeew0wthfBNmAxEAQVGZIYA",
+	"pks5XVD8SrUpxm5XCDHj7FtVOUoX8UcQF5YLo6w1m+e+UpUrSfscM+a7j8cXZ3+rpbeo3Jdsz8rulaXn",
+	"MSzVgxQEbTTl/WnKVV9rmfkNdqiRP0+kl2fxL8yML02gaZOUWY/mEyWBI33XUtMZT2Xri/nnwu6VUyyR",
+	"zch60rOuvpynhQ6gAioJBNQpkRGACds44TMM5Lq3RSj0oA8sTua2tr4IgoakXYOYkRwq70fJKJilgs3m",
+	"kc+zLyUVPs/0iNjWlDsdkepi7x38a7q6aklhtE1K5MwF+3EgkvLN2Nio7aeutp+Qyv63lBZFfi8SW9xV",
+	"VOQCYwUWnZOzSbeJiwBsdz1g/I45oGTSiRhnfaTU+nd3roPyu7dTrYwCaf5s6gEmiYj0nf/7v3jtH43a",
+	"4a/0/7Vf/+P/rRSCAo950hsWkItihxrW+gY3QmLlMFbtXAsxJrcVYMjr7CSJgWwFvtbykVQ3YXVgNrdN",
+	"PCIFhoItzoW+1VGdfQYQtIAIOMu8XPCtoeArIPz2O7i8RcJ8MvbvyXvNykn2WUXX8Zj31nATP8GYHqbU",
+	"dqNvHq2+odrFBOvk5UA8WwW0cRrXcxqxbfEenEYAvbwdSXq3sZ2CVVpE6GJ4Lj3iREiWKALVkghwNpwk",
+	"vppiUU9XDCayEFBa6+9AIqHao8KUPgcCrD7gj4FieDTJzgwGNUXVscjWn60BQ226mJdkWqHLjTGUKchD",
+	"ggunlwjqA1gg9ToSfNEUK70TJAyBaEMG6xUKjgYeG0eBTGJjNFyAekGkuRGPr4XfplQqPSJm3n+hDvoV",
+	"bQcAqmMBjHKG2HcA0JG80uP5dP4+rqbVA8599bNwQUy3sMGv7kiaLBaPYpiDovUmU06QAQZ221B+9LH2",
+	"XYT9Er/SPPPOp0DIQSDBEvw91JLEHAStR2N4n9utaiV953PW7pElzwTMP+CU1ye3H/JBpV2p1fDT1Lil",
+	"TMb7k4vLN6f6eWoS9QSEb6CjOi0TSQkS2geNgwYkjGEtb7Ev7NArtEduGvVmvVEldjy202/0Wvyw2d3H",
+	"cv4U/LPKBqpZb+3Vm8uLBDy89oWU6G6zghtU6vsAYAMvLnGW1cqMNeASwLqDTq8SgQYQO9K3ZacpQkI2",
+	"e8nOz2onMkgCQIJ+rwZqkrBmvfESmBQsskGu7ty0edryVi038IoUlxl3PcZag4SECJfMC3xEtL0aBjKh",
+	"5CZP7DOybZ9a1b5CT20aELu/thOgMBpAPKG2WmbGhWgmCbSAjlWcXIUwsatMVrVKktPARCDOPyZhqRFI",
+	"mU5WfGphQ2MwkB8nSeUWB/so5StI1YqzYvEQcOmE9GHhCfXIsAJkvHAx+3HYfdcLPgY/Xnz6x0nzNPjx",
+	"sC5mP/7D/3wSfAxOph8uw+HfXw9mp7MfD+u9Vii7o7cN/28/hiXsPJn3USnx1w+ah615F7yQaYjW0xaw",
+	"IykHuqyh6CdM77Fp8W4ooRxaDMRQNKnUGSyZUGt3b4n5fAZVDiEREcVIWApbC/yZKY/8uO0W7jkbyDpz",
+	"5jsDWubOsAzWoWRWZZu5dJLQBXrrLI/BTtH+IZtIKl7PjpP3G0H/tzj0r38rGRriTt9tHCcDqeb2O5ey",
+	"5JG0EIu2bWt3Z4nnXox5T9RioY+wllkhl4MJdE73LTU0cMpibEz0RQRVsVJY6hCoN4iZ54va0SXztfT1",
+	"5ttP7G5yoBGlYon4IwF9wOXM9JNUs3SkFuoFWgazAqFsfSbBVah6PARGnrL3sg7Zlh7v1jAZ5Ui2OpNG",
+	"Y7v3//iqp2/J9AXwkcAvoIwUP7jANBp+vuV8UVm+cWNhsZZ9b3BqwYLZRo2fvfx7vecNQqk9nw5Ux3tl",
+	"OqcXg26c02m01y+PvqGn4iJoLOPe536zu8ZzlrKA9G+W7jrWL1Xv9uyWXRX8Qn8XgCCoUZuWjQ+W9xuD",
+	"zWx9MgfnSR8qvRtG9TLVrc/oWxWN7hd7CIRSthPDLI9RfcYgcIvMs7r4Tsp+hVLrC1yJFXprCw/TZbZF",
+	"0EJsGWvV+/Znq7m9xm92/+3PcJV1Z3SO1sKywX2+EDEAbWPrp6g+O397zPb2dw7Zv/65XW8RwIzyZwgF",
+	"q8dSparGHy8+nlKzHe8N0+Ov7eiOJHJZBGMBjlsVjSCccuup9ixdrh4MHQkoiuxIbzQJk2DMo2QLfuXz",
+	"hNsmUU9LlNf6Ez2TroFksdYj8vrXmAc5HEDs+s6Eajz24l//3KlvvySWVqe3Fehr7HU4ZROqMQ4FNNgy",
+	"ZpIKTNQQSoBOJXYmu5CQGTAddoTLg+A8ZU/WD4BIF9k3zjQ87AcIYkxPwQIGkr3lcXJ0dvKXmCWTREUB",
+	"D+v6JsSgawtIQ8Q/AChriwJsajVDNdC3spWlFyfvTq9OTq8+nR5/PH17cv7hzevvVL/vvaxSP0+kpYaL",
+	"PYHjzrb/6Y1g+ohgyJ6V0OKPccglR95ekxzEXmrI27ntVKYZPAzkNUztSM5jV3ACz2N9IPhEpAnM93kq",
+	"GXttp0yjeA56tKM+T9uSC5fR7NS5B+Z68l6kvcJ//XRy/ubq4s3xx9PXV2+Pji8/nnsvadLUEoXWqhSG",
+	"Bi/Wjx5EnEjyoK21unjYQkYqDEfCbaxuu/5VTAAYbDJmSlrbGww6ymnV8wcng7kFvWB0hJrpIYKqavwK",
+	"3oaXAX7kacAgtQRNPzXDH5o0XUSHIRdMKDyK+ZFGoh+JeIg6Hga5Z0959rss6L3p+wkiQgLQo6IfpPRg",
+	"KUojLGAs2lgKniHqYRcOzqsK0YvBcjYDVMD6YqofQECP7AVnoYoTW39eBX7nhHfjlynaljHC7HOOkOUM",
+	"usrpAKMs7SeIscnm4ktz61UM9ueAdfniJugJ8861kD7Yax2AxtjJvPrMhSgIvC36MLN/Sl4l5nycjQrH",
+	"eRAJ4dfZJ8OMhhsW+vuAYpIxL7s5x7j4GL/34lBNr3w1lZ5BpcyFTliiFFP9REinzUAC4GqMQDDmHYVK",
+	"DkTEuiKZivRwmrzOK9MyIPA8g/JDcilfyED4HoyH4k20BQvfxgK8NDhyu3Y/m88z1G/aJlwAS0fnz6DY",
+	"0XuaBw3zDOFsycsyUpRbCYRBqHQbThWJxNhBih3xGWxXvUJ96GJg9rMMihGptjjQm6KrEmzKzOPjOa/R",
+	"CSCZHEl2bSle5awILejOS+qRnoO/t/2gKc4RlZrGqeQyKSecIH7tYcmLlRu8q9fKCYXiGNkLL550QZ/r",
+	"7eaA176s6u2v7y+VXXOCH8lIparTeuKNRPs/PKxoQfPnKMUzgi5OJ1llwayTaIbYOwp2fRWhTVCncepD",
+	"hIc0dy27IvUZtjtykj2YtoEGGQhxdN65SKJZDQZDTBZDNWUGb08/tc5Os20xlNXryLT3x0VOCNVgIHxt",
+	"qyAtITaVctx/bpMk0DQZjH3O4iTi+hj/JaYG37gjfQVZvVD1rh3zQ00SWEITYPJgWT294WGb/cW8XrBT",
+	"9NIDPvBIYPbdM4DA+E7t1TwM6QVZJGKKimgTw23IHKFe4dIhd9FzdwuZBoj+pWJTC0ULTmMNZA7rOAzi",
+	"xHBgHTnkuHr4WOWc2tcE5C88NJ+qaDRSRB/KYVLwlADXyosEJu6Mpthv7L9k46BHB5RP/EDIngtcYEmI",
+	"nSCvxRrLWFzZ7AGyhFlYxKNPr0/enB6/ufDq7KPh3zKHmaIW+hyaAWCPcpwu5SvnYSAZYR0B9yCQfeUZ",
+	"8Bibv8Vdo5fRHM+07M0sg2V2yKRrVFRnBiED4HHInDCtvlIl+pWZmVYz9nPCIy3H8XSnWxHfh35RsJeh",
+	"0tDsPYA/g1waC4NuxCPiTQPoB6xJRGMm7kjPAXm0W4FiqFTTzF5cmnCtRdQxjXeIycrJICJZ5/mqF3v1",
+	"l7BUrnglYG+oB8TSQNNhR/vWy6ABt9n3PA56HsOoBVCW4OGA6BOmvwC8E76v2q9AwyAZq7WiOtKRtq+s",
+	"n+F8CO+F209waF72bZD2B0XSqm/Xm4CKDi+jI21ro5kuVjGCpA2Stl5SfKhRHYAxjrI9WNAsd0khrXuM",
+	"paVwP2487T14g27wLFWnUJ5qm+QduKBrqXrXNfhfBxo7Lx4riJxJYfTf1FD6CuMmtALZkZzTh2VDyVj2",
+	"lWru73bl6O/RLz/uTm96l7+Hf/9hR+5GJ69/PtL/fd/qNq63u9s/N3qjt5O/vztMfpFh4+9/O1V/xxBf",
+	"tUKbNodzntvLd0U6zzUhroKwXc2uxbyd47wHveimPmyF8CVsuTR4Wa0URGZyNSQPvVXWHPr9F8W6FLLZ",
+	"ePJbjCefxCfyfLd3fLJ3Mnrb+Kk13vaPV0goZ8HaG/e4uReuOQbJ6f11BY+w+nKFRS9OHqHRoR1tErDW",
+	"QHKtgQ2c+4PAuS9F5YUPG0YqScIVAudfBwUedRIxupJOMNHyS2RxLgyW03dprHwr0JspHotecjvoO1gz",
+	"kygCowXYzoEWC/cymLr7e3stAnAnxRAb2HGwyCC0RdTqaIHHIryx0ObWQo9EPxQ9DMWqSYJ2qB/EGUTd",
+	"2NTtkLGb91vB4NEeA1hnVbKVy+wsttDMIkvTuXGo1DWbjFP8XntqqxY5MeOj0kpMEZ03ngCepXHT2bEa",
+	"jbXF6PGJ79FQ884CEPfRHNuO/0NVPAjQay1qbfDOLMh6OjDXyKbEZzWFM0LAUIvEhYbel06F95LgRnQq",
+	"bYZUjx754Qg5r720OoN62o70UqHpGccUXDrwNsyGaVOsIRddxJhRNkZZZx7vmXAonyTDqyQYCfChwYWG",
+	"KJ8pLbUBXuTrD+QrV7qqqXQcPqJwdqMHI4H4q74Aon7K74+I8Wdnv/EStsJbGDs+ClGdnNeP/kJXDAIZ",
+	"U4IjjkdXXtWESSj3eh1IH8IenrnRlatGIXxi3A7XJO9IDAiRS5VuJqkyFDmGoRpXT6rIXT2MzcB2M8hK",
+	"WcfUQoTS3s+605QXM1ClUWSIGOwZ1u9AjUwJSpzB9MBFyfsP9Y40xwAOJD0wj0qStj9jBAE2M5JaGj8B",
+	"nfUi5yGVdw/gQODby5nIMrM7XAv5wYyl9ACa/H7GPFvB5D2xy7UqGc8K9iOtnRYweffCuvZla8h7Wq81",
+	"K1V7A2yb4qNIK8Px1NeakE98KoJrb23lSqf1t3QoKu3m/t72YWN/b69RLWV9AGPUXHrQ0pcGPMn+NtDb",
+	"oPSBvyVBpV3Z7Tf6e91DUdvhjV5th28f1g79fVE79Jt8n2/397u7rcXWaTzHIt6s7fd2d2sHfKdZa/jb",
+	"/Vazv8MPuvv64kl3eVy+Irs344FwiSn3QBa+OKN5il4YXo5q5M9qxci+4lefE65Fd6IXvvAV0xvbb+4d",
+	"bO+t/cZo8bq17V6zUdsXu63agb8janu82W/0Drstsb8//8aAJDkn9rU3WCTzH+g9rXfeSyER8zagNUU2",
+	"Dssz5J/6UsHZg0GsPZEcXJo2hI0XMBmv7Ymg5bnIC0Eo+6zD0WgcvsRcMzUuQ0XYnGHZJjwK26VgWqvQ",
+	"fIdrOjLXIlBnJVIITRk0lBF+TYR9dHvgfhkCxQBDz3lTGwYZQqeZvVeaKQtjxVqNhmUqTomRO2g0MbLt",
+	"pnxG9hn+2PZFpFbhnF9ENfLW1NfOU5fC4dmUnxuaRg4U8plgXtg/kee/cvwOytdkk0Cp/WbbFMhrMUmg",
+	"KmWTstUyqVuFv4sTPjO1CBB4br4sphnRs3wAY68wRPsGJmr2GUHzZXZikQF4h9jVvKmXDYytIPv1Aevx",
+	"9Qy9sjo7AsPFt8TlDDxFCHmhuzXlK7R9bcT3vQSO0tpguyNXldgmIbiwL+xTLKIT2VflTWHHKhLsX//c",
+	"rW+/bDMiPUqLBFD0mspI03g6rTOP8AM8xn0/7kjPtkpc2ULCKvPM/yM8hX/FEwoh6IuuRiLhUEr5inmA",
+	"S4B3S//QVyIlgClx9IjFJK379HDQ1kctpg122TVGEH/pziBCU9zAatatpIH1llZC+vFbNZH+pqFyuYZK",
+	"AqjIGTafhyqNIq1cjnxrF0F3xrTaNKq29GjUm7bMEsuKrWSlSIxJ9GYzwR35AgubdxtMa8fWS8PcAxHP",
+	"rkqGhYzJKs5uwPvrVIBhzkPmF0/HUZMrqDAzckeB/fnsT9EGCuQuB/uuLQeQS74V8IGHDvQ/bfQckL1R",
+	"XXE1RayHai1ghUEXx3PQx4tI3GPmmS8Tpa3otMBN38/Ga8l5GAVQYiYhjzQWHBItacF6n5CrtObtSIIv",
+	"0mKGoCDZSHAJ2CYGaPl3baWbaU6hhMnStLjxcMKsMF2NVDinYtGR+CvTRaA9jDI4/k/xV4Hir36pANz0",
+	"m9E4mf2MMglDTtlXfRaJfvBHvtGBUYNgtjuiapowQ5Ek4CfF4hXhbPQR39quY7YJs6QF8/eFjaku5Nl/",
+	"dzp/NBrFSGfV4u2LHuJ8+u2FXoaXWLgVplybSoqYvYD43svM4Alrqmj85uaZaZiwllKh4HKpjtHlWRGW",
+	"AOOygzIjL6OYpG+soWh/0J+E4RVN8UhK9oaGUq2sRJJikbTSiKITBbZVi1papcZu+bzy4cE7sRroU3g7",
+	"o0G6mTeEBg+i6bCkaSGdgXkHjpo78keBDOIEJWuxtstdU2rYHsmZ1ltYZUgcAwh8hX9SZi6IgY7wFX2H",
+	"ca1eqGLb04M1vtitZNN8Hek5VVvoiaVCFuES+wF1YdBM23T3iQx+n4iqHgeP/JB6Rh3RSxnkwE+GaCQj",
+	"U4xUzPtPelSuuy2g7jGObivDAvC0bpq6yiBKRr42Em6azDtxeQL2M5RmmzUL5CBlSkRuX0vty6U7gGvk",
+	"wz8hXliM0lDvvx5cR5b2tlHI0JAw6HeWRDO21wBjgyACgEZUW0eEPgToAz0Rx/1JCBEcBcw8C2reO3Kp",
+	"ovd0IAEYICdnNztpd29EH+2xrb2dV4yzrZ0DO+JEyI7EMfMYO1jq7Bh2UOz0FpptY8GrsELeLy8v/RTf",
+	"DcmyXFWU64QM3WSGZ3JeZq8inh+SMmGjRtd6JYvoDgxf93pN7Gs0r9+nql2bMNRVEleoD1zGu/OcDsEr",
+	"6uwovkaxaJWUigxVubOQd2MS3U656VJjYREhXdFk7oOQrngV0swI6U6rP7Qey0rA3K76/Plz7ch5lbft",
+	"rs+fP2cup012N65Yc5Dm6WIvh1p9Wy0fQ8+fXMBtaO7wIKSdKzPK5iZ2X5SEcwtSZWMRDfmYFDfm3hz7",
+	"BmKD2HdBKcFcz/iUW34HE50AEv/tBvP5LK4/0jATFfKuvfESpa5GXM5MBVqc49iMBJZrJkoxfV3GksXW",
+	"PCyUI/ulzj7zIDE1jzb0or3v0fjucqjl7L9LpdgHPaTzdOjlG3F+oveyF82yJFGAiWBr+M8tTY6dPieG",
+	"HCuxiBEfW4/JXpxb3iSaZcIMzQPsDyhDh9e6DvR6IJPtltb8/I9gNBlV2tvQWaA1CfzZtEuqhckAtfa3",
+	"8vn+rJa7fYVIx5boLT3srudnnMFin898m4Y4t0ZiESUOMo3EcwTyUEDAw9Ctv4hZMBrpc5+IcKbdK63J",
+	"LB7yRPpQvXySFPiA8x2anLr+BhbRA1qq3a5MU3+AFzoNhsAyGlF7qfYkqLM3BZHEC7BkOufjNJppJQOQ",
+	"xHqBjCf9ftCDskFIMjpWUqCkhyUU3oj/ccUH4ru9RsOW0/aGWnXLgXAqjdsGiQRgEyhM6nTwaW1vSf+p",
+	"IVMb0MQ6AI4odao6bqN1Cg30A/wyzkYt9cKR8M+2N6PXmze4elwCAQLAiSiCkTDmVykd0QexNBGRA6Ly",
+	"dHiIlugyec/j5MhdyscUU3I8okJaodFsfcGivzRpzZop4i1jGrosonfPFGSlTaVVqk2CEz4tBEov2neN",
+	"jd/7Lf1edFywzht9tk3pwrJntCjo+3moGB+xkzU0/v2w3bxinpyEocd6oeARAKnpi7Nx26rTxoG6Ef52",
+	"y4odKhqyDwg3lmnzvJyNhs74mtG7/MFTfXYZqdlqe/0hKWi+ifgxq/BtxE+rvf1g4sdarE+OPWZT+7FA",
+	"Mi5igBnNmKEhuptXtNXTw9Mf31YEkqKBGMyQyGdjHiWB6WJzQaBoT1bn+t1UH+AnqyV1JIEf19kZAJMg",
+	"lFDckdqc98IgTj7M3tzo53tlRRXHZjIPXldxn8n8taEmDPHGUI2XZOgqoLWydFbL2E93y7bT67k94W42",
+	"5Sbh/nUNL8i2j2Z2/R3hYo9WoXCx3xYLl60vdpMvpCZ2iBG0Uy6VQezLiZV2NiAjpJNFSCkIgMaH2HkK",
+	"BIaWTH7EpzT2pb15mpR+grmFfCpEbWsHm6VKrvpQT5oNMmcQ3bSNi2iPiFGo30H6lLtnsnbSCPKpSthb",
+	"Gk955Dgd9X1lL8qni+QGFh//Gdoen2m3QzmIOTOryoclOFYt3oEDG7A+5UmWgdVlPFkiyD6ZwJVOSeJ2",
+	"ASHKrxmhR57Kl8p4UmBOfYAQJxbUGCRPiDdijLNu2tHgLjX0avD8xFsU/PSMUcUTvE0v9W07knboX2Jz",
+	"y1fMiYACTDGfxTbOBMCettJGhb4bbZUqQXhsQ86CfoVBUqZHdWQBanPVwRgElDpAdwT8hCBxuYqKQtO3",
+	"B6PzkBYn/TnIaj2odGZOHLnqlDq5kwxknAjuv5obkgGcq3fkUVrENDAgzFhbRcCaFK5PQTsxpg2I0JTZ",
+	"H6pJRLVHBoLE1lRR5VHZCMpIbPHFvCGG0nut+1HRYGF1z9KSFUaH/styYYVWsf41jUlBTKAsUEmBJyGt",
+	"TZtIKJXjLNSmPfEiGqpKN6ngIPrldtDGf7Y6bG27ASBrrxzsuIzxYHrxXQR0+MWCIgmtdZOC32brJuyn",
+	"d66baLVSq+OTHEeqJ2KITbE3MgkAUaPcAMlN/76skLn1quZ3tdu6Wl8aNmx1xLBHEQrJlrfeVzpnXqlv",
+	"ueq4vNefVDwJE30QLIueha+aciupKCOUrzMGMHnCzDUUd8xU2WE5biSAniJOS14IOes+dVRHFiupRVqy",
+	"oI8dTiCogJ/dRdwI/TUzs3fx5PTbvErUFVlHi126ueYfqErI5OINFMTdPbxVa9QKJvMwnl7B9A3+hV2G",
+	"9QrNHruY1dKMIRQ1uSw0Ycigz4ncc9FTNyKaFYtc+21Out4sHYJO3Rs1lQx/SL4GT7SEgK68NnoecdWC",
+	"tpm/XUxG8puqxEetOnLEfcEM03RJyyK7Y8eiFqiZlkWYhNOwOOTjsZBuf+InhF+hkpcxtjI6/G08Emai",
+	"ZaFxEzt/UqFx8CSXlyOLIt/leGhzMGTbtf1uQ9QO+N5OreXvNkWD7/cO+0197fjKbHmHxbpSrRAsFuwy",
+	"hMyKAyWvVoE4QzAU/Qs5CUNMFV7xAaxZpTeJwq2D+m69QUnElQTsvfbMwT66PYaPR3MTwf82EXxxk4vf",
+	"0+kvlMr0XVYmE/HLUkI5E/mJc9UPVUOiZKWzaVObmrpkVAqgYFCYhaKPwFOuFuZJR460VdxquLQ0RNoV",
+	"xE6TL5i2zUaDKFPwxsDaFKnpKxaJkcJ6P0SFSthknEGfLRGib2lNvnEnr3v0ea3Z2xW1fb/RrR3y7X5t",
+	"t3sgWv293r7fcARTopJxpVrRTsKVVhNFD2yZB5KoOBsqaRoP8A0BM1R8pd9Opd2EOuVYJHCvlUQIrqPe",
+	"q+W0+u6O2hRU3Y9UyK6qIx3Mxi4UD+bLQvmw9QX/cVtq7xyO3K1ce/o85qqAHVYQ8HHd+HKB6DAVth1p",
+	"a7BvL542rEhV0++aHWTQn2MvUlLkotgOlMWaYewCt1kvGq7/beT5n6nNFjEBUZRZWrbs+IX0s8AMmP8o",
+	"gjYQ0r+Ce12ZbGsG5ICaa61kWgL0oCSrmkpxnLS/Sakazp5Jb0jL8wxTqNnpPcOsKQq+vEhZVfaWVZzf",
+	"mkzFx/0lZl7ge9jZ5DmmTHFi9TajoiCxarXAvSZWS8t53wVLKRMUgxKjks9BH+ipWH2wdp6P3tnH0Gdj",
+	"NPJWs9weW3HwVzKI116vMlFoCI6fXOHuRvU9iOrb1EOvrl2JJ/EBtGvG3UGQniQQy0VE0ssZT9g4UjeB",
+	"LyIqlO5xZHiBGmi1OFZSZ2dCjUMBlOnIr5kSfnekt0W/dAZYWh59ks7h60Yw8mHQfqu2z5uNWnent1vb",
+	"bfUafL+/19/1wbaI4wm8nGGSjOP21pZF3xooNbBdHyHviuJ+kOVEunkllXYF74vkBb8Bl1Sl2Ww09w53",
+	"DnZ29ne2D/Za+3vb2zt3jJvS6s/KQqeXmW2zCXncT8gjcPe8EQpn5jwWi4X06zIZsPWF/j1bpqTZXJsr",
+	"ai4WAZjkL26IdvrKV2gId5swVjdj79w3ni/VuzSBnCmfsUBmAT3STjkKA7Tdb+cZy6l1j8t0kRGD05xv",
+	"Jv4I4iQu7+M2x3Lp+m/7IABn02J5E6zImjRmhZ6tzZZO8B4KMkBfTfnsKphHD6KyGsAtsMclIywuROY4",
+	"UH5FRWgvzBW3fO0CDXdy9/FGEC9w8Zo8Rzv3k6T3affeOups7SgSBI8oumLlXxpMOnFsz+JC/Vtsvvl4",
+	"kqNfH65UXx+bazGLy2v5gNUpJoMbLkaN60l+Ewy49twcluY6GsMeCIsR96nSbk6Lv0WAIUAkmVPBxpfp",
+	"SFTT7TwxJGQyrRY2w+KhIaLPfAVSwfZG0bVEMeTkTurZqGBH6r9i8wMqkfHc+JNnPkpTFB7FL6iC5rNh",
+	"LAWhZIwOd7pQnpgALoybx6l2JBbOZMyPeKimMVKmPodYHvf9M1zdu0Ty0s1XaVe+dCqB36m0O5Wb09b/",
+	"/c//dirVTiXi05O5D/WxgM/Gk24Y9GrXYoYX0yw7lfaXDtXMvOYJ//Hi4ylcL2Y/mnvwJBFaMQRKfgS/",
+	"CS5QrVO44M8/5xLJy4r/UzE1K/MQqJ8UInjoWGMrjTWO7XvO+qZY55NfpGyyHcqYvz9+XXvz9t0PtZMf",
+	"f3pf+3D68azy69LLeeT7wl8ch6QB3gsB3p9PwxJe/ItTdWZUwyYut469cuT7ZJbixremilnWYkvFfLtE",
+	"QM6opi0LPhbfTgKuxgR+qKLbVPgL7wxk409idmy/ro95FAuAJNZiD++mtbkWkJ7h8puCLkpYhE/taAPV",
+	"S+U99e/xLLeuMa+gzYuS7VUDPIhV+gbf7TIDuRYYHrlnoxrjhEeJqxzvEql01BT4sVIQaS6NR0UXIiTK",
+	"UCDGi8H0/EnobWy5uaiIMtO74H79Z7Vi30ilXfm9Gf88+Fn+9NdG93NvN/y9MdqWuz/+fjD7sKsOJ834",
+	"MmlFf9v/x5sd/kvZpZWqVs60+860gU41seGg0q7tW9M21eBYqjWG8KwtRq1ng6MGMgK8ND3qJBgJNUkq",
+	"7e2G/g+nCQcoiMchn52WAnh9eP1m95fPf9358Fsv+fj5w+zvQWP7w+Xp8P3nN83T3/6anLY+zU5bn1q/",
+	"/HYy/fCPT4306YZ+d0lvEDdC7tCVqTI64U8lIPOgauixK4kLfc6hB+eraAscTklf9iW/Jj9vrikR8Tel",
+	"mGJ71ZvlCqxeuTfrQG+VFlqBnGgRftIv9fvuoYG6I+8sg9GTO0ubK9d3UXAJrhYRBEgxzX7fDQYDEa3Z",
+	"aWxGvUqzcUmw1+20JOy2TVvwmm3BsNLxUEXJPI+ePl3uWgO2BjT6gZBxaGcpagomD0LU96H5Lx+YNh2D",
+	"Fk6+H1DjsHZoeC8p6zFODxtPWCh4nLAD/e71b4izK+0zzmzcb9trPL8iet9DAfz8epd2Xhcs9bfq4Z4T",
+	"HI+rl/vP+8owlK6g7eom3TN/MJ59a7ezM+6/qdtEWmoUaSlv6AbbQEh4EblYJVsYqjQw1cj+TsUdQDJX",
+	"Z294b5j13gAVD3q6gXasA1yk1jF0rQN0AhHDBKKoHKLMz6TKEZbA9Ioew8u5qxt431G17OgWEOLA8/5N",
+	"Imt37Uy/wg14Zau4FqaaM5sVdnmuHaSnJiE0zOrt9C2a03PzeaiUdEYwPEtP8Z1ICmTvA5T52S6XBSU9",
+	"b6QfU5tNsf9XRew70NiyF0587TTkpZyQ/kXaUnO7N3IUhiniIZinQvpPwBt57FvrvRowNUnwhQL/oMuk",
+	"bN5QMZWy+bYM+r8YuMC8RfTwoaM1Ej0hk3CG/j0Vfs61v+K1zUajXljeWb6d7tCAr+fZqlQrfBTpBRlP",
+	"tSmGtfOjPtfrUt5Zv0x+jYxfk9hHpJs4+5PtRqZ0c5Wm+tKG/eWqRBfCf/9a3qN/t0pRepGLCkWNz2D2",
+	"0kYM3FeHrD1Dq8qAQj2y9SWFgvjzVqWiNUZOpVhuCcD/SKu+IE2EmB8xFFlQLgndjX4k4iHmlSzTl+hI",
+	"QCYxgRFViIqbqqWlCyLNiAGp6knopIeqhozIRccqQVqXZ1sFaef3DPPXxipwTuRaZsGtlXXWpMv1Z5qb",
+	"eK8IbkoLAy+mOjznwOMhLy27W6gc58vuHOCaB6u6wxEv1UaDoRGsfeNhdsqFMCMuCFTV1ovrb+hHyVCM",
+	"YhHeiLgcX2S3UdZBc0YjucQpfN0umrxttF9rtGqtZmmnTbe23Ws2avtit1U78HdEbY83+43eYbcl9vcX",
+	"mEA7l41Wu9HI9j6eBoOhNlAjMVZRkjeNnDO0vtmTWdxFxo/Z8huT5z5MnuLT5Ug72uyFso6+K+XVx9Ap",
+	"pxIXCDMa5kO8DAwcYNU3xKQ8Juh4l0IEuz7iYCBrgWwzT09SRcE/4Ddt9r3gkYhYHI+u/u9//hdZ753I",
+	"JMZjgwSCrK8omgoNNtQ+os//cGHnjelcwYkMuRHIcAocaDjQ85beMRKMj4AuHppSUomVlv0Qdco1mHEU",
+	"FJ7Ewj7CEEy51HEgsuIkCEN9GXQFkXCgXmLPyIpAXvl8Fnsp0/6NuhY+686Yh//OnDqvyrqzjiQMchjg",
+	"Fl7mEUpevra4zaZDkQaZDb8VINzFIuvFmossTlOojPVKRxqZ/Qt3JK2RVMzCNOGQcAPpz80ewgf5YsSB",
+	"v9NsG/bCy8Z/vJfPIl6OuiPzHu8EAp7dOpX2YWNFLbCWwP/GPP8Pq1wzlb5LLSLhAWorKh5dNRb+1zo+",
+	"ePfbRWW9df8cJMNL8UeyUNkagRbEIEuJSRVI7P4tMhubAuCVU7hw5hgvFuarWRdLxO1Rf2x9MSCaC2Mt",
+	"ueiJ9Q5spITlAyXsiA0mPPJROWjJHirQowFCB0JCHiyMvor0J4li2w3SDzEbqagEFntOAy8ddcERpyr9",
+	"uVQ8Xkx6Q1yJZwlXod/V/ZyKVfv2nC3uzfuyxY17t2m5ggiChbF9wPhBMr61WAMLJiKRQCWFZJmKb8bH",
+	"Y/bi8uPlWZVp02qvtX3QZhc/HNWaVbbH/GAQJHHVOcEvM75BjE2BBhcf6HU60iNc7EuVjC3BewKj8WKR",
+	"TMYeVZK6RR16IFTj7xiYz6eK/xJTRXcLkxQmhXKZmt+jKwrOdiaNxnYvvhmwP0ahjL/rAJJIe2trOp3W",
+	"p9t1FQ22Wo1GYyu+GXQq7CYQ0+/VH991Kg3WYDu7bGe3g/cQeCe9vZn/XafyYYftDPdvmsPa/j86lS33",
+	"GrgX/A3gz3rfVdqVH7+/+PzL9uuzNz+c/bR99rez/N9wbTIZaxu+9fOw++7n65MfTkP/h5+nJ+8ORyfv",
+	"3k5O3r1t+u+GYVeej39pvW10t08Gv/zt+2mlWplEQaVdUclYv5b2FhyLLVRtbS7l/4fD+O62Qehht/YQ",
+	"deU7/Dl+xMOBioJkOPru4oejJn6GJ+O7PfxrLKJA+d9tN5Y3PfV+uIA5F5ibn62LOx7j7jfQ7DxhmeOF",
+	"325szydd9W9xl+eF8wNUdsDxMCQRy/R7z2sMrUmYZ+Wax4qq9oO+3qq+8BiVgCTuroZIVHFXeEdanNuV",
+	"G6YXFyFSxxhQxUFxpB649k1xILHqSKiSJjVldF0mD2mM4fQGem6FCgdMjCCJjRWNyUhINz6DYEsqhe7U",
+	"FIG6qnWw3zhoactrHmeXjKZMe/AdFMZKIvoYZ4l9bk+4Cfs2wMdH04GdghxuFNq3bE/BcznXLUE0U1CV",
+	"/8qa80FMQXj0P+c7JwL0TNEyzfdNuPess+Oh6F0TybrqXRux64ubwFSRx4JgPJCIZ06tMKmmtzRduM4H",
+	"svPmWi70QL9tm0VmzdDMAImXfyexSGqTsV5BYkerkkpDHOAc8tFKL0e/1/zd9W2BX4eh/YK00uWrnftZ",
+	"dplxSo9qne+tmcXd1oBGY20NFbknJ0tP+NiN1reBDGKDoQdboySscN+W6xci+1kY0HwNn8dzTAoC8l9h",
+	"mKVLD0YjLSwTEc60qRfEDureRPrQ5GpA+jqS+yM99ySCGaZXEs9Cm+00DusMRhDIAZupSeTWqi1l73Vk",
+	"xuDjBNCAj/ggvEWZWWsJpsyXlpHNdN/AL2Ok1TVcSPCI7Qbz+SyuMn8S6dGjGQ3Jjcy8YYkgLRsk5Yzy",
+	"ON5PsYiWjuKaVQpiS1zxjOK4sBRpZ8jin7zncXLkLvpTDgDD4S0WJXhYHVhLt7ctnb/eI8Udbtlrbqs9",
+	"126aLaUwrN/GVMju34FIijfv18BwL+KeRswK+OYKuVedH/QnYXglS+EpllWmiyq84Z8kdH+tViYAe794",
+	"XnmqtWXVKh6VhcWXz1IyPOnzXVRWdS64f5+H+9YcT9pY4gV+rlx00l2pXHTxUSlI9hgmwq/C+YFdwTi1",
+	"QXAjJOsHIvSx5h0LucAqABbNV8zTzr3HeqHgkTZA4GICMoRxj0TCfZ5wD7Oo0CXoQ0yvI6dDFYo6ew1S",
+	"SlsGDgoxWFUZi4onFGc7sgVWIFfwxkhAWpZbrkJ4W9yIKNsm1JFUsRrzmb6xFFPXxpnIlH4XElAwIrSI",
+	"6BsoKMsgLmdsmqo1xiy1lpDEn+fgLeNikS7zqohhTYSmXdGRtphLqggKuvC2MH80DgssJZSkVtmsGUSb",
+	"0yF5laD67DJSs9WkcP4IPhaSkzsrSLMa30ZBttrbD60gnyyRyleypTdVTGuY64RFcW8avcC13+rpQS/L",
+	"gI39ltT+EERABA1EI1RJDE2k2c6IFP8fDjPQ8/LeEOAmQGVG2hPHkGMQscCP6+yMa107VdE143FHgkMe",
+	"BnGCZLGlHCN6mx6b6Twlrmm3jdWKxu52r1nb91vN2mF/r1Hb5Ttdsc1bvX3/MOWUNph6QzVesuk1lalq",
+	"LCRYReNI9YNwSTfjbn0W9Hpup3A223LjeDwFxwP6OQjgKjYSYuOI3EfR2byk3vpi5cWt9C94ZY78JSej",
+	"21mHwgpsx+eopjDuiAUfxIzH2tcwAcmOzDdbEK4g+CJ6N8zHNLsi7dkARgVMtju9KUPTkAO3qbJEqbaT",
+	"Zt9pbBfpAn0fP+JTRx8sHRSlRYY0At1GbhhWsPU2YXwQCeEjaxDm8MxTnkOncbaF2lowKtLiZH4J8Co6",
+	"YvVnaoJ+pkMA6Vs8GhvRfhfRXi0X03qKVrSXsZksNgsL5pAalw+toLCQpAbNd1Dm9m8YPiys7HsLpCek",
+	"OqdDRV0ccWKhnNzyMqNqs3V2dfbGZFStqs53oReU9nVkGiCECAVnPp+5bagRseMnthQorrNPENZLsL0y",
+	"3/eJaVU0GjI4aMrwysFQOjJtf5wiH4tW+z1B4zNNmuYuc6ipKaMLS4JRSRdLLJI0n53T8a1Vcfpikcw1",
+	"pDuuz2rMu+dwDkrCRvAs2AddMZjIZxwt+iaYfBvEvUWxtednpsBZm4cqvV8/tFznLRc9WzS0efbdDIRI",
+	"EFFLERVwD9WUjbic5WEneSRYKPrQ+96RRRBurUYq5S8VSX+AJoGqlGI1pb+GGjfmuRJ3YSSuVCo/KFDJ",
+	"t+JnpwLeX/MVvFf6bVTazUbVUS8rhcxwHd8Hcakuye6rTcTsSUXMHlBebeJmIKIfkD59kfwuBdEsh3jS",
+	"231DlL4hSt+I2gcRtc7J3ojZBxSz34yhfnV699RGvgO/O3tLrZJFgKkY6piEuOm8LPG715Fahs8eWQIl",
+	"LSbfMNRvGOrvljHZsNZvWOu/UVBonrgeK2E3mv9+s1e3MPRnvZonxNKf2jbrU3Oke629HnL6PB7YZVqG",
+	"oY2AUA1YoA2ZAQ/kKwNwmUnbJIqNI3EDdQ3JI7M1hPT1Bvm34CP5t3PHCsXyG+nPpTG/Vkda4sKeFwTg",
+	"12JEWRDNeQS8KN1ITbHZYSVOFFP5vyFFeZ6kKJvQUDYK/yCyaBMYcoynO/HRuIIaC2Rsu9dUu6GAjGVa",
+	"3fQq9u1acixZYyQIH7X9syG+2RDfrBxceQ5kOLfZi8WyYCOg79t/N8ucdd+fKyNQqqSeMDGQfkEbcqAN",
+	"OdDG9F/L9E8P7kavPIRMXZIY4Zx46kvw6Qtw9QqoKMujpiX8B3Oyc8OB8Bw4EBZWChMNgrOtNsf+oczJ",
+	"PPHDvK3yVMgfUrE2kaHqXW8anPIRGz2tKQ8AihHh+Q0lHAJympQ7prsIPDxWKZosIghlLWgnxZVCHV3S",
+	"k1BrMwBM6kgpEoSMiAS0D1neu3zsKE74Y6u4wT21FnyjbZfSK/Isbc9NfwvEQJLMrr+3ppZbx4VDgemX",
+	"MwlHCCLGE/w3nQHtcUYcKl4mUVhpV7YgE0Pjzd/pPRzzqsmEV+Hcqwmd2lCpa+BsoNMGWPl7+zuHyKOz",
+	"32iYf+3ttV6+gt8AImyxp16Fdhd8PMhcEpuW4WiOnoEKEunIUzQ5HQb71z936k0zhO29Kvs4FvLkNTtW",
+	"Uopewo5VJFiz3njpPO0C+yMLHncuBkGciMjgyHK/ahoi9QdoRs9B3jq3PqKS7IJ7E8S+3kSiNuJBaNHd",
+	"VMR6Q6XlJgfUN1smRbPWFwsU3s6jzqnl5ZZVy5ZXQiSTbqs/uxYzxgsapdiLz6Kr96R0F+4Mf1E0u1/0",
+	"muTaKl4YqqWXKZQFdkzBniUEPoAKBn/BnZ1pZJp/0lEYmoWn/ZRTGS6InX6FXgoBaFDtMOKTAToeRBwg",
+	"VLSCIdQkoyMDeNuEz6d1DfGQEjwhogfTiJw1hztaZEDE3ktYyHvXcU450ZAzVBXwK496egnhLAyF3op6",
+	"ifCdjYI41pofB4w6OpqEAkEi9EUKREPQszBS9CqUXu9s0SyoTdSTZjfnbe1ClZhGtWjJxkKNQ+EUExs4",
+	"exjIopdGY3Rfm/mIXlw6uGP8omBUHwEQkiXDSE0GQ22pjHJjqlJ4P2bvoMWhyn4Ss16o+LU+H++C5IdJ",
+	"9y7DfGX3e7b8fW7N9TWRu+/PTOtLwbwgekIw36kQSpPfqYBLCenLgQ9uAxSDB8xLOIv1VXxvLHgCHdK3",
+	"h8L5OaKJlfyYNFqQxCLsV6nZPdG2rTZag4HUe10LIGSJIrMXKtIXvC1zC/d12c/mthWaHAUD/EDooXCD",
+	"8aQbBj0cC6g02tu4hIDMODNBLhCDBzvNHVJTu819V6i+DuJSQQ4kEfiEUHGfdXnIZU9vbj0IFfWGwkzW",
+	"ueMPgofJsPLnr3/+/wEAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

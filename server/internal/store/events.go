@@ -15,6 +15,7 @@ type Event struct {
 	Actor     string
 	ClientID  string
 	SessionID string
+	TokenID   string // of the personal access token that was made, revoked or used
 	IPAddress string
 	UserAgent string
 }
@@ -22,9 +23,9 @@ type Event struct {
 // RecordEvent inserts an event.
 func (q *Queries) RecordEvent(ctx context.Context, e Event) error {
 	err := q.later(ctx, `
-		INSERT INTO events (id, at, kind, user_id, username, actor, client_id, session_id, ip_address, user_agent)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-		e.ID, micros(e.At), e.Kind, e.UserID, e.Username, e.Actor, e.ClientID, e.SessionID, e.IPAddress, e.UserAgent)
+		INSERT INTO events (id, at, kind, user_id, username, actor, client_id, session_id, token_id, ip_address, user_agent)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+		e.ID, micros(e.At), e.Kind, e.UserID, e.Username, e.Actor, e.ClientID, e.SessionID, e.TokenID, e.IPAddress, e.UserAgent)
 	if then := q.recorded; err == nil && then != nil {
 		q.AfterCommit(func() { then(e) })
 	}
