@@ -25,6 +25,27 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for DeliveryState.
+const (
+	DeliveryStateDELIVERYDELIVERED DeliveryState = "delivered"
+	DeliveryStateDELIVERYFAILED    DeliveryState = "failed"
+	DeliveryStateDELIVERYPENDING   DeliveryState = "pending"
+)
+
+// Valid indicates whether the value is a known member of the DeliveryState enum.
+func (e DeliveryState) Valid() bool {
+	switch e {
+	case DeliveryStateDELIVERYDELIVERED:
+		return true
+	case DeliveryStateDELIVERYFAILED:
+		return true
+	case DeliveryStateDELIVERYPENDING:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ErrorCode.
 const (
 	ErrorCodeAccountRequired                ErrorCode = "account_required"
@@ -156,6 +177,11 @@ const (
 	EventKindEVENTRECOVERYCODEUSED      EventKind = "recovery_code_used"
 	EventKindEVENTREFRESHREUSED         EventKind = "refresh_reused"
 	EventKindEVENTSCOPESCHANGED         EventKind = "scopes_changed"
+	EventKindEVENTWEBHOOKCHANGED        EventKind = "webhook_changed"
+	EventKindEVENTWEBHOOKCREATED        EventKind = "webhook_created"
+	EventKindEVENTWEBHOOKDELETED        EventKind = "webhook_deleted"
+	EventKindEVENTWEBHOOKDISABLED       EventKind = "webhook_disabled"
+	EventKindEVENTWEBHOOKTESTED         EventKind = "webhook_tested"
 	EventKindEVENTWRONGCODE             EventKind = "wrong_code"
 	EventKindEVENTWRONGPASSWORD         EventKind = "wrong_password"
 )
@@ -240,6 +266,16 @@ func (e EventKind) Valid() bool {
 	case EventKindEVENTREFRESHREUSED:
 		return true
 	case EventKindEVENTSCOPESCHANGED:
+		return true
+	case EventKindEVENTWEBHOOKCHANGED:
+		return true
+	case EventKindEVENTWEBHOOKCREATED:
+		return true
+	case EventKindEVENTWEBHOOKDELETED:
+		return true
+	case EventKindEVENTWEBHOOKDISABLED:
+		return true
+	case EventKindEVENTWEBHOOKTESTED:
 		return true
 	case EventKindEVENTWRONGCODE:
 		return true
@@ -533,6 +569,125 @@ type AuthorizationRequest struct {
 // CurrentPassword Example: a wooden horse
 type CurrentPassword = secret.Text
 
+// Delivery An event for a webhook. Its id is that of the event, and the `webhook-id` of the request.
+type Delivery struct {
+	// AttemptedAt When the last attempt ended.
+	AttemptedAt nullable.Nullable[time.Time] `json:"attempted_at"`
+
+	// Attempts Attempts since it was queued, with one that is being made.
+	Attempts int32 `json:"attempts"`
+
+	// DurationMs How long the last attempt took, in milliseconds.
+	DurationMs int32  `json:"duration_ms"`
+	EventID    string `json:"event_id"`
+
+	// Fault Why the last attempt failed; null if it did not. Reasons are added, so clients must accept unknown ones.
+	//
+	// - `answer`: the status is not 2xx.
+	// - `timeout`: there was no answer within 15 seconds.
+	// - `connection`: there was no connection, or it broke.
+	// - `tls`: the certificate is not valid for the host, or TLS failed.
+	// - `private_address`: the name resolves to a private network address (`SESAME_PRIVATE_WEBHOOKS`).
+	// - `interrupted`: the server stopped during the attempt.
+	// - `event_deleted`: the event was deleted before it was delivered (`SESAME_EVENT_RETENTION`).
+	// - `secret`: the secret cannot be opened with the master key; replace it.
+	Fault nullable.Nullable[DeliveryFault] `json:"fault"`
+
+	// Kind The kind of an event. Kinds are added, so clients must accept unknown ones.
+	//
+	// - `login`: somebody logged in.
+	// - `login_failed`: the password was wrong, or the account disabled. Without an account: the name is
+	//   unknown. Unknown names are not stored, because they may be passwords.
+	// - `login_throttled`: a login was refused after too many wrong passwords; recorded once per waiting
+	//   period.
+	// - `password_accepted`: somebody gave the correct password, but the request started no session and
+	//   changed no password: for example the account is disabled, the login asked for scopes that the
+	//   account lacks, the server was overloaded, or the request was for another e-mail address. From
+	//   one network the server records the first five, then one after each wait, up to 15 minutes.
+	// - `logout`, `logout_everywhere`: a session, or every session, was ended.
+	// - `refresh_reused`: a refresh token was used a second time, which counts as theft; the session
+	//   ended.
+	// - `code_reused`: an authorization code was used a second time, which counts as theft; the session that the first use
+	//   had started ended.
+	// - `consent_granted`, `consent_withdrawn`: somebody agreed that an application, named by `client_id`, may have scopes that it
+	//   did not have, or took back all of them.
+	// - `wrong_password`: somebody who was logged in, or had a mailed code, gave a wrong current password.
+	// - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
+	//   `account_enabled`, `scopes_changed`: as the name says.
+	// - `account_unlocked`: an operator ended the waiting period after wrong passwords.
+	// - `profile_changed`: somebody else changed the name or the address.
+	// - `email_confirmed`, `email_changed`: the address was confirmed with a mailed code.
+	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
+	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
+	//   confirmed another spelling.
+	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
+	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
+	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
+	// - `provider_created`, `provider_changed`, `provider_deleted`: a provider, whose name is in `client_id`.
+	// - `wrong_code`: the password was correct, and the code of the second factor wrong.
+	// - `factor_added`, `factor_removed`: a second factor was set up, or removed.
+	// - `recovery_code_used`: somebody signed in with a recovery code.
+	// - `recovery_codes_replaced`: there are new recovery codes in place of the old ones.
+	// - `factors_reset_requested`: an administrator began a reset of the second factors; every session ended.
+	// - `factors_reset_cancelled`: a sign-in with a second factor cancelled the reset.
+	// - `factors_reset`: the reset removed the second factors; or a reset of the password by mail did, since nobody had confirmed
+	//   the address of the account before.
+	// - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
+	// - `key_rotated`: a new key signs from now on.
+	// - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
+	// - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
+	// - `webhook_tested`: somebody sent this event to a webhook as a test.
+	Kind EventKind `json:"kind"`
+
+	// NextAttemptAt When a delivery that waits is due. Null if it does not wait.
+	NextAttemptAt nullable.Nullable[time.Time] `json:"next_attempt_at"`
+
+	// QueuedAt When the event happened, or was sent again.
+	QueuedAt time.Time `json:"queued_at"`
+
+	// State - `pending`: it waits for its next attempt, or is being sent.
+	// - `delivered`: the receiver has answered with 2xx.
+	// - `failed`: the server has given up.
+	State DeliveryState `json:"state"`
+
+	// Status The HTTP status of the last answer. Null if there was none.
+	Status nullable.Nullable[int32] `json:"status"`
+}
+
+// DeliveryDetails defines model for DeliveryDetails.
+type DeliveryDetails struct {
+	// Delivery An event for a webhook. Its id is that of the event, and the `webhook-id` of the request.
+	Delivery Delivery `json:"delivery"`
+
+	// Payload The body of the requests that webhooks receive. It is absent from `DeliveryDetails` if the event was deleted.
+	Payload *WebhookPayload `json:"payload,omitempty"`
+}
+
+// DeliveryFault Why the last attempt failed; null if it did not. Reasons are added, so clients must accept unknown ones.
+//
+// - `answer`: the status is not 2xx.
+// - `timeout`: there was no answer within 15 seconds.
+// - `connection`: there was no connection, or it broke.
+// - `tls`: the certificate is not valid for the host, or TLS failed.
+// - `private_address`: the name resolves to a private network address (`SESAME_PRIVATE_WEBHOOKS`).
+// - `interrupted`: the server stopped during the attempt.
+// - `event_deleted`: the event was deleted before it was delivered (`SESAME_EVENT_RETENTION`).
+// - `secret`: the secret cannot be opened with the master key; replace it.
+type DeliveryFault = string
+
+// DeliveryPage defines model for DeliveryPage.
+type DeliveryPage struct {
+	Items []Delivery `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// DeliveryState - `pending`: it waits for its next attempt, or is being sent.
+// - `delivered`: the receiver has answered with 2xx.
+// - `failed`: the server has given up.
+type DeliveryState string
+
 // DeviceAuthorization defines model for DeviceAuthorization.
 type DeviceAuthorization struct {
 	// DeviceCode For the device alone: it exchanges this code at `POST /token`.
@@ -654,6 +809,9 @@ type Event struct {
 	//   the address of the account before.
 	// - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
 	// - `key_rotated`: a new key signs from now on.
+	// - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
+	// - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
+	// - `webhook_tested`: somebody sent this event to a webhook as a test.
 	Kind EventKind `json:"kind"`
 
 	// SessionID The session that started, ended, or was used.
@@ -710,6 +868,9 @@ type Event struct {
 //     the address of the account before.
 //   - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
 //   - `key_rotated`: a new key signs from now on.
+//   - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
+//   - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
+//   - `webhook_tested`: somebody sent this event to a webhook as a test.
 type EventKind string
 
 // EventPage defines model for EventPage.
@@ -2052,11 +2213,191 @@ type UserUpdate struct {
 	FullName nullable.Nullable[FullName] `json:"full_name,omitempty"`
 }
 
+// Webhook defines model for Webhook.
+type Webhook struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// Description What it is for.
+	Description string `json:"description"`
+
+	// Disabled Whether it is disabled: by an administrator, or by the server after days of failures.
+	Disabled bool `json:"disabled"`
+
+	// FailingSince Since when every attempt has failed. Null if the last ones succeeded.
+	FailingSince nullable.Nullable[time.Time] `json:"failing_since"`
+
+	// FullSince Since when events are not queued for it, because more than 100,000 deliveries wait. They are queued again when half of them are gone; `listEvents` has those between.
+	FullSince nullable.Nullable[time.Time] `json:"full_since"`
+	ID        string                       `json:"id"`
+
+	// Kinds The kinds of events that it receives. Empty for every kind.
+	Kinds []EventKind `json:"kinds"`
+
+	// OldSecretUntil Until when the secret before signs, too.
+	OldSecretUntil nullable.Nullable[time.Time] `json:"old_secret_until"`
+
+	// URL Where the server sends the events.
+	URL string `json:"url"`
+}
+
+// WebhookCreate defines model for WebhookCreate.
+type WebhookCreate struct {
+	// Description What it is for.
+	//
+	// Example: Orders
+	Description *string `json:"description,omitempty"`
+
+	// Disabled Whether it begins disabled.
+	//
+	// Example: false
+	Disabled *bool `json:"disabled,omitempty"`
+
+	// Kinds The kinds of events to send. Empty or absent for every kind, also those that later versions add.
+	//
+	// Example: ["account_created","account_deleted"]
+	Kinds []EventKind `json:"kinds,omitempty"`
+
+	// URL Where the server sends the events: https, without a user and a fragment.
+	//
+	// Example: https://shop.example/hooks/sesame
+	URL string `json:"url"`
+}
+
+// WebhookPage defines model for WebhookPage.
+type WebhookPage struct {
+	Items []Webhook `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// WebhookPayload The body of the requests that webhooks receive. It is absent from `DeliveryDetails` if the event was deleted.
+type WebhookPayload struct {
+	// Data A recorded event. A field is null if it does not apply or is not known.
+	Data Event `json:"data"`
+
+	// Timestamp When the event happened. The header `webhook-timestamp` has the time of the attempt.
+	Timestamp time.Time `json:"timestamp"`
+
+	// Type The kind of an event. Kinds are added, so clients must accept unknown ones.
+	//
+	// - `login`: somebody logged in.
+	// - `login_failed`: the password was wrong, or the account disabled. Without an account: the name is
+	//   unknown. Unknown names are not stored, because they may be passwords.
+	// - `login_throttled`: a login was refused after too many wrong passwords; recorded once per waiting
+	//   period.
+	// - `password_accepted`: somebody gave the correct password, but the request started no session and
+	//   changed no password: for example the account is disabled, the login asked for scopes that the
+	//   account lacks, the server was overloaded, or the request was for another e-mail address. From
+	//   one network the server records the first five, then one after each wait, up to 15 minutes.
+	// - `logout`, `logout_everywhere`: a session, or every session, was ended.
+	// - `refresh_reused`: a refresh token was used a second time, which counts as theft; the session
+	//   ended.
+	// - `code_reused`: an authorization code was used a second time, which counts as theft; the session that the first use
+	//   had started ended.
+	// - `consent_granted`, `consent_withdrawn`: somebody agreed that an application, named by `client_id`, may have scopes that it
+	//   did not have, or took back all of them.
+	// - `wrong_password`: somebody who was logged in, or had a mailed code, gave a wrong current password.
+	// - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
+	//   `account_enabled`, `scopes_changed`: as the name says.
+	// - `account_unlocked`: an operator ended the waiting period after wrong passwords.
+	// - `profile_changed`: somebody else changed the name or the address.
+	// - `email_confirmed`, `email_changed`: the address was confirmed with a mailed code.
+	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
+	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
+	//   confirmed another spelling.
+	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
+	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
+	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
+	// - `provider_created`, `provider_changed`, `provider_deleted`: a provider, whose name is in `client_id`.
+	// - `wrong_code`: the password was correct, and the code of the second factor wrong.
+	// - `factor_added`, `factor_removed`: a second factor was set up, or removed.
+	// - `recovery_code_used`: somebody signed in with a recovery code.
+	// - `recovery_codes_replaced`: there are new recovery codes in place of the old ones.
+	// - `factors_reset_requested`: an administrator began a reset of the second factors; every session ended.
+	// - `factors_reset_cancelled`: a sign-in with a second factor cancelled the reset.
+	// - `factors_reset`: the reset removed the second factors; or a reset of the password by mail did, since nobody had confirmed
+	//   the address of the account before.
+	// - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
+	// - `key_rotated`: a new key signs from now on.
+	// - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
+	// - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
+	// - `webhook_tested`: somebody sent this event to a webhook as a test.
+	Type EventKind `json:"type"`
+}
+
+// WebhookSecretReplacement defines model for WebhookSecretReplacement.
+type WebhookSecretReplacement struct {
+	// KeepOldFor Seconds for which the old secret signs, too.
+	//
+	// Example: 86400
+	KeepOldFor int32 `json:"keep_old_for"`
+}
+
+// WebhookUpdate defines model for WebhookUpdate.
+type WebhookUpdate struct {
+	// Description What it is for.
+	//
+	// Example: Orders and invoices
+	Description *string `json:"description,omitempty"`
+
+	// Disabled Whether it is disabled.
+	//
+	// Example: false
+	Disabled *bool `json:"disabled,omitempty"`
+
+	// Kinds The kinds of events to send from now on. Empty for every kind.
+	//
+	// Example: ["account_created"]
+	Kinds []EventKind `json:"kinds,omitempty"`
+
+	// URL Another URL, for what waits, too.
+	//
+	// Example: https://shop.example/hooks/sesame
+	URL *string `json:"url,omitempty"`
+}
+
+// WebhookWithSecret defines model for WebhookWithSecret.
+type WebhookWithSecret struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// Description What it is for.
+	Description string `json:"description"`
+
+	// Disabled Whether it is disabled: by an administrator, or by the server after days of failures.
+	Disabled bool `json:"disabled"`
+
+	// FailingSince Since when every attempt has failed. Null if the last ones succeeded.
+	FailingSince nullable.Nullable[time.Time] `json:"failing_since"`
+
+	// FullSince Since when events are not queued for it, because more than 100,000 deliveries wait. They are queued again when half of them are gone; `listEvents` has those between.
+	FullSince nullable.Nullable[time.Time] `json:"full_since"`
+	ID        string                       `json:"id"`
+
+	// Kinds The kinds of events that it receives. Empty for every kind.
+	Kinds []EventKind `json:"kinds"`
+
+	// OldSecretUntil Until when the secret before signs, too.
+	OldSecretUntil nullable.Nullable[time.Time] `json:"old_secret_until"`
+
+	// Secret The secret of Standard Webhooks, with which the receiver verifies signatures.
+	Secret string `json:"secret"`
+
+	// URL Where the server sends the events.
+	URL string `json:"url"`
+}
+
 // Cursor defines model for Cursor.
 type Cursor = string
 
+// DeliveredEvent defines model for DeliveredEvent.
+type DeliveredEvent = string
+
 // Limit defines model for Limit.
 type Limit = int32
+
+// WebhookID defines model for WebhookID.
+type WebhookID = string
 
 // ClientNameTaken An error (RFC 9457).
 type ClientNameTaken = Problem
@@ -2087,6 +2428,9 @@ type NoSuchProvider = Problem
 
 // NoSuchUser An error (RFC 9457).
 type NoSuchUser = Problem
+
+// NoSuchWebhook An error (RFC 9457).
+type NoSuchWebhook = Problem
 
 // OAuthClientRefused defines model for OAuthClientRefused.
 type OAuthClientRefused = OAuthError
@@ -2262,6 +2606,29 @@ type RemoveFactorParams struct {
 	EndOtherSessions *bool `form:"end_other_sessions,omitempty" json:"end_other_sessions,omitempty"`
 }
 
+// ListWebhooksParams defines parameters for ListWebhooks.
+type ListWebhooksParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListDeliveriesParams defines parameters for ListDeliveries.
+type ListDeliveriesParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// State Only deliveries in this state.
+	State *DeliveryState `form:"state,omitempty" json:"state,omitempty"`
+}
+
 // AuthorizeWithFormFormdataRequestBody defines body for AuthorizeWithForm for application/x-www-form-urlencoded ContentType.
 type AuthorizeWithFormFormdataRequestBody = AuthorizationRequest
 
@@ -2339,6 +2706,15 @@ type ConfirmTotpJSONRequestBody = TotpConfirmation
 
 // UpdateUserJSONRequestBody defines body for UpdateUser for application/json ContentType.
 type UpdateUserJSONRequestBody = UserAdministration
+
+// CreateWebhookJSONRequestBody defines body for CreateWebhook for application/json ContentType.
+type CreateWebhookJSONRequestBody = WebhookCreate
+
+// UpdateWebhookJSONRequestBody defines body for UpdateWebhook for application/json ContentType.
+type UpdateWebhookJSONRequestBody = WebhookUpdate
+
+// ReplaceWebhookSecretJSONRequestBody defines body for ReplaceWebhookSecret for application/json ContentType.
+type ReplaceWebhookSecretJSONRequestBody = WebhookSecretReplacement
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
@@ -2516,6 +2892,36 @@ type ServerInterface interface {
 	// ResetFactors Reset the second factors of an account
 	// (POST /users/{user_id}/factor-reset)
 	ResetFactors(ctx echo.Context, userID string) error
+	// ListWebhooks List the webhooks
+	// (GET /webhooks)
+	ListWebhooks(ctx echo.Context, params ListWebhooksParams) error
+	// CreateWebhook Create a webhook
+	// (POST /webhooks)
+	CreateWebhook(ctx echo.Context) error
+	// DeleteWebhook Delete a webhook
+	// (DELETE /webhooks/{webhook_id})
+	DeleteWebhook(ctx echo.Context, webhookID WebhookID) error
+	// GetWebhook Read a webhook
+	// (GET /webhooks/{webhook_id})
+	GetWebhook(ctx echo.Context, webhookID WebhookID) error
+	// UpdateWebhook Change a webhook
+	// (PATCH /webhooks/{webhook_id})
+	UpdateWebhook(ctx echo.Context, webhookID WebhookID) error
+	// ListDeliveries List the deliveries of a webhook
+	// (GET /webhooks/{webhook_id}/deliveries)
+	ListDeliveries(ctx echo.Context, webhookID WebhookID, params ListDeliveriesParams) error
+	// GetDelivery Read a delivery
+	// (GET /webhooks/{webhook_id}/deliveries/{event_id})
+	GetDelivery(ctx echo.Context, webhookID WebhookID, eventID DeliveredEvent) error
+	// ResendDelivery Send a delivery again
+	// (POST /webhooks/{webhook_id}/deliveries/{event_id}/resend)
+	ResendDelivery(ctx echo.Context, webhookID WebhookID, eventID DeliveredEvent) error
+	// ReplaceWebhookSecret Replace the secret of a webhook
+	// (POST /webhooks/{webhook_id}/secret)
+	ReplaceWebhookSecret(ctx echo.Context, webhookID WebhookID) error
+	// TestWebhook Send a test event to a webhook
+	// (POST /webhooks/{webhook_id}/test)
+	TestWebhook(ctx echo.Context, webhookID WebhookID) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -3414,6 +3820,207 @@ func (w *ServerInterfaceWrapper) ResetFactors(ctx echo.Context) error {
 	return err
 }
 
+// ListWebhooks converts echo context to params.
+func (w *ServerInterfaceWrapper) ListWebhooks(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListWebhooksParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListWebhooks(ctx, params)
+	return err
+}
+
+// CreateWebhook converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateWebhook(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateWebhook(ctx)
+	return err
+}
+
+// DeleteWebhook converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteWebhook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteWebhook(ctx, webhookID)
+	return err
+}
+
+// GetWebhook converts echo context to params.
+func (w *ServerInterfaceWrapper) GetWebhook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetWebhook(ctx, webhookID)
+	return err
+}
+
+// UpdateWebhook converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateWebhook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateWebhook(ctx, webhookID)
+	return err
+}
+
+// ListDeliveries converts echo context to params.
+func (w *ServerInterfaceWrapper) ListDeliveries(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListDeliveriesParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", ctx.QueryParams(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter state: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListDeliveries(ctx, webhookID, params)
+	return err
+}
+
+// GetDelivery converts echo context to params.
+func (w *ServerInterfaceWrapper) GetDelivery(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// ------------- Path parameter "event_id" -------------
+	var eventID DeliveredEvent
+
+	err = runtime.BindStyledParameterWithOptions("simple", "event_id", ctx.Param("event_id"), &eventID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter event_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetDelivery(ctx, webhookID, eventID)
+	return err
+}
+
+// ResendDelivery converts echo context to params.
+func (w *ServerInterfaceWrapper) ResendDelivery(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// ------------- Path parameter "event_id" -------------
+	var eventID DeliveredEvent
+
+	err = runtime.BindStyledParameterWithOptions("simple", "event_id", ctx.Param("event_id"), &eventID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter event_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ResendDelivery(ctx, webhookID, eventID)
+	return err
+}
+
+// ReplaceWebhookSecret converts echo context to params.
+func (w *ServerInterfaceWrapper) ReplaceWebhookSecret(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ReplaceWebhookSecret(ctx, webhookID)
+	return err
+}
+
+// TestWebhook converts echo context to params.
+func (w *ServerInterfaceWrapper) TestWebhook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.TestWebhook(ctx, webhookID)
+	return err
+}
+
 // This is a simple interface which specifies echo.Route addition functions which
 // are present on both echo.Echo and echo.Group, since we want to allow using
 // either of them for path registration
@@ -3514,6 +4121,16 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/providers/:provider", wrapper.DeleteProvider, options.OperationMiddlewares["deleteProvider"]...)
 	router.GET(options.BaseURL+"/providers/:provider", wrapper.GetProvider, options.OperationMiddlewares["getProvider"]...)
 	router.PATCH(options.BaseURL+"/providers/:provider", wrapper.UpdateProvider, options.OperationMiddlewares["updateProvider"]...)
+	router.GET(options.BaseURL+"/webhooks", wrapper.ListWebhooks, options.OperationMiddlewares["listWebhooks"]...)
+	router.POST(options.BaseURL+"/webhooks", wrapper.CreateWebhook, options.OperationMiddlewares["createWebhook"]...)
+	router.DELETE(options.BaseURL+"/webhooks/:webhook_id", wrapper.DeleteWebhook, options.OperationMiddlewares["deleteWebhook"]...)
+	router.GET(options.BaseURL+"/webhooks/:webhook_id", wrapper.GetWebhook, options.OperationMiddlewares["getWebhook"]...)
+	router.PATCH(options.BaseURL+"/webhooks/:webhook_id", wrapper.UpdateWebhook, options.OperationMiddlewares["updateWebhook"]...)
+	router.POST(options.BaseURL+"/webhooks/:webhook_id/secret", wrapper.ReplaceWebhookSecret, options.OperationMiddlewares["replaceWebhookSecret"]...)
+	router.POST(options.BaseURL+"/webhooks/:webhook_id/test", wrapper.TestWebhook, options.OperationMiddlewares["testWebhook"]...)
+	router.GET(options.BaseURL+"/webhooks/:webhook_id/deliveries", wrapper.ListDeliveries, options.OperationMiddlewares["listDeliveries"]...)
+	router.GET(options.BaseURL+"/webhooks/:webhook_id/deliveries/:event_id", wrapper.GetDelivery, options.OperationMiddlewares["getDelivery"]...)
+	router.POST(options.BaseURL+"/webhooks/:webhook_id/deliveries/:event_id/resend", wrapper.ResendDelivery, options.OperationMiddlewares["resendDelivery"]...)
 	router.GET(options.BaseURL+"/.well-known/oauth-authorization-server", wrapper.GetMetadata, options.OperationMiddlewares["getMetadata"]...)
 	router.GET(options.BaseURL+"/.well-known/openid-configuration", wrapper.GetOpenIDConfiguration, options.OperationMiddlewares["getOpenIDConfiguration"]...)
 	router.GET(options.BaseURL+"/.well-known/jwks.json", wrapper.GetKeys, options.OperationMiddlewares["getKeys"]...)
@@ -3548,6 +4165,8 @@ type NoSuchClientApplicationProblemPlusJSONResponse Problem
 type NoSuchProviderApplicationProblemPlusJSONResponse Problem
 
 type NoSuchUserApplicationProblemPlusJSONResponse Problem
+
+type NoSuchWebhookApplicationProblemPlusJSONResponse Problem
 
 type OAuthClientRefusedResponseHeaders struct {
 	CacheControl    string
@@ -11239,6 +11858,1439 @@ func (response ResetFactors503ApplicationProblemPlusJSONResponse) VisitResetFact
 	return err
 }
 
+type ListWebhooksRequestObject struct {
+	Params ListWebhooksParams
+}
+
+type ListWebhooksResponseObject interface {
+	VisitListWebhooksResponse(w http.ResponseWriter) error
+}
+
+type ListWebhooks200JSONResponse WebhookPage
+
+func (response ListWebhooks200JSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListWebhooks400ApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListWebhooks401ApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListWebhooks403ApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListWebhooks422ApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListWebhooks500ApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListWebhooks503ApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhookRequestObject struct {
+	Body *CreateWebhookJSONRequestBody
+}
+
+type CreateWebhookResponseObject interface {
+	VisitCreateWebhookResponse(w http.ResponseWriter) error
+}
+
+type CreateWebhook201JSONResponse WebhookWithSecret
+
+func (response CreateWebhook201JSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook400ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook401ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook403ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook413ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook415ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook422ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook500ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook503ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhookRequestObject struct {
+	WebhookID WebhookID `json:"webhook_id"`
+}
+
+type DeleteWebhookResponseObject interface {
+	VisitDeleteWebhookResponse(w http.ResponseWriter) error
+}
+
+type DeleteWebhook204Response struct {
+}
+
+func (response DeleteWebhook204Response) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteWebhook400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook400ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhook401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook401ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook403ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhook404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook404ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhook422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook422ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhook500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook500ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhook503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook503ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhookRequestObject struct {
+	WebhookID WebhookID `json:"webhook_id"`
+}
+
+type GetWebhookResponseObject interface {
+	VisitGetWebhookResponse(w http.ResponseWriter) error
+}
+
+type GetWebhook200JSONResponse Webhook
+
+func (response GetWebhook200JSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook400ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook401ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook403ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook404ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook422ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook500ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook503ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhookRequestObject struct {
+	WebhookID WebhookID `json:"webhook_id"`
+	Body      *UpdateWebhookJSONRequestBody
+}
+
+type UpdateWebhookResponseObject interface {
+	VisitUpdateWebhookResponse(w http.ResponseWriter) error
+}
+
+type UpdateWebhook200JSONResponse Webhook
+
+func (response UpdateWebhook200JSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook400ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook401ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook403ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook404ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook413ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook415ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook422ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook500ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook503ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveriesRequestObject struct {
+	WebhookID WebhookID `json:"webhook_id"`
+	Params    ListDeliveriesParams
+}
+
+type ListDeliveriesResponseObject interface {
+	VisitListDeliveriesResponse(w http.ResponseWriter) error
+}
+
+type ListDeliveries200JSONResponse DeliveryPage
+
+func (response ListDeliveries200JSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries400ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries401ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries403ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries404ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries422ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries500ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries503ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDeliveryRequestObject struct {
+	WebhookID WebhookID      `json:"webhook_id"`
+	EventID   DeliveredEvent `json:"event_id"`
+}
+
+type GetDeliveryResponseObject interface {
+	VisitGetDeliveryResponse(w http.ResponseWriter) error
+}
+
+type GetDelivery200JSONResponse DeliveryDetails
+
+func (response GetDelivery200JSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery400ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery401ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery403ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery404ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery422ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery500ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery503ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDeliveryRequestObject struct {
+	WebhookID WebhookID      `json:"webhook_id"`
+	EventID   DeliveredEvent `json:"event_id"`
+}
+
+type ResendDeliveryResponseObject interface {
+	VisitResendDeliveryResponse(w http.ResponseWriter) error
+}
+
+type ResendDelivery202JSONResponse Delivery
+
+func (response ResendDelivery202JSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery400ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery401ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery403ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery404ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery422ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery500ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery503ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecretRequestObject struct {
+	WebhookID WebhookID `json:"webhook_id"`
+	Body      *ReplaceWebhookSecretJSONRequestBody
+}
+
+type ReplaceWebhookSecretResponseObject interface {
+	VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error
+}
+
+type ReplaceWebhookSecret200JSONResponse WebhookWithSecret
+
+func (response ReplaceWebhookSecret200JSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret400ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret401ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret403ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret404ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret413ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret415ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret422ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret500ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret503ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhookRequestObject struct {
+	WebhookID WebhookID `json:"webhook_id"`
+}
+
+type TestWebhookResponseObject interface {
+	VisitTestWebhookResponse(w http.ResponseWriter) error
+}
+
+type TestWebhook202JSONResponse Delivery
+
+func (response TestWebhook202JSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook400ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook401ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook403ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook404ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook422ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook500ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook503ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// GetKeys Read the public signing keys
@@ -11415,6 +13467,36 @@ type StrictServerInterface interface {
 	// ResetFactors Reset the second factors of an account
 	// (POST /users/{user_id}/factor-reset)
 	ResetFactors(ctx context.Context, request ResetFactorsRequestObject) (ResetFactorsResponseObject, error)
+	// ListWebhooks List the webhooks
+	// (GET /webhooks)
+	ListWebhooks(ctx context.Context, request ListWebhooksRequestObject) (ListWebhooksResponseObject, error)
+	// CreateWebhook Create a webhook
+	// (POST /webhooks)
+	CreateWebhook(ctx context.Context, request CreateWebhookRequestObject) (CreateWebhookResponseObject, error)
+	// DeleteWebhook Delete a webhook
+	// (DELETE /webhooks/{webhook_id})
+	DeleteWebhook(ctx context.Context, request DeleteWebhookRequestObject) (DeleteWebhookResponseObject, error)
+	// GetWebhook Read a webhook
+	// (GET /webhooks/{webhook_id})
+	GetWebhook(ctx context.Context, request GetWebhookRequestObject) (GetWebhookResponseObject, error)
+	// UpdateWebhook Change a webhook
+	// (PATCH /webhooks/{webhook_id})
+	UpdateWebhook(ctx context.Context, request UpdateWebhookRequestObject) (UpdateWebhookResponseObject, error)
+	// ListDeliveries List the deliveries of a webhook
+	// (GET /webhooks/{webhook_id}/deliveries)
+	ListDeliveries(ctx context.Context, request ListDeliveriesRequestObject) (ListDeliveriesResponseObject, error)
+	// GetDelivery Read a delivery
+	// (GET /webhooks/{webhook_id}/deliveries/{event_id})
+	GetDelivery(ctx context.Context, request GetDeliveryRequestObject) (GetDeliveryResponseObject, error)
+	// ResendDelivery Send a delivery again
+	// (POST /webhooks/{webhook_id}/deliveries/{event_id}/resend)
+	ResendDelivery(ctx context.Context, request ResendDeliveryRequestObject) (ResendDeliveryResponseObject, error)
+	// ReplaceWebhookSecret Replace the secret of a webhook
+	// (POST /webhooks/{webhook_id}/secret)
+	ReplaceWebhookSecret(ctx context.Context, request ReplaceWebhookSecretRequestObject) (ReplaceWebhookSecretResponseObject, error)
+	// TestWebhook Send a test event to a webhook
+	// (POST /webhooks/{webhook_id}/test)
+	TestWebhook(ctx context.Context, request TestWebhookRequestObject) (TestWebhookResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -13284,565 +15366,952 @@ func (sh *strictHandler) ResetFactors(ctx echo.Context, userID string) error {
 	return nil
 }
 
+// ListWebhooks operation middleware
+func (sh *strictHandler) ListWebhooks(ctx echo.Context, params ListWebhooksParams) error {
+	var request ListWebhooksRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListWebhooks(ctx.Request().Context(), request.(ListWebhooksRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListWebhooks")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListWebhooksResponseObject); ok {
+		return validResponse.VisitListWebhooksResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateWebhook operation middleware
+func (sh *strictHandler) CreateWebhook(ctx echo.Context) error {
+	var request CreateWebhookRequestObject
+
+	var body CreateWebhookJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateWebhook(ctx.Request().Context(), request.(CreateWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateWebhookResponseObject); ok {
+		return validResponse.VisitCreateWebhookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteWebhook operation middleware
+func (sh *strictHandler) DeleteWebhook(ctx echo.Context, webhookID WebhookID) error {
+	var request DeleteWebhookRequestObject
+
+	request.WebhookID = webhookID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteWebhook(ctx.Request().Context(), request.(DeleteWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteWebhookResponseObject); ok {
+		return validResponse.VisitDeleteWebhookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetWebhook operation middleware
+func (sh *strictHandler) GetWebhook(ctx echo.Context, webhookID WebhookID) error {
+	var request GetWebhookRequestObject
+
+	request.WebhookID = webhookID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetWebhook(ctx.Request().Context(), request.(GetWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetWebhookResponseObject); ok {
+		return validResponse.VisitGetWebhookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateWebhook operation middleware
+func (sh *strictHandler) UpdateWebhook(ctx echo.Context, webhookID WebhookID) error {
+	var request UpdateWebhookRequestObject
+
+	request.WebhookID = webhookID
+
+	var body UpdateWebhookJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateWebhook(ctx.Request().Context(), request.(UpdateWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateWebhookResponseObject); ok {
+		return validResponse.VisitUpdateWebhookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListDeliveries operation middleware
+func (sh *strictHandler) ListDeliveries(ctx echo.Context, webhookID WebhookID, params ListDeliveriesParams) error {
+	var request ListDeliveriesRequestObject
+
+	request.WebhookID = webhookID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListDeliveries(ctx.Request().Context(), request.(ListDeliveriesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListDeliveries")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListDeliveriesResponseObject); ok {
+		return validResponse.VisitListDeliveriesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetDelivery operation middleware
+func (sh *strictHandler) GetDelivery(ctx echo.Context, webhookID WebhookID, eventID DeliveredEvent) error {
+	var request GetDeliveryRequestObject
+
+	request.WebhookID = webhookID
+	request.EventID = eventID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetDelivery(ctx.Request().Context(), request.(GetDeliveryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetDelivery")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetDeliveryResponseObject); ok {
+		return validResponse.VisitGetDeliveryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ResendDelivery operation middleware
+func (sh *strictHandler) ResendDelivery(ctx echo.Context, webhookID WebhookID, eventID DeliveredEvent) error {
+	var request ResendDeliveryRequestObject
+
+	request.WebhookID = webhookID
+	request.EventID = eventID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResendDelivery(ctx.Request().Context(), request.(ResendDeliveryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResendDelivery")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ResendDeliveryResponseObject); ok {
+		return validResponse.VisitResendDeliveryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ReplaceWebhookSecret operation middleware
+func (sh *strictHandler) ReplaceWebhookSecret(ctx echo.Context, webhookID WebhookID) error {
+	var request ReplaceWebhookSecretRequestObject
+
+	request.WebhookID = webhookID
+
+	var body ReplaceWebhookSecretJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReplaceWebhookSecret(ctx.Request().Context(), request.(ReplaceWebhookSecretRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReplaceWebhookSecret")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReplaceWebhookSecretResponseObject); ok {
+		return validResponse.VisitReplaceWebhookSecretResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// TestWebhook operation middleware
+func (sh *strictHandler) TestWebhook(ctx echo.Context, webhookID WebhookID) error {
+	var request TestWebhookRequestObject
+
+	request.WebhookID = webhookID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.TestWebhook(ctx.Request().Context(), request.(TestWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TestWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(TestWebhookResponseObject); ok {
+		return validResponse.VisitTestWebhookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
 // Stored as a slice of fixed-width chunks rather than one concatenated
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L37chu3tif8Khh+cypxDkmR1J2u1BxZlhw5tqQtyXF2Qg8JdoNkR02AaYCimZSr5mkm75FHmSf5CmsB",
-	"aHSzmxdJzu1o/7FjNfuCy8K6r9/6tRKI8URwxpWstH+tjBgNWQL/PKbBiJ1Gd+xtxKeKwbWQySCJJioS",
-	"vNKuvKVz0mck0DeGZCASMojuGBnj/fVKtcI+0vEkZpV2ZTLtx1FQJWP6sUaH7OvtRqNSrSTs52mUsLDS",
-	"VsmUVSsyGLEx1V8a049vGB+qUaW906hW1Hyi3yJVEvFh5dOnauU4jhhXxyMax4wP2eLovhEzQkkAt5GA",
-	"ckKnasS4igKqGPny6vSY7O3vHJLff9utt6pE/72/19x/lh33CyqjgCSMxuOvOxXJJB2zTqVKghFNJFNf",
-	"dyrvbk5rB53KurNpNhqF83kjAoojz0/kZsTIu6s3RAyIGjFCg0BMucoOc6TUpL211Wzt1xv1Rr3ZPmgc",
-	"NLamkiVyq9E8pOFBa792GLQGtf3mNq3R3b2d2j5r7bO9fquxvbuzdPQDkYypqrQr0ySqVP3JtEomcy6A",
-	"eornopewCuTyzc3N5Vaz3kASylEMFzW4/DAyORfXSiQFI4EBSjKeSkW4UETq24gSt4zLHHU0ny2MDO5+",
-	"2MiuWBglLFDlG/9+xPSQRoz0EzGTLCFDkV8lvfGyvbVFJ5O6uVoPxHgroHHcp8Ht/wpEyL7+YXx415k2",
-	"Gq09qahiX9NBIxr8JOPw9ie8HEn5tX7Vf2wf/Ufr9D9ap46S/mP7SNPS+nMtIYkrppL50UCxZHGi1ywQ",
-	"PJRECTKjkSJ9NhBm5px9VEQl88ysm2tRa8TVdgvpNRpPx5X2oR7ZOOL4V9ONMuKKDVkCw3z//v2RxyeK",
-	"KTiwXAcJ5bDZbJDff2s263v15rMqmUVqBINPGJWCW2ra1Tdt5/kLowlLChgMSxKRfN2pRPyOxlHYBcp8",
-	"KJv5VK1MaELHTFkmP02kgB2hcSxmJ+OJmn9H4ymzL1+cfE9vSTeAB3uWKU0SdheJqSQTOmTPCdPvgSOu",
-	"fxxEiVTwS52cKRJJAlMigsfpTXreJI6k6nC3fnBtEMV6tPUOzyxcpVqJ9JB+nrJkXqlWOB3ryziuSsmq",
-	"7JXw3mgcqSL5BoRD+HTcZ4meaqTYWJIJS3A2/oB2G8UDiuHd/nhCNqDTWOEj5dTaXEmtnzQtyIngEqUz",
-	"isRzOmY39JYBQwkEV4zD3OhkEkfIarYmiejHbPyfP0nkO24W+okQ1hHe1dWT6Cp4m6YFRaO40q4ccaFG",
-	"LLHCdUQlUaNIEn03LIqmXVlp//hr+kwkiX3PROg5JJV2ZQsW6dMHJGomVTcKK+3KmhJL87Kp1DznsFpR",
-	"kQK6OBZ8EEeBXnKzYNOEt/Fctc2824uz++Tv0P9M2KDSrvx/W6lytIW/yq1LfAUuf5ZeCpeFmVX5VK2c",
-	"iqQfheEDdybicjoYRAHMQAZiwvytuUENgUmJsozENLjFccC9ZMzasyRSsE8PW/TtdNHTmS1b9YKRP8ay",
-	"6yn7c6U40+cw6ZRV622QJALFyVNz379/X8tz/KKBmEe28gICBnSGTPpB+wpvgJu7AxrFLMxvq9ktEgom",
-	"QWUZRArnKLhKaKDKjh7oOCN6xwhVZCykIq1GAzRYGoAgyBzJwTSOu49zLlutlETe8UkiNF3SfszICVeR",
-	"mi+llsX1eCxiWVjIMVXBKLOUz0kPV7IHMkkaOcbiUMJRfkOlOgo1d5YqoQpF6L23PqZSdWnmdZm9j6QW",
-	"mnoI+k6SubNOjiawe4Qa9iO4EbkPP+Kb8tWCiTzWphmzJ7MQjGtiCmHGoDT0wOJBBteDjXpLYy1i2cPO",
-	"Zp+GXbOS+VPZF+FcD0rTEao1r68vzh++9I106V/QkFy5r5evvj/Kxz4rAeV6hn1GJtrwDcmX+k891Sqh",
-	"JGETRhULyS2bE6G1I6Nk6h+RN0cc9g20I311IJIhCwnqa89wr1gY0RuY3gP2asrldDIRiWJhd6zf2IUV",
-	"87btmvGQ+C/VL6uSKdfLkzCpp0d5qIcMxv2DN7O56/NBNzwCEyY3OLzyfS2Z0WNtsU/BRp0PWRDThIUE",
-	"Pkf056p6XyNJ0jWCPTsXl1TKWzaXD9o0LlR3IKY8XGB8kiV3LAFligsyMR9r62HOCWd6qwg6l8BJ4mwH",
-	"LcH0dCgZCamquKGolFFOzi4JDUM9j4ef1J10c8+FIqdmGuX7mU72sbaweJGqREY8YCRS0l+ihSXQhD6J",
-	"acDs9mfXzuzz9TQYoYXxOXaaJQxp0GrPZiO16Av/CXvk5ienwchM0lvZy0TcRSFLPu/aTsxXvNW1Nts/",
-	"a33tRL0Vfic/9+rClz337D9rSd3EPlUrF9oEQmZwxQZTuVS9KlhR0K3BlkXnFh4Ha750CzxuyBQiSab8",
-	"losZB2mktHgIEgY/zBLBh/X15w5zOIGBlHDVhY9Wiz4JglFzTTFhCcwYxJJMgw9a9Kh0OTmrd/iXPVDR",
-	"axOaqHnPcm58tRFWkiS4tnha9XPPwAmWD9LUjrXVIuJVpqv1hX+qVi4TOixfovQBdOOjX3QjMzkfnoEl",
-	"hiVfR8tbg2RSdbyIZhZUvI+12WxW06ZAbZrEjOszHS7V+R6RkHwNCzTfcZE29WdsrNuVjY8xjDKC5YsZ",
-	"0oOcjsc0mVfalaPUAtCzHEdSRnxYqVbu0Le86XbqRdRazUwkIRkmlCtzxrS9B9qK3jt7Rx2cunA4s8N6",
-	"ry+RIGGhJmMay2Ujgs8sGY/7tDn+bnweL/r0iERkLbEZTRlDLor57E8momtQQ3EW9zrcqMd28c+Sky3G",
-	"TI0iPiQzUBNhSzVzrZN/TYViJvCCaxWFZDZinMzFlFB5S2hfTBX4AB9pY444Bmqs5owT+JO34WaUCKXi",
-	"+wplxcYTkdAkiufdKad3NIppP2blRyFhZAaRSiHImPK52RR7IGSdvC+K6lGlv/R4e3FT8nkTYjK6rj6u",
-	"g0SMzRWmZiK5dcYgwZOGQZXUQZiwO0ZjTUvgYYNHwelENQtPEhao+p8kmCGuWnOB1WVPeSFYj1iEeEOT",
-	"4WeVxr4MjPXH9BJSTvZ2yLfRi88iaos+8+ceSiHeUj7/s46k2SC5SPt/9OlcMpK/6RF65+3IH7O91uFj",
-	"vLImspIRfVzM6uQmmRM6pBEnciQSFc8ffztjMYy4JFQRwQPmjKGQKtqnknmO44RBopjNAZB0oOmTKDvG",
-	"v+H2X9IhK9acFfuotkZqHGe2vNKZNhrbwf8IRaDteKJvgEsMfwCDHy+g8zMa8lrE7SLq90d8am7e8u6u",
-	"rG3xU2uM5RQZyGjQ/FIRSeeSzPS/nCpLzgUqXeCR5Qo2zpnIQFX6zeUn4cHroXXLKGDE+8RnWwZUA7Jn",
-	"jHI5YwkcqyydPoR8jJfq4eka1t9VnqvhXH+ZbA1iVaNIyikqrn9sxDA38MdMw8jNmBHfWrPz/VStrGe1",
-	"rJOYobRFGDvzJQ04PY7N8rC92fVDimdmrAQnT07MkJclb2Rm9zgbVWg8kWtGk2AEvrZYDF2GWLpAsG3r",
-	"WDmrN00J0dVyzGqwctG5+yDb5qEZFN550iJXq5A2FiyX7tfixB7FK1y6DI9lOD2Ana5hyqzBSek8FjTs",
-	"6vUDI6Is4F9sYTwsTuylVJlNNpkyRC/8GzOcJdx0YfCPHSQuMd/ecT+7/h5H0rgTXRqV50vkxFyvEvZx",
-	"EiUs1Ew8YXfiloWYXeD78Rw39vJml2bIRdK+t+reKhIvoQM49YMlY9PPAdCrJZLoFxauYLr+JPTOWFdq",
-	"ZonORekyTHMbkw+vLwQteGZx/pxp5wcNblRF4wUvMxgfqLRGEni0iEMnMNzcCsnDy0WcSpZ0vU/iI9mF",
-	"sjEd/OQs0vI8zURSjLu6F/JGDEnEU6Pmz6CbFbPbwDO9hDFYugOrT7N1uxNF58nE0J7rf9OlO+eT5efI",
-	"1lzPXl8n08g31TMM5v72+UOVPE+EFJhMq46du++RM1P0lt6xRAsnTRaP5iR4gLbwTrLkjA8EBtY389uM",
-	"cacp5//lFd1UqvhL944l0SBKKzRMKcAR5+TEvKVamSRswJKEhV0bScI36t2c9tff+ukk1EyyS1Wl3dzf",
-	"2z5s7O/tNdbeP7sMRRt4HNNoLI0FAjEulkh9JlPuAbtwFIYsPKWByYOlYRjpN9D4MtEHWUVavA9oLJme",
-	"dnrp18rAPbRsjObVUO8QaDqad/URlMXVOfYeAvfkyuZMdY62LbAsBUcA+uuc0ITpkzjjWJtiBT+UfeRL",
-	"SXYWKkmgeOMM722mhSY0Sei8gtUatnLnRzvzD+420f+JBZC4eWSYPNCfTfxs/5pbOhokXZBqBctwPaEB",
-	"q0k2oQmkZcbsjsVuKYxXqar/no2iAHILgG1zMR2O2qTX7AErhkxiGGeV9Fp4Tc1EnZwNSATnU1+lseCs",
-	"SqihDjIbCTC59WcYRNRt/oJ5GfwinYj0CqYkFILpW5/Dx1AbgbxfEBWYJqG/pu9G41GPYsrHTOVkXNes",
-	"9liTUq9OLsACwRWDjY6GXCQYeE8dUq1sgeNuQcFQtRLAuSioKcTzogRJmJomnPTZXEDyh5AuuQ6KE2SV",
-	"UAnps+TLiwnjZy/JseCcBYoca0Py999267vPqibzRpLer51KWgTW/rWDnKZTafNpHH/61Gs7refspSeU",
-	"9cUe1IFGfCB6dfLOpM8E5miXrcMadZ5VWySEGntBpZj7vYfZhH5qX8KGkVRMa/OJqYS0Ubh8jaNjhP3t",
-	"oFnbD1vN2uFgr1HbpTt9tk1bwX54mBvv7l7RcEXIukF5xbAe8+W3xyf5+r79ve098vtvO/V88d7J4VsW",
-	"jwRtXczuTpOTtzevh9Pjb6hg3zbVwbur9/3pq9fXUs1qwdvs+Jqtg5Xj646ZGomCpX07lSAqe9et3b1e",
-	"dkT6UvZTO0UbZ0mpO4p4QeHbEXdU5Ar80rMtR2Iah3oE7oSDuB5jObjR/bLjYvPXo/6rILqIXl+/++Ws",
-	"eR69Pqyz+etfwvdn0UV0Nnt7E49+eDmcn89fH9aDVsz749NG+P3rODubg+Zhq2A+oE2WTCafq8Fq+uS4",
-	"3FclyCCKY4KqRTpilMQZmirh+F1aREymphV4pbeAKVOMBdeWNB2KKiYzQ5mO/j1jPKQj2t6DmvnMsSwY",
-	"ERc8KKp3FmMmSZ8GtzYV325xrri51rje677/5aj19qd1eOEkEeOJWimC2qSnGXcPuJIUmF/cg33rVUkv",
-	"EFwyrvQ/JYtZoLqG7/cgs6cXJIwq/TTKKy2jpcm6sVELvEX6MuPLMx6piKqID4nWc8gVMB1j8Dbrjdx5",
-	"huHkTmrhpC3H6k6TaHHqF9wxe4/LOeZWJf25YsCa9T/8sxOzgSLg7h2gBmIEc/oadLRNRKKQpcZCTGBT",
-	"LT3rN4XRYMASZF4Hrd0W+f23/QXmtapyfC0JkKTaSd40VMRVLTyHEhGTvoTq10J6Y8+aPVyornuyt0wq",
-	"lTAD+6LCvQG55N0Bkql3eXF9Q7YmNOlB1SAnDBRIE0dwqWz9qcoItUg64UmOuL3f7VnR7KZJtMEMd8tW",
-	"XYppEpThKxizD06FKvB2acpD2thv7D9rw4CtljwNI8YDJtOn0RQXGEbxCHH5sItHDd7h7hjM51KxBiVC",
-	"vaopRIFa6ezHbIX1KinnPqhMtmnJB7XczW0DWPirv4BFrCvVb1T56uQ9kIKYMK6pR7m6Vec3t6UZhZwZ",
-	"nyOTRAyimC2wqcLxqUIMA08WTHkwonyY308PIGItPjCNurEIaLyWMUL5cEqHTDqVVTNxWbVAAmgVp2WM",
-	"nhYcstrRDQkZYbyHy4mxMZAqMweXkS2HUeyjQmtDH1Gg83E1q5NbfI0CZBXGFxagCEJgwYg7niYJ4+rS",
-	"REiyYW9KZkKEjJORSKTeSgcDYCMqBfrsOOJuu6uVCVWKJXp9//eP/7vT+dhofPjqf1YKtuYl09wgY1Nu",
-	"aKSH8IZuUHhsT60vB25CY7CtGTz7iJRlos36aUKV5bVA33DoVqrtqFDKbsTLkUMGsP9aNegLNTKWvzZu",
-	"wH9erywDWtjeW4W0UMXY7h2Nl2CXWH5pFmJGIyVJn6kZY1xbzWniU9EqlA9vb+XgwMG7fHdQ+6yC/q41",
-	"BMi20FJY66Ez8FRKTKKemUOlnxrNJyPkQj6rKdoj9HgZw7tU8KbKmqcRa7YmM0uwHszQ4ke7fjJ6Me5Q",
-	"6mrQ64UoRJT86wr+NLqVUdSVtgogdUAQOkwYu8cYcz4f/yD521awfstmlzkSHm0W+ZIKTn+pR2kzc95L",
-	"/0HBRjnpZT7UI+h71YSWU3A/k4GPA8QqmjLlCIp30B0h+CAypQBmKlUy5TGURIKGaiwlnMaCxrMO034M",
-	"lcHKOE8hsr9vqCD4QqPT+dhq6P9r6v/brnU6H3df6P97qf+5f1IoTook3Ym2p4+B128oWIwf/des2e1c",
-	"6iIZ+quMd69hk088mbvMrZwX0fnjaj/o3vehdPaakvQwNxeulm8vG+hbwL841nfmpldQtIaTSstRsv7v",
-	"lP2CQEZrANL7iJ068shcIBhfQ1Ux/Nwfp8/ktghWr3BbkkQkx4UyEX7C6Wv2P0nEMKFjWSfHTmugIYSp",
-	"OIMgnqcgcy2Ef8zhQSzG2PPJB2tEmwthfRLPX9ENYiHh7X4hKjoJwaQEBC+4wbq7XDZgEZrTQsoggHfM",
-	"6BylSiEmCYa37AMcc0K7SnQDPABwsYte/K6JcFQLU2pKURqKYHAg2ajrkZKrG0XpaX/pOtKoVgyd+peK",
-	"cr0Wkvb8IOiH6sqIz8mdDRkuO/L5JNOEBSIJWUjYHcjPI8SWgRrBaRyTCOIrLouKTibx3FQM6r/BhV+v",
-	"VBciQiaWtsgVIscHNG2AD854CYxPHs52GIUgaHqBGI+1MhhH1mXX07wonMasVyfn6RD92lgqOxz1Kev6",
-	"AH+a9dmBL2HGWYKoDXoegEk0piFDcLfcWuuVwBg9RlEX1p6qDN5fSBWrqWi8juG+QtUxi+KceEAuRcbK",
-	"yjEWfeGIvHt39vJu33kzRaJNhTnRg89qmdMoxzm3i3SKaNI17r/i6eSqnJbPa62lv434SvEKR+PbyNSj",
-	"Myn1mS5bcfO7SUBXVDOGKmHcpgvMKBR7hmssz8rBIwMesrJowTvJktrR8JEoAL5WNu0FqQwMQR8rCLo/",
-	"1mwxu2BpZITaQRga3IwicmIZBkq1bARCSRfBG061YuVDehgzdJKh68yuFQp8R22F89TjAK2fW56r781I",
-	"e2mxRwwqrFZ/JioFHOBM1ju8w2s2btGGQAZkRsZiOMRIWPq7kV+9drY8WFNyFjjAEkEYAThamGr9aSyj",
-	"nWawR7LDiR1WGtFFfDs9HwdnG1ZJnwV0KpmJMKERlmbteoNVNp26106z3LxSYzpQLClNg36eijTBAzCi",
-	"wQMS8aEe7IQlkQjxc05Y4/rCB906DrVEQO0UkoPdF6rgfPcTqAyTQNgEZB6Uh/prRmGzUDj6cQyPG4U1",
-	"s+iRdOuOFhZOncpbg2mNlpY7ofoD9lnAG6z6Lke9YgWJTn7tNuY1YKggG4usk9NEjPUHBE+Ztvd2XGPp",
-	"gaoOojtMhgD6NJvEaDCC1a+S6YQoQZq7LjnR7riYQrAN/9WFcAf4T2H3zXrC8DES4q7oGQBXxjclbJAw",
-	"OeomTBMJPGwuGbPB8m14KyR3aAZjJR8soyRYnzFQz81k4Vt6HbwvQXA8/QzCeTtXA6rz9/9YyoBxXacS",
-	"NnpEQ0dnmbFAtBIhAljoBTC72nYKEzrLcAdwH4XGfuI+LkUVjm2ohb/nXqnCSQXtyKe+SOkxaSXNKk9I",
-	"YELcojOfxrF1cONAs4qzP6TZSMByOcYFr9LzpWQMfMt4yOBEUnPe88Zl7kSbg6fXw6rfGJXNXApZzPKX",
-	"zAnsVfUM3WWD7wdRYVgH94U28Wt6JJ0byrZPTnksgltLKi6EBXsIzxnmZDiTOTj5ogacHbpTvE+7RWSx",
-	"ZI7b5CuM7KGGl6DhZKwknJG55N7qPWPKI8zNxh73t8V/aSykMo9PefqQ/6qEjcWdLw0s/7GMLH0sUois",
-	"A89xARSXHUnEyXaDhHQunxORVIF0nXFQNUYBFza/IX04/TgRceh9fURl9jN2eHLC4jjiwxyZJUwyBbyG",
-	"s1lWsAYjIRkvWLHnWUbmn2YDl9YNxCRyOyGjIadqmjBkGwj/TC20GtZx6TMHagMebBKIyRxRogn7GEkl",
-	"n/vpdr40xQ+j71HNu3HEb5Eo3KUpNxeBgO1lAt9xhW0BxWMbUJ6ueNXmkDjyRTPfO4nptfTAumv2eLa9",
-	"L0HgQDr9g0TcZ1c+r4FYaoHGY+R51YIhIcN2hV/ArE12IFacwjvxShcUND1I87ehZyOrMs9SSSRTZDqp",
-	"YpEI3GhllZc72jWCxJ3lXLYizaaRFrxBdhMGqHmGZLQiqZUvNstnoObh9UQcWm3SzVEiVVvXhBNyvgOG",
-	"9NlQXyNwa+HiySV0nv1QQHnAYqvvORrFuWcX1d1qdBnJVMEbza7j2MzCFw7QuAi8KThK6c/hzGoZZ8EL",
-	"uYDt0ZLJMQjNLXx2mXNxYjGeEdVIpR7x2ysp6ZsrPuHbaECRdMYXa46RCEXtE3rfNWfA3FbANuBiRgQ3",
-	"wPXGc2hTjHwLwf3pdHDfp2XVZLxLTJX7h6e2ga/QV8UqJp3Q+yujs3hXnMpS5GnLy3bPs2bW1LtiVtC/",
-	"YgS7d8kIde+KFdYVEx2R3sdy0tf5IB0tpFdyd2i5mPUNSqYv5Liuf8UyXbcQxr/os6H0T0PjlVxWetcs",
-	"eAmzcM8vnPiFX9y5y/9ippUKrdSITjclS+fphXST8qIhc8nfgYxg0EZ9SvsrfaTVyseaJv7aHQW7X+pT",
-	"cPLdyflN983Fq7PzStX/q3t6dPbm5GXu4s03Vxc3N/71y6Pr6/cXVy+7R8fHJ5c32Scu3t3k/uyefHdy",
-	"9e/335xcnbhfrk5Or06uv+lenby79p4/vnh5snjt/Fr/99XV0flNwfX3ZzffvLw6ep9O5v3VxfkrN8rF",
-	"YR9/c3T+ynvT0fHxxTv9xquTo5uC6y9P3pwUXj+7PnrxpuCHk/Pi6+/O31wcf+v9cH18cXlyvTCgy6uL",
-	"07M3JwvXT94enb3REz89u3q7eL3w7jcX1zeLS3B1cn2SXj57eXJ+c3bz7+6bs3N/eO76u/PcL7jEervc",
-	"pdOj45uLq+7Ry5fefebi1cnbi++8y1cnxxeaKHDDM9ud+em6e3Vy+eboeOGN1ziD7tXJv96dXN+U/n58",
-	"dH588uZN2e+Zhfn2RH/08synsTdnJwWEYS/nFtxczpPL5dXFd2cvT64WXpP+sLj/+EP+VXqIVxc38JYP",
-	"1u92STeO/bqaGvePlb7kfIXNQolNteL1pinISZ1q+9ir2rRNXPIdYjZ0dsJ4st8u8lDeq0DKsObuA2Id",
-	"TgYXNZgCO8uYe/ZGYw03Gw1r9ls1lpIE8U/MR/pCxIzyNNCxaeTittBh21NCTXquAigNleoLE1TtrdnW",
-	"u6cnNze4wqoCKiFaa1e/gJowCga2MsSKF0IUSzZqpee+zGufzZ8aUUmG0R3jBiNkecSyyFFvfPTGK++p",
-	"bB7x5VajnL7fRFJ9VlaQFgOmvKBVwApy+lfMBgWbeJW11MCQB7wPLtTiZq7o0dQoSs5DVa6IgN6PGM96",
-	"d7U+aby7qO5VNYEtmIF6x/tsOHWmYJ0c5S24jOlm2948AlWW8L6ixfbmXk4u54U0foSehv7cix0bctdf",
-	"GvLol8xC1cm5wN4tIgb/Fb+LZNSPmdflBl0PXJDeljb62j3gIp1OLvP7ciQ4WzxG2WSVhaOKk7kC5Xwz",
-	"4n8Qfay7qcs3cY1tegdFxhtOzfKv1acZqCA/LHi8cEgRi0OH17RRIrMyCWerU+ddR6T8tkDR5iX+agB4",
-	"DxvNZyTiBhOtL8K5KV/NNkKRMZUj04giBd5fozeovyp2XA5woHCFpnFccrJkppwviRQ0xXpOevrg90gQ",
-	"M5oAvyBnioxEHMqiM2NjKjMoBRzTW8gmpkTbz/agdbg9kf4hxMKpSHAypsmtBOQIVEIKzixhH0Fy/yQi",
-	"rv/006nTu/KtAbN19vnc/exJzrO7TBraVrsD//vYaNQ6nY/N007n4/6p/ufhaaczbew1jzudaavReIH/",
-	"OcH/nMJ/Wgc1/C9e3Wvgn3v619OT09OSdP1vGI312DYibAv/8KvzM4nbnGVekLadoyzzkiJ6OjMeko0T",
-	"nQydZdzWmIUeUO6KHc3B8VILH10Jvp96iihxOYZRXN0U0z6Li5i41dZSp71zpbqiWsPonZsfInPgikqL",
-	"X0ANcC1rMmkouxsrryBb0uwFaipPPQf4o2kMqQeppCjALoyr8Pfw+VyuWaZ/AlTyjEXCTLWe8RH7JOXy",
-	"/O2a3ifLSU7xBKxIqUuJ3EcWXLlHRaq4WypHe+koLI1tqpfbw/vZjXTHJR5opx/FMzrHTMg0ZKm3HepH",
-	"UCZRTRb4vWjBmmt9PiP+TEs0OUERtiE7RCyBvRb5/bdWvaWVdsyRsChIkOoZqOiO2dI1lIxjNu4jRS0g",
-	"gBSTJsB9LKB9GI0EiPULmcnuXgn5YRod7+w3yO+/7ZlOA6uKgnAu5W6HtADStQTmZe4FOk6KW7wX1tZj",
-	"dWtzf+/Z0mmXYbsUegOWW5t0WpJ4prU1yDpIWBBNIsaV1Q2ziTLlrKNYP6VTNeoCQy43HPLrUtVrI03B",
-	"GobXmof7jZVr5BvAezu+Adza3d5ptLYbjf3Dw1WW8Ho5tybTBUQgrEdIlFi3TrBkLSAgDxVTJSvweJOM",
-	"SqVtZk6ffxxlucCb0NhPKlom+wqwAlely5dUP50p6XKLLD6OzFZE1dcreC6irjNo2mQS2NBjp/mr4Hn7",
-	"q1AHBDCustTZLySJ0jQ/R+E+3M0XkogZL1yiYjpGZJbimvVeH/rF9zx0JLf+z9N0PKwrLeIz1nCDMDDI",
-	"GHxFproFvuGFlLGM5cNqjr9ernHVKHQp80eEMerwxTb0YhpBs1Je36fy8Q2jd2DcQk97k1UyYVbZc0pg",
-	"cenjUlCl+9QwZoeDFau2zZhXhORKF4uHhSa6y/NIO5rZ/KTPWepoAPOzlZZmOsdiPKGmih9z/nppDr4B",
-	"SYi4VIwuBaAo4Q5Ix0VwR/45qpJC8UxzMglPPIUENYeDX4J5dIqYR2fyjF/tBsdne2fj08a3rcl2eLwB",
-	"DtKKTUA4lBWOypS5lMAl9XApLAsRSZ6rPCeU6EdTtZWhdxLPY64w0HvZpqfacZ2FQ/0t29QTcaGtB2yB",
-	"esvmBtZrt7lPfv9tp0rMXwdat8W/Dhrb+rfWMzxhqIFLErIJA3w60rtV816bnByDKAmSuyr52OH6VM2f",
-	"k4tvL+1lOGgfn5Or6yNU6uGCKXjKqfPxMO+aLGQQyd06t7F1brpFjrdKat+i52fV2/iCZ7W1Uywk1nnb",
-	"x/xNhZhp8zXuytHVLTSen0Kdql5zXIYSOrve2KFveyGvZTJrSl5hW+RHr19fNFivSLikfF+EKTeNI+6A",
-	"wMY0irPH9q5/cLl9Omi8um1Ovtv+pTE+3r3dn+8k//q5FRyMrw/DPfX96PWs+eYHsYZwWPS6LmzjW6Zo",
-	"SBXdcK1TDMwUUKl49gb3UQxIjwaJQReaMXrLoIrCdMsvMgYLiXMZ0CfaZk7mdhkPwWmfdUCuiXGRfZVD",
-	"NIqk7LrYwrK5g9neauwXW9V9GtwGI8o5i7smp9AWYC15p7Xf8QkUkBLLFXoyQkSr9b5V/o0cKOYLGtzW",
-	"jvFp8ga/26w3ir+E2JZl61N6f+auIkoodCyvcHQVYjo+xrcWP2XQRcqJb5EyDvZaB/eCXmE8dJTyIPoG",
-	"OwT0kTUW5WDzRXFIlzIa8ogPuzQeFrKMR9qEyLc3HrY0xa+C/f2sdJQGPTYe8k+zW2nhfzZ+GJEkP+fm",
-	"TKZyxMJunqciMt/yk3LYbO3d66TY16/NjXykwI0eihLWXTZDuXxmRS/1APs+z45kIPo+1yfuRPAIkrjg",
-	"PZ//LJp8+JWvLoYpXSGbDARENxTBdMy4cvA1G6+NCVF9xl1EJv6gDcy+4vPvnUXdfsio81EqGxMsEfKr",
-	"lIB1WeC6DGWFVremglm0VCUqxsYK8XIGvJrbLtUml7DINTS/colXLTZsys/ZunpOga67cLSKOWapZuMJ",
-	"/TKOUsDGlnD+Mp1w3QO8EafeVMsqMrzP2ewSc5E3z+026HMleSM9Tu+iIVUiqXtN6+sGDNsA8qppwlno",
-	"9RPo6f/UkYNEg3kvh/sMnQQ6lXancnfe+n//5/92KtVOJaGzs4WLeqZwDT1ntVs2x5vN1mEjAnR9vqSK",
-	"6u/C/Wz+2r6DKsUk0sEFrBjcIFrncMOnT6vdB8297YPVCZiPkWtY9XdkyU6Xg6/FMEICcKdTrjAY7aWz",
-	"QdBsDmAkJsAl0R84Fj9FJOJBPA1Z+Jxw4QBL3NMdDv5542UFt6Srax/Tuf0J8mKwPxuLhiNlHJhCKhKI",
-	"8VjwtL7dFuMKiShMRAw6XGUCNQBJkwXMN7Euc9S/wETGKqTfp9XNj4oOd7AB2i10LT4GktzYl5S6qrtK",
-	"rYJ6jVQ2Ti5JHN2xNqEKF5tKBEqBfCa//Qck80KMoYEBOrwxc0i3tSpQnnZ+sLezOvG8QPQWArO+z8Mm",
-	"S8ZtpzPn3sEcNeqXFcuFziUlTppndXIynqg5zJaLme2qsxqK3ptCzdW+btiWZNOUv8couEEdDMRYufds",
-	"wsQkZpmkNcENerB0MLzUYVOrUSKmQ8DO/9L6brKs3ZD1oiGn12755kNbZ9x9aK1geq+KOrHddPVfBp/c",
-	"YEdY0Bp/c3nJzkJ9c2ZvTVrSFm4WbO//GlE5+npn/+XJvyY/HXzz4prWujdn4/e13dfHbPovdnU73j1/",
-	"O3n9/odX26Pr6em7taihOB59PcKgvN0GaGxicBMyM5ix/sbVAK7meH0SiLFnoLfJLoPRVcfD29bb8YmQ",
-	"yp56v1mFLCMBbyh9hi2+DeLTyBS1L8D2/ri6hcSHYpd6yU4tz7BCJWRpEZvJmsNwdplPY/3FgG5gRSuR",
-	"o5E/eCGcaXYbsKXLgQ1lGET6e1lzpFcnRzYgatIH9N2ZaWXSJr0lRGW+SAHSYs5gPUM0YABQMpLFA5M3",
-	"EbDozkhCIxL9nI90QUuW655eDrQh1xPp5m6JOdFGmLc1VaV61ebyfKk0bzV39ncOtvd29leJdDWKklBb",
-	"ohiPXcpUoBwSQMww2WaegpivYh95jF0Pns/oyeYsZkeUo8wFNpgTjKUaiievHLHlD+4yDlddVOWyVJAR",
-	"8kV6vqdEHsOdT6rkf1NV8i+pyhXVS4J6lumnQqCyJApGdnhmaG1CyeX5qyp5fXnyStPOe9a/JNGYDpEh",
-	"G6LbbpFvoxdgITYbrR0yiT6yGHpXALygjEIGSax9KtneTnYTou9eXFzNGt++Goqjo6Oj8+t3o5N3Q/3P",
-	"E/1/L46P4H97g4n6Tv/j+DY++dd3Vzv81TncdTQ8enH97X/eBv+C219fvds9SW5fD4fDr7/O6d/be4et",
-	"rHl4VPuB1n5p1A7/c+vDV1//2qi2PhVaik964X8bvVCP/paxSVY5XKnoPOmKT7rik664ka5YWrPtqVSf",
-	"vQ7N9wHm9/yzFaMZwJE/rhLNm+Wa1fnjiPtXm09q65Pa+t9cbTX7Ah27xwIqK55U2SdV9k/T1p4UzieF",
-	"80nhXKFwLlOF3kdqdO1q5558dk/h3w3Dv8vLL4/6wHNNvbzPotYq7X0KLj8Fl580r6fg8pP+9qS/PTkM",
-	"/xsHl++DXsnsMyt9n2nz209VfKyb2c6FjrgfJzHl2EgLWuLCLtc/VwfpTI9l03Z1cZTL126j1r4GpnN/",
-	"55D8/ttuvWVq/PdaB+T337bru8989BPbWzbt7+u6zaJLOb1gaQ0bAIsk+oV5d/ktbtOUdu9x2+XXdQum",
-	"yZDln8zkyS/UP0wYD7HLgozFrBsK6OJhSDRkHHtDIPhR2o54PKB+X1z9J+OJiOMxy3bMRf7jeuMqNp6I",
-	"hCZRPO9u2CfXOv1zAF43b98UkFkhJzY59pCQEQl+Ae+QG+JAXAJv+RZeYzK9cy/EHPr3rK9JjZM3AKW2",
-	"DXTTrB8+K0BhSzPcC9A0tNbaWwgKlBR6O5TzaxaviTC3ACYMoHgGICM3lknCBixJ0m5jGWB16BgpnVJ4",
-	"y+YWF8yHlkazIYPkgwHWdeaoH/uOJdHAtr1eNsbVL1yEMXaTL/hWET9xKksBaJT1EU+TuJ63ywpLoj9C",
-	"9n5KWCUAXGZx046Sfh80bRLl9gVUdcGtTjAGtN0UHTADW7BJSC3caM7N4kmrhHKpOZUsR+ezNqZW/xPw",
-	"wi8Q3z2B+A4K6gSLYbPSCpbN6cpy7eLqn5V2hWE2l1RLokwMcxPvFGLD5MMnxxfXJ4TGQ5FEajRejlW/",
-	"t7u7vespgTVzoUAT/GxrqKex+SImk0egbX30RkJ6rZbdQeyzWPBhEczg9gZdGWz3x4FfHlMUDl4DBrY0",
-	"jK6iMRPTAqv/bRTHkQEUXE4H23tGwjpKaBYRgeafm8KrR3IS0/l56QINpnFsyoVMyM8KkjXWqVq6rSkI",
-	"m+GkXoSvgJNt4Mi5KR/imr010qYabmkW9zUvyCZGflV8CVXATFJ6KNUfqhn9pIikjF5lsPEeTa3Kvm+p",
-	"VtVsFKhVjymak8nZ5+QIf+yhXKFAWUIq1PGovDUNqMkg4kOWTJJIHxfoF8IQ9+7y7Hxj9u5TaUqSsOxr",
-	"amKGCq+jIT/bVOvdAFh2FsUxeq1gcbicQVNz0ru8uL4hW4hwl/Zfj1SV9AAdqgZuiFyvEO+X1d7/TyWz",
-	"nokkPIZue5tOGwFT026NK1wDx3i/q2CFzKfZ2o/7xa8L+58fSu7VH5bM/T5NUwJj/S8br4eH9pCZrgI1",
-	"tcq7EtB4NuNTF4M6uTLLpC0lye5YQmP7jMHMKuhkCi1nszW0nK+KFGRqZP+r05H5xhUf/nO1P8Z0vNxs",
-	"9zxc1U38WWPTjCUzy//yXNw+y8S7c6dspQzGpwonkIh+zMabdrTgBJwhFg99d79IdK1BnRkXXdqX5t5+",
-	"uUVzVH9gg65aaU+d1V5vC5pRxnG/rxmKqJ29RJKG0nV0ZK0FE+36mZSLzN0MCLYv+H1TJlJxycHFb0Cv",
-	"CGj2vo6WWGwZ3dh21lQSSt5dna0EilrTXMLRu+VwhFK1x9TbiBIad403Hk+eWnU7DevmWpz8UaHwEZWl",
-	"gfq0x4A3zAxAcr4vS9r6ujS+lyKj5RRS14gCw3qI0iLdMhVirhe3kbENEZedVbut3+p7V7SeMQGbhNHQ",
-	"tr7sT5USa6G1xxG/7d6B6qZ3CmUUk+WrjW2wXRubyHaxyXX4SVu9pD3/IyWJ/ZTf6GZxF4pl8SVNVAoV",
-	"jSGbkoY5hXP1wzwlkt7IaEgWHUZSrab8ErSskhin6xVk6VVr6xkaHZS7yorhcTcAljWWqu0xY5pCOsQp",
-	"P1DnHTwviFZGLbm1XRkgs+R9r9LLx+BdqT7SbG3v7O7tHxw2arQf1OlkIutDIYYx00phILhiXBlNZQmA",
-	"SXPzRKMbbJyf2Cb55QP2jBWfeCKZz1DCHkrPyatIfTPtW7wY1wchnfWri+Pry+9r6eTXAOkBqOcVUy5j",
-	"n2lbiiphH2mgYsib0xwhjKRp0GkhpcB/hA3qTkViJyN4PM8r0tT+eMIVWLqSkWtYnJL0M6OVmx1e3Nbd",
-	"NYCMixvaHnEzQT2ubNocuMJwoH4UUkRhUKlWhpEaTfv6mKTjNT8thSgu7LqOzZ/T1s4XZy+PK9WFy6/O",
-	"br559wKaO99bsnjEBIu5cZbTHyl64NTQsSMe15/C8V19vxNOmvQuNL2ZLMBM/7K5mBKVTKVJsWJAu15j",
-	"u9XZVfcTb+mCD9dacN9YxBqDD+a/tRJkpQdLLS+lSUwYB0lirbpJIgYRRpI/p3AzQi0VEsvkz7ef6yhv",
-	"fnLzR7borNphf/byOmdV/EFt3iwd/YG1dXaKj1RY909RSmy6bkENtVUaGocH+3u7O9ut5iMpDU8i6I8X",
-	"QX87Vr94gAG2NtP7aFPvJDaM60a8PLFTrz7WKmITI0jjWhGFXx3k8SBpFz+tdd7eq5MbsuVSznqLjoU1",
-	"cmXSb1T9uX5YbzFLO2mlwLUFy5bt6IZtKuVCn0oxMIuqZUEkCeNiOhytbFFZJ2cDsw/6Ko0FZ1WXAgw5",
-	"+PoM5drcpi+DX8AfSIdUj8PlyJsuWYKz517ftexR5vA1gMsE/7AexZSPGSLJGq+TxU6OEqZNGdmrkwvg",
-	"HKY7CU0YiYZcLLRRaq3jOkJo38VlP4br6LZQ04STPpsLB/xpV9903XMosrninmORMAjX7j5LWxL3AEsW",
-	"0woRDBYOeafS1mL506de29X2nr30mmvpi70tC/rcq5N3/JaLGSc4hfJ12Lz+p6gPjv3dNcMxFTxgSevd",
-	"LW6aZrPP+4zEbKAWShYqjeYhDQ9a+7X+dtCs7YetZu1wsNeo7dKdPtumrWA/PHyEFnBZ1wBFKWKi7mYq",
-	"1WxzNdPnp6Ql3b16u2Uz/osHefnt8Qlx95imW3vbe+T333bq2zlY4pPDtyweCdq6mN2dJidvb14Pp8ff",
-	"UMG+baqDd1fv+9NXr6+lmtWCtzktolBgFKJvF0TotZjsM9K7bu3u5aK7+tJancVNLnhxP7Uj7mg/1y8a",
-	"qoJG0EC/z1K+BI33DZ2ZxN3SvnLX2Fdugx5yC/3iFtUeMYzKJuPnw+iDnIMGVoIMojheKHNaCF4WRe7g",
-	"hm5hmrCRt8DhC/v9xoIPtT4yFFUsR8DqFFP5Bvw8O6LtvUZjjYRVLnhRGcyxGDNJ+jRwLbTsFme/wmuN",
-	"673u+1+OWm9/WoeDIx78SsHZJphWDLxUCkw668G+9aqkFwguGVf6nxLygLpGWvUAFqFn4MNtJ1CsybP4",
-	"CyjR8BbpS7ovz3ikIqoiPiTvJEvIFfjAE4xOQp1nZu4wnHViassd7xcu8dU53dP4gBZY/bnCZH/9D//s",
-	"WB6tNWlwDxp1In0NQmNPRGIYaSzEBDbV0rN+UxgNBszEew9auy3y+2/7C8xrZYnWBp1iFtfgXCjiCgKe",
-	"Q2tKuNM26vcad+KlnlXvuPDaMfSWydISZrBUF9XjonEsZiw08fBmaw+amzefLfvWbtn8pZgmQVm4FhMq",
-	"M1nTrvpar8DARuUP9hv7z9peyjSh0zBiPGBezrWDTkcQfUcSy4ddPOq0A8QSAfPzlCVz03cuZAM6jXPa",
-	"A9ywhrzJFoSUfxDa/WU/YaLGq75Q0rc1r76jymi0ph7aeT2vr69r2IqFvSU8Ep8j1ipcq8mzMk6ZUq48",
-	"5QFkVOW7kQ4a0eAnGYe3P611IqdRNxYBjdcyZigfTgHAJgNnUzX2salqQHsjSqTytOiQ1Y5uSMjIQu4Z",
-	"2Je5+nxTh6rYR4XWCp/b0oBqVqd3ifcLln8l3421JCdhwRS8YhiOORYhkxsXp+Cz3cA+vHDK5xg/h/Jp",
-	"4NkWLKDIU7C3s2FLngUbODOeD4XTtZ1E7tM6+sgxLdcJPAqNyTeLpBZRC72lp5JlMw61+JqLaUKg9o3E",
-	"UT+hiVFwQA2jhc2HH8HOKBi+cfyVTuF5buzWMn4cm2Nl++bFvs3ZDx/9kPz79e7sLrj5Of7hmx2+m5y9",
-	"BNSmoxetfuN2u7/9XSMYn05/eHWo/s3jxg/fn4sf/ra9l7Pd2x+t+TKiq1yxSUwDcGNs3B+XTboiDruD",
-	"oqDAomsNpHXsmpRLReeepy3FTNlbDprS2j1sNVbBpiz02vWGWrwWUPi7edfasvYxdyzO+cNW+70qq/vy",
-	"03FSXp+1YE2hFtXc3/NdPZNZ2LPuZpvfCuaEUJOek3mQBgddbvKZ55PJPYu8iiqCssljC9547s8rFsMh",
-	"Gtb+Md4kz8xkN69IMrNKOdYOSOv0N7XhxalM1vFaOg/NWPGerEfHnG0W3ntS94PHiSY2EFJSAsXUTCS3",
-	"+XxmRGhZJ+OMamNDlmyt/oKennstlQrfjQgQsCb3XpE06vFo8BBTyZIuHbIyX4o2pGtH+vdlK1VSTbBQ",
-	"a2Tp1MvJ0qwGj39m7zIjyxyn3BZkSHQJB/zsQWfLaf+gmLN3co3R6LlCAsohc/+Pi0dfR0N+MVX3UULz",
-	"FTBU3kpwkxg0HucmmVnnd8ah2fs8Lu7NnaYWegwmYdymjId/AW+pmKqSaZwVxTDWdIaWQZAsQ3AzEg/y",
-	"CCyy0Iwmocx4Q4r8aLlIyFrOrfVyXZ9s9T/LVr+x5tI9URCLLMLX72+Mq6+xd/DMLV8mXmbiTFXSe8Fo",
-	"whLy//7P/83HqEtO07Kg+5towHzhn/X/cbJWnWUeOrEwAG+Z03K+VBIhbT1zuRsghYEGrHfMOsuMt8s4",
-	"5CFo2rMYY3gMIQ4qBpkw6eolrFY+1oaipi/W5G00qYkJbnwNupqyBMUSSCHfOFx0u0/oz1OGDSLB1nIW",
-	"yFSyOsnAIDrvAILeGavbd5w2HzDQEmekFmsAquMckaahZnrM16uTSo1yyPowOXt9oNyVyXp5eZ45Ppl3",
-	"Z2jbzupD2al98jb9+d6moNCff2o4XhaGCczeRQTFNb69U5LDIEJmc8+SJdF1e0suuN58htnxjznS4ji7",
-	"QV1bvljeTff7dvEOeaBapc6NgMZxvvQrK7epZmNjEzizwW3Dme1oelqnKoHLNBxjcZk9kLpKdcEbZ46D",
-	"19dZW2UJb0dMDdrQbVy2hX5rG74FvLLtLzfeLpmkY+bfY1AMskUDxeu6aIMXph9nxPsxfvsyfeEVTu3G",
-	"zMw1TvMm9hLG7T1qBriuFBBqsqTu0pkIkKdlfWSpbufvmfVO5RO4NN/QtgTUzfhvXfBjVa2f2VSmLBZr",
-	"ryboQufHJO0iXlB9hlgFWiUo7go+ZKpn07eyk79l83seeWy9XQpBW37il8DKVm65CG5r8P9rnvy1uz+v",
-	"LuLL1074u5xqsMaXdw8muk6Yf6nmZb+Yua3oY58vmFGgrz12eL5O3mREuaFXLwPeQHSY90pr90NqoJIu",
-	"pL95wH6j6HYGOXJ7Ie9jzNqQfD5m7VkSKfZZEDNXIVCkYHzAl1ySeDY5K6XlZWfzJzHioWAFDoo1z2Cx",
-	"Iaomx5jqfp9M7GLdwjH/lOImE0xmyuXOHuw3DlrrseQVATzGwy5UQHStb7A8JoBp97ZeAn1XWZQqQNFf",
-	"CxTZ7v1SAAeQegAwBbjEaloiMXvwG+S+9qSiidLbk08UaX036r/67vbsm/M4/Oa72dmrw/HZq9Pp2avT",
-	"ZvhqFPf51eTfrdNGf/ts+O/vX8zWqfVYWTyZs6VwCg7qoBQSTQ//2k73Hgn+RYGGd1xFMTY9sMtVmN6/",
-	"SXjh56RbTsnvrs4QPeJfV0DVba2jXH/3ChscFST4F3K2ZQnDmnO6IGrEyQsq2XarCmGq+QQ4ccRtoQoG",
-	"61aidBQTGZQomNIWpC2jV0lGY4ZRw76Y8nxdzHr2eqlkx/IZyDTqCTXRErun19XmOdLJRBIxWfBONNco",
-	"l3DF7lgvYbey6oh0RZTk3eZgeo/RKiKStB8zUNMKYo8WfmclxM6KmIZ5lSuVKv7cYBrHXcvINoyaFEP/",
-	"vePRz1PM/dTM9jnhQpGEQRoku9NaxyCDMUiirHNwzZBnOSK9rZowgRUTiQy0dSFvl2I13CuWCLWIDyII",
-	"CPqNmaIhVXSVQNE0+9bem1NCNsdBdE+nhWA5qvFJxKNdL5iZCVN6y1F24o7CccRdjvKGSE+AVxmxOPTi",
-	"f+n7BMLZYuRiEQHKP3nF6gHQCla6mNTd9Urz3KnNe884m6XFg0D+tpeKnLA4jvjQqh8ihtBGFb16feaV",
-	"IRoMnFSviiQZA44agkdoTt7RCqKEw4ZcD73ErnMLMvMvXHUjWlTumbTPHunpY98jQcxoAogOHZ6PlG2K",
-	"BraSkWTY0FJ9ahrHTptawgLS+Rpm4KqrGOmNWbvn3NMohjLlmGREZZXEkdQWBwSPoNGNqpMjfKzDXaaX",
-	"UPbGSBIaS9uyMCSDRIx9QfpF2mmirWXsFDtnYKMRu0+g/EPEq8NN3BCiD8J2i8GqieyW/AjnWILRU1nW",
-	"R2OFIr2M1a3hFILT8TB+9qmEZ9wLdKbkUL7j6cmagkapLVcx4ww87+hRNMdLH7nnbkdBclGVnpoRnUwY",
-	"lixGnGw3SEjn0p0g45y0GtCiD/wvc5IeHYIRlYAqSdiQJmFsPDox08YqCahkwJxmUahGWkEgvf/qVUlv",
-	"S/9fGzMsO51eFRr7TGigjyk+C68RXIt4/TEst+7wjAiQIAOG0R0zoDRiYB1Fau7FjOEh41E21Rg9ZJr4",
-	"GGx1LMQtiaNbiB+PC1jhZvCPW+0O/G8BBFL/83AtKEhPZC+FgtTH5owPxH0PzaYQj0X6ZlleHjPHLWd5",
-	"Lxbf3wNxLINoXV8nWOJSC7rreXTWMsKm/bVRsSkkIaAEKgrUtnZ3i7TGjOJZnK4rIx4w0jzcb+Tj73s7",
-	"fvz90P1vVTuih/H2jPGGqCuldLukln1ZMsRNzslpw/4JQ3FdUkW8qQ++MFOiTHq99dZrA133vYGNgPBG",
-	"bCrVyS1jE+BpRmoR2ofuHzwlKMviKJnElKP/MWQTmqgxFFSfubZpYzbua66q16etTxt8T1aJSDo8ZEEM",
-	"LaUIbqiDQ0GzDdN5HQAY1Opl/M363aE0uZPkKMujwTELkT4vRcq6l03X9g6fZfMywKu7oJH+urDunrJS",
-	"aVd+koLXr+jsLZOSDpndlc+eHAnuhQdmRp5rTmZAVCCvdrLoeNr7fBmOegprou1kV+oeasinIgB+yYKp",
-	"ltvX+nZ8NQYyX1BZ1BmwMN0C6AqdRcBtexidtQmYpvKWAOo6Cp5xnZzQYGQiJOMa41oTDDscMhsy4YdW",
-	"fbvefGbtCDQ9QTscaeMusq3j4ERc43ehVQwSMSwDyDWYj1uCkVIT11qrdVka2UurbFByYCbTVzQfGv4K",
-	"8Ge8pqMUc2uzCEdVe6pN3ttzND2/sjzwK0LNEmByh11BbE6b8erYo+zCGtgUsE5uouDWw7ZIwXFmlCvz",
-	"Qa0qExUFtwwYUocPDYa3KdHUKqBZwEEsZigWFqLh+YvvkrjSrqQILWn43/xikwBSw9IwIrSs2pUrzX9Q",
-	"UJuZf5lVPZ+5FAJpQk/tCtouVUMasDAhi5liK99kdLHKt1zMUBBkg0f6lruF8QHaCVzWu5s1bAs+MmZt",
-	"HE6lXXmJ4xKcmbwx8xze5n9k4ZZqmpitZ4gDwOfcQuACLDyKD8ARNeGbqsUnMnOfjQSQCE2YB1XkL0yG",
-	"7uCK0wHRH6wiPlxcJ/tDlUCDCTBKaATV9HqhZbbjY9HyuVfbWV4JRRWD96E1YfZ9lkNpMmfG9IuSRe/2",
-	"rPoM7S3ZTXxkNek5rPuFd9jku8yZyNmIT8fm6dg8HZvVx0brod6N0V3eWZf9cjV7cPJnIku2+e1ZWFPI",
-	"4zICU3/WkqJHXHCL4DWHcfGjR9fVFCQuhQFwnRs+1hDmryZ4PC95fXXNt/mqn5bOrconfSky3otAcEUD",
-	"sARRowQjz0FFZFUYzH7MZKiLoYUkjHiVjClHQBUWuRQAQ3KAIIqKlNFLbKKAyXYJKMdEjnm9wzv8q69u",
-	"krm2R776ipxx8uP1jA6HLCHvzj58uRWKQG49IxNIZ/rKGp3sqyooNqUaEI7EPHVt9DWLedbhRjH7Clt1",
-	"zSfMa/uIDv9U40Kr98ueVjdJMuU9ByCDqtRYuCPRMxkmPae3Zei7w423rEr6Qo0K+pT3vPSx3jOAcOEQ",
-	"1tWGKW5VZAw8MzdcOiKm6iuzmGdjAH3B9fxRP0wnUX1Ox/GHL7f8P5/Be9wd2r7z7tB/PiNANKDNRrLD",
-	"kTa+kIT2pYiniqU1Nm0S4XehiyME2y+FVGM0nI8mUSiGsNpDxvU00mRr5+Ef1zv8xwk+ZEcD2+9fe4Y5",
-	"jPbdgYhNMzAypiFL32X9jkMsTZkqMaYqCmgMjk69O0wqaVia697R4TczgfUykG1jyn65Smig2sWkqQRR",
-	"sAlV8uMVeymCD19uJSwUwTNEpbO2tt4b6EEiv/oKQmM9zx+xNcGOLf+p59jzGrC4zg1Km6UG+OS5h/Ki",
-	"z12HD4TNajfMjgxEHIsZcSZWxKXSY/myBxh+vSrpLbQl7j3Dc9Pz8BfNBSjYFlOAWYJcTRgXrFSdnAsD",
-	"DJiwCaNKEjntjyOlrUAE/6t3+BEnUwOEN6EKbMKdxo4JrxGEMLOxZrjBhQeMVxmf2DW5zEd6dr16h59k",
-	"dtDCsfT8Li295+TnqQA/Caa9gDTHKDYZsXgCvhyIOo2o7PDeMQ1GrHas913EbcJFDfrH9qqEfQzYRLkE",
-	"VDVKmL8RJrBhPT4mGgVrYFndQo7aV1/ZDMJFk1ACUEjbICGAMx76hhN9U8Rkqn7ILzrcvtck9h3uNxrP",
-	"0LyLo4BxyTze//bsBjI+Yq8GTh99TIOsi2S4ZR7aGkfK6zZTQeu7Uq3csQTxASqNerPe0PcY5lFpV7br",
-	"jfo2ONfVCJTZrfqMxXENKGDrp9mthOOsfxkWpfVcAZqjyUtHoH9Nglo3QmVJcwEAc3zP+uRbNifXzHgU",
-	"9neb+8/q5Mgz6DEW/fr9jSQTlhBb4/W8w3u3UZoAb8oMDogaTcd9cGRYHeyWzev6M5IkoGK1yYCpwEJo",
-	"KgwoInVRkxeKpNjhluzhU3WC0exbBhi6MDU5sgFSxTgZR3yqINQ6EJAPitidVSIFuAZTfIxAk2lIuOhw",
-	"gxEHTfYjJUmWhHuIZCUtO8dCew7l5kggjoTPtLY3ZEpPtZLiMcEWthoNq0hYZAyPg9ntTB2KFb1TlfaP",
-	"psNr5cSADgbJXaVduazhX7egaZ//0n8jvx8dTF8eB2Ft7+357PvTnffdfS7ef3/6w9Hgm9uPP8irV8eH",
-	"3+th3aq5ft8xan6VdkVGkN1faVcGB9sXr7dftj6eNl8MD+6m/UP1hjWH37z95bv9PXZwM5WH08tv7q6+",
-	"O3lXqVb0az52T09+uZoejrf3vnlz3lVTtrd7+OZ88v37vcnx/FpFt//+6duz92e7tFH59OGT8TatdNt/",
-	"y+bXTKEOtuhc1/svEWYaXefolPN3rewD5v4tuPk0umNvkWLwU7u4SUUPus3cwk4RpiOW5x+stH/8UK3I",
-	"6XhMk7lvqhQcwUq1ougQSihe2kYWqNJSkPa1gYihPZP3s/5WhhGAolrL+JdqRgNdhzNkE9udemIjKyYn",
-	"e6e586xOeohs7w67/ruXMVJT/1/RiXDhh4eeihRFOIWv06vYrFQrLb2C2Xx8xkPIDTCMur211Wzt1xv1",
-	"Rr3ZPmgcNDKeuOyjDk0tkrILVTdMscT/Knq5+zS41VYaZ7GtyjYq/Xr35u/BCs9lXzR3ZOYfgU9BTvsw",
-	"D9Pav1KtRNS2gO2aVDBErswCQFDVHVE50m8w5tFCONI1rPWCfvlYXGkG14cS2NXcJIDFfXClYxtuZdFT",
-	"FUzNthuy8h1WU6v4NWS5Uf4l67kcbILhMl0aDwsPypVd5EjzSTlBA2D1ysDbt9KHKmVvgA0o3t9MoWcX",
-	"ww0f0u4/xV+uVCta48HCnZLBFatHFja1cB244NDUyoCRGmhUcGH4yKguuVAPdAJw5908n0AgzJUrOKGJ",
-	"15iv8HybOJaHrbnyvihh3WXjkt7dHh5lbjUQYvJDDkMyv32aFuEei323LtnoJ24x2LHw6BJ6MXtURDb5",
-	"q9rM1WNDf0YR2ZV7tCzPyni2fLdRoV+pwJe0whtWLXe76ZGjh6dro9kmNbWM2Wn7GTn+T5pcC7YL1Q6I",
-	"qQJnWG+vKvnbH3d/LGbB6tHYOytrK41enkeh2mjl1N9FbzTuZk+8PoLOCFRbgxSn4TTNf16pLWLU2OqG",
-	"trDKwntroyqHeuEGQZr1Bvn9tx0wwSGbt0hDxKePM+N6UhaflMUnZfFJWXxSFp+UxSdl8UlZfFIWy5XF",
-	"nPYV5BSp+2mOqcJTpiLeLDgS7V5lMhR36s0qKYZF2643661ndXK0mMmHKblfSIeBB5VmHX6TxSaWy/IJ",
-	"CeVhlUBkDKI/mRBRldBhwpg0wWIfbg9DtlwhFKGpRzYjxCgaRBOrUCqvbKgP3KIYQGo19p8h9h/cjYFD",
-	"CGQBPhNeheZCxGAER4ltl7G/t733zLVqWuhKIWeRguhFpIgYDCza2mK3J1hVEbIOt0XqcO9ew2Liwagt",
-	"eJse21G2hQhNA492xeyMoOzRU/+99cHMbuXhSVbJkClpdwgTHTAw1+EWeIWFabsvJ8iyLb/IUfoLjALS",
-	"zjFGCO2s8L4qUUIUxWZ8BT79BERZNu6VEXGvNYcJDGY7cPisaHkB7qfqGv3IaIb8PKzOPHINk/eCZi2a",
-	"kN/bvXAyxQjE/9hePcWbnulhX7xMxVACf1IjlaJZIPhNyfCb6w1/U+zWwnEALOzDlvGeXbiKhmMN4MLh",
-	"7DbWPcqfseFd4bHN9uAr29WCUrTF4a/RCG/1EGybvYewxL9zr7OiFTI93cqP3Dpr8rn63xUN2HbhKz2c",
-	"ax6Ge/cJLBqU15SwVETtrDGwv1g3xqKpZqHRS2ZbUhX48O5jS/WdsQG9eazD/XcE4i5aIA97vFyk3Wd5",
-	"nhokb9AguWhnvHbUD5Lun60FY/F5wyT5h539P7Bponf8PLU1ko+H6ljClhCQ8sF6W8/zriIw3uXF9Q3Z",
-	"mtAEE4l5Bs4vNU77U5Wx31LjtE6OuL3fGTNF9DFNogfQyDJrZHdNNfof1R682LyFxugbWRsfVkYltSzZ",
-	"GqlxnAlHVjrTRmM7+B+hCKBoQt8Alxj+ACnCeMHUXOD1Le+HyrreTSgsL/BsHqF662QqMPh65VO1st3Y",
-	"XvTuvVjwfeXcoW+Mg36VJ/TK2MjufhjbzjqeUD2VKzwgepw7rdbGz+ze4zu7uB6rn3nH6R2NsPB9mac2",
-	"U0hDrTbhuWavUYoXO2btj/o3pPCaccw5JGzwmpcDIHoFM863piU2VJejEyX1fWKbGIvCmAIi916d3BC/",
-	"wMG+dVwvd7ZpGXAqknEa0HohwvmSUP7H2mw2q0HV+zSJTeG7d5gy4K/pCh+ZqgSEKatUKyDfc80R1vWG",
-	"5dvYb2iVl3SZtxZzFo56Hc9Trrmv9UIazOK8jweO13qsIoNFYhFPPmXRGlxrEI/vFTKMm5UU8+czkOb2",
-	"PZ7Z/e/OqKqkPzfMYlOeBaEkE0hdmWtE49jV7xjnnUhCB9QUJQiNVeTdjyOpjs1nHpo6ZNBVfsxi/XSV",
-	"igGVqCA3B09yGsvciNl4kK6VVqO1V2s2a63tm+ZOu9lsNxo/VFyeC2R0uDC9/nb6ZaPVzFjfSzLJPVHW",
-	"PQy2s7ShF+QzQITYpBWt/ahjYR+8FITbwIHE2Ip9oEGTeWNXGQJ2XQjYWWi/DzmwGtAX12V1UOSHFFKq",
-	"IKXkB2rRWhzmLY31uTDnvtFc/cQ77vcdMc+tcY5PRdKPwhDhEDYPJK/JLZZwil8X4GByKRMfPmWYyZtI",
-	"+qFBv/DFHtVC3mF/LNVrjq1zNhPq9CKg2rYyQUeLu4O+EQOZCVWJoYtFCmW6i6NPlBzZsh39HuumaKNB",
-	"3+GUyIgPY1bT6nSVhEzeKjHRJspkpB/QpwBUKtNlxsEBRgrDWH7dddqN5guZlr8VcTjkE7g2a2tTBdwt",
-	"yygeerDvc/4MmuYaekYLz9MmWZ9/AMPOtqyq/NyU3w2/49/+q9F/H+zGPzfG23z39c8H87e74nDalDeq",
-	"lXy//8vJDv3334zdu3ywP4ff34O0tLmBrcjLcns4m7l0BuOmcz3F/upMf6dxuPoJXIhzOmY31GDnrKX2",
-	"3gjxhiaIT7eWzvuWhRG90RbJuhrvGYc8lL+i/DLZdVkBhozKiZmN5Zen+2796jjNJxRoCN6TF22I5SM9",
-	"sVm1QDuyoP+wARYZ0TtGoG0H4MclYjocOaDCrBjBD3tiJMNud5a2Co6kAaIJ/wZHZWf1E+fiehoYzvGP",
-	"JWKDDnVvIq4ut9m0xuMI1Tai52JWUh5fRniNv6CcfzLMPp+gLhPP1tP8xF7+HjYe5CA/gLcszcRMCeIL",
-	"6UfU7p/iOKFqVJzhmDVEfIrerDWMXp4JVcGowGw14KxajGuDkNtWIlrAI64yuLwAWc5LijaITBIsXjia",
-	"VUJt30psOplrX4g3A2LXJvrCcyIFwgcBAKp+oM8CSKijHn7O/AtZJxZNHRm+sZcDyrUxbRqgdHiH3wiA",
-	"dU4ThqsIqWInUAU0WsyRsy0d9KTgqpdWTDHVw36/6kWUIasJZoQTzlvXLi+5agDJI0UCSOkxsK5jYoC6",
-	"yIzOi+QWVrI93PTenD9XF2oeHmh7GzTltWzvJ5n8JJM97R87xcCRMg2O/pFC+snG/mNtbANy+sg29lba",
-	"9vCfqWIUOsbf0luQ1ZzNXJ/8m7S5lxb5c78YqKe1jq6Iw+5AJD1bGASIadhCwbSynsxdXmwihgkdo1Pb",
-	"oKLrr0GWH9XqBrSShKdnVJI+i/iQJGwS04CFDpvNDoILk6Vs6hwaVb8ZmZ8fBQCVXOgv4Zw2FP5Fct0M",
-	"C2np2nZzvLd49xdTb1yjsTYXxo9f4XjGjhf/HSX0k3f8b+wd96vMIiV9RvLPlPZPUvteUttwKpvnrVm+",
-	"V6V4LyFeiMqhxXdpahs+sbQE+WCvdYB1xs+qmPnIYnYXpYj3gRiP9X/jiJtSYPtarArqITSJyUKHTGDK",
-	"ww7vAaAJVIjaVDlMqKxCyjwgwmbSoVwKnk20g/XCiLHJWxtPpool1TSjHhC0q4RxSNhTprd5FXGYbfXy",
-	"W0b5bBTFzJRx4JrIW2nzlYHdY76/PtIG1xVFew96J97R2Al/sNoveDxPa05dtn7PZ709KIDRTA3adp4p",
-	"4h9iBJpV2TEghquaieQWHga5TUkcjSPFQsKn4z4sTIdbTApTvB2Nmcm4xjJSU/kYSbLTOlxa7PsSRvy4",
-	"2YcpDeVyEDOrr9dbPy4fmIz48Cw/XIP75vptrGX4gDSbyn/bMVtr0tBXytJnpb1rQITMe9+/fP2i9vb1",
-	"NzcIqJw5oyuQfwqe6OplM+00lj36v9wQvk4H8JCNKBXEmnIegj9xLq6VSEACXSZ0WD649AF4/wbJlSAz",
-	"/KzHdWS9p45smpgJj24sjOGpnEQ+XP9jbymfry2W4aH7yGZ4cNMkTYC9MCwnBUS4Z3I5yGCoxKj5h0Nu",
-	"mY6Y5aL4GG+Qi6hwpme0tgNtv2hRJ6em1QC3jeVsVZi2KU2bYaOAmn6opttKh/t3mnGB8LEnhmjRIong",
-	"AavatriUhHRuK8ZcAxVsr6HFHNSBZMYeC2iNjP5r++ZJIu60VLOlUq5Nb198xAHY4i8wSQEUH57BXqNy",
-	"FE0WOm86LA14aYd7Fah69fLFcj0LKtRLkTgAs9xaOLYwbhZJlpbwBbZ8VSXY0iziSnRsF2JtnmNurZ0+",
-	"ptFLlVBtmH8h7UC09M4UuHEW6a95sCBklgg+dDj9VdeLoMOnkjkNpk5Os/WAKfU6iP8pTsH+mTDJlO3F",
-	"4LrdFVIewH/gzsURdzAAUGuMelkxWAwuuhXdfnsRPcOqRW05uT56e9L97uTq7PTf3XdXb3pVQjvcvhD6",
-	"V9YB7gb673ndmv0VqJI+C6i+AsOSgba/E4ktS/SoZRmMiZnzicGiurezwojRu/7B5fbpoPHqtjn5bvuX",
-	"xvh493Z/vpP86+dWcDC+Pgz31Pej17Pmmx+ED17XrlAyEyJknIxEItn6MhAGfuw1gV9PBylJTLGbHnmd",
-	"e/9wS/Vwycr77UmKdwAREBVFSK2QKewedpTtnL/QnDiSfndiW/iXVSwPg9agtt/cpjW6u7dT22etfbbX",
-	"bzW2d3e0YqmomspKe6dxmDap0DsTR4DaZ7yOHqKgmUzbH/LaG3+JDxcmXq+Yq9eI+Q+12Tfb05LKJCdB",
-	"IonssUrAoSkSCx2QMRCQKCL0B1hUR0cV/svMPVX7Gv1G/eY6Mdq966Oitwsc2tBFx3jBzRuXvEgfeNtc",
-	"v7IFQ/n04YG01mqltPaOTxKhJR906DnhSus6y+gusyqajMaRlBEfZhf8HMWSayfCQZ45SaK1Ecm4eu6Y",
-	"MdS8qSiO0SldsB3OhejYlLcn1yzfazQv552wS6usoYHykj3hjIWmKjhtr5x53PtCdqMck/5zN2txzT7l",
-	"2jhmz0jaqdWdEyOGfbbAIdCw/s7Bm7oe6Kp3lCJps/+X7J6DV8mPAoY3F1P0YgxEMhRKMY5aq6tGzCow",
-	"bQMuU6a3LKEHofxRfCGJN6e/3ubnln0DZ8USMbGakz4nOc1N32qYBGip+qn62jbgzSgRSsXsz/PLfqoW",
-	"uWbTBoq5WKoxiShfbDlqjcErtgwD0v2K5uDdWmV72dalNI6dmVU1jcOVlkYGq4U6FAGTYBRrk0EJbeaZ",
-	"59o26tfhAPFjvKcWjRCKAKu5TtumGWidnJiRTFWMbb/AtrGH+RJwZcADSUHR7/BeHEn1do7P9cqKC09s",
-	"a9RcOLlob9Nbtt5E2AVs5Y3HWNRWhJ8Xz73lRc3PWZBgBxkkIpebXRi6Xn7sCwFsJEvy8H8bRqrXms1t",
-	"xMP1obP03WtjIcCufaufWAe8YYO6UCWS9Rd3WTTT9wh7fez05DNcmzaa27X9foPVDujeTq0V7jZZg+4H",
-	"h4OmvnfStUe9XXGeS2gSxkNvQW1cceHdzdp+sLtbO6A7zVoj3B60moMdetDft9DtdAhrVAmmSbx1UN+t",
-	"N+wvmwgXBxKPqF4Pq+iEvV0BdoFdqv4OBZ1/1zChD4ZdVP+pxYFrK22FkGGmhSLI/AYCaMRorEa/rJRA",
-	"rUZDs3OQJFTaRBXQl5MplxCdCkYsuAVFaqS1ARZLVgW1So8OY2dU0T6VrLBHxTcwlAcXLlj1qiJu1zed",
-	"zbdLVCI70wgmyyOj4Twq1PSxXrw0rcZfXG9bzTgLt9XNoVoBgPulkV3Eqc9Fdq3vMRvhPWy29koQpFOs",
-	"kyL0EoytQjB3jcAlYERH/uttHFeJEmQUHwLKQlwtYEpB1pILaAL6Wp1ca2WoL8K5g1/LYNBRjt1xRWJb",
-	"hGena3vDAqDf3K2bl0xlsLTRSZodUwlYdDVF7fLL0mJGTTt0bly7BeqT3s3C6OMTJsxfEBPmEs7e/aPF",
-	"G1ZsZyO+mZYWxrRc7H7i3dPeJL78kDUo4772dOlT2WfogHsK236OsO1fKAKr6QN8ckUC6l6RV9OhR245",
-	"HiHLRaSrvZxg82xI5eX0LhpSJZK610CoPmSqR77sXULO4rdsfux+q09oIpk52hf4ptNEjF9fX5z3TLYU",
-	"JYNEcBC5NrjV0SZ4FjLMx0/GWWS6w2pL9bkRiWO9ofpTbfKFlisRVvx80XORMilsgzEojrLeOGs51Dsc",
-	"/K0zaOWsDDohiKCMxPZwSLFQqre0M1IqoQEvzQcIiDgZRHfMtpc2LShSPG8nMAUPWJ2cG/0SPJOAMmLi",
-	"qbjbptG5jQlqPhlx0+T80q5e6hPRIxoJCdl1NvR4+e7Fm7NjCD3WyQvcA0lipkz/fRNnHOM6UoUv0PPT",
-	"751BnRflRCTRMOI2sg4NsDEoPvAbF7+7euMFtPuMRNwN5Pji6rp7cXX26uz8utBvAhVmZlaa2s/4gyKW",
-	"JZby+lw9M5LPkfrk6wcbCKayW/VqTc6c/e6rAprJRGMmpqrS3m40AK1Sn5HvvNwNAwiKvvcNFynLF8qE",
-	"n2FA9zau18rYtcfiKV+3JB1InzKPw5hUDNvzLZVGbiELxVG6zFYeaRO/BnELudxcA6c83rgQSqF8ThjX",
-	"kwgXM1q8+Ec7E2Rxd6Rh4Ehh3qvnOx4KkAFQGqI5mgEixnSNaEC4WPh0/p1VZGwZYQUv73CDKxupOrEh",
-	"xUz2KbcJtdFYX71jNJZkZspiIXUXhADA3nIviSbtnQMQVYKzDkdnvZExxn6DcjsUPTSKMehkgbRHYppU",
-	"SThNtKhBJ7CLiRkGHlOpMLvESqjiEhg459ajc6U38SFMGnukgXvvv3x2tRH/cSPZyPBoFROnZ/7SIGAT",
-	"hb2EbCDJJKZFAz8fKUebNgsNEpXRjtY6970zTZ6Y2AITe6sJdcxsyqASJBgJATlgnM38YOd9Alk5brY6",
-	"p/EaweP8T1u+aggGs7jw6BVlHdozqkkHuxrKDFw4JrRhgy6bb2azXMgJ3Gic9bmANEABucRIU3uHxfwS",
-	"I+OQcGhC29BWlfTnmAOi1fYOX5nPaAoAi9OriBLCtSejSzN3NOs86nDrdXIrWZgSByrw2YBIvUo0jSG6",
-	"6r4UQaBnrYGeoRLgoov9HnJdzFyvAUue0Bptp9UiPfMxl6vgesNArJFMJ7BCLvFiDMtfPo1HyD20K2rt",
-	"Ep8U03zEDrfK+NXJ9cmNzUckG6YjLkk0fDTJcK+EQ85m3UzSYT8aDllyz9zD7Fweknfo5xeYZlcGpytz",
-	"cvVxYDx8QE7iU27hI+cWFuYVWpcDGP9an/vrJxra1K+Mx/t6Fe/cJHUqzxMLc97Sfk6DRQU+z7dM84+y",
-	"NKex6UuE7UbahHKuDxVvZVOcXBD5z01xWlgeTXtP6Z9/ZPpnIMbjfBHeTQHNaXGHur/+1CZnAK5jldgA",
-	"9L78biz/1JJV93rqjIVUBOfi3iWtAkITRoZTJgEDIUpkLtkzIyD/3O1ZXKs/Ku2vWshpsluBrQJX8cf6",
-	"X8IYOn5M0ycRd5ENRa1E33d3OxwOl7lnclcjWYTL358qJXgpMv+lG8Tj5WD57uBma3tnd2//4LBRo/2g",
-	"TicTWR8KMYyZFhbm7cZtug7ExIhKh2CB4AyRlFNYXReaNSRkvmNebtKtRBQGlWolpn2mj/sruEVfiPht",
-	"F8vr9AhsD1yHJWFyo4b2/pKw8II3eMv4/rbwST9O7FAl0j70to+9DQ5/eFgelt3cZbD6jq6egPUfE1h/",
-	"4p0r5+V114rdvO7nUnj9N0xJixRou4VakEDKCR4Fffaz7b6qniPSmLWDiIeS9OfgJw1tf3kSimA6tg3F",
-	"7ZtfReqbab/e4VemhZxNmEmPQC9tJG0TZrLrgHFJA0iRRuAYD5L5RBnEf2g9joD/2PbcTQlKVidJdEcV",
-	"c0AFzutgPQr6FFb9bJqiVu0AcijBaf2lC9xdnX13dKP/e/Hd2cuTq+veM9veuYQx+P2eOWOhRNeHdGWg",
-	"Soi2cTG7RejwgPJ040Su6JV9jKQqbzBg6eOxInUbseYcdtCri+Pry+9r6Ssqj8WIs4x2Y1b3GTsYPIm1",
-	"xxNrm27rsp4BjsX8I5oE2Bk/wRc+VouASco3N5fEGUV961f7z6WdAs4xQzTD640o9UXiInAedslREYM0",
-	"HSPnMV4pFZ2jH9N/LXTFgQhZh7vXpm1+6ZhZARpJ0zg9LG89kBEwa/la7Sf/me0HUubzT29A8KAjskYb",
-	"Avv+qiub9Xq7FLcjKCfGxpPY/ruL7b+RyP5vyS2W9BN4IKtYCfnrhyxSMvFLEB3VF4D6TrI2UjGmr1cZ",
-	"ubdTrYwjbv9sQocAxRL95v/9I6390qgdfjD/rX346n9WPmNXgTOFBZfY/E5JK7oz0P2YjFWoKLjc1A6H",
-	"1r/kPWAPRgaiqMyQBfMZ8p0iVV3Dqi2H4X8MAzXLCsl7kdzKCQ3uYQl+Rjz9J5Hy1xUp/2gw/IyMebIL",
-	"HwZr/2C7UEvJ+eoS2N3GNvFgYE0pq2XrfWZzFhEGIwKoEiXQ2BM80EOVo6kKxQzTVvpsOOWFlbBaREcc",
-	"USX+UsWwemBzSKCy8LF/lXBepnjW+MYxjTSc36N+FpghpP6XEIVmVYyHLg8pLZnNuuzJ1WXtjEcq0nyF",
-	"vAEwdNKsN55BxXS+56BVmGzdj8t3cl2GUtx/21wIvA+RMn5uykkvCg0A/SjiqufQDu0bsnVAmjKfo+5i",
-	"QQ3p0ALsRgk4sm8sLrAdV4QAT1ATVIby3oME8WyLAJKYyIPJDBe2tAm/WljhEg35xVRVVqicR5ycvcxC",
-	"N2VWTI4Ao5HxEBbe4HmY6HZWL2Xz16P+qyC6iF5fv/vlrHkevT6ss/nrX8L3Z9FFdDZ7exOPfng5nJ/P",
-	"Xx/Wg1bM++PTRvj967gETyOzH5USDfagedhaA93Dg5B3GY1YfI/VkTEbKKJpbFZMDffvupGblN92o3BC",
-	"rd110Ereg1csBfd2pAXif0aTULb9TA6PgJzuY3+zne38GZa2GSieVRkxl04SyoJWzvIYOnxpdYpMuclm",
-	"zI6TDhrR4CcZh7c/lQxNs3L2wHGcDblYoHfKy4BgzEIsI9vW7s4a373Wqn9NMn2ENc+KKR9OoZQuBQId",
-	"MpMSMUnYgCWQJsWZxTTCCBwApNeObkiouW9vMR/ZUZMRAQglRhT7qADvnXLbZ2VcNXUuOZaLNSRZhlC2",
-	"PtOoG4uAxoBAXrYvhZbmCqmux7s1UuM4I84rnWmjsR38j1AE+pVE3wCXGP4AeUV4wQAY4/Ut74fK+pm8",
-	"S2Ff3L7BqQUtYBslevb2F5rmTe57ej692u03InCNCJZVYV+Z0+juX78cW0/FL6leRxvOPbN7j++speHo",
-	"ZzZCpdbUniXZTauh9W8RMIKaydt35nR5ARrEIFxEwgP+APxnbW7Vy0S3PqOnIhk/LhgFMKVsaq5dHiv6",
-	"rELgZx1mZfGDhP0GuXfXuBIbFFsVHqabbM2Iw1yx2mrvzz9bze17PLP73/4MV0l/bs7RvcANkM6XlpCi",
-	"buzsFDEgV6fHZG9/5xDat7QM4oAI51DIB2OpmlSe19cX56b6ggaj9PhrPbrD6WTCaGKq8/VL9KP6Jb2V",
-	"p7pXtWhSejDmSEAmUIf3xtNYRROaqC14SlvcrmqopznKS31Fz6Rva/Sd9ohdVmqkB0gEAOHytQNxJ1/+",
-	"/ttOffsZUdDNzSt20lNMwd5xylj4pa13NCig4ooQ64PLAUGaUrWIE+zfk0dXIEe4PIjWUPZl/QF9xYbZ",
-	"vGn0MEE0kra9K4WvnVKpji7PvpBETZVIIhrX9UsMtKrLmoqxIDaee2UaLnvJtAZw6VTXZ6/Ou2fn3Xfn",
-	"xxfnp2dXb09efi0Gg96zqknwTqAnrleMjOPO1oNoQrCJ5aavjeXQ7OMkphzoo+rc5VhcB55sP7/eVgfG",
-	"Eb+FqR3xxWJmatCUyAAABLH02HjAhZr02l7gsngOerTjAU3r1AqX0VLqwgdzRRpfpsVj/3p3dnXSvT45",
-	"vjh/2T09Or65uOo9M5M2OfIW+FbrsdpOl/rTw0STkatzqi4fNuOJiOMx8yvt2r59JU1FNJlObHcIp9AZ",
-	"F3A9f3AyICymJRMcoWZ6iCCV0HRr0rvRyyCB0dRhkGqCtsCO4IPWq52Yw5BzJhQexfxIEzZImBx1TUem",
-	"L3//bc+d8uxvtm7UZGabRPAoMaWhelTmAcM5M7BdsICStTH/0e/RWCfXjIem54Nrs4gJHq5fxoDN9AcM",
-	"8hf5kpJYSOWSLqtEzQRRtC+fpfArVglz3zkC2FeoJCHmACMvHSgEXSML/qWF9SpGf/LQW7xWQ71cw6+d",
-	"zNZnbkRG0CvsOFaylegi9QgVjvMwYSysk3dcRXHangoKPkgEx6OXJc4JLj5Gw3oyFrNuKGamORddcJ0Q",
-	"JQQRA8W4l1vLyYxqRgTIAHaPsIkm6TM1Y+nhtG7Q5zZPluF5BuGHvSBDxiMW9mA8xt9kSLBwN5YA6MCR",
-	"23X0bK8jR6BczjBneBlOkTl/FtbI7NMiikxPk1Iq9Rc2a7GdCDqhUjKcCcMS/T7rYzoHctUrNIDUXeKu",
-	"ZWAtjGjDbuJ98f+zd63LbeNY+lVQ+jPJliTr4ksiV2rX7TiJuzuOJ3Haky7OmpAISWxToJqkrGhSrtqn",
-	"2XmPeZR9ki2ccwCCFKmLJefi8fzY7VgUBYLAueE735dgl06eMMl6jVYBKYlF0J+bW6pXWTNCE7r7lJrm",
-	"4PFswmPTIJQSXxD4Kk4tF74v/YD4sYuHwMZu8K6aK6sUimNkT9x40gV/DiIzKZvh06pa/ur+MjRzTv3o",
-	"GatUtfDW7kh0/sNF+XoMf45SgousbExMFutzwpJohmQMIaz6Kva6o0/j1JgCP9Lc0wRN6u+jME46jpxk",
-	"N2ZONw5H574XSTSrwWBcFvNZzIbhlGkCJvWrdXaWxYKLGOrajkwB73YrbRAOBiCzo+VuSecOrrC7ZsKp",
-	"TLV2M5I72PEVO9ILoY8pCHvXVvgRTlCdSBeYXJhW12j+/EW/XohT1NQDYaSlH4QMkUb5GK/mQUAvyFBT",
-	"UlVEhRizcGKI7UfoVzhObI8HAZaz7KP9AdLBoJgSfggTTmPF1niL/DLwY+SPGak9iffQskeI+0vja/z3",
-	"W+Fi+FTFoJEq+nB6nHbTk5KTG4k4nEQ94ykOGgdP2djv0QblE88Xsmd3shq9BavIa8hnMhFX9vTAkRmt",
-	"oKOPL09Pzo5PPrh1BvzXugSohbuo5VoPAJvW4nQqD60fM8qVLjTC+rIfuppNwJFUWMRVo6ZRb88UCKKn",
-	"gdq5csc1YVRnumVaixyoZ9e9X6DllD5pNRM/JzxSdhx3d7oU8X2oFwVrGbA3eu0BHw6crbLA70Y8muFP",
-	"QS8wonQwmIkd6VqsX2YpUA1Vq10/udDlWkOxoLtNkKSPU0BEts71wl7s1p/CVNnmlZheASGDYBndVkLr",
-	"1s3QQ3bYTzz2ey7DqoWaNuJ+gOoTHn8Bmxt8XjUfgYeJxFhYLeiOtKztockzrD+ipoj5Cw7Nzb4N8v7g",
-	"SFr1dr0JNLnwMhxp+nn04yKuByytn3SM5ppxHUA6i7bdX9A+ckElrS3W0oolQ36FbNAunqXu1FJsyYpW",
-	"Xcuwd12D/2txpebNY5ao/I9wKL0Q6yY0A9mRvKc/lg0lE9lXqrl/dypHv0efft6b3vQu/gx+f7Mr96LT",
-	"l78dqf/91Oo2rtvd9m+N3ujV5PfXz5NPMmj8/rez8Hcs8VUrtGjzQqTZtbwp9e1Gkt6ZuZiPc6z3YIHA",
-	"1ilfwpJLi5fVSkFlJgc8uO+lcseh36/ie7ae/ArryafxqXy/1zs+3T8dvWr80hq3veM1DpTn9Fq3trgX",
-	"zjkp2OP76woeIVhpjUkvPjzCoEMl2mRgTYBkRwOP/L7fWpZ1bV2er0MLjD6JQQVO+wRdLYdVV4L4os/S",
-	"WvmOrxZTPBa9ZDkLMEQzkyiCoCXhiUBpcVzLEOoe7O+3iNGXHEOseWghIoPS1kwrg6sIPBbBjeG6NRF6",
-	"JPqB6GEpNpwkGId6fpyhWIw1boeC3XzemsqGq+isSrFyWZzFFoZZFGlaNw7C8JpNximho9m1VUOllclR",
-	"aSamSNcYT4DgTKfp7DgcjVXE6PKJ59JQ88nCLJyYee1Y+Q+heJCx0UTUKuCdGdbddGB2kE0Hn9WU3wIZ",
-	"5Aw1CwZ6X5wK7yX+jXAqHQYA21uX8nDkIFZZWp0B/MyRbmo0XZ2YQkoH2YZeMB2qNeSqi1gzytYo68zl",
-	"PV0O5ZNkeJX4IwE5NKTQUOWb6uRbF3j9gYTc+NC2ruFUWgmf0ZVNqwcjgYR8ngC1fjrfH5EExO5B4ykt",
-	"hWx2ScdEmsotijRRtVnSakjhSCMy4kxfNyZx+XC67ki9KmB90g/mO9PT/jhMqOHdwlIxYTPmrkWxdLr9",
-	"7yGexk2Rixiz+oJ2wHhvsUO6HvVxdyZaWSMCPDXTdY/S9jR3ar/lo22T6ZbNIe8pM9+sVM0NEHTPR5Hy",
-	"DeOppxwDn3hl8vPqm3qHVTrNg/3288bB/n5jkX6U+DzWlz5rqUt9nmS/64NcVNkP/pH4lU5lr9/o73ef",
-	"i9oub/Rqu7z9vPbcOxC1516TH/B2/6C711ocrMXriE3Fk+7qvEVFYeC8yNRtteLLwhenDXHRC8PL0are",
-	"cSWWkhnlnbXxGY+R5QNUjvhSwaeHyEWFjDkyFxWx6HBtMr5zyIghwqJwEUlos5Fho/H8KR4KWhqz8xFA",
-	"h1ppDZw8JoEFjLPgGkfmsNxQ28vHMnDzAJDvJqpJjyKCOGStRiOVR/fTqiOebxIT95TPyOPjlw3wPI3h",
-	"5gJPAiGbWEpFp12qN2bPVOzaH7KOU1CqfoAA6nnFCSuwo4J4tsqeRgQGB05hoa6yV6lcn4UjpHErfi9O",
-	"+Ewf9kJlr/m0mNhbPeU9hA+FNbATeFC9PojwJ7OCikKKDYoD88FDtvKwhs1WG6PH7xY6lAGZiH4O3xKX",
-	"MwjFoaaA8eyUr8GE9Wh2t5KZp+BLsyLXtbT6xGVh483HWESnsh+Wd90cq9zrX//cq7efdhjJDKSnsBhN",
-	"aujZDE4sZDitM5f6GV3GPS92pGuw6FcGqVVlrv7/2C7rXfGEcjSQ6xyJhANW7ZC50CeJd0v/oa5EEl6N",
-	"IXOJNzwF1rk4aJP1FAv12XzWI0hwuzNIgYu5GPS8lbSVLenFoi+/CifSe+SYW62DkRpmcwHJ5TBM0/S1",
-	"8Z5LYdrdGVNuU7va0q1RbxocG+I2jWWl3F6fpGWP2hz5BJGjew2mvGPrqebKh5JSN0yGhRqFYZxdgNuD",
-	"gsMw50lqix/HcpNruDA9csuB3T74XfTYmrzJxt4U0w2HdStxypq6MC30HHWsdl0xgnuwvxPqkf6I8IrM",
-	"tdhJi2RTY+bqD5NQRdEpgkjdz1QAKXkY+YDhkVCoHwsOlewUEdwnsgzleR1JdArKzBD7FBsJLqHXWtM3",
-	"/qmidP2YU8CIGGL0rkgV7H3geTZtY4RMCmPhSPyWhmmrDKOMTPdjjISf9y9EDySWJ6NxMvsNbRJWrbKv",
-	"+jwSff9zHknOqAMrCz+v6i63QCQJ5EmxOGRC/QLWna3lku1yK+lx+3Nh55/NsvLfjvO50SgmV6kWL1/M",
-	"EOfPN56oaXiKyJggVbcKpYjZE6gYPc0Mnrgvisavb555DF3QCsNAcLld5fpVyEHMoPTIy0Sd6BMTKJov",
-	"9CdBcEWPeCQlO6Gh5EXtl9CSG2YPqipWqhWrrmhgYcpapcFu+XNtVX1e7cLl4vPpYn6Un78XT4eYkYUk",
-	"yfodWG7uyBv50o8TtKzF3i53TWlgeyRnym8hjIuYi5GIA/9JZz1+DAJAh/QZ1rV6QRibpgkEUWI7iDk4",
-	"cmSGGwkjYWNkkaGp7xPMnZ60Q3efSP/PiaiqcfDIC6gpzzK9dETne8kQg+RhGHgAp3P/i34q1z7kU3sO",
-	"x7SVIcI2BaZS2w5UySjXRokrfbRJ6lkJqq/HoZkzXw5SbSJU0zNielzaA7hGBdpTUmLDKg01V6vBObK0",
-	"eYhKhpraWb2zJJqx/QYEG9SDDcJdKjryBCioQ3t3T8RxfxJABScELvwFoGJHroQqTgfiQwByen6zm7ZP",
-	"RvSnfbazv3vIONvZfWZGnAjpSBwzj7FFoM6OYQXFVvOWXjZUQyAIfDE7J3qGj/FmzFrlrqLcJ2QEnjLK",
-	"TvM2ex3zfJ8szY9u9E6vZBHDslbIvFuX8B26g7fpau8s0WU7iSv0B7bGzPucD8Er6uwovkazaJxUGGlx",
-	"UGsiN9PuaqdqMGmwsEgCpuhhtiEBUzwL6ckI+U7jP5Qfy1rA3Kq6vLysHVmvctnqury8zFxOi2wzdTa9",
-	"keYF2i6Gfmx5+RiaquQCNSF9h3uRyVpbwy33YNsSAZqbkCobi2jIx+S48ezNim+gNojAdjoSzDXlTrmh",
-	"lNbVCZDNbTeYx2dx/TstMxFS8s4LLwnDqxGXM41pinOqVpFAPFwShkxdl4lksfcJWysofqmzS+4nGlRm",
-	"Si8q+x6NN7dDLWv9XYQhe6uG9D4devlCnH/QraxFPS1J5ONBsAn856YmpwebM0NWlFikQYu9nRQvzk1v",
-	"Es0yZYbmMwRglxHSKl8Hft2XSbulPD//7I8mo0qnDdBt5Ungn00zpcqYDNBrf6uc77ZanvYVMi8a+Zh0",
-	"s9uZn04Gi3M+/Wla4twZiUUs/EhuHs9JtgKAgAeBjZuImT8aqX2fiGCm0ivlyQw/40R6AA89TQpywPkW",
-	"OE5tVQNDmQA9q3bbm8Yf4IVWBxfoekXUv6cyCWqdTFn68ALEpOZynEYzRTKALJvry3jS7/s9AKLBIaMV",
-	"JfmhdBFC4Y745ys+EC/2Gw0D0OwNleuWA2FBOTua6gH60qlMarVIKW9vZHap4w0l0i31436pgLHurYdv",
-	"xtmqpZo4Mv7Z/lHMevMBV49L4FwGvoaQ+vR1+FWqgPBWrKx9YLFU/DjSByvA+H/lcXJkT+X3VFOyMqJC",
-	"JYPRbAPDUi0HDsxpp9pwUqtBr0owJNjM00KO1qIl1nhMcb9lios5CoKEMT17RCmsuh2L6ruXw5DxETu9",
-	"0x7cBpf+IXPlJAhc1gsEj4CUSl2cLdFWrR4AdIPwbxv5a5SpTShAHJxMReLlRPi0x+9YqMtvvLDPLqJw",
-	"tt5av0/2+29ifvQsfBvz0+q07838mOD0hyOuf4R5LLCMi8jnRzOmFRA2S4B2aF99qYwnBbHLW4i98aRH",
-	"c/hAIEyayhonDXep4R7EjR/vUFTu6pyCJ3ibXmqJHUlrV/lOLWNvheZAUMZnsYmKgNLHHAGFgWenATJM",
-	"kBhP0zLjLtAcavRTjizga6ta7CLATwG8LtAq5ic2S3lRzrQ8S8o3s53258jq1KDSJ7MSnKp1Bmc/pC/j",
-	"RHDvcG5ImmqiDvqnen4Gmn4ND/2IUofyyJSuB5Mt4IKjkvMwnER0KKabD81hHx2JlY2gTO0FX8wJSXls",
-	"9UAqjAYLj51WNrgwOtxtqznBVnHkrxGzfkztmFDiN6rndGhKOrOcBf7Ip9NPo+lgZ7sWl0duBT1ae2Pt",
-	"71w9BbKqK4s1wi6dmuYum/sQvrGgeq/CvqTgu9mC/nci8597/G0V9+fmq5pf1XZPRX1lwoD1uQK+C8ed",
-	"xV1sxX/v2J63vE+MvDnZDbXmjVSG6VGfcmOUqFSRx7oAYyQRY2kdC6ZPehESEgngoI3TYxdqj9+mO3Jk",
-	"sT9a5BALeqlgs4G1/82exEf7fsfq4J2NL73NqyS8okAob4DtWEmGcwBUqIxn6sG6HXHz8/J1z0kLHmZb",
-	"5jQ3C/OPr3swzTTc7bDze7eoypox5Juj7IQeGKq4c9b1veiFNyKaFVtX82nOut6osS/FwlvpBVFe4Bcp",
-	"reCJshCADO9gkhFXDRWF/rdNvEIpEpqz6TB05Ih7gggUS2HzbEPUvDKoGdg8PIQFmh/y8VhIGyP/EVuA",
-	"6dhljHB6S6SBR0I/aBnm/e3sBCf53mHvW8RaQ9K4uh1ZVOkqZ3mYI1do1w66DVF7xvd3ay1vryka/KD3",
-	"vN9U1461JCNIShLfQ6rqCKtMWTQ8r7xah7gBM9oBzFGlN4mCnWf1vXpDf7KOQd0qThvWzXKgNm7FR5j2",
-	"163hA0ZbRbt6c2s7TLu90ArTZ1kbTGzOKxnhTFEnzpXhq5oZ3VhjDY2eaiwMOgFwKGi8AtFHIlPb6/LE",
-	"kSMVBbcaNtc0MfH7sdVYAqFss9EgHmS8MVCxR+H0kEViFOIZMzIRJGwyzlBKlRjNVzQn37h7xN76vNbs",
-	"7Ynagdfo1p7zdr+2130mWv393oHXsAxREiZjkJeNoVRW+IMt/YNkKs6HodRgN3xDQPceX6m3U+k0ARsT",
-	"iwTutZYJwXlUa7Us2squqMeTve1YheysWtZBL+xC86A/LLQPO1/wP65873YRrOc9bLmlAhpqP+aQJxbV",
-	"L+S0dum4wHRoVIcjDe5nOWBHU51XdY9FdpB+f46SPJQiV6C22ifvWKEuSJPVpOH8L1PEvKTWDuSPQVOW",
-	"kxnV4xfSyzYDkmB1QTudkN4V3OtKQ64yjXXU0GEs0wqNdiW4nNSK40N7P4r+8yaJ91Uf2sIX59sghYjT",
-	"s3lCvZsm1Gdhwl7R7y/MqGmU95RIZx7vAR4douHLm5S1be+S3Z9uob/EzPU9F4GzrhW1FGvBLosfwCiM",
-	"eTJMbYIx+JWVwLGTCVxptRK39wtFMksgJK/9lfwGWjyJBceHYPrVoxjTf+fTOnpn7wKPjTGeWy9I+94A",
-	"KV8p9r3zfJVZPS1Q9sOBRR693L14uUcMzvqOlHRONnOkmSQG270TX6xW50gvZzxh4yi88T0RERVxjyMZ",
-	"MwDxw8UVkDo7F+E4EKBuiFI4qTafI90d+qY1QLesKHGaPsPXrUvki5n9Vu2ANxu17m5vr7bX6jX4QX+/",
-	"v+dBGBHHE3gPRqBd8zgMwnBgQIUB74piuOFq1lu/kkqngvdFAtw/gPa90mw2mvvPd5/t7h7stp/ttw72",
-	"2+3dDauhNPuzsoLoRWbZPBYytlPI8O01r/f/ud6PxRYg/bjMBux8of+eLatmWG91BhtfhloxsNgE4FF9",
-	"cWuN1aG0RmtR1SJEXz9i3bgDKY+tu9DlmSmfMV9mW0NTIDYl9x3703lxQUKGc5lOMrI56f3NxGc/TuLy",
-	"jiC9LVfuCzI/BDQfyiw/liCy0YueoQcbnqUPuAVYBfirKZ9d+fN96ASOgQ44s10yxuKDyGwHOjUJI4wX",
-	"5iAqXxtmYT/cNt4IMs8snpOHGNJ+lPQ+zdq7kztboTYEJSGqmRhTl5aITq0ws6hKtDS8m68SWa50q3Wi",
-	"jO8mTdy4HHwHFP6xUZu9FkRPXqKaS4KuYBdG3CNo3JzDfoVd6dDGOudtdYbiSPTInbxcCxxFGoerh8UD",
-	"LQ+Z+QgMgMbX6WuJT946/Khna32ORPFPPUFVrbGdVpWM7HZ6xuBSVYIgL5daRwhVYSm+sB8XFUmhmdg+",
-	"iKnaQq4m0oiH4TRGIaOHUKHjnkcaypvU59LFV+lUvjgV33MqHadyc9b6v//5X6dSdSoRn57O/VFtC/jb",
-	"eNIN/F7tWszwYnpKp9L54hDI5SVP+M8f3p3B9WL2s74HTxIRo4jnO0iR4IKwdQYX3N7OnQSvaunPxFTP",
-	"zH1QRVHif98VxFZaQRyb95xNQ1WmOD9J2dNygBj/dPyydvLq9Zva6c+//Fp7e/buvPL3lafzyPOEt7i6",
-	"SAPcitrJ7Y8R9C7+xll4rl3DY7XtLqHJkedRBIoL30QlelqLgxIz6YVueseQU8TLVfi0aH0/jJZ56yfu",
-	"OZjBX8Ts2HxcH/MoFkBZpywc3k05bmULXa3RMiXN5gh/1VFhp5uadmqj41k1Lx1JQbcVHYxXNTENIug1",
-	"/8dFhpLD1zojD8YLgs617Qc3EldNPRJkp1KQTBeNJ4w+iICkoEA4JYYo8xehVqzRbiDAY6avwP74tlox",
-	"b2Q98d2ySytV5Ydp9Z2rWJzwqsGg0qkdmCg2ddYIqxpD0dUARevZkif5lQ+Qe6lRJ/5IhJOk0mk31P/w",
-	"MWED+fE44LOzUtaHty9P9j5d/nX37R+95N3l29nvfqP99uJs+OvlSfPsj78mZ62Ps7PWx9anP06nb//x",
-	"sZH+uhb8WjHHw4WQ23RlXot2+I9SZrlXj/O9+4MPap9Df8y2HYNWIi/shL7g1yIubOUjKiYpptjldLIa",
-	"7unQvpkDLU7KPvlyoqz1ab80m9tCy7IjNza3mJ+dp+2Md088cAquFnHFSjHNft71BwMR3bG3V496nfbe",
-	"kmqt3dtI3B6Pjbh3bMRF4dJhGCXzkipqd9lzrcIS7LcDe2Kr4GPZE6IbZCvtQw9evrKsG/cMs2jfp1Zd",
-	"labwXlLW1ZtuNp6wQPA4Yc/Uu1ffIfmGtLM3s3C/bXfv/IyodQ+49Pn5Lu11Lpjqb9U1PWc4vq/u6dtt",
-	"HRGUzqDpoybfM78xHnwztbUyNmqj1qWSGpVKyluoIQwQEuY8V2xkC2uNmpwQtToJiAHSInV2wnvDbE4G",
-	"eirQRQ1iEw4oUJl0zw4EMLVDgpABammPuB88EPAhTIHuzjyGl7Npcrftslh2dAto0OH3/k1KY5v2gl/h",
-	"Arwy4KqFx8KZxQqrPNeQ0QsnAbSoquX0LdrBc89zX8fHGcPwIPO/1yIpsL2boe9MS8kCpM2J9GLqaSnO",
-	"6qrIDg1+WPaCiadSgbxBE9L7kPavLM8xjoIg5RiGoFNI7wfIMb73VaRVY+GFgsCMLZWn31CxVp7+tIzw",
-	"tZgVQL9FzNuhfTQSPSGTYIZZO+Ex53pN8dpmo1EvRF2WL6cNutvVc7Yq1QofRWpCxlMVYCF6fdTnal5W",
-	"OfGiwFUftSNZTJz9SruRwU2u05de2vO+GkRzIbXj38vb3jeDadLrWoTS1PG+XjGPm31bTadmp6y70wu9",
-	"xc6XlE3hdqnrUH4h5zgMbzBQaKSQKzjNQdoMlKqnIx/MHyzldSPYIBwJ5B66qBHKomg6dT4roxH1iIHs",
-	"6YfwPPcFRYwovUaIHs3Lg4Ugmud7gCfK2vdbO/JOzn8p1s0Ebrk+SH0T95AYm5QxcGNCxlkbHjd5KRBu",
-	"oXOcB8JZ3C/3hoODFrdl1ROsYEQigdKGZJmDVcbHY/bk4t3FeZWB3Her/azDPrw5qjWrbJ95/sBP4ipr",
-	"NyjZiZ9mIO0xwuw0NRyQyTrSJWqoizAZG52NBEbjxiKZjF06xbGrLGogdJRuVUgezmH5BQZ0m0WNhUFd",
-	"LtL6M7oi4+pMGo12L74ZsM+jQMYvHGjD6ezsTKfT+rRdD6PBTqvRaOzENwOnwm58Mf0p/PzCqTRYg+3u",
-	"sd09B+8h8E5qgTPvhVN5u8t2hwc3zWHt4B9OZce+Bu4F/wb+I7XuKp3Kzz99uPzUfnl+8ub8l/b5387z",
-	"/4Zrk8lYxX6t34bd179dn745C7w3v01PXz8fnb5+NTl9/arpvR4GXfl+/Kn1qtFtnw4+/e2naaVamUR+",
-	"paMCZvVaOjuwLXbQsXe4lP+Jw3ixbBBq2K19bFl6gV/HP/FgEEZ+Mhy9+PDmqIl/w53xYh//NRaRH3ov",
-	"2o3V3YRaDx/gmQscxaVRrhiPcfVrdjKesMz2wk//PcpcD/Zw3VARzRvnzUotsBM0JeIqYOl556CcBnON",
-	"CXNZ0eG431er0hMuo5pMYi9gqMoXQ6odaVhe1kYbLz4AIAwWcKCjdC0HKUCiLY1DR8JhJHkk7dYyKYMO",
-	"8NMbqGcr9C0Qb6hggjIDzBsgM/jxHZhlcDbCHqBbaj07aDxrqTBrnmWG4qMMtnYD37CWNT7Gp7TUT39M",
-	"BPMyDoTvBr6c9v0/+q5viQLBfTkHSiBSZTj8PjSRux+zOPGDAE9PCwAKPuamGITm4Qn2PevseCh611ic",
-	"CcLetTa7nrjx9QluLLQ0LdDOzrkVrdy1ANtg5xl+TE7VRjaogX5bNENmzjCiAIuXfyexSGqTsZpB4gKv",
-	"kktDapxch+BaL0e91/zd1W2BTZZhqAI6ggtmO/e17DTjI31X87w1zIi9rKGVy8QaYWTvnCzv/vcen77y",
-	"pR/rXnNYGiUVhA2C1C/Eanv7dcVBdd+6I+eEKOlKIhTssN3G8zqDEfhywGbhJLIryCuFdo7MxHacuhu0",
-	"iqW7iCZgdQVOlIYpkuCsMm8SqdFjxIwanPZzwxSprwI5Kuzy0h57EMd60LqbK8G+P0x6Q9QJ20Sq80et",
-	"9i7QDSZxz2LV4PT51Ropxoxlr1l27qsyMoMJWKrnWbx4HxU9v6mi54+jubG+Zfih93fR+e57wb1tbu6l",
-	"5zopqMP1vdwhzqS71iHO4q1ScIijKfe/CuPlNkRTqeEfxj0SCfd4wl2k1wUwngflO0dOh2Eg6uwlWCkV",
-	"GVjEPBBVZSIqnlBJ7YgQtR4qseKNUVlDn42z3NF4FYrW4kZEWYiOI+lQPeYzdWNL6BDJeFJdGdQoTIX5",
-	"6BM1yCwJUSamqZpgzHBIC0lE8RYFEU4W+TK3irROpNTRFY407PIyjFgQxpSEwvNjcFgqLGuczZalZW2r",
-	"ntmo6xjj/E58lJ5dzU9WM1P+qEP7ncfXjxQAdwjhqeNja16+IN0nIYEaSEnA0dS/YRxQeBr3Clh+iDdo",
-	"OgzhmAdkADUe2j4SSiX47LOxOjvRpRHjxPP46YLjOEemnh7MCmcen1EBCIoTEek5JKZ8H9fZx1RD2K7Q",
-	"YJkY6yMYTmT6BkLNmUi6thz+XdMcST7wB/YEjQ/WiYoT6C5zDYUphRFL/DL5wViUi7m01u1r0RooqdXf",
-	"tVzbmgTS72EflNh6+C1YB10xmMgHbOK/SQ/LY4fKIof48Nwb7LUSBavt+bylQ8RRwUyUYxojTJxUxgFF",
-	"XjzD0l3TAH5SS3wHDlZovPk7/RoOwMwSKgHUD1k4IR8QhOE1oE+I5AagAPsHu88REXjQaOj/2t9vPa2n",
-	"TvECXCxoAubwJMSFSxiGbhROYxGlN2b/+uduvalv2t6vsndjIU9fsuNQStFL2HEYCdasN+xf+4DOoeDn",
-	"3oNkroh0NZx7Ve0N1B8wbp8r3Fu3TrtU5+5NmADQZ8wIoLIwYr1hqPJBnu2Xp6cmLVog6Ut/KlW+XDhr",
-	"WV7clB2Qp7SBBRJs7Mml6KpVJu2Js/hJ8j/5Sc1Jbg880TDQp6m+L3b1UacftslyUiaW9tOlsiVFnVWa",
-	"+7uK6sLZ8wc7FVev0E0LGTo3t99YvoxUGDCmDoQGP0b29ZSrWZ8xRzd+TywaGFLqZYam/zQ3uGP8oGBU",
-	"71DZMxlG4WQwVMHdKDemKgLCecxeA5F5lf0iZr0g5NdqDbz2kzeT7ibDPDTv1CK1D/vqPWY7I9Q1kf1u",
-	"beLROQPjx+ZALt1oaUeNTWqkAd1FbwwlUME69c1ysb6uFQvnvvyWSl0wCKRbYmrNw0zp14trAOoHM93R",
-	"Aav92W5zl6zRXvPA3jsv/bh0vwJ4AX8hCLnHujxQ8WqE9bow6g2FfjvWHd8IHiTDyu3fb/8/AAD//w==",
+	"7L35dhu3tif8Kmh+fVfiXJIiqZleZ/VVZMmWB0lHkuOchG4SrALJiooAUwBFM1leq5+m8x55lH6Sb2Fv",
+	"AIUqVnGQ5Azn6vxxYhVrwLCx5/3bv1YCMZ4IzriSlfavlRGjIUvgn8c0GLHT6I69i/hUMbgWMhkk0URF",
+	"glfalXd0TvqMBPrGkAxEQgbRHSNjvL9eqVbYJzqexKzSrkym/TgKqmRMP9XokP1ju9GoVCsJ+3kaJSys",
+	"tFUyZdWKDEZsTPWXxvTTW8aHalRp7zSqFTWf6LdIlUR8WPn8uVo5jiPG1fGIxjHjQ7Y4uldiRigJ4DYS",
+	"UE7oVI0YV1FAFSNfX50ek739nUPy+2+79VaV6L/395r7z7Lj/pbKKCAJo/H4H52KZJKOWadSJcGIJpKp",
+	"f3Qq729OawedyrqzaTYahfN5KwKKI89P5GbEyPurt0QMiBoxQoNATLnKDnOk1KS9tdVs7dcb9Ua92T5o",
+	"HDS2ppIlcqvRPKThQWu/dhi0BrX95jat0d29ndo+a+2zvX6rsb27s3T0A5GMqaq0K9MkqlT9ybRKJnMu",
+	"gHqK56KXsArk8urm5nKrWW8gCeUohosaXH4YmZyLayWSgpHAACUZT6UiXCgi9W1EiVvGZY46ms8WRgZ3",
+	"P2xkVyyMEhao8o3/MGJ6SCNG+omYSZaQocivkt542d7aopNJ3VytB2K8FdA47tPg9n8FImT/+GF8eNeZ",
+	"NhqtPamoYv+gg0Y0+EnG4e1PeDmS8h/6Vf+xffQfrdP/aJ06SvqP7SNNS+vPtYQkrphK5kcDxZLFiV6z",
+	"QPBQEiXIjEaK9NlAmJlz9kkRlcwzs26uRa0RV9stpNdoPB1X2od6ZOOI419NN8qIKzZkCQzzw4cPRx6f",
+	"KKbgwHIdJJTDZrNBfv+t2azv1ZvPqmQWqREMPmFUCm6paVfftJ3nL4wmLClgMCxJRPKPTiXidzSOwi5Q",
+	"5kPZzOdqZUITOmbKMvlpIgXsCI1jMTsZT9T8OxpPmX354uR7eku6ATzYs0xpkrC7SEwlmdAhe06Yfg8c",
+	"cf3jIEqkgl/q5EyRSBKYEhE8Tm/S8yZxJFWHu/WDa4Mo1qOtd3hm4SrVSqSH9POUJfNKtcLpWF/GcVVK",
+	"VmWvmDZfsDi6YwkLT+4YV8V7rseLc2X6puwuOhZLG83t2n6/wWoHdG+n1gp3m6xB94PDQdMOeELVKB0v",
+	"vKwbhWsy4Cnc6c1oe69QmETjSBUJbDgJhE/HfZbo+USKjSWZsAS3x5/UbqN4hWN4tz+8kA3oNFb4SPnx",
+	"a65z/Fh/JMTt2YtVmzDDG0u2IWwEO7V92mzW+tuDVm2P7oaN4JAd9Js7xdtgXvfIG/FZv0tOBJeoPqHO",
+	"ck7H7IbeMuD4geDK0BydTOIIZcHWJBH9mI3/8yeJgsHNUT8RAqHDu7p6/F0Fb9OHVdEorrQrR1yoEUus",
+	"9jOikqhRJIm+G5ZMMxdZaf/4a/pMJIl9z0ToPUkq7coWrM/nj7goTAKpegu9XKXQwmYqtVA4rFZUpGCT",
+	"jgUfxFGgScis1zThbWR8bTPv9uLsPvv78D8TNqi0K//fVqq9buGvcusSX4HLnyWhwmVhZlU+VyunIulH",
+	"YfjAnYm4nA4GUQAzkIGYMH9rblCFY1KiskFiGtziOOBeMmbtWRIp2KeHLfp2uujpzJatesHIH2PZ9ZT9",
+	"uVKc6XOYdCpL9TZIEgFr9eyQDx8+1PIiuWgg5pGtvASHAZ2hFH3QvsIb4ObugEYxC/PbanaLhIJJ0CkH",
+	"kcI5Cq4SGqiyowdK6IjeMUIVGQupSKvRABODBiCpM0dyMI3j7uOcy1YrJZH3fJIITZe0HzNywlWk5kup",
+	"ZXE9HotYFhZyTFUwyizlc9LDleyB0iCNosHiUMJRfkulOgq1tJEqoQp1nHtvfUyl6tLM6zJ7H0mt1egh",
+	"6DtJ5s46OZrA7hFq2I/gRid6+BHflK8WTOSxNs3YpZmFYFwTUwgzBq2uByYpMrgebNQ7Gmupyh52Nvs0",
+	"7JqVzJ/KvgjnelCajlDvfH19cf7wpW+kS/8tDcmV+3r56vujfOyzElCuZ9hnZEITyULytf5TT7VKKEnY",
+	"hFHFQnLL5kRobc9YAfpH5M0Rh30DbU9fHYhkyEKCCvUz3CsWRvQGpveAvZpyOZ1MRKJY2B3rN3Zhxbxt",
+	"u2Y8JP5L9cuqZMr18iRM6ulRHuohg/flwZvZ3PX5oBsegQmTGxxe+b6WzOixttinYKP+hiyIacJCAp8j",
+	"+nNVva+RJOkawZ6di0sq5S2bywdtGheqOxBTHi4wPsmSO5aAMsUFmZiPtfUw54QzvVUEvX/gxXLGnZZg",
+	"ejqUjIRUVdxQVMooJ2eXhIahnsfDT+pOurnnQpFTM43y/Uwn+1hbWLxIVSIjHjASKekv0cISaEKfxDRg",
+	"dvuza2f2+XoajNDC+BI7zRKGNGi1Z7ORWvSF/w575OYnp8HITNJb2ctE3EUhS77s2k7MV7zVtTbbv9f6",
+	"2ol6K/xefunVhS97/vN/ryV1E3MrarwpX3ZRjevk35wfmFmikFWWkcNPIXoP57DwF9r2RC58xQZTuVSv",
+	"LVh1MGrAiYBuX+RD1m7sFviikRtHkkz5LRczjiPUcjlIGPwwSwQf1tdfF5jDCQykRJwtfLRa9ElYLC2u",
+	"xIQlMGPQB2QaltMyX6VLzVm9w7/ugW1Um9BEzXtupeHVRkuQJMG1RaLTzz0D93A+fFk71uaiiFf5DGyU",
+	"6HO1cpnQYfkSpQ9ggAsjBhv5J/KBS1hiWPJ11Os1SCa1g4poZkG3/lSbzWY1bYPVpknMuD734VJl+xEJ",
+	"yVdtweQYF6mxf8bGul3Z+BjDKCNYvpghPcjpeEyTeaVdOUpNLz3LcSRlxIeVauUOoy6bbqdeRK1OzkQS",
+	"kmFCuTJnTBvaoCbqvbN31MHJDoczO6wP+hIJEhZqMqaxXDYi+MyS8bhPm+Pvxufxos+PSETWBJ7RlDHk",
+	"4vvP/mQiugb9H2dxr8ONBkQX/yw52WLM1CjiQzID/Ry2VDPXOvnnVChmQpK4VlFIZiPGyVxMCZW3hPbF",
+	"VIHz9ZE25ohjCNOaLDiBP3kbbkaJUCq+r1BWbDwRCU2ieN6dcnpHo5j2Y1Z+FBJGZhDDF4KMKZ+bTbEH",
+	"QtbJh6J4N1X6S4+3FzclnzfBV2Nk6OM6SMTYXGFqJpJbZ4UTPGkYzUo9swm7YzTWtASuTXgUvH1Us/Ak",
+	"YYGq/0mCGTIOai7lYNlTXnKCRyxCvKXJ8ItKY18GxvpjegkpJ3s75E307RcRtUWf+XMPpRDvKJ//WUfS",
+	"bJBcpP0/+nQuGcnf9Ai993bkj9le62kz7nAT0sqIPi5mdXKTzAkd0ogTORKJiuePv52xGEZcEqqI4AFz",
+	"xlBIFe1TyTyPfcIghdJmx0g60PRJlB3j33D7L+mQFWvOin1SWyM1jjNbXulMG43t4H+EItA2PtE3wCWG",
+	"P4AzAC+g1zka8lrE7SLq90d8am7e8u6urO0NoNYYyykykBqj+aUiks4lmel/OVWWnAtUusAVzhVsnDOR",
+	"gar0m8tPwoPXQ+uWUcCI94kvtgyoBmTPGOVyxhI4Vlk6fQj5GPfgw/NkrKOxPEnG+VwzaTLEqkaRlFNU",
+	"XP/YUG1u4I+Z/5KbMSO+tWbn+7laWc9qWScjRmmLMHbmSxrpexyb5WF7s+vHcs/MWAlOnpyYIS/LmsnM",
+	"7nE2qtB4IteMJsEIfG2xGLrcyXSBYNvWsXJWb5oSoqvlmNVg5aID+EG2zUNTV7zzpEWuViFtEF4u3a/F",
+	"iT2Kx7h0GR7LcHoAO13DlFmDk9J5LGjY1esHRkRZpkWxhfGwAL2Xy2Y22aQoEb3wb81wlnDThcE/dnS+",
+	"xHx7z/26k3scSeNOdPlrni+RE3O9StinSZSwUDPxhN2JWxZiWofvx3Pc2MsoX5qaGEn73qp7q0i8TBrg",
+	"1A+WjE0/+UKvlkiiX1i4gun6k9A7Y12pmSU6F6XLMM1tTD6vYSFowTOL8+dMOz9ocKMqGi94mcH4QKU1",
+	"ksCjRRw6geHmVkgeXhLoVLKk630SH8kulI3p4CdnkZbnaQqYYtxVhJG3Ykginho1fwbdrJjdBp7pJYzB",
+	"0h1YfZqt250oOk8mhvZc/5su3TmfLL9Emux69vo6KV6+qZ5hMPe3zx+q5HkipMBkWnXs3H2PnBKkt/SO",
+	"JVo4abJ4NCfBA7SF95IlZ3wgMOi+md9mjDtNOf8vrxytUsVfuncsiQZRWlphyi+OOCcn5i3VyiRhA5Yk",
+	"LOzaSBK+Ue/mtL/+1k8noWaSXaoq7eb+3vZhY39vr7H2/tllKNrA45hGY2ksEIhxsUTqM5lyD9iFozBk",
+	"4SkNTAIyDcNIv4HGl4k+yCrS4n1AY8n0tNNLv1YG7qFlYzSvhkKTQNPRvKuPoCwun7H3ELgnV1Bq6ta0",
+	"bYEFWzgC0F/nhCZMn8QZx6otK/ihfihfZLWzUAkDlTJneG8zLcGiSULnFSyTsSU3P9qZf3S3if5PLICM",
+	"2SPD5IH+bMZt+9fc0tEg6YJUK1iG6wkNWE2yCU0gHzZmdyx2S2G8SlX992wUBZBbAGybi+lw1Ca9Zg9Y",
+	"MaRwwzirpNfCa2om6uRsQCI4n/oqjQVnVUINdZDZSIDJrT/DIKJu8xfMy+AX6USkV0oooURS3/ocPoba",
+	"CCRcg6jANAn9NShRA+NRj2LKx0zlZFzXrPZYk1KvTi7AAsEVg42OhlwkGHhPHVKtbL3TbkEpXbUSwLko",
+	"qLbF86IESZiaJpz02VxA8oeQLqsRqkJklVAJecvk64sJ42cvyLHgnAWKHGtD8vffduu7z6om5UmS3q+d",
+	"Sloe2f61g5ymU2nzaRx//txrO63n7IUnlPXFHlRIR3wgenXy3qTPBOZol63DGhXQVVudhRp7QQ2l+72H",
+	"aZx+TmXChpFUTGvziakRtlG4fPWvY4T97aBZ2w9bzdrhYK9R26U7fbZNW8F+eJgb7+5e0XBFyLpBeS29",
+	"HvPlm+OTfOXr/t72Hvn9t516vqz15PAdi0eCti5md6fJybub18Pp8Ssq2JumOnh/9aE/ffn6WqpZLXiX",
+	"HV+zdbByfN0xUyNRsLTvphJEZe+6tbvXy45IX8p+aqdo4ywpdUdRUSXoEXdU5Epf07MtR2Iah3oE7oSD",
+	"uB4jUILR/bLjYvPXo/7LILqIXl+//+WseR69Pqyz+etfwg9n0UV0Nnt3E49+eDGcn89fH9aDVsz749NG",
+	"+P3rODubg+Zhq2A+oE2WTCafq8Fq+uS4pGMlyCCKY4KqRTpilMQZmirh+F1aREym2ht4pbeAKVOMBdeW",
+	"NB2KKmaRQ32U/j1jPKQj2t4DNInMsSwYERc8KEICEGMmSZ8Gt7YGwm5xruy/1rje63745aj17qd1eOEk",
+	"EeOJWimC2qSnGXcPuJIUmNjdg33rVUkvEFwyrvQ/JYtZoLqG7/cgs6cXJIwq/TTKKy2jpcm6sVELvEX6",
+	"MuPrMx6piKqID4nWc8gVMB1j8Dbrjdx5huHkTmrhpC3H6k6TaHHqF9wxe4/LOeZWJf25YsCa9T/8sxOz",
+	"gSLg7h2gBmIEc/oadLRNRKKQpcZCTGBTLT3rN4XRYMASZF4Hrd0W+f23/QXmtQpTYS0JkKTaSd40VMSV",
+	"izyH2hyTvoTq10J6Y8+aPVyornuyt0wqlTAD+6LCvQG55N0Bkql3eXF9Q7YmNOlBuSYnDBRIE0dwqWz9",
+	"qcoItUg64UmOuL3f7VnR7KZJtMEMd8tWXYppEpQhjxizD06FKvB2acpD2thv7D9rw4CtljwNI8YDJtOn",
+	"0RQXGEbxCHH5sItHDd7h7hjM51KxBrVZvaqpAIKi++zHbKn+KinnPqhMtmnJB7XczW0DWPirv4DVwyvV",
+	"b1T56uQDkIKYMK6pR7mCYec3tzUxhZwZnyOTRAyimC2wqcLxqUJ0D08WTHkwonyY308POmUtPjCNurEI",
+	"aLyWMUL5cEqHTDqVVTNxWbUQG2gVp/WjnhYcstrRDQkZYbyHy4mxMZAqMwckk61DUuyTQmtDH1Gg83E1",
+	"q5Nb5JkCzCHGFxagCItiwYg7niYJ4+rSREiyYW9KZkKEjJORSKTeSge5YCMqBfrsOOJuu6uVCVWKJXp9",
+	"//eP/7vT+dRofPzmf1YKtsbAfsxXWuaLwbk7ra2DHeaQKMiZXssQ61+pyqCFVG2mO+mZ22tG9fccX/VK",
+	"3gdgYmXGhVEAD+T5Wc29hPEQSdYtXEgVq6loXHBstYmEzj50xywskXlrAe0emV9cCRtErn6esikLq6ld",
+	"a/2YfaZVjTENWWZsRSAhiCDkgEIai0Ah1Uo4RVWlW2RsvhIz0CEXF0dBCUfEyTiK40gaRXTpgLRuucaA",
+	"HI7Lxigh1YpBT1nu6bHEego3f65WbiN0zi17CPBs3kRYFAO4PWYlygmKunoW3LsZjRRUt4dTVifnU20Q",
+	"gI/DRTL1HY9GcEhAy+kdT9+ITiaMG5+ppj3IvnHWwTqjKZcK6+zENdz8OXUxF6kcr25uLgneYI87UiQk",
+	"zaQLilUwM+PFWU6Sh4eHPpBOo3xdfWgd38XmoQ4BGdmZewfe34pqlhNlj5+bvyXkRUorcuXZVXwBwQG5",
+	"oXc09Fj3OnsF9hiGgFc9YormLs3d+aVzX142qVN7ovMUPF/kSYid8Zxw72hFoT5ZdXIFAGLojKIhBAik",
+	"LcA12HVahZ2otPiLM1nv8A6vkR7SWK+Nkh9p0NTatD59qsM9+mCIqcKbHAXanC4TzGvuEssr4aEAHXKR",
+	"4Pnn0l9spVw/EbfMfCuWZjCB3skBIjFmoBms3oMl4SIhN2+vzQrhOyZJdEcV6xqjzrwPPBha94/vGDgu",
+	"KDE35vPYyde965Pro3cn3curs++Obk66H06+fXVx8ea69wy/AOk8yVQTu106VJqkEpMJC0k41ewCjQKT",
+	"zAIP4qEKWczSR5FV6cUx120+TOSuIvJYOq6T707Ob7pXJzcn5zdnF+d2WFgA50YEhXZpcEgAK0zdxWOq",
+	"bRFyy+bPScKwdjxSiKHmi6PWGizZEvWl8eZscExdeMD9Y93D6scLFgIGhsMEDrwuZ2HrkyQ83chim+WR",
+	"4FZMPXfycQ7Zby9jAtfFJoYmYsbDiA97bSQDCLmYqk0/R8qWwqHupMUbkoIjGkMNCQtYZNV6PLmWFtw5",
+	"xzOUJWh9+zC6Y5xMJwZej2uJ8mPFDBBit+ZbwN4B5edj1r5a0GiqlU81/aLaHQXXotRvfHHy9uy7k6t/",
+	"dS9Pzl+cnb+sVNNL5h8nL/yLp0dnb09eVD7CgmqrPRP72Vhc6Dd0g0Lz+tTGXOEmDNrAzrBPaAGarFD9",
+	"NKHK+kTADu3V13Gvo+NXdiNejn05ADstCkakL9TIROg03wfGuFpHXQ6tV8UczDsaL0HftH4NsxBImH2m",
+	"ZkwrXjORFigUrUL58PZWDg4SMZbvDnqJq+BnH9M5QJ6At4yTWMwgo0BisePMGL8gR+aTEXoLlpLs52oF",
+	"I9MmQFbqIEudqp7nWjPfrBWxHlDu4ke7ftFoMXJuyuP1elWNEfrPK/jT+ECNQ11FcYwpvoLQYcLYPca4",
+	"oP2kB8nftoL1Wza7zJHwaLOYnS6c/tLI72ZhNy9NHx1QlJNe5kM9gjkSmtByjugvFIjDAaJ8L3NiguzH",
+	"sKHgg8iU7JqpVMmUx4AZA3a3iWjgNBY8k+s4Vx7DtWd9UZ7j0v6+oSPPd+50Op9aDf1/Tf1/27VO59Pu",
+	"t/r/Xuh/7p8Uun2KPFInYxrFx8DrNxQsJt/l12x4zKW+iGTorzLevUbsbOL5xpZpTHlX2oKdZz7o3vex",
+	"dPaakvQwNxeulm8vG+g7UB2O9Z256RWAS+Ck0rLxbJ5Kyn5BIKPXHspwiJ068shcwia+hqpiAPU/zu+Y",
+	"2yJYvcJtSRKRHBfKRPgJp6/Z/yQRw4SOZZ0cO63BWIucQbKd58g2Gl4WMG8xFzafJLxGVmgh7mnixRW7",
+	"QSwkvN0HlcFgPoR+AIMabrBhaVe1UwR3u1DaA+iGMzpHqVII2ohpaPYBjrVbXSW6AR4AuNhFa7drMpGq",
+	"hanvpTB2RTihUBTQ9UjJ4bug9LS/dB1pVCuGTv1LRTUZC8U1frJiVlcvzMxymNebuMAhlSwJWWjQsMkR",
+	"gm+CNV/gI6STSTw35oz+G5wVBQ5vm/O2DPpZ0wbEyk00z+TOwNkOoxAETS8Q47FWBuPIhtZ7mheF05j1",
+	"Mm5MH8OGyg5HfcqGKCHubWPrEPObcZYgrJ2eB4C2glc7b1rrtV7DvZ7xF2/iqlyh6phFWYww5HnYyjEW",
+	"feGIvH9/9uJu32UdiESbCnOiB5/VMtdzgUcT69Epnk7ei7N0Xmst/cbuc8mk1Ge6bMXN76ZQVFHNGKoY",
+	"jnEu6qnMxWaKl2fl4JEBD0vB6t9LltSOho9EAfC1smkvSGV0eUUmOfaxZotZwEszmKgdhKHBzSgi7+wB",
+	"DqxSB7ldBG841YqVD+lhzNBJhq4zu1Yo8B21Fc5TjwO0fm55rr73vr5hzC9qQ8IRVDDFYjjEjLX0927G",
+	"a+T0MU3JWYAvSwRhBOjRYar1pzlHnqc2kh1O7LDSzEsEANfzcQ1Zwirps4BOJTOZYGiEpdV13mCVLXvs",
+	"tdNqFA8SiA4US0rLFZ+nIk3wAIxo8IBEfKgHO2FJJKwP2gprXF/4oFvHoZYIqJ1CEZ/7QhWSZPxCB8Mk",
+	"EN4MmQflof6aUdgsVqh+HNNYjcKaWfRIunVHCwunTuWt6cqElpY7ofoD9lkAZK/6TkG9YgUFCT7GEuYf",
+	"Y0pPNmewTk4TMdYfEDxl2t7bcY2l1xZkEN1h0jLQp9kkRoMRrH6VTCdECdLcdUVEdsfFFJLi8F9dSEuC",
+	"PAfYfbOeMHzMWHJX9AwwSA5vStggYXLUTZgmEnjYXDJmg+Xb8FZIwtYMxko+WEZJsI56oJ6bycK39Dp4",
+	"X4Ik1vQz2JDKuRpQnb//x1IGjOs6lbDRIxo6OsuMBbIKEcqLhV6iYVfbTmFCZxnuAO6j0NhP3MePq8Kx",
+	"DbXw99wrVTipoB351BcpPSYT3oKfkcCEuMWkGxrHNhEFB5pVnP0hzUYClssxLniVni8lY+BbxkMGJ5Ka",
+	"8543LnMn2hw8vR5W/cbsycwlG+PxL5kT2KvqGbrLBgAdsjdhHdwX2sSvvZd0bijbPjnlsQhuLam4VDPY",
+	"Q+yAgszJcCZzcPLFxyZmBu4U79NuEVksmeM2eSQAe6gxugWGk7GScEbmknur94wpYzY3G3vc3xb/pbGQ",
+	"NrA15elD/qsSNhZ3vjSw/McysvSxSJnII4YkgeKyI4k42W6QkM7lcyKSKpCuMw6qxijgwuYhpw+nHyci",
+	"Dr2vj6jMfsYOT05YHEd8mCOzhEmI5VHC2SwrWIORkIwXrNjzLCPzT7PBk+4GYhKlQZ5oyKmaJgzZBvb7",
+	"oRZ7GvEW9JkDtQEPNgnEZI5tgQj7FEkln/tlMb40NbFS8D2qeTeO+C0Shbs05eYiELC9TOA7DoAioHhs",
+	"A8rTFa/aXG9HvmjmeycxvZYeWHctDcGmX4LAgXT6B4m4z658XgM5jwUaj5HnaSoXMGwH0ADM2lTxIDKM",
+	"ibvpK11Q0PQgzd+Gno2syjwLmSyKTCdVLOaGG62s8mq8ukaQuLOcqyqi2XKvgjfIrgkNhy6MD8oXm+Ur",
+	"xfL44yIOrTbp5iiRqq1rwgk53wFD+myorxG4tXDx5BI6z34ooDxgsdX3HI3i3LOL6m41uoxkquCNLpyq",
+	"x2YWvnCAxkXgTcFRSn8OZ1bLOIvuzgVsj5ZMjkFobuGzy5yLE5MEjKhGKvWI315JSd9c8QnfRgOKpDO+",
+	"WHOMRChqn9D7rjkD1qABBhkXMyLMMbQtsryBuEvpSOwlfygOOxmPIOZIFh5A+7AVpplwtb26+EYTpI6Y",
+	"RJUDzRbQUzWXNzmw+k4XKp9RrUlxQcYiMTarzA5CWSJODxi6mSJpbFzIM7Hw11QSSvQz2Ui6LZzw7Sn3",
+	"p7NYfA+gNSrwLjFV7h+ekgueVV9xrZgiKe+vjIbnXXEKXpFfMq8JeX5Is/HeFbPJ/hWzR94lowJ5V6xq",
+	"UzGxJOl9LKerOI+tOznpldwdWovIelIl0xdyMsq/YkWUWwjjjfWZdvqn4QiVXK1t1yx4CWt1zy/wx4Vf",
+	"HJfK/2KmlYr41OWQbkqWK6QX0k3KC9LMJX8HMmK0Uq14nEIvVZYR+FfcS3JswL+SUkj2pK30VRfmlWC2",
+	"1NuLl2fnlar/l00gyV68eXV1cXPjX788ur7+cHH1ont0fHxyeZN94uL9Te7P7sl3J1f/+vDq5OrE/XJ1",
+	"cnp1cv2qe3Xy/tp7/vjixcnitfNr/d+XV0fnNwXXP5zdvHpxdfQhncyHq4vzl26Ui8M+fnV0/tJ709Hx",
+	"8cV7/cark6ObgusvTt6eFF4/uz769m3BDyfnxdffn7+9OH7j/XB9fHF5cr0woMuri9OztycL10/eHZ29",
+	"1RM/Pbt6t3i98O63F9c3i0twdXJ9kl4+e3FyfnN286/u27Nzf3ju+vvz3C+4xHq73KXTo+Obi6vu0YsX",
+	"3n3m4tXJu4vvvMtXJ8cXkLIEG57Z7sxP192rk8u3R8cLb7zGGXSvTv75/uT6pvT346Pz45O3b8t+zyzM",
+	"mxP90cszn8benp0UEIa9nFtwczlPLpdXF9+dvTi5WnhN+sPi/uMP+VfpIV5d3GTeYpIxF97urudebq/n",
+	"3+2u56na/nCDC/3R+l2/eHIjhtn+3pmN9wKyMGKi+4BYl5MZRTUBYGfbdFqnIoI3pNloWLePNWMoSRCn",
+	"0nykL0TMKE8DXZtGrm4LHfY9JdSk55Aa0lC5vjBB086a7b17evIXU3kXq7+phGh9cUGFFwUFXwnkCiyE",
+	"qB5SzVEWtcnmz6V5qFFRKG+NQI2J0ZiojKdieMSXW41y+n4bSfVFWUEK2pLyglYBK8hplDEbFGziVdZS",
+	"x5odZmIoC5u5oilzYWkTKqdLK3Kcd19ryMa7jwpsVRPYghtA73ifDafOFVAnR3kLPmO6276wj0CVJbyv",
+	"aLG9uZeTy3khjR+hp6k/93IHDLnrLw159EtmoerkXGBzUxGD/5LfRTLqx8xrA4uuJy5Ib0ub2u0ecJFO",
+	"J1ehezkSnC0eo2yy0sJRxclcgbmxGfE/iD7uWaqV28Q1tuk9gEFtODXLv1afZqCC/LDg8cIhRSwOHa7u",
+	"RonsyiQcri5xdi2D89sC4DqX+KtplHLYaD4jETfY1X0Rzg3MULZTqIypHJlOjWlnulVDya2KHZcDhitc",
+	"oWkcl5wsmYFdSSIFXaOfk54++D0SxIwmwC/ImSIjEYey6MzYmNoMIFvG9BayySmJI35rD1qH2xPpH0IE",
+	"uIgEJ2Oa3EpA+EMlpODMEvYJJPdPIuL6Tz+dPr3L+IzcEc7ioeVrrLMnOc/uMmmIW+0O/O9To1HrdD41",
+	"TzudT/un+p+Hp53OtLHXPO50pq1G41v8zwn+5xT+0zqo4X/x6l4D/9zTv56enJ6WlFW/YjTWY9uIsNMa",
+	"Sus5E7crK03ylGVeUkRPZ8bns3Gim6GzTNgCqxACyh0ojTk4XmrpoyvB91NPEc07xzCKUShi2mdxERO3",
+	"2loatHGudAd+ZBi9C/NAZBacaylIAagBrqdrJg1pd2PlFWRLmr1CDUKQFwB5xKrkidf8s6AoxC6MQ2Lz",
+	"cNRzFb6mzx0gLoxFwgyqiokR+CTl6jzsmt4ny01O8QSsSKlMidxHgF+5R0WquFsqR3vpKCyNbaqX28P7",
+	"xY10xyUeaKcfxTM6x0zYNGSttx3qh1AmUU0W+L1owZprfTkj/kxLNDlBEbYhO0TMt70W+f23Vr2llXbM",
+	"kbEoD5DqG6jojlmIEZSMYzbuI0UtIDUWkybAMi6gMhqNBIj1K5nJ7l8JzYiKzuHOfoP8/tue6Qi3qigM",
+	"51LudkiBaiJpKph5mXuBjpNiqIpCDDREIWru7z1bOu0yDM5Cb8Bya5NOSxIPtbYGWScJC6JJxLiyumE2",
+	"UaqcdRTrp3SqRl1gyOWGQ35dALzD1KKb8GrzcL+xco18A3hvxzeAW7vbO43WdqOxn0FVKLSE18u5NplO",
+	"IAJhPUKixLp1oiVrAQkZUDFXsgKPN8moVNpm5vTlx1GWC74Jjf2komWyrwDTfVW5REn125mSLrfM4pjK",
+	"bEVcfT1gqiLqOoPmuiaBET12mr8apJBVOiCAJpelTn8lSZSmeToK92FJv5JEzHjhEhXTMSJoFmOL9fqM",
+	"JizpeSi2bv2fp+mYWFdcxGes4QaBbQSrgFdkqpvgG16QHMuYPq7m+OvlmleNQpcyf0SCpg4HekMvphE0",
+	"K+X1fSpf3zJ6B8YtG0/U3GQVTZhV9pwSWFz6uhT89j41rNnhYMWybQftFaG50tXiYaGJ7vJ80s7TNj/t",
+	"S5a6msZm2UpbM51jMZ5Qg7aGOZ8ezpcBs4u4VIwuBQos4Q5Ix0WwtP45qpJC8UxzMglPPIUERdevrASb",
+	"9hSxac/kGb/aDY7P9s7Gp403rcl2eLwBXu2KTUDYyhWOypS5lMDa9nApLAsRSZ6rPCeU6EdTtZWhdxLP",
+	"Y64w1HvZpqfacZ2FQ/2GbeqJuNDWw7QfRwEkaSH88m5zn/z+206VmL8OtG6Lfx00tvVvrWd4wlADlyRk",
+	"EwY44qR3q+a9Njk5BlESJHdV8qnD9amaPycXby7tZThon56Tq+sjVOrhgil4y6nz8TDvmixkEMndOrex",
+	"dW66RY63Smrfoudn1dv4gme1tVMsJNZ526f8TYXY1vM17srRlZ4NjqIKa47LUEJn1xs79G/ZfH2TWVPy",
+	"CtsiP3r9+qLBekXiJfANIky5aRxxB9g8plGcPbZ3/YPL7dNB4+Vtc/Ld9i+N8fHu7f58J/nnz63gYHx9",
+	"GO6p70evZ823P4g1hMOi13VhG98xRUOq6IZrnfYqSIFvi2dv8PnFgPRokBgU2BmjtwyqaBIs7isyBguJ",
+	"c1lDBrTNnMztMh6C0z7rgFwT4yT7Koc8G0nZdbGFZXMHs73V2C+2qvs0uA1GlHMWd02WpC3AW/JOa7/j",
+	"EyggTe5oT0aIPLzet8q/kWte8C0NbmvH+DR5i99t1hvFX8IeBGXrU3p/5q4iSih0LK9wdBVi7z/GtxY/",
+	"ZdBlyolvkTIO9loH94LeYTx0lPIg+gY7BPSRNRblYPNFcR0JZDTkER92aTwsZBmPtAmRb288bGmKXwX7",
+	"+0XpKA16bDzkn2a30sI/bfwwIv5/yc2ZTOWIhd08T0UE9eUn5bDZ2rvXSbGvX5sb+YjuGz0UJay7bIZy",
+	"+cyKXuoBq3+ZHclAqX+pT9yJ4BEkccF7vvxZNBn+K19d3E5ihWwyECDdUATTMePKwRdtvDYmRPUFdxGZ",
+	"+IM2MPuKL793tjvSQ0adj1LZmGCJkF+lBKzLAtdlKCu0ujUVzKKlKlExNlaIlzPg1dx2qTa5hEWuofmV",
+	"S7xqsWFTfs7W1XMKdN2Fo1XMMUs1G0/ol3GUAja2hPOX6YTrHuCNOPWmWlaR4X3OZpeYi7x5brdBHyzJ",
+	"G+lxehcNqRJJPb1X1k3TItM4RU0TwHF3fd96+j915CDRYN7L9eeBjm+dSrtTuTtv/b//8387lWqnktDZ",
+	"2cJFPVO4hp6z2i2b481m67BhHLo+X1BF9XfhfjZ/bd9BlWIS6eACVgxuEK1zuOHz59Xug+be9sHqBMzH",
+	"yDWs+juyZKfLwfdiGCEBuNspVxiM9tLZIGg2BzAaE+CS6A8ci58iEvEgnoaAZi4cYI17usPBP2+8rOCW",
+	"dLgGYzq3P2FJJvTRZtFwpIwDU0hFAjEeC57iG9hibCERhYuIQYerTKAGIImyjc1MrMsc9a8wkbEK6fdp",
+	"dfujogMebNCV5OJoqkbHQJIb+5JSV3VXqVVQv5HKxskliaM71iZU4WJTiUA5kM/kt2mEZF6IMTQwQIc3",
+	"Zg7ptlYFytPOD/Z2VieeF4jeQmDeD/n2NpJx25HauXcwR436ZeVyocNkiZPmWZ2cjCdqDrPlYma7n65u",
+	"GeZNoeaqeTdsH7lpyt9jFNygDgZirNx7NmFiErNM0prgBj1aOhhm6noIqVEipkPocfa19d1kWbsh60VD",
+	"Tq/d8s2PpNt9aIGnqVs/VSdHBotD/2Ug0g12iAUt8jeXl+wsVGxn9takJW3hZsH2/q8RlaN/7Oy/OPnn",
+	"5KeDV99e01r35mz8obb7+phN/8mubse75+8mrz/88HJ7dD09fb8WNRTHo69HGJS32wANKA1uRmYGM9bf",
+	"uBrAVVGvTwIx9nb3NtllMDp0BHjbejs+EVLZU+83FZRlJOANpc9MMxhE/BoZUIMF2OYfV7f6+1jsUi/Z",
+	"qeUZVqiELC1iM1lzGM4u82msvxjQtbloJXI08gcvhDPNbgO2dDmw8SeDSH8va4706uTIBkRN+oC+OzOt",
+	"TNqkt4SozBcpQIBPoVLwKtOWgcUDkzcB8BEoCY1I9HM+0gUtWa57ejnQhlxPpJu7pe0yA8K87aAuQK/a",
+	"XJ4vleat5s7+zsH23s7+KpGuRlESaksU47FLmQqUQwKIHSbbzFMQ+1XsI4+x7MEzGj3ZnMXsiHKUucAG",
+	"c4KxVEPx5JUjtvzBXcbhqouqXJYKMkK+SM/3lMhjuPNJlfxvqkr+JVW5onpJUM8yfS8JVJZEwcgOzwyt",
+	"TSi5PH9ZJa8vT15q2vnA+pckGtMhMmRDdNst8ib6FizEZqO1QybRJxZD7xKAl5RRyCCJtU8l29vJbkL0",
+	"3bcXV7PGm5dDcXR0dHR+/X508n6o/3mi/+/b4yP4395gor7T/zi+jU/++d3VDn95DncdDY++vX7zn7fB",
+	"P+H211fvd0+S29fD4fAf/8jp39t7h62seXhU+4HWfmnUDv9z6+M3//i1UW19LrQUn/TC/zZ6oR79LWOT",
+	"rHK4UtF50hWfdMUnXXEjXbG0ZttTqb54HZrvA8zv+RcrRjOAI39cJZo3yzWr88cR9682n9TWJ7X1v7na",
+	"avZFCYOuYcqen1TZJ1X2T9HWnhTOJ4XzSeFcoXAuU4U+RGp07Wrnnnx2T+HfDcO/y8svj/rAc029vM+i",
+	"1irtfQouPwWXnzSvp+Dyk/72pL89OQz/GweX74NeyewzK32fafPjz1V8rJvZzoWOyJ8mMeXYSA1aIsMu",
+	"179UB/FMj23TdndxlMvXbqPWzgamc3/nkPz+2269ZWr891oH5Pfftuu7z3z0E9tbOO3v7LoNo0s5vWBp",
+	"DRtAiyT6hXl3+S2O05R273Hb5dl1i6bJkOWfzOTJL9Q/TBgPsbuDjMWsGwroS2JINGQcu10g+FHajno8",
+	"oH5fZP0n44mI4zHLdkxG/uN6Iys2noiEJlE8727YJ9k6/XMAXjfv3haQWSEnNjn2kJARCX4B75Ab4kBc",
+	"Am95A68xmd65F2IO/QfW16TGyVuAUtsGumnWD58VoLClGe4FaBpaa+0tBAVKCr0dyvk1i9dEmFsAEwZQ",
+	"PAOQkRvLJGEDliRpt7kMsDp0DJVOKbxlc4sL5kNLo9mQQfLBAOs6c9SPfceSaGDbni8b4+oXLsIYu8kX",
+	"fKuInziVpQA0yvqIp0lcz9tlhSXRnyB7PyWsEgAus7hpR1G/D542iXL7Aqq64FYnGAPabooOmIEt2CSk",
+	"Fm4052bxpFVCudScSpaj81kbU6v/CXjhF4jvnkB8BwV1gsWwWWkFy+Z0Zbl2cfXPSrvCMJtLqiVRJoa5",
+	"iXcKsWHy4ZPji+sTQuOhSCI1Gi/Hqt/b3d3e9ZTAmrlQoAl+sTXU09h8EZPJI9C2PnojIb1W2+4g9lks",
+	"+LAIZnB7g64MtvvnwC+PKQoHrwEDWxpGV9GYiWmB1f8uiuPIAAoup4PtPSNhHSU0i4hA889N4dUjOYnp",
+	"/Lx0gQbTODblQibkZwXJGutULd3WFITNcFIvwlfAyTZw5NyUD3HN3hppUw23NIv7mhdkEyO/Kr6EKmAm",
+	"KT2U6g/VjH5SRFJGrzLYeI+mVmXft1SrajYK1KrHFM3J5OxLcoQ/9lCuUKAsIRXqeFTemgbkZBDxIUsm",
+	"SaSPC/QLYYh7d3l2vjF796k0JUlY9jU1MUOF19GQn22q9W4ALDuL4hi9VrA4XM6gqT3pXV5c35AtRLhL",
+	"++9Hqkp6gA5VAzdErleI98tq7//nklnPRBIeQ+u/TaeNgKlp/8kVroFjvN9VsELm02ztx/3i14X9zw8l",
+	"9+qPS+Z+n6YpgbH+l43Xw0N7yExXgZpa5V0JaDyc8amLQZ1cmWXSlpJkdyyhsX3GYGYVdLKFlsPZGlrO",
+	"V0UKMjWy/9XpyHzjio//udofY3p4brZ7Hq7qJv6ssWnGkpnlf3kubp9l4t25U7ZSBuNThRNIRD9m4007",
+	"WnACzhCLh767XyS61qDOjIsu7Utzb7/cojmqP7BBV620p85qr7cFzSjjuN/XDEXUzl4gSUPpOjqy1oKJ",
+	"dv1MykXmbgYE2xf8vikTqbjk4OI3oFcENPtfR0sstoxubDtz6GL8/upsJVDUmuYSjt4thyOUqj2m3kaU",
+	"0LhrvPF48tSq22lYN9fi5I8KhY+oLA3Upz0GvGFmAJLzfVnS1uel8b0UGS2nkLpGFBjWQ5QW6ZapEHO9",
+	"uI2MbYi47KzabX2j713ResYEbBJGQ9v6sj9VSqyF1h5H/LZ7B6qb3imUUUyWrza2QXdtbCLbxSbX4Sdt",
+	"9eIaU0N8zH7Kb3SzuAvFsviSJiqFisaQTUnDnMK5+mGeEklvZDQkiw4jqVZTfglaVkmM0/UKsvSqtfUM",
+	"jQ7KXWXF8LgbAMsaS9X2mDFNIR3ilB+o8w6eF0Qro5bc2q4MkFnyvlfp5WPwrlQfaba2d3b39g8OGzXa",
+	"D+p0MpH1oRDDmGmlMBBcMa6MprIEwKS5eaIRSCiEZV8xYM9Y8YknkvkMJeyh9Jy8jNSrad/ixbg+COms",
+	"X14cX19+X0snvwZID0A9r5hyGftM21JUCftEAxVD3pzmCGEkTYNOCykF/iNsUHcqEjsZweN5XpGm9scT",
+	"rsDSlYxcw+KUpJ8Zrdzs8OK27q4BZFzc0PaImwnqcWXT5sAVhgP1o5AiCoNKtTKM1Gja18ckHa/5aSlE",
+	"cWG3d2wLnbaUvjh7cVypLlx+eXbz6v230Nz53pLFIyZYzI2znP5I0QOnho4d8bj+FI7v6vudcNKkd6Hp",
+	"zWQBZvqXzcWUqGQqTYoVA9r1Gtutzq66n3hLF3y41oL7xiLWGHw0/62VICs9WGp5KU1iwjhIEmvVTRIx",
+	"iDCS/CWFmxFqqZBYJn/efKmjvPnJzR/ZorNqh/3Fy+ucVfEHtXmzdPQH1tbZKT5SYd2/i1Ji03ULaqit",
+	"0tA4PNjf293ZbjUfSWl4EkF/vAj627H6xQMMsLWZ3kebeiexYVw34uWJnXr1sVYRmxhBGteKKPzqII8H",
+	"Sbv4aa3z9l6e3JAtl3LWW3QsrJErk36j6s/143qLWdpJKwWuLVi2bEc3bFMpF/pUioFZVC0LIkkYF9Ph",
+	"aGWLyjo5G5h90FdpLDiruhRgyMHXZyjX5jZ9GfwC/kA6pHocLkfedMkSnD33+q5ljzKHrwFcJviH9Sim",
+	"fMwQSdZ4nSx2cpQwbcrIXp1cAOcw3Ulowkg05GKhjVJrHdcRQvsuLvsxXEe3hZomnPTZXDjgT7v6puue",
+	"Q5HNFfcci4RBuHb3WdqSuAdYsphWiGCwcMg7lbYWy58/99qutvfshddcS1/sbVnQ516dvOe3XMw4wSmU",
+	"r8Pm9T9FfXDs764ZjqngAUta725x0zSbfd5nJGYDtVCyUGk0D2l40Nqv9beDZm0/bDVrh4O9Rm2X7vTZ",
+	"Nm0F++HhI7SAy7oGKEoRE3U3U6lmm6uZPj8lLenu1dstm/FfPMjLN8cnxN1jmm7tbe+R33/bqW/nYIlP",
+	"Dt+xeCRo62J2d5qcvLt5PZwev6KCvWmqg/dXH/rTl6+vpZrVgnc5LaJQYBSibxdE6LWY7DPSu27t7uWi",
+	"u/rSWp3FTS54cT+1I+5oP9cvGqqCRtBAv89SvgSN9w2dmcTd0r5y19hXboMecgv94hbVHjGMyibj58Po",
+	"g5yDBlaCDKI4XihzWgheFkXu4IZuYZqwkbfA4Qv7/caCD7U+MhRVLEfA6hRT+Qb8PDui7b1GY42EVS54",
+	"URnMsRgzSfo0cC207BZnv8Jrjeu97odfjlrvflqHgyMe/ErB2SaYVgy8VApMOuvBvvWqpBcILhlX+p8S",
+	"8oC6Rlr1ABahZ+DDbSdQrMmz+Aso0fAW6Uu6r894pCKqIj4k7yVLyBX4wBOMTkKdZ2buMJx1YmrLHe8X",
+	"LvHVOd3T+IAWWP25wmR//Q//7FgerTVpcA8adSJ9DUJjT0RiGGksxAQ21dKzflMYDQbMxHsPWrst8vtv",
+	"+wvMa2WJ1gadYhbX4Fwo4goCnkNrSrjTNur3GnfipZ5V77jw2jH0lsnSEmawVBfV46JxLGYsNPHwZmsP",
+	"mps3ny371m7Z/KWYJkFZuBYTKjNZ0676Wq/AwEblD/Yb+8/aXso0odMwYjxgXs61g05HEH1HEsuHXTzq",
+	"tAPEEgHz85Qlc9N3LmQDOo1z2gPcsIa8yRaElH8Q2v1lP2Gixqu+UNK3Na++o8potKYe2nk9r6+va9iK",
+	"hb0lPBKfI9YqXKvJszJOmVKuPOUBZFTlu5EOGtHgJxmHtz+tdSKnUTcWAY3XMmYoH04BwCYDZ1M19rGp",
+	"akB7I0qk8rTokNWObkjIyELuGdiXufp8U4eq2CeF1gqf29KAaland4n3C5Z/Jd+NtSQnYcEUvGIYjjkW",
+	"IZMbF6fgs93APrxwyucYP4fyaeDZFiygyFOwt7NhS54FGzgzno+F07WdRO7TOvrIMS3XCTwKjck3i6QW",
+	"UQu9paeSZTMOtfiai2lCoPaNxFE/oYlRcEANo4XNhx/BzigYvnH8lU7heW7s1jJ+HJtjZfvmxb7N2Q8f",
+	"/ZD86/Xu7C64+Tn+4dUO303OXgBq09G3rX7jdru//V0jGJ9Of3h5qP7F48YP35+LH/62vZez3dsfrfky",
+	"oqtcsUlMA3BjbNwfl026Ig67g6KgwKJrDaR17JqUS0XnnqctxUzZWw6a0to9bDVWwaYs9Nr1hlq8FlD4",
+	"u3nX2rL2MXcszvnDVvu9Kqv78tNxUl6ftWBNoRbV3N/zXT2TWdiz7mab3wrmhFCTnpN5kAYHXW7ymeeT",
+	"yT2LvIoqgrLJYwveeO7PKxbDIRrW/jHeJM/MZDevSDKzSjnWDkjr9De14cWpTNbxWjoPzVjxnqxHx5xt",
+	"Ft57UveDx4kmNhBSUgLF1Ewkt/l8ZkRoWSfjjGpjQ5Zsrf6Cnp57LZUK340IELAm916RNOrxaPAQU8mS",
+	"Lh2yMl+KNqRrR/r3ZStVUk2wUGtk6dTLydKsBo9/Zu8yI8scp9wWZEh0CQf84kFny2n/oJizd3KN0ei5",
+	"QgLKIXP/j4tHX0dDfjFV91FC8xUwVN5KcJMYNB7nJplZ53fGodn7Mi7uzZ2mFnoMJmHcpoyHfwFvqZiq",
+	"kmmcFcUw1nSGlkGQLENwMxIP8ggsstCMJqHMeEOK/Gi5SMhazq31cl2fbPU/y1a/sebSPVEQiyzC1x9u",
+	"jKuvsXfwzC1fJl5m4kxV0vuW0YQl5P/9n/+bj1GXnKZlQfe30YD5wj/r/+NkrTrLPHRiYQDeMqflfKkk",
+	"Qtp65nI3QAoDDVjvmHWWGW+XcchD0LRnMcbwGEIcVAwyYdLVS1itfKoNRU1frMnbaFITE9z4GnQ1ZQmK",
+	"JZBCvnG46Haf0J+nDBtEgq3lLJCpZHWSgUF03gEEvTNWt+84bT5goCXOSC3WAFTHOSJNQ830mK9XJ5Ua",
+	"5ZD1YXL2+kC5K5P18vI8c3wy787Qtp3Vx7JT++Rt+vO9TUGhP//UcLwsDBOYvYsIimt8e6ckh0GEzOae",
+	"JUui6/aWXHC9+Qyz4x9zpMVxdoO6tnyxvJvu9+3iHfJAtUqdGwGN43zpV1ZuU83GxiZwZoPbhjPb0fS0",
+	"TlUCl2k4xuIyeyB1leqCN84cB6+vs7bKEt6OmBq0odu4bAv91jZ8C3hl219uvF0yScfMv8egGGSLBorX",
+	"ddEGL0w/zoj3Y/z2ZfrCK5zajZmZa5zmTewFjNt71AxwXSkg1GRJ3aUzESBPy/rIUt3O3zPrnconcGm+",
+	"oW0JqJvx37rgx6paP7OpTFks1l5N0IXOj0naRbyg+gyxCrRKUNwVfMhUz6ZvZSd/y+b3PPLYersUgrb8",
+	"xC+Bla3cchHc1uD/1zz5a3d/Xl3El6+d8Hc51WCNL+8eTHSdMP9Szct+MXNb0ce+XDCjQF977PB8nbzN",
+	"iHJDr14GvIHoMO+V1u6H1EAlXUh/84D9RtHtDHLk9kLex5i1Ifl8zNqzJFLsiyBmrkKgSMH4gC+5JPFs",
+	"clZKy8vO5k9ixEPBChwUa57BYkNUTY4x1f0+mdjFuoVj/inFTSaYzJTLnT3Ybxy01mPJKwJ4jIddqIDo",
+	"Wt9geUwA0+5tvQT6rrIoVYCivxYost37pQAOIPUAYApwidW0RGL24DfIfe1JRROltyefKNL6btR/+d3t",
+	"2avzOHz13ezs5eH47OXp9OzlaTN8OYr7/Gryr9Zpo799NvzX99/O1qn1WFk8mbOlcAoO6qAUEk0P/9pO",
+	"9x4J/kWBhvdcRTE2PbDLVZjev0l44eekW07J76/OED3in1dA1W2to1x/9xIbHBUk+BdytmUJw5pzuiBq",
+	"xMm3VLLtVhXCVPMJcOKI20IVDNatROkoJjIoUTClLUhbRq+SjMYMo4Z9MeX5upj17PVSyY7lM5Bp1BNq",
+	"oiV2T6+rzXOkk4kkYrLgnWiuUS7hit2xXsJuZdUR6YooyfvNwfQeo1VEJGk/ZqCmFcQeLfzOSoidFTEN",
+	"8ypXKlX8ucE0jruWkW0YNSmG/nvPo5+nmPupme1zwoUiCYM0SHantY5BBmOQRFnn4Johz3JEels1YQIr",
+	"JhIZaOtC3i7FarhXLBFqER9EEBD0GzNFQ6roKoGiafadvTenhGyOg+ieTgvBclTjk4hHu14wMxOm9Jaj",
+	"7MQdheOIuxzlDZGeAK8yYnHoxf/S9wmEs8XIxSIClH/yitUDoBWsdDGpu+uV5rlTm/eecTZLiweB/G0v",
+	"FTlhcRzxoVU/RAyhjSp69frMK0M0GDipXhVJMgYcNQSP0Jy8oxVECYcNuR56iV3nFmTmX7nqRrSo3DNp",
+	"nz3S08e+R4KY0QQQHTo8HynbFA1sJSPJsKGl+tQ0jp02tYQFpPM1zMBVVzHSG7N2z7mnUQxlyjHJiMoq",
+	"iSOpLQ4IHkGjG1UnR/hYh7tML6HsjZEkNJa2ZWFIBokY+4L0q7TTRFvL2Cl2zsBGI3afQPmHiFeHm7gh",
+	"RB+E7RaDVRPZLfkRzrEEo6eyrI/GCkV6GatbwykEp+Nh/OxzCc+4F+hMyaF8z9OTNQWNUluuYsYZeN7R",
+	"o2iOlz5yz92OguSiKj01IzqZMCxZjDjZbpCQzqU7QcY5aTWgRR/4X+YkPToEIyoBVZKwIU3C2Hh0YqaN",
+	"VRJQyYA5zaJQjbSCQHr/1auS3pb+vzZmWHY6vSo09pnQQB9TfBZeI7gW8fpjWG7d4RkRIEEGDKM7ZkBp",
+	"xMA6itTcixnDQ8ajbKoxesg08THY6liIWxJHtxA/Hhewws3gH7faHfjfAgik/ufhWlCQnsheCgWpj80Z",
+	"H4j7HppNIR6L9M2yvDxmjlvO8l4svr8H4lgG0bq+TrDEpRZ01/PorGWETftro2JTSEJACVQUqG3t7hZp",
+	"jRnFszhdV0Y8YKR5uN/Ix9/3dvz4+6H736p2RA/j7RnjDVFXSul2SS37smSIm5yT04b9E4biuqSKeFMf",
+	"fGGmRJn0euet1wa67gcDGwHhjdhUqpNbxibA04zUIrQP3T94SlCWxVEyiSlH/2PIJjRRYyioPnNt08Zs",
+	"3NdcVa9PW582+J6sEpF0eMiCGFpKEdxQB4eCZhum8zoAMKjVy/ib9btDaXInyVGWR4NjFiJ9XoqUdS+b",
+	"ru0dPsvmZYBXd0Ej/XVh3T1lpdKu/CQFr1/R2TsmJR0yuytfPDkS3AsPzIw815zMgKhAXu1k0fG09+Uy",
+	"HPUU1kTbya7UPdSQotPzgfVHQtz+CU6aZY25PmDnOBM/WatJwmrTE99n72uT/nzBuIVQQn+ewXoB60Gr",
+	"nfoADmgUTxNWIi/1rxEfdkEqFAgNEBbgXTXWkFJsPEFeMQB9uE6AHiMvz1twJjXDCRgL1897X0+NXWug",
+	"XKG9rvXxn6dsykLTgzDNJE7b+OkD2Gg0SMjiSCsqTJIZ1Uavq3IzrwAzC78xovHAdfnRtwwBcqSnzb4T",
+	"+H7PZIgJyUifqRlj/NEW4n4FAbcRD0ssY/hJz8esnWmDaDs1Zpq7Ih3oJzI+s6UI2vqtFgLXLxcp4Hwi",
+	"Dk3iURcMsaUef5Xia/TZQO8oIMNUiRLi0VZ7msRr92IGVBlYw3XwZQu9b0lcybIau3MZT9vCMuWPcua4",
+	"rARyNTz1Xib1hmwx1agukpAl8tE4ZZ+Bn87eu56TbpNDIWCT7VnQGlSaW5meiip6fPDko71INT++YwnW",
+	"KNAwzAFvGSWtazYJ2wLClZDFTF/5+AVO2v3ouk0gybyaazGHjkUySOhwXJqWLkfC5aVvaXqTW5gTVXRW",
+	"NglA6qksIesvrtVZleTvrdi51ZrHgob3cML3RThPSxfAVDOyZIavllaiuPwtc4ISMSa9FyiA5y8AOl/2",
+	"rE4BhEdmVBJzHAq8+GtYnnA2bBMgqeh4sqQiEb+JvjwLP2KwpXpmMjX3np7LBs9kvaOqdO8otM2WXPO8",
+	"l/UlsHOt4iIt2fg/u1w4I7od9zB1AMtw+nYOHrta2KzII4GKPlBCAm+N+J2IAia/hGHxpUQlnmsuZkTw",
+	"chVyiSD8w8SehUt9f/W2aihUcy0aqQKK/DLyrIwGP0RqdO3SRZ4s3ieL98nifbJ4v6jFux6c5bWiPKRJ",
+	"SAyjMjaBJ9zNYiY20RUhXamyh3Nlns2/m+ntlrawsahkwTSJ1PxaExHycCzQ+JbKKFizjAyUBfwKRJF6",
+	"KJFsYblBFCTQTRIDauM6OaHByPDxcY3xQIQs7HCo2MqkVbfq2/XmM5sfgSk1EPUeRXyI3n9n9V7jd6EF",
+	"Njrn4XAAN4b5uCXQ4lTvNhSytS5LKxZS9CCMiGGF5jc0X/LyDeBqW0hJwQEHZchyyO1VG60w9bzPkXq/",
+	"sbGdbwg1S4BFa3YFU2pz2Wo2ROHStSMlWTyok5souPUwe1PQ7xnlynyQC67thuCWQaClw4emN6GBngPZ",
+	"ggs4iMUMw10LVT75i+/1yamkyNNpWZP5xRY3pQkzJsCCGSPtyhWjoWF9ZuZfZ0Pqz1xplDQp9e0KOpCq",
+	"hjRgYdBmW/kmE2OuvNHqIgS4sknx+pa7hfGlh97wci9hp+AjY9bG4VTalRc4LsGZqYc1z+Ft/kcWbqmm",
+	"gBN6hjgAfM4tBC7AwqP4ABxRk5ZetbjrZu6zkQASoQnzINj9hcnQHVxxsW3Mc1URHy6uk/2hSqBxLiRb",
+	"0AhQQvVCS78fNkuKls+92s7ySiiqGLwPsyTMvs9y6PPmzJg++LLo3V62Uob2luwmPrKa9FwPz4V32KLi",
+	"zJnI5b48HZunY/N0bFYfm2rlU827MbrLJyFmv1zNHpz8mciSbX57FtYU6lONwNSftaToERfcInjNYff+",
+	"6NF1NW1+kcKbuo60n2rYvqQmeDwveX11zbf5pr6Wzq3KZ30pMllZgeCKBqB7Y6QclG4HgZtVYRZM9Mpb",
+	"MbStViJeJWPKESiaRa60yZAcdEZCRcroJbYAylTxBZSj3j6vd3iHf/PNTTInkap/8w054+TH6xkdDllC",
+	"3p99/HorFIHcekYmUKb5jU2mYd9UQbEp1YBwJOapa6Ov2V4OHW4Us2/A4IfKF5o9xB6+HWbzfN3T6iZJ",
+	"przngLFRlRoLdyR6pnKu5/S2DH13uMkCrJK+0OaM7S3hvtXzymJ7z8Bq5lCuQig3WxWZxBUzN1w6Iqbq",
+	"G7OYZ2MAs8b1/FE/TCdRfU7H8cevt/w/n8F73B0/ScG9O/SfzwgQDWizkexwpI2vwLku4qliKXZQm0T4",
+	"XbDioYjoUkg1xoSgo0kUiiGs9pBxPY0URMJlLo/rHf7jBB+yo4Ht9689w9ps++5AxDELYFHGNGTpu2w+",
+	"5RAhd6ZKjKmKAhpDAqfeHQghIEtzXYk7/GYmEAcIqggNnCFXCQ1Uu5g0lSAKNqFKfrxiL0Tw8euthIUi",
+	"eIbdNmwOkd4b6K0sv/kG3Bw9L89qa4KdqP9Tz7HnNZZ2HWmVNhINoPNzD71an7sOHwiL1mGYHRmIOBYz",
+	"4kysiEulx/J1D3qT9KoE/9H1jnnvGZ6bntdXxlwAIEoxBfh4qEGHccFK1cm5MA1PEjZhVEkip/1xpLQV",
+	"iE1N6h1+xMnUNPiYUAU24U5jx5QNEGzNYGto4AaX9myyZfGJXYPRcKRn16t3+ElmBy3MdM/vPt17Tn6e",
+	"Csj/QlcHSHOsziEjFk8gZgSx1RGVHd47psGI1Y71vou4TbioSSUS1qsS9ilgE+UK69UoYf5GmIRtm8lm",
+	"XL+wBpbVLdTefvONrYxeNAklACC3DcIrJBmrUZSERN8UMZmqH/KrDrfvNQXLh/uNxjM07+IoYFwyj/e/",
+	"O7sxfonU6ayPPpZ310Uy3DIPbY0j5XXRrlxbP7QJO1falUa9WW+AwwmZR6Vd2a436tuQNKxGoMxu1Wcs",
+	"jmtAAVs/zW4lHGf9y7DIIXQFXWoM3gY2MNUkqHUjVJY0F4AmNR9Yn7xhc3LNjEdhf7e5/6xOjjyDHj2Y",
+	"rz/cSDJhCbHYVc87vHcbpcAeBj7lgKjRdNwHR4bVwW7ZvK4/I0kCKlabDJgKbGsg5fszqal3R1LscEv2",
+	"8Kk6wSqdWwa9wWBqcmQLPxTjZBzxqYISEnDCRS58JQWkPKa4v4Em05Bw0eGm9wX4YCMlSZaEe4jQLy07",
+	"RwBRDjFFJBBHwmda2xsypadaSXHmYQtbjYZVJGwIz+NgdjvTRMmK3qlK+8dfKzQeVtqVE9NMJUjuKu3K",
+	"ZQ3/ugVN+/yX/lv5/ehg+uI4CGt7785n35/ufOjuc/Hh+9Mfjgavbj/9IK9eHh9+r4d1q+b6fceo+VXa",
+	"FRkBakmlXRkcbF+83n7R+nTa/HZ4cDftH6q3rDl89e6X7/b32MHNVB5OL1/dXX138r5SrejXfOqenvxy",
+	"NT0cb++9enveVVO2t3v49nzy/Ye9yfH8WkW3//rpzdmHs13aqHz++Nl4m1YGhd+w+TVTqIMVeInZXO9l",
+	"vVKtYPAXnXL+rpV9wNy/BTefRnfsHVIMfmoXN6noQbeZW9gB13T69/yDlfaPH6sVOR2PaTL3TZWCI1ip",
+	"VhQdAjTMC9ugF1VaCtK+NhAxtJ33ftbfyjACUFRrGf9SzWig63CGLGCHU09sxrjBmthp7jyrkx527HSH",
+	"Xf/dyxipqf+v6ES4tOqHnoq0O1ralkOvYrNSrbT0CmZxRhgPoebJMOr21laztV9v1Bv1ZvugcdDIeOKy",
+	"j7ouEZGUXUATYool/lfRTd+nwa220jiLLdqkUenXuzd/DyLXLfuiuSMz/wh8CnLah3mEWFBdqVYicG/r",
+	"mXVN1AE78mSBbanqjqgc6TcY82ihzKJqO8B6xQz5GoPSytSPJe2kcpMAFvfRQWJtuJVFT1UQcsJuyMp3",
+	"WE2t4mNj5Ub5l8SpcnCwhst0aTwsPChXdpEjzSflBA2A1SsDb99KH6qUvQE2oHh/MwB2XQw3fEy7mhd/",
+	"uVKtaI0HAYlKBlesHtl2UIXrwAWHZv2myZJp+QQuDL/jkwsU6YFOoI1jN88nsMHPyhWc0KSS9gMqPN8m",
+	"YcDrGbTyvihh3WXjkt7dXp+d3Gpg65yPud44+e3TtAj32J4e65KNfuIWgx0Ljy6hF7NHRWSTv6rNXD02",
+	"9GcUkV25R8vyrIxny3cbFfqVCnxJK7xh1XK3mx45eni6tkrHlNyXMTttPyPH/0mTa8F2odoBMU3gDOvt",
+	"VSV/++Puj8ViXT0ae2dlbaXRq18rVButnPq76I3G3eyJ10fQGYFqa1C6OZymuA4rtUWMGlvd0AJG2baF",
+	"2qjKofm6QZBmvUF+/20HTHBAKSjSEPHp48y4npTFJ2XxSVl8UhaflMUnZfFJWXxSFp+UxXJlMad9BTlF",
+	"6n6aY6rwlKmINwuORLtXmQzFnXqzSorbPWzXm/XWszo5WszkQ6iBr6Tr7QEIWh1+k+25JpflExIKtX+K",
+	"UIz+ZEJEVUKHCWPSBIv9NiIYsuUKW6wYnEUzQoyiQTSxChCgyob6wC2KAaRWY/8Z9jSBuzFwCIEswJ3H",
+	"q9A0nZjeZ1Fi2wDv723vPXMt6Be67cpZpCB6ESkiBgPbRWKxiz2sqghZh1vwTbh3r2F7fcCobVMKPbaj",
+	"bGtkmgYe7YrZGUH+v6f+e+uDiBXK65NTJUOmpN0hTHTAwFyHW0BpFtbJexflNIIMg0+RaQNEjtJfvEpH",
+	"ENnQph/vw7TrgtiMr8Cnn4Aoy8Y9gCPutRw2gcFsZ2GfFS0v6fhcLcSZdb0qegjZ4ZOf14Moj8jN5L1a",
+	"ThVNKO2WUTKZ4s5q/7Y9yIs33YNML1um4mT3P6lBdNEsENS7ZPjN9Ya/aU+qwnFAu6uHLaM3DpNMXrww",
+	"vNa43ut++OWo9a5sONYALhzObmPdowws3xm0uV4jeTo8OXzH4pGgrYvZ3Wly8u7m9XB6/IoK9qapDt5f",
+	"fehPX76+lmpWC96VHduM/Vy6qwUQW4vDd6wQZFV2pCYmvXoIRiV8EEvMHY426WmVsgcSSQos8O2Biaal",
+	"srHRQEBnjDQjqU3FhS2aANhz18gMJZpNVfOaXXx9xiMVUUgzfa/VhCvgQya1rFlv5LbSWoxFK4T25pIj",
+	"t86amJZd5GxQ3InW5DbQoQD0JtOIyBZhIEJlZsTbe41GyYDH9FOXDpcczjUPg0sWFPm0aK1nDaI4JvlR",
+	"IXpf0aBghbF7YKmI2lljYAUNE81izkbCtkvss3Rpv2zfxKKpZls+lsy2BO2s9FTDN3pVv7QlOw07iKX6",
+	"ztiAeT/W4f47NhgsWiCvp2K5SLvP8rA75uW4Y6Prqv4b2ZnRkhgX0+FodQNszT6wxFdfpTGAG1P/AIDZ",
+	"4bgKaKDpy1IrDBhKNU3ONQ2FoCYVrJSCvkEcvga1D5AHqUcx5WOGzgTTOMg6qaIEIBBkzzQ1MzmSGSsh",
+	"27yiZGfS2MDDpPt5mmTJwufQ1cizn1yvacBUR5vPOuy48Bz6vQVUw+LzhknyDzv79+g2k2l/ajvHeIZf",
+	"xjz1dfP0+HlqayQfr1tNCVvCRjsP1tt6nncVG35cXlzfkK0JTTCRmGfalKTGaX+qMvZbapzWyRG39ztj",
+	"pog+pkn0ABpZZo3srqlGYw9NSMRW04SnwNweV7TY3KZvVllTz936rt8L/9eOk2adSvvXDvpVO5U2n8bx",
+	"58+9tmP7VigD99YX/X6ezl9g2n2WcoFS81Y/tpm18XFlVFLLkq2RGseZcGSlM200toP/EYoAiib0DXCJ",
+	"4Q+QIowXTM0FXt/yfqis690EaKUCz+YRqrdOpgKDr1c+Vyvbje1F7963C76vnDv0rXHQr/KEXhkb2d0P",
+	"Y9tZxxOqp3KFB0SPc6fV2viZ3Xt8ZxfXY/Uz7zm9oxFW7i/z1GYKaajVJjzX7DVK8WLHrP1R/4YUXjOO",
+	"OdfhD7zm5Y1dvIIZ51vTEhuqy9GJkvo+sf217S6TNnrrvTy5IX6Bg33ruF7ubNMy4FQk4zSg9a0I50tC",
+	"+Z9qs9msBlXv0yQ2he/eYco0tUpX+MhUJWD7hUq1AvI91/R1XW9YzoTe1CovNn+dxZxts7eO5ynrWnRe",
+	"SNOLLe/jgeO1HqvIYCxbJOfPWSQG1/LY43uFDONmJcX8+QykuX2PZ3b/uzOqKmD+ALPYlGdBKMkEUlfm",
+	"GtE4dvU7xnknktAB0EcJQv4XeffjSKpj85mHpg4ZOJkfsxjmXaViADIryM3Bk5zGMjdiNh4mVKXVaO3V",
+	"ms1aa/umudNuNtuNxg8Vl+cCGR0uTK+/nX7ZaDUz1veSTHJPaClhh+xzIdjOMj6E+QwQITZpRWs/6ljY",
+	"Ry8F4TZwKDe2Yh9o0GTe2FWGgF0XAna2ZcnHHFYj6Ivrsjoo8kMKKVWQUvIDtWgtDvOOxvpcmHPfaK5+",
+	"4j33+ymb59Y4x6ci6UdhiHAImweS1+QWSzjFrwtwMLmUiY+fM8zkbST90KBf+GKPaiHvsD+W6jXH1jmb",
+	"CXV6EVBtW5mgo8XdQd+IaQUEVYmhi0XqKyOANgCfKDmyZTv6PdZN0UaDvsMpkREfxqym1ekqCZm8VWKi",
+	"TZTJSD+gTwGoVKZ7tmtzEikMY/l112mX7a9kWv5WxOGQT+DarK1NFXC3LKN46MG+z/kzkMZr6BktPE+b",
+	"ZH3+AQw724q/8nNTfjf8jr/5Z6P/IdiNf26Mt/nu658P5u92xeG0KW9UK/l+/5eTHfqvvxm7d/lgfw6/",
+	"vwdpeciMJbk9nM1cOoNx00nDJP7yTH+ncbj6CVyIczpmN9Rg56yl9t4I8ZYm2HdjLZ33HQsjeqMtknU1",
+	"3jMOeSh/RfllsuuyAgwZlRMzG8svT/fd+tVxms8o0BC8Jy/aEMtHemKzaoF2TC6+xesB8WGARUb0jhFo",
+	"Rwz4cYmYDkeuAUtWjOCHPTGSYbc7Ja2iMfkk8uCe//JHZWf1E+fiehoYzvFvS8QGHereRFxdbrNpjccR",
+	"qjRBDy5mJeXxZYTX+AvK+SfD7MsJ6jLxbD3NT+zl72HjQQ7yA3jL0kzMlCC+kn5E7f4pjhOqRsUZjllD",
+	"xKfozSCO9fJMqApGBWarAWfVYlwbhNy2SNYCHvvFgcsLkOW8pGiDyCTB4oWjWSUUMXCwaVw+CdTcDIhd",
+	"m+gLz4kUCB8EAKj6gT4LIKGOevg5869knWTRwY29HFCujWnT2LnDO/xGQLu6NGG4ipAqdgJVQKPFHDnb",
+	"qlZPCq56acUUUz3s96teRBmymmBGOOG8de3ykqum0WKkSAApPQbWdUwMUBeZ0XmR3MJKtoeb3pvz5+pC",
+	"zcMDbW/TPmEt2/tJJj/JZE/7R0R/OFKmcfu/pZB+srH/WBvbgJw+so29lQLm/3uqGIWO8Xf0FmQ1ZzPr",
+	"0wJPtIgxXVIqOveLgXp+152eLQwCxDRsDYtQx2LiekhNEjFM6Bid2gYVXX8NsvyoVjegFwF2mKKS9FnE",
+	"hyTBBkahw2azg+DCZCmbOodG1bUgyuVHZfrW3Gwu/IvkuhkW0pJxGz5AvGebLW3vNRprc+HFPk9/Wwn9",
+	"5B3/G3vH/SqzSEmfkfx7SvsnqX0vqW04ld/7xqtSvJcQL0Tl0OK7NLUNn1hagnyw1zrAOuNn2ERMsZjd",
+	"RSnifSDGY/3fOOKmFNi+FquCeghNYrLQIROY8rDDewBoAhWiNlUOEyqrkDIPiLCZdCiXgmcT7WC9MGJs",
+	"8tbGk6liSTXNqAcE7SphHBL2EFI5ZFXEYbbVy+8Y5bNRFDNTxoFrIm+lzVcGdt8zvaccriuK9l6k331H",
+	"Yyf8wWq/4PE8rTl12fo9n/X2oABGMzUSYbN6/xAj0KzKjgExXNVMJLfwMMhtSuJoHCkWEj4d92FhOty1",
+	"qsTi7WjMTMY1lpGaysdIkp3W4dJi3xcw4sfNPkxpKJeDmFl9vd76cfnAZMSHZ/nhGtw3129jLcMHpNlU",
+	"/mMxlexqTRraqlr6rLR3DYiQee+HF6+/rb17/eoGAZUzZ3QF8k/BE129bKadxrJH/5cbwj/SATxkI0oF",
+	"saach+BPnItrJRKQQJcJHZYPLn0A3r9BciXIDD/rcR1Z76kjmyZmwqMbC2N4KieRD9f/2DvK52uLZXjo",
+	"PrIZHtw0SRNgLwzLSQER7plcDjIYKjFq/uGQW5BYlYzLRfEx3iAXUeEwGRvswDG0aSRK1MmpaTXAbV9l",
+	"WxWmbcpYDF3+aWRi39x0W+lw/04zLmKaJJpPieRWEsEDhtkdkOQe0rmtGHMNVLC9hhZzUAeSGXsstGzB",
+	"1gPuzZNE3GmpZkul4Ak9q774hAOwxV9gkgIoPjxDxIyzRI6iiauhsr13HJYGvLTDvQpUvXr5YrmeBRXq",
+	"pUgcgFluLRxbGDeLJEtL+AJbvqoSbGkWcSU63KyfNs8xt9ZOH9PopUqoNsy/knYgWnpnCtw4i/TXPFgQ",
+	"MksEHzqc/qrrRdDhU8mcBlMnp9l6wJR6HcT/FKdg/0yYZMr2YnDd7gopD+A/cOfiiDsYAKg1Rr2sGCwG",
+	"F92Kbr+9iJ5h1aK2nFwfvTvpfndydXb6r+77q7e9KqEdbl84F9NE1gHuBvrvqbQdg78CXgtQPSwZaPs7",
+	"kdiyRI9alsGYmDmfGCyqezsrjBi96x9cbp8OGi9vm5Pvtn9pjI93b/fnO8k/f24FB+Prw3BPfT96PWu+",
+	"/UH44HXtCiUzIULGyUgkkq0vA2HghmV4EnCVDlKSmGI3PZKWGP6E3JTDJSvvtycp3gFEQFQUIbVCaLTu",
+	"tT+2R0QzADdFpFsz+boHFpdVLA+D1qC239ymNbq7t1PbZ619ttdvNbZ3d7Riqaiaykp7p3GYNqnQOxNH",
+	"gNpnvI4eoqCZTNsf8tobf4kPFyZer5grS6f6h9rsm+1pSWWSkyCRRPZYJeDQFImFDsgYCEgUEfoDLKqj",
+	"owr/Zeaeqn2NfqN+c50Y7d71UdHbBQ5t6KJjvODmjUtepA+8AAW80q5swVA+f3wgrbVaKa2955NEaMkH",
+	"HXpOuNK6zjK6y6yKJqNxJGXEh9kFP0ex5NqJcJBnTpJobUQyrp47Zgw1byqKY3RKF2yHcyE6NuXtyTXL",
+	"9xrNy3kn7NIqazEwYLgle8Kha3UqGBcf976Q3SjHpP/czVpcs8+5No7ZM5J2anXnxIhhny1wCDSsv3Pw",
+	"pq4HuuodpUja7P8lu+fgVfKjgOHNxRS9GAORDIVSjKPW6qoRswpM24DLlOktS+hBKH8UX0nizemvt/m5",
+	"Zd/AWbFETKzmpM9JTnPTtxomAVqqfqq+tg14M0qEUjH78/yyn6tFrtm0gWIulmpMIsoXW45aY/CKLcOA",
+	"dL+iOXi3VtletnUpjWNnZlVNO36lpZHBaqEORcAkGMXaZFBCm3nmubaN+nU4QPwY76lFI4QiwGqu07Zp",
+	"BlonJ2YkUxVj2y+wbexhvgRcGfBAUlD0Oxz65b+bm475ZcWFJ7Y1ai6cXLS36S1bbyPsArbyxmMsaivC",
+	"z4vn3vKi5ucsSLCDDBKRy80uDF0vP/aFADaSJXn4vw0j1WvNxrbxXw86S9+9NhaC1/R/DfCGDepClUjW",
+	"X9xl0UzfI+z1sdOTz3Bt2mhu1/b7DVY7oHs7tVa422QNuh8cDpr63knXHvV2xXkuTbN8b0FtXHHh3c3a",
+	"frC7WzugO81aI9wetJqDHXrQ37fQ7XQIa1QJpkm8dVDfrTfsL5sIFwcSj6heD6vohL1dAXaBXar+DgWd",
+	"f9cwoQ+GXVT/qcWBaytthZBhpoUiyPwGAmjEaKxGv6yUQK1GQ7NzkCRU2kQV0JeTKZcQnQpGLLgFRWqk",
+	"tQEWS1YFtUqPDmNnVNE+laywR8UrGMqDCxeselURt+ubzubbJSqRnWkEk+WR0XAeFWr6WC9emlbjL663",
+	"rWachdvq5lCtAMD90sgu4tTnIrvW95iN8B42W3slCNIp1kkRegnGViGYu0bgEjCiI//1No6rRAkyig8B",
+	"ZSGuFjClIGvJBTQBfa1OrrUy1Bfh3MGvZTDoKMfuuCKxLcKz07W9YQHQb+7WzUumMlja6CTNjqkELLqa",
+	"onb5ZWkxo6YdOjeu3QL1Se9mYfTxCRPmL4gJcwln7/7R4g0rtrMR30xLC2NaLnY/8e5pbxJffsgalHFf",
+	"e7r0qewzdMA9hW2/RNj2LxSB1fQBPrkiAXWvyKvp0CO3HI+Q5SLS1V5OsHk2pPJyehcNqRJJ3WsgVB8y",
+	"1SNf9y4hZ/ENmx+73+oTmkhmjvYFvuk0EePX1xfnPZMtRckgERxErg1udbQJnoUM8/GTcRaZ7rDaUn1u",
+	"ROJYb6j+VJt8peVKhBU/X/VcpEwK22AMiqOsN85aDvUOB3/rDFo5K4NOCCIoI7E9HFIslOot7YyUSmjA",
+	"S/MBAiJOBtEds+2lTQuKFM/bCUzBA1Yn50a/BM8koIyYeCrutml0bmOCmk9G3DQ5v7Srl/pE9IhGQkJ2",
+	"nQ09Xr7/9u3ZMYQe6+Rb3ANJYqZM/30TZxzjOlKFL9Dz0++dQZ0X5UQk0TDiNrIODbAxKD7wGxe/v3rr",
+	"BbT7jETcDeT44uq6e3F19vLs/LrQbwIVZmZWmtrP+IMiliWW8vpcPTOSL5H65OsHGwimslv1ak3OnP3u",
+	"qwKayURjJqaq0t5uNACtUp+R77zcDQMIir73DRcpyxfKhJ9hQPc2rtfK2LXH4ilftyQdSJ8yj8OYVAzb",
+	"8y2VRm4hC8VRusxWHmkTvwZxC7ncXAOnPN64EEqhfE4Y15MIFzNavPhHOxNkcXekYeBIYd6r5zseCpAB",
+	"UBqiOZoBIsZ0jWhAuFj4dP6dVWRsGWEFL+9wgysbqTqxIcVM9im3CbXRWF+9YzSWZGbKYiF1F4QAwN5y",
+	"L4km7Z0DEFWCsw5HZ72RMcZ+g3I7FD00ijHoZIG0R2KaVEk4TbSoQSewi4kZBh5TqTC7xEqo4hIYOOfW",
+	"o3OlN/EhTBp7pIF77798drUR/3Ej2cjwaBUTp2f+0iBgE4W9hGwgySSmRQM/HylHmzYLDRKV0Y7WOve9",
+	"M02emNgCE3unCXXMbMqgEiQYCQE5YJzN/GDnfQJZOW62OqfxGsHj/E9bvmoIBrO48OgVZR3aM6pJB7sa",
+	"ygxcOCa0YYMum29ms1zICdxonPW5gDRAAbnESFN7h8X8EiPjkHBoQtvQVpX055gDotX2Dl+Zz2gKAIvT",
+	"q4gSwrUno0szdzTrPOpw63VyK1mYEgcq8NmASL1KNI0huuq+FEGgZ62BnqES4KKL/R5yXcxcrwFLntAa",
+	"bafVIj3zMZer4HrDQKyRTCewQi7xYgzLXz6NR8g9tCtq7RKfFNN8xA63yvjVyfXJjc1HJBumIy5JNHw0",
+	"yXCvhEPOZt1M0mE/Gg5Zcs/cw+xcHpJ36OcXmGZXBqcrc3L1cWA8fEBO4lNu4SPnFhbmFVqXAxj/Wp/7",
+	"6yca2tSvjMf7ehXv3CR1Ks8TC3Pe0n5Og0UFPs+3TPOPsjSnselLhO1G2oRyrg8Vb2VTnFwQ+c9NcVpY",
+	"Hk17T+mff2T6ZyDG43wR3k0BzWlxh7q//tQmZwCuY5XYAPS+/G4s/9SSVfd66oyFVATn4t4lrQJCE0aG",
+	"UyYBAyFKZC7ZMyMg/9ztWVyrPyrtr1rIabJbga0CV/HH+l/CGDp+TNMnEXeRDUWtRN93dzscDpe5Z3JX",
+	"I1mEy9+fKiV4KTL/pRvE4+Vg+e7gZmt7Z3dv/+CwUaP9oE4nE1kfCjGMmRYW5u3GbboOxMSISodggeAM",
+	"kZRTWF0XmjUkZL5jXm7SrUQUBpVqJaZ9po/7S7hFX4j4bRfL6/QIbA9chyVhcqOG9v6SsPCCN3jL+P62",
+	"8Ek/TuxQJdI+9LaPvQ0Of3xYHpbd3GWw+o6unoD1HxNYf+KdK+flddeK3bzu51J4/bdMSYsUaLuFWpBA",
+	"ygkeBX32s+2+qp4j0pi1g4iHkvTn4CcNbX95EopgOrYNxe2bX0bq/2fv65fbxrE9XwWr2qpJ7kqyJH8l",
+	"TqV23YmTVrrjZGwnnu6rviYkQhLbFKAmqSiaVKr2aXbeYx5ln+QWzjkAQYqUJUvuxG7NH9OxPigQBM4X",
+	"fuf3+3HSrXfkGUnIGcBMugW8VEjaAGay84DnkkRIkZ7ACdmLZuOEGP9BehwJ/1H23N4StKyOo+ATT4Ql",
+	"KrBVB1NR0Luw6qJpiqTageQwhqL1I3twd9b+eHyh//vuY/vlydm599jIO5cYBlfvWQrhx1j6iG0baKLU",
+	"EZWY7SR0ZI/L9MGpXNOr+BzESbnAgFkfmzqpW8k057iDXr97cf7+H7X0EpVNGeKsoV3Z1N2hgsHWrW3O",
+	"ra36WBdpBlgT8yBEAswdb+kLNyURME7t5uqeOBOo73wx/1yoFHCKCNGMrSdX6rrEeeI8VMlJAgEwHfLz",
+	"eF4ZJ3yGdUz3sqCKAydkHWkvm8r88pEwDjSISTjdL5ceyDiYpWqt5icfpvxAanweugDBWltkCRkCc/2q",
+	"bZt1tF2K5QjKF2Nj67bvu9u+Ry77L2ktFugJrGkqbqT8dY8s0mXitiDaVV9A6jvO5kjFnL5OZ+TBXrUy",
+	"CqT5swkKAYmI9JX/6z957Z+N2tPf6L+13/7jf1buUFWgnWDDJYrfJbFx3RnqfgRjFQYKFpvakSD9yy6B",
+	"ezAgiqKyRBbSZ8A7BUl1iay2nIZ/Ewlq1hSySxVdx2Peu0UmeId8+luX8v26lAdNhp/xMdu8cD1a+7Xz",
+	"Qu0lZze3wO43dplDA0utrMasd4XBLCINRgBUJYnCZE/Jnh5qPJwkvpoibKUrBhNZ2AmrXXQgkVXiu2qG",
+	"1QObAYDK0Md+L8d5meZZqo0jjNSf3aJ/FowhQP9LFoU2VUL6FoeUtsxmS/bs7H2tLYMk0HaF/Qxk6KxZ",
+	"bzyGjum85qAJmEzfj8U7WZWhlPffiAtB9SFIqM7NJfMCnwjoh4FMPMt2aK6Q7QPSK/MZxi6G1JAPDMFu",
+	"EEEh+8LwAptxBUjwBD1BZSzvHgDEsxIBLKKTB0KGK9PahL9a2OESDOS7SVK5IeQ8lqz9MkvdlJmxeAgc",
+	"jUL6MPHE50Gn29m4VMzeDLuve8G74M35h3+2m6fBm6d1MXvzT/+yHbwL2tO3F+Hw15eD2enszdN6rxXK",
+	"7uhVw//Hm7CETyPzPColEeyT5tPWEuweDoW8RTRi8z12R4ainzC9xqbFq+H2qhu5m3JlNwpvqLW/DFvJ",
+	"JVTFUnJvu7TA/U955MdHLpLDWUA29jHvGWU79w5LZQaK76psMZfeJLQF3XiXL0DhS4dTbCIJzZgdJ+83",
+	"gv7vcehf/14yNG3KxZrjaA+kmlvvXJYRwdBELFq2rf29JX73XIf+tVjoLaxtVsjlYAKtdCkR6EAQJGIc",
+	"ib6IACYlheE0whM4IEivHV8wX1tfbx6PbFcTuQCkEmOJ+JwA3zuXRmdlVKU+l5zJxR6SrEEom59JcBWq",
+	"Hg+BgbzsuRRmmjd4dT3enWEyCjPuvNKZNBq7vf/hq56+JNMfgJcEvgG4InyBCIzx9R3njcrySN6FtC/2",
+	"ucGuhShgFz169uM/6DVP2Pd0fzq92z+rnhUiWNSFfUa70X5++XZsfStuS/Uy0XDuO/u3+J2lIhz9nZVY",
+	"qfVqzy7ZVbuh9XsBGIIa4fZtOl3egAZnEPZEwiH+AP5nnW7Vy1y33qOvVDTaLBkFGKUsNNdMj3F9JiBw",
+	"UYdZX7yWs18Be3eOM7FCs1XhZrrI9oxYzhUTrXrffm81d2/xnf2//B6usu6M9tGtyA1wnS9sIcXY2OYp",
+	"qs/OXr1gB4d7T0G+pUWMA8qfQSMfjKVKUJ435+9OqfuC94bp9tdxdEfy8VjwiLrz9UX0V/VFvBt3tVc1",
+	"bFJ6MLQlAAnUkd5oEibBmEfJDnxLZ9y2a8jTFuWlfkXfSdf06NvoEVVWaswDJgKgcHluSdzZo3//a6++",
+	"+5gloObmNDvpW0zJ3vGWsfFLZ++YUEDHFWOmBpcjgqRWtUAy1O/JsyuwY5weZGso+2X9A/oVc8zm3IaH",
+	"ANEgNvKuHH7tFY+T4/ftv8UsmSQqCnhY1xchalWLmgqxITacOW0aFr1E0gAWTnXefn161T69+nD64t3p",
+	"q/bZ25OXz1W/7z2uEsA7Ak1cpxkZx53tB9ELwQDLSdfGWGjxeRxyCeujasvl2FwHlWwXX2+6A8NAXsOt",
+	"Hcv5ZmZObEqsDwSC2HpMFXCVjL0j5+Cy+B70aEd9nvapFU6jWalzP5hr0niUNo/9/UP77OTq/OTFu9OX",
+	"V6+OX1y8O/Me000TRt4Q3+o4Vufpsf7pQaSXke1zqi4etpCRCsORcDvtjtz8KqaOaDYZG3UIG9BRCbie",
+	"3zgZEhaSZIIt1Ew3EUAJSa1JPw0vwwTG04JBGgmaBjuGXzRV7Yg2Q66YULgV8yONRD8S8fCKFJke/ftf",
+	"B3aXZ98zfaOEzCYgeBBRa6geFX2BLGeGtgsmMBZHiH90NRrr7FxInzQfrMwiAjysXkZfTPUPEPMXe8RZ",
+	"qOLEgi6rLJkqlvBu/DilXzFBmP2dY6B9hU4SRhsYbWk/QdI1NldfmpuvYvYnh73FkRrycoJfe5lHn/kg",
+	"GgKvUHGs5FFiidRZqLCdB5EQfp19kEkQpvJU0PDBAtgeXnZxjnHy8TTMi0M1vfLVlMS5+FzphCVKMdVP",
+	"hHSwtZJNuTZEwAxgnhGKaLKuSKYi3ZymDPrM4GQF7mdwfqgF6QsZCN+D8VC9iZZg4dNYQKADW27frmfz",
+	"OloELuMpYoYX8RTR/jO0RvSc5llkPL2UUq8/97Dm5USwCJUuw6kik+jqrI/4DJarnqE+QHeZfS1Da0Gu",
+	"DdXEuyrBLp08YZLzGJ0CUhKLsD83t1SvcmaEJnTvMTXNwe25hMe2QSglviDwVZxaLnxe5gbxbQ8Pga3d",
+	"4F09V04pFMfIHnnxpAv+HERmUjbDx1W9/PX1pbJzTv3oGatUdfDW3kgc/YeH8vUY/hynBBdZ2ZiYLNbn",
+	"hCXRDMkYFKz6Kva6o0/j1JgCP9LcNwRN+vWRipOjjpxkN2ZONw5H552JJJrVYDAei/ksZkM1ZYaASf9q",
+	"nZ1mseAihrp2R6aAd7eVNlSDAcjsGLlb0rmDT7hdM2oqU63djOQOdnzFHekr6GMKVe/aCT/UBNWJTIHJ",
+	"g2n1rObP38zjhThFTz0QRjr6QcgQaZWP8dM8DOkBWWpKqoroEGOmJpbYfoR+hePE9ngYYjnLPdofIB0M",
+	"iinhmzDhNFZsjXfIL8MgRv6Ykd6TeA0je4S4vzS+xr/fCg/DpyoGjVTRh9PjtJuelJy8SMRqEvWspzhs",
+	"HD5m46BHG5RP/EDIntvJavUWnCKvJZ/JRFzZ04OOzGgFHX942T45fXFy7tUZ8F+bEqAR7qKWazMAbFqL",
+	"06l85vyYVa70oBE2kH3lGTaBjqTCIq4aPY1me6ZAEDMN1M6VO65RUZ2ZlmkjcqDv3fR+gZZTeqfVTPyc",
+	"8Ejbcdzd6VLE56EfFKxlwN6YtQd8OHC2ysKgG/Fohj8FvcCI0sFgJu5Iz2H9skuBaqhG7frRhSnXWooF",
+	"022CJH2cAiKydZ6verFXfwxT5ZpXYnoFhAyCZUxbCa1bL0MPecR+4HHQ8xhWLfS0EfcDVJ/w+AvY3OD9",
+	"qn0LPEwkxsJpQe9Ix9o+s3mG8yJqithXcGhe9mmQ9wdH0qrv1ptAkwsPoyNtP4+5XcT1gKUNkiOruWZd",
+	"B5DOom0PFrSPXFBJa4O1tGLJkJ8hG3SLZ6k7dRRbsqJV11L1rmvw/w5Xat48ZonKf1dD6Susm9AMZEdy",
+	"Ri+WDSUT2Vequb+PKse/Rr+82Z9+6l38Ef76457cj9ovPx7r//3Q6jaud7u7Hxu90avJr6+fJr/IsPHr",
+	"P07Vr1jiq1Zo0eaFSLNreV3q27UkvTNzMR/nOM/BAYGtUr6EJZcWL6uVgspMDnhw10vllkO/W8X3bD35",
+	"FdaT23Fbnu33XrQP2qNXjZ9a413/xQoHynN6rRtb3AvnnBTs8fl1BY8QrLTCpBcfHmHQoRNtMrA2QHKj",
+	"gS2/77eWZV1Zl+fPoQVGn8SgAmd8gqmWw6orQXzRe2mtfCfQiykei15yMwswRDOTKIKgJeGJQGlxXMsQ",
+	"6h4eHLSI0ZccQ2x4aCEig9LWzCiD6wg8FuEny3VrI/RI9EPRw1KsmiQYh/pBnKFYjA1uh4LdfN6ayobr",
+	"6KxKsXJZnMUWhlkUaToXDpW6ZpNxSuhod23VUmllclSaiSnSNcYTIDgzaTp7oUZjHTF6fOJ7NNR8sjBT",
+	"EzuvR07+QygeZGy0EbUOeGeWdTcdmBtk08FnNeW3QAY5S82Cgd6XToX3kuCT6FSOGABsv3qUhyMHsc7S",
+	"6gzgZx3ppUbTM4kppHSQbZgFc0S1hlx1EWtG2RplnXm8Z8qhfJIMr5JgJCCHhhQaqnxTk3ybAm8wkJAb",
+	"P3Otq5pKJ+GzurJp9WAkkJDPF6DWT+f7I5KA2DtsPKalkM0u6ZjIULlFkSGqtktaD0mNDCIjzvR1YxKX",
+	"D6frHWlWBaxP+sF8Z3raH4cJNTxbWCo2bMbctSiWTrf/HcTTuClyEWNWX9ANGO8sdkjXoznuzkQrK0SA",
+	"bTtddyhtT3On91s+2raZbtkc8p42881K1V4AQfd8FGnfMJ762jHwiV8mP6+/aXZY5ah5eLD7tHF4cNBY",
+	"pB8lPo/NR5+09EcDnmS/G4BcVNkP/p4ElaPKfr/RP+g+FbU93ujV9vju09pT/1DUnvpNfsh3+4fd/dbi",
+	"YC1eRWwqnnSX5y0qCgPnRaa+ViuBLHxwxhAXPTD8OFrVW67EUjKjvLO2PmMbWT5A5YgvFbx7iFx0yJgj",
+	"c9ERiwnXJuNbh4wYIiwKF5GENhsZNhpPH+OhoKMxOx8BHFErrYWTxySwgHEWfKYjc1huqO3lYxm4eAjI",
+	"dxvVpEcRYaxYq9FI5dGDtOqI55vExD3lM/L4+GULPE9juLnAk0DINpbS0WmX6o3ZMxW39oes4xSU6h8g",
+	"gHpeccIJ7Kggnq2ypxGBxYFTWGiq7FUq12fhCGncit+LEz4zh71Q2Ws+Lib21nd5B+FDYQ3sBG7UrA8i",
+	"/MmsoKKQYo3iwHzwkK08rGCz9cbo8duFDmVAJqKfw6fE5QxCcagpYDw75SswYW3N7kYy8xR8aVfkqpbW",
+	"nLgsbLz5EIuoLfuqvOvmhc69/v2v/fru4yNGMgPpKSxGkwZ6NoMTC6mmdeZRP6PHuO/HHelZLPqVRWpV",
+	"mWf+i+2y/hVPKEcDuc6RSDhg1Z4xD/ok8WrpH/qTSMJrMGQe8YanwDoPB22znmKhPpfPegQJbncGKXAx",
+	"F4OZt5K2sht6sejLr9RE+luOueU6GKlhNheQXA5VmqavjPe8EabdnTHtNo2rLd0a9abFsSFu01pWyu3N",
+	"SVr2qK0jHyFydL/BtHdsPTZc+VBS6qpkWKhRqOLsAtwcFByGOU9SW3w7jptcwYWZkTsO7OuD30Xb1uR1",
+	"Nva6mG44rFuKU9bWhWmh56hjjeuKEdyD/Z1QjwxGhFdknsNOWiSbGjPPvJkoHUWnCCJ9PVsBpORhFACG",
+	"R0Khfiw4VLJTRHCfyDK05+1IolPQZobYp9hIcAm91oa+8Q8dpZvbnAJGxBKjd0WqYB8Az7NtGyNkkopF",
+	"R+K3DExbZxhlZLofYiT8vHsheiCxPBmNk9lHtElYtco+6veR6Aef80hyRh1YWfh51XS5hSJJIE+KxTMm",
+	"9C9g3dlZLtkut5Ietz8Wdv65LCv/1el8bjSKyVWqxcsXM8T5841HehoeIzImTNWtlBQxewQVo8eZwRP3",
+	"RdH4zcUzt2EKWkqFgsvNKtcvQw5iB2VGXibqRO/YQNF+oT8Jwyu6xWMp2QkNJS9qfwMtuWX2oKpipVpx",
+	"6ooWFqatVRrslt/XRtXn9S68WXw+Xcxb+fk78XSIGVlIkmyegePmjv1RIIM4Qcta7O1ynykNbI/lTPst",
+	"hHERczESceCfdNYTxCAA9Izew7pWL1SxbZpAECW2g9iDo47McCNhJGyNLDI09QOCudOdHtHVJzL4YyKq",
+	"ehw88kNqynNMLx3RBX4yxCB5qEIf4HTe/6GfyrUPBdSewzFtZYiwTYGp1LYDVTLKtVHiyhxtknpWgurr",
+	"sbJzFshBqk2EanpWTI9LdwDXqEDbJiU2rNJQc7UeXEeWNg9RydBQO+tnlkQzdtCAYIN6sEG4S0dHvgAF",
+	"dWjv7ok47k9CqOAo4MJfACruyKVQxelAAghA2u8/7aXtkxG9dMB2DvaeMc529p7YESdCdiSOmcfYIlBn",
+	"L2AFxU7zllk2VEMgCHwxOyd6hg/xesxa5a6i3CdkBJ4yyk7zNnsV83yXLM1bN3qrR7KIYdkoZN6uS/gW",
+	"3cGbdLW3luhyncQV+gNXY+Ys50PwE3V2HF+jWbROSkVGHNSZyPW0u3ZTNZg0WFgkAVN0M5uQgCmehfRk",
+	"hHyn9R/aj2UtYG5VXV5e1o6dR3nT6rq8vMx8nBbZeupsZiPNC7RdDIPY8fIxNFXJBWpC5gp3IpO1soZb",
+	"7sY2JQI0NyFVNhbRkI/JcePZmxPfQG0Qge10JJhryp1ySyltqhMgm7vbYD6fxfXvtMxESMlbL7xEqasR",
+	"lzODaYpzqlaRQDxcohTTn8tEstj7hK0VFL/U2SUPEgMqs6UXnX2PxuvboZaz/i6UYm/1kM7SoZcvxPkb",
+	"3chaNNOSRAEeBNvAf25qcnqwOTPkRIlFGrTY20nx4tz0JtEsU2ZoPkEAdhkhrfZ14NcDmey2tOfnn4PR",
+	"ZFQ52gXotvYk8GfTTqk2JgP02t8q5/taLU/7CpkXrXxMutndzM8kg8U5n3k3LXHujMQiFn4kN4/nJFsB",
+	"QMDD0MVNxCwYjfS+T0Q40+mV9mSWn3EifYCHtpOCHHC+BY5TW9XAUiZAz6rb9mbwB/hBp4MLdL0i6t/T",
+	"mQS1TqYsffgBxKTmcpxGM0UygCybF8h40u8HPQCiwSGjEyUFSnoIofBG/PMVH4jnB42GBWj2htp1y4Fw",
+	"oJxHhuoB+tKpTOq0SGlvb2V2qeMNJdId9eN+qYCx6a2Hb8bZqqWeODL+2f5RzHrzAVePS+BcBr4GRX36",
+	"JvwqVUB4K5bWPnBYKu6P9MESMP6feZwcu1P5PdWUnIyoUMlgNFvDsFTLgQNz2qkunNRp0KsSDAk287SQ",
+	"o7VoiTW2Ke63THExR0GQMKZnW5TCstuxqL57OVSMj1j7VntwE1z6z5gnJ2HosV4oeASkVPrD2RJt1ekB",
+	"QDcIf7vIX6tMbUMB4uBkOhIvJ8KnPX7LQl1+46k+u4jUbLW1fpfs99/E/JhZ+Dbmp3W0e2fmxwan9464",
+	"fgvzWGAZF5HPj2bMKCCslwDt0L76UhlPCmKXtxB740mP4fCBQJg0lQ1OGq5Swz2IGz/eoajcMzkFT/Ay",
+	"vdQSdyStXe07jYy9E5oDQRmfxTYqAkofewSkQt9NA6RKkBjP0DLjLjAcavRTHVnA11Z12EWAnwJ4XaBV",
+	"LEhclvKinOnmLCnfzNbuz5HV6UGld+YkOFXnDM69yUDGieD+s7khGaqJOuifmvkZGPo1PPQjSh3KI1O6",
+	"Hky2gAuOSs5DNYnoUMw0H9rDPjoSKxtBmdoLPpgTkvLY6IGUigYLj52WNrgwOtxtyznBVnHkbxCzQUzt",
+	"mFDit6rndGhKOrOchcEooNNPq+ngZrsOl0duBW2tvbX2t66eAlnVlcMa4ZZObXOXy30I31hQvddhX1Lw",
+	"3WxB/zuR+c/d/qaK+3PzVc2varenor40YcDqXAHfhePO4i424r93XM9b3idG3pzshl7zVirD9qhPuTVK",
+	"VKrIY12AMZKIsYyOBTMnvQgJiQRw0MbpsQu1x2/SHXVksT9a5BALeqlgs4G1/+hO4ta+37I6eGvjS0/z",
+	"KlFXFAjlDbAbK0k1B0CFynimHmzaEdc/L1/1nLTgZjZlTnOzMH/7pgfTTsPtDju/d4uqrRlDvjnKTuiG",
+	"oYo7Z13PRE99EtGs2Lrad3PW9ZMe+41YeCe9IMoL/CKlFTzRFgKQ4UeYZMRVS0Vh/naJVyhFQnM2HaqO",
+	"HHFfEIFiKWyerYma1wY1A5uHm3BA80M+HgvpYuQ/YAswHbuMEU7viDTwSJgbLcO8v52d4CTfOex9g1hr",
+	"SBqXtyOLKl3lLA9z5Aq7tcNuQ9Se8IO9Wsvfb4oGP+w97Tf1Z8dGkhEkJYnvIVV1hFWmLRqeV16tQtyA",
+	"Ge0A5qjSm0ThzpP6fr1h3lnFoG4Upw3r5magNm7FLUz7z63hA0ZbR7tmcxs7TLu90ArTe1kbTGzOSxnh",
+	"TFEnzpXhq4YZ3VpjA42eGiwMOgFwKGi8QtFHIlPX6/KkI0c6Cm41XK5pYuIPYqexBELZZqNBPMh4YaBi",
+	"j9T0GYvESOEZMzIRJGwyzlBKlRjNVzQn37h7xN36vNbs7Yvaod/o1p7y3X5tv/tEtPoHvUO/4RiiRCVj",
+	"kJeNoVRW+IMt84NkKt4PlTRgN3xCQPceX+mnUzlqAjYmFglcayUTgvOo12pZtJVdUduTvc1YheysOtbB",
+	"LOxC82DeLLQPO1/wH1eB/3URrOcMttyNAhp6P+aQJw7VL+S0bum4wHQYVEdHWtzPzYAdQ3VeNT0W2UEG",
+	"/TlKciVFrkDttE/eskJdkCbrScP5v0kR85JaO5A/Bk1ZTmbUjF9IP9sMSILVBe10QvpXcK0rA7nKNNZR",
+	"Q4e1TEs02pXgclIrjjft3xf953US76s+tIUvzrdBChGnZ/2Eei9NqE9Vwl7R7y/MqGmUd5RIZ27vAR4d",
+	"ouHLm5SVbe8Nuz/dQn+LmRf4HgJnPSdqKdaCvSl+AKMw5skwtQnW4FeWAsdOJvBJp5V496BQJLMEQvI6",
+	"WMpvoMWTWHB8CKZf34o1/bc+raNn9i702RjjudWCtO8NkPInxb63nq8yq2cEyu4dWGTr5e7Ey20xOKs7",
+	"UtI5Wc+RZpIYbPdOArFcnSP9OOMJG0fqU+CLiKiIexzJmAGIrxZXQOrsvVDjUIC6IUrhpNp8Hent0Ded",
+	"AXplRYl2eg9/bl0iX8zst2qHvNmodfd6+7X9Vq/BD/sH/X0fwog4nsBzsALthsdhoNTAggpD3hXFcMPl",
+	"rLd5JJWjCl4XCXB/B9r3SrPZaB483Xuyt3e4t/vkoHV4sLu7t2Y1lGZ/VlYQvcgsm20hYzOFjMBd82b/",
+	"vzf7sdgCpG+X2YCdL/Tv2U3VDOepzmDjS2UUA4tNAB7VF7fWOB1KK7QWVR1C9NUj1rU7kPLYugtTnpny",
+	"GQtktjU0BWJTcn/kvjsvLkjIcC7TSUY2J7O/mfgcxElc3hFktuXSfUH2h4DmQ5vlbQkiG72YGXqw4Vl6",
+	"gxuAVYC/mvLZVTDfh07gGOiAs9slYyzORWY70KmJijBemIOo/NkwC/fmNvFEkHlm8Zw8xJD2g6Tnadfe",
+	"rdzZErUhKAlRzcSaurRE1HbCzKIq0Y3h3XyVyHGlG60TZXw3aeLG5eA7oPCPrdrstSB68hLVXBJ0Bbsw",
+	"4j5B4+Yc9ivsSoc21jlvazKUjkSPfJSXa4GjSOtwzbB4aOQhM2+BATD4OvNZ4pN3Dj/q2VpfR6L4p5mg",
+	"qtHYTqtKVnY7PWPwqCpBkJdLoyOEqrAUX7i3i4qk0EzsHsRUXSFXG2nEQzWNUcjoIVTouO+ThvI69bl0",
+	"8VWOKl86lcDvVI46lU+nrf//f/9fp1LtVCI+bc+9qLcFvDaedMOgV7sWM/ww3WWncvSlQyCXlzzhb87f",
+	"ncLnxeyNuQZPEhGjiOc7SJHgA6p1Ch/4+nXuJHhZS38qpmZm7oIqihL/u64gttIK4tg+52waqjPF+UnK",
+	"npYDxPiHFy9rJ69e/1hrv/np59rb03fvK78tPZ3Hvi/8xdVFGuBG1E6+3o+gd/E3TtV74xq21bbbhCbH",
+	"vk8RKC58G5WYaS0OSuykF7rpHUtOEd+swmdE6/squslbP/Legxn8Scxe2LfrYx7FAijrtIXDq2nHrW2h",
+	"ZzRapqTZHOGvdnTY6aWmndroeFbNy0RS0G1FB+NVQ0yDCHrD/3GRoeQIjM7Ig/GCoHPt+sG1xFVTjwTZ",
+	"qRQk00XjUdG5CEkKCoRTYogyfxJ6xVrtBgI8ZvoK3Le/Viv2iawmvlv20UpV+2Fafe91LE541XBQOaod",
+	"2ig2ddYIqxpD0dUCRevZkif5lXPIvfSok2Ak1CSpHO029P/wNmEDBfE45LPTUtaHty9P9n+5/Pve2997",
+	"ybvLt7Nfg8bu24vT4c+XJ83T3/+enLY+zE5bH1q//N6evv3nh0b660bwa8kcDxdCbtOVeS3a4felzHKn",
+	"Hud79wfnep9Df8ymHYNRIi/shL7g1yIubOUjKiYpptjldLIc7umZe7EOtDhp+xTIibbW7X5pNreBluWO",
+	"XNvcYn72Pm1nvH3igVNwtYgrVopp9v1uMBiI6Ja9vWbUq7T3llRr3d5G4vbYNuLeshEXhUuHKkrmJVX0",
+	"7nLnWocl2G8H9sRVwceyJ0Q3yFbahx68fGXZNO5ZZtF+QK26Ok3hvaSsqzfdbDxhoeBxwp7oZ6+/Q/IN",
+	"aWdvZuF+2+7e+RnR6x5w6fPzXdrrXDDV36pres5wfF/d0183dURQOoO2j5p8z/zGePDN1M7KWKuN2pRK",
+	"alQqKW+hhjBASJjzXLGRLaw1GnJC1OokIAZIi9TZCe8NszkZ6KlAFzWITXRAgcqme24ggKkdEoQMUEt7",
+	"xIPwgYAPYQpMd+YLeDjrJnebLotlR7eABh1+7y9SGlu3F/wKF+CVBVctPBbOLFZY5bmGjJ6ahNCiqpfT",
+	"t2gHz93PXR0fZwzDg8z/XoukwPauh76zLSULkDYn0o+pp6U4q6siOzT4YdkLJ75OBfIGTUj/PO1fuTnH",
+	"OA7DlGMYgk4h/XuQY3zvq8ioxsIDBYEZVyrPPKFirTzzbhnhazErgHmKmLdD+2gkekIm4QyzdsJjzvWa",
+	"4mebjUa9EHVZvpzW6G7X99mqVCt8FOkJGU91gIXo9VGf63lZ5sSLAldz1I5kMXH2K7uNDG5ylb700p73",
+	"5SCaC6kdfytve18PpkmPaxFK08T7ZsVsN/ummk7tTll1pxd6i50vKZvC1xtdh/YLOcdheYOBQiOFXMFp",
+	"DtJmoFQ9Hflg/uAor1vBBtGRQO5hihpKFkXTqfNZGo1oRgxkT/fC89wVFDGi9BohejQvDxaCaO/vAZ4o",
+	"G9/v7MhbOf8bsW42cMv1QZqLeM+IsUkbAy8mZJyz4XGTlwLhFjrHeSCcw/1yZzg4aHG7qXqCFYxIJFDa",
+	"kCxzsMr4eMweXby7eF9lIPfd2n1yxM5/PK41q+yA+cEgSOIq221QshM/zkDaY4TZGWo4IJPtSI+ooS5U",
+	"MrY6GwmMxotFMhl7dIrjVln0QOgo3amQPJzD8gsM6NaLGguDulyk9Ud0Rca1M2k0dnvxpwH7PApl/LwD",
+	"bThHOzvT6bQ+3a2raLDTajQaO/GnQafCPgVi+oP6/LxTabAG29tne/sdvIbAK+kFzvznncrbPbY3PPzU",
+	"HNYO/9mp7LifgWvB38B/pNdd5ajy5ofzy192X74/+fH9T7vv//E+/zd8NpmMdezX+jjsvv543f7xNPR/",
+	"/Dhtv346ar9+NWm/ftX0Xw/Drjwb/9J61ejutge//OOHaaVamURB5UgHzPqxHO3AtthBx37EpfzfOIzn",
+	"Nw1CD7t1gC1Lz/Hr+BIPByoKkuHo+fmPx018DXfG8wP8ayyiQPnPdxvLuwm9Hs7hngscxaVVrhiPcfUb",
+	"djKesMz2wnf/GmWuB3u4bqmI5o3zeqUW2AmGEnEZsPS8c9BOg3nWhHms6HA86OtV6QuPUU0mcRcwVOWL",
+	"IdUdaVleVkYbLz4AIAwWcKCjdC0HKUCiLY1VR8JhJHkk49YyKYMJ8NML6Hsr9C0Qb+hggjIDzBsgM7j/",
+	"DswxOGthD9AttZ4cNp60dJg1zzJD8VEGW7uGb1jJGr/Au3TUT+8ngvkmDoTvBr6c9v1vfde3RIHgvpwD",
+	"JRCpMhx+P7ORexCzOAnCEE9PCwAKAeamGITm4QnuNevsxVD0rrE4E6retTG7vvgUmBPcWBhpWqCdnXMr",
+	"RrlrAbbBzTOCmJyqi2zQA/22aIbMnGFEARYv/0xikdQmYz2DxAVeJZeG1Di5DsGVHo5+rvmr68sCmyzD",
+	"UAV0BBfMdu5r2WnGW/qu5nljmBF3WUMrl401VOTunCzv/vcen74KZBCbXnNYGiUVhDWC1C/Eavv1zxUH",
+	"NX3rHTknREmfJELBI7bXeFpnMIJADthMTSK3grxUaNeRmdiOU3eDUbH0FtEELK/AidIwRRKcVeZPIj16",
+	"jJhRg9O9b5gi/VUgR4VdXtpjD+JYD1p3cynY9/mkN0SdsHWkOu9rtXeBbjCJexarBqf3r9dIMWYs+5mb",
+	"zn11RmYxATfqeRYv3q2i5zdV9Lw/mhurW4Z7vb+LznfPBPc3ublvPNdJQR1e4OcOcSbdlQ5xFm+VgkMc",
+	"Q7n/pzBebkI0lRr+YdwjkXCfJ9xDel0A4/lQvuvI6VCFos5egpXSkYFDzANRVSai4gmV1I4JUeujEite",
+	"GJU1zNk4yx2NV6FoLT6JKAvR6Ug6VI/5TF/YETpEMp5UVwY1ClNhPnpHDzJLQpSJaao2GLMc0kISUbxD",
+	"QYSTRb7MqyKtEyl1dEVHWnZ5qSIWqpiSULh/DA5LhWWts9mwtKxr1TMbdRVjnN+JW+nZ5fxkNTPlWx3a",
+	"7zy+3lIA3CKEp46PjXn5gnSfhARqICUBR1N/wTig8DTuFbD8EG/QdKjgmAdkAA0e2j0SSiX43LOxOjsx",
+	"pRHrxPP46YLjuI5MPT2YFc58PqMCEBQnItJzSGz5Pq6zD6mGsFuhwTIx1kcwnMj0DSjDmUi6thz+rhmO",
+	"pAD4A3uCxgfrRMcJdJW5hsKUwoglQZn8YCzKxVxaq/a1GA2U1OrvOa5tRQLpM9gHJbYefgvWQVcMJvIB",
+	"m/hv0sOy7VBZ5BAfnnuDvVaiYLVRnzcV3aFS18uxTJsPFwlnGa7UZCiCiOB8cRkz9KX51fuk8bdUrpCZ",
+	"u3eRjw3gcylEnwc6p72KA9kT5rwb0oTMK9mt7jd6e7VD3mzWurv9Vu2A7/uN3lPxpNvco/N0WAq0OK5o",
+	"vJWqfYXq23p1qNC/wod0Bbmr+cVJFDpc2PFQjQ33yw48sZ2YSF/Wanqg53+zVp9ZcVu1vjuyQbFIkkAO",
+	"4vJGCXfjOwbHbuFCU2Pf/VoaQ0ZqxKSaGp5KA9eF0o7gvSGpjZrWiKGKhWSwyA2D9Yezn6uI9fLevzu/",
+	"8IiKuat8IEvmzLPrbBYq7nvId6mv0ZE8Zp72fl7VBmQgk6r/ESd8NPZIfDpmHpao9MdwTPo1bcZQntCj",
+	"Y/6AuLQdBWgdLgqfdWcd+Z/nCZc+j3xm5ua3R2abTafTekxv2xXfU6PHRwxqCRjfEqKEefSRWuB71fSv",
+	"dOAYrNo39CB4MomEoQxjYdCNeDSjuQ2i2MboKQwbgAhmWRkgGx0b6vuVdAjHjmU8FUQN2vr8uSMJIt3c",
+	"N4DszNlhX4UhgiJYJPwgEr3EqR4amLbJBPDa3UmC4TlEM1BQO5aGUoc+Aw9cm9VJJDI/mESgiqAHS5UI",
+	"O7AqZgT46phDew2Uznw16YaCTcZ6qe2DxnhcxePKjvT5LK6zc5Uq4va0S44ioFdTkUCsHDbtp1TofCRy",
+	"jw7Oh2EJuVfQwzSCj1GKvBuKGentgoTcsdmTtOh9EQZ6rQjqCtV5FbJ6wLD36ZBVRfT5SPSE/gJNX8z2",
+	"mo2qK1WJs6z3GONA+RwFn3gimBTJVEXXGZlpuEm9mKtuuZU0ziFUgAhA54L48IOEPfLOT86P355cvT9r",
+	"fzy+OLm6PPnhx3fvfjr3EL8fiY7Us9IVrNVI/QA71/6RcXv7ZDBwGvmUz2g/AxseZnYevgsmTm93pQoR",
+	"hOAuaXOuUxMtiQFW889L++EVXS4QoIk7wQ7+JeIj2y8wHcaid/Wi9epj/MPf28Mo7r0Yhn9vv/34v7r7",
+	"8fkv8Vh1D9XLw97nj3v95JeXn06eV+7uqV4GyfAcR7aAboK2TNVUL2Iy91uCqgcQv5ljAMfWzdVMYcGn",
+	"tvMW0ZybMu58oX+tgo2ya1AvP8dpUQASRCxUgzo7Nu/N7BFZV+jAIIb4K8HwZKRG+s8Rn1ElD11oOTDI",
+	"te7LYIOMk3mY2CAzGw9n+ZfgfNZY8EtAezJmVZlQFS1rwUociKR0GTa2Hvf2FYkVfWaZp6THud3o96dO",
+	"gYCftXb5amVI+mb7ZWVTYBlweQbHkc1tKCfGfFEqyjmDmP0xERPK74LkGXZeTrm2PkHckeAppzq/xWNI",
+	"QpZUTV6GrzrNXYeMMtu7yrAQh3BHGRbMTiA/qaAn4pWNwbcWk73xhrYW+0aL/aBxJq4J32ZDG8mGCEFy",
+	"F9nQTprZLHWw5iRCibHilBKp2PJPAEDwkCp5+EIiEHQhrXzraVEFNU7bhanspz3EtRgnUFulMztTXS08",
+	"snuZ3tGdH9pV50y8DGfuJEEbS4AFYZFF0FhyZ8DI/DER0cxhPNGfryxrduiWZ+cJ+oYNniXyJBGj8QK3",
+	"0NRugT4VV46a1Yo/wSdypS+xt0tr+2qOIG23dthtiNoTfrBXa/n7TdHgh72n/WZFe4xJaLtrqf923tLD",
+	"sR79tNONi9HGQjeG0wvJtp44uJpBILQae+udGZqncfOhYbpQtkH8PTxsdPY5MDt8m7B+Gdu+88Xswa83",
+	"mnkl7Z3NnGMhOKy0PcMmkiEzbYNxUwMzJ063jcAHwtjx9SVxzM0YeZy/njnTywsOlmE6eAImjAgUlgVo",
+	"LaTLBJE8mJKiUH7x5JSSYZZOlEMHZgL5EsbLqkWbLn2f8/hye15dPgGETssP9evKPuMl4OxKubjNUt66",
+	"i+/YXSwM5qkC5KfG7U/0FTcHti+NBQHEyOreRc+hkH4BCP1OR1mG3TmHilCKhyE8js3DBzxwm6q6osdH",
+	"AtHvrCv6KloIjADV+ZTPSIrpkUHSRwHVuywMY6WDojjhs9h24Jbhr6Vf7iNbq8vGpX4RjWrqBRs5L9j4",
+	"E51gmcldwS2OhfQDEIAxTvFW8fxNRtlgj6CyubXQ9+j4DWQsU6OMdmGjZRaDxviyXv1+ATcp6rjh7zgo",
+	"OETAAUuFqUWYSayzVypi3rUQ4ysV+ld9FXkGcIbARjshQx6zZIpdJoDQi6usOzP0zeZnoRCELxuFmCqL",
+	"VZo12KJOj0vTZKI+iegZsrNFgCSHqpLTZIt2GN9AkhLTVwN0dw0chf49uoT7IYRdUv9NKPj1Aq0WmmuC",
+	"p6xR9XdntHL05GCv0Vi1goyDOMOBjcDJfUcV/3tS5C9uJrq/0Kh5WFS697ZHCH/xI4S5PAMluHKU1Xdy",
+	"hpCI+I5c25noqchPy0k2/L7SvykMNjkmmoVcfO9E9gjHD7CZCyH6dQa5GDirSdJTI4EeUrAwiBNqge1I",
+	"p0Zb4Dr0MEpBMvcjBs/O6DYE34bg3zAEd44JE7WeubpxRDgCuPFyHQTszACWEiCGwxDaKK3acGAHjBiN",
+	"MX+ln9UAWrOJybjKQtRxQOMVKnUNjNVUJgf64IPDvaeoInDYaJh/HRy0HtfTM8ILaMsvOIQ8x15w00TT",
+	"jdQ0FlF6Yfbvf+3Vm+aiuwdV9m4sZPsle6GkFL2EvdABd7PecH/tHBvKC37uTAyCOBGRYdDjftUE9/oF",
+	"DNHmyP6cS6fKlnPXJh5hcAC1EQ9Cy2ujIm3HVSwo87Eao3TXI+wp6SlfOD9lFA9vmDU1SUihW18ybR2x",
+	"qt06rZhremWPLkVXrzLpTpyjaZ7/yV/0nOT6Zh8Z6YjHVdvshEqApA6Ifp0jjYGS7t1ZTshqkRobTTz1",
+	"B+U4C136HjiaScmPDJ+P+8Ty1FOFJBOpu6PBj4Uah8JwFbBEGfcdfQp6YtHA8IQhMzTz0tzgXuAbRafz",
+	"gGBjyTBSk8GQTYdqlBtTFUVkeMxeKzUIRZX9JGa9UPFrvQZeB8mPk+46w3xmn2nga++R0OGhkiKrpqQ/",
+	"E7nP9n2kPgWQfBUsXTRiVj9SJ9kWBxe7LVkLxp4pYtPgszbbnWSnHj1n7nT4RJSi6bZPNcFSk5JK0hSt",
+	"H3QDYCv7dvE6X8emxoIvvyWyLhjEeNINgx7TOxDu3Sw2nCzTtYj0WbD3nuw198g27jcP3Z38MohLrQfQ",
+	"L+MvhIr7rMtDLnsGHaei3lCY+Xau+KPgYTKsfP3t638HAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
