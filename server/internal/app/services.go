@@ -10,6 +10,7 @@ import (
 	"sesame/server/internal/token"
 	"sesame/server/internal/upstream"
 	"sesame/server/internal/web"
+	"sesame/server/internal/webhook"
 )
 
 // Services are the domain.
@@ -19,6 +20,7 @@ type Services struct {
 	OAuth    *oauth.Service
 	Upstream *upstream.Service
 	Audit    *audit.Log
+	Webhooks *webhook.Service
 }
 
 // MakeServices makes the domain, for the scopes of the contract. Call it once.
@@ -47,6 +49,10 @@ func (a *App) MakeServices(rules *contract.Contract) *Services {
 		}),
 		Upstream: upstream.New(a.DB, a.master, id, upstream.Settings{PublicURL: a.PublicURL, Private: a.PrivateProviders == "on", Log: a.Log}),
 		Audit:    audit.NewLog(a.DB, cursors),
+		Webhooks: webhook.New(a.DB, a.master, cursors, webhook.Settings{
+			Private: a.PrivateWebhooks == "on", Now: a.Now, Log: a.Log, Every: a.every(),
+			Attempted: func(outcome string) { a.Metrics.deliveries.Add(1, outcome) },
+		}),
 	}
 	return a.services
 }

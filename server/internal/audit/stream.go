@@ -85,12 +85,17 @@ type line struct {
 	UserAgent *string   `json:"user_agent"`
 }
 
-// Write writes an event.
-func (s *Stream) Write(e store.Event) {
-	text, err := json.Marshal(line{
+// Object returns an event as GET /events shows it, to be marshaled as JSON.
+func Object(e store.Event) any {
+	return line{
 		e.ID, e.At.UTC().Truncate(time.Microsecond), e.Kind, // as the database has it
 		orNull(e.UserID), orNull(e.Username), orNull(e.Actor), orNull(e.ClientID), orNull(e.SessionID), orNull(e.IPAddress), orNull(e.UserAgent),
-	})
+	}
+}
+
+// Write writes an event.
+func (s *Stream) Write(e store.Event) {
+	text, err := json.Marshal(Object(e))
 	if err == nil {
 		err = s.append(append(text, '\n'))
 	}

@@ -1,5 +1,5 @@
 // Package cleanup deletes expired rows: sessions, codes, throttles, known networks, claims of addresses, events, revoked
-// tokens, reserved usernames, the uses of authorization codes and requests of devices.
+// tokens, reserved usernames, the uses of authorization codes, requests of devices and deliveries to webhooks.
 //
 //	job := &cleanup.Job{DB: db, Accounts: accounts, EventRetention: 90 * 24 * time.Hour, Now: time.Now, Log: log}
 //	go job.Run(ctx)
@@ -17,6 +17,7 @@ import (
 	"sesame/server/internal/identity"
 	"sesame/server/internal/oauth"
 	"sesame/server/internal/store"
+	"sesame/server/internal/webhook"
 )
 
 const (
@@ -43,7 +44,7 @@ type Job struct {
 // factors counts the accounts whose reset is due.
 var Tables = []string{
 	"sessions", "one_time_codes", "throttles", "known_addresses", "users", "events", "revoked_tokens", "reserved_usernames", "used_codes",
-	"device_requests", "factors",
+	"device_requests", "factors", "webhook_deliveries",
 }
 
 // Run cleans up every ten minutes until ctx ends.
@@ -82,7 +83,7 @@ func (j *Job) Cleanup(ctx context.Context) (deleted int64, err error) {
 		before(j.EventRetention, j.DB.DeleteEventsBefore), before(revokedSlack, j.DB.DeleteExpiredRevokedTokens), j.DB.DeleteExpiredReservations,
 		before(revokedSlack, j.DB.DeleteExpiredCodeUses),
 		before(oauth.DeviceMemory, j.DB.DeleteDeviceRequestsBefore),
-		j.Accounts.CompleteFactorResets,
+		j.Accounts.CompleteFactorResets, before(webhook.Retention, j.DB.DeleteDeliveriesBefore),
 	} {
 		n, failed := j.repeat(ctx, b)
 		if j.Deleted != nil {

@@ -34,6 +34,7 @@ import (
 	"sesame/server/internal/tracing"
 	"sesame/server/internal/upstream"
 	"sesame/server/internal/web"
+	"sesame/server/internal/webhook"
 )
 
 // Options are what the wiring hands over.
@@ -44,6 +45,7 @@ type Options struct {
 	OAuth          *oauth.Service
 	Upstream       *upstream.Service
 	Audit          *audit.Log
+	Webhooks       *webhook.Service
 	PublicURL      string                       // no trailing slash
 	CheckResponses bool                         // compare every answer with the contract, and log what departs from it
 	CORSOrigins    []string                     // whose pages may call the operations

@@ -153,7 +153,7 @@ func (db *DB) migrations(conns *sql.DB, warn func(string)) (*goose.Provider, err
 	if err != nil {
 		return nil, err
 	}
-	inGo := []*goose.Migration{addresses(warn), sessionChecks(db.engine.dialect), largeIndexes(db.engine.dialect), devicesAndLogouts(db.engine.dialect)}
+	inGo := []*goose.Migration{addresses(warn), sessionChecks(db.engine.dialect), largeIndexes(db.engine.dialect), devicesAndLogouts(db.engine.dialect), webhooksAndDeliveries(db.engine.dialect)}
 	if db.engine.dialect == "postgres" {
 		inGo = append(inGo, compareBytes())
 	}
