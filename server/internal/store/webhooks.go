@@ -74,12 +74,12 @@ func (q *Queries) DeleteWebhook(ctx context.Context, id string) error {
 // SetWebhookFull sets since when the queue of a webhook is full; the zero time for a queue with room. It waits for no lock and keeps the
 // value where another replica has set one.
 func (q *Queries) SetWebhookFull(ctx context.Context, id string, since time.Time) error {
-	_, err := q.write.ExecContext(ctx, `UPDATE webhooks SET full_since = $2 WHERE id = $1 AND (full_since IS NULL) <> ($2 IS NULL)`, id, orNull(since))
+	_, err := q.write.ExecContext(ctx, `UPDATE webhooks SET full_since = $2 WHERE id = $1 AND (full_since IS NULL) <> (CAST($2 AS BIGINT) IS NULL)`, id, orNull(since))
 	return translate(err)
 }
 
 // SetWebhookFailing sets since when every attempt of a webhook fails; the zero time if one has succeeded.
 func (q *Queries) SetWebhookFailing(ctx context.Context, id string, since time.Time) error {
-	_, err := q.write.ExecContext(ctx, `UPDATE webhooks SET failing_since = $2 WHERE id = $1 AND (failing_since IS NULL) <> ($2 IS NULL)`, id, orNull(since))
+	_, err := q.write.ExecContext(ctx, `UPDATE webhooks SET failing_since = $2 WHERE id = $1 AND (failing_since IS NULL) <> (CAST($2 AS BIGINT) IS NULL)`, id, orNull(since))
 	return translate(err)
 }

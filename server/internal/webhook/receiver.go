@@ -44,13 +44,15 @@ func (r *receiver) room(now time.Time) int {
 	return room
 }
 
-// ended counts the end of an attempt.
-func (r *receiver) ended(now time.Time, ok bool) {
-	r.busy--
-	if ok {
+// attempted counts an attempt by its outcome.
+func (r *receiver) attempted(now time.Time, outcome string) {
+	if outcome == delivered {
 		r.succeeded++
 		r.failures = 0
 		return
+	}
+	if outcome == dropped {
+		r.dropped++
 	}
 	r.failed++
 	if r.failures++; r.failures >= tolerated {

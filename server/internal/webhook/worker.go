@@ -71,6 +71,12 @@ func (s *Service) claim(ctx context.Context, now, lease time.Time, limit int) (i
 	return items, nil
 }
 
+func (s *Service) counted(id string, f func(r *receiver)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f(s.receiver(id))
+}
+
 func (s *Service) roomFor(id string, now time.Time) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -129,14 +135,9 @@ func (s *Service) deliver(ctx context.Context, worker *queue.Worker[item], i ite
 	if s.Attempted != nil {
 		s.Attempted(result)
 	}
+	s.counted(d.WebhookID, func(r *receiver) { r.attempted(now, result) })
 	worker.Record(ctx, func(ctx context.Context) error { return s.db.RecordDelivery(ctx, d) })
-	s.mu.Lock()
-	r := s.receiver(d.WebhookID)
-	r.ended(now, o.fault == "")
-	if result == dropped {
-		r.dropped++
-	}
-	s.mu.Unlock()
+	s.counted(d.WebhookID, func(r *receiver) { r.busy-- })
 	if o.status == http.StatusGone { // Standard Webhooks: the receiver wants no more
 		worker.Record(ctx, func(ctx context.Context) error { return s.disable(ctx, d.WebhookID) })
 	}
