@@ -25,6 +25,27 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for DeliveryState.
+const (
+	DeliveryStateDELIVERYDELIVERED DeliveryState = "delivered"
+	DeliveryStateDELIVERYFAILED    DeliveryState = "failed"
+	DeliveryStateDELIVERYPENDING   DeliveryState = "pending"
+)
+
+// Valid indicates whether the value is a known member of the DeliveryState enum.
+func (e DeliveryState) Valid() bool {
+	switch e {
+	case DeliveryStateDELIVERYDELIVERED:
+		return true
+	case DeliveryStateDELIVERYFAILED:
+		return true
+	case DeliveryStateDELIVERYPENDING:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ErrorCode.
 const (
 	ErrorCodeAccountRequired                ErrorCode = "account_required"
@@ -163,6 +184,11 @@ const (
 	EventKindEVENTSCOPESCHANGED         EventKind = "scopes_changed"
 	EventKindEVENTTOKENCREATED          EventKind = "token_created"
 	EventKindEVENTTOKENREVOKED          EventKind = "token_revoked"
+	EventKindEVENTWEBHOOKCHANGED        EventKind = "webhook_changed"
+	EventKindEVENTWEBHOOKCREATED        EventKind = "webhook_created"
+	EventKindEVENTWEBHOOKDELETED        EventKind = "webhook_deleted"
+	EventKindEVENTWEBHOOKDISABLED       EventKind = "webhook_disabled"
+	EventKindEVENTWEBHOOKTESTED         EventKind = "webhook_tested"
 	EventKindEVENTWRONGCODE             EventKind = "wrong_code"
 	EventKindEVENTWRONGPASSWORD         EventKind = "wrong_password"
 )
@@ -255,6 +281,16 @@ func (e EventKind) Valid() bool {
 	case EventKindEVENTTOKENCREATED:
 		return true
 	case EventKindEVENTTOKENREVOKED:
+		return true
+	case EventKindEVENTWEBHOOKCHANGED:
+		return true
+	case EventKindEVENTWEBHOOKCREATED:
+		return true
+	case EventKindEVENTWEBHOOKDELETED:
+		return true
+	case EventKindEVENTWEBHOOKDISABLED:
+		return true
+	case EventKindEVENTWEBHOOKTESTED:
 		return true
 	case EventKindEVENTWRONGCODE:
 		return true
@@ -691,6 +727,129 @@ type ConsentPage struct {
 // CurrentPassword Example: a wooden horse
 type CurrentPassword = secret.Text
 
+// Delivery An event for a webhook. Its id is that of the event, and the `webhook-id` of the request.
+type Delivery struct {
+	// AttemptedAt When the last attempt ended.
+	AttemptedAt nullable.Nullable[time.Time] `json:"attempted_at"`
+
+	// Attempts Attempts since it was queued, with one that is being made.
+	Attempts int32 `json:"attempts"`
+
+	// DurationMs How long the last attempt took, in milliseconds.
+	DurationMs int32  `json:"duration_ms"`
+	EventID    string `json:"event_id"`
+
+	// Fault Why the last attempt failed; null if it did not. Reasons are added, so clients must accept unknown ones.
+	//
+	// - `answer`: the status is not 2xx.
+	// - `timeout`: there was no answer within 15 seconds.
+	// - `connection`: there was no connection, or it broke.
+	// - `tls`: the certificate is not valid for the host, or TLS failed.
+	// - `private_address`: the name resolves to a private network address (`SESAME_PRIVATE_WEBHOOKS`).
+	// - `interrupted`: the server stopped during the attempt.
+	// - `event_deleted`: the event was deleted before it was delivered (`SESAME_EVENT_RETENTION`).
+	// - `secret`: the secret cannot be opened with the master key; replace it.
+	Fault nullable.Nullable[DeliveryFault] `json:"fault"`
+
+	// Kind The kind of an event. Kinds are added, so clients must accept unknown ones.
+	//
+	// - `login`: somebody logged in.
+	// - `login_failed`: the password was wrong, or the account disabled. Without an account: the name is
+	//   unknown. Unknown names are not stored, because they may be passwords.
+	// - `login_throttled`: a login was refused after too many wrong passwords; recorded once per waiting
+	//   period.
+	// - `password_accepted`: somebody gave the correct password, but the request started no session and
+	//   changed no password: for example the account is disabled, the login asked for scopes that the
+	//   account lacks, the server was overloaded, or the request was for another e-mail address. From
+	//   one network the server records the first five, then one after each wait, up to 15 minutes.
+	// - `logout`, `logout_everywhere`: a session, or every session, was ended.
+	// - `refresh_reused`: a refresh token was used a second time, which counts as theft; the session
+	//   ended.
+	// - `code_reused`: an authorization code was used a second time, which counts as theft; the session that the first use
+	//   had started ended.
+	// - `consent_granted`, `consent_withdrawn`: somebody agreed that an application, named by `client_id`, may have scopes that it
+	//   did not have, or took back all of them.
+	// - `wrong_password`: somebody who was logged in, or had a mailed code, gave a wrong current password.
+	// - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
+	//   `account_enabled`, `scopes_changed`: as the name says.
+	// - `account_unlocked`: an operator ended the waiting period after wrong passwords.
+	// - `profile_changed`: somebody else changed the name or the address.
+	// - `email_confirmed`, `email_changed`: the address was confirmed with a mailed code.
+	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
+	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
+	//   confirmed another spelling.
+	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
+	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
+	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
+	// - `provider_created`, `provider_changed`, `provider_deleted`: a provider, whose name is in `client_id`.
+	// - `wrong_code`: the password was correct, and the code of the second factor wrong.
+	// - `factor_added`, `factor_removed`: a second factor was set up, or removed.
+	// - `recovery_code_used`: somebody signed in with a recovery code.
+	// - `recovery_codes_replaced`: there are new recovery codes in place of the old ones.
+	// - `factors_reset_requested`: an administrator began a reset of the second factors; every session ended.
+	// - `factors_reset_cancelled`: a sign-in with a second factor cancelled the reset.
+	// - `factors_reset`: the reset removed the second factors; or a reset of the password by mail did, since nobody had confirmed
+	//   the address of the account before.
+	// - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
+	// - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
+	// - `key_rotated`: a new key signs from now on.
+	// - `mail_deleted`: a mail was deleted before it was sent.
+	// - `token_created`, `token_revoked`: a personal access token, named by `token_id`. Those that end with a password, or with the
+	//   account, have no event of their own.
+	// - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
+	// - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
+	// - `webhook_tested`: somebody sent this event to a webhook as a test.
+	Kind EventKind `json:"kind"`
+
+	// NextAttemptAt When a delivery that waits is due. Null if it does not wait.
+	NextAttemptAt nullable.Nullable[time.Time] `json:"next_attempt_at"`
+
+	// QueuedAt When the event happened, or was sent again.
+	QueuedAt time.Time `json:"queued_at"`
+
+	// State - `pending`: it waits for its next attempt, or is being sent.
+	// - `delivered`: the receiver has answered with 2xx.
+	// - `failed`: the server has given up.
+	State DeliveryState `json:"state"`
+
+	// Status The HTTP status of the last answer. Null if there was none.
+	Status nullable.Nullable[int32] `json:"status"`
+}
+
+// DeliveryDetails defines model for DeliveryDetails.
+type DeliveryDetails struct {
+	// Delivery An event for a webhook. Its id is that of the event, and the `webhook-id` of the request.
+	Delivery Delivery `json:"delivery"`
+
+	// Payload The body of the requests that webhooks receive. It is absent from `DeliveryDetails` if the event was deleted.
+	Payload *WebhookPayload `json:"payload,omitempty"`
+}
+
+// DeliveryFault Why the last attempt failed; null if it did not. Reasons are added, so clients must accept unknown ones.
+//
+// - `answer`: the status is not 2xx.
+// - `timeout`: there was no answer within 15 seconds.
+// - `connection`: there was no connection, or it broke.
+// - `tls`: the certificate is not valid for the host, or TLS failed.
+// - `private_address`: the name resolves to a private network address (`SESAME_PRIVATE_WEBHOOKS`).
+// - `interrupted`: the server stopped during the attempt.
+// - `event_deleted`: the event was deleted before it was delivered (`SESAME_EVENT_RETENTION`).
+// - `secret`: the secret cannot be opened with the master key; replace it.
+type DeliveryFault = string
+
+// DeliveryPage defines model for DeliveryPage.
+type DeliveryPage struct {
+	Items []Delivery `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// DeliveryState - `pending`: it waits for its next attempt, or is being sent.
+// - `delivered`: the receiver has answered with 2xx.
+// - `failed`: the server has given up.
+type DeliveryState string
+
 // DeviceAuthorization defines model for DeviceAuthorization.
 type DeviceAuthorization struct {
 	// DeviceCode For the device alone: it exchanges this code at `POST /token`.
@@ -816,6 +975,9 @@ type Event struct {
 	// - `mail_deleted`: a mail was deleted before it was sent.
 	// - `token_created`, `token_revoked`: a personal access token, named by `token_id`. Those that end with a password, or with the
 	//   account, have no event of their own.
+	// - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
+	// - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
+	// - `webhook_tested`: somebody sent this event to a webhook as a test.
 	Kind EventKind `json:"kind"`
 
 	// SessionID The session that started, ended, or was used.
@@ -879,6 +1041,9 @@ type Event struct {
 //   - `mail_deleted`: a mail was deleted before it was sent.
 //   - `token_created`, `token_revoked`: a personal access token, named by `token_id`. Those that end with a password, or with the
 //     account, have no event of their own.
+//   - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
+//   - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
+//   - `webhook_tested`: somebody sent this event to a webhook as a test.
 type EventKind string
 
 // EventLines One `Event` in JSON per line, each with a line break at its end.
@@ -2418,8 +2583,189 @@ type WaitingMail struct {
 	To nullable.Nullable[string] `json:"to"`
 }
 
+// Webhook defines model for Webhook.
+type Webhook struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// Description What it is for.
+	Description string `json:"description"`
+
+	// Disabled Whether it is disabled: by an administrator, or by the server after days of failures.
+	Disabled bool `json:"disabled"`
+
+	// FailingSince Since when every attempt has failed. Null if the last ones succeeded.
+	FailingSince nullable.Nullable[time.Time] `json:"failing_since"`
+
+	// FullSince Since when events are not queued for it, because more than 100,000 deliveries wait. They are queued again when half of them are gone; `listEvents` has those between.
+	FullSince nullable.Nullable[time.Time] `json:"full_since"`
+	ID        string                       `json:"id"`
+
+	// Kinds The kinds of events that it receives. Empty for every kind.
+	Kinds []EventKind `json:"kinds"`
+
+	// OldSecretUntil Until when the secret before signs, too.
+	OldSecretUntil nullable.Nullable[time.Time] `json:"old_secret_until"`
+
+	// URL Where the server sends the events.
+	URL string `json:"url"`
+}
+
+// WebhookCreate defines model for WebhookCreate.
+type WebhookCreate struct {
+	// Description What it is for.
+	//
+	// Example: Orders
+	Description *string `json:"description,omitempty"`
+
+	// Disabled Whether it begins disabled.
+	//
+	// Example: false
+	Disabled *bool `json:"disabled,omitempty"`
+
+	// Kinds The kinds of events to send. Empty or absent for every kind, also those that later versions add.
+	//
+	// Example: ["account_created","account_deleted"]
+	Kinds []EventKind `json:"kinds,omitempty"`
+
+	// URL Where the server sends the events: https, without a user and a fragment.
+	//
+	// Example: https://shop.example/hooks/sesame
+	URL string `json:"url"`
+}
+
+// WebhookPage defines model for WebhookPage.
+type WebhookPage struct {
+	Items []Webhook `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// WebhookPayload The body of the requests that webhooks receive. It is absent from `DeliveryDetails` if the event was deleted.
+type WebhookPayload struct {
+	// Data A recorded event. A field is null if it does not apply or is not known.
+	Data Event `json:"data"`
+
+	// Timestamp When the event happened. The header `webhook-timestamp` has the time of the attempt.
+	Timestamp time.Time `json:"timestamp"`
+
+	// Type The kind of an event. Kinds are added, so clients must accept unknown ones.
+	//
+	// - `login`: somebody logged in.
+	// - `login_failed`: the password was wrong, or the account disabled. Without an account: the name is
+	//   unknown. Unknown names are not stored, because they may be passwords.
+	// - `login_throttled`: a login was refused after too many wrong passwords; recorded once per waiting
+	//   period.
+	// - `password_accepted`: somebody gave the correct password, but the request started no session and
+	//   changed no password: for example the account is disabled, the login asked for scopes that the
+	//   account lacks, the server was overloaded, or the request was for another e-mail address. From
+	//   one network the server records the first five, then one after each wait, up to 15 minutes.
+	// - `logout`, `logout_everywhere`: a session, or every session, was ended.
+	// - `refresh_reused`: a refresh token was used a second time, which counts as theft; the session
+	//   ended.
+	// - `code_reused`: an authorization code was used a second time, which counts as theft; the session that the first use
+	//   had started ended.
+	// - `consent_granted`, `consent_withdrawn`: somebody agreed that an application, named by `client_id`, may have scopes that it
+	//   did not have, or took back all of them.
+	// - `wrong_password`: somebody who was logged in, or had a mailed code, gave a wrong current password.
+	// - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
+	//   `account_enabled`, `scopes_changed`: as the name says.
+	// - `account_unlocked`: an operator ended the waiting period after wrong passwords.
+	// - `profile_changed`: somebody else changed the name or the address.
+	// - `email_confirmed`, `email_changed`: the address was confirmed with a mailed code.
+	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
+	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
+	//   confirmed another spelling.
+	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
+	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
+	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
+	// - `provider_created`, `provider_changed`, `provider_deleted`: a provider, whose name is in `client_id`.
+	// - `wrong_code`: the password was correct, and the code of the second factor wrong.
+	// - `factor_added`, `factor_removed`: a second factor was set up, or removed.
+	// - `recovery_code_used`: somebody signed in with a recovery code.
+	// - `recovery_codes_replaced`: there are new recovery codes in place of the old ones.
+	// - `factors_reset_requested`: an administrator began a reset of the second factors; every session ended.
+	// - `factors_reset_cancelled`: a sign-in with a second factor cancelled the reset.
+	// - `factors_reset`: the reset removed the second factors; or a reset of the password by mail did, since nobody had confirmed
+	//   the address of the account before.
+	// - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
+	// - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
+	// - `key_rotated`: a new key signs from now on.
+	// - `mail_deleted`: a mail was deleted before it was sent.
+	// - `token_created`, `token_revoked`: a personal access token, named by `token_id`. Those that end with a password, or with the
+	//   account, have no event of their own.
+	// - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
+	// - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
+	// - `webhook_tested`: somebody sent this event to a webhook as a test.
+	Type EventKind `json:"type"`
+}
+
+// WebhookSecretReplacement defines model for WebhookSecretReplacement.
+type WebhookSecretReplacement struct {
+	// KeepOldFor Seconds for which the old secret signs, too.
+	//
+	// Example: 86400
+	KeepOldFor int32 `json:"keep_old_for"`
+}
+
+// WebhookUpdate defines model for WebhookUpdate.
+type WebhookUpdate struct {
+	// Description What it is for.
+	//
+	// Example: Orders and invoices
+	Description *string `json:"description,omitempty"`
+
+	// Disabled Whether it is disabled.
+	//
+	// Example: false
+	Disabled *bool `json:"disabled,omitempty"`
+
+	// Kinds The kinds of events to send from now on. Empty for every kind.
+	//
+	// Example: ["account_created"]
+	Kinds []EventKind `json:"kinds,omitempty"`
+
+	// URL Another URL, for what waits, too.
+	//
+	// Example: https://shop.example/hooks/sesame
+	URL *string `json:"url,omitempty"`
+}
+
+// WebhookWithSecret defines model for WebhookWithSecret.
+type WebhookWithSecret struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// Description What it is for.
+	Description string `json:"description"`
+
+	// Disabled Whether it is disabled: by an administrator, or by the server after days of failures.
+	Disabled bool `json:"disabled"`
+
+	// FailingSince Since when every attempt has failed. Null if the last ones succeeded.
+	FailingSince nullable.Nullable[time.Time] `json:"failing_since"`
+
+	// FullSince Since when events are not queued for it, because more than 100,000 deliveries wait. They are queued again when half of them are gone; `listEvents` has those between.
+	FullSince nullable.Nullable[time.Time] `json:"full_since"`
+	ID        string                       `json:"id"`
+
+	// Kinds The kinds of events that it receives. Empty for every kind.
+	Kinds []EventKind `json:"kinds"`
+
+	// OldSecretUntil Until when the secret before signs, too.
+	OldSecretUntil nullable.Nullable[time.Time] `json:"old_secret_until"`
+
+	// Secret The secret of Standard Webhooks, with which the receiver verifies signatures.
+	Secret string `json:"secret"`
+
+	// URL Where the server sends the events.
+	URL string `json:"url"`
+}
+
 // Cursor defines model for Cursor.
 type Cursor = string
+
+// DeliveredEvent defines model for DeliveredEvent.
+type DeliveredEvent = string
 
 // EventsOfActor defines model for EventsOfActor.
 type EventsOfActor = string
@@ -2444,6 +2790,9 @@ type Limit = int32
 
 // MailID defines model for MailID.
 type MailID = string
+
+// WebhookID defines model for WebhookID.
+type WebhookID = string
 
 // ClientNameTaken An error (RFC 9457).
 type ClientNameTaken = Problem
@@ -2480,6 +2829,9 @@ type NoSuchToken = Problem
 
 // NoSuchUser An error (RFC 9457).
 type NoSuchUser = Problem
+
+// NoSuchWebhook An error (RFC 9457).
+type NoSuchWebhook = Problem
 
 // OAuthClientRefused defines model for OAuthClientRefused.
 type OAuthClientRefused = OAuthError
@@ -2760,6 +3112,29 @@ type ListUserConsentsParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// ListWebhooksParams defines parameters for ListWebhooks.
+type ListWebhooksParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListDeliveriesParams defines parameters for ListDeliveries.
+type ListDeliveriesParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// State Only deliveries in this state.
+	State *DeliveryState `form:"state,omitempty" json:"state,omitempty"`
+}
+
 // AuthorizeWithFormFormdataRequestBody defines body for AuthorizeWithForm for application/x-www-form-urlencoded ContentType.
 type AuthorizeWithFormFormdataRequestBody = AuthorizationRequest
 
@@ -2843,6 +3218,15 @@ type ConfirmTotpJSONRequestBody = TotpConfirmation
 
 // UpdateUserJSONRequestBody defines body for UpdateUser for application/json ContentType.
 type UpdateUserJSONRequestBody = UserAdministration
+
+// CreateWebhookJSONRequestBody defines body for CreateWebhook for application/json ContentType.
+type CreateWebhookJSONRequestBody = WebhookCreate
+
+// UpdateWebhookJSONRequestBody defines body for UpdateWebhook for application/json ContentType.
+type UpdateWebhookJSONRequestBody = WebhookUpdate
+
+// ReplaceWebhookSecretJSONRequestBody defines body for ReplaceWebhookSecret for application/json ContentType.
+type ReplaceWebhookSecretJSONRequestBody = WebhookSecretReplacement
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
@@ -3095,6 +3479,36 @@ type ServerInterface interface {
 	// UnlockUser End the waits of an account
 	// (POST /users/{user_id}/unlock)
 	UnlockUser(ctx echo.Context, userID string) error
+	// ListWebhooks List the webhooks
+	// (GET /webhooks)
+	ListWebhooks(ctx echo.Context, params ListWebhooksParams) error
+	// CreateWebhook Create a webhook
+	// (POST /webhooks)
+	CreateWebhook(ctx echo.Context) error
+	// DeleteWebhook Delete a webhook
+	// (DELETE /webhooks/{webhook_id})
+	DeleteWebhook(ctx echo.Context, webhookID WebhookID) error
+	// GetWebhook Read a webhook
+	// (GET /webhooks/{webhook_id})
+	GetWebhook(ctx echo.Context, webhookID WebhookID) error
+	// UpdateWebhook Change a webhook
+	// (PATCH /webhooks/{webhook_id})
+	UpdateWebhook(ctx echo.Context, webhookID WebhookID) error
+	// ListDeliveries List the deliveries of a webhook
+	// (GET /webhooks/{webhook_id}/deliveries)
+	ListDeliveries(ctx echo.Context, webhookID WebhookID, params ListDeliveriesParams) error
+	// GetDelivery Read a delivery
+	// (GET /webhooks/{webhook_id}/deliveries/{event_id})
+	GetDelivery(ctx echo.Context, webhookID WebhookID, eventID DeliveredEvent) error
+	// ResendDelivery Send a delivery again
+	// (POST /webhooks/{webhook_id}/deliveries/{event_id}/resend)
+	ResendDelivery(ctx echo.Context, webhookID WebhookID, eventID DeliveredEvent) error
+	// ReplaceWebhookSecret Replace the secret of a webhook
+	// (POST /webhooks/{webhook_id}/secret)
+	ReplaceWebhookSecret(ctx echo.Context, webhookID WebhookID) error
+	// TestWebhook Send a test event to a webhook
+	// (POST /webhooks/{webhook_id}/test)
+	TestWebhook(ctx echo.Context, webhookID WebhookID) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -4551,6 +4965,207 @@ func (w *ServerInterfaceWrapper) UnlockUser(ctx echo.Context) error {
 	return err
 }
 
+// ListWebhooks converts echo context to params.
+func (w *ServerInterfaceWrapper) ListWebhooks(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListWebhooksParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListWebhooks(ctx, params)
+	return err
+}
+
+// CreateWebhook converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateWebhook(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateWebhook(ctx)
+	return err
+}
+
+// DeleteWebhook converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteWebhook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteWebhook(ctx, webhookID)
+	return err
+}
+
+// GetWebhook converts echo context to params.
+func (w *ServerInterfaceWrapper) GetWebhook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetWebhook(ctx, webhookID)
+	return err
+}
+
+// UpdateWebhook converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateWebhook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateWebhook(ctx, webhookID)
+	return err
+}
+
+// ListDeliveries converts echo context to params.
+func (w *ServerInterfaceWrapper) ListDeliveries(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListDeliveriesParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", ctx.QueryParams(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter state: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListDeliveries(ctx, webhookID, params)
+	return err
+}
+
+// GetDelivery converts echo context to params.
+func (w *ServerInterfaceWrapper) GetDelivery(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// ------------- Path parameter "event_id" -------------
+	var eventID DeliveredEvent
+
+	err = runtime.BindStyledParameterWithOptions("simple", "event_id", ctx.Param("event_id"), &eventID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter event_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetDelivery(ctx, webhookID, eventID)
+	return err
+}
+
+// ResendDelivery converts echo context to params.
+func (w *ServerInterfaceWrapper) ResendDelivery(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// ------------- Path parameter "event_id" -------------
+	var eventID DeliveredEvent
+
+	err = runtime.BindStyledParameterWithOptions("simple", "event_id", ctx.Param("event_id"), &eventID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter event_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ResendDelivery(ctx, webhookID, eventID)
+	return err
+}
+
+// ReplaceWebhookSecret converts echo context to params.
+func (w *ServerInterfaceWrapper) ReplaceWebhookSecret(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ReplaceWebhookSecret(ctx, webhookID)
+	return err
+}
+
+// TestWebhook converts echo context to params.
+func (w *ServerInterfaceWrapper) TestWebhook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.TestWebhook(ctx, webhookID)
+	return err
+}
+
 // This is a simple interface which specifies echo.Route addition functions which
 // are present on both echo.Echo and echo.Group, since we want to allow using
 // either of them for path registration
@@ -4676,6 +5291,16 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/providers/:provider", wrapper.DeleteProvider, options.OperationMiddlewares["deleteProvider"]...)
 	router.GET(options.BaseURL+"/providers/:provider", wrapper.GetProvider, options.OperationMiddlewares["getProvider"]...)
 	router.PATCH(options.BaseURL+"/providers/:provider", wrapper.UpdateProvider, options.OperationMiddlewares["updateProvider"]...)
+	router.GET(options.BaseURL+"/webhooks", wrapper.ListWebhooks, options.OperationMiddlewares["listWebhooks"]...)
+	router.POST(options.BaseURL+"/webhooks", wrapper.CreateWebhook, options.OperationMiddlewares["createWebhook"]...)
+	router.DELETE(options.BaseURL+"/webhooks/:webhook_id", wrapper.DeleteWebhook, options.OperationMiddlewares["deleteWebhook"]...)
+	router.GET(options.BaseURL+"/webhooks/:webhook_id", wrapper.GetWebhook, options.OperationMiddlewares["getWebhook"]...)
+	router.PATCH(options.BaseURL+"/webhooks/:webhook_id", wrapper.UpdateWebhook, options.OperationMiddlewares["updateWebhook"]...)
+	router.POST(options.BaseURL+"/webhooks/:webhook_id/secret", wrapper.ReplaceWebhookSecret, options.OperationMiddlewares["replaceWebhookSecret"]...)
+	router.POST(options.BaseURL+"/webhooks/:webhook_id/test", wrapper.TestWebhook, options.OperationMiddlewares["testWebhook"]...)
+	router.GET(options.BaseURL+"/webhooks/:webhook_id/deliveries", wrapper.ListDeliveries, options.OperationMiddlewares["listDeliveries"]...)
+	router.GET(options.BaseURL+"/webhooks/:webhook_id/deliveries/:event_id", wrapper.GetDelivery, options.OperationMiddlewares["getDelivery"]...)
+	router.POST(options.BaseURL+"/webhooks/:webhook_id/deliveries/:event_id/resend", wrapper.ResendDelivery, options.OperationMiddlewares["resendDelivery"]...)
 	router.GET(options.BaseURL+"/.well-known/oauth-authorization-server", wrapper.GetMetadata, options.OperationMiddlewares["getMetadata"]...)
 	router.GET(options.BaseURL+"/.well-known/openid-configuration", wrapper.GetOpenIDConfiguration, options.OperationMiddlewares["getOpenIDConfiguration"]...)
 	router.GET(options.BaseURL+"/.well-known/jwks.json", wrapper.GetKeys, options.OperationMiddlewares["getKeys"]...)
@@ -4714,6 +5339,8 @@ type NoSuchProviderApplicationProblemPlusJSONResponse Problem
 type NoSuchTokenApplicationProblemPlusJSONResponse Problem
 
 type NoSuchUserApplicationProblemPlusJSONResponse Problem
+
+type NoSuchWebhookApplicationProblemPlusJSONResponse Problem
 
 type OAuthClientRefusedResponseHeaders struct {
 	CacheControl    string
@@ -15778,6 +16405,1439 @@ func (response UnlockUser503ApplicationProblemPlusJSONResponse) VisitUnlockUserR
 	return err
 }
 
+type ListWebhooksRequestObject struct {
+	Params ListWebhooksParams
+}
+
+type ListWebhooksResponseObject interface {
+	VisitListWebhooksResponse(w http.ResponseWriter) error
+}
+
+type ListWebhooks200JSONResponse WebhookPage
+
+func (response ListWebhooks200JSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListWebhooks400ApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListWebhooks401ApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListWebhooks403ApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListWebhooks422ApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListWebhooks500ApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListWebhooks503ApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhookRequestObject struct {
+	Body *CreateWebhookJSONRequestBody
+}
+
+type CreateWebhookResponseObject interface {
+	VisitCreateWebhookResponse(w http.ResponseWriter) error
+}
+
+type CreateWebhook201JSONResponse WebhookWithSecret
+
+func (response CreateWebhook201JSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook400ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook401ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook403ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook413ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook415ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook422ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook500ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook503ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhookRequestObject struct {
+	WebhookID WebhookID `json:"webhook_id"`
+}
+
+type DeleteWebhookResponseObject interface {
+	VisitDeleteWebhookResponse(w http.ResponseWriter) error
+}
+
+type DeleteWebhook204Response struct {
+}
+
+func (response DeleteWebhook204Response) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteWebhook400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook400ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhook401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook401ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook403ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhook404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook404ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhook422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook422ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhook500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook500ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhook503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook503ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhookRequestObject struct {
+	WebhookID WebhookID `json:"webhook_id"`
+}
+
+type GetWebhookResponseObject interface {
+	VisitGetWebhookResponse(w http.ResponseWriter) error
+}
+
+type GetWebhook200JSONResponse Webhook
+
+func (response GetWebhook200JSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook400ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook401ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook403ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook404ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook422ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook500ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook503ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhookRequestObject struct {
+	WebhookID WebhookID `json:"webhook_id"`
+	Body      *UpdateWebhookJSONRequestBody
+}
+
+type UpdateWebhookResponseObject interface {
+	VisitUpdateWebhookResponse(w http.ResponseWriter) error
+}
+
+type UpdateWebhook200JSONResponse Webhook
+
+func (response UpdateWebhook200JSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook400ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook401ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook403ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook404ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook413ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook415ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook422ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook500ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook503ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveriesRequestObject struct {
+	WebhookID WebhookID `json:"webhook_id"`
+	Params    ListDeliveriesParams
+}
+
+type ListDeliveriesResponseObject interface {
+	VisitListDeliveriesResponse(w http.ResponseWriter) error
+}
+
+type ListDeliveries200JSONResponse DeliveryPage
+
+func (response ListDeliveries200JSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries400ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries401ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries403ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries404ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries422ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries500ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries503ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDeliveryRequestObject struct {
+	WebhookID WebhookID      `json:"webhook_id"`
+	EventID   DeliveredEvent `json:"event_id"`
+}
+
+type GetDeliveryResponseObject interface {
+	VisitGetDeliveryResponse(w http.ResponseWriter) error
+}
+
+type GetDelivery200JSONResponse DeliveryDetails
+
+func (response GetDelivery200JSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery400ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery401ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery403ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery404ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery422ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery500ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery503ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDeliveryRequestObject struct {
+	WebhookID WebhookID      `json:"webhook_id"`
+	EventID   DeliveredEvent `json:"event_id"`
+}
+
+type ResendDeliveryResponseObject interface {
+	VisitResendDeliveryResponse(w http.ResponseWriter) error
+}
+
+type ResendDelivery202JSONResponse Delivery
+
+func (response ResendDelivery202JSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery400ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery401ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery403ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery404ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery422ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery500ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery503ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecretRequestObject struct {
+	WebhookID WebhookID `json:"webhook_id"`
+	Body      *ReplaceWebhookSecretJSONRequestBody
+}
+
+type ReplaceWebhookSecretResponseObject interface {
+	VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error
+}
+
+type ReplaceWebhookSecret200JSONResponse WebhookWithSecret
+
+func (response ReplaceWebhookSecret200JSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret400ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret401ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret403ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret404ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret413ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret415ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret422ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret500ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret503ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhookRequestObject struct {
+	WebhookID WebhookID `json:"webhook_id"`
+}
+
+type TestWebhookResponseObject interface {
+	VisitTestWebhookResponse(w http.ResponseWriter) error
+}
+
+type TestWebhook202JSONResponse Delivery
+
+func (response TestWebhook202JSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook400ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook401ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook403ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook404ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook422ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook500ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook503ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// GetKeys Read the public signing keys
@@ -16029,6 +18089,36 @@ type StrictServerInterface interface {
 	// UnlockUser End the waits of an account
 	// (POST /users/{user_id}/unlock)
 	UnlockUser(ctx context.Context, request UnlockUserRequestObject) (UnlockUserResponseObject, error)
+	// ListWebhooks List the webhooks
+	// (GET /webhooks)
+	ListWebhooks(ctx context.Context, request ListWebhooksRequestObject) (ListWebhooksResponseObject, error)
+	// CreateWebhook Create a webhook
+	// (POST /webhooks)
+	CreateWebhook(ctx context.Context, request CreateWebhookRequestObject) (CreateWebhookResponseObject, error)
+	// DeleteWebhook Delete a webhook
+	// (DELETE /webhooks/{webhook_id})
+	DeleteWebhook(ctx context.Context, request DeleteWebhookRequestObject) (DeleteWebhookResponseObject, error)
+	// GetWebhook Read a webhook
+	// (GET /webhooks/{webhook_id})
+	GetWebhook(ctx context.Context, request GetWebhookRequestObject) (GetWebhookResponseObject, error)
+	// UpdateWebhook Change a webhook
+	// (PATCH /webhooks/{webhook_id})
+	UpdateWebhook(ctx context.Context, request UpdateWebhookRequestObject) (UpdateWebhookResponseObject, error)
+	// ListDeliveries List the deliveries of a webhook
+	// (GET /webhooks/{webhook_id}/deliveries)
+	ListDeliveries(ctx context.Context, request ListDeliveriesRequestObject) (ListDeliveriesResponseObject, error)
+	// GetDelivery Read a delivery
+	// (GET /webhooks/{webhook_id}/deliveries/{event_id})
+	GetDelivery(ctx context.Context, request GetDeliveryRequestObject) (GetDeliveryResponseObject, error)
+	// ResendDelivery Send a delivery again
+	// (POST /webhooks/{webhook_id}/deliveries/{event_id}/resend)
+	ResendDelivery(ctx context.Context, request ResendDeliveryRequestObject) (ResendDeliveryResponseObject, error)
+	// ReplaceWebhookSecret Replace the secret of a webhook
+	// (POST /webhooks/{webhook_id}/secret)
+	ReplaceWebhookSecret(ctx context.Context, request ReplaceWebhookSecretRequestObject) (ReplaceWebhookSecretResponseObject, error)
+	// TestWebhook Send a test event to a webhook
+	// (POST /webhooks/{webhook_id}/test)
+	TestWebhook(ctx context.Context, request TestWebhookRequestObject) (TestWebhookResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -18567,697 +20657,1080 @@ func (sh *strictHandler) UnlockUser(ctx echo.Context, userID string) error {
 	return nil
 }
 
+// ListWebhooks operation middleware
+func (sh *strictHandler) ListWebhooks(ctx echo.Context, params ListWebhooksParams) error {
+	var request ListWebhooksRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListWebhooks(ctx.Request().Context(), request.(ListWebhooksRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListWebhooks")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListWebhooksResponseObject); ok {
+		return validResponse.VisitListWebhooksResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateWebhook operation middleware
+func (sh *strictHandler) CreateWebhook(ctx echo.Context) error {
+	var request CreateWebhookRequestObject
+
+	var body CreateWebhookJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateWebhook(ctx.Request().Context(), request.(CreateWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateWebhookResponseObject); ok {
+		return validResponse.VisitCreateWebhookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteWebhook operation middleware
+func (sh *strictHandler) DeleteWebhook(ctx echo.Context, webhookID WebhookID) error {
+	var request DeleteWebhookRequestObject
+
+	request.WebhookID = webhookID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteWebhook(ctx.Request().Context(), request.(DeleteWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteWebhookResponseObject); ok {
+		return validResponse.VisitDeleteWebhookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetWebhook operation middleware
+func (sh *strictHandler) GetWebhook(ctx echo.Context, webhookID WebhookID) error {
+	var request GetWebhookRequestObject
+
+	request.WebhookID = webhookID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetWebhook(ctx.Request().Context(), request.(GetWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetWebhookResponseObject); ok {
+		return validResponse.VisitGetWebhookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateWebhook operation middleware
+func (sh *strictHandler) UpdateWebhook(ctx echo.Context, webhookID WebhookID) error {
+	var request UpdateWebhookRequestObject
+
+	request.WebhookID = webhookID
+
+	var body UpdateWebhookJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateWebhook(ctx.Request().Context(), request.(UpdateWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateWebhookResponseObject); ok {
+		return validResponse.VisitUpdateWebhookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListDeliveries operation middleware
+func (sh *strictHandler) ListDeliveries(ctx echo.Context, webhookID WebhookID, params ListDeliveriesParams) error {
+	var request ListDeliveriesRequestObject
+
+	request.WebhookID = webhookID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListDeliveries(ctx.Request().Context(), request.(ListDeliveriesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListDeliveries")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListDeliveriesResponseObject); ok {
+		return validResponse.VisitListDeliveriesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetDelivery operation middleware
+func (sh *strictHandler) GetDelivery(ctx echo.Context, webhookID WebhookID, eventID DeliveredEvent) error {
+	var request GetDeliveryRequestObject
+
+	request.WebhookID = webhookID
+	request.EventID = eventID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetDelivery(ctx.Request().Context(), request.(GetDeliveryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetDelivery")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetDeliveryResponseObject); ok {
+		return validResponse.VisitGetDeliveryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ResendDelivery operation middleware
+func (sh *strictHandler) ResendDelivery(ctx echo.Context, webhookID WebhookID, eventID DeliveredEvent) error {
+	var request ResendDeliveryRequestObject
+
+	request.WebhookID = webhookID
+	request.EventID = eventID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResendDelivery(ctx.Request().Context(), request.(ResendDeliveryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResendDelivery")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ResendDeliveryResponseObject); ok {
+		return validResponse.VisitResendDeliveryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ReplaceWebhookSecret operation middleware
+func (sh *strictHandler) ReplaceWebhookSecret(ctx echo.Context, webhookID WebhookID) error {
+	var request ReplaceWebhookSecretRequestObject
+
+	request.WebhookID = webhookID
+
+	var body ReplaceWebhookSecretJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReplaceWebhookSecret(ctx.Request().Context(), request.(ReplaceWebhookSecretRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReplaceWebhookSecret")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReplaceWebhookSecretResponseObject); ok {
+		return validResponse.VisitReplaceWebhookSecretResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// TestWebhook operation middleware
+func (sh *strictHandler) TestWebhook(ctx echo.Context, webhookID WebhookID) error {
+	var request TestWebhookRequestObject
+
+	request.WebhookID = webhookID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.TestWebhook(ctx.Request().Context(), request.(TestWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TestWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(TestWebhookResponseObject); ok {
+		return validResponse.VisitTestWebhookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
 // Stored as a slice of fixed-width chunks rather than one concatenated
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L35dhs3ti/8Krj87lmJc0iKpGZ69bpHlmVbHiS1hjid0JcEq0CyoiLAFEDRTJbXuk9z+z36Ue6TfAt7",
-	"AyhUsYqDJCedHPUfaatYA4aNPe/f/q0SiPFEcMaVrLR/q4wYDVkC/zymwYi9iu7Yh4hPFYNrIZNBEk1U",
-	"JHilXflA56TPSKBvDMlAJGQQ3TEyxvvrlWqFfabjScwq7cpk2o+joErG9HONDtnfthuNSrWSsF+mUcLC",
-	"SlslU1atyGDExlR/aUw/v2d8qEaV9k6jWlHziX6LVEnEh5UvX6qV4zhiXB2PaBwzPmSLo3sjZoSSAG4j",
-	"AeWETtWIcRUFVDHy7eWrY7K3v3NI/vXP3XqrSvTf+3vN/WfZcb+gMgpIwmg8/lunIpmkY9apVEkwoolk",
-	"6m+dys31q9pBp7LubJqNRuF83ouA4sjzE7keMXJz+Z6IAVEjRmgQiClX2WGOlJq0t7aarf16o96oN9sH",
-	"jYPG1lSyRG41moc0PGjt1w6D1qC239ymNbq7t1PbZ619ttdvNbZ3d5aOfiCSMVWVdmWaRJWqP5lWyWTO",
-	"BFBP8Vz0ElaBXN5cX19sNesNJKEcxXBRg8sPI5MzcaVEUjASGKAk46lUhAtFpL6NKHHLuMxRR/PZwsjg",
-	"7oeN7JKFUcICVb7xH0dMD2nESD8RM8kSMhT5VdIbL9tbW3QyqZur9UCMtwIax30a3P6vQITsbz+OD+86",
-	"00ajtScVVexvdNCIBj/LOLz9GS9HUv5Nv+o/to/+o/XqP1qvHCX9x/aRpqX151pCEpdMJfOjgWLJ4kSv",
-	"WCB4KIkSZEYjRfpsIMzMOfusiErmmVk316LWiKvtFtJrNJ6OK+1DPbJxxPGvphtlxBUbsgSG+fHjxyOP",
-	"TxRTcGC5DhLKYbPZIP/6Z7NZ36s3n1XJLFIjGHzCqBTcUtOuvmk7z18YTVhSwGBYkojkb51KxO9oHIVd",
-	"oMyHspkv1cqEJnTMlGXy00QK2BEax2J2Mp6o+fc0njL78sXJ9/SWdAN4sGeZ0iRhd5GYSjKhQ/acMP0e",
-	"OOL6x0GUSAW/1MmpIpEkMCUieJzepOdN4kiqDnfrB9cGUaxHW+/wzMJVqpVID+mXKUvmlWqF07G+jOOq",
-	"lKzKXjFtntxp+Xc+OAqUKCDPcz1OBvcQNaKKqFEkiWauRCREsuQuCpiVNCMqSUCnkoVV/WsvEOMx5SGJ",
-	"I856eEkPLZzGrJclhTX5dNGsKQy8bNI7QPWOMpatAErV5UsgBkSTIJP4b1gMnDxMj/bFVJEoJ6CABmoT",
-	"mqh52c7BK7pRWDaP1u7e+hN5F/FQrpyHGjHJyK2+t0ok02dDsZD05wS2Lctrf6rEYhjxyid9bRKLkFXa",
-	"AxpLVjwf/dbMVCLFxjCk/5mwQaVd+f+2Ut1rC2+TWzB+PfjKF+Bcp/hQ07Au+6ebOk0SOtf3SjXHhRbJ",
-	"uOItxI1kyRrrEEmrWFTJbBQFIzJG7S5kMVMsfDRS1ccmv8mpgjGFX7xN394r3+WriAdsjeM602I0YYFI",
-	"QhYSe35VNGaaXmOqWFInRxyfsfNO7ycDNiPSiCiqJRiJlCQ9qnIHuNVo7dWazVpr+7q50242243GjyWr",
-	"IGHohWsQUsVqenDZhdhZwrluuIrijRfCSVmzGCWT2Vk5mSl8/uGTeR+NI1VkZoD8Jnw67muWOyBwksiE",
-	"JShU/HHvNorHGMO7/TGGbECnscJHypWG5hpKwwcaxacvi3WFXhQ6KTmmUVxykGijuV3b7zdY7YDu7dRa",
-	"4W6TNeh+cDho2lWfUDVKJ6TfhedoHcV9rXP1Rb9LTgSXaO2hMDijY3ZNbxkoqIHgyggIOpnEEaquW5NE",
-	"9GM2/s+fJeqxboL6idDj7nrwXQVv07qFoppuK0dcqBFLfBEKVKnvhvXSupCstH/6LX1GE615z0TozUgq",
-	"7coWLM6XT7goTII4WZtdad14KjV1HlYrKlKwQ8eCD+Io0LRj1mua8DbqaW0z7/bi7L74+7CM4V/gK3D5",
-	"s+RTuCzMrMqXauWVSPpRGD5wZyIup4NBFMAMZCAmzN+aa7Q4mZRoG5GYBrc4DriXjFl7lkQK9ulhi76d",
-	"Lno6s2WrXjDyx1h2PWV/rhRn+hwmnar+ehuk0XM8t8nHjx9reQuiaCDmka28wQEDOkWl/0H7Cm+Am7sD",
-	"GsUszG+r2S0SCibBBB5ECucouEpooMqOHtjMI3rHtCwdC6lIq9EAjwgNwLDIHMnBNI67j3MuW62URG74",
-	"JBGaLmk/ZuSEqwg0y3JqWVyPxyKWhYUcUxWMMkv5nPRwJXtg40hjF7E4lHCU31OpjkItZqRKqLFC7r31",
-	"MZWqSzOvy+x9JLURpoeg7ySZO+vkaAK7R6hhP4IbE+7hR3xTvlowkcfaNKPtZhaCcU1MIcwYjNAeeNCQ",
-	"wfVgoz7QWEtV9rCz2adh16xk/lT2RTjXg9J0hGby26vzs4cvfSNd+hc0JJfu6+Wr74/ysc9KQLmeYZ+R",
-	"CU0kC8m3+k891SqhJGETBpbYLZtrHd05LfSPyJsjDvsGap6+OhDJkIUE7f9nuFcsjOg1TO8BezXlcjqZ",
-	"iESxsDvWb+zCinnbdsV4SPyX6pdVyZTr5UmY1NOjPNRDBmfxgzezuevzQTc8AhMm1zi88n0tmdFjbbFP",
-	"wUbxDVkQ04SFBD5H9OfAVxBJkq4R7NmZuKBS3rK5fNCmcaG6AzHl4QLjkyy5YwkoU1yQiflYWw9zTjgD",
-	"gw+DFeB0d74oLcH0dCgZCamquKGolFFOTi8IDUM9j4ef1J10c8+EIq/MNMr3M53sY21h8SJVCZitYP16",
-	"S7SwBJrQJzENmN3+7NqZfb6aBqPU3fTYO60tXaBBqz2bjdSiL/wr7JGbn5wGIzNJb2U/UPQIfL11ndFI",
-	"RXwIRm12dckpelFARewzxolkXP31Fl3P/LlmAkWTdTtxkYi7KGTJ192NifmKtxPWev5rLbqdqLfC1+Kh",
-	"3omy5XVaouGEMALQP/4SbH7J7NziWv/x1yNd+KwX1f5r0aub2Jdq5Vxb+ijzLtlgKpdaEQUrCiYkuGww",
-	"Johc31rp3YJAJcq+SJIpv+VixkHpUloLChIGP8wSwYf19ecOcziBgZRQ1cJHq0WfBP1PKwdiwhKYMWhf",
-	"Ms3Z0BqWSpeTs3qHf9vzAkk9R7jwaqOTSZLg2iIr1M89g9hhPreldqyNcxGv8tDYFIIv1cpFQoflS5Q+",
-	"gNkPGE7eyBuUz2qBJYYlX8eYWYNkUquziGYWLJnPtdlsVtMWb22axIzrMx0uNW0ekZB8QwIMvHGR0fBH",
-	"bKzblY2PMYwyguWLGdKDnI7HNJlX2pWj1NDVsxxHUkZ8WKlW7jAkv+l26kXUyvtMJCEZJpQrc8amkiWg",
-	"lOu9s3fUIZYBhzM7rI/6EgkSFmoyprFcNiL4zJLxuE+b4+/G5/GiL49IRNbhMKMpY8glfz37g4noCqwt",
-	"nMW9Djeaa138s+RkizFTI62vz8Aagi3VzLVO/j4Vipl8FVyrKCSzEeNkLqaEylsvpP9IG3PEMb/FGog4",
-	"gT94G65HiVAqvq9QVmw8EQlNonjenXJ6R6OY9mNWfhQShgFZJQQZUz43m2IPhKyTj0XJUFTpLz3eXlyX",
-	"fN5k5hhDQh/XQSLG5gpTM5HcOp8HwZOGscPUD56wO0ZjTUvgSIZHwbdKNQtPEhao+h8kmCEdreby0ZY9",
-	"5WWuecQixHuaDL+qNPZlYKw/ppeQcrK3Q95FL76KqC36zB97KIX4QPn8jzqSLtFpgfZ/79O5ZCR/0iN0",
-	"4+3I77O91q9pgg8mgJgRfVzM6uQ6mRM6pBEnciQSFc8ffzshlUwSqojgAXPGUEgV7VPJvPhIwiC/3qZO",
-	"SjrQ9EmUHeOfcPsv6JAVa86KfVZbIzWOM1te6Uwbje3gf4Qi0HY80TfAJYY/gMGPF9DHHw15LeJ2EfX7",
-	"Iz41N295d1fWtvipNcZyigxkIGF2laRzSWb6X06VJWcClS4IPHAFG+dMZKAq/ebyk/Dg9bgy2aneJ77a",
-	"MqAakD1jlMsZS+BYZen0IeRjXIAPz0qyzsTylCTnV80kJRGrGkVSTlFx/X0D47mBP2a2UW7GjPjWmp3v",
-	"l2plPatlnfwjpS3C2JkvaVz1cWyWh+3Nrh85PzVjJTh5cmKGvCxHKTO7x9moQuOJXDGaBCPwtcVi6BLr",
-	"0wWCbVvHylm9aUqIrpZjVoOVi87dB9k2D00U8s6TFrlahbQpD3Lpfi1O7FG8wqXL8FiG0wPY6RqmzBqc",
-	"lM5jQcOuXj8wIsryWootjIelQ3iZg2aTTUIY0Qv/3gxnCTddGPxj50KUmG/XQlwJwb/eUfyHmEJ0UjKO",
-	"aU1KLw6EbKkp1ES3OVRuUk5GYpr89Y5fJsygDxG4ATVzEgPF+OOdpRvuV5neg8ca/7BL//Scw5yY61XC",
-	"Pk+ihIVaKifsTtzCZFCDcY5ZJ169+rGlmb2RtO+tureKxEtEA9H7YFWn6ecu6dUSSfQrC1dIUX8SeqGt",
-	"bzyzRGeidBmmuY3JpwUtRKF4ZnH+mGnnBw1+cUXjhbABWJNohUQS6ToOnQbg5lZIHl4ONdTmeJ/ER7IL",
-	"ZYN0+MlZpBW0NINSMe7qv8l7MSQRT63UP4JuVsxug1DDEv5i6Q7MeOCyZieKzpMJij6HWrmlO+eT5dfI",
-	"Ml/PAbNOhqTve8kwmPs7XB6qtXs6QYENvOrYufseOaNOb+kdS7S2YQpEH8fr8xCRJVlyygcCMyU2c8SN",
-	"cacp5//lFZ9XqvhL944l0SBKK5NM6dIR5+TEvKVamSRswJKEhV0bGsQ36t2c9tff+ukk1EyyS1Wl3dzf",
-	"2z5s7O/tNdbeP7sMRRt4HNNoLI1JCUFLlkh9JlPuAbtwFIYsfEVtFTENw0i/gcYXiT7IKtLi3ZSMTrxL",
-	"v1UG7qFlYzSvhjqtQNPRvKuPoCyuPLP3ELgnBx9hqtS1sYjl2TgCMEjmhCZMn8QZxxptK/hdBWuuujhX",
-	"SJYtXM2Xqn7xK9Z+sjP/5G4T/Z9ZAAnnR4bJA/3ZhPX2b7mlo0HSBalWsAxXExqwWlrYG7M7FrulMG7C",
-	"qv4ba14179Zsm4vpcNQmvWYPWDFUQMA4q6TXwmtqJurkdEAiOJ/6Ko0F19q0oQ4yGwnwoejPMEiRsAkp",
-	"5mXwi3Qi0gMOwGpTfetz+BhqI5CrBaIC81701/Td6A3Qo5jyMVM5Gdc1qz3WpNSrk3MwKXHFYKOjIRdJ",
-	"vsK3lS0X3C0onK9WAjgXBdgaeF6UIAlT04STPpsLyOYR0iUFQ1GVrBIqIe2ffHs+Yfz0JTkWnLNAkWOR",
-	"MIjP7z6rmlQqSXq/dSopGEL7tw5ymk6lzadx/OVLr+20ntOXnlDWF3uAhxLxgejVyY3JhwrM0S5bhzXw",
-	"Tqpe6XpxCaj7vYdZ0H5KcsKGkVRMa/OJQQSxYdU81odjhP3toFnbD1vN2uFgr1HbpTt9tk1bwX54mBvv",
-	"7l7RcEXIukE5co4e88W745M8zsX+3vYe+dc/d+p5EIuTww8sHgnaOp/dvUpOPly/HU6P31DB3jXVwc3l",
-	"x/709dsrqWa14EN2fM3WwcrxdcdMjUTB0n6YShCVvavW7l6uFFtfWllyXHWk1B1FRagHR9xRkQO6SM+2",
-	"HIlpHOoRuBPuUp/7zOp+2XGx+dtR/3UQnUdvr25+PW2eRW8P62z+9tfw42l0Hp3OPlzHox9fDudn87eH",
-	"9aAV8/74VSP84W2cnc1B87BVMB/QJksmk0++YTV0A5icfSXIIIpjgqpFOmKUxBmaKuH4XVpETAbbBXil",
-	"t4ApU4wFH7KE0KGoYhEGlBfq3zPGQzqi7T3Ajsocy4IRcVGIDnAsxkySPg1ubQmR3eIcyE+tcbXX/fjr",
-	"UevDz+vwwkkixhO1UgS1SU8zbkQCkQLrInqwb70q6QWCS8aV/qdkMQtU1/D9HnhpekHCqNJPo7zSMlqa",
-	"NCobhsJbpC8zvj3lkYoopOtrPYdcAtMxBm+z3sidZ8S5qObwZAombTlWd5pERfgDjtl7XM4xtyrpzxUD",
-	"1qz/4Z+dmA0UAf/9ADUQI5jT16DndCIShSw1FmICm2rpWb8pjAYDliDzOmjttsi//rm/wLxWISitJQGS",
-	"VDvJm4aKuGqr51DaZvLRUP1ayFftWbOHC9V1T/aWSaUSZmBfVLg3IJe8O0Ay9S7Or67J1oQmPah2BkiM",
-	"ZE5MYMjlJvanKiPUIumEJzni9n63Z0WzmybRBjPcLVt1KaZJUIYzZsw+A9mz6O3SlIe0sd/Yf9aGAVst",
-	"eRpGjAdMpk+jKS4wLuYR4vJhF48a3P3dMZjPpWINSht7VVNAB2AV2Y9ZiItVUs59UJn04ZIParmb2waw",
-	"8Fd/AYvvV6rfqPLVyUcgBTFhXFOPcvX2LhBiS8oKOTM+RyaJGEQxW2BTheNThVheniyY8mBE+TC/nx5Q",
-	"2lp8YBp1YxHQeC1jhPLhlA6ZdCqrZuKyagG10CpOy689LThktaNrEjLCeA+XE4OdIFVmDjYuW8an2GeF",
-	"1oY+okDn42pWJ7c4cwUIg4wvLEARhsuCEWcy2lGubWgVoyhDk74AHI/7CgUdJoyFaaH6PSBoDB3Loo8Z",
-	"JmA0dy1cpumyecUrRSZysezMgTvl8Zx8d8aac4/pA6ZucZk2ho3BR9FvsyD9pnFMpjy2Tj885poeTWV9",
-	"wihy/pxHQVtz6JdEz9Eiofk+hBRTyg3F7WXVp6LMsn5aRa0XRqHdgGLd9q8F9pU9G6tpwkPeK1lr4fni",
-	"LTZSHv9us7XFiWS/Xbhy9zvhvuW8Kd15qDvrOKX+3bnJn5h95GjGh/LzN+m+h/L3Oo5/jYM4TRJYLcwx",
-	"ySYOUjITItQ8WCSS+Zttc1IKHEhZzMUJVYoleqL/+6f/3el8bjQ+ffc/KwUU+pJp9TvjxN1w+0J4Qzco",
-	"1JNf2eAJ3ITe17a2qNhnVOVMvp5+mlBljRsQQXmRU+wnQw+O7Ea8HLJ2AAqXtsX7Qo2Mq50mDEPmmeO0",
-	"AC23vbcKW66K2XF3NF4Cmmu5iVmIGY2UJH2mZkwf85lIU8eLVqF8eHsrBwdyd/nuIIupgsNM8znIV9Vm",
-	"LyexmEFoUGIZ2sxosfqp0XwyQrXf54NFe4QhJuPpLrV0U++Ix/a0HSEzS7AevvXiR7t+OV8x4HXq29fr",
-	"hfDXlPz9Ev40zgzjGVNRHGPypUDWfI8x5niHf5D8bStYv2WzyxwJjzaL2FDB6S8N4WzmP/cSqNGSpJz0",
-	"Mh/qEQx2WmwGz6P0lTzqOECsQy7zRkD5M/r/BR9EppjSQecaNRldQsY1idNYcDGsw7Qfw0a3RqXngbC/",
-	"b2iR+0Kj0/ncauj/NPV/tmudzufdF/o/L/U/908KxUmRaXkyplF8DLx+Q8FiAte/Zf3cLoYtkqG/ynj3",
-	"Gk7wiSdzlyoaORGdP672g+59n0pnrylJD3Nz4Wr59rKBfgCgvGN9Z256BWX/OKm0oDdrHKfsFwQyut+g",
-	"QILYqSOPzGVe4WuoKu578PvpM3kVV69J4bYkiUiOC2Ui/ITT1+x/kohhQseyTo6d1kBDyAvhDLJmPI8U",
-	"10L4pxxw3GJSWz7bb430rkL8z8QLEHSDWEh4uw/lgVE58OECdDzzzW9XT1EE+7pQdAEofzM6R6lSCF6I",
-	"+ST2AY5VNV0lugEeALjYxbB5d2Dh0Ln7nYXd9FAtZiqXYrwVgWhCDnfXoy8Hx4Ei1f7SdfRSrRji9S8V",
-	"5e0u1EL4qUifqitNXICDXskH8rU7DhEasKLr5AiRKQF6QdsyEWQ5uOR0OpnEcwPEoP+GQHq9Ul3IyygE",
-	"09esInLMoQREHw58GIUgfZZD6JOzdIg+5AiVHY5Klg1AQFTLRs7Aoz/jLEHMNz0PQHAa05Bhq4HNPFLV",
-	"Clra93IUrNB/zKK4UBqQS5EFs3KMRV84Ijc3py/v9l1MUSTafpg7TPBN3TLRpGuCcMXTyRWPL5/XWksP",
-	"UPubAOtLJqU+02Urbn43dX2KasZQJYzbpD2bQr7G8qwcPCYglI0EjQIaZ2UiorlTCeTqskthaI81LBQW",
-	"Q1aWSnAjWVI7Gj4SYXre53KYKqdBIFB/ZDLyHmu2xS7sTNoEtYMwR+NBXmsYKPi/TKuIQje2lWWZ9hgp",
-	"+Xr0kzl5mQ0s1FPceSicsh4SGCvcSgXoqOErKdJiK5ouSppCJypFmuJM1ju8w2s2v6ENCQ9QEhOL4RAz",
-	"ZtLfjYTttbO4MJrMs4hRlh7CCMCfw9RYSXMe2mnpYiQ7nNhhpZlfiN+t5+PaP4VV0mfQvMVkoqDtmJZr",
-	"eYNVto6u106z4T2MGWwUUVb/9jwVuoIHcMwtoKIe7IQlkQjxc06dwPWFD7p1HGqZhUo1VIW5L1QhSO8n",
-	"Whs2hnhZyN4oD/XXjJ5poT7145hGZ/TszKJH0q07GoY4dSpvTQ84NBDdYdUfsM8CnnrVD03qFStIiPZB",
-	"ezD/EVMKsjlLdfIqEWP9AcFTseK9HddYek2IBtEdJk0CfZpNYjQYwepXyXRClCDNXVfEYHdcTCEpB//V",
-	"hbQIiLPC7pv1hOFjxoS7omcAcgPflLBBwuSomzBNJPCwuWQ4uytOojYJVPMaK5thGSXBwtyBem4mC9/S",
-	"6+B9CZLo0s9g+zvnIUEr5P4fS3kxrutUwkaPaOjoLDMWcKwjNhQLvUSnrjb5woTOMtzBBCTQ7OM+IFkV",
-	"ji106PG8QtUUgdOnvkjpMWk10qp3SGBC3GLQn8axDYTjQLOqvT+k2UjAcjnGBa/S86VQTsdC49iDE0nN",
-	"ec/bxLkTbQ6eXg9rIJi4iH/JdODJXDInsFfVM3SXDX45ZI/BOrgvtIlfzC3p3FC2fXLKYxHcWlJxqS6w",
-	"h/CcRXtFzmQOTr6aFWeHXiDv024RWSyZ4zb50nJ7qOElaO85403PyFxyb/WeMXWx5mbjRvC3xX9pLKQy",
-	"j095+pD/qoSNxZ0vDSz/sYwsfSxSCKkIz3EBFJcdScTJdoOEdC6fE5FUgXSd+VI1ZgsXNg8yfTj9OBFx",
-	"6H19RGX2M3Z4csLiOOLDHJklTDIFvIazWVawBiMhGS9YsedZRuafZgMH3Q3EJHI7IaMhp2qaMGQb2KeH",
-	"WuhoLODXZw7UBjzYJBCTObbzIexzJJV87qfl+9IUP4wuUzXvxhG/RaJwl6bcXAQCtpcJfMchGgQUj21A",
-	"ebriVZtr6sgXvRPeSUyvpQfWXbPHs+19CeId0ukfJOI+u/J5DeRcFWg8Rp5XLQomMmxX8Q/M2lQRINQI",
-	"vBOvdEFB04M0fxt6NrIq8yyVRDJFppMqFpPCjVZWeTUmXSNI3FnOVTXQbLlJwRtkN2GACm5IRiuSWvli",
-	"s3ylSh4+XMSh1SbdHCVStXWeOCHn+41Inw31NQK3Fi6eXELn2Q8FlAcstvqeo1Gce3ZR3a1Gl5FMFbzR",
-	"7DqOzSx84QCNE8ObgqOU/hxrucMotODsXMD2aMnkGITmFj67zHlmEYXBiGqkUo/47ZWU9M0Vn/BtEKNI",
-	"OuOLNccA0Hg5yhIS5Po57RF5lF5eLW1u2dy5JaBWxqsvNY3b3MsToagdjn6HZjv4ECBmcTEjwpxxkAP+",
-	"8BHDnErb7c4CUxi+Doje8CQaW97q4AVjgCMPKLLY/ZWxBluvTq6BSwA7ZNwJrlSHFw7P29ejq6jqcGEM",
-	"YdzOKCHavsE2mcZdbBO5ffvK/eksGN9naY0MvEtMlfuHp/SCg9hXZCumaMP7K6PxeVecwlfkSc1rRp7n",
-	"1Ky5d8XslX/FqEXeJaMSeVesquOyUbyP5XQX53h2Jym9krtDaxVZ369k+kJOZvlXrMhyC2H8xz4TT/80",
-	"HKKSq/3rmgUvYbXu+QV+ufCL41r5X8y0UpGfeiPSTclyifRCukl5wZq55O9ARqyCkyU9rZVqJcNIzN/m",
-	"7DtvSPqJzPlc6UKvVj7X9Nmp3VHwv0h9iE6+Pzm77r4/f316Vqn6f3VfHZ2+P3mZu3j95vL8+tq/fnF0",
-	"dfXx/PJl9+j4+OTiOvvE+c117s/uyfcnl//4+Obk8sT9cnny6vLk6k338uTmynv++PzlyeK1syv9/68v",
-	"j86uC65/PL1+8/Ly6GM6mY+X52ev3SgXh3385ujstfemo+Pj8xv9xsuTo+uC6y9P3p8UXj+9OnrxvuCH",
-	"k7Pi6zdn78+P33k/XB2fX5xcLQzo4vL81en7k4XrJx+OTt/rib86vfyweL3w7vfnV9eLS3B5cnWSXj59",
-	"eXJ2fXr9j+770zN/eO76zVnuF1xivV3u0quj4+vzy+7Ry5fefebi5cmH8++9y5cnx+eaKHDDM9ud+emq",
-	"e3ly8f7oeOGNVziD7uXJ329Orq5Lfz8+Ojs+ef++7PfMwrw70R+9OPVp7P3pSQFh2Mu5BTeX8+RycXn+",
-	"/enLk8uF16Q/LO4//pB/Fexo/qIe98XNi/enV29yVy/PrzMfvD5/d3K2MAy8enny/bne4U/Wl/o+4kwW",
-	"F0H14IaeVmyh1HXCEghmVY3rCcW+vkL6CaO3BJwX4DjKe9ObO/s7B9t7O/tl0b+vniWJMcY/d47kvWr0",
-	"s/nD9wr0OQWlKCcXTHijcdobjaOl2WhYj5K1kChJEFPRfKQvRMwoT6N8m4btbgtjAT0l1KTnitDT5AF9",
-	"YYJWo/UI9O4ZJMgNrrCwlUrIXyhOaPZCwOCGgeyJhUDYko1aGR8qiw1lMwq1KTOM7hg3uIPLw/VF4SAT",
-	"CTKxH0+fzeRLZ1ajnL7fR1J9VVaQ4lGkvKBVwApyymnMBgWbeJl1AqQNq7lQi5u5ok9zoyhdFfXcpRnx",
-	"LnCglW0TOEBduKoJbMHDoHe8z4ZT52Wok6O8cyDjFbAdYx+BKkt4X9Fie3MvJ5ezQho/QidWf+4lThhy",
-	"118a8ujXzELVyZnAtqciBtcov4tk1I+Z1yAWvVpckN6WtqHbPeAinU6u+PBiJDhbPEbZ9K2Fo4qTuQTL",
-	"ZTPifxB9PE7lxBrbdAPFEhtOzfKv1acZqCA/LHi8cEgRi0OHAbtRar8yKZirqzddM+H8toAydYG/mqYe",
-	"h43mMxJxg7PcF+HcIKhke4jKmMqR6eGYdkpbNZTcqthxOcyrwhWaxnHJyZIZRIkkUtBP+jnp6YPfI0HM",
-	"aAL8gpwqMhJxKIvOjHWQzQCNYkxvwW0F6uStPWgdbk+kfwixdj8SnIxpcisBvAyVkIIzS9hnkNw/i4jr",
-	"P/0Cg/Qu435yRzgL9ZQvH82e5Dy7yyRmbrU78L/PjUat0/ncfNXpfN5/pf95+KrTmTb2msedzrTVaLzA",
-	"/zvB/3sF/9c6qOH/49W9Bv65p399dfLqVUkByxtGYz22jQjbIpD95pxw4jbndygoZMhRlnlJET2dGvfR",
-	"xll+tthL5eMUEA6xeBvm4HjJto+uBN9PPUXk6RzDKC6wj2mfxUvK7rx4kPPSO1wXw+hdBAmCvuCnS+uv",
-	"QQ1w3V4zyU67GyuvIFvSxBhqwE+82MqjaQype60k2cwujAOZ8jC/XaJlpicbFJOPRcIMYIQJP/gk5Spf",
-	"7JreJ8VPTvEErMgnTYncRytfuUdFqrhbKkd76SgsjW2ql9vD+9WNdMclHminH8UzOsc04DQarrcdKqpQ",
-	"JlFNFvi9aMGaa309I/5USzQ5QRG2ITtEOKu9FvnXP1v1llbavcRK23IuUNEds+gJKBnHbNxHiloAoSsm",
-	"TUCcWwCcMxoJEOs3MhMpWok6h4rO4c5+g/zrn3ume9mqMjmcS7nbIS3Oj6RB++Vl7gU6LpjrGzErhndC",
-	"gJXm/t6zpdMuK34u9AYstzbptCSnUWtrkNCSsCCaRIwrqxtmc7DKWUexfkqnatQFhryy1NqtS1WvjTQl",
-	"nBi5bR7uN1aukW8A7+34BnBrd3un0dpuNPYPD1dZwuslnJskKhCBsB4hUeI5oX1oZeIPNBftXLe6tmS9",
-	"IB8E6gxLVunxFiIqlciZeX/9cZQly29Chz+raJl8LIC0XlVPUlIzeKqkS22zMI4yW0dYXw+XB4B3DQZf",
-	"iQPSUlgXB483IzdEfQynk6VLH4TKr58qfFlOPS9kObLorJxCW1uT6Yn+Ry0tzDdXabSAbluWbv6NJFGa",
-	"D+vOq48f+Y0kYsY3OHG4zMUgUL0+owlLeh7cqKOU52neqrf4Oa5pzVCI+IPExFdkqtfgG172QNHyN/fu",
-	"nZ9fNeppKsoQspc6wN4NfbJGbK7UPu5T2fye0Tsw1dl4ouYm/WrCrOrqVNri0ualKKX3qVHODgcr0m0j",
-	"Zq/I0JUmFw8LHQ4uISrt+WwT+b5mKbNpKZatpDbTORbjCTWwWJgc20vrVgzqWMSlYnQpolsJH1O2A/0C",
-	"fmg2Cag0O6hQC6E50YusgEKKp2shVoIu+grRRU/lKb/cDY5P907HrxrvWpPt8HgDxNEVu4PAgyv8sSnX",
-	"KQEm7WUZu0jy7OY5oUQ/mmrnDJ2weFBzFcE+Y9/wuDt2tHDa37FNHS7n2kia9uMogEw0BNDdbe6Tf/1z",
-	"p0rMXwdahce/Dhrb+rfWMzx6aGhIErIJtm4hvVs177XJyTHImCC5q5LPHa6P2/w5OX93YS/DCfz8nFxe",
-	"HaHtAhdMUWPOaomHeQ9sIedI7ta5ja1z0y2ywlWKxy06uFa9jS84kFs7xdJjnbd9zt9UiE48X+OuHF3p",
-	"2eAoqrDmuAwldHYp1H3K+SHVcZVb4B2b38hF9z4+WzKeq43jKLdsvr6nQp+sFSZdfjX160sGeyNZieOP",
-	"pgmhvkriswuowA7tvz+VcRW5hr39gUbxV3fyfMSaDP2tP3k+hoczUYIAI8JUYMcRd+DNYxrFWQFw1z+4",
-	"2H41aLy+bU6+3/61MT7evd2f7yR//6UVHIyvDsM99cPo7az5/kexhv6xGKZY3GumaEgV3XCv074FKQhu",
-	"8ewNVr8YkB4NEoMIO2P0lkFFm4GoK4SO29uwOQM6M5xa12U8hChX1mO/JkxS9lUOhTaSsuuCccvmDn6u",
-	"VmO/2A3Vp8FtMKKcs7hrMpRtXeySd1qHFz6BqpbEfOqejBCLcr1vlX8j18jgBQ1ua8f4NHmP323WG8Vf",
-	"wn4EZetTen/mriJK2LkHhmAhDv9jfGvxUwagqpz4FinjYK91cC/0LsZDRykPom8wdUGzXWNRDjZfFNed",
-	"wJRDdGk8LGQZj7QJkW/SPmxpil8F+/tV6SiNEm485J9nt9IiyG38MKL/f83NmUzliIXdPE9FNPXlJ+Ww",
-	"2dq710mxr1+bG/no7hs9FCWsu2yGcvnMil7qgax/nR3JwKp/rU/cieARJHHBe77+WTTVNStffS98WwMY",
-	"1A1FMB0znppMG6+Niel+xV1EJv6gDcy+4uvvne2U9JBR520BG0QvEfKrlIB1WeC6DGWFVremglm0VCUq",
-	"xsYK8XIGvJrbLtUml7DINTS/colXLTZsys/ZunpOga67cLSKOWapZuMJ/TKOUsDGlnD+Mp1w3QO8Eafe",
-	"VMsqMrzP2OwCk/c3L4YwAKYl/pYep3fRkCqR1NN7Zd00MDJNVNQ04Sz0esD19P/VkYNEg3kv16sHur91",
-	"Ku1O5e6s9f/+z//tVKqdSkJnpwsX9UzhGvpga7dsjjebrcPmcehEf0kV1d+F+9n8rX0HVYpJpINzWDG4",
-	"QbTO4IYvX1a7D5p72werM5YfIzm36u/Ikp0ux++MYYQEELOnXGH2hpf/CRHkOQBDmWivRM/yWPwckYgH",
-	"8TRk4XPChQOPck93OISAjL+eXPvtdMZ0bn+CRDJsks6i4UgZV7iQigRiPBY8xRqxwAhCImYfEYMOV5lY",
-	"ICCFZZucmXCqOerfYOZvFepVUqSJRwUYPdgAMP38aKpG2BNiY19S6p7sKrUKLTxS2cQSSeLojrUJVbjY",
-	"ACzH54gZ47dshOx3iFY1MAaMN2YO6bZWBcrrNA72dlZXahSI3kJs74/5VjeScdud2rl3MKmT+hAPcqHb",
-	"ZImT5lmdnIwnag6z5WJmO6Gubh/mTaHmKuk3bCW5cUOMR6hQQx0MxFi592zCxCRmmSxPwQ0AvXRI7tT1",
-	"E1KjREyH0O/sW+u7ybJ2Q9aLhpxeu+WbH0m3+9AOT1O3fqpOjgwujv7L9JQyOD4WQMzfXF6ys4CWkNlb",
-	"k8e3hZsF2/u/RlSO/raz//Lk75OfD968uKK17vXp+GNt9+0xm/6dXd6Od88+TN5+/PH19uhq+upmLWoo",
-	"Tnm4GmHeh90GaEZpMGwyM5ix/sblMw7BYH0SiLHPu7fJLuXXIZXA29bb8YmQyp56v8GgLCMBbyh9BmAd",
-	"Fn1vZEI+C8jvP61u+/ep2KVeslPLUxJRCVla9WnSTDFjosynsf5iQAfnopXI0cjvvBDONLsN2NLlwCag",
-	"DJJJellzpFcnRza0bjvoTGV2fzPBKW8Jy1ryIBCLaRcA0YABwHpJFg9Mak7AojsjCY1I9NOK0gX9VH1M",
-	"LwfakOuJdHO3xAieEeZtTVWpXrW5PF8qzf169OUiXY2iJNSWKEb2lzIVqB8GSCDM55qnfTBWsY8lnYiM",
-	"nmzOYnZEOcpcYIM5wViqoXjyymt2lD24yzhcdVGVy1JBRsgX6fmeEnkMdz6pkv9NVcl/S1WuqMAY1LNM",
-	"D0wCpVhRMLLDM0NrE0ouzl5XyduLk9eadj6y/gWJxnSIDNkQ3XaLvItegIXYbLR2yCT6zGJofwR4GzIK",
-	"GWR096lkezvZTYi+f3F+OWu8ez0UR0dHR2dXN6OTm6H+54n+z4vjI/jf3mCivtf/OL6NT/7+/eUOf30G",
-	"dx0Nj15cvfvP2+DvcPvby5vdk+T27XA4/Nvfcvr39t5hK2seHtV+pLVfG7XD/9z69N3ffmtUW18KLcUn",
-	"vfC/jV6oR3/L2CSrHK5UdJ50xSdd8UlX3EhXLAU58FSqr57T5/sA/9w5fd5M1oSsGEfcv9p8Uk2fVNP/",
-	"5qqp2RclDOSMwQJ4Ulef1NU/RCN7UiqflMonpXKFUrlMFfoYqdGVK8F88ss9hXg3DPEur+I9ymAz+Cxq",
-	"rQrxpwDyUwD5SfN6CiA/6W9P+tuTU/C/cQD5PpCuzD6z0r+Z9kj/UsXHupntXGic/nkSU46NC6FzOuxy",
-	"IcSQ757odD63Gvo/Tf2f7Vqn83n3hf7PS/3P/ZN1+rzbRtyLo1y+dht1gDfYtfs7h+Rf/9yttwwixF7r",
-	"gPzrn9v13Wd+xbrtNp62gXf9x9FtnF6wtIZ94kUS/cq8u/ym52nauve4bQbvmsrTZMjyT2Zy4RdqHCaM",
-	"h9hYRcZi1g0F9P0xJBoyjt1kEO0r7Vo/HlC/U7r+k/FExPGYZXuoI/9x3dIVG09EQpMonnc37JxuHfs5",
-	"VLvrD+8LyKyQE5s8eki6iAQ/h3fIDVFDLoC3vIPXmGzu3AsxT/4j62tS4+Q94AtuA90064fPCqAJ0yz2",
-	"AuwVrbX2FuDFSoq5HfT/FYvXhF1cQNgGpEgDp5JH+krYgCVJ2t0x020AOvRKpxRCazC0c3y8dTQbMoBQ",
-	"GERdZ476se9ZEg1Mt9GlY1z9wkVsbzf5gm8V8ROnshRgj1kf8TSJ63m7rLDs+TNk6KeEVYI4ZxY37eDr",
-	"953UJlFuX0BVF9zqBGOAoE4hMzPQBJuEzcKN5twsnrRKKJeaU8lyyEprY2r1PwEv/ALx3ROd8qCgFrAY",
-	"fS2tUtmcrizXLq7wWWlXGGZzQbUkysQpN/FOIZJQPnxyfH51Qmg8FEmkRuPlDRz2dne3dz0lsGYuFGiC",
-	"X20N9TQ2X8Rk8gi0rY/eSEivy707iH0WCz4kSiz4cLY3aFViu+0O/BKYIrTeNbCRS0PlKhozMS2w+j9E",
-	"cRwZBM3ldLC9ZySso4RmERFo/rlpz4FITmI6PytdoME0jk1JkAn5WUGyxjpVS7c1xfJzDRyjJZxsA0fO",
-	"dfkQ12w4k3aacUuzuK95QTYx8qviS6gCZpLSQ6n+UM3oJ0UkZfQqA7H4aGpV9n1Ltapmo0CtekzRnExO",
-	"vyZH+H0P5QoFyhJSoY5H5a1p+E8GER+yZJJE+rhAEx2GKIkXp2cbs3efSlOShGVfUxMzVHgVDfnpplrv",
-	"BmjLsyiO0WsFi8PljCVECdK7OL+6JluIh1gnH42mG6kq6QECVA3cELkGOt4vq73/X0pmPRNJeAz9OTed",
-	"NiIEp/1dV7gGjvF+V6UK+U2ztR/3C1wX9j8/lNyrPy2Z+306CQXG+l82Xg/z7CEzXYWNa5V3JaDRd8an",
-	"LgZ1cmmWSVtKkt2xBLFJ9TMGF6ugczS0+M7WyXK+KlKQqYP9r05H5ru5fPrP1f4Y0yN3s93z4Hk38WeN",
-	"TYeizCz/y3Nx+ywT786dspUyGJ8qnIABir220LL3aPayADNrLWQPIxk81F+lz4vBcH94q5g86LbtqO8a",
-	"aWuyhFbYMu2X3/tZRT0De57BScgiIa0XdV2jg4vBiwfPub6zagF7R2KaPIcOGhgm1Gfs37ov4aogh98W",
-	"AErvNVVBjyptQU8lcgzBmSR0DGrKiI0LvQnYp0X/J0L99ZHiHksUXedSL2/ckqHclUfzXkVW9gMR74Z0",
-	"XrDSr0RCRmKGORr6Fu/IzkRyKzPc97CxXHfbW6W3FZORa5jk4NQHIqkS0xYojqSS7rgBzILUQ85nKJ5F",
-	"w5GK5yRhE5GojcPJZbSYG9yYzkko6uSEBoBhQbExgWd4OTaIJIdeKgj+5wP3P1XGrA392DKhy3RK7ufq",
-	"xoQ6jrj9cwXV5gk2TzMrKfOr56pnRdTv1GnIbblxUGKvAuAomv1ojeX3a0GUWQGtlF+zz2pjYc3ZrLyP",
-	"yr+vWH6oEH1UAbi+SHu02HoJ6P91XrciqLH0pBx3e1Wy3SAJ5aEYk5gpQNbRPDSMhpFVX2T02QXcFbFd",
-	"C44vj2vbLcPQoFsBeBnIXqvDv23UDqvkqPZjldDar88QxObezqBNZWR1CXD+RSL6MRtveiY4gZie7XW1",
-	"u1/kgVnDyMpEmtOeo/cOLy+eJv2BDTomp/1SVxOYxXcrcxz8UDOGTe30JdIFoCxhPHYtPc/1qizXHnYz",
-	"zYt8/5XvkY9UXGJ/4jegD6BIQrmWs7PYwX9tDE/owEhuLk9XYpqu6fXH0bvlcIRStdamtxElNO6aKj6e",
-	"W8h6jdPsxFz7yt8ro3NEZWm+ado/zhtmpl1MvuemaYq9LE0tBfHNWX6uySBmpyGgoHTLVNgrq7hFqO01",
-	"tVS9MUN+p+9d0VbU5B0ljIa25K4/VUqs1WUrjvht9w48kHqn0NVSrPPialNQGVyL0sh2KM11b03beAaC",
-	"D6JkzLDdsf2U38R0cReKbYILmqi0cQ5mHpU0Qy2cq5+tVOKwMq4mqHkaRlKtpvwSYNdVloOlV3krszQ6",
-	"KI/4FvcE2aB7hZGxtn+oafjvwFH9fDPv4HlCuYxacmu7Ms/Lkve9DNjH4F2pPdVsbe/s7u0fHDZqtB/U",
-	"6WQi60MhhjGbSpYEgivGlXG4LcHaa26eLw8SCptUrRiw53P3iQdMzWwuKfTHfU5eR+rNtG+hDRetzMrr",
-	"8+Orix9q6eTXwJOE/jYrplzGPtN2glXCPtNAG+UUs93DSAbijiXahkb0UwiDYvPxVyKxkxE8nuf9wdT+",
-	"eMIVBGwkI1ewOCVVFMa5bHZ4cVt31+i5Udwr8IibCepxZas/IKKLA/WT6UQUBpVqZRip0bSfbfliflra",
-	"TaNa+VzTr6rdUXDBS/3O48uTo+uT7sXl+fenL08uu+enL48r1YXLr0+v39y8qHx6iGTxiAkWc2Pvyu8p",
-	"euDU0LEjHtetz/Fdfb8TTpr0zjW9mWKWTG/quZgSlUylqRRgQLte0/LVRQL3E2/pgg/XWnA/5oGlsp/M",
-	"/9dKQEAfLLU8N5aYMA6SxAYnJokYRDEry8h/LOFmhFoqJJbJn3df6yhvfnLzR7borNphf33vmrUq/tww",
-	"EHYaj4QB8VdRPGxlWQGkj1UMGocH+3u7O9ut5iMpBk9i5vcXM386dr54gKGLQqbb672jXeU1SHr1EVYD",
-	"27ZCxcGKhNHV+Uheh4TiGFvv9ck12XLVEb1F58Eaad3pN/woTTE3XFzM0t7BaR+FgmXLdtsmMbtjsUvP",
-	"MAnxVf03LqrgDJrhcjEdjtqk18QezvryAJDlq6TXwmtqJurkdGD2QV+lseAsbV4L5aL6DKVN/l0OOL4M",
-	"2yzqH+iQRibvwFA79AUWnD33Ok1njzKHrwF6O/iA9SimfMywsYHxLNlWHlHCtLkie3VyDpzDNMujCSPR",
-	"kIuF/rCtddxD2GlicdmP4Tq6JtQ04aTP5sLh0NvVNx3RXVODXB36sUgYZBbuPquaFuaS9KC1AVbAYG8C",
-	"OOSdSluL5S9fem0HQ3P60usarC/2tmwPkl6d3PBbLmac4BTK12HzUvWitoz2d9eb0RSbg7Wsd7e4TbQt",
-	"lOwzErOBWqiurTSahzQ8aO3X+ttBs7Yftpq1w8Feo7ZLd/psm7aC/fDwEZpeZ81/ilLEJIiaqVSz7aRN",
-	"28mSJtz36madLU4tHuTFu+MT4u4x3YT3tvfIv/65U9/Odck4OfzA4pGgrfPZ3avk5MP12+H0+A0V7F1T",
-	"HdxcfuxPX7+9kmpWCz7ktIhCgVHYDKYgmVSLyT4jvavW7l4uEVFfWiuuaMoWixtFH3FH+5bcPI4kR2Ia",
-	"h1DAbfkShN4MnZkas9KG2VfYMHuD5tgLjbAX1R4xjMom46du64Oc61ShBBlEcbxQkb+QZ1eUZAY3dAsr",
-	"2oy8BQ7vLWDKymPBh1ofGYoqVs5iIbUBaQB+nh3R9l6jsUZtFRe8qGL7WIyZJH0auI6udouzX+G1xtVe",
-	"9+OvR60PP6/DwbE90UrB2SZYAQe8VAqsj+jBvvWqpBcILhlX+p8SUta7Rlr1IFDbM91sqkbKInyEhQpD",
-	"iYa3SF/SfXvKIxVRFfEhuZEsIZfg504wAgmQJJm5w3DWiZstd66fuxot51hPYwBaYPXnCutS9T/8s2N5",
-	"tNakwQVo1In0NdipZSISw0hjISawqZaeIT8nGgyYieketHZb5F//3F9gXivRBDZoXFhgDAtFXO3qc+i5",
-	"D3eihoIs3nSCwUs9q95x4XUH6y2TpSXMYKkuqsdF41jMWGhi3s2WZu6tevPZsm/tls1fimkSlIVksfYn",
-	"k5KXZkdhmpfZpf3G/rO2V91H6DSMGA+YVx7oOvlgTydHEsuHXTzqtCHZEgHzy5Qlc9MGOWQDOo1z2gPc",
-	"sIa8ydYul38Quk9nP2Eiw6u+gCXUK9V3VBmN1tRDO6/nZbfZgRoMmhIeic8RaxWuk74glXHKlHLlKQ8g",
-	"+T+3n3TQiAY/yzi8/XmtEzmNurEIaLyWMUP5cApYixnkxaqxj00BLtobUSKVp0WHrHZ0TUJGFsokwL7M",
-	"QUkZyBTFPiu0VvjcVrFWszq9qxFdsPwrjK+Vd7BgCl4yDLkci5DJjeuo8dluYB9eOOVzjJED0g/wbItr",
-	"VeQp2NvZsEPkgg2cGc+nwunaxnalBu8Sa+PIMS286RtJotCYfLNIahFFAR2TsPFEzWG7p5Jli2O0+JqL",
-	"aUIApoHEUT+hiVFwQA2jHlZWqaV0HzujYPjG8Vc6hee5sVvL+HFsjpLctSNuZQE4wxI2SJgceeYmLU9U",
-	"TAd19GPyj7e7s7vg+pf4xzc7fDc5fQngo0cvWv3G7XZ/+/tGMH41/fH1ofoHjxs//nAmfkSdesVkULSu",
-	"cDYa5JP5hJWo3j0fIqWnp9UzMzWXtGKgHzWp7hKT9tMGdpnZZh7dNO2uPHEOQQIv2SSmAbg4NmQRt4xN",
-	"uiIOu4OioMCi2w0keRxac1gqOve8cCn0395y7L/W7mGrsQr9L7cImaEWr4Vm11dMaZV5U17J+DDiJZoQ",
-	"/maZfEgV7VNMnbNRJflLjIneEyHVMEHmtjSyBFJ/xMa0e8cSWVgEqT9tfkydRvqRopGUrzVCkaxEWpTe",
-	"uq0VeTILnZUBu4XwUoomallVjB+JAZchPrBu/cvCypYu6ZHUJhr4/Ws1c1ePQPmoXKx6WSM30H6paglo",
-	"YVsz0/eWuZiCpdzccU6DpKxX5x2Lc97e1V7dymrKpeOkHChjwVeANkJzf893ZE5mYc8GU2yhIRjLQk16",
-	"TqODRE6szsqVAE8m90TbKIJm2KD01pthLIZDnKGBJGxDlozn7syV3Zr5gqHuiuzAja2Fi1Eee3kg8Uyg",
-	"cp3kuWwyZ+FxW5zDvc+aKZpdkfRpDWgsSZc2QGcgx4pTC7MlCMXFdOaerPfVyNoHMJD7lS5EExu0LEHW",
-	"YGomktt8mSwCf66TAbq0vhAqCqIUuwOi+EhrACwIa3LvFfkKlRFTyZIuHbIyv+eNZEntSP++bKVKitQX",
-	"qhYsnWaTJ12+pGaiyNgy+5gZ5YPKAQ1v/+oJIVaG/I6FVg4Q8o8vtbJKyYaQL1lYwdV+ikFMhyXgMDEd",
-	"gnfYqBnAtnu4MpKBlmHKfDHfIAEXqTXZ8kfq3pW9Wmm9ixLBIUvzjiaRfk1mGGvVWKQOwjVUwSu8WStg",
-	"NJ6WjAt+0kJzIJKAPSe9n9CW+GTFI/5ZNV3D87jJeYy9VYRjcs1gw+y43LSyBUVL6OmqxE+awo7jtALw",
-	"iA0SMa6TnsFt7GGz9NCsPhv3WSg9/1KdHJGecVD2wAM+EHEsZvAaYvN/UGu0ZbUdbpKJby7fm9vxs67m",
-	"lvGID11OIrYrN8aKWQuPQDBJRA8WlgSGso4FcxUN+flU3cdVk9erqLyVrjrcDybMbIg4E/brfZ1A8Oah",
-	"RYsljycLg4uMh/8GMUUxVSXTOC2K9K8ZMizDlF12NoyuCUqshYqe0SSUmZhBUbQply+wVghovaqPJ4/2",
-	"H+XR1kwj4kMD7vlQ9ECoBfKhA1fxrEcodbtdDeF2y+br1TmNxd1SU82rYTfo7cawpgmzMUhfoTCeSKEI",
-	"JPg8GoRIwtRKY0wqMcHxRXwIlBdGJYObxJTz9Q20lcODVLJVaso7Nr+RzN3e1QKzfDZ9NqTQ/kDfjOco",
-	"iuP7G1DFHMdAzGtrVRONgfaKhpxoVVfrBrjyeOwhRGOSUqXvgHQvqeDkMHndPLpalOddrZF9jzRwl3b8",
-	"ORPIW8cMiWQo+9NSJiC/rjWUMptN4WDgxqKxXzOpPpgS8Y2MjOK6cpfji+AoKYdGXDc8JCuj4nKFD6bg",
-	"9UHAJoqlwCxFXpjcokhmQOpVGSDVekBU5U2Lik7I24/XJt2hsXfwzAnHTM6gybWrkt4LRhOWkP/3f/5v",
-	"Pk+3RFdalnj8Phow36mSzYHgZC1YxHyno8IkZKt6Ltc6S7JEW89c/joC2ugNthkCNmHARPxNUhIkjvas",
-	"UEElC3JBtfHqpYquXsJq5XNtKGr6Yk3eRpOamODG1yZCTzBBrg2k5AfBFlOPJvSXKUPLD2JKzk89laxO",
-	"Ml2LXIQUe9SY6KJ/TJoPGGhJQoaW8YCB75IxqkRmlbj18CDS4CPGnpCJ94FyN+bWmeOTeXeGtu2sSk/t",
-	"U8T9j4+4B4U5Ta8Mx8t2TQCfwmLDozW+vVOSxy1CZutvkiUZxvaWXIJx8xlWAT/mSItzjU2TlOWL5d10",
-	"v28X75DXA6M0BBbQOM5DXGStMqrZ2NgkD9oEX8OZ7WjAcVTS3cpwjMVl9nrKVKoLWQfmOAQeun+1Mk14",
-	"O2Jq0J4AHnNb6Le24VvAK9v+cuPt6Nz07zGgw9ni6OJ1XbSECsssM+L9GL99kb7wEqd2bWaGfROPMxN7",
-	"CeP2HjUDXFcKCDVZgi/jHEBQq2Ijqanl7u+ZjWHmi1g03zDATzTz1oVoZ9Xm2pgK/EVs1dUEXWiC2o0r",
-	"tqwRWlirBJzeRUPocuBRT33IVM+WsGQnr42Z+x35ve2DnSUd48pP/JIucJVbLoLbGvx3zZOfAaIFENqS",
-	"WuzVYCX5GnF/l1MN1sRI78FE10l1Xqp52S9mbiv62NdL2irQ1x47RblO3mdEuaFXrwrYwFSa90rr1YXy",
-	"KCVdWvPmScsbZfhmGj1tL+S+j1kbCnBL8SUfo8HVKsDotHcO8CVXKJstUElpednZ/FmMeChYgft5zTP4",
-	"pVClVZNjLPe9TzVqsW7hmH9KcZMJFnTk6gcP9hsHrfVY8opERcbDLkSBujbOWm7nY+mxjRlJP3XMyh5m",
-	"zNWVPQzt3i8FqgOpB/0gMIVsWiIxe/BbDyOjiiZKb08+Wb71/aj/+vvb0zdncfjm+9np68Px6etX09PX",
-	"r5rh61Hc55eTf7ReNfrbp8N//PBitk69+0qQmAUHh56Cg3Qr7WCih39lp3uPIuciN+oNV1GMPYrtchWW",
-	"OG/idfwl6ZZT8s3lKaLk/f0SqLqtdZSr71+TaLwI/rBb0tBsadGk5pwuWTTi5AWVbLuFoNfzCXDiiNti",
-	"fUzpWolGWExkUKZtyvuRtoxeJRmNGeaW9cWU57EB1rPXSyU7QghAtUVPqImW2D29rrbWi04mkojJgnei",
-	"uUbo2oF6Yc243cqqI9IVGSc3m/e+eYzOzpGk/ZiBmlaQ02XR8lci4q90+cODDi6i+HODaRx3C8BfW2sl",
-	"VxQ5PG549MsU6980s30O0YyEQSkYA+z0QaYlEInkfaDky7HVbeW4CZubDK9AWxfydikm3b1ytACP5UEE",
-	"AQlUY6ZoSBVdJVA0zX6w9+aUkM2Rat3TKRhGjmp8EvFotwzd1luOshN3FI4j7uo0N0S0hQyiiMWhl0uV",
-	"vk9g9zmMSy8i3fonr1g9AFqRfuhwPXgSd2qLMKkdgAqQv219LicsjiM+tOqHiENMdR2bcrkUisVgfaZ6",
-	"VSQhHoGhiQQs5I5WEDF0iFwPvcSu0Toy828cwgtaVO4ZjEYBiktPH/seCWJGE0iDwtyYhzTvWMlIMmxo",
-	"qT41jWOnTS1hAel8DTNwCBOM9Mas3XPuaRRDGUgaMqKyiklCIdR7EcivgmAjPNbhfqjW3BhJQmMpzFKG",
-	"abaRNxajn7a1jJ1io2vsC273CZT/qslgSrtOKGGbu2PleHZLfoJzLMHoqSxre71CkV7G6tZwCsHpeBg/",
-	"+1LCM+7XHaL4UN7w9GRNQaPUlquYcQaed+nCfSyEI/fc7agN0btTM6KTCcNM9YiT7Qa0mHAnyDgnrQa0",
-	"6AP/tzlJj94xCZWAKknYkCZhbDw6CNROAioZMKdZFKqRVhBI7796VdLb0v9pYyVZp9OrQh/+CQ30MbUg",
-	"72IA8S78GEJOdXhGBEiQAcPojhnwTTGwjiI19zKC4CHjUTYV6T1kmvgYbHUsxC2Jo1vIDhoXsMLNujVt",
-	"tTvwv4WeTfqfh2t1bvJE9tLOTfrYnPKBuO+h2bQjU5G+WR5rx+OWs7wXAcjugaycaUBZXydY4hLHuut5",
-	"dNYywqb9tZtYUkgxQwlUFKht7e4WaY0ZxbO4LFFGPGCkebjfyMff93b8+Puh+9+qIriH8faM8YbokqV0",
-	"uwTPa1kyxHXOyVnNpZGXIClt6oMvzJQok14fvPXaQNf9aKDzILwRG7QucsvYBHiakVqE9qFZN08JyrI4",
-	"Cllk6H8M2YQmagygUqcWIIyM2bivuapen7Y+bfA9WSUi6fCQBbHWhGmmqlKvIphtWCblgI4BryTjbzaJ",
-	"3FiTQo6yPBocsxDp8xJgrXsZo3Cyw2fZvAzw6i5opL8trLunrFTalZ+l4PVLOvvApKRDZnflqxeagHvh",
-	"z406qqewJuJodqXuoYYUnZ6PNFIRH94jmUyL3fGkrF+5GChT5ufle6kkQmRMaByK9R8Prhp+BIfR/Wrt",
-	"iqG9/f7VmoHoRYqpYs9JT4kuF30RzntEmaZejEDZPJ5tCFtgzy/IOxFgpUrG1dqleQBEWKQYzFMCNxsH",
-	"OzIALbwovW913Y+mbPOuhyy+pgVTL1UGsZow4M4mfV/fre06LmbFaosSZTHQIJogVN6YylsW1smZ7Xbo",
-	"bQ6qqFEWnTegXO9HyIJkPlGZhEWfTu7BKMIUh1oJ02YazlW6NDkXUH7lM3tf2BRbsmCqlfMrzRPw+GK2",
-	"wgsqo2DNnCps+WRLo9IydlNDYyDGsJQdtctx2uZOk0aNcW3uhR0O6UuZGGOrvl1vPrPOAvQvgQk4gt3m",
-	"piYATscVfhca46GkAl4HVADzcUswUmqiKQKyuloXpeH7FE4E1UNMV/yO5vM/vgOgXYsxp+UpFiNmK6Sr",
-	"VnSb0oXn6F/6zio63xFqlgAzuOwK6u2WWdetldcudmlbdV1Hwa0H4pmiAM8oV+aD2h4mKgpuGWgdHT40",
-	"fXVNfRW0vqx3eIeX9GEl30IvsP/3f/5vr4reFgMkl2kn13uGnR7trGFzgK1VLVoZ6lEGPAp2bBCLGYqR",
-	"hRyb/MWbJK60Kyn2bZpUZH6xqUWpu8qoN+ivaVcutVaD6r9Z6m+zBu0zl5gkTUC7XUGPSNXQIvY+YzFT",
-	"bOWbjIVXecfFDNXLbEha33K3MD7AkYXLpkus5y4r+MiYtXE4lXblJY5LcGayUc1zeJv/kYVbqmnpLFQ7",
-	"wgDwObcQuAALj+IDwBNMULhqkZ/N3GcjATRJE+aBQPsLkyF0uOIsSw+pYmGd0mJE6DIPrg5UZIArp/jC",
-	"yLwLls+92s7yUiiqoGrGNLcz+z7L4V+bQyowxC2L3u35CjO0t2Q38ZHVpOcaXi+8w6b0Zs5EzvP0dGye",
-	"js3TsVl9bLR1690Y3eVDANkvV7MHJ38msmSb356FNYXsUFsBjS1+zY1+s9/PNcFrDj30J4+uqyn8fgqw",
-	"6Nq3f65hA4Wa4PG85PXVNd/mG5RaOrcqX/SlyPhEA8EVDcAwQDsVlHAHwpnVmTCnOlP3Ioa22UPEtcbO",
-	"EaqWRS6xyJAc9F/J1Cna9COTQxdQjulhc9B2vvvuOplr8/O778gpJz9dzehwyBJyc/rp261QBHLrGZlA",
-	"kuR31pXFvquCJlWqcuFIzFNXRkG0aPIdbjTB7yBXDfJOaPYQexhE6Ev7tqf1W5JMec9B86LuNhbuSPRM",
-	"3lrPKYoZ+u5w44Ovkr5QoxTd3n2r5yWl9p4BOC6HZBFCudmqyLiNzNxw6YiYqu/MYp6OAU4X1/Mn/TCd",
-	"RPU5Hcefvt3y/3wG73F3/CwF9+7Qfz4jQDQR4nF1ONLGN5LQvhTxVLG0LrtNIvwuNG2HFJ4LIdUY3XFH",
-	"kygUWAA6ZFxPIy3hcHHDcb3Df5rgQ3Y0sP3+tWeYGW3fHYg4xvb82FLevctGM4ZYzjxVYkxVFNAYwid6",
-	"d5hU0rA01/u0w69nwsAsQVNyhJziKqGBaheTphJEwSZUyU+X7KUIPn27lbBQBM8Q79968PTeQAdX+d13",
-	"EHDveV7OrQn2u/1PPcee177W9b1UANeBkLLPPfxcfe46XNvMWCtjmJ2FjHA2XcSl0mP5tgeGaa9K8B9d",
-	"75j3nuG56XmdLcwFAAsTUwCwhgxwGBesVJ2cCdNyIWETRpUkctofR0qbndhWod7hR5xMTYuBCVVghO40",
-	"dkzQniA4vM1ggRtc0NHEqvCJXVMhcaRn16t3+ElmBy3Qbc/vcdt7Tn6ZCvC+YjIdSHPMjSEjFk/AQwyx",
-	"7BGVHd47psGI1Y71vou4TbioSSUS1qsS9jlgE+XS2tUoYf5GmHCp9SObGDesgWV1C5mv331n85IXbVAJ",
-	"9b1tgyMJIT41ipKQ6JsiJlP1Q37T4fa9Jl34cL/RMC2d4yhgXDKP9384vYY8stjDTdBHH5Or6yIZbpmH",
-	"tsaR8nr1VtDcr3iYepVGvVlv6HsM86i0K9v1Rn0bQnZqBMrsVn3G4rgGFLD18+xWwnHWvwyLkgUvoU+G",
-	"8ckhsompYjbKkuYC0CbjI+uTd2xOrphxYezvNvef1cmRZzljhsvbj9dSW9bEVo4+7/DebZSW1ZjipQOi",
-	"RtNxHzwnfvm+/owkCahYbTJgKrDNSRSmKSB1UWOtIyl2uCV7+FSdYI7MLYPuRGmpNyIyME7GEZ8qSOAY",
-	"CMgyx64oVSIFBBxSdNFAk2lIuOhwg76vRpQj5FyGhHuIES4tO0dYNA7gYEggjoRPtbY3ZArqsFOka9jC",
-	"VqNhFQmLK+pxMLudaZiicgvF3D8ZoIbKiWnnECR3lXblooZ/AXZC5ezX/nv5w+hg+vI4CGt7H85mP7za",
-	"+djd5+LjD69+PBq8uf38o7x8fXz4gx7WrZrr9x2j5ldpV2QENUOVdmVwsH3+dvtl6/Or5ovhwd20f6je",
-	"s+bwzYdfv9/fYwfXU3k4vXhzd/n9yU2lWtGv+dx9dfLr5fRwvL335v1ZV03Z3u7h+7PJDx/3JsfzKxXd",
-	"/uPnd6cfT3dpo/Llk4PpXANb4Iop1MEWnZ96/yU28MKAHHoB/V0r+4C5fwtufhXdsQ9IMfipXdykogfd",
-	"Zm4hMKrpJ+45JCvtnz5VK3I6HtNk7psqBUewUq0oOoTCrJe2DSiqtBSkfW0gYmhu7f2sv5VhBKCo1jL+",
-	"pZrRQNfhDNlyGaee2HitqfTYae48q5Me9gV0h13/3csYqRlY4oUT4YKaDz0VaX+mtDGAXsVmpVpp6RXM",
-	"VvkwHkLGkWHU7a2tZmu/3qg36s32QeOgkfHEZR91OPWRlF2o5WOKJf5X0SXep8GtttI4iy2Sj1Hp17s3",
-	"fw/WjS/7orkjM/8IfApy2od5hJjOXKlWIvCp65l1TQwDe4JkIfqo6o6oHAEEBZpHC0kOVYv95aUS5CP8",
-	"pXmhn0oa2uQmASzukytI3XAri56qYMGH3ZCV77CaWsWvTM2N8t+yStRBbRku06XxsPCgXNpFjjSflBM0",
-	"AFavDLx9K32oUvYG2IDi/c2Uj3cxvvEp7Z1c/OVKtaI1HiwHLBlcsXpkG9IUrgMXAC9s27yYpjPgwvB7",
-	"zrh4lR7oBBrJdfN8AluMrFzBCU0qaUeSwvNtgtNe15KV90UJ6y4bl/Tu9jp95FYDm3d8ynXnyG+fpkW4",
-	"x3YVWJds9BO3GOxYeHQJvZg9KiKb/FVt5uqxoT+jiOzKPVqWZ2U8W77bqNCvVOBLWuENq5a73fTI0cPT",
-	"tTkyJuG9jNlp+xk5/s+aXAu2C9UOCKICZ1hvryr52x93fywSyurR2DsrayuNXvZYodpo5dSfRW807mZP",
-	"vD6CzghUW4PEyeE0rapYqS1imNrqhrZc0zZO00ZVDkvHDYI06w3yr3/ugAluoVIXNER8+jgzridl8UlZ",
-	"fFIWn5TFJ2XxSVl8UhaflMUnZbFcWcxpX0FOkbqf5pgqPGUq4vWCI9HuVSYlcqferJJisMXterPeelYn",
-	"R4upg5jI9410uMlQv9rh19m+OHJZAiOhPKwSiIxB9CcTIqoSOkwYkyZY7EM0Y8iWK4SvNigHZoQYRYNo",
-	"YhUAOJQN9YFbFANIrcb+M4Nzq+/GwCEEsgD1Da9C22ZiOroALq0DgXvmmmAv9PuUs0hB9CJSRAwGFsNx",
-	"sY82rKoIWYdb6Au4d69hkTZh1BYSErMnM81ZaRp4tCtmZwTF1J76760P1osoD4O8SoZMSbtDmOiAgbkO",
-	"t3BOLEwbqTtBlm2mTo7SX1zLH2qbIEh7X5UoIYpiM74Cn34CoiwbdyGNuNf01AQGs71NfVa0PHP8S3WN",
-	"Tu80Q34evnseD4vJe8H5F00o29ylYDLF/WL+sl2QizfdAywrW6ZigJI/qEVt0SwQUqtk+M31hr8p3n/h",
-	"OAww9kOW8Z79zYuGYw3gwuHsNtY9ysDynUGbQ/rM0+HJ4QcWjwRtnc/uXiUnH67fDqfHb6hg75rq4Oby",
-	"Y3/6+u2VVLNa8KHs2Gbs59JdLShwXRy+Y4Ugq7IjNTHp1UMwKuGDWOKfuYt80QqZbvnlR26dNTGA2eR0",
-	"UNwt0OQ20KGA2kkDA2yrPhAfIjPi7b1Go2TAY/q5S4dLDueah8ElC4p8WrTWswZRHJP8qLB2vmhQsMLY",
-	"maVURO2sMbCCZjRmMWcjYVvR9Fm6tF+3J03RVLPtdEpmW1Jr/PC+7kv1nbGB0nqsw/1nbN5StEBev5py",
-	"kXaf5WF3zMtxx2akVf03sjOjJTGOjTRXNSnV7AObPeqrNAZoIeofAK9Vik0GTl+WWmHAUKppcq6B8xWc",
-	"PUcrpQC1l8PXoPYB8iD1KKZ8zNCZYGB7rZMqSqAvs+wZSHGTI5mxErLQkSU7k8YGHibdz9IkSxY+hwJP",
-	"z35yHTQB0QxtPuuw48Jz6PcWMAWKzxsmyT/s7N8D6zXTWsritnqGX8Y89XXz9Ph5amskHw8rtoQt2Y50",
-	"D9Tbep53FeE2L86vrsnWhCaYSMwzIKGpcdqfqoz9lhqndXLE7f3OmCmij2kSPYBGllkju2uq0djBAhKx",
-	"1TThKSyWxxUtMpZBrS5rqbFb3/X7Ff/WcdKsU2n/1kG/aqfS5tM4/vKl13Zs3wpl4N5Q3ex103D+AtNs",
-	"o5QLlJq3+rHNrI1PK6OSWpZsjdQ4zoQjK51po7Ed/I9QBFA0oW+ASwx/gBRhvGBqLvD6lvdDZV3vJsBV",
-	"FHg2j1C9dTIVGHy98qVa2W5sL3r3Xiz4vnLu0PfGQb/KE3ppbGR3P4xtZx1PqJ7KJR4QPc6dVmvjZ3bv",
-	"8Z1dXI/Vz9xwekcjrJJf5qnNFNJQq014rtkrlOLFjln7o/4NKbxmHHMOXx+85uWwql7BjPOtaYkN5ezo",
-	"REl9n9ha0GK7pjDrvdcn18QvcLBvHdfLnW1aBrwSyTgNaL0Q4XxJKP9zbTab1aDMfprEptLeO0wZSOl0",
-	"hY9MVQKCH1a8vqley5V1vWE5E3pTq7zY/HUWcxbkfh3PU9a16LyQBgk97+OB47Ueq8ggHFkcpS9ZaAfX",
-	"cMjje4UM43olxfzxDKS5fY9ndv+7M6oq6c8Ns9iUZ0EoyQRS18o1svU7xnknktDBv0UJAu5VnfsfUQMB",
-	"9DJFDKyTK8ZD0vMgi3qpB9o4TaFcyf6oBLGQEvohkJPWOcRZBOraOIIuqtwr1nJO+Whgy4G1EmIwTsiY",
-	"UT4bRXFhpUgcSXVslmUhHlG0n+ktW+8jrCxaeeMx4jXpO6GO5WQ8UfPvkTFihlB2Hy4SNog+27XCngTG",
-	"LPbW97nX8oHGNtwk11K6finTt/Y2aFHw6aG5YQaU66csRFxXqRiwmQqSr5BVZzrery9NPGCnSqvR2qs1",
-	"m7XW9nVzp91sthuNHysukQlSdlwehv52+mWzgjPW97KIck+UtRSG81ra5RcSViAFwFDF2o86GfXJyzG5",
-	"DRx5WUgGYDImtcquMkRkuxCRtYiwn3IYZ2AQrCvLoIoTj9QKDVgMUppdV5B8oLFmf4a9N5qrn7jhftMq",
-	"89wa7PqVSPpRGCLqxVqC5JRDeLdyr/yCNYXIEgHy2wIsUS6T5tOXjIx5H0k/YuzXQ1mOWChS7I+l6u6x",
-	"9dlnIuBeYFyb3CYWbfGfkMkbfGYoVg1diFpAG/KZdZWTI1vNpd9jvVdt9PN0OCUy4sOY1VB6hEzeKjHR",
-	"lutkpB/QZwc0bdPSzGHPRgqjm345ftr67BuZVkUWCRLkLrg2ayvZBTwxy14eyg7uc2oNdPMa6mcLz98m",
-	"ycC/A5vP9kes/NKU3w+/5+/+3uh/DHbjXxrjbb779peD+YddcThtymvVSn7Y//Vkh/7jTyYkXJrgHyMl",
-	"7kFa2gq9wo0pSfnibOayXBzYl2lg+W8vJBqHq5/AhTijY3ZNDaTSWtbQtRDvaYJgqGuZQh9YGNFrrbL9",
-	"BeSXSbrMCjBkVE7MbCy/PJNo6zfHab6gQENMp7xoQ4gn30KqWvwlU6JhYZxAfBi8mRG9YwR6RAGOYSKm",
-	"w5FDxc2KEfywJ0Yy7HanpH+XMX+kwScK/wRHZWf1E2fiahoYzvGXJWIDGnZvIq4uN+W1xuMIVZpYGBez",
-	"EtSEMsJr/BvK+Sdz7usJ6jLxbAMQT+zlz2HjQWr6A3jL0gTdlCC+kX6g9f6ZrxOqRsWJr1lDxKfozWC2",
-	"9fJMqApGBWarAQnWYlwbhNz2rdICHkH8wRMKHkYvV94AdUmweOFoVgm1TZIRbjrXKxdvBiC3TfSF50QK",
-	"RJUCIF79QJ8FkGdJPVil+TeyTizYNTJ8Yy8b0GnTbavDO/xaQA+BNI+8ikg7dgJVQEXG1EnbP0hPCq56",
-	"2eYUM4Ds96teogEku8GMcMJ569qlq1dN94tIkQAyvYwveEwMfhuZ0XmR3MICx4eb3pvz5+pCKcwDbW8D",
-	"3b+W7f0kk59ksqf9Y1syOFKmm95fUkg/2di/r41tsG8f2cbeMqnh68UiHdzuDLOeZhxa4GiZArVjEHmk",
-	"Wb+RB6wqBoTRYFQtiWVGIdaekZ5NioZUMT6N4w73yr9SULxeWhbawzoncgF5sjOR3GozC3Kk4kiqkztM",
-	"lFwaeTy2a/HVA5CPGLFbh9U7nrhYe/sp2w+r7A0AV5CVQIdBa1Dbb27TGt3d26nts9Y+2+u3Gtu7O35/",
-	"VMxXf1goK7M9awSzzD4+mUd/vhCY2TqfkTyZS9pcKmPgaZP0v6aNWBjZ/ABtlihEKUxQAiSHaQWsbba5",
-	"X+Tb02ZjV8RhdyCSni34BSRUbLiGLQzEZO7qXRIxTOgYo5IuF2aG2ftU24vQeB6enlFJ+iziQ2hoRAMW",
-	"OsxVOwguTPWRqV9sVP3WxX7eMwBPc6G/hHPa0HorEnFmWHhArmzv93vbZ/5i6o1rNNbm5PjxSxzP2CnT",
-	"f0YT6ym8+ScOb/rV45GSPiP5ayoNT2bXvcwuw6ls/ZZm+R76wL2ssEK0LS2+S1PW8Yml0CIHe60DxA95",
-	"VsWKBhazuyjtZBOI8Vj/fxxxA/FhX4vVvj2EHDPVZVDhQ3nY4WBiAZhWz6bAY6FEFUrhAOk9k+bsjD6b",
-	"QA/rhSk/Jh99PJkqllTTSjnojFEljEMiPuqBIatifwWLSvLBpo+a8kxcE3krbR0SsHus44MGjYjXjqK9",
-	"B53W72jshD+4Xc95PE/TVl0VXs9nvT0obNVMDZr8nyriH2IEkFfZMSA2uwIrVD+MFjKJtZnIQsKn4z4s",
-	"TIdbrCkDyhKNmamkyiTnRpLstA6Xgni8hBE/blVBSkO52oLM6uv11o/LBxYZPDx7H9fgvjn8G2sZPtDc",
-	"pvIfi6RlV2vS0IXW0melvWusbfPejy/fvqh9ePvmGhslZM7oCkS/gie6etlMm6xlj/4vN4S/pQN4yEaU",
-	"CmJNOQ/BlToTV0okIIEuEjosH1z6ALx/g6IJkBl+NcM6st5TRzYtuIBHNxbG8FROIh+u/7EPlM/XFsvw",
-	"0H1kMzy4afEFwFkZlpMCHd2zaAxkMFRY1vzDIbdM//xyUXyMN8hFtFcssgI7cAyNd4kSdfLKtBDitg21",
-	"rfbWNmUshq6uJDLJS9x0Uetw/04zLhA+9sSYxpyC216cULwW0rmtBHeeWmybpcUc1Hdmxh4LLVuwpZB7",
-	"8yQRd1qq2RJo1xK3Lz7jAGxRN5ik0OwGnjHu4FE0WejT7zCy4KUd7iFL6NXLF8H3LFhgL0XYgl4k1sKx",
-	"Be+zSLK0ND+wsBQqwd6oEVeiw836afMc/cx2+lgeJ1VCtWH+jbQD0dI7U7huSl48uC8ySwQfuv47Vddj",
-	"qMOnkjkNpk5eZev8U+p1rXumOAX7Z8IkU7bHkmubW0h5AOuFOxdH3MH7AIYI6mXFIHC46FZ0+23D9Ayr",
-	"Fo3t5Orow0n3+5PL01f/6N5cvu9VCe1w+0Lodl8HGDvTttm1WfJXoEr6LKD6CgxLBtr+TiS2ItOjlmXw",
-	"ZGbOJwZj8t7OCiNG7/oHF9uvBo3Xt83J99u/NsbHu7f7853k77+0goPx1WG4p34YvZ013/8ofFDadoWS",
-	"mRAh42QkEsnWl4EwcMMyPAm4SgcpySy0mx5JSwx/QHLh4ZKV99uOFe8AIhsrilCZIVPYFfTI9LayR0Qz",
-	"ADdFpFsz+boHArtJKEIqqqay0t5pHKbNp/TOxBGg8Rqvo4cUbCbT9oe89sZf4MOFIYoVc2XpVH9Xm32z",
-	"PS2pOHYSJJLIHqsEHJoisZBAGQMBiSJCf4BFa3ZU4b/M3FO1r9Fv1G+uE6Pdu/5otnM7YKdYL7h545IX",
-	"6QMvQAGvtCtbMJQvnx5Ia61WSms3fJIILfmg894JV1rXWUZ3mVXRZDSOpDS99NMFPzOVmLZNGAd55iSJ",
-	"1kYk4+q5Y8ZQy66iOEandMF2OBeiY1PenkAVaabLZF7OO2GXoqeIgQG5L9kTzlho0D5AMC4+7n0hu1GO",
-	"Sf+xm7W4Zl9y7ZmzZyRt+e7OiRHDPlvgEGhYf+fgTV0PTN07SpG05VtLds/BpuVHAcObiyl6MQYiGQql",
-	"GEet1aEMZBWYtgGNK9NbltCDUP4ovpHEm9O/3+bnln0DZ8USMbGakz4nOc1N32qYBGip+qn62jbg9SgR",
-	"SsXsj/PLfqkWuWbTxsi5ZBhjElG+2ErcGoOXbBm2s/sVzcG7tVNg0pbkNI6dmYXRvJgqLY0MBht16EAm",
-	"QzTWJoMS2swzz7Vt1K/DAbrPeE8tyrAp7rfwVMZRjU2+6+TEjGSqYmznCbaNPcwLeTAdDokwH+Y2FYYc",
-	"KTIWUlk0q57J8ehVSQ+QzCw4ZArcZBD+ICnXWXXz1J9JbiPrWf3uu2thW8dyNjPr9t13VfSkYhopGBqQ",
-	"L9drY7ovVqwq0kNsV9OIGfNwGTMRUdM4VjMob0v03R1OE4jTamsNncfYdNgDacK2mGlXzDo54vgOl8V7",
-	"F8lIMwDowgm+5IRySbE9MKjgY+xKCxFkwVmH2+66Yyxm7dnlopMJowmZTjCjwXxcU0qi9RcaAh0ZPD/o",
-	"bJ6ICYwzCmVuBWicMBrOzUq8YGrGGO9wNROwqBKavhNKBhjMMl7uwoSnk7vfDWlhxZ04kvPBjWQb3X+k",
-	"SXSTB1wwbO0n3mlqXv+Bq4gHbP3bb7iK4koJ1JqFuTaUWScQqQDCNvTuM5gyyi7O7aCN5nZtv99gtQO6",
-	"t1NrhbtN1qD7weGgWYYPqI9o5WGJHI+HUKH3fW0xvyzA7gcpvJbJehHCDRZs0rXSp11xznToR8tDD/bW",
-	"hroX3t2s7Qe7u7UDutOsNcLtQas52KEH/X3XUEI/wadxbAIDdAhrVgmmSbx1UN+tN/7wBD2g6NWJeUi5",
-	"TyATXymS7fdhKUqw05KG3eUgJowkKNSSzG+ejrTFPk9EolaqShh1RanqkpQGUQwBXsSgdhlQns6kVZE4",
-	"Qn0EEBQxX5hKH6VWz08izhqoA+a1KPsdQ8yl/aKfFEePVcKGTWaVOlTjpDK8NHVfGjwjLdLREDOCnY4F",
-	"OpbH5FvJWOazz+rkSmjx3eHGka8iPmXA1XEgVIECpaIxa9uu7Cn315oHDGY2ErFZGCqtxoTd8u9MwbFV",
-	"/jXx22gC12bEmEmtIkQBFhoZI88spSlEGkQ8kqMqVPxMlY3AA2ZlJHiaJvfm+vrCAVIlDKfAScRtVDEN",
-	"WX+ruRNhn/UcQDdqHjyrd/ixXQNf9zOp29feuPQo0mVCCoKcvzHuGeX655GYGq887LoJ4ycsYNBdjws1",
-	"iviww7WJuu36fNTJCQ1GKdiqViYl0VoUfi4TjKdkME0cPimApew2tovUKnz4norVkxa0RAtyhxKp3ehF",
-	"sNyadNKD9edWeXIQqQAL26m0O2tNo1OpdipUwf1F6g78rjUSuAN0Erhk9Ibsd5ZoDu4hvU7wFOX4JlDM",
-	"NnuPU8DgMU8Fg19ThWlhFcpUJnguVcjgOaeSpfMFDQp+THWoTuULHOoNFJ73Ebd9rBaJ1+g6yGuAdUfA",
-	"0nrwaO9JCfr9laATI/1R2luQZsiIu4dCNGI0VqNfV6pCrUZDfwu8P0aRMU5Gkky5hIyyYMSCWyewCIsl",
-	"q4IrVI8V892oon0qWWG/2DcwlP+fvbdfThzJ8kBfJS9xI6ZqAzDgbyo67rpdH+3uKpfHdnVNz9JrJSgB",
-	"tUUmLQnTTEVH7NPsvMc8yj7JjTznZColJAzYrrI99B8zZRBSZirzfJ/f785oESYkWlHXy6e76Nklp8DM",
-	"NIDJyoCikvdK+3asFy+1Mt3FdV4rjbPwtdo5VCtb12K2XCRQX0jI7MEgm7bAeKB0w39wjcHvjqtg2LKu",
-	"GASwKGnVpO0ox+JIqaZ1dqSfBZhqUJIdD4VviR4yDQwmUojA8xw40SiGhc+Cgg5951f4uUX4hKYJ/cSq",
-	"helPIEU20fpZW6IdCSo4bb4zPB9IOYWN7UMe3hABAU+YV0wvimDxbBwFNzwR5jdAgMZCQS0OZJ6Vxa8u",
-	"kKz1J/2y7jG2EA70ISdc4mVq9K9XcbkjMVI3dEP053GVY/cRrbnmPf1agKQhbWqIzedX/UiNFjT+AYFU",
-	"u0LctpU/l2+Gd1e45HBDHPqx67HHopeyFKdl/W/0omBp3co2GF9JYRt+Z4XXVqTwrZfVsZ2REDENVNdi",
-	"ZgqNskKCJUKSIxxjyBpccQ9zYCgA8WEeVP+AR4r9TpbbwrQ1ueC/J/30yRYVA6QaRbirVhNiC30MiBuc",
-	"gIaB5Q8T/1RzxIY8GtXZOcksGFic8BlJL0yNpOKrIx35pSUhFZVrqRUJ1tyDO2B8gnINtgIboDpgcSji",
-	"b+YBZXY9zJYCS8SNuhYkl3E1bK8YccdgAAJye0Vrymo1qaaUhKnV8IZeR5qOL6egv7DnC26SnuK71FAV",
-	"i6ClRclPYnaukhWKoJ60AG/WWjv6Ea0HEeDV5Sa5UzZJsePfk5a6yyRzv6VJWjnwAHrKQSOgNs7H74E9",
-	"vp6t5aoJlLpQ6nEq34VNXtxVv2to3xEPwuV8B7iSCnEhYY2VXEA0IlUESeAxcPfmygq0io1GPAxn+JW2",
-	"G4IYAeiztbZohes7YnI6kCb++cp9PKjJADyEmM9SLwrLdTNR4q7QTgVwLQPov1bsbhzehueTKCCuutZO",
-	"Rw6xUhiLWkCkY0sYPMEwHyOwNAauLTVBLxhDQBfK1zGBEMWJgd43LFm+GvFAljkKH+CdPCVAD54k+nXG",
-	"lfb2cipslWQl5SSpMOvKMPhr2+gKKrIq7cqtr7/N/ICHLOmNWfOwVW/UW/XWbnv3YL9tsgZtJ31gTMAK",
-	"JRhpfoVTOjAaQUgf6h2p9zhRWrX83//87386jcZ3zFnqnXF7yhKOyiZY902doikPgGR2RGd5Lbm8pYVo",
-	"uVN0ATlBkkqG5csAzgOrmq3TThH60OQHSTTmNNjfJ2IiUJBFJPGnRUIVWaq1cyH8dkcGmFELZ9gRR1mt",
-	"WQrClz2CdfZRirSeSD+tH9wIkxQrkob6TF0KlIiVu/c+UslmflrG38umEE25Yi8SxD0Qt53pst3tXTz1",
-	"yapd/3ZGJbYfSRvqzfJFXbtaMvG0ttNvBtEZC19OryfGCU0FK8ufBu752h0aUl3ZXW5VQ9qowcAMgWUa",
-	"aL87gdx2VHo6pJ+WrkkwuL92/0bBhO6tPhfr/Igxt2D6SN7Kc9Wb9edrRUN7AHc2SaLYaBaLsL+2yP4C",
-	"/TdLQsGj7E5D4gZiOwEjGJv64DTQ19Ad4VPzGgjoIGYjNdIWZ1rm4SsWU20CZp9DNdCmqYr8GErgyebu",
-	"SCtDqErWRvITEYaQ+oMGScKPQDg/i31n6nZLkeiLpXZJt5gxrZ8hCv0HOsRP3uJZDELvmjwrHp9VfR29",
-	"oievMeSSP3db2pmbFYCLLXvPxQBeNv1ktLQ/0apiCgiR6JNTGVQSjAR0qHB7ip0DbI9e9hjPhZGLsbGS",
-	"aLbS6cqMWJ+yidicsCempdzzpXfcGipqzKPFsD3jCeY0MrA9JnORhe85bLb2XjpQ5rHlMXEIaosoZxE4",
-	"B5B6lkCluaRccHp7A9KTqBI6W7f9w0Rc5ojAAZIupZIMtbHHLhSTqqv8meXMdx/Y4xJT1CoyyjA7Xerf",
-	"YH0+CZOZXTcnpaTnbis7s2MKXPC/vUYK+Gep1l3SmBALShWSdCi/MJ+i32YhtMyGyPcREvmewdlbHwpo",
-	"RT61LJxPNcM7j55JIJJ+G3Z33Fb6kLWda9qrgAfdZQ3KvBlzuvSp7Arsrt5g8jwEJs8jgtfR+wMarosU",
-	"1FqwOmMex1CCYGVEXK4iLTMSfEBY3ZLfBAOeqKjuhIrqA5F47IUHhQu9n8Ts2H5XH/MoFnS0P+Kd3kZq",
-	"9OPFx1OPoPA460dKgso1yCUdqaYyy/OOMHimpxby8NixEs2Md/aKVOJIv1D9qDb7i9YrAfJx/MWzMCix",
-	"YrbnQYQ2pWHqZusdCXbIlPxUEyjUWtjV2E7SEmlMPCfIAZ/UtOBs04hTDQ21BC4MeyAxPkjVHHUC/DGv",
-	"KVWYSvZEnZ2S3Qxt58ABSmA5+LbRr7WAL6b+GpTxmVm9tOFVj2gInaZ9iytz9un79yfHgCtTZ9/jO4hZ",
-	"KJBsOjYgMiNcR57gDfT89H2nwMKiXeooGATSwCZBXwAiHhGKL5alfTp/76AVdYV2L8xAjj+eX1x9PD95",
-	"d3J6UYgPD/wvNCu920/kneBoSnrOlpfqmZE8RDmFax+soJjKLtWrNT6xnXCuKaCFTDASapJU2tsN/R/2",
-	"pf3sAHOBi2aAFVZcpKxcKFN+JIDW9uGW8qzMsdiAsZZgvelT5kgYqq4iyeZoI7uQheooXWajj7RbWANQ",
-	"inixuwaJCLxwDieDyxkTUk/Cn4crc8At2hkEDXtFGh4OEgQ1dSqDBwp0AOB+a4kGwkdFiMUV9JlUc4/O",
-	"37OKgi2jrKgfHlDfYmhzN3gxGWhRadBSg5H+9EbwMJMWQRDzeNIbOjhm0DJv8DygJwp64DEEY1vnwH8D",
-	"MhxUPVB0AF1pfQSKwfYtfxJBBTQUIFrAk0wvHoUzYbcWx3DgnJsowLl+iXcR0pgqgMbYbMJ5FfljR7KS",
-	"49Eq3pyO+2vyUsjmjSghhDoY9F2wudzeNBCDgEKLfjSmEteUexshNifEPkD4Xxg8yESx3lApAPiTYuoi",
-	"2ayDUpKTZrcDVl4gtbv7aCNXacMgRB8evSJISXNGMZt9o66Fae1FwC1EK9R3wSZLF8KMvaGeBOjiyqEN",
-	"QQuuRb2kijyk2ouxPQCTJZjBCfqB8Fl3hmlYbbZ35K1glZQJKsbOY4lSVUakQnwhLBsghHSkiTrZlSzE",
-	"OzQ9trFeJZ4CxFjqhjRB6LAc4S4BKYr8EGqSgFi3gJPSgsIAIpMrwjsSipNbzKOHWSAqz7xaAJIhDJLE",
-	"omqNEG+kdBr3ACxpVtT4Je5WTMEmO9IY4+dvLt5cGrBJtiLW5AIUyXvTDGuhSUoxvcogSnaDwUBEawJL",
-	"ZudyF1BJFzwKY7A+sWhnTi4Uy0v/DnnEDXDkPQNHFoJGmpADOP+QMHv0KJIG1y8T8b64TXaugouXl4mF",
-	"gIZGEueVlK2GzajQAORbGYYdxBko/a/6bcYllLXKVha/zsKvfFv8urnl0Xtvg+35NbE9e2o0yjMsXBbs",
-	"Oa3u0PbXj1rlDMDnSAHQB7sv/zYWP2rBqhN0HFgHKk4YzsXeKzYGCI8EG0xEHJvO1exrySjIb/t65tfq",
-	"a2E6VgslTfZVgEV4q21ZfxTO0PF9uj6RuglMKurW7gp79TzEUNsWfxUQkHYnSaIk9ipQLyAnjMRWw0D9",
-	"oVU6VCFhEDHu0JPO1MRiovbFtLx/+cxO6ElxjTrB62Zre2d3b//gsFHj3V6dj8dxfaDUIBRatdHdKci7",
-	"TBfDkMeWTA15woI4nsBesIlk2vD0HLo5tTSowO9BJ0NXaOH0Di7RHwTy+gqZHvQI8ITolaDWAsJ7GZjr",
-	"S5LYc7HrLYpUbuEv3ax2Ad2qqaa1tKt3610w2+f2/gV7FjY9DN+S13TsnHcbybafFYey7dd/llXRvRdJ",
-	"zMZCjUPsHEdPPVKTAYQM8ADpXaBd55PX7BgL8qtOsJVc934AkGgziAX7QYzCl/mqN8FKOnDo8c7vguSH",
-	"SbfekediEMSG7NxzD46XNnGZoqDsOpiOMWBUS7OMQvaiGRTdQ2Qo7QyDgMSRnRIAdBkACcO05ZZeQ9RE",
-	"n92qWzHkkEibMLsW32oaQ2D+hU1Onp/8fHSp///jzyev35xfeC+Jt9MrESeew0wthfBNmAxEAQVGZIYA",
-	"pks5XVD8SrUpxm5XCDHj7FtVOUoX8UcQF5YLo6w1m+e+UpUrSfscM+a7j8cXZ3+rpbeo3Jdsz8rulaXn",
-	"MSzVgxQEbTTl/WnKVV9rmfkNdqiRP0+kl2fxL8yML02gaZOUWY/mEyWBI33XUtMZT2Xri/nnwu6VUyyR",
-	"zch60rOuvpynhQ6gAioJBNQpkRGACds44TMM5Lq3RSj0oA8sTua2tr4IgoakXYOYkRwq70fJKJilgs3m",
-	"kc+zLyUVPs/0iNjWlDsdkepi7x38a7q6aklhtE1K5MwF+3EgkvLN2Nio7aeutp+Qyv63lBZFfi8SW9xV",
-	"VOQCYwUWnZOzSbeJiwBsdz1g/I45oGTSiRhnfaTU+nd3roPyu7dTrYwCaf5s6gEmiYj0nf/7v3jtH43a",
-	"4a/0/7Vf/+P/rRSCAo950hsWkItihxrW+gY3QmLlMFbtXAsxJrcVYMjr7CSJgWwFvtbykVQ3YXVgNrdN",
-	"PCIFhoItzoW+1VGdfQYQtIAIOMu8XPCtoeArIPz2O7i8RcJ8MvbvyXvNykn2WUXX8Zj31nATP8GYHqbU",
-	"dqNvHq2+odrFBOvk5UA8WwW0cRrXcxqxbfEenEYAvbwdSXq3sZ2CVVpE6GJ4Lj3iREiWKALVkghwNpwk",
-	"vppiUU9XDCayEFBa6+9AIqHao8KUPgcCrD7gj4FieDTJzgwGNUXVscjWn60BQ226mJdkWqHLjTGUKchD",
-	"ggunlwjqA1gg9ToSfNEUK70TJAyBaEMG6xUKjgYeG0eBTGJjNFyAekGkuRGPr4XfplQqPSJm3n+hDvoV",
-	"bQcAqmMBjHKG2HcA0JG80uP5dP4+rqbVA8599bNwQUy3sMGv7kiaLBaPYpiDovUmU06QAQZ221B+9LH2",
-	"XYT9Er/SPPPOp0DIQSDBEvw91JLEHAStR2N4n9utaiV953PW7pElzwTMP+CU1ye3H/JBpV2p1fDT1Lil",
-	"TMb7k4vLN6f6eWoS9QSEb6CjOi0TSQkS2geNgwYkjGEtb7Ev7NArtEduGvVmvVEldjy202/0Wvyw2d3H",
-	"cv4U/LPKBqpZb+3Vm8uLBDy89oWU6G6zghtU6vsAYAMvLnGW1cqMNeASwLqDTq8SgQYQO9K3ZacpQkI2",
-	"e8nOz2onMkgCQIJ+rwZqkrBmvfESmBQsskGu7ty0edryVi038IoUlxl3PcZag4SECJfMC3xEtL0aBjKh",
-	"5CZP7DOybZ9a1b5CT20aELu/thOgMBpAPKG2WmbGhWgmCbSAjlWcXIUwsatMVrVKktPARCDOPyZhqRFI",
-	"mU5WfGphQ2MwkB8nSeUWB/so5StI1YqzYvEQcOmE9GHhCfXIsAJkvHAx+3HYfdcLPgY/Xnz6x0nzNPjx",
-	"sC5mP/7D/3wSfAxOph8uw+HfXw9mp7MfD+u9Vii7o7cN/28/hiXsPJn3USnx1w+ah615F7yQaYjW0xaw",
-	"IykHuqyh6CdM77Fp8W4ooRxaDMRQNKnUGSyZUGt3b4n5fAZVDiEREcVIWApbC/yZKY/8uO0W7jkbyDpz",
-	"5jsDWubOsAzWoWRWZZu5dJLQBXrrLI/BTtH+IZtIKl7PjpP3G0H/tzj0r38rGRriTt9tHCcDqeb2O5ey",
-	"5JG0EIu2bWt3Z4nnXox5T9RioY+wllkhl4MJdE73LTU0cMpibEz0RQRVsVJY6hCoN4iZ54va0SXztfT1",
-	"5ttP7G5yoBGlYon4IwF9wOXM9JNUs3SkFuoFWgazAqFsfSbBVah6PARGnrL3sg7Zlh7v1jAZ5Ui2OpNG",
-	"Y7v3//iqp2/J9AXwkcAvoIwUP7jANBp+vuV8UVm+cWNhsZZ9b3BqwYLZRo2fvfx7vecNQqk9nw5Ux3tl",
-	"OqcXg26c02m01y+PvqGn4iJoLOPe536zu8ZzlrKA9G+W7jrWL1Xv9uyWXRX8Qn8XgCCoUZuWjQ+W9xuD",
-	"zWx9MgfnSR8qvRtG9TLVrc/oWxWN7hd7CIRSthPDLI9RfcYgcIvMs7r4Tsp+hVLrC1yJFXprCw/TZbZF",
-	"0EJsGWvV+/Znq7m9xm92/+3PcJV1Z3SO1sKywX2+EDEAbWPrp6g+O397zPb2dw7Zv/65XW8RwIzyZwgF",
-	"q8dSparGHy8+nlKzHe8N0+Ov7eiOJHJZBGMBjlsVjSCccuup9ixdrh4MHQkoiuxIbzQJk2DMo2QLfuXz",
-	"hNsmUU9LlNf6Ez2TroFksdYj8vrXmAc5HEDs+s6Eajz24l//3KlvvySWVqe3Fehr7HU4ZROqMQ4FNNgy",
-	"ZpIKTNQQSoBOJXYmu5CQGTAddoTLg+A8ZU/WD4BIF9k3zjQ87AcIYkxPwQIGkr3lcXJ0dvKXmCWTREUB",
-	"D+v6JsSgawtIQ8Q/AChriwJsajVDNdC3spWlFyfvTq9OTq8+nR5/PH17cv7hzevvVL/vvaxSP0+kpYaL",
-	"PYHjzrb/6Y1g+ohgyJ6V0OKPccglR95ekxzEXmrI27ntVKYZPAzkNUztSM5jV3ACz2N9IPhEpAnM93kq",
-	"GXttp0yjeA56tKM+T9uSC5fR7NS5B+Z68l6kvcJ//XRy/ubq4s3xx9PXV2+Pji8/nnsvadLUEoXWqhSG",
-	"Bi/Wjx5EnEjyoK21unjYQkYqDEfCbaxuu/5VTAAYbDJmSlrbGww6ymnV8wcng7kFvWB0hJrpIYKqavwK",
-	"3oaXAX7kacAgtQRNPzXDH5o0XUSHIRdMKDyK+ZFGoh+JeIg6Hga5Z0959rss6L3p+wkiQgLQo6IfpPRg",
-	"KUojLGAs2lgKniHqYRcOzqsK0YvBcjYDVMD6YqofQECP7AVnoYoTW39eBX7nhHfjlynaljHC7HOOkOUM",
-	"usrpAKMs7SeIscnm4ktz61UM9ueAdfniJugJ8861kD7Yax2AxtjJvPrMhSgIvC36MLN/Sl4l5nycjQrH",
-	"eRAJ4dfZJ8OMhhsW+vuAYpIxL7s5x7j4GL/34lBNr3w1lZ5BpcyFTliiFFP9REinzUAC4GqMQDDmHYVK",
-	"DkTEuiKZivRwmrzOK9MyIPA8g/JDcilfyED4HoyH4k20BQvfxgK8NDhyu3Y/m88z1G/aJlwAS0fnz6DY",
-	"0XuaBw3zDOFsycsyUpRbCYRBqHQbThWJxNhBih3xGWxXvUJ96GJg9rMMihGptjjQm6KrEmzKzOPjOa/R",
-	"CSCZHEl2bSle5awILejOS+qRnoO/t/2gKc4RlZrGqeQyKSecIH7tYcmLlRu8q9fKCYXiGNkLL550QZ/r",
-	"7eaA176s6u2v7y+VXXOCH8lIparTeuKNRPs/PKxoQfPnKMUzgi5OJ1llwayTaIbYOwp2fRWhTVCncepD",
-	"hIc0dy27IvUZtjtykj2YtoEGGQhxdN65SKJZDQZDTBZDNWUGb08/tc5Os20xlNXryLT3x0VOCNVgIHxt",
-	"qyAtITaVctx/bpMk0DQZjH3O4iTi+hj/JaYG37gjfQVZvVD1rh3zQ00SWEITYPJgWT294WGb/cW8XrBT",
-	"9NIDPvBIYPbdM4DA+E7t1TwM6QVZJGKKimgTw23IHKFe4dIhd9FzdwuZBoj+pWJTC0ULTmMNZA7rOAzi",
-	"xHBgHTnkuHr4WOWc2tcE5C88NJ+qaDRSRB/KYVLwlADXyosEJu6Mpthv7L9k46BHB5RP/EDIngtcYEmI",
-	"nSCvxRrLWFzZ7AGyhFlYxKNPr0/enB6/ufDq7KPh3zKHmaIW+hyaAWCPcpwu5SvnYSAZYR0B9yCQfeUZ",
-	"8Bibv8Vdo5fRHM+07M0sg2V2yKRrVFRnBiED4HHInDCtvlIl+pWZmVYz9nPCIy3H8XSnWxHfh35RsJeh",
-	"0tDsPYA/g1waC4NuxCPiTQPoB6xJRGMm7kjPAXm0W4FiqFTTzF5cmnCtRdQxjXeIycrJICJZ5/mqF3v1",
-	"l7BUrnglYG+oB8TSQNNhR/vWy6ABt9n3PA56HsOoBVCW4OGA6BOmvwC8E76v2q9AwyAZq7WiOtKRtq+s",
-	"n+F8CO+F209waF72bZD2B0XSqm/Xm4CKDi+jI21ro5kuVjGCpA2Stl5SfKhRHYAxjrI9WNAsd0khrXuM",
-	"paVwP2487T14g27wLFWnUJ5qm+QduKBrqXrXNfhfBxo7Lx4riJxJYfTf1FD6CuMmtALZkZzTh2VDyVj2",
-	"lWru73bl6O/RLz/uTm96l7+Hf/9hR+5GJ69/PtL/fd/qNq63u9s/N3qjt5O/vztMfpFh4+9/O1V/xxBf",
-	"tUKbNodzntvLd0U6zzUhroKwXc2uxbyd47wHveimPmyF8CVsuTR4Wa0URGZyNSQPvVXWHPr9F8W6FLLZ",
-	"ePJbjCefxCfyfLd3fLJ3Mnrb+Kk13vaPV0goZ8HaG/e4uReuOQbJ6f11BY+w+nKFRS9OHqHRoR1tErDW",
-	"QHKtgQ2c+4PAuS9F5YUPG0YqScIVAudfBwUedRIxupJOMNHyS2RxLgyW03dprHwr0JspHotecjvoO1gz",
-	"kygCowXYzoEWC/cymLr7e3stAnAnxRAb2HGwyCC0RdTqaIHHIryx0ObWQo9EPxQ9DMWqSYJ2qB/EGUTd",
-	"2NTtkLGb91vB4NEeA1hnVbKVy+wsttDMIkvTuXGo1DWbjFP8XntqqxY5MeOj0kpMEZ03ngCepXHT2bEa",
-	"jbXF6PGJ79FQ884CEPfRHNuO/0NVPAjQay1qbfDOLMh6OjDXyKbEZzWFM0LAUIvEhYbel06F95LgRnQq",
-	"bYZUjx754Qg5r720OoN62o70UqHpGccUXDrwNsyGaVOsIRddxJhRNkZZZx7vmXAonyTDqyQYCfChwYWG",
-	"KJ8pLbUBXuTrD+QrV7qqqXQcPqJwdqMHI4H4q74Aon7K74+I8Wdnv/EStsJbGDs+ClGdnNeP/kJXDAIZ",
-	"U4IjjkdXXtWESSj3eh1IH8IenrnRlatGIXxi3A7XJO9IDAiRS5VuJqkyFDmGoRpXT6rIXT2MzcB2M8hK",
-	"WcfUQoTS3s+605QXM1ClUWSIGOwZ1u9AjUwJSpzB9MBFyfsP9Y40xwAOJD0wj0qStj9jBAE2M5JaGj8B",
-	"nfUi5yGVdw/gQODby5nIMrM7XAv5wYyl9ACa/H7GPFvB5D2xy7UqGc8K9iOtnRYweffCuvZla8h7Wq81",
-	"K1V7A2yb4qNIK8Px1NeakE98KoJrb23lSqf1t3QoKu3m/t72YWN/b69RLWV9AGPUXHrQ0pcGPMn+NtDb",
-	"oPSBvyVBpV3Z7Tf6e91DUdvhjV5th28f1g79fVE79Jt8n2/397u7rcXWaTzHIt6s7fd2d2sHfKdZa/jb",
-	"/Vazv8MPuvv64kl3eVy+Irs344FwiSn3QBa+OKN5il4YXo5q5M9qxci+4lefE65Fd6IXvvAV0xvbb+4d",
-	"bO+t/cZo8bq17V6zUdsXu63agb8janu82W/0Drstsb8//8aAJDkn9rU3WCTzH+g9rXfeSyER8zagNUU2",
-	"Dssz5J/6UsHZg0GsPZEcXJo2hI0XMBmv7Ymg5bnIC0Eo+6zD0WgcvsRcMzUuQ0XYnGHZJjwK26VgWqvQ",
-	"fIdrOjLXIlBnJVIITRk0lBF+TYR9dHvgfhkCxQBDz3lTGwYZQqeZvVeaKQtjxVqNhmUqTomRO2g0MbLt",
-	"pnxG9hn+2PZFpFbhnF9ENfLW1NfOU5fC4dmUnxuaRg4U8plgXtg/kee/cvwOytdkk0Cp/WbbFMhrMUmg",
-	"KmWTstUyqVuFv4sTPjO1CBB4br4sphnRs3wAY68wRPsGJmr2GUHzZXZikQF4h9jVvKmXDYytIPv1Aevx",
-	"9Qy9sjo7AsPFt8TlDDxFCHmhuzXlK7R9bcT3vQSO0tpguyNXldgmIbiwL+xTLKIT2VflTWHHKhLsX//c",
-	"rW+/bDMiPUqLBFD0mspI03g6rTOP8AM8xn0/7kjPtkpc2ULCKvPM/yM8hX/FEwoh6IuuRiLhUEr5inmA",
-	"S4B3S//QVyIlgClx9IjFJK379HDQ1kctpg122TVGEH/pziBCU9zAatatpIH1llZC+vFbNZH+pqFyuYZK",
-	"AqjIGTafhyqNIq1cjnxrF0F3xrTaNKq29GjUm7bMEsuKrWSlSIxJ9GYzwR35AgubdxtMa8fWS8PcAxHP",
-	"rkqGhYzJKs5uwPvrVIBhzkPmF0/HUZMrqDAzckeB/fnsT9EGCuQuB/uuLQeQS74V8IGHDvQ/bfQckL1R",
-	"XXE1RayHai1ghUEXx3PQx4tI3GPmmS8Tpa3otMBN38/Ga8l5GAVQYiYhjzQWHBItacF6n5CrtObtSIIv",
-	"0mKGoCDZSHAJ2CYGaPl3baWbaU6hhMnStLjxcMKsMF2NVDinYtGR+CvTRaA9jDI4/k/xV4Hir36pANz0",
-	"m9E4mf2MMglDTtlXfRaJfvBHvtGBUYNgtjuiapowQ5Ek4CfF4hXhbPQR39quY7YJs6QF8/eFjaku5Nl/",
-	"dzp/NBrFSGfV4u2LHuJ8+u2FXoaXWLgVplybSoqYvYD43svM4Alrqmj85uaZaZiwllKh4HKpjtHlWRGW",
-	"AOOygzIjL6OYpG+soWh/0J+E4RVN8UhK9oaGUq2sRJJikbTSiKITBbZVi1papcZu+bzy4cE7sRroU3g7",
-	"o0G6mTeEBg+i6bCkaSGdgXkHjpo78keBDOIEJWuxtstdU2rYHsmZ1ltYZUgcAwh8hX9SZi6IgY7wFX2H",
-	"ca1eqGLb04M1vtitZNN8Hek5VVvoiaVCFuES+wF1YdBM23T3iQx+n4iqHgeP/JB6Rh3RSxnkwE+GaCQj",
-	"U4xUzPtPelSuuy2g7jGObivDAvC0bpq6yiBKRr42Em6azDtxeQL2M5RmmzUL5CBlSkRuX0vty6U7gGvk",
-	"wz8hXliM0lDvvx5cR5b2tlHI0JAw6HeWRDO21wBjgyACgEZUW0eEPgToAz0Rx/1JCBEcBcw8C2reO3Kp",
-	"ovd0IAEYICdnNztpd29EH+2xrb2dV4yzrZ0DO+JEyI7EMfMYO1jq7Bh2UOz0FpptY8GrsELeLy8v/RTf",
-	"DcmyXFWU64QM3WSGZ3JeZq8inh+SMmGjRtd6JYvoDgxf93pN7Gs0r9+nql2bMNRVEleoD1zGu/OcDsEr",
-	"6uwovkaxaJWUigxVubOQd2MS3U656VJjYREhXdFk7oOQrngV0swI6U6rP7Qey0rA3K76/Plz7ch5lbft",
-	"rs+fP2cup012N65Yc5Dm6WIvh1p9Wy0fQ8+fXMBtaO7wIKSdKzPK5iZ2X5SEcwtSZWMRDfmYFDfm3hz7",
-	"BmKD2HdBKcFcz/iUW34HE50AEv/tBvP5LK4/0jATFfKuvfESpa5GXM5MBVqc49iMBJZrJkoxfV3GksXW",
-	"PCyUI/ulzj7zIDE1jzb0or3v0fjucqjl7L9LpdgHPaTzdOjlG3F+oveyF82yJFGAiWBr+M8tTY6dPieG",
-	"HCuxiBEfW4/JXpxb3iSaZcIMzQPsDyhDh9e6DvR6IJPtltb8/I9gNBlV2tvQWaA1CfzZtEuqhckAtfa3",
-	"8vn+rJa7fYVIx5boLT3srudnnMFin898m4Y4t0ZiESUOMo3EcwTyUEDAw9Ctv4hZMBrpc5+IcKbdK63J",
-	"LB7yRPpQvXySFPiA8x2anLr+BhbRA1qq3a5MU3+AFzoNhsAyGlF7qfYkqLM3BZHEC7BkOufjNJppJQOQ",
-	"xHqBjCf9ftCDskFIMjpWUqCkhyUU3oj/ccUH4ru9RsOW0/aGWnXLgXAqjdsGiQRgEyhM6nTwaW1vSf+p",
-	"IVMb0MQ6AI4odao6bqN1Cg30A/wyzkYt9cKR8M+2N6PXmze4elwCAQLAiSiCkTDmVykd0QexNBGRA6Ly",
-	"dHiIlugyec/j5MhdyscUU3I8okJaodFsfcGivzRpzZop4i1jGrosonfPFGSlTaVVqk2CEz4tBEov2neN",
-	"jd/7Lf1edFywzht9tk3pwrJntCjo+3moGB+xkzU0/v2w3bxinpyEocd6oeARAKnpi7Nx26rTxoG6Ef52",
-	"y4odKhqyDwg3lmnzvJyNhs74mtG7/MFTfXYZqdlqe/0hKWi+ifgxq/BtxE+rvf1g4sdarE+OPWZT+7FA",
-	"Mi5igBnNmKEhuptXtNXTw9Mf31YEkqKBGMyQyGdjHiWB6WJzQaBoT1bn+t1UH+AnqyV1JIEf19kZAJMg",
-	"lFDckdqc98IgTj7M3tzo53tlRRXHZjIPXldxn8n8taEmDPHGUI2XZOgqoLWydFbL2E93y7bT67k94W42",
-	"5Sbh/nUNL8i2j2Z2/R3hYo9WoXCx3xYLl60vdpMvpCZ2iBG0Uy6VQezLiZV2NiAjpJNFSCkIgMaH2HkK",
-	"BIaWTH7EpzT2pb15mpR+grmFfCpEbWsHm6VKrvpQT5oNMmcQ3bSNi2iPiFGo30H6lLtnsnbSCPKpSthb",
-	"Gk955Dgd9X1lL8qni+QGFh//Gdoen2m3QzmIOTOryoclOFYt3oEDG7A+5UmWgdVlPFkiyD6ZwJVOSeJ2",
-	"ASHKrxmhR57Kl8p4UmBOfYAQJxbUGCRPiDdijLNu2tHgLjX0avD8xFsU/PSMUcUTvE0v9W07knboX2Jz",
-	"y1fMiYACTDGfxTbOBMCettJGhb4bbZUqQXhsQ86CfoVBUqZHdWQBanPVwRgElDpAdwT8hCBxuYqKQtO3",
-	"B6PzkBYn/TnIaj2odGZOHLnqlDq5kwxknAjuv5obkgGcq3fkUVrENDAgzFhbRcCaFK5PQTsxpg2I0JTZ",
-	"H6pJRLVHBoLE1lRR5VHZCMpIbPHFvCGG0nut+1HRYGF1z9KSFUaH/styYYVWsf41jUlBTKAsUEmBJyGt",
-	"TZtIKJXjLNSmPfEiGqpKN6ngIPrldtDGf7Y6bG27ASBrrxzsuIzxYHrxXQR0+MWCIgmtdZOC32brJuyn",
-	"d66baLVSq+OTHEeqJ2KITbE3MgkAUaPcAMlN/76skLn1quZ3tdu6Wl8aNmx1xLBHEQrJlrfeVzpnXqlv",
-	"ueq4vNefVDwJE30QLIueha+aciupKCOUrzMGMHnCzDUUd8xU2WE5biSAniJOS14IOes+dVRHFiupRVqy",
-	"oI8dTiCogJ/dRdwI/TUzs3fx5PTbvErUFVlHi126ueYfqErI5OINFMTdPbxVa9QKJvMwnl7B9A3+hV2G",
-	"9QrNHruY1dKMIRQ1uSw0Ycigz4ncc9FTNyKaFYtc+21Out4sHYJO3Rs1lQx/SL4GT7SEgK68NnoecdWC",
-	"tpm/XUxG8puqxEetOnLEfcEM03RJyyK7Y8eiFqiZlkWYhNOwOOTjsZBuf+InhF+hkpcxtjI6/G08Emai",
-	"ZaFxEzt/UqFx8CSXlyOLIt/leGhzMGTbtf1uQ9QO+N5OreXvNkWD7/cO+0197fjKbHmHxbpSrRAsFuwy",
-	"hMyKAyWvVoE4QzAU/Qs5CUNMFV7xAaxZpTeJwq2D+m69QUnElQTsvfbMwT66PYaPR3MTwf82EXxxk4vf",
-	"0+kvlMr0XVYmE/HLUkI5E/mJc9UPVUOiZKWzaVObmrpkVAqgYFCYhaKPwFOuFuZJR460VdxquLQ0RNoV",
-	"xE6TL5i2zUaDKFPwxsDaFKnpKxaJkcJ6P0SFSthknEGfLRGib2lNvnEnr3v0ea3Z2xW1fb/RrR3y7X5t",
-	"t3sgWv293r7fcARTopJxpVrRTsKVVhNFD2yZB5KoOBsqaRoP8A0BM1R8pd9Opd2EOuVYJHCvlUQIrqPe",
-	"q+W0+u6O2hRU3Y9UyK6qIx3Mxi4UD+bLQvmw9QX/cVtq7xyO3K1ce/o85qqAHVYQ8HHd+HKB6DAVth1p",
-	"a7BvL542rEhV0++aHWTQn2MvUlLkotgOlMWaYewCt1kvGq7/beT5n6nNFjEBUZRZWrbs+IX0s8AMmP8o",
-	"gjYQ0r+Ce12ZbGsG5ICaa61kWgL0oCSrmkpxnLS/Sakazp5Jb0jL8wxTqNnpPcOsKQq+vEhZVfaWVZzf",
-	"mkzFx/0lZl7ge9jZ5DmmTHFi9TajoiCxarXAvSZWS8t53wVLKRMUgxKjks9BH+ipWH2wdp6P3tnH0Gdj",
-	"NPJWs9weW3HwVzKI116vMlFoCI6fXOHuRvU9iOrb1EOvrl2JJ/EBtGvG3UGQniQQy0VE0ssZT9g4UjeB",
-	"LyIqlO5xZHiBGmi1OFZSZ2dCjUMBlOnIr5kSfnekt0W/dAZYWh59ks7h60Yw8mHQfqu2z5uNWnent1vb",
-	"bfUafL+/19/1wbaI4wm8nGGSjOP21pZF3xooNbBdHyHviuJ+kOVEunkllXYF74vkBb8Bl1Sl2Ww09w53",
-	"DnZ29ne2D/Za+3vb2zt3jJvS6s/KQqeXmW2zCXncT8gjcPe8EQpn5jwWi4X06zIZsPWF/j1bpqTZXJsr",
-	"ai4WAZjkL26IdvrKV2gId5swVjdj79w3ni/VuzSBnCmfsUBmAT3STjkKA7Tdb+cZy6l1j8t0kRGD05xv",
-	"Jv4I4iQu7+M2x3Lp+m/7IABn02J5E6zImjRmhZ6tzZZO8B4KMkBfTfnsKphHD6KyGsAtsMclIywuROY4",
-	"UH5FRWgvzBW3fO0CDXdy9/FGEC9w8Zo8Rzv3k6T3affeOups7SgSBI8oumLlXxpMOnFsz+JC/Vtsvvl4",
-	"kqNfH65UXx+bazGLy2v5gNUpJoMbLkaN60l+Ewy49twcluY6GsMeCIsR96nSbk6Lv0WAIUAkmVPBxpfp",
-	"SFTT7TwxJGQyrRY2w+KhIaLPfAVSwfZG0bVEMeTkTurZqGBH6r9i8wMqkfHc+JNnPkpTFB7FL6iC5rNh",
-	"LAWhZIwOd7pQnpgALoybx6l2JBbOZMyPeKimMVKmPodYHvf9M1zdu0Ty0s1XaVe+dCqB36m0O5Wb09b/",
-	"/c//dirVTiXi05O5D/WxgM/Gk24Y9GrXYoYX0yw7lfaXDtXMvOYJ//Hi4ylcL2Y/mnvwJBFaMQRKfgS/",
-	"CS5QrVO44M8/5xLJy4r/UzE1K/MQqJ8UInjoWGMrjTWO7XvO+qZY55NfpGyyHcqYvz9+XXvz9t0PtZMf",
-	"f3pf+3D68azy69LLeeT7wl8ch6QB3gsB3p9PwxJe/ItTdWZUwyYut469cuT7ZJbixremilnWYkvFfLtE",
-	"QM6opi0LPhbfTgKuxgR+qKLbVPgL7wxk409idmy/ro95FAuAJNZiD++mtbkWkJ7h8puCLkpYhE/taAPV",
-	"S+U99e/xLLeuMa+gzYuS7VUDPIhV+gbf7TIDuRYYHrlnoxrjhEeJqxzvEql01BT4sVIQaS6NR0UXIiTK",
-	"UCDGi8H0/EnobWy5uaiIMtO74H79Z7Vi30ilXfm9Gf88+Fn+9NdG93NvN/y9MdqWuz/+fjD7sKsOJ834",
-	"MmlFf9v/x5sd/kvZpZWqVs60+860gU41seGg0q7tW9M21eBYqjWG8KwtRq1ng6MGMgK8ND3qJBgJNUkq",
-	"7e2G/g+nCQcoiMchn52WAnh9eP1m95fPf9358Fsv+fj5w+zvQWP7w+Xp8P3nN83T3/6anLY+zU5bn1q/",
-	"/HYy/fCPT4306YZ+d0lvEDdC7tCVqTI64U8lIPOgauixK4kLfc6hB+eraAscTklf9iW/Jj9vrikR8Tel",
-	"mGJ71ZvlCqxeuTfrQG+VFlqBnGgRftIv9fvuoYG6I+8sg9GTO0ubK9d3UXAJrhYRBEgxzX7fDQYDEa3Z",
-	"aWxGvUqzcUmw1+20JOy2TVvwmm3BsNLxUEXJPI+ePl3uWgO2BjT6gZBxaGcpagomD0LU96H5Lx+YNh2D",
-	"Fk6+H1DjsHZoeC8p6zFODxtPWCh4nLAD/e71b4izK+0zzmzcb9trPL8iet9DAfz8epd2Xhcs9bfq4Z4T",
-	"HI+rl/vP+8owlK6g7eom3TN/MJ59a7ezM+6/qdtEWmoUaSlv6AbbQEh4EblYJVsYqjQw1cj+TsUdQDJX",
-	"Z294b5j13gAVD3q6gXasA1yk1jF0rQN0AhHDBKKoHKLMz6TKEZbA9Ioew8u5qxt431G17OgWEOLA8/5N",
-	"Imt37Uy/wg14Zau4FqaaM5sVdnmuHaSnJiE0zOrt9C2a03PzeaiUdEYwPEtP8Z1ICmTvA5T52S6XBSU9",
-	"b6QfU5tNsf9XRew70NiyF0587TTkpZyQ/kXaUnO7N3IUhiniIZinQvpPwBt57FvrvRowNUnwhQL/oMuk",
-	"bN5QMZWy+bYM+r8YuMC8RfTwoaM1Ej0hk3CG/j0Vfs61v+K1zUajXljeWb6d7tCAr+fZqlQrfBTpBRlP",
-	"tSmGtfOjPtfrUt5Zv0x+jYxfk9hHpJs4+5PtRqZ0c5Wm+tKG/eWqRBfCf/9a3qN/t0pRepGLCkWNz2D2",
-	"0kYM3FeHrD1Dq8qAQj2y9SWFgvjzVqWiNUZOpVhuCcD/SKu+IE2EmB8xFFlQLgndjX4k4iHmlSzTl+hI",
-	"QCYxgRFViIqbqqWlCyLNiAGp6knopIeqhozIRccqQVqXZ1sFaef3DPPXxipwTuRaZsGtlXXWpMv1Z5qb",
-	"eK8IbkoLAy+mOjznwOMhLy27W6gc58vuHOCaB6u6wxEv1UaDoRGsfeNhdsqFMCMuCFTV1ovrb+hHyVCM",
-	"YhHeiLgcX2S3UdZBc0YjucQpfN0umrxttF9rtGqtZmmnTbe23Ws2avtit1U78HdEbY83+43eYbcl9vcX",
-	"mEA7l41Wu9HI9j6eBoOhNlAjMVZRkjeNnDO0vtmTWdxFxo/Z8huT5z5MnuLT5Ug72uyFso6+K+XVx9Ap",
-	"pxIXCDMa5kO8DAwcYNU3xKQ8Juh4l0IEuz7iYCBrgWwzT09SRcE/4Ddt9r3gkYhYHI+u/u9//hdZ753I",
-	"JMZjgwSCrK8omgoNNtQ+os//cGHnjelcwYkMuRHIcAocaDjQ85beMRKMj4AuHppSUomVlv0Qdco1mHEU",
-	"FJ7Ewj7CEEy51HEgsuIkCEN9GXQFkXCgXmLPyIpAXvl8Fnsp0/6NuhY+686Yh//OnDqvyrqzjiQMchjg",
-	"Fl7mEUpevra4zaZDkQaZDb8VINzFIuvFmossTlOojPVKRxqZ/Qt3JK2RVMzCNOGQcAPpz80ewgf5YsSB",
-	"v9NsG/bCy8Z/vJfPIl6OuiPzHu8EAp7dOpX2YWNFLbCWwP/GPP8Pq1wzlb5LLSLhAWorKh5dNRb+1zo+",
-	"ePfbRWW9df8cJMNL8UeyUNkagRbEIEuJSRVI7P4tMhubAuCVU7hw5hgvFuarWRdLxO1Rf2x9MSCaC2Mt",
-	"ueiJ9Q5spITlAyXsiA0mPPJROWjJHirQowFCB0JCHiyMvor0J4li2w3SDzEbqagEFntOAy8ddcERpyr9",
-	"uVQ8Xkx6Q1yJZwlXod/V/ZyKVfv2nC3uzfuyxY17t2m5ggiChbF9wPhBMr61WAMLJiKRQCWFZJmKb8bH",
-	"Y/bi8uPlWZVp02qvtX3QZhc/HNWaVbbH/GAQJHHVOcEvM75BjE2BBhcf6HU60iNc7EuVjC3BewKj8WKR",
-	"TMYeVZK6RR16IFTj7xiYz6eK/xJTRXcLkxQmhXKZmt+jKwrOdiaNxnYvvhmwP0ahjL/rAJJIe2trOp3W",
-	"p9t1FQ22Wo1GYyu+GXQq7CYQ0+/VH991Kg3WYDu7bGe3g/cQeCe9vZn/XafyYYftDPdvmsPa/j86lS33",
-	"GrgX/A3gz3rfVdqVH7+/+PzL9uuzNz+c/bR99rez/N9wbTIZaxu+9fOw++7n65MfTkP/h5+nJ+8ORyfv",
-	"3k5O3r1t+u+GYVeej39pvW10t08Gv/zt+2mlWplEQaVdUclYv5b2FhyLLVRtbS7l/4fD+O62Qehht/YQ",
-	"deU7/Dl+xMOBioJkOPru4oejJn6GJ+O7PfxrLKJA+d9tN5Y3PfV+uIA5F5ibn62LOx7j7jfQ7DxhmeOF",
-	"325szydd9W9xl+eF8wNUdsDxMCQRy/R7z2sMrUmYZ+Wax4qq9oO+3qq+8BiVgCTuroZIVHFXeEdanNuV",
-	"G6YXFyFSxxhQxUFxpB649k1xILHqSKiSJjVldF0mD2mM4fQGem6FCgdMjCCJjRWNyUhINz6DYEsqhe7U",
-	"FIG6qnWw3zhoactrHmeXjKZMe/AdFMZKIvoYZ4l9bk+4Cfs2wMdH04GdghxuFNq3bE/BcznXLUE0U1CV",
-	"/8qa80FMQXj0P+c7JwL0TNEyzfdNuPess+Oh6F0TybrqXRux64ubwFSRx4JgPJCIZ06tMKmmtzRduM4H",
-	"svPmWi70QL9tm0VmzdDMAImXfyexSGqTsV5BYkerkkpDHOAc8tFKL0e/1/zd9W2BX4eh/YK00uWrnftZ",
-	"dplxSo9qne+tmcXd1oBGY20NFbknJ0tP+NiN1reBDGKDoQdboySscN+W6xci+1kY0HwNn8dzTAoC8l9h",
-	"mKVLD0YjLSwTEc60qRfEDureRPrQ5GpA+jqS+yM99ySCGaZXEs9Cm+00DusMRhDIAZupSeTWqi1l73Vk",
-	"xuDjBNCAj/ggvEWZWWsJpsyXlpHNdN/AL2Ok1TVcSPCI7Qbz+SyuMn8S6dGjGQ3Jjcy8YYkgLRsk5Yzy",
-	"ON5PsYiWjuKaVQpiS1zxjOK4sBRpZ8jin7zncXLkLvpTDgDD4S0WJXhYHVhLt7ctnb/eI8Udbtlrbqs9",
-	"126aLaUwrN/GVMju34FIijfv18BwL+KeRswK+OYKuVedH/QnYXglS+EpllWmiyq84Z8kdH+tViYAe794",
-	"XnmqtWXVKh6VhcWXz1IyPOnzXVRWdS64f5+H+9YcT9pY4gV+rlx00l2pXHTxUSlI9hgmwq/C+YFdwTi1",
-	"QXAjJOsHIvSx5h0LucAqABbNV8zTzr3HeqHgkTZA4GICMoRxj0TCfZ5wD7Oo0CXoQ0yvI6dDFYo6ew1S",
-	"SlsGDgoxWFUZi4onFGc7sgVWIFfwxkhAWpZbrkJ4W9yIKNsm1JFUsRrzmb6xFFPXxpnIlH4XElAwIrSI",
-	"6BsoKMsgLmdsmqo1xiy1lpDEn+fgLeNikS7zqohhTYSmXdGRtphLqggKuvC2MH80DgssJZSkVtmsGUSb",
-	"0yF5laD67DJSs9WkcP4IPhaSkzsrSLMa30ZBttrbD60gnyyRyleypTdVTGuY64RFcW8avcC13+rpQS/L",
-	"gI39ltT+EERABA1EI1RJDE2k2c6IFP8fDjPQ8/LeEOAmQGVG2hPHkGMQscCP6+yMa107VdE143FHgkMe",
-	"BnGCZLGlHCN6mx6b6Twlrmm3jdWKxu52r1nb91vN2mF/r1Hb5Ttdsc1bvX3/MOWUNph6QzVesuk1lalq",
-	"LCRYReNI9YNwSTfjbn0W9Hpup3A223LjeDwFxwP6OQjgKjYSYuOI3EfR2byk3vpi5cWt9C94ZY78JSej",
-	"21mHwgpsx+eopjDuiAUfxIzH2tcwAcmOzDdbEK4g+CJ6N8zHNLsi7dkARgVMtju9KUPTkAO3qbJEqbaT",
-	"Zt9pbBfpAn0fP+JTRx8sHRSlRYY0At1GbhhWsPU2YXwQCeEjaxDm8MxTnkOncbaF2lowKtLiZH4J8Co6",
-	"YvVnaoJ+pkMA6Vs8GhvRfhfRXi0X03qKVrSXsZksNgsL5pAalw+toLCQpAbNd1Dm9m8YPiys7HsLpCek",
-	"OqdDRV0ccWKhnNzyMqNqs3V2dfbGZFStqs53oReU9nVkGiCECAVnPp+5bagRseMnthQorrNPENZLsL0y",
-	"3/eJaVU0GjI4aMrwysFQOjJtf5wiH4tW+z1B4zNNmuYuc6ipKaMLS4JRSRdLLJI0n53T8a1Vcfpikcw1",
-	"pDuuz2rMu+dwDkrCRvAs2AddMZjIZxwt+iaYfBvEvUWxtednpsBZm4cqvV8/tFznLRc9WzS0efbdDIRI",
-	"EFFLERVwD9WUjbic5WEneSRYKPrQ+96RRRBurUYq5S8VSX+AJoGqlGI1pb+GGjfmuRJ3YSSuVCo/KFDJ",
-	"t+JnpwLeX/MVvFf6bVTazUbVUS8rhcxwHd8Hcakuye6rTcTsSUXMHlBebeJmIKIfkD59kfwuBdEsh3jS",
-	"231DlL4hSt+I2gcRtc7J3ojZBxSz34yhfnV699RGvgO/O3tLrZJFgKkY6piEuOm8LPG715Fahs8eWQIl",
-	"LSbfMNRvGOrvljHZsNZvWOu/UVBonrgeK2E3mv9+s1e3MPRnvZonxNKf2jbrU3Oke629HnL6PB7YZVqG",
-	"oY2AUA1YoA2ZAQ/kKwNwmUnbJIqNI3EDdQ3JI7M1hPT1Bvm34CP5t3PHCsXyG+nPpTG/Vkda4sKeFwTg",
-	"12JEWRDNeQS8KN1ITbHZYSVOFFP5vyFFeZ6kKJvQUDYK/yCyaBMYcoynO/HRuIIaC2Rsu9dUu6GAjGVa",
-	"3fQq9u1acixZYyQIH7X9syG+2RDfrBxceQ5kOLfZi8WyYCOg79t/N8ucdd+fKyNQqqSeMDGQfkEbcqAN",
-	"OdDG9F/L9E8P7kavPIRMXZIY4Zx46kvw6Qtw9QqoKMujpiX8B3Oyc8OB8Bw4EBZWChMNgrOtNsf+oczJ",
-	"PPHDvK3yVMgfUrE2kaHqXW8anPIRGz2tKQ8AihHh+Q0lHAJympQ7prsIPDxWKZosIghlLWgnxZVCHV3S",
-	"k1BrMwBM6kgpEoSMiAS0D1neu3zsKE74Y6u4wT21FnyjbZfSK/Isbc9NfwvEQJLMrr+3ppZbx4VDgemX",
-	"MwlHCCLGE/w3nQHtcUYcKl4mUVhpV7YgE0Pjzd/pPRzzqsmEV+Hcqwmd2lCpa+BsoNMGWPl7+zuHyKOz",
-	"32iYf+3ttV6+gt8AImyxp16Fdhd8PMhcEpuW4WiOnoEKEunIUzQ5HQb71z936k0zhO29Kvs4FvLkNTtW",
-	"Uopewo5VJFiz3njpPO0C+yMLHncuBkGciMjgyHK/ahoi9QdoRs9B3jq3PqKS7IJ7E8S+3kSiNuJBaNHd",
-	"VMR6Q6XlJgfUN1smRbPWFwsU3s6jzqnl5ZZVy5ZXQiSTbqs/uxYzxgsapdiLz6Kr96R0F+4Mf1E0u1/0",
-	"muTaKl4YqqWXKZQFdkzBniUEPoAKBn/BnZ1pZJp/0lEYmoWn/ZRTGS6InX6FXgoBaFDtMOKTAToeRBwg",
-	"VLSCIdQkoyMDeNuEz6d1DfGQEjwhogfTiJw1hztaZEDE3ktYyHvXcU450ZAzVBXwK496egnhLAyF3op6",
-	"ifCdjYI41pofB4w6OpqEAkEi9EUKREPQszBS9CqUXu9s0SyoTdSTZjfnbe1ClZhGtWjJxkKNQ+EUExs4",
-	"exjIopdGY3Rfm/mIXlw6uGP8omBUHwEQkiXDSE0GQ22pjHJjqlJ4P2bvoMWhyn4Ss16o+LU+H++C5IdJ",
-	"9y7DfGX3e7b8fW7N9TWRu+/PTOtLwbwgekIw36kQSpPfqYBLCenLgQ9uAxSDB8xLOIv1VXxvLHgCHdK3",
-	"h8L5OaKJlfyYNFqQxCLsV6nZPdG2rTZag4HUe10LIGSJIrMXKtIXvC1zC/d12c/mthWaHAUD/EDooXCD",
-	"8aQbBj0cC6g02tu4hIDMODNBLhCDBzvNHVJTu819V6i+DuJSQQ4kEfiEUHGfdXnIZU9vbj0IFfWGwkzW",
-	"ueMPgofJsPLnr3/+/wEAAP//",
+	"7L35dhu3tif8Kmh+fdeJc0mKpCZLXll9ZVm25UHS0WDnJHKTYBVIVlQEmAJKNJPltfppOu+RR+kn+Rb2",
+	"BlCoYhUHSU5OcnX+yLGKNWDY2PP+7V9rgRhPBGdcydr+r7URoyFL4J+HNBixl9Etex/xVDG4FjIZJNFE",
+	"RYLX9mvv6Yz0GQn0jSEZiIQMoltGxnh/s1avsc90PIlZbb82SftxFNTJmH5u0CH7brPVqtVrCfs5jRIW",
+	"1vZVkrJ6TQYjNqb6S2P6+R3jQzWq7W+16jU1m+i3SJVEfFj78qVeO4wjxtXhiMYx40M2P7rXYkooCeA2",
+	"ElBOaKpGjKsooIqRb85fHpKd3a098vtv281Onei/d3fau0/y435OZRSQhNF4/N11TTJJx+y6VifBiCaS",
+	"qe+ua1eXLxtPr2urzqbdapXO550IKI68OJHLESNX5++IGBA1YoQGgUi5yg9zpNRkf2Oj3dlttpqtZnv/",
+	"aetpayOVLJEbrfYeDZ92dht7QWfQ2G1v0gbd3tlq7LLOLtvpd1qb21sLRz8QyZiq2n4tTaJa3Z9Mp2Iy",
+	"JwKop3wuegnrQC6vLy/PNtrNFpJQgWK4aMDl+5HJibhQIikZCQxQknEqFeFCEalvI0rcMC4L1NF+Mjcy",
+	"uPt+IztnYZSwQFVv/McR00MaMdJPxFSyhAxFcZX0xsv9jQ06mTTN1WYgxhsBjeM+DW7+VyBC9t0P473b",
+	"67TV6uxIRRX7jg5a0eAnGYc3P+HlSMrv9Kv+Y/PgPzov/6Pz0lHSf2weaFpafa4VJHHOVDI7GCiWzE/0",
+	"ggWCh5IoQaY0UqTPBsLMnLPPiqhklpt1eyVqjbja7CC9RuN0XNvf0yMbRxz/artRRlyxIUtgmB8/fjzw",
+	"+EQ5BQeW6yCh7LXbLfL7b+12c6fZflIn00iNYPAJo1JwS03b+qbNIn9hNGFJCYNhSSKS765rEb+lcRR2",
+	"gTLvy2a+1GsTmtAxU5bJp4kUsCM0jsX0aDxRsw80Tpl9+fzke3pLugE82LNMaZKw20ikkkzokD0jTL8H",
+	"jrj+cRAlUsEvTXKsSCQJTIkIHmc36XmTOJLqmrv1g2uDKNajbV7z3MLV6rVID+nnlCWzWr3G6VhfxnHV",
+	"KlZlp5w2X7A4umUJC49uGVfle67Hi3Nl+qb8LjoWS1vtzcZuv8UaT+nOVqMTbrdZi+4Ge4O2HfCEqlE2",
+	"XnhZNwpXZMAp3OnNaHOnbEIwD3k6OAiUKDlvp3rh4cuSqBFVRI0iSbS0ICIhkiW3UcCs6BxRSQKaShbW",
+	"9a+9QIzHlIckjjjr4SU90jCNWa9iVRYLnrJtpDDwql3cgmPsSH3RCqCasHgJxIDotWcS/w2LgZOH6dG+",
+	"SBWJClsORN2Y0ETNqkgRXoF7WzqPzvbO6hN5G/FQLp2HGjHJyI2+t04k04ddsZD0ZwS2LS88fqzFYhjx",
+	"2id9bRKLkNX2BzSWrHw++q25qUSKjWFI/zNhg9p+7f/byJTJDbxNbsD49eBrX4Bwj/GhtuHF9k83dZok",
+	"dKbvlWqGCy2Scc1biCvJkhXWIZJWU6qT6SgKRmSM6mrIYqZY+GCkqo9NcZPveGAvIh6wFY7rVOsFCQtE",
+	"ErKQ2POrojHT9BpTxZImOeD4jJ13dj8ZsCmRRuZSLZJJpCTpUVU4wJ1WZ6fRbjc6m5ftrf12e7/V+qFi",
+	"FSQMvXQNQqpYQw8uvxDlWhEuxBVXUbz2Qji1wSxGxWS2lk4mhc/ffzLvonGkyuwmUEgIT8d9zXIHBE4S",
+	"mbAEpaQ/7u1W+RhjeLc/xpANaBorfKRaC2qvoAW9p1F8/KJcEPai0In9MY3ih5KE+l0PLgg/sv5IiJuq",
+	"uWRCfYo3VkwmbAVbjV3abjf6m4NOY4duh61gjz3tt7fKJ2Ne98Dz+aLfJSeCSzTHUbid0DG7pDcMLIhA",
+	"cGUEHp1M4ghti41JIvoxG//nTxINDTdH/UToSSs9/q6Ct2nlT1F9DmsHXKgRS3yVAE6ZvhuWTCursrb/",
+	"46/ZM/oQmvdMhCaupLZf24D1+fIJF4VJEI8rs19tvKRSn7a9ek1FCjbpUPBBHAX6LJj1ShO+j4r0vpn3",
+	"/vzsvvj7sEiAneErcPnzJFS6LMysypd67aVI+lEY3nNnIi7TwSAKYAYyEBPmb80lugSYlGi8kpgGNzgO",
+	"uJeM2f40iRTs0/0WfTNb9Gxmi1a9ZOQPsex6yv5cKc70GUw6s830Nkijt3l+rY8fPzaKJl7ZQMwjG0WL",
+	"EAZ0jFbZvfYV3gA3dwc0illY3FazWyQUTIKPYhApnKPgKqGBqjp64NQY0VumdYOxkIp0Wi1wWdEALL/c",
+	"kRykcdx9mHPZ6WQkcsUnidB0SfsxI0dcRaApV1PL/Ho8FLHMLeSYqmCUW8pnpIcr2QMjVBrDlcWhhKP8",
+	"jkp1EGqxKVVCjVV1562PqVRdmntdbu8jqa1kPQR9J8nd2SQHE9g9Qg37EdzY2Pc/4uvy1ZKJPNSmGe09",
+	"txCMa2IKYcbgJeiBixMZXA826j2NtVRl9zubfRp2zUoWT2VfhDM9KE1H6Md4c3F6cv+lb2VL/5yG5Nx9",
+	"vXr1/VE+9FkJKNcz7DMyoYlkIflG/6mnWieUJGzCwLK8YTNtczivkv4ReXPEYd9AbdVXByIZspCgg+YJ",
+	"7hULI3oJ07vHXqVcppOJSBQLu2P9xi6smLdtF4yHxH+pflmdpFwvT8Kknh7loR4yePPvvZntbZ8PuuER",
+	"mDC5xOFV72vFjB5qi30KNupvyIKYJiwk8DmiPwe+j0iSbI1gz07EGZXyhs3kvTaNC9UdiJSHc4xPsuSW",
+	"JaBMcUEm5mP7epgzwhkYsBhNgqiIcxZqCaanQ8lISFXHDUWljHJyfEZoGOp53P+kbmWbeyIUeWmmUb2f",
+	"2WQfagvLF6lOwAwHa95borkl0IQ+iWnA7Pbn187s80UajDL32UPvtLbcgQat9mw2Uou+8O+wR25+Mg1G",
+	"ZpLeyr6n6OH4eus6pZGK+BCM9PzqkmP0CoGK2GeME2lc2n+vRdczf6aZQNlk3U6cJeI2ClnydXdjYr7i",
+	"7YS1nv9ei24n6q3wpbivd6JqeZ2WaDghjAD0j78Fm18wO7e41h/+9UgXPuulHfy96NVNzK2ocRp+Ze6M",
+	"H/mbiz0zS9Ql83QcYtB1Bgt/epAqo2ycs0EqF5pvJasOtjv4yjBajuLWuke6JSF8VDoiSVJ+w8WU4wi1",
+	"+hkkDH6YJoIPm6uvC8zhCAZScZznPlov+yQsltbKxIQlMGNQe2WWzaRVW5UtNWfNa/5Nz4tI9txKw6uN",
+	"MixJgmuLRKefewJR9WLWV+NQcJWIeJlrzCbXfKnXzhI6rF6i7AHMC8JEi7XccMV8L1hiWPJVrMgVSCYz",
+	"98toZs6E/NyYTqeNgUjGjTSJGdfnPlxoUz4gIfkWHFjW4zJr7c/YWLcrax9jGGUEyxczpAeZjsc0mdX2",
+	"aweZh0HPchxJGfFhrV67xWSVdbdTL6K2mqYiCckwoVyZM5ZKloA1pPfO3tGEWBIczvywPupLJEhYqMmY",
+	"xnLRiOAzC8bjPm2Ovxufx4u+PCARWU/PlGaMoZAW+eRPJqILMHNxFnc63Ggnd/HPipMtxkyNtKE0BTMU",
+	"tlQz1yb5ZyoUM5lcuFZRSKYjxslMpITKGy835IE25oBj5pe1zHECf/I2XI4SoVR8V6Gs2HgiEppE8ayb",
+	"cnpLo5j2Y1Z9FBKGkX0lBBlTPjObYg+EbJKPZWmCVOkvPdxeXFZ83uSsGQtOH9dBIsbmClNTkdw4ZxPB",
+	"k4ZB2ywAkbBbRmNNS+DBh0fBqU01C08SFqjmnySYIVGz4TI1Fz3l5XR6xCLEO5oMv6o09mVgrD+ml5By",
+	"srNF3kbPv4qoLfvMn3sohXhP+ezPOpIuY26O9v/o07lgJH/RI3Tl7cgfs73WoWyiPiZymxN9XEyb5DKZ",
+	"ETqkESdyJBIVzx5+OyEnURKqiOABc8ZQSBXtU8m8wFTCoPLEJhVLOtD0SZQd419w+8/okJVrzop9Vhsj",
+	"NY5zW167TlutzeB/hCLQNj7RN8Alhj+AMwAvYHAlGvJGxO0i6vdHPDU3b3h311b2BlBrjBUUGUhlwzQ9",
+	"SWeSTPW/nCpLTgQqXRDx4Qo2zpnIQFX6zdUn4d7rcWHSnL1PfLVlQDUgf8Yol1OWwLHK0+l9yMf4Xu+f",
+	"Dma9uNW5YM6hncsGI1Y1iqRMUXH9YzMSCgN/yDSvwowZ8a01O98v9dpqVssqiV9KW4SxM1+ygPbD2Cz3",
+	"25ttP2Xh2IyV4OTJkRnyouSw3OweZqNKjSdywWgSjMDXFouhKznJFgi2bRUrZ/mmKSG6Wo5ZDVbOO4Dv",
+	"ZdvcN0PLO09a5GoV0uaayIX7NT+xB/EYVy7DQxlO92CnK5gyK3BSOosFDbt6/cCIqEooKrcw7peH4qVs",
+	"mk02mXhEL/w7M5wF3HRu8A+dhFJhvl0KcSEE/3pH8V8ihbCwZBzzyZReHIiVU1PCjG5zqGmmnIxEmvz9",
+	"jl8uzKAPEbgBNXMSA8X4w52lK+7XX9+Bxxr/sMu79ZzDnJjrdcI+T6KEhVoqJ+xW3MBkUINxjlknXr3K",
+	"yoUp1ZG07627t4rEywAE0XtvVaftJ43p1RJJ9AsLl0hRfxJ6oa1vPLdEJ6JyGdLCxhTzseaiUDy3OH/O",
+	"tIuDBr+4ovFc2ACsSbRCIol0HYdOA3BzKyUPL3kdiry8T+Ij+YWyQTr85DTSClqWuqoYd8gI5J0Ykohn",
+	"VuqfQTdLZrdGqGEBf7F0B2Y8cFmzE2XnyQRFn0HR5cKd88nya6T3r+aAWSU11fe95BjM3R0u99XaPZ2g",
+	"xAZeduzcfQ+cyqi39JYlWtswlcYP4/W5j8iSLDnmA4FZFOs54sa405Tz//JgGWp1/KV7y5JoEGUlYaZs",
+	"7IBzcmTeUq9NEjZgScLCrg0N4hv1bqb91bc+nYSaSXapqu23d3c291q7OzutlffPLkPZBh7GNBpLY1JC",
+	"0JIlUp/JjHvALhyEIQtfUluOTsMw0m+g8VmiD7KKtHg3tccT79KvtYF7aNEYzauhQC7QdDTr6iMoy8v+",
+	"7D0E7ikAqxj8Bm0sInABjgAMkhmhCdMnccoRvcAKflcKXShTL1Tw5SugizXPX/xSwR/tzD+520T/JxZA",
+	"pv+BYfJAf7ZSYP/XwtLRIOmCVCtZhosJDVgjqxCP2S2L3VIYN2Fd/43F05p3a7bNRToc7ZNeuwesGEpP",
+	"YJx10uvgNTUVTXI8IBGcT32VxoJrbdpQB5mOBPhQ9GcYpEjYhBTzMvhFOhHpQWpg2bK+9Rl8DLURSJID",
+	"UYF5L/prANUA3gA9ipSPmSrIuK5Z7bEmpV6TnIJJiSsGGx0NuUiKpeKdfJ3mdgmkRL0WwLkoQZ3B86IE",
+	"SZhKE076bCYgm0dIl40N1WyyTqiEegvyzemE8eMX5FBwzgJFDkXCID6//aRuctgk6f16XctgQvZ/vUZO",
+	"c13b52kcf/nS23daz/ELTyjriz1ACor4QPSa5MrkQwXmaFetwwpIQHUPA6G8ltj93sP0cz8XPGHDSCqm",
+	"tfnEYOXYsGoRBccxwv5m0G7shp12Y2+w02ps060+26SdYDfcK4x3e6dsuCJk3aAaU0qP+ezt4VERAWZ3",
+	"Z3OH/P7bVrMI73K0957FI0E7p9Pbl8nR+8s3w/TwNRXsbVs9vTr/2E9fvbmQatoI3ufH1+48XTq+7pip",
+	"kShZ2vepBFHZu+hs7xRq+vWlpbXrdUdK3VFUBp9xwB0VOQiY7GzLkUjjUI/AnXCXc95nVvfLj4vN3oz6",
+	"r4LoNHpzcfXLcfskerPXZLM3v4Qfj6PT6Hj6/jIe/fBiODuZvdlrBp2Y98cvW+H3b+L8bJ629zol8wFt",
+	"smIyxeQb1kA3gCmWUIIMojgmqFpkI0ZJnKOpCo7fpWXEZFCPgFd6C5gxxVjwIUsIHYo6Vr9AXaf+PWc8",
+	"ZCPa3AFUtdyxLBkRF6UwE4dizCTp0+DG1m7ZLS7AXzVaFzvdj78cdN7/tAovnCRiPFFLRdA+6WnGjZAy",
+	"UmBBSg/2rVcnvUBwybjS/5QsZoHqGr7fAy9NL0gYVfpplFdaRkuTRmXDUHiL9GXGN8c8UhGFOgmt55Bz",
+	"YDrG4G03W4XzjIAp9QLSUsmkLcfqpklUBmThmL3H5Rxzq5P+TDFgzfof/tmJ2UAR8N8PUAMxgjl7DXpO",
+	"JyJRyFJjISawqZae9ZvCaDBgCTKvp53tDvn9t9055rUMW2wlCZBk2knRNFTElbk9g5pCk4+G6tdcvmrP",
+	"mj1cqK57srdIKlUwA/ui0r0BueTdAZKpd3Z6cUk2JjTpQZk5YKskM2ICQy43sZ+qnFCLpBOe5IDb+92e",
+	"lc0uTaI1ZrhdtepSpElQhcBnzD6D/TTv7dKUh7Sx29p9sg8DtlpyGkaMB0xmT6MpLjAu5hHi4mGXjxrc",
+	"/d0xmM+VYg1qSnt1U7kIqCf5j1mslGVSzn1QmfThig9quVvYBrDwl38BUQ+Wqt+o8jXJRyAFMWFcU49y",
+	"QAcuEGJr+Uo5Mz5HJokYRDGbY1Ol41OlKHeeLEh5MKJ8WNxPD0JwJT6QRt1YBDReyRihfJjSIZNOZdVM",
+	"XNYt1BxaxVndu6cFh6xxcElCRhjv4XJisBOkytQBKubrJxX7rNDa0EcU6Hxcz+vkFoGxBHuT8bkFKIOi",
+	"mTPiTEY7yrU1rWIUZWjSl8BGcl+hoMOEsTBDCLgDlpGhY1n2McMEjOauhUuaLZtXNVRmIpfLzgJKWBEY",
+	"zHdnrDj3mN5j6hbga228HnwU/TZz0i+NY5Ly2Dr98JhrejSQBgmjyPkLHgVtzaFfEj1H84Tm+xAycDI3",
+	"FLeXdZ+Kcsv6aRm1nhmFdg2Kddu/Empc/mwspwkPk7JirYXni7cgW0VkyPXWFieS/3bpyt3thPuW87p0",
+	"58EdreKU+nfnJn9h9lGgGR8T0t+kux7KP+o4/j0OYpoksFqYY5JPHKRkKkSoebBIJPM32+aklDiQ8uCd",
+	"E6oUS/RE//eP//v6+nOr9enb/1kroVCDNztbumfz6U2A6AiOTwdZR4618hIiUA5VOZjauq0VJD1ze8OD",
+	"7zMmR7NWpA6TbbTslCA4Ed5LGA9RR1zllCzZ4LodQQmPODC/OKwLSFv4OWUpC+uZI9kGDvsMMRBClhtb",
+	"GSwiQlc7aMTWPDRivRam6Bvolnl3X4spOG3mF0dBEWzEyTiK48hgby4e0ObOSgNyAMJ3EBMGL3Lx2bfE",
+	"+hJu/lJHHNh1UF/hXJqVqCYo6iqCDbYnjRTAYIUpaxJgHREEFVwumL7jwQgOCWgxvePpG9HJhHETpNS0",
+	"B/nLzh13N4GoFoSqiztxATd/yWK6ZTb+68vLM4I32OOOFAlpx9mCYh3x1IRNFpPk3t6eDx26gFP7YKI+",
+	"q/bgri2cMEzGO/D+VtTznCh//Nz8LSHPU1qZFLCr+AKi8XJNuRl6rHuVvQIHKCbRLXvEwA6cmbuLS+e+",
+	"vGhSL+2JLlLwbJ4nIcjeM8K9oxWF+mQ1yTkg12P0h4YQkZcWqcc0TaBBwCYqK5/nTDav+TVvkB7SWG8f",
+	"TW2kQVOt3Pn8uQn36IMhUoU3OQq0WfEme6a9bXGK8aEAI2CR4MXnsl8s1kA/ETfMfCuWZjCB3skBtgDJ",
+	"YbhZRwNiR4mEXL67MCuE75gk0S1VrGu8qOZ9EDJImBTxLYNIASXmxmIlIPmmd3F0cfD+qHt2fvzh4PKo",
+	"+/Ho+evT07cXvSf4BUiITlJN7Hbp0EshlZhMWEjCVLMLtKtNOjA8iIfK4FqbR5FV6cUx121GceSuIuR9",
+	"Nq6jD0cnl93zo8ujk8vj0xM7LIQQcCMCqIIsG0MAK8zis2MqFUvIDZs9IwlDkKlIIXi/L446K7BkS9Rf",
+	"Xb31D+tfWL/Ny4e50WkiZjyM+LC3j2QAOQ4G98LPMrdgAqg7AVwSkIIjGkMNCQtYZP1oeHItLbhzjmco",
+	"T9D69mF0yzhJJ6avA9cS5ceaGSAkS5lvAXsHONBPeYfmnEZTr31u6Bc1bim4OqR+44ujd8cfjs7/1T07",
+	"OnlxfPKqVs8umX8cvfAvvjw4fnf0ovYJFvQ2Clgu2WJtcaHf0A1K/dkvbZIT3IRZErAz7DO6XE1djX6a",
+	"UGWDEOAqKrqGyuPZGGmV3YhXN10ZgGM0CkakL9TIpMRovg+McbmOuhhMvI5VLLc0XtD2xVr9ZiGQMPtM",
+	"TZlWvKYiK/EsW4Xq4e0sHRz4xxbvDroC6hDYHtMZYCNCeIqTWEwhhU8iXMTUeJtBjswmI3TPLyTZL/Ua",
+	"poKZjJTKiFQWxfTcE5r55q2I1To0zX+068NulLdsyni8Xq+6MUL/eQ5/mqCjiWCrKI6xSEqgC+UOY5zT",
+	"frKD5G9byfotml3uSHi0Wc5O505/ZarVenkuXqEjRnwoJ73ch3oEkxIteJ0X+f1KmS84QJTvVVFDkP2Y",
+	"pyP4IDKgJ65XinFnY+jWpBDgNOZCgas4Vx4ilmaDP16k0P6+ZuTMd+5cX3/utPR/2vo/m43r68/bz/V/",
+	"Xuh/7h6Vun3KQkBHYxrFh8Dr1xQsJsH013w+iss1FcnQX2W8e4VklYnnG1voECy40ubsPPNB975PlbPX",
+	"lKSHub5wtXx70UDfg+pwqO8sTK8EngsnlQHv5INYGfsFgYxhcihkJnbqyCMLFRL4GqrKO/f9cX7Hoita",
+	"r0nptiSJSA5LZSL8hNPX7H+SiGFCx7JJDp3WYKxFziC73YscGw0vj6w9X3xSrMpZoQyjtEFC4iXydINY",
+	"SHi7D8uH2XOQawHNz5gfJnN1z2V9MeaKowEGfUpnKFVK0d0x79s+wLH6vatEN8ADABe7aO12B7b/FXe/",
+	"s7CbHar5isJKEOyyLgNQa9n16MvB5qFItb90Hb3Ua4Z4/Utl9XVzNct+ycCn+tJQlOvAto5fPGsBhL3Z",
+	"yAFC94OJX+I4pJNJPDM2jv4bPBglXvDy7mn5xjEVXdPgwIdRCNJncc8037fpQwNSec1RybKJQpB9ZjPc",
+	"IPNmylmCoNh6HgBxC67uor29QuS4XkPf5538l0v0H7Mo82GHImNbOsayLxyQq6vjF7e7LvdPJNp+mLkm",
+	"UOv6xaOJdfOUT6fo2lk4r5WWfm2fumRS6jNdteLmd4O/oahmDHWM0Ti/dSoLAZvy5Vk6eEwUrhoJGgU0",
+	"zstE4+KXQK6uCgyG9lDDQmExrOzoeCVZ0jgYPhBhelki1Ti+ToNA91xkKmcearblqSa59GZqB2GOxr2y",
+	"S2Cg4Jc3zvzSdBMry3L9EDPy9egnd/JyG1iqp7jzUDplPSQwVriVCtBC8Y4ubcxD3ofEZChdj8VwiJnt",
+	"2e/dnLPLqZGazPPIrpYewgi644SZsZLlJnsO5khec2KHlVVoYIMjPR/XwDiskz6Dbp0mYxxtxwxWwRus",
+	"sngXvf2satXDgsTOgFU4Fc8yoSt4AMfcIs7rwU5YEgnrOrfqBK4vfNCt41DLLFSqAb3BfaEOybR+QaRh",
+	"Y4hri+yN8lB/zeiZtheCfhzLXYyenVv0SLp1R8MQp07ljelijgaiO6z6A/ZZaDhV932ZesVKChd9cE2s",
+	"U8LU33xtQZO8TMRYf0DwTKx4b8c1ll4b3UF0i8VNQJ9mkxgNRrD6dZJOiBKkve2Kje2OixSS5/FfXUhf",
+	"hnxI2H2znjB8zGx2V/QMMLYPb0rYIGFy1E2YJhJ42FwynN2BCFBbrKV5jZXNsIySIIDOQD0zk4Vv6XXw",
+	"vgTFLtlnsIG785CgFXL3j2W8GNc1lbDRIxo6OsuNBRJgEMOVhV5BQlebfGFCpznuYBKH0OzjPnBwHY4t",
+	"tGT1vEL1rEWBT32R0mMyUTn4GQlMiBtMzqVxbBNWcaB51d4f0nQkYLkc44JX6flSgL1goXHswYmk5rwX",
+	"beLCiTYHT6+HNRBM/pJ/yYam/EvmBPbqeobusmnwBFUesA7uC/vEB12SdGYo2z6Z8lgEN5ZUXEo67CF2",
+	"eDTtMJAzmYNTRJ0xoT7wAnmfdovIYskctylCQNlDjUE5sPec8aZnZC65t3rPGPwac7NxI/jb4r80FtLG",
+	"41KePeS/KmFjcetLA8t/LCPLHouUCZhiJBUoLj+SiJPNFgnpTD4jIqkD6TrzpW7MFi5svVL2cPZxIuLQ",
+	"+/qIyvxn7PDkhMVxxIcFMkuYhBAkJZxN84I1GAnJeMmKPcszMv80m3453UBMoiw2FQ05VWnCkG1gY1Zq",
+	"e+sg0JY+c6A24MEmgZjMsH8rYZ8jqeQzv3zWl6YmxAsuUzXrxhG/QaJwl1JuLgIB28sEvuOQxwKKxzag",
+	"PFvxuq0Jc+SL3gnvJGbXsgPrrmWR4+xLEO+QTv8gEffZlc9roDaiROMx8jzLQAOG7ZC5gFmbal+EBDTh",
+	"Qn2lCwqaHqT529CzkVW5ZyEBR5F0UkfQF7jRyiqvFrxrBIk7y4XqY5ovCy95g+yaiHbosg9A+WLTYkV5",
+	"sb+SiEOrTbo5SqRq6zxxQs73G5E+G+prBG4tXTy5gM7zHwooD1hs9T1Hozj3/KK6W40uI5kqeaOLAuux",
+	"mYUvHaBxYnhTcJTSnyHmUhiFtnsVF7A9WjI5BqG5hc8uC55ZzG0wohqp1CN+eyUjfXPFJ3wbxCiTzvhi",
+	"zTGgq5Yc5QkJot9Oe0QepZdXS5sbNnNuCahp93BgTKdu9/JEKGqHo9+h2Q4+BMi2XEyJMGcc5IA/fGzy",
+	"VJnukcXw0djyVgcvGAMceUCZxe6vjDXYek1yCVwC2CHjTnBlOrxwDY98PbqOqg4XxhDG7YwSou0b5C2m",
+	"gbI3UHcp20d7yV8J13IEGRgmxpayL/uwVUVyOQr26vwbTWZCxCTOAo0+2HstI02lkb7T5UdMqdZDuSBj",
+	"vSfYwTw/CGVZQMae0I0YSbNGkFxku8ZoigPEsnz6hC1P9a1R96ez93wPrzXJ8C6RKvcPz0QAd7qv9tdM",
+	"Kbr3V04/9q449bjM71zUIz0/s9l474rZZP+K2SPvklEgvStWMXQ59t7HCpqec9M7vpNdKdyhdbC8p1wy",
+	"faEg4f0rVsC7hTDedl/kZX8aflorIJp0zYJXCCb3/Jx0mfvF8fjiL2ZamYKU+W6yTcnz1OxCtklFNSR3",
+	"yd+BnBICLqmMt9XqtRzbNX8bTul8R9knctxMr3Sej/hX3BgKXMS/khFY/qAuDWWU5iJhht2701fHJ7W6",
+	"/5dNOspfvHx9fnp56V8/O7i4+Hh6/qJ7cHh4dHaZf+L06rLwZ/fow9H5vz6+Pjo/cr+cH708P7p43T0/",
+	"urrwnj88fXE0f+3kQv//q/ODk8uS6x+PL1+/OD/4mE3m4/npySs3yvlhH74+OHnlveng8PD0Sr/x/Ojg",
+	"suT6i6N3R6XXjy8Onr8r+eHopPz61cm708O33g8Xh6dnRxdzAzo7P315/O5o7vrR+4Pjd3riL4/P389f",
+	"L7373enF5fwSnB9dHGWXj18cnVweX/6r++74xB+eu351UvgFl1hvl7v08uDw8vS8e/DihXefuXh+9P70",
+	"g3f5/OjwFNLcYMNz25376aJ7fnT27uBw7o0XOIPu+dE/r44uLit/Pzw4OTx6967q99zCvD3SHz079mns",
+	"3fFRCWHYy4UFN5eL5HJ2fvrh+MXR+dxrsh/m9x9/KL4KdrR4UY/77Or5u+OL14Wr56eXuQ9enr49Opkb",
+	"Bl49P/pwmtthzAueu9tdL4zZXi+Ozl0vHhb7wyXu3yfrS38X8bKivFPOSA9u6Gk9CiCJJiyBYGbduB5R",
+	"7dNXSD9h9IaA8woch8VoSntrd+vp5s7WblX096un+2KM+a+d63snLLV8needAr1OIpZVyYALxyaYO/0Z",
+	"HG3tVst6FK2FTEmC2PfmI30hYkZ5FuVdN2x7UxoL6imhJj0HFpYlj+gLE/QaWI9Q745Bovnk9nkAIioh",
+	"f6W8xMhLAQA3HGTPzAVC71PfVBUbzGeUZpnZUVkce4VwoIkEmtifp0Dl6lpzq1FN3+8iqb4qK8hwAzNe",
+	"0ClhBQV1O2aDkk08zzuBMMTNTHhubjPLKhCXFfuh5r6wRs0FjrT5YAJHqN3XNYHNeZj0jvfZMHVepiY5",
+	"KDqHcl4hSR6s6q6C95Uttjf3anI5KaXxA3Ri9mde4owhd/2lIY9+yS1Uk5xAPZFKRAyucX4byagfg+M/",
+	"oYFiei0ph3Bjb6NXJ739HnCR6+sCSMzZSHA2f4zy6XtzRxUncw622HrEfy/6eJgK9xW26QqK2tecmuVf",
+	"y08zUEFxWPB46ZAiFoeuV8dapR3KpOAuR9mZCMiLm98WUKbO8FfTfHGv1X5CIm764fRFODNIlxnMVJ1Q",
+	"ImMqR9hhVGWtxJcNpbAqdlwOm7h0hdI4rjhZMof8l0RKS3b1jPT0we+RIGY0AX5BjhUZiTiUZWfGOkin",
+	"gBo4pjfgtgR18sYetGtuT6R/CBFjLRKcjGlyIwFkGpWQkjNL2GeQ3D+JiOs//QKT7C7jUHNHOA/JW4T5",
+	"yZ/kIrvLJeZu7F/D/z63Wo3r68/tl9fXn3df6n/uvby+Tls77cPr67TTaj3H/zvC/3sJ/9d52sD/x6s7",
+	"LfxzR//68ujlywqggdeMxnpsaxF2VlVs3YriZmntVZGyzEvK6OnYOMTWzvK0oByqGKeCcJjFRTQHx0u2",
+	"fnAl+G7qKXYIKjCMciC0mPZZvAAexYsHuiiNw980jN5FECHoD57HDCcL1ACMVheT3bbXVl5BtmSJUdSA",
+	"VHqxtQes07dTr0g2tAvjwIC93kyFmnfTOxtAv8YiYQbYz4SffJJylU92Te+S4ilTPAFL8okzIve7Si3d",
+	"ozJV3C2Vo71sFJbG1tXL7eH96ka64xL3tNMP4imdYRp4lg2htx0q6lAmUU0W+L1ozprrfD0j/lhLNDlB",
+	"EbYmO0TY4Z0O+f23TrOjlXYvsda2Bg9UdMssyh1KxjEb95Gi5sDCy0kTkMHngMGNRgLE+g+ZixQuRQdH",
+	"RWdva7dFfv9tx3SZXlYmiXOpdjtkIGqRNDX9vMq9QMdJOXhLKQwvAmG2d3eeLJx2FUhVqTdgsbVJ04qc",
+	"Vq2tQUJTwoJoEjGurG6Yz8GrZh3l+ilN1agLDHkpJJZbF4CzMegMJnLf3tttLV0j3wDe2fIN4M725lar",
+	"s9lq7eZwRkot4dUKDkwSHYhAWI+QKPGM0L7MYJRKo92rVldXrBfkA0GdacUqPdxCRJUSOTfvrz+OqmKJ",
+	"dejwJxUtko8lrYeW1RNV1IweK+lSGy3cvszXkTZXw0+FBikGK73CAWkprIuDx5uRG6I+htPJ06UPFtzM",
+	"ISSUvKygnpeyHFl2VvQ6uExf9D9qaWG+uUyjhS4kVeUG/5AkyvKh3Xn1cf7/IYmY8jVOHC5zOVhvr89o",
+	"wpKe1xbCUcqzLG/ZW/wC17RmKOQwIBgNvCJXvQjf8PIhypa/vXPn+oy6UU8zUYatVahrrLKmT9aIzaXa",
+	"x10q298xegumOhtP1Myk302YVV2dSlte2r6wm8RdatTzw0FEAiMH/CJTV5pePix0OLiEOFP0nqF1f9VS",
+	"dtP6OV9Jb6ZzKMYTauCLMTnaw/Ez6NARl4rRhcjbFXwM6bisz0M+CawyO6xUC6EF0YusgEKKr2v1XNEF",
+	"4iV2gTiWx/x8Ozg83jkev2y97Uw2w8M1OkMs2R0EiF/ij824TkUDiV6esYukyG6eEUr0o5l2ztAJiwe1",
+	"UBHuM/Y1j7tjR3On/S1b1+Fyqo2ktB9HAWQiYqOT7fYu+f23rToxfz3VKjz+9bS1qX/rPMGjh4aGJCGb",
+	"YItN0rtRs94+OToEGRMkt3Xy+Zrr4zZ7Rk7fntnLcAI/PyPnFwdou8AFU9RasFriYdEDW8o5kttVbmOr",
+	"3HSDrHCZ4nGDDq5lb+NzDuTOVrn0WOVtn4s3lXaRma1wV4Gu9GxwFHVYc1yGCjo7F+oucA6Q6rrMLfCW",
+	"za7kvHsfn60Yz8XacZQbNlvdU6FP1hKTrria+vUVg72SrMLxR7OEYF8l8dkFVOCH9t+fqriKXMHefk+j",
+	"+Ks7eT5iTY7+1l88H8PDGalAABJhJrDjiLsmO2MaxXkBcNt/erb5ctB6ddOefNj8pTU+3L7ZnW0l//y5",
+	"EzwdX+yFO+r70Ztp+90PYgX9Yz5MMb/XTNGQKrrmXmf95bJmJeWzNz3VxID0aJCYzh1TRm8YVDQaKPFS",
+	"iO+dNZvooTPDqXVdxkOIcuU99ivCZOVf5bqFRFJ2XTBu0dzBz9Vp7Za7ofo0uAlGlHMWd03Ota2LXvBO",
+	"6/DCJ1DVMpnoPRlhz4DVvlX9jULDuec0uGkc4tPkHX633WyVfwn7xlWtT+X9ubvKKGHrDljvpf3SHuJb",
+	"858yAGXVxDdPGU93Ok/vhN7GeOgo5V70DaYuaLYrLMrT9RfFdZEz5TBdGg9LWcYDbULkm7T3W5ryV8H+",
+	"flU6yqKEaw/5p+mNtAiCaz+MXdq+5uZMUjliYbfIU7Hr1eKTstfu7NzppNjXr8yN/C5caz0UJay7aIZy",
+	"8czKXuo1w/o6O5Jrf/W1PnErggeQxCXv+fpn0dQLLX31nfqQGMCobiiCdMx4ZjKtvTYmpvsVdxGZ+L02",
+	"MP+Kr793tqPtfUZdtAVsEL1CyC9TAlZlgasylCVa3YoKZtlSVagYayvEixnwcm67UJtcwCJX0PyqJV69",
+	"3LCpPmer6jkluu7c0SrnmJWajSf0qzhKCRtbwPmrdMJVD/BanHpdLavM8D5h0zNM3l+/GMIA2Fb4W3qc",
+	"3kZDqkTSzO6VTdNo1jS7VGkCrUBcr+6e/r8mcpBoMOsVeqpCl+7r2v517fak8//+z/+9rtWvawmdHs9d",
+	"1DOFa+iDbdywGd5stg6bfKMT/QVVVH8X7mezN/YdVCkmkQ5OYcXgBtE5gRu+fFnuPmjvbD5dnrH8EMm5",
+	"dX9HFux0NX5rDCMkgJiecoXZG17+J0SQZwAMZqK9Ej3LY/FTRCIexGkIDTGEAw9zT19zCAEZfz04uB3G",
+	"zJjO7E9Y4K1GlBMWDUfKuMKFVCQQ47HgGdaMBcYQEjEbiRhcc5WLBQJSXL4ZtQmnmqP+D8z8rUO9SoY0",
+	"8qAAs0/XaGx1epCqEfbuW9uXlLknu0otQ4uPVD6xRJI4umX7hCpcbAAW5DPEDPJb60P2O0SrWhgDxhtz",
+	"h3RTqwLVdRpPd7aWV2qUiN5SbPePxZakkkH9Uc69g0md1If4kOSb1Zw0T5rkaDxRM5gtF1DPv1qbZ28K",
+	"DYcNsGbL/7UbFz5AhRrqYCDGqr1nEyYmMctleQpuGhBIh+RPXd9XNUpEOoS+1N9Y302etRuynjfk9Not",
+	"3vxIut2HtuWauvVTTXJgcJH0X6bLhsFxsgBy/ubyip0F/Ifc3po8vg3cLNje/zWicvTd1u6Lo39Ofnr6",
+	"+vkFbXQvj8cfG9tvDln6T3Z+M94+eT958/GHV5uji/Tl1UrUUJ7ycDHCvA+7DdORcBhGuRlMWX/t8hmH",
+	"ybA6CcRiiO54t8ku5dch1cDbVtvxiZDKnnq/EbysIgFvKH1m+okh+uLIhHzmkP9/XN6e/VO5S71ipxan",
+	"JKISsrDq06SZYsZElU9j9cXQIq10JQo08gcvhDPNbgK2cDmgWFRzc0INlqEzR3pNcmBD67bTaSrz+5sL",
+	"TnlLWNU6FYF4TLsIxKXBzj4sHpjUHACjQUloRKKfVpQt6Kf6Q3o50IZcTaSbu6VtVAbCfN8B54Betb48",
+	"XyjN/Xr0xSJdjaIk1JYoRvYXMhWoHwZIKMznmmV9UJaxjwUdY42ebM5ifkQFypxjgwXBWKmhePLKa0qb",
+	"P7iLOFx9XpXLU0FOyJfp+Z4SeQh3PqqS/01VyX9LVa6swBjUM9tCcEKHTBIoxYqCkR2eGdo+oeTs5FWd",
+	"vDk7eqVp5yPrn5FoTIfIkA3RbXbI2+g5WIjtVmeLTKLPLIb2V4C3IaOQQUZ3n0q2s5XfhOjD89Pzaevt",
+	"q6E4ODg4OLm4Gh1dDfU/j/R/nh8ewP92BhP1Qf/j8CY++ueH8y3+6gTuOhgePL94+583wT/h9jfnV9tH",
+	"yc2b4XD43XcF/XtzZ6+TNw8PGj/Qxi+txt5/bnz69rtfW/XOl1JL8VEv/G+jF+rR3zA2ySuHSxWdR13x",
+	"UVd81BXX0hUrQQ48leqr5/T5PsC/dk6fN5MVISvGEfevth9V00fV9L+5amr2RQkDOWOwAB7V1Ud19U/R",
+	"yB6Vykel8lGpXKJULlKFPkZqdOFKMB/9co8h3jVDvIureA9y2Aw+i1qpQvwxgPwYQH7UvB4DyI/626P+",
+	"9ugU/G8cQL4LpCuzzyz1b2Y98r/U8bFubjvnGud/nsSUY+NK6JwPu1wKMeS7J66vP3da+j9t/Z/NxvX1",
+	"5+3n+j8v9D93j1bp828bsc+PcvHaldcyw0/Yyg3mkYhhQsfSYNfubu2R33/bbnYMIsRO5yn5/bfN5vYT",
+	"v2Lddps32f9+/3l0G2cXLK2l3FYeMO8uv+l9lrbuPY4wK9nfiiZDVnwylws/V+MwYTzEhi4yFtNuKKCT",
+	"kSHRkHHsj4NoX2EG2jGgfqd8/SfjiYjjMcv30Ef+47rlKzaeiIQmUTzrrtk53zr2C6h2l+/flZBZKSc2",
+	"efSQdBEJfgrvkGuihpwBb3kLrzHZ3IUXYp78R9bXpMbJO8AX3AS6aTf3npRAE2ZZ7CXYK1pr7c3Bi1UU",
+	"czvo/wsWrwi7OIewDUiRBk6liPSVsAFLkqy7Z67bAHRolk4phNZwaOf4eOtoNuQAoTCIusoc9WMfWBIN",
+	"TLfZhWNc/sJ5bG83+ZJvlfETp7KUYI9ZH3GaxM2iXVZa9vwZMvQzwqpAnDOLm3Vw9vuOapOosC+gqgtu",
+	"dYIxQFBnkJk5aIJ1wmbhWnNul09aJZRLzalkNWSltTG1+p+AF36O+O6ITvm0pBawHH0tq1JZn64s1y6v",
+	"8FlqVxhmc0a1JMrFKdfxTiGSUDF8cnh6cURoPBRJpEbjxQ0cdra3N7c9JbBhLpRogl9tDfU01l/EZPIA",
+	"tK2P3khIlR07dxD7LBZ8SJSY8+FsrtGqxHZbHvglMGVovStgI1eGylU0ZiItsfrfR3EcGQTNxXSwuWMk",
+	"rKOEdhkRaP65bs+BSE5iOjupXKBBGsemJMiE/KwgWWGd6pXbmmH5uQae0QJOtoYj57J6iCs2nMk6zbil",
+	"md/XoiCbGPlV8yVUCTPJ6KFSf6jn9JMykjJ6lYFYfDC1Kv++hVpVu1WiVj2kaE4mx1+TI/yxh3KJAmUJ",
+	"qVTHo/JGGqVuEPEhSyZJpI8LNNFhiJJ4dnyyNnv3qTQjSVj2FTUxQ4UX0ZAfr6v1roG2PI3iGL1WsDhc",
+	"TllClCC9s9OLS7KBeIhN8tFoupGqkx4gQDXADVFooOP9stz7/6Vi1lORhIfQ7XPdaSNCcNaxdolr4BDv",
+	"d1WqkN80Xflxv8B1bv+LQym8+tOCud+lk1BgrP9F4/Uwz+4z02XYuFZ5VwIaved86mLQJOdmmbSlJNkt",
+	"SxCbVD9jcLFKOodDi/d8nSznyyIFuTrY/7q+lsVuLp/+c7k/xnT9XW/3PHjedfxZY9OhKDfL//Jc3D7L",
+	"xLsLp2ypDManSidggGIvLbTsHZq9zMHMWgvZw0gGD/VX6fNiMNzv3yqmCLptW5K7RuqaLLEtuC0LZ6T3",
+	"k4p6BvY8h5OQR0JaLeq6QgcXgxcPnnN9Z90C9o5EmjyDDhoYJtRn7N+6L+GyIIffFgBK7zVVQY8qbUGn",
+	"EjmG4EwSOgY1ZcTGpd4E7NOi/xOh/vpAcY8Fiq5zqVc3bslR7tKjeaciK/uBiHdDOitZ6ZciISMxxRwN",
+	"fYt3ZKciuZE57rvXWqy77SzT28rJyDVMcnDqA5HUiWkLFEdSSXfcAGZB6iEXMxRPouFIxTOSsIlI1Nrh",
+	"5CpaLAxuTGckFE1yRAPAsKDYmMAzvBwbRJJDLxUE/4uB+x9rY7YP/dhyoctsSu7n+tqEOo64/XMJ1RYJ",
+	"tkgzSynzq+eq50XUH9RpyG25cVBirwLgKJr9aI3lj2tBlFsBrZRfss9qbWHN2bS6j8q/r1i+rxB9UAG4",
+	"ukh7sNh6Bej/ZVG3Iqix9KQcd3t1stkiCeWhGJOYKUDW0Tw0jIaRVV9k9NkF3BWxXQsOzw8bmx3D0KBb",
+	"AXgZyE7nmn/TauzVyUHjhzqhjV+eIIjNnZ1B68rI+gLg/LNE9GM2XvdMcAIxPdvranu3zAOzgpGVizRn",
+	"PUfvHF6eP036A2t0TM76pS4nMIvvVuU4+L5hDJvG8QukC0BZwnjsSnqe61VZrT1s55oX+f4r3yMfqbjC",
+	"/sRvQB9AkYRyJWdnuYP/0hie0IGRXJ0fL8U0XdHrj6N3y+EIpW6tTW8jKmjcNVV8OLeQ9Rpn2YmF9pV/",
+	"VEbniMrKfNOsf5w3zFy7mGLPTdMUe1GaWgbiW7D8XJNBzE5DQEHplqm0V1Z5i1Dba2qhemOG/Fbfu6St",
+	"qMk7ShgNbcldP1VKrNRlK474TfcWPJB6p9DVUq7z4mpTUBlci9LIdigtdG/N2ngGgg+iZMyw3bH9lN/E",
+	"dH4Xym2CM5qorHEOZh5VNEMtnaufrVThsDKuJqh5GkZSLaf8CmDXZZaDpVd5I/M0OqiO+Jb3BFmje4WR",
+	"sbZ/qGn478BR/Xwz7+B5QrmKWgpruzTPy5L3nQzYh+BdmT3V7mxube/sPt1rNWg/aNLJRDaHQgxjlkqW",
+	"BIIrxpVxuC3A2muvny8PEgqbVC0ZsOdz94kHTM18Lin0x31GXkXqddq30IbzVmbt1enhxdn3jWzyK+BJ",
+	"Qn+bJVOuYp9ZO8E6YZ9poI1yitnuYSQDccsSbUMj+imEQbH5+EuR2MkIHs+K/mBqfzziCgI2kpELWJyK",
+	"KgrjXDY7PL+t2yv03CjvFXjAzQT1uPLVHxDRxYH6yXQiCoNavTaM1Cjt51u+mJ8WdtOo1z439KsatxRc",
+	"8FK/8/D86ODyqHt2fvrh+MXReff0+MVhrT53+dXx5eur57VP95EsHjHBYq7tXfkjRQ+cGjp2xOO69Tm+",
+	"q+93wkmT3qmmN1PMkutNPRMpUUkqTaUAA9r1mpYvLxK4m3jLFny40oL7MQ8slf1k/r9RAQJ6b6nlubHE",
+	"hHGQJDY4MUnEIIpZVUb+Qwk3I9QyIbFI/rz9Wkd5/ZNbPLJlZ9UO++t716xV8deGgbDTeCAMiL+L4mEr",
+	"y0ogfaxi0Np7uruzvbXZaT+QYvAoZv54MfOXY+fzBxi6KOS6vd452lVdg6RXH2E1sG0rVBwsSRhdno/k",
+	"dUgoj7H1Xh1dkg1XHdGbdx6skNadfcOP0pRzw/nFrOwdnPVRKFm2fLdtErNbFrv0DJMQX9d/46IKzqAZ",
+	"LhfpcLRPem3s4awvDwBZvk56HbympqJJjgdmH/RVGgvOsua1UC6qz1DW5N/lgOPLsM2i/oEOaWTyDgy1",
+	"Q19gwdkzr9N0/ihz+Bqgt4MPWI8i5WOGjQ2MZ8m28ogSps0V2WuSU+AcplkeTRiJhlzM9YftrOIewk4T",
+	"88t+CNfRNaHShJM+mwmHQ29X33REd00NCnXohyJhkFm4/aRuWphL0oPWBlgBg70J4JBf1/a1WP7ypbfv",
+	"YGiOX3hdg/XF3obtQdJrkit+w8WUE5xC9TqsX6pe1pbR/u56M5pic7CW9e6Wt4m2hZJ9RmI2UHPVtbVW",
+	"e4+GTzu7jf5m0G7shp12Y2+w02ps060+26SdYDfce4Cm13nzn6IUMQmiZir1fDtp03ayogn3nbpZ54tT",
+	"ywd59vbwiLh7TDfhnc0d8vtvW83NQpeMo733LB4J2jmd3r5Mjt5fvhmmh6+pYG/b6unV+cd++urNhVTT",
+	"RvC+oEWUCozSZjAlyaRaTPYZ6V10tncKiYj60kpxRVO2WN4o+oA72rfk5nEkORJpHEIBt+VLEHozdGZq",
+	"zCobZl9gw+w1mmPPNcKeV3vEMKqajJ+6rQ9yoVOFEmQQxfFcRf5cnl1Zkhnc0C2taDPyFji8t4AZK48F",
+	"H2p9ZCjqWDmLhdQGpAH4eX5Emzut1gq1VVzwsortQzFmkvRp4Dq62i3Of4U3Whc73Y+/HHTe/7QKB8f2",
+	"REsF5z7BCjjgpVJgfUQP9q1XJ71AcMm40v+UkLLeNdKqB4HanulmUzdSFuEjLFQYSjS8RfqS7ptjHqmI",
+	"qogPyZVkCTkHP3eCEUiAJMnNHYazStxssXP91NVoOcd6FgPQAqs/U1iXqv/hnx3Lo7UmDS5Ao05kr8FO",
+	"LRORGEYaCzGBTbX0DPk50WDATEz3aWe7Q37/bXeOeS1FE1ijcWGJMSwUcbWrz6DnPtyJGgqyeNMJBi/1",
+	"rHrHhdcdrLdIllYwg4W6qB4XjWMxZaGJebc7mrl3mu0ni761XTV/KdIkqArJYu1PLiUvy47CNC+zS7ut",
+	"3Sf7XnUfoWkYMR4wrzzQdfLBnk6OJBYPu3zUWUOyBQLm55QlM9MGOWQDmsYF7QFuWEHe5GuXqz8I3afz",
+	"nzCR4WVfwBLqpeo7qoxGa+qhndfzstvsQA0GTQWPxOeItQpXSV+QyjhlKrlyygNI/i/sJx20osFPMg5v",
+	"flrpRKZRNxYBjVcyZigfpoC1mENerBv72BTgor0RJVJ5WnTIGgeXJGRkrkwC7MsClJSBTFHss0Jrhc9s",
+	"FWs9r9O7GtE5y7/G+Ep5B3Om4DnDkMuhCJlcu44an+0G9uG5Uz7DGDkg/QDPtrhWZZ6Cna01O0TO2cC5",
+	"8Xwqna5tbFdp8C6wNg4c08Kb/iFJFBqTbxpJLaIooGMSNp6oGWx3Klm+OEaLr5lIEwIwDSSO+glNjIID",
+	"ahj1sLIqLaW72BklwzeOv8opPCuM3VrGD2NzVOSuHXArC8AZlrBBwuTIMzdpdaJiNqiDH5J/vdme3gaX",
+	"P8c/vN7i28nxCwAfPXje6bduNvubH1rB+GX6w6s99S8et374/kT8gDr1ksmgaF3ibDTIJ7MJq1C9ez5E",
+	"Sk9Pq2dmai5pxUA/alLdJSbtZw3scrPNPbpu2l114hyCBJ6zSUwDcHGsySJuGJt0RRx2B2VBgXm3G0jy",
+	"OLTmsFR05nnhMui/ncXYf53tvU5rGfpfYRFyQy1fC82uL5jSKvO6vJLxYcQrNCH8zTL5kCrap5g6Z6NK",
+	"8ucYE70nQqphgsxtYWQJpP6IjWn3liWytAhSf9r8mDmN9CNlI6lea4QiWYq0KL11WynyZBY6LwO2S+Gl",
+	"FE3UoqoYPxIDLkN8YNX6l7mVrVzSA6lNNPD7Nxrmrh6B8lE5X/WyQm6g/VLdEtDctuam7y1zOQVLub7j",
+	"nAZJVa/OWxYXvL3Lvbq15ZRLx0k1UMacrwBthPbuju/InEzDng2m2EJDMJaFmvScRgeJnFidVSgBnkzu",
+	"iLZRBs2wRumtN8NYDIc4QwNJuA9ZMp67s1B2a+YLhrorsgM3thYuRnnsFYHEc4HKVZLn8smcpcdtfg53",
+	"PmumaHZJ0qc1oLEkXdoAnYEcK08tzJcglBfTmXvy3lcja+/BQO5WuhBNbNCyAlmDqalIboplsgj8uUoG",
+	"6ML6QqgoiDLsDojiI60BsCCsyZ1X5CtURqSSJV06ZFV+zyvJksaB/n3RSlUUqc9VLVg6zSdPunxJzUSR",
+	"seX2MTfKe5UDGt7+1RNCrAz5AwutHCDkn19qZZWSNSFf8rCCy/0Ug5gOK8BhYjoE77BRM4Bt93BlJAMt",
+	"w5T5Yr5BAi5Sa7IVj9SdK3u10nobJYJDluYtTSL9mtwwVqqxyByEK6iCF3izVsBonFaMC37SQnMgkoA9",
+	"I70f0Zb4ZMUj/lk3XcOLuMlFjL1lhGNyzWDD7LjctPIFRQvo6aLCT5rBjuO0AvCIDRIxbpKewW3sYbP0",
+	"0Kw+G/dZKD3/UpMckJ5xUPbAAz4QcSym8Bpi839Qa7RltdfcJBNfnb8zt+NnXc0t4xEfupxEbFdujBWz",
+	"Fh6BYJKIHiwsCQxlFQvmIhry01TdxVVT1KuovJGuOtwPJkxtiDgX9ut9nUDw+qFFiyWPJwuDi4yH/wYx",
+	"RZGqimkcl0X6VwwZVmHKLjobRtcEJdZCRU9pEspczKAs2lTIF1gpBLRa1cejR/vP8mhrphHxoQH3vC96",
+	"INQC+dCBy3jWA5S63SyHcLths9XqnMbidqGp5tWwG/R2Y1jThNkYpK9QGE+kUAQSfB4MQiRhaqkxJpWY",
+	"4PgiPgTKC6OKwU1iyvnqBtrS4UEq2TI15S2bXUnmbu9qgVk9mz4bUmh/oG/GcxTF8d0NqHKOYyDmtbWq",
+	"icZAe0VDTrSqq3UDXHk89hCiMUmp0ndAupfUcHKYvG4eXS7Ki67WyL5HGrhLO/6CCeStY45EcpT9aSET",
+	"kF/XGsqYzbpwMHBj2dgvmVTvTYn4WkZGeV25y/FFcJSMQyOuGx6SpVFxucQHU/L6IGATxTJgljIvTGFR",
+	"JDMg9aoKkGo1IKrqpkVlJ+TNx0uT7tDaefrECcdczqDJtauT3nNGE5aQ//d//m8xT7dCV1qUePwuGjDf",
+	"qZLPgeBkJVjEYqej0iRkq3ou1jorskQ7T1z+OgLa6A22GQI2YcBE/E1SEiSO9qxQQSULckG18eqlii5f",
+	"wnrtc2MoGvpiQ95Ek4aY4MY3JkJPMEGuDaTkB8HmU48m9OeUoeUHMSXnp04la5Jc1yIXIcUeNSa66B+T",
+	"9j0GWpGQoWU8YOC7ZIw6kXklbjU8iCz4iLEnZOJ9oNy1uXXu+OTenaNtO6vKU/sYcf/zI+5BaU7TS8Px",
+	"8l0TwKcw3/BohW9vVeRxi5DZ+ptkQYaxvaWQYNx+glXADznS8lxj0yRl8WJ5N93t2+U75PXAqAyBBTSO",
+	"ixAXeauMajY2NsmDNsHXcGY7GnAcVXS3Mhxjfpm9njK1+lzWgTkOgYfuX6+lCd+PmBrsTwCPeV/ot+7D",
+	"t4BX7vvLjbejc9O/x4AO54ujy9d13hIqLbPMifdD/PZZ9sJznNqlmRn2TTzMTewFjNt71AxwVSkg1GQB",
+	"voxzAEGtio2kZpa7v2c2hlksYtF8wwA/0dxb56KddZtrYyrw57FVlxN0qQlqN67cskZoYa0ScHobDaHL",
+	"gUc9zSFTPVvCkp+8NmbuduR3Np9uLegYV33iF3SBq91wEdw04L8rnvwcEC2A0FbUYi8HKynWiPu7nGmw",
+	"JkZ6Bya6SqrzQs3LfjF3W9nHvl7SVom+9tApyk3yLifKDb16VcAGptK8V1qvLpRHKenSmtdPWl4rwzfX",
+	"6GlzLvd9zPahALcSX/IhGlwtA4zOeucAX3KFsvkClYyWF53Nn8SIh4KVuJ9XPINfSlVaNTnEct+7VKOW",
+	"6xaO+WcUN5lgQUehfvDpbutpZzWWvCRRkfGwC1Ggro2zVtv5WHpsY0bSTx2zsocZc3VpD0O79wuB6kDq",
+	"QT8ITCFLKyRmD37rYWRU0UTp7Skmy3c+jPqvPtwcvz6Jw9cfpsev9sbHr16mx69etsNXo7jPzyf/6rxs",
+	"9TePh//6/vl0lXr3pSAxcw4OPQUH6VbZwUQP/8JO9w5FzmVu1Cuuohh7FNvlKi1xXsfr+HPSrabkq/Nj",
+	"RMn75zlQ9b7WUS4+vCLReB78YbuiodnCoknNOV2yaMTJcyrZZgdBr2cT4MQRt8X6mNK1FI2wnMigTNuU",
+	"9yNtGb1KMhozzC3ri5QXsQFWs9crJTtCCEC1RU+oiZbYPb2uttaLTiaSiMmcd6K9QujagXphzbjdyroj",
+	"0iUZJ1fr9755iM7OkaT9mIGaVpLTZdHylyLiL3X5w4MOLqL8c4M0jrsl4K+dlZIryhweVzz6OcX6N81s",
+	"n0E0I2FQCsYAO32QawlEInkXKPlqbHVbOW7C5ibDK9DWhbxZiEl3pxwtwGO5F0FAAtWYKRpSRZcJFE2z",
+	"7+29BSVkfaRa93QGhlGgGp9EPNqtQrf1lqPqxB2E44i7Os01EW0hgyhicejlUmXvE9h9DuPS80i3/skr",
+	"Vw+AVqQfOlwNnsSd2jJMagegAuRvW5/LCYvjiA+t+iHiEFNdx6ZcLoNiMVifmV4VSYhHYGgiAQv5WiuI",
+	"GDpErodeYtdoHZn5PxzCC1pU7hmMRgGKS08f+x4JYkYTSIPC3Jj7NO9YykhybGihPpXGsdOmFrCAbL6G",
+	"GTiECUZ6Y7bfc+5pFEM5SBoyorKOSUIh1HsRyK+CYCM8ds39UK25MZKExlKYpQyzbCNvLEY/3dcyNsVG",
+	"19gX3O4TKP91k8GUdZ1QwjZ3x8rx/Jb8COdYgtFTW9T2eokivYjVreAUgtNxP372pYJn3K07RPmhvOLZ",
+	"yUpBo9SWq5hyBp536cJ9LIQj98ztqA3Ru1MzopMJw0z1iJPNFrSYcCfIOCetBjTvA/+3OUkP3jEJlYA6",
+	"SdiQJmFsPDoI1E4CKhkwp2kUqpFWEEjvv3p10tvQ/9nHSrLr614d+vBPaKCPqQV5FwOId+HHEHLqmudE",
+	"gAQZMIxumQHfFAPrKFIzLyMIHjIeZVOR3kOmiY/BVsdC3JA4uoHsoHEJK1yvW9PG/jX8b65nk/7n3kqd",
+	"mzyRvbBzkz42x3wg7npo1u3IVKZvVsfa8bgVLO95ALI7ICvnGlA2VwmWuMSx7moenZWMsLS/chNLCilm",
+	"KIHKArWd7e0yrTGneJaXJcqIB4y093Zbxfj7zpYff99z/1tWBHc/3p4z3hBdspJuF+B5LUqGuCw4OeuF",
+	"NPIKJKV1ffClmRJV0uu9t15r6LofDXQehDdig9ZFbhibAE8zUovQPjTr5hlBWRZHIYsM/Y8hm9BEjQFU",
+	"6tgChJExG/c1V9Xrs69PG3xP1olIrnnIglhrwjRXValXEcw2LJNyQMeAV5LzN5tEbqxJIQd5Hg2OWYj0",
+	"eQmw1r2MUTh5zaf5vAzw6s5ppL/OrbunrNT2az9JwZvndPqeSUmHzO7KVy80AffCXxt1VE9hRcTR/Erd",
+	"QQ0pOz0faaQiPrxDMpkWu+NJVb9yMVCmzM/L91JJhMiY0DgU6z/uXTX8AA6ju9XalUN7+/2rNQPRixRT",
+	"xZ6RnhJdLvoinPWIMk29GIGyeTzbELbAnl+QdyLASpWMq5VL8wCIsEwxmGUEbjYOdmQAWnhZet/yuh9N",
+	"2eZd91l8TQumXqoKYjVhwJ1N+r6+W9t1XEzL1RYlqmKgQTRBqLwxlTcsbJIT2+3Q2xxUUaM8Om9Aud6P",
+	"kAXJbKJyCYs+ndyBUYQZDrUSps00nKtsaQouoOLK5/a+jMl8ZP2REDd/gic2X9VWIn2xXNb4DJc2Ll/u",
+	"X8L32fv2SX8258GCeGF/lgO1BRcBtC8UAzgUacIqlGL9a8SHXVD9SjRD0AghhGJcHvPHDcku8opkoQml",
+	"TIOAsfABc9JBSKw0UK7QKaeJ/OeUpQwzH7X6YEsvbacvTrSUbbVaJGRxpK0RJsmURgqw1RDOx7wCfCn4",
+	"jRGNB7bCA24ZArZqL46kOoLv90waqJCM9JmaMvZwtQN35/AV7i/4KWvn6sojEhaw6JbJJjly8X2kA/1E",
+	"zjG+sB2Yfqvt5+MjB5SoNyIOTXZhF7wtC8N6KgMS7bOB3lFIoK8TJcSDrXaaxIuKscyh09wNZSCu4SrN",
+	"ckpd7ElcKKO0O5dzp88tU/Eo547L0q40hqfeyW+2JlvMzKbTJGSJfDBO2WfgjLf3ruaJX+dQoKZnz4I2",
+	"k7IE6uxU1NGtq7KmvVphSizyjNRmUwFh3FhiXbNJUD2PV0IWM8XyXtqHOml3o+t9AnWCWVNrCo4OjB6Q",
+	"QUKH48rKQjkSrrRwQ9Ob3MDEx7Kzsk6WgZ7KArL+6qabVUn+2tabW61ZLGh4h0ibVjiz6lPwxxhZMsVX",
+	"SytRXJKmOUGJGJPeCxTAsxdQDSN7VqcAwoO+1+Y4lITqVnAvwdnAtoljJhUdTxbAueA30WFvcVYNiHbP",
+	"TKbh3tNzJR+50hZUle6camJTolc871VNFu1c67hICzb+z8Y+y4luxz1Msc+ihgRbTx8a+sysyAN1T7mn",
+	"hEQLjt+KKGDyaxgWX0tU4rnmYkoEr1YhFwjCP0zs2b4wV+fv6oZCNdei0By4SJFfR55V0eDHSI0uXE7Y",
+	"o8X7aPE+WryPFu9XtXhX69txoSgPaRISw6iMTeAJd7OYiauwh8FSZQ/n0mS6v5vp7ZZ2XufAZU+TSM0u",
+	"NBEhD8cqrOdURsGKtaLYyt5CPmXwnAYbyLROQIhOjJqPm+SIBiPDx8cNxgMRsvCaQ1lmrnai09xstp/Y",
+	"JCjMm4PUlhF4sblv9V7gd8f0hhm8JDgcwI1hPm4JtDjVuw3Vqp2zyrKkDCYZw95Yhv0tLda1fQsNxGzv",
+	"DMEBEnPICsiPdRuSNJAsz5B6v7UB3G8JNUuAlal2BTNqcympNg7pajIiJVk8aJLLKLjxmhNl3c2mlCvz",
+	"QS64thuCGwbR1Gs+ZMrH2AfZ0rzm1/ygHAWafNOTctz9f//n//bqxpLCXT4zd0NJX+8JmYrkxrXSgc0B",
+	"Tb9uuzBgfNiA4sOODWIxxfDYXO1g8eKVPqq1rKdXVixpfrElk1kangnbYh7afu2c0dDwWrPU3+QTdZ64",
+	"gktpCnX2a+ixqhtahJ1AI3Hpm0zmSu2t1k8hbJ4vtdG33M6NL+MyRnh4aYAlHxmzfRxObb/2AsclODNV",
+	"9uY5vM3/yNwt9QwSEFDcYAD4nFsIXIC5R/EB4Amm2KVuO9qZuU9HAmiSJsxrbucvTI7Q4YrLmPEQeOfW",
+	"KQNZu2EzHPkUA7QQbcr6piEbL1k+92o7y3OhqAI0IImBLbPv00JfP3NIBZbuyLJ3ezmQOdpbsJv4yHLS",
+	"s72W599hoQpyZ6KQUfd4bB6PzeOxWX5s6rXPDe/G6LaY2pz/cj1/cIpnIk+2xe2ZW1OoerfIjvs/OlL0",
+	"iAtuEbzhuiL96NF1PWsrmjWOwbMFz2Fj2Ibg8azi9fUV3+b7FrR07tS+6EuRyfUMBFc0AGUf829Ay3fN",
+	"hfI605xPoPZODG0T24jXyZhybMHFIlcwaUgO+krn8NdsWaWpDQ4oR0NhBtrOt99eJjMSqea335JjTn68",
+	"mNLhkCXk6vjTNxuhCOTGEzKB4u9vbYoe+7YOmlSlyoUjMU9dGAXRdsm85kYT/BY8DFBPR/OH2MNWxxzB",
+	"b3pavyVJynuu5RjqbmPhjkTP1OP2nKKYo+9rbnKL66QvtP1ku3a6b/W8YvveEzDTORTBEcrNVkUmHc7M",
+	"DZeOiFR9axbzeAxtwnA9f9QP00nUnNFx/OmbDf/PJ/Aed8dPUnDvDv3nEwJEE2GfgWuOtPEP8OaLOFUs",
+	"w5vcJxF+F9wGUJp4JqQaY5rhwSQKBQLbDRnX08igaVw9xLh5zX+c4EN2NLD9/rUniPhg3x2IOGYBLMqY",
+	"hix7l83SHiJMY6rEmKoooDGkhevdgZgFsjTb/ql5zS+nwsDHy5HFJBFcJTRQ++WkqQRRsAl18uM5eyGC",
+	"T99sJCwUwRPsY2ozE/XeHCWJSOS334Jfpedlb25MEtGP2fg/9Rx7BrNra3v3ia3xkQpgiLFV1jOvL5g+",
+	"d9d8ICwGkGF2FgrX2XQRl0qP5ZseJNz06gT/0fWOee8Jnpue17HXXIAmCCKFxnyAbAHjgpVqkhNhWskm",
+	"bMKokkSm/XGktNmJ7WKb1/yAk9S0Tp1QBUboVmvLFCMRbHppK/PgBldMYXLw8Yltg/xyoGfXa17zo9wO",
+	"2gZeve8bJk+4cfyi94z8nArIKkXfCkhzrPkjIxZPIEgFwdwRlde8d0iDEWsc6n0X8T7hoiGVSFivTtjn",
+	"gE2Ug+tQo4T5G2HKQGx+rPE1wxpYVjdX0f/ttxZvYd4GlYBbuG/640DpghpFSUj0TRGTmfoh/3HN7XsN",
+	"DMLebqv1BM27OAoYl8zj/e+PL40jJPNy66OPoBFNkQw3zEMb48gE0xT2GrWOb9crpNZqtpst8HAh86jt",
+	"1zabreYmlCKoESizG80pi+MGUMDGT9MbCcdZ/zIs80CdQ/9fk2uIiM0GndEoS5oLQPvfj6xP3rIZuWDG",
+	"hbG73d590iQHnuWMLtM3Hy+ltqyJRcR7ds17N1EGF2RAmZ4SNUrHffCc+LCk+jOSJKBi7ZMBU4Ftuqx8",
+	"Byo11jqS4jW3ZA+fahKs/bth0HU9g7BEXxfjZBzxVEFhGnj9IhcvkwISqbOuSYEm05Bwcc1NV1Fw+kIr",
+	"jRwJ97D3obTsHNs9cAhiIoE4Ej7W2t6QKcCXzDr4wRZ2Wi2rSNiYocfB7HZm6de1GwCp/NEA0NaOTJva",
+	"ILmt7dfOGvgXYMLWTn7pv5Pfj56mLw6DsLHz/mT6/cutj91dLj5+//KHg8Hrm88/yPNXh3vf62HdqJl+",
+	"3yFqfrX9mowAC6m2Xxs83Tx9s/mi8/ll+/nw6W3a31PvWHv4+v0vH3Z32NPLVO6lZ69vzz8cXdXqNf2a",
+	"z92XR7+cp3vjzZ3X7066KmU723vvTibff9yZHM4uVHTzr5/eHn883qat2pdPrv3QCpipF0yhDlbilmYz",
+	"vZfNWr2G0Wb0Avq7VvUBc/8G3PwyumXvkWLwU9u4SWUPus3cwIZPII1yDsna/o+f6jWZjsc0mfmmSskR",
+	"rNVrig4BcOpFJBFcCVVaCtK+MRBxyBJt2Lmf9bdyjAAU1UbOv9QwGugqnCEPA+TUE1uHYhBsttpbT5qk",
+	"B3pp4g67/ruXM1Jz7dbmToQr1rjvqcj6zmcNT/Uqtmv1WkevYB69iPEQKikNo97f2Gh3dputZqvZ3n/a",
+	"etrKeeLyj7r+m5GUXcAoY4ol/lcxLtCnwY220jiLLUK5UelXu7d4D+JhLvqiuSM3/wh8CjLtwzxChGmo",
+	"1WsR+NP1zLomzIG9jvOtR6jqjqgcAbQumkdzxVt129PAK5EqVi5V1rt/qmjUXZgEsLhPDmhvza0se6qG",
+	"QDZ2Q5a+w2pqNR9xrzDKf0v0O9dCwHCZLo2HpQfl3C5ypPmknKABsHxl4O0b2UO1qjfABpTvbw4Ws4vx",
+	"DT0S4C1VX67Va1rjQZizisGVq0e20XbpOnABbdNs+2rTTBtcGH4vbReZ0gOdpFrb6Bb5BLZOXrqCE5rU",
+	"sk7LpefbZCh43ZiX3hclrLtoXNK72+tgXFgNbEr8qdB1uLh9mhbhHtstdVWy0U/cYLBj7tEF9GL2qIxs",
+	"ile1mavHhv6MMrKr9mhZnpXzbPluo1K/UokvaYk3rF7tdtMjRw9P19b+GSCPKman7Wfk+D9pci3ZLlQ7",
+	"IIgKnGG1vaoVb3/Y/bEIz8tHY++sraw0elWxpWqjlVN/Fb3RuJs98foAOiNQbQMKwodphhazVFvEMLXV",
+	"DS0MnQGWBKOqgBHuBkHazRb5/bctMMFtC6g5DRGfPsyN61FZfFQWH5XFR2XxUVl8VBYflcVHZfFRWaxW",
+	"FgvaV1BQpO6mOWYKT5WKeDnnSLR7lUuJ3Gq266S8icxms93sPGmSg/nUQUzk+4d0/eAAl++aX+b7fctF",
+	"CYyEQrGhIhSjP7kQUZ3QYcKYNMFiv/Uchmy5wrZ8Br3VjBCjaBBNrAOwsLKhPnCLYgCp09p9Yvp36bsx",
+	"cAiBLOhmgVe1fO0R06ka+m255hZP6ra9tPJTDaAX2zRSEL2IFBGDge1No7fcaA22c4leVRGya24hfeHe",
+	"nZbtIASjtq1uMHvS9sy2HTBtBMaumJ0RFBx46r+3PoiDo7zeinUyZEraHcJEBwzMXXMLU8/CJrlyUU4j",
+	"yDD4FJnWkeQg+8UrrTTNXaW9D/O8S2IzvgKffQKiLHmyfm/gInGTC4DRqGVF+j4UhRY1Ky8Qaz4rWlxD",
+	"8qVeil6dtXRHsBCf/Ly+lUWcfybv1Ka0bEL5ptUlkynvgz3XYmlxv8066c8Uotvqf/hdTF1D1miAbeg0",
+	"scJ5sa/BqkMIcsMixUJM4Mxa6tRvCqPBwHaOedrZ7pDff9udQ7ivau0Z0DjWb6zcdK8RQ9UylWfXrwbM",
+	"bztpmcZaGDyHKGkxcm8bduXnhc+RTPUomwW2CqgYfnu14a/bx7R0HKbh332W0RuHyeMuXxjeaF3sdD/+",
+	"ctB5XzUcawCXDme7tepRBpbvDNpCB6MiHR7tvWfxSNDO6fT2ZXL0/vLNMD18TQV721ZPr84/9tNXby6k",
+	"mjaC91XHNmc/V+5qCXDf/PAdKwRZlR+piUkvH4JRCe/FEguHY5/0tErZA4kkBVYU98BE01LZ2GggoHNG",
+	"mpHUpsTDVmlAMwXX/BYlmk1V81rofHPMIxVRSDO90mrCOfAhk1rWbrYKW2ktxrIVQntzwZFbZU1MI0By",
+	"PPAh30yz1ogTk9tAhwIw4Ux7M1v1gbi3uRFv7rRaFQMe089dOlxwOFc8DC5ZUBTTorWeNYjimBRHhZig",
+	"ZYOCFcaO05UiamuFgZU02TaLOR0J22K7z7Kl/bq9tsummm8TXjHbCgzFylMN3+jV/Vqa/DTsIBbqO2PT",
+	"IuChDvdfsSl12QJ5fbirRdpdlofdMi/HPRryRsTr+m9kZ0ZLYlykw9E+6bV7rqmlbRnW6+A1NRXAPrCm",
+	"WF+lMUCmU/8AeC2gbTJw9rLMCgOGUs+Sc02bMiiCBSulpBsZh69B7QPkQepRpHzM0Jlg2pFZJ1WUAOaC",
+	"7JlWiSZHMmcl5FviVOxMFhu4n3Q/yZIsWfgMgOs8+wkX1aDeG5vPOuy48Bz6vTms1PLzhkny9zv7d+hh",
+	"lWuZb/tReYZfzjz1dfPs+HlqayQfrgdWBVvC9l331tt6nncV2widnV5cko0JTTCRmOeaH2XGaT9VOfst",
+	"M06b5IDb+50xU0YfaRLdg0YWWSPbK6rR2JkXErFVmvAM7t/jihbx33Tjq2oVvN3cfuLx6F+vnTS7ru3/",
+	"eo1+1evaPk/j+MuX3r5j+1YoA/cG1EavS7DzF5gmwpVcoNK81Y+tZ218WhqV1LJkY6TGcS4cWbtOW63N",
+	"4H+EIoCiCX0DXGL4A6QI4wVTc4HXN7wfaqt6NwHLqcSzeYDqrZOpwOCbtS/12mZrc96793zO91Vwh74z",
+	"DvplntBzYyO7+2FsW6t4QvVUzvGA6HFudTprP7N9h+9s43osf+aK01saIVTAIk9trpCGWm3Cc81eoBQv",
+	"d8zaH/VvSOEN45hzfUPBa17dLsormHG+NS2xoZwdnSiZ7xMQaF3Pqqx9ZO/V0SXxCxzsW8fNameblgEv",
+	"RTLOAlrPRThbEMr/3JhOpw0os0+T2FTae4cp1yovW+EDU5WATV1q9RrI90Ir6VW9YQUTel2rvNz8dRZz",
+	"vnnnKp6nvGvReSFNh8eijweO12qsIofcbvHhv+ShH1wjdY/vlTKMy6UU8+czkPbmHZ7Z/u/OqOoAMgTM",
+	"Yl2eBaEkE0hdKdfI1u8Y551IQtfWIkqwkUiGrIjdUKCZT9YJpUkuGA9JzwPz62UeaOM0hXIl+6MSxEJK",
+	"6IdATlrnEGcRqGvjSEqoq8qKtZxTPhrYcmCthBg0EzJmlE9HUVxaKRJHUh2aZZmLR5TtZ3bLxrsIK4uW",
+	"3niISIb6TqhjAcCeD8gYMUMovw9nCRtEn+1aYa9VYxZ76/vMa2VLYxtukispXT9X6Vs7a7Re/XTf3DAD",
+	"UPRjvvVFV6kYoPFKkq+QVWfB6rWkiYcyVuu0OjuNdrvR2bxsb+232/ut1g81l8gEKTsuD0N/O/uyWcEp",
+	"63tZRIUntBpgh+yLGTivVYIGE1YgBcBQxcqPOhn1ycsxuQkceVlIBmAyJrXKrjJEZLsQkbWdrj4V0D/B",
+	"IFhVlkEVJx6pJRqwGGQ0u6ogeU9jzf4Me2+1lz9xxf1m/Oa5Fdj1S5H0ozBE1IuVBMkxh/Bu7U75BSsK",
+	"kQUC5Nc5WKJCJs2nLzkZ8y6SfsTYr4eyHLFUpNgfK9XdQ+uzz0XAvcC4NrlNLNriPyGTN33noFg1dCFq",
+	"fWUEiBfgKicHtppLv8d6r/bRz3PNKZERH8asgdIjZPJGiYm2XCcj/YA+O6Bp60ODHQawMDVSGN30y/GV",
+	"u+8fMquKLBMkyF1wbVZWskt4Yp693Jcd3OXUGmjtFdTPDp6/dZKB/wA276cxaVHXlh+GH/jbf7b6H4Pt",
+	"+OfWeJNvv/n56ez9tthL2/JSdZLvd3852qL/+osJCZcm+OdIiTuQlocQWpHyxdnUZbk4sC/cy39/IdHa",
+	"W/4ELsQJHbNLaiCVVrKGLoV4RxNs8rSSKfSehRG91Crb30B+maTLvABDRuXEzNryyzOJNn51nOYLCjTE",
+	"dCqKNoR48i2kusVfMiUaFsYJxIfBmxnRW0ag9z3gGCYiHY5ct6+8GMEPe2Ikx263yn1L1vzxYMf/7Y/K",
+	"1vInTsRFGhjO8bclYgMadmciri825bXG4whVmlgYF9MK1IQqwmv9G8r5R3Pu6wnqKvFsAxCP7OWvYeNB",
+	"avo9eMvCBN2MIP4h/UDr3TNfJ1SNyhNf84aIT9HrQW3r5ZlQFYxKzFYDEqzFuDYIue3HrwU8NicFTyh4",
+	"GL1ceQPUJcHihaNZJxShkbBDaTE32NwMQG7r6AvPiBSIKgVAvPqBPgsgz5J6sEqzf8gmyaPUG3vZNNPD",
+	"rFBINb8U0Bs1yyOvI9KOnUAdUJExddL2RdeTgqtetjnFDCD7/bqXaADJbjAjnHDRunbp6nXT1TdSJIBM",
+	"L+MLHhOD30amdFYmt7DA8f6m9/r8uT5XCnNP29u08VjJ9n6UyY8y2dP+sbMEHCk8339PIf1oY/+xNrbB",
+	"vn1gG3vDpIavFot0cLtTzHqacmjtrWUK1I5B5JHm/UYesKoYEEaDUb0ilhmFWHtGejYpGlLFeBrH19wr",
+	"/8pA8XpZWWgP65zIGeTJTkVyo80syJHy+o0sjjwe2rX46gHIB4zYrcLqHU+cr739lO/zX/UGgCvIS6C9",
+	"oDNo7LY3aYNu72w1dllnl+30O63N7S3zgM0u5bx2v1BWbntWCGaZfXw0j/56ITCzdT4jeTSXtLlUxcCz",
+	"zjt/TxuxNLL5HtrHU4hSmKAESA4RYxmEVHTmF/n2/PZ9PVvwC0ioYACZFgZi4ppRThIxTOgYo5IuF2aK",
+	"2ftU24vQ1AhbVVJJ+iziQ2jUTgMWOsxVOwguTPWRqV9s1V0vw0Lec64B3uX61luZiDPDwgNi4j73sM/y",
+	"XRs3d1qtlTn5fMPIv6yJ9Rje/AuHN/3q8UhJn5H8PZWGR7PrTmaX4VR+Ez0PfeBOVlgp2pYW35Up6/jE",
+	"QmiRpzudp4gf8gS7kSoWs9so62QTiPFY/38ccQPxYV+L1b49hBwz1WVQ4UN5eM3BxAIwrZ5NgcdCiTqU",
+	"wgHSey7N2Rl9NoEe1gtTfkw++niSKpbUs0o56IxRJ4xDIj7qgSGrY38Fi0ry3qaPmvJMXBN5I20dErD7",
+	"nmli6fDaUbT3Iv3uWxo74Q9u11Mez7K0VVeF1/NZbw8KWzVTI5FCgH/vECOAvMqPAbHZFVih+mG0kEms",
+	"zUQWEp6O+7Aw19z1vEZQlmjMTCVVLjk3kmSrs7cQxOMFjPhhqwoyGirUFuRWX6+3flzes8jg/tn7uAZ3",
+	"zeFfW8vwgebWlf9YJC27WpOG/uyWPmv728baNu/9+OLN88b7N68vsVFC7owuQfQreaKrl820yVr06P9y",
+	"Q/guG8B9NqJSEGvKuQ+u1Im4UCIBCXSW0GH14LIH4P1rFE2AzPCrGVaR9Z46sm7BBTy6tjCGpwoSeW/1",
+	"j72nfLayWIaH7iKb4cF1iy8AzsqwnAzo6I5FYyCDocKy4R8OuQGZscm4WhQf4g1yHu0Vi6zADhxDv2ei",
+	"RJO8NC2EYAKe+xRsylgMXV1JZJKXuOmids39O824iOm2bD4FjTkFt704oXgtpDNbCe48tdg2S4s5qO/M",
+	"jT0WWrZgSyH35kkibrVUsyXQ8ISeVV98xgHYom4wSaHZDTxj3MGj6P9n79+X28axvWH4VvCpvqpJ5pVk",
+	"ST5Gqa73cTtO2t05je0k07PVjwmJkMQxBagJymp1KlX7ava+j30p+0rewloLICiRsuRDErvVf8zEEkUC",
+	"ILDO6/cbu95oy6nnMLLgph3pIUuY1Ztvgg8sWGCQIWwBF4n1cGzD+zTSImvN71lYijRBbtRIpqojaf2M",
+	"e45xZjt9bI/TacKNY/43bQditHeucZ1aXjy4LzZNlBw4/p2q4xjqyIkWzoKps5f5Pv9s9zrqnglOwf6Z",
+	"CC1Sy7HkaHMLdx7AeuGbiyPp4H0AQwTtsmIQOFx0q7p92jAzw6pFYzs+O3xzfPHx+PTk5a8XH05fB1XG",
+	"O9LecKYmia4DjB0Q+aYZzZK/Ah6XuBmW7hn/O9FIRWZGrcvgyWjOx4QxeeNgBanRq+7B++2X/cary+b4",
+	"4/afjdHR7uX+bCf5x++t3sHo7Fm4l/5z+PO0+fpfygelbVc4myoVCsmGKtFidR0IAyeR4WnA62yQkspC",
+	"+9IjbTfDNygufLZk5X3aseI3gMjGKUeozFCkyAp6SNxW9ogYAeCmiPuWJl/3QGDXSUXolKcTXWnvNJ5l",
+	"5FPmzcQRoPFS1NFDCqbJtP0hr/zi3+OPC1MU18xVZFP9qj77eu+0pOPYaZBIo3isMghoqsRCAuUcBNwU",
+	"EcYDLFqz2xX+zeiaqr2NuaO5c52Rde/40czrgoA2sONRFJzuuORG5sArMMAr7coWDOXLb7fca61Wttc+",
+	"yHGijOYD5r1jmRpbZ9m+y62K2UajSOtIDvIL/pY6MS1NmAR95jSJsUa0kOlzJ4yhlz2N4hiD0gWvw4UQ",
+	"nZjy3gl0keZYJuf1vFN2GXqK6hPIfck7kUKEhPYBinHx594T8i/KCelv+7IW1+zLHD1z/oxklO/unJAa",
+	"9sWChETD6m8O7nThgal7RynStn1rydtzsGnzo4DhzdQEoxh9lQxUmgqJVqtDGcgbMG0CjSuzW5bsB5X6",
+	"o/ibZt6cvr+XP7fsawQrlqiJ6yXpczZnuZlLSUiAlWp+VV/ZBzwfJipNY/Ht4rJfqkWh2YwYea4Yhlwi",
+	"LhepxK0zeCqWYTu7b9EdvFq5BCajJOdx7NwszObFPDXaiDDYuEMHogrR2LgMqTJuHv2ubbN+HQnQfRQ9",
+	"tSjD1Nxv4akoUI0k33V2TCOZpDHSeYJvYw/zQh1MR0IhzJuZLYVhhykbKZ1aNKuAajyCKgsAycyCQ2bA",
+	"TYTwB0W5zqubZfFMdhnZyOrf/36uLHWsFFNat7//vYqRVCwjBUcD6uWCNpb7YsdqygLEdiUiZqzDFYIy",
+	"okQcawSU90rM1R3JE8jTGm8Ng8dIOuyBNCEtZsaKWWeHEu/hqnivIh0ZAQAsnBBLTrjUHOmBwQQfISst",
+	"ZJCVFB1p2XVH2Mwa2OXi47HgCZuMsaKBHm52SmLsFx7CPiI8P2A2T9QYxhmFem4FeJwIHs5oJX4U6VQI",
+	"2ZHpVMGiaiB9Z5z1MZlFUe7Cgqfjq6+GtHDNlTiSd/0PWqx1/aHZouv8wCXDVv7FL2Y3r/6Ds0j2xOqX",
+	"f5BpFFdKoNYszDXtzDqDTAVsbNrvvoAp29nFtR280dyu7XcbonbA93ZqrXC3KRp8v/es3yzDBzRHtHK7",
+	"Qo67Q6gw731lNb8swe4nKTzKZLMI4RoLNr6w2qddccF04KOVoQd7a1PdC/du1vZ7u7u1A77TrDXC7X6r",
+	"2d/hB919RyhhfiEncUyJAT6ANav0Jkm8dVDfrTe+eYEe7OjrC/Nw525AJu4pk+3zsBQV2BlNI67mICZI",
+	"ExRaSfSdZyNtiT/GKkmvNZUw64pa1RUp9aMYEryIQe0qoDybyZgicYT2CCAoYr0w1z5KrZmfRpw1MAfo",
+	"tqj7nUCcK/vFOCmOHruESUzmjTo043RKsjQLXxKekVHp6IiRYucjhYHlEXuihcg99mmdnSmjvjuSAvlp",
+	"JCcCpDoOhKdgQKXRSLQtK3sm/Y3lAYOZDlVMC8O1tZiQLf+KGo6t8W82v80mSONGjIQ2JkLUw0YjcvJo",
+	"KakRqR/JSA+r0PEzSW0GHjArIyWzMrmfzs/fO0CqROAUJIukzSpmKesnRjox8YeZA9hGzYOn9Y48smvg",
+	"235Uun3ujcuMIlsm3EFQ8zfCd8al+XqoJhSVh7dOafxE9ASw60mVDiM56Ejjom47no86O+a9YQa2aoxJ",
+	"zYwVhY/LJeM5608Sh08KYCm7je0iswp/fEPDamMFLbGC3KHE3U52ESy32TrZwXrYJs8cRCrAwnYq7c5K",
+	"0+hUqp0KT+H6InMHvjcWCVwBNgl8RHZD/jlLLAf3I7NO8Csu8U5gmK13H2eAwc88Ewy+zQymhVUoM5ng",
+	"d5lBBr9zJlk2X7Cg4MvMhupUvsChXsPgeR1Jy2O1uHnJ1kFZA6I7ApEWwE+DjRH09Y2gY9L+qO0tSDNU",
+	"xN3AIBoKHqfDP681hVqNhnkWRH/IkKEgI0smUkNFWW8oepdOYTERa1GFUKgZK9a78ZR3uRaFfLE/wVBu",
+	"jRZhQ6IVdbl6uoueXXIK7EwjmKyMKCp5p7RvR2bxMivTX1zvtdI4C1+rm0O1snUpZqtFAs2FhMweDfJp",
+	"C4wHSj/8B9dY/G5dBcOWdcUggkXJqiZdRzkWR0o1rbND8yzAVIOSbD0UoSN6yDUw2EghAs9z4ESjGBY+",
+	"Cwo6zJ2f4+cO4ROaJswTqw6mP4UU2cToZ2OJdiSo4Kz5zvJ8IOUUNrYPeXxFBAQ8ZUExvSiCxbNxEl3x",
+	"VNjfAAEaiwW1OJB5Vha/OkOy1l/My7rD2EI8MIeccIlXqdG/XMflTsRIXdEN0Z/HVdb+I1oLzXvmtQBJ",
+	"Q9bUoO3nF/1EjZY0/gGBVLtC3LaVL6s3w/srXHK4IQ79veux70Uv5SlOy/rf6EXB0vqVbTC+ksI2/M4J",
+	"r61E4Vsvq2N7T0LENlBdipktNMoLCZYKSY6wxpA1uOIB5sBQAOLDAqj+AY8U+50ct4Vta/LBf0/62ZMd",
+	"KgZINYpwV50mxBZ6DYgbnICGgeUPE/9Uc8SGPBnV2SnJLBiYTvmMpBemRjLx1ZGe/DKSkIrKjdRKBGvu",
+	"wR0wPkG5BleBDVAdsDgU8bfzgDK7HmZLgSXiSl0Kksu4Gq5XjLhjMAABub2iNWW1mlRTSsLUanjDoCNt",
+	"x5dX0F/Y8wU3yU7xbWqoikXQyqLkFzE7VekaRVAPWoA3a60d84jWvQjw6mqT3CmbpNgJ70hL3WaSc7+l",
+	"STo5cA96ykMjoDbO798D+/56tlarJlDqTKnvU/kubfLivvq9gfYd8ShezXeAK6kQFxLWWMkFRCNSJZAE",
+	"HgN371xZgVGxyYjH8Qy/MnZDpBGAPl9ri1a4uSMmpyNp45/P/ceDmozAQ9B8lnlRWK6bixJ3hXEqgGsZ",
+	"QP+NYvfj8C48nyYRcdW1djpyiJXCWNQCIh1bwuAJlvkYgaUxcO2oCXrRGAK6UL6OCYREpxZ637JkhWrE",
+	"I1nmKLyBd/KQAD14mprXqSvt7dVU2DrJSspJUmHWhWXwN7bRBVRkVdqVa19/m4URj1naG7Pms1a9UW/V",
+	"W7vt3YP9ts0atL30gTUBK5RgpPkVTunAagQhQ6h3pN7jVBnV8r//+V//x2s0vmXO0uyM61OWcFQ2wbpv",
+	"6hRNeQQksyM6yzeSy1tGiJY7RWeQEySpZFm+LOA8sKq5Ou0MoQ9NfpBEY06D/X0iJgIFWUISf1okVJGl",
+	"2jgXImx3ZIQZtXiGHXGU1ZplIHz5I1hn76TI6onM0/rRlbBJsSJpaM7UuUCJWLl97yOVbM5Py/p7+RSi",
+	"LVfsJYK4B3Tbmy7b3d7FU5+u2/XvZlRi+5G0od6sUNSNqyXTwGg782YQnbHw5fR6YpzSVLCy/GHgnt+4",
+	"Q0OqC7fLnWrIGjUYmCGwTAPjd6eQ205KT4cMs9I1CQb31+7fKJjQndXnYp0fMeYWTB/JW/lc9Wb98VrR",
+	"0B7AvU2SKjaaaRH3byyyP0P/zYpQ8Ci7s5C4hdhOwQjGpj44DfQ1dEeE1LwGAjrSbKRGxuLMyjxCxTTV",
+	"JmD2OVYDY5qqJNRQAk82d0c6GUJVsi6Sn4o4htQfNEgSfgTC+TnsO1u3W4pEXyy1S7rFrGn9CFHo39Ah",
+	"fvAWz3IQet/kWfP4rOvrmBU9eYEhl/lzt2WcuVkBuNiq91wO4OXST1ZLhxOjKqaAEIk+OZVBpdFIQIcK",
+	"d6fYO8Du6OWP8UIYuRgbK01ma52u3IjNKZuIzQl7YFrKP19mx91ARY15shy2ZzzBnEYOtsdmLvLwPc+a",
+	"rb2nHpS5djwmHkFtEeUsAucAUs8KqDTnlAvObm9BelJVQmfrt3/YiMsCEThA0mVUkrEx9tiZYlJ1VThz",
+	"nPn+A3tcYopaJVYZ5qdL/RuszydxOnPr5qWUzNxdZWd+TJEP/rfXyAD/HNW6TxoTY0GpQpIOFRbmU8zb",
+	"LISW2RD5fodEvu/h7N0cCmhNPrU8nE81xzuPnkkk0n4bdrduK3PI2t417XXAg26zBmXejD1d5lR2BXZX",
+	"bzB57gOT5zuC1zH7AxquixTUjWB1xlxrKEFwMkKXq0jHjAQfEFa35FfRgKcqqXuhovpApAF7EkDhQu8X",
+	"MTty39XHPNGCjvY7vNPLRI1+Pnv3NiAoPM76iZKgci1ySUeqqczzvCMMnu2phTw8dqwkM+udPSeVODIv",
+	"1Dyqzf5m9EqEfBx/CxwMilbM9TyI2KU0bN1svSPBDpmSn2oDhUYL+xrbS1oijUngBTngk5oRnG0acaah",
+	"oZbAh2GPJMYHqZqjToA/9jVlClPJnqizt2Q3Q9s5cIASWA6+bfRrHeCLrb8GZfzerl7W8GpGNIRO077D",
+	"lXn/4cfXJ0eAK1NnP+I70CwWSDatLYjMCNeRp3gDMz9z3ymwsBiXOokGkbSwSdAXgIhHhOKLZWkfTl97",
+	"aEVdYdwLO5Cjd6dnF+9OT16dvD0rxIcH/healdntJ/JWcDQlPWerS/XcSO6jnMK3D9ZQTGWXmtUan7hO",
+	"ON8UMEImGgk1SSvt7Yb5D/vSPnrAXOCiWWCFNRcpLxfKlB8JoBv7cCt5VvZYbMBYS7DezCnzJAxVV5Fk",
+	"87SRW8hCdZQts9VHxi2sASiFXu6uQSICL1zAyeByxoQ0kwgX4co8cIt2DkHDXZGFh6MUQU29yuCBAh0A",
+	"uN9GooHwUQlicUV9JtXCo+fvWUXBllNW1A8PqG8a2twtXkwOWlRatNRoZD69EjzOpUUQxFxPekMPxwxa",
+	"5i2eB/REQQ88hmBc6xz4b0CGg6oHig6gK62PQDHYvhVOEqiAhgJEB3iS68WjcCbs1uIYDpxzGwU4NS/x",
+	"NkIaUwXQGJtPOK8jf9xI1nI8WsWb03N/bV4K2bwRJYRQB6O+DzY3tzctxCCg0KIfjanEG8q9jRBbEGJv",
+	"IPwvLB5kqlhvqBQA/Ekx9ZFsboJSMifNrgesPENqd//RVq7ShkGIPjx6RZCS9oxiNvtKXQrb2ouAW4hW",
+	"aO6CTZY+hBk7pp4E6OKaQxuCFlyHekkVeUi1p7E9AJMlmMGJ+pEIWXeGaVhjtnfktWCVlAkqxs5jqVJV",
+	"RqRCfCksGyCEdKSNOrmVLMQ7tD222qwSzwBiHHVDliD0WI5wl4AURX4INUlBrDvASelAYQCRyRfhHQnF",
+	"yS0W0MMcEFVgXy0AyRAGSepQtUaIN1I6jTsAlrQrav0SfytmYJMdaY3x0+Oz43MLNsnWxJpcgiJ5Z5rh",
+	"RmiSUkwvcoiS3WgwEMkNgSXzc7kNqKQPHoUx2JBYtHMnF4rlZXiLPOIGOPKOgSMLQSNtyAGcf0iYffco",
+	"khbXLxfxPrtOdq6DizcvEwsBDa0knldSrho2p0IjkG9lGHYQZ6D0v+q3GZdQ1ipbefw6B7/ybfHrFpbH",
+	"7L0NtufXxPbsqdFonmHhvGDPGXWHtr951DpnAD5HCoA+2H3zb2P5o5asOkHHgXWgdMpwLu5e2hogPBFs",
+	"MBFa287V/GvJKchv+3oW1+prYTpWCyVN/lWARXitbVn/Lpyho7t0fRJ1FdlU1LXdFe7qRYihtiv+KiAg",
+	"7U7SVEnsVaBeQE4Yia2GhfpDq3SoYsIgYtyjJ52picNE7Ytpef/yezehB8U16gWvm63tnd29/YNnjRrv",
+	"9up8PNb1gVKDWBjVRnenIO8qXQxDrh2ZGvKERVpPYC+4RDJteHoO3ZxaGlQU9qCToSuMcHoFl5gPInl5",
+	"gUwPZgR4QsxKUGsB4b0M7PUlSeyF2PUWRSq38Jd+VruAbtVW0zra1dv1Ltjtc33/gjsLmx6Gb8lrOvbO",
+	"u4tku8+KQ9nu6y9lVXSvRarZWKhxjJ3j6KknajKAkAEeILMLjOt88oIdYUF+1Qu2kuvejwASbQax4DDS",
+	"KHxZqHoTrKQDhx7v/CpKf5p06x15KgaRtmTngX9wgqyJyxYF5dfBdowBo1qWZRSyl8yg6B4iQ1lnGAQk",
+	"Dt2UAKDLAkhYpi2/9BqiJubsVv2KIY9E2obZjfhWUw2B+ScuOXl68vHw3Pz/u48nL45Pz4KnxNsZlIiT",
+	"wGOmlkKENkwGooACIzJHANOlnC4ofqXaFGN3K4SYce6tqjlKF/FHpAvLhVHW2s1zV6nKtaT9HDPmq3dH",
+	"Z+//WctuUbkr2Z6X3WtLzyNYqnspCNpoyrvTlOu+1jLzG+xQK38eSC/P8l/YGZ/bQNMmKXMzmk+UBJ70",
+	"vZGaznkqW5/tP5d2r7zFEtmcrCc96+vLRVroCCqg0khAnRIZAZiw1SmfYSDXvy1CoUd9YHGyt3X1RRA0",
+	"JO0aaUZyqLwfJadgVgo220c+zr6UTPg80iPiWlNudUSqy7138K/p6qojhTE2KZEzF+zHgUjLN2Njo7Yf",
+	"utp+QCr7LyktivxeJLa4raiYC4wVWHRezibbJj4CsNv1gPE75oCSSSdinPeRMuvf37keyu/eTrUyiqT9",
+	"s2kGmKYiMXf+v//Ba382as9+o/+v/fb3/3+lEBR4zNPesIBcFDvUsNY3uhISK4exaudSiDG5rQBDXmcn",
+	"qQayFfjayEdS3YTVgdncNvGIFBgKrjgX+lZHdfYJQNAiIuAs83LBt4aCr4jw22/h8hYJ88k4vCPvNS8n",
+	"2SeVXOox793ATfwAY7qfUtuNvvlu9Q3VLqZYJy8H4tEqoI3TeDOnEdsW78BpBNDL65GkdxvbGVilQ4Qu",
+	"hucyI06FZKkiUC2JAGfDSRqqKRb1dMVgIgsBpY3+jiQSqn1XmNKnQIDVB/wxUAzfTbIzh0FNUXUssg1n",
+	"N4Chtl3MKzKt0OXWGMoV5CHBhddLBPUBLJJmHQm+aIqV3ikShkC0IYf1CgVHg4CNk0im2hoNZ6BeEGlu",
+	"xPWlCNuUSqVHaBb8B+qg39B2AKA6FsEoZ4h9BwAd6XMzng+nr3U1qx7w7muehQtiu4UtfnVH0mSxeBTD",
+	"HBStt5lyggywsNuW8qOPte8i7pf4lfaZtz4FQg4iCZbg77GRJPYgGD2q4X1ut6qV7J0vWLuHjjwTMP+A",
+	"U96c3H7MB5V2pVbDTzPjljIZr0/Ozo/fmuepSdITEL6BjuqsTCQjSGgfNA4akDCGtbzGvnBDr9AeuWrU",
+	"m/VGldjx2E6/0WvxZ83uPpbzZ+CfVTZQzXprr95cXSTg4XUvpER32xXcoFLfBQAbeHGpt6xOZtwALgGs",
+	"O+j0KhFoALEjQ1d2miEk5LOX7PR97URGaQRI0K/VQE1S1qw3ngKTgkM2mKs7t22errzVyA28IsNlxl2P",
+	"sdYoJSHCJQuiEBFtL4aRTCm5yVP3jHzbp1G1z9FTm0bE7m/sBCiMBhBPqK2WuXEhmkkKLaBjpdOLGCZ2",
+	"kcuqVklyWpgIxPnHJCw1AinbyYpPLWxojAby3SStXONgH2Z8BZla8VZMDwGXTsgQFp5QjywrQM4LF7Of",
+	"h91Xvehd9PPZhz9Pmm+jn5/VxeznP8NPJ9G76GT65jwe/uvFYPZ29vOzeq8Vy+7oZSP8589xCTtP7n1U",
+	"Svz1g+az1qILXsg0ROvpCtiRlANd1lj0U2b22LR4N5RQDi0HYiiaVOYMlkyotbu3wnw+gSqHkIhINBKW",
+	"wtYCf2bKk1C3/cI9bwM5Z85+Z0HL/BmWwTqUzKpsM5dOErpAr53lEdgpxj9kE0nF6/lx8n4j6v9bx+Hl",
+	"v0uGhrjTtxvHyUCqhf3OpSx5JC3Esm3b2t1Z4blnY94TNS3METYyK+ZyMIHO6b6jhgZOWYyNib5IoCpW",
+	"CkcdAvUGmgWhqB2es9BI32Cx/cTtJg8aUSqWij9S0Adczmw/STVPR+qgXqBlMC8QytZnEl3EqsdjYOQp",
+	"ey83Idsy490apqM5kq3OpNHY7v3/QtUzt2TmAvhI4BdQRoofnGEaDT/f8r6orN64sbRYy703OLVgwWyj",
+	"xs9f/qPZ8xah1J1PD6rjtbKd08tBN07pNLrrV0ffMFPxETRWce/nfrN7g+esZAGZ36zcdWxeqtnt+S27",
+	"LviF+S4CQVCjNi0XHyzvNwab2flkHs6TOVRmN4zqZarbnNGXKhndLfYQCKV8J4ZdHqv6rEHgF5nndfGt",
+	"lP0apdZnuBJr9NYWHqbzfIugg9iy1mrw7c9Wc/sGv9n9y5/hKuvO6BzdCMsG9/lSxAC0jZ2fovrs9OUR",
+	"29vfecb+57+36y0CmFHhDKFgzViqVNX489m7t9Rsx3vD7PgbO7ojiVwWwViA41YlIwinXHuqA0eXawZD",
+	"RwKKIjsyGE3iNBrzJN2CX4U85a5JNDAS5YX5xMykayFZnPWIvP41FkAOBxC7frChmoA9+Z//3qlvPyWW",
+	"Vq+3Fehr3HU4ZRuqsQ4FNNgyZpMKTNQQSoBOJXYm+5CQOTAddojLg+A8ZU82D4BIF9k33jQC7AeINKan",
+	"YAEjyV5ynR6+P/mbZukkVUnE47q5CTHougLSGPEPAMraoQDbWs1YDcytXGXp2cmrtxcnby8+vD169/bl",
+	"yemb4xc/qH4/eFqlfp7ESA0fewLHnW//MxvB9hHBkAMnocUf45hLjry9NjmIvdSQt/PbqWwzeBzJS5ja",
+	"oVzEruAEnsf6QPCJSBOY7wtUOg7aXplG8RzMaEd9nrUlFy6j3akLD5zryXuS9Qr/48PJ6fHF2fHRu7cv",
+	"Ll4eHp2/Ow2e0qSpJQqtVSksDZ42jx4knEjyoK21unzYQiYqjkfCb6xu+/6VJgAMNhkzJZ3tDQYd5bTq",
+	"8wcnh7kFvWB0hJrZIYKqavwK3kaQA37kWcAgswRtPzXDH9o0XUKHYS6YUHgU50eaiH4i9BB1PAxyz53y",
+	"/Hd50Hvb9xMlhARgRkU/yOjBMpRGWEAt2lgKniPqYWcezquK0YvBcjYLVMD6YmoeQECP7AlnsdKpqz+v",
+	"Ar9zyrv6aYa2ZY0w95xDZDmDrnI6wChL+ylibLKF+NLCehWD/XlgXaG4inrCvnMjpA/2WgegMXZyrz53",
+	"IQqCYIs+zO2fkleJOR9vo8JxHiRChHX2wTKj4YaF/j6gmGQsyG/OMS4+xu8DHavpRaimMrColHOhE5Yq",
+	"xVQ/FdJrM5AAuKoRCMa+o1jJgUhYV6RTkR1Om9d5blsGBJ5nUH5ILhUKGYkwgPFQvIm2YOHbWIKXBkdu",
+	"1+1n+3mO+s3YhEtg6ej8WRQ7ek+LoGGBJZwteVlWinIngTAIlW3DqSKRqD2k2BGfwXY1K9SHLgbmPsuh",
+	"GJFq05HZFF2VYlPmPD6e9xq9AJLNkeTXluJV3orQgu48pR7pBfh71w+a4RxRqanOJJdNOeEE8esAS16c",
+	"3OBds1ZeKBTHyJ4EetIFfW62mwde+7Rqtr+5v1RuzQl+JCeVql7rSTAS7b8HWNGC5s9hhmcEXZxessqB",
+	"WafJDLF3FOz6KkKboE7j1IcID2nuOnZF6jNsd+QkfzBdAw0yEOLoglORJrMaDIaYLIZqyizennlqnb3N",
+	"t8VQVq8js94fHzkhVoOBCI2tgrSE2FTKcf/5TZJA02Qx9jnTacLNMf6bpgZf3ZGhgqxerHqXnvmhJiks",
+	"oQ0wBbCsgdnwsM3+Zl8v2Clm6QEfeCQw+x5YQGB8p+5qHsf0ghwSMUVFjInhN2SOUK9w6ZG7mLn7hUwD",
+	"RP9S2tZC0YLTWCM5h3UcRzq1HFiHHjmuGT5WOWf2NQH5iwDNpyoajRTRh3KYDDwlwrUKEoGJO6sp9hv7",
+	"T9k46tEB5ZMwErLnAxc4EmIvyOuwxnIWVz57gCxhDhbx8MOLk+O3R8dnQZ29s/xb9jBT1MKcQzsA7FHW",
+	"2VI+9x4GkhHWEXAPItlXgQWPcflb3DVmGe3xzMre7DI4ZodcukYldWYRMgAeh8wJ2+orVWpemZ1pNWc/",
+	"pzwxchxPd7YV8X2YFwV7GSoN7d4D+DPIpbE46iY8Id40gH7AmkQ0ZnRHBh7Io9sKFEOlmmb25NyGax2i",
+	"jm28Q0xWTgYRybogVD0d1J/CUvnilYC9oR4QSwNthx3t2yCHBtxmP3Id9QKGUQugLMHDAdEnTH8BeCd8",
+	"X3VfgYZBMlZnRXWkJ22fOz/D+xDeC3ef4NCC/Nsg7Q+KpFXfrjcBFR1eRke61kY7XaxiBEkbpW2zpPhQ",
+	"qzoAYxxle7SkWe6cQlp3GEvL4H78eNpr8Ab94FmmTqE81TXJe3BBl1L1Lmvwvx409rx4rCByJoXR/62G",
+	"MlQYN6EVyI/klD4sG0rOsq9U5/5uVw7/lfz68+70qnf+e/yvn3bkbnLy4uOh+e/HVrdxud3d/tjojV5O",
+	"/vXqWfqrjBv/+udb9S8M8VUrtGnncM7n9vJtkc7nmhDXQdiu5tdi0c7x3oNZdFsftkb4ErZcFrysVgoi",
+	"M3M1JPe9VW449LsvivUpZPPx5JcYTz7RJ/J0t3d0sncyetn4pTXeDo/WSCjnwdobd7i5l645Bsnp/XUF",
+	"T7D6co1FL04eodFhHG0SsM5A8q2BDZz7vcC5r0TlhQ8bJipN4zUC518HBR51EjG6kk6w0fJzZHEuDJbT",
+	"d1msfCsym0mPRS+9HvQdrJlJkoDRAmznQIuFexlM3f29vRYBuJNi0BZ2HCwyCG0RtTpa4FrEVw7a3Fno",
+	"iejHooehWDVJ0Q4NI51D1NW2boeM3Xm/FQwe4zGAdVYlW7nMzmJLzSyyNL0bx0pdssk4w+91p7bqkBNz",
+	"PiqtxBTRefUE8Cytm86O1GhsLMaAT8KAhjrvLABxH82x7fk/VMWDAL3OojYG78yBrGcD841sSnxWMzgj",
+	"BAx1SFxo6H3uVHgvja5Ep9JmSPUYkB+OkPPGS6szqKftyCATmoF1TMGlA2/Dbpg2xRrmoosYM8rHKOss",
+	"4D0bDuWTdHiRRiMBPjS40BDls6WlLsCLfP2RfO5LVzWVnsNHFM5+9GAkEH81FEDUT/n9ETH+7Ow3nsJW",
+	"eAljx0chqpP3+tFf6IpBJDUlOLQeXQRVGyah3OtlJEMIewT2Rhe+GoXwiXU7fJO8IzEgRC5VtpmkylHk",
+	"WIZqXD2pEn/1MDYD280iK+UdUwcRSns/705TXsxClSaJJWJwZ9i8AzWyJSg6h+mBizLvP9Q70h4DOJD0",
+	"wHlUkqz9GSMIsJmR1NL6CeisFzkPmby7BwcC396ciSxzu8O3kO/NWMoOoM3v58yzNUzeE7dc65LxrGE/",
+	"0toZATPvXjjXvmwNec/otWal6m6AbVN8lBhlOJ6GRhPySUhFcO2trbnSafMtHYpKu7m/t/2ssb+316iW",
+	"sj6AMWovPWiZSyOe5n8bmW1Q+sB/p1GlXdntN/p73WeitsMbvdoO335Wexbui9qzsMn3+XZ/v7vbWm6d",
+	"6gUW8WZtv7e7WzvgO81aI9zut5r9HX7Q3TcXT7qr4/IV2b05D4RLTLlHsvDFWc1T9MLwclQjX6oVK/uK",
+	"X/2ccC26E73wpa+Y3th+c+9ge+/Gb4wWr1vb7jUbtX2x26odhDuitseb/UbvWbcl9vcX3xiQJM+JfeMN",
+	"Fsn8e3pPNzvvpZCI8zagM0U2Dssj5J/6XMHZg0FsPJE5uDRjCFsvYDK+sSeClucyLwSh7PMOR6Px7Cnm",
+	"mqlxGSrCFgzLNuFRuC4F21qF5jtc05FzLQJ1ViKF0JRBQxnh10TcR7cH7pcjUIww9DxvasMgY+g0c/fK",
+	"MmWxVqzVaDim4owYuYNGEyPbbspnZJ/hj11fRGYVLvhFVCPvTH3jPHUpHJ5P+fmhaeRAIZ8J5oX9E/P8",
+	"V57fQfmafBIos99cmwJ5LTYJVKVsUr5aJnOr8Hc65TNbiwCB5+bTYpoRM8t7MPYKQ7THMFG7zwiaL7cT",
+	"iwzAW8SuFk29fGBsDdlvDliP38zQK6uzIzBcfEtczsBThJAXultTvkbb10Z830ngKKsNdjtyXYltE4JL",
+	"+8I+aJGcyL4qbwo7Uolg//Pfu/Xtp21GpEdZkQCKXlsZaRtPp3UWEH5AwHgY6o4MXKvEhSskrLLA/j/C",
+	"U4QXPKUQgrnoYiRSDqWUz1kAuAR4t+wPcyVSAtgSx4BYTLK6zwAH7XzUYtpgn11jBPGX7gwiNMUNrHbd",
+	"ShpYr2klpB+/VBMZbhoqV2uoJICKOcPm01BlUaS1y5Gv7SLozphRm1bVlh6NetOVWWJZsZOsFImxid58",
+	"Jrgjn2Bh826DGe3YemqZeyDi2VXpsJAxWen8Bry7TgUY5iJkfvF0PDW5hgqzI/cU2JdHf4o2UCC3Odi3",
+	"bTmAXPK1gA889qD/aaPPAdlb1aWrGWI9VGsBKwy6OIGHPl5E4q5ZYL9MlbGiswI3cz8XryXnYRRBiZmE",
+	"PNJYcEi0ZAXrfUKuMpq3Iwm+yIgZgoJkI8ElYJtYoOXfjZVupzmFEiZH0+LHwwmzwnY1UuGc0qIj8Ve2",
+	"i8B4GGVw/B/0V4Hir36uANz08Wiczj6iTMKQU/5Vv09EP/pjvtGBUYNgvjuiapswY5Gm4Cdp8ZxwNvqI",
+	"b+3WMd+EWdKC+fvSxlQf8uz/djp/NBrFSGfV4u2LHuJi+u2JWYanWLgVZ1ybSgrNnkB872lu8IQ1VTR+",
+	"e/PcNGxYS6lYcLlSx+jqrAgrgHG5QdmRl1FM0jfOUHQ/6E/i+IKmeCglO6ahVCtrkaQ4JK0souhFgV3V",
+	"opFWmbFbPq/58OCtWA3MKbye0SDbzBtCg3vRdFjStJTOwL4DT80dhqNIRjpFyVqs7eauKTVsD+XM6C2s",
+	"MiSOAQS+wj8pMxdpoCN8Tt9hXKsXK+16erDGF7uVXJqvIwOvags9sUzIIlxiP6IuDJppm+4+kdHvE1E1",
+	"4+BJGFPPqCd6KYMchekQjWRkipGKBf+HHjXX3RZR9xhHt5VhAXhWN01dZRAlI18bCTdt5p24PAH7GUqz",
+	"7ZpFcpAxJSK3r6P25dIfwCXy4Z8QLyxGaaj33wyuI0t72yhkaEkYzDtLkxnba4CxQRABQCNqrCNCHwL0",
+	"gZ7Quj+JIYKjgJlnSc17R65U9J4NJAID5OT91U7W3ZvQR3tsa2/nOeNsa+fAjTgVsiNxzFxjB0udHcEO",
+	"0l5vod02DrwKK+TD8vLSD/p2SJblqqJcJ+ToJnM8k4syex3xfJ+UCRs1eqNXsozuwPJ136yJ/QbN63ep",
+	"am9MGOoriQvUBz7j3emcDsEr6uxQX6JYdEpKJZaq3FvI2zGJbmfcdJmxsIyQrmgyd0FIV7wKWWaEdKfT",
+	"H0aP5SXg3K769OlT7dB7ldftrk+fPuUup012O65Ye5AW6WLPh0Z9Oy2voedPLuE2tHe4F9LOtRll5yZ2",
+	"V5SECwtSZWORDPmYFDfm3jz7BmKD2HdBKcG5nvEpd/wONjoBJP7bDRbyma5/p2EmKuS98cZLlboYcTmz",
+	"FWh6jmMzEViumSrFzHU5SxZb87BQjuyXOvvEo9TWPLrQi/G+R+Pby6GWt//OlWJvzJBOs6GXb8TFid7J",
+	"XrTLkiYRJoKd4b+wNHPs9HNiyLMSixjxsfWY7MWF5U2TWS7M0DzA/oAydHij60CvRzLdbhnNz/+IRpNR",
+	"pb0NnQVGk8CfTbekRpgMUGt/K5/vS7Xc7StEOnZEb9lh9z0/6wwW+3z22yzEuTUSyyhxkGlELxDIQwEB",
+	"j2O//kKzaDQy5z4V8cy4V0aTOTzkiQyhevkkLfABFzs0OXX9DRyiB7RU+12Ztv4AL/QaDIFlNKH2UuNJ",
+	"UGdvBiKJF2DJ9JyP02hmlQxAEhtEUk/6/agHZYOQZPSspEjJAEsoghH/44IPxA97jYYrp+0NjeqWA+FV",
+	"GrctEgnAJlCY1OvgM9rekf5TQ6YxoIl1ABxR6lT13EbnFFroB/ilzkctzcKR8M+3N6PXO29w9bgEAgSA",
+	"E1EEI2HNr1I6ojdiZSIiD0Tl4fAQrdBl8prr9NBfyu8ppuR5RIW0QqPZzQWL+dKmNWu2iLeMaei8iN49",
+	"V5CVNZVWqTYJTvi0ECi9aN81Nn7vt/R70XHBOm/02TalC6ue0aKg76ehYnzETm6g8e+G7eY5C+QkjgPW",
+	"iwVPAEjNXJyP21a9Ng7UjfC3X1bsUdGQfUC4scyY5+VsNHTGbxi9mz94qs/OEzVbb6/fJwXNNxE/dhW+",
+	"jfhptbfvTfw4i/XBscdsaj+WSMZlDDCjGbM0RLfzirZ6Znjm4+uKQDI0EIsZkoRszJM0sl1sPggU7cnq",
+	"Qr+b6gP8ZLWkjiQKdZ29B2AShBLSHWnM+SCOdPpmdnxlnh+UFVUc2cnce13FXSbzbww1YYk3hmq8IkNX",
+	"Aa2Vo7NaxX66XbadXs/1CXe7KTcJ969reEG2fTRz6+8JF3e0CoWL+7ZYuGx9dpt8KTWxR4xgnHKpLGLf",
+	"nFhp5wMyQnpZhIyCAGh8iJ2nQGAYyRQmfEpjX9mbp0mZJ9hbyIdC1HbjYLNU6UUf6knzQeYcopuxcRHt",
+	"ETEKzTvInnL7TNZOFkF+q1L2ksZTHjnORn1X2Yvy6SK5gcPHf4S2xyfa7VAOYs/MuvJhBY5Vh3fgwQbc",
+	"nPIkz8DqM56sEGSfTOBKryRxu4AQ5bec0CNP5XNlPCkwp95AiBMLaiySJ8QbMcZZt+1ocJcaejV4fvQW",
+	"BT8Da1TxFG/Ty3zbjqQd+jdtb/mceRFQgCnmM+3iTADs6SptVBz60VapUoTHtuQs6FdYJGV6VEcWoDZX",
+	"PYxBQKkDdEfAT4hSn6uoKDR9fTB6HtLipL8AWW0Glc3MiyNXvVInf5KR1Kng4fOFIVnAuXpHHmZFTAML",
+	"woy1VQSsSeH6DLQTY9qACE2Z/aGaJFR7ZCFIXE0VVR6VjaCMxBZfzDExlN5p3Y9KBkure1aWrDA69F9W",
+	"Cyu0ivWvbUyKNIGyQCUFnoSsNm0ioVSOs9iY9sSLaKkq/aSCh+g3t4M2/rPTYTe2GwCy9sLDjssZD7YX",
+	"30dAh18sKZIwWjct+G2+bsJ9euu6iVYrszo+yHGiekJDbIodyzQCRI1yA2Ru+ndlhSysV3V+V/utq/WV",
+	"YcPWRwz7LkIh+fLWu0rnLCr1LV8dl/f6k4onYWIOgmPRc/BVU+4kFWWE5uuMAUyeMHMtxR2zVXZYjpsI",
+	"oKfQWckLIWfdpY7qyGIltUxLFvSxwwkEFfDRX8SN0L9hZvY2npx5mxepuiDraLlLt9D8A1UJuVy8hYK4",
+	"vYe3bo1awWTux9MrmL7Fv3DLcLNCs+9dzBppxhCKmlwWmjBk0BdE7qnoqSuRzIpFrvt2TrperRyCztwb",
+	"NZUMf0i+Bk+NhICuvDZ6HrrqQNvs3z4mI/lNVeKjVh054qFglmm6pGWR3bJj0QjUXMsiTMJrWBzy8VhI",
+	"vz/xA8KvUMnLGFsZPf42ngg70bLQuI2dP6jQOHiSq8uRZZHvcjy0BRiy7dp+tyFqB3xvp9YKd5uiwfd7",
+	"z/pNc+34wm55j8W6Uq0QLBbsMoTM0pGSF+tAnCEYivmFnMQxpgov+ADWrNKbJPHWQX233qAk4loC9k57",
+	"5mAfXR/Dx6O5ieB/mwi+uJqL39PpL5TK9F1eJhPxy0pCORf50XPVD1VLouSks21Tm9q6ZFQKoGBQmMWi",
+	"j8BTvhbmaUeOjFXcavi0NETaFWmvyRdM22ajQZQpeGNgbUrU9DlLxEhhvR+iQqVsMs6hz5YI0Ze0Jt+4",
+	"k9c/+rzW7O2K2n7Y6Nae8e1+bbd7IFr9vd5+2PAEU6rScaVaMU7ChVETRQ9s2QeSqHg/VNI2HuAbAmYo",
+	"fWHeTqXdhDplLVK411oiBNfR7NVyWn1/R20Kqu5GKuRX1ZMOdmMXigf7ZaF82PqM/7gutXcKR+5arj1z",
+	"HueqgD1WEPBx/fhygeiwFbYd6Wqwry+etqxIVdvvmh9k1F9gL1JSzEWxPSiLG4axC9xms2i4/teR53+i",
+	"NlvEBERR5mjZ8uMXMswDM2D+owjaQMjwAu51YbOtOZADaq51kmkF0IOSrGomxXHS4Salajl7Jr0hLc8j",
+	"TKHmp/cIs6Yo+OZFyrqyt6zi/NpkKj7ub5oFURhgZ1PgmTLFidXrjIqCxKrTAneaWC0t530VraRMUAxK",
+	"jEo+Bn1gpuL0wY3zfPTO3sUhG6ORt57l9r0VB38lg/jG61UmCi3B8YMr3N2ovntRfZt66PW1K/Ek3oN2",
+	"zbk7CNKTRmK1iEh2OeMpGyfqKgpFQoXSPY4ML1ADrZbHSursvVDjWABlOvJrZoTfHRls0S+9AZaWR59k",
+	"c/i6EYz5MGi/VdvnzUatu9Pbre22eg2+39/r74ZgW2g9gZczTNOxbm9tOfStgVID1/UR864o7gdZTaTb",
+	"V1JpV/C+SF7wb+CSqjSbjebes52DnZ39ne2Dvdb+3vb2zi3jprT6s7LQ6Xlu22xCHncT8oj8PW+Fwnt7",
+	"HovFQvZ1mQzY+kz/nq1S0myvnStqLhYBmOQvboj2+srXaAj3mzDWN2Nv3Tc+X6p3bgM5Uz5jkcwDemSd",
+	"chQGaPvfLjKWU+sel9kiIwanPd9M/BHpVJf3cdtjuXL9t3sQgLMZsbwJVuRNGrtCj9ZmyyZ4BwUZoK+m",
+	"fHYRLaIHUVkN4Ba445ITFmcidxwov6IStBcWilu+doGGP7m7eCOIF7h8TR6jnftB0vt0e+8m6uzGUSQI",
+	"HlF0xcm/LJh04tmexYX619h8i/EkT7/eX6m+OTaXYqbLa/mA1UmTwQ0Xo8YNJL+KBtx4bh5Lcx2N4QCE",
+	"xYiHVGm3oMVfIsAQIJIsqGDry3Qkqun2PDEkZDKdFrbD4rElos99BVLB9UbRtUQx5OVO6vmoYEeav7T9",
+	"AZXIBH78KbAfZSmKgOIXVEHzyTKWglCyRoc/XShPTAEXxs/jVDsSC2dy5oceqqlGytTHEMvjYfgeV/c2",
+	"kbxs81Xalc+dShR2Ku1O5ept63//8786lWqnkvDpycKH5ljAZ+NJN456tUsxw4tplp1K+3OHamZe8JT/",
+	"fPbuLVwvZj/be/A0FUYxREq+A78JLlCtt3DBly8LieRVxf9bMbUrcx+onxQiuO9YYyuLNY7de877pljn",
+	"M79I+WQ7lDH/ePSidvzy1U+1k59/eV178/bd+8pvKy/nYRiKcHkckgZ4JwR4Xx6GJbz8F2/Ve6saNnG5",
+	"m9grh2FIZilufGeq2GUttlTstysE5Kxq2nLgY/p6EnA1JvBDlVynwp8E70E2/iJmR+7r+pgnWgAksRF7",
+	"eDejzY2ADCyX3xR0UcoSfGrHGKhBJu+pf4/nuXWteQVtXpRsr1rgQazSt/hu5znItcjyyD0a1ahTnqS+",
+	"crxNpNJTU+DHSkGkuTQelZyJmChDgRhPg+n5izDb2HFzURFlrnfB//pLteLeSKVd+b2pPw4+yl/+0eh+",
+	"6u3GvzdG23L3598PZm921bNJU5+nreSf+38e7/Bfyy6tVI1ypt333hjoVBMbDyrt2r4zbTMNjqVaYwjP",
+	"umLUej44aiEjwEszo06jkVCTtNLebpj/cJpwgCI9jvnsbSmA15sXx7u/fvrHzpt/99J3n97M/hU1tt+c",
+	"vx2+/nTcfPvvf6RvWx9mb1sfWr/++2T65s8Pjezpln53RW8QN8LcoStTZXTCH0pA5l7V0PeuJM7MOYce",
+	"nK+iLXA4JX3Z5/yS/LyFpkTE35Riiu1Vx6sVWD33b9aB3iojtCI5MSL8pF/q991BA3VH3loGoyf3Pmuu",
+	"vLmLgktwsYwgQIpp/vtuNBiI5IadxnbU6zQblwR7/U5Lwm7btAXfsC0YVloPVZIu8uiZ0+WvNWBrQKMf",
+	"CBmPdpaipmDyIER9H5r/5gPTtmPQwcn3I2ocNg4N76VlPcbZYeMpiwXXKTsw7978hji7sj7j3Mb9tr3G",
+	"iyti9j0UwC+ud2nndcFSf6se7gXB8X31cn+5qwxD6Qq6rm7SPYsH49G3dns74+6bum2kpUaRlvKGbrAN",
+	"hIQXMRerZEtDlRamGtnfqbgDSObq7Jj3hnnvDVDxoKcbaMc6wEXqHEPfOkAnEDFMIIrKIcr8SKocYQls",
+	"r+gRvJzbuoF3HVXLj24JIQ487y8SWbttZ/oFbsALV8W1NNWc26ywy+faQXpqEkPDrNlO36I5fW4+95WS",
+	"zgmGR+kpvhJpgey9hzI/1+WypKTnWIaa2myK/b8qYt+Bxpa9eBIap2FeygkZnmUtNdd7I4dxnCEegnkq",
+	"ZPgAvJHvfWu9VgOmJim+UOAf9JmU7RsqplK235ZB/xcDF9i3iB4+dLQmoidkGs/Qv6fCz4X2V7y22WjU",
+	"C8s7y7fTLRrwzTxblWqFjxKzIOOpMcWwdn7U52ZdyjvrV8mvkfFrE/uIdKPzP9lu5Eo312mqL23YX61K",
+	"dCn892/lPfq3qxSlF7msUNT6DHYvbcTAXXXIujO0rgwo1CNbnzMoiC/XKhWjMeZUiuOWAPyPrOoL0kSI",
+	"+aGhyIJySehu9BOhh5hXckxfoiMBmcQGRlQhKm6mllYuiLQjBqSqB6GT7qsaMiEXHasEaV0ebRWkm98j",
+	"zF9bq8A7kTcyC66trHMm3Vx/pr1J8JzgpowwCDTV4XkHHg95adndUuW4WHbnAdfcW9UdjnilNhoMjWDt",
+	"G4/zUy6EGfFBoKquXtx8Qz9Kh2KkRXwldDm+yG6jrIPmPY3kHKfwdbto5m2j/VqjVWs1SztturXtXrNR",
+	"2xe7rdpBuCNqe7zZb/SedVtif3+JCbRz3mi1G4187+PbaDA0BmoixipJ500j7wzd3OzJLe4y48du+Y3J",
+	"cxcmT/Hp8qQdbfZCWUfflfLqY+iUU4kLhBkt8yFeBgYOsOpbYlKuCTrepxDBrg8dDWQtkm0WmEmqJPoT",
+	"ftNmPwqeiIRpPbr43//8L2S99yKTGI+NUgiyPqdoKjTYUPuIOf/DpZ03tnMFJzLkViDDKfCg4UDPO3rH",
+	"RDA+Arp4aErJJFZW9kPUKZdgxlFQeKKFe4QlmPKp40Bk6TSKY3MZdAWRcKBe4sDKikhehHymg4xp/0pd",
+	"ipB1ZyzAf+dOXVBl3VlHEgY5DHALLwsIJW++trjNpkORBZktvxUg3GmR92LtRQ6nKVbWeqUjjcz+hTuS",
+	"1kgq5mCacEi4gczndg/hg0Ix4sDfabcNexLk4z/B00cRL0fdkXuPtwIBz2+dSvtZY00tcCOB/415/u9X",
+	"ueYqfVdaRMIDNFaUHl00lv7XOjp49e+zys3W/VOUDs/FH+lSZWsFWqRBlhKTKpDY/SUyG5sC4LVTuHDm",
+	"GC8W5utZFyvE7VF/bH22IJpLYy1z0RPnHbhICZsPlLBDNpjwJETlYCR7rECPRggdCAl5sDD6KjGfpIpt",
+	"N0g/aDZSSQks9oIGXjnqgiPOVPpjqXg8m/SGuBKPEq7CvKu7ORXr9u15WzxY9GWLG/eu03IFEQQHY3uP",
+	"8YN0fG2xBhZMJCKFSgrJchXfjI/H7Mn5u/P3VWZMq73W9kGbnf10WGtW2R4Lo0GU6qp3gp/mfAONTYEW",
+	"Fx/odToyIFzsc5WOHcF7CqMJtEgn44AqSf2iDjMQqvH3DMzHU8V/jqmi24VJCpNCc5ma35MLCs52Jo3G",
+	"dk9fDdgfo1jqHzqAJNLe2ppOp/Xpdl0lg61Wo9HY0leDToVdRWL6o/rjh06lwRpsZ5ft7HbwHgLvZLY3",
+	"C3/oVN7ssJ3h/lVzWNv/s1PZ8q+Be8HfAP5s9l2lXfn5x7NPv26/eH/80/tftt//8/3833BtOhkbG771",
+	"cdh99fHy5Ke3cfjTx+nJq2ejk1cvJyevXjbDV8O4K0/Hv7ZeNrrbJ4Nf//njtFKtTJKo0q6odGxeS3sL",
+	"jsUWqrY2l/L/xWH8cN0gzLBbe4i68gP+HD/i8UAlUToc/XD202ETP8OT8cMe/jUWSaTCH7Ybq5ueZj+c",
+	"wZwLzM1PzsUdj3H3W2h2nrLc8cJvN7bng676d7jLi8L5Hio74HhYkohV+r0XNYbRJCxwci1gRVX7Ud9s",
+	"1VAEjEpAUn9XQySquCu8Ix3O7doN08uLEKljDKjioDjSDNz4pjgQrToSqqRJTVldl8tDWmM4u4GZW6HC",
+	"ARMjSrW1ojEZCenGRxBsyaTQrZoiUFe1DvYbBy1jeS3i7JLRlGsPvoXCWEtEH+Essc/tATdhXwf4+N10",
+	"YGcghxuF9i3bU/BcLnRLEM0UVOU/d+Z8pCkIj/7nYudEhJ4pWqbzfRP+PevsaCh6l0SyrnqXVuyG4iqy",
+	"VeRaEIwHEvEsqBUm1fSapgvf+UB23rmWCzPQb9tmkVszNDNA4s2/Ey3S2mRsVpDY0aqk0hAHeA75aK2X",
+	"Y97r/N3NbYFfh6H9grTS5as997P8MuOUvqt1vrNmFn9bAxqNszVU4p+cPD3h9260voxkpC2GHmyNkrDC",
+	"XVuun4nsZ2lA8wV8rheYFATkv+I4T5cejUZGWKYinhlTL9Ie6t5EhtDkakH6OpKHIzP3NIEZZlcSz0Kb",
+	"7TSe1RmMIJIDNlOTxK9VW8ne68icwccJoAEf8UYEyzKzzhLMmC8dI5vtvoFfaqTVtVxI8IjtBgv5TFdZ",
+	"OEnM6NGMhuRGbt6wRJCWjdJyRnkc7wctkpWjuHaVIu2IKx5RHBeWIusMWf6T11ynh/6iP+QAMBzeYlGC",
+	"h9WDtfR727L5mz1S3OGWv+a62nPjprlSCsv6bU2F/P4diLR4834NDPci7mnErIBvLpB71ftBfxLHF7IU",
+	"nmJVZbqswhv+SUL3t2plArD3y+c1T7W2qlrFo7K0+PJRSoYHfb6LyqpOBQ/v8nBfm+PJGkuCKJwrF510",
+	"1yoXXX5UCpI9lonwq3B+YFcwTm0QXQnJ+pGIQ6x5x0IusAqARfM5C4xzH7BeLHhiDBC4mIAMYdwjkfKQ",
+	"pzzALCp0CYYQ0+vI6VDFos5egJQyloGHQgxWVc6i4inF2Q5dgRXIFbwxEpCW5ZarEN4WVyLJtwl1JFWs",
+	"aj4zN5Zi6ts4E5nR70ICCkaEFhF9AwVlOcTlnE1TdcaYo9YSkvjzPLxlXCzSZUEVMayJ0LQrOtIVc0mV",
+	"QEEX3hbmj8ZhgaWEktQpmxsG0RZ0yLxKUH12nqjZelJ4/gh+LyQnt1aQdjW+jYJstbfvW0E+WCKVr2RL",
+	"b6qYbmCuExbFnWn0Atd+q2cGvSoDNvZbUvtDlAARNBCNUCUxNJHmOyMy/H84zEDPy3tDgJsAlZkYTxxD",
+	"jlHColDX2XtudO1UJZeM644EhzyOdIpksaUcI2abHtnpPCSuab+N1YnG7navWdsPW83as/5eo7bLd7pi",
+	"m7d6++GzjFPaYuoN1XjFptdMpqqxkGAVjRPVj+IV3Yzb9VnQ67mewtluy43j8RAcD+jnIIArbSXExhG5",
+	"i6KzRUm99dnJi2vpX/DKOfKXORndzjsUTmB7Pkc1g3FHLPhIM66Nr2EDkh0532xBuILgi5jdsBjT7Iqs",
+	"ZwMYFTDZ7vWmDG1DDtymylKl2l6afaexXaQLzH3ChE89fbByUJQWGdIIdBu5YVjB1tuU8UEiRIisQZjD",
+	"s095DJ3G+RZqZ8GoxIiTxSXAq+iI1R+pCfqJDgGkb/FobET7bUR7tVxMmyk60V7GZrLcLCyYQ2Zc3reC",
+	"wkKSGjTfQZnbXzB8WFjZ9xJIT0h1ToeKujh06qCc/PIyq2rzdXZ1dmwzqk5Vz3ehF5T2dWQWIIQIBWch",
+	"n/ltqAmx46euFEjX2QcI66XYXjnf94lpVTQacjhoyvLKwVA6Mmt/nCIfi1H7PUHjs02a9i4LqKkZowtL",
+	"o1FJF4sWaZbPntPxrXVx+rRIFxrSPddnPebdUzgHJWEjeBbsg64YTOQjjhZ9E0y+DeLestja4zNT4Kwt",
+	"QpXerR9arvNWi54tG9oi+24OQiRKqKWICriHaspGXM7mYSd5Ilgs+tD73pFFEG6tRiblzxVJf4AmgaqU",
+	"YjVlvoYaNxb4EndpJK5UKt8rUMm34menAt7f5it4L8zbqLSbjaqnXtYKmeE6vo50qS7J76tNxOxBRczu",
+	"UV5t4mYgou+RPn2Z/C4F0SyHeDLbfUOUviFK34jaexG13sneiNl7FLPfjKF+fXr3zEa+Bb87e0mtkkWA",
+	"qRjqmMS46YI88XvQkUaGz76zBEpWTL5hqN8w1N8uY7Jhrd+w1n+joNAicT1Wwm40/91mr65h6M97NQ+I",
+	"pT+zbW5OzZHttfbNkNMX8cDOszIMYwTEasAiY8gMeCSfW4DLXNomVWyciCuoa0i/M1tDyNBskL8EH8lf",
+	"zh0rFMvHMlxIY36tjrTUhz0vCMDfiBFlSTTnO+BF6SZqis0Oa3Gi2Mr/DSnK4yRF2YSG8lH4e5FFm8CQ",
+	"Zzzdio/GF9RYIOPavabGDQVkLNvqZlax79aSY8kaI0H4Xds/G+KbDfHN2sGVx0CGc529WCwLNgL6rv13",
+	"u8x59/2xMgJlSuoBEwOZF7QhB9qQA21M/xuZ/tnB3eiV+5CpKxIjnBJPfQk+fQGuXgEVZXnUtIT/YEF2",
+	"bjgQHgMHwtJKYaJB8LbV5tjflzk5T/ywaKs8FPKHTKxNZKx6l5sGp/mIjZnWlEcAxYjw/JYSDgE5bcod",
+	"010EHq5VhiaLCEJ5C9pLcWVQR+f0JNTaDACTOlKKFCEjEgHtQ473bj52pFP+vVXc4J66EXyja5cyK/Io",
+	"bc9NfwvEQNLcrr/Lppap6A6VulzN/bUXr9yxUua3frJPfVBQLav0oOTW7l0CmOoFrSl9HsWRHFzoSPaE",
+	"BYQH5KzcJ/n4Zdjo7dT2ebNZ6273W7U9vhs2es/EQbe5Qx0ssBVoc1zQeCtV9wlhvZrdoeLwAl/SBeC4",
+	"2SdOktir7dZDNa7TYmzBG9vC0Octs2r0/q/HgrE77vsXbg9U8GiRGq19jaM8zc6rFTjuCBeKGvdtKUXv",
+	"S2MYSjVlSvotyRpgDgXvDRlWrZBN0DMaXTLY5LYw+MPp6yqSoQBzbEA1ul0VQg0qZ4HbZ7NY8TBow8/M",
+	"PTqSaxYYIyeoui5jBp9FI6FTPhoT9az5DOEazWU4JvOZB0rliH7RPLGupzEEooEE2tuO/I+zlMuQJyGz",
+	"a/PbE3vMptNpXdPXbsf31OhpmwG8HjZtE+UCC+iSWhQG1eyvbODYge2+MIPg6SQRgbVZ4qib8GTmoLe0",
+	"azzPyMvAkLHbyiPiNOYGknEi/gs7lHpqDD1z69Yff3QkEYs1dy2NWa5yu6/iGFkDWCLCKBG91EPStORm",
+	"1hLEe3cnKfacQ4qG7LcZMfLSNfDCjVidJCL3wDSBfh4zWLJJ3cCq2OaOn4450TJyY1hNurEgRsVdNlST",
+	"RFcRursjQz7TdXYGFea4H4x5yJMkuhLAuYhkMsZe9THQ+EjMvTrASoct5N/BDJOiHQiQhtQ0QzFjQz4e",
+	"CynCekce2jNJmz4UcWT2iqCqKB7HsBoihGHvEuC4Suj6RPSE+QEtn2Y7zUbVZ0kmUuQPp6+N8c3ZOImu",
+	"eCqYM7WxlANvaSZpNnPVhx6dyBhcG2MqgAWgEjMs4sR+Epwdnx2+Ob54f3ry8fD8+OLT8Y8/vXv3y1mA",
+	"rHeJ6Egyu1uNTA+wM6MfjeVP0yeBgcvIp3xW9bxPhCsI8FsQcQGY5eV8xnQ4b4UPWmwDrKefV9bDa6rc",
+	"b8x3/ODtI8eyNx1q0bs4ar38qH/8x8kw0b2jYfyPkzcf/5/urj77VY9Vd1+92O/98XGnn/764ur4h8r9",
+	"vdVPUTo8w5GV5CekmNojU7WQHJrE/fdvXG0gRK+13ywyrifrSsmRp07IrWvN+S7j1mf61zo8IW4Pmu3n",
+	"KS0yQKKExWpQZ4f2u5mDi+4KYxgADBUEjSLNRmpk/hzxGcHToAot72vypfsqgRarZB4nT4Zdjcez/Us4",
+	"L26x4VeguciJVWVNVZSsBTtxINLSbdjYaNybRyTW1JllmpJe5+agP5w4BZJf3OqUrxeGpF+evKjcFXEE",
+	"qDzLaZD3bcgnRn9RKvI5I81+n4gJ+XdR+hz5ijFKHOkOAjZOjX+LqSdiWahavww/9dhP9xl5tvflYSHC",
+	"9D15WLA6kbxSUU/otYXBBxjat2NduHZCG4l9rcR+1DwMvgjfeEN34g0Rw8J9eENbmWezUmLNc4RSK8W9",
+	"XgeKhgK+xT5F8rzqUlQI1Kz2tiiCqjM+bQr7GQ1xKcYpxFYpZ2ejq4UpuxfZjO49abdQW/JOxjN/kYBA",
+	"IsKAsMhXTWDQ09ZF/D4RycyrKjbXV1YVOzTl2VmKuuEOc4k8TcVovEQtNI1aoKt0pd2sVsIJvpELc4ud",
+	"bdrbFwsdeNu1/W5D1A743k6tFe42RYPv9571mxWjMSaxo58mxLtFSQ9pPXq0R1eN1sZygglYKHC2zcLB",
+	"3WxbRauxc7ucoX0b1ycNs42yMeIfYLLRO+dY4/NNzPpVZPvWZ3sGv1wr5pV0M5t5aSFIVroyKGvJkJh2",
+	"xriNgdmM000t8IGwcnx26+CDnQxc+pcUZ2Z7QWIZloOnIMIQAXjl6r2lDdlZK3eRKb98cUq7rUsXymu5",
+	"sYZ8SUt11VUYrjzPRf41l68uXwAqQpwf6pe1dcYLaBrUZQ6E3cobdfEdq4ulxjxFgMJMuH1FXXG9YfvC",
+	"ShCoGFlfu5g1FDIsKDy+11GW1e6cCVv0i64H1eM4P3zAI59gtCt6fCSw4pl1RV8lSwsj6uwkZYgpyrhm",
+	"Ukzbtno6iSje5cow1koU6ZTPtGOjLiMVkGG5jlyTViCvF1GoZlqwMacFG19RCZaJ3DXU4ljIMJIDTyne",
+	"yJ6/Tijb2iOIbG4k9ANKvxkx4QlllAt3Gmax1Rifbxe/LxRybzj2pEkxpWyeVwWHFXDQB2BjEXYRERM0",
+	"uBRifKHi8KKvksAWnGFho1sQaBiYInUKVOjpKutCsV9HZo+FQBB+zFQcGk8i3zzhgjo9Li1ziroSyXPo",
+	"nYdbUFTJI5xGOYxfgDh3LRafjGRu4CjM8+gW/kVYdkmkMrHgl8WyFB5Fa03lKbeI+vsrWmkf7O00GutG",
+	"kHEQpziwESi57yji/0CC/MUMOQ+3NGqxLCo7e5sUwl88hbDgZ4DomKuVvp8cQir0Pam2U9GjZjwy4K35",
+	"fWGeKWxtMiZ+o3n73rPssRyfMGmwRL/OwBcDZTVJe2okLN1zHOmU2h470ovRFqgOM4zSIpmHYYPnV3Rj",
+	"gm9M8G9ogntpwlTdTlxdOyIcAUy8rDfadmYY2xP+TX2z5lAnHFCy0RzYAiFGY5y/02toDa5a9Nwq9Aqr",
+	"CXX6xkpdssnYdeg+OX15xPb2d55VmfnXfqNh/7W313r6HH4zU5OkBN0Huz/w8dCnTcFMQt1ZTFmeEYkB",
+	"tdwQAl02DPY//71Tb9ohbO9V2buxkCcv2JGSUvRSdmTM82a98dR72hlyKhY87lQMIp2KpEqAwjysWlfA",
+	"fIAGHU7QYyjwbn1INC4F9z5Ssh8lAJ4taiMexbb5g6nESH2lBflJDlqdZj3CDpSeCoX3qFOiybpm1fKU",
+	"DFmjCX52KWaMF5CrsSefRNfsSekv3Hv8RdHsfjVrMkfFhG+ptX3wNKO/RpY12LPk2RjfRwHGiD87S362",
+	"+KTDOLYLT/tprs0cphdkwDXQyWU/gPMdIEqU/zM2SDjQrhtnFBGQnGsYwdvuSDwCQ04Ucj2qTIOf2BF5",
+	"aw53FCG1w2NcLWUx713quYZ2GnIk9aTfj3qQr4BfBcQDStU4cSzMVjRLhO9sFGkNYToYMDXOTWKBxNIC",
+	"evyMaIh6liKXxp4qs955og0v32V38zw+R2EbfWY40JKNhRrHwiMgsYYQDGTZS6Mx+q/NfkQvLhvcEX5R",
+	"VOcAtYAsHSZqMhiy6VCN5sZUJUhAzV4BLVKV/SJmvVjxS3M+XkXpT5PubYb53O33PGXOwpqbaxJ/37+3",
+	"dFlFxxrVgT09EK5wFYXab25bMvZcOoAGn9d+/iJ7kf0FxWEMUWi+szLfzCuD783ErYVwXkbdTLU1URKy",
+	"MU9SV8Mz4oAijQ9YlLfETl92b1TWoNH67oh6P8fW05Ifk36NUi3ifpXq0XGhqrCRzMkz4hBWwQJ3AKfO",
+	"na0/vvKCAb4RKQ95yuEG40k3jno4FlCwdNJwCW3zK8J0gVA+2GnukNLcbe77Iv5FpEvVytFQ9C7xCbHi",
+	"IevymMueLbJUSW8o7GS9O/4keJwOK19++/L/BQAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
