@@ -60,6 +60,9 @@ func (g *Guard) bearer(ctx context.Context, r *http.Request) (contract.Caller, e
 		return nil, err
 	}
 	caller, err := g.verify(ctx, text.Reveal())
+	if errors.Is(err, errNoKeys) {
+		return nil, problem.Wrap(problem.Unavailable, "Access tokens cannot be verified at the moment. Try again in a few seconds.", err)
+	}
 	if err != nil {
 		return nil, problem.Wrap(problem.InvalidToken, "The access token is expired or not valid here.", errors.New(atjwt.Reason(err)))
 	}
@@ -83,6 +86,8 @@ func (g *Guard) verify(ctx context.Context, text string) (*Caller, error) {
 	return caller, nil
 }
 
+var errNoKeys = errors.New("the issuer has not answered yet")
+
 // key returns the issuer's key that the header of a token names.
 func (g *Guard) key(ctx context.Context, t *jwt.Token) (any, error) {
 	if err := atjwt.CheckHeader(t); err != nil {
@@ -92,7 +97,11 @@ func (g *Guard) key(ctx context.Context, t *jwt.Token) (any, error) {
 	if kid == "" {
 		return nil, atjwt.ErrUnknownKey
 	}
-	jwk, err := g.keys.find(ctx, kid)
+	known := g.keys.Load()
+	if known == nil {
+		return nil, errNoKeys
+	}
+	jwk, err := known.find(ctx, kid)
 	if err != nil {
 		return nil, atjwt.ErrUnknownKey
 	}
