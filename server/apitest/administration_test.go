@@ -14,10 +14,10 @@ import (
 	"sesame/server/secret"
 )
 
-// administrator makes an account with users:read and users:write, and gives it and a token with all scopes.
+// administrator makes an account with every scope of administrators, and gives it and a token with all scopes.
 func (s *server) administrator(t *testing.T, username string) (id, token string) {
 	t.Helper()
-	if _, stderr, code := s.sesame(t, horse, "user", "create", username, "--scope", "users:read", "--scope", "users:write"); code != 0 {
+	if _, stderr, code := s.sesame(t, horse, "user", "create", username, "--administrator"); code != 0 {
 		t.Fatal(stderr)
 	}
 	grant := passwordGrant(username, horse)

@@ -246,7 +246,7 @@ func TestFaultsInABootstrapFile(t *testing.T) {
 		user + "full_name:":                            "FILE:3: full_name must be a text",
 		user + "email: ''":                             "FILE:3: email is empty; give a value or remove the key",
 		user + "scopes: users:read":                    "FILE:3: scopes must be a list",
-		user + "scopes: [users:destroy]":               "FILE:3: the scopes contain one that the contract does not declare; it declares clients:read, clients:write, email, me:delete, me:read",
+		user + "scopes: [users:destroy]":               "FILE:3: the scopes contain one that the contract does not declare; it declares clients:read, clients:write, email, events:read, me:delete, me:read",
 		user + "email: ann":                            "FILE:2: the email is not an e-mail address",
 		user + "email_verified: true":                  "FILE:3: an entry of users has email_verified without an email",
 		user + "password_hash: a wooden horse":         "FILE:3: the password_hash ",

@@ -352,8 +352,8 @@ func TestClientCommands(t *testing.T) {
 				}
 			}
 			for reason, args := range map[string][]string{
-				"is taken": {"create", "app"}, "unknown scope \"users:destroy\" in --scope; the contract declares clients:read, clients:write, email, me:delete, me:read, me:write, openid, profile, users:read, users:write": {"create", "x", "--scope", "users:destroy"},
-				"scope \"me:read\" in --scope is over one's own account, and a client has no account; a client may have clients:read, clients:write, email, me:delete, openid, profile, users:read, users:write": {"create", "x", "--scope", "me:read"}, "1 to 64 printable": {"create", ""},
+				"is taken": {"create", "app"}, "unknown scope \"users:destroy\" in --scope; the contract declares clients:read, clients:write, email, events:read, me:delete, me:read, me:write, openid, profile, settings:read, settings:write, users:read, users:write": {"create", "x", "--scope", "users:destroy"},
+				"scope \"me:read\" in --scope is over one's own account, and a client has no account; a client may have clients:read, clients:write, email, events:read, me:delete, openid, profile, settings:read, settings:write, users:read, users:write": {"create", "x", "--scope", "me:read"}, "1 to 64 printable": {"create", ""},
 				"<name> \"xxx": {"create", strings.Repeat("x", 65)}, "<name> \"a\\nb\" must": {"create", "a\nb"}, "unknown client": {"delete", newID()},
 				"needs <id>": {"delete"}, "the name of a client whose client_id is " + made.ID: {"delete", "app"},
 			} {

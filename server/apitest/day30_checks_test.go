@@ -33,7 +33,7 @@ var day30Checks = map[string]func(*testing.T, day30Run){
 			t.Error("the account is still there")
 		}
 		d.do(t, request{method: "POST", path: "/users", json: map[string]any{"username": "ann", "password": horse}}).want(409, "username_taken")
-		admin := decode[api.Token](d.do(t, withScope(passwordGrant("root", horse), "users:read")).want(200)).AccessToken
+		admin := decode[api.Token](d.do(t, withScope(passwordGrant("root", horse), "users:read events:read")).want(200)).AccessToken
 		events := decode[api.EventPage](d.do(t, request{method: "GET", path: "/events?limit=100&user_id=" + d.ann.ID, token: admin}).want(200))
 		if len(events.Items) < 4 || !slices.ContainsFunc(events.Items, func(e api.Event) bool { return e.Kind == api.EventKindEVENTACCOUNTDELETED }) {
 			t.Errorf("%d events are left", len(events.Items))

@@ -102,7 +102,7 @@ func followDay30(t *testing.T, s *server) {
 	if url, ok := emptyEngines["postgres"]; ok && strings.HasPrefix(s.dbURL, "sqlite:") {
 		target = url(t)
 	}
-	s.must(t, horse, "user", "create", "root", "--scope", "users:read", "--scope", "users:write")
+	s.must(t, horse, "user", "create", "root", "--scope", "users:read", "--scope", "users:write", "--scope", "events:read")
 	ann, bea := s.register(t, "ann"), s.newcomer(t, "bea")
 	client := s.makeClient(t, "billing", "--scope", "users:read")
 	s.do(t, passwordGrant("ann", "not a horse")).want(400)

@@ -446,7 +446,7 @@ func TestEveryKindOfEventIsRecorded(t *testing.T) {
 				}})).want(201))
 				want := deed.do(t, s, ann, root)
 				if strings.HasSuffix(deed.name, "revoked") {
-					root = decode[api.Token](s.do(t, withScope(passwordGrant("root", horse), "me:read users:read users:write")).want(200)).AccessToken
+					root = decode[api.Token](s.do(t, withScope(passwordGrant("root", horse), "me:read users:read users:write events:read")).want(200)).AccessToken
 				}
 				var page []api.Event
 				until(t, "it is recorded", func() bool { // password_accepted comes after the answer

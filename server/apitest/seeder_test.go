@@ -52,7 +52,7 @@ func (c *seeder) addUser(t *testing.T) seededUser {
 	a, now := seededUser{newID(), newID(), newID()}, c.s.clock.now()
 	user := store.User{
 		ID: a.userID, Username: a.userID, UsernameKey: a.userID, PasswordHash: secret.New(c.hash),
-		Scopes: "users:read users:write clients:read clients:write", CreatedAt: now, UpdatedAt: now, Email: a.userID + "@example.com", EmailKey: a.userID + "@example.com",
+		Scopes: strings.Join(rules.Scopes().Administrative, " "), CreatedAt: now, UpdatedAt: now, Email: a.userID + "@example.com", EmailKey: a.userID + "@example.com",
 	}
 	if err := c.db.CreateUser(t.Context(), user); err != nil {
 		t.Fatal(err)

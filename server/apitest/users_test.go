@@ -39,7 +39,7 @@ func TestUserCommands(t *testing.T) {
 		succeeds(t, "", e, "user", "enable", "ann")
 		session := s.login(t, "ann")
 
-		fails(t, "", e, `unknown scope "users:destroy" in <scope>; the contract declares clients:read, clients:write, email, me:delete, me:read`, "user", "grant", "ann", "users:destroy")
+		fails(t, "", e, `unknown scope "users:destroy" in <scope>; the contract declares clients:read, clients:write, email, events:read, me:delete, me:read`, "user", "grant", "ann", "users:destroy")
 		var shown struct{ Scopes []string }
 		printed := succeeds(t, "", e, "user", "grant", "ann", "users:read", "users:write", "--json")
 		if err := json.Unmarshal([]byte(printed), &shown); err != nil || strings.Join(shown.Scopes, " ") != ownScopes()+" users:read users:write" {

@@ -8,7 +8,7 @@ import { totp } from './totp.mjs';
 
 const at = eachWithAPage();
 
-const administrator = { username: 'root', password: 'a wooden horse', scopes: ['users:read', 'users:write', 'clients:read', 'clients:write'] };
+const administrator = { username: 'root', password: 'a wooden horse', scopes: ['users:read', 'users:write', 'clients:read', 'clients:write', 'events:read', 'settings:read', 'settings:write'] };
 const account = { username: 'trojan', password: 'a wooden horse' };
 const forgetful = { username: 'paris', password: 'an apple of gold', email: 'paris@example.com' }; // its registration mails nothing
 const changed = 'trojan@example.org';

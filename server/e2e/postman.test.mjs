@@ -74,12 +74,12 @@ async function api(method, path, { token, body, form } = {}) {
   return text && JSON.parse(text);
 }
 
-const scope = 'openid profile email me:read me:write me:delete users:read users:write clients:read clients:write';
+const scope = 'openid profile email me:read me:write me:delete users:read users:write clients:read clients:write events:read settings:read settings:write';
 const login = async (username, word) =>
   (await api('POST', '/token', { form: { grant_type: 'password', username, password: word, scope } })).access_token;
 
 // promote makes an account an administrator.
-const promote = (username) => sesame.command('user', 'grant', username, 'users:read', 'users:write', 'clients:read', 'clients:write');
+const promote = (username) => sesame.command('user', 'grant', username, 'users:read', 'users:write', 'clients:read', 'clients:write', 'events:read', 'settings:read', 'settings:write');
 
 // operations returns those of the contract, with their method and path.
 async function operations() {

@@ -21,7 +21,7 @@ const administrator = { username: 'contract-tests', password: 'a wooden horse' }
 before(async () => {
   venv('schemathesis');
   sesame = await startSesame();
-  sesame.createUser({ ...administrator, scopes: ['users:read', 'users:write', 'clients:read', 'clients:write'] });
+  sesame.createUser({ ...administrator, scopes: ['users:read', 'users:write', 'clients:read', 'clients:write', 'events:read', 'settings:read', 'settings:write'] });
   client = JSON.parse(sesame.command('client', 'create', 'contract-tests', '--json'));
   contract = await (await fetch(`${sesame.origin}/openapi.json`)).json();
   rmSync(generated, { recursive: true, force: true });

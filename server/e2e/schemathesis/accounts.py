@@ -104,7 +104,7 @@ def log_in(base, username, password, scope):
 def administrator(base):
     """The account of SESAME_TEST_ADMIN, which outlives the run."""
     username, _, password = os.environ["SESAME_TEST_ADMIN"].partition(":")
-    return log_in(base, username, password, "users:read users:write clients:read clients:write")
+    return log_in(base, username, password, "users:read users:write clients:read clients:write events:read settings:read settings:write")
 
 
 def code(base, purpose):

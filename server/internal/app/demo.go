@@ -58,7 +58,7 @@ func (a *App) demoAccount(ctx context.Context, demo bool, r account.Registration
 	}
 	if _, err = a.services.Accounts.UpdateUser(ctx, nil, user.ID, change); err == nil && !demo {
 		a.Log.Warn("the demo account is disabled, since its password is known and the server was started without --demo; "+
-			"to make an administrator of your own: sesame user create NAME --scope users:write", "username", r.Username)
+			"to make an administrator of your own: sesame user create NAME --administrator", "username", r.Username)
 	}
 	return err
 }

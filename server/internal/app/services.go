@@ -29,7 +29,7 @@ func (a *App) MakeServices(rules *contract.Contract) *Services {
 		RefreshIdle: a.RefreshIdleTTL.Duration, RefreshTTL: a.RefreshTTL.Duration, NewLoginMails: a.NewLoginMails == "on",
 		ConfirmedOnly: a.SignInUnconfirmed == "off",
 		Policy: identity.Policy{
-			Require: a.RequireSecondFactor, Grace: a.SecondFactorGrace.Duration, AdminScopes: adminScopes(rules), Page: a.PublicURL + "/sign-in",
+			Require: a.RequireSecondFactor, Grace: a.SecondFactorGrace.Duration, AdminScopes: rules.Scopes().Administrative, Page: a.PublicURL + "/sign-in",
 		},
 		Passkeys:  passkey.New(a.PublicURL, a.ServiceName(rules.Title), a.CorsOrigins.Items()),
 		KeyedHash: token.NewKeyedHash(a.master), Steps: token.NewSealer(a.master, "sign-ins"), Factors: a.factorSealer(), Outbox: a.outbox, Now: a.Now, Log: a.Log,
@@ -72,11 +72,3 @@ func adminScope(rules *contract.Contract) string { return rules.Operation("updat
 
 // factorSealer seals the secrets of second factors.
 func (a *App) factorSealer() token.Sealer { return token.NewSealer(a.master, "second factors") }
-
-// adminScopes are the scopes of what administrators do.
-func adminScopes(rules *contract.Contract) (scopes []string) {
-	for _, id := range []string{"listUsers", "updateUser", "listClients", "createClient"} {
-		scopes = append(scopes, rules.Operation(id).Scopes()...)
-	}
-	return identity.Intersect(scopes, scopes)
-}

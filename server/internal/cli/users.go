@@ -42,6 +42,7 @@ type userCreateCommand struct {
 	EmailVerified bool     `help:"Mark the address as verified: it can then be used to log in."`
 	FullName      string   `placeholder:"NAME" help:"The full name."`
 	Scope         []string `help:"A scope such as users:write, beyond those that every account has; may be repeated."`
+	Administrator bool     `help:"Grant every scope of administrators."`
 	JSON          bool     `help:"Print the account as JSON."`
 }
 
@@ -53,6 +54,9 @@ func (c *userCreateCommand) Run(p *program) error {
 	}
 	if err = p.checkScopes("--scope", c.Scope, rules.Scopes().Declared); err != nil { // before a person types the password
 		return err
+	}
+	if c.Administrator {
+		c.Scope = append(c.Scope, rules.Scopes().Administrative...)
 	}
 	plain, err := p.readPassword("user create " + lastWord(c.Username))
 	if err != nil {

@@ -82,6 +82,11 @@ func TestScopesOfOpenAPI(t *testing.T) {
 			t.Errorf("every person has %s", scope)
 		}
 	}
+	for _, scope := range scopes.Declared {
+		if everybodys[scope] == slices.Contains(scopes.Administrative, scope) {
+			t.Errorf("%s is of everybody: %t, of administrators: %t", scope, everybodys[scope], !everybodys[scope])
+		}
+	}
 	if len(scopes.PeopleOnly) != len(everybodys) {
 		t.Errorf("service clients have none of %v", scopes.PeopleOnly)
 	}

@@ -14,10 +14,12 @@ type Scopes struct {
 	Default    []string // x-default: every person has them, and a login that requests none gets them
 	OnRequest  []string // x-on-request: every person has them, but a login must request them
 	PeopleOnly []string // x-people-only: a service client never has them for itself
+	// Administrative is x-administrative: an account that was granted one of them is an administrator.
+	Administrative []string
 }
 
 // scopeLists are the names of those extensions.
-var scopeLists = []string{"x-default", "x-on-request", "x-people-only"}
+var scopeLists = []string{"x-default", "x-on-request", "x-people-only", "x-administrative"}
 
 // declaredScopes collects the scopes of all OAuth 2 flows, and the lists of the password flow. A list in another place
 // is a fault, because it would have no effect. In the documents of other services such extensions may mean anything, so
@@ -49,7 +51,7 @@ func (c *compiler) declaredScopes() {
 				c.noLists(name, flow.Extensions)
 				continue
 			}
-			for i, list := range []*[]string{&c.who.Default, &c.who.OnRequest, &c.who.PeopleOnly} {
+			for i, list := range []*[]string{&c.who.Default, &c.who.OnRequest, &c.who.PeopleOnly, &c.who.Administrative} {
 				c.scopeList(name, flow, scopeLists[i], list)
 			}
 		}
@@ -57,6 +59,11 @@ func (c *compiler) declaredScopes() {
 	for _, scope := range c.who.OnRequest {
 		if slices.Contains(c.who.Default, scope) {
 			c.fault("the scope %s is in x-default and in x-on-request; it can be in one of them", scope)
+		}
+	}
+	for _, scope := range c.who.Administrative {
+		if slices.Contains(c.who.Default, scope) || slices.Contains(c.who.OnRequest, scope) {
+			c.fault("the scope %s is in x-administrative, and every person has it", scope)
 		}
 	}
 }

@@ -23,11 +23,11 @@ components:
 }
 
 func TestTheDocumentSaysWhoHasWhichScope(t *testing.T) {
-	c, err := compile(flow("x-default: [b]", "x-on-request: [a, a]", "x-people-only: [b]"))
+	c, err := compile(flow("x-default: [b]", "x-on-request: [a, a]", "x-people-only: [b]", "x-administrative: [c]"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Scopes{Declared: []string{"a", "b", "c"}, Default: []string{"b"}, OnRequest: []string{"a"}, PeopleOnly: []string{"b"}}
+	want := Scopes{Declared: []string{"a", "b", "c"}, Default: []string{"b"}, OnRequest: []string{"a"}, PeopleOnly: []string{"b"}, Administrative: []string{"c"}}
 	if got := c.Scopes(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v", got)
 	}
@@ -36,6 +36,7 @@ func TestTheDocumentSaysWhoHasWhichScope(t *testing.T) {
 		"x-on-request: [1]":                           "x-on-request names 1, which",
 		"x-people-only: a":                            "x-people-only must be a list of scopes",
 		"x-default: { a: true }":                      "x-default must be a list of scopes",
+		"x-default: [a]\n          x-administrative: [a]": "the scope a is in x-administrative, and every person has it",
 		"x-default: [a]\n          x-on-request: [a]": "the scope a is in x-default and in x-on-request",
 	} {
 		if _, err := compile(flow(lines)); err == nil || !strings.Contains(err.Error(), want) {

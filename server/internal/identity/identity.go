@@ -86,6 +86,8 @@ type Scopes struct {
 	Default    []string // every person has them, and a login that requests none gets them
 	OnRequest  []string // every person has them, but a login must request them
 	PeopleOnly []string // a service client never has them for itself
+	// Administrative are those that make an account that was granted one an administrator.
+	Administrative []string
 }
 
 // OfEveryone returns the scopes that every person has.

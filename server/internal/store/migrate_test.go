@@ -122,3 +122,47 @@ func TestAddressesAreMigrated(t *testing.T) {
 		}
 	})
 }
+
+// Migration 29 gives the new scopes to those who could do, or could grant themselves, what they allow.
+func TestAdministrativeScopesAreMigrated(t *testing.T) {
+	t.Parallel()
+	onEachEngine(t, func(t *testing.T, db *DB) {
+		ctx := t.Context()
+		provider, err := db.migrations(db.write, func(string) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		upTo := func(version int64) {
+			t.Helper()
+			if _, err := provider.UpTo(ctx, version); err != nil {
+				t.Fatal(err)
+			}
+		}
+		upTo(28)
+		before := map[string]string{"01": "", "02": "users:read", "03": "users:write notes:read", "04": "clients:read users:read users:write", "05": "users:reader"}
+		for id, scopes := range before {
+			if _, err := db.write.ExecContext(ctx, `INSERT INTO users (id, username, username_key, scopes, disabled, email_verified, created_at, updated_at)
+				VALUES ($1, $1, $1, $2, FALSE, FALSE, 0, 0)`, id, scopes); err != nil {
+				t.Fatal(err)
+			}
+		}
+		check := func(want map[string]string) {
+			t.Helper()
+			for id, scopes := range want {
+				var got string
+				if err := db.write.QueryRowContext(ctx, `SELECT scopes FROM users WHERE id = $1`, id).Scan(&got); err != nil || got != scopes {
+					t.Errorf("%s has %q, want %q (%v)", id, got, scopes, err)
+				}
+			}
+		}
+		upTo(29)
+		check(map[string]string{
+			"01": "", "02": "users:read events:read", "03": "users:write notes:read events:read settings:read settings:write",
+			"04": "clients:read users:read users:write events:read settings:read settings:write", "05": "users:reader",
+		})
+		if _, err = provider.DownTo(ctx, 28); err != nil {
+			t.Fatal(err)
+		}
+		check(before)
+	})
+}
