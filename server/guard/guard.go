@@ -106,6 +106,7 @@ type Guard struct {
 	keys    atomic.Pointer[keys] // nil until the issuer has answered
 	parser  *jwt.Parser
 	public  *published // nil without Metadata
+	ids     []string   // of the operations
 
 	stop    context.CancelFunc
 	waiting sync.WaitGroup // for the issuer
@@ -142,6 +143,9 @@ func New(ctx context.Context, o Options) (*Guard, error) {
 		if g.public, err = publish(o, compiled); err != nil {
 			return nil, fmt.Errorf("guard: %w", err)
 		}
+	}
+	for _, op := range compiled.Operations() {
+		g.ids = append(g.ids, op.ID)
 	}
 	base, err := o.basePath(doc)
 	if err != nil {
@@ -180,6 +184,9 @@ func (g *Guard) start(ctx context.Context) error {
 	})
 	return nil
 }
+
+// Operations returns what OperationFrom can return.
+func (g *Guard) Operations() []string { return slices.Clone(g.ids) }
 
 // Ready reports whether the guard has the issuer's keys.
 func (g *Guard) Ready() bool { return g.keys.Load() != nil }
