@@ -2763,7 +2763,7 @@ type ClientInterface interface {
 	// Register the `redirect_uri` of the response at the provider. The secret is stored encrypted and never shown.
 	//
 	// An issuer at a private network address, or with http, is refused unless the operator allows it
-	// (`SESAME_PRIVATE_PROVIDERS`). With `link_verified_addresses` the token needs `users:write`, too: such a provider
+	// (`SESAME_PRIVATE_PROVIDERS`). With `link_verified_addresses` the token needs every scope that an account can be granted, too: such a provider
 	// can sign in to accounts that exist.
 	//
 	// Takes any type of body and a specified content type.
@@ -2777,7 +2777,7 @@ type ClientInterface interface {
 	// Register the `redirect_uri` of the response at the provider. The secret is stored encrypted and never shown.
 	//
 	// An issuer at a private network address, or with http, is refused unless the operator allows it
-	// (`SESAME_PRIVATE_PROVIDERS`). With `link_verified_addresses` the token needs `users:write`, too: such a provider
+	// (`SESAME_PRIVATE_PROVIDERS`). With `link_verified_addresses` the token needs every scope that an account can be granted, too: such a provider
 	// can sign in to accounts that exist.
 	//
 	// Takes a body of the `application/json` content type.
@@ -2803,7 +2803,7 @@ type ClientInterface interface {
 	// UpdateProviderWithBody Change a provider
 	//
 	// Changes the given fields and keeps the others. Its kind and its issuer cannot change: the identities of people belong to
-	// them. While it has `link_verified_addresses`, or gets it, the token needs `users:write`, too.
+	// them. While it has `link_verified_addresses`, or gets it, the token needs every scope that an account can be granted, too.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -2813,7 +2813,7 @@ type ClientInterface interface {
 	// UpdateProvider Change a provider
 	//
 	// Changes the given fields and keeps the others. Its kind and its issuer cannot change: the identities of people belong to
-	// them. While it has `link_verified_addresses`, or gets it, the token needs `users:write`, too.
+	// them. While it has `link_verified_addresses`, or gets it, the token needs every scope that an account can be granted, too.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4092,7 +4092,7 @@ func (c *Client) ListProviders(ctx context.Context, reqEditors ...RequestEditorF
 // Register the `redirect_uri` of the response at the provider. The secret is stored encrypted and never shown.
 //
 // An issuer at a private network address, or with http, is refused unless the operator allows it
-// (`SESAME_PRIVATE_PROVIDERS`). With `link_verified_addresses` the token needs `users:write`, too: such a provider
+// (`SESAME_PRIVATE_PROVIDERS`). With `link_verified_addresses` the token needs every scope that an account can be granted, too: such a provider
 // can sign in to accounts that exist.
 //
 // Takes any type of body and a specified content type.
@@ -4116,7 +4116,7 @@ func (c *Client) CreateProviderWithBody(ctx context.Context, contentType string,
 // Register the `redirect_uri` of the response at the provider. The secret is stored encrypted and never shown.
 //
 // An issuer at a private network address, or with http, is refused unless the operator allows it
-// (`SESAME_PRIVATE_PROVIDERS`). With `link_verified_addresses` the token needs `users:write`, too: such a provider
+// (`SESAME_PRIVATE_PROVIDERS`). With `link_verified_addresses` the token needs every scope that an account can be granted, too: such a provider
 // can sign in to accounts that exist.
 //
 // Takes a body of the `application/json` content type.
@@ -4172,7 +4172,7 @@ func (c *Client) GetProvider(ctx context.Context, provider string, reqEditors ..
 // UpdateProviderWithBody Change a provider
 //
 // Changes the given fields and keeps the others. Its kind and its issuer cannot change: the identities of people belong to
-// them. While it has `link_verified_addresses`, or gets it, the token needs `users:write`, too.
+// them. While it has `link_verified_addresses`, or gets it, the token needs every scope that an account can be granted, too.
 //
 // Takes any type of body and a specified content type.
 //
@@ -4192,7 +4192,7 @@ func (c *Client) UpdateProviderWithBody(ctx context.Context, provider string, co
 // UpdateProvider Change a provider
 //
 // Changes the given fields and keeps the others. Its kind and its issuer cannot change: the identities of people belong to
-// them. While it has `link_verified_addresses`, or gets it, the token needs `users:write`, too.
+// them. While it has `link_verified_addresses`, or gets it, the token needs every scope that an account can be granted, too.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -8232,7 +8232,7 @@ type ClientWithResponsesInterface interface {
 	// Register the `redirect_uri` of the response at the provider. The secret is stored encrypted and never shown.
 	//
 	// An issuer at a private network address, or with http, is refused unless the operator allows it
-	// (`SESAME_PRIVATE_PROVIDERS`). With `link_verified_addresses` the token needs `users:write`, too: such a provider
+	// (`SESAME_PRIVATE_PROVIDERS`). With `link_verified_addresses` the token needs every scope that an account can be granted, too: such a provider
 	// can sign in to accounts that exist.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -8246,7 +8246,7 @@ type ClientWithResponsesInterface interface {
 	// Register the `redirect_uri` of the response at the provider. The secret is stored encrypted and never shown.
 	//
 	// An issuer at a private network address, or with http, is refused unless the operator allows it
-	// (`SESAME_PRIVATE_PROVIDERS`). With `link_verified_addresses` the token needs `users:write`, too: such a provider
+	// (`SESAME_PRIVATE_PROVIDERS`). With `link_verified_addresses` the token needs every scope that an account can be granted, too: such a provider
 	// can sign in to accounts that exist.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -8276,7 +8276,7 @@ type ClientWithResponsesInterface interface {
 	// UpdateProviderWithBodyWithResponse Change a provider
 	//
 	// Changes the given fields and keeps the others. Its kind and its issuer cannot change: the identities of people belong to
-	// them. While it has `link_verified_addresses`, or gets it, the token needs `users:write`, too.
+	// them. While it has `link_verified_addresses`, or gets it, the token needs every scope that an account can be granted, too.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -8286,7 +8286,7 @@ type ClientWithResponsesInterface interface {
 	// UpdateProviderWithResponse Change a provider
 	//
 	// Changes the given fields and keeps the others. Its kind and its issuer cannot change: the identities of people belong to
-	// them. While it has `link_verified_addresses`, or gets it, the token needs `users:write`, too.
+	// them. While it has `link_verified_addresses`, or gets it, the token needs every scope that an account can be granted, too.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -15580,7 +15580,7 @@ func (c *ClientWithResponses) ListProvidersWithResponse(ctx context.Context, req
 // Register the `redirect_uri` of the response at the provider. The secret is stored encrypted and never shown.
 //
 // An issuer at a private network address, or with http, is refused unless the operator allows it
-// (`SESAME_PRIVATE_PROVIDERS`). With `link_verified_addresses` the token needs `users:write`, too: such a provider
+// (`SESAME_PRIVATE_PROVIDERS`). With `link_verified_addresses` the token needs every scope that an account can be granted, too: such a provider
 // can sign in to accounts that exist.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -15600,7 +15600,7 @@ func (c *ClientWithResponses) CreateProviderWithBodyWithResponse(ctx context.Con
 // Register the `redirect_uri` of the response at the provider. The secret is stored encrypted and never shown.
 //
 // An issuer at a private network address, or with http, is refused unless the operator allows it
-// (`SESAME_PRIVATE_PROVIDERS`). With `link_verified_addresses` the token needs `users:write`, too: such a provider
+// (`SESAME_PRIVATE_PROVIDERS`). With `link_verified_addresses` the token needs every scope that an account can be granted, too: such a provider
 // can sign in to accounts that exist.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -15648,7 +15648,7 @@ func (c *ClientWithResponses) GetProviderWithResponse(ctx context.Context, provi
 // UpdateProviderWithBodyWithResponse Change a provider
 //
 // Changes the given fields and keeps the others. Its kind and its issuer cannot change: the identities of people belong to
-// them. While it has `link_verified_addresses`, or gets it, the token needs `users:write`, too.
+// them. While it has `link_verified_addresses`, or gets it, the token needs every scope that an account can be granted, too.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -15664,7 +15664,7 @@ func (c *ClientWithResponses) UpdateProviderWithBodyWithResponse(ctx context.Con
 // UpdateProviderWithResponse Change a provider
 //
 // Changes the given fields and keeps the others. Its kind and its issuer cannot change: the identities of people belong to
-// them. While it has `link_verified_addresses`, or gets it, the token needs `users:write`, too.
+// them. While it has `link_verified_addresses`, or gets it, the token needs every scope that an account can be granted, too.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

@@ -10,6 +10,7 @@ import (
 
 	"sesame/gen/api"
 	"sesame/server/internal/account"
+	"sesame/server/internal/contract"
 	"sesame/server/internal/identity"
 	"sesame/server/internal/store"
 	"sesame/server/internal/token"
@@ -66,6 +67,18 @@ func (c *seeder) addUser(t *testing.T) seededUser {
 			t.Fatal(err)
 		}
 	}
+	return a
+}
+
+// subject is the account whose things an operation names: the caller's, or for an administrator that of somebody without granted
+// scopes, since the token of the matrix has few.
+func (c *seeder) subject(t *testing.T, op *contract.Operation, by seededUser) seededUser {
+	t.Helper()
+	if scopes := op.Scopes(); len(scopes) == 0 || strings.HasPrefix(scopes[0], "me:") {
+		return by
+	}
+	a := c.addUser(t)
+	c.s.sql(t, `UPDATE users SET scopes = '' WHERE id = '`+a.userID+`'`)
 	return a
 }
 

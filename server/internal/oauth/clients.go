@@ -135,7 +135,7 @@ func (s *Service) checkClient(by By, n NewClient) *problem.Error {
 		switch {
 		case !slices.Contains(scopes.Declared, scope):
 			invalid.At("/scopes", "names a scope that the contract does not declare")
-		case by != nil && !slices.Contains(scopes.OfEveryone(), scope) && !by.HasScope(scope):
+		case len(s.identity.Beyond(by, []string{scope})) > 0:
 			invalid.At("/scopes", "names a scope that your token does not have")
 		case !n.ThirdParty && !slices.Contains(scopes.OfClients(), scope):
 			invalid.At("/scopes", "names a scope over one's own account, and a client has no account")
