@@ -9,11 +9,15 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"sesame/gen/api"
 )
 
 // guardedDocument is the document of the service that the tests put behind sesame guard.
@@ -359,5 +363,48 @@ func TestTheGuardProxyFramesRequestsAnew(t *testing.T) {
 		if r == nil && response.StatusCode/100 != 4 && response.StatusCode != 501 {
 			t.Errorf("%s: %d %s", name, response.StatusCode, body)
 		}
+	}
+}
+
+// The commands of the guide print what it says.
+func TestTheGuideOfTheGuardProxy(t *testing.T) {
+	skipIfShort(t)
+	t.Parallel()
+	for _, tool := range []string{"curl", "python3"} {
+		if _, err := exec.LookPath(tool); err != nil && os.Getenv("SESAME_TEST_REQUIRE_ALL") != "1" {
+			t.Skip("the commands of the guide need " + tool)
+		}
+	}
+	text, err := os.ReadFile("../../docs/guides/guard-proxy.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?ms)^```sh\n(.*?)^```$").FindAllStringSubmatch(string(text), -1)
+	if len(blocks) != 3 {
+		t.Fatal("the guide has other commands")
+	}
+	s, port := launch(t, sqliteURL(t), []string{"serve", "--demo"}), freePort(t)
+	_, number, _ := net.SplitHostPort(port)
+	service := exec.Command("sh", "-euc", strings.Replace(strings.Replace(blocks[0][1], "9000", number, 1), "python3", "exec python3", 1))
+	service.Dir = t.TempDir()
+	if err = service.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { service.Process.Kill(); service.Wait() })
+	args, ok := strings.CutPrefix(strings.TrimSpace(blocks[1][1]), "go run ./server ")
+	if !ok {
+		t.Fatal(blocks[1][1])
+	}
+	local := strings.NewReplacer("127.0.0.1:8090", "127.0.0.1:0", "server/guard/", "../guard/", "127.0.0.1:9000", port, "http://127.0.0.1:8080", s.url)
+	g := launch(t, "sqlite:none.db", strings.Fields(local.Replace(args)))
+	token := decode[api.Token](s.do(t, passwordGrant("johndoe", "knock-knock")).want(200)).AccessToken
+	for start := time.Now(); g.ready(t, "/notes", token).send(t, request{method: "GET", path: "/notes", token: token}).status != 200; {
+		if time.Since(start) > 20*time.Second { // python3 starts, too
+			t.Fatal("the service does not start")
+		}
+	}
+	printed, err := exec.Command("sh", "-euc", strings.NewReplacer("http://127.0.0.1:8080", s.url, "http://127.0.0.1:8090", g.url).Replace(blocks[2][1])).Output()
+	if err != nil || string(printed) != "401\n[{\"text\":\"buy a horse\"}]\n403\n" {
+		t.Errorf("they print %q (%v)", printed, err)
 	}
 }
