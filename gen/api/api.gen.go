@@ -39,6 +39,7 @@ const (
 	ErrorCodeLastAdministrator              ErrorCode = "last_administrator"
 	ErrorCodeLastWayIn                      ErrorCode = "last_way_in"
 	ErrorCodeMethodNotAllowed               ErrorCode = "method_not_allowed"
+	ErrorCodeNoConfirmedEmail               ErrorCode = "no_confirmed_email"
 	ErrorCodeNoSecondFactor                 ErrorCode = "no_second_factor"
 	ErrorCodeNotFound                       ErrorCode = "not_found"
 	ErrorCodeNothingToConfirm               ErrorCode = "nothing_to_confirm"
@@ -81,6 +82,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeLastWayIn:
 		return true
 	case ErrorCodeMethodNotAllowed:
+		return true
+	case ErrorCodeNoConfirmedEmail:
 		return true
 	case ErrorCodeNoSecondFactor:
 		return true
@@ -138,12 +141,14 @@ const (
 	EventKindEVENTFACTORSRESETREQUESTED EventKind = "factors_reset_requested"
 	EventKindEVENTIDENTITYLINKED        EventKind = "identity_linked"
 	EventKindEVENTIDENTITYUNLINKED      EventKind = "identity_unlinked"
+	EventKindEVENTKEYPUBLISHED          EventKind = "key_published"
 	EventKindEVENTKEYROTATED            EventKind = "key_rotated"
 	EventKindEVENTLOGIN                 EventKind = "login"
 	EventKindEVENTLOGINFAILED           EventKind = "login_failed"
 	EventKindEVENTLOGINTHROTTLED        EventKind = "login_throttled"
 	EventKindEVENTLOGOUT                EventKind = "logout"
 	EventKindEVENTLOGOUTEVERYWHERE      EventKind = "logout_everywhere"
+	EventKindEVENTMAILDELETED           EventKind = "mail_deleted"
 	EventKindEVENTPASSKEYCOPIED         EventKind = "passkey_copied"
 	EventKindEVENTPASSWORDACCEPTED      EventKind = "password_accepted"
 	EventKindEVENTPASSWORDCHANGED       EventKind = "password_changed"
@@ -205,6 +210,8 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindEVENTIDENTITYUNLINKED:
 		return true
+	case EventKindEVENTKEYPUBLISHED:
+		return true
 	case EventKindEVENTKEYROTATED:
 		return true
 	case EventKindEVENTLOGIN:
@@ -216,6 +223,8 @@ func (e EventKind) Valid() bool {
 	case EventKindEVENTLOGOUT:
 		return true
 	case EventKindEVENTLOGOUTEVERYWHERE:
+		return true
+	case EventKindEVENTMAILDELETED:
 		return true
 	case EventKindEVENTPASSKEYCOPIED:
 		return true
@@ -277,6 +286,24 @@ func (e IntrospectionTokenType) Valid() bool {
 	case IntrospectionTokenTypeBearer:
 		return true
 	case IntrospectionTokenTypeRefreshToken:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for KeyUse.
+const (
+	KeyUseAccessTokens KeyUse = "access_tokens"
+	KeyUseIDTokens     KeyUse = "id_tokens"
+)
+
+// Valid indicates whether the value is a known member of the KeyUse enum.
+func (e KeyUse) Valid() bool {
+	switch e {
+	case KeyUseAccessTokens:
+		return true
+	case KeyUseIDTokens:
 		return true
 	default:
 		return false
@@ -373,6 +400,69 @@ func (e ProviderKind) Valid() bool {
 	case ProviderKindPROVIDERGITHUB:
 		return true
 	case ProviderKindPROVIDEROIDC:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ServerSettingsEngine.
+const (
+	ServerSettingsEnginePostgres ServerSettingsEngine = "postgres"
+	ServerSettingsEngineSqlite   ServerSettingsEngine = "sqlite"
+)
+
+// Valid indicates whether the value is a known member of the ServerSettingsEngine enum.
+func (e ServerSettingsEngine) Valid() bool {
+	switch e {
+	case ServerSettingsEnginePostgres:
+		return true
+	case ServerSettingsEngineSqlite:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SettingSource.
+const (
+	SettingSourceDefault     SettingSource = "default"
+	SettingSourceEnvironment SettingSource = "environment"
+	SettingSourceFlag        SettingSource = "flag"
+	SettingSourceProgram     SettingSource = "program"
+)
+
+// Valid indicates whether the value is a known member of the SettingSource enum.
+func (e SettingSource) Valid() bool {
+	switch e {
+	case SettingSourceDefault:
+		return true
+	case SettingSourceEnvironment:
+		return true
+	case SettingSourceFlag:
+		return true
+	case SettingSourceProgram:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SigningKeyState.
+const (
+	SigningKeyStatePublished SigningKeyState = "published"
+	SigningKeyStateRetired   SigningKeyState = "retired"
+	SigningKeyStateSigning   SigningKeyState = "signing"
+)
+
+// Valid indicates whether the value is a known member of the SigningKeyState enum.
+func (e SigningKeyState) Valid() bool {
+	switch e {
+	case SigningKeyStatePublished:
+		return true
+	case SigningKeyStateRetired:
+		return true
+	case SigningKeyStateSigning:
 		return true
 	default:
 		return false
@@ -530,6 +620,53 @@ type AuthorizationRequest struct {
 	UILocales *string `json:"ui_locales,omitempty"`
 }
 
+// ClientConsent defines model for ClientConsent.
+type ClientConsent struct {
+	// CreatedAt When the person agreed first.
+	CreatedAt time.Time `json:"created_at"`
+
+	// Scopes What the client may use of the account.
+	Scopes []string `json:"scopes"`
+
+	// UpdatedAt When the person agreed last.
+	UpdatedAt time.Time `json:"updated_at"`
+	UserID    string    `json:"user_id"`
+
+	// Username Null unless the token has `users:read`.
+	Username nullable.Nullable[string] `json:"username"`
+}
+
+// ClientConsentPage defines model for ClientConsentPage.
+type ClientConsentPage struct {
+	Items []ClientConsent `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// Consent defines model for Consent.
+type Consent struct {
+	ClientID   string `json:"client_id"`
+	ClientName string `json:"client_name"`
+
+	// CreatedAt When the person agreed first.
+	CreatedAt time.Time `json:"created_at"`
+
+	// Scopes What the client may use.
+	Scopes []string `json:"scopes"`
+
+	// UpdatedAt When the person agreed last.
+	UpdatedAt time.Time `json:"updated_at"`
+}
+
+// ConsentPage defines model for ConsentPage.
+type ConsentPage struct {
+	Items []Consent `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
 // CurrentPassword Example: a wooden horse
 type CurrentPassword = secret.Text
 
@@ -653,7 +790,9 @@ type Event struct {
 	// - `factors_reset`: the reset removed the second factors; or a reset of the password by mail did, since nobody had confirmed
 	//   the address of the account before.
 	// - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
+	// - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
 	// - `key_rotated`: a new key signs from now on.
+	// - `mail_deleted`: a mail was deleted before it was sent.
 	Kind EventKind `json:"kind"`
 
 	// SessionID The session that started, ended, or was used.
@@ -709,8 +848,13 @@ type Event struct {
 //   - `factors_reset`: the reset removed the second factors; or a reset of the password by mail did, since nobody had confirmed
 //     the address of the account before.
 //   - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
+//   - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
 //   - `key_rotated`: a new key signs from now on.
+//   - `mail_deleted`: a mail was deleted before it was sent.
 type EventKind string
+
+// EventLines One `Event` in JSON per line, each with a line break at its end.
+type EventLines = string
 
 // EventPage defines model for EventPage.
 type EventPage struct {
@@ -910,9 +1054,30 @@ type Key struct {
 	Y   *string `json:"y,omitempty"`
 }
 
+// KeyRotation defines model for KeyRotation.
+type KeyRotation struct {
+	// Signs What a key signs.
+	//
+	// Example: access_tokens
+	Signs KeyUse `json:"signs"`
+}
+
 // KeySet defines model for KeySet.
 type KeySet struct {
 	Keys []Key `json:"keys"`
+}
+
+// KeyUse What a key signs.
+//
+// Example: access_tokens
+type KeyUse string
+
+// MailPage defines model for MailPage.
+type MailPage struct {
+	Items []WaitingMail `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
 // MailedCode The `code` of the link in the mail.
@@ -1128,7 +1293,7 @@ type OAuthClientCreate struct {
 type OAuthClientPage struct {
 	Items []OAuthClient `json:"items"`
 
-	// NextCursor Always null, because one page holds all clients.
+	// NextCursor Null on the last page.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
@@ -1506,7 +1671,7 @@ type ProviderKind string
 type ProviderPage struct {
 	Items []Provider `json:"items"`
 
-	// NextCursor Always null, because one page holds all providers.
+	// NextCursor Null on the last page.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
@@ -1687,6 +1852,25 @@ type SecretReplacement struct {
 	KeepOldFor int32 `json:"keep_old_for"`
 }
 
+// ServerSettings defines model for ServerSettings.
+type ServerSettings struct {
+	// Engine The engine of the database.
+	Engine ServerSettingsEngine `json:"engine"`
+
+	// SchemaVersion The version of the schema of the database.
+	SchemaVersion int32     `json:"schema_version"`
+	Settings      []Setting `json:"settings"`
+
+	// StartedAt When this server has started.
+	StartedAt time.Time `json:"started_at"`
+
+	// Version As `sesame --version` prints it.
+	Version string `json:"version"`
+}
+
+// ServerSettingsEngine The engine of the database.
+type ServerSettingsEngine string
+
 // Session defines model for Session.
 type Session struct {
 	// Acr The level of the sign-in: `1` for one factor, `2` for two.
@@ -1694,6 +1878,9 @@ type Session struct {
 
 	// Amr How the person signed in (RFC 8176), such as `pwd` for a password and `otp` for the code of an authenticator app.
 	Amr []string `json:"amr"`
+
+	// ClientID The client that the person logged in through: its `client_id`, `first-party` for a login without one, or `browser` for the pages of this server.
+	ClientID string `json:"client_id"`
 
 	// CreatedAt When the person logged in.
 	CreatedAt time.Time `json:"created_at"`
@@ -1723,6 +1910,28 @@ type SessionPage struct {
 	// NextCursor Always null, because one page holds all the sessions that an account can have.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
+
+// Setting defines model for Setting.
+type Setting struct {
+	Description string `json:"description"`
+
+	// Flag The flag of `sesame serve` that sets it; null if there is none.
+	Flag nullable.Nullable[string] `json:"flag"`
+
+	// Name The environment variable that sets it.
+	Name string `json:"name"`
+
+	// Source Where the value comes from. `program` is code that embeds the server. A `default` may follow from other settings, as the
+	// public URL follows from the listening address.
+	Source SettingSource `json:"source"`
+
+	// Value The value in force; `[secret]` for a secret, and empty for none.
+	Value string `json:"value"`
+}
+
+// SettingSource Where the value comes from. `program` is code that embeds the server. A `default` may follow from other settings, as the
+// public URL follows from the listening address.
+type SettingSource string
 
 // SignOutRequest defines model for SignOutRequest.
 type SignOutRequest struct {
@@ -1755,6 +1964,50 @@ type SignOutRequest struct {
 	//
 	// Example: en
 	UILocales *string `json:"ui_locales,omitempty"`
+}
+
+// SigningKey defines model for SigningKey.
+type SigningKey struct {
+	// Alg The algorithm.
+	Alg       string    `json:"alg"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// Kid The id of the key.
+	Kid string `json:"kid"`
+
+	// RemovedAt When tokens that it has signed are refused; null if that is not known.
+	RemovedAt nullable.Nullable[time.Time] `json:"removed_at"`
+
+	// RetiresAt When it stops signing, or did; null if that is not planned.
+	RetiresAt nullable.Nullable[time.Time] `json:"retires_at"`
+
+	// Signs What a key signs.
+	//
+	// Example: access_tokens
+	Signs KeyUse `json:"signs"`
+
+	// SignsFrom When it began to sign, or will.
+	SignsFrom time.Time `json:"signs_from"`
+
+	// State A published key will sign next. A retired one only verifies.
+	State SigningKeyState `json:"state"`
+}
+
+// SigningKeyState A published key will sign next. A retired one only verifies.
+type SigningKeyState string
+
+// SigningKeys defines model for SigningKeys.
+type SigningKeys struct {
+	Items []SigningKey `json:"items"`
+}
+
+// TestMail defines model for TestMail.
+type TestMail struct {
+	// Detail What the mail server has answered.
+	Detail string `json:"detail"`
+
+	// Sent Whether the mail server has accepted the mail.
+	Sent bool `json:"sent"`
 }
 
 // Token defines model for Token.
@@ -2052,11 +2305,53 @@ type UserUpdate struct {
 	FullName nullable.Nullable[FullName] `json:"full_name,omitempty"`
 }
 
+// WaitingMail defines model for WaitingMail.
+type WaitingMail struct {
+	// Attempts How often the server has tried to send it.
+	Attempts  int32     `json:"attempts"`
+	CreatedAt time.Time `json:"created_at"`
+	ID        string    `json:"id"`
+
+	// Kind The name of its template; `to_nobody` takes the place of a mail that must not be sent.
+	Kind string `json:"kind"`
+
+	// LastError Why the last attempt has failed.
+	LastError     nullable.Nullable[string] `json:"last_error"`
+	NextAttemptAt time.Time                 `json:"next_attempt_at"`
+
+	// Sending Whether a replica is sending it now.
+	Sending bool `json:"sending"`
+
+	// To The recipient, masked. Null for `to_nobody`, and if this server cannot decrypt the mail.
+	To nullable.Nullable[string] `json:"to"`
+}
+
 // Cursor defines model for Cursor.
 type Cursor = string
 
+// EventsOfActor defines model for EventsOfActor.
+type EventsOfActor = string
+
+// EventsOfClient defines model for EventsOfClient.
+type EventsOfClient = string
+
+// EventsOfKinds defines model for EventsOfKinds.
+type EventsOfKinds = []EventKind
+
+// EventsOfUser defines model for EventsOfUser.
+type EventsOfUser = string
+
+// EventsSince defines model for EventsSince.
+type EventsSince = time.Time
+
+// EventsUntil defines model for EventsUntil.
+type EventsUntil = time.Time
+
 // Limit defines model for Limit.
 type Limit = int32
+
+// MailID defines model for MailID.
+type MailID = string
 
 // ClientNameTaken An error (RFC 9457).
 type ClientNameTaken = Problem
@@ -2081,6 +2376,9 @@ type NoPasskeys = Problem
 
 // NoSuchClient An error (RFC 9457).
 type NoSuchClient = Problem
+
+// NoSuchMail An error (RFC 9457).
+type NoSuchMail = Problem
 
 // NoSuchProvider An error (RFC 9457).
 type NoSuchProvider = Problem
@@ -2123,6 +2421,9 @@ type Throttled = Problem
 
 // TooLarge An error (RFC 9457).
 type TooLarge = Problem
+
+// TooSoon An error (RFC 9457).
+type TooSoon = Problem
 
 // Unauthenticated An error (RFC 9457).
 type Unauthenticated = Problem
@@ -2193,6 +2494,29 @@ type AuthorizeParams struct {
 	Claims *string `form:"claims,omitempty" json:"claims,omitempty"`
 }
 
+// ListClientsParams defines parameters for ListClients.
+type ListClientsParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Q Prefix of the name, in any letter case; empty for all clients.
+	Q *string `form:"q,omitempty" json:"q,omitempty"`
+}
+
+// ListClientConsentsParams defines parameters for ListClientConsents.
+type ListClientConsentsParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // ListEventsParams defines parameters for ListEvents.
 type ListEventsParams struct {
 	// Limit Maximum number of items per page.
@@ -2203,10 +2527,69 @@ type ListEventsParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
 	// UserID Only events of this account, which may be deleted.
-	UserID *string `form:"user_id,omitempty" json:"user_id,omitempty"`
+	UserID *EventsOfUser `form:"user_id,omitempty" json:"user_id,omitempty"`
 
-	// Kind Only events of this kind.
-	Kind *EventKind `form:"kind,omitempty" json:"kind,omitempty"`
+	// Actor Only events that this user or service client has caused, or `command line`, or `schedule`.
+	Actor *EventsOfActor `form:"actor,omitempty" json:"actor,omitempty"`
+
+	// ClientID Only events of requests of this client, or about it.
+	ClientID *EventsOfClient `form:"client_id,omitempty" json:"client_id,omitempty"`
+
+	// Kind Only events of these kinds, separated by commas.
+	Kind EventsOfKinds `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Since Only events that were recorded at this time or later. An event may be recorded a few seconds after its `at`.
+	Since *EventsSince `form:"since,omitempty" json:"since,omitempty"`
+
+	// Until Only events that were recorded before this time.
+	Until *EventsUntil `form:"until,omitempty" json:"until,omitempty"`
+
+	// After The `id` of an event. Only newer events, and those of the minute before it.
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+}
+
+// ExportEventsParams defines parameters for ExportEvents.
+type ExportEventsParams struct {
+	// UserID Only events of this account, which may be deleted.
+	UserID *EventsOfUser `form:"user_id,omitempty" json:"user_id,omitempty"`
+
+	// Actor Only events that this user or service client has caused, or `command line`, or `schedule`.
+	Actor *EventsOfActor `form:"actor,omitempty" json:"actor,omitempty"`
+
+	// ClientID Only events of requests of this client, or about it.
+	ClientID *EventsOfClient `form:"client_id,omitempty" json:"client_id,omitempty"`
+
+	// Kind Only events of these kinds, separated by commas.
+	Kind EventsOfKinds `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Since Only events that were recorded at this time or later. An event may be recorded a few seconds after its `at`.
+	Since *EventsSince `form:"since,omitempty" json:"since,omitempty"`
+
+	// Until Only events that were recorded before this time.
+	Until *EventsUntil `form:"until,omitempty" json:"until,omitempty"`
+
+	// After The `id` of the last event of an export, to continue it.
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+}
+
+// ListMailsParams defines parameters for ListMails.
+type ListMailsParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListProvidersParams defines parameters for ListProviders.
+type ListProvidersParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // SignOutParams defines parameters for SignOut.
@@ -2246,6 +2629,16 @@ type ListUsersParams struct {
 	Disabled *bool `form:"disabled,omitempty" json:"disabled,omitempty"`
 }
 
+// ListConsentsParams defines parameters for ListConsents.
+type ListConsentsParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // ListMyEventsParams defines parameters for ListMyEvents.
 type ListMyEventsParams struct {
 	// Limit Maximum number of items per page.
@@ -2260,6 +2653,16 @@ type ListMyEventsParams struct {
 type RemoveFactorParams struct {
 	// EndOtherSessions Whether every other session of the account ends.
 	EndOtherSessions *bool `form:"end_other_sessions,omitempty" json:"end_other_sessions,omitempty"`
+}
+
+// ListUserConsentsParams defines parameters for ListUserConsents.
+type ListUserConsentsParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // AuthorizeWithFormFormdataRequestBody defines body for AuthorizeWithForm for application/x-www-form-urlencoded ContentType.
@@ -2279,6 +2682,9 @@ type AuthorizeDeviceFormdataRequestBody = DeviceAuthorizationRequest
 
 // ConfirmEmailJSONRequestBody defines body for ConfirmEmail for application/json ContentType.
 type ConfirmEmailJSONRequestBody = EmailConfirmation
+
+// RotateSigningKeyJSONRequestBody defines body for RotateSigningKey for application/json ContentType.
+type RotateSigningKeyJSONRequestBody = KeyRotation
 
 // PushAuthorizationRequestFormdataRequestBody defines body for PushAuthorizationRequest for application/x-www-form-urlencoded ContentType.
 type PushAuthorizationRequestFormdataRequestBody = PushedAuthorizationRequest
@@ -2359,7 +2765,7 @@ type ServerInterface interface {
 	AuthorizeWithForm(ctx echo.Context) error
 	// ListClients List the clients
 	// (GET /clients)
-	ListClients(ctx echo.Context) error
+	ListClients(ctx echo.Context, params ListClientsParams) error
 	// CreateClient Create a client
 	// (POST /clients)
 	CreateClient(ctx echo.Context) error
@@ -2372,6 +2778,9 @@ type ServerInterface interface {
 	// UpdateClient Change a client
 	// (PATCH /clients/{client_id})
 	UpdateClient(ctx echo.Context, clientID string) error
+	// ListClientConsents List the consents to a client
+	// (GET /clients/{client_id}/consents)
+	ListClientConsents(ctx echo.Context, clientID string, params ListClientConsentsParams) error
 	// ReplaceClientSecret Replace the secret of a client
 	// (POST /clients/{client_id}/secret)
 	ReplaceClientSecret(ctx echo.Context, clientID string) error
@@ -2384,9 +2793,30 @@ type ServerInterface interface {
 	// ListEvents List all events
 	// (GET /events)
 	ListEvents(ctx echo.Context, params ListEventsParams) error
+	// ExportEvents Export events as JSON lines
+	// (GET /events/export)
+	ExportEvents(ctx echo.Context, params ExportEventsParams) error
 	// GetHealth Check that the process runs
 	// (GET /healthz)
 	GetHealth(ctx echo.Context) error
+	// ListSigningKeys List the signing keys
+	// (GET /keys)
+	ListSigningKeys(ctx echo.Context) error
+	// RotateSigningKey Replace a signing key
+	// (POST /keys/rotate)
+	RotateSigningKey(ctx echo.Context) error
+	// ListMails List the waiting mails
+	// (GET /mails)
+	ListMails(ctx echo.Context, params ListMailsParams) error
+	// SendTestMail Send a test mail to myself
+	// (POST /mails/test)
+	SendTestMail(ctx echo.Context) error
+	// DeleteMail Delete a waiting mail
+	// (DELETE /mails/{mail_id})
+	DeleteMail(ctx echo.Context, mailID MailID) error
+	// RetryMail Send a waiting mail now
+	// (POST /mails/{mail_id}/retry)
+	RetryMail(ctx echo.Context, mailID MailID) error
 	// PushAuthorizationRequest Push an authorization request
 	// (POST /par)
 	PushAuthorizationRequest(ctx echo.Context) error
@@ -2401,7 +2831,7 @@ type ServerInterface interface {
 	ConfirmPasswordReset(ctx echo.Context) error
 	// ListProviders List the providers
 	// (GET /providers)
-	ListProviders(ctx echo.Context) error
+	ListProviders(ctx echo.Context, params ListProvidersParams) error
 	// CreateProvider Create a provider
 	// (POST /providers)
 	CreateProvider(ctx echo.Context) error
@@ -2417,6 +2847,9 @@ type ServerInterface interface {
 	// GetReadiness Check that the server is ready
 	// (GET /readyz)
 	GetReadiness(ctx echo.Context) error
+	// GetSettings Read the settings in force
+	// (GET /settings)
+	GetSettings(ctx echo.Context) error
 	// SignOut Sign out of the browser
 	// (GET /sign-out)
 	SignOut(ctx echo.Context, params SignOutParams) error
@@ -2453,6 +2886,12 @@ type ServerInterface interface {
 	// UpdateMe Change my profile
 	// (PATCH /users/me)
 	UpdateMe(ctx echo.Context) error
+	// ListConsents List my consents
+	// (GET /users/me/consents)
+	ListConsents(ctx echo.Context, params ListConsentsParams) error
+	// WithdrawConsent Withdraw a consent
+	// (DELETE /users/me/consents/{client_id})
+	WithdrawConsent(ctx echo.Context, clientID string) error
 	// ChangeEmail Change my e-mail address
 	// (PUT /users/me/email)
 	ChangeEmail(ctx echo.Context) error
@@ -2513,9 +2952,36 @@ type ServerInterface interface {
 	// UpdateUser Change an account
 	// (PATCH /users/{user_id})
 	UpdateUser(ctx echo.Context, userID string) error
+	// ListUserConsents List the consents of an account
+	// (GET /users/{user_id}/consents)
+	ListUserConsents(ctx echo.Context, userID string, params ListUserConsentsParams) error
+	// WithdrawUserConsent Withdraw a consent of an account
+	// (DELETE /users/{user_id}/consents/{client_id})
+	WithdrawUserConsent(ctx echo.Context, userID string, clientID string) error
 	// ResetFactors Reset the second factors of an account
 	// (POST /users/{user_id}/factor-reset)
 	ResetFactors(ctx echo.Context, userID string) error
+	// ListUserFactors List the second factors of an account
+	// (GET /users/{user_id}/factors)
+	ListUserFactors(ctx echo.Context, userID string) error
+	// ListUserIdentities List the identities of an account
+	// (GET /users/{user_id}/identities)
+	ListUserIdentities(ctx echo.Context, userID string) error
+	// DeleteUserIdentity Unlink an identity from an account
+	// (DELETE /users/{user_id}/identities/{identity_id})
+	DeleteUserIdentity(ctx echo.Context, userID string, identityID string) error
+	// EndUserSessions End all sessions of an account
+	// (DELETE /users/{user_id}/sessions)
+	EndUserSessions(ctx echo.Context, userID string) error
+	// ListUserSessions List the sessions of an account
+	// (GET /users/{user_id}/sessions)
+	ListUserSessions(ctx echo.Context, userID string) error
+	// EndUserSession End a session of an account
+	// (DELETE /users/{user_id}/sessions/{session_id})
+	EndUserSession(ctx echo.Context, userID string, sessionID string) error
+	// UnlockUser End the waits of an account
+	// (POST /users/{user_id}/unlock)
+	UnlockUser(ctx echo.Context, userID string) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -2707,8 +3173,31 @@ func (w *ServerInterfaceWrapper) AuthorizeWithForm(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) ListClients(ctx echo.Context) error {
 	var err error
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListClientsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", ctx.QueryParams(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter q: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.ListClients(ctx)
+	err = w.Handler.ListClients(ctx, params)
 	return err
 }
 
@@ -2766,6 +3255,38 @@ func (w *ServerInterfaceWrapper) UpdateClient(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.UpdateClient(ctx, clientID)
+	return err
+}
+
+// ListClientConsents converts echo context to params.
+func (w *ServerInterfaceWrapper) ListClientConsents(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "client_id" -------------
+	var clientID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListClientConsentsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListClientConsents(ctx, clientID, params)
 	return err
 }
 
@@ -2830,15 +3351,110 @@ func (w *ServerInterfaceWrapper) ListEvents(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
 	}
 
+	// ------------- Optional query parameter "actor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "actor", ctx.QueryParams(), &params.Actor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter actor: %s", err))
+	}
+
+	// ------------- Optional query parameter "client_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "client_id", ctx.QueryParams(), &params.ClientID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
 	// ------------- Optional query parameter "kind" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
 	}
 
+	// ------------- Optional query parameter "since" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "since", ctx.QueryParams(), &params.Since, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter since: %s", err))
+	}
+
+	// ------------- Optional query parameter "until" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "until", ctx.QueryParams(), &params.Until, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter until: %s", err))
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", ctx.QueryParams(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter after: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListEvents(ctx, params)
+	return err
+}
+
+// ExportEvents converts echo context to params.
+func (w *ServerInterfaceWrapper) ExportEvents(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExportEventsParams
+	// ------------- Optional query parameter "user_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "user_id", ctx.QueryParams(), &params.UserID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "actor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "actor", ctx.QueryParams(), &params.Actor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter actor: %s", err))
+	}
+
+	// ------------- Optional query parameter "client_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "client_id", ctx.QueryParams(), &params.ClientID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// ------------- Optional query parameter "since" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "since", ctx.QueryParams(), &params.Since, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter since: %s", err))
+	}
+
+	// ------------- Optional query parameter "until" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "until", ctx.QueryParams(), &params.Until, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter until: %s", err))
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", ctx.QueryParams(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter after: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ExportEvents(ctx, params)
 	return err
 }
 
@@ -2848,6 +3464,90 @@ func (w *ServerInterfaceWrapper) GetHealth(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetHealth(ctx)
+	return err
+}
+
+// ListSigningKeys converts echo context to params.
+func (w *ServerInterfaceWrapper) ListSigningKeys(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListSigningKeys(ctx)
+	return err
+}
+
+// RotateSigningKey converts echo context to params.
+func (w *ServerInterfaceWrapper) RotateSigningKey(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RotateSigningKey(ctx)
+	return err
+}
+
+// ListMails converts echo context to params.
+func (w *ServerInterfaceWrapper) ListMails(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListMailsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListMails(ctx, params)
+	return err
+}
+
+// SendTestMail converts echo context to params.
+func (w *ServerInterfaceWrapper) SendTestMail(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SendTestMail(ctx)
+	return err
+}
+
+// DeleteMail converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteMail(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "mail_id" -------------
+	var mailID MailID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "mail_id", ctx.Param("mail_id"), &mailID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter mail_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteMail(ctx, mailID)
+	return err
+}
+
+// RetryMail converts echo context to params.
+func (w *ServerInterfaceWrapper) RetryMail(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "mail_id" -------------
+	var mailID MailID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "mail_id", ctx.Param("mail_id"), &mailID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter mail_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RetryMail(ctx, mailID)
 	return err
 }
 
@@ -2891,8 +3591,24 @@ func (w *ServerInterfaceWrapper) ConfirmPasswordReset(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) ListProviders(ctx echo.Context) error {
 	var err error
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListProvidersParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.ListProviders(ctx)
+	err = w.Handler.ListProviders(ctx, params)
 	return err
 }
 
@@ -2959,6 +3675,15 @@ func (w *ServerInterfaceWrapper) GetReadiness(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetReadiness(ctx)
+	return err
+}
+
+// GetSettings converts echo context to params.
+func (w *ServerInterfaceWrapper) GetSettings(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetSettings(ctx)
 	return err
 }
 
@@ -3141,6 +3866,47 @@ func (w *ServerInterfaceWrapper) UpdateMe(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.UpdateMe(ctx)
+	return err
+}
+
+// ListConsents converts echo context to params.
+func (w *ServerInterfaceWrapper) ListConsents(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListConsentsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListConsents(ctx, params)
+	return err
+}
+
+// WithdrawConsent converts echo context to params.
+func (w *ServerInterfaceWrapper) WithdrawConsent(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "client_id" -------------
+	var clientID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.WithdrawConsent(ctx, clientID)
 	return err
 }
 
@@ -3398,6 +4164,62 @@ func (w *ServerInterfaceWrapper) UpdateUser(ctx echo.Context) error {
 	return err
 }
 
+// ListUserConsents converts echo context to params.
+func (w *ServerInterfaceWrapper) ListUserConsents(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListUserConsentsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListUserConsents(ctx, userID, params)
+	return err
+}
+
+// WithdrawUserConsent converts echo context to params.
+func (w *ServerInterfaceWrapper) WithdrawUserConsent(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// ------------- Path parameter "client_id" -------------
+	var clientID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.WithdrawUserConsent(ctx, userID, clientID)
+	return err
+}
+
 // ResetFactors converts echo context to params.
 func (w *ServerInterfaceWrapper) ResetFactors(ctx echo.Context) error {
 	var err error
@@ -3411,6 +4233,134 @@ func (w *ServerInterfaceWrapper) ResetFactors(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ResetFactors(ctx, userID)
+	return err
+}
+
+// ListUserFactors converts echo context to params.
+func (w *ServerInterfaceWrapper) ListUserFactors(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListUserFactors(ctx, userID)
+	return err
+}
+
+// ListUserIdentities converts echo context to params.
+func (w *ServerInterfaceWrapper) ListUserIdentities(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListUserIdentities(ctx, userID)
+	return err
+}
+
+// DeleteUserIdentity converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteUserIdentity(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// ------------- Path parameter "identity_id" -------------
+	var identityID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "identity_id", ctx.Param("identity_id"), &identityID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter identity_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteUserIdentity(ctx, userID, identityID)
+	return err
+}
+
+// EndUserSessions converts echo context to params.
+func (w *ServerInterfaceWrapper) EndUserSessions(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.EndUserSessions(ctx, userID)
+	return err
+}
+
+// ListUserSessions converts echo context to params.
+func (w *ServerInterfaceWrapper) ListUserSessions(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListUserSessions(ctx, userID)
+	return err
+}
+
+// EndUserSession converts echo context to params.
+func (w *ServerInterfaceWrapper) EndUserSession(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// ------------- Path parameter "session_id" -------------
+	var sessionID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "session_id", ctx.Param("session_id"), &sessionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter session_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.EndUserSession(ctx, userID, sessionID)
+	return err
+}
+
+// UnlockUser converts echo context to params.
+func (w *ServerInterfaceWrapper) UnlockUser(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UnlockUser(ctx, userID)
 	return err
 }
 
@@ -3493,6 +4443,15 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/users/me/totp/confirm", wrapper.ConfirmTotp, options.OperationMiddlewares["confirmTotp"]...)
 	router.POST(options.BaseURL+"/users/me/recovery-codes", wrapper.ReplaceRecoveryCodes, options.OperationMiddlewares["replaceRecoveryCodes"]...)
 	router.POST(options.BaseURL+"/users/:user_id/factor-reset", wrapper.ResetFactors, options.OperationMiddlewares["resetFactors"]...)
+	router.DELETE(options.BaseURL+"/users/:user_id/sessions", wrapper.EndUserSessions, options.OperationMiddlewares["endUserSessions"]...)
+	router.GET(options.BaseURL+"/users/:user_id/sessions", wrapper.ListUserSessions, options.OperationMiddlewares["listUserSessions"]...)
+	router.DELETE(options.BaseURL+"/users/:user_id/sessions/:session_id", wrapper.EndUserSession, options.OperationMiddlewares["endUserSession"]...)
+	router.GET(options.BaseURL+"/users/:user_id/factors", wrapper.ListUserFactors, options.OperationMiddlewares["listUserFactors"]...)
+	router.GET(options.BaseURL+"/users/:user_id/identities", wrapper.ListUserIdentities, options.OperationMiddlewares["listUserIdentities"]...)
+	router.DELETE(options.BaseURL+"/users/:user_id/identities/:identity_id", wrapper.DeleteUserIdentity, options.OperationMiddlewares["deleteUserIdentity"]...)
+	router.POST(options.BaseURL+"/users/:user_id/unlock", wrapper.UnlockUser, options.OperationMiddlewares["unlockUser"]...)
+	router.GET(options.BaseURL+"/users/:user_id/consents", wrapper.ListUserConsents, options.OperationMiddlewares["listUserConsents"]...)
+	router.DELETE(options.BaseURL+"/users/:user_id/consents/:client_id", wrapper.WithdrawUserConsent, options.OperationMiddlewares["withdrawUserConsent"]...)
 	router.POST(options.BaseURL+"/passkeys/challenges", wrapper.StartPasskeySignIn, options.OperationMiddlewares["startPasskeySignIn"]...)
 	router.POST(options.BaseURL+"/users/me/passkeys/challenges", wrapper.StartPasskey, options.OperationMiddlewares["startPasskey"]...)
 	router.POST(options.BaseURL+"/users/me/passkeys", wrapper.AddPasskey, options.OperationMiddlewares["addPasskey"]...)
@@ -3501,14 +4460,25 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/users/me/sessions/:session_id", wrapper.EndSession, options.OperationMiddlewares["endSession"]...)
 	router.GET(options.BaseURL+"/users/me/identities", wrapper.ListIdentities, options.OperationMiddlewares["listIdentities"]...)
 	router.DELETE(options.BaseURL+"/users/me/identities/:identity_id", wrapper.DeleteIdentity, options.OperationMiddlewares["deleteIdentity"]...)
+	router.GET(options.BaseURL+"/users/me/consents", wrapper.ListConsents, options.OperationMiddlewares["listConsents"]...)
+	router.DELETE(options.BaseURL+"/users/me/consents/:client_id", wrapper.WithdrawConsent, options.OperationMiddlewares["withdrawConsent"]...)
 	router.GET(options.BaseURL+"/users/me/events", wrapper.ListMyEvents, options.OperationMiddlewares["listMyEvents"]...)
 	router.GET(options.BaseURL+"/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
+	router.GET(options.BaseURL+"/events/export", wrapper.ExportEvents, options.OperationMiddlewares["exportEvents"]...)
+	router.GET(options.BaseURL+"/settings", wrapper.GetSettings, options.OperationMiddlewares["getSettings"]...)
+	router.GET(options.BaseURL+"/keys", wrapper.ListSigningKeys, options.OperationMiddlewares["listSigningKeys"]...)
+	router.POST(options.BaseURL+"/keys/rotate", wrapper.RotateSigningKey, options.OperationMiddlewares["rotateSigningKey"]...)
+	router.GET(options.BaseURL+"/mails", wrapper.ListMails, options.OperationMiddlewares["listMails"]...)
+	router.POST(options.BaseURL+"/mails/test", wrapper.SendTestMail, options.OperationMiddlewares["sendTestMail"]...)
+	router.DELETE(options.BaseURL+"/mails/:mail_id", wrapper.DeleteMail, options.OperationMiddlewares["deleteMail"]...)
+	router.POST(options.BaseURL+"/mails/:mail_id/retry", wrapper.RetryMail, options.OperationMiddlewares["retryMail"]...)
 	router.GET(options.BaseURL+"/clients", wrapper.ListClients, options.OperationMiddlewares["listClients"]...)
 	router.POST(options.BaseURL+"/clients", wrapper.CreateClient, options.OperationMiddlewares["createClient"]...)
 	router.DELETE(options.BaseURL+"/clients/:client_id", wrapper.DeleteClient, options.OperationMiddlewares["deleteClient"]...)
 	router.GET(options.BaseURL+"/clients/:client_id", wrapper.GetClient, options.OperationMiddlewares["getClient"]...)
 	router.PATCH(options.BaseURL+"/clients/:client_id", wrapper.UpdateClient, options.OperationMiddlewares["updateClient"]...)
 	router.POST(options.BaseURL+"/clients/:client_id/secret", wrapper.ReplaceClientSecret, options.OperationMiddlewares["replaceClientSecret"]...)
+	router.GET(options.BaseURL+"/clients/:client_id/consents", wrapper.ListClientConsents, options.OperationMiddlewares["listClientConsents"]...)
 	router.GET(options.BaseURL+"/providers", wrapper.ListProviders, options.OperationMiddlewares["listProviders"]...)
 	router.POST(options.BaseURL+"/providers", wrapper.CreateProvider, options.OperationMiddlewares["createProvider"]...)
 	router.DELETE(options.BaseURL+"/providers/:provider", wrapper.DeleteProvider, options.OperationMiddlewares["deleteProvider"]...)
@@ -3544,6 +4514,8 @@ type MediaTypeApplicationProblemPlusJSONResponse Problem
 type NoPasskeysApplicationProblemPlusJSONResponse Problem
 
 type NoSuchClientApplicationProblemPlusJSONResponse Problem
+
+type NoSuchMailApplicationProblemPlusJSONResponse Problem
 
 type NoSuchProviderApplicationProblemPlusJSONResponse Problem
 
@@ -3663,6 +4635,15 @@ type ThrottledApplicationProblemPlusJSONResponse struct {
 }
 
 type TooLargeApplicationProblemPlusJSONResponse Problem
+
+type TooSoonResponseHeaders struct {
+	RetryAfter int32
+}
+type TooSoonApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers TooSoonResponseHeaders
+}
 
 type UnauthenticatedResponseHeaders struct {
 	WWWAuthenticate string
@@ -4078,6 +5059,7 @@ func (response AuthorizeWithForm503TextHTMLResponse) VisitAuthorizeWithFormRespo
 }
 
 type ListClientsRequestObject struct {
+	Params ListClientsParams
 }
 
 type ListClientsResponseObject interface {
@@ -4144,6 +5126,22 @@ func (response ListClients403ApplicationProblemPlusJSONResponse) VisitListClient
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
 	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClients422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListClients422ApplicationProblemPlusJSONResponse) VisitListClientsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -4804,6 +5802,144 @@ func (response UpdateClient503ApplicationProblemPlusJSONResponse) VisitUpdateCli
 	return err
 }
 
+type ListClientConsentsRequestObject struct {
+	ClientID string `json:"client_id"`
+	Params   ListClientConsentsParams
+}
+
+type ListClientConsentsResponseObject interface {
+	VisitListClientConsentsResponse(w http.ResponseWriter) error
+}
+
+type ListClientConsents200JSONResponse ClientConsentPage
+
+func (response ListClientConsents200JSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents400ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents401ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents403ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents404ApplicationProblemPlusJSONResponse struct {
+	NoSuchClientApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents404ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents422ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents500ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents503ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ReplaceClientSecretRequestObject struct {
 	ClientID string `json:"client_id"`
 	Body     *ReplaceClientSecretJSONRequestBody
@@ -5401,6 +6537,156 @@ func (response ListEvents503ApplicationProblemPlusJSONResponse) VisitListEventsR
 	return err
 }
 
+type ExportEventsRequestObject struct {
+	Params ExportEventsParams
+}
+
+type ExportEventsResponseObject interface {
+	VisitExportEventsResponse(w http.ResponseWriter) error
+}
+
+type ExportEvents200ApplicationJsonlResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response ExportEvents200ApplicationJsonlResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/jsonl")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type ExportEvents400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ExportEvents400ApplicationProblemPlusJSONResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportEvents401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ExportEvents401ApplicationProblemPlusJSONResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportEvents403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ExportEvents403ApplicationProblemPlusJSONResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportEvents422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ExportEvents422ApplicationProblemPlusJSONResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportEvents500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ExportEvents500ApplicationProblemPlusJSONResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportEvents503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ExportEvents503ApplicationProblemPlusJSONResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetHealthRequestObject struct {
 }
 
@@ -5434,6 +6720,798 @@ func (response GetHealth500ApplicationProblemPlusJSONResponse) VisitGetHealthRes
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSigningKeysRequestObject struct {
+}
+
+type ListSigningKeysResponseObject interface {
+	VisitListSigningKeysResponse(w http.ResponseWriter) error
+}
+
+type ListSigningKeys200JSONResponse SigningKeys
+
+func (response ListSigningKeys200JSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSigningKeys400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListSigningKeys400ApplicationProblemPlusJSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSigningKeys401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListSigningKeys401ApplicationProblemPlusJSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSigningKeys403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListSigningKeys403ApplicationProblemPlusJSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSigningKeys500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListSigningKeys500ApplicationProblemPlusJSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSigningKeys503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListSigningKeys503ApplicationProblemPlusJSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKeyRequestObject struct {
+	Body *RotateSigningKeyJSONRequestBody
+}
+
+type RotateSigningKeyResponseObject interface {
+	VisitRotateSigningKeyResponse(w http.ResponseWriter) error
+}
+
+type RotateSigningKey200JSONResponse SigningKeys
+
+func (response RotateSigningKey200JSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey400ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey401ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey403ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey413ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey415ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey422ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey429ApplicationProblemPlusJSONResponse struct {
+	TooSoonApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey429ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey500ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey503ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMailsRequestObject struct {
+	Params ListMailsParams
+}
+
+type ListMailsResponseObject interface {
+	VisitListMailsResponse(w http.ResponseWriter) error
+}
+
+type ListMails200JSONResponse MailPage
+
+func (response ListMails200JSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListMails400ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListMails401ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListMails403ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListMails422ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListMails500ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListMails503ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMailRequestObject struct {
+}
+
+type SendTestMailResponseObject interface {
+	VisitSendTestMailResponse(w http.ResponseWriter) error
+}
+
+type SendTestMail200JSONResponse TestMail
+
+func (response SendTestMail200JSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response SendTestMail400ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response SendTestMail401ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response SendTestMail403ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail409ApplicationProblemPlusJSONResponse Problem
+
+func (response SendTestMail409ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail429ApplicationProblemPlusJSONResponse struct {
+	TooSoonApplicationProblemPlusJSONResponse
+}
+
+func (response SendTestMail429ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response SendTestMail500ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response SendTestMail503ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMailRequestObject struct {
+	MailID MailID `json:"mail_id"`
+}
+
+type DeleteMailResponseObject interface {
+	VisitDeleteMailResponse(w http.ResponseWriter) error
+}
+
+type DeleteMail204Response struct {
+}
+
+func (response DeleteMail204Response) VisitDeleteMailResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteMail400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail400ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMail401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail401ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMail403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail403ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMail404ApplicationProblemPlusJSONResponse struct {
+	NoSuchMailApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail404ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMail422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail422ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMail500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail500ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMail503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail503ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMailRequestObject struct {
+	MailID MailID `json:"mail_id"`
+}
+
+type RetryMailResponseObject interface {
+	VisitRetryMailResponse(w http.ResponseWriter) error
+}
+
+type RetryMail204Response struct {
+}
+
+func (response RetryMail204Response) VisitRetryMailResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RetryMail400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail400ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail401ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail403ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail404ApplicationProblemPlusJSONResponse struct {
+	NoSuchMailApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail404ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail422ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail500ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail503ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5942,6 +8020,7 @@ func (response ConfirmPasswordReset503ApplicationProblemPlusJSONResponse) VisitC
 }
 
 type ListProvidersRequestObject struct {
+	Params ListProvidersParams
 }
 
 type ListProvidersResponseObject interface {
@@ -6008,6 +8087,22 @@ func (response ListProviders403ApplicationProblemPlusJSONResponse) VisitListProv
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
 	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProviders422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListProviders422ApplicationProblemPlusJSONResponse) VisitListProvidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -6694,6 +8789,110 @@ type GetReadiness503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetReadiness503ApplicationProblemPlusJSONResponse) VisitGetReadinessResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettingsRequestObject struct {
+}
+
+type GetSettingsResponseObject interface {
+	VisitGetSettingsResponse(w http.ResponseWriter) error
+}
+
+type GetSettings200JSONResponse ServerSettings
+
+func (response GetSettings200JSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettings400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response GetSettings400ApplicationProblemPlusJSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettings401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetSettings401ApplicationProblemPlusJSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettings403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetSettings403ApplicationProblemPlusJSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettings500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetSettings500ApplicationProblemPlusJSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettings503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetSettings503ApplicationProblemPlusJSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -8295,6 +10494,256 @@ type UpdateMe503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpdateMe503ApplicationProblemPlusJSONResponse) VisitUpdateMeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsentsRequestObject struct {
+	Params ListConsentsParams
+}
+
+type ListConsentsResponseObject interface {
+	VisitListConsentsResponse(w http.ResponseWriter) error
+}
+
+type ListConsents200JSONResponse ConsentPage
+
+func (response ListConsents200JSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsents400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListConsents400ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsents401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListConsents401ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsents403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListConsents403ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsents422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListConsents422ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsents500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListConsents500ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsents503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListConsents503ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsentRequestObject struct {
+	ClientID string `json:"client_id"`
+}
+
+type WithdrawConsentResponseObject interface {
+	VisitWithdrawConsentResponse(w http.ResponseWriter) error
+}
+
+type WithdrawConsent204Response struct {
+}
+
+func (response WithdrawConsent204Response) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type WithdrawConsent400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawConsent400ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsent401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawConsent401ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsent403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawConsent403ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsent404ApplicationProblemPlusJSONResponse Problem
+
+func (response WithdrawConsent404ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsent422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawConsent422ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsent500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawConsent500ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsent503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawConsent503ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -11072,6 +13521,274 @@ func (response UpdateUser503ApplicationProblemPlusJSONResponse) VisitUpdateUserR
 	return err
 }
 
+type ListUserConsentsRequestObject struct {
+	UserID string `json:"user_id"`
+	Params ListUserConsentsParams
+}
+
+type ListUserConsentsResponseObject interface {
+	VisitListUserConsentsResponse(w http.ResponseWriter) error
+}
+
+type ListUserConsents200JSONResponse ConsentPage
+
+func (response ListUserConsents200JSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents400ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents401ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents403ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents404ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents422ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents500ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents503ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsentRequestObject struct {
+	UserID   string `json:"user_id"`
+	ClientID string `json:"client_id"`
+}
+
+type WithdrawUserConsentResponseObject interface {
+	VisitWithdrawUserConsentResponse(w http.ResponseWriter) error
+}
+
+type WithdrawUserConsent204Response struct {
+}
+
+func (response WithdrawUserConsent204Response) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type WithdrawUserConsent400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawUserConsent400ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsent401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawUserConsent401ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsent403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawUserConsent403ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsent404ApplicationProblemPlusJSONResponse Problem
+
+func (response WithdrawUserConsent404ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsent422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawUserConsent422ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsent500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawUserConsent500ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsent503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawUserConsent503ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ResetFactorsRequestObject struct {
 	UserID string `json:"user_id"`
 }
@@ -11239,6 +13956,969 @@ func (response ResetFactors503ApplicationProblemPlusJSONResponse) VisitResetFact
 	return err
 }
 
+type ListUserFactorsRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type ListUserFactorsResponseObject interface {
+	VisitListUserFactorsResponse(w http.ResponseWriter) error
+}
+
+type ListUserFactors200JSONResponse FactorList
+
+func (response ListUserFactors200JSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors400ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors401ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors403ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors404ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors422ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors500ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors503ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentitiesRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type ListUserIdentitiesResponseObject interface {
+	VisitListUserIdentitiesResponse(w http.ResponseWriter) error
+}
+
+type ListUserIdentities200JSONResponse IdentityPage
+
+func (response ListUserIdentities200JSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities400ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities401ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities403ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities404ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities422ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities500ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities503ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentityRequestObject struct {
+	UserID     string `json:"user_id"`
+	IdentityID string `json:"identity_id"`
+}
+
+type DeleteUserIdentityResponseObject interface {
+	VisitDeleteUserIdentityResponse(w http.ResponseWriter) error
+}
+
+type DeleteUserIdentity204Response struct {
+}
+
+func (response DeleteUserIdentity204Response) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteUserIdentity400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUserIdentity400ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUserIdentity401ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUserIdentity403ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity404ApplicationProblemPlusJSONResponse Problem
+
+func (response DeleteUserIdentity404ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity409ApplicationProblemPlusJSONResponse Problem
+
+func (response DeleteUserIdentity409ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUserIdentity422ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUserIdentity500ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUserIdentity503ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessionsRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type EndUserSessionsResponseObject interface {
+	VisitEndUserSessionsResponse(w http.ResponseWriter) error
+}
+
+type EndUserSessions204Response struct {
+}
+
+func (response EndUserSessions204Response) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type EndUserSessions400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions400ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessions401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions401ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessions403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions403ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessions404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions404ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessions422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions422ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessions500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions500ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessions503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions503ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessionsRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type ListUserSessionsResponseObject interface {
+	VisitListUserSessionsResponse(w http.ResponseWriter) error
+}
+
+type ListUserSessions200JSONResponse SessionPage
+
+func (response ListUserSessions200JSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions400ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions401ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions403ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions404ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions422ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions500ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions503ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessionRequestObject struct {
+	UserID    string `json:"user_id"`
+	SessionID string `json:"session_id"`
+}
+
+type EndUserSessionResponseObject interface {
+	VisitEndUserSessionResponse(w http.ResponseWriter) error
+}
+
+type EndUserSession204Response struct {
+}
+
+func (response EndUserSession204Response) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type EndUserSession400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSession400ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSession401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSession401ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSession403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSession403ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSession404ApplicationProblemPlusJSONResponse Problem
+
+func (response EndUserSession404ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSession422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSession422ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSession500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSession500ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSession503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSession503ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUserRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type UnlockUserResponseObject interface {
+	VisitUnlockUserResponse(w http.ResponseWriter) error
+}
+
+type UnlockUser204Response struct {
+}
+
+func (response UnlockUser204Response) VisitUnlockUserResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type UnlockUser400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser400ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser401ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser403ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser404ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser413ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser422ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser500ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser503ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// GetKeys Read the public signing keys
@@ -11271,6 +14951,9 @@ type StrictServerInterface interface {
 	// UpdateClient Change a client
 	// (PATCH /clients/{client_id})
 	UpdateClient(ctx context.Context, request UpdateClientRequestObject) (UpdateClientResponseObject, error)
+	// ListClientConsents List the consents to a client
+	// (GET /clients/{client_id}/consents)
+	ListClientConsents(ctx context.Context, request ListClientConsentsRequestObject) (ListClientConsentsResponseObject, error)
 	// ReplaceClientSecret Replace the secret of a client
 	// (POST /clients/{client_id}/secret)
 	ReplaceClientSecret(ctx context.Context, request ReplaceClientSecretRequestObject) (ReplaceClientSecretResponseObject, error)
@@ -11283,9 +14966,30 @@ type StrictServerInterface interface {
 	// ListEvents List all events
 	// (GET /events)
 	ListEvents(ctx context.Context, request ListEventsRequestObject) (ListEventsResponseObject, error)
+	// ExportEvents Export events as JSON lines
+	// (GET /events/export)
+	ExportEvents(ctx context.Context, request ExportEventsRequestObject) (ExportEventsResponseObject, error)
 	// GetHealth Check that the process runs
 	// (GET /healthz)
 	GetHealth(ctx context.Context, request GetHealthRequestObject) (GetHealthResponseObject, error)
+	// ListSigningKeys List the signing keys
+	// (GET /keys)
+	ListSigningKeys(ctx context.Context, request ListSigningKeysRequestObject) (ListSigningKeysResponseObject, error)
+	// RotateSigningKey Replace a signing key
+	// (POST /keys/rotate)
+	RotateSigningKey(ctx context.Context, request RotateSigningKeyRequestObject) (RotateSigningKeyResponseObject, error)
+	// ListMails List the waiting mails
+	// (GET /mails)
+	ListMails(ctx context.Context, request ListMailsRequestObject) (ListMailsResponseObject, error)
+	// SendTestMail Send a test mail to myself
+	// (POST /mails/test)
+	SendTestMail(ctx context.Context, request SendTestMailRequestObject) (SendTestMailResponseObject, error)
+	// DeleteMail Delete a waiting mail
+	// (DELETE /mails/{mail_id})
+	DeleteMail(ctx context.Context, request DeleteMailRequestObject) (DeleteMailResponseObject, error)
+	// RetryMail Send a waiting mail now
+	// (POST /mails/{mail_id}/retry)
+	RetryMail(ctx context.Context, request RetryMailRequestObject) (RetryMailResponseObject, error)
 	// PushAuthorizationRequest Push an authorization request
 	// (POST /par)
 	PushAuthorizationRequest(ctx context.Context, request PushAuthorizationRequestRequestObject) (PushAuthorizationRequestResponseObject, error)
@@ -11316,6 +15020,9 @@ type StrictServerInterface interface {
 	// GetReadiness Check that the server is ready
 	// (GET /readyz)
 	GetReadiness(ctx context.Context, request GetReadinessRequestObject) (GetReadinessResponseObject, error)
+	// GetSettings Read the settings in force
+	// (GET /settings)
+	GetSettings(ctx context.Context, request GetSettingsRequestObject) (GetSettingsResponseObject, error)
 	// SignOut Sign out of the browser
 	// (GET /sign-out)
 	SignOut(ctx context.Context, request SignOutRequestObject) (SignOutResponseObject, error)
@@ -11352,6 +15059,12 @@ type StrictServerInterface interface {
 	// UpdateMe Change my profile
 	// (PATCH /users/me)
 	UpdateMe(ctx context.Context, request UpdateMeRequestObject) (UpdateMeResponseObject, error)
+	// ListConsents List my consents
+	// (GET /users/me/consents)
+	ListConsents(ctx context.Context, request ListConsentsRequestObject) (ListConsentsResponseObject, error)
+	// WithdrawConsent Withdraw a consent
+	// (DELETE /users/me/consents/{client_id})
+	WithdrawConsent(ctx context.Context, request WithdrawConsentRequestObject) (WithdrawConsentResponseObject, error)
 	// ChangeEmail Change my e-mail address
 	// (PUT /users/me/email)
 	ChangeEmail(ctx context.Context, request ChangeEmailRequestObject) (ChangeEmailResponseObject, error)
@@ -11412,9 +15125,36 @@ type StrictServerInterface interface {
 	// UpdateUser Change an account
 	// (PATCH /users/{user_id})
 	UpdateUser(ctx context.Context, request UpdateUserRequestObject) (UpdateUserResponseObject, error)
+	// ListUserConsents List the consents of an account
+	// (GET /users/{user_id}/consents)
+	ListUserConsents(ctx context.Context, request ListUserConsentsRequestObject) (ListUserConsentsResponseObject, error)
+	// WithdrawUserConsent Withdraw a consent of an account
+	// (DELETE /users/{user_id}/consents/{client_id})
+	WithdrawUserConsent(ctx context.Context, request WithdrawUserConsentRequestObject) (WithdrawUserConsentResponseObject, error)
 	// ResetFactors Reset the second factors of an account
 	// (POST /users/{user_id}/factor-reset)
 	ResetFactors(ctx context.Context, request ResetFactorsRequestObject) (ResetFactorsResponseObject, error)
+	// ListUserFactors List the second factors of an account
+	// (GET /users/{user_id}/factors)
+	ListUserFactors(ctx context.Context, request ListUserFactorsRequestObject) (ListUserFactorsResponseObject, error)
+	// ListUserIdentities List the identities of an account
+	// (GET /users/{user_id}/identities)
+	ListUserIdentities(ctx context.Context, request ListUserIdentitiesRequestObject) (ListUserIdentitiesResponseObject, error)
+	// DeleteUserIdentity Unlink an identity from an account
+	// (DELETE /users/{user_id}/identities/{identity_id})
+	DeleteUserIdentity(ctx context.Context, request DeleteUserIdentityRequestObject) (DeleteUserIdentityResponseObject, error)
+	// EndUserSessions End all sessions of an account
+	// (DELETE /users/{user_id}/sessions)
+	EndUserSessions(ctx context.Context, request EndUserSessionsRequestObject) (EndUserSessionsResponseObject, error)
+	// ListUserSessions List the sessions of an account
+	// (GET /users/{user_id}/sessions)
+	ListUserSessions(ctx context.Context, request ListUserSessionsRequestObject) (ListUserSessionsResponseObject, error)
+	// EndUserSession End a session of an account
+	// (DELETE /users/{user_id}/sessions/{session_id})
+	EndUserSession(ctx context.Context, request EndUserSessionRequestObject) (EndUserSessionResponseObject, error)
+	// UnlockUser End the waits of an account
+	// (POST /users/{user_id}/unlock)
+	UnlockUser(ctx context.Context, request UnlockUserRequestObject) (UnlockUserResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -11557,8 +15297,10 @@ func (sh *strictHandler) AuthorizeWithForm(ctx echo.Context) error {
 }
 
 // ListClients operation middleware
-func (sh *strictHandler) ListClients(ctx echo.Context) error {
+func (sh *strictHandler) ListClients(ctx echo.Context, params ListClientsParams) error {
 	var request ListClientsRequestObject
+
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.ListClients(ctx.Request().Context(), request.(ListClientsRequestObject))
@@ -11723,6 +15465,32 @@ func (sh *strictHandler) UpdateClient(ctx echo.Context, clientID string) error {
 	return nil
 }
 
+// ListClientConsents operation middleware
+func (sh *strictHandler) ListClientConsents(ctx echo.Context, clientID string, params ListClientConsentsParams) error {
+	var request ListClientConsentsRequestObject
+
+	request.ClientID = clientID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListClientConsents(ctx.Request().Context(), request.(ListClientConsentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListClientConsents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListClientConsentsResponseObject); ok {
+		return validResponse.VisitListClientConsentsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ReplaceClientSecret operation middleware
 func (sh *strictHandler) ReplaceClientSecret(ctx echo.Context, clientID string) error {
 	var request ReplaceClientSecretRequestObject
@@ -11875,6 +15643,31 @@ func (sh *strictHandler) ListEvents(ctx echo.Context, params ListEventsParams) e
 	return nil
 }
 
+// ExportEvents operation middleware
+func (sh *strictHandler) ExportEvents(ctx echo.Context, params ExportEventsParams) error {
+	var request ExportEventsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ExportEvents(ctx.Request().Context(), request.(ExportEventsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExportEvents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ExportEventsResponseObject); ok {
+		return validResponse.VisitExportEventsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // GetHealth operation middleware
 func (sh *strictHandler) GetHealth(ctx echo.Context) error {
 	var request GetHealthRequestObject
@@ -11892,6 +15685,173 @@ func (sh *strictHandler) GetHealth(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetHealthResponseObject); ok {
 		return validResponse.VisitGetHealthResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListSigningKeys operation middleware
+func (sh *strictHandler) ListSigningKeys(ctx echo.Context) error {
+	var request ListSigningKeysRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSigningKeys(ctx.Request().Context(), request.(ListSigningKeysRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSigningKeys")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListSigningKeysResponseObject); ok {
+		return validResponse.VisitListSigningKeysResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RotateSigningKey operation middleware
+func (sh *strictHandler) RotateSigningKey(ctx echo.Context) error {
+	var request RotateSigningKeyRequestObject
+
+	var body RotateSigningKeyJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RotateSigningKey(ctx.Request().Context(), request.(RotateSigningKeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RotateSigningKey")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RotateSigningKeyResponseObject); ok {
+		return validResponse.VisitRotateSigningKeyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListMails operation middleware
+func (sh *strictHandler) ListMails(ctx echo.Context, params ListMailsParams) error {
+	var request ListMailsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListMails(ctx.Request().Context(), request.(ListMailsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListMails")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListMailsResponseObject); ok {
+		return validResponse.VisitListMailsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SendTestMail operation middleware
+func (sh *strictHandler) SendTestMail(ctx echo.Context) error {
+	var request SendTestMailRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SendTestMail(ctx.Request().Context(), request.(SendTestMailRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SendTestMail")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SendTestMailResponseObject); ok {
+		return validResponse.VisitSendTestMailResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteMail operation middleware
+func (sh *strictHandler) DeleteMail(ctx echo.Context, mailID MailID) error {
+	var request DeleteMailRequestObject
+
+	request.MailID = mailID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteMail(ctx.Request().Context(), request.(DeleteMailRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteMail")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteMailResponseObject); ok {
+		return validResponse.VisitDeleteMailResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RetryMail operation middleware
+func (sh *strictHandler) RetryMail(ctx echo.Context, mailID MailID) error {
+	var request RetryMailRequestObject
+
+	request.MailID = mailID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RetryMail(ctx.Request().Context(), request.(RetryMailRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetryMail")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RetryMailResponseObject); ok {
+		return validResponse.VisitRetryMailResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -12070,8 +16030,10 @@ func (sh *strictHandler) ConfirmPasswordReset(ctx echo.Context) error {
 }
 
 // ListProviders operation middleware
-func (sh *strictHandler) ListProviders(ctx echo.Context) error {
+func (sh *strictHandler) ListProviders(ctx echo.Context, params ListProvidersParams) error {
 	var request ListProvidersRequestObject
+
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.ListProviders(ctx.Request().Context(), request.(ListProvidersRequestObject))
@@ -12253,6 +16215,29 @@ func (sh *strictHandler) GetReadiness(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetReadinessResponseObject); ok {
 		return validResponse.VisitGetReadinessResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetSettings operation middleware
+func (sh *strictHandler) GetSettings(ctx echo.Context) error {
+	var request GetSettingsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSettings(ctx.Request().Context(), request.(GetSettingsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSettings")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetSettingsResponseObject); ok {
+		return validResponse.VisitGetSettingsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -12638,6 +16623,56 @@ func (sh *strictHandler) UpdateMe(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(UpdateMeResponseObject); ok {
 		return validResponse.VisitUpdateMeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListConsents operation middleware
+func (sh *strictHandler) ListConsents(ctx echo.Context, params ListConsentsParams) error {
+	var request ListConsentsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListConsents(ctx.Request().Context(), request.(ListConsentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListConsents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListConsentsResponseObject); ok {
+		return validResponse.VisitListConsentsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// WithdrawConsent operation middleware
+func (sh *strictHandler) WithdrawConsent(ctx echo.Context, clientID string) error {
+	var request WithdrawConsentRequestObject
+
+	request.ClientID = clientID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.WithdrawConsent(ctx.Request().Context(), request.(WithdrawConsentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "WithdrawConsent")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(WithdrawConsentResponseObject); ok {
+		return validResponse.VisitWithdrawConsentResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -13259,6 +17294,58 @@ func (sh *strictHandler) UpdateUser(ctx echo.Context, userID string) error {
 	return nil
 }
 
+// ListUserConsents operation middleware
+func (sh *strictHandler) ListUserConsents(ctx echo.Context, userID string, params ListUserConsentsParams) error {
+	var request ListUserConsentsRequestObject
+
+	request.UserID = userID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUserConsents(ctx.Request().Context(), request.(ListUserConsentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUserConsents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListUserConsentsResponseObject); ok {
+		return validResponse.VisitListUserConsentsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// WithdrawUserConsent operation middleware
+func (sh *strictHandler) WithdrawUserConsent(ctx echo.Context, userID string, clientID string) error {
+	var request WithdrawUserConsentRequestObject
+
+	request.UserID = userID
+	request.ClientID = clientID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.WithdrawUserConsent(ctx.Request().Context(), request.(WithdrawUserConsentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "WithdrawUserConsent")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(WithdrawUserConsentResponseObject); ok {
+		return validResponse.VisitWithdrawUserConsentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ResetFactors operation middleware
 func (sh *strictHandler) ResetFactors(ctx echo.Context, userID string) error {
 	var request ResetFactorsRequestObject
@@ -13284,568 +17371,841 @@ func (sh *strictHandler) ResetFactors(ctx echo.Context, userID string) error {
 	return nil
 }
 
+// ListUserFactors operation middleware
+func (sh *strictHandler) ListUserFactors(ctx echo.Context, userID string) error {
+	var request ListUserFactorsRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUserFactors(ctx.Request().Context(), request.(ListUserFactorsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUserFactors")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListUserFactorsResponseObject); ok {
+		return validResponse.VisitListUserFactorsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListUserIdentities operation middleware
+func (sh *strictHandler) ListUserIdentities(ctx echo.Context, userID string) error {
+	var request ListUserIdentitiesRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUserIdentities(ctx.Request().Context(), request.(ListUserIdentitiesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUserIdentities")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListUserIdentitiesResponseObject); ok {
+		return validResponse.VisitListUserIdentitiesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteUserIdentity operation middleware
+func (sh *strictHandler) DeleteUserIdentity(ctx echo.Context, userID string, identityID string) error {
+	var request DeleteUserIdentityRequestObject
+
+	request.UserID = userID
+	request.IdentityID = identityID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteUserIdentity(ctx.Request().Context(), request.(DeleteUserIdentityRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteUserIdentity")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteUserIdentityResponseObject); ok {
+		return validResponse.VisitDeleteUserIdentityResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// EndUserSessions operation middleware
+func (sh *strictHandler) EndUserSessions(ctx echo.Context, userID string) error {
+	var request EndUserSessionsRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.EndUserSessions(ctx.Request().Context(), request.(EndUserSessionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EndUserSessions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(EndUserSessionsResponseObject); ok {
+		return validResponse.VisitEndUserSessionsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListUserSessions operation middleware
+func (sh *strictHandler) ListUserSessions(ctx echo.Context, userID string) error {
+	var request ListUserSessionsRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUserSessions(ctx.Request().Context(), request.(ListUserSessionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUserSessions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListUserSessionsResponseObject); ok {
+		return validResponse.VisitListUserSessionsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// EndUserSession operation middleware
+func (sh *strictHandler) EndUserSession(ctx echo.Context, userID string, sessionID string) error {
+	var request EndUserSessionRequestObject
+
+	request.UserID = userID
+	request.SessionID = sessionID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.EndUserSession(ctx.Request().Context(), request.(EndUserSessionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EndUserSession")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(EndUserSessionResponseObject); ok {
+		return validResponse.VisitEndUserSessionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UnlockUser operation middleware
+func (sh *strictHandler) UnlockUser(ctx echo.Context, userID string) error {
+	var request UnlockUserRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UnlockUser(ctx.Request().Context(), request.(UnlockUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UnlockUser")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UnlockUserResponseObject); ok {
+		return validResponse.VisitUnlockUserResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
 // Stored as a slice of fixed-width chunks rather than one concatenated
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L37chu3tif8Khh+cypxDkmR1J2u1BxZlhw5tqQtyXF2Qg8JdoNkR02AaYCimZSr5mkm75FHmSf5CmsB",
-	"aHSzmxdJzu1o/7FjNfuCy8K6r9/6tRKI8URwxpWstH+tjBgNWQL/PKbBiJ1Gd+xtxKeKwbWQySCJJioS",
-	"vNKuvKVz0mck0DeGZCASMojuGBnj/fVKtcI+0vEkZpV2ZTLtx1FQJWP6sUaH7OvtRqNSrSTs52mUsLDS",
-	"VsmUVSsyGLEx1V8a049vGB+qUaW906hW1Hyi3yJVEvFh5dOnauU4jhhXxyMax4wP2eLovhEzQkkAt5GA",
-	"ckKnasS4igKqGPny6vSY7O3vHJLff9utt6pE/72/19x/lh33CyqjgCSMxuOvOxXJJB2zTqVKghFNJFNf",
-	"dyrvbk5rB53KurNpNhqF83kjAoojz0/kZsTIu6s3RAyIGjFCg0BMucoOc6TUpL211Wzt1xv1Rr3ZPmgc",
-	"NLamkiVyq9E8pOFBa792GLQGtf3mNq3R3b2d2j5r7bO9fquxvbuzdPQDkYypqrQr0ySqVP3JtEomcy6A",
-	"eornopewCuTyzc3N5Vaz3kASylEMFzW4/DAyORfXSiQFI4EBSjKeSkW4UETq24gSt4zLHHU0ny2MDO5+",
-	"2MiuWBglLFDlG/9+xPSQRoz0EzGTLCFDkV8lvfGyvbVFJ5O6uVoPxHgroHHcp8Ht/wpEyL7+YXx415k2",
-	"Gq09qahiX9NBIxr8JOPw9ie8HEn5tX7Vf2wf/Ufr9D9ap46S/mP7SNPS+nMtIYkrppL50UCxZHGi1ywQ",
-	"PJRECTKjkSJ9NhBm5px9VEQl88ysm2tRa8TVdgvpNRpPx5X2oR7ZOOL4V9ONMuKKDVkCw3z//v2RxyeK",
-	"KTiwXAcJ5bDZbJDff2s263v15rMqmUVqBINPGJWCW2ra1Tdt5/kLowlLChgMSxKRfN2pRPyOxlHYBcp8",
-	"KJv5VK1MaELHTFkmP02kgB2hcSxmJ+OJmn9H4ymzL1+cfE9vSTeAB3uWKU0SdheJqSQTOmTPCdPvgSOu",
-	"fxxEiVTwS52cKRJJAlMigsfpTXreJI6k6nC3fnBtEMV6tPUOzyxcpVqJ9JB+nrJkXqlWOB3ryziuSsmq",
-	"7JXw3mgcqSL5BoRD+HTcZ4meaqTYWJIJS3A2/oB2G8UDiuHd/nhCNqDTWOEj5dTaXEmtnzQtyIngEqUz",
-	"isRzOmY39JYBQwkEV4zD3OhkEkfIarYmiejHbPyfP0nkO24W+okQ1hHe1dWT6Cp4m6YFRaO40q4ccaFG",
-	"LLHCdUQlUaNIEn03LIqmXVlp//hr+kwkiX3PROg5JJV2ZQsW6dMHJGomVTcKK+3KmhJL87Kp1DznsFpR",
-	"kQK6OBZ8EEeBXnKzYNOEt/Fctc2824uz++Tv0P9M2KDSrvx/W6lytIW/yq1LfAUuf5ZeCpeFmVX5VK2c",
-	"iqQfheEDdybicjoYRAHMQAZiwvytuUENgUmJsozENLjFccC9ZMzasyRSsE8PW/TtdNHTmS1b9YKRP8ay",
-	"6yn7c6U40+cw6ZRV622QJALFyVNz379/X8tz/KKBmEe28gICBnSGTPpB+wpvgJu7AxrFLMxvq9ktEgom",
-	"QWUZRArnKLhKaKDKjh7oOCN6xwhVZCykIq1GAzRYGoAgyBzJwTSOu49zLlutlETe8UkiNF3SfszICVeR",
-	"mi+llsX1eCxiWVjIMVXBKLOUz0kPV7IHMkkaOcbiUMJRfkOlOgo1d5YqoQpF6L23PqZSdWnmdZm9j6QW",
-	"mnoI+k6SubNOjiawe4Qa9iO4EbkPP+Kb8tWCiTzWphmzJ7MQjGtiCmHGoDT0wOJBBteDjXpLYy1i2cPO",
-	"Zp+GXbOS+VPZF+FcD0rTEao1r68vzh++9I106V/QkFy5r5evvj/Kxz4rAeV6hn1GJtrwDcmX+k891Sqh",
-	"JGETRhULyS2bE6G1I6Nk6h+RN0cc9g20I311IJIhCwnqa89wr1gY0RuY3gP2asrldDIRiWJhd6zf2IUV",
-	"87btmvGQ+C/VL6uSKdfLkzCpp0d5qIcMxv2DN7O56/NBNzwCEyY3OLzyfS2Z0WNtsU/BRp0PWRDThIUE",
-	"Pkf056p6XyNJ0jWCPTsXl1TKWzaXD9o0LlR3IKY8XGB8kiV3LAFligsyMR9r62HOCWd6qwg6l8BJ4mwH",
-	"LcH0dCgZCamquKGolFFOzi4JDUM9j4ef1J10c8+FIqdmGuX7mU72sbaweJGqREY8YCRS0l+ihSXQhD6J",
-	"acDs9mfXzuzz9TQYoYXxOXaaJQxp0GrPZiO16Av/CXvk5ienwchM0lvZy0TcRSFLPu/aTsxXvNW1Nts/",
-	"a33tRL0Vfic/9+rClz337D9rSd3EPlUrF9oEQmZwxQZTuVS9KlhR0K3BlkXnFh4Ha750CzxuyBQiSab8",
-	"losZB2mktHgIEgY/zBLBh/X15w5zOIGBlHDVhY9Wiz4JglFzTTFhCcwYxJJMgw9a9Kh0OTmrd/iXPVDR",
-	"axOaqHnPcm58tRFWkiS4tnha9XPPwAmWD9LUjrXVIuJVpqv1hX+qVi4TOixfovQBdOOjX3QjMzkfnoEl",
-	"hiVfR8tbg2RSdbyIZhZUvI+12WxW06ZAbZrEjOszHS7V+R6RkHwNCzTfcZE29WdsrNuVjY8xjDKC5YsZ",
-	"0oOcjsc0mVfalaPUAtCzHEdSRnxYqVbu0Le86XbqRdRazUwkIRkmlCtzxrS9B9qK3jt7Rx2cunA4s8N6",
-	"ry+RIGGhJmMay2Ujgs8sGY/7tDn+bnweL/r0iERkLbEZTRlDLor57E8momtQQ3EW9zrcqMd28c+Sky3G",
-	"TI0iPiQzUBNhSzVzrZN/TYViJvCCaxWFZDZinMzFlFB5S2hfTBX4AB9pY444Bmqs5owT+JO34WaUCKXi",
-	"+wplxcYTkdAkiufdKad3NIppP2blRyFhZAaRSiHImPK52RR7IGSdvC+K6lGlv/R4e3FT8nkTYjK6rj6u",
-	"g0SMzRWmZiK5dcYgwZOGQZXUQZiwO0ZjTUvgYYNHwelENQtPEhao+p8kmCGuWnOB1WVPeSFYj1iEeEOT",
-	"4WeVxr4MjPXH9BJSTvZ2yLfRi88iaos+8+ceSiHeUj7/s46k2SC5SPt/9OlcMpK/6RF65+3IH7O91uFj",
-	"vLImspIRfVzM6uQmmRM6pBEnciQSFc8ffztjMYy4JFQRwQPmjKGQKtqnknmO44RBopjNAZB0oOmTKDvG",
-	"v+H2X9IhK9acFfuotkZqHGe2vNKZNhrbwf8IRaDteKJvgEsMfwCDHy+g8zMa8lrE7SLq90d8am7e8u6u",
-	"rG3xU2uM5RQZyGjQ/FIRSeeSzPS/nCpLzgUqXeCR5Qo2zpnIQFX6zeUn4cHroXXLKGDE+8RnWwZUA7Jn",
-	"jHI5YwkcqyydPoR8jJfq4eka1t9VnqvhXH+ZbA1iVaNIyikqrn9sxDA38MdMw8jNmBHfWrPz/VStrGe1",
-	"rJOYobRFGDvzJQ04PY7N8rC92fVDimdmrAQnT07MkJclb2Rm9zgbVWg8kWtGk2AEvrZYDF2GWLpAsG3r",
-	"WDmrN00J0dVyzGqwctG5+yDb5qEZFN550iJXq5A2FiyX7tfixB7FK1y6DI9lOD2Ana5hyqzBSek8FjTs",
-	"6vUDI6Is4F9sYTwsTuylVJlNNpkyRC/8GzOcJdx0YfCPHSQuMd/ecT+7/h5H0rgTXRqV50vkxFyvEvZx",
-	"EiUs1Ew8YXfiloWYXeD78Rw39vJml2bIRdK+t+reKhIvoQM49YMlY9PPAdCrJZLoFxauYLr+JPTOWFdq",
-	"ZonORekyTHMbkw+vLwQteGZx/pxp5wcNblRF4wUvMxgfqLRGEni0iEMnMNzcCsnDy0WcSpZ0vU/iI9mF",
-	"sjEd/OQs0vI8zURSjLu6F/JGDEnEU6Pmz6CbFbPbwDO9hDFYugOrT7N1uxNF58nE0J7rf9OlO+eT5efI",
-	"1lzPXl8n08g31TMM5v72+UOVPE+EFJhMq46du++RM1P0lt6xRAsnTRaP5iR4gLbwTrLkjA8EBtY389uM",
-	"cacp5//lFd1UqvhL944l0SBKKzRMKcAR5+TEvKVamSRswJKEhV0bScI36t2c9tff+ukk1EyyS1Wl3dzf",
-	"2z5s7O/tNdbeP7sMRRt4HNNoLI0FAjEulkh9JlPuAbtwFIYsPKWByYOlYRjpN9D4MtEHWUVavA9oLJme",
-	"dnrp18rAPbRsjObVUO8QaDqad/URlMXVOfYeAvfkyuZMdY62LbAsBUcA+uuc0ITpkzjjWJtiBT+UfeRL",
-	"SXYWKkmgeOMM722mhSY0Sei8gtUatnLnRzvzD+420f+JBZC4eWSYPNCfTfxs/5pbOhokXZBqBctwPaEB",
-	"q0k2oQmkZcbsjsVuKYxXqar/no2iAHILgG1zMR2O2qTX7AErhkxiGGeV9Fp4Tc1EnZwNSATnU1+lseCs",
-	"SqihDjIbCTC59WcYRNRt/oJ5GfwinYj0CqYkFILpW5/Dx1AbgbxfEBWYJqG/pu9G41GPYsrHTOVkXNes",
-	"9liTUq9OLsACwRWDjY6GXCQYeE8dUq1sgeNuQcFQtRLAuSioKcTzogRJmJomnPTZXEDyh5AuuQ6KE2SV",
-	"UAnps+TLiwnjZy/JseCcBYoca0Py999267vPqibzRpLer51KWgTW/rWDnKZTafNpHH/61Gs7refspSeU",
-	"9cUe1IFGfCB6dfLOpM8E5miXrcMadZ5VWySEGntBpZj7vYfZhH5qX8KGkVRMa/OJqYS0Ubh8jaNjhP3t",
-	"oFnbD1vN2uFgr1HbpTt9tk1bwX54mBvv7l7RcEXIukF5xbAe8+W3xyf5+r79ve098vtvO/V88d7J4VsW",
-	"jwRtXczuTpOTtzevh9Pjb6hg3zbVwbur9/3pq9fXUs1qwdvs+Jqtg5Xj646ZGomCpX07lSAqe9et3b1e",
-	"dkT6UvZTO0UbZ0mpO4p4QeHbEXdU5Ar80rMtR2Iah3oE7oSDuB5jObjR/bLjYvPXo/6rILqIXl+/++Ws",
-	"eR69Pqyz+etfwvdn0UV0Nnt7E49+eDmcn89fH9aDVsz749NG+P3rODubg+Zhq2A+oE2WTCafq8Fq+uS4",
-	"3FclyCCKY4KqRTpilMQZmirh+F1aREymphV4pbeAKVOMBdeWNB2KKiYzQ5mO/j1jPKQj2t6DmvnMsSwY",
-	"ERc8KKp3FmMmSZ8GtzYV325xrri51rje677/5aj19qd1eOEkEeOJWimC2qSnGXcPuJIUmF/cg33rVUkv",
-	"EFwyrvQ/JYtZoLqG7/cgs6cXJIwq/TTKKy2jpcm6sVELvEX6MuPLMx6piKqID4nWc8gVMB1j8Dbrjdx5",
-	"huHkTmrhpC3H6k6TaHHqF9wxe4/LOeZWJf25YsCa9T/8sxOzgSLg7h2gBmIEc/oadLRNRKKQpcZCTGBT",
-	"LT3rN4XRYMASZF4Hrd0W+f23/QXmtapyfC0JkKTaSd40VMRVLTyHEhGTvoTq10J6Y8+aPVyornuyt0wq",
-	"lTAD+6LCvQG55N0Bkql3eXF9Q7YmNOlB1SAnDBRIE0dwqWz9qcoItUg64UmOuL3f7VnR7KZJtMEMd8tW",
-	"XYppEpThKxizD06FKvB2acpD2thv7D9rw4CtljwNI8YDJtOn0RQXGEbxCHH5sItHDd7h7hjM51KxBiVC",
-	"vaopRIFa6ezHbIX1KinnPqhMtmnJB7XczW0DWPirv4BFrCvVb1T56uQ9kIKYMK6pR7m6Vec3t6UZhZwZ",
-	"nyOTRAyimC2wqcLxqUIMA08WTHkwonyY308PIGItPjCNurEIaLyWMUL5cEqHTDqVVTNxWbVAAmgVp2WM",
-	"nhYcstrRDQkZYbyHy4mxMZAqMweXkS2HUeyjQmtDH1Gg83E1q5NbfI0CZBXGFxagCEJgwYg7niYJ4+rS",
-	"REiyYW9KZkKEjJORSKTeSgcDYCMqBfrsOOJuu6uVCVWKJXp9//eP/7vT+dhofPjqf1YKtuYl09wgY1Nu",
-	"aKSH8IZuUHhsT60vB25CY7CtGTz7iJRlos36aUKV5bVA33DoVqrtqFDKbsTLkUMGsP9aNegLNTKWvzZu",
-	"wH9erywDWtjeW4W0UMXY7h2Nl2CXWH5pFmJGIyVJn6kZY1xbzWniU9EqlA9vb+XgwMG7fHdQ+6yC/q41",
-	"BMi20FJY66Ez8FRKTKKemUOlnxrNJyPkQj6rKdoj9HgZw7tU8KbKmqcRa7YmM0uwHszQ4ke7fjJ6Me5Q",
-	"6mrQ64UoRJT86wr+NLqVUdSVtgogdUAQOkwYu8cYcz4f/yD521awfstmlzkSHm0W+ZIKTn+pR2kzc95L",
-	"/0HBRjnpZT7UI+h71YSWU3A/k4GPA8QqmjLlCIp30B0h+CAypQBmKlUy5TGURIKGaiwlnMaCxrMO034M",
-	"lcHKOE8hsr9vqCD4QqPT+dhq6P9r6v/brnU6H3df6P97qf+5f1IoTook3Ym2p4+B128oWIwf/des2e1c",
-	"6iIZ+quMd69hk088mbvMrZwX0fnjaj/o3vehdPaakvQwNxeulm8vG+hbwL841nfmpldQtIaTSstRsv7v",
-	"lP2CQEZrANL7iJ068shcIBhfQ1Ux/Nwfp8/ktghWr3BbkkQkx4UyEX7C6Wv2P0nEMKFjWSfHTmugIYSp",
-	"OIMgnqcgcy2Ef8zhQSzG2PPJB2tEmwthfRLPX9ENYiHh7X4hKjoJwaQEBC+4wbq7XDZgEZrTQsoggHfM",
-	"6BylSiEmCYa37AMcc0K7SnQDPABwsYte/K6JcFQLU2pKURqKYHAg2ajrkZKrG0XpaX/pOtKoVgyd+peK",
-	"cr0Wkvb8IOiH6sqIz8mdDRkuO/L5JNOEBSIJWUjYHcjPI8SWgRrBaRyTCOIrLouKTibx3FQM6r/BhV+v",
-	"VBciQiaWtsgVIscHNG2AD854CYxPHs52GIUgaHqBGI+1MhhH1mXX07wonMasVyfn6RD92lgqOxz1Kev6",
-	"AH+a9dmBL2HGWYKoDXoegEk0piFDcLfcWuuVwBg9RlEX1p6qDN5fSBWrqWi8juG+QtUxi+KceEAuRcbK",
-	"yjEWfeGIvHt39vJu33kzRaJNhTnRg89qmdMoxzm3i3SKaNI17r/i6eSqnJbPa62lv434SvEKR+PbyNSj",
-	"Myn1mS5bcfO7SUBXVDOGKmHcpgvMKBR7hmssz8rBIwMesrJowTvJktrR8JEoAL5WNu0FqQwMQR8rCLo/",
-	"1mwxu2BpZITaQRga3IwicmIZBkq1bARCSRfBG061YuVDehgzdJKh68yuFQp8R22F89TjAK2fW56r781I",
-	"e2mxRwwqrFZ/JioFHOBM1ju8w2s2btGGQAZkRsZiOMRIWPq7kV+9drY8WFNyFjjAEkEYAThamGr9aSyj",
-	"nWawR7LDiR1WGtFFfDs9HwdnG1ZJnwV0KpmJMKERlmbteoNVNp26106z3LxSYzpQLClNg36eijTBAzCi",
-	"wQMS8aEe7IQlkQjxc05Y4/rCB906DrVEQO0UkoPdF6rgfPcTqAyTQNgEZB6Uh/prRmGzUDj6cQyPG4U1",
-	"s+iRdOuOFhZOncpbg2mNlpY7ofoD9lnAG6z6Lke9YgWJTn7tNuY1YKggG4usk9NEjPUHBE+Ztvd2XGPp",
-	"gaoOojtMhgD6NJvEaDCC1a+S6YQoQZq7LjnR7riYQrAN/9WFcAf4T2H3zXrC8DES4q7oGQBXxjclbJAw",
-	"OeomTBMJPGwuGbPB8m14KyR3aAZjJR8soyRYnzFQz81k4Vt6HbwvQXA8/QzCeTtXA6rz9/9YyoBxXacS",
-	"NnpEQ0dnmbFAtBIhAljoBTC72nYKEzrLcAdwH4XGfuI+LkUVjm2ohb/nXqnCSQXtyKe+SOkxaSXNKk9I",
-	"YELcojOfxrF1cONAs4qzP6TZSMByOcYFr9LzpWQMfMt4yOBEUnPe88Zl7kSbg6fXw6rfGJXNXApZzPKX",
-	"zAnsVfUM3WWD7wdRYVgH94U28Wt6JJ0byrZPTnksgltLKi6EBXsIzxnmZDiTOTj5ogacHbpTvE+7RWSx",
-	"ZI7b5CuM7KGGl6DhZKwknJG55N7qPWPKI8zNxh73t8V/aSykMo9PefqQ/6qEjcWdLw0s/7GMLH0sUois",
-	"A89xARSXHUnEyXaDhHQunxORVIF0nXFQNUYBFza/IX04/TgRceh9fURl9jN2eHLC4jjiwxyZJUwyBbyG",
-	"s1lWsAYjIRkvWLHnWUbmn2YDl9YNxCRyOyGjIadqmjBkGwj/TC20GtZx6TMHagMebBKIyRxRogn7GEkl",
-	"n/vpdr40xQ+j71HNu3HEb5Eo3KUpNxeBgO1lAt9xhW0BxWMbUJ6ueNXmkDjyRTPfO4nptfTAumv2eLa9",
-	"L0HgQDr9g0TcZ1c+r4FYaoHGY+R51YIhIcN2hV/ArE12IFacwjvxShcUND1I87ehZyOrMs9SSSRTZDqp",
-	"YpEI3GhllZc72jWCxJ3lXLYizaaRFrxBdhMGqHmGZLQiqZUvNstnoObh9UQcWm3SzVEiVVvXhBNyvgOG",
-	"9NlQXyNwa+HiySV0nv1QQHnAYqvvORrFuWcX1d1qdBnJVMEbza7j2MzCFw7QuAi8KThK6c/hzGoZZ8EL",
-	"uYDt0ZLJMQjNLXx2mXNxYjGeEdVIpR7x2ysp6ZsrPuHbaECRdMYXa46RCEXtE3rfNWfA3FbANuBiRgQ3",
-	"wPXGc2hTjHwLwf3pdHDfp2XVZLxLTJX7h6e2ga/QV8UqJp3Q+yujs3hXnMpS5GnLy3bPs2bW1LtiVtC/",
-	"YgS7d8kIde+KFdYVEx2R3sdy0tf5IB0tpFdyd2i5mPUNSqYv5Liuf8UyXbcQxr/os6H0T0PjlVxWetcs",
-	"eAmzcM8vnPiFX9y5y/9ippUKrdSITjclS+fphXST8qIhc8nfgYxg0EZ9SvsrfaTVyseaJv7aHQW7X+pT",
-	"cPLdyflN983Fq7PzStX/q3t6dPbm5GXu4s03Vxc3N/71y6Pr6/cXVy+7R8fHJ5c32Scu3t3k/uyefHdy",
-	"9e/335xcnbhfrk5Or06uv+lenby79p4/vnh5snjt/Fr/99XV0flNwfX3ZzffvLw6ep9O5v3VxfkrN8rF",
-	"YR9/c3T+ynvT0fHxxTv9xquTo5uC6y9P3pwUXj+7PnrxpuCHk/Pi6+/O31wcf+v9cH18cXlyvTCgy6uL",
-	"07M3JwvXT94enb3REz89u3q7eL3w7jcX1zeLS3B1cn2SXj57eXJ+c3bz7+6bs3N/eO76u/PcL7jEervc",
-	"pdOj45uLq+7Ry5fefebi1cnbi++8y1cnxxeaKHDDM9ud+em6e3Vy+eboeOGN1ziD7tXJv96dXN+U/n58",
-	"dH588uZN2e+Zhfn2RH/08synsTdnJwWEYS/nFtxczpPL5dXFd2cvT64WXpP+sLj/+EP+VXqIVxc38JYP",
-	"1u92STeO/bqaGvePlb7kfIXNQolNteL1pinISZ1q+9ir2rRNXPIdYjZ0dsJ4st8u8lDeq0DKsObuA2Id",
-	"TgYXNZgCO8uYe/ZGYw03Gw1r9ls1lpIE8U/MR/pCxIzyNNCxaeTittBh21NCTXquAigNleoLE1TtrdnW",
-	"u6cnNze4wqoCKiFaa1e/gJowCga2MsSKF0IUSzZqpee+zGufzZ8aUUmG0R3jBiNkecSyyFFvfPTGK++p",
-	"bB7x5VajnL7fRFJ9VlaQFgOmvKBVwApy+lfMBgWbeJW11MCQB7wPLtTiZq7o0dQoSs5DVa6IgN6PGM96",
-	"d7U+aby7qO5VNYEtmIF6x/tsOHWmYJ0c5S24jOlm2948AlWW8L6ixfbmXk4u54U0foSehv7cix0bctdf",
-	"GvLol8xC1cm5wN4tIgb/Fb+LZNSPmdflBl0PXJDeljb62j3gIp1OLvP7ciQ4WzxG2WSVhaOKk7kC5Xwz",
-	"4n8Qfay7qcs3cY1tegdFxhtOzfKv1acZqCA/LHi8cEgRi0OH17RRIrMyCWerU+ddR6T8tkDR5iX+agB4",
-	"DxvNZyTiBhOtL8K5KV/NNkKRMZUj04giBd5fozeovyp2XA5woHCFpnFccrJkppwviRQ0xXpOevrg90gQ",
-	"M5oAvyBnioxEHMqiM2NjKjMoBRzTW8gmpkTbz/agdbg9kf4hxMKpSHAypsmtBOQIVEIKzixhH0Fy/yQi",
-	"rv/006nTu/KtAbN19vnc/exJzrO7TBraVrsD//vYaNQ6nY/N007n4/6p/ufhaaczbew1jzudaavReIH/",
-	"OcH/nMJ/Wgc1/C9e3Wvgn3v619OT09OSdP1vGI312DYibAv/8KvzM4nbnGVekLadoyzzkiJ6OjMeko0T",
-	"nQydZdzWmIUeUO6KHc3B8VILH10Jvp96iihxOYZRXN0U0z6Li5i41dZSp71zpbqiWsPonZsfInPgikqL",
-	"X0ANcC1rMmkouxsrryBb0uwFaipPPQf4o2kMqQeppCjALoyr8Pfw+VyuWaZ/AlTyjEXCTLWe8RH7JOXy",
-	"/O2a3ifLSU7xBKxIqUuJ3EcWXLlHRaq4WypHe+koLI1tqpfbw/vZjXTHJR5opx/FMzrHTMg0ZKm3HepH",
-	"UCZRTRb4vWjBmmt9PiP+TEs0OUERtiE7RCyBvRb5/bdWvaWVdsyRsChIkOoZqOiO2dI1lIxjNu4jRS0g",
-	"gBSTJsB9LKB9GI0EiPULmcnuXgn5YRod7+w3yO+/7ZlOA6uKgnAu5W6HtADStQTmZe4FOk6KW7wX1tZj",
-	"dWtzf+/Z0mmXYbsUegOWW5t0WpJ4prU1yDpIWBBNIsaV1Q2ziTLlrKNYP6VTNeoCQy43HPLrUtVrI03B",
-	"GobXmof7jZVr5BvAezu+Adza3d5ptLYbjf3Dw1WW8Ho5tybTBUQgrEdIlFi3TrBkLSAgDxVTJSvweJOM",
-	"SqVtZk6ffxxlucCb0NhPKlom+wqwAlely5dUP50p6XKLLD6OzFZE1dcreC6irjNo2mQS2NBjp/mr4Hn7",
-	"q1AHBDCustTZLySJ0jQ/R+E+3M0XkogZL1yiYjpGZJbimvVeH/rF9zx0JLf+z9N0PKwrLeIz1nCDMDDI",
-	"GHxFproFvuGFlLGM5cNqjr9ernHVKHQp80eEMerwxTb0YhpBs1Je36fy8Q2jd2DcQk97k1UyYVbZc0pg",
-	"cenjUlCl+9QwZoeDFau2zZhXhORKF4uHhSa6y/NIO5rZ/KTPWepoAPOzlZZmOsdiPKGmih9z/nppDr4B",
-	"SYi4VIwuBaAo4Q5Ix0VwR/45qpJC8UxzMglPPIUENYeDX4J5dIqYR2fyjF/tBsdne2fj08a3rcl2eLwB",
-	"DtKKTUA4lBWOypS5lMAl9XApLAsRSZ6rPCeU6EdTtZWhdxLPY64w0HvZpqfacZ2FQ/0t29QTcaGtB2yB",
-	"esvmBtZrt7lPfv9tp0rMXwdat8W/Dhrb+rfWMzxhqIFLErIJA3w60rtV816bnByDKAmSuyr52OH6VM2f",
-	"k4tvL+1lOGgfn5Or6yNU6uGCKXjKqfPxMO+aLGQQyd06t7F1brpFjrdKat+i52fV2/iCZ7W1Uywk1nnb",
-	"x/xNhZhp8zXuytHVLTSen0Kdql5zXIYSOrve2KFveyGvZTJrSl5hW+RHr19fNFivSLikfF+EKTeNI+6A",
-	"wMY0irPH9q5/cLl9Omi8um1Ovtv+pTE+3r3dn+8k//q5FRyMrw/DPfX96PWs+eYHsYZwWPS6LmzjW6Zo",
-	"SBXdcK1TDMwUUKl49gb3UQxIjwaJQReaMXrLoIrCdMsvMgYLiXMZ0CfaZk7mdhkPwWmfdUCuiXGRfZVD",
-	"NIqk7LrYwrK5g9neauwXW9V9GtwGI8o5i7smp9AWYC15p7Xf8QkUkBLLFXoyQkSr9b5V/o0cKOYLGtzW",
-	"jvFp8ga/26w3ir+E2JZl61N6f+auIkoodCyvcHQVYjo+xrcWP2XQRcqJb5EyDvZaB/eCXmE8dJTyIPoG",
-	"OwT0kTUW5WDzRXFIlzIa8ogPuzQeFrKMR9qEyLc3HrY0xa+C/f2sdJQGPTYe8k+zW2nhfzZ+GJEkP+fm",
-	"TKZyxMJunqciMt/yk3LYbO3d66TY16/NjXykwI0eihLWXTZDuXxmRS/1APs+z45kIPo+1yfuRPAIkrjg",
-	"PZ//LJp8+JWvLoYpXSGbDARENxTBdMy4cvA1G6+NCVF9xl1EJv6gDcy+4vPvnUXdfsio81EqGxMsEfKr",
-	"lIB1WeC6DGWFVremglm0VCUqxsYK8XIGvJrbLtUml7DINTS/colXLTZsys/ZunpOga67cLSKOWapZuMJ",
-	"/TKOUsDGlnD+Mp1w3QO8EafeVMsqMrzP2ewSc5E3z+026HMleSM9Tu+iIVUiqXtN6+sGDNsA8qppwlno",
-	"9RPo6f/UkYNEg3kvh/sMnQQ6lXancnfe+n//5/92KtVOJaGzs4WLeqZwDT1ntVs2x5vN1mEjAnR9vqSK",
-	"6u/C/Wz+2r6DKsUk0sEFrBjcIFrncMOnT6vdB8297YPVCZiPkWtY9XdkyU6Xg6/FMEICcKdTrjAY7aWz",
-	"QdBsDmAkJsAl0R84Fj9FJOJBPA1Z+Jxw4QBL3NMdDv5542UFt6Srax/Tuf0J8mKwPxuLhiNlHJhCKhKI",
-	"8VjwtL7dFuMKiShMRAw6XGUCNQBJkwXMN7Euc9S/wETGKqTfp9XNj4oOd7AB2i10LT4GktzYl5S6qrtK",
-	"rYJ6jVQ2Ti5JHN2xNqEKF5tKBEqBfCa//Qck80KMoYEBOrwxc0i3tSpQnnZ+sLezOvG8QPQWArO+z8Mm",
-	"S8ZtpzPn3sEcNeqXFcuFziUlTppndXIynqg5zJaLme2qsxqK3ptCzdW+btiWZNOUv8couEEdDMRYufds",
-	"wsQkZpmkNcENerB0MLzUYVOrUSKmQ8DO/9L6brKs3ZD1oiGn12755kNbZ9x9aK1geq+KOrHddPVfBp/c",
-	"YEdY0Bp/c3nJzkJ9c2ZvTVrSFm4WbO//GlE5+npn/+XJvyY/HXzz4prWujdn4/e13dfHbPovdnU73j1/",
-	"O3n9/odX26Pr6em7taihOB59PcKgvN0GaGxicBMyM5ix/sbVAK7meH0SiLFnoLfJLoPRVcfD29bb8YmQ",
-	"yp56v1mFLCMBbyh9hi2+DeLTyBS1L8D2/ri6hcSHYpd6yU4tz7BCJWRpEZvJmsNwdplPY/3FgG5gRSuR",
-	"o5E/eCGcaXYbsKXLgQ1lGET6e1lzpFcnRzYgatIH9N2ZaWXSJr0lRGW+SAHSYs5gPUM0YABQMpLFA5M3",
-	"EbDozkhCIxL9nI90QUuW655eDrQh1xPp5m6JOdFGmLc1VaV61ebyfKk0bzV39ncOtvd29leJdDWKklBb",
-	"ohiPXcpUoBwSQMww2WaegpivYh95jF0Pns/oyeYsZkeUo8wFNpgTjKUaiievHLHlD+4yDlddVOWyVJAR",
-	"8kV6vqdEHsOdT6rkf1NV8i+pyhXVS4J6lumnQqCyJApGdnhmaG1CyeX5qyp5fXnyStPOe9a/JNGYDpEh",
-	"G6LbbpFvoxdgITYbrR0yiT6yGHpXALygjEIGSax9KtneTnYTou9eXFzNGt++Goqjo6Oj8+t3o5N3Q/3P",
-	"E/1/L46P4H97g4n6Tv/j+DY++dd3Vzv81TncdTQ8enH97X/eBv+C219fvds9SW5fD4fDr7/O6d/be4et",
-	"rHl4VPuB1n5p1A7/c+vDV1//2qi2PhVaik964X8bvVCP/paxSVY5XKnoPOmKT7rik664ka5YWrPtqVSf",
-	"vQ7N9wHm9/yzFaMZwJE/rhLNm+Wa1fnjiPtXm09q65Pa+t9cbTX7Ah27xwIqK55U2SdV9k/T1p4UzieF",
-	"80nhXKFwLlOF3kdqdO1q5558dk/h3w3Dv8vLL4/6wHNNvbzPotYq7X0KLj8Fl580r6fg8pP+9qS/PTkM",
-	"/xsHl++DXsnsMyt9n2nz209VfKyb2c6FjrgfJzHl2EgLWuLCLtc/VwfpTI9l03Z1cZTL126j1r4GpnN/",
-	"55D8/ttuvWVq/PdaB+T337bru8989BPbWzbt7+u6zaJLOb1gaQ0bAIsk+oV5d/ktbtOUdu9x2+XXdQum",
-	"yZDln8zkyS/UP0wYD7HLgozFrBsK6OJhSDRkHHtDIPhR2o54PKB+X1z9J+OJiOMxy3bMRf7jeuMqNp6I",
-	"hCZRPO9u2CfXOv1zAF43b98UkFkhJzY59pCQEQl+Ae+QG+JAXAJv+RZeYzK9cy/EHPr3rK9JjZM3AKW2",
-	"DXTTrB8+K0BhSzPcC9A0tNbaWwgKlBR6O5TzaxaviTC3ACYMoHgGICM3lknCBixJ0m5jGWB16BgpnVJ4",
-	"y+YWF8yHlkazIYPkgwHWdeaoH/uOJdHAtr1eNsbVL1yEMXaTL/hWET9xKksBaJT1EU+TuJ63ywpLoj9C",
-	"9n5KWCUAXGZx046Sfh80bRLl9gVUdcGtTjAGtN0UHTADW7BJSC3caM7N4kmrhHKpOZUsR+ezNqZW/xPw",
-	"wi8Q3z2B+A4K6gSLYbPSCpbN6cpy7eLqn5V2hWE2l1RLokwMcxPvFGLD5MMnxxfXJ4TGQ5FEajRejlW/",
-	"t7u7vespgTVzoUAT/GxrqKex+SImk0egbX30RkJ6rZbdQeyzWPBhEczg9gZdGWz3x4FfHlMUDl4DBrY0",
-	"jK6iMRPTAqv/bRTHkQEUXE4H23tGwjpKaBYRgeafm8KrR3IS0/l56QINpnFsyoVMyM8KkjXWqVq6rSkI",
-	"m+GkXoSvgJNt4Mi5KR/imr010qYabmkW9zUvyCZGflV8CVXATFJ6KNUfqhn9pIikjF5lsPEeTa3Kvm+p",
-	"VtVsFKhVjymak8nZ5+QIf+yhXKFAWUIq1PGovDUNqMkg4kOWTJJIHxfoF8IQ9+7y7Hxj9u5TaUqSsOxr",
-	"amKGCq+jIT/bVOvdAFh2FsUxeq1gcbicQVNz0ru8uL4hW4hwl/Zfj1SV9AAdqgZuiFyvEO+X1d7/TyWz",
-	"nokkPIZue5tOGwFT026NK1wDx3i/q2CFzKfZ2o/7xa8L+58fSu7VH5bM/T5NUwJj/S8br4eH9pCZrgI1",
-	"tcq7EtB4NuNTF4M6uTLLpC0lye5YQmP7jMHMKuhkCi1nszW0nK+KFGRqZP+r05H5xhUf/nO1P8Z0vNxs",
-	"9zxc1U38WWPTjCUzy//yXNw+y8S7c6dspQzGpwonkIh+zMabdrTgBJwhFg99d79IdK1BnRkXXdqX5t5+",
-	"uUVzVH9gg65aaU+d1V5vC5pRxnG/rxmKqJ29RJKG0nV0ZK0FE+36mZSLzN0MCLYv+H1TJlJxycHFb0Cv",
-	"CGj2vo6WWGwZ3dh21lQSSt5dna0EilrTXMLRu+VwhFK1x9TbiBIad403Hk+eWnU7DevmWpz8UaHwEZWl",
-	"gfq0x4A3zAxAcr4vS9r6ujS+lyKj5RRS14gCw3qI0iLdMhVirhe3kbENEZedVbut3+p7V7SeMQGbhNHQ",
-	"tr7sT5USa6G1xxG/7d6B6qZ3CmUUk+WrjW2wXRubyHaxyXX4SVu9pD3/IyWJ/ZTf6GZxF4pl8SVNVAoV",
-	"jSGbkoY5hXP1wzwlkt7IaEgWHUZSrab8ErSskhin6xVk6VVr6xkaHZS7yorhcTcAljWWqu0xY5pCOsQp",
-	"P1DnHTwviFZGLbm1XRkgs+R9r9LLx+BdqT7SbG3v7O7tHxw2arQf1OlkIutDIYYx00phILhiXBlNZQmA",
-	"SXPzRKMbbJyf2Cb55QP2jBWfeCKZz1DCHkrPyatIfTPtW7wY1wchnfWri+Pry+9r6eTXAOkBqOcVUy5j",
-	"n2lbiiphH2mgYsib0xwhjKRp0GkhpcB/hA3qTkViJyN4PM8r0tT+eMIVWLqSkWtYnJL0M6OVmx1e3Nbd",
-	"NYCMixvaHnEzQT2ubNocuMJwoH4UUkRhUKlWhpEaTfv6mKTjNT8thSgu7LqOzZ/T1s4XZy+PK9WFy6/O",
-	"br559wKaO99bsnjEBIu5cZbTHyl64NTQsSMe15/C8V19vxNOmvQuNL2ZLMBM/7K5mBKVTKVJsWJAu15j",
-	"u9XZVfcTb+mCD9dacN9YxBqDD+a/tRJkpQdLLS+lSUwYB0lirbpJIgYRRpI/p3AzQi0VEsvkz7ef6yhv",
-	"fnLzR7borNphf/byOmdV/EFt3iwd/YG1dXaKj1RY909RSmy6bkENtVUaGocH+3u7O9ut5iMpDU8i6I8X",
-	"QX87Vr94gAG2NtP7aFPvJDaM60a8PLFTrz7WKmITI0jjWhGFXx3k8SBpFz+tdd7eq5MbsuVSznqLjoU1",
-	"cmXSb1T9uX5YbzFLO2mlwLUFy5bt6IZtKuVCn0oxMIuqZUEkCeNiOhytbFFZJ2cDsw/6Ko0FZ1WXAgw5",
-	"+PoM5drcpi+DX8AfSIdUj8PlyJsuWYKz517ftexR5vA1gMsE/7AexZSPGSLJGq+TxU6OEqZNGdmrkwvg",
-	"HKY7CU0YiYZcLLRRaq3jOkJo38VlP4br6LZQ04STPpsLB/xpV9903XMosrninmORMAjX7j5LWxL3AEsW",
-	"0woRDBYOeafS1mL506de29X2nr30mmvpi70tC/rcq5N3/JaLGSc4hfJ12Lz+p6gPjv3dNcMxFTxgSevd",
-	"LW6aZrPP+4zEbKAWShYqjeYhDQ9a+7X+dtCs7YetZu1wsNeo7dKdPtumrWA/PHyEFnBZ1wBFKWKi7mYq",
-	"1WxzNdPnp6Ql3b16u2Uz/osHefnt8Qlx95imW3vbe+T333bq2zlY4pPDtyweCdq6mN2dJidvb14Pp8ff",
-	"UMG+baqDd1fv+9NXr6+lmtWCtzktolBgFKJvF0TotZjsM9K7bu3u5aK7+tJancVNLnhxP7Uj7mg/1y8a",
-	"qoJG0EC/z1K+BI33DZ2ZxN3SvnLX2Fdugx5yC/3iFtUeMYzKJuPnw+iDnIMGVoIMojheKHNaCF4WRe7g",
-	"hm5hmrCRt8DhC/v9xoIPtT4yFFUsR8DqFFP5Bvw8O6LtvUZjjYRVLnhRGcyxGDNJ+jRwLbTsFme/wmuN",
-	"673u+1+OWm9/WoeDIx78SsHZJphWDLxUCkw668G+9aqkFwguGVf6nxLygLpGWvUAFqFn4MNtJ1CsybP4",
-	"CyjR8BbpS7ovz3ikIqoiPiTvJEvIFfjAE4xOQp1nZu4wnHViassd7xcu8dU53dP4gBZY/bnCZH/9D//s",
-	"WB6tNWlwDxp1In0NQmNPRGIYaSzEBDbV0rN+UxgNBszEew9auy3y+2/7C8xrZYnWBp1iFtfgXCjiCgKe",
-	"Q2tKuNM26vcad+KlnlXvuPDaMfSWydISZrBUF9XjonEsZiw08fBmaw+amzefLfvWbtn8pZgmQVm4FhMq",
-	"M1nTrvpar8DARuUP9hv7z9peyjSh0zBiPGBezrWDTkcQfUcSy4ddPOq0A8QSAfPzlCVz03cuZAM6jXPa",
-	"A9ywhrzJFoSUfxDa/WU/YaLGq75Q0rc1r76jymi0ph7aeT2vr69r2IqFvSU8Ep8j1ipcq8mzMk6ZUq48",
-	"5QFkVOW7kQ4a0eAnGYe3P611IqdRNxYBjdcyZigfTgHAJgNnUzX2salqQHsjSqTytOiQ1Y5uSMjIQu4Z",
-	"2Je5+nxTh6rYR4XWCp/b0oBqVqd3ifcLln8l3421JCdhwRS8YhiOORYhkxsXp+Cz3cA+vHDK5xg/h/Jp",
-	"4NkWLKDIU7C3s2FLngUbODOeD4XTtZ1E7tM6+sgxLdcJPAqNyTeLpBZRC72lp5JlMw61+JqLaUKg9o3E",
-	"UT+hiVFwQA2jhc2HH8HOKBi+cfyVTuF5buzWMn4cm2Nl++bFvs3ZDx/9kPz79e7sLrj5Of7hmx2+m5y9",
-	"BNSmoxetfuN2u7/9XSMYn05/eHWo/s3jxg/fn4sf/ra9l7Pd2x+t+TKiq1yxSUwDcGNs3B+XTboiDruD",
-	"oqDAomsNpHXsmpRLReeepy3FTNlbDprS2j1sNVbBpiz02vWGWrwWUPi7edfasvYxdyzO+cNW+70qq/vy",
-	"03FSXp+1YE2hFtXc3/NdPZNZ2LPuZpvfCuaEUJOek3mQBgddbvKZ55PJPYu8iiqCssljC9547s8rFsMh",
-	"Gtb+Md4kz8xkN69IMrNKOdYOSOv0N7XhxalM1vFaOg/NWPGerEfHnG0W3ntS94PHiSY2EFJSAsXUTCS3",
-	"+XxmRGhZJ+OMamNDlmyt/oKennstlQrfjQgQsCb3XpE06vFo8BBTyZIuHbIyX4o2pGtH+vdlK1VSTbBQ",
-	"a2Tp1MvJ0qwGj39m7zIjyxyn3BZkSHQJB/zsQWfLaf+gmLN3co3R6LlCAsohc/+Pi0dfR0N+MVX3UULz",
-	"FTBU3kpwkxg0HucmmVnnd8ah2fs8Lu7NnaYWegwmYdymjId/AW+pmKqSaZwVxTDWdIaWQZAsQ3AzEg/y",
-	"CCyy0Iwmocx4Q4r8aLlIyFrOrfVyXZ9s9T/LVr+x5tI9URCLLMLX72+Mq6+xd/DMLV8mXmbiTFXSe8Fo",
-	"whLy//7P/83HqEtO07Kg+5towHzhn/X/cbJWnWUeOrEwAG+Z03K+VBIhbT1zuRsghYEGrHfMOsuMt8s4",
-	"5CFo2rMYY3gMIQ4qBpkw6eolrFY+1oaipi/W5G00qYkJbnwNupqyBMUSSCHfOFx0u0/oz1OGDSLB1nIW",
-	"yFSyOsnAIDrvAILeGavbd5w2HzDQEmekFmsAquMckaahZnrM16uTSo1yyPowOXt9oNyVyXp5eZ45Ppl3",
-	"Z2jbzupD2al98jb9+d6moNCff2o4XhaGCczeRQTFNb69U5LDIEJmc8+SJdF1e0suuN58htnxjznS4ji7",
-	"QV1bvljeTff7dvEOeaBapc6NgMZxvvQrK7epZmNjEzizwW3Dme1oelqnKoHLNBxjcZk9kLpKdcEbZ46D",
-	"19dZW2UJb0dMDdrQbVy2hX5rG74FvLLtLzfeLpmkY+bfY1AMskUDxeu6aIMXph9nxPsxfvsyfeEVTu3G",
-	"zMw1TvMm9hLG7T1qBriuFBBqsqTu0pkIkKdlfWSpbufvmfVO5RO4NN/QtgTUzfhvXfBjVa2f2VSmLBZr",
-	"ryboQufHJO0iXlB9hlgFWiUo7go+ZKpn07eyk79l83seeWy9XQpBW37il8DKVm65CG5r8P9rnvy1uz+v",
-	"LuLL1074u5xqsMaXdw8muk6Yf6nmZb+Yua3oY58vmFGgrz12eL5O3mREuaFXLwPeQHSY90pr90NqoJIu",
-	"pL95wH6j6HYGOXJ7Ie9jzNqQfD5m7VkSKfZZEDNXIVCkYHzAl1ySeDY5K6XlZWfzJzHioWAFDoo1z2Cx",
-	"Iaomx5jqfp9M7GLdwjH/lOImE0xmyuXOHuw3DlrrseQVATzGwy5UQHStb7A8JoBp97ZeAn1XWZQqQNFf",
-	"CxTZ7v1SAAeQegAwBbjEaloiMXvwG+S+9qSiidLbk08UaX036r/67vbsm/M4/Oa72dmrw/HZq9Pp2avT",
-	"ZvhqFPf51eTfrdNGf/ts+O/vX8zWqfVYWTyZs6VwCg7qoBQSTQ//2k73Hgn+RYGGd1xFMTY9sMtVmN6/",
-	"SXjh56RbTsnvrs4QPeJfV0DVba2jXH/3ChscFST4F3K2ZQnDmnO6IGrEyQsq2XarCmGq+QQ4ccRtoQoG",
-	"61aidBQTGZQomNIWpC2jV0lGY4ZRw76Y8nxdzHr2eqlkx/IZyDTqCTXRErun19XmOdLJRBIxWfBONNco",
-	"l3DF7lgvYbey6oh0RZTk3eZgeo/RKiKStB8zUNMKYo8WfmclxM6KmIZ5lSuVKv7cYBrHXcvINoyaFEP/",
-	"vePRz1PM/dTM9jnhQpGEQRoku9NaxyCDMUiirHNwzZBnOSK9rZowgRUTiQy0dSFvl2I13CuWCLWIDyII",
-	"CPqNmaIhVXSVQNE0+9bem1NCNsdBdE+nhWA5qvFJxKNdL5iZCVN6y1F24o7CccRdjvKGSE+AVxmxOPTi",
-	"f+n7BMLZYuRiEQHKP3nF6gHQCla6mNTd9Urz3KnNe884m6XFg0D+tpeKnLA4jvjQqh8ihtBGFb16feaV",
-	"IRoMnFSviiQZA44agkdoTt7RCqKEw4ZcD73ErnMLMvMvXHUjWlTumbTPHunpY98jQcxoAogOHZ6PlG2K",
-	"BraSkWTY0FJ9ahrHTptawgLS+Rpm4KqrGOmNWbvn3NMohjLlmGREZZXEkdQWBwSPoNGNqpMjfKzDXaaX",
-	"UPbGSBIaS9uyMCSDRIx9QfpF2mmirWXsFDtnYKMRu0+g/EPEq8NN3BCiD8J2i8GqieyW/AjnWILRU1nW",
-	"R2OFIr2M1a3hFILT8TB+9qmEZ9wLdKbkUL7j6cmagkapLVcx4ww87+hRNMdLH7nnbkdBclGVnpoRnUwY",
-	"lixGnGw3SEjn0p0g45y0GtCiD/wvc5IeHYIRlYAqSdiQJmFsPDox08YqCahkwJxmUahGWkEgvf/qVUlv",
-	"S/9fGzMsO51eFRr7TGigjyk+C68RXIt4/TEst+7wjAiQIAOG0R0zoDRiYB1Fau7FjOEh41E21Rg9ZJr4",
-	"GGx1LMQtiaNbiB+PC1jhZvCPW+0O/G8BBFL/83AtKEhPZC+FgtTH5owPxH0PzaYQj0X6ZlleHjPHLWd5",
-	"Lxbf3wNxLINoXV8nWOJSC7rreXTWMsKm/bVRsSkkIaAEKgrUtnZ3i7TGjOJZnK4rIx4w0jzcb+Tj73s7",
-	"fvz90P1vVTuih/H2jPGGqCuldLukln1ZMsRNzslpw/4JQ3FdUkW8qQ++MFOiTHq99dZrA133vYGNgPBG",
-	"bCrVyS1jE+BpRmoR2ofuHzwlKMviKJnElKP/MWQTmqgxFFSfubZpYzbua66q16etTxt8T1aJSDo8ZEEM",
-	"LaUIbqiDQ0GzDdN5HQAY1Opl/M363aE0uZPkKMujwTELkT4vRcq6l03X9g6fZfMywKu7oJH+urDunrJS",
-	"aVd+koLXr+jsLZOSDpndlc+eHAnuhQdmRp5rTmZAVCCvdrLoeNr7fBmOegprou1kV+oeasinIgB+yYKp",
-	"ltvX+nZ8NQYyX1BZ1BmwMN0C6AqdRcBtexidtQmYpvKWAOo6Cp5xnZzQYGQiJOMa41oTDDscMhsy4YdW",
-	"fbvefGbtCDQ9QTscaeMusq3j4ERc43ehVQwSMSwDyDWYj1uCkVIT11qrdVka2UurbFByYCbTVzQfGv4K",
-	"8Ge8pqMUc2uzCEdVe6pN3ttzND2/sjzwK0LNEmByh11BbE6b8erYo+zCGtgUsE5uouDWw7ZIwXFmlCvz",
-	"Qa0qExUFtwwYUocPDYa3KdHUKqBZwEEsZigWFqLh+YvvkrjSrqQILWn43/xikwBSw9IwIrSs2pUrzX9Q",
-	"UJuZf5lVPZ+5FAJpQk/tCtouVUMasDAhi5liK99kdLHKt1zMUBBkg0f6lruF8QHaCVzWu5s1bAs+MmZt",
-	"HE6lXXmJ4xKcmbwx8xze5n9k4ZZqmpitZ4gDwOfcQuACLDyKD8ARNeGbqsUnMnOfjQSQCE2YB1XkL0yG",
-	"7uCK0wHRH6wiPlxcJ/tDlUCDCTBKaATV9HqhZbbjY9HyuVfbWV4JRRWD96E1YfZ9lkNpMmfG9IuSRe/2",
-	"rPoM7S3ZTXxkNek5rPuFd9jku8yZyNmIT8fm6dg8HZvVx0brod6N0V3eWZf9cjV7cPJnIku2+e1ZWFPI",
-	"4zICU3/WkqJHXHCL4DWHcfGjR9fVFCQuhQFwnRs+1hDmryZ4PC95fXXNt/mqn5bOrconfSky3otAcEUD",
-	"sARRowQjz0FFZFUYzH7MZKiLoYUkjHiVjClHQBUWuRQAQ3KAIIqKlNFLbKKAyXYJKMdEjnm9wzv8q69u",
-	"krm2R776ipxx8uP1jA6HLCHvzj58uRWKQG49IxNIZ/rKGp3sqyooNqUaEI7EPHVt9DWLedbhRjH7Clt1",
-	"zSfMa/uIDv9U40Kr98ueVjdJMuU9ByCDqtRYuCPRMxkmPae3Zei7w423rEr6Qo0K+pT3vPSx3jOAcOEQ",
-	"1tWGKW5VZAw8MzdcOiKm6iuzmGdjAH3B9fxRP0wnUX1Ox/GHL7f8P5/Be9wd2r7z7tB/PiNANKDNRrLD",
-	"kTa+kIT2pYiniqU1Nm0S4XehiyME2y+FVGM0nI8mUSiGsNpDxvU00mRr5+Ef1zv8xwk+ZEcD2+9fe4Y5",
-	"jPbdgYhNMzAypiFL32X9jkMsTZkqMaYqCmgMjk69O0wqaVia697R4TczgfUykG1jyn65Smig2sWkqQRR",
-	"sAlV8uMVeymCD19uJSwUwTNEpbO2tt4b6EEiv/oKQmM9zx+xNcGOLf+p59jzGrC4zg1Km6UG+OS5h/Ki",
-	"z12HD4TNajfMjgxEHIsZcSZWxKXSY/myBxh+vSrpLbQl7j3Dc9Pz8BfNBSjYFlOAWYJcTRgXrFSdnAsD",
-	"DJiwCaNKEjntjyOlrUAE/6t3+BEnUwOEN6EKbMKdxo4JrxGEMLOxZrjBhQeMVxmf2DW5zEd6dr16h59k",
-	"dtDCsfT8Li295+TnqQA/Caa9gDTHKDYZsXgCvhyIOo2o7PDeMQ1GrHas913EbcJFDfrH9qqEfQzYRLkE",
-	"VDVKmL8RJrBhPT4mGgVrYFndQo7aV1/ZDMJFk1ACUEjbICGAMx76hhN9U8Rkqn7ILzrcvtck9h3uNxrP",
-	"0LyLo4BxyTze//bsBjI+Yq8GTh99TIOsi2S4ZR7aGkfK6zZTQeu7Uq3csQTxASqNerPe0PcY5lFpV7br",
-	"jfo2ONfVCJTZrfqMxXENKGDrp9mthOOsfxkWpfVcAZqjyUtHoH9Nglo3QmVJcwEAc3zP+uRbNifXzHgU",
-	"9neb+8/q5Mgz6DEW/fr9jSQTlhBb4/W8w3u3UZoAb8oMDogaTcd9cGRYHeyWzev6M5IkoGK1yYCpwEJo",
-	"KgwoInVRkxeKpNjhluzhU3WC0exbBhi6MDU5sgFSxTgZR3yqINQ6EJAPitidVSIFuAZTfIxAk2lIuOhw",
-	"gxEHTfYjJUmWhHuIZCUtO8dCew7l5kggjoTPtLY3ZEpPtZLiMcEWthoNq0hYZAyPg9ntTB2KFb1TlfaP",
-	"psNr5cSADgbJXaVduazhX7egaZ//0n8jvx8dTF8eB2Ft7+357PvTnffdfS7ef3/6w9Hgm9uPP8irV8eH",
-	"3+th3aq5ft8xan6VdkVGkN1faVcGB9sXr7dftj6eNl8MD+6m/UP1hjWH37z95bv9PXZwM5WH08tv7q6+",
-	"O3lXqVb0az52T09+uZoejrf3vnlz3lVTtrd7+OZ88v37vcnx/FpFt//+6duz92e7tFH59OGT8TatdNt/",
-	"y+bXTKEOtuhc1/svEWYaXefolPN3rewD5v4tuPk0umNvkWLwU7u4SUUPus3cwk4RpiOW5x+stH/8UK3I",
-	"6XhMk7lvqhQcwUq1ougQSihe2kYWqNJSkPa1gYihPZP3s/5WhhGAolrL+JdqRgNdhzNkE9udemIjKyYn",
-	"e6e586xOeohs7w67/ruXMVJT/1/RiXDhh4eeihRFOIWv06vYrFQrLb2C2Xx8xkPIDTCMur211Wzt1xv1",
-	"Rr3ZPmgcNDKeuOyjDk0tkrILVTdMscT/Knq5+zS41VYaZ7GtyjYq/Xr35u/BCs9lXzR3ZOYfgU9BTvsw",
-	"D9Pav1KtRNS2gO2aVDBErswCQFDVHVE50m8w5tFCONI1rPWCfvlYXGkG14cS2NXcJIDFfXClYxtuZdFT",
-	"FUzNthuy8h1WU6v4NWS5Uf4l67kcbILhMl0aDwsPypVd5EjzSTlBA2D1ysDbt9KHKmVvgA0o3t9MoWcX",
-	"ww0f0u4/xV+uVCta48HCnZLBFatHFja1cB244NDUyoCRGmhUcGH4yKguuVAPdAJw5908n0AgzJUrOKGJ",
-	"15iv8HybOJaHrbnyvihh3WXjkt7dHh5lbjUQYvJDDkMyv32aFuEei323LtnoJ24x2LHw6BJ6MXtURDb5",
-	"q9rM1WNDf0YR2ZV7tCzPyni2fLdRoV+pwJe0whtWLXe76ZGjh6dro9kmNbWM2Wn7GTn+T5pcC7YL1Q6I",
-	"qQJnWG+vKvnbH3d/LGbB6tHYOytrK41enkeh2mjl1N9FbzTuZk+8PoLOCFRbgxSn4TTNf16pLWLU2OqG",
-	"trDKwntroyqHeuEGQZr1Bvn9tx0wwSGbt0hDxKePM+N6UhaflMUnZfFJWXxSFp+UxSdl8UlZfFIWy5XF",
-	"nPYV5BSp+2mOqcJTpiLeLDgS7V5lMhR36s0qKYZF2643661ndXK0mMmHKblfSIeBB5VmHX6TxSaWy/IJ",
-	"CeVhlUBkDKI/mRBRldBhwpg0wWIfbg9DtlwhFKGpRzYjxCgaRBOrUCqvbKgP3KIYQGo19p8h9h/cjYFD",
-	"CGQBPhNeheZCxGAER4ltl7G/t733zLVqWuhKIWeRguhFpIgYDCza2mK3J1hVEbIOt0XqcO9ew2Liwagt",
-	"eJse21G2hQhNA492xeyMoOzRU/+99cHMbuXhSVbJkClpdwgTHTAw1+EWeIWFabsvJ8iyLb/IUfoLjALS",
-	"zjFGCO2s8L4qUUIUxWZ8BT79BERZNu6VEXGvNYcJDGY7cPisaHkB7qfqGv3IaIb8PKzOPHINk/eCZi2a",
-	"kN/bvXAyxQjE/9hePcWbnulhX7xMxVACf1IjlaJZIPhNyfCb6w1/U+zWwnEALOzDlvGeXbiKhmMN4MLh",
-	"7DbWPcqfseFd4bHN9uAr29WCUrTF4a/RCG/1EGybvYewxL9zr7OiFTI93cqP3Dpr8rn63xUN2HbhKz2c",
-	"ax6Ge/cJLBqU15SwVETtrDGwv1g3xqKpZqHRS2ZbUhX48O5jS/WdsQG9eazD/XcE4i5aIA97vFyk3Wd5",
-	"nhokb9AguWhnvHbUD5Lun60FY/F5wyT5h539P7Bponf8PLU1ko+H6ljClhCQ8sF6W8/zriIw3uXF9Q3Z",
-	"mtAEE4l5Bs4vNU77U5Wx31LjtE6OuL3fGTNF9DFNogfQyDJrZHdNNfof1R682LyFxugbWRsfVkYltSzZ",
-	"GqlxnAlHVjrTRmM7+B+hCKBoQt8Alxj+ACnCeMHUXOD1Le+HyrreTSgsL/BsHqF662QqMPh65VO1st3Y",
-	"XvTuvVjwfeXcoW+Mg36VJ/TK2MjufhjbzjqeUD2VKzwgepw7rdbGz+ze4zu7uB6rn3nH6R2NsPB9mac2",
-	"U0hDrTbhuWavUYoXO2btj/o3pPCaccw5JGzwmpcDIHoFM863piU2VJejEyX1fWKbGIvCmAIi916d3BC/",
-	"wMG+dVwvd7ZpGXAqknEa0HohwvmSUP7H2mw2q0HV+zSJTeG7d5gy4K/pCh+ZqgSEKatUKyDfc80R1vWG",
-	"5dvYb2iVl3SZtxZzFo56Hc9Trrmv9UIazOK8jweO13qsIoNFYhFPPmXRGlxrEI/vFTKMm5UU8+czkOb2",
-	"PZ7Z/e/OqKqkPzfMYlOeBaEkE0hdmWtE49jV7xjnnUhCB9QUJQiNVeTdjyOpjs1nHpo6ZNBVfsxi/XSV",
-	"igGVqCA3B09yGsvciNl4kK6VVqO1V2s2a63tm+ZOu9lsNxo/VFyeC2R0uDC9/nb6ZaPVzFjfSzLJPVHW",
-	"PQy2s7ShF+QzQITYpBWt/ahjYR+8FITbwIHE2Ip9oEGTeWNXGQJ2XQjYWWi/DzmwGtAX12V1UOSHFFKq",
-	"IKXkB2rRWhzmLY31uTDnvtFc/cQ77vcdMc+tcY5PRdKPwhDhEDYPJK/JLZZwil8X4GByKRMfPmWYyZtI",
-	"+qFBv/DFHtVC3mF/LNVrjq1zNhPq9CKg2rYyQUeLu4O+EQOZCVWJoYtFCmW6i6NPlBzZsh39HuumaKNB",
-	"3+GUyIgPY1bT6nSVhEzeKjHRJspkpB/QpwBUKtNlxsEBRgrDWH7dddqN5guZlr8VcTjkE7g2a2tTBdwt",
-	"yygeerDvc/4MmuYaekYLz9MmWZ9/AMPOtqyq/NyU3w2/49/+q9F/H+zGPzfG23z39c8H87e74nDalDeq",
-	"lXy//8vJDv3334zdu3ywP4ff34O0tLmBrcjLcns4m7l0BuOmcz3F/upMf6dxuPoJXIhzOmY31GDnrKX2",
-	"3gjxhiaIT7eWzvuWhRG90RbJuhrvGYc8lL+i/DLZdVkBhozKiZmN5Zen+2796jjNJxRoCN6TF22I5SM9",
-	"sVm1QDuyoP+wARYZ0TtGoG0H4MclYjocOaDCrBjBD3tiJMNud5a2Co6kAaIJ/wZHZWf1E+fiehoYzvGP",
-	"JWKDDnVvIq4ut9m0xuMI1Tai52JWUh5fRniNv6CcfzLMPp+gLhPP1tP8xF7+HjYe5CA/gLcszcRMCeIL",
-	"6UfU7p/iOKFqVJzhmDVEfIrerDWMXp4JVcGowGw14KxajGuDkNtWIlrAI64yuLwAWc5LijaITBIsXjia",
-	"VUJt30psOplrX4g3A2LXJvrCcyIFwgcBAKp+oM8CSKijHn7O/AtZJxZNHRm+sZcDyrUxbRqgdHiH3wiA",
-	"dU4ThqsIqWInUAU0WsyRsy0d9KTgqpdWTDHVw36/6kWUIasJZoQTzlvXLi+5agDJI0UCSOkxsK5jYoC6",
-	"yIzOi+QWVrI93PTenD9XF2oeHmh7GzTltWzvJ5n8JJM97R87xcCRMg2O/pFC+snG/mNtbANy+sg29lba",
-	"9vCfqWIUOsbf0luQ1ZzNXJ/8m7S5lxb5c78YqKe1jq6Iw+5AJD1bGASIadhCwbSynsxdXmwihgkdo1Pb",
-	"oKLrr0GWH9XqBrSShKdnVJI+i/iQJGwS04CFDpvNDoILk6Vs6hwaVb8ZmZ8fBQCVXOgv4Zw2FP5Fct0M",
-	"C2np2nZzvLd49xdTb1yjsTYXxo9f4XjGjhf/HSX0k3f8b+wd96vMIiV9RvLPlPZPUvteUttwKpvnrVm+",
-	"V6V4LyFeiMqhxXdpahs+sbQE+WCvdYB1xs+qmPnIYnYXpYj3gRiP9X/jiJtSYPtarArqITSJyUKHTGDK",
-	"ww7vAaAJVIjaVDlMqKxCyjwgwmbSoVwKnk20g/XCiLHJWxtPpool1TSjHhC0q4RxSNhTprd5FXGYbfXy",
-	"W0b5bBTFzJRx4JrIW2nzlYHdY76/PtIG1xVFew96J97R2Al/sNoveDxPa05dtn7PZ709KIDRTA3adp4p",
-	"4h9iBJpV2TEghquaieQWHga5TUkcjSPFQsKn4z4sTIdbTApTvB2Nmcm4xjJSU/kYSbLTOlxa7PsSRvy4",
-	"2YcpDeVyEDOrr9dbPy4fmIz48Cw/XIP75vptrGX4gDSbyn/bMVtr0tBXytJnpb1rQITMe9+/fP2i9vb1",
-	"NzcIqJw5oyuQfwqe6OplM+00lj36v9wQvk4H8JCNKBXEmnIegj9xLq6VSEACXSZ0WD649AF4/wbJlSAz",
-	"/KzHdWS9p45smpgJj24sjOGpnEQ+XP9jbymfry2W4aH7yGZ4cNMkTYC9MCwnBUS4Z3I5yGCoxKj5h0Nu",
-	"mY6Y5aL4GG+Qi6hwpme0tgNtv2hRJ6em1QC3jeVsVZi2KU2bYaOAmn6opttKh/t3mnGB8LEnhmjRIong",
-	"AavatriUhHRuK8ZcAxVsr6HFHNSBZMYeC2iNjP5r++ZJIu60VLOlUq5Nb198xAHY4i8wSQEUH57BXqNy",
-	"FE0WOm86LA14aYd7Fah69fLFcj0LKtRLkTgAs9xaOLYwbhZJlpbwBbZ8VSXY0iziSnRsF2JtnmNurZ0+",
-	"ptFLlVBtmH8h7UC09M4UuHEW6a95sCBklgg+dDj9VdeLoMOnkjkNpk5Os/WAKfU6iP8pTsH+mTDJlO3F",
-	"4LrdFVIewH/gzsURdzAAUGuMelkxWAwuuhXdfnsRPcOqRW05uT56e9L97uTq7PTf3XdXb3pVQjvcvhD6",
-	"V9YB7gb673ndmv0VqJI+C6i+AsOSgba/E4ktS/SoZRmMiZnzicGiurezwojRu/7B5fbpoPHqtjn5bvuX",
-	"xvh493Z/vpP86+dWcDC+Pgz31Pej17Pmmx+ED17XrlAyEyJknIxEItn6MhAGfuw1gV9PBylJTLGbHnmd",
-	"e/9wS/Vwycr77UmKdwAREBVFSK2QKewedpTtnL/QnDiSfndiW/iXVSwPg9agtt/cpjW6u7dT22etfbbX",
-	"bzW2d3e0YqmomspKe6dxmDap0DsTR4DaZ7yOHqKgmUzbH/LaG3+JDxcmXq+Yq9eI+Q+12Tfb05LKJCdB",
-	"IonssUrAoSkSCx2QMRCQKCL0B1hUR0cV/svMPVX7Gv1G/eY6Mdq966Oitwsc2tBFx3jBzRuXvEgfeNtc",
-	"v7IFQ/n04YG01mqltPaOTxKhJR906DnhSus6y+gusyqajMaRlBEfZhf8HMWSayfCQZ45SaK1Ecm4eu6Y",
-	"MdS8qSiO0SldsB3OhejYlLcn1yzfazQv552wS6usoYHykj3hjIWmKjhtr5x53PtCdqMck/5zN2txzT7l",
-	"2jhmz0jaqdWdEyOGfbbAIdCw/s7Bm7oe6Kp3lCJps/+X7J6DV8mPAoY3F1P0YgxEMhRKMY5aq6tGzCow",
-	"bQMuU6a3LKEHofxRfCGJN6e/3ubnln0DZ8USMbGakz4nOc1N32qYBGip+qn62jbgzSgRSsXsz/PLfqoW",
-	"uWbTBoq5WKoxiShfbDlqjcErtgwD0v2K5uDdWmV72dalNI6dmVU1jcOVlkYGq4U6FAGTYBRrk0EJbeaZ",
-	"59o26tfhAPFjvKcWjRCKAKu5TtumGWidnJiRTFWMbb/AtrGH+RJwZcADSUHR7/BeHEn1do7P9cqKC09s",
-	"a9RcOLlob9Nbtt5E2AVs5Y3HWNRWhJ8Xz73lRc3PWZBgBxkkIpebXRi6Xn7sCwFsJEvy8H8bRqrXms1t",
-	"xMP1obP03WtjIcCufaufWAe8YYO6UCWS9Rd3WTTT9wh7fez05DNcmzaa27X9foPVDujeTq0V7jZZg+4H",
-	"h4OmvnfStUe9XXGeS2gSxkNvQW1cceHdzdp+sLtbO6A7zVoj3B60moMdetDft9DtdAhrVAmmSbx1UN+t",
-	"N+wvmwgXBxKPqF4Pq+iEvV0BdoFdqv4OBZ1/1zChD4ZdVP+pxYFrK22FkGGmhSLI/AYCaMRorEa/rJRA",
-	"rUZDs3OQJFTaRBXQl5MplxCdCkYsuAVFaqS1ARZLVgW1So8OY2dU0T6VrLBHxTcwlAcXLlj1qiJu1zed",
-	"zbdLVCI70wgmyyOj4Twq1PSxXrw0rcZfXG9bzTgLt9XNoVoBgPulkV3Eqc9Fdq3vMRvhPWy29koQpFOs",
-	"kyL0EoytQjB3jcAlYERH/uttHFeJEmQUHwLKQlwtYEpB1pILaAL6Wp1ca2WoL8K5g1/LYNBRjt1xRWJb",
-	"hGena3vDAqDf3K2bl0xlsLTRSZodUwlYdDVF7fLL0mJGTTt0bly7BeqT3s3C6OMTJsxfEBPmEs7e/aPF",
-	"G1ZsZyO+mZYWxrRc7H7i3dPeJL78kDUo4772dOlT2WfogHsK236OsO1fKAKr6QN8ckUC6l6RV9OhR245",
-	"HiHLRaSrvZxg82xI5eX0LhpSJZK610CoPmSqR77sXULO4rdsfux+q09oIpk52hf4ptNEjF9fX5z3TLYU",
-	"JYNEcBC5NrjV0SZ4FjLMx0/GWWS6w2pL9bkRiWO9ofpTbfKFlisRVvx80XORMilsgzEojrLeOGs51Dsc",
-	"/K0zaOWsDDohiKCMxPZwSLFQqre0M1IqoQEvzQcIiDgZRHfMtpc2LShSPG8nMAUPWJ2cG/0SPJOAMmLi",
-	"qbjbptG5jQlqPhlx0+T80q5e6hPRIxoJCdl1NvR4+e7Fm7NjCD3WyQvcA0lipkz/fRNnHOM6UoUv0PPT",
-	"751BnRflRCTRMOI2sg4NsDEoPvAbF7+7euMFtPuMRNwN5Pji6rp7cXX26uz8utBvAhVmZlaa2s/4gyKW",
-	"JZby+lw9M5LPkfrk6wcbCKayW/VqTc6c/e6rAprJRGMmpqrS3m40AK1Sn5HvvNwNAwiKvvcNFynLF8qE",
-	"n2FA9zau18rYtcfiKV+3JB1InzKPw5hUDNvzLZVGbiELxVG6zFYeaRO/BnELudxcA6c83rgQSqF8ThjX",
-	"kwgXM1q8+Ec7E2Rxd6Rh4Ehh3qvnOx4KkAFQGqI5mgEixnSNaEC4WPh0/p1VZGwZYQUv73CDKxupOrEh",
-	"xUz2KbcJtdFYX71jNJZkZspiIXUXhADA3nIviSbtnQMQVYKzDkdnvZExxn6DcjsUPTSKMehkgbRHYppU",
-	"SThNtKhBJ7CLiRkGHlOpMLvESqjiEhg459ajc6U38SFMGnukgXvvv3x2tRH/cSPZyPBoFROnZ/7SIGAT",
-	"hb2EbCDJJKZFAz8fKUebNgsNEpXRjtY6970zTZ6Y2AITe6sJdcxsyqASJBgJATlgnM38YOd9Alk5brY6",
-	"p/EaweP8T1u+aggGs7jw6BVlHdozqkkHuxrKDFw4JrRhgy6bb2azXMgJ3Gic9bmANEABucRIU3uHxfwS",
-	"I+OQcGhC29BWlfTnmAOi1fYOX5nPaAoAi9OriBLCtSejSzN3NOs86nDrdXIrWZgSByrw2YBIvUo0jSG6",
-	"6r4UQaBnrYGeoRLgoov9HnJdzFyvAUue0Bptp9UiPfMxl6vgesNArJFMJ7BCLvFiDMtfPo1HyD20K2rt",
-	"Ep8U03zEDrfK+NXJ9cmNzUckG6YjLkk0fDTJcK+EQ85m3UzSYT8aDllyz9zD7Fweknfo5xeYZlcGpytz",
-	"cvVxYDx8QE7iU27hI+cWFuYVWpcDGP9an/vrJxra1K+Mx/t6Fe/cJHUqzxMLc97Sfk6DRQU+z7dM84+y",
-	"NKex6UuE7UbahHKuDxVvZVOcXBD5z01xWlgeTXtP6Z9/ZPpnIMbjfBHeTQHNaXGHur/+1CZnAK5jldgA",
-	"9L78biz/1JJV93rqjIVUBOfi3iWtAkITRoZTJgEDIUpkLtkzIyD/3O1ZXKs/Ku2vWshpsluBrQJX8cf6",
-	"X8IYOn5M0ycRd5ENRa1E33d3OxwOl7lnclcjWYTL358qJXgpMv+lG8Tj5WD57uBma3tnd2//4LBRo/2g",
-	"TicTWR8KMYyZFhbm7cZtug7ExIhKh2CB4AyRlFNYXReaNSRkvmNebtKtRBQGlWolpn2mj/sruEVfiPht",
-	"F8vr9AhsD1yHJWFyo4b2/pKw8II3eMv4/rbwST9O7FAl0j70to+9DQ5/eFgelt3cZbD6jq6egPUfE1h/",
-	"4p0r5+V114rdvO7nUnj9N0xJixRou4VakEDKCR4Fffaz7b6qniPSmLWDiIeS9OfgJw1tf3kSimA6tg3F",
-	"7ZtfReqbab/e4VemhZxNmEmPQC9tJG0TZrLrgHFJA0iRRuAYD5L5RBnEf2g9joD/2PbcTQlKVidJdEcV",
-	"c0AFzutgPQr6FFb9bJqiVu0AcijBaf2lC9xdnX13dKP/e/Hd2cuTq+veM9veuYQx+P2eOWOhdSHBoTZO",
-	"A56pn+2beKdphN42/me3Qh2u73K7KnIVsexjJFV59wFLPI8VxtuIb+eAhV5dHF9ffl9LX1F5LC6d5cIb",
-	"88HP2N7gSeY9nszbdFuXNRRw/Ocf0UHAzvgJ2/Cx+gdMUr65uZjOaPFbv9p/Lm0jcI7poxleb+SsLy8X",
-	"UfWwhY6KGOTwGCUAg5lS0Tk6Of3XQsscCJ91uHtt2gOYjpmVrpE0XdXD8r4EGQGzliPWfvKf2ZsgZT7/",
-	"9O4EDzoia/QosO+vuppar/FLca+CcmJsPIntv7vY/huJ7P+W3GJJs4EHsoqVeMB+PCMlE78+0VF9AeLv",
-	"JGsjFQP+emWTezvVyjji9s8mtA9QLNFv/t8/0tovjdrhB/Pf2oev/mflM7YcOFNYjYmd8ZS0ojuD64+Z",
-	"WoWKgktc7XDoC0zeAzBhZPCLyqxcsK0hGSpS1YeavOUA/o9hvWb5JHkvkls5ocE9zMTPiMT/JG/+uvLm",
-	"Hw2jnxFAT0bjwwDxH2w0ahE6X108u9vYJh6ArCmCtTy/z2y2IwJoRAByogRagoIHeqhyNFWhmGHCS58N",
-	"p7ywhlbL74gjHsVfqoxWD2wOqVcWePavEgjMlN0arzomoIbze1TeAjOEooESotCsivHQZTClxbZZZz+5",
-	"uqyd8UhFmq+QNwCjTpr1xjOotc53K7TalK0YcplSrj9R2jHAtiUC10SkjIecctKLQgNdP4q46jmcRPuG",
-	"bAWRpsznqNhYOEQ6tNC8UQJe7huLKGzHFSE0FFQTleHD9yC1PNtcgCQmZmFyyoUtisKvFtbGREN+MVWV",
-	"FfroESdnL7OgT5kVkyNAd2Q8hIU3SCAmLp5VWtn89aj/KoguotfX7345a55Hrw/rbP76l/D9WXQRnc3e",
-	"3sSjH14O5+fz14f1oBXz/vi0EX7/Oi5B4sjsR6VEvT1oHrbWwAXxwOddLiSW7aOGF7OBIprGZsXUcP9+",
-	"HblJ+Q07CifU2l0H5+Q9uMxSWHBHWiD+ZzQJZdvPAfEIyOk+9jfbE8+fYWmDguJZlRFz6SShoGjlLI+h",
-	"N5hWp8iUmzzI7DjpoBENfpJxePtTydA0K2cPHMfZkIsFeqe8DELGLMQysm3t7qzx3Wut+tck00dY86yY",
-	"8uEUivBSCNEhM8kUk4QNWAIJVpxZNCQMzwG0eu3ohoSa+/YWM5kdNRkRgCBkRLGPCpDiKbcdWsZVUyGT",
-	"Y7lYfZJlCGXrM426sQhoDNjlZftSaIaukOp6vFsjNY4z4rzSmTYa28H/CEWgX0n0DXCJ4Q+QkYQXDPQx",
-	"Xt/yfqisnwO8FDDG7RucWtACtlGiZ29/oWneZM2n59Or+n4jAtfCYFn99pU5je7+9Qu59VT8Yux1tOHc",
-	"M7v3+M5aGo5+ZiM8a03tWZLdtI5a/xYBI6iZjH9nTpeXrkGAwoUrPMgQQI7W5la9THTrM3oqkvHjwlgA",
-	"U8om9drlsaLPKgR+vmJWFj9I2G+QtXeNK7FBmVbhYbrJVps4tBarrfb+/LPV3L7HM7v/7c9wlfTn5hzd",
-	"CxYB6Xxp8Snqxs5OEQNydXpM9vZ3DqHxS8tgFYhwDiWAMJaqSQJ6fX1xbuo2aDBKj7/WozucTiaMJqau",
-	"X79EP6pf0lt5qntVi0OlB2OOBOQQdXhvPI1VNKGJ2oKntMXt6o16mqO81Ff0TPq2ut9pj9ifpUZ64PIE",
-	"8JevHfw7+fL333bq28+Igj5wXpmUnmIKE49TxpIxbb2jQQG1WoRYH1wOQtIUuUWcYOefPC4DOcLlQZyH",
-	"si/rD+grNgbnTaOHqaWRtI1hKXztlEp1dHn2hSRqqkQS0biuX2JAWV2+VYyltPHcK/BwqU2mqYBLxLo+",
-	"e3XePTvvvjs/vjg/Pbt6e/LyazEY9J5VTWp4At10vTJmHHe2kkQTgk1JNx1xLIdmHycx5UAfVedLx7I8",
-	"cHP7mfm2rjCO+C1M7YgvlkFTg8NEBgA9iEXL6B7vCTXptb2oZvEc9GjHA5pWuBUuo6XUhQ/myju+TMvO",
-	"/vXu7Oqke31yfHH+snt6dHxzcdV7ZiZtsustZK7WY7WdLvWnh4kmI1chVV0+bMYTEcdj5tfotX37Sppa",
-	"ajKd2L4STqEzLuB6/uBk4FtMMyc4Qs30EEESounzpHejl8EQo6nDINUEbWkewQetVzsxhyHnTCg8ivmR",
-	"JmyQMDnqml5OX/7+25475dnfbMWpyek2KeRRYopK9ajMA4ZzZgC/YAEla2PmpN/dsU6uGQ9NtwjXoBGz",
-	"P1ynjQGb6Q8YzDDyJSWxkMqla1aJmgmiaF8+S4FbrBLmvnMEgLFQg0LMAUZeOlAI10YW/EsL61WMG+Xh",
-	"vnhNinq5VmE7ma3P3IiMoFfYq6xkK9FF6hEqHOdhwlhYJ++4iuK0sRWUipAIjkcvS5wTXHwMlfVkLGbd",
-	"UMxMWy+64DohSggiBopxLyuXkxnVjAgwBeweYftN0mdqxtLDad2gz22GLcPzDMIPu0iGjEcs7MF4jL/J",
-	"kGDhbiyB3oEjt+vo2V5HjkC5nGG28TKEI3P+LCCS2adF/JmeJqVU6i9s1mIjEnRCpWQ4E4Yl+h3ax3QO",
-	"5KpXaABJv8RdywBiGNGGfcj74v9n71uX28axMF8FpT+TbMmyLr4kSqV23YmTuLvjeBKnPenirAmJkMQ2",
-	"BapJyoomlap9mp33mEfZJ9nCOQcXUqQsWXIn8bh/zMS6UCAInBu+830Z9vcUqZacx+gUkLJURIOFuaV6",
-	"lTMjNKF7j6ndDm7PpUo2rUWWMoOQWam1XPi89A3i2z6eEBu7wXtqrpxSKI6RPfLTaQ/8OcjTWB7Ex3W1",
-	"/NX1ZWzmnDrZc1ap7iC1/bHo/g8fD4Ax/Dmy1Bh5wZmULNbnjGXJHGkcYlj1deySR5/GqaUFfqS1r6md",
-	"1OvjOM26npzmN2ZBcQ5H578XWTLfgcH4LOXzlI3iGdPUTepXG+w0jyIXKdS1PWmh8m4TbhQPhyDQo4Vy",
-	"SSEPPuH228QzaVV6c2I92CuWejKIoQMqivtXTvgRT1HXSBeYfJhW36gF/U0/XohT1NQD1aSjPITckkYz",
-	"GT/No4gekCG1pKqICjHm8dRQ4o/Rr3Cc2D6PIixnuef+QySSQRkmfBMmnMaKTfUObWYUpsg8M1Z7Eq+h",
-	"BZMQFGjja/z7rfAxfKpj0EgVfTg9tn34pAHlJyKNp0nfeIrD5uFjNgn7tEH5NAiF7Ls9sEapwSnyGtqa",
-	"XMSVPz3wZE5l6Ojjy5Pj0xfHH/wGA+ZsXQLUkl/UrK0HgO1uqZ3KZ86PGc1LH1poQzmIfc1D4EkqLOKq",
-	"UdOot6dFiehpoEawwnFNnDSYbrbW8gjq3nXXGKhA2Tut5+LnjCfKjuPutksRn4d6ULCWAZij1x4w6cDZ",
-	"KovCXsKTOf4UdBEjhAeDmdSTvsMXZpYC1VC1Tvajc12uNeQMuk8F6f04BURk6/wg7qd+4zFMlWteiSMW",
-	"4DOIpNENKbRu/RyxZJf9xNOw7zOsWqhpI9YIqD7h8RfwwMH7dfMWeJhETITTvO5Jx9o+M3mG8yKqkZhX",
-	"cGh+/mmQ9wdH0m50Gi0g2IWH4UnTCaRvF0E/YGnDrGvU2ozrALpatO3hkt6ScyppbbGWVi428itkg27x",
-	"zLpTR+slL3d1JeP+1Q78r8OyWjSPeYrzP+KRDGKsm9AM5Efynl6sGkousq/VC393a0e/J59+3p9d98//",
-	"jH5/syf3k5OXvx2p/35q95pXnV7nt2Z//Gr6++un2ScZNX//x2n8O5b46jVatEUJ0/xa3pQ0dyMx8Nxc",
-	"LMY5znNQk67hFGuUL2HJ2eJlvVZSmSkAD+56qdxy6HerFZ+vJ7/CevJJeiLf7/dfnBycjF81f2lPOsGL",
-	"NQ6UF5Ret7a4l845ad/j8+sJniBYaY1JLz88wqBDJdpkYE2A5EYDD8zA31rQdW1Fn7+GUBh9EoMKnPYJ",
-	"uloOq64C8UXv2Vr5bqgWUzoR/exm/mCIZqZJAkFLxjOBouS4liHUPTw4aBMXMDmGVDPYQkQGpa251hRX",
-	"EXgqomvDkmsi9EQMItHHUmw8zTAODcI0R86YatwOBbvFvNUKjqvorE6xclWcxZaGWRRpOheO4viKTSeW",
-	"CtLs2roh4crlqDQTMyR6TKdAjabTdPYiHk9UxOjzaeDTUIvJwjyemnntOvkPoXiQ69FE1CrgnRu+Xjsw",
-	"N8img8+6ZcZA7jlD6oKB3hevxvtZeC28WpcBwParT3k4sherLK3BAH7mSd8aTV8nppDSQbahF0yXag2F",
-	"6iLWjPI1ygbzeV+XQ/k0G11m4VhADg0pNFT5Zjr51gXecCghN37mWtd4Jp2EzyjS2urBWCCVXyBA55/O",
-	"98ckHrF32HxMSyGfXdIxkSaBSxJNcW2WtBpSPNaIjDTXEY5JXDGcbnhSrwpYn/SDxZ522zyHCTU8W1gq",
-	"JmzG3LUslrbb/w7iadwUhYgxr0zoBox3FjvY9aiPu3PRyhoR4ImZrjsUxae5U/utGG2bTLdqDnlfmflW",
-	"rW4ugKB7Pk6Ub5jMAuUY+DSoEq5X39Q7rNZtHR50njYPDw6ay5SnxOeJ/uiTtvpoyLP8d0MQmqr6wT+y",
-	"sNat7Q+ag4PeU7Gzx5v9nT3eebrzNDgUO0+DFj/kncFhb7+9PFhL15GpSqe91RmPysLARXmqr/VaKEsf",
-	"nDbEZQ8MP45W9ZYrsZIGqeisjc94iCzvoebElxrePUQuKmQs0MCoiEWHa9PJrUNGDBGWhYtIX5uPDJvN",
-	"p4/xUNBRp12MALrUZ2vg5ClJM2CcBZ/xZAHLDbW9YiwDF48A+W6iGnsUEaUxazebVlg9tFVHPN8kDu8Z",
-	"n5PHxy8b4LmN4RYCTwIhm1hKRac9qjfmz1Tc2h/ylVNQqn6AAOpFrQonsKOCeL7KbiMCgwOnsFBX2etU",
-	"rs/DEWzcit9LMz7Xh71Q2Ws9LqcEV3d5B+FDaQ3sGG5Urw+iCsqtoLKQYoPiwGLwkK88rGGz1cbo89uF",
-	"DlVAJiKuw6fE5RxCcagpYDw742twaD2Y3a1k5hZ8aVbkupZWn7gsbbz5mIrkRA7i6q6bFyr3+s+/9xud",
-	"x11GAgX2FBajSQ09m8OJhYxnDeZTP6PPeBCknvQNFv3SILXqzNf/j+2ywSXPKEcDoc+xyDhg1Z4xH/ok",
-	"8Wr2D/VJpO/VGDKfGMctsM7HQZusp1ziz2XCHkOC25tDClxO1KDnraKt7IZeLPryq3gqgwd2utU6GKlh",
-	"thCQXIxim6avjfe8EabdmzPlNrWrrdwajZbBsSFu01hWyu31SVr+qM2TjxA5ut9kyju2H2uWfSgp9eJs",
-	"VKpuGKf5Bbg9KDgMc5Hetvx2HDe5hgvTI3cc2Nd7v4seWpM32dibYrrhsG4lNlpTF6aFXiCd1a4rRXAP",
-	"9ndCPTIcE16R+Q6vaZngasp8/WYWqyjaIojU9UwFkJKHcQgYHgmF+ongUMm2iOABMWkoz+tJolNQZoao",
-	"qdhYcAm91pr48U8VpevbnAFGxFCq94TVvg+BIdq0jREyKU6FJ/FbGqatMowqGt6PKVKF3r2EPdBfHo8n",
-	"2fw3tElYtco/6rNEDMLPRSQ5ow6sPPy8rrvcIpFlkCel4hkT6hew7uwsl3yXW0WP259LO/9cCpb/7Xmf",
-	"m81y5pV6+fLFDHHxfOORmobHiIyJrC5WLEXKHkHF6HFu8MR9UTZ+ffHcbeiCVhxHgsvtat6vQg5iBqVH",
-	"XiUHRe+YQNF8YTCNoku6xSMp2TENpSiHfwOhuWH2oKpirV5z6ooGFqaslQ12q+9rq7r1ahfeLFtvF/OD",
-	"cP2deDrEjCylV9bPwHFzR8E4lGGaoWUt93aFz1QGtkdyrvwWwriI8xiJOPBPOusJU5AOekbvYV2rH8Wp",
-	"aZpAECW2g5iDI0/6DiwGMzFrZJG+aRASzJ3utEtXn8rwz6moq3HwJIioKc8xvXREFwbZCIPkURwFAKfz",
-	"/xf9VKF9KKT2HI5pK0OErQWmUtsOVMko10ZxLH20SbpbGeq2p7GZs1AOraoR6vAZGT4u3QFcoXbtCWm4",
-	"YZWGmqvV4DxZ2TxEJUNNCq2eWZbM2UETgg3qwQbJLxUdBQK016G9uy/SdDCNoIITA4v+ElCxJ1dCFduB",
-	"hBCAnJxd79n2yYReOmC7B3vPGGe7e0/MiDMhPYlj5im2CDTYC1hBqdO8pZcN1RAIAl9O3Yme4WO6GbNW",
-	"tauo9gk5aaicJtSizV7HPN8lhfODG73VI1lGv6y1NW/XJXyL7uBtutpbi3u5TuIS/YGrTvO+4EPwEw12",
-	"lF6hWTROKk60rKgzkZupfnWsjowNFpaJx5TdzDbEY8pnwZ6MkO80/kP5sbwFLKyqi4uLnSPnUd60ui4u",
-	"LnIfp0W2ma6b3kiL0m7nozB1vHwKTVVyiQ6RvsKdCGytrf5WuLFtyQctTEidTUQy4hNy3Hj25sQ3UBtE",
-	"YDsdCRaacmfc8E3r6gQI7naaLODztPGdlpkIKXnrhZfF8eWYy7nGNKUFPaxEIB4ui2OmPpeLZLH3CVsr",
-	"KH5psAseZhpUZkovKvseTza3Q21n/Z3HMXurhvTeDr16IS7e6FbWop6WLAnxINgE/gtTU1CSLZghJ0os",
-	"U6/F3k6KFxemN0vmuTJD6wkCsKvYapWvA78eyqzTVp6ffw7H03Gt2wHotvIk8GfLTKkyJkP02t8q5/ta",
-	"r077SpkXjfCM3exu5qeTwfKcT79rS5y7Y7GMoh+Zz9MFsVcAEPAocnETKQvHY7XvMxHNVXqlPJnhZ5zK",
-	"AOChJ1lJDrjYAseprWpoKBOgZ9Vte9P4A/yg08EFimAJ9e+pTIJaJy1LH34AMamFHKfZskgGEHTzQ5lO",
-	"B4OwD0A0OGR0oqQwlj5CKPwx/3zJh+L5QbNpAJr9kXLdcigcKGdXUz1AXzqVSZ0WKeXtjUAvdbyhuLqj",
-	"mzyolD7WvfXwzTRftVQTR8Y/3z+KWW8x4OpzCYTMwNcQU5++Dr8q5RHeipWFERyWih9HF2EFGP+vPM2O",
-	"3Kn8nmpKTkZUKnMwnm9gWOrVwIEF1VUXTuo06NUJhgSbeVbK0Vq2xJoPKe63THExR0GQMKZnDyiFVbdj",
-	"WX33YhQzPmYnt9qD2yDaf8Z8OY0in/UjwRMgpVIfzpdo604PALpB+NtF/jos+BQKEAcnU5F4NRE+7fFb",
-	"FuqKGy8esPMknq+31u+S/f6bmB89C9/G/LS7nTszPyY4/eGI6x9gHkss4zLy+fGcaQWEzRKgXdpXX2qT",
-	"aUns8hZibzzp0Rw+EAiTGrPGScNVdnAP4sZPdykq93VOwTO8TN9aYk/S2lW+UwvgO6E5EJTxeWqiIqD0",
-	"MUdAcRS4aYCMMyTG07TMuAs0hxr9lCdL+NrqDrsI8FMArwu0ioWZy1JeljPdnCUVm9lOBgtkdWpQ9s6c",
-	"BKfunMG5NxnKNBM8eLYwJE010QDlVD0/Q02/hod+RKlDeaSl68FkC7jgqOQ8iqcJHYrp5kNz2EdHYlUj",
-	"qFJ7wQdzTFIeWz2QipPh0mOnlQ0ujA5322pOsF0e+WvEbJhSOyaU+I1eOh2akkItZ1E4Dun002g6uNmu",
-	"w+VRWEEP1t5Y+1tXT4Gs6tJhjXBLp6a5y+U+hG8sqd6rsC8r+W6+oG9e3big327bgupHOUlilWYqp8OO",
-	"ZRZC82B1TbVw+9sq7i/MV724qt2eisbKhAHrcwV8F447j7vYiv/edT1vdZ8YeXOyG2rNG6kM06M+48Yo",
-	"UamiiHUBxkgixtI6Fkyf9CIkJBHAQZvaYxdqj9+mO/JkuT9a5hBLeqlgs4G1/82dxAf7fsvq4K2NLz3N",
-	"yyy+pECoaIDdWEnGCwBUqIzn6sG6HXHz8/J1z0lLbmZb5rQwC4u3r3swzTTc7rDze7eoypox5Juj7IRu",
-	"GKq4C9b1vejH1yKZl1tX827Bul6rsd+IhXfSC6K8wC9SWsEzZSEAGd7FJCOtGyoK/bdLvEIpEpqz2Sj2",
-	"5JgHgggUK2HzbEPUvDKoOdg83IQDmh/xyURIFyP/EVuA6dhlgnB6R6SBJ0LfaBXm/e38GCf5zmHvW8Ra",
-	"Q9K4uh1ZVumqZnlYIFfo7Bz2mmLnCT/Y22kH+y3R5If9p4OW+uxESzKCpCTxPVhVR1hlyqLheeXlOsQN",
-	"mNEOYY5q/WkS7T5p7Dea+p11DOpWcdqwbm4GauNWfIBp/7U1fMBoq2hXb25th2m3l1phei9vg4nNeSUj",
-	"nCvqpIUyfF0zoxtrrKHRM42FQScADgWNVyQGSGTqel2eeXKsouB20+WaJib+MHUaSyCUbTWbxIOMFwYq",
-	"9iSePWOJGMd4xoxMBBmbTnKUUhVG8xXNyTfuHnG3Pt9p9ffFzmHQ7O085Z3Bzn7viWgPDvqHQdMxRFmc",
-	"TUBeNoVSWekPtvUPkqk4G8VSg93wCQHde3qpnk6t2wJsTCoyuNZaJgTnUa3Vqmgrv6IeTva2YxXys+pY",
-	"B72wS82DfrPUPux+wX9chsHXZbCe97DlbhTQUPuxgDxxqH4hp3VLxyWmQ6M6PGlwPzcDdjTVeV33WOQH",
-	"GQ4WKMljKQoFaqd98pYV6pI0WU0azv9NipgX1NqB/DFoygoyo3r8Qgb5ZkASrC5ppxMyuIRrXWrIVa6x",
-	"jho6jGVaodGuApdjrTjedPCj6D9vknhfDqAtfHm+DVKIOD2bJ9R7NqE+jTP2in5/aUZNo7yjRDp3e/fw",
-	"6BANX9GkrG17b9j9dgv9LWV+GPgInPWdqKVcC/am+AGMwoRnI2sTjMGvrQSOnU7hk04rceegVCSzAkLy",
-	"OlzJb6DFk1hwvA+mX92KMf23Pq2jZ/YuCtgE47n1grTvDZDyF8W+t56vKqunBcp+OLDIg5e7Ey/3gMFZ",
-	"35GSzslmjjSXxGC7dxaK1eoc9uOMZ2ySxNdhIBKiIu5zJGMGIH68vALSYGcinkQC1A1RCsdq83nS36Vv",
-	"OgP0q4oSJ/Ye/tq6RLGYOWjvHPJWc6e319/f2W/3m/xwcDDYDyCMSNMpPAcj0K55HIZxPDSgwoj3RDnc",
-	"cDXrrR9JrVvD6yIB7h9A+15rtZqtg6d7T/b2Dvc6Tw7ahwedzt6G1VCa/XlVQfQ8t2weChnbKWSE7prX",
-	"+/9M78dyC2DfrrIBu1/o3/ObqhnOU53DxpexVgwsNwF4VF/eWuN0KK3RWlR3CNHXj1g37kAqYuvOdXlm",
-	"xucslPnWUAvEpuS+6767KC5IyHAu7SQjm5Pe30x8DtMsre4I0tty5b4g80NA86HM8kMJIh+96Bm6t+GZ",
-	"vcEtwCrAX834/DJc7EMncAx0wJntkjMWH0RuO9CpSZxgvLAAUfmrYRbuzW3jiSDzzPI5uY8h7UdJz9Os",
-	"vVu5sxVqQ1ASopqJMXW2RHTihJllVaIbw7vFKpHjSrdaJ8r5btLETavBd0Dhnxq12StB9OQVqrkk6Ap2",
-	"YcwDgsYtOOxX2JUObawL3lZnKJ5Ej9wtyrXAUaRxuHpYPNLykLm3wABofJ3+LPHJO4cfjXytz5Mo/qkn",
-	"qK41tm1Vychu2zMGn6oSBHm50DpCqApL8YV7u6hICs3E7kFM3RVyNZFGOopnKQoZ3YcKHQ8C0lDepD5n",
-	"F1+tW/vi1cLAq3W92vVp+//9n//r1epeLeGzk4UX1baA1ybTXhT2d67EHD9Md+nVul88Arm85Bn/+cO7",
-	"U/i8mP+sr8GzTKQo4vkOUiT4QNw+hQ98/bpwEryqpT8VMz0zd0EVRYn/XVcQ27aCODHPOZ+GqkxxcZLy",
-	"p+UAMf7pxcud41ev3+yc/PzLrztvT9+d1f658nQeBYEIllcXaYBbUTv5+mMEvcu/cRqfadfwUG27TWhy",
-	"FAQUgeLCN1GJntbyoMRMeqmb3jXkFOnNKnxatH4QJzd560f+GZjBX8T8hXm7MeFJKoCyTlk4vJpy3MoW",
-	"+lqjZUaazQn+qqfCTt+admqj43k1Lx1JQbcVHYzXNTENIug1/8d5jpIj1Doj98YLgs616wc3Ele1Hgmy",
-	"UylIpovGEycfRERSUCCckkKU+YtQK9ZoNxDgMddX4L79tV4zT2Q98d2qj9bqyg/T6jtTsTjhVaNhrbtz",
-	"aKJY66wRVjWBoqsBijbyJU/yKx8g91KjzsKxiKdZrdtpqv/wNmEDhekk4vPTStaHty+P9z9d/H3v7R/9",
-	"7N3F2/nvYbPz9vx09OvFcev0j79np+2P89P2x/anP05mb//1sWl/XQt+rZjj4UIobLoqr0U7/Ecps9yp",
-	"x/ne/cEHtc+hP2bbjkErkZd2Qp/zK5GWtvIRFZMUM+xyOl4N9/TMvZgHLU7KPoVyqqz1yaAym9tCy7In",
-	"Nza3mJ+d2XbG2yceOAWXy7hipZjl3++Fw6FIbtnbq0e9TntvRbXW7W0kbo+HRtxbNuKicOkoTrJFSRW1",
-	"u9y5VmEJ9tuBPXFV8LHsCdENspUOoAevWFnWjXuGWXQQUquuSlN4P6vq6rWbjWcsEjzN2BP17NV3SL7B",
-	"dvbmFu637e5dnBG17gGXvjjflb3OJVP9rbqmFwzH99U9/XVbRwSVM2j6qMn3LG6Me99M7ayMjdqodalk",
-	"h0ol1S3UEAYICXNeKDaypbVGTU6IWp0ExABpkQY75v1RPicDPRXoogaxCQ8UqEy65wYCmNohQcgQtbTH",
-	"PIzuCfgQpkB3Z76Ah7Npcrftslh+dEto0OH3/ktKY5v2gl/iArw04Kqlx8K5xQqrvNCQ0Y+nEbSoquX0",
-	"LdrBC/dzV8fHOcNwL/O/1yIrsb2boe9MS8kSpM2xDFLqaSnP6urIDg1+WPajaaBSgaJBEzL4YPtXbs4x",
-	"jqLIcgxD0Clk8APkGN/7KtKqsfBAQWDGlcrTT6hcK0+/W0X4Ws4KoJ8i5u3QPpqIvpBZNMesnfCYC72m",
-	"+NlWs9koRV1WL6cNutvVfbZr9RofJ2pCJjMVYCF6fTzgal5WOfGiwFUftSNZTJr/SqeZw02u05de2fO+",
-	"GkRzKbXjP6vb3jeDadLjWobS1PG+XjEPm31bTadmp6y700u9xe4Xy6bw9UbXofxCwXEY3mCg0LCQKzjN",
-	"QdoMlKqnIx/MHxzldSPYIDwJ5B66qBHLsmjaOp+V0Yh6xED29EN4nruCIiaUXiNEj+bl3kIQzf3dwxNl",
-	"7fudHXkr538j1s0EboU+SH0R/xkxNilj4KeEjHM2PG7ySiDcUue4CIRzuF/uDAcHLW43VU+wgpGIDEob",
-	"kuUOVhmfTNij83fnZ3UGct/tzpMu+/DmaKdVZwcsCIdhltZZp0nJTvo4B2lPEWanqeGATNaTPlFDncfZ",
-	"xOhsZDAaPxXZdOLTKY5bZVEDoaN0p0Jyfw7LzzGg2yxqLA3qCpHWn8klGVdv2mx2+un1kH0eRzJ97kEb",
-	"Tnd3dzabNWadRpwMd9vNZnM3vR56NXYditlP8efnXq3Jmmxvn+3te3gNgVdSC5wFz73a2z22Nzq8bo12",
-	"Dv/l1Xbdz8C14G/gP1Lrrtat/fzTh4tPnZdnx2/Ofumc/eOs+Dd8NptOVOzX/m3Ue/3b1cmb0yh489vs",
-	"5PXT8cnrV9OT169awetR1JPvJ5/ar5q9zsnw0z9+mtXqtWkS1roqYFaPpbsL22IXHXuXS/k/cRjPbxqE",
-	"Gnb7AFuWnuPX8SUeDeMkzEbj5x/eHLXwNdwZzw/wr4lIwjh43mmu7ibUevgA91ziKC6McsVkgqtfs5Px",
-	"jOW2F77731HmureH64aKaNE4b1ZqgZ2gKRFXAUsvOgflNJhvTJjPyg7Hw4FalYHwGdVkMncBQ1W+HFLt",
-	"ScPysjbaePkBAGGwgAMdpWs5SAESbWkaexIOI8kjabeWSxl0gG8voO6t1LdAvKGCCcoMMG+AzODHd2CO",
-	"wdkIe4Buqf3ksPmkrcKsRZYZio9y2NoNfMNa1vgF3qWjfvpjIphv4kD4buDLtu//wXd9SxQI7ssFUAKR",
-	"KsPh9zMTuYcpS7MwivD0tASgEGJuikFoEZ7gXrPBXoxE/wqLM1Hcv9JmNxDXoT7BTYWWpgXa2QW3opW7",
-	"lmAb3DwjTMmpusgGNdBvi2bIzRlGFGDxis8kFdnOdKJmkLjA6+TSkBqn0CG41sNRz7V4dXVZYJNlGKqA",
-	"juCS2S58LT/NeEvf1TxvDTPiLmto5TKxRpy4OyfPu/+9x6evQhmmutcclkZFBWGDIPULsdp+/WvFQXXf",
-	"uicXhCjpk0Qo2GV7zacNBiMI5ZDN42niVpBXCu08mYvtOHU3aBVLfxlNwOoKnCgNUybBWWfBNFGjx4gZ",
-	"NTjd+4YpUl8FclTY5ZU99iCOda91N1eCfX+Y9keoE7aJVOePWu1dohtM4p7lqsH2/tUaKceM5T9z07mv",
-	"ysgMJuBGPc/yxfug6PlNFT1/HM2N9S3DD72/y8533wsebHNz33iuY0EdfhgUDnGmvbUOcZZvlZJDHE25",
-	"/5cwXm5DNJUa/mHcY5HxgGfcR3pdAOMFUL7z5GwUR6LBXoKVUpGBQ8wDUVUuouIZldSOCFEboBIrXhiV",
-	"NfTZOCscjdehaC2uRZKH6HiSDtVTPlcXdoQOkYzH6sqgRqEV5qN31CDzJES5mKZugjHDIS0kEcU7FEQ4",
-	"WeTL/DrSOpFSR0940rDLyzhhUZxSEgr3j8FhpbCscTa3rJct+JCtaM0Wt+CD5uyD5uz9iKUf2v1vEa5T",
-	"d8fWPHpJak+iATsgGwHHUP+FPr/05O0VMPoQR9BsFMORDkj+aeyze/xj5fbcc7AGO9ZlEOOwi1jpkqM3",
-	"T1qvDmaFs4DPqdgDhYiEtBsyU6pPG+yj1Qt2qzFYEsZaCIYOuR6BWPMjkoYth793NB9SCFyBfUHjg3Wi",
-	"YgK6ykLzoKUrYllYJTWYimrhlva6PSxa78Ra/T3Hm61JFv0e9kGFrYffgnXQE8OpvMcm/pv0qzx0oyxz",
-	"iPfPvcFeq1Cr2p7Pu3GIOCqYiWr8YoJJksouoKCL51W6QxqATmqJ78IhCo23eKVf4yGYWUIggNIhi6fk",
-	"A6I4vgKkCRHawLH/weHeU0T/HTab+l8HB+3HDesUz8HFgv5fATtCvLeEV+gl8SwVib0w+8+/9xotfdHO",
-	"QZ29mwh58pK9iKUU/Yy9iBPBWo2m+2sf0DmU/Nx7kMcVia5886CuvYF6AUP1hSK9c2nbkbpwbTr/By3G",
-	"nNgpixPWH8Uq9+P53ni6a9KdBUI++1NW5XLprOU5cC0TILcUgSVya+zRheipVSbdiXO4SIo/+UnNSWEP",
-	"PNKQz8dWyxc7+KirD1tiOakQS/furERJWReV5vmuo5Jw/qzBTbvVI/Rt0ULn4SRf7B7NDBMuQcY4mmP2",
-	"nZrj4BCeNlUUlD2su8KedN5BI3LmHK5oahkZUUJFvH+Vdh1MzV6zQ0PO4WjgW74jym/5ntQU4TMbh2ka",
-	"yiENGM95kmkEB9hRKFJEfyXXYV8wpO2jsWexmu98t0LdSvzr1Vwsp5UG09a50pRNkIXeclbrs3YYyLKH",
-	"RmN0H5t+iR6cHdwLfKNkVO9Q4TQbJfF0OFKB77gwpjoC43nKXgOhe539Iub9KOZXan+8DrM3094mw3xm",
-	"1rtD7h8PFudcfSZx171LwLpgfMPUHExaI2Q7i1xyJw1sL3tiKAULlntgFq7zda3cuPDlt1Tyg0Eg7RRT",
-	"9gBmSj9eXANQTpnrzhawBE/2Wntkqfdbh65deRmmlbYMQBz4C1HMA9bjkYrlE6xbxkl/JPTTca74RvAo",
-	"G9W+/vPr/w8AAP//",
+	"7L35dhu3tif8Kmh+fVfiXJIiqZleWX1lWbblQdbREOckdJNgFUhWVASYAiiayfJa/TSd98ij9JN8C3sD",
+	"KFSxioMkZ7o6f5xYxRowbOx5//avlUCMJ4IzrmSl/WtlxGjIEvjnMQ1G7EV0y95FfKoYXAuZDJJooiLB",
+	"K+3KOzonfUYCfWNIBiIhg+iWkTHeX69UK+wTHU9iVmlXJtN+HAVVMqafanTIvt1uNCrVSsJ+nkYJCytt",
+	"lUxZtSKDERtT/aUx/fSW8aEaVdo7jWpFzSf6LVIlER9WPn+uVo7jiHF1PKJxzPiQLY7ulZgRSgK4jQSU",
+	"EzpVI8ZVFFDFyNcXL47J3v7OIfn9t916q0r03/t7zf0n2XE/ozIKSMJoPP62U5FM0jHrVKokGNFEMvVt",
+	"p3J99aJ20KmsO5tmo1E4n7cioDjy/ESuRoxcX7wlYkDUiBEaBGLKVXaYI6Um7a2tZmu/3qg36s32QeOg",
+	"sTWVLJFbjeYhDQ9a+7XDoDWo7Te3aY3u7u3U9llrn+31W43t3Z2lox+IZExVpV2ZJlGl6k+mVTKZMwHU",
+	"UzwXvYRVIJdXV1fnW816A0koRzFc1ODy/cjkTFwqkRSMBAYoyXgqFeFCEalvI0rcMC5z1NF8sjAyuPt+",
+	"I7tgYZSwQJVv/IcR00MaMdJPxEyyhAxFfpX0xsv21hadTOrmaj0Q462AxnGfBjf/KxAh+/aH8eFtZ9po",
+	"tPakoop9SweNaPCTjMObn/ByJOW3+lX/sX30H60X/9F64SjpP7aPNC2tP9cSkrhgKpkfDRRLFid6yQLB",
+	"Q0mUIDMaKdJnA2FmztknRVQyz8y6uRa1Rlxtt5Beo/F0XGkf6pGNI45/Nd0oI67YkCUwzA8fPhx5fKKY",
+	"ggPLdZBQDpvNBvn9t2azvldvPqmSWaRGMPiEUSm4paZdfdN2nr8wmrCkgMGwJBHJt51KxG9pHIVdoMz7",
+	"spnP1cqEJnTMlGXy00QK2BEax2J2Mp6o+Xc0njL78sXJ9/SWdAN4sGeZ0iRht5GYSjKhQ/aUMP0eOOL6",
+	"x0GUSAW/1MmpIpEkMCUieJzepOdN4kiqDnfrB9cGUaxHW+/wzMJVqpVID+nnKUvmlWqF07G+jOOqlKzK",
+	"XjFtntxq+fd+cBQoUUCe7/U4GdxD1IgqokaRJJq5EpEQyZLbKGBW0oyoJAGdShZW9a+9QIzHlIckjjjr",
+	"4SU9tHAas16WFNbk00WzpjDwsknvANU7yli2AihVly+BGBBNgkziv2ExcPIwPdoXU0WinIACGqhNaKLm",
+	"ZTsHr+hGYdk8Wrt760/kTcRDuXIeasQkIzf63iqRTJ8NxULSnxPYtiyv/bESi2HEKx/1tUksQlZpD2gs",
+	"WfF89FszU4kUG8OQ/mfCBpV25f/bSnWvLbxNbsH49eArn4FzneJDTcO67J9u6jRJ6FzfK9UcF1ok44q3",
+	"ENeSJWusQyStYlEls1EUjMgYtbuQxUyx8MFIVR+b/CanCsYUfvE2fXuvfJcvIx6wNY7rTIvRhAUiCVlI",
+	"7PlV0Zhpeo2pYkmdHHF8xs47vZ8M2IxII6KolmAkUpL0qMod4FajtVdrNmut7avmTrvZbDcaP5SsgoSh",
+	"F65BSBWr6cFlF2JnCee65iqKN14IJ2XNYpRMZmflZKbw+ftP5m00jlSRmQHym/DpuK9Z7oDASSITlqBQ",
+	"8ce92ygeYwzv9scYsgGdxgofKVcammsoDe9oFJ8+L9YVelHopOSYRnHJQaKN5nZtv99gtQO6t1NrhbtN",
+	"1qD7weGgaVd9QtUonZB+F56jdRT3tc7VZ/0uORFcorWHwuCMjtkVvWGgoAaCKyMg6GQSR6i6bk0S0Y/Z",
+	"+D9/kqjHugnqJ0KPu+vBdxW8TesWimq6rRxxoUYs8UUoUKW+G9ZL60Ky0v7x1/QZTbTmPROhNyOptCtb",
+	"sDifP+KiMAniZG12pXXjqdTUeVitqEjBDh0LPoijQNOOWa9pwtuop7XNvNuLs/vs78Myhn+Or8Dlz5JP",
+	"4bIwsyqfq5UXIulHYXjPnYm4nA4GUQAzkIGYMH9rrtDiZFKibURiGtzgOOBeMmbtWRIp2Kf7Lfp2uujp",
+	"zJatesHIH2LZ9ZT9uVKc6VOYdKr6622QRs/x3CYfPnyo5S2IooGYR7byBgcM6BSV/nvtK7wBbu4OaBSz",
+	"ML+tZrdIKJgEE3gQKZyj4CqhgSo7emAzj+gt07J0LKQirUYDPCI0AMMicyQH0zjuPsy5bLVSErnmk0Ro",
+	"uqT9mJETriLQLMupZXE9HopYFhZyTFUwyizlU9LDleyBjSONXcTiUMJRfkulOgq1mJEqocYKufPWx1Sq",
+	"Ls28LrP3kdRGmB6CvpNk7qyTownsHqGG/QhuTLj7H/FN+WrBRB5q04y2m1kIxjUxhTBjMEJ74EFDBteD",
+	"jXpHYy1V2f3OZp+GXbOS+VPZF+FcD0rTEZrJry/fn91/6Rvp0j+jIblwXy9ffX+UD31WAsr1DPuMTGgi",
+	"WUi+1n/qqVYJJQmbMLDEbthc6+jOaaF/RN4ccdg3UPP01YFIhiwkaP8/wb1iYUSvYHr32Kspl9PJRCSK",
+	"hd2xfmMXVszbtkvGQ+K/VL+sSqZcL0/CpJ4e5aEeMjiL772ZzV2fD7rhEZgwucLhle9ryYweaot9CjaK",
+	"b8iCmCYsJPA5oj8HvoJIknSNYM/OxDmV8obN5b02jQvVHYgpDxcYn2TJLUtAmeKCTMzH2nqYc8IZGHwY",
+	"rACnu/NFaQmmp0PJSEhVxQ1FpYxycnpOaBjqedz/pO6km3smFHlhplG+n+lkH2oLixepSsBsBevXW6KF",
+	"JdCEPolpwOz2Z9fO7PPlNBil7qaH3mlt6QINWu3ZbKQWfeE/YY/c/OQ0GJlJeiv7jqJH4Mut64xGKuJD",
+	"MGqzq0tO0YsCKmKfMU4k4+qft+h65k81EyiarNuJ80TcRiFLvuxuTMxXvJ2w1vM/a9HtRL0Vti7OL7e6",
+	"8GUv8PrPWlI3sc/VynttjCJbvmCDqVyq6BasKFg54FXAsBUyJmtIdgtiacieI0mm/IaLGQe9QGlBHSQM",
+	"fpglgg/r688d5nACAymRbwsfrRZ9ElQULb/EhCUwY1AQZJpWoJUAlS4nZ/UO/7rnxTp6Vobiq43aIEmC",
+	"a4unVT/3BMJb+fSL2rG2H0W8yolgo9yfq5XzhA7Llyh9AAP0GPHcyGGRT7yAJYYlX0ffXoNkUsOoiGYW",
+	"lO1PtdlsVtNGWW2axIzrMx0u1b4fkJB8XRdskHGRXvtnbKzblY2PMYwyguWLGdKDnI7HNJlX2pWj1BbT",
+	"sxxHUkZ8WKlWbjFqvOl26kXU+uVMJCEZJpQrc8a05Q16o947e0cd3O1wOLPD+qAvkSBhoSZjGstlI4LP",
+	"LBmP+7Q5/m58Hi/6/IBEZG3iGU0ZQy4/6cmfTESXYBDgLO50uNGi6OKfJSdbjJkaaZVyBgo7bKlmrnXy",
+	"r6lQzKRU4FpFIZmNGCdzMSVU3nhR5wfamCOOKRjWhsEJ/MnbcDVKhFLxXYWyYuOJSGgSxfPulNNbGsW0",
+	"H7Pyo5AwjBkqIciY8rnZFHsgZJ18KMrXoUp/6eH24qrk8yZ5xOi6+rgOEjE2V5iaieTGmeUETxqGt1JX",
+	"bcJuGY01LYGvEx4F9x/VLDxJWKDqf5JghoypmkuZWvaUl1zlEYsQb2ky/KLS2JeBsf6YXkLKyd4OeRM9",
+	"+yKitugzf+6hFOId5fM/60i6XJwF2v+jT+eSkfxNj9C1tyN/zPZa15vxj5sYV0b0cTGrk6tkTuiQRpzI",
+	"kUhUPH/47YRsJ0moIoIHzBlDIVW0TyXzXPgJgxRwm90n6UDTJ1F2jH/D7T+nQ1asOSv2SW2N1DjObHml",
+	"M200toP/EYpA2/FE3wCXGP4ABj9eQDd0NOS1iNtF1O+P+NTcvOXdXVnb4qfWGMspMpAkgwlAks4lmel/",
+	"OVWWnAlUusA3zhVsnDORgar0m8tPwr3X49IkUHqf+GLLgGpA9oxRLmcsgWOVpdP7kI/xUt0/ccb6u8qz",
+	"ZpzrL5M3Q6xqFEk5RcX1j43d5gb+kAkxuRkz4ltrdr6fq5X1rJZ1UmSUtghjZ76kob+HsVnutze7fnD3",
+	"1IyV4OTJiRnysjSazOweZqMKjSdyyWgSjMDXFouhy/1OFwi2bR0rZ/WmKSG6Wo5ZDVYuOnfvZdvcN5fF",
+	"O09a5GoV0kbl5dL9WpzYg3iFS5fhoQyne7DTNUyZNTgpnceChl29fmBElKVeFFsY94vYe8ltZpNNzhLR",
+	"C//WDGcJN10Y/EOH60vMtyshLoXgX+4o/ltMIYAmGcfMG6UXB6KK1NQSotscigspJyMxTf55xy8TZtCH",
+	"CNyAmjmJgWL84c7SNfcLIe/AY41/2GUoes5hTsz1KmGfJlHCQi2VE3YrbmAyqME4x6wTr16J09Lk00ja",
+	"91bdW0Xi5UqB6L23qtP002v0aokk+oWFK6SoPwm90NY3nlmiM1G6DNPcxuQzVxaiUDyzOH/OtPODBr+4",
+	"ovFC2ACsSbRCIol0HYdOA3BzKyQPL80Xyke8T+Ij2YWyQTr85CzSClqa5KcYdyXK5K0YkoinVuqfQTcr",
+	"ZrdBqGEJf7F0B2Y8cFmzE0XnyQRFn0I519Kd88nySyRCr+eAWSeJz/e9ZBjM3R0u99XaPZ2gwAZedezc",
+	"fQ+c9KW39JYlWtswNYwP4/W5j8iSLDnlA4GZEps54sa405Tz//LqoytV/KV7y5JoEKXFM6a65ohzcmLe",
+	"Uq1MEjZgScLCrg0N4hv1bk7762/9dBJqJtmlqtJu7u9tHzb29/Yaa++fXYaiDTyOaTSWxqSEoCVLpD6T",
+	"KfeAXTgKQxa+oLbQlYZhpN9A4/NEH2QVafFuqhon3qVfKwP30LIxmldDKVGg6Wje1UdQFhdH2XsI3JND",
+	"ODCF1NpYxApiHAEYJHNCE6ZP4oxjGbEV/K7IMlcAm6t1ytZW5qspP/tFVT/amX90t4n+TyyAnOgjw+SB",
+	"/mxOdfvX3NLRIOmCVCtYhssJDVgtrT2N2S2L3VIYN2FV/41lmZp3a7bNxXQ4apNeswesGJL0YZxV0mvh",
+	"NTUTdXI6IBGcT32VxoJrbdpQB5mNBPhQ9GcYpEjYhBTzMvhFOhHp1bZjQaS+9Sl8DLURSKkHUYF5L/pr",
+	"+m70BuhRTPmYqZyM65rVHmtS6tXJezApccVgo6MhF0m+CLWVrWjbLajtrlYCOBcF8A94XpQgCVPThJM+",
+	"mwvI5hHS5a1C3Y+sEiohM518/X7C+Olzciw4Z4EixyJhEJ/ffVI1qVSS9H7tVNJ6/favHeQ0nUqbT+P4",
+	"8+de22k9p889oawv9gCyI+ID0auTa5MPFZijXbYOa0ByVL3q6uIqRfd7DxN1/azZhA0jqZjW5hMDWmHD",
+	"qnk4CscI+9tBs7Yftpq1w8Feo7ZLd/psm7aC/fAwN97dvaLhipB1g3JwFz3m8zfHJ3kohv297T3y+287",
+	"9TzOwsnhOxaPBG29n92+SE7eXb0eTo9fUcHeNNXB9cWH/vTl60upZrXgXXZ8zdbByvF1x0yNRMHSvptK",
+	"EJW9y9buXq5aWF9aWRVbdaTUHUVFhflH3FGRw2JIz7YciWkc6hG4E+6yc/vM6n7ZcbH561H/ZRC9j15f",
+	"Xv9y2jyLXh/W2fz1L+GH0+h9dDp7dxWPfng+nJ/NXx/Wg1bM++MXjfD713F2NgfNw1bBfECbLJlMPvmG",
+	"1dANYNLKlSCDKI4JqhbpiFESZ2iqhON3aRExGfgR4JXeAqZMMRZ8yBJCh6KKdQJQAad/zxgP6Yi29wDe",
+	"KHMsC0bERWEB+7EYM0n6NLixVS52i3M4NLXG5V73wy9HrXc/rcMLJ4kYT9RKEdQmPc24EaxCCkzd78G+",
+	"9aqkFwguGVf6n5LFLFBdw/d74KXpBQmjSj+N8krLaGnSqGwYCm+Rvsz4+pRHKqKQUa71HHIBTMcYvM16",
+	"I3eeEYqhmoM8KZi05VjdaRIVlcg7Zu9xOcfcqqQ/VwxYs/6Hf3ZiNlAE/PcD1ECMYE5fg57TiUgUstRY",
+	"iAlsqqVn/aYwGgxYgszroLXbIr//tr/AvFaB/KwlAZJUO8mbhoq4gqCnUH1l8tFQ/VrIV+1Zs4cL1XVP",
+	"9pZJpRJmYF9UuDcgl7w7QDL1zt9fXpGtCU16UJALqA3JnJjAkMtN7E9VRqhF0glPcsTt/W7PimY3TaIN",
+	"ZrhbtupSTJOgDArLmH0GVWbR26UpD2ljv7H/pA0DtlryNIwYD5hMn0ZTXGBczCPE5cMuHjW4+7tjMJ9L",
+	"xRpU3/WqpsYL8BSyH7MoDKuknPugMunDJR/Ucje3DWDhr/4C1oevVL9R5auTD0AKYsK4ph7lSsJdIMRW",
+	"PRVyZnyOTBIxiGK2wKYKx6cK4aY8WTDlwYjyYX4/PSyvtfjANOrGIqDxWsYI5cMpHTLpVFbNxGXVYj6h",
+	"VZxWCHtacMhqR1ckZITxHi4nBjtBqswcslm20kyxTwqtDX1Egc7H1axObqHQCkDwGF9YgCKYkQUjzmS0",
+	"o1zb0CpGUYYmfQF+G/cVCjpMGAvTWuo7oKQYOpZFHzNMwGjuWrhM02XzileKTORi2ZnDH8pDDvnujDXn",
+	"HtN7TN1CB22MbIKPot9mQfpN45hMeWydfnjMNT2a4u+EUeT8OY+CtubQL4meo0VC830IKeyRG4rby6pP",
+	"RZll/biKWs+NQrsBxbrtXwuPKns2VtOEBw5XstbC88Vb+J48RNtma4sTyX67cOXudsJ9y3lTuvOAYdZx",
+	"Sv3VucnfmH3kaMZHm/M36a6H8o86jv+MgzhNElgtzDHJJg5SMhMi1DxYJJL5m21zUgocSFlYwAlViiV6",
+	"ov/7x//d6XxqND5+8z8rBRT6nGn1O+PE3XD7QnhDNyjUk1/Y4AnchN7Xtrao2CdU5Uy+nn6aUGWNGxBB",
+	"eZFT7CdDD47sRrwcVXUACpe2xftCjYyrnSYMQ+aZ47SAfra9twr+rIrZcbc0XoLrarmJWYgZjZQkfaZm",
+	"TB/zmUhTx4tWoXx4eysHB3J3+e4gi6mCw0zzOchX1WYvJ7GYQWhQYhnazGix+qnRfDJCtd/ng0V7hCEm",
+	"4+kutXRT74jH9rQdITNLsB4E8+JHu345XzEmc+rb1+uFCM2U/OsC/jTODOMZU1EcY/KlQNZ8hzHmeId/",
+	"kPxtK1i/ZbPLHAmPNovYUMHpLw3hbOY/9xKo0ZKknPQyH+oRDHZa+ADPo/SFPOo4QKxDLvNGQPkz+v8F",
+	"H0SmmNKhuxo1GV1CxjWJ01hwMazDtB/CRrdGpeeBsL9vaJH7QqPT+dRq6P9r6v/brnU6n3af6f97rv+5",
+	"f1IoTopMy5MxjeJj4PUbChYTuP416+d2MWyRDP1VxrvXcIJPPJm7VNHIiej8cbUfdO/7WDp7TUl6mJsL",
+	"V8u3lw30HWC5Hes7c9MrKPvHSaUFvVnjOGW/IJDR/QYFEsROHXlkLvMKX0NVMTT/H6fP5FVcvSaF25Ik",
+	"IjkulInwE05fs/9JIoYJHcs6OXZaAw0hL4QzyJrxPFJcC+Efc9hmi0lt+Wy/NdK7CiEqEy9A0A1iIeHt",
+	"PpQHRuXAhwvo5sw3v109RREy6ULRBQDRzegcpUohvh7mk9gHOFbVdJXoBngA4GIXw+bdgUXs5u53FnbT",
+	"Q7WYqVwKQ1aE8wg53F2PvhwcB4pU+0vX0Uu1YojXv1SUt7tQC+GnIn2srjRxAbF4JR/I1+440GKAM66T",
+	"IwRPBOgFbctEkOXgktPpZBLPDRCD/hsC6fVKdSEvoxDvXbOKyDGHEpx3OPBhFIL0WY7yTs7SIfqQI1R2",
+	"OCpZNgABUS0bOQOP/oyzBGHJ9DwAZGhMQ4Zo+Jt5pKoVtLTv5ChYof+YRXGhNCCXIgtm5RiLvnBErq9P",
+	"n9/uu5iiSLT9MHew1Zu6ZaJJ1wThiqeTKx5fPq+1lh7Q4DfBfpdMSn2my1bc/G7q+hTVjKFKGLdJezaF",
+	"fI3lWTl45MpDVhazv5YsqR0NH4gCPDdvOWynE9UI2h6Z1LeHmm2xrziTn0DtIAwN3ss9DAMFR5NpG1Do",
+	"L7ZCI9MqIaWTDF1ndq1QC3DUVjhPPQ4wBbjludBSwVcBpAXXM210tE40USmOE2ey3uEdXrPZA21IJ4CC",
+	"k1gMh5iPkv5u5FevnUVd0ZScxWOyRBBGgP4bpqZAmlHQTgsDI9nhxA4rzatCAGc9H9f/J6ySPoPuHSbP",
+	"Ay2ztBjKG6yyVWq9dppr7iG4YKeAsuqyp6lIEzwAy9oi6unBTlgSiRA/54Q1ri980K3jUEsEVFmh5sp9",
+	"oQohcD+N2TAJRKNC5kF5qL9mtDiL9agfxyQ1o8VmFj2Sbt3R7MKpU3ljmoCh+eVOqP6AfRYAtat+4E+v",
+	"WEG6sQ+Jg9mFGLDPZgTVyYtEjPUHBE+Ztvd2XGPpdaEZRLeYkgj0aTaJ0WAEq18l0wlRgjR3XYmA3XEx",
+	"hZQX/FcXkg4gigm7b9YTho/5CO6KngFwZXxTwgYJk6NuwjSRwMPmkrElXOkPtSmWmsFYyQfLKAmWvQ7U",
+	"UzNZ+JZeB+9LkKKWfgb7nzn/A+r4d/9YyoBxXacSNnpEQ0dnmbGA2xqRl1jopRF1tUEVJnSW4Q7G3Y9G",
+	"FffhvqpwbKFFi+dzqaYQjD71RUqPSStpVnlCAhPiBkPqNI5tmBkHmlWc/SHNRgKWyzEueJWeL4ViNRYa",
+	"txmcSGrOe97izJ1oc/D0elj120Qd/EumBUvmkjmBvaqeobtsAKwhNwvWwX2hTfxSaUnnhrLtk1Mei+DG",
+	"kopLJIE9hOcs3CdyJnNw8rWiODv0sXifdovIYskct8kXbttDDS9Ba8qZRnpG5pJ7q/eMqTo1Nxsj3d8W",
+	"/6WxkMo8PuXpQ/6rEjYWt740sPzHMrL0sUghYCE8xwVQXHYkESfbDRLSuXxKRFIF0nXGQdUYBVzYLMP0",
+	"4fTjRMSh9/URldnP2OHJCYvjiA9zZJYwyRTwGs5mWcEajIRkvGDFnmYZmX+aDR5wNxCTyO2EjIacqmnC",
+	"kG1goxZqsYOxPF6fOVAb8GCTQEzm2M+FsE+RVPKpn/TuS1P8MDok1bwbR/wGicJdmnJzEQjYXibwHYcX",
+	"EFA8tgHl6YpXbSanI1+0/b2TmF5LD6y7Zo9n2/sSRBOk0z9IxH125fMayGgq0HiMPK9ajElk2K6eHpi1",
+	"ydFHIA94J17pgoKmB2n+NvRsZFXmWSqJZIpMJ1Us1YQbrazyKji6RpC4s5yrGaDZYo6CN8huwgAW2pCM",
+	"ViS18sVm+TqQPH60iEOrTbo5SqRq65pwQs73ypA+G+prBG4tXDy5hM6zHwooD1hs9T1Hozj37KK6W40u",
+	"I5kqeKPZdRybWfjCARoXgTcFRyn9OVZKh1Fo0bm5gO3RkskxCM0tfHaZ83sixoER1UilHvHbKynpmys+",
+	"4dsQQZF0xhdrjgGo4XKUJSTIpHPaI/Iovbxa2tywuTP6oRLFq940nbvcyxOhqB2OfodmO/gQ4FFxMSPC",
+	"nHGQA/7wEcSaStvuzMI+GL4OkM7YgNB4OW3+sW+4uD+daeC72qz2jneJqXL/8LRJ8Gv6GmLF1Bp4f2VU",
+	"Ke+K06SKHIB5lcNz+Jmt9q6YRfCvGH3Du2R0De+K1SFcEoX3sZxS4PyljkTTK7k7tLjOuiwl0xdywsC/",
+	"YmWBWwjj9vS5Y/qnOXqVXMla1yx4CQ9zzy8wooVfHDvI/2KmlcrS1LZPNyV7/NIL6SblJVbmkr8DGXkF",
+	"Lov0GFSqlcwJNX+bQ7XSs1utfKrps1G7peCtkPqQnHx3cnbVffv+5elZper/1X1xdPr25Hnu4tWri/dX",
+	"V/7186PLyw/vL553j46PT86vsk+8v77K/dk9+e7k4t8fXp1cnLhfLk5eXJxcvupenFxfes8fv39+snjt",
+	"7FL/9+XF0dlVwfUPp1evnl8cfUgn8+Hi/dlLN8rFYR+/Ojp76b3p6Pj4/bV+48XJ0VXB9ecnb08Kr59e",
+	"Hj17W/DDyVnx9euzt++P33g/XB6/Pz+5XBjQ+cX7F6dvTxaun7w7On2rJ/7i9OLd4vXCu9++v7xaXIKL",
+	"k8uT9PLp85Ozq9Orf3ffnp75w3PXr89yv+AS6+1yl14cHV+9v+gePX/u3WcuXpy8e/+dd/ni5Pi9Jgrc",
+	"8Mx2Z3667F6cnL89Ol544yXOoHtx8q/rk8ur0t+Pj86OT96+Lfs9szBvTvRHz099Gnt7elJAGPZybsHN",
+	"5Ty5nF+8/+70+cnFwmvSHxb3H3/Ivwp2NH9Rj/v8+tnb08tXuasX76/ggx+tY/FtxJksrrfpwQ09reVB",
+	"VeWEJRA3qRo/DGpU+grpJ4zeELDkwYuS9yc3d/Z3Drb3dvbLAk1fPCEPw1l/73S8O5WDZ1NV7xRTckpF",
+	"Ufon2LNG/bI3Gq9Ds9Gw7hVrLlCSIHyf+UhfiJhRngaUNo0Q3RQ6xntKqEnP1TuncWp9YYImlDWPe3f0",
+	"mOcGV1hDSSWEyotzZ71oI/gkIFC/EApaslErIyRl0ZFs8prW64fRLeMG4m55ZLgoIGJiISb64emgmdTc",
+	"zGqU0/fbSKovygpS6IOUF7QKWEFOoYzZoGATL7IWcdq+lwu1uJkrutY2ijIjUTddmnztvOhaQTZedNRf",
+	"q5rAFsxtveN9Npw6k7tOjvKWcsZEtv0zH4AqS3hf0WJ7cy8nl7NCGj9Cj05/7sXoDbnrLw159Etmoerk",
+	"TGATSBGDn5DfRjLqx8xrl4kuHi5Ib0sb1+0ecJFOJ1fndj4SnC0eo6UN0e1kLsDa2Iz470UfD5Okv8Y2",
+	"XUNe/oZTs/xr9WkGKsgPCx4vHFLE4tDBjW6URa5Mtt/qQkHXWjW/LaBMneOvpn/EYaP5hETcQPr2RTg3",
+	"YB3ZjooypnJkOtqlfaNWDSW3KnZcDl6pcIWmcVxysmQGvCCJFHTXfUp6+uD3SBAzmgC/IKeKjEQcyqIz",
+	"Y71FMwA+GNMb8OGAOnljD1qH2xPpH0IsE48EJ2Oa3EjAyUIlpODMEvYJJPdPIuL6Tz+XPb3LuIzcEc6i",
+	"CuUrFbMnOc/uMjmAW+0O/O9To1HrdD41X3Q6n/Zf6H8evuh0po295nGnM201Gs/wPyf4nxfwn9ZBDf+L",
+	"V/ca+Oee/vXFyYsXJbUSrxiN9dg2ImwLdvWrc5yJm5wvobm3irLMS4ro6dS4fDZOKLN1RSrvtIfYgIV2",
+	"MAfHy+t8cCX4buopghznGEZxLXdM+yxeUuHlBUecy9pBiBhG78IpEAEF31pa6gtqgOt9mUn32d1YeQXZ",
+	"kmaJUIOz4QUaHkxjSF1iJRUZdmEcnpEHL+1y+jLtv6BueSwSZrAJjC/eJylXZGHX9C7ZZHKKJ2BF6mJK",
+	"5D4w9so9KlLF3VI52ktHYWlsU73cHt4vbqQ7LnFPO/0ontE5ZpymoWG97VC8gzKJarLA70UL1lzryxnx",
+	"p1qiyQmKsA3ZISIn7bXI77+16i2ttGMuisV8hJTaQEW3zBbqo2Qcs3EfKWoB76yYNAHcbAHbzGgkQKxf",
+	"yUxq/UqAM1R0Dnf2G+T33/ZMo6xVFVk4l3K3Q1oHHkkDLMvL3At0XDDXV2JWjCSEWB7N/b0nS6ddVmdb",
+	"6A1Ybm3SaUmCn9bWILsjYUE0iRhXVjfMJiSVs45i/ZRO1agLDHllVa9bl6peG2mqBTGM2Tzcb6xcI98A",
+	"3tvxDeDW7vZOo7XdaOwfHq6yhNfLbTYZRSACYT1CosS6RZolawGJD1CuVrICDzfJqFTaZub05cdRlnO9",
+	"CY39pKJlsq8AGXlVWUJJ6dmpki6Hy6IBymw5Wn09eJci6jqFnqMmURA9dpq/Cp63vwp1QIAeLUtR/kqS",
+	"KE2ndBTug/t9JYmY8cIlKqZjxKErRujp9RlNWNLzsCDd+j9N0x6xqLeIz1jDDeLaIGPwFZnSIviGFyPH",
+	"GqKPqzn+ejndVaPQpcwf8VSpQ1Pd0ItpBM1KeX2XstO3jN6CccvGEzU32TsTZpU9pwQW150uhZC8SwFp",
+	"djhYLmy75HoVYK5utHhYaKK7fJq0Ia/NA/uSdaam31O2zNVM51iMJ9RgFmFuZS+tdTCQUBGXitGlcFsl",
+	"3AHpuAjc0T9HVVIonmlOJuGJp5AI6No4lSA8vkCEx1N5yi92g+PTvdPxi8ab1mQ7PN4A9XHFJiD42wpH",
+	"ZcpcSsAhe7gUloWIJM9VnhJK9KOp2srQO4nnMVeV6b1s01PtuM7CoX7DNvVEvNfWw7QfRwHkKyGI6W5z",
+	"n/z+206VmL8OtG6Lfx00tvVvrSd4wlADlyRkE2yfQXo3at5rk5NjECVBclslnzpcn6r5U/L+zbm9DAft",
+	"01NycXmESj1cMIVlOXU+HuZdk4UMIrld5za2zk03yPFWSe0b9Pysehtf8Ky2doqFxDpv+5S/qRAhdr7G",
+	"XTm60rPBUVRhzXEZSujsQqi7lFRDQtwqe/kNm1/LRb83PlsynsuNAww3bL6+Ca9P1gpbJ7+a+vUlg72W",
+	"rMQjRtO0QV/z8NkFVMGG9t8fy7iKXMMQfUej+It7Pz5g5r7+1t88UcGr9S9B4RBhKpfjiDsA3TGN4qwA",
+	"uO0fnG+/GDRe3jQn323/0hgf797sz3eSf/3cCg7Gl4fhnvp+9HrWfPuDWEPNWPTfL+41UzSkim641yl2",
+	"fApEWjx7g5cuBqRHg8Sgcs4YvWFQ92Rgwgrhu/Y2BMhHK99pb13GQwj/ZF3Za0LVZF/lkEAjKbsuSrVs",
+	"7uAAajX2i/0zfRrcBCPKOYu7Jt3Wlkwueaf1BOETqGpJLDDqyQjxANf7Vvk3cmDyz2hwUzvGp8lb/G6z",
+	"3ij+EmLCl61P6f2Zu4ooYecOOG6FWOgP8a3FTxmQoHLiW6SMg73WwZ0QlBgPHaXci77BogXNdo1FOdh8",
+	"URxCvEma79J4WMgyHmgTIt9yvd/SFL8K9veL0lEaPtt4yD/NbqRF8dr4YURg/5KbM5nKEQu7eZ6KiNbL",
+	"T8phs7V3p5NiX782N/IRtjd6KEpYd9kM5fKZFb3UA7r+MjuSgbb+Up+4FcEDSOKC93z5s2hKRVa++k4Y",
+	"owa0pRuKYDpmPDWZNl4bE+z8gruITPxeG5h9xZffO9ut5j6jztsCNrpcIuRXKQHrssB1GcoKrW5NBbNo",
+	"qUpUjI0V4uUMeDW3XapNLmGRa2h+5RKvWmzYlJ+zdfWcAl134WgVc8xSzcYT+mUcpYCNLeH8ZTrhugd4",
+	"I069qZZVZHifsdk5ZrVvXiVgQCRL/C09Tm+jIVUiqaf3yrppImMaWahpwlno9eHq6f/UkYNEg3kv1y8F",
+	"OnB1Ku1O5fas9f/+z//tVKqdSkJnpwsX9UzhGvpgazdsjjebrcMGXuhEf04V1d+F+9n8tX0HVYpJpIP3",
+	"sGJwg2idwQ2fP692HzT3tg9Wp/I+RNZq1d+RJTtdjqEYwwgJoBZPucK0Bi8xEsKvc4APMqFSiZ7lsfgp",
+	"IhEP4mnIwqeECwcx5J7ucIj0GH89ufJbmozp3P4EGVbYqJpFw5EyrnAhFQnEeCx4ikhhy+eFRNw0IgYd",
+	"rjIhPwCRyjaaMlFTc9S/wpTYKhRypHgEDwryeLABaPX7o6kaIS7/xr6k1D3ZVWoVYnOkshkXksTRLWsT",
+	"qnCxqURoI8iM89vmQVo4RKsaGOrFGzOHdFurAuUFDAd7O6tLGApEbyG+8od8uxHJuO0Q7Nw7mO1IfSAA",
+	"udDxr8RJ86ROTsYTNYfZcjGz3ShXt3DyplBzZeEbtvPbuCnBA5RuoQ4GYqzcezZhYhKzTPqj4AYEXDo0",
+	"bep6uqhRIqZD6Dn1tfXdZFm7IetFQ06v3fLNj6TbfWhJpqlbP1UnRwY9Rf9l+voYtBcLM+VvLi/ZWSj9",
+	"z+ytSXDbws2C7f1fIypH3+7sPz/51+Sng1fPLmmte3U6/lDbfX3Mpv9iFzfj3bN3k9cffni5Pbqcvrhe",
+	"ixqKMxsuR5jeYbcBGgIapJPMDGasv3FdiSvHX58EYuy17W2yy4V1eBbwtvV2fCKksqfeb/Imy0jAG0qf",
+	"AaSDxWgbmZDPAvr2j6tbr30sdqmX7NTyXD1UQpaWQ5r8S0yMKPNprL8Y0EW3aCVyNPIHL4QzzW4CtnQ5",
+	"sBEjg5yRXtYc6dXJkQ2t2y4mU5nd30xwylvCsrYoVyDmDGQ7RAMGAP4kWTwwGTgBi26NJDQi0c8eShf0",
+	"Y/UhvRxoQ64n0s3dEiN4Rpi3NVWletXm8nypNPcLtZeLdDWKklBbohjZX8pUoLAWgGMwbWue9iJYxT6W",
+	"dIMxerI5i9kR5ShzgQ3mBGOphuLJK6/hTPbgLuNw1UVVLksFGSFfpOd7SuQx3PmoSv43VSX/kqpcUeUt",
+	"qGeZPoQEapSiYGSHZ4bWJpScn72sktfnJy817Xxg/XMSjekQGbIhuu0WeRM9Awux2WjtkEn0icXQggaA",
+	"KGQUMkiH7lPJ9naymxB99+z9xazx5uVQHB0dHZ1dXo9Orof6nyf6/54dH8H/9gYT9Z3+x/FNfPKv7y52",
+	"+MszuOtoePTs8s1/3gT/gttfX1zvniQ3r4fD4bff5vTv7b3DVtY8PKr9QGu/NGqH/7n18Ztvf21UW58L",
+	"LcVHvfC/jV6oR3/D2CSrHK5UdB51xUdd8VFX3EhXLK3+91SqL57T5/sA/945fd5M1sRyGEfcv9p8VE0f",
+	"VdP/5qqp2RclDBaLKZJ/VFcf1dU/RSN7VCoflcpHpXKFUrlMFfoQqdGlq7R89Ms9hnjv1He+rFj3qA88",
+	"16Ar+CxqrULwxwDyYwD5UfN6DCA/6m+P+tujU/C/cQD5LlinzD6z0r+Z9qn+XMXHupntXGhe/WkSU47t",
+	"7aB7Nexy/Us1e8+0QzfNkBdHuXztNurCbUBd93cOye+/7dZbBhFir3VAfv9tu777xK9Ytx2f01bcrgc0",
+	"uo3TC5bWsFe3SKJfmHeX33g6TVv3HrcNuV1jb5oMWf7JTC78Qo3DhPEQu4jIWMy6oYAmNoZEQ8axNQpC",
+	"ZaWdw8cD6ner1n8ynog4HrNsH2vkP65jtWLjiUhoEsXz7obdq61jPwf3dvXubQGZFXJik0cPSReR4O/h",
+	"HXJD1JBz4C1v4DUmmzv3QsyT/8D6mtQ4eQvAe9tAN8364ZMCzL40i70Ae0Vrrb0FbK6SYm6HiX/J4jXx",
+	"CBegpwFC0cCp5MYySdiAJUnaAzADww99XKVTCqGBFNo5PhA5mg0Z3CcMoq4zR/3YdyyJBrZD/bIxrn7h",
+	"Iui1m3zBt4r4iVNZCiDGrI94msT1vF1WWPb8CTL0U8IqgWszi5v2efW7E2qTKLcvoKoLbnWCMWAzp1iS",
+	"GWiCTcJm4UZzbhZPWiWUS82pZDmWo7UxtfqfgBd+gfjuCNt4UFALWAyyllapbE5XlmsXV/istCsMszmn",
+	"WhJl4pSbeKcQSSgfPjl+f3lCaDwUSaRG4+WdDfZ2d7d3PSWwZi4UaIJfbA31NDZfxGTyALStj95ISK8B",
+	"ujuIfRYLPiwCpdzeoIeH7ck68EtgimBs1wANLg2Vq2jMxLTA6n8XxXFk4CeX08H2npGwjhKaRUSg+eem",
+	"YPyRnMR0fla6QINpHJuSIBPys4JkjXWqlm5rCtlnOKkX4SvgZBs4cq7Kh7hmJ5a0BYtbmsV9zQuyiZFf",
+	"FV9CFTCTlB5K9YdqRj8pIimjVxkkxQdTq7LvW6pVNRsFatVDiuZkcvolOcIfeyhXKFCWkAp1PCpvTFt4",
+	"Moj4kCWTJNLHBbrLMERJPD8925i9+1SakiQs+5qamKHCy2jITzfVejeAIZ5FcYxeK1gcLmcsIUqQ3vn7",
+	"yyuyhXiIdfLBaLqRqpIeIEDVwA2R6yzj/bLa+/+5ZNYzkYTH0Gxy02kjvG7arHSFa+AY73dVqpDfNFv7",
+	"cb/AdWH/80PJvfrjkrnfpcVOYKz/ZeP1MM/uM9NVELhWeVcC2kFnfOpiUCcXZpm0pSTZLUtobJ8xuFgF",
+	"/YWhEXS2TpbzVZGCTB3sf3U6Mt/m5ON/rvbHmIavm+2eh8K7iT9rbFr3ZGb5X56L22eZeHfulK2UwfhU",
+	"4QQS0Y/ZeNP+J5yAM8Si5+/uF4muNagz46JLuxjd2S+3aI7qD2zQgy3twLTa622BMco47vc1QxG10+dI",
+	"0lCejo6stUDFXfebcpG5m4FM9wW/b8pEKi45uPgN6CwiklCupSUWW0ZXtsk8lYSS64vTlWBQa5pLOHq3",
+	"HI5QqvaYehtRQuOuTcvDyVOrbqdh3VxDnD8qFD6isjRQn3ak8IaZgdPOd/FJG9KXxvdS9LOcQuralmBY",
+	"D5FYpFumQoT+4qZDtn3msrNqt/WNvndFoyITsEkYDW2ucn+qlFgL2z+O+E33FlQ3vVMoo5gsX23sH++a",
+	"HkW251GuH1TaGMh1MYf4mP2U3xZpcReKZfE5TVQKLI4hm5L2SoVz9cM8JZLeyGhIFh1GUq2m/BJErJIY",
+	"p+ssZelVa+sZGh2Uu8qKwZQ3gP01lqrtSGRaiDpUKT9Q5x08L4hWRi25tV0ZILPkfafyyofgXak+0mxt",
+	"7+zu7R8cNmq0H9TpZCLrQyGGMdNKYSC4YlwZTWUJSElz80QjkFAI4r9iwJ6x4hNPJPMZSthx6yl5GalX",
+	"077FhHFdM9JZv3x/fHn+fS2d/BpAPAAMvmLKZewzbWJSJewTDVQMeXOaI4SRNO1cLWwU+I+wneELkdjJ",
+	"CB7P84o0tT+ecAWWrmTkEhanJP3MaOVmhxe3dXcNsOLi9sdH3ExQjyubNgeuMByoH4UUURhUqpVhpEbT",
+	"fhYr2/y0FIa4WvlU06+q3VKwXaR+JzY3T1uXvz99flypLlx+eXr16voZdCS/s2TxiAkWc+Mspz9S9MCp",
+	"oWNHPK6bieO7+n4nnDTpvdf0ZrIAM93u5mJKVDKVJsWKAe16bRBXZ1fdTbylCz5ca8F9YxFrDD6a/9ZK",
+	"0JPuLbW8lCYxYRwkibXqJokYRBhJ/pLCzQi1VEgskz9vvtRR3vzk5o9s0Vm1w/7iJXTOqvh718/ZaTxQ",
+	"8dw/RfGwKbkFtdBWMWgcHuzv7e5st5oPpBg8ipk/Xsz87dj54gEG+NlMN6xNPZDYQrAb8fLkTb36WI+I",
+	"ba0gVWtFpH11IMeDll38tNZrey9PrsiWSyvrLToP1siHSb9R9ef6cb3FLO2tlgLQFixbtscfNi6VC51L",
+	"xcAsquDQA5hxMR2OVjYtrZPTgdkHfZXGgrOqS/OFPHt9hnKNj9OXYX8a/QMdUj0Olwdv+qYJzp56nfiy",
+	"R5nD1wD2EnzAehRTPmaICGs8SxYDOUqYNldkr07eA+cwXUZowkg05GKhsVZrHfcQQvQuLvsxXEfXhJom",
+	"nPTZXDgAT7v6pg+jQ4PNFfAci4RBSHb3SdqkugeYsJg6iKCucMg7lbYWy58/99qufvf0udduTV/sbVnw",
+	"5l6dXPMbLmac4BTK12HzGp+ifjb2d9fUxlTpgLWsd7e4jZ7NMO8zErOBWihLqDSahzQ8aO3X+ttBs7Yf",
+	"tpq1w8Feo7ZLd/psm7aC/fDwAZoCZs1/ilLERNbNVKrZdnumX09Jk8I7dfvLZvUXD/L8zfEJcfeYNmx7",
+	"23vk99926ts5eOGTw3csHgnaej+7fZGcvLt6PZwev6KCvWmqg+uLD/3py9eXUs1qwbucFlEoMApRtAui",
+	"8FpM9hnpXbZ293IRXH1prV7zJt+7uMPeEXe0n+sgDpU/IzGNQ6h8sXypTk4dnZnk3NJOg5fYaXCDroIL",
+	"HQQX1R4xjMom4+e86IOcg/hVggyiOF4oZVoIUBZF5+CGbmEqsJG3wOELO0DHgg+1PjIUVSw5wAoUU90G",
+	"/Dw7ou29RmONpFQueFGpy7EYM0n6NHCtsOwWZ7/Ca43Lve6HX45a735ah4MjrvtKwdkmmDoMvFQKTCzr",
+	"wb71qqQXCC4ZV/qfEnJ9ukZa9QD6oGdgwG1vWKy7sxgLKNHwFulLuq9PeaQiqiI+JNeSJeQC/NwJRiCh",
+	"ljMzdxjOOnGz5c719y651TnW0xiAFlj9ucKEfv0P/+xYHq01aXABGnUifQ1CXE9EYhhpLMQENtXSs35T",
+	"GA0GzMR0D1q7LfL7b/sLzGtlGdYGHV8KjGGhiEv6fwrNSuFO1FAiv5UrXupZ9Y4Lr61Cb5ksLWEGS3VR",
+	"PS4ax2LGQhPzbrb2oN1988myb+2WzV+KaRKUhWQxaTKTGe0qrPUKDGzk/WC/sf+k7aVFEzoNI8YD5uVV",
+	"Owh0BMN3JLF82MWjTjs5LBEwP09ZMjf940I2oNM4pz3ADWvIm2zRR/kHoW1f9hMmMrzqCyWdfPPqO6qM",
+	"RmvqoZ3X8zo9uxa+WLxbwiPxOWKtwrXafivjlCnlylMeQNZUvj/toBENfpJxePPTWidyGnVjEdB4LWOG",
+	"8uEUQGoykDVVYx+bygW0N6JEKk+LDlnt6IqEjCzkl4F9mavBN7Wmin1SaK3wuU3/r2Z1epdcv2D5V/L9",
+	"eUvyDhZMwQuGIZdjETK5cQEKPtsN7MMLp3yOMXIokQaebQEBijwFezsbttZZsIEz4/lYOF3bEeQuzcSP",
+	"HNNyveGj0Jh8s0hqEbXQbXwqWTarUIuvuZgmBOrbSBz1E5oYBQfUMFrYjvoB7IyC4RvHX+kUnubGbi3j",
+	"h7E5Vjb0Xuzknf3w0Q/Jv1/vzm6Dq5/jH17t8N3k9DkgMx09a/UbN9v97e8awfjF9IeXh+rfPG788P2Z",
+	"+OFv240728//wdpxI4LKBZvENAA3xsYditmkK+KwOyhy/C+61kBax65tvVR07nnaUlyUveXAKK3dw1Zj",
+	"FTTKQrdjb6jFa6FZ8iVTWi3elB8yPox4ibaDv1lGHlJF+xTT42zkSP4cR4qZeuRhggxsVftZDNN0b1ki",
+	"CzPEoeMt/pg6hvQjRSMpX2us01wJQyO9dVsrumQWOsvndwtr7xVN0gyyBXc9z0RbwC2ID2TmtUm+WemS",
+	"HklthoFvv1Yzd/UI5NZLgyi3Wf6f/VLVEtDCtmam7y1zMQVLublznAZJWSOjWxbnPLqrPbdrNPWm46S8",
+	"inDBH4B2QHN/z3dWTmZhzwZMbBY2GMRCTXpOa4NkTei3lK+PmEzuWIpYVLe2QV2CN8NYDIc4Q4PX0oZM",
+	"GM+lmatJMPMFY9zV6IKrWgsXoyD28iiLmWDkOgly2YTNwuO2OIc7nzVTUbAisdMayVivI20QzuAxFKcP",
+	"2kBI6Ty0ooP3ZD2sRtbeg4HcDZIqmtjAZEnZIVMzkdzkawgQFWmdLE+qjX9ZsrX6C3p67rVUKkNrgLoC",
+	"a3LnFUmjkA8GyTKVLOnSISvzbV5LltSO9O/LVqqkgmehvs/SaTZB0uVEaiaKjC2zj5lRZo5Wbjsy5LqE",
+	"t3/xpA8rQ+6Z83EUz7Rqx6dxXCV9FlBtC2mRAX7JkYhDSWgc+6fYOHQ8N2VAOVTOFMnVL5MrYpWSDeth",
+	"s5grq30Rg5gOSypnYzoED7BRM4Bt93BlJAMt4ymsqskpSMANas2y/JFasUjLqmEZv40SwSET85YmkX5N",
+	"Zhhr1VGkTsA1VMFLvFkrYDSelowLftJCcyCSgD0lvR/RlvhoxSP+WTUtFfOgcnkAklWEY/LJYMPsuNy0",
+	"skVDS+jpssQXmmIy4rQC8HoNEjGuk54BtelhJ8nQrD4b91koPR9SnRyRnnFC9sDLPRBxLGbwGmJzfFBr",
+	"rCJMJetwkzB8ffHW3I6fRTYZScV4xIcu7xB7ORpjxayFRyCYCKIHC0sCQ1nHgrmMhvz9VN3FHZPXq6i8",
+	"kRAwMNhzLmAws2HgTGiv92WCvZuHDy3QJp4sDCAyHv4F4oZiqkqmcVoUzV8zLFgGuLXsbBhdE5RYi6M3",
+	"o0koM3GBoohSLidgrTDPepUdj17rP8trfYm9rd9s3Gm5EFoF6n18XJVVPOsBytluVuNb3LD5erVMY3G7",
+	"1FRDyGIDTOjnTHmten2FwngihSKQxLOuvr9S0UiYWmmMSSUmOL6ID4HywqhkcJOYcr6+gbZyeJAutkpN",
+	"ecPm15K527taYJbPps+GFLBh9c14jqI4vrsBVcxxDP6mtlY10Rjcg2jIiVZ1tW6AK4/HHsIwJvFU+g5I",
+	"95IKTg4T1M2jq0V53tUa2fdIgwVkx58zgbx1zJBIhrI/LmUC8staQymzWWUQFVocRWO/YlK9M2XgGxkZ",
+	"xbXjLo8Xsnc8Do2gF3hIVka+5QofTMHrg4BNlEl31j8WeWFyiyKZQfBUZdX6VzYsdEdE96IT8vrDlUlp",
+	"aOwdPHHCMZMXaPLpqqT3jNGEJeT//Z//m8/FLdGVliUXv40GzHeqZPMcOFkLMyYPA1+YaGxVz+VaZ0km",
+	"aOuJy1EHjwZssM0CsEkBJqpvEo8gObRnhQoqWZDvqY1XLx109RJWK59qQ1HTF2vyJprUxAQ3vjYReoIJ",
+	"cm0gJT8ItpheNKE/TxlafhBTcn7qqWR1koF0d1FQBPA20UX/mDTvMdCSpAst4wEg1CVcVInMKnHrYT6k",
+	"wUeMPSET7wPlbsytM8cn8+4MbdtZlZ7ax6j6nx9VDwrzll4YjpeFlAWfwiIa/Brf3inJ1RYhszU2yZIs",
+	"YntLLom4+QQrfR9ypMX5xAZBevlieTfd7dvFO+QBBJeGwAIax3kYi6xVRjUbG5sEQZvEazizHQ04jkqg",
+	"/w3HWFxmD3C7Ul3IOjDHIfCgT6uVacLbEVOD9gTA6tpCv7UN3wJe2faXG29H56Z/j0FkyxZAF6/roiVU",
+	"WEqZEe/H+O3z9IUXOLUrMzPX6Nmb2HMYt/eoGeC6UkCoyRIMGecAgnoUG0lNLXd/z2wMM1+oovkGOVWI",
+	"AeC/dSHaWbX5NKbKfhF4ajVBF5qgduOKLWvEXdMqAae30RAgYD3qqQ+Z6tkylezktTFztyO/t32ws6Sd",
+	"RvmJX9Iio3LDRXBTg/9f8+RnULoAoauk3no1IEm+Dtzf5VSDNTHSOzDRddKZl2pe9ouZ24o+9uWStgr0",
+	"tYdOQ66TtxlRbujVq/Q1cIPmvdJ6daEESkmXurx5YvJGWbwZFPzthfz2MWtDke2YtWcJph09PPr/KjS9",
+	"FFgc+JIrhs0WoaS0vOxs/iRGPBSswP285hn8XKjSqskxlvTepeK0WLdwzD+luMkEizZyNYIH+42D1nos",
+	"eUWiIuNhF6JAXRtnLbfzsbzYxoyknzpmZQ8z5urKBi9275eC0YHUA7BcTCGblkjMHvzWw8iooonS25NP",
+	"iG99N+q//O7m9NVZHL76bnb68nB8+vLF9PTli2b4chT3+cXk360Xjf726fDf3z+brVPTvhIIZsHBoafg",
+	"YNtK4Z318C/tdO9QyFzkRr3mKoqxgZtdrsIy5k28jj8n3XJKvr44RSS8f10AVbe1jnL53Uts1lpQyFzs",
+	"eFpSGKk5p0sWjTh5RiXbblUh/Wc+AU4ccVuQjyldKxEHi4kMSrFNCT/SltGrJKMxw9yyvpjyfP3/evZ6",
+	"qWRHmACoqOgJNdESu6fX1dZz0clEEjFZ8E401whdO+AurAu3W1l1RLoi4+R6c2Dwh2h7F0najxmoaQU5",
+	"XRZKdCVc6EqXPzzoICGKPzeYxnHXMrINM1CKYcyvefTzFGvcNLN9CtGMhEG5F7vVWscgg5dOoqxzcM1U",
+	"svLuWrY63ITNTYZXoK0LebMUd+5OOVqAuXIvgoAEqjFTNKSKrhIommbf2XtzSsjmmO7u6RTwIkc1Pol4",
+	"tOslhmXiHd5ylJ24o3AccVeLuSFqLWQQRSwOvVyq9H0CW3NgXHoRzdY/ecXqAdCK9EOH60GQuFOb955x",
+	"NktBUoD8bV9IOWFxHPGhVT9EHGKq69iUxKVwKwbPM9WrIgnxCAxNJGAhd7SCiKFD5HroJXZdKJGZf+VQ",
+	"XNCics+kPcNJTx/7HgliRhNIg8LcmPsgG69kJBk2tFSfmsax06aWsIB0voYZOBQJRnpj1u459zSKoQzs",
+	"DBlRWcUkoRBqugjkV0GwER7rcD9Ua26MJKGxtO3XwzTbyBuL0U/bWsZOsQsgNk20+wTKf9VkMGFWCEQf",
+	"hO18idXh2S35Ec6xBKOnsqwn4ApFehmrW8MpBKfjfvzscwnPuBOAZsmhvObpyZqCRqktVzHjDDzv0oX7",
+	"WAhH7qnbURuid6dmRCcThpnqESfbDRLSuXQnyDgnrQa06AP/y5ykB4eTRyWgShI2pEkYG49OzLSxSgIq",
+	"GTCnWRSqkVYQSO+/elXS29L/18ZKsk6nV4UmpRMa6GOKz8JrBNciXn8MYaU6PCMCJMiAYXTLDMCmGFhH",
+	"kZp7GUHwkPEom6rzHjJNfAy2OhbihsTRDWQHjQtY4WZQ9lvtDvxvAdBe//NwLVh7T2QvhbXXx+aUD8Rd",
+	"D82mcPVF+mZ5rB2PW87yXgQZuwN6cqY7T32dYIlLHOuu59FZywib9tfu8EMhxQwlUFGgtrW7W6Q1ZhTP",
+	"4rJEGfGAkebhfiMff9/b8ePvh+5/q4rg7sfbM8YbIkiW0u0SzK5lyRBXOSdnNZdGXoKWtKkPvjBTokx6",
+	"vfPWawNd94OBx4PwRmwQucgNYxPgaUZqEdqHToY8JSjL4ihkkaH/MWQTmqgxAEeduhbQYzbua66q16et",
+	"Txt8T1aJSDo8ZEEM7XEzVZV6FcFswzIpB2YMmCQZf7NJ5MaaFHKU5dHgmIVIn5cAa93LGIWTHT7L5mWA",
+	"V3dBI/11Yd09ZaXSrvwkBa9f0Nk7JiUdMrsrX7zQBNwLf29kUT2FNVFFsyt1BzWk6PR8oJGK+PAOyWRa",
+	"7I4nZc0cxUCZMj8v30slEaJfQlclrP+4d9XwAziM7lZrVwzf7Tf30wxEL1JMFXtKekp0ueiLcN4jCvpy",
+	"wsGMoZuWPtsQtoCDjXknQtkW+GuX5rm+z3lGN08J3Gwc7MgAtPCi9L7VdT+ass277rP40rQlXgKjmjDg",
+	"ziZ9X9+t7TouZsVqixJlMdAgmiAc3hg6ktcJnH6AH0w3B1XUKIvAG1Cu9yNkQTKfqEzCok8nd2AUYYo1",
+	"rYTpwQfnKl2anAsov/KZvS/sGChZMNXK+aXmCXh8MVvhGZVRsGZOFSyLK41Ky9hNDY2BEcNSdtQux3Vy",
+	"QoORCYOOa4xrcy/scEhfysQYW/XtevOJdRagfwlMwBHstu11D6fjEr8LvW1RUgGvAyqA+bglGCk1cb3A",
+	"W+el4fsUMgTVQ0xX/Ibm8z++ATBdiyOn5SkWI2YrpKtWdJvShafoX/rGKjrfEGqWADO47Arq7ZZZ162V",
+	"1y52GSnJ4kGdXEXBjQfUmSL9zihX5oPaHiYqCm4YaB0dPjRNx0x9lbbzzAIOYjFDrr6Q8pK/eJ3ElXYl",
+	"hZtNc3zMLzbTJ/UeGW0D3SftyoVWMlAbNzP/OmtfPnF5QtLEl9sVdFBUDWnAwoQsZoqtfJMxuCpvuJih",
+	"tpeNEOtbbhfGB9CtcFnvbtZ7VfCRMWvjcCrtynMcl+DMJIea5/A2/yMLt1TTSlYoPoQB4HNuIXABFh7F",
+	"B+CImhht1YItm7nPRgJIhCbMw132FyZDd3DFGXoecMTCOqW1gdAREzwPqFcAk5R+o1uWFC2fe7Wd5YVQ",
+	"VEERi0R+bPZ9loOcNmfGNLiWRe/2XHcZ2luym/jIatJzzfkW3mEzbDNnIucIejw2j8fm8disPjba2PRu",
+	"jG7zHvnsl6vZg5M/E1myzW/PwppCsqYtSG7/6EjRIy64RfCaA+z80aPraop4n2IaulaTn2rYs6AmeDwv",
+	"eX11zbf59p2Wzq3KZ30pMi7KQHBFA9DT0WwEndjhXmZVGExxzpShiKHtrxBxrUBzRIdlkcvzMSQHLU8y",
+	"ZYM2G8iktAWUY7bWvN7hHf7NN1fJXFuD33xDTjn58XJGh0OWkOvTj19vhSKQW0/IBHIWv7GeJfZNFRSb",
+	"Ug0IR2KeujT6mgVw73CjmH2DvcXnE0Zo9hB7kEDo2vq6p9VNkkx5z6Hhoio1Fu5I9EwaWc/pbRn67nDj",
+	"Eq+SvlCjFFDefavn5Yj2ngAeLYfcDUK52arIeHHM3HDpiJiqb8xino4BwRbX80f9MJ1E9Tkdxx+/3vL/",
+	"fALvcXf8JAX37tB/PiFANBHCY3U40sZXktC+FPFUsbRMuk0i/K5W+zGj5lxINUbv2NEkCgXWYw4Z19NI",
+	"KypcGG9c7/AfJ/iQHQ1sv3/tCSYq23cHIjbdy8mYhix9lw0uDLG6eKrEmKoooDFEM/TuMKmkYWmu3WiH",
+	"X82EQT2SI5tKL7hKaKDaxaSpBFGwCVXy4wV7LoKPX28lLBTBE4TYtw41vTfQNFV+8w3Ev3ue03Frgi1m",
+	"/1PPsed1jHWtJhWgZyCK61MPslafuw7XJiyWrhhmZxEcnIkVcan0WL7ugZ3YqxL8R9c75r0neG56XjMJ",
+	"cwGwu8QUMKMhIRvGBStVJ2fCdDlI2IRRJYmc9seR0lYgdjKod/gRJ1OD6j+hCmzCncaOiaETxGO3CSVw",
+	"g4sBmtARPrFrChaO9Ox69Q4/yeygxZbt+W1le0/Jz1MBzlDMbQNpjqkqZMTiCThsIbQ8orLDe8c0GLHa",
+	"sd53EbcJFzWpRMJ6VcI+BWyiXJa5GiXM3wgTvbRuXRNyhjWwrG4hEfWbb2ya8KJJKKHctm1gHSHipkZR",
+	"EhJ9U8Rkqn7Irzrcvtdk7x7uNxpP0LyLo4BxyTze/+70CtK6Yg/GQB99zHWui2S4ZR7aGkfKa49bQeu7",
+	"4kHcVRr1Zr2h7zHMo9KubNcb9W2IoKkRKLNb9RmL4xpQwNZPsxsJx1n/MizK3buA1hTGRYZAI6ao2ChL",
+	"mgtAZ4oPrE/esDm5ZMajsL/b3H9SJ0eeQY8JJ68/XEkyYQmxhZxPO7x3E6VVLqaW6ICo0XTcB0eGX02v",
+	"PyNJAipWmwyYCmw/EIVZA0hd1CR/Iyl2uCV7+FSdYMrKDYOGQGnlNQIkME7GEZ8qyKcYCEj6xkYkVSIF",
+	"+P9TsM9Ak2lIuOhwA3ivRpQjAlyGhHsIyy0tO0eUMg5YXUggjoRPtbY3ZArKolNwadjCVqNhFQkL8+lx",
+	"MLudadSgcgO11T8a3ITKiemgECS3lXblvIZ/AZRB5eyX/lv5/ehg+vw4CGt7785m37/Y+dDd5+LD9y9+",
+	"OBq8uvn0g7x4eXz4vR7WjZrr9x2j5ldpV2QEJTyVdmVwsP3+9fbz1qcXzWfDg9tp/1C9Zc3hq3e/fLe/",
+	"xw6upvJwev7q9uK7k+tKtaJf86n74uSXi+nheHvv1duzrpqyvd3Dt2eT7z/sTY7nlyq6+fdPb04/nO7S",
+	"RuXzR4eauUap/yVTqIMt+iL1/kvsmYXxMXTK+btW9gFz/xbc/CK6Ze+QYvBTu7hJRQ+6zdxCnFLTwtvz",
+	"D1baP36sVuR0PKbJ3DdVCo5gpVpRdAh1Us9t501UaSlI+9pAxNBP2vtZfyvDCEBRrWX8SzWjga7DGbLV",
+	"K049seFTU3ix09x5Uic9bMXnDrv+u5cxUlP/X9GJcDHG+56KtCVSisWvV7FZqVZaegWzRTeMh5AAZBh1",
+	"e2ur2dqvN+qNerN90DhoZDxx2UcdNHwkZRdK65hiif9V9FD3aXCjrTTOYgusY1T69e7N34Nl3Mu+aO7I",
+	"zD8Cn4Kc9mEeIWYXV6qVCFzcemZdE1LANhxZxDyquiMqR4AIgebRQs5B1UJxeZH9fMC9NE3zY0kPmdwk",
+	"gMV9dPWhG25l0VMVrL+wG7LyHVZTq/iForlR/iWLNh3yleEyXRoPCw/KhV3kSPNJOUEDYPXKwNu30ocq",
+	"ZW+ADSje30w1dxfDDR/TdsXFX65UK1rjweq8ksEVq0e2B0zhOnABaL+2s4rp8wIuDL/Niwsf6YFOoHdb",
+	"N88nsKvHyhWc0KSSNgEpPN8mVuw1Cll5X5Sw7rJxSe9ur7lGbjWwX8bHXEOM/PZpWoR7LJD/umSjn7jB",
+	"YMfCo0voxexREdnkr2ozV48N/RlFZFfu0bI8K+PZ8t1GhX6lAl/SCm9YtdztpkeOHp6uTVkx+edlzE7b",
+	"z8jxf9LkWrBdqHZATBM4w3p7Vcnf/rD7Y4FJVo/G3llZW2n0krkK1UYrp/4ueqNxN3vi9QF0RqDaGuQx",
+	"DqdpkcNKbRGjxlY3tNWTtleZNqpy0DZuEKRZb5Dff9sBE9wily5oiPj0cWZcj8rio7L4qCw+KouPyuKj",
+	"svioLD4qi4/KYrmymNO+gpwidTfNMVV4ylTEqwVHot2rTIbiTr1ZJcXYh9v1Zr31pE6OFjP5MO/+K+lg",
+	"jKGctMOvsm1q5LJ8QkJ5WCUQGYPoTyZEVCV0mDAmTbDYR0zGkC1XiCZtQAfMCDGKBtHEKuBhKBvqA7co",
+	"BpBajf0nBnZW342BQwhkAQgbXoVOycQ0WAGYWIfJ9sT1nV5osSlnkYLoRaSIGAwspOJi62pYVRGyDrdI",
+	"FHDvXsMCX8KoLUKjHttRth8qTQOPdsXsjKC22VP/vfXB8g3lQYJXyZApaXcIEx0wMNfhFl2JhWnvcifI",
+	"sv3LyVH6i+vAQ21PAmnvqxIlRFFsxlfg009AlGXjxp8R9/qMmsBgtp2oz4qWJ3J/rq7RXJ1myM+DW8/D",
+	"UzF5J3T9oglle60UTKa4fcs/tvFw8aZ7+GFly1SMF/IndYUtmgUiXJUMv7ne8DeF3y8ch8Gpvs8y3rGl",
+	"eNFwrAFcOJzdxrpH+Qt27y88thn7uXRXC+pNF4e/Rlf/1UMwKuG9WOLfuXF70QqZBvXlR26dNflSzfyL",
+	"Bjymn7p0uORwrnkYXLKgyKdFaz1rEMUxyY8KS9mLBgUrjI1SSkXUzhoDK+gNYxZzNhK2M0yfpUv7ZVvE",
+	"FE01292mZLYlpb/3b6W+VN8ZG2Srhzrcf8deKkUL5LWPKRdpd1kedsu8HHfsDVrVfyM7M1oS49jXclXP",
+	"UM0+sPeivkpjQPqh/gHwOpfYZOD0ZakVBgylmibnGnRdwdlTtFIKQHQ5fA1qHyAPUo9iyscMnQkGRdc6",
+	"qaIE2iTLnkH4NjmSGSshi+RYsjNpbOB+0v0sTbJk4VOot/TsJ9fQEgDG0OazDjsuPId+b6HEv/i8YZL8",
+	"/c7+HaBXM52eLIyqZ/hlzFNfN0+Pn6e2RvLhoFtL2JJtEHdPva3neVcR/fL8/eUV2ZrQBBOJeQazMzVO",
+	"+1OVsd9S47ROjri93xkzRfQxTaJ70Mgya2R3TTUaG0pAIraaJjxFqfK4ogWqMiDSZR0uduu7fvvgXztO",
+	"mnUq7V876FftVNp8GsefP/faju1boQzcG4qNveYWzl9gel+UcoFS81Y/tpm18XFlVFLLkq2RGseZcGSl",
+	"M200toP/EYoAiib0DXCJ4Q+QIowXTM0FXt/yfqis690E9IgCz+YRqrdOpgKDr1c+Vyvbje1F796zBd9X",
+	"zh361jjoV3lCL4yN7O6Hse2s4wnVU7nAA6LHudNqbfzM7h2+s4vrsfqZa05vaYRF68s8tZlCGmq1Cc81",
+	"e4lSvNgxa3/UvyGF14xjzsHdg9e8HOXUK5hxvjUtsaG6HJ0oqe8TO/1ZqNUU9bz38uSK+AUO9q3jermz",
+	"TcuAFyIZpwGtZyKcLwnlf6rNZrMaVL1Pk9gUvnuHKYPwnK7wkalKQCzCitfG1OuAsq43LGdCb2qVF5u/",
+	"zmLOYs6v43nKuhadF9IAk+d9PHC81mMVGcAhC2v0OYu04Pr/eHyvkGFcraSYP5+BNLfv8Mzuf3dGVSX9",
+	"uWEWm/IsCCWZQOpauUa2fsc470QSOjS2KEH8u6pz/yOIH2BQpgB+dXLJeEh6HoJQL/VAG6cplCvZH5Ug",
+	"FuFBPwRy0jqHOItAXRtH0NSUe8VazikfDWw5sFZCDOQIGTPKZ6MoLqwUiSOpjs2yLMQjivYzvWXrbYSV",
+	"RStvPEb4JH0n1LGcjCdq/h0yRswQyu7DecIG0Se7VtgiwJjF3vo+9Tow0NiGm+RaStfPZfrW3gYdAz7e",
+	"NzfMYGT9mEVs6yoVA1RSQfIVsupMA/r1pYmHs1RpNVp7tWaz1tq+au60m812o/FDxSUyQcqOy8PQ306/",
+	"bFZwxvpeFlHuibIOv3BeS5vuQsIKpAAYqlj7USejPno5JjeBIy8LyQBMxqRW2VWGiGwXIrIWoPVjDnIM",
+	"DIJ1ZRlUceKRWqEBi0FKs+sKknc01uzPsPdGc/UT19zvIWWeW4NdvxBJPwpDRL1YS5CccgjvVu6UX7Cm",
+	"EFkiQH5dQAnKZdJ8/JyRMW8j6UeM/XooyxELRYr9sVTdPbY++0wE3AuMa5PbxKItHBMyeQOXDMWqoQtR",
+	"C+gKPrOucnJkq7n0e6z3qo1+ng6nREZ8GLMaSo+QyRslJtpynYz0A/rsgKZtOow5KNhIYXTTL8dPO5F9",
+	"JdOqyCJBgtwF12ZtJbuAJ2bZy33ZwV1OrUFSXkP9bOH52yQZ+A9g89l2hZWfm/K74Xf8zb8a/Q/Bbvxz",
+	"Y7zNd1//fDB/tysOp015pVrJ9/u/nOzQf//NhIRLE/xzpMQdSEtboZe4MSUpX5zNXJaL8d66fpJ/eSHR",
+	"OFz9BC7EGR2zK2ogldayhq6EeEsTxCZdyxR6x8KIXmmV7R8gv0zSZVaAIaNyYmZj+eWZRFu/Ok7zGQUa",
+	"YjrlRRtCPPkWUtXiL5kSDQvjBOLD4M2M6C0j0LIJYAUTMR2OHEhtVozghz0xkmG3OyXttIz5Iw0+Ufg3",
+	"OCo7q584E5fTwHCOfywRG9CwOxNxdbkprzUeR6jSxMK4mJWgJpQRXuMvKOcfzbkvJ6jLxLMNQDyyl7+H",
+	"jQep6ffgLUsTdFOC+Er6gda7Z75OqBoVJ75mDRGfojdDvdbLM6EqGBWYrQazV4txbRBy20ZKC3jE1AdP",
+	"KHgYvVx5A9QlweKFo1kl1PYsRvTnXOtavBmA3DbRF54SKRBVCnBx9QN9FkCeJfVgleZfyTqx2NPI8I29",
+	"bDCgTfOrDu/wKwGQ/mkeeRWRduwEqgBSjKmTtp2PnhRc9bLNKWYA2e9XvUQDSHaDGeGE89a1S1evmmYU",
+	"kSIBZHoZX/CYGPw2MqPzIrmFBY73N70358/VhVKYe9reBkl/Ldv7USY/ymRP+8cuYXCkTHO7f6SQfrSx",
+	"/1gb22DfPrCNvWVSw9eLRTq43RlmPc04dKTRMgVqxyDySLN+Iw9YVQwIo8GoWhLLjEKsPSM9mxQNqWJ8",
+	"Gscd7pV/paB4vbQstId1TuQc8mRnIrnRZhbkSMWRVCe3mCi5NPJ4bNfiiwcgHzBitw6rdzxxsfb2Y7Y9",
+	"VdkbAK4gK4EOg9agtt/cpjW6u7dT22etfbbXbzW2d3f8dqWYr36/UFZme9YIZpl9fDSP/n4hMLN1PiN5",
+	"NJe0uVTGwNOe5f9MG7EwsvkOuh5RiFKYoARIDtOZV9tsc7/It6fNxq6Iw+5AJD1b8AtIqNj/DFsYiMnc",
+	"1bskYpjQMUYlXS7MDLP3qbYXoQ88PD2jkvRZxIfQX4gGLHSYq3YQXJjqI1O/2Kj6nYT9vGcAnuZCfwnn",
+	"tKH1ViTizLDwgFzaVux3ts/8xdQb12iszcnx4xc4nrFTpv+OJtZjePNvHN70q8cjJX1G8s9UGh7NrjuZ",
+	"XYZT2fotzfI99IE7WWGFaFtafJemrOMTS6FFDvZaB4gf8qSKFQ0sZrdR2skmEOOx/m8ccQPxYV+L1b49",
+	"hBwz1WVQ4UN52OFgYgGYVs+mwGOhRBVK4QDpPZPm7Iw+m0AP64UpPyYffTyZKpZU00o56IxRJYxDIj7q",
+	"gSGrYn8Fi0ryzqaPmvJMXBN5I20dErB7rOODfomI146ivQeNz29p7IQ/uF3f83iepq26Kryez3p7UNiq",
+	"mRr03D9VxD/ECCCvsmNAbHYFVqh+GC1kEmszkYWET8d9WJgOt1hTBpQlGjNTSZVJzo0k2WkdLgXxeA4j",
+	"ftiqgpSGcrUFmdXX660fl/csMrh/9j6uwV1z+DfWMnyguU3lPxZJy67WpKEprKXPSnvXWNvmvR+ev35W",
+	"e/f61RU2Ssic0RWIfgVPdPWymTZZyx79X24I36YDuM9GlApiTTn3wZU6E5dKJCCBzhM6LB9c+gC8f4Oi",
+	"CZAZfjXDOrLeU0c2LbiARzcWxvBUTiIfrv+xd5TP1xbL8NBdZDM8uGnxBcBZGZaTAh3dsWgMZDBUWNb8",
+	"wyG3TDv7clF8jDfIRbRXLLICO3AMfXCJEnXywrQQ4rYrtK321jZlLIauriQyyUvcdFHrcP9OMy4QPvbE",
+	"gINTEsEDhm5WKF4L6dxWgjtPLbbN0mIO6jszY4+Fli3YUsi9eZKIWy3VbAm061DbF59wALaoG0xSaHYD",
+	"zxh38CiaLLTNdxhZ8NIO95Al9Orli+B7FiywlyJsQS8Sa+HYgvdZJFlamh9YWAqVYKvSiCvR4Wb9tHmO",
+	"fmY7fSyPkyqh2jD/StqBaOmdKVw3JS8e3BeZJYIPXf+dqusx1OFTyZwGUycvsnX+KfW61j1TnIL9M2GS",
+	"KdtjyXWxLaQ8gPXCnYsj7uB9AEME9bJiEDhcdCu6/bZheoZVi8Z2cnn07qT73cnF6Yt/d68v3vaqhHa4",
+	"fSE0n68DjJ3pouzaLPkrUCV9FlB9BYYlA21/JxJbkelRyzJ4MjPnE4MxeWdnhRGjt/2D8+0Xg8bLm+bk",
+	"u+1fGuPj3Zv9+U7yr59bwcH48jDcU9+PXs+ab38QPihtu0LJTIiQcTISiWTry0AYuGEZngRcpYOUZBba",
+	"TY+kJYY/IbnwcMnK+23HincAkY0VRajMkCnsCnpkelvZI6IZgJsi0q2ZfN0Dgd0kFCEVVVNZae80DtPm",
+	"U3pn4gjQeI3X0UMKNpNp+0Nee+PP8eHCEMWKubJ0qn+ozb7ZnpZUHDsJEklkj1UCDk2RWEigjIGARBGh",
+	"P8CiNTuq8F9m7qna1+g36jfXidHuXX8020gdsFOsF9y8ccmL9IEXoIBX2pUtGMrnj/ektVYrpbVrPkmE",
+	"lnzQee+EK63rLKO7zKpoMhpHUprW9umCn5lKTNsmjIM8c5JEayOScfXUMWOoZVdRHKNTumA7nAvRsSlv",
+	"T6CKNNNlMi/nnbBL0VPEwIDcl+wJZyw0aB8gGBcf976Q3SjHpP/czVpcs8+59szZM5J2YHfnxIhhny1w",
+	"CDSsv3Pwpq4Hpu4dpUja8q0lu+dg0/KjgOHNxRS9GAORDIVSjKPW6lAGsgpM24DGlektS+hBKH8UX0ni",
+	"zemvt/m5Zd/AWbFETKzmpE9JTnPTtxomAVqqfqq+tg14NUqEUjH78/yyn6tFrtm0MXIuGcaYRJQvthK3",
+	"xuAFW4bt7H5Fc/B27RSYtCU5jWNnZmE0L6ZKSyODwUYdOpDJEI21yaCENvPMc20b9etwgO4z3lOLMmyK",
+	"+y08lXFUY5PvOjkxI5mqGNt5gm1jD/NCHkyHQyLMu7lNhSFHioyFVBbNqmdyPHpV0gMkMwsOmQI3GYQ/",
+	"SMp1Vt089WeSm8h6Vr/55krY1rGczcy6ffNNFT2pmEYKhgbky/XamO6LFauK9BDb1TRixjxcxkxE1DSO",
+	"1QzK2xJ9d4fTBOK02lpD5zE2HfZAmrAtZtoVs06OOL7DZfHeRjLSDAC6cIIvOaFcUmwPDCr4GLvSQgRZ",
+	"cNbhtrvuGItZe3a56GTCaEKmE8xoMB/XlJJo/YWGQEcGzw86mydiAuOMQplbARonjIZzsxLPmJoxxjtc",
+	"zQQsqoSm74SSAQazjJe7MOHp5PYPQ1pYcSeO5P3gWrKN7j/SJLrJAy4YtvYTbzQ1r//AZcQDtv7t11xF",
+	"caUEas3CXBvKrBOIVABhG3r3GUwZZRfndtBGc7u232+w2gHd26m1wt0ma9D94HDQLMMH1Ee0cr9EjodD",
+	"qND7vraYXxZg94MUXstkvQjhBgs26Vrp0644Zzr0o+WhB3trQ90L727W9oPd3doB3WnWGuH2oNUc7NCD",
+	"/r5Nu6NDWKNKME3irYP6br3xpyfkAQWvTsRDSn0ElfhCkWu/70pRQp2WLOw2BylhOH+hVmR+83SiLfZp",
+	"IhK1UjXCKCtKUZeUNIhiCOgi5rTLePJ0JK16xBHqH4CYiPnBVPqotHp+EnHVQPyb16Ksdwwwl+aLflEc",
+	"PVYFG7aYVeJQbZPK8M7UXWnwi7QIR8PLCHI6FuhIHpOvJWOZzz6pk0uhxXWHG8e9iviUARfHgVAFCpOK",
+	"xqxtu7Cn3F5rGjCY2UjEZmGotBoSdse/NQXGVtnXxG+jB1ybDWMmtUoQBVhYZIw6s5Sm8GgQ8UiOqlDh",
+	"M1U24g4YlZHgaVrcq6urcwdAlTCcAicRt1HENET9teZOhH3ScwBdqHnwpN7hx3YNfF3PpGpfeePSo0iX",
+	"CSkIcvzGuGeU659HYmq88LDrJmyfsIBBNz0u1Cjiww7XJum26+tRJyc0GKXgqlp5lERrTfi5TPCdksE0",
+	"cXikAI6y29guUqPw4TsqUo9azxKtxx1KpHajB8Fya9JJD9bfW8XJQaICDGyn0u6sNY1OpdqpUAX3F6k3",
+	"8LvWQOAO0EHgktEbst9Zojm4h/Q6wVOU45tAEdvsPU7hgsc8lQt+TRWkhVUoU5HguVQBg+ecCpbOFzQo",
+	"+DHVoTqVz3CoN1B43kbc9q1aJF6j6yCvAdYdAUvrwaO9RyXoj1eCToz0R2lvQZkhA+4OCtGI0ViNflmp",
+	"CrUaDf0t8PYYRcY4FUky5RIyyIIRC26cwCIslqwKrk89Vsxvo4r2qWSF/WFfwVDujQ5hXaAVcbN+eMt8",
+	"u+QU2JlGMFkeGS/kg7Z5O9aLl2qZ/uJ622rGWbitbg7VytYNm6/n+dM3GiT2aJgNU6D/j/vuPrjH4nXL",
+	"Kii2pM+GESxKmiXpKsgxGZKLWZ0c6W8BhhqkYMsRC11jh0zBgvUMItA8hR5oxmeF34IEDv3mp3jdIXpC",
+	"kYT+YtXB8isIiU21fNaaaIeDCE6L7WxfD2wxhYXsIxrfmoYDVJFecTtRBIcnkyS6pYrZZ6DhGYmZKWkw",
+	"6lmZv+oSm7O+0Zv1gL6EeKgPucEhXicn/2YTkzthY3FrXqjNa31FQdqf94nWQrGe3hZoypAWMUh7vTtI",
+	"xHhJoR80jGpXTC/byuf1i9/9FS453OB3/qvLsb+KXMq2NC2rdzMbBUvrZ7LB+EoS2fA3x7y2EoG7Xpa3",
+	"dm6YiC2YumFzm1iUZRJEMW4MYYkuajDFexjzQgaIH+tBtg9YpFjf5HpZ2DImH+z3dJB+2aFgAFczHu2q",
+	"k4RYMi8BYYMaYGHo6oeBfpNjREY0GdfJheFZMDCp6NxwLwyFpOyrwz3+pTmhSSLXXCthpLkHb0D/hIkt",
+	"uIxrgOaAxTEefjsPSKsLMDoKXSFuxQ0zfBlXw9WGmV4x6ICAWF7RmpJajYuZCbrUavjCXofbCi8vgb+w",
+	"xgtekp7i++RMFbOgtVnJGza/EGqDpKe/NQNv1lo7+hOtL8LAq+tNcqdskmwnfCApdZ9J5p41k3R84AvI",
+	"KQ99wJRt/vUtsL9ejdZ62QNCXArx1xS+S4u6qC9+7yB9xzSK17Md4E6TeAsBaszcgsYiXCQQ9J1Ar95c",
+	"GoEWscmYxvEcf9J6QyQRcD6bW4tauH4jBqMjbv2fT/3Pg5iMwEKQdJ5aUZiem/ES95k2KqC3MoD8a8Hu",
+	"++Gde14lkelN19rp8BFmBmMSC7B0LAGDL9hOxwgkjY5r14ogiCbg0IV0dQwgJFJZqH3bFSsUYxrxMkPh",
+	"HezJ3wnAgyqlt1NW2tvribBNgpMmBmkSsbq2Y7/WjbqQgVVpV1Zuf5uEEY2JCiakediqN+qtemu3vXuw",
+	"37ZRg7YXPrAqYMUEGM38Cqd0YCUC4yHkN5paYyW0aPl//+f//pdXWHzPmOX/z97bL7dta32jt4KjOTNN",
+	"npFkWf5KlOmc4zpO6rRxvG2n3u2jPiYkQhJrClBJyqp2JjPv1bz7PvalvFfyDtZaAEGKlPVhJ7Gr/cdu",
+	"LFEkAALre/1+emfcnbKEo7IJ1n1Vp2jCAyCVHdJZXkkub2khWu4UXUBOkKSSYfUyAPPAombrslNEPjT5",
+	"QRKNOA32z7EYCxRkEUn8SZFQRVZq7VwIv9WWAWbUwil2wFFWa5qC7mWPYJ19kCKtH9JP6wW3wiTFiqSh",
+	"PlOXAiViZf1eRyrRzE/L+HvZFKIpT+xGgrgG4pYzXba3s4enPlm2y9/OqMT2I2lDvVi+qGtXSyae1nb6",
+	"zSAaY+HL6XbFKKGpYCX548A5X7kjQ6pru8utakgbMxiYIbBMfe13J5DbjkpPh/TTUjUJBveX7tcomNC9",
+	"1eNiXR8x5BZMH8laea5as/50rWhoB+DOJkkUG05jEfZWFtmfoN9mQeh3lN1pSNxAaidgBGMTH5wG+hq6",
+	"IXxqVgMBHcRsqIba4kzLPHzFYqpNwOxzqPraNFWRH0PJO9ncbWllCFXF2kh+IsIQUn/QEEl4EQjfZ7Hu",
+	"TJ1uKfJ8sdQu6Q4zpvUTRJ1/T4f40Vs880HnXZNnyeOzrK+jV/TkNYZc8uduSztz0wIwsUXvOR+wy6af",
+	"jJb2x1pVTAAREn1yKoNKgqGAjhRuT7FzgO3Ryx7jmTByMRZWEk2XOl2ZEetTNhabE/bItJR7vvSOW0FF",
+	"jXg0H6ZnNMacRgamx2QusnA9L7eb+88d6PLY8pY4hLRFFLMIlAPIPAug0FxSLji9vQHlSVQJfa3b7mEi",
+	"LjPE3wBBl1JHhtrYYxeKSdVR/tRy5LsP7HKJKWoVGWWYnS71a7AeH4fJ1K6bk1LSc7eVndkxBS7Y334j",
+	"Bfiz1OouSUyIBaUKSTmUX5hP0W+zEEpmQ9z7DRL3nsHZWx36Z0n+tCx8TzXDM4+eSSCSXgt2d9xS+pC1",
+	"nGtay4AFrbMGZd6MOV36VHYEdlNvMHgeAoPnG4LT0fsDGqyLFNRKMDojHsdQgmBlRFyuIi0TEnxA2NyS",
+	"3wZ9nqio7oSK6n2ReOyZB4UL3Z/E9Mh+Vx/xKBZ0tD/gnd5Eavju4sOpR9B3nPUiJUHlGqSStlQTmeV1",
+	"R9g700MLeXjsWImmxjt7RSpxqF+oflSLfaf1SoD8G995FvYkVsz2PIjQpjRM3Wy9LcEOmZCfagKFWgu7",
+	"GttJWiJtiecEOeCTmhacLRpxqqGhlsCFXQ8kxgepmqNOAD/mNaUKU8muqLNTspuhzRw4PwkcB982+rUW",
+	"4MXUX4MyPjOrlza46hENoLO0Z3Fkzj7+8PPJEeDI1NkP+A5iFgokl44NaMwQ15EneAM9P33fCbCuaJc6",
+	"CvqBNDBJ0BeACEeE2otlaR/Pf3bQiTpCuxdmIEcfzi+uP5yfvD05vSjEgwe+F5qV3u0nci34mZIes8Wl",
+	"emYkD1FO4doHSyimskv1ao1ObOebawpoIRMMhRonldZOQ/8P+9J+cYC4wEUzQApLLlJWLpQpPxJAK/tw",
+	"C3lW5lhswFdLsN30KXMkDFVXkWRztJFdyEJ1lC6z0UfaLawBCEU8312DRAReOIOLweWUCakn4c/Ckzlg",
+	"Fq0MYoa9Ig0PBwmCmDqVwX0FOgBwvrVEA+GjIsTeCnpMqplH5+9ZRcGWUVbU/w4obzG0tRt8mAyUqDTo",
+	"qMFQf3oreJhJiyBoeTzuDhzcMmiRN/gd0BMFPe8YgrGtc+C/AfkNqh4oOoCutB4Cw2D7lj+OoAIaChAt",
+	"wEmmF4/CmbBbi2M4cM5NFOBcv8R1hDSmCqAxNptwXkb+2JEs5Xg0izen4/6avBSydyMqCKEMBj0XXC63",
+	"Nw2kIKDOoh+NqcQV5d5GiM0IsfcQ/hcG/zFRrDtQCgD9pJi4yDWroJLkpNndAJUXSOXuPtrIVdowCMmH",
+	"R68IQtKcUcxm36obYVp7EWAL0Qn1XbDJ0oUsY8fUkwBdXDl0IWjBtSiXVJGH1HoxtgdgsgQzOEEvED7r",
+	"TDENq832trwTnJIyQcVYeSxRqsqIRIjPhWEDRJC2NFEnu5KF+IamxzbWq8RTQBhL1ZAmCB1WI9wlIEWR",
+	"D0KNExDrFmBSWhAYQGByRXhbQnFyk3n0MAs85ZlXC8AxhDmSWBStIeKLlE7jHoAkzYoav8Tdiim4ZFsa",
+	"Y/z8+OL40oBLsiWxJeegRt6bZlgJPVKKyXUGQbIT9PsiWhFIMjuXdUAkXbAojMH6xJqdOblQLC/9NfKI",
+	"G6DIewaKLASJNCEHcP4hYfbNo0YaHL9MxPviLtm5DA5eXiYWAhgaSZxXUrYaNqNCA5BvZZh1EGeg9L/q",
+	"tRiXUNYqm1m8Ogu/8nXx6maWR++9DZbnl8Ty7KrhMM+ocFmw57S6Q9tfP2qZMwCfI+R/D+y+/NuY/6g5",
+	"q05QcWAdqDhhOBd7r9gYIDwSrD8WcWw6V7OvJaMgv+7rmV2rL4XhWC2UNNlXARbhnbZl/Ztwho7u0/WJ",
+	"1G1gUlF3dlfYq2chhlq2+KuAcLQzThIlsVeBegE5YSI2GwbaD63SgQoJg4hxh450qsYWA7UnJuX9y2d2",
+	"Qo+KW9QJXm83d3b39g9evGzUeKdb56NRXO8r1Q+FVm10dwryLtLFMOCxJU9DXrAgjsewF2wimTY8PYdu",
+	"Ti0NKvC70MnQEVo4vYVL9AeBvLlGZgc9AjwheiWotYDwXvrm+pIk9kzseosilVv4SzerXUCvaqppLc3q",
+	"er0LZvvc3b9gz8Kmh+Fr8piOnPNuI9n2s+JQtv36c1kV3c8iidlIqFGInePoqUdq3IeQAR4gvQu063zy",
+	"mh1hQX7VCbaS694LABJtCrFgP4hR+DJfdcdYSQcOPd75bZD8OO7U2/Jc9IPYkJt77sHx0iYuUxSUXQfT",
+	"MQYMammWUchuNIWie4gMpZ1hEJA4tFMCgC4DIGGYtdzSa4ia6LNbdSuGHNJoE2bX4ltNYgjMP7PJyfOT",
+	"Xw4v9X8//HLy+vj8wntOPJ1eiTjxHCZqKYRvwmQgCigwIjOELx3K6YLiV6pFMXa7QogZZ9+qylG4iL+C",
+	"uLBcGGWt2Tz3lapcStrnmDDffji6OPtnLb1F5b5ke1Z2Ly09j2CpHqQgaKMp709TLvtay8xvsEON/Hkk",
+	"vTzzf2FmfGkCTZukzGq0nigJHOm7kprOeCpbn8w/53avnGKJbEbWk5519eUsDXQAFVBJIKBOiYwATNjG",
+	"CZ9iINe9LUKfBz1gbTK3tfVFEDQk7RrEjORQeT9KRsEsFGw2j3yafSmp8HmiR8S2pqx1RKrzvXfwr+nq",
+	"qiWB0TYpkTEX7Me+SMo3Y2Ojth+72n5EKvtvKS2K/F4kslhXVOQCYwUWnZOzSbeJiwBsdz1g/I44oGTS",
+	"iRhlfaTU+nd3roPyu79brQwDaf7c1gNMEhHpO//Pf/Pavxq1l7/Tf2u//9f/WykEBR7xpDsoIBPFDjWs",
+	"9Q1uhcTKYazauRFiRG4rwJDX2UkSA7kKfK3lI6luwurAbG6LeEMKDAVbnAt9q8M6uwIQtIAIN8u8XPCt",
+	"oeArIPz2NVzeImE+Hvn35L1m5SS7UtFNPOLdFdzEjzCmhym13eibb1bfUO1ignXysi+erALaOI2rOY3Y",
+	"tngPTiOAXt6NJL3X2EnBKi0idDE8lx5xIiRLFIFqSQQ4G4wTX02wqKcj+mNZCCit9XcgkUDtm8KUPgfC",
+	"qx7gj4Fi+GaSnRkMaoqqY5GtP10Bhtp0MS/ItEKXG2MoU5CHBBdOLxHUB7BA6nUk+KIJVnonSBgC0YYM",
+	"1isUHPU9NooCmcTGaLgA9YJIc0Me3wi/RalUekTMvP9GHfQ72g4AVMcCGOUUse8AoCN5pcfz8fznuJpW",
+	"Dzj31c/CBTHdwga/ui1pslg8imEOitabTDlBBhjYbUP50cPadxH2SvxK88y1T4GQ/UCCJfhnqCWJOQha",
+	"j8bwPnea1Ur6zmes3UNLlgmYf8Ahr09uL+T9SqtSq+GnqXFLmYyfTy4uj0/189Q46goI30BHdVomkhIk",
+	"tF40XjQgYQxreYd9YYdeoT1y26hv1xtVYsNju71Gt8lfbncOsJw/Bf+ssr7arjf369uLiwQ8vPaFlOhu",
+	"s4IbVOr7AGADLy5xltXKjBXgEsC6g06vEoEGEDvSt2WnKUJCNnvJzs9qJzJIAkCC/ln11Thh2/XGc2BS",
+	"sMgGubpz0+Zpy1u13MArUlxm3PUYaw0SEiJcMi/wEdH2ehDIhJKbPLHPyLZ9alX7Cj21SUBs/tpOgMJo",
+	"APGE2mqZGReimSTQAjpScXIdwsSuM1nVKklOAxOBOP+YhKVGIGU6WfGphQ2NQV9+GCeVOxzsw5SvIFUr",
+	"zorFA8ClE9KHhSfUI8MKkPHCxfTdoPO2G3wI3l18/NfJ9mnw7mVdTN/9y786CT4EJ5P3l+Hgt9f96en0",
+	"3ct6txnKzvBNw//nu7CEnSfzPiol/vqL7ZfNWRe8kGmI1tMWsCMpB7qsoeglTO+xSfFuKKEcmg/EUDSp",
+	"1BksmVBzb3+B+VyBKoeQiIhiJCiFrQX+zIRHftxyC/ecDWSdOfOdAS1zZ1gG61Ayq7LNXDpJ6AK9c5ZH",
+	"YKdo/5CNJRWvZ8fJe42g90cc+jd/lAwNcafXG8dJX6qZ/c6lLHkkLcS8bdvc213guRcj3hW1WOgjrGVW",
+	"yGV/DJ3TPUsFDRyyGBsTPRFBVawUljoE6g1i5vmidnjJfC19vdn2E7ubHGhEqVgi/kpAH3A5Nf0k1Sz9",
+	"qIV6gZbBrEAoW59xcB2qLg+BkafsvaxCtqXHuzVIhjmSrfa40djp/j++6upbMn0BfCTwCygjxQ8uMI2G",
+	"n285X1QWb9yYW6xl3xucWrBgdlDjZy//Qe95g1Bqz6cD1fGzMp3T80E3zuk02usXR9/QU3ERNBZx73O/",
+	"2VvhOQtZQPo3C3cd65eqd3t2yy4LfqG/C0AQ1KhNy8YHy/uNwWa2PpmD86QPld4Nw3qZ6tZn9I2KhveL",
+	"PQRCKduJYZbHqD5jELhF5lldvJayX6LU+gJXYone2sLDdJltEbQQW8Za9b7+2dreWeE3e3/7M1xlnSmd",
+	"o5WwbHCfz0UMQNvY+imqx87fHLH9g92X7D//3qk3CWBG+VOEgtVjqVJV47uLD6fUbMe7g/T4azu6LYlc",
+	"FsFYgONWRUMIp9x5qj1Ll6sHQ0cCiiLb0huOwyQY8SjZgl/5POG2SdTTEuW1/kTPpGMgWaz1iDz+NeZB",
+	"DgcQu743oRqPPfvPv3frO8+JpdXpbQX6GnsdTtmEaoxDAQ22jJmkAhM1hBKgU4mdyS4kZAZMhx3i8iA4",
+	"T9mT9QMg0kX2jTMND/sBghjTU7CAgWRveJwcnp18F7NknKgo4GFd34QYdG0BaYj4BwBlbVGATa1mqPr6",
+	"Vray9OLk7en1yen1x9OjD6dvTs7fH7/+XvV63vMq9fNEWmq42BM47mz7n94Ipo8IhuxZCS3+GoVccuTt",
+	"NclB7KWGvJ3bTmWawcNA3sDUDuUsdgUn8DzWA4JPRJrAfJ+nkpHXcso0iuegRzvs8bQtuXAZzU6deWCu",
+	"J+9Z2iv8j48n58fXF8dHH05fX785PLr8cO49p0lTSxRaq1IYGrxYP7ofcSLJg7bW6vxhCxmpMBwKt7G6",
+	"5fpXMQFgsPGIKWltbzDoKKdVzx+cDOYW9ILREdpODxFUVeNX8Da8DPAjTwMGqSVo+qkZ/tCk6SI6DLlg",
+	"QuFRzI80Er1IxAPU8TDIfXvKs99lQe9N308QERKAHhX9IKUHS1EaYQFj0cJS8AxRD7twcF5ViF4MlrMZ",
+	"oALWExP9AAJ6ZM84C1Wc2PrzKvA7J7wTP0/RtowRZp9ziCxn0FVOBxhlaS9BjE02E1+aWa9isD8HrMsX",
+	"t0FXmHeuhfSL/eYL0Bi7mVefuRAFgbdFH2b2T8mrxJyPs1HhOPcjIfw6+2iY0XDDQn8fUEwy5mU35wgX",
+	"H+P3XhyqybWvJtIzqJS50AlLlGKqlwjptBlIAFyNEQjGvKNQyb6IWEckE5EeTpPXeWVaBgSeZ1B+SC7l",
+	"CxkI34PxULyJtmDh25iDlwZHbs/uZ/N5hvpN24RzYOno/BkUO3pPs6BhniGcLXlZRopyK4EwCJVuw4ki",
+	"kRg7SLFDPoXtqleoB10MzH6WQTEi1RYHelN0VIJNmXl8POc1OgEkkyPJri3Fq5wVoQXdfU490jPw97Yf",
+	"NMU5olLTOJVcJuWEE8SvPSx5sXKDd/RaOaFQHCN75sXjDuhzvd0c8NrnVb399f2lsmtO8CMZqVR1Wk+8",
+	"oWj9l4cVLWj+HKZ4RtDF6SSrLJh1Ek0Re0fBrq8itAnqNE59iPCQ7T3Lrkh9hq22HGcPpm2gQQZCHJ13",
+	"LpJoWoPBEJPFQE2YwdvTT62z02xbDGX12jLt/XGRE0LV7wtf2ypIS4hNpRz3n9skCTRNBmOfsziJuD7G",
+	"38XU4Bu3pa8gqxeq7o1jfqhxAktoAkweLKunNzxss+/M6wU7RS894AMPBWbfPQMIjO/UXs3DkF6QRSKm",
+	"qIg2MdyGzCHqFS4dchc9d7eQqY/oXyo2tVC04DTWQOawjsMgTgwH1qFDjquHj1XOqX1NQP7CQ/OpikYj",
+	"RfShHCYFTwlwrbxIYOLOaIqDxsFzNgq6dED52A+E7LrABZaE2AnyWqyxjMWVzR4gS5iFRTz8+Prk+PTo",
+	"+MKrsw+Gf8scZopa6HNoBoA9ynG6lK+ch4FkhHUE3INA9pRnwGNs/hZ3jV5GczzTsjezDJbZIZOuUVGd",
+	"GYQMgMchc8K0+kqV6FdmZlrN2M8Jj7Qcx9OdbkV8H/pFwV6GSkOz9wD+DHJpLAw6EY+INw2gH7AmEY2Z",
+	"uC09B+TRbgWKoVJNM3t2acK1FlHHNN4hJisng4hkneerbuzVn8NSueKVgL2hHhBLA02HHe1bL4MG3GI/",
+	"8DjoegyjFkBZgocDok+Y/gLwTvi+ar8CDYNkrNaKaktH2r6yfobzIbwXbj/BoXnZt0HaHxRJs75T3wZU",
+	"dHgZbWlbG810sYoRJG2QtPSS4kON6gCMcZTtwZxmuUsKad1jLC2F+3HjaT+DN+gGz1J1CuWptknegQu6",
+	"kap7U4P/d6Cx8+KxgsiZFEb/Qw2krzBuQiuQHck5fVg2lIxlX6nm/m5VDn+Lfn23N7ntXv4Z/vbjrtyL",
+	"Tl7/cqj/90Oz07jZ6ez80ugO34x/e/sy+VWGjd/+eap+wxBftUKbNodzntvL6yKd55oQl0HYrmbXYtbO",
+	"cd6DXnRTH7ZE+BK2XBq8rFYKIjO5GpKH3iorDv3+i2JdCtlsPPkNxpNP4hN5vtc9Otk/Gb5p/NQc7fhH",
+	"SySUs2DtjXvc3HPXHIPk9P46gkdYfbnEohcnj9Do0I42CVhrILnWwAbO/UHg3Bei8sKHDSKVJOESgfMv",
+	"gwKPOokYXUknmGj5JbI4FwbL6bs0Vr4V6M0Uj0Q3uRv0HayZcRSB0QJs50CLhXsZTN2D/f0mAbiTYogN",
+	"7DhYZBDaImp1tMBjEd5aaHNroUeiF4ouhmLVOEE71A/iDKJubOp2yNjN+61g8GiPAayzKtnKZXYWm2tm",
+	"kaXp3DhU6oaNRyl+rz21VYucmPFRaSUmiM4bjwHP0rjp7EgNR9pi9PjY92ioeWcBiPtoji3H/6EqHgTo",
+	"tRa1NninFmQ9HZhrZFPis5rCGSFgqEXiQkPvU7vCu0lwK9qVFkOqR4/8cISc115anUE9bVt6qdD0jGMK",
+	"Lh14G2bDtCjWkIsuYswoG6OsM493TTiUj5PBdRIMBfjQ4EJDlM+UltoAL/L1B/KVK13VRDoOH1E4u9GD",
+	"oUD8VV8AUT/l94fE+LN70HhOWyHrXVKayCB3RpHhJbBbWg9JDU1FRpyBuEAnLm9O19vS7ArYn/TAPEhH",
+	"2g2MDjW8W+R4NGYz+q5FtnR6/B/AnsZDkbMYZeasuAbjg9kO6X406e6MtbKEBXhil2tZbpolzClaO33e",
+	"8ta29XTL1pB3tZjfrlTtDbCLiA8jrRtGE18rBj72qSastbWVqyTW39IJq7S2D/Z3XjYO9vcb1VISBLDN",
+	"zKUvmvrSgCfZ3wZ6G5Q+8I8kqLQqe71Gb7/zUtR2eaNb2+U7L2sv/QNRe+lv8wO+0zvo7DXnG2vxDKn2",
+	"du2gu7dXe8F3t2sNf6fX3O7t8hedA33xuLM4TF2RGZgxyLnEDHQgC1+cEcRFLwwvR6m64k4sxa7LK2ur",
+	"MzaW5RMkCvpUwdmD5aJNxhyulbZYjLk2Hq1sMqKJMM9cRMzxrGXYaLx8jklB6jCF0p0ZC6BFwAG2nNz0",
+	"wKCdBde0Za6WG2J7eVsGbh5CK4+1atJURBgr1mw0LBVsyjzbRjXMiHhhwqek8fHHtvA8teFmDE8qQra2",
+	"lLZOOxRvzOZU3NgfkkyQUaofQAXqeYIhx7CjgHg2yp5aBLYOnMxCE2WvUrg+W46Q2q34uzjhU5Pshcje",
+	"9vNiHgc9ywcwHwpjYMcwUbM/CPsss4OKTIo1ggOzxkM28rCEzNYHo8tXMx3KCpkIbRTfEpdTMMUhpoD2",
+	"7IQv0VezEbv34pmnxZd2Ry4raU3GZW7jzcdYRCeyp8q7bo607/Wff+/Vd563GLHKpFlYtCZN6Znp7JvU",
+	"mUcN2h7jvh+3pWdr0a9tpVaVeea/2P/vX/OEfDR90fVQJBxq1V4xDxq/8W7pH/pKxFw3NWQe0USkhXUe",
+	"Dtp6PcW8rC59wRAc3M4UXODiDkGzbiUdgnf0atGP36ix9Dcda4t1rBECQM4guRqo1E1fut7zzjLtzpRp",
+	"tWlUbenRqG/bOjas27SSlXx7k0nLptra8hlWju41mNaOzeeGGgVCSh2VDAopaVWc3YD3VwoOw5zFJC+e",
+	"jqMml1BhZuSOAvv85E/RBmthnYO9bk03JOvu7KjnoYOtThs9hxRuVFdcTSHBoRwGeerBNfEceOciluyY",
+	"eebLRGkrOq0g0vezEUByHoYB1PBICNSPBIdIdloR3CNoIK1525LwYbSYIaw9NhRcAniEQbL9U1vpZpoT",
+	"qBGxPBgd0Q8klmQZUADTNkaVSSoWbYm/MmXa2sMowzv/GH8RrPPqpwrg+R4PR8n0F5RJGLXKvuqzSPSC",
+	"v/KV5Iw6sLLl51XT5RaKJAE/KRavCMighwDCdh2zXW4lPW5/zu38czGl/qfd/qvRKIaSqhZvX/QQZ/Mb",
+	"z/QyPMfKmDAlM1RSxOwZRIyeZwZPYD5F4zc3z0zDBLSUCgWXC7XkLQ47vwDakR2UGXkZhx99Yw1F+4Pe",
+	"OAyvaYqHUrJjGkq1shQLhYUqoqhipVpx4oq2LExLq9TYLZ9XPjC4Fmy8PoV3Q8anm3mDGP8gmg5rRubi",
+	"xZt34Ki5Q38YyCBOULIWa7vcNaWG7aGcar2FZVwE4o7IQvgn5XqCGPjeXtF3GNfqhiq2TRNYRIntIDZx",
+	"1JaeUxaDnlgqZBGPrhdQmTvNtEV3H8vgz7Go6nHwyA+pKc8RvZSiC/xkgEYyUnFIxbz/nx6Vax8KqD2H",
+	"o9vKsMI2LUylth2IkpGvjYyGJrVJZIkArgu1r2bNAtlPqeiQPNVyp3LpDuAGCcdPiHgTozTUXK0H15al",
+	"zUMUMjQo9/qdJdGU7TfA2KAebOBp1NYRwbtAe3dXxHFvHEIERwH1yZyi4rZcqKo4HUgABsjJ2e1u2j4Z",
+	"0Uf7bGt/9xXjbGv3hR1xImRb4ph5jC0CdXYEOyh2mrfMtrHoQFiC7JfX732M14MKLFcV5Tohw+eXIfKb",
+	"ldnLiOeHxKTfqNGVXsk8PHlDiLxal/AK3cH3qWpXZmR0lcQ16gOXUuw8p0Pwijo7jG9QLFolpSLDBe0s",
+	"5HpUjTsp+VdqLMxj/CqazH0wfhWvQpoZId1p9YfWY1kJmNtVV1dXtUPnVd61u66urjKX0yZbj4zTHKRZ",
+	"Ps7LgVbfVsvH0FQl55DHmTs8CCvi0pSduYndF+fbzIJU2UhEAz4ixY25N8e+gdggFrZTSjDXlDvhFkDf",
+	"RCeAJX2nwXw+jevfaJiJKiVX3niJUtdDLqempinOkRhGAuvhEqWYvi5jyWLvE7ZWkP1SZ1c8SExRmQ29",
+	"aO97OFpfDjWd/XepFHuvh3SeDr18I85O9F72olmWJAowEWwN/5mlydF/58SQYyUWUY5jbyfZizPLm0TT",
+	"TJhh+wUWYJfBb2tdB3o9kMlOU2t+/lcwHA8rrR0o3daaBP7ctkuqhUkftfbX8vk+V8vdvkIoWcuklR52",
+	"1/MzzmCxz2e+TUOcW0Mxj3MEqRziGYZuKCDgYejWTcQsGA71uU9EONXuldZkFnB2LH0oDz1JCnzA2RY4",
+	"Tm1VfQuZAD2rbtubqT/AC50OLqBxjKh/T3sS1DqZovThBViTmvNxGttpJQOwcHqBjMe9XtCFQjRIMjpW",
+	"UqCkhyUU3pD/dc374vv9RsMWaHYHWnXLvnBKOVsG6gH60ilM6rRIaW1vWdWp400b0LFLdt8r5as3vfXw",
+	"yzgbtdQLR8I/2z+KXm/e4OpyCQjzgNegqE/fmF+lfC/vxcJMLw5KxeMhelmgjP9nHieH7lJ+SzElxyMq",
+	"5G0ZTtcQLNXywoEZqmy3nNRp0KtSGRIc5kkh6HTRFmtsXNyv6eKij4JFwuiebaoUFj2ORfHdq4FifMhO",
+	"VjqD98Ec8op5chyGHuuGgkcASqUvzoZoq04PAKpB+Nut/HVoPcgUIAxOpi3xcmYPOuMrBuryB0/12GWk",
+	"psvt9Yek8/gq4seswtcRP83WzoOJH2ucPjomjk2ZxxzJOI9NYzhlhtJlPQdoq6uHpz9ehDKeiD4IfyHy",
+	"2YhHSWBaoFxAHdqT1ZlmKdUDKL9qSclI4Md1dgYgDwjLEreltty9MIiT99PjW/18r6x+4shM5rHSxS/X",
+	"tm9IDAZqtCDbUQFFkKUGWsR+Wi+xTq/n7ty62ZSb3PqXNbwgsT6c2vV3hIs9WoXCxX5bLFy2PtlNPpfm",
+	"1QGZ1/63VAb9LCdWWtnYi5BOwiCFcwdKFGI6KRAYWjL5EZ/Q2Bd23GlS+gnmFvKxkF6tHFeWKrnuQelo",
+	"Np6cQcfSNi4i5yHem34H6VPWT1rtpsHiU5WwNzSe8iBxOur7SlSUT5eI6Q3W+BO0Pa5ot0Plhzkzy8qH",
+	"Bfgqbe+4g4q0On1Els3SZY9YIJ4+HsOVTvXhTgG5xO8ZoUeeyqfKaFxgTr2HaCbWzhhURAgtYjizbjrP",
+	"4C419Grw/MRbFOf0jFHFE7xNN/Vt25J26HexueUr5gQ7AfKVT2MbZwKQRFtUo0LfDaxKlSDUsCG6QL/C",
+	"oNLSo9qyAAG36uC1AeIXIOVB832QuLwvRVHou+POeXiAk94M/K8eVDozJ2Rcdaqa3EkGMk4E91/NDMmA",
+	"d9Xb8jCtV+obQFssoyKQQorMpwCIGL4GdF1K4g/UOKIyIwPnYMunqMiobARlhKD4Yo6J7fFeS3xU1J9b",
+	"yLOwZIXRof+yWFihWax/TQ9SEBPABRRN4ElIy9DGEqriOAu1aU8cc4b2z80fOOhouR208Z+tDlvZbgD4",
+	"z2sHhytjPJh2eRdNGn4xpx5Ca92k4LfZEgn76dolEs1manV8lKNIdUUMsSl2LJMA4BjKDZDc9O/LCplZ",
+	"r2p+V7tdqvWFIZiWR1/6JkIh2UrWdSMiIAS3XM1b3nlP2pzkht7zlnzMov5MuBVKlPzJVw8DBjdBjRpm",
+	"MGZq57DINhKA6h+nhSwEOHSf6qgti/XRPIVY0J0Ohw2k/S/uIm7k+4r51nWcNv02rxN1TYbQfO9tpqUH",
+	"ag0yGXYD8LC+M7ds5VnBZB7GqSuYvkG1sMuwWvnYty5RtTRjiOBL3glNGPLiM9L1XHTVrYimxdLVfpuT",
+	"rrcLR5tTT0ZNJMMfklvBEy0hoNeuhU5GXLXgXuZvF8qOXKQq0fiqthxyXzBD0FvSiMjW7EPUAjXTiAiT",
+	"cNoQB3w0EtLtOvyIoCpUyDLCBkWH9opHwky0LApuwuSPKgoOTuPicmRekLscN2sGrmqndtBpiNoLvr9b",
+	"a/p726LBD7ove9v62pFh7XfJf1Pif9hlWqJhFPJ6GSgs9Gj7sEaV7jgKt17U9+oN880yAvVeO99g39wd",
+	"nsejuAnOf53gvLjNhebptBdKYfouK4OJH2MhIZwJ6sS5woaq4Zqx0tg0m01MdTEqAVAoKLxC0UNoeFfr",
+	"8qQth9oKbjZc9g7iNgpip1UXTNntRoOYJfDGQG4TqckrFomhwqo9xHZK2HiUAeksEZpvaE2+cj+ue/R5",
+	"bbu7J2oHfqNTe8l3erW9zgvR7O13D/yGI4gSlYwq1Yp2Cq61Wih6YNM8kETF2UBJ0z6AbwgIdOJr/XYq",
+	"rW2oNo5FAvdaSoTgOuq9Ws4+7u6oTa3U/UiF7Ko60sFs7ELxYL4slA9bn/Afd2XtzuHI3UlJps9jrpbX",
+	"IU8An9YNHReIDlMn25a2kvruEmhDHlM1XavZQQa9GZIXJUUuQO0AUqwYoS5wk/Wi4frfxTF+Rc2yiMiH",
+	"oixH3G7GL6SfhVfA1EYRQIGQ/jXc69okUjNQBdQiayXTAtAFJQnTVIrjpP1NttRQm4y7A1qeJ5gdzU7v",
+	"CSZEUfDlRcrSsneBlCje+buYeYHvYSuS51gtxenRu+yHgvSoFfj3mh4tLcp9GyykN1DiSQw4PgXRr6di",
+	"Rf/K2Tp6Zx9Cn43QnlvOSPvWSny/kO278nqVST1D+froym83Wu5BtNymqnl5RUrMcesp0owTgwA6SSAW",
+	"i3OklzOesFGkbgNfRFTZ3OVIbwFFy2p+BKTOzoQahQL4opFcMGU7bktvi37pDLC0nvkkncOXjUvkg5m9",
+	"Zu2Abzdqnd3uXm2v2W3wg95+b88HMyKOx/AeBkkyiltbWxYZq69U37ZphLwjihs4FpPe5pVUWhW8L1IK",
+	"/AFEOpXt7cb2/svdF7u7B7s7L/abB/s7O7trRkNp9adlAdHLzLbZBDLuJ5ARuHvenP8zcx6LJUD6dZkM",
+	"2PpE/54uUoNsrs1VIReLAEzVFzcrOz3fSzRru10Ty1usa/d052vrLk14ZsKnLJBZsI20tY2c+5b77Sxd",
+	"M/XacZkuMuJjmvPNxF9BnMTlPdbmWC5csG0fBMBpWixvQhBZ68Ws0JM1z9IJ3kNZBeirCZ9eB7PIPlQc",
+	"A5gC9rhkhMWFyBwHypqoCO2FmRKVL11m4U7uPt4IYvnNX5OnaNJ+lPQ+7d5bSZ0tEBuCkBDFTKyoS0NE",
+	"J46ZWVxEf4d5NxslclTpw5XR6xNyI6ZxefEdkCLFlr//RhDhiyf5bdDn2h9z2GjrRJEPcmHIfSqNm1HY",
+	"bxDnB4BBZrSt8VDaEjVyK0+AB6lIq3DNsHhoCLczX4EAsH1LdC0x9DjJj3o21teWSKduFoi4192okmc+",
+	"SnMMHkUlqOTlyjAzIs8+2RfudJHjHeBZ3ERM1aXGt5ZGPFCTGKkhn0KEjvv+Ga7uOvG5dPNVWpVP7Urg",
+	"tyutduX2tPl//tf/bleq7UrEJyczH+pjAZ+Nxp0w6NZuxBQvplm2K61PbSpyec0T/u7iwylcL6bvzD14",
+	"kogYadE/gIsEF6jmKVzw+fNMJnhRSX8qJmZlHgJ8kxz/h44gNtMI4si+56wbqj3F2UXKZsuhxPiHo9e1",
+	"4zdvf6ydvPvp59r70w9nld8XXs5D3xf+/OgiDfBe+OM+Pw6jd/4vTtWZUQ2baNsqpsmh75MFihvfWiVm",
+	"WYuNErvohWp6y8J9xXfzGqsRwQ2q6C5t/cw7AzH4k5ge2a/rIx7FAkCAtYTDu2nFrWWhZ1jvJqB2Ehbh",
+	"U9va7PRS0U5tdDzLj2osKei2osR41UD9YQW9QVS7zICcBYa57clowTjhUeLqwbXo6lONBN6pFER8SuNR",
+	"0YUIiVwTqOhisDJ/EnrHWjYsKnjM9BW4X3+uVuwbqbQqf27Hv/R/kT/9o9G56u6FfzaGO3Lv3Z8vpu/3",
+	"1MvxdnyZNKN/HvzreJf/WnZppar1MO2+M22LU71q2K+0agfWik2VNZZVjSDoagtF69mQp0FuAN9LjzoJ",
+	"hkKNk0prp6H/h9OEAxTEo5BPT0txtN6/Pt779eofu+//6CYfrt5PfwsaO+8vTwc/Xx1vn/7xj+S0+XF6",
+	"2vzY/PWPk8n7f31spE83FKoL+ni4EXKHrkxr0Ql/LGGWB9U437o+uNDnHPpj7lsx4JNLOqEv+Y2IC1v5",
+	"CNxSigl2OR0vVvf0yr1ZG1qctHwK5FhL65NeqTd3Dy3Lbbm2uEX/7CxtZ1zd8cAluJ6Hvi/FJPt9J+j3",
+	"RbRib68Z9TLtvSXRWre3kdDSNo24KzbiIhX8QEXJLEmdPl3uWgOaBfTbgTxxOF0p7AnWDeK/96AHLx9Z",
+	"No17Fqu9F1CrrnZTeDcp6+pNDxtPWCh4nLAX+t3r3xAhVtrZm9m4X7e7d3ZF9L6HuvTZ9S7tdS5Y6q/V",
+	"NT0jOL6t7unP95UiKF1B20dNumf2YDz5ZmpnZ6zVRm1CJTUKlZS3UIMZICSseS7YyObGGg3cM7KfUyEG",
+	"kLXV2THvDrI+GUDOQRc10He1gdPTunuuIYCuHQKEQBiUQ5j4iRQfwhKY7swjeDnrOnf3HRbLjm4OsQw8",
+	"728SGlu3F/waN+C1La6amxbObFbY5bmGjK4ah9CiqrfT12gHz83nodLHGcHwJP2/tyIpkL3rVd/ZlpI5",
+	"lTbH0o+pp6XYq6sihhzoYdkNx752BfICTUj/Iu1fudvHOAzDFDkQjE4h/UfgY3zru8jw8MMLBco+l3zY",
+	"vKFi9mHzbRmEfjEqgHmL6LdD+2gkukIm4RS9dqrHnOk1xWu3G416YdVl+XZao7tdz7NZqVb4MNILMppo",
+	"Awur14c9rtelvG19kVwYmbQmCY8wMnH2JzuNTEXlMh3rpd3wixVvzoXR/r28IX69Ak56kfPqN40nYPbS",
+	"RgzcVzuqPUPLyoBCPbL1KcVZ+HynUtEaI6dSLEcDgGukxViQ50FAjRgKIigZhJ5FLxLxABNDlhxLtCXA",
+	"fphwhypEl03V0sJ1imbEAAP1KHTSQxUpRuR4Y/EercuTLU6083uCuWZjFTgnciWz4M4qOGvS5TokzU28",
+	"V4TlpIWBF1PNnHPg8ZCXlsjNVY6zJXIOKsyDVchB89tdcRWMbUQigaCHZJmUK+OjEXt2+eHyrMrO3xyx",
+	"/ebOixa7+PGwtl1l+8wP+kESV9lOg9yg+Hmm2D3GAjwDGgcws23pEWjUpUpGltMsgdF4sUjGI4/yO278",
+	"RQ+EkuxO7OTppNEv0dRbz54sNOpyltaf0TUJ1/a40djpxrd99tcwlPH3bWjQaW1tTSaT+mSnrqL+VrPR",
+	"aGzFt/12hd0GYvKD+uv7dqXBGmx3j+3utfEeAu+kNzjzv29X3u+y3cHB7fagdvCvdmXLvQbuBX8DMpLe",
+	"d5VW5d0PF1e/7rw+O/7x7Keds3+e5f+Ga5PxSNt+zV8Gnbe/3Jz8eBr6P/4yOXn7cnjy9s345O2bbf/t",
+	"IOzI89GvzTeNzs5J/9d//jCpVCvjKKi0tCmtX0trC47FFir2Fpfy/8NhfH/XIPSwm/vYzPQ9/hw/4mFf",
+	"RUEyGH5/8ePhNn6GJ+P7ffxrJKJA+d/vNBZXE3o/XMCcCxTFlWUJG41w9xvcMp6wzPHCb/8eAbAnm3a3",
+	"IEWzwnm9IAycBAOWuEgZ9axy0EqDeVaEeawobR709K70hccoWpO4Gxji9cXF1m1p8V+WrkOenxqg6ixA",
+	"R4fshB742DJLx6otIU1JGsmotYzLYAz89AZ6boW6BewNbUyQZ4B+A3gGj1+BOQJnraoEVEvNFweNF01t",
+	"Zs3iz5B9lKm6XUM3LCWNj3CWDtP846xtvgsd4ZspbE4RATa662vWh+C5nClXILhlSIu/spZ7ELM4CcIQ",
+	"86oFpQsB+qZohOYLF9x71tnRQHRviFdMdW+M2PXFbWByu7Gg7hgEpJ1RK4YldU7Vg+tnICFNruZBD/Tr",
+	"1jlk1gwtCpB4+XcSi6Q2HukVJJTwKqk0BM3J9Q4u9XL0e83fXd8WcGYZmirIpFS+2rmfZZcZp/RNrfO9",
+	"VZO42xqavKytoSL35GQR+b91+/RNIIPYdKHD1iiJIKxhpH4ivNvPX5aI3XS0t+UM6TddSVCDLbbbeFln",
+	"MIJA9tlUjSM3gryQadeWGduOU9+DYQz35gEILM52jqQxRXTnVeaPIz16tJiR79ydNywRcKwFSTlfGo4X",
+	"iEifNMf5QgXhF+PuADlZ16FFf6zRXji8xVKDiNRTDAi3jiydv94jxdVk2Wvuyghrj8xWC9zJnV68eTfs",
+	"6V+VPf3xsHEsLxke9fkuyu+eC+7f5+G+M6+Tlnt4gZ9L4ow7SyVx5h+VgiSOAeP/IliY90FQT1AAMO6h",
+	"SLjPE+4h8C6U6fkQvmvLyUCFos5eg5TSloED2QNWVcai4gmF1A6p1tZHMme8MXJumNw4y6XGqxC0Frci",
+	"yhbvtCUl1WM+1Td2KBARpidlnEH2wpSyj77Rg8zCE2Vsmqo1xiy6tJAEIe+AE+FikS7zqgj4RBweHdGW",
+	"FndeqoiFKiYnFOaPxmEpib9VNivGy2Z0yL3w+ueP4Ibff8Pv/zRs6Q0QwArmOvV93JtGL3DtLQv4Qjic",
+	"WAVJRCNBBNxHgMoJcnfIp3kucBcsDw4zMNTw7gD6PUBlRtoTx+hiELHAj+vsjGtdO1HRDeNxW4JDHgZx",
+	"gnwppYCcepsepeToj4deyS0uXZA9mX5iWtUHarRgKWoqU9VISLCKRpHqBeGCbsZ6RZ/0eu5mMTLbcuN4",
+	"PAbHAwpLk5R+PzbRyI0jsm4p2ayk3vpk5cWdWKl4ZQ4pNSejW1mHwgpsx+dIiUYJTS2IGY+1r2ECkki+",
+	"Tb8AbUA9/OCL6N0wG9PsGFvJJ/hBzKsj0ou9BySG4DZVlijVcjLqu42dIl0wISp8Rx8sHBSlRYaMAd1G",
+	"buBIsSA2YbwfCeEjxC6m68xTnkL9b7aw2VowSDQ6uwR4FR2x+hM1Qa/oEECmFo/GRrSvI9qr5WJaT9GK",
+	"9jI80PlmYcEcUuPyoRUU1ozUgJsOKtr+huHDwiK+NwAbSqpzMlAgTIBX3DRYupVkKae3W1JXZ8cmo2pV",
+	"db4hs6CKry3TACFEKDjz+ZTyxpDTjIggLrFVP3GdfYSwHgCtuqYAVpdgWhWNhkwjsjIg7DCUtuTwd82A",
+	"rgZgiHQFjQ/2SZ0dmrvMIJSkmKgsCcr4zGNRzg7ZXLZR3pAqpq7Pruv6LMdIcw7noCRsBM+CfdAR/bF8",
+	"wtGir9IUv2l5nxdbe3pmCpy1EkrcBw2frcfWmw6tiKzX8DNgZAw7JeLFOXzbsqix2uXwvVSGkTcZiCFU",
+	"pRSrKf01lLMxz5W4cyNxG87eDWfvJmJ2Z8TsAeXVJm4GIvoBucbmye9SaIu9xjyxuWEV27CKbUTtg4ha",
+	"52RvxOwDitmvRue2PBdaaiOvQYbG3lBXZBGMCYY6xiFuOi/Lkua1pZbh028sgZIWk2/o3DZ0butlTDYU",
+	"bxuKt68UFJplecNK2I3mv9/s1R0cd1mv5hHx3KW2zeqAmelea62GZ5av2UYrh4J02ggIVZ8F2pDp80C+",
+	"YhQAy6RtEsVGkbiFuobkG7M1hPT1BvlboIT+7dyxQrF8LP2ZNOaX6khLXDCyggD8Sjilc6I53wBaaSdS",
+	"E2x2WAqp1FT+b6BKnyZU6SY0lI3CP4gs2gSGHONpLZRYV1BjgYxt95poNxRAsEyrm17Fnl1LjiVrjATh",
+	"N23/bOBoN3C0SwdXngJE7V32YrEs2Ajo+/bfzTJn3fenitObKqmxDFX3ZlO1mlfDeloTHgC+DiKpxtTq",
+	"ioBKJo6KMQwCf4xVigaGbeE5Qsg0bpH2r1/Sk9AGY9AF35ZSJNgHGAmiSdN6v8AgiBP+raVRcE+thMlj",
+	"a2D1ijxJX2JTtAiKLcns+nurVLxzXDgUmH45aHuEyBA8wX/TGTCEkYDurI2wLXCvabz5O/0Mx7xqwptV",
+	"OPdqTKc2VOoG4HXptAHW6f7B7kuEPD9oNMy/9vebz+upILwEsVqZVWgXlDemQ0xGf3pj9p9/79a3zU13",
+	"9qvsw0jIk9fsSEkpugk7UpFg2/WG+7QLLGMveNy56AdxIiID98X9qqlb1x+gizODTObcOiXom7k3gZ7q",
+	"bSFqQx6EFoRDRaw7UFoS8ixVKM16CISXII6dRxnitjtWLZsFB4OTbkvkw4wX1LOyZ1eio3eZdBfOoWbO",
+	"P/JXvSa56rdnBuf+edpxiIWtRHKGDIEcq1KVdGdnAeyqReFiU6BUxSrXrBJwsUb0K/RSpBYDPoIBwAwe",
+	"XT/i0OmqVQY1txutF8DbJhgVrT1wOl1CkUGQNxqRs+ZwRwvgkhBDfsi7N3FO3dCQM+DB8CuPWi+SDP29",
+	"XiJ8Z8MgjrUuxwGj1o3GocBePn2RgsMedG23P70Kpdc7W9sAihA1n9nNeQu7UMmlfh8t2UioUSicmg8D",
+	"MAoDmffSaIzuazMf0YtLB3eEXxSM6gPg9rBkEKlxf6Btj2FuTFXywmL2FirRquwnMe2Git/o8/E2SH4c",
+	"d9YZ5iu737NVSjNrrq+J3H1/ZioUC+YF8S1CY0yFUBqjdLnuDZtHeX/aXbgP8IBZCWchGYrvjXkp0Ao9",
+	"eyicnyPoQ8mPSUcFSSzCXpV6khJtrWozNOhLvde1AEKIfjJkoXBoztsyt3Bfl/1sZluhEVEwwPcE8gQ3",
+	"GI07YdDFsegHm72NSwgAOlOT+wMx+GJ3e5fU1N72gStUXwdxqSAH2F58Qqi4zzo85LKrN7cehIq6A2Em",
+	"69zxR8HDZFD5/Pvn/xsAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -155,6 +155,7 @@ func Run(ctx context.Context, args []string, w Env) int {
 		}
 	}
 	line.Traces = tracing.ReadVariables(w.Getenv)
+	line.Remember(config.Flags(parser), p.given, w.Getenv)
 	selected := command.Selected()
 	if _, ok := selected.Target.Addr().Interface().(settingless); !ok {
 		if err = errors.Join(config.CheckVariables(w.Environ, parser), line.Check()); err != nil {
