@@ -3,7 +3,7 @@ import type { ComponentChildren } from 'preact';
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
 import { useAction } from '../api';
 import { texts } from '../i18n';
-import { Copyable, Fault } from './parts';
+import { clearToasts, Copyable, Fault } from './parts';
 
 const t = texts({
   cancel: 'Cancel', type: 'To confirm, type', close: 'Close',
@@ -19,6 +19,7 @@ export function Dialog({ title, close, children }: { title: ComponentChildren; c
   const id = useId();
   useEffect(() => {
     const before = document.activeElement;
+    clearToasts();
     dialog.current?.showModal();
     return () => { if (before instanceof HTMLElement && before.isConnected) before.focus(); };
   }, []);

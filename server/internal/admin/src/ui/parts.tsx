@@ -112,6 +112,9 @@ export function toast(text: string) {
   setTimeout(() => toasts.set(toasts.value.filter((other) => other.id !== id)), 6000);
 }
 
+// clearToasts removes what a dialog would cover.
+export const clearToasts = () => toasts.set([]);
+
 export function Toasts() {
   const shown = useStore(toasts);
   return <div class="toasts" role="status">{shown.map(({ id, text }) => <p key={id}><bdi>{text}</bdi></p>)}</div>;
