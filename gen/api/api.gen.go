@@ -530,6 +530,53 @@ type AuthorizationRequest struct {
 	UILocales *string `json:"ui_locales,omitempty"`
 }
 
+// ClientConsent defines model for ClientConsent.
+type ClientConsent struct {
+	// CreatedAt When the person agreed first.
+	CreatedAt time.Time `json:"created_at"`
+
+	// Scopes What the client may use of the account.
+	Scopes []string `json:"scopes"`
+
+	// UpdatedAt When the person agreed last.
+	UpdatedAt time.Time `json:"updated_at"`
+	UserID    string    `json:"user_id"`
+
+	// Username Null unless the token has `users:read`.
+	Username nullable.Nullable[string] `json:"username"`
+}
+
+// ClientConsentPage defines model for ClientConsentPage.
+type ClientConsentPage struct {
+	Items []ClientConsent `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// Consent defines model for Consent.
+type Consent struct {
+	ClientID   string `json:"client_id"`
+	ClientName string `json:"client_name"`
+
+	// CreatedAt When the person agreed first.
+	CreatedAt time.Time `json:"created_at"`
+
+	// Scopes What the client may use.
+	Scopes []string `json:"scopes"`
+
+	// UpdatedAt When the person agreed last.
+	UpdatedAt time.Time `json:"updated_at"`
+}
+
+// ConsentPage defines model for ConsentPage.
+type ConsentPage struct {
+	Items []Consent `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
 // CurrentPassword Example: a wooden horse
 type CurrentPassword = secret.Text
 
@@ -1128,7 +1175,7 @@ type OAuthClientCreate struct {
 type OAuthClientPage struct {
 	Items []OAuthClient `json:"items"`
 
-	// NextCursor Always null, because one page holds all clients.
+	// NextCursor Null on the last page.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
@@ -1506,7 +1553,7 @@ type ProviderKind string
 type ProviderPage struct {
 	Items []Provider `json:"items"`
 
-	// NextCursor Always null, because one page holds all providers.
+	// NextCursor Null on the last page.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
@@ -1694,6 +1741,9 @@ type Session struct {
 
 	// Amr How the person signed in (RFC 8176), such as `pwd` for a password and `otp` for the code of an authenticator app.
 	Amr []string `json:"amr"`
+
+	// ClientID The client that the person logged in through: its `client_id`, `first-party` for a login without one, or `browser` for the pages of this server.
+	ClientID string `json:"client_id"`
 
 	// CreatedAt When the person logged in.
 	CreatedAt time.Time `json:"created_at"`
@@ -2193,6 +2243,29 @@ type AuthorizeParams struct {
 	Claims *string `form:"claims,omitempty" json:"claims,omitempty"`
 }
 
+// ListClientsParams defines parameters for ListClients.
+type ListClientsParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Q Prefix of the name, in any letter case; empty for all clients.
+	Q *string `form:"q,omitempty" json:"q,omitempty"`
+}
+
+// ListClientConsentsParams defines parameters for ListClientConsents.
+type ListClientConsentsParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // ListEventsParams defines parameters for ListEvents.
 type ListEventsParams struct {
 	// Limit Maximum number of items per page.
@@ -2207,6 +2280,16 @@ type ListEventsParams struct {
 
 	// Kind Only events of this kind.
 	Kind *EventKind `form:"kind,omitempty" json:"kind,omitempty"`
+}
+
+// ListProvidersParams defines parameters for ListProviders.
+type ListProvidersParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // SignOutParams defines parameters for SignOut.
@@ -2246,6 +2329,16 @@ type ListUsersParams struct {
 	Disabled *bool `form:"disabled,omitempty" json:"disabled,omitempty"`
 }
 
+// ListConsentsParams defines parameters for ListConsents.
+type ListConsentsParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // ListMyEventsParams defines parameters for ListMyEvents.
 type ListMyEventsParams struct {
 	// Limit Maximum number of items per page.
@@ -2260,6 +2353,16 @@ type ListMyEventsParams struct {
 type RemoveFactorParams struct {
 	// EndOtherSessions Whether every other session of the account ends.
 	EndOtherSessions *bool `form:"end_other_sessions,omitempty" json:"end_other_sessions,omitempty"`
+}
+
+// ListUserConsentsParams defines parameters for ListUserConsents.
+type ListUserConsentsParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // AuthorizeWithFormFormdataRequestBody defines body for AuthorizeWithForm for application/x-www-form-urlencoded ContentType.
@@ -2359,7 +2462,7 @@ type ServerInterface interface {
 	AuthorizeWithForm(ctx echo.Context) error
 	// ListClients List the clients
 	// (GET /clients)
-	ListClients(ctx echo.Context) error
+	ListClients(ctx echo.Context, params ListClientsParams) error
 	// CreateClient Create a client
 	// (POST /clients)
 	CreateClient(ctx echo.Context) error
@@ -2372,6 +2475,9 @@ type ServerInterface interface {
 	// UpdateClient Change a client
 	// (PATCH /clients/{client_id})
 	UpdateClient(ctx echo.Context, clientID string) error
+	// ListClientConsents List the consents to a client
+	// (GET /clients/{client_id}/consents)
+	ListClientConsents(ctx echo.Context, clientID string, params ListClientConsentsParams) error
 	// ReplaceClientSecret Replace the secret of a client
 	// (POST /clients/{client_id}/secret)
 	ReplaceClientSecret(ctx echo.Context, clientID string) error
@@ -2401,7 +2507,7 @@ type ServerInterface interface {
 	ConfirmPasswordReset(ctx echo.Context) error
 	// ListProviders List the providers
 	// (GET /providers)
-	ListProviders(ctx echo.Context) error
+	ListProviders(ctx echo.Context, params ListProvidersParams) error
 	// CreateProvider Create a provider
 	// (POST /providers)
 	CreateProvider(ctx echo.Context) error
@@ -2453,6 +2559,12 @@ type ServerInterface interface {
 	// UpdateMe Change my profile
 	// (PATCH /users/me)
 	UpdateMe(ctx echo.Context) error
+	// ListConsents List my consents
+	// (GET /users/me/consents)
+	ListConsents(ctx echo.Context, params ListConsentsParams) error
+	// WithdrawConsent Withdraw a consent
+	// (DELETE /users/me/consents/{client_id})
+	WithdrawConsent(ctx echo.Context, clientID string) error
 	// ChangeEmail Change my e-mail address
 	// (PUT /users/me/email)
 	ChangeEmail(ctx echo.Context) error
@@ -2513,9 +2625,36 @@ type ServerInterface interface {
 	// UpdateUser Change an account
 	// (PATCH /users/{user_id})
 	UpdateUser(ctx echo.Context, userID string) error
+	// ListUserConsents List the consents of an account
+	// (GET /users/{user_id}/consents)
+	ListUserConsents(ctx echo.Context, userID string, params ListUserConsentsParams) error
+	// WithdrawUserConsent Withdraw a consent of an account
+	// (DELETE /users/{user_id}/consents/{client_id})
+	WithdrawUserConsent(ctx echo.Context, userID string, clientID string) error
 	// ResetFactors Reset the second factors of an account
 	// (POST /users/{user_id}/factor-reset)
 	ResetFactors(ctx echo.Context, userID string) error
+	// ListUserFactors List the second factors of an account
+	// (GET /users/{user_id}/factors)
+	ListUserFactors(ctx echo.Context, userID string) error
+	// ListUserIdentities List the identities of an account
+	// (GET /users/{user_id}/identities)
+	ListUserIdentities(ctx echo.Context, userID string) error
+	// DeleteUserIdentity Unlink an identity from an account
+	// (DELETE /users/{user_id}/identities/{identity_id})
+	DeleteUserIdentity(ctx echo.Context, userID string, identityID string) error
+	// EndUserSessions End all sessions of an account
+	// (DELETE /users/{user_id}/sessions)
+	EndUserSessions(ctx echo.Context, userID string) error
+	// ListUserSessions List the sessions of an account
+	// (GET /users/{user_id}/sessions)
+	ListUserSessions(ctx echo.Context, userID string) error
+	// EndUserSession End a session of an account
+	// (DELETE /users/{user_id}/sessions/{session_id})
+	EndUserSession(ctx echo.Context, userID string, sessionID string) error
+	// UnlockUser End the waits of an account
+	// (POST /users/{user_id}/unlock)
+	UnlockUser(ctx echo.Context, userID string) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -2707,8 +2846,31 @@ func (w *ServerInterfaceWrapper) AuthorizeWithForm(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) ListClients(ctx echo.Context) error {
 	var err error
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListClientsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", ctx.QueryParams(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter q: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.ListClients(ctx)
+	err = w.Handler.ListClients(ctx, params)
 	return err
 }
 
@@ -2766,6 +2928,38 @@ func (w *ServerInterfaceWrapper) UpdateClient(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.UpdateClient(ctx, clientID)
+	return err
+}
+
+// ListClientConsents converts echo context to params.
+func (w *ServerInterfaceWrapper) ListClientConsents(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "client_id" -------------
+	var clientID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListClientConsentsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListClientConsents(ctx, clientID, params)
 	return err
 }
 
@@ -2891,8 +3085,24 @@ func (w *ServerInterfaceWrapper) ConfirmPasswordReset(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) ListProviders(ctx echo.Context) error {
 	var err error
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListProvidersParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.ListProviders(ctx)
+	err = w.Handler.ListProviders(ctx, params)
 	return err
 }
 
@@ -3141,6 +3351,47 @@ func (w *ServerInterfaceWrapper) UpdateMe(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.UpdateMe(ctx)
+	return err
+}
+
+// ListConsents converts echo context to params.
+func (w *ServerInterfaceWrapper) ListConsents(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListConsentsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListConsents(ctx, params)
+	return err
+}
+
+// WithdrawConsent converts echo context to params.
+func (w *ServerInterfaceWrapper) WithdrawConsent(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "client_id" -------------
+	var clientID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.WithdrawConsent(ctx, clientID)
 	return err
 }
 
@@ -3398,6 +3649,62 @@ func (w *ServerInterfaceWrapper) UpdateUser(ctx echo.Context) error {
 	return err
 }
 
+// ListUserConsents converts echo context to params.
+func (w *ServerInterfaceWrapper) ListUserConsents(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListUserConsentsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListUserConsents(ctx, userID, params)
+	return err
+}
+
+// WithdrawUserConsent converts echo context to params.
+func (w *ServerInterfaceWrapper) WithdrawUserConsent(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// ------------- Path parameter "client_id" -------------
+	var clientID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.WithdrawUserConsent(ctx, userID, clientID)
+	return err
+}
+
 // ResetFactors converts echo context to params.
 func (w *ServerInterfaceWrapper) ResetFactors(ctx echo.Context) error {
 	var err error
@@ -3411,6 +3718,134 @@ func (w *ServerInterfaceWrapper) ResetFactors(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ResetFactors(ctx, userID)
+	return err
+}
+
+// ListUserFactors converts echo context to params.
+func (w *ServerInterfaceWrapper) ListUserFactors(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListUserFactors(ctx, userID)
+	return err
+}
+
+// ListUserIdentities converts echo context to params.
+func (w *ServerInterfaceWrapper) ListUserIdentities(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListUserIdentities(ctx, userID)
+	return err
+}
+
+// DeleteUserIdentity converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteUserIdentity(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// ------------- Path parameter "identity_id" -------------
+	var identityID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "identity_id", ctx.Param("identity_id"), &identityID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter identity_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteUserIdentity(ctx, userID, identityID)
+	return err
+}
+
+// EndUserSessions converts echo context to params.
+func (w *ServerInterfaceWrapper) EndUserSessions(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.EndUserSessions(ctx, userID)
+	return err
+}
+
+// ListUserSessions converts echo context to params.
+func (w *ServerInterfaceWrapper) ListUserSessions(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListUserSessions(ctx, userID)
+	return err
+}
+
+// EndUserSession converts echo context to params.
+func (w *ServerInterfaceWrapper) EndUserSession(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// ------------- Path parameter "session_id" -------------
+	var sessionID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "session_id", ctx.Param("session_id"), &sessionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter session_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.EndUserSession(ctx, userID, sessionID)
+	return err
+}
+
+// UnlockUser converts echo context to params.
+func (w *ServerInterfaceWrapper) UnlockUser(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UnlockUser(ctx, userID)
 	return err
 }
 
@@ -3493,6 +3928,15 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/users/me/totp/confirm", wrapper.ConfirmTotp, options.OperationMiddlewares["confirmTotp"]...)
 	router.POST(options.BaseURL+"/users/me/recovery-codes", wrapper.ReplaceRecoveryCodes, options.OperationMiddlewares["replaceRecoveryCodes"]...)
 	router.POST(options.BaseURL+"/users/:user_id/factor-reset", wrapper.ResetFactors, options.OperationMiddlewares["resetFactors"]...)
+	router.DELETE(options.BaseURL+"/users/:user_id/sessions", wrapper.EndUserSessions, options.OperationMiddlewares["endUserSessions"]...)
+	router.GET(options.BaseURL+"/users/:user_id/sessions", wrapper.ListUserSessions, options.OperationMiddlewares["listUserSessions"]...)
+	router.DELETE(options.BaseURL+"/users/:user_id/sessions/:session_id", wrapper.EndUserSession, options.OperationMiddlewares["endUserSession"]...)
+	router.GET(options.BaseURL+"/users/:user_id/factors", wrapper.ListUserFactors, options.OperationMiddlewares["listUserFactors"]...)
+	router.GET(options.BaseURL+"/users/:user_id/identities", wrapper.ListUserIdentities, options.OperationMiddlewares["listUserIdentities"]...)
+	router.DELETE(options.BaseURL+"/users/:user_id/identities/:identity_id", wrapper.DeleteUserIdentity, options.OperationMiddlewares["deleteUserIdentity"]...)
+	router.POST(options.BaseURL+"/users/:user_id/unlock", wrapper.UnlockUser, options.OperationMiddlewares["unlockUser"]...)
+	router.GET(options.BaseURL+"/users/:user_id/consents", wrapper.ListUserConsents, options.OperationMiddlewares["listUserConsents"]...)
+	router.DELETE(options.BaseURL+"/users/:user_id/consents/:client_id", wrapper.WithdrawUserConsent, options.OperationMiddlewares["withdrawUserConsent"]...)
 	router.POST(options.BaseURL+"/passkeys/challenges", wrapper.StartPasskeySignIn, options.OperationMiddlewares["startPasskeySignIn"]...)
 	router.POST(options.BaseURL+"/users/me/passkeys/challenges", wrapper.StartPasskey, options.OperationMiddlewares["startPasskey"]...)
 	router.POST(options.BaseURL+"/users/me/passkeys", wrapper.AddPasskey, options.OperationMiddlewares["addPasskey"]...)
@@ -3501,6 +3945,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/users/me/sessions/:session_id", wrapper.EndSession, options.OperationMiddlewares["endSession"]...)
 	router.GET(options.BaseURL+"/users/me/identities", wrapper.ListIdentities, options.OperationMiddlewares["listIdentities"]...)
 	router.DELETE(options.BaseURL+"/users/me/identities/:identity_id", wrapper.DeleteIdentity, options.OperationMiddlewares["deleteIdentity"]...)
+	router.GET(options.BaseURL+"/users/me/consents", wrapper.ListConsents, options.OperationMiddlewares["listConsents"]...)
+	router.DELETE(options.BaseURL+"/users/me/consents/:client_id", wrapper.WithdrawConsent, options.OperationMiddlewares["withdrawConsent"]...)
 	router.GET(options.BaseURL+"/users/me/events", wrapper.ListMyEvents, options.OperationMiddlewares["listMyEvents"]...)
 	router.GET(options.BaseURL+"/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
 	router.GET(options.BaseURL+"/clients", wrapper.ListClients, options.OperationMiddlewares["listClients"]...)
@@ -3509,6 +3955,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/clients/:client_id", wrapper.GetClient, options.OperationMiddlewares["getClient"]...)
 	router.PATCH(options.BaseURL+"/clients/:client_id", wrapper.UpdateClient, options.OperationMiddlewares["updateClient"]...)
 	router.POST(options.BaseURL+"/clients/:client_id/secret", wrapper.ReplaceClientSecret, options.OperationMiddlewares["replaceClientSecret"]...)
+	router.GET(options.BaseURL+"/clients/:client_id/consents", wrapper.ListClientConsents, options.OperationMiddlewares["listClientConsents"]...)
 	router.GET(options.BaseURL+"/providers", wrapper.ListProviders, options.OperationMiddlewares["listProviders"]...)
 	router.POST(options.BaseURL+"/providers", wrapper.CreateProvider, options.OperationMiddlewares["createProvider"]...)
 	router.DELETE(options.BaseURL+"/providers/:provider", wrapper.DeleteProvider, options.OperationMiddlewares["deleteProvider"]...)
@@ -4078,6 +4525,7 @@ func (response AuthorizeWithForm503TextHTMLResponse) VisitAuthorizeWithFormRespo
 }
 
 type ListClientsRequestObject struct {
+	Params ListClientsParams
 }
 
 type ListClientsResponseObject interface {
@@ -4144,6 +4592,22 @@ func (response ListClients403ApplicationProblemPlusJSONResponse) VisitListClient
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
 	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClients422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListClients422ApplicationProblemPlusJSONResponse) VisitListClientsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -4792,6 +5256,144 @@ type UpdateClient503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpdateClient503ApplicationProblemPlusJSONResponse) VisitUpdateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsentsRequestObject struct {
+	ClientID string `json:"client_id"`
+	Params   ListClientConsentsParams
+}
+
+type ListClientConsentsResponseObject interface {
+	VisitListClientConsentsResponse(w http.ResponseWriter) error
+}
+
+type ListClientConsents200JSONResponse ClientConsentPage
+
+func (response ListClientConsents200JSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents400ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents401ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents403ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents404ApplicationProblemPlusJSONResponse struct {
+	NoSuchClientApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents404ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents422ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents500ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents503ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5942,6 +6544,7 @@ func (response ConfirmPasswordReset503ApplicationProblemPlusJSONResponse) VisitC
 }
 
 type ListProvidersRequestObject struct {
+	Params ListProvidersParams
 }
 
 type ListProvidersResponseObject interface {
@@ -6008,6 +6611,22 @@ func (response ListProviders403ApplicationProblemPlusJSONResponse) VisitListProv
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
 	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProviders422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListProviders422ApplicationProblemPlusJSONResponse) VisitListProvidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -8295,6 +8914,256 @@ type UpdateMe503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpdateMe503ApplicationProblemPlusJSONResponse) VisitUpdateMeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsentsRequestObject struct {
+	Params ListConsentsParams
+}
+
+type ListConsentsResponseObject interface {
+	VisitListConsentsResponse(w http.ResponseWriter) error
+}
+
+type ListConsents200JSONResponse ConsentPage
+
+func (response ListConsents200JSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsents400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListConsents400ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsents401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListConsents401ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsents403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListConsents403ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsents422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListConsents422ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsents500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListConsents500ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsents503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListConsents503ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsentRequestObject struct {
+	ClientID string `json:"client_id"`
+}
+
+type WithdrawConsentResponseObject interface {
+	VisitWithdrawConsentResponse(w http.ResponseWriter) error
+}
+
+type WithdrawConsent204Response struct {
+}
+
+func (response WithdrawConsent204Response) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type WithdrawConsent400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawConsent400ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsent401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawConsent401ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsent403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawConsent403ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsent404ApplicationProblemPlusJSONResponse Problem
+
+func (response WithdrawConsent404ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsent422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawConsent422ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsent500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawConsent500ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsent503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawConsent503ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -11072,6 +11941,274 @@ func (response UpdateUser503ApplicationProblemPlusJSONResponse) VisitUpdateUserR
 	return err
 }
 
+type ListUserConsentsRequestObject struct {
+	UserID string `json:"user_id"`
+	Params ListUserConsentsParams
+}
+
+type ListUserConsentsResponseObject interface {
+	VisitListUserConsentsResponse(w http.ResponseWriter) error
+}
+
+type ListUserConsents200JSONResponse ConsentPage
+
+func (response ListUserConsents200JSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents400ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents401ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents403ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents404ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents422ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents500ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents503ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsentRequestObject struct {
+	UserID   string `json:"user_id"`
+	ClientID string `json:"client_id"`
+}
+
+type WithdrawUserConsentResponseObject interface {
+	VisitWithdrawUserConsentResponse(w http.ResponseWriter) error
+}
+
+type WithdrawUserConsent204Response struct {
+}
+
+func (response WithdrawUserConsent204Response) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type WithdrawUserConsent400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawUserConsent400ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsent401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawUserConsent401ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsent403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawUserConsent403ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsent404ApplicationProblemPlusJSONResponse Problem
+
+func (response WithdrawUserConsent404ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsent422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawUserConsent422ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsent500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawUserConsent500ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsent503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawUserConsent503ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ResetFactorsRequestObject struct {
 	UserID string `json:"user_id"`
 }
@@ -11239,6 +12376,969 @@ func (response ResetFactors503ApplicationProblemPlusJSONResponse) VisitResetFact
 	return err
 }
 
+type ListUserFactorsRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type ListUserFactorsResponseObject interface {
+	VisitListUserFactorsResponse(w http.ResponseWriter) error
+}
+
+type ListUserFactors200JSONResponse FactorList
+
+func (response ListUserFactors200JSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors400ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors401ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors403ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors404ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors422ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors500ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors503ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentitiesRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type ListUserIdentitiesResponseObject interface {
+	VisitListUserIdentitiesResponse(w http.ResponseWriter) error
+}
+
+type ListUserIdentities200JSONResponse IdentityPage
+
+func (response ListUserIdentities200JSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities400ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities401ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities403ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities404ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities422ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities500ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities503ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentityRequestObject struct {
+	UserID     string `json:"user_id"`
+	IdentityID string `json:"identity_id"`
+}
+
+type DeleteUserIdentityResponseObject interface {
+	VisitDeleteUserIdentityResponse(w http.ResponseWriter) error
+}
+
+type DeleteUserIdentity204Response struct {
+}
+
+func (response DeleteUserIdentity204Response) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteUserIdentity400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUserIdentity400ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUserIdentity401ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUserIdentity403ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity404ApplicationProblemPlusJSONResponse Problem
+
+func (response DeleteUserIdentity404ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity409ApplicationProblemPlusJSONResponse Problem
+
+func (response DeleteUserIdentity409ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUserIdentity422ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUserIdentity500ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUserIdentity503ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessionsRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type EndUserSessionsResponseObject interface {
+	VisitEndUserSessionsResponse(w http.ResponseWriter) error
+}
+
+type EndUserSessions204Response struct {
+}
+
+func (response EndUserSessions204Response) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type EndUserSessions400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions400ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessions401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions401ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessions403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions403ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessions404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions404ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessions422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions422ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessions500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions500ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessions503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions503ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessionsRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type ListUserSessionsResponseObject interface {
+	VisitListUserSessionsResponse(w http.ResponseWriter) error
+}
+
+type ListUserSessions200JSONResponse SessionPage
+
+func (response ListUserSessions200JSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions400ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions401ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions403ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions404ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions422ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions500ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions503ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessionRequestObject struct {
+	UserID    string `json:"user_id"`
+	SessionID string `json:"session_id"`
+}
+
+type EndUserSessionResponseObject interface {
+	VisitEndUserSessionResponse(w http.ResponseWriter) error
+}
+
+type EndUserSession204Response struct {
+}
+
+func (response EndUserSession204Response) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type EndUserSession400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSession400ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSession401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSession401ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSession403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSession403ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSession404ApplicationProblemPlusJSONResponse Problem
+
+func (response EndUserSession404ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSession422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSession422ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSession500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSession500ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSession503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSession503ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUserRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type UnlockUserResponseObject interface {
+	VisitUnlockUserResponse(w http.ResponseWriter) error
+}
+
+type UnlockUser204Response struct {
+}
+
+func (response UnlockUser204Response) VisitUnlockUserResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type UnlockUser400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser400ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser401ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser403ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser404ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser413ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser422ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser500ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser503ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// GetKeys Read the public signing keys
@@ -11271,6 +13371,9 @@ type StrictServerInterface interface {
 	// UpdateClient Change a client
 	// (PATCH /clients/{client_id})
 	UpdateClient(ctx context.Context, request UpdateClientRequestObject) (UpdateClientResponseObject, error)
+	// ListClientConsents List the consents to a client
+	// (GET /clients/{client_id}/consents)
+	ListClientConsents(ctx context.Context, request ListClientConsentsRequestObject) (ListClientConsentsResponseObject, error)
 	// ReplaceClientSecret Replace the secret of a client
 	// (POST /clients/{client_id}/secret)
 	ReplaceClientSecret(ctx context.Context, request ReplaceClientSecretRequestObject) (ReplaceClientSecretResponseObject, error)
@@ -11352,6 +13455,12 @@ type StrictServerInterface interface {
 	// UpdateMe Change my profile
 	// (PATCH /users/me)
 	UpdateMe(ctx context.Context, request UpdateMeRequestObject) (UpdateMeResponseObject, error)
+	// ListConsents List my consents
+	// (GET /users/me/consents)
+	ListConsents(ctx context.Context, request ListConsentsRequestObject) (ListConsentsResponseObject, error)
+	// WithdrawConsent Withdraw a consent
+	// (DELETE /users/me/consents/{client_id})
+	WithdrawConsent(ctx context.Context, request WithdrawConsentRequestObject) (WithdrawConsentResponseObject, error)
 	// ChangeEmail Change my e-mail address
 	// (PUT /users/me/email)
 	ChangeEmail(ctx context.Context, request ChangeEmailRequestObject) (ChangeEmailResponseObject, error)
@@ -11412,9 +13521,36 @@ type StrictServerInterface interface {
 	// UpdateUser Change an account
 	// (PATCH /users/{user_id})
 	UpdateUser(ctx context.Context, request UpdateUserRequestObject) (UpdateUserResponseObject, error)
+	// ListUserConsents List the consents of an account
+	// (GET /users/{user_id}/consents)
+	ListUserConsents(ctx context.Context, request ListUserConsentsRequestObject) (ListUserConsentsResponseObject, error)
+	// WithdrawUserConsent Withdraw a consent of an account
+	// (DELETE /users/{user_id}/consents/{client_id})
+	WithdrawUserConsent(ctx context.Context, request WithdrawUserConsentRequestObject) (WithdrawUserConsentResponseObject, error)
 	// ResetFactors Reset the second factors of an account
 	// (POST /users/{user_id}/factor-reset)
 	ResetFactors(ctx context.Context, request ResetFactorsRequestObject) (ResetFactorsResponseObject, error)
+	// ListUserFactors List the second factors of an account
+	// (GET /users/{user_id}/factors)
+	ListUserFactors(ctx context.Context, request ListUserFactorsRequestObject) (ListUserFactorsResponseObject, error)
+	// ListUserIdentities List the identities of an account
+	// (GET /users/{user_id}/identities)
+	ListUserIdentities(ctx context.Context, request ListUserIdentitiesRequestObject) (ListUserIdentitiesResponseObject, error)
+	// DeleteUserIdentity Unlink an identity from an account
+	// (DELETE /users/{user_id}/identities/{identity_id})
+	DeleteUserIdentity(ctx context.Context, request DeleteUserIdentityRequestObject) (DeleteUserIdentityResponseObject, error)
+	// EndUserSessions End all sessions of an account
+	// (DELETE /users/{user_id}/sessions)
+	EndUserSessions(ctx context.Context, request EndUserSessionsRequestObject) (EndUserSessionsResponseObject, error)
+	// ListUserSessions List the sessions of an account
+	// (GET /users/{user_id}/sessions)
+	ListUserSessions(ctx context.Context, request ListUserSessionsRequestObject) (ListUserSessionsResponseObject, error)
+	// EndUserSession End a session of an account
+	// (DELETE /users/{user_id}/sessions/{session_id})
+	EndUserSession(ctx context.Context, request EndUserSessionRequestObject) (EndUserSessionResponseObject, error)
+	// UnlockUser End the waits of an account
+	// (POST /users/{user_id}/unlock)
+	UnlockUser(ctx context.Context, request UnlockUserRequestObject) (UnlockUserResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -11557,8 +13693,10 @@ func (sh *strictHandler) AuthorizeWithForm(ctx echo.Context) error {
 }
 
 // ListClients operation middleware
-func (sh *strictHandler) ListClients(ctx echo.Context) error {
+func (sh *strictHandler) ListClients(ctx echo.Context, params ListClientsParams) error {
 	var request ListClientsRequestObject
+
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.ListClients(ctx.Request().Context(), request.(ListClientsRequestObject))
@@ -11717,6 +13855,32 @@ func (sh *strictHandler) UpdateClient(ctx echo.Context, clientID string) error {
 		return err
 	} else if validResponse, ok := response.(UpdateClientResponseObject); ok {
 		return validResponse.VisitUpdateClientResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListClientConsents operation middleware
+func (sh *strictHandler) ListClientConsents(ctx echo.Context, clientID string, params ListClientConsentsParams) error {
+	var request ListClientConsentsRequestObject
+
+	request.ClientID = clientID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListClientConsents(ctx.Request().Context(), request.(ListClientConsentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListClientConsents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListClientConsentsResponseObject); ok {
+		return validResponse.VisitListClientConsentsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -12070,8 +14234,10 @@ func (sh *strictHandler) ConfirmPasswordReset(ctx echo.Context) error {
 }
 
 // ListProviders operation middleware
-func (sh *strictHandler) ListProviders(ctx echo.Context) error {
+func (sh *strictHandler) ListProviders(ctx echo.Context, params ListProvidersParams) error {
 	var request ListProvidersRequestObject
+
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.ListProviders(ctx.Request().Context(), request.(ListProvidersRequestObject))
@@ -12638,6 +14804,56 @@ func (sh *strictHandler) UpdateMe(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(UpdateMeResponseObject); ok {
 		return validResponse.VisitUpdateMeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListConsents operation middleware
+func (sh *strictHandler) ListConsents(ctx echo.Context, params ListConsentsParams) error {
+	var request ListConsentsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListConsents(ctx.Request().Context(), request.(ListConsentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListConsents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListConsentsResponseObject); ok {
+		return validResponse.VisitListConsentsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// WithdrawConsent operation middleware
+func (sh *strictHandler) WithdrawConsent(ctx echo.Context, clientID string) error {
+	var request WithdrawConsentRequestObject
+
+	request.ClientID = clientID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.WithdrawConsent(ctx.Request().Context(), request.(WithdrawConsentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "WithdrawConsent")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(WithdrawConsentResponseObject); ok {
+		return validResponse.VisitWithdrawConsentResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -13259,6 +15475,58 @@ func (sh *strictHandler) UpdateUser(ctx echo.Context, userID string) error {
 	return nil
 }
 
+// ListUserConsents operation middleware
+func (sh *strictHandler) ListUserConsents(ctx echo.Context, userID string, params ListUserConsentsParams) error {
+	var request ListUserConsentsRequestObject
+
+	request.UserID = userID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUserConsents(ctx.Request().Context(), request.(ListUserConsentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUserConsents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListUserConsentsResponseObject); ok {
+		return validResponse.VisitListUserConsentsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// WithdrawUserConsent operation middleware
+func (sh *strictHandler) WithdrawUserConsent(ctx echo.Context, userID string, clientID string) error {
+	var request WithdrawUserConsentRequestObject
+
+	request.UserID = userID
+	request.ClientID = clientID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.WithdrawUserConsent(ctx.Request().Context(), request.(WithdrawUserConsentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "WithdrawUserConsent")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(WithdrawUserConsentResponseObject); ok {
+		return validResponse.VisitWithdrawUserConsentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ResetFactors operation middleware
 func (sh *strictHandler) ResetFactors(ctx echo.Context, userID string) error {
 	var request ResetFactorsRequestObject
@@ -13284,24 +15552,201 @@ func (sh *strictHandler) ResetFactors(ctx echo.Context, userID string) error {
 	return nil
 }
 
+// ListUserFactors operation middleware
+func (sh *strictHandler) ListUserFactors(ctx echo.Context, userID string) error {
+	var request ListUserFactorsRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUserFactors(ctx.Request().Context(), request.(ListUserFactorsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUserFactors")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListUserFactorsResponseObject); ok {
+		return validResponse.VisitListUserFactorsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListUserIdentities operation middleware
+func (sh *strictHandler) ListUserIdentities(ctx echo.Context, userID string) error {
+	var request ListUserIdentitiesRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUserIdentities(ctx.Request().Context(), request.(ListUserIdentitiesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUserIdentities")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListUserIdentitiesResponseObject); ok {
+		return validResponse.VisitListUserIdentitiesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteUserIdentity operation middleware
+func (sh *strictHandler) DeleteUserIdentity(ctx echo.Context, userID string, identityID string) error {
+	var request DeleteUserIdentityRequestObject
+
+	request.UserID = userID
+	request.IdentityID = identityID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteUserIdentity(ctx.Request().Context(), request.(DeleteUserIdentityRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteUserIdentity")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteUserIdentityResponseObject); ok {
+		return validResponse.VisitDeleteUserIdentityResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// EndUserSessions operation middleware
+func (sh *strictHandler) EndUserSessions(ctx echo.Context, userID string) error {
+	var request EndUserSessionsRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.EndUserSessions(ctx.Request().Context(), request.(EndUserSessionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EndUserSessions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(EndUserSessionsResponseObject); ok {
+		return validResponse.VisitEndUserSessionsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListUserSessions operation middleware
+func (sh *strictHandler) ListUserSessions(ctx echo.Context, userID string) error {
+	var request ListUserSessionsRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUserSessions(ctx.Request().Context(), request.(ListUserSessionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUserSessions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListUserSessionsResponseObject); ok {
+		return validResponse.VisitListUserSessionsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// EndUserSession operation middleware
+func (sh *strictHandler) EndUserSession(ctx echo.Context, userID string, sessionID string) error {
+	var request EndUserSessionRequestObject
+
+	request.UserID = userID
+	request.SessionID = sessionID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.EndUserSession(ctx.Request().Context(), request.(EndUserSessionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EndUserSession")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(EndUserSessionResponseObject); ok {
+		return validResponse.VisitEndUserSessionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UnlockUser operation middleware
+func (sh *strictHandler) UnlockUser(ctx echo.Context, userID string) error {
+	var request UnlockUserRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UnlockUser(ctx.Request().Context(), request.(UnlockUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UnlockUser")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UnlockUserResponseObject); ok {
+		return validResponse.VisitUnlockUserResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
 // Stored as a slice of fixed-width chunks rather than one concatenated
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L37chu3tif8Khh+cypxDkmR1J2u1BxZlhw5tqQtyXF2Qg8JdoNkR02AaYCimZSr5mkm75FHmSf5CmsB",
-	"aHSzmxdJzu1o/7FjNfuCy8K6r9/6tRKI8URwxpWstH+tjBgNWQL/PKbBiJ1Gd+xtxKeKwbWQySCJJioS",
-	"vNKuvKVz0mck0DeGZCASMojuGBnj/fVKtcI+0vEkZpV2ZTLtx1FQJWP6sUaH7OvtRqNSrSTs52mUsLDS",
-	"VsmUVSsyGLEx1V8a049vGB+qUaW906hW1Hyi3yJVEvFh5dOnauU4jhhXxyMax4wP2eLovhEzQkkAt5GA",
-	"ckKnasS4igKqGPny6vSY7O3vHJLff9utt6pE/72/19x/lh33CyqjgCSMxuOvOxXJJB2zTqVKghFNJFNf",
-	"dyrvbk5rB53KurNpNhqF83kjAoojz0/kZsTIu6s3RAyIGjFCg0BMucoOc6TUpL211Wzt1xv1Rr3ZPmgc",
-	"NLamkiVyq9E8pOFBa792GLQGtf3mNq3R3b2d2j5r7bO9fquxvbuzdPQDkYypqrQr0ySqVP3JtEomcy6A",
-	"eornopewCuTyzc3N5Vaz3kASylEMFzW4/DAyORfXSiQFI4EBSjKeSkW4UETq24gSt4zLHHU0ny2MDO5+",
-	"2MiuWBglLFDlG/9+xPSQRoz0EzGTLCFDkV8lvfGyvbVFJ5O6uVoPxHgroHHcp8Ht/wpEyL7+YXx415k2",
-	"Gq09qahiX9NBIxr8JOPw9ie8HEn5tX7Vf2wf/Ufr9D9ap46S/mP7SNPS+nMtIYkrppL50UCxZHGi1ywQ",
-	"PJRECTKjkSJ9NhBm5px9VEQl88ysm2tRa8TVdgvpNRpPx5X2oR7ZOOL4V9ONMuKKDVkCw3z//v2RxyeK",
-	"KTiwXAcJ5bDZbJDff2s263v15rMqmUVqBINPGJWCW2ra1Tdt5/kLowlLChgMSxKRfN2pRPyOxlHYBcp8",
-	"KJv5VK1MaELHTFkmP02kgB2hcSxmJ+OJmn9H4ymzL1+cfE9vSTeAB3uWKU0SdheJqSQTOmTPCdPvgSOu",
+	"7L37chu3tif8Khh+cypxDkmR1J2u1BxFlhw5tqQtyXZ2Qg8JdoNkR02AaYCimZSr5mkm75FHmSf5CmsB",
+	"aHSzmxdJzu1o/7FjNfuCy8K6r9/6tRKI8URwxpWstH+tjBgNWQL/PKbBiJ1Gd+xNxKeKwbWQySCJJioS",
+	"vNKuvKFz0mck0DeGZCASMojuGBnj/fVKtcI+0vEkZpV2ZTLtx1FQJWP6sUaH7OvtRqNSrSTs52mUsLDS",
+	"VsmUVSsyGLEx1V8a04+vGR+qUaW906hW1Hyi3yJVEvFh5dOnauU4jhhXxyMax4wP2eLovhUzQkkAt5GA",
+	"ckKnasS4igKqGPny6vSY7O3vHJLff9utt6pE/72/19x/lh33N1RGAUkYjcdfdyqSSTpmnUqVBCOaSKa+",
+	"7lTe3pzWDjqVdWfTbDQK5/NaBBRHnp/IzYiRt1eviRgQNWKEBoGYcpUd5kipSXtrq9narzfqjXqzfdA4",
+	"aGxNJUvkVqN5SMOD1n7tMGgNavvNbVqju3s7tX3W2md7/VZje3dn6egHIhlTVWlXpklUqfqTaZVM5lwA",
+	"9RTPRS9hFcjl25uby61mvYEklKMYLmpw+WFkci6ulUgKRgIDlGQ8lYpwoYjUtxElbhmXOepoPlsYGdz9",
+	"sJFdsTBKWKDKN/79iOkhjRjpJ2ImWUKGIr9KeuNle2uLTiZ1c7UeiPFWQOO4T4Pb/xWIkH39w/jwrjNt",
+	"NFp7UlHFvqaDRjT4Scbh7U94OZLya/2q/9g++o/W6X+0Th0l/cf2kaal9edaQhJXTCXzo4FiyeJEr1kg",
+	"eCiJEmRGI0X6bCDMzDn7qIhK5plZN9ei1oir7RbSazSejivtQz2yccTxr6YbZcQVG7IEhvn+/fsjj08U",
+	"U3BguQ4SymGz2SC//9Zs1vfqzWdVMovUCAafMCoFt9S0q2/azvMXRhOWFDAYliQi+bpTifgdjaOwC5T5",
+	"UDbzqVqZ0ISOmbJMfppIATtC41jMTsYTNX9H4ymzL1+cfE9vSTeAB3uWKU0SdheJqSQTOmTPCdPvgSOu",
 	"fxxEiVTwS52cKRJJAlMigsfpTXreJI6k6nC3fnBtEMV6tPUOzyxcpVqJ9JB+nrJkXqlWOB3ryziuSsmq",
 	"7JXw3mgcqSL5BoRD+HTcZ4meaqTYWJIJS3A2/oB2G8UDiuHd/nhCNqDTWOEj5dTaXEmtnzQtyIngEqUz",
 	"isRzOmY39JYBQwkEV4zD3OhkEkfIarYmiejHbPyfP0nkO24W+okQ1hHe1dWT6Cp4m6YFRaO40q4ccaFG",
@@ -13309,540 +15754,569 @@ var swaggerSpec = []string{
 	"kQK6OBZ8EEeBXnKzYNOEt/Fctc2824uz++Tv0P9M2KDSrvx/W6lytIW/yq1LfAUuf5ZeCpeFmVX5VK2c",
 	"iqQfheEDdybicjoYRAHMQAZiwvytuUENgUmJsozENLjFccC9ZMzasyRSsE8PW/TtdNHTmS1b9YKRP8ay",
 	"6yn7c6U40+cw6ZRV622QJALFyVNz379/X8tz/KKBmEe28gICBnSGTPpB+wpvgJu7AxrFLMxvq9ktEgom",
-	"QWUZRArnKLhKaKDKjh7oOCN6xwhVZCykIq1GAzRYGoAgyBzJwTSOu49zLlutlETe8UkiNF3SfszICVeR",
-	"mi+llsX1eCxiWVjIMVXBKLOUz0kPV7IHMkkaOcbiUMJRfkOlOgo1d5YqoQpF6L23PqZSdWnmdZm9j6QW",
-	"mnoI+k6SubNOjiawe4Qa9iO4EbkPP+Kb8tWCiTzWphmzJ7MQjGtiCmHGoDT0wOJBBteDjXpLYy1i2cPO",
-	"Zp+GXbOS+VPZF+FcD0rTEao1r68vzh++9I106V/QkFy5r5evvj/Kxz4rAeV6hn1GJtrwDcmX+k891Sqh",
-	"JGETRhULyS2bE6G1I6Nk6h+RN0cc9g20I311IJIhCwnqa89wr1gY0RuY3gP2asrldDIRiWJhd6zf2IUV",
-	"87btmvGQ+C/VL6uSKdfLkzCpp0d5qIcMxv2DN7O56/NBNzwCEyY3OLzyfS2Z0WNtsU/BRp0PWRDThIUE",
-	"Pkf056p6XyNJ0jWCPTsXl1TKWzaXD9o0LlR3IKY8XGB8kiV3LAFligsyMR9r62HOCWd6qwg6l8BJ4mwH",
-	"LcH0dCgZCamquKGolFFOzi4JDUM9j4ef1J10c8+FIqdmGuX7mU72sbaweJGqREY8YCRS0l+ihSXQhD6J",
-	"acDs9mfXzuzz9TQYoYXxOXaaJQxp0GrPZiO16Av/CXvk5ienwchM0lvZy0TcRSFLPu/aTsxXvNW1Nts/",
-	"a33tRL0Vfic/9+rClz337D9rSd3EPlUrF9oEQmZwxQZTuVS9KlhR0K3BlkXnFh4Ha750CzxuyBQiSab8",
-	"losZB2mktHgIEgY/zBLBh/X15w5zOIGBlHDVhY9Wiz4JglFzTTFhCcwYxJJMgw9a9Kh0OTmrd/iXPVDR",
-	"axOaqHnPcm58tRFWkiS4tnha9XPPwAmWD9LUjrXVIuJVpqv1hX+qVi4TOixfovQBdOOjX3QjMzkfnoEl",
-	"hiVfR8tbg2RSdbyIZhZUvI+12WxW06ZAbZrEjOszHS7V+R6RkHwNCzTfcZE29WdsrNuVjY8xjDKC5YsZ",
-	"0oOcjsc0mVfalaPUAtCzHEdSRnxYqVbu0Le86XbqRdRazUwkIRkmlCtzxrS9B9qK3jt7Rx2cunA4s8N6",
-	"ry+RIGGhJmMay2Ujgs8sGY/7tDn+bnweL/r0iERkLbEZTRlDLor57E8momtQQ3EW9zrcqMd28c+Sky3G",
-	"TI0iPiQzUBNhSzVzrZN/TYViJvCCaxWFZDZinMzFlFB5S2hfTBX4AB9pY444Bmqs5owT+JO34WaUCKXi",
-	"+wplxcYTkdAkiufdKad3NIppP2blRyFhZAaRSiHImPK52RR7IGSdvC+K6lGlv/R4e3FT8nkTYjK6rj6u",
-	"g0SMzRWmZiK5dcYgwZOGQZXUQZiwO0ZjTUvgYYNHwelENQtPEhao+p8kmCGuWnOB1WVPeSFYj1iEeEOT",
-	"4WeVxr4MjPXH9BJSTvZ2yLfRi88iaos+8+ceSiHeUj7/s46k2SC5SPt/9OlcMpK/6RF65+3IH7O91uFj",
-	"vLImspIRfVzM6uQmmRM6pBEnciQSFc8ffztjMYy4JFQRwQPmjKGQKtqnknmO44RBopjNAZB0oOmTKDvG",
-	"v+H2X9IhK9acFfuotkZqHGe2vNKZNhrbwf8IRaDteKJvgEsMfwCDHy+g8zMa8lrE7SLq90d8am7e8u6u",
-	"rG3xU2uM5RQZyGjQ/FIRSeeSzPS/nCpLzgUqXeCR5Qo2zpnIQFX6zeUn4cHroXXLKGDE+8RnWwZUA7Jn",
-	"jHI5YwkcqyydPoR8jJfq4eka1t9VnqvhXH+ZbA1iVaNIyikqrn9sxDA38MdMw8jNmBHfWrPz/VStrGe1",
-	"rJOYobRFGDvzJQ04PY7N8rC92fVDimdmrAQnT07MkJclb2Rm9zgbVWg8kWtGk2AEvrZYDF2GWLpAsG3r",
-	"WDmrN00J0dVyzGqwctG5+yDb5qEZFN550iJXq5A2FiyX7tfixB7FK1y6DI9lOD2Ana5hyqzBSek8FjTs",
-	"6vUDI6Is4F9sYTwsTuylVJlNNpkyRC/8GzOcJdx0YfCPHSQuMd/ecT+7/h5H0rgTXRqV50vkxFyvEvZx",
-	"EiUs1Ew8YXfiloWYXeD78Rw39vJml2bIRdK+t+reKhIvoQM49YMlY9PPAdCrJZLoFxauYLr+JPTOWFdq",
-	"ZonORekyTHMbkw+vLwQteGZx/pxp5wcNblRF4wUvMxgfqLRGEni0iEMnMNzcCsnDy0WcSpZ0vU/iI9mF",
-	"sjEd/OQs0vI8zURSjLu6F/JGDEnEU6Pmz6CbFbPbwDO9hDFYugOrT7N1uxNF58nE0J7rf9OlO+eT5efI",
-	"1lzPXl8n08g31TMM5v72+UOVPE+EFJhMq46du++RM1P0lt6xRAsnTRaP5iR4gLbwTrLkjA8EBtY389uM",
-	"cacp5//lFd1UqvhL944l0SBKKzRMKcAR5+TEvKVamSRswJKEhV0bScI36t2c9tff+ukk1EyyS1Wl3dzf",
-	"2z5s7O/tNdbeP7sMRRt4HNNoLI0FAjEulkh9JlPuAbtwFIYsPKWByYOlYRjpN9D4MtEHWUVavA9oLJme",
-	"dnrp18rAPbRsjObVUO8QaDqad/URlMXVOfYeAvfkyuZMdY62LbAsBUcA+uuc0ITpkzjjWJtiBT+UfeRL",
-	"SXYWKkmgeOMM722mhSY0Sei8gtUatnLnRzvzD+420f+JBZC4eWSYPNCfTfxs/5pbOhokXZBqBctwPaEB",
-	"q0k2oQmkZcbsjsVuKYxXqar/no2iAHILgG1zMR2O2qTX7AErhkxiGGeV9Fp4Tc1EnZwNSATnU1+lseCs",
-	"SqihDjIbCTC59WcYRNRt/oJ5GfwinYj0CqYkFILpW5/Dx1AbgbxfEBWYJqG/pu9G41GPYsrHTOVkXNes",
-	"9liTUq9OLsACwRWDjY6GXCQYeE8dUq1sgeNuQcFQtRLAuSioKcTzogRJmJomnPTZXEDyh5AuuQ6KE2SV",
-	"UAnps+TLiwnjZy/JseCcBYoca0Py999267vPqibzRpLer51KWgTW/rWDnKZTafNpHH/61Gs7refspSeU",
-	"9cUe1IFGfCB6dfLOpM8E5miXrcMadZ5VWySEGntBpZj7vYfZhH5qX8KGkVRMa/OJqYS0Ubh8jaNjhP3t",
-	"oFnbD1vN2uFgr1HbpTt9tk1bwX54mBvv7l7RcEXIukF5xbAe8+W3xyf5+r79ve098vtvO/V88d7J4VsW",
-	"jwRtXczuTpOTtzevh9Pjb6hg3zbVwbur9/3pq9fXUs1qwdvs+Jqtg5Xj646ZGomCpX07lSAqe9et3b1e",
-	"dkT6UvZTO0UbZ0mpO4p4QeHbEXdU5Ar80rMtR2Iah3oE7oSDuB5jObjR/bLjYvPXo/6rILqIXl+/++Ws",
-	"eR69Pqyz+etfwvdn0UV0Nnt7E49+eDmcn89fH9aDVsz749NG+P3rODubg+Zhq2A+oE2WTCafq8Fq+uS4",
-	"3FclyCCKY4KqRTpilMQZmirh+F1aREymphV4pbeAKVOMBdeWNB2KKiYzQ5mO/j1jPKQj2t6DmvnMsSwY",
-	"ERc8KKp3FmMmSZ8GtzYV325xrri51rje677/5aj19qd1eOEkEeOJWimC2qSnGXcPuJIUmF/cg33rVUkv",
-	"EFwyrvQ/JYtZoLqG7/cgs6cXJIwq/TTKKy2jpcm6sVELvEX6MuPLMx6piKqID4nWc8gVMB1j8Dbrjdx5",
-	"huHkTmrhpC3H6k6TaHHqF9wxe4/LOeZWJf25YsCa9T/8sxOzgSLg7h2gBmIEc/oadLRNRKKQpcZCTGBT",
-	"LT3rN4XRYMASZF4Hrd0W+f23/QXmtapyfC0JkKTaSd40VMRVLTyHEhGTvoTq10J6Y8+aPVyornuyt0wq",
-	"lTAD+6LCvQG55N0Bkql3eXF9Q7YmNOlB1SAnDBRIE0dwqWz9qcoItUg64UmOuL3f7VnR7KZJtMEMd8tW",
-	"XYppEpThKxizD06FKvB2acpD2thv7D9rw4CtljwNI8YDJtOn0RQXGEbxCHH5sItHDd7h7hjM51KxBiVC",
-	"vaopRIFa6ezHbIX1KinnPqhMtmnJB7XczW0DWPirv4BFrCvVb1T56uQ9kIKYMK6pR7m6Vec3t6UZhZwZ",
-	"nyOTRAyimC2wqcLxqUIMA08WTHkwonyY308PIGItPjCNurEIaLyWMUL5cEqHTDqVVTNxWbVAAmgVp2WM",
-	"nhYcstrRDQkZYbyHy4mxMZAqMweXkS2HUeyjQmtDH1Gg83E1q5NbfI0CZBXGFxagCEJgwYg7niYJ4+rS",
-	"REiyYW9KZkKEjJORSKTeSgcDYCMqBfrsOOJuu6uVCVWKJXp9//eP/7vT+dhofPjqf1YKtuYl09wgY1Nu",
-	"aKSH8IZuUHhsT60vB25CY7CtGTz7iJRlos36aUKV5bVA33DoVqrtqFDKbsTLkUMGsP9aNegLNTKWvzZu",
-	"wH9erywDWtjeW4W0UMXY7h2Nl2CXWH5pFmJGIyVJn6kZY1xbzWniU9EqlA9vb+XgwMG7fHdQ+6yC/q41",
-	"BMi20FJY66Ez8FRKTKKemUOlnxrNJyPkQj6rKdoj9HgZw7tU8KbKmqcRa7YmM0uwHszQ4ke7fjJ6Me5Q",
-	"6mrQ64UoRJT86wr+NLqVUdSVtgogdUAQOkwYu8cYcz4f/yD521awfstmlzkSHm0W+ZIKTn+pR2kzc95L",
-	"/0HBRjnpZT7UI+h71YSWU3A/k4GPA8QqmjLlCIp30B0h+CAypQBmKlUy5TGURIKGaiwlnMaCxrMO034M",
-	"lcHKOE8hsr9vqCD4QqPT+dhq6P9r6v/brnU6H3df6P97qf+5f1IoTook3Ym2p4+B128oWIwf/des2e1c",
-	"6iIZ+quMd69hk088mbvMrZwX0fnjaj/o3vehdPaakvQwNxeulm8vG+hbwL841nfmpldQtIaTSstRsv7v",
-	"lP2CQEZrANL7iJ068shcIBhfQ1Ux/Nwfp8/ktghWr3BbkkQkx4UyEX7C6Wv2P0nEMKFjWSfHTmugIYSp",
-	"OIMgnqcgcy2Ef8zhQSzG2PPJB2tEmwthfRLPX9ENYiHh7X4hKjoJwaQEBC+4wbq7XDZgEZrTQsoggHfM",
-	"6BylSiEmCYa37AMcc0K7SnQDPABwsYte/K6JcFQLU2pKURqKYHAg2ajrkZKrG0XpaX/pOtKoVgyd+peK",
-	"cr0Wkvb8IOiH6sqIz8mdDRkuO/L5JNOEBSIJWUjYHcjPI8SWgRrBaRyTCOIrLouKTibx3FQM6r/BhV+v",
-	"VBciQiaWtsgVIscHNG2AD854CYxPHs52GIUgaHqBGI+1MhhH1mXX07wonMasVyfn6RD92lgqOxz1Kev6",
-	"AH+a9dmBL2HGWYKoDXoegEk0piFDcLfcWuuVwBg9RlEX1p6qDN5fSBWrqWi8juG+QtUxi+KceEAuRcbK",
-	"yjEWfeGIvHt39vJu33kzRaJNhTnRg89qmdMoxzm3i3SKaNI17r/i6eSqnJbPa62lv434SvEKR+PbyNSj",
-	"Myn1mS5bcfO7SUBXVDOGKmHcpgvMKBR7hmssz8rBIwMesrJowTvJktrR8JEoAL5WNu0FqQwMQR8rCLo/",
-	"1mwxu2BpZITaQRga3IwicmIZBkq1bARCSRfBG061YuVDehgzdJKh68yuFQp8R22F89TjAK2fW56r781I",
-	"e2mxRwwqrFZ/JioFHOBM1ju8w2s2btGGQAZkRsZiOMRIWPq7kV+9drY8WFNyFjjAEkEYAThamGr9aSyj",
-	"nWawR7LDiR1WGtFFfDs9HwdnG1ZJnwV0KpmJMKERlmbteoNVNp26106z3LxSYzpQLClNg36eijTBAzCi",
-	"wQMS8aEe7IQlkQjxc05Y4/rCB906DrVEQO0UkoPdF6rgfPcTqAyTQNgEZB6Uh/prRmGzUDj6cQyPG4U1",
-	"s+iRdOuOFhZOncpbg2mNlpY7ofoD9lnAG6z6Lke9YgWJTn7tNuY1YKggG4usk9NEjPUHBE+Ztvd2XGPp",
-	"gaoOojtMhgD6NJvEaDCC1a+S6YQoQZq7LjnR7riYQrAN/9WFcAf4T2H3zXrC8DES4q7oGQBXxjclbJAw",
-	"OeomTBMJPGwuGbPB8m14KyR3aAZjJR8soyRYnzFQz81k4Vt6HbwvQXA8/QzCeTtXA6rz9/9YyoBxXacS",
-	"NnpEQ0dnmbFAtBIhAljoBTC72nYKEzrLcAdwH4XGfuI+LkUVjm2ohb/nXqnCSQXtyKe+SOkxaSXNKk9I",
-	"YELcojOfxrF1cONAs4qzP6TZSMByOcYFr9LzpWQMfMt4yOBEUnPe88Zl7kSbg6fXw6rfGJXNXApZzPKX",
-	"zAnsVfUM3WWD7wdRYVgH94U28Wt6JJ0byrZPTnksgltLKi6EBXsIzxnmZDiTOTj5ogacHbpTvE+7RWSx",
-	"ZI7b5CuM7KGGl6DhZKwknJG55N7qPWPKI8zNxh73t8V/aSykMo9PefqQ/6qEjcWdLw0s/7GMLH0sUois",
-	"A89xARSXHUnEyXaDhHQunxORVIF0nXFQNUYBFza/IX04/TgRceh9fURl9jN2eHLC4jjiwxyZJUwyBbyG",
-	"s1lWsAYjIRkvWLHnWUbmn2YDl9YNxCRyOyGjIadqmjBkGwj/TC20GtZx6TMHagMebBKIyRxRogn7GEkl",
-	"n/vpdr40xQ+j71HNu3HEb5Eo3KUpNxeBgO1lAt9xhW0BxWMbUJ6ueNXmkDjyRTPfO4nptfTAumv2eLa9",
-	"L0HgQDr9g0TcZ1c+r4FYaoHGY+R51YIhIcN2hV/ArE12IFacwjvxShcUND1I87ehZyOrMs9SSSRTZDqp",
-	"YpEI3GhllZc72jWCxJ3lXLYizaaRFrxBdhMGqHmGZLQiqZUvNstnoObh9UQcWm3SzVEiVVvXhBNyvgOG",
-	"9NlQXyNwa+HiySV0nv1QQHnAYqvvORrFuWcX1d1qdBnJVMEbza7j2MzCFw7QuAi8KThK6c/hzGoZZ8EL",
-	"uYDt0ZLJMQjNLXx2mXNxYjGeEdVIpR7x2ysp6ZsrPuHbaECRdMYXa46RCEXtE3rfNWfA3FbANuBiRgQ3",
-	"wPXGc2hTjHwLwf3pdHDfp2XVZLxLTJX7h6e2ga/QV8UqJp3Q+yujs3hXnMpS5GnLy3bPs2bW1LtiVtC/",
-	"YgS7d8kIde+KFdYVEx2R3sdy0tf5IB0tpFdyd2i5mPUNSqYv5Liuf8UyXbcQxr/os6H0T0PjlVxWetcs",
-	"eAmzcM8vnPiFX9y5y/9ippUKrdSITjclS+fphXST8qIhc8nfgYxg0EZ9SvsrfaTVyseaJv7aHQW7X+pT",
-	"cPLdyflN983Fq7PzStX/q3t6dPbm5GXu4s03Vxc3N/71y6Pr6/cXVy+7R8fHJ5c32Scu3t3k/uyefHdy",
-	"9e/335xcnbhfrk5Or06uv+lenby79p4/vnh5snjt/Fr/99XV0flNwfX3ZzffvLw6ep9O5v3VxfkrN8rF",
-	"YR9/c3T+ynvT0fHxxTv9xquTo5uC6y9P3pwUXj+7PnrxpuCHk/Pi6+/O31wcf+v9cH18cXlyvTCgy6uL",
-	"07M3JwvXT94enb3REz89u3q7eL3w7jcX1zeLS3B1cn2SXj57eXJ+c3bz7+6bs3N/eO76u/PcL7jEervc",
-	"pdOj45uLq+7Ry5fefebi1cnbi++8y1cnxxeaKHDDM9ud+em6e3Vy+eboeOGN1ziD7tXJv96dXN+U/n58",
-	"dH588uZN2e+Zhfn2RH/08synsTdnJwWEYS/nFtxczpPL5dXFd2cvT64WXpP+sLj/+EP+VXqIVxc38JYP",
-	"1u92STeO/bqaGvePlb7kfIXNQolNteL1pinISZ1q+9ir2rRNXPIdYjZ0dsJ4st8u8lDeq0DKsObuA2Id",
-	"TgYXNZgCO8uYe/ZGYw03Gw1r9ls1lpIE8U/MR/pCxIzyNNCxaeTittBh21NCTXquAigNleoLE1TtrdnW",
-	"u6cnNze4wqoCKiFaa1e/gJowCga2MsSKF0IUSzZqpee+zGufzZ8aUUmG0R3jBiNkecSyyFFvfPTGK++p",
-	"bB7x5VajnL7fRFJ9VlaQFgOmvKBVwApy+lfMBgWbeJW11MCQB7wPLtTiZq7o0dQoSs5DVa6IgN6PGM96",
-	"d7U+aby7qO5VNYEtmIF6x/tsOHWmYJ0c5S24jOlm2948AlWW8L6ixfbmXk4u54U0foSehv7cix0bctdf",
-	"GvLol8xC1cm5wN4tIgb/Fb+LZNSPmdflBl0PXJDeljb62j3gIp1OLvP7ciQ4WzxG2WSVhaOKk7kC5Xwz",
-	"4n8Qfay7qcs3cY1tegdFxhtOzfKv1acZqCA/LHi8cEgRi0OH17RRIrMyCWerU+ddR6T8tkDR5iX+agB4",
-	"DxvNZyTiBhOtL8K5KV/NNkKRMZUj04giBd5fozeovyp2XA5woHCFpnFccrJkppwviRQ0xXpOevrg90gQ",
-	"M5oAvyBnioxEHMqiM2NjKjMoBRzTW8gmpkTbz/agdbg9kf4hxMKpSHAypsmtBOQIVEIKzixhH0Fy/yQi",
-	"rv/006nTu/KtAbN19vnc/exJzrO7TBraVrsD//vYaNQ6nY/N007n4/6p/ufhaaczbew1jzudaavReIH/",
-	"OcH/nMJ/Wgc1/C9e3Wvgn3v619OT09OSdP1vGI312DYibAv/8KvzM4nbnGVekLadoyzzkiJ6OjMeko0T",
-	"nQydZdzWmIUeUO6KHc3B8VILH10Jvp96iihxOYZRXN0U0z6Li5i41dZSp71zpbqiWsPonZsfInPgikqL",
-	"X0ANcC1rMmkouxsrryBb0uwFaipPPQf4o2kMqQeppCjALoyr8Pfw+VyuWaZ/AlTyjEXCTLWe8RH7JOXy",
-	"/O2a3ifLSU7xBKxIqUuJ3EcWXLlHRaq4WypHe+koLI1tqpfbw/vZjXTHJR5opx/FMzrHTMg0ZKm3HepH",
-	"UCZRTRb4vWjBmmt9PiP+TEs0OUERtiE7RCyBvRb5/bdWvaWVdsyRsChIkOoZqOiO2dI1lIxjNu4jRS0g",
-	"gBSTJsB9LKB9GI0EiPULmcnuXgn5YRod7+w3yO+/7ZlOA6uKgnAu5W6HtADStQTmZe4FOk6KW7wX1tZj",
-	"dWtzf+/Z0mmXYbsUegOWW5t0WpJ4prU1yDpIWBBNIsaV1Q2ziTLlrKNYP6VTNeoCQy43HPLrUtVrI03B",
-	"GobXmof7jZVr5BvAezu+Adza3d5ptLYbjf3Dw1WW8Ho5tybTBUQgrEdIlFi3TrBkLSAgDxVTJSvweJOM",
-	"SqVtZk6ffxxlucCb0NhPKlom+wqwAlely5dUP50p6XKLLD6OzFZE1dcreC6irjNo2mQS2NBjp/mr4Hn7",
-	"q1AHBDCustTZLySJ0jQ/R+E+3M0XkogZL1yiYjpGZJbimvVeH/rF9zx0JLf+z9N0PKwrLeIz1nCDMDDI",
-	"GHxFproFvuGFlLGM5cNqjr9ernHVKHQp80eEMerwxTb0YhpBs1Je36fy8Q2jd2DcQk97k1UyYVbZc0pg",
-	"cenjUlCl+9QwZoeDFau2zZhXhORKF4uHhSa6y/NIO5rZ/KTPWepoAPOzlZZmOsdiPKGmih9z/nppDr4B",
-	"SYi4VIwuBaAo4Q5Ix0VwR/45qpJC8UxzMglPPIUENYeDX4J5dIqYR2fyjF/tBsdne2fj08a3rcl2eLwB",
-	"DtKKTUA4lBWOypS5lMAl9XApLAsRSZ6rPCeU6EdTtZWhdxLPY64w0HvZpqfacZ2FQ/0t29QTcaGtB2yB",
-	"esvmBtZrt7lPfv9tp0rMXwdat8W/Dhrb+rfWMzxhqIFLErIJA3w60rtV816bnByDKAmSuyr52OH6VM2f",
-	"k4tvL+1lOGgfn5Or6yNU6uGCKXjKqfPxMO+aLGQQyd06t7F1brpFjrdKat+i52fV2/iCZ7W1Uywk1nnb",
-	"x/xNhZhp8zXuytHVLTSen0Kdql5zXIYSOrve2KFveyGvZTJrSl5hW+RHr19fNFivSLikfF+EKTeNI+6A",
-	"wMY0irPH9q5/cLl9Omi8um1Ovtv+pTE+3r3dn+8k//q5FRyMrw/DPfX96PWs+eYHsYZwWPS6LmzjW6Zo",
-	"SBXdcK1TDMwUUKl49gb3UQxIjwaJQReaMXrLoIrCdMsvMgYLiXMZ0CfaZk7mdhkPwWmfdUCuiXGRfZVD",
-	"NIqk7LrYwrK5g9neauwXW9V9GtwGI8o5i7smp9AWYC15p7Xf8QkUkBLLFXoyQkSr9b5V/o0cKOYLGtzW",
-	"jvFp8ga/26w3ir+E2JZl61N6f+auIkoodCyvcHQVYjo+xrcWP2XQRcqJb5EyDvZaB/eCXmE8dJTyIPoG",
-	"OwT0kTUW5WDzRXFIlzIa8ogPuzQeFrKMR9qEyLc3HrY0xa+C/f2sdJQGPTYe8k+zW2nhfzZ+GJEkP+fm",
-	"TKZyxMJunqciMt/yk3LYbO3d66TY16/NjXykwI0eihLWXTZDuXxmRS/1APs+z45kIPo+1yfuRPAIkrjg",
-	"PZ//LJp8+JWvLoYpXSGbDARENxTBdMy4cvA1G6+NCVF9xl1EJv6gDcy+4vPvnUXdfsio81EqGxMsEfKr",
-	"lIB1WeC6DGWFVremglm0VCUqxsYK8XIGvJrbLtUml7DINTS/colXLTZsys/ZunpOga67cLSKOWapZuMJ",
-	"/TKOUsDGlnD+Mp1w3QO8EafeVMsqMrzP2ewSc5E3z+026HMleSM9Tu+iIVUiqXtN6+sGDNsA8qppwlno",
-	"9RPo6f/UkYNEg3kvh/sMnQQ6lXancnfe+n//5/92KtVOJaGzs4WLeqZwDT1ntVs2x5vN1mEjAnR9vqSK",
-	"6u/C/Wz+2r6DKsUk0sEFrBjcIFrncMOnT6vdB8297YPVCZiPkWtY9XdkyU6Xg6/FMEICcKdTrjAY7aWz",
-	"QdBsDmAkJsAl0R84Fj9FJOJBPA1Z+Jxw4QBL3NMdDv5542UFt6Srax/Tuf0J8mKwPxuLhiNlHJhCKhKI",
-	"8VjwtL7dFuMKiShMRAw6XGUCNQBJkwXMN7Euc9S/wETGKqTfp9XNj4oOd7AB2i10LT4GktzYl5S6qrtK",
-	"rYJ6jVQ2Ti5JHN2xNqEKF5tKBEqBfCa//Qck80KMoYEBOrwxc0i3tSpQnnZ+sLezOvG8QPQWArO+z8Mm",
-	"S8ZtpzPn3sEcNeqXFcuFziUlTppndXIynqg5zJaLme2qsxqK3ptCzdW+btiWZNOUv8couEEdDMRYufds",
-	"wsQkZpmkNcENerB0MLzUYVOrUSKmQ8DO/9L6brKs3ZD1oiGn12755kNbZ9x9aK1geq+KOrHddPVfBp/c",
-	"YEdY0Bp/c3nJzkJ9c2ZvTVrSFm4WbO//GlE5+npn/+XJvyY/HXzz4prWujdn4/e13dfHbPovdnU73j1/",
-	"O3n9/odX26Pr6em7taihOB59PcKgvN0GaGxicBMyM5ix/sbVAK7meH0SiLFnoLfJLoPRVcfD29bb8YmQ",
-	"yp56v1mFLCMBbyh9hi2+DeLTyBS1L8D2/ri6hcSHYpd6yU4tz7BCJWRpEZvJmsNwdplPY/3FgG5gRSuR",
-	"o5E/eCGcaXYbsKXLgQ1lGET6e1lzpFcnRzYgatIH9N2ZaWXSJr0lRGW+SAHSYs5gPUM0YABQMpLFA5M3",
-	"EbDozkhCIxL9nI90QUuW655eDrQh1xPp5m6JOdFGmLc1VaV61ebyfKk0bzV39ncOtvd29leJdDWKklBb",
-	"ohiPXcpUoBwSQMww2WaegpivYh95jF0Pns/oyeYsZkeUo8wFNpgTjKUaiievHLHlD+4yDlddVOWyVJAR",
-	"8kV6vqdEHsOdT6rkf1NV8i+pyhXVS4J6lumnQqCyJApGdnhmaG1CyeX5qyp5fXnyStPOe9a/JNGYDpEh",
-	"G6LbbpFvoxdgITYbrR0yiT6yGHpXALygjEIGSax9KtneTnYTou9eXFzNGt++Goqjo6Oj8+t3o5N3Q/3P",
-	"E/1/L46P4H97g4n6Tv/j+DY++dd3Vzv81TncdTQ8enH97X/eBv+C219fvds9SW5fD4fDr7/O6d/be4et",
-	"rHl4VPuB1n5p1A7/c+vDV1//2qi2PhVaik964X8bvVCP/paxSVY5XKnoPOmKT7rik664ka5YWrPtqVSf",
-	"vQ7N9wHm9/yzFaMZwJE/rhLNm+Wa1fnjiPtXm09q65Pa+t9cbTX7Ah27xwIqK55U2SdV9k/T1p4UzieF",
-	"80nhXKFwLlOF3kdqdO1q5558dk/h3w3Dv8vLL4/6wHNNvbzPotYq7X0KLj8Fl580r6fg8pP+9qS/PTkM",
-	"/xsHl++DXsnsMyt9n2nz209VfKyb2c6FjrgfJzHl2EgLWuLCLtc/VwfpTI9l03Z1cZTL126j1r4GpnN/",
-	"55D8/ttuvWVq/PdaB+T337bru8989BPbWzbt7+u6zaJLOb1gaQ0bAIsk+oV5d/ktbtOUdu9x2+XXdQum",
-	"yZDln8zkyS/UP0wYD7HLgozFrBsK6OJhSDRkHHtDIPhR2o54PKB+X1z9J+OJiOMxy3bMRf7jeuMqNp6I",
-	"hCZRPO9u2CfXOv1zAF43b98UkFkhJzY59pCQEQl+Ae+QG+JAXAJv+RZeYzK9cy/EHPr3rK9JjZM3AKW2",
-	"DXTTrB8+K0BhSzPcC9A0tNbaWwgKlBR6O5TzaxaviTC3ACYMoHgGICM3lknCBixJ0m5jGWB16BgpnVJ4",
-	"y+YWF8yHlkazIYPkgwHWdeaoH/uOJdHAtr1eNsbVL1yEMXaTL/hWET9xKksBaJT1EU+TuJ63ywpLoj9C",
-	"9n5KWCUAXGZx046Sfh80bRLl9gVUdcGtTjAGtN0UHTADW7BJSC3caM7N4kmrhHKpOZUsR+ezNqZW/xPw",
-	"wi8Q3z2B+A4K6gSLYbPSCpbN6cpy7eLqn5V2hWE2l1RLokwMcxPvFGLD5MMnxxfXJ4TGQ5FEajRejlW/",
-	"t7u7vespgTVzoUAT/GxrqKex+SImk0egbX30RkJ6rZbdQeyzWPBhEczg9gZdGWz3x4FfHlMUDl4DBrY0",
-	"jK6iMRPTAqv/bRTHkQEUXE4H23tGwjpKaBYRgeafm8KrR3IS0/l56QINpnFsyoVMyM8KkjXWqVq6rSkI",
-	"m+GkXoSvgJNt4Mi5KR/imr010qYabmkW9zUvyCZGflV8CVXATFJ6KNUfqhn9pIikjF5lsPEeTa3Kvm+p",
-	"VtVsFKhVjymak8nZ5+QIf+yhXKFAWUIq1PGovDUNqMkg4kOWTJJIHxfoF8IQ9+7y7Hxj9u5TaUqSsOxr",
-	"amKGCq+jIT/bVOvdAFh2FsUxeq1gcbicQVNz0ru8uL4hW4hwl/Zfj1SV9AAdqgZuiFyvEO+X1d7/TyWz",
-	"nokkPIZue5tOGwFT026NK1wDx3i/q2CFzKfZ2o/7xa8L+58fSu7VH5bM/T5NUwJj/S8br4eH9pCZrgI1",
-	"tcq7EtB4NuNTF4M6uTLLpC0lye5YQmP7jMHMKuhkCi1nszW0nK+KFGRqZP+r05H5xhUf/nO1P8Z0vNxs",
-	"9zxc1U38WWPTjCUzy//yXNw+y8S7c6dspQzGpwonkIh+zMabdrTgBJwhFg99d79IdK1BnRkXXdqX5t5+",
-	"uUVzVH9gg65aaU+d1V5vC5pRxnG/rxmKqJ29RJKG0nV0ZK0FE+36mZSLzN0MCLYv+H1TJlJxycHFb0Cv",
-	"CGj2vo6WWGwZ3dh21lQSSt5dna0EilrTXMLRu+VwhFK1x9TbiBIad403Hk+eWnU7DevmWpz8UaHwEZWl",
-	"gfq0x4A3zAxAcr4vS9r6ujS+lyKj5RRS14gCw3qI0iLdMhVirhe3kbENEZedVbut3+p7V7SeMQGbhNHQ",
-	"tr7sT5USa6G1xxG/7d6B6qZ3CmUUk+WrjW2wXRubyHaxyXX4SVu9pD3/IyWJ/ZTf6GZxF4pl8SVNVAoV",
-	"jSGbkoY5hXP1wzwlkt7IaEgWHUZSrab8ErSskhin6xVk6VVr6xkaHZS7yorhcTcAljWWqu0xY5pCOsQp",
-	"P1DnHTwviFZGLbm1XRkgs+R9r9LLx+BdqT7SbG3v7O7tHxw2arQf1OlkIutDIYYx00phILhiXBlNZQmA",
-	"SXPzRKMbbJyf2Cb55QP2jBWfeCKZz1DCHkrPyatIfTPtW7wY1wchnfWri+Pry+9r6eTXAOkBqOcVUy5j",
-	"n2lbiiphH2mgYsib0xwhjKRp0GkhpcB/hA3qTkViJyN4PM8r0tT+eMIVWLqSkWtYnJL0M6OVmx1e3Nbd",
-	"NYCMixvaHnEzQT2ubNocuMJwoH4UUkRhUKlWhpEaTfv6mKTjNT8thSgu7LqOzZ/T1s4XZy+PK9WFy6/O",
-	"br559wKaO99bsnjEBIu5cZbTHyl64NTQsSMe15/C8V19vxNOmvQuNL2ZLMBM/7K5mBKVTKVJsWJAu15j",
-	"u9XZVfcTb+mCD9dacN9YxBqDD+a/tRJkpQdLLS+lSUwYB0lirbpJIgYRRpI/p3AzQi0VEsvkz7ef6yhv",
-	"fnLzR7borNphf/byOmdV/EFt3iwd/YG1dXaKj1RY909RSmy6bkENtVUaGocH+3u7O9ut5iMpDU8i6I8X",
-	"QX87Vr94gAG2NtP7aFPvJDaM60a8PLFTrz7WKmITI0jjWhGFXx3k8SBpFz+tdd7eq5MbsuVSznqLjoU1",
-	"cmXSb1T9uX5YbzFLO2mlwLUFy5bt6IZtKuVCn0oxMIuqZUEkCeNiOhytbFFZJ2cDsw/6Ko0FZ1WXAgw5",
-	"+PoM5drcpi+DX8AfSIdUj8PlyJsuWYKz517ftexR5vA1gMsE/7AexZSPGSLJGq+TxU6OEqZNGdmrkwvg",
-	"HKY7CU0YiYZcLLRRaq3jOkJo38VlP4br6LZQ04STPpsLB/xpV9903XMosrninmORMAjX7j5LWxL3AEsW",
-	"0woRDBYOeafS1mL506de29X2nr30mmvpi70tC/rcq5N3/JaLGSc4hfJ12Lz+p6gPjv3dNcMxFTxgSevd",
-	"LW6aZrPP+4zEbKAWShYqjeYhDQ9a+7X+dtCs7YetZu1wsNeo7dKdPtumrWA/PHyEFnBZ1wBFKWKi7mYq",
-	"1WxzNdPnp6Ql3b16u2Uz/osHefnt8Qlx95imW3vbe+T333bq2zlY4pPDtyweCdq6mN2dJidvb14Pp8ff",
-	"UMG+baqDd1fv+9NXr6+lmtWCtzktolBgFKJvF0TotZjsM9K7bu3u5aK7+tJancVNLnhxP7Uj7mg/1y8a",
-	"qoJG0EC/z1K+BI33DZ2ZxN3SvnLX2Fdugx5yC/3iFtUeMYzKJuPnw+iDnIMGVoIMojheKHNaCF4WRe7g",
-	"hm5hmrCRt8DhC/v9xoIPtT4yFFUsR8DqFFP5Bvw8O6LtvUZjjYRVLnhRGcyxGDNJ+jRwLbTsFme/wmuN",
-	"673u+1+OWm9/WoeDIx78SsHZJphWDLxUCkw668G+9aqkFwguGVf6nxLygLpGWvUAFqFn4MNtJ1CsybP4",
-	"CyjR8BbpS7ovz3ikIqoiPiTvJEvIFfjAE4xOQp1nZu4wnHViassd7xcu8dU53dP4gBZY/bnCZH/9D//s",
-	"WB6tNWlwDxp1In0NQmNPRGIYaSzEBDbV0rN+UxgNBszEew9auy3y+2/7C8xrZYnWBp1iFtfgXCjiCgKe",
-	"Q2tKuNM26vcad+KlnlXvuPDaMfSWydISZrBUF9XjonEsZiw08fBmaw+amzefLfvWbtn8pZgmQVm4FhMq",
-	"M1nTrvpar8DARuUP9hv7z9peyjSh0zBiPGBezrWDTkcQfUcSy4ddPOq0A8QSAfPzlCVz03cuZAM6jXPa",
-	"A9ywhrzJFoSUfxDa/WU/YaLGq75Q0rc1r76jymi0ph7aeT2vr69r2IqFvSU8Ep8j1ipcq8mzMk6ZUq48",
-	"5QFkVOW7kQ4a0eAnGYe3P611IqdRNxYBjdcyZigfTgHAJgNnUzX2salqQHsjSqTytOiQ1Y5uSMjIQu4Z",
-	"2Je5+nxTh6rYR4XWCp/b0oBqVqd3ifcLln8l3421JCdhwRS8YhiOORYhkxsXp+Cz3cA+vHDK5xg/h/Jp",
-	"4NkWLKDIU7C3s2FLngUbODOeD4XTtZ1E7tM6+sgxLdcJPAqNyTeLpBZRC72lp5JlMw61+JqLaUKg9o3E",
-	"UT+hiVFwQA2jhc2HH8HOKBi+cfyVTuF5buzWMn4cm2Nl++bFvs3ZDx/9kPz79e7sLrj5Of7hmx2+m5y9",
-	"BNSmoxetfuN2u7/9XSMYn05/eHWo/s3jxg/fn4sf/ra9l7Pd2x+t+TKiq1yxSUwDcGNs3B+XTboiDruD",
-	"oqDAomsNpHXsmpRLReeepy3FTNlbDprS2j1sNVbBpiz02vWGWrwWUPi7edfasvYxdyzO+cNW+70qq/vy",
-	"03FSXp+1YE2hFtXc3/NdPZNZ2LPuZpvfCuaEUJOek3mQBgddbvKZ55PJPYu8iiqCssljC9547s8rFsMh",
-	"Gtb+Md4kz8xkN69IMrNKOdYOSOv0N7XhxalM1vFaOg/NWPGerEfHnG0W3ntS94PHiSY2EFJSAsXUTCS3",
-	"+XxmRGhZJ+OMamNDlmyt/oKennstlQrfjQgQsCb3XpE06vFo8BBTyZIuHbIyX4o2pGtH+vdlK1VSTbBQ",
-	"a2Tp1MvJ0qwGj39m7zIjyxyn3BZkSHQJB/zsQWfLaf+gmLN3co3R6LlCAsohc/+Pi0dfR0N+MVX3UULz",
-	"FTBU3kpwkxg0HucmmVnnd8ah2fs8Lu7NnaYWegwmYdymjId/AW+pmKqSaZwVxTDWdIaWQZAsQ3AzEg/y",
-	"CCyy0Iwmocx4Q4r8aLlIyFrOrfVyXZ9s9T/LVr+x5tI9URCLLMLX72+Mq6+xd/DMLV8mXmbiTFXSe8Fo",
-	"whLy//7P/83HqEtO07Kg+5towHzhn/X/cbJWnWUeOrEwAG+Z03K+VBIhbT1zuRsghYEGrHfMOsuMt8s4",
-	"5CFo2rMYY3gMIQ4qBpkw6eolrFY+1oaipi/W5G00qYkJbnwNupqyBMUSSCHfOFx0u0/oz1OGDSLB1nIW",
-	"yFSyOsnAIDrvAILeGavbd5w2HzDQEmekFmsAquMckaahZnrM16uTSo1yyPowOXt9oNyVyXp5eZ45Ppl3",
-	"Z2jbzupD2al98jb9+d6moNCff2o4XhaGCczeRQTFNb69U5LDIEJmc8+SJdF1e0suuN58htnxjznS4ji7",
-	"QV1bvljeTff7dvEOeaBapc6NgMZxvvQrK7epZmNjEzizwW3Dme1oelqnKoHLNBxjcZk9kLpKdcEbZ46D",
-	"19dZW2UJb0dMDdrQbVy2hX5rG74FvLLtLzfeLpmkY+bfY1AMskUDxeu6aIMXph9nxPsxfvsyfeEVTu3G",
-	"zMw1TvMm9hLG7T1qBriuFBBqsqTu0pkIkKdlfWSpbufvmfVO5RO4NN/QtgTUzfhvXfBjVa2f2VSmLBZr",
-	"ryboQufHJO0iXlB9hlgFWiUo7go+ZKpn07eyk79l83seeWy9XQpBW37il8DKVm65CG5r8P9rnvy1uz+v",
-	"LuLL1074u5xqsMaXdw8muk6Yf6nmZb+Yua3oY58vmFGgrz12eL5O3mREuaFXLwPeQHSY90pr90NqoJIu",
-	"pL95wH6j6HYGOXJ7Ie9jzNqQfD5m7VkSKfZZEDNXIVCkYHzAl1ySeDY5K6XlZWfzJzHioWAFDoo1z2Cx",
-	"Iaomx5jqfp9M7GLdwjH/lOImE0xmyuXOHuw3DlrrseQVATzGwy5UQHStb7A8JoBp97ZeAn1XWZQqQNFf",
-	"CxTZ7v1SAAeQegAwBbjEaloiMXvwG+S+9qSiidLbk08UaX036r/67vbsm/M4/Oa72dmrw/HZq9Pp2avT",
-	"ZvhqFPf51eTfrdNGf/ts+O/vX8zWqfVYWTyZs6VwCg7qoBQSTQ//2k73Hgn+RYGGd1xFMTY9sMtVmN6/",
-	"SXjh56RbTsnvrs4QPeJfV0DVba2jXH/3ChscFST4F3K2ZQnDmnO6IGrEyQsq2XarCmGq+QQ4ccRtoQoG",
-	"61aidBQTGZQomNIWpC2jV0lGY4ZRw76Y8nxdzHr2eqlkx/IZyDTqCTXRErun19XmOdLJRBIxWfBONNco",
-	"l3DF7lgvYbey6oh0RZTk3eZgeo/RKiKStB8zUNMKYo8WfmclxM6KmIZ5lSuVKv7cYBrHXcvINoyaFEP/",
-	"vePRz1PM/dTM9jnhQpGEQRoku9NaxyCDMUiirHNwzZBnOSK9rZowgRUTiQy0dSFvl2I13CuWCLWIDyII",
-	"CPqNmaIhVXSVQNE0+9bem1NCNsdBdE+nhWA5qvFJxKNdL5iZCVN6y1F24o7CccRdjvKGSE+AVxmxOPTi",
-	"f+n7BMLZYuRiEQHKP3nF6gHQCla6mNTd9Urz3KnNe884m6XFg0D+tpeKnLA4jvjQqh8ihtBGFb16feaV",
-	"IRoMnFSviiQZA44agkdoTt7RCqKEw4ZcD73ErnMLMvMvXHUjWlTumbTPHunpY98jQcxoAogOHZ6PlG2K",
-	"BraSkWTY0FJ9ahrHTptawgLS+Rpm4KqrGOmNWbvn3NMohjLlmGREZZXEkdQWBwSPoNGNqpMjfKzDXaaX",
-	"UPbGSBIaS9uyMCSDRIx9QfpF2mmirWXsFDtnYKMRu0+g/EPEq8NN3BCiD8J2i8GqieyW/AjnWILRU1nW",
-	"R2OFIr2M1a3hFILT8TB+9qmEZ9wLdKbkUL7j6cmagkapLVcx4ww87+hRNMdLH7nnbkdBclGVnpoRnUwY",
-	"lixGnGw3SEjn0p0g45y0GtCiD/wvc5IeHYIRlYAqSdiQJmFsPDox08YqCahkwJxmUahGWkEgvf/qVUlv",
-	"S/9fGzMsO51eFRr7TGigjyk+C68RXIt4/TEst+7wjAiQIAOG0R0zoDRiYB1Fau7FjOEh41E21Rg9ZJr4",
-	"GGx1LMQtiaNbiB+PC1jhZvCPW+0O/G8BBFL/83AtKEhPZC+FgtTH5owPxH0PzaYQj0X6ZlleHjPHLWd5",
-	"Lxbf3wNxLINoXV8nWOJSC7rreXTWMsKm/bVRsSkkIaAEKgrUtnZ3i7TGjOJZnK4rIx4w0jzcb+Tj73s7",
-	"fvz90P1vVTuih/H2jPGGqCuldLukln1ZMsRNzslpw/4JQ3FdUkW8qQ++MFOiTHq99dZrA133vYGNgPBG",
-	"bCrVyS1jE+BpRmoR2ofuHzwlKMviKJnElKP/MWQTmqgxFFSfubZpYzbua66q16etTxt8T1aJSDo8ZEEM",
-	"LaUIbqiDQ0GzDdN5HQAY1Opl/M363aE0uZPkKMujwTELkT4vRcq6l03X9g6fZfMywKu7oJH+urDunrJS",
-	"aVd+koLXr+jsLZOSDpndlc+eHAnuhQdmRp5rTmZAVCCvdrLoeNr7fBmOegprou1kV+oeasinIgB+yYKp",
-	"ltvX+nZ8NQYyX1BZ1BmwMN0C6AqdRcBtexidtQmYpvKWAOo6Cp5xnZzQYGQiJOMa41oTDDscMhsy4YdW",
-	"fbvefGbtCDQ9QTscaeMusq3j4ERc43ehVQwSMSwDyDWYj1uCkVIT11qrdVka2UurbFByYCbTVzQfGv4K",
-	"8Ge8pqMUc2uzCEdVe6pN3ttzND2/sjzwK0LNEmByh11BbE6b8erYo+zCGtgUsE5uouDWw7ZIwXFmlCvz",
-	"Qa0qExUFtwwYUocPDYa3KdHUKqBZwEEsZigWFqLh+YvvkrjSrqQILWn43/xikwBSw9IwIrSs2pUrzX9Q",
-	"UJuZf5lVPZ+5FAJpQk/tCtouVUMasDAhi5liK99kdLHKt1zMUBBkg0f6lruF8QHaCVzWu5s1bAs+MmZt",
-	"HE6lXXmJ4xKcmbwx8xze5n9k4ZZqmpitZ4gDwOfcQuACLDyKD8ARNeGbqsUnMnOfjQSQCE2YB1XkL0yG",
-	"7uCK0wHRH6wiPlxcJ/tDlUCDCTBKaATV9HqhZbbjY9HyuVfbWV4JRRWD96E1YfZ9lkNpMmfG9IuSRe/2",
-	"rPoM7S3ZTXxkNek5rPuFd9jku8yZyNmIT8fm6dg8HZvVx0brod6N0V3eWZf9cjV7cPJnIku2+e1ZWFPI",
-	"4zICU3/WkqJHXHCL4DWHcfGjR9fVFCQuhQFwnRs+1hDmryZ4PC95fXXNt/mqn5bOrconfSky3otAcEUD",
-	"sARRowQjz0FFZFUYzH7MZKiLoYUkjHiVjClHQBUWuRQAQ3KAIIqKlNFLbKKAyXYJKMdEjnm9wzv8q69u",
-	"krm2R776ipxx8uP1jA6HLCHvzj58uRWKQG49IxNIZ/rKGp3sqyooNqUaEI7EPHVt9DWLedbhRjH7Clt1",
-	"zSfMa/uIDv9U40Kr98ueVjdJMuU9ByCDqtRYuCPRMxkmPae3Zei7w423rEr6Qo0K+pT3vPSx3jOAcOEQ",
-	"1tWGKW5VZAw8MzdcOiKm6iuzmGdjAH3B9fxRP0wnUX1Ox/GHL7f8P5/Be9wd2r7z7tB/PiNANKDNRrLD",
-	"kTa+kIT2pYiniqU1Nm0S4XehiyME2y+FVGM0nI8mUSiGsNpDxvU00mRr5+Ef1zv8xwk+ZEcD2+9fe4Y5",
-	"jPbdgYhNMzAypiFL32X9jkMsTZkqMaYqCmgMjk69O0wqaVia697R4TczgfUykG1jyn65Smig2sWkqQRR",
-	"sAlV8uMVeymCD19uJSwUwTNEpbO2tt4b6EEiv/oKQmM9zx+xNcGOLf+p59jzGrC4zg1Km6UG+OS5h/Ki",
-	"z12HD4TNajfMjgxEHIsZcSZWxKXSY/myBxh+vSrpLbQl7j3Dc9Pz8BfNBSjYFlOAWYJcTRgXrFSdnAsD",
-	"DJiwCaNKEjntjyOlrUAE/6t3+BEnUwOEN6EKbMKdxo4JrxGEMLOxZrjBhQeMVxmf2DW5zEd6dr16h59k",
-	"dtDCsfT8Li295+TnqQA/Caa9gDTHKDYZsXgCvhyIOo2o7PDeMQ1GrHas913EbcJFDfrH9qqEfQzYRLkE",
-	"VDVKmL8RJrBhPT4mGgVrYFndQo7aV1/ZDMJFk1ACUEjbICGAMx76hhN9U8Rkqn7ILzrcvtck9h3uNxrP",
-	"0LyLo4BxyTze//bsBjI+Yq8GTh99TIOsi2S4ZR7aGkfK6zZTQeu7Uq3csQTxASqNerPe0PcY5lFpV7br",
-	"jfo2ONfVCJTZrfqMxXENKGDrp9mthOOsfxkWpfVcAZqjyUtHoH9Nglo3QmVJcwEAc3zP+uRbNifXzHgU",
-	"9neb+8/q5Mgz6DEW/fr9jSQTlhBb4/W8w3u3UZoAb8oMDogaTcd9cGRYHeyWzev6M5IkoGK1yYCpwEJo",
-	"KgwoInVRkxeKpNjhluzhU3WC0exbBhi6MDU5sgFSxTgZR3yqINQ6EJAPitidVSIFuAZTfIxAk2lIuOhw",
-	"gxEHTfYjJUmWhHuIZCUtO8dCew7l5kggjoTPtLY3ZEpPtZLiMcEWthoNq0hYZAyPg9ntTB2KFb1TlfaP",
-	"psNr5cSADgbJXaVduazhX7egaZ//0n8jvx8dTF8eB2Ft7+357PvTnffdfS7ef3/6w9Hgm9uPP8irV8eH",
-	"3+th3aq5ft8xan6VdkVGkN1faVcGB9sXr7dftj6eNl8MD+6m/UP1hjWH37z95bv9PXZwM5WH08tv7q6+",
-	"O3lXqVb0az52T09+uZoejrf3vnlz3lVTtrd7+OZ88v37vcnx/FpFt//+6duz92e7tFH59OGT8TatdNt/",
-	"y+bXTKEOtuhc1/svEWYaXefolPN3rewD5v4tuPk0umNvkWLwU7u4SUUPus3cwk4RpiOW5x+stH/8UK3I",
-	"6XhMk7lvqhQcwUq1ougQSihe2kYWqNJSkPa1gYihPZP3s/5WhhGAolrL+JdqRgNdhzNkE9udemIjKyYn",
-	"e6e586xOeohs7w67/ruXMVJT/1/RiXDhh4eeihRFOIWv06vYrFQrLb2C2Xx8xkPIDTCMur211Wzt1xv1",
-	"Rr3ZPmgcNDKeuOyjDk0tkrILVTdMscT/Knq5+zS41VYaZ7GtyjYq/Xr35u/BCs9lXzR3ZOYfgU9BTvsw",
-	"D9Pav1KtRNS2gO2aVDBErswCQFDVHVE50m8w5tFCONI1rPWCfvlYXGkG14cS2NXcJIDFfXClYxtuZdFT",
-	"FUzNthuy8h1WU6v4NWS5Uf4l67kcbILhMl0aDwsPypVd5EjzSTlBA2D1ysDbt9KHKmVvgA0o3t9MoWcX",
-	"ww0f0u4/xV+uVCta48HCnZLBFatHFja1cB244NDUyoCRGmhUcGH4yKguuVAPdAJw5908n0AgzJUrOKGJ",
-	"15iv8HybOJaHrbnyvihh3WXjkt7dHh5lbjUQYvJDDkMyv32aFuEei323LtnoJ24x2LHw6BJ6MXtURDb5",
-	"q9rM1WNDf0YR2ZV7tCzPyni2fLdRoV+pwJe0whtWLXe76ZGjh6dro9kmNbWM2Wn7GTn+T5pcC7YL1Q6I",
-	"qQJnWG+vKvnbH3d/LGbB6tHYOytrK41enkeh2mjl1N9FbzTuZk+8PoLOCFRbgxSn4TTNf16pLWLU2OqG",
-	"trDKwntroyqHeuEGQZr1Bvn9tx0wwSGbt0hDxKePM+N6UhaflMUnZfFJWXxSFp+UxSdl8UlZfFIWy5XF",
-	"nPYV5BSp+2mOqcJTpiLeLDgS7V5lMhR36s0qKYZF2643661ndXK0mMmHKblfSIeBB5VmHX6TxSaWy/IJ",
-	"CeVhlUBkDKI/mRBRldBhwpg0wWIfbg9DtlwhFKGpRzYjxCgaRBOrUCqvbKgP3KIYQGo19p8h9h/cjYFD",
-	"CGQBPhNeheZCxGAER4ltl7G/t733zLVqWuhKIWeRguhFpIgYDCza2mK3J1hVEbIOt0XqcO9ew2Liwagt",
-	"eJse21G2hQhNA492xeyMoOzRU/+99cHMbuXhSVbJkClpdwgTHTAw1+EWeIWFabsvJ8iyLb/IUfoLjALS",
-	"zjFGCO2s8L4qUUIUxWZ8BT79BERZNu6VEXGvNYcJDGY7cPisaHkB7qfqGv3IaIb8PKzOPHINk/eCZi2a",
-	"kN/bvXAyxQjE/9hePcWbnulhX7xMxVACf1IjlaJZIPhNyfCb6w1/U+zWwnEALOzDlvGeXbiKhmMN4MLh",
-	"7DbWPcqfseFd4bHN9uAr29WCUrTF4a/RCG/1EGybvYewxL9zr7OiFTI93cqP3Dpr8rn63xUN2HbhKz2c",
-	"ax6Ge/cJLBqU15SwVETtrDGwv1g3xqKpZqHRS2ZbUhX48O5jS/WdsQG9eazD/XcE4i5aIA97vFyk3Wd5",
-	"nhokb9AguWhnvHbUD5Lun60FY/F5wyT5h539P7Bponf8PLU1ko+H6ljClhCQ8sF6W8/zriIw3uXF9Q3Z",
-	"mtAEE4l5Bs4vNU77U5Wx31LjtE6OuL3fGTNF9DFNogfQyDJrZHdNNfof1R682LyFxugbWRsfVkYltSzZ",
-	"GqlxnAlHVjrTRmM7+B+hCKBoQt8Alxj+ACnCeMHUXOD1Le+HyrreTSgsL/BsHqF662QqMPh65VO1st3Y",
-	"XvTuvVjwfeXcoW+Mg36VJ/TK2MjufhjbzjqeUD2VKzwgepw7rdbGz+ze4zu7uB6rn3nH6R2NsPB9mac2",
-	"U0hDrTbhuWavUYoXO2btj/o3pPCaccw5JGzwmpcDIHoFM863piU2VJejEyX1fWKbGIvCmAIi916d3BC/",
-	"wMG+dVwvd7ZpGXAqknEa0HohwvmSUP7H2mw2q0HV+zSJTeG7d5gy4K/pCh+ZqgSEKatUKyDfc80R1vWG",
-	"5dvYb2iVl3SZtxZzFo56Hc9Trrmv9UIazOK8jweO13qsIoNFYhFPPmXRGlxrEI/vFTKMm5UU8+czkOb2",
-	"PZ7Z/e/OqKqkPzfMYlOeBaEkE0hdmWtE49jV7xjnnUhCB9QUJQiNVeTdjyOpjs1nHpo6ZNBVfsxi/XSV",
-	"igGVqCA3B09yGsvciNl4kK6VVqO1V2s2a63tm+ZOu9lsNxo/VFyeC2R0uDC9/nb6ZaPVzFjfSzLJPVHW",
-	"PQy2s7ShF+QzQITYpBWt/ahjYR+8FITbwIHE2Ip9oEGTeWNXGQJ2XQjYWWi/DzmwGtAX12V1UOSHFFKq",
-	"IKXkB2rRWhzmLY31uTDnvtFc/cQ77vcdMc+tcY5PRdKPwhDhEDYPJK/JLZZwil8X4GByKRMfPmWYyZtI",
-	"+qFBv/DFHtVC3mF/LNVrjq1zNhPq9CKg2rYyQUeLu4O+EQOZCVWJoYtFCmW6i6NPlBzZsh39HuumaKNB",
-	"3+GUyIgPY1bT6nSVhEzeKjHRJspkpB/QpwBUKtNlxsEBRgrDWH7dddqN5guZlr8VcTjkE7g2a2tTBdwt",
-	"yygeerDvc/4MmuYaekYLz9MmWZ9/AMPOtqyq/NyU3w2/49/+q9F/H+zGPzfG23z39c8H87e74nDalDeq",
-	"lXy//8vJDv3334zdu3ywP4ff34O0tLmBrcjLcns4m7l0BuOmcz3F/upMf6dxuPoJXIhzOmY31GDnrKX2",
-	"3gjxhiaIT7eWzvuWhRG90RbJuhrvGYc8lL+i/DLZdVkBhozKiZmN5Zen+2796jjNJxRoCN6TF22I5SM9",
-	"sVm1QDuyoP+wARYZ0TtGoG0H4MclYjocOaDCrBjBD3tiJMNud5a2Co6kAaIJ/wZHZWf1E+fiehoYzvGP",
-	"JWKDDnVvIq4ut9m0xuMI1Tai52JWUh5fRniNv6CcfzLMPp+gLhPP1tP8xF7+HjYe5CA/gLcszcRMCeIL",
-	"6UfU7p/iOKFqVJzhmDVEfIrerDWMXp4JVcGowGw14KxajGuDkNtWIlrAI64yuLwAWc5LijaITBIsXjia",
-	"VUJt30psOplrX4g3A2LXJvrCcyIFwgcBAKp+oM8CSKijHn7O/AtZJxZNHRm+sZcDyrUxbRqgdHiH3wiA",
-	"dU4ThqsIqWInUAU0WsyRsy0d9KTgqpdWTDHVw36/6kWUIasJZoQTzlvXLi+5agDJI0UCSOkxsK5jYoC6",
-	"yIzOi+QWVrI93PTenD9XF2oeHmh7GzTltWzvJ5n8JJM97R87xcCRMg2O/pFC+snG/mNtbANy+sg29lba",
-	"9vCfqWIUOsbf0luQ1ZzNXJ/8m7S5lxb5c78YqKe1jq6Iw+5AJD1bGASIadhCwbSynsxdXmwihgkdo1Pb",
-	"oKLrr0GWH9XqBrSShKdnVJI+i/iQJGwS04CFDpvNDoILk6Vs6hwaVb8ZmZ8fBQCVXOgv4Zw2FP5Fct0M",
-	"C2np2nZzvLd49xdTb1yjsTYXxo9f4XjGjhf/HSX0k3f8b+wd96vMIiV9RvLPlPZPUvteUttwKpvnrVm+",
-	"V6V4LyFeiMqhxXdpahs+sbQE+WCvdYB1xs+qmPnIYnYXpYj3gRiP9X/jiJtSYPtarArqITSJyUKHTGDK",
-	"ww7vAaAJVIjaVDlMqKxCyjwgwmbSoVwKnk20g/XCiLHJWxtPpool1TSjHhC0q4RxSNhTprd5FXGYbfXy",
-	"W0b5bBTFzJRx4JrIW2nzlYHdY76/PtIG1xVFew96J97R2Al/sNoveDxPa05dtn7PZ709KIDRTA3adp4p",
-	"4h9iBJpV2TEghquaieQWHga5TUkcjSPFQsKn4z4sTIdbTApTvB2Nmcm4xjJSU/kYSbLTOlxa7PsSRvy4",
-	"2YcpDeVyEDOrr9dbPy4fmIz48Cw/XIP75vptrGX4gDSbyn/bMVtr0tBXytJnpb1rQITMe9+/fP2i9vb1",
-	"NzcIqJw5oyuQfwqe6OplM+00lj36v9wQvk4H8JCNKBXEmnIegj9xLq6VSEACXSZ0WD649AF4/wbJlSAz",
-	"/KzHdWS9p45smpgJj24sjOGpnEQ+XP9jbymfry2W4aH7yGZ4cNMkTYC9MCwnBUS4Z3I5yGCoxKj5h0Nu",
-	"mY6Y5aL4GG+Qi6hwpme0tgNtv2hRJ6em1QC3jeVsVZi2KU2bYaOAmn6opttKh/t3mnGB8LEnhmjRIong",
-	"AavatriUhHRuK8ZcAxVsr6HFHNSBZMYeC2iNjP5r++ZJIu60VLOlUq5Nb198xAHY4i8wSQEUH57BXqNy",
-	"FE0WOm86LA14aYd7Fah69fLFcj0LKtRLkTgAs9xaOLYwbhZJlpbwBbZ8VSXY0iziSnRsF2JtnmNurZ0+",
-	"ptFLlVBtmH8h7UC09M4UuHEW6a95sCBklgg+dDj9VdeLoMOnkjkNpk5Os/WAKfU6iP8pTsH+mTDJlO3F",
-	"4LrdFVIewH/gzsURdzAAUGuMelkxWAwuuhXdfnsRPcOqRW05uT56e9L97uTq7PTf3XdXb3pVQjvcvhD6",
-	"V9YB7gb673ndmv0VqJI+C6i+AsOSgba/E4ktS/SoZRmMiZnzicGiurezwojRu/7B5fbpoPHqtjn5bvuX",
-	"xvh493Z/vpP86+dWcDC+Pgz31Pej17Pmmx+ED17XrlAyEyJknIxEItn6MhAGfuw1gV9PBylJTLGbHnmd",
-	"e/9wS/Vwycr77UmKdwAREBVFSK2QKewedpTtnL/QnDiSfndiW/iXVSwPg9agtt/cpjW6u7dT22etfbbX",
-	"bzW2d3e0YqmomspKe6dxmDap0DsTR4DaZ7yOHqKgmUzbH/LaG3+JDxcmXq+Yq9eI+Q+12Tfb05LKJCdB",
-	"IonssUrAoSkSCx2QMRCQKCL0B1hUR0cV/svMPVX7Gv1G/eY6Mdq966Oitwsc2tBFx3jBzRuXvEgfeNtc",
-	"v7IFQ/n04YG01mqltPaOTxKhJR906DnhSus6y+gusyqajMaRlBEfZhf8HMWSayfCQZ45SaK1Ecm4eu6Y",
-	"MdS8qSiO0SldsB3OhejYlLcn1yzfazQv552wS6usoYHykj3hjIWmKjhtr5x53PtCdqMck/5zN2txzT7l",
-	"2jhmz0jaqdWdEyOGfbbAIdCw/s7Bm7oe6Kp3lCJps/+X7J6DV8mPAoY3F1P0YgxEMhRKMY5aq6tGzCow",
-	"bQMuU6a3LKEHofxRfCGJN6e/3ubnln0DZ8USMbGakz4nOc1N32qYBGip+qn62jbgzSgRSsXsz/PLfqoW",
-	"uWbTBoq5WKoxiShfbDlqjcErtgwD0v2K5uDdWmV72dalNI6dmVU1jcOVlkYGq4U6FAGTYBRrk0EJbeaZ",
-	"59o26tfhAPFjvKcWjRCKAKu5TtumGWidnJiRTFWMbb/AtrGH+RJwZcADSUHR7/BeHEn1do7P9cqKC09s",
-	"a9RcOLlob9Nbtt5E2AVs5Y3HWNRWhJ8Xz73lRc3PWZBgBxkkIpebXRi6Xn7sCwFsJEvy8H8bRqrXms1t",
-	"xMP1obP03WtjIcCufaufWAe8YYO6UCWS9Rd3WTTT9wh7fez05DNcmzaa27X9foPVDujeTq0V7jZZg+4H",
-	"h4OmvnfStUe9XXGeS2gSxkNvQW1cceHdzdp+sLtbO6A7zVoj3B60moMdetDft9DtdAhrVAmmSbx1UN+t",
-	"N+wvmwgXBxKPqF4Pq+iEvV0BdoFdqv4OBZ1/1zChD4ZdVP+pxYFrK22FkGGmhSLI/AYCaMRorEa/rJRA",
-	"rUZDs3OQJFTaRBXQl5MplxCdCkYsuAVFaqS1ARZLVgW1So8OY2dU0T6VrLBHxTcwlAcXLlj1qiJu1zed",
-	"zbdLVCI70wgmyyOj4Twq1PSxXrw0rcZfXG9bzTgLt9XNoVoBgPulkV3Eqc9Fdq3vMRvhPWy29koQpFOs",
-	"kyL0EoytQjB3jcAlYERH/uttHFeJEmQUHwLKQlwtYEpB1pILaAL6Wp1ca2WoL8K5g1/LYNBRjt1xRWJb",
-	"hGena3vDAqDf3K2bl0xlsLTRSZodUwlYdDVF7fLL0mJGTTt0bly7BeqT3s3C6OMTJsxfEBPmEs7e/aPF",
-	"G1ZsZyO+mZYWxrRc7H7i3dPeJL78kDUo4772dOlT2WfogHsK236OsO1fKAKr6QN8ckUC6l6RV9OhR245",
-	"HiHLRaSrvZxg82xI5eX0LhpSJZK610CoPmSqR77sXULO4rdsfux+q09oIpk52hf4ptNEjF9fX5z3TLYU",
-	"JYNEcBC5NrjV0SZ4FjLMx0/GWWS6w2pL9bkRiWO9ofpTbfKFlisRVvx80XORMilsgzEojrLeOGs51Dsc",
-	"/K0zaOWsDDohiKCMxPZwSLFQqre0M1IqoQEvzQcIiDgZRHfMtpc2LShSPG8nMAUPWJ2cG/0SPJOAMmLi",
-	"qbjbptG5jQlqPhlx0+T80q5e6hPRIxoJCdl1NvR4+e7Fm7NjCD3WyQvcA0lipkz/fRNnHOM6UoUv0PPT",
-	"751BnRflRCTRMOI2sg4NsDEoPvAbF7+7euMFtPuMRNwN5Pji6rp7cXX26uz8utBvAhVmZlaa2s/4gyKW",
-	"JZby+lw9M5LPkfrk6wcbCKayW/VqTc6c/e6rAprJRGMmpqrS3m40AK1Sn5HvvNwNAwiKvvcNFynLF8qE",
-	"n2FA9zau18rYtcfiKV+3JB1InzKPw5hUDNvzLZVGbiELxVG6zFYeaRO/BnELudxcA6c83rgQSqF8ThjX",
-	"kwgXM1q8+Ec7E2Rxd6Rh4Ehh3qvnOx4KkAFQGqI5mgEixnSNaEC4WPh0/p1VZGwZYQUv73CDKxupOrEh",
-	"xUz2KbcJtdFYX71jNJZkZspiIXUXhADA3nIviSbtnQMQVYKzDkdnvZExxn6DcjsUPTSKMehkgbRHYppU",
-	"SThNtKhBJ7CLiRkGHlOpMLvESqjiEhg459ajc6U38SFMGnukgXvvv3x2tRH/cSPZyPBoFROnZ/7SIGAT",
-	"hb2EbCDJJKZFAz8fKUebNgsNEpXRjtY6970zTZ6Y2AITe6sJdcxsyqASJBgJATlgnM38YOd9Alk5brY6",
-	"p/EaweP8T1u+aggGs7jw6BVlHdozqkkHuxrKDFw4JrRhgy6bb2azXMgJ3Gic9bmANEABucRIU3uHxfwS",
-	"I+OQcGhC29BWlfTnmAOi1fYOX5nPaAoAi9OriBLCtSejSzN3NOs86nDrdXIrWZgSByrw2YBIvUo0jSG6",
-	"6r4UQaBnrYGeoRLgoov9HnJdzFyvAUue0Bptp9UiPfMxl6vgesNArJFMJ7BCLvFiDMtfPo1HyD20K2rt",
-	"Ep8U03zEDrfK+NXJ9cmNzUckG6YjLkk0fDTJcK+EQ85m3UzSYT8aDllyz9zD7Fweknfo5xeYZlcGpytz",
-	"cvVxYDx8QE7iU27hI+cWFuYVWpcDGP9an/vrJxra1K+Mx/t6Fe/cJHUqzxMLc97Sfk6DRQU+z7dM84+y",
-	"NKex6UuE7UbahHKuDxVvZVOcXBD5z01xWlgeTXtP6Z9/ZPpnIMbjfBHeTQHNaXGHur/+1CZnAK5jldgA",
-	"9L78biz/1JJV93rqjIVUBOfi3iWtAkITRoZTJgEDIUpkLtkzIyD/3O1ZXKs/Ku2vWshpsluBrQJX8cf6",
-	"X8IYOn5M0ycRd5ENRa1E33d3OxwOl7lnclcjWYTL358qJXgpMv+lG8Tj5WD57uBma3tnd2//4LBRo/2g",
-	"TicTWR8KMYyZFhbm7cZtug7ExIhKh2CB4AyRlFNYXReaNSRkvmNebtKtRBQGlWolpn2mj/sruEVfiPht",
-	"F8vr9AhsD1yHJWFyo4b2/pKw8II3eMv4/rbwST9O7FAl0j70to+9DQ5/eFgelt3cZbD6jq6egPUfE1h/",
-	"4p0r5+V114rdvO7nUnj9N0xJixRou4VakEDKCR4Fffaz7b6qniPSmLWDiIeS9OfgJw1tf3kSimA6tg3F",
-	"7ZtfReqbab/e4VemhZxNmEmPQC9tJG0TZrLrgHFJA0iRRuAYD5L5RBnEf2g9joD/2PbcTQlKVidJdEcV",
-	"c0AFzutgPQr6FFb9bJqiVu0AcijBaf2lC9xdnX13dKP/e/Hd2cuTq+veM9veuYQx+P2eOWOhRNeHdGWg",
-	"Soi2cTG7RejwgPJ040Su6JV9jKQqbzBg6eOxInUbseYcdtCri+Pry+9r6Ssqj8WIs4x2Y1b3GTsYPIm1",
-	"xxNrm27rsp4BjsX8I5oE2Bk/wRc+VouASco3N5fEGUV961f7z6WdAs4xQzTD640o9UXiInAedslREYM0",
-	"HSPnMV4pFZ2jH9N/LXTFgQhZh7vXpm1+6ZhZARpJ0zg9LG89kBEwa/la7Sf/me0HUubzT29A8KAjskYb",
-	"Avv+qiub9Xq7FLcjKCfGxpPY/ruL7b+RyP5vyS2W9BN4IKtYCfnrhyxSMvFLEB3VF4D6TrI2UjGmr1cZ",
-	"ubdTrYwjbv9sQocAxRL95v/9I6390qgdfjD/rX346n9WPmNXgTOFBZfY/E5JK7oz0P2YjFWoKLjc1A6H",
-	"1r/kPWAPRgaiqMyQBfMZ8p0iVV3Dqi2H4X8MAzXLCsl7kdzKCQ3uYQl+Rjz9J5Hy1xUp/2gw/IyMebIL",
-	"HwZr/2C7UEvJ+eoS2N3GNvFgYE0pq2XrfWZzFhEGIwKoEiXQ2BM80EOVo6kKxQzTVvpsOOWFlbBaREcc",
-	"USX+UsWwemBzSKCy8LF/lXBepnjW+MYxjTSc36N+FpghpP6XEIVmVYyHLg8pLZnNuuzJ1WXtjEcq0nyF",
-	"vAEwdNKsN55BxXS+56BVmGzdj8t3cl2GUtx/21wIvA+RMn5uykkvCg0A/SjiqufQDu0bsnVAmjKfo+5i",
-	"QQ3p0ALsRgk4sm8sLrAdV4QAT1ATVIby3oME8WyLAJKYyIPJDBe2tAm/WljhEg35xVRVVqicR5ycvcxC",
-	"N2VWTI4Ao5HxEBbe4HmY6HZWL2Xz16P+qyC6iF5fv/vlrHkevT6ss/nrX8L3Z9FFdDZ7exOPfng5nJ/P",
-	"Xx/Wg1bM++PTRvj967gETyOzH5USDfagedhaA93Dg5B3GY1YfI/VkTEbKKJpbFZMDffvupGblN92o3BC",
-	"rd110Ereg1csBfd2pAXif0aTULb9TA6PgJzuY3+zne38GZa2GSieVRkxl04SyoJWzvIYOnxpdYpMuclm",
-	"zI6TDhrR4CcZh7c/lQxNs3L2wHGcDblYoHfKy4BgzEIsI9vW7s4a373Wqn9NMn2ENc+KKR9OoZQuBQId",
-	"MpMSMUnYgCWQJsWZxTTCCBwApNeObkiouW9vMR/ZUZMRAQglRhT7qADvnXLbZ2VcNXUuOZaLNSRZhlC2",
-	"PtOoG4uAxoBAXrYvhZbmCqmux7s1UuM4I84rnWmjsR38j1AE+pVE3wCXGP4AeUV4wQAY4/Ut74fK+pm8",
-	"S2Ff3L7BqQUtYBslevb2F5rmTe57ej692u03InCNCJZVYV+Z0+juX78cW0/FL6leRxvOPbN7j++speHo",
-	"ZzZCpdbUniXZTauh9W8RMIKaydt35nR5ARrEIFxEwgP+APxnbW7Vy0S3PqOnIhk/LhgFMKVsaq5dHiv6",
-	"rELgZx1mZfGDhP0GuXfXuBIbFFsVHqabbM2Iw1yx2mrvzz9bze17PLP73/4MV0l/bs7RvcANkM6XlpCi",
-	"buzsFDEgV6fHZG9/5xDat7QM4oAI51DIB2OpmlSe19cX56b6ggaj9PhrPbrD6WTCaGKq8/VL9KP6Jb2V",
-	"p7pXtWhSejDmSEAmUIf3xtNYRROaqC14SlvcrmqopznKS31Fz6Rva/Sd9ohdVmqkB0gEAOHytQNxJ1/+",
-	"/ttOffsZUdDNzSt20lNMwd5xylj4pa13NCig4ooQ64PLAUGaUrWIE+zfk0dXIEe4PIjWUPZl/QF9xYbZ",
-	"vGn0MEE0kra9K4WvnVKpji7PvpBETZVIIhrX9UsMtKrLmoqxIDaee2UaLnvJtAZw6VTXZ6/Ou2fn3Xfn",
-	"xxfnp2dXb09efi0Gg96zqknwTqAnrleMjOPO1oNoQrCJ5aavjeXQ7OMkphzoo+rc5VhcB55sP7/eVgfG",
-	"Eb+FqR3xxWJmatCUyAAABLH02HjAhZr02l7gsngOerTjAU3r1AqX0VLqwgdzRRpfpsVj/3p3dnXSvT45",
-	"vjh/2T09Or65uOo9M5M2OfIW+FbrsdpOl/rTw0STkatzqi4fNuOJiOMx8yvt2r59JU1FNJlObHcIp9AZ",
-	"F3A9f3AyICymJRMcoWZ6iCCV0HRr0rvRyyCB0dRhkGqCtsCO4IPWq52Yw5BzJhQexfxIEzZImBx1TUem",
-	"L3//bc+d8uxvtm7UZGabRPAoMaWhelTmAcM5M7BdsICStTH/0e/RWCfXjIem54Nrs4gJHq5fxoDN9AcM",
-	"8hf5kpJYSOWSLqtEzQRRtC+fpfArVglz3zkC2FeoJCHmACMvHSgEXSML/qWF9SpGf/LQW7xWQ71cw6+d",
-	"zNZnbkRG0CvsOFaylegi9QgVjvMwYSysk3dcRXHangoKPkgEx6OXJc4JLj5Gw3oyFrNuKGamORddcJ0Q",
-	"JQQRA8W4l1vLyYxqRgTIAHaPsIkm6TM1Y+nhtG7Q5zZPluF5BuGHvSBDxiMW9mA8xt9kSLBwN5YA6MCR",
-	"23X0bK8jR6BczjBneBlOkTl/FtbI7NMiikxPk1Iq9Rc2a7GdCDqhUjKcCcMS/T7rYzoHctUrNIDUXeKu",
-	"ZWAtjGjDbuJ98f+zd63LbeNY+lVQ+jPJliTr4ksiV2rX7TiJuzuOJ3Haky7OmpAISWxToJqkrGhSrtqn",
-	"2XmPeZR9ki2ccwCCFKmLJefi8fzY7VgUBYLAueE735dgl06eMMl6jVYBKYlF0J+bW6pXWTNCE7r7lJrm",
-	"4PFswmPTIJQSXxD4Kk4tF74v/YD4sYuHwMZu8K6aK6sUimNkT9x40gV/DiIzKZvh06pa/ur+MjRzTv3o",
-	"GatUtfDW7kh0/sNF+XoMf45SgousbExMFutzwpJohmQMIaz6Kva6o0/j1JgCP9Lc0wRN6u+jME46jpxk",
-	"N2ZONw5H574XSTSrwWBcFvNZzIbhlGkCJvWrdXaWxYKLGOrajkwB73YrbRAOBiCzo+VuSecOrrC7ZsKp",
-	"TLV2M5I72PEVO9ILoY8pCHvXVvgRTlCdSBeYXJhW12j+/EW/XohT1NQDYaSlH4QMkUb5GK/mQUAvyFBT",
-	"UlVEhRizcGKI7UfoVzhObI8HAZaz7KP9AdLBoJgSfggTTmPF1niL/DLwY+SPGak9iffQskeI+0vja/z3",
-	"W+Fi+FTFoJEq+nB6nHbTk5KTG4k4nEQ94ykOGgdP2djv0QblE88Xsmd3shq9BavIa8hnMhFX9vTAkRmt",
-	"oKOPL09Pzo5PPrh1BvzXugSohbuo5VoPAJvW4nQqD60fM8qVLjTC+rIfuppNwJFUWMRVo6ZRb88UCKKn",
-	"gdq5csc1YVRnumVaixyoZ9e9X6DllD5pNRM/JzxSdhx3d7oU8X2oFwVrGbA3eu0BHw6crbLA70Y8muFP",
-	"QS8wonQwmIkd6VqsX2YpUA1Vq10/udDlWkOxoLtNkKSPU0BEts71wl7s1p/CVNnmlZheASGDYBndVkLr",
-	"1s3QQ3bYTzz2ey7DqoWaNuJ+gOoTHn8Bmxt8XjUfgYeJxFhYLeiOtKztockzrD+ipoj5Cw7Nzb4N8v7g",
-	"SFr1dr0JNLnwMhxp+nn04yKuByytn3SM5ppxHUA6i7bdX9A+ckElrS3W0oolQ36FbNAunqXu1FJsyYpW",
-	"Xcuwd12D/2txpebNY5ao/I9wKL0Q6yY0A9mRvKc/lg0lE9lXqrl/dypHv0efft6b3vQu/gx+f7Mr96LT",
-	"l78dqf/91Oo2rtvd9m+N3ujV5PfXz5NPMmj8/rez8Hcs8VUrtGjzQqTZtbwp9e1Gkt6ZuZiPc6z3YIHA",
-	"1ilfwpJLi5fVSkFlJgc8uO+lcseh36/ie7ae/ArryafxqXy/1zs+3T8dvWr80hq3veM1DpTn9Fq3trgX",
-	"zjkp2OP76woeIVhpjUkvPjzCoEMl2mRgTYBkRwOP/L7fWpZ1bV2er0MLjD6JQQVO+wRdLYdVV4L4os/S",
-	"WvmOrxZTPBa9ZDkLMEQzkyiCoCXhiUBpcVzLEOoe7O+3iNGXHEOseWghIoPS1kwrg6sIPBbBjeG6NRF6",
-	"JPqB6GEpNpwkGId6fpyhWIw1boeC3XzemsqGq+isSrFyWZzFFoZZFGlaNw7C8JpNximho9m1VUOllclR",
-	"aSamSNcYT4DgTKfp7DgcjVXE6PKJ59JQ88nCLJyYee1Y+Q+heJCx0UTUKuCdGdbddGB2kE0Hn9WU3wIZ",
-	"5Aw1CwZ6X5wK7yX+jXAqHQYA21uX8nDkIFZZWp0B/MyRbmo0XZ2YQkoH2YZeMB2qNeSqi1gzytYo68zl",
-	"PV0O5ZNkeJX4IwE5NKTQUOWb6uRbF3j9gYTc+NC2ruFUWgmf0ZVNqwcjgYR8ngC1fjrfH5EExO5B4ykt",
-	"hWx2ScdEmsotijRRtVnSakjhSCMy4kxfNyZx+XC67ki9KmB90g/mO9PT/jhMqOHdwlIxYTPmrkWxdLr9",
-	"7yGexk2Rixiz+oJ2wHhvsUO6HvVxdyZaWSMCPDXTdY/S9jR3ar/lo22T6ZbNIe8pM9+sVM0NEHTPR5Hy",
-	"DeOppxwDn3hl8vPqm3qHVTrNg/3288bB/n5jkX6U+DzWlz5rqUt9nmS/64NcVNkP/pH4lU5lr9/o73ef",
-	"i9oub/Rqu7z9vPbcOxC1516TH/B2/6C711ocrMXriE3Fk+7qvEVFYeC8yNRtteLLwhenDXHRC8PL0are",
-	"cSWWkhnlnbXxGY+R5QNUjvhSwaeHyEWFjDkyFxWx6HBtMr5zyIghwqJwEUlos5Fho/H8KR4KWhqz8xFA",
-	"h1ppDZw8JoEFjLPgGkfmsNxQ28vHMnDzAJDvJqpJjyKCOGStRiOVR/fTqiOebxIT95TPyOPjlw3wPI3h",
-	"5gJPAiGbWEpFp12qN2bPVOzaH7KOU1CqfoAA6nnFCSuwo4J4tsqeRgQGB05hoa6yV6lcn4UjpHErfi9O",
-	"+Ewf9kJlr/m0mNhbPeU9hA+FNbATeFC9PojwJ7OCikKKDYoD88FDtvKwhs1WG6PH7xY6lAGZiH4O3xKX",
-	"MwjFoaaA8eyUr8GE9Wh2t5KZp+BLsyLXtbT6xGVh483HWESnsh+Wd90cq9zrX//cq7efdhjJDKSnsBhN",
-	"aujZDE4sZDitM5f6GV3GPS92pGuw6FcGqVVlrv7/2C7rXfGEcjSQ6xyJhANW7ZC50CeJd0v/oa5EEl6N",
-	"IXOJNzwF1rk4aJP1FAv12XzWI0hwuzNIgYu5GPS8lbSVLenFoi+/CifSe+SYW62DkRpmcwHJ5TBM0/S1",
-	"8Z5LYdrdGVNuU7va0q1RbxocG+I2jWWl3F6fpGWP2hz5BJGjew2mvGPrqebKh5JSN0yGhRqFYZxdgNuD",
-	"gsMw50lqix/HcpNruDA9csuB3T74XfTYmrzJxt4U0w2HdStxypq6MC30HHWsdl0xgnuwvxPqkf6I8IrM",
-	"tdhJi2RTY+bqD5NQRdEpgkjdz1QAKXkY+YDhkVCoHwsOlewUEdwnsgzleR1JdArKzBD7FBsJLqHXWtM3",
-	"/qmidP2YU8CIGGL0rkgV7H3geTZtY4RMCmPhSPyWhmmrDKOMTPdjjISf9y9EDySWJ6NxMvsNbRJWrbKv",
-	"+jwSff9zHknOqAMrCz+v6i63QCQJ5EmxOGRC/QLWna3lku1yK+lx+3Nh55/NsvLfjvO50SgmV6kWL1/M",
-	"EOfPN56oaXiKyJggVbcKpYjZE6gYPc0Mnrgvisavb555DF3QCsNAcLld5fpVyEHMoPTIy0Sd6BMTKJov",
-	"9CdBcEWPeCQlO6Gh5EXtl9CSG2YPqipWqhWrrmhgYcpapcFu+XNtVX1e7cLl4vPpYn6Un78XT4eYkYUk",
-	"yfodWG7uyBv50o8TtKzF3i53TWlgeyRnym8hjIuYi5GIA/9JZz1+DAJAh/QZ1rV6QRibpgkEUWI7iDk4",
-	"cmSGGwkjYWNkkaGp7xPMnZ60Q3efSP/PiaiqcfDIC6gpzzK9dETne8kQg+RhGHgAp3P/i34q1z7kU3sO",
-	"x7SVIcI2BaZS2w5UySjXRokrfbRJ6lkJqq/HoZkzXw5SbSJU0zNielzaA7hGBdpTUmLDKg01V6vBObK0",
-	"eYhKhpraWb2zJJqx/QYEG9SDDcJdKjryBCioQ3t3T8RxfxJABScELvwFoGJHroQqTgfiQwByen6zm7ZP",
-	"RvSnfbazv3vIONvZfWZGnAjpSBwzj7FFoM6OYQXFVvOWXjZUQyAIfDE7J3qGj/FmzFrlrqLcJ2QEnjLK",
-	"TvM2ex3zfJ8szY9u9E6vZBHDslbIvFuX8B26g7fpau8s0WU7iSv0B7bGzPucD8Er6uwovkazaJxUGGlx",
-	"UGsiN9PuaqdqMGmwsEgCpuhhtiEBUzwL6ckI+U7jP5Qfy1rA3Kq6vLysHVmvctnqury8zFxOi2wzdTa9",
-	"keYF2i6Gfmx5+RiaquQCNSF9h3uRyVpbwy33YNsSAZqbkCobi2jIx+S48ezNim+gNojAdjoSzDXlTrmh",
-	"lNbVCZDNbTeYx2dx/TstMxFS8s4LLwnDqxGXM41pinOqVpFAPFwShkxdl4lksfcJWysofqmzS+4nGlRm",
-	"Si8q+x6NN7dDLWv9XYQhe6uG9D4devlCnH/QraxFPS1J5ONBsAn856YmpwebM0NWlFikQYu9nRQvzk1v",
-	"Es0yZYbmMwRglxHSKl8Hft2XSbulPD//7I8mo0qnDdBt5Ungn00zpcqYDNBrf6uc77ZanvYVMi8a+Zh0",
-	"s9uZn04Gi3M+/Wla4twZiUUs/EhuHs9JtgKAgAeBjZuImT8aqX2fiGCm0ivlyQw/40R6AA89TQpywPkW",
-	"OE5tVQNDmQA9q3bbm8Yf4IVWBxfoekXUv6cyCWqdTFn68ALEpOZynEYzRTKALJvry3jS7/s9AKLBIaMV",
-	"JfmhdBFC4Y745ys+EC/2Gw0D0OwNleuWA2FBOTua6gH60qlMarVIKW9vZHap4w0l0i31436pgLHurYdv",
-	"xtmqpZo4Mv7Z/lHMevMBV49L4FwGvoaQ+vR1+FWqgPBWrKx9YLFU/DjSByvA+H/lcXJkT+X3VFOyMqJC",
-	"JYPRbAPDUi0HDsxpp9pwUqtBr0owJNjM00KO1qIl1nhMcb9lios5CoKEMT17RCmsuh2L6ruXw5DxETu9",
-	"0x7cBpf+IXPlJAhc1gsEj4CUSl2cLdFWrR4AdIPwbxv5a5SpTShAHJxMReLlRPi0x+9YqMtvvLDPLqJw",
-	"tt5av0/2+29ifvQsfBvz0+q07838mOD0hyOuf4R5LLCMi8jnRzOmFRA2S4B2aF99qYwnBbHLW4i98aRH",
-	"c/hAIEyayhonDXep4R7EjR/vUFTu6pyCJ3ibXmqJHUlrV/lOLWNvheZAUMZnsYmKgNLHHAGFgWenATJM",
-	"kBhP0zLjLtAcavRTjizga6ta7CLATwG8LtAq5ic2S3lRzrQ8S8o3s53258jq1KDSJ7MSnKp1Bmc/pC/j",
-	"RHDvcG5ImmqiDvqnen4Gmn4ND/2IUofyyJSuB5Mt4IKjkvMwnER0KKabD81hHx2JlY2gTO0FX8wJSXls",
-	"9UAqjAYLj51WNrgwOtxtqznBVnHkrxGzfkztmFDiN6rndGhKOrOcBf7Ip9NPo+lgZ7sWl0duBT1ae2Pt",
-	"71w9BbKqK4s1wi6dmuYum/sQvrGgeq/CvqTgu9mC/nci8597/G0V9+fmq5pf1XZPRX1lwoD1uQK+C8ed",
-	"xV1sxX/v2J63vE+MvDnZDbXmjVSG6VGfcmOUqFSRx7oAYyQRY2kdC6ZPehESEgngoI3TYxdqj9+mO3Jk",
-	"sT9a5BALeqlgs4G1/82exEf7fsfq4J2NL73NqyS8okAob4DtWEmGcwBUqIxn6sG6HXHz8/J1z0kLHmZb",
-	"5jQ3C/OPr3swzTTc7bDze7eoypox5Juj7IQeGKq4c9b1veiFNyKaFVtX82nOut6osS/FwlvpBVFe4Bcp",
-	"reCJshCADO9gkhFXDRWF/rdNvEIpEpqz6TB05Ih7gggUS2HzbEPUvDKoGdg8PIQFmh/y8VhIGyP/EVuA",
-	"6dhljHB6S6SBR0I/aBnm/e3sBCf53mHvW8RaQ9K4uh1ZVOkqZ3mYI1do1w66DVF7xvd3ay1vryka/KD3",
-	"vN9U1461JCNIShLfQ6rqCKtMWTQ8r7xah7gBM9oBzFGlN4mCnWf1vXpDf7KOQd0qThvWzXKgNm7FR5j2",
-	"163hA0ZbRbt6c2s7TLu90ArTZ1kbTGzOKxnhTFEnzpXhq5oZ3VhjDY2eaiwMOgFwKGi8AtFHIlPb6/LE",
-	"kSMVBbcaNtc0MfH7sdVYAqFss9EgHmS8MVCxR+H0kEViFOIZMzIRJGwyzlBKlRjNVzQn37h7xN76vNbs",
-	"7Ynagdfo1p7zdr+2130mWv393oHXsAxREiZjkJeNoVRW+IMt/YNkKs6HodRgN3xDQPceX6m3U+k0ARsT",
-	"iwTutZYJwXlUa7Us2squqMeTve1YheysWtZBL+xC86A/LLQPO1/wP65873YRrOc9bLmlAhpqP+aQJxbV",
-	"L+S0dum4wHRoVIcjDe5nOWBHU51XdY9FdpB+f46SPJQiV6C22ifvWKEuSJPVpOH8L1PEvKTWDuSPQVOW",
-	"kxnV4xfSyzYDkmB1QTudkN4V3OtKQ64yjXXU0GEs0wqNdiW4nNSK40N7P4r+8yaJ91Uf2sIX59sghYjT",
-	"s3lCvZsm1Gdhwl7R7y/MqGmU95RIZx7vAR4douHLm5S1be+S3Z9uob/EzPU9F4GzrhW1FGvBLosfwCiM",
-	"eTJMbYIx+JWVwLGTCVxptRK39wtFMksgJK/9lfwGWjyJBceHYPrVoxjTf+fTOnpn7wKPjTGeWy9I+94A",
-	"KV8p9r3zfJVZPS1Q9sOBRR693L14uUcMzvqOlHRONnOkmSQG270TX6xW50gvZzxh4yi88T0RERVxjyMZ",
-	"MwDxw8UVkDo7F+E4EKBuiFI4qTafI90d+qY1QLesKHGaPsPXrUvki5n9Vu2ANxu17m5vr7bX6jX4QX+/",
-	"v+dBGBHHE3gPRqBd8zgMwnBgQIUB74piuOFq1lu/kkqngvdFAtw/gPa90mw2mvvPd5/t7h7stp/ttw72",
-	"2+3dDauhNPuzsoLoRWbZPBYytlPI8O01r/f/ud6PxRYg/bjMBux8of+eLatmWG91BhtfhloxsNgE4FF9",
-	"cWuN1aG0RmtR1SJEXz9i3bgDKY+tu9DlmSmfMV9mW0NTIDYl9x3703lxQUKGc5lOMrI56f3NxGc/TuLy",
-	"jiC9LVfuCzI/BDQfyiw/liCy0YueoQcbnqUPuAVYBfirKZ9d+fN96ASOgQ44s10yxuKDyGwHOjUJI4wX",
-	"5iAqXxtmYT/cNt4IMs8snpOHGNJ+lPQ+zdq7kztboTYEJSGqmRhTl5aITq0ws6hKtDS8m68SWa50q3Wi",
-	"jO8mTdy4HHwHFP6xUZu9FkRPXqKaS4KuYBdG3CNo3JzDfoVd6dDGOudtdYbiSPTInbxcCxxFGoerh8UD",
-	"LQ+Z+QgMgMbX6WuJT946/Khna32ORPFPPUFVrbGdVpWM7HZ6xuBSVYIgL5daRwhVYSm+sB8XFUmhmdg+",
-	"iKnaQq4m0oiH4TRGIaOHUKHjnkcaypvU59LFV+lUvjgV33MqHadyc9b6v//5X6dSdSoRn57O/VFtC/jb",
-	"eNIN/F7tWszwYnpKp9L54hDI5SVP+M8f3p3B9WL2s74HTxIRo4jnO0iR4IKwdQYX3N7OnQSvaunPxFTP",
-	"zH1QRVHif98VxFZaQRyb95xNQ1WmOD9J2dNygBj/dPyydvLq9Zva6c+//Fp7e/buvPL3lafzyPOEt7i6",
-	"SAPcitrJ7Y8R9C7+xll4rl3DY7XtLqHJkedRBIoL30QlelqLgxIz6YVueseQU8TLVfi0aH0/jJZ56yfu",
-	"OZjBX8Ts2HxcH/MoFkBZpywc3k05bmULXa3RMiXN5gh/1VFhp5uadmqj41k1Lx1JQbcVHYxXNTENIug1",
-	"/8dFhpLD1zojD8YLgs617Qc3EldNPRJkp1KQTBeNJ4w+iICkoEA4JYYo8xehVqzRbiDAY6avwP74tlox",
-	"b2Q98d2ySytV5Ydp9Z2rWJzwqsGg0qkdmCg2ddYIqxpD0dUARevZkif5lQ+Qe6lRJ/5IhJOk0mk31P/w",
-	"MWED+fE44LOzUtaHty9P9j5d/nX37R+95N3l29nvfqP99uJs+OvlSfPsj78mZ62Ps7PWx9anP06nb//x",
-	"sZH+uhb8WjHHw4WQ23RlXot2+I9SZrlXj/O9+4MPap9Df8y2HYNWIi/shL7g1yIubOUjKiYpptjldLIa",
-	"7unQvpkDLU7KPvlyoqz1ab80m9tCy7IjNza3mJ+dp+2Md088cAquFnHFSjHNft71BwMR3bG3V496nfbe",
-	"kmqt3dtI3B6Pjbh3bMRF4dJhGCXzkipqd9lzrcIS7LcDe2Kr4GPZE6IbZCvtQw9evrKsG/cMs2jfp1Zd",
-	"labwXlLW1ZtuNp6wQPA4Yc/Uu1ffIfmGtLM3s3C/bXfv/IyodQ+49Pn5Lu11Lpjqb9U1PWc4vq/u6dtt",
-	"HRGUzqDpoybfM78xHnwztbUyNmqj1qWSGpVKyluoIQwQEuY8V2xkC2uNmpwQtToJiAHSInV2wnvDbE4G",
-	"eirQRQ1iEw4oUJl0zw4EMLVDgpABammPuB88EPAhTIHuzjyGl7Npcrftslh2dAto0OH3/k1KY5v2gl/h",
-	"Arwy4KqFx8KZxQqrPNeQ0QsnAbSoquX0LdrBc89zX8fHGcPwIPO/1yIpsL2boe9MS8kCpM2J9GLqaSnO",
-	"6qrIDg1+WPaCiadSgbxBE9L7kPavLM8xjoIg5RiGoFNI7wfIMb73VaRVY+GFgsCMLZWn31CxVp7+tIzw",
-	"tZgVQL9FzNuhfTQSPSGTYIZZO+Ex53pN8dpmo1EvRF2WL6cNutvVc7Yq1QofRWpCxlMVYCF6fdTnal5W",
-	"OfGiwFUftSNZTJz9SruRwU2u05de2vO+GkRzIbXj38vb3jeDadLrWoTS1PG+XjGPm31bTadmp6y70wu9",
-	"xc6XlE3hdqnrUH4h5zgMbzBQaKSQKzjNQdoMlKqnIx/MHyzldSPYIBwJ5B66qBHKomg6dT4roxH1iIHs",
-	"6YfwPPcFRYwovUaIHs3Lg4Ugmud7gCfK2vdbO/JOzn8p1s0Ebrk+SH0T95AYm5QxcGNCxlkbHjd5KRBu",
-	"oXOcB8JZ3C/3hoODFrdl1ROsYEQigdKGZJmDVcbHY/bk4t3FeZWB3Her/azDPrw5qjWrbJ95/sBP4ipr",
-	"NyjZiZ9mIO0xwuw0NRyQyTrSJWqoizAZG52NBEbjxiKZjF06xbGrLGogdJRuVUgezmH5BQZ0m0WNhUFd",
-	"LtL6M7oi4+pMGo12L74ZsM+jQMYvHGjD6ezsTKfT+rRdD6PBTqvRaOzENwOnwm58Mf0p/PzCqTRYg+3u",
-	"sd09B+8h8E5qgTPvhVN5u8t2hwc3zWHt4B9OZce+Bu4F/wb+I7XuKp3Kzz99uPzUfnl+8ub8l/b5387z",
-	"/4Zrk8lYxX6t34bd179dn745C7w3v01PXz8fnb5+NTl9/arpvR4GXfl+/Kn1qtFtnw4+/e2naaVamUR+",
-	"paMCZvVaOjuwLXbQsXe4lP+Jw3ixbBBq2K19bFl6gV/HP/FgEEZ+Mhy9+PDmqIl/w53xYh//NRaRH3ov",
-	"2o3V3YRaDx/gmQscxaVRrhiPcfVrdjKesMz2wk//PcpcD/Zw3VARzRvnzUotsBM0JeIqYOl556CcBnON",
-	"CXNZ0eG431er0hMuo5pMYi9gqMoXQ6odaVhe1kYbLz4AIAwWcKCjdC0HKUCiLY1DR8JhJHkk7dYyKYMO",
-	"8NMbqGcr9C0Qb6hggjIDzBsgM/jxHZhlcDbCHqBbaj07aDxrqTBrnmWG4qMMtnYD37CWNT7Gp7TUT39M",
-	"BPMyDoTvBr6c9v0/+q5viQLBfTkHSiBSZTj8PjSRux+zOPGDAE9PCwAKPuamGITm4Qn2PevseCh611ic",
-	"CcLetTa7nrjx9QluLLQ0LdDOzrkVrdy1ANtg5xl+TE7VRjaogX5bNENmzjCiAIuXfyexSGqTsZpB4gKv",
-	"kktDapxch+BaL0e91/zd1W2BTZZhqAI6ggtmO/e17DTjI31X87w1zIi9rKGVy8QaYWTvnCzv/vcen77y",
-	"pR/rXnNYGiUVhA2C1C/Eanv7dcVBdd+6I+eEKOlKIhTssN3G8zqDEfhywGbhJLIryCuFdo7MxHacuhu0",
-	"iqW7iCZgdQVOlIYpkuCsMm8SqdFjxIwanPZzwxSprwI5Kuzy0h57EMd60LqbK8G+P0x6Q9QJ20Sq80et",
-	"9i7QDSZxz2LV4PT51Ropxoxlr1l27qsyMoMJWKrnWbx4HxU9v6mi54+jubG+Zfih93fR+e57wb1tbu6l",
-	"5zopqMP1vdwhzqS71iHO4q1ScIijKfe/CuPlNkRTqeEfxj0SCfd4wl2k1wUwngflO0dOh2Eg6uwlWCkV",
-	"GVjEPBBVZSIqnlBJ7YgQtR4qseKNUVlDn42z3NF4FYrW4kZEWYiOI+lQPeYzdWNL6BDJeFJdGdQoTIX5",
-	"6BM1yCwJUSamqZpgzHBIC0lE8RYFEU4W+TK3irROpNTRFY407PIyjFgQxpSEwvNjcFgqLGuczZalZW2r",
-	"ntmo6xjj/E58lJ5dzU9WM1P+qEP7ncfXjxQAdwjhqeNja16+IN0nIYEaSEnA0dS/YRxQeBr3Clh+iDdo",
-	"OgzhmAdkADUe2j4SSiX47LOxOjvRpRHjxPP46YLjOEemnh7MCmcen1EBCIoTEek5JKZ8H9fZx1RD2K7Q",
-	"YJkY6yMYTmT6BkLNmUi6thz+XdMcST7wB/YEjQ/WiYoT6C5zDYUphRFL/DL5wViUi7m01u1r0RooqdXf",
-	"tVzbmgTS72EflNh6+C1YB10xmMgHbOK/SQ/LY4fKIof48Nwb7LUSBavt+bylQ8RRwUyUYxojTJxUxgFF",
-	"XjzD0l3TAH5SS3wHDlZovPk7/RoOwMwSKgHUD1k4IR8QhOE1oE+I5AagAPsHu88REXjQaOj/2t9vPa2n",
-	"TvECXCxoAubwJMSFSxiGbhROYxGlN2b/+uduvalv2t6vsndjIU9fsuNQStFL2HEYCdasN+xf+4DOoeDn",
-	"3oNkroh0NZx7Ve0N1B8wbp8r3Fu3TrtU5+5NmADQZ8wIoLIwYr1hqPJBnu2Xp6cmLVog6Ut/KlW+XDhr",
-	"WV7clB2Qp7SBBRJs7Mml6KpVJu2Js/hJ8j/5Sc1Jbg880TDQp6m+L3b1UacftslyUiaW9tOlsiVFnVWa",
-	"+7uK6sLZ8wc7FVev0E0LGTo3t99YvoxUGDCmDoQGP0b29ZSrWZ8xRzd+TywaGFLqZYam/zQ3uGP8oGBU",
-	"71DZMxlG4WQwVMHdKDemKgLCecxeA5F5lf0iZr0g5NdqDbz2kzeT7ibDPDTv1CK1D/vqPWY7I9Q1kf1u",
-	"beLROQPjx+ZALt1oaUeNTWqkAd1FbwwlUME69c1ysb6uFQvnvvyWSl0wCKRbYmrNw0zp14trAOoHM93R",
-	"Aav92W5zl6zRXvPA3jsv/bh0vwJ4AX8hCLnHujxQ8WqE9bow6g2FfjvWHd8IHiTDyu3fb/8/AAD//w==",
+	"QWUZRArnKLhKaKDKjh7oOCN6xwhVZCykIq1GAzRYGoAgyBzJwTSOu49zLlutlETe8kkiNF3SfszICVeR",
+	"mi+llsX1eCxiWVjIMVXBKLOUz0kPV7IHMkkaOcbiUMJRfk2lOgo1d5YqoQpF6L23PqZSdWnmdZm9j6QW",
+	"mnoI+k6SubNOjiawe4Qa9iO4EbkPP+Kb8tWCiTzWphmzJ7MQjGtiCmHGoDT0wOJBBteDjXpDYy1i2cPO",
+	"Zp+GXbOS+VPZF+FcD0rTEao1r64vzh++9I106b+hIblyXy9ffX+Uj31WAsr1DPuMTLThG5Iv9Z96qlVC",
+	"ScImjCoWkls2J0JrR0bJ1D8ib4447BtoR/rqQCRDFhLU157hXrEwojcwvQfs1ZTL6WQiEsXC7li/sQsr",
+	"5m3bNeMh8V+qX1YlU66XJ2FST4/yUA8ZjPsHb2Zz1+eDbngEJkxucHjl+1oyo8faYp+CjTofsiCmCQsJ",
+	"fI7oz1X1vkaSpGsEe3YuLqmUt2wuH7RpXKjuQEx5uMD4JEvuWALKFBdkYj7W1sOcE870VhF0LoGTxNkO",
+	"WoLp6VAyElJVcUNRKaOcnF0SGoZ6Hg8/qTvp5p4LRU7NNMr3M53sY21h8SJViYx4wEikpL9EC0ugCX0S",
+	"04DZ7c+undnn62kwQgvjc+w0SxjSoNWezUZq0Rf+E/bIzU9Og5GZpLeyl4m4i0KWfN61nZiveKtrbbZ/",
+	"1vraiXor/FZ+7tWFL3vu2X/WkrqJfapWLrQJhMzgig2mcql6VbCioFuDLYvOLTwO1nzpFnjckClEkkz5",
+	"LRczDtJIafEQJAx+mCWCD+vrzx3mcAIDKeGqCx+tFn0SBKPmmmLCEpgxiCWZBh+06FHpcnJW7/Ave6Ci",
+	"1yY0UfOe5dz4aiOsJElwbfG06ueegRMsH6SpHWurRcSrTFfrC/9UrVwmdFi+ROkD6MZHv+hGZnI+PANL",
+	"DEu+jpa3Bsmk6ngRzSyoeB9rs9mspk2B2jSJGddnOlyq8z0iIfkaFmi+4yJt6s/YWLcrGx9jGGUEyxcz",
+	"pAc5HY9pMq+0K0epBaBnOY6kjPiwUq3coW950+3Ui6i1mplIQjJMKFfmjGl7D7QVvXf2jjo4deFwZof1",
+	"Xl8iQcJCTcY0lstGBJ9ZMh73aXP83fg8XvTpEYnIWmIzmjKGXBTz2Z9MRNeghuIs7nW4UY/t4p8lJ1uM",
+	"mRpFfEhmoCbClmrmWif/mgrFTOAF1yoKyWzEOJmLKaHyltC+mCrwAT7SxhxxDNRYzRkn8Cdvw80oEUrF",
+	"9xXKio0nIqFJFM+7U07vaBTTfszKj0LCyAwilUKQMeVzsyn2QMg6eV8U1aNKf+nx9uKm5PMmxGR0XX1c",
+	"B4kYmytMzURy64xBgicNgyqpgzBhd4zGmpbAwwaPgtOJahaeJCxQ9T9JMENcteYCq8ue8kKwHrEI8Zom",
+	"w88qjX0ZGOuP6SWknOztkO+ibz6LqC36zJ97KIV4Q/n8zzqSZoPkIu3/0adzyUj+pkforbcjf8z2WoeP",
+	"8cqayEpG9HExq5ObZE7okEacyJFIVDx//O2MxTDiklBFBA+YM4ZCqmifSuY5jhMGiWI2B0DSgaZPouwY",
+	"/4bbf0mHrFhzVuyj2hqpcZzZ8kpn2mhsB/8jFIG244m+AS4x/AEMfryAzs9oyGsRt4uo3x/xqbl5y7u7",
+	"srbFT60xllNkIKNB80tFJJ1LMtP/cqosOReodIFHlivYOGciA1XpN5efhAevh9Yto4AR7xOfbRlQDcie",
+	"McrljCVwrLJ0+hDyMV6qh6drWH9Xea6Gc/1lsjWIVY0iKaeouP6xEcPcwB8zDSM3Y0Z8a83O91O1sp7V",
+	"sk5ihtIWYezMlzTg9Dg2y8P2ZtcPKZ6ZsRKcPDkxQ16WvJGZ3eNsVKHxRK4ZTYIR+NpiMXQZYukCwbat",
+	"Y+Ws3jQlRFfLMavBykXn7oNsm4dmUHjnSYtcrULaWLBcul+LE3sUr3DpMjyW4fQAdrqGKbMGJ6XzWNCw",
+	"q9cPjIiygH+xhfGwOLGXUmU22WTKEL3wr81wlnDThcE/dpC4xHx7y/3s+nscSeNOdGlUni+RE3O9StjH",
+	"SZSwUDPxhN2JWxZidoHvx3Pc2MubXZohF0n73qp7q0i8hA7g1A+WjE0/B0CvlkiiX1i4gun6k9A7Y12p",
+	"mSU6F6XLMM1tTD68vhC04JnF+XOmnR80uFEVjRe8zGB8oNIaSeDRIg6dwHBzKyQPLxdxKlnS9T6Jj2QX",
+	"ysZ08JOzSMvzNBNJMe7qXshrMSQRT42aP4NuVsxuA8/0EsZg6Q6sPs3W7U4UnScTQ3uu/02X7pxPlp8j",
+	"W3M9e32dTCPfVM8wmPvb5w9V8jwRUmAyrTp27r5HzkzRW3rHEi2cNFk8mpPgAdrCW8mSMz4QGFjfzG8z",
+	"xp2mnP+XV3RTqeIv3TuWRIMordAwpQBHnJMT85ZqZZKwAUsSFnZtJAnfqHdz2l9/66eTUDPJLlWVdnN/",
+	"b/uwsb+311h7/+wyFG3gcUyjsTQWCMS4WCL1mUy5B+zCURiy8JQGJg+WhmGk30Djy0QfZBVp8T6gsWR6",
+	"2umlXysD99CyMZpXQ71DoOlo3tVHUBZX59h7CNyTK5sz1TnatsCyFBwB6K9zQhOmT+KMY22KFfxQ9pEv",
+	"JdlZqCSB4o0zvLeZFprQJKHzClZr2MqdH+3MP7jbRP8nFkDi5pFh8kB/NvGz/Wtu6WiQdEGqFSzD9YQG",
+	"rCbZhCaQlhmzOxa7pTBepar+ezaKAsgtALbNxXQ4apNeswesGDKJYZxV0mvhNTUTdXI2IBGcT32VxoKz",
+	"KqGGOshsJMDk1p9hEFG3+QvmZfCLdCLSK5iSUAimb30OH0NtBPJ+QVRgmoT+mr4bjUc9iikfM5WTcV2z",
+	"2mNNSr06uQALBFcMNjoacpFg4D11SLWyBY67BQVD1UoA56KgphDPixIkYWqacNJncwHJH0K65DooTpBV",
+	"QiWkz5IvLyaMn70gx4JzFihyrA3J33/bre8+q5rMG0l6v3YqaRFY+9cOcppOpc2ncfzpU6/ttJ6zF55Q",
+	"1hd7UAca8YHo1clbkz4TmKNdtg5r1HlWbZEQauwFlWLu9x5mE/qpfQkbRlIxrc0nphLSRuHyNY6OEfa3",
+	"g2ZtP2w1a4eDvUZtl+702TZtBfvhYW68u3tFwxUh6wblFcN6zJffHZ/k6/v297b3yO+/7dTzxXsnh29Y",
+	"PBK0dTG7O01O3ty8Gk6Pv6WCfddUB2+v3venL19dSzWrBW+y42u2DlaOrztmaiQKlvbNVIKo7F23dvd6",
+	"2RHpS9lP7RRtnCWl7ijiBYVvR9xRkSvwS8+2HIlpHOoRuBMO4nqM5eBG98uOi81fjfovg+gienX99pez",
+	"5nn06rDO5q9+Cd+fRRfR2ezNTTz64cVwfj5/dVgPWjHvj08b4fev4uxsDpqHrYL5gDZZMpl8rgar6ZPj",
+	"cl+VIIMojgmqFumIURJnaKqE43dpETGZmlbgld4CpkwxFlxb0nQoqpjMDGU6+veM8ZCOaHsPauYzx7Jg",
+	"RFzwoKjeWYyZJH0a3NpUfLvFueLmWuN6r/v+l6PWm5/W4YWTRIwnaqUIapOeZtw94EpSYH5xD/atVyW9",
+	"QHDJuNL/lCxmgeoavt+DzJ5ekDCq9NMor7SMlibrxkYt8Bbpy4wvz3ikIqoiPiRazyFXwHSMwdusN3Ln",
+	"GYaTO6mFk7YcqztNosWpX3DH7D0u55hblfTnigFr1v/wz07MBoqAu3eAGogRzOlr0NE2EYlClhoLMYFN",
+	"tfSs3xRGgwFLkHkdtHZb5Pff9heY16rK8bUkQJJqJ3nTUBFXtfAcSkRM+hKqXwvpjT1r9nChuu7J3jKp",
+	"VMIM7IsK9wbkkncHSKbe5cX1Ddma0KQHVYOcMFAgTRzBpbL1pyoj1CLphCc54vZ+t2dFs5sm0QYz3C1b",
+	"dSmmSVCGr2DMPjgVqsDbpSkPaWO/sf+sDQO2WvI0jBgPmEyfRlNcYBjFI8Tlwy4eNXiHu2Mwn0vFGpQI",
+	"9aqmEAVqpbMfsxXWq6Sc+6Ay2aYlH9RyN7cNYOGv/gIWsa5Uv1Hlq5P3QApiwrimHuXqVp3f3JZmFHJm",
+	"fI5MEjGIYrbApgrHpwoxDDxZMOXBiPJhfj89gIi1+MA06sYioPFaxgjlwykdMulUVs3EZdUCCaBVnJYx",
+	"elpwyGpHNyRkhPEeLifGxkCqzBxcRrYcRrGPCq0NfUSBzsfVrE5u8TUKkFUYX1iAIgiBBSPOJECjXNvQ",
+	"KkZRhiZ9ASgI9xUKOkwYC9OCTwcoEFLFaioar03HsuhjhgkYzV0Ll2m6bF6tQ5GJXCw7fRt5wUjOujPW",
+	"nHtMHzB18I6iBZPi3EyjMPvo9l7Jo+i3WZB+0zgmUx5bpx8ec02PpkI1YRQ5f86joK059Eui52iR0Hwf",
+	"gh27NxS3l1WfijLL+mEVtV4ahXYDinXb7/6xzJ+TPRuracJDHClZa+H54i00Rx73Y7O1xYlkv124cvc7",
+	"4b7lvCndeegV6zil/urc5G/MPnI0k+5qdpPueyj/qOP4zziI0ySB1cKUhGyeGSUzIULNg0Uimb/ZNoWh",
+	"wIE0jrijxWplQpViiZ7o//7xf3c6HxuND1/9z0oBhb5gWv3OOHE33L4Q3tANCvXkUxs8gZvQ+9rWFhX7",
+	"iKqcSe/STxOqrHEDIigvcor9ZOjBkd2Il0N1DUDh0rZ4X6iRcbXThGHIPHOcFpCNtvdWQRtVMZnqjsZL",
+	"wMIsNzELMaORkqTP1IzpYz4TaaZx0SqUD29v5eBA7i7fHWQxVXCYaT4H6Y3a7OUkFjMIDUqsWpoZLVY/",
+	"NZpPRqj2+3ywaI8wxGQ83aWWbuod8dietiNkZgnWw/Vb/GjXr/4qBvpLfft6vRD2j5J/XcGfxplhPGMq",
+	"imPM1RPImu8xxhzv8A+Sv20F67dsdpkj4dFmERsqOP2lIZzN/Odevi1akpSTXuZDPYLBTk1oOY/SZ/Ko",
+	"4wCxbLXMGwHVsuj/F3wQmdo7M5WqVZPRJWRckziNBRfDOkz7MWx0a1R6Hgj7+4YWuS80Op2PrYb+v6b+",
+	"v+1ap/Nx9xv9fy/0P/dPCsVJkWl5MqZRfAy8fkPBYgLXv2b93C6GLZKhv8p49xpO8Iknc5cqGjkRnT+u",
+	"9oPufR9KZ68pSQ9zc+Fq+faygb4BwKljfWduegVV4jiptP4zaxyn7BcEMrrfIJ+e2Kkjj8xlXuFrqCrG",
+	"e/3j9Jm8iqvXpHBbkkQkx4UyEX7C6Wv2P0nEMKFjWSfHTmugIeSFcAZZM55Himsh/GMOgGkxqS2f7bdG",
+	"elchjl7iBQi6QSwkvN1HfsCoHPhwATKT+ea3S78vgk9cyNEHtKwZnaNUKQQBw3wS+wDHIoyuEt0ADwBc",
+	"7GLYvGtSCqqFOaylsEhFuHOQ3dv1SMkBNaD0tL90HWlUK4ZO/UtFydULWfJ+1tGH6kpr9uRuHWs7X9WR",
+	"sEAkIQsJuwP5eYRgblCUr82WCBIaXNoynUziuSnR139DzLxeqS6kYKgiQ0hzhcjxAU0bEPQybnlj/MLZ",
+	"DqMQBE0vEOOxVgbjyMbIepoXhdOY9erkPB2iD0ZBZYejPmVjDRDAskEycN7POEsQJknPA0AAxzRkiKa6",
+	"mfOpWkGj+l4+gRWqjlkUFzUDcikyVlaOsegLR+Tt27MXd/sufCgSbSrMiR58VstczwMTTbom3lY8nVxZ",
+	"8fJ5rbX0txFfKV7haHwXGQAYJqU+02Urbn43FV+KasZQJYzb/LwZBXSFcI3lWTl4ZMBDVhaefytZUjsa",
+	"PhIFeB7dchhBJ5WBIehjBVlujzXbYrdwJhWB2kEYGnyQJxgGCj4lIJRqsWvYygffT+XRSYauM7tWKPAd",
+	"tRXOU48DtH5uea6+NyPtpQX7MjDsWv2ZqBThhzNZ7/AOr9lEgTZkDkApQiyGQ0w9SX838qvXzuJxaErO",
+	"IvVYIggjQCMNU60/TR5opyVjkexwYoeVplAhoKyej8OPD6ukzwI6lcykdKARlpbJeINVtn6p107Tyj1s",
+	"DzpQLCmtO3qeijTBAzCiwQMS8aEe7IQlkQjxc05Y4/rCB906DrVEQO0UqnHcF6oQ7fYzlg2TQJwiZB6U",
+	"h/prRmGz2HP6ccxHMwprZtEj6dYdLSycOpW3pokEWlruhOoP2GcB4Lfqx/j0ihVkFvtgKZhIiLH5bPJP",
+	"nZwmYqw/IHjKtL234xpLD8V8EN1h9iHQp9kkRoMRrH6VTCdECdLcddUAdsfFFLJb8F9dyC+AgCXsvllP",
+	"GD6mHrgregbAlfFNCRskTI66CdNEAg+bS8ZssHwb3grZlJrBWMkHyygJFkQO1HMzWfiWXgfvS5CNln4G",
+	"+2c4VwOq8/f/WMqAcV2nEjZ6RENHZ5mxgIcaMXlY6GUMdbXtFCZ0luEOxrOP9hP3gaCqcGxDLfw990oV",
+	"TipoRz71RUqPSStpVnlCAhPiFqPnNI5tRBkHmlWc/SHNRgKWyzEueJWeLyVj4FvGQwYnkprznjcucyfa",
+	"HDy9Hlb9NgEG/1LIYpa/ZE5gr6pn6C4bQF1Iw4J1cF9oE7+IVtK5oWz75JTHIri1pOJyRmAP4TnDnAxn",
+	"MgcnX0WIs0N3ivdpt4gslsxxm3xJrz3U8BI0nIyVhDMyl9xbvWdMPaK52djj/rb4L42FVObxKU8f8l+V",
+	"sLG486WB5T+WkaWPRQqh7OA5LoDisiOJONlukJDO5XMikiqQrjMOqsYo4MImFKYPpx8nIg69r4+ozH7G",
+	"Dk9OWBxHfJgjs4RJpoDXcDbLCtZgJCTjBSv2PMvI/NNs8Em7gZhEbidkNORUTROGbAP7LVCLZYqF0/rM",
+	"gdqAB5sEYjLHtgyEfYykks/9/HZfmuKH0feo5t044rdIFO7SlJuLQMD2MoHvuErygOKxDShPV7xqkzYd",
+	"+aKZ753E9Fp6YN01ezzb3pcgcCCd/kEi7rMrn9dA8lKBxmPkedWiDyLDdpXWwKxNOj5CPMA78UoXFDQ9",
+	"SPO3oWcjqzLPUkkkU2Q6qWJVJtxoZZVXrNE1gsSd5Vx5AM3WbRS8QXYTBjC1hmS0IqmVLzbLl3zk8WxF",
+	"HFpt0s1RIlVb14QTcr4DhvTZUF8jcGvh4skldJ79UEB5wGKr7zkaxblnF9XdanQZyVTBG82u49jMwhcO",
+	"0LgIvCk4SunP4cxqGWfRgrmA7dGSyTEIzS18dplzcWL1uxHVSKUe8dsrKembKz7h22hAkXTGF2uOkQhF",
+	"7RN63zVnwGISABPiYkYEN51ijOfQ5vT6FoL70+ngvk/Lqsl4l5gq9w9PbQNfoa+KVUz+vvdXRmfxrjiV",
+	"pcjTlpftnmfNrKl3xaygf8UIdu+SEereFSusXWKC97Gc9HU+SEcL6ZXcHVouZn2DkukLOa7rX7FM1y2E",
+	"8S/6bCj909B4JVcG1jULXsIs3PMLJ37hF3fu8r+YaaVCKzWi003J0nl6Id2kvGjIXPJ3ICMYtFGf0v5K",
+	"H2m18rGmib92R8Hul/oUnLw7Ob/pvr54eXZeqfp/dU+Pzl6fvMhdvPn26uLmxr9+eXR9/f7i6kX36Pj4",
+	"5PIm+8TF25vcn92TdydX/37/7cnVifvl6uT06uT62+7Vydtr7/njixcni9fOr/V/X14dnd8UXH9/dvPt",
+	"i6uj9+lk3l9dnL90o1wc9vG3R+cvvTcdHR9fvNVvvDo5uim4/uLk9Unh9bPro29eF/xwcl58/e3564vj",
+	"77wfro8vLk+uFwZ0eXVxevb6ZOH6yZujs9d64qdnV28Wrxfe/fri+mZxCa5Ork/Sy2cvTs5vzm7+3X19",
+	"du4Pz11/e577BZdYb5e7dHp0fHNx1T168cK7z1y8Onlz8c67fHVyfKGJAjc8s92Zn667VyeXr4+OF954",
+	"jTPoXp386+3J9U3p78dH58cnr1+X/Z5ZmO9O9Ecvz3wae312UkAY9nJuwc3lPLlcXl28O3txcrXwmvSH",
+	"xf3HH/Kv0kO8uriBt3ywfrfPnhOGYZa/d0bYvSqSs9mS94p1OBlclIEIdpYx9+yNxhpuNhrW7LdqLCUJ",
+	"Ao6Zj/SFiBnlaaBj08jFbaHDtqeEmvRcyW0aKtUXJqjaW7Otd09Pbm5whWV8VEK0tjh904uCga0MseKF",
+	"EMWSjVrpuS/z2mfzp0ZUkmF0x7gB5VoesSxy1BsfvfHKeypbJjs0sxrl9P06kuqzsoK0+j7lBa0CVpDT",
+	"v2I2KNjEq6ylBoY8AGxxoRY3c0VTxEZRch6qckvzf513V+uTxruL6l5VE9iCGah3vM+GU2cK1slR3oLL",
+	"mG62z9wjUGUJ7ytabG/u5eRyXkjjR+hp6M+92LEhd/2lIY9+ySxUnZwLbJYmYvBf8btIRv2YeW3l0PXA",
+	"BeltaaOv3QMu0unkSq0uR4KzxWOUTVZZOKo4mStQzjcj/gfRx+Pkia+xTW8hNXzDqVn+tfo0AxXkhwWP",
+	"Fw4pYnHoABI3SmRWJuFsda2aa0GY3xZASbjEXw3i/WGj+YxE3ICQ9kU4N3gR2c5jMqZyZDo/pZ1u1mjG",
+	"7a+KHZdD+ClcoWkcl5wsmamfTyIFXSifk54++D0SxIwmwC/ImSIjEYey6MzYmMoMau/H9BayiSnR9rM9",
+	"aB1uT6R/CLFSORKcjGlyKwGqCZWQgjNL2EeQ3D+JiOs//XTq9K58L94ssE2+WC57kvPsLpOGttXuwP8+",
+	"Nhq1Tudj87TT+bh/qv95eNrpTBt7zeNOZ9pqNL7B/5zgf07hP62DGv4Xr+418M89/evpyelpSbr+t4zG",
+	"emwbEbbFW/rV+ZnEbc4yL0jbzlGWeUkRPZ0ZD8nGiU62tEXlncngs7boAubgeKmFj64E3089RVjWHMMo",
+	"LieOaZ/FS4qMPKe9c6U6FAvD6J2bHyJz4IpKq01BDXA94jJpKLsbK68gW9LsBWqgHjwH+KNpDKkHqaQo",
+	"wC6Mg9TxAHFdrlmmYRGUzo5Fwkx5vPER+yTl8vztmt4ny0lO8QSsSKlLidyH8l25R0WquFsqR3vpKCyN",
+	"baqX28P72Y10xyUeaKcfxTM6x0zINGSptx3qR1AmUU0W+L1owZprfT4j/kxLNDlBEbYhO0Twnr0W+f23",
+	"Vr2llXbMkbCwg5DqGajojtlacZSMYzbuI0UtQG4Vkybgay3AaxmNBIj1C5nJ7l6JsYWKzuHOfoP8/tue",
+	"ae2zqigI51LudkhLkV0Pfl7mXqDjgrl+K2bFYDYIJ9Hc33u2dNplpZ6F3oDl1iadliSeaW0Nsg4SFkST",
+	"iHFldcNsokw56yjWT+lUjbrAkFcWlrp1qeq1kaZgDcNrzcP9xso18g3gvR3fAG7tbu80WtuNxv7h4SpL",
+	"eL2cW5PpAiIQ1iMkSqxbJ1iyFhCQh4qpkhV4vElGpdI2M6fPP46yXOBNaOwnFS2TfQXgvKvS5Uuqn86U",
+	"dLlFFpBOZiui6ushjBRR1xl0STQJbOix0/xV8Lz9VagDAvplWersF5JEaZqfo3AfX+4LScSMFy5RMR0j",
+	"FFoxSEyvz2jCkp4HR+jW/3majod1pUV8xhpuEAYGGYOvyFS3wDe8kDKWsXxYzfHXyzWuGoUuZf4I6Ukd",
+	"oOeGXkwjaFbK6/tUPr5m9A6MWzaeqLnJKpkwq+w5JbC49HEpiuF9ahizw8GKVdvX0ytCcqWLxcNCE93l",
+	"eaQtRG1+0ucsdTQdarKVlmY6x2I8oQY2B3P+emkOvkElirhUjC5FfCrhDkjHRfiC/jmqkkLxTHMyCU88",
+	"hQQ113imBGTwFEEGz+QZv9oNjs/2zsanje9ak+3weAPgwRWbgPhjKxyVKXMpwSfs4VJYFiKSPFd5TijR",
+	"j6ZqK0PvJJ7HXGGg97JNT7XjOguH+ju2qSfiQlsP2HP8ls0NjuZuc5/8/ttOlZi/DrRui38dNLb1b61n",
+	"eMJQA5ckZBMGgLCkd6vmvTY5OQZREiR3VfKxw/Wpmj8nF99d2stw0D4+J1fXR6jUwwVT8JRT5+Nh3jVZ",
+	"yCCSu3VuY+vcdIscb5XUvkXPz6q38QXPamunWEis87aP+ZsKQUrna9yVoys9GxxFFdYcl6GEzq43dujf",
+	"svn6JrOm5BW2RX70+vVFg/WKhEvK90WYctM44g55c0yjOHts7/oHl9ung8bL2+bk3fYvjfHx7u3+fCf5",
+	"18+t4GB8fRjuqe9Hr2bN1z+INYTDotd1YRvfMEVDquiGa52CTqcIhsWzN0DLYkB6NEgMnN+M0VsGVRQG",
+	"X6gQ92dvQ2RttM2czO0yHoLTPuuAXBPjIvsqByEYSdl1sYVlcwezvdXYL7aq+zS4DUaUcxZ3TU6hLcBa",
+	"8k5rv+MTKCAlliv0ZIRAYut9q/wbORTqb2hwWzvGp8lr/G6z3ij+EoJJl61P6f2Zu4ooYeceAFCFIMqP",
+	"8a3FTxl0kXLiW6SMg73Wwb2gVxgPHaU8iL7BDgF9ZI1FOdh8URy0tIyGPOLDLo2HhSzjkTYh8u2Nhy1N",
+	"8atgfz8rHaVBj42H/NPsVlr4n40fRujmz7k5k6kcsbCb56kIhbv8pBw2W3v3Oin29WtzIx+ad6OHooR1",
+	"l81QLp9Z0Us9hNzPsyMZTNzP9Yk7ETyCJC54z+c/iyYffuWr7wVOaCAguqEIpmPGlYOv2XhtTIjqM+4i",
+	"MvEHbWD2FZ9/72ybi4eMOh+lsjHBEiG/SglYlwWuy1BWaHVrKphFS1WiYmysEC9nwKu57VJtcgmLXEPz",
+	"K5d41WLDpvycravnFOi6C0ermGOWajae0C/jKAVsbAnnL9MJ1z3AG3HqTbWsIsP7nM0uMRd589xugz5X",
+	"kjfS4/QuGlIlknp6r6yb7hMGAV9NE85Cr4FPT/+njhwkGsx7uUYL0LqnU2l3Knfnrf/3f/5vp1LtVBI6",
+	"O1u4qGcK19BzVrtlc7zZbB12/kHX5wuqqP4u3M/mr+w7qFJMIh1cwIrBDaJ1Djd8+rTafdDc2z5YnYD5",
+	"GLmGVX9Hlux0OfhaDCMkAHc65QqD0V46GwTN5gBGYgJcEv2BY/FTRCIexNOQhc8JFw6wxD3d4eCfN15W",
+	"cEu6uvYxndufIC8GG6KyaDhSxoEppCKBGI8FT+vbbTGukIjCRMSgw1UmUAOQNNkONSbWZY76F5jIWIX0",
+	"+7S6+VHR4Q42QLu9OJqqEQJ6b+xLSl3VXaVWQb1GKhsnlySO7libUIWLTSUCpUA+k99vC5J5IcbQwAAd",
+	"3pg5pNtaFShPOz/Y21mdeF4geguBWd/n+xRIxm1rUefewRw16pcVy4VWYSVOmmd1cjKeqDnMlouZbWO3",
+	"uveLN4Waq33dsA/Yxmjmj1BwgzoYiLFy79mEiUnMMklrghv0YOlgeKlrBqFGiZgOoVnNl9Z3k2XthqwX",
+	"DTm9dss3P5Ju96GXkWl2LurEtq/Xf5mGIAY7woLW+JvLS3YW6psze2vSkrZws2B7/9eIytHXO/svTv41",
+	"+eng22+uaa17czZ+X9t9dcym/2JXt+Pd8zeTV+9/eLk9up6evl2LGorj0dcjDMrbbYBOYgY3ITODGetv",
+	"XA3gao7XJ4EYm/R6m+wyGF11PLxtvR2fCKnsqfe7Q8kyEvCG0tecgCuL+DQyRe0LsL0/ru7Z9KHYpV6y",
+	"U8szrFAJWVrEZrLmMJxd5tNYfzGg/WbRSuRo5A9eCGea3QZs6XJgBzcGkf5e1hzp1cmRDYja9gdTmd3f",
+	"TNqkt4Rl/RRuQMwZrGeIBgwASkayeGDyJgIW3RlJaESin/ORLuiH6mN6OdCGXE+km7sl5kQbYd7WVJXq",
+	"VZvL86XSvNXc2d852N7b2V8l0tUoSkJtiWI8dilTgXJIADHDZJt5CmK+in0saSNh9GRzFrMjylHmAhvM",
+	"CcZSDcWTV16niuzBXcbhqouqXJYKMkK+SM/3lMhjuPNJlfxvqkr+JVW5onpJUM8yDcwIVJZEwcgOzwyt",
+	"TSi5PH9ZJa8uT15q2nnP+pckGtMhMmRDdNst8l30DViIzUZrh0yijyyG3hUALyijkEESa59KtreT3YTo",
+	"3TcXV7PGdy+H4ujo6Oj8+u3o5O1Q//NE/983x0fwv73BRL3T/zi+jU/+9e5qh788h7uOhkffXH/3n7fB",
+	"v+D2V1dvd0+S21fD4fDrr3P69/beYStrHh7VfqC1Xxq1w//c+vDV1782qq1PhZbik17430Yv1KO/ZWyS",
+	"VQ5XKjpPuuKTrvikK26kK5bWbHsq1WevQ/N9gH9vyBhvJmtW4I8j7l9tPqmmT6rpf3PV1OyLEgZBw5Q2",
+	"P6mrT+rqn6KRPSmVT0rlk1K5Qqlcpgq9j9To2tXHPfnlnkK892pYXVZiedQHnmtq4n0WtVb57lMA+SmA",
+	"/KR5PQWQn/S3J/3tySn43ziAfB+ESmafWenfTBvcfqriY93Mdi50vf04iSnHZlnQ9hZ2uf65ukRn+iib",
+	"1qqLo1y+dhu17zVQnPs7h+T333brLVPHv9c6IL//tl3ffeYjnNj+sWkPX9dRFt3G6QVLa9jkVyTRL8y7",
+	"y29jm6ate4/bTr6uIzBNhiz/ZCYXfqHGYcJ4iJ0UZCxm3VBApw5DoiHj2P8BAY7SlsPjAfV73+o/GU9E",
+	"HI9Ztisu8h/X/1ax8UQkNInieXfDXrjWsZ8D6bp587qAzAo5scmjh6SLSPALeIfcEOvhEnjLd/Aak82d",
+	"eyHmyb9nfU1qnLwGuLRtoJtm/fBZAdJamsVegJihtdbeAqJSSTG3QzK/ZvGaKHILgMEAfGdAMHJjmSRs",
+	"wJIk7SiWAU+HrpDSKYW3bG6xv3z4aDQbMmg9GERdZ476sXcsiQa2tfWyMa5+4SJUsZt8wbeK+IlTWQqA",
+	"oayPeJrE9bxdVlj2/BEy9FPCKgHZMoubdo30e51pkyi3L6CqC251gjEg6qYIgBlogk3CZuFGc24WT1ol",
+	"lEvNqWQ5Ap+1MbX6n4AXfoH47gm2d1BQC1gMjZVWqWxOV5ZrF1f4rLQrDLO5pFoSZeKUm3inEP8lHz45",
+	"vrg+ITQeiiRSo/FyPPq93d3tXU8JrJkLBZrgZ1tDPY3NFzGZPAJt66M3EtJrp+wOYp/Fgg+LoAS3N+i8",
+	"YDs8DvwSmCLw0TWgXktD5SoaMzEtsPrfRHEcGdDA5XSwvWckrKOEZhERaP65KYR6JCcxnZ+XLtBgGsem",
+	"JMiE/KwgWWOdqqXbmgKtGU7qRfgKONkGjpyb8iGu2T8jbZzhlmZxX/OCbGLkV8WXUAXMJKWHUv2hmtFP",
+	"ikjK6FUG/+7R1Krs+5ZqVc1GgVr1mKI5mZx9To7wxx7KFQqUJaRCHY/KW9NkmgwiPmTJJIn0cYGeIAyx",
+	"7S7Pzjdm7z6VpiQJy76mJmao8Doa8rNNtd4NwGNnURyj1woWh8sZNC4nvcuL6xuyhSh2aY/1SFVJDxCg",
+	"auCGyPUD8X5Z7f3/VDLrmUjCY+iot+m0ERQ17ci4wjVwjPe7KlXIb5qt/bhf4Lqw//mh5F79Ycnc79MY",
+	"JTDW/7LxephnD5npKuBSq7wrAc1lMz51MaiTK7NM2lKS7I4lNLbPGFysgm6l0FY2WyfL+apIQaYO9r86",
+	"HZlvTvHhP1f7Y0xXy812z8NO3cSfNTYNVzKz/C/Pxe2zTLw7d8pWymB8qnACiejHbLxp1wpOwBliMc93",
+	"94tE1xrUmXHRpb1n7u2XWzRH9Qc26JyV9s1Z7fW2wBhlHPf7mqGI2tkLJGkoT0dH1lpQ0K5nSbnI3M0A",
+	"XfuC3zdlIhWXHFz8BvSDgIbu62iJxZbRjW1ZTSWh5O3V2UowqDXNJRy9Ww5HKFV7TL2NKKFx11zj8eSp",
+	"VbfTsG6ujckfFQofUVkaqE/7CHjDzIAg53uvpO2tS+N7KfpZTiF1zSYwrIdILNItUyGuenGrGNv0cNlZ",
+	"tdv6nb53RXsZE7BJGA1trnJ/qpRYC5E9jvht9w5UN71TKKOYLF9tbHXtWtVEtlNNrotP2s4l7esfKUns",
+	"p/xmNou7UCyLL2miUjhoDNmUNMUpnKsf5imR9EZGQ7LoMJJqNeWXIGKVxDhdPyBLr1pbz9DooNxVVgyB",
+	"uwF4rLFUbR8Z0/jRoUr5gTrv4HlBtDJqya3tygCZJe97lVc+Bu9K9ZFma3tnd2//4LBRo/2gTicTWR8K",
+	"MYyZVgoDwRXjymgqS0BKmpsnGt1gc/zENsIvH7BnrPjEE8l8hhL2SXpOXkbq22nfYsK4XgfprF9eHF9f",
+	"fl9LJ78GEA/AOa+Ychn7TFtPVAn7SAMVQ96c5ghhJE0TTgsbBf4jbEJ3KhI7GcHjeV6RpvbHE67A0pWM",
+	"XMPilKSfGa3c7PDitu6uAVZc3LT2iJsJ6nFl0+bAFYYD9aOQIgqDSrUyjNRo2tfHJB2v+WkpDHFhZ3Vs",
+	"8Jy2b744e3FcqS5cfnl28+3bb6CB870li0dMsJgbZzn9kaIHTg0dO+JxPSgc39X3O+GkSe9C05vJAsz0",
+	"KJuLKVHJVJoUKwa06zWvW51ddT/xli74cK0F941FrDH4YP5bK0FPerDU8lKaxIRxkCTWqpskYhBhJPlz",
+	"Cjcj1FIhsUz+fPe5jvLmJzd/ZIvOqh32Zy+hc1bF37t+zk7jkYrn/imKh03JLaiFtopB4/Bgf293Z7vV",
+	"fCTF4EnM/PFi5m/HzhcPMMDPZnoYbeqBxMZv3YiXJ2/q1cd6RGxGBKlaKyLtqwM5HrTs4qe1Xtt7eXJD",
+	"tlxaWW/RebBGPkz6jao/1w/rLWZpR6wUgLZg2bKd2bDdpFzoNykGZlEFh86tjIvpcLSy1WSdnA3MPuir",
+	"NBacVV2aL+TZ6zOUa1ebvgx+AZ8fHVI9DpcHb7pdCc6ee/3TskeZw9cA9hJ8wHoUUz5miAhrPEsWAzlK",
+	"mDZXZK9OLoBzmC4jNGEkGnKx0A6ptY57CCF6F5f9GK6ja0JNE076bC4cgKddfdM9z6HB5gp4jkXCICS7",
+	"+yxtLdwDTFhMHURQVzjknUpbi+VPn3ptV7979sJrkqUv9rYseHOvTt7yWy5mnOAUytdh8xqfon429nfX",
+	"1MZU6YC1rHe3uPmZzTDvMxKzgVooS6g0moc0PGjt1/rbQbO2H7aatcPBXqO2S3f6bJu2gv3w8BFauWXN",
+	"f4pSxETWzVSq2SZppl9PSWu5e/Voy2b1Fw/y8rvjE+LuMc2z9rb3yO+/7dS3c/DCJ4dvWDwStHUxuztN",
+	"Tt7cvBpOj7+lgn3XVAdvr973py9fXUs1qwVvclpEocAoRNEuiMJrMdlnpHfd2t3LRXD1pbU6hJt87+K+",
+	"aEfc0X6u7zNU/oygEX6fpXwJGugbOjPJuaX94a6xP9wGveAW+r4tqj1iGJVNxs950Qc5B/GrBBlEcbxQ",
+	"yrQQoCyKzsEN3cJUYCNvgcMX9u2NBR9qfWQoqlhygBUoproN+Hl2RNt7jcYaSalc8KJSl2MxZpL0aeBa",
+	"Ydktzn6F1xrXe933vxy13vy0DgdHXPeVgrNNMHUYeKkUmFjWg33rVUkvEFwyrvQ/JeT6dI206gH0Qc/A",
+	"gNuOnlh3ZzEWUKLhLdKXdF+e8UhFVEV8SN5KlpAr8HMnGIGEWs7M3GE468TNljvXL1xyq3OspzEALbD6",
+	"c4UJ/fof/tmxPFpr0uACNOpE+hqEuJ6IxDDSWIgJbKqlZ/2mMBoMmInpHrR2W+T33/YXmNfKMqwNOr4U",
+	"GMNCEZf0/xxaTMKdtuG+14ATL/WseseF11aht0yWljCDpbqoHheNYzFjoYl5N1t70KS8+WzZt3bL5i/F",
+	"NAnKQrKYNJnJjHYV1noFBjbyfrDf2H/W9tKiCZ2GEeMB8/KqHQQ6guE7klg+7OJRp50clgiYn6csmZv+",
+	"cSEb0Gmc0x7ghjXkTbboo/yD0LYv+wkTGV71hZL+q3n1HVVGozX10M7ref15XeNVLN4t4ZH4HLFW4VrN",
+	"mpVxypRy5SkPIGsq31V00IgGP8k4vP1prRM5jbqxCGi8ljFD+XAKIDUZyJqqsY9N5QLaG1EiladFh6x2",
+	"dENCRhbyy8C+zNXgm1pTxT4qtFb43Kb/V7M6vUuuX7D8K/muqiV5Bwum4BXDkMuxCJncuAAFn+0G9uGF",
+	"Uz7HGDmUSAPPtoAARZ6CvZ0NW+ss2MCZ8XwonK7tCHKfFtBHjmm5jt5RaEy+WSS1iFroET2VLJtVqMXX",
+	"XEwTAvVtJI76CU2MggNqGC1sIvwIdkbB8I3jr3QKz3Njt5bx49gcK9swL/Zfzn746Ifk3692Z3fBzc/x",
+	"D9/u8N3k7AUgMx190+o3brf72+8awfh0+sPLQ/VvHjd++P5c/PC37aGc7cL+aE2UEUHlik1iGoAbY+M+",
+	"t2zSFXHYHRQ5/hddayCtY9dsXCo69zxtKS7K3nJglNbuYauxChploWeuN9TitYDi3s27z5a1gbljcc4f",
+	"ttrvVVndX5+Ok/IarAVrCrWo5v6e7+qZzMKedTfbHFYwJ4Sa9JzMg1Q36FaTzy6fTO5ZyFVU9bNBVrc3",
+	"w1gMhzhDg3bRhjwCzyGUy+g28wVTxlU4gqNPH00jXnt5jLpMKGed9KJsuttCbIEXziHjZt4kM87kY69I",
+	"i7MmBlY7SBvCMNXsxclX1o1cOg8tJvCerH/KcCoW3ntS9wP0iSY2rFNStMXUTCS3+QxsxJRZJ0eOatNJ",
+	"lmyt/oKennstlcrQGmBWwJrce0XSGM6jAVpMJUu6dMjKPENvJUtqR/r3ZStVUv+wUB1l6TSbXuYyyjQT",
+	"RcaW2cfMKDNHK7cdGXJdwts/e8jcypAHRsyP4pkWjHwax1XSZwHVmqQWGeDVGYk4lNpY90+xMYc9J09A",
+	"OdQdFJXcfZ5I+3U05BdTdR/1Os/pqbyV4AAyWELOATSzbv2Mq7b3eZz3m7uDLXAaTMI4hBkP/wJ+YDFV",
+	"JdM4K4rOrOnmLQNQWYY/Z6QfiFWLizSjSSgzfp4iD2EuxrOW2269TN0nL8Sf5YW4sYbgPTEci2zdV+9v",
+	"jBOzsXfwzC1fJhJoImhV0vuG0YQl5P/9n/+bj76XnKZl6QSvowHzFYGsZ5OTtapE88CPhakFljkt50sl",
+	"sd/WM5eVAlIYaMD6/awb0PjxTKgBwsE9i5CGxxAivGKQCQCvXsJq5WNtKGr6Yk3eRpOamODG16DvKktQ",
+	"LIEU8s3exYDChP48ZdjCEqxIZ1tNJauTDIij83sgZJ/xJ/gu4eYDBlriZtViDSCBnIvVtPxMj/l6VV6p",
+	"uwHyWUzGYR8od2WqYV6eZ45P5t0Z2raz+lB2ap/8aH++Hy0ojFScGo6XBZECg34R/3GNb++UZGeIkNms",
+	"umRJ3oC9JZc20HyGuf2POdLiDAKDGbd8sbyb7vft4h3yIMFK3TYBjeN84VpWblPNxsYmJGjD9oYz29H0",
+	"tE5VAvZpOMbiMnsQe5Xqgp/RHAev87S2yhLejpgatKEfumwL/dY2fAt4ZdtfbrxdMknHzL/HYDBkSx6K",
+	"13XRHi9Mns6I92P89mX6wiuc2o2ZmWvt5k3sBYzbe9QMcF0pINRkSdWoMxEgA816/1Ldzt8z63fLp6Zp",
+	"vqFtCaj68d+64KGrWg+6qatZLDVfTdCFjpBJ2ue8oHYOkRa0SlDct3zIVM8mpmUnf8vm9zzy2By8FEC3",
+	"/MQvAcWt3HIR3Nbg/9c8+Wv3p15dgpiv/PB3OdVgjV/vHkx0nQSGpZqX/WLmtqKPfb4wTYG+9tiJB3Xy",
+	"OiPKDb16uf0GYMS8V1q7H5IelXTJCpunImwUt8/gXm4vZLSMWRvS6sesPUsixT4L3ucq/IwUShD4kkt/",
+	"z6adpbS87Gz+JEY8FKzAQbHmGSw2RNXkGJP475NjXqxbOOafUtxkgmlauazgg/3GQWs9lrwiNMl42IXa",
+	"jq71DZbHB7CgwFaCoO8qi7EFPQDWgnS2e78UfgKkHsBjAaqympZIzB78Blm9PaloovT25FNgWu9G/Zfv",
+	"bs++PY/Db9/Nzl4ejs9enk7PXp42w5ejuM+vJv9unTb622fDf3//zWydKpaVpZ85Wwqn4IAaSgHd9PCv",
+	"7XTvUbpQFHR4y1UUY8sGu1yFhQubhBp+TrrllPz26gyxL/51BVTd1jrK9buX2J6poHShkLMtS4XWnNOF",
+	"hyNOvqGSbbeqELKaT4ATR9yW4GAYciXGSDGRQfGFKdpB2jJ6lWQ0ZhgP7Yspz1f8rGevl0p2LAyCHKqe",
+	"UBMtsXt6XW0GJ51MJBGTBe9Ec41CEFeqj5UgdiurjkhXREnebg4F+BiNLiJJ+zEDNa0gDmnBg1YCBK2I",
+	"aZhXuSKw4s8NpnHctYxsw6hJMXDhWx79PMWsVs1snxMuFEkYJHiyO611DDIIiSTKOgfXDH+W4+nbehAT",
+	"WDFRyUBbF/J2KdLEveKKUGX5IIKAoN+YKRpSRVcJFE2zb+y9OSVkcxRH93Ra4pajGp9EPNr1gpmZMKW3",
+	"HGUn7igcR9xlX2+IUwVomxGLQy/+l75PIBgvRi4W8av8k1esHgCtYA2PSUper+jQndq894yzWVoWCeRv",
+	"O8HICYvjiA+t+iHiENMzxiYJNi2wNAg+qV4VSTIGFDiEvtCcvKMVRAmHDbkeeold3xlk5l+4uk20qNwz",
+	"aZdA0tPHvkeCmNEE8Cg6PB8p2xTLbCUjybChpfrUNI6dNrWEBaTzNczA1Y0x0huzds+5p1EMZQpNyYjK",
+	"KokjqS0OCB5Bmx5VJ0f4WIe7HDah7I2RJDSWtuFiSAaJGPuC9Iu0T0Zby9gp9v3ANil2n0D5h4hXh5u4",
+	"IUQfhO11g/Ug2S35Ec6xBKOnsqwLyApFehmrW8MpBKfjYfzsUwnPuBdkTsmhfMvTkzUFjVJbrmLGGXje",
+	"0aNojpc+cs/djoLkoio9NSM6mTDMroo42W6QkM6lO0HGOWk1oEUf+F/mJD06gCQqAVWSsCFNwth4dGKm",
+	"jVUSUMmAOc2iUI20gkB6/9Wrkt6W/r825o52Or0qtCWa0EAfU3wWXiO4FvH6Y1hI3uEZESBBBgyjO2Yg",
+	"dcTAOorU3IsZw0PGo2zqTHrINPEx2OpYiFsSR7cQPx4XsMLNwCu32h343wKEpf7n4VpAlp7IXgpkqY/N",
+	"GR+I+x6aTQEqi/TNshw9Zo5bzvJehBW4B15aBo+7vk6wxKUWdNfz6KxlhE37a2N6U0hCQAlUFKht7e4W",
+	"aY0ZxbM4EVlGPGCkebjfyMff93b8+Puh+9+qZkoP4+0Z4w0xY0rpdkmV/rJkiJuck9OG/ROG4rqkPnpT",
+	"H3xhpkSZ9HrjrdcGuu57A4gB4Y3Y1OCTW8YmwNOM1CK0D71LeEpQlsVRMokpR/9jyCY0UWMoFT9zTd/G",
+	"bNzXXFWvT1ufNvierBKRdHjIghgaYhHcUJcdjGYbpvY6+DKoQsz4m/W7Q2nyKMlRlkeDYxYifV6KlHUv",
+	"YxROdvgsm5cBXt0FjfTXhXX3lJVKu/KTFLx+RWdvmJR0yOyufPbkSHAv/L2xhPQU1sQRyq7UPdSQT0Xt",
+	"AyQLplpuX+vb8dUYyPyGyqK+hoXpFkBX6CwCbtvD6KxNwDQ1xQQw41HwjOvkhAYjEyEZ1xjXmmDY4ZDZ",
+	"kAk/tOrb9eYza0eg6Qna4Ugbd5FtfAcn4hq/C41ukIhhGUCuwXzcEoyUmrjGYK3L0sheWj+EkgMzmb6i",
+	"+dDwV4Cs47VMpZhbm034r9pTbfLenqPp+ZXlgV8RapYAkzvsCmJr3YxXxx5lF9bAloZ1chMFtx5qRwr7",
+	"M6NcmQ9qVZmoKLhlwJA6fGgQyE3xqVYBzQIOYjFDsbAQDc9ffJvElXYlxZ5Jw//mF5sEkBqWhhGhZdWu",
+	"XGn+g4LazPzLrOr5zKUQSBN6alfQdqka0oCFCVnMFFv5JqOLVb7jYoaCIBs80rfcLYwPcFzgst7drGFb",
+	"8JExa+NwKu3KCxyX4MzkjZnn8Db/Iwu3VNPEbD1DHAA+5xYCF2DhUXwAjqgJ31Qt8pKZ+2wkgERowjwQ",
+	"Jn9hMnQHV5wOiP5gFfHh4jrZH6oE2mOAUUIjwAnQCy2z/SqLls+92s7ySiiqGLwPrQmz77Mc/pQ5M6bb",
+	"lSx6t2fVZ2hvyW7iI6tJzyH1L7zDJt9lzkTORnw6Nk/H5unYrD42Wg/1bozu8s667Jer2YOTPxNZss1v",
+	"z8KaQh6XEZj6s5YUPeKCWwSvOfSOHz26rqbwdynAges78bGGAIY1weN5yeura77NV/20dG5VPulLkfFe",
+	"BIIrGoAliBolGHkOBCOrwmD2YyZDXQwt2GLEq2RMOULFsMilABiSA/xTVKSMXmITBUy2S0A5JnLM6x3e",
+	"4V99dZPMtT3y1VfkjJMfr2d0OGQJeXv24cutUARy6xmZQDrTV9boZF9VQbEp1YBwJOapa6OvWTS3DjeK",
+	"2VfYaGw+YV7TSnT4pxoXWr1f9rS6SZIp7zloHFSlxsIdiZ7JMOk5vS1D3x1uvGVV0hdqVNBlveelj/We",
+	"ATgNh7CuNkxxqyJj4Jm54dIRMVVfmcU8GwOcDa7nj/phOonqczqOP3y55f/5DN7j7tD2nXeH/vMZAaIB",
+	"bTaSHY608YUktC9FPFUsrbFpkwi/Cz0oIdh+KaQao+F8NIlCMYTVHjKup5EmWzsP/7je4T9O8CE7Gth+",
+	"/9ozzGG07w5EbFqZkTENWfou63ccYmnKVIkxVVFAY3B06t1hUknD0lzvkQ6/mQlTxCtHNstWcJXQQLWL",
+	"SVMJomATquTHK/ZCBB++3EpYKIJniLdnbW29N9BBRX71FYTGep4/YmuC/Wb+U8+x57WPcX0nlDZLDaTL",
+	"cw+/Rp+7Dh8Im9VumB0ZiDgWM+JMrIhLpcfyZQ/QCXtV0ltoqtx7huem5yFLmgtQii6mACAFuZowLlip",
+	"OjkXBvIwYRNGlSRy2h9HSluBCGtY7/AjTqYG4m9CFdiEO40dE14jCM5mY81wgwsPGK8yPrFrcpmP9Ox6",
+	"9Q4/yeygBZrp+T1mes/Jz1MBfhJMewFpjlFsMmLxBHw5EHUaUdnhvWMajFjtWO+7iNuEixp0v+1VCfsY",
+	"sIlyCahqlDB/I0xgw3p8TDQK1sCyuoUcta++shmEiyahBAiUtsF4AGc8dD0n+qaIyVT9kF90uH2vSew7",
+	"3G80nqF5F0cB45J5vP/N2Q1kfMReDZw++pgGWRfJcMs8tDWOlNcrp4LWd6VauWMJIh9UGvVmvaHvMcyj",
+	"0q5s1xv1bXCuqxEos1v1GYvjGlDA1k+zWwnHWf8yLErruQKcSpOXjm0KNAlq3QiVJc0FAKbyPeuT79ic",
+	"XDPjUdjfbe4/q5Mjz6DHWPSr9zeSTFhCbI3X8w7v3UZpArwpMzggajQd98GRYXWwWzav689IkoCK1SYD",
+	"pgILDqowoIjURU1eKJJih1uyh0/VCUazbxmgA8PU5MgGSBXjZBzxqYJQ60BAPiiiklaJFOAaTJE/Ak2m",
+	"IeGiww36nRpRjoAGGRLuIUaXtOwci+45lJ4jgTgSPtPa3pApPdVKijQFW9hqNKwiYTE/PA5mtzN1KFb0",
+	"TlXaP5r+tJUTA6cYJHeVduWyhn/dgqZ9/kv/tfx+dDB9cRyEtb0357PvT3fed/e5eP/96Q9Hg29vP/4g",
+	"r14eH36vh3Wr5vp9x6j5VdoVGUF2f6VdGRxsX7zaftH6eNr8ZnhwN+0fqtesOfz2zS/v9vfYwc1UHk4v",
+	"v727enfytlKt6Nd87J6e/HI1PRxv7337+ryrpmxv9/D1+eT793uT4/m1im7//dN3Z+/Pdmmj8unDJ+Nt",
+	"Wum2/47Nr5lCHWzRua73XyKANrrO0Snn71rZB8z9W3DzaXTH3iDF4Kd2cZOKHnSbuYV9Lkw/L88/WGn/",
+	"+KFakdPxmCZz31QpOIKVakXRIZRQvLBtOFClpSDtawMRQ3Mp72f9rQwjAEW1lvEv1YwGug5nyCa2O/XE",
+	"RlZMTvZOc+dZnfQQl98ddv13L2Okpv6/ohPhwg8PPRUpPnIKzKdXsVmpVlp6BbP5+IyHkBtgGHV7a6vZ",
+	"2q836o16s33QOGhkPHHZRx1OXCRlF6pumGKJ/1X0cvdpcKutNM5iW5VtVPr17s3fgxWey75o7sjMPwKf",
+	"gpz2YR4hJh5WqpWI2ga2XZMKhpicWQAIqrojKkf6DcY8WghHuna7XtAvH4srzeD6UAIom5sEsLgPrnRs",
+	"w60seqqCqdl2Q1a+w2pqFb+GLDfKv2Q9l4NNMFymS+Nh4UG5soscaT4pJ2gArF4ZePtW+lCl7A2wAcX7",
+	"myn07GK44UPau6j4y5VqRWs8WLhTMrhi9cgCwhauAxccWnIZmFUD+gouDB/z1SUX6oFOAMi9m+cTCPG5",
+	"cgUnNPHaChaebxPH8lBDV94XJay7bFzSu9tD2sytBoJnfsihY+a3T9Mi3GNR/dYlG/3ELQY7Fh5dQi9m",
+	"j4rIJn9Vm7l6bOjPKCK7co+W5VkZz5bvNir0KxX4klZ4w6rlbjc9cvTwdG0026SmljE7bT8jx/9Jk2vB",
+	"dqHaATFV4Azr7VUlf/vj7o/FLFg9GntnZW2l0cvzKFQbrZz6u+iNxt3siddH0BmBamuQ4jScpvnPK7VF",
+	"jBpb3dAWVlngcm1U5VAv3CBIs94gv/+2AyY4ZPMWaYj49HFmXE/K4pOy+KQsPimLT8rik7L4pCw+KYtP",
+	"ymK5spjTvoKcInU/zTFVeMpUxJsFR6Ldq0yG4k69WSXFsGjb9Wa99axOjhYz+TAl9wvpMPCg0qzDb7Ko",
+	"y3JZPiGhPKwSiIxB9CcTIqoSOkwYkyZY7MPtYciWK4QiNPXIZoQYRYNoYhVK5ZUN9YFbFANIrcb+M8T+",
+	"g7sxcAiBLMBnwqvQNokYvOAosY1A9ve29565JlQL/TbkLFIQvYgUEYOBRVtb7GMFqypC1uG2SB3u3WtY",
+	"TDwYtQVv02M7yjZHoWng0a6YnRGUPXrqv7c+mNmtPDzJKhkyJe0OYaIDBuY63AKvsDBtZOYEWbaZGTlK",
+	"f3GA0hRjhNCoC++rEiVEUWzGV+DTT0CUZeMuIBH3mo6YwGC2t4jPipYX4H6qrtFpjWbIz8PqzCPXMHkv",
+	"aNaiCWWhgwsmU4xG/I/tQlS86ZkO/MXLVAwl8Ce1iCmaBYLflAy/ud7wN8VuLRwHwMI+bBnv2V+saDjW",
+	"AC4czm5j3aP8GVv5FR7bbHfBsl0tKEVbHP4aLf5WD8E2EHwIS/w7d3ErWiHTra78yK2zJp+rs1/RgG1/",
+	"wdLDueZhuHcHxKJBee0WS0XUzhoD+4v1mSyaahYavWS2JVWBD++rtlTfGRvQm8c63H9HIO6iBfKwx8tF",
+	"2n2W56n18watn4t2xmu0/SDp/tmaSxafN0ySf9jZ/wPbQXrHz1NbI/l4qI4lbAkBKR+st/U87yoC411e",
+	"XN+QrQlNMJGYZ+D8UuO0P1UZ+y01TuvkiNv7nTFTRB/TJHoAjSyzRnbXVKP/UY3Pi81baPm+kbXxYWVU",
+	"UsuSrZEax5lwZKUzbTS2g/8RigCKJvQNcInhD5AijBdMzQVe3/J+qKzr3YTC8gLP5hGqt06mAoOvVz5V",
+	"K9uN7UXv3jcLvq+cO/S1cdCv8oReGRvZ3Q9j21nHE6qncoUHRI9zp9Xa+Jnde3xnF9dj9TNvOb2jERa+",
+	"L/PUZgppqNUmPNfsNUrxYses/VH/hhReM445h4QNXvNyAESvYMb51rTEhupydKKkvk9sE2NRGFNA5N7L",
+	"kxviFzjYt47r5c42LQNORTJOA1rfiHC+JJT/sTabzWpQ9T5NYlP47h2mDPhrusJHpioBYcoq1QrI91xz",
+	"hHW9YfkG/Rta5SX9863FnIWjXsfzlGtbbL2QBrM47+OB47Ueq8hgkVjEk09ZtAbXGsTje4UM42Ylxfz5",
+	"DKS5fY9ndv+7M6oq6c8Ns9iUZ0EoyQRS18o1svU7xnknktABNUUJQmNVnfsf8b0Ani7F9qqTa8ZD0vPA",
+	"RXqpB9o4TaFcyf6oBLEID/ohkJPWOcRZBOraOIKOWNwr1nJO+Whgy4G1EmIAKcmYUT4bRXFhpUgcSXVs",
+	"lmUhHlG0n+ktW68jrCxaeeMxIqvoO6GO5WQ8UfN3yBgxQyi7D5cJG0Qf7Vohergxi731fe6Bs9PYhpvk",
+	"WkrXz2X61t4GYOIfHpobZuBzfsyCOXWVigF2qiD5Cll1pp/i+tLEw+yttBqtvVqzWWtt3zR32s1mu9H4",
+	"oeISmSBlx+Vh6G+nXzYrOGN9L4so90RZezg4r6Ud2yBhBVIADFWs/aiTUR+8HJPbwJGXhWQAJmNSq+wq",
+	"Q0S2CxFZi934IYdGBAbBurIMqjjxSK3QgMUgpdl1BckbGmv2Z9h7o7n6ibfcby9jnluDXZ+KpB+FIaJe",
+	"rCVIzjiEdyv3yi9YU4gsESC/LqAE5TJpPnzKyJjXkfQjxn49lOWIhSLF/liq7h5bn30mAu4FxrXJbWLR",
+	"Fo4JmbxBUoVi1dCFqIUy7fTRVU6ObDWXfo/1XrXRz9PhlMiID2NWQ+kRMnmrxERbrpORfkCfHdC0TfMh",
+	"hxIZKYxu+uX4aZOiL2RaFVkkSJC74NqsrWQX8MQse3koO7jPqTUgq2uony08f5skA/8BbD7byazyc1O+",
+	"G77j3/2r0X8f7MY/N8bbfPfVzwfzN7vicNqUN6qVfL//y8kO/fffTEi4NME/R0rcg7S0FYq998tSvjib",
+	"uSwX4711reb+8kKicbj6CVyIczpmN9RAKq1lDd0I8ZomCFu4lin0hoURvdEq2z9Afpmky6wAQ0blxMzG",
+	"8sszibZ+dZzmEwo0xHTKizaEePItpKrFX5IFbakN3syI3jEC3VwAVhD69jv8yqwYwQ97YiTDbneWdpCO",
+	"pMEnCv8GR2Vn9RPn4noaGM7xjyViAxp2byKuLjfltcbjCFWaWBgXsxLUhDLCa/wF5fyTOff5BHWZeLYB",
+	"iCf28vew8SA1/QG8ZWmCbkoQX0g/0Hr/zNcJVaPixNesIeJT9GYdg/TyTKgKRgVmq8Hs1WJcG4TcdpjR",
+	"Ah7htsETCh5GL1feAHVJsHjhaFYJte1MsRdprqsl3gxAbpvoC8+JFIgqBbi4+oE+CyDPknqwSvMvZJ1Y",
+	"kH1k+MZeDijXxrTpi9PhHX4jAO07zSOvItKOnUAVQIoxddJ2+tCTgqtetjnFDCD7/aqXaADJbjAjnHDe",
+	"unbp6lWDUx8pEkCml/EFj4nBbyMzOi+SW1jg+HDTe3P+XF0ohXmg7W1AtteyvZ9k8pNM9rR/bCAER8r0",
+	"vfpHCuknG/uPtbEN9u0j29hbJjV8vVikg9udYdbTjEOzCi1ToHYMIo806zfygFXFgDAajKolscwoxNoz",
+	"v7+8NpKmcdzhXvlXCorXS8tCe1jnRC4hT3YmklttZkGOVBxJdXKHiZJLI4/Hdi0+ewDyESN267B6xxMX",
+	"a28/ZDvXlL0B4AqyEugwaA1q+81tWqO7ezu1fdbaZ3v9VmN7d8fvZIj56g8LZWW2Z41gltnHJ/Po7xcC",
+	"M1vnM5Inc0mbS2UMPG1n/M+0EQsjm2/oLRhbnM1sUAIkh2naqW22uV/k29NmY1fEYXcgkp4t+AUkVGyN",
+	"hC0MxGTu6l0SMUzoGKOSLhdmhtn7VNuL0CIanp5RSfos4kOSsElMAxY6zFU7CC5M9ZGpX2xU/Sajft4z",
+	"AE9zob+Ec9rQeisScWZYeECubZfme9tn/mLqjWs01ubk+PErHM/YKdN/RxPrKbz5Nw5v+tXjkZI+I/ln",
+	"Kg1PZte9zC7DqWz9lmb5HvrAvaywQrQtLb5LU9bxiaXQIgd7rQPED3lWxYoGFrO7KO1kE4jxWP83jriB",
+	"+LCvxWrfHkKOmeoyqPChPOxwMLEATKtnU+CxUKIKpXCA9J5Jc3ZGn02gh/XClB+Tjz6eTBVLqmmlHHTG",
+	"qBLGIREf9cCQVbG/gkUleWPTR015Jq6JvJW2DgnYPdbxRcrhtaNo70FP5DsaO+EPbtcLHs/TtFVXhdfz",
+	"WW8PCls1U4N23GeK+IcYAeRVdgyIza7ACtUPo4VMYm0mspDw6bgPC9PhFmvKgLJEY2YqqTLJuZEkO63D",
+	"pSAeL2DEj1tVkNJQrrYgs/p6vfXj8oFFBg/P3sc1uG8O/8Zahg80t6n8xyJp2dWaNPSLtPRZae8aa9u8",
+	"9/2LV9/U3rz69gYbJWTO6ApEv4InunrZTJusZY/+LzeEr9MBPGQjSgWxppyH4Eqdi2slEpBAlwkdlg8u",
+	"fQDev0HRBMgMv5phHVnvqSObFlzAoxsLY3gqJ5EP1//YG8rna4tleOg+shke3LT4AuCsDMtJgY7uWTQG",
+	"MhgqLGv+4ZBbptN1uSg+xhvkItorFlmBHWga1StRJ6emhRC3DWNttbe2KWMxdHUlkUle4qaLWof7d5px",
+	"gfCxJwYcnJIIHrCqbXdPSUjnthLceWqxbZYWc1DfmRl7LLRswZZC7s2TRNxpqWZLoF37/b74iAOwRd1g",
+	"kkKzG3jGuINH0WSho7bDyIKXdriHLKFXL18E37Nggb0UYQt6kVgLxxa8zyLJ0tL8wMJSqARblUZciQ43",
+	"66fNc/Qz2+ljeZxUCdWG+RfSDkRL70zhuil58eC+yCwRfOj671Rdj6EOn0rmNJg6Oc3W+afU61r3THEK",
+	"9s+ESaZsjyXXxbaQ8gDWC3cujriD9wEMEdTLikHgcNGt6PbbhukZVi0a28n10ZuT7ruTq7PTf3ffXr3u",
+	"VQntcPtC6EtdBxg76Kur0jZL/gpUSZ8FVF+BYclA29+JxFZketSyDJ7MzPnEYEze21lhxOhd/+By+3TQ",
+	"eHnbnLzb/qUxPt693Z/vJP/6uRUcjK8Pwz31/ejVrPn6B+GD0rYrlMyECBknI5FItr4MhIEbluFJwFU6",
+	"SElmod30yOvI/4dbqodLVt5vO1a8A4hsrChCZYZMYVfQI9Pbyh4RzQDcFJFuzeTrHgjsJqEIqaiaykp7",
+	"p3GYNp/SOxNHgMZrvI4eUrCZTNsf8tobf4kPF4YoVsyVpVP9Q232zfa0pOLYSZBIInusEnBoisRCAmUM",
+	"BCSKCP0BFq3ZUYX/MnNP1b5Gv1G/uU6Mdu/6o+ntAoc2dMczXnDzxiUv0gdegAJeaVe2YCifPjyQ1lqt",
+	"lNbe8kkitOSDznsnXGldZxndZVZFk9E4kjLiw+yCn5tKTNsmjIM8c5JEayOScfXcMWOoZVdRHKNTumA7",
+	"nAvRsSlvT6CKNNNlMi/nnbBL0VPEwIDcl+wJZyw0aB8gGBcf976Q3SjHpP/czVpcs0+59szZM5J2YHfn",
+	"xIhhny1wCDSsv3Pwpq4Hpu4dpUja8q0lu+dg0/KjgOHNxRS9GAORDIVSjKPW6lAGsgpM24DGlektS+hB",
+	"KH8UX0jizemvt/m5Zd/AWbFETKzmpM9JTnPTtxomAVqqfqq+tg14M0qEUjH78/yyn6pFrtm0MXIuGcaY",
+	"RJQvthK3xuAVW4bt7H5Fc/Bu7RSYtCU5jWNnZmE0L6ZKSyODwUYdOpDJEI21yaCENvPMc20b9etwgO4z",
+	"3lOLMmyK+y08lXFUY5PvOjkxI5mqGNt5gm1jD/NCHkyHQyLMm/mKVJiTuz+sBj+PixvPveVFzc9ZkGAH",
+	"GYRBV1xTGLpefuwLgelMcssDItVrzeY24uH6kJj67rUxjmDXvtNPPDIcgBLJ+ou7LJrpe4S9/rR68hmu",
+	"TRvN7dp+v8FqB3Rvp9YKd5usQfeDw0FT3zvp2qPerjjPJTT/5KG3oDauuPDuZm0/2N2tHdCdZq0Rbg9a",
+	"zcEOPejv2xwnOoQ1qgTTJN46qO/WG3969hPs7eqsJyS2pwr+zxQm9JtcFGUvaXHA7nL1+4aZFoog8xsI",
+	"oBGjsRr9slICtRoNzc5BklBpE1VAX06mXEJ0Khix4BYUqZHWBlgsWRXUKj06jJ1RRftUssLeU9/CUB5c",
+	"eWbVq4q4Xd90Nt8uUYnsTCOYLI+MhvOoLSSO9eKlaTX+4nrbasZZuK1uDtUKNK5ZGtnF/jO5yK71PWYj",
+	"vIfN1l5JZ4gUw6wIlQxjqxDMXSNwCb0fIv/1No6rRAnimQ/taKErF7AiIWspRRuKBWd1cq2Vob4I5w5W",
+	"NYMtSzl2vReJSaXPTdf2fAeg3rlbNy+ZyvTIQCdpdkwlTSCqKRqnX1ccMxqCNxzqOEVYiGGkd7Mw+viE",
+	"9fYXxHq7hLN3/2jxhpAb2YhvplWVMS0Xu5p597Q3iS8/ZA3KuK89XfpU9hk64J7Ctp8jbPsXisBq+gCf",
+	"XJGAulfk1XTek1uOR8hyEemK5+GCKefg9C4aUiWSutcYsD5kqke+7F1CzuJ3bH7sfqtPaCKZOdoX+KbT",
+	"RIxfXV+c90y2FCWDRHAQuTa41dEmeBYK1O+LgLPIdH3XlupzIxLHekP1p9rkCy1XIizZ/KLnImVS2Mah",
+	"UN1qvXHWcqh3OPhbZ1oViZRBHQYRlJHYXpUNVrr2lnY8TCU04KD6lToRJ4PojpEx9ucyraXSPh1OYAoe",
+	"sDo5N/oleCYBJsrEU3G3UYdyMUHNJyM+RWF8aVcv9YnoEY2EhOw6G3q8fPvN67NjCD3WyTe4B5LEDPEI",
+	"pY0zjnEdqcIX6Pnp986gUJdyIpJoGHEbWVcjasZmE72xJPft1WsvoN1nJOJuIMcXV9fdi6uzl2fn14V+",
+	"EygRNrPS1H7GHxSxLLGU1+fqmZF8jtQnXz/YQDCV3apXa3Lm7HdfFdBMJhozMVWV9najASjU+oy883I3",
+	"DNA3+t43XKQsXygTfoYB3du4Xitj1x6Lp3zdknQgfco8DmNSMWwv11QauYUsFEfpMlt5pE38GsQt5HJz",
+	"DZzyeONCKIXyOWFcTyJczGjx4h/tTJDF3ZGGgSOFea+e73goQAZAaYjmaKbBAKZrRAPCxcKn8++sImPL",
+	"CCt4eYcbvPhI1YkNKWayT7lNqI3G+uodo7EkM4NrAKm7IAQAzp57STRpTzzAGBScdTg6642MMfYb1Euj",
+	"6KFRjEEn2yBjJKZJlYTTRIsadAK7mJhh4DGVCrNLrIQqLoGBc249Old6Ex/CpLH3Kbj3/stnVxvxHzeS",
+	"jQyPVjFxeuYvDQI2Udgj0AaSTGJaNPDzkXK0abPQIFEZ7Witc9870+SJiS0wsTeaUMfMpgwqQYKREJAD",
+	"xtnMD3beJ5CV42arcxqvEf3T/7Tlq4ZgMIsLj15R1qE9o5p0sFuxzLQBwYQ2bLxp881slgs5gRuNsz4X",
+	"kAYsN5cYaWrvEI1FYmQcEg5NaBvapZP+HHNAtNre4SvzGU0BYHF6FVFCuLajdGnmjmadRx1uvU5uJQtT",
+	"4kAFPhsQqVeJpjFEV92XQsB4hfBIJcBFF/s45bqTuh5Cljyh5elOq0V65mMuV8H1fINYI5lOYIVc4sUY",
+	"lr98Go+Qe2hX1NolPimm+YgdbpXxq5Prkxubj0g2TEdckmj4aJLhXgmHnM26maTDfjQcsuSeuYfZuTwk",
+	"79DPLzBNLA3QYubk6uPAePiAnMSn3MJHzi0szCu0Lgcw/rU+99dPNLSpXxmP9/Uq3rlJ6lSeJxbmvKV9",
+	"GgeLCnyeb5mmXmVpTmPTbxDbiLUJ5VwfKt7Kpji5IPKfm+K0sDya9p7SP//I9M9AjMf5IrybAprT4g51",
+	"f/2pTc4AXMcqsQHoffndWP6pJavu9cobC6kIzsW9S1oFhCaMDKdMAgZClMhcsmdGQP6527O4Vn9U2l+1",
+	"kNNktwJbAK/ij/W/hDF0/JimTyLuIhuKWpnG5+52OBwuc8/krkayCKOqP1VKcCygThgQLVVI2K0GmBOa",
+	"3kErHYkYI+hjQj0Eq7mYurTZAZuxpCwR79JN6G8FR+U5r5ut7Z3dvf2Dw0aN9oM6nUxkfSjEMGZatJm3",
+	"GyfvOoAYIyod3gZCSURSToEWXCDZELz5jnm5SQ4TURhUqpWY9plmTi/hFn0h4rddLAbUI7Cd+B3yhcnk",
+	"Gtr7S4LYC77rLeOp3MIn/ah2ASIXM5VODpnrYVljlnxWJ465s/CUO/ZnQl9NvPPuPNnuWrEr2/1c2gPm",
+	"NVPSwtnaTucWyZZyggdIU0G2VWnVc7Ya030Q8VCS/hx8wWEkkfmSUATTMTPVH/bNLyP17bRf7/Ar0/7W",
+	"JgWlB6egBVl2HTD2akA30igj40EynyjTloZrQYddacAhceSmBGW5kyS6o4o5MAbnWbFeE312q37GkIcz",
+	"6Pr4AhKvBMf8ly44eXX27uhG//fi3dmLk6vr3jMD7dQrYSc9D7yQMxZaNxmwAuMY4Zka4b6J6YLgF6Jt",
+	"fOxuhTpc3+V2VeSqftnHSKryFjmWeB4rVLkRt8+BJ728OL6+/L6WvqLyWLw9y7s35p6fsQfPk6R8PEm5",
+	"6bYu63rj+M8/os2NnfETAO9jNbmZpHxzczGdsVS2frX/XNrr5hxTZDO83shZX14uIgdinzcVIfSuUQIw",
+	"YCsVnaMj138t9HWDEGGHu9emKL50zKx0jaRt61nePCcjYNZyNttP/jMb6KTM55/eQudBR2SNRjr2/Wnj",
+	"W687WXFDnXJibDyJ7b+72P4biez/ltxiSUecB7KKlZjHfswmJRO/BtNRfQGq8SRrIxWDGue6No8jbv9s",
+	"Zns409ovjdrhB/PfWmkz58fpi3OmsOIU27cqaUV3pvkMZqMVKgouObfD1YiN6+Q9gC9GBqOpzMoF2xoS",
+	"viJVfajJW95l5jGs1yyfJO9FcisnNLiHmfgZ28U8yZu/rrz5R/d6yQigJ6PxYV1bHmw0ahE6X10gvNvY",
+	"Jh5Irin0tTy/z2xGJ4KERADkogRagoIHeqhyNFWhmGFST58Np7ywTljL74gj5sZfqlRYD2wO4TULrvtX",
+	"CXZmSouNVx2TbMP5PaqLgRlCYUQJUWhWxXjosrTSguKss59cXdbOeKQizVfIa4CKJ8164xnUk+db6lpt",
+	"ylZFuWww10Qv7Ypge+eBayJSxkNOOelFoYHnH0Vc9RwWpH1DtkpKU+ZzVGws5CMdWvjhKAEv941FTbbj",
+	"ihD+CiqmyjDwe5A+n22gQBITszB588IWfuFXC+t/oiG/mKrKCn30iJOzF1lgq8yKyREgWDIewsIbtBMT",
+	"+88qrWz+atR/GUQX0avrt7+cNc+jV4d1Nn/1S/j+LLqIzmZvbuLRDy+G8/P5q8N60Ip5f3zaCL9/FZeg",
+	"jWT2o1Ki3h40D1trYJ94APsu3xOhCVDDi9lAEU1js2JquH9Pktyk/KYkhRNq7a6D5fIeXGYp9LkjLRD/",
+	"M5qEsu3nuXgE5HQf+5tt3OrPsLQJQ/Gsyoi5dJJQNLVylsfQwFKrU2TKTa5ndpx00IgGP8k4vP2pZGia",
+	"lbMHjuNsyMUCvVNeBpNjFmIZ2bZ2d9b47rVW/WuS6SOseVZM+XAKhYYpTOqQmYSRScIGLIEkMs4s4hOG",
+	"5wA+vnZ0Q0LNfXuL2dqOmowIQKA1othHBWj4lNsuNOOqqQLKsVyssMkyhLL1mUbdWAQ0Bnz2sn0pNENX",
+	"SHU93q2RGscZcV7pTBuN7eB/hCLQryT6BrjE8AfIusILBt4Zr295P1TWz3Nemtvg9g1OLWgB2yjRs7d/",
+	"o2neVAak59OrbH8tAtemYVmN+pU5je7+9YvV9VT8gvN1tOHcM7v3+M5aGo5+ZiPMbk3tWZLdtFZc/xYB",
+	"I6iZqgZnTpeX50GAwoUrPFgUQMfW5la9THTrM3oqkvHjQnUAU8omLtvlsaLPKgR+TmZWFj9I2G+QmXiN",
+	"K7FBKVrhYbrJVtQ4RBqrrfb+/LPV3L7HM7v/7c9wlfTn5hzdC/oB6XxpgS3qxs5OEQNydXpM9vZ3DqG5",
+	"TcvgMYhwDmWOMJaqSQJ6dX1xbmpTaDBKj7/WozucTiaMJga7QL9EP6pf0lt5qntVi7WlB2OOBOQQdXhv",
+	"PI1VNKGJ2oKntMXtaqp6mqO80Ff0TPoWwcBpj9iDpkZ64PIEgJuvHcQ9+fL333bq28+Igl53XimYnmIK",
+	"hY9TxrI4bb2jQQH1aIRYH1wOJtMU8kWcYHejPPYEOcLlQSyLsi/rD+grNgbnTaOH6bORtN3LKXztlEp1",
+	"dHn2hSRqqkQS0biuX2KAZ12+VYzlwvHcK2JxqU2mcYJLxLo+e3nePTvvvj0/vjg/Pbt6c/LiazEY9J5V",
+	"Tfp7Ai3fvVJtHHe2WkYTgk27N11/LIdmHycx5UAfVedLx9JDcHP71Qe2djKO+C1M7YgvlnpTgzVFBgCv",
+	"iIXZ6B7vCTXptb2oZvEc9GjHA5pW8RUuo6XUhQ/mSli+TEvr/vX27Oqke31yfHH+ont6dPz/s/ety23j",
+	"WJivgtKfSbZkWZZviVJdu+m0k7h7kngSJ550adaERMhimwLUBGVFk0rVPs3Oe8yj7JNs4ZwDEKRIWbLk",
+	"xHarf8zEulAgCJwbvvN9p+/eB4/ppqmDwNICmzjW5Ona/PRFYpaR6wKrzx+2kImK46Hw+xDbfn6lqV+c",
+	"jUdWO8MFdFQCbhQ3To6ihgSrYAvtZJsIQIikZWWeRpDjSeNZwSCLBG37IcMv2qp2QpuhUEwo3YrFkSai",
+	"nwg9OCe9qkf//c+B2+X592xXLdb2LEw+Sqhx1oyKvkCWM0dqBhOoRRuRk76CZYN9EDIkRQwnQonoD6cm",
+	"0hcT8wPEi8YecRYrnTq4Zp2lE8VS3tWPM3IaG4S533kOpLjQZ8NoA6Mt7adIScdm6ksz81XOjeVx23hC",
+	"TEFBDm0v9+hzH0RDEJTqsVU8SiyRegsVtjMoXzfYR5lGcSbeBe0wLILtEeQX5wgnH4/KAh2ryXmoJiRd",
+	"xmdKJyxViql+KqSHypVswo0hAt4E+4xQYpR1RToR2ea0ZdBnFmErcD+D80OlzFDISIQBjIfqTbQES5/G",
+	"HHoh2HL7bj3b19EicKkniDaex+JE+8+SPtFzmuXYCcxSyrz+zMOaFVvBIlS2DCeKTKL2iBWHfArL1cxQ",
+	"H0C/zL2WI/0g16Yjsyi6KsUepiKdlPcYvQJSqkXcn5lbqld5M0ITuveYWgrh9nw6aNc+ldGCEDJLZ5YL",
+	"n5e9QXw7wBNiZzd418yVVwrFMbJHgR53wZ+DBE/G9fi4bpa/ub5Ubs6pWz9nleoeUjsYivb/CEgQHhHb",
+	"Gf1HXlRHk8X6krI0mSJVhYJVX0cmAPRpnNp24Ed29i19lW3LaXfkOL8xC6p6OLrgvUiT6RYMJmCaTzUb",
+	"qAmz9FTmVxvsbR5FLjTUtTsyg8r7jcaxurgAESIrBkwqgPAJv6dITWSmRJwTJMJ+ON2RoYIur1j1Lr3w",
+	"Q41Ru8kWmAKY1sApIv3NPl6IU8zUA52mp66E/JlOFxo/zePYU+wH4k6qipgQw+9fGqJf4TixPR7HWM7y",
+	"z/0vkCwHpabwTZhwGisSB3jUoHGkkV1naPakp/U/NIY+FjBuiq/x7zciwPCpjkEjVfTh9DjjGiCdqyAR",
+	"Wo2TnvMUh83Dx2wU9WiD8nEYCdnz+3ydGoVX5HXUPLmIK3960JE5JaXnH385Pnr74uhD0GDADm5LgFbW",
+	"jBrS7QCwpU9nU/nM+zGn6xlAm3Ak+yqwXAsdSYVFXDVmGu32zFAidhqo2a1wXKOSBrMN5VYCwty77YwD",
+	"pavsTuu5+DnlibHjuLuzpYjPwzwoWMsAzLFrD9iC4GyVxVE34ckUfwo6pRHCg8GM7sjA40RzS4FqqFYL",
+	"/NGpLdc6Agrbp4IUhpwCIrJ1Qah6Omg8hqnyzSvx4AJ8BpE0tiGF1m2QI89ss5+5jnoBw6qFmTZixoDq",
+	"Ex5/AdcdvF93b4GHScRIeA36HelZ22cuz/BeRMUV9woOLcg/DfL+4Ehajd3GDpAIw8PoSNcJZG8XQT9g",
+	"aaO07RTpnOsASl607dGc3pJTKmmtsZZWLqjyd8gG/eJZ5k49PZu8pNelVL3LLfhfj0m2aB7zNO5/qIEM",
+	"FdZNaAbyI3lPL1YNJRfZ1+qFv9u1578nn3/dn1z1Tv+Mf3+9J/eT418+PTf//dzqNi93u7ufmr3hy/Hv",
+	"r56mn2Xc/P2fb9XvWOKr12jRFmVa82t5VWLglQTPc3MxG+d4z8FMuoVTLFG+hCWXFS/rtZLKTAF4cNtL",
+	"5YZDv109/Hw9+SXWk4/1sXy/33txfHA8fNn8rTXaDV8scaA8o2a7tsU9d85J3x+fX1fwBMFKS0x6+eER",
+	"Bh0m0SYD6wIkPxrYsB//aNHapVWLvg9pMvokBhU46xNstRxWXQXii97LauXbkVlMeiR66fUcyRDNjJME",
+	"gpaUpwKF13EtQ6h7eHDQIr5jcgzasvRCRAalranVTTcRuBbxlWMCdhF6Ivqx6GEpVo1TjEPDSOcIKLXF",
+	"7VCwW8xbM1F1E53VKVauirPY3DCLIk3vwrFSl2w8yugu3a6tO6KxXI5KMzFBMks9Bvo3m6azF2o4MhFj",
+	"wMdhQEMtJgtTNXbz2vbyH0LxIJ+li6hNwDt1nMTZwPwgmw4+6xn7B/LrOeIaDPS+dmq8l0ZXolNrMwDY",
+	"fgsoD0eGZpOlNRjAzzoyyIxmYBNTSOkg27ALpk21hkJ1EWtG+RplgwW8Z8uhfJwOztNoKCCHhhQaqnwT",
+	"m3zbAm90ISE3fuZbVzWRXsLnVHez6sFQIF1hKIbmRTrfH5JAxt5h8zEthXx2ScdEluguSSyNt1vSZkhq",
+	"aBEZOtcRjklcMZxudKRdFbA+6QeLPe1Z8xwm1PBsYam4sBlz17JYOtv+txBP46YoRIx59UU/YLy12CFb",
+	"j/a4OxetLBEBHrvpukXhf5o7s9+K0bbLdKvmkPeMmd+p1d0FEHTPh4nxDaNJaBwDH4dV4vzmm3aH1do7",
+	"hwe7T5uHBwfNeepa4svIfvRJy3w04mn+uxGIaVX94B9pVGvX9vvN/kH3qdja483e1h7ffbr1NDwUW0/D",
+	"HX7Id/uH3f3W/GBNLyPFpcfdxVmdysLAWQmub/VaJEsfnDXEZQ8MP45W9YYrsZLqqeisnc/YRJYPUFfj",
+	"aw3vHiIXEzIWaGBMxGLDtfHoxiEjhgjzwkWk6M1Hhs3m08d4KOgp8M5GAG3qs3Vwck3yExhnwWc6soDl",
+	"htpeMZaBi8eAfHdRTXYUEWvFWs1mJh4fZVVHPN8knvIJn5LHxy874HkWw80EngRCdrGUiU67VG/Mn6n4",
+	"tT/kZKeg1PwAAdSLehxeYEcF8XyVPYsIHA6cwkJbZa9TuT4PR8jiVvyeTvnUHvZCZW/ncTntubnLWwgf",
+	"SmtgR3Cjdn0QVVBuBZWFFCsUB2aDh3zlYQmbbTZGj98sdKgCMhE5Hz4lLqcQikNNAePZCV+Cc2tjdteS",
+	"mWfgS7cil7W09sRlbuPNRy2SY9lX1V03L0zu9d//7Dd2H7cZiTBkp7AYTVro2RROLKSaNFhA/YwB42Go",
+	"OzJwWPRzh9Sqs8D+P7bLhuc8pRwNxEyHIuWAVXvGAuiTxKtlf5hPIkWxxZAFxKqeAesCHLTLesplDH22",
+	"7yEkuN0ppMDlRA123irayq7pxaIvv1RjGd71Xsy70sFIDbOFgORsoLI0fWm857Uw7e6UGbdpXW3l1mjs",
+	"OBwb4jadZaXc3p6k5Y/aOvIRIkf3m8x4x9ZjqyQAJaWuSgelCo5K5xfg+qDgMMxZCt/y2/Hc5BIuzI7c",
+	"c2DfHvwu2rQmr7KxV8V0w2HdtV3JvlS+XegFYl3runQ9Y9AFOAyw1GNqEnhsqGWispoF9s1UmSg6QxCZ",
+	"67kKICUPwwgwPBIK9SPBoZKdIYL7xKRhPG9HEp2CMTNETcWGgkvotbbEj3+aKN3e5gQwIo42visyff8I",
+	"WLBd2xghk5QWHYnfsjBtk2FU0QN/1N+FGrj+tQb0l0fDUTr9hDYJq1b5R32SiH70pYgkZ9SBlYef122X",
+	"WyzSFPIkLZ4xYX4B687ecsl3uVX0uP05t/PPp2D5353Ol2aznHmlXr58MUOcPd94ZKbhMSJj4kz7S0mh",
+	"2SOoGD3ODZ64L8rGby+euw1b0FIqFlyuV9d/EXIQNyg78irJK3rHBYruC/1xHJ/TLT6Xkh3RUIqS/9eQ",
+	"tjtmD6oq1uo1r67oYGHGWmXBbvV9rVWb3+zC6xmWs8W8IVi+FU+HmJG59Mr2GXhu7nk4jGSkU7Ss5d6u",
+	"8JnKwPa5nBq/hTAu4jxGIg78k856Ig3ySM/oPaxr9WKlXdMEgiixHcQdHHVk4MFiMBPLjCzSN/UjgrnT",
+	"nbbp6mMZ/TkWdTMOnoQxNeV5ppeO6KIwHWCQjMz1UrHgf9FPFdqHImrP4Zi2MkTYZsBUatuBKhnl2igA",
+	"Zo82SVssRW16rdycRfIiU25CrUEnNcilP4BL1Oc9Jp06rNJQc7UZXEdWNg9RydCSQptnliZTdtCEYIN6",
+	"sEHWzERHoQB9eWjv7gmt++MYKjgKlALmgIo7ciFUcTaQCAKQ45Orvax9MqGXDtj2wd4zxtn23hM34lTI",
+	"jsQxc40tAg32AlaQ9pq37LKhGgJB4MupO9EzfNSrMWtVu4pqn5CTv8rpXs3a7GXM821SOG/c6I0eyTz6",
+	"ZasferMu4Rt0B6/T1d5YwMx3EufoD3wFnvcFH4KfaLDn+hLNonNSKrHSqd5ErqZstptp5WTBwjyBnLKb",
+	"WYdATvksZCcj5Dud/zB+LG8BC6vq7Oxs67n3KK9bXWdnZ7mP0yJbTbvObqRZ+brTQaQ9L6+hqUrO0Vqy",
+	"V7gVEbGlFe4KN7YuiaSZCamzkUgGfESOG8/evPgGaoMIbKcjwUJT7oQ7vmlbnQBR4d0mC/lUN+5omYmQ",
+	"kjdeeKlS50MupxbTpAuaX4lAPFyqFDOfy0Wy2PuErRUUvzTYGY9SCypzpReTfQ9Hq9uhlrf+TpVib8yQ",
+	"3mdDr16Isze6lrVopyVNIjwIdoH/zNQU1HILZsiLEssUerG3k+LFmelNk2muzLDzBAHYVWy1xteBX49k",
+	"utsynp9/iYbjYa29C9Bt40ngzx03pcaYXKDX/lE537d6ddpXyrzohGeyze5nfjYZLM/57LtZiXN7KOZR",
+	"9CPzuZ4RtAUAAY9jHzehWTQcmn2finhq0ivjyRw/41iGAA89TktywNkWOE5tVReOMgF6Vv22N4s/wA96",
+	"HVygepZQ/57JJKh1MmPpww8gJrWQ4zR3MiQDiNYFkdTjfj/qARANDhm9KClSMkAIRTDkX875hfjpoNl0",
+	"AM3ewLhueSE8KGfbUj1AXzqVSb0WKePtnQgxdbyhgLynDd2vlHe2vfXwTZ2vWpqJI+Of7x/FrLcYcPW4",
+	"BEJm4GtQ1Kdvw69KeYQ3YmFhBI+l4v7oIiwA4/871+lzfyrvUk3Jy4hKZQ6G0xUMS70aODCjLOvDSb0G",
+	"vTrBkGAzT0o5WsuWWHOT4v7IFBdzFAQJY3q2QSksuh3L6rtnA8X4kB3faA+ug2j/GQvkOI4D1osFT4CU",
+	"ynw4X6Ktez0A6Abhbx/567HgUyhAHJzMROLVRPi0x29YqCtuPNVnp4maLrfWb5P9/oeYHzsLP8b8tNq7",
+	"t2Z+XHB674jrNzCPOZZxHvn8cMqsAsJqCdB2zwzPvLyIwjLx4hP/QhKyEU/SyLZA+YQ6tCbrM81Sqg9U",
+	"fvUKyEgU6gY7AZIHpGXRHWki9yCOdPpmenRlfj+owk+8sDdzX9WVl2vbJ0PyYaBGC4qDlChqOCWNReKn",
+	"1Q7W6fFcf7ZuF+XmbP37Bl5wsD6cuvn3jIvbWqXGxb1bbly2v7pFPlcV0SOZN/m3VJb9rGBW2vnai5De",
+	"gUFG5871pQix0lBmMIxlChM+obEvnLjTTYGiP11C3heNmBvXlaVKz/sAHc3Xk3PsWCbGReY85HszzyD7",
+	"ldUPrfayYvFblbKXNJ7qInE26nUdVFTfLuk4W67xBxh7nNFqB+SH3TPL2ocF5N1c77jHinRz+Yi8+Juv",
+	"HrFAPX08hk966MPdEnGJf+WMHmUqX2ujcUk49QaqmYidsayIUFrEcmbDdp7BVbYwq8H9o7epzhnYoIqn",
+	"eJleltt2JK3Qv2l7yWfMK3YC5SufaldnApJEB6pRcegXVqVKkWrYCl1gXmFZaemnOrKEAbfu8bUB4xcw",
+	"5UHzfZT6ui9lVejr685FeoDj/gz9rxlUdmdeybjuoZr8m4ykTgUPn80MyZJ3NUCL3s7PhSW0RRgVkRRS",
+	"ZT4jQMTyNbDr0iH+QI0TghlZOgcHnyKQUdUIqvTz8MEckTjaWiE+KrmYC+RZ2LLC6DB/Ways0Cr3v7YH",
+	"KdJEcAGgCdwJGQyNNP85i01oT5JMViXLPz/w2NEKK2iTPzsfduO4Aeg/zz0erlzwYNvlfTZp+MYcPITx",
+	"umnJd/MQCffqyhCJViuLOj7KUaJ6QkNtih3JNAI6huoApHD764pCZuarXlzVfpdqY2EKpuXZl+5EKSSP",
+	"ZF21IgJGcNv3vNWd9+TNyW6YNe/Exxzrz4Q7o0SHP0X0MHBwE9WoVQZjFjuHINtEAKu/zoAsRDi0TnfU",
+	"keX+aJ5DLOlOh80G1v6TP4kb+37D89ZVkjbzNM9TdU6B0PzsbaalB7AGuRN2S/CwejK3LPKs5GZuJ6kr",
+	"uX3LauGm4WbwsbtuUY01Y8jgS9kJ3TCci89Y1/eip65EMi23ru7dgnW9WrjanGUyaiIZfpHSCp4aCwG9",
+	"dm1MMnTdkXvZv30qO0qR0JxNBqojhzwUREld2YjIVuxDNAY114gIN+G1IQ74aCSk33X4EUlVCMgywgZF",
+	"T/aKJ8LeaFUV3JbJ71UVHJLGxe3IvCJ3NW/WDF3V7tZhtym2nvCDva1WuL8jmvyw97S/Yz47siLXINJN",
+	"DFqZTjasMmPRsAp5vgwVFma0FzBHtd44ibefNPYbTfvOMgZ1rZ1vsG6uL8/jVtwU539McV5cFUrztNtL",
+	"rTC9l7fBpI+xkBHOFXV0AdhQt1ozzhrbZrOJRRejEwCHgsYrFn2khve9Lk87cmii4FbTV+8gbaNIe626",
+	"EMruNJukLIEXBnGbRE2esUQMFaL2kNspZeNRjqSzwmi+pDn5wf24/tbnWzu9fbF1GDa7W0/5bn9rv/tE",
+	"tPoHvcOw6RmiVKUjEOzXUCor/cGW/UEyFScDJW37AD4hENDR5+bp1No7gDbWIoVrLWVCcB7NWq2KtvIr",
+	"aoOVWo9VyM+qZx3swi41D/bNUvuw/RX/cd2p3XvYctdKkpn9WMDyeuIJkNP6peMS02Fxsh3pkNTXQ6Ct",
+	"eEzddq3mBxn1Z0RelBSFArVHSHHDCnVJmmwmDef/Oo3xM2qWRUY+NGUF4XY7fiHDPL0CHm2UERQIGZ7D",
+	"tc7tQWqOqoBaZJ1lWoC6oOLANLPieNPh5rTUSpuMewOangd4Opq/vQd4IIqGr2hSlra9CxyJ4pX/plkQ",
+	"hQG2IgVe1FJ+PHpd/FByPOoM/lqPRytBua+ihfwGWjyJBceHYPrNrTjTf+PTOnpm7+KQjTCeWy5Iu2sQ",
+	"3+8U+954vqqsnpV8vXfw242XuxUvt0E1L+9ISTluNUeaS2KQQCeNxGJ1juzjjKdslKirKBQJIZt7HOUt",
+	"ALSs5ldAGuxEqFEsQC8axQUzteOODLbpm94AK/HMx9k9fN+6RLGY2W9tHfKd5lZ3r7e/td/qNflh/6C/",
+	"H0IYofUYnsMgTUe6vb3tmLEulLpwbRox74ryBo7FrLd9JLV2Da+LkgJ/gJBObWenuXPwdO/J3t7h3u6T",
+	"g9bhwe7u3orVUJr9aVVB9DS3bDaFjPUUMiJ/zdv9f2L3Y7kFyN6usgHbX+nf00UwyPazBRRyuQnAo/ry",
+	"ZmWv53uJZm2/a2L5iHXlnu4itu7UlmcmfMoimSfbyFrbKLlv++/OyjVTrx2X2SQjP6bd30x8iXSqq3us",
+	"7bZcGLDtfgiI04xZ3pQg8tGLnaEHG55lN7gGWAX4qwmfnkezzD4EjgFOAbddcsbig8htBzo1UQnGCzMQ",
+	"le8Ns/Bvbh1PBLn85s/JQwxpP0p6nm7t3cidLVAbgpIQ1UycqctKRMdemFkOor8mvJutEnmu9PZg9GaH",
+	"XIqprgbfgSiSdvr9l4IEXwLJr6ILbvIxT422QRL5YBeGPCRo3IzDfok8P0AMMuNtbYbSkeiR20UBPDiK",
+	"dA7XDovHVnA79xYYANe3RJ8lhR7v8KORr/V1JMqp2wki7XW/qhTYl7IzhoCqEgR5ObPKjKizT/GFf7uo",
+	"8Q70LP5BTN2XxneRhh6oiUZpyIdQoeNheIKzu0p9Llt8tXbta6cWhZ1au1O7etv6f//n/3Zq9U4t4ZPj",
+	"mRfNtoDXRuNuHPW2LsUUP0x32am1v3YI5PILT/mvH969hc+L6a/2GjxNhUZZ9HeQIsEHVOstfODbt5mT",
+	"4EUt/VsxsTNzG+SblPjfdgWxlVUQR+4559NQkynOTlL+tBwgxj+/+GXr6OWr11vHv/729603b9+d1P61",
+	"8HQ+D0MRzq8u0gDXoh/37X4EvfO/8VadWNewqbbdJDR5HoYUgeLCd1GJndbyoMRNeqmb3nZ0X/p6XWM1",
+	"IrpBlVznrR8FJ2AGfxPTF+7txognWgAJsLFweDXjuI0tDKzq3QTcTsoS/NWOCTuDzLRTGx3P66PaSAq6",
+	"rehgvG6p/hBBbxnVTnMkZ5FVbnswXlCnPEl9P7iSXH3mkSA7lYKET2k8KvkgYhLXBCk6DVHmb8KsWKeG",
+	"RYDHXF+B//a3es09kVq79ueO/nTxSf72j2b3rLcf/9kc7sr9X/98Mn2zr56Od/Rp2kr+efjvoz3+ueqj",
+	"tbrxw7T6TkwsTnjV+KLW3jp0UWzmrBFWNYKiqwOKNvIlT8vcALmXGXUaDYUap7X2btP8h7cJGyjSo5hP",
+	"31byaL355Wj/89k/9t780Uvfnb2Z/h41d9+cvh38/exo5+0f/0jftj5O37Y+tj7/cTx58++PzezXrYTq",
+	"gjkeLoTCpqvyWrTD70uZ5VY9zl33Bx/MPof+mHU7Bvzlik7oU34pdGkrH5FbSjHBLqejxXBPz/yLdaDF",
+	"ydinSI6NtT7uV2Zza2hZ7siVzS3mZydZO+PNEw+cgvN57PtSTPLvd6OLC5HcsLfXjnqZ9t6Kaq3f20hs",
+	"aZtG3Bs24qIU/EAl6axIndld/lwDmwX024E98TRdqewJ0Q3yv/ehB69YWbaNe46rvR9Rq65JU3gvrerq",
+	"zTYbT1ksuE7ZE/PszXdIECvr7M0t3B/b3Ts7I2bdAy59dr4re51LpvpHdU3PGI671T39bV1HBJUz6Pqo",
+	"yffMbowH30ztrYyV2qhtqWSLSiXVLdQQBggJc14oNrK5tUZL94zq5wTEALG2BjvivUE+JwPKOeiiBvmu",
+	"Dmh6unTPDwQwtUOCECiDcigTPxDwIUyB7c58AQ9n1eRu3WWx/OjmCMvA7/1FSmOr9oKf4wI8d+CqucfC",
+	"ucUKq7zQkNFT4xhaVM1y+hHt4IX7ua3j45xheJD53yuRltje1dB3rqVkDtLmSIaaelrKs7o6csiBH5a9",
+	"eByaVKBo0IQMP2T9K9fnGM/jOGMOhKBTyPAe5Bh3fRVZHX54oCDZ54sP2ydUrj5s362i0C9nBbBPEfN2",
+	"aB9NRE/INJ5i1k54zJleU/zsTrPZKEVdVi+nFbrbzX22avUaHyZmQkYTE2Ahen3Y52ZeqtvWFzkLo5DW",
+	"HsIjjYzOf2W3mUNULtOxXtkNvxh4cy6N9r+qG+JXA3DSg5yH37SZgF1LGzOwrnZUt4eWtQGlfmT7a8az",
+	"8O1ap2I8RsGlOI0GINfIwFhwzoOEGhoAEXQYhJlFPxF6gAdDThxLdCTQfthyhypll83c0sI4RTtioIG6",
+	"Fz7ptkCKCSXeCN6jeXmw4ER3fw/wrNlGBd6OvFFYcC0KzoV0hQ5Je5HgGXE5GWMQaMLMeRseN3klRG6u",
+	"c5yFyHmsMLeGkIPmt+vqKljbSEQKRQ/JckeujI9G7NHpu9OTOnv/8gU7aO0+abMPr59v7dTZAQujiyjV",
+	"dbbbpDRIP86B3TUC8CxpHNDMdmRApFGnKh05TbMURhNokY5HAZ3v+PUXMxA6ZPdqJw/nGP0UQ73V4snS",
+	"oK4Qaf2ZnJNx7Yybzd2evrpgX4ax1D91oEGnvb09mUwak92GSi62W81mc1tfXXRq7CoSk5/Vl586tSZr",
+	"sr19trffwWsIvJJZ4Cz8qVN7s8f2BodXO4Otw393atv+Z+Ba8DcwI5l1V2vXfv35w9nn3V9Ojl6f/LZ7",
+	"8s+T4t/w2XQ8MrFf69Og++rT5fHrt3H4+tPk+NXT4fGrl+PjVy93wleDuCvfjz63Xja7u8cXn//586RW",
+	"r42TqNY2obR5LO1t2Bbb6NjbXMr/icP46bpBmGG3DrCZ6Sf8Or7E4wuVROlg+NOH18938DXcGT8d4F8j",
+	"kUQq/Gm3ubibMOvhA9xziaM4cyphoxGufstbxlOW21747l+jAPZgj90dSdGscV6tCAM7wZIlLgKjnnUO",
+	"xmmwwJmwgJUdm0d9sypDETCq1qT+AoZ6fTnYuiMd/8vSOOT5RwOEzgJ2dDidMAMfO2VprToSjinJI1m3",
+	"lksZbICfXcDcW6lvgXjDBBOUGWDeAJnB/XdgnsFZCZWAbqn15LD5pGXCrFn+GYqPcqjbFXzDUtb4Bd6l",
+	"pzR/P7HN17Ej3Blgc8YIsPFdPxIfgvtyBq5AdMtwLP7MRe6RZjqN4hjPVUugCxHmphiEFoEL/jUb7MVA",
+	"9C5JV0z1Lq3ZDcVVZM92taDuGCSknXErViV1DurBzzNQkKaAeTAD/bE4h9ycYUQBFq/4TLRIt8YjM4PE",
+	"El4nl4akOYXewaUejnmuxaubywLPLMNQBZWUqme78LX8NOMt3al5XhuaxF/W0OTlYg2V+Dsnz8h/1+PT",
+	"l5GMtO1Ch6VRUUFYIUj9Sny3376vELvtaO/IGdFv+iRRDbbZXvNpg8EIInnBpmqc+BXkhUK7jszFdpz6",
+	"HqxieDCPQGBxtXMUjSmTO6+zcJyY0WPEjHrn/n3DFIHGWpRW66XheEGI9EFrnC8ECP8w7g1Qk3UVWfT7",
+	"Wu2FzVtuNUhIPeOA8HFk2f2bNVKOJst/5roTYZORObTAtdrp5Yt3o57+Q9XT748ax/KW4V7v77Lz3feC",
+	"h+vc3Nee62RwjyAKC4c44+5Shzjzt0rJIY4l4/8uXJjrEKgnKgAY91CkPOQpD5B4F2B6IZTvOnIyULFo",
+	"sF/ASpnIwKPsgagqF1HxlEpqzwlrG6KYM14YNTfs2TgrHI3XoWgtrkSSB+90JB2qaz41F/YkEJGmJ1Oc",
+	"QfXCTLKP3jGDzNMT5WKaugvGHLu0kEQh75ET4WSRLwvqSPhEGh5d0ZGOd16qhMVKUxIK94/BYaWIv3M2",
+	"N6yXzfiQtej6F7fgRt9/o+//MGLpDRHADcJ16vtYm0cvSe2dCvhCPJyIgiShkSgB7SNg5QS7O+TToha4",
+	"T5YHmxkUanhvAP0e4DITk4ljdTFKWBTqBjvhxtdOVHLJuO5ISMjjSKeol1JJyGmW6YtMHP3+yCv54NIF",
+	"1ZPpK7ZVfaBGC0JRM5uqRkJCVDRKVD+KF0wzVgN90uO5XsXILstN4nEfEg8AlqaZ/L621chNIrIqlGzW",
+	"Um9/dfbiWq5U/GSBKbVgo9v5hMIZbC/nyIRGiU0t0oxrk2vYgiSKb9M3wBtQDz/kImY1zNY0uzZWCol+",
+	"EM/VkenFXQMOhuAydZYq1fZO1Peau2W+YEJS+J4/WLgoSpMMJwZ0GbmhI0VAbMr4RSJEiBS7eFxnf+Uh",
+	"4H/zwGYXwaDQ6OwU4KdoizUeaAh6RpsATmpxa2xM+yqmvV5tps0tOtNexQc6PywsuYcsuLxtB4WYkS3Q",
+	"pgNE21+wfFgK4nsJtKHkOicDBcYEdMVtg6WPJMs0vX1IXYMd2RNV56qLDZklKL6OzAqEUKHgLORTOjeG",
+	"M82EBOJSh/rRDfYRynpAtOqHAoguwWNVDBpyjcjKkrDDUDqSw99blnQ1gkCkJ2h8sE4a7Lm9ygxDScaJ",
+	"ytKoSs9ci2p1yNayjfJWVDFLffb81Gc5RZr3sA8qykbwW7AOuuJiLB9wteiHNMVvWt7n1dYeXpgCe61C",
+	"EvdWy2erqfVmQysT67X6DFgZw04JvbiGb0eWNVb7Gr6nyirypgMxBFRKuZsybwOcjQW+xZ1bidto9m40",
+	"ezcVs2srZrdorzZ1MzDRt6g1Ns9+V1Jb7Dfnmc2NqthGVWxjam/F1Ho7e2Nmb9HM/jA5t+W10LIYeQUx",
+	"NPaSuiLLaEyw1DGOcdEFeZW0oCONDZ/esQOUDEy+kXPbyLmtdmKykXjbSLz9oKLQrMobImE3nn+9p1fX",
+	"aNzls5p7pHOXxTY3J8zM1lr7ZnxmRcw2RjlUpDNBQKwuWGQCmQseyWeMCmC5Y5tUsVEirgDXkN6xWEPI",
+	"0CyQvwRL6F8uHSs1y0cynDnG/F4daalPRlZSgL8RT+mcas4dYCvtJmqCzQ5LMZVa5P+GqvRhUpVuSkP5",
+	"Kvyt2KJNYcgLnlZiifUNNQJkXLvXxKShQIJlW93MLPbdXHKErDEyhHc6/tnQ0W7oaJcurjwEitrr4sVy",
+	"W7Ax0OvO3+0059P3h8rTmzmpsYxV73KDWi26YXNbEx4Bvw4yqWpqdUVCJVtHxRoGkT9qlbGBYVt4QRAy",
+	"q1tk/eun9EsYgzHogu9IKVLsA0wEyaQZv18SEOiU37VjFFxTN+LkcRhYMyMPMpfYgBbBsaW5Vb82pOK1",
+	"48KhwO1Xk7YnyAzBU/w37QErGAnsziYI24b0msZbvNLfYZvXbXmzDvtejWnXxkpdAr0u7TbgOj043HuK",
+	"lOeHzab918FB63EjM4SnYFZrsw7tA50b0yamoD+7MPvvf/YaO/aiuwd19m4k5PEv7IWSUvRS9kIlgu00",
+	"mv6vfUAYe8nPvRcXkU5FYum+eFi3uHXzAqY4M8xk3qUzgb6ZaxPpqVkWYmvIo9iRcKiE9QbKWEKelwql",
+	"ux6C4CWYY++nrHDbNbOWPwWHgJMuS+LDjJfgWdmjM9E1q0z6E+dJMxd/8rOZkwL67ZHluX+cdRwisJVE",
+	"zlAhkCMqVUn/7hyBXb2sXGwBSnVEueadgM81Yh5hkDG1WPIRLADm+OguEg6drsZlUHO79XoRPG2iUTHe",
+	"A2+nRywySPJGI/LmHK7oCFxSUsiPee9SF9wNDTlHHgzfCqj1Is3J35spwmc2jLQ2vhwHjF43GccCe/nM",
+	"hxRs9qjnuv3pUSgz33lsAzhC9Hx2NRcj7FInl+V9NGUjoUax8DAflmAUBjLvodEY/cdmX6IHlw3uBb5R",
+	"Mqp3wNvD0kGixhcDE3sMC2OqUxam2StAotXZb2LaixW/NPvjVZS+HndXGeYzt97zKKWZOTefSfx1f2IR",
+	"iiX3BfUtYmPMjFBWo/S17q2aR3V/2nW8D/ADsxbOUTKUXxvPpcAr9N2m8L6OpA8lX35DHEpwg6jwz4yt",
+	"gadglw6OEPhppvZoDazMk72dPfIC+zuHvs36JdKVdhJYcfEXYsVD1uUxlz2zdswgVNIbCPvkvSu+FjxO",
+	"B7Vv//r2/wMAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -139,7 +139,7 @@ func (s *Service) checkClient(by By, n NewClient) *problem.Error {
 		switch {
 		case !slices.Contains(scopes.Declared, scope):
 			invalid.At("/scopes", "names a scope that the contract does not declare")
-		case by != nil && !slices.Contains(scopes.OfEveryone(), scope) && !by.HasScope(scope):
+		case len(s.identity.Beyond(by, []string{scope})) > 0:
 			invalid.At("/scopes", "names a scope that your token does not have")
 		case !n.ThirdParty && !slices.Contains(scopes.OfClients(), scope):
 			invalid.At("/scopes", "names a scope over one's own account, and a client has no account")
@@ -220,16 +220,6 @@ func (s *Service) recordClient(ctx context.Context, q *store.Queries, kind audit
 	event := audit.Event(ctx, store.User{}, by.Actor())
 	event.ClientID = id
 	return audit.Record(ctx, q, kind, event, s.now())
-}
-
-// Clients lists the clients, sorted by name.
-func (s *Service) Clients(ctx context.Context) ([]Client, error) {
-	rows, err := s.db.ListClients(ctx)
-	list := make([]Client, len(rows))
-	for i, row := range rows {
-		list[i] = clientOf(row)
-	}
-	return list, err
 }
 
 // sessionBatch is how many sessions of a client one commit ends.

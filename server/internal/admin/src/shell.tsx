@@ -122,7 +122,7 @@ function Frame({ now }: { now: Extract<State, { scopes: string[] }> }) {
 
 const Refused = ({ name }: { name: string }) => <Screen title={t('refusedTitle')}>
   <Empty>
-    <p>{t('refused', { name: `\u2068${name}\u2069` })}</p>
+    <p>{t('refused', { name })}</p>
     <p><button type="button" class="primary" onClick={() => { void signIn({ prompt: 'select_account' }); }}>{t('another')}</button></p>
   </Empty>
 </Screen>;

@@ -3,7 +3,7 @@ import type { ComponentChildren } from 'preact';
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
 import { useAction } from '../api';
 import { texts } from '../i18n';
-import { clearToasts, Copyable, Fault } from './parts';
+import { clearToasts, Copyable, Fault, Theirs } from './parts';
 
 const t = texts({
   cancel: 'Cancel', type: 'To confirm, type', close: 'Close',
@@ -48,7 +48,7 @@ export function Confirm({ title, children, action, danger, typed, confirm, close
     <form onSubmit={submit} autocomplete="off">
       {children}
       {typed !== undefined && <div class="field">
-        <label for={id}>{t('type')} <strong><bdi>{typed}</bdi></strong></label>
+        <label for={id}>{t('type')} <strong><Theirs>{typed}</Theirs></strong></label>
         <input id={id} value={name} autocapitalize="none" spellcheck={false} onInput={(event) => type(event.currentTarget.value)} />
       </div>}
       <Fault failure={step.failure} more={step.failure?.fields.map(({ detail }) => detail) ?? []} />
