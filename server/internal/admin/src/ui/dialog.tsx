@@ -2,7 +2,7 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
 import { useAction } from '../api';
-import { texts } from '../i18n';
+import { texts, visible } from '../i18n';
 import { clearToasts, Copyable, Fault, Theirs } from './parts';
 
 const t = texts({
@@ -54,7 +54,7 @@ export function Confirm({ title, children, action, danger, typed, confirm, close
       <Fault failure={step.failure} more={step.failure?.fields.map(({ detail }) => detail) ?? []} />
       <div class="buttons">
         <button type="button" onClick={close}>{t('cancel')}</button>
-        <button class={danger ? 'danger' : 'primary'} disabled={step.busy || typed !== undefined && name !== typed}>{action}</button>
+        <button class={danger ? 'danger' : 'primary'} disabled={step.busy || typed !== undefined && name !== typed && name !== visible(typed)}>{action}</button>
       </div>
     </form>
   </Dialog>;
