@@ -39,6 +39,7 @@ const (
 	ErrorCodeLastAdministrator              ErrorCode = "last_administrator"
 	ErrorCodeLastWayIn                      ErrorCode = "last_way_in"
 	ErrorCodeMethodNotAllowed               ErrorCode = "method_not_allowed"
+	ErrorCodeNoConfirmedEmail               ErrorCode = "no_confirmed_email"
 	ErrorCodeNoSecondFactor                 ErrorCode = "no_second_factor"
 	ErrorCodeNotFound                       ErrorCode = "not_found"
 	ErrorCodeNothingToConfirm               ErrorCode = "nothing_to_confirm"
@@ -81,6 +82,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeLastWayIn:
 		return true
 	case ErrorCodeMethodNotAllowed:
+		return true
+	case ErrorCodeNoConfirmedEmail:
 		return true
 	case ErrorCodeNoSecondFactor:
 		return true
@@ -138,12 +141,14 @@ const (
 	EventKindEVENTFACTORSRESETREQUESTED EventKind = "factors_reset_requested"
 	EventKindEVENTIDENTITYLINKED        EventKind = "identity_linked"
 	EventKindEVENTIDENTITYUNLINKED      EventKind = "identity_unlinked"
+	EventKindEVENTKEYPUBLISHED          EventKind = "key_published"
 	EventKindEVENTKEYROTATED            EventKind = "key_rotated"
 	EventKindEVENTLOGIN                 EventKind = "login"
 	EventKindEVENTLOGINFAILED           EventKind = "login_failed"
 	EventKindEVENTLOGINTHROTTLED        EventKind = "login_throttled"
 	EventKindEVENTLOGOUT                EventKind = "logout"
 	EventKindEVENTLOGOUTEVERYWHERE      EventKind = "logout_everywhere"
+	EventKindEVENTMAILDELETED           EventKind = "mail_deleted"
 	EventKindEVENTPASSKEYCOPIED         EventKind = "passkey_copied"
 	EventKindEVENTPASSWORDACCEPTED      EventKind = "password_accepted"
 	EventKindEVENTPASSWORDCHANGED       EventKind = "password_changed"
@@ -205,6 +210,8 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindEVENTIDENTITYUNLINKED:
 		return true
+	case EventKindEVENTKEYPUBLISHED:
+		return true
 	case EventKindEVENTKEYROTATED:
 		return true
 	case EventKindEVENTLOGIN:
@@ -216,6 +223,8 @@ func (e EventKind) Valid() bool {
 	case EventKindEVENTLOGOUT:
 		return true
 	case EventKindEVENTLOGOUTEVERYWHERE:
+		return true
+	case EventKindEVENTMAILDELETED:
 		return true
 	case EventKindEVENTPASSKEYCOPIED:
 		return true
@@ -277,6 +286,24 @@ func (e IntrospectionTokenType) Valid() bool {
 	case IntrospectionTokenTypeBearer:
 		return true
 	case IntrospectionTokenTypeRefreshToken:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for KeyUse.
+const (
+	KeyUseAccessTokens KeyUse = "access_tokens"
+	KeyUseIDTokens     KeyUse = "id_tokens"
+)
+
+// Valid indicates whether the value is a known member of the KeyUse enum.
+func (e KeyUse) Valid() bool {
+	switch e {
+	case KeyUseAccessTokens:
+		return true
+	case KeyUseIDTokens:
 		return true
 	default:
 		return false
@@ -373,6 +400,69 @@ func (e ProviderKind) Valid() bool {
 	case ProviderKindPROVIDERGITHUB:
 		return true
 	case ProviderKindPROVIDEROIDC:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ServerSettingsEngine.
+const (
+	ServerSettingsEnginePostgres ServerSettingsEngine = "postgres"
+	ServerSettingsEngineSqlite   ServerSettingsEngine = "sqlite"
+)
+
+// Valid indicates whether the value is a known member of the ServerSettingsEngine enum.
+func (e ServerSettingsEngine) Valid() bool {
+	switch e {
+	case ServerSettingsEnginePostgres:
+		return true
+	case ServerSettingsEngineSqlite:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SettingSource.
+const (
+	SettingSourceDefault     SettingSource = "default"
+	SettingSourceEnvironment SettingSource = "environment"
+	SettingSourceFlag        SettingSource = "flag"
+	SettingSourceProgram     SettingSource = "program"
+)
+
+// Valid indicates whether the value is a known member of the SettingSource enum.
+func (e SettingSource) Valid() bool {
+	switch e {
+	case SettingSourceDefault:
+		return true
+	case SettingSourceEnvironment:
+		return true
+	case SettingSourceFlag:
+		return true
+	case SettingSourceProgram:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SigningKeyState.
+const (
+	SigningKeyStatePublished SigningKeyState = "published"
+	SigningKeyStateRetired   SigningKeyState = "retired"
+	SigningKeyStateSigning   SigningKeyState = "signing"
+)
+
+// Valid indicates whether the value is a known member of the SigningKeyState enum.
+func (e SigningKeyState) Valid() bool {
+	switch e {
+	case SigningKeyStatePublished:
+		return true
+	case SigningKeyStateRetired:
+		return true
+	case SigningKeyStateSigning:
 		return true
 	default:
 		return false
@@ -700,7 +790,9 @@ type Event struct {
 	// - `factors_reset`: the reset removed the second factors; or a reset of the password by mail did, since nobody had confirmed
 	//   the address of the account before.
 	// - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
+	// - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
 	// - `key_rotated`: a new key signs from now on.
+	// - `mail_deleted`: a mail was deleted before it was sent.
 	Kind EventKind `json:"kind"`
 
 	// SessionID The session that started, ended, or was used.
@@ -756,8 +848,13 @@ type Event struct {
 //   - `factors_reset`: the reset removed the second factors; or a reset of the password by mail did, since nobody had confirmed
 //     the address of the account before.
 //   - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
+//   - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
 //   - `key_rotated`: a new key signs from now on.
+//   - `mail_deleted`: a mail was deleted before it was sent.
 type EventKind string
+
+// EventLines One `Event` in JSON per line, each with a line break at its end.
+type EventLines = string
 
 // EventPage defines model for EventPage.
 type EventPage struct {
@@ -957,9 +1054,30 @@ type Key struct {
 	Y   *string `json:"y,omitempty"`
 }
 
+// KeyRotation defines model for KeyRotation.
+type KeyRotation struct {
+	// Signs What a key signs.
+	//
+	// Example: access_tokens
+	Signs KeyUse `json:"signs"`
+}
+
 // KeySet defines model for KeySet.
 type KeySet struct {
 	Keys []Key `json:"keys"`
+}
+
+// KeyUse What a key signs.
+//
+// Example: access_tokens
+type KeyUse string
+
+// MailPage defines model for MailPage.
+type MailPage struct {
+	Items []WaitingMail `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
 // MailedCode The `code` of the link in the mail.
@@ -1734,6 +1852,25 @@ type SecretReplacement struct {
 	KeepOldFor int32 `json:"keep_old_for"`
 }
 
+// ServerSettings defines model for ServerSettings.
+type ServerSettings struct {
+	// Engine The engine of the database.
+	Engine ServerSettingsEngine `json:"engine"`
+
+	// SchemaVersion The version of the schema of the database.
+	SchemaVersion int32     `json:"schema_version"`
+	Settings      []Setting `json:"settings"`
+
+	// StartedAt When this server has started.
+	StartedAt time.Time `json:"started_at"`
+
+	// Version As `sesame --version` prints it.
+	Version string `json:"version"`
+}
+
+// ServerSettingsEngine The engine of the database.
+type ServerSettingsEngine string
+
 // Session defines model for Session.
 type Session struct {
 	// Acr The level of the sign-in: `1` for one factor, `2` for two.
@@ -1774,6 +1911,28 @@ type SessionPage struct {
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
+// Setting defines model for Setting.
+type Setting struct {
+	Description string `json:"description"`
+
+	// Flag The flag of `sesame serve` that sets it; null if there is none.
+	Flag nullable.Nullable[string] `json:"flag"`
+
+	// Name The environment variable that sets it.
+	Name string `json:"name"`
+
+	// Source Where the value comes from. `program` is code that embeds the server. A `default` may follow from other settings, as the
+	// public URL follows from the listening address.
+	Source SettingSource `json:"source"`
+
+	// Value The value in force; `[secret]` for a secret, and empty for none.
+	Value string `json:"value"`
+}
+
+// SettingSource Where the value comes from. `program` is code that embeds the server. A `default` may follow from other settings, as the
+// public URL follows from the listening address.
+type SettingSource string
+
 // SignOutRequest defines model for SignOutRequest.
 type SignOutRequest struct {
 	// ClientID The client that asks. It can be left out with an `id_token_hint`.
@@ -1805,6 +1964,50 @@ type SignOutRequest struct {
 	//
 	// Example: en
 	UILocales *string `json:"ui_locales,omitempty"`
+}
+
+// SigningKey defines model for SigningKey.
+type SigningKey struct {
+	// Alg The algorithm.
+	Alg       string    `json:"alg"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// Kid The id of the key.
+	Kid string `json:"kid"`
+
+	// RemovedAt When tokens that it has signed are refused; null if that is not known.
+	RemovedAt nullable.Nullable[time.Time] `json:"removed_at"`
+
+	// RetiresAt When it stops signing, or did; null if that is not planned.
+	RetiresAt nullable.Nullable[time.Time] `json:"retires_at"`
+
+	// Signs What a key signs.
+	//
+	// Example: access_tokens
+	Signs KeyUse `json:"signs"`
+
+	// SignsFrom When it began to sign, or will.
+	SignsFrom time.Time `json:"signs_from"`
+
+	// State A published key will sign next. A retired one only verifies.
+	State SigningKeyState `json:"state"`
+}
+
+// SigningKeyState A published key will sign next. A retired one only verifies.
+type SigningKeyState string
+
+// SigningKeys defines model for SigningKeys.
+type SigningKeys struct {
+	Items []SigningKey `json:"items"`
+}
+
+// TestMail defines model for TestMail.
+type TestMail struct {
+	// Detail What the mail server has answered.
+	Detail string `json:"detail"`
+
+	// Sent Whether the mail server has accepted the mail.
+	Sent bool `json:"sent"`
 }
 
 // Token defines model for Token.
@@ -2102,11 +2305,53 @@ type UserUpdate struct {
 	FullName nullable.Nullable[FullName] `json:"full_name,omitempty"`
 }
 
+// WaitingMail defines model for WaitingMail.
+type WaitingMail struct {
+	// Attempts How often the server has tried to send it.
+	Attempts  int32     `json:"attempts"`
+	CreatedAt time.Time `json:"created_at"`
+	ID        string    `json:"id"`
+
+	// Kind The name of its template; `to_nobody` takes the place of a mail that must not be sent.
+	Kind string `json:"kind"`
+
+	// LastError Why the last attempt has failed.
+	LastError     nullable.Nullable[string] `json:"last_error"`
+	NextAttemptAt time.Time                 `json:"next_attempt_at"`
+
+	// Sending Whether a replica is sending it now.
+	Sending bool `json:"sending"`
+
+	// To The recipient, masked. Null for `to_nobody`, and if this server cannot decrypt the mail.
+	To nullable.Nullable[string] `json:"to"`
+}
+
 // Cursor defines model for Cursor.
 type Cursor = string
 
+// EventsOfActor defines model for EventsOfActor.
+type EventsOfActor = string
+
+// EventsOfClient defines model for EventsOfClient.
+type EventsOfClient = string
+
+// EventsOfKinds defines model for EventsOfKinds.
+type EventsOfKinds = []EventKind
+
+// EventsOfUser defines model for EventsOfUser.
+type EventsOfUser = string
+
+// EventsSince defines model for EventsSince.
+type EventsSince = time.Time
+
+// EventsUntil defines model for EventsUntil.
+type EventsUntil = time.Time
+
 // Limit defines model for Limit.
 type Limit = int32
+
+// MailID defines model for MailID.
+type MailID = string
 
 // ClientNameTaken An error (RFC 9457).
 type ClientNameTaken = Problem
@@ -2131,6 +2376,9 @@ type NoPasskeys = Problem
 
 // NoSuchClient An error (RFC 9457).
 type NoSuchClient = Problem
+
+// NoSuchMail An error (RFC 9457).
+type NoSuchMail = Problem
 
 // NoSuchProvider An error (RFC 9457).
 type NoSuchProvider = Problem
@@ -2173,6 +2421,9 @@ type Throttled = Problem
 
 // TooLarge An error (RFC 9457).
 type TooLarge = Problem
+
+// TooSoon An error (RFC 9457).
+type TooSoon = Problem
 
 // Unauthenticated An error (RFC 9457).
 type Unauthenticated = Problem
@@ -2276,10 +2527,59 @@ type ListEventsParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
 	// UserID Only events of this account, which may be deleted.
-	UserID *string `form:"user_id,omitempty" json:"user_id,omitempty"`
+	UserID *EventsOfUser `form:"user_id,omitempty" json:"user_id,omitempty"`
 
-	// Kind Only events of this kind.
-	Kind *EventKind `form:"kind,omitempty" json:"kind,omitempty"`
+	// Actor Only events that this user or service client has caused, or `command line`, or `schedule`.
+	Actor *EventsOfActor `form:"actor,omitempty" json:"actor,omitempty"`
+
+	// ClientID Only events of requests of this client, or about it.
+	ClientID *EventsOfClient `form:"client_id,omitempty" json:"client_id,omitempty"`
+
+	// Kind Only events of these kinds, separated by commas.
+	Kind EventsOfKinds `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Since Only events that were recorded at this time or later. An event may be recorded a few seconds after its `at`.
+	Since *EventsSince `form:"since,omitempty" json:"since,omitempty"`
+
+	// Until Only events that were recorded before this time.
+	Until *EventsUntil `form:"until,omitempty" json:"until,omitempty"`
+
+	// After The `id` of an event. Only newer events, and those of the minute before it.
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+}
+
+// ExportEventsParams defines parameters for ExportEvents.
+type ExportEventsParams struct {
+	// UserID Only events of this account, which may be deleted.
+	UserID *EventsOfUser `form:"user_id,omitempty" json:"user_id,omitempty"`
+
+	// Actor Only events that this user or service client has caused, or `command line`, or `schedule`.
+	Actor *EventsOfActor `form:"actor,omitempty" json:"actor,omitempty"`
+
+	// ClientID Only events of requests of this client, or about it.
+	ClientID *EventsOfClient `form:"client_id,omitempty" json:"client_id,omitempty"`
+
+	// Kind Only events of these kinds, separated by commas.
+	Kind EventsOfKinds `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Since Only events that were recorded at this time or later. An event may be recorded a few seconds after its `at`.
+	Since *EventsSince `form:"since,omitempty" json:"since,omitempty"`
+
+	// Until Only events that were recorded before this time.
+	Until *EventsUntil `form:"until,omitempty" json:"until,omitempty"`
+
+	// After The `id` of the last event of an export, to continue it.
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+}
+
+// ListMailsParams defines parameters for ListMails.
+type ListMailsParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // ListProvidersParams defines parameters for ListProviders.
@@ -2382,6 +2682,9 @@ type AuthorizeDeviceFormdataRequestBody = DeviceAuthorizationRequest
 
 // ConfirmEmailJSONRequestBody defines body for ConfirmEmail for application/json ContentType.
 type ConfirmEmailJSONRequestBody = EmailConfirmation
+
+// RotateSigningKeyJSONRequestBody defines body for RotateSigningKey for application/json ContentType.
+type RotateSigningKeyJSONRequestBody = KeyRotation
 
 // PushAuthorizationRequestFormdataRequestBody defines body for PushAuthorizationRequest for application/x-www-form-urlencoded ContentType.
 type PushAuthorizationRequestFormdataRequestBody = PushedAuthorizationRequest
@@ -2490,9 +2793,30 @@ type ServerInterface interface {
 	// ListEvents List all events
 	// (GET /events)
 	ListEvents(ctx echo.Context, params ListEventsParams) error
+	// ExportEvents Export events as JSON lines
+	// (GET /events/export)
+	ExportEvents(ctx echo.Context, params ExportEventsParams) error
 	// GetHealth Check that the process runs
 	// (GET /healthz)
 	GetHealth(ctx echo.Context) error
+	// ListSigningKeys List the signing keys
+	// (GET /keys)
+	ListSigningKeys(ctx echo.Context) error
+	// RotateSigningKey Replace a signing key
+	// (POST /keys/rotate)
+	RotateSigningKey(ctx echo.Context) error
+	// ListMails List the waiting mails
+	// (GET /mails)
+	ListMails(ctx echo.Context, params ListMailsParams) error
+	// SendTestMail Send a test mail to myself
+	// (POST /mails/test)
+	SendTestMail(ctx echo.Context) error
+	// DeleteMail Delete a waiting mail
+	// (DELETE /mails/{mail_id})
+	DeleteMail(ctx echo.Context, mailID MailID) error
+	// RetryMail Send a waiting mail now
+	// (POST /mails/{mail_id}/retry)
+	RetryMail(ctx echo.Context, mailID MailID) error
 	// PushAuthorizationRequest Push an authorization request
 	// (POST /par)
 	PushAuthorizationRequest(ctx echo.Context) error
@@ -2523,6 +2847,9 @@ type ServerInterface interface {
 	// GetReadiness Check that the server is ready
 	// (GET /readyz)
 	GetReadiness(ctx echo.Context) error
+	// GetSettings Read the settings in force
+	// (GET /settings)
+	GetSettings(ctx echo.Context) error
 	// SignOut Sign out of the browser
 	// (GET /sign-out)
 	SignOut(ctx echo.Context, params SignOutParams) error
@@ -3024,15 +3351,110 @@ func (w *ServerInterfaceWrapper) ListEvents(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
 	}
 
+	// ------------- Optional query parameter "actor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "actor", ctx.QueryParams(), &params.Actor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter actor: %s", err))
+	}
+
+	// ------------- Optional query parameter "client_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "client_id", ctx.QueryParams(), &params.ClientID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
 	// ------------- Optional query parameter "kind" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
 	}
 
+	// ------------- Optional query parameter "since" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "since", ctx.QueryParams(), &params.Since, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter since: %s", err))
+	}
+
+	// ------------- Optional query parameter "until" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "until", ctx.QueryParams(), &params.Until, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter until: %s", err))
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", ctx.QueryParams(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter after: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListEvents(ctx, params)
+	return err
+}
+
+// ExportEvents converts echo context to params.
+func (w *ServerInterfaceWrapper) ExportEvents(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExportEventsParams
+	// ------------- Optional query parameter "user_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "user_id", ctx.QueryParams(), &params.UserID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "actor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "actor", ctx.QueryParams(), &params.Actor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter actor: %s", err))
+	}
+
+	// ------------- Optional query parameter "client_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "client_id", ctx.QueryParams(), &params.ClientID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// ------------- Optional query parameter "since" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "since", ctx.QueryParams(), &params.Since, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter since: %s", err))
+	}
+
+	// ------------- Optional query parameter "until" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "until", ctx.QueryParams(), &params.Until, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter until: %s", err))
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", ctx.QueryParams(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter after: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ExportEvents(ctx, params)
 	return err
 }
 
@@ -3042,6 +3464,90 @@ func (w *ServerInterfaceWrapper) GetHealth(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetHealth(ctx)
+	return err
+}
+
+// ListSigningKeys converts echo context to params.
+func (w *ServerInterfaceWrapper) ListSigningKeys(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListSigningKeys(ctx)
+	return err
+}
+
+// RotateSigningKey converts echo context to params.
+func (w *ServerInterfaceWrapper) RotateSigningKey(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RotateSigningKey(ctx)
+	return err
+}
+
+// ListMails converts echo context to params.
+func (w *ServerInterfaceWrapper) ListMails(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListMailsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListMails(ctx, params)
+	return err
+}
+
+// SendTestMail converts echo context to params.
+func (w *ServerInterfaceWrapper) SendTestMail(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SendTestMail(ctx)
+	return err
+}
+
+// DeleteMail converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteMail(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "mail_id" -------------
+	var mailID MailID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "mail_id", ctx.Param("mail_id"), &mailID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter mail_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteMail(ctx, mailID)
+	return err
+}
+
+// RetryMail converts echo context to params.
+func (w *ServerInterfaceWrapper) RetryMail(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "mail_id" -------------
+	var mailID MailID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "mail_id", ctx.Param("mail_id"), &mailID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter mail_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RetryMail(ctx, mailID)
 	return err
 }
 
@@ -3169,6 +3675,15 @@ func (w *ServerInterfaceWrapper) GetReadiness(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetReadiness(ctx)
+	return err
+}
+
+// GetSettings converts echo context to params.
+func (w *ServerInterfaceWrapper) GetSettings(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetSettings(ctx)
 	return err
 }
 
@@ -3949,6 +4464,14 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/users/me/consents/:client_id", wrapper.WithdrawConsent, options.OperationMiddlewares["withdrawConsent"]...)
 	router.GET(options.BaseURL+"/users/me/events", wrapper.ListMyEvents, options.OperationMiddlewares["listMyEvents"]...)
 	router.GET(options.BaseURL+"/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
+	router.GET(options.BaseURL+"/events/export", wrapper.ExportEvents, options.OperationMiddlewares["exportEvents"]...)
+	router.GET(options.BaseURL+"/settings", wrapper.GetSettings, options.OperationMiddlewares["getSettings"]...)
+	router.GET(options.BaseURL+"/keys", wrapper.ListSigningKeys, options.OperationMiddlewares["listSigningKeys"]...)
+	router.POST(options.BaseURL+"/keys/rotate", wrapper.RotateSigningKey, options.OperationMiddlewares["rotateSigningKey"]...)
+	router.GET(options.BaseURL+"/mails", wrapper.ListMails, options.OperationMiddlewares["listMails"]...)
+	router.POST(options.BaseURL+"/mails/test", wrapper.SendTestMail, options.OperationMiddlewares["sendTestMail"]...)
+	router.DELETE(options.BaseURL+"/mails/:mail_id", wrapper.DeleteMail, options.OperationMiddlewares["deleteMail"]...)
+	router.POST(options.BaseURL+"/mails/:mail_id/retry", wrapper.RetryMail, options.OperationMiddlewares["retryMail"]...)
 	router.GET(options.BaseURL+"/clients", wrapper.ListClients, options.OperationMiddlewares["listClients"]...)
 	router.POST(options.BaseURL+"/clients", wrapper.CreateClient, options.OperationMiddlewares["createClient"]...)
 	router.DELETE(options.BaseURL+"/clients/:client_id", wrapper.DeleteClient, options.OperationMiddlewares["deleteClient"]...)
@@ -3991,6 +4514,8 @@ type MediaTypeApplicationProblemPlusJSONResponse Problem
 type NoPasskeysApplicationProblemPlusJSONResponse Problem
 
 type NoSuchClientApplicationProblemPlusJSONResponse Problem
+
+type NoSuchMailApplicationProblemPlusJSONResponse Problem
 
 type NoSuchProviderApplicationProblemPlusJSONResponse Problem
 
@@ -4110,6 +4635,15 @@ type ThrottledApplicationProblemPlusJSONResponse struct {
 }
 
 type TooLargeApplicationProblemPlusJSONResponse Problem
+
+type TooSoonResponseHeaders struct {
+	RetryAfter int32
+}
+type TooSoonApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers TooSoonResponseHeaders
+}
 
 type UnauthenticatedResponseHeaders struct {
 	WWWAuthenticate string
@@ -6003,6 +6537,156 @@ func (response ListEvents503ApplicationProblemPlusJSONResponse) VisitListEventsR
 	return err
 }
 
+type ExportEventsRequestObject struct {
+	Params ExportEventsParams
+}
+
+type ExportEventsResponseObject interface {
+	VisitExportEventsResponse(w http.ResponseWriter) error
+}
+
+type ExportEvents200ApplicationJsonlResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response ExportEvents200ApplicationJsonlResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/jsonl")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type ExportEvents400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ExportEvents400ApplicationProblemPlusJSONResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportEvents401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ExportEvents401ApplicationProblemPlusJSONResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportEvents403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ExportEvents403ApplicationProblemPlusJSONResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportEvents422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ExportEvents422ApplicationProblemPlusJSONResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportEvents500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ExportEvents500ApplicationProblemPlusJSONResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportEvents503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ExportEvents503ApplicationProblemPlusJSONResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetHealthRequestObject struct {
 }
 
@@ -6036,6 +6720,798 @@ func (response GetHealth500ApplicationProblemPlusJSONResponse) VisitGetHealthRes
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSigningKeysRequestObject struct {
+}
+
+type ListSigningKeysResponseObject interface {
+	VisitListSigningKeysResponse(w http.ResponseWriter) error
+}
+
+type ListSigningKeys200JSONResponse SigningKeys
+
+func (response ListSigningKeys200JSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSigningKeys400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListSigningKeys400ApplicationProblemPlusJSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSigningKeys401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListSigningKeys401ApplicationProblemPlusJSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSigningKeys403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListSigningKeys403ApplicationProblemPlusJSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSigningKeys500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListSigningKeys500ApplicationProblemPlusJSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSigningKeys503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListSigningKeys503ApplicationProblemPlusJSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKeyRequestObject struct {
+	Body *RotateSigningKeyJSONRequestBody
+}
+
+type RotateSigningKeyResponseObject interface {
+	VisitRotateSigningKeyResponse(w http.ResponseWriter) error
+}
+
+type RotateSigningKey200JSONResponse SigningKeys
+
+func (response RotateSigningKey200JSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey400ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey401ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey403ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey413ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey415ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey422ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey429ApplicationProblemPlusJSONResponse struct {
+	TooSoonApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey429ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey500ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey503ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMailsRequestObject struct {
+	Params ListMailsParams
+}
+
+type ListMailsResponseObject interface {
+	VisitListMailsResponse(w http.ResponseWriter) error
+}
+
+type ListMails200JSONResponse MailPage
+
+func (response ListMails200JSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListMails400ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListMails401ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListMails403ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListMails422ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListMails500ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListMails503ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMailRequestObject struct {
+}
+
+type SendTestMailResponseObject interface {
+	VisitSendTestMailResponse(w http.ResponseWriter) error
+}
+
+type SendTestMail200JSONResponse TestMail
+
+func (response SendTestMail200JSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response SendTestMail400ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response SendTestMail401ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response SendTestMail403ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail409ApplicationProblemPlusJSONResponse Problem
+
+func (response SendTestMail409ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail429ApplicationProblemPlusJSONResponse struct {
+	TooSoonApplicationProblemPlusJSONResponse
+}
+
+func (response SendTestMail429ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response SendTestMail500ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response SendTestMail503ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMailRequestObject struct {
+	MailID MailID `json:"mail_id"`
+}
+
+type DeleteMailResponseObject interface {
+	VisitDeleteMailResponse(w http.ResponseWriter) error
+}
+
+type DeleteMail204Response struct {
+}
+
+func (response DeleteMail204Response) VisitDeleteMailResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteMail400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail400ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMail401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail401ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMail403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail403ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMail404ApplicationProblemPlusJSONResponse struct {
+	NoSuchMailApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail404ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMail422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail422ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMail500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail500ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMail503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail503ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMailRequestObject struct {
+	MailID MailID `json:"mail_id"`
+}
+
+type RetryMailResponseObject interface {
+	VisitRetryMailResponse(w http.ResponseWriter) error
+}
+
+type RetryMail204Response struct {
+}
+
+func (response RetryMail204Response) VisitRetryMailResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RetryMail400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail400ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail401ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail403ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail404ApplicationProblemPlusJSONResponse struct {
+	NoSuchMailApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail404ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail422ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail500ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail503ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -7313,6 +8789,110 @@ type GetReadiness503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetReadiness503ApplicationProblemPlusJSONResponse) VisitGetReadinessResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettingsRequestObject struct {
+}
+
+type GetSettingsResponseObject interface {
+	VisitGetSettingsResponse(w http.ResponseWriter) error
+}
+
+type GetSettings200JSONResponse ServerSettings
+
+func (response GetSettings200JSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettings400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response GetSettings400ApplicationProblemPlusJSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettings401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetSettings401ApplicationProblemPlusJSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettings403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetSettings403ApplicationProblemPlusJSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettings500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetSettings500ApplicationProblemPlusJSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettings503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetSettings503ApplicationProblemPlusJSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -13386,9 +14966,30 @@ type StrictServerInterface interface {
 	// ListEvents List all events
 	// (GET /events)
 	ListEvents(ctx context.Context, request ListEventsRequestObject) (ListEventsResponseObject, error)
+	// ExportEvents Export events as JSON lines
+	// (GET /events/export)
+	ExportEvents(ctx context.Context, request ExportEventsRequestObject) (ExportEventsResponseObject, error)
 	// GetHealth Check that the process runs
 	// (GET /healthz)
 	GetHealth(ctx context.Context, request GetHealthRequestObject) (GetHealthResponseObject, error)
+	// ListSigningKeys List the signing keys
+	// (GET /keys)
+	ListSigningKeys(ctx context.Context, request ListSigningKeysRequestObject) (ListSigningKeysResponseObject, error)
+	// RotateSigningKey Replace a signing key
+	// (POST /keys/rotate)
+	RotateSigningKey(ctx context.Context, request RotateSigningKeyRequestObject) (RotateSigningKeyResponseObject, error)
+	// ListMails List the waiting mails
+	// (GET /mails)
+	ListMails(ctx context.Context, request ListMailsRequestObject) (ListMailsResponseObject, error)
+	// SendTestMail Send a test mail to myself
+	// (POST /mails/test)
+	SendTestMail(ctx context.Context, request SendTestMailRequestObject) (SendTestMailResponseObject, error)
+	// DeleteMail Delete a waiting mail
+	// (DELETE /mails/{mail_id})
+	DeleteMail(ctx context.Context, request DeleteMailRequestObject) (DeleteMailResponseObject, error)
+	// RetryMail Send a waiting mail now
+	// (POST /mails/{mail_id}/retry)
+	RetryMail(ctx context.Context, request RetryMailRequestObject) (RetryMailResponseObject, error)
 	// PushAuthorizationRequest Push an authorization request
 	// (POST /par)
 	PushAuthorizationRequest(ctx context.Context, request PushAuthorizationRequestRequestObject) (PushAuthorizationRequestResponseObject, error)
@@ -13419,6 +15020,9 @@ type StrictServerInterface interface {
 	// GetReadiness Check that the server is ready
 	// (GET /readyz)
 	GetReadiness(ctx context.Context, request GetReadinessRequestObject) (GetReadinessResponseObject, error)
+	// GetSettings Read the settings in force
+	// (GET /settings)
+	GetSettings(ctx context.Context, request GetSettingsRequestObject) (GetSettingsResponseObject, error)
 	// SignOut Sign out of the browser
 	// (GET /sign-out)
 	SignOut(ctx context.Context, request SignOutRequestObject) (SignOutResponseObject, error)
@@ -14039,6 +15643,31 @@ func (sh *strictHandler) ListEvents(ctx echo.Context, params ListEventsParams) e
 	return nil
 }
 
+// ExportEvents operation middleware
+func (sh *strictHandler) ExportEvents(ctx echo.Context, params ExportEventsParams) error {
+	var request ExportEventsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ExportEvents(ctx.Request().Context(), request.(ExportEventsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExportEvents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ExportEventsResponseObject); ok {
+		return validResponse.VisitExportEventsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // GetHealth operation middleware
 func (sh *strictHandler) GetHealth(ctx echo.Context) error {
 	var request GetHealthRequestObject
@@ -14056,6 +15685,173 @@ func (sh *strictHandler) GetHealth(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetHealthResponseObject); ok {
 		return validResponse.VisitGetHealthResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListSigningKeys operation middleware
+func (sh *strictHandler) ListSigningKeys(ctx echo.Context) error {
+	var request ListSigningKeysRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSigningKeys(ctx.Request().Context(), request.(ListSigningKeysRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSigningKeys")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListSigningKeysResponseObject); ok {
+		return validResponse.VisitListSigningKeysResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RotateSigningKey operation middleware
+func (sh *strictHandler) RotateSigningKey(ctx echo.Context) error {
+	var request RotateSigningKeyRequestObject
+
+	var body RotateSigningKeyJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RotateSigningKey(ctx.Request().Context(), request.(RotateSigningKeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RotateSigningKey")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RotateSigningKeyResponseObject); ok {
+		return validResponse.VisitRotateSigningKeyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListMails operation middleware
+func (sh *strictHandler) ListMails(ctx echo.Context, params ListMailsParams) error {
+	var request ListMailsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListMails(ctx.Request().Context(), request.(ListMailsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListMails")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListMailsResponseObject); ok {
+		return validResponse.VisitListMailsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SendTestMail operation middleware
+func (sh *strictHandler) SendTestMail(ctx echo.Context) error {
+	var request SendTestMailRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SendTestMail(ctx.Request().Context(), request.(SendTestMailRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SendTestMail")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SendTestMailResponseObject); ok {
+		return validResponse.VisitSendTestMailResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteMail operation middleware
+func (sh *strictHandler) DeleteMail(ctx echo.Context, mailID MailID) error {
+	var request DeleteMailRequestObject
+
+	request.MailID = mailID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteMail(ctx.Request().Context(), request.(DeleteMailRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteMail")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteMailResponseObject); ok {
+		return validResponse.VisitDeleteMailResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RetryMail operation middleware
+func (sh *strictHandler) RetryMail(ctx echo.Context, mailID MailID) error {
+	var request RetryMailRequestObject
+
+	request.MailID = mailID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RetryMail(ctx.Request().Context(), request.(RetryMailRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetryMail")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RetryMailResponseObject); ok {
+		return validResponse.VisitRetryMailResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -14419,6 +16215,29 @@ func (sh *strictHandler) GetReadiness(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetReadinessResponseObject); ok {
 		return validResponse.VisitGetReadinessResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetSettings operation middleware
+func (sh *strictHandler) GetSettings(ctx echo.Context) error {
+	var request GetSettingsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSettings(ctx.Request().Context(), request.(GetSettingsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSettings")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetSettingsResponseObject); ok {
+		return validResponse.VisitGetSettingsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -15734,589 +17553,659 @@ func (sh *strictHandler) UnlockUser(ctx echo.Context, userID string) error {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L37chu3tif8Khh+cypxDkmR1J2u1BxFlhw5tqQtyXZ2Qg8JdoNkR02AaYCimZSr5mkm75FHmSf5CmsB",
-	"aHSzmxdJzu1o/7FjNfuCy8K6r9/6tRKI8URwxpWstH+tjBgNWQL/PKbBiJ1Gd+xNxKeKwbWQySCJJioS",
-	"vNKuvKFz0mck0DeGZCASMojuGBnj/fVKtcI+0vEkZpV2ZTLtx1FQJWP6sUaH7OvtRqNSrSTs52mUsLDS",
-	"VsmUVSsyGLEx1V8a04+vGR+qUaW906hW1Hyi3yJVEvFh5dOnauU4jhhXxyMax4wP2eLovhUzQkkAt5GA",
-	"ckKnasS4igKqGPny6vSY7O3vHJLff9utt6pE/72/19x/lh33N1RGAUkYjcdfdyqSSTpmnUqVBCOaSKa+",
-	"7lTe3pzWDjqVdWfTbDQK5/NaBBRHnp/IzYiRt1eviRgQNWKEBoGYcpUd5kipSXtrq9narzfqjXqzfdA4",
-	"aGxNJUvkVqN5SMOD1n7tMGgNavvNbVqju3s7tX3W2md7/VZje3dn6egHIhlTVWlXpklUqfqTaZVM5lwA",
-	"9RTPRS9hFcjl25uby61mvYEklKMYLmpw+WFkci6ulUgKRgIDlGQ8lYpwoYjUtxElbhmXOepoPlsYGdz9",
-	"sJFdsTBKWKDKN/79iOkhjRjpJ2ImWUKGIr9KeuNle2uLTiZ1c7UeiPFWQOO4T4Pb/xWIkH39w/jwrjNt",
-	"NFp7UlHFvqaDRjT4Scbh7U94OZLya/2q/9g++o/W6X+0Th0l/cf2kaal9edaQhJXTCXzo4FiyeJEr1kg",
-	"eCiJEmRGI0X6bCDMzDn7qIhK5plZN9ei1oir7RbSazSejivtQz2yccTxr6YbZcQVG7IEhvn+/fsjj08U",
-	"U3BguQ4SymGz2SC//9Zs1vfqzWdVMovUCAafMCoFt9S0q2/azvMXRhOWFDAYliQi+bpTifgdjaOwC5T5",
-	"UDbzqVqZ0ISOmbJMfppIATtC41jMTsYTNX9H4ymzL1+cfE9vSTeAB3uWKU0SdheJqSQTOmTPCdPvgSOu",
-	"fxxEiVTwS52cKRJJAlMigsfpTXreJI6k6nC3fnBtEMV6tPUOzyxcpVqJ9JB+nrJkXqlWOB3ryziuSsmq",
-	"7JXw3mgcqSL5BoRD+HTcZ4meaqTYWJIJS3A2/oB2G8UDiuHd/nhCNqDTWOEj5dTaXEmtnzQtyIngEqUz",
-	"isRzOmY39JYBQwkEV4zD3OhkEkfIarYmiejHbPyfP0nkO24W+okQ1hHe1dWT6Cp4m6YFRaO40q4ccaFG",
-	"LLHCdUQlUaNIEn03LIqmXVlp//hr+kwkiX3PROg5JJV2ZQsW6dMHJGomVTcKK+3KmhJL87Kp1DznsFpR",
-	"kQK6OBZ8EEeBXnKzYNOEt/Fctc2824uz++Tv0P9M2KDSrvx/W6lytIW/yq1LfAUuf5ZeCpeFmVX5VK2c",
-	"iqQfheEDdybicjoYRAHMQAZiwvytuUENgUmJsozENLjFccC9ZMzasyRSsE8PW/TtdNHTmS1b9YKRP8ay",
-	"6yn7c6U40+cw6ZRV622QJALFyVNz379/X8tz/KKBmEe28gICBnSGTPpB+wpvgJu7AxrFLMxvq9ktEgom",
-	"QWUZRArnKLhKaKDKjh7oOCN6xwhVZCykIq1GAzRYGoAgyBzJwTSOu49zLlutlETe8kkiNF3SfszICVeR",
-	"mi+llsX1eCxiWVjIMVXBKLOUz0kPV7IHMkkaOcbiUMJRfk2lOgo1d5YqoQpF6L23PqZSdWnmdZm9j6QW",
-	"mnoI+k6SubNOjiawe4Qa9iO4EbkPP+Kb8tWCiTzWphmzJ7MQjGtiCmHGoDT0wOJBBteDjXpDYy1i2cPO",
-	"Zp+GXbOS+VPZF+FcD0rTEao1r64vzh++9I106b+hIblyXy9ffX+Uj31WAsr1DPuMTLThG5Iv9Z96qlVC",
-	"ScImjCoWkls2J0JrR0bJ1D8ib4447BtoR/rqQCRDFhLU157hXrEwojcwvQfs1ZTL6WQiEsXC7li/sQsr",
-	"5m3bNeMh8V+qX1YlU66XJ2FST4/yUA8ZjPsHb2Zz1+eDbngEJkxucHjl+1oyo8faYp+CjTofsiCmCQsJ",
-	"fI7oz1X1vkaSpGsEe3YuLqmUt2wuH7RpXKjuQEx5uMD4JEvuWALKFBdkYj7W1sOcE870VhF0LoGTxNkO",
-	"WoLp6VAyElJVcUNRKaOcnF0SGoZ6Hg8/qTvp5p4LRU7NNMr3M53sY21h8SJViYx4wEikpL9EC0ugCX0S",
-	"04DZ7c+undnn62kwQgvjc+w0SxjSoNWezUZq0Rf+E/bIzU9Og5GZpLeyl4m4i0KWfN61nZiveKtrbbZ/",
-	"1vraiXor/FZ+7tWFL3vu2X/WkrqJfapWLrQJhMzgig2mcql6VbCioFuDLYvOLTwO1nzpFnjckClEkkz5",
-	"LRczDtJIafEQJAx+mCWCD+vrzx3mcAIDKeGqCx+tFn0SBKPmmmLCEpgxiCWZBh+06FHpcnJW7/Ave6Ci",
-	"1yY0UfOe5dz4aiOsJElwbfG06ueegRMsH6SpHWurRcSrTFfrC/9UrVwmdFi+ROkD6MZHv+hGZnI+PANL",
-	"DEu+jpa3Bsmk6ngRzSyoeB9rs9mspk2B2jSJGddnOlyq8z0iIfkaFmi+4yJt6s/YWLcrGx9jGGUEyxcz",
-	"pAc5HY9pMq+0K0epBaBnOY6kjPiwUq3coW950+3Ui6i1mplIQjJMKFfmjGl7D7QVvXf2jjo4deFwZof1",
-	"Xl8iQcJCTcY0lstGBJ9ZMh73aXP83fg8XvTpEYnIWmIzmjKGXBTz2Z9MRNeghuIs7nW4UY/t4p8lJ1uM",
-	"mRpFfEhmoCbClmrmWif/mgrFTOAF1yoKyWzEOJmLKaHyltC+mCrwAT7SxhxxDNRYzRkn8Cdvw80oEUrF",
-	"9xXKio0nIqFJFM+7U07vaBTTfszKj0LCyAwilUKQMeVzsyn2QMg6eV8U1aNKf+nx9uKm5PMmxGR0XX1c",
-	"B4kYmytMzURy64xBgicNgyqpgzBhd4zGmpbAwwaPgtOJahaeJCxQ9T9JMENcteYCq8ue8kKwHrEI8Zom",
-	"w88qjX0ZGOuP6SWknOztkO+ibz6LqC36zJ97KIV4Q/n8zzqSZoPkIu3/0adzyUj+pkforbcjf8z2WoeP",
-	"8cqayEpG9HExq5ObZE7okEacyJFIVDx//O2MxTDiklBFBA+YM4ZCqmifSuY5jhMGiWI2B0DSgaZPouwY",
-	"/4bbf0mHrFhzVuyj2hqpcZzZ8kpn2mhsB/8jFIG244m+AS4x/AEMfryAzs9oyGsRt4uo3x/xqbl5y7u7",
-	"srbFT60xllNkIKNB80tFJJ1LMtP/cqosOReodIFHlivYOGciA1XpN5efhAevh9Yto4AR7xOfbRlQDcie",
-	"McrljCVwrLJ0+hDyMV6qh6drWH9Xea6Gc/1lsjWIVY0iKaeouP6xEcPcwB8zDSM3Y0Z8a83O91O1sp7V",
-	"sk5ihtIWYezMlzTg9Dg2y8P2ZtcPKZ6ZsRKcPDkxQ16WvJGZ3eNsVKHxRK4ZTYIR+NpiMXQZYukCwbat",
-	"Y+Ws3jQlRFfLMavBykXn7oNsm4dmUHjnSYtcrULaWLBcul+LE3sUr3DpMjyW4fQAdrqGKbMGJ6XzWNCw",
-	"q9cPjIiygH+xhfGwOLGXUmU22WTKEL3wr81wlnDThcE/dpC4xHx7y/3s+nscSeNOdGlUni+RE3O9StjH",
-	"SZSwUDPxhN2JWxZidoHvx3Pc2MubXZohF0n73qp7q0i8hA7g1A+WjE0/B0CvlkiiX1i4gun6k9A7Y12p",
-	"mSU6F6XLMM1tTD68vhC04JnF+XOmnR80uFEVjRe8zGB8oNIaSeDRIg6dwHBzKyQPLxdxKlnS9T6Jj2QX",
-	"ysZ08JOzSMvzNBNJMe7qXshrMSQRT42aP4NuVsxuA8/0EsZg6Q6sPs3W7U4UnScTQ3uu/02X7pxPlp8j",
-	"W3M9e32dTCPfVM8wmPvb5w9V8jwRUmAyrTp27r5HzkzRW3rHEi2cNFk8mpPgAdrCW8mSMz4QGFjfzG8z",
-	"xp2mnP+XV3RTqeIv3TuWRIMordAwpQBHnJMT85ZqZZKwAUsSFnZtJAnfqHdz2l9/66eTUDPJLlWVdnN/",
-	"b/uwsb+311h7/+wyFG3gcUyjsTQWCMS4WCL1mUy5B+zCURiy8JQGJg+WhmGk30Djy0QfZBVp8T6gsWR6",
-	"2umlXysD99CyMZpXQ71DoOlo3tVHUBZX59h7CNyTK5sz1TnatsCyFBwB6K9zQhOmT+KMY22KFfxQ9pEv",
-	"JdlZqCSB4o0zvLeZFprQJKHzClZr2MqdH+3MP7jbRP8nFkDi5pFh8kB/NvGz/Wtu6WiQdEGqFSzD9YQG",
-	"rCbZhCaQlhmzOxa7pTBepar+ezaKAsgtALbNxXQ4apNeswesGDKJYZxV0mvhNTUTdXI2IBGcT32VxoKz",
-	"KqGGOshsJMDk1p9hEFG3+QvmZfCLdCLSK5iSUAimb30OH0NtBPJ+QVRgmoT+mr4bjUc9iikfM5WTcV2z",
-	"2mNNSr06uQALBFcMNjoacpFg4D11SLWyBY67BQVD1UoA56KgphDPixIkYWqacNJncwHJH0K65DooTpBV",
-	"QiWkz5IvLyaMn70gx4JzFihyrA3J33/bre8+q5rMG0l6v3YqaRFY+9cOcppOpc2ncfzpU6/ttJ6zF55Q",
-	"1hd7UAca8YHo1clbkz4TmKNdtg5r1HlWbZEQauwFlWLu9x5mE/qpfQkbRlIxrc0nphLSRuHyNY6OEfa3",
-	"g2ZtP2w1a4eDvUZtl+702TZtBfvhYW68u3tFwxUh6wblFcN6zJffHZ/k6/v297b3yO+/7dTzxXsnh29Y",
-	"PBK0dTG7O01O3ty8Gk6Pv6WCfddUB2+v3venL19dSzWrBW+y42u2DlaOrztmaiQKlvbNVIKo7F23dvd6",
-	"2RHpS9lP7RRtnCWl7ijiBYVvR9xRkSvwS8+2HIlpHOoRuBMO4nqM5eBG98uOi81fjfovg+gienX99pez",
-	"5nn06rDO5q9+Cd+fRRfR2ezNTTz64cVwfj5/dVgPWjHvj08b4fev4uxsDpqHrYL5gDZZMpl8rgar6ZPj",
-	"cl+VIIMojgmqFumIURJnaKqE43dpETGZmlbgld4CpkwxFlxb0nQoqpjMDGU6+veM8ZCOaHsPauYzx7Jg",
-	"RFzwoKjeWYyZJH0a3NpUfLvFueLmWuN6r/v+l6PWm5/W4YWTRIwnaqUIapOeZtw94EpSYH5xD/atVyW9",
-	"QHDJuNL/lCxmgeoavt+DzJ5ekDCq9NMor7SMlibrxkYt8Bbpy4wvz3ikIqoiPiRazyFXwHSMwdusN3Ln",
-	"GYaTO6mFk7YcqztNosWpX3DH7D0u55hblfTnigFr1v/wz07MBoqAu3eAGogRzOlr0NE2EYlClhoLMYFN",
-	"tfSs3xRGgwFLkHkdtHZb5Pff9heY16rK8bUkQJJqJ3nTUBFXtfAcSkRM+hKqXwvpjT1r9nChuu7J3jKp",
-	"VMIM7IsK9wbkkncHSKbe5cX1Ddma0KQHVYOcMFAgTRzBpbL1pyoj1CLphCc54vZ+t2dFs5sm0QYz3C1b",
-	"dSmmSVCGr2DMPjgVqsDbpSkPaWO/sf+sDQO2WvI0jBgPmEyfRlNcYBjFI8Tlwy4eNXiHu2Mwn0vFGpQI",
-	"9aqmEAVqpbMfsxXWq6Sc+6Ay2aYlH9RyN7cNYOGv/gIWsa5Uv1Hlq5P3QApiwrimHuXqVp3f3JZmFHJm",
-	"fI5MEjGIYrbApgrHpwoxDDxZMOXBiPJhfj89gIi1+MA06sYioPFaxgjlwykdMulUVs3EZdUCCaBVnJYx",
-	"elpwyGpHNyRkhPEeLifGxkCqzBxcRrYcRrGPCq0NfUSBzsfVrE5u8TUKkFUYX1iAIgiBBSPOJECjXNvQ",
-	"KkZRhiZ9ASgI9xUKOkwYC9OCTwcoEFLFaioar03HsuhjhgkYzV0Ll2m6bF6tQ5GJXCw7fRt5wUjOujPW",
-	"nHtMHzB18I6iBZPi3EyjMPvo9l7Jo+i3WZB+0zgmUx5bpx8ec02PpkI1YRQ5f86joK059Eui52iR0Hwf",
-	"gh27NxS3l1WfijLL+mEVtV4ahXYDinXb7/6xzJ+TPRuracJDHClZa+H54i00Rx73Y7O1xYlkv124cvc7",
-	"4b7lvCndeegV6zil/urc5G/MPnI0k+5qdpPueyj/qOP4zziI0ySB1cKUhGyeGSUzIULNg0Uimb/ZNoWh",
-	"wIE0jrijxWplQpViiZ7o//7xf3c6HxuND1/9z0oBhb5gWv3OOHE33L4Q3tANCvXkUxs8gZvQ+9rWFhX7",
-	"iKqcSe/STxOqrHEDIigvcor9ZOjBkd2Il0N1DUDh0rZ4X6iRcbXThGHIPHOcFpCNtvdWQRtVMZnqjsZL",
-	"wMIsNzELMaORkqTP1IzpYz4TaaZx0SqUD29v5eBA7i7fHWQxVXCYaT4H6Y3a7OUkFjMIDUqsWpoZLVY/",
-	"NZpPRqj2+3ywaI8wxGQ83aWWbuod8dietiNkZgnWw/Vb/GjXr/4qBvpLfft6vRD2j5J/XcGfxplhPGMq",
-	"imPM1RPImu8xxhzv8A+Sv20F67dsdpkj4dFmERsqOP2lIZzN/Odevi1akpSTXuZDPYLBTk1oOY/SZ/Ko",
-	"4wCxbLXMGwHVsuj/F3wQmdo7M5WqVZPRJWRckziNBRfDOkz7MWx0a1R6Hgj7+4YWuS80Op2PrYb+v6b+",
-	"v+1ap/Nx9xv9fy/0P/dPCsVJkWl5MqZRfAy8fkPBYgLXv2b93C6GLZKhv8p49xpO8Iknc5cqGjkRnT+u",
-	"9oPufR9KZ68pSQ9zc+Fq+faygb4BwKljfWduegVV4jiptP4zaxyn7BcEMrrfIJ+e2Kkjj8xlXuFrqCrG",
-	"e/3j9Jm8iqvXpHBbkkQkx4UyEX7C6Wv2P0nEMKFjWSfHTmugIeSFcAZZM55Himsh/GMOgGkxqS2f7bdG",
-	"elchjl7iBQi6QSwkvN1HfsCoHPhwATKT+ea3S78vgk9cyNEHtKwZnaNUKQQBw3wS+wDHIoyuEt0ADwBc",
-	"7GLYvGtSCqqFOaylsEhFuHOQ3dv1SMkBNaD0tL90HWlUK4ZO/UtFydULWfJ+1tGH6kpr9uRuHWs7X9WR",
-	"sEAkIQsJuwP5eYRgblCUr82WCBIaXNoynUziuSnR139DzLxeqS6kYKgiQ0hzhcjxAU0bEPQybnlj/MLZ",
-	"DqMQBE0vEOOxVgbjyMbIepoXhdOY9erkPB2iD0ZBZYejPmVjDRDAskEycN7POEsQJknPA0AAxzRkiKa6",
-	"mfOpWkGj+l4+gRWqjlkUFzUDcikyVlaOsegLR+Tt27MXd/sufCgSbSrMiR58VstczwMTTbom3lY8nVxZ",
-	"8fJ5rbX0txFfKV7haHwXGQAYJqU+02Urbn43FV+KasZQJYzb/LwZBXSFcI3lWTl4ZMBDVhaefytZUjsa",
-	"PhIFeB7dchhBJ5WBIehjBVlujzXbYrdwJhWB2kEYGnyQJxgGCj4lIJRqsWvYygffT+XRSYauM7tWKPAd",
-	"tRXOU48DtH5uea6+NyPtpQX7MjDsWv2ZqBThhzNZ7/AOr9lEgTZkDkApQiyGQ0w9SX838qvXzuJxaErO",
-	"IvVYIggjQCMNU60/TR5opyVjkexwYoeVplAhoKyej8OPD6ukzwI6lcykdKARlpbJeINVtn6p107Tyj1s",
-	"DzpQLCmtO3qeijTBAzCiwQMS8aEe7IQlkQjxc05Y4/rCB906DrVEQO0UqnHcF6oQ7fYzlg2TQJwiZB6U",
-	"h/prRmGz2HP6ccxHMwprZtEj6dYdLSycOpW3pokEWlruhOoP2GcB4Lfqx/j0ihVkFvtgKZhIiLH5bPJP",
-	"nZwmYqw/IHjKtL234xpLD8V8EN1h9iHQp9kkRoMRrH6VTCdECdLcddUAdsfFFLJb8F9dyC+AgCXsvllP",
-	"GD6mHrgregbAlfFNCRskTI66CdNEAg+bS8ZssHwb3grZlJrBWMkHyygJFkQO1HMzWfiWXgfvS5CNln4G",
-	"+2c4VwOq8/f/WMqAcV2nEjZ6RENHZ5mxgIcaMXlY6GUMdbXtFCZ0luEOxrOP9hP3gaCqcGxDLfw990oV",
-	"TipoRz71RUqPSStpVnlCAhPiFqPnNI5tRBkHmlWc/SHNRgKWyzEueJWeLyVj4FvGQwYnkprznjcucyfa",
-	"HDy9Hlb9NgEG/1LIYpa/ZE5gr6pn6C4bQF1Iw4J1cF9oE7+IVtK5oWz75JTHIri1pOJyRmAP4TnDnAxn",
-	"MgcnX0WIs0N3ivdpt4gslsxxm3xJrz3U8BI0nIyVhDMyl9xbvWdMPaK52djj/rb4L42FVObxKU8f8l+V",
-	"sLG486WB5T+WkaWPRQqh7OA5LoDisiOJONlukJDO5XMikiqQrjMOqsYo4MImFKYPpx8nIg69r4+ozH7G",
-	"Dk9OWBxHfJgjs4RJpoDXcDbLCtZgJCTjBSv2PMvI/NNs8Em7gZhEbidkNORUTROGbAP7LVCLZYqF0/rM",
-	"gdqAB5sEYjLHtgyEfYykks/9/HZfmuKH0feo5t044rdIFO7SlJuLQMD2MoHvuErygOKxDShPV7xqkzYd",
-	"+aKZ753E9Fp6YN01ezzb3pcgcCCd/kEi7rMrn9dA8lKBxmPkedWiDyLDdpXWwKxNOj5CPMA78UoXFDQ9",
-	"SPO3oWcjqzLPUkkkU2Q6qWJVJtxoZZVXrNE1gsSd5Vx5AM3WbRS8QXYTBjC1hmS0IqmVLzbLl3zk8WxF",
-	"HFpt0s1RIlVb14QTcr4DhvTZUF8jcGvh4skldJ79UEB5wGKr7zkaxblnF9XdanQZyVTBG82u49jMwhcO",
-	"0LgIvCk4SunP4cxqGWfRgrmA7dGSyTEIzS18dplzcWL1uxHVSKUe8dsrKembKz7h22hAkXTGF2uOkQhF",
-	"7RN63zVnwGISABPiYkYEN51ijOfQ5vT6FoL70+ngvk/Lqsl4l5gq9w9PbQNfoa+KVUz+vvdXRmfxrjiV",
-	"pcjTlpftnmfNrKl3xaygf8UIdu+SEereFSusXWKC97Gc9HU+SEcL6ZXcHVouZn2DkukLOa7rX7FM1y2E",
-	"8S/6bCj909B4JVcG1jULXsIs3PMLJ37hF3fu8r+YaaVCKzWi003J0nl6Id2kvGjIXPJ3ICMYtFGf0v5K",
-	"H2m18rGmib92R8Hul/oUnLw7Ob/pvr54eXZeqfp/dU+Pzl6fvMhdvPn26uLmxr9+eXR9/f7i6kX36Pj4",
-	"5PIm+8TF25vcn92TdydX/37/7cnVifvl6uT06uT62+7Vydtr7/njixcni9fOr/V/X14dnd8UXH9/dvPt",
-	"i6uj9+lk3l9dnL90o1wc9vG3R+cvvTcdHR9fvNVvvDo5uim4/uLk9Unh9bPro29eF/xwcl58/e3564vj",
-	"77wfro8vLk+uFwZ0eXVxevb6ZOH6yZujs9d64qdnV28Wrxfe/fri+mZxCa5Ork/Sy2cvTs5vzm7+3X19",
-	"du4Pz11/e577BZdYb5e7dHp0fHNx1T168cK7z1y8Onlz8c67fHVyfKGJAjc8s92Zn667VyeXr4+OF954",
-	"jTPoXp386+3J9U3p78dH58cnr1+X/Z5ZmO9O9Ecvz3wae312UkAY9nJuwc3lPLlcXl28O3txcrXwmvSH",
-	"xf3HH/Kv0kO8uriBt3ywfrfPnhOGYZa/d0bYvSqSs9mS94p1OBlclIEIdpYx9+yNxhpuNhrW7LdqLCUJ",
-	"Ao6Zj/SFiBnlaaBj08jFbaHDtqeEmvRcyW0aKtUXJqjaW7Otd09Pbm5whWV8VEK0tjh904uCga0MseKF",
-	"EMWSjVrpuS/z2mfzp0ZUkmF0x7gB5VoesSxy1BsfvfHKeypbJjs0sxrl9P06kuqzsoK0+j7lBa0CVpDT",
-	"v2I2KNjEq6ylBoY8AGxxoRY3c0VTxEZRch6qckvzf513V+uTxruL6l5VE9iCGah3vM+GU2cK1slR3oLL",
-	"mG62z9wjUGUJ7ytabG/u5eRyXkjjR+hp6M+92LEhd/2lIY9+ySxUnZwLbJYmYvBf8btIRv2YeW3l0PXA",
-	"BeltaaOv3QMu0unkSq0uR4KzxWOUTVZZOKo4mStQzjcj/gfRx+Pkia+xTW8hNXzDqVn+tfo0AxXkhwWP",
-	"Fw4pYnHoABI3SmRWJuFsda2aa0GY3xZASbjEXw3i/WGj+YxE3ICQ9kU4N3gR2c5jMqZyZDo/pZ1u1mjG",
-	"7a+KHZdD+ClcoWkcl5wsmamfTyIFXSifk54++D0SxIwmwC/ImSIjEYey6MzYmMoMau/H9BayiSnR9rM9",
-	"aB1uT6R/CLFSORKcjGlyKwGqCZWQgjNL2EeQ3D+JiOs//XTq9K58L94ssE2+WC57kvPsLpOGttXuwP8+",
-	"Nhq1Tudj87TT+bh/qv95eNrpTBt7zeNOZ9pqNL7B/5zgf07hP62DGv4Xr+418M89/evpyelpSbr+t4zG",
-	"emwbEbbFW/rV+ZnEbc4yL0jbzlGWeUkRPZ0ZD8nGiU62tEXlncngs7boAubgeKmFj64E3089RVjWHMMo",
-	"LieOaZ/FS4qMPKe9c6U6FAvD6J2bHyJz4IpKq01BDXA94jJpKLsbK68gW9LsBWqgHjwH+KNpDKkHqaQo",
-	"wC6Mg9TxAHFdrlmmYRGUzo5Fwkx5vPER+yTl8vztmt4ny0lO8QSsSKlLidyH8l25R0WquFsqR3vpKCyN",
-	"baqX28P72Y10xyUeaKcfxTM6x0zINGSptx3qR1AmUU0W+L1owZprfT4j/kxLNDlBEbYhO0Twnr0W+f23",
-	"Vr2llXbMkbCwg5DqGajojtlacZSMYzbuI0UtQG4Vkybgay3AaxmNBIj1C5nJ7l6JsYWKzuHOfoP8/tue",
-	"ae2zqigI51LudkhLkV0Pfl7mXqDjgrl+K2bFYDYIJ9Hc33u2dNplpZ6F3oDl1iadliSeaW0Nsg4SFkST",
-	"iHFldcNsokw56yjWT+lUjbrAkFcWlrp1qeq1kaZgDcNrzcP9xso18g3gvR3fAG7tbu80WtuNxv7h4SpL",
-	"eL2cW5PpAiIQ1iMkSqxbJ1iyFhCQh4qpkhV4vElGpdI2M6fPP46yXOBNaOwnFS2TfQXgvKvS5Uuqn86U",
-	"dLlFFpBOZiui6ushjBRR1xl0STQJbOix0/xV8Lz9VagDAvplWersF5JEaZqfo3AfX+4LScSMFy5RMR0j",
-	"FFoxSEyvz2jCkp4HR+jW/3majod1pUV8xhpuEAYGGYOvyFS3wDe8kDKWsXxYzfHXyzWuGoUuZf4I6Ukd",
-	"oOeGXkwjaFbK6/tUPr5m9A6MWzaeqLnJKpkwq+w5JbC49HEpiuF9ahizw8GKVdvX0ytCcqWLxcNCE93l",
-	"eaQtRG1+0ucsdTQdarKVlmY6x2I8oQY2B3P+emkOvkElirhUjC5FfCrhDkjHRfiC/jmqkkLxTHMyCU88",
-	"hQQ113imBGTwFEEGz+QZv9oNjs/2zsanje9ak+3weAPgwRWbgPhjKxyVKXMpwSfs4VJYFiKSPFd5TijR",
-	"j6ZqK0PvJJ7HXGGg97JNT7XjOguH+ju2qSfiQlsP2HP8ls0NjuZuc5/8/ttOlZi/DrRui38dNLb1b61n",
-	"eMJQA5ckZBMGgLCkd6vmvTY5OQZREiR3VfKxw/Wpmj8nF99d2stw0D4+J1fXR6jUwwVT8JRT5+Nh3jVZ",
-	"yCCSu3VuY+vcdIscb5XUvkXPz6q38QXPamunWEis87aP+ZsKQUrna9yVoys9GxxFFdYcl6GEzq43dujf",
-	"svn6JrOm5BW2RX70+vVFg/WKhEvK90WYctM44g55c0yjOHts7/oHl9ung8bL2+bk3fYvjfHx7u3+fCf5",
-	"18+t4GB8fRjuqe9Hr2bN1z+INYTDotd1YRvfMEVDquiGa52CTqcIhsWzN0DLYkB6NEgMnN+M0VsGVRQG",
-	"X6gQ92dvQ2RttM2czO0yHoLTPuuAXBPjIvsqByEYSdl1sYVlcwezvdXYL7aq+zS4DUaUcxZ3TU6hLcBa",
-	"8k5rv+MTKCAlliv0ZIRAYut9q/wbORTqb2hwWzvGp8lr/G6z3ij+EoJJl61P6f2Zu4ooYeceAFCFIMqP",
-	"8a3FTxl0kXLiW6SMg73Wwb2gVxgPHaU8iL7BDgF9ZI1FOdh8URy0tIyGPOLDLo2HhSzjkTYh8u2Nhy1N",
-	"8atgfz8rHaVBj42H/NPsVlr4n40fRujmz7k5k6kcsbCb56kIhbv8pBw2W3v3Oin29WtzIx+ad6OHooR1",
-	"l81QLp9Z0Us9hNzPsyMZTNzP9Yk7ETyCJC54z+c/iyYffuWr7wVOaCAguqEIpmPGlYOv2XhtTIjqM+4i",
-	"MvEHbWD2FZ9/72ybi4eMOh+lsjHBEiG/SglYlwWuy1BWaHVrKphFS1WiYmysEC9nwKu57VJtcgmLXEPz",
-	"K5d41WLDpvycravnFOi6C0ermGOWajae0C/jKAVsbAnnL9MJ1z3AG3HqTbWsIsP7nM0uMRd589xugz5X",
-	"kjfS4/QuGlIlknp6r6yb7hMGAV9NE85Cr4FPT/+njhwkGsx7uUYL0LqnU2l3Knfnrf/3f/5vp1LtVBI6",
-	"O1u4qGcK19BzVrtlc7zZbB12/kHX5wuqqP4u3M/mr+w7qFJMIh1cwIrBDaJ1Djd8+rTafdDc2z5YnYD5",
-	"GLmGVX9Hlux0OfhaDCMkAHc65QqD0V46GwTN5gBGYgJcEv2BY/FTRCIexNOQhc8JFw6wxD3d4eCfN15W",
-	"cEu6uvYxndufIC8GG6KyaDhSxoEppCKBGI8FT+vbbTGukIjCRMSgw1UmUAOQNNkONSbWZY76F5jIWIX0",
-	"+7S6+VHR4Q42QLu9OJqqEQJ6b+xLSl3VXaVWQb1GKhsnlySO7libUIWLTSUCpUA+k99vC5J5IcbQwAAd",
-	"3pg5pNtaFShPOz/Y21mdeF4geguBWd/n+xRIxm1rUefewRw16pcVy4VWYSVOmmd1cjKeqDnMlouZbWO3",
-	"uveLN4Waq33dsA/Yxmjmj1BwgzoYiLFy79mEiUnMMklrghv0YOlgeKlrBqFGiZgOoVnNl9Z3k2XthqwX",
-	"DTm9dss3P5Ju96GXkWl2LurEtq/Xf5mGIAY7woLW+JvLS3YW6psze2vSkrZws2B7/9eIytHXO/svTv41",
-	"+eng22+uaa17czZ+X9t9dcym/2JXt+Pd8zeTV+9/eLk9up6evl2LGorj0dcjDMrbbYBOYgY3ITODGetv",
-	"XA3gao7XJ4EYm/R6m+wyGF11PLxtvR2fCKnsqfe7Q8kyEvCG0tecgCuL+DQyRe0LsL0/ru7Z9KHYpV6y",
-	"U8szrFAJWVrEZrLmMJxd5tNYfzGg/WbRSuRo5A9eCGea3QZs6XJgBzcGkf5e1hzp1cmRDYja9gdTmd3f",
-	"TNqkt4Rl/RRuQMwZrGeIBgwASkayeGDyJgIW3RlJaESin/ORLuiH6mN6OdCGXE+km7sl5kQbYd7WVJXq",
-	"VZvL86XSvNXc2d852N7b2V8l0tUoSkJtiWI8dilTgXJIADHDZJt5CmK+in0saSNh9GRzFrMjylHmAhvM",
-	"CcZSDcWTV16niuzBXcbhqouqXJYKMkK+SM/3lMhjuPNJlfxvqkr+JVW5onpJUM8yDcwIVJZEwcgOzwyt",
-	"TSi5PH9ZJa8uT15q2nnP+pckGtMhMmRDdNst8l30DViIzUZrh0yijyyG3hUALyijkEESa59KtreT3YTo",
-	"3TcXV7PGdy+H4ujo6Oj8+u3o5O1Q//NE/983x0fwv73BRL3T/zi+jU/+9e5qh788h7uOhkffXH/3n7fB",
-	"v+D2V1dvd0+S21fD4fDrr3P69/beYStrHh7VfqC1Xxq1w//c+vDV1782qq1PhZbik17430Yv1KO/ZWyS",
-	"VQ5XKjpPuuKTrvikK26kK5bWbHsq1WevQ/N9gH9vyBhvJmtW4I8j7l9tPqmmT6rpf3PV1OyLEgZBw5Q2",
-	"P6mrT+rqn6KRPSmVT0rlk1K5Qqlcpgq9j9To2tXHPfnlnkK892pYXVZiedQHnmtq4n0WtVb57lMA+SmA",
-	"/KR5PQWQn/S3J/3tySn43ziAfB+ESmafWenfTBvcfqriY93Mdi50vf04iSnHZlnQ9hZ2uf65ukRn+iib",
-	"1qqLo1y+dhu17zVQnPs7h+T333brLVPHv9c6IL//tl3ffeYjnNj+sWkPX9dRFt3G6QVLa9jkVyTRL8y7",
-	"y29jm6ate4/bTr6uIzBNhiz/ZCYXfqHGYcJ4iJ0UZCxm3VBApw5DoiHj2P8BAY7SlsPjAfV73+o/GU9E",
-	"HI9Ztisu8h/X/1ax8UQkNInieXfDXrjWsZ8D6bp587qAzAo5scmjh6SLSPALeIfcEOvhEnjLd/Aak82d",
-	"eyHmyb9nfU1qnLwGuLRtoJtm/fBZAdJamsVegJihtdbeAqJSSTG3QzK/ZvGaKHILgMEAfGdAMHJjmSRs",
-	"wJIk7SiWAU+HrpDSKYW3bG6xv3z4aDQbMmg9GERdZ476sXcsiQa2tfWyMa5+4SJUsZt8wbeK+IlTWQqA",
-	"oayPeJrE9bxdVlj2/BEy9FPCKgHZMoubdo30e51pkyi3L6CqC251gjEg6qYIgBlogk3CZuFGc24WT1ol",
-	"lEvNqWQ5Ap+1MbX6n4AXfoH47gm2d1BQC1gMjZVWqWxOV5ZrF1f4rLQrDLO5pFoSZeKUm3inEP8lHz45",
-	"vrg+ITQeiiRSo/FyPPq93d3tXU8JrJkLBZrgZ1tDPY3NFzGZPAJt66M3EtJrp+wOYp/Fgg+LoAS3N+i8",
-	"YDs8DvwSmCLw0TWgXktD5SoaMzEtsPrfRHEcGdDA5XSwvWckrKOEZhERaP65KYR6JCcxnZ+XLtBgGsem",
-	"JMiE/KwgWWOdqqXbmgKtGU7qRfgKONkGjpyb8iGu2T8jbZzhlmZxX/OCbGLkV8WXUAXMJKWHUv2hmtFP",
-	"ikjK6FUG/+7R1Krs+5ZqVc1GgVr1mKI5mZx9To7wxx7KFQqUJaRCHY/KW9NkmgwiPmTJJIn0cYGeIAyx",
-	"7S7Pzjdm7z6VpiQJy76mJmao8Doa8rNNtd4NwGNnURyj1woWh8sZNC4nvcuL6xuyhSh2aY/1SFVJDxCg",
-	"auCGyPUD8X5Z7f3/VDLrmUjCY+iot+m0ERQ17ci4wjVwjPe7KlXIb5qt/bhf4Lqw//mh5F79Ycnc79MY",
-	"JTDW/7LxephnD5npKuBSq7wrAc1lMz51MaiTK7NM2lKS7I4lNLbPGFysgm6l0FY2WyfL+apIQaYO9r86",
-	"HZlvTvHhP1f7Y0xXy812z8NO3cSfNTYNVzKz/C/Pxe2zTLw7d8pWymB8qnACiejHbLxp1wpOwBliMc93",
-	"94tE1xrUmXHRpb1n7u2XWzRH9Qc26JyV9s1Z7fW2wBhlHPf7mqGI2tkLJGkoT0dH1lpQ0K5nSbnI3M0A",
-	"XfuC3zdlIhWXHFz8BvSDgIbu62iJxZbRjW1ZTSWh5O3V2UowqDXNJRy9Ww5HKFV7TL2NKKFx11zj8eSp",
-	"VbfTsG6ujckfFQofUVkaqE/7CHjDzIAg53uvpO2tS+N7KfpZTiF1zSYwrIdILNItUyGuenGrGNv0cNlZ",
-	"tdv6nb53RXsZE7BJGA1trnJ/qpRYC5E9jvht9w5UN71TKKOYLF9tbHXtWtVEtlNNrotP2s4l7esfKUns",
-	"p/xmNou7UCyLL2miUjhoDNmUNMUpnKsf5imR9EZGQ7LoMJJqNeWXIGKVxDhdPyBLr1pbz9DooNxVVgyB",
-	"uwF4rLFUbR8Z0/jRoUr5gTrv4HlBtDJqya3tygCZJe97lVc+Bu9K9ZFma3tnd2//4LBRo/2gTicTWR8K",
-	"MYyZVgoDwRXjymgqS0BKmpsnGt1gc/zENsIvH7BnrPjEE8l8hhL2SXpOXkbq22nfYsK4XgfprF9eHF9f",
-	"fl9LJ78GEA/AOa+Ychn7TFtPVAn7SAMVQ96c5ghhJE0TTgsbBf4jbEJ3KhI7GcHjeV6RpvbHE67A0pWM",
-	"XMPilKSfGa3c7PDitu6uAVZc3LT2iJsJ6nFl0+bAFYYD9aOQIgqDSrUyjNRo2tfHJB2v+WkpDHFhZ3Vs",
-	"8Jy2b744e3FcqS5cfnl28+3bb6CB870li0dMsJgbZzn9kaIHTg0dO+JxPSgc39X3O+GkSe9C05vJAsz0",
-	"KJuLKVHJVJoUKwa06zWvW51ddT/xli74cK0F941FrDH4YP5bK0FPerDU8lKaxIRxkCTWqpskYhBhJPlz",
-	"Cjcj1FIhsUz+fPe5jvLmJzd/ZIvOqh32Zy+hc1bF37t+zk7jkYrn/imKh03JLaiFtopB4/Bgf293Z7vV",
-	"fCTF4EnM/PFi5m/HzhcPMMDPZnoYbeqBxMZv3YiXJ2/q1cd6RGxGBKlaKyLtqwM5HrTs4qe1Xtt7eXJD",
-	"tlxaWW/RebBGPkz6jao/1w/rLWZpR6wUgLZg2bKd2bDdpFzoNykGZlEFh86tjIvpcLSy1WSdnA3MPuir",
-	"NBacVV2aL+TZ6zOUa1ebvgx+AZ8fHVI9DpcHb7pdCc6ee/3TskeZw9cA9hJ8wHoUUz5miAhrPEsWAzlK",
-	"mDZXZK9OLoBzmC4jNGEkGnKx0A6ptY57CCF6F5f9GK6ja0JNE076bC4cgKddfdM9z6HB5gp4jkXCICS7",
-	"+yxtLdwDTFhMHURQVzjknUpbi+VPn3ptV7979sJrkqUv9rYseHOvTt7yWy5mnOAUytdh8xqfon429nfX",
-	"1MZU6YC1rHe3uPmZzTDvMxKzgVooS6g0moc0PGjt1/rbQbO2H7aatcPBXqO2S3f6bJu2gv3w8BFauWXN",
-	"f4pSxETWzVSq2SZppl9PSWu5e/Voy2b1Fw/y8rvjE+LuMc2z9rb3yO+/7dS3c/DCJ4dvWDwStHUxuztN",
-	"Tt7cvBpOj7+lgn3XVAdvr973py9fXUs1qwVvclpEocAoRNEuiMJrMdlnpHfd2t3LRXD1pbU6hJt87+K+",
-	"aEfc0X6u7zNU/oygEX6fpXwJGugbOjPJuaX94a6xP9wGveAW+r4tqj1iGJVNxs950Qc5B/GrBBlEcbxQ",
-	"yrQQoCyKzsEN3cJUYCNvgcMX9u2NBR9qfWQoqlhygBUoproN+Hl2RNt7jcYaSalc8KJSl2MxZpL0aeBa",
-	"Ydktzn6F1xrXe933vxy13vy0DgdHXPeVgrNNMHUYeKkUmFjWg33rVUkvEFwyrvQ/JeT6dI206gH0Qc/A",
-	"gNuOnlh3ZzEWUKLhLdKXdF+e8UhFVEV8SN5KlpAr8HMnGIGEWs7M3GE468TNljvXL1xyq3OspzEALbD6",
-	"c4UJ/fof/tmxPFpr0uACNOpE+hqEuJ6IxDDSWIgJbKqlZ/2mMBoMmInpHrR2W+T33/YXmNfKMqwNOr4U",
-	"GMNCEZf0/xxaTMKdtuG+14ATL/WseseF11aht0yWljCDpbqoHheNYzFjoYl5N1t70KS8+WzZt3bL5i/F",
-	"NAnKQrKYNJnJjHYV1noFBjbyfrDf2H/W9tKiCZ2GEeMB8/KqHQQ6guE7klg+7OJRp50clgiYn6csmZv+",
-	"cSEb0Gmc0x7ghjXkTbboo/yD0LYv+wkTGV71hZL+q3n1HVVGozX10M7ref15XeNVLN4t4ZH4HLFW4VrN",
-	"mpVxypRy5SkPIGsq31V00IgGP8k4vP1prRM5jbqxCGi8ljFD+XAKIDUZyJqqsY9N5QLaG1EiladFh6x2",
-	"dENCRhbyy8C+zNXgm1pTxT4qtFb43Kb/V7M6vUuuX7D8K/muqiV5Bwum4BXDkMuxCJncuAAFn+0G9uGF",
-	"Uz7HGDmUSAPPtoAARZ6CvZ0NW+ss2MCZ8XwonK7tCHKfFtBHjmm5jt5RaEy+WSS1iFroET2VLJtVqMXX",
-	"XEwTAvVtJI76CU2MggNqGC1sIvwIdkbB8I3jr3QKz3Njt5bx49gcK9swL/Zfzn746Ifk3692Z3fBzc/x",
-	"D9/u8N3k7AUgMx190+o3brf72+8awfh0+sPLQ/VvHjd++P5c/PC37aGc7cL+aE2UEUHlik1iGoAbY+M+",
-	"t2zSFXHYHRQ5/hddayCtY9dsXCo69zxtKS7K3nJglNbuYauxChploWeuN9TitYDi3s27z5a1gbljcc4f",
-	"ttrvVVndX5+Ok/IarAVrCrWo5v6e7+qZzMKedTfbHFYwJ4Sa9JzMg1Q36FaTzy6fTO5ZyFVU9bNBVrc3",
-	"w1gMhzhDg3bRhjwCzyGUy+g28wVTxlU4gqNPH00jXnt5jLpMKGed9KJsuttCbIEXziHjZt4kM87kY69I",
-	"i7MmBlY7SBvCMNXsxclX1o1cOg8tJvCerH/KcCoW3ntS9wP0iSY2rFNStMXUTCS3+QxsxJRZJ0eOatNJ",
-	"lmyt/oKennstlcrQGmBWwJrce0XSGM6jAVpMJUu6dMjKPENvJUtqR/r3ZStVUv+wUB1l6TSbXuYyyjQT",
-	"RcaW2cfMKDNHK7cdGXJdwts/e8jcypAHRsyP4pkWjHwax1XSZwHVmqQWGeDVGYk4lNpY90+xMYc9J09A",
-	"OdQdFJXcfZ5I+3U05BdTdR/1Os/pqbyV4AAyWELOATSzbv2Mq7b3eZz3m7uDLXAaTMI4hBkP/wJ+YDFV",
-	"JdM4K4rOrOnmLQNQWYY/Z6QfiFWLizSjSSgzfp4iD2EuxrOW2269TN0nL8Sf5YW4sYbgPTEci2zdV+9v",
-	"jBOzsXfwzC1fJhJoImhV0vuG0YQl5P/9n/+bj76XnKZl6QSvowHzFYGsZ5OTtapE88CPhakFljkt50sl",
-	"sd/WM5eVAlIYaMD6/awb0PjxTKgBwsE9i5CGxxAivGKQCQCvXsJq5WNtKGr6Yk3eRpOamODG16DvKktQ",
-	"LIEU8s3exYDChP48ZdjCEqxIZ1tNJauTDIij83sgZJ/xJ/gu4eYDBlriZtViDSCBnIvVtPxMj/l6VV6p",
-	"uwHyWUzGYR8od2WqYV6eZ45P5t0Z2raz+lB2ap/8aH++Hy0ojFScGo6XBZECg34R/3GNb++UZGeIkNms",
-	"umRJ3oC9JZc20HyGuf2POdLiDAKDGbd8sbyb7vft4h3yIMFK3TYBjeN84VpWblPNxsYmJGjD9oYz29H0",
-	"tE5VAvZpOMbiMnsQe5Xqgp/RHAev87S2yhLejpgatKEfumwL/dY2fAt4ZdtfbrxdMknHzL/HYDBkSx6K",
-	"13XRHi9Mns6I92P89mX6wiuc2o2ZmWvt5k3sBYzbe9QMcF0pINRkSdWoMxEgA816/1Ldzt8z63fLp6Zp",
-	"vqFtCaj68d+64KGrWg+6qatZLDVfTdCFjpBJ2ue8oHYOkRa0SlDct3zIVM8mpmUnf8vm9zzy2By8FEC3",
-	"/MQvAcWt3HIR3Nbg/9c8+Wv3p15dgpiv/PB3OdVgjV/vHkx0nQSGpZqX/WLmtqKPfb4wTYG+9tiJB3Xy",
-	"OiPKDb16uf0GYMS8V1q7H5IelXTJCpunImwUt8/gXm4vZLSMWRvS6sesPUsixT4L3ucq/IwUShD4kkt/",
-	"z6adpbS87Gz+JEY8FKzAQbHmGSw2RNXkGJP475NjXqxbOOafUtxkgmlauazgg/3GQWs9lrwiNMl42IXa",
-	"jq71DZbHB7CgwFaCoO8qi7EFPQDWgnS2e78UfgKkHsBjAaqympZIzB78Blm9PaloovT25FNgWu9G/Zfv",
-	"bs++PY/Db9/Nzl4ejs9enk7PXp42w5ejuM+vJv9unTb622fDf3//zWydKpaVpZ85Wwqn4IAaSgHd9PCv",
-	"7XTvUbpQFHR4y1UUY8sGu1yFhQubhBp+TrrllPz26gyxL/51BVTd1jrK9buX2J6poHShkLMtS4XWnNOF",
-	"hyNOvqGSbbeqELKaT4ATR9yW4GAYciXGSDGRQfGFKdpB2jJ6lWQ0ZhgP7Yspz1f8rGevl0p2LAyCHKqe",
-	"UBMtsXt6XW0GJ51MJBGTBe9Ec41CEFeqj5UgdiurjkhXREnebg4F+BiNLiJJ+zEDNa0gDmnBg1YCBK2I",
-	"aZhXuSKw4s8NpnHctYxsw6hJMXDhWx79PMWsVs1snxMuFEkYJHiyO611DDIIiSTKOgfXDH+W4+nbehAT",
-	"WDFRyUBbF/J2KdLEveKKUGX5IIKAoN+YKRpSRVcJFE2zb+y9OSVkcxRH93Ra4pajGp9EPNr1gpmZMKW3",
-	"HGUn7igcR9xlX2+IUwVomxGLQy/+l75PIBgvRi4W8av8k1esHgCtYA2PSUper+jQndq894yzWVoWCeRv",
-	"O8HICYvjiA+t+iHiENMzxiYJNi2wNAg+qV4VSTIGFDiEvtCcvKMVRAmHDbkeeold3xlk5l+4uk20qNwz",
-	"aZdA0tPHvkeCmNEE8Cg6PB8p2xTLbCUjybChpfrUNI6dNrWEBaTzNczA1Y0x0huzds+5p1EMZQpNyYjK",
-	"KokjqS0OCB5Bmx5VJ0f4WIe7HDah7I2RJDSWtuFiSAaJGPuC9Iu0T0Zby9gp9v3ANil2n0D5h4hXh5u4",
-	"IUQfhO11g/Ug2S35Ec6xBKOnsqwLyApFehmrW8MpBKfjYfzsUwnPuBdkTsmhfMvTkzUFjVJbrmLGGXje",
-	"0aNojpc+cs/djoLkoio9NSM6mTDMroo42W6QkM6lO0HGOWk1oEUf+F/mJD06gCQqAVWSsCFNwth4dGKm",
-	"jVUSUMmAOc2iUI20gkB6/9Wrkt6W/r825o52Or0qtCWa0EAfU3wWXiO4FvH6Y1hI3uEZESBBBgyjO2Yg",
-	"dcTAOorU3IsZw0PGo2zqTHrINPEx2OpYiFsSR7cQPx4XsMLNwCu32h343wKEpf7n4VpAlp7IXgpkqY/N",
-	"GR+I+x6aTQEqi/TNshw9Zo5bzvJehBW4B15aBo+7vk6wxKUWdNfz6KxlhE37a2N6U0hCQAlUFKht7e4W",
-	"aY0ZxbM4EVlGPGCkebjfyMff93b8+Puh+9+qZkoP4+0Z4w0xY0rpdkmV/rJkiJuck9OG/ROG4rqkPnpT",
-	"H3xhpkSZ9HrjrdcGuu57A4gB4Y3Y1OCTW8YmwNOM1CK0D71LeEpQlsVRMokpR/9jyCY0UWMoFT9zTd/G",
-	"bNzXXFWvT1ufNvierBKRdHjIghgaYhHcUJcdjGYbpvY6+DKoQsz4m/W7Q2nyKMlRlkeDYxYifV6KlHUv",
-	"YxROdvgsm5cBXt0FjfTXhXX3lJVKu/KTFLx+RWdvmJR0yOyufPbkSHAv/L2xhPQU1sQRyq7UPdSQT0Xt",
-	"AyQLplpuX+vb8dUYyPyGyqK+hoXpFkBX6CwCbtvD6KxNwDQ1xQQw41HwjOvkhAYjEyEZ1xjXmmDY4ZDZ",
-	"kAk/tOrb9eYza0eg6Qna4Ugbd5FtfAcn4hq/C41ukIhhGUCuwXzcEoyUmrjGYK3L0sheWj+EkgMzmb6i",
-	"+dDwV4Cs47VMpZhbm034r9pTbfLenqPp+ZXlgV8RapYAkzvsCmJr3YxXxx5lF9bAloZ1chMFtx5qRwr7",
-	"M6NcmQ9qVZmoKLhlwJA6fGgQyE3xqVYBzQIOYjFDsbAQDc9ffJvElXYlxZ5Jw//mF5sEkBqWhhGhZdWu",
-	"XGn+g4LazPzLrOr5zKUQSBN6alfQdqka0oCFCVnMFFv5JqOLVb7jYoaCIBs80rfcLYwPcFzgst7drGFb",
-	"8JExa+NwKu3KCxyX4MzkjZnn8Db/Iwu3VNPEbD1DHAA+5xYCF2DhUXwAjqgJ31Qt8pKZ+2wkgERowjwQ",
-	"Jn9hMnQHV5wOiP5gFfHh4jrZH6oE2mOAUUIjwAnQCy2z/SqLls+92s7ySiiqGLwPrQmz77Mc/pQ5M6bb",
-	"lSx6t2fVZ2hvyW7iI6tJzyH1L7zDJt9lzkTORnw6Nk/H5unYrD42Wg/1bozu8s667Jer2YOTPxNZss1v",
-	"z8KaQh6XEZj6s5YUPeKCWwSvOfSOHz26rqbwdynAges78bGGAIY1weN5yeura77NV/20dG5VPulLkfFe",
-	"BIIrGoAliBolGHkOBCOrwmD2YyZDXQwt2GLEq2RMOULFsMilABiSA/xTVKSMXmITBUy2S0A5JnLM6x3e",
-	"4V99dZPMtT3y1VfkjJMfr2d0OGQJeXv24cutUARy6xmZQDrTV9boZF9VQbEp1YBwJOapa6OvWTS3DjeK",
-	"2VfYaGw+YV7TSnT4pxoXWr1f9rS6SZIp7zloHFSlxsIdiZ7JMOk5vS1D3x1uvGVV0hdqVNBlveelj/We",
-	"ATgNh7CuNkxxqyJj4Jm54dIRMVVfmcU8GwOcDa7nj/phOonqczqOP3y55f/5DN7j7tD2nXeH/vMZAaIB",
-	"bTaSHY608YUktC9FPFUsrbFpkwi/Cz0oIdh+KaQao+F8NIlCMYTVHjKup5EmWzsP/7je4T9O8CE7Gth+",
-	"/9ozzGG07w5EbFqZkTENWfou63ccYmnKVIkxVVFAY3B06t1hUknD0lzvkQ6/mQlTxCtHNstWcJXQQLWL",
-	"SVMJomATquTHK/ZCBB++3EpYKIJniLdnbW29N9BBRX71FYTGep4/YmuC/Wb+U8+x57WPcX0nlDZLDaTL",
-	"cw+/Rp+7Dh8Im9VumB0ZiDgWM+JMrIhLpcfyZQ/QCXtV0ltoqtx7huem5yFLmgtQii6mACAFuZowLlip",
-	"OjkXBvIwYRNGlSRy2h9HSluBCGtY7/AjTqYG4m9CFdiEO40dE14jCM5mY81wgwsPGK8yPrFrcpmP9Ox6",
-	"9Q4/yeygBZrp+T1mes/Jz1MBfhJMewFpjlFsMmLxBHw5EHUaUdnhvWMajFjtWO+7iNuEixp0v+1VCfsY",
-	"sIlyCahqlDB/I0xgw3p8TDQK1sCyuoUcta++shmEiyahBAiUtsF4AGc8dD0n+qaIyVT9kF90uH2vSew7",
-	"3G80nqF5F0cB45J5vP/N2Q1kfMReDZw++pgGWRfJcMs8tDWOlNcrp4LWd6VauWMJIh9UGvVmvaHvMcyj",
-	"0q5s1xv1bXCuqxEos1v1GYvjGlDA1k+zWwnHWf8yLErruQKcSpOXjm0KNAlq3QiVJc0FAKbyPeuT79ic",
-	"XDPjUdjfbe4/q5Mjz6DHWPSr9zeSTFhCbI3X8w7v3UZpArwpMzggajQd98GRYXWwWzav689IkoCK1SYD",
-	"pgILDqowoIjURU1eKJJih1uyh0/VCUazbxmgA8PU5MgGSBXjZBzxqYJQ60BAPiiiklaJFOAaTJE/Ak2m",
-	"IeGiww36nRpRjoAGGRLuIUaXtOwci+45lJ4jgTgSPtPa3pApPdVKijQFW9hqNKwiYTE/PA5mtzN1KFb0",
-	"TlXaP5r+tJUTA6cYJHeVduWyhn/dgqZ9/kv/tfx+dDB9cRyEtb0357PvT3fed/e5eP/96Q9Hg29vP/4g",
-	"r14eH36vh3Wr5vp9x6j5VdoVGUF2f6VdGRxsX7zaftH6eNr8ZnhwN+0fqtesOfz2zS/v9vfYwc1UHk4v",
-	"v727enfytlKt6Nd87J6e/HI1PRxv7337+ryrpmxv9/D1+eT793uT4/m1im7//dN3Z+/Pdmmj8unDJ+Nt",
-	"Wum2/47Nr5lCHWzRua73XyKANrrO0Snn71rZB8z9W3DzaXTH3iDF4Kd2cZOKHnSbuYV9Lkw/L88/WGn/",
-	"+KFakdPxmCZz31QpOIKVakXRIZRQvLBtOFClpSDtawMRQ3Mp72f9rQwjAEW1lvEv1YwGug5nyCa2O/XE",
-	"RlZMTvZOc+dZnfQQl98ddv13L2Okpv6/ohPhwg8PPRUpPnIKzKdXsVmpVlp6BbP5+IyHkBtgGHV7a6vZ",
-	"2q836o16s33QOGhkPHHZRx1OXCRlF6pumGKJ/1X0cvdpcKutNM5iW5VtVPr17s3fgxWey75o7sjMPwKf",
-	"gpz2YR4hJh5WqpWI2ga2XZMKhpicWQAIqrojKkf6DcY8WghHuna7XtAvH4srzeD6UAIom5sEsLgPrnRs",
-	"w60seqqCqdl2Q1a+w2pqFb+GLDfKv2Q9l4NNMFymS+Nh4UG5soscaT4pJ2gArF4ZePtW+lCl7A2wAcX7",
-	"myn07GK44UPau6j4y5VqRWs8WLhTMrhi9cgCwhauAxccWnIZmFUD+gouDB/z1SUX6oFOAMi9m+cTCPG5",
-	"cgUnNPHaChaebxPH8lBDV94XJay7bFzSu9tD2sytBoJnfsihY+a3T9Mi3GNR/dYlG/3ELQY7Fh5dQi9m",
-	"j4rIJn9Vm7l6bOjPKCK7co+W5VkZz5bvNir0KxX4klZ4w6rlbjc9cvTwdG0026SmljE7bT8jx/9Jk2vB",
-	"dqHaATFV4Azr7VUlf/vj7o/FLFg9GntnZW2l0cvzKFQbrZz6u+iNxt3siddH0BmBamuQ4jScpvnPK7VF",
-	"jBpb3dAWVlngcm1U5VAv3CBIs94gv/+2AyY4ZPMWaYj49HFmXE/K4pOy+KQsPimLT8rik7L4pCw+KYtP",
-	"ymK5spjTvoKcInU/zTFVeMpUxJsFR6Ldq0yG4k69WSXFsGjb9Wa99axOjhYz+TAl9wvpMPCg0qzDb7Ko",
-	"y3JZPiGhPKwSiIxB9CcTIqoSOkwYkyZY7MPtYciWK4QiNPXIZoQYRYNoYhVK5ZUN9YFbFANIrcb+M8T+",
-	"g7sxcAiBLMBnwqvQNokYvOAosY1A9ve29565JlQL/TbkLFIQvYgUEYOBRVtb7GMFqypC1uG2SB3u3WtY",
-	"TDwYtQVv02M7yjZHoWng0a6YnRGUPXrqv7c+mNmtPDzJKhkyJe0OYaIDBuY63AKvsDBtZOYEWbaZGTlK",
-	"f3GA0hRjhNCoC++rEiVEUWzGV+DTT0CUZeMuIBH3mo6YwGC2t4jPipYX4H6qrtFpjWbIz8PqzCPXMHkv",
-	"aNaiCWWhgwsmU4xG/I/tQlS86ZkO/MXLVAwl8Ce1iCmaBYLflAy/ud7wN8VuLRwHwMI+bBnv2V+saDjW",
-	"AC4czm5j3aP8GVv5FR7bbHfBsl0tKEVbHP4aLf5WD8E2EHwIS/w7d3ErWiHTra78yK2zJp+rs1/RgG1/",
-	"wdLDueZhuHcHxKJBee0WS0XUzhoD+4v1mSyaahYavWS2JVWBD++rtlTfGRvQm8c63H9HIO6iBfKwx8tF",
-	"2n2W56n18watn4t2xmu0/SDp/tmaSxafN0ySf9jZ/wPbQXrHz1NbI/l4qI4lbAkBKR+st/U87yoC411e",
-	"XN+QrQlNMJGYZ+D8UuO0P1UZ+y01TuvkiNv7nTFTRB/TJHoAjSyzRnbXVKP/UY3Pi81baPm+kbXxYWVU",
-	"UsuSrZEax5lwZKUzbTS2g/8RigCKJvQNcInhD5AijBdMzQVe3/J+qKzr3YTC8gLP5hGqt06mAoOvVz5V",
-	"K9uN7UXv3jcLvq+cO/S1cdCv8oReGRvZ3Q9j21nHE6qncoUHRI9zp9Xa+Jnde3xnF9dj9TNvOb2jERa+",
-	"L/PUZgppqNUmPNfsNUrxYses/VH/hhReM445h4QNXvNyAESvYMb51rTEhupydKKkvk9sE2NRGFNA5N7L",
-	"kxviFzjYt47r5c42LQNORTJOA1rfiHC+JJT/sTabzWpQ9T5NYlP47h2mDPhrusJHpioBYcoq1QrI91xz",
-	"hHW9YfkG/Rta5SX9863FnIWjXsfzlGtbbL2QBrM47+OB47Ueq8hgkVjEk09ZtAbXGsTje4UM42Ylxfz5",
-	"DKS5fY9ndv+7M6oq6c8Ns9iUZ0EoyQRS18o1svU7xnknktABNUUJQmNVnfsf8b0Ani7F9qqTa8ZD0vPA",
-	"RXqpB9o4TaFcyf6oBLEID/ohkJPWOcRZBOraOIKOWNwr1nJO+Whgy4G1EmIAKcmYUT4bRXFhpUgcSXVs",
-	"lmUhHlG0n+ktW68jrCxaeeMxIqvoO6GO5WQ8UfN3yBgxQyi7D5cJG0Qf7Vohergxi731fe6Bs9PYhpvk",
-	"WkrXz2X61t4GYOIfHpobZuBzfsyCOXWVigF2qiD5Cll1pp/i+tLEw+yttBqtvVqzWWtt3zR32s1mu9H4",
-	"oeISmSBlx+Vh6G+nXzYrOGN9L4so90RZezg4r6Ud2yBhBVIADFWs/aiTUR+8HJPbwJGXhWQAJmNSq+wq",
-	"Q0S2CxFZi934IYdGBAbBurIMqjjxSK3QgMUgpdl1BckbGmv2Z9h7o7n6ibfcby9jnluDXZ+KpB+FIaJe",
-	"rCVIzjiEdyv3yi9YU4gsESC/LqAE5TJpPnzKyJjXkfQjxn49lOWIhSLF/liq7h5bn30mAu4FxrXJbWLR",
-	"Fo4JmbxBUoVi1dCFqIUy7fTRVU6ObDWXfo/1XrXRz9PhlMiID2NWQ+kRMnmrxERbrpORfkCfHdC0TfMh",
-	"hxIZKYxu+uX4aZOiL2RaFVkkSJC74NqsrWQX8MQse3koO7jPqTUgq2uony08f5skA/8BbD7byazyc1O+",
-	"G77j3/2r0X8f7MY/N8bbfPfVzwfzN7vicNqUN6qVfL//y8kO/fffTEi4NME/R0rcg7S0FYq998tSvjib",
-	"uSwX4711reb+8kKicbj6CVyIczpmN9RAKq1lDd0I8ZomCFu4lin0hoURvdEq2z9Afpmky6wAQ0blxMzG",
-	"8sszibZ+dZzmEwo0xHTKizaEePItpKrFX5IFbakN3syI3jEC3VwAVhD69jv8yqwYwQ97YiTDbneWdpCO",
-	"pMEnCv8GR2Vn9RPn4noaGM7xjyViAxp2byKuLjfltcbjCFWaWBgXsxLUhDLCa/wF5fyTOff5BHWZeLYB",
-	"iCf28vew8SA1/QG8ZWmCbkoQX0g/0Hr/zNcJVaPixNesIeJT9GYdg/TyTKgKRgVmq8Hs1WJcG4TcdpjR",
-	"Ah7htsETCh5GL1feAHVJsHjhaFYJte1MsRdprqsl3gxAbpvoC8+JFIgqBbi4+oE+CyDPknqwSvMvZJ1Y",
-	"kH1k+MZeDijXxrTpi9PhHX4jAO07zSOvItKOnUAVQIoxddJ2+tCTgqtetjnFDCD7/aqXaADJbjAjnHDe",
-	"unbp6lWDUx8pEkCml/EFj4nBbyMzOi+SW1jg+HDTe3P+XF0ohXmg7W1AtteyvZ9k8pNM9rR/bCAER8r0",
-	"vfpHCuknG/uPtbEN9u0j29hbJjV8vVikg9udYdbTjEOzCi1ToHYMIo806zfygFXFgDAajKolscwoxNoz",
-	"v7+8NpKmcdzhXvlXCorXS8tCe1jnRC4hT3YmklttZkGOVBxJdXKHiZJLI4/Hdi0+ewDyESN267B6xxMX",
-	"a28/ZDvXlL0B4AqyEugwaA1q+81tWqO7ezu1fdbaZ3v9VmN7d8fvZIj56g8LZWW2Z41gltnHJ/Po7xcC",
-	"M1vnM5Inc0mbS2UMPG1n/M+0EQsjm2/oLRhbnM1sUAIkh2naqW22uV/k29NmY1fEYXcgkp4t+AUkVGyN",
-	"hC0MxGTu6l0SMUzoGKOSLhdmhtn7VNuL0CIanp5RSfos4kOSsElMAxY6zFU7CC5M9ZGpX2xU/Sajft4z",
-	"AE9zob+Ec9rQeisScWZYeECubZfme9tn/mLqjWs01ubk+PErHM/YKdN/RxPrKbz5Nw5v+tXjkZI+I/ln",
-	"Kg1PZte9zC7DqWz9lmb5HvrAvaywQrQtLb5LU9bxiaXQIgd7rQPED3lWxYoGFrO7KO1kE4jxWP83jriB",
-	"+LCvxWrfHkKOmeoyqPChPOxwMLEATKtnU+CxUKIKpXCA9J5Jc3ZGn02gh/XClB+Tjz6eTBVLqmmlHHTG",
-	"qBLGIREf9cCQVbG/gkUleWPTR015Jq6JvJW2DgnYPdbxRcrhtaNo70FP5DsaO+EPbtcLHs/TtFVXhdfz",
-	"WW8PCls1U4N23GeK+IcYAeRVdgyIza7ACtUPo4VMYm0mspDw6bgPC9PhFmvKgLJEY2YqqTLJuZEkO63D",
-	"pSAeL2DEj1tVkNJQrrYgs/p6vfXj8oFFBg/P3sc1uG8O/8Zahg80t6n8xyJp2dWaNPSLtPRZae8aa9u8",
-	"9/2LV9/U3rz69gYbJWTO6ApEv4InunrZTJusZY/+LzeEr9MBPGQjSgWxppyH4Eqdi2slEpBAlwkdlg8u",
-	"fQDev0HRBMgMv5phHVnvqSObFlzAoxsLY3gqJ5EP1//YG8rna4tleOg+shke3LT4AuCsDMtJgY7uWTQG",
-	"MhgqLGv+4ZBbptN1uSg+xhvkItorFlmBHWga1StRJ6emhRC3DWNttbe2KWMxdHUlkUle4qaLWof7d5px",
-	"gfCxJwYcnJIIHrCqbXdPSUjnthLceWqxbZYWc1DfmRl7LLRswZZC7s2TRNxpqWZLoF37/b74iAOwRd1g",
-	"kkKzG3jGuINH0WSho7bDyIKXdriHLKFXL18E37Nggb0UYQt6kVgLxxa8zyLJ0tL8wMJSqARblUZciQ43",
-	"66fNc/Qz2+ljeZxUCdWG+RfSDkRL70zhuil58eC+yCwRfOj671Rdj6EOn0rmNJg6Oc3W+afU61r3THEK",
-	"9s+ESaZsjyXXxbaQ8gDWC3cujriD9wEMEdTLikHgcNGt6PbbhukZVi0a28n10ZuT7ruTq7PTf3ffXr3u",
-	"VQntcPtC6EtdBxg76Kur0jZL/gpUSZ8FVF+BYclA29+JxFZketSyDJ7MzPnEYEze21lhxOhd/+By+3TQ",
-	"eHnbnLzb/qUxPt693Z/vJP/6uRUcjK8Pwz31/ejVrPn6B+GD0rYrlMyECBknI5FItr4MhIEbluFJwFU6",
-	"SElmod30yOvI/4dbqodLVt5vO1a8A4hsrChCZYZMYVfQI9Pbyh4RzQDcFJFuzeTrHgjsJqEIqaiaykp7",
-	"p3GYNp/SOxNHgMZrvI4eUrCZTNsf8tobf4kPF4YoVsyVpVP9Q232zfa0pOLYSZBIInusEnBoisRCAmUM",
-	"BCSKCP0BFq3ZUYX/MnNP1b5Gv1G/uU6Mdu/6o+ntAoc2dMczXnDzxiUv0gdegAJeaVe2YCifPjyQ1lqt",
-	"lNbe8kkitOSDznsnXGldZxndZVZFk9E4kjLiw+yCn5tKTNsmjIM8c5JEayOScfXcMWOoZVdRHKNTumA7",
-	"nAvRsSlvT6CKNNNlMi/nnbBL0VPEwIDcl+wJZyw0aB8gGBcf976Q3SjHpP/czVpcs0+59szZM5J2YHfn",
-	"xIhhny1wCDSsv3Pwpq4Hpu4dpUja8q0lu+dg0/KjgOHNxRS9GAORDIVSjKPW6lAGsgpM24DGlektS+hB",
-	"KH8UX0jizemvt/m5Zd/AWbFETKzmpM9JTnPTtxomAVqqfqq+tg14M0qEUjH78/yyn6pFrtm0MXIuGcaY",
-	"RJQvthK3xuAVW4bt7H5Fc/Bu7RSYtCU5jWNnZmE0L6ZKSyODwUYdOpDJEI21yaCENvPMc20b9etwgO4z",
-	"3lOLMmyK+y08lXFUY5PvOjkxI5mqGNt5gm1jD/NCHkyHQyLMm/mKVJiTuz+sBj+PixvPveVFzc9ZkGAH",
-	"GYRBV1xTGLpefuwLgelMcssDItVrzeY24uH6kJj67rUxjmDXvtNPPDIcgBLJ+ou7LJrpe4S9/rR68hmu",
-	"TRvN7dp+v8FqB3Rvp9YKd5usQfeDw0FT3zvp2qPerjjPJTT/5KG3oDauuPDuZm0/2N2tHdCdZq0Rbg9a",
-	"zcEOPejv2xwnOoQ1qgTTJN46qO/WG3969hPs7eqsJyS2pwr+zxQm9JtcFGUvaXHA7nL1+4aZFoog8xsI",
-	"oBGjsRr9slICtRoNzc5BklBpE1VAX06mXEJ0Khix4BYUqZHWBlgsWRXUKj06jJ1RRftUssLeU9/CUB5c",
-	"eWbVq4q4Xd90Nt8uUYnsTCOYLI+MhvOoLSSO9eKlaTX+4nrbasZZuK1uDtUKNK5ZGtnF/jO5yK71PWYj",
-	"vIfN1l5JZ4gUw6wIlQxjqxDMXSNwCb0fIv/1No6rRAnimQ/taKErF7AiIWspRRuKBWd1cq2Vob4I5w5W",
-	"NYMtSzl2vReJSaXPTdf2fAeg3rlbNy+ZyvTIQCdpdkwlTSCqKRqnX1ccMxqCNxzqOEVYiGGkd7Mw+viE",
-	"9fYXxHq7hLN3/2jxhpAb2YhvplWVMS0Xu5p597Q3iS8/ZA3KuK89XfpU9hk64J7Ctp8jbPsXisBq+gCf",
-	"XJGAulfk1XTek1uOR8hyEemK5+GCKefg9C4aUiWSutcYsD5kqke+7F1CzuJ3bH7sfqtPaCKZOdoX+KbT",
-	"RIxfXV+c90y2FCWDRHAQuTa41dEmeBYK1O+LgLPIdH3XlupzIxLHekP1p9rkCy1XIizZ/KLnImVS2Mah",
-	"UN1qvXHWcqh3OPhbZ1oViZRBHQYRlJHYXpUNVrr2lnY8TCU04KD6lToRJ4PojpEx9ucyraXSPh1OYAoe",
-	"sDo5N/oleCYBJsrEU3G3UYdyMUHNJyM+RWF8aVcv9YnoEY2EhOw6G3q8fPvN67NjCD3WyTe4B5LEDPEI",
-	"pY0zjnEdqcIX6Pnp986gUJdyIpJoGHEbWVcjasZmE72xJPft1WsvoN1nJOJuIMcXV9fdi6uzl2fn14V+",
-	"EygRNrPS1H7GHxSxLLGU1+fqmZF8jtQnXz/YQDCV3apXa3Lm7HdfFdBMJhozMVWV9najASjU+oy883I3",
-	"DNA3+t43XKQsXygTfoYB3du4Xitj1x6Lp3zdknQgfco8DmNSMWwv11QauYUsFEfpMlt5pE38GsQt5HJz",
-	"DZzyeONCKIXyOWFcTyJczGjx4h/tTJDF3ZGGgSOFea+e73goQAZAaYjmaKbBAKZrRAPCxcKn8++sImPL",
-	"CCt4eYcbvPhI1YkNKWayT7lNqI3G+uodo7EkM4NrAKm7IAQAzp57STRpTzzAGBScdTg6642MMfYb1Euj",
-	"6KFRjEEn2yBjJKZJlYTTRIsadAK7mJhh4DGVCrNLrIQqLoGBc249Old6Ex/CpLH3Kbj3/stnVxvxHzeS",
-	"jQyPVjFxeuYvDQI2Udgj0AaSTGJaNPDzkXK0abPQIFEZ7Witc9870+SJiS0wsTeaUMfMpgwqQYKREJAD",
-	"xtnMD3beJ5CV42arcxqvEf3T/7Tlq4ZgMIsLj15R1qE9o5p0sFuxzLQBwYQ2bLxp881slgs5gRuNsz4X",
-	"kAYsN5cYaWrvEI1FYmQcEg5NaBvapZP+HHNAtNre4SvzGU0BYHF6FVFCuLajdGnmjmadRx1uvU5uJQtT",
-	"4kAFPhsQqVeJpjFEV92XQsB4hfBIJcBFF/s45bqTuh5Cljyh5elOq0V65mMuV8H1fINYI5lOYIVc4sUY",
-	"lr98Go+Qe2hX1NolPimm+YgdbpXxq5Prkxubj0g2TEdckmj4aJLhXgmHnM26maTDfjQcsuSeuYfZuTwk",
-	"79DPLzBNLA3QYubk6uPAePiAnMSn3MJHzi0szCu0Lgcw/rU+99dPNLSpXxmP9/Uq3rlJ6lSeJxbmvKV9",
-	"GgeLCnyeb5mmXmVpTmPTbxDbiLUJ5VwfKt7Kpji5IPKfm+K0sDya9p7SP//I9M9AjMf5IrybAprT4g51",
-	"f/2pTc4AXMcqsQHoffndWP6pJavu9cobC6kIzsW9S1oFhCaMDKdMAgZClMhcsmdGQP6527O4Vn9U2l+1",
-	"kNNktwJbAK/ij/W/hDF0/JimTyLuIhuKWpnG5+52OBwuc8/krkayCKOqP1VKcCygThgQLVVI2K0GmBOa",
-	"3kErHYkYI+hjQj0Eq7mYurTZAZuxpCwR79JN6G8FR+U5r5ut7Z3dvf2Dw0aN9oM6nUxkfSjEMGZatJm3",
-	"GyfvOoAYIyod3gZCSURSToEWXCDZELz5jnm5SQ4TURhUqpWY9plmTi/hFn0h4rddLAbUI7Cd+B3yhcnk",
-	"Gtr7S4LYC77rLeOp3MIn/ah2ASIXM5VODpnrYVljlnxWJ465s/CUO/ZnQl9NvPPuPNnuWrEr2/1c2gPm",
-	"NVPSwtnaTucWyZZyggdIU0G2VWnVc7Ya030Q8VCS/hx8wWEkkfmSUATTMTPVH/bNLyP17bRf7/Ar0/7W",
-	"JgWlB6egBVl2HTD2akA30igj40EynyjTloZrQYddacAhceSmBGW5kyS6o4o5MAbnWbFeE312q37GkIcz",
-	"6Pr4AhKvBMf8ly44eXX27uhG//fi3dmLk6vr3jMD7dQrYSc9D7yQMxZaNxmwAuMY4Zka4b6J6YLgF6Jt",
-	"fOxuhTpc3+V2VeSqftnHSKryFjmWeB4rVLkRt8+BJ728OL6+/L6WvqLyWLw9y7s35p6fsQfPk6R8PEm5",
-	"6bYu63rj+M8/os2NnfETAO9jNbmZpHxzczGdsVS2frX/XNrr5hxTZDO83shZX14uIgdinzcVIfSuUQIw",
-	"YCsVnaMj138t9HWDEGGHu9emKL50zKx0jaRt61nePCcjYNZyNttP/jMb6KTM55/eQudBR2SNRjr2/Wnj",
-	"W687WXFDnXJibDyJ7b+72P4biez/ltxiSUecB7KKlZjHfswmJRO/BtNRfQGq8SRrIxWDGue6No8jbv9s",
-	"Zns409ovjdrhB/PfWmkz58fpi3OmsOIU27cqaUV3pvkMZqMVKgouObfD1YiN6+Q9gC9GBqOpzMoF2xoS",
-	"viJVfajJW95l5jGs1yyfJO9FcisnNLiHmfgZ28U8yZu/rrz5R/d6yQigJ6PxYV1bHmw0ahE6X10gvNvY",
-	"Jh5Irin0tTy/z2xGJ4KERADkogRagoIHeqhyNFWhmGFST58Np7ywTljL74gj5sZfqlRYD2wO4TULrvtX",
-	"CXZmSouNVx2TbMP5PaqLgRlCYUQJUWhWxXjosrTSguKss59cXdbOeKQizVfIa4CKJ8164xnUk+db6lpt",
-	"ylZFuWww10Qv7Ypge+eBayJSxkNOOelFoYHnH0Vc9RwWpH1DtkpKU+ZzVGws5CMdWvjhKAEv941FTbbj",
-	"ihD+CiqmyjDwe5A+n22gQBITszB588IWfuFXC+t/oiG/mKrKCn30iJOzF1lgq8yKyREgWDIewsIbtBMT",
-	"+88qrWz+atR/GUQX0avrt7+cNc+jV4d1Nn/1S/j+LLqIzmZvbuLRDy+G8/P5q8N60Ip5f3zaCL9/FZeg",
-	"jWT2o1Ki3h40D1trYJ94APsu3xOhCVDDi9lAEU1js2JquH9Pktyk/KYkhRNq7a6D5fIeXGYp9LkjLRD/",
-	"M5qEsu3nuXgE5HQf+5tt3OrPsLQJQ/Gsyoi5dJJQNLVylsfQwFKrU2TKTa5ndpx00IgGP8k4vP2pZGia",
-	"lbMHjuNsyMUCvVNeBpNjFmIZ2bZ2d9b47rVW/WuS6SOseVZM+XAKhYYpTOqQmYSRScIGLIEkMs4s4hOG",
-	"5wA+vnZ0Q0LNfXuL2dqOmowIQKA1othHBWj4lNsuNOOqqQLKsVyssMkyhLL1mUbdWAQ0Bnz2sn0pNENX",
-	"SHU93q2RGscZcV7pTBuN7eB/hCLQryT6BrjE8AfIusILBt4Zr295P1TWz3Nemtvg9g1OLWgB2yjRs7d/",
-	"o2neVAak59OrbH8tAtemYVmN+pU5je7+9YvV9VT8gvN1tOHcM7v3+M5aGo5+ZiPMbk3tWZLdtFZc/xYB",
-	"I6iZqgZnTpeX50GAwoUrPFgUQMfW5la9THTrM3oqkvHjQnUAU8omLtvlsaLPKgR+TmZWFj9I2G+QmXiN",
-	"K7FBKVrhYbrJVtQ4RBqrrfb+/LPV3L7HM7v/7c9wlfTn5hzdC/oB6XxpgS3qxs5OEQNydXpM9vZ3DqG5",
-	"TcvgMYhwDmWOMJaqSQJ6dX1xbmpTaDBKj7/WozucTiaMJga7QL9EP6pf0lt5qntVi7WlB2OOBOQQdXhv",
-	"PI1VNKGJ2oKntMXtaqp6mqO80Ff0TPoWwcBpj9iDpkZ64PIEgJuvHcQ9+fL333bq28+Igl53XimYnmIK",
-	"hY9TxrI4bb2jQQH1aIRYH1wOJtMU8kWcYHejPPYEOcLlQSyLsi/rD+grNgbnTaOH6bORtN3LKXztlEp1",
-	"dHn2hSRqqkQS0biuX2KAZ12+VYzlwvHcK2JxqU2mcYJLxLo+e3nePTvvvj0/vjg/Pbt6c/LiazEY9J5V",
-	"Tfp7Ai3fvVJtHHe2WkYTgk27N11/LIdmHycx5UAfVedLx9JDcHP71Qe2djKO+C1M7YgvlnpTgzVFBgCv",
-	"iIXZ6B7vCTXptb2oZvEc9GjHA5pW8RUuo6XUhQ/mSli+TEvr/vX27Oqke31yfHH+ont6dPz/s/ety23j",
-	"WJivgtKfSbZkWZZviVJdu+m0k7h7kngSJ550adaERMhimwLUBGVFk0rVPs3Oe8yj7JNs4ZwDEKRIWbLk",
-	"xHarf8zEulAgCJwbvvN9p+/eB4/ppqmDwNICmzjW5Ona/PRFYpaR6wKrzx+2kImK46Hw+xDbfn6lqV+c",
-	"jUdWO8MFdFQCbhQ3To6ihgSrYAvtZJsIQIikZWWeRpDjSeNZwSCLBG37IcMv2qp2QpuhUEwo3YrFkSai",
-	"nwg9OCe9qkf//c+B2+X592xXLdb2LEw+Sqhx1oyKvkCWM0dqBhOoRRuRk76CZYN9EDIkRQwnQonoD6cm",
-	"0hcT8wPEi8YecRYrnTq4Zp2lE8VS3tWPM3IaG4S533kOpLjQZ8NoA6Mt7adIScdm6ksz81XOjeVx23hC",
-	"TEFBDm0v9+hzH0RDEJTqsVU8SiyRegsVtjMoXzfYR5lGcSbeBe0wLILtEeQX5wgnH4/KAh2ryXmoJiRd",
-	"xmdKJyxViql+KqSHypVswo0hAt4E+4xQYpR1RToR2ea0ZdBnFmErcD+D80OlzFDISIQBjIfqTbQES5/G",
-	"HHoh2HL7bj3b19EicKkniDaex+JE+8+SPtFzmuXYCcxSyrz+zMOaFVvBIlS2DCeKTKL2iBWHfArL1cxQ",
-	"H0C/zL2WI/0g16Yjsyi6KsUepiKdlPcYvQJSqkXcn5lbqld5M0ITuveYWgrh9nw6aNc+ldGCEDJLZ5YL",
-	"n5e9QXw7wBNiZzd418yVVwrFMbJHgR53wZ+DBE/G9fi4bpa/ub5Ubs6pWz9nleoeUjsYivb/CEgQHhHb",
-	"Gf1HXlRHk8X6krI0mSJVhYJVX0cmAPRpnNp24Ed29i19lW3LaXfkOL8xC6p6OLrgvUiT6RYMJmCaTzUb",
-	"qAmz9FTmVxvsbR5FLjTUtTsyg8r7jcaxurgAESIrBkwqgPAJv6dITWSmRJwTJMJ+ON2RoYIur1j1Lr3w",
-	"Q41Ru8kWmAKY1sApIv3NPl6IU8zUA52mp66E/JlOFxo/zePYU+wH4k6qipgQw+9fGqJf4TixPR7HWM7y",
-	"z/0vkCwHpabwTZhwGisSB3jUoHGkkV1naPakp/U/NIY+FjBuiq/x7zciwPCpjkEjVfTh9DjjGiCdqyAR",
-	"Wo2TnvMUh83Dx2wU9WiD8nEYCdnz+3ydGoVX5HXUPLmIK3960JE5JaXnH385Pnr74uhD0GDADm5LgFbW",
-	"jBrS7QCwpU9nU/nM+zGn6xlAm3Ak+yqwXAsdSYVFXDVmGu32zFAidhqo2a1wXKOSBrMN5VYCwty77YwD",
-	"pavsTuu5+DnlibHjuLuzpYjPwzwoWMsAzLFrD9iC4GyVxVE34ckUfwo6pRHCg8GM7sjA40RzS4FqqFYL",
-	"/NGpLdc6Agrbp4IUhpwCIrJ1Qah6Omg8hqnyzSvx4AJ8BpE0tiGF1m2QI89ss5+5jnoBw6qFmTZixoDq",
-	"Ex5/AdcdvF93b4GHScRIeA36HelZ22cuz/BeRMUV9woOLcg/DfL+4Ehajd3GDpAIw8PoSNcJZG8XQT9g",
-	"aaO07RTpnOsASl607dGc3pJTKmmtsZZWLqjyd8gG/eJZ5k49PZu8pNelVL3LLfhfj0m2aB7zNO5/qIEM",
-	"FdZNaAbyI3lPL1YNJRfZ1+qFv9u1578nn3/dn1z1Tv+Mf3+9J/eT418+PTf//dzqNi93u7ufmr3hy/Hv",
-	"r56mn2Xc/P2fb9XvWOKr12jRFmVa82t5VWLglQTPc3MxG+d4z8FMuoVTLFG+hCWXFS/rtZLKTAF4cNtL",
-	"5YZDv109/Hw9+SXWk4/1sXy/33txfHA8fNn8rTXaDV8scaA8o2a7tsU9d85J3x+fX1fwBMFKS0x6+eER",
-	"Bh0m0SYD6wIkPxrYsB//aNHapVWLvg9pMvokBhU46xNstRxWXQXii97LauXbkVlMeiR66fUcyRDNjJME",
-	"gpaUpwKF13EtQ6h7eHDQIr5jcgzasvRCRAalranVTTcRuBbxlWMCdhF6Ivqx6GEpVo1TjEPDSOcIKLXF",
-	"7VCwW8xbM1F1E53VKVauirPY3DCLIk3vwrFSl2w8yugu3a6tO6KxXI5KMzFBMks9Bvo3m6azF2o4MhFj",
-	"wMdhQEMtJgtTNXbz2vbyH0LxIJ+li6hNwDt1nMTZwPwgmw4+6xn7B/LrOeIaDPS+dmq8l0ZXolNrMwDY",
-	"fgsoD0eGZpOlNRjAzzoyyIxmYBNTSOkg27ALpk21hkJ1EWtG+RplgwW8Z8uhfJwOztNoKCCHhhQaqnwT",
-	"m3zbAm90ISE3fuZbVzWRXsLnVHez6sFQIF1hKIbmRTrfH5JAxt5h8zEthXx2ScdEluguSSyNt1vSZkhq",
-	"aBEZOtcRjklcMZxudKRdFbA+6QeLPe1Z8xwm1PBsYam4sBlz17JYOtv+txBP46YoRIx59UU/YLy12CFb",
-	"j/a4OxetLBEBHrvpukXhf5o7s9+K0bbLdKvmkPeMmd+p1d0FEHTPh4nxDaNJaBwDH4dV4vzmm3aH1do7",
-	"hwe7T5uHBwfNeepa4svIfvRJy3w04mn+uxGIaVX94B9pVGvX9vvN/kH3qdja483e1h7ffbr1NDwUW0/D",
-	"HX7Id/uH3f3W/GBNLyPFpcfdxVmdysLAWQmub/VaJEsfnDXEZQ8MP45W9YYrsZLqqeisnc/YRJYPUFfj",
-	"aw3vHiIXEzIWaGBMxGLDtfHoxiEjhgjzwkWk6M1Hhs3m08d4KOgp8M5GAG3qs3Vwck3yExhnwWc6soDl",
-	"htpeMZaBi8eAfHdRTXYUEWvFWs1mJh4fZVVHPN8knvIJn5LHxy874HkWw80EngRCdrGUiU67VG/Mn6n4",
-	"tT/kZKeg1PwAAdSLehxeYEcF8XyVPYsIHA6cwkJbZa9TuT4PR8jiVvyeTvnUHvZCZW/ncTntubnLWwgf",
-	"SmtgR3Cjdn0QVVBuBZWFFCsUB2aDh3zlYQmbbTZGj98sdKgCMhE5Hz4lLqcQikNNAePZCV+Cc2tjdteS",
-	"mWfgS7cil7W09sRlbuPNRy2SY9lX1V03L0zu9d//7Dd2H7cZiTBkp7AYTVro2RROLKSaNFhA/YwB42Go",
-	"OzJwWPRzh9Sqs8D+P7bLhuc8pRwNxEyHIuWAVXvGAuiTxKtlf5hPIkWxxZAFxKqeAesCHLTLesplDH22",
-	"7yEkuN0ppMDlRA123irayq7pxaIvv1RjGd71Xsy70sFIDbOFgORsoLI0fWm857Uw7e6UGbdpXW3l1mjs",
-	"OBwb4jadZaXc3p6k5Y/aOvIRIkf3m8x4x9ZjqyQAJaWuSgelCo5K5xfg+qDgMMxZCt/y2/Hc5BIuzI7c",
-	"c2DfHvwu2rQmr7KxV8V0w2HdtV3JvlS+XegFYl3runQ9Y9AFOAyw1GNqEnhsqGWispoF9s1UmSg6QxCZ",
-	"67kKICUPwwgwPBIK9SPBoZKdIYL7xKRhPG9HEp2CMTNETcWGgkvotbbEj3+aKN3e5gQwIo42visyff8I",
-	"WLBd2xghk5QWHYnfsjBtk2FU0QN/1N+FGrj+tQb0l0fDUTr9hDYJq1b5R32SiH70pYgkZ9SBlYef122X",
-	"WyzSFPIkLZ4xYX4B687ecsl3uVX0uP05t/PPp2D5353Ol2aznHmlXr58MUOcPd94ZKbhMSJj4kz7S0mh",
-	"2SOoGD3ODZ64L8rGby+euw1b0FIqFlyuV9d/EXIQNyg78irJK3rHBYruC/1xHJ/TLT6Xkh3RUIqS/9eQ",
-	"tjtmD6oq1uo1r67oYGHGWmXBbvV9rVWb3+zC6xmWs8W8IVi+FU+HmJG59Mr2GXhu7nk4jGSkU7Ss5d6u",
-	"8JnKwPa5nBq/hTAu4jxGIg78k856Ig3ySM/oPaxr9WKlXdMEgiixHcQdHHVk4MFiMBPLjCzSN/UjgrnT",
-	"nbbp6mMZ/TkWdTMOnoQxNeV5ppeO6KIwHWCQjMz1UrHgf9FPFdqHImrP4Zi2MkTYZsBUatuBKhnl2igA",
-	"Zo82SVssRW16rdycRfIiU25CrUEnNcilP4BL1Oc9Jp06rNJQc7UZXEdWNg9RydCSQptnliZTdtCEYIN6",
-	"sEHWzERHoQB9eWjv7gmt++MYKjgKlALmgIo7ciFUcTaQCAKQ45Orvax9MqGXDtj2wd4zxtn23hM34lTI",
-	"jsQxc40tAg32AlaQ9pq37LKhGgJB4MupO9EzfNSrMWtVu4pqn5CTv8rpXs3a7GXM821SOG/c6I0eyTz6",
-	"ZasferMu4Rt0B6/T1d5YwMx3EufoD3wFnvcFH4KfaLDn+hLNonNSKrHSqd5ErqZstptp5WTBwjyBnLKb",
-	"WYdATvksZCcj5Dud/zB+LG8BC6vq7Oxs67n3KK9bXWdnZ7mP0yJbTbvObqRZ+brTQaQ9L6+hqUrO0Vqy",
-	"V7gVEbGlFe4KN7YuiaSZCamzkUgGfESOG8/evPgGaoMIbKcjwUJT7oQ7vmlbnQBR4d0mC/lUN+5omYmQ",
-	"kjdeeKlS50MupxbTpAuaX4lAPFyqFDOfy0Wy2PuErRUUvzTYGY9SCypzpReTfQ9Hq9uhlrf+TpVib8yQ",
-	"3mdDr16Isze6lrVopyVNIjwIdoH/zNQU1HILZsiLEssUerG3k+LFmelNk2muzLDzBAHYVWy1xteBX49k",
-	"utsynp9/iYbjYa29C9Bt40ngzx03pcaYXKDX/lE537d6ddpXyrzohGeyze5nfjYZLM/57LtZiXN7KOZR",
-	"9CPzuZ4RtAUAAY9jHzehWTQcmn2finhq0ivjyRw/41iGAA89TktywNkWOE5tVReOMgF6Vv22N4s/wA96",
-	"HVygepZQ/57JJKh1MmPpww8gJrWQ4zR3MiQDiNYFkdTjfj/qARANDhm9KClSMkAIRTDkX875hfjpoNl0",
-	"AM3ewLhueSE8KGfbUj1AXzqVSb0WKePtnQgxdbyhgLynDd2vlHe2vfXwTZ2vWpqJI+Of7x/FrLcYcPW4",
-	"BEJm4GtQ1Kdvw69KeYQ3YmFhBI+l4v7oIiwA4/871+lzfyrvUk3Jy4hKZQ6G0xUMS70aODCjLOvDSb0G",
-	"vTrBkGAzT0o5WsuWWHOT4v7IFBdzFAQJY3q2QSksuh3L6rtnA8X4kB3faA+ug2j/GQvkOI4D1osFT4CU",
-	"ynw4X6Ktez0A6Abhbx/567HgUyhAHJzMROLVRPi0x29YqCtuPNVnp4maLrfWb5P9/oeYHzsLP8b8tNq7",
-	"t2Z+XHB674jrNzCPOZZxHvn8cMqsAsJqCdB2zwzPvLyIwjLx4hP/QhKyEU/SyLZA+YQ6tCbrM81Sqg9U",
-	"fvUKyEgU6gY7AZIHpGXRHWki9yCOdPpmenRlfj+owk+8sDdzX9WVl2vbJ0PyYaBGC4qDlChqOCWNReKn",
-	"1Q7W6fFcf7ZuF+XmbP37Bl5wsD6cuvn3jIvbWqXGxb1bbly2v7pFPlcV0SOZN/m3VJb9rGBW2vnai5De",
-	"gUFG5871pQix0lBmMIxlChM+obEvnLjTTYGiP11C3heNmBvXlaVKz/sAHc3Xk3PsWCbGReY85HszzyD7",
-	"ldUPrfayYvFblbKXNJ7qInE26nUdVFTfLuk4W67xBxh7nNFqB+SH3TPL2ocF5N1c77jHinRz+Yi8+Juv",
-	"HrFAPX08hk966MPdEnGJf+WMHmUqX2ujcUk49QaqmYidsayIUFrEcmbDdp7BVbYwq8H9o7epzhnYoIqn",
-	"eJleltt2JK3Qv2l7yWfMK3YC5SufaldnApJEB6pRcegXVqVKkWrYCl1gXmFZaemnOrKEAbfu8bUB4xcw",
-	"5UHzfZT6ui9lVejr685FeoDj/gz9rxlUdmdeybjuoZr8m4ykTgUPn80MyZJ3NUCL3s7PhSW0RRgVkRRS",
-	"ZT4jQMTyNbDr0iH+QI0TghlZOgcHnyKQUdUIqvTz8MEckTjaWiE+KrmYC+RZ2LLC6DB/Ways0Cr3v7YH",
-	"KdJEcAGgCdwJGQyNNP85i01oT5JMViXLPz/w2NEKK2iTPzsfduO4Aeg/zz0erlzwYNvlfTZp+MYcPITx",
-	"umnJd/MQCffqyhCJViuLOj7KUaJ6QkNtih3JNAI6huoApHD764pCZuarXlzVfpdqY2EKpuXZl+5EKSSP",
-	"ZF21IgJGcNv3vNWd9+TNyW6YNe/Exxzrz4Q7o0SHP0X0MHBwE9WoVQZjFjuHINtEAKu/zoAsRDi0TnfU",
-	"keX+aJ5DLOlOh80G1v6TP4kb+37D89ZVkjbzNM9TdU6B0PzsbaalB7AGuRN2S/CwejK3LPKs5GZuJ6kr",
-	"uX3LauGm4WbwsbtuUY01Y8jgS9kJ3TCci89Y1/eip65EMi23ru7dgnW9WrjanGUyaiIZfpHSCp4aCwG9",
-	"dm1MMnTdkXvZv30qO0qR0JxNBqojhzwUREld2YjIVuxDNAY114gIN+G1IQ74aCSk33X4EUlVCMgywgZF",
-	"T/aKJ8LeaFUV3JbJ71UVHJLGxe3IvCJ3NW/WDF3V7tZhtym2nvCDva1WuL8jmvyw97S/Yz47siLXINJN",
-	"DFqZTjasMmPRsAp5vgwVFma0FzBHtd44ibefNPYbTfvOMgZ1rZ1vsG6uL8/jVtwU539McV5cFUrztNtL",
-	"rTC9l7fBpI+xkBHOFXV0AdhQt1ozzhrbZrOJRRejEwCHgsYrFn2khve9Lk87cmii4FbTV+8gbaNIe626",
-	"EMruNJukLIEXBnGbRE2esUQMFaL2kNspZeNRjqSzwmi+pDn5wf24/tbnWzu9fbF1GDa7W0/5bn9rv/tE",
-	"tPoHvcOw6RmiVKUjEOzXUCor/cGW/UEyFScDJW37AD4hENDR5+bp1No7gDbWIoVrLWVCcB7NWq2KtvIr",
-	"aoOVWo9VyM+qZx3swi41D/bNUvuw/RX/cd2p3XvYctdKkpn9WMDyeuIJkNP6peMS02Fxsh3pkNTXQ6Ct",
-	"eEzddq3mBxn1Z0RelBSFArVHSHHDCnVJmmwmDef/Oo3xM2qWRUY+NGUF4XY7fiHDPL0CHm2UERQIGZ7D",
-	"tc7tQWqOqoBaZJ1lWoC6oOLANLPieNPh5rTUSpuMewOangd4Opq/vQd4IIqGr2hSlra9CxyJ4pX/plkQ",
-	"hQG2IgVe1FJ+PHpd/FByPOoM/lqPRytBua+ihfwGWjyJBceHYPrNrTjTf+PTOnpm7+KQjTCeWy5Iu2sQ",
-	"3+8U+954vqqsnpV8vXfw242XuxUvt0E1L+9ISTluNUeaS2KQQCeNxGJ1juzjjKdslKirKBQJIZt7HOUt",
-	"ALSs5ldAGuxEqFEsQC8axQUzteOODLbpm94AK/HMx9k9fN+6RLGY2W9tHfKd5lZ3r7e/td/qNflh/6C/",
-	"H0IYofUYnsMgTUe6vb3tmLEulLpwbRox74ryBo7FrLd9JLV2Da+LkgJ/gJBObWenuXPwdO/J3t7h3u6T",
-	"g9bhwe7u3orVUJr9aVVB9DS3bDaFjPUUMiJ/zdv9f2L3Y7kFyN6usgHbX+nf00UwyPazBRRyuQnAo/ry",
-	"ZmWv53uJZm2/a2L5iHXlnu4itu7UlmcmfMoimSfbyFrbKLlv++/OyjVTrx2X2SQjP6bd30x8iXSqq3us",
-	"7bZcGLDtfgiI04xZ3pQg8tGLnaEHG55lN7gGWAX4qwmfnkezzD4EjgFOAbddcsbig8htBzo1UQnGCzMQ",
-	"le8Ns/Bvbh1PBLn85s/JQwxpP0p6nm7t3cidLVAbgpIQ1UycqctKRMdemFkOor8mvJutEnmu9PZg9GaH",
-	"XIqprgbfgSiSdvr9l4IEXwLJr6ILbvIxT422QRL5YBeGPCRo3IzDfok8P0AMMuNtbYbSkeiR20UBPDiK",
-	"dA7XDovHVnA79xYYANe3RJ8lhR7v8KORr/V1JMqp2wki7XW/qhTYl7IzhoCqEgR5ObPKjKizT/GFf7uo",
-	"8Q70LP5BTN2XxneRhh6oiUZpyIdQoeNheIKzu0p9Llt8tXbta6cWhZ1au1O7etv6f//n/3Zq9U4t4ZPj",
-	"mRfNtoDXRuNuHPW2LsUUP0x32am1v3YI5PILT/mvH969hc+L6a/2GjxNhUZZ9HeQIsEHVOstfODbt5mT",
-	"4EUt/VsxsTNzG+SblPjfdgWxlVUQR+4559NQkynOTlL+tBwgxj+/+GXr6OWr11vHv/729603b9+d1P61",
-	"8HQ+D0MRzq8u0gDXoh/37X4EvfO/8VadWNewqbbdJDR5HoYUgeLCd1GJndbyoMRNeqmb3nZ0X/p6XWM1",
-	"IrpBlVznrR8FJ2AGfxPTF+7txognWgAJsLFweDXjuI0tDKzq3QTcTsoS/NWOCTuDzLRTGx3P66PaSAq6",
-	"rehgvG6p/hBBbxnVTnMkZ5FVbnswXlCnPEl9P7iSXH3mkSA7lYKET2k8KvkgYhLXBCk6DVHmb8KsWKeG",
-	"RYDHXF+B//a3es09kVq79ueO/nTxSf72j2b3rLcf/9kc7sr9X/98Mn2zr56Od/Rp2kr+efjvoz3+ueqj",
-	"tbrxw7T6TkwsTnjV+KLW3jp0UWzmrBFWNYKiqwOKNvIlT8vcALmXGXUaDYUap7X2btP8h7cJGyjSo5hP",
-	"31byaL355Wj/89k/9t780Uvfnb2Z/h41d9+cvh38/exo5+0f/0jftj5O37Y+tj7/cTx58++PzezXrYTq",
-	"gjkeLoTCpqvyWrTD70uZ5VY9zl33Bx/MPof+mHU7Bvzlik7oU34pdGkrH5FbSjHBLqejxXBPz/yLdaDF",
-	"ydinSI6NtT7uV2Zza2hZ7siVzS3mZydZO+PNEw+cgvN57PtSTPLvd6OLC5HcsLfXjnqZ9t6Kaq3f20hs",
-	"aZtG3Bs24qIU/EAl6axIndld/lwDmwX024E98TRdqewJ0Q3yv/ehB69YWbaNe46rvR9Rq65JU3gvrerq",
-	"zTYbT1ksuE7ZE/PszXdIECvr7M0t3B/b3Ts7I2bdAy59dr4re51LpvpHdU3PGI671T39bV1HBJUz6Pqo",
-	"yffMbowH30ztrYyV2qhtqWSLSiXVLdQQBggJc14oNrK5tUZL94zq5wTEALG2BjvivUE+JwPKOeiiBvmu",
-	"Dmh6unTPDwQwtUOCECiDcigTPxDwIUyB7c58AQ9n1eRu3WWx/OjmCMvA7/1FSmOr9oKf4wI8d+CqucfC",
-	"ucUKq7zQkNFT4xhaVM1y+hHt4IX7ua3j45xheJD53yuRltje1dB3rqVkDtLmSIaaelrKs7o6csiBH5a9",
-	"eByaVKBo0IQMP2T9K9fnGM/jOGMOhKBTyPAe5Bh3fRVZHX54oCDZ54sP2ydUrj5s362i0C9nBbBPEfN2",
-	"aB9NRE/INJ5i1k54zJleU/zsTrPZKEVdVi+nFbrbzX22avUaHyZmQkYTE2Ahen3Y52ZeqtvWFzkLo5DW",
-	"HsIjjYzOf2W3mUNULtOxXtkNvxh4cy6N9r+qG+JXA3DSg5yH37SZgF1LGzOwrnZUt4eWtQGlfmT7a8az",
-	"8O1ap2I8RsGlOI0GINfIwFhwzoOEGhoAEXQYhJlFPxF6gAdDThxLdCTQfthyhypll83c0sI4RTtioIG6",
-	"Fz7ptkCKCSXeCN6jeXmw4ER3fw/wrNlGBd6OvFFYcC0KzoV0hQ5Je5HgGXE5GWMQaMLMeRseN3klRG6u",
-	"c5yFyHmsMLeGkIPmt+vqKljbSEQKRQ/JckeujI9G7NHpu9OTOnv/8gU7aO0+abMPr59v7dTZAQujiyjV",
-	"dbbbpDRIP86B3TUC8CxpHNDMdmRApFGnKh05TbMURhNokY5HAZ3v+PUXMxA6ZPdqJw/nGP0UQ73V4snS",
-	"oK4Qaf2ZnJNx7Yybzd2evrpgX4ax1D91oEGnvb09mUwak92GSi62W81mc1tfXXRq7CoSk5/Vl586tSZr",
-	"sr19trffwWsIvJJZ4Cz8qVN7s8f2BodXO4Otw393atv+Z+Ba8DcwI5l1V2vXfv35w9nn3V9Ojl6f/LZ7",
-	"8s+T4t/w2XQ8MrFf69Og++rT5fHrt3H4+tPk+NXT4fGrl+PjVy93wleDuCvfjz63Xja7u8cXn//586RW",
-	"r42TqNY2obR5LO1t2Bbb6NjbXMr/icP46bpBmGG3DrCZ6Sf8Or7E4wuVROlg+NOH18938DXcGT8d4F8j",
-	"kUQq/Gm3ubibMOvhA9xziaM4cyphoxGufstbxlOW21747l+jAPZgj90dSdGscV6tCAM7wZIlLgKjnnUO",
-	"xmmwwJmwgJUdm0d9sypDETCq1qT+AoZ6fTnYuiMd/8vSOOT5RwOEzgJ2dDidMAMfO2VprToSjinJI1m3",
-	"lksZbICfXcDcW6lvgXjDBBOUGWDeAJnB/XdgnsFZCZWAbqn15LD5pGXCrFn+GYqPcqjbFXzDUtb4Bd6l",
-	"pzR/P7HN17Ej3Blgc8YIsPFdPxIfgvtyBq5AdMtwLP7MRe6RZjqN4hjPVUugCxHmphiEFoEL/jUb7MVA",
-	"9C5JV0z1Lq3ZDcVVZM92taDuGCSknXErViV1DurBzzNQkKaAeTAD/bE4h9ycYUQBFq/4TLRIt8YjM4PE",
-	"El4nl4akOYXewaUejnmuxaubywLPLMNQBZWUqme78LX8NOMt3al5XhuaxF/W0OTlYg2V+Dsnz8h/1+PT",
-	"l5GMtO1Ch6VRUUFYIUj9Sny3376vELvtaO/IGdFv+iRRDbbZXvNpg8EIInnBpmqc+BXkhUK7jszFdpz6",
-	"HqxieDCPQGBxtXMUjSmTO6+zcJyY0WPEjHrn/n3DFIHGWpRW66XheEGI9EFrnC8ECP8w7g1Qk3UVWfT7",
-	"Wu2FzVtuNUhIPeOA8HFk2f2bNVKOJst/5roTYZORObTAtdrp5Yt3o57+Q9XT748ax/KW4V7v77Lz3feC",
-	"h+vc3Nee62RwjyAKC4c44+5Shzjzt0rJIY4l4/8uXJjrEKgnKgAY91CkPOQpD5B4F2B6IZTvOnIyULFo",
-	"sF/ASpnIwKPsgagqF1HxlEpqzwlrG6KYM14YNTfs2TgrHI3XoWgtrkSSB+90JB2qaz41F/YkEJGmJ1Oc",
-	"QfXCTLKP3jGDzNMT5WKaugvGHLu0kEQh75ET4WSRLwvqSPhEGh5d0ZGOd16qhMVKUxIK94/BYaWIv3M2",
-	"N6yXzfiQtej6F7fgRt9/o+//MGLpDRHADcJ16vtYm0cvSe2dCvhCPJyIgiShkSgB7SNg5QS7O+TToha4",
-	"T5YHmxkUanhvAP0e4DITk4ljdTFKWBTqBjvhxtdOVHLJuO5ISMjjSKeol1JJyGmW6YtMHP3+yCv54NIF",
-	"1ZPpK7ZVfaBGC0JRM5uqRkJCVDRKVD+KF0wzVgN90uO5XsXILstN4nEfEg8AlqaZ/L621chNIrIqlGzW",
-	"Um9/dfbiWq5U/GSBKbVgo9v5hMIZbC/nyIRGiU0t0oxrk2vYgiSKb9M3wBtQDz/kImY1zNY0uzZWCol+",
-	"EM/VkenFXQMOhuAydZYq1fZO1Peau2W+YEJS+J4/WLgoSpMMJwZ0GbmhI0VAbMr4RSJEiBS7eFxnf+Uh",
-	"4H/zwGYXwaDQ6OwU4KdoizUeaAh6RpsATmpxa2xM+yqmvV5tps0tOtNexQc6PywsuYcsuLxtB4WYkS3Q",
-	"pgNE21+wfFgK4nsJtKHkOicDBcYEdMVtg6WPJMs0vX1IXYMd2RNV56qLDZklKL6OzAqEUKHgLORTOjeG",
-	"M82EBOJSh/rRDfYRynpAtOqHAoguwWNVDBpyjcjKkrDDUDqSw99blnQ1gkCkJ2h8sE4a7Lm9ygxDScaJ",
-	"ytKoSs9ci2p1yNayjfJWVDFLffb81Gc5RZr3sA8qykbwW7AOuuJiLB9wteiHNMVvWt7n1dYeXpgCe61C",
-	"EvdWy2erqfVmQysT67X6DFgZw04JvbiGb0eWNVb7Gr6nyirypgMxBFRKuZsybwOcjQW+xZ1bidto9m40",
-	"ezcVs2srZrdorzZ1MzDRt6g1Ns9+V1Jb7Dfnmc2NqthGVWxjam/F1Ho7e2Nmb9HM/jA5t+W10LIYeQUx",
-	"NPaSuiLLaEyw1DGOcdEFeZW0oCONDZ/esQOUDEy+kXPbyLmtdmKykXjbSLz9oKLQrMobImE3nn+9p1fX",
-	"aNzls5p7pHOXxTY3J8zM1lr7ZnxmRcw2RjlUpDNBQKwuWGQCmQseyWeMCmC5Y5tUsVEirgDXkN6xWEPI",
-	"0CyQvwRL6F8uHSs1y0cynDnG/F4daalPRlZSgL8RT+mcas4dYCvtJmqCzQ5LMZVa5P+GqvRhUpVuSkP5",
-	"Kvyt2KJNYcgLnlZiifUNNQJkXLvXxKShQIJlW93MLPbdXHKErDEyhHc6/tnQ0W7oaJcurjwEitrr4sVy",
-	"W7Ax0OvO3+0059P3h8rTmzmpsYxV73KDWi26YXNbEx4Bvw4yqWpqdUVCJVtHxRoGkT9qlbGBYVt4QRAy",
-	"q1tk/eun9EsYgzHogu9IKVLsA0wEyaQZv18SEOiU37VjFFxTN+LkcRhYMyMPMpfYgBbBsaW5Vb82pOK1",
-	"48KhwO1Xk7YnyAzBU/w37QErGAnsziYI24b0msZbvNLfYZvXbXmzDvtejWnXxkpdAr0u7TbgOj043HuK",
-	"lOeHzab918FB63EjM4SnYFZrsw7tA50b0yamoD+7MPvvf/YaO/aiuwd19m4k5PEv7IWSUvRS9kIlgu00",
-	"mv6vfUAYe8nPvRcXkU5FYum+eFi3uHXzAqY4M8xk3qUzgb6ZaxPpqVkWYmvIo9iRcKiE9QbKWEKelwql",
-	"ux6C4CWYY++nrHDbNbOWPwWHgJMuS+LDjJfgWdmjM9E1q0z6E+dJMxd/8rOZkwL67ZHluX+cdRwisJVE",
-	"zlAhkCMqVUn/7hyBXb2sXGwBSnVEueadgM81Yh5hkDG1WPIRLADm+OguEg6drsZlUHO79XoRPG2iUTHe",
-	"A2+nRywySPJGI/LmHK7oCFxSUsiPee9SF9wNDTlHHgzfCqj1Is3J35spwmc2jLQ2vhwHjF43GccCe/nM",
-	"hxRs9qjnuv3pUSgz33lsAzhC9Hx2NRcj7FInl+V9NGUjoUax8DAflmAUBjLvodEY/cdmX6IHlw3uBb5R",
-	"Mqp3wNvD0kGixhcDE3sMC2OqUxam2StAotXZb2LaixW/NPvjVZS+HndXGeYzt97zKKWZOTefSfx1f2IR",
-	"iiX3BfUtYmPMjFBWo/S17q2aR3V/2nW8D/ADsxbOUTKUXxvPpcAr9N2m8L6OpA8lX35DHEpwg6jwz4yt",
-	"gadglw6OEPhppvZoDazMk72dPfIC+zuHvs36JdKVdhJYcfEXYsVD1uUxlz2zdswgVNIbCPvkvSu+FjxO",
-	"B7Vv//r2/wMAAP//",
+	"7L35dhu3tif8Kmh+fVfiXJIiqZleWX1lWbblQdbREOckdJNgFUhWVASYAiiayfJa/TSd98ij9JN8C3sD",
+	"KFSxioMkZ7o6f5xYxRowbOx5//avlUCMJ4IzrmSl/WtlxGjIEvjnMQ1G7EV0y95FfKoYXAuZDJJooiLB",
+	"K+3KOzonfUYCfWNIBiIhg+iWkTHeX69UK+wTHU9iVmlXJtN+HAVVMqafanTIvt1uNCrVSsJ+nkYJCytt",
+	"lUxZtSKDERtT/aUx/fSW8aEaVdo7jWpFzSf6LVIlER9WPn+uVo7jiHF1PKJxzPiQLY7ulZgRSgK4jQSU",
+	"EzpVI8ZVFFDFyNcXL47J3v7OIfn9t916q0r03/t7zf0n2XE/ozIKSMJoPP62U5FM0jHrVKokGNFEMvVt",
+	"p3J99aJ20KmsO5tmo1E4n7cioDjy/ESuRoxcX7wlYkDUiBEaBGLKVXaYI6Um7a2tZmu/3qg36s32QeOg",
+	"sTWVLJFbjeYhDQ9a+7XDoDWo7Te3aY3u7u3U9llrn+31W43t3Z2lox+IZExVpV2ZJlGl6k+mVTKZMwHU",
+	"UzwXvYRVIJdXV1fnW816A0koRzFc1ODy/cjkTFwqkRSMBAYoyXgqFeFCEalvI0rcMC5z1NF8sjAyuPt+",
+	"I7tgYZSwQJVv/IcR00MaMdJPxEyyhAxFfpX0xsv21hadTOrmaj0Q462AxnGfBjf/KxAh+/aH8eFtZ9po",
+	"tPakoop9SweNaPCTjMObn/ByJOW3+lX/sX30H60X/9F64SjpP7aPNC2tP9cSkrhgKpkfDRRLFid6yQLB",
+	"Q0mUIDMaKdJnA2FmztknRVQyz8y6uRa1Rlxtt5Beo/F0XGkf6pGNI45/Nd0oI67YkCUwzA8fPhx5fKKY",
+	"ggPLdZBQDpvNBvn9t2azvldvPqmSWaRGMPiEUSm4paZdfdN2nr8wmrCkgMGwJBHJt51KxG9pHIVdoMz7",
+	"spnP1cqEJnTMlGXy00QK2BEax2J2Mp6o+Xc0njL78sXJ9/SWdAN4sGeZ0iRht5GYSjKhQ/aUMP0eOOL6",
+	"x0GUSAW/1MmpIpEkMCUieJzepOdN4kiqDnfrB9cGUaxHW+/wzMJVqpVID+nnKUvmlWqF07G+jOOqlKzK",
+	"XjFtntxq+fd+cBQoUUCe7/U4GdxD1IgqokaRJJq5EpEQyZLbKGBW0oyoJAGdShZW9a+9QIzHlIckjjjr",
+	"4SU9tHAas16WFNbk00WzpjDwsknvANU7yli2AihVly+BGBBNgkziv2ExcPIwPdoXU0WinIACGqhNaKLm",
+	"ZTsHr+hGYdk8Wrt760/kTcRDuXIeasQkIzf63iqRTJ8NxULSnxPYtiyv/bESi2HEKx/1tUksQlZpD2gs",
+	"WfF89FszU4kUG8OQ/mfCBpV25f/bSnWvLbxNbsH49eArn4FzneJDTcO67J9u6jRJ6FzfK9UcF1ok44q3",
+	"ENeSJWusQyStYlEls1EUjMgYtbuQxUyx8MFIVR+b/CanCsYUfvE2fXuvfJcvIx6wNY7rTIvRhAUiCVlI",
+	"7PlV0Zhpeo2pYkmdHHF8xs47vZ8M2IxII6KolmAkUpL0qMod4FajtVdrNmut7avmTrvZbDcaP5SsgoSh",
+	"F65BSBWr6cFlF2JnCee65iqKN14IJ2XNYpRMZmflZKbw+ftP5m00jlSRmQHym/DpuK9Z7oDASSITlqBQ",
+	"8ce92ygeYwzv9scYsgGdxgofKVcammsoDe9oFJ8+L9YVelHopOSYRnHJQaKN5nZtv99gtQO6t1NrhbtN",
+	"1qD7weGgaVd9QtUonZB+F56jdRT3tc7VZ/0uORFcorWHwuCMjtkVvWGgoAaCKyMg6GQSR6i6bk0S0Y/Z",
+	"+D9/kqjHugnqJ0KPu+vBdxW8TesWimq6rRxxoUYs8UUoUKW+G9ZL60Ky0v7x1/QZTbTmPROhNyOptCtb",
+	"sDifP+KiMAniZG12pXXjqdTUeVitqEjBDh0LPoijQNOOWa9pwtuop7XNvNuLs/vs78Myhn+Or8Dlz5JP",
+	"4bIwsyqfq5UXIulHYXjPnYm4nA4GUQAzkIGYMH9rrtDiZFKibURiGtzgOOBeMmbtWRIp2Kf7Lfp2uujp",
+	"zJatesHIH2LZ9ZT9uVKc6VOYdKr6622QRs/x3CYfPnyo5S2IooGYR7byBgcM6BSV/nvtK7wBbu4OaBSz",
+	"ML+tZrdIKJgEE3gQKZyj4CqhgSo7emAzj+gt07J0LKQirUYDPCI0AMMicyQH0zjuPsy5bLVSErnmk0Ro",
+	"uqT9mJETriLQLMupZXE9HopYFhZyTFUwyizlU9LDleyBjSONXcTiUMJRfkulOgq1mJEqocYKufPWx1Sq",
+	"Ls28LrP3kdRGmB6CvpNk7qyTownsHqGG/QhuTLj7H/FN+WrBRB5q04y2m1kIxjUxhTBjMEJ74EFDBteD",
+	"jXpHYy1V2f3OZp+GXbOS+VPZF+FcD0rTEZrJry/fn91/6Rvp0j+jIblwXy9ffX+UD31WAsr1DPuMTGgi",
+	"WUi+1n/qqVYJJQmbMLDEbthc6+jOaaF/RN4ccdg3UPP01YFIhiwkaP8/wb1iYUSvYHr32Kspl9PJRCSK",
+	"hd2xfmMXVszbtkvGQ+K/VL+sSqZcL0/CpJ4e5aEeMjiL772ZzV2fD7rhEZgwucLhle9ryYweaot9CjaK",
+	"b8iCmCYsJPA5oj8HvoJIknSNYM/OxDmV8obN5b02jQvVHYgpDxcYn2TJLUtAmeKCTMzH2nqYc8IZGHwY",
+	"rACnu/NFaQmmp0PJSEhVxQ1FpYxycnpOaBjqedz/pO6km3smFHlhplG+n+lkH2oLixepSsBsBevXW6KF",
+	"JdCEPolpwOz2Z9fO7PPlNBil7qaH3mlt6QINWu3ZbKQWfeE/YY/c/OQ0GJlJeiv7jqJH4Mut64xGKuJD",
+	"MGqzq0tO0YsCKmKfMU4k4+qft+h65k81EyiarNuJ80TcRiFLvuxuTMxXvJ2w1vM/a9HtRL0Vti7OL7e6",
+	"8GUv8PrPWlI3sc/VynttjCJbvmCDqVyq6BasKFg54FXAsBUyJmtIdgtiacieI0mm/IaLGQe9QGlBHSQM",
+	"fpglgg/r688d5nACAymRbwsfrRZ9ElQULb/EhCUwY1AQZJpWoJUAlS4nZ/UO/7rnxTp6Vobiq43aIEmC",
+	"a4unVT/3BMJb+fSL2rG2H0W8yolgo9yfq5XzhA7Llyh9AAP0GPHcyGGRT7yAJYYlX0ffXoNkUsOoiGYW",
+	"lO1PtdlsVtNGWW2axIzrMx0u1b4fkJB8XRdskHGRXvtnbKzblY2PMYwyguWLGdKDnI7HNJlX2pWj1BbT",
+	"sxxHUkZ8WKlWbjFqvOl26kXU+uVMJCEZJpQrc8a05Q16o947e0cd3O1wOLPD+qAvkSBhoSZjGstlI4LP",
+	"LBmP+7Q5/m58Hi/6/IBEZG3iGU0ZQy4/6cmfTESXYBDgLO50uNGi6OKfJSdbjJkaaZVyBgo7bKlmrnXy",
+	"r6lQzKRU4FpFIZmNGCdzMSVU3nhR5wfamCOOKRjWhsEJ/MnbcDVKhFLxXYWyYuOJSGgSxfPulNNbGsW0",
+	"H7Pyo5AwjBkqIciY8rnZFHsgZJ18KMrXoUp/6eH24qrk8yZ5xOi6+rgOEjE2V5iaieTGmeUETxqGt1JX",
+	"bcJuGY01LYGvEx4F9x/VLDxJWKDqf5JghoypmkuZWvaUl1zlEYsQb2ky/KLS2JeBsf6YXkLKyd4OeRM9",
+	"+yKitugzf+6hFOId5fM/60i6XJwF2v+jT+eSkfxNj9C1tyN/zPZa15vxj5sYV0b0cTGrk6tkTuiQRpzI",
+	"kUhUPH/47YRsJ0moIoIHzBlDIVW0TyXzXPgJgxRwm90n6UDTJ1F2jH/D7T+nQ1asOSv2SW2N1DjObHml",
+	"M200toP/EYpA2/FE3wCXGP4ABj9eQDd0NOS1iNtF1O+P+NTcvOXdXVnb4qfWGMspMpAkgwlAks4lmel/",
+	"OVWWnAlUusA3zhVsnDORgar0m8tPwr3X49IkUHqf+GLLgGpA9oxRLmcsgWOVpdP7kI/xUt0/ccb6u8qz",
+	"ZpzrL5M3Q6xqFEk5RcX1j43d5gb+kAkxuRkz4ltrdr6fq5X1rJZ1UmSUtghjZ76kob+HsVnutze7fnD3",
+	"1IyV4OTJiRnysjSazOweZqMKjSdyyWgSjMDXFouhy/1OFwi2bR0rZ/WmKSG6Wo5ZDVYuOnfvZdvcN5fF",
+	"O09a5GoV0kbl5dL9WpzYg3iFS5fhoQyne7DTNUyZNTgpnceChl29fmBElKVeFFsY94vYe8ltZpNNzhLR",
+	"C//WDGcJN10Y/EOH60vMtyshLoXgX+4o/ltMIYAmGcfMG6UXB6KK1NQSotscigspJyMxTf55xy8TZtCH",
+	"CNyAmjmJgWL84c7SNfcLIe/AY41/2GUoes5hTsz1KmGfJlHCQi2VE3YrbmAyqME4x6wTr16J09Lk00ja",
+	"91bdW0Xi5UqB6L23qtP002v0aokk+oWFK6SoPwm90NY3nlmiM1G6DNPcxuQzVxaiUDyzOH/OtPODBr+4",
+	"ovFC2ACsSbRCIol0HYdOA3BzKyQPL80Xyke8T+Ij2YWyQTr85CzSClqa5KcYdyXK5K0YkoinVuqfQTcr",
+	"ZrdBqGEJf7F0B2Y8cFmzE0XnyQRFn0I519Kd88nySyRCr+eAWSeJz/e9ZBjM3R0u99XaPZ2gwAZedezc",
+	"fQ+c9KW39JYlWtswNYwP4/W5j8iSLDnlA4GZEps54sa405Tz//LqoytV/KV7y5JoEKXFM6a65ohzcmLe",
+	"Uq1MEjZgScLCrg0N4hv1bk7762/9dBJqJtmlqtJu7u9tHzb29/Yaa++fXYaiDTyOaTSWxqSEoCVLpD6T",
+	"KfeAXTgKQxa+oLbQlYZhpN9A4/NEH2QVafFuqhon3qVfKwP30LIxmldDKVGg6Wje1UdQFhdH2XsI3JND",
+	"ODCF1NpYxApiHAEYJHNCE6ZP4oxjGbEV/K7IMlcAm6t1ytZW5qspP/tFVT/amX90t4n+TyyAnOgjw+SB",
+	"/mxOdfvX3NLRIOmCVCtYhssJDVgtrT2N2S2L3VIYN2FV/41lmZp3a7bNxXQ4apNeswesGJL0YZxV0mvh",
+	"NTUTdXI6IBGcT32VxoJrbdpQB5mNBPhQ9GcYpEjYhBTzMvhFOhHp1bZjQaS+9Sl8DLURSKkHUYF5L/pr",
+	"+m70BuhRTPmYqZyM65rVHmtS6tXJezApccVgo6MhF0m+CLWVrWjbLajtrlYCOBcF8A94XpQgCVPThJM+",
+	"mwvI5hHS5a1C3Y+sEiohM518/X7C+Olzciw4Z4EixyJhEJ/ffVI1qVSS9H7tVNJ6/favHeQ0nUqbT+P4",
+	"8+de22k9p889oawv9gCyI+ID0auTa5MPFZijXbYOa0ByVL3q6uIqRfd7DxN1/azZhA0jqZjW5hMDWmHD",
+	"qnk4CscI+9tBs7Yftpq1w8Feo7ZLd/psm7aC/fAwN97dvaLhipB1g3JwFz3m8zfHJ3kohv297T3y+287",
+	"9TzOwsnhOxaPBG29n92+SE7eXb0eTo9fUcHeNNXB9cWH/vTl60upZrXgXXZ8zdbByvF1x0yNRMHSvptK",
+	"EJW9y9buXq5aWF9aWRVbdaTUHUVFhflH3FGRw2JIz7YciWkc6hG4E+6yc/vM6n7ZcbH561H/ZRC9j15f",
+	"Xv9y2jyLXh/W2fz1L+GH0+h9dDp7dxWPfng+nJ/NXx/Wg1bM++MXjfD713F2NgfNw1bBfECbLJlMPvmG",
+	"1dANYNLKlSCDKI4JqhbpiFESZ2iqhON3aRExGfgR4JXeAqZMMRZ8yBJCh6KKdQJQAad/zxgP6Yi29wDe",
+	"KHMsC0bERWEB+7EYM0n6NLixVS52i3M4NLXG5V73wy9HrXc/rcMLJ4kYT9RKEdQmPc24EaxCCkzd78G+",
+	"9aqkFwguGVf6n5LFLFBdw/d74KXpBQmjSj+N8krLaGnSqGwYCm+Rvsz4+pRHKqKQUa71HHIBTMcYvM16",
+	"I3eeEYqhmoM8KZi05VjdaRIVlcg7Zu9xOcfcqqQ/VwxYs/6Hf3ZiNlAE/PcD1ECMYE5fg57TiUgUstRY",
+	"iAlsqqVn/aYwGgxYgszroLXbIr//tr/AvFaB/KwlAZJUO8mbhoq4gqCnUH1l8tFQ/VrIV+1Zs4cL1XVP",
+	"9pZJpRJmYF9UuDcgl7w7QDL1zt9fXpGtCU16UJALqA3JnJjAkMtN7E9VRqhF0glPcsTt/W7PimY3TaIN",
+	"ZrhbtupSTJOgDArLmH0GVWbR26UpD2ljv7H/pA0DtlryNIwYD5hMn0ZTXGBczCPE5cMuHjW4+7tjMJ9L",
+	"xRpU3/WqpsYL8BSyH7MoDKuknPugMunDJR/Ucje3DWDhr/4C1oevVL9R5auTD0AKYsK4ph7lSsJdIMRW",
+	"PRVyZnyOTBIxiGK2wKYKx6cK4aY8WTDlwYjyYX4/PSyvtfjANOrGIqDxWsYI5cMpHTLpVFbNxGXVYj6h",
+	"VZxWCHtacMhqR1ckZITxHi4nBjtBqswcslm20kyxTwqtDX1Egc7H1axObqHQCkDwGF9YgCKYkQUjzmS0",
+	"o1zb0CpGUYYmfQF+G/cVCjpMGAvTWuo7oKQYOpZFHzNMwGjuWrhM02XzileKTORi2ZnDH8pDDvnujDXn",
+	"HtN7TN1CB22MbIKPot9mQfpN45hMeWydfnjMNT2a4u+EUeT8OY+CtubQL4meo0VC830IKeyRG4rby6pP",
+	"RZll/biKWs+NQrsBxbrtXwuPKns2VtOEBw5XstbC88Vb+J48RNtma4sTyX67cOXudsJ9y3lTuvOAYdZx",
+	"Sv3VucnfmH3kaMZHm/M36a6H8o86jv+MgzhNElgtzDHJJg5SMhMi1DxYJJL5m21zUgocSFlYwAlViiV6",
+	"ov/7x//d6XxqND5+8z8rBRT6nGn1O+PE3XD7QnhDNyjUk1/Y4AnchN7Xtrao2CdU5Uy+nn6aUGWNGxBB",
+	"eZFT7CdDD47sRrwcVXUACpe2xftCjYyrnSYMQ+aZ47SAfra9twr+rIrZcbc0XoLrarmJWYgZjZQkfaZm",
+	"TB/zmUhTx4tWoXx4eysHB3J3+e4gi6mCw0zzOchX1WYvJ7GYQWhQYhnazGix+qnRfDJCtd/ng0V7hCEm",
+	"4+kutXRT74jH9rQdITNLsB4E8+JHu345XzEmc+rb1+uFCM2U/OsC/jTODOMZU1EcY/KlQNZ8hzHmeId/",
+	"kPxtK1i/ZbPLHAmPNovYUMHpLw3hbOY/9xKo0ZKknPQyH+oRDHZa+ADPo/SFPOo4QKxDLvNGQPkz+v8F",
+	"H0SmmNKhuxo1GV1CxjWJ01hwMazDtB/CRrdGpeeBsL9vaJH7QqPT+dRq6P9r6v/brnU6n3af6f97rv+5",
+	"f1IoTopMy5MxjeJj4PUbChYTuP416+d2MWyRDP1VxrvXcIJPPJm7VNHIiej8cbUfdO/7WDp7TUl6mJsL",
+	"V8u3lw30HWC5Hes7c9MrKPvHSaUFvVnjOGW/IJDR/QYFEsROHXlkLvMKX0NVMTT/H6fP5FVcvSaF25Ik",
+	"IjkulInwE05fs/9JIoYJHcs6OXZaAw0hL4QzyJrxPFJcC+Efc9hmi0lt+Wy/NdK7CiEqEy9A0A1iIeHt",
+	"PpQHRuXAhwvo5sw3v109RREy6ULRBQDRzegcpUohvh7mk9gHOFbVdJXoBngA4GIXw+bdgUXs5u53FnbT",
+	"Q7WYqVwKQ1aE8wg53F2PvhwcB4pU+0vX0Uu1YojXv1SUt7tQC+GnIn2srjRxAbF4JR/I1+440GKAM66T",
+	"IwRPBOgFbctEkOXgktPpZBLPDRCD/hsC6fVKdSEvoxDvXbOKyDGHEpx3OPBhFIL0WY7yTs7SIfqQI1R2",
+	"OCpZNgABUS0bOQOP/oyzBGHJ9DwAZGhMQ4Zo+Jt5pKoVtLTv5ChYof+YRXGhNCCXIgtm5RiLvnBErq9P",
+	"n9/uu5iiSLT9MHew1Zu6ZaJJ1wThiqeTKx5fPq+1lh7Q4DfBfpdMSn2my1bc/G7q+hTVjKFKGLdJezaF",
+	"fI3lWTl45MpDVhazv5YsqR0NH4gCPDdvOWynE9UI2h6Z1LeHmm2xrziTn0DtIAwN3ss9DAMFR5NpG1Do",
+	"L7ZCI9MqIaWTDF1ndq1QC3DUVjhPPQ4wBbjludBSwVcBpAXXM210tE40USmOE2ey3uEdXrPZA21IJ4CC",
+	"k1gMh5iPkv5u5FevnUVd0ZScxWOyRBBGgP4bpqZAmlHQTgsDI9nhxA4rzatCAGc9H9f/J6ySPoPuHSbP",
+	"Ay2ztBjKG6yyVWq9dppr7iG4YKeAsuqyp6lIEzwAy9oi6unBTlgSiRA/54Q1ri980K3jUEsEVFmh5sp9",
+	"oQohcD+N2TAJRKNC5kF5qL9mtDiL9agfxyQ1o8VmFj2Sbt3R7MKpU3ljmoCh+eVOqP6AfRYAtat+4E+v",
+	"WEG6sQ+Jg9mFGLDPZgTVyYtEjPUHBE+Ztvd2XGPpdaEZRLeYkgj0aTaJ0WAEq18l0wlRgjR3XYmA3XEx",
+	"hZQX/FcXkg4gigm7b9YTho/5CO6KngFwZXxTwgYJk6NuwjSRwMPmkrElXOkPtSmWmsFYyQfLKAmWvQ7U",
+	"UzNZ+JZeB+9LkKKWfgb7nzn/A+r4d/9YyoBxXacSNnpEQ0dnmbGA2xqRl1jopRF1tUEVJnSW4Q7G3Y9G",
+	"FffhvqpwbKFFi+dzqaYQjD71RUqPSStpVnlCAhPiBkPqNI5tmBkHmlWc/SHNRgKWyzEueJWeL4ViNRYa",
+	"txmcSGrOe97izJ1oc/D0elj120Qd/EumBUvmkjmBvaqeobtsAKwhNwvWwX2hTfxSaUnnhrLtk1Mei+DG",
+	"kopLJIE9hOcs3CdyJnNw8rWiODv0sXifdovIYskct8kXbttDDS9Ba8qZRnpG5pJ7q/eMqTo1Nxsj3d8W",
+	"/6WxkMo8PuXpQ/6rEjYWt740sPzHMrL0sUghYCE8xwVQXHYkESfbDRLSuXxKRFIF0nXGQdUYBVzYLMP0",
+	"4fTjRMSh9/URldnP2OHJCYvjiA9zZJYwyRTwGs5mWcEajIRkvGDFnmYZmX+aDR5wNxCTyO2EjIacqmnC",
+	"kG1goxZqsYOxPF6fOVAb8GCTQEzm2M+FsE+RVPKpn/TuS1P8MDok1bwbR/wGicJdmnJzEQjYXibwHYcX",
+	"EFA8tgHl6YpXbSanI1+0/b2TmF5LD6y7Zo9n2/sSRBOk0z9IxH125fMayGgq0HiMPK9ajElk2K6eHpi1",
+	"ydFHIA94J17pgoKmB2n+NvRsZFXmWSqJZIpMJ1Us1YQbrazyKji6RpC4s5yrGaDZYo6CN8huwgAW2pCM",
+	"ViS18sVm+TqQPH60iEOrTbo5SqRq65pwQs73ypA+G+prBG4tXDy5hM6zHwooD1hs9T1Hozj37KK6W40u",
+	"I5kqeKPZdRybWfjCARoXgTcFRyn9OVZKh1Fo0bm5gO3RkskxCM0tfHaZ83sixoER1UilHvHbKynpmys+",
+	"4dsQQZF0xhdrjgGo4XKUJSTIpHPaI/Iovbxa2tywuTP6oRLFq940nbvcyxOhqB2OfodmO/gQ4FFxMSPC",
+	"nHGQA/7wEcSaStvuzMI+GL4OkM7YgNB4OW3+sW+4uD+daeC72qz2jneJqXL/8LRJ8Gv6GmLF1Bp4f2VU",
+	"Ke+K06SKHIB5lcNz+Jmt9q6YRfCvGH3Du2R0De+K1SFcEoX3sZxS4PyljkTTK7k7tLjOuiwl0xdywsC/",
+	"YmWBWwjj9vS5Y/qnOXqVXMla1yx4CQ9zzy8wooVfHDvI/2KmlcrS1LZPNyV7/NIL6SblJVbmkr8DGXkF",
+	"Lov0GFSqlcwJNX+bQ7XSs1utfKrps1G7peCtkPqQnHx3cnbVffv+5elZper/1X1xdPr25Hnu4tWri/dX",
+	"V/7186PLyw/vL553j46PT86vsk+8v77K/dk9+e7k4t8fXp1cnLhfLk5eXJxcvupenFxfes8fv39+snjt",
+	"7FL/9+XF0dlVwfUPp1evnl8cfUgn8+Hi/dlLN8rFYR+/Ojp76b3p6Pj4/bV+48XJ0VXB9ecnb08Kr59e",
+	"Hj17W/DDyVnx9euzt++P33g/XB6/Pz+5XBjQ+cX7F6dvTxaun7w7On2rJ/7i9OLd4vXCu9++v7xaXIKL",
+	"k8uT9PLp85Ozq9Orf3ffnp75w3PXr89yv+AS6+1yl14cHV+9v+gePX/u3WcuXpy8e/+dd/ni5Pi9Jgrc",
+	"8Mx2Z3667F6cnL89Ol544yXOoHtx8q/rk8ur0t+Pj86OT96+Lfs9szBvTvRHz099Gnt7elJAGPZybsHN",
+	"5Ty5nF+8/+70+cnFwmvSHxb3H3/Ivwp2NH9Rj/v8+tnb08tXuasX76/ggx+tY/FtxJksrrfpwQ09reVB",
+	"VeWEJRA3qRo/DGpU+grpJ4zeELDkwYuS9yc3d/Z3Drb3dvbLAk1fPCEPw1l/73S8O5WDZ1NV7xRTckpF",
+	"Ufon2LNG/bI3Gq9Ds9Gw7hVrLlCSIHyf+UhfiJhRngaUNo0Q3RQ6xntKqEnP1TuncWp9YYImlDWPe3f0",
+	"mOcGV1hDSSWEyotzZ71oI/gkIFC/EApaslErIyRl0ZFs8prW64fRLeMG4m55ZLgoIGJiISb64emgmdTc",
+	"zGqU0/fbSKovygpS6IOUF7QKWEFOoYzZoGATL7IWcdq+lwu1uJkrutY2ijIjUTddmnztvOhaQTZedNRf",
+	"q5rAFsxtveN9Npw6k7tOjvKWcsZEtv0zH4AqS3hf0WJ7cy8nl7NCGj9Cj05/7sXoDbnrLw159Etmoerk",
+	"TGATSBGDn5DfRjLqx8xrl4kuHi5Ib0sb1+0ecJFOJ1fndj4SnC0eo6UN0e1kLsDa2Iz470UfD5Okv8Y2",
+	"XUNe/oZTs/xr9WkGKsgPCx4vHFLE4tDBjW6URa5Mtt/qQkHXWjW/LaBMneOvpn/EYaP5hETcQPr2RTg3",
+	"YB3ZjooypnJkOtqlfaNWDSW3KnZcDl6pcIWmcVxysmQGvCCJFHTXfUp6+uD3SBAzmgC/IKeKjEQcyqIz",
+	"Y71FMwA+GNMb8OGAOnljD1qH2xPpH0IsE48EJ2Oa3EjAyUIlpODMEvYJJPdPIuL6Tz+XPb3LuIzcEc6i",
+	"CuUrFbMnOc/uMjmAW+0O/O9To1HrdD41X3Q6n/Zf6H8evuh0po295nGnM201Gs/wPyf4nxfwn9ZBDf+L",
+	"V/ca+Oee/vXFyYsXJbUSrxiN9dg2ImwLdvWrc5yJm5wvobm3irLMS4ro6dS4fDZOKLN1RSrvtIfYgIV2",
+	"MAfHy+t8cCX4buopghznGEZxLXdM+yxeUuHlBUecy9pBiBhG78IpEAEF31pa6gtqgOt9mUn32d1YeQXZ",
+	"kmaJUIOz4QUaHkxjSF1iJRUZdmEcnpEHL+1y+jLtv6BueSwSZrAJjC/eJylXZGHX9C7ZZHKKJ2BF6mJK",
+	"5D4w9so9KlLF3VI52ktHYWlsU73cHt4vbqQ7LnFPO/0ontE5ZpymoWG97VC8gzKJarLA70UL1lzryxnx",
+	"p1qiyQmKsA3ZISIn7bXI77+16i2ttGMuisV8hJTaQEW3zBbqo2Qcs3EfKWoB76yYNAHcbAHbzGgkQKxf",
+	"yUxq/UqAM1R0Dnf2G+T33/ZMo6xVFVk4l3K3Q1oHHkkDLMvL3At0XDDXV2JWjCSEWB7N/b0nS6ddVmdb",
+	"6A1Ybm3SaUmCn9bWILsjYUE0iRhXVjfMJiSVs45i/ZRO1agLDHllVa9bl6peG2mqBTGM2Tzcb6xcI98A",
+	"3tvxDeDW7vZOo7XdaOwfHq6yhNfLbTYZRSACYT1CosS6RZolawGJD1CuVrICDzfJqFTaZub05cdRlnO9",
+	"CY39pKJlsq8AGXlVWUJJ6dmpki6Hy6IBymw5Wn09eJci6jqFnqMmURA9dpq/Cp63vwp1QIAeLUtR/kqS",
+	"KE2ndBTug/t9JYmY8cIlKqZjxKErRujp9RlNWNLzsCDd+j9N0x6xqLeIz1jDDeLaIGPwFZnSIviGFyPH",
+	"GqKPqzn+ejndVaPQpcwf8VSpQ1Pd0ItpBM1KeX2XstO3jN6CccvGEzU32TsTZpU9pwQW150uhZC8SwFp",
+	"djhYLmy75HoVYK5utHhYaKK7fJq0Ia/NA/uSdaam31O2zNVM51iMJ9RgFmFuZS+tdTCQUBGXitGlcFsl",
+	"3AHpuAjc0T9HVVIonmlOJuGJp5AI6No4lSA8vkCEx1N5yi92g+PTvdPxi8ab1mQ7PN4A9XHFJiD42wpH",
+	"ZcpcSsAhe7gUloWIJM9VnhJK9KOp2srQO4nnMVeV6b1s01PtuM7CoX7DNvVEvNfWw7QfRwHkKyGI6W5z",
+	"n/z+206VmL8OtG6Lfx00tvVvrSd4wlADlyRkE2yfQXo3at5rk5NjECVBclslnzpcn6r5U/L+zbm9DAft",
+	"01NycXmESj1cMIVlOXU+HuZdk4UMIrld5za2zk03yPFWSe0b9Pysehtf8Ky2doqFxDpv+5S/qRAhdr7G",
+	"XTm60rPBUVRhzXEZSujsQqi7lFRDQtwqe/kNm1/LRb83PlsynsuNAww3bL6+Ca9P1gpbJ7+a+vUlg72W",
+	"rMQjRtO0QV/z8NkFVMGG9t8fy7iKXMMQfUej+It7Pz5g5r7+1t88UcGr9S9B4RBhKpfjiDsA3TGN4qwA",
+	"uO0fnG+/GDRe3jQn323/0hgf797sz3eSf/3cCg7Gl4fhnvp+9HrWfPuDWEPNWPTfL+41UzSkim641yl2",
+	"fApEWjx7g5cuBqRHg8Sgcs4YvWFQ92Rgwgrhu/Y2BMhHK99pb13GQwj/ZF3Za0LVZF/lkEAjKbsuSrVs",
+	"7uAAajX2i/0zfRrcBCPKOYu7Jt3Wlkwueaf1BOETqGpJLDDqyQjxANf7Vvk3cmDyz2hwUzvGp8lb/G6z",
+	"3ij+EmLCl61P6f2Zu4ooYecOOG6FWOgP8a3FTxmQoHLiW6SMg73WwZ0QlBgPHaXci77BogXNdo1FOdh8",
+	"URxCvEma79J4WMgyHmgTIt9yvd/SFL8K9veL0lEaPtt4yD/NbqRF8dr4YURg/5KbM5nKEQu7eZ6KiNbL",
+	"T8phs7V3p5NiX782N/IRtjd6KEpYd9kM5fKZFb3UA7r+MjuSgbb+Up+4FcEDSOKC93z5s2hKRVa++k4Y",
+	"owa0pRuKYDpmPDWZNl4bE+z8gruITPxeG5h9xZffO9ut5j6jztsCNrpcIuRXKQHrssB1GcoKrW5NBbNo",
+	"qUpUjI0V4uUMeDW3XapNLmGRa2h+5RKvWmzYlJ+zdfWcAl134WgVc8xSzcYT+mUcpYCNLeH8ZTrhugd4",
+	"I069qZZVZHifsdk5ZrVvXiVgQCRL/C09Tm+jIVUiqaf3yrppImMaWahpwlno9eHq6f/UkYNEg3kv1y8F",
+	"OnB1Ku1O5fas9f/+z//tVKqdSkJnpwsX9UzhGvpgazdsjjebrcMGXuhEf04V1d+F+9n8tX0HVYpJpIP3",
+	"sGJwg2idwQ2fP692HzT3tg9Wp/I+RNZq1d+RJTtdjqEYwwgJoBZPucK0Bi8xEsKvc4APMqFSiZ7lsfgp",
+	"IhEP4mnIwqeECwcx5J7ucIj0GH89ufJbmozp3P4EGVbYqJpFw5EyrnAhFQnEeCx4ikhhy+eFRNw0IgYd",
+	"rjIhPwCRyjaaMlFTc9S/wpTYKhRypHgEDwryeLABaPX7o6kaIS7/xr6k1D3ZVWoVYnOkshkXksTRLWsT",
+	"qnCxqURoI8iM89vmQVo4RKsaGOrFGzOHdFurAuUFDAd7O6tLGApEbyG+8od8uxHJuO0Q7Nw7mO1IfSAA",
+	"udDxr8RJ86ROTsYTNYfZcjGz3ShXt3DyplBzZeEbtvPbuCnBA5RuoQ4GYqzcezZhYhKzTPqj4AYEXDo0",
+	"bep6uqhRIqZD6Dn1tfXdZFm7IetFQ06v3fLNj6TbfWhJpqlbP1UnRwY9Rf9l+voYtBcLM+VvLi/ZWSj9",
+	"z+ytSXDbws2C7f1fIypH3+7sPz/51+Sng1fPLmmte3U6/lDbfX3Mpv9iFzfj3bN3k9cffni5Pbqcvrhe",
+	"ixqKMxsuR5jeYbcBGgIapJPMDGasv3FdiSvHX58EYuy17W2yy4V1eBbwtvV2fCKksqfeb/Imy0jAG0qf",
+	"AaSDxWgbmZDPAvr2j6tbr30sdqmX7NTyXD1UQpaWQ5r8S0yMKPNprL8Y0EW3aCVyNPIHL4QzzW4CtnQ5",
+	"sBEjg5yRXtYc6dXJkQ2t2y4mU5nd30xwylvCsrYoVyDmDGQ7RAMGAP4kWTwwGTgBi26NJDQi0c8eShf0",
+	"Y/UhvRxoQ64n0s3dEiN4Rpi3NVWletXm8nypNPcLtZeLdDWKklBbohjZX8pUoLAWgGMwbWue9iJYxT6W",
+	"dIMxerI5i9kR5ShzgQ3mBGOphuLJK6/hTPbgLuNw1UVVLksFGSFfpOd7SuQx3PmoSv43VSX/kqpcUeUt",
+	"qGeZPoQEapSiYGSHZ4bWJpScn72sktfnJy817Xxg/XMSjekQGbIhuu0WeRM9Awux2WjtkEn0icXQggaA",
+	"KGQUMkiH7lPJ9naymxB99+z9xazx5uVQHB0dHZ1dXo9Orof6nyf6/54dH8H/9gYT9Z3+x/FNfPKv7y52",
+	"+MszuOtoePTs8s1/3gT/gttfX1zvniQ3r4fD4bff5vTv7b3DVtY8PKr9QGu/NGqH/7n18Ztvf21UW58L",
+	"LcVHvfC/jV6oR3/D2CSrHK5UdB51xUdd8VFX3EhXLK3+91SqL57T5/sA/945fd5M1sRyGEfcv9p8VE0f",
+	"VdP/5qqp2RclDBaLKZJ/VFcf1dU/RSN7VCoflcpHpXKFUrlMFfoQqdGlq7R89Ms9hnjv1He+rFj3qA88",
+	"16Ar+CxqrULwxwDyYwD5UfN6DCA/6m+P+tujU/C/cQD5LlinzD6z0r+Z9qn+XMXHupntXGhe/WkSU47t",
+	"7aB7Nexy/Us1e8+0QzfNkBdHuXztNurCbUBd93cOye+/7dZbBhFir3VAfv9tu777xK9Ytx2f01bcrgc0",
+	"uo3TC5bWsFe3SKJfmHeX33g6TVv3HrcNuV1jb5oMWf7JTC78Qo3DhPEQu4jIWMy6oYAmNoZEQ8axNQpC",
+	"ZaWdw8cD6ner1n8ynog4HrNsH2vkP65jtWLjiUhoEsXz7obdq61jPwf3dvXubQGZFXJik0cPSReR4O/h",
+	"HXJD1JBz4C1v4DUmmzv3QsyT/8D6mtQ4eQvAe9tAN8364ZMCzL40i70Ae0Vrrb0FbK6SYm6HiX/J4jXx",
+	"CBegpwFC0cCp5MYySdiAJUnaAzADww99XKVTCqGBFNo5PhA5mg0Z3CcMoq4zR/3YdyyJBrZD/bIxrn7h",
+	"Iui1m3zBt4r4iVNZCiDGrI94msT1vF1WWPb8CTL0U8IqgWszi5v2efW7E2qTKLcvoKoLbnWCMWAzp1iS",
+	"GWiCTcJm4UZzbhZPWiWUS82pZDmWo7UxtfqfgBd+gfjuCNt4UFALWAyyllapbE5XlmsXV/istCsMszmn",
+	"WhJl4pSbeKcQSSgfPjl+f3lCaDwUSaRG4+WdDfZ2d7d3PSWwZi4UaIJfbA31NDZfxGTyALStj95ISK8B",
+	"ujuIfRYLPiwCpdzeoIeH7ck68EtgimBs1wANLg2Vq2jMxLTA6n8XxXFk4CeX08H2npGwjhKaRUSg+eem",
+	"YPyRnMR0fla6QINpHJuSIBPys4JkjXWqlm5rCtlnOKkX4SvgZBs4cq7Kh7hmJ5a0BYtbmsV9zQuyiZFf",
+	"FV9CFTCTlB5K9YdqRj8pIimjVxkkxQdTq7LvW6pVNRsFatVDiuZkcvolOcIfeyhXKFCWkAp1PCpvTFt4",
+	"Moj4kCWTJNLHBbrLMERJPD8925i9+1SakiQs+5qamKHCy2jITzfVejeAIZ5FcYxeK1gcLmcsIUqQ3vn7",
+	"yyuyhXiIdfLBaLqRqpIeIEDVwA2R6yzj/bLa+/+5ZNYzkYTH0Gxy02kjvG7arHSFa+AY73dVqpDfNFv7",
+	"cb/AdWH/80PJvfrjkrnfpcVOYKz/ZeP1MM/uM9NVELhWeVcC2kFnfOpiUCcXZpm0pSTZLUtobJ8xuFgF",
+	"/YWhEXS2TpbzVZGCTB3sf3U6Mt/m5ON/rvbHmIavm+2eh8K7iT9rbFr3ZGb5X56L22eZeHfulK2UwfhU",
+	"4QQS0Y/ZeNP+J5yAM8Si5+/uF4muNagz46JLuxjd2S+3aI7qD2zQgy3twLTa622BMco47vc1QxG10+dI",
+	"0lCejo6stUDFXfebcpG5m4FM9wW/b8pEKi45uPgN6CwiklCupSUWW0ZXtsk8lYSS64vTlWBQa5pLOHq3",
+	"HI5QqvaYehtRQuOuTcvDyVOrbqdh3VxDnD8qFD6isjRQn3ak8IaZgdPOd/FJG9KXxvdS9LOcQuralmBY",
+	"D5FYpFumQoT+4qZDtn3msrNqt/WNvndFoyITsEkYDW2ucn+qlFgL2z+O+E33FlQ3vVMoo5gsX23sH++a",
+	"HkW251GuH1TaGMh1MYf4mP2U3xZpcReKZfE5TVQKLI4hm5L2SoVz9cM8JZLeyGhIFh1GUq2m/BJErJIY",
+	"p+ssZelVa+sZGh2Uu8qKwZQ3gP01lqrtSGRaiDpUKT9Q5x08L4hWRi25tV0ZILPkfafyyofgXak+0mxt",
+	"7+zu7R8cNmq0H9TpZCLrQyGGMdNKYSC4YlwZTWUJSElz80QjkFAI4r9iwJ6x4hNPJPMZSthx6yl5GalX",
+	"077FhHFdM9JZv3x/fHn+fS2d/BpAPAAMvmLKZewzbWJSJewTDVQMeXOaI4SRNO1cLWwU+I+wneELkdjJ",
+	"CB7P84o0tT+ecAWWrmTkEhanJP3MaOVmhxe3dXcNsOLi9sdH3ExQjyubNgeuMByoH4UUURhUqpVhpEbT",
+	"fhYr2/y0FIa4WvlU06+q3VKwXaR+JzY3T1uXvz99flypLlx+eXr16voZdCS/s2TxiAkWc+Mspz9S9MCp",
+	"oWNHPK6bieO7+n4nnDTpvdf0ZrIAM93u5mJKVDKVJsWKAe16bRBXZ1fdTbylCz5ca8F9YxFrDD6a/9ZK",
+	"0JPuLbW8lCYxYRwkibXqJokYRBhJ/pLCzQi1VEgskz9vvtRR3vzk5o9s0Vm1w/7iJXTOqvh718/ZaTxQ",
+	"8dw/RfGwKbkFtdBWMWgcHuzv7e5st5oPpBg8ipk/Xsz87dj54gEG+NlMN6xNPZDYQrAb8fLkTb36WI+I",
+	"ba0gVWtFpH11IMeDll38tNZrey9PrsiWSyvrLToP1siHSb9R9ef6cb3FLO2tlgLQFixbtscfNi6VC51L",
+	"xcAsquDQA5hxMR2OVjYtrZPTgdkHfZXGgrOqS/OFPHt9hnKNj9OXYX8a/QMdUj0Olwdv+qYJzp56nfiy",
+	"R5nD1wD2EnzAehRTPmaICGs8SxYDOUqYNldkr07eA+cwXUZowkg05GKhsVZrHfcQQvQuLvsxXEfXhJom",
+	"nPTZXDgAT7v6pg+jQ4PNFfAci4RBSHb3SdqkugeYsJg6iKCucMg7lbYWy58/99qufvf0udduTV/sbVnw",
+	"5l6dXPMbLmac4BTK12HzGp+ifjb2d9fUxlTpgLWsd7e4jZ7NMO8zErOBWihLqDSahzQ8aO3X+ttBs7Yf",
+	"tpq1w8Feo7ZLd/psm7aC/fDwAZoCZs1/ilLERNbNVKrZdnumX09Jk8I7dfvLZvUXD/L8zfEJcfeYNmx7",
+	"23vk99926ts5eOGTw3csHgnaej+7fZGcvLt6PZwev6KCvWmqg+uLD/3py9eXUs1qwbucFlEoMApRtAui",
+	"8FpM9hnpXbZ293IRXH1prV7zJt+7uMPeEXe0n+sgDpU/IzGNQ6h8sXypTk4dnZnk3NJOg5fYaXCDroIL",
+	"HQQX1R4xjMom4+e86IOcg/hVggyiOF4oZVoIUBZF5+CGbmEqsJG3wOELO0DHgg+1PjIUVSw5wAoUU90G",
+	"/Dw7ou29RmONpFQueFGpy7EYM0n6NHCtsOwWZ7/Ca43Lve6HX45a735ah4MjrvtKwdkmmDoMvFQKTCzr",
+	"wb71qqQXCC4ZV/qfEnJ9ukZa9QD6oGdgwG1vWKy7sxgLKNHwFulLuq9PeaQiqiI+JNeSJeQC/NwJRiCh",
+	"ljMzdxjOOnGz5c719y651TnW0xiAFlj9ucKEfv0P/+xYHq01aXABGnUifQ1CXE9EYhhpLMQENtXSs35T",
+	"GA0GzMR0D1q7LfL7b/sLzGtlGdYGHV8KjGGhiEv6fwrNSuFO1FAiv5UrXupZ9Y4Lr61Cb5ksLWEGS3VR",
+	"PS4ax2LGQhPzbrb2oN1988myb+2WzV+KaRKUhWQxaTKTGe0qrPUKDGzk/WC/sf+k7aVFEzoNI8YD5uVV",
+	"Owh0BMN3JLF82MWjTjs5LBEwP09ZMjf940I2oNM4pz3ADWvIm2zRR/kHoW1f9hMmMrzqCyWdfPPqO6qM",
+	"RmvqoZ3X8zo9uxa+WLxbwiPxOWKtwrXafivjlCnlylMeQNZUvj/toBENfpJxePPTWidyGnVjEdB4LWOG",
+	"8uEUQGoykDVVYx+bygW0N6JEKk+LDlnt6IqEjCzkl4F9mavBN7Wmin1SaK3wuU3/r2Z1epdcv2D5V/L9",
+	"eUvyDhZMwQuGIZdjETK5cQEKPtsN7MMLp3yOMXIokQaebQEBijwFezsbttZZsIEz4/lYOF3bEeQuzcSP",
+	"HNNyveGj0Jh8s0hqEbXQbXwqWTarUIuvuZgmBOrbSBz1E5oYBQfUMFrYjvoB7IyC4RvHX+kUnubGbi3j",
+	"h7E5Vjb0Xuzknf3w0Q/Jv1/vzm6Dq5/jH17t8N3k9DkgMx09a/UbN9v97e8awfjF9IeXh+rfPG788P2Z",
+	"+OFv240728//wdpxI4LKBZvENAA3xsYditmkK+KwOyhy/C+61kBax65tvVR07nnaUlyUveXAKK3dw1Zj",
+	"FTTKQrdjb6jFa6FZ8iVTWi3elB8yPox4ibaDv1lGHlJF+xTT42zkSP4cR4qZeuRhggxsVftZDNN0b1ki",
+	"CzPEoeMt/pg6hvQjRSMpX2us01wJQyO9dVsrumQWOsvndwtr7xVN0gyyBXc9z0RbwC2ID2TmtUm+WemS",
+	"HklthoFvv1Yzd/UI5NZLgyi3Wf6f/VLVEtDCtmam7y1zMQVLublznAZJWSOjWxbnPLqrPbdrNPWm46S8",
+	"inDBH4B2QHN/z3dWTmZhzwZMbBY2GMRCTXpOa4NkTei3lK+PmEzuWIpYVLe2QV2CN8NYDIc4Q4PX0oZM",
+	"GM+lmatJMPMFY9zV6IKrWgsXoyD28iiLmWDkOgly2YTNwuO2OIc7nzVTUbAisdMayVivI20QzuAxFKcP",
+	"2kBI6Ty0ooP3ZD2sRtbeg4HcDZIqmtjAZEnZIVMzkdzkawgQFWmdLE+qjX9ZsrX6C3p67rVUKkNrgLoC",
+	"a3LnFUmjkA8GyTKVLOnSISvzbV5LltSO9O/LVqqkgmehvs/SaTZB0uVEaiaKjC2zj5lRZo5Wbjsy5LqE",
+	"t3/xpA8rQ+6Z83EUz7Rqx6dxXCV9FlBtC2mRAX7JkYhDSWgc+6fYOHQ8N2VAOVTOFMnVL5MrYpWSDeth",
+	"s5grq30Rg5gOSypnYzoED7BRM4Bt93BlJAMt4ymsqskpSMANas2y/JFasUjLqmEZv40SwSET85YmkX5N",
+	"Zhhr1VGkTsA1VMFLvFkrYDSelowLftJCcyCSgD0lvR/RlvhoxSP+WTUtFfOgcnkAklWEY/LJYMPsuNy0",
+	"skVDS+jpssQXmmIy4rQC8HoNEjGuk54BtelhJ8nQrD4b91koPR9SnRyRnnFC9sDLPRBxLGbwGmJzfFBr",
+	"rCJMJetwkzB8ffHW3I6fRTYZScV4xIcu7xB7ORpjxayFRyCYCKIHC0sCQ1nHgrmMhvz9VN3FHZPXq6i8",
+	"kRAwMNhzLmAws2HgTGiv92WCvZuHDy3QJp4sDCAyHv4F4oZiqkqmcVoUzV8zLFgGuLXsbBhdE5RYi6M3",
+	"o0koM3GBoohSLidgrTDPepUdj17rP8trfYm9rd9s3Gm5EFoF6n18XJVVPOsBytluVuNb3LD5erVMY3G7",
+	"1FRDyGIDTOjnTHmten2FwngihSKQxLOuvr9S0UiYWmmMSSUmOL6ID4HywqhkcJOYcr6+gbZyeJAutkpN",
+	"ecPm15K527taYJbPps+GFLBh9c14jqI4vrsBVcxxDP6mtlY10Rjcg2jIiVZ1tW6AK4/HHsIwJvFU+g5I",
+	"95IKTg4T1M2jq0V53tUa2fdIgwVkx58zgbx1zJBIhrI/LmUC8staQymzWWUQFVocRWO/YlK9M2XgGxkZ",
+	"xbXjLo8Xsnc8Do2gF3hIVka+5QofTMHrg4BNlEl31j8WeWFyiyKZQfBUZdX6VzYsdEdE96IT8vrDlUlp",
+	"aOwdPHHCMZMXaPLpqqT3jNGEJeT//Z//m8/FLdGVliUXv40GzHeqZPMcOFkLMyYPA1+YaGxVz+VaZ0km",
+	"aOuJy1EHjwZssM0CsEkBJqpvEo8gObRnhQoqWZDvqY1XLx109RJWK59qQ1HTF2vyJprUxAQ3vjYReoIJ",
+	"cm0gJT8ItpheNKE/TxlafhBTcn7qqWR1koF0d1FQBPA20UX/mDTvMdCSpAst4wEg1CVcVInMKnHrYT6k",
+	"wUeMPSET7wPlbsytM8cn8+4MbdtZlZ7ax6j6nx9VDwrzll4YjpeFlAWfwiIa/Brf3inJ1RYhszU2yZIs",
+	"YntLLom4+QQrfR9ypMX5xAZBevlieTfd7dvFO+QBBJeGwAIax3kYi6xVRjUbG5sEQZvEazizHQ04jkqg",
+	"/w3HWFxmD3C7Ul3IOjDHIfCgT6uVacLbEVOD9gTA6tpCv7UN3wJe2faXG29H56Z/j0FkyxZAF6/roiVU",
+	"WEqZEe/H+O3z9IUXOLUrMzPX6Nmb2HMYt/eoGeC6UkCoyRIMGecAgnoUG0lNLXd/z2wMM1+oovkGOVWI",
+	"AeC/dSHaWbX5NKbKfhF4ajVBF5qgduOKLWvEXdMqAae30RAgYD3qqQ+Z6tkylezktTFztyO/t32ws6Sd",
+	"RvmJX9Iio3LDRXBTg/9f8+RnULoAoauk3no1IEm+Dtzf5VSDNTHSOzDRddKZl2pe9ouZ24o+9uWStgr0",
+	"tYdOQ66TtxlRbujVq/Q1cIPmvdJ6daEESkmXurx5YvJGWbwZFPzthfz2MWtDke2YtWcJph09PPr/KjS9",
+	"FFgc+JIrhs0WoaS0vOxs/iRGPBSswP285hn8XKjSqskxlvTepeK0WLdwzD+luMkEizZyNYIH+42D1nos",
+	"eUWiIuNhF6JAXRtnLbfzsbzYxoyknzpmZQ8z5urKBi9275eC0YHUA7BcTCGblkjMHvzWw8iooonS25NP",
+	"iG99N+q//O7m9NVZHL76bnb68nB8+vLF9PTli2b4chT3+cXk360Xjf726fDf3z+brVPTvhIIZsHBoafg",
+	"YNtK4Z318C/tdO9QyFzkRr3mKoqxgZtdrsIy5k28jj8n3XJKvr44RSS8f10AVbe1jnL53Uts1lpQyFzs",
+	"eFpSGKk5p0sWjTh5RiXbblUh/Wc+AU4ccVuQjyldKxEHi4kMSrFNCT/SltGrJKMxw9yyvpjyfP3/evZ6",
+	"qWRHmACoqOgJNdESu6fX1dZz0clEEjFZ8E401whdO+AurAu3W1l1RLoi4+R6c2Dwh2h7F0najxmoaQU5",
+	"XRZKdCVc6EqXPzzoICGKPzeYxnHXMrINM1CKYcyvefTzFGvcNLN9CtGMhEG5F7vVWscgg5dOoqxzcM1U",
+	"svLuWrY63ITNTYZXoK0LebMUd+5OOVqAuXIvgoAEqjFTNKSKrhIommbf2XtzSsjmmO7u6RTwIkc1Pol4",
+	"tOslhmXiHd5ylJ24o3AccVeLuSFqLWQQRSwOvVyq9H0CW3NgXHoRzdY/ecXqAdCK9EOH60GQuFOb955x",
+	"NktBUoD8bV9IOWFxHPGhVT9EHGKq69iUxKVwKwbPM9WrIgnxCAxNJGAhd7SCiKFD5HroJXZdKJGZf+VQ",
+	"XNCics+kPcNJTx/7HgliRhNIg8LcmPsgG69kJBk2tFSfmsax06aWsIB0voYZOBQJRnpj1u459zSKoQzs",
+	"DBlRWcUkoRBqugjkV0GwER7rcD9Ua26MJKGxtO3XwzTbyBuL0U/bWsZOsQsgNk20+wTKf9VkMGFWCEQf",
+	"hO18idXh2S35Ec6xBKOnsqwn4ApFehmrW8MpBKfjfvzscwnPuBOAZsmhvObpyZqCRqktVzHjDDzv0oX7",
+	"WAhH7qnbURuid6dmRCcThpnqESfbDRLSuXQnyDgnrQa06AP/y5ykB4eTRyWgShI2pEkYG49OzLSxSgIq",
+	"GTCnWRSqkVYQSO+/elXS29L/18ZKsk6nV4UmpRMa6GOKz8JrBNciXn8MYaU6PCMCJMiAYXTLDMCmGFhH",
+	"kZp7GUHwkPEom6rzHjJNfAy2OhbihsTRDWQHjQtY4WZQ9lvtDvxvAdBe//NwLVh7T2QvhbXXx+aUD8Rd",
+	"D82mcPVF+mZ5rB2PW87yXgQZuwN6cqY7T32dYIlLHOuu59FZywib9tfu8EMhxQwlUFGgtrW7W6Q1ZhTP",
+	"4rJEGfGAkebhfiMff9/b8ePvh+5/q4rg7sfbM8YbIkiW0u0SzK5lyRBXOSdnNZdGXoKWtKkPvjBTokx6",
+	"vfPWawNd94OBx4PwRmwQucgNYxPgaUZqEdqHToY8JSjL4ihkkaH/MWQTmqgxAEeduhbQYzbua66q16et",
+	"Txt8T1aJSDo8ZEEM7XEzVZV6FcFswzIpB2YMmCQZf7NJ5MaaFHKU5dHgmIVIn5cAa93LGIWTHT7L5mWA",
+	"V3dBI/11Yd09ZaXSrvwkBa9f0Nk7JiUdMrsrX7zQBNwLf29kUT2FNVFFsyt1BzWk6PR8oJGK+PAOyWRa",
+	"7I4nZc0cxUCZMj8v30slEaJfQlclrP+4d9XwAziM7lZrVwzf7Tf30wxEL1JMFXtKekp0ueiLcN4jCvpy",
+	"wsGMoZuWPtsQtoCDjXknQtkW+GuX5rm+z3lGN08J3Gwc7MgAtPCi9L7VdT+ass277rP40rQlXgKjmjDg",
+	"ziZ9X9+t7TouZsVqixJlMdAgmiAc3hg6ktcJnH6AH0w3B1XUKIvAG1Cu9yNkQTKfqEzCok8nd2AUYYo1",
+	"rYTpwQfnKl2anAsov/KZvS/sGChZMNXK+aXmCXh8MVvhGZVRsGZOFSyLK41Ky9hNDY2BEcNSdtQux3Vy",
+	"QoORCYOOa4xrcy/scEhfysQYW/XtevOJdRagfwlMwBHstu11D6fjEr8LvW1RUgGvAyqA+bglGCk1cb3A",
+	"W+el4fsUMgTVQ0xX/Ibm8z++ATBdiyOn5SkWI2YrpKtWdJvShafoX/rGKjrfEGqWADO47Arq7ZZZ162V",
+	"1y52GSnJ4kGdXEXBjQfUmSL9zihX5oPaHiYqCm4YaB0dPjRNx0x9lbbzzAIOYjFDrr6Q8pK/eJ3ElXYl",
+	"hZtNc3zMLzbTJ/UeGW0D3SftyoVWMlAbNzP/OmtfPnF5QtLEl9sVdFBUDWnAwoQsZoqtfJMxuCpvuJih",
+	"tpeNEOtbbhfGB9CtcFnvbtZ7VfCRMWvjcCrtynMcl+DMJIea5/A2/yMLt1TTSlYoPoQB4HNuIXABFh7F",
+	"B+CImhht1YItm7nPRgJIhCbMw132FyZDd3DFGXoecMTCOqW1gdAREzwPqFcAk5R+o1uWFC2fe7Wd5YVQ",
+	"VEERi0R+bPZ9loOcNmfGNLiWRe/2XHcZ2luym/jIatJzzfkW3mEzbDNnIucIejw2j8fm8disPjba2PRu",
+	"jG7zHvnsl6vZg5M/E1myzW/PwppCsqYtSG7/6EjRIy64RfCaA+z80aPraop4n2IaulaTn2rYs6AmeDwv",
+	"eX11zbf59p2Wzq3KZ30pMi7KQHBFA9DT0WwEndjhXmZVGExxzpShiKHtrxBxrUBzRIdlkcvzMSQHLU8y",
+	"ZYM2G8iktAWUY7bWvN7hHf7NN1fJXFuD33xDTjn58XJGh0OWkOvTj19vhSKQW0/IBHIWv7GeJfZNFRSb",
+	"Ug0IR2KeujT6mgVw73CjmH2DvcXnE0Zo9hB7kEDo2vq6p9VNkkx5z6Hhoio1Fu5I9EwaWc/pbRn67nDj",
+	"Eq+SvlCjFFDefavn5Yj2ngAeLYfcDUK52arIeHHM3HDpiJiqb8xino4BwRbX80f9MJ1E9Tkdxx+/3vL/",
+	"fALvcXf8JAX37tB/PiFANBHCY3U40sZXktC+FPFUsbRMuk0i/K5W+zGj5lxINUbv2NEkCgXWYw4Z19NI",
+	"KypcGG9c7/AfJ/iQHQ1sv3/tCSYq23cHIjbdy8mYhix9lw0uDLG6eKrEmKoooDFEM/TuMKmkYWmu3WiH",
+	"X82EQT2SI5tKL7hKaKDaxaSpBFGwCVXy4wV7LoKPX28lLBTBE4TYtw41vTfQNFV+8w3Ev3ue03Frgi1m",
+	"/1PPsed1jHWtJhWgZyCK61MPslafuw7XJiyWrhhmZxEcnIkVcan0WL7ugZ3YqxL8R9c75r0neG56XjMJ",
+	"cwGwu8QUMKMhIRvGBStVJ2fCdDlI2IRRJYmc9seR0lYgdjKod/gRJ1OD6j+hCmzCncaOiaETxGO3CSVw",
+	"g4sBmtARPrFrChaO9Ox69Q4/yeygxZbt+W1le0/Jz1MBzlDMbQNpjqkqZMTiCThsIbQ8orLDe8c0GLHa",
+	"sd53EbcJFzWpRMJ6VcI+BWyiXJa5GiXM3wgTvbRuXRNyhjWwrG4hEfWbb2ya8KJJKKHctm1gHSHipkZR",
+	"EhJ9U8Rkqn7Irzrcvtdk7x7uNxpP0LyLo4BxyTze/+70CtK6Yg/GQB99zHWui2S4ZR7aGkfKa49bQeu7",
+	"4kHcVRr1Zr2h7zHMo9KubNcb9W2IoKkRKLNb9RmL4xpQwNZPsxsJx1n/MizK3buA1hTGRYZAI6ao2ChL",
+	"mgtAZ4oPrE/esDm5ZMajsL/b3H9SJ0eeQY8JJ68/XEkyYQmxhZxPO7x3E6VVLqaW6ICo0XTcB0eGX02v",
+	"PyNJAipWmwyYCmw/EIVZA0hd1CR/Iyl2uCV7+FSdYMrKDYOGQGnlNQIkME7GEZ8qyKcYCEj6xkYkVSIF",
+	"+P9TsM9Ak2lIuOhwA3ivRpQjAlyGhHsIyy0tO0eUMg5YXUggjoRPtbY3ZArKolNwadjCVqNhFQkL8+lx",
+	"MLudadSgcgO11T8a3ITKiemgECS3lXblvIZ/AZRB5eyX/lv5/ehg+vw4CGt7785m37/Y+dDd5+LD9y9+",
+	"OBq8uvn0g7x4eXz4vR7WjZrr9x2j5ldpV2QEJTyVdmVwsP3+9fbz1qcXzWfDg9tp/1C9Zc3hq3e/fLe/",
+	"xw6upvJwev7q9uK7k+tKtaJf86n74uSXi+nheHvv1duzrpqyvd3Dt2eT7z/sTY7nlyq6+fdPb04/nO7S",
+	"RuXzR4eauUap/yVTqIMt+iL1/kvsmYXxMXTK+btW9gFz/xbc/CK6Ze+QYvBTu7hJRQ+6zdxCnFLTwtvz",
+	"D1baP36sVuR0PKbJ3DdVCo5gpVpRdAh1Us9t501UaSlI+9pAxNBP2vtZfyvDCEBRrWX8SzWjga7DGbLV",
+	"K049seFTU3ix09x5Uic9bMXnDrv+u5cxUlP/X9GJcDHG+56KtCVSisWvV7FZqVZaegWzRTeMh5AAZBh1",
+	"e2ur2dqvN+qNerN90DhoZDxx2UcdNHwkZRdK65hiif9V9FD3aXCjrTTOYgusY1T69e7N34Nl3Mu+aO7I",
+	"zD8Cn4Kc9mEeIWYXV6qVCFzcemZdE1LANhxZxDyquiMqR4AIgebRQs5B1UJxeZH9fMC9NE3zY0kPmdwk",
+	"gMV9dPWhG25l0VMVrL+wG7LyHVZTq/iForlR/iWLNh3yleEyXRoPCw/KhV3kSPNJOUEDYPXKwNu30ocq",
+	"ZW+ADSje30w1dxfDDR/TdsXFX65UK1rjweq8ksEVq0e2B0zhOnABaL+2s4rp8wIuDL/Niwsf6YFOoHdb",
+	"N88nsKvHyhWc0KSSNgEpPN8mVuw1Cll5X5Sw7rJxSe9ur7lGbjWwX8bHXEOM/PZpWoR7LJD/umSjn7jB",
+	"YMfCo0voxexREdnkr2ozV48N/RlFZFfu0bI8K+PZ8t1GhX6lAl/SCm9YtdztpkeOHp6uTVkx+edlzE7b",
+	"z8jxf9LkWrBdqHZATBM4w3p7Vcnf/rD7Y4FJVo/G3llZW2n0krkK1UYrp/4ueqNxN3vi9QF0RqDaGuQx",
+	"DqdpkcNKbRGjxlY3tNWTtleZNqpy0DZuEKRZb5Dff9sBE9wily5oiPj0cWZcj8rio7L4qCw+KouPyuKj",
+	"svioLD4qi4/KYrmymNO+gpwidTfNMVV4ylTEqwVHot2rTIbiTr1ZJcXYh9v1Zr31pE6OFjP5MO/+K+lg",
+	"jKGctMOvsm1q5LJ8QkJ5WCUQGYPoTyZEVCV0mDAmTbDYR0zGkC1XiCZtQAfMCDGKBtHEKuBhKBvqA7co",
+	"BpBajf0nBnZW342BQwhkAQgbXoVOycQ0WAGYWIfJ9sT1nV5osSlnkYLoRaSIGAwspOJi62pYVRGyDrdI",
+	"FHDvXsMCX8KoLUKjHttRth8qTQOPdsXsjKC22VP/vfXB8g3lQYJXyZApaXcIEx0wMNfhFl2JhWnvcifI",
+	"sv3LyVH6i+vAQ21PAmnvqxIlRFFsxlfg009AlGXjxp8R9/qMmsBgtp2oz4qWJ3J/rq7RXJ1myM+DW8/D",
+	"UzF5J3T9oglle60UTKa4fcs/tvFw8aZ7+GFly1SMF/IndYUtmgUiXJUMv7ne8DeF3y8ch8Gpvs8y3rGl",
+	"eNFwrAFcOJzdxrpH+Qt27y88thn7uXRXC+pNF4e/Rlf/1UMwKuG9WOLfuXF70QqZBvXlR26dNflSzfyL",
+	"Bjymn7p0uORwrnkYXLKgyKdFaz1rEMUxyY8KS9mLBgUrjI1SSkXUzhoDK+gNYxZzNhK2M0yfpUv7ZVvE",
+	"FE01292mZLYlpb/3b6W+VN8ZG2Srhzrcf8deKkUL5LWPKRdpd1kedsu8HHfsDVrVfyM7M1oS49jXclXP",
+	"UM0+sPeivkpjQPqh/gHwOpfYZOD0ZakVBgylmibnGnRdwdlTtFIKQHQ5fA1qHyAPUo9iyscMnQkGRdc6",
+	"qaIE2iTLnkH4NjmSGSshi+RYsjNpbOB+0v0sTbJk4VOot/TsJ9fQEgDG0OazDjsuPId+b6HEv/i8YZL8",
+	"/c7+HaBXM52eLIyqZ/hlzFNfN0+Pn6e2RvLhoFtL2JJtEHdPva3neVcR/fL8/eUV2ZrQBBOJeQazMzVO",
+	"+1OVsd9S47ROjri93xkzRfQxTaJ70Mgya2R3TTUaG0pAIraaJjxFqfK4ogWqMiDSZR0uduu7fvvgXztO",
+	"mnUq7V876FftVNp8GsefP/faju1boQzcG4qNveYWzl9gel+UcoFS81Y/tpm18XFlVFLLkq2RGseZcGSl",
+	"M200toP/EYoAiib0DXCJ4Q+QIowXTM0FXt/yfqis690E9IgCz+YRqrdOpgKDr1c+Vyvbje1F796zBd9X",
+	"zh361jjoV3lCL4yN7O6Hse2s4wnVU7nAA6LHudNqbfzM7h2+s4vrsfqZa05vaYRF68s8tZlCGmq1Cc81",
+	"e4lSvNgxa3/UvyGF14xjzsHdg9e8HOXUK5hxvjUtsaG6HJ0oqe8TO/1ZqNUU9bz38uSK+AUO9q3jermz",
+	"TcuAFyIZpwGtZyKcLwnlf6rNZrMaVL1Pk9gUvnuHKYPwnK7wkalKQCzCitfG1OuAsq43LGdCb2qVF5u/",
+	"zmLOYs6v43nKuhadF9IAk+d9PHC81mMVGcAhC2v0OYu04Pr/eHyvkGFcraSYP5+BNLfv8Mzuf3dGVSX9",
+	"uWEWm/IsCCWZQOpauUa2fsc470QSOjS2KEH8u6pz/yOIH2BQpgB+dXLJeEh6HoJQL/VAG6cplCvZH5Ug",
+	"FuFBPwRy0jqHOItAXRtH0NSUe8VazikfDWw5sFZCDOQIGTPKZ6MoLqwUiSOpjs2yLMQjivYzvWXrbYSV",
+	"RStvPEb4JH0n1LGcjCdq/h0yRswQyu7DecIG0Se7VtgiwJjF3vo+9Tow0NiGm+RaStfPZfrW3gYdAz7e",
+	"NzfMYGT9mEVs6yoVA1RSQfIVsupMA/r1pYmHs1RpNVp7tWaz1tq+au60m812o/FDxSUyQcqOy8PQ306/",
+	"bFZwxvpeFlHuibIOv3BeS5vuQsIKpAAYqlj7USejPno5JjeBIy8LyQBMxqRW2VWGiGwXIrIWoPVjDnIM",
+	"DIJ1ZRlUceKRWqEBi0FKs+sKknc01uzPsPdGc/UT19zvIWWeW4NdvxBJPwpDRL1YS5CccgjvVu6UX7Cm",
+	"EFkiQH5dQAnKZdJ8/JyRMW8j6UeM/XooyxELRYr9sVTdPbY++0wE3AuMa5PbxKItHBMyeQOXDMWqoQtR",
+	"C+gKPrOucnJkq7n0e6z3qo1+ng6nREZ8GLMaSo+QyRslJtpynYz0A/rsgKZtOow5KNhIYXTTL8dPO5F9",
+	"JdOqyCJBgtwF12ZtJbuAJ2bZy33ZwV1OrUFSXkP9bOH52yQZ+A9g89l2hZWfm/K74Xf8zb8a/Q/Bbvxz",
+	"Y7zNd1//fDB/tysOp015pVrJ9/u/nOzQf//NhIRLE/xzpMQdSEtboZe4MSUpX5zNXJaL8d66fpJ/eSHR",
+	"OFz9BC7EGR2zK2ogldayhq6EeEsTxCZdyxR6x8KIXmmV7R8gv0zSZVaAIaNyYmZj+eWZRFu/Ok7zGQUa",
+	"YjrlRRtCPPkWUtXiL5kSDQvjBOLD4M2M6C0j0LIJYAUTMR2OHEhtVozghz0xkmG3OyXttIz5Iw0+Ufg3",
+	"OCo7q584E5fTwHCOfywRG9CwOxNxdbkprzUeR6jSxMK4mJWgJpQRXuMvKOcfzbkvJ6jLxLMNQDyyl7+H",
+	"jQep6ffgLUsTdFOC+Er6gda7Z75OqBoVJ75mDRGfojdDvdbLM6EqGBWYrQazV4txbRBy20ZKC3jE1AdP",
+	"KHgYvVx5A9QlweKFo1kl1PYsRvTnXOtavBmA3DbRF54SKRBVCnBx9QN9FkCeJfVgleZfyTqx2NPI8I29",
+	"bDCgTfOrDu/wKwGQ/mkeeRWRduwEqgBSjKmTtp2PnhRc9bLNKWYA2e9XvUQDSHaDGeGE89a1S1evmmYU",
+	"kSIBZHoZX/CYGPw2MqPzIrmFBY73N70358/VhVKYe9reBkl/Ldv7USY/ymRP+8cuYXCkTHO7f6SQfrSx",
+	"/1gb22DfPrCNvWVSw9eLRTq43RlmPc04dKTRMgVqxyDySLN+Iw9YVQwIo8GoWhLLjEKsPSM9mxQNqWJ8",
+	"Gscd7pV/paB4vbQstId1TuQc8mRnIrnRZhbkSMWRVCe3mCi5NPJ4bNfiiwcgHzBitw6rdzxxsfb2Y7Y9",
+	"VdkbAK4gK4EOg9agtt/cpjW6u7dT22etfbbXbzW2d3f8dqWYr36/UFZme9YIZpl9fDSP/n4hMLN1PiN5",
+	"NJe0uVTGwNOe5f9MG7EwsvkOuh5RiFKYoARIDtOZV9tsc7/It6fNxq6Iw+5AJD1b8AtIqNj/DFsYiMnc",
+	"1bskYpjQMUYlXS7MDLP3qbYXoQ88PD2jkvRZxIfQX4gGLHSYq3YQXJjqI1O/2Kj6nYT9vGcAnuZCfwnn",
+	"tKH1ViTizLDwgFzaVux3ts/8xdQb12iszcnx4xc4nrFTpv+OJtZjePNvHN70q8cjJX1G8s9UGh7NrjuZ",
+	"XYZT2fotzfI99IE7WWGFaFtafJemrOMTS6FFDvZaB4gf8qSKFQ0sZrdR2skmEOOx/m8ccQPxYV+L1b49",
+	"hBwz1WVQ4UN52OFgYgGYVs+mwGOhRBVK4QDpPZPm7Iw+m0AP64UpPyYffTyZKpZU00o56IxRJYxDIj7q",
+	"gSGrYn8Fi0ryzqaPmvJMXBN5I20dErB7rOODfomI146ivQeNz29p7IQ/uF3f83iepq26Kryez3p7UNiq",
+	"mRr03D9VxD/ECCCvsmNAbHYFVqh+GC1kEmszkYWET8d9WJgOt1hTBpQlGjNTSZVJzo0k2WkdLgXxeA4j",
+	"ftiqgpSGcrUFmdXX660fl/csMrh/9j6uwV1z+DfWMnyguU3lPxZJy67WpKEprKXPSnvXWNvmvR+ev35W",
+	"e/f61RU2Ssic0RWIfgVPdPWymTZZyx79X24I36YDuM9GlApiTTn3wZU6E5dKJCCBzhM6LB9c+gC8f4Oi",
+	"CZAZfjXDOrLeU0c2LbiARzcWxvBUTiIfrv+xd5TP1xbL8NBdZDM8uGnxBcBZGZaTAh3dsWgMZDBUWNb8",
+	"wyG3TDv7clF8jDfIRbRXLLICO3AMfXCJEnXywrQQ4rYrtK321jZlLIauriQyyUvcdFHrcP9OMy4QPvbE",
+	"gINTEsEDhm5WKF4L6dxWgjtPLbbN0mIO6jszY4+Fli3YUsi9eZKIWy3VbAm061DbF59wALaoG0xSaHYD",
+	"zxh38CiaLLTNdxhZ8NIO95Al9Orli+B7FiywlyJsQS8Sa+HYgvdZJFlamh9YWAqVYKvSiCvR4Wb9tHmO",
+	"fmY7fSyPkyqh2jD/StqBaOmdKVw3JS8e3BeZJYIPXf+dqusx1OFTyZwGUycvsnX+KfW61j1TnIL9M2GS",
+	"KdtjyXWxLaQ8gPXCnYsj7uB9AEME9bJiEDhcdCu6/bZheoZVi8Z2cnn07qT73cnF6Yt/d68v3vaqhHa4",
+	"fSE0n68DjJ3pouzaLPkrUCV9FlB9BYYlA21/JxJbkelRyzJ4MjPnE4MxeWdnhRGjt/2D8+0Xg8bLm+bk",
+	"u+1fGuPj3Zv9+U7yr59bwcH48jDcU9+PXs+ab38QPihtu0LJTIiQcTISiWTry0AYuGEZngRcpYOUZBba",
+	"TY+kJYY/IbnwcMnK+23HincAkY0VRajMkCnsCnpkelvZI6IZgJsi0q2ZfN0Dgd0kFCEVVVNZae80DtPm",
+	"U3pn4gjQeI3X0UMKNpNp+0Nee+PP8eHCEMWKubJ0qn+ozb7ZnpZUHDsJEklkj1UCDk2RWEigjIGARBGh",
+	"P8CiNTuq8F9m7qna1+g36jfXidHuXX8020gdsFOsF9y8ccmL9IEXoIBX2pUtGMrnj/ektVYrpbVrPkmE",
+	"lnzQee+EK63rLKO7zKpoMhpHUprW9umCn5lKTNsmjIM8c5JEayOScfXUMWOoZVdRHKNTumA7nAvRsSlv",
+	"T6CKNNNlMi/nnbBL0VPEwIDcl+wJZyw0aB8gGBcf976Q3SjHpP/czVpcs8+59szZM5J2YHfnxIhhny1w",
+	"CDSsv3Pwpq4Hpu4dpUja8q0lu+dg0/KjgOHNxRS9GAORDIVSjKPW6lAGsgpM24DGlektS+hBKH8UX0ni",
+	"zemvt/m5Zd/AWbFETKzmpE9JTnPTtxomAVqqfqq+tg14NUqEUjH78/yyn6tFrtm0MXIuGcaYRJQvthK3",
+	"xuAFW4bt7H5Fc/B27RSYtCU5jWNnZmE0L6ZKSyODwUYdOpDJEI21yaCENvPMc20b9etwgO4z3lOLMmyK",
+	"+y08lXFUY5PvOjkxI5mqGNt5gm1jD/NCHkyHQyLMu7lNhSFHioyFVBbNqmdyPHpV0gMkMwsOmQI3GYQ/",
+	"SMp1Vt089WeSm8h6Vr/55krY1rGczcy6ffNNFT2pmEYKhgbky/XamO6LFauK9BDb1TRixjxcxkxE1DSO",
+	"1QzK2xJ9d4fTBOK02lpD5zE2HfZAmrAtZtoVs06OOL7DZfHeRjLSDAC6cIIvOaFcUmwPDCr4GLvSQgRZ",
+	"cNbhtrvuGItZe3a56GTCaEKmE8xoMB/XlJJo/YWGQEcGzw86mydiAuOMQplbARonjIZzsxLPmJoxxjtc",
+	"zQQsqoSm74SSAQazjJe7MOHp5PYPQ1pYcSeO5P3gWrKN7j/SJLrJAy4YtvYTbzQ1r//AZcQDtv7t11xF",
+	"caUEas3CXBvKrBOIVABhG3r3GUwZZRfndtBGc7u232+w2gHd26m1wt0ma9D94HDQLMMH1Ee0cr9EjodD",
+	"qND7vraYXxZg94MUXstkvQjhBgs26Vrp0644Zzr0o+WhB3trQ90L727W9oPd3doB3WnWGuH2oNUc7NCD",
+	"/r5Nu6NDWKNKME3irYP6br3xpyfkAQWvTsRDSn0ElfhCkWu/70pRQp2WLOw2BylhOH+hVmR+83SiLfZp",
+	"IhK1UjXCKCtKUZeUNIhiCOgi5rTLePJ0JK16xBHqH4CYiPnBVPqotHp+EnHVQPyb16Ksdwwwl+aLflEc",
+	"PVYFG7aYVeJQbZPK8M7UXWnwi7QIR8PLCHI6FuhIHpOvJWOZzz6pk0uhxXWHG8e9iviUARfHgVAFCpOK",
+	"xqxtu7Cn3F5rGjCY2UjEZmGotBoSdse/NQXGVtnXxG+jB1ybDWMmtUoQBVhYZIw6s5Sm8GgQ8UiOqlDh",
+	"M1U24g4YlZHgaVrcq6urcwdAlTCcAicRt1HENET9teZOhH3ScwBdqHnwpN7hx3YNfF3PpGpfeePSo0iX",
+	"CSkIcvzGuGeU659HYmq88LDrJmyfsIBBNz0u1Cjiww7XJum26+tRJyc0GKXgqlp5lERrTfi5TPCdksE0",
+	"cXikAI6y29guUqPw4TsqUo9azxKtxx1KpHajB8Fya9JJD9bfW8XJQaICDGyn0u6sNY1OpdqpUAX3F6k3",
+	"8LvWQOAO0EHgktEbst9Zojm4h/Q6wVOU45tAEdvsPU7hgsc8lQt+TRWkhVUoU5HguVQBg+ecCpbOFzQo",
+	"+DHVoTqVz3CoN1B43kbc9q1aJF6j6yCvAdYdAUvrwaO9RyXoj1eCToz0R2lvQZkhA+4OCtGI0ViNflmp",
+	"CrUaDf0t8PYYRcY4FUky5RIyyIIRC26cwCIslqwKrk89Vsxvo4r2qWSF/WFfwVDujQ5hXaAVcbN+eMt8",
+	"u+QU2JlGMFkeGS/kg7Z5O9aLl2qZ/uJ622rGWbitbg7VytYNm6/n+dM3GiT2aJgNU6D/j/vuPrjH4nXL",
+	"Kii2pM+GESxKmiXpKsgxGZKLWZ0c6W8BhhqkYMsRC11jh0zBgvUMItA8hR5oxmeF34IEDv3mp3jdIXpC",
+	"kYT+YtXB8isIiU21fNaaaIeDCE6L7WxfD2wxhYXsIxrfmoYDVJFecTtRBIcnkyS6pYrZZ6DhGYmZKWkw",
+	"6lmZv+oSm7O+0Zv1gL6EeKgPucEhXicn/2YTkzthY3FrXqjNa31FQdqf94nWQrGe3hZoypAWMUh7vTtI",
+	"xHhJoR80jGpXTC/byuf1i9/9FS453OB3/qvLsb+KXMq2NC2rdzMbBUvrZ7LB+EoS2fA3x7y2EoG7Xpa3",
+	"dm6YiC2YumFzm1iUZRJEMW4MYYkuajDFexjzQgaIH+tBtg9YpFjf5HpZ2DImH+z3dJB+2aFgAFczHu2q",
+	"k4RYMi8BYYMaYGHo6oeBfpNjREY0GdfJheFZMDCp6NxwLwyFpOyrwz3+pTmhSSLXXCthpLkHb0D/hIkt",
+	"uIxrgOaAxTEefjsPSKsLMDoKXSFuxQ0zfBlXw9WGmV4x6ICAWF7RmpJajYuZCbrUavjCXofbCi8vgb+w",
+	"xgtekp7i++RMFbOgtVnJGza/EGqDpKe/NQNv1lo7+hOtL8LAq+tNcqdskmwnfCApdZ9J5p41k3R84AvI",
+	"KQ99wJRt/vUtsL9ejdZ62QNCXArx1xS+S4u6qC9+7yB9xzSK17Md4E6TeAsBaszcgsYiXCQQ9J1Ar95c",
+	"GoEWscmYxvEcf9J6QyQRcD6bW4tauH4jBqMjbv2fT/3Pg5iMwEKQdJ5aUZiem/ES95k2KqC3MoD8a8Hu",
+	"++Gde14lkelN19rp8BFmBmMSC7B0LAGDL9hOxwgkjY5r14ogiCbg0IV0dQwgJFJZqH3bFSsUYxrxMkPh",
+	"HezJ3wnAgyqlt1NW2tvribBNgpMmBmkSsbq2Y7/WjbqQgVVpV1Zuf5uEEY2JCiakediqN+qtemu3vXuw",
+	"37ZRg7YXPrAqYMUEGM38Cqd0YCUC4yHkN5paYyW0aPl//+f//pdXWHzPmOX/z97bL7dta32jt4KjOTNN",
+	"npFkWf5KlOmc4zpO6rRxvG2n3u2jPiYkQhJrClBJyqp2JjPv1bz7PvalvFfyDtZaAEGKlPVhJ7Gr/cdu",
+	"LFEkAALre/1+emfcnbKEo7IJ1n1Vp2jCAyCVHdJZXkkub2khWu4UXUBOkKSSYfUyAPPAombrslNEPjT5",
+	"QRKNOA32z7EYCxRkEUn8SZFQRVZq7VwIv9WWAWbUwil2wFFWa5qC7mWPYJ19kCKtH9JP6wW3wiTFiqSh",
+	"PlOXAiViZf1eRyrRzE/L+HvZFKIpT+xGgrgG4pYzXba3s4enPlm2y9/OqMT2I2lDvVi+qGtXSyae1nb6",
+	"zSAaY+HL6XbFKKGpYCX548A5X7kjQ6pru8utakgbMxiYIbBMfe13J5DbjkpPh/TTUjUJBveX7tcomNC9",
+	"1eNiXR8x5BZMH8laea5as/50rWhoB+DOJkkUG05jEfZWFtmfoN9mQeh3lN1pSNxAaidgBGMTH5wG+hq6",
+	"IXxqVgMBHcRsqIba4kzLPHzFYqpNwOxzqPraNFWRH0PJO9ncbWllCFXF2kh+IsIQUn/QEEl4EQjfZ7Hu",
+	"TJ1uKfJ8sdQu6Q4zpvUTRJ1/T4f40Vs880HnXZNnyeOzrK+jV/TkNYZc8uduSztz0wIwsUXvOR+wy6af",
+	"jJb2x1pVTAAREn1yKoNKgqGAjhRuT7FzgO3Ryx7jmTByMRZWEk2XOl2ZEetTNhabE/bItJR7vvSOW0FF",
+	"jXg0H6ZnNMacRgamx2QusnA9L7eb+88d6PLY8pY4hLRFFLMIlAPIPAug0FxSLji9vQHlSVQJfa3b7mEi",
+	"LjPE3wBBl1JHhtrYYxeKSdVR/tRy5LsP7HKJKWoVGWWYnS71a7AeH4fJ1K6bk1LSc7eVndkxBS7Y334j",
+	"Bfiz1OouSUyIBaUKSTmUX5hP0W+zEEpmQ9z7DRL3nsHZWx36Z0n+tCx8TzXDM4+eSSCSXgt2d9xS+pC1",
+	"nGtay4AFrbMGZd6MOV36VHYEdlNvMHgeAoPnG4LT0fsDGqyLFNRKMDojHsdQgmBlRFyuIi0TEnxA2NyS",
+	"3wZ9nqio7oSK6n2ReOyZB4UL3Z/E9Mh+Vx/xKBZ0tD/gnd5Eavju4sOpR9B3nPUiJUHlGqSStlQTmeV1",
+	"R9g700MLeXjsWImmxjt7RSpxqF+oflSLfaf1SoD8G995FvYkVsz2PIjQpjRM3Wy9LcEOmZCfagKFWgu7",
+	"GttJWiJtiecEOeCTmhacLRpxqqGhlsCFXQ8kxgepmqNOAD/mNaUKU8muqLNTspuhzRw4PwkcB982+rUW",
+	"4MXUX4MyPjOrlza46hENoLO0Z3Fkzj7+8PPJEeDI1NkP+A5iFgokl44NaMwQ15EneAM9P33fCbCuaJc6",
+	"CvqBNDBJ0BeACEeE2otlaR/Pf3bQiTpCuxdmIEcfzi+uP5yfvD05vSjEgwe+F5qV3u0nci34mZIes8Wl",
+	"emYkD1FO4doHSyimskv1ao1ObOebawpoIRMMhRonldZOQ/8P+9J+cYC4wEUzQApLLlJWLpQpPxJAK/tw",
+	"C3lW5lhswFdLsN30KXMkDFVXkWRztJFdyEJ1lC6z0UfaLawBCEU8312DRAReOIOLweWUCakn4c/Ckzlg",
+	"Fq0MYoa9Ig0PBwmCmDqVwX0FOgBwvrVEA+GjIsTeCnpMqplH5+9ZRcGWUVbU/w4obzG0tRt8mAyUqDTo",
+	"qMFQf3oreJhJiyBoeTzuDhzcMmiRN/gd0BMFPe8YgrGtc+C/AfkNqh4oOoCutB4Cw2D7lj+OoAIaChAt",
+	"wEmmF4/CmbBbi2M4cM5NFOBcv8R1hDSmCqAxNptwXkb+2JEs5Xg0izen4/6avBSydyMqCKEMBj0XXC63",
+	"Nw2kIKDOoh+NqcQV5d5GiM0IsfcQ/hcG/zFRrDtQCgD9pJi4yDWroJLkpNndAJUXSOXuPtrIVdowCMmH",
+	"R68IQtKcUcxm36obYVp7EWAL0Qn1XbDJ0oUsY8fUkwBdXDl0IWjBtSiXVJGH1HoxtgdgsgQzOEEvED7r",
+	"TDENq832trwTnJIyQcVYeSxRqsqIRIjPhWEDRJC2NFEnu5KF+IamxzbWq8RTQBhL1ZAmCB1WI9wlIEWR",
+	"D0KNExDrFmBSWhAYQGByRXhbQnFyk3n0MAs85ZlXC8AxhDmSWBStIeKLlE7jHoAkzYoav8Tdiim4ZFsa",
+	"Y/z8+OL40oBLsiWxJeegRt6bZlgJPVKKyXUGQbIT9PsiWhFIMjuXdUAkXbAojMH6xJqdOblQLC/9NfKI",
+	"G6DIewaKLASJNCEHcP4hYfbNo0YaHL9MxPviLtm5DA5eXiYWAhgaSZxXUrYaNqNCA5BvZZh1EGeg9L/q",
+	"tRiXUNYqm1m8Ogu/8nXx6maWR++9DZbnl8Ty7KrhMM+ocFmw57S6Q9tfP2qZMwCfI+R/D+y+/NuY/6g5",
+	"q05QcWAdqDhhOBd7r9gYIDwSrD8WcWw6V7OvJaMgv+7rmV2rL4XhWC2UNNlXARbhnbZl/Ztwho7u0/WJ",
+	"1G1gUlF3dlfYq2chhlq2+KuAcLQzThIlsVeBegE5YSI2GwbaD63SgQoJg4hxh450qsYWA7UnJuX9y2d2",
+	"Qo+KW9QJXm83d3b39g9evGzUeKdb56NRXO8r1Q+FVm10dwryLtLFMOCxJU9DXrAgjsewF2wimTY8PYdu",
+	"Ti0NKvC70MnQEVo4vYVL9AeBvLlGZgc9AjwheiWotYDwXvrm+pIk9kzseosilVv4SzerXUCvaqppLc3q",
+	"er0LZvvc3b9gz8Kmh+Fr8piOnPNuI9n2s+JQtv36c1kV3c8iidlIqFGInePoqUdq3IeQAR4gvQu063zy",
+	"mh1hQX7VCbaS694LABJtCrFgP4hR+DJfdcdYSQcOPd75bZD8OO7U2/Jc9IPYkJt77sHx0iYuUxSUXQfT",
+	"MQYMammWUchuNIWie4gMpZ1hEJA4tFMCgC4DIGGYtdzSa4ia6LNbdSuGHNJoE2bX4ltNYgjMP7PJyfOT",
+	"Xw4v9X8//HLy+vj8wntOPJ1eiTjxHCZqKYRvwmQgCigwIjOELx3K6YLiV6pFMXa7QogZZ9+qylG4iL+C",
+	"uLBcGGWt2Tz3lapcStrnmDDffji6OPtnLb1F5b5ke1Z2Ly09j2CpHqQgaKMp709TLvtay8xvsEON/Hkk",
+	"vTzzf2FmfGkCTZukzGq0nigJHOm7kprOeCpbn8w/53avnGKJbEbWk5519eUsDXQAFVBJIKBOiYwATNjG",
+	"CZ9iINe9LUKfBz1gbTK3tfVFEDQk7RrEjORQeT9KRsEsFGw2j3yafSmp8HmiR8S2pqx1RKrzvXfwr+nq",
+	"qiWB0TYpkTEX7Me+SMo3Y2Ojth+72n5EKvtvKS2K/F4kslhXVOQCYwUWnZOzSbeJiwBsdz1g/I44oGTS",
+	"iRhlfaTU+nd3roPyu79brQwDaf7c1gNMEhHpO//Pf/Pavxq1l7/Tf2u//9f/WykEBR7xpDsoIBPFDjWs",
+	"9Q1uhcTKYazauRFiRG4rwJDX2UkSA7kKfK3lI6luwurAbG6LeEMKDAVbnAt9q8M6uwIQtIAIN8u8XPCt",
+	"oeArIPz2NVzeImE+Hvn35L1m5SS7UtFNPOLdFdzEjzCmhym13eibb1bfUO1ignXysi+erALaOI2rOY3Y",
+	"tngPTiOAXt6NJL3X2EnBKi0idDE8lx5xIiRLFIFqSQQ4G4wTX02wqKcj+mNZCCit9XcgkUDtm8KUPgfC",
+	"qx7gj4Fi+GaSnRkMaoqqY5GtP10Bhtp0MS/ItEKXG2MoU5CHBBdOLxHUB7BA6nUk+KIJVnonSBgC0YYM",
+	"1isUHPU9NooCmcTGaLgA9YJIc0Me3wi/RalUekTMvP9GHfQ72g4AVMcCGOUUse8AoCN5pcfz8fznuJpW",
+	"Dzj31c/CBTHdwga/ui1pslg8imEOitabTDlBBhjYbUP50cPadxH2SvxK88y1T4GQ/UCCJfhnqCWJOQha",
+	"j8bwPnea1Ur6zmes3UNLlgmYf8Ahr09uL+T9SqtSq+GnqXFLmYyfTy4uj0/189Q46goI30BHdVomkhIk",
+	"tF40XjQgYQxreYd9YYdeoT1y26hv1xtVYsNju71Gt8lfbncOsJw/Bf+ssr7arjf369uLiwQ8vPaFlOhu",
+	"s4IbVOr7AGADLy5xltXKjBXgEsC6g06vEoEGEDvSt2WnKUJCNnvJzs9qJzJIAkCC/ln11Thh2/XGc2BS",
+	"sMgGubpz0+Zpy1u13MArUlxm3PUYaw0SEiJcMi/wEdH2ehDIhJKbPLHPyLZ9alX7Cj21SUBs/tpOgMJo",
+	"APGE2mqZGReimSTQAjpScXIdwsSuM1nVKklOAxOBOP+YhKVGIGU6WfGphQ2NQV9+GCeVOxzsw5SvIFUr",
+	"zorFA8ClE9KHhSfUI8MKkPHCxfTdoPO2G3wI3l18/NfJ9mnw7mVdTN/9y786CT4EJ5P3l+Hgt9f96en0",
+	"3ct6txnKzvBNw//nu7CEnSfzPiol/vqL7ZfNWRe8kGmI1tMWsCMpB7qsoeglTO+xSfFuKKEcmg/EUDSp",
+	"1BksmVBzb3+B+VyBKoeQiIhiJCiFrQX+zIRHftxyC/ecDWSdOfOdAS1zZ1gG61Ayq7LNXDpJ6AK9c5ZH",
+	"YKdo/5CNJRWvZ8fJe42g90cc+jd/lAwNcafXG8dJX6qZ/c6lLHkkLcS8bdvc213guRcj3hW1WOgjrGVW",
+	"yGV/DJ3TPUsFDRyyGBsTPRFBVawUljoE6g1i5vmidnjJfC19vdn2E7ubHGhEqVgi/kpAH3A5Nf0k1Sz9",
+	"qIV6gZbBrEAoW59xcB2qLg+BkafsvaxCtqXHuzVIhjmSrfa40djp/j++6upbMn0BfCTwCygjxQ8uMI2G",
+	"n285X1QWb9yYW6xl3xucWrBgdlDjZy//Qe95g1Bqz6cD1fGzMp3T80E3zuk02usXR9/QU3ERNBZx73O/",
+	"2VvhOQtZQPo3C3cd65eqd3t2yy4LfqG/C0AQ1KhNy8YHy/uNwWa2PpmD86QPld4Nw3qZ6tZn9I2KhveL",
+	"PQRCKduJYZbHqD5jELhF5lldvJayX6LU+gJXYone2sLDdJltEbQQW8Za9b7+2dreWeE3e3/7M1xlnSmd",
+	"o5WwbHCfz0UMQNvY+imqx87fHLH9g92X7D//3qk3CWBG+VOEgtVjqVJV47uLD6fUbMe7g/T4azu6LYlc",
+	"FsFYgONWRUMIp9x5qj1Ll6sHQ0cCiiLb0huOwyQY8SjZgl/5POG2SdTTEuW1/kTPpGMgWaz1iDz+NeZB",
+	"DgcQu743oRqPPfvPv3frO8+JpdXpbQX6GnsdTtmEaoxDAQ22jJmkAhM1hBKgU4mdyS4kZAZMhx3i8iA4",
+	"T9mT9QMg0kX2jTMND/sBghjTU7CAgWRveJwcnp18F7NknKgo4GFd34QYdG0BaYj4BwBlbVGATa1mqPr6",
+	"Vray9OLk7en1yen1x9OjD6dvTs7fH7/+XvV63vMq9fNEWmq42BM47mz7n94Ipo8IhuxZCS3+GoVccuTt",
+	"NclB7KWGvJ3bTmWawcNA3sDUDuUsdgUn8DzWA4JPRJrAfJ+nkpHXcso0iuegRzvs8bQtuXAZzU6deWCu",
+	"J+9Z2iv8j48n58fXF8dHH05fX785PLr8cO49p0lTSxRaq1IYGrxYP7ofcSLJg7bW6vxhCxmpMBwKt7G6",
+	"5fpXMQFgsPGIKWltbzDoKKdVzx+cDOYW9ILREdpODxFUVeNX8Da8DPAjTwMGqSVo+qkZ/tCk6SI6DLlg",
+	"QuFRzI80Er1IxAPU8TDIfXvKs99lQe9N308QERKAHhX9IKUHS1EaYQFj0cJS8AxRD7twcF5ViF4MlrMZ",
+	"oALWExP9AAJ6ZM84C1Wc2PrzKvA7J7wTP0/RtowRZp9ziCxn0FVOBxhlaS9BjE02E1+aWa9isD8HrMsX",
+	"t0FXmHeuhfSL/eYL0Bi7mVefuRAFgbdFH2b2T8mrxJyPs1HhOPcjIfw6+2iY0XDDQn8fUEwy5mU35wgX",
+	"H+P3XhyqybWvJtIzqJS50AlLlGKqlwjptBlIAFyNEQjGvKNQyb6IWEckE5EeTpPXeWVaBgSeZ1B+SC7l",
+	"CxkI34PxULyJtmDh25iDlwZHbs/uZ/N5hvpN24RzYOno/BkUO3pPs6BhniGcLXlZRopyK4EwCJVuw4ki",
+	"kRg7SLFDPoXtqleoB10MzH6WQTEi1RYHelN0VIJNmXl8POc1OgEkkyPJri3Fq5wVoQXdfU490jPw97Yf",
+	"NMU5olLTOJVcJuWEE8SvPSx5sXKDd/RaOaFQHCN75sXjDuhzvd0c8NrnVb399f2lsmtO8CMZqVR1Wk+8",
+	"oWj9l4cVLWj+HKZ4RtDF6SSrLJh1Ek0Re0fBrq8itAnqNE59iPCQ7T3Lrkh9hq22HGcPpm2gQQZCHJ13",
+	"LpJoWoPBEJPFQE2YwdvTT62z02xbDGX12jLt/XGRE0LV7wtf2ypIS4hNpRz3n9skCTRNBmOfsziJuD7G",
+	"38XU4Bu3pa8gqxeq7o1jfqhxAktoAkweLKunNzxss+/M6wU7RS894AMPBWbfPQMIjO/UXs3DkF6QRSKm",
+	"qIg2MdyGzCHqFS4dchc9d7eQqY/oXyo2tVC04DTWQOawjsMgTgwH1qFDjquHj1XOqX1NQP7CQ/OpikYj",
+	"RfShHCYFTwlwrbxIYOLOaIqDxsFzNgq6dED52A+E7LrABZaE2AnyWqyxjMWVzR4gS5iFRTz8+Prk+PTo",
+	"+MKrsw+Gf8scZopa6HNoBoA9ynG6lK+ch4FkhHUE3INA9pRnwGNs/hZ3jV5GczzTsjezDJbZIZOuUVGd",
+	"GYQMgMchc8K0+kqV6FdmZlrN2M8Jj7Qcx9OdbkV8H/pFwV6GSkOz9wD+DHJpLAw6EY+INw2gH7AmEY2Z",
+	"uC09B+TRbgWKoVJNM3t2acK1FlHHNN4hJisng4hkneerbuzVn8NSueKVgL2hHhBLA02HHe1bL4MG3GI/",
+	"8DjoegyjFkBZgocDok+Y/gLwTvi+ar8CDYNkrNaKaktH2r6yfobzIbwXbj/BoXnZt0HaHxRJs75T3wZU",
+	"dHgZbWlbG810sYoRJG2QtPSS4kON6gCMcZTtwZxmuUsKad1jLC2F+3HjaT+DN+gGz1J1CuWptknegQu6",
+	"kap7U4P/d6Cx8+KxgsiZFEb/Qw2krzBuQiuQHck5fVg2lIxlX6nm/m5VDn+Lfn23N7ntXv4Z/vbjrtyL",
+	"Tl7/cqj/90Oz07jZ6ez80ugO34x/e/sy+VWGjd/+eap+wxBftUKbNodzntvL6yKd55oQl0HYrmbXYtbO",
+	"cd6DXnRTH7ZE+BK2XBq8rFYKIjO5GpKH3iorDv3+i2JdCtlsPPkNxpNP4hN5vtc9Otk/Gb5p/NQc7fhH",
+	"SySUs2DtjXvc3HPXHIPk9P46gkdYfbnEohcnj9Do0I42CVhrILnWwAbO/UHg3Bei8sKHDSKVJOESgfMv",
+	"gwKPOokYXUknmGj5JbI4FwbL6bs0Vr4V6M0Uj0Q3uRv0HayZcRSB0QJs50CLhXsZTN2D/f0mAbiTYogN",
+	"7DhYZBDaImp1tMBjEd5aaHNroUeiF4ouhmLVOEE71A/iDKJubOp2yNjN+61g8GiPAayzKtnKZXYWm2tm",
+	"kaXp3DhU6oaNRyl+rz21VYucmPFRaSUmiM4bjwHP0rjp7EgNR9pi9PjY92ioeWcBiPtoji3H/6EqHgTo",
+	"tRa1NninFmQ9HZhrZFPis5rCGSFgqEXiQkPvU7vCu0lwK9qVFkOqR4/8cISc115anUE9bVt6qdD0jGMK",
+	"Lh14G2bDtCjWkIsuYswoG6OsM493TTiUj5PBdRIMBfjQ4EJDlM+UltoAL/L1B/KVK13VRDoOH1E4u9GD",
+	"oUD8VV8AUT/l94fE+LN70HhOWyHrXVKayCB3RpHhJbBbWg9JDU1FRpyBuEAnLm9O19vS7ArYn/TAPEhH",
+	"2g2MDjW8W+R4NGYz+q5FtnR6/B/AnsZDkbMYZeasuAbjg9kO6X406e6MtbKEBXhil2tZbpolzClaO33e",
+	"8ta29XTL1pB3tZjfrlTtDbCLiA8jrRtGE18rBj72qSastbWVqyTW39IJq7S2D/Z3XjYO9vcb1VISBLDN",
+	"zKUvmvrSgCfZ3wZ6G5Q+8I8kqLQqe71Gb7/zUtR2eaNb2+U7L2sv/QNRe+lv8wO+0zvo7DXnG2vxDKn2",
+	"du2gu7dXe8F3t2sNf6fX3O7t8hedA33xuLM4TF2RGZgxyLnEDHQgC1+cEcRFLwwvR6m64k4sxa7LK2ur",
+	"MzaW5RMkCvpUwdmD5aJNxhyulbZYjLk2Hq1sMqKJMM9cRMzxrGXYaLx8jklB6jCF0p0ZC6BFwAG2nNz0",
+	"wKCdBde0Za6WG2J7eVsGbh5CK4+1atJURBgr1mw0LBVsyjzbRjXMiHhhwqek8fHHtvA8teFmDE8qQra2",
+	"lLZOOxRvzOZU3NgfkkyQUaofQAXqeYIhx7CjgHg2yp5aBLYOnMxCE2WvUrg+W46Q2q34uzjhU5Pshcje",
+	"9vNiHgc9ywcwHwpjYMcwUbM/CPsss4OKTIo1ggOzxkM28rCEzNYHo8tXMx3KCpkIbRTfEpdTMMUhpoD2",
+	"7IQv0VezEbv34pmnxZd2Ry4raU3GZW7jzcdYRCeyp8q7bo607/Wff+/Vd563GLHKpFlYtCZN6Znp7JvU",
+	"mUcN2h7jvh+3pWdr0a9tpVaVeea/2P/vX/OEfDR90fVQJBxq1V4xDxq/8W7pH/pKxFw3NWQe0USkhXUe",
+	"Dtp6PcW8rC59wRAc3M4UXODiDkGzbiUdgnf0atGP36ix9Dcda4t1rBECQM4guRqo1E1fut7zzjLtzpRp",
+	"tWlUbenRqG/bOjas27SSlXx7k0nLptra8hlWju41mNaOzeeGGgVCSh2VDAopaVWc3YD3VwoOw5zFJC+e",
+	"jqMml1BhZuSOAvv85E/RBmthnYO9bk03JOvu7KjnoYOtThs9hxRuVFdcTSHBoRwGeerBNfEceOciluyY",
+	"eebLRGkrOq0g0vezEUByHoYB1PBICNSPBIdIdloR3CNoIK1525LwYbSYIaw9NhRcAniEQbL9U1vpZpoT",
+	"qBGxPBgd0Q8klmQZUADTNkaVSSoWbYm/MmXa2sMowzv/GH8RrPPqpwrg+R4PR8n0F5RJGLXKvuqzSPSC",
+	"v/KV5Iw6sLLl51XT5RaKJAE/KRavCMighwDCdh2zXW4lPW5/zu38czGl/qfd/qvRKIaSqhZvX/QQZ/Mb",
+	"z/QyPMfKmDAlM1RSxOwZRIyeZwZPYD5F4zc3z0zDBLSUCgWXC7XkLQ47vwDakR2UGXkZhx99Yw1F+4Pe",
+	"OAyvaYqHUrJjGkq1shQLhYUqoqhipVpx4oq2LExLq9TYLZ9XPjC4Fmy8PoV3Q8anm3mDGP8gmg5rRubi",
+	"xZt34Ki5Q38YyCBOULIWa7vcNaWG7aGcar2FZVwE4o7IQvgn5XqCGPjeXtF3GNfqhiq2TRNYRIntIDZx",
+	"1JaeUxaDnlgqZBGPrhdQmTvNtEV3H8vgz7Go6nHwyA+pKc8RvZSiC/xkgEYyUnFIxbz/nx6Vax8KqD2H",
+	"o9vKsMI2LUylth2IkpGvjYyGJrVJZIkArgu1r2bNAtlPqeiQPNVyp3LpDuAGCcdPiHgTozTUXK0H15al",
+	"zUMUMjQo9/qdJdGU7TfA2KAebOBp1NYRwbtAe3dXxHFvHEIERwH1yZyi4rZcqKo4HUgABsjJ2e1u2j4Z",
+	"0Uf7bGt/9xXjbGv3hR1xImRb4ph5jC0CdXYEOyh2mrfMtrHoQFiC7JfX732M14MKLFcV5Tohw+eXIfKb",
+	"ldnLiOeHxKTfqNGVXsk8PHlDiLxal/AK3cH3qWpXZmR0lcQ16gOXUuw8p0Pwijo7jG9QLFolpSLDBe0s",
+	"5HpUjTsp+VdqLMxj/CqazH0wfhWvQpoZId1p9YfWY1kJmNtVV1dXtUPnVd61u66urjKX0yZbj4zTHKRZ",
+	"Ps7LgVbfVsvH0FQl55DHmTs8CCvi0pSduYndF+fbzIJU2UhEAz4ixY25N8e+gdggFrZTSjDXlDvhFkDf",
+	"RCeAJX2nwXw+jevfaJiJKiVX3niJUtdDLqempinOkRhGAuvhEqWYvi5jyWLvE7ZWkP1SZ1c8SExRmQ29",
+	"aO97OFpfDjWd/XepFHuvh3SeDr18I85O9F72olmWJAowEWwN/5mlydF/58SQYyUWUY5jbyfZizPLm0TT",
+	"TJhh+wUWYJfBb2tdB3o9kMlOU2t+/lcwHA8rrR0o3daaBP7ctkuqhUkftfbX8vk+V8vdvkIoWcuklR52",
+	"1/MzzmCxz2e+TUOcW0Mxj3MEqRziGYZuKCDgYejWTcQsGA71uU9EONXuldZkFnB2LH0oDz1JCnzA2RY4",
+	"Tm1VfQuZAD2rbtubqT/AC50OLqBxjKh/T3sS1DqZovThBViTmvNxGttpJQOwcHqBjMe9XtCFQjRIMjpW",
+	"UqCkhyUU3pD/dc374vv9RsMWaHYHWnXLvnBKOVsG6gH60ilM6rRIaW1vWdWp400b0LFLdt8r5as3vfXw",
+	"yzgbtdQLR8I/2z+KXm/e4OpyCQjzgNegqE/fmF+lfC/vxcJMLw5KxeMhelmgjP9nHieH7lJ+SzElxyMq",
+	"5G0ZTtcQLNXywoEZqmy3nNRp0KtSGRIc5kkh6HTRFmtsXNyv6eKij4JFwuiebaoUFj2ORfHdq4FifMhO",
+	"VjqD98Ec8op5chyGHuuGgkcASqUvzoZoq04PAKpB+Nut/HVoPcgUIAxOpi3xcmYPOuMrBuryB0/12GWk",
+	"psvt9Yek8/gq4seswtcRP83WzoOJH2ucPjomjk2ZxxzJOI9NYzhlhtJlPQdoq6uHpz9ehDKeiD4IfyHy",
+	"2YhHSWBaoFxAHdqT1ZlmKdUDKL9qSclI4Md1dgYgDwjLEreltty9MIiT99PjW/18r6x+4shM5rHSxS/X",
+	"tm9IDAZqtCDbUQFFkKUGWsR+Wi+xTq/n7ty62ZSb3PqXNbwgsT6c2vV3hIs9WoXCxX5bLFy2PtlNPpfm",
+	"1QGZ1/63VAb9LCdWWtnYi5BOwiCFcwdKFGI6KRAYWjL5EZ/Q2Bd23GlS+gnmFvKxkF6tHFeWKrnuQelo",
+	"Np6cQcfSNi4i5yHem34H6VPWT1rtpsHiU5WwNzSe8iBxOur7SlSUT5eI6Q3W+BO0Pa5ot0Plhzkzy8qH",
+	"Bfgqbe+4g4q0On1Els3SZY9YIJ4+HsOVTvXhTgG5xO8ZoUeeyqfKaFxgTr2HaCbWzhhURAgtYjizbjrP",
+	"4C419Grw/MRbFOf0jFHFE7xNN/Vt25J26HexueUr5gQ7AfKVT2MbZwKQRFtUo0LfDaxKlSDUsCG6QL/C",
+	"oNLSo9qyAAG36uC1AeIXIOVB832QuLwvRVHou+POeXiAk94M/K8eVDozJ2Rcdaqa3EkGMk4E91/NDMmA",
+	"d9Xb8jCtV+obQFssoyKQQorMpwCIGL4GdF1K4g/UOKIyIwPnYMunqMiobARlhKD4Yo6J7fFeS3xU1J9b",
+	"yLOwZIXRof+yWFihWax/TQ9SEBPABRRN4ElIy9DGEqriOAu1aU8cc4b2z80fOOhouR208Z+tDlvZbgD4",
+	"z2sHhytjPJh2eRdNGn4xpx5Ca92k4LfZEgn76dolEs1manV8lKNIdUUMsSl2LJMA4BjKDZDc9O/LCplZ",
+	"r2p+V7tdqvWFIZiWR1/6JkIh2UrWdSMiIAS3XM1b3nlP2pzkht7zlnzMov5MuBVKlPzJVw8DBjdBjRpm",
+	"MGZq57DINhKA6h+nhSwEOHSf6qgti/XRPIVY0J0Ohw2k/S/uIm7k+4r51nWcNv02rxN1TYbQfO9tpqUH",
+	"ag0yGXYD8LC+M7ds5VnBZB7GqSuYvkG1sMuwWvnYty5RtTRjiOBL3glNGPLiM9L1XHTVrYimxdLVfpuT",
+	"rrcLR5tTT0ZNJMMfklvBEy0hoNeuhU5GXLXgXuZvF8qOXKQq0fiqthxyXzBD0FvSiMjW7EPUAjXTiAiT",
+	"cNoQB3w0EtLtOvyIoCpUyDLCBkWH9opHwky0LApuwuSPKgoOTuPicmRekLscN2sGrmqndtBpiNoLvr9b",
+	"a/p726LBD7ove9v62pFh7XfJf1Pif9hlWqJhFPJ6GSgs9Gj7sEaV7jgKt17U9+oN880yAvVeO99g39wd",
+	"nsejuAnOf53gvLjNhebptBdKYfouK4OJH2MhIZwJ6sS5woaq4Zqx0tg0m01MdTEqAVAoKLxC0UNoeFfr",
+	"8qQth9oKbjZc9g7iNgpip1UXTNntRoOYJfDGQG4TqckrFomhwqo9xHZK2HiUAeksEZpvaE2+cj+ue/R5",
+	"bbu7J2oHfqNTe8l3erW9zgvR7O13D/yGI4gSlYwq1Yp2Cq61Wih6YNM8kETF2UBJ0z6AbwgIdOJr/XYq",
+	"rW2oNo5FAvdaSoTgOuq9Ws4+7u6oTa3U/UiF7Ko60sFs7ELxYL4slA9bn/Afd2XtzuHI3UlJps9jrpbX",
+	"IU8An9YNHReIDlMn25a2kvruEmhDHlM1XavZQQa9GZIXJUUuQO0AUqwYoS5wk/Wi4frfxTF+Rc2yiMiH",
+	"oixH3G7GL6SfhVfA1EYRQIGQ/jXc69okUjNQBdQiayXTAtAFJQnTVIrjpP1NttRQm4y7A1qeJ5gdzU7v",
+	"CSZEUfDlRcrSsneBlCje+buYeYHvYSuS51gtxenRu+yHgvSoFfj3mh4tLcp9GyykN1DiSQw4PgXRr6di",
+	"Rf/K2Tp6Zx9Cn43QnlvOSPvWSny/kO278nqVST1D+froym83Wu5BtNymqnl5RUrMcesp0owTgwA6SSAW",
+	"i3OklzOesFGkbgNfRFTZ3OVIbwFFy2p+BKTOzoQahQL4opFcMGU7bktvi37pDLC0nvkkncOXjUvkg5m9",
+	"Zu2Abzdqnd3uXm2v2W3wg95+b88HMyKOx/AeBkkyiltbWxYZq69U37ZphLwjihs4FpPe5pVUWhW8L1IK",
+	"/AFEOpXt7cb2/svdF7u7B7s7L/abB/s7O7trRkNp9adlAdHLzLbZBDLuJ5ARuHvenP8zcx6LJUD6dZkM",
+	"2PpE/54uUoNsrs1VIReLAEzVFzcrOz3fSzRru10Ty1usa/d052vrLk14ZsKnLJBZsI20tY2c+5b77Sxd",
+	"M/XacZkuMuJjmvPNxF9BnMTlPdbmWC5csG0fBMBpWixvQhBZ68Ws0JM1z9IJ3kNZBeirCZ9eB7PIPlQc",
+	"A5gC9rhkhMWFyBwHypqoCO2FmRKVL11m4U7uPt4IYvnNX5OnaNJ+lPQ+7d5bSZ0tEBuCkBDFTKyoS0NE",
+	"J46ZWVxEf4d5NxslclTpw5XR6xNyI6ZxefEdkCLFlr//RhDhiyf5bdDn2h9z2GjrRJEPcmHIfSqNm1HY",
+	"bxDnB4BBZrSt8VDaEjVyK0+AB6lIq3DNsHhoCLczX4EAsH1LdC0x9DjJj3o21teWSKduFoi4192okmc+",
+	"SnMMHkUlqOTlyjAzIs8+2RfudJHjHeBZ3ERM1aXGt5ZGPFCTGKkhn0KEjvv+Ga7uOvG5dPNVWpVP7Urg",
+	"tyutduX2tPl//tf/bleq7UrEJyczH+pjAZ+Nxp0w6NZuxBQvplm2K61PbSpyec0T/u7iwylcL6bvzD14",
+	"kogYadE/gIsEF6jmKVzw+fNMJnhRSX8qJmZlHgJ8kxz/h44gNtMI4si+56wbqj3F2UXKZsuhxPiHo9e1",
+	"4zdvf6ydvPvp59r70w9nld8XXs5D3xf+/OgiDfBe+OM+Pw6jd/4vTtWZUQ2baNsqpsmh75MFihvfWiVm",
+	"WYuNErvohWp6y8J9xXfzGqsRwQ2q6C5t/cw7AzH4k5ge2a/rIx7FAkCAtYTDu2nFrWWhZ1jvJqB2Ehbh",
+	"U9va7PRS0U5tdDzLj2osKei2osR41UD9YQW9QVS7zICcBYa57clowTjhUeLqwbXo6lONBN6pFER8SuNR",
+	"0YUIiVwTqOhisDJ/EnrHWjYsKnjM9BW4X3+uVuwbqbQqf27Hv/R/kT/9o9G56u6FfzaGO3Lv3Z8vpu/3",
+	"1MvxdnyZNKN/HvzreJf/WnZppar1MO2+M22LU71q2K+0agfWik2VNZZVjSDoagtF69mQp0FuAN9LjzoJ",
+	"hkKNk0prp6H/h9OEAxTEo5BPT0txtN6/Pt779eofu+//6CYfrt5PfwsaO+8vTwc/Xx1vn/7xj+S0+XF6",
+	"2vzY/PWPk8n7f31spE83FKoL+ni4EXKHrkxr0Ql/LGGWB9U437o+uNDnHPpj7lsx4JNLOqEv+Y2IC1v5",
+	"CNxSigl2OR0vVvf0yr1ZG1qctHwK5FhL65NeqTd3Dy3Lbbm2uEX/7CxtZ1zd8cAluJ6Hvi/FJPt9J+j3",
+	"RbRib68Z9TLtvSXRWre3kdDSNo24KzbiIhX8QEXJLEmdPl3uWgOaBfTbgTxxOF0p7AnWDeK/96AHLx9Z",
+	"No17Fqu9F1CrrnZTeDcp6+pNDxtPWCh4nLAX+t3r3xAhVtrZm9m4X7e7d3ZF9L6HuvTZ9S7tdS5Y6q/V",
+	"NT0jOL6t7unP95UiKF1B20dNumf2YDz5ZmpnZ6zVRm1CJTUKlZS3UIMZICSseS7YyObGGg3cM7KfUyEG",
+	"kLXV2THvDrI+GUDOQRc10He1gdPTunuuIYCuHQKEQBiUQ5j4iRQfwhKY7swjeDnrOnf3HRbLjm4OsQw8",
+	"728SGlu3F/waN+C1La6amxbObFbY5bmGjK4ah9CiqrfT12gHz83nodLHGcHwJP2/tyIpkL3rVd/ZlpI5",
+	"lTbH0o+pp6XYq6sihhzoYdkNx752BfICTUj/Iu1fudvHOAzDFDkQjE4h/UfgY3zru8jw8MMLBco+l3zY",
+	"vKFi9mHzbRmEfjEqgHmL6LdD+2gkukIm4RS9dqrHnOk1xWu3G416YdVl+XZao7tdz7NZqVb4MNILMppo",
+	"Awur14c9rtelvG19kVwYmbQmCY8wMnH2JzuNTEXlMh3rpd3wixVvzoXR/r28IX69Ak56kfPqN40nYPbS",
+	"RgzcVzuqPUPLyoBCPbL1KcVZ+HynUtEaI6dSLEcDgGukxViQ50FAjRgKIigZhJ5FLxLxABNDlhxLtCXA",
+	"fphwhypEl03V0sJ1imbEAAP1KHTSQxUpRuR4Y/EercuTLU6083uCuWZjFTgnciWz4M4qOGvS5TokzU28",
+	"V4TlpIWBF1PNnHPg8ZCXlsjNVY6zJXIOKsyDVchB89tdcRWMbUQigaCHZJmUK+OjEXt2+eHyrMrO3xyx",
+	"/ebOixa7+PGwtl1l+8wP+kESV9lOg9yg+Hmm2D3GAjwDGgcws23pEWjUpUpGltMsgdF4sUjGI4/yO278",
+	"RQ+EkuxO7OTppNEv0dRbz54sNOpyltaf0TUJ1/a40djpxrd99tcwlPH3bWjQaW1tTSaT+mSnrqL+VrPR",
+	"aGzFt/12hd0GYvKD+uv7dqXBGmx3j+3utfEeAu+kNzjzv29X3u+y3cHB7fagdvCvdmXLvQbuBX8DMpLe",
+	"d5VW5d0PF1e/7rw+O/7x7Keds3+e5f+Ga5PxSNt+zV8Gnbe/3Jz8eBr6P/4yOXn7cnjy9s345O2bbf/t",
+	"IOzI89GvzTeNzs5J/9d//jCpVCvjKKi0tCmtX0trC47FFir2Fpfy/8NhfH/XIPSwm/vYzPQ9/hw/4mFf",
+	"RUEyGH5/8ePhNn6GJ+P7ffxrJKJA+d/vNBZXE3o/XMCcCxTFlWUJG41w9xvcMp6wzPHCb/8eAbAnm3a3",
+	"IEWzwnm9IAycBAOWuEgZ9axy0EqDeVaEeawobR709K70hccoWpO4Gxji9cXF1m1p8V+WrkOenxqg6ixA",
+	"R4fshB742DJLx6otIU1JGsmotYzLYAz89AZ6boW6BewNbUyQZ4B+A3gGj1+BOQJnraoEVEvNFweNF01t",
+	"Zs3iz5B9lKm6XUM3LCWNj3CWDtP846xtvgsd4ZspbE4RATa662vWh+C5nClXILhlSIu/spZ7ELM4CcIQ",
+	"86oFpQsB+qZohOYLF9x71tnRQHRviFdMdW+M2PXFbWByu7Gg7hgEpJ1RK4YldU7Vg+tnICFNruZBD/Tr",
+	"1jlk1gwtCpB4+XcSi6Q2HukVJJTwKqk0BM3J9Q4u9XL0e83fXd8WcGYZmirIpFS+2rmfZZcZp/RNrfO9",
+	"VZO42xqavKytoSL35GQR+b91+/RNIIPYdKHD1iiJIKxhpH4ivNvPX5aI3XS0t+UM6TddSVCDLbbbeFln",
+	"MIJA9tlUjSM3gryQadeWGduOU9+DYQz35gEILM52jqQxRXTnVeaPIz16tJiR79ydNywRcKwFSTlfGo4X",
+	"iEifNMf5QgXhF+PuADlZ16FFf6zRXji8xVKDiNRTDAi3jiydv94jxdVk2Wvuyghrj8xWC9zJnV68eTfs",
+	"6V+VPf3xsHEsLxke9fkuyu+eC+7f5+G+M6+Tlnt4gZ9L4ow7SyVx5h+VgiSOAeP/IliY90FQT1AAMO6h",
+	"SLjPE+4h8C6U6fkQvmvLyUCFos5eg5TSloED2QNWVcai4gmF1A6p1tZHMme8MXJumNw4y6XGqxC0Frci",
+	"yhbvtCUl1WM+1Td2KBARpidlnEH2wpSyj77Rg8zCE2Vsmqo1xiy6tJAEIe+AE+FikS7zqgj4RBweHdGW",
+	"FndeqoiFKiYnFOaPxmEpib9VNivGy2Z0yL3w+ueP4Ibff8Pv/zRs6Q0QwArmOvV93JtGL3DtLQv4Qjic",
+	"WAVJRCNBBNxHgMoJcnfIp3kucBcsDw4zMNTw7gD6PUBlRtoTx+hiELHAj+vsjGtdO1HRDeNxW4JDHgZx",
+	"gnwppYCcepsepeToj4deyS0uXZA9mX5iWtUHarRgKWoqU9VISLCKRpHqBeGCbsZ6RZ/0eu5mMTLbcuN4",
+	"PAbHAwpLk5R+PzbRyI0jsm4p2ayk3vpk5cWdWKl4ZQ4pNSejW1mHwgpsx+dIiUYJTS2IGY+1r2ECkki+",
+	"Tb8AbUA9/OCL6N0wG9PsGFvJJ/hBzKsj0ou9BySG4DZVlijVcjLqu42dIl0wISp8Rx8sHBSlRYaMAd1G",
+	"buBIsSA2YbwfCeEjxC6m68xTnkL9b7aw2VowSDQ6uwR4FR2x+hM1Qa/oEECmFo/GRrSvI9qr5WJaT9GK",
+	"9jI80PlmYcEcUuPyoRUU1ozUgJsOKtr+huHDwiK+NwAbSqpzMlAgTIBX3DRYupVkKae3W1JXZ8cmo2pV",
+	"db4hs6CKry3TACFEKDjz+ZTyxpDTjIggLrFVP3GdfYSwHgCtuqYAVpdgWhWNhkwjsjIg7DCUtuTwd82A",
+	"rgZgiHQFjQ/2SZ0dmrvMIJSkmKgsCcr4zGNRzg7ZXLZR3pAqpq7Pruv6LMdIcw7noCRsBM+CfdAR/bF8",
+	"wtGir9IUv2l5nxdbe3pmCpy1EkrcBw2frcfWmw6tiKzX8DNgZAw7JeLFOXzbsqix2uXwvVSGkTcZiCFU",
+	"pRSrKf01lLMxz5W4cyNxG87eDWfvJmJ2Z8TsAeXVJm4GIvoBucbmye9SaIu9xjyxuWEV27CKbUTtg4ha",
+	"52RvxOwDitmvRue2PBdaaiOvQYbG3lBXZBGMCYY6xiFuOi/Lkua1pZbh028sgZIWk2/o3DZ0butlTDYU",
+	"bxuKt68UFJplecNK2I3mv9/s1R0cd1mv5hHx3KW2zeqAmelea62GZ5av2UYrh4J02ggIVZ8F2pDp80C+",
+	"YhQAy6RtEsVGkbiFuobkG7M1hPT1BvlboIT+7dyxQrF8LP2ZNOaX6khLXDCyggD8Sjilc6I53wBaaSdS",
+	"E2x2WAqp1FT+b6BKnyZU6SY0lI3CP4gs2gSGHONpLZRYV1BjgYxt95poNxRAsEyrm17Fnl1LjiVrjATh",
+	"N23/bOBoN3C0SwdXngJE7V32YrEs2Ajo+/bfzTJn3fenitObKqmxDFX3ZlO1mlfDeloTHgC+DiKpxtTq",
+	"ioBKJo6KMQwCf4xVigaGbeE5Qsg0bpH2r1/Sk9AGY9AF35ZSJNgHGAmiSdN6v8AgiBP+raVRcE+thMlj",
+	"a2D1ijxJX2JTtAiKLcns+nurVLxzXDgUmH45aHuEyBA8wX/TGTCEkYDurI2wLXCvabz5O/0Mx7xqwptV",
+	"OPdqTKc2VOoG4HXptAHW6f7B7kuEPD9oNMy/9vebz+upILwEsVqZVWgXlDemQ0xGf3pj9p9/79a3zU13",
+	"9qvsw0jIk9fsSEkpugk7UpFg2/WG+7QLLGMveNy56AdxIiID98X9qqlb1x+gizODTObcOiXom7k3gZ7q",
+	"bSFqQx6EFoRDRaw7UFoS8ixVKM16CISXII6dRxnitjtWLZsFB4OTbkvkw4wX1LOyZ1eio3eZdBfOoWbO",
+	"P/JXvSa56rdnBuf+edpxiIWtRHKGDIEcq1KVdGdnAeyqReFiU6BUxSrXrBJwsUb0K/RSpBYDPoIBwAwe",
+	"XT/i0OmqVQY1txutF8DbJhgVrT1wOl1CkUGQNxqRs+ZwRwvgkhBDfsi7N3FO3dCQM+DB8CuPWi+SDP29",
+	"XiJ8Z8MgjrUuxwGj1o3GocBePn2RgsMedG23P70Kpdc7W9sAihA1n9nNeQu7UMmlfh8t2UioUSicmg8D",
+	"MAoDmffSaIzuazMf0YtLB3eEXxSM6gPg9rBkEKlxf6Btj2FuTFXywmL2FirRquwnMe2Git/o8/E2SH4c",
+	"d9YZ5iu737NVSjNrrq+J3H1/ZioUC+YF8S1CY0yFUBqjdLnuDZtHeX/aXbgP8IBZCWchGYrvjXkp0Ao9",
+	"eyicnyPoQ8mPSUcFSSzCXpV6khJtrWozNOhLvde1AEKIfjJkoXBoztsyt3Bfl/1sZluhEVEwwPcE8gQ3",
+	"GI07YdDFsegHm72NSwgAOlOT+wMx+GJ3e5fU1N72gStUXwdxqSAH2F58Qqi4zzo85LKrN7cehIq6A2Em",
+	"69zxR8HDZFD5/Pvn/xsAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
