@@ -31,6 +31,7 @@ const (
 	ErrorCodeBadRequest                     ErrorCode = "bad_request"
 	ErrorCodeClientNameTaken                ErrorCode = "client_name_taken"
 	ErrorCodeEmailTaken                     ErrorCode = "email_taken"
+	ErrorCodeHasPassword                    ErrorCode = "has_password"
 	ErrorCodeInsufficientScope              ErrorCode = "insufficient_scope"
 	ErrorCodeInsufficientUserAuthentication ErrorCode = "insufficient_user_authentication"
 	ErrorCodeInternalError                  ErrorCode = "internal_error"
@@ -39,6 +40,7 @@ const (
 	ErrorCodeLastAdministrator              ErrorCode = "last_administrator"
 	ErrorCodeLastWayIn                      ErrorCode = "last_way_in"
 	ErrorCodeMethodNotAllowed               ErrorCode = "method_not_allowed"
+	ErrorCodeNoAddress                      ErrorCode = "no_address"
 	ErrorCodeNoSecondFactor                 ErrorCode = "no_second_factor"
 	ErrorCodeNotFound                       ErrorCode = "not_found"
 	ErrorCodeNothingToConfirm               ErrorCode = "nothing_to_confirm"
@@ -66,6 +68,8 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeEmailTaken:
 		return true
+	case ErrorCodeHasPassword:
+		return true
 	case ErrorCodeInsufficientScope:
 		return true
 	case ErrorCodeInsufficientUserAuthentication:
@@ -81,6 +85,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeLastWayIn:
 		return true
 	case ErrorCodeMethodNotAllowed:
+		return true
+	case ErrorCodeNoAddress:
 		return true
 	case ErrorCodeNoSecondFactor:
 		return true
@@ -121,6 +127,7 @@ const (
 	EventKindEVENTACCOUNTDELETED        EventKind = "account_deleted"
 	EventKindEVENTACCOUNTDISABLED       EventKind = "account_disabled"
 	EventKindEVENTACCOUNTENABLED        EventKind = "account_enabled"
+	EventKindEVENTACCOUNTINVITED        EventKind = "account_invited"
 	EventKindEVENTACCOUNTUNLOCKED       EventKind = "account_unlocked"
 	EventKindEVENTCLIENTCHANGED         EventKind = "client_changed"
 	EventKindEVENTCLIENTCREATED         EventKind = "client_created"
@@ -138,6 +145,7 @@ const (
 	EventKindEVENTFACTORSRESETREQUESTED EventKind = "factors_reset_requested"
 	EventKindEVENTIDENTITYLINKED        EventKind = "identity_linked"
 	EventKindEVENTIDENTITYUNLINKED      EventKind = "identity_unlinked"
+	EventKindEVENTINVITATIONACCEPTED    EventKind = "invitation_accepted"
 	EventKindEVENTKEYROTATED            EventKind = "key_rotated"
 	EventKindEVENTLOGIN                 EventKind = "login"
 	EventKindEVENTLOGINFAILED           EventKind = "login_failed"
@@ -148,6 +156,7 @@ const (
 	EventKindEVENTPASSWORDACCEPTED      EventKind = "password_accepted"
 	EventKindEVENTPASSWORDCHANGED       EventKind = "password_changed"
 	EventKindEVENTPASSWORDRESET         EventKind = "password_reset"
+	EventKindEVENTPASSWORDRESETSTARTED  EventKind = "password_reset_started"
 	EventKindEVENTPROFILECHANGED        EventKind = "profile_changed"
 	EventKindEVENTPROVIDERCHANGED       EventKind = "provider_changed"
 	EventKindEVENTPROVIDERCREATED       EventKind = "provider_created"
@@ -170,6 +179,8 @@ func (e EventKind) Valid() bool {
 	case EventKindEVENTACCOUNTDISABLED:
 		return true
 	case EventKindEVENTACCOUNTENABLED:
+		return true
+	case EventKindEVENTACCOUNTINVITED:
 		return true
 	case EventKindEVENTACCOUNTUNLOCKED:
 		return true
@@ -205,6 +216,8 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindEVENTIDENTITYUNLINKED:
 		return true
+	case EventKindEVENTINVITATIONACCEPTED:
+		return true
 	case EventKindEVENTKEYROTATED:
 		return true
 	case EventKindEVENTLOGIN:
@@ -224,6 +237,8 @@ func (e EventKind) Valid() bool {
 	case EventKindEVENTPASSWORDCHANGED:
 		return true
 	case EventKindEVENTPASSWORDRESET:
+		return true
+	case EventKindEVENTPASSWORDRESETSTARTED:
 		return true
 	case EventKindEVENTPROFILECHANGED:
 		return true
@@ -418,6 +433,30 @@ func (e TokenRequestGrantType) Valid() bool {
 	case TokenRequestGrantTypePassword:
 		return true
 	case TokenRequestGrantTypeRefreshToken:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListUsersParamsSort.
+const (
+	ListUsersParamsSortCreatedAt           ListUsersParamsSort = "created_at"
+	ListUsersParamsSortCreatedAtDescending ListUsersParamsSort = "-created_at"
+	ListUsersParamsSortUsername            ListUsersParamsSort = "username"
+	ListUsersParamsSortUsernameDescending  ListUsersParamsSort = "-username"
+)
+
+// Valid indicates whether the value is a known member of the ListUsersParamsSort enum.
+func (e ListUsersParamsSort) Valid() bool {
+	switch e {
+	case ListUsersParamsSortCreatedAt:
+		return true
+	case ListUsersParamsSortCreatedAtDescending:
+		return true
+	case ListUsersParamsSortUsername:
+		return true
+	case ListUsersParamsSortUsernameDescending:
 		return true
 	default:
 		return false
@@ -640,6 +679,8 @@ type Event struct {
 	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
 	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 	//   confirmed another spelling.
+	// - `account_invited`: an administrator had an invitation mailed; `invitation_accepted`: its link was used to choose a password.
+	// - `password_reset_started`: an administrator had a link to choose a new password mailed.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
 	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
 	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
@@ -696,6 +737,8 @@ type Event struct {
 //   - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
 //     confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 //     confirmed another spelling.
+//   - `account_invited`: an administrator had an invitation mailed; `invitation_accepted`: its link was used to choose a password.
+//   - `password_reset_started`: an administrator had a link to choose a new password mailed.
 //   - `password_reset`: a new password was chosen with a mailed code; every session ended.
 //   - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
 //   - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
@@ -781,6 +824,11 @@ type FieldError struct {
 //
 // Example: Ann Example
 type FullName = string
+
+// GrantedScopes For administrators: the account's scopes beyond those that every account has. Your token must have them.
+//
+// Example: []
+type GrantedScopes = []string
 
 // Health defines model for Health.
 type Health struct {
@@ -894,6 +942,32 @@ type IntrospectionRequest struct {
 	//
 	// Example: access_token
 	TokenTypeHint *string `json:"token_type_hint,omitempty"`
+}
+
+// Invitation defines model for Invitation.
+type Invitation struct {
+	// Email Where the invitation is mailed. It is confirmed when the person uses the link.
+	//
+	// Example: bob@example.com
+	Email string `json:"email"`
+
+	// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
+	// control characters, direction marks or other invisible characters except joiners between two characters.
+	//
+	//
+	// Example: Ann Example
+	FullName nullable.Nullable[FullName] `json:"full_name,omitempty"`
+
+	// Scopes For administrators: the account's scopes beyond those that every account has. Your token must have them.
+	//
+	//
+	// Example: []
+	Scopes *GrantedScopes `json:"scopes,omitempty"`
+
+	// Username As in `UserCreate`; without it the server makes one of the address.
+	//
+	// Example: bob
+	Username *string `json:"username,omitempty"`
 }
 
 // Key One public key (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2). The members depend on `kty`: EC has crv, x
@@ -1937,6 +2011,13 @@ type UserAdministration struct {
 	// Example: ann@example.com
 	Email nullable.Nullable[string] `json:"email,omitempty"`
 
+	// EmailVerified Only `true` can be sent: you vouch for the address of the account, or for the new one of the same request. It is then
+	// confirmed, and other accounts lose their claims to it. No code is mailed.
+	//
+	//
+	// Example: true
+	EmailVerified *bool `json:"email_verified,omitempty"`
+
 	// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
 	// control characters, direction marks or other invisible characters except joiners between two characters.
 	//
@@ -1946,7 +2027,7 @@ type UserAdministration struct {
 
 	// Scopes The account's scopes beyond the `me:` scopes, which every account has, listed here or not. A scope
 	// that is not listed is also removed from the account's sessions: to use it after another grant, the
-	// person has to log in again.
+	// person has to log in again. Your token must have those that are listed.
 	//
 	//
 	// Example: ["users:read"]
@@ -1963,10 +2044,21 @@ type UserAdministration struct {
 
 // UserCreate defines model for UserCreate.
 type UserCreate struct {
+	// Disabled For administrators: whether sign-ins are refused.
+	//
+	// Example: false
+	Disabled *bool `json:"disabled,omitempty"`
+
 	// Email Unconfirmed until its owner uses the mailed code; removed if that does not happen within 30 days. `null` is the same as none.
 	//
 	// Example: ann@example.com
 	Email nullable.Nullable[string] `json:"email,omitempty"`
+
+	// EmailVerified For administrators: whether you vouch for the address. It is then confirmed, and other accounts lose their claims to it.
+	//
+	//
+	// Example: false
+	EmailVerified *bool `json:"email_verified,omitempty"`
 
 	// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
 	// control characters, direction marks or other invisible characters except joiners between two characters.
@@ -1982,6 +2074,12 @@ type UserCreate struct {
 	//
 	// Example: a wooden horse
 	Password NewPassword `json:"password"`
+
+	// Scopes For administrators: the account's scopes beyond those that every account has. Your token must have them.
+	//
+	//
+	// Example: []
+	Scopes *GrantedScopes `json:"scopes,omitempty"`
 
 	// Username Unique, regardless of letter case and width; no `@`, `/`, `:` or `\`, no spaces, letters of one script. Only
 	// administrators can give names of authority, such as `admin` and `support`, and names that look like them.
@@ -2040,6 +2138,13 @@ type UserPage struct {
 
 	// NextCursor Null on the last page.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// Total How many accounts the whole list has, if the request asks for it with `total`. See `total_is_exact`.
+	Total *int32 `json:"total,omitempty"`
+
+	// TotalIsExact False if the list has more accounts than `total`, or may have: counting stops when the server has looked at 10,000
+	// accounts, or with `q` at as many usernames and as many addresses.
+	TotalIsExact *bool `json:"total_is_exact,omitempty"`
 }
 
 // UserUpdate defines model for UserUpdate.
@@ -2069,6 +2174,9 @@ type Invalid = Problem
 
 // LastAdministrator An error (RFC 9457).
 type LastAdministrator = Problem
+
+// MailedEnough An error (RFC 9457).
+type MailedEnough = Problem
 
 // Malformed An error (RFC 9457).
 type Malformed = Problem
@@ -2244,7 +2352,31 @@ type ListUsersParams struct {
 
 	// Disabled Return only disabled accounts (true) or only enabled ones (false).
 	Disabled *bool `form:"disabled,omitempty" json:"disabled,omitempty"`
+
+	// Scope Return only accounts that have this scope; empty for all.
+	Scope *string `form:"scope,omitempty" json:"scope,omitempty"`
+
+	// EmailVerified Return only accounts with a confirmed address (true) or without one (false).
+	EmailVerified *bool `form:"email_verified,omitempty" json:"email_verified,omitempty"`
+
+	// SecondFactor Return only accounts with a second factor (true) or without one (false).
+	SecondFactor *bool `form:"second_factor,omitempty" json:"second_factor,omitempty"`
+
+	// CreatedAfter Return only accounts that were created at this time or later.
+	CreatedAfter *time.Time `form:"created_after,omitempty" json:"created_after,omitempty"`
+
+	// CreatedBefore Return only accounts that were created before this time.
+	CreatedBefore *time.Time `form:"created_before,omitempty" json:"created_before,omitempty"`
+
+	// Sort The order; a hyphen reverses it. With `q`, only an order of usernames is possible.
+	Sort *ListUsersParamsSort `form:"sort,omitempty" json:"sort,omitempty"`
+
+	// Total Also count the accounts of the list.
+	Total *bool `form:"total,omitempty" json:"total,omitempty"`
 }
+
+// ListUsersParamsSort defines parameters for ListUsers.
+type ListUsersParamsSort string
 
 // ListMyEventsParams defines parameters for ListMyEvents.
 type ListMyEventsParams struct {
@@ -2279,6 +2411,9 @@ type AuthorizeDeviceFormdataRequestBody = DeviceAuthorizationRequest
 
 // ConfirmEmailJSONRequestBody defines body for ConfirmEmail for application/json ContentType.
 type ConfirmEmailJSONRequestBody = EmailConfirmation
+
+// InviteUserJSONRequestBody defines body for InviteUser for application/json ContentType.
+type InviteUserJSONRequestBody = Invitation
 
 // PushAuthorizationRequestFormdataRequestBody defines body for PushAuthorizationRequest for application/x-www-form-urlencoded ContentType.
 type PushAuthorizationRequestFormdataRequestBody = PushedAuthorizationRequest
@@ -2387,6 +2522,9 @@ type ServerInterface interface {
 	// GetHealth Check that the process runs
 	// (GET /healthz)
 	GetHealth(ctx echo.Context) error
+	// InviteUser Invite a person
+	// (POST /invitations)
+	InviteUser(ctx echo.Context) error
 	// PushAuthorizationRequest Push an authorization request
 	// (POST /par)
 	PushAuthorizationRequest(ctx echo.Context) error
@@ -2516,6 +2654,12 @@ type ServerInterface interface {
 	// ResetFactors Reset the second factors of an account
 	// (POST /users/{user_id}/factor-reset)
 	ResetFactors(ctx echo.Context, userID string) error
+	// ResendInvitation Mail an invitation again
+	// (POST /users/{user_id}/invitation)
+	ResendInvitation(ctx echo.Context, userID string) error
+	// StartPasswordReset Start a password reset for a person
+	// (POST /users/{user_id}/password-reset)
+	StartPasswordReset(ctx echo.Context, userID string) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -2851,6 +2995,15 @@ func (w *ServerInterfaceWrapper) GetHealth(ctx echo.Context) error {
 	return err
 }
 
+// InviteUser converts echo context to params.
+func (w *ServerInterfaceWrapper) InviteUser(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.InviteUser(ctx)
+	return err
+}
+
 // PushAuthorizationRequest converts echo context to params.
 func (w *ServerInterfaceWrapper) PushAuthorizationRequest(ctx echo.Context) error {
 	var err error
@@ -3101,6 +3254,55 @@ func (w *ServerInterfaceWrapper) ListUsers(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "disabled", ctx.QueryParams(), &params.Disabled, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter disabled: %s", err))
+	}
+
+	// ------------- Optional query parameter "scope" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "scope", ctx.QueryParams(), &params.Scope, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter scope: %s", err))
+	}
+
+	// ------------- Optional query parameter "email_verified" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "email_verified", ctx.QueryParams(), &params.EmailVerified, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter email_verified: %s", err))
+	}
+
+	// ------------- Optional query parameter "second_factor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "second_factor", ctx.QueryParams(), &params.SecondFactor, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter second_factor: %s", err))
+	}
+
+	// ------------- Optional query parameter "created_after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "created_after", ctx.QueryParams(), &params.CreatedAfter, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter created_after: %s", err))
+	}
+
+	// ------------- Optional query parameter "created_before" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "created_before", ctx.QueryParams(), &params.CreatedBefore, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter created_before: %s", err))
+	}
+
+	// ------------- Optional query parameter "sort" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort", ctx.QueryParams(), &params.Sort, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sort: %s", err))
+	}
+
+	// ------------- Optional query parameter "total" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "total", ctx.QueryParams(), &params.Total, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter total: %s", err))
 	}
 
 	// Invoke the callback with all the unmarshaled arguments
@@ -3414,6 +3616,38 @@ func (w *ServerInterfaceWrapper) ResetFactors(ctx echo.Context) error {
 	return err
 }
 
+// ResendInvitation converts echo context to params.
+func (w *ServerInterfaceWrapper) ResendInvitation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ResendInvitation(ctx, userID)
+	return err
+}
+
+// StartPasswordReset converts echo context to params.
+func (w *ServerInterfaceWrapper) StartPasswordReset(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StartPasswordReset(ctx, userID)
+	return err
+}
+
 // This is a simple interface which specifies echo.Route addition functions which
 // are present on both echo.Echo and echo.Group, since we want to allow using
 // either of them for path registration
@@ -3493,6 +3727,9 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/users/me/totp/confirm", wrapper.ConfirmTotp, options.OperationMiddlewares["confirmTotp"]...)
 	router.POST(options.BaseURL+"/users/me/recovery-codes", wrapper.ReplaceRecoveryCodes, options.OperationMiddlewares["replaceRecoveryCodes"]...)
 	router.POST(options.BaseURL+"/users/:user_id/factor-reset", wrapper.ResetFactors, options.OperationMiddlewares["resetFactors"]...)
+	router.POST(options.BaseURL+"/invitations", wrapper.InviteUser, options.OperationMiddlewares["inviteUser"]...)
+	router.POST(options.BaseURL+"/users/:user_id/invitation", wrapper.ResendInvitation, options.OperationMiddlewares["resendInvitation"]...)
+	router.POST(options.BaseURL+"/users/:user_id/password-reset", wrapper.StartPasswordReset, options.OperationMiddlewares["startPasswordReset"]...)
 	router.POST(options.BaseURL+"/passkeys/challenges", wrapper.StartPasskeySignIn, options.OperationMiddlewares["startPasskeySignIn"]...)
 	router.POST(options.BaseURL+"/users/me/passkeys/challenges", wrapper.StartPasskey, options.OperationMiddlewares["startPasskey"]...)
 	router.POST(options.BaseURL+"/users/me/passkeys", wrapper.AddPasskey, options.OperationMiddlewares["addPasskey"]...)
@@ -3536,6 +3773,15 @@ type ForbiddenApplicationProblemPlusJSONResponse struct {
 type InvalidApplicationProblemPlusJSONResponse Problem
 
 type LastAdministratorApplicationProblemPlusJSONResponse Problem
+
+type MailedEnoughResponseHeaders struct {
+	RetryAfter int32
+}
+type MailedEnoughApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers MailedEnoughResponseHeaders
+}
 
 type MalformedApplicationProblemPlusJSONResponse Problem
 
@@ -5434,6 +5680,181 @@ func (response GetHealth500ApplicationProblemPlusJSONResponse) VisitGetHealthRes
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUserRequestObject struct {
+	Body *InviteUserJSONRequestBody
+}
+
+type InviteUserResponseObject interface {
+	VisitInviteUserResponse(w http.ResponseWriter) error
+}
+
+type InviteUser201ResponseHeaders struct {
+	Location string
+}
+
+type InviteUser201JSONResponse struct {
+	Body    User
+	Headers InviteUser201ResponseHeaders
+}
+
+func (response InviteUser201JSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser400ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser401ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser403ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser409ApplicationProblemPlusJSONResponse Problem
+
+func (response InviteUser409ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser413ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser415ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser422ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser500ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser503ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -10975,9 +11396,7 @@ func (response UpdateUser404ApplicationProblemPlusJSONResponse) VisitUpdateUserR
 	return err
 }
 
-type UpdateUser409ApplicationProblemPlusJSONResponse struct {
-	LastAdministratorApplicationProblemPlusJSONResponse
-}
+type UpdateUser409ApplicationProblemPlusJSONResponse Problem
 
 func (response UpdateUser409ApplicationProblemPlusJSONResponse) VisitUpdateUserResponse(w http.ResponseWriter) error {
 
@@ -11239,6 +11658,362 @@ func (response ResetFactors503ApplicationProblemPlusJSONResponse) VisitResetFact
 	return err
 }
 
+type ResendInvitationRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type ResendInvitationResponseObject interface {
+	VisitResendInvitationResponse(w http.ResponseWriter) error
+}
+
+type ResendInvitation202Response struct {
+}
+
+func (response ResendInvitation202Response) VisitResendInvitationResponse(w http.ResponseWriter) error {
+	w.WriteHeader(202)
+	return nil
+}
+
+type ResendInvitation400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation400ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation401ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation403ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation404ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation409ApplicationProblemPlusJSONResponse Problem
+
+func (response ResendInvitation409ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation413ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation422ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation429ApplicationProblemPlusJSONResponse struct {
+	MailedEnoughApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation429ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation500ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation503ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordResetRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type StartPasswordResetResponseObject interface {
+	VisitStartPasswordResetResponse(w http.ResponseWriter) error
+}
+
+type StartPasswordReset202Response struct {
+}
+
+func (response StartPasswordReset202Response) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+	w.WriteHeader(202)
+	return nil
+}
+
+type StartPasswordReset400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset400ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset401ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset403ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset404ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset409ApplicationProblemPlusJSONResponse Problem
+
+func (response StartPasswordReset409ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset413ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset422ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset429ApplicationProblemPlusJSONResponse struct {
+	MailedEnoughApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset429ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset500ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset503ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// GetKeys Read the public signing keys
@@ -11286,6 +12061,9 @@ type StrictServerInterface interface {
 	// GetHealth Check that the process runs
 	// (GET /healthz)
 	GetHealth(ctx context.Context, request GetHealthRequestObject) (GetHealthResponseObject, error)
+	// InviteUser Invite a person
+	// (POST /invitations)
+	InviteUser(ctx context.Context, request InviteUserRequestObject) (InviteUserResponseObject, error)
 	// PushAuthorizationRequest Push an authorization request
 	// (POST /par)
 	PushAuthorizationRequest(ctx context.Context, request PushAuthorizationRequestRequestObject) (PushAuthorizationRequestResponseObject, error)
@@ -11415,6 +12193,12 @@ type StrictServerInterface interface {
 	// ResetFactors Reset the second factors of an account
 	// (POST /users/{user_id}/factor-reset)
 	ResetFactors(ctx context.Context, request ResetFactorsRequestObject) (ResetFactorsResponseObject, error)
+	// ResendInvitation Mail an invitation again
+	// (POST /users/{user_id}/invitation)
+	ResendInvitation(ctx context.Context, request ResendInvitationRequestObject) (ResendInvitationResponseObject, error)
+	// StartPasswordReset Start a password reset for a person
+	// (POST /users/{user_id}/password-reset)
+	StartPasswordReset(ctx context.Context, request StartPasswordResetRequestObject) (StartPasswordResetResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -11892,6 +12676,52 @@ func (sh *strictHandler) GetHealth(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetHealthResponseObject); ok {
 		return validResponse.VisitGetHealthResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// InviteUser operation middleware
+func (sh *strictHandler) InviteUser(ctx echo.Context) error {
+	var request InviteUserRequestObject
+
+	var body InviteUserJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.InviteUser(ctx.Request().Context(), request.(InviteUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "InviteUser")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(InviteUserResponseObject); ok {
+		return validResponse.VisitInviteUserResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -13284,568 +14114,652 @@ func (sh *strictHandler) ResetFactors(ctx echo.Context, userID string) error {
 	return nil
 }
 
+// ResendInvitation operation middleware
+func (sh *strictHandler) ResendInvitation(ctx echo.Context, userID string) error {
+	var request ResendInvitationRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResendInvitation(ctx.Request().Context(), request.(ResendInvitationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResendInvitation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ResendInvitationResponseObject); ok {
+		return validResponse.VisitResendInvitationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StartPasswordReset operation middleware
+func (sh *strictHandler) StartPasswordReset(ctx echo.Context, userID string) error {
+	var request StartPasswordResetRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StartPasswordReset(ctx.Request().Context(), request.(StartPasswordResetRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartPasswordReset")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StartPasswordResetResponseObject); ok {
+		return validResponse.VisitStartPasswordResetResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
 // Stored as a slice of fixed-width chunks rather than one concatenated
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L37chu3tif8Khh+cypxDkmR1J2u1BxZlhw5tqQtyXF2Qg8JdoNkR02AaYCimZSr5mkm75FHmSf5CmsB",
-	"aHSzmxdJzu1o/7FjNfuCy8K6r9/6tRKI8URwxpWstH+tjBgNWQL/PKbBiJ1Gd+xtxKeKwbWQySCJJioS",
-	"vNKuvKVz0mck0DeGZCASMojuGBnj/fVKtcI+0vEkZpV2ZTLtx1FQJWP6sUaH7OvtRqNSrSTs52mUsLDS",
-	"VsmUVSsyGLEx1V8a049vGB+qUaW906hW1Hyi3yJVEvFh5dOnauU4jhhXxyMax4wP2eLovhEzQkkAt5GA",
-	"ckKnasS4igKqGPny6vSY7O3vHJLff9utt6pE/72/19x/lh33CyqjgCSMxuOvOxXJJB2zTqVKghFNJFNf",
-	"dyrvbk5rB53KurNpNhqF83kjAoojz0/kZsTIu6s3RAyIGjFCg0BMucoOc6TUpL211Wzt1xv1Rr3ZPmgc",
-	"NLamkiVyq9E8pOFBa792GLQGtf3mNq3R3b2d2j5r7bO9fquxvbuzdPQDkYypqrQr0ySqVP3JtEomcy6A",
-	"eornopewCuTyzc3N5Vaz3kASylEMFzW4/DAyORfXSiQFI4EBSjKeSkW4UETq24gSt4zLHHU0ny2MDO5+",
-	"2MiuWBglLFDlG/9+xPSQRoz0EzGTLCFDkV8lvfGyvbVFJ5O6uVoPxHgroHHcp8Ht/wpEyL7+YXx415k2",
-	"Gq09qahiX9NBIxr8JOPw9ie8HEn5tX7Vf2wf/Ufr9D9ap46S/mP7SNPS+nMtIYkrppL50UCxZHGi1ywQ",
-	"PJRECTKjkSJ9NhBm5px9VEQl88ysm2tRa8TVdgvpNRpPx5X2oR7ZOOL4V9ONMuKKDVkCw3z//v2RxyeK",
-	"KTiwXAcJ5bDZbJDff2s263v15rMqmUVqBINPGJWCW2ra1Tdt5/kLowlLChgMSxKRfN2pRPyOxlHYBcp8",
-	"KJv5VK1MaELHTFkmP02kgB2hcSxmJ+OJmn9H4ymzL1+cfE9vSTeAB3uWKU0SdheJqSQTOmTPCdPvgSOu",
-	"fxxEiVTwS52cKRJJAlMigsfpTXreJI6k6nC3fnBtEMV6tPUOzyxcpVqJ9JB+nrJkXqlWOB3ryziuSsmq",
-	"7JXw3mgcqSL5BoRD+HTcZ4meaqTYWJIJS3A2/oB2G8UDiuHd/nhCNqDTWOEj5dTaXEmtnzQtyIngEqUz",
-	"isRzOmY39JYBQwkEV4zD3OhkEkfIarYmiejHbPyfP0nkO24W+okQ1hHe1dWT6Cp4m6YFRaO40q4ccaFG",
-	"LLHCdUQlUaNIEn03LIqmXVlp//hr+kwkiX3PROg5JJV2ZQsW6dMHJGomVTcKK+3KmhJL87Kp1DznsFpR",
-	"kQK6OBZ8EEeBXnKzYNOEt/Fctc2824uz++Tv0P9M2KDSrvx/W6lytIW/yq1LfAUuf5ZeCpeFmVX5VK2c",
-	"iqQfheEDdybicjoYRAHMQAZiwvytuUENgUmJsozENLjFccC9ZMzasyRSsE8PW/TtdNHTmS1b9YKRP8ay",
-	"6yn7c6U40+cw6ZRV622QJALFyVNz379/X8tz/KKBmEe28gICBnSGTPpB+wpvgJu7AxrFLMxvq9ktEgom",
-	"QWUZRArnKLhKaKDKjh7oOCN6xwhVZCykIq1GAzRYGoAgyBzJwTSOu49zLlutlETe8UkiNF3SfszICVeR",
-	"mi+llsX1eCxiWVjIMVXBKLOUz0kPV7IHMkkaOcbiUMJRfkOlOgo1d5YqoQpF6L23PqZSdWnmdZm9j6QW",
-	"mnoI+k6SubNOjiawe4Qa9iO4EbkPP+Kb8tWCiTzWphmzJ7MQjGtiCmHGoDT0wOJBBteDjXpLYy1i2cPO",
-	"Zp+GXbOS+VPZF+FcD0rTEao1r68vzh++9I106V/QkFy5r5evvj/Kxz4rAeV6hn1GJtrwDcmX+k891Sqh",
-	"JGETRhULyS2bE6G1I6Nk6h+RN0cc9g20I311IJIhCwnqa89wr1gY0RuY3gP2asrldDIRiWJhd6zf2IUV",
-	"87btmvGQ+C/VL6uSKdfLkzCpp0d5qIcMxv2DN7O56/NBNzwCEyY3OLzyfS2Z0WNtsU/BRp0PWRDThIUE",
-	"Pkf056p6XyNJ0jWCPTsXl1TKWzaXD9o0LlR3IKY8XGB8kiV3LAFligsyMR9r62HOCWd6qwg6l8BJ4mwH",
-	"LcH0dCgZCamquKGolFFOzi4JDUM9j4ef1J10c8+FIqdmGuX7mU72sbaweJGqREY8YCRS0l+ihSXQhD6J",
-	"acDs9mfXzuzz9TQYoYXxOXaaJQxp0GrPZiO16Av/CXvk5ienwchM0lvZy0TcRSFLPu/aTsxXvNW1Nts/",
-	"a33tRL0Vfic/9+rClz337D9rSd3EPlUrF9oEQmZwxQZTuVS9KlhR0K3BlkXnFh4Ha750CzxuyBQiSab8",
-	"losZB2mktHgIEgY/zBLBh/X15w5zOIGBlHDVhY9Wiz4JglFzTTFhCcwYxJJMgw9a9Kh0OTmrd/iXPVDR",
-	"axOaqHnPcm58tRFWkiS4tnha9XPPwAmWD9LUjrXVIuJVpqv1hX+qVi4TOixfovQBdOOjX3QjMzkfnoEl",
-	"hiVfR8tbg2RSdbyIZhZUvI+12WxW06ZAbZrEjOszHS7V+R6RkHwNCzTfcZE29WdsrNuVjY8xjDKC5YsZ",
-	"0oOcjsc0mVfalaPUAtCzHEdSRnxYqVbu0Le86XbqRdRazUwkIRkmlCtzxrS9B9qK3jt7Rx2cunA4s8N6",
-	"ry+RIGGhJmMay2Ujgs8sGY/7tDn+bnweL/r0iERkLbEZTRlDLor57E8momtQQ3EW9zrcqMd28c+Sky3G",
-	"TI0iPiQzUBNhSzVzrZN/TYViJvCCaxWFZDZinMzFlFB5S2hfTBX4AB9pY444Bmqs5owT+JO34WaUCKXi",
-	"+wplxcYTkdAkiufdKad3NIppP2blRyFhZAaRSiHImPK52RR7IGSdvC+K6lGlv/R4e3FT8nkTYjK6rj6u",
-	"g0SMzRWmZiK5dcYgwZOGQZXUQZiwO0ZjTUvgYYNHwelENQtPEhao+p8kmCGuWnOB1WVPeSFYj1iEeEOT",
-	"4WeVxr4MjPXH9BJSTvZ2yLfRi88iaos+8+ceSiHeUj7/s46k2SC5SPt/9OlcMpK/6RF65+3IH7O91uFj",
-	"vLImspIRfVzM6uQmmRM6pBEnciQSFc8ffztjMYy4JFQRwQPmjKGQKtqnknmO44RBopjNAZB0oOmTKDvG",
-	"v+H2X9IhK9acFfuotkZqHGe2vNKZNhrbwf8IRaDteKJvgEsMfwCDHy+g8zMa8lrE7SLq90d8am7e8u6u",
-	"rG3xU2uM5RQZyGjQ/FIRSeeSzPS/nCpLzgUqXeCR5Qo2zpnIQFX6zeUn4cHroXXLKGDE+8RnWwZUA7Jn",
-	"jHI5YwkcqyydPoR8jJfq4eka1t9VnqvhXH+ZbA1iVaNIyikqrn9sxDA38MdMw8jNmBHfWrPz/VStrGe1",
-	"rJOYobRFGDvzJQ04PY7N8rC92fVDimdmrAQnT07MkJclb2Rm9zgbVWg8kWtGk2AEvrZYDF2GWLpAsG3r",
-	"WDmrN00J0dVyzGqwctG5+yDb5qEZFN550iJXq5A2FiyX7tfixB7FK1y6DI9lOD2Ana5hyqzBSek8FjTs",
-	"6vUDI6Is4F9sYTwsTuylVJlNNpkyRC/8GzOcJdx0YfCPHSQuMd/ecT+7/h5H0rgTXRqV50vkxFyvEvZx",
-	"EiUs1Ew8YXfiloWYXeD78Rw39vJml2bIRdK+t+reKhIvoQM49YMlY9PPAdCrJZLoFxauYLr+JPTOWFdq",
-	"ZonORekyTHMbkw+vLwQteGZx/pxp5wcNblRF4wUvMxgfqLRGEni0iEMnMNzcCsnDy0WcSpZ0vU/iI9mF",
-	"sjEd/OQs0vI8zURSjLu6F/JGDEnEU6Pmz6CbFbPbwDO9hDFYugOrT7N1uxNF58nE0J7rf9OlO+eT5efI",
-	"1lzPXl8n08g31TMM5v72+UOVPE+EFJhMq46du++RM1P0lt6xRAsnTRaP5iR4gLbwTrLkjA8EBtY389uM",
-	"cacp5//lFd1UqvhL944l0SBKKzRMKcAR5+TEvKVamSRswJKEhV0bScI36t2c9tff+ukk1EyyS1Wl3dzf",
-	"2z5s7O/tNdbeP7sMRRt4HNNoLI0FAjEulkh9JlPuAbtwFIYsPKWByYOlYRjpN9D4MtEHWUVavA9oLJme",
-	"dnrp18rAPbRsjObVUO8QaDqad/URlMXVOfYeAvfkyuZMdY62LbAsBUcA+uuc0ITpkzjjWJtiBT+UfeRL",
-	"SXYWKkmgeOMM722mhSY0Sei8gtUatnLnRzvzD+420f+JBZC4eWSYPNCfTfxs/5pbOhokXZBqBctwPaEB",
-	"q0k2oQmkZcbsjsVuKYxXqar/no2iAHILgG1zMR2O2qTX7AErhkxiGGeV9Fp4Tc1EnZwNSATnU1+lseCs",
-	"SqihDjIbCTC59WcYRNRt/oJ5GfwinYj0CqYkFILpW5/Dx1AbgbxfEBWYJqG/pu9G41GPYsrHTOVkXNes",
-	"9liTUq9OLsACwRWDjY6GXCQYeE8dUq1sgeNuQcFQtRLAuSioKcTzogRJmJomnPTZXEDyh5AuuQ6KE2SV",
-	"UAnps+TLiwnjZy/JseCcBYoca0Py999267vPqibzRpLer51KWgTW/rWDnKZTafNpHH/61Gs7refspSeU",
-	"9cUe1IFGfCB6dfLOpM8E5miXrcMadZ5VWySEGntBpZj7vYfZhH5qX8KGkVRMa/OJqYS0Ubh8jaNjhP3t",
-	"oFnbD1vN2uFgr1HbpTt9tk1bwX54mBvv7l7RcEXIukF5xbAe8+W3xyf5+r79ve098vtvO/V88d7J4VsW",
-	"jwRtXczuTpOTtzevh9Pjb6hg3zbVwbur9/3pq9fXUs1qwdvs+Jqtg5Xj646ZGomCpX07lSAqe9et3b1e",
-	"dkT6UvZTO0UbZ0mpO4p4QeHbEXdU5Ar80rMtR2Iah3oE7oSDuB5jObjR/bLjYvPXo/6rILqIXl+/++Ws",
-	"eR69Pqyz+etfwvdn0UV0Nnt7E49+eDmcn89fH9aDVsz749NG+P3rODubg+Zhq2A+oE2WTCafq8Fq+uS4",
-	"3FclyCCKY4KqRTpilMQZmirh+F1aREymphV4pbeAKVOMBdeWNB2KKiYzQ5mO/j1jPKQj2t6DmvnMsSwY",
-	"ERc8KKp3FmMmSZ8GtzYV325xrri51rje677/5aj19qd1eOEkEeOJWimC2qSnGXcPuJIUmF/cg33rVUkv",
-	"EFwyrvQ/JYtZoLqG7/cgs6cXJIwq/TTKKy2jpcm6sVELvEX6MuPLMx6piKqID4nWc8gVMB1j8Dbrjdx5",
-	"huHkTmrhpC3H6k6TaHHqF9wxe4/LOeZWJf25YsCa9T/8sxOzgSLg7h2gBmIEc/oadLRNRKKQpcZCTGBT",
-	"LT3rN4XRYMASZF4Hrd0W+f23/QXmtapyfC0JkKTaSd40VMRVLTyHEhGTvoTq10J6Y8+aPVyornuyt0wq",
-	"lTAD+6LCvQG55N0Bkql3eXF9Q7YmNOlB1SAnDBRIE0dwqWz9qcoItUg64UmOuL3f7VnR7KZJtMEMd8tW",
-	"XYppEpThKxizD06FKvB2acpD2thv7D9rw4CtljwNI8YDJtOn0RQXGEbxCHH5sItHDd7h7hjM51KxBiVC",
-	"vaopRIFa6ezHbIX1KinnPqhMtmnJB7XczW0DWPirv4BFrCvVb1T56uQ9kIKYMK6pR7m6Vec3t6UZhZwZ",
-	"nyOTRAyimC2wqcLxqUIMA08WTHkwonyY308PIGItPjCNurEIaLyWMUL5cEqHTDqVVTNxWbVAAmgVp2WM",
-	"nhYcstrRDQkZYbyHy4mxMZAqMweXkS2HUeyjQmtDH1Gg83E1q5NbfI0CZBXGFxagCEJgwYg7niYJ4+rS",
-	"REiyYW9KZkKEjJORSKTeSgcDYCMqBfrsOOJuu6uVCVWKJXp9//eP/7vT+dhofPjqf1YKtuYl09wgY1Nu",
-	"aKSH8IZuUHhsT60vB25CY7CtGTz7iJRlos36aUKV5bVA33DoVqrtqFDKbsTLkUMGsP9aNegLNTKWvzZu",
-	"wH9erywDWtjeW4W0UMXY7h2Nl2CXWH5pFmJGIyVJn6kZY1xbzWniU9EqlA9vb+XgwMG7fHdQ+6yC/q41",
-	"BMi20FJY66Ez8FRKTKKemUOlnxrNJyPkQj6rKdoj9HgZw7tU8KbKmqcRa7YmM0uwHszQ4ke7fjJ6Me5Q",
-	"6mrQ64UoRJT86wr+NLqVUdSVtgogdUAQOkwYu8cYcz4f/yD521awfstmlzkSHm0W+ZIKTn+pR2kzc95L",
-	"/0HBRjnpZT7UI+h71YSWU3A/k4GPA8QqmjLlCIp30B0h+CAypQBmKlUy5TGURIKGaiwlnMaCxrMO034M",
-	"lcHKOE8hsr9vqCD4QqPT+dhq6P9r6v/brnU6H3df6P97qf+5f1IoTook3Ym2p4+B128oWIwf/des2e1c",
-	"6iIZ+quMd69hk088mbvMrZwX0fnjaj/o3vehdPaakvQwNxeulm8vG+hbwL841nfmpldQtIaTSstRsv7v",
-	"lP2CQEZrANL7iJ068shcIBhfQ1Ux/Nwfp8/ktghWr3BbkkQkx4UyEX7C6Wv2P0nEMKFjWSfHTmugIYSp",
-	"OIMgnqcgcy2Ef8zhQSzG2PPJB2tEmwthfRLPX9ENYiHh7X4hKjoJwaQEBC+4wbq7XDZgEZrTQsoggHfM",
-	"6BylSiEmCYa37AMcc0K7SnQDPABwsYte/K6JcFQLU2pKURqKYHAg2ajrkZKrG0XpaX/pOtKoVgyd+peK",
-	"cr0Wkvb8IOiH6sqIz8mdDRkuO/L5JNOEBSIJWUjYHcjPI8SWgRrBaRyTCOIrLouKTibx3FQM6r/BhV+v",
-	"VBciQiaWtsgVIscHNG2AD854CYxPHs52GIUgaHqBGI+1MhhH1mXX07wonMasVyfn6RD92lgqOxz1Kev6",
-	"AH+a9dmBL2HGWYKoDXoegEk0piFDcLfcWuuVwBg9RlEX1p6qDN5fSBWrqWi8juG+QtUxi+KceEAuRcbK",
-	"yjEWfeGIvHt39vJu33kzRaJNhTnRg89qmdMoxzm3i3SKaNI17r/i6eSqnJbPa62lv434SvEKR+PbyNSj",
-	"Myn1mS5bcfO7SUBXVDOGKmHcpgvMKBR7hmssz8rBIwMesrJowTvJktrR8JEoAL5WNu0FqQwMQR8rCLo/",
-	"1mwxu2BpZITaQRga3IwicmIZBkq1bARCSRfBG061YuVDehgzdJKh68yuFQp8R22F89TjAK2fW56r781I",
-	"e2mxRwwqrFZ/JioFHOBM1ju8w2s2btGGQAZkRsZiOMRIWPq7kV+9drY8WFNyFjjAEkEYAThamGr9aSyj",
-	"nWawR7LDiR1WGtFFfDs9HwdnG1ZJnwV0KpmJMKERlmbteoNVNp26106z3LxSYzpQLClNg36eijTBAzCi",
-	"wQMS8aEe7IQlkQjxc05Y4/rCB906DrVEQO0UkoPdF6rgfPcTqAyTQNgEZB6Uh/prRmGzUDj6cQyPG4U1",
-	"s+iRdOuOFhZOncpbg2mNlpY7ofoD9lnAG6z6Lke9YgWJTn7tNuY1YKggG4usk9NEjPUHBE+Ztvd2XGPp",
-	"gaoOojtMhgD6NJvEaDCC1a+S6YQoQZq7LjnR7riYQrAN/9WFcAf4T2H3zXrC8DES4q7oGQBXxjclbJAw",
-	"OeomTBMJPGwuGbPB8m14KyR3aAZjJR8soyRYnzFQz81k4Vt6HbwvQXA8/QzCeTtXA6rz9/9YyoBxXacS",
-	"NnpEQ0dnmbFAtBIhAljoBTC72nYKEzrLcAdwH4XGfuI+LkUVjm2ohb/nXqnCSQXtyKe+SOkxaSXNKk9I",
-	"YELcojOfxrF1cONAs4qzP6TZSMByOcYFr9LzpWQMfMt4yOBEUnPe88Zl7kSbg6fXw6rfGJXNXApZzPKX",
-	"zAnsVfUM3WWD7wdRYVgH94U28Wt6JJ0byrZPTnksgltLKi6EBXsIzxnmZDiTOTj5ogacHbpTvE+7RWSx",
-	"ZI7b5CuM7KGGl6DhZKwknJG55N7qPWPKI8zNxh73t8V/aSykMo9PefqQ/6qEjcWdLw0s/7GMLH0sUois",
-	"A89xARSXHUnEyXaDhHQunxORVIF0nXFQNUYBFza/IX04/TgRceh9fURl9jN2eHLC4jjiwxyZJUwyBbyG",
-	"s1lWsAYjIRkvWLHnWUbmn2YDl9YNxCRyOyGjIadqmjBkGwj/TC20GtZx6TMHagMebBKIyRxRogn7GEkl",
-	"n/vpdr40xQ+j71HNu3HEb5Eo3KUpNxeBgO1lAt9xhW0BxWMbUJ6ueNXmkDjyRTPfO4nptfTAumv2eLa9",
-	"L0HgQDr9g0TcZ1c+r4FYaoHGY+R51YIhIcN2hV/ArE12IFacwjvxShcUND1I87ehZyOrMs9SSSRTZDqp",
-	"YpEI3GhllZc72jWCxJ3lXLYizaaRFrxBdhMGqHmGZLQiqZUvNstnoObh9UQcWm3SzVEiVVvXhBNyvgOG",
-	"9NlQXyNwa+HiySV0nv1QQHnAYqvvORrFuWcX1d1qdBnJVMEbza7j2MzCFw7QuAi8KThK6c/hzGoZZ8EL",
-	"uYDt0ZLJMQjNLXx2mXNxYjGeEdVIpR7x2ysp6ZsrPuHbaECRdMYXa46RCEXtE3rfNWfA3FbANuBiRgQ3",
-	"wPXGc2hTjHwLwf3pdHDfp2XVZLxLTJX7h6e2ga/QV8UqJp3Q+yujs3hXnMpS5GnLy3bPs2bW1LtiVtC/",
-	"YgS7d8kIde+KFdYVEx2R3sdy0tf5IB0tpFdyd2i5mPUNSqYv5Liuf8UyXbcQxr/os6H0T0PjlVxWetcs",
-	"eAmzcM8vnPiFX9y5y/9ippUKrdSITjclS+fphXST8qIhc8nfgYxg0EZ9SvsrfaTVyseaJv7aHQW7X+pT",
-	"cPLdyflN983Fq7PzStX/q3t6dPbm5GXu4s03Vxc3N/71y6Pr6/cXVy+7R8fHJ5c32Scu3t3k/uyefHdy",
-	"9e/335xcnbhfrk5Or06uv+lenby79p4/vnh5snjt/Fr/99XV0flNwfX3ZzffvLw6ep9O5v3VxfkrN8rF",
-	"YR9/c3T+ynvT0fHxxTv9xquTo5uC6y9P3pwUXj+7PnrxpuCHk/Pi6+/O31wcf+v9cH18cXlyvTCgy6uL",
-	"07M3JwvXT94enb3REz89u3q7eL3w7jcX1zeLS3B1cn2SXj57eXJ+c3bz7+6bs3N/eO76u/PcL7jEervc",
-	"pdOj45uLq+7Ry5fefebi1cnbi++8y1cnxxeaKHDDM9ud+em6e3Vy+eboeOGN1ziD7tXJv96dXN+U/n58",
-	"dH588uZN2e+Zhfn2RH/08synsTdnJwWEYS/nFtxczpPL5dXFd2cvT64WXpP+sLj/+EP+VXqIVxc38JYP",
-	"1u92STeO/bqaGvePlb7kfIXNQolNteL1pinISZ1q+9ir2rRNXPIdYjZ0dsJ4st8u8lDeq0DKsObuA2Id",
-	"TgYXNZgCO8uYe/ZGYw03Gw1r9ls1lpIE8U/MR/pCxIzyNNCxaeTittBh21NCTXquAigNleoLE1TtrdnW",
-	"u6cnNze4wqoCKiFaa1e/gJowCga2MsSKF0IUSzZqpee+zGufzZ8aUUmG0R3jBiNkecSyyFFvfPTGK++p",
-	"bB7x5VajnL7fRFJ9VlaQFgOmvKBVwApy+lfMBgWbeJW11MCQB7wPLtTiZq7o0dQoSs5DVa6IgN6PGM96",
-	"d7U+aby7qO5VNYEtmIF6x/tsOHWmYJ0c5S24jOlm2948AlWW8L6ixfbmXk4u54U0foSehv7cix0bctdf",
-	"GvLol8xC1cm5wN4tIgb/Fb+LZNSPmdflBl0PXJDeljb62j3gIp1OLvP7ciQ4WzxG2WSVhaOKk7kC5Xwz",
-	"4n8Qfay7qcs3cY1tegdFxhtOzfKv1acZqCA/LHi8cEgRi0OH17RRIrMyCWerU+ddR6T8tkDR5iX+agB4",
-	"DxvNZyTiBhOtL8K5KV/NNkKRMZUj04giBd5fozeovyp2XA5woHCFpnFccrJkppwviRQ0xXpOevrg90gQ",
-	"M5oAvyBnioxEHMqiM2NjKjMoBRzTW8gmpkTbz/agdbg9kf4hxMKpSHAypsmtBOQIVEIKzixhH0Fy/yQi",
-	"rv/006nTu/KtAbN19vnc/exJzrO7TBraVrsD//vYaNQ6nY/N007n4/6p/ufhaaczbew1jzudaavReIH/",
-	"OcH/nMJ/Wgc1/C9e3Wvgn3v619OT09OSdP1vGI312DYibAv/8KvzM4nbnGVekLadoyzzkiJ6OjMeko0T",
-	"nQydZdzWmIUeUO6KHc3B8VILH10Jvp96iihxOYZRXN0U0z6Li5i41dZSp71zpbqiWsPonZsfInPgikqL",
-	"X0ANcC1rMmkouxsrryBb0uwFaipPPQf4o2kMqQeppCjALoyr8Pfw+VyuWaZ/AlTyjEXCTLWe8RH7JOXy",
-	"/O2a3ifLSU7xBKxIqUuJ3EcWXLlHRaq4WypHe+koLI1tqpfbw/vZjXTHJR5opx/FMzrHTMg0ZKm3HepH",
-	"UCZRTRb4vWjBmmt9PiP+TEs0OUERtiE7RCyBvRb5/bdWvaWVdsyRsChIkOoZqOiO2dI1lIxjNu4jRS0g",
-	"gBSTJsB9LKB9GI0EiPULmcnuXgn5YRod7+w3yO+/7ZlOA6uKgnAu5W6HtADStQTmZe4FOk6KW7wX1tZj",
-	"dWtzf+/Z0mmXYbsUegOWW5t0WpJ4prU1yDpIWBBNIsaV1Q2ziTLlrKNYP6VTNeoCQy43HPLrUtVrI03B",
-	"GobXmof7jZVr5BvAezu+Adza3d5ptLYbjf3Dw1WW8Ho5tybTBUQgrEdIlFi3TrBkLSAgDxVTJSvweJOM",
-	"SqVtZk6ffxxlucCb0NhPKlom+wqwAlely5dUP50p6XKLLD6OzFZE1dcreC6irjNo2mQS2NBjp/mr4Hn7",
-	"q1AHBDCustTZLySJ0jQ/R+E+3M0XkogZL1yiYjpGZJbimvVeH/rF9zx0JLf+z9N0PKwrLeIz1nCDMDDI",
-	"GHxFproFvuGFlLGM5cNqjr9ernHVKHQp80eEMerwxTb0YhpBs1Je36fy8Q2jd2DcQk97k1UyYVbZc0pg",
-	"cenjUlCl+9QwZoeDFau2zZhXhORKF4uHhSa6y/NIO5rZ/KTPWepoAPOzlZZmOsdiPKGmih9z/nppDr4B",
-	"SYi4VIwuBaAo4Q5Ix0VwR/45qpJC8UxzMglPPIUENYeDX4J5dIqYR2fyjF/tBsdne2fj08a3rcl2eLwB",
-	"DtKKTUA4lBWOypS5lMAl9XApLAsRSZ6rPCeU6EdTtZWhdxLPY64w0HvZpqfacZ2FQ/0t29QTcaGtB2yB",
-	"esvmBtZrt7lPfv9tp0rMXwdat8W/Dhrb+rfWMzxhqIFLErIJA3w60rtV816bnByDKAmSuyr52OH6VM2f",
-	"k4tvL+1lOGgfn5Or6yNU6uGCKXjKqfPxMO+aLGQQyd06t7F1brpFjrdKat+i52fV2/iCZ7W1Uywk1nnb",
-	"x/xNhZhp8zXuytHVLTSen0Kdql5zXIYSOrve2KFveyGvZTJrSl5hW+RHr19fNFivSLikfF+EKTeNI+6A",
-	"wMY0irPH9q5/cLl9Omi8um1Ovtv+pTE+3r3dn+8k//q5FRyMrw/DPfX96PWs+eYHsYZwWPS6LmzjW6Zo",
-	"SBXdcK1TDMwUUKl49gb3UQxIjwaJQReaMXrLoIrCdMsvMgYLiXMZ0CfaZk7mdhkPwWmfdUCuiXGRfZVD",
-	"NIqk7LrYwrK5g9neauwXW9V9GtwGI8o5i7smp9AWYC15p7Xf8QkUkBLLFXoyQkSr9b5V/o0cKOYLGtzW",
-	"jvFp8ga/26w3ir+E2JZl61N6f+auIkoodCyvcHQVYjo+xrcWP2XQRcqJb5EyDvZaB/eCXmE8dJTyIPoG",
-	"OwT0kTUW5WDzRXFIlzIa8ogPuzQeFrKMR9qEyLc3HrY0xa+C/f2sdJQGPTYe8k+zW2nhfzZ+GJEkP+fm",
-	"TKZyxMJunqciMt/yk3LYbO3d66TY16/NjXykwI0eihLWXTZDuXxmRS/1APs+z45kIPo+1yfuRPAIkrjg",
-	"PZ//LJp8+JWvLoYpXSGbDARENxTBdMy4cvA1G6+NCVF9xl1EJv6gDcy+4vPvnUXdfsio81EqGxMsEfKr",
-	"lIB1WeC6DGWFVremglm0VCUqxsYK8XIGvJrbLtUml7DINTS/colXLTZsys/ZunpOga67cLSKOWapZuMJ",
-	"/TKOUsDGlnD+Mp1w3QO8EafeVMsqMrzP2ewSc5E3z+026HMleSM9Tu+iIVUiqXtN6+sGDNsA8qppwlno",
-	"9RPo6f/UkYNEg3kvh/sMnQQ6lXancnfe+n//5/92KtVOJaGzs4WLeqZwDT1ntVs2x5vN1mEjAnR9vqSK",
-	"6u/C/Wz+2r6DKsUk0sEFrBjcIFrncMOnT6vdB8297YPVCZiPkWtY9XdkyU6Xg6/FMEICcKdTrjAY7aWz",
-	"QdBsDmAkJsAl0R84Fj9FJOJBPA1Z+Jxw4QBL3NMdDv5542UFt6Srax/Tuf0J8mKwPxuLhiNlHJhCKhKI",
-	"8VjwtL7dFuMKiShMRAw6XGUCNQBJkwXMN7Euc9S/wETGKqTfp9XNj4oOd7AB2i10LT4GktzYl5S6qrtK",
-	"rYJ6jVQ2Ti5JHN2xNqEKF5tKBEqBfCa//Qck80KMoYEBOrwxc0i3tSpQnnZ+sLezOvG8QPQWArO+z8Mm",
-	"S8ZtpzPn3sEcNeqXFcuFziUlTppndXIynqg5zJaLme2qsxqK3ptCzdW+btiWZNOUv8couEEdDMRYufds",
-	"wsQkZpmkNcENerB0MLzUYVOrUSKmQ8DO/9L6brKs3ZD1oiGn12755kNbZ9x9aK1geq+KOrHddPVfBp/c",
-	"YEdY0Bp/c3nJzkJ9c2ZvTVrSFm4WbO//GlE5+npn/+XJvyY/HXzz4prWujdn4/e13dfHbPovdnU73j1/",
-	"O3n9/odX26Pr6em7taihOB59PcKgvN0GaGxicBMyM5ix/sbVAK7meH0SiLFnoLfJLoPRVcfD29bb8YmQ",
-	"yp56v1mFLCMBbyh9hi2+DeLTyBS1L8D2/ri6hcSHYpd6yU4tz7BCJWRpEZvJmsNwdplPY/3FgG5gRSuR",
-	"o5E/eCGcaXYbsKXLgQ1lGET6e1lzpFcnRzYgatIH9N2ZaWXSJr0lRGW+SAHSYs5gPUM0YABQMpLFA5M3",
-	"EbDozkhCIxL9nI90QUuW655eDrQh1xPp5m6JOdFGmLc1VaV61ebyfKk0bzV39ncOtvd29leJdDWKklBb",
-	"ohiPXcpUoBwSQMww2WaegpivYh95jF0Pns/oyeYsZkeUo8wFNpgTjKUaiievHLHlD+4yDlddVOWyVJAR",
-	"8kV6vqdEHsOdT6rkf1NV8i+pyhXVS4J6lumnQqCyJApGdnhmaG1CyeX5qyp5fXnyStPOe9a/JNGYDpEh",
-	"G6LbbpFvoxdgITYbrR0yiT6yGHpXALygjEIGSax9KtneTnYTou9eXFzNGt++Goqjo6Oj8+t3o5N3Q/3P",
-	"E/1/L46P4H97g4n6Tv/j+DY++dd3Vzv81TncdTQ8enH97X/eBv+C219fvds9SW5fD4fDr7/O6d/be4et",
-	"rHl4VPuB1n5p1A7/c+vDV1//2qi2PhVaik964X8bvVCP/paxSVY5XKnoPOmKT7rik664ka5YWrPtqVSf",
-	"vQ7N9wHm9/yzFaMZwJE/rhLNm+Wa1fnjiPtXm09q65Pa+t9cbTX7Ah27xwIqK55U2SdV9k/T1p4UzieF",
-	"80nhXKFwLlOF3kdqdO1q5558dk/h3w3Dv8vLL4/6wHNNvbzPotYq7X0KLj8Fl580r6fg8pP+9qS/PTkM",
-	"/xsHl++DXsnsMyt9n2nz209VfKyb2c6FjrgfJzHl2EgLWuLCLtc/VwfpTI9l03Z1cZTL126j1r4GpnN/",
-	"55D8/ttuvWVq/PdaB+T337bru8989BPbWzbt7+u6zaJLOb1gaQ0bAIsk+oV5d/ktbtOUdu9x2+XXdQum",
-	"yZDln8zkyS/UP0wYD7HLgozFrBsK6OJhSDRkHHtDIPhR2o54PKB+X1z9J+OJiOMxy3bMRf7jeuMqNp6I",
-	"hCZRPO9u2CfXOv1zAF43b98UkFkhJzY59pCQEQl+Ae+QG+JAXAJv+RZeYzK9cy/EHPr3rK9JjZM3AKW2",
-	"DXTTrB8+K0BhSzPcC9A0tNbaWwgKlBR6O5TzaxaviTC3ACYMoHgGICM3lknCBixJ0m5jGWB16BgpnVJ4",
-	"y+YWF8yHlkazIYPkgwHWdeaoH/uOJdHAtr1eNsbVL1yEMXaTL/hWET9xKksBaJT1EU+TuJ63ywpLoj9C",
-	"9n5KWCUAXGZx046Sfh80bRLl9gVUdcGtTjAGtN0UHTADW7BJSC3caM7N4kmrhHKpOZUsR+ezNqZW/xPw",
-	"wi8Q3z2B+A4K6gSLYbPSCpbN6cpy7eLqn5V2hWE2l1RLokwMcxPvFGLD5MMnxxfXJ4TGQ5FEajRejlW/",
-	"t7u7vespgTVzoUAT/GxrqKex+SImk0egbX30RkJ6rZbdQeyzWPBhEczg9gZdGWz3x4FfHlMUDl4DBrY0",
-	"jK6iMRPTAqv/bRTHkQEUXE4H23tGwjpKaBYRgeafm8KrR3IS0/l56QINpnFsyoVMyM8KkjXWqVq6rSkI",
-	"m+GkXoSvgJNt4Mi5KR/imr010qYabmkW9zUvyCZGflV8CVXATFJ6KNUfqhn9pIikjF5lsPEeTa3Kvm+p",
-	"VtVsFKhVjymak8nZ5+QIf+yhXKFAWUIq1PGovDUNqMkg4kOWTJJIHxfoF8IQ9+7y7Hxj9u5TaUqSsOxr",
-	"amKGCq+jIT/bVOvdAFh2FsUxeq1gcbicQVNz0ru8uL4hW4hwl/Zfj1SV9AAdqgZuiFyvEO+X1d7/TyWz",
-	"nokkPIZue5tOGwFT026NK1wDx3i/q2CFzKfZ2o/7xa8L+58fSu7VH5bM/T5NUwJj/S8br4eH9pCZrgI1",
-	"tcq7EtB4NuNTF4M6uTLLpC0lye5YQmP7jMHMKuhkCi1nszW0nK+KFGRqZP+r05H5xhUf/nO1P8Z0vNxs",
-	"9zxc1U38WWPTjCUzy//yXNw+y8S7c6dspQzGpwonkIh+zMabdrTgBJwhFg99d79IdK1BnRkXXdqX5t5+",
-	"uUVzVH9gg65aaU+d1V5vC5pRxnG/rxmKqJ29RJKG0nV0ZK0FE+36mZSLzN0MCLYv+H1TJlJxycHFb0Cv",
-	"CGj2vo6WWGwZ3dh21lQSSt5dna0EilrTXMLRu+VwhFK1x9TbiBIad403Hk+eWnU7DevmWpz8UaHwEZWl",
-	"gfq0x4A3zAxAcr4vS9r6ujS+lyKj5RRS14gCw3qI0iLdMhVirhe3kbENEZedVbut3+p7V7SeMQGbhNHQ",
-	"tr7sT5USa6G1xxG/7d6B6qZ3CmUUk+WrjW2wXRubyHaxyXX4SVu9pD3/IyWJ/ZTf6GZxF4pl8SVNVAoV",
-	"jSGbkoY5hXP1wzwlkt7IaEgWHUZSrab8ErSskhin6xVk6VVr6xkaHZS7yorhcTcAljWWqu0xY5pCOsQp",
-	"P1DnHTwviFZGLbm1XRkgs+R9r9LLx+BdqT7SbG3v7O7tHxw2arQf1OlkIutDIYYx00phILhiXBlNZQmA",
-	"SXPzRKMbbJyf2Cb55QP2jBWfeCKZz1DCHkrPyatIfTPtW7wY1wchnfWri+Pry+9r6eTXAOkBqOcVUy5j",
-	"n2lbiiphH2mgYsib0xwhjKRp0GkhpcB/hA3qTkViJyN4PM8r0tT+eMIVWLqSkWtYnJL0M6OVmx1e3Nbd",
-	"NYCMixvaHnEzQT2ubNocuMJwoH4UUkRhUKlWhpEaTfv6mKTjNT8thSgu7LqOzZ/T1s4XZy+PK9WFy6/O",
-	"br559wKaO99bsnjEBIu5cZbTHyl64NTQsSMe15/C8V19vxNOmvQuNL2ZLMBM/7K5mBKVTKVJsWJAu15j",
-	"u9XZVfcTb+mCD9dacN9YxBqDD+a/tRJkpQdLLS+lSUwYB0lirbpJIgYRRpI/p3AzQi0VEsvkz7ef6yhv",
-	"fnLzR7borNphf/byOmdV/EFt3iwd/YG1dXaKj1RY909RSmy6bkENtVUaGocH+3u7O9ut5iMpDU8i6I8X",
-	"QX87Vr94gAG2NtP7aFPvJDaM60a8PLFTrz7WKmITI0jjWhGFXx3k8SBpFz+tdd7eq5MbsuVSznqLjoU1",
-	"cmXSb1T9uX5YbzFLO2mlwLUFy5bt6IZtKuVCn0oxMIuqZUEkCeNiOhytbFFZJ2cDsw/6Ko0FZ1WXAgw5",
-	"+PoM5drcpi+DX8AfSIdUj8PlyJsuWYKz517ftexR5vA1gMsE/7AexZSPGSLJGq+TxU6OEqZNGdmrkwvg",
-	"HKY7CU0YiYZcLLRRaq3jOkJo38VlP4br6LZQ04STPpsLB/xpV9903XMosrninmORMAjX7j5LWxL3AEsW",
-	"0woRDBYOeafS1mL506de29X2nr30mmvpi70tC/rcq5N3/JaLGSc4hfJ12Lz+p6gPjv3dNcMxFTxgSevd",
-	"LW6aZrPP+4zEbKAWShYqjeYhDQ9a+7X+dtCs7YetZu1wsNeo7dKdPtumrWA/PHyEFnBZ1wBFKWKi7mYq",
-	"1WxzNdPnp6Ql3b16u2Uz/osHefnt8Qlx95imW3vbe+T333bq2zlY4pPDtyweCdq6mN2dJidvb14Pp8ff",
-	"UMG+baqDd1fv+9NXr6+lmtWCtzktolBgFKJvF0TotZjsM9K7bu3u5aK7+tJancVNLnhxP7Uj7mg/1y8a",
-	"qoJG0EC/z1K+BI33DZ2ZxN3SvnLX2Fdugx5yC/3iFtUeMYzKJuPnw+iDnIMGVoIMojheKHNaCF4WRe7g",
-	"hm5hmrCRt8DhC/v9xoIPtT4yFFUsR8DqFFP5Bvw8O6LtvUZjjYRVLnhRGcyxGDNJ+jRwLbTsFme/wmuN",
-	"673u+1+OWm9/WoeDIx78SsHZJphWDLxUCkw668G+9aqkFwguGVf6nxLygLpGWvUAFqFn4MNtJ1CsybP4",
-	"CyjR8BbpS7ovz3ikIqoiPiTvJEvIFfjAE4xOQp1nZu4wnHViassd7xcu8dU53dP4gBZY/bnCZH/9D//s",
-	"WB6tNWlwDxp1In0NQmNPRGIYaSzEBDbV0rN+UxgNBszEew9auy3y+2/7C8xrZYnWBp1iFtfgXCjiCgKe",
-	"Q2tKuNM26vcad+KlnlXvuPDaMfSWydISZrBUF9XjonEsZiw08fBmaw+amzefLfvWbtn8pZgmQVm4FhMq",
-	"M1nTrvpar8DARuUP9hv7z9peyjSh0zBiPGBezrWDTkcQfUcSy4ddPOq0A8QSAfPzlCVz03cuZAM6jXPa",
-	"A9ywhrzJFoSUfxDa/WU/YaLGq75Q0rc1r76jymi0ph7aeT2vr69r2IqFvSU8Ep8j1ipcq8mzMk6ZUq48",
-	"5QFkVOW7kQ4a0eAnGYe3P611IqdRNxYBjdcyZigfTgHAJgNnUzX2salqQHsjSqTytOiQ1Y5uSMjIQu4Z",
-	"2Je5+nxTh6rYR4XWCp/b0oBqVqd3ifcLln8l3421JCdhwRS8YhiOORYhkxsXp+Cz3cA+vHDK5xg/h/Jp",
-	"4NkWLKDIU7C3s2FLngUbODOeD4XTtZ1E7tM6+sgxLdcJPAqNyTeLpBZRC72lp5JlMw61+JqLaUKg9o3E",
-	"UT+hiVFwQA2jhc2HH8HOKBi+cfyVTuF5buzWMn4cm2Nl++bFvs3ZDx/9kPz79e7sLrj5Of7hmx2+m5y9",
-	"BNSmoxetfuN2u7/9XSMYn05/eHWo/s3jxg/fn4sf/ra9l7Pd2x+t+TKiq1yxSUwDcGNs3B+XTboiDruD",
-	"oqDAomsNpHXsmpRLReeepy3FTNlbDprS2j1sNVbBpiz02vWGWrwWUPi7edfasvYxdyzO+cNW+70qq/vy",
-	"03FSXp+1YE2hFtXc3/NdPZNZ2LPuZpvfCuaEUJOek3mQBgddbvKZ55PJPYu8iiqCssljC9547s8rFsMh",
-	"Gtb+Md4kz8xkN69IMrNKOdYOSOv0N7XhxalM1vFaOg/NWPGerEfHnG0W3ntS94PHiSY2EFJSAsXUTCS3",
-	"+XxmRGhZJ+OMamNDlmyt/oKennstlQrfjQgQsCb3XpE06vFo8BBTyZIuHbIyX4o2pGtH+vdlK1VSTbBQ",
-	"a2Tp1MvJ0qwGj39m7zIjyxyn3BZkSHQJB/zsQWfLaf+gmLN3co3R6LlCAsohc/+Pi0dfR0N+MVX3UULz",
-	"FTBU3kpwkxg0HucmmVnnd8ah2fs8Lu7NnaYWegwmYdymjId/AW+pmKqSaZwVxTDWdIaWQZAsQ3AzEg/y",
-	"CCyy0Iwmocx4Q4r8aLlIyFrOrfVyXZ9s9T/LVr+x5tI9URCLLMLX72+Mq6+xd/DMLV8mXmbiTFXSe8Fo",
-	"whLy//7P/83HqEtO07Kg+5towHzhn/X/cbJWnWUeOrEwAG+Z03K+VBIhbT1zuRsghYEGrHfMOsuMt8s4",
-	"5CFo2rMYY3gMIQ4qBpkw6eolrFY+1oaipi/W5G00qYkJbnwNupqyBMUSSCHfOFx0u0/oz1OGDSLB1nIW",
-	"yFSyOsnAIDrvAILeGavbd5w2HzDQEmekFmsAquMckaahZnrM16uTSo1yyPowOXt9oNyVyXp5eZ45Ppl3",
-	"Z2jbzupD2al98jb9+d6moNCff2o4XhaGCczeRQTFNb69U5LDIEJmc8+SJdF1e0suuN58htnxjznS4ji7",
-	"QV1bvljeTff7dvEOeaBapc6NgMZxvvQrK7epZmNjEzizwW3Dme1oelqnKoHLNBxjcZk9kLpKdcEbZ46D",
-	"19dZW2UJb0dMDdrQbVy2hX5rG74FvLLtLzfeLpmkY+bfY1AMskUDxeu6aIMXph9nxPsxfvsyfeEVTu3G",
-	"zMw1TvMm9hLG7T1qBriuFBBqsqTu0pkIkKdlfWSpbufvmfVO5RO4NN/QtgTUzfhvXfBjVa2f2VSmLBZr",
-	"ryboQufHJO0iXlB9hlgFWiUo7go+ZKpn07eyk79l83seeWy9XQpBW37il8DKVm65CG5r8P9rnvy1uz+v",
-	"LuLL1074u5xqsMaXdw8muk6Yf6nmZb+Yua3oY58vmFGgrz12eL5O3mREuaFXLwPeQHSY90pr90NqoJIu",
-	"pL95wH6j6HYGOXJ7Ie9jzNqQfD5m7VkSKfZZEDNXIVCkYHzAl1ySeDY5K6XlZWfzJzHioWAFDoo1z2Cx",
-	"Iaomx5jqfp9M7GLdwjH/lOImE0xmyuXOHuw3DlrrseQVATzGwy5UQHStb7A8JoBp97ZeAn1XWZQqQNFf",
-	"CxTZ7v1SAAeQegAwBbjEaloiMXvwG+S+9qSiidLbk08UaX036r/67vbsm/M4/Oa72dmrw/HZq9Pp2avT",
-	"ZvhqFPf51eTfrdNGf/ts+O/vX8zWqfVYWTyZs6VwCg7qoBQSTQ//2k73Hgn+RYGGd1xFMTY9sMtVmN6/",
-	"SXjh56RbTsnvrs4QPeJfV0DVba2jXH/3ChscFST4F3K2ZQnDmnO6IGrEyQsq2XarCmGq+QQ4ccRtoQoG",
-	"61aidBQTGZQomNIWpC2jV0lGY4ZRw76Y8nxdzHr2eqlkx/IZyDTqCTXRErun19XmOdLJRBIxWfBONNco",
-	"l3DF7lgvYbey6oh0RZTk3eZgeo/RKiKStB8zUNMKYo8WfmclxM6KmIZ5lSuVKv7cYBrHXcvINoyaFEP/",
-	"vePRz1PM/dTM9jnhQpGEQRoku9NaxyCDMUiirHNwzZBnOSK9rZowgRUTiQy0dSFvl2I13CuWCLWIDyII",
-	"CPqNmaIhVXSVQNE0+9bem1NCNsdBdE+nhWA5qvFJxKNdL5iZCVN6y1F24o7CccRdjvKGSE+AVxmxOPTi",
-	"f+n7BMLZYuRiEQHKP3nF6gHQCla6mNTd9Urz3KnNe884m6XFg0D+tpeKnLA4jvjQqh8ihtBGFb16feaV",
-	"IRoMnFSviiQZA44agkdoTt7RCqKEw4ZcD73ErnMLMvMvXHUjWlTumbTPHunpY98jQcxoAogOHZ6PlG2K",
-	"BraSkWTY0FJ9ahrHTptawgLS+Rpm4KqrGOmNWbvn3NMohjLlmGREZZXEkdQWBwSPoNGNqpMjfKzDXaaX",
-	"UPbGSBIaS9uyMCSDRIx9QfpF2mmirWXsFDtnYKMRu0+g/EPEq8NN3BCiD8J2i8GqieyW/AjnWILRU1nW",
-	"R2OFIr2M1a3hFILT8TB+9qmEZ9wLdKbkUL7j6cmagkapLVcx4ww87+hRNMdLH7nnbkdBclGVnpoRnUwY",
-	"lixGnGw3SEjn0p0g45y0GtCiD/wvc5IeHYIRlYAqSdiQJmFsPDox08YqCahkwJxmUahGWkEgvf/qVUlv",
-	"S/9fGzMsO51eFRr7TGigjyk+C68RXIt4/TEst+7wjAiQIAOG0R0zoDRiYB1Fau7FjOEh41E21Rg9ZJr4",
-	"GGx1LMQtiaNbiB+PC1jhZvCPW+0O/G8BBFL/83AtKEhPZC+FgtTH5owPxH0PzaYQj0X6ZlleHjPHLWd5",
-	"Lxbf3wNxLINoXV8nWOJSC7rreXTWMsKm/bVRsSkkIaAEKgrUtnZ3i7TGjOJZnK4rIx4w0jzcb+Tj73s7",
-	"fvz90P1vVTuih/H2jPGGqCuldLukln1ZMsRNzslpw/4JQ3FdUkW8qQ++MFOiTHq99dZrA133vYGNgPBG",
-	"bCrVyS1jE+BpRmoR2ofuHzwlKMviKJnElKP/MWQTmqgxFFSfubZpYzbua66q16etTxt8T1aJSDo8ZEEM",
-	"LaUIbqiDQ0GzDdN5HQAY1Opl/M363aE0uZPkKMujwTELkT4vRcq6l03X9g6fZfMywKu7oJH+urDunrJS",
-	"aVd+koLXr+jsLZOSDpndlc+eHAnuhQdmRp5rTmZAVCCvdrLoeNr7fBmOegprou1kV+oeasinIgB+yYKp",
-	"ltvX+nZ8NQYyX1BZ1BmwMN0C6AqdRcBtexidtQmYpvKWAOo6Cp5xnZzQYGQiJOMa41oTDDscMhsy4YdW",
-	"fbvefGbtCDQ9QTscaeMusq3j4ERc43ehVQwSMSwDyDWYj1uCkVIT11qrdVka2UurbFByYCbTVzQfGv4K",
-	"8Ge8pqMUc2uzCEdVe6pN3ttzND2/sjzwK0LNEmByh11BbE6b8erYo+zCGtgUsE5uouDWw7ZIwXFmlCvz",
-	"Qa0qExUFtwwYUocPDYa3KdHUKqBZwEEsZigWFqLh+YvvkrjSrqQILWn43/xikwBSw9IwIrSs2pUrzX9Q",
-	"UJuZf5lVPZ+5FAJpQk/tCtouVUMasDAhi5liK99kdLHKt1zMUBBkg0f6lruF8QHaCVzWu5s1bAs+MmZt",
-	"HE6lXXmJ4xKcmbwx8xze5n9k4ZZqmpitZ4gDwOfcQuACLDyKD8ARNeGbqsUnMnOfjQSQCE2YB1XkL0yG",
-	"7uCK0wHRH6wiPlxcJ/tDlUCDCTBKaATV9HqhZbbjY9HyuVfbWV4JRRWD96E1YfZ9lkNpMmfG9IuSRe/2",
-	"rPoM7S3ZTXxkNek5rPuFd9jku8yZyNmIT8fm6dg8HZvVx0brod6N0V3eWZf9cjV7cPJnIku2+e1ZWFPI",
-	"4zICU3/WkqJHXHCL4DWHcfGjR9fVFCQuhQFwnRs+1hDmryZ4PC95fXXNt/mqn5bOrconfSky3otAcEUD",
-	"sARRowQjz0FFZFUYzH7MZKiLoYUkjHiVjClHQBUWuRQAQ3KAIIqKlNFLbKKAyXYJKMdEjnm9wzv8q69u",
-	"krm2R776ipxx8uP1jA6HLCHvzj58uRWKQG49IxNIZ/rKGp3sqyooNqUaEI7EPHVt9DWLedbhRjH7Clt1",
-	"zSfMa/uIDv9U40Kr98ueVjdJMuU9ByCDqtRYuCPRMxkmPae3Zei7w423rEr6Qo0K+pT3vPSx3jOAcOEQ",
-	"1tWGKW5VZAw8MzdcOiKm6iuzmGdjAH3B9fxRP0wnUX1Ox/GHL7f8P5/Be9wd2r7z7tB/PiNANKDNRrLD",
-	"kTa+kIT2pYiniqU1Nm0S4XehiyME2y+FVGM0nI8mUSiGsNpDxvU00mRr5+Ef1zv8xwk+ZEcD2+9fe4Y5",
-	"jPbdgYhNMzAypiFL32X9jkMsTZkqMaYqCmgMjk69O0wqaVia697R4TczgfUykG1jyn65Smig2sWkqQRR",
-	"sAlV8uMVeymCD19uJSwUwTNEpbO2tt4b6EEiv/oKQmM9zx+xNcGOLf+p59jzGrC4zg1Km6UG+OS5h/Ki",
-	"z12HD4TNajfMjgxEHIsZcSZWxKXSY/myBxh+vSrpLbQl7j3Dc9Pz8BfNBSjYFlOAWYJcTRgXrFSdnAsD",
-	"DJiwCaNKEjntjyOlrUAE/6t3+BEnUwOEN6EKbMKdxo4JrxGEMLOxZrjBhQeMVxmf2DW5zEd6dr16h59k",
-	"dtDCsfT8Li295+TnqQA/Caa9gDTHKDYZsXgCvhyIOo2o7PDeMQ1GrHas913EbcJFDfrH9qqEfQzYRLkE",
-	"VDVKmL8RJrBhPT4mGgVrYFndQo7aV1/ZDMJFk1ACUEjbICGAMx76hhN9U8Rkqn7ILzrcvtck9h3uNxrP",
-	"0LyLo4BxyTze//bsBjI+Yq8GTh99TIOsi2S4ZR7aGkfK6zZTQeu7Uq3csQTxASqNerPe0PcY5lFpV7br",
-	"jfo2ONfVCJTZrfqMxXENKGDrp9mthOOsfxkWpfVcAZqjyUtHoH9Nglo3QmVJcwEAc3zP+uRbNifXzHgU",
-	"9neb+8/q5Mgz6DEW/fr9jSQTlhBb4/W8w3u3UZoAb8oMDogaTcd9cGRYHeyWzev6M5IkoGK1yYCpwEJo",
-	"KgwoInVRkxeKpNjhluzhU3WC0exbBhi6MDU5sgFSxTgZR3yqINQ6EJAPitidVSIFuAZTfIxAk2lIuOhw",
-	"gxEHTfYjJUmWhHuIZCUtO8dCew7l5kggjoTPtLY3ZEpPtZLiMcEWthoNq0hYZAyPg9ntTB2KFb1TlfaP",
-	"psNr5cSADgbJXaVduazhX7egaZ//0n8jvx8dTF8eB2Ft7+357PvTnffdfS7ef3/6w9Hgm9uPP8irV8eH",
-	"3+th3aq5ft8xan6VdkVGkN1faVcGB9sXr7dftj6eNl8MD+6m/UP1hjWH37z95bv9PXZwM5WH08tv7q6+",
-	"O3lXqVb0az52T09+uZoejrf3vnlz3lVTtrd7+OZ88v37vcnx/FpFt//+6duz92e7tFH59OGT8TatdNt/",
-	"y+bXTKEOtuhc1/svEWYaXefolPN3rewD5v4tuPk0umNvkWLwU7u4SUUPus3cwk4RpiOW5x+stH/8UK3I",
-	"6XhMk7lvqhQcwUq1ougQSihe2kYWqNJSkPa1gYihPZP3s/5WhhGAolrL+JdqRgNdhzNkE9udemIjKyYn",
-	"e6e586xOeohs7w67/ruXMVJT/1/RiXDhh4eeihRFOIWv06vYrFQrLb2C2Xx8xkPIDTCMur211Wzt1xv1",
-	"Rr3ZPmgcNDKeuOyjDk0tkrILVTdMscT/Knq5+zS41VYaZ7GtyjYq/Xr35u/BCs9lXzR3ZOYfgU9BTvsw",
-	"D9Pav1KtRNS2gO2aVDBErswCQFDVHVE50m8w5tFCONI1rPWCfvlYXGkG14cS2NXcJIDFfXClYxtuZdFT",
-	"FUzNthuy8h1WU6v4NWS5Uf4l67kcbILhMl0aDwsPypVd5EjzSTlBA2D1ysDbt9KHKmVvgA0o3t9MoWcX",
-	"ww0f0u4/xV+uVCta48HCnZLBFatHFja1cB244NDUyoCRGmhUcGH4yKguuVAPdAJw5908n0AgzJUrOKGJ",
-	"15iv8HybOJaHrbnyvihh3WXjkt7dHh5lbjUQYvJDDkMyv32aFuEei323LtnoJ24x2LHw6BJ6MXtURDb5",
-	"q9rM1WNDf0YR2ZV7tCzPyni2fLdRoV+pwJe0whtWLXe76ZGjh6dro9kmNbWM2Wn7GTn+T5pcC7YL1Q6I",
-	"qQJnWG+vKvnbH3d/LGbB6tHYOytrK41enkeh2mjl1N9FbzTuZk+8PoLOCFRbgxSn4TTNf16pLWLU2OqG",
-	"trDKwntroyqHeuEGQZr1Bvn9tx0wwSGbt0hDxKePM+N6UhaflMUnZfFJWXxSFp+UxSdl8UlZfFIWy5XF",
-	"nPYV5BSp+2mOqcJTpiLeLDgS7V5lMhR36s0qKYZF2643661ndXK0mMmHKblfSIeBB5VmHX6TxSaWy/IJ",
-	"CeVhlUBkDKI/mRBRldBhwpg0wWIfbg9DtlwhFKGpRzYjxCgaRBOrUCqvbKgP3KIYQGo19p8h9h/cjYFD",
-	"CGQBPhNeheZCxGAER4ltl7G/t733zLVqWuhKIWeRguhFpIgYDCza2mK3J1hVEbIOt0XqcO9ew2Liwagt",
-	"eJse21G2hQhNA492xeyMoOzRU/+99cHMbuXhSVbJkClpdwgTHTAw1+EWeIWFabsvJ8iyLb/IUfoLjALS",
-	"zjFGCO2s8L4qUUIUxWZ8BT79BERZNu6VEXGvNYcJDGY7cPisaHkB7qfqGv3IaIb8PKzOPHINk/eCZi2a",
-	"kN/bvXAyxQjE/9hePcWbnulhX7xMxVACf1IjlaJZIPhNyfCb6w1/U+zWwnEALOzDlvGeXbiKhmMN4MLh",
-	"7DbWPcqfseFd4bHN9uAr29WCUrTF4a/RCG/1EGybvYewxL9zr7OiFTI93cqP3Dpr8rn63xUN2HbhKz2c",
-	"ax6Ge/cJLBqU15SwVETtrDGwv1g3xqKpZqHRS2ZbUhX48O5jS/WdsQG9eazD/XcE4i5aIA97vFyk3Wd5",
-	"nhokb9AguWhnvHbUD5Lun60FY/F5wyT5h539P7Bponf8PLU1ko+H6ljClhCQ8sF6W8/zriIw3uXF9Q3Z",
-	"mtAEE4l5Bs4vNU77U5Wx31LjtE6OuL3fGTNF9DFNogfQyDJrZHdNNfof1R682LyFxugbWRsfVkYltSzZ",
-	"GqlxnAlHVjrTRmM7+B+hCKBoQt8Alxj+ACnCeMHUXOD1Le+HyrreTSgsL/BsHqF662QqMPh65VO1st3Y",
-	"XvTuvVjwfeXcoW+Mg36VJ/TK2MjufhjbzjqeUD2VKzwgepw7rdbGz+ze4zu7uB6rn3nH6R2NsPB9mac2",
-	"U0hDrTbhuWavUYoXO2btj/o3pPCaccw5JGzwmpcDIHoFM863piU2VJejEyX1fWKbGIvCmAIi916d3BC/",
-	"wMG+dVwvd7ZpGXAqknEa0HohwvmSUP7H2mw2q0HV+zSJTeG7d5gy4K/pCh+ZqgSEKatUKyDfc80R1vWG",
-	"5dvYb2iVl3SZtxZzFo56Hc9Trrmv9UIazOK8jweO13qsIoNFYhFPPmXRGlxrEI/vFTKMm5UU8+czkOb2",
-	"PZ7Z/e/OqKqkPzfMYlOeBaEkE0hdmWtE49jV7xjnnUhCB9QUJQiNVeTdjyOpjs1nHpo6ZNBVfsxi/XSV",
-	"igGVqCA3B09yGsvciNl4kK6VVqO1V2s2a63tm+ZOu9lsNxo/VFyeC2R0uDC9/nb6ZaPVzFjfSzLJPVHW",
-	"PQy2s7ShF+QzQITYpBWt/ahjYR+8FITbwIHE2Ip9oEGTeWNXGQJ2XQjYWWi/DzmwGtAX12V1UOSHFFKq",
-	"IKXkB2rRWhzmLY31uTDnvtFc/cQ77vcdMc+tcY5PRdKPwhDhEDYPJK/JLZZwil8X4GByKRMfPmWYyZtI",
-	"+qFBv/DFHtVC3mF/LNVrjq1zNhPq9CKg2rYyQUeLu4O+EQOZCVWJoYtFCmW6i6NPlBzZsh39HuumaKNB",
-	"3+GUyIgPY1bT6nSVhEzeKjHRJspkpB/QpwBUKtNlxsEBRgrDWH7dddqN5guZlr8VcTjkE7g2a2tTBdwt",
-	"yygeerDvc/4MmuYaekYLz9MmWZ9/AMPOtqyq/NyU3w2/49/+q9F/H+zGPzfG23z39c8H87e74nDalDeq",
-	"lXy//8vJDv3334zdu3ywP4ff34O0tLmBrcjLcns4m7l0BuOmcz3F/upMf6dxuPoJXIhzOmY31GDnrKX2",
-	"3gjxhiaIT7eWzvuWhRG90RbJuhrvGYc8lL+i/DLZdVkBhozKiZmN5Zen+2796jjNJxRoCN6TF22I5SM9",
-	"sVm1QDuyoP+wARYZ0TtGoG0H4MclYjocOaDCrBjBD3tiJMNud5a2Co6kAaIJ/wZHZWf1E+fiehoYzvGP",
-	"JWKDDnVvIq4ut9m0xuMI1Tai52JWUh5fRniNv6CcfzLMPp+gLhPP1tP8xF7+HjYe5CA/gLcszcRMCeIL",
-	"6UfU7p/iOKFqVJzhmDVEfIrerDWMXp4JVcGowGw14KxajGuDkNtWIlrAI64yuLwAWc5LijaITBIsXjia",
-	"VUJt30psOplrX4g3A2LXJvrCcyIFwgcBAKp+oM8CSKijHn7O/AtZJxZNHRm+sZcDyrUxbRqgdHiH3wiA",
-	"dU4ThqsIqWInUAU0WsyRsy0d9KTgqpdWTDHVw36/6kWUIasJZoQTzlvXLi+5agDJI0UCSOkxsK5jYoC6",
-	"yIzOi+QWVrI93PTenD9XF2oeHmh7GzTltWzvJ5n8JJM97R87xcCRMg2O/pFC+snG/mNtbANy+sg29lba",
-	"9vCfqWIUOsbf0luQ1ZzNXJ/8m7S5lxb5c78YqKe1jq6Iw+5AJD1bGASIadhCwbSynsxdXmwihgkdo1Pb",
-	"oKLrr0GWH9XqBrSShKdnVJI+i/iQJGwS04CFDpvNDoILk6Vs6hwaVb8ZmZ8fBQCVXOgv4Zw2FP5Fct0M",
-	"C2np2nZzvLd49xdTb1yjsTYXxo9f4XjGjhf/HSX0k3f8b+wd96vMIiV9RvLPlPZPUvteUttwKpvnrVm+",
-	"V6V4LyFeiMqhxXdpahs+sbQE+WCvdYB1xs+qmPnIYnYXpYj3gRiP9X/jiJtSYPtarArqITSJyUKHTGDK",
-	"ww7vAaAJVIjaVDlMqKxCyjwgwmbSoVwKnk20g/XCiLHJWxtPpool1TSjHhC0q4RxSNhTprd5FXGYbfXy",
-	"W0b5bBTFzJRx4JrIW2nzlYHdY76/PtIG1xVFew96J97R2Al/sNoveDxPa05dtn7PZ709KIDRTA3adp4p",
-	"4h9iBJpV2TEghquaieQWHga5TUkcjSPFQsKn4z4sTIdbTApTvB2Nmcm4xjJSU/kYSbLTOlxa7PsSRvy4",
-	"2YcpDeVyEDOrr9dbPy4fmIz48Cw/XIP75vptrGX4gDSbyn/bMVtr0tBXytJnpb1rQITMe9+/fP2i9vb1",
-	"NzcIqJw5oyuQfwqe6OplM+00lj36v9wQvk4H8JCNKBXEmnIegj9xLq6VSEACXSZ0WD649AF4/wbJlSAz",
-	"/KzHdWS9p45smpgJj24sjOGpnEQ+XP9jbymfry2W4aH7yGZ4cNMkTYC9MCwnBUS4Z3I5yGCoxKj5h0Nu",
-	"mY6Y5aL4GG+Qi6hwpme0tgNtv2hRJ6em1QC3jeVsVZi2KU2bYaOAmn6opttKh/t3mnGB8LEnhmjRIong",
-	"AavatriUhHRuK8ZcAxVsr6HFHNSBZMYeC2iNjP5r++ZJIu60VLOlUq5Nb198xAHY4i8wSQEUH57BXqNy",
-	"FE0WOm86LA14aYd7Fah69fLFcj0LKtRLkTgAs9xaOLYwbhZJlpbwBbZ8VSXY0iziSnRsF2JtnmNurZ0+",
-	"ptFLlVBtmH8h7UC09M4UuHEW6a95sCBklgg+dDj9VdeLoMOnkjkNpk5Os/WAKfU6iP8pTsH+mTDJlO3F",
-	"4LrdFVIewH/gzsURdzAAUGuMelkxWAwuuhXdfnsRPcOqRW05uT56e9L97uTq7PTf3XdXb3pVQjvcvhD6",
-	"V9YB7gb673ndmv0VqJI+C6i+AsOSgba/E4ktS/SoZRmMiZnzicGiurezwojRu/7B5fbpoPHqtjn5bvuX",
-	"xvh493Z/vpP86+dWcDC+Pgz31Pej17Pmmx+ED17XrlAyEyJknIxEItn6MhAGfuw1gV9PBylJTLGbHnmd",
-	"e/9wS/Vwycr77UmKdwAREBVFSK2QKewedpTtnL/QnDiSfndiW/iXVSwPg9agtt/cpjW6u7dT22etfbbX",
-	"bzW2d3e0YqmomspKe6dxmDap0DsTR4DaZ7yOHqKgmUzbH/LaG3+JDxcmXq+Yq9eI+Q+12Tfb05LKJCdB",
-	"IonssUrAoSkSCx2QMRCQKCL0B1hUR0cV/svMPVX7Gv1G/eY6Mdq966Oitwsc2tBFx3jBzRuXvEgfeNtc",
-	"v7IFQ/n04YG01mqltPaOTxKhJR906DnhSus6y+gusyqajMaRlBEfZhf8HMWSayfCQZ45SaK1Ecm4eu6Y",
-	"MdS8qSiO0SldsB3OhejYlLcn1yzfazQv552wS6usoYHykj3hjIWmKjhtr5x53PtCdqMck/5zN2txzT7l",
-	"2jhmz0jaqdWdEyOGfbbAIdCw/s7Bm7oe6Kp3lCJps/+X7J6DV8mPAoY3F1P0YgxEMhRKMY5aq6tGzCow",
-	"bQMuU6a3LKEHofxRfCGJN6e/3ubnln0DZ8USMbGakz4nOc1N32qYBGip+qn62jbgzSgRSsXsz/PLfqoW",
-	"uWbTBoq5WKoxiShfbDlqjcErtgwD0v2K5uDdWmV72dalNI6dmVU1jcOVlkYGq4U6FAGTYBRrk0EJbeaZ",
-	"59o26tfhAPFjvKcWjRCKAKu5TtumGWidnJiRTFWMbb/AtrGH+RJwZcADSUHR7/BeHEn1do7P9cqKC09s",
-	"a9RcOLlob9Nbtt5E2AVs5Y3HWNRWhJ8Xz73lRc3PWZBgBxkkIpebXRi6Xn7sCwFsJEvy8H8bRqrXms1t",
-	"xMP1obP03WtjIcCufaufWAe8YYO6UCWS9Rd3WTTT9wh7fez05DNcmzaa27X9foPVDujeTq0V7jZZg+4H",
-	"h4OmvnfStUe9XXGeS2gSxkNvQW1cceHdzdp+sLtbO6A7zVoj3B60moMdetDft9DtdAhrVAmmSbx1UN+t",
-	"N+wvmwgXBxKPqF4Pq+iEvV0BdoFdqv4OBZ1/1zChD4ZdVP+pxYFrK22FkGGmhSLI/AYCaMRorEa/rJRA",
-	"rUZDs3OQJFTaRBXQl5MplxCdCkYsuAVFaqS1ARZLVgW1So8OY2dU0T6VrLBHxTcwlAcXLlj1qiJu1zed",
-	"zbdLVCI70wgmyyOj4Twq1PSxXrw0rcZfXG9bzTgLt9XNoVoBgPulkV3Eqc9Fdq3vMRvhPWy29koQpFOs",
-	"kyL0EoytQjB3jcAlYERH/uttHFeJEmQUHwLKQlwtYEpB1pILaAL6Wp1ca2WoL8K5g1/LYNBRjt1xRWJb",
-	"hGena3vDAqDf3K2bl0xlsLTRSZodUwlYdDVF7fLL0mJGTTt0bly7BeqT3s3C6OMTJsxfEBPmEs7e/aPF",
-	"G1ZsZyO+mZYWxrRc7H7i3dPeJL78kDUo4772dOlT2WfogHsK236OsO1fKAKr6QN8ckUC6l6RV9OhR245",
-	"HiHLRaSrvZxg82xI5eX0LhpSJZK610CoPmSqR77sXULO4rdsfux+q09oIpk52hf4ptNEjF9fX5z3TLYU",
-	"JYNEcBC5NrjV0SZ4FjLMx0/GWWS6w2pL9bkRiWO9ofpTbfKFlisRVvx80XORMilsgzEojrLeOGs51Dsc",
-	"/K0zaOWsDDohiKCMxPZwSLFQqre0M1IqoQEvzQcIiDgZRHfMtpc2LShSPG8nMAUPWJ2cG/0SPJOAMmLi",
-	"qbjbptG5jQlqPhlx0+T80q5e6hPRIxoJCdl1NvR4+e7Fm7NjCD3WyQvcA0lipkz/fRNnHOM6UoUv0PPT",
-	"751BnRflRCTRMOI2sg4NsDEoPvAbF7+7euMFtPuMRNwN5Pji6rp7cXX26uz8utBvAhVmZlaa2s/4gyKW",
-	"JZby+lw9M5LPkfrk6wcbCKayW/VqTc6c/e6rAprJRGMmpqrS3m40AK1Sn5HvvNwNAwiKvvcNFynLF8qE",
-	"n2FA9zau18rYtcfiKV+3JB1InzKPw5hUDNvzLZVGbiELxVG6zFYeaRO/BnELudxcA6c83rgQSqF8ThjX",
-	"kwgXM1q8+Ec7E2Rxd6Rh4Ehh3qvnOx4KkAFQGqI5mgEixnSNaEC4WPh0/p1VZGwZYQUv73CDKxupOrEh",
-	"xUz2KbcJtdFYX71jNJZkZspiIXUXhADA3nIviSbtnQMQVYKzDkdnvZExxn6DcjsUPTSKMehkgbRHYppU",
-	"SThNtKhBJ7CLiRkGHlOpMLvESqjiEhg459ajc6U38SFMGnukgXvvv3x2tRH/cSPZyPBoFROnZ/7SIGAT",
-	"hb2EbCDJJKZFAz8fKUebNgsNEpXRjtY6970zTZ6Y2AITe6sJdcxsyqASJBgJATlgnM38YOd9Alk5brY6",
-	"p/EaweP8T1u+aggGs7jw6BVlHdozqkkHuxrKDFw4JrRhgy6bb2azXMgJ3Gic9bmANEABucRIU3uHxfwS",
-	"I+OQcGhC29BWlfTnmAOi1fYOX5nPaAoAi9OriBLCtSejSzN3NOs86nDrdXIrWZgSByrw2YBIvUo0jSG6",
-	"6r4UQaBnrYGeoRLgoov9HnJdzFyvAUue0Bptp9UiPfMxl6vgesNArJFMJ7BCLvFiDMtfPo1HyD20K2rt",
-	"Ep8U03zEDrfK+NXJ9cmNzUckG6YjLkk0fDTJcK+EQ85m3UzSYT8aDllyz9zD7Fweknfo5xeYZlcGpytz",
-	"cvVxYDx8QE7iU27hI+cWFuYVWpcDGP9an/vrJxra1K+Mx/t6Fe/cJHUqzxMLc97Sfk6DRQU+z7dM84+y",
-	"NKex6UuE7UbahHKuDxVvZVOcXBD5z01xWlgeTXtP6Z9/ZPpnIMbjfBHeTQHNaXGHur/+1CZnAK5jldgA",
-	"9L78biz/1JJV93rqjIVUBOfi3iWtAkITRoZTJgEDIUpkLtkzIyD/3O1ZXKs/Ku2vWshpsluBrQJX8cf6",
-	"X8IYOn5M0ycRd5ENRa1E33d3OxwOl7lnclcjWYTL358qJXgpMv+lG8Tj5WD57uBma3tnd2//4LBRo/2g",
-	"TicTWR8KMYyZFhbm7cZtug7ExIhKh2CB4AyRlFNYXReaNSRkvmNebtKtRBQGlWolpn2mj/sruEVfiPht",
-	"F8vr9AhsD1yHJWFyo4b2/pKw8II3eMv4/rbwST9O7FAl0j70to+9DQ5/eFgelt3cZbD6jq6egPUfE1h/",
-	"4p0r5+V114rdvO7nUnj9N0xJixRou4VakEDKCR4Fffaz7b6qniPSmLWDiIeS9OfgJw1tf3kSimA6tg3F",
-	"7ZtfReqbab/e4VemhZxNmEmPQC9tJG0TZrLrgHFJA0iRRuAYD5L5RBnEf2g9joD/2PbcTQlKVidJdEcV",
-	"c0AFzutgPQr6FFb9bJqiVu0AcijBaf2lC9xdnX13dKP/e/Hd2cuTq+veM9veuYQx+P2eOWOhdSHBoTZO",
-	"A56pn+2beKdphN42/me3Qh2u73K7KnIVsexjJFV59wFLPI8VxtuIb+eAhV5dHF9ffl9LX1F5LC6d5cIb",
-	"88HP2N7gSeY9nszbdFuXNRRw/Ocf0UHAzvgJ2/Cx+gdMUr65uZjOaPFbv9p/Lm0jcI7poxleb+SsLy8X",
-	"UfWwhY6KGOTwGCUAg5lS0Tk6Of3XQsscCJ91uHtt2gOYjpmVrpE0XdXD8r4EGQGzliPWfvKf2ZsgZT7/",
-	"9O4EDzoia/QosO+vuppar/FLca+CcmJsPIntv7vY/huJ7P+W3GJJs4EHsoqVeMB+PCMlE78+0VF9AeLv",
-	"JGsjFQP+emWTezvVyjji9s8mtA9QLNFv/t8/0tovjdrhB/Pf2oev/mflM7YcOFNYjYmd8ZS0ojuD64+Z",
-	"WoWKgktc7XDoC0zeAzBhZPCLyqxcsK0hGSpS1YeavOUA/o9hvWb5JHkvkls5ocE9zMTPiMT/JG/+uvLm",
-	"Hw2jnxFAT0bjwwDxH2w0ahE6X108u9vYJh6ArCmCtTy/z2y2IwJoRAByogRagoIHeqhyNFWhmGHCS58N",
-	"p7ywhlbL74gjHsVfqoxWD2wOqVcWePavEgjMlN0arzomoIbze1TeAjOEooESotCsivHQZTClxbZZZz+5",
-	"uqyd8UhFmq+QNwCjTpr1xjOotc53K7TalK0YcplSrj9R2jHAtiUC10SkjIecctKLQgNdP4q46jmcRPuG",
-	"bAWRpsznqNhYOEQ6tNC8UQJe7huLKGzHFSE0FFQTleHD9yC1PNtcgCQmZmFyyoUtisKvFtbGREN+MVWV",
-	"FfroESdnL7OgT5kVkyNAd2Q8hIU3SCAmLp5VWtn89aj/KoguotfX7345a55Hrw/rbP76l/D9WXQRnc3e",
-	"3sSjH14O5+fz14f1oBXz/vi0EX7/Oi5B4sjsR6VEvT1oHrbWwAXxwOddLiSW7aOGF7OBIprGZsXUcP9+",
-	"HblJ+Q07CifU2l0H5+Q9uMxSWHBHWiD+ZzQJZdvPAfEIyOk+9jfbE8+fYWmDguJZlRFz6SShoGjlLI+h",
-	"N5hWp8iUmzzI7DjpoBENfpJxePtTydA0K2cPHMfZkIsFeqe8DELGLMQysm3t7qzx3Wut+tck00dY86yY",
-	"8uEUivBSCNEhM8kUk4QNWAIJVpxZNCQMzwG0eu3ohoSa+/YWM5kdNRkRgCBkRLGPCpDiKbcdWsZVUyGT",
-	"Y7lYfZJlCGXrM426sQhoDNjlZftSaIaukOp6vFsjNY4z4rzSmTYa28H/CEWgX0n0DXCJ4Q+QkYQXDPQx",
-	"Xt/yfqisnwO8FDDG7RucWtACtlGiZ29/oWneZM2n59Or+n4jAtfCYFn99pU5je7+9Qu59VT8Yux1tOHc",
-	"M7v3+M5aGo5+ZiM8a03tWZLdtI5a/xYBI6iZjH9nTpeXrkGAwoUrPMgQQI7W5la9THTrM3oqkvHjwlgA",
-	"U8om9drlsaLPKgR+vmJWFj9I2G+QtXeNK7FBmVbhYbrJVps4tBarrfb+/LPV3L7HM7v/7c9wlfTn5hzd",
-	"CxYB6Xxp8Snqxs5OEQNydXpM9vZ3DqHxS8tgFYhwDiWAMJaqSQJ6fX1xbuo2aDBKj7/WozucTiaMJqau",
-	"X79EP6pf0lt5qntVi0OlB2OOBOQQdXhvPI1VNKGJ2oKntMXt6o16mqO81Ff0TPq2ut9pj9ifpUZ64PIE",
-	"8JevHfw7+fL333bq28+Igj5wXpmUnmIKE49TxpIxbb2jQQG1WoRYH1wOQtIUuUWcYOefPC4DOcLlQZyH",
-	"si/rD+grNgbnTaOHqaWRtI1hKXztlEp1dHn2hSRqqkQS0biuX2JAWV2+VYyltPHcK/BwqU2mqYBLxLo+",
-	"e3XePTvvvjs/vjg/Pbt6e/LyazEY9J5VTWp4At10vTJmHHe2kkQTgk1JNx1xLIdmHycx5UAfVedLx7I8",
-	"cHP7mfm2rjCO+C1M7YgvlkFTg8NEBgA9iEXL6B7vCTXptb2oZvEc9GjHA5pWuBUuo6XUhQ/myju+TMvO",
-	"/vXu7Oqke31yfHH+snt6dHxzcdV7ZiZtsustZK7WY7WdLvWnh4kmI1chVV0+bMYTEcdj5tfotX37Sppa",
-	"ajKd2L4STqEzLuB6/uBk4FtMMyc4Qs30EEESounzpHejl8EQo6nDINUEbWkewQetVzsxhyHnTCg8ivmR",
-	"JmyQMDnqml5OX/7+25475dnfbMWpyek2KeRRYopK9ajMA4ZzZgC/YAEla2PmpN/dsU6uGQ9NtwjXoBGz",
-	"P1ynjQGb6Q8YzDDyJSWxkMqla1aJmgmiaF8+S4FbrBLmvnMEgLFQg0LMAUZeOlAI10YW/EsL61WMG+Xh",
-	"vnhNinq5VmE7ma3P3IiMoFfYq6xkK9FF6hEqHOdhwlhYJ++4iuK0sRWUipAIjkcvS5wTXHwMlfVkLGbd",
-	"UMxMWy+64DohSggiBopxLyuXkxnVjAgwBeweYftN0mdqxtLDad2gz22GLcPzDMIPu0iGjEcs7MF4jL/J",
-	"kGDhbiyB3oEjt+vo2V5HjkC5nGG28TKEI3P+LCCS2adF/JmeJqVU6i9s1mIjEnRCpWQ4E4Yl+h3ax3QO",
-	"5KpXaABJv8RdywBiGNGGfcj74v9n71uX28axMF8FpT+TbMmyLr4kSqV23YmTuLvjeBKnPenirAmJkMQ2",
-	"BapJyoomlap9mp33mEfZJ9nCOQcXUqQsWXIn8bh/zMS6UCAInBu+830Z9vcUqZacx+gUkLJURIOFuaV6",
-	"lTMjNKF7j6ndDm7PpUo2rUWWMoOQWam1XPi89A3i2z6eEBu7wXtqrpxSKI6RPfLTaQ/8OcjTWB7Ex3W1",
-	"/NX1ZWzmnDrZc1ap7iC1/bHo/g8fD4Ax/Dmy1Bh5wZmULNbnjGXJHGkcYlj1deySR5/GqaUFfqS1r6md",
-	"1OvjOM26npzmN2ZBcQ5H578XWTLfgcH4LOXzlI3iGdPUTepXG+w0jyIXKdS1PWmh8m4TbhQPhyDQo4Vy",
-	"SSEPPuH228QzaVV6c2I92CuWejKIoQMqivtXTvgRT1HXSBeYfJhW36gF/U0/XohT1NQD1aSjPITckkYz",
-	"GT/No4gekCG1pKqICjHm8dRQ4o/Rr3Cc2D6PIixnuef+QySSQRkmfBMmnMaKTfUObWYUpsg8M1Z7Eq+h",
-	"BZMQFGjja/z7rfAxfKpj0EgVfTg9tn34pAHlJyKNp0nfeIrD5uFjNgn7tEH5NAiF7Ls9sEapwSnyGtqa",
-	"XMSVPz3wZE5l6Ojjy5Pj0xfHH/wGA+ZsXQLUkl/UrK0HgO1uqZ3KZ86PGc1LH1poQzmIfc1D4EkqLOKq",
-	"UdOot6dFiehpoEawwnFNnDSYbrbW8gjq3nXXGKhA2Tut5+LnjCfKjuPutksRn4d6ULCWAZij1x4w6cDZ",
-	"KovCXsKTOf4UdBEjhAeDmdSTvsMXZpYC1VC1Tvajc12uNeQMuk8F6f04BURk6/wg7qd+4zFMlWteiSMW",
-	"4DOIpNENKbRu/RyxZJf9xNOw7zOsWqhpI9YIqD7h8RfwwMH7dfMWeJhETITTvO5Jx9o+M3mG8yKqkZhX",
-	"cGh+/mmQ9wdH0m50Gi0g2IWH4UnTCaRvF0E/YGnDrGvU2ozrALpatO3hkt6ScyppbbGWVi428itkg27x",
-	"zLpTR+slL3d1JeP+1Q78r8OyWjSPeYrzP+KRDGKsm9AM5Efynl6sGkousq/VC393a0e/J59+3p9d98//",
-	"jH5/syf3k5OXvx2p/35q95pXnV7nt2Z//Gr6++un2ScZNX//x2n8O5b46jVatEUJ0/xa3pQ0dyMx8Nxc",
-	"LMY5znNQk67hFGuUL2HJ2eJlvVZSmSkAD+56qdxy6HerFZ+vJ7/CevJJeiLf7/dfnBycjF81f2lPOsGL",
-	"NQ6UF5Ret7a4l845ad/j8+sJniBYaY1JLz88wqBDJdpkYE2A5EYDD8zA31rQdW1Fn7+GUBh9EoMKnPYJ",
-	"uloOq64C8UXv2Vr5bqgWUzoR/exm/mCIZqZJAkFLxjOBouS4liHUPTw4aBMXMDmGVDPYQkQGpa251hRX",
-	"EXgqomvDkmsi9EQMItHHUmw8zTAODcI0R86YatwOBbvFvNUKjqvorE6xclWcxZaGWRRpOheO4viKTSeW",
-	"CtLs2roh4crlqDQTMyR6TKdAjabTdPYiHk9UxOjzaeDTUIvJwjyemnntOvkPoXiQ69FE1CrgnRu+Xjsw",
-	"N8img8+6ZcZA7jlD6oKB3hevxvtZeC28WpcBwParT3k4sherLK3BAH7mSd8aTV8nppDSQbahF0yXag2F",
-	"6iLWjPI1ygbzeV+XQ/k0G11m4VhADg0pNFT5Zjr51gXecCghN37mWtd4Jp2EzyjS2urBWCCVXyBA55/O",
-	"98ckHrF32HxMSyGfXdIxkSaBSxJNcW2WtBpSPNaIjDTXEY5JXDGcbnhSrwpYn/SDxZ522zyHCTU8W1gq",
-	"JmzG3LUslrbb/w7iadwUhYgxr0zoBox3FjvY9aiPu3PRyhoR4ImZrjsUxae5U/utGG2bTLdqDnlfmflW",
-	"rW4ugKB7Pk6Ub5jMAuUY+DSoEq5X39Q7rNZtHR50njYPDw6ay5SnxOeJ/uiTtvpoyLP8d0MQmqr6wT+y",
-	"sNat7Q+ag4PeU7Gzx5v9nT3eebrzNDgUO0+DFj/kncFhb7+9PFhL15GpSqe91RmPysLARXmqr/VaKEsf",
-	"nDbEZQ8MP45W9ZYrsZIGqeisjc94iCzvoebElxrePUQuKmQs0MCoiEWHa9PJrUNGDBGWhYtIX5uPDJvN",
-	"p4/xUNBRp12MALrUZ2vg5ClJM2CcBZ/xZAHLDbW9YiwDF48A+W6iGnsUEaUxazebVlg9tFVHPN8kDu8Z",
-	"n5PHxy8b4LmN4RYCTwIhm1hKRac9qjfmz1Tc2h/ylVNQqn6AAOpFrQonsKOCeL7KbiMCgwOnsFBX2etU",
-	"rs/DEWzcit9LMz7Xh71Q2Ws9LqcEV3d5B+FDaQ3sGG5Urw+iCsqtoLKQYoPiwGLwkK88rGGz1cbo89uF",
-	"DlVAJiKuw6fE5RxCcagpYDw742twaD2Y3a1k5hZ8aVbkupZWn7gsbbz5mIrkRA7i6q6bFyr3+s+/9xud",
-	"x11GAgX2FBajSQ09m8OJhYxnDeZTP6PPeBCknvQNFv3SILXqzNf/j+2ywSXPKEcDoc+xyDhg1Z4xH/ok",
-	"8Wr2D/VJpO/VGDKfGMctsM7HQZusp1ziz2XCHkOC25tDClxO1KDnraKt7IZeLPryq3gqgwd2utU6GKlh",
-	"thCQXIxim6avjfe8EabdmzPlNrWrrdwajZbBsSFu01hWyu31SVr+qM2TjxA5ut9kyju2H2uWfSgp9eJs",
-	"VKpuGKf5Bbg9KDgMc5Hetvx2HDe5hgvTI3cc2Nd7v4seWpM32dibYrrhsG4lNlpTF6aFXiCd1a4rRXAP",
-	"9ndCPTIcE16R+Q6vaZngasp8/WYWqyjaIojU9UwFkJKHcQgYHgmF+ongUMm2iOABMWkoz+tJolNQZoao",
-	"qdhYcAm91pr48U8VpevbnAFGxFCq94TVvg+BIdq0jREyKU6FJ/FbGqatMowqGt6PKVKF3r2EPdBfHo8n",
-	"2fw3tElYtco/6rNEDMLPRSQ5ow6sPPy8rrvcIpFlkCel4hkT6hew7uwsl3yXW0WP259LO/9cCpb/7Xmf",
-	"m81y5pV6+fLFDHHxfOORmobHiIyJrC5WLEXKHkHF6HFu8MR9UTZ+ffHcbeiCVhxHgsvtat6vQg5iBqVH",
-	"XiUHRe+YQNF8YTCNoku6xSMp2TENpSiHfwOhuWH2oKpirV5z6ooGFqaslQ12q+9rq7r1ahfeLFtvF/OD",
-	"cP2deDrEjCylV9bPwHFzR8E4lGGaoWUt93aFz1QGtkdyrvwWwriI8xiJOPBPOusJU5AOekbvYV2rH8Wp",
-	"aZpAECW2g5iDI0/6DiwGMzFrZJG+aRASzJ3utEtXn8rwz6moq3HwJIioKc8xvXREFwbZCIPkURwFAKfz",
-	"/xf9VKF9KKT2HI5pK0OErQWmUtsOVMko10ZxLH20SbpbGeq2p7GZs1AOraoR6vAZGT4u3QFcoXbtCWm4",
-	"YZWGmqvV4DxZ2TxEJUNNCq2eWZbM2UETgg3qwQbJLxUdBQK016G9uy/SdDCNoIITA4v+ElCxJ1dCFduB",
-	"hBCAnJxd79n2yYReOmC7B3vPGGe7e0/MiDMhPYlj5im2CDTYC1hBqdO8pZcN1RAIAl9O3Yme4WO6GbNW",
-	"tauo9gk5aaicJtSizV7HPN8lhfODG73VI1lGv6y1NW/XJXyL7uBtutpbi3u5TuIS/YGrTvO+4EPwEw12",
-	"lF6hWTROKk60rKgzkZupfnWsjowNFpaJx5TdzDbEY8pnwZ6MkO80/kP5sbwFLKyqi4uLnSPnUd60ui4u",
-	"LnIfp0W2ma6b3kiL0m7nozB1vHwKTVVyiQ6RvsKdCGytrf5WuLFtyQctTEidTUQy4hNy3Hj25sQ3UBtE",
-	"YDsdCRaacmfc8E3r6gQI7naaLODztPGdlpkIKXnrhZfF8eWYy7nGNKUFPaxEIB4ui2OmPpeLZLH3CVsr",
-	"KH5psAseZhpUZkovKvseTza3Q21n/Z3HMXurhvTeDr16IS7e6FbWop6WLAnxINgE/gtTU1CSLZghJ0os",
-	"U6/F3k6KFxemN0vmuTJD6wkCsKvYapWvA78eyqzTVp6ffw7H03Gt2wHotvIk8GfLTKkyJkP02t8q5/ta",
-	"r077SpkXjfCM3exu5qeTwfKcT79rS5y7Y7GMoh+Zz9MFsVcAEPAocnETKQvHY7XvMxHNVXqlPJnhZ5zK",
-	"AOChJ1lJDrjYAseprWpoKBOgZ9Vte9P4A/yg08EFimAJ9e+pTIJaJy1LH34AMamFHKfZskgGEHTzQ5lO",
-	"B4OwD0A0OGR0oqQwlj5CKPwx/3zJh+L5QbNpAJr9kXLdcigcKGdXUz1AXzqVSZ0WKeXtjUAvdbyhuLqj",
-	"mzyolD7WvfXwzTRftVQTR8Y/3z+KWW8x4OpzCYTMwNcQU5++Dr8q5RHeipWFERyWih9HF2EFGP+vPM2O",
-	"3Kn8nmpKTkZUKnMwnm9gWOrVwIEF1VUXTuo06NUJhgSbeVbK0Vq2xJoPKe63THExR0GQMKZnDyiFVbdj",
-	"WX33YhQzPmYnt9qD2yDaf8Z8OY0in/UjwRMgpVIfzpdo604PALpB+NtF/jos+BQKEAcnU5F4NRE+7fFb",
-	"FuqKGy8esPMknq+31u+S/f6bmB89C9/G/LS7nTszPyY4/eGI6x9gHkss4zLy+fGcaQWEzRKgXdpXX2qT",
-	"aUns8hZibzzp0Rw+EAiTGrPGScNVdnAP4sZPdykq93VOwTO8TN9aYk/S2lW+UwvgO6E5EJTxeWqiIqD0",
-	"MUdAcRS4aYCMMyTG07TMuAs0hxr9lCdL+NrqDrsI8FMArwu0ioWZy1JeljPdnCUVm9lOBgtkdWpQ9s6c",
-	"BKfunMG5NxnKNBM8eLYwJE010QDlVD0/Q02/hod+RKlDeaSl68FkC7jgqOQ8iqcJHYrp5kNz2EdHYlUj",
-	"qFJ7wQdzTFIeWz2QipPh0mOnlQ0ujA5322pOsF0e+WvEbJhSOyaU+I1eOh2akkItZ1E4Dun002g6uNmu",
-	"w+VRWEEP1t5Y+1tXT4Gs6tJhjXBLp6a5y+U+hG8sqd6rsC8r+W6+oG9e3big327bgupHOUlilWYqp8OO",
-	"ZRZC82B1TbVw+9sq7i/MV724qt2eisbKhAHrcwV8F447j7vYiv/edT1vdZ8YeXOyG2rNG6kM06M+48Yo",
-	"UamiiHUBxkgixtI6Fkyf9CIkJBHAQZvaYxdqj9+mO/JkuT9a5hBLeqlgs4G1/82dxAf7fsvq4K2NLz3N",
-	"yyy+pECoaIDdWEnGCwBUqIzn6sG6HXHz8/J1z0lLbmZb5rQwC4u3r3swzTTc7rDze7eoypox5Juj7IRu",
-	"GKq4C9b1vejH1yKZl1tX827Bul6rsd+IhXfSC6K8wC9SWsEzZSEAGd7FJCOtGyoK/bdLvEIpEpqz2Sj2",
-	"5JgHgggUK2HzbEPUvDKoOdg83IQDmh/xyURIFyP/EVuA6dhlgnB6R6SBJ0LfaBXm/e38GCf5zmHvW8Ra",
-	"Q9K4uh1ZVumqZnlYIFfo7Bz2mmLnCT/Y22kH+y3R5If9p4OW+uxESzKCpCTxPVhVR1hlyqLheeXlOsQN",
-	"mNEOYY5q/WkS7T5p7Dea+p11DOpWcdqwbm4GauNWfIBp/7U1fMBoq2hXb25th2m3l1phei9vg4nNeSUj",
-	"nCvqpIUyfF0zoxtrrKHRM42FQScADgWNVyQGSGTqel2eeXKsouB20+WaJib+MHUaSyCUbTWbxIOMFwYq",
-	"9iSePWOJGMd4xoxMBBmbTnKUUhVG8xXNyTfuHnG3Pt9p9ffFzmHQ7O085Z3Bzn7viWgPDvqHQdMxRFmc",
-	"TUBeNoVSWekPtvUPkqk4G8VSg93wCQHde3qpnk6t2wJsTCoyuNZaJgTnUa3Vqmgrv6IeTva2YxXys+pY",
-	"B72wS82DfrPUPux+wX9chsHXZbCe97DlbhTQUPuxgDxxqH4hp3VLxyWmQ6M6PGlwPzcDdjTVeV33WOQH",
-	"GQ4WKMljKQoFaqd98pYV6pI0WU0azv9NipgX1NqB/DFoygoyo3r8Qgb5ZkASrC5ppxMyuIRrXWrIVa6x",
-	"jho6jGVaodGuApdjrTjedPCj6D9vknhfDqAtfHm+DVKIOD2bJ9R7NqE+jTP2in5/aUZNo7yjRDp3e/fw",
-	"6BANX9GkrG17b9j9dgv9LWV+GPgInPWdqKVcC/am+AGMwoRnI2sTjMGvrQSOnU7hk04rceegVCSzAkLy",
-	"OlzJb6DFk1hwvA+mX92KMf23Pq2jZ/YuCtgE47n1grTvDZDyF8W+t56vKqunBcp+OLDIg5e7Ey/3gMFZ",
-	"35GSzslmjjSXxGC7dxaK1eoc9uOMZ2ySxNdhIBKiIu5zJGMGIH68vALSYGcinkQC1A1RCsdq83nS36Vv",
-	"OgP0q4oSJ/Ye/tq6RLGYOWjvHPJWc6e319/f2W/3m/xwcDDYDyCMSNMpPAcj0K55HIZxPDSgwoj3RDnc",
-	"cDXrrR9JrVvD6yIB7h9A+15rtZqtg6d7T/b2Dvc6Tw7ahwedzt6G1VCa/XlVQfQ8t2weChnbKWSE7prX",
-	"+/9M78dyC2DfrrIBu1/o3/ObqhnOU53DxpexVgwsNwF4VF/eWuN0KK3RWlR3CNHXj1g37kAqYuvOdXlm",
-	"xucslPnWUAvEpuS+6767KC5IyHAu7SQjm5Pe30x8DtMsre4I0tty5b4g80NA86HM8kMJIh+96Bm6t+GZ",
-	"vcEtwCrAX834/DJc7EMncAx0wJntkjMWH0RuO9CpSZxgvLAAUfmrYRbuzW3jiSDzzPI5uY8h7UdJz9Os",
-	"vVu5sxVqQ1ASopqJMXW2RHTihJllVaIbw7vFKpHjSrdaJ8r5btLETavBd0Dhnxq12StB9OQVqrkk6Ap2",
-	"YcwDgsYtOOxX2JUObawL3lZnKJ5Ej9wtyrXAUaRxuHpYPNLykLm3wABofJ3+LPHJO4cfjXytz5Mo/qkn",
-	"qK41tm1Vychu2zMGn6oSBHm50DpCqApL8YV7u6hICs3E7kFM3RVyNZFGOopnKQoZ3YcKHQ8C0lDepD5n",
-	"F1+tW/vi1cLAq3W92vVp+//9n//r1epeLeGzk4UX1baA1ybTXhT2d67EHD9Md+nVul88Arm85Bn/+cO7",
-	"U/i8mP+sr8GzTKQo4vkOUiT4QNw+hQ98/bpwEryqpT8VMz0zd0EVRYn/XVcQ27aCODHPOZ+GqkxxcZLy",
-	"p+UAMf7pxcud41ev3+yc/PzLrztvT9+d1f658nQeBYEIllcXaYBbUTv5+mMEvcu/cRqfadfwUG27TWhy",
-	"FAQUgeLCN1GJntbyoMRMeqmb3jXkFOnNKnxatH4QJzd560f+GZjBX8T8hXm7MeFJKoCyTlk4vJpy3MoW",
-	"+lqjZUaazQn+qqfCTt+admqj43k1Lx1JQbcVHYzXNTENIug1/8d5jpIj1Doj98YLgs616wc3Ele1Hgmy",
-	"UylIpovGEycfRERSUCCckkKU+YtQK9ZoNxDgMddX4L79tV4zT2Q98d2qj9bqyg/T6jtTsTjhVaNhrbtz",
-	"aKJY66wRVjWBoqsBijbyJU/yKx8g91KjzsKxiKdZrdtpqv/wNmEDhekk4vPTStaHty+P9z9d/H3v7R/9",
-	"7N3F2/nvYbPz9vx09OvFcev0j79np+2P89P2x/anP05mb//1sWl/XQt+rZjj4UIobLoqr0U7/Ecps9yp",
-	"x/ne/cEHtc+hP2bbjkErkZd2Qp/zK5GWtvIRFZMUM+xyOl4N9/TMvZgHLU7KPoVyqqz1yaAym9tCy7In",
-	"Nza3mJ+d2XbG2yceOAWXy7hipZjl3++Fw6FIbtnbq0e9TntvRbXW7W0kbo+HRtxbNuKicOkoTrJFSRW1",
-	"u9y5VmEJ9tuBPXFV8LHsCdENspUOoAevWFnWjXuGWXQQUquuSlN4P6vq6rWbjWcsEjzN2BP17NV3SL7B",
-	"dvbmFu637e5dnBG17gGXvjjflb3OJVP9rbqmFwzH99U9/XVbRwSVM2j6qMn3LG6Me99M7ayMjdqodalk",
-	"h0ol1S3UEAYICXNeKDaypbVGTU6IWp0ExABpkQY75v1RPicDPRXoogaxCQ8UqEy65wYCmNohQcgQtbTH",
-	"PIzuCfgQpkB3Z76Ah7Npcrftslh+dEto0OH3/ktKY5v2gl/iArw04Kqlx8K5xQqrvNCQ0Y+nEbSoquX0",
-	"LdrBC/dzV8fHOcNwL/O/1yIrsb2boe9MS8kSpM2xDFLqaSnP6urIDg1+WPajaaBSgaJBEzL4YPtXbs4x",
-	"jqLIcgxD0Clk8APkGN/7KtKqsfBAQWDGlcrTT6hcK0+/W0X4Ws4KoJ8i5u3QPpqIvpBZNMesnfCYC72m",
-	"+NlWs9koRV1WL6cNutvVfbZr9RofJ2pCJjMVYCF6fTzgal5WOfGiwFUftSNZTJr/SqeZw02u05de2fO+",
-	"GkRzKbXjP6vb3jeDadLjWobS1PG+XjEPm31bTadmp6y700u9xe4Xy6bw9UbXofxCwXEY3mCg0LCQKzjN",
-	"QdoMlKqnIx/MHxzldSPYIDwJ5B66qBHLsmjaOp+V0Yh6xED29EN4nruCIiaUXiNEj+bl3kIQzf3dwxNl",
-	"7fudHXkr538j1s0EboU+SH0R/xkxNilj4KeEjHM2PG7ySiDcUue4CIRzuF/uDAcHLW43VU+wgpGIDEob",
-	"kuUOVhmfTNij83fnZ3UGct/tzpMu+/DmaKdVZwcsCIdhltZZp0nJTvo4B2lPEWanqeGATNaTPlFDncfZ",
-	"xOhsZDAaPxXZdOLTKY5bZVEDoaN0p0Jyfw7LzzGg2yxqLA3qCpHWn8klGVdv2mx2+un1kH0eRzJ97kEb",
-	"Tnd3dzabNWadRpwMd9vNZnM3vR56NXYditlP8efnXq3Jmmxvn+3te3gNgVdSC5wFz73a2z22Nzq8bo12",
-	"Dv/l1Xbdz8C14G/gP1Lrrtat/fzTh4tPnZdnx2/Ofumc/eOs+Dd8NptOVOzX/m3Ue/3b1cmb0yh489vs",
-	"5PXT8cnrV9OT169awetR1JPvJ5/ar5q9zsnw0z9+mtXqtWkS1roqYFaPpbsL22IXHXuXS/k/cRjPbxqE",
-	"Gnb7AFuWnuPX8SUeDeMkzEbj5x/eHLXwNdwZzw/wr4lIwjh43mmu7ibUevgA91ziKC6McsVkgqtfs5Px",
-	"jOW2F77731HmureH64aKaNE4b1ZqgZ2gKRFXAUsvOgflNJhvTJjPyg7Hw4FalYHwGdVkMncBQ1W+HFLt",
-	"ScPysjbaePkBAGGwgAMdpWs5SAESbWkaexIOI8kjabeWSxl0gG8voO6t1LdAvKGCCcoMMG+AzODHd2CO",
-	"wdkIe4Buqf3ksPmkrcKsRZYZio9y2NoNfMNa1vgF3qWjfvpjIphv4kD4buDLtu//wXd9SxQI7ssFUAKR",
-	"KsPh9zMTuYcpS7MwivD0tASgEGJuikFoEZ7gXrPBXoxE/wqLM1Hcv9JmNxDXoT7BTYWWpgXa2QW3opW7",
-	"lmAb3DwjTMmpusgGNdBvi2bIzRlGFGDxis8kFdnOdKJmkLjA6+TSkBqn0CG41sNRz7V4dXVZYJNlGKqA",
-	"juCS2S58LT/NeEvf1TxvDTPiLmto5TKxRpy4OyfPu/+9x6evQhmmutcclkZFBWGDIPULsdp+/WvFQXXf",
-	"uicXhCjpk0Qo2GV7zacNBiMI5ZDN42niVpBXCu08mYvtOHU3aBVLfxlNwOoKnCgNUybBWWfBNFGjx4gZ",
-	"NTjd+4YpUl8FclTY5ZU99iCOda91N1eCfX+Y9keoE7aJVOePWu1dohtM4p7lqsH2/tUaKceM5T9z07mv",
-	"ysgMJuBGPc/yxfug6PlNFT1/HM2N9S3DD72/y8533wsebHNz33iuY0EdfhgUDnGmvbUOcZZvlZJDHE25",
-	"/5cwXm5DNJUa/mHcY5HxgGfcR3pdAOMFUL7z5GwUR6LBXoKVUpGBQ8wDUVUuouIZldSOCFEboBIrXhiV",
-	"NfTZOCscjdehaC2uRZKH6HiSDtVTPlcXdoQOkYzH6sqgRqEV5qN31CDzJES5mKZugjHDIS0kEcU7FEQ4",
-	"WeTL/DrSOpFSR0940rDLyzhhUZxSEgr3j8FhpbCscTa3rJct+JCtaM0Wt+CD5uyD5uz9iKUf2v1vEa5T",
-	"d8fWPHpJak+iATsgGwHHUP+FPr/05O0VMPoQR9BsFMORDkj+aeyze/xj5fbcc7AGO9ZlEOOwi1jpkqM3",
-	"T1qvDmaFs4DPqdgDhYiEtBsyU6pPG+yj1Qt2qzFYEsZaCIYOuR6BWPMjkoYth793NB9SCFyBfUHjg3Wi",
-	"YgK6ykLzoKUrYllYJTWYimrhlva6PSxa78Ra/T3Hm61JFv0e9kGFrYffgnXQE8OpvMcm/pv0qzx0oyxz",
-	"iPfPvcFeq1Cr2p7Pu3GIOCqYiWr8YoJJksouoKCL51W6QxqATmqJ78IhCo23eKVf4yGYWUIggNIhi6fk",
-	"A6I4vgKkCRHawLH/weHeU0T/HTab+l8HB+3HDesUz8HFgv5fATtCvLeEV+gl8SwVib0w+8+/9xotfdHO",
-	"QZ29mwh58pK9iKUU/Yy9iBPBWo2m+2sf0DmU/Nx7kMcVia5886CuvYF6AUP1hSK9c2nbkbpwbTr/By3G",
-	"nNgpixPWH8Uq9+P53ni6a9KdBUI++1NW5XLprOU5cC0TILcUgSVya+zRheipVSbdiXO4SIo/+UnNSWEP",
-	"PNKQz8dWyxc7+KirD1tiOakQS/furERJWReV5vmuo5Jw/qzBTbvVI/Rt0ULn4SRf7B7NDBMuQcY4mmP2",
-	"nZrj4BCeNlUUlD2su8KedN5BI3LmHK5oahkZUUJFvH+Vdh1MzV6zQ0PO4WjgW74jym/5ntQU4TMbh2ka",
-	"yiENGM95kmkEB9hRKFJEfyXXYV8wpO2jsWexmu98t0LdSvzr1Vwsp5UG09a50pRNkIXeclbrs3YYyLKH",
-	"RmN0H5t+iR6cHdwLfKNkVO9Q4TQbJfF0OFKB77gwpjoC43nKXgOhe539Iub9KOZXan+8DrM3094mw3xm",
-	"1rtD7h8PFudcfSZx171LwLpgfMPUHExaI2Q7i1xyJw1sL3tiKAULlntgFq7zda3cuPDlt1Tyg0Eg7RRT",
-	"9gBmSj9eXANQTpnrzhawBE/2Wntkqfdbh65deRmmlbYMQBz4C1HMA9bjkYrlE6xbxkl/JPTTca74RvAo",
-	"G9W+/vPr/w8AAP//",
+	"7L35dhu3tif8Kmh+fVfiXJIiqZleWX1lWXbkQdKRZDsnoZsEq0CyoiLAFEDRTJbX6qfpvEcepZ/kW9gb",
+	"QKGKVRwkOdPV+ePEKtaAYWPP+7d/rQRiPBGccSUr7V8rI0ZDlsA/j2kwYi+iW/Y24lPF4FrIZJBEExUJ",
+	"XmlX3tI56TMS6BtDMhAJGUS3jIzx/nqlWmGf6HgSs0q7Mpn24yiokjH9VKND9u12o1GpVhL28zRKWFhp",
+	"q2TKqhUZjNiY6i+N6ac3jA/VqNLeaVQraj7Rb5Eqifiw8vlztXIcR4yr4xGNY8aHbHF034kZoSSA20hA",
+	"OaFTNWJcRQFVjHx9+eKY7O3vHJLff9utt6pE/72/19x/kh33MyqjgCSMxuNvOxXJJB2zTqVKghFNJFPf",
+	"dirvrl/UDjqVdWfTbDQK5/NGBBRHnp/I9YiRd5dviBgQNWKEBoGYcpUd5kipSXtrq9narzfqjXqzfdA4",
+	"aGxNJUvkVqN5SMOD1n7tMGgNavvNbVqju3s7tX3W2md7/VZje3dn6egHIhlTVWlXpklUqfqTaZVM5kwA",
+	"9RTPRS9hFcjlu+vri61mvYEklKMYLmpw+X5kciaulEgKRgIDlGQ8lYpwoYjUtxElbhiXOepoPlkYGdx9",
+	"v5FdsjBKWKDKN/7DiOkhjRjpJ2ImWUKGIr9KeuNle2uLTiZ1c7UeiPFWQOO4T4Ob/xWIkH37w/jwtjNt",
+	"NFp7UlHFvqWDRjT4ScbhzU94OZLyW/2q/9g++o/Wi/9ovXCU9B/bR5qW1p9rCUlcMpXMjwaKJYsTvWKB",
+	"4KEkSpAZjRTps4EwM+fskyIqmWdm3VyLWiOutltIr9F4Oq60D/XIxhHHv5pulBFXbMgSGOaHDx+OPD5R",
+	"TMGB5TpIKIfNZoP8/luzWd+rN59UySxSIxh8wqgU3FLTrr5pO89fGE1YUsBgWJKI5NtOJeK3NI7CLlDm",
+	"fdnM52plQhM6Zsoy+WkiBewIjWMxOxlP1Pw9jafMvnxx8j29Jd0AHuxZpjRJ2G0kppJM6JA9JUy/B464",
+	"/nEQJVLBL3VyqkgkCUyJCB6nN+l5kziSqsPd+sG1QRTr0dY7PLNwlWol0kP6ecqSeaVa4XSsL+O4KiWr",
+	"slfCe6NxpIrkGxAO4dNxnyV6qpFiY0kmLMHZ+APabRQPKIZ3++MJ2YBOY4WPlFNrcyW1fta0ICeCS5TO",
+	"KBLP6Jhd0xsGDCUQXDEOc6OTSRwhq9maJKIfs/F//iSR77hZ6CdCWEd4V1dPoqvgbZoWFI3iSrtyxIUa",
+	"scQK1xGVRI0iSfTdsCiadmWl/eOv6TORJPY9E6HnkFTalS1YpM8fkaiZVN0orLQra0oszcumUvOcw2pF",
+	"RQro4ljwQRwFesnNgk0T3sZz1Tbzbi/O7rO/Q/8zYYNKu/L/baXK0Rb+Krcu8BW4/Fl6KVwWZlblc7Xy",
+	"QiT9KAzvuTMRl9PBIApgBjIQE+ZvzTVqCExKlGUkpsENjgPuJWPWniWRgn2636Jvp4uezmzZqheM/CGW",
+	"XU/ZnyvFmT6FSaesWm+DJBEoTp6a++HDh1qe4xcNxDyylRcQMKBTZNL32ld4A9zcHdAoZmF+W81ukVAw",
+	"CSrLIFI4R8FVQgNVdvRAxxnRW0aoImMhFWk1GqDB0gAEQeZIDqZx3H2Yc9lqpSTyjk8SoemS9mNGTriK",
+	"1HwptSyux0MRy8JCjqkKRpmlfEp6uJI9kEnSyDEWhxKO8hsq1VGoubNUCVUoQu+89TGVqkszr8vsfSS1",
+	"0NRD0HeSzJ11cjSB3SPUsB/Bjci9/xHflK8WTOShNs2YPZmFYFwTUwgzBqWhBxYPMrgebNRbIJ0TLqbD",
+	"0b32SAnRHVM+75oVlQVcFwao2f5PeOJCIqfBiFAyplFcJx+KdFvB78+KW94+XQtB3lI+J5fpOMs3bHFW",
+	"D71fejlyKwF7FfF0H9FjUCXWg4BK5TjHqcGCqD2QCbHXuJsNsb23Wi0Dsov1O9j9REKfhnZj8tTWF+Fc",
+	"nwXNvlCbfnV1fnb/E99IKekZDS0RLaUhf5QPzaIDyvUM+4xMaCJZSL7Wf+qpVgklCZswqlhIbthcE4+z",
+	"bfSPqBIYMgOlXF8diGTIQoJmwhNkESyM6DVM7x57NeVyOpmIRLGwO9Zv7MKKedt2xXhI/Jfql1XJlOvl",
+	"SZjU06M81EMGn9K9N7O564tfNzwCEybXOLzyfS2Z0UNtsU/BxooMWRDThIUEPkf054ApRJKkawR7diYu",
+	"qJQ3bC7vtWlcqO5ATHm4IG8lS25ZAtyLCzIxH2vrYc4JZ3qrCPo0wTfnTFatOOnpUDISUlVxQ5ELUk5O",
+	"LwgNQz2P+5/UnXRzz4QiL8w0yvcznexDbWHxIlWJjHjASKSkv0QLS6AJfRLTwPL73NqZfb6aBiM0bL/E",
+	"TrOEIQ1ao81spNa4wn/CHrn5gfzFSXore5GI2yhkyZdd24n5ire61lXwz1pfO1Fvhd/JL726qFmlUYF/",
+	"1pK6iX2uVs615Y3M4JINpnKpelWwomDSga6GPlU8DtZq7hY4epEpRJJM+Q0XMw7SSGnxECQMfpglgg/r",
+	"688d5nACAynhqgsfrRZ9EgSj5ppiwhKYMYglmca8tOhR6XJyVu/wr3tgGdYmNFHznuXc+GojrCRJcG3x",
+	"tOrnnoDvNR8brB1rY1nEqzwmNgTzuVq5SOiwfInSBzB6hO74jbwz+aggLDEs+Tpa3hokk6rjRTSzoOJ9",
+	"qs1ms5o2BWrTJGZcn+lwqc73gITka1ig+Y6LtKk/Y2Pdrmx8jGGUESxfzJAe5HQ8psm80q4cpRaAnuU4",
+	"kjLiw0q1coshjU23Uy+i1mpmIgnJMKFcmTM2lSwBbUXvnb2jDrEEOJzZYX3Ql0iQsFCTMY3lshHBZ5aM",
+	"x33aHH83Po8XfX5AIrKW2IymjCEXPH/yJxPRFaihOIs7HW7UY7v4Z8nJFmOmRhEfkhmoibClmrnWyb+m",
+	"QjET78O1ikIyGzFO5mJKqLwhtC+mClzPD7QxRxzjg1Zzxgn8ydtwPUqEUvFdhbJi44lIaBLF8+6U01sa",
+	"xbQfs/KjkDAygwC5EGRM+dxsij0QssThRpX+0sPtxXXJ501k0+i64NtKxNhcYWomkhtnDBI8aRjLS/3S",
+	"CbtlNNa0BI5deBR8nVSz8CRhgar/SYI554xb9pQX+feIRYg3NBl+UWnsy8BYf0wvIeVkb4e8jp59EVFb",
+	"9Jk/91AK8Zby+Z91JK1beZH2/+jTuWQkf9Mj9M7bkT9me63Dx3hlTUAvI/q4mNXJdTIndEgjTuRIJCqe",
+	"P/x2xmIYcUmoIoIHzBlDIVW0TyXzHMcJg/xEm3oi6UDTJ1F2jH/D7b+gQ1asOSv2SW2N1DjObHmlM200",
+	"toP/EYpA2/FE3wCXGP4ABj9eQOdnNOS1iNtF1O+P+NTcvOXdXVnb4qfWGMspMpBIo/mlIpLOJZnpfzlV",
+	"lpwJVLrAI8sVbJwzkYGq9JvLT8K910PrllHAiPeJL7YMqAZkzxjlcsYSOFZLo2EbkY/xUt0/S8j6u8pT",
+	"hJzrL5MkRKxqFEk5RcX1jw1U5wb+kNk/uRkz4ltrdr6fq5X1rJZ18oGUtghjZ76kAaeHsVnutze7fkjx",
+	"1IyV4OTJiRnyspyhzOweZqMKjSdyxWgSjMDXFouhS0xMFwi2bR0r5/7ZBPe1bf5pCQWly/BQhtM92Oka",
+	"pswanJTOY0HDrl4/MCLKAv7FFsb94sReJp/ZZJOgRfTCvzHDWcJNFwb/0EHiEvPtHfeLOu5wJI070WXv",
+	"eb5ETsz1KmGfJlHCQs3EE3YrbliI2QW+H89xYy9de2liZiTte6vurSLxEjqAU99bMjb9HAC9WiKJfmHh",
+	"CqbrT0LvjHWlZpboTJQuwzS3Mfnw+kLQgmcW58+Zdn7Q4EZVNF7wMoPxgUprJIFHizh0AsPNrZA8vBTY",
+	"qWRJ1/skPpJdKBvTwU/mE6cU467cirwRQxLx1Kj5M+hmxew28EwvYQyW7sDq02zd7kTReTIxtKf633Tp",
+	"zvlk+SWShNez19fJNPJN9QyDubt9fl8lzxMhBSbTqmPn7nvgzBS9pbcs0cJJk8WDOQnuoS28kyw55QOB",
+	"gfXN/DZj3GnK+X95tV6VKv7SvWVJNIjSfEZTgXLEOTkxb6lWJgkbsCRhYddGkvCNejen/fW3fjoJNZPs",
+	"UlVpN/f3tg8b+3t7jbX3zy5D0QYexzQaS2OBQIyLJVKfyZR7wC4chSELX9DApF/TMIz0G2h8keiDrCIt",
+	"3gc0lkxPO730a2XgHlo2RvNqKLMJNB3Nu/oIyuKiMHsPgXty1ZqmKEzbFlgNhSMA/XVOaML0SZxxLImy",
+	"gh+qjfIVTDsLBUyQnXqK9zbT+iaaJHRewSIhm+f6o535R3eb6P/EAkjcPDJMHujPJn62f80tHQ2SLki1",
+	"gmW4mtCA1SSb0ATSMmN2y2K3FMarVNV/z0ZRALkFwLYhO7tNes0esGJIYIdxVkmvhdfUTNTJ6YBEcD71",
+	"VRoLzqqEGuogs5EAk1t/hkFE3eYvmJfBL9KJSK9OT0LysL71KXwMtRFIXwZRgWkS+mv6bjQe9SimfMxU",
+	"TsZ1zWqPNSn16uQcLBBcMdjoaMhFgoH31CHVytbV7hbUqVUrAZyLglJWPC9KkISpacJJn80FJH8I6ZLr",
+	"oCZGVgmVkD5Lvj6fMH76nBwLzlmgyLE2JH//bbe++6RqMm8k6f3aqaS1h+1fO8hpOpU2n8bx58+9ttN6",
+	"Tp97Qllf7EH5ccQHolcn70z6TGCOdtk6rFFeXLW1aaixFxQout97mE3op/YlbBhJxbQ2n5gCXBuFy5fW",
+	"OkbY3w6atf2w1awdDvYatV2602fbtBXsh4e58e7uFQ1XhKwblBeq6zFfvD4+yZeV7u9t75Hff9up52tG",
+	"Tw7fsngkaOt8dvsiOXl7/Wo4Pf6OCva6qQ7eXX7oT1++upJqVgveZsfXbB2sHF93zNRIFCzt26kEUdm7",
+	"au3u9bIj0peyn9op2jhLSt1RxAvqLY+4oyJXV5qebTkS0zjUI3AnHMT1GFEIjO6XHRebvxr1XwbRefTq",
+	"6t0vp82z6NVhnc1f/RJ+OI3Oo9PZ2+t49MPz4fxs/uqwHrRi3h+/aITfv4qzszloHrYK5gPaZMlk8rka",
+	"rAalDzb3VQkyiOKYoGqRjhglcYamSjh+lxYRk6mDAF7pLWDKFGPBtSVNh6KKycxQHaZ/zxgP6Yi29wCq",
+	"IXMsC0bEBQ+KyuzFmEnSp8GNTcW3W5yrqa81rva6H345ar39aR1eOEnEeKJWiqA26WnG3QOuJAXmF/dg",
+	"33pV0gsEl4wr/U/JYhaoruH7Pcjs6QUJo0o/jfJKy2hpsm5s1AJvkb7M+PqURyqiKuJDovUccglMxxi8",
+	"zXojd55hOLmTWjhpy7G60yRanPo5d8ze43KOuVVJf64YsGb9D//sxGygCLh7B6iBGMGcvgYdbRORKGSp",
+	"sRAT2FRLz/pNYTQYsASZ10Frt0V+/21/gXmtAixYSwIkqXaSNw0VcVULT6FExKQvofq1kN7Ys2YPF6rr",
+	"nuwtk0olzMC+qHBvQC55d4Bk6l2cX12TrQlNelCsygkDBdLEEVwqW3+qMkItkk54kiNu73d7VjS7aRJt",
+	"MMPdslWXYpoEZbAexuyDU6EKvF2a8pA29hv7T9owYKslT8OI8YDJ9Gk0xQWGUTxCXD7s4lGDd7g7BvO5",
+	"VKxBiVCvagpRoEQ/+zFb2L9KyrkPKpNtWvJBLXdz2wAW/uovYO30SvUbVb46+QCkICaMa+pRrlza+c1t",
+	"aUYhZ8bnyCQRgyhmC2yqcHyqEDrDkwVTHowoH+b308MlWYsPTKNuLAIar2WMUD6c0iGTTmXVTFxWLX4F",
+	"WsVp9aynBYesdnRNQkYY7+FyYmwMpMrMobRky2EU+6TQ2tBHFCsaq1md3MK6FAD6ML6wAEXIFQtG3PE0",
+	"SRhXFyZCkg17UzITImScjEQi9Va6OkcbUSnQZ8cRd9tdrUyoUizR6/u/f/zfnc6nRuPjN/+zUrA1z5nm",
+	"BhmbckMjPYQ3dIPCY/vC+nLgJjQG25rBs09IWSbarJ8mVFleC/QNh26l2o4KpexGvLzadAD7r1WDvlAj",
+	"Y/lr4wb85/VK9V6VpFWM7d7SeEm9q+WXZiFmNFKS9JmaMca11ZwmPhWtQvnw9lYODhy8y3cHtc8q6O9a",
+	"Q4BsCy2FtR46A0+lxCTqmTlU+qnRfDJCLuSzmqI9Qo+XMbxLBW+qrHkasWZrMrME66FbLX606yejF8Nd",
+	"pa4GvV4IfkXJvy7hT6NbGUVdaasAUgcEocOEsTuMMefz8Q+Sv20F67dsdpkj4dFmkS+p4PSXepQ2M+e9",
+	"9B8UbJSTXuZDPYK+V01oOQX3Cxn4OECsoilTjqB4B90Rgg8iUwpgplIlUx5DSSRoqMZSwmksaDzrMO2H",
+	"UBmsjPMUIvv7hgqCLzQ6nU+thv6/pv6/7Vqn82n3mf6/5/qf+yeF4qRI0p1oe/oYeP2GgsX40X/Nmt3O",
+	"pS6Sob/KePcaNvnEk7nL3Mp5EZ0/rvaD7n0fS2evKUkPc3Phavn2soEidsaxvjM3vYKiNZxUWo6S9X+n",
+	"7BcEMloDkN5H7NSRR+YCwfgaqopRD/84fSa3RbB6hduSJCI5LpSJ8BNOX7P/SSKGCR3LOjl2WgMNIUzF",
+	"GQTxPAWZayH8Yw4PYjHGnk8+WCPaXIgmlXj+im4QCwlv9wtR0UkIJiUAx8EN1t3lsgGLQMQWUgYBM2ZG",
+	"5yhVCqFwMLxlH+CYE9pVohvgAahUKyMqu96mc9E1ngn8Az38XRP9qBam25QiOBQhM0Eikv9FV1OKktX+",
+	"0nVkU60YGvYvFeWBLST0+QHSj9WV0aCTWxtOXMYO8gmoCQtEErKQsFuQrUcIdwT1g9M4JhHEXlyGFZ1M",
+	"4rmpJtR/g3u/XqkuRItMnG2RY0SOR2i6Af+c8SAYfz2c+zAKQQj1AjEea0Uxjqw7r6f5VDiNWa9OztIh",
+	"+nWzVHY46lrWLQK+NuvPAz/DjLMEER30PAAma0xDhniDubXWK4Hxe4ywLqw9VRn4mJAqVlPReB2jfoUa",
+	"ZBbFOfiAXIoMmZVjLPrCEXn37vT57b7zdIpEmxFzogef1UCnUY6rbhfpG9HEHcDC6eQqoJbPa62lv4n4",
+	"StELR+N1ZGrVmZT6TJetuPndJKcrqhlDlTBuUwlmFApBwzWWZ+XgkTkPWVkk4Z1kSe1o+EAUAF8rm/aC",
+	"xAaGoI8VBOQfaraYebA0akLtIAwNbkYROZENA6VabgKhpIvgDadasfIhPYwZOsnQdWbXCpUBR22F89Tj",
+	"AIuAW56r781oAtLikhigYq0aTVQKRsCZrHd4h9dsTKMNQQ7ImozFcIhRsvR3I7967WzpsKbkLKiAJYIw",
+	"Ary+MLUI0jhHO81uj2SHEzusNNqLkIt6Pg5hOaySPgvoVDITfUIDLc3o9QarbKp1r51mwHllyHSgWFKa",
+	"Iv00FWmCB2Bgg3ck4kM92AlLIhHi55ywxvWFD7p1HGqJgJorJA67L1TBMe8nVxkmgZAKyDwoD/XXjDJn",
+	"YXL04xg6N8psZtEj6dYdrS+cOpU3BmYdrTB3QvUH7LMAgVn13ZF6xQqSoPy6bsx5wDBCNk5ZJy8SMdYf",
+	"EDxl2t7bcY2lh/M7iG4xUQLo02wSo8EIVr9KphOiBGnuusRFu+NiCoE4/FcXQiHgW4XdN+sJw8coibui",
+	"ZwBcGd+UsEHC5KibME0k8LC5ZEwKy7fhrZD4oRmMlXywjJJg7cZAPTWThW/pdfC+BIHz9DOIMO/cEKjq",
+	"3/1jKQPGdZ1K2GjA0jN0lhkLRDIRPoCFXnCzq+2qMKGzDHcA11JobCvuY1ZU4diGWvh7rpcqnFTQjnzq",
+	"i5Qek1bSrPKEBCbEDTr6aRw7OD8YaFZx9oc0GwlYLse44FV6vggbyELjPYMTSc15zxueuRNtDp5eD6t+",
+	"Y8Q2cylkMctfMiewV9UzdJcN5CREjGEd3BfaxK/3kXRuKNs+OeWxCG4sqbjwFuwhPGeYk+FM5uDkCx5w",
+	"duhq8T7tFpHFkjluk68+socaXoJGlbGgcEbmknur94wpnTA3G1vd3xb/pbGQyjw+5elD/qsSNha3vjSw",
+	"/McysvSxSCHqDjzHBVBcdiQRJ9sNEtK5fEpEUgXSdcZB1RgFXNjch/Th9ONExKH39RGV2c/Y4ckJi+OI",
+	"D7N7G/HbSDku4FuvSL9QSxAp5Au4aE9JL73mCx6oP4r4Tco6lCDBSAg9zjIyT5hkqmv4Qukw8L3+6zib",
+	"pWoADqzozcBFM/cCOYyEZLyAFp5mWbTPpwxIXDcQk8jRmIyGnKppwpAhItY6tYByWL2muQkoRMiySCAm",
+	"c4RkJ+xTJJV86icZ+noCfhg9rmre1WuA5O4uTbm5CAtnLxP4jivnCygypIDylJaqNnPGHUx0bng8Jr2W",
+	"siJ3zTKetvclCJdIp1mRiPuM2OeiEEEu0OWMplK1EFAoily5G4ghkxOJdbbwTrzSBdVTD9L8bU6qkcKZ",
+	"Z6kkkikynVSxNAZutFLYy5jtGhHpuFQuR5Nmk2cL3iC7CQOsQEMyWkXWaiWb5fNu86CCIg6tnuzmKM15",
+	"MTpQ8Ynps6G+RuDWwsWTS+g8+6GA8oDFVpN1NIpzzy6qu9VoaZKpgjeaXcexmYUvHKBxfnhTcJTSnyMa",
+	"bxiFFrKRC9gezSwc69N80BcEOcculiAaJQSp1CN+eyUlfXPFJ3wbAynSO/DFmmMkQlH7hN53zRkwoxcQ",
+	"HbiYEcFNlwjjL7WJVb7t4/501oXvrbN8GO8SU+X+4Smk4CH1lcyKSaL0/spoY94Vp4wV+RDzWovnMzRr",
+	"6l0xK+hfMSqLd8moK94Vq4ZUTExIeh/L6RXO8+poIb2Su0NLfO8jRh6iWzQv47LeUU9uLfygn8+ybf+K",
+	"5dpuJY3r1edj6Z/mkFRyyfxds2Ml3MY9v8AyFn5xBzf/i5lWKvVS/0K6q9mDkl5IdzkvWzKX/C3MSJZK",
+	"teIdnpXu42rlU02fntotBZeI1Mfo5P3J2XX3zfnL07NK1f+r++Lo9M3J89zF6+8uz6+v/esXR1dXH84v",
+	"n3ePjo9PLq6zT5y/u8792T15f3L57w/fnVyeuF8uT15cnlx91708eXflPX98/vxk8drZlf7vy8ujs+uC",
+	"6x9Or797fnn0IZ3Mh8vzs5dulIvDPv7u6Oyl96aj4+Pzd/qNlydH1wXXn5+8OSm8fnp19OxNwQ8nZ8XX",
+	"3529OT9+7f1wdXx+cXK1MKCLy/MXp29OFq6fvD06faMn/uL08u3i9cK735xfXS8M5PTs/ak/I/j76Pr0",
+	"/GxxT92yXZ5cnVx3r66PLst/Tt/4/OTs+vT63903p2f+jN31d2e5X3DXNAW4Sy+Ojq/PL7tHz59795mL",
+	"lydvz997ly9Pjs81nSENZSgo89NV9/Lk4s3R8cIbr8wEL0/+9e7k6rr09+Ojs+OTN2/Kfs8szOsT/dGL",
+	"U59s35yeFNCavZzbQ3M5T4EXl+fvT5+fXC68Jv1hkaTwh/yr9BAvz6/hLR+tl/OCbhyFd9VN7h8rPff5",
+	"WqeFYqdqxWtOVZAdPI1jIrz6WdvFKd8iakPXMown++0if/CdStUMt+/eI7Lk9IKiDnNg1Rrj2t5ofA/N",
+	"RsM6WaxqTUmCSDTmI30hYkZ5GlbaNE50U+ge7ymhJj1Xi5UGrfWFCZob1pTs3dFvnhtcYX0HlRA3t6tf",
+	"QE0YcwTPBETtFwJCSzZqZZykLEaSzWQbUUmG0S3jBq1leXy4KCxiIiImBuKpkR7x5VajnL7fRFJ9UVaQ",
+	"lmWmvKBVwApyKl3MBgWbeJm1HsG5AMgrXKjFzVzRpK1RlCaJ2mERAX0YMZ71pWsV1fjSUYOsagIrcOZI",
+	"bZ5OnXlaJ0d5qzJjTtq+Vw9AlSW8r2ixvbmXk8tZIY0fofejP/ci9Ybc9ZeGPPols1B1ciaweZOIwVvI",
+	"byMZ9WPmtblCdwgXpLelDdF2D7hIp5PLwb8YCc4Wj1E2bWjhqOJkLkHf34z470Uf627q8k1cY5veQbn3",
+	"hlOz/Gv1aQYqyA8LHi8cUsTi0CFnbZRSrkzq3+oiBtcSLb8tUD57gb8aKOTDRvMJibhBp+uLcG4KibMt",
+	"aWRM5ci0BElbIKzRHNhfFTsuB/1QuELTOC45WTJTWJlECrriPSU9ffB7JIgZTYBfkFNFRiIOZdGZsRGs",
+	"GRRljukN5HWjh9ketA63J9I/hFjCho7w5EYChgcqIQVnlrBPILl/EhHXf/qJ7eld+d6gWcSDfBVF9iTn",
+	"2V0mIXCr3YH/fWo0ap3Op+aLTufT/gv9z8MXnc60sdc87nSmrUbjGf7nBP/zAv7TOqjhf/HqXgP/3NO/",
+	"vjh58aKkcOIl+oyuwDlTnFqfkQay7fvjvpI2PpcpAge5hs5KL8RRJ/8W08SERdMugSZY5y/pjx+L4Qia",
+	"iwu6FJ2gQEx/x2isRhseZAs88qvz9YmbnHOjoGAgd5LMS4rOz6lxMm2cRmfOVSZ0gPUPAeWuzNYwCi+p",
+	"9cGV/rup44hPmNvk4rq6mPZZXCS0rHaaBk6cO9uVcxvB5kItEPcFb15adgVqj2uWlEly2t1YWQdZmubG",
+	"UFPz7AUhHkxDSp1wJeUodmEctoSHDOkyGTOdO6CGbCwSZupEjZ/eJylXYWLX9C45dHKKJ2BFwmZK5D6m",
+	"5co9KjI93FI52ktHYWlsUzvEHt4v7pRwXOKefomjeEbnmGebBsT1tkPlEspgqskCvxctWK+tL+e0ONUS",
+	"XE5QZG/IDhHFYq9Ffv+tVW9pIwVFjcXfgkTiQEW3zBZNoiYwZuM+UtQC9kwxaQLQzALOjNHAgFi/kpm6",
+	"gpVgM6az+85+g/z+257pcbGqHA3nUu5mSUtvXQ90XuZOoeOCuX4nZsWoDlhX3dzfe7J02mWoQoXej+XW",
+	"NZ2WpDVq7RRyWhIWRJOIcWV14WwaVjnrKNbH6VSNusCQyw2l/LpU9dpIUyqJIc7m4X5j5Rr5Bv/ejm/w",
+	"t3a3dxqt7UZj//BwleW/Xka3yaMCEQjrERIl1q1QLVkLSIqAWr2SFXi4SUal0jYzpy8/jrJM801o7CcV",
+	"LZN9BSiVq4oxSuruTpV0mWsWmUlma/Hq65XaF1HXKbQLM+mR6KHU/NW0Gl6lAwIMXFli9leSRGkSqaNw",
+	"H2jpK0nEjBcuUTEdIyZQMVpCr89owpKeh8vl1v9pmuyJFc1FfMYaqhCKBxmDr8jUVcE3vLA+FlB9XM3x",
+	"18tkrxqFLmX+iG1HHbLdhl5bI2hWyuu71Ny+YdoG1BxkPFFzk9kzYVbZc0pgcdHtUjivu1TPZoeDtdK2",
+	"wZ1X/uaKZouHhS4Jl2uT9tKzOWJfssjWtGrI1via6RyL8YQa/AjMKO2lFR4GniPiUjG6FPqkhDsgHRcB",
+	"bfnnqEoKxTPNySQ88RTSH10HhhK0rReItnUqT/nlbnB8unc6ftF43Zpsh8cbIHCt2AQE4lnhfUiZSwlQ",
+	"Vw+XwrIQkeS5ylNCiX40VVsZemPxPOZKUr2XbXqqHdcpONQ2i+aupc4L8tnQnJeXGkmbAWpQUL0k25yC",
+	"NZXGDa1t9uwC9EU/B066eSX1YBrH3bWcx9bNaQ/fSpMt611bysGPMPXynWTJMeKAPXUwFZHyHfNjesNk",
+	"Bs8o9VtkVmZVWCHjfPwv632UxQ7Ij/+5ulAZl7yIpF6zTZ1b59ogxX7ON2xuMAp3m/vk9992qsT8daDN",
+	"JfzroLGtf2s9QaaNRp0kIZswANskvRs177XJyTFoJ0FyWyWfOlwz6vlTcv76wl4G3v3pKbm8OkI7ES6Y",
+	"Cs2chRgP8x7KQpmT3K5zG1vnphsUoqsUwRt0Jq56G19wsLZ2ivWOdd72KX9TIQDkfI27cnSlZ4OjqMKa",
+	"4zKU0NnVxjEx29h9LS+MpuQV5mp+9Pr1RYP1EA9KsEhEmApoyKY3aoc+Z9njfts/uNh+MWi8vGlO3m//",
+	"0hgf797sz3eSf/3cCg7GV4fhnvp+9GrWfPODWEPfWMPP/pYpGlJFN1zrFNA3RYcrnr0BsRUD0qNBYqDS",
+	"ZkwzP4VFSmX+hULiXIZajOa+U+O6jIcQ98r6tNcE7Mm+ysGzRVJ2XXhu2dzBE9Rq7Bc7avo0uAlGlHMW",
+	"d02qsK0YXfJO6xLCJ1Dnkhh+6ckI4fnW+1b5N3IIv89ocFM7xqfJG/xus94o/hIC9ZatT+n9mbuKKKEw",
+	"VrHCd1oIUPsQ31r8lIFKKie+Rco42Gsd3AlHivHQUcq96BtMW1Bx11iUg80XxcH2ymjIIz7s0nhYyDIe",
+	"aBMi34S939IUvwr294vSURpH23jIP81upMUy2/hhhMX9kpszmcoRC7t5noowo8tPymGztXenk2JfvzY3",
+	"8mFPN3ooSlh32Qzl8pkVvdRDH/0yO5LBG/1Sn7gVwQNI4oL3fPmzaMpcVr66GHN5hWwymDXdUATTMeOp",
+	"kb7x2pio5xfcRWTi99rA7Cu+/N7ZFgL3GXU+8GnDzCVCfpUSsC4LXJehrNDq1lQwi5aqRMXYWCFezoBX",
+	"c9ul2uQSFrmG5lcu8arFhk35OVtXzynQdReOVjHHLNVsPKFfxlEK2NgSzl+mE657gDfi1JtqWUWG9xmb",
+	"XWA6/+blEQZKsyQVqcfpbTSkSiT19F5ZN8j+Bl1cTRPOQq85Sk//p44cJBrMezkQe2iL0qm0O5Xbs9b/",
+	"+z//t1OpdioJnZ0uXNQzhWvoOavdsDnebLYOu6qgN/05VVR/F+5n81f2HVQpJpEOzmHF4AbROoMbPn9e",
+	"7T5o7m0frM5hfoh03aq/I0t2uhxJMoYRov95yhXmN3gZoRCHnQN6komZSvQHjsVPEYl4EE9DFj4lXDiE",
+	"Jfd0h0PIxzjuwS3pgDjGdG5/glQrbDbJouFIGQemkIoEYjwWPAXksDX2QiJsHBGDDleZ2B9gaGW7f5jw",
+	"qTnqX2EucBUqWFLQggeFujzYALobWrAfA0lu7EtKox9dpVbhVkcqm3ohSRzdsjahChebSkR2ghQ5v5cR",
+	"uN0hbNXAmC/emDmk21oVKK/cONjbWV27USB6C1GmP+Qx4CXjtm2jc+9gFIX6aAFyoQ1TiZPmSZ2cjCdq",
+	"DrPlYmZbhK3uq+FNoeZK2jfssbRpFulD1KyhDgZirNx7NmFiErNMHqTgBgpdumANdUD7apSI6RAagXxt",
+	"fTdZ1m7IetGQ02u3fPOhRz3uPvSJMY2kRZ3Y1uD6L9NswYDdWJQtf3N5yc4CbEFmb02m2xZuFmzv/xpR",
+	"Ofp2Z//5yb8mPx189+yK1rrXp+MPtd1Xx2z6L3Z5M949ezt59eGHl9ujq+mLd2tRQ3GA7GqEeR52G6BL",
+	"k4FDycxgxvobF9Q4JID1SSDGBqjeJrukWAd6AW9bb8cnQip76v3OO7KMBLyh9DUn4MpC1I0MVsUCBvmP",
+	"q/vhlGTel+zU8qQ9VEKW1oGaREzMkCjzaay/GNDasGglcjTyBy+EM81uArZ0ObA7FoPkkV7WHOnVyZEN",
+	"iJqMFH13ZlqZTFxvCWVJdcc1iDkDXA/RgAFgX0kWD0wqTsCiWyMJjUj004jWq9jY3MuBNuR6It3cLTHN",
+	"3gjztqaqVK/aXJ4vleat5s7+zsH23s7+KpGuRlESaksU47FLmQpUFAPqIuZvzdOODKvYRx4w3MMTNXqy",
+	"OYvZEeUoc4EN5gRjqYbiyStHbPmDu4zDVRdVuSwVZIR8kZ7vKZGYPfGoSv43VSX/kqpcUckxqGeZ5lAE",
+	"ipWiYGSHZ4bWJpRcnL2sklcXJy817Xxg/QsSjekQGbIhuu0WeR09Awux2WjtkEn0icXQiAfwUGUUMsiL",
+	"7lPJ9naymxC9f3Z+OWu8fjkUR0dHR2dX70Yn74b6nyf6/54dH8H/9gYT9V7/4/gmPvnX+8sd/vIM7joa",
+	"Hj27ev2fN8G/4PZXl+92T5KbV8Ph8Ntvc/r39t5hK2seHtV+oLVfGrXD/9z6+M23vzaqrc+FluKjXvjf",
+	"Ri/Uo79hbJJVDlcqOo+64qOu+KgrbqQrlsIeeCrVFy9t9H2A+T3/YvWNBrPnjytu9Ga5JsDFOOL+1eaj",
+	"2vqotv43V1vNvihhAGpMJf2jKvuoyv4p2tqjwvmocD4qnCsUzmWq0IdIja5cOeajz+4x/Lth+Hd5Re9R",
+	"H3iugWDwWdRa1eKPweXH4PKj5vUYXH7U3x71t0eH4X/j4PJdAGCZfWal7zPt5P25io91M9u50N770ySm",
+	"HJEUoL837HL9S7XDzxT5mz7Ri6NcvnYb9Sk3SLf7O4fk99926y1T47/XOiC//7Zd333iA+rYZthps3LX",
+	"HhtdyukFS2vYzVwk0S/Mu8vvyZ2mtHuP25blrvU5TYYs/2QmT36h/mHCeIi9T2QsZt1QQHMeQ6Ih49ix",
+	"BfG00t7q4wH1G3nrPxlPRByPWbbFN/If18xbsfFEJDSJ4nl3w8be1umfw4S7fvumgMwKObHJsYeEjEjw",
+	"c3iH3BAH4gJ4y2t4jcn0zr0Qc+g/sL4mNU7eADrfNtBNs374pADYL81wLwBo0VprbyEoUFLo7RoFXLF4",
+	"TdDCBTxuwFk0ABm5sUwSNmBJkrZHzPQmgBa30imFN2xuoeZ8dHY0GzLgUBhgXWeO+rH3LIkGtof/sjGu",
+	"fuEiEribfMG3iviJU1kKcMisj3iaxPW8XVZYEv0JsvdTwirBdDOLm7bAzaIaH+V7RoCqnuKzjA1iiwWc",
+	"zMAWbBJSCzeac7N40iqhXGpOJcsBH62NqdX/BLzwC8R3R2zHg4I6wWIktrSCZXO6sly7uPpnpV1hmM0F",
+	"1ZIoE8PcxDuF2DD58Mnx+dUJofFQJJEajZe3e9jb3d3e9ZTAmrlQoAl+sTXU09h8EZPJA9C2PnojIb3e",
+	"8O4g9lks+LAIuXJ7g8Ymtl3twC+PKQoHr4EsXBpGV9GYiWmB1f82iuPIYFQup4PtPSNhHSU0i4hA889N",
+	"OxREchLT+VnpAg2mcWzKhUzIzwqSNdapWrqtKa6f4aRehK+Ak23gyLkuH+Ka7WnSvjRuaRb3NS/IJkZ+",
+	"VXwJVcBMUnoo1R+qGf2kiKSMXmXgFh9Mrcq+b6lW1WwUqFUPKZqTyemX5Ah/7KFcoUBZQirU8ai8MR3z",
+	"ySDiQ5ZMkkgfF2i5wxBK8eL0bGP27lNpSpKw7GtqYoYKr6IhP91U690Aq3gWxTF6rWBxuJyxhChBehfn",
+	"V9dkC0ET6+SDg8qrkh6gQ9XADZFrt+P9str7/7lk1jORhMfQA3PTaSMGb9qEdYVr4BjvdxWskPk0W/tx",
+	"v/h1Yf/zQ8m9+uOSud+l71BgrP9l4/Xw0O4z01U4uVZ5VwL6SWd86mJQJ5dmmbSlJNktS2hsn5GuZUm+",
+	"QTF0ks7W0HK+GQBjAfTiOqCLpg/tZrvnQfXeBd8zM8t7AnCujSF5kYh+zMabNknhBJwhFmJ/d79IdK1B",
+	"nRkXXdra6c5+uUVzVH9gg8Z0aVuq1V5vC5pRxnG/rxmKqJ0+R5KG0nV0ZK2FPO5a5JSLzN0Mrrov+H1T",
+	"JlJxycHFb0D7EZGEci0tsdgyurZd6qkklLy7PF0JFLWmuYSjd8vhCKVqj6m3ESU07nq5PJw8tep2GtbN",
+	"dc35o0LhIypLA/Vp2wpvmBnM7Xyrn7SjfWl8L0VGyymkrrcJhvUQpUW6ZSqE8S/uTGR7ii47q3ZbX+t7",
+	"V3QzMgGbhNHQdo/tT5USazUAiCN+070F1U3vFMooJstXG7vbu85IkW2MlGsalXYPSmGaIyWJ/ZSPQby4",
+	"C8Wy+IImKkUfx5BNSQ+mwrn6YZ4SSW9kNCSLDiOpVlN+CVpWSYzTtZ+y9Kq19QyNDspdZcXwuBsAyxpL",
+	"1bYtMn1VHeKUH6jzDp4XRCujltzargyQWfK+U+nlQ/CuVB9ptrZ3dvf2Dw4bNdoP6nQykfWhEMOYaaUw",
+	"EFwxroymsgTApLl5ohFIKET6XzFgz1jxiSeS+QwlbMv1lLyM1HfTvsWLca010lm/PD++uvi+lk5+DZAe",
+	"gHpeMeUy9pl2OqkS9okGKoa8Oc0RwkiaHrcWUgr8R9jj8YVI7GQEj+d5RZraH0+4AktXMnIFi1OSfma0",
+	"crPDi9u6uwaQcXFP6CNuJqjHlU2bA1cYDtSPQoooDCrVyjBSo2lfH5N0vOanpRDF1cqnmn5V7ZaC7SL1",
+	"O7F/etod/fz0+XGlunD55en1d++eQX/0O0sWj5hgMTfOcvojRQ+cGjp2xONanji+q+93wkmT3rmmN5MF",
+	"mGmJNxdTopKpNClWmbaV62VX3U28pQs+XGvBfWMRaww+mv/WSpCV7i21vJQmMWEcJIm16iaJGEQYSf6S",
+	"ws0ItVRILJM/r7/UUd785OaPbNFZtcP+4uV1zqr4gzoHWjr6A2vr7BQfqLDun6KU2HTdghpqqzQ0Dg/2",
+	"93Z3tlvNB1IaHkXQHy+C/nasfvEAA2xtpp3Wpt5J7EHYjXh5YqdefaxVxL5YkMa1Igq/OsjjQdIWt9Du",
+	"vTy5Jlsu5ay36FhYI1cm/UbVn+vH9RaztDlbClxbsGzZJoHY+VQutD4VA7OoWhZEkjAupsPRyq6ndXI6",
+	"MPugr9JYcFZ1KcCQg6/PUK5zcvoy+AX8gXRI9ThcjrxpvCY4e+q18sseZQ5fA7hM8A/rUUz5mCGSrPE6",
+	"WezkKGHalJG9OjkHzmG6k9CEkWjIxUJnrtY6riOE9l1c9mO4jm4LNU14tru6XX3TyNGhyOaKe45FwiBc",
+	"u/sk7XLdAyxZTCtEMFg45J1KW4vlz597bVfbe/rc69emL/a2LOhzr07e8RsuZpzgFMrXYfP6n6I+OPZ3",
+	"1wzHVPCAJa13t7gPn80+7zMSs4FaKFmoNJqHNDxo7df620Gzth+2mrXDwV6jtkt3+mybtoL98PABugpm",
+	"XQMUpYiJupupVLP9+kyfn5Iuh3dqF5jN+C8e5MXr4xPi7jFNt/a298jvv+3Ut3OwxCeHb1k8ErR1Prt9",
+	"kZy8vX41nB5/RwV73VQH7y4/9KcvX11JNasFb3NaRKHAKETfLojQazHZZ6R31drdy0V39aW1mtWbXPDi",
+	"Fn1H3NF+rgU5VAWNxDQOoSrG8iXoYGfozCTulrYqvMJWhRu0JVxoQbio9ohhVDYZPx9GH+QcNLASZBDF",
+	"8UKZ00Lwsrh13ph+6hamCRt5Cxy+sIV0LPhQ6yNDUcVyBKxOMZVvwM+zI9reazTWSFjlgheVwRyLMZOk",
+	"TwPXQstucfYrvNa42ut++OWo9fandTg44sGvFJxtgmnFwEulwKSzHuxbr0p6geCScaX/KSEPqGukVQ9g",
+	"EXoGPtw2l8WaPIu/gBINb5G+pPv6lEcqoiriQ/JOsoRcgg88wegk1Hlm5g7DWSemttzxfp42JrRO9zQ+",
+	"oAVWf64w2V//wz87lkdrTRrcg0adSF+D0NgTkRhGGgsxgU219KzfFEaDATPx3oPWbov8/tv+AvNaWaK1",
+	"QaeYxTU4E4q4goCn0O0U7kQNJfJ7weKlnlXvuPDaMfSWydISZrBUF9XjonEsZiw08fBmaw/65TefLPvW",
+	"btn8pZgmQVm4FhMqM1nTrvpar8DARuUP9hv7T9qZlpbTMGI8YF7OtYNORxB9RxLLh1086rQDxBIB8/OU",
+	"JXPTdy5kAzqNc9oD3LCGvMkWhJR/ENr9ZT9hosarvlDSCjivvqPKaLSmHtp5Pa9VtOsBjIW9JTwSnyPW",
+	"Klyrb7gyTplSrjzlAWRU5RvcDhrR4CcZhzc/rXUip1E3FgGN1zJmKB9OAcAmA2dTNfaxqWpAeyNKpPK0",
+	"6JDVjq5JyMhC7hnYl7n6fFOHqtgnhdYKn9vSgGpWp3eJ9wuWfyXf4LckJ2HBFLxkGI45FiGTGxen4LPd",
+	"wD68cMrnGD+H8mng2RYsoMhTsLezYUueBRs4M56PhdO1nUTu0o38yDEt11w+Co3JN4ukFlEL7cqnkmUz",
+	"DrX4motpQqD2jcRRP6GJUXBADaOF/awfwM4oGL5x/JVO4Wlu7NYyfhibY2VH8MVW4NkPH/2Q/PvV7uw2",
+	"uP45/uG7Hb6bnD4H1KajZ61+42a7v/2+EYxfTH94eaj+zePGD9+fiR/+tu28M48+XD9vRFe5ZJOYBuDG",
+	"2Lg/Lpt0RRx2B0VBgUXXGkjr2PW9l4rOPU9bipmytxw0pbV72Gqsgk1Z6LXrDbV4LaDwd/OutWXtY25Z",
+	"nPOHrfZ7rYoFf65W6Dgpr89asKZQi2ru7/munsks7Fl3s81vBXNCqEnPyTxIg4MuN/nM88nkjkVeRRVB",
+	"2eSxBW98pt97LIZDNKz9Y7xJnpnJbl6RZGaVcqwdkNbpb2rDi1OZrOO1dB6aseI9WY+OOdssvPOk7gaP",
+	"E01sIKSkBIqpmUhu8vnMiNCyTsYZ1caGLNla/QU9PfdaKhW+GxEgYE3uvCJp1OPB4CGmkiVdOmRlvhRt",
+	"SNeO9O/LVqqkmmCh1sjSqZeTpVkNHv/M3mVGljlOuS3IkOgSDvjFg86W0/5BMWfv5Bqj0XOFBJRD5v4f",
+	"F4++iob8fKruooTmK2CovJHgJjFoPM5NMrPO74xDs/dlXNybO00t9BhMwrhNGQ//At5SMVUl0zgtimGs",
+	"6QwtgyBZhuBmJB7kEVhkoRlNQpnxhhT50XKRkLWcW+vluj7a6n+WrX5tzaU7oiAWWYSvPlwbV19j7+CJ",
+	"W75MvMzEmaqk94zRhCXk//2f/5uPUZecpmVB9zfRgPnCP+v/42StOss8dGJhAN4yp+V8qSRC2nricjdA",
+	"CgMNWO+YdZYZb5dxyEPQtGcxxvAYQhxUDDJh0tVLWK18qg1FTV+syZtoUhMT3PgadDVlCYolkEK+cbjo",
+	"dp/Qn6cMG0SCreUskKlkdZKBQXTeAQS9M1a37zht3mOgJc5ILdYAVMc5Ik1DzfSYr1cnlRrlkPVhcvb6",
+	"QLkrk/Xy8jxzfDLvztC2ndXHslP76G36871NQaE//4XheFkYJjB7FxEU1/j2TkkOgwiZzT1LlkTX7S25",
+	"4HrzCWbHP+RIi+PsBnVt+WJ5N93t28U75IFqlTo3AhrH+dKvrNymmo2NTeDMBrcNZ7aj6WmdqgQu03CM",
+	"xWX2QOoq1QVvnDkOXl9nbZUlvB0xNWhDt3HZFvqtbfgW8Mq2v9x4u2SSjpl/j0ExyBYNFK/rog1emH6c",
+	"Ee/H+O2L9IWXOLVrMzPXOM2b2HMYt/eoGeC6UkCoyZK6S2ciQJ6W9ZGlup2/Z9Y7lU/g0nxD2xJQN+O/",
+	"dcGPVbV+ZlOZslisvZqgC50fk7SLeEH1GWIVaJWguCv4kKmeTd/KTv6Gze945LH1dikEbfmJXwIrW7nh",
+	"Iripwf+vefLX7v68uogvXzvh73KqwRpf3h2Y6Dph/qWal/1i5raij325YEaBvvbQ4fk6eZMR5YZevQx4",
+	"A9Fh3iut3Q+pgUq6kP7mAfuNotsZ5MjthbyPMWtD8vmYtWdJpNgXQcxchUCRgvEBX3JJ4tnkrJSWl53N",
+	"n8SIh4IVOCjWPIPFhqiaHGOq+10ysYt1C8f8U4qbTDCZKZc7e7DfOGitx5JXBPAYD7tQAdG1vsHymACm",
+	"3dt6CfRdZVGqAEV/LVBku/dLARxA6gHAFOASq2mJxOzBb5D72pOKJkpvTz5RpPV+1H/5/ub0u7M4/O79",
+	"7PTl4fj05Yvp6csXzfDlKO7zy8m/Wy8a/e3T4b+/fzZbp9ZjZfFkzpbCKTiog1JIND38KzvdOyT4FwUa",
+	"3nEVxdj0wC5XYXr/JuGFn5NuOSW/uzxF9Ih/XQJVt7WOcvX+JTY4KkjwL+RsyxKGNed0QdSIk2dUsu1W",
+	"FcJU8wlw4ojbQhUM1q1E6SgmMihRMKUtSFtGr5KMxgyjhn0x5fm6mPXs9VLJjuUzkGnUE2qiJXZPr6vN",
+	"c6STiSRisuCdaK5RLuGK3bFewm5l1RHpiijJu83B9B6iVUQkaT9moKYVxB4t/M5KiJ0VMQ3zKlcqVfy5",
+	"wTSOu5aRbRg1KYb+e8ejn6eY+6mZ7VPChSIJgzRIdqu1jkEGY5BEWefgmiHPckR6WzVhAismEhlo60Le",
+	"LMVquFMsEWoR70UQEPQbM0VDqugqgaJp9q29N6eEbI6D6J5OC8FyVOOTiEe7XjAzE6b0lqPsxB2F44i7",
+	"HOUNkZ4ArzJicejF/9L3CYSzxcjFIgKUf/KK1QOgFax0Mam765XmuVOb955xNkuLB4H8bS8VOWFxHPGh",
+	"VT9EDKGNKnr1+swrQzQYOKleFUkyBhw1BI/QnLyjFUQJhw25HnqJXecWZOZfuepGtKjcM2mfPdLTx75H",
+	"gpjRBBAdOjwfKdsUDewOrCqfbx7PSU8/3PP7lbShqvJWTIORM63zFqTFHjUFTgrSIWZ+5A1ElLMtUSiq",
+	"EeMd7rYAFzOzlJLEQkJYKUpsZEAJWMEzgXvltim3hGUKZYYZL9Uqp3HsdMoljDDddcMSXY0ZI70xa/ec",
+	"kx6FcaYolYyorJI4ktrughAatPtRdXKEj3W4y3cTyt4YSUJjaRs3hmSQiLG/EV+l/Tbaer2m2D8E261Y",
+	"agUTCOJ+HW6ipxCDEbZnDtaOkH+LaWJsWTg1BrgP90Vzh4SZceV24EfgfBLMxMqyziMrTI9lwmENNxrw",
+	"k/tJgM8lXPZOMD3lDFJrjxlGK9taEUdOhilxD8c236UHj0xB548UxLEYxEbQ52sYoD5oTx21gW5BVcrX",
+	"RnQyYVhUGnGy3SAhnUvH44z72Oqoi1GKP4PXLVvqUnbn8y1yN7aVPSGle3YnJnVHjM+Uty176CUGHK/w",
+	"5qWOGVROqyRhQ5qEsZETMVMKkPAlgwWbRaEaacWV9P6rVyW9Lf1/bcz87XR6VWg4NaGBZpz4LLxGixT8",
+	"GMIAdHh2G0FyDaNbZsCSxMA6MNXcy2WAh0ykw1QJ9XAj8TEg8FiIGxJHN7CT4wIRvRks6Va7A/9bACfV",
+	"/zxcC6LUUyWXQpRq5nTKB+KusKSbQo+uPnBpvigzTCbnEVoEhbgDEl4Gab2+ThDPpbx01/M0ruUcmPbX",
+	"RmunkByDOkFRAkFrd7fImskYRMVp5DLiASPNw/1GPi9kb8fPCzl0/1vVJut+EjTjVEA0oFK6XYKxsCxJ",
+	"5zrnfLfpKAlDBaqkun3T2FBhBk+ZjvDWW68NbLAPBs4Ewm6xQVAgN4xNgKcZWU1oH7rS8JSgLIujZBJT",
+	"jn7xkE1oosZQ6H/q2vmN2bivuapen7Y+bfA9qbX4Dg9ZEEOrM4Ib6mB60J2AaeYOmA5qSDNxEP3uUJqc",
+	"XnKU5dEQMIAItJe6Z8MeGB2WHT7L5gtBtGFBhP66sO6eSlhpV36Sgtcv6ewtk5IOmd2VL560C26ve2bs",
+	"nmlOZsB9IN97sugQ3VvLh6SEonFxpgC26rV6i/7UbCRiVOnROols7iQm+TsgfdtLswdv79XJFWPmj24k",
+	"uwBn2Fuek9ZqNFa3882+sUCX07tlR2mHjW0FvXlRbgcKZqrtpdjGtMOID4lUYiLR853LY9SKAAsJVaTZ",
+	"qDYajQ63L8bcR1iFn3uEps2PrbyQ6CGwLZFt0ilS8YoGgeumSGtaWxOuK0vSd1AzPxd18JAsmGoF60rf",
+	"jq/GTIhnVBa1Fi3M14KFQm8ziMUepnfYDG5Tuk+gbQNqCOM6OaHByIRYxzXGtaESdjikRmXil636dr35",
+	"xJrg6LsC42Wkdz7ivkF7hd+FXlO4T7AMsFMwH7cEI6Umrjdf66I0NSAt00MRj6mQ39B8bsk3YHt4XYsp",
+	"JudnIdKqlv2axNmnSIDfWGH1DaFmCTA7zK4gdrfOuIUtz3VxUewqWifXUXDjgeOk6FozypX5oLbkiIoC",
+	"fTTmYtrhQ9MEwNR4a13dLOAgFjOU3wvpNPmL75K40q6kEE9p/pD5xWYRpXaLkRjoaGhXLrWgQI3KzPzr",
+	"rI3wxOUgSRO7blfQlK8a0oCFCVnMFFv5JqM0V15zMUOJnY0+61tuF8YHcElwWe9u1idU8JExa+NwKu3K",
+	"cxyX4Mwknprn8Db/Iwu3VNPKDj1DHAA+5xYCF2DhUXwAjqiJ/1YtwJmZ+2wkgERowjysM39hMnQHV5yy",
+	"jgElzYcX18n+UCXQoQasRxoBz9YLLbMtY4uWz73azvJSKKoYvA/NPrPvsxzMmzkzpuGcLHq35+TK0N6S",
+	"3cRHVpOeE18L77DZu5kzkfMBPB6bx2PzeGxWHxttMHg3Rrd533X2y9XswcmfiSzZ5rdnYU0hEdQITP1Z",
+	"S4oeccEtgtccSM6PHl1XU5TJFEfEtX75VEOc0Jrg8bzk9dU13+arflo6tyqf9aXIuJkCwZVRz1GjBGvc",
+	"Yc1kVRhMn86UuIihxTSNeFVry4jIxCKXQ2RIDiCIUZEyeonNNDLpcgHlmAk2r3d4h3/zzXUy14bjN9+Q",
+	"U05+vJrR4ZAl5N3px6+3QhHIrSdkAtGsb6x3gH1TBcWmVAPCkZinroy+ZkETO9woZt9gr7/5hHl9Y9Ee",
+	"SDUudE983dPqJkmmvOcQqFCVGgt3JHomRa3n9LYMfXe4cWtWSV+oUQri6L7V8/JPe08AA4pDXgih3GxV",
+	"ZCxxMzdcOiKm6huzmKdjQI3C9fxRP0wnUX1Ox/HHr7f8P5/Ae9wd2hD37tB/PiFANKDNRrLDkTa+koT2",
+	"pYiniqX2UptE+F1oAwvZOhdCqjF6OI4mUSiGsNpDxvU00moNFxwb1zv8xwk+ZEcD2+9fe4JJ0PbdgYhN",
+	"N0EypiFL32UdxEOsbZsqMaYqCmgMHmm9O0wqaViaa//T4dczgQV3kK5ncAO4Smig2sWkqQRRsAlV8uMl",
+	"ey6Cj19vJSwUwROEtbROEb030MRIfvMNBIl6nuNoa4Itn/5Tz7HndXByrV8U7ccWOempBxOlz12Ha3Mf",
+	"y2IMsyMDEcdiRpyJFXGp9Fi+7gEIaK9Kegt9zXtP8Nz0PABXcwHCW2IKOG2Q7A3jgpWCUC8iiyZswqiS",
+	"RE7740hpKxDRQ+sdfsTJ1CBpTqgCm3CnsWPi8wQxEG2yCtzgolfG/Y9P7Bpj/kjPrlfv8JPMDlo8p57f",
+	"5qn3lPw8FeDQQu8BSHNMgyEjFk/A6QYB2xGVHd47psGI1Y71vou4TbioQQPqXpWwTwGbKBd3UqOE+Rth",
+	"4m7WNWcCubAGltUtJLl+841NQV40CSUgDbUNlApETdQoSkKib4qYTNUP+VWH2/eazODD/UbjCZp3cRQw",
+	"LpnH+9+eXkPKWOwV0eqjj3nUdZEMt8xDW+NIee2qKmh9V6qVW5YgwEilUW/WG/oewzwq7cp2vVHfhiiI",
+	"GoEyu1WfsTiuAQVs/TS7kXCc9S/DorzAS4CDNYUt2ClEk6DWjVBZ0lwA0GA/sD55zebkihmPwv5uc/9J",
+	"nRx5Bj1GZV99uJZkwhJii0SfdnjvJkoraEyd0gFRo+m4D44Mq4PdsHldf0aSBFSsNhkwFVgMXoWxeKQu",
+	"aoLxSIodbskePlUnmA5zwwCEG6YmRza3QDFOxhGfKshSGAhIKEfw3yqRAny4KcBOoMk0JFx0uAGZBC9a",
+	"pCTJknAPofCkZeeI1MEBrwIJxJHwqdb2hkzpqVZSQDfYwlajYRUJC63jcTC7nannt6J3qtL+0bSIrpwY",
+	"1NIgua20Kxc1/OsGNO2zX/pv5Pejg+nz4yCs7b09m33/YudDd5+LD9+/+OFo8N3Npx/k5cvjw+/1sG7U",
+	"XL/vGDW/SrsiIygPqrQrg4Pt81fbz1ufXjSfDQ9up/1D9YY1h9+9/eX9/h47uJ7Kw+nFd7eX70/eVaoV",
+	"/ZpP3Rcnv1xOD8fbe9+9OeuqKdvbPXxzNvn+w97keH6lopt///T69MPpLm1UPn/8bLxNK+Mrr9n8iinU",
+	"wRajIHr/JeLUY4wDnXL+rpV9wNy/BTe/iG7ZW6QY/NQublLRg24zt7DVjGmp5/kHK+0fP1Yrcjoe02Tu",
+	"myoFR7BSrSg6hBqs57YTDqq0FKR9bSBi6O/m/ay/lWEEoKjWMv6lmtFA1+EM2coYp57YEJgp6thp7jyp",
+	"kx62xnCHXf/dyxipqf+v6ES4ONF9T0UKQ57iX+pVbFaqlZZewWxBD+MhpMoYRt3e2mq29uuNeqPebB80",
+	"DhoZT1z2UQfHGEnZhbI9pljifxXDEX0a3GgrjbPYwjoYlX69e/P3YEbFsi+aOzLzj8CnIKd9mEeImcuV",
+	"aiWitod01+SSIvRtFkGGqu6IypF+gzGPFuLGruO1F53NB01LU0A/luA25yYBLO6jqz3dcCuLnqpgbYfd",
+	"kJXvsJpaxS9CzY3yL1kQ6nBXDJfp0nhYeFAu7SJHmk/KCRoAq1cG3r6VPlQpewNsQPH+ZirFuxhu+Ji2",
+	"Dyv+cqVa0RoPVv6VDK5YPbK4y4XrwAWHrngGzdhgK4MLw4dWdtnJeqAT6JfQzfMJRNJduYITmnidPQvP",
+	"t4ljeeC8K++LEtZdNi7p3e0B2uZWAzFqP+ZAaPPbp2kR7rHgmeuSjX7iBoMdC48uoRezR0Vkk7+qzVw9",
+	"NvRnFJFduUfL8qyMZ8t3GxX6lQp8SSu8YdVyt5seOXp4ujbtwOS2lzE7bT8jx/9Jk2vBdqHaATFV4Azr",
+	"7VUlf/vD7o8FPVk9GntnZW2l0UvIKVQbrZz6u+iNxt3sidcH0BmBamuQizacpgUUK7VFjBpb3dBWZtr+",
+	"ANqoysHmuEGQZr1Bfv9tB0xwKAco0hDx6ePMuB6VxUdl8VFZfFQWH5XFR2XxUVl8VBYflcVyZTGnfQU5",
+	"RepummOq8JSpiNcLjkS7V5kMxZ16s0qKcRW3681660mdHC1m8mHu9FfSgWhCqWqHX2fBzeWyfEJCeViF",
+	"3FWM/mRCRFVChwlj0gSLfbxODNlyhVimBtDAjBCjaBBNrALWhrKhPnCLYgCp1dh/4iXQYuAQAlkA8IZX",
+	"oTsZMSDjUWL77ezvbe89cb3eFtrayFmkIHoRKSIGAwvXuNguDlZVhKzDLcoF3LvXsKCaWN1l0B/12I6y",
+	"PYhoGni0K2ZnBHXTnvrvrQ+m4CsPkLZKhkxJu0OY6ICBuQ63yE0sTPsFOkGW7RlIjtJfYBRQH4AxQuiH",
+	"h/dViRKiKDbjK/DpJyDKsnGznYh7vX1MYDDbwsdnRcsr+D9X12hoSDPk54H95qGvmLwTtnPRhFJYypLJ",
+	"FEOY/2ObfRVvuodNVrZMxVgkf1InpqJZIHpWyfCb6w1/U/DnwnEArvT9lvGObfyKhmMN4MLh7DbWPcpf",
+	"sGNm4bHNNvEs29WCmsHF4a/RSXP1EGyfzvuwxL9zs8SiFTJNIcuP3Dpr8qUaaBYN2LbxLD2cax6GOzca",
+	"LRqU19W0VETtrDGwv1g716KpZnsrlMy2pHzz/u0Ll+o7Y4Oa9VCH+++I5F+0QF7zgnKRdpfleeywvkGH",
+	"9aKd8frZ30u6f7EersXnDZPk73f2/8Cuq97x89TWSD4cLGwJW0JE23vrbT3Pu4rImhfnV9dka0ITTCTm",
+	"GTzQ1DjtT1XGfkuN0zo54vZ+Z8wU0cc0ie5BI8uskd011WiH7ZJAIDDFfvK4ooV/MgDVZd0zduu7ftO5",
+	"XztOmnUq7V876FftVNp8GsefP/faju1boezgt/zGGc5fYGBoSrlAqXmrH9vM2vi4MiqpZcnWSI3jTDiy",
+	"0pk2GtvB/whFAEUT+ga4xPAHSBHGC6bmAq9veT9U1vVuAgJAgWfzCNVbJ1OBwdcrn6uV7cb2onfv2YLv",
+	"K+cOfWMc9Ks8oZfGRnb3w9h21vGE6qlc4gHR49xptTZ+ZvcO39nF9Vj9zDtOb2mECAXLPLWZQhpqtQnP",
+	"NXuFUrzYMWt/1L8hhdeMY85B6YPXvBxB1SuYcb41LbGhuhydKKnvE/tMWRjXFA+v9/LkmvgFDvat43q5",
+	"s03LgBciGacBrWcinC8J5X+qzWazGlS9T5PYFL57hymDHp2u8JGpSkCcw0q1AvI9111lXW9YzoTe1Cov",
+	"Nn+dxZzFs1/H85TrDm69kAb0PO/jgeO1HqvIgMZYaJrPWbQG11vI43uFDON6JcX8+QykuX2HZ3b/uzOq",
+	"KunPDbPYlGdBKMkEUlfmGtE4dvU7xnknktAhakUJYpgVeffjSKpj85n7pg4ZGJwfs6BMXaViwHEpyM3B",
+	"k5zGMjdiNh4mdKXVaO3Vms1aa/u6udNuNtuNxg8Vl+cCGR0uTK+/nX7ZaDUz1veSTHJPlLUfhO0s7QgI",
+	"+QwQITZpRWs/6ljYRy8F4SZwaD62Yh9o0GTe2FWGgF0XAnYW6fJjDlUI9MV1WR0U+SGFlCpIKfmBWrQW",
+	"h3lLY30uzLlvNFc/8Y77jYvMc2uc4xci6UdhiHAImweS1+QWSzjFrwtwMLmUiY+fM8zkTST90KBf+GKP",
+	"aiHvsD+W6jXH1jmbCXV6EVBtW5mgo8XdQd+IQZuFqsTQxSIFNB+dOWDYI1u2o99j3RRtNOg7nBIZ8WHM",
+	"alqdrpKQyRslJtpEmYz0A/oUgEpl2lQ53MZIYRjLr7tO21l9JdPytyIOh3wC12ZtbaqAu2UZxX0P9l3O",
+	"nwGXXUPPaOF52iTr8w9g2Nmed5Wfm/L98D1//a9G/0OwG//cGG/z3Vc/H8zf7orDaVNeq1by/f4vJzv0",
+	"338zdu/ywf4cfn8H0tLmxhVuTEluD2czl85g3HSuKeFfnenvNA5XP4ELcUbH7Joa7Jy11N5rId7QBIEE",
+	"19J537IwotfaIllX4z3lkIfyV5RfJrsuK8CQUTkxs7H88nTfrV8dp/mMAg3Be/KiDbF8pCc2qxZoRxY0",
+	"MDfAIoBcDn1/AD8uEdPhyCFKZsUIftgTIxl2u7O013gkDRBN+Dc4KjurnzgTV9PAcI5/LBEbdKg7E3F1",
+	"uc2mNR5HqNIEPbiYlZTHlxFe4y8o5x8Nsy8nqMvEs/U0P7KXv4eNBznI9+AtSzMxU4L4SvoRtbunOE6o",
+	"GhVnOGYNEZ+iN+stpZdnQlUwKjBbDTirFuPaIOS2F5EW8AiADS4vQJbzkqINIpMEixeOZpVQ2/gWu9bm",
+	"+p/izYDYtYm+8JRIgfBBAICqH+izABLqqIefM/9K1omFvUeGb+zlgHJtTJsOSh3e4dcC8LfThOEqQqrY",
+	"CVQBjRZz5GyHE0QxxuYEdg0opnrY71e9iLLfu0VPOG9du7zkqkGOjxQJIKXHwLqOiQHqIjM6L5JbWMl2",
+	"f9N7c/5cXah5uKftbdCU17K9H2Xyo0z2tH9ssgRHynRI+0cK6Ucb+4+1sQ3I6QPb2Ftp39R/popR6Bh/",
+	"S29AVnM2sz4t8ESb7oBa5M/9YqCe1jq6Ig67A5H0bGEQIKZhrwvTC38yd3mxiRgmdIxObYOKbhriPSVU",
+	"qxvQixaenlFJ+iziQ5KwSUwDFjpsNjsILkyWsqlzaFT9boZ+fhQAVHKhv4Rz2lD4F8l1MyykpSvbDvbO",
+	"4t1fTL1xjcbaXBg/fonjGTte/HeU0I/e8b+xd9yvMouU9BnJP1PaP0rtO0ltw6lsnrdm+V6V4p2EeCEq",
+	"hxbfpalt+MTSEuSDvdYB1hk/qWLmI4vZbZQi3gdiPNb/jSNuSoHta7EqqIfQJCYLHTKBKQ87vAeAJlAh",
+	"alPlMKGyCinzgAibSYdyKXg20Q7WCyPGJm9tPJkqllTTjHpA0K4SxiFhDyGVQ1ZFHGZbvfyWUT4bRTEz",
+	"ZRy4JvJG2nxlYPc909jI4bqiaO9BK9FbGjvhD1Y7NMylGf/DCMsrUtbbgwIYzdSga+2pIv4hRqBZlR0D",
+	"YriqmUhuXJsiQkkcjSPFQsKn4z4sTIdbTApTvB2Nmcm4xjJSU/kYSbLTOlxa7PscRvyw2YcpDeVyEDOr",
+	"r9dbPy7vmYx4/yw/XIO75vptrGX4gDSbyn/bcl9r0tAAzNJnpb1rQITMez88f/Ws9vbVd9cIqJw5oyuQ",
+	"fwqe6OplM+00lj36v9wQvk0HcJ+NKBXEmnLugz9xJq6USEACXSR0WD649AF4/wbJlSAz/KzHdWS9p45s",
+	"mpgJj24sjOGpnEQ+XP9jbymfry2W4aG7yGZ4cNMkTYC9MCwnBUS4Y3I5yGCoxKj5h0Numdal5aL4GG+Q",
+	"i6hwpun8jKYN50WdvDCtBrjtAGirwrRNaTp0GwXUNK413VZcczps04+fBeFjTwzRokUSwQNWtV2bKQnp",
+	"3FaM+W3zTDYW1IFkxg4tjk3rAffmSSJutVSzpVKui3RffMIB2OIvMEkBFB+ewaawchRNFlqkOiwNeGmH",
+	"exWoevXyxXI9CyrUS5E4ALPcWji2MG4WSZaW8AW2fFUl2NIs4kq47vTaPMfcWjt9TKOXKqHaMP9K2oFo",
+	"6Z0pcOMs0l/zYEHILBF86HD6q64XQYdPJXMaTJ28yNYDptTrIP6nOAX7Z8IkU7YXg+t2V0h5AP+BOxdH",
+	"3MEAQK0x6mXFYDG46FZ0++1F9AyrFrXl5Oro7Un3/cnl6Yt/d99dvulVCe1w+0JoNFoHuBvov+c1E/dX",
+	"oEr6LKD6CgxLBtr+TiS2LNGjlmUwJmbOJwaL6s7OCiNGb/sHF9svBo2XN83J++1fGuPj3Zv9+U7yr59b",
+	"wcH46jDcU9+PXs2ab34QPnhdu0LJTIiQcTISiWTry0AYuGEZngRcpYOUJKbYTY+8Fst/uKV6uGTl/fYk",
+	"xTuACIiKIqRWyBR2DzvimcbrC12kI+m3kbaFf1nF8jBoDWr7zW1ao7t7O7V91tpne/1WY3t3RyuWiqqp",
+	"rLR3Godpkwq9M3EEqH3G6+ghCprJtP0hr73xF/hwYeL1irl6HbP/UJt9sz0tqUxyEiSSyB6rBByaIrHQ",
+	"ARkDAYkiQn+ARXV0VOG/zNxTta/Rb9RvrpNL29DWrKveLnBoQxcd4wU3b1zyIn3gBSjglXZlC4by+eM9",
+	"aa3VSmntHZ8kQks+6NBzwpXWdZbRXWZVNBmNIykjPswu+BmKJddOhIM8c5JEayOScfXUMWOoeVNRHKNT",
+	"umA7nAvRsSlvT65YvtdoXs47YZdWWUOn6yV7whkLTVVw2gc787j3hexGOSb9527W4pp9zrVxzJ6RtFOr",
+	"OydGDPtsgUOgYf2dgzd1PdBV7yhF0mb/L9k9B6+SHwUMby6m6MUYiGQolGIctVZXjZhVYNoGXKZMb1lC",
+	"D0L5o/hKEm9Of73Nzy37Bs6KJWJiNSd9SnKam77VMAnQUvVT9bVtwOtRIpSK2Z/nl/1cLXLNpg0Uc7FU",
+	"YxJRvthy1BqDl2wZBqT7Fc3B27XK9rKtS2kck7SJOHZ4V1oaGawW6lAETIJRrE0GJbSZZ55r26hfhwPE",
+	"j/GeWjRCKAKs5jptm2agdXJiRjJVMbb9AtvGHuYLwJUBDyQFRb/De3Ek1ds5PtcrKy48sa1Rc+Hkor1N",
+	"b9l6E2EXsJU3HmNRWxF+Xjz3lhc1P2dBgh1kkIhcbnZh6Hr5sS8EsJEsycP/bRipXms2NxEP14fO0nev",
+	"jYUAu/ZaP7EOeMMGdaFKJOsv7rJopu8R9vrY6clnuDZtNLdr+/0Gqx3QvZ1aK9xtsgbdDw4HTX3vpGuP",
+	"erviPJfQJIyH3oLauOLCu5u1/WB3t3ZAd5q1Rrg9aDUHO/Sgv2+h2+kQ1qgSTJN466C+W2/YXzYRLg4k",
+	"HlG97lfRCXu7AuwCu1T9HQo6/65hQh8Mu6j+U4sD11baCiHDTAtFkPkNBNCI0ViNflkpgVqNhmbnIEmo",
+	"tIkqoC8nUy4hOhWMWHADitRIawMslqwKapUeHcbOqKJ9Kllhj4rvYCj3Llyw6lVF3KxvOptvl6hEdqYR",
+	"TJZHRsN5UKjpY714aVqNv7jetppxFm6rm0O1shXx2whhy+USt/IiAuOimxDVCWz6HSmJvlYIKfIbQpWR",
+	"jwB+GIwEQBdxVifvuIpi9EFz0RfhHDzKFhlRiQ73NX7j27TfRG8vfKHA3SyBnEJq+4hD4dbMhi6tso8Z",
+	"lPIp6Wm7gIenbkV6HY7TMcY70G4aTgY4FwRSlgvmhTVJEkm+to7Ky5Ork2vwU5oetXqZrBaN+o8xR+yp",
+	"vtSvKtSDYN/YO4wu3NnzaPvj90X/v7z8mEq1MpjGcdfIh2eiT07MQ2sflHQZv0h18VrZSREYSWnvhfLp",
+	"5nqf2AfKViGvEayw42w20arO6B8znVpK5+WJ7r7or78lQC1LanGtZn43aJg7QML8ubW7d3ApOsUuk2uw",
+	"rsu0wCfyd/c4f/apMe9GcgCzkSR2ivkFsPcsrgE4hRZescQvY9/guWDc2O7tgtl4mXITezi3y8KSGKfm",
+	"X9Nv/7dTojMdXrJKNIi0NJrraVtH4TjiDoC6WOvK3QPa14Qmy/PqsEtQLq/ORn6z+XWHzdZeSf+OFGmu",
+	"CDsOM9sglW6NtDHo0BH5r7dZdEqU4NL5AJwWYHQB0RNyxl06GWDf1smVsEqhBb/NIABTvRYUvI6oxeWm",
+	"azvzA5zy3K2bl8puOplgiDo7ppJWHdUUM9UHBYgZDSEXAYqwRVjYk1zvZmHu1yMi318Qke8Czt7dc/U2",
+	"1Giz+XaZhmJGwiz2nvPuaW+S3XefNSiTS/Z06VPZZxj+fEya+xJJc3+h/DdNH+AWKBJQd8p7M/0R5Zbj",
+	"EUscEw75Ai5gtlCP09toSJVI6l77xvqQqR75uncBFSOv2fzY/Vaf0EQyc7TP8U0vEjF+dXV+1jO56pQM",
+	"EsFB5NrUog4XM54FbPW7V+AsMr35tWL21IjEsd5Q/ak2+UrLlQjrrb/quTwlKWx7VyhNt7FQq/7VOxyi",
+	"3bMRBVjvxEaARFZieyjwWKbeW9qXMpXQ4N7w4ZkiTgbRLSNj7KJmGoCl3VScwBQ8YHVyZrx7EBcGjDeT",
+	"zYa7jR4sl5Gl+WTEpyiML+zqpREpPaKRkFDbYP0pF++evTk9BodKnTzDPZAkZgqbFNgsrzGuI1X4Aj0/",
+	"/d4ZVNlTTkQSDSNu8xrViJqx2TI7rKd/d/nGSyfsMxJxN5Dj88ur7vnl6cvTs6tCbw3U95tZaWo/5ffK",
+	"FyuJU6zP1TMj+RKJ575+sIFgKrtVr9bk1EVP6lnnjYrGTExVpb3daABWuD4j773MWQPHjpkPGy5Sli+U",
+	"CT/DgO4c2lirXsoei0cLriQZW58yj8N4zuIbNvekkVvIQnGULrOVR9o2rIFbVy4318CZizcuJLJQPieM",
+	"g0NyMZ/YM9DbmRQXd0dqzEcKq468yP1QgAyAwlzN0UwbCEyWjQaEi4VP599ZRcaWEVbw8g43qP6RqhOb",
+	"0JWp/eG2nCka66u3jMbgZ7d3YpUxNh3gXgpz2rkQAEIFZ+hwJ9TIGGO/AdgBih5wx3NoeYKZXCMxTaok",
+	"nCZa1LgQA26EYeAxlQpze62EKi5AhnOe8bw/hGudcp7xNW/Ef9xINjI8WsXE6Zm/NAjYRGEnRxuAMGUB",
+	"0cAP8+Ro09YAQJkY2tFa575znu8jE1tgYm81oY6ZLdhQwkbLEErASzW7SxpRjputrii5Quhe/9OWrxqC",
+	"wRx6PHpFNR/2jIrEqVWUkzTuWBCug0Ab9p+WmcYuWHqArVRtZYD1a5ITuNGkVeRSByH250pYDEoCwi5J",
+	"zGHEcCWm90EQiPTnmK2rVfwOX1l5YqAaihPhiRLCNZJd7qvVbPaow62Hyq16YfECqMunA1i7hKbZXg6H",
+	"IcV66lnLoWcoSmIANt+ZK9dv1nWFsqQMTWx3Wi3SMx9zWaWuix9khZHpBFbIpciOYfnLp/EAVSJ2Ra0N",
+	"45NtWjnS4YsR2ar3jTULR5aUhDyYFLlTaQhns26mPKQfDYcsuWOVSHYu96kQ8TNBTVtSE5jPnFx9HBgP",
+	"71E98lgF8sBVIIWRJOueAEeB1v3++iUhNkk/4x2/WsU7N0lyz/PEwuqEtPPmYFHZz/MtkxxSFvgcmw6S",
+	"2BiuTSjn+lDx1peKhN4rGX1heTTtPRbq/JGFOoEYj/NwCdcFNKfFHdoJ+lObnAG4jvX8A9AR87ux/FNL",
+	"Vt3rfjgWUhGci3uXtAoITRgZTpkEtKookbmynIyA/HO3Z3Gt/qgCjWohp8luBTZ1XsUf638Jw+n4Ic2k",
+	"RNxGNmy1sk+Su9shprkaC1NlFMmiDkr9qVKCl/ZQunCDeLhsed913Gxt7+zu7R8cNmq0H9TpZCLrQyGG",
+	"MdPCwrzduFjXSbcbUemwxhBGK5JyCqvrwriGhMx3zMtNYryIwqBSrcS0z/Rxfwm36AsRv3GpeTa3Xq+E",
+	"SdIzqXBDe39JCHnBc7xl/IRb+KQfU04z9jB8bDMENRsxgeSP98uYt5u7rAGSo6vHFkgP2QJp4p0r5xF2",
+	"14pdwu7n0kZIb5iSFtPZZS8bOGfKCR4FffazjVmrntPSmLWDiIeS9OfgUw0jiYyJhCKYjpmpYbVvfhmp",
+	"76b9eodfmma/NrkmPQI2uyb119LsOmAM00CHpdE6xoNkPlGmNxPXQgBbM4GxfuSmBOAikyS6pYo5SCnn",
+	"dbAeBX0Kq37mjfGFZLoWAxy1BAe3S5q+uDx9f3St/3v+/vT5yeVV74kBqOyVMIaeB0jNGQutCwkOtXEa",
+	"8AzSSd/ERkEoCtE2vmq3Qh2ezUnPYZewT5FU5X2iLPE8VMhvI76dg4B8eX58dfF9LX1F5aG4dJYLb8wH",
+	"v2AjqkeZ93Ayb9NtXZZu7vjPP6LXk53xIwr1Q3V6mqR8c3MxndHit361/1za8OmsoP7IyFlfXi7iH2Oz",
+	"QxUxyPcxSgAGPqWic3Ry+q+F5oYQautw91qXpyMxuxukaySJ4UPlHaQyAmYtR6z95D+zi1TKfP7pfaTu",
+	"dUTW6CZl31919X5ei77irlLlxNh4FNt/d7H9NxLZ/y25xZK2UPdkFSs7N/jxjJRMfCQJR/UFvRkmWRup",
+	"uDWDB3Cxt1OtjCNu/2xCoyfFEv3m//0jrf3SqB1+NP+tffzmf1a+YHOoU4W4Ga6k14juTAcmzOoqVBRc",
+	"kiuUOo/r5ANASEcGabLMygXbGhKnIlW9r8lb3mrpIazXLJ8kH0RyIyc0uIOZ+AV7Jj3Km7+uvPlHNzzK",
+	"CKBHo/F+rYvubTRqETpfDXOy29gmHtS/gSuxPL/PbGYkQp1FAEenBFqCggd6qHI0VaGYYcJLnw2nvBDt",
+	"RMvviGP5+F8K8EQPbA6pV7ZFwF8lEJgBSDFedUxWDed3wEgBZggFBiVEoVkV46HLYEoLc7POfnJ5UTvl",
+	"kYo0XyFvoOENadYbTyDhMd9X2mpTtrrIZUq5TpJpbyfbQBJcE5EyHnLKSS8KTZOhUcRVzyFa2zdkq400",
+	"ZT5FxcYCVyO+yY3EeCYW/fDMuCIE8YTKo7JOPj1IQ8+2gSKJiVmY/HNhC6jwq4V1NNGQn09VZYU+esTJ",
+	"6fMsPGdmxeQIcLgZD2HhDWabiYtnlVY2fzXqvwyi8+jV1btfTptn0avDOpu/+iX8cBqdR6ezt9fx6Ifn",
+	"w/nZ/NVhPWjFvD9+0Qi/fxWXYKZl9qNSot4eNA9bayC4eW2CXC4kAiyhhhezgSKaxmbF1HD3zmq5Sfmt",
+	"1Qon1NpdB5HuA7jM0gYujrRA/M9oEsq2nwPiEZDTfexvtnuxP8PSVlLFsyoj5tJJQvHRylkeQxdXrU6R",
+	"KTd5kNlx0kEjGvwk4/Dmp5KhaVbO7jmO0yEXC/ROeRnYn1mIZWTb2t1Z47tXWvWvSaaPsOZZMeXDKRTs",
+	"pWDvQ2aSKSYJG7AEEqw4s7iVGJ6DJji1o2sSau7bW8xkdtRkRADCxRLFPino6UO57aU3rppqmhzLdXg4",
+	"HkMoW59p1I1FQGPoMlO2L4Vm6Aqprse7NVLjOCPOK51po7Ed/I9QBPqVRN8Alxj+ABlJeME0qcDrW94P",
+	"lfVzgJdC+7l9g1MLWsA2SvTs7c80zf//7H39cts4tueroPTPJFu0LMtfiVKpXbdjp93dcXITpzPdpV4T",
+	"EiGLbQrQEJQV3a5U7dPsvMc8yj7JFs45AEGKlCVLzle769adWKJIAATO9/n9qGo+P593wBp6S6fxDphD",
+	"Zip+4/Yy1nDpN/t3eM5SFo75zUrMI2a3F7fsqj3X5rsYBMEWVfw7d7q+zQ0SFC5d4cGLAMeHcbeadarb",
+	"nNFTlY42C3kBQqlY1GuXx6o+axD49YpFXbyWsl+hau8drsQKLV2Vh+mi2G3ikF2stRp++bO1s3uH3+z/",
+	"7c9wwHozOkd3glDAfb6wURVtY+enqAF7e3rMDg73ngJFX5twDVQ0g3ZBGEtARUA/vXt9Tn0bvD/Mj7+x",
+	"o7uSj8eCp4QBYG5ifmpuEt56qsPAIoaawdCRgBqirgxHkySLxzzNtuFXxuN2/UahkSgvzCdmJj2LBOCs",
+	"R2TS22IhhDwBKOa5I+phj/7z773m7mMA09J+m5SZYk7og1PGljHjvaNDAb1ajNkYXAnsmxriYsmQo7GM",
+	"4cCOcHkQE6LuyeYB5hObg/OmEWJpaawthT+Hp51ynR29OfuHZtkkU2nMk6a5CcHnu3qrBNtuk5nX4OFK",
+	"m4j+yRVivTt7eX55dn75/vz49fnp2dtXJy+eq8EgfBxQaXhqpIbf8ozjLnaSmI1gS9KJu9BKaPFxnHBJ",
+	"PYE2lo5teRDm9ivzbQ9iEstrmNqRnG+Z5oTZxAYAEo0NzhgeD1U2DjteVrN6Dma0owHPO9wql9Hu1LkH",
+	"lto7PCDQ/3p/9vbk8t3J8evzF5enR8cXr9+Gj2nSVF1vyQ0QsTTOtHn0VWq2keuQChYPW8hUJclI+D16",
+	"Hd+/0tR3zSZjywDmDDoKATfLB6cA9UK0m3CEdvJDBEWIxMhp3kZYwBvjecAgtwRtax7DH9qodkqHoRRM",
+	"qDyK5ZGmYpAKPbwk1s1H//n3gTvlxe/whhZCxZaQxyk1lZpR0Q9IchbAwWABtehg5aTPw91k74SMiNfL",
+	"UWlj9YfjRBuIqXkA4YuxR5wlSmeuXDNg2VSxjPf04xzkxRph7jlHAO0PPSiMDjDK0kGG0G5sLr40t17V",
+	"GFMeRoxHJxmWSF33Cq++cCEKgrCSVbbmVWKI1NuocJyvUiGiAmIw0B2kqUpZDMcjLG7OMS4+pspCnajp",
+	"ZaSmRMDK50InLFOKqUEmpFeVK9mUG0EE+AP2HSFROuuJbCryw2nDoM9sha3A8wzKD/m+IyFjEYUwHoo3",
+	"0RasfBsLYHrgyO27/Ww/R4nApZ5itfEiNCQ6fxY8id7TPFZNaLZSrvXnXtY8FjQGofJtOFUkErUHUDji",
+	"M9iuZoUGUPTL3GcF8AxSbTo2m6KnMuzvKcMyea/RCyBlWiSDubWleJW3IrSge4+p3Q6m55NauNaiHF6D",
+	"KrN0LrnwfdkJ4tchZoid3OA9s1ZeKBTHyB6FetIDfQ5Egjlm4uPAbH9zf6ncmlMne0EqBV6ldjgSnf8R",
+	"YgIYzZ+jHEajSA2oSWJ9zFiWzhDyQcGuD7BLHnUap5YWeMjOvoWBMp+PlM46XTkpHswSNzCOLnwrsnS2",
+	"BYMJmeYzzYZqyizMk3lqk50Xq8iFhrh2V+al8n4TbqKuroBKkfXEwAhg4jKGK/x+GzWV1KQPNeserSL2",
+	"iumujBR0QCWqf+2ZH2qCDJQ2wBTCsoYOCfQf9vWCnRISyjPzOCIRhxLfqbuaJwm9IAeASVERY2LM1MSR",
+	"F41Qr3Bc2D5PEgxn+Xn/KwSdQcJM/BIWnMaKTfUexGYSa0SpGZkzifew1JZYFJjb1/j3KxGi+RSg0UgR",
+	"fcge5334xNYZpkKrSdp3muKwdfiYjeM+HVA+iWIh+34PrOPU8oK8DuKmYHEVswddWeCDPHr/4uzk/Pjk",
+	"XdhkwHFiQ4CWnJWate0AsN1N50v5zHuYYycPoYU2lgMVWhyCrqTAIu4as4z2eOZVInYZqBGslK5RaZPZ",
+	"ZmtLZGXmbrvGgK8zn2lQsJ8znl4hPHxXHuVbEd+HeVGwl6Ewx+49QN2B3CpL4l7K0xk+CrqIsYQHjRnd",
+	"laGHLea2AsVQqQSQPbqw4VoHzmD7VBAKkJNBRLIujFRfh83HsFS+eCU8WSifwUoa25BC+zYsgFB22A9c",
+	"x/2QYdTCLBuhRkD0CdNfgBkH3wfuK9AwqRgLr3m9Kz1p+8z5Gd6HCLHsPsGhhcW3QdofFEm7udvcATBe",
+	"eBld6TqB7HSx6AckbZx1HK+uUx0AbYuyPV7QW3JBIa0NxtKqaeF+AW/QD57l6tRj5SsSk15L1b/egv/v",
+	"IbKWxWMR0f5PNZSRwrgJrUBxJG/pw7qhFCz7RlD6u9M4+j397af96U3/4l/J7z/uyf307MWvR+a/H9q9",
+	"1vVub/fXVn90Ovn95dPsN5m0fv/nufodQ3xBgzZtmWy+uJfXBdgt9eysRtteWIt5O8d7Dz7S9QrhS9hy",
+	"efAyaFREZkqFB/e9Ve449M3XkJGVb7eaF08+xXjymT6Tb/f7x2cHZ6PT1s/t8W50vEJCeY6Tf2Obe+Ga",
+	"Y5Cc3l9P8BSLlVZY9OrkERodxtEmAesMJN8aeEAR/tLU+ytzL34e8GHUSQwicFYn2Gg57Lqaii/6Lo+V",
+	"b8dmM+mx6Ge3Yw2DNTNJUzBaMp6BoWoJbsHUPTw4aBNuMCkGbdFuwSKD0NYMf4EWuBbJjUPUdRZ6KgaJ",
+	"6GMoVk0ytEMtqU0eqKW6HTJ2y34rGDzGYwDrLCBbuc7OYgvNLLI0vRsnSl2zyTiHjXSnNnAgXAUflVZi",
+	"iqCQegLQaNZNZ8dqNDYWY8gnUUhDLTsLMzVx69rx/B+q4hl4ZBgYGZMzh+2bD8w3sinxGeTIGIg950Bd",
+	"0ND7q9vg/Sy+Ed1Gh0GB7aeQ/HBEOjZeWpNB+VlXhrnQDK1jCi4deBt2w3Qo1lCKLmLMqBijbLKQ9204",
+	"lE+y4WUWjwT40OBCQ5TPsVvZAG98JcE3fuZLVzWVnsMnEdPTjx6MBML+RWJkPqT8/oiIJvYOW49pKxS9",
+	"S0oTWRC4NLVw2G5LmyGpka3I0IWOcHTiyuZ0syvtroD9SQ8s97TnzXPoUMO7ha3izGb0XavJtOzxvwd7",
+	"Gg9FmTKocFZ8g/HebId8P9p0d8FaWcECPHPLtSolwgrmFK2dOW9la9t5unVryPtGzO80AncDLLrno9To",
+	"hvE0MoqBTyKqCetsbzuizs6T1pOW+aU9YY3OzuHB7tPW4cFBaxFHqPg4tpc+aZtLY54VfxsDJWjdA//M",
+	"4kansT9oDQ56T8XWHm/1t/b47tOtp9Gh2Hoa7fBDvjs47O23FxtrehVCUT3pLY94VGUGzhOJfgoasax8",
+	"cVYQV70wvByl6h13Yi0MUllZO53xYFl+h/wUfzVw9mC5GJOxBANjLBZrrk3GdzYZ0URYZC4ifG3RMmy1",
+	"nj7GpCA1ZEHpzpwF0KE+W1dOronGAe0suKYrS7XcENsr2zJw8wQq351Vk6ciEq1Yu9UKWE/0uc3FUNQR",
+	"85uE9z3lM9L4+GNXeJ7bcHOGJxUhO1vKWKc9ijcWcyp+7A+xzckoNQ+gAvUyr4Vn2FFAvBhlzy0CVwdO",
+	"ZqGNsgcUri+WI+R2K/5OZ3xmk70Q2dt5XA0fbmZ5D+ZDZQzsBCZq9wdBBRV2UJVJsUZwYN54KEYeVpDZ",
+	"5mD0+d1Mh7pCJgKuw7fE5QxMcYgpoD075StgaD2I3Y145nnxpduRq0pam3FZ2HjzXov0TA5UfdfNsfG9",
+	"/vPv/ebu4w4jMoM8C4vWpC09m0HGQqppk4XUzxgyHkW6K0NXi37pKrUCFtr/zZlbyUcDSvaRyDjUqj1j",
+	"IfRJ4t3yP8yVRfbZkBDH88K6EAftvJ5qOkAfCXsEDm5vBi5wNVCDXbeatrJberHox6dqIqMHdLrlOhip",
+	"YbZkkHwYqtxNX7ne89Yy7d6MGbVpVW3t0WjuuDo2rNt0kpV8e5tJK6bauvIRVo7ut5jRju3HFmUfQko9",
+	"lQ0rmRCVLm7AzZWCwzDn4W2rp+OpyRVUmB25p8A+ffen6KE1eZ2DvW5NNyTrbkejtTFhAO+B1k0INcYj",
+	"EdiNXwKhtaoM3BD3KWSXwacAXyX0gE6r2Fo1C+2XmTJmdV5SZEbhQoLkTYxiKOqRELkfCw6h7bxEeEDQ",
+	"GkYVdyXhK5jhEVYVGwkuofnaIkH+y5jtdu5TKBpxGOs9cRVLrNEyzkRfjVwfGZUqKS26En9l67aNywEO",
+	"D5KKwFL2FRXMgGAN2FBNMVhqDE4PEVKkwowc2GupgTZR6hoC9e2g1WoVQvcjZUbSEzNVoHQybhCLZSQ+",
+	"MvGxn0wiI5bPBmwgpo5OY8QzKocaxEnm8IfhiUOuzbUiZQD+i8VDIfD2hIGxeYZ8jPXF5DZ1ZfElo5tG",
+	"rHxESpXEOsuLj7EwufgrY4hPkiQA+Q/f0wrEmumhSrMmOzOTEkTi0ZWhTWh0mDH8jSWFIV7zD6g8u8TS",
+	"QfrejHZ+L9v9GrDQ4XFgiRkYWPYzjMOHdYjL7zWiwpaai6tkRX7J9i9mURufglsvPEagYHMlIJ2ejMbZ",
+	"7FdUPxigLJ7qN6kYxB/LTQOMmu2KnQaBbWhMRJaBS6zFMybMEzDFkOQA3sWGxpp2xn8tbPL00Xb+d7f7",
+	"sdWqBtkJqiUVBgPmU1mPzDI8xiKoJKdLU1Jo9giCg48LgyeYk6rx25sXpmFjl0olgksc31Kvwh92EfyV",
+	"wNDN/jbbtrTmSy01BnNrlntnqV7eyvGR9+X1dpB0y5fZlu4afbHiAhedlluXefnxFnsoNjLWgiDZxFDz",
+	"JKZVT1BPFhMJnkqxHL/4+gEcqLWz1dq5aLU68H+/1zXU+0KsMGBjQQDUkPE2tyBBEfj7Ze/O22V+TpS2",
+	"dPMqT2d31engDTc/nwurC54xzoazsVE8qVHOxsxwcBhgJuCcZa46cgMo1mystI57CfnM+VxdkqNmf6m0",
+	"2BQfCeCcL/5SyMnIWH3eR1vevz0gqaCx5f31R2FBduaQFIzxaO69dcNxJuYh7/Mb23++ELqPHRGNgGBW",
+	"o6PM/7d3xR8Vy3yUaMVsk5XwrM2BMw+WPZGZynhSvWT0q7mT+ccGaRCWwOxyCsQOqI7RMSiLQvuDwSRJ",
+	"Lmm+R1KyExpK0FiJZ8QBblGyz5yPPN3nqrXNNsljUPXzKufr1qIxMFvrFnAANfAMj6/dx/1GHVAs5VzI",
+	"emDfged9HkWjWMY6Qyu42gktXVMbbzqSM6OXsbqaqAgQHwv/pBKMWAOj3zP6DtNN/URp18uIvQ3Ypenq",
+	"Oboy9KpVMUCaG8SIqjiIqfuMZtqhu09k/K+JCMw4eBol1CvvmclUORNH2RB9oaFKIqhyD/8XParU1RtT",
+	"1yzHaDLDxpe8X4QsLkheOSMsEkAunnlcq+ArQkuKXbNYXuVkg0il65h0ufQHcI3082dEw4rJE8I8MYPr",
+	"ytqeXsrkWa4G886ydMYOWqDkCRoFWDtZb8ZILgPqSl9oPZgkkFhRQG6zoNenK5dq9skHEkMY4OzNzV6O",
+	"apDSRwds+2DPaPftvSduxJmQXYlj5ho795rsGHaQ9nqq7bah0D51pgGidldC0Vy//jfmWVq4Rhpt/FKr",
+	"GqrD988QhYtiGC6nsNduN9mFMjuvKwn6k6hdC91ueT0gUDZBfjLOhJG0YX0jwHu9HkRnvXKr12IFjskC",
+	"ueS8lllFodwnF8SD4r/TK1nE42AJve8GN3IHmJFNGgd3Zgn11dolajCf5u5tSevhFU12pK9RkDu1qlLL",
+	"Ze4t5Hr0obs5IV1u3ixioauazCZY6KpXIS+xIG3vNJ7RvEX5W9pVHz582DryXuVtu+vDhw+Fy2mTrUcQ",
+	"aw/SPEfshfGUc7tEQ3e2XEBoaO9wL0ydK9PIlia2KR7CuQXJA9BgamARj2eRQZIRO+SotqiE7jHljrjC",
+	"hoKB5X+3hfzhX2m+ilou7rzxMqUuR1zObHG0LhFrpgLjN5lSmJXwzzU2UWMwhyyuJvvA4ywP81DKhmeZ",
+	"GI3Xl0Ntb/9dKMVemSG9zYdevxHnJ7qRvWiXJUtjrChzrsrc0pTo60tiyLNrqyjzESSCLNy55c3SWSFK",
+	"svMEO7nqYO9dhCyW2W4bo2PxaDJqdHahB8xoEvhzxy2pESZXqLW/lJf6Kah3VCshnB2DXX7YfV/Vuq/V",
+	"Xqr9Ns+Vbo/EIq4fpFDRc6zxUInIk8QvwNQsHo3Muc9EMjMOodFkDuh5IiPoMznLKrzW+V56Tv3ZVw57",
+	"CcAv/P55W8iIF3qt4EAtmhIQgPF9CIMhh/vFC7C5peSVtXbykkhghg1jqSeDQdyHinaoVvKspFjJEGsx",
+	"wxH/eMmvxPODVst1evSHRnXLK+H1hHQsZhQA3FB61eu1NtreMf1T67wxoIlOAVxnwhTwHF3nxlqQHvil",
+	"LubEzMKR8C8CUdhwb9Hg6nMJzA4A/KQI8MeaX7U8S6/E0gxLHtzVt0OwtEQ/4C9cZ0f+Un5NUTDPI6rk",
+	"SxrN1hAsQX0F4hx9u9+X4nX6B1TPDId5Wgn2XrXFWg8u7pd0cdFH+YfO3bOHcsdlj2NVRPrDUDE+Ymd3",
+	"OoObYOx5xkI5SZKQ9RPBU0C3NBcXg8qB10yIahD+9luIPDodMgUIzJsZS7yeUYfO+B0DdeWDpwbsIlWz",
+	"1fb6fdLofBHxY1fhy4ifdmf33sSPM06/OQach3rRBZJxEYvNaMYsldJ6DtA2nau/GuNJhe3yCmxvzE1Z",
+	"MEAwhNH4btqGK7jLFp5BPPh6m6zy0PoUUCwY2c2psUCU9q7RnXjLZ8wzzQHplM+0s4oAG9AlrVQS+W6A",
+	"VBki7Fp+BzwFFoyVHtWVFcCvgQdTBkBXULMFPedx5tOdVPlMt3tJ5a74s8Ec6q0ZVD4zz8EJvKyhP8lY",
+	"6kzw6NnckGz5aRMo2O36XFkcV0xTEjYf+ZE57h86WwAqSyHnoZqklMazKAYuPUlJvLoR1NHG4Ys5IU6w",
+	"jSakVHq1MO20tMCF0eFpW04Jtqstf9t6E2vCdYAQP56EPM1LVPecQfktMRFZcijf2/VAwUo76EHaO2l/",
+	"5+gpoF5eevBTfujUdYn7IMrwiwXRe2P2ZRW/LQb03adrB/Tb7Tyg+l6OU2XcTKN02InMYkAhqI+plqa/",
+	"qeD+3HoF5V3tN2c2l0YeWh106KtQ3MVKkY3o721f89Y3nJM2J7lh9rzj3HJgN1PuhBKFKsrVOQA9TQib",
+	"lhCL2UwvFrGkAsDsdZ52IZydTaqjrqzWR4sUYkVTNhw2kPa/+ov4IN/vGB28s/Clt3mZqUsyhMoC2LeV",
+	"pJprb4DIeCEebHEN1s+Xr5onrZjMpsRpaRXmp2/BHNwy3C3Z+bVLVCPNGALXkndCE4Yo7px0fSv66kak",
+	"s2rp6r4tSdcbM/Zbm+o894Kws/CH5FbwzEgI6CjroJOhA4dpZf/2EdzIRUJxNh2qrhzxSBASc227HVuz",
+	"284I1EK7HUzCa7Yb8vFYSL+37j1iiVDaZYw9AR7bE0+FnWhdR9Wr2Qku8r03VW2wOhy7RJaWI4siXfVw",
+	"UXMoTbtbh72W2HrCD/a22tH+jmjxw/7TwY65dmy5nYGbmoCjcnpo2GVGomG+8nIVBCj0aK9gjRr9SZps",
+	"P2nuN1v2m1UE6kYry2Hf3F5ajkfxobD888bwoarcWLv2cFs5TKe9UgrTd0UZTLQQSwnhQlBHl8LwgaVY",
+	"cdLYFnNPbS0MKgFQKCi8EjFARHRf6/KsK0fGCm63fNIKakeLtde2CKbsTqtFhAp4Y+B0SdX0GUvFSGGO",
+	"GSGNMjYZF7Apa4TmKa3JF+538Y8+39rp74utw6jV23rKdwdb+70noj046B9GLU8QZSobA0+9hlBZ5QPb",
+	"9oEkKt4MlbTFbviGgDdGX5q30+jsQG2MFhncayURguto9mqdtVXcUQ+Zvc1IheKqetLBbuxK8WC/rJQP",
+	"23/hPy7j6NOisp63cORuZeIy57FUeeJxBoBP64eOK0SHreroSlf3c3vBjuVMCapbXePBHLeJkqIUoPZg",
+	"F+4Yoa5wk82indrm2IXU2h+oGQWB6FCUlfjK7fiFjIqt5ljYVtlLLKNLuNelLblatzWwpi4nl+I46W+h",
+	"LGdvXcf7cgD4Mov9beBUxuVZ36Heyx3qc5WxU3r+Qo+aRnlPjnRhet9h6hAFX1mkrCx7bzn9+RH6h2Zh",
+	"HIVYOBt6Vks1qfxt9gMIhTHPhrlMcAK/sVRx7GQCV3qN0rsHlWzbNSUkL+Ol9AZKPIkBx+9B9JupONF/",
+	"52wdvbPXScTGaM+tZqR9bQUpn8n2vfN61Uk9y3T6zRWLPGi5e9FyDzU4qytSIkxbT5EWnBhsUM9isVyc",
+	"I7+c8YyNU3UTR9hKzBFVWcdXEgrx1eIISJO9wT7jJJbXyKmXk/x2ZbhNv/QGWIuNdZbP4fPGJcrBzEF7",
+	"65DvtLZ6e/39rf12v8UPBweD/QjMCK0n8B6GWTbWne1thzxxpdSVKypMeE9UlxsuJ73tK2l0GnhfRNL/",
+	"E/hjGjs7rZ2Dp3tP9vYO93afHLQPD3Z399aMhtLqz+oCoheFbfMQyNhMICP297w9/2/seayWAPnXdTJg",
+	"+y/69+y2aIb3Vmdw8KWy1MPVIgBT9dWtNV6H0gqtRYHHrLK6xbp2B1K5tu7ChmemfMZiWWwNzQuxybnv",
+	"+N/OsxRTZTiX+SIjCqQ930x8jHWm6zuC7LFcui/IPQiASYxYfghBFK0Xu0LfrXmWT3ADZRWgr6Z8dhnP",
+	"96FTcQx0wLnjUhAW70ThOFDWRKVoL8yVqHzuMgt/cpt4I4iVs3hNvkeT9r2k9+n23p3U2RKxIQgJUczE",
+	"ibo8RHTmmZlVUaJbzbv5KJGnSjcaJyrobiLX1/XFd8AFpB2Qz7UgnpMa+n1ihge5MOIRlcbNKexT7EqH",
+	"NtY5bWs9lK50+LhF3jdIRTqFa4fFE8szXfgKBICtr7PXEjGNl/xoFmN9XYks4naBiHLcjyqF9qM8xxBS",
+	"VIJKXj5YQkKklyf7wp8uUptDM7GfiAl8RnhnaeihmmpkRPweInQ8it7g6q4Tn8s3X6PT+KvbiKNuo9Nt",
+	"3Jy3/9//+b/dRtBtpHx6NvehORbw2XjSS+L+1rWY4cU0y26j81eXilxe8Iz/9O71OVwvZj/Ze/AsExrZ",
+	"wF+DiwQXqPY5XPDp01wmeFlJfy6mdmXuAyqKHP/7jiC28wji2L3nohsKiNpzi1TMlkOJ8Q/HL7ZOTl/+",
+	"uHX208+/bL06f/2m8cfSy3kURSJaHF2kAW6ENu3Tt2H0Lv7FuXpjVcNDtO0upslRFJEFihvfWSV2WauN",
+	"ErfolWp624FT6NvpfNWYwHFUepu2fhS+ATH4s5gdu6+bY55qcUz486/xbkZxG1kYWrK3KaidjKX41K4x",
+	"O8NctFMbHS/SglpLCrqtKDEeWGAarKC3+B8XBUiO2BKWfTdaUGc8zXw9uBZLe66RwDuVgvg+aTwqfScS",
+	"4pQEBjYNVubPwuxYRwJFBY+FvgL/609Bw72R1Vj86y5tBEYP0+57Y2xxqldNrhqdrUNnxebKGsuqxhB0",
+	"dYWizWLIk/TKO/C9zKizeCTUJGt0dlvmP5wmHKBYjxM+O69FfXj14mT/tw//tffqz372+sOr2e9xa/fV",
+	"xfnwlw8nO+d//ld23n4/O2+/b//259n01X+/b+VPt8yhS/p4uBFKh65Oa9EJ/1bCLPeqcb52ffDOnHPo",
+	"j9m0YsAn13RCX/BroStb+QiKSYopdjmdLFf39My/WRdanByXSrlnmW24Zbkr1xa36J+9ydsZ7+544BJc",
+	"LsKKlWJa/L4XX12J9I69vXbUq7T31kRr/d5GwvZ4aMS9YyMuMqAPVZrNc7OZ0+WvtTFLsN8O5IlHZUph",
+	"T7BuEK10AD145ciybdxzyKKDmFp1jZvC+1ldV29+2HjGEsF1xp6Yd29+Q+RAeWdvYeN+2e7e+RUx+x7q",
+	"0ufXu7bXuWKpv1TX9Jzg+Lq6pz9tKkVQu4Kuj5p0z/zB+O6bqb2dsVYbtQ2VbFGopL6FGswAIWHNS8FG",
+	"tjDWaMEJkfSbCjGAuKrJTnh/WPTJgK0LuqiBHqMLVJbO3fMNAXTtECAEwqAcwsTfSfEhLIHtzjyGl7Ou",
+	"c7fpsFhxdAtg0OF5f5PQ2Lq94JdlQq6FaeHCZoVdXmrI6KtJAi2qZjt9iXbw0nzuK31cEAzfpf/3UmQV",
+	"sne96jvXUrKg0uZERpp6Wqq9ugDRoUEPS+DjjOYBPIWM3uX9K7f7GEdJkmMMg9EJxJoP5Vtr7iJLPw8v",
+	"FChxfM5d+4aqSXftt3WAr9WoAPYtot8O7aOp6AuZJTP02qkec67XFK/dabWalVWX9dtpje52M892I2jw",
+	"UWoWZDw1BhZWr48G3KzLMhkvMlxtqh3BYnTxJ7utQt3kKn3ptT3vy5VoLoR2/KO+7X29Mk16XYuqNK29",
+	"b3fMw2HfVNOpOymrnvRKbbH9V46m8OlW1WH0QklxONxggNDIS64gm4OwGRrKHijlg/7DIBV6iOkfR9gg",
+	"uhLAPWxQQ8kqazpXPktXI9oRO0rnv20pYkruNZbo0bp8tyWIbn7fYUbZ6n7vRN5J+d9a6+YMt1IfpL1J",
+	"+IwQm4wwCDVVxnkHHg95bSHcQuU4XwjnYb/cWx0ctLjdFj3BCEYqMghtSFZIrDI+HrNHF68v3gTs7ekx",
+	"O2jvPumwdz8ebe0E7IBF8VWc6YDttsjZ0Y8LJe0ay+wsNByAyXZlSNBQFyobO56NDEYTapFNxiFlcfwo",
+	"ixkIpdK9CMn3kyy/QINuPaux0qgrWVr/Si9JuHYnrdZuX99csY+jROrnXWjD6WxvT6fT5nS3qdKr7Xar",
+	"1drWN1fdBruJxfQH9fF5t9FiLba3z/b2u3gPgXcyG5xFz7uNV3tsb3h4szPcOvzvbmPbvwbuBX8D/pHZ",
+	"d41O46cf3n34bffFm5Mf3/y8++afb8p/w7XZZGxsv/avw97LX6/PfjxPoh9/nZ69fDo6e3k6OXt5uhO9",
+	"HCY9+Xb8W/u01ds9u/rtnz9MG0FjksaNjjGYzWvpbMOx2EbF3uFS/k8cxvPbBmGG3T7AlqXn+HP8iCdX",
+	"Ko2z4ej5ux+PdvAzPBnPD/CvsUhjFT3fbS2vJsx+eAdzrlAUHxxzxXiMu9+ik/GMFY4Xfvv3CHN9t8l1",
+	"B0U0L5zXC7XASbCQiMsUS88rB6M0WOhEWMiqkuPxwOzKSISMYjKZv4EhKl9dUt2VDuVl5WrjxQkAqsEC",
+	"DHQk2+VABUiwpVp1JSQjSSNZtVZwGayBn9/AzK1St4C9YYwJ8gzQbwDP4NtXYJ7AWav2ANVS+8lh60kb",
+	"+PfnUGbIPirU1q6hG1aSxsc4S4/99NusYL4NA+GrKV/O+/4fdNeXrALBczlXlECgypD8fuYs91gzncVJ",
+	"gtnTigKFGH1TNELL5Qn+PZvseCj61xicSVT/2ordSNzENoMLVN+uQXVerVjmrgW1Db6fEWtSqn5lgxno",
+	"l61mKKwZWhQg8crvRItsazI2K0hY4AGpNITGKXUIrvRyzHst393cFtBkGZoqwCO4YLVLPysuM07pq1rn",
+	"jdWM+NsaWrmcraFS/+QUcfe/dvv0NJaxtr3msDVqIghrGKl/Eartp89LDmr71rtyjoiSriRAwQ7baz1t",
+	"MhhBLK/YTE1SP4K8lGnXlQXbjlN3g2WxDBfBBCzPwInUMFUUnAGLJqkZPVrMyMHpzxuWyPwUwFHhlNf2",
+	"2AM51nfNu7lU2fe7SX+IPGHrUHV+q9HeBbzBRO5ZzRqcz9/skeqaseI1t+V9jUfmagJu5fOs3rwPjJ5f",
+	"lNHz2+HcWF0yfNPnuyq/+1bwaJOH+9a8Tl7UEcZRKYkz6a2UxFl8VCqSOBZy/7MgXm6CNJUa/mHcI5Hx",
+	"iGc8RHhdKMaLIHzXldOhSkSTvQApZSwDD5gHrKqCRcUzCqkdUUVthEyseGNk1rC5cVZKjQcQtBY3Ii2W",
+	"6HQlJdU1n5kbe0SHCMaT88ogR2FOzEffaKBmV6mxyVikMGQWFqVpWEQpKhg9gbPWHMi0kIQk72EU4WqS",
+	"sgsDxH0iKo+e6EoHPy9VyhKlyUuFBULrsZZ51mmjOwbU5pTMRshoy2f0gZT2gZT26zO27xDncvVrfljl",
+	"aFlq0IpoCu67jF+LAtrTbbeMHf/q56+N9ods9pIRe/NxpnlhWTF7iCqXL6qEvJq/XZMdjSE25PNvUFHm",
+	"l8G1Kk5kc7EhzwOeUzMum1RSMUC+t+S2fMCVvbOnSo1NGzNmK6JaxJexBYwpkIH9G5q7lUnnUwCzInis",
+	"6VDBDge2S1v272c+c6ZJPwXcZCc2Auhs1XKbQEXWuStzgxYUJmcRn1GcE2JwKdGWZC5LpZvsfU6V7Qci",
+	"MRuCYUC0mgvtMcpCgxJ9M4e/tywUWAwwmX1B44N9Ysxhustc32yO1MWyuI5lU4t6zqL2qu1bluont2f2",
+	"PDttRZz0t3AOakQlPAv2QU9cTeSD8bLZVq2HRqxFCvH7U29w1mqI2u5V58XyJs5yduQHjecTQueJncJr",
+	"qIJDRpgTxArN8mqnGesPldJAIx3keTBzY8HTJEZjWvvNTV3pKKCh4HwxD3SZAbpOycjoLH/Ty1I455sj",
+	"Z2x+kPS3uqn1XMT2fKiprHDSpLrM/dcV+Z0X+yBx9kUUip3NJ4gd5zhC9UvFfdyC8voMua4F06i+ScC0",
+	"MjIKLT6pvB3t6iTyM4w2TSx1Jnj0+ResML3NO7XllVGpvzEz5ZVoghjDxvCeKJz7+1bVSyFyvIIBnUg1",
+	"uRp+I/odKLm59CUqpO7vQaPbN/zgx66o1d3OB2dvXoXzAtYSJLBDkhB2F4AZF4IHCHUi5ZIVm4vQwkKm",
+	"qUhAMgKfoQuY0qjsbcMOUZ9ThiWfxMT+zIz9fg0JhyTp5rq0KQEL+2BELHYXv1Ptfz+O5IPm+iyaq8ZK",
+	"GnghwXWV2K3jwyHBMtR3lKaYtuYZ/ltj8sZi1kHrmTlQ21DWSuMt3+kXdQXRP+oJCViCHbEoLROlrqH3",
+	"hyCGoRHj4HDvKfZjHrZa9l8HB+3HzVzHXYDGbHwK5rp5iImIOkh6qZpqkeY3Zv/5915zx9509yBgr8dC",
+	"nr1gx0pK0c/YsUoF22m2/Ke9w5hlxePeiqtYZyK1tYg8CmyQ0nyAudG5sknv1jlG2Ny9qSPDqI+igGJO",
+	"u5U0qJ01nlKkSMgfZbGjblm1ohueczPwnLShggCfPfogemaXSX/hPHTY8iN/M2tSCs08sk24jwMX80ZM",
+	"JcJZQpAyjpFyJf3Z5aSxVbg2lnktwGNWrP70k1DmFYZ5GYnNSqEVULA8rlIuwRhIZljuoF2Bfgxvm2o8",
+	"jHTF6Vh7AytQaUTemsMdXXVJRiDdCe9f647X5bTX2qUhFzqb4FchxdmzAgK3WSJ8Z6NYa2P64ICx8jad",
+	"JNBSkMRCYz9eehP3BUMiBRp7psx6F/EjApYphVaN3c3lAqdK2zhX4rRkY+QFzFnEbPcDDGTRS6Mx+q/N",
+	"fkQvLh/cMX5RMarXUFTEsmFq1AibDtWoNKYADT6u2Uug2AvYz2LWTxS/NufjZZz9OOmtM8xnbr97dItq",
+	"ML/m5prU3/c+Jc6c8I21KxXPhVCO9eLDbVuogao3Jm6EzFByD9zG9X5+clOzsK+oCAsGgUDgzMgDWCn7",
+	"enEPQP3KzGKNgCR4srezR5J6f+fQlysvYl0ry6CtBp+QKB6xHk+47Jv3awah0v5Q2Lfj3fFHwZNs2Pj0",
+	"x6f/HwAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

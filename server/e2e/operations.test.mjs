@@ -44,6 +44,9 @@ const cases = {
   updateProvider: { fields: () => ({ provider: 'google' }), body: () => ({ label: 'Google' }) },
   deleteProvider: { fields: () => ({ provider: 'google' }) },
   resetFactors: { before: strengthenGuest, fields: () => ({ user_id: guest.id }) },
+  startPasswordReset: { fields: () => ({ user_id: shown.createUser.id }) },
+  inviteUser: { body: () => ({ email: 'helen@example.com' }) },
+  resendInvitation: { fields: () => ({ user_id: shown.inviteUser.id }), refused: 429 }, // the first mail was just now
   deleteUser: { fields: () => ({ user_id: guest.id }) },
   authorize: { fields: () => authorization() },
   authorizeWithForm: { fields: () => ({ ...authorization(), id_token_hint: '' }), leadsTo: 200 },
