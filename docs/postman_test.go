@@ -174,7 +174,8 @@ func TestTheCollectionHarmsNobody(t *testing.T) {
 		"introspectToken": "{{clientId}}", "postUserInfo": "", // change nothing
 		"resetFactors":     "",                           // as for updateUser; the guest has no factor
 		"resendInvitation": "", "startPasswordReset": "", // as well; the guest has a password and no address
-		"inviteUser":     "",                       // after.js deletes what it has made
+		"inviteUser":      "",                                                                                              // after.js deletes what it has made
+		"endUserSessions": "", "endUserSession": "", "deleteUserIdentity": "", "unlockUser": "", "withdrawUserConsent": "", // as for updateUser
 		"createClient":   "",                       // after.js deletes what it has made
 		"createProvider": "",                       // as well
 		"updateProvider": "", "deleteProvider": "", // the loop below checks that it is none

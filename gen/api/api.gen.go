@@ -569,6 +569,53 @@ type AuthorizationRequest struct {
 	UILocales *string `json:"ui_locales,omitempty"`
 }
 
+// ClientConsent defines model for ClientConsent.
+type ClientConsent struct {
+	// CreatedAt When the person agreed first.
+	CreatedAt time.Time `json:"created_at"`
+
+	// Scopes What the client may use of the account.
+	Scopes []string `json:"scopes"`
+
+	// UpdatedAt When the person agreed last.
+	UpdatedAt time.Time `json:"updated_at"`
+	UserID    string    `json:"user_id"`
+
+	// Username Null unless the token has `users:read`.
+	Username nullable.Nullable[string] `json:"username"`
+}
+
+// ClientConsentPage defines model for ClientConsentPage.
+type ClientConsentPage struct {
+	Items []ClientConsent `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// Consent defines model for Consent.
+type Consent struct {
+	ClientID   string `json:"client_id"`
+	ClientName string `json:"client_name"`
+
+	// CreatedAt When the person agreed first.
+	CreatedAt time.Time `json:"created_at"`
+
+	// Scopes What the client may use.
+	Scopes []string `json:"scopes"`
+
+	// UpdatedAt When the person agreed last.
+	UpdatedAt time.Time `json:"updated_at"`
+}
+
+// ConsentPage defines model for ConsentPage.
+type ConsentPage struct {
+	Items []Consent `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
 // CurrentPassword Example: a wooden horse
 type CurrentPassword = secret.Text
 
@@ -1202,7 +1249,7 @@ type OAuthClientCreate struct {
 type OAuthClientPage struct {
 	Items []OAuthClient `json:"items"`
 
-	// NextCursor Always null, because one page holds all clients.
+	// NextCursor Null on the last page.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
@@ -1580,7 +1627,7 @@ type ProviderKind string
 type ProviderPage struct {
 	Items []Provider `json:"items"`
 
-	// NextCursor Always null, because one page holds all providers.
+	// NextCursor Null on the last page.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
@@ -1768,6 +1815,9 @@ type Session struct {
 
 	// Amr How the person signed in (RFC 8176), such as `pwd` for a password and `otp` for the code of an authenticator app.
 	Amr []string `json:"amr"`
+
+	// ClientID The client that the person logged in through: its `client_id`, `first-party` for a login without one, or `browser` for the pages of this server.
+	ClientID string `json:"client_id"`
 
 	// CreatedAt When the person logged in.
 	CreatedAt time.Time `json:"created_at"`
@@ -2301,6 +2351,29 @@ type AuthorizeParams struct {
 	Claims *string `form:"claims,omitempty" json:"claims,omitempty"`
 }
 
+// ListClientsParams defines parameters for ListClients.
+type ListClientsParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Q Prefix of the name, in any letter case; empty for all clients.
+	Q *string `form:"q,omitempty" json:"q,omitempty"`
+}
+
+// ListClientConsentsParams defines parameters for ListClientConsents.
+type ListClientConsentsParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // ListEventsParams defines parameters for ListEvents.
 type ListEventsParams struct {
 	// Limit Maximum number of items per page.
@@ -2315,6 +2388,16 @@ type ListEventsParams struct {
 
 	// Kind Only events of this kind.
 	Kind *EventKind `form:"kind,omitempty" json:"kind,omitempty"`
+}
+
+// ListProvidersParams defines parameters for ListProviders.
+type ListProvidersParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // SignOutParams defines parameters for SignOut.
@@ -2378,6 +2461,16 @@ type ListUsersParams struct {
 // ListUsersParamsSort defines parameters for ListUsers.
 type ListUsersParamsSort string
 
+// ListConsentsParams defines parameters for ListConsents.
+type ListConsentsParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // ListMyEventsParams defines parameters for ListMyEvents.
 type ListMyEventsParams struct {
 	// Limit Maximum number of items per page.
@@ -2392,6 +2485,16 @@ type ListMyEventsParams struct {
 type RemoveFactorParams struct {
 	// EndOtherSessions Whether every other session of the account ends.
 	EndOtherSessions *bool `form:"end_other_sessions,omitempty" json:"end_other_sessions,omitempty"`
+}
+
+// ListUserConsentsParams defines parameters for ListUserConsents.
+type ListUserConsentsParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // AuthorizeWithFormFormdataRequestBody defines body for AuthorizeWithForm for application/x-www-form-urlencoded ContentType.
@@ -2494,7 +2597,7 @@ type ServerInterface interface {
 	AuthorizeWithForm(ctx echo.Context) error
 	// ListClients List the clients
 	// (GET /clients)
-	ListClients(ctx echo.Context) error
+	ListClients(ctx echo.Context, params ListClientsParams) error
 	// CreateClient Create a client
 	// (POST /clients)
 	CreateClient(ctx echo.Context) error
@@ -2507,6 +2610,9 @@ type ServerInterface interface {
 	// UpdateClient Change a client
 	// (PATCH /clients/{client_id})
 	UpdateClient(ctx echo.Context, clientID string) error
+	// ListClientConsents List the consents to a client
+	// (GET /clients/{client_id}/consents)
+	ListClientConsents(ctx echo.Context, clientID string, params ListClientConsentsParams) error
 	// ReplaceClientSecret Replace the secret of a client
 	// (POST /clients/{client_id}/secret)
 	ReplaceClientSecret(ctx echo.Context, clientID string) error
@@ -2539,7 +2645,7 @@ type ServerInterface interface {
 	ConfirmPasswordReset(ctx echo.Context) error
 	// ListProviders List the providers
 	// (GET /providers)
-	ListProviders(ctx echo.Context) error
+	ListProviders(ctx echo.Context, params ListProvidersParams) error
 	// CreateProvider Create a provider
 	// (POST /providers)
 	CreateProvider(ctx echo.Context) error
@@ -2591,6 +2697,12 @@ type ServerInterface interface {
 	// UpdateMe Change my profile
 	// (PATCH /users/me)
 	UpdateMe(ctx echo.Context) error
+	// ListConsents List my consents
+	// (GET /users/me/consents)
+	ListConsents(ctx echo.Context, params ListConsentsParams) error
+	// WithdrawConsent Withdraw a consent
+	// (DELETE /users/me/consents/{client_id})
+	WithdrawConsent(ctx echo.Context, clientID string) error
 	// ChangeEmail Change my e-mail address
 	// (PUT /users/me/email)
 	ChangeEmail(ctx echo.Context) error
@@ -2651,15 +2763,42 @@ type ServerInterface interface {
 	// UpdateUser Change an account
 	// (PATCH /users/{user_id})
 	UpdateUser(ctx echo.Context, userID string) error
+	// ListUserConsents List the consents of an account
+	// (GET /users/{user_id}/consents)
+	ListUserConsents(ctx echo.Context, userID string, params ListUserConsentsParams) error
+	// WithdrawUserConsent Withdraw a consent of an account
+	// (DELETE /users/{user_id}/consents/{client_id})
+	WithdrawUserConsent(ctx echo.Context, userID string, clientID string) error
 	// ResetFactors Reset the second factors of an account
 	// (POST /users/{user_id}/factor-reset)
 	ResetFactors(ctx echo.Context, userID string) error
+	// ListUserFactors List the second factors of an account
+	// (GET /users/{user_id}/factors)
+	ListUserFactors(ctx echo.Context, userID string) error
+	// ListUserIdentities List the identities of an account
+	// (GET /users/{user_id}/identities)
+	ListUserIdentities(ctx echo.Context, userID string) error
+	// DeleteUserIdentity Unlink an identity from an account
+	// (DELETE /users/{user_id}/identities/{identity_id})
+	DeleteUserIdentity(ctx echo.Context, userID string, identityID string) error
 	// ResendInvitation Mail an invitation again
 	// (POST /users/{user_id}/invitation)
 	ResendInvitation(ctx echo.Context, userID string) error
 	// StartPasswordReset Start a password reset for a person
 	// (POST /users/{user_id}/password-reset)
 	StartPasswordReset(ctx echo.Context, userID string) error
+	// EndUserSessions End all sessions of an account
+	// (DELETE /users/{user_id}/sessions)
+	EndUserSessions(ctx echo.Context, userID string) error
+	// ListUserSessions List the sessions of an account
+	// (GET /users/{user_id}/sessions)
+	ListUserSessions(ctx echo.Context, userID string) error
+	// EndUserSession End a session of an account
+	// (DELETE /users/{user_id}/sessions/{session_id})
+	EndUserSession(ctx echo.Context, userID string, sessionID string) error
+	// UnlockUser End the waits of an account
+	// (POST /users/{user_id}/unlock)
+	UnlockUser(ctx echo.Context, userID string) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -2851,8 +2990,31 @@ func (w *ServerInterfaceWrapper) AuthorizeWithForm(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) ListClients(ctx echo.Context) error {
 	var err error
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListClientsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", ctx.QueryParams(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter q: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.ListClients(ctx)
+	err = w.Handler.ListClients(ctx, params)
 	return err
 }
 
@@ -2910,6 +3072,38 @@ func (w *ServerInterfaceWrapper) UpdateClient(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.UpdateClient(ctx, clientID)
+	return err
+}
+
+// ListClientConsents converts echo context to params.
+func (w *ServerInterfaceWrapper) ListClientConsents(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "client_id" -------------
+	var clientID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListClientConsentsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListClientConsents(ctx, clientID, params)
 	return err
 }
 
@@ -3044,8 +3238,24 @@ func (w *ServerInterfaceWrapper) ConfirmPasswordReset(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) ListProviders(ctx echo.Context) error {
 	var err error
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListProvidersParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.ListProviders(ctx)
+	err = w.Handler.ListProviders(ctx, params)
 	return err
 }
 
@@ -3346,6 +3556,47 @@ func (w *ServerInterfaceWrapper) UpdateMe(ctx echo.Context) error {
 	return err
 }
 
+// ListConsents converts echo context to params.
+func (w *ServerInterfaceWrapper) ListConsents(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListConsentsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListConsents(ctx, params)
+	return err
+}
+
+// WithdrawConsent converts echo context to params.
+func (w *ServerInterfaceWrapper) WithdrawConsent(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "client_id" -------------
+	var clientID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.WithdrawConsent(ctx, clientID)
+	return err
+}
+
 // ChangeEmail converts echo context to params.
 func (w *ServerInterfaceWrapper) ChangeEmail(ctx echo.Context) error {
 	var err error
@@ -3600,6 +3851,62 @@ func (w *ServerInterfaceWrapper) UpdateUser(ctx echo.Context) error {
 	return err
 }
 
+// ListUserConsents converts echo context to params.
+func (w *ServerInterfaceWrapper) ListUserConsents(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListUserConsentsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListUserConsents(ctx, userID, params)
+	return err
+}
+
+// WithdrawUserConsent converts echo context to params.
+func (w *ServerInterfaceWrapper) WithdrawUserConsent(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// ------------- Path parameter "client_id" -------------
+	var clientID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.WithdrawUserConsent(ctx, userID, clientID)
+	return err
+}
+
 // ResetFactors converts echo context to params.
 func (w *ServerInterfaceWrapper) ResetFactors(ctx echo.Context) error {
 	var err error
@@ -3613,6 +3920,62 @@ func (w *ServerInterfaceWrapper) ResetFactors(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ResetFactors(ctx, userID)
+	return err
+}
+
+// ListUserFactors converts echo context to params.
+func (w *ServerInterfaceWrapper) ListUserFactors(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListUserFactors(ctx, userID)
+	return err
+}
+
+// ListUserIdentities converts echo context to params.
+func (w *ServerInterfaceWrapper) ListUserIdentities(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListUserIdentities(ctx, userID)
+	return err
+}
+
+// DeleteUserIdentity converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteUserIdentity(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// ------------- Path parameter "identity_id" -------------
+	var identityID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "identity_id", ctx.Param("identity_id"), &identityID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter identity_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteUserIdentity(ctx, userID, identityID)
 	return err
 }
 
@@ -3645,6 +4008,78 @@ func (w *ServerInterfaceWrapper) StartPasswordReset(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.StartPasswordReset(ctx, userID)
+	return err
+}
+
+// EndUserSessions converts echo context to params.
+func (w *ServerInterfaceWrapper) EndUserSessions(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.EndUserSessions(ctx, userID)
+	return err
+}
+
+// ListUserSessions converts echo context to params.
+func (w *ServerInterfaceWrapper) ListUserSessions(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListUserSessions(ctx, userID)
+	return err
+}
+
+// EndUserSession converts echo context to params.
+func (w *ServerInterfaceWrapper) EndUserSession(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// ------------- Path parameter "session_id" -------------
+	var sessionID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "session_id", ctx.Param("session_id"), &sessionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter session_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.EndUserSession(ctx, userID, sessionID)
+	return err
+}
+
+// UnlockUser converts echo context to params.
+func (w *ServerInterfaceWrapper) UnlockUser(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UnlockUser(ctx, userID)
 	return err
 }
 
@@ -3727,6 +4162,15 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/users/me/totp/confirm", wrapper.ConfirmTotp, options.OperationMiddlewares["confirmTotp"]...)
 	router.POST(options.BaseURL+"/users/me/recovery-codes", wrapper.ReplaceRecoveryCodes, options.OperationMiddlewares["replaceRecoveryCodes"]...)
 	router.POST(options.BaseURL+"/users/:user_id/factor-reset", wrapper.ResetFactors, options.OperationMiddlewares["resetFactors"]...)
+	router.DELETE(options.BaseURL+"/users/:user_id/sessions", wrapper.EndUserSessions, options.OperationMiddlewares["endUserSessions"]...)
+	router.GET(options.BaseURL+"/users/:user_id/sessions", wrapper.ListUserSessions, options.OperationMiddlewares["listUserSessions"]...)
+	router.DELETE(options.BaseURL+"/users/:user_id/sessions/:session_id", wrapper.EndUserSession, options.OperationMiddlewares["endUserSession"]...)
+	router.GET(options.BaseURL+"/users/:user_id/factors", wrapper.ListUserFactors, options.OperationMiddlewares["listUserFactors"]...)
+	router.GET(options.BaseURL+"/users/:user_id/identities", wrapper.ListUserIdentities, options.OperationMiddlewares["listUserIdentities"]...)
+	router.DELETE(options.BaseURL+"/users/:user_id/identities/:identity_id", wrapper.DeleteUserIdentity, options.OperationMiddlewares["deleteUserIdentity"]...)
+	router.POST(options.BaseURL+"/users/:user_id/unlock", wrapper.UnlockUser, options.OperationMiddlewares["unlockUser"]...)
+	router.GET(options.BaseURL+"/users/:user_id/consents", wrapper.ListUserConsents, options.OperationMiddlewares["listUserConsents"]...)
+	router.DELETE(options.BaseURL+"/users/:user_id/consents/:client_id", wrapper.WithdrawUserConsent, options.OperationMiddlewares["withdrawUserConsent"]...)
 	router.POST(options.BaseURL+"/invitations", wrapper.InviteUser, options.OperationMiddlewares["inviteUser"]...)
 	router.POST(options.BaseURL+"/users/:user_id/invitation", wrapper.ResendInvitation, options.OperationMiddlewares["resendInvitation"]...)
 	router.POST(options.BaseURL+"/users/:user_id/password-reset", wrapper.StartPasswordReset, options.OperationMiddlewares["startPasswordReset"]...)
@@ -3738,6 +4182,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/users/me/sessions/:session_id", wrapper.EndSession, options.OperationMiddlewares["endSession"]...)
 	router.GET(options.BaseURL+"/users/me/identities", wrapper.ListIdentities, options.OperationMiddlewares["listIdentities"]...)
 	router.DELETE(options.BaseURL+"/users/me/identities/:identity_id", wrapper.DeleteIdentity, options.OperationMiddlewares["deleteIdentity"]...)
+	router.GET(options.BaseURL+"/users/me/consents", wrapper.ListConsents, options.OperationMiddlewares["listConsents"]...)
+	router.DELETE(options.BaseURL+"/users/me/consents/:client_id", wrapper.WithdrawConsent, options.OperationMiddlewares["withdrawConsent"]...)
 	router.GET(options.BaseURL+"/users/me/events", wrapper.ListMyEvents, options.OperationMiddlewares["listMyEvents"]...)
 	router.GET(options.BaseURL+"/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
 	router.GET(options.BaseURL+"/clients", wrapper.ListClients, options.OperationMiddlewares["listClients"]...)
@@ -3746,6 +4192,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/clients/:client_id", wrapper.GetClient, options.OperationMiddlewares["getClient"]...)
 	router.PATCH(options.BaseURL+"/clients/:client_id", wrapper.UpdateClient, options.OperationMiddlewares["updateClient"]...)
 	router.POST(options.BaseURL+"/clients/:client_id/secret", wrapper.ReplaceClientSecret, options.OperationMiddlewares["replaceClientSecret"]...)
+	router.GET(options.BaseURL+"/clients/:client_id/consents", wrapper.ListClientConsents, options.OperationMiddlewares["listClientConsents"]...)
 	router.GET(options.BaseURL+"/providers", wrapper.ListProviders, options.OperationMiddlewares["listProviders"]...)
 	router.POST(options.BaseURL+"/providers", wrapper.CreateProvider, options.OperationMiddlewares["createProvider"]...)
 	router.DELETE(options.BaseURL+"/providers/:provider", wrapper.DeleteProvider, options.OperationMiddlewares["deleteProvider"]...)
@@ -4324,6 +4771,7 @@ func (response AuthorizeWithForm503TextHTMLResponse) VisitAuthorizeWithFormRespo
 }
 
 type ListClientsRequestObject struct {
+	Params ListClientsParams
 }
 
 type ListClientsResponseObject interface {
@@ -4390,6 +4838,22 @@ func (response ListClients403ApplicationProblemPlusJSONResponse) VisitListClient
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
 	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClients422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListClients422ApplicationProblemPlusJSONResponse) VisitListClientsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5038,6 +5502,144 @@ type UpdateClient503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpdateClient503ApplicationProblemPlusJSONResponse) VisitUpdateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsentsRequestObject struct {
+	ClientID string `json:"client_id"`
+	Params   ListClientConsentsParams
+}
+
+type ListClientConsentsResponseObject interface {
+	VisitListClientConsentsResponse(w http.ResponseWriter) error
+}
+
+type ListClientConsents200JSONResponse ClientConsentPage
+
+func (response ListClientConsents200JSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents400ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents401ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents403ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents404ApplicationProblemPlusJSONResponse struct {
+	NoSuchClientApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents404ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents422ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents500ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents503ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -6363,6 +6965,7 @@ func (response ConfirmPasswordReset503ApplicationProblemPlusJSONResponse) VisitC
 }
 
 type ListProvidersRequestObject struct {
+	Params ListProvidersParams
 }
 
 type ListProvidersResponseObject interface {
@@ -6429,6 +7032,22 @@ func (response ListProviders403ApplicationProblemPlusJSONResponse) VisitListProv
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
 	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProviders422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListProviders422ApplicationProblemPlusJSONResponse) VisitListProvidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -8716,6 +9335,256 @@ type UpdateMe503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpdateMe503ApplicationProblemPlusJSONResponse) VisitUpdateMeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsentsRequestObject struct {
+	Params ListConsentsParams
+}
+
+type ListConsentsResponseObject interface {
+	VisitListConsentsResponse(w http.ResponseWriter) error
+}
+
+type ListConsents200JSONResponse ConsentPage
+
+func (response ListConsents200JSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsents400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListConsents400ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsents401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListConsents401ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsents403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListConsents403ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsents422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListConsents422ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsents500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListConsents500ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsents503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListConsents503ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsentRequestObject struct {
+	ClientID string `json:"client_id"`
+}
+
+type WithdrawConsentResponseObject interface {
+	VisitWithdrawConsentResponse(w http.ResponseWriter) error
+}
+
+type WithdrawConsent204Response struct {
+}
+
+func (response WithdrawConsent204Response) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type WithdrawConsent400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawConsent400ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsent401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawConsent401ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsent403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawConsent403ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsent404ApplicationProblemPlusJSONResponse Problem
+
+func (response WithdrawConsent404ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsent422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawConsent422ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsent500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawConsent500ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsent503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawConsent503ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -11491,6 +12360,274 @@ func (response UpdateUser503ApplicationProblemPlusJSONResponse) VisitUpdateUserR
 	return err
 }
 
+type ListUserConsentsRequestObject struct {
+	UserID string `json:"user_id"`
+	Params ListUserConsentsParams
+}
+
+type ListUserConsentsResponseObject interface {
+	VisitListUserConsentsResponse(w http.ResponseWriter) error
+}
+
+type ListUserConsents200JSONResponse ConsentPage
+
+func (response ListUserConsents200JSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents400ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents401ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents403ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents404ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents422ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents500ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents503ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsentRequestObject struct {
+	UserID   string `json:"user_id"`
+	ClientID string `json:"client_id"`
+}
+
+type WithdrawUserConsentResponseObject interface {
+	VisitWithdrawUserConsentResponse(w http.ResponseWriter) error
+}
+
+type WithdrawUserConsent204Response struct {
+}
+
+func (response WithdrawUserConsent204Response) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type WithdrawUserConsent400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawUserConsent400ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsent401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawUserConsent401ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsent403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawUserConsent403ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsent404ApplicationProblemPlusJSONResponse Problem
+
+func (response WithdrawUserConsent404ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsent422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawUserConsent422ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsent500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawUserConsent500ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsent503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawUserConsent503ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ResetFactorsRequestObject struct {
 	UserID string `json:"user_id"`
 }
@@ -11646,6 +12783,424 @@ type ResetFactors503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ResetFactors503ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactorsRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type ListUserFactorsResponseObject interface {
+	VisitListUserFactorsResponse(w http.ResponseWriter) error
+}
+
+type ListUserFactors200JSONResponse FactorList
+
+func (response ListUserFactors200JSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors400ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors401ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors403ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors404ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors422ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors500ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors503ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentitiesRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type ListUserIdentitiesResponseObject interface {
+	VisitListUserIdentitiesResponse(w http.ResponseWriter) error
+}
+
+type ListUserIdentities200JSONResponse IdentityPage
+
+func (response ListUserIdentities200JSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities400ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities401ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities403ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities404ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities422ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities500ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities503ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentityRequestObject struct {
+	UserID     string `json:"user_id"`
+	IdentityID string `json:"identity_id"`
+}
+
+type DeleteUserIdentityResponseObject interface {
+	VisitDeleteUserIdentityResponse(w http.ResponseWriter) error
+}
+
+type DeleteUserIdentity204Response struct {
+}
+
+func (response DeleteUserIdentity204Response) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteUserIdentity400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUserIdentity400ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUserIdentity401ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUserIdentity403ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity404ApplicationProblemPlusJSONResponse Problem
+
+func (response DeleteUserIdentity404ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity409ApplicationProblemPlusJSONResponse Problem
+
+func (response DeleteUserIdentity409ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUserIdentity422ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUserIdentity500ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUserIdentity503ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -12014,6 +13569,551 @@ func (response StartPasswordReset503ApplicationProblemPlusJSONResponse) VisitSta
 	return err
 }
 
+type EndUserSessionsRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type EndUserSessionsResponseObject interface {
+	VisitEndUserSessionsResponse(w http.ResponseWriter) error
+}
+
+type EndUserSessions204Response struct {
+}
+
+func (response EndUserSessions204Response) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type EndUserSessions400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions400ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessions401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions401ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessions403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions403ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessions404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions404ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessions422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions422ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessions500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions500ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessions503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions503ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessionsRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type ListUserSessionsResponseObject interface {
+	VisitListUserSessionsResponse(w http.ResponseWriter) error
+}
+
+type ListUserSessions200JSONResponse SessionPage
+
+func (response ListUserSessions200JSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions400ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions401ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions403ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions404ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions422ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions500ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions503ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessionRequestObject struct {
+	UserID    string `json:"user_id"`
+	SessionID string `json:"session_id"`
+}
+
+type EndUserSessionResponseObject interface {
+	VisitEndUserSessionResponse(w http.ResponseWriter) error
+}
+
+type EndUserSession204Response struct {
+}
+
+func (response EndUserSession204Response) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type EndUserSession400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSession400ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSession401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSession401ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSession403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSession403ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSession404ApplicationProblemPlusJSONResponse Problem
+
+func (response EndUserSession404ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSession422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSession422ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSession500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSession500ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSession503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSession503ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUserRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type UnlockUserResponseObject interface {
+	VisitUnlockUserResponse(w http.ResponseWriter) error
+}
+
+type UnlockUser204Response struct {
+}
+
+func (response UnlockUser204Response) VisitUnlockUserResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type UnlockUser400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser400ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser401ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser403ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser404ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser413ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser422ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser500ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser503ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// GetKeys Read the public signing keys
@@ -12046,6 +14146,9 @@ type StrictServerInterface interface {
 	// UpdateClient Change a client
 	// (PATCH /clients/{client_id})
 	UpdateClient(ctx context.Context, request UpdateClientRequestObject) (UpdateClientResponseObject, error)
+	// ListClientConsents List the consents to a client
+	// (GET /clients/{client_id}/consents)
+	ListClientConsents(ctx context.Context, request ListClientConsentsRequestObject) (ListClientConsentsResponseObject, error)
 	// ReplaceClientSecret Replace the secret of a client
 	// (POST /clients/{client_id}/secret)
 	ReplaceClientSecret(ctx context.Context, request ReplaceClientSecretRequestObject) (ReplaceClientSecretResponseObject, error)
@@ -12130,6 +14233,12 @@ type StrictServerInterface interface {
 	// UpdateMe Change my profile
 	// (PATCH /users/me)
 	UpdateMe(ctx context.Context, request UpdateMeRequestObject) (UpdateMeResponseObject, error)
+	// ListConsents List my consents
+	// (GET /users/me/consents)
+	ListConsents(ctx context.Context, request ListConsentsRequestObject) (ListConsentsResponseObject, error)
+	// WithdrawConsent Withdraw a consent
+	// (DELETE /users/me/consents/{client_id})
+	WithdrawConsent(ctx context.Context, request WithdrawConsentRequestObject) (WithdrawConsentResponseObject, error)
 	// ChangeEmail Change my e-mail address
 	// (PUT /users/me/email)
 	ChangeEmail(ctx context.Context, request ChangeEmailRequestObject) (ChangeEmailResponseObject, error)
@@ -12190,15 +14299,42 @@ type StrictServerInterface interface {
 	// UpdateUser Change an account
 	// (PATCH /users/{user_id})
 	UpdateUser(ctx context.Context, request UpdateUserRequestObject) (UpdateUserResponseObject, error)
+	// ListUserConsents List the consents of an account
+	// (GET /users/{user_id}/consents)
+	ListUserConsents(ctx context.Context, request ListUserConsentsRequestObject) (ListUserConsentsResponseObject, error)
+	// WithdrawUserConsent Withdraw a consent of an account
+	// (DELETE /users/{user_id}/consents/{client_id})
+	WithdrawUserConsent(ctx context.Context, request WithdrawUserConsentRequestObject) (WithdrawUserConsentResponseObject, error)
 	// ResetFactors Reset the second factors of an account
 	// (POST /users/{user_id}/factor-reset)
 	ResetFactors(ctx context.Context, request ResetFactorsRequestObject) (ResetFactorsResponseObject, error)
+	// ListUserFactors List the second factors of an account
+	// (GET /users/{user_id}/factors)
+	ListUserFactors(ctx context.Context, request ListUserFactorsRequestObject) (ListUserFactorsResponseObject, error)
+	// ListUserIdentities List the identities of an account
+	// (GET /users/{user_id}/identities)
+	ListUserIdentities(ctx context.Context, request ListUserIdentitiesRequestObject) (ListUserIdentitiesResponseObject, error)
+	// DeleteUserIdentity Unlink an identity from an account
+	// (DELETE /users/{user_id}/identities/{identity_id})
+	DeleteUserIdentity(ctx context.Context, request DeleteUserIdentityRequestObject) (DeleteUserIdentityResponseObject, error)
 	// ResendInvitation Mail an invitation again
 	// (POST /users/{user_id}/invitation)
 	ResendInvitation(ctx context.Context, request ResendInvitationRequestObject) (ResendInvitationResponseObject, error)
 	// StartPasswordReset Start a password reset for a person
 	// (POST /users/{user_id}/password-reset)
 	StartPasswordReset(ctx context.Context, request StartPasswordResetRequestObject) (StartPasswordResetResponseObject, error)
+	// EndUserSessions End all sessions of an account
+	// (DELETE /users/{user_id}/sessions)
+	EndUserSessions(ctx context.Context, request EndUserSessionsRequestObject) (EndUserSessionsResponseObject, error)
+	// ListUserSessions List the sessions of an account
+	// (GET /users/{user_id}/sessions)
+	ListUserSessions(ctx context.Context, request ListUserSessionsRequestObject) (ListUserSessionsResponseObject, error)
+	// EndUserSession End a session of an account
+	// (DELETE /users/{user_id}/sessions/{session_id})
+	EndUserSession(ctx context.Context, request EndUserSessionRequestObject) (EndUserSessionResponseObject, error)
+	// UnlockUser End the waits of an account
+	// (POST /users/{user_id}/unlock)
+	UnlockUser(ctx context.Context, request UnlockUserRequestObject) (UnlockUserResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -12341,8 +14477,10 @@ func (sh *strictHandler) AuthorizeWithForm(ctx echo.Context) error {
 }
 
 // ListClients operation middleware
-func (sh *strictHandler) ListClients(ctx echo.Context) error {
+func (sh *strictHandler) ListClients(ctx echo.Context, params ListClientsParams) error {
 	var request ListClientsRequestObject
+
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.ListClients(ctx.Request().Context(), request.(ListClientsRequestObject))
@@ -12501,6 +14639,32 @@ func (sh *strictHandler) UpdateClient(ctx echo.Context, clientID string) error {
 		return err
 	} else if validResponse, ok := response.(UpdateClientResponseObject); ok {
 		return validResponse.VisitUpdateClientResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListClientConsents operation middleware
+func (sh *strictHandler) ListClientConsents(ctx echo.Context, clientID string, params ListClientConsentsParams) error {
+	var request ListClientConsentsRequestObject
+
+	request.ClientID = clientID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListClientConsents(ctx.Request().Context(), request.(ListClientConsentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListClientConsents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListClientConsentsResponseObject); ok {
+		return validResponse.VisitListClientConsentsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -12900,8 +15064,10 @@ func (sh *strictHandler) ConfirmPasswordReset(ctx echo.Context) error {
 }
 
 // ListProviders operation middleware
-func (sh *strictHandler) ListProviders(ctx echo.Context) error {
+func (sh *strictHandler) ListProviders(ctx echo.Context, params ListProvidersParams) error {
 	var request ListProvidersRequestObject
+
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.ListProviders(ctx.Request().Context(), request.(ListProvidersRequestObject))
@@ -13468,6 +15634,56 @@ func (sh *strictHandler) UpdateMe(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(UpdateMeResponseObject); ok {
 		return validResponse.VisitUpdateMeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListConsents operation middleware
+func (sh *strictHandler) ListConsents(ctx echo.Context, params ListConsentsParams) error {
+	var request ListConsentsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListConsents(ctx.Request().Context(), request.(ListConsentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListConsents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListConsentsResponseObject); ok {
+		return validResponse.VisitListConsentsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// WithdrawConsent operation middleware
+func (sh *strictHandler) WithdrawConsent(ctx echo.Context, clientID string) error {
+	var request WithdrawConsentRequestObject
+
+	request.ClientID = clientID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.WithdrawConsent(ctx.Request().Context(), request.(WithdrawConsentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "WithdrawConsent")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(WithdrawConsentResponseObject); ok {
+		return validResponse.VisitWithdrawConsentResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -14089,6 +16305,58 @@ func (sh *strictHandler) UpdateUser(ctx echo.Context, userID string) error {
 	return nil
 }
 
+// ListUserConsents operation middleware
+func (sh *strictHandler) ListUserConsents(ctx echo.Context, userID string, params ListUserConsentsParams) error {
+	var request ListUserConsentsRequestObject
+
+	request.UserID = userID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUserConsents(ctx.Request().Context(), request.(ListUserConsentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUserConsents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListUserConsentsResponseObject); ok {
+		return validResponse.VisitListUserConsentsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// WithdrawUserConsent operation middleware
+func (sh *strictHandler) WithdrawUserConsent(ctx echo.Context, userID string, clientID string) error {
+	var request WithdrawUserConsentRequestObject
+
+	request.UserID = userID
+	request.ClientID = clientID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.WithdrawUserConsent(ctx.Request().Context(), request.(WithdrawUserConsentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "WithdrawUserConsent")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(WithdrawUserConsentResponseObject); ok {
+		return validResponse.VisitWithdrawUserConsentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ResetFactors operation middleware
 func (sh *strictHandler) ResetFactors(ctx echo.Context, userID string) error {
 	var request ResetFactorsRequestObject
@@ -14108,6 +16376,82 @@ func (sh *strictHandler) ResetFactors(ctx echo.Context, userID string) error {
 		return err
 	} else if validResponse, ok := response.(ResetFactorsResponseObject); ok {
 		return validResponse.VisitResetFactorsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListUserFactors operation middleware
+func (sh *strictHandler) ListUserFactors(ctx echo.Context, userID string) error {
+	var request ListUserFactorsRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUserFactors(ctx.Request().Context(), request.(ListUserFactorsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUserFactors")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListUserFactorsResponseObject); ok {
+		return validResponse.VisitListUserFactorsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListUserIdentities operation middleware
+func (sh *strictHandler) ListUserIdentities(ctx echo.Context, userID string) error {
+	var request ListUserIdentitiesRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUserIdentities(ctx.Request().Context(), request.(ListUserIdentitiesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUserIdentities")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListUserIdentitiesResponseObject); ok {
+		return validResponse.VisitListUserIdentitiesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteUserIdentity operation middleware
+func (sh *strictHandler) DeleteUserIdentity(ctx echo.Context, userID string, identityID string) error {
+	var request DeleteUserIdentityRequestObject
+
+	request.UserID = userID
+	request.IdentityID = identityID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteUserIdentity(ctx.Request().Context(), request.(DeleteUserIdentityRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteUserIdentity")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteUserIdentityResponseObject); ok {
+		return validResponse.VisitDeleteUserIdentityResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -14164,602 +16508,730 @@ func (sh *strictHandler) StartPasswordReset(ctx echo.Context, userID string) err
 	return nil
 }
 
+// EndUserSessions operation middleware
+func (sh *strictHandler) EndUserSessions(ctx echo.Context, userID string) error {
+	var request EndUserSessionsRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.EndUserSessions(ctx.Request().Context(), request.(EndUserSessionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EndUserSessions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(EndUserSessionsResponseObject); ok {
+		return validResponse.VisitEndUserSessionsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListUserSessions operation middleware
+func (sh *strictHandler) ListUserSessions(ctx echo.Context, userID string) error {
+	var request ListUserSessionsRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUserSessions(ctx.Request().Context(), request.(ListUserSessionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUserSessions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListUserSessionsResponseObject); ok {
+		return validResponse.VisitListUserSessionsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// EndUserSession operation middleware
+func (sh *strictHandler) EndUserSession(ctx echo.Context, userID string, sessionID string) error {
+	var request EndUserSessionRequestObject
+
+	request.UserID = userID
+	request.SessionID = sessionID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.EndUserSession(ctx.Request().Context(), request.(EndUserSessionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EndUserSession")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(EndUserSessionResponseObject); ok {
+		return validResponse.VisitEndUserSessionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UnlockUser operation middleware
+func (sh *strictHandler) UnlockUser(ctx echo.Context, userID string) error {
+	var request UnlockUserRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UnlockUser(ctx.Request().Context(), request.(UnlockUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UnlockUser")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UnlockUserResponseObject); ok {
+		return validResponse.VisitUnlockUserResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
 // Stored as a slice of fixed-width chunks rather than one concatenated
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L35dhu3tif8Kmh+fVfiXJIiqZleWX1lWXbkQdKRZDsnoZsEq0CyoiLAFEDRTJbX6qfpvEcepZ/kW9gb",
-	"QKGKVRwkOdPV+ePEKtaAYWPP+7d/rQRiPBGccSUr7V8rI0ZDlsA/j2kwYi+iW/Y24lPF4FrIZJBEExUJ",
-	"XmlX3tI56TMS6BtDMhAJGUS3jIzx/nqlWmGf6HgSs0q7Mpn24yiokjH9VKND9u12o1GpVhL28zRKWFhp",
-	"q2TKqhUZjNiY6i+N6ac3jA/VqNLeaVQraj7Rb5Eqifiw8vlztXIcR4yr4xGNY8aHbHF034kZoSSA20hA",
-	"OaFTNWJcRQFVjHx9+eKY7O3vHJLff9utt6pE/72/19x/kh33MyqjgCSMxuNvOxXJJB2zTqVKghFNJFPf",
-	"dirvrl/UDjqVdWfTbDQK5/NGBBRHnp/I9YiRd5dviBgQNWKEBoGYcpUd5kipSXtrq9narzfqjXqzfdA4",
-	"aGxNJUvkVqN5SMOD1n7tMGgNavvNbVqju3s7tX3W2md7/VZje3dn6egHIhlTVWlXpklUqfqTaZVM5kwA",
-	"9RTPRS9hFcjlu+vri61mvYEklKMYLmpw+X5kciaulEgKRgIDlGQ8lYpwoYjUtxElbhiXOepoPlkYGdx9",
-	"v5FdsjBKWKDKN/7DiOkhjRjpJ2ImWUKGIr9KeuNle2uLTiZ1c7UeiPFWQOO4T4Ob/xWIkH37w/jwtjNt",
-	"NFp7UlHFvqWDRjT4ScbhzU94OZLyW/2q/9g++o/Wi/9ovXCU9B/bR5qW1p9rCUlcMpXMjwaKJYsTvWKB",
-	"4KEkSpAZjRTps4EwM+fskyIqmWdm3VyLWiOutltIr9F4Oq60D/XIxhHHv5pulBFXbMgSGOaHDx+OPD5R",
-	"TMGB5TpIKIfNZoP8/luzWd+rN59UySxSIxh8wqgU3FLTrr5pO89fGE1YUsBgWJKI5NtOJeK3NI7CLlDm",
-	"fdnM52plQhM6Zsoy+WkiBewIjWMxOxlP1Pw9jafMvnxx8j29Jd0AHuxZpjRJ2G0kppJM6JA9JUy/B464",
-	"/nEQJVLBL3VyqkgkCUyJCB6nN+l5kziSqsPd+sG1QRTr0dY7PLNwlWol0kP6ecqSeaVa4XSsL+O4KiWr",
-	"slfCe6NxpIrkGxAO4dNxnyV6qpFiY0kmLMHZ+APabRQPKIZ3++MJ2YBOY4WPlFNrcyW1fta0ICeCS5TO",
-	"KBLP6Jhd0xsGDCUQXDEOc6OTSRwhq9maJKIfs/F//iSR77hZ6CdCWEd4V1dPoqvgbZoWFI3iSrtyxIUa",
-	"scQK1xGVRI0iSfTdsCiadmWl/eOv6TORJPY9E6HnkFTalS1YpM8fkaiZVN0orLQra0oszcumUvOcw2pF",
-	"RQro4ljwQRwFesnNgk0T3sZz1Tbzbi/O7rO/Q/8zYYNKu/L/baXK0Rb+Krcu8BW4/Fl6KVwWZlblc7Xy",
-	"QiT9KAzvuTMRl9PBIApgBjIQE+ZvzTVqCExKlGUkpsENjgPuJWPWniWRgn2636Jvp4uezmzZqheM/CGW",
-	"XU/ZnyvFmT6FSaesWm+DJBEoTp6a++HDh1qe4xcNxDyylRcQMKBTZNL32ld4A9zcHdAoZmF+W81ukVAw",
-	"CSrLIFI4R8FVQgNVdvRAxxnRW0aoImMhFWk1GqDB0gAEQeZIDqZx3H2Yc9lqpSTyjk8SoemS9mNGTriK",
-	"1HwptSyux0MRy8JCjqkKRpmlfEp6uJI9kEnSyDEWhxKO8hsq1VGoubNUCVUoQu+89TGVqkszr8vsfSS1",
-	"0NRD0HeSzJ11cjSB3SPUsB/Bjci9/xHflK8WTOShNs2YPZmFYFwTUwgzBqWhBxYPMrgebNRbIJ0TLqbD",
-	"0b32SAnRHVM+75oVlQVcFwao2f5PeOJCIqfBiFAyplFcJx+KdFvB78+KW94+XQtB3lI+J5fpOMs3bHFW",
-	"D71fejlyKwF7FfF0H9FjUCXWg4BK5TjHqcGCqD2QCbHXuJsNsb23Wi0Dsov1O9j9REKfhnZj8tTWF+Fc",
-	"nwXNvlCbfnV1fnb/E99IKekZDS0RLaUhf5QPzaIDyvUM+4xMaCJZSL7Wf+qpVgklCZswqlhIbthcE4+z",
-	"bfSPqBIYMgOlXF8diGTIQoJmwhNkESyM6DVM7x57NeVyOpmIRLGwO9Zv7MKKedt2xXhI/Jfql1XJlOvl",
-	"SZjU06M81EMGn9K9N7O564tfNzwCEybXOLzyfS2Z0UNtsU/BxooMWRDThIUEPkf054ApRJKkawR7diYu",
-	"qJQ3bC7vtWlcqO5ATHm4IG8lS25ZAtyLCzIxH2vrYc4JZ3qrCPo0wTfnTFatOOnpUDISUlVxQ5ELUk5O",
-	"LwgNQz2P+5/UnXRzz4QiL8w0yvcznexDbWHxIlWJjHjASKSkv0QLS6AJfRLTwPL73NqZfb6aBiM0bL/E",
-	"TrOEIQ1ao81spNa4wn/CHrn5gfzFSXore5GI2yhkyZdd24n5ire61lXwz1pfO1Fvhd/JL726qFmlUYF/",
-	"1pK6iX2uVs615Y3M4JINpnKpelWwomDSga6GPlU8DtZq7hY4epEpRJJM+Q0XMw7SSGnxECQMfpglgg/r",
-	"688d5nACAynhqgsfrRZ9EgSj5ppiwhKYMYglmca8tOhR6XJyVu/wr3tgGdYmNFHznuXc+GojrCRJcG3x",
-	"tOrnnoDvNR8brB1rY1nEqzwmNgTzuVq5SOiwfInSBzB6hO74jbwz+aggLDEs+Tpa3hokk6rjRTSzoOJ9",
-	"qs1ms5o2BWrTJGZcn+lwqc73gITka1ig+Y6LtKk/Y2Pdrmx8jGGUESxfzJAe5HQ8psm80q4cpRaAnuU4",
-	"kjLiw0q1coshjU23Uy+i1mpmIgnJMKFcmTM2lSwBbUXvnb2jDrEEOJzZYX3Ql0iQsFCTMY3lshHBZ5aM",
-	"x33aHH83Po8XfX5AIrKW2IymjCEXPH/yJxPRFaihOIs7HW7UY7v4Z8nJFmOmRhEfkhmoibClmrnWyb+m",
-	"QjET78O1ikIyGzFO5mJKqLwhtC+mClzPD7QxRxzjg1Zzxgn8ydtwPUqEUvFdhbJi44lIaBLF8+6U01sa",
-	"xbQfs/KjkDAygwC5EGRM+dxsij0QssThRpX+0sPtxXXJ501k0+i64NtKxNhcYWomkhtnDBI8aRjLS/3S",
-	"CbtlNNa0BI5deBR8nVSz8CRhgar/SYI554xb9pQX+feIRYg3NBl+UWnsy8BYf0wvIeVkb4e8jp59EVFb",
-	"9Jk/91AK8Zby+Z91JK1beZH2/+jTuWQkf9Mj9M7bkT9me63Dx3hlTUAvI/q4mNXJdTIndEgjTuRIJCqe",
-	"P/x2xmIYcUmoIoIHzBlDIVW0TyXzHMcJg/xEm3oi6UDTJ1F2jH/D7b+gQ1asOSv2SW2N1DjObHmlM200",
-	"toP/EYpA2/FE3wCXGP4ABj9eQOdnNOS1iNtF1O+P+NTcvOXdXVnb4qfWGMspMpBIo/mlIpLOJZnpfzlV",
-	"lpwJVLrAI8sVbJwzkYGq9JvLT8K910PrllHAiPeJL7YMqAZkzxjlcsYSOFZLo2EbkY/xUt0/S8j6u8pT",
-	"hJzrL5MkRKxqFEk5RcX1jw1U5wb+kNk/uRkz4ltrdr6fq5X1rJZ18oGUtghjZ76kAaeHsVnutze7fkjx",
-	"1IyV4OTJiRnyspyhzOweZqMKjSdyxWgSjMDXFouhS0xMFwi2bR0r5/7ZBPe1bf5pCQWly/BQhtM92Oka",
-	"pswanJTOY0HDrl4/MCLKAv7FFsb94sReJp/ZZJOgRfTCvzHDWcJNFwb/0EHiEvPtHfeLOu5wJI070WXv",
-	"eb5ETsz1KmGfJlHCQs3EE3YrbliI2QW+H89xYy9de2liZiTte6vurSLxEjqAU99bMjb9HAC9WiKJfmHh",
-	"CqbrT0LvjHWlZpboTJQuwzS3Mfnw+kLQgmcW58+Zdn7Q4EZVNF7wMoPxgUprJIFHizh0AsPNrZA8vBTY",
-	"qWRJ1/skPpJdKBvTwU/mE6cU467cirwRQxLx1Kj5M+hmxew28EwvYQyW7sDq02zd7kTReTIxtKf633Tp",
-	"zvlk+SWShNez19fJNPJN9QyDubt9fl8lzxMhBSbTqmPn7nvgzBS9pbcs0cJJk8WDOQnuoS28kyw55QOB",
-	"gfXN/DZj3GnK+X95tV6VKv7SvWVJNIjSfEZTgXLEOTkxb6lWJgkbsCRhYddGkvCNejen/fW3fjoJNZPs",
-	"UlVpN/f3tg8b+3t7jbX3zy5D0QYexzQaS2OBQIyLJVKfyZR7wC4chSELX9DApF/TMIz0G2h8keiDrCIt",
-	"3gc0lkxPO730a2XgHlo2RvNqKLMJNB3Nu/oIyuKiMHsPgXty1ZqmKEzbFlgNhSMA/XVOaML0SZxxLImy",
-	"gh+qjfIVTDsLBUyQnXqK9zbT+iaaJHRewSIhm+f6o535R3eb6P/EAkjcPDJMHujPJn62f80tHQ2SLki1",
-	"gmW4mtCA1SSb0ATSMmN2y2K3FMarVNV/z0ZRALkFwLYhO7tNes0esGJIYIdxVkmvhdfUTNTJ6YBEcD71",
-	"VRoLzqqEGuogs5EAk1t/hkFE3eYvmJfBL9KJSK9OT0LysL71KXwMtRFIXwZRgWkS+mv6bjQe9SimfMxU",
-	"TsZ1zWqPNSn16uQcLBBcMdjoaMhFgoH31CHVytbV7hbUqVUrAZyLglJWPC9KkISpacJJn80FJH8I6ZLr",
-	"oCZGVgmVkD5Lvj6fMH76nBwLzlmgyLE2JH//bbe++6RqMm8k6f3aqaS1h+1fO8hpOpU2n8bx58+9ttN6",
-	"Tp97Qllf7EH5ccQHolcn70z6TGCOdtk6rFFeXLW1aaixFxQout97mE3op/YlbBhJxbQ2n5gCXBuFy5fW",
-	"OkbY3w6atf2w1awdDvYatV2602fbtBXsh4e58e7uFQ1XhKwblBeq6zFfvD4+yZeV7u9t75Hff9up52tG",
-	"Tw7fsngkaOt8dvsiOXl7/Wo4Pf6OCva6qQ7eXX7oT1++upJqVgveZsfXbB2sHF93zNRIFCzt26kEUdm7",
-	"au3u9bIj0peyn9op2jhLSt1RxAvqLY+4oyJXV5qebTkS0zjUI3AnHMT1GFEIjO6XHRebvxr1XwbRefTq",
-	"6t0vp82z6NVhnc1f/RJ+OI3Oo9PZ2+t49MPz4fxs/uqwHrRi3h+/aITfv4qzszloHrYK5gPaZMlk8rka",
-	"rAalDzb3VQkyiOKYoGqRjhglcYamSjh+lxYRk6mDAF7pLWDKFGPBtSVNh6KKycxQHaZ/zxgP6Yi29wCq",
-	"IXMsC0bEBQ+KyuzFmEnSp8GNTcW3W5yrqa81rva6H345ar39aR1eOEnEeKJWiqA26WnG3QOuJAXmF/dg",
-	"33pV0gsEl4wr/U/JYhaoruH7Pcjs6QUJo0o/jfJKy2hpsm5s1AJvkb7M+PqURyqiKuJDovUccglMxxi8",
-	"zXojd55hOLmTWjhpy7G60yRanPo5d8ze43KOuVVJf64YsGb9D//sxGygCLh7B6iBGMGcvgYdbRORKGSp",
-	"sRAT2FRLz/pNYTQYsASZ10Frt0V+/21/gXmtAixYSwIkqXaSNw0VcVULT6FExKQvofq1kN7Ys2YPF6rr",
-	"nuwtk0olzMC+qHBvQC55d4Bk6l2cX12TrQlNelCsygkDBdLEEVwqW3+qMkItkk54kiNu73d7VjS7aRJt",
-	"MMPdslWXYpoEZbAexuyDU6EKvF2a8pA29hv7T9owYKslT8OI8YDJ9Gk0xQWGUTxCXD7s4lGDd7g7BvO5",
-	"VKxBiVCvagpRoEQ/+zFb2L9KyrkPKpNtWvJBLXdz2wAW/uovYO30SvUbVb46+QCkICaMa+pRrlza+c1t",
-	"aUYhZ8bnyCQRgyhmC2yqcHyqEDrDkwVTHowoH+b308MlWYsPTKNuLAIar2WMUD6c0iGTTmXVTFxWLX4F",
-	"WsVp9aynBYesdnRNQkYY7+FyYmwMpMrMobRky2EU+6TQ2tBHFCsaq1md3MK6FAD6ML6wAEXIFQtG3PE0",
-	"SRhXFyZCkg17UzITImScjEQi9Va6OkcbUSnQZ8cRd9tdrUyoUizR6/u/f/zfnc6nRuPjN/+zUrA1z5nm",
-	"BhmbckMjPYQ3dIPCY/vC+nLgJjQG25rBs09IWSbarJ8mVFleC/QNh26l2o4KpexGvLzadAD7r1WDvlAj",
-	"Y/lr4wb85/VK9V6VpFWM7d7SeEm9q+WXZiFmNFKS9JmaMca11ZwmPhWtQvnw9lYODhy8y3cHtc8q6O9a",
-	"Q4BsCy2FtR46A0+lxCTqmTlU+qnRfDJCLuSzmqI9Qo+XMbxLBW+qrHkasWZrMrME66FbLX606yejF8Nd",
-	"pa4GvV4IfkXJvy7hT6NbGUVdaasAUgcEocOEsTuMMefz8Q+Sv20F67dsdpkj4dFmkS+p4PSXepQ2M+e9",
-	"9B8UbJSTXuZDPYK+V01oOQX3Cxn4OECsoilTjqB4B90Rgg8iUwpgplIlUx5DSSRoqMZSwmksaDzrMO2H",
-	"UBmsjPMUIvv7hgqCLzQ6nU+thv6/pv6/7Vqn82n3mf6/5/qf+yeF4qRI0p1oe/oYeP2GgsX40X/Nmt3O",
-	"pS6Sob/KePcaNvnEk7nL3Mp5EZ0/rvaD7n0fS2evKUkPc3Phavn2soEidsaxvjM3vYKiNZxUWo6S9X+n",
-	"7BcEMloDkN5H7NSRR+YCwfgaqopRD/84fSa3RbB6hduSJCI5LpSJ8BNOX7P/SSKGCR3LOjl2WgMNIUzF",
-	"GQTxPAWZayH8Yw4PYjHGnk8+WCPaXIgmlXj+im4QCwlv9wtR0UkIJiUAx8EN1t3lsgGLQMQWUgYBM2ZG",
-	"5yhVCqFwMLxlH+CYE9pVohvgAahUKyMqu96mc9E1ngn8Az38XRP9qBam25QiOBQhM0Eikv9FV1OKktX+",
-	"0nVkU60YGvYvFeWBLST0+QHSj9WV0aCTWxtOXMYO8gmoCQtEErKQsFuQrUcIdwT1g9M4JhHEXlyGFZ1M",
-	"4rmpJtR/g3u/XqkuRItMnG2RY0SOR2i6Af+c8SAYfz2c+zAKQQj1AjEea0Uxjqw7r6f5VDiNWa9OztIh",
-	"+nWzVHY46lrWLQK+NuvPAz/DjLMEER30PAAma0xDhniDubXWK4Hxe4ywLqw9VRn4mJAqVlPReB2jfoUa",
-	"ZBbFOfiAXIoMmZVjLPrCEXn37vT57b7zdIpEmxFzogef1UCnUY6rbhfpG9HEHcDC6eQqoJbPa62lv4n4",
-	"StELR+N1ZGrVmZT6TJetuPndJKcrqhlDlTBuUwlmFApBwzWWZ+XgkTkPWVkk4Z1kSe1o+EAUAF8rm/aC",
-	"xAaGoI8VBOQfaraYebA0akLtIAwNbkYROZENA6VabgKhpIvgDadasfIhPYwZOsnQdWbXCpUBR22F89Tj",
-	"AIuAW56r781oAtLikhigYq0aTVQKRsCZrHd4h9dsTKMNQQ7ImozFcIhRsvR3I7967WzpsKbkLKiAJYIw",
-	"Ary+MLUI0jhHO81uj2SHEzusNNqLkIt6Pg5hOaySPgvoVDITfUIDLc3o9QarbKp1r51mwHllyHSgWFKa",
-	"Iv00FWmCB2Bgg3ck4kM92AlLIhHi55ywxvWFD7p1HGqJgJorJA67L1TBMe8nVxkmgZAKyDwoD/XXjDJn",
-	"YXL04xg6N8psZtEj6dYdrS+cOpU3BmYdrTB3QvUH7LMAgVn13ZF6xQqSoPy6bsx5wDBCNk5ZJy8SMdYf",
-	"EDxl2t7bcY2lh/M7iG4xUQLo02wSo8EIVr9KphOiBGnuusRFu+NiCoE4/FcXQiHgW4XdN+sJw8coibui",
-	"ZwBcGd+UsEHC5KibME0k8LC5ZEwKy7fhrZD4oRmMlXywjJJg7cZAPTWThW/pdfC+BIHz9DOIMO/cEKjq",
-	"3/1jKQPGdZ1K2GjA0jN0lhkLRDIRPoCFXnCzq+2qMKGzDHcA11JobCvuY1ZU4diGWvh7rpcqnFTQjnzq",
-	"i5Qek1bSrPKEBCbEDTr6aRw7OD8YaFZx9oc0GwlYLse44FV6vggbyELjPYMTSc15zxueuRNtDp5eD6t+",
-	"Y8Q2cylkMctfMiewV9UzdJcN5CREjGEd3BfaxK/3kXRuKNs+OeWxCG4sqbjwFuwhPGeYk+FM5uDkCx5w",
-	"duhq8T7tFpHFkjluk68+socaXoJGlbGgcEbmknur94wpnTA3G1vd3xb/pbGQyjw+5elD/qsSNha3vjSw",
-	"/McysvSxSCHqDjzHBVBcdiQRJ9sNEtK5fEpEUgXSdcZB1RgFXNjch/Th9ONExKH39RGV2c/Y4ckJi+OI",
-	"D7N7G/HbSDku4FuvSL9QSxAp5Au4aE9JL73mCx6oP4r4Tco6lCDBSAg9zjIyT5hkqmv4Qukw8L3+6zib",
-	"pWoADqzozcBFM/cCOYyEZLyAFp5mWbTPpwxIXDcQk8jRmIyGnKppwpAhItY6tYByWL2muQkoRMiySCAm",
-	"c4RkJ+xTJJV86icZ+noCfhg9rmre1WuA5O4uTbm5CAtnLxP4jivnCygypIDylJaqNnPGHUx0bng8Jr2W",
-	"siJ3zTKetvclCJdIp1mRiPuM2OeiEEEu0OWMplK1EFAoily5G4ghkxOJdbbwTrzSBdVTD9L8bU6qkcKZ",
-	"Z6kkkikynVSxNAZutFLYy5jtGhHpuFQuR5Nmk2cL3iC7CQOsQEMyWkXWaiWb5fNu86CCIg6tnuzmKM15",
-	"MTpQ8Ynps6G+RuDWwsWTS+g8+6GA8oDFVpN1NIpzzy6qu9VoaZKpgjeaXcexmYUvHKBxfnhTcJTSnyMa",
-	"bxiFFrKRC9gezSwc69N80BcEOcculiAaJQSp1CN+eyUlfXPFJ3wbAynSO/DFmmMkQlH7hN53zRkwoxcQ",
-	"HbiYEcFNlwjjL7WJVb7t4/501oXvrbN8GO8SU+X+4Smk4CH1lcyKSaL0/spoY94Vp4wV+RDzWovnMzRr",
-	"6l0xK+hfMSqLd8moK94Vq4ZUTExIeh/L6RXO8+poIb2Su0NLfO8jRh6iWzQv47LeUU9uLfygn8+ybf+K",
-	"5dpuJY3r1edj6Z/mkFRyyfxds2Ml3MY9v8AyFn5xBzf/i5lWKvVS/0K6q9mDkl5IdzkvWzKX/C3MSJZK",
-	"teIdnpXu42rlU02fntotBZeI1Mfo5P3J2XX3zfnL07NK1f+r++Lo9M3J89zF6+8uz6+v/esXR1dXH84v",
-	"n3ePjo9PLq6zT5y/u8792T15f3L57w/fnVyeuF8uT15cnlx91708eXflPX98/vxk8drZlf7vy8ujs+uC",
-	"6x9Or797fnn0IZ3Mh8vzs5dulIvDPv7u6Oyl96aj4+Pzd/qNlydH1wXXn5+8OSm8fnp19OxNwQ8nZ8XX",
-	"3529OT9+7f1wdXx+cXK1MKCLy/MXp29OFq6fvD06faMn/uL08u3i9cK735xfXS8M5PTs/ak/I/j76Pr0",
-	"/GxxT92yXZ5cnVx3r66PLst/Tt/4/OTs+vT63903p2f+jN31d2e5X3DXNAW4Sy+Ojq/PL7tHz59795mL",
-	"lydvz997ly9Pjs81nSENZSgo89NV9/Lk4s3R8cIbr8wEL0/+9e7k6rr09+Ojs+OTN2/Kfs8szOsT/dGL",
-	"U59s35yeFNCavZzbQ3M5T4EXl+fvT5+fXC68Jv1hkaTwh/yr9BAvz6/hLR+tl/OCbhyFd9VN7h8rPff5",
-	"WqeFYqdqxWtOVZAdPI1jIrz6WdvFKd8iakPXMown++0if/CdStUMt+/eI7Lk9IKiDnNg1Rrj2t5ofA/N",
-	"RsM6WaxqTUmCSDTmI30hYkZ5GlbaNE50U+ge7ymhJj1Xi5UGrfWFCZob1pTs3dFvnhtcYX0HlRA3t6tf",
-	"QE0YcwTPBETtFwJCSzZqZZykLEaSzWQbUUmG0S3jBq1leXy4KCxiIiImBuKpkR7x5VajnL7fRFJ9UVaQ",
-	"lmWmvKBVwApyKl3MBgWbeJm1HsG5AMgrXKjFzVzRpK1RlCaJ2mERAX0YMZ71pWsV1fjSUYOsagIrcOZI",
-	"bZ5OnXlaJ0d5qzJjTtq+Vw9AlSW8r2ixvbmXk8tZIY0fofejP/ci9Ybc9ZeGPPols1B1ciaweZOIwVvI",
-	"byMZ9WPmtblCdwgXpLelDdF2D7hIp5PLwb8YCc4Wj1E2bWjhqOJkLkHf34z470Uf627q8k1cY5veQbn3",
-	"hlOz/Gv1aQYqyA8LHi8cUsTi0CFnbZRSrkzq3+oiBtcSLb8tUD57gb8aKOTDRvMJibhBp+uLcG4KibMt",
-	"aWRM5ci0BElbIKzRHNhfFTsuB/1QuELTOC45WTJTWJlECrriPSU9ffB7JIgZTYBfkFNFRiIOZdGZsRGs",
-	"GRRljukN5HWjh9ketA63J9I/hFjCho7w5EYChgcqIQVnlrBPILl/EhHXf/qJ7eld+d6gWcSDfBVF9iTn",
-	"2V0mIXCr3YH/fWo0ap3Op+aLTufT/gv9z8MXnc60sdc87nSmrUbjGf7nBP/zAv7TOqjhf/HqXgP/3NO/",
-	"vjh58aKkcOIl+oyuwDlTnFqfkQay7fvjvpI2PpcpAge5hs5KL8RRJ/8W08SERdMugSZY5y/pjx+L4Qia",
-	"iwu6FJ2gQEx/x2isRhseZAs88qvz9YmbnHOjoGAgd5LMS4rOz6lxMm2cRmfOVSZ0gPUPAeWuzNYwCi+p",
-	"9cGV/rup44hPmNvk4rq6mPZZXCS0rHaaBk6cO9uVcxvB5kItEPcFb15adgVqj2uWlEly2t1YWQdZmubG",
-	"UFPz7AUhHkxDSp1wJeUodmEctoSHDOkyGTOdO6CGbCwSZupEjZ/eJylXYWLX9C45dHKKJ2BFwmZK5D6m",
-	"5co9KjI93FI52ktHYWlsUzvEHt4v7pRwXOKefomjeEbnmGebBsT1tkPlEspgqskCvxctWK+tL+e0ONUS",
-	"XE5QZG/IDhHFYq9Ffv+tVW9pIwVFjcXfgkTiQEW3zBZNoiYwZuM+UtQC9kwxaQLQzALOjNHAgFi/kpm6",
-	"gpVgM6az+85+g/z+257pcbGqHA3nUu5mSUtvXQ90XuZOoeOCuX4nZsWoDlhX3dzfe7J02mWoQoXej+XW",
-	"NZ2WpDVq7RRyWhIWRJOIcWV14WwaVjnrKNbH6VSNusCQyw2l/LpU9dpIUyqJIc7m4X5j5Rr5Bv/ejm/w",
-	"t3a3dxqt7UZj//BwleW/Xka3yaMCEQjrERIl1q1QLVkLSIqAWr2SFXi4SUal0jYzpy8/jrJM801o7CcV",
-	"LZN9BSiVq4oxSuruTpV0mWsWmUlma/Hq65XaF1HXKbQLM+mR6KHU/NW0Gl6lAwIMXFli9leSRGkSqaNw",
-	"H2jpK0nEjBcuUTEdIyZQMVpCr89owpKeh8vl1v9pmuyJFc1FfMYaqhCKBxmDr8jUVcE3vLA+FlB9XM3x",
-	"18tkrxqFLmX+iG1HHbLdhl5bI2hWyuu71Ny+YdoG1BxkPFFzk9kzYVbZc0pgcdHtUjivu1TPZoeDtdK2",
-	"wZ1X/uaKZouHhS4Jl2uT9tKzOWJfssjWtGrI1via6RyL8YQa/AjMKO2lFR4GniPiUjG6FPqkhDsgHRcB",
-	"bfnnqEoKxTPNySQ88RTSH10HhhK0rReItnUqT/nlbnB8unc6ftF43Zpsh8cbIHCt2AQE4lnhfUiZSwlQ",
-	"Vw+XwrIQkeS5ylNCiX40VVsZemPxPOZKUr2XbXqqHdcpONQ2i+aupc4L8tnQnJeXGkmbAWpQUL0k25yC",
-	"NZXGDa1t9uwC9EU/B066eSX1YBrH3bWcx9bNaQ/fSpMt611bysGPMPXynWTJMeKAPXUwFZHyHfNjesNk",
-	"Bs8o9VtkVmZVWCHjfPwv632UxQ7Ij/+5ulAZl7yIpF6zTZ1b59ogxX7ON2xuMAp3m/vk9992qsT8daDN",
-	"JfzroLGtf2s9QaaNRp0kIZswANskvRs177XJyTFoJ0FyWyWfOlwz6vlTcv76wl4G3v3pKbm8OkI7ES6Y",
-	"Cs2chRgP8x7KQpmT3K5zG1vnphsUoqsUwRt0Jq56G19wsLZ2ivWOdd72KX9TIQDkfI27cnSlZ4OjqMKa",
-	"4zKU0NnVxjEx29h9LS+MpuQV5mp+9Pr1RYP1EA9KsEhEmApoyKY3aoc+Z9njfts/uNh+MWi8vGlO3m//",
-	"0hgf797sz3eSf/3cCg7GV4fhnvp+9GrWfPODWEPfWMPP/pYpGlJFN1zrFNA3RYcrnr0BsRUD0qNBYqDS",
-	"ZkwzP4VFSmX+hULiXIZajOa+U+O6jIcQ98r6tNcE7Mm+ysGzRVJ2XXhu2dzBE9Rq7Bc7avo0uAlGlHMW",
-	"d02qsK0YXfJO6xLCJ1Dnkhh+6ckI4fnW+1b5N3IIv89ocFM7xqfJG/xus94o/hIC9ZatT+n9mbuKKKEw",
-	"VrHCd1oIUPsQ31r8lIFKKie+Rco42Gsd3AlHivHQUcq96BtMW1Bx11iUg80XxcH2ymjIIz7s0nhYyDIe",
-	"aBMi34S939IUvwr294vSURpH23jIP81upMUy2/hhhMX9kpszmcoRC7t5noowo8tPymGztXenk2JfvzY3",
-	"8mFPN3ooSlh32Qzl8pkVvdRDH/0yO5LBG/1Sn7gVwQNI4oL3fPmzaMpcVr66GHN5hWwymDXdUATTMeOp",
-	"kb7x2pio5xfcRWTi99rA7Cu+/N7ZFgL3GXU+8GnDzCVCfpUSsC4LXJehrNDq1lQwi5aqRMXYWCFezoBX",
-	"c9ul2uQSFrmG5lcu8arFhk35OVtXzynQdReOVjHHLNVsPKFfxlEK2NgSzl+mE657gDfi1JtqWUWG9xmb",
-	"XWA6/+blEQZKsyQVqcfpbTSkSiT19F5ZN8j+Bl1cTRPOQq85Sk//p44cJBrMezkQe2iL0qm0O5Xbs9b/",
-	"+z//t1OpdioJnZ0uXNQzhWvoOavdsDnebLYOu6qgN/05VVR/F+5n81f2HVQpJpEOzmHF4AbROoMbPn9e",
-	"7T5o7m0frM5hfoh03aq/I0t2uhxJMoYRov95yhXmN3gZoRCHnQN6komZSvQHjsVPEYl4EE9DFj4lXDiE",
-	"Jfd0h0PIxzjuwS3pgDjGdG5/glQrbDbJouFIGQemkIoEYjwWPAXksDX2QiJsHBGDDleZ2B9gaGW7f5jw",
-	"qTnqX2EucBUqWFLQggeFujzYALobWrAfA0lu7EtKox9dpVbhVkcqm3ohSRzdsjahChebSkR2ghQ5v5cR",
-	"uN0hbNXAmC/emDmk21oVKK/cONjbWV27USB6C1GmP+Qx4CXjtm2jc+9gFIX6aAFyoQ1TiZPmSZ2cjCdq",
-	"DrPlYmZbhK3uq+FNoeZK2jfssbRpFulD1KyhDgZirNx7NmFiErNMHqTgBgpdumANdUD7apSI6RAagXxt",
-	"fTdZ1m7IetGQ02u3fPOhRz3uPvSJMY2kRZ3Y1uD6L9NswYDdWJQtf3N5yc4CbEFmb02m2xZuFmzv/xpR",
-	"Ofp2Z//5yb8mPx189+yK1rrXp+MPtd1Xx2z6L3Z5M949ezt59eGHl9ujq+mLd2tRQ3GA7GqEeR52G6BL",
-	"k4FDycxgxvobF9Q4JID1SSDGBqjeJrukWAd6AW9bb8cnQip76v3OO7KMBLyh9DUn4MpC1I0MVsUCBvmP",
-	"q/vhlGTel+zU8qQ9VEKW1oGaREzMkCjzaay/GNDasGglcjTyBy+EM81uArZ0ObA7FoPkkV7WHOnVyZEN",
-	"iJqMFH13ZlqZTFxvCWVJdcc1iDkDXA/RgAFgX0kWD0wqTsCiWyMJjUj004jWq9jY3MuBNuR6It3cLTHN",
-	"3gjztqaqVK/aXJ4vleat5s7+zsH23s7+KpGuRlESaksU47FLmQpUFAPqIuZvzdOODKvYRx4w3MMTNXqy",
-	"OYvZEeUoc4EN5gRjqYbiyStHbPmDu4zDVRdVuSwVZIR8kZ7vKZGYPfGoSv43VSX/kqpcUckxqGeZ5lAE",
-	"ipWiYGSHZ4bWJpRcnL2sklcXJy817Xxg/QsSjekQGbIhuu0WeR09Awux2WjtkEn0icXQiAfwUGUUMsiL",
-	"7lPJ9naymxC9f3Z+OWu8fjkUR0dHR2dX70Yn74b6nyf6/54dH8H/9gYT9V7/4/gmPvnX+8sd/vIM7joa",
-	"Hj27ev2fN8G/4PZXl+92T5KbV8Ph8Ntvc/r39t5hK2seHtV+oLVfGrXD/9z6+M23vzaqrc+FluKjXvjf",
-	"Ri/Uo79hbJJVDlcqOo+64qOu+KgrbqQrlsIeeCrVFy9t9H2A+T3/YvWNBrPnjytu9Ga5JsDFOOL+1eaj",
-	"2vqotv43V1vNvihhAGpMJf2jKvuoyv4p2tqjwvmocD4qnCsUzmWq0IdIja5cOeajz+4x/Lth+Hd5Re9R",
-	"H3iugWDwWdRa1eKPweXH4PKj5vUYXH7U3x71t0eH4X/j4PJdAGCZfWal7zPt5P25io91M9u50N770ySm",
-	"HJEUoL837HL9S7XDzxT5mz7Ri6NcvnYb9Sk3SLf7O4fk99926y1T47/XOiC//7Zd333iA+rYZthps3LX",
-	"HhtdyukFS2vYzVwk0S/Mu8vvyZ2mtHuP25blrvU5TYYs/2QmT36h/mHCeIi9T2QsZt1QQHMeQ6Ih49ix",
-	"BfG00t7q4wH1G3nrPxlPRByPWbbFN/If18xbsfFEJDSJ4nl3w8be1umfw4S7fvumgMwKObHJsYeEjEjw",
-	"c3iH3BAH4gJ4y2t4jcn0zr0Qc+g/sL4mNU7eADrfNtBNs374pADYL81wLwBo0VprbyEoUFLo7RoFXLF4",
-	"TdDCBTxuwFk0ABm5sUwSNmBJkrZHzPQmgBa30imFN2xuoeZ8dHY0GzLgUBhgXWeO+rH3LIkGtof/sjGu",
-	"fuEiEribfMG3iviJU1kKcMisj3iaxPW8XVZYEv0JsvdTwirBdDOLm7bAzaIaH+V7RoCqnuKzjA1iiwWc",
-	"zMAWbBJSCzeac7N40iqhXGpOJcsBH62NqdX/BLzwC8R3R2zHg4I6wWIktrSCZXO6sly7uPpnpV1hmM0F",
-	"1ZIoE8PcxDuF2DD58Mnx+dUJofFQJJEajZe3e9jb3d3e9ZTAmrlQoAl+sTXU09h8EZPJA9C2PnojIb3e",
-	"8O4g9lks+LAIuXJ7g8Ymtl3twC+PKQoHr4EsXBpGV9GYiWmB1f82iuPIYFQup4PtPSNhHSU0i4hA889N",
-	"OxREchLT+VnpAg2mcWzKhUzIzwqSNdapWrqtKa6f4aRehK+Ak23gyLkuH+Ka7WnSvjRuaRb3NS/IJkZ+",
-	"VXwJVcBMUnoo1R+qGf2kiKSMXmXgFh9Mrcq+b6lW1WwUqFUPKZqTyemX5Ah/7KFcoUBZQirU8ai8MR3z",
-	"ySDiQ5ZMkkgfF2i5wxBK8eL0bGP27lNpSpKw7GtqYoYKr6IhP91U690Aq3gWxTF6rWBxuJyxhChBehfn",
-	"V9dkC0ET6+SDg8qrkh6gQ9XADZFrt+P9str7/7lk1jORhMfQA3PTaSMGb9qEdYVr4BjvdxWskPk0W/tx",
-	"v/h1Yf/zQ8m9+uOSud+l71BgrP9l4/Xw0O4z01U4uVZ5VwL6SWd86mJQJ5dmmbSlJNktS2hsn5GuZUm+",
-	"QTF0ks7W0HK+GQBjAfTiOqCLpg/tZrvnQfXeBd8zM8t7AnCujSF5kYh+zMabNknhBJwhFmJ/d79IdK1B",
-	"nRkXXdra6c5+uUVzVH9gg8Z0aVuq1V5vC5pRxnG/rxmKqJ0+R5KG0nV0ZK2FPO5a5JSLzN0Mrrov+H1T",
-	"JlJxycHFb0D7EZGEci0tsdgyurZd6qkklLy7PF0JFLWmuYSjd8vhCKVqj6m3ESU07nq5PJw8tep2GtbN",
-	"dc35o0LhIypLA/Vp2wpvmBnM7Xyrn7SjfWl8L0VGyymkrrcJhvUQpUW6ZSqE8S/uTGR7ii47q3ZbX+t7",
-	"V3QzMgGbhNHQdo/tT5USazUAiCN+070F1U3vFMooJstXG7vbu85IkW2MlGsalXYPSmGaIyWJ/ZSPQby4",
-	"C8Wy+IImKkUfx5BNSQ+mwrn6YZ4SSW9kNCSLDiOpVlN+CVpWSYzTtZ+y9Kq19QyNDspdZcXwuBsAyxpL",
-	"1bYtMn1VHeKUH6jzDp4XRCujltzargyQWfK+U+nlQ/CuVB9ptrZ3dvf2Dw4bNdoP6nQykfWhEMOYaaUw",
-	"EFwxroymsgTApLl5ohFIKET6XzFgz1jxiSeS+QwlbMv1lLyM1HfTvsWLca010lm/PD++uvi+lk5+DZAe",
-	"gHpeMeUy9pl2OqkS9okGKoa8Oc0RwkiaHrcWUgr8R9jj8YVI7GQEj+d5RZraH0+4AktXMnIFi1OSfma0",
-	"crPDi9u6uwaQcXFP6CNuJqjHlU2bA1cYDtSPQoooDCrVyjBSo2lfH5N0vOanpRDF1cqnmn5V7ZaC7SL1",
-	"O7F/etod/fz0+XGlunD55en1d++eQX/0O0sWj5hgMTfOcvojRQ+cGjp2xONanji+q+93wkmT3rmmN5MF",
-	"mGmJNxdTopKpNClWmbaV62VX3U28pQs+XGvBfWMRaww+mv/WSpCV7i21vJQmMWEcJIm16iaJGEQYSf6S",
-	"ws0ItVRILJM/r7/UUd785OaPbNFZtcP+4uV1zqr4gzoHWjr6A2vr7BQfqLDun6KU2HTdghpqqzQ0Dg/2",
-	"93Z3tlvNB1IaHkXQHy+C/nasfvEAA2xtpp3Wpt5J7EHYjXh5YqdefaxVxL5YkMa1Igq/OsjjQdIWt9Du",
-	"vTy5Jlsu5ay36FhYI1cm/UbVn+vH9RaztDlbClxbsGzZJoHY+VQutD4VA7OoWhZEkjAupsPRyq6ndXI6",
-	"MPugr9JYcFZ1KcCQg6/PUK5zcvoy+AX8gXRI9ThcjrxpvCY4e+q18sseZQ5fA7hM8A/rUUz5mCGSrPE6",
-	"WezkKGHalJG9OjkHzmG6k9CEkWjIxUJnrtY6riOE9l1c9mO4jm4LNU14tru6XX3TyNGhyOaKe45FwiBc",
-	"u/sk7XLdAyxZTCtEMFg45J1KW4vlz597bVfbe/rc69emL/a2LOhzr07e8RsuZpzgFMrXYfP6n6I+OPZ3",
-	"1wzHVPCAJa13t7gPn80+7zMSs4FaKFmoNJqHNDxo7df620Gzth+2mrXDwV6jtkt3+mybtoL98PABugpm",
-	"XQMUpYiJupupVLP9+kyfn5Iuh3dqF5jN+C8e5MXr4xPi7jFNt/a298jvv+3Ut3OwxCeHb1k8ErR1Prt9",
-	"kZy8vX41nB5/RwV73VQH7y4/9KcvX11JNasFb3NaRKHAKETfLojQazHZZ6R31drdy0V39aW1mtWbXPDi",
-	"Fn1H3NF+rgU5VAWNxDQOoSrG8iXoYGfozCTulrYqvMJWhRu0JVxoQbio9ohhVDYZPx9GH+QcNLASZBDF",
-	"8UKZ00Lwsrh13ph+6hamCRt5Cxy+sIV0LPhQ6yNDUcVyBKxOMZVvwM+zI9reazTWSFjlgheVwRyLMZOk",
-	"TwPXQstucfYrvNa42ut++OWo9fandTg44sGvFJxtgmnFwEulwKSzHuxbr0p6geCScaX/KSEPqGukVQ9g",
-	"EXoGPtw2l8WaPIu/gBINb5G+pPv6lEcqoiriQ/JOsoRcgg88wegk1Hlm5g7DWSemttzxfp42JrRO9zQ+",
-	"oAVWf64w2V//wz87lkdrTRrcg0adSF+D0NgTkRhGGgsxgU219KzfFEaDATPx3oPWbov8/tv+AvNaWaK1",
-	"QaeYxTU4E4q4goCn0O0U7kQNJfJ7weKlnlXvuPDaMfSWydISZrBUF9XjonEsZiw08fBmaw/65TefLPvW",
-	"btn8pZgmQVm4FhMqM1nTrvpar8DARuUP9hv7T9qZlpbTMGI8YF7OtYNORxB9RxLLh1086rQDxBIB8/OU",
-	"JXPTdy5kAzqNc9oD3LCGvMkWhJR/ENr9ZT9hosarvlDSCjivvqPKaLSmHtp5Pa9VtOsBjIW9JTwSnyPW",
-	"Klyrb7gyTplSrjzlAWRU5RvcDhrR4CcZhzc/rXUip1E3FgGN1zJmKB9OAcAmA2dTNfaxqWpAeyNKpPK0",
-	"6JDVjq5JyMhC7hnYl7n6fFOHqtgnhdYKn9vSgGpWp3eJ9wuWfyXf4LckJ2HBFLxkGI45FiGTGxen4LPd",
-	"wD68cMrnGD+H8mng2RYsoMhTsLezYUueBRs4M56PhdO1nUTu0o38yDEt11w+Co3JN4ukFlEL7cqnkmUz",
-	"DrX4motpQqD2jcRRP6GJUXBADaOF/awfwM4oGL5x/JVO4Wlu7NYyfhibY2VH8MVW4NkPH/2Q/PvV7uw2",
-	"uP45/uG7Hb6bnD4H1KajZ61+42a7v/2+EYxfTH94eaj+zePGD9+fiR/+tu28M48+XD9vRFe5ZJOYBuDG",
-	"2Lg/Lpt0RRx2B0VBgUXXGkjr2PW9l4rOPU9bipmytxw0pbV72Gqsgk1Z6LXrDbV4LaDwd/OutWXtY25Z",
-	"nPOHrfZ7rYoFf65W6Dgpr89asKZQi2ru7/munsks7Fl3s81vBXNCqEnPyTxIg4MuN/nM88nkjkVeRRVB",
-	"2eSxBW98pt97LIZDNKz9Y7xJnpnJbl6RZGaVcqwdkNbpb2rDi1OZrOO1dB6aseI9WY+OOdssvPOk7gaP",
-	"E01sIKSkBIqpmUhu8vnMiNCyTsYZ1caGLNla/QU9PfdaKhW+GxEgYE3uvCJp1OPB4CGmkiVdOmRlvhRt",
-	"SNeO9O/LVqqkmmCh1sjSqZeTpVkNHv/M3mVGljlOuS3IkOgSDvjFg86W0/5BMWfv5Bqj0XOFBJRD5v4f",
-	"F4++iob8fKruooTmK2CovJHgJjFoPM5NMrPO74xDs/dlXNybO00t9BhMwrhNGQ//At5SMVUl0zgtimGs",
-	"6QwtgyBZhuBmJB7kEVhkoRlNQpnxhhT50XKRkLWcW+vluj7a6n+WrX5tzaU7oiAWWYSvPlwbV19j7+CJ",
-	"W75MvMzEmaqk94zRhCXk//2f/5uPUZecpmVB9zfRgPnCP+v/42StOss8dGJhAN4yp+V8qSRC2nricjdA",
-	"CgMNWO+YdZYZb5dxyEPQtGcxxvAYQhxUDDJh0tVLWK18qg1FTV+syZtoUhMT3PgadDVlCYolkEK+cbjo",
-	"dp/Qn6cMG0SCreUskKlkdZKBQXTeAQS9M1a37zht3mOgJc5ILdYAVMc5Ik1DzfSYr1cnlRrlkPVhcvb6",
-	"QLkrk/Xy8jxzfDLvztC2ndXHslP76G36871NQaE//4XheFkYJjB7FxEU1/j2TkkOgwiZzT1LlkTX7S25",
-	"4HrzCWbHP+RIi+PsBnVt+WJ5N93t28U75IFqlTo3AhrH+dKvrNymmo2NTeDMBrcNZ7aj6WmdqgQu03CM",
-	"xWX2QOoq1QVvnDkOXl9nbZUlvB0xNWhDt3HZFvqtbfgW8Mq2v9x4u2SSjpl/j0ExyBYNFK/rog1emH6c",
-	"Ee/H+O2L9IWXOLVrMzPXOM2b2HMYt/eoGeC6UkCoyZK6S2ciQJ6W9ZGlup2/Z9Y7lU/g0nxD2xJQN+O/",
-	"dcGPVbV+ZlOZslisvZqgC50fk7SLeEH1GWIVaJWguCv4kKmeTd/KTv6Gze945LH1dikEbfmJXwIrW7nh",
-	"Iripwf+vefLX7v68uogvXzvh73KqwRpf3h2Y6Dph/qWal/1i5raij325YEaBvvbQ4fk6eZMR5YZevQx4",
-	"A9Fh3iut3Q+pgUq6kP7mAfuNotsZ5MjthbyPMWtD8vmYtWdJpNgXQcxchUCRgvEBX3JJ4tnkrJSWl53N",
-	"n8SIh4IVOCjWPIPFhqiaHGOq+10ysYt1C8f8U4qbTDCZKZc7e7DfOGitx5JXBPAYD7tQAdG1vsHymACm",
-	"3dt6CfRdZVGqAEV/LVBku/dLARxA6gHAFOASq2mJxOzBb5D72pOKJkpvTz5RpPV+1H/5/ub0u7M4/O79",
-	"7PTl4fj05Yvp6csXzfDlKO7zy8m/Wy8a/e3T4b+/fzZbp9ZjZfFkzpbCKTiog1JIND38KzvdOyT4FwUa",
-	"3nEVxdj0wC5XYXr/JuGFn5NuOSW/uzxF9Ih/XQJVt7WOcvX+JTY4KkjwL+RsyxKGNed0QdSIk2dUsu1W",
-	"FcJU8wlw4ojbQhUM1q1E6SgmMihRMKUtSFtGr5KMxgyjhn0x5fm6mPXs9VLJjuUzkGnUE2qiJXZPr6vN",
-	"c6STiSRisuCdaK5RLuGK3bFewm5l1RHpiijJu83B9B6iVUQkaT9moKYVxB4t/M5KiJ0VMQ3zKlcqVfy5",
-	"wTSOu5aRbRg1KYb+e8ejn6eY+6mZ7VPChSIJgzRIdqu1jkEGY5BEWefgmiHPckR6WzVhAismEhlo60Le",
-	"LMVquFMsEWoR70UQEPQbM0VDqugqgaJp9q29N6eEbI6D6J5OC8FyVOOTiEe7XjAzE6b0lqPsxB2F44i7",
-	"HOUNkZ4ArzJicejF/9L3CYSzxcjFIgKUf/KK1QOgFax0Mam765XmuVOb955xNkuLB4H8bS8VOWFxHPGh",
-	"VT9EDKGNKnr1+swrQzQYOKleFUkyBhw1BI/QnLyjFUQJhw25HnqJXecWZOZfuepGtKjcM2mfPdLTx75H",
-	"gpjRBBAdOjwfKdsUDewOrCqfbx7PSU8/3PP7lbShqvJWTIORM63zFqTFHjUFTgrSIWZ+5A1ElLMtUSiq",
-	"EeMd7rYAFzOzlJLEQkJYKUpsZEAJWMEzgXvltim3hGUKZYYZL9Uqp3HsdMoljDDddcMSXY0ZI70xa/ec",
-	"kx6FcaYolYyorJI4ktrughAatPtRdXKEj3W4y3cTyt4YSUJjaRs3hmSQiLG/EV+l/Tbaer2m2D8E261Y",
-	"agUTCOJ+HW6ipxCDEbZnDtaOkH+LaWJsWTg1BrgP90Vzh4SZceV24EfgfBLMxMqyziMrTI9lwmENNxrw",
-	"k/tJgM8lXPZOMD3lDFJrjxlGK9taEUdOhilxD8c236UHj0xB548UxLEYxEbQ52sYoD5oTx21gW5BVcrX",
-	"RnQyYVhUGnGy3SAhnUvH44z72Oqoi1GKP4PXLVvqUnbn8y1yN7aVPSGle3YnJnVHjM+Uty176CUGHK/w",
-	"5qWOGVROqyRhQ5qEsZETMVMKkPAlgwWbRaEaacWV9P6rVyW9Lf1/bcz87XR6VWg4NaGBZpz4LLxGixT8",
-	"GMIAdHh2G0FyDaNbZsCSxMA6MNXcy2WAh0ykw1QJ9XAj8TEg8FiIGxJHN7CT4wIRvRks6Va7A/9bACfV",
-	"/zxcC6LUUyWXQpRq5nTKB+KusKSbQo+uPnBpvigzTCbnEVoEhbgDEl4Gab2+ThDPpbx01/M0ruUcmPbX",
-	"RmunkByDOkFRAkFrd7fImskYRMVp5DLiASPNw/1GPi9kb8fPCzl0/1vVJut+EjTjVEA0oFK6XYKxsCxJ",
-	"5zrnfLfpKAlDBaqkun3T2FBhBk+ZjvDWW68NbLAPBs4Ewm6xQVAgN4xNgKcZWU1oH7rS8JSgLIujZBJT",
-	"jn7xkE1oosZQ6H/q2vmN2bivuapen7Y+bfA9qbX4Dg9ZEEOrM4Ib6mB60J2AaeYOmA5qSDNxEP3uUJqc",
-	"XnKU5dEQMIAItJe6Z8MeGB2WHT7L5gtBtGFBhP66sO6eSlhpV36Sgtcv6ewtk5IOmd2VL560C26ve2bs",
-	"nmlOZsB9IN97sugQ3VvLh6SEonFxpgC26rV6i/7UbCRiVOnROols7iQm+TsgfdtLswdv79XJFWPmj24k",
-	"uwBn2Fuek9ZqNFa3882+sUCX07tlR2mHjW0FvXlRbgcKZqrtpdjGtMOID4lUYiLR853LY9SKAAsJVaTZ",
-	"qDYajQ63L8bcR1iFn3uEps2PrbyQ6CGwLZFt0ilS8YoGgeumSGtaWxOuK0vSd1AzPxd18JAsmGoF60rf",
-	"jq/GTIhnVBa1Fi3M14KFQm8ziMUepnfYDG5Tuk+gbQNqCOM6OaHByIRYxzXGtaESdjikRmXil636dr35",
-	"xJrg6LsC42Wkdz7ivkF7hd+FXlO4T7AMsFMwH7cEI6Umrjdf66I0NSAt00MRj6mQ39B8bsk3YHt4XYsp",
-	"JudnIdKqlv2axNmnSIDfWGH1DaFmCTA7zK4gdrfOuIUtz3VxUewqWifXUXDjgeOk6FozypX5oLbkiIoC",
-	"fTTmYtrhQ9MEwNR4a13dLOAgFjOU3wvpNPmL75K40q6kEE9p/pD5xWYRpXaLkRjoaGhXLrWgQI3KzPzr",
-	"rI3wxOUgSRO7blfQlK8a0oCFCVnMFFv5JqM0V15zMUOJnY0+61tuF8YHcElwWe9u1idU8JExa+NwKu3K",
-	"cxyX4Mwknprn8Db/Iwu3VNPKDj1DHAA+5xYCF2DhUXwAjqiJ/1YtwJmZ+2wkgERowjysM39hMnQHV5yy",
-	"jgElzYcX18n+UCXQoQasRxoBz9YLLbMtY4uWz73azvJSKKoYvA/NPrPvsxzMmzkzpuGcLHq35+TK0N6S",
-	"3cRHVpOeE18L77DZu5kzkfMBPB6bx2PzeGxWHxttMHg3Rrd533X2y9XswcmfiSzZ5rdnYU0hEdQITP1Z",
-	"S4oeccEtgtccSM6PHl1XU5TJFEfEtX75VEOc0Jrg8bzk9dU13+arflo6tyqf9aXIuJkCwZVRz1GjBGvc",
-	"Yc1kVRhMn86UuIihxTSNeFVry4jIxCKXQ2RIDiCIUZEyeonNNDLpcgHlmAk2r3d4h3/zzXUy14bjN9+Q",
-	"U05+vJrR4ZAl5N3px6+3QhHIrSdkAtGsb6x3gH1TBcWmVAPCkZinroy+ZkETO9woZt9gr7/5hHl9Y9Ee",
-	"SDUudE983dPqJkmmvOcQqFCVGgt3JHomRa3n9LYMfXe4cWtWSV+oUQri6L7V8/JPe08AA4pDXgih3GxV",
-	"ZCxxMzdcOiKm6huzmKdjQI3C9fxRP0wnUX1Ox/HHr7f8P5/Ae9wd2hD37tB/PiFANKDNRrLDkTa+koT2",
-	"pYiniqX2UptE+F1oAwvZOhdCqjF6OI4mUSiGsNpDxvU00moNFxwb1zv8xwk+ZEcD2+9fe4JJ0PbdgYhN",
-	"N0EypiFL32UdxEOsbZsqMaYqCmgMHmm9O0wqaViaa//T4dczgQV3kK5ncAO4Smig2sWkqQRRsAlV8uMl",
-	"ey6Cj19vJSwUwROEtbROEb030MRIfvMNBIl6nuNoa4Itn/5Tz7HndXByrV8U7ccWOempBxOlz12Ha3Mf",
-	"y2IMsyMDEcdiRpyJFXGp9Fi+7gEIaK9Kegt9zXtP8Nz0PABXcwHCW2IKOG2Q7A3jgpWCUC8iiyZswqiS",
-	"RE7740hpKxDRQ+sdfsTJ1CBpTqgCm3CnsWPi8wQxEG2yCtzgolfG/Y9P7Bpj/kjPrlfv8JPMDlo8p57f",
-	"5qn3lPw8FeDQQu8BSHNMgyEjFk/A6QYB2xGVHd47psGI1Y71vou4TbioQQPqXpWwTwGbKBd3UqOE+Rth",
-	"4m7WNWcCubAGltUtJLl+841NQV40CSUgDbUNlApETdQoSkKib4qYTNUP+VWH2/eazODD/UbjCZp3cRQw",
-	"LpnH+9+eXkPKWOwV0eqjj3nUdZEMt8xDW+NIee2qKmh9V6qVW5YgwEilUW/WG/oewzwq7cp2vVHfhiiI",
-	"GoEyu1WfsTiuAQVs/TS7kXCc9S/DorzAS4CDNYUt2ClEk6DWjVBZ0lwA0GA/sD55zebkihmPwv5uc/9J",
-	"nRx5Bj1GZV99uJZkwhJii0SfdnjvJkoraEyd0gFRo+m4D44Mq4PdsHldf0aSBFSsNhkwFVgMXoWxeKQu",
-	"aoLxSIodbskePlUnmA5zwwCEG6YmRza3QDFOxhGfKshSGAhIKEfw3yqRAny4KcBOoMk0JFx0uAGZBC9a",
-	"pCTJknAPofCkZeeI1MEBrwIJxJHwqdb2hkzpqVZSQDfYwlajYRUJC63jcTC7nannt6J3qtL+0bSIrpwY",
-	"1NIgua20Kxc1/OsGNO2zX/pv5Pejg+nz4yCs7b09m33/YudDd5+LD9+/+OFo8N3Npx/k5cvjw+/1sG7U",
-	"XL/vGDW/SrsiIygPqrQrg4Pt81fbz1ufXjSfDQ9up/1D9YY1h9+9/eX9/h47uJ7Kw+nFd7eX70/eVaoV",
-	"/ZpP3Rcnv1xOD8fbe9+9OeuqKdvbPXxzNvn+w97keH6lopt///T69MPpLm1UPn/8bLxNK+Mrr9n8iinU",
-	"wRajIHr/JeLUY4wDnXL+rpV9wNy/BTe/iG7ZW6QY/NQublLRg24zt7DVjGmp5/kHK+0fP1Yrcjoe02Tu",
-	"myoFR7BSrSg6hBqs57YTDqq0FKR9bSBi6O/m/ay/lWEEoKjWMv6lmtFA1+EM2coYp57YEJgp6thp7jyp",
-	"kx62xnCHXf/dyxipqf+v6ES4ONF9T0UKQ57iX+pVbFaqlZZewWxBD+MhpMoYRt3e2mq29uuNeqPebB80",
-	"DhoZT1z2UQfHGEnZhbI9pljifxXDEX0a3GgrjbPYwjoYlX69e/P3YEbFsi+aOzLzj8CnIKd9mEeImcuV",
-	"aiWitod01+SSIvRtFkGGqu6IypF+gzGPFuLGruO1F53NB01LU0A/luA25yYBLO6jqz3dcCuLnqpgbYfd",
-	"kJXvsJpaxS9CzY3yL1kQ6nBXDJfp0nhYeFAu7SJHmk/KCRoAq1cG3r6VPlQpewNsQPH+ZirFuxhu+Ji2",
-	"Dyv+cqVa0RoPVv6VDK5YPbK4y4XrwAWHrngGzdhgK4MLw4dWdtnJeqAT6JfQzfMJRNJduYITmnidPQvP",
-	"t4ljeeC8K++LEtZdNi7p3e0B2uZWAzFqP+ZAaPPbp2kR7rHgmeuSjX7iBoMdC48uoRezR0Vkk7+qzVw9",
-	"NvRnFJFduUfL8qyMZ8t3GxX6lQp8SSu8YdVyt5seOXp4ujbtwOS2lzE7bT8jx/9Jk2vBdqHaATFV4Azr",
-	"7VUlf/vD7o8FPVk9GntnZW2l0UvIKVQbrZz6u+iNxt3sidcH0BmBamuQizacpgUUK7VFjBpb3dBWZtr+",
-	"ANqoysHmuEGQZr1Bfv9tB0xwKAco0hDx6ePMuB6VxUdl8VFZfFQWH5XFR2XxUVl8VBYflcVyZTGnfQU5",
-	"RepummOq8JSpiNcLjkS7V5kMxZ16s0qKcRW3681660mdHC1m8mHu9FfSgWhCqWqHX2fBzeWyfEJCeViF",
-	"3FWM/mRCRFVChwlj0gSLfbxODNlyhVimBtDAjBCjaBBNrALWhrKhPnCLYgCp1dh/4iXQYuAQAlkA8IZX",
-	"oTsZMSDjUWL77ezvbe89cb3eFtrayFmkIHoRKSIGAwvXuNguDlZVhKzDLcoF3LvXsKCaWN1l0B/12I6y",
-	"PYhoGni0K2ZnBHXTnvrvrQ+m4CsPkLZKhkxJu0OY6ICBuQ63yE0sTPsFOkGW7RlIjtJfYBRQH4AxQuiH",
-	"h/dViRKiKDbjK/DpJyDKsnGznYh7vX1MYDDbwsdnRcsr+D9X12hoSDPk54H95qGvmLwTtnPRhFJYypLJ",
-	"FEOY/2ObfRVvuodNVrZMxVgkf1InpqJZIHpWyfCb6w1/U/DnwnEArvT9lvGObfyKhmMN4MLh7DbWPcpf",
-	"sGNm4bHNNvEs29WCmsHF4a/RSXP1EGyfzvuwxL9zs8SiFTJNIcuP3Dpr8qUaaBYN2LbxLD2cax6GOzca",
-	"LRqU19W0VETtrDGwv1g716KpZnsrlMy2pHzz/u0Ll+o7Y4Oa9VCH+++I5F+0QF7zgnKRdpfleeywvkGH",
-	"9aKd8frZ30u6f7EersXnDZPk73f2/8Cuq97x89TWSD4cLGwJW0JE23vrbT3Pu4rImhfnV9dka0ITTCTm",
-	"GTzQ1DjtT1XGfkuN0zo54vZ+Z8wU0cc0ie5BI8uskd011WiH7ZJAIDDFfvK4ooV/MgDVZd0zduu7ftO5",
-	"XztOmnUq7V876FftVNp8GsefP/faju1boezgt/zGGc5fYGBoSrlAqXmrH9vM2vi4MiqpZcnWSI3jTDiy",
-	"0pk2GtvB/whFAEUT+ga4xPAHSBHGC6bmAq9veT9U1vVuAgJAgWfzCNVbJ1OBwdcrn6uV7cb2onfv2YLv",
-	"K+cOfWMc9Ks8oZfGRnb3w9h21vGE6qlc4gHR49xptTZ+ZvcO39nF9Vj9zDtOb2mECAXLPLWZQhpqtQnP",
-	"NXuFUrzYMWt/1L8hhdeMY85B6YPXvBxB1SuYcb41LbGhuhydKKnvE/tMWRjXFA+v9/LkmvgFDvat43q5",
-	"s03LgBciGacBrWcinC8J5X+qzWazGlS9T5PYFL57hymDHp2u8JGpSkCcw0q1AvI9111lXW9YzoTe1Cov",
-	"Nn+dxZzFs1/H85TrDm69kAb0PO/jgeO1HqvIgMZYaJrPWbQG11vI43uFDON6JcX8+QykuX2HZ3b/uzOq",
-	"KunPDbPYlGdBKMkEUlfmGtE4dvU7xnknktAhakUJYpgVeffjSKpj85n7pg4ZGJwfs6BMXaViwHEpyM3B",
-	"k5zGMjdiNh4mdKXVaO3Vms1aa/u6udNuNtuNxg8Vl+cCGR0uTK+/nX7ZaDUz1veSTHJPlLUfhO0s7QgI",
-	"+QwQITZpRWs/6ljYRy8F4SZwaD62Yh9o0GTe2FWGgF0XAnYW6fJjDlUI9MV1WR0U+SGFlCpIKfmBWrQW",
-	"h3lLY30uzLlvNFc/8Y77jYvMc2uc4xci6UdhiHAImweS1+QWSzjFrwtwMLmUiY+fM8zkTST90KBf+GKP",
-	"aiHvsD+W6jXH1jmbCXV6EVBtW5mgo8XdQd+IQZuFqsTQxSIFNB+dOWDYI1u2o99j3RRtNOg7nBIZ8WHM",
-	"alqdrpKQyRslJtpEmYz0A/oUgEpl2lQ53MZIYRjLr7tO21l9JdPytyIOh3wC12ZtbaqAu2UZxX0P9l3O",
-	"nwGXXUPPaOF52iTr8w9g2Nmed5Wfm/L98D1//a9G/0OwG//cGG/z3Vc/H8zf7orDaVNeq1by/f4vJzv0",
-	"338zdu/ywf4cfn8H0tLmxhVuTEluD2czl85g3HSuKeFfnenvNA5XP4ELcUbH7Joa7Jy11N5rId7QBIEE",
-	"19J537IwotfaIllX4z3lkIfyV5RfJrsuK8CQUTkxs7H88nTfrV8dp/mMAg3Be/KiDbF8pCc2qxZoRxY0",
-	"MDfAIoBcDn1/AD8uEdPhyCFKZsUIftgTIxl2u7O013gkDRBN+Dc4KjurnzgTV9PAcI5/LBEbdKg7E3F1",
-	"uc2mNR5HqNIEPbiYlZTHlxFe4y8o5x8Nsy8nqMvEs/U0P7KXv4eNBznI9+AtSzMxU4L4SvoRtbunOE6o",
-	"GhVnOGYNEZ+iN+stpZdnQlUwKjBbDTirFuPaIOS2F5EW8AiADS4vQJbzkqINIpMEixeOZpVQ2/gWu9bm",
-	"+p/izYDYtYm+8JRIgfBBAICqH+izABLqqIefM/9K1omFvUeGb+zlgHJtTJsOSh3e4dcC8LfThOEqQqrY",
-	"CVQBjRZz5GyHE0QxxuYEdg0opnrY71e9iLLfu0VPOG9du7zkqkGOjxQJIKXHwLqOiQHqIjM6L5JbWMl2",
-	"f9N7c/5cXah5uKftbdCU17K9H2Xyo0z2tH9ssgRHynRI+0cK6Ucb+4+1sQ3I6QPb2Ftp39R/popR6Bh/",
-	"S29AVnM2sz4t8ESb7oBa5M/9YqCe1jq6Ig67A5H0bGEQIKZhrwvTC38yd3mxiRgmdIxObYOKbhriPSVU",
-	"qxvQixaenlFJ+iziQ5KwSUwDFjpsNjsILkyWsqlzaFT9boZ+fhQAVHKhv4Rz2lD4F8l1MyykpSvbDvbO",
-	"4t1fTL1xjcbaXBg/fonjGTte/HeU0I/e8b+xd9yvMouU9BnJP1PaP0rtO0ltw6lsnrdm+V6V4p2EeCEq",
-	"hxbfpalt+MTSEuSDvdYB1hk/qWLmI4vZbZQi3gdiPNb/jSNuSoHta7EqqIfQJCYLHTKBKQ87vAeAJlAh",
-	"alPlMKGyCinzgAibSYdyKXg20Q7WCyPGJm9tPJkqllTTjHpA0K4SxiFhDyGVQ1ZFHGZbvfyWUT4bRTEz",
-	"ZRy4JvJG2nxlYPc909jI4bqiaO9BK9FbGjvhD1Y7NMylGf/DCMsrUtbbgwIYzdSga+2pIv4hRqBZlR0D",
-	"YriqmUhuXJsiQkkcjSPFQsKn4z4sTIdbTApTvB2Nmcm4xjJSU/kYSbLTOlxa7PscRvyw2YcpDeVyEDOr",
-	"r9dbPy7vmYx4/yw/XIO75vptrGX4gDSbyn/bcl9r0tAAzNJnpb1rQITMez88f/Ws9vbVd9cIqJw5oyuQ",
-	"fwqe6OplM+00lj36v9wQvk0HcJ+NKBXEmnLugz9xJq6USEACXSR0WD649AF4/wbJlSAz/KzHdWS9p45s",
-	"mpgJj24sjOGpnEQ+XP9jbymfry2W4aG7yGZ4cNMkTYC9MCwnBUS4Y3I5yGCoxKj5h0Numdal5aL4GG+Q",
-	"i6hwpun8jKYN50WdvDCtBrjtAGirwrRNaTp0GwXUNK413VZcczps04+fBeFjTwzRokUSwQNWtV2bKQnp",
-	"3FaM+W3zTDYW1IFkxg4tjk3rAffmSSJutVSzpVKui3RffMIB2OIvMEkBFB+ewaawchRNFlqkOiwNeGmH",
-	"exWoevXyxXI9CyrUS5E4ALPcWji2MG4WSZaW8AW2fFUl2NIs4kq47vTaPMfcWjt9TKOXKqHaMP9K2oFo",
-	"6Z0pcOMs0l/zYEHILBF86HD6q64XQYdPJXMaTJ28yNYDptTrIP6nOAX7Z8IkU7YXg+t2V0h5AP+BOxdH",
-	"3MEAQK0x6mXFYDG46FZ0++1F9AyrFrXl5Oro7Un3/cnl6Yt/d99dvulVCe1w+0JoNFoHuBvov+c1E/dX",
-	"oEr6LKD6CgxLBtr+TiS2LNGjlmUwJmbOJwaL6s7OCiNGb/sHF9svBo2XN83J++1fGuPj3Zv9+U7yr59b",
-	"wcH46jDcU9+PXs2ab34QPnhdu0LJTIiQcTISiWTry0AYuGEZngRcpYOUJKbYTY+8Fst/uKV6uGTl/fYk",
-	"xTuACIiKIqRWyBR2DzvimcbrC12kI+m3kbaFf1nF8jBoDWr7zW1ao7t7O7V91tpne/1WY3t3RyuWiqqp",
-	"rLR3Godpkwq9M3EEqH3G6+ghCprJtP0hr73xF/hwYeL1irl6HbP/UJt9sz0tqUxyEiSSyB6rBByaIrHQ",
-	"ARkDAYkiQn+ARXV0VOG/zNxTta/Rb9RvrpNL29DWrKveLnBoQxcd4wU3b1zyIn3gBSjglXZlC4by+eM9",
-	"aa3VSmntHZ8kQks+6NBzwpXWdZbRXWZVNBmNIykjPswu+BmKJddOhIM8c5JEayOScfXUMWOoeVNRHKNT",
-	"umA7nAvRsSlvT65YvtdoXs47YZdWWUOn6yV7whkLTVVw2gc787j3hexGOSb9527W4pp9zrVxzJ6RtFOr",
-	"OydGDPtsgUOgYf2dgzd1PdBV7yhF0mb/L9k9B6+SHwUMby6m6MUYiGQolGIctVZXjZhVYNoGXKZMb1lC",
-	"D0L5o/hKEm9Of73Nzy37Bs6KJWJiNSd9SnKam77VMAnQUvVT9bVtwOtRIpSK2Z/nl/1cLXLNpg0Uc7FU",
-	"YxJRvthy1BqDl2wZBqT7Fc3B27XK9rKtS2kck7SJOHZ4V1oaGawW6lAETIJRrE0GJbSZZ55r26hfhwPE",
-	"j/GeWjRCKAKs5jptm2agdXJiRjJVMbb9AtvGHuYLwJUBDyQFRb/De3Ek1ds5PtcrKy48sa1Rc+Hkor1N",
-	"b9l6E2EXsJU3HmNRWxF+Xjz3lhc1P2dBgh1kkIhcbnZh6Hr5sS8EsJEsycP/bRipXms2NxEP14fO0nev",
-	"jYUAu/ZaP7EOeMMGdaFKJOsv7rJopu8R9vrY6clnuDZtNLdr+/0Gqx3QvZ1aK9xtsgbdDw4HTX3vpGuP",
-	"erviPJfQJIyH3oLauOLCu5u1/WB3t3ZAd5q1Rrg9aDUHO/Sgv2+h2+kQ1qgSTJN466C+W2/YXzYRLg4k",
-	"HlG97lfRCXu7AuwCu1T9HQo6/65hQh8Mu6j+U4sD11baCiHDTAtFkPkNBNCI0ViNflkpgVqNhmbnIEmo",
-	"tIkqoC8nUy4hOhWMWHADitRIawMslqwKapUeHcbOqKJ9Kllhj4rvYCj3Llyw6lVF3KxvOptvl6hEdqYR",
-	"TJZHRsN5UKjpY714aVqNv7jetppxFm6rm0O1shXx2whhy+USt/IiAuOimxDVCWz6HSmJvlYIKfIbQpWR",
-	"jwB+GIwEQBdxVifvuIpi9EFz0RfhHDzKFhlRiQ73NX7j27TfRG8vfKHA3SyBnEJq+4hD4dbMhi6tso8Z",
-	"lPIp6Wm7gIenbkV6HY7TMcY70G4aTgY4FwRSlgvmhTVJEkm+to7Ky5Ork2vwU5oetXqZrBaN+o8xR+yp",
-	"vtSvKtSDYN/YO4wu3NnzaPvj90X/v7z8mEq1MpjGcdfIh2eiT07MQ2sflHQZv0h18VrZSREYSWnvhfLp",
-	"5nqf2AfKViGvEayw42w20arO6B8znVpK5+WJ7r7or78lQC1LanGtZn43aJg7QML8ubW7d3ApOsUuk2uw",
-	"rsu0wCfyd/c4f/apMe9GcgCzkSR2ivkFsPcsrgE4hRZescQvY9/guWDc2O7tgtl4mXITezi3y8KSGKfm",
-	"X9Nv/7dTojMdXrJKNIi0NJrraVtH4TjiDoC6WOvK3QPa14Qmy/PqsEtQLq/ORn6z+XWHzdZeSf+OFGmu",
-	"CDsOM9sglW6NtDHo0BH5r7dZdEqU4NL5AJwWYHQB0RNyxl06GWDf1smVsEqhBb/NIABTvRYUvI6oxeWm",
-	"azvzA5zy3K2bl8puOplgiDo7ppJWHdUUM9UHBYgZDSEXAYqwRVjYk1zvZmHu1yMi318Qke8Czt7dc/U2",
-	"1Giz+XaZhmJGwiz2nvPuaW+S3XefNSiTS/Z06VPZZxj+fEya+xJJc3+h/DdNH+AWKBJQd8p7M/0R5Zbj",
-	"EUscEw75Ai5gtlCP09toSJVI6l77xvqQqR75uncBFSOv2fzY/Vaf0EQyc7TP8U0vEjF+dXV+1jO56pQM",
-	"EsFB5NrUog4XM54FbPW7V+AsMr35tWL21IjEsd5Q/ak2+UrLlQjrrb/quTwlKWx7VyhNt7FQq/7VOxyi",
-	"3bMRBVjvxEaARFZieyjwWKbeW9qXMpXQ4N7w4ZkiTgbRLSNj7KJmGoCl3VScwBQ8YHVyZrx7EBcGjDeT",
-	"zYa7jR4sl5Gl+WTEpyiML+zqpREpPaKRkFDbYP0pF++evTk9BodKnTzDPZAkZgqbFNgsrzGuI1X4Aj0/",
-	"/d4ZVNlTTkQSDSNu8xrViJqx2TI7rKd/d/nGSyfsMxJxN5Dj88ur7vnl6cvTs6tCbw3U95tZaWo/5ffK",
-	"FyuJU6zP1TMj+RKJ575+sIFgKrtVr9bk1EVP6lnnjYrGTExVpb3daABWuD4j773MWQPHjpkPGy5Sli+U",
-	"CT/DgO4c2lirXsoei0cLriQZW58yj8N4zuIbNvekkVvIQnGULrOVR9o2rIFbVy4318CZizcuJLJQPieM",
-	"g0NyMZ/YM9DbmRQXd0dqzEcKq468yP1QgAyAwlzN0UwbCEyWjQaEi4VP599ZRcaWEVbw8g43qP6RqhOb",
-	"0JWp/eG2nCka66u3jMbgZ7d3YpUxNh3gXgpz2rkQAEIFZ+hwJ9TIGGO/AdgBih5wx3NoeYKZXCMxTaok",
-	"nCZa1LgQA26EYeAxlQpze62EKi5AhnOe8bw/hGudcp7xNW/Ef9xINjI8WsXE6Zm/NAjYRGEnRxuAMGUB",
-	"0cAP8+Ro09YAQJkY2tFa575znu8jE1tgYm81oY6ZLdhQwkbLEErASzW7SxpRjputrii5Quhe/9OWrxqC",
-	"wRx6PHpFNR/2jIrEqVWUkzTuWBCug0Ab9p+WmcYuWHqArVRtZYD1a5ITuNGkVeRSByH250pYDEoCwi5J",
-	"zGHEcCWm90EQiPTnmK2rVfwOX1l5YqAaihPhiRLCNZJd7qvVbPaow62Hyq16YfECqMunA1i7hKbZXg6H",
-	"IcV66lnLoWcoSmIANt+ZK9dv1nWFsqQMTWx3Wi3SMx9zWaWuix9khZHpBFbIpciOYfnLp/EAVSJ2Ra0N",
-	"45NtWjnS4YsR2ar3jTULR5aUhDyYFLlTaQhns26mPKQfDYcsuWOVSHYu96kQ8TNBTVtSE5jPnFx9HBgP",
-	"71E98lgF8sBVIIWRJOueAEeB1v3++iUhNkk/4x2/WsU7N0lyz/PEwuqEtPPmYFHZz/MtkxxSFvgcmw6S",
-	"2BiuTSjn+lDx1peKhN4rGX1heTTtPRbq/JGFOoEYj/NwCdcFNKfFHdoJ+lObnAG4jvX8A9AR87ux/FNL",
-	"Vt3rfjgWUhGci3uXtAoITRgZTpkEtKookbmynIyA/HO3Z3Gt/qgCjWohp8luBTZ1XsUf638Jw+n4Ic2k",
-	"RNxGNmy1sk+Su9shprkaC1NlFMmiDkr9qVKCl/ZQunCDeLhsed913Gxt7+zu7R8cNmq0H9TpZCLrQyGG",
-	"MdPCwrzduFjXSbcbUemwxhBGK5JyCqvrwriGhMx3zMtNYryIwqBSrcS0z/Rxfwm36AsRv3GpeTa3Xq+E",
-	"SdIzqXBDe39JCHnBc7xl/IRb+KQfU04z9jB8bDMENRsxgeSP98uYt5u7rAGSo6vHFkgP2QJp4p0r5xF2",
-	"14pdwu7n0kZIb5iSFtPZZS8bOGfKCR4FffazjVmrntPSmLWDiIeS9OfgUw0jiYyJhCKYjpmpYbVvfhmp",
-	"76b9eodfmma/NrkmPQI2uyb119LsOmAM00CHpdE6xoNkPlGmNxPXQgBbM4GxfuSmBOAikyS6pYo5SCnn",
-	"dbAeBX0Kq37mjfGFZLoWAxy1BAe3S5q+uDx9f3St/3v+/vT5yeVV74kBqOyVMIaeB0jNGQutCwkOtXEa",
-	"8AzSSd/ERkEoCtE2vmq3Qh2ezUnPYZewT5FU5X2iLPE8VMhvI76dg4B8eX58dfF9LX1F5aG4dJYLb8wH",
-	"v2AjqkeZ93Ayb9NtXZZu7vjPP6LXk53xIwr1Q3V6mqR8c3MxndHit361/1za8OmsoP7IyFlfXi7iH2Oz",
-	"QxUxyPcxSgAGPqWic3Ry+q+F5oYQautw91qXpyMxuxukaySJ4UPlHaQyAmYtR6z95D+zi1TKfP7pfaTu",
-	"dUTW6CZl31919X5ei77irlLlxNh4FNt/d7H9NxLZ/y25xZK2UPdkFSs7N/jxjJRMfCQJR/UFvRkmWRup",
-	"uDWDB3Cxt1OtjCNu/2xCoyfFEv3m//0jrf3SqB1+NP+tffzmf1a+YHOoU4W4Ga6k14juTAcmzOoqVBRc",
-	"kiuUOo/r5ANASEcGabLMygXbGhKnIlW9r8lb3mrpIazXLJ8kH0RyIyc0uIOZ+AV7Jj3Km7+uvPlHNzzK",
-	"CKBHo/F+rYvubTRqETpfDXOy29gmHtS/gSuxPL/PbGYkQp1FAEenBFqCggd6qHI0VaGYYcJLnw2nvBDt",
-	"RMvviGP5+F8K8EQPbA6pV7ZFwF8lEJgBSDFedUxWDed3wEgBZggFBiVEoVkV46HLYEoLc7POfnJ5UTvl",
-	"kYo0XyFvoOENadYbTyDhMd9X2mpTtrrIZUq5TpJpbyfbQBJcE5EyHnLKSS8KTZOhUcRVzyFa2zdkq400",
-	"ZT5FxcYCVyO+yY3EeCYW/fDMuCIE8YTKo7JOPj1IQ8+2gSKJiVmY/HNhC6jwq4V1NNGQn09VZYU+esTJ",
-	"6fMsPGdmxeQIcLgZD2HhDWabiYtnlVY2fzXqvwyi8+jV1btfTptn0avDOpu/+iX8cBqdR6ezt9fx6Ifn",
-	"w/nZ/NVhPWjFvD9+0Qi/fxWXYKZl9qNSot4eNA9bayC4eW2CXC4kAiyhhhezgSKaxmbF1HD3zmq5Sfmt",
-	"1Qon1NpdB5HuA7jM0gYujrRA/M9oEsq2nwPiEZDTfexvtnuxP8PSVlLFsyoj5tJJQvHRylkeQxdXrU6R",
-	"KTd5kNlx0kEjGvwk4/Dmp5KhaVbO7jmO0yEXC/ROeRnYn1mIZWTb2t1Z47tXWvWvSaaPsOZZMeXDKRTs",
-	"pWDvQ2aSKSYJG7AEEqw4s7iVGJ6DJji1o2sSau7bW8xkdtRkRADCxRLFPino6UO57aU3rppqmhzLdXg4",
-	"HkMoW59p1I1FQGPoMlO2L4Vm6Aqprse7NVLjOCPOK51po7Ed/I9QBPqVRN8Alxj+ABlJeME0qcDrW94P",
-	"lfVzgJdC+7l9g1MLWsA2SvTs7c80zf//7H39cts4tueroPTPJFu0LMtfiVKpXbdjp93dcXITpzPdpV4T",
-	"EiGLbQrQEJQV3a5U7dPsvMc8yj7JFs45AEGKlCVLzle769adWKJIAATO9/n9qGo+P593wBp6S6fxDphD",
-	"Zip+4/Yy1nDpN/t3eM5SFo75zUrMI2a3F7fsqj3X5rsYBMEWVfw7d7q+zQ0SFC5d4cGLAMeHcbeadarb",
-	"nNFTlY42C3kBQqlY1GuXx6o+axD49YpFXbyWsl+hau8drsQKLV2Vh+mi2G3ikF2stRp++bO1s3uH3+z/",
-	"7c9wwHozOkd3glDAfb6wURVtY+enqAF7e3rMDg73ngJFX5twDVQ0g3ZBGEtARUA/vXt9Tn0bvD/Mj7+x",
-	"o7uSj8eCp4QBYG5ifmpuEt56qsPAIoaawdCRgBqirgxHkySLxzzNtuFXxuN2/UahkSgvzCdmJj2LBOCs",
-	"R2TS22IhhDwBKOa5I+phj/7z773m7mMA09J+m5SZYk7og1PGljHjvaNDAb1ajNkYXAnsmxriYsmQo7GM",
-	"4cCOcHkQE6LuyeYB5hObg/OmEWJpaawthT+Hp51ynR29OfuHZtkkU2nMk6a5CcHnu3qrBNtuk5nX4OFK",
-	"m4j+yRVivTt7eX55dn75/vz49fnp2dtXJy+eq8EgfBxQaXhqpIbf8ozjLnaSmI1gS9KJu9BKaPFxnHBJ",
-	"PYE2lo5teRDm9ivzbQ9iEstrmNqRnG+Z5oTZxAYAEo0NzhgeD1U2DjteVrN6Dma0owHPO9wql9Hu1LkH",
-	"lto7PCDQ/3p/9vbk8t3J8evzF5enR8cXr9+Gj2nSVF1vyQ0QsTTOtHn0VWq2keuQChYPW8hUJclI+D16",
-	"Hd+/0tR3zSZjywDmDDoKATfLB6cA9UK0m3CEdvJDBEWIxMhp3kZYwBvjecAgtwRtax7DH9qodkqHoRRM",
-	"qDyK5ZGmYpAKPbwk1s1H//n3gTvlxe/whhZCxZaQxyk1lZpR0Q9IchbAwWABtehg5aTPw91k74SMiNfL",
-	"UWlj9YfjRBuIqXkA4YuxR5wlSmeuXDNg2VSxjPf04xzkxRph7jlHAO0PPSiMDjDK0kGG0G5sLr40t17V",
-	"GFMeRoxHJxmWSF33Cq++cCEKgrCSVbbmVWKI1NuocJyvUiGiAmIw0B2kqUpZDMcjLG7OMS4+pspCnajp",
-	"ZaSmRMDK50InLFOKqUEmpFeVK9mUG0EE+AP2HSFROuuJbCryw2nDoM9sha3A8wzKD/m+IyFjEYUwHoo3",
-	"0RasfBsLYHrgyO27/Ww/R4nApZ5itfEiNCQ6fxY8id7TPFZNaLZSrvXnXtY8FjQGofJtOFUkErUHUDji",
-	"M9iuZoUGUPTL3GcF8AxSbTo2m6KnMuzvKcMyea/RCyBlWiSDubWleJW3IrSge4+p3Q6m55NauNaiHF6D",
-	"KrN0LrnwfdkJ4tchZoid3OA9s1ZeKBTHyB6FetIDfQ5Egjlm4uPAbH9zf6ncmlMne0EqBV6ldjgSnf8R",
-	"YgIYzZ+jHEajSA2oSWJ9zFiWzhDyQcGuD7BLHnUap5YWeMjOvoWBMp+PlM46XTkpHswSNzCOLnwrsnS2",
-	"BYMJmeYzzYZqyizMk3lqk50Xq8iFhrh2V+al8n4TbqKuroBKkfXEwAhg4jKGK/x+GzWV1KQPNeserSL2",
-	"iumujBR0QCWqf+2ZH2qCDJQ2wBTCsoYOCfQf9vWCnRISyjPzOCIRhxLfqbuaJwm9IAeASVERY2LM1MSR",
-	"F41Qr3Bc2D5PEgxn+Xn/KwSdQcJM/BIWnMaKTfUexGYSa0SpGZkzifew1JZYFJjb1/j3KxGi+RSg0UgR",
-	"fcge5334xNYZpkKrSdp3muKwdfiYjeM+HVA+iWIh+34PrOPU8oK8DuKmYHEVswddWeCDPHr/4uzk/Pjk",
-	"XdhkwHFiQ4CWnJWate0AsN1N50v5zHuYYycPoYU2lgMVWhyCrqTAIu4as4z2eOZVInYZqBGslK5RaZPZ",
-	"ZmtLZGXmbrvGgK8zn2lQsJ8znl4hPHxXHuVbEd+HeVGwl6Ewx+49QN2B3CpL4l7K0xk+CrqIsYQHjRnd",
-	"laGHLea2AsVQqQSQPbqw4VoHzmD7VBAKkJNBRLIujFRfh83HsFS+eCU8WSifwUoa25BC+zYsgFB22A9c",
-	"x/2QYdTCLBuhRkD0CdNfgBkH3wfuK9AwqRgLr3m9Kz1p+8z5Gd6HCLHsPsGhhcW3QdofFEm7udvcATBe",
-	"eBld6TqB7HSx6AckbZx1HK+uUx0AbYuyPV7QW3JBIa0NxtKqaeF+AW/QD57l6tRj5SsSk15L1b/egv/v",
-	"IbKWxWMR0f5PNZSRwrgJrUBxJG/pw7qhFCz7RlD6u9M4+j397af96U3/4l/J7z/uyf307MWvR+a/H9q9",
-	"1vVub/fXVn90Ovn95dPsN5m0fv/nufodQ3xBgzZtmWy+uJfXBdgt9eysRtteWIt5O8d7Dz7S9QrhS9hy",
-	"efAyaFREZkqFB/e9Ve449M3XkJGVb7eaF08+xXjymT6Tb/f7x2cHZ6PT1s/t8W50vEJCeY6Tf2Obe+Ga",
-	"Y5Cc3l9P8BSLlVZY9OrkERodxtEmAesMJN8aeEAR/tLU+ytzL34e8GHUSQwicFYn2Gg57Lqaii/6Lo+V",
-	"b8dmM+mx6Ge3Yw2DNTNJUzBaMp6BoWoJbsHUPTw4aBNuMCkGbdFuwSKD0NYMf4EWuBbJjUPUdRZ6KgaJ",
-	"6GMoVk0ytEMtqU0eqKW6HTJ2y34rGDzGYwDrLCBbuc7OYgvNLLI0vRsnSl2zyTiHjXSnNnAgXAUflVZi",
-	"iqCQegLQaNZNZ8dqNDYWY8gnUUhDLTsLMzVx69rx/B+q4hl4ZBgYGZMzh+2bD8w3sinxGeTIGIg950Bd",
-	"0ND7q9vg/Sy+Ed1Gh0GB7aeQ/HBEOjZeWpNB+VlXhrnQDK1jCi4deBt2w3Qo1lCKLmLMqBijbLKQ9204",
-	"lE+y4WUWjwT40OBCQ5TPsVvZAG98JcE3fuZLVzWVnsMnEdPTjx6MBML+RWJkPqT8/oiIJvYOW49pKxS9",
-	"S0oTWRC4NLVw2G5LmyGpka3I0IWOcHTiyuZ0syvtroD9SQ8s97TnzXPoUMO7ha3izGb0XavJtOzxvwd7",
-	"Gg9FmTKocFZ8g/HebId8P9p0d8FaWcECPHPLtSolwgrmFK2dOW9la9t5unVryPtGzO80AncDLLrno9To",
-	"hvE0MoqBTyKqCetsbzuizs6T1pOW+aU9YY3OzuHB7tPW4cFBaxFHqPg4tpc+aZtLY54VfxsDJWjdA//M",
-	"4kansT9oDQ56T8XWHm/1t/b47tOtp9Gh2Hoa7fBDvjs47O23FxtrehVCUT3pLY94VGUGzhOJfgoasax8",
-	"cVYQV70wvByl6h13Yi0MUllZO53xYFl+h/wUfzVw9mC5GJOxBANjLBZrrk3GdzYZ0URYZC4ifG3RMmy1",
-	"nj7GpCA1ZEHpzpwF0KE+W1dOronGAe0suKYrS7XcENsr2zJw8wQq351Vk6ciEq1Yu9UKWE/0uc3FUNQR",
-	"85uE9z3lM9L4+GNXeJ7bcHOGJxUhO1vKWKc9ijcWcyp+7A+xzckoNQ+gAvUyr4Vn2FFAvBhlzy0CVwdO",
-	"ZqGNsgcUri+WI+R2K/5OZ3xmk70Q2dt5XA0fbmZ5D+ZDZQzsBCZq9wdBBRV2UJVJsUZwYN54KEYeVpDZ",
-	"5mD0+d1Mh7pCJgKuw7fE5QxMcYgpoD075StgaD2I3Y145nnxpduRq0pam3FZ2HjzXov0TA5UfdfNsfG9",
-	"/vPv/ebu4w4jMoM8C4vWpC09m0HGQqppk4XUzxgyHkW6K0NXi37pKrUCFtr/zZlbyUcDSvaRyDjUqj1j",
-	"IfRJ4t3yP8yVRfbZkBDH88K6EAftvJ5qOkAfCXsEDm5vBi5wNVCDXbeatrJberHox6dqIqMHdLrlOhip",
-	"YbZkkHwYqtxNX7ne89Yy7d6MGbVpVW3t0WjuuDo2rNt0kpV8e5tJK6bauvIRVo7ut5jRju3HFmUfQko9",
-	"lQ0rmRCVLm7AzZWCwzDn4W2rp+OpyRVUmB25p8A+ffen6KE1eZ2DvW5NNyTrbkejtTFhAO+B1k0INcYj",
-	"EdiNXwKhtaoM3BD3KWSXwacAXyX0gE6r2Fo1C+2XmTJmdV5SZEbhQoLkTYxiKOqRELkfCw6h7bxEeEDQ",
-	"GkYVdyXhK5jhEVYVGwkuofnaIkH+y5jtdu5TKBpxGOs9cRVLrNEyzkRfjVwfGZUqKS26En9l67aNywEO",
-	"D5KKwFL2FRXMgGAN2FBNMVhqDE4PEVKkwowc2GupgTZR6hoC9e2g1WoVQvcjZUbSEzNVoHQybhCLZSQ+",
-	"MvGxn0wiI5bPBmwgpo5OY8QzKocaxEnm8IfhiUOuzbUiZQD+i8VDIfD2hIGxeYZ8jPXF5DZ1ZfElo5tG",
-	"rHxESpXEOsuLj7EwufgrY4hPkiQA+Q/f0wrEmumhSrMmOzOTEkTi0ZWhTWh0mDH8jSWFIV7zD6g8u8TS",
-	"QfrejHZ+L9v9GrDQ4XFgiRkYWPYzjMOHdYjL7zWiwpaai6tkRX7J9i9mURufglsvPEagYHMlIJ2ejMbZ",
-	"7FdUPxigLJ7qN6kYxB/LTQOMmu2KnQaBbWhMRJaBS6zFMybMEzDFkOQA3sWGxpp2xn8tbPL00Xb+d7f7",
-	"sdWqBtkJqiUVBgPmU1mPzDI8xiKoJKdLU1Jo9giCg48LgyeYk6rx25sXpmFjl0olgksc31Kvwh92EfyV",
-	"wNDN/jbbtrTmSy01BnNrlntnqV7eyvGR9+X1dpB0y5fZlu4afbHiAhedlluXefnxFnsoNjLWgiDZxFDz",
-	"JKZVT1BPFhMJnkqxHL/4+gEcqLWz1dq5aLU68H+/1zXU+0KsMGBjQQDUkPE2tyBBEfj7Ze/O22V+TpS2",
-	"dPMqT2d31engDTc/nwurC54xzoazsVE8qVHOxsxwcBhgJuCcZa46cgMo1mystI57CfnM+VxdkqNmf6m0",
-	"2BQfCeCcL/5SyMnIWH3eR1vevz0gqaCx5f31R2FBduaQFIzxaO69dcNxJuYh7/Mb23++ELqPHRGNgGBW",
-	"o6PM/7d3xR8Vy3yUaMVsk5XwrM2BMw+WPZGZynhSvWT0q7mT+ccGaRCWwOxyCsQOqI7RMSiLQvuDwSRJ",
-	"Lmm+R1KyExpK0FiJZ8QBblGyz5yPPN3nqrXNNsljUPXzKufr1qIxMFvrFnAANfAMj6/dx/1GHVAs5VzI",
-	"emDfged9HkWjWMY6Qyu42gktXVMbbzqSM6OXsbqaqAgQHwv/pBKMWAOj3zP6DtNN/URp18uIvQ3Ypenq",
-	"Oboy9KpVMUCaG8SIqjiIqfuMZtqhu09k/K+JCMw4eBol1CvvmclUORNH2RB9oaFKIqhyD/8XParU1RtT",
-	"1yzHaDLDxpe8X4QsLkheOSMsEkAunnlcq+ArQkuKXbNYXuVkg0il65h0ufQHcI3082dEw4rJE8I8MYPr",
-	"ytqeXsrkWa4G886ydMYOWqDkCRoFWDtZb8ZILgPqSl9oPZgkkFhRQG6zoNenK5dq9skHEkMY4OzNzV6O",
-	"apDSRwds+2DPaPftvSduxJmQXYlj5ho795rsGHaQ9nqq7bah0D51pgGidldC0Vy//jfmWVq4Rhpt/FKr",
-	"GqrD988QhYtiGC6nsNduN9mFMjuvKwn6k6hdC91ueT0gUDZBfjLOhJG0YX0jwHu9HkRnvXKr12IFjskC",
-	"ueS8lllFodwnF8SD4r/TK1nE42AJve8GN3IHmJFNGgd3Zgn11dolajCf5u5tSevhFU12pK9RkDu1qlLL",
-	"Ze4t5Hr0obs5IV1u3ixioauazCZY6KpXIS+xIG3vNJ7RvEX5W9pVHz582DryXuVtu+vDhw+Fy2mTrUcQ",
-	"aw/SPEfshfGUc7tEQ3e2XEBoaO9wL0ydK9PIlia2KR7CuQXJA9BgamARj2eRQZIRO+SotqiE7jHljrjC",
-	"hoKB5X+3hfzhX2m+ilou7rzxMqUuR1zObHG0LhFrpgLjN5lSmJXwzzU2UWMwhyyuJvvA4ywP81DKhmeZ",
-	"GI3Xl0Ntb/9dKMVemSG9zYdevxHnJ7qRvWiXJUtjrChzrsrc0pTo60tiyLNrqyjzESSCLNy55c3SWSFK",
-	"svMEO7nqYO9dhCyW2W4bo2PxaDJqdHahB8xoEvhzxy2pESZXqLW/lJf6Kah3VCshnB2DXX7YfV/Vuq/V",
-	"Xqr9Ns+Vbo/EIq4fpFDRc6zxUInIk8QvwNQsHo3Muc9EMjMOodFkDuh5IiPoMznLKrzW+V56Tv3ZVw57",
-	"CcAv/P55W8iIF3qt4EAtmhIQgPF9CIMhh/vFC7C5peSVtXbykkhghg1jqSeDQdyHinaoVvKspFjJEGsx",
-	"wxH/eMmvxPODVst1evSHRnXLK+H1hHQsZhQA3FB61eu1NtreMf1T67wxoIlOAVxnwhTwHF3nxlqQHvil",
-	"LubEzMKR8C8CUdhwb9Hg6nMJzA4A/KQI8MeaX7U8S6/E0gxLHtzVt0OwtEQ/4C9cZ0f+Un5NUTDPI6rk",
-	"SxrN1hAsQX0F4hx9u9+X4nX6B1TPDId5Wgn2XrXFWg8u7pd0cdFH+YfO3bOHcsdlj2NVRPrDUDE+Ymd3",
-	"OoObYOx5xkI5SZKQ9RPBU0C3NBcXg8qB10yIahD+9luIPDodMgUIzJsZS7yeUYfO+B0DdeWDpwbsIlWz",
-	"1fb6fdLofBHxY1fhy4ifdmf33sSPM06/OQach3rRBZJxEYvNaMYsldJ6DtA2nau/GuNJhe3yCmxvzE1Z",
-	"MEAwhNH4btqGK7jLFp5BPPh6m6zy0PoUUCwY2c2psUCU9q7RnXjLZ8wzzQHplM+0s4oAG9AlrVQS+W6A",
-	"VBki7Fp+BzwFFoyVHtWVFcCvgQdTBkBXULMFPedx5tOdVPlMt3tJ5a74s8Ec6q0ZVD4zz8EJvKyhP8lY",
-	"6kzw6NnckGz5aRMo2O36XFkcV0xTEjYf+ZE57h86WwAqSyHnoZqklMazKAYuPUlJvLoR1NHG4Ys5IU6w",
-	"jSakVHq1MO20tMCF0eFpW04Jtqstf9t6E2vCdYAQP56EPM1LVPecQfktMRFZcijf2/VAwUo76EHaO2l/",
-	"5+gpoF5eevBTfujUdYn7IMrwiwXRe2P2ZRW/LQb03adrB/Tb7Tyg+l6OU2XcTKN02InMYkAhqI+plqa/",
-	"qeD+3HoF5V3tN2c2l0YeWh106KtQ3MVKkY3o721f89Y3nJM2J7lh9rzj3HJgN1PuhBKFKsrVOQA9TQib",
-	"lhCL2UwvFrGkAsDsdZ52IZydTaqjrqzWR4sUYkVTNhw2kPa/+ov4IN/vGB28s/Clt3mZqUsyhMoC2LeV",
-	"pJprb4DIeCEebHEN1s+Xr5onrZjMpsRpaRXmp2/BHNwy3C3Z+bVLVCPNGALXkndCE4Yo7px0fSv66kak",
-	"s2rp6r4tSdcbM/Zbm+o894Kws/CH5FbwzEgI6CjroJOhA4dpZf/2EdzIRUJxNh2qrhzxSBASc227HVuz",
-	"284I1EK7HUzCa7Yb8vFYSL+37j1iiVDaZYw9AR7bE0+FnWhdR9Wr2Qku8r03VW2wOhy7RJaWI4siXfVw",
-	"UXMoTbtbh72W2HrCD/a22tH+jmjxw/7TwY65dmy5nYGbmoCjcnpo2GVGomG+8nIVBCj0aK9gjRr9SZps",
-	"P2nuN1v2m1UE6kYry2Hf3F5ajkfxobD888bwoarcWLv2cFs5TKe9UgrTd0UZTLQQSwnhQlBHl8LwgaVY",
-	"cdLYFnNPbS0MKgFQKCi8EjFARHRf6/KsK0fGCm63fNIKakeLtde2CKbsTqtFhAp4Y+B0SdX0GUvFSGGO",
-	"GSGNMjYZF7Apa4TmKa3JF+538Y8+39rp74utw6jV23rKdwdb+70noj046B9GLU8QZSobA0+9hlBZ5QPb",
-	"9oEkKt4MlbTFbviGgDdGX5q30+jsQG2MFhncayURguto9mqdtVXcUQ+Zvc1IheKqetLBbuxK8WC/rJQP",
-	"23/hPy7j6NOisp63cORuZeIy57FUeeJxBoBP64eOK0SHreroSlf3c3vBjuVMCapbXePBHLeJkqIUoPZg",
-	"F+4Yoa5wk82indrm2IXU2h+oGQWB6FCUlfjK7fiFjIqt5ljYVtlLLKNLuNelLblatzWwpi4nl+I46W+h",
-	"LGdvXcf7cgD4Mov9beBUxuVZ36Heyx3qc5WxU3r+Qo+aRnlPjnRhet9h6hAFX1mkrCx7bzn9+RH6h2Zh",
-	"HIVYOBt6Vks1qfxt9gMIhTHPhrlMcAK/sVRx7GQCV3qN0rsHlWzbNSUkL+Ol9AZKPIkBx+9B9JupONF/",
-	"52wdvbPXScTGaM+tZqR9bQUpn8n2vfN61Uk9y3T6zRWLPGi5e9FyDzU4qytSIkxbT5EWnBhsUM9isVyc",
-	"I7+c8YyNU3UTR9hKzBFVWcdXEgrx1eIISJO9wT7jJJbXyKmXk/x2ZbhNv/QGWIuNdZbP4fPGJcrBzEF7",
-	"65DvtLZ6e/39rf12v8UPBweD/QjMCK0n8B6GWTbWne1thzxxpdSVKypMeE9UlxsuJ73tK2l0GnhfRNL/",
-	"E/hjGjs7rZ2Dp3tP9vYO93afHLQPD3Z399aMhtLqz+oCoheFbfMQyNhMICP297w9/2/seayWAPnXdTJg",
-	"+y/69+y2aIb3Vmdw8KWy1MPVIgBT9dWtNV6H0gqtRYHHrLK6xbp2B1K5tu7ChmemfMZiWWwNzQuxybnv",
-	"+N/OsxRTZTiX+SIjCqQ930x8jHWm6zuC7LFcui/IPQiASYxYfghBFK0Xu0LfrXmWT3ADZRWgr6Z8dhnP",
-	"96FTcQx0wLnjUhAW70ThOFDWRKVoL8yVqHzuMgt/cpt4I4iVs3hNvkeT9r2k9+n23p3U2RKxIQgJUczE",
-	"ibo8RHTmmZlVUaJbzbv5KJGnSjcaJyrobiLX1/XFd8AFpB2Qz7UgnpMa+n1ihge5MOIRlcbNKexT7EqH",
-	"NtY5bWs9lK50+LhF3jdIRTqFa4fFE8szXfgKBICtr7PXEjGNl/xoFmN9XYks4naBiHLcjyqF9qM8xxBS",
-	"VIJKXj5YQkKklyf7wp8uUptDM7GfiAl8RnhnaeihmmpkRPweInQ8it7g6q4Tn8s3X6PT+KvbiKNuo9Nt",
-	"3Jy3/9//+b/dRtBtpHx6NvehORbw2XjSS+L+1rWY4cU0y26j81eXilxe8Iz/9O71OVwvZj/Ze/AsExrZ",
-	"wF+DiwQXqPY5XPDp01wmeFlJfy6mdmXuAyqKHP/7jiC28wji2L3nohsKiNpzi1TMlkOJ8Q/HL7ZOTl/+",
-	"uHX208+/bL06f/2m8cfSy3kURSJaHF2kAW6ENu3Tt2H0Lv7FuXpjVcNDtO0upslRFJEFihvfWSV2WauN",
-	"ErfolWp624FT6NvpfNWYwHFUepu2fhS+ATH4s5gdu6+bY55qcUz486/xbkZxG1kYWrK3KaidjKX41K4x",
-	"O8NctFMbHS/SglpLCrqtKDEeWGAarKC3+B8XBUiO2BKWfTdaUGc8zXw9uBZLe66RwDuVgvg+aTwqfScS",
-	"4pQEBjYNVubPwuxYRwJFBY+FvgL/609Bw72R1Vj86y5tBEYP0+57Y2xxqldNrhqdrUNnxebKGsuqxhB0",
-	"dYWizWLIk/TKO/C9zKizeCTUJGt0dlvmP5wmHKBYjxM+O69FfXj14mT/tw//tffqz372+sOr2e9xa/fV",
-	"xfnwlw8nO+d//ld23n4/O2+/b//259n01X+/b+VPt8yhS/p4uBFKh65Oa9EJ/1bCLPeqcb52ffDOnHPo",
-	"j9m0YsAn13RCX/BroStb+QiKSYopdjmdLFf39My/WRdanByXSrlnmW24Zbkr1xa36J+9ydsZ7+544BJc",
-	"LsKKlWJa/L4XX12J9I69vXbUq7T31kRr/d5GwvZ4aMS9YyMuMqAPVZrNc7OZ0+WvtTFLsN8O5IlHZUph",
-	"T7BuEK10AD145ciybdxzyKKDmFp1jZvC+1ldV29+2HjGEsF1xp6Yd29+Q+RAeWdvYeN+2e7e+RUx+x7q",
-	"0ufXu7bXuWKpv1TX9Jzg+Lq6pz9tKkVQu4Kuj5p0z/zB+O6bqb2dsVYbtQ2VbFGopL6FGswAIWHNS8FG",
-	"tjDWaMEJkfSbCjGAuKrJTnh/WPTJgK0LuqiBHqMLVJbO3fMNAXTtECAEwqAcwsTfSfEhLIHtzjyGl7Ou",
-	"c7fpsFhxdAtg0OF5f5PQ2Lq94JdlQq6FaeHCZoVdXmrI6KtJAi2qZjt9iXbw0nzuK31cEAzfpf/3UmQV",
-	"sne96jvXUrKg0uZERpp6Wqq9ugDRoUEPS+DjjOYBPIWM3uX9K7f7GEdJkmMMg9EJxJoP5Vtr7iJLPw8v",
-	"FChxfM5d+4aqSXftt3WAr9WoAPYtot8O7aOp6AuZJTP02qkec67XFK/dabWalVWX9dtpje52M892I2jw",
-	"UWoWZDw1BhZWr48G3KzLMhkvMlxtqh3BYnTxJ7utQt3kKn3ptT3vy5VoLoR2/KO+7X29Mk16XYuqNK29",
-	"b3fMw2HfVNOpOymrnvRKbbH9V46m8OlW1WH0QklxONxggNDIS64gm4OwGRrKHijlg/7DIBV6iOkfR9gg",
-	"uhLAPWxQQ8kqazpXPktXI9oRO0rnv20pYkruNZbo0bp8tyWIbn7fYUbZ6n7vRN5J+d9a6+YMt1IfpL1J",
-	"+IwQm4wwCDVVxnkHHg95bSHcQuU4XwjnYb/cWx0ctLjdFj3BCEYqMghtSFZIrDI+HrNHF68v3gTs7ekx",
-	"O2jvPumwdz8ebe0E7IBF8VWc6YDttsjZ0Y8LJe0ay+wsNByAyXZlSNBQFyobO56NDEYTapFNxiFlcfwo",
-	"ixkIpdK9CMn3kyy/QINuPaux0qgrWVr/Si9JuHYnrdZuX99csY+jROrnXWjD6WxvT6fT5nS3qdKr7Xar",
-	"1drWN1fdBruJxfQH9fF5t9FiLba3z/b2u3gPgXcyG5xFz7uNV3tsb3h4szPcOvzvbmPbvwbuBX8D/pHZ",
-	"d41O46cf3n34bffFm5Mf3/y8++afb8p/w7XZZGxsv/avw97LX6/PfjxPoh9/nZ69fDo6e3k6OXt5uhO9",
-	"HCY9+Xb8W/u01ds9u/rtnz9MG0FjksaNjjGYzWvpbMOx2EbF3uFS/k8cxvPbBmGG3T7AlqXn+HP8iCdX",
-	"Ko2z4ej5ux+PdvAzPBnPD/CvsUhjFT3fbS2vJsx+eAdzrlAUHxxzxXiMu9+ik/GMFY4Xfvv3CHN9t8l1",
-	"B0U0L5zXC7XASbCQiMsUS88rB6M0WOhEWMiqkuPxwOzKSISMYjKZv4EhKl9dUt2VDuVl5WrjxQkAqsEC",
-	"DHQk2+VABUiwpVp1JSQjSSNZtVZwGayBn9/AzK1St4C9YYwJ8gzQbwDP4NtXYJ7AWav2ANVS+8lh60kb",
-	"+PfnUGbIPirU1q6hG1aSxsc4S4/99NusYL4NA+GrKV/O+/4fdNeXrALBczlXlECgypD8fuYs91gzncVJ",
-	"gtnTigKFGH1TNELL5Qn+PZvseCj61xicSVT/2ordSNzENoMLVN+uQXVerVjmrgW1Db6fEWtSqn5lgxno",
-	"l61mKKwZWhQg8crvRItsazI2K0hY4AGpNITGKXUIrvRyzHst393cFtBkGZoqwCO4YLVLPysuM07pq1rn",
-	"jdWM+NsaWrmcraFS/+QUcfe/dvv0NJaxtr3msDVqIghrGKl/Eartp89LDmr71rtyjoiSriRAwQ7baz1t",
-	"MhhBLK/YTE1SP4K8lGnXlQXbjlN3g2WxDBfBBCzPwInUMFUUnAGLJqkZPVrMyMHpzxuWyPwUwFHhlNf2",
-	"2AM51nfNu7lU2fe7SX+IPGHrUHV+q9HeBbzBRO5ZzRqcz9/skeqaseI1t+V9jUfmagJu5fOs3rwPjJ5f",
-	"lNHz2+HcWF0yfNPnuyq/+1bwaJOH+9a8Tl7UEcZRKYkz6a2UxFl8VCqSOBZy/7MgXm6CNJUa/mHcI5Hx",
-	"iGc8RHhdKMaLIHzXldOhSkSTvQApZSwDD5gHrKqCRcUzCqkdUUVthEyseGNk1rC5cVZKjQcQtBY3Ii2W",
-	"6HQlJdU1n5kbe0SHCMaT88ogR2FOzEffaKBmV6mxyVikMGQWFqVpWEQpKhg9gbPWHMi0kIQk72EU4WqS",
-	"sgsDxH0iKo+e6EoHPy9VyhKlyUuFBULrsZZ51mmjOwbU5pTMRshoy2f0gZT2gZT26zO27xDncvVrfljl",
-	"aFlq0IpoCu67jF+LAtrTbbeMHf/q56+N9ods9pIRe/NxpnlhWTF7iCqXL6qEvJq/XZMdjSE25PNvUFHm",
-	"l8G1Kk5kc7EhzwOeUzMum1RSMUC+t+S2fMCVvbOnSo1NGzNmK6JaxJexBYwpkIH9G5q7lUnnUwCzInis",
-	"6VDBDge2S1v272c+c6ZJPwXcZCc2Auhs1XKbQEXWuStzgxYUJmcRn1GcE2JwKdGWZC5LpZvsfU6V7Qci",
-	"MRuCYUC0mgvtMcpCgxJ9M4e/tywUWAwwmX1B44N9Ysxhustc32yO1MWyuI5lU4t6zqL2qu1bluont2f2",
-	"PDttRZz0t3AOakQlPAv2QU9cTeSD8bLZVq2HRqxFCvH7U29w1mqI2u5V58XyJs5yduQHjecTQueJncJr",
-	"qIJDRpgTxArN8mqnGesPldJAIx3keTBzY8HTJEZjWvvNTV3pKKCh4HwxD3SZAbpOycjoLH/Ty1I455sj",
-	"Z2x+kPS3uqn1XMT2fKiprHDSpLrM/dcV+Z0X+yBx9kUUip3NJ4gd5zhC9UvFfdyC8voMua4F06i+ScC0",
-	"MjIKLT6pvB3t6iTyM4w2TSx1Jnj0+ResML3NO7XllVGpvzEz5ZVoghjDxvCeKJz7+1bVSyFyvIIBnUg1",
-	"uRp+I/odKLm59CUqpO7vQaPbN/zgx66o1d3OB2dvXoXzAtYSJLBDkhB2F4AZF4IHCHUi5ZIVm4vQwkKm",
-	"qUhAMgKfoQuY0qjsbcMOUZ9ThiWfxMT+zIz9fg0JhyTp5rq0KQEL+2BELHYXv1Ptfz+O5IPm+iyaq8ZK",
-	"GnghwXWV2K3jwyHBMtR3lKaYtuYZ/ltj8sZi1kHrmTlQ21DWSuMt3+kXdQXRP+oJCViCHbEoLROlrqH3",
-	"hyCGoRHj4HDvKfZjHrZa9l8HB+3HzVzHXYDGbHwK5rp5iImIOkh6qZpqkeY3Zv/5915zx9509yBgr8dC",
-	"nr1gx0pK0c/YsUoF22m2/Ke9w5hlxePeiqtYZyK1tYg8CmyQ0nyAudG5sknv1jlG2Ny9qSPDqI+igGJO",
-	"u5U0qJ01nlKkSMgfZbGjblm1ohueczPwnLShggCfPfogemaXSX/hPHTY8iN/M2tSCs08sk24jwMX80ZM",
-	"JcJZQpAyjpFyJf3Z5aSxVbg2lnktwGNWrP70k1DmFYZ5GYnNSqEVULA8rlIuwRhIZljuoF2Bfgxvm2o8",
-	"jHTF6Vh7AytQaUTemsMdXXVJRiDdCe9f647X5bTX2qUhFzqb4FchxdmzAgK3WSJ8Z6NYa2P64ICx8jad",
-	"JNBSkMRCYz9eehP3BUMiBRp7psx6F/EjApYphVaN3c3lAqdK2zhX4rRkY+QFzFnEbPcDDGTRS6Mx+q/N",
-	"fkQvLh/cMX5RMarXUFTEsmFq1AibDtWoNKYADT6u2Uug2AvYz2LWTxS/NufjZZz9OOmtM8xnbr97dItq",
-	"ML/m5prU3/c+Jc6c8I21KxXPhVCO9eLDbVuogao3Jm6EzFByD9zG9X5+clOzsK+oCAsGgUDgzMgDWCn7",
-	"enEPQP3KzGKNgCR4srezR5J6f+fQlysvYl0ry6CtBp+QKB6xHk+47Jv3awah0v5Q2Lfj3fFHwZNs2Pj0",
-	"x6f/HwAA//8=",
+	"7L35dhu3tif8Kmh+fVfiXJIiqZleWX1lWXbkQdKRZDsnoZsEWSBZURFgCijRTJbX6qfpvEcepZ/kW9gb",
+	"QKGKVRwkOdPV+ePEKtaAYWPP+7d/rQzEZCo440pW2r9WxowGLIZ/HtPBmL0Ib9nbkCeKwbWAyUEcTlUo",
+	"eKVdeUvnpM/IQN8YkKGIyTC8ZWSC99cr1Qr7RCfTiFXalWnSj8JBlUzopxodsW+3G41KtRKzn5MwZkGl",
+	"reKEVStyMGYTqr80oZ/eMD5S40p7p1GtqPlUv0WqOOSjyufP1cpxFDKujsc0ihgfscXRfSdmhJIB3EYG",
+	"lBOaqDHjKhxQxcjXly+Oyd7+ziH5/bfdeqtK9N/7e839J9lxP6MyHJCY0WjybacimaQT1qlUyWBMY8nU",
+	"t53Ku+sXtYNOZd3ZNBuNwvm8EQOKI89P5HrMyLvLN0QMiRozQgcDkXCVHeZYqWl7a6vZ2q836o16s33Q",
+	"OGhsJZLFcqvRPKTBQWu/djhoDWv7zW1ao7t7O7V91tpne/1WY3t3Z+nohyKeUFVpV5I4rFT9ybRKJnMm",
+	"gHqK56KXsArk8t319cVWs95AEspRDBc1uHw/MjkTV0rEBSOBAUoySaQiXCgi9W1EiRvGZY46mk8WRgZ3",
+	"329klywIYzZQ5Rv/Ycz0kMaM9GMxkywmI5FfJb3xsr21RafTurlaH4jJ1oBGUZ8Obv7XQATs2x8mh7ed",
+	"pNFo7UlFFfuWDhvh8CcZBTc/4eVQym/1q/5j++g/Wi/+o/XCUdJ/bB9pWlp/riUkcclUPD8aKhYvTvSK",
+	"DQQPJFGCzGioSJ8NhZk5Z58UUfE8M+vmWtQacrXdQnoNJ8mk0j7UI5uEHP9qulGGXLERi2GYHz58OPL4",
+	"RDEFDyzXQUI5bDYb5Pffms36Xr35pEpmoRrD4GNGpeCWmnb1Tdt5/sJozOICBsPiWMTfdiohv6VRGHSB",
+	"Mu/LZj5XK1Ma0wlTlsknsRSwIzSKxOxkMlXz9zRKmH354uR7eku6A3iwZ5nSNGa3oUgkmdIRe0qYfg8c",
+	"cf3jMIylgl/q5FSRUBKYEhE8Sm/S8yZRKFWHu/WDa8Mw0qOtd3hm4SrVSqiH9HPC4nmlWuF0oi/juCol",
+	"q7JXwnvDSaiK5BsQDuHJpM9iPdVQsYkkUxbjbPwB7TaKBxTBu/3xBGxIk0jhI+XU2lxJrZ81Lcip4BKl",
+	"M4rEMzph1/SGAUMZCK4Yh7nR6TQKkdVsTWPRj9jkP3+SyHfcLPQTAawjvKurJ9FV8DZNC4qGUaVdOeJC",
+	"jVlsheuYSqLGoST6blgUTbuy0v7x1/SZUBL7nqnQc4gr7coWLNLnj0jUTKpuGFTalTUlluZlidQ857Ba",
+	"UaECujgWfBiFA73kZsGSmLfxXLXNvNuLs/vs79D/jNmw0q78f1upcrSFv8qtC3wFLn+WXgqXhZlV+Vyt",
+	"vBBxPwyCe+5MyGUyHIYDmIEciCnzt+YaNQQmJcoyEtHBDY4D7iUT1p7FoYJ9ut+ib6eLns5s2aoXjPwh",
+	"ll1P2Z8rxZk+hUmnrFpvgyQhKE6emvvhw4danuMXDcQ8spUXEDCgU2TS99pXeAPc3B3SMGJBflvNbpFA",
+	"MAkqyzBUOEfBVUwHquzogY4zpreMUEUmQirSajRAg6UDEASZIzlMoqj7MOey1UpJ5B2fxkLTJe1HjJxw",
+	"Far5UmpZXI+HIpaFhZxQNRhnlvIp6eFK9kAmSSPHWBRIOMpvqFRHgebOUsVUoQi989ZHVKouzbwus/eh",
+	"1EJTD0HfSTJ31snRFHaPUMN+BDci9/5HfFO+WjCRh9o0Y/ZkFoJxTUwBzBiUhh5YPMjgerBRb4F0TrhI",
+	"RuN77ZESojuhfN41KyoLuC4MULP9n/DEBUQmgzGhZELDqE4+FOm2gt+fFbe8fboWgrylfE4u03GWb9ji",
+	"rB56v/Ry5FYC9irk6T6ix6BKrAcBlcpJjlODBVF7IBNir3E3G2J7b7VaBmQX6Xew+4mEPg3sxuSprS+C",
+	"uT4Lmn2hNv3q6vzs/ie+kVLSMxpYIlpKQ/4oH5pFDyjXM+wzMqWxZAH5Wv+pp1ollMRsyqhiAblhc008",
+	"zrbRP6JKYMgMlHJ9dSjiEQsImglPkEWwIKTXML177FXCZTKdilixoDvRb+zCinnbdsV4QPyX6pdVScL1",
+	"8sRM6ulRHughg0/p3pvZ3PXFrxsegQmTaxxe+b6WzOihttinYGNFBmwQ0ZgFBD5H9OeAKYSSpGsEe3Ym",
+	"LqiUN2wu77VpXKjuUCQ8WJC3ksW3LAbuxQWZmo+19TDnhDO9VQR9muCbcyarVpz0dCgZC6mquKHIBSkn",
+	"pxeEBoGex/1P6k66uWdCkRdmGuX7mU72obaweJGqRIZ8wEiopL9EC0ugCX0a0YHl97m1M/t8lQzGaNh+",
+	"iZ1mMUMatEab2UitcQX/hD1y8wP5i5P0VvYiFrdhwOIvu7ZT8xVvda2r4J+1vnai3gq/k196dVGzSqMC",
+	"/6wldRP7XK2ca8sbmcElGyZyqXpVsKJg0oGuhj5VPA7Wau4WOHqRKYSSJPyGixkHaaS0eBjEDH6YxYKP",
+	"6uvPHeZwAgMp4aoLH60WfRIEo+aaYspimDGIJZnGvLToUelyclbv8K97YBnWpjRW857l3PhqI6wkiXFt",
+	"8bTq556A7zUfG6wda2NZRKs8JjYE87lauYjpqHyJ0gcweoTu+I28M/moICwxLPk6Wt4aJJOq40U0s6Di",
+	"farNZrOaNgVqSRwxrs90sFTne0BC8jUs0HwnRdrUn7Gxblc2PsYwyhCWL2JIDzKZTGg8r7QrR6kFoGc5",
+	"CaUM+ahSrdxiSGPT7dSLqLWamYgDMoopV+aMJZLFoK3ovbN31CGWAIczO6wP+hIZxCzQZEwjuWxE8Jkl",
+	"43GfNsffjc/jRZ8fkIisJTajKWPIBc+f/MlEdAVqKM7iTocb9dgu/llyssWEqXHIR2QGaiJsqWaudfKv",
+	"RChm4n24VmFAZmPGyVwkhMobQvsiUeB6fqCNOeIYH7SaM07gT96G63EslIruKpQVm0xFTOMwmncTTm9p",
+	"GNF+xMqPQszIDALkQpAJ5XOzKfZAyBKHG1X6Sw+3F9clnzeRTaPrgm8rFhNzhamZiG+cMUjwpGEsL/VL",
+	"x+yW0UjTEjh24VHwdVLNwuOYDVT9TxLMOWfcsqe8yL9HLEK8ofHoi0pjXwZG+mN6CSknezvkdfjsi4ja",
+	"os/8uYdSiLeUz/+sI2ndyou0/0efziUj+ZseoXfejvwx22sdPsYrawJ6GdHHxaxOruM5oSMaciLHIlbR",
+	"/OG3MxKjkEtCFRF8wJwxFFBF+1Qyz3EcM8hPtKknkg41fRJlx/g33P4LOmLFmrNin9TWWE2izJZXOkmj",
+	"sT34H4EYaDue6BvgEsMfwODHC+j8DEe8FnK7iPr9IU/MzVve3ZW1LX5qjbGcIgOJNJpfKiLpXJKZ/pdT",
+	"ZcmZQKULPLJcwcY5ExmoSr+5/CTcez20bhkOGPE+8cWWAdWA7BmjXM5YDMdqaTRsI/IxXqr7ZwlZf1d5",
+	"ipBz/WWShIhVjUIpE1Rc/9hAdW7gD5n9k5sxI761Zuf7uVpZz2pZJx9IaYswcuZLGnB6GJvlfnuz64cU",
+	"T81YCU6enJghL8sZyszuYTaq0HgiV4zGgzH42iIxcomJ6QLBtq1j5dw/m+C+ts0/LaGgdBkeynC6Bztd",
+	"w5RZg5PSeSRo0NXrB0ZEWcC/2MK4X5zYy+Qzm2wStIhe+DdmOEu46cLgHzpIXGK+veN+UccdjqRxJ7rs",
+	"Pc+XyIm5XiXs0zSMWaCZeMxuxQ0LMLvA9+M5buylay9NzAylfW/VvVXEXkIHcOp7S8amnwOgV0vE4S8s",
+	"WMF0/UnonbGu1MwSnYnSZUhyG5MPry8ELXhmcf6caecHDW5URaMFLzMYH6i0hhJ4tIgCJzDc3ArJw0uB",
+	"TSSLu94n8ZHsQtmYDn4ynzilGHflVuSNGJGQp0bNn0E3K2a3gWd6CWOwdAdWn2brdieKzpOJoT3V/6ZL",
+	"d84nyy+RJLyevb5OppFvqmcYzN3t8/sqeZ4IKTCZVh07d98DZ6boLb1lsRZOmiwezElwD23hnWTxKR8K",
+	"DKxv5reZ4E5Tzv/Lq/WqVPGX7i2Lw2GY5jOaCpQjzsmJeUu1Mo3ZkMUxC7o2koRv1LuZ9Nff+mQaaCbZ",
+	"parSbu7vbR829vf2Gmvvn12Gog08jmg4kcYCgRgXi6U+kyn3gF04CgIWvKADk35NgyDUb6DRRawPsgq1",
+	"eB/SSDI97fTSr5Whe2jZGM2rocxmoOlo3tVHUBYXhdl7CNyTq9Y0RWHatsBqKBwB6K9zQmOmT+KMY0mU",
+	"FfxQbZSvYNpZKGCC7NRTvLeZ1jfROKbzChYJ2TzXH+3MP7rbRP8nNoDEzSPD5IH+bOJn+9fc0tFB3AWp",
+	"VrAMV1M6YDXJpjSGtMyI3bLILYXxKlX137NxOIDcAmDbkJ3dJr1mD1gxJLDDOKuk18Jraibq5HRIQjif",
+	"+iqNBGdVQg11kNlYgMmtP8Mgom7zF8zL4BfpRKRXpycheVjf+hQ+htoIpC+DqMA0Cf01fTcaj3oUCZ8w",
+	"lZNxXbPaE01KvTo5BwsEVww2OhxxEWPgPXVItbJ1tbsFdWrVygDORUEpK54XJUjMVBJz0mdzAckfQrrk",
+	"OqiJkVVCJaTPkq/Pp4yfPifHgnM2UORYG5K//7Zb331SNZk3kvR+7VTS2sP2rx3kNJ1KmydR9Plzr+20",
+	"ntPnnlDWF3tQfhzyoejVyTuTPjMwR7tsHdYoL67a2jTU2AsKFN3vPcwm9FP7YjYKpWJam49NAa6NwuVL",
+	"ax0j7G8PmrX9oNWsHQ73GrVdutNn27Q12A8Oc+Pd3SsarghYd1BeqK7HfPH6+CRfVrq/t71Hfv9tp56v",
+	"GT05fMuisaCt89nti/jk7fWrUXL8HRXsdVMdvLv80E9evrqSalYbvM2Or9k6WDm+7oSpsShY2reJBFHZ",
+	"u2rt7vWyI9KXsp/aKdo4S0rdccgL6i2PuKMiV1eanm05FkkU6BG4Ew7ieoIoBEb3y46LzV+N+y8H4Xn4",
+	"6urdL6fNs/DVYZ3NX/0SfDgNz8PT2dvraPzD89H8bP7qsD5oRbw/edEIvn8VZWdz0DxsFcwHtMmSyeRz",
+	"NVgNSh9s7qsSZBhGEUHVIh0xSuIMTZVw/C4tIiZTBwG80lvAlClGgmtLmo5EFZOZoTpM/54xHtIRbe8B",
+	"VEPmWBaMiAs+KCqzFxMmSZ8Obmwqvt3iXE19rXG11/3wy1Hr7U/r8MJpLCZTtVIEtUlPM+4ecCUpML+4",
+	"B/vWq5LeQHDJuNL/lCxiA9U1fL8HmT29Qcyo0k+jvNIyWpqsGxu1wFukLzO+PuWhCqkK+YhoPYdcAtMx",
+	"Bm+z3sidZxhO7qQWTtpyrG4Sh4tTP+eO2XtczjG3KunPFQPWrP/hn52IDRUBd+8QNRAjmNPXoKNtKmKF",
+	"LDUSYgqbaulZvykIh0MWI/M6aO22yO+/7S8wr1WABWtJgDjVTvKmoSKuauEplIiY9CVUvxbSG3vW7OFC",
+	"dd2TvWVSqYQZ2BcV7g3IJe8OkEy9i/Ora7I1pXEPilU5YaBAmjiCS2XrJyoj1ELphCc54vZ+t2dFs0vi",
+	"cIMZ7patuhRJPCiD9TBmH5wKVeDt0pSHtLHf2H/ShgFbLTkJQsYHTKZPoykuMIziEeLyYRePGrzD3QmY",
+	"z6ViDUqEelVTiAIl+tmP2cL+VVLOfVCZbNOSD2q5m9sGsPBXfwFrp1eq36jy1ckHIAUxZVxTj3Ll0s5v",
+	"bkszCjkzPkemsRiGEVtgU4XjU4XQGZ4sSPhgTPkov58eLslafCAJu5EY0GgtY4TyUUJHTDqVVTNxWbX4",
+	"FWgVp9WznhYcsNrRNQkYYbyHy4mxMZAqM4fSki2HUeyTQmtDH1GsaKxmdXIL61IA6MP4wgIUIVcsGHEm",
+	"ARrl2oZWMYoyNOkLsGi4r1DQUcxYkNYZu4rJgCpWU+FkbTqWRR8zTMBo7lq4JOmyebUORSZysez0beQF",
+	"Iznrzlhz7hG9x9TBO4oWTAqvlIRB9tHtvZJH0W+zIP2SKCIJj6zTD4+5pkdTGB0zipw/51HQ1hz6JdFz",
+	"tEhovg/Bjt0bitvLqk9FmWX9uIpaL4xCuwHFuu13/1jmz8mejdU04QHdlKy18HzxFhEmDzez2driRLLf",
+	"Lly5u51w33LelO480JR1nFJ/dW7yN2YfOZpJdzW7SXc9lH/UcfxnHMQkjmG1MCUhm2dGyUyIQPNgEUvm",
+	"b7ZNYShwIE1C7mixWplSpVisJ/q/f/zfnc6nRuPjN/+zUkChz5lWvzNO3A23L4A3dAeFevILGzyBm9D7",
+	"2tYWFfuEqpxJ79JPE6qscQMiKC9yiv1k6MGR3ZCXwzsMQeHStnhfqLFxtdOYYcg8c5zuAN1QxWSqWxot",
+	"AZiw3MQsxIyGSpI+UzOmj/lMpJnGRatQPry9lYMDubt8d5DFVMFhpvkcpDdqs5eTSMwgNCixamlmtFj9",
+	"1Hg+HaPa7/PBoj3CEJPxdJdauql3xGN72o6QmSVYD05y8aNdv/qrGF8y9e3r9UK0SUr+dQl/GmeG8Yyp",
+	"MIowV08ga77DGHO8wz9I/rYVrN+y2WWOhEebRWyo4PSXhnA28597+bZoSVJOepkP9QgGOzWh5TxKX8ij",
+	"jgPEstUybwRUy6L/X/BhaGrvzFSqVk1Gl5BxTeI0FlwM6zDth7DRrVHpeSDs7xta5L7Q6HQ+tRr6/5r6",
+	"/7Zrnc6n3Wf6/57rf+6fFIqTItPyZELD6Bh4/YaCxQSuf836uV0MW8Qjf5Xx7jWc4FNP5i5VNHIiOn9c",
+	"7Qfd+z6Wzl5Tkh7m5sLV8u1lA0WwqmN9Z256BVXiOKm0/jNrHKfsFwQyut8gn57YqSOPzGVe4WuoKoYZ",
+	"/uP0mbyKq9ekcFviWMTHhTIRfsLpa/Y/jcUophNZJ8dOa6AB5IVwBlkznkeKayH8Yw6AaTGpLZ/tt0Z6",
+	"VyF8Y+wFCLqDSEh4u4/8gFE58OECUivzzW+Xfl+E2rmQow8gbTM6R6lSiD2H+ST2AY5FGF0lugM8AJVq",
+	"ZUxl19t0LromFIB/YEi9a9INqoX5raWQSUVQiJD563/RgTigZLW/dB3ZVCuGhv1LRYnXCxn0fkbSx+pK",
+	"S/fkdh1LPF/xEbOBiAMWEHYLsvUI8QWhYF+bNCEkO7iUZjqdRnNTvq//hnh6vVJdSM9QRUaS5hih4xGa",
+	"biAgZlz2xjCGcx+EAQih3kBMJlpRjEIbP+tpPhUkEevVyVk6RB+ogsoOR13LxiEguGUDaODYn3EWI4SS",
+	"ngfgUk5owBDgdzPHVLWCBved/AUr1CCzKC6iBuRSZMisHGPRF47Iu3enz2/3XWhRxNqMmBM9+KwGup53",
+	"Jpy6A1g4nVzJ8fJ5rbX0NyFfKXrhaLwODTgMk1Kf6bIVN7+bajBFNWOoEsZt7t6MAvJCsMbyrBw8MucR",
+	"Kwvdv5Msrh2NHogCPG9vOVKik9jAEPSxggy4h5ptscs4k6ZA7SAMDd7LSwwDBX8TEEq12G1s5YPvw/Lo",
+	"JEPXmV0rVAYctRXOU48DLAJuea6+N6MJSAsEZjoDaNVoqlL0H85kvcM7vGaTCNqQVQBlCpEYjTAtJf3d",
+	"yK9eO4vVoSk5i+JjiSAIASA3SC2CNLGgnZaThbLDiR1Wml6FGMd6Pq6lQVAlfTagiWQm3QMNtLSExhus",
+	"srVNvXaacu7hftChYnFpTdLTVKQJPgADG7wjIR/pwU5ZHIoAP+eENa4vfNCt40hLBNRcoVLHfaEKkXA/",
+	"m9kwCcQwQuZBeaC/ZpQ5i0unH8dcNaPMZhY9lG7d0frCqVN5Y/qaoBXmTqj+gH0WMKerfvxPr1hB1rEP",
+	"pIJJhhi3zyYG1cmLWEz0BwRPmbb3dlxj6QHrD8NbzEwE+jSbxOhgDKtfJcmUKEGau65SwO64SCDzBf/V",
+	"hdwDCGbC7pv1hOFjWoK7omcAXBnfFLNhzOS4GzNNJPCwuWRMCsu34a2QaakZjJV8sIySYLHkUD01k4Vv",
+	"6XXwvgSZaulnsKWLc0Ogqn/3j6UMGNc1kbDRAF5r6CwzFvBeI14PC7xsoq62q4KYzjLcwXj90bbiPkhU",
+	"FY5toIW/53qpwkkF7cinvlDpMWklzSpPSGBC3GBknUaRw8+FgWYVZ39Is7GA5XKMC16l54s4vSww3jM4",
+	"kdSc97zhmTvR5uDp9bDqtwk++JcCFrH8JXMCe1U9Q3fZYDxDihasg/tCm/gFtpLODWXbJxMeicGNJRWX",
+	"TwJ7CM8Z5mQ4kzk4+QpDnB26WrxPu0VkkWSO2+TLfe2hhpegUWUsKJyRueTe6j1jahXNzcZW97fFf2kk",
+	"pDKPJzx9yH9VzCbi1pcGlv9YRpY+FiqEuYPnuACKy44k5GS7QQI6l0+JiKtAus44qBqjgAubbJg+nH6c",
+	"iCjwvj6mMvsZOzw5ZVEU8lF2b0N+GyrHBXzrFekXivdChXwBF+0p6aXXfMEDBb8hv0lZhxJkMBZCj7OM",
+	"zGMmmeoavlA6DHyv/zrOZqkagAMrejNw0cy9QA5jIRkvoIWnWRbt8ymDytodiGnoaEyGI05VEjNkiNjc",
+	"hFoEVywX19wEFCJkWWQgpnPsgULYp1Aq+dTP6vf1BPwwelzVvKvXAMndXUq4uQgLZy8T+I6rnx9QZEgD",
+	"ylNaqtpUVXcw0bnh8Zj0WsqK3DXLeNrelyBcIp1mRULuM2Kfi0LKVoEuZzSVqsVcRFHk6stBDJkiBAS2",
+	"gHfilS6onnqQ5m9zUo0UzjxLJZFMkWRaxVpUuNFKYa9EpWtEpONSuaIImq1WKXiD7MYMwHkNyWgVWauV",
+	"bJYvdMmj+IoosHqym6M058XoQMUnps9G+hqBWwsXTy6h8+yHBpQPWGQ1WUejOPfsorpbjZYmmSp4o9l1",
+	"HJtZ+MIBGueHNwVHKf05wt8HYWAxkrmA7dHMwrE+zQd9QZBz7GLNv1FCkEo94rdXUtI3V3zCtzGQIr0D",
+	"X6w5RiwUtU/ofdecAUtoAEKJixkR3LRlMv5Sm8ns2z7uT2dd+N46y4fxLpEo9w9PIQUPqa9kVkzVgvdX",
+	"RhvzrjhlrMiHmNdaPJ+hWVPvillB/4pRWbxLRl3xrlg1xKVjeB/L6RXO8+poIb2Su0NLfO8jRh6iWzQv",
+	"47LeUU9uLfygn8+ybf+K5dpuJY3r1edj6Z/mkFRy1XNds2Ml3MY9v8AyFn5xBzf/i5lWKvVS/0K6q9mD",
+	"kl5IdzkvWzKX/C3MSJZKteIdnpXu42rlU02fntotBZeI1Mfo5P3J2XX3zfnL07NK1f+r++Lo9M3J89zF",
+	"6+8uz6+v/esXR1dXH84vn3ePjo9PLq6zT5y/u8792T15f3L57w/fnVyeuF8uT15cnlx91708eXflPX98",
+	"/vxk8drZlf7vy8ujs+uC6x9Or797fnn0IZ3Mh8vzs5dulIvDPv7u6Oyl96aj4+Pzd/qNlydH1wXXn5+8",
+	"OSm8fnp19OxNwQ8nZ8XX3529OT9+7f1wdXx+cXK1MKCLy/MXp29OFq6fvD06faMn/uL08u3i9cK735xf",
+	"XS8M5PTs/ak/I/j76Pr0/GxxT92yXZ5cnVx3r66PLst/Tt/4/OTs+vT63903p2f+jN31d2e5X3DXNAW4",
+	"Sy+Ojq/PL7tHz59795mLlydvz997ly9Pjs81nSENZSgo89NV9/Lk4s3R8cIbr8wEL0/+9e7k6rr09+Oj",
+	"s+OTN2/Kfs8szOsT/dGLU59s35yeFNCavZzbQ3M5T4EXl+fvT5+fXC68Jv1hkaTwh/yr9BAvz6/hLR+t",
+	"l/OLZ+dhUOvvnZt3p9rwbN7qnSJLTi8oygUFq9YY1/ZG43toNhrWyWJVa0pihH4zH+kLETHK07DSpnGi",
+	"m0L3eE8JNe254uc0aK0vTNHcsKZk745+89zgCgsqqYS4eXEirRdzBM8ERO0XAkJLNmplnKQsRpLNZBtT",
+	"SUbhLeMGHm15fLgoLGIiIiYG4qmRmTzdzGqU0/ebUKovygpSHISUF7QKWEFOpYvYsGATL7PWIzgXAOqM",
+	"C7W4mSu6ojaK0iRRO1yaie186VpFNb501CCrmsAKnDlSm6eJM0/r5ChvVWbMSdto8gGosoT3FS22N/dy",
+	"cjkrpPEj9H70516k3pC7/tKIh79kFqpOzgR2SxQReAv5bSjDfsS8vpLoDuGC9La0IdruARfpdHJFbxdj",
+	"wdniMcqmDS0cVZzMJej7mxH/vejjYTL219imd5Ckv+HULP9afZqBCvLDgscLhxSyKHBQlRullCuT+re6",
+	"atD1IM1vC+BVXOCvpvfAYaP5hITcwMH2RTA3yB3ZHnAyonJsenClPYfW6Mbvr4odl8NaKlyhJIpKTpbM",
+	"IBnEoYI2tE9JTx/8HhlEjMbAL8ipImMRBbLozNgI1gxQECb0BvK60cNsD1qH2xPpH0KsGUdHeHwjATQL",
+	"lZCCM0vYJ5DcP4mQ6z/9xPb0rnwz7izEUL5sMXuS8+wukxC41e7A/z41GrVO51PzRafzaf+F/ufhi04n",
+	"aew1jzudpNVoPMP/nOB/XsB/Wgc1/C9e3Wvgn3v61xcnL16UFE68RJ/RVUn50AtNVr40kG3fH/eVtPG5",
+	"DOoKyDV0Vnohjjr5t0hiExZN2/KaYJ2/pD9+XFKdtII1rtDYv2M0UuMND7JF+vrV+frETc65UVAwkDtJ",
+	"5iVF5+fUOJk2TqOzRVUq79CHuIHFtTCMwktqfXCl/27qOAIC5za5uJA9on0WLSlv8wInzp3t8FOMYHOh",
+	"Foj7gjcvrXMGtcd1J8wkOe1urKyDLE1zY6gBGfGCEA+mIaVOuJJyFLswDszJg2J2mYyZVllQtD0RMTPA",
+	"DMZP75OUqzCxa3qXHDqZ4AlYkbCZErkPIr1yj4pMD7dUjvbSUVga29QOsYf3izslHJe4p1/iKJrROebZ",
+	"pgFxve1QuYQymGqywO+FC9Zr68s5LU61BJdTFNkbskOEjdprkd9/a9Vb2khBUWMBLyGReKDCW2ZRClAT",
+	"mLBJHylqAeytmDQB2W0B2M1oYECsX8lMXcFKdDdU7A539hvk99/2TFOpVeVoOJdyN0taBB9Kg6rLy9wp",
+	"dFIw1+/ErBhGCYFMmvt7T5ZOu6zIuND7sdy6pklJWqPWTiGnJWaDcBoyrqwunE3DKmcdxfo4TdS4Cwx5",
+	"ZUmzW5eqXhtpSiUxxNk83G+sXCPf4N/b8Q3+1u72TqO13WjsHx6usvzXy+g2eVQgAmE9AqLEuhWqJWsB",
+	"SRFQq1eyAg83ybBU2mbm9OXHUZZpvgmN/aTCZbKvABZ6VTFGSd3dqZIuc81CIcpsLV59PWybIuo6hf6c",
+	"Jj0SPZSav5re/qt0QMBdLUvM/kqSME0idRTuIxt+JYmY8cIlKqZjBOErhifq9RmNWdzzgDDd+j9Nkz2x",
+	"ormIz1hDFULxIGPwFZm6KviGF9bHAqqPqzn+epnsVaPQpcwfwWSpg5Ld0GtrBM1KeX2Xmts3TNuAmoNM",
+	"pmpuMnumzCp7TgksLrpdip95l+rZ7HCwVtp2lPXK31zRbPGw0CXhcm3S5rU2R+xLFtma3kjZGl8znWMx",
+	"mVID2IQZpb20wsPgYYVcKkaXYo2VcAek4yJkS/8cVUmheKY5mYQnnkL6o2t5VAJv+QLhLU/lKb/cHRyf",
+	"7p1OXjRet6bbwfEGkJcrNgGR71Z4H1LmUoKM2cOlsCxExHmu8pRQoh9N1VaG3lg8j7mSVO9lm55qx3UK",
+	"DrXNorlrqfOCfDY05+WlhtJmgBrYcS/JNqdgJdK4obXNnl2Avujn0MA3r6QeJlHUXct5bN2cGbydZU9k",
+	"vWtLOfgRpl6+kyw+RuDNpw6mIlS+Y35Cb5jMAAimfovMyqwKK2Scj/9lvY+y2AH58T9XFyrjkheR1Gu2",
+	"qXPrXBukST8KB5B7h6DAu8198vtvO1Vi/jrQ5hL+ddDY1r+1niDTRqNOkoBNGaBbk96Nmvfa5OQYtJNB",
+	"fFslnzpcM+r5U3L++sJeBt796Sm5vDpCOxEumArNnIUYjfIeykKZE9+ucxtb56YbFKKrFMEbdCauehtf",
+	"cLC2dor1jnXe9il/UyHi8nyNu3J0pWeDo6jCmuMylNDZ1cYxsRs2X98Loyl5hbmaH71+fdFgPcSDEiwS",
+	"EaQCGrLpjdqhz1n2uN/2Dy62XwwbL2+a0/fbvzQmx7s3+/Od+F8/twYHk6vDYE99P341a775Qayhb6zh",
+	"Z3/LFA2oohuudYqgn8KxFs/eoMaLIenRQWywSWdMMz+VgqUVhgn2NmwTgOa+U+O6jAcQ98r6tNcE7Mm+",
+	"yuGhhlJ2XXhu2dzBE9Rq7Bc7avp0cDMYU85Z1DWpwrZidMk7rUsIn0CdS2L4pSdDREVc71vl38hB6j+j",
+	"g5vaMT5N3uB3m/VG8ZcQGb9sfUrvz9xVRAk7d0CzK0SEf4hvLX7KQCWVE98iZRzstQ7uhCPFeOAo5V70",
+	"DaYtqLhrLMrB5ovicPJlOOIhH3VpNCpkGQ+0CaFvwt5vaYpfBfv7RekojaNtPOSfZjfSYplt/DDi0H/J",
+	"zZkmcsyCbp6nIq738pNy2Gzt3emk2NevzY18nPGNHgpj1l02Q7l8ZkUv9eC+v8yOZAC+v9QnbsXgASRx",
+	"wXu+/Fk0ZS4rX30npFWDWdMNxCCZMJ4a6RuvjYl6fsFdRCZ+rw3MvuLL753t2XOfUecDnzbMXCLkVykB",
+	"67LAdRnKCq1uTQWzaKlKVIyNFeLlDHg1t12qTS5hkWtofuUSr1ps2JSfs3X1nAJdd+FoFXPMUs3GE/pl",
+	"HKWAjS3h/GU64boHeCNOvamWVWR4n7HZBabzb14eYaA0S1KRepzehiOqRFxP75V100rHtPNQScxZ4HUj",
+	"6+n/1JGDhMN5L9c1BvqQdSrtTuX2rPX//s//7VSqnUpMZ6cLF/VM4Rp6zmo3bI43m63DNmboTX9OFdXf",
+	"hfvZ/JV9B1WKSaSDc1gxuEG0zuCGz59Xuw+ae9sHq3OYHyJdt+rvyJKdLkeSjGCE6H9OuML8Bi8jFOKw",
+	"c0BPMjFTif7AifgpJCEfREnAgqeEC4ew5J7ucAj5GMc9uCUdEMeEzu1PkGqF3Z1ZOBor48AUUpGBmEwE",
+	"TwE5bI29kAgbR8Sww1Um9gcYWtl2WyZ8ao76V5gLXIUKlhS04EGhLg82gO4+P0rUGLsTbOxLSqMfXaVW",
+	"4VaHKpt6IUkU3rI2oQoXm0pEdoIUOb95ILjdIWzVwJgv3pg5pNtaFSiv3DjY21ldu1EgegtRpj/km65I",
+	"xm2fZOfewSgK9dEC5ELfwxInzZM6OZlM1Rxmy8XM9uRc3cjKm0LNlbRv2NRw49YMD1CzhjoYiLFy79mU",
+	"iWnEMnmQghsodOmCNdR1tlHjWCQj6Lz1tfXdZFm7IetFQ06v3fLND6XbfWjMBkAuYiTq5MiAx+i/THcj",
+	"A3ZjUbb8zeUlOwuwBZm9NZluW7hZsL3/a0zl+Nud/ecn/5r+dPDdsyta616fTj7Udl8ds+Rf7PJmsnv2",
+	"dvrqww8vt8dXyYt3a1FDcYDsaox5HnYboC2igUPJzGDG+hsX1DgkgPVJIMKO494mu6RYB3oBb1tvx6dC",
+	"Knvq/VZ3sowEvKH0NSfgykLUjQ1WxQIG+Y+rG9CVZN6X7NTypD1UQpbWgZpETMyQKPNprL8Y0Eu4aCVy",
+	"NPIHL4QzzW4GbOlyYDtKBskjvaw50quTIxsQtb1cEpnd30wmrreEZc1hrkHMGeB6iAYMAftKsmhoUnEG",
+	"LLw1ktCIRD+NaL2Kjc29HGhDrifSzd0S0+yNMG9rqkr1qs3l+VJp3mru7O8cbO/t7K8S6WocxoG2RDEe",
+	"u5SpQEUxoC5i/tY87ciwin0s6Ylj9GRzFrMjylHmAhvMCcZSDcWTV17bnezBXcbhqouqXJYKMkK+SM/3",
+	"lEjMnnhUJf+bqpJ/SVWuqOQY1LNMN0YCxUrhYGyHZ4bWJpRcnL2sklcXJy817Xxg/QsSTugIGbIhuu0W",
+	"eR0+Awux2WjtkGn4iUXQiAfwUGUYMMiL7lPJ9naymxC+f3Z+OWu8fjkSR0dHR2dX78Yn70b6nyf6/54d",
+	"H8H/9oZT9V7/4/gmOvnX+8sd/vIM7joaHT27ev2fN4N/we2vLt/tnsQ3r0aj0bff5vTv7b3DVtY8PKr9",
+	"QGu/NGqH/7n18Ztvf21UW58LLcVHvfC/jV6oR3/D2DSrHK5UdB51xUdd8VFX3EhXLIU98FSqL17a6PsA",
+	"/96oS95M1gSxmITcv9p8VE0fVdP/5qqp2RclDAiNqZZ/VFcf1dU/RSN7VCoflcpHpXKFUrlMFfoQqvGV",
+	"K7l89Ms9hnjv1H2/rGr3qA8818As+CxqrYrwxwDyYwD5UfN6DCA/6m+P+tujU/C/cQD5LiCvzD6z0r+Z",
+	"duv+XMXHupntXGjh/WkaUY5oCdDDG3a5/qVa3mcK+U0v6MVRLl+7jXqRGzTb/Z1D8vtvu/WWqePfax2Q",
+	"33/bru8+8UFzbMPrtCG5a4GNbuP0gqU17Fgu4vAX5t3l991O09a9x21bctfenMYjln8ykwu/UOMwZTzA",
+	"/iYyErNuIKABjyHRgHHsyoKYWWn/9MmQ+s269Z+MxyKKJizbxhv5j2vYrdhkKmIah9G8u2HzbuvYz+G+",
+	"Xb99U0BmhZzY5NFD0kUo+Dm8Q26I9XABvOU1vMZkc+deiHnyH1hfkxonbwCBbxvoplk/fFIA3pdmsReA",
+	"sGittbcA0lVSzO2aAVyxaE1gwgXMbcBSNCAYubFMYzZkcZy2QMz0H4A2ttIphTdsbuHkfAR2NBsyAFAY",
+	"RF1njvqx9ywOh7ZP/7Ixrn7hItq3m3zBt4r4iVNZCrDGrI84iaN63i4rLHv+BBn6KWGV4LaZxU3b3GaR",
+	"i4/yfSFAVU8xWCYGlcWCSmagCTYJmwUbzblZPGkVUy41p5LloI7WxtTqfwxe+AXiuyN+40FBLWAx2lpa",
+	"pbI5XVmuXVzhs9KuMMzmgmpJlIlTbuKdQvyXfPjk+PzqhNBoJOJQjSfLWzrs7e5u73pKYM1cKNAEv9ga",
+	"6mlsvojx9AFoWx+9sZBe/3d3EPssEnxUhE65vUHzEtuSduiXwBTh2a6BHlwaKlfhhImkwOp/G0ZRaHAo",
+	"l9PB9p6RsI4SmkVEoPnnpl0IQjmN6PysdIGGSRSZkiAT8rOCZI11qpZua4rdZzipF+Er4GQbOHKuy4e4",
+	"ZguatPeMW5rFfc0LsqmRXxVfQhUwk5QeSvWHakY/KSIpo1cZSMUHU6uy71uqVTUbBWrVQ4rmeHr6JTnC",
+	"H3soVyhQlpAKdTwqb0xXfDIM+YjF0zjUxwXa6jCES7w4PduYvftUmpIkLPuampihwqtwxE831Xo3wCOe",
+	"hVGEXitYHC5nLCZKkN7F+dU12UJgxDr54ODwqqQHCFA1cEPkWup4v6z2/n8umfVMxMEx9LncdNqIs5s2",
+	"Wl3hGjjG+12VKuQ3zdZ+3C9wXdj//FByr/64ZO536S00MNb/svF6mGf3mekqLFyrvCsBPaMzPnUxrJNL",
+	"s0zaUpLslsU0ss9I15Yk34QYukVn62Q53wxksQBecR1gRdNrdrPd8+B474LhmZnlPUE218aJvIhFP2KT",
+	"TRuhcALOEAujv7tfJLrWoM6Miy5t33Rnv9yiOao/sEHzubT11GqvtwXGKOO439cMRdROnyNJQ3k6OrLW",
+	"Qhd3bXDKReZuBjvdF/y+KROqqOTg4jegxYiIA7mWllhsGV3bTvRUEkreXZ6uBINa01zC0bvlcIRStcfU",
+	"24gSGnf9Wh5Onlp1Ow3r5jrj/FGh8DGVpYH6tDWFN8wMrna+nU/atb40vpein+UUUte/BMN6iMQi3TIV",
+	"QvUXdx+yfUOXnVW7ra/1vSs6FpmATcxoYHOV+4lSYi2Q/yjkN91bUN30TqGMYrJ8tbGDvet+FNrmR7nG",
+	"UGmHoBSKOVSS2E/5OMOLu1Asiy9orFKEcQzZlPRZKpyrH+YpkfRGRkOy6CiUajXllyBilcQ4XYspS69a",
+	"W8/Q6LDcVVYMgbsBeKyxVG1rItM71aFK+YE67+B5QbQyasmt7coAmSXvO5VXPgTvSvWRZmt7Z3dv/+Cw",
+	"UaP9QZ1Op7I+EmIUMa0UDgRXjCujqSwBKWlunmgEEgrR/FcM2DNWfOIJZT5DCVtvPSUvQ/Vd0reYMK59",
+	"Rjrrl+fHVxff19LJrwHEA3DOK6Zcxj7TbiZVwj7RgYogb05zhCCUpo+thY0C/xH2cXwhYjsZwaN5XpGm",
+	"9scTrsDSlYxcweKUpJ8Zrdzs8OK27q4BVlzc9/mImwnqcWXT5sAVhgP1o5AiDAaVamUUqnHS18ckHa/5",
+	"aSkMcbXyqaZfVbulYLtI/U7skZ52QD8/fX5cqS5cfnl6/d27Z9AD/c6SxSMmWMyNs5z+SNEDp4ZOHPG4",
+	"tiaO7+r7nXDSpHeu6c1kAWba3s1FQlScSJNilWlNuV521d3EW7rgo7UW3DcWscbgo/lvrQQ96d5Sy0tp",
+	"ElPGQZJYq24ai2GIkeQvKdyMUEuFxDL58/pLHeXNT27+yBadVTvsL15C56yKv3f9nJ3GAxXP/VMUD5uS",
+	"W1ALbRWDxuHB/t7uznar+UCKwaOY+ePFzN+OnS8eYICfzbTF2tQDib0EuyEvT97Uq4/1iNjfClK1VkTa",
+	"VwdyPGjZ4lbYvZcn12TLpZX1Fp0Ha+TDpN+o+nP9uN5iljZZSwFoC5Yt2+wPO5jKhRamYmgWVXBoBsy4",
+	"SEbjld1L6+R0aPZBX6WR4Kzq0nwhz16foVwH5PRl8Av4/OiI6nG4PHjTQE1w9tRryZc9yhy+BrCX4APW",
+	"o0j4hCEirPEsWQzkMGbaXJG9OjkHzmG6jNCYkXDExUKHrdY67iGE6F1c9mO4jq4JlcQ82yXdrr5pyOjQ",
+	"YHMFPMciZhCS3X2SdqvuASYspg4iqCsc8k6lrcXy58+9tqvfPX3u9V3TF3tbFry5Vyfv+A0XM05wCuXr",
+	"sHmNT1E/G/u7a2pjqnTAWta7W9xPz2aY9xmJ2FAtlCVUGs1DGhy09mv97UGzth+0mrXD4V6jtkt3+myb",
+	"tgb7weEDdAfMmv8UpYiJrJupVLN990y/npJuhXdq+5fN6i8e5MXr4xPi7jHNs/a298jvv+3Ut3PwwieH",
+	"b1k0FrR1Prt9EZ+8vX41So6/o4K9bqqDd5cf+snLV1dSzWqDtzktolBgFKJoF0ThtZjsM9K7au3u5SK4",
+	"+tJaTedNvndxq70j7mg/10ocKn/GIokCqHyxfAk60Rk6M8m5pS0Hr7Dl4AbtBRdaCS6qPWIUlk3Gz3nR",
+	"BzkH8asEGYZRtFDKtBCgLG6BN6GfuoWpwEbeAocvbAUdCT7S+shIVLHkACtQTHUb8PPsiLb3Go01klK5",
+	"4EWlLsdiwiTp04FrhWW3OPsVXmtc7XU//HLUevvTOhwccd1XCs42wdRh4KVSYGJZD/atVyW9geCScaX/",
+	"KSHXp2ukVQ+gD3oGBtw2icW6O4uxgBINb5G+pPv6lIcqpCrkI/JOsphcgp87xggk1HJm5g7DWSdutty5",
+	"fp42GLSO9TQGoAVWf64woV//wz87lkdrTRpcgEadSF+DENdTERtGGgkxhU219KzfFITDITMx3YPWbov8",
+	"/tv+AvNaWYa1QceXAmNYKOKS/p9C11K4EzWU0O/pipd6Vr3jwmur0FsmS0uYwVJdVI+LRpGYscDEvJut",
+	"Peh733yy7Fu7ZfOXIokHZSFZTJrMZEa7Cmu9AkMbeT/Yb+w/aWdaUyZByPiAeXnVDgIdwfAdSSwfdvGo",
+	"004OSwTMzwmL56Z/XMCGNIly2gPcsIa8yRZ9lH8Q2vZlP2Eiw6u+UNLSN6++o8potKYe2nk9r+Wz6+WL",
+	"xbslPBKfI9YqXKv/tzJOmVKunPABZE3lG9UOG+HwJxkFNz+tdSKTsBuJAY3WMmYoHyUAUpOBrKka+9hU",
+	"LqC9EcZSeVp0wGpH1yRgZCG/DOzLXA2+qTVV7JNCa4XPbfp/NavTu+T6Bcu/km/UW5J3sGAKXjIMuRyL",
+	"gMmNC1Dw2e7APrxwyucYI4cSaeDZFhCgyFOwt7Nha50FGzgzno+F07UdQe7SVfzIMS3XJD4MjMk3C6UW",
+	"UQttxxPJslmFWnzNRRITqG8jUdiPaWwUHFDDaGFf6gewMwqGbxx/pVN4mhu7tYwfxuZY2dl7saV39sNH",
+	"P8T/frU7ux1c/xz98N0O341PnwMy09GzVr9xs93fft8YTF4kP7w8VP/mUeOH78/ED3/bttzZxv4P1pcb",
+	"EVQu2TSiA3BjbNznlk27Igq6wyLH/6JrDaR15PrXS0XnnqctxUXZWw6M0to9bDVWQaMs9Mz1hlq8FlDc",
+	"u3n32bI2MLcsyvnDVvu9VsV7P1crdBKX12AtWFOoRTX393xXz3QW9Ky72eawgjkh1LTnZB6kukG3mnx2",
+	"+XR6x0KuoqqfDbK6vRlGYjTCGRq0izbkEXgOoVxGt5kvmDKuwhEcffpoGvHay2PUZUI566QXZdPdFmIL",
+	"vHAOGTfzJplxJh97RVqcNTGw2kHaEIapZi9OvrJu5NJ5aDGB92T9U4ZTseDOk7oboE84tWGdkqItpmYi",
+	"vslnYCOmzDo5clSbTrJka/UX9PTca6lUhtYAswLW5M4rksZwHgzQIpEs7tIRK/MMvZMsrh3p35etVEn9",
+	"w0J1lKXTbHqZyyjTTBQZW2YfM6PMHK3cdmTIdQlv/+IhcytD7hkxP4pmWjDyJIqqpM8GVGuSWmSAV2cs",
+	"okBqY90/xcYc9pw8A8qh7qCo5O7LRNqvwhE/T9Rd1Os8p6fyRoIDyGAJOQfQzLr1M67a3pdx3m/uDrbA",
+	"aTAJ4xBmPPgL+IFFokqmcVoUnVnTzVsGoLIMf85IPxCrFhdpRuNAZvw8RR7CXIxnLbfdepm6j16IP8sL",
+	"cW0NwTtiOBbZuq8+XBsnZmPv4Ilbvkwk0ETQqqT3jNGYxeT//Z//m4++l5ymZekEb8Ih8xWBrGeTk7Wq",
+	"RPPAj4WpBZY5LedLJbHf1hOXlQJSGGjA+v2sG9D48UyoAcLBPYuQhscQIrximAkAr17CauVTbSRq+mJN",
+	"3oTTmpjixteg7yqLUSyBFPLN3sWAwpT+nDBsYQlWpLOtEsnqJAPi6PweCNln/Am+S7h5j4GWuFm1WANI",
+	"IOdiNS0/02O+XpVX6m6AfBaTcdgHyl2ZapiX55njk3l3hrbtrD6WndpHP9qf70cbFEYqXhiOlwWRAoN+",
+	"Ef9xjW/vlGRniIDZrLp4Sd6AvSWXNtB8grn9DznS4gwCgxm3fLG8m+727eId8iDBSt02AxpF+cK1rNym",
+	"mo1NTEjQhu0NZ7aj6WmdqgTs03CMxWX2IPYq1QU/ozkOXudpbZXFvB0yNWxDP3TZFvqtbfgW8Mq2v9x4",
+	"u2SSTph/j8FgyJY8FK/roj1emDydEe/H+O2L9IWXOLVrMzPX2s2b2HMYt/eoGeC6UkCo6ZKqUWciQAaa",
+	"9f6lup2/Z9bvlk9N03xD2xJQ9eO/dcFDV7UedFNXs1hqvpqgCx0h07TPeUHtHCItaJWguG/5iKmeTUzL",
+	"Tv6Gze945LE5eCmAbvmJXwKKW7nhYnBTg/9f8+Sv3Z96dQlivvLD3+VUgzV+vTsw0XUSGJZqXvaLmduK",
+	"PvblwjQF+tpDJx7UyZuMKDf06uX2G4AR815p7X5IelTSJStsnoqwUdw+g3u5vZDRMmFtSKufsPYsDhX7",
+	"Inifq/AzUihB4Esu/T2bdpbS8rKz+ZMY80CwAgfFmmew2BBV02NM4r9LjnmxbuGYf0px0ymmaeWygg/2",
+	"Gwet9VjyitAk40EXaju61jdYHh/AggJbCYK+qyzGFvQAWAvS2e79UvgJkHoAjwWoyiopkZg9+A2yentS",
+	"0Vjp7cmnwLTej/sv39+cfncWBd+9n52+PJycvnyRnL580QxejqM+v5z+u/Wi0d8+Hf37+2ezdapYVpZ+",
+	"5mwpnIIDaigFdNPDv7LTvUPpQlHQ4R1XYYQtG+xyFRYubBJq+DnullPyu8tTxL741yVQdVvrKFfvX2J7",
+	"poLShULOtiwVWnNOFx4OOXlGJdtuVSFkNZ8CJw65LcHBMORKjJFiIoPiC1O0g7Rl9CrJaMQwHtoXCc9X",
+	"/Kxnr5dKdiwMghyqnlBTLbF7el1tBiedTiUR0wXvRHONQhBXqo+VIHYrq45IV0RJ3m0OBfgQjS5CSfsR",
+	"AzWtIA5pwYNWAgStiGmYV7kisOLPDZMo6lpGtmHUpBi48B0Pf04wq1Uz26eEC0ViBgme7FZrHcMMQiIJ",
+	"s87BNcOf5Xj6th7EBFZMVHKgrQt5sxRp4k5xRaiyvBdBQNBvwhQNqKKrBIqm2bf23pwSsjmKo3s6LXHL",
+	"UY1PIh7tesHMTJjSW46yE3cUTELusq83xKkCtM2QRYEX/0vfJxCMFyMXi/hV/skrVg+AVrCGxyQlr1d0",
+	"6E5t3nvG2SwtiwTyt51g5JRFUchHVv0QUYDpGROTBJsWWBoEn1SvCiWZAAocQl9oTt7RCqKEw4ZcD73E",
+	"ru8MMvOvXN0mWlTumbRLIOnpY98jg4jRGPAoOjwfKdsUy+wOrCqfSR/NSU8/3PO7rbShXvRWJIOxM63z",
+	"FqRFTjWlWwpSI2Z+5A1ElLMtUSiqMeMd7rYAFzOzlJJEQkJYKYxtZEAJWMEzgXvltim3hGUKZYYZL9Uq",
+	"kyhyOuUSRpjuumGJrnqOkd6EtXvOSY/COFNuS8ZUVkkUSm13QQgNmhWpOjnCxzrcZfIJZW8MJaGRtG0n",
+	"AzKMxcTfiK/SbiFtvV4Jdj/BZjGWWsEEgrhfh5voKcRghO34g1Ux5N8iiY0tC6fGwA7ivmjuEDMzrtwO",
+	"/AicT4KZWFnWN2WF6bFMOKzhRgN+cj8J8LmEy94JZKicQWrtMcNoZVsr4sjJMNnv4djmu/TgkQR0/lBB",
+	"HItBbAR9voYB6oP21FEb6BZUpXxtTKdThvlvISfbDRLQuXQ8zriPrY66GKX4M3jdsqUuZXc+3yJ3Y1vZ",
+	"E1K6Z3diUndEKE1527KHXmLA8QpvXuqYQeW0SmI2onEQGTkRMaUAx18yWLBZGKixVlxJ7796VdLb0v/X",
+	"xpzmTqdXhXZZUzrQjBOfhddokYIfQ4CDDs9uI0iuUXjLDNSTGFoHppp7uQzwkIl0mPqnHm4kPgYEHglx",
+	"Q6LwBnZyUiCiNwNV3Wp34H8L0Kr6n4drAax6quRSgFXNnE75UNwVVHVT4NTVBy7NHWWGyeQ8QotwF3fA",
+	"8cvgxNfXCeK5lJfuep7GtZwDSX9trHkKyTGoExQlELR2d4usmYxBVJwgL0M+YKR5uN/I54Xs7fh5IYfu",
+	"f6uafN1PgmacCohlVEq3S9AjliXpXOec7zYdJWaoQJXU7W8aGyrM4CnTEd5667WBDfbBALVA2C0y2BDk",
+	"hrEp8DQjqwntQ08dnhKUZXGUTCPK0S8esCmN1QQgDE5dM8IJm/Q1V9Xr09anDb4ntRbf4QEbRNCojeCG",
+	"uqx1dCdgyrmD1YPq2EwcRL87kCa/lxxleTQEDCAC7aXu2bAHRodlh8+y+UIQbVgQob8urLunElbalZ+k",
+	"4PVLOnvLpKQjZnfliyftgtvrL4JxVa0ooWhUnCmAjYat3qI/NRuLCFV6tE5CmzuJCf+uDYDtBNqDt/fq",
+	"5Iox80c3lF0AY+wtz0lrNRqrmxFn31igy+ndsqO0w8amiN68KLcDBTPVdoJsY9phyEdEKjGV6PnO5TFq",
+	"RYAFhCrSbFQbjUaH2xdj7iOsws89QtPWzVZeSPQQ2IbONukUqXhFe8N1U6Q1ra0JRJYl6TuomZ+L+o9I",
+	"Nki0gnWlb8dXYybEMyqLGqMW5mvBQqG3GcRiD9M7bAa3ASUg0HQCNYRJnZzQwdiEWCc1xrWhEnQ4pEZl",
+	"4pet+na9+cSa4Oi7AuNlrHc+5L5Be4XfhU5ZuE+wDLBTMB+3BGOlpq6zYOuiNDUgLUBEEY+pkN/QfG7J",
+	"N2B7eD2XKSbnZyuGqpb9msTZp0iA31hh9Q2hZgkwO8yuIPbmzriFLc91cVHsiVon1+HgxoP9SXHDZpQr",
+	"80FtyREVDvTRmIukw0emhYGpXte6ulnAYSRmKL8X0mnyF9/FUaVdScGr0vwh84vNIkrtFiMx0NHQrlxq",
+	"QYEalZn511kb4YnLQZImdt2uoClfNaQBCxOwiCm28k1Gaa685mKGEjsbfda33C6MD4Cg4LLe3axPqOAj",
+	"E9bG4VTalec4LsGZSTw1z+Ft/kcWbqmmlR16hjgAfM4tBC7AwqP4ABxRE/+tWug2M/fZWACJ0Jh5KG7+",
+	"wmToDq44ZR0DSpoPL66T/aFKoL8OWI80BJ6tF1pmG94WLZ97tZ3lpVBUMXgfmn1m32c5ADtzZky7PFn0",
+	"bs/JlaG9JbuJj6wmPSe+Ft5hs3czZyLnA3g8No/H5vHYrD422mDwbgxv877r7Jer2YOTPxNZss1vz8Ka",
+	"QiKoEZj6s5YUPeKCWwSvOfifHz26rqb4mSlCimtc86mGCKg1waN5yeura77NV/20dG5VPutLoXEzDQRX",
+	"Rj1HjRKscYeik1VhMH06U+IiRhatNeRVrS0j1hQLXQ6RITkAUEZFyuglNtPIpMsNKMdMsHm9wzv8m2+u",
+	"47k2HL/5hpxy8uPVjI5GLCbvTj9+vRWIgdx6QqYQzfrGegfYN1VQbEo1IByJeerK6GsWDrLDjWL2DXYq",
+	"nE+Z1/UW7YFU40L3xNc9rW6SOOE9h62FqtREuCPRMylqPae3Zei7w41bs0r6Qo1TeEr3rZ6Xf9p7AuhW",
+	"HPJCCOVmq0JjiZu54dIRkahvzGKeTgAPC9fzR/0wnYb1OZ1EH7/e8v98Au9xd2hD3LtD//mEANGANhvK",
+	"Dkfa+EoS2pciShRL7aU2CfG70MQWsnUuhFQT9HAcTcNAjGC1R4zraaTVGi44Nql3+I9TfMiOBrbfv/YE",
+	"k6DtuwciMr0QyYQGLH2XdRCPsLYtUWJCVTigEXik9e4wqaRhaa55UYdfz4RBAZBjm6YvuIrpQLWLSVMJ",
+	"omATquTHS/ZcDD5+vRWzQAyeIGCndYrovYEWTPKbbyBI1PMcR1tTbFj1n3qOPa//lGtco2g/sphQTz0A",
+	"LH3uOlyb+1gWY5gdGYooEjPiTKyQS6XH8nUP4E17VdJb6Mree4LnpudB05oLEN4SCSDQQbI3jAtWCkK9",
+	"iJkasymjShKZ9Ceh0lYg4qLWO/yIk8RghE6pAptwp7Fj4vME0R1tsgrc4KJXxv2PT+waY/5Iz65X7/CT",
+	"zA5apKqe36Sq95T8nAhwaKH3AKQ5psGQMYum4HSDgO2Yyg7vHdPBmNWO9b6LqE24qEH77F6VsE8DNlUu",
+	"7qTGMfM3wsTdrGvOBHJhDSyrW0hy/eYbm4K8aBJKwFBqG5AYiJqocRgHRN8UMpmqH/KrDrfvNZnBh/uN",
+	"xhM076JwwLhkHu9/e3oNKWORV0Srjz7mUddFPNoyD21NQuU126qg9V2pVm5ZjNAplUa9WW/oewzzqLQr",
+	"2/VGfRuiIGoMyuxWfcaiqAYUsPXT7EbCcda/jIryAi8B6NYUtmCfE02CWjdCZUlzAcC5/cD65DWbkytm",
+	"PAr7u839J3Vy5Bn0GJV99eFakimLiS0SfdrhvZswraAxdUoHRI2TSR8cGVYHu2Hzuv6MJDGoWG0yZGpg",
+	"0YUVxuKRuqgJxiMpdrgle/hUnWA6zA0DeHGYmhzb3ALFOJmEPFGQpTAUkFCOsMZVIgX4cFPooIEm04Bw",
+	"0eEGPhO8aICIkiHhHoL8ScvOEbWDA3YFEogj4VOt7Y2Y0lOtpFB1sIWtRsMqEhY0yONgdjtTz29F71Sl",
+	"/aNpcF05MXisg/i20q5c1PCvG9C0z37pv5Hfjw+S58eDoLb39mz2/YudD919Lj58/+KHo+F3N59+kJcv",
+	"jw+/18O6UXP9vmPU/CrtigyhPKjSrgwPts9fbT9vfXrRfDY6uE36h+oNa46+e/vL+/09dnCdyMPk4rvb",
+	"y/cn7yrVin7Np+6Lk18uk8PJ9t53b866KmF7u4dvzqbff9ibHs+vVHjz759en3443aWNyuePn423aWV8",
+	"5TWbXzGFOthiFETvv0QEfoxxoFPO37WyD5j7t+DmF+Ete4sUg5/axU0qetBt5hY2yjENAT3/YKX948dq",
+	"RSaTCY3nvqlScAQr1YqiI6jBem77+KBKS0Ha14Yigu503s/6WxlGAIpqLeNfqhkNdB3OkK2MceqJDYGZ",
+	"oo6d5s6TOulhYw932PXfvYyRmvr/ik6EixPd91SkAOspsqdexWalWmnpFcwW9DAeQKqMYdTtra1ma7/e",
+	"qDfqzfZB46CR8cRlH3VAk6GUXSjbY4rF/lcxHNGngxttpXEWWVgHo9Kvd2/+HsyoWPZFc0dm/iH4FGTS",
+	"h3kEmLlcqVZCajtgd00uKYL6ZhFkqOqOqRzrNxjzaCFu7Pp1e9HZfNC0NAX0YwkidW4SwOI+utrTDbey",
+	"6KkK1nbYDVn5DqupVfwi1Nwo/5IFoQ53xXCZLo1GhQfl0i5yqPmknKIBsHpl4O1b6UOVsjfABhTvb6ZS",
+	"vIvhho9p87PiL1eqFa3xYOVfyeCK1SOLKF24Dlxw6OlncJoNajS4MHzQaJedrAc6hU4Q3TyfQIzglSs4",
+	"pbHXl7TwfJs4lgc7vPK+MGbdZeOS3t0eVG9uNRB992MOXje/fZoW4R4LC7ou2egnbjDYsfDoEnoxe1RE",
+	"Nvmr2szVY0N/RhHZlXu0LM/KeLZ8t1GhX6nAl7TCG1Ytd7vpkaOHp2vTDkxuexmz0/YzcvyfNLkWbBeq",
+	"HRBTBc6w3l5V8rc/7P5Y0JPVo7F3VtZWGr2EnEK10cqpv4veaNzNnnh9AJ0RqLYGuWijJC2gWKktYtTY",
+	"6oa2MtN2PtBGVQ42xw2CNOsN8vtvO2CCQzlAkYaITx9nxvWoLD4qi4/K4qOy+KgsPiqLj8rio7L4qCyW",
+	"K4s57WuQU6TupjmmCk+Zini94Ei0e5XJUNypN6ukGFdxu96st57UydFiJh/mTn8lHYgmlKp2+HUWtl0u",
+	"yycklAdVyF3F6E8mRFQldBQzJk2w2MfrxJAtV4hlagANzAgxigbRxCpgbSgb6gO3KAaQWo39J14CLQYO",
+	"IZAFAG94FfquEQM4Hsa2k9D+3vbeE9fFbqFhj5yFCqIXoSJiOLRwjYuN8GBVRcA63KJcwL17DQuqidVd",
+	"Bv1Rj+0o212JpoFHu2J2RlA37an/3vpgCr7yAGmrZMSUtDuEiQ4YmOtwi9zEgrQTohNk2W6I5Cj9xSHS",
+	"U4wRQqc/vK9KlBBFsRlfgU8/AVGWjdsIhdzrWmQCg9nmRD4rWl7B/7m6RqtGmiE/D+w3D33F5J2wnYsm",
+	"lMUeL5hMMZz5P7aNWfGme9hkZctUjEXyJ/WYKpoFomeVDL+53vA3BX8uHAfgSt9vGe/YoLBoONYALhzO",
+	"bmPdo/wFe4EWHttse9KyXS2oGVwc/ho9QlcPwXYgvQ9L/Du3gSxaIdPusvzIrbMmX6o1aNGAbYPS0sO5",
+	"5mG4cwvVokF5/VpLRdTOGgP7izWqLZpqtrdCyWxLyjfv35hxqb4zMahZD3W4/45I/kUL5DUvKBdpd1me",
+	"x97xG/SOL9oZr1P/vaT7F+tOW3zeMEn+fmf/D+wn6x0/T20N5cPBwpawJUS0vbfe1vO8q4iseXF+dU22",
+	"pjTGRGKewQNNjdN+ojL2W2qc1skRt/c7Y6aIPpI4vAeNLLNGdtdUox22SwyBwBT7yeOKFv7JAFSXdc/Y",
+	"re/67fR+7Thp1qm0f+2gX7VTafMkij5/7rUd27dC2cFv+Y0znL/AwNCUcoFS81Y/tpm18XFlVFLLkq2x",
+	"mkSZcGSlkzQa24P/EYgBFE3oG+ASwx8gRRgvmJoLvL7l/VBZ17sJCAAFns0jVG+dTAUGX698rla2G9uL",
+	"3r1nC76vnDv0jXHQr/KEXhob2d0PY9tZxxOqp3KJB0SPc6fV2viZ3Tt8ZxfXY/Uz7zi9pSEiFCzz1GYK",
+	"aajVJjzX7BVK8WLHrP1R/4YUXjOOOQelD17zcgRVr2DG+da0xIbqcnSipL5P7DNlYVxTPLzey5Nr4hc4",
+	"2LdO6uXONi0DXoh4kga0nolgviSU/6k2m81qUPWexJEpfPcOUwY9Ol3hI1OVgDiHlWoF5Huuu8q63rCc",
+	"Cb2pVV5s/jqLOYtnv47nKdf33HohDeh53scDx2s9VpEBjbHQNJ+zaA2ut5DH9woZxvVKivnzGUhz+w7P",
+	"7P53Z1RV0p8bZrEpz4JQkgmkrpVrZOt3jPNOxIFD1ApjxDCrOvc/ArEBsmMKwlYnV4wHpOeBi/RSD7Rx",
+	"mkK5kv1RCWIRHvRDICetc4izENS1SQgt9bhXrOWc8uHQlgNrJcQg2pIJo3w2DqPCSpEolOrYLMtCPKJo",
+	"P9Nbtt6EWFm08sZjRFbRd0Idy8lkqubvkTFihlB2Hy5iNgw/2bXC9gPGLPbW96nX3YFGNtwk11K6fi7T",
+	"t/Y26Ebw8b65YQbn6Mcs6lZXqQiAegqSr5BVZxqyri9NPNDvSqvR2qs1m7XW9nVzp91sthuNHyoukQlS",
+	"dlwehv52+mWzgjPW97KIck+U9ZeE81ra8hESViAFwFDF2o86GfXRyzG5GTjyspAMwGRMapVdZYjIdiEi",
+	"a6FMP+Zgo8AgWFeWQRUnHqkVGrAYpjS7riB5SyPN/gx7bzRXP/GO+/2pzHNrsOsXIu6HQYCoF2sJklMO",
+	"4d3KnfIL1hQiSwTIrwsoQblMmo+fMzLmTSj9iLFfD2U5YqFIsT+WqrvH1mefiYB7gXFtcptYtIVjQiZv",
+	"QIihWDVwIWoBPWlnDi/4yFZz6fdY71Ub/TwdTokM+ShiNZQeAZM3Sky15Tod6wf02QFN23Qvc3CeocLo",
+	"pl+On3Y5+0qmVZFFggS5C67N2kp2AU/Mspf7soO7nFqDObyG+tnC87dJMvAfwOazrRArPzfl+9F7/vpf",
+	"jf6HwW70c2OyzXdf/Xwwf7srDpOmvFat+Pv9X0526L//ZkLCpQn+OVLiDqSlrdAr3JiSlC/OZi7LxXhv",
+	"Xa/Kv7yQaByufgIX4oxO2DU1kEprWUPXQryhMeJLrmUKvWVBSK+1yvYPkF8m6TIrwJBROTGzsfzyTKKt",
+	"Xx2n+YwCDTGd8qINIZ58C6lq8ZdkQV97gzcDgPbQDgpgBWORjMYOaDQrRvDDnhjJsNudpS3oQ2nwiYK/",
+	"wVHZWf3EmbhKBoZz/GOJ2ICG3ZmIq8tNea3xOEKVJhbGxawENaGM8Bp/QTn/aM59OUFdJp5tAOKRvfw9",
+	"bDxITb8Hb1maoJsSxFfSD7TePfN1StW4OPE1a4j4FL1ZyzG9PFOqBuMCs9Vg9moxrg1CbltUaQGPuOjg",
+	"CQUPo5crb4C6JFi8cDSrhNp+yNjMONcWF28GILdN9IWnRApElQJcXP1Anw0gz5J6sErzr2Sd2G4IyPCN",
+	"vTygXBvTprFWh3f4tQBY9jSPvIpIO3YCVQApxtRJ2/gGwa2xZ4VdA4oZQPb7VS/RwG/poyect65dunrV",
+	"NBQIFRlAppfxBU+IwW8jMzovkltY4Hh/03tz/lxdKIW5p+1tQLbXsr0fZfKjTPa0f+y9BUfKNM77Rwrp",
+	"Rxv7j7WxDfbtA9vYWyY1fL1YpIPbnWHW04xDVxEtU6B2DCKPNOs38oBVxZAwOhhXS2KZYYC1Z6Rnk6Ih",
+	"VYwnUdThXvlXCorXS8tCe1jnRC4gT3Ym4httZkGOVBRKdXKLiZJLI4/Hdi2+eADyASN267B6xxMXa28/",
+	"ZlsMlb0B4AqyEuhw0BrW9pvbtEZ393Zq+6y1z/b6rcb27o7fChXz1e8XyspszxrBLLOPj+bR3y8EZrbO",
+	"ZySP5pI2l8oYeNoP/Z9pIxZGNt/SGzC2OJvZoARIDtP1V9tsc7/It6fNxq6Igu5QxD1b8AtIqNjDClsY",
+	"iOnc1bvEYhTTCUYlXS7MDLP3qbYXocc8PD2jkvRZyEckZtOIDljgMFftILgw1UemfrFR9bsU+3nPADzN",
+	"hf4SzmlD661IxJlh4QG5sm3e72yf+YupN67RWJuT48cvcTwTp0z/HU2sx/Dm3zi86VePh0r6jOSfqTQ8",
+	"ml13MrsMp7L1W5rle+gDd7LCCtG2tPguTVnHJ5ZCixzstQ4QP+RJFSsaWMRuw7STzUBMJvq/UcgNxId9",
+	"LVb79hByzFSXQYUP5UGHg4kFYFo9mwKPhRJVKIUDpPdMmrMz+mwCPawXpvyYfPTJNFEsrqaVctAZo0oY",
+	"h0R81AMDVsX+ChaV5K1NHzXlmbgm8kbaOiRg9z3TsNDhtaNo70GL8FsaOeEPbldohE8zDuQxlk2mrLcH",
+	"ha2aqUE3+lNF/EOMAPIqOwbEZldghdr2g4SSSJuJLCA8mfRhYTrcYk0ZUJZwwkwlVSY5N5Rkp3W4FMTj",
+	"OYz4YasKUhrK1RZkVl+vt35c3rPI4P7Z+7gGd83h31jL8IHmNpX/WCQtu1qThsaelj4r7V1jbZv3fnj+",
+	"6lnt7avvrrFRQuaMrkD0K3iiq5fNtMla9uj/ckP4Nh3AfTaiVBBryrkPrtSZuFIiBgl0EdNR+eDSB+D9",
+	"GxRNgMzwqxnWkfWeOrJpwQU8urEwhqdyEvlw/Y+9pXy+tliGh+4im+HBTYsvAM7KsJwU6OiORWMgg6HC",
+	"suYfDrllWpKXi+JjvEEuor1ikRXYgfrF4AetkxemhRC3nX1ttbe2KSMxcnUloUle4qaLmms6C3eacYHw",
+	"sScGHJySCD5g6GaF4rWAzm0luN8O16TTQn1nZuyR0LIFWwq5N09jcaulmi2Bhif0rPriEw7AFnWDSQrN",
+	"buAZ4w4eh9OF1ucOIwte2uEesoRevXwRfM+CBfZShC3oRWItHFvwPgslS0vzBxaWQsXYqjTkSnS4WT9t",
+	"nqOf2U4fy+Okiqk2zL+SdiBaemcK103Jiwf3RWax4CPXf6fqegx1eCKZ02Dq5EW2zj+lXte6J8Ep2D9j",
+	"JpmyPZZcF9tCygNYL9y5KOQO3gcwRFAvKwaBw0W3ottvG6ZnWLVobCdXR29Puu9PLk9f/Lv77vJNr0po",
+	"h9sXQgPxOsDYQV9dlbZZ8legSvpsQPUVGJYcaPs7ltiKTI9alsGTmTmfGIzJOzsrjBi97R9cbL8YNl7e",
+	"NKfvt39pTI53b/bnO/G/fm4NDiZXh8Ge+n78atZ884PwQWnbFUpmQgSMk7GIJVtfBsLADcvwJOAqHaQk",
+	"s9BueigtMfwJyYWHS1bebztWvAOIbKwoQmUGTGFX0CPT28oeEc0A3BSRbs3k6x4I7CahCKmoSmSlvdM4",
+	"TJtP6Z2JQkDjNV5HDynYTKbtD3ntjb/AhwtDFCvmytKp/qE2+2Z7WlJx7CRIKJE9Vgk4NEVsIYEyBgIS",
+	"RYj+AIvW7KjCf5m5p2pfo9+o31wnl7ZRvVlXvV3g0IbueMYLbt645EX6wAtQwCvtyhYM5fPHe9Jaq5XS",
+	"2js+jYWWfNB574Qrresso7vMqmgymoRShnyUXfAzU4lp24RxkGdOkmhtRDKunjpmDLXsKowidEoXbIdz",
+	"ITo25e0JVJFmukzm5bwTdil6ihgakPuSPeGMBQbtAwTj4uPeF7Ib5Zj0n7tZi2v2OdeeOXtG0g7s7pwY",
+	"MeyzBQ6BhvV3Dt7U9cDUvaMUSlu+tWT3HGxafhQwvLlI0IsxFPFIKMU4aq0OZSCrwLQNaFyZ3rKEHoTy",
+	"R/GVJN6c/nqbn1v2DZwVS8TEak76lOQ0N32rYRKgpeqn6mvbgNfjWCgVsT/PL/u5WuSaTRsj55JhjElE",
+	"+WIrcWsMXrJl2M7uVzQHb9dOgUlbktMocmYWRvMiqrQ0Mhhs1KEDmQzRSJsMSmgzzzzXtlG/DgfoPuM9",
+	"tSjDprjfwlMZRzU2+a6TEzOSREXYzhNsG3uYF/JgOhwSYd7OV6TCnNz+YTX4eVzcaO4tL2p+zoIEO8gg",
+	"DLrimsLQ9fJjXwhMZ5Jb7hGpXms2NyEP1ofE1HevjXEEu/ZaP/HAcABKxOsv7rJopu8R9vrT6slnuDZt",
+	"NLdr+/0Gqx3QvZ1aK9htsgbdHxwOm/readce9XbFeS6h+ScPvAW1ccWFdzdr+4Pd3doB3WnWGsH2sNUc",
+	"7tCD/r7NcaIjWKPKIImjrYP6br3xp2c/wd6uznpCYnus4P9CYUK/yUVR9pIWB+w2V79vmGmhCDK/gQAa",
+	"Mxqp8S8rJVCr0dDsHCQJlTZRBfTlOOESolODMRvcgCI11toAiySrglqlR4exM6pon0pW2HvqOxjKvSvP",
+	"rHpVETfrm87m2yUqkZ1pCJPlodFwHrSFxLFevDStxl9cb1vNOAu31c2hWtkK+W2I7UjkErfyIrLyopsQ",
+	"1Qmt6khwhYKvFUKK/IZQZeQjgBoPxgKSczmrk3dchRH6oLnoi2AOHmWLeKxEh/sav/Ft2m+itxe+UOBu",
+	"lkBOAZ1Lr/J2ZkOXVtnHFHj5lPS0XcCDU7civQ7H6RjjHWg3DScDTBs2SJAL5oU1SWJJvraOysuTq5Nr",
+	"8FOa3vN6mawWjfqPMUfsqb7UryrUg2Df2DuMLtzZ84jtcdqVvuj/l5cfU6lWhkkUdY18eCb65MQ8tPZB",
+	"SZfxi8BDrJWdFIKRlPZUKp9urqeZfaBsFfIawQo7zuU2FzYbSrsRbZDpbAbVF/31twSoZQmYgtXM7wb5",
+	"dgeotz8XfOEOLkWn2GVyDdZ1mRb4RP7uHufPPjXm3UgOOD6UxE4xvwD2nsU1AKfQwiuW+GXsGzwXjBvb",
+	"vV0wGy9TbmIP53ZZWBLj1Pxr+u3/dkp0pnNbVokGkZZGcz1t6yiYhNw1lijWunL3gPY1pfHyvDrs/pfL",
+	"q7OR32x+3WGztVfSlytFkC3ChMXMNkilWyNtDDpvhf7rbRadEiV4sz6wtgUOX0DqhpzxFOsxAuXwSlil",
+	"0ILaZ5D9qV4LCl5H1OJy00UtixJokzB36+alspsOZRiizo6ppAVXNcVC91FdIkYDyEUAFA0RFCJI6t0s",
+	"zP16RNr9CyLtXsDZu3uu3oYabTbfLtMo1EiYxZ6y3j3tTbL77rMGZXLJni59KvsMw5+PSXNfImnuL5T/",
+	"pukD3AJFAupOeW+m77HccjxiiWPCQRfBBVNMy+ltOKJKxHWvLXN9xFSPfN27gIqR12x+7H6rT2ksmTna",
+	"5/imF7GYvLo6P+uZXHVKhrHgIHJtalGHixnPArH7XalwFsbrGc+tYvbUiMSJ3lD9qTb5SsuVEAEzvuq5",
+	"PCUpbNt2wBaxsVCr/tU7HKLdszGFdh2xjQCJrMT2apwRZ6S3tN90KqHBveHXSYecDMNbRibYHdU09ky7",
+	"pDmBKfiA1cmZ8e5BXBhAOk02G+42erBcRpbmkyFPUBhf2NVLI1J6RGMhobbB+lMu3j17c3oMDpU6eYZ7",
+	"IEnEEA1a2iyvCa4jVfgCPT/93hnApFBORByOQm7zGtWYmrHZMjsERHl3+cZLJ+wzEnI3kOPzy6vu+eXp",
+	"y9Ozq0JvDQC0mFlpaj/l98oXK4lTrM/VMyP5Eonnvn6wgWAqu1Wv1vTURU/qWeeNCidMJKrS3m40oAeI",
+	"PiPvvcxZ02YFMx82XKQsXygTfoYB3Tm0sVa9lD0WjxZcSTK2PmUeh/GcxTds7kkjt5CF4ihdZiuPtG1Y",
+	"A7euXG6ugTMXb1xIZKF8ThgHh+RiPrFnoLczKS7ujtSYDxVWHXmR+5EAGQCFuZqjmfZOmCwbDgkXC5/O",
+	"v7OKjC0jrODlHW669YSqTmxCV6b2h9typnCir94yGoGf3d6JVcbYTIh7KcxpR2JAeBacocOdUCNjjP0G",
+	"aDUoesAdz6GVGWZyjUUSV0mQxFrUuBADboRh4BGVCnN7rYQqLkCGc57xvD+Ea51ynvE1b8R/3Eg2Mjxa",
+	"xcTpmb90MGBThR2abQDClAWEQz/Mk6NNWwMAZWJoR2ud+855vo9MbIGJvdWEOmG2YEMJGy1DKAEv1ewu",
+	"aUQ5bra6ouQKsdf9T1u+aggGc+jx6BXVfNgzKmKnVlFO0rhjQbgOAm0xuxU3TGYatmHpAbZIt5UB1q9J",
+	"TuBGk1aRSx2E2J8rYTEoCYibJzGHEcOVmN4HQSDSn2O2rlbxO3xl5YmBaihOhCdKCNcgfrmvVrPZow63",
+	"Hiq36oXFC6Aunw5h7WKaZns5HIYUrM+DLEKKkhiAzXfczPWRd90eLSlDc/qdVov0zMdcVqnrzgtZYSSZ",
+	"wgq5FNkJLH/5NB6gSsSuqLVhfLJNK0c6fDEiW/W+sWbhyJKSkAeTIncqDeFs1s2Uh/TD0YjFd6wSyc7l",
+	"PhUifiaoaTduAvOZk6uPA+PBPapHHqtAHrgKpDCSZN0T4CjQut9fvyTEJulnvONXq3jnJknueZ5YWJ2Q",
+	"dtQeLir7eb5lkkPKAp8T0xkaG762CeVcHyre+lKR0Hsloy8sj6a9x0KdP7JQZyAmkzxcwnUBzWlxh3aC",
+	"/tQmZwCuYz3/EHTE/G4s/9SSVfe6Gk+EVATn4t4lrQJCY0ZGCZOAVhXGMleWkxGQf+72LK7VH1WgUS3k",
+	"NNmtAI1wpW5Z/0sYTscPaSbF4ja0YauVBRfuboeY5mosTJVRKIvQRPuJUoIj1E3MgGipQsJuNcCc0PQO",
+	"WulYRBhtnxDqYY3OReIKnIZsxuKykokLN6G/FXCo5+hutrZ3dvf2Dw4bNdof1Ol0KusjIUYR06LNvN04",
+	"hNdJDhxT6ZDREPQrlDIBWnBBZ0Pw5jvm5SaNX4TBoFKtRLTPNHN6CbfoCyG/cYmEthJAr4RJKTSJeyN7",
+	"f0nAe8HPvWW8mlv4pB8BL8BOZaYm3WGo3i+/35LP6hR/dxYes/z/TJDSqXfendfbXSt2e7ufS7v1vWFK",
+	"2sYDLkPb9BygnOAB0lSQbSpf9RyzxnQfhjyQpD8Hv3EQSmS+JBCDZMJMna5988tQfZf06x1+yUahtMjl",
+	"Pf/gFDSLza4DxmkNPFoakWR8EM+nyjQQ5FrQYf9AcEgcuSkBgMo0Dm+pYg42y3lWrNdEn92qn13kIUJb",
+	"lzz2TJDgxHeJ4ReXp++PrvV/z9+fPj+5vOo9MSCcvRJ20vNgpjljgXWTASswjhGeQXPpm/gvCH4h2sYf",
+	"71aow7N59zl8FvYplKq8maElnocKa27E7XMwly/Pj68uvq+lr6g8FG/P8u6NuecX7Jb4KCkfTlJuuq3L",
+	"Uuod//lHNCS0M35slfBQ7QinKd/cXExnLJWtX+0/l3YlPCuosTJy1peXixjP2JFXhdgkwSgBGNyVis7R",
+	"keu/FjrwQjixw91r034LmMEO0jWUtgF7eZvDjIBZy9lsP/nPbHWYMp9/erPDex2RNVoe2vdXXU2j10e2",
+	"uPVhOTE2HsX2311s/41E9n9LbrGkd+E9WcXK7hR+zCYlEx8tw1F9Qf+JadZGKm4/4YF47O1UK5OQ2z+b",
+	"0I1QsVi/+X//SGu/NGqHH81/ax+/+Z+VL9jB8FQhNogrWzaiO9MmEDPXChUFl8gL5dyTOvkAMNmhQdMs",
+	"s3LBtobksFBV72vylvcDfAjrNcsnyQcR38gpHdzBTPyCjf0e5c1fV978o7vyZQTQo9F4v/569zYatQid",
+	"r4Zy2W1sE6+dgYFksTy/z2z2J8K5hQC5pwRagoIP9FDlOFGBmGFST5+NEl6I6KLld8ixRP4vBeqiBzaH",
+	"8Jptg/BXCXZmQGCMVx0TcoP5HXBggBlCEUUJUWhWxXjgsrTS4uOss59cXtROeahCzVfIG2jqQ5r1xhNI",
+	"6nRFw7k0TVtB5bLBXLvjtH+V7XIMrolQGQ855aQXBqaR0jjkqudQu+0bshVVmjKfomJjwbkRw+VGYswW",
+	"C5t4ZlwhApVCdVVZt6IepNpnW12R2MQsTI69sEVi+NXCWqFwxM8TVVmhjx5xcvo8C0GaWTH5/7P37stt",
+	"29q/+Kvgp3928htZluVbokzmHNexU6eN4x07ddtRjwmJkMSaAlSSsqJmMnOe5uz32I9ynuQM1loAQYqU",
+	"dXMurjrf+e5YEkkABNZ9fT59wBoX0oeFJ1w6yv1njVYxedNvv+4E74I3lx/+Pts5D948r4nJm7/967Pg",
+	"XXA2fnsV9n9/1ZucT948r3UaoWwPTuv+r2/CEly4zPuolJi3z3aeN+ZAqXOokGy9J4JIoYUXim7C9B4b",
+	"F++G5dnjcpNy6eMKJ9TYnwd17xpCZilJjd1aoP7HPPLjplvn4mwga/uY7wzFvjvDUrqs4lmVbebSSUKD",
+	"1b2zPAaqcW1OsZGkWs/sOHm3HnT/jEP/9s+SoWlRLlYcx1lPqqn9zmUZoCEtxKxt29jfm+O5l9r034qF",
+	"PsJaZoVc9kbQlJgC2vcEFYwMI9EVERSRSWGwOTE9B0Q/W0dXzNfS15uu1ra7iVQAQuKyRHxMgLeIS8MX",
+	"OKhSx1BO5FrMH0cglK3PKLgJVYeHwKRT9l4K3dB7tLoe73Y/GYQZdV5pjer13c7/56uOviXTP4CPBH4B",
+	"VVf4ARFx4OfbzheV+eucZ9Y22PcGpxasgF3U6Nmf/6D3PHUGpOdzCTyl93Qal8BV0lNxm9PnsYZz1+wv",
+	"8Zy5LBx9zULsKnq3Z7fson3l+rsABMEWdTVYd7q8lQ8SFDZd4UCoAI+JdrdqZapbn9FTFQ3WC+sBQilb",
+	"uGyWx6g+YxC4NZlZXbySsl+gMvESV2KBtrXCw3SV7aix6DXGWvW+/tna2V3imv1//BmusvaEztFSMBG4",
+	"z2c246JtbP0U1WXvT4/ZweHec6AhbBB2g/In0BIJY6lSEdCby3fn1JvCO/30+Gs7uiX5cCh4RDgH+ib6",
+	"Un0T795T7VUNKqoeDB0JqCFqSW8wCpNgyKNkG67SHrftqfK0RHmlP9EzaRu0A2s9IlvgFvMg5AlgOC8t",
+	"GRF78t//7NV2nwJgWOy2gukppqRFOGVsi9PeOzoU0I/GmInB5QDNqekvkAx5KPM4FewIlwdxL8qerB+g",
+	"PzE5OGcaHpbPBjFGc2EBA8lOeZwcXZz9K2bJKFFRwMOavglRBNh6qxBbi8OJ08RiS5uI4soWYl2evT6/",
+	"OTu/+XB+/O789Oz925NXL1W36z2tUvl7pKWG29aN4852y+iNYMruiZ/RSGjxcRhySX2PJpaOrYcQ5na7",
+	"D0yfZRjIW5jakZxuC+eES8W6AISNTdwYHvdUMvSaTlazeA56tIMuT7v4CpfR7NSpB+ZaWByw039/OHt/",
+	"cnN5cvzu/NXN6dHx1bv33lOaNHUQGAIHRGUNklg/uhfpbWS7wKqzhy1kpMJwINw+xKbrX8XUW85GQ8Ny",
+	"Zg06CgHX8gcnA2dD1KJwhHbSQwRFiMQ6qt+Gl8FU42nAILUETfshwwtNVDuiw5ALJhQexfxII9GNRNy/",
+	"IWbRJ//9z4E95dnv8IYGJsaUyQcRNc7qUdEFJDkzAGiwgLFoYuWkyzVeY5dC+sRdZunCsfrD8r51xVg/",
+	"gDDU2BPOQhUntlyzypKxYglvx09TIBtjhNnnHAF9AfTZMDrAKEu7CcLXsan40tR6FeNoOTg4DmWmlyOu",
+	"3cu8+swPURB4hcy5Ja8SQ6TORoXj3IuE8DOoyEDpEEUqYgEcDy+7OYe4+Jgq8+JQjW98NSaSWT4VOmGJ",
+	"Ukx1EyGdqlzJxlwLIsBYMO8IyeBZWyRjkR5OEwZ9YSpsBZ5nUH7Iae4LGQjfg/FQvIm2YOHbmAFFBEdu",
+	"3+5n8zlKBC7jMVYbz0J8ovNnAKLoPU3j8Xh6K6Vaf+plTeNdYxAq3YZjRSIxdkAYB3wC21WvUBeKfpn9",
+	"LAMQQqotDvSmaKsEe5jy0FPOa3QCSEkswu7U2lK8ylkRWtC9p9RSCNNziTts+1QKIUKVWXEqufB9mQni",
+	"1x5miK3c4G29Vk4oFMfInnjxqA36HMgSU1zIp1W9/fX9pbJrTt36GalUdSq1vYFo/v8eJoDR/DlKoUKy",
+	"9IcxSayPCUuiCcJaKNj1VUQCQJ3GqW0HHrKzb6CuTFtOsyVH2YOZ4z/G0XnvRRJNtmAwHov5JGZ9NWYG",
+	"yko/tcbOs1XkIoa4dkumpfJuo3Goej2gi2Rt0dUCmPia4RduT5EaSwIigJp1hzoS++HilvQVdHmFqnPr",
+	"mB9qhCybJsDkwbJ6Fu30X+b1gp3iEZI1c3gwEWsT36n9NQ9DekEW5JOiItrEcPuXBqhXOC5sh4chhrPc",
+	"vH8PgXWQFBS/hAWnsSJwgAMjGgYxIvEM9JnEexj6TiwKTO1r/Put8NB8qqLRSBF9yB6nWAPESOpFIlaj",
+	"qGM1xWH98CkbBh06oHzkB0J23D5fyxvmBHktjE/G4spmD1oyw3l59OHV2cn58cmlV2PA42JCgIaAlhrS",
+	"zQCwpS9Ol/KF8zDLwO5Bm3Agu8ozWAstSYFF3DV6Gc3xTKtEzDJQs1suXaOiGjMN5YasS8/ddMYBJ2k6",
+	"02rGfk541EMI/JY8Srcivg/9omAvQ2GO2XuALAS5VRYG7YhHE3wUdEpjCQ8aM3FLeg5+mt0KFEOlEkD2",
+	"5MqEay0AhelTQbhDTgYRyTrPV53Yqz2FpXLFK2HmQvkMVtKYhhTat14GaLPJfuBx0PEYRi30shEyBkSf",
+	"MP0FuHjwfdV+BRomEkPhNOi3pCNtX1g/w/kQYaTtJzg0L/s2SPuDImnUdms7ADgML6MlbSeQmS4W/YCk",
+	"DZKm5Q62qgPge1G2BzN6S64opLXGWFox9d3P4A26wbNUnTrMg1ny1VupOrdb8P8d1Nm8eMyi9v+p+tJX",
+	"GDehFciO5D19WDaUjGVfqeb+blaOfo9+e7M/vutc/RX+/uOe3I/OXv1ypP/7odGu3+62d3+pdwano99f",
+	"P09+k2H991/P1e8Y4qtWaNPmCfWze3lVEOFcz85i1PSZtZi2c5z34KJ5LxC+hC2XBi+rlYLITK7w4KG3",
+	"ypJDX38NGVn5Zqs58eRTjCefxWfy/X7n+OzgbHBa/6kx3PWPF0goZ3GQ62vc3DPXHIPk9P7agkdYrLTA",
+	"ohcnj9Do0I42CVhrILnWwAYp+UGQkueilsSHLcwv+WUAllEnMYjAGZ1gouWw60oqvui7NFa+HejNFA9F",
+	"J7kfTxmsmVEUgdGS8AQMVUPiC6bu4cFBg7CRSTHEBtEXLDIIbU3wCrTAYxHeWdRga6FHohuKDoZi1ShB",
+	"O9QQ96SBWqrbIWM377eCwaM9BrDOqmQrl9lZbKaZRZamc+NQqVs2GqbQmPbUVi3QWMZHpZUYI/BlPAL4",
+	"N+Oms2M1GGqL0eMj36Oh5p2FiRrZdW06/g9V8XQdwg+MjMmJxS9OB+Ya2ZT4rKboH4ivZ4Fr0ND71Krw",
+	"ThLciValyaDA9rNHfjiiOWsvrcag/KwlvVRoesYxBZcOvA2zYZoUa8hFFzFmlI1R1pjHOyYcykdJ/yYJ",
+	"BgJ8aHChIcpnGbxMgDfoSfCNX7jSVY2l4/BJxC11owcDgdCGvhjoDym/PyAyjb3D+lPaClnvktJEBugu",
+	"igzkt93SekhqYCoy4kxHODpxeXO61pJmV8D+pAfme9rT5jl0qOHdwlaxZjP6rsWEYeb4P4A9jYciT4uU",
+	"OSuuwfhgtkO6H026O2OtLGABntnlWpT2YQFzitZOn7e8tW093bI15B0t5ncqVXsDLLrng0jrhuHY14qB",
+	"j3yqCWtub1sy0uaz+rO6vtKcsEpz5/Bg93n98OCgPosHVXwcmp8+a+ifBjzJXhsA7WnZA/9Mgkqzst+t",
+	"dw/az8XWHq93tvb47vOt5/6h2Hru7/BDvts9bO83Zhtr8SKkqfGoPT+qU5EZOE2W+rlaCWThizOCuOiF",
+	"4c9Rqi65E0uhnvLK2uqMjWX5CDk4PlVw9mC5aJMxBwOjLRZjro2GS5uMaCLMMhcRojdrGdbrz59iUpAa",
+	"sqB0Z8oCaFKfrS0nj4mqAu0s+E1L5mq5IbaXt2Xg5iFUvlurJk1FhLFijXq9ytqiw00uhqKOmN8kTPMx",
+	"n5DGx4tt4Xlqw00ZnlSEbG0pbZ22Kd6Yzam4sT/EbyejVD+ACtTz3B2OYUcB8WyUPbUIbB04mYUmyl6l",
+	"cH22HCG1W/G6OOETk+yFyN7O02KIdD3LBzAfCmNgJzBRsz8IKiizg4pMihWCA9PGQzbysIDM1gejw5cz",
+	"HcoKmQicD98SlxMwxSGmgPbsmC+AubURu2vxzNPiS7sjF5W0JuMys/HmQyyiM9lV5V03x9r3+u9/9mu7",
+	"T5uMCBvSLCxak6b0bAIZC6nGNeZRP6PHuO/HLenZWvQbW6lVZZ7535Sdlnw0oJ0fiIRDrdoL5kGfJN4t",
+	"/UP/Msuw6xGqelpY5+GgrddTTHnoon0PwMFtT8AFLgZqMOtW0lZ2Ty8WXXyqRtL/1nsxv5UORmqYzRkk",
+	"132VuukL13veW6bdnjCtNo2qLT0atR1bx4Z1m1aykm9vMmnZVFtLPsHK0f0609qx8dQwCUBIqa2SfiHb",
+	"o4qzG3B9peAwzGkI3+LpOGpyARVmRu4osM+P/hRtWpNXOdir1nRDsu7ermQbE7bguFDpkgQDUTUbPwe0",
+	"a1QZuCH2U8gug08BvornwKMWMdLGzDNfJkqb1WlJkR6FDQmSNzEIoKhHQuR+KDiEttMS4S5Ba2hV3JKE",
+	"r6CHR1hVbCC4hOZrgwT5lzbbzdzHUDRiceTbohdIrNHSzkRHDWwfGZUqqVi0JF5l6ra1ywEODxKnwFJ2",
+	"FBXMgGCtsr4aY7BUG5wOIiThFQNDLzXQhkrdQqC+Ua3X65nQ/UDpkbTFRGVoq7QbxALpi49MfOyEI1+L",
+	"5bMu64qxpQwZ8ITKobpBmFiMZQRF5jGiHjOADMbiIQ+4ibyqtnn6fIj1xeQ2tWT2JaObRsyDRLwVBnGS",
+	"Fh9jYXL2Km2Ij8KwCvIfvqcVCGIW91WU1NiZnpQgopKW9ExCo8m04a8tKQzx6n9A5dkNlg7S93q003vZ",
+	"7Ncq8yweB5aYgYFlPsM4vFeGBP0h/iIo0NVPFUA6PRkMk8kvqH4wQJk91ReR6AYf800DjJrtsp0GVdPQ",
+	"GIokAZc4Fi+Y0E/AFEOYgpRnGxpL2hn/mtnk6aLt/K9W62O9XgyyUy2WVBgMmE5lPdHL8BSLoMKUEk5J",
+	"EbMnEBx8mhk8wZwUjd/cPDMNE7tUKhRc4vjmehXusLPgrwT4rve33ra5NZ9rqTGYW7LcO3P18haOj7wv",
+	"p7eDpFu6zKZ0V+uLBRc467Tcu8zzjzfbQ7GWsWYEyTqGmiYxjXqCerKAiP5UhOX42dcP4ED1na36zlW9",
+	"3oT/+72sod4VYpkBawsCoIa0t7kFCYqqu1/2lt4u03OitKWdV346u4tOB2+4/vlcGV3wgnHWnwy14om0",
+	"ctZmhoXDADMB5yxT1ZEaQEHMhiqOg3ZIPnM6V5vkKNlfKso2xfsCePWzVwo5Gmirz/loy/m3AyRVrWw5",
+	"f/2RWZCdKSQFbTzqe2/dcZyJfsiH9Mbmn69E3MGOiEqVYFb9o8T9t/OLPwqW+SiMFTNNVsKxNrvWPJj3",
+	"RCYq4WHxktFVUydzneQJc2B2WQViBlTGWlnNi0JzQXcUhjc03yMp2QkNpVpZiEvFAm5Rsk+fjzTdZ6u1",
+	"9TZJY1Dl88rn61YiP9Bb637ig9Tw2PAePIgDiqWcM1kPzDtwvM8jfxDIIE7QCi52QnO/KY03HcmJ1stY",
+	"XU1UBIiPhX9SCUYQA2vhC/oO002dUMW2lxF7G7BL09ZztKTnVKtigDQ1iBFVsRtQ9xnNtEl3H8ngr5Go",
+	"6nHwyA+pV94xk6lyJvCTPvpCSCgjFfP+Jz0q19UbUNcsx2gyw8aXtF+ELC5IXlkjzBdAoJ44fLLgK0JL",
+	"ilmzQPZSQkWkC7ZswVy6A7hFiv0zoprF5AlhnujBtWRpTy9l8gxXg35nSTRhB3VQ8gSNAsykrD1hJJcB",
+	"daUj4rg7CiGxooDAZ0avT0vO1eyTDiSAMMDZxd1eimoQ0UcHbPtgT2v37b1ndsSJkC2JY+Yxdu7V2DHs",
+	"oNjpqTbbhkL71JkGiNotCUVznfJr9LNiYRtpYu2XGtVQHL5/gShcFMOwOYW9RqPGrpTeeS1J0J9EX5vp",
+	"dkvrAYGWCvKTQSK0pPXKGwE+xKtBdJYrt3ItluHRzBBoTmuZRRTKQ3JBbBT/Uq9kFo+DIS1fDm5kCZiR",
+	"dRoHSzOhumrtBjWYS+X3Pqf18Bc1dhTfoiC3alVFhq/dWcjVKFJ3U9K91LyZxbRXNJl1MO0Vr0JaYkHa",
+	"3mo8rXmz8je3q66vr7eOnFd53+66vr7O/Jw22WokuOYgTfPgXmlPObVLYujOljNIG80dHoSNdGGq3NzE",
+	"1sW1OLUgaQAaTA0s4nEsMkgyYocc1Rbl0D3G3BJXmFBwyOOE7daRI/0bzVdRy8XSGy9R6mbA5cQUR8c5",
+	"8tBIYPwmUQqzEu65xiZqDOaQxVVj1zxI0jAPpWx4kojBcHU51HD235VS7K0e0vt06OUbcXqia9mLZlmS",
+	"KMCKMuuqTC1NjqI/J4Ycu3baFbokkAiycKeWN4kmmSjJzjPs5CqDvbcRskAmuw2MjgWD0aDS3IUeMK1J",
+	"4M8du6RamPRQa38tL/VztdxRLYRwtgx26WF3fVXjvhZ7qebbNFe6PRCzuH6QQiWeYsaHSkQehm4BZsyC",
+	"wUCf+0SEE+0Qak1mgZ5H0oc+k7OkwGud7qXn1J/ds9hLAH7h9s+bQkb8odMKDvSpEQEBaN+HMBhSuF/8",
+	"ATa35Lyy+k5aEgnst14g41G3G3Sgoh2qlRwrKVDSw1pMb8A/3vCeeHlQr9tOj05fq27ZE05PSNNgRgHA",
+	"DaVXnV5rre3B57pKMTm1AU10CuA6E6aA4+haN9aA9MCVcTYnpheOhH8WiMKEe7MGV4dLYHYA4CdFgD/G",
+	"/CrlWXor5mZYcuCuvh+CpTn6AX/mcXLkLuW3FAVzPKJCvqTBZAXBUi2vQJyiqHf7UpxO/yrVM8NhHheC",
+	"vRdtsfrGxf2aLi76KP+KU/dsU+4473Esikhf9xXjA3a21BlcB2PPC+bJURh6rBMKHgG6pf5xNqhcdZoJ",
+	"UQ3C324LkUOnQ6YAgXkzbYmXM+rQGV8yUJc/eKrLriI1WWyvPySNzlcRP2YVvo74aTR3H0z8WOP0u2PA",
+	"2dSLzpCMs1hsBhNmqJRWc4C2O3p4+uP7CkdTiCYD5BT5bMijJDC91C4yH+3J6lTXteoCJnBZrWngxzV2",
+	"AWhRiO8Wt6S23L0wiJO3k5M7/fzS6rxjM5kHL9BbZ6XB0vg/JEgu+2o4J8tYATWXpeSax35arRSAXs/9",
+	"1QBmU26qAb6s4QWlAIOJXX9HuNijVShc7LfFwmX7k93kM+mVHbYa7X9LZWBUc2KlmY29COkkDFJeGB7f",
+	"Ch8jDUUCQ0smP+JjGvvcjjtNSj/B3EJ+L2RzS8eVpUpuutCDko0nZ2A2tY2LELwIHKvfQfqU1ZNWe2mw",
+	"+Fwl7JTGUx4kTke9rkRF+XSRccaSljxC2+OadjsWDNOZWVQ+zMETa0FoHHjF5XmosiyyLg3VHPH00Qh+",
+	"6dRW7hawVP2REXrkqXyqDEcF5tRbiGZitY+BV4bQIoYza6aFHe6yhV4Nnp94m+KcnjGqoP3CN+Z+jC03",
+	"tEP/FZtbvmBOsBOw4/kktnEmQFu2ZUAq9N3AqlQJchYYxiz0Kwy8PT2qJQug9KsO8CtAh0IVPKD4BIlL",
+	"IFcUhb4/7pzHGTrrTvEI6EGlM3NCxlWnDsudZCDjRHD/xdSQTENPrSWP0gqrnkHGx8IvQjumyHyKpIzh",
+	"a4DppyR+X40iKowyuFC24IvKospGUEbEiy/mhFhW11rio6LezEKeuSUrjA79l/nCCo1i/WuamYOYkLKg",
+	"aAJPQlo4N5JQx8cZNDQRt6Oh23TzBw7Mam4Hbfxnq8OWthsAR/zGAfTMGA8Gd8elpYArZtRDaK2bFFyb",
+	"LZGwn65cItFopFbHBzmMVEfEEJtiJzIJANep3ADJTX9dVsjUelXzu9qFu6jNjeW4OIzjNxEKydberhoR",
+	"ASG47Wrecggf0uYkN/SetyymFj5wzK1QouRPvt4ZyDwIs9xQjDJTO4dlwZEAeqA4LWQh5MJ1qqOWLNZH",
+	"sxRiAcwNHDaQ9r+4i7iR70vmW1dx2vTbvEnUDRlCs723qYZRqDXIZNgNUtTqztyilWcFk3kYp65g+gYe",
+	"yy7DcuVj37pE1dKMIRUAeSc0YciLT0nX96Kj7kQ0KZau9tucdL2bO9qcejJqLBleSG4FT7SEgB79JjoZ",
+	"cdWihJq/XUxccpFQnI37qiUH3BfEbVEKYMBWxC/QAjUDYACTcOAL+nw4FNJFK/iA6GxUyDLELkuHP5NH",
+	"wky0LApuwuTfVRQc+27nliOzgtzlAJxTuJe7W4ftuth6xg/2thr+/o6o88PO8+6O/u3wxmz5ZsVCcVaq",
+	"ldtA+kh2DGA8FIW8WQRTEz3aHqxRpTOKwu1ntf1a3XyziEBda68e7Jv7w/N4FDfB+a8TnBd3udA8nfZC",
+	"KUzfZWUwEW3NJYQzQZ04V9hQNaR1Vhqb9rixqS5GJQAKBYVXKLrIMeNqXZ605EBbwY26SwNGDf5B7ABB",
+	"gCm7U68TRRXeGFjyIjV+wSIxUFi1hyCRCRsNM2jfJULzlNbkK3cQu0efb+109sXWoV9vbz3nu92t/fYz",
+	"0egedA79uiOIEpUMK9WKdgputFooemDDPJBExUVfSdM+gG8ImPjiG/12Ks0dqDaORQL3WkiE4DrqvVpm",
+	"bWV31KZWaj1SIbuqjnQwG7tQPJgvC+XD9if8x31Zu/dw5O7lNtXnMVfL67AwgU/rho4LRIepk21JW0l9",
+	"fwm0YaGrFoOHBN0ptjglRS5A7QBZLRmhLnCT9aKdGriRmUmRa2rvRWhfFGWWBjM7fiH9LHgPpjYK0Vmk",
+	"fwP3ujGJ1FXBFkoSpqkUx0n7m2yp4Ugbdfq0PI8wO5qd3iNMiKLgy4uUhWXvHClRvPO/YuYFvoetSJ5j",
+	"tRSnR++zHwrSo1bgrzU9WlqU+zqYS2+gxJMYcHwMol9PxYr+pbN19M7ehT4boj23mJH2rZX4fiHbd+n1",
+	"KpN6hjv+uyu/3Wi5B9Fym6rmxRUpUdCupkgzTgxC/iSBmC/Okf6c8YQNI3UX+AjOwrEYMQ56EoqW1ewI",
+	"SI1dIHJLGMhbZCmWFnS1Jb1tutIZYGk981k6hy8bl8gHM7uNrUO+U99q73X2t/YbnTo/7B50930wI+J4",
+	"BO+hnyTDuLm9bbG8ekr1bJtGyNuiuIFjPultXkmlWcH7IjfRn8DIV9nZqe8cPN97trd3uLf77KBxeLC7",
+	"u7diNJRWf1IWEL3KbJtNIGM9gYzA3fPm/F+Y81gsAdKvy2TA9if692SeGmTz21wVcrEIwFR9cbOy0/O9",
+	"QLO22zWxuMW6ck93vrbuyoRnxnzCApkF20hb28i5b7rfGkBWnpasYK8dl+kiI662Od9MfAziJC7vsTbH",
+	"cu6CbfsggHrTYnkTgshaL2aFHq15lk5wDWUVoK/GfHITTCP7UHEMYArY45IRFpcicxwoa6IitBemSlS+",
+	"dJmFO7l1vBFEH5y9Jo/RpP0g6X3avbeUOpsjNgQhIYqZWFGXhojOHDOzuIj+HvNuOkrkqNKHK6PXJ+RW",
+	"TOLy4jtgV4wtNOKtIOY4T/K7oMe1P+bQ2tfQ7vVALgy4T6VxUwr7FHF+ABhkStsaD6UlLeNAlkkXUpFW",
+	"4Zph8RBYFAihPAvmaPuW6LdE9eckP2rZWF9L6r9icwHVtHhuVMkzH6U5Bo+iElTycm0onkH+GPvCnS7U",
+	"EyYAz+ImYqotiZUuGUsj7qtxjBzTjyFCx33/Ald3lfhcuvkqzcqnViXwW5Vmq3J33vi///v/tCrVViXi",
+	"47OpD/WxgM+Go3YYdLZuxQR/TLNsVZqfWlTk8oon/M3lu3P4vZi8MffgSSK0DgiUfAcuEvxANc7hB58/",
+	"T2WC55X052JsVuYhwDfJ8X/oCGIjjSAO7XvOuqHAUTK1SNlsOZQY/3D8auvk9PWPW2dvfvp56+35u4vK",
+	"H3Mv55HvC392dJEGuBYi2s/fh9E7+4pzdWFUwybatoxpcuT7ZIHixrdWiVnWYqPELnqhmt62cF/xLMZb",
+	"DLipIcENqug+bf3EuwAx+JOYHNuva0MexeKYGH3e4d204tay0DP0uWNQOwmL8KktbXZ6qWinNjqeJVo3",
+	"lhR0W1FivGqg/rCC3iCqXWVAzgJDAftotGCc8Chx9eAq8UdHI4F3KgUxqNN4VHQpQmLpBk7bGKzMn4Te",
+	"sZZWkwoeM30F7tefqxX7RirNyl878S+9X+RP/663rzv74V/1wa7cf/PXs8nbffV8tBNfJY3o18O/T/b4",
+	"b2U/rVS1Hqbdd6FtcapXDXuV5tahtWJTZY1lVUMIutpC0Vo25GmQG8D30qNOgoFQo6TS3K3r/3CacICC",
+	"eBjyyXkpjtbbVyf7v13/e+/tn53k3fXbye9Bffft1Xn/5+uTnfM//52cNz5MzhsfGr/9eTZ++/eHevp0",
+	"w8U+p4+HGyF36Mq0Fp3w7yXM8qAa51vXB5f6nEN/zLoVAz65pBP6it+S9zbVBojgllKMscvpZL66pxfu",
+	"zVrQ4mTZ6fI9y2zNLcstubK4Rf/sIm1nXN7xwCW4mYW+L8U4+3076PVEtGRvrxn1Iu29JdFat7eR0NI2",
+	"jbhLNuLCSgOp4jTbrT5d7loDmgX024E8ccjhKewJ1g3iv3ehBy8fWTaNexarvRtQq652U3gnKevqTQ8b",
+	"T1goeJywZ/rd62uIbjHt7M1s3K/b3Tu9InrfQ1369HqX9joXLPXX6pqeEhzfVvf053WlCEpX0PZRk+6Z",
+	"PhiPvpna2RkrtVGbUMkWhUrKW6jBDBAS1jwXbGQzY40G7vlOGUtChUgFWmMnvNPP+mQAOQdd1EA41gJy",
+	"cOvuuYYAunYIEAJhUA5h4kdSfAhLYLozj+HlrOrcrTsslh3dDGIZeN4/JDS2ai/4TZ7idGZaOLNZYZfn",
+	"GjI6ahRCi6reTl+jHTw3n4dKH2cEw6P0/16LpED2rlZ9Z1tKZlTanEg/pp6WYq+uihhyoIclMJz705Do",
+	"QvqXaf/K/T7GURimyIFgdAJV+aZ8a8Vd9LPqMTVK8IUCyaCzg+wbKtxC9tsyCP1iVADzFtFvh/bRSHSE",
+	"TMIJeu1UjznVa4q/3anXa4VVl+XbaYXudj3PRqVa4YNIL8hwrA0srF4fdLlel/K29XlyYWTSmiQ8wsjE",
+	"2Ut265mKykU61ku74ecr3pwJo/1HeUP8agWc9CJn1W8aT8DspY0YWFc7qj1Di8qAQj2y/SnFWfh8r1LR",
+	"GiOnUixHA4BrpMVYkOdBQI0YCiIoGYSeRTcScR8TQ5YcS7QkwH6YcIcqRJdN1dLcdYpmxAAD9V3opIcq",
+	"UozI8cbiPVqXR1ucaOf3CHPNxipwTuRSZsG9VXDWpMt1SJqbeC8Iy0kLAy+mmjnnwOMhLy2Rm6kcp0vk",
+	"HFSYB6uQg+a3++IqGNuIRAJBD8kyKVfGh0P25Ord1UWVvT89ZgeN3WdNdvnj0dZOlR0wP+gFSVxlu3Vy",
+	"g+KnmWL3GAvwDGgcwMy2pEegUVcqGVpOswRG48UiGQ09yu+48Rc9EEqyO7GTx5NGv0JTbzV7stCoy1la",
+	"f0U3JFxbo3p9txPf9djHQSjjly1o0Glub4/H49p4t6ai3najXq9vx3e9VoXdBWL8g/r4slWpszrb22d7",
+	"+y28h8A76Q3O/Jetyts9ttc/vNvpbx3+3apsu7+Be8HfgIyk912lWXnzw+X1b7uvLk5+vPhp9+LXi/zf",
+	"8NtkNNS2X+OXfvv1L7dnP56H/o+/jM9ePx+cvT4dnb0+3fFf98O2fD/8rXFab++e9X779YdxpVoZRUGl",
+	"qU1p/Vqa23AstlGxN7mU/wOH8fK+QehhNw6wmeklXo4f8bCnoiDpD15e/ni0g5/hyXh5gH8NRRQo/+Vu",
+	"fX41offDJcy5QFFcW5aw4RB3v8Et4wnLHC/89p8RAHu0aXcLUjQtnFcLwsBJMGCJ85RRTysHrTSYZ0WY",
+	"x4rS5kFX70pfeIyiNYm7gSFeX1xs3ZIW/2XhOuTZqQGqzgJ0dMhO6IGPLLN0rFoS0pSkkYxay7gMxsBP",
+	"b6DnVqhbwN7QxgR5Bug3gGfw/SswR+CsVJWAaqnx7LD+rKHNrGn8GbKPMlW3K+iGhaTxMc7SYZr/Pmub",
+	"70NH+GYKm1NEgI3u+pr1IXgup8oVCG4Z0uIvrOUexCxOgjDEvGpB6UKAvikaofnCBfeeNXbcF51b4hVT",
+	"nVsjdn1xF5jcbiyoOwYBaafUimFJnVH14PoZSEiTq3nQA/26dQ6ZNUOLAiRe/p3EItkaDfUKEkp4lVQa",
+	"gubkegcXejn6vebvrm8LOLMMTRVkUipf7dxl2WXGKX1T67y2ahJ3W0OTl7U1VOSenCwi/7dun54GMohN",
+	"FzpsjZIIwgpG6ifCu/38ZYnYTUd7S06RftMvCWqwyfbqz2sMRhDIHpuoUeRGkOcy7VoyY9tx6nswjOHe",
+	"LACB+dnOkTSmiO68yvxRpEePFjPynbvzhiUCjrUgKedLw/ECEemj5jifqyD8ctTpIyfrKrTo32u0Fw5v",
+	"sdQgIvUUA8KtI0vnr/dIcTVZ9jf3ZYS1R2arBe7lTi/evBv29K/Knv79sHEsLhm+6/NdlN99L7i/zsN9",
+	"b14nLffwAj+XxBm1F0rizD4qBUkcA8b/RbAw10FQT1AAMO6BSLjPE+4h8C6U6fkQvmvJcV+FosZegZTS",
+	"loED2QNWVcai4gmF1I6o1tZHMme8MXJumNw4y6XGqxC0FnciyhbvtCQl1WM+0Td2KBARpidlnEH2wpSy",
+	"j77RgwQDe6JGzFcYMvOy0tTL4hdljJ6qtdYs/LSQhDHvoBfhapKy86qICEUkH23RkhaYXqqIhSomLxUW",
+	"CK3HUpZ/q42WDKhNKZm1EP/nz+i3gg66sgY1q/F1NGijufvQGvS7RSBdwtheIs5l69fcsMrRvKShBdEU",
+	"3HcJvxUZHKj7bhlYZtYvXzXtDlnvJS32puNM08KyYPYQVc7/qBAMa/p2NXY0hNiQy8xB5ZpfB/EqO5H1",
+	"xYYcD3hKzdhsUk7FAC3fnNtygzi7tKdKLU9rM2YLolqWAH8uCFosACaOnSAC2i8ApAWLYsAneRp8FycS",
+	"1BSQM/FOH1qdwFqMfGEA1YOIBX5cYxdcm5ljFd0yHrckxKLCIE6QKqgUi1YLYEvj/T0xi7l11XMSh9Ml",
+	"BqWhr4ZzVmGn1oIaCgkOwTBS3SCc08Nerd6ZXs/9BF5mW2587u/B54aaauqjjo2E2Pjg66iinJbU25+s",
+	"vLgXJhh/mQMJzsnoZtaXtgLbcbdTjl0CEtQWYqzdbBOLR955ugK0AcFXgBuud8N0OL9tvACfkDexpARB",
+	"juw9wByF21RZolTTKSbZq+8W6QJ9Hz/iY0cfzJ0PoEWGZBndRm6QeLEWPGG8Fwlt3SmbqTZPeQyl79ma",
+	"fmvBIMfu9BLgr+iI1R6pCXpNhwCKFPBobET7KqK9Wi6m9RStaC+Dwp1tFhbMITUuH1pBYbnUFtAyQjHn",
+	"PzByXli/egqIuaQ6x30FwgQo9U1vsVtEmdLZu9WkNXZiigmsqs73IhcUsLZkGhuH2BtnPp9QyQSk8yPi",
+	"RkxswVtcYx8gog0Yw64pgIVVWFGARkOmB18Z/gEYSkty+HvL4A0HYIh0BI0P9kmNHZm7TIHzpHDALAnK",
+	"qPxjUU6M2lgUI8Lwiaauz57r+ixGxvQezkFJ1AWeBfugLXojuYmDrhcPYoP2MCu29vjMFDhrJWzQDxo+",
+	"W42oOh1aEU+1oSbByBg2CcXz01e3ZBGmgEtffaUMGXXSFwMoyCpWU/prqORknitxZ0biNnTVG7rqTcTs",
+	"3ojZA8qrTdwMRPQD0uzNkt+lqC779Vlic0OotyHU24jaBxG1zsneiNkHFLNfjclwcRrA1EZegQeQnVJD",
+	"cBGCD4Y6RiFuOi9LEOi1pJbhk28sgZL2UWyYDDdMhqtlTDbshht2w68UFJomOMQi8I3mX2/26h56x6xX",
+	"8x1RPDq2jbwLDDPQJq/lAHhlO0EzVnWRRYWMKXgqkxQeZcI6faUtK+CgtI2z+saCR2GA1bex61G3JKCu",
+	"AGibVjDaFmScWljxHlhrDoRYwLQC4U3J+moUlaWSpH+WvunidFKByWMv0W95ADQLm3zOvXXtBfaRaa+h",
+	"86HGsqCqW6qbtOB9lrUltnBT4I/nKFoOkq+SNjKz+Qz6JKUkKl8q7lIg5Nenz+NSXo7im1RZrLSMwryu",
+	"VM6OtsAK6RnGzGUg40Rw/8svWGZ666+Cz6+MityNmSgH0wnEGGLMt0Xm3D90Qm4uco+3MKATqUa9/ndi",
+	"sL2F8ypdiQr1hQ+QtzNveFOtsqBWtzsfgg3TKpxnaJug490jCWF2ASRrPajzgJhNHuPCNC/GwrCvKV9A",
+	"9yI+I87QU6OyNwifHepRHZkCFprEyFymx/6whoQlpbRznduUgIXdGBGzi0IeqfZ/mHKRjeb6IpqrxEpy",
+	"KyoeQIktT2GSCvTmcgjz+S56DL5T7UiHSxaqHgtkS4ICf8GoLiNTTZgoNozEHZTbJ99YCFxIX4usfwRv",
+	"yz8uS1h4hE+0ps9V134pjKDEhYcvqAtbijlmRpHBN8Af047UGNElFuKOMVALG/KYx0kes6lYyBaHPYgs",
+	"2tQrOMbTSrw9rqDGvg2LrzMWkWDgCxrwIb2KXbuWHDupGAnCb9r+2RAEbQiCFs75PwbSoPvsxWJZsBHQ",
+	"604rm2XOZpUfK3NSqqRGMlSd2014Oq+G9bTGPADEY+S2iSlMixDXJg6DMQyi44hVis9uQ9tuQCKNW6SI",
+	"glf0JLTBGOAStqQUCcLTRIKI6yF9PW0QxAn/1qr7cE8thZJsWzP1ijxKX2LTSweKLcns+rU10N07LhwK",
+	"TL+cRi9CrE6e4L/pDGgLLuIQcB9F2gjbBveaxpu/089wzKsmvFmFc69GdGpDpW6B8IhOG7DPHBzuPUcS",
+	"usN63fzr4KDxtJYKwisQq5VphXZJ5cx0iMnoT2/M/vufvdqOuenuQZW9Gwp59oodKylFJ2HHKhJsp1Z3",
+	"n3aJ3dUFj3svekGciMgAsHO/atqp9Qfo4kxhxTu3PqKGjoJ7Ew2N3hbZJAuzGbpcFtDMGjMNII6dRxkq",
+	"/XtWLVtKBAYn3VZ/dismjBe0WbIn16Ktd5l0F+4Cryia3W96TXJNWU8M8+DTFAgH+y2Jdh6gawFjH4Lh",
+	"7uwspUC1KFxs+maqmCrIKgEXeU+/Qi/FzjVQfBgAzGRPexEHACatMghzzWi9AN42Adtq7YHTMTlThN2n",
+	"ETlrDne0kLqISZuwkHdu45y6oSFn6JzgKo8QAQj5MwyF3op6ifCdDYI41rocB4xaNxqFAiFmRIwkZNFd",
+	"0LEgdPQqlF7vbMk9KELUfGY35y3sQiWX+n20ZEOhhqFwWhEM5QsMZNZLozG6r818RC8uHdwxflEwqneA",
+	"pMySfqRGvb62PQa5MVXJC4vZa2iQqrKfxKQTKn6rz8frIPlx1F5lmC/sfs82z0ytuf5N5O77C9M4VzAv",
+	"iG9RmV8qhNIYZSrgUn7VctiU++AI4QHTEs4iBRbfG/NSoBW69lA4lyMWYcHFbwnVGiY4HLXDoMO0rIG3",
+	"YLYOjhAAgScmtQZS5tnezh5pgf2dQ1dmvQriUjkJPEX4hFBxn7V5yGVH7x09CBV1+sK8eeeOPwoeJv3K",
+	"5z8+/78AAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

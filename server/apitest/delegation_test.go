@@ -32,7 +32,12 @@ func escalations() map[string][]escalation {
 	onAccount := func(method, path string, body object) func(*testing.T, *seeder) request {
 		return func(t *testing.T, c *seeder) request {
 			t.Helper()
-			return request{method: method, path: "/users/" + c.owned(c.powerful(t))["user_id"] + path, json: orNone(body)}
+			things := c.owned(c.powerful(t))
+			at := "/users/" + things["user_id"] + path
+			for name, id := range things {
+				at = strings.ReplaceAll(at, "{"+name+"}", id)
+			}
+			return request{method: method, path: at, json: orNone(body)}
 		}
 	}
 	onClient := func(method, path string, body object) func(*testing.T, *seeder) request {
@@ -51,6 +56,11 @@ func escalations() map[string][]escalation {
 			c.s.sql(t, `UPDATE users SET password_hash = NULL WHERE id = '`+id+`'`)
 			return request{method: "POST", path: "/users/" + id + "/invitation"}
 		}}},
+		"unlockUser":          {{"an account with every scope", all, onAccount("POST", "/unlock", nil)}},
+		"endUserSession":      {{"an account with every scope", all, onAccount("DELETE", "/sessions/{session_id}", nil)}},
+		"endUserSessions":     {{"an account with every scope", all, onAccount("DELETE", "/sessions", nil)}},
+		"deleteUserIdentity":  {{"an account with every scope", all, onAccount("DELETE", "/identities/{identity_id}", nil)}},
+		"withdrawUserConsent": {{"an account with every scope", all, onAccount("DELETE", "/consents/{client_id}", nil)}},
 		"replaceClientSecret": {
 			{"a client with every scope", all, onClient("POST", "/secret", object{"keep_old_for": 0})},
 		},

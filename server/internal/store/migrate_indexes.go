@@ -66,10 +66,10 @@ func largeIndexes(dialect string) *goose.Migration {
 	return goose.NewGoMigration(15, swapIndexes(dialect, newerIndexes, olderIndexes), swapIndexes(dialect, olderIndexes, newerIndexes))
 }
 
-// userLists is migration 30. Programs of schema version 29 work with it.
+// userLists is migration 30. Programs of schema version 28 work with it.
 func userLists(dialect string) *goose.Migration {
 	return goose.NewGoMigration(30,
-		swapIndexes(dialect, userListIndexes, nil, `INSERT INTO schema_support (version, oldest) VALUES (30, 29) ON CONFLICT DO NOTHING`),
+		swapIndexes(dialect, userListIndexes, nil, `INSERT INTO schema_support (version, oldest) VALUES (30, 28) ON CONFLICT DO NOTHING`),
 		swapIndexes(dialect, nil, userListIndexes, `DELETE FROM schema_support WHERE version = 30`))
 }
 
