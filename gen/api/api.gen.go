@@ -41,6 +41,7 @@ const (
 	ErrorCodeLastWayIn                      ErrorCode = "last_way_in"
 	ErrorCodeMethodNotAllowed               ErrorCode = "method_not_allowed"
 	ErrorCodeNoAddress                      ErrorCode = "no_address"
+	ErrorCodeNoConfirmedEmail               ErrorCode = "no_confirmed_email"
 	ErrorCodeNoSecondFactor                 ErrorCode = "no_second_factor"
 	ErrorCodeNotFound                       ErrorCode = "not_found"
 	ErrorCodeNothingToConfirm               ErrorCode = "nothing_to_confirm"
@@ -87,6 +88,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeMethodNotAllowed:
 		return true
 	case ErrorCodeNoAddress:
+		return true
+	case ErrorCodeNoConfirmedEmail:
 		return true
 	case ErrorCodeNoSecondFactor:
 		return true
@@ -146,12 +149,14 @@ const (
 	EventKindEVENTIDENTITYLINKED        EventKind = "identity_linked"
 	EventKindEVENTIDENTITYUNLINKED      EventKind = "identity_unlinked"
 	EventKindEVENTINVITATIONACCEPTED    EventKind = "invitation_accepted"
+	EventKindEVENTKEYPUBLISHED          EventKind = "key_published"
 	EventKindEVENTKEYROTATED            EventKind = "key_rotated"
 	EventKindEVENTLOGIN                 EventKind = "login"
 	EventKindEVENTLOGINFAILED           EventKind = "login_failed"
 	EventKindEVENTLOGINTHROTTLED        EventKind = "login_throttled"
 	EventKindEVENTLOGOUT                EventKind = "logout"
 	EventKindEVENTLOGOUTEVERYWHERE      EventKind = "logout_everywhere"
+	EventKindEVENTMAILDELETED           EventKind = "mail_deleted"
 	EventKindEVENTPASSKEYCOPIED         EventKind = "passkey_copied"
 	EventKindEVENTPASSWORDACCEPTED      EventKind = "password_accepted"
 	EventKindEVENTPASSWORDCHANGED       EventKind = "password_changed"
@@ -165,6 +170,8 @@ const (
 	EventKindEVENTRECOVERYCODEUSED      EventKind = "recovery_code_used"
 	EventKindEVENTREFRESHREUSED         EventKind = "refresh_reused"
 	EventKindEVENTSCOPESCHANGED         EventKind = "scopes_changed"
+	EventKindEVENTTOKENCREATED          EventKind = "token_created"
+	EventKindEVENTTOKENREVOKED          EventKind = "token_revoked"
 	EventKindEVENTWRONGCODE             EventKind = "wrong_code"
 	EventKindEVENTWRONGPASSWORD         EventKind = "wrong_password"
 )
@@ -218,6 +225,8 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindEVENTINVITATIONACCEPTED:
 		return true
+	case EventKindEVENTKEYPUBLISHED:
+		return true
 	case EventKindEVENTKEYROTATED:
 		return true
 	case EventKindEVENTLOGIN:
@@ -229,6 +238,8 @@ func (e EventKind) Valid() bool {
 	case EventKindEVENTLOGOUT:
 		return true
 	case EventKindEVENTLOGOUTEVERYWHERE:
+		return true
+	case EventKindEVENTMAILDELETED:
 		return true
 	case EventKindEVENTPASSKEYCOPIED:
 		return true
@@ -256,6 +267,10 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindEVENTSCOPESCHANGED:
 		return true
+	case EventKindEVENTTOKENCREATED:
+		return true
+	case EventKindEVENTTOKENREVOKED:
+		return true
 	case EventKindEVENTWRONGCODE:
 		return true
 	case EventKindEVENTWRONGPASSWORD:
@@ -280,6 +295,21 @@ func (e HealthStatus) Valid() bool {
 	}
 }
 
+// Defines values for IntrospectionSesameTokenKind.
+const (
+	IntrospectionSesameTokenKindPersonalAccessToken IntrospectionSesameTokenKind = "personal_access_token"
+)
+
+// Valid indicates whether the value is a known member of the IntrospectionSesameTokenKind enum.
+func (e IntrospectionSesameTokenKind) Valid() bool {
+	switch e {
+	case IntrospectionSesameTokenKindPersonalAccessToken:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for IntrospectionTokenType.
 const (
 	IntrospectionTokenTypeBearer       IntrospectionTokenType = "bearer"
@@ -292,6 +322,24 @@ func (e IntrospectionTokenType) Valid() bool {
 	case IntrospectionTokenTypeBearer:
 		return true
 	case IntrospectionTokenTypeRefreshToken:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for KeyUse.
+const (
+	KeyUseAccessTokens KeyUse = "access_tokens"
+	KeyUseIDTokens     KeyUse = "id_tokens"
+)
+
+// Valid indicates whether the value is a known member of the KeyUse enum.
+func (e KeyUse) Valid() bool {
+	switch e {
+	case KeyUseAccessTokens:
+		return true
+	case KeyUseIDTokens:
 		return true
 	default:
 		return false
@@ -388,6 +436,69 @@ func (e ProviderKind) Valid() bool {
 	case ProviderKindPROVIDERGITHUB:
 		return true
 	case ProviderKindPROVIDEROIDC:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ServerSettingsEngine.
+const (
+	ServerSettingsEnginePostgres ServerSettingsEngine = "postgres"
+	ServerSettingsEngineSqlite   ServerSettingsEngine = "sqlite"
+)
+
+// Valid indicates whether the value is a known member of the ServerSettingsEngine enum.
+func (e ServerSettingsEngine) Valid() bool {
+	switch e {
+	case ServerSettingsEnginePostgres:
+		return true
+	case ServerSettingsEngineSqlite:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SettingSource.
+const (
+	SettingSourceDefault     SettingSource = "default"
+	SettingSourceEnvironment SettingSource = "environment"
+	SettingSourceFlag        SettingSource = "flag"
+	SettingSourceProgram     SettingSource = "program"
+)
+
+// Valid indicates whether the value is a known member of the SettingSource enum.
+func (e SettingSource) Valid() bool {
+	switch e {
+	case SettingSourceDefault:
+		return true
+	case SettingSourceEnvironment:
+		return true
+	case SettingSourceFlag:
+		return true
+	case SettingSourceProgram:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SigningKeyState.
+const (
+	SigningKeyStatePublished SigningKeyState = "published"
+	SigningKeyStateRetired   SigningKeyState = "retired"
+	SigningKeyStateSigning   SigningKeyState = "signing"
+)
+
+// Valid indicates whether the value is a known member of the SigningKeyState enum.
+func (e SigningKeyState) Valid() bool {
+	switch e {
+	case SigningKeyStatePublished:
+		return true
+	case SigningKeyStateRetired:
+		return true
+	case SigningKeyStateSigning:
 		return true
 	default:
 		return false
@@ -741,11 +852,18 @@ type Event struct {
 	// - `factors_reset`: the reset removed the second factors; or a reset of the password by mail did, since nobody had confirmed
 	//   the address of the account before.
 	// - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
+	// - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
 	// - `key_rotated`: a new key signs from now on.
+	// - `mail_deleted`: a mail was deleted before it was sent.
+	// - `token_created`, `token_revoked`: a personal access token, named by `token_id`. Those that end with a password, or with the
+	//   account, have no event of their own.
 	Kind EventKind `json:"kind"`
 
 	// SessionID The session that started, ended, or was used.
 	SessionID nullable.Nullable[string] `json:"session_id"`
+
+	// TokenID The personal access token that was made, revoked, or used.
+	TokenID nullable.Nullable[string] `json:"token_id"`
 
 	// UserAgent The User-Agent of the request.
 	UserAgent nullable.Nullable[string] `json:"user_agent"`
@@ -799,8 +917,15 @@ type Event struct {
 //   - `factors_reset`: the reset removed the second factors; or a reset of the password by mail did, since nobody had confirmed
 //     the address of the account before.
 //   - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
+//   - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
 //   - `key_rotated`: a new key signs from now on.
+//   - `mail_deleted`: a mail was deleted before it was sent.
+//   - `token_created`, `token_revoked`: a personal access token, named by `token_id`. Those that end with a password, or with the
+//     account, have no event of their own.
 type EventKind string
+
+// EventLines One `Event` in JSON per line, each with a line break at its end.
+type EventLines = string
 
 // EventPage defines model for EventPage.
 type EventPage struct {
@@ -929,7 +1054,7 @@ type Introspection struct {
 	// AuthTime When the person signed in, in seconds since 1970, for a person's access token.
 	AuthTime *int64 `json:"auth_time,omitempty"`
 
-	// ClientID The client that it was issued to.
+	// ClientID The client that it was issued to; absent for a personal access token.
 	ClientID *string `json:"client_id,omitempty"`
 
 	// Exp When it expires, in seconds since 1970.
@@ -947,6 +1072,9 @@ type Introspection struct {
 	// Scope Its current scopes, space-separated.
 	Scope *string `json:"scope,omitempty"`
 
+	// SesameTokenKind `personal_access_token` for such a token; absent for any other one.
+	SesameTokenKind *IntrospectionSesameTokenKind `json:"sesame_token_kind,omitempty"`
+
 	// Sid Its session, if it has one.
 	Sid *string `json:"sid,omitempty"`
 
@@ -959,6 +1087,9 @@ type Introspection struct {
 	// Username The username, if the token is about a person.
 	Username *string `json:"username,omitempty"`
 }
+
+// IntrospectionSesameTokenKind `personal_access_token` for such a token; absent for any other one.
+type IntrospectionSesameTokenKind string
 
 // IntrospectionTokenType `bearer` for an access token; `refresh_token` for a refresh token, which grants no access.
 type IntrospectionTokenType string
@@ -980,7 +1111,7 @@ type IntrospectionRequest struct {
 	// Example:
 	Scope *string `json:"scope,omitempty"`
 
-	// Token An access token, or a refresh token that was issued to the calling client.
+	// Token An access token, a personal access token, or a refresh token that was issued to the calling client.
 	//
 	// Example: eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiIwMTlhZDgyNyJ9.c2lnbmF0dXJl
 	Token secret.Text `json:"token"`
@@ -1031,9 +1162,30 @@ type Key struct {
 	Y   *string `json:"y,omitempty"`
 }
 
+// KeyRotation defines model for KeyRotation.
+type KeyRotation struct {
+	// Signs What a key signs.
+	//
+	// Example: access_tokens
+	Signs KeyUse `json:"signs"`
+}
+
 // KeySet defines model for KeySet.
 type KeySet struct {
 	Keys []Key `json:"keys"`
+}
+
+// KeyUse What a key signs.
+//
+// Example: access_tokens
+type KeyUse string
+
+// MailPage defines model for MailPage.
+type MailPage struct {
+	Items []WaitingMail `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
 // MailedCode The `code` of the link in the mail.
@@ -1521,6 +1673,64 @@ type PasswordResetRequest struct {
 	Email string `json:"email"`
 }
 
+// PersonalToken A personal access token, without the token itself.
+type PersonalToken struct {
+	CreatedAt time.Time `json:"created_at"`
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// ID It is in `token_id` of events, and the `jti` of an introspection.
+	ID string `json:"id"`
+
+	// LastUsedAt When it was last used, to the hour; null for never.
+	LastUsedAt nullable.Nullable[time.Time] `json:"last_used_at"`
+
+	// Name That the person has given it.
+	Name string `json:"name"`
+
+	// Scopes Those that it was made with. It can use the ones among them that the account has at that time.
+	Scopes []string `json:"scopes"`
+}
+
+// PersonalTokenCreate defines model for PersonalTokenCreate.
+type PersonalTokenCreate struct {
+	// ExpiresInDays For how many days the token works.
+	//
+	// Example: 90
+	ExpiresInDays int32 `json:"expires_in_days"`
+
+	// Name What the token is for, as the lists and the mail show it.
+	//
+	// Example: Nightly report
+	Name string `json:"name"`
+
+	// Scopes What the token may do. Each is a scope of the access token that makes this one.
+	//
+	// Example: ["me:write"]
+	Scopes []string `json:"scopes"`
+}
+
+// PersonalTokenPage defines model for PersonalTokenPage.
+type PersonalTokenPage struct {
+	Items []PersonalToken `json:"items"`
+
+	// NextCursor Always null, because one page holds all the tokens that an account can have.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// PersonalTokenWithText A new personal access token.
+type PersonalTokenWithText struct {
+	CreatedAt  time.Time                    `json:"created_at"`
+	ExpiresAt  time.Time                    `json:"expires_at"`
+	ID         string                       `json:"id"`
+	LastUsedAt nullable.Nullable[time.Time] `json:"last_used_at"`
+	Name       string                       `json:"name"`
+	Scopes     []string                     `json:"scopes"`
+
+	// Token The token itself. It is `ssm_`, 30 random letters and digits, and six more that are the CRC-32 of these in base 62
+	// (0-9, A-Z, a-z).
+	Token string `json:"token"`
+}
+
 // Problem An error (RFC 9457).
 type Problem struct {
 	// Code Error code for programs. Codes are added, never changed.
@@ -1789,7 +1999,7 @@ type RevocationRequest struct {
 	// Example:
 	ClientSecret *secret.Text `json:"client_secret,omitempty"`
 
-	// Token An access or a refresh token.
+	// Token An access or a refresh token, or a personal access token.
 	//
 	// Example: AZrYJ5wvcTqlZH4n5rIDVAAAAAB2b0k3b3V0cmFuZG9tYnl0ZXNoZXJl
 	Token secret.Text `json:"token"`
@@ -1807,6 +2017,25 @@ type SecretReplacement struct {
 	// Example: 3600
 	KeepOldFor int32 `json:"keep_old_for"`
 }
+
+// ServerSettings defines model for ServerSettings.
+type ServerSettings struct {
+	// Engine The engine of the database.
+	Engine ServerSettingsEngine `json:"engine"`
+
+	// SchemaVersion The version of the schema of the database.
+	SchemaVersion int32     `json:"schema_version"`
+	Settings      []Setting `json:"settings"`
+
+	// StartedAt When this server has started.
+	StartedAt time.Time `json:"started_at"`
+
+	// Version As `sesame --version` prints it.
+	Version string `json:"version"`
+}
+
+// ServerSettingsEngine The engine of the database.
+type ServerSettingsEngine string
 
 // Session defines model for Session.
 type Session struct {
@@ -1848,6 +2077,28 @@ type SessionPage struct {
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
+// Setting defines model for Setting.
+type Setting struct {
+	Description string `json:"description"`
+
+	// Flag The flag of `sesame serve` that sets it; null if there is none.
+	Flag nullable.Nullable[string] `json:"flag"`
+
+	// Name The environment variable that sets it.
+	Name string `json:"name"`
+
+	// Source Where the value comes from. `program` is code that embeds the server. A `default` may follow from other settings, as the
+	// public URL follows from the listening address.
+	Source SettingSource `json:"source"`
+
+	// Value The value in force; `[secret]` for a secret, and empty for none.
+	Value string `json:"value"`
+}
+
+// SettingSource Where the value comes from. `program` is code that embeds the server. A `default` may follow from other settings, as the
+// public URL follows from the listening address.
+type SettingSource string
+
 // SignOutRequest defines model for SignOutRequest.
 type SignOutRequest struct {
 	// ClientID The client that asks. It can be left out with an `id_token_hint`.
@@ -1879,6 +2130,50 @@ type SignOutRequest struct {
 	//
 	// Example: en
 	UILocales *string `json:"ui_locales,omitempty"`
+}
+
+// SigningKey defines model for SigningKey.
+type SigningKey struct {
+	// Alg The algorithm.
+	Alg       string    `json:"alg"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// Kid The id of the key.
+	Kid string `json:"kid"`
+
+	// RemovedAt When tokens that it has signed are refused; null if that is not known.
+	RemovedAt nullable.Nullable[time.Time] `json:"removed_at"`
+
+	// RetiresAt When it stops signing, or did; null if that is not planned.
+	RetiresAt nullable.Nullable[time.Time] `json:"retires_at"`
+
+	// Signs What a key signs.
+	//
+	// Example: access_tokens
+	Signs KeyUse `json:"signs"`
+
+	// SignsFrom When it began to sign, or will.
+	SignsFrom time.Time `json:"signs_from"`
+
+	// State A published key will sign next. A retired one only verifies.
+	State SigningKeyState `json:"state"`
+}
+
+// SigningKeyState A published key will sign next. A retired one only verifies.
+type SigningKeyState string
+
+// SigningKeys defines model for SigningKeys.
+type SigningKeys struct {
+	Items []SigningKey `json:"items"`
+}
+
+// TestMail defines model for TestMail.
+type TestMail struct {
+	// Detail What the mail server has answered.
+	Detail string `json:"detail"`
+
+	// Sent Whether the mail server has accepted the mail.
+	Sent bool `json:"sent"`
 }
 
 // Token defines model for Token.
@@ -2207,11 +2502,53 @@ type UserUpdate struct {
 	FullName nullable.Nullable[FullName] `json:"full_name,omitempty"`
 }
 
+// WaitingMail defines model for WaitingMail.
+type WaitingMail struct {
+	// Attempts How often the server has tried to send it.
+	Attempts  int32     `json:"attempts"`
+	CreatedAt time.Time `json:"created_at"`
+	ID        string    `json:"id"`
+
+	// Kind The name of its template; `to_nobody` takes the place of a mail that must not be sent.
+	Kind string `json:"kind"`
+
+	// LastError Why the last attempt has failed.
+	LastError     nullable.Nullable[string] `json:"last_error"`
+	NextAttemptAt time.Time                 `json:"next_attempt_at"`
+
+	// Sending Whether a replica is sending it now.
+	Sending bool `json:"sending"`
+
+	// To The recipient, masked. Null for `to_nobody`, and if this server cannot decrypt the mail.
+	To nullable.Nullable[string] `json:"to"`
+}
+
 // Cursor defines model for Cursor.
 type Cursor = string
 
+// EventsOfActor defines model for EventsOfActor.
+type EventsOfActor = string
+
+// EventsOfClient defines model for EventsOfClient.
+type EventsOfClient = string
+
+// EventsOfKinds defines model for EventsOfKinds.
+type EventsOfKinds = []EventKind
+
+// EventsOfUser defines model for EventsOfUser.
+type EventsOfUser = string
+
+// EventsSince defines model for EventsSince.
+type EventsSince = time.Time
+
+// EventsUntil defines model for EventsUntil.
+type EventsUntil = time.Time
+
 // Limit defines model for Limit.
 type Limit = int32
+
+// MailID defines model for MailID.
+type MailID = string
 
 // ClientNameTaken An error (RFC 9457).
 type ClientNameTaken = Problem
@@ -2240,8 +2577,14 @@ type NoPasskeys = Problem
 // NoSuchClient An error (RFC 9457).
 type NoSuchClient = Problem
 
+// NoSuchMail An error (RFC 9457).
+type NoSuchMail = Problem
+
 // NoSuchProvider An error (RFC 9457).
 type NoSuchProvider = Problem
+
+// NoSuchToken An error (RFC 9457).
+type NoSuchToken = Problem
 
 // NoSuchUser An error (RFC 9457).
 type NoSuchUser = Problem
@@ -2281,6 +2624,9 @@ type Throttled = Problem
 
 // TooLarge An error (RFC 9457).
 type TooLarge = Problem
+
+// TooSoon An error (RFC 9457).
+type TooSoon = Problem
 
 // Unauthenticated An error (RFC 9457).
 type Unauthenticated = Problem
@@ -2384,10 +2730,59 @@ type ListEventsParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
 	// UserID Only events of this account, which may be deleted.
-	UserID *string `form:"user_id,omitempty" json:"user_id,omitempty"`
+	UserID *EventsOfUser `form:"user_id,omitempty" json:"user_id,omitempty"`
 
-	// Kind Only events of this kind.
-	Kind *EventKind `form:"kind,omitempty" json:"kind,omitempty"`
+	// Actor Only events that this user or service client has caused, or `command line`, or `schedule`.
+	Actor *EventsOfActor `form:"actor,omitempty" json:"actor,omitempty"`
+
+	// ClientID Only events of requests of this client, or about it.
+	ClientID *EventsOfClient `form:"client_id,omitempty" json:"client_id,omitempty"`
+
+	// Kind Only events of these kinds, separated by commas.
+	Kind EventsOfKinds `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Since Only events that were recorded at this time or later. An event may be recorded a few seconds after its `at`.
+	Since *EventsSince `form:"since,omitempty" json:"since,omitempty"`
+
+	// Until Only events that were recorded before this time.
+	Until *EventsUntil `form:"until,omitempty" json:"until,omitempty"`
+
+	// After The `id` of an event. Only newer events, and those of the minute before it.
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+}
+
+// ExportEventsParams defines parameters for ExportEvents.
+type ExportEventsParams struct {
+	// UserID Only events of this account, which may be deleted.
+	UserID *EventsOfUser `form:"user_id,omitempty" json:"user_id,omitempty"`
+
+	// Actor Only events that this user or service client has caused, or `command line`, or `schedule`.
+	Actor *EventsOfActor `form:"actor,omitempty" json:"actor,omitempty"`
+
+	// ClientID Only events of requests of this client, or about it.
+	ClientID *EventsOfClient `form:"client_id,omitempty" json:"client_id,omitempty"`
+
+	// Kind Only events of these kinds, separated by commas.
+	Kind EventsOfKinds `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Since Only events that were recorded at this time or later. An event may be recorded a few seconds after its `at`.
+	Since *EventsSince `form:"since,omitempty" json:"since,omitempty"`
+
+	// Until Only events that were recorded before this time.
+	Until *EventsUntil `form:"until,omitempty" json:"until,omitempty"`
+
+	// After The `id` of the last event of an export, to continue it.
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+}
+
+// ListMailsParams defines parameters for ListMails.
+type ListMailsParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // ListProvidersParams defines parameters for ListProviders.
@@ -2518,6 +2913,9 @@ type ConfirmEmailJSONRequestBody = EmailConfirmation
 // InviteUserJSONRequestBody defines body for InviteUser for application/json ContentType.
 type InviteUserJSONRequestBody = Invitation
 
+// RotateSigningKeyJSONRequestBody defines body for RotateSigningKey for application/json ContentType.
+type RotateSigningKeyJSONRequestBody = KeyRotation
+
 // PushAuthorizationRequestFormdataRequestBody defines body for PushAuthorizationRequest for application/x-www-form-urlencoded ContentType.
 type PushAuthorizationRequestFormdataRequestBody = PushedAuthorizationRequest
 
@@ -2572,6 +2970,9 @@ type AddPasskeyJSONRequestBody = NewPasskey
 // ChangePasswordJSONRequestBody defines body for ChangePassword for application/json ContentType.
 type ChangePasswordJSONRequestBody = PasswordChange
 
+// CreatePersonalTokenJSONRequestBody defines body for CreatePersonalToken for application/json ContentType.
+type CreatePersonalTokenJSONRequestBody = PersonalTokenCreate
+
 // ConfirmTotpJSONRequestBody defines body for ConfirmTotp for application/json ContentType.
 type ConfirmTotpJSONRequestBody = TotpConfirmation
 
@@ -2625,12 +3026,33 @@ type ServerInterface interface {
 	// ListEvents List all events
 	// (GET /events)
 	ListEvents(ctx echo.Context, params ListEventsParams) error
+	// ExportEvents Export events as JSON lines
+	// (GET /events/export)
+	ExportEvents(ctx echo.Context, params ExportEventsParams) error
 	// GetHealth Check that the process runs
 	// (GET /healthz)
 	GetHealth(ctx echo.Context) error
 	// InviteUser Invite a person
 	// (POST /invitations)
 	InviteUser(ctx echo.Context) error
+	// ListSigningKeys List the signing keys
+	// (GET /keys)
+	ListSigningKeys(ctx echo.Context) error
+	// RotateSigningKey Replace a signing key
+	// (POST /keys/rotate)
+	RotateSigningKey(ctx echo.Context) error
+	// ListMails List the waiting mails
+	// (GET /mails)
+	ListMails(ctx echo.Context, params ListMailsParams) error
+	// SendTestMail Send a test mail to myself
+	// (POST /mails/test)
+	SendTestMail(ctx echo.Context) error
+	// DeleteMail Delete a waiting mail
+	// (DELETE /mails/{mail_id})
+	DeleteMail(ctx echo.Context, mailID MailID) error
+	// RetryMail Send a waiting mail now
+	// (POST /mails/{mail_id}/retry)
+	RetryMail(ctx echo.Context, mailID MailID) error
 	// PushAuthorizationRequest Push an authorization request
 	// (POST /par)
 	PushAuthorizationRequest(ctx echo.Context) error
@@ -2661,6 +3083,9 @@ type ServerInterface interface {
 	// GetReadiness Check that the server is ready
 	// (GET /readyz)
 	GetReadiness(ctx echo.Context) error
+	// GetSettings Read the settings in force
+	// (GET /settings)
+	GetSettings(ctx echo.Context) error
 	// SignOut Sign out of the browser
 	// (GET /sign-out)
 	SignOut(ctx echo.Context, params SignOutParams) error
@@ -2748,6 +3173,15 @@ type ServerInterface interface {
 	// EndSession Log out one session
 	// (DELETE /users/me/sessions/{session_id})
 	EndSession(ctx echo.Context, sessionID string) error
+	// ListPersonalTokens List my personal access tokens
+	// (GET /users/me/tokens)
+	ListPersonalTokens(ctx echo.Context) error
+	// CreatePersonalToken Create a personal access token
+	// (POST /users/me/tokens)
+	CreatePersonalToken(ctx echo.Context) error
+	// RevokePersonalToken Revoke a personal access token
+	// (DELETE /users/me/tokens/{token_id})
+	RevokePersonalToken(ctx echo.Context, tokenID string) error
 	// StartTotp Start to set up an authenticator app
 	// (POST /users/me/totp)
 	StartTotp(ctx echo.Context) error
@@ -2796,6 +3230,12 @@ type ServerInterface interface {
 	// EndUserSession End a session of an account
 	// (DELETE /users/{user_id}/sessions/{session_id})
 	EndUserSession(ctx echo.Context, userID string, sessionID string) error
+	// ListUserPersonalTokens List the tokens of an account
+	// (GET /users/{user_id}/tokens)
+	ListUserPersonalTokens(ctx echo.Context, userID string) error
+	// RevokeUserPersonalToken Revoke a token of an account
+	// (DELETE /users/{user_id}/tokens/{token_id})
+	RevokeUserPersonalToken(ctx echo.Context, userID string, tokenID string) error
 	// UnlockUser End the waits of an account
 	// (POST /users/{user_id}/unlock)
 	UnlockUser(ctx echo.Context, userID string) error
@@ -3168,15 +3608,110 @@ func (w *ServerInterfaceWrapper) ListEvents(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
 	}
 
+	// ------------- Optional query parameter "actor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "actor", ctx.QueryParams(), &params.Actor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter actor: %s", err))
+	}
+
+	// ------------- Optional query parameter "client_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "client_id", ctx.QueryParams(), &params.ClientID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
 	// ------------- Optional query parameter "kind" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
 	}
 
+	// ------------- Optional query parameter "since" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "since", ctx.QueryParams(), &params.Since, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter since: %s", err))
+	}
+
+	// ------------- Optional query parameter "until" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "until", ctx.QueryParams(), &params.Until, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter until: %s", err))
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", ctx.QueryParams(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter after: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListEvents(ctx, params)
+	return err
+}
+
+// ExportEvents converts echo context to params.
+func (w *ServerInterfaceWrapper) ExportEvents(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExportEventsParams
+	// ------------- Optional query parameter "user_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "user_id", ctx.QueryParams(), &params.UserID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "actor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "actor", ctx.QueryParams(), &params.Actor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter actor: %s", err))
+	}
+
+	// ------------- Optional query parameter "client_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "client_id", ctx.QueryParams(), &params.ClientID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// ------------- Optional query parameter "since" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "since", ctx.QueryParams(), &params.Since, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter since: %s", err))
+	}
+
+	// ------------- Optional query parameter "until" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "until", ctx.QueryParams(), &params.Until, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter until: %s", err))
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", ctx.QueryParams(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter after: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ExportEvents(ctx, params)
 	return err
 }
 
@@ -3195,6 +3730,90 @@ func (w *ServerInterfaceWrapper) InviteUser(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.InviteUser(ctx)
+	return err
+}
+
+// ListSigningKeys converts echo context to params.
+func (w *ServerInterfaceWrapper) ListSigningKeys(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListSigningKeys(ctx)
+	return err
+}
+
+// RotateSigningKey converts echo context to params.
+func (w *ServerInterfaceWrapper) RotateSigningKey(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RotateSigningKey(ctx)
+	return err
+}
+
+// ListMails converts echo context to params.
+func (w *ServerInterfaceWrapper) ListMails(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListMailsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListMails(ctx, params)
+	return err
+}
+
+// SendTestMail converts echo context to params.
+func (w *ServerInterfaceWrapper) SendTestMail(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SendTestMail(ctx)
+	return err
+}
+
+// DeleteMail converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteMail(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "mail_id" -------------
+	var mailID MailID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "mail_id", ctx.Param("mail_id"), &mailID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter mail_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteMail(ctx, mailID)
+	return err
+}
+
+// RetryMail converts echo context to params.
+func (w *ServerInterfaceWrapper) RetryMail(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "mail_id" -------------
+	var mailID MailID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "mail_id", ctx.Param("mail_id"), &mailID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter mail_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RetryMail(ctx, mailID)
 	return err
 }
 
@@ -3322,6 +3941,15 @@ func (w *ServerInterfaceWrapper) GetReadiness(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetReadiness(ctx)
+	return err
+}
+
+// GetSettings converts echo context to params.
+func (w *ServerInterfaceWrapper) GetSettings(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetSettings(ctx)
 	return err
 }
 
@@ -3785,6 +4413,40 @@ func (w *ServerInterfaceWrapper) EndSession(ctx echo.Context) error {
 	return err
 }
 
+// ListPersonalTokens converts echo context to params.
+func (w *ServerInterfaceWrapper) ListPersonalTokens(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListPersonalTokens(ctx)
+	return err
+}
+
+// CreatePersonalToken converts echo context to params.
+func (w *ServerInterfaceWrapper) CreatePersonalToken(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreatePersonalToken(ctx)
+	return err
+}
+
+// RevokePersonalToken converts echo context to params.
+func (w *ServerInterfaceWrapper) RevokePersonalToken(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "token_id" -------------
+	var tokenID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "token_id", ctx.Param("token_id"), &tokenID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter token_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RevokePersonalToken(ctx, tokenID)
+	return err
+}
+
 // StartTotp converts echo context to params.
 func (w *ServerInterfaceWrapper) StartTotp(ctx echo.Context) error {
 	var err error
@@ -4067,6 +4729,46 @@ func (w *ServerInterfaceWrapper) EndUserSession(ctx echo.Context) error {
 	return err
 }
 
+// ListUserPersonalTokens converts echo context to params.
+func (w *ServerInterfaceWrapper) ListUserPersonalTokens(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListUserPersonalTokens(ctx, userID)
+	return err
+}
+
+// RevokeUserPersonalToken converts echo context to params.
+func (w *ServerInterfaceWrapper) RevokeUserPersonalToken(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// ------------- Path parameter "token_id" -------------
+	var tokenID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "token_id", ctx.Param("token_id"), &tokenID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter token_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RevokeUserPersonalToken(ctx, userID, tokenID)
+	return err
+}
+
 // UnlockUser converts echo context to params.
 func (w *ServerInterfaceWrapper) UnlockUser(ctx echo.Context) error {
 	var err error
@@ -4133,6 +4835,9 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/token", wrapper.CreateToken, options.OperationMiddlewares["createToken"]...)
 	router.POST(options.BaseURL+"/token/revoke", wrapper.RevokeToken, options.OperationMiddlewares["revokeToken"]...)
 	router.POST(options.BaseURL+"/token/introspect", wrapper.IntrospectToken, options.OperationMiddlewares["introspectToken"]...)
+	router.GET(options.BaseURL+"/users/me/tokens", wrapper.ListPersonalTokens, options.OperationMiddlewares["listPersonalTokens"]...)
+	router.POST(options.BaseURL+"/users/me/tokens", wrapper.CreatePersonalToken, options.OperationMiddlewares["createPersonalToken"]...)
+	router.DELETE(options.BaseURL+"/users/me/tokens/:token_id", wrapper.RevokePersonalToken, options.OperationMiddlewares["revokePersonalToken"]...)
 	router.GET(options.BaseURL+"/authorize", wrapper.Authorize, options.OperationMiddlewares["authorize"]...)
 	router.POST(options.BaseURL+"/authorize", wrapper.AuthorizeWithForm, options.OperationMiddlewares["authorizeWithForm"]...)
 	router.POST(options.BaseURL+"/par", wrapper.PushAuthorizationRequest, options.OperationMiddlewares["pushAuthorizationRequest"]...)
@@ -4162,6 +4867,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/users/me/totp/confirm", wrapper.ConfirmTotp, options.OperationMiddlewares["confirmTotp"]...)
 	router.POST(options.BaseURL+"/users/me/recovery-codes", wrapper.ReplaceRecoveryCodes, options.OperationMiddlewares["replaceRecoveryCodes"]...)
 	router.POST(options.BaseURL+"/users/:user_id/factor-reset", wrapper.ResetFactors, options.OperationMiddlewares["resetFactors"]...)
+	router.GET(options.BaseURL+"/users/:user_id/tokens", wrapper.ListUserPersonalTokens, options.OperationMiddlewares["listUserPersonalTokens"]...)
+	router.DELETE(options.BaseURL+"/users/:user_id/tokens/:token_id", wrapper.RevokeUserPersonalToken, options.OperationMiddlewares["revokeUserPersonalToken"]...)
 	router.DELETE(options.BaseURL+"/users/:user_id/sessions", wrapper.EndUserSessions, options.OperationMiddlewares["endUserSessions"]...)
 	router.GET(options.BaseURL+"/users/:user_id/sessions", wrapper.ListUserSessions, options.OperationMiddlewares["listUserSessions"]...)
 	router.DELETE(options.BaseURL+"/users/:user_id/sessions/:session_id", wrapper.EndUserSession, options.OperationMiddlewares["endUserSession"]...)
@@ -4186,6 +4893,14 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/users/me/consents/:client_id", wrapper.WithdrawConsent, options.OperationMiddlewares["withdrawConsent"]...)
 	router.GET(options.BaseURL+"/users/me/events", wrapper.ListMyEvents, options.OperationMiddlewares["listMyEvents"]...)
 	router.GET(options.BaseURL+"/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
+	router.GET(options.BaseURL+"/events/export", wrapper.ExportEvents, options.OperationMiddlewares["exportEvents"]...)
+	router.GET(options.BaseURL+"/settings", wrapper.GetSettings, options.OperationMiddlewares["getSettings"]...)
+	router.GET(options.BaseURL+"/keys", wrapper.ListSigningKeys, options.OperationMiddlewares["listSigningKeys"]...)
+	router.POST(options.BaseURL+"/keys/rotate", wrapper.RotateSigningKey, options.OperationMiddlewares["rotateSigningKey"]...)
+	router.GET(options.BaseURL+"/mails", wrapper.ListMails, options.OperationMiddlewares["listMails"]...)
+	router.POST(options.BaseURL+"/mails/test", wrapper.SendTestMail, options.OperationMiddlewares["sendTestMail"]...)
+	router.DELETE(options.BaseURL+"/mails/:mail_id", wrapper.DeleteMail, options.OperationMiddlewares["deleteMail"]...)
+	router.POST(options.BaseURL+"/mails/:mail_id/retry", wrapper.RetryMail, options.OperationMiddlewares["retryMail"]...)
 	router.GET(options.BaseURL+"/clients", wrapper.ListClients, options.OperationMiddlewares["listClients"]...)
 	router.POST(options.BaseURL+"/clients", wrapper.CreateClient, options.OperationMiddlewares["createClient"]...)
 	router.DELETE(options.BaseURL+"/clients/:client_id", wrapper.DeleteClient, options.OperationMiddlewares["deleteClient"]...)
@@ -4238,7 +4953,11 @@ type NoPasskeysApplicationProblemPlusJSONResponse Problem
 
 type NoSuchClientApplicationProblemPlusJSONResponse Problem
 
+type NoSuchMailApplicationProblemPlusJSONResponse Problem
+
 type NoSuchProviderApplicationProblemPlusJSONResponse Problem
+
+type NoSuchTokenApplicationProblemPlusJSONResponse Problem
 
 type NoSuchUserApplicationProblemPlusJSONResponse Problem
 
@@ -4356,6 +5075,15 @@ type ThrottledApplicationProblemPlusJSONResponse struct {
 }
 
 type TooLargeApplicationProblemPlusJSONResponse Problem
+
+type TooSoonResponseHeaders struct {
+	RetryAfter int32
+}
+type TooSoonApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers TooSoonResponseHeaders
+}
 
 type UnauthenticatedResponseHeaders struct {
 	WWWAuthenticate string
@@ -6249,6 +6977,156 @@ func (response ListEvents503ApplicationProblemPlusJSONResponse) VisitListEventsR
 	return err
 }
 
+type ExportEventsRequestObject struct {
+	Params ExportEventsParams
+}
+
+type ExportEventsResponseObject interface {
+	VisitExportEventsResponse(w http.ResponseWriter) error
+}
+
+type ExportEvents200ApplicationJsonlResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response ExportEvents200ApplicationJsonlResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/jsonl")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type ExportEvents400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ExportEvents400ApplicationProblemPlusJSONResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportEvents401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ExportEvents401ApplicationProblemPlusJSONResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportEvents403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ExportEvents403ApplicationProblemPlusJSONResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportEvents422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ExportEvents422ApplicationProblemPlusJSONResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportEvents500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ExportEvents500ApplicationProblemPlusJSONResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportEvents503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ExportEvents503ApplicationProblemPlusJSONResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetHealthRequestObject struct {
 }
 
@@ -6449,6 +7327,798 @@ type InviteUser503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response InviteUser503ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSigningKeysRequestObject struct {
+}
+
+type ListSigningKeysResponseObject interface {
+	VisitListSigningKeysResponse(w http.ResponseWriter) error
+}
+
+type ListSigningKeys200JSONResponse SigningKeys
+
+func (response ListSigningKeys200JSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSigningKeys400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListSigningKeys400ApplicationProblemPlusJSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSigningKeys401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListSigningKeys401ApplicationProblemPlusJSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSigningKeys403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListSigningKeys403ApplicationProblemPlusJSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSigningKeys500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListSigningKeys500ApplicationProblemPlusJSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSigningKeys503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListSigningKeys503ApplicationProblemPlusJSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKeyRequestObject struct {
+	Body *RotateSigningKeyJSONRequestBody
+}
+
+type RotateSigningKeyResponseObject interface {
+	VisitRotateSigningKeyResponse(w http.ResponseWriter) error
+}
+
+type RotateSigningKey200JSONResponse SigningKeys
+
+func (response RotateSigningKey200JSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey400ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey401ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey403ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey413ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey415ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey422ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey429ApplicationProblemPlusJSONResponse struct {
+	TooSoonApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey429ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey500ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey503ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMailsRequestObject struct {
+	Params ListMailsParams
+}
+
+type ListMailsResponseObject interface {
+	VisitListMailsResponse(w http.ResponseWriter) error
+}
+
+type ListMails200JSONResponse MailPage
+
+func (response ListMails200JSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListMails400ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListMails401ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListMails403ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListMails422ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListMails500ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListMails503ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMailRequestObject struct {
+}
+
+type SendTestMailResponseObject interface {
+	VisitSendTestMailResponse(w http.ResponseWriter) error
+}
+
+type SendTestMail200JSONResponse TestMail
+
+func (response SendTestMail200JSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response SendTestMail400ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response SendTestMail401ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response SendTestMail403ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail409ApplicationProblemPlusJSONResponse Problem
+
+func (response SendTestMail409ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail429ApplicationProblemPlusJSONResponse struct {
+	TooSoonApplicationProblemPlusJSONResponse
+}
+
+func (response SendTestMail429ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response SendTestMail500ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response SendTestMail503ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMailRequestObject struct {
+	MailID MailID `json:"mail_id"`
+}
+
+type DeleteMailResponseObject interface {
+	VisitDeleteMailResponse(w http.ResponseWriter) error
+}
+
+type DeleteMail204Response struct {
+}
+
+func (response DeleteMail204Response) VisitDeleteMailResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteMail400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail400ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMail401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail401ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMail403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail403ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMail404ApplicationProblemPlusJSONResponse struct {
+	NoSuchMailApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail404ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMail422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail422ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMail500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail500ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMail503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail503ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMailRequestObject struct {
+	MailID MailID `json:"mail_id"`
+}
+
+type RetryMailResponseObject interface {
+	VisitRetryMailResponse(w http.ResponseWriter) error
+}
+
+type RetryMail204Response struct {
+}
+
+func (response RetryMail204Response) VisitRetryMailResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RetryMail400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail400ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail401ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail403ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail404ApplicationProblemPlusJSONResponse struct {
+	NoSuchMailApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail404ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail422ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail500ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail503ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -7734,6 +9404,110 @@ type GetReadiness503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetReadiness503ApplicationProblemPlusJSONResponse) VisitGetReadinessResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettingsRequestObject struct {
+}
+
+type GetSettingsResponseObject interface {
+	VisitGetSettingsResponse(w http.ResponseWriter) error
+}
+
+type GetSettings200JSONResponse ServerSettings
+
+func (response GetSettings200JSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettings400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response GetSettings400ApplicationProblemPlusJSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettings401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetSettings401ApplicationProblemPlusJSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettings403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetSettings403ApplicationProblemPlusJSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettings500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetSettings500ApplicationProblemPlusJSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettings503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetSettings503ApplicationProblemPlusJSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -11605,6 +13379,402 @@ func (response EndSession503ApplicationProblemPlusJSONResponse) VisitEndSessionR
 	return err
 }
 
+type ListPersonalTokensRequestObject struct {
+}
+
+type ListPersonalTokensResponseObject interface {
+	VisitListPersonalTokensResponse(w http.ResponseWriter) error
+}
+
+type ListPersonalTokens200JSONResponse PersonalTokenPage
+
+func (response ListPersonalTokens200JSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPersonalTokens400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListPersonalTokens400ApplicationProblemPlusJSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPersonalTokens401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListPersonalTokens401ApplicationProblemPlusJSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPersonalTokens403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListPersonalTokens403ApplicationProblemPlusJSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPersonalTokens500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListPersonalTokens500ApplicationProblemPlusJSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPersonalTokens503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListPersonalTokens503ApplicationProblemPlusJSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalTokenRequestObject struct {
+	Body *CreatePersonalTokenJSONRequestBody
+}
+
+type CreatePersonalTokenResponseObject interface {
+	VisitCreatePersonalTokenResponse(w http.ResponseWriter) error
+}
+
+type CreatePersonalToken201ResponseHeaders struct {
+	CacheControl string
+}
+
+type CreatePersonalToken201JSONResponse struct {
+	Body    PersonalTokenWithText
+	Headers CreatePersonalToken201ResponseHeaders
+}
+
+func (response CreatePersonalToken201JSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken400ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken401ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken403ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken413ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken415ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken422ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken500ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken503ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalTokenRequestObject struct {
+	TokenID string `json:"token_id"`
+}
+
+type RevokePersonalTokenResponseObject interface {
+	VisitRevokePersonalTokenResponse(w http.ResponseWriter) error
+}
+
+type RevokePersonalToken204Response struct {
+}
+
+func (response RevokePersonalToken204Response) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RevokePersonalToken400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken400ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken401ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken403ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken404ApplicationProblemPlusJSONResponse struct {
+	NoSuchTokenApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken404ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken422ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken500ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken503ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type StartTotpRequestObject struct {
 }
 
@@ -13967,6 +16137,275 @@ func (response EndUserSession503ApplicationProblemPlusJSONResponse) VisitEndUser
 	return err
 }
 
+type ListUserPersonalTokensRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type ListUserPersonalTokensResponseObject interface {
+	VisitListUserPersonalTokensResponse(w http.ResponseWriter) error
+}
+
+type ListUserPersonalTokens200JSONResponse PersonalTokenPage
+
+func (response ListUserPersonalTokens200JSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens400ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens401ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens403ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens404ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens422ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens500ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens503ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalTokenRequestObject struct {
+	UserID  string `json:"user_id"`
+	TokenID string `json:"token_id"`
+}
+
+type RevokeUserPersonalTokenResponseObject interface {
+	VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error
+}
+
+type RevokeUserPersonalToken204Response struct {
+}
+
+func (response RevokeUserPersonalToken204Response) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RevokeUserPersonalToken400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken400ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken401ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken403ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken404ApplicationProblemPlusJSONResponse struct {
+	NoSuchTokenApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken404ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken422ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken500ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken503ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type UnlockUserRequestObject struct {
 	UserID string `json:"user_id"`
 }
@@ -14161,12 +16600,33 @@ type StrictServerInterface interface {
 	// ListEvents List all events
 	// (GET /events)
 	ListEvents(ctx context.Context, request ListEventsRequestObject) (ListEventsResponseObject, error)
+	// ExportEvents Export events as JSON lines
+	// (GET /events/export)
+	ExportEvents(ctx context.Context, request ExportEventsRequestObject) (ExportEventsResponseObject, error)
 	// GetHealth Check that the process runs
 	// (GET /healthz)
 	GetHealth(ctx context.Context, request GetHealthRequestObject) (GetHealthResponseObject, error)
 	// InviteUser Invite a person
 	// (POST /invitations)
 	InviteUser(ctx context.Context, request InviteUserRequestObject) (InviteUserResponseObject, error)
+	// ListSigningKeys List the signing keys
+	// (GET /keys)
+	ListSigningKeys(ctx context.Context, request ListSigningKeysRequestObject) (ListSigningKeysResponseObject, error)
+	// RotateSigningKey Replace a signing key
+	// (POST /keys/rotate)
+	RotateSigningKey(ctx context.Context, request RotateSigningKeyRequestObject) (RotateSigningKeyResponseObject, error)
+	// ListMails List the waiting mails
+	// (GET /mails)
+	ListMails(ctx context.Context, request ListMailsRequestObject) (ListMailsResponseObject, error)
+	// SendTestMail Send a test mail to myself
+	// (POST /mails/test)
+	SendTestMail(ctx context.Context, request SendTestMailRequestObject) (SendTestMailResponseObject, error)
+	// DeleteMail Delete a waiting mail
+	// (DELETE /mails/{mail_id})
+	DeleteMail(ctx context.Context, request DeleteMailRequestObject) (DeleteMailResponseObject, error)
+	// RetryMail Send a waiting mail now
+	// (POST /mails/{mail_id}/retry)
+	RetryMail(ctx context.Context, request RetryMailRequestObject) (RetryMailResponseObject, error)
 	// PushAuthorizationRequest Push an authorization request
 	// (POST /par)
 	PushAuthorizationRequest(ctx context.Context, request PushAuthorizationRequestRequestObject) (PushAuthorizationRequestResponseObject, error)
@@ -14197,6 +16657,9 @@ type StrictServerInterface interface {
 	// GetReadiness Check that the server is ready
 	// (GET /readyz)
 	GetReadiness(ctx context.Context, request GetReadinessRequestObject) (GetReadinessResponseObject, error)
+	// GetSettings Read the settings in force
+	// (GET /settings)
+	GetSettings(ctx context.Context, request GetSettingsRequestObject) (GetSettingsResponseObject, error)
 	// SignOut Sign out of the browser
 	// (GET /sign-out)
 	SignOut(ctx context.Context, request SignOutRequestObject) (SignOutResponseObject, error)
@@ -14284,6 +16747,15 @@ type StrictServerInterface interface {
 	// EndSession Log out one session
 	// (DELETE /users/me/sessions/{session_id})
 	EndSession(ctx context.Context, request EndSessionRequestObject) (EndSessionResponseObject, error)
+	// ListPersonalTokens List my personal access tokens
+	// (GET /users/me/tokens)
+	ListPersonalTokens(ctx context.Context, request ListPersonalTokensRequestObject) (ListPersonalTokensResponseObject, error)
+	// CreatePersonalToken Create a personal access token
+	// (POST /users/me/tokens)
+	CreatePersonalToken(ctx context.Context, request CreatePersonalTokenRequestObject) (CreatePersonalTokenResponseObject, error)
+	// RevokePersonalToken Revoke a personal access token
+	// (DELETE /users/me/tokens/{token_id})
+	RevokePersonalToken(ctx context.Context, request RevokePersonalTokenRequestObject) (RevokePersonalTokenResponseObject, error)
 	// StartTotp Start to set up an authenticator app
 	// (POST /users/me/totp)
 	StartTotp(ctx context.Context, request StartTotpRequestObject) (StartTotpResponseObject, error)
@@ -14332,6 +16804,12 @@ type StrictServerInterface interface {
 	// EndUserSession End a session of an account
 	// (DELETE /users/{user_id}/sessions/{session_id})
 	EndUserSession(ctx context.Context, request EndUserSessionRequestObject) (EndUserSessionResponseObject, error)
+	// ListUserPersonalTokens List the tokens of an account
+	// (GET /users/{user_id}/tokens)
+	ListUserPersonalTokens(ctx context.Context, request ListUserPersonalTokensRequestObject) (ListUserPersonalTokensResponseObject, error)
+	// RevokeUserPersonalToken Revoke a token of an account
+	// (DELETE /users/{user_id}/tokens/{token_id})
+	RevokeUserPersonalToken(ctx context.Context, request RevokeUserPersonalTokenRequestObject) (RevokeUserPersonalTokenResponseObject, error)
 	// UnlockUser End the waits of an account
 	// (POST /users/{user_id}/unlock)
 	UnlockUser(ctx context.Context, request UnlockUserRequestObject) (UnlockUserResponseObject, error)
@@ -14823,6 +17301,31 @@ func (sh *strictHandler) ListEvents(ctx echo.Context, params ListEventsParams) e
 	return nil
 }
 
+// ExportEvents operation middleware
+func (sh *strictHandler) ExportEvents(ctx echo.Context, params ExportEventsParams) error {
+	var request ExportEventsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ExportEvents(ctx.Request().Context(), request.(ExportEventsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExportEvents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ExportEventsResponseObject); ok {
+		return validResponse.VisitExportEventsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // GetHealth operation middleware
 func (sh *strictHandler) GetHealth(ctx echo.Context) error {
 	var request GetHealthRequestObject
@@ -14886,6 +17389,173 @@ func (sh *strictHandler) InviteUser(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(InviteUserResponseObject); ok {
 		return validResponse.VisitInviteUserResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListSigningKeys operation middleware
+func (sh *strictHandler) ListSigningKeys(ctx echo.Context) error {
+	var request ListSigningKeysRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSigningKeys(ctx.Request().Context(), request.(ListSigningKeysRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSigningKeys")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListSigningKeysResponseObject); ok {
+		return validResponse.VisitListSigningKeysResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RotateSigningKey operation middleware
+func (sh *strictHandler) RotateSigningKey(ctx echo.Context) error {
+	var request RotateSigningKeyRequestObject
+
+	var body RotateSigningKeyJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RotateSigningKey(ctx.Request().Context(), request.(RotateSigningKeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RotateSigningKey")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RotateSigningKeyResponseObject); ok {
+		return validResponse.VisitRotateSigningKeyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListMails operation middleware
+func (sh *strictHandler) ListMails(ctx echo.Context, params ListMailsParams) error {
+	var request ListMailsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListMails(ctx.Request().Context(), request.(ListMailsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListMails")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListMailsResponseObject); ok {
+		return validResponse.VisitListMailsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SendTestMail operation middleware
+func (sh *strictHandler) SendTestMail(ctx echo.Context) error {
+	var request SendTestMailRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SendTestMail(ctx.Request().Context(), request.(SendTestMailRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SendTestMail")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SendTestMailResponseObject); ok {
+		return validResponse.VisitSendTestMailResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteMail operation middleware
+func (sh *strictHandler) DeleteMail(ctx echo.Context, mailID MailID) error {
+	var request DeleteMailRequestObject
+
+	request.MailID = mailID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteMail(ctx.Request().Context(), request.(DeleteMailRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteMail")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteMailResponseObject); ok {
+		return validResponse.VisitDeleteMailResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RetryMail operation middleware
+func (sh *strictHandler) RetryMail(ctx echo.Context, mailID MailID) error {
+	var request RetryMailRequestObject
+
+	request.MailID = mailID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RetryMail(ctx.Request().Context(), request.(RetryMailRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetryMail")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RetryMailResponseObject); ok {
+		return validResponse.VisitRetryMailResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -15249,6 +17919,29 @@ func (sh *strictHandler) GetReadiness(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetReadinessResponseObject); ok {
 		return validResponse.VisitGetReadinessResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetSettings operation middleware
+func (sh *strictHandler) GetSettings(ctx echo.Context) error {
+	var request GetSettingsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSettings(ctx.Request().Context(), request.(GetSettingsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSettings")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetSettingsResponseObject); ok {
+		return validResponse.VisitGetSettingsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -16138,6 +18831,100 @@ func (sh *strictHandler) EndSession(ctx echo.Context, sessionID string) error {
 	return nil
 }
 
+// ListPersonalTokens operation middleware
+func (sh *strictHandler) ListPersonalTokens(ctx echo.Context) error {
+	var request ListPersonalTokensRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListPersonalTokens(ctx.Request().Context(), request.(ListPersonalTokensRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListPersonalTokens")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListPersonalTokensResponseObject); ok {
+		return validResponse.VisitListPersonalTokensResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreatePersonalToken operation middleware
+func (sh *strictHandler) CreatePersonalToken(ctx echo.Context) error {
+	var request CreatePersonalTokenRequestObject
+
+	var body CreatePersonalTokenJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreatePersonalToken(ctx.Request().Context(), request.(CreatePersonalTokenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreatePersonalToken")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreatePersonalTokenResponseObject); ok {
+		return validResponse.VisitCreatePersonalTokenResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RevokePersonalToken operation middleware
+func (sh *strictHandler) RevokePersonalToken(ctx echo.Context, tokenID string) error {
+	var request RevokePersonalTokenRequestObject
+
+	request.TokenID = tokenID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RevokePersonalToken(ctx.Request().Context(), request.(RevokePersonalTokenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RevokePersonalToken")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RevokePersonalTokenResponseObject); ok {
+		return validResponse.VisitRevokePersonalTokenResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // StartTotp operation middleware
 func (sh *strictHandler) StartTotp(ctx echo.Context) error {
 	var request StartTotpRequestObject
@@ -16584,6 +19371,57 @@ func (sh *strictHandler) EndUserSession(ctx echo.Context, userID string, session
 	return nil
 }
 
+// ListUserPersonalTokens operation middleware
+func (sh *strictHandler) ListUserPersonalTokens(ctx echo.Context, userID string) error {
+	var request ListUserPersonalTokensRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUserPersonalTokens(ctx.Request().Context(), request.(ListUserPersonalTokensRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUserPersonalTokens")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListUserPersonalTokensResponseObject); ok {
+		return validResponse.VisitListUserPersonalTokensResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RevokeUserPersonalToken operation middleware
+func (sh *strictHandler) RevokeUserPersonalToken(ctx echo.Context, userID string, tokenID string) error {
+	var request RevokeUserPersonalTokenRequestObject
+
+	request.UserID = userID
+	request.TokenID = tokenID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RevokeUserPersonalToken(ctx.Request().Context(), request.(RevokeUserPersonalTokenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RevokeUserPersonalToken")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RevokeUserPersonalTokenResponseObject); ok {
+		return validResponse.VisitRevokeUserPersonalTokenResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // UnlockUser operation middleware
 func (sh *strictHandler) UnlockUser(ctx echo.Context, userID string) error {
 	var request UnlockUserRequestObject
@@ -16614,624 +19452,731 @@ func (sh *strictHandler) UnlockUser(ctx echo.Context, userID string) error {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L35dhu3tif8Kmh+fVfiXJIiqZleWX1lWXbkQdKRZDsnoZsEWSBZURFgCijRTJbX6qfpvEcepZ/kW9gb",
-	"QKGKVRwkOdPV+ePEKtaAYWPP+7d/rQzEZCo440pW2r9WxowGLIZ/HtPBmL0Ib9nbkCeKwbWAyUEcTlUo",
-	"eKVdeUvnpM/IQN8YkKGIyTC8ZWSC99cr1Qr7RCfTiFXalWnSj8JBlUzopxodsW+3G41KtRKzn5MwZkGl",
-	"reKEVStyMGYTqr80oZ/eMD5S40p7p1GtqPlUv0WqOOSjyufP1cpxFDKujsc0ihgfscXRfSdmhJIB3EYG",
-	"lBOaqDHjKhxQxcjXly+Oyd7+ziH5/bfdeqtK9N/7e839J9lxP6MyHJCY0WjybacimaQT1qlUyWBMY8nU",
-	"t53Ku+sXtYNOZd3ZNBuNwvm8EQOKI89P5HrMyLvLN0QMiRozQgcDkXCVHeZYqWl7a6vZ2q836o16s33Q",
-	"OGhsJZLFcqvRPKTBQWu/djhoDWv7zW1ao7t7O7V91tpne/1WY3t3Z+nohyKeUFVpV5I4rFT9ybRKJnMm",
-	"gHqK56KXsArk8t319cVWs95AEspRDBc1uHw/MjkTV0rEBSOBAUoySaQiXCgi9W1EiRvGZY46mk8WRgZ3",
-	"329klywIYzZQ5Rv/Ycz0kMaM9GMxkywmI5FfJb3xsr21RafTurlaH4jJ1oBGUZ8Obv7XQATs2x8mh7ed",
-	"pNFo7UlFFfuWDhvh8CcZBTc/4eVQym/1q/5j++g/Wi/+o/XCUdJ/bB9pWlp/riUkcclUPD8aKhYvTvSK",
-	"DQQPJFGCzGioSJ8NhZk5Z58UUfE8M+vmWtQacrXdQnoNJ8mk0j7UI5uEHP9qulGGXLERi2GYHz58OPL4",
-	"RDEFDyzXQUI5bDYb5Pffms36Xr35pEpmoRrD4GNGpeCWmnb1Tdt5/sJozOICBsPiWMTfdiohv6VRGHSB",
-	"Mu/LZj5XK1Ma0wlTlsknsRSwIzSKxOxkMlXz9zRKmH354uR7eku6A3iwZ5nSNGa3oUgkmdIRe0qYfg8c",
-	"cf3jMIylgl/q5FSRUBKYEhE8Sm/S8yZRKFWHu/WDa8Mw0qOtd3hm4SrVSqiH9HPC4nmlWuF0oi/juCol",
-	"q7JXwnvDSaiK5BsQDuHJpM9iPdVQsYkkUxbjbPwB7TaKBxTBu/3xBGxIk0jhI+XU2lxJrZ81Lcip4BKl",
-	"M4rEMzph1/SGAUMZCK4Yh7nR6TQKkdVsTWPRj9jkP3+SyHfcLPQTAawjvKurJ9FV8DZNC4qGUaVdOeJC",
-	"jVlsheuYSqLGoST6blgUTbuy0v7x1/SZUBL7nqnQc4gr7coWLNLnj0jUTKpuGFTalTUlluZlidQ857Ba",
-	"UaECujgWfBiFA73kZsGSmLfxXLXNvNuLs/vs79D/jNmw0q78f1upcrSFv8qtC3wFLn+WXgqXhZlV+Vyt",
-	"vBBxPwyCe+5MyGUyHIYDmIEciCnzt+YaNQQmJcoyEtHBDY4D7iUT1p7FoYJ9ut+ib6eLns5s2aoXjPwh",
-	"ll1P2Z8rxZk+hUmnrFpvgyQhKE6emvvhw4danuMXDcQ8spUXEDCgU2TS99pXeAPc3B3SMGJBflvNbpFA",
-	"MAkqyzBUOEfBVUwHquzogY4zpreMUEUmQirSajRAg6UDEASZIzlMoqj7MOey1UpJ5B2fxkLTJe1HjJxw",
-	"Far5UmpZXI+HIpaFhZxQNRhnlvIp6eFK9kAmSSPHWBRIOMpvqFRHgebOUsVUoQi989ZHVKouzbwus/eh",
-	"1EJTD0HfSTJ31snRFHaPUMN+BDci9/5HfFO+WjCRh9o0Y/ZkFoJxTUwBzBiUhh5YPMjgerBRb4F0TrhI",
-	"RuN77ZESojuhfN41KyoLuC4MULP9n/DEBUQmgzGhZELDqE4+FOm2gt+fFbe8fboWgrylfE4u03GWb9ji",
-	"rB56v/Ry5FYC9irk6T6ix6BKrAcBlcpJjlODBVF7IBNir3E3G2J7b7VaBmQX6Xew+4mEPg3sxuSprS+C",
-	"uT4Lmn2hNv3q6vzs/ie+kVLSMxpYIlpKQ/4oH5pFDyjXM+wzMqWxZAH5Wv+pp1ollMRsyqhiAblhc008",
-	"zrbRP6JKYMgMlHJ9dSjiEQsImglPkEWwIKTXML177FXCZTKdilixoDvRb+zCinnbdsV4QPyX6pdVScL1",
-	"8sRM6ulRHughg0/p3pvZ3PXFrxsegQmTaxxe+b6WzOihttinYGNFBmwQ0ZgFBD5H9OeAKYSSpGsEe3Ym",
-	"LqiUN2wu77VpXKjuUCQ8WJC3ksW3LAbuxQWZmo+19TDnhDO9VQR9muCbcyarVpz0dCgZC6mquKHIBSkn",
-	"pxeEBoGex/1P6k66uWdCkRdmGuX7mU72obaweJGqRIZ8wEiopL9EC0ugCX0a0YHl97m1M/t8lQzGaNh+",
-	"iZ1mMUMatEab2UitcQX/hD1y8wP5i5P0VvYiFrdhwOIvu7ZT8xVvda2r4J+1vnai3gq/k196dVGzSqMC",
-	"/6wldRP7XK2ca8sbmcElGyZyqXpVsKJg0oGuhj5VPA7Wau4WOHqRKYSSJPyGixkHaaS0eBjEDH6YxYKP",
-	"6uvPHeZwAgMp4aoLH60WfRIEo+aaYspimDGIJZnGvLToUelyclbv8K97YBnWpjRW857l3PhqI6wkiXFt",
-	"8bTq556A7zUfG6wda2NZRKs8JjYE87lauYjpqHyJ0gcweoTu+I28M/moICwxLPk6Wt4aJJOq40U0s6Di",
-	"farNZrOaNgVqSRwxrs90sFTne0BC8jUs0HwnRdrUn7Gxblc2PsYwyhCWL2JIDzKZTGg8r7QrR6kFoGc5",
-	"CaUM+ahSrdxiSGPT7dSLqLWamYgDMoopV+aMJZLFoK3ovbN31CGWAIczO6wP+hIZxCzQZEwjuWxE8Jkl",
-	"43GfNsffjc/jRZ8fkIisJTajKWPIBc+f/MlEdAVqKM7iTocb9dgu/llyssWEqXHIR2QGaiJsqWaudfKv",
-	"RChm4n24VmFAZmPGyVwkhMobQvsiUeB6fqCNOeIYH7SaM07gT96G63EslIruKpQVm0xFTOMwmncTTm9p",
-	"GNF+xMqPQszIDALkQpAJ5XOzKfZAyBKHG1X6Sw+3F9clnzeRTaPrgm8rFhNzhamZiG+cMUjwpGEsL/VL",
-	"x+yW0UjTEjh24VHwdVLNwuOYDVT9TxLMOWfcsqe8yL9HLEK8ofHoi0pjXwZG+mN6CSknezvkdfjsi4ja",
-	"os/8uYdSiLeUz/+sI2ndyou0/0efziUj+ZseoXfejvwx22sdPsYrawJ6GdHHxaxOruM5oSMaciLHIlbR",
-	"/OG3MxKjkEtCFRF8wJwxFFBF+1Qyz3EcM8hPtKknkg41fRJlx/g33P4LOmLFmrNin9TWWE2izJZXOkmj",
-	"sT34H4EYaDue6BvgEsMfwODHC+j8DEe8FnK7iPr9IU/MzVve3ZW1LX5qjbGcIgOJNJpfKiLpXJKZ/pdT",
-	"ZcmZQKULPLJcwcY5ExmoSr+5/CTcez20bhkOGPE+8cWWAdWA7BmjXM5YDMdqaTRsI/IxXqr7ZwlZf1d5",
-	"ipBz/WWShIhVjUIpE1Rc/9hAdW7gD5n9k5sxI761Zuf7uVpZz2pZJx9IaYswcuZLGnB6GJvlfnuz64cU",
-	"T81YCU6enJghL8sZyszuYTaq0HgiV4zGgzH42iIxcomJ6QLBtq1j5dw/m+C+ts0/LaGgdBkeynC6Bztd",
-	"w5RZg5PSeSRo0NXrB0ZEWcC/2MK4X5zYy+Qzm2wStIhe+DdmOEu46cLgHzpIXGK+veN+UccdjqRxJ7rs",
-	"Pc+XyIm5XiXs0zSMWaCZeMxuxQ0LMLvA9+M5buylay9NzAylfW/VvVXEXkIHcOp7S8amnwOgV0vE4S8s",
-	"WMF0/UnonbGu1MwSnYnSZUhyG5MPry8ELXhmcf6caecHDW5URaMFLzMYH6i0hhJ4tIgCJzDc3ArJw0uB",
-	"TSSLu94n8ZHsQtmYDn4ynzilGHflVuSNGJGQp0bNn0E3K2a3gWd6CWOwdAdWn2brdieKzpOJoT3V/6ZL",
-	"d84nyy+RJLyevb5OppFvqmcYzN3t8/sqeZ4IKTCZVh07d98DZ6boLb1lsRZOmiwezElwD23hnWTxKR8K",
-	"DKxv5reZ4E5Tzv/Lq/WqVPGX7i2Lw2GY5jOaCpQjzsmJeUu1Mo3ZkMUxC7o2koRv1LuZ9Nff+mQaaCbZ",
-	"parSbu7vbR829vf2Gmvvn12Gog08jmg4kcYCgRgXi6U+kyn3gF04CgIWvKADk35NgyDUb6DRRawPsgq1",
-	"eB/SSDI97fTSr5Whe2jZGM2rocxmoOlo3tVHUBYXhdl7CNyTq9Y0RWHatsBqKBwB6K9zQmOmT+KMY0mU",
-	"FfxQbZSvYNpZKGCC7NRTvLeZ1jfROKbzChYJ2TzXH+3MP7rbRP8nNoDEzSPD5IH+bOJn+9fc0tFB3AWp",
-	"VrAMV1M6YDXJpjSGtMyI3bLILYXxKlX137NxOIDcAmDbkJ3dJr1mD1gxJLDDOKuk18Jraibq5HRIQjif",
-	"+iqNBGdVQg11kNlYgMmtP8Mgom7zF8zL4BfpRKRXpycheVjf+hQ+htoIpC+DqMA0Cf01fTcaj3oUCZ8w",
-	"lZNxXbPaE01KvTo5BwsEVww2OhxxEWPgPXVItbJ1tbsFdWrVygDORUEpK54XJUjMVBJz0mdzAckfQrrk",
-	"OqiJkVVCJaTPkq/Pp4yfPifHgnM2UORYG5K//7Zb331SNZk3kvR+7VTS2sP2rx3kNJ1KmydR9Plzr+20",
-	"ntPnnlDWF3tQfhzyoejVyTuTPjMwR7tsHdYoL67a2jTU2AsKFN3vPcwm9FP7YjYKpWJam49NAa6NwuVL",
-	"ax0j7G8PmrX9oNWsHQ73GrVdutNn27Q12A8Oc+Pd3SsarghYd1BeqK7HfPH6+CRfVrq/t71Hfv9tp56v",
-	"GT05fMuisaCt89nti/jk7fWrUXL8HRXsdVMdvLv80E9evrqSalYbvM2Or9k6WDm+7oSpsShY2reJBFHZ",
-	"u2rt7vWyI9KXsp/aKdo4S0rdccgL6i2PuKMiV1eanm05FkkU6BG4Ew7ieoIoBEb3y46LzV+N+y8H4Xn4",
-	"6urdL6fNs/DVYZ3NX/0SfDgNz8PT2dvraPzD89H8bP7qsD5oRbw/edEIvn8VZWdz0DxsFcwHtMmSyeRz",
-	"NVgNSh9s7qsSZBhGEUHVIh0xSuIMTZVw/C4tIiZTBwG80lvAlClGgmtLmo5EFZOZoTpM/54xHtIRbe8B",
-	"VEPmWBaMiAs+KCqzFxMmSZ8Obmwqvt3iXE19rXG11/3wy1Hr7U/r8MJpLCZTtVIEtUlPM+4ecCUpML+4",
-	"B/vWq5LeQHDJuNL/lCxiA9U1fL8HmT29Qcyo0k+jvNIyWpqsGxu1wFukLzO+PuWhCqkK+YhoPYdcAtMx",
-	"Bm+z3sidZxhO7qQWTtpyrG4Sh4tTP+eO2XtczjG3KunPFQPWrP/hn52IDRUBd+8QNRAjmNPXoKNtKmKF",
-	"LDUSYgqbaulZvykIh0MWI/M6aO22yO+/7S8wr1WABWtJgDjVTvKmoSKuauEplIiY9CVUvxbSG3vW7OFC",
-	"dd2TvWVSqYQZ2BcV7g3IJe8OkEy9i/Ora7I1pXEPilU5YaBAmjiCS2XrJyoj1ELphCc54vZ+t2dFs0vi",
-	"cIMZ7patuhRJPCiD9TBmH5wKVeDt0pSHtLHf2H/ShgFbLTkJQsYHTKZPoykuMIziEeLyYRePGrzD3QmY",
-	"z6ViDUqEelVTiAIl+tmP2cL+VVLOfVCZbNOSD2q5m9sGsPBXfwFrp1eq36jy1ckHIAUxZVxTj3Ll0s5v",
-	"bkszCjkzPkemsRiGEVtgU4XjU4XQGZ4sSPhgTPkov58eLslafCAJu5EY0GgtY4TyUUJHTDqVVTNxWbX4",
-	"FWgVp9WznhYcsNrRNQkYYbyHy4mxMZAqM4fSki2HUeyTQmtDH1GsaKxmdXIL61IA6MP4wgIUIVcsGHEm",
-	"ARrl2oZWMYoyNOkLsGi4r1DQUcxYkNYZu4rJgCpWU+FkbTqWRR8zTMBo7lq4JOmyebUORSZysez0beQF",
-	"Iznrzlhz7hG9x9TBO4oWTAqvlIRB9tHtvZJH0W+zIP2SKCIJj6zTD4+5pkdTGB0zipw/51HQ1hz6JdFz",
-	"tEhovg/Bjt0bitvLqk9FmWX9uIpaL4xCuwHFuu13/1jmz8mejdU04QHdlKy18HzxFhEmDzez2driRLLf",
-	"Lly5u51w33LelO480JR1nFJ/dW7yN2YfOZpJdzW7SXc9lH/UcfxnHMQkjmG1MCUhm2dGyUyIQPNgEUvm",
-	"b7ZNYShwIE1C7mixWplSpVisJ/q/f/zfnc6nRuPjN/+zUkChz5lWvzNO3A23L4A3dAeFevILGzyBm9D7",
-	"2tYWFfuEqpxJ79JPE6qscQMiKC9yiv1k6MGR3ZCXwzsMQeHStnhfqLFxtdOYYcg8c5zuAN1QxWSqWxot",
-	"AZiw3MQsxIyGSpI+UzOmj/lMpJnGRatQPry9lYMDubt8d5DFVMFhpvkcpDdqs5eTSMwgNCixamlmtFj9",
-	"1Hg+HaPa7/PBoj3CEJPxdJdauql3xGN72o6QmSVYD05y8aNdv/qrGF8y9e3r9UK0SUr+dQl/GmeG8Yyp",
-	"MIowV08ga77DGHO8wz9I/rYVrN+y2WWOhEebRWyo4PSXhnA28597+bZoSVJOepkP9QgGOzWh5TxKX8ij",
-	"jgPEstUybwRUy6L/X/BhaGrvzFSqVk1Gl5BxTeI0FlwM6zDth7DRrVHpeSDs7xta5L7Q6HQ+tRr6/5r6",
-	"/7Zrnc6n3Wf6/57rf+6fFIqTItPyZELD6Bh4/YaCxQSuf836uV0MW8Qjf5Xx7jWc4FNP5i5VNHIiOn9c",
-	"7Qfd+z6Wzl5Tkh7m5sLV8u1lA0WwqmN9Z256BVXiOKm0/jNrHKfsFwQyut8gn57YqSOPzGVe4WuoKoYZ",
-	"/uP0mbyKq9ekcFviWMTHhTIRfsLpa/Y/jcUophNZJ8dOa6AB5IVwBlkznkeKayH8Yw6AaTGpLZ/tt0Z6",
-	"VyF8Y+wFCLqDSEh4u4/8gFE58OECUivzzW+Xfl+E2rmQow8gbTM6R6lSiD2H+ST2AY5FGF0lugM8AJVq",
-	"ZUxl19t0LromFIB/YEi9a9INqoX5raWQSUVQiJD563/RgTigZLW/dB3ZVCuGhv1LRYnXCxn0fkbSx+pK",
-	"S/fkdh1LPF/xEbOBiAMWEHYLsvUI8QWhYF+bNCEkO7iUZjqdRnNTvq//hnh6vVJdSM9QRUaS5hih4xGa",
-	"biAgZlz2xjCGcx+EAQih3kBMJlpRjEIbP+tpPhUkEevVyVk6RB+ogsoOR13LxiEguGUDaODYn3EWI4SS",
-	"ngfgUk5owBDgdzPHVLWCBved/AUr1CCzKC6iBuRSZMisHGPRF47Iu3enz2/3XWhRxNqMmBM9+KwGup53",
-	"Jpy6A1g4nVzJ8fJ5rbX0NyFfKXrhaLwODTgMk1Kf6bIVN7+bajBFNWOoEsZt7t6MAvJCsMbyrBw8MucR",
-	"Kwvdv5Msrh2NHogCPG9vOVKik9jAEPSxggy4h5ptscs4k6ZA7SAMDd7LSwwDBX8TEEq12G1s5YPvw/Lo",
-	"JEPXmV0rVAYctRXOU48DLAJuea6+N6MJSAsEZjoDaNVoqlL0H85kvcM7vGaTCNqQVQBlCpEYjTAtJf3d",
-	"yK9eO4vVoSk5i+JjiSAIASA3SC2CNLGgnZaThbLDiR1Wml6FGMd6Pq6lQVAlfTagiWQm3QMNtLSExhus",
-	"srVNvXaacu7hftChYnFpTdLTVKQJPgADG7wjIR/pwU5ZHIoAP+eENa4vfNCt40hLBNRcoVLHfaEKkXA/",
-	"m9kwCcQwQuZBeaC/ZpQ5i0unH8dcNaPMZhY9lG7d0frCqVN5Y/qaoBXmTqj+gH0WMKerfvxPr1hB1rEP",
-	"pIJJhhi3zyYG1cmLWEz0BwRPmbb3dlxj6QHrD8NbzEwE+jSbxOhgDKtfJcmUKEGau65SwO64SCDzBf/V",
-	"hdwDCGbC7pv1hOFjWoK7omcAXBnfFLNhzOS4GzNNJPCwuWRMCsu34a2QaakZjJV8sIySYLHkUD01k4Vv",
-	"6XXwvgSZaulnsKWLc0Ogqn/3j6UMGNc1kbDRAF5r6CwzFvBeI14PC7xsoq62q4KYzjLcwXj90bbiPkhU",
-	"FY5toIW/53qpwkkF7cinvlDpMWklzSpPSGBC3GBknUaRw8+FgWYVZ39Is7GA5XKMC16l54s4vSww3jM4",
-	"kdSc97zhmTvR5uDp9bDqtwk++JcCFrH8JXMCe1U9Q3fZYDxDihasg/tCm/gFtpLODWXbJxMeicGNJRWX",
-	"TwJ7CM8Z5mQ4kzk4+QpDnB26WrxPu0VkkWSO2+TLfe2hhpegUWUsKJyRueTe6j1jahXNzcZW97fFf2kk",
-	"pDKPJzx9yH9VzCbi1pcGlv9YRpY+FiqEuYPnuACKy44k5GS7QQI6l0+JiKtAus44qBqjgAubbJg+nH6c",
-	"iCjwvj6mMvsZOzw5ZVEU8lF2b0N+GyrHBXzrFekXivdChXwBF+0p6aXXfMEDBb8hv0lZhxJkMBZCj7OM",
-	"zGMmmeoavlA6DHyv/zrOZqkagAMrejNw0cy9QA5jIRkvoIWnWRbt8ymDytodiGnoaEyGI05VEjNkiNjc",
-	"hFoEVywX19wEFCJkWWQgpnPsgULYp1Aq+dTP6vf1BPwwelzVvKvXAMndXUq4uQgLZy8T+I6rnx9QZEgD",
-	"ylNaqtpUVXcw0bnh8Zj0WsqK3DXLeNrelyBcIp1mRULuM2Kfi0LKVoEuZzSVqsVcRFHk6stBDJkiBAS2",
-	"gHfilS6onnqQ5m9zUo0UzjxLJZFMkWRaxVpUuNFKYa9EpWtEpONSuaIImq1WKXiD7MYMwHkNyWgVWauV",
-	"bJYvdMmj+IoosHqym6M058XoQMUnps9G+hqBWwsXTy6h8+yHBpQPWGQ1WUejOPfsorpbjZYmmSp4o9l1",
-	"HJtZ+MIBGueHNwVHKf05wt8HYWAxkrmA7dHMwrE+zQd9QZBz7GLNv1FCkEo94rdXUtI3V3zCtzGQIr0D",
-	"X6w5RiwUtU/ofdecAUtoAEKJixkR3LRlMv5Sm8ns2z7uT2dd+N46y4fxLpEo9w9PIQUPqa9kVkzVgvdX",
-	"RhvzrjhlrMiHmNdaPJ+hWVPvillB/4pRWbxLRl3xrlg1xKVjeB/L6RXO8+poIb2Su0NLfO8jRh6iWzQv",
-	"47LeUU9uLfygn8+ybf+K5dpuJY3r1edj6Z/mkFRy1XNds2Ml3MY9v8AyFn5xBzf/i5lWKvVS/0K6q9mD",
-	"kl5IdzkvWzKX/C3MSJZKteIdnpXu42rlU02fntotBZeI1Mfo5P3J2XX3zfnL07NK1f+r++Lo9M3J89zF",
-	"6+8uz6+v/esXR1dXH84vn3ePjo9PLq6zT5y/u8792T15f3L57w/fnVyeuF8uT15cnlx91708eXflPX98",
-	"/vxk8drZlf7vy8ujs+uC6x9Or797fnn0IZ3Mh8vzs5dulIvDPv7u6Oyl96aj4+Pzd/qNlydH1wXXn5+8",
-	"OSm8fnp19OxNwQ8nZ8XX3529OT9+7f1wdXx+cXK1MKCLy/MXp29OFq6fvD06faMn/uL08u3i9cK735xf",
-	"XS8M5PTs/ak/I/j76Pr0/GxxT92yXZ5cnVx3r66PLst/Tt/4/OTs+vT63903p2f+jN31d2e5X3DXNAW4",
-	"Sy+Ojq/PL7tHz59795mLlydvz997ly9Pjs81nSENZSgo89NV9/Lk4s3R8cIbr8wEL0/+9e7k6rr09+Oj",
-	"s+OTN2/Kfs8szOsT/dGLU59s35yeFNCavZzbQ3M5T4EXl+fvT5+fXC68Jv1hkaTwh/yr9BAvz6/hLR+t",
-	"l/OLZ+dhUOvvnZt3p9rwbN7qnSJLTi8oygUFq9YY1/ZG43toNhrWyWJVa0pihH4zH+kLETHK07DSpnGi",
-	"m0L3eE8JNe254uc0aK0vTNHcsKZk745+89zgCgsqqYS4eXEirRdzBM8ERO0XAkJLNmplnKQsRpLNZBtT",
-	"SUbhLeMGHm15fLgoLGIiIiYG4qmRmTzdzGqU0/ebUKovygpSHISUF7QKWEFOpYvYsGATL7PWIzgXAOqM",
-	"C7W4mSu6ojaK0iRRO1yaie186VpFNb501CCrmsAKnDlSm6eJM0/r5ChvVWbMSdto8gGosoT3FS22N/dy",
-	"cjkrpPEj9H70516k3pC7/tKIh79kFqpOzgR2SxQReAv5bSjDfsS8vpLoDuGC9La0IdruARfpdHJFbxdj",
-	"wdniMcqmDS0cVZzMJej7mxH/vejjYTL219imd5Ckv+HULP9afZqBCvLDgscLhxSyKHBQlRullCuT+re6",
-	"atD1IM1vC+BVXOCvpvfAYaP5hITcwMH2RTA3yB3ZHnAyonJsenClPYfW6Mbvr4odl8NaKlyhJIpKTpbM",
-	"IBnEoYI2tE9JTx/8HhlEjMbAL8ipImMRBbLozNgI1gxQECb0BvK60cNsD1qH2xPpH0KsGUdHeHwjATQL",
-	"lZCCM0vYJ5DcP4mQ6z/9xPb0rnwz7izEUL5sMXuS8+wukxC41e7A/z41GrVO51PzRafzaf+F/ufhi04n",
-	"aew1jzudpNVoPMP/nOB/XsB/Wgc1/C9e3Wvgn3v61xcnL16UFE68RJ/RVUn50AtNVr40kG3fH/eVtPG5",
-	"DOoKyDV0Vnohjjr5t0hiExZN2/KaYJ2/pD9+XFKdtII1rtDYv2M0UuMND7JF+vrV+frETc65UVAwkDtJ",
-	"5iVF5+fUOJk2TqOzRVUq79CHuIHFtTCMwktqfXCl/27qOAIC5za5uJA9on0WLSlv8wInzp3t8FOMYHOh",
-	"Foj7gjcvrXMGtcd1J8wkOe1urKyDLE1zY6gBGfGCEA+mIaVOuJJyFLswDszJg2J2mYyZVllQtD0RMTPA",
-	"DMZP75OUqzCxa3qXHDqZ4AlYkbCZErkPIr1yj4pMD7dUjvbSUVga29QOsYf3izslHJe4p1/iKJrROebZ",
-	"pgFxve1QuYQymGqywO+FC9Zr68s5LU61BJdTFNkbskOEjdprkd9/a9Vb2khBUWMBLyGReKDCW2ZRClAT",
-	"mLBJHylqAeytmDQB2W0B2M1oYECsX8lMXcFKdDdU7A539hvk99/2TFOpVeVoOJdyN0taBB9Kg6rLy9wp",
-	"dFIw1+/ErBhGCYFMmvt7T5ZOu6zIuND7sdy6pklJWqPWTiGnJWaDcBoyrqwunE3DKmcdxfo4TdS4Cwx5",
-	"ZUmzW5eqXhtpSiUxxNk83G+sXCPf4N/b8Q3+1u72TqO13WjsHx6usvzXy+g2eVQgAmE9AqLEuhWqJWsB",
-	"SRFQq1eyAg83ybBU2mbm9OXHUZZpvgmN/aTCZbKvABZ6VTFGSd3dqZIuc81CIcpsLV59PWybIuo6hf6c",
-	"Jj0SPZSav5re/qt0QMBdLUvM/kqSME0idRTuIxt+JYmY8cIlKqZjBOErhifq9RmNWdzzgDDd+j9Nkz2x",
-	"ormIz1hDFULxIGPwFZm6KviGF9bHAqqPqzn+epnsVaPQpcwfwWSpg5Ld0GtrBM1KeX2Xmts3TNuAmoNM",
-	"pmpuMnumzCp7TgksLrpdip95l+rZ7HCwVtp2lPXK31zRbPGw0CXhcm3S5rU2R+xLFtma3kjZGl8znWMx",
-	"mVID2IQZpb20wsPgYYVcKkaXYo2VcAek4yJkS/8cVUmheKY5mYQnnkL6o2t5VAJv+QLhLU/lKb/cHRyf",
-	"7p1OXjRet6bbwfEGkJcrNgGR71Z4H1LmUoKM2cOlsCxExHmu8pRQoh9N1VaG3lg8j7mSVO9lm55qx3UK",
-	"DrXNorlrqfOCfDY05+WlhtJmgBrYcS/JNqdgJdK4obXNnl2Avujn0MA3r6QeJlHUXct5bN2cGbydZU9k",
-	"vWtLOfgRpl6+kyw+RuDNpw6mIlS+Y35Cb5jMAAimfovMyqwKK2Scj/9lvY+y2AH58T9XFyrjkheR1Gu2",
-	"qXPrXBukST8KB5B7h6DAu8198vtvO1Vi/jrQ5hL+ddDY1r+1niDTRqNOkoBNGaBbk96Nmvfa5OQYtJNB",
-	"fFslnzpcM+r5U3L++sJeBt796Sm5vDpCOxEumArNnIUYjfIeykKZE9+ucxtb56YbFKKrFMEbdCauehtf",
-	"cLC2dor1jnXe9il/UyHi8nyNu3J0pWeDo6jCmuMylNDZ1cYxsRs2X98Loyl5hbmaH71+fdFgPcSDEiwS",
-	"EaQCGrLpjdqhz1n2uN/2Dy62XwwbL2+a0/fbvzQmx7s3+/Od+F8/twYHk6vDYE99P341a775Qayhb6zh",
-	"Z3/LFA2oohuudYqgn8KxFs/eoMaLIenRQWywSWdMMz+VgqUVhgn2NmwTgOa+U+O6jAcQ98r6tNcE7Mm+",
-	"yuGhhlJ2XXhu2dzBE9Rq7Bc7avp0cDMYU85Z1DWpwrZidMk7rUsIn0CdS2L4pSdDREVc71vl38hB6j+j",
-	"g5vaMT5N3uB3m/VG8ZcQGb9sfUrvz9xVRAk7d0CzK0SEf4hvLX7KQCWVE98iZRzstQ7uhCPFeOAo5V70",
-	"DaYtqLhrLMrB5ovicPJlOOIhH3VpNCpkGQ+0CaFvwt5vaYpfBfv7RekojaNtPOSfZjfSYplt/DDi0H/J",
-	"zZkmcsyCbp6nIq738pNy2Gzt3emk2NevzY18nPGNHgpj1l02Q7l8ZkUv9eC+v8yOZAC+v9QnbsXgASRx",
-	"wXu+/Fk0ZS4rX30npFWDWdMNxCCZMJ4a6RuvjYl6fsFdRCZ+rw3MvuLL753t2XOfUecDnzbMXCLkVykB",
-	"67LAdRnKCq1uTQWzaKlKVIyNFeLlDHg1t12qTS5hkWtofuUSr1ps2JSfs3X1nAJdd+FoFXPMUs3GE/pl",
-	"HKWAjS3h/GU64boHeCNOvamWVWR4n7HZBabzb14eYaA0S1KRepzehiOqRFxP75V100rHtPNQScxZ4HUj",
-	"6+n/1JGDhMN5L9c1BvqQdSrtTuX2rPX//s//7VSqnUpMZ6cLF/VM4Rp6zmo3bI43m63DNmboTX9OFdXf",
-	"hfvZ/JV9B1WKSaSDc1gxuEG0zuCGz59Xuw+ae9sHq3OYHyJdt+rvyJKdLkeSjGCE6H9OuML8Bi8jFOKw",
-	"c0BPMjFTif7AifgpJCEfREnAgqeEC4ew5J7ucAj5GMc9uCUdEMeEzu1PkGqF3Z1ZOBor48AUUpGBmEwE",
-	"TwE5bI29kAgbR8Sww1Um9gcYWtl2WyZ8ao76V5gLXIUKlhS04EGhLg82gO4+P0rUGLsTbOxLSqMfXaVW",
-	"4VaHKpt6IUkU3rI2oQoXm0pEdoIUOb95ILjdIWzVwJgv3pg5pNtaFSiv3DjY21ldu1EgegtRpj/km65I",
-	"xm2fZOfewSgK9dEC5ELfwxInzZM6OZlM1Rxmy8XM9uRc3cjKm0LNlbRv2NRw49YMD1CzhjoYiLFy79mU",
-	"iWnEMnmQghsodOmCNdR1tlHjWCQj6Lz1tfXdZFm7IetFQ06v3fLND6XbfWjMBkAuYiTq5MiAx+i/THcj",
-	"A3ZjUbb8zeUlOwuwBZm9NZluW7hZsL3/a0zl+Nud/ecn/5r+dPDdsyta616fTj7Udl8ds+Rf7PJmsnv2",
-	"dvrqww8vt8dXyYt3a1FDcYDsaox5HnYboC2igUPJzGDG+hsX1DgkgPVJIMKO494mu6RYB3oBb1tvx6dC",
-	"Knvq/VZ3sowEvKH0NSfgykLUjQ1WxQIG+Y+rG9CVZN6X7NTypD1UQpbWgZpETMyQKPNprL8Y0Eu4aCVy",
-	"NPIHL4QzzW4GbOlyYDtKBskjvaw50quTIxsQtb1cEpnd30wmrreEZc1hrkHMGeB6iAYMAftKsmhoUnEG",
-	"LLw1ktCIRD+NaL2Kjc29HGhDrifSzd0S0+yNMG9rqkr1qs3l+VJp3mru7O8cbO/t7K8S6WocxoG2RDEe",
-	"u5SpQEUxoC5i/tY87ciwin0s6Ylj9GRzFrMjylHmAhvMCcZSDcWTV17bnezBXcbhqouqXJYKMkK+SM/3",
-	"lEjMnnhUJf+bqpJ/SVWuqOQY1LNMN0YCxUrhYGyHZ4bWJpRcnL2sklcXJy817Xxg/QsSTugIGbIhuu0W",
-	"eR0+Awux2WjtkGn4iUXQiAfwUGUYMMiL7lPJ9naymxC+f3Z+OWu8fjkSR0dHR2dX78Yn70b6nyf6/54d",
-	"H8H/9oZT9V7/4/gmOvnX+8sd/vIM7joaHT27ev2fN4N/we2vLt/tnsQ3r0aj0bff5vTv7b3DVtY8PKr9",
-	"QGu/NGqH/7n18Ztvf21UW58LLcVHvfC/jV6oR3/D2DSrHK5UdB51xUdd8VFX3EhXLIU98FSqL17a6PsA",
-	"/96oS95M1gSxmITcv9p8VE0fVdP/5qqp2RclDAiNqZZ/VFcf1dU/RSN7VCoflcpHpXKFUrlMFfoQqvGV",
-	"K7l89Ms9hnjv1H2/rGr3qA8818As+CxqrYrwxwDyYwD5UfN6DCA/6m+P+tujU/C/cQD5LiCvzD6z0r+Z",
-	"duv+XMXHupntXGjh/WkaUY5oCdDDG3a5/qVa3mcK+U0v6MVRLl+7jXqRGzTb/Z1D8vtvu/WWqePfax2Q",
-	"33/bru8+8UFzbMPrtCG5a4GNbuP0gqU17Fgu4vAX5t3l991O09a9x21bctfenMYjln8ykwu/UOMwZTzA",
-	"/iYyErNuIKABjyHRgHHsyoKYWWn/9MmQ+s269Z+MxyKKJizbxhv5j2vYrdhkKmIah9G8u2HzbuvYz+G+",
-	"Xb99U0BmhZzY5NFD0kUo+Dm8Q26I9XABvOU1vMZkc+deiHnyH1hfkxonbwCBbxvoplk/fFIA3pdmsReA",
-	"sGittbcA0lVSzO2aAVyxaE1gwgXMbcBSNCAYubFMYzZkcZy2QMz0H4A2ttIphTdsbuHkfAR2NBsyAFAY",
-	"RF1njvqx9ywOh7ZP/7Ixrn7hItq3m3zBt4r4iVNZCrDGrI84iaN63i4rLHv+BBn6KWGV4LaZxU3b3GaR",
-	"i4/yfSFAVU8xWCYGlcWCSmagCTYJmwUbzblZPGkVUy41p5LloI7WxtTqfwxe+AXiuyN+40FBLWAx2lpa",
-	"pbI5XVmuXVzhs9KuMMzmgmpJlIlTbuKdQvyXfPjk+PzqhNBoJOJQjSfLWzrs7e5u73pKYM1cKNAEv9ga",
-	"6mlsvojx9AFoWx+9sZBe/3d3EPssEnxUhE65vUHzEtuSduiXwBTh2a6BHlwaKlfhhImkwOp/G0ZRaHAo",
-	"l9PB9p6RsI4SmkVEoPnnpl0IQjmN6PysdIGGSRSZkiAT8rOCZI11qpZua4rdZzipF+Er4GQbOHKuy4e4",
-	"ZguatPeMW5rFfc0LsqmRXxVfQhUwk5QeSvWHakY/KSIpo1cZSMUHU6uy71uqVTUbBWrVQ4rmeHr6JTnC",
-	"H3soVyhQlpAKdTwqb0xXfDIM+YjF0zjUxwXa6jCES7w4PduYvftUmpIkLPuampihwqtwxE831Xo3wCOe",
-	"hVGEXitYHC5nLCZKkN7F+dU12UJgxDr54ODwqqQHCFA1cEPkWup4v6z2/n8umfVMxMEx9LncdNqIs5s2",
-	"Wl3hGjjG+12VKuQ3zdZ+3C9wXdj//FByr/64ZO536S00MNb/svF6mGf3mekqLFyrvCsBPaMzPnUxrJNL",
-	"s0zaUpLslsU0ss9I15Yk34QYukVn62Q53wxksQBecR1gRdNrdrPd8+B474LhmZnlPUE218aJvIhFP2KT",
-	"TRuhcALOEAujv7tfJLrWoM6Miy5t33Rnv9yiOao/sEHzubT11GqvtwXGKOO439cMRdROnyNJQ3k6OrLW",
-	"Qhd3bXDKReZuBjvdF/y+KROqqOTg4jegxYiIA7mWllhsGV3bTvRUEkreXZ6uBINa01zC0bvlcIRStcfU",
-	"24gSGnf9Wh5Onlp1Ow3r5jrj/FGh8DGVpYH6tDWFN8wMrna+nU/atb40vpein+UUUte/BMN6iMQi3TIV",
-	"QvUXdx+yfUOXnVW7ra/1vSs6FpmATcxoYHOV+4lSYi2Q/yjkN91bUN30TqGMYrJ8tbGDvet+FNrmR7nG",
-	"UGmHoBSKOVSS2E/5OMOLu1Asiy9orFKEcQzZlPRZKpyrH+YpkfRGRkOy6CiUajXllyBilcQ4XYspS69a",
-	"W8/Q6LDcVVYMgbsBeKyxVG1rItM71aFK+YE67+B5QbQyasmt7coAmSXvO5VXPgTvSvWRZmt7Z3dv/+Cw",
-	"UaP9QZ1Op7I+EmIUMa0UDgRXjCujqSwBKWlunmgEEgrR/FcM2DNWfOIJZT5DCVtvPSUvQ/Vd0reYMK59",
-	"Rjrrl+fHVxff19LJrwHEA3DOK6Zcxj7TbiZVwj7RgYogb05zhCCUpo+thY0C/xH2cXwhYjsZwaN5XpGm",
-	"9scTrsDSlYxcweKUpJ8Zrdzs8OK27q4BVlzc9/mImwnqcWXT5sAVhgP1o5AiDAaVamUUqnHS18ckHa/5",
-	"aSkMcbXyqaZfVbulYLtI/U7skZ52QD8/fX5cqS5cfnl6/d27Z9AD/c6SxSMmWMyNs5z+SNEDp4ZOHPG4",
-	"tiaO7+r7nXDSpHeu6c1kAWba3s1FQlScSJNilWlNuV521d3EW7rgo7UW3DcWscbgo/lvrQQ96d5Sy0tp",
-	"ElPGQZJYq24ai2GIkeQvKdyMUEuFxDL58/pLHeXNT27+yBadVTvsL15C56yKv3f9nJ3GAxXP/VMUD5uS",
-	"W1ALbRWDxuHB/t7uznar+UCKwaOY+ePFzN+OnS8eYICfzbTF2tQDib0EuyEvT97Uq4/1iNjfClK1VkTa",
-	"VwdyPGjZ4lbYvZcn12TLpZX1Fp0Ha+TDpN+o+nP9uN5iljZZSwFoC5Yt2+wPO5jKhRamYmgWVXBoBsy4",
-	"SEbjld1L6+R0aPZBX6WR4Kzq0nwhz16foVwH5PRl8Av4/OiI6nG4PHjTQE1w9tRryZc9yhy+BrCX4APW",
-	"o0j4hCEirPEsWQzkMGbaXJG9OjkHzmG6jNCYkXDExUKHrdY67iGE6F1c9mO4jq4JlcQ82yXdrr5pyOjQ",
-	"YHMFPMciZhCS3X2SdqvuASYspg4iqCsc8k6lrcXy58+9tqvfPX3u9V3TF3tbFry5Vyfv+A0XM05wCuXr",
-	"sHmNT1E/G/u7a2pjqnTAWta7W9xPz2aY9xmJ2FAtlCVUGs1DGhy09mv97UGzth+0mrXD4V6jtkt3+myb",
-	"tgb7weEDdAfMmv8UpYiJrJupVLN990y/npJuhXdq+5fN6i8e5MXr4xPi7jHNs/a298jvv+3Ut3PwwieH",
-	"b1k0FrR1Prt9EZ+8vX41So6/o4K9bqqDd5cf+snLV1dSzWqDtzktolBgFKJoF0ThtZjsM9K7au3u5SK4",
-	"+tJaTedNvndxq70j7mg/10ocKn/GIokCqHyxfAk60Rk6M8m5pS0Hr7Dl4AbtBRdaCS6qPWIUlk3Gz3nR",
-	"BzkH8asEGYZRtFDKtBCgLG6BN6GfuoWpwEbeAocvbAUdCT7S+shIVLHkACtQTHUb8PPsiLb3Go01klK5",
-	"4EWlLsdiwiTp04FrhWW3OPsVXmtc7XU//HLUevvTOhwccd1XCs42wdRh4KVSYGJZD/atVyW9geCScaX/",
-	"KSHXp2ukVQ+gD3oGBtw2icW6O4uxgBINb5G+pPv6lIcqpCrkI/JOsphcgp87xggk1HJm5g7DWSdutty5",
-	"fp42GLSO9TQGoAVWf64woV//wz87lkdrTRpcgEadSF+DENdTERtGGgkxhU219KzfFITDITMx3YPWbov8",
-	"/tv+AvNaWYa1QceXAmNYKOKS/p9C11K4EzWU0O/pipd6Vr3jwmur0FsmS0uYwVJdVI+LRpGYscDEvJut",
-	"Peh733yy7Fu7ZfOXIokHZSFZTJrMZEa7Cmu9AkMbeT/Yb+w/aWdaUyZByPiAeXnVDgIdwfAdSSwfdvGo",
-	"004OSwTMzwmL56Z/XMCGNIly2gPcsIa8yRZ9lH8Q2vZlP2Eiw6u+UNLSN6++o8potKYe2nk9r+Wz6+WL",
-	"xbslPBKfI9YqXKv/tzJOmVKunPABZE3lG9UOG+HwJxkFNz+tdSKTsBuJAY3WMmYoHyUAUpOBrKka+9hU",
-	"LqC9EcZSeVp0wGpH1yRgZCG/DOzLXA2+qTVV7JNCa4XPbfp/NavTu+T6Bcu/km/UW5J3sGAKXjIMuRyL",
-	"gMmNC1Dw2e7APrxwyucYI4cSaeDZFhCgyFOwt7Nha50FGzgzno+F07UdQe7SVfzIMS3XJD4MjMk3C6UW",
-	"UQttxxPJslmFWnzNRRITqG8jUdiPaWwUHFDDaGFf6gewMwqGbxx/pVN4mhu7tYwfxuZY2dl7saV39sNH",
-	"P8T/frU7ux1c/xz98N0O341PnwMy09GzVr9xs93fft8YTF4kP7w8VP/mUeOH78/ED3/bttzZxv4P1pcb",
-	"EVQu2TSiA3BjbNznlk27Igq6wyLH/6JrDaR15PrXS0XnnqctxUXZWw6M0to9bDVWQaMs9Mz1hlq8FlDc",
-	"u3n32bI2MLcsyvnDVvu9VsV7P1crdBKX12AtWFOoRTX393xXz3QW9Ky72eawgjkh1LTnZB6kukG3mnx2",
-	"+XR6x0KuoqqfDbK6vRlGYjTCGRq0izbkEXgOoVxGt5kvmDKuwhEcffpoGvHay2PUZUI566QXZdPdFmIL",
-	"vHAOGTfzJplxJh97RVqcNTGw2kHaEIapZi9OvrJu5NJ5aDGB92T9U4ZTseDOk7oboE84tWGdkqItpmYi",
-	"vslnYCOmzDo5clSbTrJka/UX9PTca6lUhtYAswLW5M4rksZwHgzQIpEs7tIRK/MMvZMsrh3p35etVEn9",
-	"w0J1lKXTbHqZyyjTTBQZW2YfM6PMHK3cdmTIdQlv/+IhcytD7hkxP4pmWjDyJIqqpM8GVGuSWmSAV2cs",
-	"okBqY90/xcYc9pw8A8qh7qCo5O7LRNqvwhE/T9Rd1Os8p6fyRoIDyGAJOQfQzLr1M67a3pdx3m/uDrbA",
-	"aTAJ4xBmPPgL+IFFokqmcVoUnVnTzVsGoLIMf85IPxCrFhdpRuNAZvw8RR7CXIxnLbfdepm6j16IP8sL",
-	"cW0NwTtiOBbZuq8+XBsnZmPv4Ilbvkwk0ETQqqT3jNGYxeT//Z//m4++l5ymZekEb8Ih8xWBrGeTk7Wq",
-	"RPPAj4WpBZY5LedLJbHf1hOXlQJSGGjA+v2sG9D48UyoAcLBPYuQhscQIrximAkAr17CauVTbSRq+mJN",
-	"3oTTmpjixteg7yqLUSyBFPLN3sWAwpT+nDBsYQlWpLOtEsnqJAPi6PweCNln/Am+S7h5j4GWuFm1WANI",
-	"IOdiNS0/02O+XpVX6m6AfBaTcdgHyl2ZapiX55njk3l3hrbtrD6WndpHP9qf70cbFEYqXhiOlwWRAoN+",
-	"Ef9xjW/vlGRniIDZrLp4Sd6AvSWXNtB8grn9DznS4gwCgxm3fLG8m+727eId8iDBSt02AxpF+cK1rNym",
-	"mo1NTEjQhu0NZ7aj6WmdqgTs03CMxWX2IPYq1QU/ozkOXudpbZXFvB0yNWxDP3TZFvqtbfgW8Mq2v9x4",
-	"u2SSTph/j8FgyJY8FK/roj1emDydEe/H+O2L9IWXOLVrMzPX2s2b2HMYt/eoGeC6UkCo6ZKqUWciQAaa",
-	"9f6lup2/Z9bvlk9N03xD2xJQ9eO/dcFDV7UedFNXs1hqvpqgCx0h07TPeUHtHCItaJWguG/5iKmeTUzL",
-	"Tv6Gze945LE5eCmAbvmJXwKKW7nhYnBTg/9f8+Sv3Z96dQlivvLD3+VUgzV+vTsw0XUSGJZqXvaLmduK",
-	"PvblwjQF+tpDJx7UyZuMKDf06uX2G4AR815p7X5IelTSJStsnoqwUdw+g3u5vZDRMmFtSKufsPYsDhX7",
-	"Inifq/AzUihB4Esu/T2bdpbS8rKz+ZMY80CwAgfFmmew2BBV02NM4r9LjnmxbuGYf0px0ymmaeWygg/2",
-	"Gwet9VjyitAk40EXaju61jdYHh/AggJbCYK+qyzGFvQAWAvS2e79UvgJkHoAjwWoyiopkZg9+A2yentS",
-	"0Vjp7cmnwLTej/sv39+cfncWBd+9n52+PJycvnyRnL580QxejqM+v5z+u/Wi0d8+Hf37+2ezdapYVpZ+",
-	"5mwpnIIDaigFdNPDv7LTvUPpQlHQ4R1XYYQtG+xyFRYubBJq+DnullPyu8tTxL741yVQdVvrKFfvX2J7",
-	"poLShULOtiwVWnNOFx4OOXlGJdtuVSFkNZ8CJw65LcHBMORKjJFiIoPiC1O0g7Rl9CrJaMQwHtoXCc9X",
-	"/Kxnr5dKdiwMghyqnlBTLbF7el1tBiedTiUR0wXvRHONQhBXqo+VIHYrq45IV0RJ3m0OBfgQjS5CSfsR",
-	"AzWtIA5pwYNWAgStiGmYV7kisOLPDZMo6lpGtmHUpBi48B0Pf04wq1Uz26eEC0ViBgme7FZrHcMMQiIJ",
-	"s87BNcOf5Xj6th7EBFZMVHKgrQt5sxRp4k5xRaiyvBdBQNBvwhQNqKKrBIqm2bf23pwSsjmKo3s6LXHL",
-	"UY1PIh7tesHMTJjSW46yE3cUTELusq83xKkCtM2QRYEX/0vfJxCMFyMXi/hV/skrVg+AVrCGxyQlr1d0",
-	"6E5t3nvG2SwtiwTyt51g5JRFUchHVv0QUYDpGROTBJsWWBoEn1SvCiWZAAocQl9oTt7RCqKEw4ZcD73E",
-	"ru8MMvOvXN0mWlTumbRLIOnpY98jg4jRGPAoOjwfKdsUy+wOrCqfSR/NSU8/3PO7rbShXvRWJIOxM63z",
-	"FqRFTjWlWwpSI2Z+5A1ElLMtUSiqMeMd7rYAFzOzlJJEQkJYKYxtZEAJWMEzgXvltim3hGUKZYYZL9Uq",
-	"kyhyOuUSRpjuumGJrnqOkd6EtXvOSY/COFNuS8ZUVkkUSm13QQgNmhWpOjnCxzrcZfIJZW8MJaGRtG0n",
-	"AzKMxcTfiK/SbiFtvV4Jdj/BZjGWWsEEgrhfh5voKcRghO34g1Ux5N8iiY0tC6fGwA7ivmjuEDMzrtwO",
-	"/AicT4KZWFnWN2WF6bFMOKzhRgN+cj8J8LmEy94JZKicQWrtMcNoZVsr4sjJMNnv4djmu/TgkQR0/lBB",
-	"HItBbAR9voYB6oP21FEb6BZUpXxtTKdThvlvISfbDRLQuXQ8zriPrY66GKX4M3jdsqUuZXc+3yJ3Y1vZ",
-	"E1K6Z3diUndEKE1527KHXmLA8QpvXuqYQeW0SmI2onEQGTkRMaUAx18yWLBZGKixVlxJ7796VdLb0v/X",
-	"xpzmTqdXhXZZUzrQjBOfhddokYIfQ4CDDs9uI0iuUXjLDNSTGFoHppp7uQzwkIl0mPqnHm4kPgYEHglx",
-	"Q6LwBnZyUiCiNwNV3Wp34H8L0Kr6n4drAax6quRSgFXNnE75UNwVVHVT4NTVBy7NHWWGyeQ8QotwF3fA",
-	"8cvgxNfXCeK5lJfuep7GtZwDSX9trHkKyTGoExQlELR2d4usmYxBVJwgL0M+YKR5uN/I54Xs7fh5IYfu",
-	"f6uafN1PgmacCohlVEq3S9AjliXpXOec7zYdJWaoQJXU7W8aGyrM4CnTEd5667WBDfbBALVA2C0y2BDk",
-	"hrEp8DQjqwntQ08dnhKUZXGUTCPK0S8esCmN1QQgDE5dM8IJm/Q1V9Xr09anDb4ntRbf4QEbRNCojeCG",
-	"uqx1dCdgyrmD1YPq2EwcRL87kCa/lxxleTQEDCAC7aXu2bAHRodlh8+y+UIQbVgQob8urLunElbalZ+k",
-	"4PVLOnvLpKQjZnfliyftgtvrL4JxVa0ooWhUnCmAjYat3qI/NRuLCFV6tE5CmzuJCf+uDYDtBNqDt/fq",
-	"5Iox80c3lF0AY+wtz0lrNRqrmxFn31igy+ndsqO0w8amiN68KLcDBTPVdoJsY9phyEdEKjGV6PnO5TFq",
-	"RYAFhCrSbFQbjUaH2xdj7iOsws89QtPWzVZeSPQQ2IbONukUqXhFe8N1U6Q1ra0JRJYl6TuomZ+L+o9I",
-	"Nki0gnWlb8dXYybEMyqLGqMW5mvBQqG3GcRiD9M7bAa3ASUg0HQCNYRJnZzQwdiEWCc1xrWhEnQ4pEZl",
-	"4pet+na9+cSa4Oi7AuNlrHc+5L5Be4XfhU5ZuE+wDLBTMB+3BGOlpq6zYOuiNDUgLUBEEY+pkN/QfG7J",
-	"N2B7eD2XKSbnZyuGqpb9msTZp0iA31hh9Q2hZgkwO8yuIPbmzriFLc91cVHsiVon1+HgxoP9SXHDZpQr",
-	"80FtyREVDvTRmIukw0emhYGpXte6ulnAYSRmKL8X0mnyF9/FUaVdScGr0vwh84vNIkrtFiMx0NHQrlxq",
-	"QYEalZn511kb4YnLQZImdt2uoClfNaQBCxOwiCm28k1Gaa685mKGEjsbfda33C6MD4Cg4LLe3axPqOAj",
-	"E9bG4VTalec4LsGZSTw1z+Ft/kcWbqmmlR16hjgAfM4tBC7AwqP4ABxRE/+tWug2M/fZWACJ0Jh5KG7+",
-	"wmToDq44ZR0DSpoPL66T/aFKoL8OWI80BJ6tF1pmG94WLZ97tZ3lpVBUMXgfmn1m32c5ADtzZky7PFn0",
-	"bs/JlaG9JbuJj6wmPSe+Ft5hs3czZyLnA3g8No/H5vHYrD422mDwbgxv877r7Jer2YOTPxNZss1vz8Ka",
-	"QiKoEZj6s5YUPeKCWwSvOfifHz26rqb4mSlCimtc86mGCKg1waN5yeura77NV/20dG5VPutLoXEzDQRX",
-	"Rj1HjRKscYeik1VhMH06U+IiRhatNeRVrS0j1hQLXQ6RITkAUEZFyuglNtPIpMsNKMdMsHm9wzv8m2+u",
-	"47k2HL/5hpxy8uPVjI5GLCbvTj9+vRWIgdx6QqYQzfrGegfYN1VQbEo1IByJeerK6GsWDrLDjWL2DXYq",
-	"nE+Z1/UW7YFU40L3xNc9rW6SOOE9h62FqtREuCPRMylqPae3Zei7w41bs0r6Qo1TeEr3rZ6Xf9p7AuhW",
-	"HPJCCOVmq0JjiZu54dIRkahvzGKeTgAPC9fzR/0wnYb1OZ1EH7/e8v98Au9xd2hD3LtD//mEANGANhvK",
-	"Dkfa+EoS2pciShRL7aU2CfG70MQWsnUuhFQT9HAcTcNAjGC1R4zraaTVGi44Nql3+I9TfMiOBrbfv/YE",
-	"k6DtuwciMr0QyYQGLH2XdRCPsLYtUWJCVTigEXik9e4wqaRhaa55UYdfz4RBAZBjm6YvuIrpQLWLSVMJ",
-	"omATquTHS/ZcDD5+vRWzQAyeIGCndYrovYEWTPKbbyBI1PMcR1tTbFj1n3qOPa//lGtco2g/sphQTz0A",
-	"LH3uOlyb+1gWY5gdGYooEjPiTKyQS6XH8nUP4E17VdJb6Mree4LnpudB05oLEN4SCSDQQbI3jAtWCkK9",
-	"iJkasymjShKZ9Ceh0lYg4qLWO/yIk8RghE6pAptwp7Fj4vME0R1tsgrc4KJXxv2PT+waY/5Iz65X7/CT",
-	"zA5apKqe36Sq95T8nAhwaKH3AKQ5psGQMYum4HSDgO2Yyg7vHdPBmNWO9b6LqE24qEH77F6VsE8DNlUu",
-	"7qTGMfM3wsTdrGvOBHJhDSyrW0hy/eYbm4K8aBJKwFBqG5AYiJqocRgHRN8UMpmqH/KrDrfvNZnBh/uN",
-	"xhM076JwwLhkHu9/e3oNKWORV0Srjz7mUddFPNoyD21NQuU126qg9V2pVm5ZjNAplUa9WW/oewzzqLQr",
-	"2/VGfRuiIGoMyuxWfcaiqAYUsPXT7EbCcda/jIryAi8B6NYUtmCfE02CWjdCZUlzAcC5/cD65DWbkytm",
-	"PAr7u839J3Vy5Bn0GJV99eFakimLiS0SfdrhvZswraAxdUoHRI2TSR8cGVYHu2Hzuv6MJDGoWG0yZGpg",
-	"0YUVxuKRuqgJxiMpdrgle/hUnWA6zA0DeHGYmhzb3ALFOJmEPFGQpTAUkFCOsMZVIgX4cFPooIEm04Bw",
-	"0eEGPhO8aICIkiHhHoL8ScvOEbWDA3YFEogj4VOt7Y2Y0lOtpFB1sIWtRsMqEhY0yONgdjtTz29F71Sl",
-	"/aNpcF05MXisg/i20q5c1PCvG9C0z37pv5Hfjw+S58eDoLb39mz2/YudD919Lj58/+KHo+F3N59+kJcv",
-	"jw+/18O6UXP9vmPU/CrtigyhPKjSrgwPts9fbT9vfXrRfDY6uE36h+oNa46+e/vL+/09dnCdyMPk4rvb",
-	"y/cn7yrVin7Np+6Lk18uk8PJ9t53b866KmF7u4dvzqbff9ibHs+vVHjz759en3443aWNyuePn423aWV8",
-	"5TWbXzGFOthiFETvv0QEfoxxoFPO37WyD5j7t+DmF+Ete4sUg5/axU0qetBt5hY2yjENAT3/YKX948dq",
-	"RSaTCY3nvqlScAQr1YqiI6jBem77+KBKS0Ha14Yigu503s/6WxlGAIpqLeNfqhkNdB3OkK2MceqJDYGZ",
-	"oo6d5s6TOulhYw932PXfvYyRmvr/ik6EixPd91SkAOspsqdexWalWmnpFcwW9DAeQKqMYdTtra1ma7/e",
-	"qDfqzfZB46CR8cRlH3VAk6GUXSjbY4rF/lcxHNGngxttpXEWWVgHo9Kvd2/+HsyoWPZFc0dm/iH4FGTS",
-	"h3kEmLlcqVZCajtgd00uKYL6ZhFkqOqOqRzrNxjzaCFu7Pp1e9HZfNC0NAX0YwkidW4SwOI+utrTDbey",
-	"6KkK1nbYDVn5DqupVfwi1Nwo/5IFoQ53xXCZLo1GhQfl0i5yqPmknKIBsHpl4O1b6UOVsjfABhTvb6ZS",
-	"vIvhho9p87PiL1eqFa3xYOVfyeCK1SOLKF24Dlxw6OlncJoNajS4MHzQaJedrAc6hU4Q3TyfQIzglSs4",
-	"pbHXl7TwfJs4lgc7vPK+MGbdZeOS3t0eVG9uNRB992MOXje/fZoW4R4LC7ou2egnbjDYsfDoEnoxe1RE",
-	"Nvmr2szVY0N/RhHZlXu0LM/KeLZ8t1GhX6nAl7TCG1Ytd7vpkaOHp2vTDkxuexmz0/YzcvyfNLkWbBeq",
-	"HRBTBc6w3l5V8rc/7P5Y0JPVo7F3VtZWGr2EnEK10cqpv4veaNzNnnh9AJ0RqLYGuWijJC2gWKktYtTY",
-	"6oa2MtN2PtBGVQ42xw2CNOsN8vtvO2CCQzlAkYaITx9nxvWoLD4qi4/K4qOy+KgsPiqLj8rio7L4qCyW",
-	"K4s57WuQU6TupjmmCk+Zini94Ei0e5XJUNypN6ukGFdxu96st57UydFiJh/mTn8lHYgmlKp2+HUWtl0u",
-	"yycklAdVyF3F6E8mRFQldBQzJk2w2MfrxJAtV4hlagANzAgxigbRxCpgbSgb6gO3KAaQWo39J14CLQYO",
-	"IZAFAG94FfquEQM4Hsa2k9D+3vbeE9fFbqFhj5yFCqIXoSJiOLRwjYuN8GBVRcA63KJcwL17DQuqidVd",
-	"Bv1Rj+0o212JpoFHu2J2RlA37an/3vpgCr7yAGmrZMSUtDuEiQ4YmOtwi9zEgrQTohNk2W6I5Cj9xSHS",
-	"U4wRQqc/vK9KlBBFsRlfgU8/AVGWjdsIhdzrWmQCg9nmRD4rWl7B/7m6RqtGmiE/D+w3D33F5J2wnYsm",
-	"lMUeL5hMMZz5P7aNWfGme9hkZctUjEXyJ/WYKpoFomeVDL+53vA3BX8uHAfgSt9vGe/YoLBoONYALhzO",
-	"bmPdo/wFe4EWHttse9KyXS2oGVwc/ho9QlcPwXYgvQ9L/Du3gSxaIdPusvzIrbMmX6o1aNGAbYPS0sO5",
-	"5mG4cwvVokF5/VpLRdTOGgP7izWqLZpqtrdCyWxLyjfv35hxqb4zMahZD3W4/45I/kUL5DUvKBdpd1me",
-	"x97xG/SOL9oZr1P/vaT7F+tOW3zeMEn+fmf/D+wn6x0/T20N5cPBwpawJUS0vbfe1vO8q4iseXF+dU22",
-	"pjTGRGKewQNNjdN+ojL2W2qc1skRt/c7Y6aIPpI4vAeNLLNGdtdUox22SwyBwBT7yeOKFv7JAFSXdc/Y",
-	"re/67fR+7Thp1qm0f+2gX7VTafMkij5/7rUd27dC2cFv+Y0znL/AwNCUcoFS81Y/tpm18XFlVFLLkq2x",
-	"mkSZcGSlkzQa24P/EYgBFE3oG+ASwx8gRRgvmJoLvL7l/VBZ17sJCAAFns0jVG+dTAUGX698rla2G9uL",
-	"3r1nC76vnDv0jXHQr/KEXhob2d0PY9tZxxOqp3KJB0SPc6fV2viZ3Tt8ZxfXY/Uz7zi9pSEiFCzz1GYK",
-	"aajVJjzX7BVK8WLHrP1R/4YUXjOOOQelD17zcgRVr2DG+da0xIbqcnSipL5P7DNlYVxTPLzey5Nr4hc4",
-	"2LdO6uXONi0DXoh4kga0nolgviSU/6k2m81qUPWexJEpfPcOUwY9Ol3hI1OVgDiHlWoF5Huuu8q63rCc",
-	"Cb2pVV5s/jqLOYtnv47nKdf33HohDeh53scDx2s9VpEBjbHQNJ+zaA2ut5DH9woZxvVKivnzGUhz+w7P",
-	"7P53Z1RV0p8bZrEpz4JQkgmkrpVrZOt3jPNOxIFD1ApjxDCrOvc/ArEBsmMKwlYnV4wHpOeBi/RSD7Rx",
-	"mkK5kv1RCWIRHvRDICetc4izENS1SQgt9bhXrOWc8uHQlgNrJcQg2pIJo3w2DqPCSpEolOrYLMtCPKJo",
-	"P9Nbtt6EWFm08sZjRFbRd0Idy8lkqubvkTFihlB2Hy5iNgw/2bXC9gPGLPbW96nX3YFGNtwk11K6fi7T",
-	"t/Y26Ebw8b65YQbn6Mcs6lZXqQiAegqSr5BVZxqyri9NPNDvSqvR2qs1m7XW9nVzp91sthuNHyoukQlS",
-	"dlwehv52+mWzgjPW97KIck+U9ZeE81ra8hESViAFwFDF2o86GfXRyzG5GTjyspAMwGRMapVdZYjIdiEi",
-	"a6FMP+Zgo8AgWFeWQRUnHqkVGrAYpjS7riB5SyPN/gx7bzRXP/GO+/2pzHNrsOsXIu6HQYCoF2sJklMO",
-	"4d3KnfIL1hQiSwTIrwsoQblMmo+fMzLmTSj9iLFfD2U5YqFIsT+WqrvH1mefiYB7gXFtcptYtIVjQiZv",
-	"QIihWDVwIWoBPWlnDi/4yFZz6fdY71Ub/TwdTokM+ShiNZQeAZM3Sky15Tod6wf02QFN23Qvc3CeocLo",
-	"pl+On3Y5+0qmVZFFggS5C67N2kp2AU/Mspf7soO7nFqDObyG+tnC87dJMvAfwOazrRArPzfl+9F7/vpf",
-	"jf6HwW70c2OyzXdf/Xwwf7srDpOmvFat+Pv9X0526L//ZkLCpQn+OVLiDqSlrdAr3JiSlC/OZi7LxXhv",
-	"Xa/Kv7yQaByufgIX4oxO2DU1kEprWUPXQryhMeJLrmUKvWVBSK+1yvYPkF8m6TIrwJBROTGzsfzyTKKt",
-	"Xx2n+YwCDTGd8qINIZ58C6lq8ZdkQV97gzcDgPbQDgpgBWORjMYOaDQrRvDDnhjJsNudpS3oQ2nwiYK/",
-	"wVHZWf3EmbhKBoZz/GOJ2ICG3ZmIq8tNea3xOEKVJhbGxawENaGM8Bp/QTn/aM59OUFdJp5tAOKRvfw9",
-	"bDxITb8Hb1maoJsSxFfSD7TePfN1StW4OPE1a4j4FL1ZyzG9PFOqBuMCs9Vg9moxrg1CbltUaQGPuOjg",
-	"CQUPo5crb4C6JFi8cDSrhNp+yNjMONcWF28GILdN9IWnRApElQJcXP1Anw0gz5J6sErzr2Sd2G4IyPCN",
-	"vTygXBvTprFWh3f4tQBY9jSPvIpIO3YCVQApxtRJ2/gGwa2xZ4VdA4oZQPb7VS/RwG/poyect65dunrV",
-	"NBQIFRlAppfxBU+IwW8jMzovkltY4Hh/03tz/lxdKIW5p+1tQLbXsr0fZfKjTPa0f+y9BUfKNM77Rwrp",
-	"Rxv7j7WxDfbtA9vYWyY1fL1YpIPbnWHW04xDVxEtU6B2DCKPNOs38oBVxZAwOhhXS2KZYYC1Z6Rnk6Ih",
-	"VYwnUdThXvlXCorXS8tCe1jnRC4gT3Ym4httZkGOVBRKdXKLiZJLI4/Hdi2+eADyASN267B6xxMXa28/",
-	"ZlsMlb0B4AqyEuhw0BrW9pvbtEZ393Zq+6y1z/b6rcb27o7fChXz1e8XyspszxrBLLOPj+bR3y8EZrbO",
-	"ZySP5pI2l8oYeNoP/Z9pIxZGNt/SGzC2OJvZoARIDtP1V9tsc7/It6fNxq6Igu5QxD1b8AtIqNjDClsY",
-	"iOnc1bvEYhTTCUYlXS7MDLP3qbYXocc8PD2jkvRZyEckZtOIDljgMFftILgw1UemfrFR9bsU+3nPADzN",
-	"hf4SzmlD661IxJlh4QG5sm3e72yf+YupN67RWJuT48cvcTwTp0z/HU2sx/Dm3zi86VePh0r6jOSfqTQ8",
-	"ml13MrsMp7L1W5rle+gDd7LCCtG2tPguTVnHJ5ZCixzstQ4QP+RJFSsaWMRuw7STzUBMJvq/UcgNxId9",
-	"LVb79hByzFSXQYUP5UGHg4kFYFo9mwKPhRJVKIUDpPdMmrMz+mwCPawXpvyYfPTJNFEsrqaVctAZo0oY",
-	"h0R81AMDVsX+ChaV5K1NHzXlmbgm8kbaOiRg9z3TsNDhtaNo70GL8FsaOeEPbldohE8zDuQxlk2mrLcH",
-	"ha2aqUE3+lNF/EOMAPIqOwbEZldghdr2g4SSSJuJLCA8mfRhYTrcYk0ZUJZwwkwlVSY5N5Rkp3W4FMTj",
-	"OYz4YasKUhrK1RZkVl+vt35c3rPI4P7Z+7gGd83h31jL8IHmNpX/WCQtu1qThsaelj4r7V1jbZv3fnj+",
-	"6lnt7avvrrFRQuaMrkD0K3iiq5fNtMla9uj/ckP4Nh3AfTaiVBBryrkPrtSZuFIiBgl0EdNR+eDSB+D9",
-	"GxRNgMzwqxnWkfWeOrJpwQU8urEwhqdyEvlw/Y+9pXy+tliGh+4im+HBTYsvAM7KsJwU6OiORWMgg6HC",
-	"suYfDrllWpKXi+JjvEEuor1ikRXYgfrF4AetkxemhRC3nX1ttbe2KSMxcnUloUle4qaLmms6C3eacYHw",
-	"sScGHJySCD5g6GaF4rWAzm0luN8O16TTQn1nZuyR0LIFWwq5N09jcaulmi2Bhif0rPriEw7AFnWDSQrN",
-	"buAZ4w4eh9OF1ucOIwte2uEesoRevXwRfM+CBfZShC3oRWItHFvwPgslS0vzBxaWQsXYqjTkSnS4WT9t",
-	"nqOf2U4fy+Okiqk2zL+SdiBaemcK103Jiwf3RWax4CPXf6fqegx1eCKZ02Dq5EW2zj+lXte6J8Ep2D9j",
-	"JpmyPZZcF9tCygNYL9y5KOQO3gcwRFAvKwaBw0W3ottvG6ZnWLVobCdXR29Puu9PLk9f/Lv77vJNr0po",
-	"h9sXQgPxOsDYQV9dlbZZ8legSvpsQPUVGJYcaPs7ltiKTI9alsGTmTmfGIzJOzsrjBi97R9cbL8YNl7e",
-	"NKfvt39pTI53b/bnO/G/fm4NDiZXh8Ge+n78atZ884PwQWnbFUpmQgSMk7GIJVtfBsLADcvwJOAqHaQk",
-	"s9BueigtMfwJyYWHS1bebztWvAOIbKwoQmUGTGFX0CPT28oeEc0A3BSRbs3k6x4I7CahCKmoSmSlvdM4",
-	"TJtP6Z2JQkDjNV5HDynYTKbtD3ntjb/AhwtDFCvmytKp/qE2+2Z7WlJx7CRIKJE9Vgk4NEVsIYEyBgIS",
-	"RYj+AIvW7KjCf5m5p2pfo9+o31wnl7ZRvVlXvV3g0IbueMYLbt645EX6wAtQwCvtyhYM5fPHe9Jaq5XS",
-	"2js+jYWWfNB574Qrresso7vMqmgymoRShnyUXfAzU4lp24RxkGdOkmhtRDKunjpmDLXsKowidEoXbIdz",
-	"ITo25e0JVJFmukzm5bwTdil6ihgakPuSPeGMBQbtAwTj4uPeF7Ib5Zj0n7tZi2v2OdeeOXtG0g7s7pwY",
-	"MeyzBQ6BhvV3Dt7U9cDUvaMUSlu+tWT3HGxafhQwvLlI0IsxFPFIKMU4aq0OZSCrwLQNaFyZ3rKEHoTy",
-	"R/GVJN6c/nqbn1v2DZwVS8TEak76lOQ0N32rYRKgpeqn6mvbgNfjWCgVsT/PL/u5WuSaTRsj55JhjElE",
-	"+WIrcWsMXrJl2M7uVzQHb9dOgUlbktMocmYWRvMiqrQ0Mhhs1KEDmQzRSJsMSmgzzzzXtlG/DgfoPuM9",
-	"tSjDprjfwlMZRzU2+a6TEzOSREXYzhNsG3uYF/JgOhwSYd7OV6TCnNz+YTX4eVzcaO4tL2p+zoIEO8gg",
-	"DLrimsLQ9fJjXwhMZ5Jb7hGpXms2NyEP1ofE1HevjXEEu/ZaP/HAcABKxOsv7rJopu8R9vrT6slnuDZt",
-	"NLdr+/0Gqx3QvZ1aK9htsgbdHxwOm/readce9XbFeS6h+ScPvAW1ccWFdzdr+4Pd3doB3WnWGsH2sNUc",
-	"7tCD/r7NcaIjWKPKIImjrYP6br3xp2c/wd6uznpCYnus4P9CYUK/yUVR9pIWB+w2V79vmGmhCDK/gQAa",
-	"Mxqp8S8rJVCr0dDsHCQJlTZRBfTlOOESolODMRvcgCI11toAiySrglqlR4exM6pon0pW2HvqOxjKvSvP",
-	"rHpVETfrm87m2yUqkZ1pCJPlodFwHrSFxLFevDStxl9cb1vNOAu31c2hWtkK+W2I7UjkErfyIrLyopsQ",
-	"1Qmt6khwhYKvFUKK/IZQZeQjgBoPxgKSczmrk3dchRH6oLnoi2AOHmWLeKxEh/sav/Ft2m+itxe+UOBu",
-	"lkBOAZ1Lr/J2ZkOXVtnHFHj5lPS0XcCDU7civQ7H6RjjHWg3DScDTBs2SJAL5oU1SWJJvraOysuTq5Nr",
-	"8FOa3vN6mawWjfqPMUfsqb7UryrUg2Df2DuMLtzZ84jtcdqVvuj/l5cfU6lWhkkUdY18eCb65MQ8tPZB",
-	"SZfxi8BDrJWdFIKRlPZUKp9urqeZfaBsFfIawQo7zuU2FzYbSrsRbZDpbAbVF/31twSoZQmYgtXM7wb5",
-	"dgeotz8XfOEOLkWn2GVyDdZ1mRb4RP7uHufPPjXm3UgOOD6UxE4xvwD2nsU1AKfQwiuW+GXsGzwXjBvb",
-	"vV0wGy9TbmIP53ZZWBLj1Pxr+u3/dkp0pnNbVokGkZZGcz1t6yiYhNw1lijWunL3gPY1pfHyvDrs/pfL",
-	"q7OR32x+3WGztVfSlytFkC3ChMXMNkilWyNtDDpvhf7rbRadEiV4sz6wtgUOX0DqhpzxFOsxAuXwSlil",
-	"0ILaZ5D9qV4LCl5H1OJy00UtixJokzB36+alspsOZRiizo6ppAVXNcVC91FdIkYDyEUAFA0RFCJI6t0s",
-	"zP16RNr9CyLtXsDZu3uu3oYabTbfLtMo1EiYxZ6y3j3tTbL77rMGZXLJni59KvsMw5+PSXNfImnuL5T/",
-	"pukD3AJFAupOeW+m77HccjxiiWPCQRfBBVNMy+ltOKJKxHWvLXN9xFSPfN27gIqR12x+7H6rT2ksmTna",
-	"5/imF7GYvLo6P+uZXHVKhrHgIHJtalGHixnPArH7XalwFsbrGc+tYvbUiMSJ3lD9qTb5SsuVEAEzvuq5",
-	"PCUpbNt2wBaxsVCr/tU7HKLdszGFdh2xjQCJrMT2apwRZ6S3tN90KqHBveHXSYecDMNbRibYHdU09ky7",
-	"pDmBKfiA1cmZ8e5BXBhAOk02G+42erBcRpbmkyFPUBhf2NVLI1J6RGMhobbB+lMu3j17c3oMDpU6eYZ7",
-	"IEnEEA1a2iyvCa4jVfgCPT/93hnApFBORByOQm7zGtWYmrHZMjsERHl3+cZLJ+wzEnI3kOPzy6vu+eXp",
-	"y9Ozq0JvDQC0mFlpaj/l98oXK4lTrM/VMyP5Eonnvn6wgWAqu1Wv1vTURU/qWeeNCidMJKrS3m40oAeI",
-	"PiPvvcxZ02YFMx82XKQsXygTfoYB3Tm0sVa9lD0WjxZcSTK2PmUeh/GcxTds7kkjt5CF4ihdZiuPtG1Y",
-	"A7euXG6ugTMXb1xIZKF8ThgHh+RiPrFnoLczKS7ujtSYDxVWHXmR+5EAGQCFuZqjmfZOmCwbDgkXC5/O",
-	"v7OKjC0jrODlHW669YSqTmxCV6b2h9typnCir94yGoGf3d6JVcbYTIh7KcxpR2JAeBacocOdUCNjjP0G",
-	"aDUoesAdz6GVGWZyjUUSV0mQxFrUuBADboRh4BGVCnN7rYQqLkCGc57xvD+Ea51ynvE1b8R/3Eg2Mjxa",
-	"xcTpmb90MGBThR2abQDClAWEQz/Mk6NNWwMAZWJoR2ud+855vo9MbIGJvdWEOmG2YEMJGy1DKAEv1ewu",
-	"aUQ5bra6ouQKsdf9T1u+aggGc+jx6BXVfNgzKmKnVlFO0rhjQbgOAm0xuxU3TGYatmHpAbZIt5UB1q9J",
-	"TuBGk1aRSx2E2J8rYTEoCYibJzGHEcOVmN4HQSDSn2O2rlbxO3xl5YmBaihOhCdKCNcgfrmvVrPZow63",
-	"Hiq36oXFC6Aunw5h7WKaZns5HIYUrM+DLEKKkhiAzXfczPWRd90eLSlDc/qdVov0zMdcVqnrzgtZYSSZ",
-	"wgq5FNkJLH/5NB6gSsSuqLVhfLJNK0c6fDEiW/W+sWbhyJKSkAeTIncqDeFs1s2Uh/TD0YjFd6wSyc7l",
-	"PhUifiaoaTduAvOZk6uPA+PBPapHHqtAHrgKpDCSZN0T4CjQut9fvyTEJulnvONXq3jnJknueZ5YWJ2Q",
-	"dtQeLir7eb5lkkPKAp8T0xkaG762CeVcHyre+lKR0Hsloy8sj6a9x0KdP7JQZyAmkzxcwnUBzWlxh3aC",
-	"/tQmZwCuYz3/EHTE/G4s/9SSVfe6Gk+EVATn4t4lrQJCY0ZGCZOAVhXGMleWkxGQf+72LK7VH1WgUS3k",
-	"NNmtAI1wpW5Z/0sYTscPaSbF4ja0YauVBRfuboeY5mosTJVRKIvQRPuJUoIj1E3MgGipQsJuNcCc0PQO",
-	"WulYRBhtnxDqYY3OReIKnIZsxuKykokLN6G/FXCo5+hutrZ3dvf2Dw4bNdof1Ol0KusjIUYR06LNvN04",
-	"hNdJDhxT6ZDREPQrlDIBWnBBZ0Pw5jvm5SaNX4TBoFKtRLTPNHN6CbfoCyG/cYmEthJAr4RJKTSJeyN7",
-	"f0nAe8HPvWW8mlv4pB8BL8BOZaYm3WGo3i+/35LP6hR/dxYes/z/TJDSqXfendfbXSt2e7ufS7v1vWFK",
-	"2sYDLkPb9BygnOAB0lSQbSpf9RyzxnQfhjyQpD8Hv3EQSmS+JBCDZMJMna5988tQfZf06x1+yUahtMjl",
-	"Pf/gFDSLza4DxmkNPFoakWR8EM+nyjQQ5FrQYf9AcEgcuSkBgMo0Dm+pYg42y3lWrNdEn92qn13kIUJb",
-	"lzz2TJDgxHeJ4ReXp++PrvV/z9+fPj+5vOo9MSCcvRJ20vNgpjljgXWTASswjhGeQXPpm/gvCH4h2sYf",
-	"71aow7N59zl8FvYplKq8maElnocKa27E7XMwly/Pj68uvq+lr6g8FG/P8u6NuecX7Jb4KCkfTlJuuq3L",
-	"Uuod//lHNCS0M35slfBQ7QinKd/cXExnLJWtX+0/l3YlPCuosTJy1peXixjP2JFXhdgkwSgBGNyVis7R",
-	"keu/FjrwQjixw91r034LmMEO0jWUtgF7eZvDjIBZy9lsP/nPbHWYMp9/erPDex2RNVoe2vdXXU2j10e2",
-	"uPVhOTE2HsX2311s/41E9n9LbrGkd+E9WcXK7hR+zCYlEx8tw1F9Qf+JadZGKm4/4YF47O1UK5OQ2z+b",
-	"0I1QsVi/+X//SGu/NGqHH81/ax+/+Z+VL9jB8FQhNogrWzaiO9MmEDPXChUFl8gL5dyTOvkAMNmhQdMs",
-	"s3LBtobksFBV72vylvcDfAjrNcsnyQcR38gpHdzBTPyCjf0e5c1fV978o7vyZQTQo9F4v/569zYatQid",
-	"r4Zy2W1sE6+dgYFksTy/z2z2J8K5hQC5pwRagoIP9FDlOFGBmGFST5+NEl6I6KLld8ixRP4vBeqiBzaH",
-	"8Jptg/BXCXZmQGCMVx0TcoP5HXBggBlCEUUJUWhWxXjgsrTS4uOss59cXtROeahCzVfIG2jqQ5r1xhNI",
-	"6nRFw7k0TVtB5bLBXLvjtH+V7XIMrolQGQ855aQXBqaR0jjkqudQu+0bshVVmjKfomJjwbkRw+VGYswW",
-	"C5t4ZlwhApVCdVVZt6IepNpnW12R2MQsTI69sEVi+NXCWqFwxM8TVVmhjx5xcvo8C0GaWTH5/7P37stt",
-	"29q/+Kvgp3928htZluVbokzmHNexU6eN4x07ddtRjwmJkMSaAlSSsqJmMnOe5uz32I9ynuQM1loAQYqU",
-	"dXMurjrf+e5YEkkABNZ9fT59wBoX0oeFJ1w6yv1njVYxedNvv+4E74I3lx/+Pts5D948r4nJm7/967Pg",
-	"XXA2fnsV9n9/1ZucT948r3UaoWwPTuv+r2/CEly4zPuolJi3z3aeN+ZAqXOokGy9J4JIoYUXim7C9B4b",
-	"F++G5dnjcpNy6eMKJ9TYnwd17xpCZilJjd1aoP7HPPLjplvn4mwga/uY7wzFvjvDUrqs4lmVbebSSUKD",
-	"1b2zPAaqcW1OsZGkWs/sOHm3HnT/jEP/9s+SoWlRLlYcx1lPqqn9zmUZoCEtxKxt29jfm+O5l9r034qF",
-	"PsJaZoVc9kbQlJgC2vcEFYwMI9EVERSRSWGwOTE9B0Q/W0dXzNfS15uu1ra7iVQAQuKyRHxMgLeIS8MX",
-	"OKhSx1BO5FrMH0cglK3PKLgJVYeHwKRT9l4K3dB7tLoe73Y/GYQZdV5pjer13c7/56uOviXTP4CPBH4B",
-	"VVf4ARFx4OfbzheV+eucZ9Y22PcGpxasgF3U6Nmf/6D3PHUGpOdzCTyl93Qal8BV0lNxm9PnsYZz1+wv",
-	"8Zy5LBx9zULsKnq3Z7fson3l+rsABMEWdTVYd7q8lQ8SFDZd4UCoAI+JdrdqZapbn9FTFQ3WC+sBQilb",
-	"uGyWx6g+YxC4NZlZXbySsl+gMvESV2KBtrXCw3SV7aix6DXGWvW+/tna2V3imv1//BmusvaEztFSMBG4",
-	"z2c246JtbP0U1WXvT4/ZweHec6AhbBB2g/In0BIJY6lSEdCby3fn1JvCO/30+Gs7uiX5cCh4RDgH+ib6",
-	"Un0T795T7VUNKqoeDB0JqCFqSW8wCpNgyKNkG67SHrftqfK0RHmlP9EzaRu0A2s9IlvgFvMg5AlgOC8t",
-	"GRF78t//7NV2nwJgWOy2gukppqRFOGVsi9PeOzoU0I/GmInB5QDNqekvkAx5KPM4FewIlwdxL8qerB+g",
-	"PzE5OGcaHpbPBjFGc2EBA8lOeZwcXZz9K2bJKFFRwMOavglRBNh6qxBbi8OJ08RiS5uI4soWYl2evT6/",
-	"OTu/+XB+/O789Oz925NXL1W36z2tUvl7pKWG29aN4852y+iNYMruiZ/RSGjxcRhySX2PJpaOrYcQ5na7",
-	"D0yfZRjIW5jakZxuC+eES8W6AISNTdwYHvdUMvSaTlazeA56tIMuT7v4CpfR7NSpB+ZaWByw039/OHt/",
-	"cnN5cvzu/NXN6dHx1bv33lOaNHUQGAIHRGUNklg/uhfpbWS7wKqzhy1kpMJwINw+xKbrX8XUW85GQ8Ny",
-	"Zg06CgHX8gcnA2dD1KJwhHbSQwRFiMQ6qt+Gl8FU42nAILUETfshwwtNVDuiw5ALJhQexfxII9GNRNy/",
-	"IWbRJ//9z4E95dnv8IYGJsaUyQcRNc7qUdEFJDkzAGiwgLFoYuWkyzVeY5dC+sRdZunCsfrD8r51xVg/",
-	"gDDU2BPOQhUntlyzypKxYglvx09TIBtjhNnnHAF9AfTZMDrAKEu7CcLXsan40tR6FeNoOTg4DmWmlyOu",
-	"3cu8+swPURB4hcy5Ja8SQ6TORoXj3IuE8DOoyEDpEEUqYgEcDy+7OYe4+Jgq8+JQjW98NSaSWT4VOmGJ",
-	"Ukx1EyGdqlzJxlwLIsBYMO8IyeBZWyRjkR5OEwZ9YSpsBZ5nUH7Iae4LGQjfg/FQvIm2YOHbmAFFBEdu",
-	"3+5n8zlKBC7jMVYbz0J8ovNnAKLoPU3j8Xh6K6Vaf+plTeNdYxAq3YZjRSIxdkAYB3wC21WvUBeKfpn9",
-	"LAMQQqotDvSmaKsEe5jy0FPOa3QCSEkswu7U2lK8ylkRWtC9p9RSCNNziTts+1QKIUKVWXEqufB9mQni",
-	"1x5miK3c4G29Vk4oFMfInnjxqA36HMgSU1zIp1W9/fX9pbJrTt36GalUdSq1vYFo/v8eJoDR/DlKoUKy",
-	"9IcxSayPCUuiCcJaKNj1VUQCQJ3GqW0HHrKzb6CuTFtOsyVH2YOZ4z/G0XnvRRJNtmAwHov5JGZ9NWYG",
-	"yko/tcbOs1XkIoa4dkumpfJuo3Goej2gi2Rt0dUCmPia4RduT5EaSwIigJp1hzoS++HilvQVdHmFqnPr",
-	"mB9qhCybJsDkwbJ6Fu30X+b1gp3iEZI1c3gwEWsT36n9NQ9DekEW5JOiItrEcPuXBqhXOC5sh4chhrPc",
-	"vH8PgXWQFBS/hAWnsSJwgAMjGgYxIvEM9JnEexj6TiwKTO1r/Put8NB8qqLRSBF9yB6nWAPESOpFIlaj",
-	"qGM1xWH98CkbBh06oHzkB0J23D5fyxvmBHktjE/G4spmD1oyw3l59OHV2cn58cmlV2PA42JCgIaAlhrS",
-	"zQCwpS9Ol/KF8zDLwO5Bm3Agu8ozWAstSYFF3DV6Gc3xTKtEzDJQs1suXaOiGjMN5YasS8/ddMYBJ2k6",
-	"02rGfk541EMI/JY8Srcivg/9omAvQ2GO2XuALAS5VRYG7YhHE3wUdEpjCQ8aM3FLeg5+mt0KFEOlEkD2",
-	"5MqEay0AhelTQbhDTgYRyTrPV53Yqz2FpXLFK2HmQvkMVtKYhhTat14GaLPJfuBx0PEYRi30shEyBkSf",
-	"MP0FuHjwfdV+BRomEkPhNOi3pCNtX1g/w/kQYaTtJzg0L/s2SPuDImnUdms7ADgML6MlbSeQmS4W/YCk",
-	"DZKm5Q62qgPge1G2BzN6S64opLXGWFox9d3P4A26wbNUnTrMg1ny1VupOrdb8P8d1Nm8eMyi9v+p+tJX",
-	"GDehFciO5D19WDaUjGVfqeb+blaOfo9+e7M/vutc/RX+/uOe3I/OXv1ypP/7odGu3+62d3+pdwano99f",
-	"P09+k2H991/P1e8Y4qtWaNPmCfWze3lVEOFcz85i1PSZtZi2c5z34KJ5LxC+hC2XBi+rlYLITK7w4KG3",
-	"ypJDX38NGVn5Zqs58eRTjCefxWfy/X7n+OzgbHBa/6kx3PWPF0goZ3GQ62vc3DPXHIPk9P7agkdYrLTA",
-	"ohcnj9Do0I42CVhrILnWwAYp+UGQkueilsSHLcwv+WUAllEnMYjAGZ1gouWw60oqvui7NFa+HejNFA9F",
-	"J7kfTxmsmVEUgdGS8AQMVUPiC6bu4cFBg7CRSTHEBtEXLDIIbU3wCrTAYxHeWdRga6FHohuKDoZi1ShB",
-	"O9QQ96SBWqrbIWM377eCwaM9BrDOqmQrl9lZbKaZRZamc+NQqVs2GqbQmPbUVi3QWMZHpZUYI/BlPAL4",
-	"N+Oms2M1GGqL0eMj36Oh5p2FiRrZdW06/g9V8XQdwg+MjMmJxS9OB+Ya2ZT4rKboH4ivZ4Fr0ND71Krw",
-	"ThLciValyaDA9rNHfjiiOWsvrcag/KwlvVRoesYxBZcOvA2zYZoUa8hFFzFmlI1R1pjHOyYcykdJ/yYJ",
-	"BgJ8aHChIcpnGbxMgDfoSfCNX7jSVY2l4/BJxC11owcDgdCGvhjoDym/PyAyjb3D+lPaClnvktJEBugu",
-	"igzkt93SekhqYCoy4kxHODpxeXO61pJmV8D+pAfme9rT5jl0qOHdwlaxZjP6rsWEYeb4P4A9jYciT4uU",
-	"OSuuwfhgtkO6H026O2OtLGABntnlWpT2YQFzitZOn7e8tW093bI15B0t5ncqVXsDLLrng0jrhuHY14qB",
-	"j3yqCWtub1sy0uaz+rO6vtKcsEpz5/Bg93n98OCgPosHVXwcmp8+a+ifBjzJXhsA7WnZA/9Mgkqzst+t",
-	"dw/az8XWHq93tvb47vOt5/6h2Hru7/BDvts9bO83Zhtr8SKkqfGoPT+qU5EZOE2W+rlaCWThizOCuOiF",
-	"4c9Rqi65E0uhnvLK2uqMjWX5CDk4PlVw9mC5aJMxBwOjLRZjro2GS5uMaCLMMhcRojdrGdbrz59iUpAa",
-	"sqB0Z8oCaFKfrS0nj4mqAu0s+E1L5mq5IbaXt2Xg5iFUvlurJk1FhLFijXq9ytqiw00uhqKOmN8kTPMx",
-	"n5DGx4tt4Xlqw00ZnlSEbG0pbZ22Kd6Yzam4sT/EbyejVD+ACtTz3B2OYUcB8WyUPbUIbB04mYUmyl6l",
-	"cH22HCG1W/G6OOETk+yFyN7O02KIdD3LBzAfCmNgJzBRsz8IKiizg4pMihWCA9PGQzbysIDM1gejw5cz",
-	"HcoKmQicD98SlxMwxSGmgPbsmC+AubURu2vxzNPiS7sjF5W0JuMys/HmQyyiM9lV5V03x9r3+u9/9mu7",
-	"T5uMCBvSLCxak6b0bAIZC6nGNeZRP6PHuO/HLenZWvQbW6lVZZ7535Sdlnw0oJ0fiIRDrdoL5kGfJN4t",
-	"/UP/Msuw6xGqelpY5+GgrddTTHnoon0PwMFtT8AFLgZqMOtW0lZ2Ty8WXXyqRtL/1nsxv5UORmqYzRkk",
-	"132VuukL13veW6bdnjCtNo2qLT0atR1bx4Z1m1aykm9vMmnZVFtLPsHK0f0609qx8dQwCUBIqa2SfiHb",
-	"o4qzG3B9peAwzGkI3+LpOGpyARVmRu4osM+P/hRtWpNXOdir1nRDsu7ermQbE7bguFDpkgQDUTUbPwe0",
-	"a1QZuCH2U8gug08BvornwKMWMdLGzDNfJkqb1WlJkR6FDQmSNzEIoKhHQuR+KDiEttMS4S5Ba2hV3JKE",
-	"r6CHR1hVbCC4hOZrgwT5lzbbzdzHUDRiceTbohdIrNHSzkRHDWwfGZUqqVi0JF5l6ra1ywEODxKnwFJ2",
-	"FBXMgGCtsr4aY7BUG5wOIiThFQNDLzXQhkrdQqC+Ua3X65nQ/UDpkbTFRGVoq7QbxALpi49MfOyEI1+L",
-	"5bMu64qxpQwZ8ITKobpBmFiMZQRF5jGiHjOADMbiIQ+4ibyqtnn6fIj1xeQ2tWT2JaObRsyDRLwVBnGS",
-	"Fh9jYXL2Km2Ij8KwCvIfvqcVCGIW91WU1NiZnpQgopKW9ExCo8m04a8tKQzx6n9A5dkNlg7S93q003vZ",
-	"7Ncq8yweB5aYgYFlPsM4vFeGBP0h/iIo0NVPFUA6PRkMk8kvqH4wQJk91ReR6AYf800DjJrtsp0GVdPQ",
-	"GIokAZc4Fi+Y0E/AFEOYgpRnGxpL2hn/mtnk6aLt/K9W62O9XgyyUy2WVBgMmE5lPdHL8BSLoMKUEk5J",
-	"EbMnEBx8mhk8wZwUjd/cPDMNE7tUKhRc4vjmehXusLPgrwT4rve33ra5NZ9rqTGYW7LcO3P18haOj7wv",
-	"p7eDpFu6zKZ0V+uLBRc467Tcu8zzjzfbQ7GWsWYEyTqGmiYxjXqCerKAiP5UhOX42dcP4ED1na36zlW9",
-	"3oT/+72sod4VYpkBawsCoIa0t7kFCYqqu1/2lt4u03OitKWdV346u4tOB2+4/vlcGV3wgnHWnwy14om0",
-	"ctZmhoXDADMB5yxT1ZEaQEHMhiqOg3ZIPnM6V5vkKNlfKso2xfsCePWzVwo5Gmirz/loy/m3AyRVrWw5",
-	"f/2RWZCdKSQFbTzqe2/dcZyJfsiH9Mbmn69E3MGOiEqVYFb9o8T9t/OLPwqW+SiMFTNNVsKxNrvWPJj3",
-	"RCYq4WHxktFVUydzneQJc2B2WQViBlTGWlnNi0JzQXcUhjc03yMp2QkNpVpZiEvFAm5Rsk+fjzTdZ6u1",
-	"9TZJY1Dl88rn61YiP9Bb637ig9Tw2PAePIgDiqWcM1kPzDtwvM8jfxDIIE7QCi52QnO/KY03HcmJ1stY",
-	"XU1UBIiPhX9SCUYQA2vhC/oO002dUMW2lxF7G7BL09ZztKTnVKtigDQ1iBFVsRtQ9xnNtEl3H8ngr5Go",
-	"6nHwyA+pV94xk6lyJvCTPvpCSCgjFfP+Jz0q19UbUNcsx2gyw8aXtF+ELC5IXlkjzBdAoJ44fLLgK0JL",
-	"ilmzQPZSQkWkC7ZswVy6A7hFiv0zoprF5AlhnujBtWRpTy9l8gxXg35nSTRhB3VQ8gSNAsykrD1hJJcB",
-	"daUj4rg7CiGxooDAZ0avT0vO1eyTDiSAMMDZxd1eimoQ0UcHbPtgT2v37b1ndsSJkC2JY+Yxdu7V2DHs",
-	"oNjpqTbbhkL71JkGiNotCUVznfJr9LNiYRtpYu2XGtVQHL5/gShcFMOwOYW9RqPGrpTeeS1J0J9EX5vp",
-	"dkvrAYGWCvKTQSK0pPXKGwE+xKtBdJYrt3ItluHRzBBoTmuZRRTKQ3JBbBT/Uq9kFo+DIS1fDm5kCZiR",
-	"dRoHSzOhumrtBjWYS+X3Pqf18Bc1dhTfoiC3alVFhq/dWcjVKFJ3U9K91LyZxbRXNJl1MO0Vr0JaYkHa",
-	"3mo8rXmz8je3q66vr7eOnFd53+66vr7O/Jw22WokuOYgTfPgXmlPObVLYujOljNIG80dHoSNdGGq3NzE",
-	"1sW1OLUgaQAaTA0s4nEsMkgyYocc1Rbl0D3G3BJXmFBwyOOE7daRI/0bzVdRy8XSGy9R6mbA5cQUR8c5",
-	"8tBIYPwmUQqzEu65xiZqDOaQxVVj1zxI0jAPpWx4kojBcHU51HD235VS7K0e0vt06OUbcXqia9mLZlmS",
-	"KMCKMuuqTC1NjqI/J4Ycu3baFbokkAiycKeWN4kmmSjJzjPs5CqDvbcRskAmuw2MjgWD0aDS3IUeMK1J",
-	"4M8du6RamPRQa38tL/VztdxRLYRwtgx26WF3fVXjvhZ7qebbNFe6PRCzuH6QQiWeYsaHSkQehm4BZsyC",
-	"wUCf+0SEE+0Qak1mgZ5H0oc+k7OkwGud7qXn1J/ds9hLAH7h9s+bQkb8odMKDvSpEQEBaN+HMBhSuF/8",
-	"ATa35Lyy+k5aEgnst14g41G3G3Sgoh2qlRwrKVDSw1pMb8A/3vCeeHlQr9tOj05fq27ZE05PSNNgRgHA",
-	"DaVXnV5rre3B57pKMTm1AU10CuA6E6aA4+haN9aA9MCVcTYnpheOhH8WiMKEe7MGV4dLYHYA4CdFgD/G",
-	"/CrlWXor5mZYcuCuvh+CpTn6AX/mcXLkLuW3FAVzPKJCvqTBZAXBUi2vQJyiqHf7UpxO/yrVM8NhHheC",
-	"vRdtsfrGxf2aLi76KP+KU/dsU+4473Esikhf9xXjA3a21BlcB2PPC+bJURh6rBMKHgG6pf5xNqhcdZoJ",
-	"UQ3C324LkUOnQ6YAgXkzbYmXM+rQGV8yUJc/eKrLriI1WWyvPySNzlcRP2YVvo74aTR3H0z8WOP0u2PA",
-	"2dSLzpCMs1hsBhNmqJRWc4C2O3p4+uP7CkdTiCYD5BT5bMijJDC91C4yH+3J6lTXteoCJnBZrWngxzV2",
-	"AWhRiO8Wt6S23L0wiJO3k5M7/fzS6rxjM5kHL9BbZ6XB0vg/JEgu+2o4J8tYATWXpeSax35arRSAXs/9",
-	"1QBmU26qAb6s4QWlAIOJXX9HuNijVShc7LfFwmX7k93kM+mVHbYa7X9LZWBUc2KlmY29COkkDFJeGB7f",
-	"Ch8jDUUCQ0smP+JjGvvcjjtNSj/B3EJ+L2RzS8eVpUpuutCDko0nZ2A2tY2LELwIHKvfQfqU1ZNWe2mw",
-	"+Fwl7JTGUx4kTke9rkRF+XSRccaSljxC2+OadjsWDNOZWVQ+zMETa0FoHHjF5XmosiyyLg3VHPH00Qh+",
-	"6dRW7hawVP2REXrkqXyqDEcF5tRbiGZitY+BV4bQIoYza6aFHe6yhV4Nnp94m+KcnjGqoP3CN+Z+jC03",
-	"tEP/FZtbvmBOsBOw4/kktnEmQFu2ZUAq9N3AqlQJchYYxiz0Kwy8PT2qJQug9KsO8CtAh0IVPKD4BIlL",
-	"IFcUhb4/7pzHGTrrTvEI6EGlM3NCxlWnDsudZCDjRHD/xdSQTENPrSWP0gqrnkHGx8IvQjumyHyKpIzh",
-	"a4DppyR+X40iKowyuFC24IvKospGUEbEiy/mhFhW11rio6LezEKeuSUrjA79l/nCCo1i/WuamYOYkLKg",
-	"aAJPQlo4N5JQx8cZNDQRt6Oh23TzBw7Mam4Hbfxnq8OWthsAR/zGAfTMGA8Gd8elpYArZtRDaK2bFFyb",
-	"LZGwn65cItFopFbHBzmMVEfEEJtiJzIJANep3ADJTX9dVsjUelXzu9qFu6jNjeW4OIzjNxEKydberhoR",
-	"ASG47Wrecggf0uYkN/SetyymFj5wzK1QouRPvt4ZyDwIs9xQjDJTO4dlwZEAeqA4LWQh5MJ1qqOWLNZH",
-	"sxRiAcwNHDaQ9r+4i7iR70vmW1dx2vTbvEnUDRlCs723qYZRqDXIZNgNUtTqztyilWcFk3kYp65g+gYe",
-	"yy7DcuVj37pE1dKMIRUAeSc0YciLT0nX96Kj7kQ0KZau9tucdL2bO9qcejJqLBleSG4FT7SEgB79JjoZ",
-	"cdWihJq/XUxccpFQnI37qiUH3BfEbVEKYMBWxC/QAjUDYACTcOAL+nw4FNJFK/iA6GxUyDLELkuHP5NH",
-	"wky0LApuwuTfVRQc+27nliOzgtzlAJxTuJe7W4ftuth6xg/2thr+/o6o88PO8+6O/u3wxmz5ZsVCcVaq",
-	"ldtA+kh2DGA8FIW8WQRTEz3aHqxRpTOKwu1ntf1a3XyziEBda68e7Jv7w/N4FDfB+a8TnBd3udA8nfZC",
-	"KUzfZWUwEW3NJYQzQZ04V9hQNaR1Vhqb9rixqS5GJQAKBYVXKLrIMeNqXZ605EBbwY26SwNGDf5B7ABB",
-	"gCm7U68TRRXeGFjyIjV+wSIxUFi1hyCRCRsNM2jfJULzlNbkK3cQu0efb+109sXWoV9vbz3nu92t/fYz",
-	"0egedA79uiOIEpUMK9WKdgputFooemDDPJBExUVfSdM+gG8ImPjiG/12Ks0dqDaORQL3WkiE4DrqvVpm",
-	"bWV31KZWaj1SIbuqjnQwG7tQPJgvC+XD9if8x31Zu/dw5O7lNtXnMVfL67AwgU/rho4LRIepk21JW0l9",
-	"fwm0YaGrFoOHBN0ptjglRS5A7QBZLRmhLnCT9aKdGriRmUmRa2rvRWhfFGWWBjM7fiH9LHgPpjYK0Vmk",
-	"fwP3ujGJ1FXBFkoSpqkUx0n7m2yp4Ugbdfq0PI8wO5qd3iNMiKLgy4uUhWXvHClRvPO/YuYFvoetSJ5j",
-	"tRSnR++zHwrSo1bgrzU9WlqU+zqYS2+gxJMYcHwMol9PxYr+pbN19M7ehT4boj23mJH2rZX4fiHbd+n1",
-	"KpN6hjv+uyu/3Wi5B9Fym6rmxRUpUdCupkgzTgxC/iSBmC/Okf6c8YQNI3UX+AjOwrEYMQ56EoqW1ewI",
-	"SI1dIHJLGMhbZCmWFnS1Jb1tutIZYGk981k6hy8bl8gHM7uNrUO+U99q73X2t/YbnTo/7B50930wI+J4",
-	"BO+hnyTDuLm9bbG8ekr1bJtGyNuiuIFjPultXkmlWcH7IjfRn8DIV9nZqe8cPN97trd3uLf77KBxeLC7",
-	"u7diNJRWf1IWEL3KbJtNIGM9gYzA3fPm/F+Y81gsAdKvy2TA9if692SeGmTz21wVcrEIwFR9cbOy0/O9",
-	"QLO22zWxuMW6ck93vrbuyoRnxnzCApkF20hb28i5b7rfGkBWnpasYK8dl+kiI662Od9MfAziJC7vsTbH",
-	"cu6CbfsggHrTYnkTgshaL2aFHq15lk5wDWUVoK/GfHITTCP7UHEMYArY45IRFpcicxwoa6IitBemSlS+",
-	"dJmFO7l1vBFEH5y9Jo/RpP0g6X3avbeUOpsjNgQhIYqZWFGXhojOHDOzuIj+HvNuOkrkqNKHK6PXJ+RW",
-	"TOLy4jtgV4wtNOKtIOY4T/K7oMe1P+bQ2tfQ7vVALgy4T6VxUwr7FHF+ABhkStsaD6UlLeNAlkkXUpFW",
-	"4Zph8RBYFAihPAvmaPuW6LdE9eckP2rZWF9L6r9icwHVtHhuVMkzH6U5Bo+iElTycm0onkH+GPvCnS7U",
-	"EyYAz+ImYqotiZUuGUsj7qtxjBzTjyFCx33/Ald3lfhcuvkqzcqnViXwW5Vmq3J33vi///v/tCrVViXi",
-	"47OpD/WxgM+Go3YYdLZuxQR/TLNsVZqfWlTk8oon/M3lu3P4vZi8MffgSSK0DgiUfAcuEvxANc7hB58/",
-	"T2WC55X052JsVuYhwDfJ8X/oCGIjjSAO7XvOuqHAUTK1SNlsOZQY/3D8auvk9PWPW2dvfvp56+35u4vK",
-	"H3Mv55HvC392dJEGuBYi2s/fh9E7+4pzdWFUwybatoxpcuT7ZIHixrdWiVnWYqPELnqhmt62cF/xLMZb",
-	"DLipIcENqug+bf3EuwAx+JOYHNuva0MexeKYGH3e4d204tay0DP0uWNQOwmL8KktbXZ6qWinNjqeJVo3",
-	"lhR0W1FivGqg/rCC3iCqXWVAzgJDAftotGCc8Chx9eAq8UdHI4F3KgUxqNN4VHQpQmLpBk7bGKzMn4Te",
-	"sZZWkwoeM30F7tefqxX7RirNyl878S+9X+RP/663rzv74V/1wa7cf/PXs8nbffV8tBNfJY3o18O/T/b4",
-	"b2U/rVS1Hqbdd6FtcapXDXuV5tahtWJTZY1lVUMIutpC0Vo25GmQG8D30qNOgoFQo6TS3K3r/3CacICC",
-	"eBjyyXkpjtbbVyf7v13/e+/tn53k3fXbye9Bffft1Xn/5+uTnfM//52cNz5MzhsfGr/9eTZ++/eHevp0",
-	"w8U+p4+HGyF36Mq0Fp3w7yXM8qAa51vXB5f6nEN/zLoVAz65pBP6it+S9zbVBojgllKMscvpZL66pxfu",
-	"zVrQ4mTZ6fI9y2zNLcstubK4Rf/sIm1nXN7xwCW4mYW+L8U4+3076PVEtGRvrxn1Iu29JdFat7eR0NI2",
-	"jbhLNuLCSgOp4jTbrT5d7loDmgX024E8ccjhKewJ1g3iv3ehBy8fWTaNexarvRtQq652U3gnKevqTQ8b",
-	"T1goeJywZ/rd62uIbjHt7M1s3K/b3Tu9InrfQ1369HqX9joXLPXX6pqeEhzfVvf053WlCEpX0PZRk+6Z",
-	"PhiPvpna2RkrtVGbUMkWhUrKW6jBDBAS1jwXbGQzY40G7vlOGUtChUgFWmMnvNPP+mQAOQdd1EA41gJy",
-	"cOvuuYYAunYIEAJhUA5h4kdSfAhLYLozj+HlrOrcrTsslh3dDGIZeN4/JDS2ai/4TZ7idGZaOLNZYZfn",
-	"GjI6ahRCi6reTl+jHTw3n4dKH2cEw6P0/16LpED2rlZ9Z1tKZlTanEg/pp6WYq+uihhyoIclMJz705Do",
-	"QvqXaf/K/T7GURimyIFgdAJV+aZ8a8Vd9LPqMTVK8IUCyaCzg+wbKtxC9tsyCP1iVADzFtFvh/bRSHSE",
-	"TMIJeu1UjznVa4q/3anXa4VVl+XbaYXudj3PRqVa4YNIL8hwrA0srF4fdLlel/K29XlyYWTSmiQ8wsjE",
-	"2Ut265mKykU61ku74ecr3pwJo/1HeUP8agWc9CJn1W8aT8DspY0YWFc7qj1Di8qAQj2y/SnFWfh8r1LR",
-	"GiOnUixHA4BrpMVYkOdBQI0YCiIoGYSeRTcScR8TQ5YcS7QkwH6YcIcqRJdN1dLcdYpmxAAD9V3opIcq",
-	"UozI8cbiPVqXR1ucaOf3CHPNxipwTuRSZsG9VXDWpMt1SJqbeC8Iy0kLAy+mmjnnwOMhLy2Rm6kcp0vk",
-	"HFSYB6uQg+a3++IqGNuIRAJBD8kyKVfGh0P25Ord1UWVvT89ZgeN3WdNdvnj0dZOlR0wP+gFSVxlu3Vy",
-	"g+KnmWL3GAvwDGgcwMy2pEegUVcqGVpOswRG48UiGQ09yu+48Rc9EEqyO7GTx5NGv0JTbzV7stCoy1la",
-	"f0U3JFxbo3p9txPf9djHQSjjly1o0Glub4/H49p4t6ai3najXq9vx3e9VoXdBWL8g/r4slWpszrb22d7",
-	"+y28h8A76Q3O/Jetyts9ttc/vNvpbx3+3apsu7+Be8HfgIyk912lWXnzw+X1b7uvLk5+vPhp9+LXi/zf",
-	"8NtkNNS2X+OXfvv1L7dnP56H/o+/jM9ePx+cvT4dnb0+3fFf98O2fD/8rXFab++e9X779YdxpVoZRUGl",
-	"qU1p/Vqa23AstlGxN7mU/wOH8fK+QehhNw6wmeklXo4f8bCnoiDpD15e/ni0g5/hyXh5gH8NRRQo/+Vu",
-	"fX41offDJcy5QFFcW5aw4RB3v8Et4wnLHC/89p8RAHu0aXcLUjQtnFcLwsBJMGCJ85RRTysHrTSYZ0WY",
-	"x4rS5kFX70pfeIyiNYm7gSFeX1xs3ZIW/2XhOuTZqQGqzgJ0dMhO6IGPLLN0rFoS0pSkkYxay7gMxsBP",
-	"b6DnVqhbwN7QxgR5Bug3gGfw/SswR+CsVJWAaqnx7LD+rKHNrGn8GbKPMlW3K+iGhaTxMc7SYZr/Pmub",
-	"70NH+GYKm1NEgI3u+pr1IXgup8oVCG4Z0uIvrOUexCxOgjDEvGpB6UKAvikaofnCBfeeNXbcF51b4hVT",
-	"nVsjdn1xF5jcbiyoOwYBaafUimFJnVH14PoZSEiTq3nQA/26dQ6ZNUOLAiRe/p3EItkaDfUKEkp4lVQa",
-	"gubkegcXejn6vebvrm8LOLMMTRVkUipf7dxl2WXGKX1T67y2ahJ3W0OTl7U1VOSenCwi/7dun54GMohN",
-	"FzpsjZIIwgpG6ifCu/38ZYnYTUd7S06RftMvCWqwyfbqz2sMRhDIHpuoUeRGkOcy7VoyY9tx6nswjOHe",
-	"LACB+dnOkTSmiO68yvxRpEePFjPynbvzhiUCjrUgKedLw/ECEemj5jifqyD8ctTpIyfrKrTo32u0Fw5v",
-	"sdQgIvUUA8KtI0vnr/dIcTVZ9jf3ZYS1R2arBe7lTi/evBv29K/Knv79sHEsLhm+6/NdlN99L7i/zsN9",
-	"b14nLffwAj+XxBm1F0rizD4qBUkcA8b/RbAw10FQT1AAMO6BSLjPE+4h8C6U6fkQvmvJcV+FosZegZTS",
-	"loED2QNWVcai4gmF1I6o1tZHMme8MXJumNw4y6XGqxC0FnciyhbvtCQl1WM+0Td2KBARpidlnEH2wpSy",
-	"j77RgwQDe6JGzFcYMvOy0tTL4hdljJ6qtdYs/LSQhDHvoBfhapKy86qICEUkH23RkhaYXqqIhSomLxUW",
-	"CK3HUpZ/q42WDKhNKZm1EP/nz+i3gg66sgY1q/F1NGijufvQGvS7RSBdwtheIs5l69fcsMrRvKShBdEU",
-	"3HcJvxUZHKj7bhlYZtYvXzXtDlnvJS32puNM08KyYPYQVc7/qBAMa/p2NXY0hNiQy8xB5ZpfB/EqO5H1",
-	"xYYcD3hKzdhsUk7FAC3fnNtygzi7tKdKLU9rM2YLolqWAH8uCFosACaOnSAC2i8ApAWLYsAneRp8FycS",
-	"1BSQM/FOH1qdwFqMfGEA1YOIBX5cYxdcm5ljFd0yHrckxKLCIE6QKqgUi1YLYEvj/T0xi7l11XMSh9Ml",
-	"BqWhr4ZzVmGn1oIaCgkOwTBS3SCc08Nerd6ZXs/9BF5mW2587u/B54aaauqjjo2E2Pjg66iinJbU25+s",
-	"vLgXJhh/mQMJzsnoZtaXtgLbcbdTjl0CEtQWYqzdbBOLR955ugK0AcFXgBuud8N0OL9tvACfkDexpARB",
-	"juw9wByF21RZolTTKSbZq+8W6QJ9Hz/iY0cfzJ0PoEWGZBndRm6QeLEWPGG8Fwlt3SmbqTZPeQyl79ma",
-	"fmvBIMfu9BLgr+iI1R6pCXpNhwCKFPBobET7KqK9Wi6m9RStaC+Dwp1tFhbMITUuH1pBYbnUFtAyQjHn",
-	"PzByXli/egqIuaQ6x30FwgQo9U1vsVtEmdLZu9WkNXZiigmsqs73IhcUsLZkGhuH2BtnPp9QyQSk8yPi",
-	"RkxswVtcYx8gog0Yw64pgIVVWFGARkOmB18Z/gEYSkty+HvL4A0HYIh0BI0P9kmNHZm7TIHzpHDALAnK",
-	"qPxjUU6M2lgUI8Lwiaauz57r+ixGxvQezkFJ1AWeBfugLXojuYmDrhcPYoP2MCu29vjMFDhrJWzQDxo+",
-	"W42oOh1aEU+1oSbByBg2CcXz01e3ZBGmgEtffaUMGXXSFwMoyCpWU/prqORknitxZ0biNnTVG7rqTcTs",
-	"3ojZA8qrTdwMRPQD0uzNkt+lqC779Vlic0OotyHU24jaBxG1zsneiNkHFLNfjclwcRrA1EZegQeQnVJD",
-	"cBGCD4Y6RiFuOi9LEOi1pJbhk28sgZL2UWyYDDdMhqtlTDbshht2w68UFJomOMQi8I3mX2/26h56x6xX",
-	"8x1RPDq2jbwLDDPQJq/lAHhlO0EzVnWRRYWMKXgqkxQeZcI6faUtK+CgtI2z+saCR2GA1bex61G3JKCu",
-	"AGibVjDaFmScWljxHlhrDoRYwLQC4U3J+moUlaWSpH+WvunidFKByWMv0W95ADQLm3zOvXXtBfaRaa+h",
-	"86HGsqCqW6qbtOB9lrUltnBT4I/nKFoOkq+SNjKz+Qz6JKUkKl8q7lIg5Nenz+NSXo7im1RZrLSMwryu",
-	"VM6OtsAK6RnGzGUg40Rw/8svWGZ666+Cz6+MityNmSgH0wnEGGLMt0Xm3D90Qm4uco+3MKATqUa9/ndi",
-	"sL2F8ypdiQr1hQ+QtzNveFOtsqBWtzsfgg3TKpxnaJug490jCWF2ASRrPajzgJhNHuPCNC/GwrCvKV9A",
-	"9yI+I87QU6OyNwifHepRHZkCFprEyFymx/6whoQlpbRznduUgIXdGBGzi0IeqfZ/mHKRjeb6IpqrxEpy",
-	"KyoeQIktT2GSCvTmcgjz+S56DL5T7UiHSxaqHgtkS4ICf8GoLiNTTZgoNozEHZTbJ99YCFxIX4usfwRv",
-	"yz8uS1h4hE+0ps9V134pjKDEhYcvqAtbijlmRpHBN8Af047UGNElFuKOMVALG/KYx0kes6lYyBaHPYgs",
-	"2tQrOMbTSrw9rqDGvg2LrzMWkWDgCxrwIb2KXbuWHDupGAnCb9r+2RAEbQiCFs75PwbSoPvsxWJZsBHQ",
-	"604rm2XOZpUfK3NSqqRGMlSd2014Oq+G9bTGPADEY+S2iSlMixDXJg6DMQyi44hVis9uQ9tuQCKNW6SI",
-	"glf0JLTBGOAStqQUCcLTRIKI6yF9PW0QxAn/1qr7cE8thZJsWzP1ijxKX2LTSweKLcns+rU10N07LhwK",
-	"TL+cRi9CrE6e4L/pDGgLLuIQcB9F2gjbBveaxpu/089wzKsmvFmFc69GdGpDpW6B8IhOG7DPHBzuPUcS",
-	"usN63fzr4KDxtJYKwisQq5VphXZJ5cx0iMnoT2/M/vufvdqOuenuQZW9Gwp59oodKylFJ2HHKhJsp1Z3",
-	"n3aJ3dUFj3svekGciMgAsHO/atqp9Qfo4kxhxTu3PqKGjoJ7Ew2N3hbZJAuzGbpcFtDMGjMNII6dRxkq",
-	"/XtWLVtKBAYn3VZ/dismjBe0WbIn16Ktd5l0F+4Cryia3W96TXJNWU8M8+DTFAgH+y2Jdh6gawFjH4Lh",
-	"7uwspUC1KFxs+maqmCrIKgEXeU+/Qi/FzjVQfBgAzGRPexEHACatMghzzWi9AN42Adtq7YHTMTlThN2n",
-	"ETlrDne0kLqISZuwkHdu45y6oSFn6JzgKo8QAQj5MwyF3op6ifCdDYI41rocB4xaNxqFAiFmRIwkZNFd",
-	"0LEgdPQqlF7vbMk9KELUfGY35y3sQiWX+n20ZEOhhqFwWhEM5QsMZNZLozG6r818RC8uHdwxflEwqneA",
-	"pMySfqRGvb62PQa5MVXJC4vZa2iQqrKfxKQTKn6rz8frIPlx1F5lmC/sfs82z0ytuf5N5O77C9M4VzAv",
-	"iG9RmV8qhNIYZSrgUn7VctiU++AI4QHTEs4iBRbfG/NSoBW69lA4lyMWYcHFbwnVGiY4HLXDoMO0rIG3",
-	"YLYOjhAAgScmtQZS5tnezh5pgf2dQ1dmvQriUjkJPEX4hFBxn7V5yGVH7x09CBV1+sK8eeeOPwoeJv3K",
-	"5z8+/78AAAD//w==",
+	"7L35dhu3tif8Kmh+fVfiXJIiqcmi11ndsizZ8iDpaLBzErpJkAWSFRUBpoASzWR5rX6aznvkUe6TfAt7",
+	"AyhUsYqDJCcnuT5/5FjFGjBs7Hn/9q+VgZhMBWdcyUr718qY0YDF8M8jOhizk/COvQt5ohhcC5gcxOFU",
+	"hYJX2pV3dE76jAz0jQEZipgMwztGJnh/vVKtsE90Mo1YpV2ZJv0oHFTJhH6q0RH7x3ajUalWYvZzEsYs",
+	"qLRVnLBqRQ7GbEL1lyb001vGR2pcae80qhU1n+q3SBWHfFT5/LlaOYpCxtXRmEYR4yO2OLpXYkYoGcBt",
+	"ZEA5oYkaM67CAVWMfHt5ckT29ncOyO+/7dZbVaL/3t9r7j/Jjvs5leGAxIxGk390KpJJOmGdSpUMxjSW",
+	"TP2jU7m5Pqk97VTWnU2z0Sicz1sxoDjy/ESux4zcXL4lYkjUmBE6GIiEq+wwx0pN21tbzdZ+vVFv1Jvt",
+	"p42nja1EslhuNZoHNHja2q8dDFrD2n5zm9bo7t5ObZ+19tlev9XY3t1ZOvqhiCdUVdqVJA4rVX8yrZLJ",
+	"nAmgnuK56CWsArm8ur6+2GrWG0hCOYrhogaXH0YmZ+JKibhgJDBASSaJVIQLRaS+jShxy7jMUUfzycLI",
+	"4O6HjeySBWHMBqp84z+MmR7SmJF+LGaSxWQk8qukN162t7bodFo3V+sDMdka0Cjq08Ht/xqIgP3jh8nB",
+	"XSdpNFp7UlHF/kGHjXD4k4yC25/wcijlP/Sr/mP78D9aJ//ROnGU9B/bh5qW1p9rCUlcMhXPD4eKxYsT",
+	"vWIDwQNJlCAzGirSZ0NhZs7ZJ0VUPM/MurkWtYZcbbeQXsNJMqm0D/TIJiHHv5pulCFXbMRiGOaHDx8O",
+	"PT5RTMEDy3WQUA6azQb5/bdms75Xbz6pklmoxjD4mFEpuKWmXX3Tdp6/MBqzuIDBsDgW8T86lZDf0SgM",
+	"ukCZD2Uzn6uVKY3phCnL5JNYCtgRGkVidjyZqvl7GiXMvnxx8j29Jd0BPNizTGkas7tQJJJM6Yg9I0y/",
+	"B464/nEYxlLBL3VyqkgoCUyJCB6lN+l5kyiUqsPd+sG1YRjp0dY7PLNwlWol1EP6OWHxvFKtcDrRl3Fc",
+	"lZJV2SumzeM7Lf/Oh4cDJQrI81yPk8E9RI2pImocSqKZKxExkSy+CwfMSpoxlWRAE8mCqv61NxCTCeUB",
+	"iULOenhJDy1IItbLksKafLpo1hQGXjbpHaB6RxnLVgCl6vIlEEOiSZBJ/DcsBk4epkf7IlEkzAkooIHa",
+	"lMZqXrZz8IpuGJTNo7W7t/5E3oQ8kCvnocZMMnKr760SyfTZUCwg/TmBbcvy2h8rkRiFvPJRX5tGImCV",
+	"9pBGkhXPR781M5VQsQkM6X/GbFhpV/6/rVT32sLb5BaMXw++8hk41yk+1DSsy/7ppk7jmM71vVLNcaFF",
+	"PKl4C3EjWbzGOoTSKhZVMhuHgzGZoHYXsIgpFjwaqepjk9/kVMFI4Bdv07f3ynf5KuQDtsZxnWkxGrOB",
+	"iAMWEHt+VThhml4jqlhcJ4ccn7HzTu8nQzYj0ogoqiUYCZUkPapyB7jVaO3Vms1aa/u6udNuNtuNxg8l",
+	"qyBh6IVrEFDFanpw2YXYWcK5brgKo40XwklZsxglk9lZOZkEPv/wybwNJ6EqMjNAfhOeTPqa5Q4JnCQy",
+	"ZTEKFX/cu43iMUbwbn+MARvSJFL4SLnS0FxDaXhHw+j0RbGu0AsDJyUnNIxKDhJtNLdr+/0Gqz2lezu1",
+	"VrDbZA26PzgYNu2qT6kapxPS78JztI7ivta5+qzfJaeCS7T2UBic0Qm7prcMFNSB4MoICDqdRiGqrlvT",
+	"WPQjNvnPnyTqsW6C+onA4+568F0Fb9O6haKabiuHXKgxi30RClSp74b10rqQrLR//DV9RhOtec9U6M2I",
+	"K+3KFizO54+4KEyCOFmbXWndOJGaOg+qFRUq2KEjwYdRONC0Y9YriXkb9bS2mXd7cXaf/X1YxvAv8BW4",
+	"/FnyKVwWZlblc7VyIuJ+GAQP3JmQy2Q4DAcwAzkQU+ZvzTVanExKtI1IRAe3OA64l0xYexaHCvbpYYu+",
+	"nS56OrNlq14w8sdYdj1lf64UZ/oMJp2q/nobpNFzPLfJhw8fankLomgg5pGtvMEBAzpFpf9B+wpvgJu7",
+	"QxpGLMhvq9ktEggmwQQehgrnKLiK6UCVHT2wmcf0jmlZOhFSkVajAR4ROgDDInMkh0kUdR/nXLZaKYnc",
+	"8GksNF3SfsTIMVchaJbl1LK4Ho9FLAsLOaFqMM4s5TPSw5XsgY0jjV3EokDCUX5LpToMtJiRKqbGCrn3",
+	"1kdUqi7NvC6z96HURpgegr6TZO6sk8Mp7B6hhv0Ibky4hx/xTflqwUQea9OMtptZCMY1MQUwYzBCe+BB",
+	"QwbXg416B6RzzEUyGj9oj5QQ3Qnl8661pQq4LgxQs/2f8MQFRCaDMaGoSJAPRb4SwR/OilvePl0LQd5R",
+	"PieX6TjLN2xxVo+9X3o5cisBexXydB/RAw3WKHikUf2a5Dg1eKRqj+SS2mvczye1vbdSv0QNM9LvYA8T",
+	"CX0a2I3JU1tfBHN9FjT7Qu/M66vzs4ef+EZKSc9pYIloKQ35o3xsFj2gXM+wz8iUxpIF5Fv9p55qlVAS",
+	"sykDB8Atm2vicb4y/SOqBIbMwLrQV4ciHrGAoNvpCbIIFoT0Gqb3gL1KuEymUxErFnQn+o1dWDFv264Y",
+	"D4j/Uv2yKkm4Xp6YST09ygM9ZIhRPHgzm7u++HXDIzBhco3DK9/Xkhk91hb7FGzsrYANIhqzgMDniP4c",
+	"MIVQknSNYM/OxAWV8pbN5YM2jQvVHYqEBwvyVrL4jsXAvbggU/Oxth7mnHAGfgaMkUGsx7lAteKkp0PJ",
+	"WEhVxQ1FLkg5Ob0gNAj0PB5+UnfSzT0TipyYaZTvZzrZx9rC4kWqEvCWgNPFW6KFJdCEPo3owPL73NqZ",
+	"fb5KBuPUy/nYO81ihjRojTazkVrjCv4Oe+TmB/IXJ+mt7DuKjqgvt65aGod8lAp+t7rkFJ13YJn0GeNE",
+	"Mq7+fouuZ/5MM4GiybqduIjFXRiw+MvuxtR8xdsJ67T5ey26nai3wtfioU6xsuXNKLt2BKB//C3Y/JLZ",
+	"ucW1YYsvR7poQKTJFH8venUT+1ytnB8mysi8SzZM5FIromBFwXMBJgmGopHrW+dQtyA+jrIvlCTht1zM",
+	"OChdSmtBg5jBD7NY8FF9/bnDHI5hICVUtfDRatEnQf/TyoGYshhmDNqXTFOFtIal0uXkrN7h3/a8+GXP",
+	"ES682uhkksS4tsgK9XNPIGSdT6mqHQmuYhGtcgzazJXP1cpFTEflS5Q+gEk3mMWwkRMyn0wFSwxLvo4x",
+	"swbJpFZnEc0sWDKfarPZrKYt3loSR4zrMx0sNW0ekZB8QwIMvEmR0fBnbKzblY2PMYwyhOWLGNKDTCYT",
+	"Gs8r7cphaujqWU5CKUM+qlQrd5gJsul26kXUyvtMxAEZxZQrc8YSyWJQyvXe2TvqEEKDw5kd1gd9iQxi",
+	"FmgyppFcNiL4zJLxuE+b4+/G5/Giz49IRNbhMKMpY8jlHD75k4noCqwtnMW9Djeaa138s+RkiwlTY62v",
+	"z8Aagi3VzLVO/pkIxUyaFK5VGJDZmHEyFwmh8tbLJHmkjTnkmFZlDUScwJ+8DdfjWCgV3VcoKzaZipjG",
+	"YTTvJpze0TCi/YiVH4WYYR6AEoJMKJ+bTbEHQpb4lanSX3q8vbgu+bxJCDOGBLhwYzExV5iaifjW+TwI",
+	"njQMWafhl5jdMRppWoL4BTwKLn2qWXgcs4Gq/0mCOedzXvaUlzDpEYsQb2k8+qLS2JeBkf6YXkLKyd4O",
+	"eRM+/yKitugzf+6hFOId5fM/60i6/LoF2v+jT+eSkfxFj9CNtyN/zPZav6YJPpi4dUb0cTGrk+t4TuiI",
+	"hpzIsYhVNH/87YQMRkmoIoIPmDOGAqpon0rmxUdiBmUdNmNX0qGmT6LsGP+C239BR6xYc1bsk9oaq0mU",
+	"2fJKJ2k0tgf/IxADbccTfQNcYvgDGPx4AX384YjXQm4XUb8/5Im5ecu7u7K2xU+tMZZTZCDxDZP6JJ1L",
+	"MtP/cqosOROodEHggSvYOGciA1XpN5efhAevx5VJivY+8cWWAdWA7BmjXM5YDMdqadB3I/IxLsCHJ8NZ",
+	"Z2J5Jpzzq2Zy4YhVjUIpE1Rc/9h8jNzAHzPJLTdjRnxrzc73c7WyntWyTtqb0hZh5MyXNK76ODbLw/Zm",
+	"14+cn5qxEpw8OTZDXpYal5nd42xUofFErhiNB2PwtUVi5Oo50gWCbVvHynl40sxDbZu/W95M6TI8luH0",
+	"AHa6himzBiel80jQoKvXD4yIsryWYgvjYekQXsKq2WSTh0j0wr81w1nCTRcG/9i5ECXm27UQV0LwL3cU",
+	"/yUSiE5KxjGbTunFgZAtddlZlAeYnkU5GYsk/lumraVhBn2IwA2omZMYKsYf7yzdcL+4+R481viHXdax",
+	"5xzmxFyvEvZpGsYs0FI5ZnfiFiaDGoxzzDrx6pUtLk0oD6V9b9W9VcReIhqI3gerOk0/d0mvlojDX1iw",
+	"Qor6k9ALbX3jmSU6E6XLkOQ2Jp8WtBCF4pnF+XOmnR80+MUVjRbCBmBNohUSSqTrKHAagJtbIXl4qftQ",
+	"EuZ9Eh/JLpQN0uEn8wmfinEHO0DeihEJeWql/hl0s2J2G4QalvAXS3dgxgOXNTtRdJ5MUPQZlGgu3Tmf",
+	"LL9EccN6Dph1MiR930uGwdzf4fJQrd3TCQps4FXHzt33yBl1ekvvWKy1DVOX/Dhen4eILMniUz4UmCmx",
+	"mSNugjtNOf/fHuZBpYq/dO9YHA7DNA/bVMwdck6OzVuqlWnMhiyOWdC1oUF8o97NpL/+1ifTQDPJLlWV",
+	"dnN/b/ugsb+311h7/+wyFG3gUUTDiTQmJQQtWSz1mUy5B+zCYRCw4ITa4nUaBKF+A40uYn2QVajFu6lU",
+	"nnqXfq0M3UPLxmheDeWBA01H864+grK44NHeQ+CeHGqJAUfQxiKiAuAIwCCZExozfRJnHKEBrOB3hdO5",
+	"ovZc/WK2XjpfIf3Zz8//0c78o7tN9H9iA0g4PzRMHujPJqy3f80tHR3EXZBqBctwNaUDVkvrySN2xyK3",
+	"FMZNWNV/Y6m15t2abUNVSZv0mj1gxVB4A+Oskl4Lr6mZqJPTIQnhfOqrNBJca9OGOshsLMCHoj/DIEXC",
+	"JqSYl8Ev0olID68Ci5z1rc/gY6iNQK4WiArMe9Ff03ejN0CPIuETpnIyrmtWe6JJqVcn52BS4orBRocj",
+	"LuJ8YXkrW6W6W4DXUK0M4FwUQLrgeVGCxEwlMSd9NheQzSOkSwqGWj5ZJVRC2j/59nzK+OkLciQ4ZwNF",
+	"jkTMID6/+6RqUqkk6f3aqaQYHO1fO8hpOpU2T6Lo8+de22k9py88oawv9gCGJ+RD0auTG5MPNTBHu2wd",
+	"1oDZqXqICcWVx+73HmZB+ynJMRuFUjGtzccGiMaGVfMQM44R9rcHzdp+0GrWDoZ7jdou3emzbdoa7AcH",
+	"ufHu7hUNVwSsOygHbNJjvnhzdJyHV9nf294jv/+2U89jpxwfvGPRWNDW+ezuJD5+d/16lBy9ooK9aaqn",
+	"N5cf+snL11dSzWqDd9nxNVtPV46vO2FqLAqW9l0iQVT2rlq7ezkEAH1pZaV71ZFSdxwWgW0cckdFDl8l",
+	"PdtyLJIo0CNwJ9ylPveZ1f2y42Lz1+P+y0F4Hr6+uvnltHkWvj6os/nrX4IPp+F5eDp7dx2Nf3gxmp/N",
+	"Xx/UB62I9ycnjeD711F2Nk+bB62C+YA2WTKZfPINq6EbwOTsK0GGYRQRVC3SEaMkztBUCcfv0iJiMvVb",
+	"wCu9BUyZYiT4iMWEjkQVizCgqlX/njEe0hFt7wFkWeZYFoyIi0JQiiMxYZL06eDWlhDZLc5hS9UaV3vd",
+	"D78ctt79tA4vnMZiMlUrRVCb9DTjRgAaKbAuogf71quS3kBwybjS/5QsYgPVNXy/B16a3iBmVOmnUV5p",
+	"GS1NGpUNQ+Et0pcZ357yUIUU0vW1nkMugekYg7dZb+TOM8KrVHMwRgWTthyrm8RhEeyFY/Yel3PMrUr6",
+	"c8WANet/+GcnYkNFwH8/RA3ECOb0Neg5nYpYIUuNhJjCplp61m8KwuGQxci8nrZ2W+T33/YXmNcq4K61",
+	"JECcaid501ARV231DErbTD4aql8L+ao9a/Zwobruyd4yqVTCDOyLCvcG5JJ3B0im3sX51TXZmtK4B0X2",
+	"gMQSz4kJDLncxH6iMkItlE54kkNu73d7VjS7JA43mOFu2apLkcSDMng7Y/YZpKhFb5emPKSN/cb+kzYM",
+	"2GrJSRAyPmAyfRpNcYFxMY8Qlw+7eNTg7u9OwHwuFWtQ2tirmgI6wEjJfswiq6yScu6DyqQPl3xQy93c",
+	"NoCFv/oLiPmwUv1Gla9OPgApiCnjmnqUg3lwgRBbUlbImfE5Mo3FMIzYApsqHJ8qhJDzZEHCB2PKR/n9",
+	"9PD51uIDSdiNxIBGaxkjlI8SOmLSqayaicuqxXFDqzit+ve04IDVDq9JwAjjPVxODHaCVJk5tMJsGZ9i",
+	"nxRaG/qIYiV2NauTW3jDAmBLxhcWoAg6aMGIMxntKNc2tIpRlKFJX4DJyH2Fgo5ixoIUH+EeyEeGjmXR",
+	"xwwTMJq7Fi5Jumxe8UqRiVwsO3OYYnkYMd+dsebcI/qAqVs4sI3RivBR9NssSL8kikjCI+v0w2Ou6dEA",
+	"OsSMIufPeRS0NYd+SfQcLRKa70NIoczcUNxeVn0qyizrx1XUemEU2g0o1m3/Whhz2bOxmiY8wMeStRae",
+	"L95CcuVhFzdbW5xI9tuFK3e/E+5bzpvSnQf2tI5T6t+dm/yF2UeOZnwESX+T7nso/6jj+Pc4iEkcw2ph",
+	"jkk2cZCSmRCB5sEilszfbJuTUuBAykJ9TqlSLNYT/T8//p9O51Oj8fG7/1kpoNAXTKvfGSfuhtsXwBu6",
+	"g0I9+cQGT+Am9L62tUXFPqEqZ/L19NOEKmvcgAjKi5xiPxl6cGQ35OWwNENQuLQt3hdqbFztNGYYMs8c",
+	"p3tAzlQxO+6ORkuAcSw3MQsxo6GSpM/UjOljPhNp6njRKpQPb2/l4EDuLt8dZDFVcJhpPgf5qtrs5SQS",
+	"MwgNSixDmxktVj81nk/HqPb7fLBojzDEZDzdpZZu6h3x2J62I2RmCdaDVV/8aNcv5yvGWU99+3q9EHWd",
+	"kn9ewp/GmWE8YyqMIky+FMia7zHGHO/wD5K/bQXrt2x2mSPh0WYRGyo4/aUhnM38514CNVqSlJNe5kM9",
+	"gsFOi83geZS+kEcdB4h1yGXeCCh/Rv+/4MPQFFM6xGajJqNLyLgmcRoLLoZ1mPZj2OjWqPQ8EPb3DS1y",
+	"X2h0Op9aDf2fpv7Pdq3T+bT7XP/nhf7n/nGhOCkyLY8nNIyOgNdvKFhM4PrXrJ/bxbBFPPJXGe9ewwk+",
+	"9WTuUkUjJ6Lzx9V+0L3vY+nsNSXpYW4uXC3fXjZQBNk70nfmpldQ9o+TSgt6s8Zxyn5BIKP7DQokiJ06",
+	"8shc5hW+hqridht/nD6TV3H1mhRuSxyL+KhQJsJPOH3N/qexGMV0IuvkyGkNNIC8EM4ga8bzSHEthH/M",
+	"AcctJrXls/3WSO8qhJ2NvQBBdxAJCW/3oTwwKgc+XOhYwHzz29VTFKENLxRdALjkjM5RqhRiZmI+iX2A",
+	"Y1VNV4nuAA9ApVoZU9n1Np2LrgkF4B8YUu8OLUI/d8+yoJseuMUs5lL8tyJcV8jv9ofhoDpQ3Npfuo6W",
+	"qhVD2P6lopzehToJP03pY3Wl+QsI5St5RL6ux4GUA3x5nRwiWCrAMmg7J4QMCJe4TqfTaG5AGvTfEGSv",
+	"V6oLORuF/R00Gwkd4yjp6wDMIAgDkEzLuzqQs3SIPhwJlR2OCpgNTkDEy0bVwNs/4yxGPDg9D0B3mtCA",
+	"YfeLzbxV1Qpa4fdyIqzQjcyiuDAbkEuRdbNyjEVfOCQ3N6cv7vZdvFHE2raYO5j6TV024dSdysLp5ArL",
+	"l89rraWH7g+b9HqQTEp9pstW3Pxuav4U1YyhShi3CX02vXyN5Vk5eExOKBsJGgw0yspLbDBAJZCryzyF",
+	"oT3WsFCQjFhZmsGNZHHtcPRIhOl5psshrJx2gb0jQpOt91izLXZvZ1IqqB2EORoP8mjDQME3ZrqXFLq4",
+	"rSzLdGxJydejn8zJy2xgoQ7jzkPhlPWQwJDhVipAkxdfgZEWd9E09tIUOlUpChVnst7hHV6zuQ9tSIaA",
+	"cplIjEaYTZP+biRsr53FjNFknkWTsvQQhIBHHqSGTJoP0U7LGkPZ4cQOK80KQ0h5PR/XkSyokj6DfkIm",
+	"SwXtyrSUyxussjV2vXaaKe/hz2DvkrLauGep0BV8AMfcgi3qwU5ZHIoAP+fUCVxf+KBbx5GWWahwQ8WY",
+	"+0IVAvh+ErZhY4ilheyN8kB/zeigFgZUP44pdkYHzyx6KN26o9GIU6fy1rQlROPRHVb9AfssQPxX/bCl",
+	"XrGCZGkf0AdzIzHdIJvPVCcnsZjoDwieihXv7bjG0uuLNQzvMKES6NNsEqODMax+lSRTogRp7roCB7vj",
+	"IoGEHfxXF1ImIAYLu2/WE4aP2RTuip4ByA18U8yGMZPjbsw0kcDD5pLh7K5widoEUc1rrGyGZZQEi3aH",
+	"6pmZLHxLr4P3JUiwSz+DHRmd9wQtlPt/LOXFuK6JhI0GrHBDZ5mxgNMdcaNY4CVBdbU5GMR0luEOJliB",
+	"JiH3wcqqcGyhaZTnMaqm6Jw+9YVKj0mrkVa9QwIT4hYTAmgUObhyGGhWtfeHNBsLWC7HuOBVer4Ii84C",
+	"4/SDE0nNec/by7kTbQ6eXg9rIJiYiX/JNIXKXDInsFfVM3SXDaQ+ZJbBOrgvtIlf6C3p3FC2fTLhkRjc",
+	"WlJxaTCwh/CcRYJFzmQOTr7SFWeHHiLv024RWSSZ4zb5snN7qOElaAs6403PyFxyb/WeMTWz5mbjYvC3",
+	"xX9pJKQyjyc8fch/Vcwm4s6XBpb/WEaWPhYqhFuE57gAisuOJORku0ECOpfPiIirQLrOfKkas4ULmyOZ",
+	"Ppx+nIgo8L4+pjL7GTs8OWVRFPJRdm9DfhcqxwV8oxvpF2oOQ4V8ARftGeml13zBA4XnIb/1CyzJYCyE",
+	"HmcZmcdMMtU1fKF0GPhe/3WczVI1AAdW9Gbgopl7gRzGQjJeQAvPsiza51MGBLs7ENPQ0ZgMR5yqJGbI",
+	"ELEpFrWA2QhboLkJKETIsshATOfYO4uwT6FU8plfjODrCfhhdBSreVevAZK7u5RwcxEWzl4m8B2H4zCg",
+	"yJAGlKe0VLUZtu5gok/G4zHptZQVuWuW8bS9L0GURzrNioTcZ8Q+F4VMswJdzmgqVYv9iaLI4RyAGDK1",
+	"EwiwAu/EK11QPfUgzd/mpBopnHmWSiKZIsm0iiW0cKOVwl5lTdeISMelcrUcNFtkU/AG2Y0ZYKEbktEq",
+	"slYr2Sxfn5MHTRdRYPVkN0dpzovRgYpPTJ+N9DUCtxYunlxC59kPDSgfsMhqso5Gce7ZRXW3Gi1NMlXw",
+	"RrPrODaz8IUDNO4ZbwqOUvpzrGAPwsBC0nMB26OZhWN9mg/6giDnj0bsCaOEIJV6xG+vpKRvrviEb0M3",
+	"RXoHvlhzDIDKl+MsIUGGo9OLkUfp5dVy9JbNncMFKoS8qlrTJdG9PBaK2uHod2i2gw8BThgXMyLMGQcJ",
+	"5w8fkduptK0lLRyHkViAYw5PohnprQ5eMK4F5AFFvgh/Zawp2quTa+ASwA4ZdyI5tU6EQzH3LYQqKnFc",
+	"GBMftzOMibbcsCetcZLb9HXfcnR/OtvM98ZaKYZ3iUS5f3jqPLjFfRW9YkpVvL8yuqx3xamyRT7ivM7n",
+	"+YTNmntXzF75V4zC510yyp53xSpxLgfH+1hOK3PudneS0iu5O7S+5H3EaBPo9s5rCFnvtyf1F37Qz2eF",
+	"nn/Fyjy3ksa17kuB9E/DYiq5ksmu2bESXu2eX2C4C784tpf/xUwr1RlSR026q1k2k15IdzkvmTOX/C3M",
+	"yGXwP6XHvVKtZDiR+dswD+coSj+ROeArowvVyqeaPny1OwquKalP4fH747Pr7tvzl6dnlar/V/fk8PTt",
+	"8YvcxetXl+fX1/71i8Orqw/nly+6h0dHxxfX2SfOb65zf3aP3x9f/uvDq+PLY/fL5fHJ5fHVq+7l8c2V",
+	"9/zR+YvjxWtnV/r/X14enl0XXP9wev3qxeXhh3QyHy7Pz166US4O++jV4dlL702HR0fnN/qNl8eH1wXX",
+	"Xxy/PS68fnp1+PxtwQ/HZ8XXb87enh+98X64Ojq/OL5aGNDF5fnJ6dvjhevH7w5P3+qJn5xevlu8Xnj3",
+	"2/Or64WBnJ69P/VnBH8fXp+eny3uqVu2y+Or4+vu1fXhZfnP6RtfHJ9dn17/q/v29Myfsbt+c5b7BXdN",
+	"U4C7dHJ4dH1+2T188cK7z1y8PH53/t67fHl8dK7pDGkoQ0GZn666l8cXbw+PFt54ZSZ4efzPm+Or69Lf",
+	"jw7Pjo7fvi37PbMwb471Ry9OfbJ9e3pcQGv2cm4PzeU8BV5cnr8/fXF8ufCa9IdFksIf8q8CIslf1OO+",
+	"uHn+9vTqVe7q5fl15oPX52+OzxaGgVcvj9+f6x3+aD3Xb0POZHE5Wg9u6GllG4qOpyyG0GHVOPpQFdFX",
+	"SD9m9JaAqwjcdPnYRXNnf+fp9t7Oflms9Yvnq2JE96+drXovtIRsJve9wqpOaSrKjgaHidGC7Y3GrdVs",
+	"NKz/zlptlMSIbmk+0hciYpSnMdVNg6S3hZGXnhJq2nNwAGkah74wRUvWeil69wzJ5AZXWGJMJWSSFKeW",
+	"ewF3cHpBHstC2HHJRq2MxpVF4rK5ndq8GoV3jBsEyOXJEUXBNxN3M5E2T8fOZK5nVqOcvt+GUn1RVpAi",
+	"g6S8oFXACnL6bsSGBZt4mXVMpB3ruVCLm7miUXujKHEYVeeltQkuTKP1dxOmQfW6qgmswE8oSZ+NEuf5",
+	"qJPDvMMi46mwLaMfgSpLeF/RYntzLyeXs0IaP0THWn/upakYctdfGvHwl8xC1cmZwL7HIgJHNL8LZdiP",
+	"mNchGj1tXJDelrbr2z3gIp1Orgz0Yiw4WzxG2US6haOKk7kEY2gz4n8QfTxODcsa23QDZSsbTs3yr9Wn",
+	"GaggPyx4vHBIIYsCh8a7UZGFMsmwq+toXTfx/LaAMnWBv5r2KgeN5hMScoN43RfB3GDZZLu5yojKsemm",
+	"mfasWzWU3KrYcTn0scIVSqKo5GTJDLZHHCpoKP+M9PTB75FBxGgM/IKcKjIWUSCLzox12s0AF2RCb8GV",
+	"hsELe9A63J5I/xAiigLGWOJbCTByqIQUnFnCPoHk/kmEXP/pl3qkdxmXmDvCWdCtfCFv9iTn2V0mRXar",
+	"3YH/fWo0ap3Op+ZJp/Np/0T/8+Ck00kae82jTidpNRrP8f+O8f9O4P9aT2v4/3h1r4F/7ulfT45PTkpK",
+	"iV6iQ+2qpKDuRJOVLw1k23f1fiNt6DeDQ4QOSBB0XvSsTv4lkthE3NMG+yYO7C/pjx+X1OutYI0rNPZX",
+	"jEZqvOFBtth3vzpHqLjNuW4KSmhyJ8m8pOj8nBoP3MY5pLbMUOVjRRCSskgvhlF4ad6PrvTfTx1HzPPc",
+	"JhdDO0S0z6IlBZ9eTM5FShyikBFsLooHKQXg6kwr/0HtcX2GM6l0uxsr6yBL07QramB3vPjWo2lIqYey",
+	"JJXRLoyDN/PQ5l0ab6YbIMAYTETMDFSJCQH5JOVqruya3ieBVCZ4AlZkK6dE7uPkr9yjItPDLZWjvXQU",
+	"lsY2tUPs4f3iTgnHJR7olziMZnSOSeZproXedqjlQxlMNVng98IF67X15ZwWp1qCyymK7A3ZIQKp7bXI",
+	"77+16i1tpHhpu7bZ4UCFd8zidqAmMGGTPlLUAvxhMWkC1uEC1KHRwIBYv5GZaN1KvENU7A529hvk99/2",
+	"TN+8VQWaOJdyN0sKCxFKgzPNy9wpdFIw11diVgwshtA+zf29J0unXVZ2X+j9WG5d06QkY1Zrp5AuFbNB",
+	"OA0ZV1YXzmb4lbOOYn2cJmrcBYa8ssjfrUtVr400xcMYPW8e7DdWrpFv8O/t+AZ/a3d7p9HabjT2Dw5W",
+	"Wf7rlTOYFD0QgbAeAVHiGaF9aKLjDzQXcV63rrtkvSAnBypcS1bp8RYiLJXImXl/+XGUlWJsQoc/qXCZ",
+	"fCwAU19VrVRSrXqqpEuctACiMlvBWl8PEQognw36Y4nD1VJYFwePNyM3RH0Mp5OlSx/+zK/cK3xZTj0v",
+	"ZDmy6KycQkNlk0eM/lYtLcw3V2m0gKtcVszwjSRhmm3tzquPXPqNJGLGNzhxuMzF8GO9PqMxi3se0K2j",
+	"lGdpVrS3+Dmuac1uyLoAiYmvyNRNwje8DI6i5W/u3bv6o2rU01SUIVg0dVDRG/qgjdhcqX3cp6b+LdMW",
+	"reZ1k6mamxS4KbOqq1Npi4vql+Lj3qc6PjscxEKwLcC98lZXFF88LHSwuKS0tNu4Tab8kkX0ppldtobf",
+	"TOdITKbUALJh6nUvrYoyeHchl4rRpViCJXwM6bgIuTabiFWaoVWohdCc6EVWQCGB2DWvK8G1PUFc21N5",
+	"yi93B0ene6eTk8ab1nQ7ONoA63bF7iDk5QonS8p1SiBxe1nGLuI8u3lGKNGPpto5Q6czHtRcLbrP2Dc8",
+	"7o4dFZx2m0l1X4yDBRXDEKOX2R1Km0Nt+g14aeo5PTKRxtsehfw2uwB90c+1AdgcQmGYRFF3LR+59eZm",
+	"gLaWPZF1Ii5l7YeYvHwjWXyEiLvPHD5NqPz4w4TeMplBDk3dM5mVWRU9yfhY/7d1sspiP+vH/1yNUIBL",
+	"XkRSb9imPrxzbXcn/SgcQIIpooHvNvfJ77/tVIn566m2CvGvp41t/VvrCXJztF0lCdgU+1CR3q2a99rk",
+	"+AjUlkF8VyWfOlxz8Pkzcv7mwl4Gpv7pGbm8OkRzGC6YKuycIRyN8o7YQmEU361zG1vnpluUrqt02Vv0",
+	"ma56G1/wI7d2ihWSdd72KX9TIdT6fI27cnSlZ4OjqMKa4zKU0NmluBfvggzmVef5DZvfyMUIGT5bMp6r",
+	"jUORt2y+vvNLn6wVXoL8aurXlwz2RrISXzJN87x9LdeXQAAZEdh/fywTVHINF847GkZf3G/4AYvI9Lf+",
+	"4ilNHmhOCZyVCFIdECqbjGarOXZWcNz1n15snwwbL2+b0/fbvzQmR7u3+/Od+J8/twZPJ1cHwZ76fvx6",
+	"1nz7g1hDpV0jMPWOKRpQRTfc67QJS4roXTx703hEDEmPDmIDbz1jWoyqFG+zMK62t2GnGfSPOUuhy3gA",
+	"geJsEGhNzLfsqxykdihl18Wzl80dXKetxn6xZ7NPB7eDMeWcRV1TeGAL+Ze80/pQ8QnU3iXGK3syRGDd",
+	"9b5V/o1cV5bndHBbO8KnyVv8brPeKP4SNlcpW5/S+zN3FVHCzj0AUQubijzGtxY/ZdD2yolvkTKe7rWe",
+	"3guKkPHAUcqD6Bu8J2AsrbEoTzdfFNdqxVQ5dWk0KmQZj7QJoe8ledjSFL8K9veL0lEaeN54yD/NbqWF",
+	"w9z4YWxl8iU3Z5rIMQu6eZ6KrSGWn5SDZmvvXifFvn5tbuS3qtjooTBm3WUzlMtnVvRSr2PEl9mRTI+I",
+	"L/WJOzF4BElc8J4vfxZN0dzKV98LrNsgnHUDMUgmjKcm08ZrY9IEvuAuIhN/0AZmX/Hl9862fXvIqPO2",
+	"gM3LKBHyq5SAdVngugxlhVa3poJZtFQlKsbGCvFyBrya2y7VJpewyDU0v3KJVy02bMrP2bp6ToGuu3C0",
+	"ijlmqWbjCf0yjlLAxpZw/jKdcN0DvBGn3lTLKjK8z9jsAutfNq8nMmjMJf6WHqd34YgqEdfTe2XddGMz",
+	"HaFUEnMWeA0te/r/6shBwuG8l2s8Bq0sO5V2p3J31vqv//v/OpVqpxLT2enCRT1TuIY+2Notm+PNZuuw",
+	"EybGZV5QRfV34X42f23fQZViEungHFYMbhCtM7jh8+fV7oPm3vbT1Un/j5HfXvV3ZMlOl4MRRzBCjGQk",
+	"XGFCkJdCDUkJc0CyMwkEEj3LE/FTSEI+iJKABc8IFw7tzj3d4RBVNCEgcHA7UKQJndufIDeRqDHlhIWj",
+	"sTKucCEVGYjJRPAUHMninQiJIKNEDDtcZcLLAG2Y7dhoIvTmqH+DyfNVKPlKAWQeFS356QbdH84PEzXG",
+	"Bjcb+5JS92RXqVWtD0KVzVWSJArvWJtQhYsNSJh8jiBXfv9ZCOBAALSBaQV4Y+aQbmtVoLzU6enezupi",
+	"pwLRW9io4EO+b5dk3Lbad+4djMdRH7lFLrTOLXHSPKmT48lUzWG2XMxsW+fVvRC9KdQcQMaGfXE37u7z",
+	"CEWeqIOBGCv3nk2ZmEYskzgsuOmmIV3Yj7rmaGoci2QEzRu/tb6bLGs3ZL1oyOm1W775oXS7D709AVRL",
+	"jESdHBogL/2XaZBngMcs4qG/ubxkZwEEJbO3JjV0CzcLtvd/jakc/2Nn/8XxP6c/PX31/IrWutenkw+1",
+	"3ddHLPknu7yd7J69m77+8MPL7fFVcnKzFjUUh1qvxphKZLcBOusaaKrMDGasv3EFmsMVWZ8EIjFCd7zb",
+	"ZJdF7gCI4G3r7fhUSGVPvd8tVZaRgDeUPgMMHgsXOjYhn4U2Fj+u7mFaUqpSslPLs1xRCVlaOG0ylzEJ",
+	"p8ynsf5iQDv6opXI0cgfvBDONLsdsKXLgR2NGeQn9bLmSK9ODm1o3bYDS2R2fzPBKW8Jy/qLIb6S6X0C",
+	"0YAh4BBKFg1NtteAhXdGEhqR6GeqrVfitLmXA23I9US6uVtiBM8I87amqlSv2lyeL5XmPqTDcpGuxmEc",
+	"aEsUI/tLmQqU4APSF6YIztOmPqvYx5K2akZPNmcxO6IcZS6wwZxgLNVQPHnldW7LHtxlHK66qMplqSAj",
+	"5Iv0fE+JxDycr6rkf1NV8t9SlSuq0Qf1LNPQl0B1XzgY2+GZobUJJRdnL6vk9cXxS007H1j/goQTOkKG",
+	"bIhuu0XehM/BQmw2WjtkGn5iEfRyA8gaGQYMigT6VLK9newmhO+fn1/OGm9ejsTh4eHh2dXN+PhmpP95",
+	"rP/z/OgQ/rc3nKr3+h9Ht9HxP99f7vCXZ3DX4ejw+dWb/7wd/BNuf315s3sc374ejUb/+EdO/97eO2hl",
+	"zcPD2g+09kujdvCfWx+/+8evjWrrc6Gl+FUv/G+jF+rR3zI2zSqHKxWdr7riV13xq664ka5YihPiqVRf",
+	"PKfP9wH+tXP6vJmsifoyCbl/tflVNf2qmv43V03NvihhUJsMvMRXdfWruvqnaGRflcqvSuVXpXKFUrlM",
+	"FfoQqvGVq+r96pf7GuLdMMS7vDD8MAP34bOotUAHvgaQvwaQv2peXwPIX/W3r/rbV6fgf+MA8n1QkZl9",
+	"ZqV/E94O1b6fq/hYN7Od+d09/jSNKEfcDU1luMuFqFW+e6LT+dRq6P809X+2a53Op93n+j8v9D/3jwvT",
+	"MPOQEDCpolEuX7viWmb4CTv0wTxiMYrpRBr45/2dA/L7b7v1lkGE2Gs9Jb//tl3ffeJXrIccIP9sIQN2",
+	"joIrSKveBUtrCbeVB8y7K+EuN7ybpq17jyNyT/q3ovGI5Z/M5MIv1DhMGQ+w3ZGMxKwbCGjnZUg0YBx7",
+	"PCGAXJDiwAxp120C/sl4LKJoos+i9wvyn67dJMUmUxHTOIzm3YTTOxqiX/vjavA069jPASVev3tbQGaF",
+	"nNjk0UPSRSj4ObxDbogacgG85Q28xmRz516IefIfWF+TGidvAbJyG+imWT94UoB2mWaxF8D5aK21t4BY",
+	"V1LM7bpnXLFoTSTPBZB6AB81cCp58LiYDVkcp+1oMw07oKW4dEohdPxDO8dvWYBmQwZjDIOo68xRP/ae",
+	"xeHQtEdeOsbVL1yEx3eTL/hWET9xKksBnJ31ESdxVM/bZYVlz58gQz8lrBIQQ7O4acvxLNT3Yb6RCqjq",
+	"KZrPxOD7WBTWDDTBJmGzYKM5N4snrWLKpeZUshwF1dqYWv2PwQu/QHz3BDx9WlALWAzol1apbE5XlmsX",
+	"V/istCsMs7mgWhJl4pSbeKcQSSgfPjk6vzomNBqJOFTjyfIeKHu7u9u7nhJYMxcKNMEvtoZ6GpsvYjx9",
+	"BNrWR28spEqPnTuIfRYJPiJKLPhwtjfo9mPbgw/9EpgiAOg14LZLQ+UqnDCRFFj978IoCg0o63I62N4z",
+	"EtZRQrOICDT/3LRtRyinEZ2flS7QMIkiUxJkQn5WkKyxTtXSbU3hIV1f1nAJJ9vAkXNdPsQ1ezalzZrc",
+	"0izua16QTY38qvgSqoCZpPRQqj9UM/pJEUkZvcqgdj6aWpV931KtqtkoUKseUzTH09MvyRH+2EO5QoGy",
+	"hFSo41F5K41SNwz5iMXTONTHBfpQMQTevDg925i9+1SakiQs+5qamKHCq3DETzfVejcA8J6FUYReK1gc",
+	"LmcsJkqQ3sX51TXZQojNOvnggBWrpAcIUDVwQ+R6UHm/rPb+fy6Z9UzEwRF0zd102gg6nbZtXuEaOML7",
+	"XZUq5DfN1n7cL3Bd2P/8UHKv/rhk7vdpxjUw1v+y8XqYZw+Z6Sq4Zau8KwH9+zM+dTGsk0uzTNpSkuyO",
+	"xQh3q5+Rro9PviE8dO7P1slyvhlcZwFQ5zoQnaZz9Wa75yE+3wcNNjPLB8K1ro04emGwh68tWvE9+gct",
+	"IBdbC9mD3QYP9RdpHWTaAjy8+1Aex52EiDXr+uNrsoQO964snJHeTyrsGST9DE5CFglpvajrGk2BTAsC",
+	"8JzrO6sWA3oskvgZNGXBMKE+Y//WrT1XBTn8ThNQeq+pClCQtQWdSOQYgjNJ6ATUlDGbFHoTsPWP/k+I",
+	"+usjxT2WKLrOpV7eCyhDuSuP5r2KrOwHQt4N6LykPdtYzDBHQ9/iHdmZiG+zYMkHjeW6294qva2YjFwP",
+	"LofQPxRxlVALZi2VdMcNYBakHnI+Q/EsHI1VNCcxm4pYbRxOLqPF3OAmdE4CUSfHdAAYFhR7XXiGl2OD",
+	"SHLopYLgfz5w/2NlwtrQ0jATukyn5H6ubkyok5DbP1dQbZ5g8zSzkjK/eK56VkT9Qc2r3JYbByW2vwCO",
+	"otmP1lj+uK5WmRXQSvk1+6Q2Ftaczcpb8/z7iuWHCtFHFYDri7RHi62X9JG4zutWpj9AT8pJt1cl2w0S",
+	"Ux6ICYmYAmQdzUODcBRa9UWGn1zAXRHbCOPo8qi23TIMDRpggJeB7LU6/NtG7aBKDms/VAmt/fIEQWzu",
+	"7QzaVEZWl/RiuIhFP2KTTc8EJxDTs+3TdveLPDBrGFmZSHPatvfe4eXF06Q/sEHT8bTl8GoCs/huZY6D",
+	"72vGsKmdvkC6AJQljMeupee59qfl2sNuph+W77/yPfKhikrsT/wGtJYUcSDXcnYWO/ivjeEJTT3JzeXp",
+	"SkzTNb3+OHq3HI5Qqtba9DaihMZdn87HcwtZr3GanZjriPpHZXSOqSzNN01bEnrDzHQgyrdxNX3ll6Wp",
+	"pSC+OcvP9a3E7DQEFJRumQrbrxV3nbXty5aqN2bIb/S9KzrVmryjmNHAltz1E6XEWo3bopDfdu/AA6l3",
+	"Cl0txTovrjYFlcF1vQ1t09tcQ+C0M2zamyZUkthP+Y1XFneh2Ca4oLFKezFh5lFJf93CufrZSiUOK+Nq",
+	"gpqnUSjVasovAXZdZTlYepW3Mkujw/KIb3FPkA26VxgZa1vSAiF6TWv9fDPv4HlCuYxacmu7Ms/Lkve9",
+	"DNjH4F2pPdVsbe/s7u0/PWjUaH9Qp9OprI+EGEUskSweCK4YV8bhtgRrr7l5vjxIKOx7tmLAns/dJx4w",
+	"NbO5pNBy+Rl5GapXSd9CGy5amZWX50dXF9/X0smvgScJ/W1WTLmMfaYdKquEfaIDbZRTzHYPQjkQ0Nbd",
+	"op9CGBT795+I2E5G8Gie9wdT++MxVxCwkYxcweKUVFEY57LZ4cVt3V2j50Zx+8lDbiaox5Wt/oCILg7U",
+	"T6YTYTCoVCujUI2Tfrbli/lpaTeNauVTTb+qdkfBBS/1O48ujw+vj7sXl+fvT18cX3bPT18cVaoLl1+e",
+	"Xr+6eV75+BDJ4hETLObG3pU/UvTAqaETRzyuAaTju/p+J5w06Z1rejPFLJl253OREBUn0lQKMKBdrw/+",
+	"6iKB+4m3dMFHay24H/PAUtmP5v9rJSCgD5ZanhtLTBkHSWKDE9NYDMOIlWXkP5ZwM0ItFRLL5M+bL3WU",
+	"Nz+5+SNbdFbtsL+8d81aFX9tGAg7jUfCgPi7KB62sqwA0scqBo2Dp/t7uzvbreYjKQZfxcwfL2b+cux8",
+	"8QBDF4VMA+F7R7vKa5D06iOsBnYChoqDFQmjq/ORvA4JxTG23svja7LlqiN6i86DNdK602/4UZpibri4",
+	"mKXtqNM+CgXLlm3gTiJ2xyKXnmES4qv6b1xUwRn0V+YiGY3bpNfEtuD68hCQ5auk18Jraibq5HRo9kFf",
+	"pZHgLO2HDOWi+gzpzyBMvMsBx5dhm0X9Ax3R0OQdGGqHVtOCs2de8/LsUebwNUBvBx+wHkXCJwwbGxjP",
+	"km3lEcZMmyuyVyfnwDlMszwaMxKOuFhoOdxaxz2EnSYWl/0IrqNrQiUxJ302Fw6H3q6+abLvmhrk6tCP",
+	"RMwgs3D3SdV0xZekB60NsAIGexPAIe9U2losf/7cazsYmtMXXiNqfbG3ZXuQ9Orkht9yMeMEp1C+DpuX",
+	"qhe1ZbS/u96MptgcrGW9u8Wdx22hZJ+RiA3VQnVtpdE8oMHT1n6tvz1o1vaDVrN2MNxr1HbpTp9t09Zg",
+	"Pzh4hD7qWfOfohQxCaJmKtVsh3LTdrKkr/u9GqRni1OLB3nx5uiYuHtMN+G97T3y+2879e1cl4zjg3cs",
+	"GgvaOp/dncTH765fj5KjV1SwN0319ObyQz95+fpKqllt8C6nRRQKjMJmMAXJpFpM9hnpXbV293KJiPrS",
+	"WnFFU7ZY3Hv8kDvat+TmcSQ5FkkUQAG35UsQejN0ZmrMSnuwX2EP9g36rS/0Vl9Ue8QoLJuMn7qtD3Ku",
+	"U4USZBhG0UJF/kKeXXFP8An91C2saDPyFji8t4ApK48EH2l9ZCSqWDmLhdQGpAH4eXZE23uNxhq1VVzw",
+	"oortIzFhkvTpwHV0tVuc/QqvNa72uh9+OWy9+2kdDo7tiVYKzjbBCjjgpVJgfUQP9q1XJb2B4JJxpf8p",
+	"IWW9a6RVDwK1PdPNpmqkLMJHWKgwlGh4i/Ql3benPFQhVSEfkRvJYnIJfu4YI5AASZKZOwxnnbjZcuf6",
+	"edpx3TrW0xiAFlj9ucK6VP0P/+xYHq01aXABGnUifQ12apmK2DDSSIgpbKqlZ8jPCYdDZmK6T1u7LfL7",
+	"b/sLzGslmsAGjQsLjGGhiKtdfUYoMXeihoIs3nSCwUs9q95x4XUH6y2TpSXMYKkuqsdFo0jMWGBi3s2W",
+	"Zu6tevPJsm/tls1fiiQelIVksfYnk5KXZkdhmpfZpf3G/pN2pld/EoSMD5hXHug6+WBPJ0cSy4ddPOq0",
+	"IdkSAfNzwuK5aYMcsCFNopz2ADesIW+ytcvlH4Tu09lPmMjwqi9gCfVK9R1VRqM19dDO63nZbXagBoOm",
+	"hEfic8RaheukL0hlnDKlXDnhA0j+z+0nHTbC4U8yCm5/WutEJmE3EgMarWXMUD5KAGsxg7xYNfaxKcBF",
+	"eyOMpfK06IDVDq9JwMhCmQTYlzkoKQOZotgnhdYKn9sq1mpWp3c1oguWf4XxtfIOFkzBS4YhlyMRMLlx",
+	"HTU+2x3YhxdO+Rxj5ID0Azzb4loVeQr2djbsELlgA2fG87FwuraxXanBu8TaOHRMC2/6RpIwMCbfLJRa",
+	"RFFAxyRsMlVz2O5EsmxxjBZfc5HEBGAaSBT2YxobBQfUMOphZZVaSvexMwqGbxx/pVN4lhu7tYwfx+Yo",
+	"yV075FYWgDMsZsOYybFnbtLyRMV0UIc/xP96vTu7G1z/HP3waofvxqcvAHz08Hmr37jd7m+/bwwmJ8kP",
+	"Lw/Uv3jU+OH7M/ED6tQrJoOidYWz0SCfzKesRPXu+RApPT2tnpmpuaQVA/2oSXWXmLSfNrDLzDbz6KZp",
+	"d+WJcwgSeMmmER2Ai2NDFnHL2LQroqA7LAoKLLrdQJJHgTWHpaJzzwuXQv/tLcf+a+0etBqr0P9yi5AZ",
+	"avFaaHZ9xZRWmTfllYyPQl6iCeFvlskHVNE+xdQ5G1WSP0eY6D0VUo1iZG5LI0sg9cdsQrt3LJaFRZD6",
+	"0+bH1GmkHykaSflaIxTJSqRF6a3bWpEns9BZGbBbCC+laKyWVcX4kRhwGeID69a/LKxs6ZIeSm2igd+/",
+	"VjN39QiUj8rFqpc1cgPtl6qWgBa2NTN9b5mLKVjKzR3ndBCX9eq8Y1HO27vaq1tZTbl0EpcDZSz4CtBG",
+	"aO7v+Y7M6Szo2WCKLTQEY1moac9pdJDIidVZuRLg6fSeaBtF0AwblN56M4zEaIQzNJCEbciS8dydubJb",
+	"M18w1F2RHbixtXAxymMvDySeCVSukzyXTeYsPG6Lc7j3WTNFsyuSPq0BjSXp0gboDORYcWphtgShuJjO",
+	"3JP1vhpZ+wAGcr/ShXBqg5YlyBpMzUR8my+TReDPdTJAl9YXQkVBmGJ3QBQfaQ2ABWFN7r0iX6AyIpEs",
+	"7tIRK/N73kgW1w7178tWqqRIfaFqwdJpNnnS5UtqJoqMLbOPmVE+qBzQ8PYvnhBiZcgfWGjlACH//FIr",
+	"q5RsCPmShRVc7acYRnRUAg4T0RF4h42aAWy7hysjGWgZpswX8w1icJFaky1/pO5d2auV1rswFhyyNO9o",
+	"HOrXZIaxVo1F6iBcQxW8wpu1AkajpGRc8JMWmkMRD9gz0vsRbYmPVjzin1XTNTyPm5zH2FtFOCbXDDbM",
+	"jstNK1tQtISerkr8pCnsOE5rAB6xYSwmddIzuI09bJYemNVnkz4LpOdfqpND0jMOyh54wIciisQMXkNs",
+	"/g9qjbastsNNMvHN5VtzO37W1dwyHvKRy0nEduXGWDFr4REIJonowcKSwFDWsWCuwhE/T9R9XDV5vYrK",
+	"W+mqw/1gwsyGiDNhv96XCQRvHlq0WPJ4sjC4yHjwbxBTFIkqmcZpUaR/zZBhGabssrNhdE1QYi1U9IzG",
+	"gczEDIqiTbl8gbVCQOtVfXz1aP9ZHm3NNEI+MuCeD0UPhFogHzpwFc96hFK329UQbrdsvl6d00TcLTXV",
+	"vBp2g95uDGsaMxuD9BUK44kUikCCz6NBiMRMrTTGpBJTHF/IR0B5QVgyuGlEOV/fQFs5PEglW6WmvGHz",
+	"G8nc7V0tMMtn02cjCu0P9M14jsIour8BVcxxDMS8tlY10Rhor3DEiVZ1tW6AK4/HHkI0JilV+g5I95IK",
+	"Tg6T182jq0V53tUa2vdIA3dpx58zgbx1zJBIhrI/LmUC8staQymz2RQOBm4sGvs1k+qdKRHfyMgorit3",
+	"Ob4IjpJyaMR1w0OyMiouV/hgCl4/GLCpYikwS5EXJrcokhmQelUGSLUeEFV506KiE/L6w7VJd2jsPX3i",
+	"hGMmZ9Dk2lVJ7zmjMYvJf/3f/5fP0y3RlZYlHr8Nh8x3qmRzIDhZCxYx3+moMAnZqp7Ltc6SLNHWE5e/",
+	"joA2eoNthoBNGDARf5OUBImjPStUUMmCXFBtvHqpoquXsFr5VBuJmr5Yk7fhtCamuPG1qdATjJFrAyn5",
+	"QbDF1KMp/TlhaPlBTMn5qRPJ6iTTtchFSLFHjYku+sek+YCBliRkaBkPGPguGaNKZFaJWw8PIg0+YuwJ",
+	"mXgfKHdjbp05Ppl3Z2jbzqr01H6NuP/5EfdBYU7TieF42a4J4FNYbHi0xrd3SvK4RcBs/U28JMPY3pJL",
+	"MG4+wSrgxxxpca6xaZKyfLG8m+737eId8npglIbABjSK8hAXWauMajY2McmDNsHXcGY7GnAclXS3Mhxj",
+	"cZm9njKV6kLWgTkOAw/dv1pJYt4OmRq2p4DH3Bb6rW34FvDKtr/ceDs6N/17DOhwtji6eF0XLaHCMsuM",
+	"eD/Cb1+kL7zEqV2bmWHfxKPMxF7AuL1HzQDXlQJCTZfgyzgHENSq2Ehqarn7e2ZjmPkiFs03DPATzbx1",
+	"IdpZtbk2pgJ/EVt1NUEXmqB244ota4QW1ioBp3fhCLoceNRTHzHVsyUs2clrY+Z+R35v++nOko5x5Sd+",
+	"SRe4yi0Xg9sa/HfNk58BogUQ2pJa7NVgJfkacX+XUw3WxEjvwUTXSXVeqnnZL2ZuK/rYl0vaKtDXHjtF",
+	"uU7eZkS5oVevCtjAVJr3SuvVhfIoJV1a8+ZJyxtl+GYaPW0v5L5PWBsKcEvxJR+jwdUqwOi0dw7wJVco",
+	"my1QSWl52dn8SYx5IFiB+3nNM/i5UKVV0yMs971PNWqxbuGYf0px0ykWdOTqB5/uN5621mPJKxIVGQ+6",
+	"EAXq2jhruZ2Ppcc2ZiT91DEre5gxV1f2MLR7vxSoDqQe9IPAFLKkRGL24LceRkYVjZXennyyfOv9uP/y",
+	"/e3pq7MoePV+dvryYHL68iQ5fXnSDF6Ooz6/nP6rddLob5+O/vX989k69e4rQWIWHBx6Cg7SrbSDiR7+",
+	"lZ3uPYqci9yoN1yFEfYotstVWOK8idfx57hbTsk3l6eIkvfPS6DqttZRrt6/JOFkEfxht6Sh2dKiSc05",
+	"XbJoyMlzKtl2C0Gv51PgxCG3xfqY0rUSjbCYyKBM25T3I20ZvUoyGjHMLeuLhOexAdaz10slO0IIQLVF",
+	"T6ipltg9va621otOp5KI6YJ3orlG6NqBemHNuN3KqiPSFRknN5v3vnmMzs6hpP2IgZpWkNNl0fJXIuKv",
+	"dPnDgw4uovhzwySKugXgr621kiuKHB43PPw5wfo3zWyfQTQjZlAKxgA7fZhpCURCeR8o+XJsdVs5bsLm",
+	"JsNroK0LebsUk+5eOVqAx/IggoAEqglTNKCKrhIommbf2XtzSsjmSLXu6RQMI0c1Pol4tFuGbustR9mJ",
+	"OwwmIXd1mhsi2kIGUciiwMulSt8nsPscxqUXkW79k1esHgCtSD90uB48iTu1RZjUDkAFyN+2PpdTFkUh",
+	"H1n1Q0QBprpOTLlcCsVisD5TvSqUEI/A0EQMFnJHK4gYOkSuh15i12gdmfk3DuEFLSr3DEajAMWlp499",
+	"jwwiRmNIg8LcmIc077gHq8rX3EZz0tMP9/z24m1AlrkTyWDsTOu8BWlbhRmQBwVppjM/rwJElLMtUSiq",
+	"MeMd7rYAFzOzlJJE2MWBhbGNDCgBK3gmcK/cNuWWsEyhzDDjpVplEkVOp1zCCNNdNyzR4Www0puwds85",
+	"6VEYZ4B5yJjKKqZKBVD1RiDLDEKu8FiH+wFrc2MoCY2kMAQVpDlX3liMlt7W65Vgu2/sjm6pFUygqsnj",
+	"SntvKGFb3GP9PPmXSGLbuECfGtNnx3XX0OcYx5XbgR+B80kwEyvLGoWvMD2WCYc13GjATx4mAT6XcNl7",
+	"wZGWM0itPWYYrWxrRRw5GRZOPB7bvEkPHklA5w8VxLEYxEakC8iyAA7aM0dtNonC8bUxnU4Z1hKEnGw3",
+	"oAmI43HGfWx11MUoxZ/B65YtdSm78/kWuR/byp6Q0j27F5O6Z0uulLcte+glBhyv8OaljhlUTqskZiMa",
+	"B5GRE9hAgAyoZLBgszBQY624kt7/7lVJb0v/p40Vjp1Or6p/gaim5o+m+YAYgkjBjyEUWodntxEk1yi8",
+	"YwYUVgytA1PNvUw1eMhEOgxSQg83Eh8DAo+EuCVReAs7OSkQ0Zt1Edtqd+B/C73E9D8P1uoo5qmSSzuK",
+	"aeZ0yofivl3ENu0UtvrA+TkgyGRyHqFFYLx7IH5nGqPW1wniuYTG7nqexrWcA0l/7eaqFFIfUScoSiBo",
+	"7e4WWTMZg6i4XFaGfMBI82C/kc8L2dvx80IO3P9WFWc+TIJmnAqIelpKt0tw5pYl6VznnO/VXHlDCcLX",
+	"prGhwgyeMh3hnbdeG9hgHwykI4TdIoMiR24ZmwJPM7Ka0D40kecpQVkWRyG7Ef3iAZvSWE0A7OzUAteR",
+	"CZv0NVfV69PWpw2+J7UW3+EBG0Ra1aCZal+9iuBOwPI9B8ANODqZOIgpMMBaKXKY5dEQMIAItJeYbcMe",
+	"GB2WHT7L5gtBtGFBhP66sO6eSlhpV36Sgtcv6ewdk5KOmN2VL14ABW6vfxM03GpFCUWj4kwB6Nrm9Bb9",
+	"qdlYRKjSo3US2sx4LJ50fW9DUxbRg7f36uSKMfNHN5RdgG3vLc9Ja61TE559Y4Eup3fLjtIOG5sSefOi",
+	"3A4UzNQJnYMl08ak8pCPTOLwzNamekmKWhFgAaGKNBvVRqPR4fbFJiNXr8LPPQIVJLiiVl5gxyR71ZUU",
+	"IBWvyHNct9xM09qakMVZkr6HmlnE5j7QUC/gPbJRtX40mSpZTJpiqBb3QsUhQutC52EsIHsw7MAjeJzv",
+	"V6xb3BvAb4CvOb1epIgq9kyTcJeLvgjmPaJMV0BGAHcDmTDEPbFpICSuCWX9OGvX9gKSaZEGN085kdk4",
+	"2JEhul8KAtCrCwc1ZZt3PWTxNS2YgssyjOaYgRg19T/6bs3AuJgV65dKlCVRDMIpYm1OqLxlQZ2c2Xap",
+	"3uagLRFm4b0HlOv9CNggnk9VJuPZp5N71KUGKZC9EqZPPZyrdGlyPuT8ymf2vrCrvmSDRFtRV5on4PHF",
+	"dKfnVIaDNZMysWecra1McTBMEZ7BKEQsDDQDJmmfTE0aNcYHImBBh0P+YyZJoVXfrjefWD8bOqjBQzGG",
+	"3ea+1+oKvwudNZEZA68DKoD5uCUYKzXVFAFpoa2L0vyfFI8I9XjMd/6O5hPIvgMHgwWp1IoPVjNnIRaq",
+	"VscytU/PUMp8ZzXS7wg1S4ApoHYF9XbLbOzHKlYu+cH2+rsOB7ceCnAKIz6jXJkPcm1wq3Cg5d9cJB0+",
+	"Mo25TYEm9M6td3iHlzRyJt9CM8H/+r//r1dFR6VBosz0o+w9wVaxdtawOcDWqhbuEBVegz4HOzaMxAzF",
+	"yEKSXv7iTRxV2pUUPDvNSjS/2NzE1Bti9FB0X7Yrl1r9RDvNLPW3Wc/DE5fZKE1GTLuCDsKqoUVsnsgi",
+	"ptjKNxlTvPKGixnaAdmcFn3L3cL4AIgaLps2056nueAjE9bG4VTalRc4LsGZSWc3z+Ft/kcWbqmmtfdQ",
+	"Lg0DwOfcQuACLDyKDwBPMFklVQsdb+Y+GwugSRozD0XeX5gMocMV5wLwoG4W1imtZr5lcxz5DBUZ4Mop",
+	"QDky74Llc6+2s7wUiioouzPdMc2+z3IA+uaQCvQayqJ3e67zDO0t2U18ZDXpOaV44R22JiBzJnKexa/H",
+	"5uux+XpsVh+bauVTzbsxvMtHxLJfrmYPTv5MZMk2vz0Lawrp5RZCAXuEmxv9buGfaoLXHPzwjx5dV9P+",
+	"HSlCK54teA47sNQEj+Ylr6+u+TbfoNTSuVX5rC+Fxnk9EFwZox/tVFDCHYpvVmfCooxM4ZwY2W4xIdca",
+	"O0esaxa6zERDctDAKVPobPMXTRLugHLML52DtvPdd9fxXJuf331HTjn58WpGRyMWk5vTj99uBWIgt56Q",
+	"KcTIv7M+R/ZdFTSpUpULR2KeujIKom1H0eFGE/wOfA6QuEazh9gDMUOn57c9rd+SOOE9h+2NuttEuCPR",
+	"M4mvPacoZui7w02wpEr6Qo3T9hjuWz0vq733BNC1OWSbEcrNVoXGv2fmhktHRKK+M4t5OgE8blzPH/XD",
+	"dBrW53QSffx2y//zCbzH3fGTFNy7Q//5hADRhAjo1+FIG99IQvtSRIliqRemTUL8rrYzMAfwQkg1Qb/p",
+	"4TQMBFaQjxjX00hrwFzIfVLv8B+n+JAdDWy/f+0JllbYdw9EFLEBLMqEBix9lw07jRAPIVFiQlU4oBHE",
+	"ufTuMKmkYWmueXKHX8+EwWmTY1v8I7iK6UC1i0lTCaJgE6rkx0v2Qgw+frsVs0AMnmDDEOtq1XsDLaDl",
+	"d99B6LnnuaO3ptgw+z/1HHte/2vXOFcB3g9iUj/zALj1uetwbTNjsZ1hdhZzxtl0IZdKj+XbHhimvSrB",
+	"f3S9Y957guem57XGMRcgaC4SQMCHEhIYF6wUJJBgz5aYTRlVksikPwmVNjuxL0u9ww85SUyPkilVYITu",
+	"NHZM1g/B7hI2BQ5ucDFxE1TEJ3aNi/BQz65X7/DjzA5apOye3yS794z8nAhwk6NPEqQ5JteRMYum4MqH",
+	"NJAxlR3eO6KDMasd6X0XUZtwUZNKxKxXJezTgE2Vi2arccz8jTDRfOvwN+khsAaW1S2kzn/3nS1sWLRB",
+	"JQAEtA0QLcRi1TiMA6JvCplM1Q/5TYfb95p6g4P9RsP0hI/CAeOSebz/3ek1JKJGHvCKPvpYnVEX8WjL",
+	"PLQ1CZXX7LuC5n7FA+WsNOrNekPfY5hHpV3Zrjfq2xBbVWNQZrfqMxZFNaCArZ9mtxKOs/5lVJRtfAmN",
+	"doxPDqGRDAyCUZY0F4A+Ox9Yn7xhc3LFjAtjf7e5/6RODj3LGXM9Xn+4ltqyJrb0/FmH927DtC7PVD8+",
+	"JWqcTPrgOfHxP/RnJIlBxWqTIVMD291IYYYPUhc11jqSYodbsodP1Qkm2d0yaG+WYkUgpAvjZBLyREHu",
+	"01BAmQq2VaoSKSAylMITDzSZBoSLDjftO8A3D5iVGRLuYZMBadk54ipyQBdEAnEkfKq1vRFTAOSQQuXD",
+	"FrYaDatIWGBij4PZ7UzjSZVbQIP40SC9VI5NP5hBfFdpVy5q+BeAr1TOfum/ld+PnyYvjgZBbe/d2ez7",
+	"k50P3X0uPnx/8sPh8NXtpx/k5cujg+/1sG7VXL/vCDW/SrsiQyg6rLQrw6fb56+3X7Q+nTSfj57eJf0D",
+	"9ZY1R6/e/fJ+f489vU7kQXLx6u7y/fFNpVrRr/nUPTn+5TI5mGzvvXp71lUJ29s9eHs2/f7D3vRofqXC",
+	"23/99Ob0w+kubVQ+f3Q4v2uAk1wxhTrYovNT77/EDoAYOUUvoL9rZR8w92/BzSfhHXuHFIOf2sVNKnrQ",
+	"beYWIiuDNMo4JCvtHz9WKzKZTGg8902VgiNYqVYUHUFl5wvbRxhVWgrSvjYUEXTH937W38owAlBUaxn/",
+	"Us1ooOtwhmy9nVNPbGDdlIrtNHee1EkPG4u6w67/7mWM1Ayu+cKJcNHnh56KtMFb2llEr2KzUq209Apm",
+	"ywQZDyABzzDq9tZWs7Vfb9Qb9Wb7aeNpI+OJyz7qGl2EUnahGJgpFvtfRZd4nw5utZXGWWShwIxKv969",
+	"+XswT2vZF80dmfmH4FOQSR/mEWA9RKVaCcGnrmfWNTEMbCqUxfikqjumcgwYNmgeLWSjVC14oJfzkU/F",
+	"KE0s/1jSESs3CWBxH11F+4ZbWfRUBSvG7IasfIfV1Cp+aXtulP+WZeYOq89wmS6NRoUH5dIucqj5pJyi",
+	"AbB6ZeDtW+lDlbI3wAYU728Gf6KL8Y2PafP14i9XqhWt8WA9ccngitUj29GqcB24AHxy2yfKdK0CF4bf",
+	"tMrFq/RAp9CJspvnE9ijaOUKTmlcSVsaFZ5vE5z22h6tvC+MWXfZuKR3t9cqKLca2P3nY669T377NC3C",
+	"PbYtybpko5+4xWDHwqNL6MXsURHZ5K9qM1ePDf0ZRWRX7tGyPCvj2fLdRoV+pQJf0gpvWLXc7aZHjh6e",
+	"rk1mMhUzZcxO28/I8X/S5FqwXah2QBAVOMN6e1XJ3/64+2OhlFaPxt5ZWVtp9NL8CtVGK6f+KnqjcTd7",
+	"4vURdEag2hpkuI6StCxrpbaIYWqrG9p6b9t5URtVOTAuNwjSrDfI77/tgAlusZYXNER8+igzrq/K4ldl",
+	"8auy+FVZ/KosflUWvyqLX5XFr8piubKY074GOUXqfppjqvCUqYjXC45Eu1eZlMiderNKitFat+vNeutJ",
+	"nRwupg5iIt830gGvQwF8h19nG2vJZQmMhPKgChnxGP3JhIiqhI5ixqQJFvsY7xiy5Qrx7w1MihkhRtEg",
+	"mlgFBB9lQ33gFsUAUqux/8RLy8fAIQSyADYSr0Lfd2JaQgGwtUORfOK66C80DJazUEH0IlREDIcWBHax",
+	"ET+sqghYh1vsHLh3r2GherFm1GDKYvZkprszTQOPdsXsjACNwVP/vfXBwh7lNTGokhFT0u4QJjpgYK7D",
+	"LR4cC+rkxkU5jSDD4FNoejSQw/QX1zOM2i4q0t5XJUqIotiMr8Cnn4Aoy8ZtjEPudU02gcFsc2SfFS3P",
+	"HP9cLYSJSnunYVK9T35eg4g8oB6T9+oHUjShbHeogskUN5z627ZRL950D/GwbJmKEY7+pB7XRbNATL6S",
+	"4TfXG/6mDUMKx2GQ9R+yjN44TB538cLwWuNqr/vhl8PWu7LhWAO4cDi7jXWPMrB8Z9DmoILzdHh88I5F",
+	"Y0Fb57O7k/j43fXrUXL0igr2pqme3lx+6CcvX19JNasN3pUd24z9XLqrBZXIi8N3rBBkVXakJia9eghG",
+	"JXwQS8wdjjbpaZUSy+ikwCqlHphoWiobGw0EdMZIM5LalHjYKg1ALXRdZlCi2VQ1D6v221MeqpBCmumN",
+	"VhMugQ+Z1LJmvZHbSmsxFq0Q2ptLjtw6a2IQ98npsLjdqMltoCMBRa4GR9xWfSC0SmbE23uNRsmAJ/RT",
+	"l46WHM41D4NLFhT5tGitZw3DKCL5USHIQdGgYIWxtVOpiNpZY2AF3azMYs7Gwvay6rN0ab9sU6uiqWb7",
+	"cZXMtqQovPRUwzd6Vb+WJjsNO4il+s7EYPE91uH+K3Z/Klogr+FVuUi7z/KwO+bluCMoT1X/jezMaEmM",
+	"YyfeVV2ONfvAbrH6Ko0Am4z6B8DrtWSTgdOXpVYYMJRqmpxr8MAFZ8/QSimA/ebwNah9gDxIPYqETxg6",
+	"Ewzut3VShTE0dpc905PA5EhmrIQs9mzJzqSxgYdJ97M0yZIFz6DA07OfXAtegEREm8867LjwHPq9BfCH",
+	"4vOGSfIPO/v3AIvO9KazwM+e4ZcxT33dPD1+ntoayscDmy5hS7al5QP1tp7nXUW83ovzq2uyNaUxJhLz",
+	"DMpwapz2E5Wx31LjtE4Oub3fGTNF9JHE4QNoZJk1srumGu0Qo2IIBKaIch5XtKByBva+rCfPbn3Xb3j+",
+	"a8dJs06l/WsH/aqdSpsnUfT5c6/t2L4Vyg7Uz2/H4/wFBtyqlAuUmrf6sc2sjY8ro5JalmyN1STKhCMr",
+	"naTR2B78j0AMoGhC3wCXGP4AKcJ4wdRc4PUt74fKut5NwBUp8GweonrrZCow+Hrlc7Wy3dhe9O49X/B9",
+	"5dyhb42DfpUn9NLYyO5+GNvOOp5QPZVLPCB6nDut1sbP7N7jO7u4HqufueH0joZYJb/MU5sppKFWm/Bc",
+	"s1coxYsds/ZH/RtSeM045lyDDvCal+MyewUzzremJTaUs6MTJfV9Ym9SCw6domz2Xh5fE7/Awb51Ui93",
+	"tmkZcCLiSRrQei6C+ZJQ/qfabDarQZl9Ekem0t47TBlM+nSFD01VAqKnVrzGy17PpnW9YTkTelOrvNj8",
+	"dRZztkvGOp6nrGvReSFNK4W8jweO13qsIgNFZQGvPmehHVzHMo/vFTKM65UU8+czkOb2PZ7Z/e/OqKqk",
+	"PzfMYlOeBaEkE0hdK9fI1u8Y552IA4fTF8aIjFh17n+EdwS82BTasU6uGA9Iz4Ms6qUeaOM0hXIl+6MS",
+	"xEJK6IdATlrnEGchqGuTENowc69Yyznlw6EtB9ZKiME4IRNG+WwcRoWVIlEo1ZFZloV4RNF+prdsvQ2x",
+	"smjljUeI16TvhDqW48lUzd8jY8QMoew+XMRsGH6ya4VNTYxZ7K3vM69nDI1suEmupXT9XKZv7W3Q4+Tj",
+	"Q3PDDHraj1ksv65SEWAzFSRfIatOg9UbSRMP2KnSarT2as1mrbV93dxpN5vtRuOHiktkgpQdl4ehv51+",
+	"2azgjPW9LKLcE2U9yeG8lrYJh4QVSAEwVLH2o05GffRyTG4HjrwsJAMwGZNaZVcZIrJdiMhagOSPOTA6",
+	"MAjWlWVQxYlHaoUGLIYpza4rSN7RSLM/w94bzdVP3HC/6515bg12fSLifhgEiHqxliA55RDerdwrv2BN",
+	"IbJEgPy6AEuUy6T5+DkjY96G0o8Y+/VQliMWihT7Y6m6e2R99pkIuBcY1ya3iUVb/Cdk8gbaHIpVAxei",
+	"1lfGgHiBKOSHtppLv8d6r9ro5+lwSmTIRxGrofQImLxVYqot1+lYP6DPDmjapieiAwkOFUY3/XL8tHfi",
+	"NzKtiiwSJMhdcG3WVrILeGKWvTyUHdzn1Bok8zXUzxaev02Sgf8ANp9tsFr5uSnfj97zN/9s9D8MdqOf",
+	"G5Ntvvv656fzd7viIGnKa9WKv9//5XiH/usvJiRcmuCfIyXuQVraCr3CjSlJ+eJs5rJcHNiX6YD7by8k",
+	"Ggern8CFOKMTdk0NpNJa1tC1EG9pjKi1a5lC71gQ0mutsv0N5JdJuswKMGRUTsxsLL88k2jrV8dpPqNA",
+	"Q0ynvGhDiCffQqpa/CVTomFhnEB8GLwZaJMBTeYAxzAWyWjs4IuzYgQ/7ImRDLvdKWkAaMwfafCJgr/A",
+	"UdlZ/cSZuEoGhnP8bYnYgIbdm4iry015rfE4QpUmFsbFrAQ1oYzwGv+Gcv6rOfflBHWZeLYBiK/s5a9h",
+	"40Fq+gN4y9IE3ZQgvpF+oPX+ma9TqsbFia9ZQ8Sn6M1gtvXyTKkajAvMVgMSrMW4Ngi5bXynBTx2WwBP",
+	"KHgYvVx5A9QlweKFo1kl1HZZR7jpXLNtvBmA3DbRF54RKRBVCoB49QN9NoA8S+rBKs2/kXViwa6R4Rt7",
+	"2YBOm3Z9Hd7h1wKaPaR55FVE2rETqAIqMqZO2nZaCJmPnXDsGlDMALLfr3qJBn6jMD3hvHXt0tWrpk1J",
+	"qMgAMr2ML3hCDH4bmdF5kdzCAseHm96b8+fqQinMA21vA92/lu39VSZ/lcme9o8d/eBImXacf0sh/dXG",
+	"/mNtbIN9+8g29pZJDV8vFungdmeY9TTj0KtIyxSoHYPII836jTxgVTEkjA7G1ZJYZhhg7Rnp2aRoSBXj",
+	"SRR1uFf+lYLi9dKy0B7WOZELyJOdifhWm1mQIxWFUh3fYaLk0sjjkV2LLx6AfMSI3Tqs3vHExdrbj9nG",
+	"ZWVvALiCrAQ6GLSGtf3mNq3R3b2d2j5r7bO9fquxvbvjN1jGfPWHhbIy27NGMMvs41fz6K8XAjNb5zOS",
+	"r+aSNpfKGLiNr/z6N7URCyOb76DNEoUohQlKgOQwvcS1zTb3i3x72mzsiijoDkXcswW/gISKnfGwhYGY",
+	"zl29SyxGMZ1gVNLlwswwe59qe1F/FZ+eUUn6LOQjaGhEByxwmKt2EFyY6iNTv9io+r3P/bxnAJ7mQn8J",
+	"57Sh9VYk4syw8ICYuM8D7DN/MfXGNRprc3L8+CWOZ+KU6b+iifU1vPkXDm/61eOhkj4j+XsqDV/NrnuZ",
+	"XYZT2fotzfI99IF7WWGFaFtafJemrOMTS6FFnu61niJ+yJMqVjSwiN2FaSebgZhM9P9HITcQH/a1WO3b",
+	"Q8gxU10GFT6UBx0OJhaAafVsCjwWSlShFA6Q3jNpzs7oswn0sF6Y8mPy0SfTRLG4mlbKQWeMKmEcEvFR",
+	"DwxYFfsrWFSSdzZ91JRn4prIW2nrkIDd90wbVIfXjqK9F+p339HICX9wu57zaJ6mrboqvJ7PentQ2KqZ",
+	"GgmxV69/iBFAXmXHgNjsCqxQ29SUUBJpM5EFhCeTPixMh1usKQPKEk6YqaTKJOeGkuy0DpaCeLyAET9u",
+	"VUFKQ7nagszq6/XWj8sHFhk8PHsf1+C+Ofwbaxk+0Nym8h+LpGVXa9LQLtjSZ6W9a6xt894PL14/r717",
+	"/eoaGyVkzugKRL+CJ7p62UybrGWP/i83hH+kA3jIRpQKYk05D8GVOhNXSsQggS5iOiofXPoAvH+DogmQ",
+	"GX41wzqy3lNHNi24gEc3FsbwVE4iH6z/sXeUz9cWy/DQfWQzPLhp8QXAWRmWkwId3bNoDGQwVFjW/MMh",
+	"tyAzNp6Ui+IjvEEuor1ikRXYgRNovEuUqJMT00KI237httpb25SRGLm6ktAkL3HTRc21soY7zbhA+NgT",
+	"YxpzCm57cULxWkDnthLcb7Jt0mmhvjMz9kho2YIthdybp7G401LNlkC7lrh98QkHYIu6wSSFZjfwjHEH",
+	"j8Opq422PfUcRha8tMM9ZAm9evki+J4FC+ylCFvQi8RaOLbgfRZKlpbmDywshYqxN2rIlehws37aPEc/",
+	"s50+lsdJFVNtmH8j7UC09M4UrpuSFw/ui8xiwUeu/07V9Rjq8EQyp8HUyUm2zj+lXte6J8Ep2D9jJpmy",
+	"PZZc29xCygNYL9y5KOQO3gcwRFAvKwaBw0W3ottvG6ZnWLVobMdXh++Ou++PL09P/tW9uXzbqxLa4faF",
+	"c5HEsg4wdqZts2uz5K9AlfTZgOorMCw50PZ3LLEVmR61LIMnM3M+NhiT93ZWGDF61396sX0ybLy8bU7f",
+	"b//SmBzt3u7Pd+J//twaPJ1cHQR76vvx61nz7Q/CB6VtVyiZCREwTsYilmx9GQgDNyzDk4CrdJCSzEK7",
+	"6aG0xPAnJBceLFl5v+1Y8Q4gsrGiCJUZMIVdQQ9Nbyt7RDQDcFNEujWTr3sgsJuEIqSiKpGV9k7jIG0+",
+	"pXcmCgGN13gdPaRgM5m2P+S1N/4CHy4MUayYK0un+ofa7JvtaUnFsZMgoUT2WCXg0BSxhQTKGAhIFCH6",
+	"Ayxas6MK/2Xmnqp9jX6jfnOdGO3e9UezndsBO8V6wc0bl7xIH3gBCnilXdmCoXz++EBaa7VSWrvh01ho",
+	"yQed94650rrOMrrLrIomo0kopemlny74manEtG3COMgzJ0m0NiIZV88cM4ZadhVGETqlC7bDuRAdm/L2",
+	"BKpIM10m83LeCbsUPUUMDch9yZ5wxgKD9gGCcfFx7wvZjXJM+s/drMU1+5xrz5w9I2nLd3dOjBj22QKH",
+	"QMP6Owdv6npg6t5RCqUt31qyew42LT8KGN5cJOjFGIp4JJRiHLVWhzKQVWDaBjSuTG9ZQg9C+aP4RhJv",
+	"Tv9+m59b9g2cFUvExGpO+ozkNDd9q2ESoKXqp+pr24DX41goFbE/zy/7uVrkmk0bI+eSYYxJRPliK3Fr",
+	"DF6yZdjO7lc0B+/WToFJW5LTKHJmFkbzIqq0NDIYbNShA5kM0UibDEpoM88817ZRvw4H6D7jPbUow6a4",
+	"38JTGUc1Nvmuk2MzkkRF2M4TbBt7mBfyYDocEmHezW0qDDlUZCKksmhWPZPj0auSHiCZWXDIFLjJIPxB",
+	"Uq6z6uapP5Pchtaz+t1318K2juVsZtbtu++q6EnFNFIwNCBfrtfGdF+sWFWkh9iuphEz5uEyZiKipnGs",
+	"ZlDelui7O5zGEKfV1ho6j7HpsAfShG0x066YdXLI8R0ui/culKFmANCFE3zJMeWSYntgUMEn2JUWIsiC",
+	"sw633XUnWMzas8tFp1NGY5JMMaPBfFxTSqz1FxoAHRk8P+hsHospjDMMZG4FaBQzGszNSjxnasYY73A1",
+	"E7CoEpq+E0qGGMwyXu7ChKfjuz8MaWHFnTiS8+GNZBvdf6hJdJMHXDBs7SfeaGpe/4GrkA/Y+rffcBVG",
+	"lRKoNQtzbSizTiBSAYRt6N1nMGWUXZzbQRvN7dp+v8FqT+neTq0V7DZZg+4PDobNMnxAfUQrD0vkeDyE",
+	"Cr3va4v5ZQF2P0jhtUzWixBssGDT/5+9d1Fu3NbSRl8FR3WqdvovSZbka6srdX6nb3GSvkzbnd7Zv/Kb",
+	"kAhJjClAISgrSqqr5mlm3mM/yjzJKay1AIIUKUuy3RdHqanZbYkiARBY9/V9l1b7dGsumA58tDL0YG9t",
+	"qnvp3u3G8eDwsHHCD9qNVrg/7LSHB/ykf+wIJcwv5CyOKTHAR7BmtcEsifdOmofN1mcv0IMdfXNhHu7c",
+	"HcjEPWWyfR6WsgI7o2nEdQFigjRBqZVE33k20p74Y6qS9EZTCbOuqFVdkdIwiiHBixjUrgLKs5mMKRJH",
+	"aI8AgiLWC3Pto9Sa+WnEWQNzgG6Lut8JxELZL8ZJcfTYJUxiMm/UoRmnU5KlWfiS8IyMSkdHjBQ7nygM",
+	"LE/YN1qI3GMfNdm5Muq7JymQn0ZyJkCq40B4CgZUGk1E17KyZ9LfWB4wmPlYxbQwXFuLCdnyr6nh2Br/",
+	"ZvPbbII0bsREaGMiRANsNCInj5aSGpGGkYz0uA4dP7PUZuABszJSMiuT+/7i4q0DpEoETkGySNqsYpay",
+	"/sZIJyb+MHMA26h98qjZk0/tGvi2H5VuX3jjMqPIlgl3ENT8TfCdcWm+HqsZReXhrVMaPxEDAex6UqXj",
+	"SI560rio+47no8me88E4A1s1xqRmxorCx+WS8ZwNZ4nDJwWwlMPWfplZhT/e0rDaWUErrCB3KHG3k10E",
+	"y222Tnawvm6TpwCRCrCwvVq3t9Y0erV6r8ZTuL7M3IHvjUUCV4BNAh+R3ZB/zgrLwf3IrBP8iku8Exhm",
+	"m93HGWDwM88Eg28zg2lpFapMJvhdZpDB75xJls0XLCj4MrOherWPcKg3MHh+iqTlsVrevGTroKwB0R2B",
+	"SAvgp8HOCPr0RtBz0v6o7S1IM1TEbWEQjQWP0/GfN5pCnVbLPAuiP2TIUJCRJTOpoaJsMBaDK6ewmIi1",
+	"qEMo1IwV6914yvtci1K+2O9hKLdGi7Ah0Zq6Wj/dRc+uOAV2phFMVkYUlbxT2renZvEyK9NfXO+10jhL",
+	"X6ubQ722F8nrCCkE9YpSkGU2lOXUPpphEx7FGkw5qI+AMkB5ZUwMzO0DEclgrMBslaLJQCNi3YhUfRUu",
+	"oArEspSkqif9KD3Fnewz0YqCJ5SUiGjYTiFfaA8tZ27LDW2AHttW9RMWJEILGZ65FQl6EqdDCTfYu1kJ",
+	"KEArI6mZXkoJ2DRCotk3trjg3fPz5xdQW/AIB2SWyUa+MWZJKQR7wt+ZW5W28cF7E++xImjragGktOzW",
+	"+qr/v72a9lq9NpzF8SUZB9+pPntOP1r7oGTLeC+Qbmt1FESQ2Mh4UKunW+Ahtj+oWoViyOSG3IvrRywl",
+	"CM0YRDfoTqRB9VV//VeC1nY1AJqNpm8H07wFPPPnBUzbogzARb5y9cHrljmU5DG/9iqRj/5uLKZ+HdlT",
+	"pJmdYnEB7DXLawCJ3KVbrMil2jt4aVM3tlunTTdepsLE7i5VurQkVIjwZdbafHUGdY5tOW9Qg0rLKjA9",
+	"a+s0nETSkcGVW12Fa8D6uhKL9fKw5kLixTGWkV80gtlY6Sdf4RrLnqLrEFZkfTGKwCTNelYcng+2pkg1",
+	"b7JT8yxAtIWGOD0WoaPZyrWP2jwt0v5wYKSlDCI+C8ppzZ2fZEYX4KtDy6p5Yt2RJKVQoDQDWzBKdU9C",
+	"ACSDPrAsa0j4ibBCYx5fE/0TT1lQTu6OVD1smkTXPBX2N0A/y2JBDaYUHKvKHp4jVf6P5mXdYWYnHhkX",
+	"i1gh1rFnrjaRXImYqGu6IWZTcJW1/4jOEnSCeS1AkZW1lGr7+eUwUZMVsAtA39mFayEotD4Ukb/CFWIP",
+	"qgC+9CjClyLE8gTzVegD9KJgaf2+AhhfRVsBfueE116i8K1XuY5vSYjY9vUrsbBl3nkhwVIhKQ2hsWAA",
+	"EiEBqlUUgPiwAGqvIR+A3eaOWcw2lfvUC2fD7MkOkwykGtUX1F0cwnmCWgF82hSJHGxxPFV8szFPJk32",
+	"jmQWDEynfEHSCwtTMvHVk578MpKQWvqM1EoEax/BHTA7RJUerv8NgNJgccjvtfOAJocB1qoBR9e1uhIk",
+	"l3E1XKc+Mfdh+gcqq8rWlDUaUs2pBKbRwBsGPWn77b12ytKOe7hJdopv45OWi6C1RcmPYvFObeJ4ftUC",
+	"vN3oHJhHdO5FgNfXm+RB1STFQXhHWuo2kyz8libp5MA96CkPC4pANL78+PeX5xGsV8up1LlSX6byXdli",
+	"z331u4X2hcjkWr4DxjCxDQrKBbGOHmjepEqgBG8qwuWiTqNikwmP4wV+ZeyGSCP9T77TCa1wc0csDYTg",
+	"K2Sfn/iPBzUZgYeg+SKLYWOzVC5H3xfGqRiMsQ4YFbtfBeGKI9IkIqbgzkFPjrFPC0uKQaRjQz48IbKG",
+	"P9B6YAjWEUMNoimk06F5EMs3Ep1a4iPLURqqCY9klaPwCt7J1wSnxtPUvE5d6+6vp8I2KRWjijAKQ1wK",
+	"6m0zttElxHBq3dqNr7/LwojHLB1MWftxp9lqdpqdw+7hyXHX1mx0veINawLWqLyL5lc6pROrEYQModuE",
+	"gr6pMqrlf/7zv3Ix4ttVjJmdcXPBGByVXar0szpFcx4Bxf+EzvJWcnnPCNFqp+gcMlEklSzHqqX7AU5b",
+	"F7nL8JHR5AdJNOU02N9nYiZQkCUk8edlQtW4IOhciLDbkxHWM8ULxCOgmqJFBoGcP4JN9kaKrJrbPG0Y",
+	"XQtbklQmDc2ZuhAoEWu3R56gIG9xWtbfyxdw2WaRQSKI+Ul3vemyw/1DPPXppphLbkYVth9JG+qMD0XT",
+	"uFoyDYy2g8wjKN7SlzMYiGlKU8G+voeYRPEC/1Jdul3uVEOWAGFghsAyjYzfnUJlYVJ5OmSYNQ5IMLg/",
+	"dcC/ZEJ31h2FXRbYolY2faTO54XemebDtaKhOZN7myRVbLLQIh5uLbL/grzWmkQ8KLuzkLglOEnBCEZI",
+	"BTgN9DX0poYEHQACOtJsoibG4syKbEPFNFWGYu1frEbGNFVJqKEBkWxurImAeVOPkovkpyKGggUqv0D0",
+	"LgRTdsjDNs9byQNULrUrevWtaf0AOYBe0SH+6i2e1RRAvsmz4fHZ1NcxK3r2DEMuxXO3Z5y5RQm067r3",
+	"XA2f6tJPVkuHM6Mq5oDPjT45FaGn0URAfzB3p9g7wO7o5Y/xUhi5HJk0TRYbna7ciM0pm4ndCfvKtJR/",
+	"vsyO20JFTXmyGjRxOsOcRg400WYu8uCJj9udo0cekYx2LHLZoSol/EfYQsBJXAMT8IJywdntLURiqpbv",
+	"jQ0SXvOtjbgE1ooDkEbUYT2ZEXnHUEV4rmz14HysXKusfeCAS0xRq8Qqw/x0qXuWDfksThdu3byUkpm7",
+	"66vJjynyoZePWhncMuINRTpH2RdjO49CijQVluZTzNssBfa7U8DDZVCTUwdwQAglt0E4NLe4HIyN7SpH",
+	"xmh+/viViMeKd97Mr18kz19d/DCaPf2eK/FjOz15/+5Df/byh3OdzhuDV0s/v5yIdKzM0ykV4ePzErrf",
+	"DZw5ds9ckg1PU7w9EONbOHvbAzFuWPqYB1PM3BxcCOOZRCIddmF3664yh6zrXdPdBLrxNmtQ5c3Y02VO",
+	"ZV8gts0OEfE+EBG/IHBDsz+gfrxMQW0FajjlWkMJgpMRKyrYHS8lfEBMKZJfRyOeqqTphYqaI5EG7JsA",
+	"ChcGP4rFU/ddc8oTLehov8E7vUjU5IfzN68DAiLmbJgoCSrX4sb1pJoTlINVSAhCbBFNIA+P/cLJwnpn",
+	"T0glTswLNY/qsn8YvRIhG9o/AgdCpxVzHacidikNWyfY7EmwQ+bkp9pAodHCvsb2kpZIIhd4QQ74pGEE",
+	"Z5dGnGloqCXwSXAiifFBquZoEtyifU2ZwlRyIJrsNdnNAPoDDOwEVYhvG/1aB7dnu99AGb+1q5fBjZgR",
+	"jQHnY+hQ/d6+/+6ns6dQed9k3+E70CwWKSJRWAi/Ca4jT/EGZn7mvnPgwDMudRKNImlBK6ErE/EmiUMB",
+	"y9Lev/vJw4rsC+Ne2IE8ffPu/PLNu7OXZ6/PS8v6gX2PZmV2+5m8FRhgRcf/+lI9N5L7KKfw7YMNFFPV",
+	"pWa1pmcOh6CZr/I3jp2apbXufsv8h7XLP3uwqOCiWVirDRcpLxeqlB8JoK19uLU8K3ssdqW+FUi75pR5",
+	"EsbrKson491ClqqjbJmtPjJuYQP6f/Rqdw0SEXjhEkoZlwsmJHSuLIPFepXc3Rx+mbsiCw9HKULKe5XB",
+	"IwU6AFhXjEQD4aMSREKNhkyqpUcX71lHwZZTVoRGBJi7GkCGLFpfDthdWqz6aGI+vRY8zqVFkEJGzwZj",
+	"r9UMAItssxZ0pAMCEYZgHHAB+G9ARYiqB4oOABNgiDB92DwfzhKogLa9aPgickgIFM6E3Voew4FznmvR",
+	"uoseLC5lPuG8ifxxI9nI8eiUb07P/bV5KQgXUKcaYT5HQ78fsLA3LcAzcACgH42pxC3l3k6ILQmxVxD+",
+	"FxaNO1W2rRLLRD0cwW0w4grS7Ga48HNzMvOPtnKVNgwCJOPRKwP09gAurFkFaBu2j7CkrxM6MrFY1YKw",
+	"YBsM4kqbJyIcht8Aw55T/wL02xdwIaFJ1OGTU/UekiJrbCXAxApme6BbkPUXmLI1Jn5P3ggrTlmjcpRj",
+	"lipVZ0T/uLqpB7DcetJGqNyqlyJTWzQUs3YJz6D8HMlWlkz0+ChxR2ns1P1ALb9R6kGDSwffB9iZvrjv",
+	"SShk7rCAHuYgQwO7DQDyj9DiUod/OkFkuMpp3AEEuF1R68P42zaDBe/J5dbduveMNVHBV+B935kW2Qr3",
+	"W4r5ZQ77ux+NRiLZEgI8P5fbwH/7MJ8Yr6XucpE7uVBYL8Nb5Bx3EN93DPFd2nJowxMQKIDk2heP920R",
+	"mHPR8fObZOcmCMZFmVgKPe16PQtKylXO5tQtoghUdchCTIJKBdSwy7iEEljZua+W2VshDS8tj9l7OxT2",
+	"T4nCPlCTSZEL66Jkzxl1h36CedQmZwA+R7KmIdiIxbex+lErVp1AfsE6UDplOBd3L20NEJ4INpoJrW2X",
+	"a/615BTk5309y2v1qdC366WSJv8qwCK80bZsfhGO09O7dJMSdR3ZtNWNnRju6mUwyK4rFCuhiu/P0lRJ",
+	"7GugvkFOaNadlgVlRqt0rGJCi2TcI5JfqJlDrx+KeXWv81s3oa+KFd4LdLc7+weHR8cnj1sN3h80+XSq",
+	"myOlRrEwqo3uTgHhdToexlw72ltkdI20nsFecEln2vD0HLo5tT+oKBxA10NfGOH0Ei4xH0TyyiHOWAg3",
+	"sxLUhkAILyN7fUXCeynOvUdRzT38pZ8BLyHGt5W3jiD/dn0Odvvc3OvgzsKu3+FzMtBPvfPuot7us/Kw",
+	"t/v6Y1XF3U8i1Wwq1DQWGZTXOFGzEYQM8ACZXWBc57Nn7CkW79e9wCy57sMIwGsXEDcOI43Cl4VqMMOq",
+	"O3Do8c4vo/T7Wb/Zk+/EKNIpRZ8D/+AEWcOXLSDKr4PtLgPu2ywjKeQgWUCBPkSGsi4yCEicuikBlKoF",
+	"m7CcqH6ZNkRNzNmt+9VFJKVB9FNI3ohvNdcQxHcIYm/fnf18emH+983PZ8+evzsPHhHDelAhTgK4KTHm",
+	"CBHaMBmIAgqMyBxVX5/yv6D4lepSPN6tEKL7ZgBtBfI98UekS0uLUdbazXNXac2NpH2Bw/zlm6fnb//Z",
+	"yG5RuyvZnpfdG0tPxNu7H9y0naa8M0256Wtdhb3m5M9X0vez+hd2xhc20LRL4GxHyI6SwJO+W6npnKey",
+	"95f958pOl9clYJykZ319ialkqeZMUY1TBNVSaSSgpomMAEzu6pQvMJDr3xZJa6Ih8G3a27paJI1QZ6Bd",
+	"I81IDlX3ruQUzFrBZvvIh9nDkgmfB3pEXBvLrY5IfbX3Dv41XV134LfGJkWFV7YfRyKt3oytndr+2tX2",
+	"V6Sy/5bSoszvRQqy24qKQmCsxKLzcjbZNvG5GtyuBzaGKQc8czoR07yPlFn//s71+BiODuq1SSTtn20z",
+	"wDQVibnz//0/vPFnq/H4V/rfxq//6/+tldI3THk6GJdgf2M3G9YFR9dCYpUxVvhcCTEltxUIY5rsLNVA",
+	"i+fwrUl1E64HZnO7xPhWYii4Ql7ocZ002QcATIuIKr3KywXfGorDImLauYXLWybMEZf5LrzXvJxkH1Ry",
+	"pad8sIWb+B7GdD9luTt988XqG6pzTLGmXo7Eg1VAO6dxO6cRWxzvwGkEgMybOT8OW/sZsKXj7iiH8jIj",
+	"ToVkqSIALolgaONZGqo5FvX0xWgmS6k/jP6OJGKpf1HsH++AqnQIWGWgGL6YZGeOLYSi6liQGy62IAyx",
+	"Hc9rcuLR5dYYyhXkIRWZ13cE9QEskmYdCepojlXhKVK7QbQhhwsLBUejgE2TSKbaGg3noF4QlW7C9ZUI",
+	"u5RKpUdoFvwf1EG/ou0AoHYsGiJBCeDkAZhH+sSM5/27n3Q9qx7w7muehQtiO4st1nVP0mSxeBTDHBSt",
+	"t5lyghewEN2WnG2IdfIiHlb4lfaZtz4FQo4iCZbg7zGyUeBWN3pUw/vc79Rr2TtfsnZPHc054AMKyRSc",
+	"3GHMR7VurdHATzPjljIZP52dXzx/bZ6nZslAQPgGuq+zMpGMyqp70jppQcIY1vIG+8INvUZ75LrVbDdb",
+	"deIxZgfD1qDDH7f7x1j6nwGF1tlItZudo2Z7fZGAh9e9kArdbVdwh2B9F2Bt4MWl3rI6mbEFtAJYd9AV",
+	"ViHQAI5Hhq7sNENTyGcv2bu3jTMZpRGgRv+kRmqWsnaz9Qiq1B0KQqHu3LaEuvJWIzfwigzDGXc9xlqj",
+	"lIQIlyyIQkS/vRxHMqXkJk/dM/ItokbVPkFPbR5BBQyxF11pAvyE2mqZGxcin6TQLjpVOr2MYWKXuaxq",
+	"nSSnhZRATgBMwlLTkLJdr/jU0ubHaCTfzNLaDQ72acZtkKkVb8X0GDDshAxh4QkhyTII5Lxwsfhh3H85",
+	"iN5EP5y///Os/Tr64XFTLH74M/xwFr2JzuavLuLxv56NFq8XPzxuDjqx7E9etMJ//hBX8Cjm3ketwl8/",
+	"aT/uLLvgpZyQtJ6ugB3p09BljcUwZWaPzct3QwU55GrQhrJJZc5gxYQ6h0drzOcDqHIIiQB/htta4M/M",
+	"eRLqrl+4520g58zZ7yzAmT/DKgiIillVbebKSULH6I2zfAp2ivEP2UxS8Xp+nHzYioa/6Ti8+q1iaIhR",
+	"fbtxnI2kWtrvXMqKR9JCrNq2ncODNZ57PuUD0dDCHGEjs2IuRzPosra9F8T+j7ExMRQJVMVK4WhGoN5A",
+	"syAUjdMLFhrpGyy3n7jd5MEoSsVS8UcK+oDLhe0nqeeJ4x0sjGW78gRC1frMostYDXgM3IlV72UbWlQz",
+	"3r1xOinQofZmrdb+4P8J1cDckpkL4COBX0AZKX5wjmk0/HzP+6K2fuPGymIt997g1IIFs48aP3/5d2bP",
+	"WzRTdz63YBJ7R6dxC0YxMxUfbWMd977wm8MtnrOWBWR+s3aHsnmpZrfnt+ymQBnmuwgEQYPatFx8sLo3",
+	"GWxm55N5mFDmUJndMGlWqW5zRl+oZHK3OEUglPKdGHZ5rOqzBoFfZJ7XxbdS9huUWp/jSmzQh1t6mC7y",
+	"LYIOjstaq8HnP1vt/S1+c/i3P8N11l/QOdoK9wb3+Up0AbSNnZ+ihuzdi6fs6PjgMfv3f+83OwRGo8IF",
+	"wsaasdSpqvGH8zevqdmOD8bZ8Td2dE/y6VTwhIBbzE3MTyGccuOpDuqWD9gMho4EFEX2ZDCZxWk05Um6",
+	"B78Kecpdk2hgJMoz84mZSd/CtzjrUUMNZoMFkMMBdK9vbagmYN/8+78PmvuPiE/f620Fqht3HU7Zhmqs",
+	"QwENtozZpAITDYQdoFOJXcw+fGQOeIed4vIgkE/Vk80DINJF9o03jQD7ASKN6SlYwEiyF1ynp2/P/qFZ",
+	"OktVEvG4aW5yNswXkMaIlQCw1w4x2NZqxmpkbuUqS8/PXr6+PHt9+f710zevX5y9e/X82bdqOAwe1amf",
+	"JzFSw8epwHHn2//MRrB9RDDkwElo8cc05pIauW1yEHupIW/nt1PZxvE4klcwtVO5jHPBCWiPDYGKHVEp",
+	"MN8XqHQadL0yjfI5mNFOhjxrSy5dRrtTlx5Y6MnzaH7/4/3Zu+eX58+fvnn97PLF6dOLN++CRzRpaolC",
+	"a1UKS5mnzaNHCSdCPWhrra8etpCJiuOJ8Buru75/pQksg82mTElne4NBRzmtZvHg5PC5oBeMjlA7O0RQ",
+	"VY1fwdsIciCRPAsYZJag7adm+EObpkvoMBSCCaVHsTjSRAwToceo42GQR+6U57/LA+Tbvp8oISQAMyr6",
+	"QUYlliE6wgJq0cVS8BypDzv3MGFVjF4MlrNZUAM2FHPzAAKFZN9wFiuduvrzOkvniqW8rx9lyFzWCHPP",
+	"OUVGNOgqpwOMsnSYIh4nW4ovLa1XOTCgB+wViutoIOw7N0L65KhzAhrjIPfqcxeiIAj26MPc/ql4lZjz",
+	"8TYqHOdRIkSY4wM3V0B/H9BRMhbkN+cUFx/j94GO1fwyVHMZWATLQuiEpUoxNUyF9NoMJICzagSNse8o",
+	"VnIkEtYX6Vxkh9PmdZ7YlgGB5xmUHxJRhUJGIgxgPBRvoi1Y+jZWYKvBkTt0+9l+nqOJMzbhCgg7On8W",
+	"8Y7e0zLAWGC2Uqb1l17WMtM7BqGybThXJBK1hyo74QvYrmaFhtDFwNxnOcQjUm06Mpuir1Jsyixi6Xmv",
+	"0Qsg2RxJfm0pXuWtCC3owSPqkV6Cynf9oBkmEpWa6kxy2ZQTThC/DrDkxckN3jdr5YVCcYzsm0DP+qDP",
+	"zXbzgG4f1c32N/eXyq05wY/kpFLdaz0JJqL7vwKsaEHz5zTDPoIuTi9Z5YCv02SBOD0Kdn0doU1Qp3Hq",
+	"Q4SHtA8dEyP1GXZ7cpY/mK6BBtkKcXTBO5EmiwYMhlgvxmrOLDafeWqTvc63xVBWryez3h8fOSFWo5EI",
+	"ja2CFIbYVMpx//lNkkDpZPH4OdNpws0x/oemBl/dk6GCrF6sBlee+aFmKSyhDTAFsKyB4/n9h329YKcE",
+	"xOHOLIN7YMGD8Z26q3kc0wtyqMUUFTEmht+QOUG9wqVHBGPm7hcyjRApTGlbC0ULTmONZAEXOY50avmy",
+	"Tj0i3cCxzWf2NYH+iwDNpzoajRTRh3KYDDwlwrUKEoGJO6spjlvHj9g0GtAB5bMwEnLgAxc4wmIvyOtw",
+	"yXIWVz57gIxiDkLx9P2zs+evnz4/D5rsjeXqsoeZohbmHNoBYI+yzpbyifcwkIywjoB7EMmhCix4jMvf",
+	"4q4xy2iPZ1b2ZpfBsUDk0jUqaTKLkAHwOGRO2FZfqVLzyuxM6zn7OeWJkeN4urOtiO/DvCjYy1BpaPce",
+	"QKVBLo3FUT/hCXGsAfQD1iSiMaN7MvAAId1WoBgq1TSzby5suNYh6tjGO8Rv5WQQkawLQjXQQfMRLJUv",
+	"XgkEHOoBsTTQdtjRvg1yyMFd9h3X0SBgGLUAehM8HBB9wvQXAH3C93X3FWgYJG51VlRPetL2ifMzvA+R",
+	"QN19gkML8m+DtD8okk5zv9kGBHV4GT3pWhvtdLGKESRtlHbNkuJDreoAPHKU7dGKZrkLCmndYSwtg/vx",
+	"42k/gTfoB88ydQrlqa5J3oMLupJqcNWA/+/BaBfFY63uOP5r3dpvaixDhXETWoH8SN7Rh1VDyVn2tXrh",
+	"727t9F/JLz8czq8HF7/H//r+QB4mZ89+PjX/fdfpt672+/s/twaTF7N/vXyc/iLj1r/++Vr9C0N89Rpt",
+	"2gImemEv3xYVvdCEuAkadz2/Fst2jvcefB77DcKXsOWy4GW9VhKZKdSQ3PdW2XLod18U69PN5uPJLzCe",
+	"fKbP5LvDwdOzo7PJi9aPnel++HSDhHIe2L11h5t75ZpjkJzeX1/wBKsvN1j08uQRGh3G0SYB6wwk3xrY",
+	"Qb/fC/T7WrRf+LBxotI03iBw/mkQ41EnEfsr6QQbLb9AxufSYDl9l8XK9yKzmfRUDNKbAeLBmpklCRgt",
+	"wIwOFFq4l8HUPT466hDYOykGbSHKwSKD0BbRsKMFrkV87WDQnYWeiGEsBhiKVbMU7dAw0jn0XW3rdsjY",
+	"LfqtYPAYjwGsszrZylV2FltpZpGl6d04VuqKzaYZ1q87tXWHnJjzUWkl5ojkq2eAZ2nddPZUTabGYgz4",
+	"LAxoqEVnAUj+aI5dz/+hKh4E83UWtTF4Fw6QPRuYb2RT4rOewRkhYKhD4kJD769ejQ/S6Fr0al2GtJAB",
+	"+eEIT2+8tCaDetqeDDKhGVjHFFw68DbshulSrKEQXcSYUT5G2WQBH9hwKJ+l48s0mgjwocGFhiifLS11",
+	"AV7k9o/kE1+6qrn0HD6ie/ajBxOBWK2hAFJ/yu9PiB3o4Lj1CLbCCxg7PgpRnbzXj/5CX4wiqSnBofXk",
+	"MqjbMAnlXq8iGULYI7A3uvTVKIRPrNvhm+Q9iQEhcqmyzSRVjk7Hslnj6kmV+KuHsRnYbhZZKe+YOohQ",
+	"2vt5d5ryYhaqNEksaYM7w+YdqIktQdE5TA9clKL/0OxJewzgQNIDi6gkWfszRhBgMyMBpvUT0Fkvcx4y",
+	"eXcPDgS+vYKJLHO7w7eQ781Yyg6gze/nzLMNTN4zt1ybEvdsYD/S2hkBU3QvnGtftYZ8YPRau1Z3N8C2",
+	"KT5JjDKczkOjCfkspCK47t5eoXTafEuHotZtHx/tP24dHx216pUMEWCM2ktPOubSiKf530ZmG1Q+8Lc0",
+	"qnVrh8PW8Kj/WDQOeGvQOOD7jxuPw2PReBy2+THfHx73DzurrVO9xDjebhwPDg8bJ/yg3WiF+8NOe3jA",
+	"T/rH5uJZf31cvjK7N+eBcIkp90iWvjirecpeGF6OauRjvWZlX/mrLwjXsjvRC1/5iumNHbePTvaPtn5j",
+	"tHj9xv6g3Woci8NO4yQ8EI0j3h62Bo/7HXF8vPzGgFC5IPaNN1gm8+/pPW133ishEYs2oDNFdg7LA+Sq",
+	"+quGsweD2HgiBbg0YwhbL2A23doTQctzlReCUPZ5h6PVevwIc83UuAwVYUuGZZfwKFyXgm2tQvMdrunJ",
+	"QotAk1VIITRl0FBG+DURD9HtgfvlyBYjDD0XTW0YZAydZu5eWaYs1op1Wi3HapyRKPfQaGJk2835guwz",
+	"/LHri8iswiW/iGrknalvnKc+hcPzKT8/NI18KeQzwbywf6LIleX5HZSvySeBMvvNtSmQ12KTQHXKJuWr",
+	"ZTK3Cn+nU76wtQgQeG4/KqckMbO8B2OvNET7HCZq9xlB8+V2YpkBeIvY1bKplw+MbSD7zQEb8O0Mvao6",
+	"OwLDxbfE5QI8RQh5obs15xu0fe3E950EjrLaYLcjN5XYNiG4si/svRbJmRyq6qawpyoR7N//fdjcf9Rl",
+	"RJCUFQmg6LWVkbbxdN5kAeEHBIyHoe7JwLVKXLpCwjoL7P8iPEV4yVMKIZiLLici5VBK+YQFgEuAd8v+",
+	"MFciJYAtcQyIxSSr+wxw0M5HLacY9tk1JhB/6S8gQlPewGrXraKB9YZWQvrxCzWT4a6hcr2GSgKoKBg2",
+	"H8YqiyJtXI58YxdBf8GM2rSqtvJoNNuuzBLLip1kpUiMTfTmM8E9+Q0WNh+2mNGOnUeWuQcinn2VjkvZ",
+	"lZXOb8C761SAYS5D5pdPx1OTG6gwO3JPgX188KdoBwVym4N925YDyCXfCPjgUhYOjB4KsdJoIup24xeA",
+	"7a0qA3fGfQrFD+CbgM8TeHDkZQzwmgX2y1QZszqreDOjcAFc8iYmEdScSUgsTQWHzEtWwT4kKCujinuS",
+	"8IzM8Agbkk0ElwB2YpGXfzdmu537HGqaHG+LHyAnEAvb5kiVdEqLnsRf2bYC43KAw4NEZbCUA0X1XCBY",
+	"62ys5hjLNwanh8BM/ADAiE/93bFSV5BH6tRbrVYuszRRZiR9sVA5mkjjBrFIhuIPJv4YxLPQiOWzIRuK",
+	"uaPomvCUqvWGUZw6TgMkIeAaWQYYQPRjbVsAXIBB3dg8Yz7F8ndym3oy/5LRTSOmXyK6jCOdZrXxWDef",
+	"/5UxxGdxXAf5D9/TCkSa6bFK0iY7M5MSFPXvycDm27rMGP6QvYCAPKQxBkqGl1jZSt+b0S7vZbtf6yxw",
+	"+FdYAQkGlv0M00RBFfPCe/1JWBfqf9UAWfz5ZJoufkb1g9HF/Kl+m4hh9Eexp4VRL2i+EaZu+21jkabg",
+	"EmvxhCBVhghl7rZdvt+2otv295U9yD663f/t9f5otcpB7erlkgqDAcuZ1m/MMjzCGr04o2BVUmj2DYRy",
+	"H+UGT7BiZeO3N89Nw0YwlYoFlzi+tV6FP+w82DoRrJj9bbZtYc3XWmoM5FYsd3utVvPS8ZH35bUekXTL",
+	"ltlWlht9seEC552WG5d5/fHmW3zuZKw5QXIXQ81y7FY9QbljRMS6KsFukfzrB5SbVrvRal+0Wl34v39V",
+	"4T34Qiw3YGNBAPSO8TYbkE6q+/vlYOvtsjwnyqq7eRWns7/pdPCGdz+fC6sLnjDOxoupUTyJUc7GzHBo",
+	"LWAm4JxlpjoyAyjSbKq0jvox+czZXF2qo2J/qSSP2WCRlHK/FHI2MVaf91HD+7cH3FivNby/fs0tSHsJ",
+	"6MMYj+bejWuOMzEPeZ/d2P7zmdADbNip1QnWPDxN/X97V/xassynsVbM9gAKz9ocOvNg3ROZqpTH5UtG",
+	"v1o6mXdJVrQGRqZTIHZAVSzR9aIotD8YzuL4kuZ7KiV7TkOp1zbiLnMAl1miz0vOumYCs02yGFT1vIpZ",
+	"u1uRDZmtdTPRUGZ47HiG7sUBxUrjlSxD9h143udpOIlkpFO0gsud0MI1lfGmU7kwehmL/4n6B/Eo8U8q",
+	"mIk0sAQ/oe8w3TSIlXattth6g03ErvqmJwOvmBoDpJlBjCjGw4iaI2mmXbr7TEa/z0TdjIMnYUxQDp6Z",
+	"TIVdUZiO0RdCAjepWPC/6VGFpvOImro5RpMZ9mVl7UxkcUHyyhlhoehJWxBHdNzgK0LHlF2zSI4yAmOk",
+	"53fs/Fz6A4A0H5RuQZYQkycEyWMG15OVLeeUybPcSOadpcmCHbVAyRNyDzCBs/6CkVwGUKCB0Ho4iyGx",
+	"ooAwb0UrWk+u1YuWDSSCMMDZ2+uDDHQjoY+O2N7RgdHuewcnbsSpkD2JY+YaG0ub7CnsIO21/Ntt4zAl",
+	"sXEthHWAms5B9W/Ms7RwfV7a+KVWNZSH758gSBzFMFxO4aDTabILZXZeTxLUNtHF55oxs3JVoIGE/GSU",
+	"CiNpg+o+lff6dpDY1cqtWovleKtzhNXLWmYThXKf3Es7xb/VK1nFm0TSZUs0nC1QcO7SONiaedxXa5eo",
+	"wXzq3HcFrYdXNNmpvkJB7tSqSqik2l/I21GS72ckt5l5s4rZtmwyd8FsW74KWYkFaXun8Yzmzcvfwq76",
+	"8OFD49R7lTftrg8fPuQup012O9J5e5CWeecvjKec2SUawAPkCpJke4d7Yf/emJq+MLG74jZeWpAsAA2m",
+	"BhbxeBYZJBmxgZNqiwrgM3PuiKJsKDjmOmX7LRbyhW5+ofkq6gjaeuOlSl1OuFzYUnZdIOtOBMZvUqUw",
+	"K+Gfa+zxx2AOWVxN9oFHaRbmoZQNT1Mxmd5eDnW8/XehFHtlhvQuG3r1Rlye6J3sRbssaRJhRZlzVZaW",
+	"xqHHoCFcEEOeXbvsCp0ThglZuEvLmyaLXJSkfYKNhlU0My5CFsl0v4PRsWgym9S6+9CiaDQJ/Nl2S2qE",
+	"yQi19ufyUj/Wqx3VUsoExxibHXbfV7Xua7mXar/NcqV7E7GKWw8py3IOIyKumTfH49gv5NQsmkzMuU9F",
+	"vDAOodFkjlhhJkNogzpLS7zWZagHTvABIwcNBtgsPryDLWTECz2kAqArTwinwvg+BBGSoVHjBdh7VfDK",
+	"Wu2sJBLY5oNI6tlwGA2g/wCqlTwrKVIywFrMYML/uOQj8e1Rq+X6cgZjo7rlSHgtS10LaQb4S5Re9aAA",
+	"jLYHn+sig4w1BjTRF4HrTJAXnqPr3FiLIQW/1PmcmFk4Ev55nBQb7s0bXAMugUkJcMkU4VFZ86uS1/CV",
+	"WJvR0ENj+3oIDddoV/2J6/TUX8ovKQrmeUSl/ISTxfaCxXxp66MathuoirLQ3wEOWyVX2Z2hU9SpyBlO",
+	"+LyUcaVs37V2fu/n9HvRcfmHzny2XQ3kume0LEz9YawYn7CzLTT+3dDmPWGBnMVxwAax4AkgspqL85Hm",
+	"utcPiroR/vb7kzxOO7IPCICeGfO8mtaOzviW0bviwVNDdpGoxWZ7/T657D6L+LGr8HnET6e7f2/ix1ms",
+	"Xx0N3a6IdIVkXEUlN1kwy2d4O69ob2CGZz6+qZo0gxWz4GNJyKY8SSPbDu+jSdKerC81zqsh4FhXFaBG",
+	"oW6yt4BwhpiEuieNOR/EkU5fLZ5fm+dXluw9tZO596q9uyw/2BqzyjJ4jdV0TarPEn5Mx4u5jv10u/oA",
+	"ej03lwjYTbkrEfi0hhfUB0wWbv094eKOVqlwcd+WC5e9v9wm/7gqDuMxLBmnXCoL/VsQK918QEZIL4uQ",
+	"cRkBHyDR/JUIDCOZwoTPaexre/M0KfMEewv5tTC+bh1sliq9HEJjSj7InIOGNTYuwkYj2LF5B9lTbp/J",
+	"OsgiyK9Vyl7QeKojx9mo7yp7UT1dZElyRDsP0Pb4QLsdq4jpzGwqH9Yga3fASR7+0PbcaXkqd586bY0g",
+	"+2wGV3oFl/slzGq/5oQeeSp/1aazEnPqFYQ4sQTIQoJDvBFjnE3b1w53aaBXg+dH71HwM7BGFfRkhNbc",
+	"19iHQzv0H9re8gnzIqDAd8AX2sWZACHc1QapOPSjrVKlyLNhWd7Qr7CUDPSoniyhf6h7YMUAdwul8QDE",
+	"FKU+6WFZaPrmYHQRG+tsuMR9YQaVzcyLI9e94ix/kpHUqeDhk6Uh2S6fZk+eZmVXI8vmgNVghNBN4foM",
+	"/Rtj2kAtQZn9sZolVC1lscxcFRjVSlWNoIoNH1/Mc6I6v9O6H5WMVlb3rC1ZYXTov6wXVuiU61/b4Rxp",
+	"QneDSgo8CVk13UxCcR9n0OVEBMuW89pPKnjQwIUdtPOfnQ7b2m4A7PtLD4Q2ZzxYUB+fSgV+saJIwmjd",
+	"tOS3+boJ9+mt6yY6nczqeC+niRoIDbEp9lymEUBzVRsghenflRWytF714q72MTCaa+OPbg49+kWEQvIF",
+	"uXeVzllW6nu+Oq4GDSIVT8LEHARHx+twMOfcSSrKCBUro4GVhsD3LVcus1V2WECcCOC50lnJC0Fw3qWO",
+	"6slyJbVKS5YA4sAJBBXws7+IO6G/ZWb2Np6ceZuXqbok62i1S7fUWgpVCblcvMWUur2Ht2mNWslk7sfT",
+	"K5m+BdJyy7BdodmXLmaNNGPIaUEuC00YMuhLIvedGKhrkSzKRa77tiBdr9cOQWfujZpLhj8kX4OnRkJA",
+	"N38XPQ9dd+iv9m8f3Jn8JhRn87HqyQkPBZG0VEIdsFsiHRiBmoM6gEl4QAdjPp0K6eMavEccNyp5mWI/",
+	"pkcEyxNhJ1oVGrex868qNI4dumvLkVWR72pg1SU80/3Gcb8lGif86KDRCQ/bosWPB4+HbXPt9NJu+W7N",
+	"AXbW6jXC14RdhtibOlLychOsVERVM78A0IQaur0jWLPaYJbEeyfNw2aLkogbCdg77fKDfXRzDB+P5i6C",
+	"/3ki+OK6EL+n018qlem7vEwmBrm1hHIu8qML1Q91y8bopLNtrJvbumRUCqBgUJjFYogIlr4W5mlPToxV",
+	"3Gn5/HYEDRBpD0ICTNt2q0Xca3hjoH9M1PwJS8REYb0fwkumbDbNwdhXCNEXtCafuffYP/q80R4cisZx",
+	"2Oo3HvP9YeOwfyI6w6PBcdjyBFOq0mmtXjNOwqVRE2UP7NgHkqh4O1bSNh7gGwKKSX1p3k6t24Y6ZS1S",
+	"uNdGIgTX0ezVKusrv6N2BVV3IxXyq+pJB7uxS8WD/bJUPuz9hf+4KbX3Do7cjaS95jwWqoA9ejHwcf34",
+	"conosBW2PelqsG8unrb0ivVy2JFouESDqKQoRLE9CKwtw9glbrNZtBcWqGRl5uQDNQYjuDCKMsfvmh+/",
+	"kGEe9gfzH6W4LjK8hHtd2mzrbWEaKrKqmRTHSYe7lKol/5sNxrQ8DzCFmp/eA8yaouAripRNZW9VxfmN",
+	"yVR83D80C6IwwM6mwDNlyhOrNxkVJYlVpwXuNLFaWc77MlpLmaAYlBiVfAj6wEzF6YOt83z0zt7EIZui",
+	"kbeZ5falFQd/IoN46/WqEoW0nb6+wt2d6rsX1berh95cuxLh8j1o15y7g7BCaSTWi4hklzOesmmirqMQ",
+	"AWA41jbqaCShBlqtjpU02VtEh4kjeYVE3dIBu/ZksEe/9AZYWR59ls3h00YwimHQYadxzNutRv9gcNg4",
+	"7Axa/Hh4NDwMwbbQegYvZ5ymU93d23N4YSOlRq7rI+Z9Ud4Psp5It6+k1q3hfZEF6Tcgpay126320eOD",
+	"k4OD44P9k6PO8dH+/sEt46a0+ouq0OlFbtvsQh53E/KI/D1vhcJbex7LxUL2dZUM2PuL/r1Yp6TZXlso",
+	"ai4XAZjkL2+I9vrKN2gI95swNjdjb903XizVu7CBnDlfsEjmAT2yTjkKA3T9by3oK88qYLB1j8tskRG7",
+	"255vJv6IdKqr+7jtsVy7/ts9CODkjFjeBSvyJo1doQdrs2UTvIOCDNBXc764jJbRg6isBnAL3HHJCYtz",
+	"kTsOlF9RCdoLS8Utn7pAw5/cXbwRRDhcvSYP0c59L+l9ur23jTrbOooEwSOKrjj5lwWTzjzbs7xQ/wab",
+	"bzme5OnX+yvVN8fmSix0dS0f0ENqh8l4JYiyLpD8Ohpx47kNEgFj5bFuojEcgLCY8JAq7Za0+AsEGAJE",
+	"kiUVbH2ZnnRUB3mGachkOi1sh8VjoG8gaPQ8iqTrjaJriavQy50081HBnjR/afsDKpEJ/PhTYD/KUhQB",
+	"xS+oguaDpT4HoWSNDn+6UJ6YAi6Mn8ep9yQWzuTMDz1Wc43c6w8hlsfD8C2u7m0iednmq3Vrf/VqUdir",
+	"dXu169ed//nP/+rV6r1awudnSx+aYwGfTWf9OBo0rsQCL6ZZ9mrdv3pUM/OMp/yH8zev4Xqx+MHeg6ep",
+	"MIohUvIN+E1wgeq8hgs+flxKJK8r/l+LuV2Z+0D9pBDBfccaO1mscerec943xTqf4iLlk+1Qxvzd02eN",
+	"5y9eft84++HHnxqvXr95W/t17eU8DUMRro5D0gDvhEn349dhCa/+xWv11qqGXVxuG3vlNAzJLMWN70wV",
+	"u6zllor9do2AnFVNew58TK/i8cXQnJoS+KFKblLh3wRvQTb+KBZP3dfNKU+0eEr8Qm/wbkabGwEZWFLg",
+	"OeiilCX41J4xUINM3lP/Hs+T9FvzCtq8KNlet8CDWKVv8d0ucpBrkSWkfTCqUac8SX3leJtIpaemwI+V",
+	"gtj3aTwqORcxcY8Dw64G0/NHYbaxI/mkIspc74L/9cd6zb2RWrf2e1v/PPpZ/vgfrf6HwWH8e2uyLw9/",
+	"+P1k8epQPZ619UXaSf55/OfzA/5L1aW1ulHOtPveGgOdamLjUa3bOHambabBsVRrCuFZV4zazAdHLWQE",
+	"eGlm1Gk0EWqW1rr7LfMfThMOUKSnMV+8rgTwevXs+eEvH/7j4NVvg/TNh1eLf0Wt/VcXr8c/fXjefv3b",
+	"f6SvO+8XrzvvO7/8djZ/9ef7VvZ0y+O/pjeIG6Fw6KpUGZ3wryUgc69q6EtXEufmnEMPzifRFjicir7s",
+	"C35Fft5SUyLib0oxx/aq5+sVWD3xb9aD3ipHoFfsoGZ33EDdk7eWwejJvc2aK7d3UXAJLlcRBEgxz3/f",
+	"j0YjkWzZaWxHvUmzcUWw1++0JOy2XVvwlm3BsNLA+7hMyGtOl7/WgK0BjX4gZDz+eoqagsmDEPVDaP4r",
+	"BqZtx6CDkx9G1DhsHBo+SKt6jLPDxlMWC65TdmLevfkNMUJmfca5jft5e42XV8TseyiAX17vys7rkqX+",
+	"XD3cS4Ljy+rl/nhXGYbKFXRd3aR7lg/Gg2/t9nbG3Td120hLgyIt1Q3dYBsICS+iEKtkK0OVFqb6Wlnz",
+	"QsVIYdpkz/lgnPfeABUPerqBKK0HpObOMfStA3QCEcMEoqgcoswPpMoRlsD2ij6Fl3NbN/Cuo2r50a0g",
+	"xIHn/U0ia7ftTL8sUrOuTDXnNivs8kI7yEDNYmiYNdvpczSnF+ZzXynpnGB4kJ7iS5GWyN57KPNzXS4r",
+	"Snqey1BTm025/1dH7DvQ2BLo2sNlKHchw/OspeZmb+Q0jjPEQzBPgXd9Vyd2y631kxoxNUvxhQJjoret",
+	"3Bsq3Vfu2yro/3LgAvsW0cOHjtZEDIRM4wX691T4udT+ite2W61maXln9Xa6RQO+mWenVq/xSWIWZDo3",
+	"phjWzk+G3KxLdWf9Ovk1Mn5tYh+RbnT+J/utXOnmJk31lQ3761WJroT//rW6R/92laL0IlcVilqfwe6l",
+	"nRi4qw5Zd4Y2lQGlemTvrwwK4uONSsVojIJKcdwSgP+RVX1BmggxPzQUWVAuCd2NYSL0GPNKjulL9CQg",
+	"k9jAiCpFxc3U0toFkXbEgFT1Veik+6qGTMhFxypBWpcHWwXp5vcA89fWKvBO5FZmwY2Vdc6kK/Rn2psE",
+	"TwhuygiDQFMdnnfg8ZBXlt2tVI7LZXcecM29Vd3hiNdqo8HQCNa+8Tg/5VKYER8Equ7qxc039KOMULka",
+	"X+SwVdVB85ZGcoFT+LRdNEXb6LjR6jQ67cpOm35jf9BuNY7FYadxEh6IxhFvD1uDx/2OOD5eYQIdXLQ6",
+	"3VYr3/v4OhqNjYGaiKlK0qJp5J2h7c2e3OKuMn7slt+ZPHdh8pSfLk/a0WYvlXX0nZF0K0KnnEpcIMxo",
+	"mQ/xMjBwNHNHDZCpETrepxDBrg8djWQjkl0WmEmqJPoTftNl3wmeiIRpPbn8n//8L+Tp9yKTGI+NUgiy",
+	"PqFoKjTYUPuIOf/jlZ03tnMFJzLmViAjDXwGDQd63tE7JoLxCRDcQ1NKJrGysh+iTrkCM46CwjMt3CMs",
+	"wZRPHQciS6dRHJvLoCuIhAP1EgdWVkTyMuQLHcA1AK5xra5EyPoLFuC/c6cuqLP+oicJgxwGuIeXBYSS",
+	"V6wt7rL5WGRBZstvBQh3WuS9WHuRw2mKlbVe6UibVT4t35G0RlIxB9OEQ8INZD63ewgfFIoJB/5Ou23Y",
+	"N0E+/hM8ehDxctQdufd4KxDw/NapdR+3NtQCWwn8z8zzf7/KNVfpu9YiEh6gsaL05LK18r/O05OXv53X",
+	"tlv3D1E6vhB/pCuVrRVokQZZSkyqQGL3t8hs7AqAN07hwpljvFyYb2ZdrBG3R/2x95cF0VwZaylET5x3",
+	"4CIlrBgoYadsNONJiMrBSPZYgR6NEDoQEvJgYQxVYj5JFdtvkX7QbKKSCljsJQ28dtQFR5yp9IdS8Xg+",
+	"G4xxJR4kXIV5V3dzKjbt2/O2eLDsy5Y37t2k5UoiCA7G9h7jB+n0xmINLJhIRAqVFJLlKr4Zn07ZNxdv",
+	"Lt7WmTGtjjr7J112/v1po11nRyyMRlGq694JfpTzDTQ2BVpcfKDX6cmAcLEvVDp1BO8pjCbQIp1NA6ok",
+	"9Ys6zECoxt8zMB9OFf8FpopuFyYpTQoVMjW/J5cUnO3NWq39gb4esT8msdTf9gBJpLu3N5/Pm/P9pkpG",
+	"e51Wq7Wnr0e9GruOxPw79ce3vVqLtdjBITs47OE9BN7JbG8WfturvTpgB+Pj6/a4cfxnr7bnXwP3gr8B",
+	"/Nnsu1q39sN35x9+2X/29vn3b3/cf/vPt8W/4dp0NjU2fOfncf/lz1dn37+Ow+9/np+9fDw5e/lidvby",
+	"RTt8OY778t30l86LVn//bPTLP7+b1+q1WRLVujWVTs1r6e7BsdhD1dblUv5/OIxvbxqEGXbnCFFXvsWf",
+	"40c8HqkkSseTb8+/P23jZ3gyvj3Cv6YiiVT47X5rfdPT7IdzmHOJufnBubjTKe5+C83OU5Y7Xvjtzvb8",
+	"qqv+He7ysnC+h8oOOB6WJGKdfu9ljWE0CQucXAtYWdV+NDRbNRQBoxKQ1N/VEIkq7wrvSYdzu3HD9Ooi",
+	"ROoYA6o4KI40Aze+KQ5Eq56EKmlSU1bX5fKQ1hjObmDmVqpwwMSIUm2taExGQrrxAQRbMil0q6YI1FWd",
+	"k+PWScdYXss4u2Q05dqDb6EwNhLRT3GW2Of2FTdh3wT4+MV0YGcghzuF9jnbU/BcLnVLEM0UVOU/ceZ8",
+	"pCkIj/7ncudEhJ4pWqbFvgn/nk32dCwGV0SyrgZXVuyG4jqyVeRaEIwHEvEsqRUm1fyGpgvf+UB23kLL",
+	"hRno522zyK0Zmhkg8YrvRIu0MZuaFSR2tDqpNMQBLiAfbfRyzHst3t3cFvh1GNovSCtdvdqFn+WXGaf0",
+	"Ra3znTWz+Nsa0GicraES/+Tk6Qm/dKP1RSQjbTH0YGtUhBXu2nL9i8h+VgY0n8HneolJQUD+K47zdOnR",
+	"ZGKEZSrihTH1Iu2h7s1kCE2uFqSvJ3k4MXNPE5hhdiXxLHTZQetxk8EIIjliCzVL/Fq1tey9nswZfJwA",
+	"GvARr0SwKjPrLMGM+dIxstnuG/ilRlpdy4UEj9hvsZAvdJ2Fs8SMHs1oSG7k5g1LBGnZKK1mlMfxvtci",
+	"WTuKa1cp0o644gHFcWEpss6Q1T/5iev01F/0rzkADIe3XJTgYfVgLf3etmz+Zo+Ud7jlr7mp9ty4aa6U",
+	"wrJ+W1Mhv39HIi3fvJ8Cw72MexoxK+CbS+Re9X4wnMXxpayEp1hXma6q8IZ/ktD9tV6bAez96nkVqdbW",
+	"Vat4VFYWXz5IyfBVn++ysqp3god3ebhvzPFkjSVBFBbKRWf9jcpFVx+VkmSPZSL8JJwf2BWMUxtF10Ky",
+	"YSTiEGvesZALrAJg0XzCAuPcB2wQC54YAwQuJiBDGPdEpDzkKQ8wiwpdgiHE9HpyPlaxaLJnIKWMZeCh",
+	"EINVlbOoeEpxtlNXYAVyBW+MBKRVueU6hLfFtUjybUI9SRWrmi/MjaWY+zbOTGb0u5CAghGhRUTfmEGC",
+	"1b1QMxYqjKMFeWka5CGZc0ZP3VlrjntLSCLY8wCZcTVJ2QV1BLkmxtO+6ElX7SVVAhVfeFtYILQeS0wp",
+	"FLVOG20ZZVtSMkWdoYbsIlGLzcR08Yx+KSwot9agdjU+jwbtdPfvW4N+tUwrWxjbWwS/XKecH2s5zQdS",
+	"INKeiR7P8yoJseC+SznWNrjwyE23jLS956dv2vaHbPaSEXvLwadlYVkyewg1Fy8qxfdevl2TnU4hYOTT",
+	"klJj6OcB8c5P5O4CRp4HvKRmXIqpoGJUUozvVW/LHbPO1p4qwbDcmTFbEtXaG5hBr0v+jq3G1PkTJcCB",
+	"Dhw7VEQP/dP5pqCM+gLUFDBT88EYkFbAWkxCYYnjooRFoW6yt9yYmXOVXDGuexJiUXGkU+RJrqTXMQL4",
+	"qZ3O10Sz7ndwO2HS3x+0G8dhp914PDxqNQ75QV/s887gOHyc0albOMmxmq7Z751ZC2oqJDgE00QNo3hN",
+	"D/t2LUb0em5mL7fbcudzfw0+N7QyEbabthJi54PfRb3lsqTe+8vJixuZj/DKAu9RQUZ38760E9ieu13P",
+	"GAyQBsFYiNq42TYW35PFPiOC1AQ33OyG5XB+X2TtSkAmgnUmXlvW2PaiwW3qLFWq61WYHLT2y3SBuU+Y",
+	"8LmnD9bOB9AiQwaNbiN35ELYdZ4yPkqEse6US1/bpzyEJvs8eoCzYFRixMnyEuBVdMSaD9QE/UCHACoX",
+	"8GjsRPttRHu9WkybKTrRXkXks9osLJlDZlzet4LCGqoG9J1CheffMHJeWtT6Avh+SHXOx4oamHTqUMz8",
+	"ykqravMlpk323BYTOFVdBGAoqWrtySw2DrE3zkK+8DuwkUAIf4Ij0E32HiLaKXYWF1uesaIAjYYcBKCy",
+	"lIowlJ7MOn/nSEVk1P5A0Phsf7K9yxJgcEZmxNJoUtHApUWalXIUdHxnU4hKLdIlLAbP9dmMdPodnIOK",
+	"qAs8C/ZBX4xmchcHvVs4yh3Y5KrY2sMzU+CsLaP03q0fWq3z1ouerRraMvF0Dj0nSqibjnoXxmrOJlwu",
+	"ioirPBEsFkOAfejJMvTCTiuT8heKpD+g8kBBVrmaMl9DeScLfIm7MhJXKZXvFaPn3irVq/re8rXrvxaL",
+	"1y/N26h12626p142CpnhOv4U6Updkt9Xu4jZVxUxu0d5tYubgYj2GMjXkdLZ5UZmWhprSnEMuPRpw1fJ",
+	"70r82Gp0M7Pdz3y+9E8pOYuoriv5YqFbtdaFzl7d3dujeeomcvlT2UPM+6K8IGI92WoXv9at4X2NhTYD",
+	"rstat9Zut9pHjw9ODg6OD/ZPjjrHR/v7B7fMT1gy8lXoZ9kG2Ynar0rUeid7J2bvUczu/eWRR9+YonB0",
+	"1vkkhSdlc3zrKyDiXNNERkvuVQ1mnRNo84Zdxj0bOQO5czQwhE2XUX4bo1gLpxOY+CPSqW6yF9QlXIYV",
+	"jKGOWYybjloqrJgJetLI8MUXlkDJ+ijOMrLz9fInbqmgRDKO5NXfGI64FLXXrtDfJGNSnPQdBIbAeJjz",
+	"xWUkqwq68DhYKZATIOcid8jJ11YJI4L/XFnTZ6r1osndxVs6S29ekwcaFHov6ZVmUgmKwHea/26zVz7I",
+	"VX6lg2WvJqhEyl7pcCzPzrMx7t+2kdeRpTDe5bU8qK98J2jOqi6zqJDFFU9lmmGmLNhgrACf12LKQouH",
+	"ubHgSRxh9W0OMLwnAYoF4OGNgjG2IOPUwor3wFpzYO4G9lcIb0o2VrOkKpUkw7PsTZenk0pMHvcT85Yn",
+	"QP24y+fcWNdeYh/Z9ho6H2ouS6q6pbrMCt5XWVuigZsCL16jaDlKP0vayM7mI+iTjCa5eqm4T8tYXJ8x",
+	"15VcoeU3qTOtjIzCvK5U3o52aAvZGcbMZSR1Knj46RcsN727r4IvroxK/I2ZKg/oCcQYUtz1Re7c33dC",
+	"bi3C0VcwoOdSzUbjr8RgewXnVfoSFeoL7yFvZ9/wrlplQ63udr7HJeCrcJ6jkoaO94AkhN0FkKwNoM6D",
+	"iALyGBe2eVELywivQgHdi/gMnQPAR2VvsUAH1KM6swUsNAkHNGzGfr+GBODT5ea6tikBC7szIlYXhTxQ",
+	"7X8/5SI7zfVJNFeFleRXVNyDEtueLDUT6N3tuOyWEdovsu6AAZcsViMWyZ4EBf7EUo7kqglTxaaJuIZy",
+	"+/QLC4ELGRqR9bdgiP3bZQlLj/Bzo+kL1bWfCiMo9YnoSurCtuKoXVFk8AUw1fYTNUd0iY1Yai3Uwo6m",
+	"9mHS1O4qFvLFYfcii3b1Cp7xdCuGYF9QY9+Gw9eZi0Qw8AUt+JBZxaFbS46dVIwE4Rdt/+yoiHdUxBvn",
+	"/B8CPfFN9mK5LNgJ6LtOK9tlzmeVHypHc6akvmKqZvOCdnTNO7rmnem/lemfHdydXrkPmbomVSUSBuoq",
+	"xsASpoPmckC1OmpawUi5JDt3rJQPgZVyZQMrEVN622p37O/LnCxScS7bKl8LHWcm1mYyVoOrXSVDMWJj",
+	"pjXnEZBjIGGiJelHihSbssN0F9G5aZXx+7gqCD93laW4MvDpC3oSam0GENY9KUWKSIaJAFQLDBGVxI50",
+	"yr+0RhDcU1sRajgUD7MiD9L23MEuQAwkze36O8NauHFcOBSYfpWcoz4xhDsHCho8A8bjTDjUZsySuNat",
+	"7UEmhsZbvNNPcMzrNhNeh3OvZnRqY6WugEWTThuwFx4dHzxGZuPjVsv+6+io8+gJ/AY4eso99TrUDODj",
+	"QeaS2HSc00uEmdQnR0eeosnZMNi///ug2bZD2D+qszdTIc+esadKSjFI2VOVCNZuth55TztH2J6Sx70T",
+	"o0inIrHMPjysW5we8wGa0UskRN6tT6lTuOTeRHpoNlG+eoe50q9CeZmdNZawgPD2HvWOkBhuWLV8jTpE",
+	"Mum25rMrsWC8BL+DffNB9M2elP7CvcVflM3uF7MmhW7/byz59aMMYRGBPGDPEicCkDeBv+DPzuJrLD/p",
+	"NI7twtN+KqgMH9LZvMIgI2WwGM8Y8cmV5Y0SDsieRsEQmK/VkRG8bWJMMLoGp2OL8ZDPiUbkrTnc0XE1",
+	"INlBymI+uNIF5URDzpGHwq8CgpoiSPk4FmYrmiXCdzaJtDaaHweMOjqZxQKxC4VGHtzkOho4dGN6Fcqs",
+	"d76XE9Qm6km7m4u2dqlKzKJatGRToaax8HpcLcEgDGTVS6Mx+q/NfkQvLhvcU/yiZFRvgKKDpeNEzUZj",
+	"Y6lMCmOqU3hfs5fQeV9nP4rFIFb8ypyPl1H6/ax/m2E+cfs935W9tObmmsTf928tIkPJvCB6Qv0jmRDK",
+	"kt+ZgLMFEKvw+G7CuYYHLEs4B0Fdfm8seAIdMnSHwvs5glxX/Jg0WpRqEQ/rhMGWGtvWGK3RSJq9bgQQ",
+	"8naT2QuN0ivelr2F/7rcZ0vbCk2OkgG+Ij4XuMF01o+jAY4FVBrtbVxCoMJY2CAXiMGTg/YBqanD9rEv",
+	"VJ9FulKQA20nPiFWPGR9HnM5MJvbDEIlg7Gwk/Xu+L3gcTquffz14/8fAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -14,6 +14,7 @@ import (
 	"sesame/server/internal/config"
 	"sesame/server/internal/contract"
 	"sesame/server/internal/httpapi"
+	"sesame/server/internal/keys"
 	"sesame/server/internal/openapi"
 	"sesame/server/internal/store"
 	"sesame/server/internal/web"
@@ -44,6 +45,7 @@ func (a *App) Mount(e *echo.Echo, openAPI []byte) error {
 	_, socket := a.app.Socket()
 	options := httpapi.Options{
 		Contract: a.contract, Identity: services.Identity, Accounts: services.Accounts, OAuth: services.OAuth, Upstream: services.Upstream, Audit: services.Audit,
+		Mails: services.Mails, Keys: []*keys.Keys{a.app.Keys, a.app.IDKeys}, Info: a.info,
 		PublicURL: a.app.PublicURL, CheckResponses: a.app.CheckResponses == "on", CORSOrigins: a.app.CorsOrigins.Items(),
 		ClientIP: httpapi.ClientAddress(a.app.Proxies(), socket, a.log), Log: a.log, Ready: a.app.DB.Ready,
 		Site:   web.Site{Name: a.app.ServiceName(a.contract.Title), Home: a.app.HomeURL, MinLength: a.app.PasswordMinLength.Value, Look: a.look},
@@ -92,6 +94,16 @@ func (a *App) Mount(e *echo.Echo, openAPI []byte) error {
 		e.HTTPErrorHandler = a.AnswerError
 	}
 	return nil
+}
+
+// info describes the server for administrators.
+func (a *App) info(ctx context.Context) (httpapi.Info, error) {
+	settings, err := a.app.Settings.List()
+	if err != nil {
+		return httpapi.Info{}, err
+	}
+	schema, err := a.app.DB.SchemaVersion(ctx)
+	return httpapi.Info{Version: a.app.VersionName(), Engine: a.app.DB.Engine(), SchemaVersion: schema, StartedAt: a.app.StartedAt, Settings: settings}, err
 }
 
 // compile makes one contract of Sesame's and the service's, and the domain that it needs.

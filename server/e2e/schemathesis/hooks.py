@@ -11,13 +11,13 @@ import secrets
 import uuid
 
 import schemathesis
-from accounts import Accounts, administrator, client, code, enrolled, invited, make_client, make_provider, newcomer, passkey, plant_consent, plant_factor, register, remove_providers, set_up, subject_of, with_factor
+from accounts import Accounts, administrator, client, code, enrolled, invited, make_client, make_provider, newcomer, passkey, plant_consent, plant_factor, plant_personal_token, register, remove_providers, set_up, subject_of, with_factor
 from schemathesis.openapi.checks import RejectedPositiveData
 
 ANONYMOUS = os.environ.get("SESAME_TEST_ANONYMOUS") == "1"
 SCHEME = "OAuth2Password"
 CLIENT = "Basic " + base64.b64encode(os.environ.get("SESAME_TEST_CLIENT", "").encode()).decode()
-SETS_TEXT = ("createUser", "inviteUser", "updateMe", "updateUser", "changePassword", "confirmPasswordReset", "renameFactor", "confirmTotp", "addPasskey")
+SETS_TEXT = ("createUser", "inviteUser", "updateMe", "updateUser", "changePassword", "confirmPasswordReset", "renameFactor", "confirmTotp", "addPasskey", "createPersonalToken")
 OWN_SCOPES = {"openid", "profile", "email", "me:read", "me:write", "me:delete"}  # those of every account
 accounts = Accounts()
 
@@ -68,7 +68,7 @@ def before_load_schema(context, raw_schema):
         raw_schema["components"]["schemas"][name + "Request"]["additionalProperties"] = {"type": "string"}
 
 
-@schemathesis.deserializer("text/html")
+@schemathesis.deserializer("text/html", "application/jsonl")
 def page_of(ctx, response):
     return response.text
 
@@ -251,6 +251,11 @@ if not ANONYMOUS:
         if case.query.get("q"):
             case.query.pop("sort", None)  # only an order of usernames goes with it
 
+    def fill_events(case, me):
+        fill_page(case, me)
+        for name in ("actor", "client_id"):  # which exclude each other, and user_id
+            case.query.pop(name, None)
+
     def fill_user(case, me):
         # Somebody else: the administrator must outlive the run.
         user, _ = register(base_of(case))
@@ -343,7 +348,23 @@ if not ANONYMOUS:
         # Not of that account, whose session would end.
         case.path_parameters["user_id"] = with_factor(base_of(case))
 
+    def fill_new_token(case, me):
+        # An account has 50 at most, and can only have its own scopes.
+        plant_personal_token(me)
+        case.body["name"], case.body["scopes"] = "Script", ["me:read"]
+
+    def fill_personal_token(case, me):
+        case.path_parameters["token_id"] = plant_personal_token(me)
+
+    def fill_user_token(case, me):
+        fill_personal_token(case, me)
+        case.path_parameters["user_id"] = me.id
+
     FILL |= {
+        "createPersonalToken": fill_new_token,
+        "revokePersonalToken": fill_personal_token,
+        "listUserPersonalTokens": fill_user,
+        "revokeUserPersonalToken": fill_user_token,
         "renameFactor": fill_factor,
         "removeFactor": fill_factor,
         "confirmTotp": fill_totp,
@@ -370,7 +391,9 @@ if not ANONYMOUS:
         "changePassword": fill_password,
         "changeEmail": fill_email_change,
         "endSession": fill_session,
-        "listEvents": fill_page,
+        "listEvents": fill_events,
+        "exportEvents": fill_events,
+        "listMails": fill_page,
         "listMyEvents": fill_page,
         "listUsers": fill_page,
         "listClients": fill_page,

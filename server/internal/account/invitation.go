@@ -119,7 +119,7 @@ func (s *Service) countOwnerMail(ctx context.Context, q *store.Queries, counter 
 	if err != nil || counted {
 		return err
 	}
-	until, err := q.MailsAgain(ctx, counter)
+	until, err := q.MailsRefusedUntil(ctx, counter)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"sesame/server/internal/audit"
 	"sesame/server/internal/contract"
 	"sesame/server/internal/identity"
+	"sesame/server/internal/mailer"
 	"sesame/server/internal/oauth"
 	"sesame/server/internal/passkey"
 	"sesame/server/internal/token"
@@ -19,6 +20,7 @@ type Services struct {
 	OAuth    *oauth.Service
 	Upstream *upstream.Service
 	Audit    *audit.Log
+	Mails    *mailer.Queue // only after Create
 }
 
 // MakeServices makes the domain, for the scopes of the contract. Call it once.
@@ -47,7 +49,8 @@ func (a *App) MakeServices(rules *contract.Contract) *Services {
 			Cursors: cursors,
 		}),
 		Upstream: upstream.New(a.DB, a.master, id, upstream.Settings{PublicURL: a.PublicURL, Private: a.PrivateProviders == "on", Cursors: cursors, Log: a.Log}),
-		Audit:    audit.NewLog(a.DB, cursors),
+		Audit:    audit.NewLog(a.DB, cursors, a.Now),
+		Mails:    &mailer.Queue{Dispatcher: a.mails, Cursors: cursors, KeyedHash: token.NewKeyedHash(a.master)},
 	}
 	return a.services
 }

@@ -44,7 +44,7 @@ type Job struct {
 // which they are listed.
 var Tables = []string{
 	"sessions", "one_time_codes", "throttles", "known_addresses", "users", "events", "revoked_tokens", "reserved_usernames", "used_codes",
-	"device_requests", "factors", "clients",
+	"device_requests", "factors", "clients", "personal_tokens",
 }
 
 // Run cleans up every ten minutes until ctx ends.
@@ -85,6 +85,7 @@ func (j *Job) Cleanup(ctx context.Context) (deleted int64, err error) {
 		before(oauth.DeviceMemory, j.DB.DeleteDeviceRequestsBefore),
 		j.Accounts.CompleteFactorResets,
 		j.DB.FillClientKeys,
+		j.DB.DeleteExpiredPersonalTokens,
 	} {
 		n, failed := j.repeat(ctx, b)
 		if j.Deleted != nil {

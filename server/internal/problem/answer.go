@@ -26,6 +26,7 @@ var statuses = map[Code]int{
 	HasPassword:          http.StatusConflict,
 	NoAddress:            http.StatusConflict,
 	NoSecondFactor:       http.StatusConflict,
+	NoConfirmedEmail:     http.StatusConflict,
 	PayloadTooLarge:      http.StatusRequestEntityTooLarge,
 	UnsupportedMediaType: http.StatusUnsupportedMediaType,
 	ValidationFailed:     http.StatusUnprocessableEntity,

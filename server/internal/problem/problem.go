@@ -35,6 +35,7 @@ const (
 	HasPassword          Code = "has_password"
 	NoAddress            Code = "no_address"
 	NoSecondFactor       Code = "no_second_factor"
+	NoConfirmedEmail     Code = "no_confirmed_email"
 	PayloadTooLarge      Code = "payload_too_large"
 	UnsupportedMediaType Code = "unsupported_media_type"
 	ValidationFailed     Code = "validation_failed"

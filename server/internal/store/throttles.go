@@ -105,8 +105,8 @@ func (q *Queries) CountMail(ctx context.Context, key string, now time.Time) (cou
 	return q.countMail(ctx, key, now, `TRUE`)
 }
 
-// MailsAgain returns when CountMail counts the next mail.
-func (q *Queries) MailsAgain(ctx context.Context, key string) (until time.Time, err error) {
+// MailsRefusedUntil returns until when CountMail refuses; a time in the past if it does not.
+func (q *Queries) MailsRefusedUntil(ctx context.Context, key string) (until time.Time, err error) {
 	row := q.read.QueryRowContext(ctx, `SELECT COALESCE(MAX(blocked_until), 0) FROM throttles WHERE key = $1`, key)
 	return until, translate(row.Scan(timeScanner{&until}))
 }
