@@ -43,7 +43,8 @@ func (a *App) MakeServices(rules *contract.Contract) *Services {
 		}),
 		OAuth: oauth.New(a.DB, issuer, token.NewIDIssuer(a.PublicURL, a.IDKeys), a.master, id, oauth.Settings{
 			AccessTTL: a.AccessTokenTTL.Duration, RefreshGrace: a.RefreshGrace.Duration, DocsRedirect: a.docsRedirect(),
-			Issued: func(grant string) { a.Metrics.tokens.Add(1, grant) }, Cursors: cursors,
+			Issued:  func(grant string) { a.Metrics.tokens.Add(1, grant) },
+			Cursors: cursors,
 		}),
 		Upstream: upstream.New(a.DB, a.master, id, upstream.Settings{PublicURL: a.PublicURL, Private: a.PrivateProviders == "on", Cursors: cursors, Log: a.Log}),
 		Audit:    audit.NewLog(a.DB, cursors),
