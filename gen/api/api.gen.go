@@ -1447,6 +1447,48 @@ type PasswordResetRequest struct {
 	Email string `json:"email"`
 }
 
+// PersonSession defines model for PersonSession.
+type PersonSession struct {
+	// Acr The level of the sign-in: `1` for one factor, `2` for two.
+	Acr string `json:"acr"`
+
+	// Amr How the person signed in (RFC 8176), such as `pwd` for a password and `otp` for the code of an authenticator app.
+	Amr []string `json:"amr"`
+
+	// ClientID The client that the person logged in through: its `client_id`, `first-party` for a login without one, or `browser` for the pages of this server.
+	ClientID string `json:"client_id"`
+
+	// CreatedAt When the person logged in.
+	CreatedAt time.Time `json:"created_at"`
+
+	// Current Whether this request belongs to the session.
+	Current bool `json:"current"`
+
+	// ExpiresAt When it expires unless it is refreshed.
+	ExpiresAt time.Time `json:"expires_at"`
+	ID        string    `json:"id"`
+
+	// IPAddress The network address of the login.
+	IPAddress string `json:"ip_address"`
+
+	// LastUsedAt The time of the last login or refresh.
+	LastUsedAt time.Time `json:"last_used_at"`
+	Scopes     []string  `json:"scopes"`
+
+	// UserAgent The User-Agent of the login.
+	UserAgent string `json:"user_agent"`
+	UserID    string `json:"user_id"`
+	Username  string `json:"username"`
+}
+
+// PersonSessionPage defines model for PersonSessionPage.
+type PersonSessionPage struct {
+	Items []PersonSession `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
 // Problem An error (RFC 9457).
 type Problem struct {
 	// Code Error code for programs. Codes are added, never changed.
@@ -2292,6 +2334,16 @@ type ListProvidersParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// ListAllSessionsParams defines parameters for ListAllSessions.
+type ListAllSessionsParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // SignOutParams defines parameters for SignOut.
 type SignOutParams struct {
 	// IDTokenHint An ID token of the session that should end. It may be expired.
@@ -2523,6 +2575,9 @@ type ServerInterface interface {
 	// GetReadiness Check that the server is ready
 	// (GET /readyz)
 	GetReadiness(ctx echo.Context) error
+	// ListAllSessions List all sessions
+	// (GET /sessions)
+	ListAllSessions(ctx echo.Context, params ListAllSessionsParams) error
 	// SignOut Sign out of the browser
 	// (GET /sign-out)
 	SignOut(ctx echo.Context, params SignOutParams) error
@@ -3169,6 +3224,31 @@ func (w *ServerInterfaceWrapper) GetReadiness(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetReadiness(ctx)
+	return err
+}
+
+// ListAllSessions converts echo context to params.
+func (w *ServerInterfaceWrapper) ListAllSessions(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListAllSessionsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListAllSessions(ctx, params)
 	return err
 }
 
@@ -3937,6 +4017,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/users/:user_id/unlock", wrapper.UnlockUser, options.OperationMiddlewares["unlockUser"]...)
 	router.GET(options.BaseURL+"/users/:user_id/consents", wrapper.ListUserConsents, options.OperationMiddlewares["listUserConsents"]...)
 	router.DELETE(options.BaseURL+"/users/:user_id/consents/:client_id", wrapper.WithdrawUserConsent, options.OperationMiddlewares["withdrawUserConsent"]...)
+	router.GET(options.BaseURL+"/sessions", wrapper.ListAllSessions, options.OperationMiddlewares["listAllSessions"]...)
 	router.POST(options.BaseURL+"/passkeys/challenges", wrapper.StartPasskeySignIn, options.OperationMiddlewares["startPasskeySignIn"]...)
 	router.POST(options.BaseURL+"/users/me/passkeys/challenges", wrapper.StartPasskey, options.OperationMiddlewares["startPasskey"]...)
 	router.POST(options.BaseURL+"/users/me/passkeys", wrapper.AddPasskey, options.OperationMiddlewares["addPasskey"]...)
@@ -7313,6 +7394,127 @@ type GetReadiness503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetReadiness503ApplicationProblemPlusJSONResponse) VisitGetReadinessResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessionsRequestObject struct {
+	Params ListAllSessionsParams
+}
+
+type ListAllSessionsResponseObject interface {
+	VisitListAllSessionsResponse(w http.ResponseWriter) error
+}
+
+type ListAllSessions200JSONResponse PersonSessionPage
+
+func (response ListAllSessions200JSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessions400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllSessions400ApplicationProblemPlusJSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessions401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllSessions401ApplicationProblemPlusJSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessions403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllSessions403ApplicationProblemPlusJSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessions422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllSessions422ApplicationProblemPlusJSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessions500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllSessions500ApplicationProblemPlusJSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessions503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllSessions503ApplicationProblemPlusJSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -13419,6 +13621,9 @@ type StrictServerInterface interface {
 	// GetReadiness Check that the server is ready
 	// (GET /readyz)
 	GetReadiness(ctx context.Context, request GetReadinessRequestObject) (GetReadinessResponseObject, error)
+	// ListAllSessions List all sessions
+	// (GET /sessions)
+	ListAllSessions(ctx context.Context, request ListAllSessionsRequestObject) (ListAllSessionsResponseObject, error)
 	// SignOut Sign out of the browser
 	// (GET /sign-out)
 	SignOut(ctx context.Context, request SignOutRequestObject) (SignOutResponseObject, error)
@@ -14419,6 +14624,31 @@ func (sh *strictHandler) GetReadiness(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetReadinessResponseObject); ok {
 		return validResponse.VisitGetReadinessResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListAllSessions operation middleware
+func (sh *strictHandler) ListAllSessions(ctx echo.Context, params ListAllSessionsParams) error {
+	var request ListAllSessionsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAllSessions(ctx.Request().Context(), request.(ListAllSessionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAllSessions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListAllSessionsResponseObject); ok {
+		return validResponse.VisitListAllSessionsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -15734,589 +15964,593 @@ func (sh *strictHandler) UnlockUser(ctx echo.Context, userID string) error {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L37chu3tif8Khh+cypxDkmR1J2u1BxFlhw5tqQtyXZ2Qg8JdoNkR02AaYCimZSr5mkm75FHmSf5CmsB",
-	"aHSzmxdJzu1o/7FjNfuCy8K6r9/6tRKI8URwxpWstH+tjBgNWQL/PKbBiJ1Gd+xNxKeKwbWQySCJJioS",
-	"vNKuvKFz0mck0DeGZCASMojuGBnj/fVKtcI+0vEkZpV2ZTLtx1FQJWP6sUaH7OvtRqNSrSTs52mUsLDS",
-	"VsmUVSsyGLEx1V8a04+vGR+qUaW906hW1Hyi3yJVEvFh5dOnauU4jhhXxyMax4wP2eLovhUzQkkAt5GA",
-	"ckKnasS4igKqGPny6vSY7O3vHJLff9utt6pE/72/19x/lh33N1RGAUkYjcdfdyqSSTpmnUqVBCOaSKa+",
-	"7lTe3pzWDjqVdWfTbDQK5/NaBBRHnp/IzYiRt1eviRgQNWKEBoGYcpUd5kipSXtrq9narzfqjXqzfdA4",
-	"aGxNJUvkVqN5SMOD1n7tMGgNavvNbVqju3s7tX3W2md7/VZje3dn6egHIhlTVWlXpklUqfqTaZVM5lwA",
-	"9RTPRS9hFcjl25uby61mvYEklKMYLmpw+WFkci6ulUgKRgIDlGQ8lYpwoYjUtxElbhmXOepoPlsYGdz9",
-	"sJFdsTBKWKDKN/79iOkhjRjpJ2ImWUKGIr9KeuNle2uLTiZ1c7UeiPFWQOO4T4Pb/xWIkH39w/jwrjNt",
-	"NFp7UlHFvqaDRjT4Scbh7U94OZLya/2q/9g++o/W6X+0Th0l/cf2kaal9edaQhJXTCXzo4FiyeJEr1kg",
-	"eCiJEmRGI0X6bCDMzDn7qIhK5plZN9ei1oir7RbSazSejivtQz2yccTxr6YbZcQVG7IEhvn+/fsjj08U",
-	"U3BguQ4SymGz2SC//9Zs1vfqzWdVMovUCAafMCoFt9S0q2/azvMXRhOWFDAYliQi+bpTifgdjaOwC5T5",
-	"UDbzqVqZ0ISOmbJMfppIATtC41jMTsYTNX9H4ymzL1+cfE9vSTeAB3uWKU0SdheJqSQTOmTPCdPvgSOu",
-	"fxxEiVTwS52cKRJJAlMigsfpTXreJI6k6nC3fnBtEMV6tPUOzyxcpVqJ9JB+nrJkXqlWOB3ryziuSsmq",
-	"7JXw3mgcqSL5BoRD+HTcZ4meaqTYWJIJS3A2/oB2G8UDiuHd/nhCNqDTWOEj5dTaXEmtnzQtyIngEqUz",
-	"isRzOmY39JYBQwkEV4zD3OhkEkfIarYmiejHbPyfP0nkO24W+okQ1hHe1dWT6Cp4m6YFRaO40q4ccaFG",
-	"LLHCdUQlUaNIEn03LIqmXVlp//hr+kwkiX3PROg5JJV2ZQsW6dMHJGomVTcKK+3KmhJL87Kp1DznsFpR",
-	"kQK6OBZ8EEeBXnKzYNOEt/Fctc2824uz++Tv0P9M2KDSrvx/W6lytIW/yq1LfAUuf5ZeCpeFmVX5VK2c",
-	"iqQfheEDdybicjoYRAHMQAZiwvytuUENgUmJsozENLjFccC9ZMzasyRSsE8PW/TtdNHTmS1b9YKRP8ay",
-	"6yn7c6U40+cw6ZRV622QJALFyVNz379/X8tz/KKBmEe28gICBnSGTPpB+wpvgJu7AxrFLMxvq9ktEgom",
-	"QWUZRArnKLhKaKDKjh7oOCN6xwhVZCykIq1GAzRYGoAgyBzJwTSOu49zLlutlETe8kkiNF3SfszICVeR",
-	"mi+llsX1eCxiWVjIMVXBKLOUz0kPV7IHMkkaOcbiUMJRfk2lOgo1d5YqoQpF6L23PqZSdWnmdZm9j6QW",
-	"mnoI+k6SubNOjiawe4Qa9iO4EbkPP+Kb8tWCiTzWphmzJ7MQjGtiCmHGoDT0wOJBBteDjXpDYy1i2cPO",
-	"Zp+GXbOS+VPZF+FcD0rTEao1r64vzh++9I106b+hIblyXy9ffX+Uj31WAsr1DPuMTLThG5Iv9Z96qlVC",
-	"ScImjCoWkls2J0JrR0bJ1D8ib4447BtoR/rqQCRDFhLU157hXrEwojcwvQfs1ZTL6WQiEsXC7li/sQsr",
-	"5m3bNeMh8V+qX1YlU66XJ2FST4/yUA8ZjPsHb2Zz1+eDbngEJkxucHjl+1oyo8faYp+CjTofsiCmCQsJ",
-	"fI7oz1X1vkaSpGsEe3YuLqmUt2wuH7RpXKjuQEx5uMD4JEvuWALKFBdkYj7W1sOcE870VhF0LoGTxNkO",
-	"WoLp6VAyElJVcUNRKaOcnF0SGoZ6Hg8/qTvp5p4LRU7NNMr3M53sY21h8SJViYx4wEikpL9EC0ugCX0S",
-	"04DZ7c+undnn62kwQgvjc+w0SxjSoNWezUZq0Rf+E/bIzU9Og5GZpLeyl4m4i0KWfN61nZiveKtrbbZ/",
-	"1vraiXor/FZ+7tWFL3vu2X/WkrqJfapWLrQJhMzgig2mcql6VbCioFuDLYvOLTwO1nzpFnjckClEkkz5",
-	"LRczDtJIafEQJAx+mCWCD+vrzx3mcAIDKeGqCx+tFn0SBKPmmmLCEpgxiCWZBh+06FHpcnJW7/Ave6Ci",
-	"1yY0UfOe5dz4aiOsJElwbfG06ueegRMsH6SpHWurRcSrTFfrC/9UrVwmdFi+ROkD6MZHv+hGZnI+PANL",
-	"DEu+jpa3Bsmk6ngRzSyoeB9rs9mspk2B2jSJGddnOlyq8z0iIfkaFmi+4yJt6s/YWLcrGx9jGGUEyxcz",
-	"pAc5HY9pMq+0K0epBaBnOY6kjPiwUq3coW950+3Ui6i1mplIQjJMKFfmjGl7D7QVvXf2jjo4deFwZof1",
-	"Xl8iQcJCTcY0lstGBJ9ZMh73aXP83fg8XvTpEYnIWmIzmjKGXBTz2Z9MRNeghuIs7nW4UY/t4p8lJ1uM",
-	"mRpFfEhmoCbClmrmWif/mgrFTOAF1yoKyWzEOJmLKaHyltC+mCrwAT7SxhxxDNRYzRkn8Cdvw80oEUrF",
-	"9xXKio0nIqFJFM+7U07vaBTTfszKj0LCyAwilUKQMeVzsyn2QMg6eV8U1aNKf+nx9uKm5PMmxGR0XX1c",
-	"B4kYmytMzURy64xBgicNgyqpgzBhd4zGmpbAwwaPgtOJahaeJCxQ9T9JMENcteYCq8ue8kKwHrEI8Zom",
-	"w88qjX0ZGOuP6SWknOztkO+ibz6LqC36zJ97KIV4Q/n8zzqSZoPkIu3/0adzyUj+pkforbcjf8z2WoeP",
-	"8cqayEpG9HExq5ObZE7okEacyJFIVDx//O2MxTDiklBFBA+YM4ZCqmifSuY5jhMGiWI2B0DSgaZPouwY",
-	"/4bbf0mHrFhzVuyj2hqpcZzZ8kpn2mhsB/8jFIG244m+AS4x/AEMfryAzs9oyGsRt4uo3x/xqbl5y7u7",
-	"srbFT60xllNkIKNB80tFJJ1LMtP/cqosOReodIFHlivYOGciA1XpN5efhAevh9Yto4AR7xOfbRlQDcie",
-	"McrljCVwrLJ0+hDyMV6qh6drWH9Xea6Gc/1lsjWIVY0iKaeouP6xEcPcwB8zDSM3Y0Z8a83O91O1sp7V",
-	"sk5ihtIWYezMlzTg9Dg2y8P2ZtcPKZ6ZsRKcPDkxQ16WvJGZ3eNsVKHxRK4ZTYIR+NpiMXQZYukCwbat",
-	"Y+Ws3jQlRFfLMavBykXn7oNsm4dmUHjnSYtcrULaWLBcul+LE3sUr3DpMjyW4fQAdrqGKbMGJ6XzWNCw",
-	"q9cPjIiygH+xhfGwOLGXUmU22WTKEL3wr81wlnDThcE/dpC4xHx7y/3s+nscSeNOdGlUni+RE3O9StjH",
-	"SZSwUDPxhN2JWxZidoHvx3Pc2MubXZohF0n73qp7q0i8hA7g1A+WjE0/B0CvlkiiX1i4gun6k9A7Y12p",
-	"mSU6F6XLMM1tTD68vhC04JnF+XOmnR80uFEVjRe8zGB8oNIaSeDRIg6dwHBzKyQPLxdxKlnS9T6Jj2QX",
-	"ysZ08JOzSMvzNBNJMe7qXshrMSQRT42aP4NuVsxuA8/0EsZg6Q6sPs3W7U4UnScTQ3uu/02X7pxPlp8j",
-	"W3M9e32dTCPfVM8wmPvb5w9V8jwRUmAyrTp27r5HzkzRW3rHEi2cNFk8mpPgAdrCW8mSMz4QGFjfzG8z",
-	"xp2mnP+XV3RTqeIv3TuWRIMordAwpQBHnJMT85ZqZZKwAUsSFnZtJAnfqHdz2l9/66eTUDPJLlWVdnN/",
-	"b/uwsb+311h7/+wyFG3gcUyjsTQWCMS4WCL1mUy5B+zCURiy8JQGJg+WhmGk30Djy0QfZBVp8T6gsWR6",
-	"2umlXysD99CyMZpXQ71DoOlo3tVHUBZX59h7CNyTK5sz1TnatsCyFBwB6K9zQhOmT+KMY22KFfxQ9pEv",
-	"JdlZqCSB4o0zvLeZFprQJKHzClZr2MqdH+3MP7jbRP8nFkDi5pFh8kB/NvGz/Wtu6WiQdEGqFSzD9YQG",
-	"rCbZhCaQlhmzOxa7pTBepar+ezaKAsgtALbNxXQ4apNeswesGDKJYZxV0mvhNTUTdXI2IBGcT32VxoKz",
-	"KqGGOshsJMDk1p9hEFG3+QvmZfCLdCLSK5iSUAimb30OH0NtBPJ+QVRgmoT+mr4bjUc9iikfM5WTcV2z",
-	"2mNNSr06uQALBFcMNjoacpFg4D11SLWyBY67BQVD1UoA56KgphDPixIkYWqacNJncwHJH0K65DooTpBV",
-	"QiWkz5IvLyaMn70gx4JzFihyrA3J33/bre8+q5rMG0l6v3YqaRFY+9cOcppOpc2ncfzpU6/ttJ6zF55Q",
-	"1hd7UAca8YHo1clbkz4TmKNdtg5r1HlWbZEQauwFlWLu9x5mE/qpfQkbRlIxrc0nphLSRuHyNY6OEfa3",
-	"g2ZtP2w1a4eDvUZtl+702TZtBfvhYW68u3tFwxUh6wblFcN6zJffHZ/k6/v297b3yO+/7dTzxXsnh29Y",
-	"PBK0dTG7O01O3ty8Gk6Pv6WCfddUB2+v3venL19dSzWrBW+y42u2DlaOrztmaiQKlvbNVIKo7F23dvd6",
-	"2RHpS9lP7RRtnCWl7ijiBYVvR9xRkSvwS8+2HIlpHOoRuBMO4nqM5eBG98uOi81fjfovg+gienX99pez",
-	"5nn06rDO5q9+Cd+fRRfR2ezNTTz64cVwfj5/dVgPWjHvj08b4fev4uxsDpqHrYL5gDZZMpl8rgar6ZPj",
-	"cl+VIIMojgmqFumIURJnaKqE43dpETGZmlbgld4CpkwxFlxb0nQoqpjMDGU6+veM8ZCOaHsPauYzx7Jg",
-	"RFzwoKjeWYyZJH0a3NpUfLvFueLmWuN6r/v+l6PWm5/W4YWTRIwnaqUIapOeZtw94EpSYH5xD/atVyW9",
-	"QHDJuNL/lCxmgeoavt+DzJ5ekDCq9NMor7SMlibrxkYt8Bbpy4wvz3ikIqoiPiRazyFXwHSMwdusN3Ln",
-	"GYaTO6mFk7YcqztNosWpX3DH7D0u55hblfTnigFr1v/wz07MBoqAu3eAGogRzOlr0NE2EYlClhoLMYFN",
-	"tfSs3xRGgwFLkHkdtHZb5Pff9heY16rK8bUkQJJqJ3nTUBFXtfAcSkRM+hKqXwvpjT1r9nChuu7J3jKp",
-	"VMIM7IsK9wbkkncHSKbe5cX1Ddma0KQHVYOcMFAgTRzBpbL1pyoj1CLphCc54vZ+t2dFs5sm0QYz3C1b",
-	"dSmmSVCGr2DMPjgVqsDbpSkPaWO/sf+sDQO2WvI0jBgPmEyfRlNcYBjFI8Tlwy4eNXiHu2Mwn0vFGpQI",
-	"9aqmEAVqpbMfsxXWq6Sc+6Ay2aYlH9RyN7cNYOGv/gIWsa5Uv1Hlq5P3QApiwrimHuXqVp3f3JZmFHJm",
-	"fI5MEjGIYrbApgrHpwoxDDxZMOXBiPJhfj89gIi1+MA06sYioPFaxgjlwykdMulUVs3EZdUCCaBVnJYx",
-	"elpwyGpHNyRkhPEeLifGxkCqzBxcRrYcRrGPCq0NfUSBzsfVrE5u8TUKkFUYX1iAIgiBBSPOJECjXNvQ",
-	"KkZRhiZ9ASgI9xUKOkwYC9OCTwcoEFLFaioar03HsuhjhgkYzV0Ll2m6bF6tQ5GJXCw7fRt5wUjOujPW",
-	"nHtMHzB18I6iBZPi3EyjMPvo9l7Jo+i3WZB+0zgmUx5bpx8ec02PpkI1YRQ5f86joK059Eui52iR0Hwf",
-	"gh27NxS3l1WfijLL+mEVtV4ahXYDinXb7/6xzJ+TPRuracJDHClZa+H54i00Rx73Y7O1xYlkv124cvc7",
-	"4b7lvCndeegV6zil/urc5G/MPnI0k+5qdpPueyj/qOP4zziI0ySB1cKUhGyeGSUzIULNg0Uimb/ZNoWh",
-	"wIE0jrijxWplQpViiZ7o//7xf3c6HxuND1/9z0oBhb5gWv3OOHE33L4Q3tANCvXkUxs8gZvQ+9rWFhX7",
-	"iKqcSe/STxOqrHEDIigvcor9ZOjBkd2Il0N1DUDh0rZ4X6iRcbXThGHIPHOcFpCNtvdWQRtVMZnqjsZL",
-	"wMIsNzELMaORkqTP1IzpYz4TaaZx0SqUD29v5eBA7i7fHWQxVXCYaT4H6Y3a7OUkFjMIDUqsWpoZLVY/",
-	"NZpPRqj2+3ywaI8wxGQ83aWWbuod8dietiNkZgnWw/Vb/GjXr/4qBvpLfft6vRD2j5J/XcGfxplhPGMq",
-	"imPM1RPImu8xxhzv8A+Sv20F67dsdpkj4dFmERsqOP2lIZzN/Odevi1akpSTXuZDPYLBTk1oOY/SZ/Ko",
-	"4wCxbLXMGwHVsuj/F3wQmdo7M5WqVZPRJWRckziNBRfDOkz7MWx0a1R6Hgj7+4YWuS80Op2PrYb+v6b+",
-	"v+1ap/Nx9xv9fy/0P/dPCsVJkWl5MqZRfAy8fkPBYgLXv2b93C6GLZKhv8p49xpO8Iknc5cqGjkRnT+u",
-	"9oPufR9KZ68pSQ9zc+Fq+faygb4BwKljfWduegVV4jiptP4zaxyn7BcEMrrfIJ+e2Kkjj8xlXuFrqCrG",
-	"e/3j9Jm8iqvXpHBbkkQkx4UyEX7C6Wv2P0nEMKFjWSfHTmugIeSFcAZZM55Himsh/GMOgGkxqS2f7bdG",
-	"elchjl7iBQi6QSwkvN1HfsCoHPhwATKT+ea3S78vgk9cyNEHtKwZnaNUKQQBw3wS+wDHIoyuEt0ADwBc",
-	"7GLYvGtSCqqFOaylsEhFuHOQ3dv1SMkBNaD0tL90HWlUK4ZO/UtFydULWfJ+1tGH6kpr9uRuHWs7X9WR",
-	"sEAkIQsJuwP5eYRgblCUr82WCBIaXNoynUziuSnR139DzLxeqS6kYKgiQ0hzhcjxAU0bEPQybnlj/MLZ",
-	"DqMQBE0vEOOxVgbjyMbIepoXhdOY9erkPB2iD0ZBZYejPmVjDRDAskEycN7POEsQJknPA0AAxzRkiKa6",
-	"mfOpWkGj+l4+gRWqjlkUFzUDcikyVlaOsegLR+Tt27MXd/sufCgSbSrMiR58VstczwMTTbom3lY8nVxZ",
-	"8fJ5rbX0txFfKV7haHwXGQAYJqU+02Urbn43FV+KasZQJYzb/LwZBXSFcI3lWTl4ZMBDVhaefytZUjsa",
-	"PhIFeB7dchhBJ5WBIehjBVlujzXbYrdwJhWB2kEYGnyQJxgGCj4lIJRqsWvYygffT+XRSYauM7tWKPAd",
-	"tRXOU48DtH5uea6+NyPtpQX7MjDsWv2ZqBThhzNZ7/AOr9lEgTZkDkApQiyGQ0w9SX838qvXzuJxaErO",
-	"IvVYIggjQCMNU60/TR5opyVjkexwYoeVplAhoKyej8OPD6ukzwI6lcykdKARlpbJeINVtn6p107Tyj1s",
-	"DzpQLCmtO3qeijTBAzCiwQMS8aEe7IQlkQjxc05Y4/rCB906DrVEQO0UqnHcF6oQ7fYzlg2TQJwiZB6U",
-	"h/prRmGz2HP6ccxHMwprZtEj6dYdLSycOpW3pokEWlruhOoP2GcB4Lfqx/j0ihVkFvtgKZhIiLH5bPJP",
-	"nZwmYqw/IHjKtL234xpLD8V8EN1h9iHQp9kkRoMRrH6VTCdECdLcddUAdsfFFLJb8F9dyC+AgCXsvllP",
-	"GD6mHrgregbAlfFNCRskTI66CdNEAg+bS8ZssHwb3grZlJrBWMkHyygJFkQO1HMzWfiWXgfvS5CNln4G",
-	"+2c4VwOq8/f/WMqAcV2nEjZ6RENHZ5mxgIcaMXlY6GUMdbXtFCZ0luEOxrOP9hP3gaCqcGxDLfw990oV",
-	"TipoRz71RUqPSStpVnlCAhPiFqPnNI5tRBkHmlWc/SHNRgKWyzEueJWeLyVj4FvGQwYnkprznjcucyfa",
-	"HDy9Hlb9NgEG/1LIYpa/ZE5gr6pn6C4bQF1Iw4J1cF9oE7+IVtK5oWz75JTHIri1pOJyRmAP4TnDnAxn",
-	"MgcnX0WIs0N3ivdpt4gslsxxm3xJrz3U8BI0nIyVhDMyl9xbvWdMPaK52djj/rb4L42FVObxKU8f8l+V",
-	"sLG486WB5T+WkaWPRQqh7OA5LoDisiOJONlukJDO5XMikiqQrjMOqsYo4MImFKYPpx8nIg69r4+ozH7G",
-	"Dk9OWBxHfJgjs4RJpoDXcDbLCtZgJCTjBSv2PMvI/NNs8Em7gZhEbidkNORUTROGbAP7LVCLZYqF0/rM",
-	"gdqAB5sEYjLHtgyEfYykks/9/HZfmuKH0feo5t044rdIFO7SlJuLQMD2MoHvuErygOKxDShPV7xqkzYd",
-	"+aKZ753E9Fp6YN01ezzb3pcgcCCd/kEi7rMrn9dA8lKBxmPkedWiDyLDdpXWwKxNOj5CPMA78UoXFDQ9",
-	"SPO3oWcjqzLPUkkkU2Q6qWJVJtxoZZVXrNE1gsSd5Vx5AM3WbRS8QXYTBjC1hmS0IqmVLzbLl3zk8WxF",
-	"HFpt0s1RIlVb14QTcr4DhvTZUF8jcGvh4skldJ79UEB5wGKr7zkaxblnF9XdanQZyVTBG82u49jMwhcO",
-	"0LgIvCk4SunP4cxqGWfRgrmA7dGSyTEIzS18dplzcWL1uxHVSKUe8dsrKembKz7h22hAkXTGF2uOkQhF",
-	"7RN63zVnwGISABPiYkYEN51ijOfQ5vT6FoL70+ngvk/Lqsl4l5gq9w9PbQNfoa+KVUz+vvdXRmfxrjiV",
-	"pcjTlpftnmfNrKl3xaygf8UIdu+SEereFSusXWKC97Gc9HU+SEcL6ZXcHVouZn2DkukLOa7rX7FM1y2E",
-	"8S/6bCj909B4JVcG1jULXsIs3PMLJ37hF3fu8r+YaaVCKzWi003J0nl6Id2kvGjIXPJ3ICMYtFGf0v5K",
-	"H2m18rGmib92R8Hul/oUnLw7Ob/pvr54eXZeqfp/dU+Pzl6fvMhdvPn26uLmxr9+eXR9/f7i6kX36Pj4",
-	"5PIm+8TF25vcn92TdydX/37/7cnVifvl6uT06uT62+7Vydtr7/njixcni9fOr/V/X14dnd8UXH9/dvPt",
-	"i6uj9+lk3l9dnL90o1wc9vG3R+cvvTcdHR9fvNVvvDo5uim4/uLk9Unh9bPro29eF/xwcl58/e3564vj",
-	"77wfro8vLk+uFwZ0eXVxevb6ZOH6yZujs9d64qdnV28Wrxfe/fri+mZxCa5Ork/Sy2cvTs5vzm7+3X19",
-	"du4Pz11/e577BZdYb5e7dHp0fHNx1T168cK7z1y8Onlz8c67fHVyfKGJAjc8s92Zn667VyeXr4+OF954",
-	"jTPoXp386+3J9U3p78dH58cnr1+X/Z5ZmO9O9Ecvz3wae312UkAY9nJuwc3lPLlcXl28O3txcrXwmvSH",
-	"xf3HH/Kv0kO8uriBt3ywfrfPnhOGYZa/d0bYvSqSs9mS94p1OBlclIEIdpYx9+yNxhpuNhrW7LdqLCUJ",
-	"Ao6Zj/SFiBnlaaBj08jFbaHDtqeEmvRcyW0aKtUXJqjaW7Otd09Pbm5whWV8VEK0tjh904uCga0MseKF",
-	"EMWSjVrpuS/z2mfzp0ZUkmF0x7gB5VoesSxy1BsfvfHKeypbJjs0sxrl9P06kuqzsoK0+j7lBa0CVpDT",
-	"v2I2KNjEq6ylBoY8AGxxoRY3c0VTxEZRch6qckvzf513V+uTxruL6l5VE9iCGah3vM+GU2cK1slR3oLL",
-	"mG62z9wjUGUJ7ytabG/u5eRyXkjjR+hp6M+92LEhd/2lIY9+ySxUnZwLbJYmYvBf8btIRv2YeW3l0PXA",
-	"BeltaaOv3QMu0unkSq0uR4KzxWOUTVZZOKo4mStQzjcj/gfRx+Pkia+xTW8hNXzDqVn+tfo0AxXkhwWP",
-	"Fw4pYnHoABI3SmRWJuFsda2aa0GY3xZASbjEXw3i/WGj+YxE3ICQ9kU4N3gR2c5jMqZyZDo/pZ1u1mjG",
-	"7a+KHZdD+ClcoWkcl5wsmamfTyIFXSifk54++D0SxIwmwC/ImSIjEYey6MzYmMoMau/H9BayiSnR9rM9",
-	"aB1uT6R/CLFSORKcjGlyKwGqCZWQgjNL2EeQ3D+JiOs//XTq9K58L94ssE2+WC57kvPsLpOGttXuwP8+",
-	"Nhq1Tudj87TT+bh/qv95eNrpTBt7zeNOZ9pqNL7B/5zgf07hP62DGv4Xr+418M89/evpyelpSbr+t4zG",
-	"emwbEbbFW/rV+ZnEbc4yL0jbzlGWeUkRPZ0ZD8nGiU62tEXlncngs7boAubgeKmFj64E3089RVjWHMMo",
-	"LieOaZ/FS4qMPKe9c6U6FAvD6J2bHyJz4IpKq01BDXA94jJpKLsbK68gW9LsBWqgHjwH+KNpDKkHqaQo",
-	"wC6Mg9TxAHFdrlmmYRGUzo5Fwkx5vPER+yTl8vztmt4ny0lO8QSsSKlLidyH8l25R0WquFsqR3vpKCyN",
-	"baqX28P72Y10xyUeaKcfxTM6x0zINGSptx3qR1AmUU0W+L1owZprfT4j/kxLNDlBEbYhO0Twnr0W+f23",
-	"Vr2llXbMkbCwg5DqGajojtlacZSMYzbuI0UtQG4Vkybgay3AaxmNBIj1C5nJ7l6JsYWKzuHOfoP8/tue",
-	"ae2zqigI51LudkhLkV0Pfl7mXqDjgrl+K2bFYDYIJ9Hc33u2dNplpZ6F3oDl1iadliSeaW0Nsg4SFkST",
-	"iHFldcNsokw56yjWT+lUjbrAkFcWlrp1qeq1kaZgDcNrzcP9xso18g3gvR3fAG7tbu80WtuNxv7h4SpL",
-	"eL2cW5PpAiIQ1iMkSqxbJ1iyFhCQh4qpkhV4vElGpdI2M6fPP46yXOBNaOwnFS2TfQXgvKvS5Uuqn86U",
-	"dLlFFpBOZiui6ushjBRR1xl0STQJbOix0/xV8Lz9VagDAvplWersF5JEaZqfo3AfX+4LScSMFy5RMR0j",
-	"FFoxSEyvz2jCkp4HR+jW/3majod1pUV8xhpuEAYGGYOvyFS3wDe8kDKWsXxYzfHXyzWuGoUuZf4I6Ukd",
-	"oOeGXkwjaFbK6/tUPr5m9A6MWzaeqLnJKpkwq+w5JbC49HEpiuF9ahizw8GKVdvX0ytCcqWLxcNCE93l",
-	"eaQtRG1+0ucsdTQdarKVlmY6x2I8oQY2B3P+emkOvkElirhUjC5FfCrhDkjHRfiC/jmqkkLxTHMyCU88",
-	"hQQ113imBGTwFEEGz+QZv9oNjs/2zsanje9ak+3weAPgwRWbgPhjKxyVKXMpwSfs4VJYFiKSPFd5TijR",
-	"j6ZqK0PvJJ7HXGGg97JNT7XjOguH+ju2qSfiQlsP2HP8ls0NjuZuc5/8/ttOlZi/DrRui38dNLb1b61n",
-	"eMJQA5ckZBMGgLCkd6vmvTY5OQZREiR3VfKxw/Wpmj8nF99d2stw0D4+J1fXR6jUwwVT8JRT5+Nh3jVZ",
-	"yCCSu3VuY+vcdIscb5XUvkXPz6q38QXPamunWEis87aP+ZsKQUrna9yVoys9GxxFFdYcl6GEzq43dujf",
-	"svn6JrOm5BW2RX70+vVFg/WKhEvK90WYctM44g55c0yjOHts7/oHl9ung8bL2+bk3fYvjfHx7u3+fCf5",
-	"18+t4GB8fRjuqe9Hr2bN1z+INYTDotd1YRvfMEVDquiGa52CTqcIhsWzN0DLYkB6NEgMnN+M0VsGVRQG",
-	"X6gQ92dvQ2RttM2czO0yHoLTPuuAXBPjIvsqByEYSdl1sYVlcwezvdXYL7aq+zS4DUaUcxZ3TU6hLcBa",
-	"8k5rv+MTKCAlliv0ZIRAYut9q/wbORTqb2hwWzvGp8lr/G6z3ij+EoJJl61P6f2Zu4ooYeceAFCFIMqP",
-	"8a3FTxl0kXLiW6SMg73Wwb2gVxgPHaU8iL7BDgF9ZI1FOdh8URy0tIyGPOLDLo2HhSzjkTYh8u2Nhy1N",
-	"8atgfz8rHaVBj42H/NPsVlr4n40fRujmz7k5k6kcsbCb56kIhbv8pBw2W3v3Oin29WtzIx+ad6OHooR1",
-	"l81QLp9Z0Us9hNzPsyMZTNzP9Yk7ETyCJC54z+c/iyYffuWr7wVOaCAguqEIpmPGlYOv2XhtTIjqM+4i",
-	"MvEHbWD2FZ9/72ybi4eMOh+lsjHBEiG/SglYlwWuy1BWaHVrKphFS1WiYmysEC9nwKu57VJtcgmLXEPz",
-	"K5d41WLDpvycravnFOi6C0ermGOWajae0C/jKAVsbAnnL9MJ1z3AG3HqTbWsIsP7nM0uMRd589xugz5X",
-	"kjfS4/QuGlIlknp6r6yb7hMGAV9NE85Cr4FPT/+njhwkGsx7uUYL0LqnU2l3Knfnrf/3f/5vp1LtVBI6",
-	"O1u4qGcK19BzVrtlc7zZbB12/kHX5wuqqP4u3M/mr+w7qFJMIh1cwIrBDaJ1Djd8+rTafdDc2z5YnYD5",
-	"GLmGVX9Hlux0OfhaDCMkAHc65QqD0V46GwTN5gBGYgJcEv2BY/FTRCIexNOQhc8JFw6wxD3d4eCfN15W",
-	"cEu6uvYxndufIC8GG6KyaDhSxoEppCKBGI8FT+vbbTGukIjCRMSgw1UmUAOQNNkONSbWZY76F5jIWIX0",
-	"+7S6+VHR4Q42QLu9OJqqEQJ6b+xLSl3VXaVWQb1GKhsnlySO7libUIWLTSUCpUA+k99vC5J5IcbQwAAd",
-	"3pg5pNtaFShPOz/Y21mdeF4geguBWd/n+xRIxm1rUefewRw16pcVy4VWYSVOmmd1cjKeqDnMlouZbWO3",
-	"uveLN4Waq33dsA/Yxmjmj1BwgzoYiLFy79mEiUnMMklrghv0YOlgeKlrBqFGiZgOoVnNl9Z3k2XthqwX",
-	"DTm9dss3P5Ju96GXkWl2LurEtq/Xf5mGIAY7woLW+JvLS3YW6psze2vSkrZws2B7/9eIytHXO/svTv41",
-	"+eng22+uaa17czZ+X9t9dcym/2JXt+Pd8zeTV+9/eLk9up6evl2LGorj0dcjDMrbbYBOYgY3ITODGetv",
-	"XA3gao7XJ4EYm/R6m+wyGF11PLxtvR2fCKnsqfe7Q8kyEvCG0tecgCuL+DQyRe0LsL0/ru7Z9KHYpV6y",
-	"U8szrFAJWVrEZrLmMJxd5tNYfzGg/WbRSuRo5A9eCGea3QZs6XJgBzcGkf5e1hzp1cmRDYja9gdTmd3f",
-	"TNqkt4Rl/RRuQMwZrGeIBgwASkayeGDyJgIW3RlJaESin/ORLuiH6mN6OdCGXE+km7sl5kQbYd7WVJXq",
-	"VZvL86XSvNXc2d852N7b2V8l0tUoSkJtiWI8dilTgXJIADHDZJt5CmK+in0saSNh9GRzFrMjylHmAhvM",
-	"CcZSDcWTV16niuzBXcbhqouqXJYKMkK+SM/3lMhjuPNJlfxvqkr+JVW5onpJUM8yDcwIVJZEwcgOzwyt",
-	"TSi5PH9ZJa8uT15q2nnP+pckGtMhMmRDdNst8l30DViIzUZrh0yijyyG3hUALyijkEESa59KtreT3YTo",
-	"3TcXV7PGdy+H4ujo6Oj8+u3o5O1Q//NE/983x0fwv73BRL3T/zi+jU/+9e5qh788h7uOhkffXH/3n7fB",
-	"v+D2V1dvd0+S21fD4fDrr3P69/beYStrHh7VfqC1Xxq1w//c+vDV1782qq1PhZbik17430Yv1KO/ZWyS",
-	"VQ5XKjpPuuKTrvikK26kK5bWbHsq1WevQ/N9gH9vyBhvJmtW4I8j7l9tPqmmT6rpf3PV1OyLEgZBw5Q2",
-	"P6mrT+rqn6KRPSmVT0rlk1K5Qqlcpgq9j9To2tXHPfnlnkK892pYXVZiedQHnmtq4n0WtVb57lMA+SmA",
-	"/KR5PQWQn/S3J/3tySn43ziAfB+ESmafWenfTBvcfqriY93Mdi50vf04iSnHZlnQ9hZ2uf65ukRn+iib",
-	"1qqLo1y+dhu17zVQnPs7h+T333brLVPHv9c6IL//tl3ffeYjnNj+sWkPX9dRFt3G6QVLa9jkVyTRL8y7",
-	"y29jm6ate4/bTr6uIzBNhiz/ZCYXfqHGYcJ4iJ0UZCxm3VBApw5DoiHj2P8BAY7SlsPjAfV73+o/GU9E",
-	"HI9Ztisu8h/X/1ax8UQkNInieXfDXrjWsZ8D6bp587qAzAo5scmjh6SLSPALeIfcEOvhEnjLd/Aak82d",
-	"eyHmyb9nfU1qnLwGuLRtoJtm/fBZAdJamsVegJihtdbeAqJSSTG3QzK/ZvGaKHILgMEAfGdAMHJjmSRs",
-	"wJIk7SiWAU+HrpDSKYW3bG6xv3z4aDQbMmg9GERdZ476sXcsiQa2tfWyMa5+4SJUsZt8wbeK+IlTWQqA",
-	"oayPeJrE9bxdVlj2/BEy9FPCKgHZMoubdo30e51pkyi3L6CqC251gjEg6qYIgBlogk3CZuFGc24WT1ol",
-	"lEvNqWQ5Ap+1MbX6n4AXfoH47gm2d1BQC1gMjZVWqWxOV5ZrF1f4rLQrDLO5pFoSZeKUm3inEP8lHz45",
-	"vrg+ITQeiiRSo/FyPPq93d3tXU8JrJkLBZrgZ1tDPY3NFzGZPAJt66M3EtJrp+wOYp/Fgg+LoAS3N+i8",
-	"YDs8DvwSmCLw0TWgXktD5SoaMzEtsPrfRHEcGdDA5XSwvWckrKOEZhERaP65KYR6JCcxnZ+XLtBgGsem",
-	"JMiE/KwgWWOdqqXbmgKtGU7qRfgKONkGjpyb8iGu2T8jbZzhlmZxX/OCbGLkV8WXUAXMJKWHUv2hmtFP",
-	"ikjK6FUG/+7R1Krs+5ZqVc1GgVr1mKI5mZx9To7wxx7KFQqUJaRCHY/KW9NkmgwiPmTJJIn0cYGeIAyx",
-	"7S7Pzjdm7z6VpiQJy76mJmao8Doa8rNNtd4NwGNnURyj1woWh8sZNC4nvcuL6xuyhSh2aY/1SFVJDxCg",
-	"auCGyPUD8X5Z7f3/VDLrmUjCY+iot+m0ERQ17ci4wjVwjPe7KlXIb5qt/bhf4Lqw//mh5F79Ycnc79MY",
-	"JTDW/7LxephnD5npKuBSq7wrAc1lMz51MaiTK7NM2lKS7I4lNLbPGFysgm6l0FY2WyfL+apIQaYO9r86",
-	"HZlvTvHhP1f7Y0xXy812z8NO3cSfNTYNVzKz/C/Pxe2zTLw7d8pWymB8qnACiejHbLxp1wpOwBliMc93",
-	"94tE1xrUmXHRpb1n7u2XWzRH9Qc26JyV9s1Z7fW2wBhlHPf7mqGI2tkLJGkoT0dH1lpQ0K5nSbnI3M0A",
-	"XfuC3zdlIhWXHFz8BvSDgIbu62iJxZbRjW1ZTSWh5O3V2UowqDXNJRy9Ww5HKFV7TL2NKKFx11zj8eSp",
-	"VbfTsG6ujckfFQofUVkaqE/7CHjDzIAg53uvpO2tS+N7KfpZTiF1zSYwrIdILNItUyGuenGrGNv0cNlZ",
-	"tdv6nb53RXsZE7BJGA1trnJ/qpRYC5E9jvht9w5UN71TKKOYLF9tbHXtWtVEtlNNrotP2s4l7esfKUns",
-	"p/xmNou7UCyLL2miUjhoDNmUNMUpnKsf5imR9EZGQ7LoMJJqNeWXIGKVxDhdPyBLr1pbz9DooNxVVgyB",
-	"uwF4rLFUbR8Z0/jRoUr5gTrv4HlBtDJqya3tygCZJe97lVc+Bu9K9ZFma3tnd2//4LBRo/2gTicTWR8K",
-	"MYyZVgoDwRXjymgqS0BKmpsnGt1gc/zENsIvH7BnrPjEE8l8hhL2SXpOXkbq22nfYsK4XgfprF9eHF9f",
-	"fl9LJ78GEA/AOa+Ychn7TFtPVAn7SAMVQ96c5ghhJE0TTgsbBf4jbEJ3KhI7GcHjeV6RpvbHE67A0pWM",
-	"XMPilKSfGa3c7PDitu6uAVZc3LT2iJsJ6nFl0+bAFYYD9aOQIgqDSrUyjNRo2tfHJB2v+WkpDHFhZ3Vs",
-	"8Jy2b744e3FcqS5cfnl28+3bb6CB870li0dMsJgbZzn9kaIHTg0dO+JxPSgc39X3O+GkSe9C05vJAsz0",
-	"KJuLKVHJVJoUKwa06zWvW51ddT/xli74cK0F941FrDH4YP5bK0FPerDU8lKaxIRxkCTWqpskYhBhJPlz",
-	"Cjcj1FIhsUz+fPe5jvLmJzd/ZIvOqh32Zy+hc1bF37t+zk7jkYrn/imKh03JLaiFtopB4/Bgf293Z7vV",
-	"fCTF4EnM/PFi5m/HzhcPMMDPZnoYbeqBxMZv3YiXJ2/q1cd6RGxGBKlaKyLtqwM5HrTs4qe1Xtt7eXJD",
-	"tlxaWW/RebBGPkz6jao/1w/rLWZpR6wUgLZg2bKd2bDdpFzoNykGZlEFh86tjIvpcLSy1WSdnA3MPuir",
-	"NBacVV2aL+TZ6zOUa1ebvgx+AZ8fHVI9DpcHb7pdCc6ee/3TskeZw9cA9hJ8wHoUUz5miAhrPEsWAzlK",
-	"mDZXZK9OLoBzmC4jNGEkGnKx0A6ptY57CCF6F5f9GK6ja0JNE076bC4cgKddfdM9z6HB5gp4jkXCICS7",
-	"+yxtLdwDTFhMHURQVzjknUpbi+VPn3ptV7979sJrkqUv9rYseHOvTt7yWy5mnOAUytdh8xqfon429nfX",
-	"1MZU6YC1rHe3uPmZzTDvMxKzgVooS6g0moc0PGjt1/rbQbO2H7aatcPBXqO2S3f6bJu2gv3w8BFauWXN",
-	"f4pSxETWzVSq2SZppl9PSWu5e/Voy2b1Fw/y8rvjE+LuMc2z9rb3yO+/7dS3c/DCJ4dvWDwStHUxuztN",
-	"Tt7cvBpOj7+lgn3XVAdvr973py9fXUs1qwVvclpEocAoRNEuiMJrMdlnpHfd2t3LRXD1pbU6hJt87+K+",
-	"aEfc0X6u7zNU/oygEX6fpXwJGugbOjPJuaX94a6xP9wGveAW+r4tqj1iGJVNxs950Qc5B/GrBBlEcbxQ",
-	"yrQQoCyKzsEN3cJUYCNvgcMX9u2NBR9qfWQoqlhygBUoproN+Hl2RNt7jcYaSalc8KJSl2MxZpL0aeBa",
-	"Ydktzn6F1xrXe933vxy13vy0DgdHXPeVgrNNMHUYeKkUmFjWg33rVUkvEFwyrvQ/JeT6dI206gH0Qc/A",
-	"gNuOnlh3ZzEWUKLhLdKXdF+e8UhFVEV8SN5KlpAr8HMnGIGEWs7M3GE468TNljvXL1xyq3OspzEALbD6",
-	"c4UJ/fof/tmxPFpr0uACNOpE+hqEuJ6IxDDSWIgJbKqlZ/2mMBoMmInpHrR2W+T33/YXmNfKMqwNOr4U",
-	"GMNCEZf0/xxaTMKdtuG+14ATL/WseseF11aht0yWljCDpbqoHheNYzFjoYl5N1t70KS8+WzZt3bL5i/F",
-	"NAnKQrKYNJnJjHYV1noFBjbyfrDf2H/W9tKiCZ2GEeMB8/KqHQQ6guE7klg+7OJRp50clgiYn6csmZv+",
-	"cSEb0Gmc0x7ghjXkTbboo/yD0LYv+wkTGV71hZL+q3n1HVVGozX10M7ref15XeNVLN4t4ZH4HLFW4VrN",
-	"mpVxypRy5SkPIGsq31V00IgGP8k4vP1prRM5jbqxCGi8ljFD+XAKIDUZyJqqsY9N5QLaG1EiladFh6x2",
-	"dENCRhbyy8C+zNXgm1pTxT4qtFb43Kb/V7M6vUuuX7D8K/muqiV5Bwum4BXDkMuxCJncuAAFn+0G9uGF",
-	"Uz7HGDmUSAPPtoAARZ6CvZ0NW+ss2MCZ8XwonK7tCHKfFtBHjmm5jt5RaEy+WSS1iFroET2VLJtVqMXX",
-	"XEwTAvVtJI76CU2MggNqGC1sIvwIdkbB8I3jr3QKz3Njt5bx49gcK9swL/Zfzn746Ifk3692Z3fBzc/x",
-	"D9/u8N3k7AUgMx190+o3brf72+8awfh0+sPLQ/VvHjd++P5c/PC37aGc7cL+aE2UEUHlik1iGoAbY+M+",
-	"t2zSFXHYHRQ5/hddayCtY9dsXCo69zxtKS7K3nJglNbuYauxChploWeuN9TitYDi3s27z5a1gbljcc4f",
-	"ttrvVVndX5+Ok/IarAVrCrWo5v6e7+qZzMKedTfbHFYwJ4Sa9JzMg1Q36FaTzy6fTO5ZyFVU9bNBVrc3",
-	"w1gMhzhDg3bRhjwCzyGUy+g28wVTxlU4gqNPH00jXnt5jLpMKGed9KJsuttCbIEXziHjZt4kM87kY69I",
-	"i7MmBlY7SBvCMNXsxclX1o1cOg8tJvCerH/KcCoW3ntS9wP0iSY2rFNStMXUTCS3+QxsxJRZJ0eOatNJ",
-	"lmyt/oKennstlcrQGmBWwJrce0XSGM6jAVpMJUu6dMjKPENvJUtqR/r3ZStVUv+wUB1l6TSbXuYyyjQT",
-	"RcaW2cfMKDNHK7cdGXJdwts/e8jcypAHRsyP4pkWjHwax1XSZwHVmqQWGeDVGYk4lNpY90+xMYc9J09A",
-	"OdQdFJXcfZ5I+3U05BdTdR/1Os/pqbyV4AAyWELOATSzbv2Mq7b3eZz3m7uDLXAaTMI4hBkP/wJ+YDFV",
-	"JdM4K4rOrOnmLQNQWYY/Z6QfiFWLizSjSSgzfp4iD2EuxrOW2269TN0nL8Sf5YW4sYbgPTEci2zdV+9v",
-	"jBOzsXfwzC1fJhJoImhV0vuG0YQl5P/9n/+bj76XnKZl6QSvowHzFYGsZ5OTtapE88CPhakFljkt50sl",
-	"sd/WM5eVAlIYaMD6/awb0PjxTKgBwsE9i5CGxxAivGKQCQCvXsJq5WNtKGr6Yk3eRpOamODG16DvKktQ",
-	"LIEU8s3exYDChP48ZdjCEqxIZ1tNJauTDIij83sgZJ/xJ/gu4eYDBlriZtViDSCBnIvVtPxMj/l6VV6p",
-	"uwHyWUzGYR8od2WqYV6eZ45P5t0Z2raz+lB2ap/8aH++Hy0ojFScGo6XBZECg34R/3GNb++UZGeIkNms",
-	"umRJ3oC9JZc20HyGuf2POdLiDAKDGbd8sbyb7vft4h3yIMFK3TYBjeN84VpWblPNxsYmJGjD9oYz29H0",
-	"tE5VAvZpOMbiMnsQe5Xqgp/RHAev87S2yhLejpgatKEfumwL/dY2fAt4ZdtfbrxdMknHzL/HYDBkSx6K",
-	"13XRHi9Mns6I92P89mX6wiuc2o2ZmWvt5k3sBYzbe9QMcF0pINRkSdWoMxEgA816/1Ldzt8z63fLp6Zp",
-	"vqFtCaj68d+64KGrWg+6qatZLDVfTdCFjpBJ2ue8oHYOkRa0SlDct3zIVM8mpmUnf8vm9zzy2By8FEC3",
-	"/MQvAcWt3HIR3Nbg/9c8+Wv3p15dgpiv/PB3OdVgjV/vHkx0nQSGpZqX/WLmtqKPfb4wTYG+9tiJB3Xy",
-	"OiPKDb16uf0GYMS8V1q7H5IelXTJCpunImwUt8/gXm4vZLSMWRvS6sesPUsixT4L3ucq/IwUShD4kkt/",
-	"z6adpbS87Gz+JEY8FKzAQbHmGSw2RNXkGJP475NjXqxbOOafUtxkgmlauazgg/3GQWs9lrwiNMl42IXa",
-	"jq71DZbHB7CgwFaCoO8qi7EFPQDWgnS2e78UfgKkHsBjAaqympZIzB78Blm9PaloovT25FNgWu9G/Zfv",
-	"bs++PY/Db9/Nzl4ejs9enk7PXp42w5ejuM+vJv9unTb622fDf3//zWydKpaVpZ85Wwqn4IAaSgHd9PCv",
-	"7XTvUbpQFHR4y1UUY8sGu1yFhQubhBp+TrrllPz26gyxL/51BVTd1jrK9buX2J6poHShkLMtS4XWnNOF",
-	"hyNOvqGSbbeqELKaT4ATR9yW4GAYciXGSDGRQfGFKdpB2jJ6lWQ0ZhgP7Yspz1f8rGevl0p2LAyCHKqe",
-	"UBMtsXt6XW0GJ51MJBGTBe9Ec41CEFeqj5UgdiurjkhXREnebg4F+BiNLiJJ+zEDNa0gDmnBg1YCBK2I",
-	"aZhXuSKw4s8NpnHctYxsw6hJMXDhWx79PMWsVs1snxMuFEkYJHiyO611DDIIiSTKOgfXDH+W4+nbehAT",
-	"WDFRyUBbF/J2KdLEveKKUGX5IIKAoN+YKRpSRVcJFE2zb+y9OSVkcxRH93Ra4pajGp9EPNr1gpmZMKW3",
-	"HGUn7igcR9xlX2+IUwVomxGLQy/+l75PIBgvRi4W8av8k1esHgCtYA2PSUper+jQndq894yzWVoWCeRv",
-	"O8HICYvjiA+t+iHiENMzxiYJNi2wNAg+qV4VSTIGFDiEvtCcvKMVRAmHDbkeeold3xlk5l+4uk20qNwz",
-	"aZdA0tPHvkeCmNEE8Cg6PB8p2xTLbCUjybChpfrUNI6dNrWEBaTzNczA1Y0x0huzds+5p1EMZQpNyYjK",
-	"KokjqS0OCB5Bmx5VJ0f4WIe7HDah7I2RJDSWtuFiSAaJGPuC9Iu0T0Zby9gp9v3ANil2n0D5h4hXh5u4",
-	"IUQfhO11g/Ug2S35Ec6xBKOnsqwLyApFehmrW8MpBKfjYfzsUwnPuBdkTsmhfMvTkzUFjVJbrmLGGXje",
-	"0aNojpc+cs/djoLkoio9NSM6mTDMroo42W6QkM6lO0HGOWk1oEUf+F/mJD06gCQqAVWSsCFNwth4dGKm",
-	"jVUSUMmAOc2iUI20gkB6/9Wrkt6W/r825o52Or0qtCWa0EAfU3wWXiO4FvH6Y1hI3uEZESBBBgyjO2Yg",
-	"dcTAOorU3IsZw0PGo2zqTHrINPEx2OpYiFsSR7cQPx4XsMLNwCu32h343wKEpf7n4VpAlp7IXgpkqY/N",
-	"GR+I+x6aTQEqi/TNshw9Zo5bzvJehBW4B15aBo+7vk6wxKUWdNfz6KxlhE37a2N6U0hCQAlUFKht7e4W",
-	"aY0ZxbM4EVlGPGCkebjfyMff93b8+Puh+9+qZkoP4+0Z4w0xY0rpdkmV/rJkiJuck9OG/ROG4rqkPnpT",
-	"H3xhpkSZ9HrjrdcGuu57A4gB4Y3Y1OCTW8YmwNOM1CK0D71LeEpQlsVRMokpR/9jyCY0UWMoFT9zTd/G",
-	"bNzXXFWvT1ufNvierBKRdHjIghgaYhHcUJcdjGYbpvY6+DKoQsz4m/W7Q2nyKMlRlkeDYxYifV6KlHUv",
-	"YxROdvgsm5cBXt0FjfTXhXX3lJVKu/KTFLx+RWdvmJR0yOyufPbkSHAv/L2xhPQU1sQRyq7UPdSQT0Xt",
-	"AyQLplpuX+vb8dUYyPyGyqK+hoXpFkBX6CwCbtvD6KxNwDQ1xQQw41HwjOvkhAYjEyEZ1xjXmmDY4ZDZ",
-	"kAk/tOrb9eYza0eg6Qna4Ugbd5FtfAcn4hq/C41ukIhhGUCuwXzcEoyUmrjGYK3L0sheWj+EkgMzmb6i",
-	"+dDwV4Cs47VMpZhbm034r9pTbfLenqPp+ZXlgV8RapYAkzvsCmJr3YxXxx5lF9bAloZ1chMFtx5qRwr7",
-	"M6NcmQ9qVZmoKLhlwJA6fGgQyE3xqVYBzQIOYjFDsbAQDc9ffJvElXYlxZ5Jw//mF5sEkBqWhhGhZdWu",
-	"XGn+g4LazPzLrOr5zKUQSBN6alfQdqka0oCFCVnMFFv5JqOLVb7jYoaCIBs80rfcLYwPcFzgst7drGFb",
-	"8JExa+NwKu3KCxyX4MzkjZnn8Db/Iwu3VNPEbD1DHAA+5xYCF2DhUXwAjqgJ31Qt8pKZ+2wkgERowjwQ",
-	"Jn9hMnQHV5wOiP5gFfHh4jrZH6oE2mOAUUIjwAnQCy2z/SqLls+92s7ySiiqGLwPrQmz77Mc/pQ5M6bb",
-	"lSx6t2fVZ2hvyW7iI6tJzyH1L7zDJt9lzkTORnw6Nk/H5unYrD42Wg/1bozu8s667Jer2YOTPxNZss1v",
-	"z8KaQh6XEZj6s5YUPeKCWwSvOfSOHz26rqbwdynAges78bGGAIY1weN5yeura77NV/20dG5VPulLkfFe",
-	"BIIrGoAliBolGHkOBCOrwmD2YyZDXQwt2GLEq2RMOULFsMilABiSA/xTVKSMXmITBUy2S0A5JnLM6x3e",
-	"4V99dZPMtT3y1VfkjJMfr2d0OGQJeXv24cutUARy6xmZQDrTV9boZF9VQbEp1YBwJOapa6OvWTS3DjeK",
-	"2VfYaGw+YV7TSnT4pxoXWr1f9rS6SZIp7zloHFSlxsIdiZ7JMOk5vS1D3x1uvGVV0hdqVNBlveelj/We",
-	"ATgNh7CuNkxxqyJj4Jm54dIRMVVfmcU8GwOcDa7nj/phOonqczqOP3y55f/5DN7j7tD2nXeH/vMZAaIB",
-	"bTaSHY608YUktC9FPFUsrbFpkwi/Cz0oIdh+KaQao+F8NIlCMYTVHjKup5EmWzsP/7je4T9O8CE7Gth+",
-	"/9ozzGG07w5EbFqZkTENWfou63ccYmnKVIkxVVFAY3B06t1hUknD0lzvkQ6/mQlTxCtHNstWcJXQQLWL",
-	"SVMJomATquTHK/ZCBB++3EpYKIJniLdnbW29N9BBRX71FYTGep4/YmuC/Wb+U8+x57WPcX0nlDZLDaTL",
-	"cw+/Rp+7Dh8Im9VumB0ZiDgWM+JMrIhLpcfyZQ/QCXtV0ltoqtx7huem5yFLmgtQii6mACAFuZowLlip",
-	"OjkXBvIwYRNGlSRy2h9HSluBCGtY7/AjTqYG4m9CFdiEO40dE14jCM5mY81wgwsPGK8yPrFrcpmP9Ox6",
-	"9Q4/yeygBZrp+T1mes/Jz1MBfhJMewFpjlFsMmLxBHw5EHUaUdnhvWMajFjtWO+7iNuEixp0v+1VCfsY",
-	"sIlyCahqlDB/I0xgw3p8TDQK1sCyuoUcta++shmEiyahBAiUtsF4AGc8dD0n+qaIyVT9kF90uH2vSew7",
-	"3G80nqF5F0cB45J5vP/N2Q1kfMReDZw++pgGWRfJcMs8tDWOlNcrp4LWd6VauWMJIh9UGvVmvaHvMcyj",
-	"0q5s1xv1bXCuqxEos1v1GYvjGlDA1k+zWwnHWf8yLErruQKcSpOXjm0KNAlq3QiVJc0FAKbyPeuT79ic",
-	"XDPjUdjfbe4/q5Mjz6DHWPSr9zeSTFhCbI3X8w7v3UZpArwpMzggajQd98GRYXWwWzav689IkoCK1SYD",
-	"pgILDqowoIjURU1eKJJih1uyh0/VCUazbxmgA8PU5MgGSBXjZBzxqYJQ60BAPiiiklaJFOAaTJE/Ak2m",
-	"IeGiww36nRpRjoAGGRLuIUaXtOwci+45lJ4jgTgSPtPa3pApPdVKijQFW9hqNKwiYTE/PA5mtzN1KFb0",
-	"TlXaP5r+tJUTA6cYJHeVduWyhn/dgqZ9/kv/tfx+dDB9cRyEtb0357PvT3fed/e5eP/96Q9Hg29vP/4g",
-	"r14eH36vh3Wr5vp9x6j5VdoVGUF2f6VdGRxsX7zaftH6eNr8ZnhwN+0fqtesOfz2zS/v9vfYwc1UHk4v",
-	"v727enfytlKt6Nd87J6e/HI1PRxv7337+ryrpmxv9/D1+eT793uT4/m1im7//dN3Z+/Pdmmj8unDJ+Nt",
-	"Wum2/47Nr5lCHWzRua73XyKANrrO0Snn71rZB8z9W3DzaXTH3iDF4Kd2cZOKHnSbuYV9Lkw/L88/WGn/",
-	"+KFakdPxmCZz31QpOIKVakXRIZRQvLBtOFClpSDtawMRQ3Mp72f9rQwjAEW1lvEv1YwGug5nyCa2O/XE",
-	"RlZMTvZOc+dZnfQQl98ddv13L2Okpv6/ohPhwg8PPRUpPnIKzKdXsVmpVlp6BbP5+IyHkBtgGHV7a6vZ",
-	"2q836o16s33QOGhkPHHZRx1OXCRlF6pumGKJ/1X0cvdpcKutNM5iW5VtVPr17s3fgxWey75o7sjMPwKf",
-	"gpz2YR4hJh5WqpWI2ga2XZMKhpicWQAIqrojKkf6DcY8WghHuna7XtAvH4srzeD6UAIom5sEsLgPrnRs",
-	"w60seqqCqdl2Q1a+w2pqFb+GLDfKv2Q9l4NNMFymS+Nh4UG5soscaT4pJ2gArF4ZePtW+lCl7A2wAcX7",
-	"myn07GK44UPau6j4y5VqRWs8WLhTMrhi9cgCwhauAxccWnIZmFUD+gouDB/z1SUX6oFOAMi9m+cTCPG5",
-	"cgUnNPHaChaebxPH8lBDV94XJay7bFzSu9tD2sytBoJnfsihY+a3T9Mi3GNR/dYlG/3ELQY7Fh5dQi9m",
-	"j4rIJn9Vm7l6bOjPKCK7co+W5VkZz5bvNir0KxX4klZ4w6rlbjc9cvTwdG0026SmljE7bT8jx/9Jk2vB",
-	"dqHaATFV4Azr7VUlf/vj7o/FLFg9GntnZW2l0cvzKFQbrZz6u+iNxt3siddH0BmBamuQ4jScpvnPK7VF",
-	"jBpb3dAWVlngcm1U5VAv3CBIs94gv/+2AyY4ZPMWaYj49HFmXE/K4pOy+KQsPimLT8rik7L4pCw+KYtP",
-	"ymK5spjTvoKcInU/zTFVeMpUxJsFR6Ldq0yG4k69WSXFsGjb9Wa99axOjhYz+TAl9wvpMPCg0qzDb7Ko",
-	"y3JZPiGhPKwSiIxB9CcTIqoSOkwYkyZY7MPtYciWK4QiNPXIZoQYRYNoYhVK5ZUN9YFbFANIrcb+M8T+",
-	"g7sxcAiBLMBnwqvQNokYvOAosY1A9ve29565JlQL/TbkLFIQvYgUEYOBRVtb7GMFqypC1uG2SB3u3WtY",
-	"TDwYtQVv02M7yjZHoWng0a6YnRGUPXrqv7c+mNmtPDzJKhkyJe0OYaIDBuY63AKvsDBtZOYEWbaZGTlK",
-	"f3GA0hRjhNCoC++rEiVEUWzGV+DTT0CUZeMuIBH3mo6YwGC2t4jPipYX4H6qrtFpjWbIz8PqzCPXMHkv",
-	"aNaiCWWhgwsmU4xG/I/tQlS86ZkO/MXLVAwl8Ce1iCmaBYLflAy/ud7wN8VuLRwHwMI+bBnv2V+saDjW",
-	"AC4czm5j3aP8GVv5FR7bbHfBsl0tKEVbHP4aLf5WD8E2EHwIS/w7d3ErWiHTra78yK2zJp+rs1/RgG1/",
-	"wdLDueZhuHcHxKJBee0WS0XUzhoD+4v1mSyaahYavWS2JVWBD++rtlTfGRvQm8c63H9HIO6iBfKwx8tF",
-	"2n2W56n18watn4t2xmu0/SDp/tmaSxafN0ySf9jZ/wPbQXrHz1NbI/l4qI4lbAkBKR+st/U87yoC411e",
-	"XN+QrQlNMJGYZ+D8UuO0P1UZ+y01TuvkiNv7nTFTRB/TJHoAjSyzRnbXVKP/UY3Pi81baPm+kbXxYWVU",
-	"UsuSrZEax5lwZKUzbTS2g/8RigCKJvQNcInhD5AijBdMzQVe3/J+qKzr3YTC8gLP5hGqt06mAoOvVz5V",
-	"K9uN7UXv3jcLvq+cO/S1cdCv8oReGRvZ3Q9j21nHE6qncoUHRI9zp9Xa+Jnde3xnF9dj9TNvOb2jERa+",
-	"L/PUZgppqNUmPNfsNUrxYses/VH/hhReM445h4QNXvNyAESvYMb51rTEhupydKKkvk9sE2NRGFNA5N7L",
-	"kxviFzjYt47r5c42LQNORTJOA1rfiHC+JJT/sTabzWpQ9T5NYlP47h2mDPhrusJHpioBYcoq1QrI91xz",
-	"hHW9YfkG/Rta5SX9863FnIWjXsfzlGtbbL2QBrM47+OB47Ueq8hgkVjEk09ZtAbXGsTje4UM42Ylxfz5",
-	"DKS5fY9ndv+7M6oq6c8Ns9iUZ0EoyQRS18o1svU7xnknktABNUUJQmNVnfsf8b0Ani7F9qqTa8ZD0vPA",
-	"RXqpB9o4TaFcyf6oBLEID/ohkJPWOcRZBOraOIKOWNwr1nJO+Whgy4G1EmIAKcmYUT4bRXFhpUgcSXVs",
-	"lmUhHlG0n+ktW68jrCxaeeMxIqvoO6GO5WQ8UfN3yBgxQyi7D5cJG0Qf7Vohergxi731fe6Bs9PYhpvk",
-	"WkrXz2X61t4GYOIfHpobZuBzfsyCOXWVigF2qiD5Cll1pp/i+tLEw+yttBqtvVqzWWtt3zR32s1mu9H4",
-	"oeISmSBlx+Vh6G+nXzYrOGN9L4so90RZezg4r6Ud2yBhBVIADFWs/aiTUR+8HJPbwJGXhWQAJmNSq+wq",
-	"Q0S2CxFZi934IYdGBAbBurIMqjjxSK3QgMUgpdl1BckbGmv2Z9h7o7n6ibfcby9jnluDXZ+KpB+FIaJe",
-	"rCVIzjiEdyv3yi9YU4gsESC/LqAE5TJpPnzKyJjXkfQjxn49lOWIhSLF/liq7h5bn30mAu4FxrXJbWLR",
-	"Fo4JmbxBUoVi1dCFqIUy7fTRVU6ObDWXfo/1XrXRz9PhlMiID2NWQ+kRMnmrxERbrpORfkCfHdC0TfMh",
-	"hxIZKYxu+uX4aZOiL2RaFVkkSJC74NqsrWQX8MQse3koO7jPqTUgq2uony08f5skA/8BbD7byazyc1O+",
-	"G77j3/2r0X8f7MY/N8bbfPfVzwfzN7vicNqUN6qVfL//y8kO/fffTEi4NME/R0rcg7S0FYq998tSvjib",
-	"uSwX4711reb+8kKicbj6CVyIczpmN9RAKq1lDd0I8ZomCFu4lin0hoURvdEq2z9Afpmky6wAQ0blxMzG",
-	"8sszibZ+dZzmEwo0xHTKizaEePItpKrFX5IFbakN3syI3jEC3VwAVhD69jv8yqwYwQ97YiTDbneWdpCO",
-	"pMEnCv8GR2Vn9RPn4noaGM7xjyViAxp2byKuLjfltcbjCFWaWBgXsxLUhDLCa/wF5fyTOff5BHWZeLYB",
-	"iCf28vew8SA1/QG8ZWmCbkoQX0g/0Hr/zNcJVaPixNesIeJT9GYdg/TyTKgKRgVmq8Hs1WJcG4TcdpjR",
-	"Ah7htsETCh5GL1feAHVJsHjhaFYJte1MsRdprqsl3gxAbpvoC8+JFIgqBbi4+oE+CyDPknqwSvMvZJ1Y",
-	"kH1k+MZeDijXxrTpi9PhHX4jAO07zSOvItKOnUAVQIoxddJ2+tCTgqtetjnFDCD7/aqXaADJbjAjnHDe",
-	"unbp6lWDUx8pEkCml/EFj4nBbyMzOi+SW1jg+HDTe3P+XF0ohXmg7W1AtteyvZ9k8pNM9rR/bCAER8r0",
-	"vfpHCuknG/uPtbEN9u0j29hbJjV8vVikg9udYdbTjEOzCi1ToHYMIo806zfygFXFgDAajKolscwoxNoz",
-	"v7+8NpKmcdzhXvlXCorXS8tCe1jnRC4hT3YmklttZkGOVBxJdXKHiZJLI4/Hdi0+ewDyESN267B6xxMX",
-	"a28/ZDvXlL0B4AqyEugwaA1q+81tWqO7ezu1fdbaZ3v9VmN7d8fvZIj56g8LZWW2Z41gltnHJ/Po7xcC",
-	"M1vnM5Inc0mbS2UMPG1n/M+0EQsjm2/oLRhbnM1sUAIkh2naqW22uV/k29NmY1fEYXcgkp4t+AUkVGyN",
-	"hC0MxGTu6l0SMUzoGKOSLhdmhtn7VNuL0CIanp5RSfos4kOSsElMAxY6zFU7CC5M9ZGpX2xU/Sajft4z",
-	"AE9zob+Ec9rQeisScWZYeECubZfme9tn/mLqjWs01ubk+PErHM/YKdN/RxPrKbz5Nw5v+tXjkZI+I/ln",
-	"Kg1PZte9zC7DqWz9lmb5HvrAvaywQrQtLb5LU9bxiaXQIgd7rQPED3lWxYoGFrO7KO1kE4jxWP83jriB",
-	"+LCvxWrfHkKOmeoyqPChPOxwMLEATKtnU+CxUKIKpXCA9J5Jc3ZGn02gh/XClB+Tjz6eTBVLqmmlHHTG",
-	"qBLGIREf9cCQVbG/gkUleWPTR015Jq6JvJW2DgnYPdbxRcrhtaNo70FP5DsaO+EPbtcLHs/TtFVXhdfz",
-	"WW8PCls1U4N23GeK+IcYAeRVdgyIza7ACtUPo4VMYm0mspDw6bgPC9PhFmvKgLJEY2YqqTLJuZEkO63D",
-	"pSAeL2DEj1tVkNJQrrYgs/p6vfXj8oFFBg/P3sc1uG8O/8Zahg80t6n8xyJp2dWaNPSLtPRZae8aa9u8",
-	"9/2LV9/U3rz69gYbJWTO6ApEv4InunrZTJusZY/+LzeEr9MBPGQjSgWxppyH4Eqdi2slEpBAlwkdlg8u",
-	"fQDev0HRBMgMv5phHVnvqSObFlzAoxsLY3gqJ5EP1//YG8rna4tleOg+shke3LT4AuCsDMtJgY7uWTQG",
-	"MhgqLGv+4ZBbptN1uSg+xhvkItorFlmBHWga1StRJ6emhRC3DWNttbe2KWMxdHUlkUle4qaLWof7d5px",
-	"gfCxJwYcnJIIHrCqbXdPSUjnthLceWqxbZYWc1DfmRl7LLRswZZC7s2TRNxpqWZLoF37/b74iAOwRd1g",
-	"kkKzG3jGuINH0WSho7bDyIKXdriHLKFXL18E37Nggb0UYQt6kVgLxxa8zyLJ0tL8wMJSqARblUZciQ43",
-	"66fNc/Qz2+ljeZxUCdWG+RfSDkRL70zhuil58eC+yCwRfOj671Rdj6EOn0rmNJg6Oc3W+afU61r3THEK",
-	"9s+ESaZsjyXXxbaQ8gDWC3cujriD9wEMEdTLikHgcNGt6PbbhukZVi0a28n10ZuT7ruTq7PTf3ffXr3u",
-	"VQntcPtC6EtdBxg76Kur0jZL/gpUSZ8FVF+BYclA29+JxFZketSyDJ7MzPnEYEze21lhxOhd/+By+3TQ",
-	"eHnbnLzb/qUxPt693Z/vJP/6uRUcjK8Pwz31/ejVrPn6B+GD0rYrlMyECBknI5FItr4MhIEbluFJwFU6",
-	"SElmod30yOvI/4dbqodLVt5vO1a8A4hsrChCZYZMYVfQI9Pbyh4RzQDcFJFuzeTrHgjsJqEIqaiaykp7",
-	"p3GYNp/SOxNHgMZrvI4eUrCZTNsf8tobf4kPF4YoVsyVpVP9Q232zfa0pOLYSZBIInusEnBoisRCAmUM",
-	"BCSKCP0BFq3ZUYX/MnNP1b5Gv1G/uU6Mdu/6o+ntAoc2dMczXnDzxiUv0gdegAJeaVe2YCifPjyQ1lqt",
-	"lNbe8kkitOSDznsnXGldZxndZVZFk9E4kjLiw+yCn5tKTNsmjIM8c5JEayOScfXcMWOoZVdRHKNTumA7",
-	"nAvRsSlvT6CKNNNlMi/nnbBL0VPEwIDcl+wJZyw0aB8gGBcf976Q3SjHpP/czVpcs0+59szZM5J2YHfn",
-	"xIhhny1wCDSsv3Pwpq4Hpu4dpUja8q0lu+dg0/KjgOHNxRS9GAORDIVSjKPW6lAGsgpM24DGlektS+hB",
-	"KH8UX0jizemvt/m5Zd/AWbFETKzmpM9JTnPTtxomAVqqfqq+tg14M0qEUjH78/yyn6pFrtm0MXIuGcaY",
-	"RJQvthK3xuAVW4bt7H5Fc/Bu7RSYtCU5jWNnZmE0L6ZKSyODwUYdOpDJEI21yaCENvPMc20b9etwgO4z",
-	"3lOLMmyK+y08lXFUY5PvOjkxI5mqGNt5gm1jD/NCHkyHQyLMm/mKVJiTuz+sBj+PixvPveVFzc9ZkGAH",
-	"GYRBV1xTGLpefuwLgelMcssDItVrzeY24uH6kJj67rUxjmDXvtNPPDIcgBLJ+ou7LJrpe4S9/rR68hmu",
-	"TRvN7dp+v8FqB3Rvp9YKd5usQfeDw0FT3zvp2qPerjjPJTT/5KG3oDauuPDuZm0/2N2tHdCdZq0Rbg9a",
-	"zcEOPejv2xwnOoQ1qgTTJN46qO/WG3969hPs7eqsJyS2pwr+zxQm9JtcFGUvaXHA7nL1+4aZFoog8xsI",
-	"oBGjsRr9slICtRoNzc5BklBpE1VAX06mXEJ0Khix4BYUqZHWBlgsWRXUKj06jJ1RRftUssLeU9/CUB5c",
-	"eWbVq4q4Xd90Nt8uUYnsTCOYLI+MhvOoLSSO9eKlaTX+4nrbasZZuK1uDtUKNK5ZGtnF/jO5yK71PWYj",
-	"vIfN1l5JZ4gUw6wIlQxjqxDMXSNwCb0fIv/1No6rRAnimQ/taKErF7AiIWspRRuKBWd1cq2Vob4I5w5W",
-	"NYMtSzl2vReJSaXPTdf2fAeg3rlbNy+ZyvTIQCdpdkwlTSCqKRqnX1ccMxqCNxzqOEVYiGGkd7Mw+viE",
-	"9fYXxHq7hLN3/2jxhpAb2YhvplWVMS0Xu5p597Q3iS8/ZA3KuK89XfpU9hk64J7Ctp8jbPsXisBq+gCf",
-	"XJGAulfk1XTek1uOR8hyEemK5+GCKefg9C4aUiWSutcYsD5kqke+7F1CzuJ3bH7sfqtPaCKZOdoX+KbT",
-	"RIxfXV+c90y2FCWDRHAQuTa41dEmeBYK1O+LgLPIdH3XlupzIxLHekP1p9rkCy1XIizZ/KLnImVS2Mah",
-	"UN1qvXHWcqh3OPhbZ1oViZRBHQYRlJHYXpUNVrr2lnY8TCU04KD6lToRJ4PojpEx9ucyraXSPh1OYAoe",
-	"sDo5N/oleCYBJsrEU3G3UYdyMUHNJyM+RWF8aVcv9YnoEY2EhOw6G3q8fPvN67NjCD3WyTe4B5LEDPEI",
-	"pY0zjnEdqcIX6Pnp986gUJdyIpJoGHEbWVcjasZmE72xJPft1WsvoN1nJOJuIMcXV9fdi6uzl2fn14V+",
-	"EygRNrPS1H7GHxSxLLGU1+fqmZF8jtQnXz/YQDCV3apXa3Lm7HdfFdBMJhozMVWV9najASjU+oy883I3",
-	"DNA3+t43XKQsXygTfoYB3du4Xitj1x6Lp3zdknQgfco8DmNSMWwv11QauYUsFEfpMlt5pE38GsQt5HJz",
-	"DZzyeONCKIXyOWFcTyJczGjx4h/tTJDF3ZGGgSOFea+e73goQAZAaYjmaKbBAKZrRAPCxcKn8++sImPL",
-	"CCt4eYcbvPhI1YkNKWayT7lNqI3G+uodo7EkM4NrAKm7IAQAzp57STRpTzzAGBScdTg6642MMfYb1Euj",
-	"6KFRjEEn2yBjJKZJlYTTRIsadAK7mJhh4DGVCrNLrIQqLoGBc249Old6Ex/CpLH3Kbj3/stnVxvxHzeS",
-	"jQyPVjFxeuYvDQI2Udgj0AaSTGJaNPDzkXK0abPQIFEZ7Witc9870+SJiS0wsTeaUMfMpgwqQYKREJAD",
-	"xtnMD3beJ5CV42arcxqvEf3T/7Tlq4ZgMIsLj15R1qE9o5p0sFuxzLQBwYQ2bLxp881slgs5gRuNsz4X",
-	"kAYsN5cYaWrvEI1FYmQcEg5NaBvapZP+HHNAtNre4SvzGU0BYHF6FVFCuLajdGnmjmadRx1uvU5uJQtT",
-	"4kAFPhsQqVeJpjFEV92XQsB4hfBIJcBFF/s45bqTuh5Cljyh5elOq0V65mMuV8H1fINYI5lOYIVc4sUY",
-	"lr98Go+Qe2hX1NolPimm+YgdbpXxq5Prkxubj0g2TEdckmj4aJLhXgmHnM26maTDfjQcsuSeuYfZuTwk",
-	"79DPLzBNLA3QYubk6uPAePiAnMSn3MJHzi0szCu0Lgcw/rU+99dPNLSpXxmP9/Uq3rlJ6lSeJxbmvKV9",
-	"GgeLCnyeb5mmXmVpTmPTbxDbiLUJ5VwfKt7Kpji5IPKfm+K0sDya9p7SP//I9M9AjMf5IrybAprT4g51",
-	"f/2pTc4AXMcqsQHoffndWP6pJavu9cobC6kIzsW9S1oFhCaMDKdMAgZClMhcsmdGQP6527O4Vn9U2l+1",
-	"kNNktwJbAK/ij/W/hDF0/JimTyLuIhuKWpnG5+52OBwuc8/krkayCKOqP1VKcCygThgQLVVI2K0GmBOa",
-	"3kErHYkYI+hjQj0Eq7mYurTZAZuxpCwR79JN6G8FR+U5r5ut7Z3dvf2Dw0aN9oM6nUxkfSjEMGZatJm3",
-	"GyfvOoAYIyod3gZCSURSToEWXCDZELz5jnm5SQ4TURhUqpWY9plmTi/hFn0h4rddLAbUI7Cd+B3yhcnk",
-	"Gtr7S4LYC77rLeOp3MIn/ah2ASIXM5VODpnrYVljlnxWJ465s/CUO/ZnQl9NvPPuPNnuWrEr2/1c2gPm",
-	"NVPSwtnaTucWyZZyggdIU0G2VWnVc7Ya030Q8VCS/hx8wWEkkfmSUATTMTPVH/bNLyP17bRf7/Ar0/7W",
-	"JgWlB6egBVl2HTD2akA30igj40EynyjTloZrQYddacAhceSmBGW5kyS6o4o5MAbnWbFeE312q37GkIcz",
-	"6Pr4AhKvBMf8ly44eXX27uhG//fi3dmLk6vr3jMD7dQrYSc9D7yQMxZaNxmwAuMY4Zka4b6J6YLgF6Jt",
-	"fOxuhTpc3+V2VeSqftnHSKryFjmWeB4rVLkRt8+BJ728OL6+/L6WvqLyWLw9y7s35p6fsQfPk6R8PEm5",
-	"6bYu63rj+M8/os2NnfETAO9jNbmZpHxzczGdsVS2frX/XNrr5hxTZDO83shZX14uIgdinzcVIfSuUQIw",
-	"YCsVnaMj138t9HWDEGGHu9emKL50zKx0jaRt61nePCcjYNZyNttP/jMb6KTM55/eQudBR2SNRjr2/Wnj",
-	"W687WXFDnXJibDyJ7b+72P4biez/ltxiSUecB7KKlZjHfswmJRO/BtNRfQGq8SRrIxWDGue6No8jbv9s",
-	"Zns409ovjdrhB/PfWmkz58fpi3OmsOIU27cqaUV3pvkMZqMVKgouObfD1YiN6+Q9gC9GBqOpzMoF2xoS",
-	"viJVfajJW95l5jGs1yyfJO9FcisnNLiHmfgZ28U8yZu/rrz5R/d6yQigJ6PxYV1bHmw0ahE6X10gvNvY",
-	"Jh5Irin0tTy/z2xGJ4KERADkogRagoIHeqhyNFWhmGFST58Np7ywTljL74gj5sZfqlRYD2wO4TULrvtX",
-	"CXZmSouNVx2TbMP5PaqLgRlCYUQJUWhWxXjosrTSguKss59cXdbOeKQizVfIa4CKJ8164xnUk+db6lpt",
-	"ylZFuWww10Qv7Ypge+eBayJSxkNOOelFoYHnH0Vc9RwWpH1DtkpKU+ZzVGws5CMdWvjhKAEv941FTbbj",
-	"ihD+CiqmyjDwe5A+n22gQBITszB588IWfuFXC+t/oiG/mKrKCn30iJOzF1lgq8yKyREgWDIewsIbtBMT",
-	"+88qrWz+atR/GUQX0avrt7+cNc+jV4d1Nn/1S/j+LLqIzmZvbuLRDy+G8/P5q8N60Ip5f3zaCL9/FZeg",
-	"jWT2o1Ki3h40D1trYJ94APsu3xOhCVDDi9lAEU1js2JquH9Pktyk/KYkhRNq7a6D5fIeXGYp9LkjLRD/",
-	"M5qEsu3nuXgE5HQf+5tt3OrPsLQJQ/Gsyoi5dJJQNLVylsfQwFKrU2TKTa5ndpx00IgGP8k4vP2pZGia",
-	"lbMHjuNsyMUCvVNeBpNjFmIZ2bZ2d9b47rVW/WuS6SOseVZM+XAKhYYpTOqQmYSRScIGLIEkMs4s4hOG",
-	"5wA+vnZ0Q0LNfXuL2dqOmowIQKA1othHBWj4lNsuNOOqqQLKsVyssMkyhLL1mUbdWAQ0Bnz2sn0pNENX",
-	"SHU93q2RGscZcV7pTBuN7eB/hCLQryT6BrjE8AfIusILBt4Zr295P1TWz3Nemtvg9g1OLWgB2yjRs7d/",
-	"o2neVAak59OrbH8tAtemYVmN+pU5je7+9YvV9VT8gvN1tOHcM7v3+M5aGo5+ZiPMbk3tWZLdtFZc/xYB",
-	"I6iZqgZnTpeX50GAwoUrPFgUQMfW5la9THTrM3oqkvHjQnUAU8omLtvlsaLPKgR+TmZWFj9I2G+QmXiN",
-	"K7FBKVrhYbrJVtQ4RBqrrfb+/LPV3L7HM7v/7c9wlfTn5hzdC/oB6XxpgS3qxs5OEQNydXpM9vZ3DqG5",
-	"TcvgMYhwDmWOMJaqSQJ6dX1xbmpTaDBKj7/WozucTiaMJga7QL9EP6pf0lt5qntVi7WlB2OOBOQQdXhv",
-	"PI1VNKGJ2oKntMXtaqp6mqO80Ff0TPoWwcBpj9iDpkZ64PIEgJuvHcQ9+fL333bq28+Igl53XimYnmIK",
-	"hY9TxrI4bb2jQQH1aIRYH1wOJtMU8kWcYHejPPYEOcLlQSyLsi/rD+grNgbnTaOH6bORtN3LKXztlEp1",
-	"dHn2hSRqqkQS0biuX2KAZ12+VYzlwvHcK2JxqU2mcYJLxLo+e3nePTvvvj0/vjg/Pbt6c/LiazEY9J5V",
-	"Tfp7Ai3fvVJtHHe2WkYTgk27N11/LIdmHycx5UAfVedLx9JDcHP71Qe2djKO+C1M7YgvlnpTgzVFBgCv",
-	"iIXZ6B7vCTXptb2oZvEc9GjHA5pW8RUuo6XUhQ/mSli+TEvr/vX27Oqke31yfHH+ont6dPz/s/ety23j",
-	"WJivgtKfSbZkWZZviVJdu+m0k7h7kngSJ550adaERMhimwLUBGVFk0rVPs3Oe8yj7JNs4ZwDEKRIWbLk",
-	"xHarf8zEulAgCJwbvvN9p+/eB4/ppqmDwNICmzjW5Ona/PRFYpaR6wKrzx+2kImK46Hw+xDbfn6lqV+c",
-	"jUdWO8MFdFQCbhQ3To6ihgSrYAvtZJsIQIikZWWeRpDjSeNZwSCLBG37IcMv2qp2QpuhUEwo3YrFkSai",
-	"nwg9OCe9qkf//c+B2+X592xXLdb2LEw+Sqhx1oyKvkCWM0dqBhOoRRuRk76CZYN9EDIkRQwnQonoD6cm",
-	"0hcT8wPEi8YecRYrnTq4Zp2lE8VS3tWPM3IaG4S533kOpLjQZ8NoA6Mt7adIScdm6ksz81XOjeVx23hC",
-	"TEFBDm0v9+hzH0RDEJTqsVU8SiyRegsVtjMoXzfYR5lGcSbeBe0wLILtEeQX5wgnH4/KAh2ryXmoJiRd",
-	"xmdKJyxViql+KqSHypVswo0hAt4E+4xQYpR1RToR2ea0ZdBnFmErcD+D80OlzFDISIQBjIfqTbQES5/G",
-	"HHoh2HL7bj3b19EicKkniDaex+JE+8+SPtFzmuXYCcxSyrz+zMOaFVvBIlS2DCeKTKL2iBWHfArL1cxQ",
-	"H0C/zL2WI/0g16Yjsyi6KsUepiKdlPcYvQJSqkXcn5lbqld5M0ITuveYWgrh9nw6aNc+ldGCEDJLZ5YL",
-	"n5e9QXw7wBNiZzd418yVVwrFMbJHgR53wZ+DBE/G9fi4bpa/ub5Ubs6pWz9nleoeUjsYivb/CEgQHhHb",
-	"Gf1HXlRHk8X6krI0mSJVhYJVX0cmAPRpnNp24Ed29i19lW3LaXfkOL8xC6p6OLrgvUiT6RYMJmCaTzUb",
-	"qAmz9FTmVxvsbR5FLjTUtTsyg8r7jcaxurgAESIrBkwqgPAJv6dITWSmRJwTJMJ+ON2RoYIur1j1Lr3w",
-	"Q41Ru8kWmAKY1sApIv3NPl6IU8zUA52mp66E/JlOFxo/zePYU+wH4k6qipgQw+9fGqJf4TixPR7HWM7y",
-	"z/0vkCwHpabwTZhwGisSB3jUoHGkkV1naPakp/U/NIY+FjBuiq/x7zciwPCpjkEjVfTh9DjjGiCdqyAR",
-	"Wo2TnvMUh83Dx2wU9WiD8nEYCdnz+3ydGoVX5HXUPLmIK3960JE5JaXnH385Pnr74uhD0GDADm5LgFbW",
-	"jBrS7QCwpU9nU/nM+zGn6xlAm3Ak+yqwXAsdSYVFXDVmGu32zFAidhqo2a1wXKOSBrMN5VYCwty77YwD",
-	"pavsTuu5+DnlibHjuLuzpYjPwzwoWMsAzLFrD9iC4GyVxVE34ckUfwo6pRHCg8GM7sjA40RzS4FqqFYL",
-	"/NGpLdc6Agrbp4IUhpwCIrJ1Qah6Omg8hqnyzSvx4AJ8BpE0tiGF1m2QI89ss5+5jnoBw6qFmTZixoDq",
-	"Ex5/AdcdvF93b4GHScRIeA36HelZ22cuz/BeRMUV9woOLcg/DfL+4Ehajd3GDpAIw8PoSNcJZG8XQT9g",
-	"aaO07RTpnOsASl607dGc3pJTKmmtsZZWLqjyd8gG/eJZ5k49PZu8pNelVL3LLfhfj0m2aB7zNO5/qIEM",
-	"FdZNaAbyI3lPL1YNJRfZ1+qFv9u1578nn3/dn1z1Tv+Mf3+9J/eT418+PTf//dzqNi93u7ufmr3hy/Hv",
-	"r56mn2Xc/P2fb9XvWOKr12jRFmVa82t5VWLglQTPc3MxG+d4z8FMuoVTLFG+hCWXFS/rtZLKTAF4cNtL",
-	"5YZDv109/Hw9+SXWk4/1sXy/33txfHA8fNn8rTXaDV8scaA8o2a7tsU9d85J3x+fX1fwBMFKS0x6+eER",
-	"Bh0m0SYD6wIkPxrYsB//aNHapVWLvg9pMvokBhU46xNstRxWXQXii97LauXbkVlMeiR66fUcyRDNjJME",
-	"gpaUpwKF13EtQ6h7eHDQIr5jcgzasvRCRAalranVTTcRuBbxlWMCdhF6Ivqx6GEpVo1TjEPDSOcIKLXF",
-	"7VCwW8xbM1F1E53VKVauirPY3DCLIk3vwrFSl2w8yugu3a6tO6KxXI5KMzFBMks9Bvo3m6azF2o4MhFj",
-	"wMdhQEMtJgtTNXbz2vbyH0LxIJ+li6hNwDt1nMTZwPwgmw4+6xn7B/LrOeIaDPS+dmq8l0ZXolNrMwDY",
-	"fgsoD0eGZpOlNRjAzzoyyIxmYBNTSOkg27ALpk21hkJ1EWtG+RplgwW8Z8uhfJwOztNoKCCHhhQaqnwT",
-	"m3zbAm90ISE3fuZbVzWRXsLnVHez6sFQIF1hKIbmRTrfH5JAxt5h8zEthXx2ScdEluguSSyNt1vSZkhq",
-	"aBEZOtcRjklcMZxudKRdFbA+6QeLPe1Z8xwm1PBsYam4sBlz17JYOtv+txBP46YoRIx59UU/YLy12CFb",
-	"j/a4OxetLBEBHrvpukXhf5o7s9+K0bbLdKvmkPeMmd+p1d0FEHTPh4nxDaNJaBwDH4dV4vzmm3aH1do7",
-	"hwe7T5uHBwfNeepa4svIfvRJy3w04mn+uxGIaVX94B9pVGvX9vvN/kH3qdja483e1h7ffbr1NDwUW0/D",
-	"HX7Id/uH3f3W/GBNLyPFpcfdxVmdysLAWQmub/VaJEsfnDXEZQ8MP45W9YYrsZLqqeisnc/YRJYPUFfj",
-	"aw3vHiIXEzIWaGBMxGLDtfHoxiEjhgjzwkWk6M1Hhs3m08d4KOgp8M5GAG3qs3Vwck3yExhnwWc6soDl",
-	"htpeMZaBi8eAfHdRTXYUEWvFWs1mJh4fZVVHPN8knvIJn5LHxy874HkWw80EngRCdrGUiU67VG/Mn6n4",
-	"tT/kZKeg1PwAAdSLehxeYEcF8XyVPYsIHA6cwkJbZa9TuT4PR8jiVvyeTvnUHvZCZW/ncTntubnLWwgf",
-	"SmtgR3Cjdn0QVVBuBZWFFCsUB2aDh3zlYQmbbTZGj98sdKgCMhE5Hz4lLqcQikNNAePZCV+Cc2tjdteS",
-	"mWfgS7cil7W09sRlbuPNRy2SY9lX1V03L0zu9d//7Dd2H7cZiTBkp7AYTVro2RROLKSaNFhA/YwB42Go",
-	"OzJwWPRzh9Sqs8D+P7bLhuc8pRwNxEyHIuWAVXvGAuiTxKtlf5hPIkWxxZAFxKqeAesCHLTLesplDH22",
-	"7yEkuN0ppMDlRA123irayq7pxaIvv1RjGd71Xsy70sFIDbOFgORsoLI0fWm857Uw7e6UGbdpXW3l1mjs",
-	"OBwb4jadZaXc3p6k5Y/aOvIRIkf3m8x4x9ZjqyQAJaWuSgelCo5K5xfg+qDgMMxZCt/y2/Hc5BIuzI7c",
-	"c2DfHvwu2rQmr7KxV8V0w2HdtV3JvlS+XegFYl3runQ9Y9AFOAyw1GNqEnhsqGWispoF9s1UmSg6QxCZ",
-	"67kKICUPwwgwPBIK9SPBoZKdIYL7xKRhPG9HEp2CMTNETcWGgkvotbbEj3+aKN3e5gQwIo42visyff8I",
-	"WLBd2xghk5QWHYnfsjBtk2FU0QN/1N+FGrj+tQb0l0fDUTr9hDYJq1b5R32SiH70pYgkZ9SBlYef122X",
-	"WyzSFPIkLZ4xYX4B687ecsl3uVX0uP05t/PPp2D5353Ol2aznHmlXr58MUOcPd94ZKbhMSJj4kz7S0mh",
-	"2SOoGD3ODZ64L8rGby+euw1b0FIqFlyuV9d/EXIQNyg78irJK3rHBYruC/1xHJ/TLT6Xkh3RUIqS/9eQ",
-	"tjtmD6oq1uo1r67oYGHGWmXBbvV9rVWb3+zC6xmWs8W8IVi+FU+HmJG59Mr2GXhu7nk4jGSkU7Ss5d6u",
-	"8JnKwPa5nBq/hTAu4jxGIg78k856Ig3ySM/oPaxr9WKlXdMEgiixHcQdHHVk4MFiMBPLjCzSN/UjgrnT",
-	"nbbp6mMZ/TkWdTMOnoQxNeV5ppeO6KIwHWCQjMz1UrHgf9FPFdqHImrP4Zi2MkTYZsBUatuBKhnl2igA",
-	"Zo82SVssRW16rdycRfIiU25CrUEnNcilP4BL1Oc9Jp06rNJQc7UZXEdWNg9RydCSQptnliZTdtCEYIN6",
-	"sEHWzERHoQB9eWjv7gmt++MYKjgKlALmgIo7ciFUcTaQCAKQ45Orvax9MqGXDtj2wd4zxtn23hM34lTI",
-	"jsQxc40tAg32AlaQ9pq37LKhGgJB4MupO9EzfNSrMWtVu4pqn5CTv8rpXs3a7GXM821SOG/c6I0eyTz6",
-	"ZasferMu4Rt0B6/T1d5YwMx3EufoD3wFnvcFH4KfaLDn+hLNonNSKrHSqd5ErqZstptp5WTBwjyBnLKb",
-	"WYdATvksZCcj5Dud/zB+LG8BC6vq7Oxs67n3KK9bXWdnZ7mP0yJbTbvObqRZ+brTQaQ9L6+hqUrO0Vqy",
-	"V7gVEbGlFe4KN7YuiaSZCamzkUgGfESOG8/evPgGaoMIbKcjwUJT7oQ7vmlbnQBR4d0mC/lUN+5omYmQ",
-	"kjdeeKlS50MupxbTpAuaX4lAPFyqFDOfy0Wy2PuErRUUvzTYGY9SCypzpReTfQ9Hq9uhlrf+TpVib8yQ",
-	"3mdDr16Isze6lrVopyVNIjwIdoH/zNQU1HILZsiLEssUerG3k+LFmelNk2muzLDzBAHYVWy1xteBX49k",
-	"utsynp9/iYbjYa29C9Bt40ngzx03pcaYXKDX/lE537d6ddpXyrzohGeyze5nfjYZLM/57LtZiXN7KOZR",
-	"9CPzuZ4RtAUAAY9jHzehWTQcmn2finhq0ivjyRw/41iGAA89TktywNkWOE5tVReOMgF6Vv22N4s/wA96",
-	"HVygepZQ/57JJKh1MmPpww8gJrWQ4zR3MiQDiNYFkdTjfj/qARANDhm9KClSMkAIRTDkX875hfjpoNl0",
-	"AM3ewLhueSE8KGfbUj1AXzqVSb0WKePtnQgxdbyhgLynDd2vlHe2vfXwTZ2vWpqJI+Of7x/FrLcYcPW4",
-	"BEJm4GtQ1Kdvw69KeYQ3YmFhBI+l4v7oIiwA4/871+lzfyrvUk3Jy4hKZQ6G0xUMS70aODCjLOvDSb0G",
-	"vTrBkGAzT0o5WsuWWHOT4v7IFBdzFAQJY3q2QSksuh3L6rtnA8X4kB3faA+ug2j/GQvkOI4D1osFT4CU",
-	"ynw4X6Ktez0A6Abhbx/567HgUyhAHJzMROLVRPi0x29YqCtuPNVnp4maLrfWb5P9/oeYHzsLP8b8tNq7",
-	"t2Z+XHB674jrNzCPOZZxHvn8cMqsAsJqCdB2zwzPvLyIwjLx4hP/QhKyEU/SyLZA+YQ6tCbrM81Sqg9U",
-	"fvUKyEgU6gY7AZIHpGXRHWki9yCOdPpmenRlfj+owk+8sDdzX9WVl2vbJ0PyYaBGC4qDlChqOCWNReKn",
-	"1Q7W6fFcf7ZuF+XmbP37Bl5wsD6cuvn3jIvbWqXGxb1bbly2v7pFPlcV0SOZN/m3VJb9rGBW2vnai5De",
-	"gUFG5871pQix0lBmMIxlChM+obEvnLjTTYGiP11C3heNmBvXlaVKz/sAHc3Xk3PsWCbGReY85HszzyD7",
-	"ldUPrfayYvFblbKXNJ7qInE26nUdVFTfLuk4W67xBxh7nNFqB+SH3TPL2ocF5N1c77jHinRz+Yi8+Juv",
-	"HrFAPX08hk966MPdEnGJf+WMHmUqX2ujcUk49QaqmYidsayIUFrEcmbDdp7BVbYwq8H9o7epzhnYoIqn",
-	"eJleltt2JK3Qv2l7yWfMK3YC5SufaldnApJEB6pRcegXVqVKkWrYCl1gXmFZaemnOrKEAbfu8bUB4xcw",
-	"5UHzfZT6ui9lVejr685FeoDj/gz9rxlUdmdeybjuoZr8m4ykTgUPn80MyZJ3NUCL3s7PhSW0RRgVkRRS",
-	"ZT4jQMTyNbDr0iH+QI0TghlZOgcHnyKQUdUIqvTz8MEckTjaWiE+KrmYC+RZ2LLC6DB/Ways0Cr3v7YH",
-	"KdJEcAGgCdwJGQyNNP85i01oT5JMViXLPz/w2NEKK2iTPzsfduO4Aeg/zz0erlzwYNvlfTZp+MYcPITx",
-	"umnJd/MQCffqyhCJViuLOj7KUaJ6QkNtih3JNAI6huoApHD764pCZuarXlzVfpdqY2EKpuXZl+5EKSSP",
-	"ZF21IgJGcNv3vNWd9+TNyW6YNe/Exxzrz4Q7o0SHP0X0MHBwE9WoVQZjFjuHINtEAKu/zoAsRDi0TnfU",
-	"keX+aJ5DLOlOh80G1v6TP4kb+37D89ZVkjbzNM9TdU6B0PzsbaalB7AGuRN2S/CwejK3LPKs5GZuJ6kr",
-	"uX3LauGm4WbwsbtuUY01Y8jgS9kJ3TCci89Y1/eip65EMi23ru7dgnW9WrjanGUyaiIZfpHSCp4aCwG9",
-	"dm1MMnTdkXvZv30qO0qR0JxNBqojhzwUREld2YjIVuxDNAY114gIN+G1IQ74aCSk33X4EUlVCMgywgZF",
-	"T/aKJ8LeaFUV3JbJ71UVHJLGxe3IvCJ3NW/WDF3V7tZhtym2nvCDva1WuL8jmvyw97S/Yz47siLXINJN",
-	"DFqZTjasMmPRsAp5vgwVFma0FzBHtd44ibefNPYbTfvOMgZ1rZ1vsG6uL8/jVtwU539McV5cFUrztNtL",
-	"rTC9l7fBpI+xkBHOFXV0AdhQt1ozzhrbZrOJRRejEwCHgsYrFn2khve9Lk87cmii4FbTV+8gbaNIe626",
-	"EMruNJukLIEXBnGbRE2esUQMFaL2kNspZeNRjqSzwmi+pDn5wf24/tbnWzu9fbF1GDa7W0/5bn9rv/tE",
-	"tPoHvcOw6RmiVKUjEOzXUCor/cGW/UEyFScDJW37AD4hENDR5+bp1No7gDbWIoVrLWVCcB7NWq2KtvIr",
-	"aoOVWo9VyM+qZx3swi41D/bNUvuw/RX/cd2p3XvYctdKkpn9WMDyeuIJkNP6peMS02Fxsh3pkNTXQ6Ct",
-	"eEzddq3mBxn1Z0RelBSFArVHSHHDCnVJmmwmDef/Oo3xM2qWRUY+NGUF4XY7fiHDPL0CHm2UERQIGZ7D",
-	"tc7tQWqOqoBaZJ1lWoC6oOLANLPieNPh5rTUSpuMewOangd4Opq/vQd4IIqGr2hSlra9CxyJ4pX/plkQ",
-	"hQG2IgVe1FJ+PHpd/FByPOoM/lqPRytBua+ihfwGWjyJBceHYPrNrTjTf+PTOnpm7+KQjTCeWy5Iu2sQ",
-	"3+8U+954vqqsnpV8vXfw242XuxUvt0E1L+9ISTluNUeaS2KQQCeNxGJ1juzjjKdslKirKBQJIZt7HOUt",
-	"ALSs5ldAGuxEqFEsQC8axQUzteOODLbpm94AK/HMx9k9fN+6RLGY2W9tHfKd5lZ3r7e/td/qNflh/6C/",
-	"H0IYofUYnsMgTUe6vb3tmLEulLpwbRox74ryBo7FrLd9JLV2Da+LkgJ/gJBObWenuXPwdO/J3t7h3u6T",
-	"g9bhwe7u3orVUJr9aVVB9DS3bDaFjPUUMiJ/zdv9f2L3Y7kFyN6usgHbX+nf00UwyPazBRRyuQnAo/ry",
-	"ZmWv53uJZm2/a2L5iHXlnu4itu7UlmcmfMoimSfbyFrbKLlv++/OyjVTrx2X2SQjP6bd30x8iXSqq3us",
-	"7bZcGLDtfgiI04xZ3pQg8tGLnaEHG55lN7gGWAX4qwmfnkezzD4EjgFOAbddcsbig8htBzo1UQnGCzMQ",
-	"le8Ns/Bvbh1PBLn85s/JQwxpP0p6nm7t3cidLVAbgpIQ1UycqctKRMdemFkOor8mvJutEnmu9PZg9GaH",
-	"XIqprgbfgSiSdvr9l4IEXwLJr6ILbvIxT422QRL5YBeGPCRo3IzDfok8P0AMMuNtbYbSkeiR20UBPDiK",
-	"dA7XDovHVnA79xYYANe3RJ8lhR7v8KORr/V1JMqp2wki7XW/qhTYl7IzhoCqEgR5ObPKjKizT/GFf7uo",
-	"8Q70LP5BTN2XxneRhh6oiUZpyIdQoeNheIKzu0p9Llt8tXbta6cWhZ1au1O7etv6f//n/3Zq9U4t4ZPj",
-	"mRfNtoDXRuNuHPW2LsUUP0x32am1v3YI5PILT/mvH969hc+L6a/2GjxNhUZZ9HeQIsEHVOstfODbt5mT",
-	"4EUt/VsxsTNzG+SblPjfdgWxlVUQR+4559NQkynOTlL+tBwgxj+/+GXr6OWr11vHv/729603b9+d1P61",
-	"8HQ+D0MRzq8u0gDXoh/37X4EvfO/8VadWNewqbbdJDR5HoYUgeLCd1GJndbyoMRNeqmb3nZ0X/p6XWM1",
-	"IrpBlVznrR8FJ2AGfxPTF+7txognWgAJsLFweDXjuI0tDKzq3QTcTsoS/NWOCTuDzLRTGx3P66PaSAq6",
-	"rehgvG6p/hBBbxnVTnMkZ5FVbnswXlCnPEl9P7iSXH3mkSA7lYKET2k8KvkgYhLXBCk6DVHmb8KsWKeG",
-	"RYDHXF+B//a3es09kVq79ueO/nTxSf72j2b3rLcf/9kc7sr9X/98Mn2zr56Od/Rp2kr+efjvoz3+ueqj",
-	"tbrxw7T6TkwsTnjV+KLW3jp0UWzmrBFWNYKiqwOKNvIlT8vcALmXGXUaDYUap7X2btP8h7cJGyjSo5hP",
-	"31byaL355Wj/89k/9t780Uvfnb2Z/h41d9+cvh38/exo5+0f/0jftj5O37Y+tj7/cTx58++PzezXrYTq",
-	"gjkeLoTCpqvyWrTD70uZ5VY9zl33Bx/MPof+mHU7Bvzlik7oU34pdGkrH5FbSjHBLqejxXBPz/yLdaDF",
-	"ydinSI6NtT7uV2Zza2hZ7siVzS3mZydZO+PNEw+cgvN57PtSTPLvd6OLC5HcsLfXjnqZ9t6Kaq3f20hs",
-	"aZtG3Bs24qIU/EAl6axIndld/lwDmwX024E98TRdqewJ0Q3yv/ehB69YWbaNe46rvR9Rq65JU3gvrerq",
-	"zTYbT1ksuE7ZE/PszXdIECvr7M0t3B/b3Ts7I2bdAy59dr4re51LpvpHdU3PGI671T39bV1HBJUz6Pqo",
-	"yffMbowH30ztrYyV2qhtqWSLSiXVLdQQBggJc14oNrK5tUZL94zq5wTEALG2BjvivUE+JwPKOeiiBvmu",
-	"Dmh6unTPDwQwtUOCECiDcigTPxDwIUyB7c58AQ9n1eRu3WWx/OjmCMvA7/1FSmOr9oKf4wI8d+CqucfC",
-	"ucUKq7zQkNFT4xhaVM1y+hHt4IX7ua3j45xheJD53yuRltje1dB3rqVkDtLmSIaaelrKs7o6csiBH5a9",
-	"eByaVKBo0IQMP2T9K9fnGM/jOGMOhKBTyPAe5Bh3fRVZHX54oCDZ54sP2ydUrj5s362i0C9nBbBPEfN2",
-	"aB9NRE/INJ5i1k54zJleU/zsTrPZKEVdVi+nFbrbzX22avUaHyZmQkYTE2Ahen3Y52ZeqtvWFzkLo5DW",
-	"HsIjjYzOf2W3mUNULtOxXtkNvxh4cy6N9r+qG+JXA3DSg5yH37SZgF1LGzOwrnZUt4eWtQGlfmT7a8az",
-	"8O1ap2I8RsGlOI0GINfIwFhwzoOEGhoAEXQYhJlFPxF6gAdDThxLdCTQfthyhypll83c0sI4RTtioIG6",
-	"Fz7ptkCKCSXeCN6jeXmw4ER3fw/wrNlGBd6OvFFYcC0KzoV0hQ5Je5HgGXE5GWMQaMLMeRseN3klRG6u",
-	"c5yFyHmsMLeGkIPmt+vqKljbSEQKRQ/JckeujI9G7NHpu9OTOnv/8gU7aO0+abMPr59v7dTZAQujiyjV",
-	"dbbbpDRIP86B3TUC8CxpHNDMdmRApFGnKh05TbMURhNokY5HAZ3v+PUXMxA6ZPdqJw/nGP0UQ73V4snS",
-	"oK4Qaf2ZnJNx7Yybzd2evrpgX4ax1D91oEGnvb09mUwak92GSi62W81mc1tfXXRq7CoSk5/Vl586tSZr",
-	"sr19trffwWsIvJJZ4Cz8qVN7s8f2BodXO4Otw393atv+Z+Ba8DcwI5l1V2vXfv35w9nn3V9Ojl6f/LZ7",
-	"8s+T4t/w2XQ8MrFf69Og++rT5fHrt3H4+tPk+NXT4fGrl+PjVy93wleDuCvfjz63Xja7u8cXn//586RW",
-	"r42TqNY2obR5LO1t2Bbb6NjbXMr/icP46bpBmGG3DrCZ6Sf8Or7E4wuVROlg+NOH18938DXcGT8d4F8j",
-	"kUQq/Gm3ubibMOvhA9xziaM4cyphoxGufstbxlOW21747l+jAPZgj90dSdGscV6tCAM7wZIlLgKjnnUO",
-	"xmmwwJmwgJUdm0d9sypDETCq1qT+AoZ6fTnYuiMd/8vSOOT5RwOEzgJ2dDidMAMfO2VprToSjinJI1m3",
-	"lksZbICfXcDcW6lvgXjDBBOUGWDeAJnB/XdgnsFZCZWAbqn15LD5pGXCrFn+GYqPcqjbFXzDUtb4Bd6l",
-	"pzR/P7HN17Ej3Blgc8YIsPFdPxIfgvtyBq5AdMtwLP7MRe6RZjqN4hjPVUugCxHmphiEFoEL/jUb7MVA",
-	"9C5JV0z1Lq3ZDcVVZM92taDuGCSknXErViV1DurBzzNQkKaAeTAD/bE4h9ycYUQBFq/4TLRIt8YjM4PE",
-	"El4nl4akOYXewaUejnmuxaubywLPLMNQBZWUqme78LX8NOMt3al5XhuaxF/W0OTlYg2V+Dsnz8h/1+PT",
-	"l5GMtO1Ch6VRUUFYIUj9Sny3376vELvtaO/IGdFv+iRRDbbZXvNpg8EIInnBpmqc+BXkhUK7jszFdpz6",
-	"HqxieDCPQGBxtXMUjSmTO6+zcJyY0WPEjHrn/n3DFIHGWpRW66XheEGI9EFrnC8ECP8w7g1Qk3UVWfT7",
-	"Wu2FzVtuNUhIPeOA8HFk2f2bNVKOJst/5roTYZORObTAtdrp5Yt3o57+Q9XT748ax/KW4V7v77Lz3feC",
-	"h+vc3Nee62RwjyAKC4c44+5Shzjzt0rJIY4l4/8uXJjrEKgnKgAY91CkPOQpD5B4F2B6IZTvOnIyULFo",
-	"sF/ASpnIwKPsgagqF1HxlEpqzwlrG6KYM14YNTfs2TgrHI3XoWgtrkSSB+90JB2qaz41F/YkEJGmJ1Oc",
-	"QfXCTLKP3jGDzNMT5WKaugvGHLu0kEQh75ET4WSRLwvqSPhEGh5d0ZGOd16qhMVKUxIK94/BYaWIv3M2",
-	"N6yXzfiQtej6F7fgRt9/o+//MGLpDRHADcJ16vtYm0cvSe2dCvhCPJyIgiShkSgB7SNg5QS7O+TToha4",
-	"T5YHmxkUanhvAP0e4DITk4ljdTFKWBTqBjvhxtdOVHLJuO5ISMjjSKeol1JJyGmW6YtMHP3+yCv54NIF",
-	"1ZPpK7ZVfaBGC0JRM5uqRkJCVDRKVD+KF0wzVgN90uO5XsXILstN4nEfEg8AlqaZ/L621chNIrIqlGzW",
-	"Um9/dfbiWq5U/GSBKbVgo9v5hMIZbC/nyIRGiU0t0oxrk2vYgiSKb9M3wBtQDz/kImY1zNY0uzZWCol+",
-	"EM/VkenFXQMOhuAydZYq1fZO1Peau2W+YEJS+J4/WLgoSpMMJwZ0GbmhI0VAbMr4RSJEiBS7eFxnf+Uh",
-	"4H/zwGYXwaDQ6OwU4KdoizUeaAh6RpsATmpxa2xM+yqmvV5tps0tOtNexQc6PywsuYcsuLxtB4WYkS3Q",
-	"pgNE21+wfFgK4nsJtKHkOicDBcYEdMVtg6WPJMs0vX1IXYMd2RNV56qLDZklKL6OzAqEUKHgLORTOjeG",
-	"M82EBOJSh/rRDfYRynpAtOqHAoguwWNVDBpyjcjKkrDDUDqSw99blnQ1gkCkJ2h8sE4a7Lm9ygxDScaJ",
-	"ytKoSs9ci2p1yNayjfJWVDFLffb81Gc5RZr3sA8qykbwW7AOuuJiLB9wteiHNMVvWt7n1dYeXpgCe61C",
-	"EvdWy2erqfVmQysT67X6DFgZw04JvbiGb0eWNVb7Gr6nyirypgMxBFRKuZsybwOcjQW+xZ1bidto9m40",
-	"ezcVs2srZrdorzZ1MzDRt6g1Ns9+V1Jb7Dfnmc2NqthGVWxjam/F1Ho7e2Nmb9HM/jA5t+W10LIYeQUx",
-	"NPaSuiLLaEyw1DGOcdEFeZW0oCONDZ/esQOUDEy+kXPbyLmtdmKykXjbSLz9oKLQrMobImE3nn+9p1fX",
-	"aNzls5p7pHOXxTY3J8zM1lr7ZnxmRcw2RjlUpDNBQKwuWGQCmQseyWeMCmC5Y5tUsVEirgDXkN6xWEPI",
-	"0CyQvwRL6F8uHSs1y0cynDnG/F4daalPRlZSgL8RT+mcas4dYCvtJmqCzQ5LMZVa5P+GqvRhUpVuSkP5",
-	"Kvyt2KJNYcgLnlZiifUNNQJkXLvXxKShQIJlW93MLPbdXHKErDEyhHc6/tnQ0W7oaJcurjwEitrr4sVy",
-	"W7Ax0OvO3+0059P3h8rTmzmpsYxV73KDWi26YXNbEx4Bvw4yqWpqdUVCJVtHxRoGkT9qlbGBYVt4QRAy",
-	"q1tk/eun9EsYgzHogu9IKVLsA0wEyaQZv18SEOiU37VjFFxTN+LkcRhYMyMPMpfYgBbBsaW5Vb82pOK1",
-	"48KhwO1Xk7YnyAzBU/w37QErGAnsziYI24b0msZbvNLfYZvXbXmzDvtejWnXxkpdAr0u7TbgOj043HuK",
-	"lOeHzab918FB63EjM4SnYFZrsw7tA50b0yamoD+7MPvvf/YaO/aiuwd19m4k5PEv7IWSUvRS9kIlgu00",
-	"mv6vfUAYe8nPvRcXkU5FYum+eFi3uHXzAqY4M8xk3qUzgb6ZaxPpqVkWYmvIo9iRcKiE9QbKWEKelwql",
-	"ux6C4CWYY++nrHDbNbOWPwWHgJMuS+LDjJfgWdmjM9E1q0z6E+dJMxd/8rOZkwL67ZHluX+cdRwisJVE",
-	"zlAhkCMqVUn/7hyBXb2sXGwBSnVEueadgM81Yh5hkDG1WPIRLADm+OguEg6drsZlUHO79XoRPG2iUTHe",
-	"A2+nRywySPJGI/LmHK7oCFxSUsiPee9SF9wNDTlHHgzfCqj1Is3J35spwmc2jLQ2vhwHjF43GccCe/nM",
-	"hxRs9qjnuv3pUSgz33lsAzhC9Hx2NRcj7FInl+V9NGUjoUax8DAflmAUBjLvodEY/cdmX6IHlw3uBb5R",
-	"Mqp3wNvD0kGixhcDE3sMC2OqUxam2StAotXZb2LaixW/NPvjVZS+HndXGeYzt97zKKWZOTefSfx1f2IR",
-	"iiX3BfUtYmPMjFBWo/S17q2aR3V/2nW8D/ADsxbOUTKUXxvPpcAr9N2m8L6OpA8lX35DHEpwg6jwz4yt",
-	"gadglw6OEPhppvZoDazMk72dPfIC+zuHvs36JdKVdhJYcfEXYsVD1uUxlz2zdswgVNIbCPvkvSu+FjxO",
-	"B7Vv//r2/wMAAP//",
+	"7L35chu3ti/8Kjj87qnEOSRFUjNdu85RZMmRY0vakmxnJ/QlwW6Q7KgJMA1QNJNy1X2am/fIo9wn+Qpr",
+	"AWh0s5uDJGfa2n/sWM0eMCysef3WL5VAjCeCM65kpf1LZcRoyBL45zENRuw0umNvIj5VDK6FTAZJNFGR",
+	"4JV25Q2dkz4jgb4xJAORkEF0x8gY769XqhX2kY4nMau0K5NpP46CKhnTjzU6ZP/YbjQq1UrCfppGCQsr",
+	"bZVMWbUigxEbU/2lMf34mvGhGlXaO41qRc0n+i1SJREfVj59qlaO44hxdTyiccz4kC2O7hsxI5QEcBsJ",
+	"KCd0qkaMqyigipEvr06Pyd7+ziH57dfdeqtK9N/7e839Z9lxf01lFJCE0Xj8j05FMknHrFOpkmBEE8nU",
+	"PzqVtzentYNOZd3ZNBuNwvm8FgHFkecncjNi5O3VayIGRI0YoUEgplxlhzlSatLe2mq29uuNeqPebB80",
+	"DhpbU8kSudVoHtLwoLVfOwxag9p+c5vW6O7eTm2ftfbZXr/V2N7dWTr6gUjGVFXalWkSVar+ZFolkzkX",
+	"QD3Fc9FLWAVy+ebm5nKrWW8gCeUohosaXH4YmZyLayWSgpHAACUZT6UiXCgi9W1EiVvGZY46ms8WRgZ3",
+	"P2xkVyyMEhao8o1/P2J6SCNG+omYSZaQocivkt542d7aopNJ3VytB2K8FdA47tPg9r8DEbJ/fD8+vOtM",
+	"G43WnlRUsX/QQSMa/Cjj8PZHvBxJ+Q/9qv/cPvrP1ul/tk4dJf3n9pGmpfXnWkISV0wl86OBYsniRK9Z",
+	"IHgoiRJkRiNF+mwgzMw5+6iISuaZWTfXotaIq+0W0ms0no4r7UM9snHE8a+mG2XEFRuyBIb5/v37I49P",
+	"FFNwYLkOEsphs9kgv/3abNb36s1nVTKL1AgGnzAqBbfUtKtv2s7zF0YTlhQwGJYkIvlHpxLxOxpHYRco",
+	"86Fs5lO1MqEJHTNlmfw0kQJ2hMaxmJ2MJ2r+jsZTZl++OPme3pJuAA/2LFOaJOwuElNJJnTInhOm3wNH",
+	"XP84iBKp4Jc6OVMkkgSmRASP05v0vEkcSdXhbv3g2iCK9WjrHZ5ZuEq1Eukh/TRlybxSrXA61pdxXJWS",
+	"Vdkr4b3ROFJF8g0Ih/DpuM8SPdVIsbEkE5bgbPwB7TaKBxTDu/3xhGxAp7HCR8qptbmSWj9pWpATwSVK",
+	"ZxSJ53TMbugtA4YSCK4Yh7nRySSOkNVsTRLRj9n4v36UyHfcLPQTIawjvKurJ9FV8DZNC4pGcaVdOeJC",
+	"jVhiheuISqJGkST6blgUTbuy0v7hl/SZSBL7nonQc0gq7coWLNKnD0jUTKpuFFbalTUlluZlU6l5zmG1",
+	"oiIFdHEs+CCOAr3kZsGmCW/juWqbebcXZ/fJ36H/lbBBpV35/7ZS5WgLf5Vbl/gKXP4svRQuCzOr8qla",
+	"ORVJPwrDB+5MxOV0MIgCmIEMxIT5W3ODGgKTEmUZiWlwi+OAe8mYtWdJpGCfHrbo2+mipzNbtuoFI3+M",
+	"ZddT9udKcabPYdIpq9bbIEkEipOn5r5//76W5/hFAzGPbOUFBAzoDJn0g/YV3gA3dwc0ilmY31azWyQU",
+	"TILKMogUzlFwldBAlR090HFG9I4RqshYSEVajQZosDQAQZA5koNpHHcf51y2WimJvOWTRGi6pP2YkROu",
+	"IjVfSi2L6/FYxLKwkGOqglFmKZ+THq5kD2SSNHKMxaGEo/yaSnUUau4sVUIVitB7b31MperSzOsyex9J",
+	"LTT1EPSdJHNnnRxNYPcINexHcCNyH37EN+WrBRN5rE0zZk9mIRjXxBTCjEFp6IHFgwyuBxv1hsZaxLKH",
+	"nc0+DbtmJfOnsi/CuR6UpiNUa15dX5w/fOkb6dJ/TUNy5b5evvr+KB/7rASU6xn2GZlowzckX+o/9VSr",
+	"hJKETRhVLCS3bE6E1o6Mkql/RN4ccdg30I701YFIhiwkqK89w71iYURvYHoP2Kspl9PJRCSKhd2xfmMX",
+	"VszbtmvGQ+K/VL+sSqZcL0/CpJ4e5aEeMhj3D97M5q7PB93wCEyY3ODwyve1ZEaPtcU+BRt1PmRBTBMW",
+	"Evgc0Z+r6n2NJEnXCPbsXFxSKW/ZXD5o07hQ3YGY8nCB8UmW3LEElCkuyMR8rK2HOSec6a0i6FwCJ4mz",
+	"HbQE09OhZCSkquKGolJGOTm7JDQM9TweflJ30s09F4qcmmmU72c62cfawuJFqhIZ8YCRSEl/iRaWQBP6",
+	"JKYBs9ufXTuzz9fTYIQWxufYaZYwpEGrPZuN1KIv/DvskZufnAYjM0lvZS8TcReFLPm8azsxX/FW19ps",
+	"f6/1tRP1Vvit/NyrC1/23LN/ryV1E/tUrVxoEwiZwRUbTOVS9apgRUG3BlsWnVt4HKz50i3wuCFTiCSZ",
+	"8lsuZhykkdLiIUgY/DBLBB/W1587zOEEBlLCVRc+Wi36JAhGzTXFhCUwYxBLMg0+aNGj0uXkrN7hX/ZA",
+	"Ra9NaKLmPcu58dVGWEmS4NriadXPPQMnWD5IUzvWVouIV5mu1hf+qVq5TOiwfInSB9CNj37RjczkfHgG",
+	"lhiWfB0tbw2SSdXxIppZUPE+1mazWU2bArVpEjOuz3S4VOd7RELyNSzQfMdF2tQfsbFuVzY+xjDKCJYv",
+	"ZkgPcjoe02ReaVeOUgtAz3IcSRnxYaVauUPf8qbbqRdRazUzkYRkmFCuzBnT9h5oK3rv7B11cOrC4cwO",
+	"672+RIKEhZqMaSyXjQg+s2Q87tPm+Lvxebzo0yMSkbXEZjRlDLko5rM/mIiuQQ3FWdzrcKMe28U/S062",
+	"GDM1iviQzEBNhC3VzLVO/jkVipnAC65VFJLZiHEyF1NC5S2hfTFV4AN8pI054hiosZozTuAP3oabUSKU",
+	"iu8rlBUbT0RCkyied6ec3tEopv2YlR+FhJEZRCqFIGPK52ZT7IGQdfK+KKpHlf7S4+3FTcnnTYjJ6Lr6",
+	"uA4SMTZXmJqJ5NYZgwRPGgZVUgdhwu4YjTUtgYcNHgWnE9UsPElYoOp/kGCGuGrNBVaXPeWFYD1iEeI1",
+	"TYafVRr7MjDWH9NLSDnZ2yHfRl9/FlFb9Jk/9lAK8Yby+R91JM0GyUXa/71P55KR/EWP0FtvR36f7bUO",
+	"H+OVNZGVjOjjYlYnN8mc0CGNOJEjkah4/vjbGYthxCWhiggeMGcMhVTRPpXMcxwnDBLFbA6ApANNn0TZ",
+	"Mf4Ft/+SDlmx5qzYR7U1UuM4s+WVzrTR2A7+IxSBtuOJvgEuMfwBDH68gM7PaMhrEbeLqN8f8am5ecu7",
+	"u7K2xU+tMZZTZCCjQfNLRSSdSzLT/3KqLDkXqHSBR5Yr2DhnIgNV6TeXn4QHr4fWLaOAEe8Tn20ZUA3I",
+	"njHK5YwlcKyydPoQ8jFeqoena1h/V3muhnP9ZbI1iFWNIimnqLj+vhHD3MAfMw0jN2NGfGvNzvdTtbKe",
+	"1bJOYobSFmHszJc04PQ4NsvD9mbXDymembESnDw5MUNelryRmd3jbFSh8USuGU2CEfjaYjF0GWLpAsG2",
+	"rWPlrN40JURXyzGrwcpF5+6DbJuHZlB450mLXK1C2liwXLpfixN7FK9w6TI8luH0AHa6himzBiel81jQ",
+	"sKvXD4yIsoB/sYXxsDixl1JlNtlkyhC98K/NcJZw04XBP3aQuMR8e8v97Pp7HEnjTnRpVJ4vkRNzvUrY",
+	"x0mUsFAz8YTdiVsWYnaB78dz3NjLm12aIRdJ+96qe6tIvIQO4NQPloxNPwdAr5ZIop9ZuILp+pPQO2Nd",
+	"qZklOhelyzDNbUw+vL4QtOCZxfljpp0fNLhRFY0XvMxgfKDSGkng0SIOncBwcyskDy8XcSpZ0vU+iY9k",
+	"F8rGdPCTs0jL8zQTSTHu6l7IazEkEU+Nmj+CblbMbgPP9BLGYOkOrD7N1u1OFJ0nE0N7rv9Nl+6cT5af",
+	"I1tzPXt9nUwj31TPMJj72+cPVfI8EVJgMq06du6+R85M0Vt6xxItnDRZPJqT4AHawlvJkjM+EBhY38xv",
+	"M8adppz/j1d0U6niL907lkSDKK3QMKUAR5yTE/OWamWSsAFLEhZ2bSQJ36h3c9pff+unk1AzyS5VlXZz",
+	"f2/7sLG/t9dYe//sMhRt4HFMo7E0FgjEuFgi9ZlMuQfswlEYsvCUBiYPloZhpN9A48tEH2QVafE+oLFk",
+	"etrppV8qA/fQsjGaV0O9Q6DpaN7VR1AWV+fYewjckyubM9U52rbAshQcAeivc0ITpk/ijGNtihX8UPaR",
+	"LyXZWagkgeKNM7y3mRaa0CSh8wpWa9jKnR/szD+420T/RxZA4uaRYfJAfzbxs/1LbulokHRBqhUsw/WE",
+	"Bqwm2YQmkJYZszsWu6UwXqWq/ns2igLILQC2zcV0OGqTXrMHrBgyiWGcVdJr4TU1E3VyNiARnE99lcaC",
+	"syqhhjrIbCTA5NafYRBRt/kL5mXwi3Qi0iuYklAIpm99Dh9DbQTyfkFUYJqE/pq+G41HPYopHzOVk3Fd",
+	"s9pjTUq9OrkACwRXDDY6GnKRYOA9dUi1sgWOuwUFQ9VKAOeioKYQz4sSJGFqmnDSZ3MByR9CuuQ6KE6Q",
+	"VUIlpM+SLy8mjJ+9IMeCcxYocqwNyd9+3a3vPquazBtJer90KmkRWPuXDnKaTqXNp3H86VOv7bSesxee",
+	"UNYXe1AHGvGB6NXJW5M+E5ijXbYOa9R5Vm2REGrsBZVi7vceZhP6qX0JG0ZSMa3NJ6YS0kbh8jWOjhH2",
+	"t4NmbT9sNWuHg71GbZfu9Nk2bQX74WFuvLt7RcMVIesG5RXDesyX3x6f5Ov79ve298hvv+7U88V7J4dv",
+	"WDwStHUxuztNTt7cvBpOj7+hgn3bVAdvr973py9fXUs1qwVvsuNrtg5Wjq87ZmokCpb2zVSCqOxdt3b3",
+	"etkR6UvZT+0UbZwlpe4o4gWFb0fcUZEr8EvPthyJaRzqEbgTDuJ6jOXgRvfLjovNX436L4PoInp1/fbn",
+	"s+Z59Oqwzuavfg7fn0UX0dnszU08+v7FcH4+f3VYD1ox749PG+F3r+LsbA6ah62C+YA2WTKZfK4Gq+mT",
+	"43JflSCDKI4JqhbpiFESZ2iqhON3aRExmZpW4JXeAqZMMRZcW9J0KKqYzAxlOvr3jPGQjmh7D2rmM8ey",
+	"YERc8KCo3lmMmSR9GtzaVHy7xbni5lrjeq/7/uej1psf1+GFk0SMJ2qlCGqTnmbcPeBKUmB+cQ/2rVcl",
+	"vUBwybjS/5QsZoHqGr7fg8yeXpAwqvTTKK+0jJYm68ZGLfAW6cuML894pCKqIj4kWs8hV8B0jMHbrDdy",
+	"5xmGkzuphZO2HKs7TaLFqV9wx+w9LueYW5X054oBa9b/8M9OzAaKgLt3gBqIEczpa9DRNhGJQpYaCzGB",
+	"TbX0rN8URoMBS5B5HbR2W+S3X/cXmNeqyvG1JECSaid501ARV7XwHEpETPoSql8L6Y09a/Zwobruyd4y",
+	"qVTCDOyLCvcG5JJ3B0im3uXF9Q3ZmtCkB1WDnDBQIE0cwaWy9acqI9Qi6YQnOeL2frdnRbObJtEGM9wt",
+	"W3UppklQhq9gzD44FarA26UpD2ljv7H/rA0DtlryNIwYD5hMn0ZTXGAYxSPE5cMuHjV4h7tjMJ9LxRqU",
+	"CPWqphAFaqWzH7MV1quknPugMtmmJR/Ucje3DWDhr/4CFrGuVL9R5auT90AKYsK4ph7l6lad39yWZhRy",
+	"ZnyOTBIxiGK2wKYKx6cKMQw8WTDlwYjyYX4/PYCItfjANOrGIqDxWsYI5cMpHTLpVFbNxGXVAgmgVZyW",
+	"MXpacMhqRzckZITxHi4nxsZAqswcXEa2HEaxjwqtDX1Egc7H1axObvE1CpBVGF9YgCIIgQUjziRAo1zb",
+	"0CpGUYYmfQEoCPcVCjpMGAvTgk8HKBBSxWoqGq9Nx7LoY4YJGM1dC5dpumxerUORiVwsO30becFIzroz",
+	"1px7TB8wdfCOogWT4txMozD76PZeyaPot1mQftM4JlMeW6cfHnNNj6ZCNWEUOX/Oo6CtOfRLoudokdB8",
+	"H4IduzcUt5dVn4oyy/phFbVeGoV2A4p12+/+scyfkz0bq2nCQxwpWWvh+eItNEce92OztcWJZL9duHL3",
+	"O+G+5bwp3XnoFes4pf7s3OQvzD5yNJPuanaT7nsof6/j+Pc4iNMkgdXClIRsnhklMyFCzYNFIpm/2TaF",
+	"ocCBNI64o8VqZUKVYome6P/+4X93Oh8bjQ9f/a9KAYW+YFr9zjhxN9y+EN7QDQr15FMbPIGb0Pva1hYV",
+	"+4iqnEnv0k8TqqxxAyIoL3KK/WTowZHdiJdDdQ1A4dK2eF+okXG104RhyDxznBaQjbb3VkEbVTGZ6o7G",
+	"S8DCLDcxCzGjkZKkz9SM6WM+E2mmcdEqlA9vb+XgQO4u3x1kMVVwmGk+B+mN2uzlJBYzCA1KrFqaGS1W",
+	"PzWaT0ao9vt8sGiPMMRkPN2llm7qHfHYnrYjZGYJ1sP1W/xo16/+Kgb6S337er0Q9o+Sf17Bn8aZYTxj",
+	"KopjzNUTyJrvMcYc7/APkr9tBeu3bHaZI+HRZhEbKjj9pSGczfznXr4tWpKUk17mQz2CwU5NaDmP0mfy",
+	"qOMAsWy1zBsB1bLo/xd8EJnaOzOVqlWT0SVkXJM4jQUXwzpM+zFsdGtUeh4I+/uGFrkvNDqdj62G/r+m",
+	"/r/tWqfzcfdr/X8v9D/3TwrFSZFpeTKmUXwMvH5DwWIC179k/dwuhi2Sob/KePcaTvCJJ3OXKho5EZ0/",
+	"rvaD7n0fSmevKUkPc3Phavn2soG+AcCpY31nbnoFVeI4qbT+M2scp+wXBDK63yCfntipI4/MZV7ha6gq",
+	"xnv9/fSZvIqr16RwW5JEJMeFMhF+wulr9j9JxDChY1knx05roCHkhXAGWTOeR4prIfxDDoBpMaktn+23",
+	"RnpXIY5e4gUIukEsJLzdR37AqBz4cAEyk/nmt0u/L4JPXMjRB7SsGZ2jVCkEAcN8EvsAxyKMrhLdAA8A",
+	"XOxi2LxrUgqqhTmspbBIRbhzkN3b9UjJATWg9LS/dB1pVCuGTv1LRcnVC1nyftbRh+pKa/bkbh1rO1/V",
+	"kbBAJCELCbsD+XmEYG5QlK/NlggSGlzaMp1M4rkp0dd/Q8y8XqkupGCoIkNIc4XI8QFNGxD0Mm55Y/zC",
+	"2Q6jEARNLxDjsVYG48jGyHqaF4XTmPXq5Dwdog9GQWWHoz5lYw0QwLJBMnDezzhLECZJzwNAAMc0ZIim",
+	"upnzqVpBo/pePoEVqo5ZFBc1A3IpMlZWjrHoC0fk7duzF3f7LnwoEm0qzIkefFbLXM8DE026Jt5WPJ1c",
+	"WfHyea219LcRXyle4Wh8GxkAGCalPtNlK25+NxVfimrGUCWM2/y8GQV0hXCN5Vk5eGTAQ1YWnn8rWVI7",
+	"Gj4SBXge3XIYQSeVgSHoYwVZbo8122K3cCYVgdpBGBp8kCcYBgo+JSCUarFr2MoH30/l0UmGrjO7Vijw",
+	"HbUVzlOPA7R+bnmuvjcj7aUF+zIw7Fr9magU4YczWe/wDq/ZRIE2ZA5AKUIshkNMPUl/N/Kr187icWhK",
+	"ziL1WCIII0AjDVOtP00eaKclY5HscGKHlaZQIaCsno/Djw+rpM8COpXMpHSgEZaWyXiDVbZ+qddO08o9",
+	"bA86UCwprTt6noo0wQMwosEDEvGhHuyEJZEI8XNOWOP6wgfdOg61REDtFKpx3BeqEO32M5YNk0CcImQe",
+	"lIf6a0Zhs9hz+nHMRzMKa2bRI+nWHS0snDqVt6aJBFpa7oTqD9hnAeC36sf49IoVZBb7YCmYSIix+Wzy",
+	"T52cJmKsPyB4yrS9t+MaSw/FfBDdYfYh0KfZJEaDEax+lUwnRAnS3HXVAHbHxRSyW/BfXcgvgIAl7L5Z",
+	"Txg+ph64K3oGwJXxTQkbJEyOugnTRAIPm0vGbLB8G94K2ZSawVjJB8soCRZEDtRzM1n4ll4H70uQjZZ+",
+	"BvtnOFcDqvP3/1jKgHFdpxI2ekRDR2eZsYCHGjF5WOhlDHW17RQmdJbhDsazj/YT94GgqnBsQy38PfdK",
+	"FU4qaEc+9UVKj0kraVZ5QgIT4haj5zSObUQZB5pVnP0hzUYClssxLniVni8lY+BbxkMGJ5Ka8543LnMn",
+	"2hw8vR5W/TYBBv9SyGKWv2ROYK+qZ+guG0BdSMOCdXBfaBO/iFbSuaFs++SUxyK4taTickZgD+E5w5wM",
+	"ZzIHJ19FiLNDd4r3abeILJbMcZt8Sa891PASNJyMlYQzMpfcW71nTD2iudnY4/62+C+NhVTm8SlPH/Jf",
+	"lbCxuPOlgeU/lpGlj0UKoezgOS6A4rIjiTjZbpCQzuVzIpIqkK4zDqrGKODCJhSmD6cfJyIOva+PqMx+",
+	"xg5PTlgcR3yYI7OESaaA13A2ywrWYCQk4wUr9jzLyPzTbPBJu4GYRG4nZDTkVE0ThmwD+y1Qi2WKhdP6",
+	"zIHagAebBGIyx7YMhH2MpJLP/fx2X5rih9H3qObdOOK3SBTu0pSbi0DA9jKB77hK8oDisQ0oT1e8apM2",
+	"Hfmime+dxPRaemDdNXs8296XIHAgnf5BIu6zK5/XQPJSgcZj5HnVog8iw3aV1sCsTTo+QjzAO/FKFxQ0",
+	"PUjzt6FnI6syz1JJJFNkOqliVSbcaGWVV6zRNYLEneVceQDN1m0UvEF2EwYwtYZktCKplS82y5d85PFs",
+	"RRxabdLNUSJVW9eEE3K+A4b02VBfI3Br4eLJJXSe/VBAecBiq+85GsW5ZxfV3Wp0GclUwRvNruPYzMIX",
+	"DtC4CLwpOErpz+HMahln0YK5gO3RkskxCM0tfHaZc3Fi9bsR1UilHvHbKynpmys+4dtoQJF0xhdrjpEI",
+	"Re0Tet81Z8BiEgAT4mJGBDedYozn0Ob0+haC+9Pp4L5Py6rJeJeYKvcPT20DX6GvilVM/r73V0Zn8a44",
+	"laXI05aX7Z5nzaypd8WsoH/FCHbvkhHq3hUrrF1igvexnPR1PkhHC+mV3B1aLmZ9g5LpCzmu61+xTNct",
+	"hPEv+mwo/dPQeCVXBtY1C17CLNzzCyd+4Rd37vK/mGmlQis1otNNydJ5eiHdpLxoyFzydyAjGLRRn9L+",
+	"Sh9ptfKxpom/dkfB7pf6FJy8Ozm/6b6+eHl2Xqn6f3VPj85en7zIXbz55uri5sa/fnl0ff3+4upF9+j4",
+	"+OTyJvvExdub3J/dk3cnV/96/83J1Yn75erk9Ork+pvu1cnba+/544sXJ4vXzq/1f19eHZ3fFFx/f3bz",
+	"zYuro/fpZN5fXZy/dKNcHPbxN0fnL703HR0fX7zVb7w6ObopuP7i5PVJ4fWz66OvXxf8cHJefP3t+euL",
+	"42+9H66PLy5PrhcGdHl1cXr2+mTh+smbo7PXeuKnZ1dvFq8X3v364vpmcQmuTq5P0stnL07Ob85u/tV9",
+	"fXbuD89df3ue+wWXWG+Xu3R6dHxzcdU9evHCu89cvDp5c/HOu3x1cnyhiQI3PLPdmZ+uu1cnl6+Pjhfe",
+	"eI0z6F6d/PPtyfVN6e/HR+fHJ69fl/2eWZhvT/RHL898Gnt9dlJAGPZybsHN5Ty5XF5dvDt7cXK18Jr0",
+	"h8X9xx/yr9JDvLq4gbd8sH63z54ThmGWv3ZG2L0qkrPZkveKdTgZXJSBCHaWMffsjcYabjYa1uy3aiwl",
+	"CQKOmY/0hYgZ5WmgY9PIxW2hw7anhJr0XMltGirVFyao2luzrXdPT25ucIVlfFRCtLY4fdOLgoGtDLHi",
+	"hRDFko1a6bkv89pn86dGVJJhdMe4AeVaHrEsctQbH73xynsqWyY7NLMa5fT9OpLqs7KCtPo+5QWtAlaQ",
+	"079iNijYxKuspQaGPABscaEWN3NFU8RGUXIeqnJL83+dd1frk8a7i+peVRPYghmod7zPhlNnCtbJUd6C",
+	"y5huts/cI1BlCe8rWmxv7uXkcl5I40foaejPvdixIXf9pSGPfs4sVJ2cC2yWJmLwX/G7SEb9mHlt5dD1",
+	"wAXpbWmjr90DLtLp5EqtLkeCs8VjlE1WWTiqOJkrUM43I/4H0cfj5ImvsU1vITV8w6lZ/rX6NAMV5IcF",
+	"jxcOKWJx6AASN0pkVibhbHWtmmtBmN8WQEm4xF8N4v1ho/mMRNyAkPZFODd4EdnOYzKmcmQ6P6WdbtZo",
+	"xu2vih2XQ/gpXKFpHJecLJmpn08iBV0on5OePvg9EsSMJsAvyJkiIxGHsujM2JjKDGrvx/QWsokp0faz",
+	"PWgdbk+kfwixUjkSnIxpcisBqgmVkIIzS9hHkNw/iojrP/106vSufC/eLLBNvlgue5Lz7C6ThrbV7sD/",
+	"PjYatU7nY/O00/m4f6r/eXja6Uwbe83jTmfaajS+xv+c4H9O4T+tgxr+F6/uNfDPPf3r6cnpaUm6/jeM",
+	"xnpsGxG2xVv6xfmZxG3OMi9I285RlnlJET2dGQ/JxolOtrRF5Z3J4LO26ALm4HiphY+uBN9PPUVY1hzD",
+	"KC4njmmfxUuKjDynvXOlOhQLw+idmx8ic+CKSqtNQQ1wPeIyaSi7GyuvIFvS7AVqoB48B/ijaQypB6mk",
+	"KMAujIPU8QBxXa5ZpmERlM6ORcJMebzxEfsk5fL87ZreJ8tJTvEErEipS4nch/JduUdFqrhbKkd76Sgs",
+	"jW2ql9vD+9mNdMclHminH8UzOsdMyDRkqbcd6kdQJlFNFvi9aMGaa30+I/5MSzQ5QRG2ITtE8J69Fvnt",
+	"11a9pZV2zJGwsIOQ6hmo6I7ZWnGUjGM27iNFLUBuFZMm4GstwGsZjQSI9QuZye5eibGFis7hzn6D/Pbr",
+	"nmnts6ooCOdS7nZIS5FdD35e5l6g44K5fiNmxWA2CCfR3N97tnTaZaWehd6A5dYmnZYknmltDbIOEhZE",
+	"k4hxZXXDbKJMOeso1k/pVI26wJBXFpa6danqtZGmYA3Da83D/cbKNfIN4L0d3wBu7W7vNFrbjcb+4eEq",
+	"S3i9nFuT6QIiENYjJEqsWydYshYQkIeKqZIVeLxJRqXSNjOnzz+OslzgTWjsRxUtk30F4Lyr0uVLqp/O",
+	"lHS5RRaQTmYrourrIYwUUdcZdEk0CWzosdP8VfC8/VWoAwL6ZVnq7BeSRGman6NwH1/uC0nEjBcuUTEd",
+	"IxRaMUhMr89owpKeB0fo1v95mo6HdaVFfMYabhAGBhmDr8hUt8A3vJAylrF8WM3x18s1rhqFLmX+COlJ",
+	"HaDnhl5MI2hWyuv7VD6+ZvQOjFs2nqi5ySqZMKvsOSWwuPRxKYrhfWoYs8PBilXb19MrQnKli8XDQhPd",
+	"5XmkLURtftLnLHU0HWqylZZmOsdiPKEGNgdz/nppDr5BJYq4VIwuRXwq4Q5Ix0X4gv45qpJC8UxzMglP",
+	"PIUENdd4pgRk8BRBBs/kGb/aDY7P9s7Gp41vW5Pt8HgD4MEVm4D4YysclSlzKcEn7OFSWBYikjxXeU4o",
+	"0Y+maitD7ySex1xhoPeyTU+14zoLh/pbtqkn4kJbD9hz/JbNDY7mbnOf/PbrTpWYvw60bot/HTS29W+t",
+	"Z3jCUAOXJGQTBoCwpHer5r02OTkGURIkd1XyscP1qZo/JxffXtrLcNA+PidX10eo1MMFU/CUU+fjYd41",
+	"Wcggkrt1bmPr3HSLHG+V1L5Fz8+qt/EFz2prp1hIrPO2j/mbCkFK52vclaMrPRscRRXWHJehhM6uN3bo",
+	"37L5+iazpuQVtkV+9Pr1RYP1ioRLyvdFmHLTOOIOeXNMozh7bO/6B5fbp4PGy9vm5N32z43x8e7t/nwn",
+	"+edPreBgfH0Y7qnvRq9mzdffizWEw6LXdWEb3zBFQ6rohmudgk6nCIbFszdAy2JAejRIDJzfjNFbBlUU",
+	"Bl+oEPdnb0NkbbTNnMztMh6C0z7rgFwT4yL7KgchGEnZdbGFZXMHs73V2C+2qvs0uA1GlHMWd01OoS3A",
+	"WvJOa7/jEyggJZYr9GSEQGLrfav8GzkU6q9pcFs7xqfJa/xus94o/hKCSZetT+n9mbuKKGHnHgBQhSDK",
+	"j/GtxU8ZdJFy4lukjIO91sG9oFcYDx2lPIi+wQ4BfWSNRTnYfFEctLSMhjziwy6Nh4Us45E2IfLtjYct",
+	"TfGrYH8/Kx2lQY+Nh/zj7FZa+J+NH0bo5s+5OZOpHLGwm+epCIW7/KQcNlt79zop9vVrcyMfmnejh6KE",
+	"dZfNUC6fWdFLPYTcz7MjGUzcz/WJOxE8giQueM/nP4smH37lq+8FTmggILqhCKZjxpWDr9l4bUyI6jPu",
+	"IjLxB21g9hWff+9sm4uHjDofpbIxwRIhv0oJWJcFrstQVmh1ayqYRUtVomJsrBAvZ8Crue1SbXIJi1xD",
+	"8yuXeNViw6b8nK2r5xTougtHq5hjlmo2ntAv4ygFbGwJ5y/TCdc9wBtx6k21rCLD+5zNLjEXefPcboM+",
+	"V5I30uP0LhpSJZJ6eq+sm+4TBgFfTRPOQq+BT0//p44cJBrMe7lGC9C6p1Npdyp3563/93/+b6dS7VQS",
+	"OjtbuKhnCtfQc1a7ZXO82Wwddv5B1+cLqqj+LtzP5q/sO6hSTCIdXMCKwQ2idQ43fPq02n3Q3Ns+WJ2A",
+	"+Ri5hlV/R5bsdDn4WgwjJAB3OuUKg9FeOhsEzeYARmICXBL9gWPxY0QiHsTTkIXPCRcOsMQ93eHgnzde",
+	"VnBLurr2MZ3bnyAvBhuismg4UsaBKaQigRiPBU/r220xrpCIwkTEoMNVJlADkDTZDjUm1mWO+heYyFiF",
+	"9Pu0uvlR0eEONkC7vTiaqhECem/sS0pd1V2lVkG9RiobJ5ckju5Ym1CFi00lAqVAPpPfbwuSeSHG0MAA",
+	"Hd6YOaTbWhUoTzs/2NtZnXheIHoLgVnf5/sUSMZta1Hn3sEcNeqXFcuFVmElTppndXIynqg5zJaLmW1j",
+	"t7r3izeFmqt93bAP2MZo5o9QcIM6GIixcu/ZhIlJzDJJa4Ib9GDpYHipawahRomYDqFZzZfWd5Nl7Yas",
+	"Fw05vXbLNz+Sbvehl5Fpdi7qxLav13+ZhiAGO8KC1viby0t2FuqbM3tr0pK2cLNge/97ROXoHzv7L07+",
+	"Ofnx4Juvr2mte3M2fl/bfXXMpv9kV7fj3fM3k1fvv3+5Pbqenr5dixqK49HXIwzK222ATmIGNyEzgxnr",
+	"b1wN4GqO1yeBGJv0epvsMhhddTy8bb0dnwip7Kn3u0PJMhLwhtLXnIAri/g0MkXtC7C9P6zu2fSh2KVe",
+	"slPLM6xQCVlaxGay5jCcXebTWH8xoP1m0UrkaOR3Xghnmt0GbOlyYAc3BpH+XtYc6dXJkQ2I2vYHU5nd",
+	"30zapLeEZf0UbkDMGaxniAYMAEpGsnhg8iYCFt0ZSWhEop/zkS7oh+pjejnQhlxPpJu7JeZEG2He1lSV",
+	"6lWby/Ol0rzV3NnfOdje29lfJdLVKEpCbYliPHYpU4FySAAxw2SbeQpivop9LGkjYfRkcxazI8pR5gIb",
+	"zAnGUg3Fk1dep4rswV3G4aqLqlyWCjJCvkjP95TIY7jzSZX8N1Ul/5SqXFG9JKhnmQZmBCpLomBkh2eG",
+	"1iaUXJ6/rJJXlycvNe28Z/1LEo3pEBmyIbrtFvk2+hosxGajtUMm0UcWQ+8KgBeUUcggibVPJdvbyW5C",
+	"9O7ri6tZ49uXQ3F0dHR0fv12dPJ2qP95ov/v6+Mj+N/eYKLe6X8c38Yn/3x3tcNfnsNdR8Ojr6+//a/b",
+	"4J9w+6urt7snye2r4XD4j3/k9O/tvcNW1jw8qn1Paz83aof/tfXhq3/80qi2PhVaik964b+NXqhHf8vY",
+	"JKscrlR0nnTFJ13xSVfcSFcsrdn2VKrPXofm+wD/2pAx3kzWrMAfR9y/2nxSTZ9U039z1dTsixIGQcOU",
+	"Nj+pq0/q6h+ikT0plU9K5ZNSuUKpXKYKvY/U6NrVxz355Z5CvPdqWF1WYnnUB55rauJ9FrVW+e5TAPkp",
+	"gPykeT0FkJ/0tyf97ckp+G8cQL4PQiWzz6z0b6YNbj9V8bFuZjsXut5+nMSUY7MsaHsLu1z/XF2iM32U",
+	"TWvVxVEuX7uN2vcaKM79nUPy26+79Zap499rHZDfft2u7z7zEU5s/9i0h6/rKItu4/SCpTVs8iuS6Gfm",
+	"3eW3sU3T1r3HbSdf1xGYJkOWfzKTC79Q4zBhPMROCjIWs24ooFOHIdGQcez/gABHacvh8YD6vW/1n4wn",
+	"Io7HLNsVF/mP63+r2HgiEppE8by7YS9c69jPgXTdvHldQGaFnNjk0UPSRST4BbxDboj1cAm85Vt4jcnm",
+	"zr0Q8+Tfs74mNU5eA1zaNtBNs374rABpLc1iL0DM0FprbwFRqaSY2yGZX7N4TRS5BcBgAL4zIBi5sUwS",
+	"NmBJknYUy4CnQ1dI6ZTCWza32F8+fDSaDRm0HgyirjNH/dg7lkQD29p62RhXv3ARqthNvuBbRfzEqSwF",
+	"wFDWRzxN4nreLisse/4IGfopYZWAbJnFTbtG+r3OtEmU2xdQ1QW3OsEYEHVTBMAMNMEmYbNwozk3iyet",
+	"Esql5lSyHIHP2pha/U/AC79AfPcE2zsoqAUshsZKq1Q2pyvLtYsrfFbaFYbZXFItiTJxyk28U4j/kg+f",
+	"HF9cnxAaD0USqdF4OR793u7u9q6nBNbMhQJN8LOtoZ7G5ouYTB6BtvXRGwnptVN2B7HPYsGHRVCC2xt0",
+	"XrAdHgd+CUwR+OgaUK+loXIVjZmYFlj9b6I4jgxo4HI62N4zEtZRQrOICDT/3BRCPZKTmM7PSxdoMI1j",
+	"UxJkQn5WkKyxTtXSbU2B1gwn9SJ8BZxsA0fOTfkQ1+yfkTbOcEuzuK95QTYx8qviS6gCZpLSQ6n+UM3o",
+	"J0UkZfQqg3/3aGpV9n1Ltapmo0CtekzRnEzOPidH+H0P5QoFyhJSoY5H5a1pMk0GER+yZJJE+rhATxCG",
+	"2HaXZ+cbs3efSlOShGVfUxMzVHgdDfnZplrvBuCxsyiO0WsFi8PlDBqXk97lxfUN2UIUu7THeqSqpAcI",
+	"UDVwQ+T6gXi/rPb+fyqZ9Uwk4TF01Nt02giKmnZkXOEaOMb7XZUq5DfN1n7cL3Bd2P/8UHKv/rBk7vdp",
+	"jBIY63/ZeD3Ms4fMdBVwqVXelYDmshmfuhjUyZVZJm0pSXbHEhrbZwwuVkG3Umgrm62T5XxVpCBTB/s/",
+	"nY7MN6f48F+r/TGmq+Vmu+dhp27izxqbhiuZWf6P5+L2WSbenTtlK2UwPlU4AfAMX6PnbnNoufXB1Vfi",
+	"p68Fl35viHPbIqI3mYU913nGECjlIem5fmp+6+Wi3mqPCIm+Acv2Zuga0ttQVhvc6pnu+Bl2beYLAULn",
+	"vhAc9c+eMUx7+QS0gR+zXAe5OhvWXQ647uZwz/5MVctsl2HnGzQAJpVRZaQFpTWu6uL4lQFC7y7DKTf3",
+	"ZBF6DQrs+v3tHqsHy6RrOGeJRcbUTCS3efaKAeM1NnZ5oxT9BT0991oqlaE1CEjBmtx7RdJI2KNFq7Qk",
+	"69JhIfHoybyVLKkd6d+XrVRxagO8+3676AvYjSws+03vFVU0u+wZqWYCTC7eoxk4MtUMDWVWaFkrlcxR",
+	"WSldPntSe1aW/bXT2i8T0Y/ZeNNuUpxAkML2ItndLzIp19AaM6GztCfcveNli25i/YENOlqm/exW76sF",
+	"rCoTq9/VjKZWO3vhxJwNMK3VosH1Eis3ZXczDSh8g9x3MUYqLlGo8RvQp0kkoVzLe1Pssbyx+gyVhJK3",
+	"V2crQRrXdGPi6N1yOEKpWvXZ24gSGndNrx7PzrVusDTdKtde7PdKURtRWZpAl9FR7DAzzQnyPdFM09Jl",
+	"eTcpKmnOUeSaQGG6DSKkpRpeYb+T4hZuthnxUjZshvytvndF2zeTSJEwGlpm258qJdZTSyJ+270Dl4re",
+	"KZReTJavNiWczdIWcpHtIJfrrpe2WQsEH0TJmGE7Svspv8nc4i4U28iXNFFpmwZMpShpVlc4Vz/9osQC",
+	"N8odFHEMI6lWU34JUmVJ7pHr02fpVd7KLI0OykNYxdD0G4C6G7XG9nczDZkd2qOv33gHz1N2yqglt7Yr",
+	"E1csed8L9uAxeFfqJ2i2tnd29/YPDhs12g/qdDKR9aEQw5hpBS4QXDGujAdhCXhYc/MEYJBQ2BJlxYA9",
+	"J6JPPJHMZw5j/8Ln5GWkvpn2LVab60GUzvrlxfH15Xe1dPJrAORBm4UVUy5jn2lLqCphH2mgYshn1xwh",
+	"jKRpjm3hHCGug81hT0ViJyN4PM87uKj98YQr8EBLRq6drV2QFm68ZWaHF7d1d40mAsXN5I+4maAeVzad",
+	"HVwEOFA/O0hEYVCpVoaRGk37+pik4zU/LXXlVCsfa/pVtTsK9orU7zy+Ojm6OeleXl28O3txctW9OHtx",
+	"XKkuXH55dvPN268rHx4iWTxigsXcOPv49xQ9cGro2BGP6w3l+K6+3wknTXoXmt6MkyvTO3QupkQlU2lS",
+	"nxnQrtdUdnXW8/3EW7rgw7UW3HfiYu3fB/PfWgmq4YOllpdqLCaMgySx3tZJIgYRZnh9TuFmhFoqJJbJ",
+	"n28/11He/OTmj2zRWbXD/vxeAGtV/OUdADCNRypq/7soHrZUpgCjxCoGjcOD/b3dne1W85EUgycx8/uL",
+	"mb8cO188wAALn+ktuGlk0DhXI15eVKFXH3ECMAQBKdQrMuBWJ1h4kO+Ln9Z6be/lyQ3ZcunevUXnwRp5",
+	"quk3qv5cP6y3mKWdKlNg+IJly3ZMxUilXOgDLQZmUQWHjuqMY5htVQiTnA3MPuirNIYYG02b2GN1X66N",
+	"fPoy+AV8fnRI9ThcfZrpQik4e+71Nc0eZQ5fAzhq8AHrUUz5mCFSu/Es2d4EUcK0uSJ7dXIBnMN0/6IJ",
+	"I9GQi4U2ha113EMInb+47MdwHV0Tappw0mdz4YC17eqbrrYOpT1XWHssEgapUrt+PBew2jGlH8HW4ZB3",
+	"Km0tlj996rVdWPPshde8Ul/sbdmmCr06ectvuZhxglMoX4fNa2+L+sy5SK1LdcDqWbCW9e4WNyW1lV99",
+	"RmI2UAvlgpVG85CGB639Wn87aNb2w1azdjjYa9R26U6fbdNWsB8ePkKL1az5T1GKmIw3M5VqNjRq+uiV",
+	"tHy9V+/UbLVd8SAvvz0+Ie4e09Ryb3uP/PbrTn07B/t/cviGxSNBWxezu9Pk5M3Nq+H0+Bsq2LdNdfD2",
+	"6n1/+vLVtVSzWvAmp0UUCozC7hYF2XFTCE+T3nVrdy+XWaUvrRU1NnVYxf1Kj7ijfUtuHkeSIzGNQ6hI",
+	"tXypTs4cnZmimdK+rdfYt3WDHq0L/VgX1R4xjMom4+ei6oOcg95XggyiOF4oMV5IHCrKmoEbuoUlOkbe",
+	"AocvTDaJBR9qfWQoqlgKiJWhpuoc+Hl2RNt7jcYaxSJc8KIS1GMxZpL0aeBaVNotzn6F1xrXe933Px+1",
+	"3vy4DgfHfisrBWebYEkP8FIpMPjfg33rVUkvEFwyrvQ/JeTgdo206mGujWnPYTttYz28TT1BiYa3SF/S",
+	"fXnGIxVRFfEhxOjJFfi5E4xAAsZCZu4wnHXiZsud6xeu6MQ51tMYgBZY/bnCQjv9D//sWB6tNWlwARp1",
+	"In0Ntp6YiMQw0liICWyqpWf9pjAaDJiJ6R60dlvkt1/3F5jXyvLoDTqxFRjDQhFXjPccWj9jXg1oKJHf",
+	"GBsv9ax6x4XX7qi3TJaWMIOluqgeF41jMWOhiXk3W5q5t+rNZ8u+tVs2fymmSVAWksVihkzFkkM+0Ssw",
+	"sJH3g/3G/rO2V65E6DSMGA+YV+/kWpNgkxpHEsuHXTzqtMPSEgHz05Qlc9PXNWQDOo1z2gPcsIa8yRZj",
+	"ln8Q2ulmP2Eiw2tl/axW31FlNFpTD+28ntc33zVER1CNEh6JzxFrFa6TviCVccqUcuUpDyCbOd/te9CI",
+	"Bj/KOLz9ca0TOY26sQhovJYxQ/lwCrl7mUy+qrGPTUUh2htRIpWnRYesdnRDQkYW8r7Bvsxh4xgMCMU+",
+	"KrRW+NyW5VWzOr0reluw/Cv5bucleQcLpuAVw5DLsQiZ3LgwFJ/tBvbhhVM+xxg5QJcAz7ZAPUWegr2d",
+	"DVveLdjAmfF8KJyu7dRVavAusTaOHNPCm76QJAqNyTeLpBZRFOD+CBtP1By2eypZLn00GpC5mCYE6s5J",
+	"HPUTmhgFB9QwWtjc/xHsjILhG8df6RSe58ZuLePHsTmwdLxIwzayAJxhJuexiNccfZ/869Xu7C64+Sn+",
+	"/psdvpucvQDExKOvW/3G7XZ/+10jGJ9Ov395qP7F48b3352L71FvXjFgFJ8rHIoGrmE+YSXqdc/HdehB",
+	"frCZjbmkhb9+1MB5SMKZZgmu61ZmtplHNy0cw4eKzgQim12xSUwDcGNs3H+eTboiDruDIsf/omsNpHUc",
+	"WpNXKjr3PG0pXtnecsCy1u5hq7EKsmyhl7031OK1eErdf0rdf0rdf0rdf0rdf0jqflHV8h+dPv97Jc4/",
+	"Usr8UTzTgpFP47hK+iygWpPUIgO8OiMRh1Ib6/4pNuaw5+QJKId6wKJS+M8Tab+Ohvxiqu6jXuc5PZW3",
+	"EhxABuPPOYBm1q2fcdX2Po/zfnN3sAU0hUkYhzDj4Z/ADyymqmQaZ0XRmTXdvGXAZstwYY30A7Fq8Qpn",
+	"NAllxs9T5CHMxXjWctutl6n75IX4o7wQN9YQvCe2cpGt++r9jXFiNvYOnrnly0QCTQStSnpfM5qwhPy/",
+	"//N/89H3ktO0LJ3gdTRgviKQ9WxyshZ6Qx6QuTC1wDKn5XypJPbbeuayUkAKAw1Yv591Axo/ngk1QDi4",
+	"Z5FL8RhChFcMMgHg1UtYrXysDUVNX6zJ22hSExPc+Br0Q2cJiiWQQr7ZuxhQmNCfpgxbS4MV6WyrqWR1",
+	"kgFXdn4PhNI1/gTfJdx8wEBL3KxarAFUn3Oxmlbc6TFfr8ordTdAPovJOOwD5a5MNczL88zxybw7Q9t2",
+	"Vh/KTu2TH+2P96MFhZGKU8PxsuCOYNAv4jKv8e2dkuwMETKbVZcsyRuwt+TSBprPMLf/MUdanEFgsFyX",
+	"L5Z30/2+XbxDHlRnqdsmoHGcL1zLym2q2djYhARt2N5wZjuantapSkC4DcdYXGYP+rZSXfAzmuMQeCCE",
+	"1co04e2IqUF7ArBRbaHf2oZvAa9s+8uNt0sm6Zj59xhspGzJQ/G6LtrjhcnTGfF+jN++TF94hVO7MTNz",
+	"LVe9ib2AcXuPmgGuKwWEmiypGnUmAmSgWe9fqtv5e2b9bvnUNM03tC0BVT/+Wxc8dFXrQTd1NYsQMKsJ",
+	"utARYjeuuHYOEZC0SsDpXTQEMEaPeupDpno2MS07+Vs2v+eR39s+2FkCbF9+4peA1VduuQhua/D/a578",
+	"DF4OYOWUVFisLkHMV374u5xqsMavdw8muk4Cw1LNy34xc1vRxz5fmKZAX3vsxIM6eZ0R5YZevdx+A/xl",
+	"3iut3Q9Jj0q6ZIXNUxE2ittn8Ki3FzJaxqwNafVj1p4lkWKfBYd7Fa5VCvELfMmlv2fTzlJaXnY2fxQj",
+	"HgpW4KBY8wwWG6JqcoxJ/PfJMS/WLRzzTyluMsE0rVxW8MF+46C1HkteEZpkPOxCbUfX+gbL4wNYUGAr",
+	"QdB3lcW+hN48a7VasHu/FH4CpB7AVkK3AzUtkZg9+A2yentS0UTp7cmnwLTejfov392efXMeh9+8m529",
+	"PByfvTydnr08bYYvR3GfX03+1Tpt9LfPhv/67uvZOlUsK0s/c7YUTsEBNZQCrerhX9vp3qN0oSjo8Jar",
+	"KMZWSna5CgsXNgk1/JR0yyn57dUZYl/88wqouq11lOt3L7FtYkHpQiFnW5YKrTmnCw9HnHxNJdtuVSFk",
+	"NZ8AJ464LcHBMORKjJFiIoPiC1O0g7Rl9CrJaMwwHtoXU56v+FnPXi+V7FgYBDlUPaEmWmL39LraDE46",
+	"mUgiJgveieYahSCuVB8rQexWVh2RroiSvN0covcxGlBFkvZjBmpaQRzSgvqtBO5bEdMwr3JFYMWfG0zj",
+	"uFuAHbVO1KQYUPgtj36aYlarZrbPCReKJAwSPNmd1joGGeRiEmWdg2uGP8v73Nh6EBNYMVHJQFsX8nYp",
+	"0sS94opQZfkggoCg35gpGlJFVwkUTbNv7L0Pwf7Kw35ZMstRjU8iHu16wcxMmNJbjrITdxSOI+6yrzfE",
+	"qQIU7IjFoRf/S98nECQfIxeL+FX+yStWD4BWsIbHJCWvV3ToTm3ee8bZLC2LBPK3HdrkhMVxxIdW/RBx",
+	"iOkZY5MEmxZYGgSfVK+KJBkDOitCX2hO3tEKooTDhlwPvcSuHxwy8y9c3SZaVO6ZtHsv6elj3yNBzGgC",
+	"eBQdno+UbYoxupKRZNjQUn1qGsdOm1rCAtL5Gmbg6sYY6Y1Zu+fc0yiGMoWmZERllcSR1BYHBI+gfZ6q",
+	"kyN8rMNdDptQ9sZIEhpL2wg5JINEjH1B+kXav6qtZewU+3Fh+zK7T6D8Q8Srw03cEKIPwvagw3qQ7JYg",
+	"kJ8Eo6eyrDvXCkV6GatbwykEp+Nh/OxTCc+4F2ROyaF8y9OTNQWNUluuYsYZeN7Ro2iOlz5yz92OguSi",
+	"Kj01IzqZMMyuijjZbpCQzqU7QcY5aTWgRR/4n+YkPTqwMyoBVZKwIU3C2Hh0YqaNVRJQyYA5zaJQjbSC",
+	"QHr/06uS3pb+vzbmjnY6vSq0C5zQQB9TfBZeI7gW8fpjWEje4RkRIEEGDKM7ZiB1xMA6itTcixnDQ8aj",
+	"bOpMesg08THY6liIWxJHtxA/Hhewws1ApbfaHfjfArS0/ufhWgDTnsheCjCtj80ZH4j7HppNgaOL9M2y",
+	"HD1mjlvO8l6EFbgHXlqmT0Z9nWCJSy3orufRWcsIm/bX7rVBIQkBJVBRoLa1u1ukNWYUz+JEZBnxgJHm",
+	"4X4jH3/f2/Hj74fuf6uaHD6Mt2eMN8SMKaXbJVX6y5IhbnJOThv2TxiK65L66E198IWZEmXS6423Xhvo",
+	"uu8NIAaEN2JTg09uGZsATzNSi9A+9BTjKUFZFkfJJKYc/Y8hm9BEjaFU/Mw1Yx2zcV9zVb0+bX3a4Huy",
+	"SkTS4SELYmhUSXBDXXYwmm2Y2uvgy6AKMeNv1u8OpcmjJEdZHg2OWYj0eSlS1r2MUTjZ4bNsXgZ4dRc0",
+	"0l8W1t1TVirtyo9S8PoVnb1hUtIhs7vy2ZMjwb3w18YS0lNYE0cou1L3UEM+FbX1kSyYarl9rW/HV2Mg",
+	"82sqi/oNF6ZbAF2hswi4bQ+jszYB09QUE+jlgoJnXCcnNBiZCMm4xrjWBMMOh8yGTPihVd+uN59ZOwJN",
+	"T9AOR9q4i2xDWjgR1/hdaECHRAzLAHIN5uOWYKTUxDXsbF2WRvbS+iGUHJjJ9BXNh4a/AmQdr5U5xdza",
+	"bMJ/1Z5qk/f2HE3PrywP/IpQswSY3GFXEFveZ7w69ii7sAa2Gq6Tmyi49VA7UtifGeXKfFCrykRFwS0D",
+	"htThQ9MZxBSfahXQLOAgFjMUCwvR8PzFt0lcaVdS7Jk0/G9+sUkAqWFpGBFaVu3KleY/KKjNzL/Mqp7P",
+	"XAqBNKGndgVtl6ohDViYkMVMsZVvMrpY5VsuZigIssEjfcvdwvgAxwUu693NGrYFHxmzNg6n0q68wHEJ",
+	"zkzemHkOb/M/snBLNU3M1jPEAeBzbiFwARYexQfgiJrwTdUiL5m5z0YCSIQmzANh8hcmQ3dwxemA6A9W",
+	"ER8urpP9oUqgbRUYJTQCnAC90DLbR7po+dyr7SyvhKKKwfvQmjD7PsvhT5kzY7pQyqJ3e1Z9hvaW7CY+",
+	"spr0XAedhXfY5LvMmcjZiE/H5unYPB2b1cdG66HejdFd3lmX/XI1e3DyZyJLtvntWVhTyOMyAlN/1pKi",
+	"R1xwi+A1h97xg0fX1RT+LgU4cP2gPtYQwLAmeDwveX11zbf5qp+Wzq3KJ30pMt6LQHBFA7AEUaMEI8+B",
+	"YGRVGMx+zGSoi6EFW4x4lYwpR6gYFrkUAENygH+KipTRS2yigMl2CSjHRI55vcM7/KuvbpK5tke++oqc",
+	"cfLD9YwOhywhb88+fLkVikBuPSMTSGf6yhqd7KsqKDalGhCOxDx1bfQ1i+bW4UYx+wobgM4nzGsmjQ7/",
+	"VONCq/fLnlY3STLlPQeNg6rUWLgj0TMZJj2nt2Xou8ONt6xK+kKNUnQ5962elz7WewbgNBzCutowxa2K",
+	"jIFn5oZLR8RUfWUW82wMcDa4nj/oh+kkqs/pOP7w5Zb/5zN4j7tD23feHfrPZwSIBrTZSHY40sYXktC+",
+	"FPFUsbTGpk0i/C70hoZg+6WQaoyG89EkCsUQVnvIuJ5GmmztPPzjeof/MMGH7Ghg+/1rzzCH0b47ELFp",
+	"MUrGNGTpu6zfcYilKVMlxlRFAY3B0al3h0klDUtzvUc6/GYmTBGvHNksW8FVQgPVLiZNJYiCTaiSH67Y",
+	"CxF8+HIrYaEIniHenrW19d5ABxX51VcQGut5/oitCfab+S89x57XPsb1nVDaLDWQLs89/Bp97jp8IGxW",
+	"u2F2ZCDiWMyIM7EiLpUey5c9QCfsVQn+o+sd894zPDc9D1nSXIBSdDEFACnI1YRxwUrVybkwkIcJmzCq",
+	"JJHT/jhS2gpEWMN6hx9xMjUQfxOqwCbcaeyY8BpBcDYba4YbXHjAeJXxiV2Ty3ykZ9erd/hJZgct0EzP",
+	"7zHTe05+mgrwk2DaC0hzjGKTEYsn4MuBqNOIyg7vHdNgxGrHet9F3CZc1KArfa9K2MeATZRLQFWjhPkb",
+	"YQIb1uNjolGwBpbVLeSoffWVzSBcNAklQKC0DcYDOOPVKEpCom+KmEzVD/lFh9v3msS+w/1G4xmad3EU",
+	"MC6Zx/vfnN1Axkfs1cDpo49pkHWRDLfMQ1vjSHm9cipofVeqlTuWIPJBpVFv1hv6HsM8Ku3Kdr1R3wbn",
+	"uhqBMrtVn7E4rgEFbP04u5VwnPUvw6K0nivAqTR56dimQJOg1o1QWdJcAGAq37M++ZbNyTUzHoX93eb+",
+	"szo58gx6jEW/en8jyYQlxNZ4Pe/w3m2UJsCbMoMDokbTcR8cGVYHu2Xzuv6MJAmoWG0yYCqw4KAKA4pI",
+	"XdTkhSIpdrgle/hUnWA0+5YBOjBMTY5sgFQxTsYRnyoItQ4E5IMiKmmVSAGuwRT5I9BkGhIuOtyg36kR",
+	"5QhokCHhHmJ0ScvOseieQ+k5Eogj4TOt7Q2Z0lOtpEhTsIWtRsMqEhbzw+NgdjtTh2JF71Sl/YPpG185",
+	"MXCKQXJXaVcua/jXLWja5z/3X8vvRgfTF8dBWNt7cz777nTnfXefi/ffnX5/NPjm9uP38url8eF3eli3",
+	"aq7fd4yaX6VdkRFk91falcHB9sWr7Retj6fNr4cHd9P+oXrNmsNv3vz8bn+PHdxM5eH08pu7q3cnbyvV",
+	"in7Nx+7pyc9X08Px9t43r8+7asr2dg9fn0++e783OZ5fq+j2Xz9+e/b+bJc2Kp8+fDLeppVu+2/Z/Jop",
+	"1MEWnet6/yUCaKPrHJ1y/q6VfcDcvwU3n0Z37A1SDH5qFzep6EG3mVvY58L08/L8g5X2Dx+qFTkdj2ky",
+	"902VgiNYqVYUHUIJxQvbhgNVWgrSvjYQMTSX8n7W38owAlBUaxn/Us1ooOtwhmxiu1NPbGTF5GTvNHee",
+	"1UkPcfndYdd/9zJGaur/KzoRLvzw0FOR4iOnwHx6FZuVaqWlVzCbj894CLkBhlG3t7aarf16o96oN9sH",
+	"jYNGxhOXfdThxEVSdqHqhimW+F9FL3efBrfaSuMstlXZRqVf7978PVjhueyL5o7M/CPwKchpH+YRYuJh",
+	"pVqJqG0s3zWpYIjJmQWAoKo7onKk32DMo4VwpGuD7wX98rG40gyuDyWAsrlJAIv74ErHNtzKoqcqmJpt",
+	"N2TlO6ymVvFryHKj/FPWcznYBMNlujQeFh6UK7vIkeaTcoIGwOqVgbdvpQ9Vyt4AG1C8v5lCzy6GGz6k",
+	"vYuKv1ypVrTGg4U7JYMrVo8sIGzhOnDBoSWXgVk1oK/gwvAxX11yoR7oBIDcu3k+gRCfK1dwQhOvrWDh",
+	"+TZxLA81dOV9UcK6y8Ylvbs9pM3caiB45occOmZ++zQtwj0W1W9dstFP3GKwY+HRJfRi9qiIbPJXtZmr",
+	"x4b+jCKyK/doWZ6V8Wz5bqNCv1KBL2mFN6xa7nbTI0cPT9dGs01qahmz0/YzcvwfNbkWbBeqHRBTBc6w",
+	"3l5V8rc/7v5YzILVo7F3VtZWGr08j0K10cqpv4reaNzNnnh9BJ0RqLYGKU7DaZr/vFJbxKix1Q1tYZUF",
+	"LtdGVQ71wg2CNOsN8tuvO2CCQzZvkYaITx9nxvWkLD4pi0/K4pOy+KQsPimLT8rik7L4pCyWK4s57SvI",
+	"KVL30xxThadMRbxZcCTavcpkKO7Um1VSDIu2XW/WW8/q5Ggxkw9Tcr+QDgMPKs06/CaLuiyX5RMSysMq",
+	"gcgYRH8yIaIqocOEMWmCxT7cHoZsuUIoQlOPbEaIUTSIJlahVF7ZUB+4RTGA1GrsP0PsP7gbA4cQyAJ8",
+	"JrwKbZOIwQuOEtsIZH9ve++Za0K10G9DziIF0YtIETEYWLS1xT5WsKoiZB1ui9Th3r2GxcSDUVvwNj22",
+	"o2xzFJoGHu2K2RlB2aOn/nvrg5ndysOTrJIhU9LuECY6YGCuwy3wCgvTRmZOkGWbmZGj9BcHKE0xRgiN",
+	"uvC+KlFCFMVmfAU+/QREWTbuAhJxr+mICQxme4v4rGh5Ae6n6hqd1miG/DyszjxyDZP3gmYtmlAWOrhg",
+	"MsVoxH/bLkTFm57pwF+8TMVQAn9Qi5iiWSD4Tcnwm+sNf1Ps1sJxACzsw5bxnv3FioZjDeDC4ew21j3K",
+	"n7GVX+GxzXYXLNvVglK0xeGv0eJv9RBsA8GHsMS/che3ohUy3erKj9w6a/K5OvsVDdj2Fyw9nGsehnt3",
+	"QCwalNdusVRE7awxsD9Zn8miqWah0UtmW1IV+PC+akv1nbEBvXmsw/1XBOIuWiAPe7xcpN1neZ5aP2/Q",
+	"+rloZ7xG2w+S7p+tuWTxecMk+Yed/d+xHaR3/Dy1NZKPh+pYwpYQkPLBelvP864iMN7lxfUN2ZrQBBOJ",
+	"eQbOLzVO+1OVsd9S47ROjri93xkzRfQxTaIH0Mgya2R3TTX6b9X4vNi8hZbvG1kbH1ZGJbUs2RqpcZwJ",
+	"R1Y600ZjO/iPUARQNKFvgEsMf4AUYbxgai7w+pb3Q2Vd7yYUlhd4No9QvXUyFRh8vfKpWtlubC96975e",
+	"8H3l3KGvjYN+lSf0ytjI7n4Y2846nlA9lSs8IHqcO63Wxs/s3uM7u7geq595y+kdjbDwfZmnNlNIQ602",
+	"4blmr1GKFztm7Y/6N6TwmnHMOSRs8JqXAyB6BTPOt6YlNlSXoxMl9X1imxiLwpgCIvdentwQv8DBvnVc",
+	"L3e2aRlwKpJxGtD6WoTzJaH8j7XZbFaDqvdpEpvCd+8wZcBf0xU+MlUJCFNWqVZAvueaI6zrDcs36N/Q",
+	"Ki/pn28t5iwc9Tqep1zbYuuFNJjFeR8PHK/1WEUGi8QinnzKojW41iAe3ytkGDcrKeaPZyDN7Xs8s/vv",
+	"zqiqpD83zGJTngWhJBNIXSvXyNbvGOedSEIH1BQlCI1Vde5/xPcCeLoU26tOrhkPSc8DF+mlHmjjNIVy",
+	"JfujEsQiPOiHQE5a5xBnEahr4wg6YnGvWMs55aOBLQfWSogBpCRjRvlsFMWFlSJxJNWxWZaFeETRfqa3",
+	"bL2OsLJo5Y3HiKyi74Q6lpPxRM3fIWPEDKHsPlwmbBB9tGuF6OHGLPbW97kHzk5jG26SayldP5XpW3sb",
+	"gIl/eGhumIHP+SEL5tRVKgbYqYLkK2TVmX6K60sTD7O30mq09mrNZq21fdPcaTeb7Ubj+4pLZIKUHZeH",
+	"ob+dftms4Iz1vSyi3BNl7eHgvJZ2bIOEFUgBMFSx9qNORn3wckxuA0deFpIBmIxJrbKrDBHZLkRkLXbj",
+	"hxwaERgE68oyqOLEI7VCAxaDlGbXFSRvaKzZn2HvjebqJ95yv72MeW4Ndn0qkn4Uhoh6sZYgOeMQ3q3c",
+	"K79gTSGyRID8soASlMuk+fApI2NeR9KPGPv1UJYjFooU+2OpuntsffaZCLgXGNcmt4lFWzgmZPIGSRWK",
+	"VUMXohbKtNNHVzk5stVc+j3We9VGP0+HUyIjPoxZDaVHyOStEhNtuU5G+gF9dkDTNs2HHEpkpDC66Zfj",
+	"p02KvpBpVWSRIEHugmuztpJdwBOz7OWh7OA+p9aArK6hfrbw/G2SDPw7sPlsJ7PKT035bviOf/vPRv99",
+	"sBv/1Bhv891XPx3M3+yKw2lT3qhW8t3+zyc79F9/MSHh0gT/GClxD9LSVij23i9L+eJs5rJcjPfWtZr7",
+	"0wuJxuHqJ3AhzumY3VADqbSWNXQjxGuaIGzhWqbQGxZG9EarbH8D+WWSLrMCDBmVEzMbyy/PJNr6xXGa",
+	"TyjQENMpL9oQ4sm3kKoWf0kWtKU2eDMjescIdHMBWEHo2+/wK7NiBD/siZEMu91Z2kE6kgafKPwLHJWd",
+	"1U+ci+tpYDjH35aIDWjYvYm4utyU1xqPI1RpYmFczEpQE8oIr/EnlPNP5tznE9Rl4tkGIJ7Yy1/DxoPU",
+	"9AfwlqUJuilBfCH9QOv9M18nVI2KE1+zhohP0Zt1DNLLM6EqGBWYrQazV4txbRBy22FGC3iE2wZPKHgY",
+	"vVx5A9QlweKFo1kl1LYzxV6kua6WeDMAuW2iLzwnUiCqFODi6gf6LIA8S+rBKs2/kHViQfaR4Rt7OaBc",
+	"G9OmL06Hd/iNALTvNI+8ikg7dgJVACnG1Enb6UNPCq562eYUM4Ds96teogEku8GMcMJ569qlq1cNTn2k",
+	"SACZXsYXPCYGv43M6LxIbmGB48NN7835c3WhFOaBtrcB2V7L9n6SyU8y2dP+sYEQHCnT9+pvKaSfbOzf",
+	"18Y22LePbGNvmdTw9WKRDm53hllPMw7NKrRMgdoxiDzSrN/IA1YVA8JoMKqWxDKjEGvP/P7y2kiaxnGH",
+	"e+VfKSheLy0L7WGdE7mEPNmZSG61mQU5UnEk1ckdJkoujTwe27X47AHIR4zYrcPqHU9crL39kO1cU/YG",
+	"gCvISqDDoDWo7Te3aY3u7u3U9llrn+31W43t3R2/kyHmqz8slJXZnjWCWWYfn8yjv14IzGydz0iezCVt",
+	"LpUx8LSd8d/TRiyMbL6ht2BscTazQQmQHKZpp7bZ5n6Rb0+bjV0Rh92BSHq24BeQULE1ErYwEJO5q3dJ",
+	"xDChY4xKulyYGWbvU20vQotoeHpGJemziA9JwiYxDVjoMFftILgw1UemfrFR9ZuM+nnPADzNhf4SzmlD",
+	"661IxJlh4QG5tl2a722f+YupN67RWJuT48evcDxjp0z/FU2sp/DmXzi86VePR0r6jOTvqTQ8mV33MrsM",
+	"p7L1W5rle+gD97LCCtG2tPguTVnHJ5ZCixzstQ4QP+RZFSsaWMzuorSTTSDGY/3fOOIG4sO+Fqt9ewg5",
+	"ZqrLoMKH8rDDwcQCMK2eTYHHQokqlMIB0nsmzdkZfTaBHtYLU35MPvp4MlUsqaaVctAZo0oYh0R81AND",
+	"VsX+ChaV5I1NHzXlmbgm8lbaOiRg91jHFymH146ivQc9ke9o7IQ/uF0veDxP01ZdFV7PZ709KGzVTA3a",
+	"cZ8p4h9iBJBX2TEgNrsCK1Q/jBYyibWZyELCp+M+LEyHW6wpA8oSjZmppMok50aS7LQOl4J4vIARP25V",
+	"QUpDudqCzOrr9daPywcWGTw8ex/X4L45/BtrGT7Q3KbyH4ukZVdr0tAv0tJnpb1rrG3z3vcvXn1de/Pq",
+	"mxtslJA5oysQ/Qqe6OplM22ylj36324I/0gH8JCNKBXEmnIegit1Lq6VSEACXSZ0WD649AF4/wZFEyAz",
+	"/GqGdWS9p45sWnABj24sjOGpnEQ+XP9jbyifry2W4aH7yGZ4cNPiC4CzMiwnBTq6Z9EYyGCosKz5h0Nu",
+	"mU7X5aL4GG+Qi2ivWGQFdqBpVK9EnZyaFkLcNoy11d7apozF0NWVRCZ5iZsuah3u32nGBcLHnhhwcEoi",
+	"eMCqtt09JSGd20pw56nFtllazEF9Z2bssdCyBVsKuTdPEnGnpZotgXbt9/viIw7AFnWDSQrNbuAZ4w4e",
+	"RZOFjtoOIwte2uEesoRevXwRfM+CBfZShC3oRWItHFvwPoskS0vzAwtLoRJsVRpxJTrcrJ82z9HPbKeP",
+	"5XFSJVQb5l9IOxAtvTOF66bkxYP7IrNE8KHrv1N1PYY6fCqZ02Dq5DRb559Sr2vdM8Up2D8TJpmyPZZc",
+	"F9tCygNYL9y5OOIO3gcwRFAvKwaBw0W3ottvG6ZnWLVobCfXR29Ouu9Ors5O/9V9e/W6VyW0w+0LoS91",
+	"HWDsoK+uStss+StQJX0WUH0FhiUDbX8nEluR6VHLMngyM+cTgzF5b2eFEaN3/YPL7dNB4+Vtc/Ju++fG",
+	"+Hj3dn++k/zzp1ZwML4+DPfUd6NXs+br74UPStuuUDITImScjEQi2foyEAZuWIYnAVfpICWZhXbTI68j",
+	"/+9uqR4uWXm/7VjxDiCysaIIlRkyhV1Bj0xvK3tENANwU0S6NZOveyCwm4QipKJqKivtncZh2nxK70wc",
+	"ARqv8Tp6SMFmMm1/yGtv/CU+XBiiWDFXlk71d7XZN9vTkopjJ0EiieyxSsChKRILCZQxEJAoIvQHWLRm",
+	"RxX+y8w9Vfsa/Ub95jox2r3rj6a3Cxza0B3PeMHNG5e8SB94AQp4pV3ZgqF8+vBAWmu1Ulp7yyeJ0JIP",
+	"Ou+dcKV1nWV0l1kVTUbjSMqID7MLfm4qMW2bMA7yzEkSrY1IxtVzx4yhll1FcYxO6YLtcC5Ex6a8PYEq",
+	"0kyXybycd8IuRU8RAwNyX7InnLHQoH2AYFx83PtCdqMck/5jN2txzT7l2jNnz0jagd2dEyOGfbbAIdCw",
+	"/s7Bm7oemLp3lCJpy7eW7J6DTcuPAoY3F1P0YgxEMhRKMY5aq0MZyCowbQMaV6a3LKEHofxRfCGJN6c/",
+	"3+bnln0DZ8USMbGakz4nOc1N32qYBGip+qn62jbgzSgRSsXsj/PLfqoWuWbTxsi5ZBhjElG+2ErcGoNX",
+	"bBm2s/sVzcG7tVNg0pbkNI6dmYXRvJgqLY0MBht16EAmQzTWJoMS2swzz7Vt1K/DAbrPeE8tyrAp7rfw",
+	"VMZRjU2+6+TEjGSqYmznCbaNPcwLeTAdDokwb+YrUmFO7n63Gvw8Lm4895YXNT9nQYIdZBAGXXFNYeh6",
+	"+bEvBKYzyS0PiFSvNZvbiIfrQ2Lqu9fGOIJd+1Y/8chwAEok6y/usmim7xH2+tPqyWe4Nm00t2v7/Qar",
+	"HdC9nVor3G2yBt0PDgdNfe+ka496u+I8l9D8k4fegtq44sK7m7X9YHe3dkB3mrVGuD1oNQc79KC/b3Oc",
+	"6BDWqBJMk3jroL5bb/zh2U+wt6uznpDYnir4P1OY0G9yUZS9pMUBu8vV7xtmWiiCzG8ggEaMxmr080oJ",
+	"1Go0NDsHSUKlTVQBfTmZcgnRqWDEgltQpEZaG2CxZFVQq/ToMHZGFe1TyQp7T30DQ3lw5ZlVryridn3T",
+	"2Xy7RCWyM41gsjwyGs6jtpA41ouXptX4i+ttqxln4ba6OVQr0LhmaWQX+8/kIrvW95iN8B42W3slnSFS",
+	"DLMiVDKMrUIwd43AJfR+iPzX2ziuEiWIZz60o4WuXMCKhKylFG0oFpzVybVWhvoinDtY1Qy2LOXY9V4k",
+	"JpU+N13b8x2Aeudu3bxkKtMjA52k2TGVNIGopmicfl1xzGgI3nCo4xRhIYaR3s3C6OMT1tufEOvtEs7e",
+	"/aPFG0JuZCO+mVZVxrRc7Grm3dPeJL78kDUo4772dOlT2WfogHsK236OsO2fKAKr6QN8ckUC6l6RV9N5",
+	"T245HiHLRaQrnocLppyD07toSJVI6l5jwPqQqR75sncJOYvfsvmx+60+oYlk5mhf4JtOEzF+dX1x3jPZ",
+	"UpQMEsFB5NrgVkeb4FkoUL8vAs4i0/VdW6rPjUgc6w3Vn2qTL7RcibBk84uei5RJYRuHQnWr9cZZy6He",
+	"4eBvnWlVJFIGdRhEUEZie1U2WOnaW9rxMJXQgIPqV+pEnAyiO0bG2J/LtJZK+3Q4gSl4wOrk3OiX4JkE",
+	"mCgTT8XdRh3KxQQ1n4z4FIXxpV291CeiRzQSErLrbOjx8u3Xr8+OIfRYJ1/jHkgSM8QjlDbOOMZ1pApf",
+	"oOen3zuDQl3KiUiiYcRtZF2NqBmbTfTGkty3V6+9gHafkYi7gRxfXF13L67OXp6dXxf6TaBE2MxKU/sZ",
+	"f1DEssRSXp+rZ0byOVKffP1gA8FUdqtercmZs999VUAzmWjMxFRV2tuNBqBQ6zPyzsvdMEDf6HvfcJGy",
+	"fKFM+BkGdG/jeq2MXXssnvJ1S9KB9CnzOIxJxbC9XFNp5BayUByly2zlkTbxaxC3kMvNNXDK440LoRTK",
+	"54RxPYlwMaPFi3+0M0EWd0caBo4U5r16vuOhABkApSGao5kGA5iuEQ0IFwufzr+ziowtI6zg5R1u8OIj",
+	"VSc2pJjJPuU2oTYa66t3jMaSzAyuAaTughAAOHvuJdGkPfEAY1Bw1uHorDcyxthvUC+NoodGMQadbIOM",
+	"kZgmVRJOEy1q0AnsYmKGgcdUKswusRKquAQGzrn16FzpTXwIk8bep+De+x+fXW3Ef9xINjI8WsXE6Zm/",
+	"NAjYRGGPQBtIMolp0cDPR8rRps1Cg0RltKO1zn3vTJMnJrbAxN5oQh0zmzKoBAlGQkAOGGczP9h5n0BW",
+	"jputzmm8RvRP/9OWrxqCwSwuPHpFWYf2jGrSwW7FMtMGBBPasPGmzTezWS7kBG40zvpcQBqw3FxipKm9",
+	"QzQWiZFxSDg0oW1ol076c8wB0Wp7h6/MZzQFgMXpVUQJ4dqO0qWZO5p1HnW49Tq5lSxMiQMV+GxApF4l",
+	"msYQXXVfCgHjFcIjlQAXXezjlOtO6noIWfKElqc7rRbpmY+5XAXX8w1ijWQ6gRVyiRdjWP7yaTxC7qFd",
+	"UWuX+KSY5iN2uFXGr06uT25sPiLZMB1xSaLho0mGeyUccjbrZpIO+9FwyJJ75h5m5/KQvEM/v8A0sTRA",
+	"i5mTq48D4+EDchKfcgsfObewMK/QuhzA+Nf63J8/0dCmfmU83tereOcmqVN5nliY85b2aRwsKvB5vmWa",
+	"epWlOY1Nv0FsI9YmlHN9qHgrm+Lkgsh/bIrTwvJo2ntK//w90z8DMR7ni/BuCmhOizvU/fWnNjkDcB2r",
+	"xAag9+V3Y/mnlqy61ytvLKQiOBf3LmkVEJowMpwyCRgIUSJzyZ4ZAfnHbs/iWv1eaX/VQk6T3QpsAbyK",
+	"P9b/FMbQ8WOaPom4i2woamUan7vb4XC4zD2TuxrJIoyq/lQpwbGAOmFAtFQhYbcaYE5oegetdCRijKCP",
+	"CfUQrOZi6tJmB2zGkrJEvEs3ob8UHJXnvG62tnd29/YPDhs12g/qdDKR9aEQw5hp0Wbebpy86wBijKh0",
+	"eBsIJRFJOQVacIFkQ/DmO+blJjlMRGFQqVZi2meaOb2EW/SFiN92sRhQj8B24nfIFyaTa2jvLwliL/iu",
+	"t4yncguf9KPaBYhczFQ6OWSuh2WNWfJZnTjmzsJT7tgfCX018c6782S7a8WubPdzaQ+Y10xJC2drO51b",
+	"JFvKCR4gTQXZVqVVz9lqTPdBxENJ+nPwBYeRROZLQhFMx8xUf9g3v4zUN9N+vcOvTPtbmxSUHpyCFmTZ",
+	"dcDYqwHdSKOMjAfJfKJMWxquBR12pQGHxJGbEpTlTpLojirmwBicZ8V6TfTZrfoZQx7OoOvjC0i8Ehzz",
+	"X7rg5NXZu6Mb/d+Ld2cvTq6ue88MtFOvhJ30PPBCzlho3WTACoxjhGdqhPsmpguCX4i28bG7FepwfZfb",
+	"VZGr+mUfI6nKW+RY4nmsUOVG3D4HnvTy4vj68rta+orKY/H2LO/emHt+xh48T5Ly8STlptu6rOuN4z9/",
+	"izY3dsZPALyP1eRmkvLNzcV0xlLZ+sX+c2mvm3NMkc3weiNnfXm5iByIfd5UhNC7RgnAgK1UdI6OXP+1",
+	"0NcNQoQd7l6bovjSMbPSNZK2rWd585yMgFnL2Ww/+fdsoJMyn797C50HHZE1GunY96eNb73uZMUNdcqJ",
+	"sfEktv/qYvsvJLL/LbnFko44D2QVKzGP/ZhNSiZ+Daaj+gJU40nWRioGNc51bR5H3P7ZzPZwprWfG7XD",
+	"D+a/tdJmzo/TF+dMYcUptm9V0oruTPMZzEYrVBRccm6HqxEb18l7AF+MDEZTmZULtjUkfEWq+lCTt7zL",
+	"zGNYr1k+Sd6L5FZOaHAPM/Eztot5kjd/Xnnzt+71khFAT0bjw7q2PNho1CJ0vrpAeLexTTyQXFPoa3l+",
+	"n9mMTgQJiQDIRQm0BAUP9FDlaKpCMcOknj4bTnlhnbCW3xFHzI0/VamwHtgcwmsWXPfPEuzMlBYbrzom",
+	"2Ybze1QX25Z1awU8XX+7ZcglwHAxCrqykw454di7AAueGA/fSpZc42dK0UWO4vjaDvuvFNakgV79VqVa",
+	"oeNEb9JkpkWMUJNKtTIeUL1bvqROwUnXkcPBNEmYB9lva0Uzz2w39DMt+8wmyBalqBkxlao7lcXDay22",
+	"Dxoz1OWrHjTPnxc44xJwQQ29rY6D2iPyFAb9TKIy7dZViqAhU+Zg2eFROI54JBVykmK2mLsH2aPWFaFu",
+	"rIQ9ak2O8dAlsaZ4C9lYKLm6rJ3xSEV6x8hr6KRBmvXGM4DbyHcct8amLRp1ybKux2jaNMa2FgXPbaRM",
+	"AJFy0otC071kFHHVc1C59g3ZIlItuJ+j3WcRcTVJY5o1MHPI1OaZcUWIDggFpWUtQnpQXZTtL0MSE9I1",
+	"ZUXC1sXiVwvLI6Mhv5iqygpz/YiTsxdZ3L/MiskRAPwyHsLCGzAokxqVtenZ/NWo/zKILqJX129/Pmue",
+	"R68O62z+6ufw/Vl0EZ3N3tzEo+9fDOfn81eH9aAV8/74tBF+9youAWPK7EelxPo/aB621oCG8vqPuHR4",
+	"RG5BAzhmA0U0jc2KqeH+LZtyk/J7NhVOqLW7DtTVe4gopJ0hHGmBdTSjSSjbfhqgR0DONLS/2b7W/gxL",
+	"e9QUz6qMmEsnCTWlK2d5DP19tbVJptykwmfHSQeNaPCjjMPbH0uGpjVd9sBxnA25WKB3LSuLP2kWYhnZ",
+	"tnZ31vju9YQGrCaZPsKaZ8WUD6egIqYo0kNm9MlJwgYsgRxbziwgHmYvQHeN2tENCTX37S0WszhqMhoy",
+	"4lASxT4qaBZCuW3SNa6aIskcy8UCxCxDKFufadSNRUBjaF9Rti+FXroVqqUe79ZIjeOMTlnpTBuN7eA/",
+	"QhHoVxJ9A1xi+AMkpeIFg36P17e8Hyrrl4EsVXncvsGpBa1nG6V+9vavNc2bwqn0fHrAH69F4LrYLIPw",
+	"uDKn0d2/PpaHnoqPx7GOBpR7Zvce31lLC9LPbNTSQFN7lmQ3hdLQv0XACGqm6Mt5G8urlyF+66K5HmoU",
+	"NA/Qimy9THTrM3oqkvHjIhkBU8rWddjlsaLPKgR+ynpWFj9I2G+QuH2NK7FBpW7hYbrJFhw6wC6rrfb+",
+	"+LPV3L7HM7v/9me4Svpzc47uhYyDdL4UfwB1Y2eniAG5Oj0me/s7h9D7q2XgakQ4hypwGEvV5Ei+ur44",
+	"N6V7NBilx1/r0R1OJxNGEwPtol+iH9Uv6a081b2qhSLUgzFHAlIsO7w3nsYqmtBEbcFT/z9737rcNo6F",
+	"+Soo/Zl4S5Zl+ZYoldp1O3ba3R3HkzjxpEu9JiRCEtsUoCapKJpUqvZpdt5jHmWfZAvnHIAgRepi2fGl",
+	"1T9mYl0oEATODd/5Pp8n3LacetqivNav6DtpG4IXGz2iRNcm8+BECPi/XlkFEPbsv//Zre1ssASkQJ1O",
+	"WX2LqVII3jJ2DTNuEgpo12XMHFHkWISpzzmQDMXf8tQ87BCnBytfZb+sf0C/YiAKzm142F0QxHjYBRMY",
+	"SHbC4+Tw/PQfMUtGiYoCHtb0RYiX28JRQ2RTCCdOj59FfpKujMWpfjh9c3Z1enb18ezo3dnJ6fu3x69f",
+	"qW7X26hSd1CkrYbLZIHjzjYT6oVgupJIFM1YaPF1GHIJ66NqjxqxMxtOAd3mLNNaHgbyGm7tUE4zYXCi",
+	"4mNdYJ9F3go8PfRUMvSaDuij+B70aAddnjY5F06jWalTP5jr8HuWdh7/8+Pp++OrD8dH785eX50cHl28",
+	"e+9t0E1Tg5VhTddxrM7TY/3TvUgvI9skW509bCEjFYYD4bZpN938KiY6DTYaGmkhG9DRCVktv3EyDF6k",
+	"5wdbaDvdRIDRJqk//TS8DI0kTwsGaSRourMZftEc+kW0GXLFhMKtmB9pJLqRiPtXJOf37L//2be7PPue",
+	"IR3AKrfpIgoi4hXQo6IvkOXMcD7CBMaiicByV+C3xj4I6ZNgkNXoRXCcFVvqirH+AaKNZM84C1WcWDR7",
+	"lSVjxRLejjdS7i4ThNnfOYTKO7QhMtrAaEu7CTJ2sqn60tR8FVMHOtRfjk6dl1OL3M08+swH0RB4hXKV",
+	"JY8ST5CchQrbuRcJ4dfYR5kEYaptCN2CLIDt4WUX5xAnH5EEXhyq8ZWvxqTsyKdKJyxRiqluIqTTtCDZ",
+	"mGtDBLQy5hmhAjNri2Qs0s1pTolemgYEgfsZnB8KCftCBsL3YDxUb6IlWPg0ZrCvwZbbs+vZvI4Wgct4",
+	"jM0Ys0juaP8ZTjx6TtMUZJ5eSqnXn3pY01pUWIRKl+FYkUmMHd7ZAZ/ActUz1IWeCGZfy3AikWuLA70o",
+	"2irBFs88257zGJ0CUhKLsDs1t1SvcmaEJnR3gzqu4fZctnzbXZqyJhFwNU4tFz4vc4P4tocAGms3eFvP",
+	"lVMKxTGyZ148aoM/B4WylAp3o6qXv76+VHbOicwkY5WqTiOLNxDN/+EhPgbDn8OUHSmrORaTxfqasCSa",
+	"IJOPglVfRaIU9GmcuhrhR7b3DLuf6VpstuQouzFzoqM4Ou+9SKLJJgzGYzGfxKyvxsyw9+lfrbGzbJON",
+	"iKGu3ZJpJ5HLwxCqXg802oxWOomkwifclks1lqlQe0avDduF45b0FTTBhqpz7YQfaoTSdqbA5MG0elYw",
+	"7h/m8UKc4tHZFnPE55Be2Mrm46fhmALl1w2vMVVFdIjhtncO0K9wnNgOD0MsZ7mwqB5yiaESH74JE05j",
+	"RV4Vhzk5DGIkHxvoPYnXMJp5iJlO42v8+63wMHyqYtBIFX0867VULCQD6EUiVqOoYz3FQf1ggw2DDm1Q",
+	"PvIDITsuDYIV63GKvJa5LBNxZU8PWjIjNHf48fXp8dnR8QevxkA8wZQAjeoj8XWYAWDHc5xO5Uvnx6zs",
+	"sQcsCoHsKs9Q0bQkFRZx1ehpNNszBdGZaaBe4NxxjYpqzPBtGIUcfe+mcRiEANM7rWbi54RH2o7j7k6X",
+	"Ij4P/aBgLQNu0aw9IFOD8zQWBu2IRxP8KSCSQIQjBjNxS3oOZaRdClRDJYQ0e3ZhyrWWn8e08SHDK6eA",
+	"iGyd56tO7NU2YKpc80o04YAuRKCh6dejdetluIWb7CceBx2PYdVCTxsRB0H1CY+/gAoU3q/at8DDRGIo",
+	"HP6SlnSs7UubZzgvoiCVfQWH5mWfBnl/cCSN2k5tGzjW4WG0pG2UNLeLmEiwtEHStIKd1nUAYzna9mBG",
+	"690FlbRusZZWrDf1G2SDbvEsdaeO3FdW8fBaqs71JvyvQ7SdN4/Zw/o/VV/6CusmNAPZkbynF8uGkons",
+	"K9Xc383K4e/R51/2xl86F3+Fv/+8K/ei09efDvV/PzXa9eud9s6nemdwMvr9zYvkswzrv//rTP2OJb5q",
+	"hRZtXsU6u5ZX5U3PtTQupwedmYvpOMd5DniIjo9gifIlLLm0eFmtFFRmcuiXu14qNxz67UNsKco3S82p",
+	"J59gPfk0PpXv9zpHp/ung5P6r43hjn+0xIHylNj3rS3umXOORXJ6fm3BI8RyLjHpxYdHGHToRJsMrA2Q",
+	"3GhgTQ5/35reS4u6/RhOefRJDCpwxieYajmsuhJALL2X1sq3Ar2Y4qHoJPMp5CGaQZgdg2N4AELSWoZQ",
+	"92B/v0F08OQYYkNiDhEZlLYm+A2MwGMRfrFE6TZCj0Q3FB0sxapRgnGoH8QZft7Y4HYo2M3nrRDw6IwB",
+	"orMqxcplcRabGWZRpOlcOFTqmo2GKRuw3bVVy8OYyVFpJsbI9RuPgB3TpOnsSA2GOmL0+Mj3aKj5ZGGi",
+	"RnZem07+QygepPu1EbUOeCeWsj0dmBtk08FnNSVHQvpRy+uFgd63VoV3kuCLaFWaDPCV3z3Kw5HAXmdp",
+	"NQbo3Jb0UqPpmcQUUjrINsyCaVKtIVddxJpRtkZZYx7vmHIoHyX9qyQYCMihIYWGKt/YJN+mwBv0JOTG",
+	"L13rqsbSSfisKHlaPRgIZHP1xUC/SOf7A9IP2j2ob9BSyGaXdExkeECjyKgc2CWth6QGBpERZwgzMInL",
+	"h9O1ljSrAtYn/WCe8iPtLcaEGp4tLBUbNmPuWhRLp9v/DuJp3BS5iDErTusGjHcWO6Tr0Rx3Z6KVJSLA",
+	"UztdyyrdLBFO0dzp/ZaPtm2mWzaHiLHerlTtBbAnyUFc/1Gt8JFPmLDm1pbFMjef15/X9TfNDqs0tw/2",
+	"d17UD/b367PEB8XXofno84b+aMCT7HcDQE2X/eCfSVBpVva69e5++4XY3OX1zuYu33mx+cI/EJsv/G1+",
+	"wHe6B+29xuxgLV4Gzx2P2otDqovCwGmg9fdqJZCFD84Y4qIHhh9Hq3rDlVjKhJd31tZnrCPLJyg79K2C",
+	"dw+Riw4ZcwBxHbGYcG00vHHIiCHCrHARGcyzkWG9/mIDDwUdgfLpCKBJNAQWTh6TOg/GWfCZlsxhuaG2",
+	"l49l4OIhNAbZqCY9ighjxRr1epW1RYebsxiqOuL5Jsk4jPmEPD5+2QLP0xhuKvAkELKNpXR02qZ6Y/ZM",
+	"xa39oWQFBaX6BwignpcrcgI7Kohnq+xpRGBx4BQWmip7lcr1WThCGrfi9+KET8xhL1T2tjeKVSH0Xd5B",
+	"+FBYAzuGGzXrg5jUMiuoKKRYoTgwHTxkKw9L2Gy9MTr8ZqFDGZCJuEvxKXE5gVAcagoYz475Er04a7N7",
+	"K5l5Cr60K3JZS2tOXGY23nyMRXQqu6q86+ZI517//c9ebWejyUijJj2FxWjSQM8mcGIh1bjGPGr39hj3",
+	"/bglPYtFv7JIrSrzzP8jm4B/xRPK0aBlbSASDli1l8yDNnK8WvqH/iQyuBsMmUeiEymwzsNB26ynWOXV",
+	"FUMYQILbnkAKXMxjY+atpOt2Tr8WfflEjaT/0LvcHkrXGvEJ5AKSy75K0/Sl8Z5zYdrtCdNu07ja0q1R",
+	"27Y4NsRtWstKub05ScsetbXkM0SO7tWZ9o6NDSO0AiWltkr6hQK3Ks4uwNuDgsMwpxnOi2/HcZNLuDAz",
+	"cseBfX/yu2jN3LDKxl4V0w2HdXP7891+fLPQc7zjxnXF1ZRgHOAwIOKBqYnndEoXaW7HzDNvJkpH0SmC",
+	"SF/PVgApeRgEgOGRUKgfCg6V7BQR3CWiIe15W5K63LWZIeY+NhBcAhWF4cX9S0fp5jbHgBGxqhpt0Qsk",
+	"QrJ07tBRA9s2RsgkFYuWxG8ZmLbOMMqIBj7GP4Q5vfqtAuzAx4NhMvmENgmrVtlHfR6JbvA1jyRn1IGV",
+	"hZ9XTZdbKJIE8qRYvGRC/wLWnZ3lku1yK+lx+2tm55/LUPW/W62v9XoxMVW1ePlihjh9vvFMT8MGImPC",
+	"VBpRSRGzZ1Ax2sgMnqgPisZvLp65DVPQUioUXC7Ukrc4if0CnA12UJa0oUQRkN6xgaL9QncUhld0i4dS",
+	"smMaSp7bYY6mxSxyBvgn8Yr+Ua2kwW75fd0qA4PehfOJF9LFvCZeuA/iBQeauSrxQllgeygn2m8hjIso",
+	"4ZGnCP+ks54gBvW4l/Qe1rU6oYpt0wSCKLEdxB4ctaTnwGIwE0uNLLLbdQOCudOdNunqIxn8NRJVPQ4e",
+	"+SE15Tmml47oAj/pY5CMwh5SMe9/0U/l2ocCas/hmLYyRNimwFRq24EqGeXaqI9ojjZJehGoegH7auYs",
+	"kL1U2A6lWK0SK5fuAK5RvvyUZDyxSkPN1XpwLVnaPEQlQ8OZr59ZEk3Yfh2CDerBBtVHHR35ostHIbZ3",
+	"d0Qcd0chVHAUCKnMABW35EKo4nQgAQQgp+dfdtP2yYhe2mdb+7svGWdbu8/tiBMhWxLHzGNsEaixI1hB",
+	"sdO8ZZYN1RAIAl/MbIye4WO8GvFguaso9wkZdcCMLOC0zV7GPN8lw/3ajd7okcxipzfyyjfrEr5Bd/Bt",
+	"utob6zu6TuIK/YErUPY+50PwEzV2GF+jWbROSkVGWdqZyNWEH3dSKbE0WJilH1Z0M7ehH1Y8C+nJCPlO",
+	"6z+0H8tawNyqury83Dx0HuW81XV5eZn5OC2y1aQ9zUaaVve86Gv3bb18DE1VcoYUnbnCnWgsLi0Amrux",
+	"21KQm5qQKhuKqM+H5Ljx7M2Jb6A2iMB2OhLMNeWOuaXjN9UJ0FzfqTOfT+LaAy0zEVLyxgsvUepqwOXE",
+	"YJrinCRiJBAPlyjF9OcykSz2PmFrBcUvNXbJg8SAymzpRWffg+HqdqjhrL8LpdhbPaT36dDLF+L0jd7K",
+	"WjTTkkQBHgTbwH9qanJi4jkz5ESJRQLm2NtJ8eLU9CbRJFNm2H6OAOwyMm/t68CvBzLZaWjPz78Gg9Gg",
+	"0twB6Lb2JPDntp1SbUx66LXvK+f7Xi1P+wqJaa0uV7rZ3czPJIPFOZ95Ny1xbg3ELAUTFIaIp/S+AUDA",
+	"w9DFTcQsGAz0vk9EONHplfZklr52JH2Ah54mBTngdAscp7aqnqVMgJ5Vt+3N4A/wg04HF4hCRtS/pzMJ",
+	"ap1MWfrwA4hJzeU49e0UyQCanl4g41G3G3QAiIaMmamvDJT0EELhDfjXK94Tr/brdQvQ7PS165Y94UA5",
+	"m4bqAfrSqUzqtEhpb2812qnjTQfQsSud3y1Vvze99fDNOFu11BNHxj/bP4pZbz7g6nAJfPXA16CoT9+E",
+	"X6XqMW/FwroxDkvF45GNWQDG/xuPk0N3Kh9STcnJiApVYAaTFQxLtRw4MCW87cJJnQa9KsGQYDOPCyms",
+	"i5ZYfZ3i3meKizkKgoQxPVujFBbdjkX13cu+YnzATm+0B29Dh+Ql8+QoDD3WCQWPgJRKfzhboq06PQDo",
+	"BuFvF/nriIRQKEAcnExH4uU6IbTHb1ioy2881WUXkZost9bvUhzkXsyPmYX7MT+N5s6dmR8bnD46XY81",
+	"zGOGZZylzTGYMCMQs1oCtNXRw9MvL6LHQLIhxL8Q+WzIoyQwLVAuoQ6tyepUs5TqApVftQQyEvhxTsSh",
+	"Ja2Kw9uJ0XEowU8cmZt5rOLzy7XtkyH50FfDBTUbCgSHrNDQIvHTagfr9Hjmn62bRbk+W/+xgRccrA8m",
+	"dv4d42K3VqFxse8WG5etb3aRzxSNdUjmdf4tlWE/y5mVZrb2IqRzYJDSufP4WvhYaSgyGNoy+REf09gX",
+	"TtzppvQvmEvIxyKhdeO6slTJVRego9l6coYdS8e4yJyHfG/6GaS/svqh1W5aLD5TCTuh8ZQXidNR39ZB",
+	"Rfntksy94Rp/grHHJa12QH6YPbOsfVhA/dL2jjusSDeXj8hqY7rqEQvU00cj+KSDPtwpEJf4I2P0KFP5",
+	"VhmOCsKpt1DNROyMYUWE0iKWM2um8wyusolZDe6feIvqnJ4JqniCl+mkuW1L0gr9R2wu+ZI5xU6gfOWT",
+	"2NaZgCTRgmpU6LuFVakSpBo2QheYVxhWWvqplixgwK06fG3A+AVMedB8HySu7ktRFXp+3TlPD3DanaL/",
+	"1YNK78wpGVcdVJN7k4GME8H9l1NDMuRdtZY8TPFKPUNoizAqIimkynxKgIjla2DXpUP8vhpFBDMydA4W",
+	"PkUgo7IRlMmL4oM5Ju3IW4X4qKg3E8izsGWF0WH+slhZoVHsf00PUhATwQWAJnAnpDC0kQRUHGehDu1J",
+	"sc6ICLrnBw47Wm4FrfNn68NuHDcA/eeVw8OVCR5Mu7zLJg3fmIGH0F43KfhuFiJhX10ZItFopFHHRzmM",
+	"VEfEUJtixzIJgI6hPADJ3f5tRSFT81XNr2q3S7W2MAXT8uxLD6IUkkWyrloRASO45Xre8s578uZkN/Sa",
+	"t+JjlvVnzK1RosOfPHoYOLiJatQogzGDnUOQbSSA1T9OgSxEOHSb7qgli/3RLIdY0J0Omw2s/Sd3Etf2",
+	"/YbnraskbfppXiXqigKh2dnbVEsPYA0yJ+yG4GH1ZG5Z5FnBzdxNUldw+4bVwk7DzeBjD92iamvGkMGX",
+	"shO6YTgXn7Ku70VHfRHRpNi62ndz1vXLwtXmNJNRY8nwixnlX+i1a2KSEVctuZf526WyoxQJzdm4r1py",
+	"wH1BlNSljYhsxT5EbVAzjYhwE04bYp8Ph0K6XYcfkVSFgCxDbFB0ZK94JMyNllXBTZn8kWkVJypa3I7M",
+	"FCYu5c2aoqva2Txo18Xmc76/u9nw97ZFnR90XnS3Z8kPXwfSR41C6KGnKuTVMlRYD1V7GNbN/PI8bsV1",
+	"cf5+ivPiS640T7u90ArTe1kbTPoYC0qwO0WdOAdsqBqtGWuNTbPZ2KCL0QmAQ0HjFYouUsO7XpcnLTnQ",
+	"UXCj7qp3kLZREDutuhDKbtfrpCyBFwZxm0iNX7JIDBSi9pDbKWGjYYaks8RontCc3HM/rrv1+eZ2Z09s",
+	"Hvj19uYLvtPd3Gs/F43ufufArzuGKEE998VU0clUnPeVNO0D+IRAQCe+0k+n0twGtHEsErjWUiYE51Gv",
+	"1bJoK7ui1lip27EK2Vl1rINZ2IXmwbxZaB+2vuE/5p3avYctN1eSTO/HHJbXEU+AnNYtHReYDoOTbUmL",
+	"pJ4PgTbiMVXTtZodZNCdEnlRUuQK1A4hxQ0r1AVpsp40nP95GuOX1CyLjHxoynLC7Wb8QvpZegU82igi",
+	"KBDSv4JrXTn69ekmpxZZa5kWoC4oOTBNrTjetL8+LTXSJqNOn6bnCZ6OZm/vCR6IouHLm5Slbe8CR6J4",
+	"5X/EzAt8D1uRPCdqKT4enRc/FByPWoN/q8ejpaDcN8FCfgMtnsSC41Mw/fpWrOm/8WkdPbN3oc+GGM8t",
+	"F6Q9NIjvD4p9bzxfZVbPSL4+Ovjt2svdiZdbo5qXd6SkHLeaI80kMUigkwRisTpH+nHGEzaM1JfAFxEh",
+	"mzsc5S0AtKxmV0Bq7FyoYShALxrFBVO145b0tuibzgBL8cyn6T382LpEvpjZbWwe8O36Znu3s7e51+jU",
+	"+UF3v7vnQxgRxyN4Dv0kGcbNrS3LjNVTqmfbNELeFsUNHItZb/NIKs0KXhclBf4EIZ3K9nZ9e//F7vPd",
+	"3YPdnef7jYP9nZ3dFauhNPuTsoLoRWbZrAsZt1PICNw1b/b/udmPxRYgfbvMBmx9o39PFsEgm8/mUMjF",
+	"JgCP6oublZ2e7yWatd2uieUj1pV7uvPYugtTnhnzCQtklmwjbW2j5L7pvjst10y9dlymk4z8mGZ/M/E1",
+	"iJO4vMfabMuFAdv2h4A4TZvldQkiG72YGXqy4Vl6g7cAqwB/NeaTq2Ca2YfAMcApYLdLxlh8EJntQKcm",
+	"KsJ4YQqi8qNhFu7N3cYTQS6/2XPyFEPaj5Kep117N3JnC9SGoCRENRNr6tIS0akTZhaD6OeEd9NVIseV",
+	"3h2MXu+QazGJy8F3IIoUW/3+a0GCL57kX4Ie1/mYo0ZbI4l8sAsD7hM0bsphnyDPDxCDTHlbk6G0JHrk",
+	"Zl4AD44ircM1w+KhEdzOvAUGwPYt0WdJocc5/Khla30tiXLqZoJIe92tKnnmpfSMwaOqBEFeLo0yI+rs",
+	"U3zh3i5qvAM9i3sQU3Wl8W2kEffVOEZpyKdQoeO+f46zu0p9Ll18lWblW6sS+K1Ks1X5ctb4f//n/7Yq",
+	"1VYl4uPTqRf1toDXhqN2GHQ2r8UEP0x32ao0v7UI5PKaJ/yXD+/O4PNi8ou5Bk8SEaMs+jtIkeADqnEG",
+	"H/j+feokeFFLfybGZmbugnyTEv+7riA20gri0D7nbBqqM8XpScqelgPE+Kej15vHJ29+3jz95dffNt+e",
+	"vTuv/LHwdB76vvBnVxdpgLeiH/f9cQS9s79xps6Na1hX224Smhz6PkWguPBtVGKmtTgosZNe6Ka3LN1X",
+	"PF/XWA2JblBF87z1M+8czOCvYnJk364NeRQLIAHWFg6vph23toWeUb0bg9tJWIS/2tJhp5eadmqj41l9",
+	"VBNJQbcVHYxXDdUfIugNo9pFhuQsMMptT8YLxgmPEtcPriRXn3okyE6lIOFTGo+KPoiQxDVBii6GKPNX",
+	"oVesVcMiwGOmr8B9+3u1Yp9IpVn5azv+1Pskf/1nvX3Z2Qv/qg925N4vfz2fvN1TL0bb8UXSiP518O/j",
+	"Xf657KOVqvbDtPrOdSxOeNWwV2luHtgoNnXWCKsaQtHVAkVr2ZKnYW6A3EuPOgkGQo2SSnOnrv/D24QN",
+	"FMTDkE/OSnm03r4+3vt8+c/dt392kneXbye/B/Wdtxdn/d8uj7fP/vxnctb4ODlrfGx8/vN0/PbfH+vp",
+	"rxsJ1QVzPFwIuU1X5rVohz+WMsudepyH7g8+6H0O/TG37Rjwl0s6oS/4tYgLW/mI3FKKMXY5HS+Ge3rp",
+	"XqwFLU7aPgVypK31abc0m7uFluWWXNncYn52nrYz3jzxwCm4msW+L8U4+3476PVEdMPeXjPqZdp7S6q1",
+	"bm8jsaWtG3Fv2IiLUvB9FSXTInV6d7lzDWwW0G8H9sTRdKWyJ0Q3yP/ehR68fGXZNO5ZrvZuQK26Ok3h",
+	"naSsqzfdbDxhoeBxwp7rZ6+/Q4JYaWdvZuHeb3fv9IzodQ+49On5Lu11Lpjq++qanjIcD6t7+vttHRGU",
+	"zqDtoybfM70xnnwztbMyVmqjNqWSTSqVlLdQQxggJMx5rtjIZtYaDd0zqp8TEAPE2mrsmHf62ZwMKOeg",
+	"ixrku1qg6WnTPTcQwNQOCUKgDMqhTPxEwIcwBaY78wgezqrJ3W2XxbKjmyEsA7/3NymNrdoLfoUL8MqC",
+	"q2YeC2cWK6zyXENGR41CaFHVy+k+2sFz93NXx8cZw/Ak8783Iimwvauh72xLyQykzbH0Y+ppKc7qqsgh",
+	"B35YdsKRr1OBvEET0v+Q9q/MzzEOwzBlDoSgU0j/EeQYD30VGR1+eKAg2eeKD5snVKw+bN4to9AvZgUw",
+	"TxHzdmgfjURHyCScYNZOeMypXlP87Ha9XitEXZYvpxW62/V9NirVCh9EekKGYx1gIXp90OV6Xsrb1hc5",
+	"C6OQ1hzCI41MnP3KTj2DqFymY720G34x8OZMGu0/yhviVwNw0oOchd80mYBZS2szcFvtqHYPLWsDCv3I",
+	"1reUZ+H7XKeiPUbOpViNBiDXSMFYcM6DhBoxACLoMAgzi24k4j4eDFlxLNGSQPthyh2qkF02dUsL4xTN",
+	"iIEG6lH4pLsCKUaUeCN4j+blyYIT7f09wbNmExU4O/JGYcFcFJwN6XIdkuYi3kvictLGwIsJM+dseNzk",
+	"pRC5mc5xGiLnsMLcGUIOmt/m1VWwthGJBIoekmWOXBkfDtmzi3cX51X2/uSI7Td2njfZh58PN7erbJ/5",
+	"QS9I4irbqVMaFG9kwO4xAvAMaRzQzLakR6RRFyoZWk2zBEbjxSIZDT0633HrL3ogdMju1E6ezjH6BYZ6",
+	"q8WThUFdLtL6K7oi49oa1es7nfhLj30dhDJ+1YIGnebW1ng8ro13airqbTXq9fpW/KXXqrAvgRj/pL6+",
+	"alXqrM5299juXguvIfBKeoEz/1Wr8naX7fYPvmz3Nw/+3apsuZ+Ba8HfwIyk112lWfnlpw+Xn3denx//",
+	"fP7rzvm/zvN/w2eT0VDHfo1P/fabT9enP5+F/s+fxqdvXgxO35yMTt+cbPtv+mFbvh9+bpzU2zunvc//",
+	"+mlcqVZGUVBp6lBaP5bmFmyLLXTsTS7l/8RhvJo3CD3sxj42M73Cr+NLPOypKEj6g1cffj7cxtdwZ7za",
+	"x7+GIgqU/2qnvrib0OvhA9xzgaO4tCphwyGufsNbxhOW2V747t+jAPZkj90tSdG0cV6tCAM7wZAlLgKj",
+	"nnYO2mkwz5owjxUdmwddvSp94TGq1iTuAoZ6fTHYuiUt/8vSOOTZRwOEzgJ2dDid0AMfWWXpWLUkHFOS",
+	"RzJuLZMymAA/vYC+t0LfAvGGDiYoM8C8ATKDx+/AHIOzEioB3VLj+UH9eUOHWdP8MxQfZVC3K/iGpazx",
+	"Ed6lozT/OLHN89gRHgywOWUEWPuu+8SH4L6cgisQ3TIci7+0kXsQszgJwhDPVQugCwHmphiE5oEL7jVr",
+	"7KgvOtekK6Y618bs+uJLYM52Y0HdMUhIO+VWjErqDNSDm2egIE0O86AHer84h8ycYUQBFi//TGKRbI6G",
+	"egaJJbxKLg1Jc3K9g0s9HP1c81fXlwWeWYahCioplc927mvZacZbelDzfGtoEndZQ5OXjTVU5O6cLCP/",
+	"Q49PTwIZxKYLHZZGSQVhhSD1G/Hdfv+xQuymo70lp0S/6ZNENdhku/UXNQYjCGSPTdQocivIC4V2LZmJ",
+	"7Tj1PRjFcG8WgcDiaucoGlMkd15l/ijSo8eIGfXO3fuGKQKNtSAp10vD8YIQ6ZPWOF8IEP5h1OmjJusq",
+	"suiPtdoLm7fYapCQesoB4eLI0vvXa6QYTZb9zLwTYZ2RWbTAXO304sW7Vk+/V/X0x6PGsbxleNT7u+h8",
+	"973g/m1u7rnnOincwwv83CHOqL3UIc7srVJwiGPI+H8IF+ZtCNQTFQCMeyAS7vOEe0i8CzA9H8p3LTnu",
+	"q1DU2GuwUjoycCh7IKrKRFQ8oZLaIWFtfRRzxguj5oY5G2e5o/EqFK3FFxFlwTstSYfqMZ/oCzsSiEjT",
+	"kyrOoHphKtlH7+hBZumJMjFN1QZjll1aSKKQd8iJcLLIl3lVJHwiDY+2aEnLOy9VxEIVUxIK94/BYamI",
+	"v3U2N6yXTfmQW9H1z2/Btb7/Wt//acTSayKAG4Tr1Pdxax69ILW3KuAL8XAiCpKERoIItI+AlRPs7oBP",
+	"8lrgLlkebGZQqOGdPvR7gMuMdCaO1cUgYoEf19g51752rKJrxuOWhIQ8DOIE9VJKCTn1Mj1KxdEfj7yS",
+	"Cy5dUD2ZvmJa1ftquCAUNbWpaigkREXDSHWDcME0YzXQJz2e+SpGZlmuE4/HkHgAsDRJ5fdjU41cJyKr",
+	"QsmmLfXWN2sv5nKl4idzTKk5G93MJhTWYDs5Ryo0SmxqQcx4rHMNU5BE8W36BngD6uGHXESvhumaZtvE",
+	"Sj7RD+K5OjK92GvAwRBcpsoSpZrOifpufafIF4xJCt/xBwsXRWmS4cSALiPXdKQIiE0Y70VC+Eixi8d1",
+	"5leeAv43C2y2EQwKjU5PAX6KtljtiYagl7QJ4KQWt8batK9i2qvlZlrfojXtZXygs8PCgntIg8u7dlCI",
+	"GdkEbTpAtP0Ny4eFIL4ToA0l1znuKzAmoCtuGixdJFmq6e1C6mrs2JyoWledb8gsQPG1ZFoghAoFZz6f",
+	"0LkxnGlGJBCXWNRPXGMfoawHRKtuKIDoEjxWxaAh04isDAk7DKUlOfy9aUhXAwhEOoLGB+ukxg7NVaYY",
+	"SlJOVJYEZXrmsShXh2ws2yhvRBXT1GfXTX2WU6R5D/ugpGwEvwXroC16I/mEq0X30hS/bnmfVVt7emEK",
+	"7LUSSdw7LZ+tptabDq1IrNfoM2BlDDsl4sU1fFuyqLHa1fC9UEaRN+mLAaBSit2UfhvgbMxzLe7MStxa",
+	"s3et2buumM2tmN2hvVrXzcBE36HW2Cz7XUptsVefZTbXqmJrVbG1qb0TU+vs7LWZvUMze29ybstroaUx",
+	"8gpiaOyEuiKLaEyw1DEKcdF5WZU0ryW1DZ88sAOUFEy+lnNby7mtdmKylnhbS7zdU1FoWuUNkbBrz3+7",
+	"p1dzNO6yWc0j0rlLY5ubE2ama615Mz6zPGYboxwq0ukgIFQ9FuhApscD+ZJRASxzbJMoNozEF8A1JA8s",
+	"1hDS1wvkb8ES+rdLxwrN8rH0p44xf1RHWuKSkRUU4G/EUzqjmvMA2ErbkRpjs8NSTKUG+b+mKn2aVKXr",
+	"0lC2Cn8ntmhdGHKCp5VYYl1DjQAZ2+411mkokGCZVjc9i107lxwha4wM4YOOf9Z0tGs62qWLK0+BonZe",
+	"vFhsC9YG+rbzdzPN2fT9qfL0pk5qJEPVuV6jVvNuWN/WmAfAr4NMqjG1uiKhkqmjYg2DyB9jlbKBYVt4",
+	"ThAyrVuk/esX9EsYgzHogm9JKRLsA4wEyaRpv18QEMQJf2jHKLimbsTJYzGwekaeZC6xBi2CY0syq/7W",
+	"kIpzx4VDgdsvJ22PkBmCJ/hv2gNGMBLYnXUQtgXpNY03f6XfYJtXTXmzCvtejWjXhkpdA70u7TbgOt0/",
+	"2H2BlOcH9br51/5+Y6OWGsILMKuVaYf2gc6NaRNT0J9emP33P7u1bXPRnf0qezcU8vQ1O1JSik7CjlQk",
+	"2Hat7v7aB4SxF/zce9EL4kREhu6L+1WDW9cvYIozxUzmXDoV6Ju6NpGe6mUhNgc8CC0Jh4pYp6+0JeRZ",
+	"qVC66wEIXoI5dn7KCLfNmbXsKTgEnHRZEh9mvADPyp5dirZeZdKdOEeaOf+Tn/Wc5NBvzwzP/UbacYjA",
+	"VhI5Q4VAjqhUJd27swR21aJysQEoVRHlmnUCLteIfoReytRiyEewAJjho+tFHDpdtcug5nbj9QJ42kSj",
+	"or0H3k6HWGSQ5I1G5Mw5XNESuCSkkB/yznWcczc05Ax5MHzLo9aLJCN/r6cIn9kgiGPty3HA6HWjUSiw",
+	"l09/SMFmDzq2258ehdLzncU2gCNEz2dWcz7CLnRyad5HUzYUahgKB/NhCEZhILMeGo3RfWzmJXpw6eCO",
+	"8I2CUb0D3h6W9CM16vV17DHIjalKWVjM3gASrcp+FZNOqPi13h9vguTnUXuVYb606z2LUpqac/2ZyF33",
+	"5wahWHBfUN8iNsbUCKU1Slfr3qh5lPenzeN9gB+YtnCWkqH42nguBV6hazeF83UkfSj48lviUIIbRIV/",
+	"pm0NPAWzdHCEwE8zMUdrYGWe727vkhfY2z5wbdbrIC61k8CKi78QKu6zNg+57Oi1owehok5fmCfvXPFn",
+	"wcOkX/n+x/f/HwAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

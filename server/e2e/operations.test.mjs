@@ -45,6 +45,7 @@ const cases = {
   updateProvider: { fields: () => ({ provider: 'google' }), body: () => ({ label: 'Google' }) },
   deleteProvider: { fields: () => ({ provider: 'google' }) },
   resetFactors: { before: strengthenGuest, fields: () => ({ user_id: guest.id }) },
+  listAllSessions: {},
   listUserSessions: { fields: () => ({ user_id: guest.id }) },
   endUserSession: { before: enterGuest, fields: () => ({ user_id: guest.id, session_id: guest.session }) },
   endUserSessions: { fields: () => ({ user_id: guest.id }) },
