@@ -39,6 +39,7 @@ const (
 	ErrorCodeLastAdministrator              ErrorCode = "last_administrator"
 	ErrorCodeLastWayIn                      ErrorCode = "last_way_in"
 	ErrorCodeMethodNotAllowed               ErrorCode = "method_not_allowed"
+	ErrorCodeNoConfirmedEmail               ErrorCode = "no_confirmed_email"
 	ErrorCodeNoSecondFactor                 ErrorCode = "no_second_factor"
 	ErrorCodeNotFound                       ErrorCode = "not_found"
 	ErrorCodeNothingToConfirm               ErrorCode = "nothing_to_confirm"
@@ -81,6 +82,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeLastWayIn:
 		return true
 	case ErrorCodeMethodNotAllowed:
+		return true
+	case ErrorCodeNoConfirmedEmail:
 		return true
 	case ErrorCodeNoSecondFactor:
 		return true
@@ -138,12 +141,14 @@ const (
 	EventKindEVENTFACTORSRESETREQUESTED EventKind = "factors_reset_requested"
 	EventKindEVENTIDENTITYLINKED        EventKind = "identity_linked"
 	EventKindEVENTIDENTITYUNLINKED      EventKind = "identity_unlinked"
+	EventKindEVENTKEYPUBLISHED          EventKind = "key_published"
 	EventKindEVENTKEYROTATED            EventKind = "key_rotated"
 	EventKindEVENTLOGIN                 EventKind = "login"
 	EventKindEVENTLOGINFAILED           EventKind = "login_failed"
 	EventKindEVENTLOGINTHROTTLED        EventKind = "login_throttled"
 	EventKindEVENTLOGOUT                EventKind = "logout"
 	EventKindEVENTLOGOUTEVERYWHERE      EventKind = "logout_everywhere"
+	EventKindEVENTMAILDELETED           EventKind = "mail_deleted"
 	EventKindEVENTPASSKEYCOPIED         EventKind = "passkey_copied"
 	EventKindEVENTPASSWORDACCEPTED      EventKind = "password_accepted"
 	EventKindEVENTPASSWORDCHANGED       EventKind = "password_changed"
@@ -205,6 +210,8 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindEVENTIDENTITYUNLINKED:
 		return true
+	case EventKindEVENTKEYPUBLISHED:
+		return true
 	case EventKindEVENTKEYROTATED:
 		return true
 	case EventKindEVENTLOGIN:
@@ -216,6 +223,8 @@ func (e EventKind) Valid() bool {
 	case EventKindEVENTLOGOUT:
 		return true
 	case EventKindEVENTLOGOUTEVERYWHERE:
+		return true
+	case EventKindEVENTMAILDELETED:
 		return true
 	case EventKindEVENTPASSKEYCOPIED:
 		return true
@@ -277,6 +286,24 @@ func (e IntrospectionTokenType) Valid() bool {
 	case IntrospectionTokenTypeBearer:
 		return true
 	case IntrospectionTokenTypeRefreshToken:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for KeyUse.
+const (
+	KeyUseAccessTokens KeyUse = "access_tokens"
+	KeyUseIDTokens     KeyUse = "id_tokens"
+)
+
+// Valid indicates whether the value is a known member of the KeyUse enum.
+func (e KeyUse) Valid() bool {
+	switch e {
+	case KeyUseAccessTokens:
+		return true
+	case KeyUseIDTokens:
 		return true
 	default:
 		return false
@@ -373,6 +400,69 @@ func (e ProviderKind) Valid() bool {
 	case ProviderKindPROVIDERGITHUB:
 		return true
 	case ProviderKindPROVIDEROIDC:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ServerSettingsEngine.
+const (
+	ServerSettingsEnginePostgres ServerSettingsEngine = "postgres"
+	ServerSettingsEngineSqlite   ServerSettingsEngine = "sqlite"
+)
+
+// Valid indicates whether the value is a known member of the ServerSettingsEngine enum.
+func (e ServerSettingsEngine) Valid() bool {
+	switch e {
+	case ServerSettingsEnginePostgres:
+		return true
+	case ServerSettingsEngineSqlite:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SettingSource.
+const (
+	SettingSourceDefault     SettingSource = "default"
+	SettingSourceEnvironment SettingSource = "environment"
+	SettingSourceFlag        SettingSource = "flag"
+	SettingSourceProgram     SettingSource = "program"
+)
+
+// Valid indicates whether the value is a known member of the SettingSource enum.
+func (e SettingSource) Valid() bool {
+	switch e {
+	case SettingSourceDefault:
+		return true
+	case SettingSourceEnvironment:
+		return true
+	case SettingSourceFlag:
+		return true
+	case SettingSourceProgram:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SigningKeyState.
+const (
+	SigningKeyStatePublished SigningKeyState = "published"
+	SigningKeyStateRetired   SigningKeyState = "retired"
+	SigningKeyStateSigning   SigningKeyState = "signing"
+)
+
+// Valid indicates whether the value is a known member of the SigningKeyState enum.
+func (e SigningKeyState) Valid() bool {
+	switch e {
+	case SigningKeyStatePublished:
+		return true
+	case SigningKeyStateRetired:
+		return true
+	case SigningKeyStateSigning:
 		return true
 	default:
 		return false
@@ -700,7 +790,9 @@ type Event struct {
 	// - `factors_reset`: the reset removed the second factors; or a reset of the password by mail did, since nobody had confirmed
 	//   the address of the account before.
 	// - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
+	// - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
 	// - `key_rotated`: a new key signs from now on.
+	// - `mail_deleted`: a mail was deleted before it was sent.
 	Kind EventKind `json:"kind"`
 
 	// SessionID The session that started, ended, or was used.
@@ -756,8 +848,13 @@ type Event struct {
 //   - `factors_reset`: the reset removed the second factors; or a reset of the password by mail did, since nobody had confirmed
 //     the address of the account before.
 //   - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
+//   - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
 //   - `key_rotated`: a new key signs from now on.
+//   - `mail_deleted`: a mail was deleted before it was sent.
 type EventKind string
+
+// EventLines One `Event` in JSON per line, each with a line break at its end.
+type EventLines = string
 
 // EventPage defines model for EventPage.
 type EventPage struct {
@@ -957,9 +1054,30 @@ type Key struct {
 	Y   *string `json:"y,omitempty"`
 }
 
+// KeyRotation defines model for KeyRotation.
+type KeyRotation struct {
+	// Signs What a key signs.
+	//
+	// Example: access_tokens
+	Signs KeyUse `json:"signs"`
+}
+
 // KeySet defines model for KeySet.
 type KeySet struct {
 	Keys []Key `json:"keys"`
+}
+
+// KeyUse What a key signs.
+//
+// Example: access_tokens
+type KeyUse string
+
+// MailPage defines model for MailPage.
+type MailPage struct {
+	Items []WaitingMail `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
 // MailedCode The `code` of the link in the mail.
@@ -1776,6 +1894,25 @@ type SecretReplacement struct {
 	KeepOldFor int32 `json:"keep_old_for"`
 }
 
+// ServerSettings defines model for ServerSettings.
+type ServerSettings struct {
+	// Engine The engine of the database.
+	Engine ServerSettingsEngine `json:"engine"`
+
+	// SchemaVersion The version of the schema of the database.
+	SchemaVersion int32     `json:"schema_version"`
+	Settings      []Setting `json:"settings"`
+
+	// StartedAt When this server has started.
+	StartedAt time.Time `json:"started_at"`
+
+	// Version As `sesame --version` prints it.
+	Version string `json:"version"`
+}
+
+// ServerSettingsEngine The engine of the database.
+type ServerSettingsEngine string
+
 // Session defines model for Session.
 type Session struct {
 	// Acr The level of the sign-in: `1` for one factor, `2` for two.
@@ -1816,6 +1953,28 @@ type SessionPage struct {
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
+// Setting defines model for Setting.
+type Setting struct {
+	Description string `json:"description"`
+
+	// Flag The flag of `sesame serve` that sets it; null if there is none.
+	Flag nullable.Nullable[string] `json:"flag"`
+
+	// Name The environment variable that sets it.
+	Name string `json:"name"`
+
+	// Source Where the value comes from. `program` is code that embeds the server. A `default` may follow from other settings, as the
+	// public URL follows from the listening address.
+	Source SettingSource `json:"source"`
+
+	// Value The value in force; `[secret]` for a secret, and empty for none.
+	Value string `json:"value"`
+}
+
+// SettingSource Where the value comes from. `program` is code that embeds the server. A `default` may follow from other settings, as the
+// public URL follows from the listening address.
+type SettingSource string
+
 // SignOutRequest defines model for SignOutRequest.
 type SignOutRequest struct {
 	// ClientID The client that asks. It can be left out with an `id_token_hint`.
@@ -1847,6 +2006,50 @@ type SignOutRequest struct {
 	//
 	// Example: en
 	UILocales *string `json:"ui_locales,omitempty"`
+}
+
+// SigningKey defines model for SigningKey.
+type SigningKey struct {
+	// Alg The algorithm.
+	Alg       string    `json:"alg"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// Kid The id of the key.
+	Kid string `json:"kid"`
+
+	// RemovedAt When tokens that it has signed are refused; null if that is not known.
+	RemovedAt nullable.Nullable[time.Time] `json:"removed_at"`
+
+	// RetiresAt When it stops signing, or did; null if that is not planned.
+	RetiresAt nullable.Nullable[time.Time] `json:"retires_at"`
+
+	// Signs What a key signs.
+	//
+	// Example: access_tokens
+	Signs KeyUse `json:"signs"`
+
+	// SignsFrom When it began to sign, or will.
+	SignsFrom time.Time `json:"signs_from"`
+
+	// State A published key will sign next. A retired one only verifies.
+	State SigningKeyState `json:"state"`
+}
+
+// SigningKeyState A published key will sign next. A retired one only verifies.
+type SigningKeyState string
+
+// SigningKeys defines model for SigningKeys.
+type SigningKeys struct {
+	Items []SigningKey `json:"items"`
+}
+
+// TestMail defines model for TestMail.
+type TestMail struct {
+	// Detail What the mail server has answered.
+	Detail string `json:"detail"`
+
+	// Sent Whether the mail server has accepted the mail.
+	Sent bool `json:"sent"`
 }
 
 // Token defines model for Token.
@@ -2144,11 +2347,53 @@ type UserUpdate struct {
 	FullName nullable.Nullable[FullName] `json:"full_name,omitempty"`
 }
 
+// WaitingMail defines model for WaitingMail.
+type WaitingMail struct {
+	// Attempts How often the server has tried to send it.
+	Attempts  int32     `json:"attempts"`
+	CreatedAt time.Time `json:"created_at"`
+	ID        string    `json:"id"`
+
+	// Kind The name of its template; `to_nobody` takes the place of a mail that must not be sent.
+	Kind string `json:"kind"`
+
+	// LastError Why the last attempt has failed.
+	LastError     nullable.Nullable[string] `json:"last_error"`
+	NextAttemptAt time.Time                 `json:"next_attempt_at"`
+
+	// Sending Whether a replica is sending it now.
+	Sending bool `json:"sending"`
+
+	// To The recipient, masked. Null for `to_nobody`, and if this server cannot decrypt the mail.
+	To nullable.Nullable[string] `json:"to"`
+}
+
 // Cursor defines model for Cursor.
 type Cursor = string
 
+// EventsOfActor defines model for EventsOfActor.
+type EventsOfActor = string
+
+// EventsOfClient defines model for EventsOfClient.
+type EventsOfClient = string
+
+// EventsOfKinds defines model for EventsOfKinds.
+type EventsOfKinds = []EventKind
+
+// EventsOfUser defines model for EventsOfUser.
+type EventsOfUser = string
+
+// EventsSince defines model for EventsSince.
+type EventsSince = time.Time
+
+// EventsUntil defines model for EventsUntil.
+type EventsUntil = time.Time
+
 // Limit defines model for Limit.
 type Limit = int32
+
+// MailID defines model for MailID.
+type MailID = string
 
 // ClientNameTaken An error (RFC 9457).
 type ClientNameTaken = Problem
@@ -2173,6 +2418,9 @@ type NoPasskeys = Problem
 
 // NoSuchClient An error (RFC 9457).
 type NoSuchClient = Problem
+
+// NoSuchMail An error (RFC 9457).
+type NoSuchMail = Problem
 
 // NoSuchProvider An error (RFC 9457).
 type NoSuchProvider = Problem
@@ -2215,6 +2463,9 @@ type Throttled = Problem
 
 // TooLarge An error (RFC 9457).
 type TooLarge = Problem
+
+// TooSoon An error (RFC 9457).
+type TooSoon = Problem
 
 // Unauthenticated An error (RFC 9457).
 type Unauthenticated = Problem
@@ -2318,10 +2569,59 @@ type ListEventsParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
 	// UserID Only events of this account, which may be deleted.
-	UserID *string `form:"user_id,omitempty" json:"user_id,omitempty"`
+	UserID *EventsOfUser `form:"user_id,omitempty" json:"user_id,omitempty"`
 
-	// Kind Only events of this kind.
-	Kind *EventKind `form:"kind,omitempty" json:"kind,omitempty"`
+	// Actor Only events that this user or service client has caused, or `command line`, or `schedule`.
+	Actor *EventsOfActor `form:"actor,omitempty" json:"actor,omitempty"`
+
+	// ClientID Only events of requests of this client, or about it.
+	ClientID *EventsOfClient `form:"client_id,omitempty" json:"client_id,omitempty"`
+
+	// Kind Only events of these kinds, separated by commas.
+	Kind EventsOfKinds `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Since Only events that were recorded at this time or later. An event may be recorded a few seconds after its `at`.
+	Since *EventsSince `form:"since,omitempty" json:"since,omitempty"`
+
+	// Until Only events that were recorded before this time.
+	Until *EventsUntil `form:"until,omitempty" json:"until,omitempty"`
+
+	// After The `id` of an event. Only newer events, and those of the minute before it.
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+}
+
+// ExportEventsParams defines parameters for ExportEvents.
+type ExportEventsParams struct {
+	// UserID Only events of this account, which may be deleted.
+	UserID *EventsOfUser `form:"user_id,omitempty" json:"user_id,omitempty"`
+
+	// Actor Only events that this user or service client has caused, or `command line`, or `schedule`.
+	Actor *EventsOfActor `form:"actor,omitempty" json:"actor,omitempty"`
+
+	// ClientID Only events of requests of this client, or about it.
+	ClientID *EventsOfClient `form:"client_id,omitempty" json:"client_id,omitempty"`
+
+	// Kind Only events of these kinds, separated by commas.
+	Kind EventsOfKinds `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Since Only events that were recorded at this time or later. An event may be recorded a few seconds after its `at`.
+	Since *EventsSince `form:"since,omitempty" json:"since,omitempty"`
+
+	// Until Only events that were recorded before this time.
+	Until *EventsUntil `form:"until,omitempty" json:"until,omitempty"`
+
+	// After The `id` of the last event of an export, to continue it.
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+}
+
+// ListMailsParams defines parameters for ListMails.
+type ListMailsParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // ListProvidersParams defines parameters for ListProviders.
@@ -2435,6 +2735,9 @@ type AuthorizeDeviceFormdataRequestBody = DeviceAuthorizationRequest
 // ConfirmEmailJSONRequestBody defines body for ConfirmEmail for application/json ContentType.
 type ConfirmEmailJSONRequestBody = EmailConfirmation
 
+// RotateSigningKeyJSONRequestBody defines body for RotateSigningKey for application/json ContentType.
+type RotateSigningKeyJSONRequestBody = KeyRotation
+
 // PushAuthorizationRequestFormdataRequestBody defines body for PushAuthorizationRequest for application/x-www-form-urlencoded ContentType.
 type PushAuthorizationRequestFormdataRequestBody = PushedAuthorizationRequest
 
@@ -2542,9 +2845,30 @@ type ServerInterface interface {
 	// ListEvents List all events
 	// (GET /events)
 	ListEvents(ctx echo.Context, params ListEventsParams) error
+	// ExportEvents Export events as JSON lines
+	// (GET /events/export)
+	ExportEvents(ctx echo.Context, params ExportEventsParams) error
 	// GetHealth Check that the process runs
 	// (GET /healthz)
 	GetHealth(ctx echo.Context) error
+	// ListSigningKeys List the signing keys
+	// (GET /keys)
+	ListSigningKeys(ctx echo.Context) error
+	// RotateSigningKey Replace a signing key
+	// (POST /keys/rotate)
+	RotateSigningKey(ctx echo.Context) error
+	// ListMails List the waiting mails
+	// (GET /mails)
+	ListMails(ctx echo.Context, params ListMailsParams) error
+	// SendTestMail Send a test mail to myself
+	// (POST /mails/test)
+	SendTestMail(ctx echo.Context) error
+	// DeleteMail Delete a waiting mail
+	// (DELETE /mails/{mail_id})
+	DeleteMail(ctx echo.Context, mailID MailID) error
+	// RetryMail Send a waiting mail now
+	// (POST /mails/{mail_id}/retry)
+	RetryMail(ctx echo.Context, mailID MailID) error
 	// PushAuthorizationRequest Push an authorization request
 	// (POST /par)
 	PushAuthorizationRequest(ctx echo.Context) error
@@ -2578,6 +2902,9 @@ type ServerInterface interface {
 	// ListAllSessions List all sessions
 	// (GET /sessions)
 	ListAllSessions(ctx echo.Context, params ListAllSessionsParams) error
+	// GetSettings Read the settings in force
+	// (GET /settings)
+	GetSettings(ctx echo.Context) error
 	// SignOut Sign out of the browser
 	// (GET /sign-out)
 	SignOut(ctx echo.Context, params SignOutParams) error
@@ -3079,15 +3406,110 @@ func (w *ServerInterfaceWrapper) ListEvents(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
 	}
 
+	// ------------- Optional query parameter "actor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "actor", ctx.QueryParams(), &params.Actor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter actor: %s", err))
+	}
+
+	// ------------- Optional query parameter "client_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "client_id", ctx.QueryParams(), &params.ClientID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
 	// ------------- Optional query parameter "kind" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
 	}
 
+	// ------------- Optional query parameter "since" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "since", ctx.QueryParams(), &params.Since, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter since: %s", err))
+	}
+
+	// ------------- Optional query parameter "until" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "until", ctx.QueryParams(), &params.Until, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter until: %s", err))
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", ctx.QueryParams(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter after: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListEvents(ctx, params)
+	return err
+}
+
+// ExportEvents converts echo context to params.
+func (w *ServerInterfaceWrapper) ExportEvents(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExportEventsParams
+	// ------------- Optional query parameter "user_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "user_id", ctx.QueryParams(), &params.UserID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "actor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "actor", ctx.QueryParams(), &params.Actor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter actor: %s", err))
+	}
+
+	// ------------- Optional query parameter "client_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "client_id", ctx.QueryParams(), &params.ClientID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// ------------- Optional query parameter "since" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "since", ctx.QueryParams(), &params.Since, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter since: %s", err))
+	}
+
+	// ------------- Optional query parameter "until" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "until", ctx.QueryParams(), &params.Until, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter until: %s", err))
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", ctx.QueryParams(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter after: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ExportEvents(ctx, params)
 	return err
 }
 
@@ -3097,6 +3519,90 @@ func (w *ServerInterfaceWrapper) GetHealth(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetHealth(ctx)
+	return err
+}
+
+// ListSigningKeys converts echo context to params.
+func (w *ServerInterfaceWrapper) ListSigningKeys(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListSigningKeys(ctx)
+	return err
+}
+
+// RotateSigningKey converts echo context to params.
+func (w *ServerInterfaceWrapper) RotateSigningKey(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RotateSigningKey(ctx)
+	return err
+}
+
+// ListMails converts echo context to params.
+func (w *ServerInterfaceWrapper) ListMails(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListMailsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListMails(ctx, params)
+	return err
+}
+
+// SendTestMail converts echo context to params.
+func (w *ServerInterfaceWrapper) SendTestMail(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SendTestMail(ctx)
+	return err
+}
+
+// DeleteMail converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteMail(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "mail_id" -------------
+	var mailID MailID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "mail_id", ctx.Param("mail_id"), &mailID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter mail_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteMail(ctx, mailID)
+	return err
+}
+
+// RetryMail converts echo context to params.
+func (w *ServerInterfaceWrapper) RetryMail(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "mail_id" -------------
+	var mailID MailID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "mail_id", ctx.Param("mail_id"), &mailID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter mail_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RetryMail(ctx, mailID)
 	return err
 }
 
@@ -3249,6 +3755,15 @@ func (w *ServerInterfaceWrapper) ListAllSessions(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListAllSessions(ctx, params)
+	return err
+}
+
+// GetSettings converts echo context to params.
+func (w *ServerInterfaceWrapper) GetSettings(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetSettings(ctx)
 	return err
 }
 
@@ -4030,6 +4545,14 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/users/me/consents/:client_id", wrapper.WithdrawConsent, options.OperationMiddlewares["withdrawConsent"]...)
 	router.GET(options.BaseURL+"/users/me/events", wrapper.ListMyEvents, options.OperationMiddlewares["listMyEvents"]...)
 	router.GET(options.BaseURL+"/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
+	router.GET(options.BaseURL+"/events/export", wrapper.ExportEvents, options.OperationMiddlewares["exportEvents"]...)
+	router.GET(options.BaseURL+"/settings", wrapper.GetSettings, options.OperationMiddlewares["getSettings"]...)
+	router.GET(options.BaseURL+"/keys", wrapper.ListSigningKeys, options.OperationMiddlewares["listSigningKeys"]...)
+	router.POST(options.BaseURL+"/keys/rotate", wrapper.RotateSigningKey, options.OperationMiddlewares["rotateSigningKey"]...)
+	router.GET(options.BaseURL+"/mails", wrapper.ListMails, options.OperationMiddlewares["listMails"]...)
+	router.POST(options.BaseURL+"/mails/test", wrapper.SendTestMail, options.OperationMiddlewares["sendTestMail"]...)
+	router.DELETE(options.BaseURL+"/mails/:mail_id", wrapper.DeleteMail, options.OperationMiddlewares["deleteMail"]...)
+	router.POST(options.BaseURL+"/mails/:mail_id/retry", wrapper.RetryMail, options.OperationMiddlewares["retryMail"]...)
 	router.GET(options.BaseURL+"/clients", wrapper.ListClients, options.OperationMiddlewares["listClients"]...)
 	router.POST(options.BaseURL+"/clients", wrapper.CreateClient, options.OperationMiddlewares["createClient"]...)
 	router.DELETE(options.BaseURL+"/clients/:client_id", wrapper.DeleteClient, options.OperationMiddlewares["deleteClient"]...)
@@ -4072,6 +4595,8 @@ type MediaTypeApplicationProblemPlusJSONResponse Problem
 type NoPasskeysApplicationProblemPlusJSONResponse Problem
 
 type NoSuchClientApplicationProblemPlusJSONResponse Problem
+
+type NoSuchMailApplicationProblemPlusJSONResponse Problem
 
 type NoSuchProviderApplicationProblemPlusJSONResponse Problem
 
@@ -4191,6 +4716,15 @@ type ThrottledApplicationProblemPlusJSONResponse struct {
 }
 
 type TooLargeApplicationProblemPlusJSONResponse Problem
+
+type TooSoonResponseHeaders struct {
+	RetryAfter int32
+}
+type TooSoonApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers TooSoonResponseHeaders
+}
 
 type UnauthenticatedResponseHeaders struct {
 	WWWAuthenticate string
@@ -6084,6 +6618,156 @@ func (response ListEvents503ApplicationProblemPlusJSONResponse) VisitListEventsR
 	return err
 }
 
+type ExportEventsRequestObject struct {
+	Params ExportEventsParams
+}
+
+type ExportEventsResponseObject interface {
+	VisitExportEventsResponse(w http.ResponseWriter) error
+}
+
+type ExportEvents200ApplicationJsonlResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response ExportEvents200ApplicationJsonlResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/jsonl")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type ExportEvents400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ExportEvents400ApplicationProblemPlusJSONResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportEvents401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ExportEvents401ApplicationProblemPlusJSONResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportEvents403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ExportEvents403ApplicationProblemPlusJSONResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportEvents422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ExportEvents422ApplicationProblemPlusJSONResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportEvents500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ExportEvents500ApplicationProblemPlusJSONResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportEvents503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ExportEvents503ApplicationProblemPlusJSONResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetHealthRequestObject struct {
 }
 
@@ -6117,6 +6801,798 @@ func (response GetHealth500ApplicationProblemPlusJSONResponse) VisitGetHealthRes
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSigningKeysRequestObject struct {
+}
+
+type ListSigningKeysResponseObject interface {
+	VisitListSigningKeysResponse(w http.ResponseWriter) error
+}
+
+type ListSigningKeys200JSONResponse SigningKeys
+
+func (response ListSigningKeys200JSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSigningKeys400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListSigningKeys400ApplicationProblemPlusJSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSigningKeys401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListSigningKeys401ApplicationProblemPlusJSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSigningKeys403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListSigningKeys403ApplicationProblemPlusJSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSigningKeys500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListSigningKeys500ApplicationProblemPlusJSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSigningKeys503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListSigningKeys503ApplicationProblemPlusJSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKeyRequestObject struct {
+	Body *RotateSigningKeyJSONRequestBody
+}
+
+type RotateSigningKeyResponseObject interface {
+	VisitRotateSigningKeyResponse(w http.ResponseWriter) error
+}
+
+type RotateSigningKey200JSONResponse SigningKeys
+
+func (response RotateSigningKey200JSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey400ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey401ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey403ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey413ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey415ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey422ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey429ApplicationProblemPlusJSONResponse struct {
+	TooSoonApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey429ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey500ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey503ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMailsRequestObject struct {
+	Params ListMailsParams
+}
+
+type ListMailsResponseObject interface {
+	VisitListMailsResponse(w http.ResponseWriter) error
+}
+
+type ListMails200JSONResponse MailPage
+
+func (response ListMails200JSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListMails400ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListMails401ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListMails403ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListMails422ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListMails500ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListMails503ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMailRequestObject struct {
+}
+
+type SendTestMailResponseObject interface {
+	VisitSendTestMailResponse(w http.ResponseWriter) error
+}
+
+type SendTestMail200JSONResponse TestMail
+
+func (response SendTestMail200JSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response SendTestMail400ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response SendTestMail401ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response SendTestMail403ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail409ApplicationProblemPlusJSONResponse Problem
+
+func (response SendTestMail409ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail429ApplicationProblemPlusJSONResponse struct {
+	TooSoonApplicationProblemPlusJSONResponse
+}
+
+func (response SendTestMail429ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response SendTestMail500ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response SendTestMail503ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMailRequestObject struct {
+	MailID MailID `json:"mail_id"`
+}
+
+type DeleteMailResponseObject interface {
+	VisitDeleteMailResponse(w http.ResponseWriter) error
+}
+
+type DeleteMail204Response struct {
+}
+
+func (response DeleteMail204Response) VisitDeleteMailResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteMail400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail400ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMail401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail401ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMail403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail403ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMail404ApplicationProblemPlusJSONResponse struct {
+	NoSuchMailApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail404ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMail422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail422ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMail500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail500ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMail503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail503ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMailRequestObject struct {
+	MailID MailID `json:"mail_id"`
+}
+
+type RetryMailResponseObject interface {
+	VisitRetryMailResponse(w http.ResponseWriter) error
+}
+
+type RetryMail204Response struct {
+}
+
+func (response RetryMail204Response) VisitRetryMailResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RetryMail400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail400ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail401ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail403ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail404ApplicationProblemPlusJSONResponse struct {
+	NoSuchMailApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail404ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail422ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail500ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail503ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -7515,6 +8991,110 @@ type ListAllSessions503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ListAllSessions503ApplicationProblemPlusJSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettingsRequestObject struct {
+}
+
+type GetSettingsResponseObject interface {
+	VisitGetSettingsResponse(w http.ResponseWriter) error
+}
+
+type GetSettings200JSONResponse ServerSettings
+
+func (response GetSettings200JSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettings400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response GetSettings400ApplicationProblemPlusJSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettings401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetSettings401ApplicationProblemPlusJSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettings403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetSettings403ApplicationProblemPlusJSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettings500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetSettings500ApplicationProblemPlusJSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettings503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetSettings503ApplicationProblemPlusJSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -13588,9 +15168,30 @@ type StrictServerInterface interface {
 	// ListEvents List all events
 	// (GET /events)
 	ListEvents(ctx context.Context, request ListEventsRequestObject) (ListEventsResponseObject, error)
+	// ExportEvents Export events as JSON lines
+	// (GET /events/export)
+	ExportEvents(ctx context.Context, request ExportEventsRequestObject) (ExportEventsResponseObject, error)
 	// GetHealth Check that the process runs
 	// (GET /healthz)
 	GetHealth(ctx context.Context, request GetHealthRequestObject) (GetHealthResponseObject, error)
+	// ListSigningKeys List the signing keys
+	// (GET /keys)
+	ListSigningKeys(ctx context.Context, request ListSigningKeysRequestObject) (ListSigningKeysResponseObject, error)
+	// RotateSigningKey Replace a signing key
+	// (POST /keys/rotate)
+	RotateSigningKey(ctx context.Context, request RotateSigningKeyRequestObject) (RotateSigningKeyResponseObject, error)
+	// ListMails List the waiting mails
+	// (GET /mails)
+	ListMails(ctx context.Context, request ListMailsRequestObject) (ListMailsResponseObject, error)
+	// SendTestMail Send a test mail to myself
+	// (POST /mails/test)
+	SendTestMail(ctx context.Context, request SendTestMailRequestObject) (SendTestMailResponseObject, error)
+	// DeleteMail Delete a waiting mail
+	// (DELETE /mails/{mail_id})
+	DeleteMail(ctx context.Context, request DeleteMailRequestObject) (DeleteMailResponseObject, error)
+	// RetryMail Send a waiting mail now
+	// (POST /mails/{mail_id}/retry)
+	RetryMail(ctx context.Context, request RetryMailRequestObject) (RetryMailResponseObject, error)
 	// PushAuthorizationRequest Push an authorization request
 	// (POST /par)
 	PushAuthorizationRequest(ctx context.Context, request PushAuthorizationRequestRequestObject) (PushAuthorizationRequestResponseObject, error)
@@ -13624,6 +15225,9 @@ type StrictServerInterface interface {
 	// ListAllSessions List all sessions
 	// (GET /sessions)
 	ListAllSessions(ctx context.Context, request ListAllSessionsRequestObject) (ListAllSessionsResponseObject, error)
+	// GetSettings Read the settings in force
+	// (GET /settings)
+	GetSettings(ctx context.Context, request GetSettingsRequestObject) (GetSettingsResponseObject, error)
 	// SignOut Sign out of the browser
 	// (GET /sign-out)
 	SignOut(ctx context.Context, request SignOutRequestObject) (SignOutResponseObject, error)
@@ -14244,6 +15848,31 @@ func (sh *strictHandler) ListEvents(ctx echo.Context, params ListEventsParams) e
 	return nil
 }
 
+// ExportEvents operation middleware
+func (sh *strictHandler) ExportEvents(ctx echo.Context, params ExportEventsParams) error {
+	var request ExportEventsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ExportEvents(ctx.Request().Context(), request.(ExportEventsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExportEvents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ExportEventsResponseObject); ok {
+		return validResponse.VisitExportEventsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // GetHealth operation middleware
 func (sh *strictHandler) GetHealth(ctx echo.Context) error {
 	var request GetHealthRequestObject
@@ -14261,6 +15890,173 @@ func (sh *strictHandler) GetHealth(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetHealthResponseObject); ok {
 		return validResponse.VisitGetHealthResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListSigningKeys operation middleware
+func (sh *strictHandler) ListSigningKeys(ctx echo.Context) error {
+	var request ListSigningKeysRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSigningKeys(ctx.Request().Context(), request.(ListSigningKeysRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSigningKeys")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListSigningKeysResponseObject); ok {
+		return validResponse.VisitListSigningKeysResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RotateSigningKey operation middleware
+func (sh *strictHandler) RotateSigningKey(ctx echo.Context) error {
+	var request RotateSigningKeyRequestObject
+
+	var body RotateSigningKeyJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RotateSigningKey(ctx.Request().Context(), request.(RotateSigningKeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RotateSigningKey")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RotateSigningKeyResponseObject); ok {
+		return validResponse.VisitRotateSigningKeyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListMails operation middleware
+func (sh *strictHandler) ListMails(ctx echo.Context, params ListMailsParams) error {
+	var request ListMailsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListMails(ctx.Request().Context(), request.(ListMailsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListMails")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListMailsResponseObject); ok {
+		return validResponse.VisitListMailsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SendTestMail operation middleware
+func (sh *strictHandler) SendTestMail(ctx echo.Context) error {
+	var request SendTestMailRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SendTestMail(ctx.Request().Context(), request.(SendTestMailRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SendTestMail")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SendTestMailResponseObject); ok {
+		return validResponse.VisitSendTestMailResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteMail operation middleware
+func (sh *strictHandler) DeleteMail(ctx echo.Context, mailID MailID) error {
+	var request DeleteMailRequestObject
+
+	request.MailID = mailID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteMail(ctx.Request().Context(), request.(DeleteMailRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteMail")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteMailResponseObject); ok {
+		return validResponse.VisitDeleteMailResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RetryMail operation middleware
+func (sh *strictHandler) RetryMail(ctx echo.Context, mailID MailID) error {
+	var request RetryMailRequestObject
+
+	request.MailID = mailID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RetryMail(ctx.Request().Context(), request.(RetryMailRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetryMail")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RetryMailResponseObject); ok {
+		return validResponse.VisitRetryMailResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -14649,6 +16445,29 @@ func (sh *strictHandler) ListAllSessions(ctx echo.Context, params ListAllSession
 		return err
 	} else if validResponse, ok := response.(ListAllSessionsResponseObject); ok {
 		return validResponse.VisitListAllSessionsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetSettings operation middleware
+func (sh *strictHandler) GetSettings(ctx echo.Context) error {
+	var request GetSettingsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSettings(ctx.Request().Context(), request.(GetSettingsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSettings")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetSettingsResponseObject); ok {
+		return validResponse.VisitGetSettingsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -15964,593 +17783,662 @@ func (sh *strictHandler) UnlockUser(ctx echo.Context, userID string) error {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L35chu3ti/8Kjj87qnEOSRFUjNdu85RZMmRY0vakmxnJ/QlwW6Q7KgJMA1QNJNy1X2am/fIo9wn+Qpr",
-	"AWh0s5uDJGfa2n/sWM0eMCysef3WL5VAjCeCM65kpf1LZcRoyBL45zENRuw0umNvIj5VDK6FTAZJNFGR",
-	"4JV25Q2dkz4jgb4xJAORkEF0x8gY769XqhX2kY4nMau0K5NpP46CKhnTjzU6ZP/YbjQq1UrCfppGCQsr",
-	"bZVMWbUigxEbU/2lMf34mvGhGlXaO41qRc0n+i1SJREfVj59qlaO44hxdTyiccz4kC2O7hsxI5QEcBsJ",
-	"KCd0qkaMqyigipEvr06Pyd7+ziH57dfdeqtK9N/7e839Z9lxf01lFJCE0Xj8j05FMknHrFOpkmBEE8nU",
-	"PzqVtzentYNOZd3ZNBuNwvm8FgHFkecncjNi5O3VayIGRI0YoUEgplxlhzlSatLe2mq29uuNeqPebB80",
-	"DhpbU8kSudVoHtLwoLVfOwxag9p+c5vW6O7eTm2ftfbZXr/V2N7dWTr6gUjGVFXalWkSVar+ZFolkzkX",
-	"QD3Fc9FLWAVy+ebm5nKrWW8gCeUohosaXH4YmZyLayWSgpHAACUZT6UiXCgi9W1EiVvGZY46ms8WRgZ3",
-	"P2xkVyyMEhao8o1/P2J6SCNG+omYSZaQocivkt542d7aopNJ3VytB2K8FdA47tPg9r8DEbJ/fD8+vOtM",
-	"G43WnlRUsX/QQSMa/Cjj8PZHvBxJ+Q/9qv/cPvrP1ul/tk4dJf3n9pGmpfXnWkISV0wl86OBYsniRK9Z",
-	"IHgoiRJkRiNF+mwgzMw5+6iISuaZWTfXotaIq+0W0ms0no4r7UM9snHE8a+mG2XEFRuyBIb5/v37I49P",
-	"FFNwYLkOEsphs9kgv/3abNb36s1nVTKL1AgGnzAqBbfUtKtv2s7zF0YTlhQwGJYkIvlHpxLxOxpHYRco",
-	"86Fs5lO1MqEJHTNlmfw0kQJ2hMaxmJ2MJ2r+jsZTZl++OPme3pJuAA/2LFOaJOwuElNJJnTInhOm3wNH",
-	"XP84iBKp4Jc6OVMkkgSmRASP05v0vEkcSdXhbv3g2iCK9WjrHZ5ZuEq1Eukh/TRlybxSrXA61pdxXJWS",
-	"Vdkr4b3ROFJF8g0Ih/DpuM8SPdVIsbEkE5bgbPwB7TaKBxTDu/3xhGxAp7HCR8qptbmSWj9pWpATwSVK",
-	"ZxSJ53TMbugtA4YSCK4Yh7nRySSOkNVsTRLRj9n4v36UyHfcLPQTIawjvKurJ9FV8DZNC4pGcaVdOeJC",
-	"jVhiheuISqJGkST6blgUTbuy0v7hl/SZSBL7nonQc0gq7coWLNKnD0jUTKpuFFbalTUlluZlU6l5zmG1",
-	"oiIFdHEs+CCOAr3kZsGmCW/juWqbebcXZ/fJ36H/lbBBpV35/7ZS5WgLf5Vbl/gKXP4svRQuCzOr8qla",
-	"ORVJPwrDB+5MxOV0MIgCmIEMxIT5W3ODGgKTEmUZiWlwi+OAe8mYtWdJpGCfHrbo2+mipzNbtuoFI3+M",
-	"ZddT9udKcabPYdIpq9bbIEkEipOn5r5//76W5/hFAzGPbOUFBAzoDJn0g/YV3gA3dwc0ilmY31azWyQU",
-	"TILKMogUzlFwldBAlR090HFG9I4RqshYSEVajQZosDQAQZA5koNpHHcf51y2WimJvOWTRGi6pP2YkROu",
-	"IjVfSi2L6/FYxLKwkGOqglFmKZ+THq5kD2SSNHKMxaGEo/yaSnUUau4sVUIVitB7b31MperSzOsyex9J",
-	"LTT1EPSdJHNnnRxNYPcINexHcCNyH37EN+WrBRN5rE0zZk9mIRjXxBTCjEFp6IHFgwyuBxv1hsZaxLKH",
-	"nc0+DbtmJfOnsi/CuR6UpiNUa15dX5w/fOkb6dJ/TUNy5b5evvr+KB/7rASU6xn2GZlowzckX+o/9VSr",
-	"hJKETRhVLCS3bE6E1o6Mkql/RN4ccdg30I701YFIhiwkqK89w71iYURvYHoP2Kspl9PJRCSKhd2xfmMX",
-	"VszbtmvGQ+K/VL+sSqZcL0/CpJ4e5aEeMhj3D97M5q7PB93wCEyY3ODwyve1ZEaPtcU+BRt1PmRBTBMW",
-	"Evgc0Z+r6n2NJEnXCPbsXFxSKW/ZXD5o07hQ3YGY8nCB8UmW3LEElCkuyMR8rK2HOSec6a0i6FwCJ4mz",
-	"HbQE09OhZCSkquKGolJGOTm7JDQM9TweflJ30s09F4qcmmmU72c62cfawuJFqhIZ8YCRSEl/iRaWQBP6",
-	"JKYBs9ufXTuzz9fTYIQWxufYaZYwpEGrPZuN1KIv/DvskZufnAYjM0lvZS8TcReFLPm8azsxX/FW19ps",
-	"f6/1tRP1Vvit/NyrC1/23LN/ryV1E/tUrVxoEwiZwRUbTOVS9apgRUG3BlsWnVt4HKz50i3wuCFTiCSZ",
-	"8lsuZhykkdLiIUgY/DBLBB/W1587zOEEBlLCVRc+Wi36JAhGzTXFhCUwYxBLMg0+aNGj0uXkrN7hX/ZA",
-	"Ra9NaKLmPcu58dVGWEmS4NriadXPPQMnWD5IUzvWVouIV5mu1hf+qVq5TOiwfInSB9CNj37RjczkfHgG",
-	"lhiWfB0tbw2SSdXxIppZUPE+1mazWU2bArVpEjOuz3S4VOd7RELyNSzQfMdF2tQfsbFuVzY+xjDKCJYv",
-	"ZkgPcjoe02ReaVeOUgtAz3IcSRnxYaVauUPf8qbbqRdRazUzkYRkmFCuzBnT9h5oK3rv7B11cOrC4cwO",
-	"672+RIKEhZqMaSyXjQg+s2Q87tPm+Lvxebzo0yMSkbXEZjRlDLko5rM/mIiuQQ3FWdzrcKMe28U/S062",
-	"GDM1iviQzEBNhC3VzLVO/jkVipnAC65VFJLZiHEyF1NC5S2hfTFV4AN8pI054hiosZozTuAP3oabUSKU",
-	"iu8rlBUbT0RCkyied6ec3tEopv2YlR+FhJEZRCqFIGPK52ZT7IGQdfK+KKpHlf7S4+3FTcnnTYjJ6Lr6",
-	"uA4SMTZXmJqJ5NYZgwRPGgZVUgdhwu4YjTUtgYcNHgWnE9UsPElYoOp/kGCGuGrNBVaXPeWFYD1iEeI1",
-	"TYafVRr7MjDWH9NLSDnZ2yHfRl9/FlFb9Jk/9lAK8Yby+R91JM0GyUXa/71P55KR/EWP0FtvR36f7bUO",
-	"H+OVNZGVjOjjYlYnN8mc0CGNOJEjkah4/vjbGYthxCWhiggeMGcMhVTRPpXMcxwnDBLFbA6ApANNn0TZ",
-	"Mf4Ft/+SDlmx5qzYR7U1UuM4s+WVzrTR2A7+IxSBtuOJvgEuMfwBDH68gM7PaMhrEbeLqN8f8am5ecu7",
-	"u7K2xU+tMZZTZCCjQfNLRSSdSzLT/3KqLDkXqHSBR5Yr2DhnIgNV6TeXn4QHr4fWLaOAEe8Tn20ZUA3I",
-	"njHK5YwlcKyydPoQ8jFeqoena1h/V3muhnP9ZbI1iFWNIimnqLj+vhHD3MAfMw0jN2NGfGvNzvdTtbKe",
-	"1bJOYobSFmHszJc04PQ4NsvD9mbXDymembESnDw5MUNelryRmd3jbFSh8USuGU2CEfjaYjF0GWLpAsG2",
-	"rWPlrN40JURXyzGrwcpF5+6DbJuHZlB450mLXK1C2liwXLpfixN7FK9w6TI8luH0AHa6himzBiel81jQ",
-	"sKvXD4yIsoB/sYXxsDixl1JlNtlkyhC98K/NcJZw04XBP3aQuMR8e8v97Pp7HEnjTnRpVJ4vkRNzvUrY",
-	"x0mUsFAz8YTdiVsWYnaB78dz3NjLm12aIRdJ+96qe6tIvIQO4NQPloxNPwdAr5ZIop9ZuILp+pPQO2Nd",
-	"qZklOhelyzDNbUw+vL4QtOCZxfljpp0fNLhRFY0XvMxgfKDSGkng0SIOncBwcyskDy8XcSpZ0vU+iY9k",
-	"F8rGdPCTs0jL8zQTSTHu6l7IazEkEU+Nmj+CblbMbgPP9BLGYOkOrD7N1u1OFJ0nE0N7rv9Nl+6cT5af",
-	"I1tzPXt9nUwj31TPMJj72+cPVfI8EVJgMq06du6+R85M0Vt6xxItnDRZPJqT4AHawlvJkjM+EBhY38xv",
-	"M8adppz/j1d0U6niL907lkSDKK3QMKUAR5yTE/OWamWSsAFLEhZ2bSQJ36h3c9pff+unk1AzyS5VlXZz",
-	"f2/7sLG/t9dYe//sMhRt4HFMo7E0FgjEuFgi9ZlMuQfswlEYsvCUBiYPloZhpN9A48tEH2QVafE+oLFk",
-	"etrppV8qA/fQsjGaV0O9Q6DpaN7VR1AWV+fYewjckyubM9U52rbAshQcAeivc0ITpk/ijGNtihX8UPaR",
-	"LyXZWagkgeKNM7y3mRaa0CSh8wpWa9jKnR/szD+420T/RxZA4uaRYfJAfzbxs/1LbulokHRBqhUsw/WE",
-	"Bqwm2YQmkJYZszsWu6UwXqWq/ns2igLILQC2zcV0OGqTXrMHrBgyiWGcVdJr4TU1E3VyNiARnE99lcaC",
-	"syqhhjrIbCTA5NafYRBRt/kL5mXwi3Qi0iuYklAIpm99Dh9DbQTyfkFUYJqE/pq+G41HPYopHzOVk3Fd",
-	"s9pjTUq9OrkACwRXDDY6GnKRYOA9dUi1sgWOuwUFQ9VKAOeioKYQz4sSJGFqmnDSZ3MByR9CuuQ6KE6Q",
-	"VUIlpM+SLy8mjJ+9IMeCcxYocqwNyd9+3a3vPquazBtJer90KmkRWPuXDnKaTqXNp3H86VOv7bSesxee",
-	"UNYXe1AHGvGB6NXJW5M+E5ijXbYOa9R5Vm2REGrsBZVi7vceZhP6qX0JG0ZSMa3NJ6YS0kbh8jWOjhH2",
-	"t4NmbT9sNWuHg71GbZfu9Nk2bQX74WFuvLt7RcMVIesG5RXDesyX3x6f5Ov79ve298hvv+7U88V7J4dv",
-	"WDwStHUxuztNTt7cvBpOj7+hgn3bVAdvr973py9fXUs1qwVvsuNrtg5Wjq87ZmokCpb2zVSCqOxdt3b3",
-	"etkR6UvZT+0UbZwlpe4o4gWFb0fcUZEr8EvPthyJaRzqEbgTDuJ6jOXgRvfLjovNX436L4PoInp1/fbn",
-	"s+Z59Oqwzuavfg7fn0UX0dnszU08+v7FcH4+f3VYD1ox749PG+F3r+LsbA6ah62C+YA2WTKZfK4Gq+mT",
-	"43JflSCDKI4JqhbpiFESZ2iqhON3aRExmZpW4JXeAqZMMRZcW9J0KKqYzAxlOvr3jPGQjmh7D2rmM8ey",
-	"YERc8KCo3lmMmSR9GtzaVHy7xbni5lrjeq/7/uej1psf1+GFk0SMJ2qlCGqTnmbcPeBKUmB+cQ/2rVcl",
-	"vUBwybjS/5QsZoHqGr7fg8yeXpAwqvTTKK+0jJYm68ZGLfAW6cuML894pCKqIj4kWs8hV8B0jMHbrDdy",
-	"5xmGkzuphZO2HKs7TaLFqV9wx+w9LueYW5X054oBa9b/8M9OzAaKgLt3gBqIEczpa9DRNhGJQpYaCzGB",
-	"TbX0rN8URoMBS5B5HbR2W+S3X/cXmNeqyvG1JECSaid501ARV7XwHEpETPoSql8L6Y09a/Zwobruyd4y",
-	"qVTCDOyLCvcG5JJ3B0im3uXF9Q3ZmtCkB1WDnDBQIE0cwaWy9acqI9Qi6YQnOeL2frdnRbObJtEGM9wt",
-	"W3UppklQhq9gzD44FarA26UpD2ljv7H/rA0DtlryNIwYD5hMn0ZTXGAYxSPE5cMuHjV4h7tjMJ9LxRqU",
-	"CPWqphAFaqWzH7MV1quknPugMtmmJR/Ucje3DWDhr/4CFrGuVL9R5auT90AKYsK4ph7l6lad39yWZhRy",
-	"ZnyOTBIxiGK2wKYKx6cKMQw8WTDlwYjyYX4/PYCItfjANOrGIqDxWsYI5cMpHTLpVFbNxGXVAgmgVZyW",
-	"MXpacMhqRzckZITxHi4nxsZAqswcXEa2HEaxjwqtDX1Egc7H1axObvE1CpBVGF9YgCIIgQUjziRAo1zb",
-	"0CpGUYYmfQEoCPcVCjpMGAvTgk8HKBBSxWoqGq9Nx7LoY4YJGM1dC5dpumxerUORiVwsO30becFIzroz",
-	"1px7TB8wdfCOogWT4txMozD76PZeyaPot1mQftM4JlMeW6cfHnNNj6ZCNWEUOX/Oo6CtOfRLoudokdB8",
-	"H4IduzcUt5dVn4oyy/phFbVeGoV2A4p12+/+scyfkz0bq2nCQxwpWWvh+eItNEce92OztcWJZL9duHL3",
-	"O+G+5bwp3XnoFes4pf7s3OQvzD5yNJPuanaT7nsof6/j+Pc4iNMkgdXClIRsnhklMyFCzYNFIpm/2TaF",
-	"ocCBNI64o8VqZUKVYome6P/+4X93Oh8bjQ9f/a9KAYW+YFr9zjhxN9y+EN7QDQr15FMbPIGb0Pva1hYV",
-	"+4iqnEnv0k8TqqxxAyIoL3KK/WTowZHdiJdDdQ1A4dK2eF+okXG104RhyDxznBaQjbb3VkEbVTGZ6o7G",
-	"S8DCLDcxCzGjkZKkz9SM6WM+E2mmcdEqlA9vb+XgQO4u3x1kMVVwmGk+B+mN2uzlJBYzCA1KrFqaGS1W",
-	"PzWaT0ao9vt8sGiPMMRkPN2llm7qHfHYnrYjZGYJ1sP1W/xo16/+Kgb6S337er0Q9o+Sf17Bn8aZYTxj",
-	"KopjzNUTyJrvMcYc7/APkr9tBeu3bHaZI+HRZhEbKjj9pSGczfznXr4tWpKUk17mQz2CwU5NaDmP0mfy",
-	"qOMAsWy1zBsB1bLo/xd8EJnaOzOVqlWT0SVkXJM4jQUXwzpM+zFsdGtUeh4I+/uGFrkvNDqdj62G/r+m",
-	"/r/tWqfzcfdr/X8v9D/3TwrFSZFpeTKmUXwMvH5DwWIC179k/dwuhi2Sob/KePcaTvCJJ3OXKho5EZ0/",
-	"rvaD7n0fSmevKUkPc3Phavn2soG+AcCpY31nbnoFVeI4qbT+M2scp+wXBDK63yCfntipI4/MZV7ha6gq",
-	"xnv9/fSZvIqr16RwW5JEJMeFMhF+wulr9j9JxDChY1knx05roCHkhXAGWTOeR4prIfxDDoBpMaktn+23",
-	"RnpXIY5e4gUIukEsJLzdR37AqBz4cAEyk/nmt0u/L4JPXMjRB7SsGZ2jVCkEAcN8EvsAxyKMrhLdAA8A",
-	"XOxi2LxrUgqqhTmspbBIRbhzkN3b9UjJATWg9LS/dB1pVCuGTv1LRcnVC1nyftbRh+pKa/bkbh1rO1/V",
-	"kbBAJCELCbsD+XmEYG5QlK/NlggSGlzaMp1M4rkp0dd/Q8y8XqkupGCoIkNIc4XI8QFNGxD0Mm55Y/zC",
-	"2Q6jEARNLxDjsVYG48jGyHqaF4XTmPXq5Dwdog9GQWWHoz5lYw0QwLJBMnDezzhLECZJzwNAAMc0ZIim",
-	"upnzqVpBo/pePoEVqo5ZFBc1A3IpMlZWjrHoC0fk7duzF3f7LnwoEm0qzIkefFbLXM8DE026Jt5WPJ1c",
-	"WfHyea219LcRXyle4Wh8GxkAGCalPtNlK25+NxVfimrGUCWM2/y8GQV0hXCN5Vk5eGTAQ1YWnn8rWVI7",
-	"Gj4SBXge3XIYQSeVgSHoYwVZbo8122K3cCYVgdpBGBp8kCcYBgo+JSCUarFr2MoH30/l0UmGrjO7Vijw",
-	"HbUVzlOPA7R+bnmuvjcj7aUF+zIw7Fr9magU4YczWe/wDq/ZRIE2ZA5AKUIshkNMPUl/N/Kr187icWhK",
-	"ziL1WCIII0AjDVOtP00eaKclY5HscGKHlaZQIaCsno/Djw+rpM8COpXMpHSgEZaWyXiDVbZ+qddO08o9",
-	"bA86UCwprTt6noo0wQMwosEDEvGhHuyEJZEI8XNOWOP6wgfdOg61REDtFKpx3BeqEO32M5YNk0CcImQe",
-	"lIf6a0Zhs9hz+nHMRzMKa2bRI+nWHS0snDqVt6aJBFpa7oTqD9hnAeC36sf49IoVZBb7YCmYSIix+Wzy",
-	"T52cJmKsPyB4yrS9t+MaSw/FfBDdYfYh0KfZJEaDEax+lUwnRAnS3HXVAHbHxRSyW/BfXcgvgIAl7L5Z",
-	"Txg+ph64K3oGwJXxTQkbJEyOugnTRAIPm0vGbLB8G94K2ZSawVjJB8soCRZEDtRzM1n4ll4H70uQjZZ+",
-	"BvtnOFcDqvP3/1jKgHFdpxI2ekRDR2eZsYCHGjF5WOhlDHW17RQmdJbhDsazj/YT94GgqnBsQy38PfdK",
-	"FU4qaEc+9UVKj0kraVZ5QgIT4haj5zSObUQZB5pVnP0hzUYClssxLniVni8lY+BbxkMGJ5Ka8543LnMn",
-	"2hw8vR5W/TYBBv9SyGKWv2ROYK+qZ+guG0BdSMOCdXBfaBO/iFbSuaFs++SUxyK4taTickZgD+E5w5wM",
-	"ZzIHJ19FiLNDd4r3abeILJbMcZt8Sa891PASNJyMlYQzMpfcW71nTD2iudnY4/62+C+NhVTm8SlPH/Jf",
-	"lbCxuPOlgeU/lpGlj0UKoezgOS6A4rIjiTjZbpCQzuVzIpIqkK4zDqrGKODCJhSmD6cfJyIOva+PqMx+",
-	"xg5PTlgcR3yYI7OESaaA13A2ywrWYCQk4wUr9jzLyPzTbPBJu4GYRG4nZDTkVE0ThmwD+y1Qi2WKhdP6",
-	"zIHagAebBGIyx7YMhH2MpJLP/fx2X5rih9H3qObdOOK3SBTu0pSbi0DA9jKB77hK8oDisQ0oT1e8apM2",
-	"Hfmime+dxPRaemDdNXs8296XIHAgnf5BIu6zK5/XQPJSgcZj5HnVog8iw3aV1sCsTTo+QjzAO/FKFxQ0",
-	"PUjzt6FnI6syz1JJJFNkOqliVSbcaGWVV6zRNYLEneVceQDN1m0UvEF2EwYwtYZktCKplS82y5d85PFs",
-	"RRxabdLNUSJVW9eEE3K+A4b02VBfI3Br4eLJJXSe/VBAecBiq+85GsW5ZxfV3Wp0GclUwRvNruPYzMIX",
-	"DtC4CLwpOErpz+HMahln0YK5gO3RkskxCM0tfHaZc3Fi9bsR1UilHvHbKynpmys+4dtoQJF0xhdrjpEI",
-	"Re0Tet81Z8BiEgAT4mJGBDedYozn0Ob0+haC+9Pp4L5Py6rJeJeYKvcPT20DX6GvilVM/r73V0Zn8a44",
-	"laXI05aX7Z5nzaypd8WsoH/FCHbvkhHq3hUrrF1igvexnPR1PkhHC+mV3B1aLmZ9g5LpCzmu61+xTNct",
-	"hPEv+mwo/dPQeCVXBtY1C17CLNzzCyd+4Rd37vK/mGmlQis1otNNydJ5eiHdpLxoyFzydyAjGLRRn9L+",
-	"Sh9ptfKxpom/dkfB7pf6FJy8Ozm/6b6+eHl2Xqn6f3VPj85en7zIXbz55uri5sa/fnl0ff3+4upF9+j4",
-	"+OTyJvvExdub3J/dk3cnV/96/83J1Yn75erk9Ork+pvu1cnba+/544sXJ4vXzq/1f19eHZ3fFFx/f3bz",
-	"zYuro/fpZN5fXZy/dKNcHPbxN0fnL703HR0fX7zVb7w6ObopuP7i5PVJ4fWz66OvXxf8cHJefP3t+euL",
-	"42+9H66PLy5PrhcGdHl1cXr2+mTh+smbo7PXeuKnZ1dvFq8X3v364vpmcQmuTq5P0stnL07Ob85u/tV9",
-	"fXbuD89df3ue+wWXWG+Xu3R6dHxzcdU9evHCu89cvDp5c/HOu3x1cnyhiQI3PLPdmZ+uu1cnl6+Pjhfe",
-	"eI0z6F6d/PPtyfVN6e/HR+fHJ69fl/2eWZhvT/RHL898Gnt9dlJAGPZybsHN5Ty5XF5dvDt7cXK18Jr0",
-	"h8X9xx/yr9JDvLq4gbd8sH63z54ThmGWv3ZG2L0qkrPZkveKdTgZXJSBCHaWMffsjcYabjYa1uy3aiwl",
-	"CQKOmY/0hYgZ5WmgY9PIxW2hw7anhJr0XMltGirVFyao2luzrXdPT25ucIVlfFRCtLY4fdOLgoGtDLHi",
-	"hRDFko1a6bkv89pn86dGVJJhdMe4AeVaHrEsctQbH73xynsqWyY7NLMa5fT9OpLqs7KCtPo+5QWtAlaQ",
-	"079iNijYxKuspQaGPABscaEWN3NFU8RGUXIeqnJL83+dd1frk8a7i+peVRPYghmod7zPhlNnCtbJUd6C",
-	"y5huts/cI1BlCe8rWmxv7uXkcl5I40foaejPvdixIXf9pSGPfs4sVJ2cC2yWJmLwX/G7SEb9mHlt5dD1",
-	"wAXpbWmjr90DLtLp5EqtLkeCs8VjlE1WWTiqOJkrUM43I/4H0cfj5ImvsU1vITV8w6lZ/rX6NAMV5IcF",
-	"jxcOKWJx6AASN0pkVibhbHWtmmtBmN8WQEm4xF8N4v1ho/mMRNyAkPZFODd4EdnOYzKmcmQ6P6WdbtZo",
-	"xu2vih2XQ/gpXKFpHJecLJmpn08iBV0on5OePvg9EsSMJsAvyJkiIxGHsujM2JjKDGrvx/QWsokp0faz",
-	"PWgdbk+kfwixUjkSnIxpcisBqgmVkIIzS9hHkNw/iojrP/106vSufC/eLLBNvlgue5Lz7C6ThrbV7sD/",
-	"PjYatU7nY/O00/m4f6r/eXja6Uwbe83jTmfaajS+xv+c4H9O4T+tgxr+F6/uNfDPPf3r6cnpaUm6/jeM",
-	"xnpsGxG2xVv6xfmZxG3OMi9I285RlnlJET2dGQ/JxolOtrRF5Z3J4LO26ALm4HiphY+uBN9PPUVY1hzD",
-	"KC4njmmfxUuKjDynvXOlOhQLw+idmx8ic+CKSqtNQQ1wPeIyaSi7GyuvIFvS7AVqoB48B/ijaQypB6mk",
-	"KMAujIPU8QBxXa5ZpmERlM6ORcJMebzxEfsk5fL87ZreJ8tJTvEErEipS4nch/JduUdFqrhbKkd76Sgs",
-	"jW2ql9vD+9mNdMclHminH8UzOsdMyDRkqbcd6kdQJlFNFvi9aMGaa30+I/5MSzQ5QRG2ITtE8J69Fvnt",
-	"11a9pZV2zJGwsIOQ6hmo6I7ZWnGUjGM27iNFLUBuFZMm4GstwGsZjQSI9QuZye5eibGFis7hzn6D/Pbr",
-	"nmnts6ooCOdS7nZIS5FdD35e5l6g44K5fiNmxWA2CCfR3N97tnTaZaWehd6A5dYmnZYknmltDbIOEhZE",
-	"k4hxZXXDbKJMOeso1k/pVI26wJBXFpa6danqtZGmYA3Da83D/cbKNfIN4L0d3wBu7W7vNFrbjcb+4eEq",
-	"S3i9nFuT6QIiENYjJEqsWydYshYQkIeKqZIVeLxJRqXSNjOnzz+OslzgTWjsRxUtk30F4Lyr0uVLqp/O",
-	"lHS5RRaQTmYrourrIYwUUdcZdEk0CWzosdP8VfC8/VWoAwL6ZVnq7BeSRGman6NwH1/uC0nEjBcuUTEd",
-	"IxRaMUhMr89owpKeB0fo1v95mo6HdaVFfMYabhAGBhmDr8hUt8A3vJAylrF8WM3x18s1rhqFLmX+COlJ",
-	"HaDnhl5MI2hWyuv7VD6+ZvQOjFs2nqi5ySqZMKvsOSWwuPRxKYrhfWoYs8PBilXb19MrQnKli8XDQhPd",
-	"5XmkLURtftLnLHU0HWqylZZmOsdiPKEGNgdz/nppDr5BJYq4VIwuRXwq4Q5Ix0X4gv45qpJC8UxzMglP",
-	"PIUENdd4pgRk8BRBBs/kGb/aDY7P9s7Gp41vW5Pt8HgD4MEVm4D4YysclSlzKcEn7OFSWBYikjxXeU4o",
-	"0Y+maitD7ySex1xhoPeyTU+14zoLh/pbtqkn4kJbD9hz/JbNDY7mbnOf/PbrTpWYvw60bot/HTS29W+t",
-	"Z3jCUAOXJGQTBoCwpHer5r02OTkGURIkd1XyscP1qZo/JxffXtrLcNA+PidX10eo1MMFU/CUU+fjYd41",
-	"Wcggkrt1bmPr3HSLHG+V1L5Fz8+qt/EFz2prp1hIrPO2j/mbCkFK52vclaMrPRscRRXWHJehhM6uN3bo",
-	"37L5+iazpuQVtkV+9Pr1RYP1ioRLyvdFmHLTOOIOeXNMozh7bO/6B5fbp4PGy9vm5N32z43x8e7t/nwn",
-	"+edPreBgfH0Y7qnvRq9mzdffizWEw6LXdWEb3zBFQ6rohmudgk6nCIbFszdAy2JAejRIDJzfjNFbBlUU",
-	"Bl+oEPdnb0NkbbTNnMztMh6C0z7rgFwT4yL7KgchGEnZdbGFZXMHs73V2C+2qvs0uA1GlHMWd01OoS3A",
-	"WvJOa7/jEyggJZYr9GSEQGLrfav8GzkU6q9pcFs7xqfJa/xus94o/hKCSZetT+n9mbuKKGHnHgBQhSDK",
-	"j/GtxU8ZdJFy4lukjIO91sG9oFcYDx2lPIi+wQ4BfWSNRTnYfFEctLSMhjziwy6Nh4Us45E2IfLtjYct",
-	"TfGrYH8/Kx2lQY+Nh/zj7FZa+J+NH0bo5s+5OZOpHLGwm+epCIW7/KQcNlt79zop9vVrcyMfmnejh6KE",
-	"dZfNUC6fWdFLPYTcz7MjGUzcz/WJOxE8giQueM/nP4smH37lq+8FTmggILqhCKZjxpWDr9l4bUyI6jPu",
-	"IjLxB21g9hWff+9sm4uHjDofpbIxwRIhv0oJWJcFrstQVmh1ayqYRUtVomJsrBAvZ8Crue1SbXIJi1xD",
-	"8yuXeNViw6b8nK2r5xTougtHq5hjlmo2ntAv4ygFbGwJ5y/TCdc9wBtx6k21rCLD+5zNLjEXefPcboM+",
-	"V5I30uP0LhpSJZJ6eq+sm+4TBgFfTRPOQq+BT0//p44cJBrMe7lGC9C6p1Npdyp3563/93/+b6dS7VQS",
-	"OjtbuKhnCtfQc1a7ZXO82Wwddv5B1+cLqqj+LtzP5q/sO6hSTCIdXMCKwQ2idQ43fPq02n3Q3Ns+WJ2A",
-	"+Ri5hlV/R5bsdDn4WgwjJAB3OuUKg9FeOhsEzeYARmICXBL9gWPxY0QiHsTTkIXPCRcOsMQ93eHgnzde",
-	"VnBLurr2MZ3bnyAvBhuismg4UsaBKaQigRiPBU/r220xrpCIwkTEoMNVJlADkDTZDjUm1mWO+heYyFiF",
-	"9Pu0uvlR0eEONkC7vTiaqhECem/sS0pd1V2lVkG9RiobJ5ckju5Ym1CFi00lAqVAPpPfbwuSeSHG0MAA",
-	"Hd6YOaTbWhUoTzs/2NtZnXheIHoLgVnf5/sUSMZta1Hn3sEcNeqXFcuFVmElTppndXIynqg5zJaLmW1j",
-	"t7r3izeFmqt93bAP2MZo5o9QcIM6GIixcu/ZhIlJzDJJa4Ib9GDpYHipawahRomYDqFZzZfWd5Nl7Yas",
-	"Fw05vXbLNz+Sbvehl5Fpdi7qxLav13+ZhiAGO8KC1viby0t2FuqbM3tr0pK2cLNge/97ROXoHzv7L07+",
-	"Ofnx4Juvr2mte3M2fl/bfXXMpv9kV7fj3fM3k1fvv3+5Pbqenr5dixqK49HXIwzK222ATmIGNyEzgxnr",
-	"b1wN4GqO1yeBGJv0epvsMhhddTy8bb0dnwip7Kn3u0PJMhLwhtLXnIAri/g0MkXtC7C9P6zu2fSh2KVe",
-	"slPLM6xQCVlaxGay5jCcXebTWH8xoP1m0UrkaOR3Xghnmt0GbOlyYAc3BpH+XtYc6dXJkQ2I2vYHU5nd",
-	"30zapLeEZf0UbkDMGaxniAYMAEpGsnhg8iYCFt0ZSWhEop/zkS7oh+pjejnQhlxPpJu7JeZEG2He1lSV",
-	"6lWby/Ol0rzV3NnfOdje29lfJdLVKEpCbYliPHYpU4FySAAxw2SbeQpivop9LGkjYfRkcxazI8pR5gIb",
-	"zAnGUg3Fk1dep4rswV3G4aqLqlyWCjJCvkjP95TIY7jzSZX8N1Ul/5SqXFG9JKhnmQZmBCpLomBkh2eG",
-	"1iaUXJ6/rJJXlycvNe28Z/1LEo3pEBmyIbrtFvk2+hosxGajtUMm0UcWQ+8KgBeUUcggibVPJdvbyW5C",
-	"9O7ri6tZ49uXQ3F0dHR0fv12dPJ2qP95ov/v6+Mj+N/eYKLe6X8c38Yn/3x3tcNfnsNdR8Ojr6+//a/b",
-	"4J9w+6urt7snye2r4XD4j3/k9O/tvcNW1jw8qn1Paz83aof/tfXhq3/80qi2PhVaik964b+NXqhHf8vY",
-	"JKscrlR0nnTFJ13xSVfcSFcsrdn2VKrPXofm+wD/2pAx3kzWrMAfR9y/2nxSTZ9U039z1dTsixIGQcOU",
-	"Nj+pq0/q6h+ikT0plU9K5ZNSuUKpXKYKvY/U6NrVxz355Z5CvPdqWF1WYnnUB55rauJ9FrVW+e5TAPkp",
-	"gPykeT0FkJ/0tyf97ckp+G8cQL4PQiWzz6z0b6YNbj9V8bFuZjsXut5+nMSUY7MsaHsLu1z/XF2iM32U",
-	"TWvVxVEuX7uN2vcaKM79nUPy26+79Zap499rHZDfft2u7z7zEU5s/9i0h6/rKItu4/SCpTVs8iuS6Gfm",
-	"3eW3sU3T1r3HbSdf1xGYJkOWfzKTC79Q4zBhPMROCjIWs24ooFOHIdGQcez/gABHacvh8YD6vW/1n4wn",
-	"Io7HLNsVF/mP63+r2HgiEppE8by7YS9c69jPgXTdvHldQGaFnNjk0UPSRST4BbxDboj1cAm85Vt4jcnm",
-	"zr0Q8+Tfs74mNU5eA1zaNtBNs374rABpLc1iL0DM0FprbwFRqaSY2yGZX7N4TRS5BcBgAL4zIBi5sUwS",
-	"NmBJknYUy4CnQ1dI6ZTCWza32F8+fDSaDRm0HgyirjNH/dg7lkQD29p62RhXv3ARqthNvuBbRfzEqSwF",
-	"wFDWRzxN4nreLisse/4IGfopYZWAbJnFTbtG+r3OtEmU2xdQ1QW3OsEYEHVTBMAMNMEmYbNwozk3iyet",
-	"Esql5lSyHIHP2pha/U/AC79AfPcE2zsoqAUshsZKq1Q2pyvLtYsrfFbaFYbZXFItiTJxyk28U4j/kg+f",
-	"HF9cnxAaD0USqdF4OR793u7u9q6nBNbMhQJN8LOtoZ7G5ouYTB6BtvXRGwnptVN2B7HPYsGHRVCC2xt0",
-	"XrAdHgd+CUwR+OgaUK+loXIVjZmYFlj9b6I4jgxo4HI62N4zEtZRQrOICDT/3BRCPZKTmM7PSxdoMI1j",
-	"UxJkQn5WkKyxTtXSbU2B1gwn9SJ8BZxsA0fOTfkQ1+yfkTbOcEuzuK95QTYx8qviS6gCZpLSQ6n+UM3o",
-	"J0UkZfQqg3/3aGpV9n1Ltapmo0CtekzRnEzOPidH+H0P5QoFyhJSoY5H5a1pMk0GER+yZJJE+rhATxCG",
-	"2HaXZ+cbs3efSlOShGVfUxMzVHgdDfnZplrvBuCxsyiO0WsFi8PlDBqXk97lxfUN2UIUu7THeqSqpAcI",
-	"UDVwQ+T6gXi/rPb+fyqZ9Uwk4TF01Nt02giKmnZkXOEaOMb7XZUq5DfN1n7cL3Bd2P/8UHKv/rBk7vdp",
-	"jBIY63/ZeD3Ms4fMdBVwqVXelYDmshmfuhjUyZVZJm0pSXbHEhrbZwwuVkG3Umgrm62T5XxVpCBTB/s/",
-	"nY7MN6f48F+r/TGmq+Vmu+dhp27izxqbhiuZWf6P5+L2WSbenTtlK2UwPlU4AfAMX6PnbnNoufXB1Vfi",
-	"p68Fl35viHPbIqI3mYU913nGECjlIem5fmp+6+Wi3mqPCIm+Acv2Zuga0ttQVhvc6pnu+Bl2beYLAULn",
-	"vhAc9c+eMUx7+QS0gR+zXAe5OhvWXQ647uZwz/5MVctsl2HnGzQAJpVRZaQFpTWu6uL4lQFC7y7DKTf3",
-	"ZBF6DQrs+v3tHqsHy6RrOGeJRcbUTCS3efaKAeM1NnZ5oxT9BT0991oqlaE1CEjBmtx7RdJI2KNFq7Qk",
-	"69JhIfHoybyVLKkd6d+XrVRxagO8+3676AvYjSws+03vFVU0u+wZqWYCTC7eoxk4MtUMDWVWaFkrlcxR",
-	"WSldPntSe1aW/bXT2i8T0Y/ZeNNuUpxAkML2ItndLzIp19AaM6GztCfcveNli25i/YENOlqm/exW76sF",
-	"rCoTq9/VjKZWO3vhxJwNMK3VosH1Eis3ZXczDSh8g9x3MUYqLlGo8RvQp0kkoVzLe1Pssbyx+gyVhJK3",
-	"V2crQRrXdGPi6N1yOEKpWvXZ24gSGndNrx7PzrVusDTdKtde7PdKURtRWZpAl9FR7DAzzQnyPdFM09Jl",
-	"eTcpKmnOUeSaQGG6DSKkpRpeYb+T4hZuthnxUjZshvytvndF2zeTSJEwGlpm258qJdZTSyJ+270Dl4re",
-	"KZReTJavNiWczdIWcpHtIJfrrpe2WQsEH0TJmGE7Svspv8nc4i4U28iXNFFpmwZMpShpVlc4Vz/9osQC",
-	"N8odFHEMI6lWU34JUmVJ7pHr02fpVd7KLI0OykNYxdD0G4C6G7XG9nczDZkd2qOv33gHz1N2yqglt7Yr",
-	"E1csed8L9uAxeFfqJ2i2tnd29/YPDhs12g/qdDKR9aEQw5hpBS4QXDGujAdhCXhYc/MEYJBQ2BJlxYA9",
-	"J6JPPJHMZw5j/8Ln5GWkvpn2LVab60GUzvrlxfH15Xe1dPJrAORBm4UVUy5jn2lLqCphH2mgYshn1xwh",
-	"jKRpjm3hHCGug81hT0ViJyN4PM87uKj98YQr8EBLRq6drV2QFm68ZWaHF7d1d40mAsXN5I+4maAeVzad",
-	"HVwEOFA/O0hEYVCpVoaRGk37+pik4zU/LXXlVCsfa/pVtTsK9orU7zy+Ojm6OeleXl28O3txctW9OHtx",
-	"XKkuXH55dvPN268rHx4iWTxigsXcOPv49xQ9cGro2BGP6w3l+K6+3wknTXoXmt6MkyvTO3QupkQlU2lS",
-	"nxnQrtdUdnXW8/3EW7rgw7UW3HfiYu3fB/PfWgmq4YOllpdqLCaMgySx3tZJIgYRZnh9TuFmhFoqJJbJ",
-	"n28/11He/OTmj2zRWbXD/vxeAGtV/OUdADCNRypq/7soHrZUpgCjxCoGjcOD/b3dne1W85EUgycx8/uL",
-	"mb8cO188wAALn+ktuGlk0DhXI15eVKFXH3ECMAQBKdQrMuBWJ1h4kO+Ln9Z6be/lyQ3ZcunevUXnwRp5",
-	"quk3qv5cP6y3mKWdKlNg+IJly3ZMxUilXOgDLQZmUQWHjuqMY5htVQiTnA3MPuirNIYYG02b2GN1X66N",
-	"fPoy+AV8fnRI9ThcfZrpQik4e+71Nc0eZQ5fAzhq8AHrUUz5mCFSu/Es2d4EUcK0uSJ7dXIBnMN0/6IJ",
-	"I9GQi4U2ha113EMInb+47MdwHV0Tappw0mdz4YC17eqbrrYOpT1XWHssEgapUrt+PBew2jGlH8HW4ZB3",
-	"Km0tlj996rVdWPPshde8Ul/sbdmmCr06ectvuZhxglMoX4fNa2+L+sy5SK1LdcDqWbCW9e4WNyW1lV99",
-	"RmI2UAvlgpVG85CGB639Wn87aNb2w1azdjjYa9R26U6fbdNWsB8ePkKL1az5T1GKmIw3M5VqNjRq+uiV",
-	"tHy9V+/UbLVd8SAvvz0+Ie4e09Ryb3uP/PbrTn07B/t/cviGxSNBWxezu9Pk5M3Nq+H0+Bsq2LdNdfD2",
-	"6n1/+vLVtVSzWvAmp0UUCozC7hYF2XFTCE+T3nVrdy+XWaUvrRU1NnVYxf1Kj7ijfUtuHkeSIzGNQ6hI",
-	"tXypTs4cnZmimdK+rdfYt3WDHq0L/VgX1R4xjMom4+ei6oOcg95XggyiOF4oMV5IHCrKmoEbuoUlOkbe",
-	"AocvTDaJBR9qfWQoqlgKiJWhpuoc+Hl2RNt7jcYaxSJc8KIS1GMxZpL0aeBaVNotzn6F1xrXe933Px+1",
-	"3vy4DgfHfisrBWebYEkP8FIpMPjfg33rVUkvEFwyrvQ/JeTgdo206mGujWnPYTttYz28TT1BiYa3SF/S",
-	"fXnGIxVRFfEhxOjJFfi5E4xAAsZCZu4wnHXiZsud6xeu6MQ51tMYgBZY/bnCQjv9D//sWB6tNWlwARp1",
-	"In0Ntp6YiMQw0liICWyqpWf9pjAaDJiJ6R60dlvkt1/3F5jXyvLoDTqxFRjDQhFXjPccWj9jXg1oKJHf",
-	"GBsv9ax6x4XX7qi3TJaWMIOluqgeF41jMWOhiXk3W5q5t+rNZ8u+tVs2fymmSVAWksVihkzFkkM+0Ssw",
-	"sJH3g/3G/rO2V65E6DSMGA+YV+/kWpNgkxpHEsuHXTzqtMPSEgHz05Qlc9PXNWQDOo1z2gPcsIa8yRZj",
-	"ln8Q2ulmP2Eiw2tl/axW31FlNFpTD+28ntc33zVER1CNEh6JzxFrFa6TviCVccqUcuUpDyCbOd/te9CI",
-	"Bj/KOLz9ca0TOY26sQhovJYxQ/lwCrl7mUy+qrGPTUUh2htRIpWnRYesdnRDQkYW8r7Bvsxh4xgMCMU+",
-	"KrRW+NyW5VWzOr0reluw/Cv5bucleQcLpuAVw5DLsQiZ3LgwFJ/tBvbhhVM+xxg5QJcAz7ZAPUWegr2d",
-	"DVveLdjAmfF8KJyu7dRVavAusTaOHNPCm76QJAqNyTeLpBZRFOD+CBtP1By2eypZLn00GpC5mCYE6s5J",
-	"HPUTmhgFB9QwWtjc/xHsjILhG8df6RSe58ZuLePHsTmwdLxIwzayAJxhJuexiNccfZ/869Xu7C64+Sn+",
-	"/psdvpucvQDExKOvW/3G7XZ/+10jGJ9Ov395qP7F48b3352L71FvXjFgFJ8rHIoGrmE+YSXqdc/HdehB",
-	"frCZjbmkhb9+1MB5SMKZZgmu61ZmtplHNy0cw4eKzgQim12xSUwDcGNs3H+eTboiDruDIsf/omsNpHUc",
-	"WpNXKjr3PG0pXtnecsCy1u5hq7EKsmyhl7031OK1eErdf0rdf0rdf0rdf0rdf0jqflHV8h+dPv97Jc4/",
-	"Usr8UTzTgpFP47hK+iygWpPUIgO8OiMRh1Ib6/4pNuaw5+QJKId6wKJS+M8Tab+Ohvxiqu6jXuc5PZW3",
-	"EhxABuPPOYBm1q2fcdX2Po/zfnN3sAU0hUkYhzDj4Z/ADyymqmQaZ0XRmTXdvGXAZstwYY30A7Fq8Qpn",
-	"NAllxs9T5CHMxXjWctutl6n75IX4o7wQN9YQvCe2cpGt++r9jXFiNvYOnrnly0QCTQStSnpfM5qwhPy/",
-	"//N/89H3ktO0LJ3gdTRgviKQ9WxyshZ6Qx6QuTC1wDKn5XypJPbbeuayUkAKAw1Yv591Axo/ngk1QDi4",
-	"Z5FL8RhChFcMMgHg1UtYrXysDUVNX6zJ22hSExPc+Br0Q2cJiiWQQr7ZuxhQmNCfpgxbS4MV6WyrqWR1",
-	"kgFXdn4PhNI1/gTfJdx8wEBL3KxarAFUn3Oxmlbc6TFfr8ordTdAPovJOOwD5a5MNczL88zxybw7Q9t2",
-	"Vh/KTu2TH+2P96MFhZGKU8PxsuCOYNAv4jKv8e2dkuwMETKbVZcsyRuwt+TSBprPMLf/MUdanEFgsFyX",
-	"L5Z30/2+XbxDHlRnqdsmoHGcL1zLym2q2djYhARt2N5wZjuantapSkC4DcdYXGYP+rZSXfAzmuMQeCCE",
-	"1co04e2IqUF7ArBRbaHf2oZvAa9s+8uNt0sm6Zj59xhspGzJQ/G6LtrjhcnTGfF+jN++TF94hVO7MTNz",
-	"LVe9ib2AcXuPmgGuKwWEmiypGnUmAmSgWe9fqtv5e2b9bvnUNM03tC0BVT/+Wxc8dFXrQTd1NYsQMKsJ",
-	"utARYjeuuHYOEZC0SsDpXTQEMEaPeupDpno2MS07+Vs2v+eR39s+2FkCbF9+4peA1VduuQhua/D/a578",
-	"DF4OYOWUVFisLkHMV374u5xqsMavdw8muk4Cw1LNy34xc1vRxz5fmKZAX3vsxIM6eZ0R5YZevdx+A/xl",
-	"3iut3Q9Jj0q6ZIXNUxE2ittn8Ki3FzJaxqwNafVj1p4lkWKfBYd7Fa5VCvELfMmlv2fTzlJaXnY2fxQj",
-	"HgpW4KBY8wwWG6JqcoxJ/PfJMS/WLRzzTyluMsE0rVxW8MF+46C1HkteEZpkPOxCbUfX+gbL4wNYUGAr",
-	"QdB3lcW+hN48a7VasHu/FH4CpB7AVkK3AzUtkZg9+A2yentS0UTp7cmnwLTejfov392efXMeh9+8m529",
-	"PByfvTydnr08bYYvR3GfX03+1Tpt9LfPhv/67uvZOlUsK0s/c7YUTsEBNZQCrerhX9vp3qN0oSjo8Jar",
-	"KMZWSna5CgsXNgk1/JR0yyn57dUZYl/88wqouq11lOt3L7FtYkHpQiFnW5YKrTmnCw9HnHxNJdtuVSFk",
-	"NZ8AJ464LcHBMORKjJFiIoPiC1O0g7Rl9CrJaMwwHtoXU56v+FnPXi+V7FgYBDlUPaEmWmL39LraDE46",
-	"mUgiJgveieYahSCuVB8rQexWVh2RroiSvN0covcxGlBFkvZjBmpaQRzSgvqtBO5bEdMwr3JFYMWfG0zj",
-	"uFuAHbVO1KQYUPgtj36aYlarZrbPCReKJAwSPNmd1joGGeRiEmWdg2uGP8v73Nh6EBNYMVHJQFsX8nYp",
-	"0sS94opQZfkggoCg35gpGlJFVwkUTbNv7L0Pwf7Kw35ZMstRjU8iHu16wcxMmNJbjrITdxSOI+6yrzfE",
-	"qQIU7IjFoRf/S98nECQfIxeL+FX+yStWD4BWsIbHJCWvV3ToTm3ee8bZLC2LBPK3HdrkhMVxxIdW/RBx",
-	"iOkZY5MEmxZYGgSfVK+KJBkDOitCX2hO3tEKooTDhlwPvcSuHxwy8y9c3SZaVO6ZtHsv6elj3yNBzGgC",
-	"eBQdno+UbYoxupKRZNjQUn1qGsdOm1rCAtL5Gmbg6sYY6Y1Zu+fc0yiGMoWmZERllcSR1BYHBI+gfZ6q",
-	"kyN8rMNdDptQ9sZIEhpL2wg5JINEjH1B+kXav6qtZewU+3Fh+zK7T6D8Q8Srw03cEKIPwvagw3qQ7JYg",
-	"kJ8Eo6eyrDvXCkV6GatbwykEp+Nh/OxTCc+4F2ROyaF8y9OTNQWNUluuYsYZeN7Ro2iOlz5yz92OguSi",
-	"Kj01IzqZMMyuijjZbpCQzqU7QcY5aTWgRR/4n+YkPTqwMyoBVZKwIU3C2Hh0YqaNVRJQyYA5zaJQjbSC",
-	"QHr/06uS3pb+vzbmjnY6vSq0C5zQQB9TfBZeI7gW8fpjWEje4RkRIEEGDKM7ZiB1xMA6itTcixnDQ8aj",
-	"bOpMesg08THY6liIWxJHtxA/Hhewws1ApbfaHfjfArS0/ufhWgDTnsheCjCtj80ZH4j7HppNgaOL9M2y",
-	"HD1mjlvO8l6EFbgHXlqmT0Z9nWCJSy3orufRWcsIm/bX7rVBIQkBJVBRoLa1u1ukNWYUz+JEZBnxgJHm",
-	"4X4jH3/f2/Hj74fuf6uaHD6Mt2eMN8SMKaXbJVX6y5IhbnJOThv2TxiK65L66E198IWZEmXS6423Xhvo",
-	"uu8NIAaEN2JTg09uGZsATzNSi9A+9BTjKUFZFkfJJKYc/Y8hm9BEjaFU/Mw1Yx2zcV9zVb0+bX3a4Huy",
-	"SkTS4SELYmhUSXBDXXYwmm2Y2uvgy6AKMeNv1u8OpcmjJEdZHg2OWYj0eSlS1r2MUTjZ4bNsXgZ4dRc0",
-	"0l8W1t1TVirtyo9S8PoVnb1hUtIhs7vy2ZMjwb3w18YS0lNYE0cou1L3UEM+FbX1kSyYarl9rW/HV2Mg",
-	"82sqi/oNF6ZbAF2hswi4bQ+jszYB09QUE+jlgoJnXCcnNBiZCMm4xrjWBMMOh8yGTPihVd+uN59ZOwJN",
-	"T9AOR9q4i2xDWjgR1/hdaECHRAzLAHIN5uOWYKTUxDXsbF2WRvbS+iGUHJjJ9BXNh4a/AmQdr5U5xdza",
-	"bMJ/1Z5qk/f2HE3PrywP/IpQswSY3GFXEFveZ7w69ii7sAa2Gq6Tmyi49VA7UtifGeXKfFCrykRFwS0D",
-	"htThQ9MZxBSfahXQLOAgFjMUCwvR8PzFt0lcaVdS7Jk0/G9+sUkAqWFpGBFaVu3KleY/KKjNzL/Mqp7P",
-	"XAqBNKGndgVtl6ohDViYkMVMsZVvMrpY5VsuZigIssEjfcvdwvgAxwUu693NGrYFHxmzNg6n0q68wHEJ",
-	"zkzemHkOb/M/snBLNU3M1jPEAeBzbiFwARYexQfgiJrwTdUiL5m5z0YCSIQmzANh8hcmQ3dwxemA6A9W",
-	"ER8urpP9oUqgbRUYJTQCnAC90DLbR7po+dyr7SyvhKKKwfvQmjD7PsvhT5kzY7pQyqJ3e1Z9hvaW7CY+",
-	"spr0XAedhXfY5LvMmcjZiE/H5unYPB2b1cdG66HejdFd3lmX/XI1e3DyZyJLtvntWVhTyOMyAlN/1pKi",
-	"R1xwi+A1h97xg0fX1RT+LgU4cP2gPtYQwLAmeDwveX11zbf5qp+Wzq3KJ30pMt6LQHBFA7AEUaMEI8+B",
-	"YGRVGMx+zGSoi6EFW4x4lYwpR6gYFrkUAENygH+KipTRS2yigMl2CSjHRI55vcM7/KuvbpK5tke++oqc",
-	"cfLD9YwOhywhb88+fLkVikBuPSMTSGf6yhqd7KsqKDalGhCOxDx1bfQ1i+bW4UYx+wobgM4nzGsmjQ7/",
-	"VONCq/fLnlY3STLlPQeNg6rUWLgj0TMZJj2nt2Xou8ONt6xK+kKNUnQ5962elz7WewbgNBzCutowxa2K",
-	"jIFn5oZLR8RUfWUW82wMcDa4nj/oh+kkqs/pOP7w5Zb/5zN4j7tD23feHfrPZwSIBrTZSHY40sYXktC+",
-	"FPFUsbTGpk0i/C70hoZg+6WQaoyG89EkCsUQVnvIuJ5GmmztPPzjeof/MMGH7Ghg+/1rzzCH0b47ELFp",
-	"MUrGNGTpu6zfcYilKVMlxlRFAY3B0al3h0klDUtzvUc6/GYmTBGvHNksW8FVQgPVLiZNJYiCTaiSH67Y",
-	"CxF8+HIrYaEIniHenrW19d5ABxX51VcQGut5/oitCfab+S89x57XPsb1nVDaLDWQLs89/Bp97jp8IGxW",
-	"u2F2ZCDiWMyIM7EiLpUey5c9QCfsVQn+o+sd894zPDc9D1nSXIBSdDEFACnI1YRxwUrVybkwkIcJmzCq",
-	"JJHT/jhS2gpEWMN6hx9xMjUQfxOqwCbcaeyY8BpBcDYba4YbXHjAeJXxiV2Ty3ykZ9erd/hJZgct0EzP",
-	"7zHTe05+mgrwk2DaC0hzjGKTEYsn4MuBqNOIyg7vHdNgxGrHet9F3CZc1KArfa9K2MeATZRLQFWjhPkb",
-	"YQIb1uNjolGwBpbVLeSoffWVzSBcNAklQKC0DcYDOOPVKEpCom+KmEzVD/lFh9v3msS+w/1G4xmad3EU",
-	"MC6Zx/vfnN1Axkfs1cDpo49pkHWRDLfMQ1vjSHm9cipofVeqlTuWIPJBpVFv1hv6HsM8Ku3Kdr1R3wbn",
-	"uhqBMrtVn7E4rgEFbP04u5VwnPUvw6K0nivAqTR56dimQJOg1o1QWdJcAGAq37M++ZbNyTUzHoX93eb+",
-	"szo58gx6jEW/en8jyYQlxNZ4Pe/w3m2UJsCbMoMDokbTcR8cGVYHu2Xzuv6MJAmoWG0yYCqw4KAKA4pI",
-	"XdTkhSIpdrgle/hUnWA0+5YBOjBMTY5sgFQxTsYRnyoItQ4E5IMiKmmVSAGuwRT5I9BkGhIuOtyg36kR",
-	"5QhokCHhHmJ0ScvOseieQ+k5Eogj4TOt7Q2Z0lOtpEhTsIWtRsMqEhbzw+NgdjtTh2JF71Sl/YPpG185",
-	"MXCKQXJXaVcua/jXLWja5z/3X8vvRgfTF8dBWNt7cz777nTnfXefi/ffnX5/NPjm9uP38url8eF3eli3",
-	"aq7fd4yaX6VdkRFk91falcHB9sWr7Retj6fNr4cHd9P+oXrNmsNv3vz8bn+PHdxM5eH08pu7q3cnbyvV",
-	"in7Nx+7pyc9X08Px9t43r8+7asr2dg9fn0++e783OZ5fq+j2Xz9+e/b+bJc2Kp8+fDLeppVu+2/Z/Jop",
-	"1MEWnet6/yUCaKPrHJ1y/q6VfcDcvwU3n0Z37A1SDH5qFzep6EG3mVvY58L08/L8g5X2Dx+qFTkdj2ky",
-	"902VgiNYqVYUHUIJxQvbhgNVWgrSvjYQMTSX8n7W38owAlBUaxn/Us1ooOtwhmxiu1NPbGTF5GTvNHee",
-	"1UkPcfndYdd/9zJGaur/KzoRLvzw0FOR4iOnwHx6FZuVaqWlVzCbj894CLkBhlG3t7aarf16o96oN9sH",
-	"jYNGxhOXfdThxEVSdqHqhimW+F9FL3efBrfaSuMstlXZRqVf7978PVjhueyL5o7M/CPwKchpH+YRYuJh",
-	"pVqJqG0s3zWpYIjJmQWAoKo7onKk32DMo4VwpGuD7wX98rG40gyuDyWAsrlJAIv74ErHNtzKoqcqmJpt",
-	"N2TlO6ymVvFryHKj/FPWcznYBMNlujQeFh6UK7vIkeaTcoIGwOqVgbdvpQ9Vyt4AG1C8v5lCzy6GGz6k",
-	"vYuKv1ypVrTGg4U7JYMrVo8sIGzhOnDBoSWXgVk1oK/gwvAxX11yoR7oBIDcu3k+gRCfK1dwQhOvrWDh",
-	"+TZxLA81dOV9UcK6y8Ylvbs9pM3caiB45occOmZ++zQtwj0W1W9dstFP3GKwY+HRJfRi9qiIbPJXtZmr",
-	"x4b+jCKyK/doWZ6V8Wz5bqNCv1KBL2mFN6xa7nbTI0cPT9dGs01qahmz0/YzcvwfNbkWbBeqHRBTBc6w",
-	"3l5V8rc/7v5YzILVo7F3VtZWGr08j0K10cqpv4reaNzNnnh9BJ0RqLYGKU7DaZr/vFJbxKix1Q1tYZUF",
-	"LtdGVQ71wg2CNOsN8tuvO2CCQzZvkYaITx9nxvWkLD4pi0/K4pOy+KQsPimLT8rik7L4pCyWK4s57SvI",
-	"KVL30xxThadMRbxZcCTavcpkKO7Um1VSDIu2XW/WW8/q5Ggxkw9Tcr+QDgMPKs06/CaLuiyX5RMSysMq",
-	"gcgYRH8yIaIqocOEMWmCxT7cHoZsuUIoQlOPbEaIUTSIJlahVF7ZUB+4RTGA1GrsP0PsP7gbA4cQyAJ8",
-	"JrwKbZOIwQuOEtsIZH9ve++Za0K10G9DziIF0YtIETEYWLS1xT5WsKoiZB1ui9Th3r2GxcSDUVvwNj22",
-	"o2xzFJoGHu2K2RlB2aOn/nvrg5ndysOTrJIhU9LuECY6YGCuwy3wCgvTRmZOkGWbmZGj9BcHKE0xRgiN",
-	"uvC+KlFCFMVmfAU+/QREWTbuAhJxr+mICQxme4v4rGh5Ae6n6hqd1miG/DyszjxyDZP3gmYtmlAWOrhg",
-	"MsVoxH/bLkTFm57pwF+8TMVQAn9Qi5iiWSD4Tcnwm+sNf1Ps1sJxACzsw5bxnv3FioZjDeDC4ew21j3K",
-	"n7GVX+GxzXYXLNvVglK0xeGv0eJv9RBsA8GHsMS/che3ohUy3erKj9w6a/K5OvsVDdj2Fyw9nGsehnt3",
-	"QCwalNdusVRE7awxsD9Zn8miqWah0UtmW1IV+PC+akv1nbEBvXmsw/1XBOIuWiAPe7xcpN1neZ5aP2/Q",
-	"+rloZ7xG2w+S7p+tuWTxecMk+Yed/d+xHaR3/Dy1NZKPh+pYwpYQkPLBelvP864iMN7lxfUN2ZrQBBOJ",
-	"eQbOLzVO+1OVsd9S47ROjri93xkzRfQxTaIH0Mgya2R3TTX6b9X4vNi8hZbvG1kbH1ZGJbUs2RqpcZwJ",
-	"R1Y600ZjO/iPUARQNKFvgEsMf4AUYbxgai7w+pb3Q2Vd7yYUlhd4No9QvXUyFRh8vfKpWtlubC96975e",
-	"8H3l3KGvjYN+lSf0ytjI7n4Y2846nlA9lSs8IHqcO63Wxs/s3uM7u7geq595y+kdjbDwfZmnNlNIQ602",
-	"4blmr1GKFztm7Y/6N6TwmnHMOSRs8JqXAyB6BTPOt6YlNlSXoxMl9X1imxiLwpgCIvdentwQv8DBvnVc",
-	"L3e2aRlwKpJxGtD6WoTzJaH8j7XZbFaDqvdpEpvCd+8wZcBf0xU+MlUJCFNWqVZAvueaI6zrDcs36N/Q",
-	"Ki/pn28t5iwc9Tqep1zbYuuFNJjFeR8PHK/1WEUGi8QinnzKojW41iAe3ytkGDcrKeaPZyDN7Xs8s/vv",
-	"zqiqpD83zGJTngWhJBNIXSvXyNbvGOedSEIH1BQlCI1Vde5/xPcCeLoU26tOrhkPSc8DF+mlHmjjNIVy",
-	"JfujEsQiPOiHQE5a5xBnEahr4wg6YnGvWMs55aOBLQfWSogBpCRjRvlsFMWFlSJxJNWxWZaFeETRfqa3",
-	"bL2OsLJo5Y3HiKyi74Q6lpPxRM3fIWPEDKHsPlwmbBB9tGuF6OHGLPbW97kHzk5jG26SayldP5XpW3sb",
-	"gIl/eGhumIHP+SEL5tRVKgbYqYLkK2TVmX6K60sTD7O30mq09mrNZq21fdPcaTeb7Ubj+4pLZIKUHZeH",
-	"ob+dftms4Iz1vSyi3BNl7eHgvJZ2bIOEFUgBMFSx9qNORn3wckxuA0deFpIBmIxJrbKrDBHZLkRkLXbj",
-	"hxwaERgE68oyqOLEI7VCAxaDlGbXFSRvaKzZn2HvjebqJ95yv72MeW4Ndn0qkn4Uhoh6sZYgOeMQ3q3c",
-	"K79gTSGyRID8soASlMuk+fApI2NeR9KPGPv1UJYjFooU+2OpuntsffaZCLgXGNcmt4lFWzgmZPIGSRWK",
-	"VUMXohbKtNNHVzk5stVc+j3We9VGP0+HUyIjPoxZDaVHyOStEhNtuU5G+gF9dkDTNs2HHEpkpDC66Zfj",
-	"p02KvpBpVWSRIEHugmuztpJdwBOz7OWh7OA+p9aArK6hfrbw/G2SDPw7sPlsJ7PKT035bviOf/vPRv99",
-	"sBv/1Bhv891XPx3M3+yKw2lT3qhW8t3+zyc79F9/MSHh0gT/GClxD9LSVij23i9L+eJs5rJcjPfWtZr7",
-	"0wuJxuHqJ3AhzumY3VADqbSWNXQjxGuaIGzhWqbQGxZG9EarbH8D+WWSLrMCDBmVEzMbyy/PJNr6xXGa",
-	"TyjQENMpL9oQ4sm3kKoWf0kWtKU2eDMjescIdHMBWEHo2+/wK7NiBD/siZEMu91Z2kE6kgafKPwLHJWd",
-	"1U+ci+tpYDjH35aIDWjYvYm4utyU1xqPI1RpYmFczEpQE8oIr/EnlPNP5tznE9Rl4tkGIJ7Yy1/DxoPU",
-	"9AfwlqUJuilBfCH9QOv9M18nVI2KE1+zhohP0Zt1DNLLM6EqGBWYrQazV4txbRBy22FGC3iE2wZPKHgY",
-	"vVx5A9QlweKFo1kl1LYzxV6kua6WeDMAuW2iLzwnUiCqFODi6gf6LIA8S+rBKs2/kHViQfaR4Rt7OaBc",
-	"G9OmL06Hd/iNALTvNI+8ikg7dgJVACnG1Enb6UNPCq562eYUM4Ds96teogEku8GMcMJ569qlq1cNTn2k",
-	"SACZXsYXPCYGv43M6LxIbmGB48NN7835c3WhFOaBtrcB2V7L9n6SyU8y2dP+sYEQHCnT9+pvKaSfbOzf",
-	"18Y22LePbGNvmdTw9WKRDm53hllPMw7NKrRMgdoxiDzSrN/IA1YVA8JoMKqWxDKjEGvP/P7y2kiaxnGH",
-	"e+VfKSheLy0L7WGdE7mEPNmZSG61mQU5UnEk1ckdJkoujTwe27X47AHIR4zYrcPqHU9crL39kO1cU/YG",
-	"gCvISqDDoDWo7Te3aY3u7u3U9llrn+31W43t3R2/kyHmqz8slJXZnjWCWWYfn8yjv14IzGydz0iezCVt",
-	"LpUx8LSd8d/TRiyMbL6ht2BscTazQQmQHKZpp7bZ5n6Rb0+bjV0Rh92BSHq24BeQULE1ErYwEJO5q3dJ",
-	"xDChY4xKulyYGWbvU20vQotoeHpGJemziA9JwiYxDVjoMFftILgw1UemfrFR9ZuM+nnPADzNhf4SzmlD",
-	"661IxJlh4QG5tl2a722f+YupN67RWJuT48evcDxjp0z/FU2sp/DmXzi86VePR0r6jOTvqTQ8mV33MrsM",
-	"p7L1W5rle+gD97LCCtG2tPguTVnHJ5ZCixzstQ4QP+RZFSsaWMzuorSTTSDGY/3fOOIG4sO+Fqt9ewg5",
-	"ZqrLoMKH8rDDwcQCMK2eTYHHQokqlMIB0nsmzdkZfTaBHtYLU35MPvp4MlUsqaaVctAZo0oYh0R81AND",
-	"VsX+ChaV5I1NHzXlmbgm8lbaOiRg91jHFymH146ivQc9ke9o7IQ/uF0veDxP01ZdFV7PZ709KGzVTA3a",
-	"cZ8p4h9iBJBX2TEgNrsCK1Q/jBYyibWZyELCp+M+LEyHW6wpA8oSjZmppMok50aS7LQOl4J4vIARP25V",
-	"QUpDudqCzOrr9daPywcWGTw8ex/X4L45/BtrGT7Q3KbyH4ukZVdr0tAv0tJnpb1rrG3z3vcvXn1de/Pq",
-	"mxtslJA5oysQ/Qqe6OplM22ylj36324I/0gH8JCNKBXEmnIegit1Lq6VSEACXSZ0WD649AF4/wZFEyAz",
-	"/GqGdWS9p45sWnABj24sjOGpnEQ+XP9jbyifry2W4aH7yGZ4cNPiC4CzMiwnBTq6Z9EYyGCosKz5h0Nu",
-	"mU7X5aL4GG+Qi2ivWGQFdqBpVK9EnZyaFkLcNoy11d7apozF0NWVRCZ5iZsuah3u32nGBcLHnhhwcEoi",
-	"eMCqtt09JSGd20pw56nFtllazEF9Z2bssdCyBVsKuTdPEnGnpZotgXbt9/viIw7AFnWDSQrNbuAZ4w4e",
-	"RZOFjtoOIwte2uEesoRevXwRfM+CBfZShC3oRWItHFvwPoskS0vzAwtLoRJsVRpxJTrcrJ82z9HPbKeP",
-	"5XFSJVQb5l9IOxAtvTOF66bkxYP7IrNE8KHrv1N1PYY6fCqZ02Dq5DRb559Sr2vdM8Up2D8TJpmyPZZc",
-	"F9tCygNYL9y5OOIO3gcwRFAvKwaBw0W3ottvG6ZnWLVobCfXR29Ouu9Ors5O/9V9e/W6VyW0w+0LoS91",
-	"HWDsoK+uStss+StQJX0WUH0FhiUDbX8nEluR6VHLMngyM+cTgzF5b2eFEaN3/YPL7dNB4+Vtc/Ju++fG",
-	"+Hj3dn++k/zzp1ZwML4+DPfUd6NXs+br74UPStuuUDITImScjEQi2foyEAZuWIYnAVfpICWZhXbTI68j",
-	"/+9uqR4uWXm/7VjxDiCysaIIlRkyhV1Bj0xvK3tENANwU0S6NZOveyCwm4QipKJqKivtncZh2nxK70wc",
-	"ARqv8Tp6SMFmMm1/yGtv/CU+XBiiWDFXlk71d7XZN9vTkopjJ0EiieyxSsChKRILCZQxEJAoIvQHWLRm",
-	"RxX+y8w9Vfsa/Ub95jox2r3rj6a3Cxza0B3PeMHNG5e8SB94AQp4pV3ZgqF8+vBAWmu1Ulp7yyeJ0JIP",
-	"Ou+dcKV1nWV0l1kVTUbjSMqID7MLfm4qMW2bMA7yzEkSrY1IxtVzx4yhll1FcYxO6YLtcC5Ex6a8PYEq",
-	"0kyXybycd8IuRU8RAwNyX7InnLHQoH2AYFx83PtCdqMck/5jN2txzT7l2jNnz0jagd2dEyOGfbbAIdCw",
-	"/s7Bm7oemLp3lCJpy7eW7J6DTcuPAoY3F1P0YgxEMhRKMY5aq0MZyCowbQMaV6a3LKEHofxRfCGJN6c/",
-	"3+bnln0DZ8USMbGakz4nOc1N32qYBGip+qn62jbgzSgRSsXsj/PLfqoWuWbTxsi5ZBhjElG+2ErcGoNX",
-	"bBm2s/sVzcG7tVNg0pbkNI6dmYXRvJgqLY0MBht16EAmQzTWJoMS2swzz7Vt1K/DAbrPeE8tyrAp7rfw",
-	"VMZRjU2+6+TEjGSqYmznCbaNPcwLeTAdDokwb+YrUmFO7n63Gvw8Lm4895YXNT9nQYIdZBAGXXFNYeh6",
-	"+bEvBKYzyS0PiFSvNZvbiIfrQ2Lqu9fGOIJd+1Y/8chwAEok6y/usmim7xH2+tPqyWe4Nm00t2v7/Qar",
-	"HdC9nVor3G2yBt0PDgdNfe+ka496u+I8l9D8k4fegtq44sK7m7X9YHe3dkB3mrVGuD1oNQc79KC/b3Oc",
-	"6BDWqBJMk3jroL5bb/zh2U+wt6uznpDYnir4P1OY0G9yUZS9pMUBu8vV7xtmWiiCzG8ggEaMxmr080oJ",
-	"1Go0NDsHSUKlTVQBfTmZcgnRqWDEgltQpEZaG2CxZFVQq/ToMHZGFe1TyQp7T30DQ3lw5ZlVryridn3T",
-	"2Xy7RCWyM41gsjwyGs6jtpA41ouXptX4i+ttqxln4ba6OVQr0LhmaWQX+8/kIrvW95iN8B42W3slnSFS",
-	"DLMiVDKMrUIwd43AJfR+iPzX2ziuEiWIZz60o4WuXMCKhKylFG0oFpzVybVWhvoinDtY1Qy2LOXY9V4k",
-	"JpU+N13b8x2Aeudu3bxkKtMjA52k2TGVNIGopmicfl1xzGgI3nCo4xRhIYaR3s3C6OMT1tufEOvtEs7e",
-	"/aPFG0JuZCO+mVZVxrRc7Grm3dPeJL78kDUo4772dOlT2WfogHsK236OsO2fKAKr6QN8ckUC6l6RV9N5",
-	"T245HiHLRaQrnocLppyD07toSJVI6l5jwPqQqR75sncJOYvfsvmx+60+oYlk5mhf4JtOEzF+dX1x3jPZ",
-	"UpQMEsFB5NrgVkeb4FkoUL8vAs4i0/VdW6rPjUgc6w3Vn2qTL7RcibBk84uei5RJYRuHQnWr9cZZy6He",
-	"4eBvnWlVJFIGdRhEUEZie1U2WOnaW9rxMJXQgIPqV+pEnAyiO0bG2J/LtJZK+3Q4gSl4wOrk3OiX4JkE",
-	"mCgTT8XdRh3KxQQ1n4z4FIXxpV291CeiRzQSErLrbOjx8u3Xr8+OIfRYJ1/jHkgSM8QjlDbOOMZ1pApf",
-	"oOen3zuDQl3KiUiiYcRtZF2NqBmbTfTGkty3V6+9gHafkYi7gRxfXF13L67OXp6dXxf6TaBE2MxKU/sZ",
-	"f1DEssRSXp+rZ0byOVKffP1gA8FUdqtercmZs999VUAzmWjMxFRV2tuNBqBQ6zPyzsvdMEDf6HvfcJGy",
-	"fKFM+BkGdG/jeq2MXXssnvJ1S9KB9CnzOIxJxbC9XFNp5BayUByly2zlkTbxaxC3kMvNNXDK440LoRTK",
-	"54RxPYlwMaPFi3+0M0EWd0caBo4U5r16vuOhABkApSGao5kGA5iuEQ0IFwufzr+ziowtI6zg5R1u8OIj",
-	"VSc2pJjJPuU2oTYa66t3jMaSzAyuAaTughAAOHvuJdGkPfEAY1Bw1uHorDcyxthvUC+NoodGMQadbIOM",
-	"kZgmVRJOEy1q0AnsYmKGgcdUKswusRKquAQGzrn16FzpTXwIk8bep+De+x+fXW3Ef9xINjI8WsXE6Zm/",
-	"NAjYRGGPQBtIMolp0cDPR8rRps1Cg0RltKO1zn3vTJMnJrbAxN5oQh0zmzKoBAlGQkAOGGczP9h5n0BW",
-	"jputzmm8RvRP/9OWrxqCwSwuPHpFWYf2jGrSwW7FMtMGBBPasPGmzTezWS7kBG40zvpcQBqw3FxipKm9",
-	"QzQWiZFxSDg0oW1ol076c8wB0Wp7h6/MZzQFgMXpVUQJ4dqO0qWZO5p1HnW49Tq5lSxMiQMV+GxApF4l",
-	"msYQXXVfCgHjFcIjlQAXXezjlOtO6noIWfKElqc7rRbpmY+5XAXX8w1ijWQ6gRVyiRdjWP7yaTxC7qFd",
-	"UWuX+KSY5iN2uFXGr06uT25sPiLZMB1xSaLho0mGeyUccjbrZpIO+9FwyJJ75h5m5/KQvEM/v8A0sTRA",
-	"i5mTq48D4+EDchKfcgsfObewMK/QuhzA+Nf63J8/0dCmfmU83tereOcmqVN5nliY85b2aRwsKvB5vmWa",
-	"epWlOY1Nv0FsI9YmlHN9qHgrm+Lkgsh/bIrTwvJo2ntK//w90z8DMR7ni/BuCmhOizvU/fWnNjkDcB2r",
-	"xAag9+V3Y/mnlqy61ytvLKQiOBf3LmkVEJowMpwyCRgIUSJzyZ4ZAfnHbs/iWv1eaX/VQk6T3QpsAbyK",
-	"P9b/FMbQ8WOaPom4i2woamUan7vb4XC4zD2TuxrJIoyq/lQpwbGAOmFAtFQhYbcaYE5oegetdCRijKCP",
-	"CfUQrOZi6tJmB2zGkrJEvEs3ob8UHJXnvG62tnd29/YPDhs12g/qdDKR9aEQw5hp0Wbebpy86wBijKh0",
-	"eBsIJRFJOQVacIFkQ/DmO+blJjlMRGFQqVZi2meaOb2EW/SFiN92sRhQj8B24nfIFyaTa2jvLwliL/iu",
-	"t4yncguf9KPaBYhczFQ6OWSuh2WNWfJZnTjmzsJT7tgfCX018c6782S7a8WubPdzaQ+Y10xJC2drO51b",
-	"JFvKCR4gTQXZVqVVz9lqTPdBxENJ+nPwBYeRROZLQhFMx8xUf9g3v4zUN9N+vcOvTPtbmxSUHpyCFmTZ",
-	"dcDYqwHdSKOMjAfJfKJMWxquBR12pQGHxJGbEpTlTpLojirmwBicZ8V6TfTZrfoZQx7OoOvjC0i8Ehzz",
-	"X7rg5NXZu6Mb/d+Ld2cvTq6ue88MtFOvhJ30PPBCzlho3WTACoxjhGdqhPsmpguCX4i28bG7FepwfZfb",
-	"VZGr+mUfI6nKW+RY4nmsUOVG3D4HnvTy4vj68rta+orKY/H2LO/emHt+xh48T5Ly8STlptu6rOuN4z9/",
-	"izY3dsZPALyP1eRmkvLNzcV0xlLZ+sX+c2mvm3NMkc3weiNnfXm5iByIfd5UhNC7RgnAgK1UdI6OXP+1",
-	"0NcNQoQd7l6bovjSMbPSNZK2rWd585yMgFnL2Ww/+fdsoJMyn797C50HHZE1GunY96eNb73uZMUNdcqJ",
-	"sfEktv/qYvsvJLL/LbnFko44D2QVKzGP/ZhNSiZ+Daaj+gJU40nWRioGNc51bR5H3P7ZzPZwprWfG7XD",
-	"D+a/tdJmzo/TF+dMYcUptm9V0oruTPMZzEYrVBRccm6HqxEb18l7AF+MDEZTmZULtjUkfEWq+lCTt7zL",
-	"zGNYr1k+Sd6L5FZOaHAPM/Eztot5kjd/Xnnzt+71khFAT0bjw7q2PNho1CJ0vrpAeLexTTyQXFPoa3l+",
-	"n9mMTgQJiQDIRQm0BAUP9FDlaKpCMcOknj4bTnlhnbCW3xFHzI0/VamwHtgcwmsWXPfPEuzMlBYbrzom",
-	"2Ybze1QX25Z1awU8XX+7ZcglwHAxCrqykw454di7AAueGA/fSpZc42dK0UWO4vjaDvuvFNakgV79VqVa",
-	"oeNEb9JkpkWMUJNKtTIeUL1bvqROwUnXkcPBNEmYB9lva0Uzz2w39DMt+8wmyBalqBkxlao7lcXDay22",
-	"Dxoz1OWrHjTPnxc44xJwQQ29rY6D2iPyFAb9TKIy7dZViqAhU+Zg2eFROI54JBVykmK2mLsH2aPWFaFu",
-	"rIQ9ak2O8dAlsaZ4C9lYKLm6rJ3xSEV6x8hr6KRBmvXGM4DbyHcct8amLRp1ybKux2jaNMa2FgXPbaRM",
-	"AJFy0otC071kFHHVc1C59g3ZIlItuJ+j3WcRcTVJY5o1MHPI1OaZcUWIDggFpWUtQnpQXZTtL0MSE9I1",
-	"ZUXC1sXiVwvLI6Mhv5iqygpz/YiTsxdZ3L/MiskRAPwyHsLCGzAokxqVtenZ/NWo/zKILqJX129/Pmue",
-	"R68O62z+6ufw/Vl0EZ3N3tzEo+9fDOfn81eH9aAV8/74tBF+9youAWPK7EelxPo/aB621oCG8vqPuHR4",
-	"RG5BAzhmA0U0jc2KqeH+LZtyk/J7NhVOqLW7DtTVe4gopJ0hHGmBdTSjSSjbfhqgR0DONLS/2b7W/gxL",
-	"e9QUz6qMmEsnCTWlK2d5DP19tbVJptykwmfHSQeNaPCjjMPbH0uGpjVd9sBxnA25WKB3LSuLP2kWYhnZ",
-	"tnZ31vju9YQGrCaZPsKaZ8WUD6egIqYo0kNm9MlJwgYsgRxbziwgHmYvQHeN2tENCTX37S0WszhqMhoy",
-	"4lASxT4qaBZCuW3SNa6aIskcy8UCxCxDKFufadSNRUBjaF9Rti+FXroVqqUe79ZIjeOMTlnpTBuN7eA/",
-	"QhHoVxJ9A1xi+AMkpeIFg36P17e8Hyrrl4EsVXncvsGpBa1nG6V+9vavNc2bwqn0fHrAH69F4LrYLIPw",
-	"uDKn0d2/PpaHnoqPx7GOBpR7Zvce31lLC9LPbNTSQFN7lmQ3hdLQv0XACGqm6Mt5G8urlyF+66K5HmoU",
-	"NA/Qimy9THTrM3oqkvHjIhkBU8rWddjlsaLPKgR+ynpWFj9I2G+QuH2NK7FBpW7hYbrJFhw6wC6rrfb+",
-	"+LPV3L7HM7v/9me4Svpzc47uhYyDdL4UfwB1Y2eniAG5Oj0me/s7h9D7q2XgakQ4hypwGEvV5Ei+ur44",
-	"N6V7NBilx1/r0R1OJxNGEwPtol+iH9Uv6a081b2qhSLUgzFHAlIsO7w3nsYqmtBEbcFT/z9737rcNo6F",
-	"+Soo/Zl4S5Zl+ZYoldp1O3ba3R3HkzjxpEu9JiRCEtsUoCapKJpUqvZpdt5jHmWfZAvnHIAgRepi2fGl",
-	"1T9mYl0oEATODd/5Pp8n3LacetqivNav6DtpG4IXGz2iRNcm8+BECPi/XlkFEPbsv//Zre1ssASkQJ1O",
-	"WX2LqVII3jJ2DTNuEgpo12XMHFHkWISpzzmQDMXf8tQ87BCnBytfZb+sf0C/YiAKzm142F0QxHjYBRMY",
-	"SHbC4+Tw/PQfMUtGiYoCHtb0RYiX28JRQ2RTCCdOj59FfpKujMWpfjh9c3Z1enb18ezo3dnJ6fu3x69f",
-	"qW7X26hSd1CkrYbLZIHjzjYT6oVgupJIFM1YaPF1GHIJ66NqjxqxMxtOAd3mLNNaHgbyGm7tUE4zYXCi",
-	"4mNdYJ9F3go8PfRUMvSaDuij+B70aAddnjY5F06jWalTP5jr8HuWdh7/8+Pp++OrD8dH785eX50cHl28",
-	"e+9t0E1Tg5VhTddxrM7TY/3TvUgvI9skW509bCEjFYYD4bZpN938KiY6DTYaGmkhG9DRCVktv3EyDF6k",
-	"5wdbaDvdRIDRJqk//TS8DI0kTwsGaSRourMZftEc+kW0GXLFhMKtmB9pJLqRiPtXJOf37L//2be7PPue",
-	"IR3AKrfpIgoi4hXQo6IvkOXMcD7CBMaiicByV+C3xj4I6ZNgkNXoRXCcFVvqirH+AaKNZM84C1WcWDR7",
-	"lSVjxRLejjdS7i4ThNnfOYTKO7QhMtrAaEu7CTJ2sqn60tR8FVMHOtRfjk6dl1OL3M08+swH0RB4hXKV",
-	"JY8ST5CchQrbuRcJ4dfYR5kEYaptCN2CLIDt4WUX5xAnH5EEXhyq8ZWvxqTsyKdKJyxRiqluIqTTtCDZ",
-	"mGtDBLQy5hmhAjNri2Qs0s1pTolemgYEgfsZnB8KCftCBsL3YDxUb6IlWPg0ZrCvwZbbs+vZvI4Wgct4",
-	"jM0Ys0juaP8ZTjx6TtMUZJ5eSqnXn3pY01pUWIRKl+FYkUmMHd7ZAZ/ActUz1IWeCGZfy3AikWuLA70o",
-	"2irBFs88257zGJ0CUhKLsDs1t1SvcmaEJnR3gzqu4fZctnzbXZqyJhFwNU4tFz4vc4P4tocAGms3eFvP",
-	"lVMKxTGyZ148aoM/B4WylAp3o6qXv76+VHbOicwkY5WqTiOLNxDN/+EhPgbDn8OUHSmrORaTxfqasCSa",
-	"IJOPglVfRaIU9GmcuhrhR7b3DLuf6VpstuQouzFzoqM4Ou+9SKLJJgzGYzGfxKyvxsyw9+lfrbGzbJON",
-	"iKGu3ZJpJ5HLwxCqXg802oxWOomkwifclks1lqlQe0avDduF45b0FTTBhqpz7YQfaoTSdqbA5MG0elYw",
-	"7h/m8UKc4tHZFnPE55Be2Mrm46fhmALl1w2vMVVFdIjhtncO0K9wnNgOD0MsZ7mwqB5yiaESH74JE05j",
-	"RV4Vhzk5DGIkHxvoPYnXMJp5iJlO42v8+63wMHyqYtBIFX0867VULCQD6EUiVqOoYz3FQf1ggw2DDm1Q",
-	"PvIDITsuDYIV63GKvJa5LBNxZU8PWjIjNHf48fXp8dnR8QevxkA8wZQAjeoj8XWYAWDHc5xO5Uvnx6zs",
-	"sQcsCoHsKs9Q0bQkFRZx1ehpNNszBdGZaaBe4NxxjYpqzPBtGIUcfe+mcRiEANM7rWbi54RH2o7j7k6X",
-	"Ij4P/aBgLQNu0aw9IFOD8zQWBu2IRxP8KSCSQIQjBjNxS3oOZaRdClRDJYQ0e3ZhyrWWn8e08SHDK6eA",
-	"iGyd56tO7NU2YKpc80o04YAuRKCh6dejdetluIWb7CceBx2PYdVCTxsRB0H1CY+/gAoU3q/at8DDRGIo",
-	"HP6SlnSs7UubZzgvoiCVfQWH5mWfBnl/cCSN2k5tGzjW4WG0pG2UNLeLmEiwtEHStIKd1nUAYzna9mBG",
-	"690FlbRusZZWrDf1G2SDbvEsdaeO3FdW8fBaqs71JvyvQ7SdN4/Zw/o/VV/6CusmNAPZkbynF8uGkons",
-	"K9Xc383K4e/R51/2xl86F3+Fv/+8K/ei09efDvV/PzXa9eud9s6nemdwMvr9zYvkswzrv//rTP2OJb5q",
-	"hRZtXsU6u5ZX5U3PtTQupwedmYvpOMd5DniIjo9gifIlLLm0eFmtFFRmcuiXu14qNxz67UNsKco3S82p",
-	"J59gPfk0PpXv9zpHp/ung5P6r43hjn+0xIHylNj3rS3umXOORXJ6fm3BI8RyLjHpxYdHGHToRJsMrA2Q",
-	"3GhgTQ5/35reS4u6/RhOefRJDCpwxieYajmsuhJALL2X1sq3Ar2Y4qHoJPMp5CGaQZgdg2N4AELSWoZQ",
-	"92B/v0F08OQYYkNiDhEZlLYm+A2MwGMRfrFE6TZCj0Q3FB0sxapRgnGoH8QZft7Y4HYo2M3nrRDw6IwB",
-	"orMqxcplcRabGWZRpOlcOFTqmo2GKRuw3bVVy8OYyVFpJsbI9RuPgB3TpOnsSA2GOmL0+Mj3aKj5ZGGi",
-	"RnZem07+QygepPu1EbUOeCeWsj0dmBtk08FnNSVHQvpRy+uFgd63VoV3kuCLaFWaDPCV3z3Kw5HAXmdp",
-	"NQbo3Jb0UqPpmcQUUjrINsyCaVKtIVddxJpRtkZZYx7vmHIoHyX9qyQYCMihIYWGKt/YJN+mwBv0JOTG",
-	"L13rqsbSSfisKHlaPRgIZHP1xUC/SOf7A9IP2j2ob9BSyGaXdExkeECjyKgc2CWth6QGBpERZwgzMInL",
-	"h9O1ljSrAtYn/WCe8iPtLcaEGp4tLBUbNmPuWhRLp9v/DuJp3BS5iDErTusGjHcWO6Tr0Rx3Z6KVJSLA",
-	"UztdyyrdLBFO0dzp/ZaPtm2mWzaHiLHerlTtBbAnyUFc/1Gt8JFPmLDm1pbFMjef15/X9TfNDqs0tw/2",
-	"d17UD/b367PEB8XXofno84b+aMCT7HcDQE2X/eCfSVBpVva69e5++4XY3OX1zuYu33mx+cI/EJsv/G1+",
-	"wHe6B+29xuxgLV4Gzx2P2otDqovCwGmg9fdqJZCFD84Y4qIHhh9Hq3rDlVjKhJd31tZnrCPLJyg79K2C",
-	"dw+Riw4ZcwBxHbGYcG00vHHIiCHCrHARGcyzkWG9/mIDDwUdgfLpCKBJNAQWTh6TOg/GWfCZlsxhuaG2",
-	"l49l4OIhNAbZqCY9ighjxRr1epW1RYebsxiqOuL5Jsk4jPmEPD5+2QLP0xhuKvAkELKNpXR02qZ6Y/ZM",
-	"xa39oWQFBaX6BwignpcrcgI7Kohnq+xpRGBx4BQWmip7lcr1WThCGrfi9+KET8xhL1T2tjeKVSH0Xd5B",
-	"+FBYAzuGGzXrg5jUMiuoKKRYoTgwHTxkKw9L2Gy9MTr8ZqFDGZCJuEvxKXE5gVAcagoYz475Er04a7N7",
-	"K5l5Cr60K3JZS2tOXGY23nyMRXQqu6q86+ZI517//c9ebWejyUijJj2FxWjSQM8mcGIh1bjGPGr39hj3",
-	"/bglPYtFv7JIrSrzzP8jm4B/xRPK0aBlbSASDli1l8yDNnK8WvqH/iQyuBsMmUeiEymwzsNB26ynWOXV",
-	"FUMYQILbnkAKXMxjY+atpOt2Tr8WfflEjaT/0LvcHkrXGvEJ5AKSy75K0/Sl8Z5zYdrtCdNu07ja0q1R",
-	"27Y4NsRtWstKub05ScsetbXkM0SO7tWZ9o6NDSO0AiWltkr6hQK3Ks4uwNuDgsMwpxnOi2/HcZNLuDAz",
-	"cseBfX/yu2jN3LDKxl4V0w2HdXP7891+fLPQc7zjxnXF1ZRgHOAwIOKBqYnndEoXaW7HzDNvJkpH0SmC",
-	"SF/PVgApeRgEgOGRUKgfCg6V7BQR3CWiIe15W5K63LWZIeY+NhBcAhWF4cX9S0fp5jbHgBGxqhpt0Qsk",
-	"QrJ07tBRA9s2RsgkFYuWxG8ZmLbOMMqIBj7GP4Q5vfqtAuzAx4NhMvmENgmrVtlHfR6JbvA1jyRn1IGV",
-	"hZ9XTZdbKJIE8qRYvGRC/wLWnZ3lku1yK+lx+2tm55/LUPW/W62v9XoxMVW1ePlihjh9vvFMT8MGImPC",
-	"VBpRSRGzZ1Ax2sgMnqgPisZvLp65DVPQUioUXC7Ukrc4if0CnA12UJa0oUQRkN6xgaL9QncUhld0i4dS",
-	"smMaSp7bYY6mxSxyBvgn8Yr+Ua2kwW75fd0qA4PehfOJF9LFvCZeuA/iBQeauSrxQllgeygn2m8hjIso",
-	"4ZGnCP+ks54gBvW4l/Qe1rU6oYpt0wSCKLEdxB4ctaTnwGIwE0uNLLLbdQOCudOdNunqIxn8NRJVPQ4e",
-	"+SE15Tmml47oAj/pY5CMwh5SMe9/0U/l2ocCas/hmLYyRNimwFRq24EqGeXaqI9ojjZJehGoegH7auYs",
-	"kL1U2A6lWK0SK5fuAK5RvvyUZDyxSkPN1XpwLVnaPEQlQ8OZr59ZEk3Yfh2CDerBBtVHHR35ostHIbZ3",
-	"d0Qcd0chVHAUCKnMABW35EKo4nQgAQQgp+dfdtP2yYhe2mdb+7svGWdbu8/tiBMhWxLHzGNsEaixI1hB",
-	"sdO8ZZYN1RAIAl/MbIye4WO8GvFguaso9wkZdcCMLOC0zV7GPN8lw/3ajd7okcxipzfyyjfrEr5Bd/Bt",
-	"utob6zu6TuIK/YErUPY+50PwEzV2GF+jWbROSkVGWdqZyNWEH3dSKbE0WJilH1Z0M7ehH1Y8C+nJCPlO",
-	"6z+0H8tawNyqury83Dx0HuW81XV5eZn5OC2y1aQ9zUaaVve86Gv3bb18DE1VcoYUnbnCnWgsLi0Amrux",
-	"21KQm5qQKhuKqM+H5Ljx7M2Jb6A2iMB2OhLMNeWOuaXjN9UJ0FzfqTOfT+LaAy0zEVLyxgsvUepqwOXE",
-	"YJrinCRiJBAPlyjF9OcykSz2PmFrBcUvNXbJg8SAymzpRWffg+HqdqjhrL8LpdhbPaT36dDLF+L0jd7K",
-	"WjTTkkQBHgTbwH9qanJi4jkz5ESJRQLm2NtJ8eLU9CbRJFNm2H6OAOwyMm/t68CvBzLZaWjPz78Gg9Gg",
-	"0twB6Lb2JPDntp1SbUx66LXvK+f7Xi1P+wqJaa0uV7rZ3czPJIPFOZ95Ny1xbg3ELAUTFIaIp/S+AUDA",
-	"w9DFTcQsGAz0vk9EONHplfZklr52JH2Ah54mBTngdAscp7aqnqVMgJ5Vt+3N4A/wg04HF4hCRtS/pzMJ",
-	"ap1MWfrwA4hJzeU49e0UyQCanl4g41G3G3QAiIaMmamvDJT0EELhDfjXK94Tr/brdQvQ7PS165Y94UA5",
-	"m4bqAfrSqUzqtEhpb2812qnjTQfQsSud3y1Vvze99fDNOFu11BNHxj/bP4pZbz7g6nAJfPXA16CoT9+E",
-	"X6XqMW/FwroxDkvF45GNWQDG/xuPk0N3Kh9STcnJiApVYAaTFQxLtRw4MCW87cJJnQa9KsGQYDOPCyms",
-	"i5ZYfZ3i3meKizkKgoQxPVujFBbdjkX13cu+YnzATm+0B29Dh+Ql8+QoDD3WCQWPgJRKfzhboq06PQDo",
-	"BuFvF/nriIRQKEAcnExH4uU6IbTHb1ioy2881WUXkZost9bvUhzkXsyPmYX7MT+N5s6dmR8bnD46XY81",
-	"zGOGZZylzTGYMCMQs1oCtNXRw9MvL6LHQLIhxL8Q+WzIoyQwLVAuoQ6tyepUs5TqApVftQQyEvhxTsSh",
-	"Ja2Kw9uJ0XEowU8cmZt5rOLzy7XtkyH50FfDBTUbCgSHrNDQIvHTagfr9Hjmn62bRbk+W/+xgRccrA8m",
-	"dv4d42K3VqFxse8WG5etb3aRzxSNdUjmdf4tlWE/y5mVZrb2IqRzYJDSufP4WvhYaSgyGNoy+REf09gX",
-	"TtzppvQvmEvIxyKhdeO6slTJVRego9l6coYdS8e4yJyHfG/6GaS/svqh1W5aLD5TCTuh8ZQXidNR39ZB",
-	"Rfntksy94Rp/grHHJa12QH6YPbOsfVhA/dL2jjusSDeXj8hqY7rqEQvU00cj+KSDPtwpEJf4I2P0KFP5",
-	"VhmOCsKpt1DNROyMYUWE0iKWM2um8wyusolZDe6feIvqnJ4JqniCl+mkuW1L0gr9R2wu+ZI5xU6gfOWT",
-	"2NaZgCTRgmpU6LuFVakSpBo2QheYVxhWWvqplixgwK06fG3A+AVMedB8HySu7ktRFXp+3TlPD3DanaL/",
-	"1YNK78wpGVcdVJN7k4GME8H9l1NDMuRdtZY8TPFKPUNoizAqIimkynxKgIjla2DXpUP8vhpFBDMydA4W",
-	"PkUgo7IRlMmL4oM5Ju3IW4X4qKg3E8izsGWF0WH+slhZoVHsf00PUhATwQWAJnAnpDC0kQRUHGehDu1J",
-	"sc6ICLrnBw47Wm4FrfNn68NuHDcA/eeVw8OVCR5Mu7zLJg3fmIGH0F43KfhuFiJhX10ZItFopFHHRzmM",
-	"VEfEUJtixzIJgI6hPADJ3f5tRSFT81XNr2q3S7W2MAXT8uxLD6IUkkWyrloRASO45Xre8s578uZkN/Sa",
-	"t+JjlvVnzK1RosOfPHoYOLiJatQogzGDnUOQbSSA1T9OgSxEOHSb7qgli/3RLIdY0J0Omw2s/Sd3Etf2",
-	"/YbnraskbfppXiXqigKh2dnbVEsPYA0yJ+yG4GH1ZG5Z5FnBzdxNUldw+4bVwk7DzeBjD92iamvGkMGX",
-	"shO6YTgXn7Ku70VHfRHRpNi62ndz1vXLwtXmNJNRY8nwixnlX+i1a2KSEVctuZf526WyoxQJzdm4r1py",
-	"wH1BlNSljYhsxT5EbVAzjYhwE04bYp8Ph0K6XYcfkVSFgCxDbFB0ZK94JMyNllXBTZn8kWkVJypa3I7M",
-	"FCYu5c2aoqva2Txo18Xmc76/u9nw97ZFnR90XnS3Z8kPXwfSR41C6KGnKuTVMlRYD1V7GNbN/PI8bsV1",
-	"cf5+ivPiS640T7u90ArTe1kbTPoYC0qwO0WdOAdsqBqtGWuNTbPZ2KCL0QmAQ0HjFYouUsO7XpcnLTnQ",
-	"UXCj7qp3kLZREDutuhDKbtfrpCyBFwZxm0iNX7JIDBSi9pDbKWGjYYaks8RontCc3HM/rrv1+eZ2Z09s",
-	"Hvj19uYLvtPd3Gs/F43ufufArzuGKEE998VU0clUnPeVNO0D+IRAQCe+0k+n0twGtHEsErjWUiYE51Gv",
-	"1bJoK7ui1lip27EK2Vl1rINZ2IXmwbxZaB+2vuE/5p3avYctN1eSTO/HHJbXEU+AnNYtHReYDoOTbUmL",
-	"pJ4PgTbiMVXTtZodZNCdEnlRUuQK1A4hxQ0r1AVpsp40nP95GuOX1CyLjHxoynLC7Wb8QvpZegU82igi",
-	"KBDSv4JrXTn69ekmpxZZa5kWoC4oOTBNrTjetL8+LTXSJqNOn6bnCZ6OZm/vCR6IouHLm5Slbe8CR6J4",
-	"5X/EzAt8D1uRPCdqKT4enRc/FByPWoN/q8ejpaDcN8FCfgMtnsSC41Mw/fpWrOm/8WkdPbN3oc+GGM8t",
-	"F6Q9NIjvD4p9bzxfZVbPSL4+Ovjt2svdiZdbo5qXd6SkHLeaI80kMUigkwRisTpH+nHGEzaM1JfAFxEh",
-	"mzsc5S0AtKxmV0Bq7FyoYShALxrFBVO145b0tuibzgBL8cyn6T382LpEvpjZbWwe8O36Znu3s7e51+jU",
-	"+UF3v7vnQxgRxyN4Dv0kGcbNrS3LjNVTqmfbNELeFsUNHItZb/NIKs0KXhclBf4EIZ3K9nZ9e//F7vPd",
-	"3YPdnef7jYP9nZ3dFauhNPuTsoLoRWbZrAsZt1PICNw1b/b/udmPxRYgfbvMBmx9o39PFsEgm8/mUMjF",
-	"JgCP6oublZ2e7yWatd2uieUj1pV7uvPYugtTnhnzCQtklmwjbW2j5L7pvjst10y9dlymk4z8mGZ/M/E1",
-	"iJO4vMfabMuFAdv2h4A4TZvldQkiG72YGXqy4Vl6g7cAqwB/NeaTq2Ca2YfAMcApYLdLxlh8EJntQKcm",
-	"KsJ4YQqi8qNhFu7N3cYTQS6/2XPyFEPaj5Kep117N3JnC9SGoCRENRNr6tIS0akTZhaD6OeEd9NVIseV",
-	"3h2MXu+QazGJy8F3IIoUW/3+a0GCL57kX4Ie1/mYo0ZbI4l8sAsD7hM0bsphnyDPDxCDTHlbk6G0JHrk",
-	"Zl4AD44ircM1w+KhEdzOvAUGwPYt0WdJocc5/Khla30tiXLqZoJIe92tKnnmpfSMwaOqBEFeLo0yI+rs",
-	"U3zh3i5qvAM9i3sQU3Wl8W2kEffVOEZpyKdQoeO+f46zu0p9Ll18lWblW6sS+K1Ks1X5ctb4f//n/7Yq",
-	"1VYl4uPTqRf1toDXhqN2GHQ2r8UEP0x32ao0v7UI5PKaJ/yXD+/O4PNi8ou5Bk8SEaMs+jtIkeADqnEG",
-	"H/j+feokeFFLfybGZmbugnyTEv+7riA20gri0D7nbBqqM8XpScqelgPE+Kej15vHJ29+3jz95dffNt+e",
-	"vTuv/LHwdB76vvBnVxdpgLeiH/f9cQS9s79xps6Na1hX224Smhz6PkWguPBtVGKmtTgosZNe6Ka3LN1X",
-	"PF/XWA2JblBF87z1M+8czOCvYnJk364NeRQLIAHWFg6vph23toWeUb0bg9tJWIS/2tJhp5eadmqj41l9",
-	"VBNJQbcVHYxXDdUfIugNo9pFhuQsMMptT8YLxgmPEtcPriRXn3okyE6lIOFTGo+KPoiQxDVBii6GKPNX",
-	"oVesVcMiwGOmr8B9+3u1Yp9IpVn5azv+1Pskf/1nvX3Z2Qv/qg925N4vfz2fvN1TL0bb8UXSiP518O/j",
-	"Xf657KOVqvbDtPrOdSxOeNWwV2luHtgoNnXWCKsaQtHVAkVr2ZKnYW6A3EuPOgkGQo2SSnOnrv/D24QN",
-	"FMTDkE/OSnm03r4+3vt8+c/dt392kneXbye/B/Wdtxdn/d8uj7fP/vxnctb4ODlrfGx8/vN0/PbfH+vp",
-	"rxsJ1QVzPFwIuU1X5rVohz+WMsudepyH7g8+6H0O/TG37Rjwl0s6oS/4tYgLW/mI3FKKMXY5HS+Ge3rp",
-	"XqwFLU7aPgVypK31abc0m7uFluWWXNncYn52nrYz3jzxwCm4msW+L8U4+3476PVEdMPeXjPqZdp7S6q1",
-	"bm8jsaWtG3Fv2IiLUvB9FSXTInV6d7lzDWwW0G8H9sTRdKWyJ0Q3yP/ehR68fGXZNO5ZrvZuQK26Ok3h",
-	"naSsqzfdbDxhoeBxwp7rZ6+/Q4JYaWdvZuHeb3fv9IzodQ+49On5Lu11Lpjq++qanjIcD6t7+vttHRGU",
-	"zqDtoybfM70xnnwztbMyVmqjNqWSTSqVlLdQQxggJMx5rtjIZtYaDd0zqp8TEAPE2mrsmHf62ZwMKOeg",
-	"ixrku1qg6WnTPTcQwNQOCUKgDMqhTPxEwIcwBaY78wgezqrJ3W2XxbKjmyEsA7/3NymNrdoLfoUL8MqC",
-	"q2YeC2cWK6zyXENGR41CaFHVy+k+2sFz93NXx8cZw/Ak8783Iimwvauh72xLyQykzbH0Y+ppKc7qqsgh",
-	"B35YdsKRr1OBvEET0v+Q9q/MzzEOwzBlDoSgU0j/EeQYD30VGR1+eKAg2eeKD5snVKw+bN4to9AvZgUw",
-	"TxHzdmgfjURHyCScYNZOeMypXlP87Ha9XitEXZYvpxW62/V9NirVCh9EekKGYx1gIXp90OV6Xsrb1hc5",
-	"C6OQ1hzCI41MnP3KTj2DqFymY720G34x8OZMGu0/yhviVwNw0oOchd80mYBZS2szcFvtqHYPLWsDCv3I",
-	"1reUZ+H7XKeiPUbOpViNBiDXSMFYcM6DhBoxACLoMAgzi24k4j4eDFlxLNGSQPthyh2qkF02dUsL4xTN",
-	"iIEG6lH4pLsCKUaUeCN4j+blyYIT7f09wbNmExU4O/JGYcFcFJwN6XIdkuYi3kvictLGwIsJM+dseNzk",
-	"pRC5mc5xGiLnsMLcGUIOmt/m1VWwthGJBIoekmWOXBkfDtmzi3cX51X2/uSI7Td2njfZh58PN7erbJ/5",
-	"QS9I4irbqVMaFG9kwO4xAvAMaRzQzLakR6RRFyoZWk2zBEbjxSIZDT0633HrL3ogdMju1E6ezjH6BYZ6",
-	"q8WThUFdLtL6K7oi49oa1es7nfhLj30dhDJ+1YIGnebW1ng8ro13airqbTXq9fpW/KXXqrAvgRj/pL6+",
-	"alXqrM5299juXguvIfBKeoEz/1Wr8naX7fYPvmz3Nw/+3apsuZ+Ba8HfwIyk112lWfnlpw+Xn3denx//",
-	"fP7rzvm/zvN/w2eT0VDHfo1P/fabT9enP5+F/s+fxqdvXgxO35yMTt+cbPtv+mFbvh9+bpzU2zunvc//",
-	"+mlcqVZGUVBp6lBaP5bmFmyLLXTsTS7l/8RhvJo3CD3sxj42M73Cr+NLPOypKEj6g1cffj7cxtdwZ7za",
-	"x7+GIgqU/2qnvrib0OvhA9xzgaO4tCphwyGufsNbxhOW2V747t+jAPZkj90tSdG0cV6tCAM7wZAlLgKj",
-	"nnYO2mkwz5owjxUdmwddvSp94TGq1iTuAoZ6fTHYuiUt/8vSOOTZRwOEzgJ2dDid0AMfWWXpWLUkHFOS",
-	"RzJuLZMymAA/vYC+t0LfAvGGDiYoM8C8ATKDx+/AHIOzEioB3VLj+UH9eUOHWdP8MxQfZVC3K/iGpazx",
-	"Ed6lozT/OLHN89gRHgywOWUEWPuu+8SH4L6cgisQ3TIci7+0kXsQszgJwhDPVQugCwHmphiE5oEL7jVr",
-	"7KgvOtekK6Y618bs+uJLYM52Y0HdMUhIO+VWjErqDNSDm2egIE0O86AHer84h8ycYUQBFi//TGKRbI6G",
-	"egaJJbxKLg1Jc3K9g0s9HP1c81fXlwWeWYahCioplc927mvZacZbelDzfGtoEndZQ5OXjTVU5O6cLCP/",
-	"Q49PTwIZxKYLHZZGSQVhhSD1G/Hdfv+xQuymo70lp0S/6ZNENdhku/UXNQYjCGSPTdQocivIC4V2LZmJ",
-	"7Tj1PRjFcG8WgcDiaucoGlMkd15l/ijSo8eIGfXO3fuGKQKNtSAp10vD8YIQ6ZPWOF8IEP5h1OmjJusq",
-	"suiPtdoLm7fYapCQesoB4eLI0vvXa6QYTZb9zLwTYZ2RWbTAXO304sW7Vk+/V/X0x6PGsbxleNT7u+h8",
-	"973g/m1u7rnnOincwwv83CHOqL3UIc7srVJwiGPI+H8IF+ZtCNQTFQCMeyAS7vOEe0i8CzA9H8p3LTnu",
-	"q1DU2GuwUjoycCh7IKrKRFQ8oZLaIWFtfRRzxguj5oY5G2e5o/EqFK3FFxFlwTstSYfqMZ/oCzsSiEjT",
-	"kyrOoHphKtlH7+hBZumJMjFN1QZjll1aSKKQd8iJcLLIl3lVJHwiDY+2aEnLOy9VxEIVUxIK94/BYamI",
-	"v3U2N6yXTfmQW9H1z2/Btb7/Wt//acTSayKAG4Tr1Pdxax69ILW3KuAL8XAiCpKERoIItI+AlRPs7oBP",
-	"8lrgLlkebGZQqOGdPvR7gMuMdCaO1cUgYoEf19g51752rKJrxuOWhIQ8DOIE9VJKCTn1Mj1KxdEfj7yS",
-	"Cy5dUD2ZvmJa1ftquCAUNbWpaigkREXDSHWDcME0YzXQJz2e+SpGZlmuE4/HkHgAsDRJ5fdjU41cJyKr",
-	"QsmmLfXWN2sv5nKl4idzTKk5G93MJhTWYDs5Ryo0SmxqQcx4rHMNU5BE8W36BngD6uGHXESvhumaZtvE",
-	"Sj7RD+K5OjK92GvAwRBcpsoSpZrOifpufafIF4xJCt/xBwsXRWmS4cSALiPXdKQIiE0Y70VC+Eixi8d1",
-	"5leeAv43C2y2EQwKjU5PAX6KtljtiYagl7QJ4KQWt8batK9i2qvlZlrfojXtZXygs8PCgntIg8u7dlCI",
-	"GdkEbTpAtP0Ny4eFIL4ToA0l1znuKzAmoCtuGixdJFmq6e1C6mrs2JyoWledb8gsQPG1ZFoghAoFZz6f",
-	"0LkxnGlGJBCXWNRPXGMfoawHRKtuKIDoEjxWxaAh04isDAk7DKUlOfy9aUhXAwhEOoLGB+ukxg7NVaYY",
-	"SlJOVJYEZXrmsShXh2ws2yhvRBXT1GfXTX2WU6R5D/ugpGwEvwXroC16I/mEq0X30hS/bnmfVVt7emEK",
-	"7LUSSdw7LZ+tptabDq1IrNfoM2BlDDsl4sU1fFuyqLHa1fC9UEaRN+mLAaBSit2UfhvgbMxzLe7MStxa",
-	"s3et2buumM2tmN2hvVrXzcBE36HW2Cz7XUptsVefZTbXqmJrVbG1qb0TU+vs7LWZvUMze29ybstroaUx",
-	"8gpiaOyEuiKLaEyw1DEKcdF5WZU0ryW1DZ88sAOUFEy+lnNby7mtdmKylnhbS7zdU1FoWuUNkbBrz3+7",
-	"p1dzNO6yWc0j0rlLY5ubE2ama615Mz6zPGYboxwq0ukgIFQ9FuhApscD+ZJRASxzbJMoNozEF8A1JA8s",
-	"1hDS1wvkb8ES+rdLxwrN8rH0p44xf1RHWuKSkRUU4G/EUzqjmvMA2ErbkRpjs8NSTKUG+b+mKn2aVKXr",
-	"0lC2Cn8ntmhdGHKCp5VYYl1DjQAZ2+411mkokGCZVjc9i107lxwha4wM4YOOf9Z0tGs62qWLK0+BonZe",
-	"vFhsC9YG+rbzdzPN2fT9qfL0pk5qJEPVuV6jVvNuWN/WmAfAr4NMqjG1uiKhkqmjYg2DyB9jlbKBYVt4",
-	"ThAyrVuk/esX9EsYgzHogm9JKRLsA4wEyaRpv18QEMQJf2jHKLimbsTJYzGwekaeZC6xBi2CY0syq/7W",
-	"kIpzx4VDgdsvJ22PkBmCJ/hv2gNGMBLYnXUQtgXpNY03f6XfYJtXTXmzCvtejWjXhkpdA70u7TbgOt0/",
-	"2H2BlOcH9br51/5+Y6OWGsILMKuVaYf2gc6NaRNT0J9emP33P7u1bXPRnf0qezcU8vQ1O1JSik7CjlQk",
-	"2Hat7v7aB4SxF/zce9EL4kREhu6L+1WDW9cvYIozxUzmXDoV6Ju6NpGe6mUhNgc8CC0Jh4pYp6+0JeRZ",
-	"qVC66wEIXoI5dn7KCLfNmbXsKTgEnHRZEh9mvADPyp5dirZeZdKdOEeaOf+Tn/Wc5NBvzwzP/UbacYjA",
-	"VhI5Q4VAjqhUJd27swR21aJysQEoVRHlmnUCLteIfoReytRiyEewAJjho+tFHDpdtcug5nbj9QJ42kSj",
-	"or0H3k6HWGSQ5I1G5Mw5XNESuCSkkB/yznWcczc05Ax5MHzLo9aLJCN/r6cIn9kgiGPty3HA6HWjUSiw",
-	"l09/SMFmDzq2258ehdLzncU2gCNEz2dWcz7CLnRyad5HUzYUahgKB/NhCEZhILMeGo3RfWzmJXpw6eCO",
-	"8I2CUb0D3h6W9CM16vV17DHIjalKWVjM3gASrcp+FZNOqPi13h9vguTnUXuVYb606z2LUpqac/2ZyF33",
-	"5wahWHBfUN8iNsbUCKU1Slfr3qh5lPenzeN9gB+YtnCWkqH42nguBV6hazeF83UkfSj48lviUIIbRIV/",
-	"pm0NPAWzdHCEwE8zMUdrYGWe727vkhfY2z5wbdbrIC61k8CKi78QKu6zNg+57Oi1owehok5fmCfvXPFn",
-	"wcOkX/n+x/f/HwAA//8=",
+	"7L35dhu3tif8Kmh+fVfiXJIiqZleWX1lWbblSToa4pyEbhKsAsmKigBTAEUzWV6rn6bzHnmUfpJvYW8A",
+	"hSpWcZDkTFfnjxOrWAOGjT3v3/61EojxRHDGlay0f62MGA1ZAv88psGIvYhu2buITxWDayGTQRJNVCR4",
+	"pV15R+ekz0igbwzJQCRkEN0yMsb765VqhX2i40nMKu3KZNqPo6BKxvRTjQ7Zt9uNRqVaSdjP0yhhYaWt",
+	"kimrVmQwYmOqvzSmn94yPlSjSnunUa2o+US/Raok4sPK58/VynEcMa6ORzSOGR+yxdG9EjNCSQC3kYBy",
+	"QqdqxLiKAqoY+frixTHZ2985JL//tltvVYn+e3+vuf8kO+5nVEYBSRiNx992KpJJOmadSpUEI5pIpr7t",
+	"VK6vXtQOOpV1Z9NsNArn81YEFEeen8jViJHri7dEDIgaMUKDQEy5yg5zpNSkvbXVbO3XG/VGvdk+aBw0",
+	"tqaSJXKr0Tyk4UFrv3YYtAa1/eY2rdHdvZ3aPmvts71+q7G9u7N09AORjKmqtCvTJKpU/cm0SibzXgD1",
+	"FM9FL2EVyOXV1dX5VrPeQBLKUQwXNbh8PzJ5Ly6VSApGAgOUZDyVinChiNS3ESVuGJc56mg+WRgZ3H2/",
+	"kV2wMEpYoMo3/sOI6SGNGOknYiZZQoYiv0p642V7a4tOJnVztR6I8VZA47hPg5v/FYiQffvD+PC2M200",
+	"WntSUcW+pYNGNPhJxuHNT3g5kvJb/ar/2D76j9aL/2i9cJT0H9tHmpbWn2sJSVwwlcyPBoolixO9ZIHg",
+	"oSRKkBmNFOmzgTAz5+yTIiqZZ2bdXItaI662W0iv0Xg6rrQP9cjGEce/mm6UEVdsyBIY5ocPH448PlFM",
+	"wYHlOkgoh81mg/z+W7NZ36s3n1TJLFIjGHzCqBTcUtOuvmk7z18YTVhSwGBYkojk204l4rc0jsIuUOZ9",
+	"2cznamVCEzpmyjL5aSIF7AiNYzE7GU/U/DsaT5l9+eLke3pLugE82LNMaZKw20hMJZnQIXtKmH4PHHH9",
+	"4yBKpIJf6uRUkUgSmBIRPE5v0vMmcSRVh7v1g2uDKNajrXd4ZuEq1Uqkh/TzlCXzSrXC6VhfxnFVSlZl",
+	"r5g2T261/DsbHAVKFJDnmR4ng3uIGlFF1CiSRDNXIhIiWXIbBcxKmhGVJKBTycKq/rUXiPGY8pDEEWc9",
+	"vKSHFk5j1suSwpp8umjWFAZeNukdoHpHGctWAKXq8iUQA6JJkEn8NywGTh6mR/tiqkiUE1BAA7UJTdS8",
+	"bOfgFd0oLJtHa3dv/Ym8iXgoV85DjZhk5EbfWyWS6bOhWEj6cwLbluW1P1ZiMYx45aO+NolFyCrtAY0l",
+	"K56PfmtmKpFiYxjS/0zYoNKu/H9bqe61hbfJLRi/HnzlM3CuU3yoaViX/dNNnSYJnet7pZrjQotkXPEW",
+	"4lqyZI11iKRVLKpkNoqCERmjdheymCkWPhip6mOT3+RUwZjCL96mb++V7/JlxAO2xnGdaTGasEAkIQuJ",
+	"Pb8qGjNNrzFVLKmTI47P2Hmn95MBmxFpRBTVEoxESpIeVbkD3Gq09mrNZq21fdXcaTeb7Ubjh5JVkDD0",
+	"wjUIqWI1PbjsQuws4VzXXEXxxgvhpKxZjJLJ7KyczBQ+f//JvI3GkSoyM0B+Ez4d9zXLHRA4SWTCEhQq",
+	"/rh3G8VjjOHd/hhDNqDTWOEj5UpDcw2l4R2N4tPnxbpCLwqdlBzTKC45SLTR3K7t9xusdkD3dmqtcLfJ",
+	"GnQ/OBw07apPqBqlE9LvwnO0juK+1rn6rN8lJ4JLtPZQGLynY3ZFbxgoqIHgyggIOpnEEaquW5NE9GM2",
+	"/s+fJOqxboL6idDj7nrwXQVv07qFoppuK0dcqBFLfBEKVKnvhvXSupCstH/8NX1GE615z0TozUgq7coW",
+	"LM7nj7goTII4WZtdad14KjV1HlYrKlKwQ8eCD+Io0LRj1mua8DbqaW0z7/bi7D77+7CM4Z/jK3D5s+RT",
+	"uCzMrMrnauWFSPpRGN5zZyIup4NBFMAMZCAmzN+aK7Q4mZRoG5GYBjc4DriXjFl7lkQK9ul+i76dLno6",
+	"s2WrXjDyh1h2PWV/rhRn+hQmnar+ehuk0XM8t8mHDx9qeQuiaCDmka28wQEDOkWl/177Cm+Am7sDGsUs",
+	"zG+r2S0SCibBBB5ECucouEpooMqOHtjMI3rLtCwdC6lIq9EAjwgNwLDIHMnBNI67D3MuW62URK75JBGa",
+	"Lmk/ZuSEqwg0y3JqWVyPhyKWhYUcUxWMMkv5lPRwJXtg40hjF7E4lHCU31KpjkItZqRKqLFC7rz1MZWq",
+	"SzOvy+x9JLURpoeg7ySZO+vkaAK7R6hhP4IbE+7+R3xTvlowkYfaNKPtZhaCcU1MIcwYjNAeeNCQwfVg",
+	"o97RWEtVdr+z2adh16xk/lT2RTjXg9J0hGby68uz9/df+ka69M9oSC7c18tX3x/lQ5+VgHI9wz4jE5pI",
+	"FpKv9Z96qlVCScImDCyxGzbXOrpzWugfkTdHHPYN1Dx9dSCSIQsJ2v9PcK9YGNErmN499mrK5XQyEYli",
+	"YXes39iFFfO27ZLxkPgv1S+rkinXy5MwqadHeaiHDM7ie29mc9fng254BCZMrnB45ftaMqOH2mKfgo3i",
+	"G7IgpgkLCXyO6M+BryCSJF0j2LP34pxKecPm8l6bxoXqDsSUhwuMT7LkliWgTHFBJuZjbT3MOeEMDD4M",
+	"VoDT3fmitATT06FkJKSq4oaiUkY5OT0nNAz1PO5/UnfSzX0vFHlhplG+n+lkH2oLixepSsBsBevXW6KF",
+	"JdCEPolpwOz2Z9fO7PPlNBil7qaH3mlt6QINWu3ZbKQWfeE/YY/c/OQ0GJlJeiv7jqJH4Mut64xGKuJD",
+	"MGqzq0tO0YsCKmKfMU4k4+qft+h65k81EyiarNuJ80TcRiFLvuxuTMxXvJ2w1vM/a9HtRL0Vti7OL7e6",
+	"8GUv8PrPWlI3sc/Vypk2RpEtX7DBVC5VdAtWFKwc8Cpg2AoZkzUkuwWxNGTPkSRTfsPFjINeoLSgDhIG",
+	"P8wSwYf19ecOcziBgZTIt4WPVos+CSqKll9iwhKYMSgIMk0r0EqASpeTs3qHf93zYh09K0Px1UZtkCTB",
+	"tcXTqp97AuGtfPpF7VjbjyJe5USwUe7P1cp5QoflS5Q+gAF6jHhu5LDIJ17AEsOSr6Nvr0EyqWFURDML",
+	"yvan2mw2q2mjrDZNYsb1mQ6Xat8PSEi+rgs2yLhIr/0zNtbtysbHGEYZwfLFDOlBTsdjmswr7cpRaovp",
+	"WY4jKSM+rFQrtxg13nQ79SJq/XImkpAME8qVOWPa8ga9Ue+dvaMO7nY4nNlhfdCXSJCwUJMxjeWyEcFn",
+	"lozHfdocfzc+jxd9fkAisjbxjKaMIZef9ORPJqJLMAhwFnc63GhRdPHPkpMtxkyNtEo5A4UdtlQz1zr5",
+	"11QoZlIqcK2ikMxGjJO5mBIqb7yo8wNtzBHHFAxrw+AE/uRtuBolQqn4rkJZsfFEJDSJ4nl3yuktjWLa",
+	"j1n5UUgYxgyVEGRM+dxsij0Qsk4+FOXrUKW/9HB7cVXyeZM8YnRdfVwHiRibK0zNRHLjzHKCJw3DW6mr",
+	"NmG3jMaalsDXCY+C+49qFp4kLFD1P0kwQ8ZUzaVMLXvKS67yiEWItzQZflFp7MvAWH9MLyHlZG+HvIme",
+	"fRFRW/SZP/dQCvGO8vmfdSRdLs4C7f/Rp3PJSP6mR+ja25E/Znut6834x02MKyP6uJjVyVUyJ3RII07k",
+	"SCQqnj/8dkK2kyRUEcED5oyhkCrap5J5LvyEQQq4ze6TdKDpkyg7xr/h9p/TISvWnBX7pLZGahxntrzS",
+	"mTYa28H/CEWg7Xiib4BLDH8Agx8voBs6GvJaxO0i6vdHfGpu3vLurqxt8VNrjOUUGUiSwQQgSeeSzPS/",
+	"nCpL3gtUusA3zhVsnDORgar0m8tPwr3X49IkUHqf+GLLgGpA9oxRLmcsgWOVpdP7kI/xUt0/ccb6u8qz",
+	"ZpzrL5M3Q6xqFEk5RcX1j43d5gb+kAkxuRkz4ltrdr6fq5X1rJZ1UmSUtghjZ76kob+HsVnutze7fnD3",
+	"1IyV4OTJiRnysjSazOweZqMKjSdyyWgSjMDXFouhy/1OFwi2bR0rZ/WmKSG6Wo5ZDVYuOnfvZdvcN5fF",
+	"O09a5GoV0kbl5dL9WpzYg3iFS5fhoQyne7DTNUyZNTgpnceChl29fmBElKVeFFsY94vYe8ltZpNNzhLR",
+	"C//WDGcJN10Y/EOH60vMtyshLoXgX+4o/ltMIYAmGcfMG6UXB6KK1NQSotscigspJyMxTf55xy8TZtCH",
+	"CNyAmjmJgWL84c7SNfcLIe/AY41/2GUoes5hTsz1KmGfJlHCQi2VE3YrbmAyqME4x6wTr16J09Lk00ja",
+	"91bdW0Xi5UqB6L23qtP002v0aokk+oWFK6SoPwm90NY3nlmi96J0Gaa5jclnrixEoXhmcf6caecHDX5x",
+	"ReOFsAFYk2iFRBLpOg6dBuDmVkgeXpovlI94n8RHsgtlg3T4yVmkFbQ0yU8x7kqUyVsxJBFPrdQ/g25W",
+	"zG6DUMMS/mLpDsx44LJmJ4rOkwmKPoVyrqU755Pll0iEXs8Bs04Sn+97yTCYuztc7qu1ezpBgQ286ti5",
+	"+x446Utv6S1LtLZhahgfxutzH5ElWXLKBwIzJTZzxI1xpynn/+XVR1eq+Ev3liXRIEqLZ0x1zRHn5MS8",
+	"pVqZJGzAkoSFXRsaxDfq3Zz219/66STUTLJLVaXd3N/bPmzs7+011t4/uwxFG3gc02gsjUkJQUuWSH0m",
+	"U+4Bu3AUhix8QW2hKw3DSL+BxueJPsgq0uLdVDVOvEu/VgbuoWVjNK+GUqJA09G8q4+gLC6OsvcQuCeH",
+	"cGAKqbWxiBXEOAIwSOaEJkyfxBnHMmIr+F2RZa4ANlfrlK2tzFdTfvaLqn60M//obhP9n1gAOdFHhskD",
+	"/dmc6vavuaWjQdIFqVawDJcTGrBaWnsas1sWu6UwbsKq/hvLMjXv1mybi+lw1Ca9Zg9YMSTpwzirpNfC",
+	"a2om6uR0QCI4n/oqjQXX2rShDjIbCfCh6M8wSJGwCSnmZfCLdCLSq23Hgkh961P4GGojkFIPogLzXvTX",
+	"9N3oDdCjmPIxUzkZ1zWrPdak1KuTMzApccVgo6MhF0m+CLWVrWjbLajtrlYCOBcF8A94XpQgCVPThJM+",
+	"mwvI5hHS5a1C3Y+sEiohM518fTZh/PQ5ORacs0CRY5EwiM/vPqmaVCpJer92Kmm9fvvXDnKaTqXNp3H8",
+	"+XOv7bSe0+eeUNYXewDZEfGB6NXJtcmHCszRLluHNSA5ql51dXGVovu9h4m6ftZswoaRVExr84kBrbBh",
+	"1TwchWOE/e2gWdsPW83a4WCvUdulO322TVvBfniYG+/uXtFwRci6QTm4ix7z+ZvjkzwUw/7e9h75/bed",
+	"eh5n4eTwHYtHgrbOZrcvkpN3V6+H0+NXVLA3TXVwffGhP335+lKqWS14lx1fs3WwcnzdMVMjUbC076YS",
+	"RGXvsrW7l6sW1pdWVsVWHSl1R1FRYf4Rd1TksBjSsy1HYhqHegTuhLvs3D6zul92XGz+etR/GURn0evL",
+	"619Om++j14d1Nn/9S/jhNDqLTmfvruLRD8+H8/fz14f1oBXz/vhFI/z+dZydzUHzsFUwH9AmSyaTT75h",
+	"NXQDmLRyJcggimOCqkU6YpTEGZoq4fhdWkRMBn4EeKW3gClTjAUfsoTQoahinQBUwOnfM8ZDOqLtPYA3",
+	"yhzLghFxUVjAfizGTJI+DW5slYvd4hwOTa1xudf98MtR691P6/DCSSLGE7VSBLVJTzNuBKuQAlP3e7Bv",
+	"vSrpBYJLxpX+p2QxC1TX8P0eeGl6QcKo0k+jvNIyWpo0KhuGwlukLzO+PuWRiihklGs9h1wA0zEGb7Pe",
+	"yJ1nhGKo5iBPCiZtOVZ3mkRFJfKO2XtczjG3KunPFQPWrP/hn52YDRQB//0ANRAjmNPXoOd0IhKFLDUW",
+	"YgKbaulZvymMBgOWIPM6aO22yO+/7S8wr1UgP2tJgCTVTvKmoSKuIOgpVF+ZfDRUvxbyVXvW7OFCdd2T",
+	"vWVSqYQZ2BcV7g3IJe8OkEy987PLK7I1oUkPCnIBtSGZExMYcrmJ/anKCLVIOuFJjri93+1Z0eymSbTB",
+	"DHfLVl2KaRKUQWEZs8+gyix6uzTlIW3sN/aftGHAVkuehhHjAZPp02iKC4yLeYS4fNjFowZ3f3cM5nOp",
+	"WIPqu17V1HgBnkL2YxaFYZWUcx9UJn245INa7ua2ASz81V/A+vCV6jeqfHXyAUhBTBjX1KNcSbgLhNiq",
+	"p0LOjM+RSSIGUcwW2FTh+FQh3JQnC6Y8GFE+zO+nh+W1Fh+YRt1YBDReyxihfDilQyadyqqZuKxazCe0",
+	"itMKYU8LDlnt6IqEjDDew+XEYCdIlZlDNstWmin2SaG1oY8o0Pm4mtXJLRRaAQge4wsLUAQzsmDEmYx2",
+	"lGsbWsUoytCkL8Bv475CQYcJY2FaS30HlBRDx7LoY4YJGM1dC5dpumxe8UqRiVwsO3P4Q3nIId+dsebc",
+	"Y3qPqVvooI2RTfBR9NssSL9pHJMpj63TD4+5pkdT/J0wipw/51HQ1hz6JdFztEhovg8hhT1yQ3F7WfWp",
+	"KLOsH1dR67lRaDegWLf9a+FRZc/GaprwwOFK1lp4vngL35OHaNtsbXEi2W8XrtzdTrhvOW9Kdx4wzDpO",
+	"qb86N/kbs48czfhoc/4m3fVQ/lHH8Z9xEKdJAquFOSbZxEFKZkKEmgeLRDJ/s21OSoEDKQsLOKFKsURP",
+	"9H//+L87nU+Nxsdv/melgEKfM61+Z5y4G25fCG/oBoV68gsbPIGb0Pva1hYV+4SqnMnX008TqqxxAyIo",
+	"L3KK/WTowZHdiJejqg5A4dK2eF+okXG104RhyDxznBbQz7b3VsGfVTE77pbGS3BdLTcxCzGjkZKkz9SM",
+	"6WM+E2nqeNEqlA9vb+XgQO4u3x1kMVVwmGk+B/mq2uzlJBYzCA1KLEObGS1WPzWaT0ao9vt8sGiPMMRk",
+	"PN2llm7qHfHYnrYjZGYJ1oNgXvxo1y/nK8ZkTn37er0QoZmSf13An8aZYTxjKopjTL4UyJrvMMYc7/AP",
+	"kr9tBeu3bHaZI+HRZhEbKjj9pSGczfznXgI1WpKUk17mQz2CwU4LH+B5lL6QRx0HiHXIZd4IKH9G/7/g",
+	"g8gUUzp0V6Mmo0vIuCZxGgsuhnWY9kPY6Nao9DwQ9vcNLXJfaHQ6n1oN/X9N/X/btU7n0+4z/X/P9T/3",
+	"TwrFSZFpeTKmUXwMvH5DwWIC179m/dwuhi2Sob/KePcaTvCJJ3OXKho5EZ0/rvaD7n0fS2evKUkPc3Ph",
+	"avn2soG+Ayy3Y31nbnoFZf84qbSgN2scp+wXBDK636BAgtipI4/MZV7ha6gqhub/4/SZvIqr16RwW5JE",
+	"JMeFMhF+wulr9j9JxDChY1knx05roCHkhXAGWTOeR4prIfxjDttsMaktn+23RnpXIURl4gUIukEsJLzd",
+	"h/LAqBz4cAHdnPnmt6unKEImXSi6ACC6GZ2jVCnE18N8EvsAx6qarhLdAA8AXOxi2Lw7sIjd3P3Owm56",
+	"qBYzlUthyIpwHiGHu+vRl4PjQJFqf+k6eqlWDPH6l4rydhdqIfxUpI/VlSYuIBav5AP52h0HWgxwxnVy",
+	"hOCJAL2gbZkIshxccjqdTOK5AWLQf0MgvV6pLuRlFOK9a1YROeZQgvMOBz6MQpA+y1Heyft0iD7kCJUd",
+	"jkqWDUBAVMtGzsCjP+MsQVgyPQ8AGRrTkCEa/mYeqWoFLe07OQpW6D9mUVwoDcilyIJZOcaiLxyR6+vT",
+	"57f7LqYoEm0/zB1s9aZumWjSNUG44unkiseXz2utpQc0+E2w3yWTUp/pshU3v5u6PkU1Y6gSxm3Snk0h",
+	"X2N5Vg4eufKQlcXsryVLakfDB6IAz81bDtvpRDWCtkcm9e2hZlvsK87kJ1A7CEOD93IPw0DB0WTaBhT6",
+	"i63QyLRKSOkkQ9eZXSvUAhy1Fc5TjwNMAW55LrRU8FUAacH1TBsdrRNNVIrjxJmsd3iH12z2QBvSCaDg",
+	"JBbDIeajpL8b+dVrZ1FXNCVn8ZgsEYQRoP+GqSmQZhS008LASHY4scNK86oQwFnPx/X/Caukz6B7h8nz",
+	"QMssLYbyBqtslVqvneaaewgu2CmgrLrsaSrSBA/AsraIenqwE5ZEIsTPOWGN6wsfdOs41BIBVVaouXJf",
+	"qEII3E9jNkwC0aiQeVAe6q8ZLc5iPerHMUnNaLGZRY+kW3c0u3DqVN6YJmBofrkTqj9gnwVA7aof+NMr",
+	"VpBu7EPiYHYhBuyzGUF18iIRY/0BwVOm7b0d11h6XWgG0S2mJAJ9mk1iNBjB6lfJdEKUIM1dVyJgd1xM",
+	"IeUF/9WFpAOIYsLum/WE4WM+gruiZwBcGd+UsEHC5KibME0k8LC5ZGwJV/pDbYqlZjBW8sEySoJlrwP1",
+	"1EwWvqXXwfsSpKiln8H+Z87/gDr+3T+WMmBc16mEjR7R0NFZZizgtkbkJRZ6aURdbVCFCZ1luINx96NR",
+	"xX24ryocW2jR4vlcqikEo099kdJj0kqaVZ6QwIS4wZA6jWMbZsaBZhVnf0izkYDlcowLXqXnS6FYjYXG",
+	"bQYnkprznrc4cyfaHDy9Hlb9NlEH/5JpwZK5ZE5gr6pn6C4bAGvIzYJ1cF9oE79UWtK5oWz75JTHIrix",
+	"pOISSWAP4TkL94mcyRycfK0ozg59LN6n3SKyWDLHbfKF2/ZQw0vQmnKmkZ6RueTe6j1jqk7NzcZI97fF",
+	"f2kspDKPT3n6kP+qhI3FrS8NLP+xjCx9LFIIWAjPcQEUlx1JxMl2g4R0Lp8SkVSBdJ1xUDVGARc2yzB9",
+	"OP04EXHofX1EZfYzdnhywuI44sMcmSVMMgW8hrNZVrAGIyEZL1ixp1lG5p9mgwfcDcQkcjshoyGnapow",
+	"ZBvYqIVa7GAsj9dnDtQGPNgkEJM59nMh7FMklXzqJ7370hQ/jA5JNe/GEb9BonCXptxcBAK2lwl8x+EF",
+	"BBSPbUB5uuJVm8npyBdtf+8kptfSA+uu2ePZ9r4E0QTp9A8ScZ9d+bwGMpoKNB4jz6sWYxIZtqunB2Zt",
+	"cvQRyAPeiVe6oKDpQZq/DT0bWZV5lkoimSLTSRVLNeFGK6u8Co6uESTuLOdqBmi2mKPgDbKbMICFNiSj",
+	"FUmtfLFZvg4kjx8t4tBqk26OEqnauiackPO9MqTPhvoagVsLF08uofPshwLKAxZbfc/RKM49u6juVqPL",
+	"SKYK3mh2HcdmFr5wgMZF4E3BUUp/jpXSYRRadG4uYHu0ZHIMQnMLn13m/J6IcWBENVKpR/z2Skr65opP",
+	"+DZEUCSd8cWaYwBquBxlCQky6Zz2iDxKL6+WNjds7ox+qETxqjdN5y738kQoaoej36HZDj4EeFRczIgw",
+	"ZxzkgD98BLGm0rY7s7APhq8DpDM2IDReTpt/7Bsu7k9nGviuNqu9411iqtw/PG0S/Jq+hlgxtQbeXxlV",
+	"yrviNKkiB2Be5fAcfmarvStmEfwrRt/wLhldw7tidQiXROF9LKcUOH+pI9H0Su4OLa6zLkvJ9IWcMPCv",
+	"WFngFsK4PX3umP5pjl4lV7LWNQtewsPc8wuMaOEXxw7yv5hppbI0te3TTckev/RCukl5iZW55O9ARl6B",
+	"yyI9BpVqJXNCzd/mUK307FYrn2r6bNRuKXgrpD4kJ9+dvL/qvj17efq+UvX/6r44On178jx38erVxdnV",
+	"lX/9/Ojy8sPZxfPu0fHxyflV9omz66vcn92T704u/v3h1cnFifvl4uTFxcnlq+7FyfWl9/zx2fOTxWvv",
+	"L/V/X14cvb8quP7h9OrV84ujD+lkPlycvX/pRrk47ONXR+9fem86Oj4+u9ZvvDg5uiq4/vzk7Unh9dPL",
+	"o2dvC344eV98/fr927PjN94Pl8dn5yeXCwM6vzh7cfr2ZOH6ybuj07d64i9OL94tXi+8++3Z5dXiElyc",
+	"XJ6kl0+fn7y/Or36d/ft6Xt/eO769fvcL7jEervcpRdHx1dnF92j58+9+8zFi5N3Z995ly9Ojs80UeCG",
+	"Z7Y789Nl9+Lk/O3R8cIbL3EG3YuTf12fXF6V/n589P745O3bst8zC/PmRH/0/NSnsbenJwWEYS/nFtxc",
+	"zpPL+cXZd6fPTy4WXpP+sLj/+EP+VbCj+Yt63OfXz96eXr7KXb04u4IPfrSOxbcRZ7K43qYHN/S0lgdV",
+	"lROWQNykavwwqFHpK6SfMHpDwJIHL0ren9zc2d852N7b2S8LNH3xhDwMZ/290/HuVA6eTVW9U0zJKRVF",
+	"6Z9gzxr1y95ovA7NRsO6V6y5QEmC8H3mI30hYkZ5GlDaNEJ0U+gY7ymhJj1X75zGqfWFCZpQ1jzu3dFj",
+	"nhtcYQ0llRAqL86d9aKN4JOAQP1CKGjJRq2MkJRFR7LJa1qvH0a3jBuIu+WR4aKAiImFmOiHp4NmUnMz",
+	"q1FO328jqb4oK0ihD1Je0CpgBTmFMmaDgk28yFrEafteLtTiZq7oWtsoyoxE3XRp8rXzomsF2XjRUX+t",
+	"agJbMLf1jvfZcOpM7jo5ylvKGRPZ9s98AKos4X1Fi+3NvZxc3hfS+BF6dPpzL0ZvyF1/acijXzILVSfv",
+	"BTaBFDH4CfltJKN+zLx2meji4YL0trRx3e4BF+l0cnVu5yPB2eIxWtoQ3U7mAqyNzYj/XvTxMEn6a2zT",
+	"NeTlbzg1y79Wn2aggvyw4PHCIUUsDh3c6EZZ5Mpk+60uFHStVfPbAsrUOf5q+kccNppPSMQNpG9fhHMD",
+	"1pHtqChjKkemo13aN2rVUHKrYsfl4JUKV2gaxyUnS2bAC5JIQXfdp6SnD36PBDGjCfALcqrISMShLDoz",
+	"1ls0A+CDMb0BHw6okzf2oHW4PZH+IcQy8UhwMqbJjQScLFRCCs4sYZ9Acv8kIq7/9HPZ07uMy8gd4Syq",
+	"UL5SMXuS8+wukwO41e7A/z41GrVO51PzRafzaf+F/ufhi05n2thrHnc601aj8Qz/c4L/eQH/aR3U8L94",
+	"da+Bf+7pX1+cvHhRUivxitFYj20jwrZgV786x5m4yfkSmnurKMu8pIieTo3LZ+OEMltXpPJOe4gNWGgH",
+	"c3C8vM4HV4Lvpp4iyHGOYRTXcse0z+IlFV5ecMS5rB2EiGH0LpwCEVDwraWlvqAGuN6XmXSf3Y2VV5At",
+	"aZYINTgbXqDhwTSG1CVWUpFhF8bhGXnw0i6nL9P+C+qWxyJhBpvA+OJ9knJFFnZN75JNJqd4AlakLqZE",
+	"7gNjr9yjIlXcLZWjvXQUlsY21cvt4f3iRrrjEve004/iGZ1jxmkaGtbbDsU7KJOoJgv8XrRgzbW+nBF/",
+	"qiWanKAI25AdInLSXov8/lur3tJKO+aiWMxHSKkNVHTLbKE+SsYxG/eRohbwzopJE8DNFrDNjEYCxPqV",
+	"zKTWrwQ4Q0XncGe/QX7/bc80ylpVkYVzKXc7pHXgkTTAsrzMvUDHBXN9JWbFSEKI5dHc33uydNpldbaF",
+	"3oDl1iadliT4aW0NsjsSFkSTiHFldcNsQlI56yjWT+lUjbrAkFdW9bp1qeq1kaZaEMOYzcP9xso18g3g",
+	"vR3fAG7tbu80WtuNxv7h4SpLeL3cZpNRBCIQ1iMkSqxbpFmyFpD4AOVqJSvwcJOMSqVtZk5ffhxlOdeb",
+	"0NhPKlom+wqQkVeVJZSUnp0q6XK4LBqgzJaj1deDdymirlPoOWoSBdFjp/mr4Hn7q1AHBOjRshTlrySJ",
+	"0nRKR+E+uN9XkogZL1yiYjpGHLpihJ5en9GEJT0PC9Kt/9M07RGLeov4jDXcIK4NMgZfkSktgm94MXKs",
+	"Ifq4muOvl9NdNQpdyvwRT5U6NNUNvZhG0KyU13cpO33L6C0Yt2w8UXOTvTNhVtlzSmBx3elSCMm7FJBm",
+	"h4PlwrZLrlcB5upGi4eFJrrLp0kb8to8sC9ZZ2r6PWXLXM10jsV4Qg1mEeZW9tJaBwMJFXGpGF0Kt1XC",
+	"HZCOi8Ad/XNUJYXimeZkEp54ComAro1TCcLjC0R4PJWn/GI3OD7dOx2/aLxpTbbD4w1QH1dsAoK/rXBU",
+	"psylBByyh0thWYhI8lzlKaFEP5qqrQy9k3gec1WZ3ss2PdWO6ywc6jdsU0/EmbYepv04CiBfCUFMd5v7",
+	"5PffdqrE/HWgdVv866CxrX9rPcEThhq4JCGbYPsM0rtR816bnByDKAmS2yr51OH6VM2fkrM35/YyHLRP",
+	"T8nF5REq9XDBFJbl1Pl4mHdNFjKI5Had29g6N90gx1sltW/Q87PqbXzBs9raKRYS67ztU/6mQoTY+Rp3",
+	"5ehKzwZHUYU1x2UoobMLoe5SUg0Jcavs5Tdsfi0X/d74bMl4LjcOMNyw+fomvD5ZK2yd/Grq15cM9lqy",
+	"Eo8YTdMGfc3DZxdQBRvaf38s4ypyDUP0HY3iL+79+ICZ+/pbf/NEBa/WvwSFQ4SpXI4j7gB0xzSKswLg",
+	"tn9wvv1i0Hh505x8t/1LY3y8e7M/30n+9XMrOBhfHoZ76vvR61nz7Q9iDTVj0X+/uNdM0ZAquuFep9jx",
+	"KRBp8ewNXroYkB4NEoPKOWP0hkHdk4EJK4Tv2tsQIB+tfKe9dRkPIfyTdWWvCVWTfZVDAo2k7Loo1bK5",
+	"gwOo1dgv9s/0aXATjCjnLO6adFtbMrnkndYThE+gqiWxwKgnI8QDXO9b5d/Igck/o8FN7RifJm/xu816",
+	"o/hLiAlftj6l92fuKqKEnTvguBVioT/EtxY/ZUCCyolvkTIO9loHd0JQYjx0lHIv+gaLFjTbNRblYPNF",
+	"cQjxJmm+S+NhIct4oE2IfMv1fktT/CrY3y9KR2n4bOMh/zS7kRbFa+OHEYH9S27OZCpHLOzmeSoiWi8/",
+	"KYfN1t6dTop9/drcyEfY3uihKGHdZTOUy2dW9FIP6PrL7EgG2vpLfeJWBA8giQve8+XPoikVWfnqO2GM",
+	"GtCWbiiC6Zjx1GTaeG1MsPML7iIy8XttYPYVX37vbLea+4w6bwvY6HKJkF+lBKzLAtdlKCu0ujUVzKKl",
+	"KlExNlaIlzPg1dx2qTa5hEWuofmVS7xqsWFTfs7W1XMKdN2Fo1XMMUs1G0/ol3GUAja2hPOX6YTrHuCN",
+	"OPWmWlaR4f2ezc4xq33zKgEDIlnib+lxehsNqRJJPb1X1k0TGdPIQk0TzkKvD1dP/6eOHCQazHu5finQ",
+	"gatTaXcqt+9b/+///N9OpdqpJHR2unBRzxSuoQ+2dsPmeLPZOmzghU7051RR/V24n81f23dQpZhEOjiD",
+	"FYMbROs93PD582r3QXNv+2B1Ku9DZK1W/R1ZstPlGIoxjJAAavGUK0xr8BIjIfw6B/ggEyqV6Fkei58i",
+	"EvEgnoYsfEq4cBBD7ukOh0iP8deTK7+lyZjO7U+QYYWNqlk0HCnjChdSkUCMx4KniBS2fF5IxE0jYtDh",
+	"KhPyAxCpbKMpEzU1R/0rTImtQiFHikfwoCCPBxuAVp8dTdUIcfk39iWl7smuUqsQmyOVzbiQJI5uWZtQ",
+	"hYtNJUIbQWac3zYP0sIhWtXAUC/emDmk21oVKC9gONjbWV3CUCB6C/GVP+TbjUjGbYdg597BbEfqAwHI",
+	"hY5/JU6aJ3VyMp6oOcyWi5ntRrm6hZM3hZorC9+wnd/GTQkeoHQLdTAQY+XeswkTk5hl0h8FNyDg0qFp",
+	"U9fTRY0SMR1Cz6mvre8my9oNWS8acnrtlm9+JN3uQ0syTd36qTo5Mugp+i/T18egvViYKX9zecnOQul/",
+	"Zm9NgtsWbhZs7/8aUTn6dmf/+cm/Jj8dvHp2SWvdq9Pxh9ru62M2/Re7uBnvvn83ef3hh5fbo8vpi+u1",
+	"qKE4s+FyhOkddhugIaBBOsnMYMb6G9eVuHL89Ukgxl7b3ia7XFiHZwFvW2/HJ0Iqe+r9Jm+yjAS8ofQZ",
+	"QDpYjLaRCfksoG//uLr12sdil3rJTi3P1UMlZGk5pMm/xMSIMp/G+osBXXSLViJHI3/wQjjT7CZgS5cD",
+	"GzEyyBnpZc2RXp0c2dC67WIyldn9zQSnvCUsa4tyBWLOQLZDNGAA4E+SxQOTgROw6NZIQiMS/eyhdEE/",
+	"Vh/Sy4E25Hoi3dwtMYJnhHlbU1WqV20uz5dKc79Qe7lIV6MoCbUlipH9pUwFCmsBOAbTtuZpL4JV7GNJ",
+	"NxijJ5uzmB1RjjIX2GBOMJZqKJ688hrOZA/uMg5XXVTlslSQEfJFer6nRB7DnY+q5H9TVfIvqcoVVd6C",
+	"epbpQ0igRikKRnZ4ZmhtQsn5+5dV8vr85KWmnQ+sf06iMR0iQzZEt90ib6JnYCE2G60dMok+sRha0AAQ",
+	"hYxCBunQfSrZ3k52E6Lvnp1dzBpvXg7F0dHR0fvL69HJ9VD/80T/37PjI/jf3mCivtP/OL6JT/713cUO",
+	"f/ke7joaHj27fPOfN8G/4PbXF9e7J8nN6+Fw+O23Of17e++wlTUPj2o/0Novjdrhf259/ObbXxvV1udC",
+	"S/FRL/xvoxfq0d8wNskqhysVnUdd8VFXfNQVN9IVS6v/PZXqi+f0+T7Av3dOnzeTNbEcxhH3rzYfVdNH",
+	"1fS/uWpq9kUJg8ViiuQf1dVHdfVP0cgelcpHpfJRqVyhVC5ThT5EanTpKi0f/XKPId479Z0vK9Y96gPP",
+	"NegKPotaqxD8MYD8GEB+1LweA8iP+tuj/vboFPxvHEC+C9Yps8+s9G+mfao/V/GxbmY7F5pXf5rElGN7",
+	"O+heDbtc/1LN3jPt0E0z5MVRLl+7jbpwG1DX/Z1D8vtvu/WWQYTYax2Q33/bru8+8SvWbcfntBW36wGN",
+	"buP0gqU17NUtkugX5t3lN55O09a9x21DbtfYmyZDln8ykwu/UOMwYTzELiIyFrNuKKCJjSHRkHFsjYJQ",
+	"WWnn8PGA+t2q9Z+MJyKOxyzbxxr5j+tYrdh4IhKaRPG8u2H3auvYz8G9Xb17W0BmhZzY5NFD0kUk+Bm8",
+	"Q26IGnIOvOUNvMZkc+deiHnyH1hfkxonbwF4bxvoplk/fFKA2ZdmsRdgr2ittbeAzVVSzO0w8S9ZvCYe",
+	"4QL0NEAoGjiV3FgmCRuwJEl7AGZg+KGPq3RKITSQQjvHByJHsyGD+4RB1HXmqB/7jiXRwHaoXzbG1S9c",
+	"BL12ky/4VhE/cSpLAcSY9RFPk7iet8sKy54/QYZ+SlglcG1mcdM+r353Qm0S5fYFVHXBrU4wBmzmFEsy",
+	"A02wSdgs3GjOzeJJq4RyqTmVLMdytDamVv8T8MIvEN8dYRsPCmoBi0HW0iqVzenKcu3iCp+VdoVhNudU",
+	"S6JMnHIT7xQiCeXDJ8dnlyeExkORRGo0Xt7ZYG93d3vXUwJr5kKBJvjF1lBPY/NFTCYPQNv66I2E9Bqg",
+	"u4PYZ7HgwyJQyu0NenjYnqwDvwSmCMZ2DdDg0lC5isZMTAus/ndRHEcGfnI5HWzvGQnrKKFZRASaf24K",
+	"xh/JSUzn70sXaDCNY1MSZEJ+VpCssU7V0m1NIfsMJ/UifAWcbANHzlX5ENfsxJK2YHFLs7iveUE2MfKr",
+	"4kuoAmaS0kOp/lDN6CdFJGX0KoOk+GBqVfZ9S7WqZqNArXpI0ZxMTr8kR/hjD+UKBcoSUqGOR+WNaQtP",
+	"BhEfsmSSRPq4QHcZhiiJ56fvN2bvPpWmJAnLvqYmZqjwMhry00213g1giGdRHKPXChaHyxlLiBKkd352",
+	"eUW2EA+xTj4YTTdSVdIDBKgauCFynWW8X1Z7/z+XzHomkvAYmk1uOm2E102bla5wDRzj/a5KFfKbZms/",
+	"7he4Lux/fii5V39cMve7tNgJjPW/bLwe5tl9ZroKAtcq70pAO+iMT10M6uTCLJO2lCS7ZQmN7TMGF6ug",
+	"vzA0gs7WyXK+KlKQqYP9r05H5tucfPzP1f4Y0/B1s93zUHg38WeNTeuezCz/y3Nx+ywT786dspUyGJ8q",
+	"nAB4hi/Rc7c5tNz6MP0rkfjXAt6/M1i+bTbSm8zCnuthZAiU8pD0XGc+v1l6UZe+BwTX34BlezOMxXCI",
+	"MzShrDa41b2O2Tl2beYLAULnvhAc9c+eMUx7+QS0gR+zXAcDPRvWXQ7d7+Zwx05fVctsl3VhMGgATCqj",
+	"ykgLb2xc1cXxKwOp312GeG/uyWI9Gzzh9TslPlQ3n0nXcM4Si4ypmUhu8uwVA8ZrbOzyljv6C3p67rVU",
+	"KkNrEJCCNbnziqSRsAeLVmlJ1qXDQuLRk7mWLKkd6d+XrVRxagO8+2676AvYjSws+03vFVU0u+wZqWYC",
+	"TC7eoxk4MtUMDWVWaFlTnsxRWSldvnhSe1aW/b3T2s8T0Y/ZeNO+ZJxAkMJ2tdndLzIp19AaM6GztLvg",
+	"neNli25i/YENeqOmnRFX76sFrCoTq9/XjKZWO33uxJwNMK3V7MN1pSs3ZXczrUx8g9x3MUYqLlGo8RvQ",
+	"8UskoVzLe1Pssbyy+gyVhJLri9OVII1rujFx9G45HKFUrfrsbUQJjbv2aQ9n51o3WJpulWtU90elqI2o",
+	"LE2gy+godpiZNhf57nqm/e2yvJsUlTTnKHLtxDDdBhHSUg2vsHNOcTNA29Z6KRs2Q36j713RQNAkUiSM",
+	"hpbZ9qdKifXUkojfdG/BpaJ3CqUXk+WrTQlns7QZYWR7Eeb6NKYN+wLBB1EyZtjY1H7Kb1e4uAvFNvI5",
+	"TVTa8ANTKUraHhbO1U+/KLHAjXIHRRzDSKrVlF+CVFmSe+Q6Plp6lTcyS6OD8hBWcZODDeD4jVpjOwWa",
+	"1t4O7dHXb7yD5yk7ZdSSW9uViSuWvO8Ee/AQvCv1EzRb2zu7e/sHh40a7Qd1OpnI+lCIYcy0AhcIrhhX",
+	"xoOwBDysuXkCMEgobK6zYsCeE9EnnkjmM4exE+ZT8jJSr6Z9i9Xmulmls355dnx5/n0tnfwaAHnQsGPF",
+	"lMvYZ9pcrErYJxqoGPLZNUcII2narFs4R4jrYJvhFyKxkxE8nucdXNT+eMIVeKAlI5fO1i5ICzfeMrPD",
+	"i9u6u0YTAcu/F9RGnKAeVzadHVwEOFA/O0hEYVCpVoaRGk372R4W5qelrpxq5VNNv6p2S8Fekfqdxxcn",
+	"R1cn3fOLs+9On59cdM9Onx9XqguXX55evbp+Vvl4H8niERMs5sbZx3+k6IFTQ8eOeFyXMcd39f1OOGnS",
+	"O9P0ZpxcmS60czElKplKk/rMgHa99sSrs57vJt7SBR+uteC+Exdr/z6a/9ZKUA3vLbW8VGMxYRwkifW2",
+	"ThIxiDDD60sKNyPUUiGxTP68+VJHefOTmz+yRWfVDvvLewGsVfG3dwDANB6oqP2fonjYUpkCjBKrGDQO",
+	"D/b3dne2W80HUgwexcwfL2b+dux88QADLHymS+WmkUHjXI14eVGFXn3ECcAQBKRQr8iAW51g4UG+L35a",
+	"67W9lydXZMule/cWnQdr5Kmm36j6c/243mKW9jxNgeELli3bexcjlXKho7gYmEUVHHrzM45htlUhTHI6",
+	"MPugr9IYYmy2/Abq3/QZSiOULqkVX4Z94/QPdEj1OFx9mulnKjh76nXIzR5lDl8DOGrwAetRTPmYIVK7",
+	"8SzZ3gRRwrS5Int1cgacw3T/ogkj0ZCLhYaXrXXcQwidv7jsx3AdXRNqmnDSZ3PhgLXt6pv+yA6lPVdY",
+	"eywSBqlSu348F7DaMaUfwdbhkHcqbS2WP3/utV1Y8/S51wZVX+xt2aYKvTq55jdczDjBKZSvw+a1t0V9",
+	"5lyk1qU6YPUsWMt6d4vb29rKrz4jMRuohXLBSqN5SMOD1n6tvx00a/thq1k7HOw1art0p8+2aSvYDw8f",
+	"oFlv1vynKEVMxpuZSjUbGjV99EqaB9+pC2+22q54kOdvjk+Iu8e0R93b3iO//7ZT387B/p8cvmPxSNDW",
+	"2ez2RXLy7ur1cHr8igr2pqkOri8+9KcvX19KNasF73JaRKHAKOxuUZAdN4XwNOldtnb3cplV+tJaUWNT",
+	"h1Xc+faIO9q35OZxJDkS0ziEilTLl+rk1NGZKZop7QB8iR2AN+j2u9DZd1HtEcOobDJ+Lqo+yDnofSXI",
+	"IIrjhRLjhcShoqwZuKFbWKJj5C1w+MJkk1jwodZHhqKKpYBYGWqqzoGfZ0e0vddorFEswgUvKkE9FmMm",
+	"SZ8GrkWl3eLsV3itcbnX/fDLUevdT+twcOy3slJwtgmW9AAvlQKD/z3Yt16V9ALBJeNK/1NCDm7XSKse",
+	"5tqY9hy2ZzvWw9vUE5RoeIv0Jd3XpzxSEVURH0KMnlyAnzvBCCRgLGTmDsNZJ2623Ll+5opOnGM9jQFo",
+	"gdWfKyy00//wz47l0VqTBhegUSfS12DriYlIDCONhZjAplp61m8Ko8GAmZjuQWu3RX7/bX+Bea0sj96g",
+	"E1uBMSwUccV4T6GJOObVgIYS+S3W8VLPqndceO2OestkaQkzWKqL6nHROBYzFpqYd7OlmXur3nyy7Fu7",
+	"ZfOXYpoEZSFZLGbIVCw55BO9AgMbeT/Yb+w/aXvlSoROw4jxgHn1Tq41CTapcSSxfNjFo047LC0RMD9P",
+	"WTI3fV1DNqDTOKc9wA1ryJtsMWb5B6GdbvYTJjK8VtbPavUdVUajNfXQzuvB/HBPXGt9BNUo4ZH4HLFW",
+	"4TrpC1IZp0wpV57yALKZ833jB41o8JOMw5uf1jqR06gbi4DGaxkzlA+nkLuXyeSrGvvYVBSivRElUnla",
+	"dMhqR1ckZGQh7xvsyxw2jsGAUOyTQmuFz21ZXjWr07uitwXLv5Lvm1+Sd7BgCl4wDLkci5DJjQtD8dlu",
+	"YB9eOOVzjJEDdAnwbAvUU+Qp2NvZsOXdgg2cGc/HwunaTl2lBu8Sa+PIMS286StJotCYfLNIahFFAe6P",
+	"sPFEzWG7p5Ll0kejAZmLaUKg7pzEUT+hiVFwQA2jHvhPqaV0FzujYPjG8Vc6hae5sVvL+GFsDiwdL9Kw",
+	"jSwAZ5jJeSziNUc/JP9+vTu7Da5+jn94tcN3k9PngJh49KzVb9xs97e/awTjF9MfXh6qf/O48cP378UP",
+	"qDevGDCKzxUORQPXMJ+wEvW65+M69CA/2MzGXNLCXz9q4Dwk4UyzBNd1KzPbzKObFo7hQ0VnApHNLtgk",
+	"pgG4MTZkAzeMTboiDruDIsf/omsNpHUcWpNXKjr3PG0pXtnecsCy1u5hq7EKsiy3CJmhFq+FZsmXTGm1",
+	"eFN+yPgw4iXaDv5mGXlIFe1TTI+zkSP5cxwpZnBChgkysFUp/Bim6d6yRBZWbkEnevwxdQzpR4pGUr7W",
+	"iJ+wEh5Oeuu2VnTJLHSWz+8WYuIomqzIhk+jLeAWxAfunClduqRHUpth4Nuv1cxdPQI1b9IgvW6W/2e/",
+	"VLUEtLCtmel7y1xMwY/FJ4/FJ4/FJ4/FJ4/FJ/cpPimqu/+zC0D+qNKPByr6OIpnWrXj0ziukj4LqLaF",
+	"tMgAv+RIxKEkNI79U2wcOp6bMqAcKlqL5OqXyRWxSsmGOBVZLLTVvohBTIcliBYxHYIH2KgZwLZ7uDKS",
+	"gZbxFFbV5BQk4Aa1Zln+SK1YpGUoFYzfRongkIl5S5NIvyYzjLXqKFIn4Bqq4CXerBUwGk9LxgU/aaE5",
+	"EEnAnpLej2hLfLTiEf+smlbHebDXPDDYKsIx+WSwYXZcblrZoqEl9HRZ4gtNsZJxWgF4vQaJGNdJz4DN",
+	"9bDDc2hWn437LJSeD6lOjkjPOCF74OUeiDgWM3gNsTk+qDVWET6adbhJGL6+eGtux88im4ykYjziQ5d3",
+	"iD2WjbFi1sIjEEwE0YOFJYGhrGPBXEZDfjZVd3HH5PUqKm8kBAwMJqwLGMxsGDgT2ut9mWDv5uFDC4CN",
+	"JwsDiIyHf4G4oZiqkmmcFkXz1wwLlgFhLjsbRtcEJdbi285oEspMXKAoopTLCVgrzLNeZcej1/rP8lpr",
+	"phHxoUEkvC/kGdT7+Hhnq3jWA5Sz3azGnbph8/Vqmcbidqmphq0EDGCwnzPltdD3FQrjiRSKQBLPuvr+",
+	"SkUjYWqlMSaVmOD4Ij4EygujksFNYsr5+gbayuFButgqNeUNm19L5m7vaoFZPps+G1LAbNc34zmK4vju",
+	"BlQxxzG42Npa1URj8IiiISda1dW6Aa48HnsIw5jEU+k7IN1LKjg5TFA3j64W5XlXa2TfIw1Gnx1/zgTy",
+	"1jFDIhnK/riUCcgvaw2lzGaVQVRocRSN/YpJ9c6UgW9kZBTXjrs8Xsje8Tg0glHhIVkZ+ZYrfDAFrw8C",
+	"NlEm3Vn/WOSFyS2KZAZZW5Wh6FzZsNAdO60UnZDXH65MSkNj7+CJE46ZvECTT1clvWeMJiwh/+///N98",
+	"Lm6JrrQsufhtNGC+UyWb58DJWlhu+fYshYnGVvVcrnWWZIK2nrgcdfBowAbbLACbFGCi+ibxCJJDe1ao",
+	"oJIF+Z7aePXSQVcvYbXyqTYUNX2xJm+iSU1McONrE6EnmCDXBlLyg2CL6UUT+vOUoeUHMSXnp55KVieZ",
+	"VisuCoqNNUx00T8mzXsMtCTpQst4AO52CRdVIrNK3HqYD2nwEWNPyMT7QLkbc+vM8cm8O0Pbdlalp/Yx",
+	"qv7nR9WDwrylF4bjZaHewaew2KVljW/vlORqi5DZGptkSRaxvSWXRNx8gpW+DznS4nxi09lh+WJ5N93t",
+	"28U75AH3l4bAAhrHeRiLrFVGNRsbmwRBm8RrOLMdDTiOSlryGI6xuMxeI4xKdSHrwByHwIMkr1amCW9H",
+	"TA3aEwCRbQv91jZ8C3hl219uvB2dm/49Bik1WwBdvK6LllBhKWVGvB/jt8/TF17g1K7MzLDZ23FmYs9h",
+	"3N6jZoDrSgGhJkswZJwDCOpRbCQ1tdz9PbMxzHyhiuYb5FQhBoD/1oVoZ9Xm05gq+0VAyNUEXWiC2o0r",
+	"tqwRD1WrBJzeRkOAZveopz5kqmfLVLKT18bM3Y783vbBzpI2V+UnfknrqsoNF8FNDf5/zZOfQc8E5MyS",
+	"euvVgCT5OnB/l1MN1sRI78BE10lnXqp52S9mbiv62JdL2irQ1x46DblO3mZEuaFXr9LXwACb90rr1YUS",
+	"KCVd6vLmickbZfFmutNsL+S3j1kbimzHrD1LMO3o4bvyrEK5TRt+AF9yxbDZIpSUlpedzZ/EiIeCFbif",
+	"1zyDnwtVWjU5xpLeu1ScFusWjvmnFDeZYNFGrkbwYL9x0FqPJa9IVGQ87EIUqGvjrOV2PpYX25iR9FPH",
+	"rOxhxlxd2XjN7v1SMDqQegBijylk0xKJ2YPfehgZVTRRenvyCfGt70b9l9/dnL56H4evvpudvjwcn758",
+	"MT19+aIZvhzFfX4x+XfrRaO/fTr89/fPZuvUtK8EgllwcOgpONi20rYLeviXdrp3KGQucqNecxXF2FjV",
+	"LldhGfMmXsefk245JV9fnCIS3r8ugKrbWke5/O4lNlEvKGQudjwtKYzUnNMli0acPKOSbbeqkP4znwAn",
+	"jrgtyMeUrpWIg8VEBqXYpoQfacvoVZLRmGFuWV9Meb7+fz17vVSyI0wAVFT0hJpoid3T62rruehkIomY",
+	"LHgnmmuErh1wF9aF262sOiJdkXFyvXnDjodoRxtJ2o8ZqGkFOV0W4nsljPdKlz886CAhij83mMZxtwBJ",
+	"trVWckWRw+OaRz9PscZNM9unEM1IGJR7sVutdQwyfUxIlHUOrplKVt710laHm7C5yfAKtHUhb5bizt0p",
+	"RwswV+5FEJBANWaKhlTRVQJF0+w7e+99kIDzIMCWzHJU45OIR7teYlgm3uEtR9mJOwrHEXe1mBui1kIG",
+	"UcTi0MulSt8nsGUWxqUX0Wz9k1esHgCtSD90uB4EiTu1ee8ZZ7MUJAXI3/ZrlhMWxxEfWvVDxCGmuo5N",
+	"SVwKt2LwPFO9KpIQj8DQRAIWckcriBg6RK6HXmLXHRqZ+VcOxQUtKvcMRqMAqaWnj32PBDGjCaRBYW7M",
+	"fToOrGQkGTa0VJ+axrHTppawgHS+hhk4FAlGemPW7jn3NIqhDOwMGVFZxSShEGq6CORXQbARHutwP1Rr",
+	"bowkobEUZinDNNvIG4vRT9taxk6xOy82M7b7BMp/1WQwYVYIRB+E7UiN1eHZLUFYbwlGT2VZr94VivQy",
+	"VreGUwhOx/342ecSnnEnAM2SQ3nN05M1BY1SW65ixhl43qUL97EQjtxTt6M2RO9OzYhOJgwz1SNOthsk",
+	"pHPpTpBxTloNaNEH/pc5SQ/e5gWVgCpJ2JAmYWw8OjHTxioJqGTAnGZRqEZaQSC9/+pVSW9L/18bK8k6",
+	"nV4VmodPaKCPKT4LrxFci3j9MYSV6vCMCJAgA4bRLTMAm2JgHUVq7mUEwUPGo2yqznvINPEx2OpYiBsS",
+	"RzeQHTQuYIWbtZjZanfgfwuNZvQ/D9dqN+OJ7KXtZvSxOeUDcddDs2kbmSJ9szzWjsctZ3kvgozdAT05",
+	"0zWvvk6wxCWOddfz6KxlhE37a3feo5BihhKoKFDb2t0t0hozimdxWaKMeMBI83C/kY+/7+348fdD979V",
+	"RXD34+0Z4w0RJEvpdglm17JkiKuck7OaSyMvQUva1AdfmClRJr3eeeu1ga77wcDjQXgjNohc5IaxCfA0",
+	"I7UI7UOHYZ4SlGVxFLLI0P8YsglN1BiAo04tCBgZs3Ffc1W9Pm192uB7skpE0uEhC2JoW5+pqtSrCGYb",
+	"lkk5MGPAJMn4m00iN9akkKMsjwbHLET6vARY617GKJzs8Fk2LwO8ugsa6a8L6+4pK5V25ScpeP2Czt4x",
+	"KemQ2V354oUm4F74eyOL6imsiSqaXak7qCFFp+cDjVTEh3dIJtNidzwpa7IsBsqU+Xn5XiqJEP0Suh1i",
+	"/ce9q4YfwGF0t1q7Yvhuv+muZiB6kWKq2FPSU6LLRV+E8x5R0C8bDmYMXS712YawBRxszDsRYKVKtuAi",
+	"LC/Nw674BYrBPCVws3GwIwPQwovS+1bX/WjKNu+6z+JrWjD1UmUwqgkD7mzS9/Xd2q7jYlastihRFgMN",
+	"ognC4Y2pvGFhncDpB/jBdHNQRY2yCLwB5Xo/QhYk84nKJCz6dHIHRhGmWNNKmN64cK7Spcm5gPIrn9n7",
+	"wk6+kgVTrZxfap6AxxezFZ5RGQVr5lTBsrjSqLSM3dTQGBgxLGVH7XJcJyc0GJkw6LjGuDb3wg6H9KVM",
+	"jLFV3643n1hnAfqXwAQcwW5zUxMAp+MSvws951FSAa8DKoD5uCUYKTXRFAFZXa3z0vB9ChmC6iGmK35D",
+	"8/kf3wCYrsWR0/IUixGzFdJVK7pN6cJT9C99YxWdbwg1S4AZXHYF9XbLrOvWymsXu4yUZPGgTq6i4MYD",
+	"6kyRfmeUK/NBbQ8TFQU3DLSODh+aZqCmvkrbeWYBB7GYIVdfSHnJX7xO4kq7ksLNpjk+5heb6ZN6j4y2",
+	"ge6TduVCKxmojZuZf521L5+4PCFp4svtCjooqoY0YGFCFjPFVr7JGFyVN1zMUNvLRoj1LbcL4wPoVris",
+	"dzfrvSr4yJi1cTiVduU5jktwZpJDzXN4m/+RhVuqaSUrFB/CAPA5txC4AAuP4gNwRE2MtmrBls3cZyMB",
+	"JEIT5uEu+wuToTu44gw9DzhiYZ3S2kDoVA2eB9QrgElKvwE9S4qWz73azvJCKKqgiEUiPzb7PstBTpsz",
+	"IzDiLIve7bnuMrS3ZDfxkdWk55rmLrzDZthmzkTOEfR4bB6PzeOxWX1stLHp3Rjd5j3y2S9Xswcnfyay",
+	"ZJvfnoU1hWRNW5Dc/tGRokdccIvgNQfY+aNH19UU8T7FNHQtoD/VsGdBTfB4XvL66ppv8+07LZ1blc/6",
+	"UmRclIHgigagp6PZCDqxw73MqjCY4pwpQxFD218h4lqB5ogOyyKX52NIDlqeZMoGbTaQSWkLKMdsrXm9",
+	"wzv8m2+ukrm2Br/5hpxy8uPljA6HLCHXpx+/3gpFILeekAnkLH5jPUvsmyooNqUaEI7EPHVp9DUL4N7h",
+	"RjH7BlLHIA2EZg+xBwmErq2ve1rdJMmU9xwaLqpSY+GORM+kkfWc3pah7w43LvEq6Qs1SgHl3bd6Xo5o",
+	"7wng0XLI3SCUm62KjBfHzA2Xjoip+sYs5ukYEGxxPX/UD9NJVJ/Tcfzx6y3/zyfwHnfHT1Jw7w795xMC",
+	"RBMhPFaHI218JQntSxFPFUvLpNskwu9qtR8zas6FVGP0jh1NolBgPeaQcT2NtKLChfHG9Q7/cYIP2dHA",
+	"9vvXnmCisn13IOKYBbAoYxqy9F02uDDE6uKpEmOqooDGEM3Qu8OkkoaluXajHX41Ewb1SI5sKr3gKqGB",
+	"aheTphJEwSZUyY8X7LkIPn69lbBQBE8QYt861PTeQNNU+c03EP/ueU7HrQm2mP1PPcee1zHWtZpUgJ6B",
+	"KK5PPchafe46XJuwWLpimJ1FcHAmVsSl0mP5ugd2Yq9K8B9d75j3nuC56XnNJMwFwO4SU8CMhoRsGBes",
+	"VJ28F6bLQcImjCpJ5LQ/jpS2ArGTQb3DjziZGlT/CVVgE+40dkwMnSAeu00ogRtcDNCEjvCJXVOwcKRn",
+	"16t3+ElmBy22bM9vK9t7Sn6eCnCGYm4bSHNMVSEjFk/AYQuh5RGVHd47psGI1Y71vou4TbioSSUS1qsS",
+	"9ilgE+WyzNUoYf5GmOildeuakDOsgWV1C4mo33xj04QXTUIJ5bZtA+sIETc1ipKQ6JsiJlP1Q37V4fa9",
+	"Jnv3cL/ReILmXRwFjEvm8f53p1eQ1hV7MAb66GOuc10kwy3z0NY4Ul573Apa3xUP4q7SqDfrDX2PYR6V",
+	"dmW73qhvQwRNjUCZ3arPWBzXgAK2fprdSDjO+pdhUe7eBbSmMC4yBBoxRcVGWdJcADpTfGB98obNySUz",
+	"HoX93eb+kzo58gx6TDh5/eFKkglLiC3kfNrhvZsorXIxtUQHRI2m4z44Mvxqev0ZSRJQsdpkwFRg+4Eo",
+	"zBpA6qIm+RtJscMt2cOn6gRTVm4YNARKK68RIIFxMo74VEE+xUBA0jc2IqkSKcD/n4J9BppMQ8JFhxvA",
+	"ezWiHBHgMiTcQ1huadk5opRxwOpCAnEkfKq1vSFTUBadgkvDFrYaDatIWJhPj4PZ7UyjBpUbqK3+0eAm",
+	"VE5MB4Ugua20K+c1/AugDCrvf+m/ld+PDqbPj4Owtvfu/ez7FzsfuvtcfPj+xQ9Hg1c3n36QFy+PD7/X",
+	"w7pRc/2+Y9T8Ku2KjKCEp9KuDA62z15vP299etF8Njy4nfYP1VvWHL5698t3+3vs4GoqD6fnr24vvju5",
+	"rlQr+jWfui9OfrmYHo639169fd9VU7a3e/j2/eT7D3uT4/mlim7+/dOb0w+nu7RR+fzRoWauUep/yRTq",
+	"YIu+SL3/EntmYXwMnXL+rpV9wNy/BTe/iG7ZO6QY/NQublLRg24ztxCn1LTw9vyDlfaPH6sVOR2PaTL3",
+	"TZWCI1ipVhQdQp3Uc9t5E1VaCtK+NhAx9JP2ftbfyjACUFRrGf9SzWig63CGbPWKU09s+NQUXuw0d57U",
+	"SQ9b8bnDrv/uZYzU1P9XdCJcjPG+pyJtiZRi8etVbFaqlZZewWzRDeMhJAAZRt3e2mq29uuNeqPebB80",
+	"DhoZT1z2UQcNH0nZhdI6pljifxU91H0a3GgrjbPYAusYlX69e/P3YBn3si+aOzLzj8CnIKd9mEeI2cWV",
+	"aiUCF7eeWdeEFLANRxYxj6ruiMoRIEKgebSQc1C1UFxeZD8fcC9N0/xY0kMmNwlgcR9dfeiGW1n0VAXr",
+	"L+yGrHyH1dQqfqFobpR/yaJNh3xluEyXxsPCg3JhFznSfFJO0ABYvTLw9q30oUrZG2ADivc3U83dxXDD",
+	"x7RdcfGXK9WK1niwOq9kcMXqke0BU7gOXADar+2sYvq8gAvDb/Piwkd6oBPo3dbN8wns6rFyBSc0qaRN",
+	"QArPt4kVe41CVt4XJay7bFzSu9trrpFbDeyX8THXECO/fZoW4R4L5L8u2egnbjDYsfDoEnoxe1RENvmr",
+	"2szVY0N/RhHZlXu0LM/KeLZ8t1GhX6nAl7TCG1Ytd7vpkaOHp2tTVkz+eRmz0/YzcvyfNLkWbBeqHRDT",
+	"BM6w3l5V8rc/7P5YYJLVo7F3VtZWGr1krkK10cqpv4veaNzNnnh9AJ0RqLYGeYzDaVrksFJbxKix1Q1t",
+	"9aTtVaaNqhy0jRsEadYb5PffdsAEt8ilCxoiPn2cGdejsvioLD4qi4/K4qOy+KgsPiqLj8rio7JYrizm",
+	"tK8gp0jdTXNMFZ4yFfFqwZFo9yqTobhTb1ZJMfbhdr1Zbz2pk6PFTD7Mu/9KOhhjKCft8Ktsmxq5LJ+Q",
+	"UB5WCUTGIPqTCRFVCR0mjEkTLPYRkzFkyxWiSRvQATNCjKJBNLEKeBjKhvrALYoBpFZj/4mBndV3Y+AQ",
+	"AlkAwoZXoVMyMQ1WACbWYbI9cX2nF1psylmkIHoRKSIGAwupuNi6GlZVhKzDLRIF3LvXsMCXMGqL0KjH",
+	"dpTth0rTwKNdMTsjqG321H9vfbB8Q3mQ4FUyZEraHcJEBwzMdbhFV2Jh2rvcCbJs/3JylP7iOvBQ25NA",
+	"2vuqRAlRFJvxFfj0ExBl2bjxZ8S9PqMmMJhtJ+qzouWJ3J+razRXpxny8+DW8/BUTN4JXb9oQtleKwWT",
+	"KW7f8o9tPFy86R5+WNkyFeOF/EldYYtmgQhXJcNvrjf8TeH3C8dhcKrvs4x3bCleNBxrABcOZ7ex7lH+",
+	"gt37C49txn4u3dWCetPF4a/R1X/1EIxKeC+W+Hdu3F60QqZBffmRW2dNvlQz/6IBj+mnLh0uOZxrHgaX",
+	"LCjyadFazxpEcUzyo8JS9qJBwQpjo5RSEbWzxsAKesOYxZyNhO0M02fp0n7ZFjFFU812tymZbUnp7/1b",
+	"qS/Vd8YG2eqhDvffsZdK0QJ57WPKRdpdlofdMi/HHXuDVvXfyM6MlsQ49rVc1TNUsw/svaiv0hiQfqh/",
+	"ALzOJTYZOH1ZaoUBQ6mmybkGXVdw9hStlAIQXQ5fg9oHyIPUo5jyMUNngkHRtU6qKIE2ybJnEL5NjmTG",
+	"SsgiOZbsTBobuJ90f58mWbLwKdRbevaTa2gJAGNo81mHHReeQ7+3UOJffN4wSf5+Z/8O0KuZTk8WRtUz",
+	"/DLmqa+bp8fPU1sj+XDQrSVsyTaIu6fe1vO8q4h+eX52eUW2JjTBRGKewexMjdP+VGXst9Q4rZMjbu93",
+	"xkwRfUyT6B40sswa2V1TjcaGEpCIraYJT1GqPK5ogaoMiHRZh4vd+q7fPvjXjpNmnUr71w76VTuVNp/G",
+	"8efPvbZj+1YoA/eGYmOvuYXzF5jeF6VcoNS81Y9tZm18XBmV1LJka6TGcSYcWelMG43t4H+EIoCiCX0D",
+	"XGL4A6QI4wVTc4HXt7wfKut6NwE9osCzeYTqrZOpwODrlc/VynZje9G792zB95Vzh741DvpVntALYyO7",
+	"+2FsO+t4QvVULvCA6HHutFobP7N7h+/s4nqsfuaa01saYdH6Mk9tppCGWm3Cc81eohQvdszaH/VvSOE1",
+	"45hzcPfgNS9HOfUKZpxvTUtsqC5HJ0rq+8ROfxZqNUU97708uSJ+gYN967he7mzTMuCFSMZpQOuZCOdL",
+	"QvmfarPZrAZV79MkNoXv3mHKIDynK3xkqhIQi7DitTH1OqCs6w3LmdCbWuXF5q+zmLOY8+t4nrKuReeF",
+	"NMDkeR8PHK/1WEUGcMjCGn3OIi24/j8e3ytkGFcrKebPZyDN7Ts8s/vfnVFVSX9umMWmPAtCSSaQulau",
+	"ka3fMc47kYQOjS1KEP+u6tz/COIHGJQpgF+dXDIekp6HINRLPdDGaQrlSvZHJYhFeNAPgZy0ziHOIlDX",
+	"xhE0NeVesZZzykcDWw6slRADOULGjPLZKIoLK0XiSKpjsywL8Yii/Uxv2XobYWXRyhuPET5J3wl1LCfj",
+	"iZp/h4wRM4Sy+3CesEH0ya4VtggwZrG3vk+9Dgw0tuEmuZbS9XOZvrW3QceAj/fNDTMYWT9mEdu6SsUA",
+	"lVSQfIWsOtOAfn1p4uEsVVqN1l6t2ay1tq+aO+1ms91o/FBxiUyQsuPyMPS30y+bFZyxvpdFlHuirMMv",
+	"nNfSpruQsAIpAIYq1n7UyaiPXo7JTeDIy0IyAJMxqVV2lSEi24WIrAVo/ZiDHAODYF1ZBlWceKRWaMBi",
+	"kNLsuoLkHY01+zPsvdFc/cQ193tImefWYNcvRNKPwhBRL9YSJKccwruVO+UXrClElgiQXxdQgnKZNB8/",
+	"Z2TM20j6EWO/HspyxEKRYn8sVXePrc8+EwH3AuPa5DaxaAvHhEzewCVDsWroQtQCuoLPrKucHNlqLv0e",
+	"671qo5+nwymRER/GrIbSI2TyRomJtlwnI/2APjugaZsOYw4KNlIY3fTL8dNOZF/JtCqySJAgd8G1WVvJ",
+	"LuCJWfZyX3Zwl1NrkJTXUD9beP42SQb+A9h8tl1h5eem/G74HX/zr0b/Q7Ab/9wYb/Pd1z8fzN/tisNp",
+	"U16pVvL9/i8nO/TffzMh4dIE/xwpcQfS0lboJW5MScoXZzOX5WK8t66f5F9eSDQOVz+BC/GejtkVNZBK",
+	"a1lDV0K8pQlik65lCr1jYUSvtMr2D5BfJukyK8CQUTkxs7H88kyirV8dp/mMAg0xnfKiDSGefAupavGX",
+	"TImGhXEC8WHwZkb0lhFo2QSwgomYDkcOpDYrRvDDnhjJsNudknZaxvyRBp8o/BsclZ3VT7wXl9PAcI5/",
+	"LBEb0LA7E3F1uSmvNR5HqNLEwriYlaAmlBFe4y8o5x/NuS8nqMvEsw1APLKXv4eNB6np9+AtSxN0U4L4",
+	"SvqB1rtnvk6oGhUnvmYNEZ+iN0O91sszoSoYFZitBrNXi3FtEHLbRkoLeMTUB08oeBi9XHkD1CXB4oWj",
+	"WSXU9ixG9Odc61q8GYDcNtEXnhIpEFUKcHH1A30WQJ4l9WCV5l/JOrHY08jwjb1sMKBN86sO7/ArAZD+",
+	"aR55FZF27ASqAFKMqZO2nY+eFFz1ss0pZgDZ71e9RANIdoMZ4YTz1rVLV6+aZhSRIgFkehlf8JgY/DYy",
+	"o/MiuYUFjvc3vTfnz9WFUph72t4GSX8t2/tRJj/KZE/7xy5hcKRMc7t/pJB+tLH/WBvbYN8+sI29ZVLD",
+	"14tFOrjdGWY9zTh0pNEyBWrHIPJIs34jD1hVDAijwahaEsuMQqw9Iz2bFA2pYnwaxx3ulX+loHi9tCy0",
+	"h3VO5BzyZGciudFmFuRIxZFUJ7eYKLk08nhs1+KLByAfMGK3Dqt3PHGx9vZjtj1V2RsAriArgQ6D1qC2",
+	"39ymNbq7t1PbZ619ttdvNbZ3d/x2pZivfr9QVmZ71ghmmX18NI/+fiEws3U+I3k0l7S5VMbA057l/0wb",
+	"sTCy+Q66HlGIUpigBEgO05lX22xzv8i3p83GrojD7kAkPVvwC0io2P8MWxiIydzVuyRimNAxRiVdLswM",
+	"s/epthehDzw8PaOS9FnEh9BfiAYsdJirdhBcmOojU7/YqPqdhP28ZwCe5kJ/Cee0ofVWJOLMsPCAXNpW",
+	"7He2z/zF1BvXaKzNyfHjFziesVOm/44m1mN4828c3vSrxyMlfUbyz1QaHs2uO5ldhlPZ+i3N8j30gTtZ",
+	"YYVoW1p8l6as4xNLoUUO9loHiB/ypIoVDSxmt1HaySYQ47H+bxxxA/FhX4vVvj2EHDPVZVDhQ3nY4WBi",
+	"AZhWz6bAY6FEFUrhAOk9k+bsjD6bQA/rhSk/Jh99PJkqllTTSjnojFEljEMiPuqBIatifwWLSvLOpo+a",
+	"8kxcE3kjbR0SsHus44N+iYjXjqK9B43Pb2nshD+4Xc94PE/TVl0VXs9nvT0obNVMDXrunyriH2IEkFfZ",
+	"MSA2uwIrVD+MFjKJtZnIQsKn4z4sTIdbrCkDyhKNmamkyiTnRpLstA6Xgng8hxE/bFVBSkO52oLM6uv1",
+	"1o/LexYZ3D97H9fgrjn8G2sZPtDcpvIfi6RlV2vS0BTW0melvWusbfPeD89fP6u9e/3qChslZM7oCkS/",
+	"gie6etlMm6xlj/4vN4Rv0wHcZyNKBbGmnPvgSr0Xl0okIIHOEzosH1z6ALx/g6IJkBl+NcM6st5TRzYt",
+	"uIBHNxbG8FROIh+u/7F3lM/XFsvw0F1kMzy4afEFwFkZlpMCHd2xaAxkMFRY1vzDIbdMO/tyUXyMN8hF",
+	"tFcssgI7cAx9cIkSdfLCtBDitiu0rfbWNmUshq6uJDLJS9x0Uetw/04zLhA+9sSAg1MSwQOGblYoXgvp",
+	"3FaCO08tts3SYg7qOzNjj4WWLdhSyL15kohbLdVsCbTrUNsXn3AAtqgbTFJodgPPGHfwKJostM13GFnw",
+	"0g73kCX06uWL4HsWLLCXImxBLxJr4diC91kkWVqaH1hYCpVgq9KIK9HhZv20eY5+Zjt9LI+TKqHaMP9K",
+	"2oFo6Z0pXDclLx7cF5klgg9d/52q6zHU4VPJnAZTJy+ydf4p9brWPVOcgv0zYZIp22PJdbEtpDyA9cKd",
+	"iyPu4H0AQwT1smIQOFx0K7r9tmF6hlWLxnZyefTupPvdycXpi393ry/e9qqEdrh9ITSfrwOMnemi7Nos",
+	"+StQJX0WUH0FhiUDbX8nEluR6VHLMngyM+cTgzF5Z2eFEaO3/YPz7ReDxsub5uS77V8a4+Pdm/35TvKv",
+	"n1vBwfjyMNxT349ez5pvfxA+KG27QslMiJBxMhKJZOvLQBi4YRmeBFylg5RkFtpNj6Qlhj8hufBwycr7",
+	"bceKdwCRjRVFqMyQKewKemR6W9kjohmAmyLSrZl83QOB3SQUIRVVU1lp7zQO0+ZTemfiCNB4jdfRQwo2",
+	"k2n7Q15748/x4cIQxYq5snSqf6jNvtmellQcOwkSSWSPVQIOTZFYSKCMgYBEEaE/wKI1O6rwX2buqdrX",
+	"6DfqN9eJ0e5dfzTbSB2wU6wX3LxxyYv0gReggFfalS0YyueP96S1ViultWs+SYSWfNB574Qrresso7vM",
+	"qmgyGkdSmtb26YK/N5WYtk0YB3nmJInWRiTj6qljxlDLrqI4Rqd0wXY4F6JjU96eQBVppstkXs47YZei",
+	"p4iBAbkv2RPOWGjQPkAwLj7ufSG7UY5J/7mbtbhmn3PtmbNnJO3A7s6JEcM+W+AQaFh/5+BNXQ9M3TtK",
+	"kbTlW0t2z8Gm5UcBw5uLKXoxBiIZCqUYR63VoQxkFZi2AY0r01uW0INQ/ii+ksSb019v83PLvoGzYomY",
+	"WM1Jn5Kc5qZvNUwCtFT9VH1tG/BqlAilYvbn+WU/V4tcs2lj5FwyjDGJKF9sJW6NwQu2DNvZ/Yrm4O3a",
+	"KTBpS3Iax87MwmheTJWWRgaDjTp0IJMhGmuTQQlt5pnn2jbq1+EA3We8pxZl2BT3W3gq46jGJt91cmJG",
+	"MlUxtvME28Ye5oU8mA6HRJh3c5sKQ44UGQupLJpVz+R49KqkB0hmFhwyBW4yCH+QlOusunnqzyQ3kfWs",
+	"fvPNlbCtYzmbmXX75psqelIxjRQMDciX67Ux3RcrVhXpIbaracSMebiMmYioaRyrGZS3JfruDqcJxGm1",
+	"tYbOY2w67IE0YVvMtCtmnRxxfIfL4r2NZKQZAHThBF9yQrmk2B4YVPAxdqWFCLLgrMNtd90xFrP27HLR",
+	"yYTRhEwnmNFgPq4pJdH6Cw2BjgyeH3Q2T8QExhmFMrcCNE4YDedmJZ4xNWOMd7iaCVhUCU3fCSUDDGYZ",
+	"L3dhwtPJ7R+GtLDiThzJ2eBaso3uP9IkuskDLhi29hNvNDWv/8BlxAO2/u3XXEVxpQRqzcJcG8qsE4hU",
+	"AGEbevcZTBllF+d20EZzu7bfb7DaAd3bqbXC3SZr0P3gcNAswwfUR7Ryv0SOh0Oo0Pu+tphfFmD3gxRe",
+	"y2S9COEGCzbpWunTrjhnOvSj5aEHe2tD3Qvvbtb2g93d2gHdadYa4fag1Rzs0IP+vk27o0NYo0owTeKt",
+	"g/puvfGnJ+QBBa9OxENKfQSV+EKRa7/vSlFCnZYs7DYHKWE4f6FWZH7zdKIt9mkiErVSNcIoK0pRl5Q0",
+	"iGII6CLmtMt48nQkrXrEEeofgJiI+cFU+qi0en4ScdVA/JvXoqx3DDCX5ot+URw9VgUbtphV4lBtk8rw",
+	"ztRdafCLtAhHw8sIcjoW6Egek68lY5nPPqmTS6HFdYcbx72K+JQBF8eBUAUKk4rGrG27sKfcXmsaMJjZ",
+	"SMRmYai0GhJ2x781BcZW2dfEb6MHXJsNYya1ShAFWFhkjDqzlKbwaBDxSI6qUOEzVTbiDhiVkeBpWtyr",
+	"q6tzB0CVMJwCJxG3UcQ0RP215k6EfdJzAF2oefCk3uHHdg18Xc+kal9549KjSJcJKQhy/Ma4Z5Trn0di",
+	"arzwsOsmbJ+wgEE3PS7UKOLDDtcm6bbr61EnJzQYpeCqWnmURGtN+LlM8J2SwTRxeKQAjrLb2C5So/Dh",
+	"OypSj1rPEq3HHUqkdqMHwXJr0kkP1t9bxclBogIMbKfS7qw1jU6l2qlQBfcXqTfwu9ZA4A7QQeCS0Ruy",
+	"31miObiH9DrBU5Tjm0AR2+w9TuGCxzyVC35NFaSFVShTkeC5VAGD55wKls4XNCj4MdWhOpXPcKg3UHje",
+	"Rtz2rVokXqPrIK8B1h0BS+vBo71HJeiPV4JOjPRHaW9BmSED7g4K0YjRWI1+WakKtRoN/S3w9hhFxjgV",
+	"STLlEjLIghELbpzAIiyWrAquTz1WzG+jivapZIX9YV/BUO6NDmFdoBVxs354y3y75BTYmUYwWR4ZL+SD",
+	"tnk71ouXapn+4nrbasZZuK1uDtXK1g2br+f50zcaJPZomA1ToP+P++4+uMfidcsqKLakz4YRLEqaJekq",
+	"yDEZkotZnRzpbwGGGqRgyxELXWOHTMGC9Qwi0DyFHmjGZ4XfggQO/eaneN0hekKRhP5i1cHyKwiJTbV8",
+	"1ppoh4MITovtbF8PbDGFhewjGt+ahgNUkV5xO1EEhyeTJLqlitlnoOEZiZkpaTDqWZm/6hKbs77Rm/WA",
+	"voR4qA+5wSFeJyf/ZhOTO2FjcWteqM1rfUVB2p/3idZCsZ7eFmjKkBYxSHu9O0jEeEmhHzSMaldML9vK",
+	"5/WL3/0VLjnc4Hf+q8uxv4pcyrY0Lat3MxsFS+tnssH4ShLZ8DfHvLYSgbtelrd2bpiILZi6YXObWJRl",
+	"EkQxbgxhiS5qMMV7GPNCBogf60G2D1ikWN/kelnYMiYf7Pd0kH7ZoWAAVzMe7aqThFgyLwFhgxpgYejq",
+	"h4F+k2NERjQZ18mF4VkwMKno3HAvDIWk7KvDPf6lOaFJItdcK2GkuQdvQP+EiS24jGuA5oDFMR5+Ow9I",
+	"qwswOgpdIW7FDTN8GVfD1YaZXjHogIBYXtGaklqNi5kJutRq+MJeh9sKLy+Bv7DGC16SnuL75EwVs6C1",
+	"WckbNr8QaoOkp781A2/WWjv6E60vwsCr601yp2ySbCd8ICl1n0nmnjWTdHzgC8gpD33AlG3+9S2wv16N",
+	"1nrZA0JcCvHXFL5Li7qoL37vIH3HNIrXsx3gTpN4CwFqzNyCxiJcJBD0nUCv3lwagRaxyZjG8Rx/0npD",
+	"JBFwPptbi1q4fiMGoyNu/Z9P/c+DmIzAQpB0nlpRmJ6b8RL3mTYqoLcygPxrwe774Z17XiWR6U3X2unw",
+	"EWYGYxILsHQsAYMv2E7HCCSNjmvXiiCIJuDQhXR1DCAkUlmofdsVKxRjGvEyQ+Ed7MnfCcCDqv+fvbdf",
+	"btvW9kBfBVdzZ5qckWVZ/kqU6dzjOk7qtHG8bafZ7VGPCYmQxJoCVJKyqmYyc57m7PfYj3Ke5A7WWgBB",
+	"itSn3diu9h+7sUSRAAis7/X7Jfp1xpXm7mIqbJnkJOUgqRDr2jD2a9voGiqwKs3K3NffZH7AQ5Z0hmzn",
+	"ZaNWrzVqjf3m/ovDpskaNJ30gTEBK5RgpPkVTumF0QhC+lDfSL3GidKq5f/+53//02ksXjNnqXfG/JQl",
+	"HJVNsO6rOkVjHgCp7IDO8kpyeVsL0XKn6BJygiSVDKuXAZgHFjVbl50i8qHJD5JoyGmwv4/ESKAgi0ji",
+	"j4uEKrJSa+dC+M2WDDCjFk6wA46yWpMUdC97BGvsgxRp/ZB+Wje4FSYpViQN9Zm6EigRK+v3OlKJZn5a",
+	"xt/LphBNeWInEsQ1EDed6bL93X089cmyXf52RiW2H0kb6sXyRU27WjLxtLbTbwbRGAtfTqcjhglNBSvJ",
+	"HwfO+codGVJd211uVUPamMHADIFl6mm/O4HcdlR6OqSflqpJMLj/6n6NggndWT0u1vURQ27B9JGsleeq",
+	"NWtP14qGdgDubJJEscEkFmF3ZZH9GfptFoR+R9mdhsQNpHYCRjA28cFpoK+hG8KnZjUQ0EHMBmqgLc60",
+	"zMNXLKbaBMw+h6qnTVMV+TGUvJPN3ZJWhlBVrI3kJyIMIfUHDZGEF4HwfRbrztTpliLPF0vtku4wY1o/",
+	"QdT593SIH73FMxt03jV5ljw+y/o6ekVPX2PIJX/utrUzNykAE1v0nrMBu2z6yWhpf6RVxRgQIdEnpzKo",
+	"JBgI6Ejh9hQ7B9gevewxngojF2NhJdFkqdOVGbE+ZSOxOWGPTEu550vvuBVU1JBHs2F6hiPMaWRgekzm",
+	"IgvX83KncfDcgS6PLW+JQ0hbRDGLQDmAzLMACs0V5YLT2xtQnkSV0Ne67R4m4jJF/A0QdCl1ZKiNPXap",
+	"mFRt5U8sR777wA6XmKJWkVGG2elSvwbr8lGYTOy6OSklPXdb2ZkdU+CC/R3UU4A/S63uksSEWFCqkJRD",
+	"+YX5FP02C6FkNsS9D5C49xzO3urQP0vyp2Xhe6oZnnn0TAKRdJuwu+Om0oes6VzTXAYsaJ01KPNmzOnS",
+	"p7ItsJt6g8FzHxg8DwhOR+8PaLAuUlArwegMeRxDCYKVEXG5irRMSPABYXNLfhv0eKKimhMqqvVE4rFn",
+	"HhQudH4Qk2P7XW3Io1jQ0f6Ad3oTqcG7yw9nHkHfcdaNlASVa5BKWlKNZZbXHWHvTA8t5OGxYyWaGO/s",
+	"FanEgX6h+lFN9o3WKwHyb3zjWdiTWDHb8yBCm9IwdbO1lgQ7ZEx+qgkUai3samwnaYm0JZ4T5IBPtrTg",
+	"bNKIUw0NtQQu7HogMT5I1Rw1AvgxrylVmEp2RI2dkd0MbebA+UngOPi20a+1AC+m/hqU8blZvbTBVY+o",
+	"D52lXYsjc/7xux9PjwFHpsa+w3cQs1AguXRsQGMGuI48wRvo+en7joF1RbvUUdALpIFJgr4ARDgi1F4s",
+	"S/t48aODTtQW2r0wAzn+cHF5/eHi9O3p2WUhHjzwvdCs9G4/lWvBz5T0mC0u1TMjuY9yCtc+WEIxlV2q",
+	"V2t4ajvfXFNAC5lgINQoqTR36/p/2Jf2kwPEBS6aAVJYcpGycqFM+ZEAWtmHW8izMsdiA75agu2mT5kj",
+	"Yai6iiSbo43sQhaqo3SZjT7SbuEWgFDEs901SETghVO4GFxOmJB6Ev40PJkDZtHMIGbYK9LwcJAgiKlT",
+	"GdxToAMA51tLNBA+KkLsraDLpJp6dP6eVRRsGWVF/e+A8hZDW7vBh8lAiUqDjhoM9Ke3goeZtAiClsej",
+	"Tt/BLYMWeYPfAT1R0POOIRjbOgf+G5DfoOqBogPoSusiMAy2b/mjCCqgoQDRApxkevEonAm7tTiGA+fc",
+	"RAEu9EtcR0hjqgAaY7MJ52Xkjx3JUo5Ho3hzOu6vyUshezeighDKYNB1weVye9NACgLqLPrRmEpcUe5t",
+	"hNiUEHsP4X9h8B8TxTp9pQDQT4qxi1yzCipJTprNB6i8RCp399FGrtKGQUg+PHpFEJLmjGI2+1bdCNPa",
+	"iwBbiE6o74JNli5kGTuhngTo4sqhC0ELrkW5pIo8pNaLsT0AkyWYwQm6gfBZe4JpWG22t+RccErKBBVj",
+	"5bFEqSojEiE+E4YNEEFa0kSd7EoW4huaHttYrxJPAWEsVUOaIHRYjXCXgBRFPgg1SkCsW4BJaUFgAIHJ",
+	"FeEtCcXJDebRwyzwlGdeLQDHEOZIYlG0BogvUjqNOwCSNCtq/BJ3K6bgki1pjPGLk8uTKwMuyZbElpyB",
+	"GnlnmmEl9EgpxtcZBMl20OuJaEUgyexc1gGRdMGiMAbrE2t25uRCsbz018gjboAi7xgoshAk0oQcwPmH",
+	"hNmDR400OH6ZiPflPNm5DA5eXiYWAhgaSZxXUrYaNqNCA5BvZZh1EGeg9L/qNhmXUNYqG1m8Ogu/8nXx",
+	"6qaWR++9DZbnX4nl2VGDQZ5R4apgz2l1h7a/ftQyZwA+R8j/Lth9+bcx+1EzVp2g4sA6UHHCcC72XrEx",
+	"QHgkWG8k4th0rmZfS0ZBft3XM71WfxWGY7VQ0mRfBViEc23L2oNwho7v0vWJ1G1gUlFzuyvs1dMQQ01b",
+	"/FVAONoeJYmS2KtAvYCcMBEbdQPth1ZpX4WEQcS4Q0c6USOLgdoV4/L+5XM7oUfFLeoEr3cau3v7B4cv",
+	"Xta3eLtT48NhXOsp1QuFVm10dwryLtLF0OexJU9DXrAgjkewF2wimTY8PYduTi0NKvA70MnQFlo4vYVL",
+	"9AeBvLlGZgc9AjwheiWotYDwXnrm+pIk9lTsepsildv4SzerXUCvaqppLc3qer0LZvvM71+wZ2HTw/A1",
+	"eUyHznm3kWz7WXEo2379payK7keRxGwo1DDEznH01CM16kHIAA+Q3gXadT59zY6xIL/qBFvJde8GAIk2",
+	"gViwH8QofJmvOiOspAOHHu/8Nki+H7VrLXkhekFsyM099+B4aROXKQrKroPpGAMGtTTLKGQnmkDRPUSG",
+	"0s4wCEgc2SkBQJcBkDDMWm7pNURN9NmtuhVDDmm0CbNr8a3GMQTmn9nk5MXpT0dX+r8ffjp9fXJx6T0n",
+	"nk6vRJx4DhO1FMI3YTIQBRQYkRnClzbldEHxK9WkGLtdIcSMs29V5ShcxB9BXFgujLLWbJ67SlUuJe1z",
+	"TJhvPxxfnv9zK71F5a5ke1Z2Ly09j2Gp7qUgaKMp705TLvtay8xvsEON/HkkvTyzf2FmfGUCTZukzGq0",
+	"nigJHOm7kprOeCrbn80/Z3avnGGJbEbWk5519eU0DXQAFVBJIKBOiYwATNjGCZ9gINe9LUKfB11gbTK3",
+	"tfVFEDQk7RrEjORQeT9KRsEsFGw2j3yafSmp8HmiR8S2pqx1RKqzvXfwr+nqqiWB0TYpkTEX7MeeSMo3",
+	"Y32jth+72n5EKvtvKS2K/F4kslhXVOQCYwUWnZOzSbeJiwBsdz1g/A45oGTSiRhmfaTU+nd3roPye7BX",
+	"rQwCaf7c0QNMEhHpO//3f/GtP+tbL3+l/279+h//b6UQFHjIk06/gEwUO9Sw1je4FRIrh7Fq50aIIbmt",
+	"AENeY6dJDOQq8LWWj6S6CasDs7lN4g0pMBRscS70rQ5q7BOAoAVEuFnm5YJvDQVfAeG3r+HyFgnz0dC/",
+	"I+81KyfZJxXdxEPeWcFN/Ahjup9S242+ebD6hmoXE6yTlz3xZBXQxmlczWnEtsU7cBoB9HI+kvR+fTcF",
+	"q7SI0MXwXHrEiZAsUQSqJRHgrD9KfDXGop626I1kIaC01t+BRAK1B4UpfQGEV13AHwPF8GCSnRkMaoqq",
+	"Y5GtP1kBhpqKrxZLeJqLZ9LQgcA1KHJTdHBZvhR2AlvG0HQI6X+MRXSJj/HKkppHYXhphv2oENc6evUb",
+	"lWqFDyL9koZjrWJUMqxUK4Mu12/L1dQp0/wiergziqIU2Khqe0Uzv9mtZxAxl+GEKuWbAlC3UVw8vBR8",
+	"0+rWgUBbvurwLD5cyqlzIHmn/TY/D2qOyCYNek+qUr/cOdxTcSocjDg88geBDOIEJUmxWMxdQ+IRQR4W",
+	"JKKiy42vmKlXRv4fp9USyqeYlpUqInS3MTbCJMinBMHYDBQ21GP2PDaMApnExqe6BOsbgTgHPL4RfpMq",
+	"TegRMfP+C030X9G1AhxPFsAoJwgNCvhFySs9no8XP8bVtLjKua9+Fi6IAVMw8P4tSZPF2nqMAlMy0xQS",
+	"EaKKYSUwjEhdbA0SYbck7GaeubaRIGQvkOAo/x5qsWNkgHYzYnifu41qJX3nU8GAI8slDJCoQjIFhk03",
+	"5L1Ks7K1hZ+mvj8len88vbw6OdPPU6OoIyC6DYATaRVdKlKbL+ov6iC1YC3niH079Artkdt6badWrxJZ",
+	"KNvr1jsN/nKnfYjdTik2cpX11E6tcVDbWdxiwgNuX0iJa2NWcAPafxf4lBDkSpxltTJjBTQZcH6hEbZE",
+	"oAECmfRtVX4KIJMt7mAX51unMkgCAMr/UfXUKGE7tfpzIJqxwC+5thzTBW+r/7XcwCtS2Hrc9ZiKChIS",
+	"IlwyL/AR8Pu6H8iEaj94Yp+R7YrXnsgrDGSNAygQBB2NfSNgnULricyMC8GeEuiQH6o4uQ5hYteZopMq",
+	"SU6DooM0KFijQn2SyjT641ML+72DnvwwSipz4o9HKZ1LqlacFYv7ANsppA8LT6BwhjQlE6QUk3f99ttO",
+	"8CF4d/nxz9Ods+Ddy5qYvPvT/3QafAhOx++vwv4vr3uTs8m7l7VOI5TtwZu6/893YQl5WeZ9VErCmS92",
+	"XjamI5SFRGy0nra/BzmLMKIXim7C9B4bF++GEka22Tg1RZNKLfCSCTX2DxaYzydQ5RAxBgvSbi0I94x5",
+	"5MdNt67Z2UA21mW+M5iO7gzLUG9KZlW2mUsnCU3yc2d5DHZKm3du2EhSb092nLxbD7q/xaF/81vJ0BCW",
+	"f71xnPakmtrv2vgvfiQtxKxt29jfW+C5l0PeEVux0EdYy6yQy94IfN6uZcoHim1MHYiuiKBpQArLrATl",
+	"WDHzfLF1dMV8LX296e48u5sc5FipWCL+SEAfcDkx7XbVLDuzRcKCjuqsQChbn1FwHaoOD4GwrOy9rMJF",
+	"qMe73U8GOQ7C1qhe3+38P77q6FsyfQF8JPALqLLHDy6xygA/33a+qCze1zbTh7PvDU4tWDC7qPGzl3+n",
+	"97wBcLbn00Ey+lEZYInZmEQXdBrt9YuDE+mpuABDi7h0ud/sr/CchSwg/ZuFQRn0S9W7Pbtll8UG0t8F",
+	"IAi2qIvVpk/K4RjAZrY+mQODpw+V3g2DWpnq1mf0jYoGdwvNBkIp26hmlseoPmMQuD04WV28lrJfohPl",
+	"EldiCeiBwsN0le2gtgiExlr1vv7Z2tld4Tf7f/szXGXtCZ2jlaC+cJ/PBFRB29j6KarLLt4cs4PDvZfs",
+	"3//arTUIf0v5E0TK1mOpUtH3u8sPZ9SLzDv99PhrO7oliXsbsaqAAlxFAwinzD3VnmUT14OhIwE14y3p",
+	"DUZhEgx5lGzDr3yecNtD72mJ8lp/omfSNohV1nqMoUR9i3mQ4gZAw29NqMZjz/79r73a7nMisXZa/4Hd",
+	"y16HUzahGuNQAP4AYybnysQWIq3QqUTgBhcxN4M1xo5weTCUX/Zk/QCIdJF940zDw3apIMbsPSxgINkb",
+	"HidH56ffxCwZJSoKeFjTNyGCcVtfHyI8DCD9W5B0U8oeqp6+lS28vzx9e3Z9enb98ez4w9mb04v3J6+/",
+	"Vd2u97xK7Y6RlhouNA+OO9sdrTeCabOEIXtWQos/hiGXHGnNTe0EQk1AWYPbbWqwMsJA3sDUjuQ0tA8n",
+	"bFHWBf5jBOLBcghPJUOv6VSxFc9Bj3bQ5SlqQ+Eymp069cBcy/KzFErhHx9PL06uL0+OP5y9vn5zdHz1",
+	"4cJ7TpOmjlG0VqUwLKGxfnQv4sQhCl3/1dnDFjJSYTgQLu5E0/WvYsIHYqMhU9La3mDQUcq/lj84GUhC",
+	"aJWlI7STHiJoOsGv4G14GVxcngYMUkvQwE0w/KGpYojoMOSCCYVHMT/SSHQjEfdRx8MgD+wpz36X5QQx",
+	"bZFBREApelT0g5Q9MQWxhQWMRRM7ZTI8ZuzSgcFWIXoxWO1rcFxYV4z1AwgHlz3jLFRxYttzqkB/n/B2",
+	"/DwFIzRGmH3OEZJAAugGHWCUpd0EIYjZVHxpar2KsVAdLENf3AYdYd65FtIvDhovQGPsZV595kIUBN42",
+	"fZjZPyWvElPizkaF49yLhPBr7KMhjsQNC+3PwMDLmJfdnENcfIzfe3Goxte+GkvPgPbmQicsUYqpbiKk",
+	"04UlAY86Rpws845CJXsiYm2RjEV6OE3a+5XpqBJ4nkH5IfeeL2QgfA/GQ/Em2oKFb2MGnCQcuX27n83n",
+	"GWZMbRPOQO2k82dAPuk9TWMqeoaPu+RlGSnKrQTCIFS6DceKRGLsAGkP+AS2q16hLjR5MftZBuSNVFsc",
+	"6E3RVgn2rOfhQ53X6ASQTI4ku7YUr3JWhBZ07zlBSEyxg9h2+RQGjirx41RymZQTThC/9rAi0MoN3tZr",
+	"5YRCcYzsmReP2qDP9XZzsL2fV/X21/eXyq45oTNlpFLV6czzBqL5Hx4W/KH5c5TCvUGTu5Osslj/STRB",
+	"aDIFu76KyE+o0zi1acNDdvYt+Sy1YTdbcpQ9mLa/EAlacXTehUiiyRYMhoh++mrMDBypfmqNnWW7Bimr",
+	"15Jpa6QLLBOqXk/42lZB1lbsuee4/9wecmCxMxQknMVJxPUx/iYm/IO4JX0FWb1QdW4c80ONElhCE2Dy",
+	"YFk9veFhm31jXi/YKR4l65lJ1XsGLx3fqb0a8q7wgixQO0VFtInh9qsPUK9w6XBf6bm7dZ49BEdUsSkV",
+	"pQWnsQYyBwUfBnFiKAKPHO5wPXxsAknta+I5ER6aT1U0Gimij8UrFlsqwLXyIoGJO6MpDuuHz9kw6NAB",
+	"5SM/ELLj4rpYjnYnyGuhGDMWVzZ7gCSKFjX26OPr05Oz45NLr8Y+GHpCc5gpaqHPoRkAQjjE6VK+ch4G",
+	"khHWEWBhAtlVnsHWsvlb3DV6Gc3xTKuCzTJY4ptMukZFNWYAhAA9jMwJg4QgVaJfmZlpNWM/JzzSchxP",
+	"d7oV8X3oFwV7GQqxzd4DdEjIpbEwaEc8IlpJQMbBkm00ZuKW9BwMXLsVKIZKLR/s2ZUJ11rAMdOXjJDV",
+	"nAwiknWerzqxV3sOS+WKV+I9gHJprJw2Dci0b70MWHqTfcfjoOMxjFoAoxMeDog+YfoLsI3h+6r9CjQM",
+	"clVbK6olHWn7yvoZzofwXrj9BIfmZd8GaX9QJI3abm0HSCPgZbSk7fw208Uib5C0QdLUS4oPNaoDKBhQ",
+	"tgczeomvKKR1h7G0FA3Njaf9CN6gGzxL1SlU71sMEQdN7Uaqzs0W/L/DHJAXj9nqo99UX/oK4ya0AtmR",
+	"XNCHZUPJWPaVau7vZuXol+jnd/vj287V7+Ev3+/J/ej09U9H+n/fNdr1m9327k/1zuDN6Je3L5OfZVj/",
+	"5Z9n6hcM8VUrtGlzNBC5vbwuEUSuR3sZAoJqdi2m7RznPWBVEL6CJcKXsOXS4GW1UhCZydWQ3PdWWXHo",
+	"d98z4DJsZ+PJbzCefBqfyov9zvHpwengTf2HxnDXP14ioZzlsqjf4eaeueYYJKf31xY8wuL0JRa9OHmE",
+	"Rod2tEnAWgPJtQY2bBf3wnaxENMhPqwfqSQJlwic/zUkGaiTiPCadIKJll8hyX1hsJy+S2Pl24HeTPFQ",
+	"dJL5nBhgzWDdMIM0PLIG4l4GU/fw4KBB/BakGGLDygAWGYS2JvgLtMBjEd5a5gdroUeiG4oOhmLVKEE7",
+	"1A/iDOB4bOp2yNjN+61g8GiPAayzKtnKZXYWm2lmkaXp3DhU6oaNhim8uT21VQssm/FRaSXGCF4ejwDu",
+	"17jp7FgNhtpi9PjI92ioeWcBeE1pjk3H/6EqHsQvtxa1NngnloMiHZhrZFPis5qivSGesgUqREPvc6vC",
+	"O0lwK1qVJkMmXI/8cGTk0F5ajUG7QUt6qdD0jGMKLh14G2bDNCnWkIsuYswoG6OsMY93TDiUj5L+dRIM",
+	"BPjQ4EJDlM+UltoAb9CT4Bu/cqWrGkvH4SOGezd6MBAIT+2LAdAXY35/QIRoe4f157QVst4lpYkMsHEU",
+	"GdoWu6X1kNTAVGTEGQQgdOLy5nStJc2ugP1JD8xjGKVgCehQw7tFClxjNqPvWmRLp8f/HuxpPBQ5i1Fm",
+	"zoprMN6b7ZDuR5PuzlgrS1iAp3a5lqXuWsKcorXT5y1vbVtPt2wNsWlkp1K1N8AmS6eF5NdqhY98qglr",
+	"bm/nKon1t3TCKs2dw4Pdl/XDg4N6tZQjBmwzc+mLhr404En2twG0gZQ98LckqDQr+91696D9Umzt8Xpn",
+	"a4/vvtx66R+KrZf+Dj/ku93D9n5jtrEWL9OgEo/ai/eIFJmB050jX6qVQBa+OCOIi14YXo5SdcWdWArt",
+	"mVfWVmdsLMsnyKP2uYKzB8tFm4y5jhdtsRhzbTRc2WREE2GWuYiUDFnLsF5/+RyTgtSAD6U7UxZAk3BV",
+	"bDm56YFBOwuuaclcLTfE9vK2DNw8hE5Ha9WkqYgwVqxRr1um7JSYu4VqmBEvzZhPSOPjj23heWrDTRme",
+	"VIRsbSltnbYp3pjNqbixP+TgIaNUP4AK1PP8a45hRwHxbJQ9tQhsHTiZhSbKXqVwfbYcIbVb8Xdxwicm",
+	"2QuRvZ3nxTQ3epb3YD4UxsBOYKJmfxA0ZGYHFZkUawQHpo2HbORhCZmtD0aHr2Y6lBUyERgzviUuJ2CK",
+	"Q0wB7dkxX6KvZiN278QzT4sv7Y5cVtKajMvMxpuPsYhOZVeVd90ca9/r3//ar+0+bzIi3UqzsGhNmtIz",
+	"09k3rjGP8Cs8xn0/bknP1qJf20qtKvPMfxEexb/mCflo0IM7EAmHWrVXzANcDLxb+oe+EikpTA2ZRyw6",
+	"aWGdh4O2Xk8xbbXL7jIAB7c9ARe4uEPQrFtJh+CcXi368Rs1kv6mY22xjjUCSMkZJJ/6KnXTl673nFum",
+	"3Z4wrTaNqi09GrUdW8eGdZtWspJvbzJp2VRbSz7DytH9OtPasfHcMEdBSKmtkn4hY7eKsxvw7krBYZjT",
+	"lA3F03HU5BIqzIzcUWBfnvwp2kDRrHOw163phmTd3I56F2DEbPQckYJRXXE1ZUyAchhgJULXxHOgHzxb",
+	"m5LihcfMM18mSlvRaQWRvp+NAJLzMAighkdCoH4oOESy04rgLiGnac3bkgTbocUMQZGygeASsHUM0Pfv",
+	"2ko30xxDjYilCWqLXiCxJMuAApi2MapMUrFoSfyVKdPWHkYZcsrH+C+hgqh+rgDc+clgmEx+QpmEUavs",
+	"qz6PRDf4I19JzqgDK1t+XjVdbqFIEvCTYvGKgAy6iK9u1zHb5VbS4/b7zM4/F3Lvv1utP+r1YqS9avH2",
+	"RQ9xOr/xTC/Dc6yMCVOuVyVFzJ5BxOh5ZvCE5VI0fnPzzDRMQEupUHC5UEve4qwcC4DQ2EFZFJoSilP6",
+	"xhqK9gfdURhe0xSPpGQnNJQ8WM0ckp5ZaDPwTwJK/rVaSY3d8nndKaSMPoXzkWTSzbxBkvkaSDJOaea6",
+	"SDJlhu2RnGi9hWVcxHGBwGv4J+V6ghjoMF/RdxjX6oQqtk0TWESJ7SA2cdSSnlMWg55YKmQRrrMbUJk7",
+	"zbRJdx/J4PeRqOpx8MgPqSnPEb2Uogv8pI9GMjIVScW8/6RH5dqHAmrP4ei2MqywTQtTqW0HomTkayPh",
+	"q0ltEpcsYI9D7atZs0D2UqZO5Ja21NJcugOAeCIUdEOuDqM01FytB9eSpc1DFDI0JCD6nSXRhB3Uwdig",
+	"HmygsdXWEcG7QHt3R8RxdxRCBEcBM9SMouKWXKiqOB1IAAbI6fntXto+GdFHB2z7YO8V42x774UdcSJk",
+	"S+KYeYwtAjV2DDsodpq3zLax6EBYguyX1+99jNdDUi1XFeU6IUN3muE5nZbZy4jn+6Ts2KjRlV7JLLoN",
+	"wxe/WpfwCt3Bd6lqVyasdZXENeoDl3HxIqdD8IoaO4pvUCxaJaUiQ5XvLOR6TLa7KTdiaizMIkQsmsxd",
+	"ECIWr0KaGSHdafWH1mNZCZjbVZ8+fdo6cl7lvN316dOnzOW0ydbjKjYHaZqu+Kqv1bfV8jE0VckZ3Jrm",
+	"DvdCGrs0o3FuYndFiTm1IFU2FFGfD0lxY+7NsW8gNoiF7ZQSzDXljrnlFzHRiZDHCdutM59P4toDDTNR",
+	"peTKGy9R6nrA5cTUNMU5jtdIYD1cohTT12UsWex9wtYKsl9q7BMPElNUZkMv2vseDNeXQw1n/10pxd7r",
+	"IV2kQy/fiNMTvZO9aJYliQJMBFvDf2ppbFctmpU5MeRYidOOxSX1dpK9OLW8STTJhBl2XmABdhk7gdZ1",
+	"oNcDmew2tObnfwSD0aDS3IXSba1J4M8du6RamPRQa38tn+9LtdztK0TatkSD6WF3PT/jDBb7fObbNMS5",
+	"PRCzKJmQ6SbjfiEShX5zPAzduomYBYOBPveJCCfavdKazOJxj6QP5aGnSYEPON0Cx6mtqmchE6Bn1W17",
+	"M/UHeKHTwQUstxH172lPglonU5Q+vABrUnM+Tn0nrWQAkmIvkPGo2w06UIiGEMCprgyU9LCEwhvwP655",
+	"T3x7UK/bAs1OX6tu2RNOKWfTQD1AXzqFSZ0WKa3twZO7SqG0tAFNrBfgiFIroOM2WqfQ9NbDL+Ns1FIv",
+	"HAn/bP8oer15g6vDJRBwAF6Doj59Y36V0mG9FwsTYTkoFY+HB2uBMv4feZwcuUv5kGJKjkdUSGs1mKwh",
+	"WKrlhQMZ0yTfguo06FWpDAkO87gQk79oi9U3Lu7XdHHRR8EiYXTPNlUKix7Hovjup75ifMBOVzqDd0Gs",
+	"9Ip5chSGHuuEgkcASqUvzoZoq04PAKpB+Nut/HVYj8gUIAxOpi3xcuIjOuMrBuryB0912VWkJsvt9ftk",
+	"O/oq4seswtcRP43m7r2JH2ucPjqiok2ZxwzJOItsaDBhhvFqPQdou6OHpz9ehGCGeJAIfyHy2ZBHSWBa",
+	"oFxAHdqT1almKdUFKL9qSclI4Mc5VpqWtLQ07yeGmKakfuLYTOYx0c6s3rZvSAz6arggCU0Bg5plTlvE",
+	"flovsU6vZ35u3WzKTW79rzW8ILE+mNj1d4SLPVqFwsV+Wyxctj/bTT6TBdsBmdf+t1QG/SwnVprZ2IuQ",
+	"TsIghXMHShRiOikQGFoy+REf09gXdtxpUvoJ5hbysXACrhxXliq57kLpaDaenEHH0jYuIuch3pt+B+lT",
+	"1k9a7aXB4jOVsDc0nvIgcTrqu0pUlE8XgeIt1vgTtD0+0W6Hyg9zZpaVDwvQ+drecQcVaXX6iCzZr8se",
+	"sUA8fTSCK53qw90CcolfM0KPPJXPleGowJx6D9FMrJ0xqIgQWsRwZs10nsFdttCrwfMTb1Oc0zNGFU/w",
+	"Np3Ut21J2qHfxOaWr5gT7ATIVz6JbZwJQBJtUY0KfTewKlWCUMOG6AL9CoNKS49qyQIE3KqD1waIX4CU",
+	"B833QeLyvhRFoefHnfPwAKfdKfhfPah0Zk7IuOpUNbmTDGScCO6/mhqSAe+qteRRWq/UM4C2WEZFIIUU",
+	"mU8BEDF8Dei6lMTvq1FEZUYGzsGWT1GRUdkIyviS8cWcEBnunZb4qKg3s5BnYckKo0P/ZbGwQqNY/5oe",
+	"pCAmgAsomsCTkJahjSRUxXEWatOeKDgNK6qbP3DQ0XI7aOM/Wx22st0A8J/XDg5Xxngw7fIumjT8YkY9",
+	"hNa6ScFvsyUS9tO1SyQajdTq+CiHkeqIGGJT7EQmAcAxlBsguenflRUytV7V/K52u1RrC0MwLY++9CBC",
+	"IdlK1nUjIiAEt13NW955T9qc5Ibe85Z8zKL+jLkVSpT8yVcPAwY3QY0aZjBmauewyDYSgOofp4UsBDh0",
+	"l+qoJYv10SyFWNCdDocNpP1P7iJu5PuK+dZ1nDb9Nq8TdU2G0GzvbaqlB2oNMhl2A/CwvjO3bOVZwWTu",
+	"x6krmL5BtbDLsFr52EOXqFqaMUTwJe+EJgx58SnpeiE66lZEk2Lpar/NSdfbhaPNqSejxpLhDzNU5tBr",
+	"10QnI65acC/ztwtlRy5SlWh8VUsOuC+YIegtaURka/YhaoGaaUSESThtiH0+HArpdh1+RFAVKmQZYoOi",
+	"Q3vFI2EmWhYFN2HyR0a+nqhocTkyk2m9FDdrCq5qd+uwXRdbL/jB3lbD398RdX7YedndmcWnfhNIHzkK",
+	"oYeeopDXy0BhPVQyddg388PzeBQ3wfmvE5wXt7nQPJ32QilM32VlMPFjLCSEM0GdOFfYUDVcM1Yam2az",
+	"sakuRiUACgWFVyi6CA3val2etORAW8GNusveQdxGQey06oIpu1OvE7ME3hjIbSI1fsUiMVBYtYfYTgkb",
+	"DTMgnSVC8w2tyVfux3WPPt/a6eyLrUO/3t56yXe7W/vtF6LRPegc+nVHECUqGVaqFe0UXGu1UPTAhnkg",
+	"iYrzvpKmfQDfEBDoxNf67VSaO1BtHIsE7rWUCMF11Hu1nH3c3VGbWqm7kQrZVXWkg9nYheLBfFkoH7Y/",
+	"4z/mZe0u4MjNpSTT5zFXy+uQJ4BP64aOC0SHqZNtSVtJPb8E2pDHVE3XanaQQXeK5EVJkQtQO4AUK0ao",
+	"C9xkvWi4/vM4xj9Rsywi8qEoyxG3m/EL6WfhFTC1UQRQIKR/Dfe6NonUDFQBtchaybQAdEFJwjSV4jhp",
+	"f5MtNdQmo06flucJZkez03uCCVEUfHmRsrTsXSAlinf+JmZe4HvYiuQ5VktxenSe/VCQHrUC/07To6VF",
+	"uW+DhfQGSjyJAcenIPr1VKzoXzlbR+/sQ+izIdpzyxlpD63E9y+yfVderzKpZyhfH1357UbL3YuW21Q1",
+	"L69IiTluPUWacWIQQCcJxGJxjvRyxhM2jNRt4IuIKps7HOktoGhZzY6A1Ni5UMNQAF80kgumbMct6W3T",
+	"L50BltYzn6Zz+GvjEvlgZrexdch36lvtvc7+1n6jU+eH3YPuvg9mRByP4D30k2QYN7e3LTJWT6mebdMI",
+	"eVsUN3AsJr3NK6k0K3hfpBT4DYh0Kjs79Z2Dl3sv9vYO93ZfHDQOD3Z399aMhtLqT8oColeZbbMJZNxN",
+	"ICNw97w5/+fmPBZLgPTrMhmw/Zn+PVmkBtlcm6tCLhYBmKovblZ2er6XaNZ2uyaWt1jX7unO19ZdmfDM",
+	"mE9YILNgG2lrGzn3Tffbabpm6rXjMl1kxMc055uJP4I4ict7rM2xXLhg2z4IgNO0WN6EILLWi1mhJ2ue",
+	"pRO8g7IK0FdjPrkOppF9qDgGMAXscckIi0uROQ6UNVER2gtTJSp/dZmFO7m7eCOI5Td7TZ6iSftR0vu0",
+	"e28ldbZAbAhCQhQzsaIuDRGdOmZmcRH9HPNuOkrkqNL7K6PXJ+RGTOLy4jsgRYotf/+NIMIXT/LboMe1",
+	"P+aw0daIIh/kwoD7VBo3pbDfIM4PAINMaVvjobQkauRmngAPUpFW4Zph8dAQbme+AgFg+5boWmLocZIf",
+	"tWysryWRTt0sEHGvu1Elz3yU5hg8ikpQycsnw8yIPPtkX7jTRY53gGdxEzFVlxrfWhpxX41jpIZ8ChE6",
+	"7vvnuLrrxOfSzVdpVj63KoHfqjRblduzxv/9z/+2KtVWJeLj06kP9bGAz4ajdhh0tm7EBC+mWbYqzc8t",
+	"KnJ5zRP+7vLDGVwvJu/MPXiSiBhp0T+AiwQXqMYZXPDly1QmeFFJfybGZmXuA3yTHP/7jiA20gji0L7n",
+	"rBuqPcXpRcpmy6HE+Lvj11snb95+v3X67ocft96ffTiv/Lrwch75vvBnRxdpgHfCH/flcRi9s39xps6N",
+	"athE21YxTY58nyxQ3PjWKjHLWmyU2EUvVNPbFu4rns9rrIYEN6iiedr6mXcOYvAHMTm2X9eGPIoFgABr",
+	"CYd304pby0LPsN6NQe0kLMKntrTZ6aWindroeJYf1VhS0G1FifGqgfrDCnqDqHaVATkLDHPbk9GCccKj",
+	"xNWDa9HVpxoJvFMpiPiUxqOiSxESuSZQ0cVgZf4g9I61bFhU8JjpK3C//lKt2DdSaVZ+34l/6v0kf/hH",
+	"vf2psx/+Xh/syv13v7+YvN9XL0c78VXSiP55+OfJHv+57NJKVeth2n3n2hanetWwV2luHVorNlXWWFY1",
+	"hKCrLRStZUOeBrkBfC896iQYCDVKKs3duv4fThMOUBAPQz45K8XRev/6ZP/nT//Ye/9bJ/nw6f3kl6C+",
+	"+/7qrP/jp5Ods9/+kZw1Pk7OGh8bP/92On7/58d6+nRDobqgj4cbIXfoyrQWnfDHEma5V43z0PXBpT7n",
+	"0B9z14oBn1zSCX3Fb0Rc2MpH4JZSjLHL6WSxuqdX7s1a0OKk5VMgR1pan3ZLvbk7aFluybXFLfpn52k7",
+	"4+qOBy7B9Sz0fSnG2e/bQa8nohV7e82ol2nvLYnWur2NhJa2acRdsREXqeD7KkqmSer06XLXGtAsoN8O",
+	"5InD6UphT7BuEP+9Cz14+ciyadyzWO3dgFp1tZvCO0lZV2962HjCQsHjhL3Q717/hgix0s7ezMb9ut29",
+	"0yui9z3UpU+vd2mvc8FSf62u6SnB8bC6p7/cVYqgdAVtHzXpnumD8eSbqZ2dsVYbtQmVbFGopLyFGswA",
+	"IWHNc8FGNjPWaOCekf2cCjGArK3GTninn/XJAHIOuqiBvqsFnJ7W3XMNAXTtECAEwqAcwsRPpPgQlsB0",
+	"Zx7Dy1nXubvrsFh2dDOIZeB5f5PQ2Lq94Ne4Aa9tcdXMtHBms8IuzzVkdNQohBZVvZ2+Rjt4bj73lT7O",
+	"CIYn6f+9FUmB7F2v+s62lMyotDmRfkw9LcVeXRUx5EAPy0448rUrkBdoQvqXaf/KfB/jKAxT5EAwOoX0",
+	"H4GP8dB3keHhhxcKlH0u+bB5Q8Xsw+bbMgj9YlQA8xbRb4f20Uh0hEzCCXrtVI851WuK1+7U67XCqsvy",
+	"7bRGd7ueZ6NSrfBBpBdkONYGFlavD7pcr0t52/oiuTAyaU0SHmFk4uxPduuZisplOtZLu+EXK96cCaP9",
+	"a3lD/HoFnPQiZ9VvGk/A7KWNGLirdlR7hpaVAYV6ZPtzirPwZa5S0Rojp1IsRwOAa6TFWJDnQUCNGAoi",
+	"KBmEnkU3EnEfE0OWHEu0JMB+mHCHKkSXTdXSwnWKZsQAA/UodNJ9FSlG5Hhj8R6ty5MtTrTze4K5ZmMV",
+	"OCdyJbNgbhWcNelyHZLmJt4rwnLSwsCLqWbOOfB4yEtL5GYqx+kSOQcV5t4q5KD5bV5cBWMbkUgg6CFZ",
+	"JuXK+HDInl19uDqvsos3x+ygsfuiyS6/P9raqbID5ge9IImrbLdOblD8PFPsHmMBngGNA5jZlvQINOpK",
+	"JUPLaZbAaLxYJKOhR/kdN/6iB0JJdid28nTS6Fdo6q1nTxYadTlL6/fomoRra1Sv73bi2x77YxDK+NsW",
+	"NOg0t7fH43FtvFtTUW+7Ua/Xt+PbXqvCbgMx/k798W2rUmd1trfP9vZbeA+Bd9IbnPnftirv99he//B2",
+	"p791+Gersu1eA/eCvwEZSe+7SrPy7rvLTz/vvj4/+f78h93zf57n/4Zrk9FQ236Nn/rttz/dnH5/Fvrf",
+	"/zQ+fftycPr2zej07Zsd/20/bMuL4c+NN/X27mnv539+N65UK6MoqDS1Ka1fS3MbjsU2KvYml/L/w2F8",
+	"O28QetiNA2xm+hZ/jh/xsKeiIOkPvr38/mgHP8OT8e0B/jUUUaD8b3fri6sJvR8uYc4FiuKTZQkbDnH3",
+	"G9wynrDM8cJv/x4BsCebdrcgRdPCeb0gDJwEA5a4SBn1tHLQSoN5VoR5rChtHnT1rvSFxyhak7gbGOL1",
+	"xcXWLWnxX5auQ56dGqDqLEBHh+yEHvjIMkvHqiUhTUkayai1jMtgDPz0BnpuhboF7A1tTJBngH4DeAaP",
+	"X4E5AmetqgRUS40Xh/UXDW1mTePPkH2UqbpdQzcsJY2PcZYO0/zjrG2eh47wYAqbU0SAje76mvUheC6n",
+	"yhUIbhnS4q+s5R7ELE6CMMS8akHpQoC+KRqh+cIF9541dtwXnRviFVOdGyN2fXEbmNxuLKg7BgFpp9SK",
+	"YUmdUfXg+hlISJOredAD/bp1Dpk1Q4sCJF7+ncQi2RoN9QoSSniVVBqC5uR6B5d6Ofq95u+ubws4swxN",
+	"FWRSKl/t3M+yy4xTelDrfGfVJO62hiYva2uoyD05WUT+h26fvglkEJsudNgaJRGENYzUz4R3++WvJWI3",
+	"He0tOUX6TVcS1GCT7dVf1hiMIJA9NlGjyI0gL2TatWTGtuPU92AYw71ZAAKLs50jaUwR3XmV+aNIjx4t",
+	"ZuQ7d+cNSwQca0FSzpeG4wUi0ifNcb5QQfjlqNNHTtZ1aNEfa7QXDm+x1CAi9RQDwq0jS+ev90hxNVn2",
+	"mnkZYe2R2WqBudzpxZt3w57+VdnTHw8bx/KS4VGf76L87oXg/l0e7rl5nbTcwwv8XBJn1F4qiTP7qBQk",
+	"cQwY/1+ChXkXBPUEBQDjHoiE+zzhHgLvQpmeD+G7lhz3VShq7DVIKW0ZOJA9YFVlLCqeUEjtiGptfSRz",
+	"xhsj54bJjbNcarwKQWtxK6Js8U5LUlI95hN9Y4cCEWF6UsYZZC9MKfvoGz3ILDxRxqapWmPMoksLSRDy",
+	"DjgRLhbpMq+KgE/E4dEWLWlx56WKWKhickJh/mgclpL4W2WzYrxsSofcCa9//ghu+P03/P5Pw5beAAGs",
+	"YK5T38edafQC196ygC+Ew4lVkEQ0EkTAfQSonCB3B3yS5wJ3wfLgMANDDe/0od8DVGakPXGMLgYRC/y4",
+	"xs651rVjFd0wHrckOORhECfIl1IKyKm36XFKjv546JXc4tIF2ZPpJ6ZVva+GC5aipjJVDYUEq2gYqW4Q",
+	"LuhmrFf0Sa9nPouR2ZYbx+MxOB5QWJqk9PuxiUZuHJF1S8mmJfX2Zysv5mKl4pU5pNScjG5mHQorsB2f",
+	"IyUaJTS1IGY81r6GCUgi+Tb9ArQB9fCDL6J3w3RMs21sJZ/gBzGvjkgv9h6QGILbVFmiVNPJqO/Vd4t0",
+	"wZio8B19sHBQlBYZMgZ0G7mBI8WC2ITxXiSEjxC7mK4zT3kK9b/ZwmZrwSDR6PQS4FV0xGpP1AT9RIcA",
+	"MrV4NDaifR3RXi0X03qKVrSX4YHONgsL5pAal/etoLBmZAu46aCi7W8YPiws4nsDsKGkOsd9BcIEeMVN",
+	"g6VbSZZyersldTV2YjKqVlXnGzILqvhaMg0QQoSCM59PKG8MOc2ICOISW/UT19hHCOsB0KprCmB1CaZV",
+	"0WjINCIrA8IOQ2lJDn9vGdDVAAyRjqDxwT6psSNzlymEkhQTlSVBGZ95LMrZIRvLNsobUsXU9dlzXZ/l",
+	"GGku4ByUhI3gWbAP2qI3kk84WvRVmuI3Le+zYmtPz0yBs1ZCiXuv4bP12HrToRWR9Rp+BoyMYadEvDiH",
+	"b0sWNVa7HL5XyjDyJn0xgKqUYjWlv4ZyNua5EndmJG7D2bvh7N1EzOZGzO5RXm3iZiCi75FrbJb8LoW2",
+	"2K/PEpsbVrENq9hG1N6LqHVO9kbM3qOY/Wp0bstzoaU28hpkaOwNdUUWwZhgqGMU4qbzsixpXktqGT55",
+	"YAmUtJh8Q+e2oXNbL2OyoXjbULx9paDQNMsbVsJuNP/dZq/mcNxlvZpHxHOX2jarA2ame625Gp5ZvmYb",
+	"rRwK0mkjIFQ9FmhDpscD+YpRACyTtkkUG0biFuoakgdmawjp6w3yt0AJ/du5Y4Vi+UT6U2nMv6ojLXHB",
+	"yAoC8CvhlM6I5jwAtNJ2pMbY7LAUUqmp/N9AlT5NqNJNaCgbhb8XWbQJDDnG01oosa6gxgIZ2+411m4o",
+	"gGCZVje9il27lhxL1hgJwgdt/2zgaDdwtEsHV54CRO08e7FYFmwE9F3772aZs+77U8XpTZXUSIaqc7Op",
+	"Ws2rYT2tMQ8AXweRVGNqdUVAJRNHxRgGgT/GKkUDw7bwHCFkGrdI+9ev6ElogzHogm9JKRLsA4wE0aRp",
+	"vV9gEMQJf2hpFNxTK2Hy2BpYvSJP0pfYFC2CYksyu/7OKhXnjguHAtMvB22PEBmCJ/hvOgOGMBLQnbUR",
+	"tg3uNY03f6cf4ZhXTXizCudejejUhkrdALwunTbAOj043HuJkOeH9br518FB43ktFYRXIFYr0wrtkvLG",
+	"dIjJ6E9vzP79r73ajrnp7kGVfRgKefqaHSspRSdhxyoSbKdWd592iWXsBY+7EL0gTkRk4L64XzV16/oD",
+	"dHGmkMmcW6cEfVP3JtBTvS3E1oAHoQXhUBHr9JWWhDxLFUqzHgDhJYhj51GGuG3OqmWz4GBw0m2JfJjx",
+	"gnpW9uyTaOtdJt2Fc6iZ84/8Wa9JrvrtmcG5f552HGJhK5GcIUMgx6pUJd3ZWQC7alG42BQoVbHKNasE",
+	"XKwR/Qq9FKnFgI9gADCDR9eLOHS6apVBze1G6wXwtglGRWsPnE6HUGQQ5I1G5Kw53NECuCTEkB/yzk2c",
+	"Uzc05Ax4MPzKo9aLJEN/r5cI39kgiGOty3HAqHWjUSiwl09fpOCwBx3b7U+vQun1ztY2gCJEzWd2c97C",
+	"LlRyqd9HSzYUahgKp+bDAIzCQGa9NBqj+9rMR/Ti0sEd4xcFo/oAuD0s6Udq1Otr22OQG1OVvLCYvYVK",
+	"tCr7QUw6oeI3+ny8DZLvR+11hvnK7vdsldLUmutrInffn5sKxYJ5QXyL0BhTIZTGKF2ue8PmUd6fNg/3",
+	"AR4wLeEsJEPxvTEvBVqhaw+F83MEfSj5MemoIIlF2K1ST1KirVVthgY9qfe6FkAI0U+GLBQOzXhb5hbu",
+	"67KfTW0rNCIKBvieQJ7gBsNROww6OBb9YLO3cQkBQGdicn8gBl/s7eyRmtrfOXSF6usgLhXkANuLTwgV",
+	"91mbh1x29ObWg1BRpy/MZJ07fi94mPQrX3798v8HAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

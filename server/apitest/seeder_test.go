@@ -130,7 +130,7 @@ func (c *seeder) owned(a seededUser) map[string]string {
 		c.s.t.Fatal(err)
 	}
 	return map[string]string{
-		"session_id": a.otherSessionID, "user_id": a.userID, "client_id": client.ID, "factor_id": factor.ID, "provider": provider.Name, "identity_id": identity.ID,
+		"session_id": a.otherSessionID, "user_id": a.userID, "client_id": client.ID, "factor_id": factor.ID, "provider": provider.Name, "identity_id": identity.ID, "mail_id": c.s.waitingMail(c.s.t),
 	}
 }
 

@@ -101,7 +101,15 @@ const cases = {
   revokeToken: { fields: () => ({ token: pair.refresh_token }) },
   endSessions: { login: true },
   deleteMe: { before: () => { account.scopes = ['me:delete']; }, login: true },
-  listEvents: { login: administrator, fields: () => ({ user_id: shown.createUser.id, kind: 'login' }) },
+  listEvents: { login: administrator, fields: () => ({ user_id: shown.createUser.id, kind: ['login'] }) },
+  exportEvents: {},
+  getSettings: {},
+  listSigningKeys: {},
+  rotateSigningKey: {},
+  listMails: {},
+  sendTestMail: { refused: 409 }, // the administrator has no address
+  retryMail: { refused: 404 },
+  deleteMail: { refused: 404 },
 };
 
 // authorization returns the parameters of a request that gets a page.
@@ -217,7 +225,7 @@ test('every operation can be tried out', async (t) => {
         let [, success] = documented.find(([each]) => Number(each) === status) ?? [];
         assert.ok(success, `${status} instead of ${documented.map(([each]) => each)}: ${text}`);
         if (success.$ref) success = contract.components.responses[success.$ref.split('/').at(-1)];
-        if (success.content) shown[id] = success.content['text/html'] ? text : JSON.parse(text);
+        if (success.content) shown[id] = success.content['application/json'] || status >= 400 ? JSON.parse(text) : text;
       }
       await block.locator('.opblock-summary-control').click(); // the page is slow with all operations unfolded
     });

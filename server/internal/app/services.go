@@ -5,6 +5,7 @@ import (
 	"sesame/server/internal/audit"
 	"sesame/server/internal/contract"
 	"sesame/server/internal/identity"
+	"sesame/server/internal/mailer"
 	"sesame/server/internal/oauth"
 	"sesame/server/internal/passkey"
 	"sesame/server/internal/token"
@@ -19,6 +20,7 @@ type Services struct {
 	OAuth    *oauth.Service
 	Upstream *upstream.Service
 	Audit    *audit.Log
+	Mails    *mailer.Queue // only after Create
 }
 
 // MakeServices makes the domain, for the scopes of the contract. Call it once.
@@ -42,12 +44,13 @@ func (a *App) MakeServices(rules *contract.Contract) *Services {
 			ConfirmURL: a.VerifyURL, ResetURL: a.ResetURL, MagicLinkURL: a.magicLinkURL(), Cursors: cursors, Name: a.ServiceName(rules.Title),
 		}),
 		OAuth: oauth.New(a.DB, issuer, token.NewIDIssuer(a.PublicURL, a.IDKeys), a.master, id, oauth.Settings{
-			AccessTTL: a.AccessTokenTTL.Duration, RefreshGrace: a.RefreshGrace.Duration, DocsRedirect: a.docsRedirect(),
+			AccessTTL: a.AccessTokenTTL.Duration, RefreshGrace: a.RefreshGrace.Duration, DocsRedirect: a.docsRedirect(), AdminPage: a.adminPage(),
 			Issued:  func(grant string) { a.Metrics.tokens.Add(1, grant) },
 			Cursors: cursors,
 		}),
 		Upstream: upstream.New(a.DB, a.master, id, upstream.Settings{PublicURL: a.PublicURL, Private: a.PrivateProviders == "on", Cursors: cursors, Log: a.Log}),
-		Audit:    audit.NewLog(a.DB, cursors),
+		Audit:    audit.NewLog(a.DB, cursors, a.Now),
+		Mails:    &mailer.Queue{Dispatcher: a.mails, Cursors: cursors, KeyedHash: token.NewKeyedHash(a.master)},
 	}
 	return a.services
 }
@@ -66,6 +69,14 @@ func (a *App) docsRedirect() string {
 		return ""
 	}
 	return a.PublicURL + "/docs/oauth2-redirect.html"
+}
+
+// adminPage is the address of the administrator's page (package admin), or "".
+func (a *App) adminPage() string {
+	if a.Admin != "on" {
+		return ""
+	}
+	return a.PublicURL + "/admin/"
 }
 
 // adminScope is the scope that changing an account needs.

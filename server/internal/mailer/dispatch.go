@@ -119,7 +119,7 @@ func (d *Dispatcher) deliver(ctx context.Context, row store.Mail) {
 		log.Warn("sending a mail failed and will be retried", "error", err, "retry_at", next)
 		d.attempted(mailRetried)
 		span.Fail(mailRetried)
-		d.record(ctx, func(ctx context.Context) error { return d.DB.RetryMail(ctx, row, next) })
+		d.record(ctx, func(ctx context.Context) error { return d.DB.RetryMail(ctx, row, next, shortened(err)) })
 		return
 	}
 	d.record(ctx, func(ctx context.Context) error { return d.DB.DeleteMail(ctx, row.ID) })
