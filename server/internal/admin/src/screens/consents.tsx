@@ -88,14 +88,14 @@ export function ClientConsents({ id }: ScreenProps) {
   const back = { href: href('consents'), text: t('title') };
   if (!client.data) return <Screen title={t('title')} back={back}>{client.loading ? <Loading /> : <Fault failure={client.failure} retry={client.reload} />}</Screen>;
   const { name } = client.data;
-  return <Screen title={t('of', { client: `\u2068${name}\u2069` })} back={back} actions={<a class="button" href={href('clients', id)}>{t('settings')}</a>}>
+  return <Screen title={t('of', { client: name })} back={back} actions={<a class="button" href={href('clients', id)}>{t('settings')}</a>}>
     <Table caption={t('consents')} list={consents} id={({ user_id: user }) => user} empty={t('nobody')} columns={[
       { title: t('person'), kind: 'main', cell: ({ user_id: user, username }) => may('users:read') ? <a href={href('people', user)}><Theirs>{username ?? user}</Theirs></a> : <Code>{user}</Code> },
       { title: t('agreed'), cell: ({ scopes }) => <Scopes names={scopes} /> },
       { title: t('since'), kind: 'short', cell: ({ created_at: at }) => <Time at={at} /> },
       { title: t('last'), kind: 'short', cell: ({ updated_at: at }) => <Time at={at} /> },
       { title: t('withdraw'), kind: 'actions', cell: ({ user_id: user, username }) => may('users:write') && <button type="button" class="small" onClick={() => open((close) =>
-        <Withdraw user={user} name={`\u2068${username ?? user}\u2069`} client={id} clientName={name} close={close} done={consents.reload} />)}>{t('withdraw')}</button> },
+        <Withdraw user={user} name={username ?? user} client={id} clientName={name} close={close} done={consents.reload} />)}>{t('withdraw')}</button> },
     ]} />
     {dialog}
   </Screen>;

@@ -6,7 +6,7 @@ import { href } from '../router';
 import { Confirm, useDialog } from '../ui/dialog';
 import { Badge, Code, Scopes, Section, Theirs, Time, toast } from '../ui/parts';
 import { Table } from '../ui/table';
-import { nameOf, type User } from './person';
+import type { User } from './person';
 import { ClientName, EndSession, programOf, sessionColumns } from './sessions';
 
 const t = texts({
@@ -35,13 +35,11 @@ const t = texts({
 
 type Part = { user: User };
 
-const isolate = (text: string) => `\u2068${text}\u2069`;
-
 export function SessionsOf({ user }: Part) {
   const sessions = useLoad(() => api.GET('/users/{user_id}/sessions', { params: { path: { user_id: user.id } } }), [user.id, user.updated_at]);
   const [dialog, open] = useDialog();
   const items = sessions.data?.items ?? [];
-  const name = nameOf(user);
+  const name = user.username;
   const endAll = () => open((close) => <Confirm title={t('endAllTitle', { name })} action={t('endAll')} danger close={close} confirm={async () => {
     await ask(api.DELETE('/users/{user_id}/sessions', { params: { path: { user_id: user.id } } }));
     toast(t('allEnded', { name }));
@@ -59,7 +57,7 @@ export function Factors({ user }: Part) {
   const factors = useLoad(() => api.GET('/users/{user_id}/factors', { params: { path: { user_id: user.id } } }), [user.id]);
   const [dialog, open] = useDialog();
   const { items = [], recovery_codes_left: codes = 0, reset_at: resetAt = null } = factors.data ?? {};
-  const name = nameOf(user);
+  const name = user.username;
   const kindOf = (kind: string) => ({ totp: t('totp'), passkey: t('passkey') }[kind] ?? kind);
   const reset = () => open((close) => <Confirm title={t('resetTitle', { name })} action={t('reset')} danger close={close} confirm={async () => {
     const { reset_at: at } = await ask(api.POST('/users/{user_id}/factor-reset', { params: { path: { user_id: user.id } } }));
@@ -81,12 +79,12 @@ export function Factors({ user }: Part) {
 export function Identities({ user }: Part) {
   const identities = useLoad(() => api.GET('/users/{user_id}/identities', { params: { path: { user_id: user.id } } }), [user.id]);
   const [dialog, open] = useDialog();
-  const name = nameOf(user);
+  const name = user.username;
   const unlink = ({ id, label, subject }: Schemas['Identity']) => open((close) => <Confirm title={t('unlinkTitle', { name })} action={t('unlink')} danger close={close} confirm={async () => {
     await ask(api.DELETE('/users/{user_id}/identities/{identity_id}', { params: { path: { user_id: user.id, identity_id: id } } }));
     toast(t('unlinked'));
     identities.reload();
-  }}><p>{t('unlinkText', { name, label: isolate(label || subject) })}</p></Confirm>);
+  }}><p>{t('unlinkText', { name, label: label || subject })}</p></Confirm>);
   return <Section title={t('identities')}>
     <Table caption={t('identities')} list={{ ...identities, items: identities.data?.items ?? [] }} id={({ id }) => id} empty={t('noIdentities')} columns={[
       { title: t('provider'), kind: 'main', cell: ({ provider, issuer }) => <>{provider ? <Theirs>{provider}</Theirs> : <Badge kind="warn">{t('gone')}</Badge>}<br /><Code>{issuer}</Code></> },
@@ -101,10 +99,9 @@ export function Identities({ user }: Part) {
 
 // Withdraw asks before the consent of a person to a client is withdrawn.
 export function Withdraw({ user, name, client, clientName, close, done }: { user: string; name: string; client: string; clientName: string; close: () => void; done: () => void }) {
-  const shown = isolate(clientName);
-  return <Confirm title={t('withdrawTitle', { client: shown })} action={t('withdraw')} danger close={close} confirm={async () => {
+  return <Confirm title={t('withdrawTitle', { client: clientName })} action={t('withdraw')} danger close={close} confirm={async () => {
     await ask(api.DELETE('/users/{user_id}/consents/{client_id}', { params: { path: { user_id: user, client_id: client } } }));
-    toast(t('withdrawn', { client: shown }));
+    toast(t('withdrawn', { client: clientName }));
     done();
   }}><p>{t('withdrawText', { name })}</p></Confirm>;
 }
@@ -115,13 +112,13 @@ export function Consents({ user }: Part) {
   }), [user.id]);
   const [dialog, open] = useDialog();
   return <Section title={t('consents')}>
-    <Table caption={t('consents')} list={consents} id={({ client_id: id }) => id} empty={t('noConsents', { name: nameOf(user) })} columns={[
+    <Table caption={t('consents')} list={consents} id={({ client_id: id }) => id} empty={t('noConsents', { name: user.username })} columns={[
       { title: t('application'), kind: 'main', cell: ({ client_id: id, client_name: own }) => may('clients:read') ? <a href={href('clients', id)}><Theirs>{own}</Theirs></a> : <Theirs>{own}</Theirs> },
       { title: t('may'), cell: ({ scopes }) => <Scopes names={scopes} /> },
       { title: t('since'), kind: 'short', cell: ({ created_at: at }) => <Time at={at} /> },
       { title: t('last'), kind: 'short', cell: ({ updated_at: at }) => <Time at={at} /> },
       { title: t('withdraw'), kind: 'actions', cell: ({ client_id: id, client_name: own }) => may('users:write') && <button type="button" class="small" onClick={() => open((close) =>
-        <Withdraw user={user.id} name={nameOf(user)} client={id} clientName={own} close={close} done={consents.reload} />)}>{t('withdraw')}</button> },
+        <Withdraw user={user.id} name={user.username} client={id} clientName={own} close={close} done={consents.reload} />)}>{t('withdraw')}</button> },
     ]} />
     {dialog}
   </Section>;

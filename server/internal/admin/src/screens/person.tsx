@@ -33,9 +33,6 @@ const t = texts({
 
 export type User = Schemas['User'];
 
-// nameOf is a username in a sentence: it cannot change the direction of the words around it.
-export const nameOf = (user: User) => `\u2068${user.username}\u2069`;
-
 export function Person({ id }: ScreenProps) {
   const loaded = useLoad(() => api.GET('/users/{user_id}', { params: { path: { user_id: id } } }), [id]);
   const user = loaded.data;
@@ -80,7 +77,7 @@ function Profile({ user, show }: Part) {
 function Steps({ user, show }: Part) {
   const [dialog, open] = useDialog();
   const action = useAction();
-  const name = nameOf(user);
+  const name = user.username;
   const params = { path: { user_id: user.id } };
   const able = async (disabled: boolean) => {
     show(await ask(api.PATCH('/users/{user_id}', { params, body: { disabled } })));

@@ -79,14 +79,13 @@ export function sessionColumns<T extends Session>(first: Column<T>[], end: (sess
 
 // EndSession asks before a session ends, and names it.
 export function EndSession({ session, user, name, close, done }: { session: Session; user: string; name: string; close: () => void; done: () => void }) {
-  const isolated = `\u2068${name}\u2069`;
   const client: ComponentChildren = builtIn(session.client_id) ?? session.client_id;
-  return <Confirm title={t('endTitle', { name: isolated })} action={t('end')} danger close={close} confirm={async () => {
+  return <Confirm title={t('endTitle', { name })} action={t('end')} danger close={close} confirm={async () => {
     await ask(api.DELETE('/users/{user_id}/sessions/{session_id}', { params: { path: { user_id: user, session_id: session.id } } }));
-    toast(t('ended', { name: isolated }));
+    toast(t('ended', { name }));
     done();
   }}>
-    <p>{t('endText', { client: String(client), address: `\u2068${session.ip_address}\u2069` })}</p>
+    <p>{t('endText', { client: String(client), address: session.ip_address })}</p>
     {session.current && <p>{t('endOwn')}</p>}
   </Confirm>;
 }
