@@ -58,6 +58,7 @@ const cases = {
   startPasswordReset: { fields: () => ({ user_id: shown.createUser.id }) },
   inviteUser: { body: () => ({ email: 'helen@example.com' }) },
   resendInvitation: { fields: () => ({ user_id: shown.inviteUser.id }), refused: 429 }, // the first mail was just now
+  listAllSessions: {},
   listUserSessions: { fields: () => ({ user_id: guest.id }) },
   endUserSession: { before: enterGuest, fields: () => ({ user_id: guest.id, session_id: guest.session }) },
   endUserSessions: { fields: () => ({ user_id: guest.id }) },
