@@ -620,6 +620,53 @@ type AuthorizationRequest struct {
 	UILocales *string `json:"ui_locales,omitempty"`
 }
 
+// ClientConsent defines model for ClientConsent.
+type ClientConsent struct {
+	// CreatedAt When the person agreed first.
+	CreatedAt time.Time `json:"created_at"`
+
+	// Scopes What the client may use of the account.
+	Scopes []string `json:"scopes"`
+
+	// UpdatedAt When the person agreed last.
+	UpdatedAt time.Time `json:"updated_at"`
+	UserID    string    `json:"user_id"`
+
+	// Username Null unless the token has `users:read`.
+	Username nullable.Nullable[string] `json:"username"`
+}
+
+// ClientConsentPage defines model for ClientConsentPage.
+type ClientConsentPage struct {
+	Items []ClientConsent `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// Consent defines model for Consent.
+type Consent struct {
+	ClientID   string `json:"client_id"`
+	ClientName string `json:"client_name"`
+
+	// CreatedAt When the person agreed first.
+	CreatedAt time.Time `json:"created_at"`
+
+	// Scopes What the client may use.
+	Scopes []string `json:"scopes"`
+
+	// UpdatedAt When the person agreed last.
+	UpdatedAt time.Time `json:"updated_at"`
+}
+
+// ConsentPage defines model for ConsentPage.
+type ConsentPage struct {
+	Items []Consent `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
 // CurrentPassword Example: a wooden horse
 type CurrentPassword = secret.Text
 
@@ -1246,7 +1293,7 @@ type OAuthClientCreate struct {
 type OAuthClientPage struct {
 	Items []OAuthClient `json:"items"`
 
-	// NextCursor Always null, because one page holds all clients.
+	// NextCursor Null on the last page.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
@@ -1624,7 +1671,7 @@ type ProviderKind string
 type ProviderPage struct {
 	Items []Provider `json:"items"`
 
-	// NextCursor Always null, because one page holds all providers.
+	// NextCursor Null on the last page.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
@@ -1831,6 +1878,9 @@ type Session struct {
 
 	// Amr How the person signed in (RFC 8176), such as `pwd` for a password and `otp` for the code of an authenticator app.
 	Amr []string `json:"amr"`
+
+	// ClientID The client that the person logged in through: its `client_id`, `first-party` for a login without one, or `browser` for the pages of this server.
+	ClientID string `json:"client_id"`
 
 	// CreatedAt When the person logged in.
 	CreatedAt time.Time `json:"created_at"`
@@ -2444,6 +2494,29 @@ type AuthorizeParams struct {
 	Claims *string `form:"claims,omitempty" json:"claims,omitempty"`
 }
 
+// ListClientsParams defines parameters for ListClients.
+type ListClientsParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Q Prefix of the name, in any letter case; empty for all clients.
+	Q *string `form:"q,omitempty" json:"q,omitempty"`
+}
+
+// ListClientConsentsParams defines parameters for ListClientConsents.
+type ListClientConsentsParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // ListEventsParams defines parameters for ListEvents.
 type ListEventsParams struct {
 	// Limit Maximum number of items per page.
@@ -2509,6 +2582,16 @@ type ListMailsParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// ListProvidersParams defines parameters for ListProviders.
+type ListProvidersParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // SignOutParams defines parameters for SignOut.
 type SignOutParams struct {
 	// IDTokenHint An ID token of the session that should end. It may be expired.
@@ -2546,6 +2629,16 @@ type ListUsersParams struct {
 	Disabled *bool `form:"disabled,omitempty" json:"disabled,omitempty"`
 }
 
+// ListConsentsParams defines parameters for ListConsents.
+type ListConsentsParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // ListMyEventsParams defines parameters for ListMyEvents.
 type ListMyEventsParams struct {
 	// Limit Maximum number of items per page.
@@ -2560,6 +2653,16 @@ type ListMyEventsParams struct {
 type RemoveFactorParams struct {
 	// EndOtherSessions Whether every other session of the account ends.
 	EndOtherSessions *bool `form:"end_other_sessions,omitempty" json:"end_other_sessions,omitempty"`
+}
+
+// ListUserConsentsParams defines parameters for ListUserConsents.
+type ListUserConsentsParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // AuthorizeWithFormFormdataRequestBody defines body for AuthorizeWithForm for application/x-www-form-urlencoded ContentType.
@@ -2662,7 +2765,7 @@ type ServerInterface interface {
 	AuthorizeWithForm(ctx echo.Context) error
 	// ListClients List the clients
 	// (GET /clients)
-	ListClients(ctx echo.Context) error
+	ListClients(ctx echo.Context, params ListClientsParams) error
 	// CreateClient Create a client
 	// (POST /clients)
 	CreateClient(ctx echo.Context) error
@@ -2675,6 +2778,9 @@ type ServerInterface interface {
 	// UpdateClient Change a client
 	// (PATCH /clients/{client_id})
 	UpdateClient(ctx echo.Context, clientID string) error
+	// ListClientConsents List the consents to a client
+	// (GET /clients/{client_id}/consents)
+	ListClientConsents(ctx echo.Context, clientID string, params ListClientConsentsParams) error
 	// ReplaceClientSecret Replace the secret of a client
 	// (POST /clients/{client_id}/secret)
 	ReplaceClientSecret(ctx echo.Context, clientID string) error
@@ -2725,7 +2831,7 @@ type ServerInterface interface {
 	ConfirmPasswordReset(ctx echo.Context) error
 	// ListProviders List the providers
 	// (GET /providers)
-	ListProviders(ctx echo.Context) error
+	ListProviders(ctx echo.Context, params ListProvidersParams) error
 	// CreateProvider Create a provider
 	// (POST /providers)
 	CreateProvider(ctx echo.Context) error
@@ -2780,6 +2886,12 @@ type ServerInterface interface {
 	// UpdateMe Change my profile
 	// (PATCH /users/me)
 	UpdateMe(ctx echo.Context) error
+	// ListConsents List my consents
+	// (GET /users/me/consents)
+	ListConsents(ctx echo.Context, params ListConsentsParams) error
+	// WithdrawConsent Withdraw a consent
+	// (DELETE /users/me/consents/{client_id})
+	WithdrawConsent(ctx echo.Context, clientID string) error
 	// ChangeEmail Change my e-mail address
 	// (PUT /users/me/email)
 	ChangeEmail(ctx echo.Context) error
@@ -2840,9 +2952,36 @@ type ServerInterface interface {
 	// UpdateUser Change an account
 	// (PATCH /users/{user_id})
 	UpdateUser(ctx echo.Context, userID string) error
+	// ListUserConsents List the consents of an account
+	// (GET /users/{user_id}/consents)
+	ListUserConsents(ctx echo.Context, userID string, params ListUserConsentsParams) error
+	// WithdrawUserConsent Withdraw a consent of an account
+	// (DELETE /users/{user_id}/consents/{client_id})
+	WithdrawUserConsent(ctx echo.Context, userID string, clientID string) error
 	// ResetFactors Reset the second factors of an account
 	// (POST /users/{user_id}/factor-reset)
 	ResetFactors(ctx echo.Context, userID string) error
+	// ListUserFactors List the second factors of an account
+	// (GET /users/{user_id}/factors)
+	ListUserFactors(ctx echo.Context, userID string) error
+	// ListUserIdentities List the identities of an account
+	// (GET /users/{user_id}/identities)
+	ListUserIdentities(ctx echo.Context, userID string) error
+	// DeleteUserIdentity Unlink an identity from an account
+	// (DELETE /users/{user_id}/identities/{identity_id})
+	DeleteUserIdentity(ctx echo.Context, userID string, identityID string) error
+	// EndUserSessions End all sessions of an account
+	// (DELETE /users/{user_id}/sessions)
+	EndUserSessions(ctx echo.Context, userID string) error
+	// ListUserSessions List the sessions of an account
+	// (GET /users/{user_id}/sessions)
+	ListUserSessions(ctx echo.Context, userID string) error
+	// EndUserSession End a session of an account
+	// (DELETE /users/{user_id}/sessions/{session_id})
+	EndUserSession(ctx echo.Context, userID string, sessionID string) error
+	// UnlockUser End the waits of an account
+	// (POST /users/{user_id}/unlock)
+	UnlockUser(ctx echo.Context, userID string) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -3034,8 +3173,31 @@ func (w *ServerInterfaceWrapper) AuthorizeWithForm(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) ListClients(ctx echo.Context) error {
 	var err error
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListClientsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", ctx.QueryParams(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter q: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.ListClients(ctx)
+	err = w.Handler.ListClients(ctx, params)
 	return err
 }
 
@@ -3093,6 +3255,38 @@ func (w *ServerInterfaceWrapper) UpdateClient(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.UpdateClient(ctx, clientID)
+	return err
+}
+
+// ListClientConsents converts echo context to params.
+func (w *ServerInterfaceWrapper) ListClientConsents(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "client_id" -------------
+	var clientID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListClientConsentsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListClientConsents(ctx, clientID, params)
 	return err
 }
 
@@ -3397,8 +3591,24 @@ func (w *ServerInterfaceWrapper) ConfirmPasswordReset(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) ListProviders(ctx echo.Context) error {
 	var err error
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListProvidersParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.ListProviders(ctx)
+	err = w.Handler.ListProviders(ctx, params)
 	return err
 }
 
@@ -3659,6 +3869,47 @@ func (w *ServerInterfaceWrapper) UpdateMe(ctx echo.Context) error {
 	return err
 }
 
+// ListConsents converts echo context to params.
+func (w *ServerInterfaceWrapper) ListConsents(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListConsentsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListConsents(ctx, params)
+	return err
+}
+
+// WithdrawConsent converts echo context to params.
+func (w *ServerInterfaceWrapper) WithdrawConsent(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "client_id" -------------
+	var clientID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.WithdrawConsent(ctx, clientID)
+	return err
+}
+
 // ChangeEmail converts echo context to params.
 func (w *ServerInterfaceWrapper) ChangeEmail(ctx echo.Context) error {
 	var err error
@@ -3913,6 +4164,62 @@ func (w *ServerInterfaceWrapper) UpdateUser(ctx echo.Context) error {
 	return err
 }
 
+// ListUserConsents converts echo context to params.
+func (w *ServerInterfaceWrapper) ListUserConsents(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListUserConsentsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListUserConsents(ctx, userID, params)
+	return err
+}
+
+// WithdrawUserConsent converts echo context to params.
+func (w *ServerInterfaceWrapper) WithdrawUserConsent(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// ------------- Path parameter "client_id" -------------
+	var clientID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.WithdrawUserConsent(ctx, userID, clientID)
+	return err
+}
+
 // ResetFactors converts echo context to params.
 func (w *ServerInterfaceWrapper) ResetFactors(ctx echo.Context) error {
 	var err error
@@ -3926,6 +4233,134 @@ func (w *ServerInterfaceWrapper) ResetFactors(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ResetFactors(ctx, userID)
+	return err
+}
+
+// ListUserFactors converts echo context to params.
+func (w *ServerInterfaceWrapper) ListUserFactors(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListUserFactors(ctx, userID)
+	return err
+}
+
+// ListUserIdentities converts echo context to params.
+func (w *ServerInterfaceWrapper) ListUserIdentities(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListUserIdentities(ctx, userID)
+	return err
+}
+
+// DeleteUserIdentity converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteUserIdentity(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// ------------- Path parameter "identity_id" -------------
+	var identityID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "identity_id", ctx.Param("identity_id"), &identityID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter identity_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteUserIdentity(ctx, userID, identityID)
+	return err
+}
+
+// EndUserSessions converts echo context to params.
+func (w *ServerInterfaceWrapper) EndUserSessions(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.EndUserSessions(ctx, userID)
+	return err
+}
+
+// ListUserSessions converts echo context to params.
+func (w *ServerInterfaceWrapper) ListUserSessions(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListUserSessions(ctx, userID)
+	return err
+}
+
+// EndUserSession converts echo context to params.
+func (w *ServerInterfaceWrapper) EndUserSession(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// ------------- Path parameter "session_id" -------------
+	var sessionID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "session_id", ctx.Param("session_id"), &sessionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter session_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.EndUserSession(ctx, userID, sessionID)
+	return err
+}
+
+// UnlockUser converts echo context to params.
+func (w *ServerInterfaceWrapper) UnlockUser(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UnlockUser(ctx, userID)
 	return err
 }
 
@@ -4008,6 +4443,15 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/users/me/totp/confirm", wrapper.ConfirmTotp, options.OperationMiddlewares["confirmTotp"]...)
 	router.POST(options.BaseURL+"/users/me/recovery-codes", wrapper.ReplaceRecoveryCodes, options.OperationMiddlewares["replaceRecoveryCodes"]...)
 	router.POST(options.BaseURL+"/users/:user_id/factor-reset", wrapper.ResetFactors, options.OperationMiddlewares["resetFactors"]...)
+	router.DELETE(options.BaseURL+"/users/:user_id/sessions", wrapper.EndUserSessions, options.OperationMiddlewares["endUserSessions"]...)
+	router.GET(options.BaseURL+"/users/:user_id/sessions", wrapper.ListUserSessions, options.OperationMiddlewares["listUserSessions"]...)
+	router.DELETE(options.BaseURL+"/users/:user_id/sessions/:session_id", wrapper.EndUserSession, options.OperationMiddlewares["endUserSession"]...)
+	router.GET(options.BaseURL+"/users/:user_id/factors", wrapper.ListUserFactors, options.OperationMiddlewares["listUserFactors"]...)
+	router.GET(options.BaseURL+"/users/:user_id/identities", wrapper.ListUserIdentities, options.OperationMiddlewares["listUserIdentities"]...)
+	router.DELETE(options.BaseURL+"/users/:user_id/identities/:identity_id", wrapper.DeleteUserIdentity, options.OperationMiddlewares["deleteUserIdentity"]...)
+	router.POST(options.BaseURL+"/users/:user_id/unlock", wrapper.UnlockUser, options.OperationMiddlewares["unlockUser"]...)
+	router.GET(options.BaseURL+"/users/:user_id/consents", wrapper.ListUserConsents, options.OperationMiddlewares["listUserConsents"]...)
+	router.DELETE(options.BaseURL+"/users/:user_id/consents/:client_id", wrapper.WithdrawUserConsent, options.OperationMiddlewares["withdrawUserConsent"]...)
 	router.POST(options.BaseURL+"/passkeys/challenges", wrapper.StartPasskeySignIn, options.OperationMiddlewares["startPasskeySignIn"]...)
 	router.POST(options.BaseURL+"/users/me/passkeys/challenges", wrapper.StartPasskey, options.OperationMiddlewares["startPasskey"]...)
 	router.POST(options.BaseURL+"/users/me/passkeys", wrapper.AddPasskey, options.OperationMiddlewares["addPasskey"]...)
@@ -4016,6 +4460,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/users/me/sessions/:session_id", wrapper.EndSession, options.OperationMiddlewares["endSession"]...)
 	router.GET(options.BaseURL+"/users/me/identities", wrapper.ListIdentities, options.OperationMiddlewares["listIdentities"]...)
 	router.DELETE(options.BaseURL+"/users/me/identities/:identity_id", wrapper.DeleteIdentity, options.OperationMiddlewares["deleteIdentity"]...)
+	router.GET(options.BaseURL+"/users/me/consents", wrapper.ListConsents, options.OperationMiddlewares["listConsents"]...)
+	router.DELETE(options.BaseURL+"/users/me/consents/:client_id", wrapper.WithdrawConsent, options.OperationMiddlewares["withdrawConsent"]...)
 	router.GET(options.BaseURL+"/users/me/events", wrapper.ListMyEvents, options.OperationMiddlewares["listMyEvents"]...)
 	router.GET(options.BaseURL+"/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
 	router.GET(options.BaseURL+"/events/export", wrapper.ExportEvents, options.OperationMiddlewares["exportEvents"]...)
@@ -4032,6 +4478,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/clients/:client_id", wrapper.GetClient, options.OperationMiddlewares["getClient"]...)
 	router.PATCH(options.BaseURL+"/clients/:client_id", wrapper.UpdateClient, options.OperationMiddlewares["updateClient"]...)
 	router.POST(options.BaseURL+"/clients/:client_id/secret", wrapper.ReplaceClientSecret, options.OperationMiddlewares["replaceClientSecret"]...)
+	router.GET(options.BaseURL+"/clients/:client_id/consents", wrapper.ListClientConsents, options.OperationMiddlewares["listClientConsents"]...)
 	router.GET(options.BaseURL+"/providers", wrapper.ListProviders, options.OperationMiddlewares["listProviders"]...)
 	router.POST(options.BaseURL+"/providers", wrapper.CreateProvider, options.OperationMiddlewares["createProvider"]...)
 	router.DELETE(options.BaseURL+"/providers/:provider", wrapper.DeleteProvider, options.OperationMiddlewares["deleteProvider"]...)
@@ -4612,6 +5059,7 @@ func (response AuthorizeWithForm503TextHTMLResponse) VisitAuthorizeWithFormRespo
 }
 
 type ListClientsRequestObject struct {
+	Params ListClientsParams
 }
 
 type ListClientsResponseObject interface {
@@ -4678,6 +5126,22 @@ func (response ListClients403ApplicationProblemPlusJSONResponse) VisitListClient
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
 	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClients422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListClients422ApplicationProblemPlusJSONResponse) VisitListClientsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5326,6 +5790,144 @@ type UpdateClient503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpdateClient503ApplicationProblemPlusJSONResponse) VisitUpdateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsentsRequestObject struct {
+	ClientID string `json:"client_id"`
+	Params   ListClientConsentsParams
+}
+
+type ListClientConsentsResponseObject interface {
+	VisitListClientConsentsResponse(w http.ResponseWriter) error
+}
+
+type ListClientConsents200JSONResponse ClientConsentPage
+
+func (response ListClientConsents200JSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents400ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents401ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents403ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents404ApplicationProblemPlusJSONResponse struct {
+	NoSuchClientApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents404ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents422ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents500ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents503ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -7418,6 +8020,7 @@ func (response ConfirmPasswordReset503ApplicationProblemPlusJSONResponse) VisitC
 }
 
 type ListProvidersRequestObject struct {
+	Params ListProvidersParams
 }
 
 type ListProvidersResponseObject interface {
@@ -7484,6 +8087,22 @@ func (response ListProviders403ApplicationProblemPlusJSONResponse) VisitListProv
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
 	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProviders422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListProviders422ApplicationProblemPlusJSONResponse) VisitListProvidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -9875,6 +10494,256 @@ type UpdateMe503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpdateMe503ApplicationProblemPlusJSONResponse) VisitUpdateMeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsentsRequestObject struct {
+	Params ListConsentsParams
+}
+
+type ListConsentsResponseObject interface {
+	VisitListConsentsResponse(w http.ResponseWriter) error
+}
+
+type ListConsents200JSONResponse ConsentPage
+
+func (response ListConsents200JSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsents400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListConsents400ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsents401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListConsents401ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsents403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListConsents403ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsents422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListConsents422ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsents500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListConsents500ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsents503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListConsents503ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsentRequestObject struct {
+	ClientID string `json:"client_id"`
+}
+
+type WithdrawConsentResponseObject interface {
+	VisitWithdrawConsentResponse(w http.ResponseWriter) error
+}
+
+type WithdrawConsent204Response struct {
+}
+
+func (response WithdrawConsent204Response) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type WithdrawConsent400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawConsent400ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsent401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawConsent401ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsent403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawConsent403ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsent404ApplicationProblemPlusJSONResponse Problem
+
+func (response WithdrawConsent404ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsent422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawConsent422ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsent500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawConsent500ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsent503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawConsent503ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -12652,6 +13521,274 @@ func (response UpdateUser503ApplicationProblemPlusJSONResponse) VisitUpdateUserR
 	return err
 }
 
+type ListUserConsentsRequestObject struct {
+	UserID string `json:"user_id"`
+	Params ListUserConsentsParams
+}
+
+type ListUserConsentsResponseObject interface {
+	VisitListUserConsentsResponse(w http.ResponseWriter) error
+}
+
+type ListUserConsents200JSONResponse ConsentPage
+
+func (response ListUserConsents200JSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents400ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents401ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents403ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents404ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents422ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents500ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents503ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsentRequestObject struct {
+	UserID   string `json:"user_id"`
+	ClientID string `json:"client_id"`
+}
+
+type WithdrawUserConsentResponseObject interface {
+	VisitWithdrawUserConsentResponse(w http.ResponseWriter) error
+}
+
+type WithdrawUserConsent204Response struct {
+}
+
+func (response WithdrawUserConsent204Response) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type WithdrawUserConsent400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawUserConsent400ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsent401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawUserConsent401ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsent403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawUserConsent403ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsent404ApplicationProblemPlusJSONResponse Problem
+
+func (response WithdrawUserConsent404ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsent422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawUserConsent422ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsent500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawUserConsent500ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsent503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawUserConsent503ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ResetFactorsRequestObject struct {
 	UserID string `json:"user_id"`
 }
@@ -12819,6 +13956,969 @@ func (response ResetFactors503ApplicationProblemPlusJSONResponse) VisitResetFact
 	return err
 }
 
+type ListUserFactorsRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type ListUserFactorsResponseObject interface {
+	VisitListUserFactorsResponse(w http.ResponseWriter) error
+}
+
+type ListUserFactors200JSONResponse FactorList
+
+func (response ListUserFactors200JSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors400ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors401ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors403ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors404ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors422ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors500ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors503ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentitiesRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type ListUserIdentitiesResponseObject interface {
+	VisitListUserIdentitiesResponse(w http.ResponseWriter) error
+}
+
+type ListUserIdentities200JSONResponse IdentityPage
+
+func (response ListUserIdentities200JSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities400ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities401ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities403ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities404ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities422ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities500ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities503ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentityRequestObject struct {
+	UserID     string `json:"user_id"`
+	IdentityID string `json:"identity_id"`
+}
+
+type DeleteUserIdentityResponseObject interface {
+	VisitDeleteUserIdentityResponse(w http.ResponseWriter) error
+}
+
+type DeleteUserIdentity204Response struct {
+}
+
+func (response DeleteUserIdentity204Response) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteUserIdentity400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUserIdentity400ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUserIdentity401ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUserIdentity403ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity404ApplicationProblemPlusJSONResponse Problem
+
+func (response DeleteUserIdentity404ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity409ApplicationProblemPlusJSONResponse Problem
+
+func (response DeleteUserIdentity409ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUserIdentity422ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUserIdentity500ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUserIdentity503ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessionsRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type EndUserSessionsResponseObject interface {
+	VisitEndUserSessionsResponse(w http.ResponseWriter) error
+}
+
+type EndUserSessions204Response struct {
+}
+
+func (response EndUserSessions204Response) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type EndUserSessions400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions400ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessions401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions401ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessions403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions403ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessions404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions404ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessions422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions422ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessions500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions500ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessions503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions503ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessionsRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type ListUserSessionsResponseObject interface {
+	VisitListUserSessionsResponse(w http.ResponseWriter) error
+}
+
+type ListUserSessions200JSONResponse SessionPage
+
+func (response ListUserSessions200JSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions400ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions401ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions403ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions404ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions422ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions500ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions503ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessionRequestObject struct {
+	UserID    string `json:"user_id"`
+	SessionID string `json:"session_id"`
+}
+
+type EndUserSessionResponseObject interface {
+	VisitEndUserSessionResponse(w http.ResponseWriter) error
+}
+
+type EndUserSession204Response struct {
+}
+
+func (response EndUserSession204Response) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type EndUserSession400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSession400ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSession401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSession401ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSession403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSession403ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSession404ApplicationProblemPlusJSONResponse Problem
+
+func (response EndUserSession404ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSession422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSession422ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSession500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSession500ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSession503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSession503ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUserRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type UnlockUserResponseObject interface {
+	VisitUnlockUserResponse(w http.ResponseWriter) error
+}
+
+type UnlockUser204Response struct {
+}
+
+func (response UnlockUser204Response) VisitUnlockUserResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type UnlockUser400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser400ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser401ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser403ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser404ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser413ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser422ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser500ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser503ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// GetKeys Read the public signing keys
@@ -12851,6 +14951,9 @@ type StrictServerInterface interface {
 	// UpdateClient Change a client
 	// (PATCH /clients/{client_id})
 	UpdateClient(ctx context.Context, request UpdateClientRequestObject) (UpdateClientResponseObject, error)
+	// ListClientConsents List the consents to a client
+	// (GET /clients/{client_id}/consents)
+	ListClientConsents(ctx context.Context, request ListClientConsentsRequestObject) (ListClientConsentsResponseObject, error)
 	// ReplaceClientSecret Replace the secret of a client
 	// (POST /clients/{client_id}/secret)
 	ReplaceClientSecret(ctx context.Context, request ReplaceClientSecretRequestObject) (ReplaceClientSecretResponseObject, error)
@@ -12956,6 +15059,12 @@ type StrictServerInterface interface {
 	// UpdateMe Change my profile
 	// (PATCH /users/me)
 	UpdateMe(ctx context.Context, request UpdateMeRequestObject) (UpdateMeResponseObject, error)
+	// ListConsents List my consents
+	// (GET /users/me/consents)
+	ListConsents(ctx context.Context, request ListConsentsRequestObject) (ListConsentsResponseObject, error)
+	// WithdrawConsent Withdraw a consent
+	// (DELETE /users/me/consents/{client_id})
+	WithdrawConsent(ctx context.Context, request WithdrawConsentRequestObject) (WithdrawConsentResponseObject, error)
 	// ChangeEmail Change my e-mail address
 	// (PUT /users/me/email)
 	ChangeEmail(ctx context.Context, request ChangeEmailRequestObject) (ChangeEmailResponseObject, error)
@@ -13016,9 +15125,36 @@ type StrictServerInterface interface {
 	// UpdateUser Change an account
 	// (PATCH /users/{user_id})
 	UpdateUser(ctx context.Context, request UpdateUserRequestObject) (UpdateUserResponseObject, error)
+	// ListUserConsents List the consents of an account
+	// (GET /users/{user_id}/consents)
+	ListUserConsents(ctx context.Context, request ListUserConsentsRequestObject) (ListUserConsentsResponseObject, error)
+	// WithdrawUserConsent Withdraw a consent of an account
+	// (DELETE /users/{user_id}/consents/{client_id})
+	WithdrawUserConsent(ctx context.Context, request WithdrawUserConsentRequestObject) (WithdrawUserConsentResponseObject, error)
 	// ResetFactors Reset the second factors of an account
 	// (POST /users/{user_id}/factor-reset)
 	ResetFactors(ctx context.Context, request ResetFactorsRequestObject) (ResetFactorsResponseObject, error)
+	// ListUserFactors List the second factors of an account
+	// (GET /users/{user_id}/factors)
+	ListUserFactors(ctx context.Context, request ListUserFactorsRequestObject) (ListUserFactorsResponseObject, error)
+	// ListUserIdentities List the identities of an account
+	// (GET /users/{user_id}/identities)
+	ListUserIdentities(ctx context.Context, request ListUserIdentitiesRequestObject) (ListUserIdentitiesResponseObject, error)
+	// DeleteUserIdentity Unlink an identity from an account
+	// (DELETE /users/{user_id}/identities/{identity_id})
+	DeleteUserIdentity(ctx context.Context, request DeleteUserIdentityRequestObject) (DeleteUserIdentityResponseObject, error)
+	// EndUserSessions End all sessions of an account
+	// (DELETE /users/{user_id}/sessions)
+	EndUserSessions(ctx context.Context, request EndUserSessionsRequestObject) (EndUserSessionsResponseObject, error)
+	// ListUserSessions List the sessions of an account
+	// (GET /users/{user_id}/sessions)
+	ListUserSessions(ctx context.Context, request ListUserSessionsRequestObject) (ListUserSessionsResponseObject, error)
+	// EndUserSession End a session of an account
+	// (DELETE /users/{user_id}/sessions/{session_id})
+	EndUserSession(ctx context.Context, request EndUserSessionRequestObject) (EndUserSessionResponseObject, error)
+	// UnlockUser End the waits of an account
+	// (POST /users/{user_id}/unlock)
+	UnlockUser(ctx context.Context, request UnlockUserRequestObject) (UnlockUserResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -13161,8 +15297,10 @@ func (sh *strictHandler) AuthorizeWithForm(ctx echo.Context) error {
 }
 
 // ListClients operation middleware
-func (sh *strictHandler) ListClients(ctx echo.Context) error {
+func (sh *strictHandler) ListClients(ctx echo.Context, params ListClientsParams) error {
 	var request ListClientsRequestObject
+
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.ListClients(ctx.Request().Context(), request.(ListClientsRequestObject))
@@ -13321,6 +15459,32 @@ func (sh *strictHandler) UpdateClient(ctx echo.Context, clientID string) error {
 		return err
 	} else if validResponse, ok := response.(UpdateClientResponseObject); ok {
 		return validResponse.VisitUpdateClientResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListClientConsents operation middleware
+func (sh *strictHandler) ListClientConsents(ctx echo.Context, clientID string, params ListClientConsentsParams) error {
+	var request ListClientConsentsRequestObject
+
+	request.ClientID = clientID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListClientConsents(ctx.Request().Context(), request.(ListClientConsentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListClientConsents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListClientConsentsResponseObject); ok {
+		return validResponse.VisitListClientConsentsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -13866,8 +16030,10 @@ func (sh *strictHandler) ConfirmPasswordReset(ctx echo.Context) error {
 }
 
 // ListProviders operation middleware
-func (sh *strictHandler) ListProviders(ctx echo.Context) error {
+func (sh *strictHandler) ListProviders(ctx echo.Context, params ListProvidersParams) error {
 	var request ListProvidersRequestObject
+
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.ListProviders(ctx.Request().Context(), request.(ListProvidersRequestObject))
@@ -14457,6 +16623,56 @@ func (sh *strictHandler) UpdateMe(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(UpdateMeResponseObject); ok {
 		return validResponse.VisitUpdateMeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListConsents operation middleware
+func (sh *strictHandler) ListConsents(ctx echo.Context, params ListConsentsParams) error {
+	var request ListConsentsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListConsents(ctx.Request().Context(), request.(ListConsentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListConsents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListConsentsResponseObject); ok {
+		return validResponse.VisitListConsentsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// WithdrawConsent operation middleware
+func (sh *strictHandler) WithdrawConsent(ctx echo.Context, clientID string) error {
+	var request WithdrawConsentRequestObject
+
+	request.ClientID = clientID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.WithdrawConsent(ctx.Request().Context(), request.(WithdrawConsentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "WithdrawConsent")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(WithdrawConsentResponseObject); ok {
+		return validResponse.VisitWithdrawConsentResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -15078,6 +17294,58 @@ func (sh *strictHandler) UpdateUser(ctx echo.Context, userID string) error {
 	return nil
 }
 
+// ListUserConsents operation middleware
+func (sh *strictHandler) ListUserConsents(ctx echo.Context, userID string, params ListUserConsentsParams) error {
+	var request ListUserConsentsRequestObject
+
+	request.UserID = userID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUserConsents(ctx.Request().Context(), request.(ListUserConsentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUserConsents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListUserConsentsResponseObject); ok {
+		return validResponse.VisitListUserConsentsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// WithdrawUserConsent operation middleware
+func (sh *strictHandler) WithdrawUserConsent(ctx echo.Context, userID string, clientID string) error {
+	var request WithdrawUserConsentRequestObject
+
+	request.UserID = userID
+	request.ClientID = clientID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.WithdrawUserConsent(ctx.Request().Context(), request.(WithdrawUserConsentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "WithdrawUserConsent")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(WithdrawUserConsentResponseObject); ok {
+		return validResponse.VisitWithdrawUserConsentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ResetFactors operation middleware
 func (sh *strictHandler) ResetFactors(ctx echo.Context, userID string) error {
 	var request ResetFactorsRequestObject
@@ -15103,636 +17371,841 @@ func (sh *strictHandler) ResetFactors(ctx echo.Context, userID string) error {
 	return nil
 }
 
+// ListUserFactors operation middleware
+func (sh *strictHandler) ListUserFactors(ctx echo.Context, userID string) error {
+	var request ListUserFactorsRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUserFactors(ctx.Request().Context(), request.(ListUserFactorsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUserFactors")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListUserFactorsResponseObject); ok {
+		return validResponse.VisitListUserFactorsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListUserIdentities operation middleware
+func (sh *strictHandler) ListUserIdentities(ctx echo.Context, userID string) error {
+	var request ListUserIdentitiesRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUserIdentities(ctx.Request().Context(), request.(ListUserIdentitiesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUserIdentities")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListUserIdentitiesResponseObject); ok {
+		return validResponse.VisitListUserIdentitiesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteUserIdentity operation middleware
+func (sh *strictHandler) DeleteUserIdentity(ctx echo.Context, userID string, identityID string) error {
+	var request DeleteUserIdentityRequestObject
+
+	request.UserID = userID
+	request.IdentityID = identityID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteUserIdentity(ctx.Request().Context(), request.(DeleteUserIdentityRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteUserIdentity")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteUserIdentityResponseObject); ok {
+		return validResponse.VisitDeleteUserIdentityResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// EndUserSessions operation middleware
+func (sh *strictHandler) EndUserSessions(ctx echo.Context, userID string) error {
+	var request EndUserSessionsRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.EndUserSessions(ctx.Request().Context(), request.(EndUserSessionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EndUserSessions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(EndUserSessionsResponseObject); ok {
+		return validResponse.VisitEndUserSessionsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListUserSessions operation middleware
+func (sh *strictHandler) ListUserSessions(ctx echo.Context, userID string) error {
+	var request ListUserSessionsRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUserSessions(ctx.Request().Context(), request.(ListUserSessionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUserSessions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListUserSessionsResponseObject); ok {
+		return validResponse.VisitListUserSessionsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// EndUserSession operation middleware
+func (sh *strictHandler) EndUserSession(ctx echo.Context, userID string, sessionID string) error {
+	var request EndUserSessionRequestObject
+
+	request.UserID = userID
+	request.SessionID = sessionID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.EndUserSession(ctx.Request().Context(), request.(EndUserSessionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EndUserSession")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(EndUserSessionResponseObject); ok {
+		return validResponse.VisitEndUserSessionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UnlockUser operation middleware
+func (sh *strictHandler) UnlockUser(ctx echo.Context, userID string) error {
+	var request UnlockUserRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UnlockUser(ctx.Request().Context(), request.(UnlockUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UnlockUser")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UnlockUserResponseObject); ok {
+		return validResponse.VisitUnlockUserResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
 // Stored as a slice of fixed-width chunks rather than one concatenated
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L35dhu3li/8Krj8bq/EaZIiqZleWd2yLNvyIOtoiHMS+pJgFUhWVASYAiiayfJa/TSd98ij9JN8C3sD",
-	"KFSxioMkJydpnT9OrGINGDb2vH/710ogxhPBGVey0v61MmI0ZAn885gGI/YiumXvIj5VDK6FTAZJNFGR",
-	"4JV25R2dkz4jgb4xJAORkEF0y8gY769XqhX2iY4nMau0K5NpP46CKhnTTzU6ZN9uNxqVaiVhP0+jhIWV",
-	"tkqmrFqRwYiNqf7SmH56y/hQjSrtnUa1ouYT/RapkogPK58/VyvHccS4Oh7ROGZ8yBZH90rMCCUB3EYC",
-	"ygmdqhHjKgqoYuTrixfHZG9/55D8/ttuvVUl+u/9veb+k+y4n1EZBSRhNB5/26lIJumYdSpVEoxoIpn6",
-	"tlO5vnpRO+hU1p1Ns9EonM9bEVAceX4iVyNGri/eEjEgasQIDQIx5So7zJFSk/bWVrO1X2/UG/Vm+6Bx",
-	"0NiaSpbIrUbzkIYHrf3aYdAa1Pab27RGd/d2avustc/2+q3G9u7O0tEPRDKmqtKuTJOoUvUn0yqZzJkA",
-	"6imei17CKpDLq6ur861mvYEklKMYLmpw+X5kciYulUgKRgIDlGQ8lYpwoYjUtxElbhiXOepoPlkYGdx9",
-	"v5FdsDBKWKDKN/7DiOkhjRjpJ2ImWUKGIr9KeuNle2uLTiZ1c7UeiPFWQOO4T4Ob/whEyL79YXx425k2",
-	"Gq09qahi39JBIxr8JOPw5ie8HEn5rX7Vv20f/Vvrxb+1XjhK+rftI01L68+1hCQumErmRwPFksWJXrJA",
-	"8FASJciMRor02UCYmXP2SRGVzDOzbq5FrRFX2y2k12g8HVfah3pk44jjX003yogrNmQJDPPDhw9HHp8o",
-	"puDAch0klMNms0F+/63ZrO/Vm0+qZBapEQw+YVQKbqlpV9+0necvjCYsKWAwLElE8m2nEvFbGkdhFyjz",
-	"vmzmc7UyoQkdM2WZ/DSRAnaExrGYnYwnav4djafMvnxx8j29Jd0AHuxZpjRJ2G0kppJM6JA9JUy/B464",
-	"/nEQJVLBL3VyqkgkCUyJCB6nN+l5kziSqsPd+sG1QRTr0dY7PLNwlWol0kP6ecqSeaVa4XSsL+O4KiWr",
-	"sldMmye3Wv69HxwFShSQ53s9Tgb3EDWiiqhRJIlmrkQkRLLkNgqYlTQjKklAp5KFVf1rLxDjMeUhiSPO",
-	"enhJDy2cxqyXJYU1+XTRrCkMvGzSO0D1jjKWrQBK1eVLIAZEkyCT+G9YDJw8TI/2xVSRKCeggAZqE5qo",
-	"ednOwSu6UVg2j9bu3voTeRPxUK6chxoxyciNvrdKJNNnQ7GQ9OcEti3La3+sxGIY8cpHfW0Si5BV2gMa",
-	"S1Y8H/3WzFQixcYwpP+bsEGlXfn/tlLdawtvk1swfj34ymfgXKf4UNOwLvunmzpNEjrX90o1x4UWybji",
-	"LcS1ZMka6xBJq1hUyWwUBSMyRu0uZDFTLHwwUtXHJr/JqYIxhV+8Td/eK9/ly4gHbI3jOtNiNGGBSEIW",
-	"Ent+VTRmml5jqlhSJ0ccn7HzTu8nAzYj0ogoqiUYiZQkPapyB7jVaO3Vms1aa/uqudNuNtuNxg8lqyBh",
-	"6IVrEFLFanpw2YXYWcK5rrmK4o0XwklZsxglk9lZOZkpfP7+k3kbjSNVZGaA/CZ8Ou5rljsgcJLIhCUo",
-	"VPxx7zaKxxjDu/0xhmxAp7HCR8qVhuYaSsM7GsWnz4t1hV4UOik5plFccpBoo7ld2+83WO2A7u3UWuFu",
-	"kzXofnA4aNpVn1A1Siek34XnaB3Ffa1z9Vm/S04El2jtoTA4o2N2RW8YKKiB4MoICDqZxBGqrluTRPRj",
-	"Nv73nyTqsW6C+onQ4+568F0Fb9O6haKabitHXKgRS3wRClSp74b10rqQrLR//DV9RhOtec9E6M1IKu3K",
-	"FizO54+4KEyCOFmbXWndeCo1dR5WKypSsEPHgg/iKNC0Y9ZrmvA26mltM+/24uw++/uwjOGf4ytw+bPk",
-	"U7gszKzK52rlhUj6URjec2ciLqeDQRTADGQgJszfmiu0OJmUaBuRmAY3OA64l4xZe5ZECvbpfou+nS56",
-	"OrNlq14w8odYdj1lf64UZ/oUJp2q/nobpNFzPLfJhw8fankLomgg5pGtvMEBAzpFpf9e+wpvgJu7AxrF",
-	"LMxvq9ktEgomwQQeRArnKLhKaKDKjh7YzCN6y7QsHQupSKvRAI8IDcCwyBzJwTSOuw9zLlutlESu+SQR",
-	"mi5pP2bkhKsINMtyallcj4ciloWFHFMVjDJL+ZT0cCV7YONIYxexOJRwlN9SqY5CLWakSqixQu689TGV",
-	"qkszr8vsfSS1EaaHoO8kmTvr5GgCu0eoYT+CGxPu/kd8U75aMJGH2jSj7WYWgnFNTCHMGIzQHnjQkMH1",
-	"YKPe0VhLVXa/s9mnYdesZP5U9kU414PSdIRm8uvL92f3X/pGuvTPaEgu3NfLV98f5UOflYByPcM+IxOa",
-	"SBaSr/WfeqpVQknCJgwssRs21zq6c1roH5E3Rxz2DdQ8fXUgkiELCdr/T3CvWBjRK5jePfZqyuV0MhGJ",
-	"YmF3rN/YhRXztu2S8ZD4L9Uvq5Ip18uTMKmnR3mohwzO4ntvZnPX54NueAQmTK5weOX7WjKjh9pin4KN",
-	"4huyIKYJCwl8jujPga8gkiRdI9izM3FOpbxhc3mvTeNCdQdiysMFxidZcssSUKa4IBPzsbYe5pxwBgYf",
-	"BivA6e58UVqC6elQMhJSVXFDUSmjnJyeExqGeh73P6k76eaeCUVemGmU72c62YfawuJFqhIwW8H69ZZo",
-	"YQk0oU9iGjC7/dm1M/t8OQ1GqbvpoXdaW7pAg1Z7NhupRV/4d9gjNz85DUZmkt7KvqPoEfhy6zqjkYr4",
-	"EIza7OqSU/SigIrYZ4wTybj6+y26nvlTzQSKJut24jwRt1HIki+7GxPzFW8nrPX891p0O1Fvha2L88ut",
-	"LnzZC7z+vZbUTexztfJeG6PIli/YYCqXKroFKwpWDngVMGyFjMkakt2CWBqy50iSKb/hYsZBL1BaUAcJ",
-	"gx9mieDD+vpzhzmcwEBK5NvCR6tFnwQVRcsvMWEJzBgUBJmmFWglQKXLyVm9w7/uebGOnpWh+GqjNkiS",
-	"4NriadXPPYHwVj79onas7UcRr3Ii2Cj352rlPKHD8iVKH8AAPUY8N3JY5BMvYIlhydfRt9cgmdQwKqKZ",
-	"BWX7U202m9W0UVabJjHj+kyHS7XvByQkX9cFG2RcpNf+GRvrdmXjYwyjjGD5Yob0IKfjMU3mlXblKLXF",
-	"9CzHkZQRH1aqlVuMGm+6nXoRtX45E0lIhgnlypwxbXmD3qj3zt5RB3c7HM7ssD7oSyRIWKjJmMZy2Yjg",
-	"M0vG4z5tjr8bn8eLPj8gEVmbeEZTxpDLT3ryJxPRJRgEOIs7HW60KLr4Z8nJFmOmRlqlnIHCDluqmWud",
-	"/GMqFDMpFbhWUUhmI8bJXEwJlTde1PmBNuaIYwqGtWFwAn/yNlyNEqFUfFehrNh4IhKaRPG8O+X0lkYx",
-	"7ces/CgkDGOGSggypnxuNsUeCFknH4rydajSX3q4vbgq+bxJHjG6rj6ug0SMzRWmZiK5cWY5wZOG4a3U",
-	"VZuwW0ZjTUvg64RHwf1HNQtPEhao+p8kmCFjquZSppY95SVXecQixFuaDL+oNPZlYKw/ppeQcrK3Q95E",
-	"z76IqC36zJ97KIV4R/n8zzqSLhdngfb/6NO5ZCR/0SN07e3IH7O91vVm/OMmxpURfVzM6uQqmRM6pBEn",
-	"ciQSFc8ffjsh20kSqojgAXPGUEgV7VPJPBd+wiAF3Gb3STrQ9EmUHeNfcPvP6ZAVa86KfVJbIzWOM1te",
-	"6Uwbje3g/4Qi0HY80TfAJYY/gMGPF9ANHQ15LeJ2EfX7Iz41N295d1fWtvipNcZyigwkyWACkKRzSWb6",
-	"X06VJWcClS7wjXMFG+dMZKAq/ebyk3Dv9bg0CZTeJ77YMqAakD1jlMsZS+BYZen0PuRjvFT3T5yx/q7y",
-	"rBnn+svkzRCrGkVSTlFx/WNjt7mBP2RCTG7GjPjWmp3v52plPatlnRQZpS3C2JkvaejvYWyW++3Nrh/c",
-	"PTVjJTh5cmKGvCyNJjO7h9moQuOJXDKaBCPwtcVi6HK/0wWCbVvHylm9aUqIrpZjVoOVi87de9k2981l",
-	"8c6TFrlahbRRebl0vxYn9iBe4dJleCjD6R7sdA1TZg1OSuexoGFXrx8YEWWpF8UWxv0i9l5ym9lkk7NE",
-	"9MK/NcNZwk0XBv/Q4foS8+1KiEsh+Jc7iv8UUwigScYx80bpxYGoIjW1hOg2h+JCyslITJO/3/HLhBn0",
-	"IQI3oGZOYqAYf7izdM39Qsg78FjjH3YZip5zmBNzvUrYp0mUsFBL5YTdihuYDGowzjHrxKtX4rQ0+TSS",
-	"9r1V91aReLlSIHrvreo0/fQavVoiiX5h4Qop6k9CL7T1jWeW6EyULsM0tzH5zJWFKBTPLM6fM+38oMEv",
-	"rmi8EDYAaxKtkEgiXceh0wDc3ArJw0vzhfIR75P4SHahbJAOPzmLtIKWJvkpxl2JMnkrhiTiqZX6Z9DN",
-	"itltEGpYwl8s3YEZD1zW7ETReTJB0adQzrV053yy/BKJ0Os5YNZJ4vN9LxkGc3eHy321dk8nKLCBVx07",
-	"d98DJ33pLb1lidY2TA3jw3h97iOyJEtO+UBgpsRmjrgx7jTl/D+9+uhKFX/p3rIkGkRp8YyprjninJyY",
-	"t1Qrk4QNWJKwsGtDg/hGvZvT/vpbP52Emkl2qaq0m/t724eN/b29xtr7Z5ehaAOPYxqNpTEpIWjJEqnP",
-	"ZMo9YBeOwpCFL6gtdKVhGOk30Pg80QdZRVq8m6rGiXfp18rAPbRsjObVUEoUaDqad/URlMXFUfYeAvfk",
-	"EA5MIbU2FrGCGEcABsmc0ITpkzjjWEZsBb8rsswVwOZqnbK1lflqys9+UdWPduYf3W2i/xMLICf6yDB5",
-	"oD+bU93+Nbd0NEi6INUKluFyQgNWS2tPY3bLYrcUxk1Y1X9jWabm3ZptczEdjtqk1+wBK4YkfRhnlfRa",
-	"eE3NRJ2cDkgE51NfpbHgWps21EFmIwE+FP0ZBikSNiHFvAx+kU5EerXtWBCpb30KH0NtBFLqQVRg3ov+",
-	"mr4bvQF6FFM+Zion47pmtcealHp18h5MSlwx2OhoyEWSL0JtZSvadgtqu6uVAM5FAfwDnhclSMLUNOGk",
-	"z+YCsnmEdHmrUPcjq4RKyEwnX7+fMH76nBwLzlmgyLFIGMTnd59UTSqVJL1fO5W0Xr/9awc5TafS5tM4",
-	"/vy513Zaz+lzTyjriz2A7Ij4QPTq5NrkQwXmaJetwxqQHFWvurq4StH93sNEXT9rNmHDSCqmtfnEgFbY",
-	"sGoejsIxwv520Kzth61m7XCw16jt0p0+26atYD88zI13d69ouCJk3aAc3EWP+fzN8UkeimF/b3uP/P7b",
-	"Tj2Ps3By+I7FI0Fb72e3L5KTd1evh9PjV1SwN011cH3xoT99+fpSqlkteJcdX7N1sHJ83TFTI1GwtO+m",
-	"EkRl77K1u5erFtaXVlbFVh0pdUdRUWH+EXdU5LAY0rMtR2Iah3oE7oS77Nw+s7pfdlxs/nrUfxlE76PX",
-	"l9e/nDbPoteHdTZ//Uv44TR6H53O3l3Fox+eD+dn89eH9aAV8/74RSP8/nWcnc1B87BVMB/QJksmk0++",
-	"YTV0A5i0ciXIIIpjgqpFOmKUxBmaKuH4XVpETAZ+BHilt4ApU4wFH7KE0KGoYp0AVMDp3zPGQzqi7T2A",
-	"N8ocy4IRcVFYwH4sxkySPg1ubJWL3eIcDk2tcbnX/fDLUevdT+vwwkkixhO1UgS1SU8zbgSrkAJT93uw",
-	"b70q6QWCS8aV/qdkMQtU1/D9HnhpekHCqNJPo7zSMlqaNCobhsJbpC8zvj7lkYooZJRrPYdcANMxBm+z",
-	"3sidZ4RiqOYgTwombTlWd5pERSXyjtl7XM4xtyrpzxUD1qz/4Z+dmA0UAf/9ADUQI5jT16DndCIShSw1",
-	"FmICm2rpWb8pjAYDliDzOmjttsjvv+0vMK9VID9rSYAk1U7ypqEiriDoKVRfmXw0VL8W8lV71uzhQnXd",
-	"k71lUqmEGdgXFe4NyCXvDpBMvfP3l1dka0KTHhTkAmpDMicmMORyE/tTlRFqkXTCkxxxe7/bs6LZTZNo",
-	"gxnulq26FNMkKIPCMmafQZVZ9HZpykPa2G/sP2nDgK2WPA0jxgMm06fRFBcYF/MIcfmwi0cN7v7uGMzn",
-	"UrEG1Xe9qqnxAjyF7McsCsMqKec+qEz6cMkHtdzNbQNY+Ku/gPXhK9VvVPnq5AOQgpgwrqlHuZJwFwix",
-	"VU+FnBmfI5NEDKKYLbCpwvGpQrgpTxZMeTCifJjfTw/Lay0+MI26sQhovJYxQvlwSodMOpVVM3FZtZhP",
-	"aBWnFcKeFhyy2tEVCRlhvIfLicFOkCozh2yWrTRT7JNCa0MfUaDzcTWrk1sotAIQPMYXFqAIZmTBiDue",
-	"Jgnj6tyEvLJ5DJTMhAgZJyORSL2VDlTDhsgK9NksStGEKsUSvb7/78f/1+l8ajQ+fvN/KwVb85xpbpCx",
-	"KTc00kN4QzcoPLYvrC8HbkJjsK0ZPPuElGXSB/TThCrLa4G+4dCtVNtRoZTdiJeDvA1g/7Vq0BdqZCx/",
-	"bdyA/7xeWQbGsr23Co2lisH6WxovgZmz/NIsxIxGSpI+UzPGuLaa00y2olUoH97eysGBg3f57qD2WQX9",
-	"XWsIkD6jpbDWQ2fgqZSYFT8zh0o/NZpPRsiFfFZTtEfo8TKGd6ngTZU1TyPWbE1mlmA9RMjFj3b96oJi",
-	"iMjU1aDXCwEjKfnHBfxpdCujqCttFUAuiCB0mDB2hzHmfD7+QfK3rWD9ls0ucyQ82izyJRWc/lKP0mbm",
-	"vJfPhYKNctLLfKhH0Pdqqxk9BfcLGfg4QCyLKlOOoBoL3RGCDyJT2+HA5qY8hmpj0FCNpYTTWNB41mHa",
-	"D6EyWBnnKUT29w0VBF9odDqfWg39f039f9u1TufT7jP9f8/1P/dPCsVJkaQ70fb0MfD6DQWL8aP/mjW7",
-	"nUtdJEN/lfHuNWzyiSdzl7mV8yI6f1ztB937PpbOXlOSHubmwtXy7WUDfQfQMsf6ztz0CqoQcVJpfVHW",
-	"/52yXxDIaA1AviaxU0cemQsE42uoKkYK/uP0mdwWweoVbkuSiOS4UCbCTzh9zf4niRgmdCzr5NhpDTSE",
-	"MBVnEMTzFGSuhfCPOaiVxRh7PvlgjWhzIWJW4vkrukEsJLzdryxGJyGYlAC2CjdYd5dL7ywCSlvIAQVc",
-	"nBmdo1QphPvB8JZ9gGOSb1eJboAHAC520YvfHVgAUe5+Z2E3PVSLiVOlqChFsFOQUtb16MtVB6NItb90",
-	"Hb1UK4Z4/UtFaUQLqZl+ZPRjdWUYCAAUV/KBfCqxw1AEdMU6OUIsJ6gEncYxiSDo4nLl6GQSz01dqP4b",
-	"/Pr1SnUhTFQIP6tZReSYQwnsLBz4MApB+iwHnSVn6RD9CmgqOxyVLOsPASebdeSBg2HGWYIoKXoegHkw",
-	"piFDcN7cWuuVwMA9hlYX1p6qO2JFrgxnmEVxnj0glyILZuUYi75wRK6vT5/f7jsXp0i0/TB3KJqb4S5W",
-	"K9Gka3yCxdPJ1bItn9daSw/gtJtA0UompT7TZStufjdlBopqxlAljNscApvRtsbyrBw8cuUhKwshXEuW",
-	"1I6GD0QBFrC28FMLohoxZCMTiX+o2WLKwdJwCbWDMDS4GUXkZDUMlGqBaVCMU9ReN5yqQ53OIDendJKh",
-	"68yuFWoBjtoK56nHAaYAtzwXEJ59FUBarB+D6q91oolKYSU4k/UO7/CaDWa0IboB+a+xGA4xPJb+buRX",
-	"r50tAteUnIWHsEQQRgBGGKamQBrgaKd1CpHscGKHlYZ5EU9Sz8e1IwirpM8ATNyEndAyS3OzvcEqmzTf",
-	"a6epb15BOQIXlyW7P01FmuABWNYW4EcPdsKSSIT4OSescX3hg24dh1oioMoKKeDuC1XwyPtZVYZJIDgG",
-	"Mg/KQ/01o8VZ6Cn9OMbMjRabWfRIunVHswunTuWN6UmC5pc7ofoD9lnA96z6fki9YgXZT36FPiY7YPwg",
-	"G6CskxeJGOsPCJ4ybe/tuMbSA8UfRLeYIQH0aTaJ0WAEq18l0wlRgjR3Xcai3XExhQgc/qsLMRBwqsLu",
-	"m/WE4WN4xF3RMwCujG9K2CBhctRNmCYSeNhcMraEy0SmNuNDMxgr+WAZJcEqnIF6aiYL39Lr4H0JIubp",
-	"Z7Adi/M/oI5/94+lDBjXdSpho0c0dHSWGQuEMBEIgoVeVLOrDaowobMMdwCfUmiMKu6jj1Th2AJivOdz",
-	"qaaIUD71RUqPSStpVnlCAhPiBj38NI6t1xsHmlWc/SHNRgKWyzEueJWeL4XceRYatxmcSGrOe97izJ1o",
-	"c/D0elj1G0O1mUsGET5zyZzAXlXP0F02eJoQKoZ1cF9oE79yS9K5oWz75JTHIrixpOLiWrCH8JxFH0PO",
-	"ZA5OvnQFZ4c+Fu/TbhFZLJnjNvk6Mnuo4SVoTTnTSM/IXHJv9Z4xRTDmZmOk+9vivzQWUpnHpzx9yH9V",
-	"wsbi1pcGlv9YRpY+FinET4LnuACKy44k4mS7QUI6l0+JSKpAus44qBqjgAub9JA+nH6ciDj0vj6iMvsZ",
-	"Ozw5YXEc8WGOzBImmQJew9ksK1iDkZCMF6zY0ywj80+zgSfsBmISuZ2Q0ZBTNU0Ysg3EjacWyhCr9fSZ",
-	"A7UBDzYJxGSO8PKEfYqkkk/9HDxfmuKH0SGp5t044jdIFO7SlJuLQMD2MoHvuPLFgOKxDShPV7xqE0sc",
-	"+aLt753E9Fp6YN01ezzb3pcgmiCd/kEi7rMrn9dAgLVA4zHyvGohr5Bhu/I+YNYmZRDriuGdeKULCpoe",
-	"pPnb0LORVZlnqSSSKTKdVLFyBG60sspLKO0aQeLOci6FkWZzSwveILsJA5RKQzJakdTKF5vl01LzcJYi",
-	"Dq026eYokaqta8IJOd8rQ/psqK8RuLVw8eQSOs9+KKA8YLHV9xyN4tyzi+puNbqMZKrgjWbXcWxm4QsH",
-	"aFwE3hQcpfTnWLgVRqEFC+UCtkdLJscgNLfw2WXO74kll0ZUI5V6xG+vpKRvrviEb0MERdIZX6w5BoCY",
-	"ylGWkCCw77RH5FF6ebW0uWFzZ/RDYqxXTGIaibiXJ0JROxz9Ds128CGAx+BiRoQ54yAH/OEjpiaVtvuK",
-	"rUI1fB0QJrEfkvFy2nQo33BxfzrTwHe1We0d7xJT5f7haZPg1/Q1xIpJffT+yqhS3hWnSRU5APMqh+fw",
-	"M1vtXTGL4F8x+oZ3yega3hWrQ1RMJEd6H8spBc5f6kg0vZK7Q4vrrMtSMn0hJwz8K1YWuIUwbk+fO6Z/",
-	"mqNXyWXQd82Cl/Aw9/wCI1r4xbGD/C9mWqksTW37dFOyxy+9kG5SXmJlLvk7kJFX4LJIj0GlWsmcUPO3",
-	"OVQrPbvVyqeaPhu1WwreCqkPycl3J2dX3bfvX56eVar+X90XR6dvT57nLl69unh/deVfPz+6vPzw/uJ5",
-	"9+j4+OT8KvvE++ur3J/dk+9OLv754dXJxYn75eLkxcXJ5avuxcn1pff88fvnJ4vXzi71f19eHJ1dFVz/",
-	"cHr16vnF0Yd0Mh8u3p+9dKNcHPbxq6Ozl96bjo6P31/rN16cHF0VXH9+8vak8Prp5dGztwU/nJwVX78+",
-	"e/v++I33w+Xx+/OTy4UBnV+8f3H69mTh+sm7o9O3euIvTi/eLV4vvPvt+8urxSW4OLk8SS+fPj85uzq9",
-	"+mf37emZPzx3/fos9wsusd4ud+nF0fHV+4vu0fPn3n3m4sXJu/ffeZcvTo7fa6LADc9sd+any+7Fyfnb",
-	"o+OFN17iDLoXJ/+4Prm8Kv39+Ojs+OTt27LfMwvz5kR/9PzUp7G3pycFhGEv5xbcXM6Ty/nF++9On59c",
-	"LLwm/WFx//GH/KtgR/MX9bjPr5+9Pb18lbt68f4KPvjROhbfRpzJ4vTfHtzQ01oeFHlMWAJxk6rxw6BG",
-	"pa+QfsLoDQFLHrwoeX9yc2d/52B7b2e/LNB0TjcOvLuCpvXbxxW0jst3i/N6OBYkBE/jmAivZNZ22cp3",
-	"UtzQqQzjyX67yBN8p+o0I2u694gpOaWiqBEr2LNG/bI3Gq9Ds9Gw7hVrLlCSIJqQ+UhfiJhRngaUNo0Q",
-	"3RQ6xntKqEnPlV+lcWp9YYImlDWPe3f0mOcGV1jSQSWEyu3qF1ATRhvBJwGB+oVQ0JKNWhkhKYuOZJPX",
-	"tF4/jG4ZN4g7yyPDRQEREwsx0Q9PB/WIL7ca5fT9NpLqi7KCtBIz5QWtAlaQUyhjNijYxIusRZx2E+RC",
-	"LW7miiZ6jaLMSNRNiwjow4jxrBddK8jGi476a1UT2IK5rXe8z4ZTZ3LXyVHeUs6YyLad1wNQZQnvK1ps",
-	"b+7l5HJWSONH6NHpz70YvSF3/aUhj37JLFSdnAnsSSVi8BPy20hG/Zh53bvQxcMF6W1p47rdAy7S6eTS",
-	"7s9HgrPFY7S0P6udzAVYG5sR/73oY91NXb6Ja2zTNVR4bzg1y79Wn2aggvyw4PHCIUUsDh362UZZ5Mpk",
-	"+62uW3Cd3vLbAsrUOf5q4KwPG80nJOIGYbAvwrmpHc42eJIxlSPTYCdtY7FGD31/Vey4HNpD4QpN47jk",
-	"ZMlMLWUSKWj295T09MHvkSBmNAF+QU4VGYk4lEVnxnqLZlCHOaY34MMBdfLGHrQOtyfSP4RYtRYJTsY0",
-	"uZEA24FKSMGZJewTSO6fRMT1n34ue3pXvoV2FuQgXziRPcl5dpfJAdxqd+B/nxqNWqfzqfmi0/m0/0L/",
-	"8/BFpzNt7DWPO51pq9F4hv85wf+8gP+0Dmr4X7y618A/9/SvL05evCiplXjFaKzHthFhW+yNX53jTNzk",
-	"fAnNvVWUZV5SRE+nxuWzcUKZobNMeABLAALKXaWpOTheXueDK8F3U08RczHHMIpLy2LaZ3ERE7faWhoc",
-	"cS5rV9FsGL0Lp0AEFHxraeURqAGuFVcm3Wd3Y+UVZEuaJUJN2a8XaHgwjSF1iZVUZNiFcfAKHtqly+nL",
-	"dCOBMqqxSJgplTS+eJ+kXJGFXdO7ZJPJKZ6AFamLKZH7OJ0r96hIFXdL5WgvHYWlsU31cnt4v7iR7rjE",
-	"Pe30o3hG55hxmoaG9bZD8Q7KJKrJAr8XLVhzrS9nxJ9qiSYnKMI2ZIcI5LDXIr//1qq3tNKOuSgWggpS",
-	"agMV3TJbN4iScczGfaSoBfiVYtIErJUFqBWjkQCxfiUzqfUr8VZQ0Tnc2W+Q33/bM307VlVk4VzK3Q5p",
-	"9WkkDc4dL3Mv0HHBXF+JWTGwAZYWN/f3niyddhmwTqE3YLm1SaclCX5aW4PsjoQF0SRiXFndMJuQVM46",
-	"ivVTOlWjLjDkcsMhvy5VvTa24z+GMZuH+42Va+QbwHs7vgHc2t3eabS2G439w8NVlvB6uc0mowhEIKxH",
-	"SJRYt0izZC0g8QHK1UpW4OEmGZVK28ycvvw4ynKuN6Gxn1S0TPYVADWuKksoKT07VdLlcFlwIpktR6uv",
-	"V21eRF2n0ALNJAqix07zV8Hz9lehDghIaGUpyl9JEqXplI7CfayhryQRM164RMV0jLA4xYABvT6jCUt6",
-	"HjSVW/+nadojFvUW8RlruEFcG2QMviJTWgTf8GLkWEP0cTXHXy+nu2oUupT5I7wbdeBuG3oxjaBZKa/v",
-	"Unb6ltFbMG7ZeKLmJntnwqyy55TA4rrTpYhWdykgzQ4Hy4Vt0z6vAszVjRYPC010l0+T9ge0eWBfss7U",
-	"tJ/Ilrma6RyL8YQaCAXMreyltQ4GoSLiUjG6FP2jhDsgHRdhTfnnqEoKxTPNySQ88RQSAV1XiRLAqRcI",
-	"OHUqT/nFbnB8unc6ftF405psh8cbgFCt2ATEolnhqEyZSwlWVQ+XwrIQkeS5ylNCiX40VVsZeifxPOaq",
-	"Mr2XbXqqHddZONRv2KaeiPfaesDWzjdsbjDVdpv75PffdqrE/HWgdVv866CxrX9rPcEThhq4JCGbIJo3",
-	"6d2oea9NTo5BlATJbZV86nB9quZPyfs35/YyHLRPT8nF5REq9XDBFJbl1Pl4mHdNFjKI5Had29g6N90g",
-	"x1sltW/Q87PqbXzBs9raKRYS67ztU/6mQsC6+Rp35ehKzwZHUYU1x2UoobMLoe5SUg0Jcavs5Tdsfi0X",
-	"/d74bMl4LjcOMNie82uZ8PpkrbB18qupX18y2GvJSjxiNE0b9DUPn11AFWxo//2xjKvINQzRdzSKv7j3",
-	"4wNm7kOD8r92ooJX61+CwiHCVC7HEXd4fmMaxVkBcNs/ON9+MWi8vGlOvtv+pTE+3r3Zn+8k//i5FRyM",
-	"Lw/DPfX96PWs+fYHsYaasei/X9xrpmhIFd1wr1Mo2xQXrXj2Br5VDEiPBokBCZsxesOg7inBcswit0Ih",
-	"bS7D60Ur32lvXcZDCP9kXdlrQtVkX+WAySIpuy5KtWzu4ABqNfaL/TN9GtwEI8o5i7sm3daWTC55p/UE",
-	"4ROoakksMOrJCIHp1vtW+Tdy2LbPaHBTO8anyVv8brPeKP4SQtSWrU/p/Zm7iiihMESxgmMUQrM+xLcW",
-	"P2VAgsqJb5EyDvZaB3dCUGI8dJRyL/oGixY02zUW5WDzRXGAtSZpvkvjYSHLeKBNiHzL9X5LU/wq2N8v",
-	"Skdp+GzjIf80u5EWxWvjhxEQ9ktuzmQqRyzs5nkqAmwuPymHzdbenU6Kff3a3MgH/NzooShh3WUzlMtn",
-	"VvRSD3fzy+xIBmnzS33iVgQPIIkL3vPlz6IpFVn56mK04RWyyYC2dEMRTMeMpybTxmtjgp1fcBeRid9r",
-	"A7Ov+PJ7Z8Hz7zPqvC1go8slQn6VErAuC1yXoazQ6tZUMIuWqkTF2FghXs6AV3PbpdrkEha5huZXLvGq",
-	"xYZN+TlbV88p0HUXjlYxxyzVbDyhX8ZRCtjYEs5fphOue4A34tSballFhvcZm51jVvvmVQIGRLLE39Lj",
-	"9DYaUiWSenqvrBtMe4OrraYJZ6HXFqSn/1NHDhIN5r0cfDs0BOlU2p3K7Vnrf/7rvzuVaqeS0NnpwkU9",
-	"U7iGPtjaDZvjzWbrsJ8IOtGfU0X1d+F+Nn9t30GVYhLp4D2sGNwgWmdww+fPq90Hzb3tg9WpvA+RtVr1",
-	"d2TJTpdjKMYwQgKoxVOuMK3BS4yE8Osc4INMqFSiZ3ksfopIxIN4GrLwKeHCQQy5pzscIj3GX0+ufIT1",
-	"MZ3bnyDDCvtmsmg4UsYVLqQigRiPBU8RKWz5vJCIm0bEoMNVJuQHIFLZvhcmamqO+leYEluFQo4Uj+BB",
-	"QR4PNgCthm7yx0CSG/uSUvdkV6lViM2RymZcSBJHt6xNqMLFphKhjSAzzu/iA2nhEK1qYKgXb8wc0m2t",
-	"CpQXMBzs7awuYSgQvYX4yh/y6OeScduw0Ll3MNuR+kAAcqEBUYmT5kmdnIwnag6z5WJmm2Ot7ijhTaHm",
-	"ysI37C60afLoQ5RuoQ4GYqzcezZhYhKzTPqj4AYEXDo0beog5tUoEdMhtMD42vpusqzdkPWiIafXbvnm",
-	"Q7t93H3okGJ6Yos6sV3O9V+mzYBBe7EwU/7m8pKdhdL/zN6aBLct3CzY3v8YUTn6dmf/+ck/Jj8dvHp2",
-	"SWvdq9Pxh9ru62M2/Qe7uBnvnr2bvP7ww8vt0eX0xfVa1FCc2XA5wvQOuw3Qn8ggnWRmMGP9jetKXDn+",
-	"+iQQY+tPb5NdLqzDs4C3rbfjEyGVPfV+zxlZRgLeUPoMIB0sRtvIhHwW0Ld/XN0J5mOxS71kp5bn6qES",
-	"srQc0uRfYmJEmU9j/cWApn5FK5GjkT94IZxpdhOwpcuBfaEY5Iz0suZIr06ObGjdJKLouzPTygSnvCVE",
-	"Zb5IAdJizkC2QzRgAOBPksUDk4ETsOjWSEIjEv3soXRBS5brjl4OtCHXE+nmbokRPCPM25qqUr1qc3m+",
-	"VJr7hdrLRboaRUmoLVGM7C9lKlBYC8AxmLY1T3sRrGIfeahsD1DT6MnmLGZHlKPMBTaYE4ylGoonrxyx",
-	"5Q/uMg5XXVTlslSQEfJFer6nRB7DnY+q5P9SVfJfUpUrqrwF9SzTFolAjVIUjOzwzNDahJLzs5dV8vr8",
-	"5KWmnQ+sf06iMR0iQzZEt90ib6JnYCE2G60dMok+sRha0AAQhYxCBunQfSrZ3k52E6Lvnr2/mDXevByK",
-	"o6Ojo7PL69HJ9VD/80T/37PjI/jf3mCivtP/OL6JT/7x3cUOf3kGdx0Nj55dvvn3m+AfcPvri+vdk+Tm",
-	"9XA4/PbbnP69vXfYypqHR7UfaO2XRu3w37c+fvPtr41q63OhpfioF/6v0Qv16G8Ym2SVw5WKzqOu+Kgr",
-	"PuqKG+mKpdX/nkr1xXP6fB9gfs+/WFmjga7542oavVmuifMwjrh/tfmotj6qrf/L1VazL9B4fyygRudR",
-	"lX1UZf80be1R4XxUOB8VzhUK5zJV6EOkRpeuCvPRZ/cY/t0w/Lu8kPeoDzzXIC/4LGqtIvHH4PJjcPlR",
-	"83oMLj/qb4/626PD8H9xcPkuOKjMPrPS95n2sP5cxce6me1caGz9aRJTjq3voLM17HL9SzWCz7RKN42S",
-	"F0e5fO026tBtAF/3dw7J77/t1lsGLWKvdUB+/227vvvEr2a33aDTNt2uPzS6lNMLltawj7dIol+Yd5ff",
-	"lDpNafcet826XdNvmgxZ/slMnvxC/cOE8RA7jMhYzLqhgAY3hkRDxrFtCsJopV3FxwPqd7LWfzKeiDge",
-	"s2yPa+Q/rpu1YuOJSGgSxfPuhp2trdM/BwV39e5tAZkVcmKTYw8JGZHg7+EdckNEkXPgLW/gNSbTO/dC",
-	"zKH/wPqa1Dh5C6B820A3zfrhkwI8vzTDvQCXRWutvYWgQEmht8PLv2TxmliFC7DUAK9ooFZyY5kkbMCS",
-	"JO0PmIHohx6v0imF0FwK7RwfpBzNhgwmFAZY15mjfuw7lkQD271+2RhXv3ARENtNvuBbRfzEqSwF8GPW",
-	"RzxN4nreLissif4E2fspYZVAuZnFTXvA+p0LtUmU2xdQ1QW3OsEYcJtTnMkMbMEmIbVwozk3iyetEsql",
-	"5lSyHOfR2pha/U/AC79AfHeEdDwoqBMsBmBLK1g2pyvLtYurf1baFYbZnFMtiTIxzE28U4gylA+fHL+/",
-	"PCE0HookUqPx8q4He7u727ueElgzFwo0wS+2hnoamy9iMnkA2tZHbySk1xzdHcQ+iwUfFgFWbm/Q38P2",
-	"ax345TFF4eA1AIVLw+gqGjMxLbD630VxHBloyuV0sL1nJKyjhGYREWj+uSlQfyQnMZ2flS7QYBrHplzI",
-	"hPysIFljnaql25rC+RlO6kX4CjjZBo6cq/IhrtmlJW3P4pZmcV/zgmxi5FfFl1AFzCSlh1L9oZrRT4pI",
-	"yuhVBmXxwdSq7PuWalXNRoFa9ZCiOZmcfkmO8MceyhUKlCWkQh2PyhvTMp4MIj5kySSJ9HGBzjMMERTP",
-	"T882Zu8+laYkCcu+piZmqPAyGvLTTbXeDSCKZ1Eco9cKFofLGUuIEqR3/v7yimwhVmKdfDCabqSqpAfo",
-	"UDVwQ+S6zni/rPb+fy6Z9Uwk4TE0otx02gi9mzYyXeEaOMb7XQUrZD7N1n7cL35d2P/8UHKv/rhk7ndp",
-	"vxMY63/ZeD08tPvMdBU8rlXelYBW0RmfuhjUyYVZJm0pSXbLEhrbZwxmVkHvYWgSna2h5XxVpCBTI/uf",
-	"nY7Mt0D5+O+r/TGmGexmu+ch9G7izxqbtj6ZWf6n5+L2WSbenTtlK2UwPlU4gUT0YzbetDcKJ+AMscj6",
-	"u/tFomsN6sy46NIOR3f2yy2ao/oDG/RnS7szrfZ6W9CMMo77fc1QRO30OZI0lK6jI2stwHHXGadcZO5m",
-	"4NR9we+bMpGKSw4ufgO6jogklGtpicWW0ZVtQE8loeT64nQlUNSa5hKO3i2HI5SqPabeRpTQuGvh8nDy",
-	"1KrbaVg31yznjwqFj6gsDdSn3Sq8YWagtvMdftJm9aXxvRQZLaeQupYmGNZDlBbplqkQvb+4IZFtrbns",
-	"rNptfaPvXdHEyARsEkZDi03anyol1sL9jyN+070F1U3vFMooJstXG3vLu4ZIke2HlOsVlTYNch3OIT5m",
-	"P+W3TFrchWJZfE4TlYKOY8impPVS4Vz9ME+JpDcyGpJFh5FUqym/BC2rJMbpuk5ZetXaeoZGB+WusmKg",
-	"5Q0ggY2larsVmfaiDnHKD9R5B88LopVRS25tVwbILHnfqfTyIXhXqo80W9s7u3v7B4eNGu0HdTqZyPpQ",
-	"iGHMtFIYCK4YV0ZTWQJg0tw80QgkFAL8rxiwZ6z4xBPJfIYSduN6Sl5G6tW0b/FiXEeNdNYv3x9fnn9f",
-	"Sye/BkgPgIavmHIZ+0wbnFQJ+0QDFUPenOYIYSRNq1cLKQX+I2x1+EIkdjKCx/O8Ik3tjydcgaUrGbmE",
-	"xSlJPzNaudnhxW3dXQPIuLg18hE3E9TjyqbNgSsMB+pHIUUUBpVqZRip0bSfxdE2Py2FKK5WPtX0q2q3",
-	"FGwXqd+Jjc/TtubvT58fV6oLl1+eXr26fgbdyu8sWTxigsXcOMvpjxQ9cGro2BGP63Ti+K6+3wknTXrv",
-	"Nb2ZLMBMJ7y5mBKVTKVJsWJAu16LxNXZVXcTb+mCD9dacN9YxBqDj+a/tRJkpXtLLS+lSUwYB0lirbpJ",
-	"IgYRRpK/pHAzQi0VEsvkz5svdZQ3P7n5I1t0Vu2wv3h5nbMq/qCGgZaO/sDaOjvFByqs+7soJTZdt6CG",
-	"2ioNjcOD/b3dne1W84GUhkcR9MeLoL8cq188wABbm+mital3ElsPdiNentipVx9rFbEdFqRxrYjCrw7y",
-	"eJC0i5/WOm/v5ckV2XIpZ71Fx8IauTLpN6r+XD+ut5ilPdlS4NqCZcv2BsSGp3Kh46kYmEXVsiCShHEx",
-	"HY5WNjutk9OB2Qd9lcaCs6pLAYYcfH2Gcg2T05dhXxv9Ax1SPQ6XI2/6rQnOnnod/LJHmcPXAC4T/MN6",
-	"FFM+Zogka7xOFjs5Spg2ZWSvTt4D5zDdSWjCSDTkYqEhV2sd1xFC+y4u+zFcR7eFmiac9NlcOOBPu/qm",
-	"f6NDkc0V9xyLhEG4dvdJ2ty6B1iymFaIYLBwyDuVthbLnz/32q629/S516ZNX+xtWdDnXp1c8xsuZpzg",
-	"FMrXYfP6n6I+OPZ31wzHVPCAJa13t7j9ns0+7zMSs4FaKFmoNJqHNDxo7df620Gzth+2mrXDwV6jtkt3",
-	"+mybtoL98PABmglmXQMUpYiJupupVLNt+kyfn5LmhnfqEpjN+C8e5Pmb4xPi7jHt2/a298jvv+3Ut3Ow",
-	"xCeH71g8ErT1fnb7Ijl5d/V6OD1+RQV701QH1xcf+tOXry+lmtWCdzktolBgFKJvF0TotZjsM9K7bO3u",
-	"5aK7+tJaPepNLnhxZ74j7mg/13kcqoJGYhqHUBVj+VKdnDo6M4m7pR0KL7FD4QbdCBc6Dy6qPWIYlU3G",
-	"z4fRBzkHDawEGURxvFDmtBC8LIrcwQ3dwjRhI2+Bwxd2jo4FH2p9ZCiqWI6A1Smm8g34eXZE23uNxhoJ",
-	"q1zwojKYYzFmkvRp4Fpo2S3OfoXXGpd73Q+/HLXe/bQOB0c8+JWCs00wrRh4qRSYdNaDfetVSS8QXDKu",
-	"9D8l5AF1jbTqASxCz8CH256yWJNn8RdQouEt0pd0X5/ySEVURXxIriVLyAX4wBOMTkKdZ2buMJx1YmrL",
-	"He/vXeKrc7qn8QEtsPpzhcn++h/+2bE8WmvS4B406kT6GoTGnojEMNJYiAlsqqVn/aYwGgyYifcetHZb",
-	"5Pff9heY18oSrQ06xRQ0lhOKuIKAp9DkFO5EDSXyW8DipZ5V77jw2jH0lsnSEmawVBfV46JxLGYsNPHw",
-	"ZmsP2uQ3nyz71m7Z/KWYJkFZuBYTKjNZ0676Wq/AwEblD/Yb+0/aXso0odMwYjxgXs61g05HEH1HEsuH",
-	"XTzqtAPEEgHz85Qlc9N3LmQDOo1z2gPcsIa8yRaElH8Q2v1lP2Gixqu+UNIBOK++o8potKYe2nk9r0O0",
-	"a/2Lhb0lPBKfI9YqXKtduDJOmVKuPOUBZFTl+9oOGtHgJxmHNz+tdSKnUTcWAY3XMmYoH04BwCYDZ1M1",
-	"9rGpakB7I0qk8rTokNWOrkjIyELuGdiXufp8U4eq2CeF1gqf29KAaland4n3C5Z/Jd/XtyQnYcEUvGAY",
-	"jjkWIZMbF6fgs93APrxwyucYP4fyaeDZFiygyFOwt7NhS54FGzgzno+F07WdRO7ShPzIMS3XUz4Kjck3",
-	"i6QWUQtdyqeSZTMOtfiai2lCoPaNxFE/oYlRcEANo4VtrB/AzigYvnH8lU7haW7s1jJ+GJtjZSPwxQ7g",
-	"2Q8f/ZD88/Xu7Da4+jn+4dUO301OnwNq09GzVr9xs93f/q4RjF9Mf3h5qP7J48YP35+JH/6yXbwzjz5c",
-	"G29EV7lgk5gG4MbYuLMxm3RFHHYHRUGBRdcaSOvYtbuXis49T1uKmbK3HDSltXvYaqyCTVnokuwNtXgt",
-	"NEu+ZEqrxZvyQ8aHES/RdvA3y8hDqmifYuqcjSrJn+NIMVOrPEyQga1qW4shnO4tS2Rh9jh0ysUfU8eQ",
-	"fqRoJOVrjTWcKyFqpLdua0WezEJn+fxuYV2+okmaXbbgrueZaAu4BfGBzLw2yUUrXdIjqc0w8O3Xauau",
-	"HoG8e2nQ5jbLDbRfqloCWtjWzPS9ZS6mYCk3d47TIClrgHTL4pxHd7Xndo1m4HSclFcYLvgD0A5o7u/5",
-	"zsrJLOzZgInN0AaDWKhJz2ltkMgJfZrytROTyR3LFItq2rLpj4UE6uYVi+EQXUN3pU6Tn78iTdKalVj9",
-	"Im3YyqAbFCfj2dBB6Ty0aoD3ZH2SRjrd48jdDeApmthQXkkRH1MzkdzkM/IRY2idnEmqzWVZsrX6C3p6",
-	"7rVUKnw3YpjAmtx5RdK43YMBnEwlS7p0yMq8gdeSJbUj/fuylSqph1molrN06mUValaDxz+zd5mRZY5T",
-	"bgsyJLqEA37xtAnLaf+grAnv5Bq3h+fMCyiH2pM/LqPCiu4NK0qzqCWrLfZBTIcltacxHYKf1AhjkP09",
-	"XBnJQBY/hVU1kfcEnIXWeMkfoxWLtKyelPHbKBEcchlvaRLp12SGsVYlQuoqW0NhusSbtZpC42nJuOAn",
-	"LTwHIgnYU9L7ETXuj1Zo4p9V07AwD8uWh/BYRTgmIws2zI7LTStbdrOEni5LPIYpqiFOKwDf0CAR4zrp",
-	"GViYHvZpDM3qs3GfhdLztNTJEekZV10PfMEDEcdiBq8hNhMGdasqAj2yDjcpt9cXb83t+FlkjZFUjEd8",
-	"6DL3sFOiUenNWngEgukSerCwJDCUdfT8y2jI30/VXZwW+YpJKm8kuNUNeptzq89ssDQTAOt9mZDo5kE2",
-	"C1WJJwvDbIyH/wLRNTFVJdM4LYp5rxk8K4OsWnY2jH4JlpBFopvRJJQZ73lR3CUXOV8rGLJebcSjb/fP",
-	"8u1eYufoNxv3MS4EJ4GKGR+ZZBXPeoCCsJvVCBE3bL5eNdBY3C41zxD010D7+ZlFXiNcX6Ew/jqhCKS6",
-	"rKvjr1Q0EqZWGmBSiQmOL+JDoLwwKhncJKacr2+UrRweJFWtUlPesPm1ZO72rhaY5bPpsyEFdFV9M56j",
-	"KI7vbjQVcxyDYKktVE00BjkgGnKiVV2tG+DK47GHYIVJz5S+m869pIKTwxRv8+hqUZ53SEb2PdKg6djx",
-	"50wgbx0zJJKh7I9LmYD8stZQymxWGUSFFkfR2K+YVO9MIfVGRkZx9bXLdoUcF49DI2wEHpKV8WG5wu9S",
-	"8PogYBNlkoL1j0Wel9yiSGYwMFVZvfuVDZ7cERO96IS8/nBlAv+NvYMnTjhmsudM1lmV9J4xmrCE/M9/",
-	"/Xc+Y7VEV1qWgvs2GjDfkZLNBuBkLdSVPJB6YTquVT2Xa50l+ZKtJy6TGzwasME2Vm5D5yb2bdJzIIWy",
-	"Z4UKKlmQFamNVy9pcvUSViufakNR0xdr8iaa1MQEN742EXqCCXJtICU/VLSYhDOhP08ZWn4QeXHe3Klk",
-	"dZIBRXexQoTANjE4/5g07zHQktQELeMBYtOlJZj2+qkStx5qQhqiwwgNMvE+UO7G3DpzfDLvztC2nVXp",
-	"qX2MPf/5seegMLvnheF4WVBW8Cks4qmv8e2dkoxmETJbiZIsybW1t+RSbZtPsFb2IUdanHVrMJiXL5Z3",
-	"092+XbxDHsRuaaAooHGcB4LIWmVUs7GxSaOzqa6GM9vRgOOoBDzfcIzFZfYgqyvVhdi8OQ6BBx5arUwT",
-	"3o6YGrQnAPfWFvqtbfgW8Mq2v9x4Ozo3/XsMplm2hLh4XRctocJixIx4P8Zvn6cvvMCpXZmZuTbK3sSe",
-	"w7i9R80A15UCQk2WoLA4BxBUbdh4Y2q5+3tmI335cg7NN8ipwip6/60LMcGqzToxdeqL0E2rCbrQBLUb",
-	"V2xZI3KZVgk4vY2GAKLqUU99yFTPFnNkJ6+Nmbsd+b3tg50lDSnKT/ySJhOVGy6Cmxr8/5onP4NzBRhX",
-	"JRXLqyE98pXU/i6nGqyJi96Bia6T9LtU87JfzNxW9LEvl9pUoK89dLJunbzNiHJDr149rAHsM++V1qsL",
-	"hUJKugTfzdN3N8p1zeDIby9kgY9ZG0pRx6w9SzA55+Hx81fh0aXQ3MCXXMlotlQjpeVlZ/MnMeKhYAXu",
-	"5zXP4OdClVZNjrHw9S51mcW6hWP+KcVNJljakKukO9hvHLTWY8kr0vkYD7sQBeraOGu5nY9FuDZmJP0E",
-	"Kyt7mDFXV7ZIsXu/FM4NpB7AzWKi1bREYvbgtx5GRhVNlN6efNp467tR/+V3N6evzuLw1Xez05eH49OX",
-	"L6anL180w5ejuM8vJv9svWj0t0+H//z+2Wydyu+VUCoLDg49BQd8VgqQrId/aad7h3LfIjfqNVdRjC3Q",
-	"7HIVFvtu4nX8OemWU/L1xSliyf3jAqi6rXWUy+9eYrvTgnLfYsfTkvJBzTldSmXEyTMq2XarCik/8wlw",
-	"4ojbsnVMfFqJ2VdMZFCwbArdkbaMXiUZjRlmYPXFlOer5Nez10slOxbTQ91BT6iJltg9va626olOJpKI",
-	"yYJ3orlG6NpBX2H1tN3KqiPSFRkn15tDaz9E47hI0n7MQE0ryOOyYJwrATdXuvzhQQecUPy5wTSOu5aR",
-	"bZiBUgwEfs2jn6dYCaaZ7VOIZiQMiqLYrdY6BhnEcRJlnYNrpo+V96eyNdQmbG6yugJtXcibpchtd8rL",
-	"AmSSexEEJFCNmaIhVXSVQNE0+87em1NCNkdFd0+nsBA5qvFJxKNdLzEsE+/wlqPsxB2F44i7isUNcV8h",
-	"gyhicejlUqXvE9jcAuPSi3iw/skrVg+AVqQfOlwPqMOd2rz3jLNZCiUC5G87K8oJi+OID636IWKIYFXR",
-	"q9dnHiiJQcRM9apIQjwCQxMJWMgdrSBi6BC5HnqJXR9HZOZfOawTtKjcM2nXbdLTx75HgpjRBNKgMDfm",
-	"PtjAKxlJhg0t1aemcey0qSUsIJ2vYQYOa4GR3pi1e849jWIoA85CRlRWMUkohMonAvlVEGyExzrcD9Wa",
-	"GyNJaCxtA/MwzTbyxmL007aWsVPso4dtB+0+gfJfNRlMmBUC0Qdhe0diDXV2S36EcyzB6Kks66q3QpFe",
-	"xurWcArB6bgfP/tcwjPuBEFZciiveXqypqBRastVzDgDz7t04T4WwpF76nbUhujdqRnRyYQhgEnEyXaD",
-	"hHQu3QkyzkmrAS36wP9lTtKDA7KjElAlCRvSJIyNRydm2lglAZUMmNMsCtVIKwik95+9Kult6f9rY71V",
-	"p9OrQpvPCQ30McVn4TWCaxGvP4bgSx2eEQESZMAwumUGolIMrKNIzb2MIHjIeJRNbXYPmSY+BlsdC3FD",
-	"4ugGsoPGBaxwMzD4rXYH/rcACa//ebgWMLwnspcCw+tjc8oH4q6HZlPA9yJ9szzWjsctZ3kvQnHdAX84",
-	"09+mvk6wxCWOddfz6KxlhE37a/fIoZBihhKoKFDb2t0t0hozimdx8Z6MeMBI83C/kY+/7+348fdD979V",
-	"pWL34+0Z4w0xGEvpdgmy1bJkiKuck7OaSyMvwRTa1AdfmClRJr3eeeu1ga77wYDIQXgjNrhV5IaxCfA0",
-	"I7UI7UMvQJ4SlGVxFLLI0P8YsglN1BjglU5dE+UxG/c1V9Xr09anDb4nq0QkHR6yIIYGs5naQ72KYLZh",
-	"aZSDAwbkjoy/2SRyYx0KOcryaHDMQqTPS4C17mWMwskOn2XzMsCru6CR/rqw7p6yUmlXfpKC1y/o7B2T",
-	"kg6Z3ZUvXmgC7oV7VpmcaU5mIBWhRmmy6Hja+3LVInoKa2JvZlfqDmpI0en5QCMV8eEdksm02B1Pytoh",
-	"ioEypX1evpdKIsSIhL5EWP9x79raB3AY3a2+rhgA22+PpxmIXqSYKvaU9JToctEX4bxHFHS2hIMZQz8q",
-	"fbYhbAEHG/NOhLJN5Ncux3Odk/OMbp4SuNk42JEBaOFF6X2r6340ZZt33WfxpWnsuwRsNGHAnU36vr5b",
-	"23VczIrVFiXKYqBBNEHQuDH09K4TOP0A0pduDqqoURanNqBc70fIgmQ+UZmERZ9O7sAowhStWQnTxQ7O",
-	"Vbo0ORdQfuUze1/Yc0+yYKqV80vNE/D4YrbCMyqjYM2cKlgWVxqVFnubGhoDtoUF36hdjuvkhAYjEwYd",
-	"1xjX5l7Y4ZC+lIkxturb9eYT6yxA/xKYgCPYbdstHk7HJX4XusOipAJeB1QA83FLMFJq4rppt85Lw/cp",
-	"sAaqh5iu+A3N5398A5CzFm1Ny1MsRsyCGlet6DalC0/Rv/SNVXS+IdQsAWZw2RXU2y2zrlsrr13sMlKS",
-	"xYM6uYqCGw/OMsXDnVGuzAe1PUxUFNww0Do6fGjadpn6Km3nmQUcxGKGXH0h5SV/8TqJK+1KCsqa5viY",
-	"X2ymT+o9MtoGuk/alQutZKA2bmb+dda+fOLyhKSJL7cr6KCoGtKAhQlZzBRb+SZjcFXecDFDbS8bIda3",
-	"3C6MDwBO4bLe3az3quAjY9bG4VTalec4LsGZSQ41z+Ft/kcWbqmmlaxQfAgDwOfcQuACLDyKD8ARNTHa",
-	"qoUkNnOfjQSQCE2Yh07sL0yG7uCKM/Q8eIWFdUprA6GnJHgeUK8AJin9VrEsKVo+92o7ywuhqIIiFon8",
-	"2Oz7LAfMbM6MaREti97tue4ytLdkN/GR1aTn2tstvMNm2GbORM4R9HhsHo/N47FZfWy0sendGN3mPfLZ",
-	"L1ezByd/JrJkm9+ehTWFZE1bkNz+0ZGiR1xwi+A1B2v5o0fX1RQXPkX+c80aP9UQ2b8meDwveX11zbf5",
-	"9p2Wzq3KZ30pMi7KQHBFA9DT0WwEndihQ2ZVGExxzpShiKHtQhBxrUBzxFBlkcvzMSQHTUMyZYM2G8ik",
-	"tAWUY7bWvN7hHf7NN1fJXFuD33xDTjn58XJGh0OWkOvTj19vhSKQW0/IBHIWv7GeJfZNFRSbUg0IR2Ke",
-	"ujT6moU573CjmH2D3bnnE0Zo9hB7wDno2vq6p9VNkkx5z2HGoio1Fu5I9EwaWc/pbRn67nDjEq+SvlCj",
-	"FHbdfavn5Yj2ngBqK4fcDUK52arIeHHM3HDpiJiqb8xino4B5xXX80f9MJ1E9Tkdxx+/3vL/fALvcXf8",
-	"JAX37tB/PiFANBGCSHU40sZXktC+FPFUsbRMuk0i/K5W+zGj5lxINUbv2NEkCgXWYw4Z19NIKypcGG9c",
-	"7/AfJ/iQHQ1sv3/tCSYq23cHIjb9v8mYhix9lw0uDLG6eKrEmKoooDFEM/TuMKmkYWmuYWeHX80EljxD",
-	"Sp3BSeIqoYFqF5OmEkTBJlTJjxfsuQg+fr2VsFAETxCI3jrU9N5A21H5zTcQ/+55TsetCTZp/Xc9x57X",
-	"c9U1a1SAnoFYp089YFd97jpcm7BYumKYnUVwcCZWxKXSY/m6B3Zir0rwH13vmPee4LnpeS0XzAVAuBJT",
-	"QFaGhGwYF6xUnZwJ0wsgYRNGlSRy2h9HSluBiPdf7/AjTqYG+35CFdiEO40dE0MniFpuE0rgBhcDNKEj",
-	"fGLXFCwc6dn16h1+ktlBi8Da8xuz9p6Sn6cCnKGY2wbSHFNVyIjFE3DYQmh5RGWH945pMGK1Y73vIm4T",
-	"LmpSiYT1qoR9CthEuSxzNUqYvxEmemnduibkDGtgWd1CIuo339g04UWTUEK5bduAH0LETY2iJCT6pojJ",
-	"VP2QX3W4fa/J3j3cbzSeoHkXRwHjknm8/93pFaR1xR6MgT76mOtcF8lwyzy0NY6U12C2gtZ3xQOCqzTq",
-	"zXpD32OYR6Vd2a436tsQQVMjUGa36jMWxzWggK2fZjcSjrP+ZViUu3cBDRyMiwyBRkxRsVGWNBeA/g0f",
-	"WJ+8YXNyyYxHYX+3uf+kTo48gx4TTl5/uJJkwhJiCzmfdnjvJkqrXEwt0QFRo+m4D44Mv5pef0aSBFSs",
-	"NhkwFdiuGQqzBpC6qEn+RlLscEv28Kk6wZSVGwZtc9LKawRIYJyMIz5VkE8xEJD0je06qkQK8P+nkJiB",
-	"JtOQcNHhBhZejSgHr2OWhHsIXi0tO0dkMg74XEggjoRPtbY3ZArKolMIZtjCVqNhFQkLhulxMLudadSg",
-	"cgO11T8a3ITKiekzECS3lXblvIZ/AZRB5eyX/lv5/ehg+vw4CGt7785m37/Y+dDd5+LD9y9+OBq8uvn0",
-	"g7x4eXz4vR7WjZrr9x2j5ldpV2QEJTyVdmVwsP3+9fbz1qcXzWfDg9tp/1C9Zc3hq3e/fLe/xw6upvJw",
-	"ev7q9uK7k+tKtaJf86n74uSXi+nheHvv1duzrpqyvd3Dt2eT7z/sTY7nlyq6+edPb04/nO7SRuXzR4ct",
-	"uUap/yVTqIMt+iL1/kvsLIXxMXTK+btW9gFz/xbc/CK6Ze+QYvBTu7hJRQ+6zdxCNE/TBNvzD1baP36s",
-	"VuR0PKbJ3DdVCo5gpVpRdAh1Us9t70pUaSlI+9pAxNCR2ftZfyvDCEBRrWX8SzWjga7DGbLVK049seFT",
-	"U3ix09x5Uic9bGbnDrv+u5cxUlP/X9GJcDHG+56KtHFQilivV7FZqVZaegWzRTeMh5AAZBh1e2ur2dqv",
-	"N+qNerN90DhoZDxx2UcdgHokZRdK65hiif9V9FD3aXCjrTTOYgusY1T69e7N34Nl3Mu+aO7IzD8Cn4Kc",
-	"9mEeIWYXV6qVCFzcemZdE1LAZhVZxDyquiMqR4AIgebRQs5B1UJxeZH9fMC9NE3zY0mnldwkgMV9dPWh",
-	"G25l0VMVrL+wG7LyHVZTq/iForlR/ksWbTrkK8NlujQeFh6UC7vIkeaTcoIGwOqVgbdvpQ9Vyt4AG1C8",
-	"v5lq7i6GGz6mDX+Lv1ypVrTGg9V5JYMrVo9sp5TCdeACMHFt/xHTDQVcGH4zFBc+0gOdQIezbp5PYO+L",
-	"lSs4oYnXi7/wfJtYsddOY+V9UcK6y8Ylvbu9FhS51cCuEh9zbSPy26dpEe6xcPfrko1+4gaDHQuPLqEX",
-	"s0dFZJO/qs1cPTb0ZxSRXblHy/KsjGfLdxsV+pUKfEkrvGHVcrebHjl6eLo2ZcXkn5cxO20/I8f/SZNr",
-	"wXah2gExTeAM6+1VJX/7w+6PBSZZPRp7Z2VtpdFL5ipUG62c+qvojcbd7InXB9AZgWprkMc4nKZFDiu1",
-	"RYwaW93QVk/ajl7aqMpB27hBkGa9QX7/bQdMcItcuqAh4tPHmXE9KouPyuKjsvioLD4qi4/K4qOy+Kgs",
-	"PiqL5cpiTvsKcorU3TTHVOEpUxGvFhyJdq8yGYo79WaVFGMfbteb9daTOjlazOTDvPuvpIMxhnLSDr/K",
-	"NnORy/IJCeVhlUBkDKI/mRBRldBhwpg0wWIfMRlDtlwhmrQBHTAjxCgaRBOrgIehbKgP3KIYQGo19p8Y",
-	"2Fl9NwYOIZAFIGx4FfoJE9NUBWBiHSbbE9edeaERpZxFCqIXkSJiMLCQiosNnmFVRcg63CJRwL17DQt8",
-	"CaO2CI16bEfZrqE0DTzaFbMzgtpmT/331gfLN5QHCV4lQ6ak3SFMdMDAXIdbdCUWph2+nSDLdvkmR+kv",
-	"MAqoLbE9CaS9r0qUEEWxGV+BTz8BUZaN22NG3OvGaQKD2aabPitansj9ubpGC3KaIT8Pbj0PT8XkndD1",
-	"iyaUQkeWTKa4Zcvftj1v8aZ7+GFly1SMF/In9U4tmgUiXJUMv7ne8DeF3y8ch8Gpvs8y3rHxdtFwrAFc",
-	"OJzdxrpH+Qv2uC88ttm2+2W7WlBvujj8NXrfrx6C7ax/H5b4V25vXrRCpo17+ZFbZ02+VMv7ogHbxvul",
-	"h3PNw+CSBUU+LVrrWYMojkl+VFjKXjQoWGFslFIqonbWGFhBbxizmLORsJ1h+ixd2i/bIqZoqtnuNiWz",
-	"LSn9vX/D8aX6ztggWz3U4f4r9lIpWiCvfUy5SLvL8rBb5uW4YwfNqv4b2ZnRkhgX0+FodWdNzT6w36K+",
-	"SmNA+qH+AfA6l9hk4PRlqRUGDKWaJucadF3B2VO0UgpAdDl8DWofIA9Sj2LKxwydCQZF1zqpogSaCcue",
-	"Qfg2OZIZKyGL5FiyM2ls4H7S/SxNsmThU6i39Own18QSAMbQ5rMOOy48h35vocS/+Lxhkvz9zv4doFcz",
-	"nZ4sjKpn+GXMU183T4+fp7ZG8uGgW0vYkm0Qd0+9red5VxH98vz95RXZmtAEE4l5BrMzNU77U5Wx31Lj",
-	"tE6OuL3fGTNF9DFNonvQyDJrZHdNNRobSkAitpomPEWp8riiBaoyINJlHS5267t+k91fO06adSrtXzvo",
-	"V+1U2nwax58/99qO7VuhDNwbio295hbOX2B6X5RygVLzVj+2mbXxcWVUUsuSrZEax5lwZKUzbTS2g/8T",
-	"igCKJvQNcInhD5AijBdMzQVe3/J+qKzr3QT0iALP5hGqt06mAoOvVz5XK9uN7UXv3rMF31fOHfrWOOhX",
-	"eUIvjI3s7oex7azjCdVTucADose502pt/MzuHb6zi+ux+plrTm9phEXryzy1mUIaarUJzzV7iVK82DFr",
-	"f9S/IYXXjGPOwd2D17wc5dQrmHG+NS2xobocnSip7xM7/Vmo1RT1vPfy5Ir4BQ72reN6ubNNy4AXIhmn",
-	"Aa1nIpwvCeV/qs1msxpUvU+T2BS+e4cpg/CcrvCRqUpALMKK18bU64CyrjcsZ0JvapUXm7/OYs5izq/j",
-	"ecq6Fp0X0gCT5308cLzWYxUZwCELa/Q5i7Tg+v94fK+QYVytpJg/n4E0t+/wzO7/dkZVJf25YRab8iwI",
-	"JZlA6spcIxrHrn7HOO9EEjo0tihB/Lsi734cSXVsPnPf1CEDofRjFtCrq1QMSDoFuTl4ktNY5kbMxoPh",
-	"qbQarb1as1lrbV81d9rNZrvR+KHi8lwgo8OF6fW30y8brWbG+l6SSe6JsgawsJ2lPVkhnwEixCataO1H",
-	"HQv76KUg3AQO4MVW7AMNmswbu8oQsOtCwM7id37MIVKBvrguq4MiP6SQUgUpJT9Qi9biMO9orM+FOfeN",
-	"5uonrrnfXMg8t8Y5fiGSfhSGCIeweSB5TW6xhFP8ugAHk0uZ+Pg5w0zeRtIPDfqFL/aoFvIO+2OpXnNs",
-	"nbOZUKcXAdW2lQk6Wtwd9I0YXFyoSgxdLFJA++eZ9YmSI1u2o99j3RRtNOg7nBIZ8WHMalqdrpKQyRsl",
-	"JtpEmYz0A/oUgEplWkk5zM9IYRjLr7tOW059JdPytyIOh3wC12ZtbaqAu2UZxX0P9l3On4HMXUPPaOF5",
-	"2iTr8w9g2Nm+dJWfm/K74Xf8zT8a/Q/BbvxzY7zNd1//fDB/tysOp015pVrJ9/u/nOzQf/7F2L3LB/tz",
-	"+P0dSEubG5e4MSW5PZzNXDqDcdO5xoH/6kx/p3G4+glciDM6ZlfUYOespfZeCfGWJghCuZbO+46FEb3S",
-	"Fsm6Gu8phzyUf0X5ZbLrsgIMGZUTMxvLL0/33frVcZrPKNAQvCcv2hDLR3pis2qBdkwuvsXrAfFhgEVG",
-	"9JYR6M0D+HGJmA5HDo00K0bww54YybDbnZK+SZh8EkkDRBP+BY7KzuonzsTlNDCc429LxAYd6s5EXF1u",
-	"s2mNxxGqNEEPLmYl5fFlhNf4F5Tzj4bZlxPUZeLZepof2ctfw8aDHOR78JalmZgpQXwl/Yja3VMcJ1SN",
-	"ijMcs4aIT9GbwRvr5ZlQFYwKzFYDzqrFuDYIue0XpAU8gqeDywuQ5bykaIPIJMHihaNZJdQ2p0WY31yP",
-	"UrwZELs20ReeEikQPggAUPUDfRZAQh318HPmX8k6sSDDyPCNvWzAfk2Xow7v8CsB2O1pwnAVIVXsBKqA",
-	"Ros5crZvi54UXPXSiimmetjvV72IMmQ1wYxwwnnr2uUlV03XgUiRAFJ6DKzrmBigLjKj8yK5hZVs9ze9",
-	"N+fP1YWah3va3gYyfS3b+1EmP8pkT/vHdlBwpEwXs7+lkH60sf9YG9uAnD6wjb2V9jb9e6oYhY7xd9Ad",
-	"gYKTy/i0wBNtOvhpkT/3i4F6WuvoijjsDkTSs4VBgJiGfVJMv/rJ3OXFJmKY0DE6tQ0quv4aZPlRrW5A",
-	"v1h4ekYl6bOID6EPAQ1Y6LDZ7CC4MFnKps6hUfU7Dvr5UQBQyYX+Es5pQ+FfJNfNsJCWLm3L1juLd38x",
-	"9cY1GmtzYfz4BY5n7HjxX1FCP3rH/8Lecb/KLFLSZyR/T2n/KLXvJLUNp7J53prle1WKdxLihagcWnyX",
-	"prbhE0tLkA/2WgdYZ/ykipmPLGa3UYp4H4jxWP83jrgpBbavxaqgHkKTmCx0yASmPOzwHgCaQIWoTZXD",
-	"hMoqpMwDImwmHcql4NlEO1gvjBibvLXxZKpYUk0z6gFBu0oYh4Q9hFQOWRVxmG318jtG+WwUxcyUceCa",
-	"yBtp85WB3WO+P/RVQlxXFO09aJB6S2Mn/MFqf8/jeVpz6rL1ez7r7UEBjGZq0Jv3VBH/ECPQrMqOATFc",
-	"1UwkN/AwyG1K4mgcKRYSPh33YWE63GJSmOLtaMxMxjWWkZrKx0iSndbh0mLf5zDih80+TGkol4OYWX29",
-	"3vpxec9kxPtn+eEa3DXXb2Mtwwek2VT+27b4WpOG5nGWPivtXQMiZN774fnrZ7V3r19dIaBy5oyuQP4p",
-	"eKKrl82001j26H+4IXybDuA+G1EqiDXl3Ad/4kxcKpGABDpP6LB8cOkD8P4NkitBZvhZj+vIek8d2TQx",
-	"Ex7dWBjDUzmJfLj+x95RPl9bLMNDd5HN8OCmSZoAe2FYTgqIcMfkcpDBUIlR8w+H3DJtb8tF8THeIBdR",
-	"4UxjeG0H2qbwok5emFYD3HaPtFVh2qY0vcSNAmqaHptuKx3u32nGBcLHnhiiRYskggesantfUxLSua0Y",
-	"cw1UsL2GFnNQB5IZeyyg/zn6r+2bJ4m41VLNlkq5TnZ98QkHYIu/wCQFUHx4BhsKy1E0WWiv67A04KUd",
-	"7lWg6tXLF8v1LKhQL0XiAMxya+HYwrhZJFlawhfY8lWVYEuziCvRsa3GtXmOubV2+phGL1VCtWH+lbQD",
-	"0dI7U+DGWaS/5sGCkFki+NDh9FddL4IOn0rmNJg6eZGtB0yp10H8T3EK9s+ESaZsLwbX7a6Q8gD+A3cu",
-	"jriDAYBaY9TLisFicNGt6Pbbi+gZVi1qy8nl0buT7ncnF6cv/tm9vnjbqxLa4faF0KS2DnA3ptuia8fg",
-	"r0CV9FlA9RUYlgy0/Z1IbFmiRy3LYEzMnE8MFtWdnRVGjN72D863XwwaL2+ak++2f2mMj3dv9uc7yT9+",
-	"bgUH48vDcE99P3o9a779Qfjgde0KJTMhQsbJSCSSrS8DYeCGZXgScJUOUpKYYjc98tpz/+GW6uGSlffb",
-	"kxTvACIgKoqQWiFT2D3syPTAKOtAHkm/Bbkt/MsqlodBa1Dbb27TGt3d26nts9Y+2+u3Gtu7O1qxVFRN",
-	"ZaW90zhMm1TonYkjQO0zXkcPUdBMpu0Pee2NP8eHCxOvV8zV67b+h9rsm+1pSWWSkyCRRPZYJeDQFImF",
-	"DsgYCEgUEfoDLKqjowr/Zeaeqn2NfqN+c50Y7d71UbENV6HG2nrBzRuXvEgfeAEKeKVd2YKhfP54T1pr",
-	"tVJau+aTRGjJBx16TrjSus4yususiiajcSSlaYGbLvgZiiXXToSDPHOSRGsjknH11DFjqHlTURyjU7pg",
-	"O5wL0bEpb08uWb7XaF7OO2GXVllDk+Mle8IZC01VcNpDPfO494XsRjkm/edu1uKafc61ccyekbRTqzsn",
-	"Rgz7bIFDoGH9nYM3dT3QVe8oRdJm/y/ZPQevkh8FDG8upujFGIhkKJRiHLVWV42YVWDaBlymTG9ZQg9C",
-	"+aP4ShJvTv96m59b9g2cFUvExGpO+pTkNDd9q2ESoKXqp+pr24BXo0QoFbM/zy/7uVrkmk0bKOZiqcYk",
-	"onyx5ag1Bi/YMgxI9yuag7drle1lW5fSOHZmVtU0T1daGhmsFupQBEyCUaxNBiW0mWeea9uoX4cDxI/x",
-	"nlo0QigCrOY6bZtmoHVyYkYyVTG2/QLbxh7mc8CVAQ8kBUW/w3txJNW7OT7Xq5MjRcZCKot6gZ7eKOxV",
-	"SQ8QTyyIVArwYJCAIKfLWXXz1J9JbiLrWf3mmythW8xxNjPr9s03VfSkYhYSGBqQbtFrY7YYFjwp0kMM",
-	"ONOwEdO4GDMRUdNgTjMob0v03R1OE4jTamsNncfUtQY3/A7bZ6Xds+rkiOM7XBLYbSQjzQCgWxf4khPK",
-	"JcU2gqCCj7F7HUSQBWcdbrvwjbEWqmeXi04mjCZkOtE7T+3HNaUkWn+hIdCRwf2BDqiJmMA4o1DmVoDG",
-	"CaPh3KzEM6ZmjPEOVzMBiyqhOSyhZIDBLOPlLiwhPbENcHNJA0UnOL1l622Evd5W3niMpYtr3IkjeT+4",
-	"lmyj+480iW7ygAuGrf3EG03N6z9wGfGArX/7NVdRXCmBZLFwmIYy6wQiFUDYht59BlNG2cW5HbTR3K7t",
-	"9xusdkD3dmqtcLfJGnQ/OBw0y3CE9BGt3C+R4+FKlfW+ry3mlwXY/SCF11pRL0K4wYJNulb6tCvOmQ59",
-	"63jowePZUPfCu5u1/WB3t3ZAd5q1Rrg9aDUHO/Sgv2+7CdAhrFElmCbx1kF9t96wv2yi77i+BQg0d78i",
-	"Y6DgFfgr2Djtr1Bj/FeNXPv47EUlyVqyuE7nVi8ynL9QKzK/eTrRFvs0EYlaqRphlBWlqEtKGkQxBHQR",
-	"m9JlPHk6klY94gj1D0BWYjQYQX2Nh16n5ycRfwXEv3ktynrHAHupWOs5vyiOHovKDFvMKnGotklleGfq",
-	"rjRtz7UIR8PLCHI6FuhIHpOvJWOZzz6pk0voBN/hxnGvIj5lwMVxIFSBwqSiMWvbbq0pt9eaBgxmNhKx",
-	"WRgqrYaEXXRvTX2aVfY18dvoAddmw5hJrRJEAealn2Y6xJu89UHEIzmqQoL4VNmIO2BZRYKnaXGvrq7O",
-	"HVBFwnAKnETcRhHTEPXXmjsR9knPAXSh5sGTeocf2zXwdT2EriZX3rj0KNJlQgqCHL8x7hmFBtcjMTVe",
-	"eNh1E7ZPWMCg6w4XahTxITY73nb433VyQoNRCsKmlUdJtNaEn8sE3ykZTBOHWwa19buN7SI1Ch++oyL1",
-	"qPUs0XrcoURqN3oQLLcmnfRg/bVVnBx0GsDFdSrtzlrT6FSqnQpVcH+RegO/aw0E7gAdBC4ZvSH7nSWa",
-	"g3tIrxM8RTm+CRSxzd7jFC54zFO54NdUQVpYhTIVCZ5LFTB4zqlg6XxBg4IfUx2qU/kMh3oDhedtxG1/",
-	"i0XiNboO8hpg3RE2GodHe49K0B+vBJ0Y6Y/S3oI3QgbcHRSiEaOxGv2yUhVqNRr6W+DtMYqMcSqSZMol",
-	"ZJAFIxbcOIFFWCxZFVyfeqyY30YV7VPJCvvIvYKh3Lu42LpAK+Jm/fCW+XbJKbAzjWCyPDJeyAdtB3Os",
-	"Fy/VMv3F9bbVjLNwW90cqpUtbEG+hucPusojYms0zIYp0P/HfXcf3GNxPWUVFFvSZ8MIFiXNknQFiJgM",
-	"ycWsTo5M8/cOT7u/WwDoTMGC9QwiIC2FXinGZ4XfggQO/eaneB2rGD6hz890jbfwvQpCYlMtn7Um2uEg",
-	"gtNO9Rb/G1tRYB3kiMa3BpiYKtIrbjuGILJkkkS3VDH7DDRGITEzJQ1GPSvzV11iE7cHaTrv+RJyXedX",
-	"5+TfbGJyJ2wsbs0LtXmtryhI+/M+0cp/ArYFwJvTIgZpr3cHiRiXDw8bS0C3ew5qyfq1k/4Kl7ekfwQM",
-	"W1cuZVuflSGGlfTLx/GVJLLhb455bSUCd70sb+3cMBFbMHXD5jaxKMskiGLcGMISXdRgivcw5oUMED/W",
-	"g2wfsEixvslhXtsyprHN1q6DDeq+7IqogasZj3bVSUKsuJRQoE21yQlH0qVjmRwjMqLJuE4uDM+CgUlF",
-	"54Z7YSgkZV8d7vEvzQlNErnmWgkjzT14A/onTGzBZVxDZTcsjvHw23lAWl2A0VFAj74VN8zwZVwNVxtm",
-	"MOXRAQGxvKI1JbUaFzMTdKnV8IW9DrcVXl4Cf2GNF7wkPcX3yZkqZkFrs5I3bH4h1AZJT39pBt6stXb0",
-	"J1pfhIFX15vkTtkk2U74QFLqPpPMPWsm6fjAF5BTXn8GU7b5r2+B/evVaK2XPSDEpRD/msJ3aVEX9cXv",
-	"HaTvmEbxerYD3GkSbyFAjZlbAEDORQJB3wn09MulEWgRm4xpHM/xJ603RJKw8UTNs7m1qIXrN2IwOuLW",
-	"//nU/zyIyQgsBEnnqRWF6bkZL3GfaaMCejCKxAh23w/v3PMqiUwPm9ZOh48wMxiTWIClYwkYfMF2REQc",
-	"UnRcu6Z5QTQBhy6kq2MAIZGKxEwpr3tGKMY04mWGwjvYky8e137IgKZSejtlpb29ngjbJDhpYpAmEatr",
-	"O/tq3agLGViVdmXl9rdJGNGYqGBCmoeteqPeqrd227sH+20bNWh74QOrAlZMgNHMr3BKB1YiMB5CfqOp",
-	"NVZCi5b/+a///k+vsPieMUtNGatDlnBUHp11f6pRNKMRNJ8bm7N8J768pZlouVF0CTFBw5Vs9w+LTwzd",
-	"VlxedgrohCo/cKIJNYP9ecqmDBlZYjj+rIipYvdKbVywsN3hEUbU4jlWwJmo1jzFbMoewTp5z1maP6S/",
-	"NohumQ2KFXFDfaauGHLEyv1rHU2KZn5a1t7LhhBteqLX4r/tTZfsbu/iqVebVvm7GZXofobbmFqskNW1",
-	"qcVVT0s7vTMI5lW4OUHAJspMBTPJ/xowuXeuyOCi66jciYa0MIOAGgLLNNR2t4LYdlJ6OniYpqpxULj/",
-	"6HqNggk9WD4u5vWZTnoF08embjSXrVn/+2rRUA5APSJRgoznksWDO7PsX6HeZk3kYOTdqUvcIrJCc3VT",
-	"xAenwfwM1RChKVYDBh1JMhZjrXGmaR6hINLkJmD0ORZDrZqKJJSQ8m507g53PMRkxTpPvmJxDKE/KIg0",
-	"eBGI/uT6e9g83VLg4mKuXVIdZlXrvyFo8TtziP/yGs9yzGJf5dnw+Gxq6+gVPX2OLpf8udvSxty8AExs",
-	"3XcuB+xy4ScrpcOpFhWzqrZI/3/2vnW5bWNb81V6WFMV+xRJkdTNpss1o8iyQ8eWdCQ53slhjtAkmiQi",
-	"sJsBQDHcKVfN08x+j/0o8yRTvdbqRgMEKFKk4ku0f+xYJAg0+rLu6/vQJ6cyqCQYC+hI4fYUOwfYHr3s",
-	"MV4IIxdjYSXRfK3TlRmxPmVT8XjCvjIt5Z4vvePuoaImPFoO0zOZYk4jA9NjMhdZuJ7nzdbBUwf5Nraw",
-	"9w5xXREVHQLlADLPCig0V5QLTm9vQHkSVUJz57Z7mIjLAkEoQNDZ0j+g0oXSR6l6yp9bLt0MoTCXmKJW",
-	"kVGG2delfg0G7MxzO29OSkm/u63szI4pcMH+DhopwJ+lYHU5BkIsKFWI6a78wnyKXs1CKJlHgr8vkODv",
-	"HM7e/aF/1qTfycL3VDN8tOiZBCIZtGF3x22lD1nbuaa9DljQJnNQ5s2Y06VPZU9gN/UjBs9DYPB8QXA6",
-	"en9Ag3WRgroXjM6ExzGUIFgZEZerSEukAR9gvsCT/DYY8kRFdSdUVB+KxGNPPChc6P8o5sf2u/qER7Gg",
-	"o32Gd3odqfHby7NTj6DvOBtESoLKNUglXalmMsv/irB3pocW8vDYsRLNjXf2glTiWC+oflSbfaf1SoDw",
-	"7d95FvYkVsz2PIjQpjRM3Wy9K8EOmZGfagKFWgu7GttJWiLqvecEOeCTmhacbRpxqqGhlsBlewokxgep",
-	"mqNOAD9mmVKFqWRf1Nkp2c3QZg6UcQSOg6uNfq0FeDH116CMz83spQ2uekQj6CwdWByZ8w/fv+scA45M",
-	"nX2PaxCzUCTY+2hAY8Y4jzzBG+j30/edAWi/dqmjYBhIA5MEfQGIcESovViW9uHinYNO1BPavTADOT67",
-	"uLw+u+i86ZxeeoVx04RHCb2V3u0duRH8TEmP2epSPTOShyincO2DNRRT2aV6tiYd2/nmmgJayARjoaZJ",
-	"pb3baAD1uD4jPzlAXMTujkAKa05SVi6UKT8SQPf24VbyrMyxeARfLcF206fMkTBUXUWSzdFGdiIL1VE6",
-	"zUYfabewBiAU8XJ3DRIReOECLgaXcyakfgl/EZ7MAbNoZxAz7BVpeDhIEMTUqQweKtABgPOtJRoIHxUh",
-	"9lYwYFItPDp/zyoKtoyyov53ZPuHtnaDD5OBEpUGHTUY609vBQ8zaREELY+n/ZGDWwYt8ga/A3qioOcd",
-	"QzC2dQ78N+BOQNUDRQfQlTZAYBhs3/KnEVRAQwGiBTjJ9OJROBN2a3EMB865iQJc6EXcREhjqgAaY7MJ",
-	"53Xkjx3JWo5Hq3hzOu6vyUsh+SuighDKYDBwweVye9NACgLqLPrRmEq8p9x7FGILQuw9hP+FwX9MFOuP",
-	"lAJAPylmLnLNfVBJctLsboDKS2QCdh9t5CptGITkw6NXBCFpzihms2/VjTCtvQiwheiE+i7YZOlClrET",
-	"6kmALq4cuhC04FqUS6rIQ2amGNsDMFmCGZxgEAif9eaYhtVme1feCU5JmaBirDyWKFVlUxniwVgGwwaI",
-	"IF1pok52JgvxDU2PbaxniaeAMJaqIU0QesYb8GiXgBRFPgg1TUCsW4BJaUFgAIHJFeFdCcXJLebRwyzw",
-	"lGeWFoBjCHMksShaY8QXKX2NLQBJmhk1fom7FVNwya40xvjFyeXJlQGXZGtiSy5BjdyaZrgXeqQUs+sM",
-	"gmQvGA5FdE8gyey7bAIi6YJFYQzWJ9LVzMmFYnnpb5BHfASK3DJQZCFIpAk5gPMPCbMvHjXS4PhlIt6X",
-	"d8nOdXDw8jKxEMDQSOK8krLVsBkVGoB8K8OsgzgDpf/VoM24hLJW2cri1Vn4lc+LV7cwPXrvPWJ5/pVY",
-	"nn01HucZFa4K9pxWd2j760etcwbgc4T8H4Ddl1+N5Y9aMusEFQfWgYoThu9i7xUbA4RHgg2nIo5N52p2",
-	"WTIK8vMuz+Jc/VUYjtVCSZNdCrAI77Qt61+EM3S8TdcnUreBSUUt7a4A9Dxz9SLEUNsWf8E3kY8FWViE",
-	"1ZsmiZKlGHnndhDbK/Z3w8HN1u7e/sHhs+eNGu/163wyietDpYah0MqC7k5h01X6AkY8tnRkyLQVxPEU",
-	"ZtemZmkL0XPo5tQkoAK/D70BPaGP+xu4RH8QyJtr5ErQI8A9p2eCivUJQWVori9JCy9Eg3co9reDv3Tz",
-	"xJYijFLCWiJRaZRJDv+6WTeAWdzSjgB3Xz02PW+BQduW90+cc2WjvPaz4jCv/fpTWYXZO5HEhvY5JuIQ",
-	"w/jMJcOjoM++dis7r9gxFqtXnUAkubWDAODC5hAn9YMYBRPzVX+KVWbg7OKd3wTJD9NevSsvxDCIDW+s",
-	"5x4BL21wMgUz2Xkw3VTALpZm4ITsR3MoSIeoSdo1Bc76kX0lAK8y4AqGdcotS4aIgj6FVbeahmIhIBYp",
-	"BI2M1TEErZ/YxN1F56ejK/3fs586r04uLr2nxGHplQgGz+GslkL4MYY+YsvpkSjVphCznQSETLMLp3IM",
-	"JuKPIC6slkXBaPbHtjJ1a4nmHBHkm7Pjy/N/1NJbVLYliLOCdm1RdwxT9SD1MI9qbXtqbd1lLbM+wQwz",
-	"IuYraWVZ/gvzxo9c1JtyUcOxc6TvvTRxxlDf+dP8c2nzxilWiGZkPalSVyUusiAHUACUBALKdEjPY74y",
-	"Tvgc45jubRH5OxgAaZG5rS2vgZgZKdAgZiSHytsxMgpmpVireeS32ZaRCp9v9IjYzoyNjkh1ufOqZLpR",
-	"qpYDRZudxEVcsB+HIinfjI1Htf21q+2vSGX/LaVFkWuLPA6biopcy1WBReekLNJt4gLg2l0PELcTDiCR",
-	"dCImWR8ptf7dneuA3B7sVSvjQJo/m3qASSIifef//i9e+2ej9vxX+m/t1//4n5VCTNwJT/qjAi5NbNDC",
-	"UtfgVkgsnMWilRshJuSZAgp3nXWSGLhF4GstH0l1E1QFJjPbRJtRYCjY2lRo2xzX2UfAAAuIb7LMkQX3",
-	"GeqdAoIvX+7VFsnr6cTfkoOaFYXso4pu4gnv38MT/ABjephi0keV8sWqFKrOS7ASXA7FN6tjHv3C+/mF",
-	"2Ji3Bb8QYB3vxkreb+wyh9OfMI+LAaj0iBMhWaIINkoihNdomvhqhmUrPTGcykLIZK2iA4kUYV8UavIF",
-	"UDoNAGELFMMXk87LoCxTbBzLSP35PYCWTZ/uilwidLmxdzIlZ0jh4HTLQAZce/0DFRFAzwxrmROkxICA",
-	"QgbNFEpqhh6bRIFMYmMXXIJ6QSy1MY9vhN+mZCE9Imbef6EO+hXNA4BiYwGMco7obgBBkbzQ4/lw8S6u",
-	"pvlx5776WTghph/WIDR3Jb0slkdiJINi7iYXTE3xBljakFoMsLpbhIMS19E8c+NTIOQwkGDs/R5qSWIO",
-	"gtajMaznbqtaSdd8waA9snSQgGoHLOn65A5CPqy0K7Uafprar5SPeNe5vDo51c9T06gvIEIDPcNpIURK",
-	"AdB+1njWgAoDmMs77As79ArtkdtGvVlvVInvje0NGv0Wf97sHWLBegpvWWVD1ay3DurN1UUCHl67ICW6",
-	"28zgYwpyGxBj4KglzrRamXEPQACw7qCXqUSgAYiM9G1hZYoBkM1BsovzWkcGSQBYx+/UUE0T1qw3ngJX",
-	"gO3dz1VWm0ZGW8Cp5QZekSIP467HcGqQkBDhknmBj5it16NAJp7l4jd3yDY2alX7Ap0xQ7nPtZ0Apb8A",
-	"UwnVwzIzLsTrSKDJcaLi5DqEF7vO5EarJDkNEAIi2WMqlVpdlOnVxKcWtuwFQ3k2TSp3+NBHKSJ/qlac",
-	"GYtHgLwmpA8TT7g+Bvc+42iL+dtR700/OAveXn74Z6d5Grx9Xhfzt//0P3aCs6Aze38Vjn55NZyfzt8+",
-	"r/dboeyNXzf8f7wNS/hnMutRKXHJnzWftxa97EIuHZpPW6KNtBPY7h2KQcL0HpsV74YSUp3lUANFL5U6",
-	"gyUv1No/WOF9PoIqh6iHiGKk4IStBf7MjEd+3HZL05wNZJ05852B5XLfsAy4oOStyjZz6UtCn+Odb3kM",
-	"dor2D9lUUnl2dpx80AgGv8Whf/NbydAQWXmzcXSGUi3sdy5lySNpIpZt29b+3grPvZzwvqjFQh9hLbNC",
-	"LodT6A0eWLJjYEnF8JcYiAjqPqWw5BhQUhAzzxe1oyvma+nrLTZY2N3kgP9JxRLxRwL6gMu56ZioZgk2",
-	"LZgJNMVlBULZ/EyD61D1eQicM2Xrch86KT3enVEyztFIdaeNxm7/f/iqr2/J9AXwkcAvoFASP7jETBl+",
-	"vuN8UVm9NWEpnKpdNzi1YMHsosbPXv693vMGg9OeTweM4p0yvcHLYSUu6DTa61fHl9Cv4mJErOLe536z",
-	"f4/nrGQB6d+s3FerF1Xv9uyWXRfeQX8XgCCoUSOSjQ+Wd9SCzWx9MgfJSB8qvRvG9TLVrc/oaxWNt4uu",
-	"A0Ip22tgpseoPmMQuGXUWV28kbJfo5j4Emdije7RwsN0lW2CsyBSxlr1Pv/Zau7e4zf7f/szXGW9OZ2j",
-	"e6G14D5f2hOPtrH1U9SAXbw+ZgeHe8/Zv/+1W28RhIry5wh2qsdSpdrEt5dnp9ROxvuj9PhrO7oriT4V",
-	"4UaAxVVFYwin3HmqPUsIqwdDRwJKG7vSG0/DJJjwKNmBX/k84bYN0tMS5ZX+RL9Jz4COWOsRmeprzANo",
-	"FcCkemlCNR578u9/7dV3nxIPqdO9CQQt9jp8ZROqMQ4FtJAyZpIKTNSwWZ5OJfbeuqCHGbgYdoTTg/Az",
-	"ZU/WD4BIF9k3zmt4WPEexIgjAxMYSPaax8nReee7mCXTREUBD+v6JsQRa8tAQ+zwB7Bmi3NryjFDNdS3",
-	"svWhl503p9ed0+sPp8dnp687F+9PXr1Ug4H3tEodK5GWGi66Ao472+CmN4LplIEhe1ZCiz8mIZccmWlN",
-	"/g+7hSE15zYMmXbnMJA38GpHchGdgRM8HBsAhSViKVBKTyUTr+1UYhS/gx7teMDTxtvCaTQ7deGBua6z",
-	"J2k37H9+6FycXF+eHJ+dvrp+fXR8dXbhPaWXpqYftFalMERvsX70MOJEAweNm9XlwxYyUmE4Fm7rcNv1",
-	"r2KCeGDTCVPS2t5g0FFOq54/OBlUKeh2oiPUTA8R1EbjV7AaXgbakKcBg9QSNB3DDH9o0nQRHYZcMKHw",
-	"KOZHGolBJOIR6ngY5IE95dnvsrDuprMliKjXXY+KfpASYKU4hDCBsWhjQXeGioZdOkimKkQvBivWTCs+",
-	"G4iZfgBBGbInnIUqTmwVeRUYjBPei5+meFLGCLPPOUIeL+ibpgOMsnSQIIokW4gvLcxXMZydA0fli9ug",
-	"L8yaayH97KD1DDTGXmbpMxeiIPB26MPM/ilZSsz5OBsVjvMwEsKvsw+G+ws3LHSwAYkiY152c05w8jF+",
-	"78Whml37aiY9g7uYC52wRCmmBomQTrOABEjRGKFOzBqFSg5FxHoimYn0cJq8zgtT+C/wPIPyQ/okX8hA",
-	"+B6Mh+JNtAULV2MJIhgcuX27n83nGXIzbRMuAV6j82dw2midFmGxPEOpWrJYRopyK4EwCJVuw5kikRg7",
-	"WKhjPoftqmdoAL0IzH6Wwekh1RYHelP0VIJth3kEOGcZnQCSyZFk55biVc6M0ITuPaUu4AWAd9vxmCL5",
-	"UDVpnEouk3LCF8SvPaxqsXKD9/RcOaFQHCN74sXTHuhzvd0ceNanVb399f2lsnNOABsZqVR1Gki8sWj/",
-	"h8ew/AAbSVLEHuhTdJJVFq45ieaILqNg1yNvP+k0Tp128JDmvuUP5Am0iLa7cpo9mLYNBjn2cHTehUii",
-	"eQ0GQ1wNIzVjBlFOP7XOTrPNLZTV68q0g8fFBgjVcCh8basQ8z+0TXLcf24bIBARGRR5zuIk4voYfxdT",
-	"C2vclb6CrF6o+jeO+aGmCUyhCTB5MK2e3vCwzb4zywt2ip56QMAdC1szhJC3uKb2ah6GtEAWa5eiItrE",
-	"mKup3s6wGVNy/CRDUeDWKg0R30rFptyJJpzGGsgcmm8YxIlheTpy6F/18LGQObWvCapeeGg+VdFopIg+",
-	"lMOk8CABzpUXCUzcGU1x2Dh8yiZBnw4on/qBkH23Nd/S7DpBXoumlbG4stkD5MGywH9HH151Tk6PTy69",
-	"OjszDFPmMFPUQp9DMwDswo3TqXzhPAwkI8wjdPYHcqA8A49i87e4a/Q0muOZVraZabDcBZl0jYrqzGBA",
-	"AAAMmROmmVWqRC+ZedNqxn5OeKTlOJ7udCvieuiFgr0MxYRm7wHAF+TSWBj0Ih4RMxiAG2DZIRozcVd6",
-	"Doyh3QoUQ6WyZfbkyoRrLWaMaZ9D1FFOBhHJOs9X/dirP4WpcsUrQVdDyR9W/5k+Odq3Xgbvts2+53HQ",
-	"9xhGLYCUAw8HRJ8w/QXwlPB91X4FGgbpRq0V1ZWOtH1h/QznQ1gXbj/BoXnZ1SDtD4qkVd+tNwH3Gwn5",
-	"pW1QNK+LhYogaYOkracUH2pUB6Boo2wPlvTDXVFIa4uxtBTQxo2nvQNv0A2epeoUKlBtG7gDiHMjVf+m",
-	"Bv/vgD/nxWMFsSEpjP6bGklfYdyEZiA7kgv6sGwoGcu+Us393a4c/RL9/HZ/dtu/+j385Yc9uR91Xv10",
-	"pP/3favXuNnt7f7U6I9fT3958zz5WYaNX/5xqn7BEF+1Qps2h+Sd28ubYnnn+gzXwZCuZudi0c5x1sGp",
-	"al0nfAlbLg1eVisFkZlcDclDb5V7Dn37RbEuSWo2nvwa48mduCMv9vvHnYPO+HXjx9Zk1z9eI6GchSNv",
-	"bHFzL51zDJLT+vUEj7D6co1JL04eodGhHW0SsNZAcq2BR8DyBwEsX4msCh82ilSShGsEzv8anHPUScRZ",
-	"SjrBRMuvkKe4MFhO36Wx8p1Ab6Z4IvrJ3bDmYM1MowiMFuDzBuIn3Mtg6h4eHLQIopwUQ2yAtcEig9AW",
-	"kYejBR6L8NaCd1sLPRKDUPQxFKumCdqhfhBnMGNjU7dDxm7ebwWDR3sMYJ1VyVYus7PYUjOLLE3nxqFS",
-	"N2w6SRFq7amtWmzAjI9KMzFD/Nl4CoiNxk1nx2o80Rajx6e+R0PNOwtATUfv2Hb8H6riQQhaa1Frg3du",
-	"YcTTgblGNiU+qylgD0JiWqwpNPT+7FZ4PwluRbfSZkhm6JEfjqDq2kurM6in7UovFZqecUzBpQNvw2yY",
-	"NsUactFFjBllY5R15vG+CYfyaTK6ToKxAB8aXGiI8pnSUhvgRUb6QL5wpauaScfhI5JiN3owFogw6gug",
-	"oqf8/pg4bfYOG09pK2S9S0oTGWzKKDLI+3ZL6yGpsanIiDNAFejE5c3peleaXQH7kx6Yh9pIG37RoYa1",
-	"RRZDYzaj71pkS6fH/wHsaTwUOYtRZs6KazA+mO2Q7keT7s5YK2tYgB07Xeuyr6xhTtHc6fOWt7atp1s2",
-	"h7yvxXyzUrU3wC4iPo60bpjMfK0Y+NSnmrD2zk6uklh/Syes0m4eHuw+bxweHDSqpTD/YJuZS5+19KUB",
-	"T7K/DfQ2KH3gb0lQaVf2B43BQe+5qO3xRr+2x3ef1577h6L23G/yQ747OOztt5Yba/ECbXSzdtjf3689",
-	"43vNWsPfHbSagz3+rHeoL572VgdiKzIDMwY5l5iBDmThwhlBXLRgeDlK1XvuxFJ0tryytjrj0bL8Bqlw",
-	"/qzg24Plok3GHDqVtliMuTad3NtkRBNhmbmIqNpZy7DReP4Uk4IE6A6lOwsWQJuwAWw5uemBQTsLrunK",
-	"XC03xPbytgzcPIRWHmvVpKmIMFas1WhYstOUW7WLapgRtcCMz0nj449t4Xlqwy0YnlSEbG0pbZ32KN6Y",
-	"zam4sT+kUSCjVD+ACtTzFDqOYUcB8WyUPbUIbB04mYUmyl6lcH22HCG1W/F3ccLnJtkLkb3m02KmAv2W",
-	"D2A+FMbATuBFzf4gBLPMDioyKTYIDiwaD9nIwxoyWx+MPr+f6VBWyER4mrhKXM7BFIeYAtqzM75GX82j",
-	"2N2KZ54WX9odua6kNRmXpY03H2IRdeRAlXfdHGvf69//2q/vPm0z4k1Js7BoTZrSM9PZN6szjxq0PcZ9",
-	"P+5Kz9aiX9tKrSrzzH+x/9+/5gn5aPqi67FIONSqvWAeNH7j3dI/9JWIKm5qyDwiQkgL6zwctPV6iplH",
-	"XYD+MTi4vTm4wMUdgmbeSjoE7+jVoh+/VlPpP3asrdaxRggAOYPk40ilbvra9Z53lmn35kyrTaNqS49G",
-	"vWnr2LBu00pW8u1NJi2bauvKJ1g5ut9gWju2nhryDwgp9VQyKiRdVXF2A26vFByGuYi6Xfw6jppcQ4WZ",
-	"kTsK7NM3f4oesRY2Odib1nRDsm4lkGwbF6aNnsPCNqorxuIe7O+EeCQwsYNr4jlwy0U80DHzzJeJ0lZ0",
-	"WkGk72cjgOQ8jAOo4ZEQqJ8IDpHstCJ4QOg/WvN2JeHDaDFDcHpsLLgE8AiDR/u7ttLNa86gRsQyPfTE",
-	"MJBYkmVAAUzbGFUmqVh0Jf7KlGlrD6MMHfxDjAjG6xHlvwvGQVL5VL3zwmMEtdZXAirvyXiSzH9CmYRR",
-	"q+xSn0diEPyRryRn1IGVLT+vmi63UCQJ+EmxeEFABgOEAbbzmO1yK+lx+31p558LG/Xf3e4fjUYxWlS1",
-	"ePuih7iY33iip+EpVsaEKV2fkiJmTyBi9DQzeALzKRq/uXnmNUxAS6lQcLlSS97qMPAroB3ZQZmRl7HU",
-	"0TfWULQ/GEzD8Jpe8UhKdkJDqVbW4lmwUEUUVaxUK05c0ZaFaWmVGrvl75UPDG4E465P4R1diNrDt5v5",
-	"S1emX6mmw5qRpajvZg0cNXfkjwMZxAlK1mJtl7um1LA9knOtt7CMi6DYEVkI/6RcTxADo9kL+g7jWv1Q",
-	"xbZpAososR3EJo66MgP2hpawFbIIOTcIqMyd3rRNd5/K4PepqOpx8MgPqSnPEb2Uogv8ZIRG8kiFPpTT",
-	"ef+bHpVrHwqoPYej28qwwjYtTKW2HYiSka+NnH0mtUl0gICfC7WvZs4COUzJ1pAe1LKDcukO4AYptTtE",
-	"LYlRGmqu1oPrytLmIQoZGqx6vWZJNGcHDTA2qAcbmAi1dUTwLtDe3RdxPJiGEMFRQO6xpKi4K1eqKk4H",
-	"EoAB0jm/3UvbJyP66IDtHOy9YJzt7D2zI06E7EocM4+xRaDOjmEHxU7zltk2Fh0IS5D98vq9D/FmUIHl",
-	"qqJcJ2QY6zJUdYsyex3x/JCw849q9F5Lsgwy3lD+3q9L+B7dwdtUtffmHHSVxDXqA5c06yKnQ/CKOjuK",
-	"b1AsWiWlIsN27EzkZmSEuym9VWosLOO0KnqZbXBaFc9Cmhkh3Wn1h9ZjWQmY21UfP36sHTlLedfu+vjx",
-	"Y+Zy2mSb0U2ag7TIOHk10urbavkYmqrkEno0c4cH4f1bm5Qy92LbYjVbmJAqm4hoxCekuDH35tg3EBvE",
-	"wnZKCeaacmfcYuSb6ATwgO82mM/ncf0LDTNRpeS9N16i1PWYy7mpaYpzNH2RwHq4RCmmr8tYstj7hK0V",
-	"ZL/U2UceJKaozIZetPc9nmwuh1rO/rtSir3XQ7pIh16+ERdfdCt70UxLEgWYCLaG/8LU5Aiuc2LIsRKL",
-	"SLWxt5PsxYXpTaJ5JszQfIYF2GUI21rXgV4PZLLb0pqf/xGMp+NKexdKt7UmgT+bdkq1MBmi1v5cPt+n",
-	"arnbVwgla/mw0sPuen7GGSz2+cy3aYhzZyyW0YogW0O8wEENBQQ8DN26iZgF47E+94kI59q90prMAs5O",
-	"pQ/loZ2kwAdcbIHj1FY1tJAJ0LPqtr2Z+gO80OngAqLCiPr3tCdBrZMpSh9egDWpOR+n0UwrGYBn0gtk",
-	"PB0Mgj4UokGS0bGSAiU9LKHwxvyPaz4ULw8aDVug2R9p1S2HwinlbBuoB+hLpzCp0yKltb3lDaeON21A",
-	"xy6d+6CUkd301sMv42zUUk8cCf9s/yh6vXmDq88lgMgDXoOiPn1jfpVSurwXK5O5OCgVXw+Xywpl/O94",
-	"nBy5U/klxZQcj6iQmmU830CwVMsLBxbIoN1yUqdBr0plSHCYZ4Wg00VbrPHo4n5OFxd9FCwSRvfssUph",
-	"1eNYFN/9OFKMj1nnXmdwG+QgL5gnp2HosX4oeASgVPribIi26vQAoBqEv93KX0u1b00BwuBk2hIvZ/ag",
-	"M37PQF3+4KkBu4rUfL29/pB0Hp9F/JhZ+Dzip9XefTDxY43Tr46J47HMY4lkXMamMZ4zQ+mymQO0Q+fq",
-	"z8pkWmC7vAfbGzM9BsMHDGEiiTd10nCXGp5BPPjxDlnlnvEpeIK36aeSuCtp72rdibd8wRzTHADK+Dy2",
-	"VhFA+tgUkAp91w2QKkFgPAPLjKfAYKjRo7qyAK+t6qCLAD4F4LpAq1iQuCjlRT7T3V5SvpmtM1gAq9OD",
-	"St/McXCqTg7OfclAxong/ouFIRmoiToQOpv5GRr4NUz6EaQO+ZEpXA86W4AFRyHnkZpGlBQzzYc22Ucp",
-	"sbIRlNFX4cKcEDfRVhNSKhouTTutLHBhdHjaVlOCrWLL31TMBjG1Y0KIH09CmjQl4mzOwmAcUPbTktS4",
-	"3q6D5ZHbQY/S3kr7e0dPAazq2kGNcEOntrnLxT6EXyyJ3muzLyn4bTagbz/dOKDfaqUB1Q9yEintZmql",
-	"w05kEkDzYHlMNff62wruL8xXNb+r3Z6K+sqAAetjBXwRijtbd7EV/b3jat7yPjHS5iQ39J63VBm2R33G",
-	"rVCiUEW+1gUQIwkYy/BYMJPpxZKQSAAGbZymXag9fpvqqCuL9dEyhVjQSwWHDaT9T+4kPsr3e0YH7y18",
-	"aTWvE3VNhlBeALu2klQLBagQGc/Eg0074ub58nXzpAUvsy1xmpuFxdc3PZh2Gu6X7PzSJaqWZgzx5sg7",
-	"oReGKO6CdL0QfXUronmxdLXf5qTrrR77nbXwjntBkBf4Q3IreKIlBFSGt9HJiKsWisL87QKvkItUJdI5",
-	"1ZVj7gtm6ORKyubZhlXzWqBmyubhJZyi+RGfTIR0a+Q/YAswpV0mWE7vkDTwSJgXLat5fz8/wUl+8LL3",
-	"LdZag9O4uhxZFukqR3lYAFfYrR32GqL2jB/s1Vr+flM0+GH/+aCpr50YjlmXqi6lqYVdpiUa5iuv1wFu",
-	"QI92CHNU6U+jcOdZfb/eMN+sI1C3WqcN++buQm08io9l2n9tDB9qtLW1aw63kcN02gulMH2XlcGE5ryS",
-	"EM4EdeJcGL5qkNGtNDal0TNTC4NKABQKCq9QDBDI1NW6POnKsbaCWw0Xa5qQ+IPYaSwBU7bZaBAOMt4Y",
-	"oNgjNXvBIjFWmGNGJIKETScZSKkSofma5uQzd4+4R5/Xmv19UTv0G73ac747qO33nonW4KB/6DccQZSo",
-	"ZAJ82TGEygof2DIPJFFxPlLSFLvhCgHce3ytV6fSbkJtTCwSuNdaIgTnUe/Vcq5Md0c9Zva2IxWys+pI",
-	"B7OxC8WD+bJQPuz8if+4DvxPy8p6LuDI3Umgoc9jrvLEgfoFn9YNHReIDlPV0ZW27ufugh0DdV41PRbZ",
-	"QQaDBUhyJUUuQO20T94zQl3gJutJw/m/ixHzI7V2IH4MirIczagZv5B+thmQGPgL2umE9K/hXtem5CrT",
-	"WGf4eo1kWqHRrqQuJ5Xi+NL+10Jov4njfT2AtvDl/jZQIeL0bO5Q76UO9alK2Gt6/lKPmkb5QI505vW+",
-	"wdQhCr68SFlb9t5x+tMj9F3MvMD3sHDWc6yWYi7Yu+wHEAoTnoxSmWAFfmWl4tjpFK50Wol3DwpJMktK",
-	"SN4EK+kNlHgSA47fgujXr2JF/72zdbRmZ6HPJmjPrWekfWkFKX+R7Xvv+SqTeoag7KsrFnnUcg+i5R5r",
-	"cNZXpMRzspkizTgx2O6dBGK1OEd6OeMJm0TqNvBFRFDEfY5gzFCIr5ZHQOrsXKhJKIDdEKlwUm6+rvR2",
-	"6JfOAL2yoEQnfYe/Ni6RD2YOWrVD3mzUenv9/dp+q9/gh4ODwb4PZkQcT2EdLEG7wXEYKjW0RYUh74ni",
-	"csPVpLdZkkq7gvdFANzfAPa90mw2mgfP957t7R3u7T47aB0e7O7ubRgNpdmflwVErzLb5jGQsZ1ARuDu",
-	"eXP+z815LJYA6ddlMmDnT/r3/K5ohrOqczj4UhnGwGIRgKn64tYap0NpjdaiqgOIvr7FunEHUr627sqE",
-	"Z2Z8zgKZbQ1NC7HJuW+73y6SC1JlOJfpJCOakznfTPwRxElc3hFkjuXKfUH2QQDzocXyYwgia72YGfpm",
-	"zbP0BbdQVgH6asbn18FiHzoVx0AHnD0uGWFxKTLHgbImKkJ7YaFE5a8us3Bfbhsrgsgzy+fkWzRpP0ha",
-	"T7v37qXOVogNQUiIYiZW1KUhoo5jZhZFie407xajRI4q3WqcKKO7iRM3Li++Awj/2LLN3giCJy9hzSVC",
-	"V5ALY+5TadyCwn6NXenQxrqgbY2H0pWokdt5uhZIRVqFa4bFQ0MPmfkKBICprzPXEp68k/yoZ2N9XYnk",
-	"n2aCqoZjO40qWdrtNMfgUVSCSl4+Gh4hZIUl+8J9XWQkhWZiNxFTdYlcraURj9QsRiKjbyFCx32fOJQ3",
-	"ic+lm6/SrvzZrQR+t9LuVm5PW//v//zfbqXarUR81ln4UB8L+Gwy7YVBv3Yj5ngxvWW30v6zS0Uur3jC",
-	"316encL1Yv7W3IMniYiRxPMMXCS4QLVO4YJPnxYywatK+lMxMzPzEFBR5Pg/dASxlUYQJ3ads26o9hQX",
-	"JymbLYcS4++PX9VOXr/5odZ5++O72vvTs/PKrytP55HvC395dJEGuBW2k09fh9G7/Ben6tyohsdo231M",
-	"kyPfJwsUN761Ssy0FhsldtIL1fSOBaeI72bhM6T1AxXdpa2feOcgBn8U82P7dX3Co1gAZJ2WcHg3rbi1",
-	"LPQMR8uMOJsjfGpXm51eKtqpjY5n2byMJQXdVpQYrxpgGqygN/gfVxlIjsDwjHwzWhB4rl09uBG5aqqR",
-	"wDuVgmi6aDwquhQhUUEBcUoMVuaPQu9Yy91ABY+ZvgL360/Vil2R9ch3yy6tVLUept13rm1xqlcNh5V2",
-	"7dBasamyxrKqCQRdbaFoPRvyJL1yCb6XHnUSjIWaJpX2bkP/D18TDlAQT0I+Py1FfXj/6mT/54//uff+",
-	"t35y9vH9/Jegsfv+6nT07uNJ8/S3/0xOWx/mp60PrZ9/68ze//NDI326Ifxa0cfDjZA7dGVai0741xJm",
-	"eVCN86Xrg0t9zqE/ZtuKwTCRF3ZCX/EbERe28hEUkxQz7HI6Wa3u6YV7sy60OGn5FMipltadQak3t4WW",
-	"5a7cWNyif3aetjPe3/HAKbhehhUrxSz7fS8YDkV0z95eM+p12ntLorVubyNhezw24t6zEReJS0cqShYp",
-	"VfTpcudamyXYbwfyxGXBx7AnWDeIVjqAHrx8ZNk07llk0UFArbraTeH9pKyrNz1sPGGh4HHCnum1178h",
-	"+oa0szezcT9vd+/ijOh9D3Xpi/Nd2utcMNWfq2t6QXB8Wd3Tn7aVIiidQdtHTbpn8WB8883Uzs7YqI3a",
-	"hEpqFCopb6EGM0BImPNcsJEtjTUacELk6qRCDKAWqbMT3h9lfTLgU4EuaiCb6AIDlXX3XEMAXTsECBki",
-	"l/aYB+E3UnwIU2C6M49hcTZ17rYdFsuObgkMOjzvbxIa27QX/Bo34LUtrlqaFs5sVtjluYaMvpqG0KKq",
-	"t9PnaAfPvc9DpY8zguGb9P/eiKRA9m5WfWdbSpZU2pxIP6aelmKvroro0KCHZT+c+toVyAs0If3LtH/l",
-	"bh/jKAxTjGEwOoX0vwIf40vfRYY1FhYUCGZcqjyzQsVceebbMsDXYlQAs4rot0P7aCT6QibhHL12qsdc",
-	"6DXFa5uNRr2w6rJ8O23Q3a7fs1WpVvg40hMymWkDC6vXxwOu52WVjBcZribVjmAxcfYnu41M3eQ6feml",
-	"Pe+rlWguhXb8tbztfbMyTVquZVWaxt43O+bxsG+r6dSelHVPeqG22PkzRVP4dKfq0HohpzgsbjBAaKQl",
-	"V5DNQdgMpKqnlA/6Dw7zuiVsEF0J4B4mqKFkkTWdKp+VqxHNiAHs6avQPA9VihiRe40lejQv32wJon2/",
-	"bzCjbHS/cyLvpfzvrHWzhluuD9LcxHtBiE1aGHgxVcY5Bx4PeWkh3FLluFgI52C/PFgdHLS43RU9wQhG",
-	"JBIIbUiWSawyPpmwJ1dnV+dVBnTfrd1nbXb5w1GtWWUHzA+GQRJX2W6DnJ34aaakPcYyOwMNB2CyXekR",
-	"NNSVSiaWZyOB0XixSKYTj7I4bpRFD4RS6U6E5NtJll+hQbeZ1Vho1OUsrd+jaxKu3WmjsduPb4fsj3Eo",
-	"45ddaMNp7+zMZrP6bLeuouFOq9Fo7MS3w26F3QZi9r3642W30mANtrfP9va7eA+Bd9IbnPkvu5X3e2xv",
-	"dHjbHNUO/9mt7LjXwL3gb8A/0vuu0q68/f7y48+7r85Pfjj/cff8H+f5v+HaZDrRtl/rp1HvzU83nR9O",
-	"Q/+Hn2adN8/HnTevp503r5v+m1HYkxeTn1uvG73dzvDnf3w/q1Qr0yiotLXBrJelvQPHYgcVe5tL+b9w",
-	"GC/vGoQedusAW5Ze4s/xIx4OVRQko/HLyx+OmvgZnoyXB/jXRESB8l/uNlZXE3o/XMI7FyiKj5a5YjLB",
-	"3W/QyXjCMscLv/17hLm+2eS6hSJaFM6bhVrgJBhIxFWKpReVg1YazLMizGNFyfFgoHelLzxGMZnE3cAQ",
-	"lS8uqe5Ki/KydrXx8gQA1WABBjpS13KgAiTY0lh1JSQjSSMZtZZxGYyBn95Av1uhbgF7QxsT5Bmg3wCe",
-	"wdevwByBs1HtAaql1rPDxrOWNrMWUWbIPsrU1m6gG9aSxsf4lg776ddZwXwXBsIXU76c9v0/6q7PWQWC",
-	"53KhKIFAlSH5/cJa7kHM4iQIQ8yeFhQoBOibohGaL09w71lnxyPRv8HgTKj6N0bs+uI2MBncWBhqWoCd",
-	"XVArhrlrSW2D62cEMSlVt7JBD/TzVjNk5gwtCpB4+TWJRVKbTvQMEhZ4lVQaQuPkOgTXWhy9rvm769sC",
-	"mixDUwV4BJfMdu5n2WnGV/qi5nlrNSPutoZWLmtrqMg9OVnc/S/dPn0dyCA2veawNUoiCBsYqX8Squ2n",
-	"v5Yc1PStd+UCESVdSYCCbbbXeF5nMIJADtlcTSM3grySadeVGduOU3eDYbH0lsEErM7AidQwRRScVeZP",
-	"Iz16tJiRg9N9b5gi/VMAR4VTXtpjD+RY3zTv5kpl35fT/gh5wjah6vxao71LeIOJ3LOYNTh9f71HimvG",
-	"stfclffVHpmtCbiTz7N48z4yen5WRs+vh3NjfcnwVZ/vovzuheD+Ng/3nXmdtKjDC/xcEmfaWyuJs/yo",
-	"FCRxDOT+X4J4uQ3SVGr4h3GPRcJ9nnAP4XWhGM+H8F1XzkYqFHX2CqSUtgwcYB6wqjIWFU8opHZEFbU+",
-	"MrHijZFZw+TGWS41XoWgtbgVUbZEpyspqR7zub6xQ3SIYDwprwxyFKbEfPSNHmQWhChj01StMWYxpIUk",
-	"oHgHgggni3SZV0VYJ2Lq6ImutOjyUkUsVDE5ofD+aByWEstaZbNlallXqmcO6jrCOH8SH6lnV9OT1cyU",
-	"P/LQfuH29SMEwD1MeOr42JqWL3D3iUigBlQSkJr6G9oBhdm414DyQ7hBs5GCNA/QAJp6aDcllFLwubmx",
-	"OjsxoRGrxPP10wXpuK5MNT2IFc58PqcAEAQnIuJzSGz4Pq6zDymHsBuhwTAxxkfQnMj0DSiDmUi8thz+",
-	"rhmMpADwA/uCxgf7RNsJdJeFhsIUwoglQRn9YCzKyVxa6/a1GA6UVOrvOaptTQDpCzgHJbIengX7oCeG",
-	"U/kNi/jP0sPy2KGyTCF+e+oNzloJg9X2dN6dQ8RRwUyU1zRG6DhpjwOCvJjDMl3TUPykt/gOJFZovPk7",
-	"vVNDELNUlQDsh0xNSQeESt1A9QmB3EApwMHh3nOsCDxsNMy/Dg5aT+upUrwCFQucgLl6EsLCpRqGXqRm",
-	"sYjSG7N//2uv3jQ33T2osrOJkJ1X7FhJKfoJO1aRYM16w33aJSqHgsddAGWuiEw0nPtVow30B2i3LwTu",
-	"nVunXaoL96aaAOBnzBCgMhWx/khpf5Bn++XprYmLFkD60kelzJdLZy2Li5uiA/IUNrCAgo09+Sh6epdJ",
-	"d+IcfJL8I3/Wc5I7A09MGejTlN8Xu/qo0w/bZDkxE0v37VLakqLOKoP9XUV24Wz+wXXF9RJ6aSDD+Obu",
-	"iuXDSIUGY6pAaPATRF9PsZpNjjm6Dfpi2cAQUi8zNPPRwuCO8YuCUZ0hs2cyitR0ONLG3Tg3pioWhPOY",
-	"vQEg8yr7Ucz7oeI3eg+8CZIfpr1NhvnCrqkDaq8Geh2znRH6mshdWxd4dEHABLFNyKUHLe2ocUGNTEF3",
-	"0YohBSpIp4HdLs7PDWNhdYmsDJJYhIMqWZxJEshhXIXpDeSQ6YOAlZQ8gHweWMBLZtTcwp1S+9nC0qNe",
-	"Kxjge4rFwQ0QDwrHoh9s9h9uUghwzE3LCRzHZ3vNPRKX+81D93C/CuJSgQLVFfiEUHGf9XioDeoIJ0BF",
-	"/ZEwL+vc8QfBw2RU+fTrp/8fAAD//w==",
+	"7L35dhu3tif8Kmh+fVfiXJIiqZleWX1lWbblQdbREOckdJNgFUhWVASYAiiayfJa/TSd98ij9JN8C3sD",
+	"KFSxioMkZ7o6f5xYxRowbOx5//avlUCMJ4IzrmSl/WtlxGjIEvjnMQ1G7EV0y95FfKoYXAuZDJJooiLB",
+	"K+3KOzonfUYCfWNIBiIhg+iWkTHeX69UK+wTHU9iVmlXJtN+HAVVMqafanTIvt1uNCrVSsJ+nkYJCytt",
+	"lUxZtSKDERtT/aUx/fSW8aEaVdo7jWpFzSf6LVIlER9WPn+uVo7jiHF1PKJxzPiQLY7ulZgRSgK4jQSU",
+	"EzpVI8ZVFFDFyNcXL47J3v7OIfn9t916q0r03/t7zf0n2XE/ozIKSMJoPP62U5FM0jHrVKokGNFEMvVt",
+	"p3J99aJ20KmsO5tmo1E4n7cioDjy/ESuRoxcX7wlYkDUiBEaBGLKVXaYI6Um7a2tZmu/3qg36s32QeOg",
+	"sTWVLJFbjeYhDQ9a+7XDoDWo7Te3aY3u7u3U9llrn+31W43t3Z2lox+IZExVpV2ZJlGl6k+mVTKZMwHU",
+	"UzwXvYRVIJdXV1fnW816A0koRzFc1ODy/cjkTFwqkRSMBAYoyXgqFeFCEalvI0rcMC5z1NF8sjAyuPt+",
+	"I7tgYZSwQJVv/IcR00MaMdJPxEyyhAxFfpX0xsv21hadTOrmaj0Q462AxnGfBjf/KxAh+/aH8eFtZ9po",
+	"tPakoop9SweNaPCTjMObn/ByJOW3+lX/sX30H60X/9F64SjpP7aPNC2tP9cSkrhgKpkfDRRLFid6yQLB",
+	"Q0mUIDMaKdJnA2FmztknRVQyz8y6uRa1Rlxtt5Beo/F0XGkf6pGNI45/Nd0oI67YkCUwzA8fPhx5fKKY",
+	"ggPLdZBQDpvNBvn9t2azvldvPqmSWaRGMPiEUSm4paZdfdN2nr8wmrCkgMGwJBHJt51KxG9pHIVdoMz7",
+	"spnP1cqEJnTMlGXy00QK2BEax2J2Mp6o+Xc0njL78sXJ9/SWdAN4sGeZ0iRht5GYSjKhQ/aUMP0eOOL6",
+	"x0GUSAW/1MmpIpEkMCUieJzepOdN4kiqDnfrB9cGUaxHW+/wzMJVqpVID+nnKUvmlWqF07G+jOOqlKzK",
+	"XjFtntxq+fd+cBQoUUCe7/U4GdxD1IgqokaRJJq5EpEQyZLbKGBW0oyoJAGdShZW9a+9QIzHlIckjjjr",
+	"4SU9tHAas16WFNbk00WzpjDwsknvANU7yli2AihVly+BGBBNgkziv2ExcPIwPdoXU0WinIACGqhNaKLm",
+	"ZTsHr+hGYdk8Wrt760/kTcRDuXIeasQkIzf63iqRTJ8NxULSnxPYtiyv/bESi2HEKx/1tUksQlZpD2gs",
+	"WfF89FszU4kUG8OQ/mfCBpV25f/bSnWvLbxNbsH49eArn4FzneJDTcO67J9u6jRJ6FzfK9UcF1ok44q3",
+	"ENeSJWusQyStYlEls1EUjMgYtbuQxUyx8MFIVR+b/CanCsYUfvE2fXuvfJcvIx6wNY7rTIvRhAUiCVlI",
+	"7PlV0Zhpeo2pYkmdHHF8xs47vZ8M2IxII6KolmAkUpL0qMod4FajtVdrNmut7avmTrvZbDcaP5SsgoSh",
+	"F65BSBWr6cFlF2JnCee65iqKN14IJ2XNYpRMZmflZKbw+ftP5m00jlSRmQHym/DpuK9Z7oDASSITlqBQ",
+	"8ce92ygeYwzv9scYsgGdxgofKVcammsoDe9oFJ8+L9YVelHopOSYRnHJQaKN5nZtv99gtQO6t1NrhbtN",
+	"1qD7weGgaVd9QtUonZB+F56jdRT3tc7VZ/0uORFcorWHwuCMjtkVvWGgoAaCKyMg6GQSR6i6bk0S0Y/Z",
+	"+D9/kqjHugnqJ0KPu+vBdxW8TesWimq6rRxxoUYs8UUoUKW+G9ZL60Ky0v7x1/QZTbTmPROhNyOptCtb",
+	"sDifP+KiMAniZG12pXXjqdTUeVitqEjBDh0LPoijQNOOWa9pwtuop7XNvNuLs/vs78Myhn+Or8Dlz5JP",
+	"4bIwsyqfq5UXIulHYXjPnYm4nA4GUQAzkIGYMH9rrtDiZFKibURiGtzgOOBeMmbtWRIp2Kf7Lfp2uujp",
+	"zJatesHIH2LZ9ZT9uVKc6VOYdKr6622QRs/x3CYfPnyo5S2IooGYR7byBgcM6BSV/nvtK7wBbu4OaBSz",
+	"ML+tZrdIKJgEE3gQKZyj4CqhgSo7emAzj+gt07J0LKQirUYDPCI0AMMicyQH0zjuPsy5bLVSErnmk0Ro",
+	"uqT9mJETriLQLMupZXE9HopYFhZyTFUwyizlU9LDleyBjSONXcTiUMJRfkulOgq1mJEqocYKufPWx1Sq",
+	"Ls28LrP3kdRGmB6CvpNk7qyTownsHqGG/QhuTLj7H/FN+WrBRB5q04y2m1kIxjUxhTBjMEJ74EFDBteD",
+	"jXpHYy1V2f3OZp+GXbOS+VPZF+FcD0rTEZrJry/fn91/6Rvp0j+jIblwXy9ffX+UD31WAsr1DPuMTGgi",
+	"WUi+1n/qqVYJJQmbMLDEbthc6+jOaaF/RN4ccdg3UPP01YFIhiwkaP8/wb1iYUSvYHr32Kspl9PJRCSK",
+	"hd2xfmMXVszbtkvGQ+K/VL+sSqZcL0/CpJ4e5aEeMjiL772ZzV2fD7rhEZgwucLhle9ryYweaot9CjaK",
+	"b8iCmCYsJPA5oj8HvoJIknSNYM/OxDmV8obN5b02jQvVHYgpDxcYn2TJLUtAmeKCTMzH2nqYc8IZGHwY",
+	"rACnu/NFaQmmp0PJSEhVxQ1FpYxycnpOaBjqedz/pO6km3smFHlhplG+n+lkH2oLixepSsBsBevXW6KF",
+	"JdCEPolpwOz2Z9fO7PPlNBil7qaH3mlt6QINWu3ZbKQWfeE/YY/c/OQ0GJlJeiv7jqJH4Mut64xGKuJD",
+	"MGqzq0tO0YsCKmKfMU4k4+qft+h65k81EyiarNuJ80TcRiFLvuxuTMxXvJ2w1vM/a9HtRL0Vti7OL7e6",
+	"8GUv8PrPWlI3sc/VynttjCJbvmCDqVyq6BasKFg54FXAsBUyJmtIdgtiacieI0mm/IaLGQe9QGlBHSQM",
+	"fpglgg/r688d5nACAymRbwsfrRZ9ElQULb/EhCUwY1AQZJpWoJUAlS4nZ/UO/7rnxTp6Vobiq43aIEmC",
+	"a4unVT/3BMJb+fSL2rG2H0W8yolgo9yfq5XzhA7Llyh9AAP0GPHcyGGRT7yAJYYlX0ffXoNkUsOoiGYW",
+	"lO1PtdlsVtNGWW2axIzrMx0u1b4fkJB8XRdskHGRXvtnbKzblY2PMYwyguWLGdKDnI7HNJlX2pWj1BbT",
+	"sxxHUkZ8WKlWbjFqvOl26kXU+uVMJCEZJpQrc8a05Q16o947e0cd3O1wOLPD+qAvkSBhoSZjGstlI4LP",
+	"LBmP+7Q5/m58Hi/6/IBEZG3iGU0ZQy4/6cmfTESXYBDgLO50uNGi6OKfJSdbjJkaaZVyBgo7bKlmrnXy",
+	"r6lQzKRU4FpFIZmNGCdzMSVU3nhR5wfamCOOKRjWhsEJ/MnbcDVKhFLxXYWyYuOJSGgSxfPulNNbGsW0",
+	"H7Pyo5AwjBkqIciY8rnZFHsgZJ18KMrXoUp/6eH24qrk8yZ5xOi6+rgOEjE2V5iaieTGmeUETxqGt1JX",
+	"bcJuGY01LYGvEx4F9x/VLDxJWKDqf5JghoypmkuZWvaUl1zlEYsQb2ky/KLS2JeBsf6YXkLKyd4OeRM9",
+	"+yKitugzf+6hFOId5fM/60i6XJwF2v+jT+eSkfxNj9C1tyN/zPZa15vxj5sYV0b0cTGrk6tkTuiQRpzI",
+	"kUhUPH/47YRsJ0moIoIHzBlDIVW0TyXzXPgJgxRwm90n6UDTJ1F2jH/D7T+nQ1asOSv2SW2N1DjObHml",
+	"M200toP/EYpA2/FE3wCXGP4ABj9eQDd0NOS1iNtF1O+P+NTcvOXdXVnb4qfWGMspMpAkgwlAks4lmel/",
+	"OVWWnAlUusA3zhVsnDORgar0m8tPwr3X49IkUHqf+GLLgGpA9oxRLmcsgWOVpdP7kI/xUt0/ccb6u8qz",
+	"ZpzrL5M3Q6xqFEk5RcX1j43d5gb+kAkxuRkz4ltrdr6fq5X1rJZ1UmSUtghjZ76kob+HsVnutze7fnD3",
+	"1IyV4OTJiRnysjSazOweZqMKjSdyyWgSjMDXFouhy/1OFwi2bR0rZ/WmKSG6Wo5ZDVYuOnfvZdvcN5fF",
+	"O09a5GoV0kbl5dL9WpzYg3iFS5fhoQyne7DTNUyZNTgpnceChl29fmBElKVeFFsY94vYe8ltZpNNzhLR",
+	"C//WDGcJN10Y/EOH60vMtyshLoXgX+4o/ltMIYAmGcfMG6UXB6KK1NQSotscigspJyMxTf55xy8TZtCH",
+	"CNyAmjmJgWL84c7SNfcLIe/AY41/2GUoes5hTsz1KmGfJlHCQi2VE3YrbmAyqME4x6wTr16J09Lk00ja",
+	"91bdW0Xi5UqB6L23qtP002v0aokk+oWFK6SoPwm90NY3nlmiM1G6DNPcxuQzVxaiUDyzOH/OtPODBr+4",
+	"ovFC2ACsSbRCIol0HYdOA3BzKyQPL80Xyke8T+Ij2YWyQTr85CzSClqa5KcYdyXK5K0YkoinVuqfQTcr",
+	"ZrdBqGEJf7F0B2Y8cFmzE0XnyQRFn0I519Kd88nySyRCr+eAWSeJz/e9ZBjM3R0u99XaPZ2gwAZedezc",
+	"fQ+c9KW39JYlWtswNYwP4/W5j8iSLDnlA4GZEps54sa405Tz//LqoytV/KV7y5JoEKXFM6a65ohzcmLe",
+	"Uq1MEjZgScLCrg0N4hv1bk7762/9dBJqJtmlqtJu7u9tHzb29/Yaa++fXYaiDTyOaTSWxqSEoCVLpD6T",
+	"KfeAXTgKQxa+oLbQlYZhpN9A4/NEH2QVafFuqhon3qVfKwP30LIxmldDKVGg6Wje1UdQFhdH2XsI3JND",
+	"ODCF1NpYxApiHAEYJHNCE6ZP4oxjGbEV/K7IMlcAm6t1ytZW5qspP/tFVT/amX90t4n+TyyAnOgjw+SB",
+	"/mxOdfvX3NLRIOmCVCtYhssJDVgtrT2N2S2L3VIYN2FV/41lmZp3a7bNxXQ4apNeswesGJL0YZxV0mvh",
+	"NTUTdXI6IBGcT32VxoJrbdpQB5mNBPhQ9GcYpEjYhBTzMvhFOhHp1bZjQaS+9Sl8DLURSKkHUYF5L/pr",
+	"+m70BuhRTPmYqZyM65rVHmtS6tXJezApccVgo6MhF0m+CLWVrWjbLajtrlYCOBcF8A94XpQgCVPThJM+",
+	"mwvI5hHS5a1C3Y+sEiohM518/X7C+Olzciw4Z4EixyJhEJ/ffVI1qVSS9H7tVNJ6/favHeQ0nUqbT+P4",
+	"8+de22k9p889oawv9gCyI+ID0auTa5MPFZijXbYOa0ByVL3q6uIqRfd7DxN1/azZhA0jqZjW5hMDWmHD",
+	"qnk4CscI+9tBs7Yftpq1w8Feo7ZLd/psm7aC/fAwN97dvaLhipB1g3JwFz3m8zfHJ3kohv297T3y+287",
+	"9TzOwsnhOxaPBG29n92+SE7eXb0eTo9fUcHeNNXB9cWH/vTl60upZrXgXXZ8zdbByvF1x0yNRMHSvptK",
+	"EJW9y9buXq5aWF9aWRVbdaTUHUVFhflH3FGRw2JIz7YciWkc6hG4E+6yc/vM6n7ZcbH561H/ZRC9j15f",
+	"Xv9y2jyLXh/W2fz1L+GH0+h9dDp7dxWPfng+nJ/NXx/Wg1bM++MXjfD713F2NgfNw1bBfECbLJlMPvmG",
+	"1dANYNLKlSCDKI4JqhbpiFESZ2iqhON3aRExGfgR4JXeAqZMMRZ8yBJCh6KKdQJQAad/zxgP6Yi29wDe",
+	"KHMsC0bERWEB+7EYM0n6NLixVS52i3M4NLXG5V73wy9HrXc/rcMLJ4kYT9RKEdQmPc24EaxCCkzd78G+",
+	"9aqkFwguGVf6n5LFLFBdw/d74KXpBQmjSj+N8krLaGnSqGwYCm+Rvsz4+pRHKqKQUa71HHIBTMcYvM16",
+	"I3eeEYqhmoM8KZi05VjdaRIVlcg7Zu9xOcfcqqQ/VwxYs/6Hf3ZiNlAE/PcD1ECMYE5fg57TiUgUstRY",
+	"iAlsqqVn/aYwGgxYgszroLXbIr//tr/AvFaB/KwlAZJUO8mbhoq4gqCnUH1l8tFQ/VrIV+1Zs4cL1XVP",
+	"9pZJpRJmYF9UuDcgl7w7QDL1zt9fXpGtCU16UJALqA3JnJjAkMtN7E9VRqhF0glPcsTt/W7PimY3TaIN",
+	"ZrhbtupSTJOgDArLmH0GVWbR26UpD2ljv7H/pA0DtlryNIwYD5hMn0ZTXGBczCPE5cMuHjW4+7tjMJ9L",
+	"xRpU3/WqpsYL8BSyH7MoDKuknPugMunDJR/Ucje3DWDhr/4C1oevVL9R5auTD0AKYsK4ph7lSsJdIMRW",
+	"PRVyZnyOTBIxiGK2wKYKx6cK4aY8WTDlwYjyYX4/PSyvtfjANOrGIqDxWsYI5cMpHTLpVFbNxGXVYj6h",
+	"VZxWCHtacMhqR1ckZITxHi4nBjtBqswcslm20kyxTwqtDX1Egc7H1axObqHQCkDwGF9YgCKYkQUjzmS0",
+	"o1zb0CpGUYYmfQF+G/cVCjpMGAvTWuo7oKQYOpZFHzNMwGjuWrhM02XzileKTORi2ZnDH8pDDvnujDXn",
+	"HtN7TN1CB22MbIKPot9mQfpN45hMeWydfnjMNT2a4u+EUeT8OY+CtubQL4meo0VC830IKeyRG4rby6pP",
+	"RZll/biKWs+NQrsBxbrtXwuPKns2VtOEBw5XstbC88Vb+J48RNtma4sTyX67cOXudsJ9y3lTuvOAYdZx",
+	"Sv3VucnfmH3kaMZHm/M36a6H8o86jv+MgzhNElgtzDHJJg5SMhMi1DxYJJL5m21zUgocSFlYwAlViiV6",
+	"ov/7x//d6XxqND5+8z8rBRT6nGn1O+PE3XD7QnhDNyjUk1/Y4AnchN7Xtrao2CdU5Uy+nn6aUGWNGxBB",
+	"eZFT7CdDD47sRrwcVXUACpe2xftCjYyrnSYMQ+aZ47SAfra9twr+rIrZcbc0XoLrarmJWYgZjZQkfaZm",
+	"TB/zmUhTx4tWoXx4eysHB3J3+e4gi6mCw0zzOchX1WYvJ7GYQWhQYhnazGix+qnRfDJCtd/ng0V7hCEm",
+	"4+kutXRT74jH9rQdITNLsB4E8+JHu345XzEmc+rb1+uFCM2U/OsC/jTODOMZU1EcY/KlQNZ8hzHmeId/",
+	"kPxtK1i/ZbPLHAmPNovYUMHpLw3hbOY/9xKo0ZKknPQyH+oRDHZa+ADPo/SFPOo4QKxDLvNGQPkz+v8F",
+	"H0SmmNKhuxo1GV1CxjWJ01hwMazDtB/CRrdGpeeBsL9vaJH7QqPT+dRq6P9r6v/brnU6n3af6f97rv+5",
+	"f1IoTopMy5MxjeJj4PUbChYTuP416+d2MWyRDP1VxrvXcIJPPJm7VNHIiej8cbUfdO/7WDp7TUl6mJsL",
+	"V8u3lw30HWC5Hes7c9MrKPvHSaUFvVnjOGW/IJDR/QYFEsROHXlkLvMKX0NVMTT/H6fP5FVcvSaF25Ik",
+	"IjkulInwE05fs/9JIoYJHcs6OXZaAw0hL4QzyJrxPFJcC+Efc9hmi0lt+Wy/NdK7CiEqEy9A0A1iIeHt",
+	"PpQHRuXAhwvo5sw3v109RREy6ULRBQDRzegcpUohvh7mk9gHOFbVdJXoBngA4GIXw+bdgUXs5u53FnbT",
+	"Q7WYqVwKQ1aE8wg53F2PvhwcB4pU+0vX0Uu1YojXv1SUt7tQC+GnIn2srjRxAbF4JR/I1+440GKAM66T",
+	"IwRPBOgFbctEkOXgktPpZBLPDRCD/hsC6fVKdSEvoxDvXbOKyDGHEpx3OPBhFIL0WY7yTs7SIfqQI1R2",
+	"OCpZNgABUS0bOQOP/oyzBGHJ9DwAZGhMQ4Zo+Jt5pKoVtLTv5ChYof+YRXGhNCCXIgtm5RiLvnBErq9P",
+	"n9/uu5iiSLT9MHew1Zu6ZaJJ1wThiqeTKx5fPq+1lh7Q4DfBfpdMSn2my1bc/G7q+hTVjKFKGLdJezaF",
+	"fI3lWTl45MpDVhazv5YsqR0NH4gCPDdvOWynE9UI2h6Z1LeHmm2xrziTn0DtIAwN3ss9DAMFR5NpG1Do",
+	"L7ZCI9MqIaWTDF1ndq1QC3DUVjhPPQ4wBbjludBSwVcBpAXXM210tE40USmOE2ey3uEdXrPZA21IJ4CC",
+	"k1gMh5iPkv5u5FevnUVd0ZScxWOyRBBGgP4bpqZAmlHQTgsDI9nhxA4rzatCAGc9H9f/J6ySPoPuHSbP",
+	"Ay2ztBjKG6yyVWq9dppr7iG4YKeAsuqyp6lIEzwAy9oi6unBTlgSiRA/54Q1ri980K3jUEsEVFmh5sp9",
+	"oQohcD+N2TAJRKNC5kF5qL9mtDiL9agfxyQ1o8VmFj2Sbt3R7MKpU3ljmoCh+eVOqP6AfRYAtat+4E+v",
+	"WEG6sQ+Jg9mFGLDPZgTVyYtEjPUHBE+Ztvd2XGPpdaEZRLeYkgj0aTaJ0WAEq18l0wlRgjR3XYmA3XEx",
+	"hZQX/FcXkg4gigm7b9YTho/5CO6KngFwZXxTwgYJk6NuwjSRwMPmkrElXOkPtSmWmsFYyQfLKAmWvQ7U",
+	"UzNZ+JZeB+9LkKKWfgb7nzn/A+r4d/9YyoBxXacSNnpEQ0dnmbGA2xqRl1jopRF1tUEVJnSW4Q7G3Y9G",
+	"FffhvqpwbKFFi+dzqaYQjD71RUqPSStpVnlCAhPiBkPqNI5tmBkHmlWc/SHNRgKWyzEueJWeL4ViNRYa",
+	"txmcSGrOe97izJ1oc/D0elj120Qd/EumBUvmkjmBvaqeobtsAKwhNwvWwX2hTfxSaUnnhrLtk1Mei+DG",
+	"kopLJIE9hOcs3CdyJnNw8rWiODv0sXifdovIYskct8kXbttDDS9Ba8qZRnpG5pJ7q/eMqTo1Nxsj3d8W",
+	"/6WxkMo8PuXpQ/6rEjYWt740sPzHMrL0sUghYCE8xwVQXHYkESfbDRLSuXxKRFIF0nXGQdUYBVzYLMP0",
+	"4fTjRMSh9/URldnP2OHJCYvjiA9zZJYwyRTwGs5mWcEajIRkvGDFnmYZmX+aDR5wNxCTyO2EjIacqmnC",
+	"kG1goxZqsYOxPF6fOVAb8GCTQEzm2M+FsE+RVPKpn/TuS1P8MDok1bwbR/wGicJdmnJzEQjYXibwHYcX",
+	"EFA8tgHl6YpXbSanI1+0/b2TmF5LD6y7Zo9n2/sSRBOk0z9IxH125fMayGgq0HiMPK9ajElk2K6eHpi1",
+	"ydFHIA94J17pgoKmB2n+NvRsZFXmWSqJZIpMJ1Us1YQbrazyKji6RpC4s5yrGaDZYo6CN8huwgAW2pCM",
+	"ViS18sVm+TqQPH60iEOrTbo5SqRq65pwQs73ypA+G+prBG4tXDy5hM6zHwooD1hs9T1Hozj37KK6W40u",
+	"I5kqeKPZdRybWfjCARoXgTcFRyn9OVZKh1Fo0bm5gO3RkskxCM0tfHaZ83sixoER1UilHvHbKynpmys+",
+	"4dsQQZF0xhdrjgGo4XKUJSTIpHPaI/Iovbxa2tywuTP6oRLFq940nbvcyxOhqB2OfodmO/gQ4FFxMSPC",
+	"nHGQA/7wEcSaStvuzMI+GL4OkM7YgNB4OW3+sW+4uD+daeC72qz2jneJqXL/8LRJ8Gv6GmLF1Bp4f2VU",
+	"Ke+K06SKHIB5lcNz+Jmt9q6YRfCvGH3Du2R0De+K1SFcEoX3sZxS4PyljkTTK7k7tLjOuiwl0xdywsC/",
+	"YmWBWwjj9vS5Y/qnOXqVXMla1yx4CQ9zzy8wooVfHDvI/2KmlcrS1LZPNyV7/NIL6SblJVbmkr8DGXkF",
+	"Lov0GFSqlcwJNX+bQ7XSs1utfKrps1G7peCtkPqQnHx3cnbVffv+5elZper/1X1xdPr25Hnu4tWri/dX",
+	"V/7186PLyw/vL553j46PT86vsk+8v77K/dk9+e7k4t8fXp1cnLhfLk5eXJxcvupenFxfes8fv39+snjt",
+	"7FL/9+XF0dlVwfUPp1evnl8cfUgn8+Hi/dlLN8rFYR+/Ojp76b3p6Pj4/bV+48XJ0VXB9ecnb08Kr59e",
+	"Hj17W/DDyVnx9euzt++P33g/XB6/Pz+5XBjQ+cX7F6dvTxaun7w7On2rJ/7i9OLd4vXCu9++v7xaXIKL",
+	"k8uT9PLp85Ozq9Orf3ffnp75w3PXr89yv+AS6+1yl14cHV+9v+gePX/u3WcuXpy8e/+dd/ni5Pi9Jgrc",
+	"8Mx2Z3667F6cnL89Ol544yXOoHtx8q/rk8ur0t+Pj86OT96+Lfs9szBvTvRHz099Gnt7elJAGPZybsHN",
+	"5Ty5nF+8/+70+cnFwmvSHxb3H3/Ivwp2NH9Rj/v8+tnb08tXuasX76/ggx+tY/FtxJksrrfpwQ09reVB",
+	"VeWEJRA3qRo/DGpU+grpJ4zeELDkwYuS9yc3d/Z3Drb3dvbLAk1fPCEPw1l/73S8O5WDZ1NV7xRTckpF",
+	"Ufon2LNG/bI3Gq9Ds9Gw7hVrLlCSIHyf+UhfiJhRngaUNo0Q3RQ6xntKqEnP1TuncWp9YYImlDWPe3f0",
+	"mOcGV1hDSSWEyotzZ71oI/gkIFC/EApaslErIyRl0ZFs8prW64fRLeMG4m55ZLgoIGJiISb64emgmdTc",
+	"zGqU0/fbSKovygpS6IOUF7QKWEFOoYzZoGATL7IWcdq+lwu1uJkrutY2ijIjUTddmnztvOhaQTZedNRf",
+	"q5rAFsxtveN9Npw6k7tOjvKWcsZEtv0zH4AqS3hf0WJ7cy8nl7NCGj9Cj05/7sXoDbnrLw159Etmoerk",
+	"TGATSBGDn5DfRjLqx8xrl4kuHi5Ib0sb1+0ecJFOJ1fndj4SnC0eo6UN0e1kLsDa2Iz470UfD5Okv8Y2",
+	"XUNe/oZTs/xr9WkGKsgPCx4vHFLE4tDBjW6URa5Mtt/qQkHXWjW/LaBMneOvpn/EYaP5hETcQPr2RTg3",
+	"YB3ZjooypnJkOtqlfaNWDSW3KnZcDl6pcIWmcVxysmQGvCCJFHTXfUp6+uD3SBAzmgC/IKeKjEQcyqIz",
+	"Y71FMwA+GNMb8OGAOnljD1qH2xPpH0IsE48EJ2Oa3EjAyUIlpODMEvYJJPdPIuL6Tz+XPb3LuIzcEc6i",
+	"CuUrFbMnOc/uMjmAW+0O/O9To1HrdD41X3Q6n/Zf6H8evuh0po295nGnM201Gs/wPyf4nxfwn9ZBDf+L",
+	"V/ca+Oee/vXFyYsXJbUSrxiN9dg2ImwLdvWrc5yJm5wvobm3irLMS4ro6dS4fDZOKLN1RSrvtIfYgIV2",
+	"MAfHy+t8cCX4buopghznGEZxLXdM+yxeUuHlBUecy9pBiBhG78IpEAEF31pa6gtqgOt9mUn32d1YeQXZ",
+	"kmaJUIOz4QUaHkxjSF1iJRUZdmEcnpEHL+1y+jLtv6BueSwSZrAJjC/eJylXZGHX9C7ZZHKKJ2BF6mJK",
+	"5D4w9so9KlLF3VI52ktHYWlsU73cHt4vbqQ7LnFPO/0ontE5ZpymoWG97VC8gzKJarLA70UL1lzryxnx",
+	"p1qiyQmKsA3ZISIn7bXI77+16i2ttGMuisV8hJTaQEW3zBbqo2Qcs3EfKWoB76yYNAHcbAHbzGgkQKxf",
+	"yUxq/UqAM1R0Dnf2G+T33/ZMo6xVFVk4l3K3Q1oHHkkDLMvL3At0XDDXV2JWjCSEWB7N/b0nS6ddVmdb",
+	"6A1Ybm3SaUmCn9bWILsjYUE0iRhXVjfMJiSVs45i/ZRO1agLDHllVa9bl6peG2mqBTGM2Tzcb6xcI98A",
+	"3tvxDeDW7vZOo7XdaOwfHq6yhNfLbTYZRSACYT1CosS6RZolawGJD1CuVrICDzfJqFTaZub05cdRlnO9",
+	"CY39pKJlsq8AGXlVWUJJ6dmpki6Hy6IBymw5Wn09eJci6jqFnqMmURA9dpq/Cp63vwp1QIAeLUtR/kqS",
+	"KE2ndBTug/t9JYmY8cIlKqZjxKErRujp9RlNWNLzsCDd+j9N0x6xqLeIz1jDDeLaIGPwFZnSIviGFyPH",
+	"GqKPqzn+ejndVaPQpcwf8VSpQ1Pd0ItpBM1KeX2XstO3jN6CccvGEzU32TsTZpU9pwQW150uhZC8SwFp",
+	"djhYLmy75HoVYK5utHhYaKK7fJq0Ia/NA/uSdaam31O2zNVM51iMJ9RgFmFuZS+tdTCQUBGXitGlcFsl",
+	"3AHpuAjc0T9HVVIonmlOJuGJp5AI6No4lSA8vkCEx1N5yi92g+PTvdPxi8ab1mQ7PN4A9XHFJiD42wpH",
+	"ZcpcSsAhe7gUloWIJM9VnhJK9KOp2srQO4nnMVeV6b1s01PtuM7CoX7DNvVEvNfWw7QfRwHkKyGI6W5z",
+	"n/z+206VmL8OtG6Lfx00tvVvrSd4wlADlyRkE2yfQXo3at5rk5NjECVBclslnzpcn6r5U/L+zbm9DAft",
+	"01NycXmESj1cMIVlOXU+HuZdk4UMIrld5za2zk03yPFWSe0b9Pysehtf8Ky2doqFxDpv+5S/qRAhdr7G",
+	"XTm60rPBUVRhzXEZSujsQqi7lFRDQtwqe/kNm1/LRb83PlsynsuNAww3bL6+Ca9P1gpbJ7+a+vUlg72W",
+	"rMQjRtO0QV/z8NkFVMGG9t8fy7iKXMMQfUej+It7Pz5g5r7+1t88UcGr9S9B4RBhKpfjiDsA3TGN4qwA",
+	"uO0fnG+/GDRe3jQn323/0hgf797sz3eSf/3cCg7Gl4fhnvp+9HrWfPuDWEPNWPTfL+41UzSkim641yl2",
+	"fApEWjx7g5cuBqRHg8Sgcs4YvWFQ92Rgwgrhu/Y2BMhHK99pb13GQwj/ZF3Za0LVZF/lkEAjKbsuSrVs",
+	"7uAAajX2i/0zfRrcBCPKOYu7Jt3Wlkwueaf1BOETqGpJLDDqyQjxANf7Vvk3cmDyz2hwUzvGp8lb/G6z",
+	"3ij+EmLCl61P6f2Zu4ooYecOOG6FWOgP8a3FTxmQoHLiW6SMg73WwZ0QlBgPHaXci77BogXNdo1FOdh8",
+	"URxCvEma79J4WMgyHmgTIt9yvd/SFL8K9veL0lEaPtt4yD/NbqRF8dr4YURg/5KbM5nKEQu7eZ6KiNbL",
+	"T8phs7V3p5NiX782N/IRtjd6KEpYd9kM5fKZFb3UA7r+MjuSgbb+Up+4FcEDSOKC93z5s2hKRVa++k4Y",
+	"owa0pRuKYDpmPDWZNl4bE+z8gruITPxeG5h9xZffO9ut5j6jztsCNrpcIuRXKQHrssB1GcoKrW5NBbNo",
+	"qUpUjI0V4uUMeDW3XapNLmGRa2h+5RKvWmzYlJ+zdfWcAl134WgVc8xSzcYT+mUcpYCNLeH8ZTrhugd4",
+	"I069qZZVZHifsdk5ZrVvXiVgQCRL/C09Tm+jIVUiqaf3yrppImMaWahpwlno9eHq6f/UkYNEg3kv1y8F",
+	"OnB1Ku1O5fas9f/+z//tVKqdSkJnpwsX9UzhGvpgazdsjjebrcMGXuhEf04V1d+F+9n8tX0HVYpJpIP3",
+	"sGJwg2idwQ2fP692HzT3tg9Wp/I+RNZq1d+RJTtdjqEYwwgJoBZPucK0Bi8xEsKvc4APMqFSiZ7lsfgp",
+	"IhEP4mnIwqeECwcx5J7ucIj0GH89ufJbmozp3P4EGVbYqJpFw5EyrnAhFQnEeCx4ikhhy+eFRNw0IgYd",
+	"rjIhPwCRyjaaMlFTc9S/wpTYKhRypHgEDwryeLABaPX7o6kaIS7/xr6k1D3ZVWoVYnOkshkXksTRLWsT",
+	"qnCxqURoI8iM89vmQVo4RKsaGOrFGzOHdFurAuUFDAd7O6tLGApEbyG+8od8uxHJuO0Q7Nw7mO1IfSAA",
+	"udDxr8RJ86ROTsYTNYfZcjGz3ShXt3DyplBzZeEbtvPbuCnBA5RuoQ4GYqzcezZhYhKzTPqj4AYEXDo0",
+	"bep6uqhRIqZD6Dn1tfXdZFm7IetFQ06v3fLNj6TbfWhJpqlbP1UnRwY9Rf9l+voYtBcLM+VvLi/ZWSj9",
+	"z+ytSXDbws2C7f1fIypH3+7sPz/51+Sng1fPLmmte3U6/lDbfX3Mpv9iFzfj3bN3k9cffni5Pbqcvrhe",
+	"ixqKMxsuR5jeYbcBGgIapJPMDGasv3FdiSvHX58EYuy17W2yy4V1eBbwtvV2fCKksqfeb/Imy0jAG0qf",
+	"AaSDxWgbmZDPAvr2j6tbr30sdqmX7NTyXD1UQpaWQ5r8S0yMKPNprL8Y0EW3aCVyNPIHL4QzzW4CtnQ5",
+	"sBEjg5yRXtYc6dXJkQ2t2y4mU5nd30xwylvCsrYoVyDmDGQ7RAMGAP4kWTwwGTgBi26NJDQi0c8eShf0",
+	"Y/UhvRxoQ64n0s3dEiN4Rpi3NVWletXm8nypNPcLtZeLdDWKklBbohjZX8pUoLAWgGMwbWue9iJYxT6W",
+	"dIMxerI5i9kR5ShzgQ3mBGOphuLJK6/hTPbgLuNw1UVVLksFGSFfpOd7SuQx3PmoSv43VSX/kqpcUeUt",
+	"qGeZPoQEapSiYGSHZ4bWJpScn72sktfnJy817Xxg/XMSjekQGbIhuu0WeRM9Awux2WjtkEn0icXQggaA",
+	"KGQUMkiH7lPJ9naymxB99+z9xazx5uVQHB0dHZ1dXo9Orof6nyf6/54dH8H/9gYT9Z3+x/FNfPKv7y52",
+	"+MszuOtoePTs8s1/3gT/gttfX1zvniQ3r4fD4bff5vTv7b3DVtY8PKr9QGu/NGqH/7n18Ztvf21UW58L",
+	"LcVHvfC/jV6oR3/D2CSrHK5UdB51xUdd8VFX3EhXLK3+91SqL57T5/sA/945fd5M1sRyGEfcv9p8VE0f",
+	"VdP/5qqp2RclDBaLKZJ/VFcf1dU/RSN7VCoflcpHpXKFUrlMFfoQqdGlq7R89Ms9hnjv1He+rFj3qA88",
+	"16Ar+CxqrULwxwDyYwD5UfN6DCA/6m+P+tujU/C/cQD5LlinzD6z0r+Z9qn+XMXHupntXGhe/WkSU47t",
+	"7aB7Nexy/Us1e8+0QzfNkBdHuXztNurCbUBd93cOye+/7dZbBhFir3VAfv9tu777xK9Ytx2f01bcrgc0",
+	"uo3TC5bWsFe3SKJfmHeX33g6TVv3HrcNuV1jb5oMWf7JTC78Qo3DhPEQu4jIWMy6oYAmNoZEQ8axNQpC",
+	"ZaWdw8cD6ner1n8ynog4HrNsH2vkP65jtWLjiUhoEsXz7obdq61jPwf3dvXubQGZFXJik0cPSReR4O/h",
+	"HXJD1JBz4C1v4DUmmzv3QsyT/8D6mtQ4eQvAe9tAN8364ZMCzL40i70Ae0Vrrb0FbK6SYm6HiX/J4jXx",
+	"CBegpwFC0cCp5MYySdiAJUnaAzADww99XKVTCqGBFNo5PhA5mg0Z3CcMoq4zR/3YdyyJBrZD/bIxrn7h",
+	"Iui1m3zBt4r4iVNZCiDGrI94msT1vF1WWPb8CTL0U8IqgWszi5v2efW7E2qTKLcvoKoLbnWCMWAzp1iS",
+	"GWiCTcJm4UZzbhZPWiWUS82pZDmWo7UxtfqfgBd+gfjuCNt4UFALWAyyllapbE5XlmsXV/istCsMszmn",
+	"WhJl4pSbeKcQSSgfPjl+f3lCaDwUSaRG4+WdDfZ2d7d3PSWwZi4UaIJfbA31NDZfxGTyALStj95ISK8B",
+	"ujuIfRYLPiwCpdzeoIeH7ck68EtgimBs1wANLg2Vq2jMxLTA6n8XxXFk4CeX08H2npGwjhKaRUSg+eem",
+	"YPyRnMR0fla6QINpHJuSIBPys4JkjXWqlm5rCtlnOKkX4SvgZBs4cq7Kh7hmJ5a0BYtbmsV9zQuyiZFf",
+	"FV9CFTCTlB5K9YdqRj8pIimjVxkkxQdTq7LvW6pVNRsFatVDiuZkcvolOcIfeyhXKFCWkAp1PCpvTFt4",
+	"Moj4kCWTJNLHBbrLMERJPD8925i9+1SakiQs+5qamKHCy2jITzfVejeAIZ5FcYxeK1gcLmcsIUqQ3vn7",
+	"yyuyhXiIdfLBaLqRqpIeIEDVwA2R6yzj/bLa+/+5ZNYzkYTH0Gxy02kjvG7arHSFa+AY73dVqpDfNFv7",
+	"cb/AdWH/80PJvfrjkrnfpcVOYKz/ZeP1MM/uM9NVELhWeVcC2kFnfOpiUCcXZpm0pSTZLUtobJ8xuFgF",
+	"/YWhEXS2TpbzVZGCTB3sf3U6Mt/m5ON/rvbHmIavm+2eh8K7iT9rbFr3ZGb5X56L22eZeHfulK2UwfhU",
+	"4QQS0Y/ZeNP+J5yAM8Si5+/uF4muNagz46JLuxjd2S+3aI7qD2zQgy3twLTa622BMco47vc1QxG10+dI",
+	"0lCejo6stUDFXfebcpG5m4FM9wW/b8pEKi45uPgN6CwiklCupSUWW0ZXtsk8lYSS64vTlWBQa5pLOHq3",
+	"HI5QqvaYehtRQuOuTcvDyVOrbqdh3VxDnD8qFD6isjRQn3ak8IaZgdPOd/FJG9KXxvdS9LOcQuralmBY",
+	"D5FYpFumQoT+4qZDtn3msrNqt/WNvndFoyITsEkYDW2ucn+qlFgL2z+O+E33FlQ3vVMoo5gsX23sH++a",
+	"HkW251GuH1TaGMh1MYf4mP2U3xZpcReKZfE5TVQKLI4hm5L2SoVz9cM8JZLeyGhIFh1GUq2m/BJErJIY",
+	"p+ssZelVa+sZGh2Uu8qKwZQ3gP01lqrtSGRaiDpUKT9Q5x08L4hWRi25tV0ZILPkfafyyofgXak+0mxt",
+	"7+zu7R8cNmq0H9TpZCLrQyGGMdNKYSC4YlwZTWUJSElz80QjkFAI4r9iwJ6x4hNPJPMZSthx6yl5GalX",
+	"077FhHFdM9JZv3x/fHn+fS2d/BpAPAAMvmLKZewzbWJSJewTDVQMeXOaI4SRNO1cLWwU+I+wneELkdjJ",
+	"CB7P84o0tT+ecAWWrmTkEhanJP3MaOVmhxe3dXcNsOLi9sdH3ExQjyubNgeuMByoH4UUURhUqpVhpEbT",
+	"fhYr2/y0FIa4WvlU06+q3VKwXaR+JzY3T1uXvz99flypLlx+eXr16voZdCS/s2TxiAkWc+Mspz9S9MCp",
+	"oWNHPK6bieO7+n4nnDTpvdf0ZrIAM93u5mJKVDKVJsWKAe16bRBXZ1fdTbylCz5ca8F9YxFrDD6a/9ZK",
+	"0JPuLbW8lCYxYRwkibXqJokYRBhJ/pLCzQi1VEgskz9vvtRR3vzk5o9s0Vm1w/7iJXTOqvh718/ZaTxQ",
+	"8dw/RfGwKbkFtdBWMWgcHuzv7e5st5oPpBg8ipk/Xsz87dj54gEG+NlMN6xNPZDYQrAb8fLkTb36WI+I",
+	"ba0gVWtFpH11IMeDll38tNZrey9PrsiWSyvrLToP1siHSb9R9ef6cb3FLO2tlgLQFixbtscfNi6VC51L",
+	"xcAsquDQA5hxMR2OVjYtrZPTgdkHfZXGgrOqS/OFPHt9hnKNj9OXYX8a/QMdUj0Olwdv+qYJzp56nfiy",
+	"R5nD1wD2EnzAehRTPmaICGs8SxYDOUqYNldkr07eA+cwXUZowkg05GKhsVZrHfcQQvQuLvsxXEfXhJom",
+	"nPTZXDgAT7v6pg+jQ4PNFfAci4RBSHb3SdqkugeYsJg6iKCucMg7lbYWy58/99qufvf0udduTV/sbVnw",
+	"5l6dXPMbLmac4BTK12HzGp+ifjb2d9fUxlTpgLWsd7e4jZ7NMO8zErOBWihLqDSahzQ8aO3X+ttBs7Yf",
+	"tpq1w8Feo7ZLd/psm7aC/fDwAZoCZs1/ilLERNbNVKrZdnumX09Jk8I7dfvLZvUXD/L8zfEJcfeYNmx7",
+	"23vk99926ts5eOGTw3csHgnaej+7fZGcvLt6PZwev6KCvWmqg+uLD/3py9eXUs1qwbucFlEoMApRtAui",
+	"8FpM9hnpXbZ293IRXH1prV7zJt+7uMPeEXe0n+sgDpU/IzGNQ6h8sXypTk4dnZnk3NJOg5fYaXCDroIL",
+	"HQQX1R4xjMom4+e86IOcg/hVggyiOF4oZVoIUBZF5+CGbmEqsJG3wOELO0DHgg+1PjIUVSw5wAoUU90G",
+	"/Dw7ou29RmONpFQueFGpy7EYM0n6NHCtsOwWZ7/Ca43Lve6HX45a735ah4MjrvtKwdkmmDoMvFQKTCzr",
+	"wb71qqQXCC4ZV/qfEnJ9ukZa9QD6oGdgwG1vWKy7sxgLKNHwFulLuq9PeaQiqiI+JNeSJeQC/NwJRiCh",
+	"ljMzdxjOOnGz5c719y651TnW0xiAFlj9ucKEfv0P/+xYHq01aXABGnUifQ1CXE9EYhhpLMQENtXSs35T",
+	"GA0GzMR0D1q7LfL7b/sLzGtlGdYGHV8KjGGhiEv6fwrNSuFO1FAiv5UrXupZ9Y4Lr61Cb5ksLWEGS3VR",
+	"PS4ax2LGQhPzbrb2oN1988myb+2WzV+KaRKUhWQxaTKTGe0qrPUKDGzk/WC/sf+k7aVFEzoNI8YD5uVV",
+	"Owh0BMN3JLF82MWjTjs5LBEwP09ZMjf940I2oNM4pz3ADWvIm2zRR/kHoW1f9hMmMrzqCyWdfPPqO6qM",
+	"RmvqoZ3X8zo9uxa+WLxbwiPxOWKtwrXafivjlCnlylMeQNZUvj/toBENfpJxePPTWidyGnVjEdB4LWOG",
+	"8uEUQGoykDVVYx+bygW0N6JEKk+LDlnt6IqEjCzkl4F9mavBN7Wmin1SaK3wuU3/r2Z1epdcv2D5V/L9",
+	"eUvyDhZMwQuGIZdjETK5cQEKPtsN7MMLp3yOMXIokQaebQEBijwFezsbttZZsIEz4/lYOF3bEeQuzcSP",
+	"HNNyveGj0Jh8s0hqEbXQbXwqWTarUIuvuZgmBOrbSBz1E5oYBQfUMFrYjvoB7IyC4RvHX+kUnubGbi3j",
+	"h7E5Vjb0Xuzknf3w0Q/Jv1/vzm6Dq5/jH17t8N3k9DkgMx09a/UbN9v97e8awfjF9IeXh+rfPG788P2Z",
+	"+OFv240728//wdpxI4LKBZvENAA3xsYditmkK+KwOyhy/C+61kBax65tvVR07nnaUlyUveXAKK3dw1Zj",
+	"FTTKQrdjb6jFa6FZ8iVTWi3elB8yPox4ibaDv1lGHlJF+xTT42zkSP4cR4qZeuRhggxsVftZDNN0b1ki",
+	"CzPEoeMt/pg6hvQjRSMpX2us01wJQyO9dVsrumQWOsvndwtr7xVN0gyyBXc9z0RbwC2ID2TmtUm+WemS",
+	"HklthoFvv1Yzd/UI5NZLgyi3Wf6f/VLVEtDCtmam7y1zMQVLublznAZJWSOjWxbnPLqrPbdrNPWm46S8",
+	"inDBH4B2QHN/z3dWTmZhzwZMbBY2GMRCTXpOa4NkTei3lK+PmEzuWIpYVLe2QV2CN8NYDIc4Q4PX0oZM",
+	"GM+lmatJMPMFY9zV6IKrWgsXoyD28iiLmWDkOgly2YTNwuO2OIc7nzVTUbAisdMayVivI20QzuAxFKcP",
+	"2kBI6Ty0ooP3ZD2sRtbeg4HcDZIqmtjAZEnZIVMzkdzkawgQFWmdLE+qjX9ZsrX6C3p67rVUKkNrgLoC",
+	"a3LnFUmjkA8GyTKVLOnSISvzbV5LltSO9O/LVqqkgmehvs/SaTZB0uVEaiaKjC2zj5lRZo5Wbjsy5LqE",
+	"t3/xpA8rQ+6Z83EUz7Rqx6dxXCV9FlBtC2mRAX7JkYhDSWgc+6fYOHQ8N2VAOVTOFMnVL5MrYpWSDeth",
+	"s5grq30Rg5gOSypnYzoED7BRM4Bt93BlJAMt4ymsqskpSMANas2y/JFasUjLqmEZv40SwSET85YmkX5N",
+	"Zhhr1VGkTsA1VMFLvFkrYDSelowLftJCcyCSgD0lvR/RlvhoxSP+WTUtFfOgcnkAklWEY/LJYMPsuNy0",
+	"skVDS+jpssQXmmIy4rQC8HoNEjGuk54BtelhJ8nQrD4b91koPR9SnRyRnnFC9sDLPRBxLGbwGmJzfFBr",
+	"rCJMJetwkzB8ffHW3I6fRTYZScV4xIcu7xB7ORpjxayFRyCYCKIHC0sCQ1nHgrmMhvz9VN3FHZPXq6i8",
+	"kRAwMNhzLmAws2HgTGiv92WCvZuHDy3QJp4sDCAyHv4F4oZiqkqmcVoUzV8zLFgGuLXsbBhdE5RYi6M3",
+	"o0koM3GBoohSLidgrTDPepUdj17rP8trfYm9rd9s3Gm5EFoF6n18XJVVPOsBytluVuNb3LD5erVMY3G7",
+	"1FRDyGIDTOjnTHmten2FwngihSKQxLOuvr9S0UiYWmmMSSUmOL6ID4HywqhkcJOYcr6+gbZyeJAutkpN",
+	"ecPm15K527taYJbPps+GFLBh9c14jqI4vrsBVcxxDP6mtlY10Rjcg2jIiVZ1tW6AK4/HHsIwJvFU+g5I",
+	"95IKTg4T1M2jq0V53tUa2fdIgwVkx58zgbx1zJBIhrI/LmUC8staQymzWWUQFVocRWO/YlK9M2XgGxkZ",
+	"xbXjLo8Xsnc8Do2gF3hIVka+5QofTMHrg4BNlEl31j8WeWFyiyKZQfBUZdX6VzYsdEdE96IT8vrDlUlp",
+	"aOwdPHHCMZMXaPLpqqT3jNGEJeT//Z//m8/FLdGVliUXv40GzHeqZPMcOFkLMyYPA1+YaGxVz+VaZ0km",
+	"aOuJy1EHjwZssM0CsEkBJqpvEo8gObRnhQoqWZDvqY1XLx109RJWK59qQ1HTF2vyJprUxAQ3vjYReoIJ",
+	"cm0gJT8ItpheNKE/TxlafhBTcn7qqWR1koF0d1FQBPA20UX/mDTvMdCSpAst4wEg1CVcVInMKnHrYT6k",
+	"wUeMPSET7wPlbsytM8cn8+4MbdtZlZ7ax6j6nx9VDwrzll4YjpeFlAWfwiIa/Brf3inJ1RYhszU2yZIs",
+	"YntLLom4+QQrfR9ypMX5xAZBevlieTfd7dvFO+QBBJeGwAIax3kYi6xVRjUbG5sEQZvEazizHQ04jkqg",
+	"/w3HWFxmD3C7Ul3IOjDHIfCgT6uVacLbEVOD9gTA6tpCv7UN3wJe2faXG29H56Z/j0FkyxZAF6/roiVU",
+	"WEqZEe/H+O3z9IUXOLUrMzPX6Nmb2HMYt/eoGeC6UkCoyRIMGecAgnoUG0lNLXd/z2wMM1+oovkGOVWI",
+	"AeC/dSHaWbX5NKbKfhF4ajVBF5qgduOKLWvEXdMqAae30RAgYD3qqQ+Z6tkylezktTFztyO/t32ws6Sd",
+	"RvmJX9Iio3LDRXBTg/9f8+RnULoAoauk3no1IEm+Dtzf5VSDNTHSOzDRddKZl2pe9ouZ24o+9uWStgr0",
+	"tYdOQ66TtxlRbujVq/Q1cIPmvdJ6daEESkmXurx5YvJGWbwZFPzthfz2MWtDke2YtWcJph09PPr/KjS9",
+	"FFgc+JIrhs0WoaS0vOxs/iRGPBSswP285hn8XKjSqskxlvTepeK0WLdwzD+luMkEizZyNYIH+42D1nos",
+	"eUWiIuNhF6JAXRtnLbfzsbzYxoyknzpmZQ8z5urKBi9275eC0YHUA7BcTCGblkjMHvzWw8iooonS25NP",
+	"iG99N+q//O7m9NVZHL76bnb68nB8+vLF9PTli2b4chT3+cXk360Xjf726fDf3z+brVPTvhIIZsHBoafg",
+	"YNtK4Z318C/tdO9QyFzkRr3mKoqxgZtdrsIy5k28jj8n3XJKvr44RSS8f10AVbe1jnL53Uts1lpQyFzs",
+	"eFpSGKk5p0sWjTh5RiXbblUh/Wc+AU4ccVuQjyldKxEHi4kMSrFNCT/SltGrJKMxw9yyvpjyfP3/evZ6",
+	"qWRHmACoqOgJNdESu6fX1dZz0clEEjFZ8E401whdO+AurAu3W1l1RLoi4+R6c2Dwh2h7F0najxmoaQU5",
+	"XRZKdCVc6EqXPzzoICGKPzeYxnHXMrINM1CKYcyvefTzFGvcNLN9CtGMhEG5F7vVWscgg5dOoqxzcM1U",
+	"svLuWrY63ITNTYZXoK0LebMUd+5OOVqAuXIvgoAEqjFTNKSKrhIommbf2XtzSsjmmO7u6RTwIkc1Pol4",
+	"tOslhmXiHd5ylJ24o3AccVeLuSFqLWQQRSwOvVyq9H0CW3NgXHoRzdY/ecXqAdCK9EOH60GQuFOb955x",
+	"NktBUoD8bV9IOWFxHPGhVT9EHGKq69iUxKVwKwbPM9WrIgnxCAxNJGAhd7SCiKFD5HroJXZdKJGZf+VQ",
+	"XNCics+kPcNJTx/7HgliRhNIg8LcmPsgG69kJBk2tFSfmsax06aWsIB0voYZOBQJRnpj1u459zSKoQzs",
+	"DBlRWcUkoRBqugjkV0GwER7rcD9Ua26MJKGxtO3XwzTbyBuL0U/bWsZOsQsgNk20+wTKf9VkMGFWCEQf",
+	"hO18idXh2S35Ec6xBKOnsqwn4ApFehmrW8MpBKfjfvzscwnPuBOAZsmhvObpyZqCRqktVzHjDDzv0oX7",
+	"WAhH7qnbURuid6dmRCcThpnqESfbDRLSuXQnyDgnrQa06AP/y5ykB4eTRyWgShI2pEkYG49OzLSxSgIq",
+	"GTCnWRSqkVYQSO+/elXS29L/18ZKsk6nV4UmpRMa6GOKz8JrBNciXn8MYaU6PCMCJMiAYXTLDMCmGFhH",
+	"kZp7GUHwkPEom6rzHjJNfAy2OhbihsTRDWQHjQtY4WZQ9lvtDvxvAdBe//NwLVh7T2QvhbXXx+aUD8Rd",
+	"D82mcPVF+mZ5rB2PW87yXgQZuwN6cqY7T32dYIlLHOuu59FZywib9tfu8EMhxQwlUFGgtrW7W6Q1ZhTP",
+	"4rJEGfGAkebhfiMff9/b8ePvh+5/q4rg7sfbM8YbIkiW0u0SzK5lyRBXOSdnNZdGXoKWtKkPvjBTokx6",
+	"vfPWawNd94OBx4PwRmwQucgNYxPgaUZqEdqHToY8JSjL4ihkkaH/MWQTmqgxAEeduhbQYzbua66q16et",
+	"Txt8T1aJSDo8ZEEM7XEzVZV6FcFswzIpB2YMmCQZf7NJ5MaaFHKU5dHgmIVIn5cAa93LGIWTHT7L5mWA",
+	"V3dBI/11Yd09ZaXSrvwkBa9f0Nk7JiUdMrsrX7zQBNwLf29kUT2FNVFFsyt1BzWk6PR8oJGK+PAOyWRa",
+	"7I4nZc0cxUCZMj8v30slEaJfQlclrP+4d9XwAziM7lZrVwzf7Tf30wxEL1JMFXtKekp0ueiLcN4jCvpy",
+	"wsGMoZuWPtsQtoCDjXknQtkW+GuX5rm+z3lGN08J3Gwc7MgAtPCi9L7VdT+ass277rP40rQlXgKjmjDg",
+	"ziZ9X9+t7TouZsVqixJlMdAgmiAc3hg6ktcJnH6AH0w3B1XUKIvAG1Cu9yNkQTKfqEzCok8nd2AUYYo1",
+	"rYTpwQfnKl2anAsov/KZvS/sGChZMNXK+aXmCXh8MVvhGZVRsGZOFSyLK41Ky9hNDY2BEcNSdtQux3Vy",
+	"QoORCYOOa4xrcy/scEhfysQYW/XtevOJdRagfwlMwBHstu11D6fjEr8LvW1RUgGvAyqA+bglGCk1cb3A",
+	"W+el4fsUMgTVQ0xX/Ibm8z++ATBdiyOn5SkWI2YrpKtWdJvShafoX/rGKjrfEGqWADO47Arq7ZZZ162V",
+	"1y52GSnJ4kGdXEXBjQfUmSL9zihX5oPaHiYqCm4YaB0dPjRNx0x9lbbzzAIOYjFDrr6Q8pK/eJ3ElXYl",
+	"hZtNc3zMLzbTJ/UeGW0D3SftyoVWMlAbNzP/OmtfPnF5QtLEl9sVdFBUDWnAwoQsZoqtfJMxuCpvuJih",
+	"tpeNEOtbbhfGB9CtcFnvbtZ7VfCRMWvjcCrtynMcl+DMJIea5/A2/yMLt1TTSlYoPoQB4HNuIXABFh7F",
+	"B+CImhht1YItm7nPRgJIhCbMw132FyZDd3DFGXoecMTCOqW1gdAREzwPqFcAk5R+o1uWFC2fe7Wd5YVQ",
+	"VEERi0R+bPZ9loOcNmfGNLiWRe/2XHcZ2luym/jIatJzzfkW3mEzbDNnIucIejw2j8fm8disPjba2PRu",
+	"jG7zHvnsl6vZg5M/E1myzW/PwppCsqYtSG7/6EjRIy64RfCaA+z80aPraop4n2IaulaTn2rYs6AmeDwv",
+	"eX11zbf59p2Wzq3KZ30pMi7KQHBFA9DT0WwEndjhXmZVGExxzpShiKHtrxBxrUBzRIdlkcvzMSQHLU8y",
+	"ZYM2G8iktAWUY7bWvN7hHf7NN1fJXFuD33xDTjn58XJGh0OWkOvTj19vhSKQW0/IBHIWv7GeJfZNFRSb",
+	"Ug0IR2KeujT6mgVw73CjmH2DvcXnE0Zo9hB7kEDo2vq6p9VNkkx5z6Hhoio1Fu5I9EwaWc/pbRn67nDj",
+	"Eq+SvlCjFFDefavn5Yj2ngAeLYfcDUK52arIeHHM3HDpiJiqb8xino4BwRbX80f9MJ1E9Tkdxx+/3vL/",
+	"fALvcXf8JAX37tB/PiFANBHCY3U40sZXktC+FPFUsbRMuk0i/K5W+zGj5lxINUbv2NEkCgXWYw4Z19NI",
+	"KypcGG9c7/AfJ/iQHQ1sv3/tCSYq23cHIjbdy8mYhix9lw0uDLG6eKrEmKoooDFEM/TuMKmkYWmu3WiH",
+	"X82EQT2SI5tKL7hKaKDaxaSpBFGwCVXy4wV7LoKPX28lLBTBE4TYtw41vTfQNFV+8w3Ev3ue03Frgi1m",
+	"/1PPsed1jHWtJhWgZyCK61MPslafuw7XJiyWrhhmZxEcnIkVcan0WL7ugZ3YqxL8R9c75r0neG56XjMJ",
+	"cwGwu8QUMKMhIRvGBStVJ2fCdDlI2IRRJYmc9seR0lYgdjKod/gRJ1OD6j+hCmzCncaOiaETxGO3CSVw",
+	"g4sBmtARPrFrChaO9Ox69Q4/yeygxZbt+W1le0/Jz1MBzlDMbQNpjqkqZMTiCThsIbQ8orLDe8c0GLHa",
+	"sd53EbcJFzWpRMJ6VcI+BWyiXJa5GiXM3wgTvbRuXRNyhjWwrG4hEfWbb2ya8KJJKKHctm1gHSHipkZR",
+	"EhJ9U8Rkqn7Irzrcvtdk7x7uNxpP0LyLo4BxyTze/+70CtK6Yg/GQB99zHWui2S4ZR7aGkfKa49bQeu7",
+	"4kHcVRr1Zr2h7zHMo9KubNcb9W2IoKkRKLNb9RmL4xpQwNZPsxsJx1n/MizK3buA1hTGRYZAI6ao2ChL",
+	"mgtAZ4oPrE/esDm5ZMajsL/b3H9SJ0eeQY8JJ68/XEkyYQmxhZxPO7x3E6VVLqaW6ICo0XTcB0eGX02v",
+	"PyNJAipWmwyYCmw/EIVZA0hd1CR/Iyl2uCV7+FSdYMrKDYOGQGnlNQIkME7GEZ8qyKcYCEj6xkYkVSIF",
+	"+P9TsM9Ak2lIuOhwA3ivRpQjAlyGhHsIyy0tO0eUMg5YXUggjoRPtbY3ZArKolNwadjCVqNhFQkL8+lx",
+	"MLudadSgcgO11T8a3ITKiemgECS3lXblvIZ/AZRB5eyX/lv5/ehg+vw4CGt7785m37/Y+dDd5+LD9y9+",
+	"OBq8uvn0g7x4eXz4vR7WjZrr9x2j5ldpV2QEJTyVdmVwsP3+9fbz1qcXzWfDg9tp/1C9Zc3hq3e/fLe/",
+	"xw6upvJwev7q9uK7k+tKtaJf86n74uSXi+nheHvv1duzrpqyvd3Dt2eT7z/sTY7nlyq6+fdPb04/nO7S",
+	"RuXzR4eauUap/yVTqIMt+iL1/kvsmYXxMXTK+btW9gFz/xbc/CK6Ze+QYvBTu7hJRQ+6zdxCnFLTwtvz",
+	"D1baP36sVuR0PKbJ3DdVCo5gpVpRdAh1Us9t501UaSlI+9pAxNBP2vtZfyvDCEBRrWX8SzWjga7DGbLV",
+	"K049seFTU3ix09x5Uic9bMXnDrv+u5cxUlP/X9GJcDHG+56KtCVSisWvV7FZqVZaegWzRTeMh5AAZBh1",
+	"e2ur2dqvN+qNerN90DhoZDxx2UcdNHwkZRdK65hiif9V9FD3aXCjrTTOYgusY1T69e7N34Nl3Mu+aO7I",
+	"zD8Cn4Kc9mEeIWYXV6qVCFzcemZdE1LANhxZxDyquiMqR4AIgebRQs5B1UJxeZH9fMC9NE3zY0kPmdwk",
+	"gMV9dPWhG25l0VMVrL+wG7LyHVZTq/iForlR/iWLNh3yleEyXRoPCw/KhV3kSPNJOUEDYPXKwNu30ocq",
+	"ZW+ADSje30w1dxfDDR/TdsXFX65UK1rjweq8ksEVq0e2B0zhOnABaL+2s4rp8wIuDL/Niwsf6YFOoHdb",
+	"N88nsKvHyhWc0KSSNgEpPN8mVuw1Cll5X5Sw7rJxSe9ur7lGbjWwX8bHXEOM/PZpWoR7LJD/umSjn7jB",
+	"YMfCo0voxexREdnkr2ozV48N/RlFZFfu0bI8K+PZ8t1GhX6lAl/SCm9YtdztpkeOHp6uTVkx+edlzE7b",
+	"z8jxf9LkWrBdqHZATBM4w3p7Vcnf/rD7Y4FJVo/G3llZW2n0krkK1UYrp/4ueqNxN3vi9QF0RqDaGuQx",
+	"DqdpkcNKbRGjxlY3tNWTtleZNqpy0DZuEKRZb5Dff9sBE9wily5oiPj0cWZcj8rio7L4qCw+KouPyuKj",
+	"svioLD4qi4/KYrmymNO+gpwidTfNMVV4ylTEqwVHot2rTIbiTr1ZJcXYh9v1Zr31pE6OFjP5MO/+K+lg",
+	"jKGctMOvsm1q5LJ8QkJ5WCUQGYPoTyZEVCV0mDAmTbDYR0zGkC1XiCZtQAfMCDGKBtHEKuBhKBvqA7co",
+	"BpBajf0nBnZW342BQwhkAQgbXoVOycQ0WAGYWIfJ9sT1nV5osSlnkYLoRaSIGAwspOJi62pYVRGyDrdI",
+	"FHDvXsMCX8KoLUKjHttRth8qTQOPdsXsjKC22VP/vfXB8g3lQYJXyZApaXcIEx0wMNfhFl2JhWnvcifI",
+	"sv3LyVH6i+vAQ21PAmnvqxIlRFFsxlfg009AlGXjxp8R9/qMmsBgtp2oz4qWJ3J/rq7RXJ1myM+DW8/D",
+	"UzF5J3T9oglle60UTKa4fcs/tvFw8aZ7+GFly1SMF/IndYUtmgUiXJUMv7ne8DeF3y8ch8Gpvs8y3rGl",
+	"eNFwrAFcOJzdxrpH+Qt27y88thn7uXRXC+pNF4e/Rlf/1UMwKuG9WOLfuXF70QqZBvXlR26dNflSzfyL",
+	"Bjymn7p0uORwrnkYXLKgyKdFaz1rEMUxyY8KS9mLBgUrjI1SSkXUzhoDK+gNYxZzNhK2M0yfpUv7ZVvE",
+	"FE01292mZLYlpb/3b6W+VN8ZG2Srhzrcf8deKkUL5LWPKRdpd1kedsu8HHfsDVrVfyM7M1oS49jXclXP",
+	"UM0+sPeivkpjQPqh/gHwOpfYZOD0ZakVBgylmibnGnRdwdlTtFIKQHQ5fA1qHyAPUo9iyscMnQkGRdc6",
+	"qaIE2iTLnkH4NjmSGSshi+RYsjNpbOB+0v0sTbJk4VOot/TsJ9fQEgDG0OazDjsuPId+b6HEv/i8YZL8",
+	"/c7+HaBXM52eLIyqZ/hlzFNfN0+Pn6e2RvLhoFtL2JJtEHdPva3neVcR/fL8/eUV2ZrQBBOJeQazMzVO",
+	"+1OVsd9S47ROjri93xkzRfQxTaJ70Mgya2R3TTUaG0pAIraaJjxFqfK4ogWqMiDSZR0uduu7fvvgXztO",
+	"mnUq7V876FftVNp8GsefP/faju1boQzcG4qNveYWzl9gel+UcoFS81Y/tpm18XFlVFLLkq2RGseZcGSl",
+	"M200toP/EYoAiib0DXCJ4Q+QIowXTM0FXt/yfqis690E9IgCz+YRqrdOpgKDr1c+Vyvbje1F796zBd9X",
+	"zh361jjoV3lCL4yN7O6Hse2s4wnVU7nAA6LHudNqbfzM7h2+s4vrsfqZa05vaYRF68s8tZlCGmq1Cc81",
+	"e4lSvNgxa3/UvyGF14xjzsHdg9e8HOXUK5hxvjUtsaG6HJ0oqe8TO/1ZqNUU9bz38uSK+AUO9q3jermz",
+	"TcuAFyIZpwGtZyKcLwnlf6rNZrMaVL1Pk9gUvnuHKYPwnK7wkalKQCzCitfG1OuAsq43LGdCb2qVF5u/",
+	"zmLOYs6v43nKuhadF9IAk+d9PHC81mMVGcAhC2v0OYu04Pr/eHyvkGFcraSYP5+BNLfv8Mzuf3dGVSX9",
+	"uWEWm/IsCCWZQOpauUa2fsc470QSOjS2KEH8u6pz/yOIH2BQpgB+dXLJeEh6HoJQL/VAG6cplCvZH5Ug",
+	"FuFBPwRy0jqHOItAXRtH0NSUe8VazikfDWw5sFZCDOQIGTPKZ6MoLqwUiSOpjs2yLMQjivYzvWXrbYSV",
+	"RStvPEb4JH0n1LGcjCdq/h0yRswQyu7DecIG0Se7VtgiwJjF3vo+9Tow0NiGm+RaStfPZfrW3gYdAz7e",
+	"NzfMYGT9mEVs6yoVA1RSQfIVsupMA/r1pYmHs1RpNVp7tWaz1tq+au60m812o/FDxSUyQcqOy8PQ306/",
+	"bFZwxvpeFlHuibIOv3BeS5vuQsIKpAAYqlj7USejPno5JjeBIy8LyQBMxqRW2VWGiGwXIrIWoPVjDnIM",
+	"DIJ1ZRlUceKRWqEBi0FKs+sKknc01uzPsPdGc/UT19zvIWWeW4NdvxBJPwpDRL1YS5CccgjvVu6UX7Cm",
+	"EFkiQH5dQAnKZdJ8/JyRMW8j6UeM/XooyxELRYr9sVTdPbY++0wE3AuMa5PbxKItHBMyeQOXDMWqoQtR",
+	"C+gKPrOucnJkq7n0e6z3qo1+ng6nREZ8GLMaSo+QyRslJtpynYz0A/rsgKZtOow5KNhIYXTTL8dPO5F9",
+	"JdOqyCJBgtwF12ZtJbuAJ2bZy33ZwV1OrUFSXkP9bOH52yQZ+A9g89l2hZWfm/K74Xf8zb8a/Q/Bbvxz",
+	"Y7zNd1//fDB/tysOp015pVrJ9/u/nOzQf//NhIRLE/xzpMQdSEtboZe4MSUpX5zNXJaL8d66fpJ/eSHR",
+	"OFz9BC7EGR2zK2ogldayhq6EeEsTxCZdyxR6x8KIXmmV7R8gv0zSZVaAIaNyYmZj+eWZRFu/Ok7zGQUa",
+	"YjrlRRtCPPkWUtXiL5kSDQvjBOLD4M2M6C0j0LIJYAUTMR2OHEhtVozghz0xkmG3OyXttIz5Iw0+Ufg3",
+	"OCo7q584E5fTwHCOfywRG9CwOxNxdbkprzUeR6jSxMK4mJWgJpQRXuMvKOcfzbkvJ6jLxLMNQDyyl7+H",
+	"jQep6ffgLUsTdFOC+Er6gda7Z75OqBoVJ75mDRGfojdDvdbLM6EqGBWYrQazV4txbRBy20ZKC3jE1AdP",
+	"KHgYvVx5A9QlweKFo1kl1PYsRvTnXOtavBmA3DbRF54SKRBVCnBx9QN9FkCeJfVgleZfyTqx2NPI8I29",
+	"bDCgTfOrDu/wKwGQ/mkeeRWRduwEqgBSjKmTtp2PnhRc9bLNKWYA2e9XvUQDSHaDGeGE89a1S1evmmYU",
+	"kSIBZHoZX/CYGPw2MqPzIrmFBY73N70358/VhVKYe9reBkl/Ldv7USY/ymRP+8cuYXCkTHO7f6SQfrSx",
+	"/1gb22DfPrCNvWVSw9eLRTq43RlmPc04dKTRMgVqxyDySLN+Iw9YVQwIo8GoWhLLjEKsPSM9mxQNqWJ8",
+	"Gscd7pV/paB4vbQstId1TuQc8mRnIrnRZhbkSMWRVCe3mCi5NPJ4bNfiiwcgHzBitw6rdzxxsfb2Y7Y9",
+	"VdkbAK4gK4EOg9agtt/cpjW6u7dT22etfbbXbzW2d3f8dqWYr36/UFZme9YIZpl9fDSP/n4hMLN1PiN5",
+	"NJe0uVTGwNOe5f9MG7EwsvkOuh5RiFKYoARIDtOZV9tsc7/It6fNxq6Iw+5AJD1b8AtIqNj/DFsYiMnc",
+	"1bskYpjQMUYlXS7MDLP3qbYXoQ88PD2jkvRZxIfQX4gGLHSYq3YQXJjqI1O/2Kj6nYT9vGcAnuZCfwnn",
+	"tKH1ViTizLDwgFzaVux3ts/8xdQb12iszcnx4xc4nrFTpv+OJtZjePNvHN70q8cjJX1G8s9UGh7NrjuZ",
+	"XYZT2fotzfI99IE7WWGFaFtafJemrOMTS6FFDvZaB4gf8qSKFQ0sZrdR2skmEOOx/m8ccQPxYV+L1b49",
+	"hBwz1WVQ4UN52OFgYgGYVs+mwGOhRBVK4QDpPZPm7Iw+m0AP64UpPyYffTyZKpZU00o56IxRJYxDIj7q",
+	"gSGrYn8Fi0ryzqaPmvJMXBN5I20dErB7rOODfomI146ivQeNz29p7IQ/uF3f83iepq26Kryez3p7UNiq",
+	"mRr03D9VxD/ECCCvsmNAbHYFVqh+GC1kEmszkYWET8d9WJgOt1hTBpQlGjNTSZVJzo0k2WkdLgXxeA4j",
+	"ftiqgpSGcrUFmdXX660fl/csMrh/9j6uwV1z+DfWMnyguU3lPxZJy67WpKEprKXPSnvXWNvmvR+ev35W",
+	"e/f61RU2Ssic0RWIfgVPdPWymTZZyx79X24I36YDuM9GlApiTTn3wZU6E5dKJCCBzhM6LB9c+gC8f4Oi",
+	"CZAZfjXDOrLeU0c2LbiARzcWxvBUTiIfrv+xd5TP1xbL8NBdZDM8uGnxBcBZGZaTAh3dsWgMZDBUWNb8",
+	"wyG3TDv7clF8jDfIRbRXLLICO3AMfXCJEnXywrQQ4rYrtK321jZlLIauriQyyUvcdFHrcP9OMy4QPvbE",
+	"gINTEsEDhm5WKF4L6dxWgjtPLbbN0mIO6jszY4+Fli3YUsi9eZKIWy3VbAm061DbF59wALaoG0xSaHYD",
+	"zxh38CiaLLTNdxhZ8NIO95Al9Orli+B7FiywlyJsQS8Sa+HYgvdZJFlamh9YWAqVYKvSiCvR4Wb9tHmO",
+	"fmY7fSyPkyqh2jD/StqBaOmdKVw3JS8e3BeZJYIPXf+dqusx1OFTyZwGUycvsnX+KfW61j1TnIL9M2GS",
+	"KdtjyXWxLaQ8gPXCnYsj7uB9AEME9bJiEDhcdCu6/bZheoZVi8Z2cnn07qT73cnF6Yt/d68v3vaqhHa4",
+	"fSE0n68DjJ3pouzaLPkrUCV9FlB9BYYlA21/JxJbkelRyzJ4MjPnE4MxeWdnhRGjt/2D8+0Xg8bLm+bk",
+	"u+1fGuPj3Zv9+U7yr59bwcH48jDcU9+PXs+ab38QPihtu0LJTIiQcTISiWTry0AYuGEZngRcpYOUZBba",
+	"TY+kJYY/IbnwcMnK+23HincAkY0VRajMkCnsCnpkelvZI6IZgJsi0q2ZfN0Dgd0kFCEVVVNZae80DtPm",
+	"U3pn4gjQeI3X0UMKNpNp+0Nee+PP8eHCEMWKubJ0qn+ozb7ZnpZUHDsJEklkj1UCDk2RWEigjIGARBGh",
+	"P8CiNTuq8F9m7qna1+g36jfXidHuXX8020gdsFOsF9y8ccmL9IEXoIBX2pUtGMrnj/ektVYrpbVrPkmE",
+	"lnzQee+EK63rLKO7zKpoMhpHUprW9umCn5lKTNsmjIM8c5JEayOScfXUMWOoZVdRHKNTumA7nAvRsSlv",
+	"T6CKNNNlMi/nnbBL0VPEwIDcl+wJZyw0aB8gGBcf976Q3SjHpP/czVpcs8+59szZM5J2YHfnxIhhny1w",
+	"CDSsv3Pwpq4Hpu4dpUja8q0lu+dg0/KjgOHNxRS9GAORDIVSjKPW6lAGsgpM24DGlektS+hBKH8UX0ni",
+	"zemvt/m5Zd/AWbFETKzmpE9JTnPTtxomAVqqfqq+tg14NUqEUjH78/yyn6tFrtm0MXIuGcaYRJQvthK3",
+	"xuAFW4bt7H5Fc/B27RSYtCU5jWNnZmE0L6ZKSyODwUYdOpDJEI21yaCENvPMc20b9etwgO4z3lOLMmyK",
+	"+y08lXFUY5PvOjkxI5mqGNt5gm1jD/NCHkyHQyLMu7lNhSFHioyFVBbNqmdyPHpV0gMkMwsOmQI3GYQ/",
+	"SMp1Vt089WeSm8h6Vr/55krY1rGczcy6ffNNFT2pmEYKhgbky/XamO6LFauK9BDb1TRixjxcxkxE1DSO",
+	"1QzK2xJ9d4fTBOK02lpD5zE2HfZAmrAtZtoVs06OOL7DZfHeRjLSDAC6cIIvOaFcUmwPDCr4GLvSQgRZ",
+	"cNbhtrvuGItZe3a56GTCaEKmE8xoMB/XlJJo/YWGQEcGzw86mydiAuOMQplbARonjIZzsxLPmJoxxjtc",
+	"zQQsqoSm74SSAQazjJe7MOHp5PYPQ1pYcSeO5P3gWrKN7j/SJLrJAy4YtvYTbzQ1r//AZcQDtv7t11xF",
+	"caUEas3CXBvKrBOIVABhG3r3GUwZZRfndtBGc7u232+w2gHd26m1wt0ma9D94HDQLMMH1Ee0cr9EjodD",
+	"qND7vraYXxZg94MUXstkvQjhBgs26Vrp0644Zzr0o+WhB3trQ90L727W9oPd3doB3WnWGuH2oNUc7NCD",
+	"/r5Nu6NDWKNKME3irYP6br3xpyfkAQWvTsRDSn0ElfhCkWu/70pRQp2WLOw2BylhOH+hVmR+83SiLfZp",
+	"IhK1UjXCKCtKUZeUNIhiCOgi5rTLePJ0JK16xBHqH4CYiPnBVPqotHp+EnHVQPyb16Ksdwwwl+aLflEc",
+	"PVYFG7aYVeJQbZPK8M7UXWnwi7QIR8PLCHI6FuhIHpOvJWOZzz6pk0uhxXWHG8e9iviUARfHgVAFCpOK",
+	"xqxtu7Cn3F5rGjCY2UjEZmGotBoSdse/NQXGVtnXxG+jB1ybDWMmtUoQBVhYZIw6s5Sm8GgQ8UiOqlDh",
+	"M1U24g4YlZHgaVrcq6urcwdAlTCcAicRt1HENET9teZOhH3ScwBdqHnwpN7hx3YNfF3PpGpfeePSo0iX",
+	"CSkIcvzGuGeU659HYmq88LDrJmyfsIBBNz0u1Cjiww7XJum26+tRJyc0GKXgqlp5lERrTfi5TPCdksE0",
+	"cXikAI6y29guUqPw4TsqUo9azxKtxx1KpHajB8Fya9JJD9bfW8XJQaICDGyn0u6sNY1OpdqpUAX3F6k3",
+	"8LvWQOAO0EHgktEbst9Zojm4h/Q6wVOU45tAEdvsPU7hgsc8lQt+TRWkhVUoU5HguVQBg+ecCpbOFzQo",
+	"+DHVoTqVz3CoN1B43kbc9q1aJF6j6yCvAdYdAUvrwaO9RyXoj1eCToz0R2lvQZkhA+4OCtGI0ViNflmp",
+	"CrUaDf0t8PYYRcY4FUky5RIyyIIRC26cwCIslqwKrk89Vsxvo4r2qWSF/WFfwVDujQ5hXaAVcbN+eMt8",
+	"u+QU2JlGMFkeGS/kg7Z5O9aLl2qZ/uJ622rGWbitbg7VytYNm6/n+dM3GiT2aJgNU6D/j/vuPrjH4nXL",
+	"Kii2pM+GESxKmiXpKsgxGZKLWZ0c6W8BhhqkYMsRC11jh0zBgvUMItA8hR5oxmeF34IEDv3mp3jdIXpC",
+	"kYT+YtXB8isIiU21fNaaaIeDCE6L7WxfD2wxhYXsIxrfmoYDVJFecTtRBIcnkyS6pYrZZ6DhGYmZKWkw",
+	"6lmZv+oSm7O+0Zv1gL6EeKgPucEhXicn/2YTkzthY3FrXqjNa31FQdqf94nWQrGe3hZoypAWMUh7vTtI",
+	"xHhJoR80jGpXTC/byuf1i9/9FS453OB3/qvLsb+KXMq2NC2rdzMbBUvrZ7LB+EoS2fA3x7y2EoG7Xpa3",
+	"dm6YiC2YumFzm1iUZRJEMW4MYYkuajDFexjzQgaIH+tBtg9YpFjf5HpZ2DImH+z3dJB+2aFgAFczHu2q",
+	"k4RYMi8BYYMaYGHo6oeBfpNjREY0GdfJheFZMDCp6NxwLwyFpOyrwz3+pTmhSSLXXCthpLkHb0D/hIkt",
+	"uIxrgOaAxTEefjsPSKsLMDoKXSFuxQ0zfBlXw9WGmV4x6ICAWF7RmpJajYuZCbrUavjCXofbCi8vgb+w",
+	"xgtekp7i++RMFbOgtVnJGza/EGqDpKe/NQNv1lo7+hOtL8LAq+tNcqdskmwnfCApdZ9J5p41k3R84AvI",
+	"KQ99wJRt/vUtsL9ejdZ62QNCXArx1xS+S4u6qC9+7yB9xzSK17Md4E6TeAsBaszcgsYiXCQQ9J1Ar95c",
+	"GoEWscmYxvEcf9J6QyQRcD6bW4tauH4jBqMjbv2fT/3Pg5iMwEKQdJ5aUZiem/ES95k2KqC3MoD8a8Hu",
+	"++Gde14lkelN19rp8BFmBmMSC7B0LAGDL9hOxwgkjY5r14ogiCbg0IV0dQwgJFJZqH3bFSsUYxrxMkPh",
+	"HezJ3wnAgyqlt1NW2tvribBNgpMmBmkSsbq2Y7/WjbqQgVVpV1Zuf5uEEY2JCiakediqN+qtemu3vXuw",
+	"37ZRg7YXPrAqYMUEGM38Cqd0YCUC4yHkN5paYyW0aPl//+f//pdXWHzPmOX/z97bL7dta32jt4KjOTNN",
+	"npFkWf5KlOmc4zpO6rRxvG2n3u2jPiYkQhJrClBJyqp2JjPv1bz7PvalvFfyDtZaAEGKlPVhJ7Gr/cdu",
+	"LFEkAALre/1+emfcnbKEo7IJ1n1Vp2jCAyCVHdJZXkkub2khWu4UXUBOkKSSYfUyAPPAombrslNEPjT5",
+	"QRKNOA32z7EYCxRkEUn8SZFQRVZq7VwIv9WWAWbUwil2wFFWa5qC7mWPYJ19kCKtH9JP6wW3wiTFiqSh",
+	"PlOXAiViZf1eRyrRzE/L+HvZFKIpT+xGgrgG4pYzXba3s4enPlm2y9/OqMT2I2lDvVi+qGtXSyae1nb6",
+	"zSAaY+HL6XbFKKGpYCX548A5X7kjQ6pru8utakgbMxiYIbBMfe13J5DbjkpPh/TTUjUJBveX7tcomNC9",
+	"1eNiXR8x5BZMH8laea5as/50rWhoB+DOJkkUG05jEfZWFtmfoN9mQeh3lN1pSNxAaidgBGMTH5wG+hq6",
+	"IXxqVgMBHcRsqIba4kzLPHzFYqpNwOxzqPraNFWRH0PJO9ncbWllCFXF2kh+IsIQUn/QEEl4EQjfZ7Hu",
+	"TJ1uKfJ8sdQu6Q4zpvUTRJ1/T4f40Vs880HnXZNnyeOzrK+jV/TkNYZc8uduSztz0wIwsUXvOR+wy6af",
+	"jJb2x1pVTAAREn1yKoNKgqGAjhRuT7FzgO3Ryx7jmTByMRZWEk2XOl2ZEetTNhabE/bItJR7vvSOW0FF",
+	"jXg0H6ZnNMacRgamx2QusnA9L7eb+88d6PLY8pY4hLRFFLMIlAPIPAug0FxSLji9vQHlSVQJfa3b7mEi",
+	"LjPE3wBBl1JHhtrYYxeKSdVR/tRy5LsP7HKJKWoVGWWYnS71a7AeH4fJ1K6bk1LSc7eVndkxBS7Y334j",
+	"Bfiz1OouSUyIBaUKSTmUX5hP0W+zEEpmQ9z7DRL3nsHZWx36Z0n+tCx8TzXDM4+eSSCSXgt2d9xS+pC1",
+	"nGtay4AFrbMGZd6MOV36VHYEdlNvMHgeAoPnG4LT0fsDGqyLFNRKMDojHsdQgmBlRFyuIi0TEnxA2NyS",
+	"3wZ9nqio7oSK6n2ReOyZB4UL3Z/E9Mh+Vx/xKBZ0tD/gnd5Eavju4sOpR9B3nPUiJUHlGqSStlQTmeV1",
+	"R9g700MLeXjsWImmxjt7RSpxqF+oflSLfaf1SoD8G995FvYkVsz2PIjQpjRM3Wy9LcEOmZCfagKFWgu7",
+	"GttJWiJtiecEOeCTmhacLRpxqqGhlsCFXQ8kxgepmqNOAD/mNaUKU8muqLNTspuhzRw4PwkcB982+rUW",
+	"4MXUX4MyPjOrlza46hENoLO0Z3Fkzj7+8PPJEeDI1NkP+A5iFgokl44NaMwQ15EneAM9P33fCbCuaJc6",
+	"CvqBNDBJ0BeACEeE2otlaR/Pf3bQiTpCuxdmIEcfzi+uP5yfvD05vSjEgwe+F5qV3u0nci34mZIes8Wl",
+	"emYkD1FO4doHSyimskv1ao1ObOebawpoIRMMhRonldZOQ/8P+9J+cYC4wEUzQApLLlJWLpQpPxJAK/tw",
+	"C3lW5lhswFdLsN30KXMkDFVXkWRztJFdyEJ1lC6z0UfaLawBCEU8312DRAReOIOLweWUCakn4c/Ckzlg",
+	"Fq0MYoa9Ig0PBwmCmDqVwX0FOgBwvrVEA+GjIsTeCnpMqplH5+9ZRcGWUVbU/w4obzG0tRt8mAyUqDTo",
+	"qMFQf3oreJhJiyBoeTzuDhzcMmiRN/gd0BMFPe8YgrGtc+C/AfkNqh4oOoCutB4Cw2D7lj+OoAIaChAt",
+	"wEmmF4/CmbBbi2M4cM5NFOBcv8R1hDSmCqAxNptwXkb+2JEs5Xg0izen4/6avBSydyMqCKEMBj0XXC63",
+	"Nw2kIKDOoh+NqcQV5d5GiM0IsfcQ/hcG/zFRrDtQCgD9pJi4yDWroJLkpNndAJUXSOXuPtrIVdowCMmH",
+	"R68IQtKcUcxm36obYVp7EWAL0Qn1XbDJ0oUsY8fUkwBdXDl0IWjBtSiXVJGH1HoxtgdgsgQzOEEvED7r",
+	"TDENq832trwTnJIyQcVYeSxRqsqIRIjPhWEDRJC2NFEnu5KF+IamxzbWq8RTQBhL1ZAmCB1WI9wlIEWR",
+	"D0KNExDrFmBSWhAYQGByRXhbQnFyk3n0MAs85ZlXC8AxhDmSWBStIeKLlE7jHoAkzYoav8Tdiim4ZFsa",
+	"Y/z8+OL40oBLsiWxJeegRt6bZlgJPVKKyXUGQbIT9PsiWhFIMjuXdUAkXbAojMH6xJqdOblQLC/9NfKI",
+	"G6DIewaKLASJNCEHcP4hYfbNo0YaHL9MxPviLtm5DA5eXiYWAhgaSZxXUrYaNqNCA5BvZZh1EGeg9L/q",
+	"tRiXUNYqm1m8Ogu/8nXx6maWR++9DZbnl8Ty7KrhMM+ocFmw57S6Q9tfP2qZMwCfI+R/D+y+/NuY/6g5",
+	"q05QcWAdqDhhOBd7r9gYIDwSrD8WcWw6V7OvJaMgv+7rmV2rL4XhWC2UNNlXARbhnbZl/Ztwho7u0/WJ",
+	"1G1gUlF3dlfYq2chhlq2+KuAcLQzThIlsVeBegE5YSI2GwbaD63SgQoJg4hxh450qsYWA7UnJuX9y2d2",
+	"Qo+KW9QJXm83d3b39g9evGzUeKdb56NRXO8r1Q+FVm10dwryLtLFMOCxJU9DXrAgjsewF2wimTY8PYdu",
+	"Ti0NKvC70MnQEVo4vYVL9AeBvLlGZgc9AjwheiWotYDwXvrm+pIk9kzseosilVv4SzerXUCvaqppLc3q",
+	"er0LZvvc3b9gz8Kmh+Fr8piOnPNuI9n2s+JQtv36c1kV3c8iidlIqFGInePoqUdq3IeQAR4gvQu063zy",
+	"mh1hQX7VCbaS694LABJtCrFgP4hR+DJfdcdYSQcOPd75bZD8OO7U2/Jc9IPYkJt77sHx0iYuUxSUXQfT",
+	"MQYMammWUchuNIWie4gMpZ1hEJA4tFMCgC4DIGGYtdzSa4ia6LNbdSuGHNJoE2bX4ltNYgjMP7PJyfOT",
+	"Xw4v9X8//HLy+vj8wntOPJ1eiTjxHCZqKYRvwmQgCigwIjOELx3K6YLiV6pFMXa7QogZZ9+qylG4iL+C",
+	"uLBcGGWt2Tz3lapcStrnmDDffji6OPtnLb1F5b5ke1Z2Ly09j2CpHqQgaKMp709TLvtay8xvsEON/Hkk",
+	"vTzzf2FmfGkCTZukzGq0nigJHOm7kprOeCpbn8w/53avnGKJbEbWk5519eUsDXQAFVBJIKBOiYwATNjG",
+	"CZ9iINe9LUKfBz1gbTK3tfVFEDQk7RrEjORQeT9KRsEsFGw2j3yafSmp8HmiR8S2pqx1RKrzvXfwr+nq",
+	"qiWB0TYpkTEX7Me+SMo3Y2Ojth+72n5EKvtvKS2K/F4kslhXVOQCYwUWnZOzSbeJiwBsdz1g/I44oGTS",
+	"iRhlfaTU+nd3roPyu79brQwDaf7c1gNMEhHpO//Pf/Pavxq1l7/Tf2u//9f/WykEBR7xpDsoIBPFDjWs",
+	"9Q1uhcTKYazauRFiRG4rwJDX2UkSA7kKfK3lI6luwurAbG6LeEMKDAVbnAt9q8M6uwIQtIAIN8u8XPCt",
+	"oeArIPz2NVzeImE+Hvn35L1m5SS7UtFNPOLdFdzEjzCmhym13eibb1bfUO1ignXysi+erALaOI2rOY3Y",
+	"tngPTiOAXt6NJL3X2EnBKi0idDE8lx5xIiRLFIFqSQQ4G4wTX02wqKcj+mNZCCit9XcgkUDtm8KUPgfC",
+	"qx7gj4Fi+GaSnRkMaoqqY5GtP10Bhtp0MS/ItEKXG2MoU5CHBBdOLxHUB7BA6nUk+KIJVnonSBgC0YYM",
+	"1isUHPU9NooCmcTGaLgA9YJIc0Me3wi/RalUekTMvP9GHfQ72g4AVMcCGOUUse8AoCN5pcfz8fznuJpW",
+	"Dzj31c/CBTHdwga/ui1pslg8imEOitabTDlBBhjYbUP50cPadxH2SvxK88y1T4GQ/UCCJfhnqCWJOQha",
+	"j8bwPnea1Ur6zmes3UNLlgmYf8Ahr09uL+T9SqtSq+GnqXFLmYyfTy4uj0/189Q46goI30BHdVomkhIk",
+	"tF40XjQgYQxreYd9YYdeoT1y26hv1xtVYsNju71Gt8lfbncOsJw/Bf+ssr7arjf369uLiwQ8vPaFlOhu",
+	"s4IbVOr7AGADLy5xltXKjBXgEsC6g06vEoEGEDvSt2WnKUJCNnvJzs9qJzJIAkCC/ln11Thh2/XGc2BS",
+	"sMgGubpz0+Zpy1u13MArUlxm3PUYaw0SEiJcMi/wEdH2ehDIhJKbPLHPyLZ9alX7Cj21SUBs/tpOgMJo",
+	"APGE2mqZGReimSTQAjpScXIdwsSuM1nVKklOAxOBOP+YhKVGIGU6WfGphQ2NQV9+GCeVOxzsw5SvIFUr",
+	"zorFA8ClE9KHhSfUI8MKkPHCxfTdoPO2G3wI3l18/NfJ9mnw7mVdTN/9y786CT4EJ5P3l+Hgt9f96en0",
+	"3ct6txnKzvBNw//nu7CEnSfzPiol/vqL7ZfNWRe8kGmI1tMWsCMpB7qsoeglTO+xSfFuKKEcmg/EUDSp",
+	"1BksmVBzb3+B+VyBKoeQiIhiJCiFrQX+zIRHftxyC/ecDWSdOfOdAS1zZ1gG61Ayq7LNXDpJ6AK9c5ZH",
+	"YKdo/5CNJRWvZ8fJe42g90cc+jd/lAwNcafXG8dJX6qZ/c6lLHkkLcS8bdvc213guRcj3hW1WOgjrGVW",
+	"yGV/DJ3TPUsFDRyyGBsTPRFBVawUljoE6g1i5vmidnjJfC19vdn2E7ubHGhEqVgi/kpAH3A5Nf0k1Sz9",
+	"qIV6gZbBrEAoW59xcB2qLg+BkafsvaxCtqXHuzVIhjmSrfa40djp/j++6upbMn0BfCTwCygjxQ8uMI2G",
+	"n285X1QWb9yYW6xl3xucWrBgdlDjZy//Qe95g1Bqz6cD1fGzMp3T80E3zuk02usXR9/QU3ERNBZx73O/",
+	"2VvhOQtZQPo3C3cd65eqd3t2yy4LfqG/C0AQ1KhNy8YHy/uNwWa2PpmD86QPld4Nw3qZ6tZn9I2KhveL",
+	"PQRCKduJYZbHqD5jELhF5lldvJayX6LU+gJXYone2sLDdJltEbQQW8Za9b7+2dreWeE3e3/7M1xlnSmd",
+	"o5WwbHCfz0UMQNvY+imqx87fHLH9g92X7D//3qk3CWBG+VOEgtVjqVJV47uLD6fUbMe7g/T4azu6LYlc",
+	"FsFYgONWRUMIp9x5qj1Ll6sHQ0cCiiLb0huOwyQY8SjZgl/5POG2SdTTEuW1/kTPpGMgWaz1iDz+NeZB",
+	"DgcQu743oRqPPfvPv3frO8+JpdXpbQX6GnsdTtmEaoxDAQ22jJmkAhM1hBKgU4mdyS4kZAZMhx3i8iA4",
+	"T9mT9QMg0kX2jTMND/sBghjTU7CAgWRveJwcnp18F7NknKgo4GFd34QYdG0BaYj4BwBlbVGATa1mqPr6",
+	"Vray9OLk7en1yen1x9OjD6dvTs7fH7/+XvV63vMq9fNEWmq42BM47mz7n94Ipo8IhuxZCS3+GoVccuTt",
+	"NclB7KWGvJ3bTmWawcNA3sDUDuUsdgUn8DzWA4JPRJrAfJ+nkpHXcso0iuegRzvs8bQtuXAZzU6deWCu",
+	"J+9Z2iv8j48n58fXF8dHH05fX785PLr8cO49p0lTSxRaq1IYGrxYP7ofcSLJg7bW6vxhCxmpMBwKt7G6",
+	"5fpXMQFgsPGIKWltbzDoKKdVzx+cDOYW9ILREdpODxFUVeNX8Da8DPAjTwMGqSVo+qkZ/tCk6SI6DLlg",
+	"QuFRzI80Er1IxAPU8TDIfXvKs99lQe9N308QERKAHhX9IKUHS1EaYQFj0cJS8AxRD7twcF5ViF4MlrMZ",
+	"oALWExP9AAJ6ZM84C1Wc2PrzKvA7J7wTP0/RtowRZp9ziCxn0FVOBxhlaS9BjE02E1+aWa9isD8HrMsX",
+	"t0FXmHeuhfSL/eYL0Bi7mVefuRAFgbdFH2b2T8mrxJyPs1HhOPcjIfw6+2iY0XDDQn8fUEwy5mU35wgX",
+	"H+P3XhyqybWvJtIzqJS50AlLlGKqlwjptBlIAFyNEQjGvKNQyb6IWEckE5EeTpPXeWVaBgSeZ1B+SC7l",
+	"CxkI34PxULyJtmDh25iDlwZHbs/uZ/N5hvpN24RzYOno/BkUO3pPs6BhniGcLXlZRopyK4EwCJVuw4ki",
+	"kRg7SLFDPoXtqleoB10MzH6WQTEi1RYHelN0VIJNmXl8POc1OgEkkyPJri3Fq5wVoQXdfU490jPw97Yf",
+	"NMU5olLTOJVcJuWEE8SvPSx5sXKDd/RaOaFQHCN75sXjDuhzvd0c8NrnVb399f2lsmtO8CMZqVR1Wk+8",
+	"oWj9l4cVLWj+HKZ4RtDF6SSrLJh1Ek0Re0fBrq8itAnqNE59iPCQ7T3Lrkh9hq22HGcPpm2gQQZCHJ13",
+	"LpJoWoPBEJPFQE2YwdvTT62z02xbDGX12jLt/XGRE0LV7wtf2ypIS4hNpRz3n9skCTRNBmOfsziJuD7G",
+	"38XU4Bu3pa8gqxeq7o1jfqhxAktoAkweLKunNzxss+/M6wU7RS894AMPBWbfPQMIjO/UXs3DkF6QRSKm",
+	"qIg2MdyGzCHqFS4dchc9d7eQqY/oXyo2tVC04DTWQOawjsMgTgwH1qFDjquHj1XOqX1NQP7CQ/OpikYj",
+	"RfShHCYFTwlwrbxIYOLOaIqDxsFzNgq6dED52A+E7LrABZaE2AnyWqyxjMWVzR4gS5iFRTz8+Prk+PTo",
+	"+MKrsw+Gf8scZopa6HNoBoA9ynG6lK+ch4FkhHUE3INA9pRnwGNs/hZ3jV5GczzTsjezDJbZIZOuUVGd",
+	"GYQMgMchc8K0+kqV6FdmZlrN2M8Jj7Qcx9OdbkV8H/pFwV6GSkOz9wD+DHJpLAw6EY+INw2gH7AmEY2Z",
+	"uC09B+TRbgWKoVJNM3t2acK1FlHHNN4hJisng4hkneerbuzVn8NSueKVgL2hHhBLA02HHe1bL4MG3GI/",
+	"8DjoegyjFkBZgocDok+Y/gLwTvi+ar8CDYNkrNaKaktH2r6yfobzIbwXbj/BoXnZt0HaHxRJs75T3wZU",
+	"dHgZbWlbG810sYoRJG2QtPSS4kON6gCMcZTtwZxmuUsKad1jLC2F+3HjaT+DN+gGz1J1CuWptknegQu6",
+	"kap7U4P/d6Cx8+KxgsiZFEb/Qw2krzBuQiuQHck5fVg2lIxlX6nm/m5VDn+Lfn23N7ntXv4Z/vbjrtyL",
+	"Tl7/cqj/90Oz07jZ6ez80ugO34x/e/sy+VWGjd/+eap+wxBftUKbNodzntvL6yKd55oQl0HYrmbXYtbO",
+	"cd6DXnRTH7ZE+BK2XBq8rFYKIjO5GpKH3iorDv3+i2JdCtlsPPkNxpNP4hN5vtc9Otk/Gb5p/NQc7fhH",
+	"SySUs2DtjXvc3HPXHIPk9P46gkdYfbnEohcnj9Do0I42CVhrILnWwAbO/UHg3Bei8sKHDSKVJOESgfMv",
+	"gwKPOokYXUknmGj5JbI4FwbL6bs0Vr4V6M0Uj0Q3uRv0HayZcRSB0QJs50CLhXsZTN2D/f0mAbiTYogN",
+	"7DhYZBDaImp1tMBjEd5aaHNroUeiF4ouhmLVOEE71A/iDKJubOp2yNjN+61g8GiPAayzKtnKZXYWm2tm",
+	"kaXp3DhU6oaNRyl+rz21VYucmPFRaSUmiM4bjwHP0rjp7EgNR9pi9PjY92ioeWcBiPtoji3H/6EqHgTo",
+	"tRa1NninFmQ9HZhrZFPis5rCGSFgqEXiQkPvU7vCu0lwK9qVFkOqR4/8cISc115anUE9bVt6qdD0jGMK",
+	"Lh14G2bDtCjWkIsuYswoG6OsM493TTiUj5PBdRIMBfjQ4EJDlM+UltoAL/L1B/KVK13VRDoOH1E4u9GD",
+	"oUD8VV8AUT/l94fE+LN70HhOWyHrXVKayCB3RpHhJbBbWg9JDU1FRpyBuEAnLm9O19vS7ArYn/TAPEhH",
+	"2g2MDjW8W+R4NGYz+q5FtnR6/B/AnsZDkbMYZeasuAbjg9kO6X406e6MtbKEBXhil2tZbpolzClaO33e",
+	"8ta29XTL1pB3tZjfrlTtDbCLiA8jrRtGE18rBj72qSastbWVqyTW39IJq7S2D/Z3XjYO9vcb1VISBLDN",
+	"zKUvmvrSgCfZ3wZ6G5Q+8I8kqLQqe71Gb7/zUtR2eaNb2+U7L2sv/QNRe+lv8wO+0zvo7DXnG2vxDKn2",
+	"du2gu7dXe8F3t2sNf6fX3O7t8hedA33xuLM4TF2RGZgxyLnEDHQgC1+cEcRFLwwvR6m64k4sxa7LK2ur",
+	"MzaW5RMkCvpUwdmD5aJNxhyulbZYjLk2Hq1sMqKJMM9cRMzxrGXYaLx8jklB6jCF0p0ZC6BFwAG2nNz0",
+	"wKCdBde0Za6WG2J7eVsGbh5CK4+1atJURBgr1mw0LBVsyjzbRjXMiHhhwqek8fHHtvA8teFmDE8qQra2",
+	"lLZOOxRvzOZU3NgfkkyQUaofQAXqeYIhx7CjgHg2yp5aBLYOnMxCE2WvUrg+W46Q2q34uzjhU5Pshcje",
+	"9vNiHgc9ywcwHwpjYMcwUbM/CPsss4OKTIo1ggOzxkM28rCEzNYHo8tXMx3KCpkIbRTfEpdTMMUhpoD2",
+	"7IQv0VezEbv34pmnxZd2Ry4raU3GZW7jzcdYRCeyp8q7bo607/Wff+/Vd563GLHKpFlYtCZN6Znp7JvU",
+	"mUcN2h7jvh+3pWdr0a9tpVaVeea/2P/vX/OEfDR90fVQJBxq1V4xDxq/8W7pH/pKxFw3NWQe0USkhXUe",
+	"Dtp6PcW8rC59wRAc3M4UXODiDkGzbiUdgnf0atGP36ix9Dcda4t1rBECQM4guRqo1E1fut7zzjLtzpRp",
+	"tWlUbenRqG/bOjas27SSlXx7k0nLptra8hlWju41mNaOzeeGGgVCSh2VDAopaVWc3YD3VwoOw5zFJC+e",
+	"jqMml1BhZuSOAvv85E/RBmthnYO9bk03JOvu7KjnoYOtThs9hxRuVFdcTSHBoRwGeerBNfEceOciluyY",
+	"eebLRGkrOq0g0vezEUByHoYB1PBICNSPBIdIdloR3CNoIK1525LwYbSYIaw9NhRcAniEQbL9U1vpZpoT",
+	"qBGxPBgd0Q8klmQZUADTNkaVSSoWbYm/MmXa2sMowzv/GH8RrPPqpwrg+R4PR8n0F5RJGLXKvuqzSPSC",
+	"v/KV5Iw6sLLl51XT5RaKJAE/KRavCMighwDCdh2zXW4lPW5/zu38czGl/qfd/qvRKIaSqhZvX/QQZ/Mb",
+	"z/QyPMfKmDAlM1RSxOwZRIyeZwZPYD5F4zc3z0zDBLSUCgWXC7XkLQ47vwDakR2UGXkZhx99Yw1F+4Pe",
+	"OAyvaYqHUrJjGkq1shQLhYUqoqhipVpx4oq2LExLq9TYLZ9XPjC4Fmy8PoV3Q8anm3mDGP8gmg5rRubi",
+	"xZt34Ki5Q38YyCBOULIWa7vcNaWG7aGcar2FZVwE4o7IQvgn5XqCGPjeXtF3GNfqhiq2TRNYRIntIDZx",
+	"1JaeUxaDnlgqZBGPrhdQmTvNtEV3H8vgz7Go6nHwyA+pKc8RvZSiC/xkgEYyUnFIxbz/nx6Vax8KqD2H",
+	"o9vKsMI2LUylth2IkpGvjYyGJrVJZIkArgu1r2bNAtlPqeiQPNVyp3LpDuAGCcdPiHgTozTUXK0H15al",
+	"zUMUMjQo9/qdJdGU7TfA2KAebOBp1NYRwbtAe3dXxHFvHEIERwH1yZyi4rZcqKo4HUgABsjJ2e1u2j4Z",
+	"0Uf7bGt/9xXjbGv3hR1xImRb4ph5jC0CdXYEOyh2mrfMtrHoQFiC7JfX732M14MKLFcV5Tohw+eXIfKb",
+	"ldnLiOeHxKTfqNGVXsk8PHlDiLxal/AK3cH3qWpXZmR0lcQ16gOXUuw8p0Pwijo7jG9QLFolpSLDBe0s",
+	"5HpUjTsp+VdqLMxj/CqazH0wfhWvQpoZId1p9YfWY1kJmNtVV1dXtUPnVd61u66urjKX0yZbj4zTHKRZ",
+	"Ps7LgVbfVsvH0FQl55DHmTs8CCvi0pSduYndF+fbzIJU2UhEAz4ixY25N8e+gdggFrZTSjDXlDvhFkDf",
+	"RCeAJX2nwXw+jevfaJiJKiVX3niJUtdDLqempinOkRhGAuvhEqWYvi5jyWLvE7ZWkP1SZ1c8SExRmQ29",
+	"aO97OFpfDjWd/XepFHuvh3SeDr18I85O9F72olmWJAowEWwN/5mlydF/58SQYyUWUY5jbyfZizPLm0TT",
+	"TJhh+wUWYJfBb2tdB3o9kMlOU2t+/lcwHA8rrR0o3daaBP7ctkuqhUkftfbX8vk+V8vdvkIoWcuklR52",
+	"1/MzzmCxz2e+TUOcW0Mxj3MEqRziGYZuKCDgYejWTcQsGA71uU9EONXuldZkFnB2LH0oDz1JCnzA2RY4",
+	"Tm1VfQuZAD2rbtubqT/AC50OLqBxjKh/T3sS1DqZovThBViTmvNxGttpJQOwcHqBjMe9XtCFQjRIMjpW",
+	"UqCkhyUU3pD/dc374vv9RsMWaHYHWnXLvnBKOVsG6gH60ilM6rRIaW1vWdWp400b0LFLdt8r5as3vfXw",
+	"yzgbtdQLR8I/2z+KXm/e4OpyCQjzgNegqE/fmF+lfC/vxcJMLw5KxeMhelmgjP9nHieH7lJ+SzElxyMq",
+	"5G0ZTtcQLNXywoEZqmy3nNRp0KtSGRIc5kkh6HTRFmtsXNyv6eKij4JFwuiebaoUFj2ORfHdq4FifMhO",
+	"VjqD98Ec8op5chyGHuuGgkcASqUvzoZoq04PAKpB+Nut/HVoPcgUIAxOpi3xcmYPOuMrBuryB0/12GWk",
+	"psvt9Yek8/gq4seswtcRP83WzoOJH2ucPjomjk2ZxxzJOI9NYzhlhtJlPQdoq6uHpz9ehDKeiD4IfyHy",
+	"2YhHSWBaoFxAHdqT1ZlmKdUDKL9qSclI4Md1dgYgDwjLEreltty9MIiT99PjW/18r6x+4shM5rHSxS/X",
+	"tm9IDAZqtCDbUQFFkKUGWsR+Wi+xTq/n7ty62ZSb3PqXNbwgsT6c2vV3hIs9WoXCxX5bLFy2PtlNPpfm",
+	"1QGZ1/63VAb9LCdWWtnYi5BOwiCFcwdKFGI6KRAYWjL5EZ/Q2Bd23GlS+gnmFvKxkF6tHFeWKrnuQelo",
+	"Np6cQcfSNi4i5yHem34H6VPWT1rtpsHiU5WwNzSe8iBxOur7SlSUT5eI6Q3W+BO0Pa5ot0Plhzkzy8qH",
+	"Bfgqbe+4g4q0On1Els3SZY9YIJ4+HsOVTvXhTgG5xO8ZoUeeyqfKaFxgTr2HaCbWzhhURAgtYjizbjrP",
+	"4C419Grw/MRbFOf0jFHFE7xNN/Vt25J26HexueUr5gQ7AfKVT2MbZwKQRFtUo0LfDaxKlSDUsCG6QL/C",
+	"oNLSo9qyAAG36uC1AeIXIOVB832QuLwvRVHou+POeXiAk94M/K8eVDozJ2Rcdaqa3EkGMk4E91/NDMmA",
+	"d9Xb8jCtV+obQFssoyKQQorMpwCIGL4GdF1K4g/UOKIyIwPnYMunqMiobARlhKD4Yo6J7fFeS3xU1J9b",
+	"yLOwZIXRof+yWFihWax/TQ9SEBPABRRN4ElIy9DGEqriOAu1aU8cc4b2z80fOOhouR208Z+tDlvZbgD4",
+	"z2sHhytjPJh2eRdNGn4xpx5Ca92k4LfZEgn76dolEs1manV8lKNIdUUMsSl2LJMA4BjKDZDc9O/LCplZ",
+	"r2p+V7tdqvWFIZiWR1/6JkIh2UrWdSMiIAS3XM1b3nlP2pzkht7zlnzMov5MuBVKlPzJVw8DBjdBjRpm",
+	"MGZq57DINhKA6h+nhSwEOHSf6qgti/XRPIVY0J0Ohw2k/S/uIm7k+4r51nWcNv02rxN1TYbQfO9tpqUH",
+	"ag0yGXYD8LC+M7ds5VnBZB7GqSuYvkG1sMuwWvnYty5RtTRjiOBL3glNGPLiM9L1XHTVrYimxdLVfpuT",
+	"rrcLR5tTT0ZNJMMfklvBEy0hoNeuhU5GXLXgXuZvF8qOXKQq0fiqthxyXzBD0FvSiMjW7EPUAjXTiAiT",
+	"cNoQB3w0EtLtOvyIoCpUyDLCBkWH9opHwky0LApuwuSPKgoOTuPicmRekLscN2sGrmqndtBpiNoLvr9b",
+	"a/p726LBD7ove9v62pFh7XfJf1Pif9hlWqJhFPJ6GSgs9Gj7sEaV7jgKt17U9+oN880yAvVeO99g39wd",
+	"nsejuAnOf53gvLjNhebptBdKYfouK4OJH2MhIZwJ6sS5woaq4Zqx0tg0m01MdTEqAVAoKLxC0UNoeFfr",
+	"8qQth9oKbjZc9g7iNgpip1UXTNntRoOYJfDGQG4TqckrFomhwqo9xHZK2HiUAeksEZpvaE2+cj+ue/R5",
+	"bbu7J2oHfqNTe8l3erW9zgvR7O13D/yGI4gSlYwq1Yp2Cq61Wih6YNM8kETF2UBJ0z6AbwgIdOJr/XYq",
+	"rW2oNo5FAvdaSoTgOuq9Ws4+7u6oTa3U/UiF7Ko60sFs7ELxYL4slA9bn/Afd2XtzuHI3UlJps9jrpbX",
+	"IU8An9YNHReIDlMn25a2kvruEmhDHlM1XavZQQa9GZIXJUUuQO0AUqwYoS5wk/Wi4frfxTF+Rc2yiMiH",
+	"oixH3G7GL6SfhVfA1EYRQIGQ/jXc69okUjNQBdQiayXTAtAFJQnTVIrjpP1NttRQm4y7A1qeJ5gdzU7v",
+	"CSZEUfDlRcrSsneBlCje+buYeYHvYSuS51gtxenRu+yHgvSoFfj3mh4tLcp9GyykN1DiSQw4PgXRr6di",
+	"Rf/K2Tp6Zx9Cn43QnlvOSPvWSny/kO278nqVST1D+froym83Wu5BtNymqnl5RUrMcesp0owTgwA6SSAW",
+	"i3OklzOesFGkbgNfRFTZ3OVIbwFFy2p+BKTOzoQahQL4opFcMGU7bktvi37pDLC0nvkkncOXjUvkg5m9",
+	"Zu2Abzdqnd3uXm2v2W3wg95+b88HMyKOx/AeBkkyiltbWxYZq69U37ZphLwjihs4FpPe5pVUWhW8L1IK",
+	"/AFEOpXt7cb2/svdF7u7B7s7L/abB/s7O7trRkNp9adlAdHLzLbZBDLuJ5ARuHvenP8zcx6LJUD6dZkM",
+	"2PpE/54uUoNsrs1VIReLAEzVFzcrOz3fSzRru10Ty1usa/d052vrLk14ZsKnLJBZsI20tY2c+5b77Sxd",
+	"M/XacZkuMuJjmvPNxF9BnMTlPdbmWC5csG0fBMBpWixvQhBZ68Ws0JM1z9IJ3kNZBeirCZ9eB7PIPlQc",
+	"A5gC9rhkhMWFyBwHypqoCO2FmRKVL11m4U7uPt4IYvnNX5OnaNJ+lPQ+7d5bSZ0tEBuCkBDFTKyoS0NE",
+	"J46ZWVxEf4d5NxslclTpw5XR6xNyI6ZxefEdkCLFlr//RhDhiyf5bdDn2h9z2GjrRJEPcmHIfSqNm1HY",
+	"bxDnB4BBZrSt8VDaEjVyK0+AB6lIq3DNsHhoCLczX4EAsH1LdC0x9DjJj3o21teWSKduFoi4192okmc+",
+	"SnMMHkUlqOTlyjAzIs8+2RfudJHjHeBZ3ERM1aXGt5ZGPFCTGKkhn0KEjvv+Ga7uOvG5dPNVWpVP7Urg",
+	"tyutduX2tPl//tf/bleq7UrEJyczH+pjAZ+Nxp0w6NZuxBQvplm2K61PbSpyec0T/u7iwylcL6bvzD14",
+	"kogYadE/gIsEF6jmKVzw+fNMJnhRSX8qJmZlHgJ8kxz/h44gNtMI4si+56wbqj3F2UXKZsuhxPiHo9e1",
+	"4zdvf6ydvPvp59r70w9nld8XXs5D3xf+/OgiDfBe+OM+Pw6jd/4vTtWZUQ2baNsqpsmh75MFihvfWiVm",
+	"WYuNErvohWp6y8J9xXfzGqsRwQ2q6C5t/cw7AzH4k5ge2a/rIx7FAkCAtYTDu2nFrWWhZ1jvJqB2Ehbh",
+	"U9va7PRS0U5tdDzLj2osKei2osR41UD9YQW9QVS7zICcBYa57clowTjhUeLqwbXo6lONBN6pFER8SuNR",
+	"0YUIiVwTqOhisDJ/EnrHWjYsKnjM9BW4X3+uVuwbqbQqf27Hv/R/kT/9o9G56u6FfzaGO3Lv3Z8vpu/3",
+	"1MvxdnyZNKN/HvzreJf/WnZppar1MO2+M22LU71q2K+0agfWik2VNZZVjSDoagtF69mQp0FuAN9LjzoJ",
+	"hkKNk0prp6H/h9OEAxTEo5BPT0txtN6/Pt779eofu+//6CYfrt5PfwsaO+8vTwc/Xx1vn/7xj+S0+XF6",
+	"2vzY/PWPk8n7f31spE83FKoL+ni4EXKHrkxr0Ql/LGGWB9U437o+uNDnHPpj7lsx4JNLOqEv+Y2IC1v5",
+	"CNxSigl2OR0vVvf0yr1ZG1qctHwK5FhL65NeqTd3Dy3Lbbm2uEX/7CxtZ1zd8cAluJ6Hvi/FJPt9J+j3",
+	"RbRib68Z9TLtvSXRWre3kdDSNo24KzbiIhX8QEXJLEmdPl3uWgOaBfTbgTxxOF0p7AnWDeK/96AHLx9Z",
+	"No17Fqu9F1CrrnZTeDcp6+pNDxtPWCh4nLAX+t3r3xAhVtrZm9m4X7e7d3ZF9L6HuvTZ9S7tdS5Y6q/V",
+	"NT0jOL6t7unP95UiKF1B20dNumf2YDz5ZmpnZ6zVRm1CJTUKlZS3UIMZICSseS7YyObGGg3cM7KfUyEG",
+	"kLXV2THvDrI+GUDOQRc10He1gdPTunuuIYCuHQKEQBiUQ5j4iRQfwhKY7swjeDnrOnf3HRbLjm4OsQw8",
+	"728SGlu3F/waN+C1La6amxbObFbY5bmGjK4ah9CiqrfT12gHz83nodLHGcHwJP2/tyIpkL3rVd/ZlpI5",
+	"lTbH0o+pp6XYq6sihhzoYdkNx752BfICTUj/Iu1fudvHOAzDFDkQjE4h/UfgY3zru8jw8MMLBco+l3zY",
+	"vKFi9mHzbRmEfjEqgHmL6LdD+2gkukIm4RS9dqrHnOk1xWu3G416YdVl+XZao7tdz7NZqVb4MNILMppo",
+	"Awur14c9rtelvG19kVwYmbQmCY8wMnH2JzuNTEXlMh3rpd3wixVvzoXR/r28IX69Ak56kfPqN40nYPbS",
+	"RgzcVzuqPUPLyoBCPbL1KcVZ+HynUtEaI6dSLEcDgGukxViQ50FAjRgKIigZhJ5FLxLxABNDlhxLtCXA",
+	"fphwhypEl03V0sJ1imbEAAP1KHTSQxUpRuR4Y/EercuTLU6083uCuWZjFTgnciWz4M4qOGvS5TokzU28",
+	"V4TlpIWBF1PNnHPg8ZCXlsjNVY6zJXIOKsyDVchB89tdcRWMbUQigaCHZJmUK+OjEXt2+eHyrMrO3xyx",
+	"/ebOixa7+PGwtl1l+8wP+kESV9lOg9yg+Hmm2D3GAjwDGgcws23pEWjUpUpGltMsgdF4sUjGI4/yO278",
+	"RQ+EkuxO7OTppNEv0dRbz54sNOpyltaf0TUJ1/a40djpxrd99tcwlPH3bWjQaW1tTSaT+mSnrqL+VrPR",
+	"aGzFt/12hd0GYvKD+uv7dqXBGmx3j+3utfEeAu+kNzjzv29X3u+y3cHB7fagdvCvdmXLvQbuBX8DMpLe",
+	"d5VW5d0PF1e/7rw+O/7x7Keds3+e5f+Ga5PxSNt+zV8Gnbe/3Jz8eBr6P/4yOXn7cnjy9s345O2bbf/t",
+	"IOzI89GvzTeNzs5J/9d//jCpVCvjKKi0tCmtX0trC47FFir2Fpfy/8NhfH/XIPSwm/vYzPQ9/hw/4mFf",
+	"RUEyGH5/8ePhNn6GJ+P7ffxrJKJA+d/vNBZXE3o/XMCcCxTFlWUJG41w9xvcMp6wzPHCb/8eAbAnm3a3",
+	"IEWzwnm9IAycBAOWuEgZ9axy0EqDeVaEeawobR709K70hccoWpO4Gxji9cXF1m1p8V+WrkOenxqg6ixA",
+	"R4fshB742DJLx6otIU1JGsmotYzLYAz89AZ6boW6BewNbUyQZ4B+A3gGj1+BOQJnraoEVEvNFweNF01t",
+	"Zs3iz5B9lKm6XUM3LCWNj3CWDtP846xtvgsd4ZspbE4RATa662vWh+C5nClXILhlSIu/spZ7ELM4CcIQ",
+	"86oFpQsB+qZohOYLF9x71tnRQHRviFdMdW+M2PXFbWByu7Gg7hgEpJ1RK4YldU7Vg+tnICFNruZBD/Tr",
+	"1jlk1gwtCpB4+XcSi6Q2HukVJJTwKqk0BM3J9Q4u9XL0e83fXd8WcGYZmirIpFS+2rmfZZcZp/RNrfO9",
+	"VZO42xqavKytoSL35GQR+b91+/RNIIPYdKHD1iiJIKxhpH4ivNvPX5aI3XS0t+UM6TddSVCDLbbbeFln",
+	"MIJA9tlUjSM3gryQadeWGduOU9+DYQz35gEILM52jqQxRXTnVeaPIz16tJiR79ydNywRcKwFSTlfGo4X",
+	"iEifNMf5QgXhF+PuADlZ16FFf6zRXji8xVKDiNRTDAi3jiydv94jxdVk2Wvuyghrj8xWC9zJnV68eTfs",
+	"6V+VPf3xsHEsLxke9fkuyu+eC+7f5+G+M6+Tlnt4gZ9L4ow7SyVx5h+VgiSOAeP/IliY90FQT1AAMO6h",
+	"SLjPE+4h8C6U6fkQvmvLyUCFos5eg5TSloED2QNWVcai4gmF1A6p1tZHMme8MXJumNw4y6XGqxC0Frci",
+	"yhbvtCUl1WM+1Td2KBARpidlnEH2wpSyj77Rg8zCE2Vsmqo1xiy6tJAEIe+AE+FikS7zqgj4RBweHdGW",
+	"FndeqoiFKiYnFOaPxmEpib9VNivGy2Z0yL3w+ueP4Ibff8Pv/zRs6Q0QwArmOvV93JtGL3DtLQv4Qjic",
+	"WAVJRCNBBNxHgMoJcnfIp3kucBcsDw4zMNTw7gD6PUBlRtoTx+hiELHAj+vsjGtdO1HRDeNxW4JDHgZx",
+	"gnwppYCcepsepeToj4deyS0uXZA9mX5iWtUHarRgKWoqU9VISLCKRpHqBeGCbsZ6RZ/0eu5mMTLbcuN4",
+	"PAbHAwpLk5R+PzbRyI0jsm4p2ayk3vpk5cWdWKl4ZQ4pNSejW1mHwgpsx+dIiUYJTS2IGY+1r2ECkki+",
+	"Tb8AbUA9/OCL6N0wG9PsGFvJJ/hBzKsj0ou9BySG4DZVlijVcjLqu42dIl0wISp8Rx8sHBSlRYaMAd1G",
+	"buBIsSA2YbwfCeEjxC6m68xTnkL9b7aw2VowSDQ6uwR4FR2x+hM1Qa/oEECmFo/GRrSvI9qr5WJaT9GK",
+	"9jI80PlmYcEcUuPyoRUU1ozUgJsOKtr+huHDwiK+NwAbSqpzMlAgTIBX3DRYupVkKae3W1JXZ8cmo2pV",
+	"db4hs6CKry3TACFEKDjz+ZTyxpDTjIggLrFVP3GdfYSwHgCtuqYAVpdgWhWNhkwjsjIg7DCUtuTwd82A",
+	"rgZgiHQFjQ/2SZ0dmrvMIJSkmKgsCcr4zGNRzg7ZXLZR3pAqpq7Pruv6LMdIcw7noCRsBM+CfdAR/bF8",
+	"wtGir9IUv2l5nxdbe3pmCpy1EkrcBw2frcfWmw6tiKzX8DNgZAw7JeLFOXzbsqix2uXwvVSGkTcZiCFU",
+	"pRSrKf01lLMxz5W4cyNxG87eDWfvJmJ2Z8TsAeXVJm4GIvoBucbmye9SaIu9xjyxuWEV27CKbUTtg4ha",
+	"52RvxOwDitmvRue2PBdaaiOvQYbG3lBXZBGMCYY6xiFuOi/Lkua1pZbh028sgZIWk2/o3DZ0butlTDYU",
+	"bxuKt68UFJplecNK2I3mv9/s1R0cd1mv5hHx3KW2zeqAmelea62GZ5av2UYrh4J02ggIVZ8F2pDp80C+",
+	"YhQAy6RtEsVGkbiFuobkG7M1hPT1BvlboIT+7dyxQrF8LP2ZNOaX6khLXDCyggD8Sjilc6I53wBaaSdS",
+	"E2x2WAqp1FT+b6BKnyZU6SY0lI3CP4gs2gSGHONpLZRYV1BjgYxt95poNxRAsEyrm17Fnl1LjiVrjATh",
+	"N23/bOBoN3C0SwdXngJE7V32YrEs2Ajo+/bfzTJn3fenitObKqmxDFX3ZlO1mlfDeloTHgC+DiKpxtTq",
+	"ioBKJo6KMQwCf4xVigaGbeE5Qsg0bpH2r1/Sk9AGY9AF35ZSJNgHGAmiSdN6v8AgiBP+raVRcE+thMlj",
+	"a2D1ijxJX2JTtAiKLcns+nurVLxzXDgUmH45aHuEyBA8wX/TGTCEkYDurI2wLXCvabz5O/0Mx7xqwptV",
+	"OPdqTKc2VOoG4HXptAHW6f7B7kuEPD9oNMy/9vebz+upILwEsVqZVWgXlDemQ0xGf3pj9p9/79a3zU13",
+	"9qvsw0jIk9fsSEkpugk7UpFg2/WG+7QLLGMveNy56AdxIiID98X9qqlb1x+gizODTObcOiXom7k3gZ7q",
+	"bSFqQx6EFoRDRaw7UFoS8ixVKM16CISXII6dRxnitjtWLZsFB4OTbkvkw4wX1LOyZ1eio3eZdBfOoWbO",
+	"P/JXvSa56rdnBuf+edpxiIWtRHKGDIEcq1KVdGdnAeyqReFiU6BUxSrXrBJwsUb0K/RSpBYDPoIBwAwe",
+	"XT/i0OmqVQY1txutF8DbJhgVrT1wOl1CkUGQNxqRs+ZwRwvgkhBDfsi7N3FO3dCQM+DB8CuPWi+SDP29",
+	"XiJ8Z8MgjrUuxwGj1o3GocBePn2RgsMedG23P70Kpdc7W9sAihA1n9nNeQu7UMmlfh8t2UioUSicmg8D",
+	"MAoDmffSaIzuazMf0YtLB3eEXxSM6gPg9rBkEKlxf6Btj2FuTFXywmL2FirRquwnMe2Git/o8/E2SH4c",
+	"d9YZ5iu737NVSjNrrq+J3H1/ZioUC+YF8S1CY0yFUBqjdLnuDZtHeX/aXbgP8IBZCWchGYrvjXkp0Ao9",
+	"eyicnyPoQ8mPSUcFSSzCXpV6khJtrWozNOhLvde1AEKIfjJkoXBoztsyt3Bfl/1sZluhEVEwwPcE8gQ3",
+	"GI07YdDFsegHm72NSwgAOlOT+wMx+GJ3e5fU1N72gStUXwdxqSAH2F58Qqi4zzo85LKrN7cehIq6A2Em",
+	"69zxR8HDZFD5/Pvn/xsAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
