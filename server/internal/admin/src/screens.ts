@@ -2,7 +2,10 @@
 import type { ComponentType } from 'preact';
 import { Client } from './screens/client';
 import { Clients, NewClient } from './screens/clients';
+import { Events } from './screens/events';
+import { Mails } from './screens/mails';
 import { NewPerson, People } from './screens/people';
+import { Server } from './screens/server';
 import { texts } from './i18n';
 
 export interface ScreenProps { id: string; query: URLSearchParams }
@@ -14,7 +17,10 @@ export interface Entry {
   menu?: () => string;                  // its name in the menu; none for a screen that others lead to
 }
 
-const t = texts({ people: 'People', clients: 'Clients' }, { people: 'Personen', clients: 'Clients' });
+const t = texts(
+  { people: 'People', clients: 'Clients', events: 'Events', server: 'Keys and settings', mails: 'Mails' },
+  { people: 'Personen', clients: 'Clients', events: 'Ereignisse', server: 'Schlüssel und Einstellungen', mails: 'Mails' },
+);
 
 // The first path that fits is shown. The first screen of the menu that the person may see is the start.
 export const screens: Entry[] = [
@@ -23,6 +29,9 @@ export const screens: Entry[] = [
   { path: 'clients', scopes: ['clients:read'], component: Clients, menu: () => t('clients') },
   { path: 'clients/new', scopes: ['clients:write'], component: NewClient },
   { path: 'clients/:id', scopes: ['clients:read'], component: Client },
+  { path: 'events', scopes: ['events:read'], component: Events, menu: () => t('events') },
+  { path: 'server', scopes: ['settings:read'], component: Server, menu: () => t('server') },
+  { path: 'mails', scopes: ['settings:read'], component: Mails, menu: () => t('mails') },
 ];
 
 // find returns the screen of a path, and the part of it that is an id.
