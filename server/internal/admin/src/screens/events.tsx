@@ -13,14 +13,14 @@ import { inWords, kinds, type Kind } from './kinds';
 
 const t = texts({
   title: 'Events', follow: 'Follow', stop: 'Stop following', following: 'New events appear as they happen.', paused: 'The last request has failed. The page goes on trying.',
-  export: 'Export', kinds: 'Kinds', all: 'All kinds', some: '{n} kinds', clear: 'All kinds', who: 'Whose', person: 'Events of the person', actor: 'Caused by', client: 'Of the client',
+  export: 'Export', kinds: 'Kinds', all: 'All kinds', some: '{n} chosen', clear: 'All kinds', who: 'Whose', person: 'Events of the person', actor: 'Caused by', client: 'Of the client',
   name: 'Username or id', clientID: 'Client id', since: 'From', until: 'Until', at: 'Time', kind: 'What', about: 'Person', by: 'By', of: 'Client', address: 'From where', self: 'the person',
   none: 'No event fits these filters.', nobody: 'There is no account with this username.', fresh: '{n} new', exporting: 'Export of the events',
   lines: '{n} events are read.', hint: 'Every event that fits the filters, one line of JSON each, the oldest first. The events of the last minute are not among them.',
   cancel: 'Cancel', save: 'Save the file', close: 'Close',
 }, {
   title: 'Ereignisse', follow: 'Mitlesen', stop: 'Nicht mehr mitlesen', following: 'Neue Ereignisse erscheinen, wenn sie geschehen.', paused: 'Die letzte Anfrage ist gescheitert. Die Seite versucht es weiter.',
-  export: 'Exportieren', kinds: 'Arten', all: 'Alle Arten', some: '{n} Arten', clear: 'Alle Arten', who: 'Wessen', person: 'Ereignisse der Person', actor: 'Verursacht von', client: 'Des Clients',
+  export: 'Exportieren', kinds: 'Arten', all: 'Alle Arten', some: '{n} ausgewählt', clear: 'Alle Arten', who: 'Wessen', person: 'Ereignisse der Person', actor: 'Verursacht von', client: 'Des Clients',
   name: 'Benutzername oder ID', clientID: 'Client-ID', since: 'Ab', until: 'Bis', at: 'Zeit', kind: 'Was', about: 'Person', by: 'Durch', of: 'Client', address: 'Woher', self: 'die Person',
   none: 'Kein Ereignis passt zu diesen Filtern.', nobody: 'Es gibt kein Konto mit diesem Benutzernamen.', fresh: '{n} neue', exporting: 'Export der Ereignisse',
   lines: '{n} Ereignisse sind gelesen.', hint: 'Jedes Ereignis, das zu den Filtern passt, als Zeile JSON, das älteste zuerst. Die der letzten Minute sind nicht dabei.',
@@ -39,11 +39,11 @@ export function Events({ query }: ScreenProps) {
   const filters = useFilters(query);
   const events = usePages<Event>((cursor) => filters.failure || filters.loading ? Promise.resolve({ data: { items: [], next_cursor: null }, response: new Response() })
     : api.GET('/events', { params: { query: { limit: 50, ...cursor && { cursor }, ...filters.query } } }), [JSON.stringify(filters.query), filters.loading]);
-  const follower = useFollower(events, filters.query);
+  const follower = useFollower(events, filters.query, !filters.loading && !filters.failure);
   const [dialog, open] = useDialog();
   return <Screen title={t('title')} actions={<>
     <button type="button" aria-pressed={follower.on} onClick={follower.toggle}>{t(follower.on ? 'stop' : 'follow')}</button>
-    <button type="button" onClick={() => open((close) => <Exporting query={filters.query} close={close} />)}>{t('export')}</button>
+    <button type="button" disabled={filters.loading || filters.failure !== null} onClick={() => open((close) => <Exporting query={filters.query} close={close} />)}>{t('export')}</button>
   </>}>
     <EventFilters query={query} />
     <p class="hint live" role="status">{follower.on && <>{t(follower.failed ? 'paused' : 'following')} {follower.fresh > 0 && t('fresh', { n: follower.fresh })}</>}</p>
@@ -75,7 +75,7 @@ function useFilters(search: URLSearchParams) {
     return get(name) && !Number.isNaN(at.getTime()) ? { [name]: at.toISOString() } : {};
   };
   const query: Query = { ...chosen.length > 0 && { kind: chosen }, ...text && { [who]: user?.id ?? text }, ...moment('since'), ...moment('until') };
-  return { query, failure, loading: named && found.loading };
+  return { query, failure, loading: text !== get(who).trim() || named && found.loading };
 }
 
 function EventFilters({ query }: { query: URLSearchParams }) {
@@ -100,13 +100,13 @@ function EventFilters({ query }: { query: URLSearchParams }) {
 
 // useFollower asks for new events every few seconds, as listEvents says: an event may appear up to a minute late, so those of the last
 // minute come again, and are dropped by their ids. It rests while nobody sees the page.
-function useFollower(events: Pages<Event>, query: Query) {
-  const [on, turn] = useState(false);
+function useFollower(events: Pages<Event>, query: Query, ready: boolean) {
+  const [on, turn] = useState(false); // whether it follows
   const [now, show] = useState({ fresh: 0, failed: false });
   const current = useRef(events);
   current.current = events;
   useEffect(() => {
-    if (!on) return undefined;
+    if (!on || !ready) return undefined;
     let stopped = false, timer = 0;
     const poll = async () => {
       if (!document.hidden && !current.current.loading) {
@@ -123,16 +123,16 @@ function useFollower(events: Pages<Event>, query: Query) {
           if (found.length > 0) {
             current.current.set([...found, ...current.current.items].sort((a, b) => a.id < b.id ? 1 : -1).slice(0, most + 1));
           }
-          show((before) => ({ fresh: before.fresh + found.length, failed: false }));
+          show((before) => ({ fresh: before.fresh + (after ? found.length : 0), failed: false }));
         } catch {
           if (!stopped) show((before) => ({ ...before, failed: true }));
         }
       }
       if (!stopped) timer = window.setTimeout(() => { void poll(); }, interval);
     };
-    void poll();
+    timer = window.setTimeout(() => { void poll(); }, 1000); // by then a change of the filters has emptied the list
     return () => { stopped = true; clearTimeout(timer); };
-  }, [on, JSON.stringify(query)]);
+  }, [on, ready, JSON.stringify(query)]);
   return { ...now, on, toggle: () => { show({ fresh: 0, failed: false }); turn(!on); } };
 }
 

@@ -13,21 +13,21 @@ const t = texts({
   keys: 'Signing keys', keysHint: 'A key is published ten minutes before it signs, so that every service knows it, and verifies tokens for a while after it has retired.',
   key: 'Key', signs: 'Signs', state: 'State', from: 'Signs from', retires: 'Retires', removed: 'Removed', none: 'There are no keys.',
   access_tokens: 'Access tokens', id_tokens: 'ID tokens', published: 'published', signing: 'signs', retired: 'retired',
-  rotate: 'New key for {what}', sure: 'Publish a new key for {what}?', effect: 'The new key signs in ten minutes, and the present one retires then. No token is refused. Services that keep the key set for longer than an hour may refuse new tokens until they read it again.',
+  rotate: 'New key for {what}', sure: 'Publish a new key for {what}?', effect: 'The new key signs in ten minutes, and the present one retires then. No token is refused. Services that keep the key set for longer than ten minutes may refuse new tokens until they read it again.',
   publish: 'Publish', done: 'The new key is published.', waiting: 'A new key is published already.',
   settings: 'Settings', settingsHint: 'As this server has started with them. Secrets are masked. To change one, change its variable or flag and start the server again.',
   search: 'Name or description', source: 'Source', all: 'All', changed: 'Changed', flag: 'flag', environment: 'variable', program: 'program', default: 'default',
-  name: 'Setting', value: 'Value', description: 'Description', nothing: 'No setting fits this search.',
+  name: 'Setting', value: 'Value', nothing: 'No setting fits this search.',
 }, {
   title: 'Schlüssel und Einstellungen', server: 'Server', version: 'Version', engine: 'Datenbank', schema: 'Version des Schemas', started: 'Gestartet',
   keys: 'Signaturschlüssel', keysHint: 'Ein Schlüssel wird zehn Minuten vor seinem Einsatz veröffentlicht, damit jeder Dienst ihn kennt, und prüft Tokens noch eine Weile, nachdem er abgelöst ist.',
   key: 'Schlüssel', signs: 'Signiert', state: 'Status', from: 'Signiert ab', retires: 'Abgelöst', removed: 'Entfernt', none: 'Es gibt keine Schlüssel.',
   access_tokens: 'Access-Tokens', id_tokens: 'ID-Tokens', published: 'veröffentlicht', signing: 'signiert', retired: 'abgelöst',
-  rotate: 'Neuer Schlüssel für {what}', sure: 'Einen neuen Schlüssel für {what} veröffentlichen?', effect: 'Der neue Schlüssel signiert in zehn Minuten; der jetzige ist dann abgelöst. Kein Token wird abgelehnt. Dienste, die den Schlüsselsatz länger als eine Stunde behalten, lehnen neue Tokens vielleicht ab, bis sie ihn neu lesen.',
+  rotate: 'Neuer Schlüssel für {what}', sure: 'Einen neuen Schlüssel für {what} veröffentlichen?', effect: 'Der neue Schlüssel signiert in zehn Minuten; der jetzige ist dann abgelöst. Kein Token wird abgelehnt. Dienste, die den Schlüsselsatz länger als zehn Minuten behalten, lehnen neue Tokens vielleicht ab, bis sie ihn neu lesen.',
   publish: 'Veröffentlichen', done: 'Der neue Schlüssel ist veröffentlicht.', waiting: 'Ein neuer Schlüssel ist schon veröffentlicht.',
   settings: 'Einstellungen', settingsHint: 'Wie dieser Server mit ihnen gestartet ist. Geheimnisse sind verdeckt. Ändern Sie die Variable oder das Flag, und starten Sie den Server neu.',
   search: 'Name oder Beschreibung', source: 'Herkunft', all: 'Alle', changed: 'Geänderte', flag: 'Flag', environment: 'Variable', program: 'Programm', default: 'Vorgabe',
-  name: 'Einstellung', value: 'Wert', description: 'Beschreibung', nothing: 'Keine Einstellung passt zu dieser Suche.',
+  name: 'Einstellung', value: 'Wert', nothing: 'Keine Einstellung passt zu dieser Suche.',
 });
 
 type Key = Schemas['SigningKey'];
@@ -83,10 +83,11 @@ function Settings({ all, query }: { all: Setting[]; query: URLSearchParams }) {
       <Choice label={t('source')} value={changed} options={[['', t('all')], ['yes', t('changed')]]} change={(value) => setQuery({ changed: value })} />
     </Filters>
     <Table<Setting> caption={t('settings')} list={{ items }} id={({ name }) => name} empty={t('nothing')} columns={[
-      { title: t('name'), kind: 'main', cell: ({ name, flag }) => <><Code>{name}</Code>{flag && <div class="muted small"><Code>{flag}</Code></div>}</> },
+      { title: t('name'), kind: 'main', cell: ({ name, flag, description }) => <>
+        <Code>{name}</Code>{flag && <span class="muted"> <Code>{flag}</Code></span>}<div class="muted small words" lang="en">{description}</div>
+      </> },
       { title: t('value'), cell: ({ value }) => value && <Code>{value}</Code> },
       { title: t('source'), kind: 'short', cell: ({ source }) => <Badge kind={source === 'default' ? 'plain' : 'good'}>{t(source)}</Badge> },
-      { title: t('description'), cell: ({ description }) => <span class="muted small" lang="en">{description}</span> },
     ]} />
   </Section>;
 }
