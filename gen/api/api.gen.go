@@ -25,6 +25,27 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for ClientRegistration.
+const (
+	ClientRegistrationDocument ClientRegistration = "document"
+	ClientRegistrationDynamic  ClientRegistration = "dynamic"
+	ClientRegistrationOperator ClientRegistration = "operator"
+)
+
+// Valid indicates whether the value is a known member of the ClientRegistration enum.
+func (e ClientRegistration) Valid() bool {
+	switch e {
+	case ClientRegistrationDocument:
+		return true
+	case ClientRegistrationDynamic:
+		return true
+	case ClientRegistrationOperator:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ErrorCode.
 const (
 	ErrorCodeAccountRequired                ErrorCode = "account_required"
@@ -289,7 +310,9 @@ const (
 	OAuthErrorCodeAuthorizationPending    OAuthErrorCode = "authorization_pending"
 	OAuthErrorCodeExpiredToken            OAuthErrorCode = "expired_token"
 	OAuthErrorCodeInvalidClient           OAuthErrorCode = "invalid_client"
+	OAuthErrorCodeInvalidClientMetadata   OAuthErrorCode = "invalid_client_metadata"
 	OAuthErrorCodeInvalidGrant            OAuthErrorCode = "invalid_grant"
+	OAuthErrorCodeInvalidRedirectURI      OAuthErrorCode = "invalid_redirect_uri"
 	OAuthErrorCodeInvalidRequest          OAuthErrorCode = "invalid_request"
 	OAuthErrorCodeInvalidScope            OAuthErrorCode = "invalid_scope"
 	OAuthErrorCodeInvalidTarget           OAuthErrorCode = "invalid_target"
@@ -314,7 +337,11 @@ func (e OAuthErrorCode) Valid() bool {
 		return true
 	case OAuthErrorCodeInvalidClient:
 		return true
+	case OAuthErrorCodeInvalidClientMetadata:
+		return true
 	case OAuthErrorCodeInvalidGrant:
+		return true
+	case OAuthErrorCodeInvalidRedirectURI:
 		return true
 	case OAuthErrorCodeInvalidRequest:
 		return true
@@ -444,7 +471,7 @@ type AuthorizationRequest struct {
 	// Example:
 	Claims *string `json:"claims,omitempty"`
 
-	// ClientID The `client_id` of a client with registered redirect addresses.
+	// ClientID The `client_id` of a client with registered redirect addresses, or the URL of its client ID metadata document (`SESAME_CLIENT_DOCUMENTS`).
 	//
 	// Example: 019ad827-b3c1-7d21-9f60-5a4be3a2c7d9
 	ClientID *string `json:"client_id,omitempty"`
@@ -529,6 +556,45 @@ type AuthorizationRequest struct {
 	// Example: en
 	UILocales *string `json:"ui_locales,omitempty"`
 }
+
+// ClientMetadata RFC 7591 §2. Other members are ignored.
+type ClientMetadata struct {
+	// ClientName Shown to people who sign in, beside the remark that nobody has verified it. `/`, `:` and `\` become spaces. Without one it is `Unnamed application`.
+	//
+	// Example: Notes for agents
+	ClientName *string `json:"client_name,omitempty"`
+
+	// GrantTypes With `authorization_code`, if it is there. Others than that and `refresh_token` are left out.
+	//
+	// Example: ["authorization_code","refresh_token"]
+	GrantTypes []string `json:"grant_types,omitempty"`
+
+	// RedirectUris Where people are sent after they sign in: `https://`, `http://` at this machine, or the scheme of an app that contains a dot.
+	//
+	// Example: ["http://127.0.0.1:3000/callback"]
+	RedirectUris []string `json:"redirect_uris"`
+
+	// ResponseTypes With `code`, if it is there.
+	//
+	// Example: ["code"]
+	ResponseTypes []string `json:"response_types,omitempty"`
+
+	// Scope The client gets every scope that an unverified client can ask people for, so that it can ask for more later.
+	//
+	// Example: me:read
+	Scope *string `json:"scope,omitempty"`
+
+	// TokenEndpointAuthMethod `none`, which the client gets for `client_secret_basic` and `client_secret_post`, too.
+	//
+	// Example: none
+	TokenEndpointAuthMethod *string `json:"token_endpoint_auth_method,omitempty"`
+}
+
+// ClientRegistration How the client came here: an operator made it, it registered itself (`POST /register`), or it has a client ID metadata document.
+// Nobody has verified the latter two, and their settings cannot be changed here.
+//
+// Example: operator
+type ClientRegistration string
 
 // CurrentPassword Example: a wooden horse
 type CurrentPassword = secret.Text
@@ -933,10 +999,13 @@ type Metadata struct {
 	BackchannelLogoutSessionSupported bool `json:"backchannel_logout_session_supported"`
 
 	// BackchannelLogoutSupported OpenID Connect Back-Channel Logout 1.0.
-	BackchannelLogoutSupported    bool     `json:"backchannel_logout_supported"`
-	ClaimsParameterSupported      bool     `json:"claims_parameter_supported"`
-	ClaimsSupported               []string `json:"claims_supported"`
-	CodeChallengeMethodsSupported []string `json:"code_challenge_methods_supported"`
+	BackchannelLogoutSupported bool     `json:"backchannel_logout_supported"`
+	ClaimsParameterSupported   bool     `json:"claims_parameter_supported"`
+	ClaimsSupported            []string `json:"claims_supported"`
+
+	// ClientIDMetadataDocumentSupported Whether a `client_id` can be the URL of a client ID metadata document. Absent if it cannot.
+	ClientIDMetadataDocumentSupported *bool    `json:"client_id_metadata_document_supported,omitempty"`
+	CodeChallengeMethodsSupported     []string `json:"code_challenge_methods_supported"`
 
 	// DeviceAuthorizationEndpoint RFC 8628.
 	DeviceAuthorizationEndpoint               string   `json:"device_authorization_endpoint"`
@@ -951,8 +1020,11 @@ type Metadata struct {
 
 	// PushedAuthorizationRequestEndpoint RFC 9126.
 	PushedAuthorizationRequestEndpoint string `json:"pushed_authorization_request_endpoint"`
-	RequestParameterSupported          bool   `json:"request_parameter_supported"`
-	RequestURIParameterSupported       bool   `json:"request_uri_parameter_supported"`
+
+	// RegistrationEndpoint RFC 7591. Absent if the server registers no clients.
+	RegistrationEndpoint         *string `json:"registration_endpoint,omitempty"`
+	RequestParameterSupported    bool    `json:"request_parameter_supported"`
+	RequestURIParameterSupported bool    `json:"request_uri_parameter_supported"`
 
 	// RequirePushedAuthorizationRequests RFC 9126.
 	RequirePushedAuthorizationRequests     bool     `json:"require_pushed_authorization_requests"`
@@ -1007,6 +1079,11 @@ type OAuthClient struct {
 	// Example: false
 	DeviceGrant bool `json:"device_grant"`
 
+	// DocumentURI Where a client with a metadata document has it, which is the `client_id` that it sends. Empty for others.
+	//
+	// Example:
+	DocumentURI string `json:"document_uri"`
+
 	// LogoURI Where this server shows its logo. Another logo has another address. Empty for none.
 	//
 	// Example: https://login.example.com/sign-in/client-logo?hash=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU
@@ -1034,6 +1111,13 @@ type OAuthClient struct {
 	//
 	// Example: ["https://app.example.com/callback"]
 	RedirectUris []string `json:"redirect_uris"`
+
+	// Registration How the client came here: an operator made it, it registered itself (`POST /register`), or it has a client ID metadata document.
+	// Nobody has verified the latter two, and their settings cannot be changed here.
+	//
+	//
+	// Example: operator
+	Registration ClientRegistration `json:"registration"`
 
 	// RequirePkce Whether it must send a `code_challenge`. A public client must.
 	//
@@ -1217,6 +1301,11 @@ type OAuthClientWithSecret struct {
 	// Example: false
 	DeviceGrant bool `json:"device_grant"`
 
+	// DocumentURI Where a client with a metadata document has it, which is the `client_id` that it sends. Empty for others.
+	//
+	// Example:
+	DocumentURI string `json:"document_uri"`
+
 	// LogoURI Where this server shows its logo. Another logo has another address. Empty for none.
 	//
 	// Example: https://login.example.com/sign-in/client-logo?hash=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU
@@ -1245,6 +1334,13 @@ type OAuthClientWithSecret struct {
 	// Example: ["https://app.example.com/callback"]
 	RedirectUris []string `json:"redirect_uris"`
 
+	// Registration How the client came here: an operator made it, it registered itself (`POST /register`), or it has a client ID metadata document.
+	// Nobody has verified the latter two, and their settings cannot be changed here.
+	//
+	//
+	// Example: operator
+	Registration ClientRegistration `json:"registration"`
+
 	// RequirePkce Whether it must send a `code_challenge`. A public client must.
 	//
 	// Example: true
@@ -1268,14 +1364,14 @@ type OAuthClientWithSecret struct {
 
 // OAuthError defines model for OAuthError.
 type OAuthError struct {
-	// Error Error code for programs (RFC 6749 §5.2, RFC 8628 §3.5).
+	// Error Error code for programs (RFC 6749 §5.2, RFC 8628 §3.5, RFC 7591 §3.2.2).
 	Error OAuthErrorCode `json:"error"`
 
 	// ErrorDescription Explanation for people.
 	ErrorDescription string `json:"error_description"`
 }
 
-// OAuthErrorCode Error code for programs (RFC 6749 §5.2, RFC 8628 §3.5).
+// OAuthErrorCode Error code for programs (RFC 6749 §5.2, RFC 8628 §3.5, RFC 7591 §3.2.2).
 type OAuthErrorCode string
 
 // Page HTML.
@@ -1654,6 +1750,22 @@ type PushedAuthorizationRequest struct {
 type RecoveryCodes struct {
 	// RecoveryCodes They are shown only here.
 	RecoveryCodes []string `json:"recovery_codes"`
+}
+
+// RegisteredClient defines model for RegisteredClient.
+type RegisteredClient struct {
+	ClientID string `json:"client_id"`
+
+	// ClientIDIssuedAt In seconds since 1970.
+	ClientIDIssuedAt int64    `json:"client_id_issued_at"`
+	ClientName       string   `json:"client_name"`
+	GrantTypes       []string `json:"grant_types"`
+	RedirectUris     []string `json:"redirect_uris"`
+	ResponseTypes    []string `json:"response_types"`
+
+	// Scope The scopes that it can ask people for, separated by spaces.
+	Scope                   string `json:"scope"`
+	TokenEndpointAuthMethod string `json:"token_endpoint_auth_method"`
 }
 
 // RevocationRequest defines model for RevocationRequest.
@@ -2079,6 +2191,9 @@ type MediaType = Problem
 // NoPasskeys An error (RFC 9457).
 type NoPasskeys = Problem
 
+// NoRegistration defines model for NoRegistration.
+type NoRegistration = OAuthError
+
 // NoSuchClient An error (RFC 9457).
 type NoSuchClient = Problem
 
@@ -2115,6 +2230,12 @@ type OAuthUnavailable = OAuthError
 // ProviderTaken An error (RFC 9457).
 type ProviderTaken = Problem
 
+// RegistrationMediaType defines model for RegistrationMediaType.
+type RegistrationMediaType = OAuthError
+
+// RegistrationRefused defines model for RegistrationRefused.
+type RegistrationRefused = OAuthError
+
 // ServerError An error (RFC 9457).
 type ServerError = Problem
 
@@ -2138,7 +2259,7 @@ type AuthorizeParams struct {
 	// ResponseType Must be `code`.
 	ResponseType *string `form:"response_type,omitempty" json:"response_type,omitempty"`
 
-	// ClientID The `client_id` of a client with registered redirect addresses.
+	// ClientID The `client_id` of a client with registered redirect addresses, or the URL of its client ID metadata document (`SESAME_CLIENT_DOCUMENTS`).
 	ClientID *string `form:"client_id,omitempty" json:"client_id,omitempty"`
 
 	// RedirectURI One of the registered addresses, byte for byte. It may be left out if only one is registered. The port of a loopback address may differ (RFC 8252 §7.3).
@@ -2298,6 +2419,9 @@ type CreateProviderJSONRequestBody = ProviderCreate
 // UpdateProviderJSONRequestBody defines body for UpdateProvider for application/json ContentType.
 type UpdateProviderJSONRequestBody = ProviderUpdate
 
+// RegisterClientJSONRequestBody defines body for RegisterClient for application/json ContentType.
+type RegisterClientJSONRequestBody = ClientMetadata
+
 // SignOutWithFormFormdataRequestBody defines body for SignOutWithForm for application/x-www-form-urlencoded ContentType.
 type SignOutWithFormFormdataRequestBody = SignOutRequest
 
@@ -2417,6 +2541,9 @@ type ServerInterface interface {
 	// GetReadiness Check that the server is ready
 	// (GET /readyz)
 	GetReadiness(ctx echo.Context) error
+	// RegisterClient Register an application
+	// (POST /register)
+	RegisterClient(ctx echo.Context) error
 	// SignOut Sign out of the browser
 	// (GET /sign-out)
 	SignOut(ctx echo.Context, params SignOutParams) error
@@ -2962,6 +3089,15 @@ func (w *ServerInterfaceWrapper) GetReadiness(ctx echo.Context) error {
 	return err
 }
 
+// RegisterClient converts echo context to params.
+func (w *ServerInterfaceWrapper) RegisterClient(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RegisterClient(ctx)
+	return err
+}
+
 // SignOut converts echo context to params.
 func (w *ServerInterfaceWrapper) SignOut(ctx echo.Context) error {
 	var err error
@@ -3472,6 +3608,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/sign-out", wrapper.SignOutWithForm, options.OperationMiddlewares["signOutWithForm"]...)
 	router.GET(options.BaseURL+"/userinfo", wrapper.GetUserInfo, options.OperationMiddlewares["getUserInfo"]...)
 	router.POST(options.BaseURL+"/userinfo", wrapper.PostUserInfo, options.OperationMiddlewares["postUserInfo"]...)
+	router.POST(options.BaseURL+"/register", wrapper.RegisterClient, options.OperationMiddlewares["registerClient"]...)
 	router.GET(options.BaseURL+"/users", wrapper.ListUsers, options.OperationMiddlewares["listUsers"]...)
 	router.POST(options.BaseURL+"/users", wrapper.CreateUser, options.OperationMiddlewares["createUser"]...)
 	router.DELETE(options.BaseURL+"/users/me", wrapper.DeleteMe, options.OperationMiddlewares["deleteMe"]...)
@@ -3542,6 +3679,16 @@ type MalformedApplicationProblemPlusJSONResponse Problem
 type MediaTypeApplicationProblemPlusJSONResponse Problem
 
 type NoPasskeysApplicationProblemPlusJSONResponse Problem
+
+type NoRegistrationResponseHeaders struct {
+	CacheControl string
+	Pragma       string
+}
+type NoRegistrationJSONResponse struct {
+	Body OAuthError
+
+	Headers NoRegistrationResponseHeaders
+}
 
 type NoSuchClientApplicationProblemPlusJSONResponse Problem
 
@@ -3650,6 +3797,26 @@ type PageUnavailableTextHTMLResponse struct {
 }
 
 type ProviderTakenApplicationProblemPlusJSONResponse Problem
+
+type RegistrationMediaTypeResponseHeaders struct {
+	CacheControl string
+	Pragma       string
+}
+type RegistrationMediaTypeJSONResponse struct {
+	Body OAuthError
+
+	Headers RegistrationMediaTypeResponseHeaders
+}
+
+type RegistrationRefusedResponseHeaders struct {
+	CacheControl string
+	Pragma       string
+}
+type RegistrationRefusedJSONResponse struct {
+	Body OAuthError
+
+	Headers RegistrationRefusedResponseHeaders
+}
 
 type ServerErrorApplicationProblemPlusJSONResponse Problem
 
@@ -6700,6 +6867,156 @@ func (response GetReadiness503ApplicationProblemPlusJSONResponse) VisitGetReadin
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClientRequestObject struct {
+	Body *RegisterClientJSONRequestBody
+}
+
+type RegisterClientResponseObject interface {
+	VisitRegisterClientResponse(w http.ResponseWriter) error
+}
+
+type RegisterClient201ResponseHeaders struct {
+	CacheControl string
+	Pragma       string
+}
+
+type RegisterClient201JSONResponse struct {
+	Body    RegisteredClient
+	Headers RegisterClient201ResponseHeaders
+}
+
+func (response RegisterClient201JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClient400JSONResponse struct {
+	RegistrationRefusedJSONResponse
+}
+
+func (response RegisterClient400JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClient404JSONResponse struct{ NoRegistrationJSONResponse }
+
+func (response RegisterClient404JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClient413JSONResponse struct{ OAuthTooLargeJSONResponse }
+
+func (response RegisterClient413JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClient415JSONResponse struct {
+	RegistrationMediaTypeJSONResponse
+}
+
+func (response RegisterClient415JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClient429JSONResponse struct{ OAuthTooManyJSONResponse }
+
+func (response RegisterClient429JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClient500JSONResponse struct{ OAuthServerErrorJSONResponse }
+
+func (response RegisterClient500JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClient503JSONResponse struct{ OAuthUnavailableJSONResponse }
+
+func (response RegisterClient503JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
@@ -11316,6 +11633,9 @@ type StrictServerInterface interface {
 	// GetReadiness Check that the server is ready
 	// (GET /readyz)
 	GetReadiness(ctx context.Context, request GetReadinessRequestObject) (GetReadinessResponseObject, error)
+	// RegisterClient Register an application
+	// (POST /register)
+	RegisterClient(ctx context.Context, request RegisterClientRequestObject) (RegisterClientResponseObject, error)
 	// SignOut Sign out of the browser
 	// (GET /sign-out)
 	SignOut(ctx context.Context, request SignOutRequestObject) (SignOutResponseObject, error)
@@ -12253,6 +12573,52 @@ func (sh *strictHandler) GetReadiness(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetReadinessResponseObject); ok {
 		return validResponse.VisitGetReadinessResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RegisterClient operation middleware
+func (sh *strictHandler) RegisterClient(ctx echo.Context) error {
+	var request RegisterClientRequestObject
+
+	var body RegisterClientJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RegisterClient(ctx.Request().Context(), request.(RegisterClientRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RegisterClient")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RegisterClientResponseObject); ok {
+		return validResponse.VisitRegisterClientResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -13289,560 +13655,589 @@ func (sh *strictHandler) ResetFactors(ctx echo.Context, userID string) error {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L37chu3tif8Khh+cypxDkmR1J2u1BxZlhw5tqQtyXF2Qg8JdoNkR02AaYCimZSr5mkm75FHmSf5CmsB",
-	"aHSzmxdJzu1o/7FjNfuCy8K6r9/6tRKI8URwxpWstH+tjBgNWQL/PKbBiJ1Gd+xtxKeKwbWQySCJJioS",
-	"vNKuvKVz0mck0DeGZCASMojuGBnj/fVKtcI+0vEkZpV2ZTLtx1FQJWP6sUaH7OvtRqNSrSTs52mUsLDS",
-	"VsmUVSsyGLEx1V8a049vGB+qUaW906hW1Hyi3yJVEvFh5dOnauU4jhhXxyMax4wP2eLovhEzQkkAt5GA",
-	"ckKnasS4igKqGPny6vSY7O3vHJLff9utt6pE/72/19x/lh33CyqjgCSMxuOvOxXJJB2zTqVKghFNJFNf",
-	"dyrvbk5rB53KurNpNhqF83kjAoojz0/kZsTIu6s3RAyIGjFCg0BMucoOc6TUpL211Wzt1xv1Rr3ZPmgc",
-	"NLamkiVyq9E8pOFBa792GLQGtf3mNq3R3b2d2j5r7bO9fquxvbuzdPQDkYypqrQr0ySqVP3JtEomcy6A",
-	"eornopewCuTyzc3N5Vaz3kASylEMFzW4/DAyORfXSiQFI4EBSjKeSkW4UETq24gSt4zLHHU0ny2MDO5+",
-	"2MiuWBglLFDlG/9+xPSQRoz0EzGTLCFDkV8lvfGyvbVFJ5O6uVoPxHgroHHcp8Ht/wpEyL7+YXx415k2",
-	"Gq09qahiX9NBIxr8JOPw9ie8HEn5tX7Vf2wf/Ufr9D9ap46S/mP7SNPS+nMtIYkrppL50UCxZHGi1ywQ",
-	"PJRECTKjkSJ9NhBm5px9VEQl88ysm2tRa8TVdgvpNRpPx5X2oR7ZOOL4V9ONMuKKDVkCw3z//v2RxyeK",
-	"KTiwXAcJ5bDZbJDff2s263v15rMqmUVqBINPGJWCW2ra1Tdt5/kLowlLChgMSxKRfN2pRPyOxlHYBcp8",
-	"KJv5VK1MaELHTFkmP02kgB2hcSxmJ+OJmn9H4ymzL1+cfE9vSTeAB3uWKU0SdheJqSQTOmTPCdPvgSOu",
-	"fxxEiVTwS52cKRJJAlMigsfpTXreJI6k6nC3fnBtEMV6tPUOzyxcpVqJ9JB+nrJkXqlWOB3ryziuSsmq",
-	"7JXw3mgcqSL5BoRD+HTcZ4meaqTYWJIJS3A2/oB2G8UDiuHd/nhCNqDTWOEj5dTaXEmtnzQtyIngEqUz",
-	"isRzOmY39JYBQwkEV4zD3OhkEkfIarYmiejHbPyfP0nkO24W+okQ1hHe1dWT6Cp4m6YFRaO40q4ccaFG",
-	"LLHCdUQlUaNIEn03LIqmXVlp//hr+kwkiX3PROg5JJV2ZQsW6dMHJGomVTcKK+3KmhJL87Kp1DznsFpR",
-	"kQK6OBZ8EEeBXnKzYNOEt/Fctc2824uz++Tv0P9M2KDSrvx/W6lytIW/yq1LfAUuf5ZeCpeFmVX5VK2c",
-	"iqQfheEDdybicjoYRAHMQAZiwvytuUENgUmJsozENLjFccC9ZMzasyRSsE8PW/TtdNHTmS1b9YKRP8ay",
-	"6yn7c6U40+cw6ZRV622QJALFyVNz379/X8tz/KKBmEe28gICBnSGTPpB+wpvgJu7AxrFLMxvq9ktEgom",
-	"QWUZRArnKLhKaKDKjh7oOCN6xwhVZCykIq1GAzRYGoAgyBzJwTSOu49zLlutlETe8UkiNF3SfszICVeR",
-	"mi+llsX1eCxiWVjIMVXBKLOUz0kPV7IHMkkaOcbiUMJRfkOlOgo1d5YqoQpF6L23PqZSdWnmdZm9j6QW",
-	"mnoI+k6SubNOjiawe4Qa9iO4EbkPP+Kb8tWCiTzWphmzJ7MQjGtiCmHGoDT0wOJBBteDjXpLYy1i2cPO",
-	"Zp+GXbOS+VPZF+FcD0rTEao1r68vzh++9I106V/QkFy5r5evvj/Kxz4rAeV6hn1GJtrwDcmX+k891Sqh",
-	"JGETRhULyS2bE6G1I6Nk6h+RN0cc9g20I311IJIhCwnqa89wr1gY0RuY3gP2asrldDIRiWJhd6zf2IUV",
-	"87btmvGQ+C/VL6uSKdfLkzCpp0d5qIcMxv2DN7O56/NBNzwCEyY3OLzyfS2Z0WNtsU/BRp0PWRDThIUE",
-	"Pkf056p6XyNJ0jWCPTsXl1TKWzaXD9o0LlR3IKY8XGB8kiV3LAFligsyMR9r62HOCWd6qwg6l8BJ4mwH",
-	"LcH0dCgZCamquKGolFFOzi4JDUM9j4ef1J10c8+FIqdmGuX7mU72sbaweJGqREY8YCRS0l+ihSXQhD6J",
-	"acDs9mfXzuzz9TQYoYXxOXaaJQxp0GrPZiO16Av/CXvk5ienwchM0lvZy0TcRSFLPu/aTsxXvNW1Nts/",
-	"a33tRL0Vfic/9+rClz337D9rSd3EPlUrF9oEQmZwxQZTuVS9KlhR0K3BlkXnFh4Ha750CzxuyBQiSab8",
-	"losZB2mktHgIEgY/zBLBh/X15w5zOIGBlHDVhY9Wiz4JglFzTTFhCcwYxJJMgw9a9Kh0OTmrd/iXPVDR",
-	"axOaqHnPcm58tRFWkiS4tnha9XPPwAmWD9LUjrXVIuJVpqv1hX+qVi4TOixfovQBdOOjX3QjMzkfnoEl",
-	"hiVfR8tbg2RSdbyIZhZUvI+12WxW06ZAbZrEjOszHS7V+R6RkHwNCzTfcZE29WdsrNuVjY8xjDKC5YsZ",
-	"0oOcjsc0mVfalaPUAtCzHEdSRnxYqVbu0Le86XbqRdRazUwkIRkmlCtzxrS9B9qK3jt7Rx2cunA4s8N6",
-	"ry+RIGGhJmMay2Ujgs8sGY/7tDn+bnweL/r0iERkLbEZTRlDLor57E8momtQQ3EW9zrcqMd28c+Sky3G",
-	"TI0iPiQzUBNhSzVzrZN/TYViJvCCaxWFZDZinMzFlFB5S2hfTBX4AB9pY444Bmqs5owT+JO34WaUCKXi",
-	"+wplxcYTkdAkiufdKad3NIppP2blRyFhZAaRSiHImPK52RR7IGSdvC+K6lGlv/R4e3FT8nkTYjK6rj6u",
-	"g0SMzRWmZiK5dcYgwZOGQZXUQZiwO0ZjTUvgYYNHwelENQtPEhao+p8kmCGuWnOB1WVPeSFYj1iEeEOT",
-	"4WeVxr4MjPXH9BJSTvZ2yLfRi88iaos+8+ceSiHeUj7/s46k2SC5SPt/9OlcMpK/6RF65+3IH7O91uFj",
-	"vLImspIRfVzM6uQmmRM6pBEnciQSFc8ffztjMYy4JFQRwQPmjKGQKtqnknmO44RBopjNAZB0oOmTKDvG",
-	"v+H2X9IhK9acFfuotkZqHGe2vNKZNhrbwf8IRaDteKJvgEsMfwCDHy+g8zMa8lrE7SLq90d8am7e8u6u",
-	"rG3xU2uM5RQZyGjQ/FIRSeeSzPS/nCpLzgUqXeCR5Qo2zpnIQFX6zeUn4cHroXXLKGDE+8RnWwZUA7Jn",
-	"jHI5YwkcqyydPoR8jJfq4eka1t9VnqvhXH+ZbA1iVaNIyikqrn9sxDA38MdMw8jNmBHfWrPz/VStrGe1",
-	"rJOYobRFGDvzJQ04PY7N8rC92fVDimdmrAQnT07MkJclb2Rm9zgbVWg8kWtGk2AEvrZYDF2GWLpAsG3r",
-	"WDmrN00J0dVyzGqwctG5+yDb5qEZFN550iJXq5A2FiyX7tfixB7FK1y6DI9lOD2Ana5hyqzBSek8FjTs",
-	"6vUDI6Is4F9sYTwsTuylVJlNNpkyRC/8GzOcJdx0YfCPHSQuMd/ecT+7/h5H0rgTXRqV50vkxFyvEvZx",
-	"EiUs1Ew8YXfiloWYXeD78Rw39vJml2bIRdK+t+reKhIvoQM49YMlY9PPAdCrJZLoFxauYLr+JPTOWFdq",
-	"ZonORekyTHMbkw+vLwQteGZx/pxp5wcNblRF4wUvMxgfqLRGEni0iEMnMNzcCsnDy0WcSpZ0vU/iI9mF",
-	"sjEd/OQs0vI8zURSjLu6F/JGDEnEU6Pmz6CbFbPbwDO9hDFYugOrT7N1uxNF58nE0J7rf9OlO+eT5efI",
-	"1lzPXl8n08g31TMM5v72+UOVPE+EFJhMq46du++RM1P0lt6xRAsnTRaP5iR4gLbwTrLkjA8EBtY389uM",
-	"cacp5//lFd1UqvhL944l0SBKKzRMKcAR5+TEvKVamSRswJKEhV0bScI36t2c9tff+ukk1EyyS1Wl3dzf",
-	"2z5s7O/tNdbeP7sMRRt4HNNoLI0FAjEulkh9JlPuAbtwFIYsPKWByYOlYRjpN9D4MtEHWUVavA9oLJme",
-	"dnrp18rAPbRsjObVUO8QaDqad/URlMXVOfYeAvfkyuZMdY62LbAsBUcA+uuc0ITpkzjjWJtiBT+UfeRL",
-	"SXYWKkmgeOMM722mhSY0Sei8gtUatnLnRzvzD+420f+JBZC4eWSYPNCfTfxs/5pbOhokXZBqBctwPaEB",
-	"q0k2oQmkZcbsjsVuKYxXqar/no2iAHILgG1zMR2O2qTX7AErhkxiGGeV9Fp4Tc1EnZwNSATnU1+lseCs",
-	"SqihDjIbCTC59WcYRNRt/oJ5GfwinYj0CqYkFILpW5/Dx1AbgbxfEBWYJqG/pu9G41GPYsrHTOVkXNes",
-	"9liTUq9OLsACwRWDjY6GXCQYeE8dUq1sgeNuQcFQtRLAuSioKcTzogRJmJomnPTZXEDyh5AuuQ6KE2SV",
-	"UAnps+TLiwnjZy/JseCcBYoca0Py999267vPqibzRpLer51KWgTW/rWDnKZTafNpHH/61Gs7refspSeU",
-	"9cUe1IFGfCB6dfLOpM8E5miXrcMadZ5VWySEGntBpZj7vYfZhH5qX8KGkVRMa/OJqYS0Ubh8jaNjhP3t",
-	"oFnbD1vN2uFgr1HbpTt9tk1bwX54mBvv7l7RcEXIukF5xbAe8+W3xyf5+r79ve098vtvO/V88d7J4VsW",
-	"jwRtXczuTpOTtzevh9Pjb6hg3zbVwbur9/3pq9fXUs1qwdvs+Jqtg5Xj646ZGomCpX07lSAqe9et3b1e",
-	"dkT6UvZTO0UbZ0mpO4p4QeHbEXdU5Ar80rMtR2Iah3oE7oSDuB5jObjR/bLjYvPXo/6rILqIXl+/++Ws",
-	"eR69Pqyz+etfwvdn0UV0Nnt7E49+eDmcn89fH9aDVsz749NG+P3rODubg+Zhq2A+oE2WTCafq8Fq+uS4",
-	"3FclyCCKY4KqRTpilMQZmirh+F1aREymphV4pbeAKVOMBdeWNB2KKiYzQ5mO/j1jPKQj2t6DmvnMsSwY",
-	"ERc8KKp3FmMmSZ8GtzYV325xrri51rje677/5aj19qd1eOEkEeOJWimC2qSnGXcPuJIUmF/cg33rVUkv",
-	"EFwyrvQ/JYtZoLqG7/cgs6cXJIwq/TTKKy2jpcm6sVELvEX6MuPLMx6piKqID4nWc8gVMB1j8Dbrjdx5",
-	"huHkTmrhpC3H6k6TaHHqF9wxe4/LOeZWJf25YsCa9T/8sxOzgSLg7h2gBmIEc/oadLRNRKKQpcZCTGBT",
-	"LT3rN4XRYMASZF4Hrd0W+f23/QXmtapyfC0JkKTaSd40VMRVLTyHEhGTvoTq10J6Y8+aPVyornuyt0wq",
-	"lTAD+6LCvQG55N0Bkql3eXF9Q7YmNOlB1SAnDBRIE0dwqWz9qcoItUg64UmOuL3f7VnR7KZJtMEMd8tW",
-	"XYppEpThKxizD06FKvB2acpD2thv7D9rw4CtljwNI8YDJtOn0RQXGEbxCHH5sItHDd7h7hjM51KxBiVC",
-	"vaopRIFa6ezHbIX1KinnPqhMtmnJB7XczW0DWPirv4BFrCvVb1T56uQ9kIKYMK6pR7m6Vec3t6UZhZwZ",
-	"nyOTRAyimC2wqcLxqUIMA08WTHkwonyY308PIGItPjCNurEIaLyWMUL5cEqHTDqVVTNxWbVAAmgVp2WM",
-	"nhYcstrRDQkZYbyHy4mxMZAqMweXkS2HUeyjQmtDH1Gg83E1q5NbfI0CZBXGFxagCEJgwYg7niYJ4+rS",
-	"REiyYW9KZkKEjJORSKTeSgcDYCMqBfrsOOJuu6uVCVWKJXp9//eP/7vT+dhofPjqf1YKtuYl09wgY1Nu",
-	"aKSH8IZuUHhsT60vB25CY7CtGTz7iJRlos36aUKV5bVA33DoVqrtqFDKbsTLkUMGsP9aNegLNTKWvzZu",
-	"wH9erywDWtjeW4W0UMXY7h2Nl2CXWH5pFmJGIyVJn6kZY1xbzWniU9EqlA9vb+XgwMG7fHdQ+6yC/q41",
-	"BMi20FJY66Ez8FRKTKKemUOlnxrNJyPkQj6rKdoj9HgZw7tU8KbKmqcRa7YmM0uwHszQ4ke7fjJ6Me5Q",
-	"6mrQ64UoRJT86wr+NLqVUdSVtgogdUAQOkwYu8cYcz4f/yD521awfstmlzkSHm0W+ZIKTn+pR2kzc95L",
-	"/0HBRjnpZT7UI+h71YSWU3A/k4GPA8QqmjLlCIp30B0h+CAypQBmKlUy5TGURIKGaiwlnMaCxrMO034M",
-	"lcHKOE8hsr9vqCD4QqPT+dhq6P9r6v/brnU6H3df6P97qf+5f1IoTook3Ym2p4+B128oWIwf/des2e1c",
-	"6iIZ+quMd69hk088mbvMrZwX0fnjaj/o3vehdPaakvQwNxeulm8vG+hbwL841nfmpldQtIaTSstRsv7v",
-	"lP2CQEZrANL7iJ068shcIBhfQ1Ux/Nwfp8/ktghWr3BbkkQkx4UyEX7C6Wv2P0nEMKFjWSfHTmugIYSp",
-	"OIMgnqcgcy2Ef8zhQSzG2PPJB2tEmwthfRLPX9ENYiHh7X4hKjoJwaQEBC+4wbq7XDZgEZrTQsoggHfM",
-	"6BylSiEmCYa37AMcc0K7SnQDPABwsYte/K6JcFQLU2pKURqKYHAg2ajrkZKrG0XpaX/pOtKoVgyd+peK",
-	"cr0Wkvb8IOiH6sqIz8mdDRkuO/L5JNOEBSIJWUjYHcjPI8SWgRrBaRyTCOIrLouKTibx3FQM6r/BhV+v",
-	"VBciQiaWtsgVIscHNG2AD854CYxPHs52GIUgaHqBGI+1MhhH1mXX07wonMasVyfn6RD92lgqOxz1Kev6",
-	"AH+a9dmBL2HGWYKoDXoegEk0piFDcLfcWuuVwBg9RlEX1p6qDN5fSBWrqWi8juG+QtUxi+KceEAuRcbK",
-	"yjEWfeGIvHt39vJu33kzRaJNhTnRg89qmdMoxzm3i3SKaNI17r/i6eSqnJbPa62lv434SvEKR+PbyNSj",
-	"Myn1mS5bcfO7SUBXVDOGKmHcpgvMKBR7hmssz8rBIwMesrJowTvJktrR8JEoAL5WNu0FqQwMQR8rCLo/",
-	"1mwxu2BpZITaQRga3IwicmIZBkq1bARCSRfBG061YuVDehgzdJKh68yuFQp8R22F89TjAK2fW56r781I",
-	"e2mxRwwqrFZ/JioFHOBM1ju8w2s2btGGQAZkRsZiOMRIWPq7kV+9drY8WFNyFjjAEkEYAThamGr9aSyj",
-	"nWawR7LDiR1WGtFFfDs9HwdnG1ZJnwV0KpmJMKERlmbteoNVNp26106z3LxSYzpQLClNg36eijTBAzCi",
-	"wQMS8aEe7IQlkQjxc05Y4/rCB906DrVEQO0UkoPdF6rgfPcTqAyTQNgEZB6Uh/prRmGzUDj6cQyPG4U1",
-	"s+iRdOuOFhZOncpbg2mNlpY7ofoD9lnAG6z6Lke9YgWJTn7tNuY1YKggG4usk9NEjPUHBE+Ztvd2XGPp",
-	"gaoOojtMhgD6NJvEaDCC1a+S6YQoQZq7LjnR7riYQrAN/9WFcAf4T2H3zXrC8DES4q7oGQBXxjclbJAw",
-	"OeomTBMJPGwuGbPB8m14KyR3aAZjJR8soyRYnzFQz81k4Vt6HbwvQXA8/QzCeTtXA6rz9/9YyoBxXacS",
-	"NnpEQ0dnmbFAtBIhAljoBTC72nYKEzrLcAdwH4XGfuI+LkUVjm2ohb/nXqnCSQXtyKe+SOkxaSXNKk9I",
-	"YELcojOfxrF1cONAs4qzP6TZSMByOcYFr9LzpWQMfMt4yOBEUnPe88Zl7kSbg6fXw6rfGJXNXApZzPKX",
-	"zAnsVfUM3WWD7wdRYVgH94U28Wt6JJ0byrZPTnksgltLKi6EBXsIzxnmZDiTOTj5ogacHbpTvE+7RWSx",
-	"ZI7b5CuM7KGGl6DhZKwknJG55N7qPWPKI8zNxh73t8V/aSykMo9PefqQ/6qEjcWdLw0s/7GMLH0sUois",
-	"A89xARSXHUnEyXaDhHQunxORVIF0nXFQNUYBFza/IX04/TgRceh9fURl9jN2eHLC4jjiwxyZJUwyBbyG",
-	"s1lWsAYjIRkvWLHnWUbmn2YDl9YNxCRyOyGjIadqmjBkGwj/TC20GtZx6TMHagMebBKIyRxRogn7GEkl",
-	"n/vpdr40xQ+j71HNu3HEb5Eo3KUpNxeBgO1lAt9xhW0BxWMbUJ6ueNXmkDjyRTPfO4nptfTAumv2eLa9",
-	"L0HgQDr9g0TcZ1c+r4FYaoHGY+R51YIhIcN2hV/ArE12IFacwjvxShcUND1I87ehZyOrMs9SSSRTZDqp",
-	"YpEI3GhllZc72jWCxJ3lXLYizaaRFrxBdhMGqHmGZLQiqZUvNstnoObh9UQcWm3SzVEiVVvXhBNyvgOG",
-	"9NlQXyNwa+HiySV0nv1QQHnAYqvvORrFuWcX1d1qdBnJVMEbza7j2MzCFw7QuAi8KThK6c/hzGoZZ8EL",
-	"uYDt0ZLJMQjNLXx2mXNxYjGeEdVIpR7x2ysp6ZsrPuHbaECRdMYXa46RCEXtE3rfNWfA3FbANuBiRgQ3",
-	"wPXGc2hTjHwLwf3pdHDfp2XVZLxLTJX7h6e2ga/QV8UqJp3Q+yujs3hXnMpS5GnLy3bPs2bW1LtiVtC/",
-	"YgS7d8kIde+KFdYVEx2R3sdy0tf5IB0tpFdyd2i5mPUNSqYv5Liuf8UyXbcQxr/os6H0T0PjlVxWetcs",
-	"eAmzcM8vnPiFX9y5y/9ippUKrdSITjclS+fphXST8qIhc8nfgYxg0EZ9SvsrfaTVyseaJv7aHQW7X+pT",
-	"cPLdyflN983Fq7PzStX/q3t6dPbm5GXu4s03Vxc3N/71y6Pr6/cXVy+7R8fHJ5c32Scu3t3k/uyefHdy",
-	"9e/335xcnbhfrk5Or06uv+lenby79p4/vnh5snjt/Fr/99XV0flNwfX3ZzffvLw6ep9O5v3VxfkrN8rF",
-	"YR9/c3T+ynvT0fHxxTv9xquTo5uC6y9P3pwUXj+7PnrxpuCHk/Pi6+/O31wcf+v9cH18cXlyvTCgy6uL",
-	"07M3JwvXT94enb3REz89u3q7eL3w7jcX1zeLS3B1cn2SXj57eXJ+c3bz7+6bs3N/eO76u/PcL7jEervc",
-	"pdOj45uLq+7Ry5fefebi1cnbi++8y1cnxxeaKHDDM9ud+em6e3Vy+eboeOGN1ziD7tXJv96dXN+U/n58",
-	"dH588uZN2e+Zhfn2RH/08synsTdnJwWEYS/nFtxczpPL5dXFd2cvT64WXpP+sLj/+EP+VXqIVxc38JYP",
-	"1u92STeO/bqaGvePlb7kfIXNQolNteL1pinISZ1q+9ir2rRNXPIdYjZ0dsJ4st8u8lDeq0DKsObuA2Id",
-	"TgYXNZgCO8uYe/ZGYw03Gw1r9ls1lpIE8U/MR/pCxIzyNNCxaeTittBh21NCTXquAigNleoLE1TtrdnW",
-	"u6cnNze4wqoCKiFaa1e/gJowCga2MsSKF0IUSzZqpee+zGufzZ8aUUmG0R3jBiNkecSyyFFvfPTGK++p",
-	"bB7x5VajnL7fRFJ9VlaQFgOmvKBVwApy+lfMBgWbeJW11MCQB7wPLtTiZq7o0dQoSs5DVa6IgN6PGM96",
-	"d7U+aby7qO5VNYEtmIF6x/tsOHWmYJ0c5S24jOlm2948AlWW8L6ixfbmXk4u54U0foSehv7cix0bctdf",
-	"GvLol8xC1cm5wN4tIgb/Fb+LZNSPmdflBl0PXJDeljb62j3gIp1OLvP7ciQ4WzxG2WSVhaOKk7kC5Xwz",
-	"4n8Qfay7qcs3cY1tegdFxhtOzfKv1acZqCA/LHi8cEgRi0OH17RRIrMyCWerU+ddR6T8tkDR5iX+agB4",
-	"DxvNZyTiBhOtL8K5KV/NNkKRMZUj04giBd5fozeovyp2XA5woHCFpnFccrJkppwviRQ0xXpOevrg90gQ",
-	"M5oAvyBnioxEHMqiM2NjKjMoBRzTW8gmpkTbz/agdbg9kf4hxMKpSHAypsmtBOQIVEIKzixhH0Fy/yQi",
-	"rv/006nTu/KtAbN19vnc/exJzrO7TBraVrsD//vYaNQ6nY/N007n4/6p/ufhaaczbew1jzudaavReIH/",
-	"OcH/nMJ/Wgc1/C9e3Wvgn3v619OT09OSdP1vGI312DYibAv/8KvzM4nbnGVekLadoyzzkiJ6OjMeko0T",
-	"nQydZdzWmIUeUO6KHc3B8VILH10Jvp96iihxOYZRXN0U0z6Li5i41dZSp71zpbqiWsPonZsfInPgikqL",
-	"X0ANcC1rMmkouxsrryBb0uwFaipPPQf4o2kMqQeppCjALoyr8Pfw+VyuWaZ/AlTyjEXCTLWe8RH7JOXy",
-	"/O2a3ifLSU7xBKxIqUuJ3EcWXLlHRaq4WypHe+koLI1tqpfbw/vZjXTHJR5opx/FMzrHTMg0ZKm3HepH",
-	"UCZRTRb4vWjBmmt9PiP+TEs0OUERtiE7RCyBvRb5/bdWvaWVdsyRsChIkOoZqOiO2dI1lIxjNu4jRS0g",
-	"gBSTJsB9LKB9GI0EiPULmcnuXgn5YRod7+w3yO+/7ZlOA6uKgnAu5W6HtADStQTmZe4FOk6KW7wX1tZj",
-	"dWtzf+/Z0mmXYbsUegOWW5t0WpJ4prU1yDpIWBBNIsaV1Q2ziTLlrKNYP6VTNeoCQy43HPLrUtVrI03B",
-	"GobXmof7jZVr5BvAezu+Adza3d5ptLYbjf3Dw1WW8Ho5tybTBUQgrEdIlFi3TrBkLSAgDxVTJSvweJOM",
-	"SqVtZk6ffxxlucCb0NhPKlom+wqwAlely5dUP50p6XKLLD6OzFZE1dcreC6irjNo2mQS2NBjp/mr4Hn7",
-	"q1AHBDCustTZLySJ0jQ/R+E+3M0XkogZL1yiYjpGZJbimvVeH/rF9zx0JLf+z9N0PKwrLeIz1nCDMDDI",
-	"GHxFproFvuGFlLGM5cNqjr9ernHVKHQp80eEMerwxTb0YhpBs1Je36fy8Q2jd2DcQk97k1UyYVbZc0pg",
-	"cenjUlCl+9QwZoeDFau2zZhXhORKF4uHhSa6y/NIO5rZ/KTPWepoAPOzlZZmOsdiPKGmih9z/nppDr4B",
-	"SYi4VIwuBaAo4Q5Ix0VwR/45qpJC8UxzMglPPIUENYeDX4J5dIqYR2fyjF/tBsdne2fj08a3rcl2eLwB",
-	"DtKKTUA4lBWOypS5lMAl9XApLAsRSZ6rPCeU6EdTtZWhdxLPY64w0HvZpqfacZ2FQ/0t29QTcaGtB2yB",
-	"esvmBtZrt7lPfv9tp0rMXwdat8W/Dhrb+rfWMzxhqIFLErIJA3w60rtV816bnByDKAmSuyr52OH6VM2f",
-	"k4tvL+1lOGgfn5Or6yNU6uGCKXjKqfPxMO+aLGQQyd06t7F1brpFjrdKat+i52fV2/iCZ7W1Uywk1nnb",
-	"x/xNhZhp8zXuytHVLTSen0Kdql5zXIYSOrve2KFveyGvZTJrSl5hW+RHr19fNFivSLikfF+EKTeNI+6A",
-	"wMY0irPH9q5/cLl9Omi8um1Ovtv+pTE+3r3dn+8k//q5FRyMrw/DPfX96PWs+eYHsYZwWPS6LmzjW6Zo",
-	"SBXdcK1TDMwUUKl49gb3UQxIjwaJQReaMXrLoIrCdMsvMgYLiXMZ0CfaZk7mdhkPwWmfdUCuiXGRfZVD",
-	"NIqk7LrYwrK5g9neauwXW9V9GtwGI8o5i7smp9AWYC15p7Xf8QkUkBLLFXoyQkSr9b5V/o0cKOYLGtzW",
-	"jvFp8ga/26w3ir+E2JZl61N6f+auIkoodCyvcHQVYjo+xrcWP2XQRcqJb5EyDvZaB/eCXmE8dJTyIPoG",
-	"OwT0kTUW5WDzRXFIlzIa8ogPuzQeFrKMR9qEyLc3HrY0xa+C/f2sdJQGPTYe8k+zW2nhfzZ+GJEkP+fm",
-	"TKZyxMJunqciMt/yk3LYbO3d66TY16/NjXykwI0eihLWXTZDuXxmRS/1APs+z45kIPo+1yfuRPAIkrjg",
-	"PZ//LJp8+JWvLoYpXSGbDARENxTBdMy4cvA1G6+NCVF9xl1EJv6gDcy+4vPvnUXdfsio81EqGxMsEfKr",
-	"lIB1WeC6DGWFVremglm0VCUqxsYK8XIGvJrbLtUml7DINTS/colXLTZsys/ZunpOga67cLSKOWapZuMJ",
-	"/TKOUsDGlnD+Mp1w3QO8EafeVMsqMrzP2ewSc5E3z+026HMleSM9Tu+iIVUiqXtN6+sGDNsA8qppwlno",
-	"9RPo6f/UkYNEg3kvh/sMnQQ6lXancnfe+n//5/92KtVOJaGzs4WLeqZwDT1ntVs2x5vN1mEjAnR9vqSK",
-	"6u/C/Wz+2r6DKsUk0sEFrBjcIFrncMOnT6vdB8297YPVCZiPkWtY9XdkyU6Xg6/FMEICcKdTrjAY7aWz",
-	"QdBsDmAkJsAl0R84Fj9FJOJBPA1Z+Jxw4QBL3NMdDv5542UFt6Srax/Tuf0J8mKwPxuLhiNlHJhCKhKI",
-	"8VjwtL7dFuMKiShMRAw6XGUCNQBJkwXMN7Euc9S/wETGKqTfp9XNj4oOd7AB2i10LT4GktzYl5S6qrtK",
-	"rYJ6jVQ2Ti5JHN2xNqEKF5tKBEqBfCa//Qck80KMoYEBOrwxc0i3tSpQnnZ+sLezOvG8QPQWArO+z8Mm",
-	"S8ZtpzPn3sEcNeqXFcuFziUlTppndXIynqg5zJaLme2qsxqK3ptCzdW+btiWZNOUv8couEEdDMRYufds",
-	"wsQkZpmkNcENerB0MLzUYVOrUSKmQ8DO/9L6brKs3ZD1oiGn12755kNbZ9x9aK1geq+KOrHddPVfBp/c",
-	"YEdY0Bp/c3nJzkJ9c2ZvTVrSFm4WbO//GlE5+npn/+XJvyY/HXzz4prWujdn4/e13dfHbPovdnU73j1/",
-	"O3n9/odX26Pr6em7taihOB59PcKgvN0GaGxicBMyM5ix/sbVAK7meH0SiLFnoLfJLoPRVcfD29bb8YmQ",
-	"yp56v1mFLCMBbyh9hi2+DeLTyBS1L8D2/ri6hcSHYpd6yU4tz7BCJWRpEZvJmsNwdplPY/3FgG5gRSuR",
-	"o5E/eCGcaXYbsKXLgQ1lGET6e1lzpFcnRzYgatIH9N2ZaWXSJr0lRGW+SAHSYs5gPUM0YABQMpLFA5M3",
-	"EbDozkhCIxL9nI90QUuW655eDrQh1xPp5m6JOdFGmLc1VaV61ebyfKk0bzV39ncOtvd29leJdDWKklBb",
-	"ohiPXcpUoBwSQMww2WaegpivYh95jF0Pns/oyeYsZkeUo8wFNpgTjKUaiievHLHlD+4yDlddVOWyVJAR",
-	"8kV6vqdEHsOdT6rkf1NV8i+pyhXVS4J6lumnQqCyJApGdnhmaG1CyeX5qyp5fXnyStPOe9a/JNGYDpEh",
-	"G6LbbpFvoxdgITYbrR0yiT6yGHpXALygjEIGSax9KtneTnYTou9eXFzNGt++Goqjo6Oj8+t3o5N3Q/3P",
-	"E/1/L46P4H97g4n6Tv/j+DY++dd3Vzv81TncdTQ8enH97X/eBv+C219fvds9SW5fD4fDr7/O6d/be4et",
-	"rHl4VPuB1n5p1A7/c+vDV1//2qi2PhVaik964X8bvVCP/paxSVY5XKnoPOmKT7rik664ka5YWrPtqVSf",
-	"vQ7N9wHm9/yzFaMZwJE/rhLNm+Wa1fnjiPtXm09q65Pa+t9cbTX7Ah27xwIqK55U2SdV9k/T1p4UzieF",
-	"80nhXKFwLlOF3kdqdO1q5558dk/h3w3Dv8vLL4/6wHNNvbzPotYq7X0KLj8Fl580r6fg8pP+9qS/PTkM",
-	"/xsHl++DXsnsMyt9n2nz209VfKyb2c6FjrgfJzHl2EgLWuLCLtc/VwfpTI9l03Z1cZTL126j1r4GpnN/",
-	"55D8/ttuvWVq/PdaB+T337bru8989BPbWzbt7+u6zaJLOb1gaQ0bAIsk+oV5d/ktbtOUdu9x2+XXdQum",
-	"yZDln8zkyS/UP0wYD7HLgozFrBsK6OJhSDRkHHtDIPhR2o54PKB+X1z9J+OJiOMxy3bMRf7jeuMqNp6I",
-	"hCZRPO9u2CfXOv1zAF43b98UkFkhJzY59pCQEQl+Ae+QG+JAXAJv+RZeYzK9cy/EHPr3rK9JjZM3AKW2",
-	"DXTTrB8+K0BhSzPcC9A0tNbaWwgKlBR6O5TzaxaviTC3ACYMoHgGICM3lknCBixJ0m5jGWB16BgpnVJ4",
-	"y+YWF8yHlkazIYPkgwHWdeaoH/uOJdHAtr1eNsbVL1yEMXaTL/hWET9xKksBaJT1EU+TuJ63ywpLoj9C",
-	"9n5KWCUAXGZx046Sfh80bRLl9gVUdcGtTjAGtN0UHTADW7BJSC3caM7N4kmrhHKpOZUsR+ezNqZW/xPw",
-	"wi8Q3z2B+A4K6gSLYbPSCpbN6cpy7eLqn5V2hWE2l1RLokwMcxPvFGLD5MMnxxfXJ4TGQ5FEajRejlW/",
-	"t7u7vespgTVzoUAT/GxrqKex+SImk0egbX30RkJ6rZbdQeyzWPBhEczg9gZdGWz3x4FfHlMUDl4DBrY0",
-	"jK6iMRPTAqv/bRTHkQEUXE4H23tGwjpKaBYRgeafm8KrR3IS0/l56QINpnFsyoVMyM8KkjXWqVq6rSkI",
-	"m+GkXoSvgJNt4Mi5KR/imr010qYabmkW9zUvyCZGflV8CVXATFJ6KNUfqhn9pIikjF5lsPEeTa3Kvm+p",
-	"VtVsFKhVjymak8nZ5+QIf+yhXKFAWUIq1PGovDUNqMkg4kOWTJJIHxfoF8IQ9+7y7Hxj9u5TaUqSsOxr",
-	"amKGCq+jIT/bVOvdAFh2FsUxeq1gcbicQVNz0ru8uL4hW4hwl/Zfj1SV9AAdqgZuiFyvEO+X1d7/TyWz",
-	"nokkPIZue5tOGwFT026NK1wDx3i/q2CFzKfZ2o/7xa8L+58fSu7VH5bM/T5NUwJj/S8br4eH9pCZrgI1",
-	"tcq7EtB4NuNTF4M6uTLLpC0lye5YQmP7jMHMKuhkCi1nszW0nK+KFGRqZP+r05H5xhUf/nO1P8Z0vNxs",
-	"9zxc1U38WWPTjCUzy//yXNw+y8S7c6dspQzGpwonkIh+zMabdrTgBJwhFg99d79IdK1BnRkXXdqX5t5+",
-	"uUVzVH9gg65aaU+d1V5vC5pRxnG/rxmKqJ29RJKG0nV0ZK0FE+36mZSLzN0MCLYv+H1TJlJxycHFb0Cv",
-	"CGj2vo6WWGwZ3dh21lQSSt5dna0EilrTXMLRu+VwhFK1x9TbiBIad403Hk+eWnU7DevmWpz8UaHwEZWl",
-	"gfq0x4A3zAxAcr4vS9r6ujS+lyKj5RRS14gCw3qI0iLdMhVirhe3kbENEZedVbut3+p7V7SeMQGbhNHQ",
-	"tr7sT5USa6G1xxG/7d6B6qZ3CmUUk+WrjW2wXRubyHaxyXX4SVu9pD3/IyWJ/ZTf6GZxF4pl8SVNVAoV",
-	"jSGbkoY5hXP1wzwlkt7IaEgWHUZSrab8ErSskhin6xVk6VVr6xkaHZS7yorhcTcAljWWqu0xY5pCOsQp",
-	"P1DnHTwviFZGLbm1XRkgs+R9r9LLx+BdqT7SbG3v7O7tHxw2arQf1OlkIutDIYYx00phILhiXBlNZQmA",
-	"SXPzRKMbbJyf2Cb55QP2jBWfeCKZz1DCHkrPyatIfTPtW7wY1wchnfWri+Pry+9r6eTXAOkBqOcVUy5j",
-	"n2lbiiphH2mgYsib0xwhjKRp0GkhpcB/hA3qTkViJyN4PM8r0tT+eMIVWLqSkWtYnJL0M6OVmx1e3Nbd",
-	"NYCMixvaHnEzQT2ubNocuMJwoH4UUkRhUKlWhpEaTfv6mKTjNT8thSgu7LqOzZ/T1s4XZy+PK9WFy6/O",
-	"br559wKaO99bsnjEBIu5cZbTHyl64NTQsSMe15/C8V19vxNOmvQuNL2ZLMBM/7K5mBKVTKVJsWJAu15j",
-	"u9XZVfcTb+mCD9dacN9YxBqDD+a/tRJkpQdLLS+lSUwYB0lirbpJIgYRRpI/p3AzQi0VEsvkz7ef6yhv",
-	"fnLzR7borNphf/byOmdV/EFt3iwd/YG1dXaKj1RY909RSmy6bkENtVUaGocH+3u7O9ut5iMpDU8i6I8X",
-	"QX87Vr94gAG2NtP7aFPvJDaM60a8PLFTrz7WKmITI0jjWhGFXx3k8SBpFz+tdd7eq5MbsuVSznqLjoU1",
-	"cmXSb1T9uX5YbzFLO2mlwLUFy5bt6IZtKuVCn0oxMIuqZUEkCeNiOhytbFFZJ2cDsw/6Ko0FZ1WXAgw5",
-	"+PoM5drcpi+DX8AfSIdUj8PlyJsuWYKz517ftexR5vA1gMsE/7AexZSPGSLJGq+TxU6OEqZNGdmrkwvg",
-	"HKY7CU0YiYZcLLRRaq3jOkJo38VlP4br6LZQ04STPpsLB/xpV9903XMosrninmORMAjX7j5LWxL3AEsW",
-	"0woRDBYOeafS1mL506de29X2nr30mmvpi70tC/rcq5N3/JaLGSc4hfJ12Lz+p6gPjv3dNcMxFTxgSevd",
-	"LW6aZrPP+4zEbKAWShYqjeYhDQ9a+7X+dtCs7YetZu1wsNeo7dKdPtumrWA/PHyEFnBZ1wBFKWKi7mYq",
-	"1WxzNdPnp6Ql3b16u2Uz/osHefnt8Qlx95imW3vbe+T333bq2zlY4pPDtyweCdq6mN2dJidvb14Pp8ff",
-	"UMG+baqDd1fv+9NXr6+lmtWCtzktolBgFKJvF0TotZjsM9K7bu3u5aK7+tJancVNLnhxP7Uj7mg/1y8a",
-	"qoJG0EC/z1K+BI33DZ2ZxN3SvnLX2Fdugx5yC/3iFtUeMYzKJuPnw+iDnIMGVoIMojheKHNaCF4WRe7g",
-	"hm5hmrCRt8DhC/v9xoIPtT4yFFUsR8DqFFP5Bvw8O6LtvUZjjYRVLnhRGcyxGDNJ+jRwLbTsFme/wmuN",
-	"673u+1+OWm9/WoeDIx78SsHZJphWDLxUCkw668G+9aqkFwguGVf6nxLygLpGWvUAFqFn4MNtJ1CsybP4",
-	"CyjR8BbpS7ovz3ikIqoiPiTvJEvIFfjAE4xOQp1nZu4wnHViassd7xcu8dU53dP4gBZY/bnCZH/9D//s",
-	"WB6tNWlwDxp1In0NQmNPRGIYaSzEBDbV0rN+UxgNBszEew9auy3y+2/7C8xrZYnWBp1iFtfgXCjiCgKe",
-	"Q2tKuNM26vcad+KlnlXvuPDaMfSWydISZrBUF9XjonEsZiw08fBmaw+amzefLfvWbtn8pZgmQVm4FhMq",
-	"M1nTrvpar8DARuUP9hv7z9peyjSh0zBiPGBezrWDTkcQfUcSy4ddPOq0A8QSAfPzlCVz03cuZAM6jXPa",
-	"A9ywhrzJFoSUfxDa/WU/YaLGq75Q0rc1r76jymi0ph7aeT2vr69r2IqFvSU8Ep8j1ipcq8mzMk6ZUq48",
-	"5QFkVOW7kQ4a0eAnGYe3P611IqdRNxYBjdcyZigfTgHAJgNnUzX2salqQHsjSqTytOiQ1Y5uSMjIQu4Z",
-	"2Je5+nxTh6rYR4XWCp/b0oBqVqd3ifcLln8l3421JCdhwRS8YhiOORYhkxsXp+Cz3cA+vHDK5xg/h/Jp",
-	"4NkWLKDIU7C3s2FLngUbODOeD4XTtZ1E7tM6+sgxLdcJPAqNyTeLpBZRC72lp5JlMw61+JqLaUKg9o3E",
-	"UT+hiVFwQA2jhc2HH8HOKBi+cfyVTuF5buzWMn4cm2Nl++bFvs3ZDx/9kPz79e7sLrj5Of7hmx2+m5y9",
-	"BNSmoxetfuN2u7/9XSMYn05/eHWo/s3jxg/fn4sf/ra9l7Pd2x+t+TKiq1yxSUwDcGNs3B+XTboiDruD",
-	"oqDAomsNpHXsmpRLReeepy3FTNlbDprS2j1sNVbBpiz02vWGWrwWUPi7edfasvYxdyzO+cNW+70qq/vy",
-	"03FSXp+1YE2hFtXc3/NdPZNZ2LPuZpvfCuaEUJOek3mQBgddbvKZ55PJPYu8iiqCssljC9547s8rFsMh",
-	"Gtb+Md4kz8xkN69IMrNKOdYOSOv0N7XhxalM1vFaOg/NWPGerEfHnG0W3ntS94PHiSY2EFJSAsXUTCS3",
-	"+XxmRGhZJ+OMamNDlmyt/oKennstlQrfjQgQsCb3XpE06vFo8BBTyZIuHbIyX4o2pGtH+vdlK1VSTbBQ",
-	"a2Tp1MvJ0qwGj39m7zIjyxyn3BZkSHQJB/zsQWfLaf+gmLN3co3R6LlCAsohc/+Pi0dfR0N+MVX3UULz",
-	"FTBU3kpwkxg0HucmmVnnd8ah2fs8Lu7NnaYWegwmYdymjId/AW+pmKqSaZwVxTDWdIaWQZAsQ3AzEg/y",
-	"CCyy0Iwmocx4Q4r8aLlIyFrOrfVyXZ9s9T/LVr+x5tI9URCLLMLX72+Mq6+xd/DMLV8mXmbiTFXSe8Fo",
-	"whLy//7P/83HqEtO07Kg+5towHzhn/X/cbJWnWUeOrEwAG+Z03K+VBIhbT1zuRsghYEGrHfMOsuMt8s4",
-	"5CFo2rMYY3gMIQ4qBpkw6eolrFY+1oaipi/W5G00qYkJbnwNupqyBMUSSCHfOFx0u0/oz1OGDSLB1nIW",
-	"yFSyOsnAIDrvAILeGavbd5w2HzDQEmekFmsAquMckaahZnrM16uTSo1yyPowOXt9oNyVyXp5eZ45Ppl3",
-	"Z2jbzupD2al98jb9+d6moNCff2o4XhaGCczeRQTFNb69U5LDIEJmc8+SJdF1e0suuN58htnxjznS4ji7",
-	"QV1bvljeTff7dvEOeaBapc6NgMZxvvQrK7epZmNjEzizwW3Dme1oelqnKoHLNBxjcZk9kLpKdcEbZ46D",
-	"19dZW2UJb0dMDdrQbVy2hX5rG74FvLLtLzfeLpmkY+bfY1AMskUDxeu6aIMXph9nxPsxfvsyfeEVTu3G",
-	"zMw1TvMm9hLG7T1qBriuFBBqsqTu0pkIkKdlfWSpbufvmfVO5RO4NN/QtgTUzfhvXfBjVa2f2VSmLBZr",
-	"ryboQufHJO0iXlB9hlgFWiUo7go+ZKpn07eyk79l83seeWy9XQpBW37il8DKVm65CG5r8P9rnvy1uz+v",
-	"LuLL1074u5xqsMaXdw8muk6Yf6nmZb+Yua3oY58vmFGgrz12eL5O3mREuaFXLwPeQHSY90pr90NqoJIu",
-	"pL95wH6j6HYGOXJ7Ie9jzNqQfD5m7VkSKfZZEDNXIVCkYHzAl1ySeDY5K6XlZWfzJzHioWAFDoo1z2Cx",
-	"Iaomx5jqfp9M7GLdwjH/lOImE0xmyuXOHuw3DlrrseQVATzGwy5UQHStb7A8JoBp97ZeAn1XWZQqQNFf",
-	"CxTZ7v1SAAeQegAwBbjEaloiMXvwG+S+9qSiidLbk08UaX036r/67vbsm/M4/Oa72dmrw/HZq9Pp2avT",
-	"ZvhqFPf51eTfrdNGf/ts+O/vX8zWqfVYWTyZs6VwCg7qoBQSTQ//2k73Hgn+RYGGd1xFMTY9sMtVmN6/",
-	"SXjh56RbTsnvrs4QPeJfV0DVba2jXH/3ChscFST4F3K2ZQnDmnO6IGrEyQsq2XarCmGq+QQ4ccRtoQoG",
-	"61aidBQTGZQomNIWpC2jV0lGY4ZRw76Y8nxdzHr2eqlkx/IZyDTqCTXRErun19XmOdLJRBIxWfBONNco",
-	"l3DF7lgvYbey6oh0RZTk3eZgeo/RKiKStB8zUNMKYo8WfmclxM6KmIZ5lSuVKv7cYBrHXcvINoyaFEP/",
-	"vePRz1PM/dTM9jnhQpGEQRoku9NaxyCDMUiirHNwzZBnOSK9rZowgRUTiQy0dSFvl2I13CuWCLWIDyII",
-	"CPqNmaIhVXSVQNE0+9bem1NCNsdBdE+nhWA5qvFJxKNdL5iZCVN6y1F24o7CccRdjvKGSE+AVxmxOPTi",
-	"f+n7BMLZYuRiEQHKP3nF6gHQCla6mNTd9Urz3KnNe884m6XFg0D+tpeKnLA4jvjQqh8ihtBGFb16feaV",
-	"IRoMnFSviiQZA44agkdoTt7RCqKEw4ZcD73ErnMLMvMvXHUjWlTumbTPHunpY98jQcxoAogOHZ6PlG2K",
-	"BraSkWTY0FJ9ahrHTptawgLS+Rpm4KqrGOmNWbvn3NMohjLlmGREZZXEkdQWBwSPoNGNqpMjfKzDXaaX",
-	"UPbGSBIaS9uyMCSDRIx9QfpF2mmirWXsFDtnYKMRu0+g/EPEq8NN3BCiD8J2i8GqieyW/AjnWILRU1nW",
-	"R2OFIr2M1a3hFILT8TB+9qmEZ9wLdKbkUL7j6cmagkapLVcx4ww87+hRNMdLH7nnbkdBclGVnpoRnUwY",
-	"lixGnGw3SEjn0p0g45y0GtCiD/wvc5IeHYIRlYAqSdiQJmFsPDox08YqCahkwJxmUahGWkEgvf/qVUlv",
-	"S/9fGzMsO51eFRr7TGigjyk+C68RXIt4/TEst+7wjAiQIAOG0R0zoDRiYB1Fau7FjOEh41E21Rg9ZJr4",
-	"GGx1LMQtiaNbiB+PC1jhZvCPW+0O/G8BBFL/83AtKEhPZC+FgtTH5owPxH0PzaYQj0X6ZlleHjPHLWd5",
-	"Lxbf3wNxLINoXV8nWOJSC7rreXTWMsKm/bVRsSkkIaAEKgrUtnZ3i7TGjOJZnK4rIx4w0jzcb+Tj73s7",
-	"fvz90P1vVTuih/H2jPGGqCuldLukln1ZMsRNzslpw/4JQ3FdUkW8qQ++MFOiTHq99dZrA133vYGNgPBG",
-	"bCrVyS1jE+BpRmoR2ofuHzwlKMviKJnElKP/MWQTmqgxFFSfubZpYzbua66q16etTxt8T1aJSDo8ZEEM",
-	"LaUIbqiDQ0GzDdN5HQAY1Opl/M363aE0uZPkKMujwTELkT4vRcq6l03X9g6fZfMywKu7oJH+urDunrJS",
-	"aVd+koLXr+jsLZOSDpndlc+eHAnuhQdmRp5rTmZAVCCvdrLoeNr7fBmOegprou1kV+oeasinIgB+yYKp",
-	"ltvX+nZ8NQYyX1BZ1BmwMN0C6AqdRcBtexidtQmYpvKWAOo6Cp5xnZzQYGQiJOMa41oTDDscMhsy4YdW",
-	"fbvefGbtCDQ9QTscaeMusq3j4ERc43ehVQwSMSwDyDWYj1uCkVIT11qrdVka2UurbFByYCbTVzQfGv4K",
-	"8Ge8pqMUc2uzCEdVe6pN3ttzND2/sjzwK0LNEmByh11BbE6b8erYo+zCGtgUsE5uouDWw7ZIwXFmlCvz",
-	"Qa0qExUFtwwYUocPDYa3KdHUKqBZwEEsZigWFqLh+YvvkrjSrqQILWn43/xikwBSw9IwIrSs2pUrzX9Q",
-	"UJuZf5lVPZ+5FAJpQk/tCtouVUMasDAhi5liK99kdLHKt1zMUBBkg0f6lruF8QHaCVzWu5s1bAs+MmZt",
-	"HE6lXXmJ4xKcmbwx8xze5n9k4ZZqmpitZ4gDwOfcQuACLDyKD8ARNeGbqsUnMnOfjQSQCE2YB1XkL0yG",
-	"7uCK0wHRH6wiPlxcJ/tDlUCDCTBKaATV9HqhZbbjY9HyuVfbWV4JRRWD96E1YfZ9lkNpMmfG9IuSRe/2",
-	"rPoM7S3ZTXxkNek5rPuFd9jku8yZyNmIT8fm6dg8HZvVx0brod6N0V3eWZf9cjV7cPJnIku2+e1ZWFPI",
-	"4zICU3/WkqJHXHCL4DWHcfGjR9fVFCQuhQFwnRs+1hDmryZ4PC95fXXNt/mqn5bOrconfSky3otAcEUD",
-	"sARRowQjz0FFZFUYzH7MZKiLoYUkjHiVjClHQBUWuRQAQ3KAIIqKlNFLbKKAyXYJKMdEjnm9wzv8q69u",
-	"krm2R776ipxx8uP1jA6HLCHvzj58uRWKQG49IxNIZ/rKGp3sqyooNqUaEI7EPHVt9DWLedbhRjH7Clt1",
-	"zSfMa/uIDv9U40Kr98ueVjdJMuU9ByCDqtRYuCPRMxkmPae3Zei7w423rEr6Qo0K+pT3vPSx3jOAcOEQ",
-	"1tWGKW5VZAw8MzdcOiKm6iuzmGdjAH3B9fxRP0wnUX1Ox/GHL7f8P5/Be9wd2r7z7tB/PiNANKDNRrLD",
-	"kTa+kIT2pYiniqU1Nm0S4XehiyME2y+FVGM0nI8mUSiGsNpDxvU00mRr5+Ef1zv8xwk+ZEcD2+9fe4Y5",
-	"jPbdgYhNMzAypiFL32X9jkMsTZkqMaYqCmgMjk69O0wqaVia697R4TczgfUykG1jyn65Smig2sWkqQRR",
-	"sAlV8uMVeymCD19uJSwUwTNEpbO2tt4b6EEiv/oKQmM9zx+xNcGOLf+p59jzGrC4zg1Km6UG+OS5h/Ki",
-	"z12HD4TNajfMjgxEHIsZcSZWxKXSY/myBxh+vSrpLbQl7j3Dc9Pz8BfNBSjYFlOAWYJcTRgXrFSdnAsD",
-	"DJiwCaNKEjntjyOlrUAE/6t3+BEnUwOEN6EKbMKdxo4JrxGEMLOxZrjBhQeMVxmf2DW5zEd6dr16h59k",
-	"dtDCsfT8Li295+TnqQA/Caa9gDTHKDYZsXgCvhyIOo2o7PDeMQ1GrHas913EbcJFDfrH9qqEfQzYRLkE",
-	"VDVKmL8RJrBhPT4mGgVrYFndQo7aV1/ZDMJFk1ACUEjbICGAMx76hhN9U8Rkqn7ILzrcvtck9h3uNxrP",
-	"0LyLo4BxyTze//bsBjI+Yq8GTh99TIOsi2S4ZR7aGkfK6zZTQeu7Uq3csQTxASqNerPe0PcY5lFpV7br",
-	"jfo2ONfVCJTZrfqMxXENKGDrp9mthOOsfxkWpfVcAZqjyUtHoH9Nglo3QmVJcwEAc3zP+uRbNifXzHgU",
-	"9neb+8/q5Mgz6DEW/fr9jSQTlhBb4/W8w3u3UZoAb8oMDogaTcd9cGRYHeyWzev6M5IkoGK1yYCpwEJo",
-	"KgwoInVRkxeKpNjhluzhU3WC0exbBhi6MDU5sgFSxTgZR3yqINQ6EJAPitidVSIFuAZTfIxAk2lIuOhw",
-	"gxEHTfYjJUmWhHuIZCUtO8dCew7l5kggjoTPtLY3ZEpPtZLiMcEWthoNq0hYZAyPg9ntTB2KFb1TlfaP",
-	"psNr5cSADgbJXaVduazhX7egaZ//0n8jvx8dTF8eB2Ft7+357PvTnffdfS7ef3/6w9Hgm9uPP8irV8eH",
-	"3+th3aq5ft8xan6VdkVGkN1faVcGB9sXr7dftj6eNl8MD+6m/UP1hjWH37z95bv9PXZwM5WH08tv7q6+",
-	"O3lXqVb0az52T09+uZoejrf3vnlz3lVTtrd7+OZ88v37vcnx/FpFt//+6duz92e7tFH59OGT8TatdNt/",
-	"y+bXTKEOtuhc1/svEWYaXefolPN3rewD5v4tuPk0umNvkWLwU7u4SUUPus3cwk4RpiOW5x+stH/8UK3I",
-	"6XhMk7lvqhQcwUq1ougQSihe2kYWqNJSkPa1gYihPZP3s/5WhhGAolrL+JdqRgNdhzNkE9udemIjKyYn",
-	"e6e586xOeohs7w67/ruXMVJT/1/RiXDhh4eeihRFOIWv06vYrFQrLb2C2Xx8xkPIDTCMur211Wzt1xv1",
-	"Rr3ZPmgcNDKeuOyjDk0tkrILVTdMscT/Knq5+zS41VYaZ7GtyjYq/Xr35u/BCs9lXzR3ZOYfgU9BTvsw",
-	"D9Pav1KtRNS2gO2aVDBErswCQFDVHVE50m8w5tFCONI1rPWCfvlYXGkG14cS2NXcJIDFfXClYxtuZdFT",
-	"FUzNthuy8h1WU6v4NWS5Uf4l67kcbILhMl0aDwsPypVd5EjzSTlBA2D1ysDbt9KHKmVvgA0o3t9MoWcX",
-	"ww0f0u4/xV+uVCta48HCnZLBFatHFja1cB244NDUyoCRGmhUcGH4yKguuVAPdAJw5908n0AgzJUrOKGJ",
-	"15iv8HybOJaHrbnyvihh3WXjkt7dHh5lbjUQYvJDDkMyv32aFuEei323LtnoJ24x2LHw6BJ6MXtURDb5",
-	"q9rM1WNDf0YR2ZV7tCzPyni2fLdRoV+pwJe0whtWLXe76ZGjh6dro9kmNbWM2Wn7GTn+T5pcC7YL1Q6I",
-	"qQJnWG+vKvnbH3d/LGbB6tHYOytrK41enkeh2mjl1N9FbzTuZk+8PoLOCFRbgxSn4TTNf16pLWLU2OqG",
-	"trDKwntroyqHeuEGQZr1Bvn9tx0wwSGbt0hDxKePM+N6UhaflMUnZfFJWXxSFp+UxSdl8UlZfFIWy5XF",
-	"nPYV5BSp+2mOqcJTpiLeLDgS7V5lMhR36s0qKYZF2643661ndXK0mMmHKblfSIeBB5VmHX6TxSaWy/IJ",
-	"CeVhlUBkDKI/mRBRldBhwpg0wWIfbg9DtlwhFKGpRzYjxCgaRBOrUCqvbKgP3KIYQGo19p8h9h/cjYFD",
-	"CGQBPhNeheZCxGAER4ltl7G/t733zLVqWuhKIWeRguhFpIgYDCza2mK3J1hVEbIOt0XqcO9ew2Liwagt",
-	"eJse21G2hQhNA492xeyMoOzRU/+99cHMbuXhSVbJkClpdwgTHTAw1+EWeIWFabsvJ8iyLb/IUfoLjALS",
-	"zjFGCO2s8L4qUUIUxWZ8BT79BERZNu6VEXGvNYcJDGY7cPisaHkB7qfqGv3IaIb8PKzOPHINk/eCZi2a",
-	"kN/bvXAyxQjE/9hePcWbnulhX7xMxVACf1IjlaJZIPhNyfCb6w1/U+zWwnEALOzDlvGeXbiKhmMN4MLh",
-	"7DbWPcqfseFd4bHN9uAr29WCUrTF4a/RCG/1EGybvYewxL9zr7OiFTI93cqP3Dpr8rn63xUN2HbhKz2c",
-	"ax6Ge/cJLBqU15SwVETtrDGwv1g3xqKpZqHRS2ZbUhX48O5jS/WdsQG9eazD/XcE4i5aIA97vFyk3Wd5",
-	"nhokb9AguWhnvHbUD5Lun60FY/F5wyT5h539P7Bponf8PLU1ko+H6ljClhCQ8sF6W8/zriIw3uXF9Q3Z",
-	"mtAEE4l5Bs4vNU77U5Wx31LjtE6OuL3fGTNF9DFNogfQyDJrZHdNNfof1R682LyFxugbWRsfVkYltSzZ",
-	"GqlxnAlHVjrTRmM7+B+hCKBoQt8Alxj+ACnCeMHUXOD1Le+HyrreTSgsL/BsHqF662QqMPh65VO1st3Y",
-	"XvTuvVjwfeXcoW+Mg36VJ/TK2MjufhjbzjqeUD2VKzwgepw7rdbGz+ze4zu7uB6rn3nH6R2NsPB9mac2",
-	"U0hDrTbhuWavUYoXO2btj/o3pPCaccw5JGzwmpcDIHoFM863piU2VJejEyX1fWKbGIvCmAIi916d3BC/",
-	"wMG+dVwvd7ZpGXAqknEa0HohwvmSUP7H2mw2q0HV+zSJTeG7d5gy4K/pCh+ZqgSEKatUKyDfc80R1vWG",
-	"5dvYb2iVl3SZtxZzFo56Hc9Trrmv9UIazOK8jweO13qsIoNFYhFPPmXRGlxrEI/vFTKMm5UU8+czkOb2",
-	"PZ7Z/e/OqKqkPzfMYlOeBaEkE0hdmWtE49jV7xjnnUhCB9QUJQiNVeTdjyOpjs1nHpo6ZNBVfsxi/XSV",
-	"igGVqCA3B09yGsvciNl4kK6VVqO1V2s2a63tm+ZOu9lsNxo/VFyeC2R0uDC9/nb6ZaPVzFjfSzLJPVHW",
-	"PQy2s7ShF+QzQITYpBWt/ahjYR+8FITbwIHE2Ip9oEGTeWNXGQJ2XQjYWWi/DzmwGtAX12V1UOSHFFKq",
-	"IKXkB2rRWhzmLY31uTDnvtFc/cQ77vcdMc+tcY5PRdKPwhDhEDYPJK/JLZZwil8X4GByKRMfPmWYyZtI",
-	"+qFBv/DFHtVC3mF/LNVrjq1zNhPq9CKg2rYyQUeLu4O+EQOZCVWJoYtFCmW6i6NPlBzZsh39HuumaKNB",
-	"3+GUyIgPY1bT6nSVhEzeKjHRJspkpB/QpwBUKtNlxsEBRgrDWH7dddqN5guZlr8VcTjkE7g2a2tTBdwt",
-	"yygeerDvc/4MmuYaekYLz9MmWZ9/AMPOtqyq/NyU3w2/49/+q9F/H+zGPzfG23z39c8H87e74nDalDeq",
-	"lXy//8vJDv3334zdu3ywP4ff34O0tLmBrcjLcns4m7l0BuOmcz3F/upMf6dxuPoJXIhzOmY31GDnrKX2",
-	"3gjxhiaIT7eWzvuWhRG90RbJuhrvGYc8lL+i/DLZdVkBhozKiZmN5Zen+2796jjNJxRoCN6TF22I5SM9",
-	"sVm1QDuyoP+wARYZ0TtGoG0H4MclYjocOaDCrBjBD3tiJMNud5a2Co6kAaIJ/wZHZWf1E+fiehoYzvGP",
-	"JWKDDnVvIq4ut9m0xuMI1Tai52JWUh5fRniNv6CcfzLMPp+gLhPP1tP8xF7+HjYe5CA/gLcszcRMCeIL",
-	"6UfU7p/iOKFqVJzhmDVEfIrerDWMXp4JVcGowGw14KxajGuDkNtWIlrAI64yuLwAWc5LijaITBIsXjia",
-	"VUJt30psOplrX4g3A2LXJvrCcyIFwgcBAKp+oM8CSKijHn7O/AtZJxZNHRm+sZcDyrUxbRqgdHiH3wiA",
-	"dU4ThqsIqWInUAU0WsyRsy0d9KTgqpdWTDHVw36/6kWUIasJZoQTzlvXLi+5agDJI0UCSOkxsK5jYoC6",
-	"yIzOi+QWVrI93PTenD9XF2oeHmh7GzTltWzvJ5n8JJM97R87xcCRMg2O/pFC+snG/mNtbANy+sg29lba",
-	"9vCfqWIUOsbf0luQ1ZzNXJ/8m7S5lxb5c78YqKe1jq6Iw+5AJD1bGASIadhCwbSynsxdXmwihgkdo1Pb",
-	"oKLrr0GWH9XqBrSShKdnVJI+i/iQJGwS04CFDpvNDoILk6Vs6hwaVb8ZmZ8fBQCVXOgv4Zw2FP5Fct0M",
-	"C2np2nZzvLd49xdTb1yjsTYXxo9f4XjGjhf/HSX0k3f8b+wd96vMIiV9RvLPlPZPUvteUttwKpvnrVm+",
-	"V6V4LyFeiMqhxXdpahs+sbQE+WCvdYB1xs+qmPnIYnYXpYj3gRiP9X/jiJtSYPtarArqITSJyUKHTGDK",
-	"ww7vAaAJVIjaVDlMqKxCyjwgwmbSoVwKnk20g/XCiLHJWxtPpool1TSjHhC0q4RxSNhTprd5FXGYbfXy",
-	"W0b5bBTFzJRx4JrIW2nzlYHdY76/PtIG1xVFew96J97R2Al/sNoveDxPa05dtn7PZ709KIDRTA3adp4p",
-	"4h9iBJpV2TEghquaieQWHga5TUkcjSPFQsKn4z4sTIdbTApTvB2Nmcm4xjJSU/kYSbLTOlxa7PsSRvy4",
-	"2YcpDeVyEDOrr9dbPy4fmIz48Cw/XIP75vptrGX4gDSbyn/bMVtr0tBXytJnpb1rQITMe9+/fP2i9vb1",
-	"NzcIqJw5oyuQfwqe6OplM+00lj36v9wQvk4H8JCNKBXEmnIegj9xLq6VSEACXSZ0WD649AF4/wbJlSAz",
-	"/KzHdWS9p45smpgJj24sjOGpnEQ+XP9jbymfry2W4aH7yGZ4cNMkTYC9MCwnBUS4Z3I5yGCoxKj5h0Nu",
-	"mY6Y5aL4GG+Qi6hwpme0tgNtv2hRJ6em1QC3jeVsVZi2KU2bYaOAmn6opttKh/t3mnGB8LEnhmjRIong",
-	"AavatriUhHRuK8ZcAxVsr6HFHNSBZMYeC2iNjP5r++ZJIu60VLOlUq5Nb198xAHY4i8wSQEUH57BXqNy",
-	"FE0WOm86LA14aYd7Fah69fLFcj0LKtRLkTgAs9xaOLYwbhZJlpbwBbZ8VSXY0iziSnRsF2JtnmNurZ0+",
-	"ptFLlVBtmH8h7UC09M4UuHEW6a95sCBklgg+dDj9VdeLoMOnkjkNpk5Os/WAKfU6iP8pTsH+mTDJlO3F",
-	"4LrdFVIewH/gzsURdzAAUGuMelkxWAwuuhXdfnsRPcOqRW05uT56e9L97uTq7PTf3XdXb3pVQjvcvhD6",
-	"V9YB7gb673ndmv0VqJI+C6i+AsOSgba/E4ktS/SoZRmMiZnzicGiurezwojRu/7B5fbpoPHqtjn5bvuX",
-	"xvh493Z/vpP86+dWcDC+Pgz31Pej17Pmmx+ED17XrlAyEyJknIxEItn6MhAGfuw1gV9PBylJTLGbHnmd",
-	"e/9wS/Vwycr77UmKdwAREBVFSK2QKewedpTtnL/QnDiSfndiW/iXVSwPg9agtt/cpjW6u7dT22etfbbX",
-	"bzW2d3e0YqmomspKe6dxmDap0DsTR4DaZ7yOHqKgmUzbH/LaG3+JDxcmXq+Yq9eI+Q+12Tfb05LKJCdB",
-	"IonssUrAoSkSCx2QMRCQKCL0B1hUR0cV/svMPVX7Gv1G/eY6Mdq966Oitwsc2tBFx3jBzRuXvEgfeNtc",
-	"v7IFQ/n04YG01mqltPaOTxKhJR906DnhSus6y+gusyqajMaRlBEfZhf8HMWSayfCQZ45SaK1Ecm4eu6Y",
-	"MdS8qSiO0SldsB3OhejYlLcn1yzfazQv552wS6usoYHykj3hjIWmKjhtr5x53PtCdqMck/5zN2txzT7l",
-	"2jhmz0jaqdWdEyOGfbbAIdCw/s7Bm7oe6Kp3lCJps/+X7J6DV8mPAoY3F1P0YgxEMhRKMY5aq6tGzCow",
-	"bQMuU6a3LKEHofxRfCGJN6e/3ubnln0DZ8USMbGakz4nOc1N32qYBGip+qn62jbgzSgRSsXsz/PLfqoW",
-	"uWbTBoq5WKoxiShfbDlqjcErtgwD0v2K5uDdWmV72dalNI6dmVU1jcOVlkYGq4U6FAGTYBRrk0EJbeaZ",
-	"59o26tfhAPFjvKcWjRCKAKu5TtumGWidnJiRTFWMbb/AtrGH+RJwZcADSUHR7/BeHEn1do7P9cqKC09s",
-	"a9RcOLlob9Nbtt5E2AVs5Y3HWNRWhJ8Xz73lRc3PWZBgBxkkIpebXRi6Xn7sCwFsJEvy8H8bRqrXms1t",
-	"xMP1obP03WtjIcCufaufWAe8YYO6UCWS9Rd3WTTT9wh7fez05DNcmzaa27X9foPVDujeTq0V7jZZg+4H",
-	"h4OmvnfStUe9XXGeS2gSxkNvQW1cceHdzdp+sLtbO6A7zVoj3B60moMdetDft9DtdAhrVAmmSbx1UN+t",
-	"N+wvmwgXBxKPqF4Pq+iEvV0BdoFdqv4OBZ1/1zChD4ZdVP+pxYFrK22FkGGmhSLI/AYCaMRorEa/rJRA",
-	"rUZDs3OQJFTaRBXQl5MplxCdCkYsuAVFaqS1ARZLVgW1So8OY2dU0T6VrLBHxTcwlAcXLlj1qiJu1zed",
-	"zbdLVCI70wgmyyOj4Twq1PSxXrw0rcZfXG9bzTgLt9XNoVoBgPulkV3Eqc9Fdq3vMRvhPWy29koQpFOs",
-	"kyL0EoytQjB3jcAlYERH/uttHFeJEmQUHwLKQlwtYEpB1pILaAL6Wp1ca2WoL8K5g1/LYNBRjt1xRWJb",
-	"hGena3vDAqDf3K2bl0xlsLTRSZodUwlYdDVF7fLL0mJGTTt0bly7BeqT3s3C6OMTJsxfEBPmEs7e/aPF",
-	"G1ZsZyO+mZYWxrRc7H7i3dPeJL78kDUo4772dOlT2WfogHsK236OsO1fKAKr6QN8ckUC6l6RV9OhR245",
-	"HiHLRaSrvZxg82xI5eX0LhpSJZK610CoPmSqR77sXULO4rdsfux+q09oIpk52hf4ptNEjF9fX5z3TLYU",
-	"JYNEcBC5NrjV0SZ4FjLMx0/GWWS6w2pL9bkRiWO9ofpTbfKFlisRVvx80XORMilsgzEojrLeOGs51Dsc",
-	"/K0zaOWsDDohiKCMxPZwSLFQqre0M1IqoQEvzQcIiDgZRHfMtpc2LShSPG8nMAUPWJ2cG/0SPJOAMmLi",
-	"qbjbptG5jQlqPhlx0+T80q5e6hPRIxoJCdl1NvR4+e7Fm7NjCD3WyQvcA0lipkz/fRNnHOM6UoUv0PPT",
-	"751BnRflRCTRMOI2sg4NsDEoPvAbF7+7euMFtPuMRNwN5Pji6rp7cXX26uz8utBvAhVmZlaa2s/4gyKW",
-	"JZby+lw9M5LPkfrk6wcbCKayW/VqTc6c/e6rAprJRGMmpqrS3m40AK1Sn5HvvNwNAwiKvvcNFynLF8qE",
-	"n2FA9zau18rYtcfiKV+3JB1InzKPw5hUDNvzLZVGbiELxVG6zFYeaRO/BnELudxcA6c83rgQSqF8ThjX",
-	"kwgXM1q8+Ec7E2Rxd6Rh4Ehh3qvnOx4KkAFQGqI5mgEixnSNaEC4WPh0/p1VZGwZYQUv73CDKxupOrEh",
-	"xUz2KbcJtdFYX71jNJZkZspiIXUXhADA3nIviSbtnQMQVYKzDkdnvZExxn6DcjsUPTSKMehkgbRHYppU",
-	"SThNtKhBJ7CLiRkGHlOpMLvESqjiEhg459ajc6U38SFMGnukgXvvv3x2tRH/cSPZyPBoFROnZ/7SIGAT",
-	"hb2EbCDJJKZFAz8fKUebNgsNEpXRjtY6970zTZ6Y2AITe6sJdcxsyqASJBgJATlgnM38YOd9Alk5brY6",
-	"p/EaweP8T1u+aggGs7jw6BVlHdozqkkHuxrKDFw4JrRhgy6bb2azXMgJ3Gic9bmANEABucRIU3uHxfwS",
-	"I+OQcGhC29BWlfTnmAOi1fYOX5nPaAoAi9OriBLCtSejSzN3NOs86nDrdXIrWZgSByrw2YBIvUo0jSG6",
-	"6r4UQaBnrYGeoRLgoov9HnJdzFyvAUue0Bptp9UiPfMxl6vgesNArJFMJ7BCLvFiDMtfPo1HyD20K2rt",
-	"Ep8U03zEDrfK+NXJ9cmNzUckG6YjLkk0fDTJcK+EQ85m3UzSYT8aDllyz9zD7Fweknfo5xeYZlcGpytz",
-	"cvVxYDx8QE7iU27hI+cWFuYVWpcDGP9an/vrJxra1K+Mx/t6Fe/cJHUqzxMLc97Sfk6DRQU+z7dM84+y",
-	"NKex6UuE7UbahHKuDxVvZVOcXBD5z01xWlgeTXtP6Z9/ZPpnIMbjfBHeTQHNaXGHur/+1CZnAK5jldgA",
-	"9L78biz/1JJV93rqjIVUBOfi3iWtAkITRoZTJgEDIUpkLtkzIyD/3O1ZXKs/Ku2vWshpsluBrQJX8cf6",
-	"X8IYOn5M0ycRd5ENRa1E33d3OxwOl7lnclcjWYTL358qJXgpMv+lG8Tj5WD57uBma3tnd2//4LBRo/2g",
-	"TicTWR8KMYyZFhbm7cZtug7ExIhKh2CB4AyRlFNYXReaNSRkvmNebtKtRBQGlWolpn2mj/sruEVfiPht",
-	"F8vr9AhsD1yHJWFyo4b2/pKw8II3eMv4/rbwST9O7FAl0j70to+9DQ5/eFgelt3cZbD6jq6egPUfE1h/",
-	"4p0r5+V114rdvO7nUnj9N0xJixRou4VakEDKCR4Fffaz7b6qniPSmLWDiIeS9OfgJw1tf3kSimA6tg3F",
-	"7ZtfReqbab/e4VemhZxNmEmPQC9tJG0TZrLrgHFJA0iRRuAYD5L5RBnEf2g9joD/2PbcTQlKVidJdEcV",
-	"c0AFzutgPQr6FFb9bJqiVu0AcijBaf2lC9xdnX13dKP/e/Hd2cuTq+veM9veuYQx+P2eOWOhRNeHdGWg",
-	"Soi2cTG7RejwgPJ040Su6JV9jKQqbzBg6eOxInUbseYcdtCri+Pry+9r6Ssqj8WIs4x2Y1b3GTsYPIm1",
-	"xxNrm27rsp4BjsX8I5oE2Bk/wRc+VouASco3N5fEGUV961f7z6WdAs4xQzTD640o9UXiInAedslREYM0",
-	"HSPnMV4pFZ2jH9N/LXTFgQhZh7vXpm1+6ZhZARpJ0zg9LG89kBEwa/la7Sf/me0HUubzT29A8KAjskYb",
-	"Avv+qiub9Xq7FLcjKCfGxpPY/ruL7b+RyP5vyS2W9BN4IKtYCfnrhyxSMvFLEB3VF4D6TrI2UjGmr1cZ",
-	"ubdTrYwjbv9sQocAxRL95v/9I6390qgdfjD/rX346n9WPmNXgTOFBZfY/E5JK7oz0P2YjFWoKLjc1A6H",
-	"1r/kPWAPRgaiqMyQBfMZ8p0iVV3Dqi2H4X8MAzXLCsl7kdzKCQ3uYQl+Rjz9J5Hy1xUp/2gw/IyMebIL",
-	"HwZr/2C7UEvJ+eoS2N3GNvFgYE0pq2XrfWZzFhEGIwKoEiXQ2BM80EOVo6kKxQzTVvpsOOWFlbBaREcc",
-	"USX+UsWwemBzSKCy8LF/lXBepnjW+MYxjTSc36N+FpghpP6XEIVmVYyHLg8pLZnNuuzJ1WXtjEcq0nyF",
-	"vAEwdNKsN55BxXS+56BVmGzdj8t3cl2GUtx/21wIvA+RMn5uykkvCg0A/SjiqufQDu0bsnVAmjKfo+5i",
-	"QQ3p0ALsRgk4sm8sLrAdV4QAT1ATVIby3oME8WyLAJKYyIPJDBe2tAm/WljhEg35xVRVVqicR5ycvcxC",
-	"N2VWTI4Ao5HxEBbe4HmY6HZWL2Xz16P+qyC6iF5fv/vlrHkevT6ss/nrX8L3Z9FFdDZ7exOPfng5nJ/P",
-	"Xx/Wg1bM++PTRvj967gETyOzH5USDfagedhaA93Dg5B3GY1YfI/VkTEbKKJpbFZMDffvupGblN92o3BC",
-	"rd110Ereg1csBfd2pAXif0aTULb9TA6PgJzuY3+zne38GZa2GSieVRkxl04SyoJWzvIYOnxpdYpMuclm",
-	"zI6TDhrR4CcZh7c/lQxNs3L2wHGcDblYoHfKy4BgzEIsI9vW7s4a373Wqn9NMn2ENc+KKR9OoZQuBQId",
-	"MpMSMUnYgCWQJsWZxTTCCBwApNeObkiouW9vMR/ZUZMRAQglRhT7qADvnXLbZ2VcNXUuOZaLNSRZhlC2",
-	"PtOoG4uAxoBAXrYvhZbmCqmux7s1UuM4I84rnWmjsR38j1AE+pVE3wCXGP4AeUV4wQAY4/Ut74fK+pm8",
-	"S2Ff3L7BqQUtYBslevb2F5rmTe57ej692u03InCNCJZVYV+Z0+juX78cW0/FL6leRxvOPbN7j++speHo",
-	"ZzZCpdbUniXZTauh9W8RMIKaydt35nR5ARrEIFxEwgP+APxnbW7Vy0S3PqOnIhk/LhgFMKVsaq5dHiv6",
-	"rELgZx1mZfGDhP0GuXfXuBIbFFsVHqabbM2Iw1yx2mrvzz9bze17PLP73/4MV0l/bs7RvcANkM6XlpCi",
-	"buzsFDEgV6fHZG9/5xDat7QM4oAI51DIB2OpmlSe19cX56b6ggaj9PhrPbrD6WTCaGKq8/VL9KP6Jb2V",
-	"p7pXtWhSejDmSEAmUIf3xtNYRROaqC14SlvcrmqopznKS31Fz6Rva/Sd9ohdVmqkB0gEAOHytQNxJ1/+",
-	"/ttOffsZUdDNzSt20lNMwd5xylj4pa13NCig4ooQ64PLAUGaUrWIE+zfk0dXIEe4PIjWUPZl/QF9xYbZ",
-	"vGn0MEE0kra9K4WvnVKpji7PvpBETZVIIhrX9UsMtKrLmoqxIDaee2UaLnvJtAZw6VTXZ6/Ou2fn3Xfn",
-	"xxfnp2dXb09efi0Gg96zqknwTqAnrleMjOPO1oNoQrCJ5aavjeXQ7OMkphzoo+rc5VhcB55sP7/eVgfG",
-	"Eb+FqR3xxWJmatCUyAAABLH02HjAhZr02l7gsngOerTjAU3r1AqX0VLqwgdzRRpfpsVj/3p3dnXSvT45",
-	"vjh/2T09Or65uOo9M5M2OfIW+FbrsdpOl/rTw0STkatzqi4fNuOJiOMx8yvt2r59JU1FNJlObHcIp9AZ",
-	"F3A9f3AyICymJRMcoWZ6iCCV0HRr0rvRyyCB0dRhkGqCtsCO4IPWq52Yw5BzJhQexfxIEzZImBx1TUem",
-	"L3//bc+d8uxvtm7UZGabRPAoMaWhelTmAcM5M7BdsICStTH/0e/RWCfXjIem54Nrs4gJHq5fxoDN9AcM",
-	"8hf5kpJYSOWSLqtEzQRRtC+fpfArVglz3zkC2FeoJCHmACMvHSgEXSML/qWF9SpGf/LQW7xWQ71cw6+d",
-	"zNZnbkRG0CvsOFaylegi9QgVjvMwYSysk3dcRXHangoKPkgEx6OXJc4JLj5Gw3oyFrNuKGamORddcJ0Q",
-	"JQQRA8W4l1vLyYxqRgTIAHaPsIkm6TM1Y+nhtG7Q5zZPluF5BuGHvSBDxiMW9mA8xt9kSLBwN5YA6MCR",
-	"23X0bK8jR6BczjBneBlOkTl/FtbI7NMiikxPk1Iq9Rc2a7GdCDqhUjKcCcMS/T7rYzoHctUrNIDUXeKu",
-	"ZWAtjGjDbuJ98f+zd63LbeNY+lVQ+jPJliTr4ksiV2rX7TiJuzuOJ3Haky7OmpAISWxToJqkrGhSrtqn",
-	"2XmPeZR9ki2ccwCCFKmLJefi8fzY7VgUBYLAueE735dgl06eMMl6jVYBKYlF0J+bW6pXWTNCE7r7lJrm",
-	"4PFswmPTIJQSXxD4Kk4tF74v/YD4sYuHwMZu8K6aK6sUimNkT9x40gV/DiIzKZvh06pa/ur+MjRzTv3o",
-	"GatUtfDW7kh0/sNF+XoMf45SgousbExMFutzwpJohmQMIaz6Kva6o0/j1JgCP9Lc0wRN6u+jME46jpxk",
-	"N2ZONw5H574XSTSrwWBcFvNZzIbhlGkCJvWrdXaWxYKLGOrajkwB73YrbRAOBiCzo+VuSecOrrC7ZsKp",
-	"TLV2M5I72PEVO9ILoY8pCHvXVvgRTlCdSBeYXJhW12j+/EW/XohT1NQDYaSlH4QMkUb5GK/mQUAvyFBT",
-	"UlVEhRizcGKI7UfoVzhObI8HAZaz7KP9AdLBoJgSfggTTmPF1niL/DLwY+SPGak9iffQskeI+0vja/z3",
-	"W+Fi+FTFoJEq+nB6nHbTk5KTG4k4nEQ94ykOGgdP2djv0QblE88Xsmd3shq9BavIa8hnMhFX9vTAkRmt",
-	"oKOPL09Pzo5PPrh1BvzXugSohbuo5VoPAJvW4nQqD60fM8qVLjTC+rIfuppNwJFUWMRVo6ZRb88UCKKn",
-	"gdq5csc1YVRnumVaixyoZ9e9X6DllD5pNRM/JzxSdhx3d7oU8X2oFwVrGbA3eu0BHw6crbLA70Y8muFP",
-	"QS8wonQwmIkd6VqsX2YpUA1Vq10/udDlWkOxoLtNkKSPU0BEts71wl7s1p/CVNnmlZheASGDYBndVkLr",
-	"1s3QQ3bYTzz2ey7DqoWaNuJ+gOoTHn8Bmxt8XjUfgYeJxFhYLeiOtKztockzrD+ipoj5Cw7Nzb4N8v7g",
-	"SFr1dr0JNLnwMhxp+nn04yKuByytn3SM5ppxHUA6i7bdX9A+ckElrS3W0oolQ36FbNAunqXu1FJsyYpW",
-	"Xcuwd12D/2txpebNY5ao/I9wKL0Q6yY0A9mRvKc/lg0lE9lXqrl/dypHv0efft6b3vQu/gx+f7Mr96LT",
-	"l78dqf/91Oo2rtvd9m+N3ujV5PfXz5NPMmj8/rez8Hcs8VUrtGjzQqTZtbwp9e1Gkt6ZuZiPc6z3YIHA",
-	"1ilfwpJLi5fVSkFlJgc8uO+lcseh36/ie7ae/ArryafxqXy/1zs+3T8dvWr80hq3veM1DpTn9Fq3trgX",
-	"zjkp2OP76woeIVhpjUkvPjzCoEMl2mRgTYBkRwOP/L7fWpZ1bV2er0MLjD6JQQVO+wRdLYdVV4L4os/S",
-	"WvmOrxZTPBa9ZDkLMEQzkyiCoCXhiUBpcVzLEOoe7O+3iNGXHEOseWghIoPS1kwrg6sIPBbBjeG6NRF6",
-	"JPqB6GEpNpwkGId6fpyhWIw1boeC3XzemsqGq+isSrFyWZzFFoZZFGlaNw7C8JpNximho9m1VUOllclR",
-	"aSamSNcYT4DgTKfp7DgcjVXE6PKJ59JQ88nCLJyYee1Y+Q+heJCx0UTUKuCdGdbddGB2kE0Hn9WU3wIZ",
-	"5Aw1CwZ6X5wK7yX+jXAqHQYA21uX8nDkIFZZWp0B/MyRbmo0XZ2YQkoH2YZeMB2qNeSqi1gzytYo68zl",
-	"PV0O5ZNkeJX4IwE5NKTQUOWb6uRbF3j9gYTc+NC2ruFUWgmf0ZVNqwcjgYR8ngC1fjrfH5EExO5B4ykt",
-	"hWx2ScdEmsotijRRtVnSakjhSCMy4kxfNyZx+XC67ki9KmB90g/mO9PT/jhMqOHdwlIxYTPmrkWxdLr9",
-	"7yGexk2Rixiz+oJ2wHhvsUO6HvVxdyZaWSMCPDXTdY/S9jR3ar/lo22T6ZbNIe8pM9+sVM0NEHTPR5Hy",
-	"DeOppxwDn3hl8vPqm3qHVTrNg/3288bB/n5jkX6U+DzWlz5rqUt9nmS/64NcVNkP/pH4lU5lr9/o73ef",
-	"i9oub/Rqu7z9vPbcOxC1516TH/B2/6C711ocrMXriE3Fk+7qvEVFYeC8yNRtteLLwhenDXHRC8PL0are",
-	"cSWWkhnlnbXxGY+R5QNUjvhSwaeHyEWFjDkyFxWx6HBtMr5zyIghwqJwEUlos5Fho/H8KR4KWhqz8xFA",
-	"h1ppDZw8JoEFjLPgGkfmsNxQ28vHMnDzAJDvJqpJjyKCOGStRiOVR/fTqiOebxIT95TPyOPjlw3wPI3h",
-	"5gJPAiGbWEpFp12qN2bPVOzaH7KOU1CqfoAA6nnFCSuwo4J4tsqeRgQGB05hoa6yV6lcn4UjpHErfi9O",
-	"+Ewf9kJlr/m0mNhbPeU9hA+FNbATeFC9PojwJ7OCikKKDYoD88FDtvKwhs1WG6PH7xY6lAGZiH4O3xKX",
-	"MwjFoaaA8eyUr8GE9Wh2t5KZp+BLsyLXtbT6xGVh483HWESnsh+Wd90cq9zrX//cq7efdhjJDKSnsBhN",
-	"aujZDE4sZDitM5f6GV3GPS92pGuw6FcGqVVlrv7/2C7rXfGEcjSQ6xyJhANW7ZC50CeJd0v/oa5EEl6N",
-	"IXOJNzwF1rk4aJP1FAv12XzWI0hwuzNIgYu5GPS8lbSVLenFoi+/CifSe+SYW62DkRpmcwHJ5TBM0/S1",
-	"8Z5LYdrdGVNuU7va0q1RbxocG+I2jWWl3F6fpGWP2hz5BJGjew2mvGPrqebKh5JSN0yGhRqFYZxdgNuD",
-	"gsMw50lqix/HcpNruDA9csuB3T74XfTYmrzJxt4U0w2HdStxypq6MC30HHWsdl0xgnuwvxPqkf6I8IrM",
-	"tdhJi2RTY+bqD5NQRdEpgkjdz1QAKXkY+YDhkVCoHwsOlewUEdwnsgzleR1JdArKzBD7FBsJLqHXWtM3",
-	"/qmidP2YU8CIGGL0rkgV7H3geTZtY4RMCmPhSPyWhmmrDKOMTPdjjISf9y9EDySWJ6NxMvsNbRJWrbKv",
-	"+jwSff9zHknOqAMrCz+v6i63QCQJ5EmxOGRC/QLWna3lku1yK+lx+3Nh55/NsvLfjvO50SgmV6kWL1/M",
-	"EOfPN56oaXiKyJggVbcKpYjZE6gYPc0Mnrgvisavb555DF3QCsNAcLld5fpVyEHMoPTIy0Sd6BMTKJov",
-	"9CdBcEWPeCQlO6Gh5EXtl9CSG2YPqipWqhWrrmhgYcpapcFu+XNtVX1e7cLl4vPpYn6Un78XT4eYkYUk",
-	"yfodWG7uyBv50o8TtKzF3i53TWlgeyRnym8hjIuYi5GIA/9JZz1+DAJAh/QZ1rV6QRibpgkEUWI7iDk4",
-	"cmSGGwkjYWNkkaGp7xPMnZ60Q3efSP/PiaiqcfDIC6gpzzK9dETne8kQg+RhGHgAp3P/i34q1z7kU3sO",
-	"x7SVIcI2BaZS2w5UySjXRokrfbRJ6lkJqq/HoZkzXw5SbSJU0zNielzaA7hGBdpTUmLDKg01V6vBObK0",
-	"eYhKhpraWb2zJJqx/QYEG9SDDcJdKjryBCioQ3t3T8RxfxJABScELvwFoGJHroQqTgfiQwByen6zm7ZP",
-	"RvSnfbazv3vIONvZfWZGnAjpSBwzj7FFoM6OYQXFVvOWXjZUQyAIfDE7J3qGj/FmzFrlrqLcJ2QEnjLK",
-	"TvM2ex3zfJ8szY9u9E6vZBHDslbIvFuX8B26g7fpau8s0WU7iSv0B7bGzPucD8Er6uwovkazaJxUGGlx",
-	"UGsiN9PuaqdqMGmwsEgCpuhhtiEBUzwL6ckI+U7jP5Qfy1rA3Kq6vLysHVmvctnqury8zFxOi2wzdTa9",
-	"keYF2i6Gfmx5+RiaquQCNSF9h3uRyVpbwy33YNsSAZqbkCobi2jIx+S48ezNim+gNojAdjoSzDXlTrmh",
-	"lNbVCZDNbTeYx2dx/TstMxFS8s4LLwnDqxGXM41pinOqVpFAPFwShkxdl4lksfcJWysofqmzS+4nGlRm",
-	"Si8q+x6NN7dDLWv9XYQhe6uG9D4devlCnH/QraxFPS1J5ONBsAn856YmpwebM0NWlFikQYu9nRQvzk1v",
-	"Es0yZYbmMwRglxHSKl8Hft2XSbulPD//7I8mo0qnDdBt5Ungn00zpcqYDNBrf6uc77ZanvYVMi8a+Zh0",
-	"s9uZn04Gi3M+/Wla4twZiUUs/EhuHs9JtgKAgAeBjZuImT8aqX2fiGCm0ivlyQw/40R6AA89TQpywPkW",
-	"OE5tVQNDmQA9q3bbm8Yf4IVWBxfoekXUv6cyCWqdTFn68ALEpOZynEYzRTKALJvry3jS7/s9AKLBIaMV",
-	"JfmhdBFC4Y745ys+EC/2Gw0D0OwNleuWA2FBOTua6gH60qlMarVIKW9vZHap4w0l0i31436pgLHurYdv",
-	"xtmqpZo4Mv7Z/lHMevMBV49L4FwGvoaQ+vR1+FWqgPBWrKx9YLFU/DjSByvA+H/lcXJkT+X3VFOyMqJC",
-	"JYPRbAPDUi0HDsxpp9pwUqtBr0owJNjM00KO1qIl1nhMcb9lios5CoKEMT17RCmsuh2L6ruXw5DxETu9",
-	"0x7cBpf+IXPlJAhc1gsEj4CUSl2cLdFWrR4AdIPwbxv5a5SpTShAHJxMReLlRPi0x+9YqMtvvLDPLqJw",
-	"tt5av0/2+29ifvQsfBvz0+q07838mOD0hyOuf4R5LLCMi8jnRzOmFRA2S4B2aF99qYwnBbHLW4i98aRH",
-	"c/hAIEyayhonDXep4R7EjR/vUFTu6pyCJ3ibXmqJHUlrV/lOLWNvheZAUMZnsYmKgNLHHAGFgWenATJM",
-	"kBhP0zLjLtAcavRTjizga6ta7CLATwG8LtAq5ic2S3lRzrQ8S8o3s53258jq1KDSJ7MSnKp1Bmc/pC/j",
-	"RHDvcG5ImmqiDvqnen4Gmn4ND/2IUofyyJSuB5Mt4IKjkvMwnER0KKabD81hHx2JlY2gTO0FX8wJSXls",
-	"9UAqjAYLj51WNrgwOtxtqznBVnHkrxGzfkztmFDiN6rndGhKOrOcBf7Ip9NPo+lgZ7sWl0duBT1ae2Pt",
-	"71w9BbKqK4s1wi6dmuYum/sQvrGgeq/CvqTgu9mC/nci8597/G0V9+fmq5pf1XZPRX1lwoD1uQK+C8ed",
-	"xV1sxX/v2J63vE+MvDnZDbXmjVSG6VGfcmOUqFSRx7oAYyQRY2kdC6ZPehESEgngoI3TYxdqj9+mO3Jk",
-	"sT9a5BALeqlgs4G1/82exEf7fsfq4J2NL73NqyS8okAob4DtWEmGcwBUqIxn6sG6HXHz8/J1z0kLHmZb",
-	"5jQ3C/OPr3swzTTc7bDze7eoypox5Juj7IQeGKq4c9b1veiFNyKaFVtX82nOut6osS/FwlvpBVFe4Bcp",
-	"reCJshCADO9gkhFXDRWF/rdNvEIpEpqz6TB05Ih7gggUS2HzbEPUvDKoGdg8PIQFmh/y8VhIGyP/EVuA",
-	"6dhljHB6S6SBR0I/aBnm/e3sBCf53mHvW8RaQ9K4uh1ZVOkqZ3mYI1do1w66DVF7xvd3ay1vryka/KD3",
-	"vN9U1461JCNIShLfQ6rqCKtMWTQ8r7xah7gBM9oBzFGlN4mCnWf1vXpDf7KOQd0qThvWzXKgNm7FR5j2",
-	"163hA0ZbRbt6c2s7TLu90ArTZ1kbTGzOKxnhTFEnzpXhq5oZ3VhjDY2eaiwMOgFwKGi8AtFHIlPb6/LE",
-	"kSMVBbcaNtc0MfH7sdVYAqFss9EgHmS8MVCxR+H0kEViFOIZMzIRJGwyzlBKlRjNVzQn37h7xN76vNbs",
-	"7Ynagdfo1p7zdr+2130mWv393oHXsAxREiZjkJeNoVRW+IMt/YNkKs6HodRgN3xDQPceX6m3U+k0ARsT",
-	"iwTutZYJwXlUa7Us2squqMeTve1YheysWtZBL+xC86A/LLQPO1/wP65873YRrOc9bLmlAhpqP+aQJxbV",
-	"L+S0dum4wHRoVIcjDe5nOWBHU51XdY9FdpB+f46SPJQiV6C22ifvWKEuSJPVpOH8L1PEvKTWDuSPQVOW",
-	"kxnV4xfSyzYDkmB1QTudkN4V3OtKQ64yjXXU0GEs0wqNdiW4nNSK40N7P4r+8yaJ91Uf2sIX59sghYjT",
-	"s3lCvZsm1Gdhwl7R7y/MqGmU95RIZx7vAR4douHLm5S1be+S3Z9uob/EzPU9F4GzrhW1FGvBLosfwCiM",
-	"eTJMbYIx+JWVwLGTCVxptRK39wtFMksgJK/9lfwGWjyJBceHYPrVoxjTf+fTOnpn7wKPjTGeWy9I+94A",
-	"KV8p9r3zfJVZPS1Q9sOBRR693L14uUcMzvqOlHRONnOkmSQG270TX6xW50gvZzxh4yi88T0RERVxjyMZ",
-	"MwDxw8UVkDo7F+E4EKBuiFI4qTafI90d+qY1QLesKHGaPsPXrUvki5n9Vu2ANxu17m5vr7bX6jX4QX+/",
-	"v+dBGBHHE3gPRqBd8zgMwnBgQIUB74piuOFq1lu/kkqngvdFAtw/gPa90mw2mvvPd5/t7h7stp/ttw72",
-	"2+3dDauhNPuzsoLoRWbZPBYytlPI8O01r/f/ud6PxRYg/bjMBux8of+eLatmWG91BhtfhloxsNgE4FF9",
-	"cWuN1aG0RmtR1SJEXz9i3bgDKY+tu9DlmSmfMV9mW0NTIDYl9x3703lxQUKGc5lOMrI56f3NxGc/TuLy",
-	"jiC9LVfuCzI/BDQfyiw/liCy0YueoQcbnqUPuAVYBfirKZ9d+fN96ASOgQ44s10yxuKDyGwHOjUJI4wX",
-	"5iAqXxtmYT/cNt4IMs8snpOHGNJ+lPQ+zdq7kztboTYEJSGqmRhTl5aITq0ws6hKtDS8m68SWa50q3Wi",
-	"jO8mTdy4HHwHFP6xUZu9FkRPXqKaS4KuYBdG3CNo3JzDfoVd6dDGOudtdYbiSPTInbxcCxxFGoerh8UD",
-	"LQ+Z+QgMgMbX6WuJT946/Khna32ORPFPPUFVrbGdVpWM7HZ6xuBSVYIgL5daRwhVYSm+sB8XFUmhmdg+",
-	"iKnaQq4m0oiH4TRGIaOHUKHjnkcaypvU59LFV+lUvjgV33MqHadyc9b6v//5X6dSdSoRn57O/VFtC/jb",
-	"eNIN/F7tWszwYnpKp9L54hDI5SVP+M8f3p3B9WL2s74HTxIRo4jnO0iR4IKwdQYX3N7OnQSvaunPxFTP",
-	"zH1QRVHif98VxFZaQRyb95xNQ1WmOD9J2dNygBj/dPyydvLq9Zva6c+//Fp7e/buvPL3lafzyPOEt7i6",
-	"SAPcitrJ7Y8R9C7+xll4rl3DY7XtLqHJkedRBIoL30QlelqLgxIz6YVueseQU8TLVfi0aH0/jJZ56yfu",
-	"OZjBX8Ts2HxcH/MoFkBZpywc3k05bmULXa3RMiXN5gh/1VFhp5uadmqj41k1Lx1JQbcVHYxXNTENIug1",
-	"/8dFhpLD1zojD8YLgs617Qc3EldNPRJkp1KQTBeNJ4w+iICkoEA4JYYo8xehVqzRbiDAY6avwP74tlox",
-	"b2Q98d2ySytV5Ydp9Z2rWJzwqsGg0qkdmCg2ddYIqxpD0dUARevZkif5lQ+Qe6lRJ/5IhJOk0mk31P/w",
-	"MWED+fE44LOzUtaHty9P9j5d/nX37R+95N3l29nvfqP99uJs+OvlSfPsj78mZ62Ps7PWx9anP06nb//x",
-	"sZH+uhb8WjHHw4WQ23RlXot2+I9SZrlXj/O9+4MPap9Df8y2HYNWIi/shL7g1yIubOUjKiYpptjldLIa",
-	"7unQvpkDLU7KPvlyoqz1ab80m9tCy7IjNza3mJ+dp+2Md088cAquFnHFSjHNft71BwMR3bG3V496nfbe",
-	"kmqt3dtI3B6Pjbh3bMRF4dJhGCXzkipqd9lzrcIS7LcDe2Kr4GPZE6IbZCvtQw9evrKsG/cMs2jfp1Zd",
-	"labwXlLW1ZtuNp6wQPA4Yc/Uu1ffIfmGtLM3s3C/bXfv/IyodQ+49Pn5Lu11Lpjqb9U1PWc4vq/u6dtt",
-	"HRGUzqDpoybfM78xHnwztbUyNmqj1qWSGpVKyluoIQwQEuY8V2xkC2uNmpwQtToJiAHSInV2wnvDbE4G",
-	"eirQRQ1iEw4oUJl0zw4EMLVDgpABammPuB88EPAhTIHuzjyGl7Npcrftslh2dAto0OH3/k1KY5v2gl/h",
-	"Arwy4KqFx8KZxQqrPNeQ0QsnAbSoquX0LdrBc89zX8fHGcPwIPO/1yIpsL2boe9MS8kCpM2J9GLqaSnO",
-	"6qrIDg1+WPaCiadSgbxBE9L7kPavLM8xjoIg5RiGoFNI7wfIMb73VaRVY+GFgsCMLZWn31CxVp7+tIzw",
-	"tZgVQL9FzNuhfTQSPSGTYIZZO+Ex53pN8dpmo1EvRF2WL6cNutvVc7Yq1QofRWpCxlMVYCF6fdTnal5W",
-	"OfGiwFUftSNZTJz9SruRwU2u05de2vO+GkRzIbXj38vb3jeDadLrWoTS1PG+XjGPm31bTadmp6y70wu9",
-	"xc6XlE3hdqnrUH4h5zgMbzBQaKSQKzjNQdoMlKqnIx/MHyzldSPYIBwJ5B66qBHKomg6dT4roxH1iIHs",
-	"6YfwPPcFRYwovUaIHs3Lg4Ugmud7gCfK2vdbO/JOzn8p1s0Ebrk+SH0T95AYm5QxcGNCxlkbHjd5KRBu",
-	"oXOcB8JZ3C/3hoODFrdl1ROsYEQigdKGZJmDVcbHY/bk4t3FeZWB3Her/azDPrw5qjWrbJ95/sBP4ipr",
-	"NyjZiZ9mIO0xwuw0NRyQyTrSJWqoizAZG52NBEbjxiKZjF06xbGrLGogdJRuVUgezmH5BQZ0m0WNhUFd",
-	"LtL6M7oi4+pMGo12L74ZsM+jQMYvHGjD6ezsTKfT+rRdD6PBTqvRaOzENwOnwm58Mf0p/PzCqTRYg+3u",
-	"sd09B+8h8E5qgTPvhVN5u8t2hwc3zWHt4B9OZce+Bu4F/wb+I7XuKp3Kzz99uPzUfnl+8ub8l/b5387z",
-	"/4Zrk8lYxX6t34bd179dn745C7w3v01PXz8fnb5+NTl9/arpvR4GXfl+/Kn1qtFtnw4+/e2naaVamUR+",
-	"paMCZvVaOjuwLXbQsXe4lP+Jw3ixbBBq2K19bFl6gV/HP/FgEEZ+Mhy9+PDmqIl/w53xYh//NRaRH3ov",
-	"2o3V3YRaDx/gmQscxaVRrhiPcfVrdjKesMz2wk//PcpcD/Zw3VARzRvnzUotsBM0JeIqYOl556CcBnON",
-	"CXNZ0eG431er0hMuo5pMYi9gqMoXQ6odaVhe1kYbLz4AIAwWcKCjdC0HKUCiLY1DR8JhJHkk7dYyKYMO",
-	"8NMbqGcr9C0Qb6hggjIDzBsgM/jxHZhlcDbCHqBbaj07aDxrqTBrnmWG4qMMtnYD37CWNT7Gp7TUT39M",
-	"BPMyDoTvBr6c9v0/+q5viQLBfTkHSiBSZTj8PjSRux+zOPGDAE9PCwAKPuamGITm4Qn2PevseCh611ic",
-	"CcLetTa7nrjx9QluLLQ0LdDOzrkVrdy1ANtg5xl+TE7VRjaogX5bNENmzjCiAIuXfyexSGqTsZpB4gKv",
-	"kktDapxch+BaL0e91/zd1W2BTZZhqAI6ggtmO/e17DTjI31X87w1zIi9rKGVy8QaYWTvnCzv/vcen77y",
-	"pR/rXnNYGiUVhA2C1C/Eanv7dcVBdd+6I+eEKOlKIhTssN3G8zqDEfhywGbhJLIryCuFdo7MxHacuhu0",
-	"iqW7iCZgdQVOlIYpkuCsMm8SqdFjxIwanPZzwxSprwI5Kuzy0h57EMd60LqbK8G+P0x6Q9QJ20Sq80et",
-	"9i7QDSZxz2LV4PT51Ropxoxlr1l27qsyMoMJWKrnWbx4HxU9v6mi54+jubG+Zfih93fR+e57wb1tbu6l",
-	"5zopqMP1vdwhzqS71iHO4q1ScIijKfe/CuPlNkRTqeEfxj0SCfd4wl2k1wUwngflO0dOh2Eg6uwlWCkV",
-	"GVjEPBBVZSIqnlBJ7YgQtR4qseKNUVlDn42z3NF4FYrW4kZEWYiOI+lQPeYzdWNL6BDJeFJdGdQoTIX5",
-	"6BM1yCwJUSamqZpgzHBIC0lE8RYFEU4W+TK3irROpNTRFY407PIyjFgQxpSEwvNjcFgqLGuczZalZW2r",
-	"ntmo6xjj/E58lJ5dzU9WM1P+qEP7ncfXjxQAdwjhqeNja16+IN0nIYEaSEnA0dS/YRxQeBr3Clh+iDdo",
-	"OgzhmAdkADUe2j4SSiX47LOxOjvRpRHjxPP46YLjOEemnh7MCmcen1EBCIoTEek5JKZ8H9fZx1RD2K7Q",
-	"YJkY6yMYTmT6BkLNmUi6thz+XdMcST7wB/YEjQ/WiYoT6C5zDYUphRFL/DL5wViUi7m01u1r0RooqdXf",
-	"tVzbmgTS72EflNh6+C1YB10xmMgHbOK/SQ/LY4fKIof48Nwb7LUSBavt+bylQ8RRwUyUYxojTJxUxgFF",
-	"XjzD0l3TAH5SS3wHDlZovPk7/RoOwMwSKgHUD1k4IR8QhOE1oE+I5AagAPsHu88REXjQaOj/2t9vPa2n",
-	"TvECXCxoAubwJMSFSxiGbhROYxGlN2b/+uduvalv2t6vsndjIU9fsuNQStFL2HEYCdasN+xf+4DOoeDn",
-	"3oNkroh0NZx7Ve0N1B8wbp8r3Fu3TrtU5+5NmADQZ8wIoLIwYr1hqPJBnu2Xp6cmLVog6Ut/KlW+XDhr",
-	"WV7clB2Qp7SBBRJs7Mml6KpVJu2Js/hJ8j/5Sc1Jbg880TDQp6m+L3b1UacftslyUiaW9tOlsiVFnVWa",
-	"+7uK6sLZ8wc7FVev0E0LGTo3t99YvoxUGDCmDoQGP0b29ZSrWZ8xRzd+TywaGFLqZYam/zQ3uGP8oGBU",
-	"71DZMxlG4WQwVMHdKDemKgLCecxeA5F5lf0iZr0g5NdqDbz2kzeT7ibDPDTv1CK1D/vqPWY7I9Q1kf1u",
-	"beLROQPjx+ZALt1oaUeNTWqkAd1FbwwlUME69c1ysb6uFQvnvvyWSl0wCKRbYmrNw0zp14trAOoHM93R",
-	"Aav92W5zl6zRXvPA3jsv/bh0vwJ4AX8hCLnHujxQ8WqE9bow6g2FfjvWHd8IHiTDyu3fb/8/AAD//w==",
+	"7L35dhu3tif8Kmh+fVfiXJIiqZleWX0VWXbk2JKOBjsnoZsEq0CyoiLAFEDRTJbX6qfpvEcepZ/kW9gb",
+	"QKGKVRwkOdPV+ePEKtaAYWPP+7d/rQRiPBGccSUr7V8rI0ZDlsA/j2kwYi+jO/Y24lPF4FrIZJBEExUJ",
+	"XmlX3tI56TMS6BtDMhAJGUR3jIzx/nqlWmEf6XgSs0q7Mpn24yiokjH9WKND9vV2o1GpVhL28zRKWFhp",
+	"q2TKqhUZjNiY6i+N6cc3jA/VqNLeaVQraj7Rb5Eqifiw8ulTtXIcR4yr4xGNY8aHbHF034oZoSSA20hA",
+	"OaFTNWJcRQFVjHx5+fKY7O3vHJLff9utt6pE/72/19x/lh33N1RGAUkYjcdfdyqSSTpmnUqVBCOaSKa+",
+	"7lRurl/WDjqVdWfTbDQK5/NGBBRHnp/I9YiRm8s3RAyIGjFCg0BMucoOc6TUpL211Wzt1xv1Rr3ZPmgc",
+	"NLamkiVyq9E8pOFBa792GLQGtf3mNq3R3b2d2j5r7bO9fquxvbuzdPQDkYypqrQr0ySqVP3JtEomcyaA",
+	"eornopewCuTy7fX1xVaz3kASylEMFzW4/DAyORNXSiQFI4EBSjKeSkW4UETq24gSt4zLHHU0ny2MDO5+",
+	"2MguWRglLFDlG/9+xPSQRoz0EzGTLCFDkV8lvfGyvbVFJ5O6uVoPxHgroHHcp8Ht/wpEyL7+YXx415k2",
+	"Gq09qahiX9NBIxr8JOPw9ie8HEn5tX7Vf2wf/Ufr5X+0XjpK+o/tI01L68+1hCQumUrmRwPFksWJXrFA",
+	"8FASJciMRor02UCYmXP2URGVzDOzbq5FrRFX2y2k12g8HVfah3pk44jjX003yogrNmQJDPP9+/dHHp8o",
+	"puDAch0klMNms0F+/63ZrO/Vm8+qZBapEQw+YVQKbqlpV9+0necvjCYsKWAwLElE8nWnEvE7GkdhFyjz",
+	"oWzmU7UyoQkdM2WZ/DSRAnaExrGYnYwnav6OxlNmX744+Z7ekm4AD/YsU5ok7C4SU0kmdMieE6bfA0dc",
+	"/ziIEqnglzo5VSSSBKZEBI/Tm/S8SRxJ1eFu/eDaIIr1aOsdnlm4SrUS6SH9PGXJvFKtcDrWl3FclZJV",
+	"2SvhvdE4UkXyDQiH8Om4zxI91UixsSQTluBs/AHtNooHFMO7/fGEbECnscJHyqm1uZJaP2lakBPBJUpn",
+	"FIlndMyu6S0DhhIIrhiHudHJJI6Q1WxNEtGP2fg/f5LId9ws9BMhrCO8q6sn0VXwNk0LikZxpV054kKN",
+	"WGKF64hKokaRJPpuWBRNu7LS/vHX9JlIEvueidBzSCrtyhYs0qcPSNRMqm4UVtqVNSWW5mVTqXnOYbWi",
+	"IgV0cSz4II4CveRmwaYJb+O5apt5txdn98nfof+ZsEGlXfn/tlLlaAt/lVsX+Apc/iy9FC4LM6vyqVp5",
+	"KZJ+FIYP3JmIy+lgEAUwAxmICfO35ho1BCYlyjIS0+AWxwH3kjFrz5JIwT49bNG300VPZ7Zs1QtG/hjL",
+	"rqfsz5XiTJ/DpFNWrbdBkggUJ0/Nff/+fS3P8YsGYh7ZygsIGNApMukH7Su8AW7uDmgUszC/rWa3SCiY",
+	"BJVlECmco+AqoYEqO3qg44zoHSNUkbGQirQaDdBgaQCCIHMkB9M47j7OuWy1UhK54ZNEaLqk/ZiRE64i",
+	"NV9KLYvr8VjEsrCQY6qCUWYpn5MermQPZJI0cozFoYSj/IZKdRRq7ixVQhWK0HtvfUyl6tLM6zJ7H0kt",
+	"NPUQ9J0kc2edHE1g9wg17EdwI3IffsQ35asFE3msTTNmT2YhGNfEFMKMQWnogcWDDK4HG/WWxlrEsoed",
+	"zT4Nu2Yl86eyL8K5HpSmI1RrXl+dnz186Rvp0n9DQ3Lpvl6++v4oH/usBJTrGfYZmWjDNyRf6j/1VKuE",
+	"koRNGFUsJLdsToTWjoySqX9E3hxx2DfQjvTVgUiGLCSorz3DvWJhRK9heg/YqymX08lEJIqF3bF+YxdW",
+	"zNu2K8ZD4r9Uv6xKplwvT8Kknh7loR4yGPcP3szmrs8H3fAITJhc4/DK97VkRo+1xT4FG3U+ZEFMExYS",
+	"+BzRn6vqfY0kSdcI9uxMXFApb9lcPmjTuFDdgZjycIHxSZbcsQSUKS7IxHysrYc5J5zprSLoXAInibMd",
+	"tATT06FkJKSq4oaiUkY5Ob0gNAz1PB5+UnfSzT0Tirw00yjfz3Syj7WFxYtUJTLiASORkv4SLSyBJvRJ",
+	"TANmtz+7dmafL9kQmbrxVZTsdcEegyQFzRVN2ZSTwi/d/HzSXXcSOoGPO91a1smRvIWJiQkDQQOGpPX3",
+	"dSOkzvUW91wrdCcwyOXra0cBq2xHklUnwa1UO9ZqhIhX6ZLWOfWpWrlI6LB8pOkD6Ff7ZFxb02CERt/n",
+	"OHwsYcgWrEFjzpbWRsJ/wrFx85PTYGQmaYhdr+xFIu6ikCWfd20n5ive6loz+p+1vnai3grfyM+9uvBl",
+	"z2P+z1pSN7FP1QowMWQGl2wwlUs13jWYNB6HUh7NLFOIJJnyWy5mHBQEpXl3kDD4YZYIPnxURrzw0WrR",
+	"J0FX0YIMhUMkOGgKMo0HaW1ApcvJWb3Dv+yB1VSb0ETNe1aY4quN/iBJgmuLp1U/9wz8kn+8BKhu7LnI",
+	"R8xgiWHJ11G8HyzXF7Tuj7XZbFbT1lltmsSM6zMdLlXDH5GQfKUXjJFxkYL7Z4l2GP/GxxhGGcHyxQzp",
+	"QU7HY5rMK+3KUWqU6VmOIykjPqxUK3fo7t9cTWOgaM5EEpJhQrkyZ0yb4KBA6r2zd9TBzw6HMzus9/oS",
+	"CRIWajKmsVw2IvjMkvG4T5vj78bn8aJPj0hE1jie0ZQx5ALLz/5kIroCzRVnca/DjapvF/8sOdlizNQo",
+	"4kMyAzURtlQz1zr511QoZmJhuFZRSGYjxslcTAmVt4T2xVSBW/aRNuaIY+zMGjM4gT95G65HiVAqvq9Q",
+	"Vmw8EQlNonjenXJ6R6OY9mNWfhQSRmYQPBaCjCmfm02xB0LWyfuiQCtV+kuPtxfXJZ83UT+j6+rjOkjE",
+	"2FxhaiaSW2efEzxpGOfyLcI7RmNNS+D0hEfBD0g1C08SFqj6nySYIdRdc7HuZU95UXGPWIR4Q5Mh+7xW",
+	"dioDY/0xvYSUk70d8l30zWcRtUWf+XMPpRBvKZ//WUfSbJBcpP0/+nQuGcnf9AjdeDvyx2yv9REZR7kJ",
+	"dmVEHxezOrlO5oQOacSJHIlExfPH385YDCMuCVVE8IA5YyikivapZJ4vP2GQu2fTMiQdaPokyo7xb7j9",
+	"F3TIijVnxT6qrZEax5ktr3SmjcZ28D9CEWg7nugb4BLDH8DgxwvomYyGvBZxu4j6/RGfmpu3vLsra1v8",
+	"1BpjOUUGkkw0v1RE0rkkM/0vp8qSM4FKF7hLuYKNcyYyUJV+c/lJePB6aN0yChjxPvHZlgHVgOwZo1zO",
+	"WALHKkunDyEf46V6eAaN9XeVp884118mgYZY1SiScoqK6x8bxM0N/DEzY3IzZsS31ux84fynsYY/xzmx",
+	"MiT4mXwRGFH963gi/J24n0PC6PF5b0Ri0l/TIBQugJZBy70S+FwXk5GLNtO/RW412pjk22fDiKPfzibN",
+	"Picmb1p/XJsksQhojPFClwAL+/5ju938QGgsOANPBib3+TO6ttRsnUpxLGaQxFM6FROrGjNFtWwumY2X",
+	"q9YmsRC3ksTRLSM0DdNN1UgkkZo/rnfDjiujL2AAzPo59ncPm+T337brrT/V07Gek2Od1DrFEk5j5+1I",
+	"UwYex8XxMFa+6yeFnJqxEpw8OTFDXpZ+l5nd4/D1Ql8LuWI0CUbgmo/F0OX4pgsE/HMdp8jqTVNCdLXa",
+	"azm8XIwFPcgV8tAcOE/8ag1dW5w2m0cu3a/FiT1KEKl0GR7Lz/IA7WsNz8caihedx4KGXb1+4HMoS9kq",
+	"dkg8LNPHS4o1m2xyHYle+DdmOEuUr4XBP3aaT4m354b79VH3OJIm+uASYT1hz4m5XiXs4yTS4kMkmrLE",
+	"LQsxP8yXk44be5UPS3OcI2nfW3VvFYmXkgec+sGKdNPP4jJC9xcWrmC6/iT0ztjIS2aJzkTpMkxzG5NP",
+	"kFqIcfLM4vw5084PGvQSReOFoBT4KtDGjSTwaBGHTmC4uRWSh5dNPpUs6XqfxEeyC2VDwPhJrQianETI",
+	"JVWMu8pF8kYMtarvfCB/Bt2smN0Gqt4SxmDpDkwOzdbtThSdJxNyf04g02rZzvlk+Tny7ddz762TK+p7",
+	"9jIM5v7uvIcqeZ4IKfCwrDp27r5Hzi3UW3rHEi2cNFk8mk/xAdrCjWTJKR8IzMPZzDswxp2mnP+XVzap",
+	"TTD9S/eOJdEgSmvsTDHXEefkxLylWpkkbMCShIVdG3jGN+rdnPbX3/rpJNRMsktVpd3c39s+bOzv7TXW",
+	"3j+7DEUbeBzTaCyNBQIhcZZIfSZT7gG7cBSGLHxJA1PJQMMw0m+g8UWiD7KKtHgf0FgyPe300q+VgXto",
+	"2RjNq6FiLdB0NO/qIyiL6yvtPQTuyRU+m/pKbVtgYSGOAPTXOaEJ0ydxxrG60Ap+KNzLFwPuLNQCQvnd",
+	"Kd7bTEsFaZLQeQXr7Wzt5Y925h/cbaL/Ewsg9f7IMHnjNkHPU/vX3NLRIOmCVCtYhqsJDVhNsglNILE+",
+	"ZncsdkthnNBV/fdsFAWQigRsm4vpcNQmvWYPWDHUgsA4q6TXwmtqJurkdEAiOJ/6Kvg1qoQa6iCzkQAP",
+	"nf4MA6eXTXcyL4NfpBORXsmrhFJefetzzMjlrnIDRAVmVemv6bvReNSjmPIxUzkZ1zWrPdak1KuTc7BA",
+	"cMVgo6MhFwl6x1L/dStbor5bUPJZrQRwLgqqwvG8KEESpqYJJ302F5ArJqRLj4byMlklVIK7jnx5PmH8",
+	"9AU5FpyzQJFjbUj+/ttuffdZ1STqSdL7tVNJy3jbv3aQ03QqbT6N40+fem2n9Zy+8ISyvtiDSv6ID0Sv",
+	"Tm5Mtl1gjnbZOqxRqV+tuHTp4oPYc7/3MB/czwT2nEF5Z55eHTMZg1ygj6t5+PRF6loKRTDV20u+7F2d",
+	"XB29Pekevzk9Obvuvjg/vnl7cnZ91csVTDue2t8OmrX9sNWsHQ72GrVdutNn27QV7IeHuanv7hXNXISs",
+	"G5TDR+jpX3x3fJIv9t7f294jv/+2U89Xcp8cvmXxSNDW+ezuZXLy9vr1cHr8LRXsu6Y6uLl835++en0l",
+	"1awWvM2Or9k6WDm+7pipkSjYpbfo2iS9q9buXi87In0p+6mdIhqwVNkdRbygCvqIO4J01d4pm5AjMY1D",
+	"PQLHLEDyjxEbxKiR2XGx+etR/1UQnUevr25+OW2eRa8P62z++pfw/Wl0Hp3O3l7Hox9eDOdn89eH9aAV",
+	"8/74ZSP8/nWcnc1B87BVMB9QTEsmk88SYzV9CJ0PWgkyiOKYoJaSjhiFeoamSoRHlxYRkwE4ALbrLWDK",
+	"X2PBtVFOh6KKlS3gsta/Z+yQdETbewCgkjnhBSPiggdF4BdizCTp0+DW1mXZLc4hXdQaV3vd978ctd7+",
+	"tA5bnSRiPFErpVmb9LQM6AGTkAK92D3Yt16V9ALBJeNK/1OymAWqa0RID3zxvSBhVOmnUfRpcS9Nvp+N",
+	"l+It0hc/X57ySEVURXxItMpE/NAGadYbufMMw8md1MJJZyISC1M/505ueAzT45P9uWLA5fU//LMTs4Ei",
+	"4DkeoDJjZHz6GvTZTUSikDvHQkxgUy096zeF0WDAEmReB63dFvn9t/0F5rUKRmQtYZKkik7eylTElbA9",
+	"h3pBkziJmtxCYnXPWlBcqK57srdMwJUwA/uiwr0BEefdAUKud3F+dU22JjTpQQk5Jwx0URPBdEm0/anK",
+	"yMdIOjlMjri93+1Z0eymSbTBDHfLVl2KaRKUge0YCxJOhSpwnGnKQ9rYb+w/a8OArcI9DSPGAybTp121",
+	"1YhmCHH5sItHDY7m7hgs8VKxBvWivaqpSgTgjOzHLNzGKinnPqhMKLnkg1ru5rYBnAWrv4CIBis1edQe",
+	"6+Q9kIKYMK6pRzkQA+eCt3V6hZwZnyOTRAyimC2wqcLxqUJAG08WTHkwonyY308PLWgtPjCNuhBIXcuu",
+	"oXw4pUMmnfarmbisWlQZNLDTmnZPoQ5Z7eiahIww3sPlxDAbSJWZw07K1kYq9lGh4aKPKND5uJpV7y3Y",
+	"UgHMFuMLC1CEJ7NgD2LpxVsb6F1YFS+W2rJ2zpiN+yxZUPCzJqQXHC5Ya7CDlSATJiYxQ30NVYoq6TMZ",
+	"hTZuOabJLR5yLiBOoFfL+kBIpOqkt6XFcdtI4E6nR/os0JJb6g2V6foDw0PL8obrcWXyKnIn60wos/N0",
+	"CBB01byBPo64I+sCUoOKADjSBbSGJ4z6tjh4HXpVLVIjiyWQMLPkEoMisA4wzYQNEiZHqB73YCesUM7M",
+	"48fK4kfADeg9XvlQ7IU4aGzohcgqHLIMNszsOfhDoOJpoCDqw+aWBtqkZ8W+3luTCtEjwOojrTwEo4in",
+	"+YPgy8GEA6731GhagisK6YYkFPllWYCl2240GqlSUbIkJWwlXZQWIiPZJSpaIY/Zl1JGMS1kZwBb+Xhb",
+	"VyIjvNK2IVPSaBwI2GPIkUy5O5A+qKG8tVs9EEmVSGFc8unP+niNhaZdqjCfLD2AY9ZOGA3Xkh9oJDIe",
+	"AtwI+GpKzVKr36OGrnLTA5+GYV1YX9ftUxkFVr/P/DIRUpsCSog8Ch/Pyb2DQmbsu+yyJ+dDKafO17ov",
+	"Ikt6Uwq0LalJp623yWlIYxoykEaR8jX/SEkWD8iXRs20v/SeYdaXQShY5iupd/hZAZfGSJaCUz4TVVvi",
+	"GCVEMqWtHuk56Y2cR/8oIqvx6VgvkR1/pVoJ55yOo0D/y3xaL1lGB7G3+tRT5G05niYJ4+rCZBtkM04p",
+	"mQkRMk5GIpF6Tx0oms1OKHDoZAXDBCauN+d///i/O52PjcaHr/5npWAgL5hWhzP+2Q0d3iG8AXn8Amm8",
+	"tHERuAkdq229q+wjLrlJ9NRPa0ZrqAAFTH0dvxV6VGQ34uU4igNQgPTJ6ws1Ml50LQkgFl2vLIOd295b",
+	"hTtXxTypOxovQXK0BoNZiBmNlCR9pmaMcU2fac1B0SqUD29v5eAgWLp8d9D9UgWFSJvIkOisZQAnsZhB",
+	"1E9i/eLMaDX6qdF8MkI1fBW145k0TuxSyzP1VnguIa3Xy8wSrAe6uvjRrl8HWozCmrrt9XpVDYTGvy7h",
+	"T+NcMJ4qFcUxZu0KQocJY/cYY44Z+wfJ37aC9Vs2u8yR8GiziLsXnP7S6MxmrnEv8x4tO8pJL/OhHsE4",
+	"pia0nIfnM3m4fTFa5h2Aunl07Qs+iEwVrplKlUx5DLm5oB8ZVyFOY8HkX4dpP4bNbI08zyNgf9/QQvaF",
+	"RqfzsdXQ/9fU/7dd63Q+7n6j/++F/uf+SaE4KTL1TsY0io+B128oWExM+tes39mFp0Uy9FcZ717DKT3x",
+	"ZO6yEG1eROePq/2ge9+H0tlrStLD3Fy4Wr69bKBvAQ3wWN+Zm16BUo2TSivBs7HklP2CQEZ3GFTWEDt1",
+	"5JG5pCp8jdbLi8C4/zh9JrdF1lhZ3JYkEclxoUyEn3D6mv1PEjFM6FjWybHTGmgIKR+cQUKM5yEyKmMW",
+	"HW8xXy2fyLdG5lYhyGniaeXdIBYS3u5jwKA5Aj7VNP/exntcIU4Rtu1CtQ5AGc7oHKVKIUIjporYBziW",
+	"Y3WV6AZ4AOBiFyPiXZMtUC1MTy3FrCsCBYXE3a5HSq6eAKWn/aXrSKNaMXTqXyrKm15IgPcTij5UV2ZP",
+	"nNzZ9JtlRz5f35WwQCQhC7XZq+XnESJtQiXFNI6Nge4ykulkEs9NiYz+G8Lhi64xl5eyyBUixwc0bUAQ",
+	"yrjJjdkFZzuMQhA0vUCMx1oZjCMbs+ppXhROY9ark7N0iD4sDZUdjvqU9f1DQMk3icWMswQx7PQ8AKFV",
+	"W41okOXWWq8E5rthRtLC2lOVQT8PqWI1FY3X8VyvUHXMorgoFpBLkbGycoxFXzgiNzenL+72XThPJNpU",
+	"mBM9+KyWOY1ynHO7SKeIJl2v5mhxOjmAgeXzWmvpbyO+UrzC0fguMlBQTEp9pstW3Pxuaj8V1YyhShi3",
+	"qXczCjgr4RrLs3LwyICHrCxcfiNZUjsaPhIFwNfKpr0glYEh6GMFCWyPNdtib3kmNYDaQRga3IwicmIZ",
+	"Bkq1bARCSRfBG061YuVDehgzdJKh68yuFQp8R22F89TjMI5cw3P1vRlpLx3CIeYiaPVnolKsL85kvcM7",
+	"vGYD922I5INfKhbDIaaCpL8b+dVrZ5F5NCVnMbssEYQRQEWHqdafBvPbafFoJDuc2GGl2VGI9q3n45p7",
+	"hFXSZwGdSmZSLNAISytgvMEqW5rUa6cZ4x7Kj/Gml9TSPE9FmuABGNHgAYn4UA92wpJIhPg5J6xxfeGD",
+	"bh2HWiKgdgqFNu4LVYg++8nIhkkgYhkyD8pD/TXr6jPAoPpxTDUzCmtm0SPp1h0tLJw6lbemww9aWu6E",
+	"6g/YZwF9verH3PSKFSQN+7BJmCOIsfJsMk6dvEzEWH9A8JRpKx+NMwAsmbTFxCC6w8RCoE+zSYwGI1j9",
+	"KplOiBKkuesS/e2Oiylkm+C/uuB9hwAi7L5ZTxi+cczbK3oGwJXxTTbgkzBNJPCwuWTMBsu34a2QKKkZ",
+	"jJV8sIySYGn0QD03k4Vv6XXwvgTZYelnOMkEoFCdv//HUgaM6zqVsNEjGjo6y4wF0nUQnYuFXgZPV9tO",
+	"YUJnGe4A7qPQxTW86GCVYMCwP/fdK1U4qaAd+dQXKT0mraRZ5QkJTIhbjGbTOLYRXhxoVnH2hzQbCVgu",
+	"x7jgVXq+lIyBbxkPGZxIas573rjMnWhz8PR6WPUb05Iyl0IWs/wlcwJ7VT1Dd9mgnUNaFKyD+0Kb+OX0",
+	"ks4NZdsnpzwWwa0lFRehgD2E5wxzMpzJHJx8gSDODt0p3qfdIrJYpoGFfHG/PdTwEjScjJWEMzKX3Fu9",
+	"Z0ypobnZ2OP+tvgvjYVU5vEpTx/yX5WwsbjzpYHlP5aRpY9FygRlZpA9ABSXHUnEyXaDhHQunxORVIF0",
+	"nXFQNUYBFzbBL304/TgRceh9fURl9jN2eHLC4jjiwxyZJUwyBbyGs1lWsAYjIRkvWLHnWUbmn2YDHt0N",
+	"xCRyOyGjIadqmjBkG9gMh1qgaayJ1mcujT9SEojJHDN/CfsYSSWf+6nrvjTFD6PvUc27ccRvkSjcpSk3",
+	"F4GA7WUC33GYEgHFYxtQnq541Ua7Hfmime+dxPRaemDdNXs8296XIHAg03L/iPvsyuc1EGEu0HiMPHdB",
+	"OmTYrogamLXJtEewF3gnXumCgqYHaf429GxkVeZZKolkikwnVSy4hButrPLqMLpGkLiznMv8p9mSjII3",
+	"yG7CAEPckEyCqQeaJHPVHHmwcRGHVpt0c5RI1dY14YSc74AhfTbU1wjcWrh4cgmdZz8UUB6w2Op7jkZx",
+	"7tlFdbcaXUYyVfBGs+s4NrPwhQM0LgJvCo5S+nM4s1rGWSh3l54TpgxCcwufXeZcnFjYbkQ1UqlH/PZK",
+	"Svrmik/4NhpQJJ3xxZpjJEJR+4Te91uTamJgxbiYEcGzwWabY+tbCO5Pp4P7Pi2rJuNdYqrcPzy1zcu9",
+	"QR2pYvLpvb8yOot3xaksRZ62vGz3PGtmTb0rZgX9K0awe5eMUPeuWGFdMdER6X0sJ32dD9LRQnold4eW",
+	"i1nfoGT6Qo7r+lcs03ULYfyLPhtK/zQ0XslVeHXNgpcwC/f8wolf+MWdu/wvZlqp0EqN6HRTsnSeXkg3",
+	"KS8aMpf8HcgIBm3Up7S/0kdarXysaeKv3VGw+6U+BSfvTs6uu2/OX52eVar+X92XR6dvTl7kLl5/e3l+",
+	"fe1fvzi6unp/fvmie3R8fHJxnX3i/OY692f35N3J5b/ff3tyeeJ+uTx5eXly9W338uTmynv++PzFyeK1",
+	"syv931eXR2fXBdffn15/++Ly6H06mfeX52ev3CgXh3387dHZK+9NR8fH5zf6jZcnR9cF11+cvDkpvH56",
+	"dfTNm4IfTs6Kr9+cvTk//s774er4/OLkamFAF5fnL0/fnCxcP3l7dPpGT/zl6eXbxeuFd785v7peXILL",
+	"k6uT9PLpi5Oz69Prf3ffnJ75w3PXb85yv+AS6+1yl14eHV+fX3aPXrzw7jMXL0/enr/zLl+eHJ9rosAN",
+	"z2x35qer7uXJxZuj44U3XuEMupcn/7o5ubou/f346Oz45M2bst8zC/Pdif7oxalPY1gdlicMezm34LaW",
+	"LEcuF5fn705fnFwuvCb9YXH/8Yf8q/QQL8+v4S0frN/tgm4c+3Xphe4fK33J+WTDgmxDr1NnQVHGVNvH",
+	"HgKCbWmZ75e5obMTxpP9dpGH8l7FxoY1dx8Q63AyuChvFuwsY+7ZG4013Gw0rNlv1VhKEoQeNB/pCxEz",
+	"ytNAx6aRi9tCh21PCTXpuWraNFSqL0xQtbdmW++entzc4ArL6qiEaK1d/QJqwigY2MoQK14IUSzZqJWe",
+	"+zKvfTZ/akQlGUZ3jBu8reURyyJHvfHRG6+8p7J5xJdbjXL6fhNJ9VlZQVpYn02PXsyIzuhfMRsUbOJl",
+	"1lIDQx6ws7hQi5u5omNtoyg5D1W5IgJ6P2I8693V+qTx7qK6B6naC2ag3vE+G06dKVgnR3kLLmO62Sag",
+	"j0CVJbyvaLG9uZeTy1khjR+hp6E/92LHhtz1l4Y8+iWzUHVyJrCTpYjBf8XvIhn1Y+b1/ETXAxdpYYfm",
+	"Ip1OrkDjYrSQZb1GVQZO5hKU882I/0H0se6mrsoRX7lNNwDYseHULP9afZqBCvLDgscLhxSxOHTYhxsl",
+	"MiuTcLY699/1h81vCwAgXOCvpvfFYaP5jETcwBH3RTg3UBDZtpAypnJk2vKlPa9WtjDProodlwPvKVyh",
+	"aRyXnCyZqWdPIgUtgp+Tnj74PRLEjCbAL8ipIiMRh7LozNiYygxq4cf0FrKJKdH2sz1oHW5PpH8IsRwh",
+	"EpyMaXIrAYUJlZCCM0vYR5DcP4mI6z/9dOr0rnyj9CxmTb54LXuS8+wuk4a21e7A/z42GrVO52PzZafz",
+	"cf+l/ufhy05n2thrHnc601aj8Q3+5wT/8xL+0zqo4X/x6l4D/9zTv748efmyJF3/W0ZjPbaNCNtCKf2a",
+	"FjXc5izzgrTtHGWZlxTR06nxkGyc6GToLOO2xiz0gHJX7W8Ojpda+OhK8P3UUwRozjGM4vLemPZZXMTE",
+	"rbaWOu2dK9WhShhG79z8EJkDV1Ra/QlqgGvgmUlD2d1YeQXZkmYvUAO94DnAH01jSD1IJUUBdmEcWo4H",
+	"je1yzTKty6CUdSwSZsrVjY/YJymX52/X9D5ZTnKKJ2BFSl1K5D6o98o9KlLF3VI52ktHYWlsU73cHt7P",
+	"bqQ7LvFAO/0ontE5ZkKmIUu97VA/gjKJarLA70UL1lzr8xnxp1qiyQmKsA3ZIYLp7LWg5rmllXbMkbCI",
+	"gpDqGajojtnabeHVRRfle5YcKYDOWkDOMhoJEOsXMpPdvRI+CxWdw539Bvn9tz0Dfb2qKAjnUu52SBEA",
+	"ImlgS3mZe4GOk/KyxAVwGYR3aO7vPVs67TKctEJvwHJrk05LEs+0tgZZBwkLoknEuLK6YTZRppx1FOun",
+	"UIwKDLnccMivS1WvjTQFaxheax7uN1aukW8A7+34BnBrd3un0dpuNPYPD1dZwuvl3NpaXi0CYT1CosS6",
+	"dYIlawEBeaiYKlmBx5tkVCptM3P6/OMoywXehMZ+UtEy2VeAu7sqXb6k+ulUSZdbZLHmZLYiqr4e4kcR",
+	"dZ1Cv1STwIYeO81fBc/bX4U6IABblqXOfiFJlKb5OQr3oeO+kARBKRaXqJiOseq8GLSl12c0YUnPQxp0",
+	"6/98Ab6hgM9Yww3CwCBj8BWZ6hb4RhGcwyqOv16ucdUodCnzR7RO6rA6N/RiGkGzUl7fp/LxDaN3YNyy",
+	"8UTNTVbJhFllzymBxaWPSwEK71PDmB0OVqzaDr9eEZIrXSweFproLs8jbSZs85M+Z6mjaaqSrbQ00zkW",
+	"4wk1MDaY89dLc/ANSlDEpWJ0KQLTMjyHQrw//xxVSaF4pjmZhCeeQoKaa0FVAvr3EkH/TuUpv9wNjk/3",
+	"TscvG9+1Jtvh8QZAgCs2AfHAVjgqU+ZSghfYw6WwLEQkea7ynFCiH03VVobeSTyPucJA72WbnmrHdRYO",
+	"9XdsU0/EubYepv04CiBJx7Ryae6T33/bqRLz14HWbfGvg8a2/q31DE+YRSYK2YQB1ivp3ap5r01OjkGU",
+	"BMldlXzscH2q5s/J+XcX9jIctI/PyeXVESr1cMEUPOXU+XiYd00WMojkbp3b2Do33SLHWyW1b9Hzs+pt",
+	"fMGz2topFhLrvO1j/qZC0ND5Gnfl6ErPBkdRhTXHZSihs6uNHfq3bL6+yawpeYVtkR+9fn3RYL0i4ZLy",
+	"fRGm3DSOuEPCHNMozh7bu/7BxfbLQePVbXPybvuXxvh493Z/vpP86+dWcDC+Ogz31Pej17Pmmx/EGsJh",
+	"0eu6sI0+UNgGa53iSaeIgsWzNxjKYkB6NEgMvN6M0VsGVRQJFncVGYOFxLkc8yiLjWXxg7IOyDUxLrKv",
+	"cihPkZRdF1tYNncw21uN/WKruk+D22BEOWdx1+QU2gKsJe+09js+gQJSYrlCT0YI6bjet8q/kQOY/oYG",
+	"t7VjfJq8we82643iLyFOdNn6lN6fuauIEnZWoV8VkILTLF3Ts66FFlpniWkGdSOgnPSZDzK9HDaJHPUB",
+	"CQ1tHsRCKlmyIuzlx1iSxRUxICjlZ2SRgA/2Wgf3QohhPHQE/aBj6KHurV6Ue6CkOURqGQ15xIddGg8L",
+	"OdsjbULkm0UPW5riV/lgaZ9pCi42s/GQf5rdSotStPHDiPj8OTdnMpUjFnbzrB8RdJeflMNma+9eJyWD",
+	"NLH8G/u7h02ftWRSFBDbDRwLJgXrnsPB2a7Nw32A4Y0eihLWXbbgcvlCF73Uw/n9PASSBXv8TJ+4E8Ej",
+	"6C8F7/n8rMFUEax8dbNxD4lugDOcGHegPxuvjQnsfcZdzAJY3muQ5RiYn2fItu/HQ0adj+3ZSGqJzrFK",
+	"J1mXI6/LUFbowmuq5UVLVaLxbGxGLGfAq7ntUh18CYtcQxEtF8DVYnOw/Jytq3YVWAgLR6uYY5YqWp4O",
+	"UsZRCtjYEs5fpqKue4A34tSbKn1F7oozNrvADO7NM+INZl9Jtk2P07toSJVI6um9sm56aBgcfzVNOAu9",
+	"jkY9/Z86cpBoMM834YFeRp1Ku1O5O2v9v//zfzuVaqeS0NnpwkU9U7iG/sbaLZvjzWbrsBUSKkcvqKL6",
+	"u3A/m7+276BKMYl0cA4rBjeI1hnc8OnTaqdLc2/7YHXa6mNkaFb9HVmy0+WQdTGMEPu/T7nCEL6XBAih",
+	"xjlAuJiwoEQv6lj8FJGIB/E0ZOFzrXNamBf3dIdDVMP4psGZ6+EVz+1PCBcNYOgsGo6UcfsKqUggxmPB",
+	"U1QAW8IsJGJXETHocJUJbwGQT7bPjkUUx6P+BaZ/VqFoIa0Jf1RMvYMNMIKhNToCQW/sgUsd/F2lVgHk",
+	"RiqbXSBJHN2xNqEKF5tKhJeBLDC/ARnYFxCZaWBYE2/MHNJtrQqUJ+sf7O2sTtcvEL2FcLbv890WJOO2",
+	"16pzimFmH/WLseVC77QS19azOjkZT9QcZsvFbAGpvbSDjTeFmqsY3rAx2qaJko9RpoQ6GIixcoeYQX73",
+	"U/0EN5jL0oEXU9fSQo0SMR1Cy50vrSspy9oNWS8acs5Pt4QAsv3haEGbNy1uImXD7oi5n3Hq2YQXICB/",
+	"0yH5S24eQdZ7vpxoI+moFjpJma71ok6ODPKG/su0YzFIIRaiyCdKXkKRUM2eoUmThLaF8way/F8jKkdf",
+	"7+y/OPnX5KeDb7+5orXu9en4fW339TGb/otd3o53z95OXr//4dX26Gr68mYtKt64L0h2BjPW37j2w1WY",
+	"r0+6MXZb9ojT5as6LAR423qUOhFSWW61SasM408u7Jax2PFjZceshzS3WPSBaeVpacmiyZHE5IUyX8yj",
+	"9A35MxciyTVmWApovNjKwfdy3QZs6YJiBz4GmSG9rCHWq5MjG0A3HE/fnVmYTJqttwloxhSpflrAG2xw",
+	"iB4NAHpIsnhg8mwCFt0ZHcAoA36OULolJQt+T/8OWs/rKTPmbok59EaNaWu6TDXKzTWZpXpMq7mzv3Ow",
+	"vbezv0qZUaMoCbUNjvH7pWwJymcB9A5duvMU9H4VA8pjMntwjsZCMKc5O6IcZS4w0pxKUKqbeRIvd1xy",
+	"MtyRYp4xLOOg1UUVN0sjGeWnyP7xlOtjuPNJxf5vqmL/5VRcPfai6ltQ/zLt6QjUKWkV1gzPtdSi5OLs",
+	"VZW8vjh5pWnnPetfkGhMh8iuDdFtt8h30TdgOTcbrR0yiT6yGDqhAFiljEIGKdF9KtneTnYTonffnF/O",
+	"Gt+9Goqjo6Ojs6ub0cnNUP/zRP/fN8dH8L+9wUS90/84vo1P/vXucoe/OoO7joZH31x995+3wb/g9teX",
+	"N7snye3r4XD49dc5u2R777CVNZuPaj/Q2i+N2uF/bn346utfG9XWp0IL+knv/G+jd+rR3zI2ySqfK9Wg",
+	"f4Qu+qRJPmmSf5wmWYoA4KlUn72q0feN5vf8s5U2erkTf0xdozfLNbEexhH3rzaf1NYntfW/udpq9kUJ",
+	"g9ViiuifVNknVfZP0daeFM4nhfNJ4VyhcC5Thd5HanTlKjGffHZPYfENw+LLi3lNDrVBX/BZ1FqF4k9B",
+	"96eg+1PQ/UljfAq6PwXdnzTXp6D7U9A9p8TfByOW2WdW+oTTFtOfqvhYN7PZC32nP05iyrFdHTSeBhqo",
+	"f64+7ZlO5qa58eIol6/dRg20DRju/s4h+f233XrLIGnstQ7I779t13ctzsZhE/5uGRQ5izpkezqnfbVd",
+	"l2d0vqcXLG1i422RRL8w7y6/tXRaFOE9brtruy7dNBmy/JOZSouFCpoJ4yF2N5GxmHVDAd1zDNGGjGNP",
+	"FgQdS9uAjwfU70et/2Q8EXEMp8X7JV2L9FQsLIirKDclJCxxTawVG09EQpMonnc3bGht4yk5pL3rt28K",
+	"KLWQ1ZuyDsh1iQQ/h3fIDQFbLoB5fQevMcUFuRdi2cZ71tfUyskbwDzcBtJr1g+fFcAlpkUVBbA3WrHu",
+	"LcRbShAZXDuCKxavCQW5gPoN6JUGySY3lknCBixJ0raAmQ4I0NpVOr31ls0tgJ+PAY8WWQZyC2PX68xR",
+	"P/aOJdHA9qdfNsbVL1zEG3eTL/hWEUtyOlEBupt1v0+TuJ43eQtBAT5CwUhKWCVIeWZx09avfsNCbbXl",
+	"9gWsCcGt0jEGWOwUxjODL7JJtDLcaM7N4kmrhHKpWZssh9G05ru2UBIIcCwQ3z0RMw8KSlOL8e3SoqnN",
+	"6cqy+eKCs5Wmj2E2F1QLs0x4eBPHH4I45SNTx+dXJ4TGQ5FEajRe3lRib3d3e9fTMmvmQoGq+dnWUE9j",
+	"80VMJo9A2/rojYT0eqK7g9hnseDDIjzQ7Q3ap9g2rQO/Iqso0r4GXnNphoKKxkxMCxwTb6M4jgzy53I6",
+	"2N4zEtZRQrOICDT/3LQPQiQnMZ2flS7QYBrHpkLNRFOtIFljnaql25qiJRpO6gVPCzjZBr6m6/IhrtkE",
+	"J+1+45ZmcV/zgmxi5FfFl1AFzCSlh1L9oZrRT4pIyuhVBsTy0dSq7PuWalXNRoFa9ZiiOZmcfk6O8Mce",
+	"yhUKlCWkQh2PylvTKZ4MIj5kySSJ9HGBxj4MASovTs82Zu8+laYkCcu+piZmqPAqGvLTTbXeDRCgZ1Ec",
+	"o1sMFofLGUuIEqR3cX51TbYQirJO3htNN1JV0gMYtxr4OXJNfbxfVjvzP5XMeiaS8BjaYm46bUQ2Ttuq",
+	"rvIo4v2uaBqSymZrP+7XWy/sf34ouVd/WDL3+3Q3CowDYdl4PeDCh8x0FfqwVd6VgA7RGbe/GNTJpVkm",
+	"bSlJdscSGttnDLhdQcth6A2dLdvmfFUwI1OW/V+djsx3mPnwn6tdOqY17Wa75wEgb+ISG5uuSZlZ/pfn",
+	"hfdZJt6dO2UrZTA+VTiBRPRjNt609Qwn4AyxjQt294tE1xrUmfHypQ2k7u3aWzRH9Qc2aH+XNr9a7Va3",
+	"OC1lHPf7mqGI2ukLJGlAS0DP11p47q7xULnI3M2g1fuC3zdlIhWXHFz8BjR1EUko19ISiy2ja9t3nkpC",
+	"yc3l6UpssjXNJRy9Ww5HKFV7TL2NKKFx1yHn8eSpVbfTyHOuF9EflWUworI0ByJtBuINM4Nknm+glPao",
+	"Lw1BptiAOYXUdYzByCMCA0m3TIXNEYr7PdnOpcvOqt3W7/S9K3pEmYhQwmhoe9T2p0qJtdoqxBG/7d6B",
+	"6qZ3CmUUk8twRTmbpf2mIttuKteKK+3J5PqtQwDOfsrvSLW4C8Wy+IImKsV0R/92SWerwrlmfOLFkt7I",
+	"aMjDRUDCVZRfAtBWEkR1Tb0svWptPUOjg3JXWTGO9QYI0MZStc2gTPdWB3LmRwK9g+fF4cqoJbe2K2Ns",
+	"lrzvVdX6GLwr1Ueare2d3b39g8NGjfaDOp1MZH0oxDBmWikMBFeMK6OpLMHMaW6ewwUSCvsnrBiwZ6z4",
+	"xBPJfPIXNjt7Tl5F6ttp30IUuYYl6axfnR9fXXxfSye/Bi4UYLKvmHIZ+0z7x1QJ+0gDFUNKouYIYSRN",
+	"J12XhAXd/qGT5EuR2MkIHs/zijS1P55wBZauZOQKFqcks89o5WaHF7d1dw3E8eLO00fcTFCPK5uRCK4w",
+	"HKgfthRRGFSqlWGkRtO+PibpeM1PS7HEq5WPNf2q2h0F20Xqd2KX9rQH+/npi+NKdeHyq9Prb2++gS7s",
+	"95YsHjHBYm6ciPVHih44NXTsiMc1knF8V9/vhJMmvXNNbybBMtNocC6mRCVTabLAGNCu14FydQLY/cRb",
+	"uuDDtRbcNxaxfOOD+W+tBMzrwVLLy7oSE8ZBklirbpKIQYSR5M8p3IxQS4XEMvnz3ec6ypuf3PyRLTqr",
+	"dtifvXLRWRV/UD9GS0d/YNmineIj1Sz+U5QSm1FcUJ5ulYbG4cH+3u7Odqv5SErDkwj640XQ347VLx5g",
+	"QErONCnb1DuJnR27ES/PHNWrb2oBlGs2uiIKvzrI46EgL35a67y9VyfXZMvlqPUWHQtr5Mqk36j6c/2w",
+	"3mKWtrxLsZILli3behH7ycqFhrJiYBZVy4JIEsbFdDha2Uu2Tk4HZh/0VRoLzqouxxjKBPQZyvWjTl8G",
+	"v4A/kA6pHodL4zft7ARnz70GidmjzOFrgNAK/mE9iikfMwQvNl4nC9cdJUybMrJXJ+fAOUwbIZowEg25",
+	"WOh31lrHdYRo0ovLfgzX0W2hpgknfTYXDmvWrr5pj+mAi3N1U8ciYRCu3X2W9g7vAXwx5iEi/jAc8k6l",
+	"rcXyp0+9tiubPn3hdcHTF3tbFme8Vyc3/JaLGSc4hfJ12Ly0qqhhVVqvY8MtWBwFlrTe3eLuhja9vc9I",
+	"zAZqoaqi0mge0vCgtV/rbwfN2n7YatYOB3uN2i7d6bNt2gr2w8NH6NWYdQ1QlCIm6m6mUs12QTQNuUp6",
+	"R96rCWO2pKB4kBffHZ8Qd4/pjre3vUd+/22nvp1Dwj45fMvikaCt89ndy+Tk7fXr4fT4WyrYd011cHP5",
+	"vj999fpKqlkteJvTIgoFRiHge0GEXovJPiO9q9buXi66qy+t4YV2YO/FjQ+PuKP9XGN3KFwaiWkcQuGO",
+	"5Ut1curozGT6ljaAvMIGkBs0e1xo7FhUchaVTcbPh9EHOYdGrQQZRHG8UIm1ELwsitzBDd3CNGEjb4HD",
+	"FzbmjgUfan1kKKpY74DlL6aoEPh5dkTbe43GGgmrXPCiOptjMWaS9Gnget3ZLc5+hdcaV3vd978ctd7+",
+	"tA4HxxYEKwVnm2BaMfBSKTDprAf71quSXiC4ZFzpf0rIA+oaadUDxImeQay3ZYxYNmihLVCi4S3Sl3Rf",
+	"nvJIRVRFfEhuJEuIX5qEJbSZucNw1ompLXe8n7vEV+d0T+MDWmD15wrrBfQ//LNjebTWpME9aNSJ9DWI",
+	"xj4RiWGksRAT2FRLz/pNYTQYMBPvPWjttsjvv+0vMK+VVWQbNCdaXIMzoYirIHgOPWThTtRQIr/DLl7q",
+	"WfWOC68DSG+ZLC1hBkt1UT0uGsdixkITD2+2NHNv1ZvPln1rt2z+UkyToCxciwmVmaxpV9iuV2Bgo/IH",
+	"+439Z20vZZrQaRgxHjAv59qh9WPfBkcSy4ddPOq06cgSAfPzlCVz0yAyZAM6jXPaA9ywhrzJVpCUfxD6",
+	"cmY/YaLGq75Q0mA5r76jymi0ph7aeT2vAbfrrIy1xyU8Ep8j1ipcqxu7Mk6ZUq485QFkVOXbBg8a0eAn",
+	"GYe3P611IqdRNxYBjdcyZigfTgEbKIMUVDX2salqQHsjSqTytOiQ1Y6uScjIQu4Z2Jc56ANTKqvYR4XW",
+	"Cp/b0oBqVqd3ifcLln8l3za5JCdhwRS8ZBiOORYhkxsXp+Cz3cA+vHDK5xg/hwpv4NkWh6HIU7C3s2EX",
+	"qAUbODOeD4XTtYzhXl0sHgPkIQq72BvcZEospMKa/FIiIx4w0jzcb+Q9EHs7mZLT3e2dRmu70djPJNAU",
+	"ps+YMdiQxKrF93oFPWITy4XC70esx/bbHj3ikEs46LUztB1SRKBVLHlrXZkDkVRJylT6c9OYpv7Apmqr",
+	"p7Sk8LeIErO0sViE65PCwkIvHaldveLzaJtJlTqgllj/R06JwJu+kCQKjQtmFkmtMlJAVyNsPFFzYL9T",
+	"ybIZwFqdnItpQqCclcRRP6GJMTjALKKFXfsfwe4vGL5xxJdO4Xlu7NZT9Tg+AKw/LbJ4jW4GzmnT5r9I",
+	"9h/9kPz79e7sLrj+Of7h2x2+m5y+AIC6o29a/cbtdn/7XSMYv5z+8OpQ/ZvHjR++PxM/oB27YsCozq5w",
+	"8Jsq8PmElZi7Pb9cvKen0zOzMZe0Mq4fNcdZEs6wX6lpDJWZbebRTYtJ8KGiM4FAUpdsEtMA3IobN5Zn",
+	"k66Iw+6gKEi36OoG7TkOrQtKKjr3PN8pPNTecnyo1u5hq7EKIWqhSb031OK1gFr+zdu9l3UQu2Nxzj+9",
+	"2g+9KjfjU7VCx0l5veSCdwOtmub+nu96nczCng3/2HxzMO+FmvScDgppqdDoLF8JMpncs+iySJBmkzkX",
+	"omPcn1cshkN0dPnHeJO8T1NtsCLp0xrJWMsjbRDOwD0UpxbaQEjpPDRjxXuyHlZztll470ndT0mMJjYw",
+	"WVKSyNRMJLf5+gIEdVonA5Rq41+WbK3+gp6eey2VCt+NkC+wJvdekTQK+Wh4MFPJki4dsjLf5o1kSe1I",
+	"/75spUqqexZq/yydejmSmtXg8c/sXWZkmeOU24IMiS7hgJ89CcRy2j8oB8Q7uUZ39lyTWoce0Tv2x+WH",
+	"XEVDfj5V91FC8xVpVN5KcFsaAC/ntpzZYFQmwND7PCGnzYMYFmURJmHCGIyHf4HohZiqkmmcFsUU1wxO",
+	"lKEKLQOrNBIP8nosGNmMJqHMeCeL/Nq5yORazub1cs+ffGd/lu/s2ppL9wR8LbIIX7+/Nq73xt7BM7d8",
+	"mfi1iftWSe8bRhOWkP/3f/5vPmek5DQtS4J5Ew2YL/yz/njnl1qeDpNHiS1MiLHMaTlfKslYaD1zuVQg",
+	"hYEGrLfaOq+N99kEyCCJoWdhCfEYQl6CGGTSFlYvYbXysTYUNX2xJm+jSU1McONr4PdgCYolkEK+cbgY",
+	"BpvQn6cMewSDreUskKlkdZJBfHXeAcTJNFa3H8hoPmCgS1xb4PNxgQHTUzk95uvVLaZGOWRhmRzaPlDu",
+	"yuTZvDzPHJ/MuzO0vczlBKf2ydv053ubgsL42kvD8bI4amD2LoKurvHtnZKcIhEymwuaLMl2sbfkkl2a",
+	"z7Ba5TFHWpz3YmAWly+Wd9P9vl28Qx4qXqlzI6BxnC/FzMptqtnY2ASybbKJ4cx2ND0LvlyAsGs4xuIy",
+	"e6iUleqCN84cB6+1v7bKEt6OmBq0JwC40hb6rW34FvDKtr/ceLtkko6Zf49BFckW8RSv66INXlgOkBHv",
+	"x/jti/SFlzi1azMz1yPSm9gLGLf3qBngulJAqMmSOmhnIkDepPWRpbqdv2fWO5VPqNR8Q9sSUMfmv3XB",
+	"j1W1fmZTKbYInrCaoAudH3bjiqtBETtEqwSc3kVDgDHzqKc+ZKpn0ymzk79l83se+b3tg50lqNXlJ34J",
+	"EnXllovgtgb/v+bJzyBNAMpESc3Q6qLafC2Tv8upBmt8efdgouuk3SzVvOwXM7cVfezzBTMK9LXHTpep",
+	"kzcZUW7o1atIMZA55r3S2v2QqqukS7HZPIFmo2yTDBjs9kIe1pi1oRhkzNqzJFLss4DgrkKEScExgS+5",
+	"oo1ssmRKy8vO5k9ixEPBChwUa57BYkNUTY6x9OQ+lRHFuoVj/inFTSaYXJjLZT/Ybxy01mPJKwJ4jIdd",
+	"qEjqWt9geUwAy2Bs/RL6rrKocdAwZC0UdLv3SwFVQOoB4BsAkatpicTswW+Qi96TiiZKb08+cav1btR/",
+	"9e729NuzOPz23ez01eH49NXL6emrl83w1Sju88vJv1svG/3t0+G/v/9mtk7t1cpi5pwthVNw0COlEIV6",
+	"+Fd2uvcouCkKNNxwFcXY38UuV2G5zSbhhZ+Tbjkl31yeIprLvy6BqttaR7l69wp7uRUU3BRytmUJ/Jpz",
+	"uiBqxMk3VLLtVhXCVPMJcOKI28IxDNatRM0pJjIoGTKlZkhbRq+SjMYMo4Z9MeX5OrX17PVSyY7lbJD5",
+	"1xNqoiV2T6+rzTumk4kkYrLgnWiuUb7kwCewfsluZdUR6Yooyc3m4JaP0RUnkrQfM1DTCmKPFg5rJeTV",
+	"ipiGeZUrXSz+3GAax0WJXetETYqhOG949PMUc7E1s31OuFAkYZCWzO601jHIYH6SKOscXDPkWd6CIptc",
+	"RU0k0mZYLcNOuVcsEWqDH0QQEPRzcOsrBIqm2bf23pwSsjkuqXs6LczMUY1PIh7tesHMTJjSW46yE3cU",
+	"jiOeaYCyAfIa4MdGLA69+F/6PoHw0hi5WERk809esXoAtIKVZyaVfr1SWXdq894zzmZpMS+Qv22/JCcs",
+	"jiM+tOqHiCG0UUWvXp95ZcEGkyrVqyJJxoBriGAumpN3tIIo4bAh10MvsWv2hMz8C1dtjBaVeyZtKUp6",
+	"+tj3SBAzmgDCSofnI2WbovOtZCQZNrRUn5rGsdOmlrCAdL6GGbhqR0Z6Y9buOfc0iqFMeTQZUVklcSS1",
+	"xQHBI+iNperkCB/rcJfpJZS9MZKExtJ2Zw3JIBFjX5B+kbaWaWsZO8VWOdibyO4TKP8Q8epwEzeE6IOw",
+	"Daawiim7JT/COZZg9FSWNc5ZoUgvY3VrOIXgdDyMn30q4Rn3AoEqOZQ3PD1ZU9AoteUqZpyB5x09iuZ4",
+	"6SP33O0oSC6q0lMzopMJwxLiiJPtBgnpXLoTZJyTVgNa9IH/ZU7So0OiohJQJQkb0iSMjUcnZtpYJQGV",
+	"DJjTLArVSCsIpPdfvSrpben/a2OGZafTq0IvMEh8rppn4TWCaxGvP4bwBx2eEQESZMAwumMGJEoMrKNI",
+	"zb2YMTxkPMqmOqqHTBMfg62OhbglcXQL8eNxASvcDI51q92B/y2Asup/Hq4FzeqJ7KXQrPrYnPKBuO+h",
+	"2RRytUjfLMvLY+a45SzvRTCMeyAAZhDm6+sES1xqQXc9j85aRti0vzZKPYUkBJRARYHa1u5ukdaYUTyL",
+	"03XXLQY5dP9bVQryMN6eMd4QBamUbpdgSyxLhrjOOTlt2D9hKK5Lqvo39cEXZkqUSa+33nptoOu+NzAu",
+	"EN6IDXIEuWVsAjzNSC1C+9CNh6cEZVkcJZOYcvQ/hmxCEzUGgINT12lxzMZ9zVX1+rT1aYPvySoRSYeH",
+	"LIihhxzBDXXwRGi2YTqvA+SD2tmMv1m/O5Qmd5IcZXk0OGYh0uelSFn3MkbhZIfPsnkZ4NVd0Eh/XVh3",
+	"T1mptCs/ScHrl3T2lklJh8zuymdPjgT3wgMzI880JzOgRpBXO1l0PO19vgxHPYU10a+yK3UPNeRTUUMM",
+	"yYKplttX+nZ8NQYyv6GyqJloYboF0BU6i4Db9jA6axMwTSU8gS4IKHjGdXJCsbmvZgQ1xrUmGHY4ZDZk",
+	"wg+t+na9+czaEWh6gnY40sZdZHtFwom4wu9C6yYkYlgGkGswH7cEI6Umrlte66I0spdW2aDkwEymr2g+",
+	"NPwV4EF5/ZUp5tZmEceq9lSbvLfnaHp+ZXngV4SaJcDkDruC2Ic749WxR9mFNbALaJ1cR8GthzWTglXN",
+	"KFfmg1pVJioKbhkwpA4fGkx9UzKtVUCzgINYzFAsLETD8xdvkrjSrqSISWn43/xikwBSw9IwIrSs2pVL",
+	"zX9QUJuZf5lVPZ+5FAJpQk/tCtouVUMasDAhi5liK99kdLHKd1zMUBBkg0f6lruF8QH6EFzWu5s1bAs+",
+	"MmZtHE6lXXmB4xKcmbwx8xze5n9k4ZZqmpitZ4gDwOfcQuACLDyKD8ARNeGbqsULM3OfjQSQCE2YBx3m",
+	"L0yG7uCK0wHRH6wiPlxcJ/tDlUDDFzBKaAToFnqhZbbFa9HyuVfbWV4KRRWD96E1YfZ9lkNNM2fG9G+T",
+	"Re/2rPoM7S3ZTXxkNem53hML77DJd5kzkbMRn47N07F5Ojarj43WQ70bo7u8sy775Wr24OTPRJZs89uz",
+	"sKaQx2UEpv6sJUWPuOAWwWsOc+ZHj66rKWhjCsvhOql8rGGtek3weF7y+uqab/NVPy2dW5VP+lJkvBeB",
+	"4IoGYAmiRglGnoNuyaowmP2YyVAXQ1tXH/EqGVOOAEcscikAhuSgrh0VKaOX2EQBk+0SUI6JHPN6h3f4",
+	"V19dJ3Ntj3z1FTnl5MerGR0OWUJuTj98uRWKQG49IxNIZ/rKGp3sqyooNqUaEI7EPHVl9DWLQdjhRjH7",
+	"ClvnzSfMa8OKDv9U40Kr98ueVjdJMuU9B+iEqtRYuCPRMxkmPae3Zei7w423rEr6Qo1STET3rZ6XPtZ7",
+	"BpBKHMK62jDFrYqMgWfmhktHxFR9ZRbzdAwgTLieP+qH6SSqz+k4/vDllv/nM3iPu0Pbd94d+s9nBIgG",
+	"tNlIdjjSxheS0L4U8VSxtMamTSL8LnRVhWD7hZBqjIbz0SQKxRBWe8i4nkaabO08/ON6h/84wYfsaGD7",
+	"/WvPMIfRvjsQsWnOR8Y0ZOm7rN9xiKUpUyXGVEUBjcHRqXeHSSUNS3PddDr8eiawXgaybUzZL1cJDVS7",
+	"mDSVIAo2oUp+vGQvRPDhy62EhSJ4hiiR1tbWewM9geRXX0ForOf5I7Ym2EHpP/Uce15DJNdJRWmz1AAR",
+	"PfdQl/S56/CBsFnthtmRgYhjMSPOxIq4VHosX/YAU7NXJb2FTuO9Z3hueh4eqrkABdtiCrBnkKsJ44KV",
+	"qpMzYYA6EzZhVEkip/1xpLQViGCc9Q4/4mRqgCknVIFNuNPYMeE1gnAVNtYMN7jwgPEq4xO7Jpf5SM+u",
+	"V+/wk8wOWniknt81qfec/DwV4CfBtBeQ5hjFJiMWT8CXA1GnEZUd3jumwYjVjvW+i7hNuKhBP+delbCP",
+	"AZsol4CqRgnzN8IENqzHx0SjYA0sq1vIUfvqK5tBuGgSSgDuaRskBHDGq1GUhETfFDGZqh/yiw637zWJ",
+	"fYf7jcYzNO/iKGBcMo/3vz29hoyP2KuB00cf0yDrIhlumYe2xpHyuj9V0PquVCt3LEF8gEqj3qw39D2G",
+	"eVTale16o74NznU1AmV2qz5jcVwDCtj6aXYr4TjrX4ZFaT2XgK5q8tKx8YYmQa0bobKkuQCAq75nffId",
+	"m5MrZjwK+7vN/Wd1cuQZ9BiLfv3+WpIJS4it8Xre4b3bKE2AN2UGB0SNpuM+ODKsDnbL5nX9GUkSULHa",
+	"ZMBUYCFtFQYUkbqoyQtFUuxwS/bwqTrBaPYtA0xrmJoc2QCpYpyMIz5VEGodCMgHRSzdKpECXIMpPkag",
+	"yTQkXHS4wWxUI8rBo5kl4R4iy0nLzrHQnkO5ORKII+FTre0NmdJT9bBmYAtbjYZVJCwyhsfB7HamDsWK",
+	"3qlK+0fTcblyYkBAg+Su0q5c1PCvW9C0z37pv5Hfjw6mL46DsLb39mz2/cud9919Lt5///KHo8G3tx9/",
+	"kJevjg+/18O6VXP9vmPU/Crtiowgu7/SrgwOts9fb79ofXzZ/GZ4cDftH6o3rDn89u0v7/b32MH1VB5O",
+	"L769u3x3clOpVvRrPnZfnvxyOT0cb+99++asq6Zsb/fwzdnk+/d7k+P5lYpu//3Td6fvT3dpo/Lpwyfj",
+	"bVrptv+Oza+YQh1s0bmu918i7Du6ztEp5+9a2QfM/Vtw88vojr1FisFP7eImFT3oNnMLO7eYDnWef7DS",
+	"/vFDtSKn4zFN5r6pUnAEK9WKokMooXhhG8ugSktB2tcGIoZ2ad7P+lsZRgCKai3jX6oZDXQdzpBNbHfq",
+	"iY2smJzsnebOszrpYacJd9j1372MkZr6/4pOhAs/PPRUpKjeKZykXsVmpVpp6RXM5uNbXCfDqNtbW83W",
+	"fr1Rb9Sb7YPGQSPjics+6pCiIim7UHXDFEv8r6KXu0+DW22lcRbbqmyj0q93b/4erPBc9kVzR2b+EfgU",
+	"5LQP8wgx8bBSrUTUtmTumlQwRJLNAkBQ1R1ROdJvMObRQjjSNZD2gn75WFxpBteHEhjk3CSAxX1wpWMb",
+	"bmXRUxVMzbYbsvIdVlPL4oZlR/mXrOdysAmGy3RpPCw8KJd2kSPNJ+UEDYDVKwNv30ofqpS9wYdQy307",
+	"U+jZxXDDh7QbV/GXK9WK1niwcKdkcMXqkYUxLlwHLjg0mTPgwAaqGFwYPlKxSy7UA51A+4Funk8gMO3K",
+	"FZzQxGuUWXi+TRzLw7pdeV+UsO6ycUnvbg8fNrcaCPn6IY+Pl9s+TYtwj8W+W5ds9BO3GOxYeHQJvZg9",
+	"KiKb/FVt5uqxoT+jiOzKPVqWZ2U8W77bqNCvVOBLWuENq5a73fTI0cPTtdFsk5paxuy0/Ywc/ydNrgXb",
+	"hWoHxFQzGIfL92opJOLD98diFqwejb2zsrbS6OV5FKqNVk79XfRG4272xOsj6IxAtTVIcRpO0/znldoi",
+	"Ro2tbmgLqyzcvjaqcqgXbhCkWW+Q33/bARMcsnmLNER8+jgzridl8UlZfFIWn5TFJ2XxSVl8UhaflMUn",
+	"ZbFcWcxpX0FOkbqf5pgqPGUq4vWCI9HuVSZDcaferJJiWLTterPeelYnR4uZfJiS+4V0GHhQadbh11ls",
+	"Yrksn5BQHlYJRMYg+pMJEVUJHSaMSRMs9uH2MGTLFUIRmnpkM0KMokE0sQql8sqG+sAtigGkVmP/GWL/",
+	"wd0YOIRAFuAz4VVo9kUMRnCU2PY1+3vbe89c67SFLjFyFimIXkSKiMHAoq0tdl+DVRUh63BbpA737jVc",
+	"rwaK7QQBvE2P7Sjb0oemgUe7YnZGUPboqf/e+mBmt/LwJKtkyJS0O4SJDhiY63ALvMLCtP2eE2TZFnzk",
+	"KP0FRgFp5xgjhPZyeF+VKCGKYjO+Ap9+AqIsG/euibjXKscEBrMdcXxWtLwA91N1jf6ANEN+HlZnHrmG",
+	"SUzNAPSANzZP3zx8+iK14lzi/Je9q5Oro7cn3eM3pydn190X58c3b0/Orq96z+6F8lq0Nn4fh8J1KQYz",
+	"/se24SqmHw+lqGyZilEJ/qQeSUWzQBydkuE31xv+pjCwheMAhNmHLeM9G+wVDcfa0oXD2W2syxU+Yy/L",
+	"wmObba9ZtqsFVW2Lw1+jx+XqIfjdWe7LXf/ObQyLVsi0ayw/cuusyedqbVk0YNtgs/RwrnkY7t0CtGhQ",
+	"Xr/RUhG1s8bA/mKNVoummkVZL5ltSYHhwxsLLlWdxgY/57EO998R07togTwY83KRdp/leep9vkHv86Kd",
+	"8TrNP0i6f7buqsXnDfPtH3b2/8B+qN7x89TWSD4eQGQJW0JsywfrbT3PUYsYexfnV9dka0ITzEnmGWTA",
+	"1M7tT1XGFEzt3Do54vZ+Z8wU0cc0iR5AI8uskd011eh/VOf/YvNWP7aZtfFhZYBTy5KtkRrHmchmpTNt",
+	"NLaD/xGKAOov9A1wieEPkG2MF0z5Bl7f8n6orOsohRr1AifpEaq3TqYCg69XPlUr243tRUfhNwtutJxn",
+	"9Y3x9a9yql4aG9ndD2PbWcepqqdyiQdEj3On1dr4md17fGcX12P1Mzec3tEIa+iXOX0zNTnUahOel/cK",
+	"pXixj9f+qH9DCq8ZH58D1QYHfDmWold749x0WmJDoTo6UVI3KnacsYCOKbZy79XJNfFrJexbx/Vyv52W",
+	"AS9FMk5jY9+IcL4kK+BjbTab1aCAfprEpobeO0wZHNl0hY9MgQMinlWqFZDvuT4L63rDcib0plZ5sfnr",
+	"LOYssvU6nqdc327r0DTwx3kfDxyv9VhFBtbEgqd8ygI/uC4jHt8rZBjXKynmz2cgze17PLP7351RVUl/",
+	"bpjFpjwLolImJrsybYnGsSsFMs47kYQO8ylKEGWrKFAQR1Idm888NAvJALX8mIUN6ioVA8BRQZoPnmS/",
+	"3/EGzMZDh620Gq29WrNZa21fN3fazWa70fih4lJmIDkkBf4xwYD063o06V9Gz5mxvpfBkntHWWsy2ODS",
+	"bmGQLAHhZ5OztPajjqmBJjX0ED0r1oyoeJkPt4HDprFAAUCvJuHH7gjECbsQJ7SIgh9yGDmgW67LFqG2",
+	"EKmpVJlKSRVUqLW40Vsa6zNkeESjufqJG+63OzHPrXHmX4qkH4UhojBsHr9ek7Ms4Sq/LqDQ5DI1PnzK",
+	"MJ43kfQjkn69jT3WhXzG/liqAx1bR24mwuoFXrUdZmKdFu4H/SgGqROKIUMXAhXQsnBm/afkyFYL6fdY",
+	"l0Ybjf8Op0RGfBizmla9qyRk8laJiTZnJiP9gD4foH6Z5jYOhTBSGPLyy73TJjhfyLTqrogbIk/BtVlb",
+	"8yrghFkW8tAjf5/zZ0A819BJWnieNkk2/QOYe7ZTVuXnpnw3fMe/+1ej/z7YjX9ujLf57uufD+Zvd8Xh",
+	"tCmvVSv5fv+Xkx3677+9aHCJaX812XAPMtRmDHZLL0s/4mzmMi6M+8+1PfurC4idxuHqJ3AhzuiYXVMD",
+	"77OWOn0txBuaIITeWrr0WxZG9FpbOutq0qccUmX+irLOJABmhR0yNSeSNpZ1nk699avjSp9Q+CG+UF4M",
+	"ItyQ9ERs1WIByYIWyQb7ZETvGIHOIgBxl4jpcOSwFLMiBz/siZwMa95Z2s04kgYrJ/wbHJWd1U+ciatp",
+	"YDjHP5aIDYDVvYm4utwW1NqRI1TbK5+LWUkFfxnhNf6COsGTwffXEOplotx6u59Y0d/DdoSU6gfwoaWJ",
+	"pSlBfCH9qN790ywnVI2KsyyzBo5P0Zt1utHLM6EqGBWYwwZrVot8bWhy2xlFKwMIEw1uNwDK83K8DcCU",
+	"BEsajmaVUNuGE3to5rox4s0AQLaJbvGcSIFoSIDnqh/oswCS+qgHBzT/QtaJBYdH4WDs8IBybaSbfi4d",
+	"3uHXAlCq0/znKiLE2AlUAVwX8/Rshwo9KbjqZUlTTDex3696UW3IrIIZ4YTzVrtLs64afPVIkQDSigxK",
+	"7ZgY3DEyo/MiGYeFeQ836Tfn3NWFEo4H2vQGHHotm/5Jfj/J7/vJb9MkB46f6e30jxToT7b7H2u7G3zX",
+	"R7bdt9KOj/9MdaTQOf+W3oJc52xmfWXgDTd9zbR6MPfroHpaQ+mKOOwORNKzNVEAFofdI0wX78nc5fEm",
+	"YpjQMTrWDSC8/hpkJVKtmkAXTXh6RiXps4gPScImMQ1Y6GDp7CC4MFnVpi6jUfX7sPn5XIDNyYX+Es5p",
+	"Q0WhSAcww0JaurKNLO+tCviLqTeu0VibC+PHL3E8Y8eL/47S/MlD/9/EQ+8X40VK+kznn6kZPEn4e0l4",
+	"w9VsDrsWD14x570EfiF4iRb1pWl7+MTSSu2DvdYBlmM/q2JWJ4vZXZQ2BgjEeKz/G0fcVEzb12LFUw8R",
+	"XEyGPWQ5Ux52eA9wX6CQ1qYBYrJoFcoBADg3k+rl0gttEiGsF0a4TU7eeDJVLKmm1QIANF4ljEMyojIt",
+	"4KsIV22LvN8yymejKGamRAXXRN5Km4sNogFrGfSRNvC3qAb0oMXkHY2dogDegHMez9PSXFeJ0PPZdA+K",
+	"ezS7g+6mp4r4hxjxeFV2DAh1q2YiuYWHQcZTEkfjSLGQ8Om4DwvT4Ra6w9S4R2NmssmxRNZUdUaS7LQO",
+	"l9ZEv4ARP25mZUpDufzKzOrr9daPywcmWj48gxHX4L55jBtrJD5uz6a6gm0srrVuaL9l6bPS3jVYS+a9",
+	"71+8/qb29vW314g7nTmjKwCSCp7o6mUzXUeWPfq/3BC+TgfwkI0oFcSach4C03EmrpRIQAJdJHRYPrj0",
+	"AXj/BomjIDP8jM51ZL2njmyadAqPbiyM4amcRD5c/2NvKZ+vLZbhofvIZnhw0wRUQAcxLCfFjbhn4jzI",
+	"YKgyqfmHQ26ZxqHlovgYb5CL4Hmmtba2GW1bbVEnL01HBm7779mKN21/mm7MRgE1bWNNU5oO9+804wLh",
+	"Y08M0aJFEsEDVrXdgykJ6dxWw7k+M9iFRIs5qHHJjD0W0EEa/eL2zZNE3GmpZsvAXDfjvviIA7CFbWC+",
+	"Qu8AeAZbsspRNFloUOogR+ClHe5V1+rVyxcC9iz2Ui8FLAFod2v72KK/WSRZWp4Y2NJclWDnt4gr0bHN",
+	"mrUpj3nDdvpYIqDtFm3EfyHtQLT0zhTvcRbpr3noKWSWCD507QyqrmVDh08lcxpMnbzM1jqm1Os6IUxx",
+	"CvbPhEmmbMsK1xSwkPIAJQV3Lo64gziAOmrUy4oxdXDRrej2u7DoGVYtuA1iirw7uTx9+e/uzeWbXpXQ",
+	"DrcvhDafdUAFgjaFXlNrfwWqpM8Cqq/AsGSgbfVEYmcXPWpZhvZi5nxiILvu7dgwYvSuf3Cx/XLQeHXb",
+	"nLzb/qUxPt693Z/vJP/6uRUcjK8Owz31/ej1rPnmB+Fj/LUrlMyECBknI5FItr4MhIEfe73y19NBSpJj",
+	"7KZHXoPjP9xSPVyy8n4Xl+IdQKBIRRF5LGQKm6wdmVYhZT2cI+k3cbZFjVnF8jBoDWr7zW1ao7t7O7V9",
+	"1tpne/1WY3t3RyuWiqqprLR3GodpLw+9M3EE4IbGQ+kBL5rJtP0hr73xF/hwYaL4irl6/ar/UJt9sz0t",
+	"qbpyEiSSyB6rBJyfIrGwCBkDAYkiQn+ABb90VOG/zNxTta/Rb9RvrhOj3bt2M3q7wPkNzYaMx9y8ccmL",
+	"9IEXoIBX2pUtGApWdz6A1lqtlNZu+CQRWvJBI6MTrrSus4zuMquiyWgcSRnxYXbBz1Asua4rHOSZkyRa",
+	"G5GMq+eOGUM9n4riGB3YBdvhnIuOTXl7csXyLVnzct4Ju7SCHPCrluwJZyw0Fc9pF+rM494XshvlmPSf",
+	"u1mLa/Yp1+0ye0bShrbunBgx7LMFDkGJ9XcO3tT1sGm9oxRJW62wZPccdEx+FDC8uZiiF2MgkqFQinHU",
+	"Wl2lZVaBaRvgnDK9ZQk9COWP4gtJvDn99TY/t+wbOCuWiInVnPQ5yWlu+lbDJEBL1U/V17YBr0eJUCpm",
+	"f55f9lO1yDWb9pnMxV2NSUT5YmdWawxesmVQme5XNAfv1ipJzHZ4pXHszKyq6a+utDQyODTUISSYxKVY",
+	"mwxKaDPPPNe2EcIOB/gi4z21oI1Q4FjNNSQ3PVPr5MSMZKpi7I4Gto09zBeAmQMeSAqKfof34kiqt3N8",
+	"rldWOHliO8jmQs9Fe5vesvUmwmZpK288xiK8ImzAeO4tL2p+zoIEO8igLLn88MIw9/JjXwjOI1mShzbc",
+	"MKq91mxuIx6uDwum714b5wF27Tv9xDrAFBvUvCqRrL+4yyKfvkfYa/enJ5/h2rTR3K7t9xusdkD3dmqt",
+	"cLfJGnQ/OBw09b2Trj3q7YrzXEIvNR56C2rjigvvbtb2g93d2gHdadYa4fag1Rzs0IP+vkW4p0NYo0ow",
+	"TeKtg/puvWF/2US4OCx9RCx7WAUq7O0KIA9s5vV3KED9u4YJfczwonpVLQ5c920rhAwzLRRB5jcQQCNG",
+	"YzX6ZaUEajUamp2DJKHSJrWAvpxMuYToVDBiwS0oUiOtDbBYsiqoVXp0GDujivapZIWtPL6FoTy4eMKq",
+	"VxVxu77pbL5dohLZmUYwWR4ZDedREbmP9eKlKTj+4nrbasZZuK1uDtUK9AFYGtlFOP9cZNf6HrMR3sNm",
+	"a68EaDvFcSlCZsHYKgRz1whcApR25L/exnGVKEF98eGtLHzXAl4WZDi5gCYgy9XJlVaG+iKcO2i5DL4e",
+	"5dhEWCS2k3p2uraFLoAVzt26eYlXBnIcnaTZMZVgaldTRDK/NC5m1HSN58a1W6A+6d0sjD4+4d38BfFu",
+	"LuDs3T9avGGFeTbim+n8YUzLxSYx3j3tTeLLD1mDMu5rT5c+lX2GDrinsO3nCNv+hSKwmj7AJ1ckoO4V",
+	"eTWNjOSW4xGyXES6+s8J9hiHtF9O76IhVSKpe32W6kOmeuTL3gVkM37H5sfut/qEJpKZo32Ob3qZiPHr",
+	"q/OznsmWomSQCA4i1wa3OtoEz8Kh+djQOItME11tqT43InGsN1R/qk2+0HIlwkqiL3ouUiaF7cMGRVfW",
+	"G2cth3qHg791Bh2vlUFeBBGUkdgexioWYPWWNpBKJTRgwfkgBREng+iO2S7cplNHilXuBKbgAauTM6Nf",
+	"gmcSUFFMPBV32/SDtzFBzScjbnrBX9jVS30iekQjISG7zoYeL26+eXN6DKHHOvkG90CSmCmEALZxxjGu",
+	"I1X4Aj0//d4Z1I9RTkQSDSNuI+vQJxyD4gO/v/PN5RsvoN1nJOJuIMfnl1fd88vTV6dnV4V+E6hcM7PS",
+	"1H7KHxSxLLGU1+fqmZF8jtQnXz/YQDCV3apXa3Lq7HdfFdBMJhozMVWV9najAUic+oy883I3DNgp+t43",
+	"XKQsXygTfoYB3du4Xitj1x6Lp3zdknQgfco8DmNSMWxrvFQauYUsFEfpMlt5pE38GsQt5HJzDZzyeONC",
+	"KIXyOWFcTyJczGjx4h/tTJDF3ZGGgSOFea+e73goQAZAGYnmaCa/HtM1ogHhYuHT+XdWkbFlhBW8vMMN",
+	"Zm6k6sSGFDPZp9wm1EZjffWO0ViSmSm3hdRdEAIA6cu9JJq0xRBAagnOOhyd9UbGGPsNSvNQ9NAoxqCT",
+	"BQkfiWlSJeE00aIGncAuJmYYeEylwuwSK6GKy2XgnFuPzqXexIcwaWwlB+69//LZ1Ub8x41kI8OjVUyc",
+	"nvlLg4BNFLZcsoEkk5gWDfx8pBxt2iw0SFRGO1rr3PfONHliYgtM7K0m1DGzKYNKkGAkBOSAcTbzg533",
+	"CWTluNnqnMYrBLvzP235qiEYzOLCo1eUdWjPqCYdbP4oM1DomNCGfcxsvpnNciEncKNx1ucC0gBH5BIj",
+	"TZ0eggRIjIxDwqEJbUP3WdKfYw6IVts7fGU+oykWLE6vIkoI18WNLs3c0azzqMOt18mtZGFKHKjApwMi",
+	"9SrRNIboKgFTZIKetQZ6hkqAiy72ssg1e3N9FCx5Qge5nVaL9MzHXK6C63sDsUYyncAKucSLMSx/+TQe",
+	"IffQrqi1S3xSTPMRO9wq45cnVyfXNh+RbJiOuCTR8NEkw70SDjmbdTNJh/1oOGTJPXMPs3N5SN6hn19g",
+	"GnkZrLDMydXHgfHwATmJT7mFj5xbWJhXaF0OYPxrfe6vn2hoU78yHu+rVbxzk9SpPE8szHlLe1UNFhX4",
+	"PN8yjU3K0pzGpucStlJpE8q5PlS8lU1xckHkPzfFaWF5NO09pX/+kemfgRiP80V41wU0p8Ud6v76U5uc",
+	"AbiOVWID0Pvyu7H8U0tW3esXNBZSEZyLe5e0CghNGBlOmQS8hCiRuWTPjID8c7dnca3+qLS/aiGnyW4F",
+	"tkFcxR/rfwlj6PgxTZ9E3EU2FLWys4C722F2uMw9k7sayaKeA/2pUoKXdh24cIN4vBws3x3cbG3v7O7t",
+	"Hxw2arQf1OlkIutDIYYx08LCvN24TdeBoxhR6dAuEJwhknIKq+tCs4aEzHfMy026lYjCoFKtxLTP9HF/",
+	"BbfoCxG/7WJ5nR6B7e/rUCZMbtTQ3l8SFl7wBm8Z398WPunHiR2qRNqu37b7t8HhDw/Lw7Kbu6wNgKOr",
+	"p0YAj9kIYOKdK+flddeK3bzu59J2AG+YkhaB0HZCteCDlBM8CvrsZ1uZVT1HpDFrBxEPJenPwU8a2jb8",
+	"rkW3yfDHN7+K1LfTfr3DL017PJswkx6BXtok2ybMZNcB45IGkCKNwDEeJPOJMh0KoEM7NijA7vBuSlCy",
+	"OkmiO6qYAypwXgfrUdCnsOpn0xR1tAfwRAlOa9eH/OLy9N3Rtf7v+bvTFyeXV71ntnV1CWPwe1lzxkKJ",
+	"rg/pykCVEG3jYnaL0OEB5enGiVzRK/sYSVXeEMHSx2NF6jZizTmcoVfnx1cX39fSV1QeixFnGe3GrO4z",
+	"dlx4EmuPJ9Y23dZlfQsci/lHNCqwM36COnysNgWTlG9uLokzivrWr/afS7sVnGGGaIbXG1Hqi8RFkD3s",
+	"6qMiBmk6Rs5jvFIqOkc/pv9a6OIDEbIOd69NWxjTMbMCNJKmKXxY3v4gI2DW8rXaT/4zWyCkzOef3gTh",
+	"QUdkjVYI9v1VVzbr9ZcpbolQToyNJ7H9dxfbfyOR/d+SWyzpU/BAVrESHtgPWaRk4pcgOqovAACeZG2k",
+	"YvxfrzJyb6daGUfc/tmEzgOKJfrN//tHWvulUTv8YP5b+/DV/6x8xm4FpwoLLrFZn5JWdGdaAmAyVqGi",
+	"4HJTOxzaGpP3gD0YGYiiMkMWzGfId4pUdQ2rthze/zEM1CwrJO9FcisnNLiHJfgZcfqfRMpfV6T8o4Hz",
+	"MzLmyS58GAT+g+1CLSXnq0tgdxvbxIOBNaWslq33mc1ZRBiMCKBKlEBjT/BAD1WOpioUM0xb6bPhlBdW",
+	"wmoRHXFElfhLFcPqgc0hgcrCx/5VwnmZ4lnjG8c00nB+j/rZxHjIy/MXX8w5HUeBLYr1gcixbHZ/99BC",
+	"Ittu4kYdeitCFpNjvYkfFblIhBKBiJFOQIfAmQwiHmZS2Ppz1Agki+8YllxH+qUD0p+TkEExKnG+8Bf/",
+	"Pjt6e3rcvTx5dXp1fXl0fXp+1nvWLgH5bexUXSLcmCmqydsA8XR4z59d11YH91L4RtdA0dS06DdhHS8l",
+	"vWxhZg/G7dJ/M+VdEIPGYiJM6hwkTI4MnnIVKpIgssBiyCxM8/lw7EZ/ogngA7PQTxWfI5oz+GfmmQbH",
+	"PRRqvSrpGWmm/wkCzqtZwg4JYpCmA96cAULh6cmL7vGb05Oz6+7V8fnFyZVLbOzBQ4sRlTjS5wZAoDF5",
+	"xC53JEk05AJQdrhIU0O5aS2lB8rCOrkS4A+yaXHt7Ov10s5MHNmSMSZkg0puWmiJW9nhcXRrc4HsTqh5",
+	"1UQ7JOnJ6WQiEtXzYzE+wrReRmhP1WpkDoC0yblp1TjUPylbdK3HCPsREiVM+VZI557/qeq0Z7/IO5Iu",
+	"1XTgYZxaQsR6AC7ImHI6hI4Q6eoXnM/Ws3aKwW3XSpqe2oWp/HjLw/tfmTkZZe1MKGZQQYcGx6GwG0IG",
+	"M3m70WhkeiFggwp7OgHmPa2C5oJvoHvjBN8awvzsUZjNmmREYRdUadS/m/t7O829vYODRnX1qgJvgXpu",
+	"WNMM97GpYIbrYL+P/5+9t11uG8fChG8Fr/5M/JYky5I/EqVSu27HTpTuOBnbaU93adaEREhihwLVJBVF",
+	"k0rVXs3Ofcyl7JVs4ZwDEKBIWbLkTuJx/5iJ9UGBIHC+8JznQY2JtR+F0zoO34GL/zPrHgf7wsaijTwD",
+	"bi/5Vp/lhbEBK+lVuVbj++6zvrA2tdNuvVIgbn/7nlut7Z96UETZBknAJbM2/LoN2uo9dH01su9kZVQs",
+	"BokptGGWBOhq9QqIOBATntGXuPAJdvG+1pFBGqgcj/0CkjVsr97YgZAkr0GtPYfuwTbYc6Mkmek1aQFJ",
+	"cEpBSpgDLpkX+CQcNFIRk2Ge1ldwe7JVlvAcY0BNMM2HWuwgiAFUcKXDNz2uAMk2oT+7TIvHg2Y9V9rJ",
+	"2ua6nQPbzPFXC7uNg6F8N00rt5T/jiXrvHRpNJ0ZS0bAly2kDxNP3GqENHRrhGL+ZtR71Q/eBW8uP/yr",
+	"s3cevHlWF/M3//KvO8G7oDN7exWOfn85nJ/P3zyr95uh7I3PGv4/3oQl3GbO86iUVBOf7j1rrsC0ZllN",
+	"012CREjIVBGKQcrUGpsVr4a7q6XlbsqWSyu8oebBKsxx1xBBZUIrZmlBKWbGYz9p26haawGZOpR+T6sX",
+	"23dYKgZVfFdli7n0JqFF+9a7PAEVV+Wp2VRSCO2Okw8aweCPJPQ//lEyNJVWiw3H0cFQP/fTsoyUjyZi",
+	"2bJtHuyv8LuXE94XtUSoLaxsVsjlcAq0Bhkp+1AQPHUSi4GIAbIuheaXNPmBL2rHV8xX1tdb7A0zq4nS",
+	"V8wmmUp6IanhUuvjjavUc5wzudjP6xqEsvmZBjdh1OchqMGUPZfCqv8tFRY13t1ROg6dALbSnTYarf7/",
+	"50d9dUmmPgAvCXwDMN74AolJ4Ou71huV1buqllLwmecGuxYqMi309O7Hf1JrnvoQs/1pxXe/RH0jCrUs",
+	"Urug3Wg+v3rIpm7FDtVWqUzmvnNwh99ZKfJR31lLIUStdnfJbi3wqS4hAwA8iEGHWCRsoMUxiOJxvcx1",
+	"qz16FsXj7RKDgVFy26T09GjXpwMCuwPE9cUbOfs1+iAucSbWaHwv3ExXbv+u4b/T0ar37ffWXusO3zn4",
+	"r9/DVdab0z66E9EUrvOldB4YG5s8JRqwi7MTdni0/wyk9JrE/hT5UBLDsVQJVv3m8t05dcLy/ijb/iqO",
+	"7ko+mQgeE1OSuoj6qrqId+uu9qqa2VMNhrYEoLK70htPwzSY8DjdhW/5POVZoVNZlJfqFXUnPc2XZKJH",
+	"LHbWmJeVX14YQR325D//3q+3dlgKKrxW47m6xUx4B28Zm/AZ1wkFdL8zps9Dc6TcRBsQSIZainmmK3aM",
+	"04PMWWW/rH5AvaIhT9ZteNisEyRawp/Dr53xJD1+3/lbwtJpGsUBD+vqIkRzbxDsIZKThHOrZdYgyUmm",
+	"yZTzLzuvzm865zcfzk/enZ91Lt6evnwRDQbeTpWa7WJlNWxiGBy325urFoJu8iONQW2hxedJyCWsj6z4",
+	"ikQHgCqwex01U0MYyI9wa8dykViGE7MlGwCZM9LAEBohSide2wKRFd+DGu14wDPOgMJp1Ct14QdzDbNP",
+	"skb+v3/oXJzeXJ6evDt/eXN2fHL17sLboZumfkUtQqDiWJWnJ+qnh7FaRqbnvLp82ELGURiCvq65g7ad",
+	"XyXETsOmE63UZQI6Oo6v5zfOYs2SttBetomgrYOUM9XT8BxWVp4VDLJIUJMdMDqvoR0V02bIFRMKt2J+",
+	"pE4hFQZ5aHa5+57m8KAuOWrKC2Ki6VCjcs6CXApVmMBEtLEXxdbWrrNLIX3S3zLy2Ai2NdplAzFTP0As",
+	"rOwJZ2GUpOY8pcrSWcRS3kt2Mio8HYSZ3zkGCn7o6mW0gdGWDlIkwGUL9aWF+Spm4rSY9CzZRy8nvrrv",
+	"PHrng2gIvEL115JHicfV1kLNzmvq7INMgzA7RYTmWxbA9vDcxTnByUdkkpeE0ezGj2YklMoXSicsjSIW",
+	"DVIhrT4nyWZcGSJgadLPCMXPWU+kM5FtTn0k/Vz3LAncz+D8UMPbFzIQvgfjoXoTLcHCp7GEzBC23IFZ",
+	"z/p1tAhcJjPs31rGGUn7T1NM0nNaZPTz1FLKvP7Cw1qUdsMiVLYMZxGZxMSicR7zOSxXNUMDaKNi5jWH",
+	"YoxcWxKoRdGLUuyYzpNXWo/RKiCliQgHC3NL9SprRmhC93eIwABuzxafMM3aGQkZAeGTzHLh89I3iG97",
+	"CMgzdoP31FxZpVAcI3viJdMe+PPcoeNOVS1/dX0ZmTknbiDHKlWt3jdvLNr/v0fHxtgDl5GNuRJ+CVms",
+	"zylLYzwaTSNY9VXkHUKfxqlJGH5k70CTZarXx1GStrty6m7MnIYvjs67EGk8r8FgPJbwecJG0YxpMkz1",
+	"q3V27vbliQTq2l2ZNR/atCZhNByC5CHriYEywKQ5DJ+wO5ijmSTaI+gCtOQPsfs+6Uo/gp7yMOp/tMKP",
+	"aIpKkbrApA/Wtf7i3/TjhTjF04dqlpYjsnXjMzWf5mGYnesjTThVRVSIMY+mRmRojH6F48T2eRhiOcuG",
+	"WQ6Rmg+FLfFNmHAaK9IUWUTkgAJgCPA8pmtoCUo8A8/ia/z7rfAwfKpi0EgVfUDyZcxGpKrpxSKJpnHf",
+	"eIqjxtEOmwT9jxp44QdC9m1WEaN9ZRV5DRGgE3G5pwdd6eg2Hn942Tk9Pzm99OoMtEh0CVCLqBL9jR4A",
+	"Eggk2VQ+t37MqIh7QEoSyEHkaWanrqTCIq4aNY16e2agXD0N1FqfO66J4jrT9DVacErdu+7DB13N7E6r",
+	"Tvyc8ljZcdzd2VLE56EeFKxlAF3otQfchHDAxsKgF/N4jj8FvCyImMZgJulKz2JgNUuBaqjUccGeXOly",
+	"raG70p2/iHTgFBCRrfP8qJ949R2YKtu8EloH0Mo+wXewxZfWredQdbfZTzwJ+h7DqoWaNuLhguoTHn8B",
+	"sy68XzVvgYeJxURYdEBdaVnb5ybPsF5EfTfzCg7Nc58GeX9wJM16q74HkgXwMLrS9Fbr20WMNVjaIG0b",
+	"/VvjOkAAAG17sKSV94pKWluspRXLt/0C2aBdPMvcqaWe5wqIfpRR/2MN/tfirc+bR1c05o9oJP0I6yY0",
+	"A+5ILujFsqG48Ik8nKJdOf49/u3NwexT/+rP8PfX+/Ig7rz89Vj991Oz1/jY6rV+bfTHZ9PfXz1Lf5Nh",
+	"4/d/nEe/Y4mvWqFFmxeFd9fypjIEuRbp9eTVnblYjHOs52AB8tcpX8KSy4qX1UpBZSYHtbnvpXLHoW8f",
+	"z09Rvl5qVj35DOvJnaQjLw76J53Dzvis8XNz0vJP1jhQXtDO39riXjrnWCSn59cTPEbg+BqTXnx4hEGH",
+	"SrTJwJoAyY4GHrUWvrVE/toaiX8N9gd9EoMKnPYJuloOq64EfU/vZbXy3UAtpmQi+untigwQzUzjGIKW",
+	"lKcIXqW1jMDOw8MmAa/JMSRaEwAiMihtzQlVzCxANYKZTYQei0Eo+liKjaYpxqF+kDh014nG7VCwm89b",
+	"IeBRGQNEZ1WKlcviLLY0zKJI07pwGEUf2XSSkWubXZuhuV0UNWGWECqbTBGAS2k6O4nGExUxenzqezTU",
+	"fLIwj6ZmXttW/kMoHmTPNhG1CnjnRgEhG5gdZNPBZzXjGkM2X0OTh4Hel26F99Pgk+hW2gyanb56lIej",
+	"HoTK0uoMWgG60suMpqcTU0jpINvQC6ZNtYZcdRFrRm6Nss483tflUMBjpsFYQA4NKTRU+WY6+dYF3mAo",
+	"ITd+blvXaCathM9o/GfVg7FAcmRfjNWLdL4/Jjmu/aPGDi0FN7ukYyJNqxvHWjTELGk1pGisERmJw7GD",
+	"SVw+nK53pV4VsD5LMO0ZVwEm1PBsYamYsBlz16JYOtv+9xBP46bIRYyu1rMdMN5b7JCtR33c7UQra0SA",
+	"HTNd6wpHrRFO0dyp/ZaPtk2mWzaHvK/M/F6lai6ADZB8HCvfMJn5yjHwqU+YMAdL/bTxtKG+qXcYILxb",
+	"zxpHh4eNZVqe4vNEf/RpU300IHS4+W4A0p1lP/hHGlTalYNBY3DYeyZq+7zRr+3z1rPaM/9I1J75e/yI",
+	"twZHvYPm8mAtWUf4M5n2VueQLAoDFwU/v1YrgSx8cNoQFz0w/Dha1TuuxFJced5ZG5/xGFk+QBWvLxW8",
+	"e4hcVMiYI9ZTEYsO16aTO4eMGCIsCxdREMCNDBuNZzt4KGjp/S9GAG2iNTFw8oTErjDOgs90ZQ7LDbW9",
+	"fCwDFw+hC9FENdlRRJhErNloVFlP9Lk+i6GqI55vkirKjM/J4+OXDfA8i+EWAk8CIZtYSkWnPao3umcq",
+	"du0PFWAoKFU/QAD1vPqXFdhRQdytsmcRgcGBU1ioq+xVKte7cIQsbsXvJSmf68NeqOzt7RR3Zqm7vIfw",
+	"obAGdgo3qtcHkS86K6gopNigOLAYPLiVhzVsttoYfX630KEMyERUwPiUuJxDKA41BYxnZ3wNVtJHs7uV",
+	"zDwDX5oVua6l1ScuSxtvPiQi7shBVN51c6Jyr//8+6De2mkzknzKTmExmtTQszmcWMhoVs+6cRn3/aQr",
+	"PYNFvzFIrSrz9P8jdYl/w1PK0UA6XffWes+zll7fT5z+Xvy34dTwSMMlA9Z5OGiT9RSLJtvaImNIcHtz",
+	"SIGLebH0vJW0+N/SF09fPoum0n/k+12NTYLIS3IByfUoytL0tfGet8K0e3Om3KZ2taVbo75ncGyI2zSW",
+	"lXJ7fZLmHrV15RNEjh40mPKOzR2tWwQlpV6Ujgr1oqPEXYDbg4LDMBcFA4pvx3KTa7gwPXLLgX198Lvo",
+	"kSZmk429KaYbDutW4vc3dWFa6Dkaf+26EgT3YH8n1CODMeEVmWcxxRdJ2CfM02+mkYqiMwSRup6pAFLy",
+	"MA4AwyOhUD8RHCrZGSJ4oElHeCy6kqitlJkhJgY2FlwC742m0v5TRen6NmeAETEiNT0xDCRCslTu0I/G",
+	"pm2MkElRIroSv6Vh2irDKBM2+JAg+Xqu47RoAWUf2f0lGAdp5Wv11g+eIB+/+iQQip+OJ+n8V7RJWLVy",
+	"H/X7WAyCz3kkOaMOLBd+XtVdbqFIU8iTEvGcCfULWHe2lovb5VbS4/bn0s4/m/Huf3W7nxuNYqK7avHy",
+	"xQxx8XzjiZqGHUTGhJnSaCRFwp5AxWjHGTzxkBWNX1/cuQ1d0IqiUHC5Ukve6goWKxC1mUHpkZcJbNI7",
+	"JlA0XxhMw1CTThxLyU5pKNXKWhIxhmWNqoqVasWqKxpYmLJWWbBbfl/5wuBGChRqF97ShagyfLOYv3dn",
+	"+oN6OsSMLBWs0M/AcnPH/jiQGdVFobfLfaY0sD2Wc+W3EMZF3A9IiuYw7BBb0XN6D+ta/TBKTNMEgiix",
+	"HcQcHHWlw1OJkbAxssiWOQgI5k532qarT2Xw51RU1Th47IfUlGeZXjqiC/x0hEHyKAp9gNN5/5N+Ktc+",
+	"FFB7Dse0lSHCNgOmUtsOVMko10a5UX20SUqmQP0N2Fc9Z4EcZjqRqGxs2Kq4tAcA9UTN9aWrNNRcrQbX",
+	"laXNQ1Qy1GxN6pml8ZwdNiDYoB5s4GmyCMSgvbsvkmQwDaGCE6Xt5aDirlwJVZwNJIAApPP+037WPhnT",
+	"S4ds93D/OeNsd/+pGXEqZFfimHmCLQJ1dgIrKLGat/SyoRoCQeCLmdLRM3xINmM5LXcV5T7BEdt0VDYX",
+	"bfY65vk+FTMe3eidHskytQutVn63LuE7dAdv09XeWS7VIRJEf2Dr/V3kfAh+os6Ok49oFo2TimIt1G5N",
+	"5GY6qq1MmS8LFpbJ8RXdzDbk+IpnITsZId9p/IfyY64FzK2q6+vr2rH1KG9bXdfX187HaZFtppSrN9Ki",
+	"WO7VSLlv4+UTaKqSS5Qd9RXuRbJ0bT3d3I1tS5BxYUKqbCLiEZ+Q48azNyu+gdogAtvpSDDXlDvjhl5R",
+	"VydCnqSs1WA+nyf177TMREjJOy+8NIpuxlzONaYpySmMxgLxcGkExJHzHJUlEU0GiY5f6uyaB6kGlZnS",
+	"i8q+x5PN7VDTWn9XUcTeqiFdZEMvX4iLN7qVtainJY0DPAg2gf/C1OS0+XNmyIoSFxOLS+rtpHhxYXrT",
+	"eO6UGfaeIgC7TBxA+Trw64FMW03l+fnnYDwdV9otgG4rTwJ/7pkpVcZkiF77W+V8X6vlaV8hC7ZDwEeC",
+	"1Vbmp5PB4pxPv5uVOHfHYpkiEgrNJAvy+Uj1G4Y2biJhwXis9n0qwrlKr5QnM1zZU+kDPLSTFuSAiy1w",
+	"nNqqhoYyAXpW7bY3jT/AD1odXKCxGlP/nsokqHUyY+nDDyAmNc+LvJchGYCe2AtkMh0Mgj4A0eCQ0YqS",
+	"gkh6CKHwxvzzDR+KF4eNhgFoGhZkC8rZ1lQP0JdOZVKrRUp5e8O0TB1vKoAm0QlIRKkV0EobTVKoe+vh",
+	"m4lbtVQTR8bf7R/FrDcfcNmsyYA4sePYUjWqt2JlHSqLpeLHkaFaAcb/C0/SY3sqv6eakpURFapKjecb",
+	"GJZqOXBgQcfehpNaDXpVgiHBZp4V8uUXLbHGY4r7LVNczFEQJIzp2SNKYdXtWFTfvR5FjI9Z5057cBu6",
+	"Rs+ZJ6dh6LF+KHgMpFTqw26Jtmr1AKAbhL9t5K/e9lkoQBycTEXi5aJEtMfvWKjLb7xowK7iaL7eWr9P",
+	"JaJvYn70LHwb89Nst+7N/Jjg9IcTEXqEeSyxjMuEgMZzmz9/gwRol/bVl8pkWhC7vIXYG096NIcPBMIY",
+	"fNc1ThquUsM9iBs/2aWo3NM5BU/xMv3MEnclrV3lO/GSz5kVmgNBGZ8nJioCSh9zBBSFvp0GyChFYjxN",
+	"y4y7QHOo0U91ZQFfW9ViFwF+CuB1gVaxILVZyotyptuzpHwzW2ewQFanBpXdmZXgVK0zOPsmA5mkgvvP",
+	"F4akqSbqoEWv52eo6dfw0I8odSiPzOh6MNkCLjgqOY+iaUyHYrr50Bz20ZFY2QjKlPfwwZySrNpWD6Si",
+	"eLj02Gllgwujw922mhNsFkf+GjEbJNSOiaoysBOyQ1PS/OcsDMYBnX4afS0727W4PHIr6NHaG2t/5+op",
+	"kFXdWKwRdunUNHfZ3IfwjSXVexX2pQXfdQv65tWNC/rNZlZQ/SAncaTSTOV02KlMA2geLK+p5m5/W8X9",
+	"hfmq5le13VNRX5kwYH2ugO/Ccbu4i634713b85b3iZE3J7uh1ryRyjA96jNujBKVKvJYF2CMJGIsrWPB",
+	"9EkvQkJiARy0SXbsQu3x23RHXVnsj5Y5xIJeKthsYO1/tSfx0b7fsTp4Z+NLT/MmjW4oEMobYDtWktEC",
+	"ABUq4049WLcjbn5evu45acHNbMuc5mZh8fZ1D6aZhrsddn7vFvUtiopZ2QndMFRxF6zrhehHn0Q8L7au",
+	"5t2cdf0EYmq3YeGt9IIoL/CLlFbwVFkIQIa3MclIqoaKQv9tE69QioTmbDaKunLMfUEEiqWwebYhal4Z",
+	"VAc2DzdhgeZHfDIR0sbIfyCBQjx2mSCc3hJp4LEwWoolmPe389NPpFh3z7D3LWKtIWlc3Y4sq3SVszws",
+	"kCu0ake9hqg95Yf7taZ/sCca/Kj/bLCnPjvR8tgg7018D5nCNqwyZdHwvPJmHeIGzGiHMEeV/jQOd5/W",
+	"D+oN/c46BnWrOG1YN7cDtXErPsK0/9oaPmC0VbSrN7e2w7TbC60wvefaYGJzXskIO0WdJFeGr2pmdGON",
+	"NTR6prEw6ATAoaDxCsUAiUxtr8vTrhyrKLjZsLmmiYk/SKzGEghl9xoN4kHGCwMVexzNnrNYjCM8Y0Ym",
+	"gpRNJw6lVInRPKM5+cbdI/bW57W9/oGoHfmNXu0Zbw1qB72nojk47B/5DcsQpVE6Aan/BEplhT/Y1D9I",
+	"puL9CERAwX7jEwK69+RGPZ1Kew+wMYlI4VprmRCcR7VWy6Itd0U9nuxtxyq4s2pZB72wC82DfrPQPux+",
+	"wX/cBP7XZbCeC9hytwpoqP2YQ55YVL+Q09ql4wLToVEdXWlwP7cDdjTVeVX3WLiDDAYLlOSRFLkCtdU+",
+	"eccKdUGarCYN5/82Rcxrau1A/hg0ZTmZUT1+IX23GRCBbUXtdEL6N3CtGw25chrrqKHDWKYVGu1KcDmZ",
+	"Fceb/hFgOfubJt43A2gLX55vgxQiTs/mCfV+llCfRyk7o99fmlHTKO8pkXZu7wEeHaLhy5uUtW3vLbs/",
+	"20J/S5gX+B4CZz0rainWgr0tfgCjMOHpKLMJxuBXVgLHTqfwSauVuHVYKJJZAiF5FazkN9DiSSw4PgTT",
+	"r27FmP47n9bRM3sX+mwyWkvUHX/7ewOk/EWx753nq8zqaYGyHw4s8ujl7sXLPWJw1nekpHOymSN1khhs",
+	"904DsVqdI/s44ymbxNGnwBcxURH3OZIxAxA/Wl4BqbP3IpqEAtQNUQon0+brSm+XvmkN0CsrSnSye/hr",
+	"6xL5YuagWTvie41ab79/UDto9hv8aHA4OPAhjEiSKTwHI9CueRyGUTQ0oMKQ90Qx3HA1660fSaVdwesi",
+	"Ae4fQPte2dtr7B0+23+6v3+033p62Dw6bLX2N6yG0uzPywqiV86yeSxkbKeQEdhrXu//93o/FluA7O0y",
+	"G7D7hf49v62aYT3VOWx8GWnFwGITgEf1xa01VofSGq1FVYsQff2IdeMOpDy27kqXZ2Z8zgLptoZmQGxK",
+	"7tv2u4vigoQM5zKbZGRz0vubic9BkiblHUF6W67cF2R+CGg+lFl+LEG40YueoQcbnmU3uAVYBfirGZ/f",
+	"BIt96ASOgQ44s10cY3EpnO1ApyZRjPHCAkTlr4ZZ2De3jSeCzDPL5+QhhrQfJD1Ps/bu5M5WqA1BSYhq",
+	"JsbUZSWijhVmFlWJbg3vFqtElivdap3I8d2kiZuUg++Awj8xarMfBdGTl6jmkqAr2IUx9wkat+Cwz7Ar",
+	"HdpYF7ytzlC6Ej1yOy/XAkeRxuHqYfFQy0M6b4EB0Pg6/Vnik7cOP+pura8rUfxTT1BVa2xnVSUju52d",
+	"MXhUlSDIy7XWEUJVWIov7NtFRVJoJrYPYqq2kKuJNJJRNEtQyOghVOi475OG8ib1uWzxVdqVL91K4Hcr",
+	"7W7l03nz//7v/9OtVLuVmM86Cy+qbQGvTaa9MOjXPoo5fpjusltpf+kSyOUlT/mby3fn8Hkxf6OvwdNU",
+	"JCji+Q5SJPhA1DyHD3z9unASvKqlPxczPTP3QRVFif99VxCbWQVxYp6zm4aqTHFxktzTcoAY/3TysnZ6",
+	"9up1rfPm519qb8/fva/8c+XpPPZ94S+vLtIAt6J28vXHCHqXf+M8eq9dw2O17S6hybHvUwSKC99EJXpa",
+	"i4MSM+mFbnrXkFMkt6vwadH6QRTf5q2feO/BDP4s5ifm7fqEx4kAyjpl4fBqynErW+hpjZYZaTbH+Ktd",
+	"FXZ6mWmnNjruqnnpSAq6rehgvKqJaRBBr/k/rhxKjkDrjDwYLwg617Yf3EhcNfNIkJ1KQTJdNJ4ovhQh",
+	"SUGBcEoCUebPQq1Yo91AgEenr8B++2u1Yp7IeuK7ZR+tVJUfptX3XsXihFcNh5V27chEsZmzRljVBIqu",
+	"Bihad0ue5FcuIfdSo06DsYimaaXdaqj/8DZhAwXJJOTz81LWh7cvTw9+u/77/ts/+um767fz34NG6+3V",
+	"+eiX69O98z/+np43P8zPmx+av/3Rmb3914dG9uta8GvFHA8XQm7TlXkt2uE/SpnlXj3O9+4PLtU+h/6Y",
+	"bTsGrURe2Al9xT+KpLCVj6iYpJhhl9Pparin5/bFutDipOxTIKfKWncGpdncFlqWu3Jjc4v52fusnfHu",
+	"iQdOwc0yrlgpZu77vWA4FPEde3v1qNdp7y2p1tq9jcTt8diIe8dGXBQuHUVxuiiponaXPdcqLMF+O7An",
+	"tgo+lj0hukG20gH04OUry7pxzzCLDgJq1VVpCu+nZV292WbjKQsFT1L2VD179R2Sb8g6e52F+227exdn",
+	"RK17wKUvzndpr3PBVH+rrukFw/F9dU9/3dYRQekMmj5q8j2LG+PBN1NbK2OjNmpdKqlRqaS8hRrCACFh",
+	"znPFRra01qjJCVGrk4AYIC1SZ6e8P3JzMtBTgS5qEJvoggKVSffsQABTOyQIGaKW9pgH4QMBH8IU6O7M",
+	"E3g4myZ32y6LuaNbQoMOv/dfUhrbtBf8BhfgjQFXLT0WdhYrrPJcQ0Y/mobQoqqW07doB8/dz30dHzuG",
+	"4UHmf69EWmB7N0PfmZaSJUibU+kn1NNSnNVVkR0a/LDsh1NfpQJ5gyakf5n1r9yeYxyHYcYxDEGnkP4P",
+	"kGN876tIq8bCAwWBGVsqTz+hYq08/W4Z4WsxK4B+ipi3Q/toLPpCpuEcs3bCYy70muJn9xqNeiHqsnw5",
+	"bdDdru6zWalW+DhWEzKZqQAL0evjAVfzssqJFwWu+qgdyWIS9yuthoObXKcvvbTnfTWI5lJqx3+Wt71v",
+	"BtOkx7UMpanjfb1iHjf7tppOzU5Zd6cXeovdLxmbwtdbXYfyCznHYXiDgUIjg1zBaQ7SZqBUPR35YP5g",
+	"Ka8bwQbRlUDuoYsakSyKpjPnszIaUY8YyJ5+CM9zX1DEmNJrhOjRvDxYCKK5vwd4oqx9v7Uj7+T8b8W6",
+	"mcAt1wepL+I9J8YmZQy8hJBx1obHTV4KhFvqHBeBcBb3y73h4KDF7bbqCVYwYpFCaUMy52CV8cmEPbl6",
+	"d/W+ykDuu9l62maXr49re1V2yPxgGKRJlbUalOwkOw6kPUGYnaaGAzLZrvSIGuoqSidGZyOF0XiJSKcT",
+	"j05x7CqLGggdpVsVkodzWH6FAd1mUWNhUJeLtP6Mb8i4dqeNRquffBqyz+NQJi+60IbT3t2dzWb1Wase",
+	"xcPdZqPR2E0+DbsV9ikQs5+izy+6lQZrsP0Dtn/QxWsIvJJa4Mx/0a283Wf7o6NPe6Pa0b+6lV37M3At",
+	"+Bv4j9S6q7Qrb366vP6t9fL96ev3P7fe/+N9/m/4bDqdqNiv+euo9+rXj53X56H/+tdZ59WzcefV2bTz",
+	"6mzPfzUKe/Ji8lvzrNFrdYa//eOnWaVamcZBpa0CZvVY2ruwLXbRsbe5lP8Dh/HitkGoYTcPsWXpBX4d",
+	"X+LhMIqDdDR+cfn6eA9fw53x4hD/mog4iPwXrcbqbkKth0u45wJHcW2UKyYTXP2anYynzNle+O5/R5nr",
+	"wR6uGyqiReO8WakFdoKmRFwFLL3oHJTTYJ4xYR4rOhwPBmpV+sJjVJNJ7QUMVfliSHVXGpaXtdHGyw8A",
+	"CIMFHOgoXctBCpBoS5OoK+EwkjySdmtOyqAD/OwC6t4KfQvEGyqYoMwA8wbIDH58B2YZnI2wB+iWmk+P",
+	"Gk+bKsxaZJmh+MjB1m7gG9ayxid4l5b66Y+JYL6NA+G7gS9nff+PvutbokBwXy6AEohUGQ6/n5vIPUhY",
+	"kgZhiKenBQCFAHNTDELz8AT7mnV2MhL9j1icCaP+R212ffEp0Ce4idDStEA7u+BWtHLXEmyDnWcECTlV",
+	"G9mgBvpt0QzOnGFEARYv/0wSkdamEzWDxAVeJZeG1Di5DsG1Ho56rvmrq8sCmyzDUAV0BJfMdu5r7jTj",
+	"LX1X87w1zIi9rKGVy8QaUWzvHJd3/3uPT88CGSS61xyWRkkFYYMg9Qux2n79a8VBdd96Vy4IUdIniVCw",
+	"zfYbz+oMRhDIIZtH09iuIK8U2nWlE9tx6m7QKpbeMpqA1RU4URqmSIKzyvxprEaPETNqcNr3DVOkvgrk",
+	"qLDLS3vsQRzrQeturgT7vpz2R6gTtolU549a7V2iG0zinsWqwdn9qzVSjBlzP3Pbua/KyAwm4FY9z+LF",
+	"+6jo+U0VPX8czY31LcMPvb+LzncvBPe3ublvPdfJQB1e4OcOcaa9tQ5xlm+VgkMcTbn/lzBebkM0lRr+",
+	"YdxjkXKfp9xDel0A4/lQvuvK2SgKRZ29BCulIgOLmAeiKiei4imV1I4JUeujEiteGJU19Nk4yx2NV6Fo",
+	"LT6J2IXodCUdqid8ri5sCR0iGU+mK4MahZkwH72jBumSEDkxTdUEY4ZDWkgiircoiHCyyJd5VaR1IqWO",
+	"nuhKwy4vo5iFUUJJKNw/BoelwrLG2WxZWta26s5GXccY53fio/Tsan6y6kz5ow7tdx5fP1IA3CGEp46P",
+	"rXn5gnSfhARqICUBR1P/hXFA4WncGbD8EG/QbBTBMQ/IAGo8tH0klEnw2WdjdXaqSyPGiefx0wXHcV2Z",
+	"eXowK5z5fE4FIChOxKTnkJryfVJnHzINYbtCg2VirI9gOOH0DUSaM5F0bTn8XdMcSQHwB/YFjQ/WiYoT",
+	"6CoLDYUZhRFLgzL5wUSUi7k01+1r0RoomdXft1zbmgTSF7APSmw9/Basg54YTuUDNvHfpIflsUNlmUN8",
+	"eO4N9lqJgtX2fN6tQ8RRwUyUYxpjTJxUxgFFXjzD0l3TAH5SS3wXDlZovPkr/RINwcwSKgHUD1k0JR8Q",
+	"RtFHQJ8QyQ1AAQ6P9p8hIvCo0dD/Ojxs7tQzp3gFLhY0AXN4EuLCJQxDL45miYizC7P//Hu/vqcv2jqs",
+	"sncTITsv2Ukkpein7CSKBdurN+xfu0TnUPBzFyCZK2JdDed+VXsD9QLG7QuFe+vSWZfqwrUJEwD6jI4A",
+	"Koti1h9FKh/kbr883TVp0QJJX/ZTmfLl0llzeXEzdkCe0QYWSLCxJ9eip1aZtCfO4ifJ/+Rvak5ye+CJ",
+	"hoHuZPq+2NVHnX7YJstJmVjad5fJlhR1Vmnu7yqqC7vnD3Yqrh6hlxUydG5uP7F8GakwYMwcCA1+guzr",
+	"GVezPmOOPwV9sWxgSKnnDE2/tDC4E3yjYFTvUNkzHcXRdDhSwd04N6YqAsJ5wl4BkXmV/Szm/TDiH9Ua",
+	"eBWkr6e9TYb53DxTi9Q+Gqjn6HZGqM/E9rO1iUcXDEyQmAO5bKNlHTU2qZEGdBc9MZRABes0MMvF+rpW",
+	"LFz48lsqdcEgkG6JqTUPM6UfL64BqB/MdUcHrPan+3v7ZI0O9o7svfMySEr3K4AX8BfCiPusx0MVr8ZY",
+	"r4vi/kjop2Nd8bXgYTqqfP3n1/8XAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
