@@ -1,5 +1,6 @@
 // Package cleanup deletes expired rows: sessions, codes, throttles, known networks, claims of addresses, events, revoked
-// tokens, reserved usernames, the uses of authorization codes and requests of devices.
+// tokens, reserved usernames, the uses of authorization codes, requests of devices, and clients that have registered themselves and
+// that nobody uses.
 //
 //	job := &cleanup.Job{DB: db, Accounts: accounts, EventRetention: 90 * 24 * time.Hour, Now: time.Now, Log: log}
 //	go job.Run(ctx)
@@ -40,10 +41,10 @@ type Job struct {
 }
 
 // Tables are the values of Job.Deleted. From users it deletes no row, but an address that nobody has confirmed in time;
-// factors counts the accounts whose reset is due.
+// factors counts the accounts whose reset is due, and clients those that were examined.
 var Tables = []string{
 	"sessions", "one_time_codes", "throttles", "known_addresses", "users", "events", "revoked_tokens", "reserved_usernames", "used_codes",
-	"device_requests", "factors",
+	"device_requests", "factors", "clients",
 }
 
 // Run cleans up every ten minutes until ctx ends.
@@ -82,7 +83,7 @@ func (j *Job) Cleanup(ctx context.Context) (deleted int64, err error) {
 		before(j.EventRetention, j.DB.DeleteEventsBefore), before(revokedSlack, j.DB.DeleteExpiredRevokedTokens), j.DB.DeleteExpiredReservations,
 		before(revokedSlack, j.DB.DeleteExpiredCodeUses),
 		before(oauth.DeviceMemory, j.DB.DeleteDeviceRequestsBefore),
-		j.Accounts.CompleteFactorResets,
+		j.Accounts.CompleteFactorResets, j.DB.DeleteUnusedClients,
 	} {
 		n, failed := j.repeat(ctx, b)
 		if j.Deleted != nil {

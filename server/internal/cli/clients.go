@@ -129,9 +129,9 @@ func (c *clientListCommand) Run(p *program) error {
 		if err != nil {
 			return err
 		}
-		list := p.newListing(c.JSON, "CLIENT ID", "NAME", "SCOPES", "PASSWORD GRANT", "CREATED AT")
+		list := p.newListing(c.JSON, "CLIENT ID", "NAME", "REGISTRATION", "SCOPES", "PASSWORD GRANT", "CREATED AT")
 		for _, client := range clients {
-			err = list.add(clientObject(s, client), client.ID, client.Name, strings.Join(client.Scopes, " "),
+			err = list.add(clientObject(s, client), client.ID, client.Name, client.Registration, strings.Join(client.Scopes, " "),
 				yesOrNo(client.PasswordGrant), moment(&client.CreatedAt))
 			if err != nil {
 				return err
@@ -196,7 +196,7 @@ func clientObject(s *app.Services, c oauth.Client) map[string]any {
 	return map[string]any{
 		"client_id": c.ID, "name": c.Name, "scopes": listOf(c.Scopes), "password_grant": c.PasswordGrant, "created_at": c.CreatedAt,
 		"public": c.Public, "third_party": c.ThirdParty, "require_pkce": !c.PKCEOptional, "device_grant": c.DeviceGrant, "access_token_ttl": int(c.AccessTTL.Seconds()), "session_ttl": int(c.SessionTTL.Seconds()), "backchannel_logout_uri": c.LogoutURI,
-		"logo_uri":      s.OAuth.LogoURI(c),
+		"logo_uri":      s.OAuth.LogoURI(c), "registration": c.Registration, "document_uri": c.DocumentURI,
 		"redirect_uris": listOf(c.RedirectURIs), "post_logout_redirect_uris": listOf(c.SignOutURIs),
 	}
 }

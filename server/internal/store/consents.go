@@ -15,16 +15,17 @@ func (q *Queries) EndOtherSessionsOf(ctx context.Context, userID, except string)
 // GrantedConsent is what a user has granted to a client.
 type GrantedConsent struct {
 	ClientID, ClientName, LogoHash, Scope string
+	Registration, DocumentURI             string // see Client
 	UpdatedAt                             time.Time
 }
 
 // ListConsents lists what a user has granted, sorted by the name of the client.
 func (q *Queries) ListConsents(ctx context.Context, userID string, limit int) ([]GrantedConsent, error) {
 	rows, err := q.read.QueryContext(ctx, `
-		SELECT k.client_id, c.name, c.logo_hash, k.scope, k.updated_at FROM consents k JOIN clients c ON c.id = k.client_id
+		SELECT k.client_id, c.name, c.logo_hash, k.scope, c.registration, c.document_uri, k.updated_at FROM consents k JOIN clients c ON c.id = k.client_id
 		WHERE k.user_id = $1 ORDER BY c.name, k.client_id LIMIT $2`, userID, limit)
 	return collect(rows, err, func(k *GrantedConsent) []any {
-		return []any{&k.ClientID, &k.ClientName, &k.LogoHash, &k.Scope, timeScanner{&k.UpdatedAt}}
+		return []any{&k.ClientID, &k.ClientName, &k.LogoHash, &k.Scope, &k.Registration, &k.DocumentURI, timeScanner{&k.UpdatedAt}}
 	})
 }
 

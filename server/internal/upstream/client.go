@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"sesame/server/internal/network"
 )
 
 // maxBody bounds what is read of an answer, in bytes, after decompression.
@@ -65,39 +67,12 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 
 var errPrivate = errors.New("the provider is at a private network address; allow that with SESAME_PRIVATE_PROVIDERS=on if it is your own")
 
-// onlyPublic refuses to connect to an address that is not public. It is a net.Dialer.Control.
-func onlyPublic(_, address string, _ syscall.RawConn) error {
-	target, err := netip.ParseAddrPort(address)
-	if err != nil || !isPublic(target.Addr()) {
+// onlyPublic is network.OnlyPublic with an error that says how to allow the address.
+func onlyPublic(transport, address string, c syscall.RawConn) error {
+	if network.OnlyPublic(transport, address, c) != nil {
 		return errPrivate
 	}
 	return nil
-}
-
-// special are the addresses of IANA's registries of special purposes that the methods of netip.Addr do not cover.
-var special = func() (prefixes []netip.Prefix) {
-	for _, text := range []string{
-		"0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4",
-		"::/96", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20", "5f00::/16", "fec0::/10",
-	} {
-		prefixes = append(prefixes, netip.MustParsePrefix(text))
-	}
-	return prefixes
-}()
-
-// isPublic reports whether an address can be that of a provider on the internet. Addresses that embed one of IPv4 for a translator
-// (NAT64, 6to4) are not: they would reach private ones.
-func isPublic(ip netip.Addr) bool {
-	ip = ip.Unmap().WithZone("")
-	if !ip.IsGlobalUnicast() || ip.IsPrivate() {
-		return false
-	}
-	for _, prefix := range special {
-		if prefix.Contains(ip) {
-			return false
-		}
-	}
-	return true
 }
 
 // checkURL returns why a URL cannot be that of a provider, or "".
@@ -114,7 +89,7 @@ func (s *Service) checkURL(text string) string {
 		return "must begin with https://; SESAME_PRIVATE_PROVIDERS=on allows http"
 	}
 	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
-	if ip, err := netip.ParseAddr(host); err == nil && !isPublic(ip) || host == "localhost" || strings.HasSuffix(host, ".localhost") {
+	if ip, err := netip.ParseAddr(host); err == nil && !network.IsPublic(ip) || host == "localhost" || strings.HasSuffix(host, ".localhost") {
 		return "is at a private network address; SESAME_PRIVATE_PROVIDERS=on allows that"
 	}
 	return ""
