@@ -551,39 +551,6 @@ type AuthorizationRequest struct {
 	UILocales *string `json:"ui_locales,omitempty"`
 }
 
-// ClientMetadata RFC 7591 §2. Other members are ignored.
-type ClientMetadata struct {
-	// ClientName Shown to people who sign in, beside the remark that nobody has verified it. `/`, `:` and `\` become spaces. Without one it is `Unnamed application`.
-	//
-	// Example: Notes for agents
-	ClientName *string `json:"client_name,omitempty"`
-
-	// GrantTypes With `authorization_code`, if it is there. Others than that and `refresh_token` are left out.
-	//
-	// Example: ["authorization_code","refresh_token"]
-	GrantTypes []string `json:"grant_types,omitempty"`
-
-	// RedirectUris Where people are sent after they sign in: `https://`, `http://` at this machine, or the scheme of an app that contains a dot.
-	//
-	// Example: ["http://127.0.0.1:3000/callback"]
-	RedirectUris []string `json:"redirect_uris"`
-
-	// ResponseTypes With `code`, if it is there.
-	//
-	// Example: ["code"]
-	ResponseTypes []string `json:"response_types,omitempty"`
-
-	// Scope The client gets every scope that an unverified client can ask people for, so that it can ask for more later.
-	//
-	// Example: me:read
-	Scope *string `json:"scope,omitempty"`
-
-	// TokenEndpointAuthMethod `none`, which the client gets for `client_secret_basic` and `client_secret_post`, too.
-	//
-	// Example: none
-	TokenEndpointAuthMethod *string `json:"token_endpoint_auth_method,omitempty"`
-}
-
 // ClientRegistration How the client came here: an operator made it, it registered itself (`POST /register`), or it has a client ID metadata document.
 // Nobody has verified the latter two, and their settings cannot be changed here.
 //
@@ -659,7 +626,7 @@ type ErrorCode string
 
 // Event A recorded event. A field is null if it does not apply or is not known.
 type Event struct {
-	// Actor The id of the user or service client that did it, `command line`, or `schedule`. Null if it is unknown, as
+	// Actor The id of the user or service client that did it, `command line`, `schedule`, or `self-registration` for a client that nobody has verified. Null if it is unknown, as
 	// for a refused login, which the owner need not have made.
 	Actor nullable.Nullable[string] `json:"actor"`
 	At    time.Time                 `json:"at"`
@@ -1762,6 +1729,39 @@ type RegisteredClient struct {
 	TokenEndpointAuthMethod string `json:"token_endpoint_auth_method"`
 }
 
+// RegistrationRequest RFC 7591 §2. Other members are ignored.
+type RegistrationRequest struct {
+	// ClientName Shown to people who sign in, beside the remark that nobody has verified it. `/`, `:` and `\` become spaces. Without one it is `Unnamed application`.
+	//
+	// Example: Notes for agents
+	ClientName *string `json:"client_name,omitempty"`
+
+	// GrantTypes With `authorization_code`, if it is there. Others than that and `refresh_token` are left out.
+	//
+	// Example: ["authorization_code","refresh_token"]
+	GrantTypes []string `json:"grant_types,omitempty"`
+
+	// RedirectUris Where people are sent after they sign in: `https://`, `http://` at this machine, or the scheme of an app that contains a dot.
+	//
+	// Example: ["http://127.0.0.1:3000/callback"]
+	RedirectUris []string `json:"redirect_uris"`
+
+	// ResponseTypes With `code`, if it is there.
+	//
+	// Example: ["code"]
+	ResponseTypes []string `json:"response_types,omitempty"`
+
+	// Scope The client gets every scope that an unverified client can ask people for, so that it can ask for more later.
+	//
+	// Example: me:read
+	Scope *string `json:"scope,omitempty"`
+
+	// TokenEndpointAuthMethod `none`, which the client gets for `client_secret_basic` and `client_secret_post`, too.
+	//
+	// Example: none
+	TokenEndpointAuthMethod *string `json:"token_endpoint_auth_method,omitempty"`
+}
+
 // RevocationRequest defines model for RevocationRequest.
 type RevocationRequest struct {
 	// ClientID A service client's id. Otherwise leave it empty, or use `first-party` if your OAuth library must name a client.
@@ -2414,7 +2414,7 @@ type CreateProviderJSONRequestBody = ProviderCreate
 type UpdateProviderJSONRequestBody = ProviderUpdate
 
 // RegisterClientJSONRequestBody defines body for RegisterClient for application/json ContentType.
-type RegisterClientJSONRequestBody = ClientMetadata
+type RegisterClientJSONRequestBody = RegistrationRequest
 
 // SignOutWithFormFormdataRequestBody defines body for SignOutWithForm for application/x-www-form-urlencoded ContentType.
 type SignOutWithFormFormdataRequestBody = SignOutRequest
