@@ -99,6 +99,10 @@ func (d *documents) read(ctx context.Context, uri, from string, known bool) (m M
 		return m, err
 	}
 	d.mu.Lock()
+	if entry := d.cache[uri]; entry.err == nil && entry.until.After(d.now()) { // another request has read it meanwhile
+		d.mu.Unlock()
+		return entry.Metadata, nil
+	}
 	flight, ok := d.flights[uri]
 	if ok {
 		d.mu.Unlock()
