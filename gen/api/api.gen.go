@@ -46,6 +46,27 @@ func (e ClientRegistration) Valid() bool {
 	}
 }
 
+// Defines values for DeliveryState.
+const (
+	DeliveryStateDELIVERYDELIVERED DeliveryState = "delivered"
+	DeliveryStateDELIVERYFAILED    DeliveryState = "failed"
+	DeliveryStateDELIVERYPENDING   DeliveryState = "pending"
+)
+
+// Valid indicates whether the value is a known member of the DeliveryState enum.
+func (e DeliveryState) Valid() bool {
+	switch e {
+	case DeliveryStateDELIVERYDELIVERED:
+		return true
+	case DeliveryStateDELIVERYFAILED:
+		return true
+	case DeliveryStateDELIVERYPENDING:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ErrorCode.
 const (
 	ErrorCodeAccountRequired                ErrorCode = "account_required"
@@ -60,6 +81,7 @@ const (
 	ErrorCodeLastAdministrator              ErrorCode = "last_administrator"
 	ErrorCodeLastWayIn                      ErrorCode = "last_way_in"
 	ErrorCodeMethodNotAllowed               ErrorCode = "method_not_allowed"
+	ErrorCodeNoConfirmedEmail               ErrorCode = "no_confirmed_email"
 	ErrorCodeNoSecondFactor                 ErrorCode = "no_second_factor"
 	ErrorCodeNotFound                       ErrorCode = "not_found"
 	ErrorCodeNothingToConfirm               ErrorCode = "nothing_to_confirm"
@@ -102,6 +124,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeLastWayIn:
 		return true
 	case ErrorCodeMethodNotAllowed:
+		return true
+	case ErrorCodeNoConfirmedEmail:
 		return true
 	case ErrorCodeNoSecondFactor:
 		return true
@@ -159,12 +183,14 @@ const (
 	EventKindEVENTFACTORSRESETREQUESTED EventKind = "factors_reset_requested"
 	EventKindEVENTIDENTITYLINKED        EventKind = "identity_linked"
 	EventKindEVENTIDENTITYUNLINKED      EventKind = "identity_unlinked"
+	EventKindEVENTKEYPUBLISHED          EventKind = "key_published"
 	EventKindEVENTKEYROTATED            EventKind = "key_rotated"
 	EventKindEVENTLOGIN                 EventKind = "login"
 	EventKindEVENTLOGINFAILED           EventKind = "login_failed"
 	EventKindEVENTLOGINTHROTTLED        EventKind = "login_throttled"
 	EventKindEVENTLOGOUT                EventKind = "logout"
 	EventKindEVENTLOGOUTEVERYWHERE      EventKind = "logout_everywhere"
+	EventKindEVENTMAILDELETED           EventKind = "mail_deleted"
 	EventKindEVENTPASSKEYCOPIED         EventKind = "passkey_copied"
 	EventKindEVENTPASSWORDACCEPTED      EventKind = "password_accepted"
 	EventKindEVENTPASSWORDCHANGED       EventKind = "password_changed"
@@ -177,6 +203,13 @@ const (
 	EventKindEVENTRECOVERYCODEUSED      EventKind = "recovery_code_used"
 	EventKindEVENTREFRESHREUSED         EventKind = "refresh_reused"
 	EventKindEVENTSCOPESCHANGED         EventKind = "scopes_changed"
+	EventKindEVENTTOKENCREATED          EventKind = "token_created"
+	EventKindEVENTTOKENREVOKED          EventKind = "token_revoked"
+	EventKindEVENTWEBHOOKCHANGED        EventKind = "webhook_changed"
+	EventKindEVENTWEBHOOKCREATED        EventKind = "webhook_created"
+	EventKindEVENTWEBHOOKDELETED        EventKind = "webhook_deleted"
+	EventKindEVENTWEBHOOKDISABLED       EventKind = "webhook_disabled"
+	EventKindEVENTWEBHOOKTESTED         EventKind = "webhook_tested"
 	EventKindEVENTWRONGCODE             EventKind = "wrong_code"
 	EventKindEVENTWRONGPASSWORD         EventKind = "wrong_password"
 )
@@ -226,6 +259,8 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindEVENTIDENTITYUNLINKED:
 		return true
+	case EventKindEVENTKEYPUBLISHED:
+		return true
 	case EventKindEVENTKEYROTATED:
 		return true
 	case EventKindEVENTLOGIN:
@@ -237,6 +272,8 @@ func (e EventKind) Valid() bool {
 	case EventKindEVENTLOGOUT:
 		return true
 	case EventKindEVENTLOGOUTEVERYWHERE:
+		return true
+	case EventKindEVENTMAILDELETED:
 		return true
 	case EventKindEVENTPASSKEYCOPIED:
 		return true
@@ -262,6 +299,20 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindEVENTSCOPESCHANGED:
 		return true
+	case EventKindEVENTTOKENCREATED:
+		return true
+	case EventKindEVENTTOKENREVOKED:
+		return true
+	case EventKindEVENTWEBHOOKCHANGED:
+		return true
+	case EventKindEVENTWEBHOOKCREATED:
+		return true
+	case EventKindEVENTWEBHOOKDELETED:
+		return true
+	case EventKindEVENTWEBHOOKDISABLED:
+		return true
+	case EventKindEVENTWEBHOOKTESTED:
+		return true
 	case EventKindEVENTWRONGCODE:
 		return true
 	case EventKindEVENTWRONGPASSWORD:
@@ -286,6 +337,21 @@ func (e HealthStatus) Valid() bool {
 	}
 }
 
+// Defines values for IntrospectionSesameTokenKind.
+const (
+	IntrospectionSesameTokenKindPersonalAccessToken IntrospectionSesameTokenKind = "personal_access_token"
+)
+
+// Valid indicates whether the value is a known member of the IntrospectionSesameTokenKind enum.
+func (e IntrospectionSesameTokenKind) Valid() bool {
+	switch e {
+	case IntrospectionSesameTokenKindPersonalAccessToken:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for IntrospectionTokenType.
 const (
 	IntrospectionTokenTypeBearer       IntrospectionTokenType = "bearer"
@@ -298,6 +364,24 @@ func (e IntrospectionTokenType) Valid() bool {
 	case IntrospectionTokenTypeBearer:
 		return true
 	case IntrospectionTokenTypeRefreshToken:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for KeyUse.
+const (
+	KeyUseAccessTokens KeyUse = "access_tokens"
+	KeyUseIDTokens     KeyUse = "id_tokens"
+)
+
+// Valid indicates whether the value is a known member of the KeyUse enum.
+func (e KeyUse) Valid() bool {
+	switch e {
+	case KeyUseAccessTokens:
+		return true
+	case KeyUseIDTokens:
 		return true
 	default:
 		return false
@@ -400,6 +484,69 @@ func (e ProviderKind) Valid() bool {
 	case ProviderKindPROVIDERGITHUB:
 		return true
 	case ProviderKindPROVIDEROIDC:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ServerSettingsEngine.
+const (
+	ServerSettingsEnginePostgres ServerSettingsEngine = "postgres"
+	ServerSettingsEngineSqlite   ServerSettingsEngine = "sqlite"
+)
+
+// Valid indicates whether the value is a known member of the ServerSettingsEngine enum.
+func (e ServerSettingsEngine) Valid() bool {
+	switch e {
+	case ServerSettingsEnginePostgres:
+		return true
+	case ServerSettingsEngineSqlite:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SettingSource.
+const (
+	SettingSourceDefault     SettingSource = "default"
+	SettingSourceEnvironment SettingSource = "environment"
+	SettingSourceFlag        SettingSource = "flag"
+	SettingSourceProgram     SettingSource = "program"
+)
+
+// Valid indicates whether the value is a known member of the SettingSource enum.
+func (e SettingSource) Valid() bool {
+	switch e {
+	case SettingSourceDefault:
+		return true
+	case SettingSourceEnvironment:
+		return true
+	case SettingSourceFlag:
+		return true
+	case SettingSourceProgram:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SigningKeyState.
+const (
+	SigningKeyStatePublished SigningKeyState = "published"
+	SigningKeyStateRetired   SigningKeyState = "retired"
+	SigningKeyStateSigning   SigningKeyState = "signing"
+)
+
+// Valid indicates whether the value is a known member of the SigningKeyState enum.
+func (e SigningKeyState) Valid() bool {
+	switch e {
+	case SigningKeyStatePublished:
+		return true
+	case SigningKeyStateRetired:
+		return true
+	case SigningKeyStateSigning:
 		return true
 	default:
 		return false
@@ -557,14 +704,184 @@ type AuthorizationRequest struct {
 	UILocales *string `json:"ui_locales,omitempty"`
 }
 
+// ClientConsent defines model for ClientConsent.
+type ClientConsent struct {
+	// CreatedAt When the person agreed first.
+	CreatedAt time.Time `json:"created_at"`
+
+	// Scopes What the client may use of the account.
+	Scopes []string `json:"scopes"`
+
+	// UpdatedAt When the person agreed last.
+	UpdatedAt time.Time `json:"updated_at"`
+	UserID    string    `json:"user_id"`
+
+	// Username Null unless the token has `users:read`.
+	Username nullable.Nullable[string] `json:"username"`
+}
+
+// ClientConsentPage defines model for ClientConsentPage.
+type ClientConsentPage struct {
+	Items []ClientConsent `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
 // ClientRegistration How the client came here: an operator made it, it registered itself (`POST /register`), or it has a client ID metadata document.
 // Nobody has verified the latter two, and their settings cannot be changed here.
 //
 // Example: operator
 type ClientRegistration string
 
+// Consent defines model for Consent.
+type Consent struct {
+	ClientID   string `json:"client_id"`
+	ClientName string `json:"client_name"`
+
+	// CreatedAt When the person agreed first.
+	CreatedAt time.Time `json:"created_at"`
+
+	// Scopes What the client may use.
+	Scopes []string `json:"scopes"`
+
+	// UpdatedAt When the person agreed last.
+	UpdatedAt time.Time `json:"updated_at"`
+}
+
+// ConsentPage defines model for ConsentPage.
+type ConsentPage struct {
+	Items []Consent `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
 // CurrentPassword Example: a wooden horse
 type CurrentPassword = secret.Text
+
+// Delivery An event for a webhook. Its id is that of the event, and the `webhook-id` of the request.
+type Delivery struct {
+	// AttemptedAt When the last attempt ended.
+	AttemptedAt nullable.Nullable[time.Time] `json:"attempted_at"`
+
+	// Attempts Attempts since it was queued, with one that is being made.
+	Attempts int32 `json:"attempts"`
+
+	// DurationMs How long the last attempt took, in milliseconds.
+	DurationMs int32  `json:"duration_ms"`
+	EventID    string `json:"event_id"`
+
+	// Fault Why the last attempt failed; null if it did not. Reasons are added, so clients must accept unknown ones.
+	//
+	// - `answer`: the status is not 2xx.
+	// - `timeout`: there was no answer within 15 seconds.
+	// - `connection`: there was no connection, or it broke.
+	// - `tls`: the certificate is not valid for the host, or TLS failed.
+	// - `private_address`: the name resolves to a private network address (`SESAME_PRIVATE_WEBHOOKS`).
+	// - `interrupted`: the server stopped during the attempt.
+	// - `event_deleted`: the event was deleted before it was delivered (`SESAME_EVENT_RETENTION`).
+	// - `secret`: the secret cannot be opened with the master key; replace it.
+	Fault nullable.Nullable[DeliveryFault] `json:"fault"`
+
+	// Kind The kind of an event. Kinds are added, so clients must accept unknown ones.
+	//
+	// - `login`: somebody logged in.
+	// - `login_failed`: the password was wrong, or the account disabled. Without an account: the name is
+	//   unknown. Unknown names are not stored, because they may be passwords.
+	// - `login_throttled`: a login was refused after too many wrong passwords; recorded once per waiting
+	//   period.
+	// - `password_accepted`: somebody gave the correct password, but the request started no session and
+	//   changed no password: for example the account is disabled, the login asked for scopes that the
+	//   account lacks, the server was overloaded, or the request was for another e-mail address. From
+	//   one network the server records the first five, then one after each wait, up to 15 minutes.
+	// - `logout`, `logout_everywhere`: a session, or every session, was ended.
+	// - `refresh_reused`: a refresh token was used a second time, which counts as theft; the session
+	//   ended.
+	// - `code_reused`: an authorization code was used a second time, which counts as theft; the session that the first use
+	//   had started ended.
+	// - `consent_granted`, `consent_withdrawn`: somebody agreed that an application, named by `client_id`, may have scopes that it
+	//   did not have, or took back all of them.
+	// - `wrong_password`: somebody who was logged in, or had a mailed code, gave a wrong current password.
+	// - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
+	//   `account_enabled`, `scopes_changed`: as the name says.
+	// - `account_unlocked`: an operator ended the waiting period after wrong passwords.
+	// - `profile_changed`: somebody else changed the name or the address.
+	// - `email_confirmed`, `email_changed`: the address was confirmed with a mailed code.
+	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
+	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
+	//   confirmed another spelling.
+	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
+	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
+	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
+	// - `provider_created`, `provider_changed`, `provider_deleted`: a provider, whose name is in `client_id`.
+	// - `wrong_code`: the password was correct, and the code of the second factor wrong.
+	// - `factor_added`, `factor_removed`: a second factor was set up, or removed.
+	// - `recovery_code_used`: somebody signed in with a recovery code.
+	// - `recovery_codes_replaced`: there are new recovery codes in place of the old ones.
+	// - `factors_reset_requested`: an administrator began a reset of the second factors; every session ended.
+	// - `factors_reset_cancelled`: a sign-in with a second factor cancelled the reset.
+	// - `factors_reset`: the reset removed the second factors; or a reset of the password by mail did, since nobody had confirmed
+	//   the address of the account before.
+	// - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
+	// - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
+	// - `key_rotated`: a new key signs from now on.
+	// - `mail_deleted`: a mail was deleted before it was sent.
+	// - `token_created`, `token_revoked`: a personal access token, named by `token_id`. Those that end with a password, or with the
+	//   account, have no event of their own.
+	// - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
+	// - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
+	// - `webhook_tested`: somebody sent this event to a webhook as a test.
+	Kind EventKind `json:"kind"`
+
+	// NextAttemptAt When a delivery that waits is due. Null if it does not wait.
+	NextAttemptAt nullable.Nullable[time.Time] `json:"next_attempt_at"`
+
+	// QueuedAt When the event happened, or was sent again.
+	QueuedAt time.Time `json:"queued_at"`
+
+	// State - `pending`: it waits for its next attempt, or is being sent.
+	// - `delivered`: the receiver has answered with 2xx.
+	// - `failed`: the server has given up.
+	State DeliveryState `json:"state"`
+
+	// Status The HTTP status of the last answer. Null if there was none.
+	Status nullable.Nullable[int32] `json:"status"`
+}
+
+// DeliveryDetails defines model for DeliveryDetails.
+type DeliveryDetails struct {
+	// Delivery An event for a webhook. Its id is that of the event, and the `webhook-id` of the request.
+	Delivery Delivery `json:"delivery"`
+
+	// Payload The body of the requests that webhooks receive. It is absent from `DeliveryDetails` if the event was deleted.
+	Payload *WebhookPayload `json:"payload,omitempty"`
+}
+
+// DeliveryFault Why the last attempt failed; null if it did not. Reasons are added, so clients must accept unknown ones.
+//
+// - `answer`: the status is not 2xx.
+// - `timeout`: there was no answer within 15 seconds.
+// - `connection`: there was no connection, or it broke.
+// - `tls`: the certificate is not valid for the host, or TLS failed.
+// - `private_address`: the name resolves to a private network address (`SESAME_PRIVATE_WEBHOOKS`).
+// - `interrupted`: the server stopped during the attempt.
+// - `event_deleted`: the event was deleted before it was delivered (`SESAME_EVENT_RETENTION`).
+// - `secret`: the secret cannot be opened with the master key; replace it.
+type DeliveryFault = string
+
+// DeliveryPage defines model for DeliveryPage.
+type DeliveryPage struct {
+	Items []Delivery `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// DeliveryState - `pending`: it waits for its next attempt, or is being sent.
+// - `delivered`: the receiver has answered with 2xx.
+// - `failed`: the server has given up.
+type DeliveryState string
 
 // DeviceAuthorization defines model for DeviceAuthorization.
 type DeviceAuthorization struct {
@@ -686,11 +1003,21 @@ type Event struct {
 	// - `factors_reset`: the reset removed the second factors; or a reset of the password by mail did, since nobody had confirmed
 	//   the address of the account before.
 	// - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
+	// - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
 	// - `key_rotated`: a new key signs from now on.
+	// - `mail_deleted`: a mail was deleted before it was sent.
+	// - `token_created`, `token_revoked`: a personal access token, named by `token_id`. Those that end with a password, or with the
+	//   account, have no event of their own.
+	// - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
+	// - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
+	// - `webhook_tested`: somebody sent this event to a webhook as a test.
 	Kind EventKind `json:"kind"`
 
 	// SessionID The session that started, ended, or was used.
 	SessionID nullable.Nullable[string] `json:"session_id"`
+
+	// TokenID The personal access token that was made, revoked, or used.
+	TokenID nullable.Nullable[string] `json:"token_id"`
 
 	// UserAgent The User-Agent of the request.
 	UserAgent nullable.Nullable[string] `json:"user_agent"`
@@ -742,8 +1069,18 @@ type Event struct {
 //   - `factors_reset`: the reset removed the second factors; or a reset of the password by mail did, since nobody had confirmed
 //     the address of the account before.
 //   - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
+//   - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
 //   - `key_rotated`: a new key signs from now on.
+//   - `mail_deleted`: a mail was deleted before it was sent.
+//   - `token_created`, `token_revoked`: a personal access token, named by `token_id`. Those that end with a password, or with the
+//     account, have no event of their own.
+//   - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
+//   - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
+//   - `webhook_tested`: somebody sent this event to a webhook as a test.
 type EventKind string
+
+// EventLines One `Event` in JSON per line, each with a line break at its end.
+type EventLines = string
 
 // EventPage defines model for EventPage.
 type EventPage struct {
@@ -867,7 +1204,7 @@ type Introspection struct {
 	// AuthTime When the person signed in, in seconds since 1970, for a person's access token.
 	AuthTime *int64 `json:"auth_time,omitempty"`
 
-	// ClientID The client that it was issued to.
+	// ClientID The client that it was issued to; absent for a personal access token.
 	ClientID *string `json:"client_id,omitempty"`
 
 	// Exp When it expires, in seconds since 1970.
@@ -885,6 +1222,9 @@ type Introspection struct {
 	// Scope Its current scopes, space-separated.
 	Scope *string `json:"scope,omitempty"`
 
+	// SesameTokenKind `personal_access_token` for such a token; absent for any other one.
+	SesameTokenKind *IntrospectionSesameTokenKind `json:"sesame_token_kind,omitempty"`
+
 	// Sid Its session, if it has one.
 	Sid *string `json:"sid,omitempty"`
 
@@ -897,6 +1237,9 @@ type Introspection struct {
 	// Username The username, if the token is about a person.
 	Username *string `json:"username,omitempty"`
 }
+
+// IntrospectionSesameTokenKind `personal_access_token` for such a token; absent for any other one.
+type IntrospectionSesameTokenKind string
 
 // IntrospectionTokenType `bearer` for an access token; `refresh_token` for a refresh token, which grants no access.
 type IntrospectionTokenType string
@@ -918,7 +1261,7 @@ type IntrospectionRequest struct {
 	// Example:
 	Scope *string `json:"scope,omitempty"`
 
-	// Token An access token, or a refresh token that was issued to the calling client.
+	// Token An access token, a personal access token, or a refresh token that was issued to the calling client.
 	//
 	// Example: eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiIwMTlhZDgyNyJ9.c2lnbmF0dXJl
 	Token secret.Text `json:"token"`
@@ -943,9 +1286,30 @@ type Key struct {
 	Y   *string `json:"y,omitempty"`
 }
 
+// KeyRotation defines model for KeyRotation.
+type KeyRotation struct {
+	// Signs What a key signs.
+	//
+	// Example: access_tokens
+	Signs KeyUse `json:"signs"`
+}
+
 // KeySet defines model for KeySet.
 type KeySet struct {
 	Keys []Key `json:"keys"`
+}
+
+// KeyUse What a key signs.
+//
+// Example: access_tokens
+type KeyUse string
+
+// MailPage defines model for MailPage.
+type MailPage struct {
+	Items []WaitingMail `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
 // MailedCode The `code` of the link in the mail.
@@ -1179,7 +1543,7 @@ type OAuthClientCreate struct {
 type OAuthClientPage struct {
 	Items []OAuthClient `json:"items"`
 
-	// NextCursor Always null, because one page holds all clients.
+	// NextCursor Null on the last page.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
@@ -1463,6 +1827,64 @@ type PasswordResetRequest struct {
 	Email string `json:"email"`
 }
 
+// PersonalToken A personal access token, without the token itself.
+type PersonalToken struct {
+	CreatedAt time.Time `json:"created_at"`
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// ID It is in `token_id` of events, and the `jti` of an introspection.
+	ID string `json:"id"`
+
+	// LastUsedAt When it was last used, to the hour; null for never.
+	LastUsedAt nullable.Nullable[time.Time] `json:"last_used_at"`
+
+	// Name That the person has given it.
+	Name string `json:"name"`
+
+	// Scopes Those that it was made with. It can use the ones among them that the account has at that time.
+	Scopes []string `json:"scopes"`
+}
+
+// PersonalTokenCreate defines model for PersonalTokenCreate.
+type PersonalTokenCreate struct {
+	// ExpiresInDays For how many days the token works.
+	//
+	// Example: 90
+	ExpiresInDays int32 `json:"expires_in_days"`
+
+	// Name What the token is for, as the lists and the mail show it.
+	//
+	// Example: Nightly report
+	Name string `json:"name"`
+
+	// Scopes What the token may do. Each is a scope of the access token that makes this one.
+	//
+	// Example: ["me:write"]
+	Scopes []string `json:"scopes"`
+}
+
+// PersonalTokenPage defines model for PersonalTokenPage.
+type PersonalTokenPage struct {
+	Items []PersonalToken `json:"items"`
+
+	// NextCursor Always null, because one page holds all the tokens that an account can have.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// PersonalTokenWithText A new personal access token.
+type PersonalTokenWithText struct {
+	CreatedAt  time.Time                    `json:"created_at"`
+	ExpiresAt  time.Time                    `json:"expires_at"`
+	ID         string                       `json:"id"`
+	LastUsedAt nullable.Nullable[time.Time] `json:"last_used_at"`
+	Name       string                       `json:"name"`
+	Scopes     []string                     `json:"scopes"`
+
+	// Token The token itself. It is `ssm_`, 30 random letters and digits, and six more that are the CRC-32 of these in base 62
+	// (0-9, A-Z, a-z).
+	Token string `json:"token"`
+}
+
 // Problem An error (RFC 9457).
 type Problem struct {
 	// Code Error code for programs. Codes are added, never changed.
@@ -1569,7 +1991,7 @@ type ProviderKind string
 type ProviderPage struct {
 	Items []Provider `json:"items"`
 
-	// NextCursor Always null, because one page holds all providers.
+	// NextCursor Null on the last page.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
@@ -1780,7 +2202,7 @@ type RevocationRequest struct {
 	// Example:
 	ClientSecret *secret.Text `json:"client_secret,omitempty"`
 
-	// Token An access or a refresh token.
+	// Token An access or a refresh token, or a personal access token.
 	//
 	// Example: AZrYJ5wvcTqlZH4n5rIDVAAAAAB2b0k3b3V0cmFuZG9tYnl0ZXNoZXJl
 	Token secret.Text `json:"token"`
@@ -1799,6 +2221,25 @@ type SecretReplacement struct {
 	KeepOldFor int32 `json:"keep_old_for"`
 }
 
+// ServerSettings defines model for ServerSettings.
+type ServerSettings struct {
+	// Engine The engine of the database.
+	Engine ServerSettingsEngine `json:"engine"`
+
+	// SchemaVersion The version of the schema of the database.
+	SchemaVersion int32     `json:"schema_version"`
+	Settings      []Setting `json:"settings"`
+
+	// StartedAt When this server has started.
+	StartedAt time.Time `json:"started_at"`
+
+	// Version As `sesame --version` prints it.
+	Version string `json:"version"`
+}
+
+// ServerSettingsEngine The engine of the database.
+type ServerSettingsEngine string
+
 // Session defines model for Session.
 type Session struct {
 	// Acr The level of the sign-in: `1` for one factor, `2` for two.
@@ -1806,6 +2247,9 @@ type Session struct {
 
 	// Amr How the person signed in (RFC 8176), such as `pwd` for a password and `otp` for the code of an authenticator app.
 	Amr []string `json:"amr"`
+
+	// ClientID The client that the person logged in through: its `client_id`, `first-party` for a login without one, or `browser` for the pages of this server.
+	ClientID string `json:"client_id"`
 
 	// CreatedAt When the person logged in.
 	CreatedAt time.Time `json:"created_at"`
@@ -1835,6 +2279,28 @@ type SessionPage struct {
 	// NextCursor Always null, because one page holds all the sessions that an account can have.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
+
+// Setting defines model for Setting.
+type Setting struct {
+	Description string `json:"description"`
+
+	// Flag The flag of `sesame serve` that sets it; null if there is none.
+	Flag nullable.Nullable[string] `json:"flag"`
+
+	// Name The environment variable that sets it.
+	Name string `json:"name"`
+
+	// Source Where the value comes from. `program` is code that embeds the server. A `default` may follow from other settings, as the
+	// public URL follows from the listening address.
+	Source SettingSource `json:"source"`
+
+	// Value The value in force; `[secret]` for a secret, and empty for none.
+	Value string `json:"value"`
+}
+
+// SettingSource Where the value comes from. `program` is code that embeds the server. A `default` may follow from other settings, as the
+// public URL follows from the listening address.
+type SettingSource string
 
 // SignOutRequest defines model for SignOutRequest.
 type SignOutRequest struct {
@@ -1867,6 +2333,50 @@ type SignOutRequest struct {
 	//
 	// Example: en
 	UILocales *string `json:"ui_locales,omitempty"`
+}
+
+// SigningKey defines model for SigningKey.
+type SigningKey struct {
+	// Alg The algorithm.
+	Alg       string    `json:"alg"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// Kid The id of the key.
+	Kid string `json:"kid"`
+
+	// RemovedAt When tokens that it has signed are refused; null if that is not known.
+	RemovedAt nullable.Nullable[time.Time] `json:"removed_at"`
+
+	// RetiresAt When it stops signing, or did; null if that is not planned.
+	RetiresAt nullable.Nullable[time.Time] `json:"retires_at"`
+
+	// Signs What a key signs.
+	//
+	// Example: access_tokens
+	Signs KeyUse `json:"signs"`
+
+	// SignsFrom When it began to sign, or will.
+	SignsFrom time.Time `json:"signs_from"`
+
+	// State A published key will sign next. A retired one only verifies.
+	State SigningKeyState `json:"state"`
+}
+
+// SigningKeyState A published key will sign next. A retired one only verifies.
+type SigningKeyState string
+
+// SigningKeys defines model for SigningKeys.
+type SigningKeys struct {
+	Items []SigningKey `json:"items"`
+}
+
+// TestMail defines model for TestMail.
+type TestMail struct {
+	// Detail What the mail server has answered.
+	Detail string `json:"detail"`
+
+	// Sent Whether the mail server has accepted the mail.
+	Sent bool `json:"sent"`
 }
 
 // Token defines model for Token.
@@ -2164,11 +2674,237 @@ type UserUpdate struct {
 	FullName nullable.Nullable[FullName] `json:"full_name,omitempty"`
 }
 
+// WaitingMail defines model for WaitingMail.
+type WaitingMail struct {
+	// Attempts How often the server has tried to send it.
+	Attempts  int32     `json:"attempts"`
+	CreatedAt time.Time `json:"created_at"`
+	ID        string    `json:"id"`
+
+	// Kind The name of its template; `to_nobody` takes the place of a mail that must not be sent.
+	Kind string `json:"kind"`
+
+	// LastError Why the last attempt has failed.
+	LastError     nullable.Nullable[string] `json:"last_error"`
+	NextAttemptAt time.Time                 `json:"next_attempt_at"`
+
+	// Sending Whether a replica is sending it now.
+	Sending bool `json:"sending"`
+
+	// To The recipient, masked. Null for `to_nobody`, and if this server cannot decrypt the mail.
+	To nullable.Nullable[string] `json:"to"`
+}
+
+// Webhook defines model for Webhook.
+type Webhook struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// Description What it is for.
+	Description string `json:"description"`
+
+	// Disabled Whether it is disabled: by an administrator, or by the server after days of failures.
+	Disabled bool `json:"disabled"`
+
+	// FailingSince Since when every attempt has failed. Null if the last ones succeeded.
+	FailingSince nullable.Nullable[time.Time] `json:"failing_since"`
+
+	// FullSince Since when events are not queued for it, because more than 100,000 deliveries wait. They are queued again when half of them are gone; `listEvents` has those between.
+	FullSince nullable.Nullable[time.Time] `json:"full_since"`
+	ID        string                       `json:"id"`
+
+	// Kinds The kinds of events that it receives. Empty for every kind.
+	Kinds []EventKind `json:"kinds"`
+
+	// OldSecretUntil Until when the secret before signs, too.
+	OldSecretUntil nullable.Nullable[time.Time] `json:"old_secret_until"`
+
+	// URL Where the server sends the events.
+	URL string `json:"url"`
+}
+
+// WebhookCreate defines model for WebhookCreate.
+type WebhookCreate struct {
+	// Description What it is for.
+	//
+	// Example: Orders
+	Description *string `json:"description,omitempty"`
+
+	// Disabled Whether it begins disabled.
+	//
+	// Example: false
+	Disabled *bool `json:"disabled,omitempty"`
+
+	// Kinds The kinds of events to send. Empty or absent for every kind, also those that later versions add.
+	//
+	// Example: ["account_created","account_deleted"]
+	Kinds []EventKind `json:"kinds,omitempty"`
+
+	// URL Where the server sends the events: https, without a user and a fragment.
+	//
+	// Example: https://shop.example/hooks/sesame
+	URL string `json:"url"`
+}
+
+// WebhookPage defines model for WebhookPage.
+type WebhookPage struct {
+	Items []Webhook `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// WebhookPayload The body of the requests that webhooks receive. It is absent from `DeliveryDetails` if the event was deleted.
+type WebhookPayload struct {
+	// Data A recorded event. A field is null if it does not apply or is not known.
+	Data Event `json:"data"`
+
+	// Timestamp When the event happened. The header `webhook-timestamp` has the time of the attempt.
+	Timestamp time.Time `json:"timestamp"`
+
+	// Type The kind of an event. Kinds are added, so clients must accept unknown ones.
+	//
+	// - `login`: somebody logged in.
+	// - `login_failed`: the password was wrong, or the account disabled. Without an account: the name is
+	//   unknown. Unknown names are not stored, because they may be passwords.
+	// - `login_throttled`: a login was refused after too many wrong passwords; recorded once per waiting
+	//   period.
+	// - `password_accepted`: somebody gave the correct password, but the request started no session and
+	//   changed no password: for example the account is disabled, the login asked for scopes that the
+	//   account lacks, the server was overloaded, or the request was for another e-mail address. From
+	//   one network the server records the first five, then one after each wait, up to 15 minutes.
+	// - `logout`, `logout_everywhere`: a session, or every session, was ended.
+	// - `refresh_reused`: a refresh token was used a second time, which counts as theft; the session
+	//   ended.
+	// - `code_reused`: an authorization code was used a second time, which counts as theft; the session that the first use
+	//   had started ended.
+	// - `consent_granted`, `consent_withdrawn`: somebody agreed that an application, named by `client_id`, may have scopes that it
+	//   did not have, or took back all of them.
+	// - `wrong_password`: somebody who was logged in, or had a mailed code, gave a wrong current password.
+	// - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
+	//   `account_enabled`, `scopes_changed`: as the name says.
+	// - `account_unlocked`: an operator ended the waiting period after wrong passwords.
+	// - `profile_changed`: somebody else changed the name or the address.
+	// - `email_confirmed`, `email_changed`: the address was confirmed with a mailed code.
+	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
+	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
+	//   confirmed another spelling.
+	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
+	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
+	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
+	// - `provider_created`, `provider_changed`, `provider_deleted`: a provider, whose name is in `client_id`.
+	// - `wrong_code`: the password was correct, and the code of the second factor wrong.
+	// - `factor_added`, `factor_removed`: a second factor was set up, or removed.
+	// - `recovery_code_used`: somebody signed in with a recovery code.
+	// - `recovery_codes_replaced`: there are new recovery codes in place of the old ones.
+	// - `factors_reset_requested`: an administrator began a reset of the second factors; every session ended.
+	// - `factors_reset_cancelled`: a sign-in with a second factor cancelled the reset.
+	// - `factors_reset`: the reset removed the second factors; or a reset of the password by mail did, since nobody had confirmed
+	//   the address of the account before.
+	// - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
+	// - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
+	// - `key_rotated`: a new key signs from now on.
+	// - `mail_deleted`: a mail was deleted before it was sent.
+	// - `token_created`, `token_revoked`: a personal access token, named by `token_id`. Those that end with a password, or with the
+	//   account, have no event of their own.
+	// - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
+	// - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
+	// - `webhook_tested`: somebody sent this event to a webhook as a test.
+	Type EventKind `json:"type"`
+}
+
+// WebhookSecretReplacement defines model for WebhookSecretReplacement.
+type WebhookSecretReplacement struct {
+	// KeepOldFor Seconds for which the old secret signs, too.
+	//
+	// Example: 86400
+	KeepOldFor int32 `json:"keep_old_for"`
+}
+
+// WebhookUpdate defines model for WebhookUpdate.
+type WebhookUpdate struct {
+	// Description What it is for.
+	//
+	// Example: Orders and invoices
+	Description *string `json:"description,omitempty"`
+
+	// Disabled Whether it is disabled.
+	//
+	// Example: false
+	Disabled *bool `json:"disabled,omitempty"`
+
+	// Kinds The kinds of events to send from now on. Empty for every kind.
+	//
+	// Example: ["account_created"]
+	Kinds []EventKind `json:"kinds,omitempty"`
+
+	// URL Another URL, for what waits, too.
+	//
+	// Example: https://shop.example/hooks/sesame
+	URL *string `json:"url,omitempty"`
+}
+
+// WebhookWithSecret defines model for WebhookWithSecret.
+type WebhookWithSecret struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// Description What it is for.
+	Description string `json:"description"`
+
+	// Disabled Whether it is disabled: by an administrator, or by the server after days of failures.
+	Disabled bool `json:"disabled"`
+
+	// FailingSince Since when every attempt has failed. Null if the last ones succeeded.
+	FailingSince nullable.Nullable[time.Time] `json:"failing_since"`
+
+	// FullSince Since when events are not queued for it, because more than 100,000 deliveries wait. They are queued again when half of them are gone; `listEvents` has those between.
+	FullSince nullable.Nullable[time.Time] `json:"full_since"`
+	ID        string                       `json:"id"`
+
+	// Kinds The kinds of events that it receives. Empty for every kind.
+	Kinds []EventKind `json:"kinds"`
+
+	// OldSecretUntil Until when the secret before signs, too.
+	OldSecretUntil nullable.Nullable[time.Time] `json:"old_secret_until"`
+
+	// Secret The secret of Standard Webhooks, with which the receiver verifies signatures.
+	Secret string `json:"secret"`
+
+	// URL Where the server sends the events.
+	URL string `json:"url"`
+}
+
 // Cursor defines model for Cursor.
 type Cursor = string
 
+// DeliveredEvent defines model for DeliveredEvent.
+type DeliveredEvent = string
+
+// EventsOfActor defines model for EventsOfActor.
+type EventsOfActor = string
+
+// EventsOfClient defines model for EventsOfClient.
+type EventsOfClient = string
+
+// EventsOfKinds defines model for EventsOfKinds.
+type EventsOfKinds = []EventKind
+
+// EventsOfUser defines model for EventsOfUser.
+type EventsOfUser = string
+
+// EventsSince defines model for EventsSince.
+type EventsSince = time.Time
+
+// EventsUntil defines model for EventsUntil.
+type EventsUntil = time.Time
+
 // Limit defines model for Limit.
 type Limit = int32
+
+// MailID defines model for MailID.
+type MailID = string
+
+// WebhookID defines model for WebhookID.
+type WebhookID = string
 
 // ClientNameTaken An error (RFC 9457).
 type ClientNameTaken = Problem
@@ -2197,11 +2933,20 @@ type NoRegistration = OAuthError
 // NoSuchClient An error (RFC 9457).
 type NoSuchClient = Problem
 
+// NoSuchMail An error (RFC 9457).
+type NoSuchMail = Problem
+
 // NoSuchProvider An error (RFC 9457).
 type NoSuchProvider = Problem
 
+// NoSuchToken An error (RFC 9457).
+type NoSuchToken = Problem
+
 // NoSuchUser An error (RFC 9457).
 type NoSuchUser = Problem
+
+// NoSuchWebhook An error (RFC 9457).
+type NoSuchWebhook = Problem
 
 // OAuthClientRefused defines model for OAuthClientRefused.
 type OAuthClientRefused = OAuthError
@@ -2244,6 +2989,9 @@ type Throttled = Problem
 
 // TooLarge An error (RFC 9457).
 type TooLarge = Problem
+
+// TooSoon An error (RFC 9457).
+type TooSoon = Problem
 
 // Unauthenticated An error (RFC 9457).
 type Unauthenticated = Problem
@@ -2314,6 +3062,29 @@ type AuthorizeParams struct {
 	Claims *string `form:"claims,omitempty" json:"claims,omitempty"`
 }
 
+// ListClientsParams defines parameters for ListClients.
+type ListClientsParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Q Prefix of the name, in any letter case; empty for all clients.
+	Q *string `form:"q,omitempty" json:"q,omitempty"`
+}
+
+// ListClientConsentsParams defines parameters for ListClientConsents.
+type ListClientConsentsParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // ListEventsParams defines parameters for ListEvents.
 type ListEventsParams struct {
 	// Limit Maximum number of items per page.
@@ -2324,10 +3095,69 @@ type ListEventsParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
 	// UserID Only events of this account, which may be deleted.
-	UserID *string `form:"user_id,omitempty" json:"user_id,omitempty"`
+	UserID *EventsOfUser `form:"user_id,omitempty" json:"user_id,omitempty"`
 
-	// Kind Only events of this kind.
-	Kind *EventKind `form:"kind,omitempty" json:"kind,omitempty"`
+	// Actor Only events that this user or service client has caused, or `command line`, or `schedule`.
+	Actor *EventsOfActor `form:"actor,omitempty" json:"actor,omitempty"`
+
+	// ClientID Only events of requests of this client, or about it.
+	ClientID *EventsOfClient `form:"client_id,omitempty" json:"client_id,omitempty"`
+
+	// Kind Only events of these kinds, separated by commas.
+	Kind EventsOfKinds `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Since Only events that were recorded at this time or later. An event may be recorded a few seconds after its `at`.
+	Since *EventsSince `form:"since,omitempty" json:"since,omitempty"`
+
+	// Until Only events that were recorded before this time.
+	Until *EventsUntil `form:"until,omitempty" json:"until,omitempty"`
+
+	// After The `id` of an event. Only newer events, and those of the minute before it.
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+}
+
+// ExportEventsParams defines parameters for ExportEvents.
+type ExportEventsParams struct {
+	// UserID Only events of this account, which may be deleted.
+	UserID *EventsOfUser `form:"user_id,omitempty" json:"user_id,omitempty"`
+
+	// Actor Only events that this user or service client has caused, or `command line`, or `schedule`.
+	Actor *EventsOfActor `form:"actor,omitempty" json:"actor,omitempty"`
+
+	// ClientID Only events of requests of this client, or about it.
+	ClientID *EventsOfClient `form:"client_id,omitempty" json:"client_id,omitempty"`
+
+	// Kind Only events of these kinds, separated by commas.
+	Kind EventsOfKinds `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Since Only events that were recorded at this time or later. An event may be recorded a few seconds after its `at`.
+	Since *EventsSince `form:"since,omitempty" json:"since,omitempty"`
+
+	// Until Only events that were recorded before this time.
+	Until *EventsUntil `form:"until,omitempty" json:"until,omitempty"`
+
+	// After The `id` of the last event of an export, to continue it.
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+}
+
+// ListMailsParams defines parameters for ListMails.
+type ListMailsParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListProvidersParams defines parameters for ListProviders.
+type ListProvidersParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // SignOutParams defines parameters for SignOut.
@@ -2367,6 +3197,16 @@ type ListUsersParams struct {
 	Disabled *bool `form:"disabled,omitempty" json:"disabled,omitempty"`
 }
 
+// ListConsentsParams defines parameters for ListConsents.
+type ListConsentsParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // ListMyEventsParams defines parameters for ListMyEvents.
 type ListMyEventsParams struct {
 	// Limit Maximum number of items per page.
@@ -2381,6 +3221,39 @@ type ListMyEventsParams struct {
 type RemoveFactorParams struct {
 	// EndOtherSessions Whether every other session of the account ends.
 	EndOtherSessions *bool `form:"end_other_sessions,omitempty" json:"end_other_sessions,omitempty"`
+}
+
+// ListUserConsentsParams defines parameters for ListUserConsents.
+type ListUserConsentsParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListWebhooksParams defines parameters for ListWebhooks.
+type ListWebhooksParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListDeliveriesParams defines parameters for ListDeliveries.
+type ListDeliveriesParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// State Only deliveries in this state.
+	State *DeliveryState `form:"state,omitempty" json:"state,omitempty"`
 }
 
 // AuthorizeWithFormFormdataRequestBody defines body for AuthorizeWithForm for application/x-www-form-urlencoded ContentType.
@@ -2400,6 +3273,9 @@ type AuthorizeDeviceFormdataRequestBody = DeviceAuthorizationRequest
 
 // ConfirmEmailJSONRequestBody defines body for ConfirmEmail for application/json ContentType.
 type ConfirmEmailJSONRequestBody = EmailConfirmation
+
+// RotateSigningKeyJSONRequestBody defines body for RotateSigningKey for application/json ContentType.
+type RotateSigningKeyJSONRequestBody = KeyRotation
 
 // PushAuthorizationRequestFormdataRequestBody defines body for PushAuthorizationRequest for application/x-www-form-urlencoded ContentType.
 type PushAuthorizationRequestFormdataRequestBody = PushedAuthorizationRequest
@@ -2458,11 +3334,23 @@ type AddPasskeyJSONRequestBody = NewPasskey
 // ChangePasswordJSONRequestBody defines body for ChangePassword for application/json ContentType.
 type ChangePasswordJSONRequestBody = PasswordChange
 
+// CreatePersonalTokenJSONRequestBody defines body for CreatePersonalToken for application/json ContentType.
+type CreatePersonalTokenJSONRequestBody = PersonalTokenCreate
+
 // ConfirmTotpJSONRequestBody defines body for ConfirmTotp for application/json ContentType.
 type ConfirmTotpJSONRequestBody = TotpConfirmation
 
 // UpdateUserJSONRequestBody defines body for UpdateUser for application/json ContentType.
 type UpdateUserJSONRequestBody = UserAdministration
+
+// CreateWebhookJSONRequestBody defines body for CreateWebhook for application/json ContentType.
+type CreateWebhookJSONRequestBody = WebhookCreate
+
+// UpdateWebhookJSONRequestBody defines body for UpdateWebhook for application/json ContentType.
+type UpdateWebhookJSONRequestBody = WebhookUpdate
+
+// ReplaceWebhookSecretJSONRequestBody defines body for ReplaceWebhookSecret for application/json ContentType.
+type ReplaceWebhookSecretJSONRequestBody = WebhookSecretReplacement
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
@@ -2483,7 +3371,7 @@ type ServerInterface interface {
 	AuthorizeWithForm(ctx echo.Context) error
 	// ListClients List the clients
 	// (GET /clients)
-	ListClients(ctx echo.Context) error
+	ListClients(ctx echo.Context, params ListClientsParams) error
 	// CreateClient Create a client
 	// (POST /clients)
 	CreateClient(ctx echo.Context) error
@@ -2496,6 +3384,9 @@ type ServerInterface interface {
 	// UpdateClient Change a client
 	// (PATCH /clients/{client_id})
 	UpdateClient(ctx echo.Context, clientID string) error
+	// ListClientConsents List the consents to a client
+	// (GET /clients/{client_id}/consents)
+	ListClientConsents(ctx echo.Context, clientID string, params ListClientConsentsParams) error
 	// ReplaceClientSecret Replace the secret of a client
 	// (POST /clients/{client_id}/secret)
 	ReplaceClientSecret(ctx echo.Context, clientID string) error
@@ -2508,9 +3399,30 @@ type ServerInterface interface {
 	// ListEvents List all events
 	// (GET /events)
 	ListEvents(ctx echo.Context, params ListEventsParams) error
+	// ExportEvents Export events as JSON lines
+	// (GET /events/export)
+	ExportEvents(ctx echo.Context, params ExportEventsParams) error
 	// GetHealth Check that the process runs
 	// (GET /healthz)
 	GetHealth(ctx echo.Context) error
+	// ListSigningKeys List the signing keys
+	// (GET /keys)
+	ListSigningKeys(ctx echo.Context) error
+	// RotateSigningKey Replace a signing key
+	// (POST /keys/rotate)
+	RotateSigningKey(ctx echo.Context) error
+	// ListMails List the waiting mails
+	// (GET /mails)
+	ListMails(ctx echo.Context, params ListMailsParams) error
+	// SendTestMail Send a test mail to myself
+	// (POST /mails/test)
+	SendTestMail(ctx echo.Context) error
+	// DeleteMail Delete a waiting mail
+	// (DELETE /mails/{mail_id})
+	DeleteMail(ctx echo.Context, mailID MailID) error
+	// RetryMail Send a waiting mail now
+	// (POST /mails/{mail_id}/retry)
+	RetryMail(ctx echo.Context, mailID MailID) error
 	// PushAuthorizationRequest Push an authorization request
 	// (POST /par)
 	PushAuthorizationRequest(ctx echo.Context) error
@@ -2525,7 +3437,7 @@ type ServerInterface interface {
 	ConfirmPasswordReset(ctx echo.Context) error
 	// ListProviders List the providers
 	// (GET /providers)
-	ListProviders(ctx echo.Context) error
+	ListProviders(ctx echo.Context, params ListProvidersParams) error
 	// CreateProvider Create a provider
 	// (POST /providers)
 	CreateProvider(ctx echo.Context) error
@@ -2544,6 +3456,9 @@ type ServerInterface interface {
 	// RegisterClient Register an application
 	// (POST /register)
 	RegisterClient(ctx echo.Context) error
+	// GetSettings Read the settings in force
+	// (GET /settings)
+	GetSettings(ctx echo.Context) error
 	// SignOut Sign out of the browser
 	// (GET /sign-out)
 	SignOut(ctx echo.Context, params SignOutParams) error
@@ -2580,6 +3495,12 @@ type ServerInterface interface {
 	// UpdateMe Change my profile
 	// (PATCH /users/me)
 	UpdateMe(ctx echo.Context) error
+	// ListConsents List my consents
+	// (GET /users/me/consents)
+	ListConsents(ctx echo.Context, params ListConsentsParams) error
+	// WithdrawConsent Withdraw a consent
+	// (DELETE /users/me/consents/{client_id})
+	WithdrawConsent(ctx echo.Context, clientID string) error
 	// ChangeEmail Change my e-mail address
 	// (PUT /users/me/email)
 	ChangeEmail(ctx echo.Context) error
@@ -2625,6 +3546,15 @@ type ServerInterface interface {
 	// EndSession Log out one session
 	// (DELETE /users/me/sessions/{session_id})
 	EndSession(ctx echo.Context, sessionID string) error
+	// ListPersonalTokens List my personal access tokens
+	// (GET /users/me/tokens)
+	ListPersonalTokens(ctx echo.Context) error
+	// CreatePersonalToken Create a personal access token
+	// (POST /users/me/tokens)
+	CreatePersonalToken(ctx echo.Context) error
+	// RevokePersonalToken Revoke a personal access token
+	// (DELETE /users/me/tokens/{token_id})
+	RevokePersonalToken(ctx echo.Context, tokenID string) error
 	// StartTotp Start to set up an authenticator app
 	// (POST /users/me/totp)
 	StartTotp(ctx echo.Context) error
@@ -2640,9 +3570,72 @@ type ServerInterface interface {
 	// UpdateUser Change an account
 	// (PATCH /users/{user_id})
 	UpdateUser(ctx echo.Context, userID string) error
+	// ListUserConsents List the consents of an account
+	// (GET /users/{user_id}/consents)
+	ListUserConsents(ctx echo.Context, userID string, params ListUserConsentsParams) error
+	// WithdrawUserConsent Withdraw a consent of an account
+	// (DELETE /users/{user_id}/consents/{client_id})
+	WithdrawUserConsent(ctx echo.Context, userID string, clientID string) error
 	// ResetFactors Reset the second factors of an account
 	// (POST /users/{user_id}/factor-reset)
 	ResetFactors(ctx echo.Context, userID string) error
+	// ListUserFactors List the second factors of an account
+	// (GET /users/{user_id}/factors)
+	ListUserFactors(ctx echo.Context, userID string) error
+	// ListUserIdentities List the identities of an account
+	// (GET /users/{user_id}/identities)
+	ListUserIdentities(ctx echo.Context, userID string) error
+	// DeleteUserIdentity Unlink an identity from an account
+	// (DELETE /users/{user_id}/identities/{identity_id})
+	DeleteUserIdentity(ctx echo.Context, userID string, identityID string) error
+	// EndUserSessions End all sessions of an account
+	// (DELETE /users/{user_id}/sessions)
+	EndUserSessions(ctx echo.Context, userID string) error
+	// ListUserSessions List the sessions of an account
+	// (GET /users/{user_id}/sessions)
+	ListUserSessions(ctx echo.Context, userID string) error
+	// EndUserSession End a session of an account
+	// (DELETE /users/{user_id}/sessions/{session_id})
+	EndUserSession(ctx echo.Context, userID string, sessionID string) error
+	// ListUserPersonalTokens List the tokens of an account
+	// (GET /users/{user_id}/tokens)
+	ListUserPersonalTokens(ctx echo.Context, userID string) error
+	// RevokeUserPersonalToken Revoke a token of an account
+	// (DELETE /users/{user_id}/tokens/{token_id})
+	RevokeUserPersonalToken(ctx echo.Context, userID string, tokenID string) error
+	// UnlockUser End the waits of an account
+	// (POST /users/{user_id}/unlock)
+	UnlockUser(ctx echo.Context, userID string) error
+	// ListWebhooks List the webhooks
+	// (GET /webhooks)
+	ListWebhooks(ctx echo.Context, params ListWebhooksParams) error
+	// CreateWebhook Create a webhook
+	// (POST /webhooks)
+	CreateWebhook(ctx echo.Context) error
+	// DeleteWebhook Delete a webhook
+	// (DELETE /webhooks/{webhook_id})
+	DeleteWebhook(ctx echo.Context, webhookID WebhookID) error
+	// GetWebhook Read a webhook
+	// (GET /webhooks/{webhook_id})
+	GetWebhook(ctx echo.Context, webhookID WebhookID) error
+	// UpdateWebhook Change a webhook
+	// (PATCH /webhooks/{webhook_id})
+	UpdateWebhook(ctx echo.Context, webhookID WebhookID) error
+	// ListDeliveries List the deliveries of a webhook
+	// (GET /webhooks/{webhook_id}/deliveries)
+	ListDeliveries(ctx echo.Context, webhookID WebhookID, params ListDeliveriesParams) error
+	// GetDelivery Read a delivery
+	// (GET /webhooks/{webhook_id}/deliveries/{event_id})
+	GetDelivery(ctx echo.Context, webhookID WebhookID, eventID DeliveredEvent) error
+	// ResendDelivery Send a delivery again
+	// (POST /webhooks/{webhook_id}/deliveries/{event_id}/resend)
+	ResendDelivery(ctx echo.Context, webhookID WebhookID, eventID DeliveredEvent) error
+	// ReplaceWebhookSecret Replace the secret of a webhook
+	// (POST /webhooks/{webhook_id}/secret)
+	ReplaceWebhookSecret(ctx echo.Context, webhookID WebhookID) error
+	// TestWebhook Send a test event to a webhook
+	// (POST /webhooks/{webhook_id}/test)
+	TestWebhook(ctx echo.Context, webhookID WebhookID) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -2834,8 +3827,31 @@ func (w *ServerInterfaceWrapper) AuthorizeWithForm(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) ListClients(ctx echo.Context) error {
 	var err error
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListClientsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", ctx.QueryParams(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter q: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.ListClients(ctx)
+	err = w.Handler.ListClients(ctx, params)
 	return err
 }
 
@@ -2893,6 +3909,38 @@ func (w *ServerInterfaceWrapper) UpdateClient(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.UpdateClient(ctx, clientID)
+	return err
+}
+
+// ListClientConsents converts echo context to params.
+func (w *ServerInterfaceWrapper) ListClientConsents(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "client_id" -------------
+	var clientID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListClientConsentsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListClientConsents(ctx, clientID, params)
 	return err
 }
 
@@ -2957,15 +4005,110 @@ func (w *ServerInterfaceWrapper) ListEvents(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
 	}
 
+	// ------------- Optional query parameter "actor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "actor", ctx.QueryParams(), &params.Actor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter actor: %s", err))
+	}
+
+	// ------------- Optional query parameter "client_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "client_id", ctx.QueryParams(), &params.ClientID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
 	// ------------- Optional query parameter "kind" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
 	}
 
+	// ------------- Optional query parameter "since" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "since", ctx.QueryParams(), &params.Since, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter since: %s", err))
+	}
+
+	// ------------- Optional query parameter "until" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "until", ctx.QueryParams(), &params.Until, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter until: %s", err))
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", ctx.QueryParams(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter after: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListEvents(ctx, params)
+	return err
+}
+
+// ExportEvents converts echo context to params.
+func (w *ServerInterfaceWrapper) ExportEvents(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExportEventsParams
+	// ------------- Optional query parameter "user_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "user_id", ctx.QueryParams(), &params.UserID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "actor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "actor", ctx.QueryParams(), &params.Actor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter actor: %s", err))
+	}
+
+	// ------------- Optional query parameter "client_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "client_id", ctx.QueryParams(), &params.ClientID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// ------------- Optional query parameter "since" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "since", ctx.QueryParams(), &params.Since, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter since: %s", err))
+	}
+
+	// ------------- Optional query parameter "until" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "until", ctx.QueryParams(), &params.Until, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter until: %s", err))
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", ctx.QueryParams(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter after: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ExportEvents(ctx, params)
 	return err
 }
 
@@ -2975,6 +4118,90 @@ func (w *ServerInterfaceWrapper) GetHealth(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetHealth(ctx)
+	return err
+}
+
+// ListSigningKeys converts echo context to params.
+func (w *ServerInterfaceWrapper) ListSigningKeys(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListSigningKeys(ctx)
+	return err
+}
+
+// RotateSigningKey converts echo context to params.
+func (w *ServerInterfaceWrapper) RotateSigningKey(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RotateSigningKey(ctx)
+	return err
+}
+
+// ListMails converts echo context to params.
+func (w *ServerInterfaceWrapper) ListMails(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListMailsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListMails(ctx, params)
+	return err
+}
+
+// SendTestMail converts echo context to params.
+func (w *ServerInterfaceWrapper) SendTestMail(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SendTestMail(ctx)
+	return err
+}
+
+// DeleteMail converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteMail(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "mail_id" -------------
+	var mailID MailID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "mail_id", ctx.Param("mail_id"), &mailID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter mail_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteMail(ctx, mailID)
+	return err
+}
+
+// RetryMail converts echo context to params.
+func (w *ServerInterfaceWrapper) RetryMail(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "mail_id" -------------
+	var mailID MailID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "mail_id", ctx.Param("mail_id"), &mailID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter mail_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RetryMail(ctx, mailID)
 	return err
 }
 
@@ -3018,8 +4245,24 @@ func (w *ServerInterfaceWrapper) ConfirmPasswordReset(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) ListProviders(ctx echo.Context) error {
 	var err error
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListProvidersParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.ListProviders(ctx)
+	err = w.Handler.ListProviders(ctx, params)
 	return err
 }
 
@@ -3095,6 +4338,15 @@ func (w *ServerInterfaceWrapper) RegisterClient(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.RegisterClient(ctx)
+	return err
+}
+
+// GetSettings converts echo context to params.
+func (w *ServerInterfaceWrapper) GetSettings(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetSettings(ctx)
 	return err
 }
 
@@ -3277,6 +4529,47 @@ func (w *ServerInterfaceWrapper) UpdateMe(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.UpdateMe(ctx)
+	return err
+}
+
+// ListConsents converts echo context to params.
+func (w *ServerInterfaceWrapper) ListConsents(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListConsentsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListConsents(ctx, params)
+	return err
+}
+
+// WithdrawConsent converts echo context to params.
+func (w *ServerInterfaceWrapper) WithdrawConsent(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "client_id" -------------
+	var clientID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.WithdrawConsent(ctx, clientID)
 	return err
 }
 
@@ -3468,6 +4761,40 @@ func (w *ServerInterfaceWrapper) EndSession(ctx echo.Context) error {
 	return err
 }
 
+// ListPersonalTokens converts echo context to params.
+func (w *ServerInterfaceWrapper) ListPersonalTokens(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListPersonalTokens(ctx)
+	return err
+}
+
+// CreatePersonalToken converts echo context to params.
+func (w *ServerInterfaceWrapper) CreatePersonalToken(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreatePersonalToken(ctx)
+	return err
+}
+
+// RevokePersonalToken converts echo context to params.
+func (w *ServerInterfaceWrapper) RevokePersonalToken(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "token_id" -------------
+	var tokenID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "token_id", ctx.Param("token_id"), &tokenID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter token_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RevokePersonalToken(ctx, tokenID)
+	return err
+}
+
 // StartTotp converts echo context to params.
 func (w *ServerInterfaceWrapper) StartTotp(ctx echo.Context) error {
 	var err error
@@ -3534,6 +4861,62 @@ func (w *ServerInterfaceWrapper) UpdateUser(ctx echo.Context) error {
 	return err
 }
 
+// ListUserConsents converts echo context to params.
+func (w *ServerInterfaceWrapper) ListUserConsents(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListUserConsentsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListUserConsents(ctx, userID, params)
+	return err
+}
+
+// WithdrawUserConsent converts echo context to params.
+func (w *ServerInterfaceWrapper) WithdrawUserConsent(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// ------------- Path parameter "client_id" -------------
+	var clientID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.WithdrawUserConsent(ctx, userID, clientID)
+	return err
+}
+
 // ResetFactors converts echo context to params.
 func (w *ServerInterfaceWrapper) ResetFactors(ctx echo.Context) error {
 	var err error
@@ -3547,6 +4930,375 @@ func (w *ServerInterfaceWrapper) ResetFactors(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ResetFactors(ctx, userID)
+	return err
+}
+
+// ListUserFactors converts echo context to params.
+func (w *ServerInterfaceWrapper) ListUserFactors(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListUserFactors(ctx, userID)
+	return err
+}
+
+// ListUserIdentities converts echo context to params.
+func (w *ServerInterfaceWrapper) ListUserIdentities(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListUserIdentities(ctx, userID)
+	return err
+}
+
+// DeleteUserIdentity converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteUserIdentity(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// ------------- Path parameter "identity_id" -------------
+	var identityID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "identity_id", ctx.Param("identity_id"), &identityID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter identity_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteUserIdentity(ctx, userID, identityID)
+	return err
+}
+
+// EndUserSessions converts echo context to params.
+func (w *ServerInterfaceWrapper) EndUserSessions(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.EndUserSessions(ctx, userID)
+	return err
+}
+
+// ListUserSessions converts echo context to params.
+func (w *ServerInterfaceWrapper) ListUserSessions(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListUserSessions(ctx, userID)
+	return err
+}
+
+// EndUserSession converts echo context to params.
+func (w *ServerInterfaceWrapper) EndUserSession(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// ------------- Path parameter "session_id" -------------
+	var sessionID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "session_id", ctx.Param("session_id"), &sessionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter session_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.EndUserSession(ctx, userID, sessionID)
+	return err
+}
+
+// ListUserPersonalTokens converts echo context to params.
+func (w *ServerInterfaceWrapper) ListUserPersonalTokens(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListUserPersonalTokens(ctx, userID)
+	return err
+}
+
+// RevokeUserPersonalToken converts echo context to params.
+func (w *ServerInterfaceWrapper) RevokeUserPersonalToken(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// ------------- Path parameter "token_id" -------------
+	var tokenID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "token_id", ctx.Param("token_id"), &tokenID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter token_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RevokeUserPersonalToken(ctx, userID, tokenID)
+	return err
+}
+
+// UnlockUser converts echo context to params.
+func (w *ServerInterfaceWrapper) UnlockUser(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UnlockUser(ctx, userID)
+	return err
+}
+
+// ListWebhooks converts echo context to params.
+func (w *ServerInterfaceWrapper) ListWebhooks(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListWebhooksParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListWebhooks(ctx, params)
+	return err
+}
+
+// CreateWebhook converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateWebhook(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateWebhook(ctx)
+	return err
+}
+
+// DeleteWebhook converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteWebhook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteWebhook(ctx, webhookID)
+	return err
+}
+
+// GetWebhook converts echo context to params.
+func (w *ServerInterfaceWrapper) GetWebhook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetWebhook(ctx, webhookID)
+	return err
+}
+
+// UpdateWebhook converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateWebhook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateWebhook(ctx, webhookID)
+	return err
+}
+
+// ListDeliveries converts echo context to params.
+func (w *ServerInterfaceWrapper) ListDeliveries(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListDeliveriesParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", ctx.QueryParams(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter state: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListDeliveries(ctx, webhookID, params)
+	return err
+}
+
+// GetDelivery converts echo context to params.
+func (w *ServerInterfaceWrapper) GetDelivery(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// ------------- Path parameter "event_id" -------------
+	var eventID DeliveredEvent
+
+	err = runtime.BindStyledParameterWithOptions("simple", "event_id", ctx.Param("event_id"), &eventID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter event_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetDelivery(ctx, webhookID, eventID)
+	return err
+}
+
+// ResendDelivery converts echo context to params.
+func (w *ServerInterfaceWrapper) ResendDelivery(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// ------------- Path parameter "event_id" -------------
+	var eventID DeliveredEvent
+
+	err = runtime.BindStyledParameterWithOptions("simple", "event_id", ctx.Param("event_id"), &eventID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter event_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ResendDelivery(ctx, webhookID, eventID)
+	return err
+}
+
+// ReplaceWebhookSecret converts echo context to params.
+func (w *ServerInterfaceWrapper) ReplaceWebhookSecret(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ReplaceWebhookSecret(ctx, webhookID)
+	return err
+}
+
+// TestWebhook converts echo context to params.
+func (w *ServerInterfaceWrapper) TestWebhook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.TestWebhook(ctx, webhookID)
 	return err
 }
 
@@ -3600,6 +5352,9 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/token", wrapper.CreateToken, options.OperationMiddlewares["createToken"]...)
 	router.POST(options.BaseURL+"/token/revoke", wrapper.RevokeToken, options.OperationMiddlewares["revokeToken"]...)
 	router.POST(options.BaseURL+"/token/introspect", wrapper.IntrospectToken, options.OperationMiddlewares["introspectToken"]...)
+	router.GET(options.BaseURL+"/users/me/tokens", wrapper.ListPersonalTokens, options.OperationMiddlewares["listPersonalTokens"]...)
+	router.POST(options.BaseURL+"/users/me/tokens", wrapper.CreatePersonalToken, options.OperationMiddlewares["createPersonalToken"]...)
+	router.DELETE(options.BaseURL+"/users/me/tokens/:token_id", wrapper.RevokePersonalToken, options.OperationMiddlewares["revokePersonalToken"]...)
 	router.GET(options.BaseURL+"/authorize", wrapper.Authorize, options.OperationMiddlewares["authorize"]...)
 	router.POST(options.BaseURL+"/authorize", wrapper.AuthorizeWithForm, options.OperationMiddlewares["authorizeWithForm"]...)
 	router.POST(options.BaseURL+"/par", wrapper.PushAuthorizationRequest, options.OperationMiddlewares["pushAuthorizationRequest"]...)
@@ -3630,6 +5385,17 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/users/me/totp/confirm", wrapper.ConfirmTotp, options.OperationMiddlewares["confirmTotp"]...)
 	router.POST(options.BaseURL+"/users/me/recovery-codes", wrapper.ReplaceRecoveryCodes, options.OperationMiddlewares["replaceRecoveryCodes"]...)
 	router.POST(options.BaseURL+"/users/:user_id/factor-reset", wrapper.ResetFactors, options.OperationMiddlewares["resetFactors"]...)
+	router.GET(options.BaseURL+"/users/:user_id/tokens", wrapper.ListUserPersonalTokens, options.OperationMiddlewares["listUserPersonalTokens"]...)
+	router.DELETE(options.BaseURL+"/users/:user_id/tokens/:token_id", wrapper.RevokeUserPersonalToken, options.OperationMiddlewares["revokeUserPersonalToken"]...)
+	router.DELETE(options.BaseURL+"/users/:user_id/sessions", wrapper.EndUserSessions, options.OperationMiddlewares["endUserSessions"]...)
+	router.GET(options.BaseURL+"/users/:user_id/sessions", wrapper.ListUserSessions, options.OperationMiddlewares["listUserSessions"]...)
+	router.DELETE(options.BaseURL+"/users/:user_id/sessions/:session_id", wrapper.EndUserSession, options.OperationMiddlewares["endUserSession"]...)
+	router.GET(options.BaseURL+"/users/:user_id/factors", wrapper.ListUserFactors, options.OperationMiddlewares["listUserFactors"]...)
+	router.GET(options.BaseURL+"/users/:user_id/identities", wrapper.ListUserIdentities, options.OperationMiddlewares["listUserIdentities"]...)
+	router.DELETE(options.BaseURL+"/users/:user_id/identities/:identity_id", wrapper.DeleteUserIdentity, options.OperationMiddlewares["deleteUserIdentity"]...)
+	router.POST(options.BaseURL+"/users/:user_id/unlock", wrapper.UnlockUser, options.OperationMiddlewares["unlockUser"]...)
+	router.GET(options.BaseURL+"/users/:user_id/consents", wrapper.ListUserConsents, options.OperationMiddlewares["listUserConsents"]...)
+	router.DELETE(options.BaseURL+"/users/:user_id/consents/:client_id", wrapper.WithdrawUserConsent, options.OperationMiddlewares["withdrawUserConsent"]...)
 	router.POST(options.BaseURL+"/passkeys/challenges", wrapper.StartPasskeySignIn, options.OperationMiddlewares["startPasskeySignIn"]...)
 	router.POST(options.BaseURL+"/users/me/passkeys/challenges", wrapper.StartPasskey, options.OperationMiddlewares["startPasskey"]...)
 	router.POST(options.BaseURL+"/users/me/passkeys", wrapper.AddPasskey, options.OperationMiddlewares["addPasskey"]...)
@@ -3638,19 +5404,40 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/users/me/sessions/:session_id", wrapper.EndSession, options.OperationMiddlewares["endSession"]...)
 	router.GET(options.BaseURL+"/users/me/identities", wrapper.ListIdentities, options.OperationMiddlewares["listIdentities"]...)
 	router.DELETE(options.BaseURL+"/users/me/identities/:identity_id", wrapper.DeleteIdentity, options.OperationMiddlewares["deleteIdentity"]...)
+	router.GET(options.BaseURL+"/users/me/consents", wrapper.ListConsents, options.OperationMiddlewares["listConsents"]...)
+	router.DELETE(options.BaseURL+"/users/me/consents/:client_id", wrapper.WithdrawConsent, options.OperationMiddlewares["withdrawConsent"]...)
 	router.GET(options.BaseURL+"/users/me/events", wrapper.ListMyEvents, options.OperationMiddlewares["listMyEvents"]...)
 	router.GET(options.BaseURL+"/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
+	router.GET(options.BaseURL+"/events/export", wrapper.ExportEvents, options.OperationMiddlewares["exportEvents"]...)
+	router.GET(options.BaseURL+"/settings", wrapper.GetSettings, options.OperationMiddlewares["getSettings"]...)
+	router.GET(options.BaseURL+"/keys", wrapper.ListSigningKeys, options.OperationMiddlewares["listSigningKeys"]...)
+	router.POST(options.BaseURL+"/keys/rotate", wrapper.RotateSigningKey, options.OperationMiddlewares["rotateSigningKey"]...)
+	router.GET(options.BaseURL+"/mails", wrapper.ListMails, options.OperationMiddlewares["listMails"]...)
+	router.POST(options.BaseURL+"/mails/test", wrapper.SendTestMail, options.OperationMiddlewares["sendTestMail"]...)
+	router.DELETE(options.BaseURL+"/mails/:mail_id", wrapper.DeleteMail, options.OperationMiddlewares["deleteMail"]...)
+	router.POST(options.BaseURL+"/mails/:mail_id/retry", wrapper.RetryMail, options.OperationMiddlewares["retryMail"]...)
 	router.GET(options.BaseURL+"/clients", wrapper.ListClients, options.OperationMiddlewares["listClients"]...)
 	router.POST(options.BaseURL+"/clients", wrapper.CreateClient, options.OperationMiddlewares["createClient"]...)
 	router.DELETE(options.BaseURL+"/clients/:client_id", wrapper.DeleteClient, options.OperationMiddlewares["deleteClient"]...)
 	router.GET(options.BaseURL+"/clients/:client_id", wrapper.GetClient, options.OperationMiddlewares["getClient"]...)
 	router.PATCH(options.BaseURL+"/clients/:client_id", wrapper.UpdateClient, options.OperationMiddlewares["updateClient"]...)
 	router.POST(options.BaseURL+"/clients/:client_id/secret", wrapper.ReplaceClientSecret, options.OperationMiddlewares["replaceClientSecret"]...)
+	router.GET(options.BaseURL+"/clients/:client_id/consents", wrapper.ListClientConsents, options.OperationMiddlewares["listClientConsents"]...)
 	router.GET(options.BaseURL+"/providers", wrapper.ListProviders, options.OperationMiddlewares["listProviders"]...)
 	router.POST(options.BaseURL+"/providers", wrapper.CreateProvider, options.OperationMiddlewares["createProvider"]...)
 	router.DELETE(options.BaseURL+"/providers/:provider", wrapper.DeleteProvider, options.OperationMiddlewares["deleteProvider"]...)
 	router.GET(options.BaseURL+"/providers/:provider", wrapper.GetProvider, options.OperationMiddlewares["getProvider"]...)
 	router.PATCH(options.BaseURL+"/providers/:provider", wrapper.UpdateProvider, options.OperationMiddlewares["updateProvider"]...)
+	router.GET(options.BaseURL+"/webhooks", wrapper.ListWebhooks, options.OperationMiddlewares["listWebhooks"]...)
+	router.POST(options.BaseURL+"/webhooks", wrapper.CreateWebhook, options.OperationMiddlewares["createWebhook"]...)
+	router.DELETE(options.BaseURL+"/webhooks/:webhook_id", wrapper.DeleteWebhook, options.OperationMiddlewares["deleteWebhook"]...)
+	router.GET(options.BaseURL+"/webhooks/:webhook_id", wrapper.GetWebhook, options.OperationMiddlewares["getWebhook"]...)
+	router.PATCH(options.BaseURL+"/webhooks/:webhook_id", wrapper.UpdateWebhook, options.OperationMiddlewares["updateWebhook"]...)
+	router.POST(options.BaseURL+"/webhooks/:webhook_id/secret", wrapper.ReplaceWebhookSecret, options.OperationMiddlewares["replaceWebhookSecret"]...)
+	router.POST(options.BaseURL+"/webhooks/:webhook_id/test", wrapper.TestWebhook, options.OperationMiddlewares["testWebhook"]...)
+	router.GET(options.BaseURL+"/webhooks/:webhook_id/deliveries", wrapper.ListDeliveries, options.OperationMiddlewares["listDeliveries"]...)
+	router.GET(options.BaseURL+"/webhooks/:webhook_id/deliveries/:event_id", wrapper.GetDelivery, options.OperationMiddlewares["getDelivery"]...)
+	router.POST(options.BaseURL+"/webhooks/:webhook_id/deliveries/:event_id/resend", wrapper.ResendDelivery, options.OperationMiddlewares["resendDelivery"]...)
 	router.GET(options.BaseURL+"/.well-known/oauth-authorization-server", wrapper.GetMetadata, options.OperationMiddlewares["getMetadata"]...)
 	router.GET(options.BaseURL+"/.well-known/openid-configuration", wrapper.GetOpenIDConfiguration, options.OperationMiddlewares["getOpenIDConfiguration"]...)
 	router.GET(options.BaseURL+"/.well-known/jwks.json", wrapper.GetKeys, options.OperationMiddlewares["getKeys"]...)
@@ -3692,9 +5479,15 @@ type NoRegistrationJSONResponse struct {
 
 type NoSuchClientApplicationProblemPlusJSONResponse Problem
 
+type NoSuchMailApplicationProblemPlusJSONResponse Problem
+
 type NoSuchProviderApplicationProblemPlusJSONResponse Problem
 
+type NoSuchTokenApplicationProblemPlusJSONResponse Problem
+
 type NoSuchUserApplicationProblemPlusJSONResponse Problem
+
+type NoSuchWebhookApplicationProblemPlusJSONResponse Problem
 
 type OAuthClientRefusedResponseHeaders struct {
 	CacheControl    string
@@ -3830,6 +5623,15 @@ type ThrottledApplicationProblemPlusJSONResponse struct {
 }
 
 type TooLargeApplicationProblemPlusJSONResponse Problem
+
+type TooSoonResponseHeaders struct {
+	RetryAfter int32
+}
+type TooSoonApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers TooSoonResponseHeaders
+}
 
 type UnauthenticatedResponseHeaders struct {
 	WWWAuthenticate string
@@ -4245,6 +6047,7 @@ func (response AuthorizeWithForm503TextHTMLResponse) VisitAuthorizeWithFormRespo
 }
 
 type ListClientsRequestObject struct {
+	Params ListClientsParams
 }
 
 type ListClientsResponseObject interface {
@@ -4311,6 +6114,22 @@ func (response ListClients403ApplicationProblemPlusJSONResponse) VisitListClient
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
 	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClients422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListClients422ApplicationProblemPlusJSONResponse) VisitListClientsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -4971,6 +6790,144 @@ func (response UpdateClient503ApplicationProblemPlusJSONResponse) VisitUpdateCli
 	return err
 }
 
+type ListClientConsentsRequestObject struct {
+	ClientID string `json:"client_id"`
+	Params   ListClientConsentsParams
+}
+
+type ListClientConsentsResponseObject interface {
+	VisitListClientConsentsResponse(w http.ResponseWriter) error
+}
+
+type ListClientConsents200JSONResponse ClientConsentPage
+
+func (response ListClientConsents200JSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents400ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents401ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents403ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents404ApplicationProblemPlusJSONResponse struct {
+	NoSuchClientApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents404ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents422ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents500ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents503ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ReplaceClientSecretRequestObject struct {
 	ClientID string `json:"client_id"`
 	Body     *ReplaceClientSecretJSONRequestBody
@@ -5568,6 +7525,156 @@ func (response ListEvents503ApplicationProblemPlusJSONResponse) VisitListEventsR
 	return err
 }
 
+type ExportEventsRequestObject struct {
+	Params ExportEventsParams
+}
+
+type ExportEventsResponseObject interface {
+	VisitExportEventsResponse(w http.ResponseWriter) error
+}
+
+type ExportEvents200ApplicationJsonlResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response ExportEvents200ApplicationJsonlResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/jsonl")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type ExportEvents400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ExportEvents400ApplicationProblemPlusJSONResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportEvents401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ExportEvents401ApplicationProblemPlusJSONResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportEvents403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ExportEvents403ApplicationProblemPlusJSONResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportEvents422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ExportEvents422ApplicationProblemPlusJSONResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportEvents500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ExportEvents500ApplicationProblemPlusJSONResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportEvents503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ExportEvents503ApplicationProblemPlusJSONResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetHealthRequestObject struct {
 }
 
@@ -5601,6 +7708,798 @@ func (response GetHealth500ApplicationProblemPlusJSONResponse) VisitGetHealthRes
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSigningKeysRequestObject struct {
+}
+
+type ListSigningKeysResponseObject interface {
+	VisitListSigningKeysResponse(w http.ResponseWriter) error
+}
+
+type ListSigningKeys200JSONResponse SigningKeys
+
+func (response ListSigningKeys200JSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSigningKeys400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListSigningKeys400ApplicationProblemPlusJSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSigningKeys401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListSigningKeys401ApplicationProblemPlusJSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSigningKeys403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListSigningKeys403ApplicationProblemPlusJSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSigningKeys500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListSigningKeys500ApplicationProblemPlusJSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSigningKeys503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListSigningKeys503ApplicationProblemPlusJSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKeyRequestObject struct {
+	Body *RotateSigningKeyJSONRequestBody
+}
+
+type RotateSigningKeyResponseObject interface {
+	VisitRotateSigningKeyResponse(w http.ResponseWriter) error
+}
+
+type RotateSigningKey200JSONResponse SigningKeys
+
+func (response RotateSigningKey200JSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey400ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey401ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey403ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey413ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey415ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey422ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey429ApplicationProblemPlusJSONResponse struct {
+	TooSoonApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey429ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey500ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey503ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMailsRequestObject struct {
+	Params ListMailsParams
+}
+
+type ListMailsResponseObject interface {
+	VisitListMailsResponse(w http.ResponseWriter) error
+}
+
+type ListMails200JSONResponse MailPage
+
+func (response ListMails200JSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListMails400ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListMails401ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListMails403ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListMails422ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListMails500ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListMails503ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMailRequestObject struct {
+}
+
+type SendTestMailResponseObject interface {
+	VisitSendTestMailResponse(w http.ResponseWriter) error
+}
+
+type SendTestMail200JSONResponse TestMail
+
+func (response SendTestMail200JSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response SendTestMail400ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response SendTestMail401ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response SendTestMail403ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail409ApplicationProblemPlusJSONResponse Problem
+
+func (response SendTestMail409ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail429ApplicationProblemPlusJSONResponse struct {
+	TooSoonApplicationProblemPlusJSONResponse
+}
+
+func (response SendTestMail429ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response SendTestMail500ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response SendTestMail503ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMailRequestObject struct {
+	MailID MailID `json:"mail_id"`
+}
+
+type DeleteMailResponseObject interface {
+	VisitDeleteMailResponse(w http.ResponseWriter) error
+}
+
+type DeleteMail204Response struct {
+}
+
+func (response DeleteMail204Response) VisitDeleteMailResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteMail400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail400ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMail401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail401ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMail403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail403ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMail404ApplicationProblemPlusJSONResponse struct {
+	NoSuchMailApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail404ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMail422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail422ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMail500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail500ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMail503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail503ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMailRequestObject struct {
+	MailID MailID `json:"mail_id"`
+}
+
+type RetryMailResponseObject interface {
+	VisitRetryMailResponse(w http.ResponseWriter) error
+}
+
+type RetryMail204Response struct {
+}
+
+func (response RetryMail204Response) VisitRetryMailResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RetryMail400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail400ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail401ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail403ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail404ApplicationProblemPlusJSONResponse struct {
+	NoSuchMailApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail404ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail422ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail500ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail503ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -6109,6 +9008,7 @@ func (response ConfirmPasswordReset503ApplicationProblemPlusJSONResponse) VisitC
 }
 
 type ListProvidersRequestObject struct {
+	Params ListProvidersParams
 }
 
 type ListProvidersResponseObject interface {
@@ -6175,6 +9075,22 @@ func (response ListProviders403ApplicationProblemPlusJSONResponse) VisitListProv
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
 	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProviders422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListProviders422ApplicationProblemPlusJSONResponse) VisitListProvidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -7017,6 +9933,110 @@ func (response RegisterClient503JSONResponse) VisitRegisterClientResponse(w http
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
 	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettingsRequestObject struct {
+}
+
+type GetSettingsResponseObject interface {
+	VisitGetSettingsResponse(w http.ResponseWriter) error
+}
+
+type GetSettings200JSONResponse ServerSettings
+
+func (response GetSettings200JSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettings400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response GetSettings400ApplicationProblemPlusJSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettings401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetSettings401ApplicationProblemPlusJSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettings403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetSettings403ApplicationProblemPlusJSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettings500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetSettings500ApplicationProblemPlusJSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettings503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetSettings503ApplicationProblemPlusJSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
@@ -8612,6 +11632,256 @@ type UpdateMe503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpdateMe503ApplicationProblemPlusJSONResponse) VisitUpdateMeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsentsRequestObject struct {
+	Params ListConsentsParams
+}
+
+type ListConsentsResponseObject interface {
+	VisitListConsentsResponse(w http.ResponseWriter) error
+}
+
+type ListConsents200JSONResponse ConsentPage
+
+func (response ListConsents200JSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsents400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListConsents400ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsents401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListConsents401ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsents403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListConsents403ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsents422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListConsents422ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsents500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListConsents500ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsents503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListConsents503ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsentRequestObject struct {
+	ClientID string `json:"client_id"`
+}
+
+type WithdrawConsentResponseObject interface {
+	VisitWithdrawConsentResponse(w http.ResponseWriter) error
+}
+
+type WithdrawConsent204Response struct {
+}
+
+func (response WithdrawConsent204Response) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type WithdrawConsent400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawConsent400ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsent401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawConsent401ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsent403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawConsent403ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsent404ApplicationProblemPlusJSONResponse Problem
+
+func (response WithdrawConsent404ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsent422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawConsent422ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsent500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawConsent500ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsent503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawConsent503ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -10632,6 +13902,402 @@ func (response EndSession503ApplicationProblemPlusJSONResponse) VisitEndSessionR
 	return err
 }
 
+type ListPersonalTokensRequestObject struct {
+}
+
+type ListPersonalTokensResponseObject interface {
+	VisitListPersonalTokensResponse(w http.ResponseWriter) error
+}
+
+type ListPersonalTokens200JSONResponse PersonalTokenPage
+
+func (response ListPersonalTokens200JSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPersonalTokens400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListPersonalTokens400ApplicationProblemPlusJSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPersonalTokens401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListPersonalTokens401ApplicationProblemPlusJSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPersonalTokens403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListPersonalTokens403ApplicationProblemPlusJSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPersonalTokens500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListPersonalTokens500ApplicationProblemPlusJSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPersonalTokens503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListPersonalTokens503ApplicationProblemPlusJSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalTokenRequestObject struct {
+	Body *CreatePersonalTokenJSONRequestBody
+}
+
+type CreatePersonalTokenResponseObject interface {
+	VisitCreatePersonalTokenResponse(w http.ResponseWriter) error
+}
+
+type CreatePersonalToken201ResponseHeaders struct {
+	CacheControl string
+}
+
+type CreatePersonalToken201JSONResponse struct {
+	Body    PersonalTokenWithText
+	Headers CreatePersonalToken201ResponseHeaders
+}
+
+func (response CreatePersonalToken201JSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken400ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken401ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken403ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken413ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken415ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken422ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken500ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken503ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalTokenRequestObject struct {
+	TokenID string `json:"token_id"`
+}
+
+type RevokePersonalTokenResponseObject interface {
+	VisitRevokePersonalTokenResponse(w http.ResponseWriter) error
+}
+
+type RevokePersonalToken204Response struct {
+}
+
+func (response RevokePersonalToken204Response) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RevokePersonalToken400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken400ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken401ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken403ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken404ApplicationProblemPlusJSONResponse struct {
+	NoSuchTokenApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken404ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken422ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken500ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken503ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type StartTotpRequestObject struct {
 }
 
@@ -11389,6 +15055,274 @@ func (response UpdateUser503ApplicationProblemPlusJSONResponse) VisitUpdateUserR
 	return err
 }
 
+type ListUserConsentsRequestObject struct {
+	UserID string `json:"user_id"`
+	Params ListUserConsentsParams
+}
+
+type ListUserConsentsResponseObject interface {
+	VisitListUserConsentsResponse(w http.ResponseWriter) error
+}
+
+type ListUserConsents200JSONResponse ConsentPage
+
+func (response ListUserConsents200JSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents400ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents401ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents403ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents404ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents422ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents500ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents503ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsentRequestObject struct {
+	UserID   string `json:"user_id"`
+	ClientID string `json:"client_id"`
+}
+
+type WithdrawUserConsentResponseObject interface {
+	VisitWithdrawUserConsentResponse(w http.ResponseWriter) error
+}
+
+type WithdrawUserConsent204Response struct {
+}
+
+func (response WithdrawUserConsent204Response) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type WithdrawUserConsent400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawUserConsent400ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsent401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawUserConsent401ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsent403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawUserConsent403ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsent404ApplicationProblemPlusJSONResponse Problem
+
+func (response WithdrawUserConsent404ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsent422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawUserConsent422ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsent500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawUserConsent500ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsent503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawUserConsent503ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ResetFactorsRequestObject struct {
 	UserID string `json:"user_id"`
 }
@@ -11556,6 +15490,2671 @@ func (response ResetFactors503ApplicationProblemPlusJSONResponse) VisitResetFact
 	return err
 }
 
+type ListUserFactorsRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type ListUserFactorsResponseObject interface {
+	VisitListUserFactorsResponse(w http.ResponseWriter) error
+}
+
+type ListUserFactors200JSONResponse FactorList
+
+func (response ListUserFactors200JSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors400ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors401ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors403ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors404ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors422ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors500ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors503ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentitiesRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type ListUserIdentitiesResponseObject interface {
+	VisitListUserIdentitiesResponse(w http.ResponseWriter) error
+}
+
+type ListUserIdentities200JSONResponse IdentityPage
+
+func (response ListUserIdentities200JSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities400ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities401ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities403ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities404ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities422ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities500ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities503ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentityRequestObject struct {
+	UserID     string `json:"user_id"`
+	IdentityID string `json:"identity_id"`
+}
+
+type DeleteUserIdentityResponseObject interface {
+	VisitDeleteUserIdentityResponse(w http.ResponseWriter) error
+}
+
+type DeleteUserIdentity204Response struct {
+}
+
+func (response DeleteUserIdentity204Response) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteUserIdentity400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUserIdentity400ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUserIdentity401ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUserIdentity403ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity404ApplicationProblemPlusJSONResponse Problem
+
+func (response DeleteUserIdentity404ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity409ApplicationProblemPlusJSONResponse Problem
+
+func (response DeleteUserIdentity409ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUserIdentity422ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUserIdentity500ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUserIdentity503ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessionsRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type EndUserSessionsResponseObject interface {
+	VisitEndUserSessionsResponse(w http.ResponseWriter) error
+}
+
+type EndUserSessions204Response struct {
+}
+
+func (response EndUserSessions204Response) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type EndUserSessions400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions400ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessions401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions401ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessions403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions403ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessions404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions404ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessions422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions422ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessions500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions500ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessions503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions503ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessionsRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type ListUserSessionsResponseObject interface {
+	VisitListUserSessionsResponse(w http.ResponseWriter) error
+}
+
+type ListUserSessions200JSONResponse SessionPage
+
+func (response ListUserSessions200JSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions400ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions401ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions403ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions404ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions422ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions500ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions503ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessionRequestObject struct {
+	UserID    string `json:"user_id"`
+	SessionID string `json:"session_id"`
+}
+
+type EndUserSessionResponseObject interface {
+	VisitEndUserSessionResponse(w http.ResponseWriter) error
+}
+
+type EndUserSession204Response struct {
+}
+
+func (response EndUserSession204Response) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type EndUserSession400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSession400ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSession401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSession401ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSession403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSession403ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSession404ApplicationProblemPlusJSONResponse Problem
+
+func (response EndUserSession404ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSession422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSession422ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSession500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSession500ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSession503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSession503ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokensRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type ListUserPersonalTokensResponseObject interface {
+	VisitListUserPersonalTokensResponse(w http.ResponseWriter) error
+}
+
+type ListUserPersonalTokens200JSONResponse PersonalTokenPage
+
+func (response ListUserPersonalTokens200JSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens400ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens401ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens403ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens404ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens422ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens500ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens503ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalTokenRequestObject struct {
+	UserID  string `json:"user_id"`
+	TokenID string `json:"token_id"`
+}
+
+type RevokeUserPersonalTokenResponseObject interface {
+	VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error
+}
+
+type RevokeUserPersonalToken204Response struct {
+}
+
+func (response RevokeUserPersonalToken204Response) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RevokeUserPersonalToken400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken400ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken401ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken403ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken404ApplicationProblemPlusJSONResponse struct {
+	NoSuchTokenApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken404ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken422ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken500ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken503ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUserRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type UnlockUserResponseObject interface {
+	VisitUnlockUserResponse(w http.ResponseWriter) error
+}
+
+type UnlockUser204Response struct {
+}
+
+func (response UnlockUser204Response) VisitUnlockUserResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type UnlockUser400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser400ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser401ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser403ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser404ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser413ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser422ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser500ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser503ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooksRequestObject struct {
+	Params ListWebhooksParams
+}
+
+type ListWebhooksResponseObject interface {
+	VisitListWebhooksResponse(w http.ResponseWriter) error
+}
+
+type ListWebhooks200JSONResponse WebhookPage
+
+func (response ListWebhooks200JSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListWebhooks400ApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListWebhooks401ApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListWebhooks403ApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListWebhooks422ApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListWebhooks500ApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListWebhooks503ApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhookRequestObject struct {
+	Body *CreateWebhookJSONRequestBody
+}
+
+type CreateWebhookResponseObject interface {
+	VisitCreateWebhookResponse(w http.ResponseWriter) error
+}
+
+type CreateWebhook201JSONResponse WebhookWithSecret
+
+func (response CreateWebhook201JSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook400ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook401ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook403ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook413ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook415ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook422ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook500ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook503ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhookRequestObject struct {
+	WebhookID WebhookID `json:"webhook_id"`
+}
+
+type DeleteWebhookResponseObject interface {
+	VisitDeleteWebhookResponse(w http.ResponseWriter) error
+}
+
+type DeleteWebhook204Response struct {
+}
+
+func (response DeleteWebhook204Response) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteWebhook400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook400ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhook401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook401ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook403ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhook404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook404ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhook422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook422ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhook500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook500ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhook503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook503ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhookRequestObject struct {
+	WebhookID WebhookID `json:"webhook_id"`
+}
+
+type GetWebhookResponseObject interface {
+	VisitGetWebhookResponse(w http.ResponseWriter) error
+}
+
+type GetWebhook200JSONResponse Webhook
+
+func (response GetWebhook200JSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook400ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook401ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook403ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook404ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook422ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook500ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook503ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhookRequestObject struct {
+	WebhookID WebhookID `json:"webhook_id"`
+	Body      *UpdateWebhookJSONRequestBody
+}
+
+type UpdateWebhookResponseObject interface {
+	VisitUpdateWebhookResponse(w http.ResponseWriter) error
+}
+
+type UpdateWebhook200JSONResponse Webhook
+
+func (response UpdateWebhook200JSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook400ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook401ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook403ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook404ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook413ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook415ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook422ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook500ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook503ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveriesRequestObject struct {
+	WebhookID WebhookID `json:"webhook_id"`
+	Params    ListDeliveriesParams
+}
+
+type ListDeliveriesResponseObject interface {
+	VisitListDeliveriesResponse(w http.ResponseWriter) error
+}
+
+type ListDeliveries200JSONResponse DeliveryPage
+
+func (response ListDeliveries200JSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries400ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries401ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries403ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries404ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries422ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries500ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries503ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDeliveryRequestObject struct {
+	WebhookID WebhookID      `json:"webhook_id"`
+	EventID   DeliveredEvent `json:"event_id"`
+}
+
+type GetDeliveryResponseObject interface {
+	VisitGetDeliveryResponse(w http.ResponseWriter) error
+}
+
+type GetDelivery200JSONResponse DeliveryDetails
+
+func (response GetDelivery200JSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery400ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery401ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery403ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery404ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery422ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery500ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery503ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDeliveryRequestObject struct {
+	WebhookID WebhookID      `json:"webhook_id"`
+	EventID   DeliveredEvent `json:"event_id"`
+}
+
+type ResendDeliveryResponseObject interface {
+	VisitResendDeliveryResponse(w http.ResponseWriter) error
+}
+
+type ResendDelivery202JSONResponse Delivery
+
+func (response ResendDelivery202JSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery400ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery401ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery403ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery404ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery422ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery500ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery503ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecretRequestObject struct {
+	WebhookID WebhookID `json:"webhook_id"`
+	Body      *ReplaceWebhookSecretJSONRequestBody
+}
+
+type ReplaceWebhookSecretResponseObject interface {
+	VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error
+}
+
+type ReplaceWebhookSecret200JSONResponse WebhookWithSecret
+
+func (response ReplaceWebhookSecret200JSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret400ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret401ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret403ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret404ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret413ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret415ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret422ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret500ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret503ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhookRequestObject struct {
+	WebhookID WebhookID `json:"webhook_id"`
+}
+
+type TestWebhookResponseObject interface {
+	VisitTestWebhookResponse(w http.ResponseWriter) error
+}
+
+type TestWebhook202JSONResponse Delivery
+
+func (response TestWebhook202JSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook400ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook401ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook403ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook404ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook422ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook500ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook503ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// GetKeys Read the public signing keys
@@ -11588,6 +18187,9 @@ type StrictServerInterface interface {
 	// UpdateClient Change a client
 	// (PATCH /clients/{client_id})
 	UpdateClient(ctx context.Context, request UpdateClientRequestObject) (UpdateClientResponseObject, error)
+	// ListClientConsents List the consents to a client
+	// (GET /clients/{client_id}/consents)
+	ListClientConsents(ctx context.Context, request ListClientConsentsRequestObject) (ListClientConsentsResponseObject, error)
 	// ReplaceClientSecret Replace the secret of a client
 	// (POST /clients/{client_id}/secret)
 	ReplaceClientSecret(ctx context.Context, request ReplaceClientSecretRequestObject) (ReplaceClientSecretResponseObject, error)
@@ -11600,9 +18202,30 @@ type StrictServerInterface interface {
 	// ListEvents List all events
 	// (GET /events)
 	ListEvents(ctx context.Context, request ListEventsRequestObject) (ListEventsResponseObject, error)
+	// ExportEvents Export events as JSON lines
+	// (GET /events/export)
+	ExportEvents(ctx context.Context, request ExportEventsRequestObject) (ExportEventsResponseObject, error)
 	// GetHealth Check that the process runs
 	// (GET /healthz)
 	GetHealth(ctx context.Context, request GetHealthRequestObject) (GetHealthResponseObject, error)
+	// ListSigningKeys List the signing keys
+	// (GET /keys)
+	ListSigningKeys(ctx context.Context, request ListSigningKeysRequestObject) (ListSigningKeysResponseObject, error)
+	// RotateSigningKey Replace a signing key
+	// (POST /keys/rotate)
+	RotateSigningKey(ctx context.Context, request RotateSigningKeyRequestObject) (RotateSigningKeyResponseObject, error)
+	// ListMails List the waiting mails
+	// (GET /mails)
+	ListMails(ctx context.Context, request ListMailsRequestObject) (ListMailsResponseObject, error)
+	// SendTestMail Send a test mail to myself
+	// (POST /mails/test)
+	SendTestMail(ctx context.Context, request SendTestMailRequestObject) (SendTestMailResponseObject, error)
+	// DeleteMail Delete a waiting mail
+	// (DELETE /mails/{mail_id})
+	DeleteMail(ctx context.Context, request DeleteMailRequestObject) (DeleteMailResponseObject, error)
+	// RetryMail Send a waiting mail now
+	// (POST /mails/{mail_id}/retry)
+	RetryMail(ctx context.Context, request RetryMailRequestObject) (RetryMailResponseObject, error)
 	// PushAuthorizationRequest Push an authorization request
 	// (POST /par)
 	PushAuthorizationRequest(ctx context.Context, request PushAuthorizationRequestRequestObject) (PushAuthorizationRequestResponseObject, error)
@@ -11636,6 +18259,9 @@ type StrictServerInterface interface {
 	// RegisterClient Register an application
 	// (POST /register)
 	RegisterClient(ctx context.Context, request RegisterClientRequestObject) (RegisterClientResponseObject, error)
+	// GetSettings Read the settings in force
+	// (GET /settings)
+	GetSettings(ctx context.Context, request GetSettingsRequestObject) (GetSettingsResponseObject, error)
 	// SignOut Sign out of the browser
 	// (GET /sign-out)
 	SignOut(ctx context.Context, request SignOutRequestObject) (SignOutResponseObject, error)
@@ -11672,6 +18298,12 @@ type StrictServerInterface interface {
 	// UpdateMe Change my profile
 	// (PATCH /users/me)
 	UpdateMe(ctx context.Context, request UpdateMeRequestObject) (UpdateMeResponseObject, error)
+	// ListConsents List my consents
+	// (GET /users/me/consents)
+	ListConsents(ctx context.Context, request ListConsentsRequestObject) (ListConsentsResponseObject, error)
+	// WithdrawConsent Withdraw a consent
+	// (DELETE /users/me/consents/{client_id})
+	WithdrawConsent(ctx context.Context, request WithdrawConsentRequestObject) (WithdrawConsentResponseObject, error)
 	// ChangeEmail Change my e-mail address
 	// (PUT /users/me/email)
 	ChangeEmail(ctx context.Context, request ChangeEmailRequestObject) (ChangeEmailResponseObject, error)
@@ -11717,6 +18349,15 @@ type StrictServerInterface interface {
 	// EndSession Log out one session
 	// (DELETE /users/me/sessions/{session_id})
 	EndSession(ctx context.Context, request EndSessionRequestObject) (EndSessionResponseObject, error)
+	// ListPersonalTokens List my personal access tokens
+	// (GET /users/me/tokens)
+	ListPersonalTokens(ctx context.Context, request ListPersonalTokensRequestObject) (ListPersonalTokensResponseObject, error)
+	// CreatePersonalToken Create a personal access token
+	// (POST /users/me/tokens)
+	CreatePersonalToken(ctx context.Context, request CreatePersonalTokenRequestObject) (CreatePersonalTokenResponseObject, error)
+	// RevokePersonalToken Revoke a personal access token
+	// (DELETE /users/me/tokens/{token_id})
+	RevokePersonalToken(ctx context.Context, request RevokePersonalTokenRequestObject) (RevokePersonalTokenResponseObject, error)
 	// StartTotp Start to set up an authenticator app
 	// (POST /users/me/totp)
 	StartTotp(ctx context.Context, request StartTotpRequestObject) (StartTotpResponseObject, error)
@@ -11732,9 +18373,72 @@ type StrictServerInterface interface {
 	// UpdateUser Change an account
 	// (PATCH /users/{user_id})
 	UpdateUser(ctx context.Context, request UpdateUserRequestObject) (UpdateUserResponseObject, error)
+	// ListUserConsents List the consents of an account
+	// (GET /users/{user_id}/consents)
+	ListUserConsents(ctx context.Context, request ListUserConsentsRequestObject) (ListUserConsentsResponseObject, error)
+	// WithdrawUserConsent Withdraw a consent of an account
+	// (DELETE /users/{user_id}/consents/{client_id})
+	WithdrawUserConsent(ctx context.Context, request WithdrawUserConsentRequestObject) (WithdrawUserConsentResponseObject, error)
 	// ResetFactors Reset the second factors of an account
 	// (POST /users/{user_id}/factor-reset)
 	ResetFactors(ctx context.Context, request ResetFactorsRequestObject) (ResetFactorsResponseObject, error)
+	// ListUserFactors List the second factors of an account
+	// (GET /users/{user_id}/factors)
+	ListUserFactors(ctx context.Context, request ListUserFactorsRequestObject) (ListUserFactorsResponseObject, error)
+	// ListUserIdentities List the identities of an account
+	// (GET /users/{user_id}/identities)
+	ListUserIdentities(ctx context.Context, request ListUserIdentitiesRequestObject) (ListUserIdentitiesResponseObject, error)
+	// DeleteUserIdentity Unlink an identity from an account
+	// (DELETE /users/{user_id}/identities/{identity_id})
+	DeleteUserIdentity(ctx context.Context, request DeleteUserIdentityRequestObject) (DeleteUserIdentityResponseObject, error)
+	// EndUserSessions End all sessions of an account
+	// (DELETE /users/{user_id}/sessions)
+	EndUserSessions(ctx context.Context, request EndUserSessionsRequestObject) (EndUserSessionsResponseObject, error)
+	// ListUserSessions List the sessions of an account
+	// (GET /users/{user_id}/sessions)
+	ListUserSessions(ctx context.Context, request ListUserSessionsRequestObject) (ListUserSessionsResponseObject, error)
+	// EndUserSession End a session of an account
+	// (DELETE /users/{user_id}/sessions/{session_id})
+	EndUserSession(ctx context.Context, request EndUserSessionRequestObject) (EndUserSessionResponseObject, error)
+	// ListUserPersonalTokens List the tokens of an account
+	// (GET /users/{user_id}/tokens)
+	ListUserPersonalTokens(ctx context.Context, request ListUserPersonalTokensRequestObject) (ListUserPersonalTokensResponseObject, error)
+	// RevokeUserPersonalToken Revoke a token of an account
+	// (DELETE /users/{user_id}/tokens/{token_id})
+	RevokeUserPersonalToken(ctx context.Context, request RevokeUserPersonalTokenRequestObject) (RevokeUserPersonalTokenResponseObject, error)
+	// UnlockUser End the waits of an account
+	// (POST /users/{user_id}/unlock)
+	UnlockUser(ctx context.Context, request UnlockUserRequestObject) (UnlockUserResponseObject, error)
+	// ListWebhooks List the webhooks
+	// (GET /webhooks)
+	ListWebhooks(ctx context.Context, request ListWebhooksRequestObject) (ListWebhooksResponseObject, error)
+	// CreateWebhook Create a webhook
+	// (POST /webhooks)
+	CreateWebhook(ctx context.Context, request CreateWebhookRequestObject) (CreateWebhookResponseObject, error)
+	// DeleteWebhook Delete a webhook
+	// (DELETE /webhooks/{webhook_id})
+	DeleteWebhook(ctx context.Context, request DeleteWebhookRequestObject) (DeleteWebhookResponseObject, error)
+	// GetWebhook Read a webhook
+	// (GET /webhooks/{webhook_id})
+	GetWebhook(ctx context.Context, request GetWebhookRequestObject) (GetWebhookResponseObject, error)
+	// UpdateWebhook Change a webhook
+	// (PATCH /webhooks/{webhook_id})
+	UpdateWebhook(ctx context.Context, request UpdateWebhookRequestObject) (UpdateWebhookResponseObject, error)
+	// ListDeliveries List the deliveries of a webhook
+	// (GET /webhooks/{webhook_id}/deliveries)
+	ListDeliveries(ctx context.Context, request ListDeliveriesRequestObject) (ListDeliveriesResponseObject, error)
+	// GetDelivery Read a delivery
+	// (GET /webhooks/{webhook_id}/deliveries/{event_id})
+	GetDelivery(ctx context.Context, request GetDeliveryRequestObject) (GetDeliveryResponseObject, error)
+	// ResendDelivery Send a delivery again
+	// (POST /webhooks/{webhook_id}/deliveries/{event_id}/resend)
+	ResendDelivery(ctx context.Context, request ResendDeliveryRequestObject) (ResendDeliveryResponseObject, error)
+	// ReplaceWebhookSecret Replace the secret of a webhook
+	// (POST /webhooks/{webhook_id}/secret)
+	ReplaceWebhookSecret(ctx context.Context, request ReplaceWebhookSecretRequestObject) (ReplaceWebhookSecretResponseObject, error)
+	// TestWebhook Send a test event to a webhook
+	// (POST /webhooks/{webhook_id}/test)
+	TestWebhook(ctx context.Context, request TestWebhookRequestObject) (TestWebhookResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -11877,8 +18581,10 @@ func (sh *strictHandler) AuthorizeWithForm(ctx echo.Context) error {
 }
 
 // ListClients operation middleware
-func (sh *strictHandler) ListClients(ctx echo.Context) error {
+func (sh *strictHandler) ListClients(ctx echo.Context, params ListClientsParams) error {
 	var request ListClientsRequestObject
+
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.ListClients(ctx.Request().Context(), request.(ListClientsRequestObject))
@@ -12043,6 +18749,32 @@ func (sh *strictHandler) UpdateClient(ctx echo.Context, clientID string) error {
 	return nil
 }
 
+// ListClientConsents operation middleware
+func (sh *strictHandler) ListClientConsents(ctx echo.Context, clientID string, params ListClientConsentsParams) error {
+	var request ListClientConsentsRequestObject
+
+	request.ClientID = clientID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListClientConsents(ctx.Request().Context(), request.(ListClientConsentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListClientConsents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListClientConsentsResponseObject); ok {
+		return validResponse.VisitListClientConsentsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ReplaceClientSecret operation middleware
 func (sh *strictHandler) ReplaceClientSecret(ctx echo.Context, clientID string) error {
 	var request ReplaceClientSecretRequestObject
@@ -12195,6 +18927,31 @@ func (sh *strictHandler) ListEvents(ctx echo.Context, params ListEventsParams) e
 	return nil
 }
 
+// ExportEvents operation middleware
+func (sh *strictHandler) ExportEvents(ctx echo.Context, params ExportEventsParams) error {
+	var request ExportEventsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ExportEvents(ctx.Request().Context(), request.(ExportEventsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExportEvents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ExportEventsResponseObject); ok {
+		return validResponse.VisitExportEventsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // GetHealth operation middleware
 func (sh *strictHandler) GetHealth(ctx echo.Context) error {
 	var request GetHealthRequestObject
@@ -12212,6 +18969,173 @@ func (sh *strictHandler) GetHealth(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetHealthResponseObject); ok {
 		return validResponse.VisitGetHealthResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListSigningKeys operation middleware
+func (sh *strictHandler) ListSigningKeys(ctx echo.Context) error {
+	var request ListSigningKeysRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSigningKeys(ctx.Request().Context(), request.(ListSigningKeysRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSigningKeys")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListSigningKeysResponseObject); ok {
+		return validResponse.VisitListSigningKeysResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RotateSigningKey operation middleware
+func (sh *strictHandler) RotateSigningKey(ctx echo.Context) error {
+	var request RotateSigningKeyRequestObject
+
+	var body RotateSigningKeyJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RotateSigningKey(ctx.Request().Context(), request.(RotateSigningKeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RotateSigningKey")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RotateSigningKeyResponseObject); ok {
+		return validResponse.VisitRotateSigningKeyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListMails operation middleware
+func (sh *strictHandler) ListMails(ctx echo.Context, params ListMailsParams) error {
+	var request ListMailsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListMails(ctx.Request().Context(), request.(ListMailsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListMails")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListMailsResponseObject); ok {
+		return validResponse.VisitListMailsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SendTestMail operation middleware
+func (sh *strictHandler) SendTestMail(ctx echo.Context) error {
+	var request SendTestMailRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SendTestMail(ctx.Request().Context(), request.(SendTestMailRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SendTestMail")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SendTestMailResponseObject); ok {
+		return validResponse.VisitSendTestMailResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteMail operation middleware
+func (sh *strictHandler) DeleteMail(ctx echo.Context, mailID MailID) error {
+	var request DeleteMailRequestObject
+
+	request.MailID = mailID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteMail(ctx.Request().Context(), request.(DeleteMailRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteMail")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteMailResponseObject); ok {
+		return validResponse.VisitDeleteMailResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RetryMail operation middleware
+func (sh *strictHandler) RetryMail(ctx echo.Context, mailID MailID) error {
+	var request RetryMailRequestObject
+
+	request.MailID = mailID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RetryMail(ctx.Request().Context(), request.(RetryMailRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetryMail")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RetryMailResponseObject); ok {
+		return validResponse.VisitRetryMailResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -12390,8 +19314,10 @@ func (sh *strictHandler) ConfirmPasswordReset(ctx echo.Context) error {
 }
 
 // ListProviders operation middleware
-func (sh *strictHandler) ListProviders(ctx echo.Context) error {
+func (sh *strictHandler) ListProviders(ctx echo.Context, params ListProvidersParams) error {
 	var request ListProvidersRequestObject
+
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.ListProviders(ctx.Request().Context(), request.(ListProvidersRequestObject))
@@ -12619,6 +19545,29 @@ func (sh *strictHandler) RegisterClient(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(RegisterClientResponseObject); ok {
 		return validResponse.VisitRegisterClientResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetSettings operation middleware
+func (sh *strictHandler) GetSettings(ctx echo.Context) error {
+	var request GetSettingsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSettings(ctx.Request().Context(), request.(GetSettingsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSettings")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetSettingsResponseObject); ok {
+		return validResponse.VisitGetSettingsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -13004,6 +19953,56 @@ func (sh *strictHandler) UpdateMe(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(UpdateMeResponseObject); ok {
 		return validResponse.VisitUpdateMeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListConsents operation middleware
+func (sh *strictHandler) ListConsents(ctx echo.Context, params ListConsentsParams) error {
+	var request ListConsentsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListConsents(ctx.Request().Context(), request.(ListConsentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListConsents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListConsentsResponseObject); ok {
+		return validResponse.VisitListConsentsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// WithdrawConsent operation middleware
+func (sh *strictHandler) WithdrawConsent(ctx echo.Context, clientID string) error {
+	var request WithdrawConsentRequestObject
+
+	request.ClientID = clientID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.WithdrawConsent(ctx.Request().Context(), request.(WithdrawConsentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "WithdrawConsent")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(WithdrawConsentResponseObject); ok {
+		return validResponse.VisitWithdrawConsentResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -13458,6 +20457,100 @@ func (sh *strictHandler) EndSession(ctx echo.Context, sessionID string) error {
 	return nil
 }
 
+// ListPersonalTokens operation middleware
+func (sh *strictHandler) ListPersonalTokens(ctx echo.Context) error {
+	var request ListPersonalTokensRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListPersonalTokens(ctx.Request().Context(), request.(ListPersonalTokensRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListPersonalTokens")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListPersonalTokensResponseObject); ok {
+		return validResponse.VisitListPersonalTokensResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreatePersonalToken operation middleware
+func (sh *strictHandler) CreatePersonalToken(ctx echo.Context) error {
+	var request CreatePersonalTokenRequestObject
+
+	var body CreatePersonalTokenJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreatePersonalToken(ctx.Request().Context(), request.(CreatePersonalTokenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreatePersonalToken")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreatePersonalTokenResponseObject); ok {
+		return validResponse.VisitCreatePersonalTokenResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RevokePersonalToken operation middleware
+func (sh *strictHandler) RevokePersonalToken(ctx echo.Context, tokenID string) error {
+	var request RevokePersonalTokenRequestObject
+
+	request.TokenID = tokenID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RevokePersonalToken(ctx.Request().Context(), request.(RevokePersonalTokenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RevokePersonalToken")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RevokePersonalTokenResponseObject); ok {
+		return validResponse.VisitRevokePersonalTokenResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // StartTotp operation middleware
 func (sh *strictHandler) StartTotp(ctx echo.Context) error {
 	var request StartTotpRequestObject
@@ -13625,6 +20718,58 @@ func (sh *strictHandler) UpdateUser(ctx echo.Context, userID string) error {
 	return nil
 }
 
+// ListUserConsents operation middleware
+func (sh *strictHandler) ListUserConsents(ctx echo.Context, userID string, params ListUserConsentsParams) error {
+	var request ListUserConsentsRequestObject
+
+	request.UserID = userID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUserConsents(ctx.Request().Context(), request.(ListUserConsentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUserConsents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListUserConsentsResponseObject); ok {
+		return validResponse.VisitListUserConsentsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// WithdrawUserConsent operation middleware
+func (sh *strictHandler) WithdrawUserConsent(ctx echo.Context, userID string, clientID string) error {
+	var request WithdrawUserConsentRequestObject
+
+	request.UserID = userID
+	request.ClientID = clientID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.WithdrawUserConsent(ctx.Request().Context(), request.(WithdrawUserConsentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "WithdrawUserConsent")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(WithdrawUserConsentResponseObject); ok {
+		return validResponse.VisitWithdrawUserConsentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ResetFactors operation middleware
 func (sh *strictHandler) ResetFactors(ctx echo.Context, userID string) error {
 	var request ResetFactorsRequestObject
@@ -13650,596 +20795,1335 @@ func (sh *strictHandler) ResetFactors(ctx echo.Context, userID string) error {
 	return nil
 }
 
+// ListUserFactors operation middleware
+func (sh *strictHandler) ListUserFactors(ctx echo.Context, userID string) error {
+	var request ListUserFactorsRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUserFactors(ctx.Request().Context(), request.(ListUserFactorsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUserFactors")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListUserFactorsResponseObject); ok {
+		return validResponse.VisitListUserFactorsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListUserIdentities operation middleware
+func (sh *strictHandler) ListUserIdentities(ctx echo.Context, userID string) error {
+	var request ListUserIdentitiesRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUserIdentities(ctx.Request().Context(), request.(ListUserIdentitiesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUserIdentities")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListUserIdentitiesResponseObject); ok {
+		return validResponse.VisitListUserIdentitiesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteUserIdentity operation middleware
+func (sh *strictHandler) DeleteUserIdentity(ctx echo.Context, userID string, identityID string) error {
+	var request DeleteUserIdentityRequestObject
+
+	request.UserID = userID
+	request.IdentityID = identityID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteUserIdentity(ctx.Request().Context(), request.(DeleteUserIdentityRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteUserIdentity")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteUserIdentityResponseObject); ok {
+		return validResponse.VisitDeleteUserIdentityResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// EndUserSessions operation middleware
+func (sh *strictHandler) EndUserSessions(ctx echo.Context, userID string) error {
+	var request EndUserSessionsRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.EndUserSessions(ctx.Request().Context(), request.(EndUserSessionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EndUserSessions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(EndUserSessionsResponseObject); ok {
+		return validResponse.VisitEndUserSessionsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListUserSessions operation middleware
+func (sh *strictHandler) ListUserSessions(ctx echo.Context, userID string) error {
+	var request ListUserSessionsRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUserSessions(ctx.Request().Context(), request.(ListUserSessionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUserSessions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListUserSessionsResponseObject); ok {
+		return validResponse.VisitListUserSessionsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// EndUserSession operation middleware
+func (sh *strictHandler) EndUserSession(ctx echo.Context, userID string, sessionID string) error {
+	var request EndUserSessionRequestObject
+
+	request.UserID = userID
+	request.SessionID = sessionID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.EndUserSession(ctx.Request().Context(), request.(EndUserSessionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EndUserSession")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(EndUserSessionResponseObject); ok {
+		return validResponse.VisitEndUserSessionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListUserPersonalTokens operation middleware
+func (sh *strictHandler) ListUserPersonalTokens(ctx echo.Context, userID string) error {
+	var request ListUserPersonalTokensRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUserPersonalTokens(ctx.Request().Context(), request.(ListUserPersonalTokensRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUserPersonalTokens")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListUserPersonalTokensResponseObject); ok {
+		return validResponse.VisitListUserPersonalTokensResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RevokeUserPersonalToken operation middleware
+func (sh *strictHandler) RevokeUserPersonalToken(ctx echo.Context, userID string, tokenID string) error {
+	var request RevokeUserPersonalTokenRequestObject
+
+	request.UserID = userID
+	request.TokenID = tokenID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RevokeUserPersonalToken(ctx.Request().Context(), request.(RevokeUserPersonalTokenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RevokeUserPersonalToken")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RevokeUserPersonalTokenResponseObject); ok {
+		return validResponse.VisitRevokeUserPersonalTokenResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UnlockUser operation middleware
+func (sh *strictHandler) UnlockUser(ctx echo.Context, userID string) error {
+	var request UnlockUserRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UnlockUser(ctx.Request().Context(), request.(UnlockUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UnlockUser")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UnlockUserResponseObject); ok {
+		return validResponse.VisitUnlockUserResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListWebhooks operation middleware
+func (sh *strictHandler) ListWebhooks(ctx echo.Context, params ListWebhooksParams) error {
+	var request ListWebhooksRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListWebhooks(ctx.Request().Context(), request.(ListWebhooksRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListWebhooks")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListWebhooksResponseObject); ok {
+		return validResponse.VisitListWebhooksResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateWebhook operation middleware
+func (sh *strictHandler) CreateWebhook(ctx echo.Context) error {
+	var request CreateWebhookRequestObject
+
+	var body CreateWebhookJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateWebhook(ctx.Request().Context(), request.(CreateWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateWebhookResponseObject); ok {
+		return validResponse.VisitCreateWebhookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteWebhook operation middleware
+func (sh *strictHandler) DeleteWebhook(ctx echo.Context, webhookID WebhookID) error {
+	var request DeleteWebhookRequestObject
+
+	request.WebhookID = webhookID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteWebhook(ctx.Request().Context(), request.(DeleteWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteWebhookResponseObject); ok {
+		return validResponse.VisitDeleteWebhookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetWebhook operation middleware
+func (sh *strictHandler) GetWebhook(ctx echo.Context, webhookID WebhookID) error {
+	var request GetWebhookRequestObject
+
+	request.WebhookID = webhookID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetWebhook(ctx.Request().Context(), request.(GetWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetWebhookResponseObject); ok {
+		return validResponse.VisitGetWebhookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateWebhook operation middleware
+func (sh *strictHandler) UpdateWebhook(ctx echo.Context, webhookID WebhookID) error {
+	var request UpdateWebhookRequestObject
+
+	request.WebhookID = webhookID
+
+	var body UpdateWebhookJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateWebhook(ctx.Request().Context(), request.(UpdateWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateWebhookResponseObject); ok {
+		return validResponse.VisitUpdateWebhookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListDeliveries operation middleware
+func (sh *strictHandler) ListDeliveries(ctx echo.Context, webhookID WebhookID, params ListDeliveriesParams) error {
+	var request ListDeliveriesRequestObject
+
+	request.WebhookID = webhookID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListDeliveries(ctx.Request().Context(), request.(ListDeliveriesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListDeliveries")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListDeliveriesResponseObject); ok {
+		return validResponse.VisitListDeliveriesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetDelivery operation middleware
+func (sh *strictHandler) GetDelivery(ctx echo.Context, webhookID WebhookID, eventID DeliveredEvent) error {
+	var request GetDeliveryRequestObject
+
+	request.WebhookID = webhookID
+	request.EventID = eventID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetDelivery(ctx.Request().Context(), request.(GetDeliveryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetDelivery")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetDeliveryResponseObject); ok {
+		return validResponse.VisitGetDeliveryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ResendDelivery operation middleware
+func (sh *strictHandler) ResendDelivery(ctx echo.Context, webhookID WebhookID, eventID DeliveredEvent) error {
+	var request ResendDeliveryRequestObject
+
+	request.WebhookID = webhookID
+	request.EventID = eventID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResendDelivery(ctx.Request().Context(), request.(ResendDeliveryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResendDelivery")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ResendDeliveryResponseObject); ok {
+		return validResponse.VisitResendDeliveryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ReplaceWebhookSecret operation middleware
+func (sh *strictHandler) ReplaceWebhookSecret(ctx echo.Context, webhookID WebhookID) error {
+	var request ReplaceWebhookSecretRequestObject
+
+	request.WebhookID = webhookID
+
+	var body ReplaceWebhookSecretJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReplaceWebhookSecret(ctx.Request().Context(), request.(ReplaceWebhookSecretRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReplaceWebhookSecret")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReplaceWebhookSecretResponseObject); ok {
+		return validResponse.VisitReplaceWebhookSecretResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// TestWebhook operation middleware
+func (sh *strictHandler) TestWebhook(ctx echo.Context, webhookID WebhookID) error {
+	var request TestWebhookRequestObject
+
+	request.WebhookID = webhookID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.TestWebhook(ctx.Request().Context(), request.(TestWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TestWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(TestWebhookResponseObject); ok {
+		return validResponse.VisitTestWebhookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
 // Stored as a slice of fixed-width chunks rather than one concatenated
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L35dhu3tif8Kmh+fVfiXJIiqZleWX0VWXbk2JKOBjsnoZsEq0CyoiLAFEDRTJbX6qfpvEcepZ/kW9gb",
-	"QKGKVRwkOdPV+ePEKtaAYWPP+7d/rQRiPBGccSUr7V8rI0ZDlsA/j2kwYi+jO/Y24lPF4FrIZJBEExUJ",
-	"XmlX3tI56TMS6BtDMhAJGUR3jIzx/nqlWmEf6XgSs0q7Mpn24yiokjH9WKND9vV2o1GpVhL28zRKWFhp",
-	"q2TKqhUZjNiY6i+N6cc3jA/VqNLeaVQraj7Rb5Eqifiw8ulTtXIcR4yr4xGNY8aHbHF034oZoSSA20hA",
-	"OaFTNWJcRQFVjHx5+fKY7O3vHJLff9utt6pE/72/19x/lh33N1RGAUkYjcdfdyqSSTpmnUqVBCOaSKa+",
-	"7lRurl/WDjqVdWfTbDQK5/NGBBRHnp/I9YiRm8s3RAyIGjFCg0BMucoOc6TUpL211Wzt1xv1Rr3ZPmgc",
-	"NLamkiVyq9E8pOFBa792GLQGtf3mNq3R3b2d2j5r7bO9fquxvbuzdPQDkYypqrQr0ySqVP3JtEomcyaA",
-	"eornopewCuTy7fX1xVaz3kASylEMFzW4/DAyORNXSiQFI4EBSjKeSkW4UETq24gSt4zLHHU0ny2MDO5+",
-	"2MguWRglLFDlG/9+xPSQRoz0EzGTLCFDkV8lvfGyvbVFJ5O6uVoPxHgroHHcp8Ht/wpEyL7+YXx415k2",
-	"Gq09qahiX9NBIxr8JOPw9ie8HEn5tX7Vf2wf/Ufr5X+0XjpK+o/tI01L68+1hCQumUrmRwPFksWJXrFA",
-	"8FASJciMRor02UCYmXP2URGVzDOzbq5FrRFX2y2k12g8HVfah3pk44jjX003yogrNmQJDPP9+/dHHp8o",
-	"puDAch0klMNms0F+/63ZrO/Vm8+qZBapEQw+YVQKbqlpV9+0necvjCYsKWAwLElE8nWnEvE7GkdhFyjz",
-	"oWzmU7UyoQkdM2WZ/DSRAnaExrGYnYwnav6OxlNmX744+Z7ekm4AD/YsU5ok7C4SU0kmdMieE6bfA0dc",
-	"/ziIEqnglzo5VSSSBKZEBI/Tm/S8SRxJ1eFu/eDaIIr1aOsdnlm4SrUS6SH9PGXJvFKtcDrWl3FclZJV",
-	"2SvhvdE4UkXyDQiH8Om4zxI91UixsSQTluBs/AHtNooHFMO7/fGEbECnscJHyqm1uZJaP2lakBPBJUpn",
-	"FIlndMyu6S0DhhIIrhiHudHJJI6Q1WxNEtGP2fg/f5LId9ws9BMhrCO8q6sn0VXwNk0LikZxpV054kKN",
-	"WGKF64hKokaRJPpuWBRNu7LS/vHX9JlIEvueidBzSCrtyhYs0qcPSNRMqm4UVtqVNSWW5mVTqXnOYbWi",
-	"IgV0cSz4II4CveRmwaYJb+O5apt5txdn98nfof+ZsEGlXfn/tlLlaAt/lVsX+Apc/iy9FC4LM6vyqVp5",
-	"KZJ+FIYP3JmIy+lgEAUwAxmICfO35ho1BCYlyjIS0+AWxwH3kjFrz5JIwT49bNG300VPZ7Zs1QtG/hjL",
-	"rqfsz5XiTJ/DpFNWrbdBkggUJ0/Nff/+fS3P8YsGYh7ZygsIGNApMukH7Su8AW7uDmgUszC/rWa3SCiY",
-	"BJVlECmco+AqoYEqO3qg44zoHSNUkbGQirQaDdBgaQCCIHMkB9M47j7OuWy1UhK54ZNEaLqk/ZiRE64i",
-	"NV9KLYvr8VjEsrCQY6qCUWYpn5MermQPZJI0cozFoYSj/IZKdRRq7ixVQhWK0HtvfUyl6tLM6zJ7H0kt",
-	"NPUQ9J0kc2edHE1g9wg17EdwI3IffsQ35asFE3msTTNmT2YhGNfEFMKMQWnogcWDDK4HG/WWxlrEsoed",
-	"zT4Nu2Yl86eyL8K5HpSmI1RrXl+dnz186Rvp0n9DQ3Lpvl6++v4oH/usBJTrGfYZmWjDNyRf6j/1VKuE",
-	"koRNGFUsJLdsToTWjoySqX9E3hxx2DfQjvTVgUiGLCSorz3DvWJhRK9heg/YqymX08lEJIqF3bF+YxdW",
-	"zNu2K8ZD4r9Uv6xKplwvT8Kknh7loR4yGPcP3szmrs8H3fAITJhc4/DK97VkRo+1xT4FG3U+ZEFMExYS",
-	"+BzRn6vqfY0kSdcI9uxMXFApb9lcPmjTuFDdgZjycIHxSZbcsQSUKS7IxHysrYc5J5zprSLoXAInibMd",
-	"tATT06FkJKSq4oaiUkY5Ob0gNAz1PB5+UnfSzT0Tirw00yjfz3Syj7WFxYtUJTLiASORkv4SLSyBJvRJ",
-	"TANmtz+7dmafL9kQmbrxVZTsdcEegyQFzRVN2ZSTwi/d/HzSXXcSOoGPO91a1smRvIWJiQkDQQOGpPX3",
-	"dSOkzvUW91wrdCcwyOXra0cBq2xHklUnwa1UO9ZqhIhX6ZLWOfWpWrlI6LB8pOkD6Ff7ZFxb02CERt/n",
-	"OHwsYcgWrEFjzpbWRsJ/wrFx85PTYGQmaYhdr+xFIu6ikCWfd20n5ive6loz+p+1vnai3grfyM+9uvBl",
-	"z2P+z1pSN7FP1QowMWQGl2wwlUs13jWYNB6HUh7NLFOIJJnyWy5mHBQEpXl3kDD4YZYIPnxURrzw0WrR",
-	"J0FX0YIMhUMkOGgKMo0HaW1ApcvJWb3Dv+yB1VSb0ETNe1aY4quN/iBJgmuLp1U/9wz8kn+8BKhu7LnI",
-	"R8xgiWHJ11G8HyzXF7Tuj7XZbFbT1lltmsSM6zMdLlXDH5GQfKUXjJFxkYL7Z4l2GP/GxxhGGcHyxQzp",
-	"QU7HY5rMK+3KUWqU6VmOIykjPqxUK3fo7t9cTWOgaM5EEpJhQrkyZ0yb4KBA6r2zd9TBzw6HMzus9/oS",
-	"CRIWajKmsVw2IvjMkvG4T5vj78bn8aJPj0hE1jie0ZQx5ALLz/5kIroCzRVnca/DjapvF/8sOdlizNQo",
-	"4kMyAzURtlQz1zr511QoZmJhuFZRSGYjxslcTAmVt4T2xVSBW/aRNuaIY+zMGjM4gT95G65HiVAqvq9Q",
-	"Vmw8EQlNonjenXJ6R6OY9mNWfhQSRmYQPBaCjCmfm02xB0LWyfuiQCtV+kuPtxfXJZ83UT+j6+rjOkjE",
-	"2FxhaiaSW2efEzxpGOfyLcI7RmNNS+D0hEfBD0g1C08SFqj6nySYIdRdc7HuZU95UXGPWIR4Q5Mh+7xW",
-	"dioDY/0xvYSUk70d8l30zWcRtUWf+XMPpRBvKZ//WUfSbJBcpP0/+nQuGcnf9AjdeDvyx2yv9REZR7kJ",
-	"dmVEHxezOrlO5oQOacSJHIlExfPH385YDCMuCVVE8IA5YyikivapZJ4vP2GQu2fTMiQdaPokyo7xb7j9",
-	"F3TIijVnxT6qrZEax5ktr3SmjcZ28D9CEWg7nugb4BLDH8DgxwvomYyGvBZxu4j6/RGfmpu3vLsra1v8",
-	"1BpjOUUGkkw0v1RE0rkkM/0vp8qSM4FKF7hLuYKNcyYyUJV+c/lJePB6aN0yChjxPvHZlgHVgOwZo1zO",
-	"WALHKkunDyEf46V6eAaN9XeVp884118mgYZY1SiScoqK6x8bxM0N/DEzY3IzZsS31ux84fynsYY/xzmx",
-	"MiT4mXwRGFH963gi/J24n0PC6PF5b0Ri0l/TIBQugJZBy70S+FwXk5GLNtO/RW412pjk22fDiKPfzibN",
-	"Picmb1p/XJsksQhojPFClwAL+/5ju938QGgsOANPBib3+TO6ttRsnUpxLGaQxFM6FROrGjNFtWwumY2X",
-	"q9YmsRC3ksTRLSM0DdNN1UgkkZo/rnfDjiujL2AAzPo59ncPm+T337brrT/V07Gek2Od1DrFEk5j5+1I",
-	"UwYex8XxMFa+6yeFnJqxEpw8OTFDXpZ+l5nd4/D1Ql8LuWI0CUbgmo/F0OX4pgsE/HMdp8jqTVNCdLXa",
-	"azm8XIwFPcgV8tAcOE/8ag1dW5w2m0cu3a/FiT1KEKl0GR7Lz/IA7WsNz8caihedx4KGXb1+4HMoS9kq",
-	"dkg8LNPHS4o1m2xyHYle+DdmOEuUr4XBP3aaT4m354b79VH3OJIm+uASYT1hz4m5XiXs4yTS4kMkmrLE",
-	"LQsxP8yXk44be5UPS3OcI2nfW3VvFYmXkgec+sGKdNPP4jJC9xcWrmC6/iT0ztjIS2aJzkTpMkxzG5NP",
-	"kFqIcfLM4vw5084PGvQSReOFoBT4KtDGjSTwaBGHTmC4uRWSh5dNPpUs6XqfxEeyC2VDwPhJrQianETI",
-	"JVWMu8pF8kYMtarvfCB/Bt2smN0Gqt4SxmDpDkwOzdbtThSdJxNyf04g02rZzvlk+Tny7ddz762TK+p7",
-	"9jIM5v7uvIcqeZ4IKfCwrDp27r5Hzi3UW3rHEi2cNFk8mk/xAdrCjWTJKR8IzMPZzDswxp2mnP+XVzap",
-	"TTD9S/eOJdEgSmvsTDHXEefkxLylWpkkbMCShIVdG3jGN+rdnPbX3/rpJNRMsktVpd3c39s+bOzv7TXW",
-	"3j+7DEUbeBzTaCyNBQIhcZZIfSZT7gG7cBSGLHxJA1PJQMMw0m+g8UWiD7KKtHgf0FgyPe300q+VgXto",
-	"2RjNq6FiLdB0NO/qIyiL6yvtPQTuyRU+m/pKbVtgYSGOAPTXOaEJ0ydxxrG60Ap+KNzLFwPuLNQCQvnd",
-	"Kd7bTEsFaZLQeQXr7Wzt5Y925h/cbaL/Ewsg9f7IMHnjNkHPU/vX3NLRIOmCVCtYhqsJDVhNsglNILE+",
-	"ZncsdkthnNBV/fdsFAWQigRsm4vpcNQmvWYPWDHUgsA4q6TXwmtqJurkdEAiOJ/6Kvg1qoQa6iCzkQAP",
-	"nf4MA6eXTXcyL4NfpBORXsmrhFJefetzzMjlrnIDRAVmVemv6bvReNSjmPIxUzkZ1zWrPdak1KuTc7BA",
-	"cMVgo6MhFwl6x1L/dStbor5bUPJZrQRwLgqqwvG8KEESpqYJJ302F5ArJqRLj4byMlklVIK7jnx5PmH8",
-	"9AU5FpyzQJFjbUj+/ttuffdZ1STqSdL7tVNJy3jbv3aQ03QqbT6N40+fem2n9Zy+8ISyvtiDSv6ID0Sv",
-	"Tm5Mtl1gjnbZOqxRqV+tuHTp4oPYc7/3MB/czwT2nEF5Z55eHTMZg1ygj6t5+PRF6loKRTDV20u+7F2d",
-	"XB29Pekevzk9Obvuvjg/vnl7cnZ91csVTDue2t8OmrX9sNWsHQ72GrVdutNn27QV7IeHuanv7hXNXISs",
-	"G5TDR+jpX3x3fJIv9t7f294jv/+2U89Xcp8cvmXxSNDW+ezuZXLy9vr1cHr8LRXsu6Y6uLl835++en0l",
-	"1awWvM2Or9k6WDm+7pipkSjYpbfo2iS9q9buXi87In0p+6mdIhqwVNkdRbygCvqIO4J01d4pm5AjMY1D",
-	"PQLHLEDyjxEbxKiR2XGx+etR/1UQnUevr25+OW2eRa8P62z++pfw/Wl0Hp3O3l7Hox9eDOdn89eH9aAV",
-	"8/74ZSP8/nWcnc1B87BVMB9QTEsmk88SYzV9CJ0PWgkyiOKYoJaSjhiFeoamSoRHlxYRkwE4ALbrLWDK",
-	"X2PBtVFOh6KKlS3gsta/Z+yQdETbewCgkjnhBSPiggdF4BdizCTp0+DW1mXZLc4hXdQaV3vd978ctd7+",
-	"tA5bnSRiPFErpVmb9LQM6AGTkAK92D3Yt16V9ALBJeNK/1OymAWqa0RID3zxvSBhVOmnUfRpcS9Nvp+N",
-	"l+It0hc/X57ySEVURXxItMpE/NAGadYbufMMw8md1MJJZyISC1M/505ueAzT45P9uWLA5fU//LMTs4Ei",
-	"4DkeoDJjZHz6GvTZTUSikDvHQkxgUy096zeF0WDAEmReB63dFvn9t/0F5rUKRmQtYZKkik7eylTElbA9",
-	"h3pBkziJmtxCYnXPWlBcqK57srdMwJUwA/uiwr0BEefdAUKud3F+dU22JjTpQQk5Jwx0URPBdEm0/anK",
-	"yMdIOjlMjri93+1Z0eymSbTBDHfLVl2KaRKUge0YCxJOhSpwnGnKQ9rYb+w/a8OArcI9DSPGAybTp121",
-	"1YhmCHH5sItHDY7m7hgs8VKxBvWivaqpSgTgjOzHLNzGKinnPqhMKLnkg1ru5rYBnAWrv4CIBis1edQe",
-	"6+Q9kIKYMK6pRzkQA+eCt3V6hZwZnyOTRAyimC2wqcLxqUJAG08WTHkwonyY308PLWgtPjCNuhBIXcuu",
-	"oXw4pUMmnfarmbisWlQZNLDTmnZPoQ5Z7eiahIww3sPlxDAbSJWZw07K1kYq9lGh4aKPKND5uJpV7y3Y",
-	"UgHMFuMLC1CEJ7NgD9q6nGwF5SJeWZq/QwKtoehJtDURuHM3piGDOUbKlyeRkiwekC8N87K/9J5hLoGp",
-	"e12mgdc7/ExAjEDfav0fxj+qNMNTM1G1hTNRQiRTWpZKz/VjqAetbsTr4dOxtpXt+CvVSjjndBwF+l/m",
-	"09qEzlC2vdWn6SId/niaJIyrCxPDyuYxUTITImScjEQi9QlxUDs25lVgJowj7r5YrUxg4npz/veP/7vT",
-	"+dhofPjqf1YKBvKCaSabsfo3dKOE8IZuUMgNX1pvG9yE5npb7yr7iEtu0of004QqK8KAbQAvW2kNoZ4u",
-	"uxEvR+cawLHSGldfqJHxzWjzEyIc9coyMKPtvVVoRlWMvt/ReAk+mBVDZiFmVJuVfaZmjHFNn2kma9Eq",
-	"lA9vb+XgwAW/fHdQqa+CWaQVL0if08qNVu9n4EuWWBUzM7xKPzWaT0bI3FdRO55J4xop1WdSHdgzNLS0",
-	"kJklWA/Kb/GjXb+6qBjbL3UG6fWqmsLsf13Cn0ZlNfaP0sYW5IIJQocJY/cYY84r5x8kf9sK1m/Z7DJH",
-	"wqPNIm9fwekv9flt5nDx8jlRX6Cc9DIf6hH0jmtCy9kNn8lvggPEssgynROqMdFhJPggMrVdZipVMuUx",
-	"ZHyB4m8MUJzGgiK5DtN+DE3Mqg6enml/31Dv8oVGp/Ox1dD/19T/t13rdD7ufqP/74X+5/5JoTgpUiBO",
-	"xjSKj4HXbyhYTKTj16w3wwU9RDL0VxnvXsPVMfFk7jLHf15E54+r/aB734fS2WtK0sPcXLhavr1soG8B",
-	"Y+pY35mbXkEVMk4qrS/MRihS9gsCGY0syNcmdurII3OhenwNVcUQr3+cPpPbIli9wm1JEpEcF8pE+Amn",
-	"r9n/JBHDhI5lnRw7rYGGEEjkDMKsnt1hVMYs5tJiFkQ+PWSNfIBC6LzE08q7QSwkvN1HFkDfK1jqaVan",
-	"9SK69O4ixMSFHHAAyJrROUqVQtwvDEDaBzgm+XeV6AZ4AOBiF+MsXRODqhYmPZUiIRVBzUE6WNcjJZel",
-	"itLT/tJ1pFGtGDr1LxVl4y2kVfph6g/VlTG5kzsb1F125PNVAwkLRBKykLA7kJ9HiN8G+bnTOCYRRMBc",
-	"nhudTOK5SbzWf0OQpV6pLsTsTLRzkStEjg9o2gDXpnG+GLMLznYYhSBoeoEYj7UyGEfgCe1pRhROY+MV",
-	"7Wl7rubTZi+DcIMv44sWW52cpbPzcRKo7HB8g3VGgYfTelHBuzPjLEFQJb0EABmoDU605XLbpBcREzAw",
-	"RL6wbVRl4HhDqlhNReN1XCkrtCSzBM6tCpRWZOesHGPRF47Izc3pi7t9518WibYy5kQPPqugTqMc090u",
-	"UkeiSddLgl+cTq7idfm81lr624ivlMxwqr6LDDYJk1Kzg7IVN7+bYiRFNU+pEsZtLsiMQuF/uMbyrBw8",
-	"8u4hK4vf3EiW1I6Gj0QB8LWyaS8IdOAl+lhBRsVjzdZWEyyJVVE7CEODm1FETqLDQKkWq0Ao6SJ4w6lW",
-	"rGhJD2OGTjJ0ndm1Ql3BUVvhPPU4wGDgll3rezOKgnSQWxgc05rTRKXgM5zJeod3eM1GktoQWgIGGYvh",
-	"EGOT6e9G9PXaWagITclZEBlLBGEE2KVhajCk0aV2Ws0UyQ4ndlhpuB7hZ/V8HNp8WCV9FtCpZCbmh/Zb",
-	"mpLtDVbZXPleO01h9GAn6ABcdCXJ3c9TaSh4APY3OE8iPtSDnbAkEiF+zsl5XF/4oFvHoZYIqNhC5rf7",
-	"QhXCIX52nGESCKGDzIPyUH/NegkNUp1+HHMfjK6bWfRIunVH4wynTuWtaTmBRpo7ofoD9lmAA676TmC9",
-	"YgVZbD6OByatYPAmGx2uk5eJGOsPCJ4ybeXDwwUAbpBing+iO8x0Afo0m8RoMILVr5LphChBmrsu89Tu",
-	"uJhC+BP/1YUAFHi0YffNesLwMTblrugZAFfGNyVskDA56iZMEwk8bC4Zi8PybXgrZO5oBmMlHyyjJFir",
-	"N1DPzWThW3odvC9BukL6GW6LktBLgZbA/T+WMmBc16mEjR7R0NFZZiwQP0a4GBZ6IeWuNrvChM4y3AE8",
-	"T6ExvbhfBliFYxtq4e95ZqpwUkE78qkvUnpMWr+zyhMSmBC3GF6hcWxDDjjQrM7tD2k2ErBcjnHBq/R8",
-	"KRkD3zLONTiR1Jz3vF2aO9Hm4On1sJo7xskzl0IWs/wlcwJ7VT1Dd9nA76LyqtfBfaFN/PpOSeeGsu2T",
-	"Ux6L4NaSigtuwB7Cc4Y5Gc5kDk6+YgVnh54Y79NuEVks05hEvtrUHmp4CdpcxsDCGZlL7q3eM6b2xdxs",
-	"THl/W/yXxkIq8/iUpw/5r0rYWNz50sDyH8vI0sciZeI5MwhnAcVlRxJxst0gIZ3L50QkVSBdz7RAo4AL",
-	"m3GSPpx+nIg49L4+ojL7GTs8OWFxHPFhjswSJpkCXsPZLCtYg5GQjBes2PMsI/NPs0Ez7QZiErmdkNGQ",
-	"UzVNGLIN7M5ALfIpFunpMwdqAx5sEojJHFPRCPsYSSWf+7mUvjTFD6PbUs27ccRvkSjcpSk3F4GA7WUC",
-	"33FFzgHFYxtQnq541Wb1OPJFD4F3EtNr6YF11+zxbHtfgpiDTOtPI+6zK5/XQHS7QOMx8tzF95Bhu6o+",
-	"YNYm9RPRB+CdeKULCpoepPnb0LORVZlnqSSSKTKdVLECCG60sspLDO4aQeLOci4VlWZzhAveILsJA1Bb",
-	"QzJakdTKF5vl04vz6LciDq026eYokaqtV8MJOd93Q/psqK8RuLVw8eQSOs9+KKA8YLHV9xyN4tyzi+pu",
-	"NbqMZKrgjWbXcWxm4QsHaFwE3hQcpfTncGa1jLPYws4DEaYMQnMLn13mvKNYaWlENVKpR/z2Skr65opP",
-	"+DaQUCSd8cWaYyRCUfuE3nfNGTBxGXBuuJgRwbNxapv05VsI7k+ng/vuMKsm411iqtw/PLUN3Iy+KlYx",
-	"CZ7eXxmdxbviVJYiJ11etntOObOm3hWzgv4VI9i9S0aoe1essK6YwIr0PpaTvs596WghvZK7Q8vFrFtR",
-	"Mn0hx3X9K5bpuoUwrkmfDaV/Ghqv5EoOumbBS5iFe37hxC/84s5d/hczrVRopUZ0uilZOk8vpJuUFw2Z",
-	"S/4OZASDNupT2l/pXq1WPtY08dfuKNj9Up+Ck3cnZ9fdN+evTs8qVf+v7suj0zcnL3IXr7+9PL++9q9f",
-	"HF1dvT+/fNE9Oj4+ubjOPnF+c537s3vy7uTy3++/Pbk8cb9cnry8PLn6tnt5cnPlPX98/uJk8drZlf7v",
-	"q8ujs+uC6+9Pr799cXn0Pp3M+8vzs1dulIvDPv726OyV96aj4+PzG/3Gy5Oj64LrL07enBReP706+uZN",
-	"wQ8nZ8XXb87enB9/5/1wdXx+cXK1MKCLy/OXp29OFq6fvD06faMn/vL08u3i9cK735xfXS8uweXJ1Ul6",
-	"+fTFydn16fW/u29Oz/zhues3Z7lfcIn1drlLL4+Or88vu0cvXnj3mYuXJ2/P33mXL0+OzzVR4IZntjvz",
-	"01X38uTizdHxwhuvcAbdy5N/3ZxcXZf+fnx0dnzy5k3Z75mF+e5Ef/Ti1KcxLFfIE4a9nFtwW9yQI5eL",
-	"y/N3py9OLhdek/6wuP/4Q/5VeoiX59fwlg/W73ZBNw4bu4Ip94+VvuR8+dRC/VS14rWOK8gSnmr72CvJ",
-	"tT3W8g3cNnR2wniy3y7yUN6r+s2w5u4DYh1OBhf1fwQ7y5h79kZjDTcbDWv2WzWWkgSxsMxH+kLEjPI0",
-	"0LFp5OK20GHbU0JNeq68K42y6gsTVO2t2da7pyc3N7jCOg8qIdBrV7+AmjAKBrYyhJkXQhRLNmql577M",
-	"a59NvRpRSYbRHeMGAGZ5sLPIUW989MYr76lsHvHlVqOcvt9EUn1WVpBWeqa8oFXACnL6V8wGBZt4mbXU",
-	"wJAHMBcu1OJmrmih2CjK60NVroiA3o8Yz3p3tT5pvLuo7lU1gS2YgXrH+2w4daZgnRzlLbiM6Wa70j0C",
-	"VZbwvqLF9uZeTi5nhTR+hJ6G/tyLHRty118a8uiXzELVyZnA1moiBv8Vv4tk1I+Z14QOXQ9ckN6WNvra",
-	"PeAinU4uF/9iJDhbPEbZPJeFo4qTuQTlfDPifxB9rLupyzdxjW26gQryDadm+dfq0wxUkB8WPF44pIjF",
-	"oQPj2igHWplctdXFDK5hYX5boCL3An81YOyHjeYzEnGDj9kX4dzUJmf7lMmYypHpE5U2YVmjdbe/KnZc",
-	"Dk2icIWmcVxysmSmwDKJFPSsfE56+uD3SBAzmgC/IKeKjEQcyqIzY2MqMyjOHNNbSESmRNvP9qB1uD2R",
-	"/iHEUrZIcDKmya0EWBBUQgrOLGEfQXL/JCKu//QzsdO78p17syAK+WqK7EnOs7tMBttWuwP/+9ho1Dqd",
-	"j82Xnc7H/Zf6n4cvO51pY6953OlMW43GN/ifE/zPS/hP66CG/8Wrew38c0//+vLk5cuSTP9vGY312DYi",
-	"bIvt8WtaD3Gbs8wLMr5zlGVeUkRPp8ZDsnGOlKGzjNsaE9gDyl35qTk4XlbioyvB91NPETE0xzCK681i",
-	"2mdxERO32lrqtHeuVFfmbBi9c/NDZA5cUWk5EqgBrqNcJg1ld2PlFWRLmr1ATS2w5wB/NI0h9SCV1BPY",
-	"hXHwDR5Wq8s1y/TSgdqqsUiYqZ80PmKfpFyJgF3T+2Q5ySmegBXZeCmR+yizK/eoSBV3S+VoLx2FpbFN",
-	"9XJ7eD+7ke64xAPt9KN4RueYRJmGLPW2Q+kJyiSqyQK/Fy1Yc63PZ8SfaokmJyjCNmSHiO6w1yK//9aq",
-	"t7TSjjkSFuIKskQDFd0xW0yIknHMxn2kqAV4l2LSBCyXBSgXo5EAsX4hM4nhK/FcUNE53NlvkN9/2zNY",
-	"rKvqiXAu5W6HtCTVdeznZe4FOk7KKxoX0A6w3ri5v/ds6bTLgHsKvQHLrU06LUk809oaZB0kLIgmEePK",
-	"6obZRJly1lGsn9KpGnWBIZcbDvl1qeq1kabWDcNrzcP9xso18g3gvR3fAG7tbu80WtuNxv7h4SpLeL2c",
-	"W5PpAiIQ1iMkSqxbYliyFhCQh2KrkhV4vElGpdI2M6fPP46yXOBNaOwnFS2TfQVAkKsy7UsKp06VdLlF",
-	"FvxIZoup6uuVoBdR1yk08DMJbOix0/xV8Lz9VagDAtJaWersF5JEaZqfo3Afy+gLScSMFy5RMR0jVk4x",
-	"ikCvz2jCkp4HfeXW/3majoclqUV8xhpuEAYGGYOvyBTGwDe8kDJWwHxYzfHXyzWuGoUuZf4IH0cdeNyG",
-	"XkwjaFbK6/sUTb5h9A6MWzaeqLnJKpkwq+w5JbC4anIpYtZ9yh+zw8FiV9ty0qtfclWPxcNCE93leaTd",
-	"LW1+0ueskjQo/9kiTTOdYzGeUIOrgDl/vTQH38BWRFwqRpdCgpRwB6TjIgAq/xxVSaF4pjmZhCeeQoKa",
-	"64lSgkL1ElGoTuUpv9wNjk/3TscvG9+1Jtvh8QbIVCs2AQFqVjgqU+ZSAmDVw6WwLEQkea7ynFCiH03V",
-	"VobeSTyPuZpC72WbnmrHdRYO9XdsU0/EubYesEP5LZvb3gLNffL7bztVYv460Lot/nXQ2Na/tZ7hCUMN",
-	"XJKQTRiAD5LerZr32uTkGERJkNxVyccO16dq/pycf3dhL8NB+/icXF4doVIPF0zBU06dj4d512Qhg0ju",
-	"1rmNrXPTLXK8VVL7Fj0/q97GFzyrrZ1iIbHO2z7mbypEsZuvcVeOrvRscBRVWHNchhI6u9rYoX/L5uub",
-	"zJqSV9gW+dHr1xcN1qsvLqn8F2HKTeOIO2i2MY3i7LG96x9cbL8cNF7dNifvtn9pjI93b/fnO8m/fm4F",
-	"B+Orw3BPfT96PWu++UGsIRwWva4L2/jWtijZbK1TgNMU4qp49gbUUwxIjwaJwXuaMXrLoIoiweKuImOw",
-	"kDiXobiibeZkbpfxEJz2WQfkmvAY2Vc5jKlIyq6LLSybO5jtrcZ+sVXdp8FtMKKcs7hrcgptAdaSd1r7",
-	"HZ9AASmxXKEnI8QYW+9b5d/IIZ5+Q4Pb2jE+Td7gd5v1RvGXELi0bH1K78/cVUQJhY7lFY4up1m6Ljxd",
-	"i0q0zhLTDGBHQDnpMx/1dDniEjnqQ+M2tHkQRqlkyYrAQB9jSRZXxOCnlJ+RRQI+2Gsd3AtchvHQEfSD",
-	"jiGYS6A2rbEoB5svioNIldGQR3zYpfGwkLM90iZEvln0sKUpfhXs72elozQ2s/GQf5rdSgtwtPHDCEH6",
-	"OTdnMpUjFnbzrB8hHZeflMNma+9eJyUDUrH8G/u7h02ftWRSFBAWDhwLJgXrnsPB2a7Nw33Ey40eihLW",
-	"XbbgcvlCF73UA578PASSgZr8XJ+4E8Ej6C8F7/n8rMFUEax8dTHc7gqJbjA3nBh3eEEbr40J7H3GXUSZ",
-	"8qANzL7i8++dBaJ/yKjzsT0bSS3ROVbpJOty5HUZygpdeE21vGipSjSejc2I5Qx4NbddqoMvYZFrKKLl",
-	"ArhabA6Wn7N11a4CC2HhaBVzzFJFy9NByjhKARtbwvnLVNR1D/BGnHpTpa/IXXHGZheYwb15RryB+yvJ",
-	"tulxehcNqRJJPb1X1g2ouwGWVtOEs9BrsdHT/6kjB4kG83xXCGiu0am0O5W7s9b/+z//t1OpdioJnZ0u",
-	"XNQzhWvob6zdsjnebLYOe3OgcvSCKqq/C/ez+Wv7DqoUk0gH57BicINoncENnz6tdro097YPVqetPkaG",
-	"ZtXfkSU7XY52F8MIsSHxlCsM4XtJgBBqnAOEiwkLSvSijsVPEYl4EE9DFj7XOqeFeXFPdzhENYxvGpy5",
-	"HtTx3P4E2UTYspBFw5Eybl8hFQnEeCx4igpgS5iFROwqIgYdrjLhLQDyyTZ+MBFCc9S/wPTPKhQtpDXh",
-	"jwrHd7ABvDD06kUM6Y09cKmDv6vUKmzdSGWzCySJozvWJlThYlOJ8DKQBeZ3xAH7AiIzDQxr4o2ZQ7qt",
-	"VYHyZP2DvZ3V6foForcQCfd9Hv5bMm6b/zmnGGb2Ub8YWy408ylxbT2rk5PxRM1htlzMbKOp1S0VvCnU",
-	"XMXwhp16Nk2UfIwyJdTBQIyVO8QmTExilkn1E9zANUuHe0wdxroaJWI6hB4QX1pXUpa1G7JeNOScn24J",
-	"AWQbFtGCvkNa3ETKht0jzG70nXo24QUIyN90SP6Sm0eQ9Z4vJ9pIOqqF1iamjbKoE9tHX/9l+gMYpBAL",
-	"UeQTJS+hSKhmz9CkSULbwnkDWf6vEZWjr3f2X5z8a/LTwbffXNFa9/p0/L62+/qYTf/FLm/Hu2dvJ6/f",
-	"//Bqe3Q1fXmzFhUXZx9cjTAFw5IPNBYyKBmZGcxYf+PaD1dhvj7pxtj+0yNOl6/qsBDgbetR6kRIZblV",
-	"pjd9GQl4Q+lrDsaVxfcaGQiDBXznH1e3cPlQHEAp2anl+XSoPC0tWTQ5kpi8UOaLWX8xoLFf0UrkaOQP",
-	"Xogk19NhKRbyYhcI38t1G7ClC4otoRhkhvSyhlivTo5sAN1wPH13ZmEyabbeJqAZU6T6aQFvYMUhejQA",
-	"6CHJ4oHJswlYdGd0AKMM+DlC6ZaULPg9/TtoPa+nzJi7JebQGzWmreky1Sg312SW6jGt5s7+zsH23s7+",
-	"KmVGjaIk1DY4xu+XsiUonwXQO3TpzlO8/FUMKA/n7ME5GgvBnObsiHKUucBIcypBqW7mSbzcccnJcEeK",
-	"ecawjINWF1XcLI1klJ8i+8dTro/hzicV+7+piv2XU3H12Iuqb0H9y/RLIlCnpFVYMzwztDah5OLsVZW8",
-	"vjh5pWnnPetfkGhMh8iuDdFtt8h30TdgOTcbrR0yiT6yGJqoAFiljEIGKdF9KtneTnYTonffnF/OGt+9",
-	"Goqjo6Ojs6ub0cnNUP/zRP/fN8dH8L+9wUS90/84vo1P/vXucoe/OoO7joZH31x995+3wb/g9teXN7sn",
-	"ye3r4XD49dc5u2R777CVNZuPaj/Q2i+N2uF/bn346utfG9XWp0IL+knv/G+jd+rR3zI2ySqfK9Wgf4Qu",
-	"+qRJPmmSf5wmWYoA4KlUn72q0feN5vf8s5U2erkTf0xdozfLNbEexhH3rzaf1NYntfW/udpq9gWa+48F",
-	"1Ok8qbJPquyfpq09KZxPCueTwrlC4VymCr2P1OjKVWI++eyewuIbhsWXF/OaHGqDvuCzqLUKxZ+C7k9B",
-	"96eg+5PG+BR0fwq6P2muT0H3p6B7Tom/D0Yss8+s9Amn3ak/VfGxbmazF1pWf5zElGO7OuhZDTRQ/1wt",
-	"3jNN0E1f5MVRLl+7jXpvGzDc/Z1D8vtvu/WWQdLYax2Q33/bru9anI3DJvzdMihyFnXItoNOW3K7BtHo",
-	"fE8vWNrEnt0iiX5h3l1+V+q0KMJ73Dbmdg2+aTJk+SczlRYLFTQTxkPsbiJjMeuGArrnGKINGceeLAg6",
-	"lnYQHw+o38pa/8l4IuIYTov3S7oW6alYWBBXUW5KSFji+l8rNp6IhCZRPO9u2AvbxlNySHvXb98UUGoh",
-	"qzdlHZDrEgl+Du+QGwK2XADz+g5eY4oLci/Eso33rK+plZM3gHm4DaTXrB8+K4BLTIsqCmBvtGLdW4i3",
-	"lCAyuHYEVyxeEwpyAfUb0CsNkk1uLJOEDViSpG0BMx0QoLWrdHrrLZtbAD8fAx4tsgzkFsau15mjfuwd",
-	"9PsOytYrHePqFy7ijbvJF3yriCU5nagA3c2636dJXM+bvIWgAB+hYCQlrBKkPLO4aetXv2Ghttpy+wLW",
-	"hOBW6RgDLHYK45nBF9kkWhluNOdm8aRVQrnUrE2Ww2ha811bKAkEOBaI756ImQcFpanF+HZp0dTmdGXZ",
-	"fHHB2UrTxzCbC6qFWSY8vInjD0Gc8pGp4/OrE0LjoUgiNRovbyqxt7u7vetpmTVzoUDV/GxrqKex+SIm",
-	"k0egbX30RkJ6PdHdQeyzWPBhER7o9gbtU2yb1oFfkVUUaV8Dr7k0Q0FFYyamBY6Jt1EcRwb5czkdbO8Z",
-	"CesooVlEBJp/btoHIZKTmM7PShdoMI1jU6FmoqlWkKyxTtXSbU3REg0n9YKnBZxsA1/TdfkQ12yCk3a/",
-	"cUuzuK95QTYx8qviS6gCZpLSQ6n+UM3oJ0UkZfQqA2L5aGpV9n1Ltapmo0CtekzRnExOPydH+GMP5QoF",
-	"yhJSoY5H5a3pFE8GER+yZJJE+rhAYx+GAJUXp2cbs3efSlOShGVfUxMzVHgVDfnpplrvBgjQsyiO0S0G",
-	"i8PljCVECdK7OL+6JlsIRVkn742mG6kq6QGMWw38HLmmPt4vq535n0pmPRNJeAxtMTedNiIbp21VV3kU",
-	"8X5XNA1JZbO1H/frrRf2Pz+U3Ks/LJn7fbobBcaBsGy8HnDhQ2a6Cn3YKu9KQIfojNtfDOrk0iyTtpQk",
-	"u2MJje0zBtyuoOUw9IbOlm1zviqYkSnL/q9OR+Y7zHz4z9UuHdOadrPd8wCQN3GJjU3XpMws/8vzwvss",
-	"E+/OnbKVMhifKpxAIvoxG2/aeoYTcIbYxgW7+0Wiaw3qzHj50gZS93btLZqj+gMbtL9Lm1+tdqtbnJYy",
-	"jvt9zVBE7fQFkjSgJaDnay08d9d4qFxk7mbQ6n3B75sykYpLDi5+A5q6iCSUa2mJxZbRte07TyWh5Oby",
-	"dCU22ZrmEo7eLYcjlKo9pt5GlNC465DzePLUqttp5DnXi+iPyjIYUVmaA5E2A/GGmUEyzzdQSnvUl4Yg",
-	"U2zAnELqOsZg5BGBgaRbpsLmCMX9nmzn0mVn1W7rd/reFT2iTEQoYTS0PWr7U6XEWm0V4ojfdu9AddM7",
-	"hTKKyWW4opzN0n5TkW03lWvFlfZkcv3WIQBnP+V3pFrchWJZfEETlWK6o3+7pLNV4VwzPvFiSW9kNOTh",
-	"IiDhKsovAWgrCaK6pl6WXrW2nqHRQbmrrBjHegMEaGOp2mZQpnurAznzI4HewfPicGXUklvblTE2S973",
-	"qmp9DN6V6iPN1vbO7t7+wWGjRvtBnU4msj4UYhgzrRQGgivGldFUlmDmNDfP4QIJhf0TVgzYM1Z84olk",
-	"PvkLm509J68i9e20byGKXMOSdNavzo+vLr6vpZNfAxcKMNlXTLmMfab9Y6qEfaSBiiElUXOEMJKmk65L",
-	"woJu/9BJ8qVI7GQEj+d5RZraH0+4AktXMnIFi1OS2We0crPDi9u6uwbieHHn6SNuJqjHlc1IBFcYDtQP",
-	"W4ooDCrVyjBSo2lfH5N0vOanpVji1crHmn5V7Y6C7SL1O7FLe9qD/fz0xXGlunD51en1tzffQBf2e0sW",
-	"j5hgMTdOxPojRQ+cGjp2xOMayTi+q+93wkmT3rmmN5NgmWk0OBdTopKpNFlgDGjX60C5OgHsfuItXfDh",
-	"WgvuG4tYvvHB/LdWAub1YKnlZV2JCeMgSaxVN0nEIMJI8ucUbkaopUJimfz57nMd5c1Pbv7IFp1VO+zP",
-	"XrnorIo/qB+jpaM/sGzRTvGRahb/KUqJzSguKE+3SkPj8GB/b3dnu9V8JKXhSQT98SLob8fqFw8wICVn",
-	"mpRt6p3Ezo7diJdnjurVN7UAyjUbXRGFXx3k8VCQFz+tdd7eq5NrsuVy1HqLjoU1cmXSb1T9uX5YbzFL",
-	"W96lWMkFy5ZtvYj9ZOVCQ1kxMIuqZUEkCeNiOhyt7CVbJ6cDsw/6Ko0FZ1WXYwxlAvoM5fpRpy+DX8Af",
-	"SIdUj8Ol8Zt2doKz516DxOxR5vA1QGgF/7AexZSPGYIXG6+TheuOEqZNGdmrk3PgHKaNEE0YiYZcLPQ7",
-	"a63jOkI06cVlP4br6LZQ04STPpsLhzVrV9+0x3TAxbm6qWORMAjX7j5Le4f3AL4Y8xARfxgOeafS1mL5",
-	"06de25VNn77wuuDpi70tizPeq5MbfsvFjBOcQvk6bF5aVdSwKq3XseEWLI4CS1rvbnF3Q5ve3mckZgO1",
-	"UFVRaTQPaXjQ2q/1t4NmbT9sNWuHg71GbZfu9Nk2bQX74eEj9GrMugYoShETdTdTqWa7IJqGXCW9I+/V",
-	"hDFbUlA8yIvvjk+Iu8d0x9vb3iO//7ZT384hYZ8cvmXxSNDW+ezuZXLy9vr1cHr8LRXsu6Y6uLl835++",
-	"en0l1awWvM1pEYUCoxDwvSBCr8Vkn5HeVWt3Lxfd1ZfW8EI7sPfixodH3NF+rrE7FC6NxDQOoXDH8qU6",
-	"OXV0ZjJ9SxtAXmEDyA2aPS40diwqOYvKJuPnw+iDnEOjVoIMojheqMRaCF4WRe7ghm5hmrCRt8DhCxtz",
-	"x4IPtT4yFFWsd8DyF1NUCPw8O6LtvUZjjYRVLnhRnc2xGDNJ+jRwve7sFme/wmuNq73u+1+OWm9/WoeD",
-	"YwuClYKzTTCtGHipFJh01oN961VJLxBcMq70PyXkAXWNtOoB4kTPINbbMkYsG7TQFijR8BbpS7ovT3mk",
-	"IqoiPiQ3kiXEL03CEtrM3GE468TUljvez13iq3O6p/EBLbD6c4X1Avof/tmxPFpr0uAeNOpE+hpEY5+I",
-	"xDDSWIgJbKqlZ/2mMBoMmIn3HrR2W+T33/YXmNfKKrINmhMtrsGZUMRVEDyHHrJwJ2ookd9hFy/1rHrH",
-	"hdcBpLdMlpYwg6W6qB4XjWMxY6GJhzdbmrm36s1ny761WzZ/KaZJUBauxYTKTNa0K2zXKzCwUfmD/cb+",
-	"s7aXMk3oNIwYD5iXc+3Q+rFvgyOJ5cMuHnXadGSJgPl5ypK5aRAZsgGdxjntAW5YQ95kK0jKPwh9ObOf",
-	"MFHjVV8oabCcV99RZTRaUw/tvJ7XgNt1Vsba4xIeic8RaxWu1Y1dGadMKVee8gAyqvJtgweNaPCTjMPb",
-	"n9Y6kdOoG4uAxmsZM5QPp4ANlEEKqhr72FQ1oL0RJVJ5WnTIakfXJGRkIfcM7Msc9IEplVXso0Jrhc9t",
-	"aUA1q9O7xPsFy7+Sb5tckpOwYApeMgzHHIuQyY2LU/DZbmAfXjjlc4yfQ4U38GyLw1DkKdjb2bAL1IIN",
-	"nBnPh8LpWsZwry4WjwHyEIVd7A1uMiUWUmFNfimREQ8YaR7uN/IeiL2dTMnp7vZOo7XdaOxnEmgK02fM",
-	"GGxIYtXie72CHrGJ5ULh9yPWY/ttjx5xyCUc9NoZ2g4pItAqlry1rsyBSKokZSr9uWlMU39gU7XVU1pS",
-	"+FtEiVnaWCzC9UlhYaGXjtSuXvl5TPIuqOJmkqCJGAeL7bSe8ywUHteNYSeqpA+lZ0ZLHdPkFveXi74I",
-	"54uu296WVs7bRh/vdHqkzwKtx5vNdjIAVFZ0ad1wPa6Q0MkkNr6knHQ/E8pIHzpkHBrCbebwzh3fnO8X",
-	"pHy2XBVUDFsDiHAoCTNLLm29PFU4zWy7f9iJQjfKj5XFjwAJeY+XOY8fg7vcD1aiTXrWCNB7q/+t/4mR",
-	"nEibEsEo4mnhCwTTEAWB6z01dpfgikZcEkpCUYTZ0d7aarb26416o95sbzcajccBqhhH3C7ROlyyiDKK",
-	"aSE7A9jKx9u6JVzWZLwMmZImAAI3W3IkU+4OpLm1kBGLBT6tjxegQcRU5X1pY9ZOGA3X0mGXs+qiImJr",
-	"r6vc9MCZmnEZdvtURoG19jO/TIRU2ggRIuepEDynex+sEUPwT04xu7a9/0rjBUuctUfO5sObvpAkCg13",
-	"mUVSsw8KYJiEjSdqDkdrKlm2YEMT5FxMEwLoAySO+glNjH8IvFjUg8baDJtpVbB0cfgmblo6hee5sdvA",
-	"wuO4bJFzFjkojSkNsUTDZ4tMtaMfkn+/3p3dBdc/xz98u8N3k9MXgCd69E2r37jd7m+/awTjl9MfXh2q",
-	"f/O48cP3Z+IHdDuuGDB6H1aIJwPaMZ+wEu9kz0f36Onp5ITOc0KJftScakk4w/bSpo9fZrZZgbNh7Z+T",
-	"UgtnAnH/LtkkpgFEgTa0KW4Zm3RFHHYHRTkVi5FJcHbEoY0YSEXnXqAyRfPbWw7n19o9bDVWAfrlFiEz",
-	"1OK1AOiVjUEQk7KGj3cszoUTV4cNV6XSfapW6DgpL29fcEajE6q5v+dHyiazsGej9bY8CPizUJOecxlA",
-	"FYHRCbKFe5PJPWvki+yebO79gsLD/XnFYjjEuIR/jDdJ0zfFYSty9K1PE0svpc2ZMOg8xZngNm5dOg/N",
-	"WPGebEDMnG0W3ntS97Ppo4nNIympIGdqJpLbfDkYYvCtk7BPpepOZcnW6i/o6bnXUqnw3YjQBWty7xVJ",
-	"k0YeDb5rKlnSBWOmeDI3kiW1I/37spUqKcZcKNW2dOqltGtWg8c/s3eZkWWOU24LMiS6hAN+9pw9y2n/",
-	"oJQ97+RKp3PbSJJWpUf0jv1x6XxX0ZCfT9V9lNB8ATGVtxKiTAZv0UWZZjZ3IBMP7n2eDIHNY84WFBcm",
-	"YaLOjId/gWCzmKqSaZwWpYCsGUsuA4Fbhi1sJB6kYVojf0aTUGaCSUVhyFwiyVqxwfVKhZ5CHX9WqOPa",
-	"mkv3xOcusghfv782kdLG3sEzt3yZdCOTplMlvW8YTVhC/t//+b/5FL+S07QsZ/FNNGC+8M+GT10YYXn2",
-	"Yh7UuzB/0TKn5XypJMGs9cylvqLHRtOADS7aWKMJFhoPB+Sc9SyKLB5DSCMTg0yW2eolrFY+1oaipi/W",
-	"5G00qYkJbnwNvDQsQbH0Ke+NXMxamNCfpwxbuoOt5SyQqWR1kgHodt4B9C8bq9uPOzcfMNAlPjJw97o4",
-	"rmmBnx7z+gZ+LBuKtiUPfaDclbUOeXmeOT6Zd2doe1mEAE7tk7fpz/c2BYXpEC8Nx1t08RdgZK/x7Z2S",
-	"FFARMpu6nyxJTrS35HITm8+wuPAxR1qcpmhQcZcvlnfT/b5dvEMeiGmpcyOgcZyvnM/KbarZ2NjkHdnc",
-	"QMOZ7Wh6Fiu/ABDdcIzCmI83m7w3zhyHwENbrFamCW9HTA3aE8DHagv91jZ8C3hl219uvF0yScfMv8eA",
-	"QGVrLovXddEGL6zeyoj3Y/z2RfrCS5zatZmZa+nrTewFjNt71AxwXSkg1GQJbIUzESDN3frIUt3O3zPr",
-	"ncrnv2u+oW0JKDv237rgx6paP7Mp7F3EullN0IXOD7txxcX7CPWkVQJO76IhoE561FMfMtWz2e/Zyd+y",
-	"+T2P/N72wc6SJgPlJ35J44DKLRfBbQ3+f82TnwEGAlCgkhLP1RgI+dJTf5dTDdb48u7BRNfJklyqedkv",
-	"Zm4r+tjnC2YU6GuPnd1YJ28yotzQq1dAaBDOzHultfsh/0FJlxG5eb7jRsmBGezu7YW0WRMwJWPWniWR",
-	"Yp8Fs3wVgFeKZQx8ycWFs7ntKS0vO5s/iREPBStwUKx5BosNUTU5xkrB+xSyFesWjvmnFDeZYC54rvTo",
-	"YL9x0FqPJa8I4DEedqGAtGt9g+UxAQza23JT9F1lQT6hv9NaTSvs3i/FvwKpB/ic0DdCTUskZg9+g9Kh",
-	"nlQ0UXp78nm2rXej/qt3t6ffnsXht+9mp68Ox6evXk5PX71shq9GcZ9fTv7detnob58O//39N7N1SmVX",
-	"Yk/kbCmcgkOKKkWU1cO/stO9R31kUaDhhqsoxnZcdrkKqyM3CS/8nHTLKfnm8hTBt/51CVTd1jrK1btX",
-	"2HqzoD6ykLMtq7fSnNMFUSNOvqGSbbeqEKaaTzBLi9s6XwzWrQQ5KyYyqPA0lcFIW0avkozGDKOGfTHl",
-	"+bLi9ez1UsmO1ceQqN0TaqIldk+vq007oZOJJGKy4J1orlFt6rCCsNzUbmXVEemKKMnN5ljEj9HELJK0",
-	"HzNQ0wpijxa9cCVC4YqYhnmVqzQv/txgGsdFebjrRE2KkZNvePTzFEtnNLN9TrhQJGFQRcLutNYxyEA0",
-	"kyjrHFwz5FneMSibC0tNJNJLtCqFurpXLBGgHB5EEBD0c90xVggUTbNv7b05JWRzGGn3dFpHn6Man0Q8",
-	"2vWCmZkwpbccZSfuKBxHPNOvagOgTID7jlgcevG/9H0CuwFg5GIxEdc/ecXqAdAKpvOayqf1kA3cqc17",
-	"zzibpdgLQP62W56csDiO+NCqHyKG0EYVvXp95qE4GAjBVK+CxM8oRoCHBCzkjlYQJRw25HroJXa9+ZCZ",
-	"f+HAIdCics+kHaBJTx/7HgliRhMAxOrwfKRsUzDVlYwkw4aW6lPTOHba1BIWkM7XMANXnM5Ib8zaPeee",
-	"RjGUQbMgIyqrJI6ktjggeAStDFWdHOFjHe4yvYSyN0aS0FjaZtohGSRi7AvSL9JOYG0tY6fY2Qxzfu0+",
-	"gfIPEa8ON3FDiD4I2w8Qi06zW/IjnGOJWaLL+pytUKSXsbo1nEJwOh7Gzz6V8Ix7YfaVHMobnp6sKWiU",
-	"2nIVM87A844eRXO89JF77nYUJBdV6akZ0cmEIeJDxMl2g4R0Lt0JMs5JqwEt+sD/Mifp0RGsUQmokoQN",
-	"aRLGxqMTM22skoBKBsxpFoVqpBUE0vuvXjUtX9CaaqfTq0LrRihdqJpn4TWCaxGvP4ZoNR2eEQESZMAw",
-	"umMG008MrKNIzb2YMTxkPMqmmLWHTBMfg62OhbglcXQL8eNxASvcDD17q92B/y1gaOt/Hq6FpO2J7KVI",
-	"2vrYnPKBuO+h2RQhu0jfLMvLY+a45SzvReyiewC2ZhqC1NcJlrjUgu56Hp21jLBpf+2mIhSSEFACFQVq",
-	"W7u7RVpjRvEsTtddt3bv0P1vVeXew3h7xnhD0LpSul0CBbQsGeI65+S0Yf+EobguAWHZ1AdfmClRJr3e",
-	"euu1ga773qBuJX5xFrllbAI8zUgtQvvQPI2nBGVZHCWTmHL0P4ZsQhM1BjyaU9cY19av6fVp69MG35NV",
-	"IpIOD1kQQ8tPrCqiDk0OzTZM53X4qQB1kPE363eH0uROkqMsjwbHLET6vBQp617GKJzs8Fk2LwO8ugsa",
-	"6a8L6+4pK5V25ScpeP2Szt4yKemQ2V357MmR4F54YGbkmeZkBoMO8moni46nvc+X4ainsCZYYXal7qGG",
-	"fCrqXyRZMNVy+wrq2uDVGMj8hsqi3s+F6RZAV+gsAm7bw+isK9FC4BICTWtQ8Izr5IRiL3bNCGqMa00w",
-	"7HDIbMiEH1r17XrzmbUj0PQE7XCkjbvItvaFE3GF34VOe0jEWK+n5RrMxy3BSKmJa27auiiN7KVVNig5",
-	"MJPpK5oPDX8F8H1eO3yKubVZgMiqPdUm7+05mp5fWR74FaFmCTC5w64g9KXPenXsUXZhDWzaXCfXUXDr",
-	"QYOl2IIzypX5oFaViYqCWwYMqcOHpgWKQbjQKqBZwEEsZigWFqLh+Ys3SVxpV1KAuzT8b36xSQCpYWkY",
-	"EVpW7cql5j8oqM3Mv8yqns9cCoE0oad2BW2XqiENWJiQxUyxlW8yuljlOy5mKAiywSN9y93C+AAsDi7r",
-	"3c0atgUfGbM2DqfSrrzAcQnOTN6YeQ5v8z+ycEs1TczWM8QB4HNuIXABFh7FB+CImvBN1cI7mrnPRgJI",
-	"hCbMQ3r0FyZDd3DF6YDoD1YRHy6uk/2hSqA/FxglNAIwIr3QMtuRu2j53KvtLC+FoorB+9CaMPs+y4Fc",
-	"mjNj2m3Kond7Vn2G9pbsJj6ymvRcq6CFd9jku8yZyNmIT8fm6dg8HZvVx0brod6N0V3eWZf9cjV7cPJn",
-	"Iku2+e1ZWFPI4zICU3/WKyNn/i2C1xxE2I8eXVdTjN0URck1vvpYw4r2muDxvOT11TXf5qt+Wjq3Kp/0",
-	"pch4LwC9IABLEDVKMPIc0lZWhcHsx0yGuhja6vuIV8mYcsSjY5FLATAkBzAkqEgZvcQmCphsl4ByTOSY",
-	"1zu8w7/66jqZa3vkq6/IKSc/Xs3ocMgScnP64cutUARy6xmZQDrTV9boZF9VQbEp1YBwJOapK6OvWcjY",
-	"DjeK2VcI+DCfMK9rNjr8U40Lrd4ve1rdJMmU9xz+HqpSY+GORM9kmPSc3pah7w433rIq6Qs1SiFs3bd6",
-	"XvpY7xkg4HEI62rDFLcqMgaemRsuHRFT9ZVZzNMxYObhev6oH6aTqD6n4/jDl1v+n8/gPe4Obd95d+g/",
-	"n1nICyCNDkfa+EIS2pciniqW1ti0SYTfhSbYEGy/EFKN0XA+mkShGMJqDxnX00iTrZ2Hf1zv8B8n+JAd",
-	"DWy/f+0Z5jDadwciNr1UyZiGLH2X9TsOsTRlqsSYqiigMTg69e4w6dAnXPOzDr+eCayXgWwbU/bLVUID",
-	"1S4mTSWIgk2okh8v2QsRfPhyK2GhCJ4hqK+1tfXeQAs3+dVXEBrref6IrQk2vPtPPcee17/ONb5S2iw1",
-	"QB7PPZA8fe46fCBsVrthdmQg4ljMiDOxIi6VHsuXPYBA7lUJ/qPrHfPeMzw3PQ++2lyAgm0xBZRKyNWE",
-	"ccFK1cmZMLjKCZswqiSR0/44UtoKROzkeocfcTI1OMITqsAm3GnsmPAaQXANG2uGG1x4wHiV8Yldk8t8",
-	"pGfXq3f4SWYHLZpdz29y13tOfp4K8JNg2gtIcwMXMmLxBHw5EHUaUdnhvWMajFjtWO+7iNuEixq03+9V",
-	"CfsYsIlyCahqlDB/I0xgw3p8TDQK1sCyuoUcta++shmEiyahBJy1tkFCAGe8GkVJSPRNEZOp+iG/6HD7",
-	"XpPYd7jfaDxD8y6OAsYl83j/29NryPiIvRo4ffQxDbIukuGWeWhrHCmvWV8Fre9KtXLHEsQHqDTqzXpD",
-	"32OYR6Vd2a436tvgXFcjUGa36jMWxzWggK2fZrcSjrP+ZViU1nMJYNgmLx37JGkS1LoRKkuaCwAW9nvW",
-	"J9+xOblixqOwv9vcf1YnR55Bj7Ho1++vJZmwhNgar+cd3ruN0gR4U2ZwQNRoOu6DI8PqYLdsXtefkSQB",
-	"FatNBkwFFoFcYUARqYuavFAkxQ63ZA+fqhOMZt8yaEEAU5MjGyBVjJNxxKcKQq0DAfmgCH0OeDfUdDHF",
-	"qGmgyTQkXHS4gdgFUKdISZIl4R4CgcoUwQgSoqDcHAnEkfCp1vaGTOmpetBgsIWtRsMqEhYZw+NgdjtT",
-	"h2JF71Sl/aNpkF85MZjNQXJXaVcuavjXLWjaZ7/038jvRwfTF8dBWNt7ezb7/uXO++4+F++/f/nD0eDb",
-	"248/yMtXx4ff62Hdqrl+3zFqfpV2RUaQ3V9pVwYH2+evt1+0Pr5sfjM8uJv2D9Ub1hx++/aXd/t77OB6",
-	"Kg+nF9/eXb47ualUK/o1H7svT365nB6Ot/e+fXPWVVO2t3v45mzy/fu9yfH8SkW3//7pu9P3p7u0Ufn0",
-	"4ZPxNq1023/H5ldMoQ626FzX+y+xSwe6ztEp5+9a2QfM/Vtw88vojr1FisFP7eImFT3oNnMLG22ZhqKe",
-	"f7DS/vFDtSKn4zFN5r6pUnAEK9WKokMooXhh+4ChSktB2tcGIobult7P+lsZRgCKai3jX6oZDXQdzpBN",
-	"bHfqiY2smJzsnebOszrpYWMgd9j1372MkZr6/4pOhAs/PPRUpE0YUvRfvYrNSrXS0iuYzce3KFSGUWcw",
-	"xg4aB42MJy77qMMGi6TsQtUNUyzxv4pe7j4NbrWVxllsq7KNSr/evfl7sMJz2RfNHZn5R+BTkNM+zCPE",
-	"xMNKtRJR20G/a1LBEPg7CwBBVXdE5Ui/wZhHC+FI1+/fC/rlY3GlGVwfSlDrc5MAFvfBlY5tuJVFT1Uw",
-	"NdtuyMp3WE0tC/OYHeVfsp7LwSYYLtOl8bDwoFzaRY40n5QTNABWrwy8fSt9qFL2Bh/wLfftAig3GIlp",
-	"nlj85Uq1ojUeLNwpGVyxemRR5wvXwcDCWSx3gywPLgwfWN4lF+qBTqBbTDfPJxBHfOUKTmji9TUuPN8m",
-	"juVBk6+8L0pYd9m4pHe3B+edWw1E6P6QR0TMbZ/BOEwc9t26ZKOfuMVgx8KjS+jF7FER2eSvajNXjw39",
-	"GUVkV+7Rsjwr49ny3UaFfqUCX9IKb1i13O2mR44enq6NZpvU1DJmp+1n5Pg/aXIt2C5UOyCmmkFkXL5X",
-	"SxFsH74/FrNg9WjsnZW1lUYvz6NQbbRy6u+iNxp3sydeH0FnBKqtQYrTcJrmP6/UFjFqbHVDW1hlu6No",
-	"oyqHeuEGQZr1Bvn9tx0wwSGbt0hDxKePM+N6UhaflMUnZfFJWXxSFp+UxSdl8UlZfFIWy5XFnPYV5BSp",
-	"+2mOqcJTpiJeLzgS7V5lMhR36s0qKYZF2643661ndXK0mMmHKblfSIeBB5VmHX6dxSaWy/IJCeVhlUBk",
-	"DKI/mRBRldBhwpg0wWIfbg9DtlwhFKGpRzYjnPltAXoAZGhCfeAWxQBSq7H/DLH/4G4MHEIgC/CZ8Cr0",
-	"ZiQGIzhKbLex/b3tvWeu0+VCUy85ixRELyJFxGBg0dYWm2XCqoqQdbgtUod79xqutQ7F7q8A3qbHdpTt",
-	"wEbTwKNdMTsjKHv01H9vfTCzW3l4klUE9Dc7hIkOGJjrcAu8wsK0W6oTZNm+JuQo/QVGAWnnGCOEbqB4",
-	"H3YBKIjN+Ap8+gmIsmzcaiziXmczExjMNjDzWdHyAtxP1TXaudIM+XlYnXnkGiZdL46byzc2T988fPoi",
-	"teJc4vyXvauTq6O3J93jN6cnZ9fdF+fHN29Pzq6ves/uhfJatDZ+253CdSkGM/7Hdk0sph8PpahsmYpR",
-	"Cf6klnZFs0AcnZLhN9cb/qYwsIXjAITZhy3jPfuhFg3H2tKFw9ltrMsVPmPr4cJjm+2GXLarBVVti8Nf",
-	"oyXx6iH4zbTuy13/zl1ni1bIdNctP3LrrMnn6kRcNGDbD7n0cK55GO7dsbloUF576FIRtbPGwP5ifbGL",
-	"pppFWS+ZbUmB4cP7wC5VncYGP+exDvffEdO7aIE8GPNykXaf5WF3zEuXx94yVf03sjOjJTEupsPR6p4z",
-	"mn2Yvn6tHqEx4IlQ/wCABeO4Ciiz6ctSgw4YSjXN8zUYnoKz52jwFEB1cvgalFFASqUexZSPGfolDFan",
-	"9XdFCTQpkj3bSRE9f/lGih5eXMnOpGGGh0n3z9YMu/i8Yb79w87+H9i+2jt+ntoayccDiCxhS4ht+WC9",
-	"rec5ahFj7+L86ppsTWiCOck8gwyY2rn9qcqYgqmdWydH3N7vjJki+pgm0QNoZJk1srumGo2w9ZDTraYJ",
-	"T7FwPK5o4XAMVG0Zjv5ufddvP/Vrx0mzTqX9awddtJ1Km0/j+NOnXtuxfSuUgXtDb0EPQt+5HgzCfikX",
-	"KDVv9WObWRsfVgY4tSzZGqlxnIlsVjrTRmM7+B+hCKD+Qt8Alxj+ANnGeMGUb+D1Le+HyrqOUqhRL3CS",
-	"HqF662QqMPh65VO1st3YXnQUfrPgRst5Vt8YX/8qp+qlsZHd/TC2nXWcqnoql3hA9Dh3Wq2Nn9m9x3d2",
-	"cT1WP3PD6R2NsIZ+mdM3U5NDrTbheXmvUIoX+3jtj/o3pPCa8fE5UG1wwJdjKXq1N85NpyU2FKqjEyV1",
-	"o2LHGQvomGIr916dXBO/VsK+dVwv99tpGfBSJOM0NvaNCOdLsgI+1mazWQ0K6KdJbGrovcOUwZFNV/jI",
-	"FDgg4lmlWgH5nuuzsK43LGdCb2qVF5u/zmLOIluv43nKeimdQ9PAH+d9PHC81mMVGVgTC57yKQv84LqM",
-	"eHyvkGFcr6SYP5+BNLfv8czuf3dGVSX9uWEWm/IsiEqZmOzKtCUax64UyDjvRBI6zKcoQZStokBBHEl1",
-	"bD7z0CwkA9TyYxY2qKtUDABHBWk+eJL99vQbMBsPHbbSarT2as1mrbV93dxpN5vtRuOHikuZgeSQFPjH",
-	"BAPSr+vRpH8ZPWfG+l4GS+4dZa3JpG3yXdgtDJIlIPxscpbWftTvEJ547jPkYmBGVLzMh9vAYdNYoACg",
-	"V5PwY3cE4oRdiBNaRMEPOYwc0C3XZYtQW4jUVKpMpaQKKtRa3OgtjfUZMjyi0Vz9xA33252Y59Y48y9F",
-	"0o/CEFEYNo9fr8lZlnCVXxdQaHKZGh8+ZRjPm0j6EUm/3sYe60I+Y38s1YGOrSM3E2H1Aq/aDjOxTgv3",
-	"g34Ug9QJxZChC4EKaFk4s/5TcmSrhfR7rEujjcZ/h1MiIz6MWU2r3lUSMnmrxESbM5ORfkCfD1C/THMb",
-	"h0IYKQx5+eXeaROcL2RadVfEDZGn4NqsrXkVcMIsC3nokb/P+TMgnmvoJC08T5skm/4BzD3bKavyc1O+",
-	"G77j3/2r0X8f7MY/N8bbfPf1zwfzt7vicNqU16qVfL//y8kO/fffXjS4xLS/mmy4BxlqMwa7pZelH3E2",
-	"cxkXxv3n2p791QXETuNw9RO4EGd0zK6pgfdZS52+FuINTRBCby1d+i0LI3qtLZ11NelTDqkyf0VZZxIA",
-	"s8IOmZoTSRvLOk+n3vrVcaVPKPwQXygvBhFuSHoitmqxgGRBi2SDfTKid4xAZxGAuEvEdDhyWIpZkYMf",
-	"9kROhjXvLO1mHEmDlRP+DY7KzuonzsTVNDCc4x9LxAbA6t5EXF1uC2rtyBGq7ZXPxaykgr+M8Bp/QZ3g",
-	"yeD7awj1MlFuvd1PrOjvYTtCSvUD+NDSxNKUIL6QflTv/mmWE6pGxVmWWQPHp+jNOt3o5ZlQFYwKzGGD",
-	"NatFvjY0ue2MopUBhIkGtxsA5Xk53gZgSoIlDUezSqhtw4k9NHPdGPFmACDbRLd4TqRANCTAc9UP9FkA",
-	"SX3UgwOafyHrxILDo3AwdnhAuTbSTT+XDu/wawEo1Wn+cxURYuwEqgCui3l6tkOFnhRc9bKkKaab2O9X",
-	"vag2ZFbBjHDCeavdpVlXDb56pEgAaUUGpXZMDO4YmdF5kYzDwryHm/Sbc+7qQgnHA216Aw69lk3/JL+f",
-	"5Pf95LdpkgPHz/R2+kcK9Cfb/Y+13Q2+6yPb7ltpx8d/pjpS6Jx/S29BrnM2s74y8IabvmZaPZj7dVA9",
-	"raF0RRx2ByLp2ZooAIvD7hGmi/dk7vJ4EzFM6Bgd6wYQXn8NshKpVk2giyY8PaOS9FnEhyRhk5gGLHSw",
-	"dHYQXJisalOX0aj6fdj8fC7A5uRCfwnntKGiUKQDmGEhLV3ZRpb3VgX8xdQb12iszYXx45c4nrHjxX9H",
-	"af7kof9v4qH3i/EiJX2m88/UDJ4k/L0kvOFqNoddiwevmPNeAr8QvESL+tK0PXxiaaX2wV7rAMuxn1Ux",
-	"q5PF7C5KGwMEYjzW/40jbiqm7Wux4qmHCC4mwx6ynCkPO7wHuC9QSGvTADFZtArlAACcm0n1cumFNokQ",
-	"1gsj3CYnbzyZKpZU02oBABqvEsYhGVGZFvBVhKu2Rd5vGeWzURQzU6KCayJvpc3FBtGAtQz6SBv4W1QD",
-	"etBi8o7GTlEAb8A5j+dpaa6rROj5bLoHxT2a3UF301NF/EOMeLwqOwaEulUzkdzCwyDjKYmjcaRYSPh0",
-	"3IeF6XAL3WFq3KMxM9nkWCJrqjojSXZah0trol/AiB83szKloVx+ZWb19Xrrx+UDEy0fnsGIa3DfPMaN",
-	"NRIft2dTXcE2FtdaN7TfsvRZae8arCXz3vcvXn9Te/v622vEnc6c0RUASQVPdPWyma4jyx79X24IX6cD",
-	"eMhGlApiTTkPgek4E1dKJCCBLhI6LB9c+gC8f4PEUZAZfkbnOrLeU0c2TTqFRzcWxvBUTiIfrv+xt5TP",
-	"1xbL8NB9ZDM8uGkCKqCDGJaT4kbcM3EeZDBUmdT8wyG3TOPQclF8jDfIRfA801pb24y2rbaok5emIwO3",
-	"/fdsxZu2P003ZqOAmraxpilNh/t3mnGB8LEnhmjRIongAava7sGUhHRuq+FcnxnsQqLFHNS4ZMYeC+gg",
-	"jX5x++ZJIu60VLNlYK6bcV98xAHYwjYwX6F3ADyDLVnlKJosNCh1kCPw0g73qmv16uULAXsWe6mXApYA",
-	"tLu1fWzR3yySLC1PDGxprkqw81vElejYZs3alMe8YTt9LBHQdos24r+QdiBaemeK9ziL9Nc89BQySwQf",
-	"unYGVdeyocOnkjkNpk5eZmsdU+p1nRCmOAX7Z8IkU7ZlhWsKWEh5gJKCOxdH3EEcQB016mXFmDq46FZ0",
-	"+11Y9AyrFtwGMUXenVyevvx39+byTa9KaIfbF0KbzzqgAkGbQq+ptb8CVdJnAdVXYFgy0LZ6IrGzix61",
-	"LEN7MXM+MZBd93ZsGDF61z+42H45aLy6bU7ebf/SGB/v3u7Pd5J//dwKDsZXh+Ge+n70etZ884PwMf7a",
-	"FUpmQoSMk5FIJFtfBsLAj71e+evpICXJMXbTI6/B8R9uqR4uWXm/i0vxDiBQpKKIPBYyhU3WjkyrkLIe",
-	"zpH0mzjbosasYnkYtAa1/eY2rdHdvZ3aPmvts71+q7G9u6MVS0XVVFbaO43DtJeH3pk4AnBD46H0gBfN",
-	"ZNr+kNfe+At8uDBRfMVcvX7Vf6jNvtmellRdOQkSSWSPVQLOT5FYWISMgYBEEaE/wIJfOqrwX2buqdrX",
-	"6DfqN9eJ0e5duxm9XeD8hmZDxmNu3rjkRfrAC1DAK+3KFgwFqzsfQGutVkprN3ySCC35oJHRCVda11lG",
-	"d5lV0WQ0jqSM+DC74GcollzXFQ7yzEkSrY1IxtVzx4yhnk9FcYwO7ILtcM5Fx6a8Pbli+ZaseTnvhF1a",
-	"QQ74VUv2hDMWmorntAt15nHvC9mNckz6z92sxTX7lOt2mT0jaUNbd06MGPbZAoegxPo7B2/qeti03lGK",
-	"pK1WWLJ7DjomPwoY3lxM0YsxEMlQKMU4aq2u0jKrwLQNcE6Z3rKEHoTyR/GFJN6c/nqbn1v2DZwVS8TE",
-	"ak76nOQ0N32rYRKgpeqn6mvbgNejRCgVsz/PL/upWuSaTftM5uKuxiSifLEzqzUGL9kyqEz3K5qDd2uV",
-	"JGY7vNI4dmZW1fRXV1oaGRwa6hASTOJSrE0GJbSZZ55r2whhhwN8kfGeWtBGKHCs5hqSm56pdXJiRjJV",
-	"MXZHA9vGHuYLwMwBDyQFRb/De3Ek1ds5PtcrK5w8sR1kc6Hnor1Nb9l6E2GztJU3HmMRXhE2YDz3lhc1",
-	"P2dBgh1kUJZcfnhhmHv5sS8E55EsyUMbbhjVXms2txEP14cF03evjfMAu/adfmIdYIoNal6VSNZf3GWR",
-	"T98j7LX705PPcG3aaG7X9vsNVjugezu1VrjbZA26HxwOmvreSdce9XbFeS6hlxoPvQW1ccWFdzdr+8Hu",
-	"bu2A7jRrjXB70GoOduhBf98i3NMhrFElmCbx1kF9t96wv2wiXByWPiKWPawCFfZ2BZAHNvP6OxSg/l3D",
-	"hD5meFG9qhYHrvu2FUKGmRaKIPMbCKARo7Ea/bJSArUaDc3OQZJQaZNaQF9OplxCdCoYseAWFKmR1gZY",
-	"LFkV1Co9OoydUUX7VLLCVh7fwlAeXDxh1auKuF3fdDbfLlGJ7EwjmCyPjIbzqIjcx3rx0hQcf3G9bTXj",
-	"LNxWN4dqBfoALI3sIpx/LrJrfY/ZCO9hs7VXArSd4rgUIbNgbBWCuWsELgFKO/Jfb+O4SpSgvvjwVha+",
-	"awEvCzKcXEATkOXq5EorQ30Rzh20XAZfj3JsIiwS20k9O13bQhfACudu3bzEKwM5jk7S7JhKMLWrKSKZ",
-	"XxoXM2q6xnPj2i1Qn/RuFkYfn/Bu/oJ4Nxdw9u4fLd6wwjwb8c10/jCm5WKTGO+e9ibx5YesQRn3tadL",
-	"n8o+QwfcU9j2c4Rt/0IRWE0f4JMrElD3iryaRkZyy/EIWS4iXf3nBHuMQ9ovp3fRkCqR1L0+S/UhUz3y",
-	"Ze8Cshm/Y/Nj91t9QhPJzNE+xze9TMT49dX5Wc9kS1EySAQHkWuDWx1tgmfh0HxsaJxFpomutlSfG5E4",
-	"1huqP9UmX2i5EmEl0Rc9FymTwvZhg6Ir642zlkO9w8HfOoOO18ogL4IIykhsD2MVC7B6SxtIpRIasOB8",
-	"kIKIk0F0x2wXbtOpI8UqdwJT8IDVyZnRL8EzCagoJp6Ku236wduYoOaTETe94C/s6qU+ET2ikZCQXWdD",
-	"jxc337w5PYbQY518g3sgScwUQgDbOOMY15EqfIGen37vDOrHKCciiYYRt5F16BOOQfGB39/55vKNF9Du",
-	"MxJxN5Dj88ur7vnl6avTs6tCvwlUrplZaWo/5Q+KWJZYyutz9cxIPkfqk68fbCCYym7VqzU5dfa7rwpo",
-	"JhONmZiqSnu70QAkTn1G3nm5GwbsFH3vGy5Sli+UCT/DgO5tXK+VsWuPxVO+bkk6kD5lHocxqRi2NV4q",
-	"jdxCFoqjdJmtPNImfg3iFnK5uQZOebxxIZRC+ZwwricRLma0ePGPdibI4u5Iw8CRwrxXz3c8FCADoIxE",
-	"czSTX4/pGtGAcLHw6fw7q8jYMsIKXt7hBjM3UnViQ4qZ7FNuE2qjsb56x2gsycyU20LqLggBgPTlXhJN",
-	"2mIIILUEZx2OznojY4z9BqV5KHpoFGPQyYKEj8Q0qZJwmmhRg05gFxMzDDymUmF2iZVQxeUycM6tR+dS",
-	"b+JDmDS2kgP33n/57Goj/uNGspHh0SomTs/8pUHAJgpbLtlAkklMiwZ+PlKONm0WGiQqox2tde57Z5o8",
-	"MbEFJvZWE+qY2ZRBJUgwEgJywDib+cHO+wSyctxsdU7jFYLd+Z+2fNUQDGZx4dEryjq0Z1STDjZ/lBko",
-	"dExowz5mNt/MZrmQE7jROOtzAWmAI3KJkaZOD0ECJEbGIeHQhLah+yzpzzEHRKvtHb4yn9EUCxanVxEl",
-	"hOviRpdm7mjWedTh1uvkVrIwJQ5U4NMBkXqVaBpDdJWAKTJBz1oDPUMlwEUXe1nkmr25PgqWPKGD3E6r",
-	"RXrmYy5XwfW9gVgjmU5ghVzixRiWv3waj5B7aFfU2iU+Kab5iB1ulfHLk6uTa5uPSDZMR1ySaPhokuFe",
-	"CYeczbqZpMN+NByy5J65h9m5PCTv0M8vMI28DFZY5uTq48B4+ICcxKfcwkfOLSzMK7QuBzD+tT731080",
-	"tKlfGY/31SreuUnqVJ4nFua8pb2qBosKfJ5vmcYmZWlOY9NzCVuptAnlXB8q3sqmOLkg8p+b4rSwPJr2",
-	"ntI//8j0z0CMx/kivOsCmtPiDnV//alNzgBcxyqxAeh9+d1Y/qklq+71CxoLqQjOxb1LWgWEJowMp0wC",
-	"XkKUyFyyZ0ZA/rnbs7hWf1TaX7WQ02S3AtsgruKP9b+EMXT8mKZPIu4iG4pa2VnA3e0wO1zmnsldjWRR",
-	"z4H+VCnBS7sOXLhBPF4Olu8Obra2d3b39g8OGzXaD+p0MpH1oRDDmGlhYd5u3KbrwFGMqHRoFwjOEEk5",
-	"hdV1oVlDQuY75uUm3UpEYVCpVmLaZ/q4v4Jb9IWI33axvE6PwPb3dSgTJjdqaO8vCQsveIO3jO9vC5/0",
-	"48QOVSJt12/b/dvg8IeH5WHZzV3WBsDR1VMjgMdsBDDxzpXz8rprxW5e93NpO4A3TEmLQGg7oVrwQcoJ",
-	"HgV99rOtzKqeI9KYtYOIh5L05+AnDW0bftei22T445tfRerbab/e4ZemPZ5NmEmPQC9tkm0TZrLrgHFJ",
-	"A0iRRuAYD5L5RJkOBdChHRsUYHd4NyUoWZ0k0R1VzAEVOK+D9SjoU1j1s2mKOtoDeKIEp7XrQ35xefru",
-	"6Fr/9/zd6YuTy6veM9u6uoQx+L2sOWOhRNeHdGWgSoi2cTG7RejwgPJ040Su6JV9jKQqb4hg6eOxInUb",
-	"seYcztCr8+Ori+9r6Ssqj8WIs4x2Y1b3GTsuPIm1xxNrm27rsr4FjsX8IxoV2Bk/QR0+VpuCSco3N5fE",
-	"GUV961f7z6XdCs4wQzTD640o9UXiIsgedvVREYM0HSPnMV4pFZ2jH9N/LXTxgQhZh7vXpi2M6ZhZARpJ",
-	"0xQ+LG9/kBEwa/la7Sf/mS0QUubzT2+C8KAjskYrBPv+qiub9frLFLdEKCfGxpPY/ruL7b+RyP5vyS2W",
-	"9Cl4IKtYCQ/shyxSMvFLEB3VFwAAT7I2UjH+r1cZubdTrYwjbv9sQucBxRL95v/9I6390qgdfjD/rX34",
-	"6n9WPmO3glOFBZfYrE9JK7ozLQEwGatQUXC5qR0ObY3Je8AejAxEUZkhC+Yz5DtFqrqGVVsO7/8YBmqW",
-	"FZL3IrmVExrcwxL8jDj9TyLlrytS/tHA+RkZ82QXPgwC/8F2oZaS89UlsLuNbeLBwJpSVsvW+8zmLCIM",
-	"RgRQJUqgsSd4oIcqR1MVihmmrfTZcMoLK2G1iI44okr8pYph9cDmkEBl4WP/KuG8TPGs8Y1jGmk4v0f9",
-	"bGI85OX5iy/mnI6jwBbF+kDkWDa7v3toIZFtN3GjDr0VIYvJsd7Ej4pcJEKJQMRIJ6BD4EwGEQ8zKWz9",
-	"OWoEksV3DEuuI/3SAenPScigGJU4X/iLf58dvT097l6evDq9ur48uj49P+s9a5eA/DZ2qi4RbswU1eRt",
-	"gHg6vOfPrmurg3spfKNroGhqWvSbsI6Xkl62MLMH43bpv5nyLohBYzERJnUOEiZHBk+5ChVJEFlgMWQW",
-	"pvl8OHajP9EE8IFZ6KeKzxHNGfwz80yD4x4KtV6V9Iw00/8EAefVLGGHBDFI0wFvzgCh8PTkRff4zenJ",
-	"2XX36vj84uTKJTb24KHFiEoc6XMDINCYPGKXO5IkGnIBKDtcpKmh3LSW0gNlYZ1cCfAH2bS4dvb1emln",
-	"Jo5syRgTskElNy20xK3s8Di6tblAdifUvGqiHZL05HQyEYnq+bEYH2FaLyO0p2o2MgcAxtzcdQVdrnYc",
-	"qqCULb3WI4VdCcn/z97bLreNY2HCt4JXfyZ+S5ZlyV9RKrXrduxE6Y6TsZ32dJdmTUiEJLYpUE1SUTSp",
-	"VO3V7NzHXMpeyRbOOQABipQlS+4kHvePmVgfFAgC5wvPeZ40oiYun8+sKlTVxNB2q3eQGMBp32I61csR",
-	"uwJkxEZc8gHoQmTPoGCXNrZaGRO3nrGElLULAf34kfVVsOieKGQ7j1JB3KADYnMo1ERwmJOb9XrdUURA",
-	"mQq9R4HsPeuFlpFcIQK/sGbrIRuU76+XEfg3EFVjKL57eLC3e3BwdFSv3j21YGagtRsm1jFEGhVGBgil",
-	"P1BuYuXn4XSRw3fg4v/MGsnB1LCRaCHlgNtW/gAPVJmDpaSrXAPyfbdcu2vV6rxeKia3v/3AXdf2Tz0q",
-	"zmwDKuCSWRt+1V5t9R56wW0y8mRlVFgGOSp0ZJbE6mr1Cgg+EB6eMZm4SAp28WG7LYM0UOke+wXUa9hu",
-	"rb4F0Ulejlq7D92ObWDoRlQyk27SWpLgmYKU4AdcMi/wSUNoqIInQ0Ktr+C2Z6uE4QWGg5prmg+07kEQ",
-	"A77gSkdyelwB8m5Cq3aZLI8HfXuuypO1zXVnB3ac468WNh4HA/l+klbuqAQeS9Z+5TJqOjOWDIE6W0gf",
-	"Jp5o1gh06JYLxeztsPu6F7wP3l5+/Fd79zx4+7wmZm//5V+3g/dBe/ruKhz+/mowO5+9fV7rNULZHZ3V",
-	"/X+8DUtozpznUSkpLB7tPm8sQbpmWU3TaIKcSEhaEYp+ytQamxavhvsLp+VuylZOK7yhxv4yJHLXEEZl",
-	"mitmaUFVZspjP2nZAFtrAZmSlH5PCxnbd1iqC1V8V2WLufQmoVv7zrs8AUFX5anZRFI07Y6T9+tB/48k",
-	"9G//KBmayrDFmuNoY9Sf+2lZxs9HE7Fo2Tb295b43csx74ntRKgtrGxWyOVgAgwHGT/7QBBSdRyLvogB",
-	"vS6Fppo0qYIvto+vmK+srzffJmZWE2WymFgylf9CrsCllsobVan9OGdysbXXNQhl8zMJbsKox0MQhil7",
-	"LoUHAHcUW9R4d4bpKHQC2EpnUq83e/+fH/XUJZn6ALwk8A2Ae+MLpCuBr+9Yb1SWb7BayMZnnhvsWijO",
-	"NNHTux//Sa15aknM9qcV3/0S9Yw+1KJI7YJ2o/n88iGbuhU7VFumSJn7zv49fmepyEd9ZyWxELXa3SW7",
-	"scCnuoAXAKAhBihi8bGBLEc/ike1Mtet9uhZFI82yxEGRsntmNLTo12fDgjsZhDXF6/l7FdoibjEmVgh",
-	"ty3cTFduK6+hwtPRqvft99Zu8x7f2f+v38NV1p3RProX5xSu84XMHhgbmzwl6rOLsxN2cLj3HFT1GkQE",
-	"FflQF8OxVAlh/fby/Tk1xfLeMNv+Ko7uSD4eCx4TaZK6iPqquoh35672qprkUw2GtgQAtDvSG03CNBjz",
-	"ON2Bb/k85VnNU1mUV+oVdSddTZ1kokese24zLyu/vDTaOuzZf/69V2tusRQEea0edHWLmQYP3jL24zOu",
-	"EwpohGdMH43m+LmJQSCQDGUV86RX7BinB0m0yn5Z/YB6RaOfrNvwsG8nSLSaP4dfO+NJevyh/beEpZM0",
-	"igMe1tRFiPHegNlD5CkJZ1b3rAGVk2KTqexftl+f37TPbz6en7w/P2tfvDt99TLq972tKvXdxcpq2Bwx",
-	"OG63TVctBN3vR3KD2kKLz+OQS1gfWQUWOQ8AYGC3PWrShjCQt3Brx3KeY4YTySXrA68zMsIQMCFKx17L",
-	"wpMV34Ma7ajPM/qAwmnUK3XuB3O9s8+ynv6/f2xfnN5cnp68P391c3Z8cvX+wtuim6bWRa1HoOJYlacn",
-	"6qcHsVpGpv28unjYQsZRGILUrrmDlp1fJURUwyZjLdplAjo6ma/lN858zZK20G62iaDDg0Q01dPwHIJW",
-	"nhUMskhQ8x4wOrqhHRXTZsgVEwq3Yn6kTiEVBnlgdrn7nqbzoIY56s8LYmLsUKNyjoVcNlWYwES0sC3F",
-	"ltmusUshfZLiMkrZiLs1MmZ9MVU/QISs7BlnYZSk5milytJpxFLeTbYyVjwdhJnfOQY2fmjwZbSB0Zb2",
-	"U+TCZXP1pbn5KibltEj1LAVIL6fDuuc8eueDaAi8QiHYkkeJJ9fWQs0ObWrso0yDMDtQhD5cFsD28NzF",
-	"OcbJR5CSl4TR9MaPpqSZyudKJyyNIhb1UyGtlifJplwZIiBs0s8IddBZV6RTkW1OfTr9QrcvCdzP4PxQ",
-	"ztsXMhC+B+OhehMtwcKnsYDXELbcvlnP+nW0CFwmU2zlWkQfSftPs03Sc5on9/PUUsq8/tzDmld5wyJU",
-	"tgynEZlE61QOym4TUORjQR86qph5zWEbI9eWBGpRdKMUm6fzPJbWY7QKSGkiwv7c3FK9ypoRmtC9LeIy",
-	"gNuzdShM33bGR0aY+CSzXPi89A3i2x5i84zd4F01V1YpFMfInnnJpAv+PHfyuFVVy19dX0ZmzokmyLFK",
-	"VasNzhuJ1v/v0QkytsNlvGOuml9CFutzytIYz0fTCFZ9FSmI0Kdx6heGH8mOWdXroyhJWx05cTdmTs4X",
-	"R+ddiDSebcNgPJbwWcKG0ZRpXkz1qzV27rboiQTq2h2Z9SHaDCdhNBiA+iHrir4ywCQ/DJ+wm5mjqSQG",
-	"JGgItJQQsRE/6Ug/gvbyMOrdWuFHNEHRSF1g0mfsWorxb/rxQpzi6UM1S9YRibvxmZpP8zDMjviRMZyq",
-	"IirEmEUTozc0Qr/CcWJ7PAyxnGUjLgfI0ocal/gmTDiNFRmLLE5yAAQwxHoe0zW0GiUehGfxNf79TngY",
-	"PlUxaKSKPoD6MpIjEtj0YpFEk7hnPMVh/XCLjYPercZg+IGQPZtgxMhgWUVewwnoRFzu6UFHOhKOxx9f",
-	"tU/PT04vvRoDWRJdAtR6qsSEoweAXAJJNpUvrB8zguIe8JMEsh95muSpI6mwiKtGTaPenhk+V08Dddnn",
-	"jmuiuMY0k43WnlL3rlvyQWIzu9OqEz+nPFZ2HHd3thTxeagHBWsZ8Bd67QFNIRywsTDoxjye4U8BRQuC",
-	"pzGYSTrSs8hYzVKgGio1X7BnV7pca5ivdBMwwh04BURk6zw/6iVebQumyjavBNwB4LJPSB7s9qV16zms",
-	"3S32E0+CnsewaqGmjSi5oPqEx19AsgvvV81b4GFiMRYWM1BHWtb2hckzrBdR6s28gkPz3KdB3h8cSaPW",
-	"rO2CegE8jI40bdb6dhFuDZY2SFtGCte4DtACQNseLOjqvaKS1gZracVKbr9ANmgXzzJ3agnpuVqitzLq",
-	"3W7D/1oU9nnz6OrH/BENpR9h3YRmwB3JBb1YNhQXPpGHU7Qqx7/Hv73dn37qXf0Z/v5mT+7H7Ve/Hqv/",
-	"fmp067fNbvPXem90Nvn99fP0NxnWf//HefQ7lviqFVq0eX14dy2vq0iQ65ZeTWndmYv5OMd6DhY2f5Xy",
-	"JSy5rHhZrRRUZnJQm4deKvcc+uah/RTl66Vm1ZPPsJ7cTtryYr930j5oj87qPzfGTf9khQPlORn9jS3u",
-	"hXOORXJ6fl3BY8SQrzDpxYdHGHSoRJsMrAmQ7GjgSXbhW6vlryyX+Ndgf9AnMajAaZ+gq+Ww6kqA+PRe",
-	"VivfCdRiSsail94tzgDRzCSOIWhJeYo4VlrLiO48OGgQBpscQ6LlASAig9LWjADGzMJWI67ZROix6Iei",
-	"h6XYaJJiHOoHicN8nWjcDgW7+bwVAh6VMUB0VqVYuSzOYgvDLIo0rQuHUXTLJuOMZ9vs2gzY7QKqCbOE",
-	"eNlkgihcStPZSTQaq4jR4xPfo6Hmk4VZNDHz2rLyH0LxIJG2iahVwDszYgjZwOwgmw4+qxntGBL7GsY8",
-	"DPS+dCq8lwafRKfSYtD39NWjPBylIVSWVmPQFdCRXmY0PZ2YQkoH2YZeMC2qNeSqi1gzcmuUNebxni6H",
-	"Ah4zDUYCcmhIoaHKN9XJty7wBgMJufEL27pGU2klfEbuP6sejATyJPtipF6k8/0RKXPtHda3aCm42SUd",
-	"E2mG3TjW+iFmSashRSONyEgcuh1M4vLhdK0j9aqA9VkCb89oCzChhmcLS8WEzZi7FsXS2fZ/gHgaN0Uu",
-	"YnRln+2A8cFih2w96uNuJ1pZIQJsm+laFaK9QjhFc6f2Wz7aNplu2RzynjLzu5WquQD2QvJRrHzDeOor",
-	"x8AnPmHCHCz1Uf2orr6pdxggvJvP64cHB/VFsp7i81h/9KihPhoQOtx8NwAVz7If/CMNKq3Kfr/eP+g+",
-	"F9t7vN7b3uPN59vP/UOx/dzf5Ye82T/s7jcWB2vJKhqgyaS7PJ1kURg4r/35tVoJZOGD04a46IHhx9Gq",
-	"3nMlluLK887a+IynyPIRCnp9qeDdQ+SiQsYcx56KWHS4NhnfO2TEEGFRuIjaAG5kWK8/38JDQUv6fz4C",
-	"aBHDiYGTJ6R7hXEWfKYjc1huqO3lYxm4eAgNiSaqyY4iwiRijXq9yrqix/VZDFUd8XyTBFKmfEYeH79s",
-	"gOdZDDcXeBII2cRSKjrtUr3RPVOxa38oBkNBqfoBAqjnhcCswI4K4m6VPYsIDA6cwkJdZa9Sud6FI2Rx",
-	"K34vSflMH/ZCZW93q7g9S93lA4QPhTWwU7hRvT6Ih9FZQUUhxRrFgfngwa08rGCz1cbo8fuFDmVAJmIF",
-	"xqfE5QxCcagpYDw75SsQlD6Z3Y1k5hn40qzIVS2tPnFZ2HjzMRFxW/aj8q6bE5V7/eff+7XmVouR+lN2",
-	"CovRpIaezeDEQkbTWtaYy7jvJx3pGSz6jUFqVZmn/x9ZTPwbnlKOBirqus3We5F19/p+4rT64r8NvYZH",
-	"ci4ZsM7DQZusp1g/2ZYZGUGC251BClxMkaXnraTb/44WefryWTSR/hP173LEEsRjkgtIrodRlqavjPe8",
-	"E6bdnTHlNrWrLd0atV2DY0PcprGslNvrkzT3qK0jnyFydL/OlHdsbGkJIygpdaN0WCgdHSXuAtwcFByG",
-	"Oa8dUHw7lptcwYXpkVsO7Ouj30VPjDHrbOx1Md1wWLcU1b+pC9NCzzH6a9eVILgH+zuhHhmMCK/IPIs0",
-	"vkjNPmGefjONVBSdIYjU9UwFkJKHUQAYHgmF+rHgUMnOEMF9zT/CY9GRxHKlzAzRMbCR4BIocDSr9p8q",
-	"Ste3OQWMiNGr6YpBIBGSpXKHXjQybWOETIoS0ZH4LQ3TVhlGmcbBxwR52HMdp0ULKPvIzi/BKEgrX6t3",
-	"fvAEqfnVJ4Fb/HQ0Tme/ok3CqpX7qD/Eoh98ziPJGXVgufDzqu5yC0WaQp6UiBdMqF/AurO1XNwut5Ie",
-	"tz8Xdv7Z5Hf/q9P5XK8Xc95Vi5cvZojz5xvP1DRsITImzERHIykS9gwqRlvO4ImSrGj8+uLObeiCVhSF",
-	"gsulWvKWF7NYgrPNDEqPvExrk94xgaL5Qn8Shpp04lhKdkpDqVZWUosxhGtUVaxUK1Zd0cDClLXKgt3y",
-	"+8oXBtcSo1C78I4uRJXhm8X8vTvTH9TTIWZkoXaFfgaWmzv2R4HMqC4KvV3uM6WB7bGcKb+FMC7ifkB+",
-	"NIdmh4iLXtB7WNfqhVFimiYQRIntIObgqCMdykqMhI2RReLMfkAwd7rTFl19IoM/J6KqxsFjP6SmPMv0",
-	"0hFd4KdDDJKHUegDnM77n/RTufahgNpzOKatDBG2GTCV2nagSka5NiqP6qNNEjUFFnDAvuo5C+Qgk4xE",
-	"kWNDXMWlPQCoJ2raL12loeZqNbiOLG0eopKhJm5SzyyNZ+ygDsEG9WCDnqrFJQbt3T2RJP1JCBWcKG0t",
-	"BhV35FKo4mwgAQQg7Q+f9rL2yZheOmA7B3svGGc7e0dmxKmQHYlj5gm2CNTYCaygxGre0suGaggEgS8m",
-	"TUfP8DFZj/C03FWU+wRHd9MR3Jy32auY54cUz3hyo/d6JIuEL7Rw+f26hO/RHbxJV3tv5VSHUxD9gS39",
-	"d5HzIfiJGjtObtEsGicVxVqz3ZrI9SRVm5lIXxYsLFLmK7qZTSjzFc9CdjJCvtP4D+XHXAuYW1XX19fb",
-	"x9ajvGt1XV9fOx+nRbaeaK7eSPO6uVdD5b6Nl0+gqUouEHnUV3gQ9dKVpXVzN7Ypbca5CamysYiHfEyO",
-	"G8/erPgGaoMIbKcjwVxT7pQbjkVdnQh5krJmnfl8ltS+0zITISXvvfDSKLoZcTnTmKYkJzYaC8TDpRGw",
-	"R85yrJbENhkkOn6psWsepBpUZkovKvsejde3Qw1r/V1FEXunhnSRDb18Ic7f6EbWop6WNA7wINgE/nNT",
-	"k5Ppz5khK0qcTywuqbeT4sW56U3jmVNm2D1CAHaZToDydeDXA5k2G8rz88/BaDKqtJoA3VaeBP7cNVOq",
-	"jMkAvfa3yvm+VsvTvkJCbIeAj7SrrcxPJ4PFOZ9+Nytx7ozEInEk1JxJ5pT0kfU3DG3cRMKC0Ujt+1SE",
-	"M5VeKU9maLMn0gd4aDstyAHnW+A4tVUNDGUC9KzabW8af4AftDq4QG41pv49lUkYhlrN0ocfQExqniJ5",
-	"N0MyAFOxF8hk0u8HPQCiwSGjFSUFkfQQQuGN+OcbPhAvD+p1A9A0hMgWlLOlqR6gL53KpFaLlPL2hnSZ",
-	"Ot5UAE36E5CIUiuglTaapFD31sM3E7dqqSaOjL/bP4pZbz7gsgmUAXFix7GlwlTvxNKSVBZLxY+jSLUE",
-	"jP8XnqTH9lR+TzUlKyMqFJgazdYwLNVy4MCcpL0NJ7Ua9KoEQ4LNPC2kzi9aYvWnFPdbpriYoyBIGNOz",
-	"J5TCstuxqL57PYwYH7H2vfbgJiSOXjBPTsLQY71Q8BhIqdSH3RJt1eoBQDcIf9vIX73ts1CAODiZisTL",
-	"9Yloj9+zUJffeFGfXcXRbLW1/pCiRN/E/OhZ+Dbmp9FqPpj5McHpD6cn9ATzWGAZF2kCjWY2f/4aCdAO",
-	"7asvlfGkIHZ5B7E3nvRoDh8IhDH4rmmcNFxlG/cgbvxkh6JyT+cUPMXL9DJL3JG0dpXvxEu+YFZoDgRl",
-	"fJaYqAgofcwRUBT6dhogoxSJ8TQtM+4CzaFGP9WRBXxtVYtdBPgpgNcFWsWC1GYpL8qZ7s6S8s1s7f4c",
-	"WZ0aVHZnVoJTtc7g7JsMZJIK7r+YG5KmmqiBLL2en4GmX8NDP6LUoTwyo+vBZAu44KjkPIwmMR2K6eZD",
-	"c9hHR2JlIygT4cMHc0oKaxs9kIriwcJjp6UNLowOd9tyTrBRHPlrxGyQUDsmCszATsgOTUn+n7MwGAV0",
-	"+mmktuxs1+LyyK2gJ2tvrP29q6dAVnVjsUbYpVPT3GVzH8I3FlTvVdiXFnzXLeibV9cu6DcaWUH1oxzH",
-	"kUozldNhpzINoHmwvKaau/1NFffn5quaX9V2T0VtacKA1bkCvgvH7eIuNuK/d2zPW94nRt6c7IZa80Yq",
-	"w/SoT7kxSlSqyGNdgDGSiLG0jgXTJ70ICYkFcNAm2bELtcdv0h11ZLE/WuQQC3qpYLOBtf/VnsQn+37P",
-	"6uC9jS89zZs0uqFAKG+A7VhJRnMAVKiMO/Vg3Y64/nn5quekBTezKXOam4X529c9mGYa7nfY+b1b1Hco",
-	"KmZlJ3TDUMWds64Xohd9EvGs2Lqad3PW9ROIqd2FhbfSC6K8wC9SWsFTZSEAGd7CJCOpGioK/bdNvEIp",
-	"Epqz6TDqyBH3BREolsLm2ZqoeWVQHdg83IQFmh/y8VhIGyP/kVQK8dhljHB6S6SBx8LIKpZg3t/NTj+R",
-	"Yt0Dw943iLWGpHF5O7Ko0lXO8jBHrtDcPuzWxfYRP9jbbvj7u6LOD3vP+7vqs2OtlA1K38T3kIltwypT",
-	"Fg3PK29WIW7AjHYAc1TpTeJw56i2X6vrd1YxqBvFacO6uRuojVvxCab919bwAaOtol29ubUdpt1eaIXp",
-	"PdcGE5vzUkbYKeokuTJ8VTOjG2usodFTjYVBJwAOBY1XKPpIZGp7XZ525EhFwY26zTVNTPxBYjWWQCi7",
-	"W68TDzJeGKjY42j6gsViFOEZMzIRpGwydiilSozmGc3JN+4esbc+397t7YvtQ7/e3X7Om/3t/e6RaPQP",
-	"eod+3TJEaZSOQfU/gVJZ4Q829A+SqfgwBBFQsN/4hIDuPblRT6fS2gVsTCJSuNZKJgTnUa3VsmjLXVFP",
-	"J3ubsQrurFrWQS/sQvOg3yy0Dztf8B83gf91EaznArbcnQIaaj/mkCcW1S/ktHbpuMB0aFRHRxrcz92A",
-	"HU11XtU9Fu4gg/4cJXkkRa5AbbVP3rNCXZAmq0nD+b9LEfOaWjuQPwZNWU5mVI9fSN9tBkRgW1E7nZD+",
-	"DVzrRkOunMY6augwlmmJRrsSXE5mxfGmfwRYzt66ifdNH9rCF+fbIIWI07N+Qr2XJdTnUcrO6PcXZtQ0",
-	"ygdKpJ3be4RHh2j48iZlZdt7x+7PttDfEuYFvofAWc+KWoq1YO+KH8AojHk6zGyCMfiVpcCxkwl80mol",
-	"bh4UimSWQEheB0v5DbR4EguOj8H0q1sxpv/ep3X0zN6HPhsPVxJ1x9/+3gApf1Hse+/5KrN6WqDshwOL",
-	"PHm5B/FyTxic1R0p6Zys50idJAbbvdNALFfnyD7OeMrGcfQp8EVMVMQ9jmTMAMSPFldAauyDiMahAHVD",
-	"lMLJtPk60tuhb1oD9MqKEu3sHv7aukS+mNlvbB/y3fp2d6+3v73f6NX5Yf+gv+9DGJEkE3gORqBd8zgM",
-	"omhgQIUh74piuOFy1ls/kkqrgtdFAtw/gPa9srtb3z14vne0t3e41zw6aBweNJt7a1ZDafZnZQXRK2fZ",
-	"PBUyNlPICOw1r/f/B70fiy1A9naZDdj5Qv+e3VXNsJ7qDDa+jLRiYLEJwKP64tYaq0NphdaiqkWIvnrE",
-	"unYHUh5bd6XLM1M+Y4F0W0MzIDYl9y373XlxQUKGc5lNMrI56f3NxOcgSZPyjiC9LZfuCzI/BDQfyiw/",
-	"lSDc6EXP0KMNz7Ib3ACsAvzVlM9ugvk+dALHQAec2S6OsbgUznagU5MoxnhhDqLyV8Ms7JvbxBNB5pnF",
-	"c/IYQ9qPkp6nWXv3cmdL1IagJEQ1E2PqshJR2wozi6pEd4Z381Uiy5VutE7k+G7SxE3KwXdA4Z8Ytdlb",
-	"QfTkJaq5JOgKdmHEfYLGzTnsM+xKhzbWOW+rM5SORI/cysu1wFGkcbh6WDzU8pDOW2AANL5Of5b45K3D",
-	"j5pb6+tIFP/UE1TVGttZVcnIbmdnDB5VJQjycq11hFAVluIL+3ZRkRSaie2DmKot5GoijWQYTRMUMnoM",
-	"FTru+6ShvE59Llt8lVblS6cS+J1Kq1P5dN74v//7/3Qq1U4l5tP23ItqW8Br40k3DHrbt2KGH6a77FRa",
-	"XzoEcnnFU/728v05fF7M3upr8DQVCYp4vocUCT4QNc7hA1+/zp0EL2vpz8VUz8xDUEVR4v/QFcRGVkEc",
-	"m+fspqEqU5yfJPe0HCDGP5282j49e/1mu/3251+2352//1D559LTeez7wl9cXaQBbkTt5OuPEfQu/sZ5",
-	"9EG7hqdq231Ck2PfpwgUF76JSvS0FgclZtIL3fSOIadI7lbh06L1/Si+y1s/8z6AGfxZzE7M27UxjxMB",
-	"lHXKwuHVlONWttDTGi1T0myO8Vc7Kuz0MtNObXTcVfPSkRR0W9HBeFUT0yCCXvN/XDmUHIHWGXk0XhB0",
-	"rm0/uJa4auaRIDuVgmS6aDxRfClCkoIC4ZQEosyfhVqxRruBAI9OX4H99tdqxTyR1cR3yz5aqSo/TKvv",
-	"g4rFCa8aDiqt7UMTxWbOGmFVYyi6GqBozS15kl+5hNxLjToNRiKapJVWs67+w9uEDRQk45DPzktZH969",
-	"Ot3/7frve+/+6KXvr9/Nfg/qzXdX58Nfrk93z//4e3re+Dg7b3xs/PZHe/ruXx/r2a9rwa8lczxcCLlN",
-	"V+a1aIf/KGWWB/U437s/uFT7HPpjNu0YtBJ5YSf0Fb8VSWErH1ExSTHFLqfT5XBPL+yLdaDFSdmnQE6U",
-	"tW73S7O5DbQsd+Ta5hbzsw9ZO+P9Ew+cgptFXLFSTN33u8FgIOJ79vbqUa/S3ltSrbV7G4nb46kR956N",
-	"uChcOozidF5SRe0ue65VWIL9dmBPbBV8LHtCdINspX3owctXlnXjnmEW7QfUqqvSFN5Ly7p6s83GUxYK",
-	"nqTsSD179R2Sb8g6e52F+227e+dnRK17wKXPz3dpr3PBVH+rruk5w/F9dU9/3dQRQekMmj5q8j3zG+PR",
-	"N1NbK2OtNmpdKtmmUkl5CzWEAULCnOeKjWxhrVGTE6JWJwExQFqkxk55b+jmZKCnAl3UIDbRAQUqk+7Z",
-	"gQCmdkgQMkAt7REPwkcCPoQp0N2ZJ/Bw1k3uNl0Wc0e3gAYdfu+/pDS2bi/4DS7AGwOuWngs7CxWWOW5",
-	"hoxeNAmhRVUtp2/RDp67n4c6PnYMw6PM/16LtMD2roe+My0lC5A2p9JPqKelOKurIjs0+GHZCye+SgXy",
-	"Bk1I/zLrX7k7xzgOw4xjGIJOIf0fIMf43leRVo2FBwoCM7ZUnn5CxVp5+t0ywtdiVgD9FDFvh/bRWPSE",
-	"TMMZZu2Ex5zrNcXP7tbrtULUZflyWqO7Xd1no1Kt8FGsJmQ8VQEWotdHfa7mZZkTLwpc9VE7ksUk7lea",
-	"dQc3uUpfemnP+3IQzYXUjv8sb3tfD6ZJj2sRSlPH+3rFPG32TTWdmp2y6k4v9BY7XzI2ha93ug7lF3KO",
-	"w/AGA4VGBrmC0xykzUCpejrywfzBUl43gg2iI4HcQxc1IlkUTWfOZ2k0oh4xkD39EJ7noaCIMaXXCNGj",
-	"eXm0EERzf4/wRFn7fmtH3sv534l1M4Fbrg9SX8R7QYxNyhh4CSHjrA2Pm7wUCLfQOc4D4SzulwfDwUGL",
-	"213VE6xgxCKF0oZkzsEq4+Mxe3b1/upDlYHcd6N51GKXb463d6vsgPnBIEiTKmvWKdlJthxIe4IwO00N",
-	"B2SyHekRNdRVlI6NzkYKo/ESkU7GHp3i2FUWNRA6SrcqJI/nsPwKA7r1osbCoC4Xaf0Z35Bx7Uzq9WYv",
-	"+TRgn0ehTF52oA2ntbMznU5r02Ytigc7jXq9vpN8GnQq7FMgpj9Fn192KnVWZ3v7bG+/g9cQeCW1wJn/",
-	"slN5t8f2hoefdofbh//qVHbsz8C14G/gP1LrrtKqvP3p8vq35qsPp28+/Nz88I8P+b/hs+lkrGK/xq/D",
-	"7utfb9tvzkP/za/T9uvno/brs0n79dmu/3oYduXF+LfGWb3bbA9++8dP00q1MomDSksFzOqxtHZgW+yg",
-	"Y29xKf8HDuPlXYNQw24cYMvSS/w6vsTDQRQH6XD08vLN8S6+hjvj5QH+NRZxEPkvm/Xl3YRaD5dwzwWO",
-	"4tooV4zHuPo1OxlPmbO98N3/jjLXoz1cN1RE88Z5vVIL7ARNibgMWHreOSinwTxjwjxWdDge9NWq9IXH",
-	"qCaT2gsYqvLFkOqONCwvK6ONFx8AEAYLONBRupaDFCDRliZRR8JhJHkk7daclEEH+NkF1L0V+haIN1Qw",
-	"QZkB5g2QGfz4DswyOGthD9AtNY4O60cNFWbNs8xQfORga9fwDStZ4xO8S0v99MdEMN/FgfDdwJezvv8n",
-	"3/UtUSC4L+dACUSqDIffL0zkHiQsSYMwxNPTAoBCgLkpBqF5eIJ9zRo7GYreLRZnwqh3q82uLz4F+gQ3",
-	"EVqaFmhn59yKVu5agG2w84wgIadqIxvUQL8tmsGZM4wowOLln0ki0u3JWM0gcYFXyaUhNU6uQ3Clh6Oe",
-	"a/7q6rLAJsswVAEdwQWznfuaO814S9/VPG8MM2Iva2jlMrFGFNs7x+Xd/97j07NABonuNYelUVJBWCNI",
-	"/UKstl//WnFQ3bfekXNClPRJIhRssb368xqDEQRywGbRJLYryEuFdh3pxHacuhu0iqW3iCZgeQVOlIYp",
-	"kuCsMn8Sq9FjxIwanPZ9wxSprwI5Kuzy0h57EMd61LqbS8G+Lye9IeqErSPV+aNWexfoBpO4Z7FqcHb/",
-	"ao0UY8bcz9x17qsyMoMJuFPPs3jxPil6flNFzx9Hc2N1y/BD7++i890Lwf1Nbu47z3UyUIcX+LlDnEl3",
-	"pUOcxVul4BBHU+7/JYyXmxBNpYZ/GPdIpNznKfeQXhfAeD6U7zpyOoxCUWOvwEqpyMAi5oGoyomoeEol",
-	"tWNC1PqoxIoXRmUNfTbOckfjVShai08idiE6HUmH6gmfqQtbQodIxpPpyqBGYSbMR++oQbokRE5MUzXB",
-	"mOGQFpKI4i0KIpws8mVeFWmdSKmjKzrSsMvLKGZhlFASCvePwWGpsKxxNhuWlrWturNRVzHG+Z34JD27",
-	"nJ+sOlP+pEP7ncfXTxQA9wjhqeNjY16+IN0nIYFtkJKAo6n/wjig8DTuDFh+iDdoOozgmAdkADUe2j4S",
-	"yiT47LOxGjvVpRHjxPP46YLjuI7MPD2YFc58PqMCEBQnYtJzSE35Pqmxj5mGsF2hwTIx1kcwnHD6BiLN",
-	"mUi6thz+3tYcSQHwB/YEjQ/WiYoT6CpzDYUZhRFLgzL5wUSUi7k0Vu1r0RoomdXfs1zbigTSF7APSmw9",
-	"/Basg64YTOQjNvHfpIflqUNlkUN8fO4N9lqJgtXmfN6dQ8RRwUyUYxpjTJxUxgFFXjzD0l3TAH5SS3wH",
-	"DlZovPkr/RINwMwSKgHUD1k0IR8QRtEtoE+I5AagAAeHe88REXhYr+t/HRw0tmqZU7wCFwuagDk8CXHh",
-	"EoahG0fTRMTZhdl//r1X29UXbR5U2fuxkO1X7CSSUvRSdhLFgu3W6vavXaJzKPi5C5DMFbGuhnO/qr2B",
-	"egHj9rnCvXXprEt17tqECQB9RkcAlUUx6w0jlQ9yt1+e7pq0aIGkL/upTPly4ay5vLgZOyDPaAMLJNjY",
-	"s2vRVatM2hNn8ZPkf/I3NSe5PfBMw0C3Mn1f7OqjTj9sk+WkTCztu8tkS4o6qzT3dxXVhd3zBzsVV4/Q",
-	"ywoZOje3n1i+jFQYMGYOhAY/Rvb1jKtZnzHHn4KeWDQwpNRzhqZfmhvcCb5RMKr3qOyZDuNoMhiq4G6U",
-	"G1MVAeE8Ya+ByLzKfhazXhjxW7UGXgfpm0l3nWG+MM/UIrWP+uo5up0R6jOx/Wxt4tE5AxMk5kAu22hZ",
-	"R41NaqQB3UVPDCVQwTr1zXKxvq4VC+e+/I5KXTAIpFtias3DTOnHi2sA6gcz3dEBq/1ob3ePrNH+7qG9",
-	"d14FSel+BfAC/kIYcZ91eaji1RjrdVHcGwr9dKwrvhE8TIeVr//8+v8CAAD//w==",
+	"7L35dhu3tif8Kmh+fdeJc0mKpCaLXmf1VWTZkQdJR4Odk8hNglUgWVERYAoo0UyW1+qn6bxHHqWf5FvY",
+	"G0ChilUcJDnT9fkjxyrWAGxsbOzxt3+pBWIyFZxxJWvdX2pjRkOWwD+PaDBmL6I79jbiqWJwLWQySKKp",
+	"igSvdWtv6ZwMGAn0jSEZioQMoztGJnh/s1avsY90Mo1ZrVubpoM4CupkQj826Ij9c7vVqtVrCfspjRIW",
+	"1roqSVm9JoMxm1D9pQn9+IbxkRrXujutek3Np/otUiURH9U+farXjuKIcXU0pnHM+Igtju5bMSOUBHAb",
+	"CSgnNFVjxlUUUMXIVxcvjsje/s4B+e3X3WanTvTf+3vt/Sf5cX9DZRSQhNF48s+bmmSSTthNrU6CMU0k",
+	"U/+8qV1fvWg8vamtO5t2q1U6nzcioDjy4kSuxoxcX7whYkjUmBEaBCLlKj/MsVLT7tZWu7PfbDVbzXb3",
+	"aetpayuVLJFbrfYBDZ929hsHQWfY2G9v0wbd3dtp7LPOPtsbdFrbuztLRz8UyYSqWreWJlGt7k+mUzGZ",
+	"UwHcUz4XTcI6sMu3V1fnW+1mC1mowDFcNODyw9jkVFwqkZSMBAYoySSVinChiNS3ESVuGZcF7mg/WRgZ",
+	"3P2wkV2wMEpYoKoX/v2Y6SGNGRkkYiZZQkaiSCW98LK7tUWn06a52gzEZCugcTygwe3/CkTI/vn95ODu",
+	"Jm21OntSUcX+SYetaPijjMPbH/FyJOU/9av+Y/vwPzov/qPzwnHSf2wfal5af64VLHHBVDI/HCqWLE70",
+	"kgWCh5IoQWY0UmTAhsLMnLOPiqhknpt1ey1ujbja7iC/RpN0Uuse6JFNIo5/td0oI67YiCUwzPfv3x96",
+	"cqKcgwMrdZBRDtrtFvnt13a7uddsP6mTWaTGMPiEUSm45aZdfdN2Ub4wmrCkRMCwJBHJP29qEb+jcRT2",
+	"gDMfKmY+1WtTmtAJU1bIp4kUsCI0jsXseDJV83c0Tpl9+eLk+3pJegE82LdCaZqwu0ikkkzpiD0jTL8H",
+	"trj+cRglUsEvTXKiSCQJTIkIHmc36XmTOJLqhjv6wbVhFOvRNm94jnC1ei3SQ/opZcm8Vq9xOtGXcVy1",
+	"CqrslfPmcxZHdyxh4fEd46p8zfV4ca5M35RfRSdiaau93dgftFjjKd3baXTC3TZr0f3gYNi2A55SNc7G",
+	"Cy/rReGaAjiFO70Zbe+VTQjmIc+Gh4ESJfvtTBMeviyJGlNF1DiSRJ8WRCREsuQuCpg9OsdUkoCmkoV1",
+	"/Ws/EJMJ5SGJI876eEmPNExj1q+gyvKDp2wZKQy8ahV3YBs7Vl9GAVQTlpNADImmPZP4byAGTh6mRwci",
+	"VSQqLDkwdWNKEzWvYkV4Ba5t6Tw6u3vrT+R1xEO5ch5qzCQjt/reOpFMb3bFQjKYE1i2/OHxQy0Wo4jX",
+	"Puhr01iErNYd0liy8vnot+amEik2gSH9z4QNa93a/7eVKZNbeJvcgvHrwdc+AeOe4ENtI4vtn27qNEno",
+	"XN8r1RwJLZJJzSPEtWTJGnSIpNWU6mQ2joIxmaC6GrKYKRY+GqvqbVNc5Htu2MuIB2yN7TrTekHCApGE",
+	"LCR2/6powjS/xlSxpEkOOT5j553dT4ZsRqQ5c6k+kkmkJOlTVdjAnVZnr9FuNzrbV+2dbrvdbbW+r6CC",
+	"hKGX0iCkijX04PKEKNeKkBDXXEXxxoRwaoMhRsVkdlZOJoXPP3wyb6JJpMrsJlBICE8nAy1yhwR2Epmy",
+	"BE9Jf9y7rfIxxvBuf4whG9I0VvhItRbUXkMLekuj+OR5+UHYj0J37E9oFD/WSajf9egH4Xs2GAtxWzWX",
+	"7FCf4Y0VkwlbwU5jn7bbjcH2sNPYo7thKzhgTwftnfLJmNc98nw+6XfJqeASzXE83E7phF3RWwYWRCC4",
+	"MgcenU7jCG2LrWkiBjGb/OePEg0NN0f9ROidVnr8PQVv08qfonof1g65UGOW+CoB7DJ9N5BMK6uy1v3h",
+	"l+wZvQnNe6ZCM1dS69a2gD6fPiBRmITjcW3xq42XVOrddlCvqUjBIh0JPoyjQO8FQ6804V1UpLtm3t3F",
+	"2X3y12HZAXaOr0Dy51molCzMUOVTvfZCJIMoDB+4MhGX6XAYBTADGYgp85fmCl0CTEo0XklMg1scB9xL",
+	"Jqw7SyIF6/Qwom9nRM9mtozqJSN/DLLrKftzpTjTZzDpzDbTyyCN3ub5td6/f98omnhlAzGPbBUtQhjQ",
+	"CVplD1pXeAPc3BvSKGZhcVnNapFQMAk+imGkcI6Cq4QGqmrrgVNjTO+Y1g0mQirSabXAZUUDsPxyW3KY",
+	"xnHvcfZlp5OxyDWfJkLzJR3EjBxzFYGmXM0ti/R4LGZZIOSEqmCcI+Uz0kdK9sEIlcZwZXEoYSu/oVId",
+	"hvrYlCqhxqq699LHVKoezb0ut/aR1FayHoK+k+TubJLDKaweoUb8CG5s7Idv8U3laslEHmvRjPaeIwTj",
+	"mplCmDF4Cfrg4kQB14eFektjfaqyh+3NAQ17hpLFXTkQ4VwPSvMR+jFeXZ6dPpz0rYz039CQXLivV1Pf",
+	"H+Vj75WAcj3DASNTmkgWkq/0n3qqdUJJwqYMLMtbNtc2h/Mq6R9RNkcc1g3UVn11KJIRCwk6aJ7gWrEw",
+	"olcwvQesVcplOp2KRLGwN9Fv7AHFvGW7ZDwk/kv1y+ok5Zo8CZN6epSHesjgzX/wYrZ3fTnohkdgwuQK",
+	"h1e9rhUzeqwl9jnYqL8hC2KasJDA54j+HPg+IkkyGsGanYpzKuUtm8sHLRoXqjcUKQ8XBJ9kyR1LQJni",
+	"gkzNx7p6mHPCGRiwGE2CqIhzFuoTTE+HkrGQqo4LikoZ5eTknNAw1PN4+E7dyRb3VCjywkyjej2zyT7W",
+	"EpYTqU7ADAdr3iPRAgk0o09jGjC7/HnamXW+YCMU6iY4UbHWJWsMJylorui7ziQp/NIrzidbdXdCJ/Bx",
+	"p1vLJjmUtzAxMWVw0IDn2Ab4ehFy53rEPdMK3TEMcjl97SiAynYkeXUS4kiNI61GiHiVLmmjUZ/qtfOE",
+	"jqpHmj2AgbRPJpaVBuPMo/nYm48lDMWCNWjM3tLaSPh32DZufjINxmaShtk1Zd9SdDp9PrrOaKQiPgK/",
+	"SZ665AQddaC1DxjjRJoow9+L6Hrmz7RcLpusW4nzRNxFIUs+72pMzVe8lbAOjb8X0e1EPQpfiYc6jKrI",
+	"6xR3czjBCEAl/FucvEtm54hrQxSfj3Xhs14myN+LX93EHEWNH/czS2f8yN/82DOzRPU+z8chxsHnQHhQ",
+	"klDZuGDDVC61qNdQAvG4rdQBXbw5kiTlt1zMOI5Q64ZBwuCHWSL46FEVvYWP1ss+CcTSijIqn5HgYInI",
+	"LMFMWxsqIzVnzRv+Vd8LEvcdpeHVxj6RJEHaItPp555AosPvr2HWN/aMFlPwgMRA8nUM+wfbDQtW/cfG",
+	"bDZrDEUyaaRJzLje9+FSM/8RGck3qsHZMSkzoP8o0wHGv/E2hlFGQL6YIT/IdDKhybzWrR1mTh89y0kk",
+	"ZcRHtXrtDvOHNjcDGRiyM5GEZJRQrsweSyVLwEDVa2fvaEJ4DzZnfljv9SUSJCzUbExjuWxE8Jkl43Gf",
+	"Ntvfjc+TRZ8ekYms821GM8FQyFR98gcz0SVYxjiLe21uNK17+GfFzhYTpsbaUJqBGQpLqoVrk/wrFYqZ",
+	"5DqkVRSS2ZhxMhcpofLWS9d5pIU55JiMZ50lOIE/eBmuxolQKr7voazYZCoSmkTxvJdyekejmA5iVr0V",
+	"EobJFkoIMqF8bhbFbgjZJO/LMjep0l96vLW4qvi8SSM0FpzersNETMwVpmYiuXX+P4I7DePovsfpjtFY",
+	"8xIEVeBRiDNQLcKThAWq+QcdzJA723DJs8ue8tJsPWYR4g1NRuzzevGyMzDWH9MkpJzs7ZDX0Tef5agt",
+	"+8wfuymFeEv5/I/aki6JcYH3f+/duWQkf9EtdO2tyO+zvNYHbQJxJpieO/q4mDXJVTIndEQjTuRYJCqe",
+	"P/5yQpqoJFQRwQPmjKGQKjqgknmxwoRBMZDN85Z0qPmTKDvGv+Dyn9MRK9ecFfuotsZqEueWvHaTtlrb",
+	"wf8IRaBtfKJvgEsMfwBnAF7AyEc04o2IWyLq90c8NTdveXfX1vYGUGuMFRQZyC7EzElJ55LM9L+cKktO",
+	"BSpdEI7hChbOmcjAVfrN1TvhwfS4NJnn3ic+GxlQDcjvMcrljCWwrfJ8+hD2Mb7Xh2foWS9udXqec2jn",
+	"EvSIVY0iKVNUXH/fJJHCwB8z864wY0Z8a83OF/Z/Fsv8Y5wTK1MOPpMvAjM2/jyeCH8l7ueQMHp80RuR",
+	"mHq6LMiNBNBn0HKvBD7Xw+rGssX0b5FbrS5WDQ7YKOLot7NVeM+IKcTUH9cmSSwCGmM+gquog3X/odtt",
+	"fyA0FpyBJwPzhv0ZXVlutk6lOBYzSBKsnIqJhU+YovpsrpiNlwvbJbEQt5LE0S0jNEsDSNVYJJGaP653",
+	"w44rpy9ggN36OfZ3D9rkt1+3m50/1NOxnpNjndRdxRJOY+ftyFKSHsfF8TBRvusnnZ2YsRKcPDk2Q16W",
+	"3pub3ePI9VJfC7lkNAnG4JqPxcgVDWYEAvm5jlNk9aIpIXpa7bUSXi7Gix7kCnlojq13/GoNXVucNltQ",
+	"Ll2vxYk9SoCpkgyP5Wd5gPa1hudjDcWLzmNBw56mH/gcqlJCyx0SD8sk9JLuzSKbXGqiCf/GDGeJ8rUw",
+	"+MdOI6zw9lwJcSkE/3xb8d8ihSwSqVUtzUFKEwdSa6gBocAoG6BSUE7GIk3+ftsvF5XUmwiiBlo4iaFi",
+	"/PH20jX3ETTuIWNNOMlVTnjaGyfmep2wj9NI6wMi0aJC3MJk0OBxio87Xr3a+KVFMZG07627t4rEy+GG",
+	"o/fBllHbT/s1WtTPLFxxivqT0IS2obQciU5FJRnSwsIUM2oXgtY8R5w/ZtrFQYOiqWi8EGUE5xM6LSKJ",
+	"fB2HTgNwcytlD6/8CMp0vU/iI3lC2Zg+flJr9iaJHYoPFOMO24a8ESNtuzmn1h/BNytmt4HuvkS+WL4D",
+	"GxKkrFmJsv1kciieQdn80pXz2fJzFGit569dp7jAd9XmBMz9/bMP1do9naDEZbZq27n7HjkZXS/pHUu0",
+	"tmGwIh7HSfyQI0uy5IQPBSZdbebumeBKU87/ywPW0TY1VCrfsSQaRllRryn8PeScHJu31GvThA1ZkrCw",
+	"ZzMJ8I16NdPB+kufTkMtJHtU1brt/b3tg9b+3l5r7fWzZChbwKOYRhNpTErIcWCJ1Hsykx6wCodhyMIX",
+	"1AKK0DCM9BtofJ7ojawifbwb9Iipd+mX2tA9tGyM5tVQ4hxoPpr39BaU5YXb9h4C9xSgsQwCjzYWEXoG",
+	"RwAGyZzQhOmdOOOIP2MPfgdmUQAaKdRg5zEsiqgVn/xi7x/szD+428TgRxZArdahEfLGD4auxO4vBdLR",
+	"IOnBqVZChsspDVgjw/iI2R2LHSlMVKGu/0b4Cy27tdjmIh2Nu6Tf7oMohuJBGGed9Dt4Tc1Ek5wMSQT7",
+	"U18FR1WdUMMdZDYW4HLVn2HgxbT5a+Zl8It0R6QHioTAE/rWZ1jCwV1OLRwVmCanvwZgO+AN0KNI+YSp",
+	"whnXM9SeaFbqN8kZmJRIMVjoaMRFUgT76OQr7XdLQIHqtQD2RQluGO4XJUjCVJpwMmBzAcl/Qrp6GqhH",
+	"lnVCJfhfyVdnU8ZPnpMjwTkLFDkSCYN0nt0ndZPyKkn/l5taBvTU/eUGJc1NrcvTOP70qd91Ws/Jc+9Q",
+	"1hf7gPUW8aHoN8m1SZ8MzNauosMaWG51D8WmHA3C/d7HAiK/dMTz7hW9s5o6ZjIG205vV/PwyfPMVxiK",
+	"INXLS77qXx5fHr497h29OTk+veo9Pzu6fnt8enXZf1KB2jDYDtqN/bDTbhwM91qNXbozYNu0E+yHB4Wp",
+	"7+6VzVyErBdUAwzq6Z+/PjouwoHt723vkd9+3WkWsb6OD96yeCxo52x29yI5fnv1apQefUsFe91WT68v",
+	"3g/Sl68upZo1grf58bU7T1eOrzdhaixKVukt+qpJ/7Kzu1cAeNGXVgKZ1B1X9sZRGZbSIXcM6fDAMjEh",
+	"xyKNQz0CJyxctcuAWTUyPy42fzUevAyis+jV5fXPJ+3T6NVBk81f/Ry+P4nOopPZ26t4/P3z0fx0/uqg",
+	"GXRiPpi8aIXfvYrzs3naPuiUzAcU04rJFNP+WAM9CiaooAQZRnFMUEvJRoyHeo6nKg6PHi1jJgOBB2LX",
+	"I2AmX2PBRywhdCTqWAoJMQj9e84OyUa0vQcQm7kdXjIiLkoxh47EhEkyoMGtLeS1S1zAQmy0Lvd6738+",
+	"7Lz9cR2xOk3EZKpWnmZd0tdnAOKLSYFhiT6sW79O+oHgknGl/ylZzALVM0dIHxw+/SBhVOmn8ejTx700",
+	"CZw2AI63SP/4+eqERyqiUKGlVSbix6pIu9kq7GdEz6oXYPdKJp0LMZWgGrlzwxOYnpwczBUDKa//4e+d",
+	"mA0VgVDAEJUZc8Znr0En7FQkCqVzLMQUFtXys35TGA2HLEHh9bSz2yG//bq/ILxWAU2udZgkmaJTtDIV",
+	"cTXPz6DA3GTCoia3kCnftxYUF6rnnuwvO+AqhIF9UenawBHn3QGHXP/87PKKbE1p0gfMEQDaSubEhKRd",
+	"VvQgVbnzMZLuHCaH3N7v1qxsdmkSbTDD3SqqS5EmQRUcq7EgDRDgouNMcx7yxn5r/0kXBmwV7jSMGA+Y",
+	"zJ525bljmmPE5cMuHzVEDnoTsMQrjzUAGOjXTRk7QGDlP2aBs1adcu6DyuQGVHxQn7uFZQBnweovIATO",
+	"Sk0etccmeQ+sIKaMa+5RDvXGxVRsYXepZMbnyDQRwyhmC2KqdHyqFPLUOwtSHowpHxXX08OTXUsOpFEP",
+	"IuNr2TWUj1I6YtJpv1qIy7rFHUUDOwNB8RTqkDUOr0jICON9JCfGTeFUmTl03XwxvWIfFRoueosCn0/q",
+	"efXewvGWADEzvkCAMlyyBXvQ1NLgubahgY1HGXoHSjCEua9Q0FHCWJjBxdwD2M7wsSz7mBECRo/Xh0ua",
+	"kc2rVyyztsvPzgJkZBEl0veMrDn3mD5g6hbtcWPwNnzUpnkUTr80jknKY+s/xG2u+dHg2ySMouQvOCe0",
+	"YYguTnRCLTKa747IkCrdUNxa1n0uypH1wypuPTcK7QYc65Z/LQjR/N5YzRMeQHEFrYXn1reIi0WY4M1o",
+	"ixPJf7uackVojUXkem8XBdoS0cKqq4W9O18nNGQgyyLl642Rkiwekq+MkmJ/6T/xCz7pMku7ecNPBQR3",
+	"9a3Wz2kIprRio2aibiseo4RIprTOLD0Xrzkl0LuGyM08nWhC2fHX6rVwzukkCvS/zKcRitY7weytvpgo",
+	"21v3FJy+b2PT7eylUa3jNvyzC+m/sFQubEUfd9lfpPvKut9Lyv095FuaJEAtzALKZ4JTMhMi1EebSCTz",
+	"F9tmDZX45fIA2VOQQHqi//uH/31z87HV+vD1/6yVcKjBdJ+vXLPFBDRATUZ0IQsLS060ThgiGB1VOSh4",
+	"JwpJ39ze8CByjSXXrBW5w+SDrdolCACI9xLGQ1S919klKxa4bkdQIiMOzS8OTwoSS35KWcrCeubqt6Hd",
+	"AUNQm5DlxlYGPYztIRz8cGsRfrheC1M8GXtl/nd9OMaCjxaJowDVIOJkEsVxZPCtlw9oe2+tATmQ/nsc",
+	"EwaTefnet8z6Am7+VEes9U2Q1WFfGkpUMxR1EA8GP5tGChKlw5Q1CYiOCMI+LltP3/FoDIcMtJzfcfeN",
+	"6XTKuAkja96DghTn5bzfgaiWJBMUV+ISbv6URd3LXCffXl2dE7zBbnfkSKgjyQiKwBAzE9hazpIHBwc+",
+	"PPcSSe0Ddvui2mspYSH7YTLehveXop6XRPnt5+ZvGXmR08pOAUvF55AvITc8N0NPdK+zVuBXxjTHVY8Y",
+	"HJlzc3eRdO7Lyyb1wu7oIgfPF2USAtk+I9zbWlGod1aTXEB3GIzP0RByJqRDmUP3Pg0CNlUZHgpnsnnD",
+	"b3iD9JHH+l30YCAPmkqBzsePTbhHbwyRKrzJcaAtczL5Te1d2wsAHwowRhkJXnwu+8XaEoNE3DLzrVia",
+	"wQR6JYfYZiuHk2r9N1gPIRJy9ebSUAjfMU2iO6pYzzinzfsgEpMwKeI7BgEYSsyNxdLuLEZ4fnHy7vDq",
+	"uPf++Jtvz85eX/af4BcgZT1JNbNb0qHzRyoxnbKQhKkWF+iuMAnb8CBuKtM7wjyKokoTx1y3Od+Ru4pt",
+	"ZbJxHb87Pr3qXRxfHZ9enZyd2mEhJowbEWDPZMaUAFGYRdAnFJARb9n8GUkYAjlGCs0s/zjqrCGSLVN/",
+	"dvXW36x/Yf02fz4sjE4zMeNhxEf9LrIBZKEYICO/DsDWZKHuJNHubpC+YxrDDQkLWGTdk7hzLS+4fY57",
+	"KM/Q+vZRdMc4Sad5C9wMENLZzLdAvAPk9ocVtna99rGhX9S4o+BBkvqNz4/fnLw7vvh37/z49PnJ6cta",
+	"Pbtk/nH83L/44vDkzfHz2gcg6F0UsFw6zMbHhX5DLygNE7ywaWhwE+axwMqwj+ijMIWS+mlClY3tgAeu",
+	"6HErTxPAALbsRby6sdkQ/M1RMCYDocYmaUnLfRCMq3XU5Q076lhndEfjJa3VrNVvCIGMOWBqxrTiNRNZ",
+	"zX4ZFaqHt7dycOB2XL466AqoQ77AhM4BfxiifpzEYgZJlhLxf2bGiQ/nyHw6xqjHKvcQOrFMzlBloC8L",
+	"DnvuCS1881bEel0QFz/a83GUytsiZjJe06tujNB/XcCfJpZrEgNUFMdY9SrQhXKPMS5oP9lG8pethH7L",
+	"ZpfbEh5vlovThd1fmQy3WSaSV7mOgTTKST/3oT7BtFGLRuoF1D9TQhEOEM/3qmAsnP2YSSX4MDIoVq4f",
+	"mYkSYETcZGbgNBYirOs4Vx4jRGljal4A1v6+YUDSd+7c3HzstPR/2vo/242bm4+73+j/PNf/3D8udfuU",
+	"RdaOJzSKj0DWb3iwmBTgX/JpPi4bWCQjn8p49xo5QFPPN7bUIVhwpS3YeeaD7n0fKmevOUkPc/PD1crt",
+	"ZQN9C6rDkb6zML0SvEWcVIaklo8NZuIXDmTMPgBkCmKnjjKyUMOCr6GqvDvu7+d3LLqiNU1KlyVJRHJU",
+	"eibCTzh9Lf6niRgldCKb5MhpDcZa5AzqD7yAvNHw8t0rFsuDinVTaxTKlDYhSrwwVi+IhYS3+zirmJQI",
+	"KSxZ/bqNPjogi7LeUwtoF9BqZEbneKqUdlDBzHz7AEc4k54SvQA3AFzsobXbG9oek9z9zsJetqkWaz4r",
+	"G02UdfKBatiex1+uSB+PVPtLz/FLvWaY179UVgG5UFXuF3V8qK8MRbkup5v4xbM2e9j/lBxiexww8Usc",
+	"h3Q6jefGxtF/gwejxAte3qE035ytojMpbPgwCuH0KfYlzZqSmh6lLB42fIbt5xoI4Mv4Ytwz5xb1YWKp",
+	"vOH4Bpu6BfmANucQcqFmnCXYs0KTAODOwUteNNXXiOXXa+g2vZfrc4XqZEiwGLEoysSVYyz7wiG5vj55",
+	"frfvsjFFok2PuevRuKlLPZr2PAyQxekUvUJL57UW6Td2x0smpRYHVRQ3vxssJkW1TKljeMe5vFNZiPWU",
+	"k2fl4DF1u2okaE/QOH+cmuiABHZ1JX4wtMcaFp4zo8qGy9eSJY3D0SMxppe3U43p7pQP9OxFpizqsWZb",
+	"nvyTSzindhBmazwo3wcGCi59EwcoTQCyx2CuXXHGvh7/5HZebgFLVRy3H0qnrIcEdg63Bwp0OL6nNxwz",
+	"w7uQKg4iPBajEdYaZL/3cn4yp4FqNs+jfFt+CCNoXhdmdk6WLe75piN5w4kdVlZ+g/0H9XwAhkgJqJYd",
+	"MGimbXL40ezMMDO8wSoLZtLvZiXJHi4wNu6tAiF5lp3XggewzW33ET3YKUsiYb3uVhNB+sIHHR1H+sxC",
+	"fRygOdwX6pDe7Fe7GjGGGOco3igP9ddsNpBpVaQfx1omo6LniB5JR3e0KXHqVN4yDCGgbek2q/6AfRb6",
+	"QdZ9N6imWElVqg+0jEVomIydr/ZokheJmOgPCJ4dK8rvDxQA+mzW5X4Y3WHlGvCnWSRGgzFQv07SKVGC",
+	"tHddJbldcZFCOQP+qwcJ5ZChCqtv6AnDx1xzd0XPANMC4E0JGyZMjnsJ00wCD5tLRrI7hAhqK/G0rLFn",
+	"M5BREgRTG6pnZrLwLU0H70tQfpR9hlvUKHSuoAFz/49lshjpmkpY6DENHZ/lxgK5M4jnzUKvRKSnrcUw",
+	"obOcdDA5R2gxch+nrQ7bFjqmew6letauxue+SOkxmYAe/IwMJsQtpkvTOLYpxDjQvFXgD2k2FkAuJ7jg",
+	"VXq+FDBNWGh8grAjqdnvRXO6sKPNxtP0sLaFSX3yL9moln/J7MB+Xc/QXTb9F1G91nRwX+gSH4BP0rnh",
+	"bPtkymMR3FpWcUmMsIbYgNm0RkLJZDZOEVLIRAnBgeR92hGRxTLLPSzCAdpNjfE8MBWd3adnZC65t3rP",
+	"GHAic7PxQPjL4r80FtKG8lKePeS/KmETceefBlb+WEGWPRYpE2vFICxwXH4kESfbLRLSuXxGRFIH1vWM",
+	"HzRbuLAVZNnD2ceJiEPv62Mq85+xw5NTFscRHxXYLGESopeUcDbLH6zBWEjGSyj2LC/I/N1s2tn1AjGN",
+	"srBWNOJUpQlDsYF906ltfYcoanrPgdqAG5sEYjrH0lLCPkZSyWd+bbR/mproMHhb1bwXR/wWmcJdSrm5",
+	"CAxsLxP4jkOhDChu24DyjOJ1W6Xn2BcdG95OzK5lG9Zdy4LO2ZcgVCIzgMCI++LKlzVQrVKi8ZjzPEte",
+	"A4HtYNdAWJtSboSHNZFGfaUHCpoepPnb8LM5q3LPQu6OIum0jog+cKM9q7xC/545SNxeLpSW03zNf8kb",
+	"ZM8Ew0OXuADKF5sV4QKK7Q9FHFpt0s1RIldbv4s75HyXExmwkb5G4NZS4sklfJ7/UEB5wGKr7zkexbnn",
+	"iepuNbqMZKrkjS6ArMdmCF86QOPE8KbgOGUwR0CtMAptc0nnIwkzAaGlhS8uC05dTIswRzVyqcf89krG",
+	"+uaKz/g2/lF2OuOLtcSAppdynGckCJw77RFllCavPm1u2dy5JQCwwAP5ITFVLMlenghF7XD0O7TYwYcA",
+	"5ZyLGRFmj8M54A8fG/5VZopk4X80tjzq4AVjgKMMKLPYfcpYg63fJFcgJUAcMu4OrkyHF675na9H11HV",
+	"4cIYwricUUK0fYOyBfOo/IG6S9k62ks+JVz7KRRgmFNbKr7sw1YVyaU32KuLbzRJDRGTOAs0+mDt9Rlp",
+	"ar/0nS61Yka1HsoFmeg1gTnL/CCUFQGZeEKnYSQNjSAvyXYQgxIL/Uw+88IWDPvWqPvT2Xu+c9iaZHiX",
+	"SJX7h2cigCfeV/trBhzA+yunH3tXnHpc5rIu6pGei9osvHfFLLJ/xayRd8kokN4Vqxi69HzvYwVNz3n4",
+	"ndzJrhTu0DpY3skumb5QOOH9K/aAd4Qwjnr/yMv+NPK0VoCr6RmCVxxM7vmF02XhFyfji7+YaWUKUua7",
+	"yRYlL1OzC9kiFdWQ3CV/BXJKCLikMtlWq9dyYtf8bSSl8x1ln8hJM03pvBzxr7gxFKSIfyVjsPxGXRkF",
+	"KU1jwuS8N2cvT05rdf8vm6+Uv3j17cXZ1ZV//fzw8vL92cXz3uHR0fH5Vf6Js+urwp+943fHF/9+/+3x",
+	"xbH75eL4xcXx5be9i+PrS+/5o7Pnx4vXTi/1/7+8ODy9Krn+/uTq2+cXh++zyby/ODt96Ua5OOyjbw9P",
+	"X3pvOjw6OrvWb7w4Prwquf78+M1x6fWTy8Nv3pT8cHxafv369M3Z0Wvvh8ujs/Pjy4UBnV+cvTh5c7xw",
+	"/fjt4ckbPfEXJxdvF6+X3v3m7PJqkQQXx5fH2eWT58enVydX/+69OTn1h+euX58WfkES6+Vyl14cHl2d",
+	"XfQOnz/37jMXL47fnr3zLl8cH51BhhwseG65cz9d9i6Oz98cHi288RJn0Ls4/tf18eVV5e9Hh6dHx2/e",
+	"VP2eI8zrY/3R8xOfxxCDp8gY9nKB4Baxp8Au5xdn706eH18svCb7YXH98Yfiq2BFixf1uM+vv3lzcvlt",
+	"4erF2VXug1dnr49PF4aBVy+O353lVhhTihfudtcLY7bXi6Nz14ubxf5whev3wfrS30S8rJ7vjDPShxv6",
+	"Wo8CvKkpSyAOWjeuR1T79BUySBi9JeC8AsdhMZrS3tnfebq9t7NfFTj+7JnCGJ7+a6cJ3wsoL18ieq9A",
+	"rzsRywpswIVjc9Od/gyOtnarZT2K1kKmJME+KOYjAyFiRnkW5d00bHtbGgvqK6GmfYcEl+Wd6AtT9BpY",
+	"j1D/nkGixbz4RUgoKiH1pbw6yUsBADccJN4sBEIfUhpVFRvMJ6NmSd1RWRx7jXCgiQSa2J+nQOVKYnPU",
+	"qObvN5FUn1UUZKCQmSzolIiCgrods2HJIl7knUAY4mYmPLewmGXFi6vqBFFzX1re5gJH2nwwgSPU7uua",
+	"wRY8THrFB2yUOi9TkxwWnUM5r5Akj1awVyH7yojtzb2aXU5LefwQnZiDuZc4Y9hdf2nEo59zhGqSUyhF",
+	"UomIwTXO7yIZDWJw/Cc0UEzTknIIN/a3+nXS7/ZBitzcFGB7zseCs8VtlM/8W9iqOJkLsMU2Y/4H8cfj",
+	"FMevsUzXUA+/4dSs/Fq9m4ELisOCx0uHFLE4dI1YNqoKUSZ7dzXu0VRASt3isoAydY6/mka8B632ExJx",
+	"0xttIMK5gTHNgL/qhBIZUznGDk8K23A114BgKlDFjssBT5dSKI3jip0lc1iMSaT0ya6ekb7e+H0SxIwm",
+	"IC/IiSJjEYeybM9YB+kMcBwn9BbclqBO3tqNdsPtjvQ3IaLeRYKTCU1uJSCIoxJSsmcJ+wgn948i4vpP",
+	"vzYlu8s41NwWzuMtF4GX8ju5KO5yOb1b3Rv438dWq3Fz87H94ubm4/4L/c+DFzc3aWuvfXRzk3ZarW/w",
+	"/47x/17A/3WeNvD/8epeC//c07++OH7xogKj4FtGYz22jRg7K0h2kCq3K8u2ipxlXlLGTyfGIbZxgqjF",
+	"81DFOBWEwyxSpdk4Xp72oyvB91NPsVtcQWCUQ9PFdMDiJcgqXjzQRWkcIqoR9C6CCEF/8DxmyGWgBmC0",
+	"upjstrux8gpnS5YYRQ1sqBdbe8QSfzv1imRDSxiH9Oz16SuUy0dYLQ8wbBORMAO1aMJPPku5oilL0/uk",
+	"eMoUd8CKVOSMyf0OgyvXqEwVd6RyvJeNwvLYpnq53byf3Uh3UuKBdvphPKNzzCDPsiH0skMxHp5JVLMF",
+	"fi9asOY6n8+IP9EnmpziEbahOEQg6L0O+e3XTrOjlXYvsdZ29AtUdMcs7iCejBM2GSBHLSDBl7MmwL4v",
+	"oL4bjQSY9R8yFylcCf2Ois7Bzn6L/PbrnunDt6rCEudS7XbIYO0iaeAAeJV7gU6SalC0BWBkhCZt7+89",
+	"WTrtKnyrUm/AcmuTphU5rVpbg4SmhAXRNGJcWd0wn4NXLTrK9VOaqnEPBPJKNC1HF0DCMcAOJnLfPthv",
+	"raSRbwDv7fgGcGd3e6fV2W619nMQJaWW8HoFByaJDo5AoEdIlHhG6EBmCEyl0e51C7Mr6AX5QFCiWkGl",
+	"xyNEVHki5+b9+cdRVSyxCR/+qKJl52NJX6lVpUgV5aYnSrrURttLQeZLUJvrIdpC9xuDXl/hgLQc1sPB",
+	"480oDVEfw+nk+dKHb27mwBVKXlZQz0tFjizbK5oOLtMX/Y/6tDDfXKXRQouZqnKDf0gSZfnQbr/6TRz+",
+	"IYmY8Q12HJK5HD65P2A0YUnf6/nhOOVZlrfsEb8gNa0ZCjkMiGMDr8gVPsI3vHyIMvK39+5dn1E36ml2",
+	"lGHfHOq65mzokzXH5krt4z5F8W8YvQNTnU2mam7S76bMqq5OpS2vil/aKuQ+5e354SCYgTkH/PpUV9Ve",
+	"Pix0OLiEOFMvn+Gnf9YqeNOvOl+Eb6ZzJCZTagClMTnagwA0eN0Rl4rRpVjoFXIM+bis80Y+CawyO6xU",
+	"C6GFoxdFAYUUX9f2v6Ivxwvsy3EiT/jFbnB0sncyedF63Zluh0cb9OpYsToI2b/CH5tJnYqWHv28YBdJ",
+	"Udw8I5ToRzPtnKETFjdqoZjcF+wbbncnjhZ2+2u2qcPlTBtJ6SCOAshENO2z2/vkt1936sT89VSr8PjX",
+	"09a2/q3zBLceGhqShGyK/VNJ/1bN+11yfARnTJDc1cnHG6632/wZOXt9bi/DDvz4jFxcHqLtAhdMUWvB",
+	"aolHRQ9sqeRI7ta5ja1z0y2KwlWKxy06uFa9jS84kDs75afHOm/7WLyptK/PfI27CnylZ4OjqAPNkQwV",
+	"fHYh1H2QICDVdZVb4DWbX8tF9z4+WzGey43jKLdsvr6nQu+sFSZdkZr69RWDvZaswvFHs4RgXyXxxQUU",
+	"74f23x+qpIpcw95+S6P4szt53mNNjv7WXzwfw4MoqQAPEmF2YMcRd22PJjSK8wfA3eDp+faLYevlbXv6",
+	"bvvn1uRo93Z/vpP866dO8HRyeRDuqe/Gr2btN9+LNfSPxTDF4lobhPYN1zprHpi1jymfvWmYJ4akT4PE",
+	"9FKZMXrLoKLRoJCXooPvbdghEZ0ZTq3rMR5ClCvvsV8TYSv/Kte/JZKy54Jxy+YOfq5Oa7/cDTWgwW0w",
+	"ppyzuGdyrm1d9JJ3WocXPoGqlslE78sIuzis963qbxS6CX5Dg9vGET5N3uB3281W+ZewKWAVfSrvz91V",
+	"xgk794CJd8ZLzzYh6NlOAOuQmOYwvwLKyYD5HQWXdzkgh2jOo1mNaJsVJCtrtPcYJFmkiIFgq94jiwz8",
+	"dK/z9F74dIyHjqEftA3BIgcFfA2iPN2cKK79oKna6dF4VCrZHmkRIt/yfhhpyl8F6/tZ+SgLZm485B9n",
+	"t9JiJG78MLb3+5yLM03lmIW9oujHdmnLd8pBu7N3r52Sw7la/o393YO2L1pyOT3YigWxlDFn8Z7Dwdmu",
+	"LcP9bnIbPRQlrLeM4HI5octe6jV1+zwMkmvj9rk+cSeCR9BfSt7z+UWDqbJa+ep7NX4xCF3uGHeG5sa0",
+	"MZHwz7iKeKY8aAHzr/j8a2ebPD9k1EULyqYeVOgcq3SSdSXyugJlhS68plpeRqoKjWdjM2K5AF4tbZfq",
+	"4EtE5BqKaPUBXC83B6v32bpqV4mFsLC1yiVmpaLl6SBVEqVEjC2R/FUq6robeCNJvanSV+auOGWzcyx5",
+	"2LyExCAGV3ip+pzeRSOqRNLM7pVN0zDZNG1VaQK9V1z7+r7+vyZKkGg4L3Zch8b1N7XuTe3utPP//s//",
+	"vanVb2oJnZ0sXNQzhWvouW7csjnebJYO+96jcvScKqq/C/ez+Sv7DqoUk8gHZ0AxuEF0TuGGT59WO13a",
+	"e9tPV+d5P0ZKc91fkSUrXQ2YG8MICUDUp1xhzouXNQtx9znAqZkYuUR//ET8GJGIB3EaQgcS4SDX3NM3",
+	"HAJnJsoBYQGvveDc/oRl8WpMOWHRaKxMAEFIRQIxmQieIfRYOBEhEemSiOENV7kIKuDr5ZuqmyC02er/",
+	"wHzpOlT5ZPgsj4ro+3SDTmJnh6kaY9/GjT1wmVO3p9QqeP5I5dNxJImjO9YlVCGxAY6RzxFpyWtHi/YF",
+	"xPhaGDnHG3ObdFurAtXVLU/3dlbXt5QcvaVg+u+LrXUlg6qtnFMMU2GpD4wiyVfrubaeNMnxZKrmMFsu",
+	"AAVhvXbl3hQaDlFhtaL3sE6Rj1DXhzoYHGPVDrEpE9OY5XJjBTcdH6RrnUBd/2I1TkQ6gv7qX1lXUl60",
+	"G7ZeNOScn24JAzj/m0V/Kvrg4LiJlM3siDAd2Hfq2QwxYCB/0SH5Rm6epKDXfDnTRtJx7VjMJOxK/VST",
+	"HBoULP2XacdiULssXKDPlLyCIwHtI8eTJmtzC+cNbPm/xlSO/7mz//z4X9Mfn377zSVt9K5OJu8bu6+O",
+	"WPovdnE72T19O331/vuX2+PL9MX1WlxcnuByOcYsH8s+s7FwiFW5GczYYONiKYfAsT7rxmKEwRfHnC7B",
+	"2+ESwdvW49SpkMpKq4RhSYrmAFnFAt5QBsw0nkOszbEJ8C20iPihUt4ENI61zNGHf5kRWLFSyxNQUXla",
+	"WuNrkooxP6bKF7M+MfRRXEqJAo/8zoRICn2UV3eRznVe9r1ctwFbSlAoLtZiCMIOOUOs3ySHNhXDNtVN",
+	"ZZ5DcsFMbxGquvQicJPpTII4RthEisVDk8oF4EWoAxhlwE9Dy5bkQ/0x/TtoPa+nzJi7pe2JB2pM1wEt",
+	"gUa5uSazVI/x8QuWKzNqHCWhtsExE2SpWIJ6c4AQQ5fuPGu5s0oALWlObCwEs5vzIypw5oIgLagElbqZ",
+	"d+IVtkvhDPe6I+cFwzIJWl9UcfM8klN+yuwfT7k+gju/qNj/TVXsP52Kq8deVq4O6p/tZTmlIyYJFPZp",
+	"FdYMzwytSyg5P31ZJ6/Oj19q3nnPBuckmtARimvDdNsd8jr6BizndquzQ6bRRxZDHzZAb5FRyKA+YEAl",
+	"29vJL0L07puzi1nr9cuRODw8PDy9vB4fX4/0P4/1f745OoT/7Q2n6p3+x9FtfPyvdxc7/OUp3HU4Ovzm",
+	"8vV/3gb/gttfXVzvHie3r0aj0T//WbBLtvcOOnmz+bDxPW383Goc/OfWh6//+Uur3vlUakF/0Tv/2+id",
+	"evS3jE3zyudKNehvoYt+0SS/aJK/nyZZCZnhqVSfPUPU943+tTNEvZmsCYAyibh/tf1FNf2imv43V03N",
+	"uihhAIwMssQXdfWLuvqHaGRflMovSuUXpXKFUrlMFXofqfGlK+j94pf7EvreMPS9vCb8MIf04YuotfAG",
+	"vgTWvwTWvwTWv2iMXwLrXwLrXzTXL4H1L4H1ghJ/H+BkZp9Z6feFt0NN/ac6PtbLLXZx7Y8/TmPKsT2s",
+	"5kHkgVIgL99tc3PzsdPS/2nr/2w3bm4+7n6j//Nc/3P/uDRtt8AdOKmyUS6nXTliAPyEDRNhHokYJXQi",
+	"DUL0/s4B+e3X3WbH4K7sdZ6S337dbu5aVJaDNvzdMdCKFiki4oCLaEthoJAAryBvexcsb6bc1q4w766U",
+	"u+qCXlb44D2O8EbZ34omI1Z8MldNsVAlM2U8xEZKMhazXiigg5hh2pBx7EuFKHthBpYzpD23LPgn44mI",
+	"Y9gt3i8ZLbJdsUAQVzVuykRY0rPrrNhkKhKaRPG8l3J6RyMMGXxYDUlnYyYF+Mmrt29KOLVU1JvSDchn",
+	"iQQ/g3fIDeF9zkF4vYbXmAKCwguxNOM9G2hu5eQNAIFuA+u1mwdPSjBEs8KJEpAkrVj3F3AAK1AXXI+O",
+	"SxaviY+6AIUPkK4G96gIyZewIUuSrA1vri0ItFKXTm+FHo5oQvqNEdAiyyG3YXx6nTnqx96xJBqattBL",
+	"x7j6hYsg/G7yJd8qE0lOJyoBCbTu9zSJm0WTt7Tw/yMUhWSMVQENaYibtVr3GwRrq62wLmBNCG6Vjglg",
+	"xWfYtjkMkU0ikuFGc26XT1ollEst2mQ1tqw137WFkkCAY4H57gkj+7Sk/LQcJjErjNqcr6yYLy8qW2n6",
+	"GGFzTvVhlgsBb+L4Q8ivYmTq6OzymNB4JJJIjSfLO63s7e5u73paZsNcKFE1PxsN9TQ2J2IyfQTe1ltv",
+	"LKTKtp3biAMWCz4iSiy4x7Y36Clk26IP/aqrMljtNUDMK7MQVDRhIi1xTLyN4jgyULfL+WB7z5ywjhPa",
+	"ZUyg5eemzUEiOY3p/LSSQMM0jk0Vmomm2oNkDTrVK5c1A910nXajJZJsA1/TVfUQ1+wMlbWEcqRZXNfi",
+	"QTY151fNP6FKhEnGD5X6Qz2nn5SxlNGrDBbqo6lV+fct1ararRK16jGP5mR68jklwu+7KVcoUJaRSnU8",
+	"Km+lUeqGER+xZJpEertAtyuGcKbnJ6cbi3efSzOWBLKvqYkZLryMRvxkU613A1j0WRTH6BYD4nA5YwlR",
+	"gvTPzy6vyBYClzbJe6PpRqpO+gDV1gA/R6HTlffLamf+p4pZz0QSHkFb3k2njVDeWWvpVR5FvN8VRkPq",
+	"2Gztx/2a6oX1Lw6l8OoPS+Z+n5ZfgXEgLBuvB074kJmuArG2yrsSRDKVd/uLYZNcGDJpS0myO5YgiLB+",
+	"xgDYlbT41/Mr4ONyviqYkSu9/q+bG1lsu/ThP1e7dEx77s1Wz8PR3sQlNjGtxHKz/C/PC++LTLy7sMtW",
+	"nsH4VOkEDKLzlcWAvkdXpgU8aGshe2Dm4AL/LA2ZTLOFh/d0KqLjkwjgwvvoJY1CQPDE/v0WiYCR/o8q",
+	"6pv+BDlojjz41noB7TVaLZnGDuCa13fWLbL2WKTJM2h1g5FMvcf+1A1EV0VR/P4dgPaguQqayWkLOpUo",
+	"MQRnktAJqCljNin1JmBDJf2fCPXXRwqsLFF0nVe+usNSjnNXbs171a/ZD0S8F9J5CaVfiISMxQzTX/Qt",
+	"3padieQ2H6o/aC3X3fZW6W3lbOQ6m7m+B0OR1Inp3xVHUkm33QDZQ+ohF5M/T6PRWMVzkrCpSNTGEe8q",
+	"XiwMbkLnJBRNckwx84FiBxHP8HJiEFkOvVSQn1DMLfihNmFdaJyYi65mU3I/1zdm1EnE7Z8ruLbIsEWe",
+	"WcmZn70MIH9E/U4twdySGwclNhUBiaLFj9ZYfr9eYTkKaKX8in1UGx/WnM2qGx79eY/lhx6ij3oArn+k",
+	"PVrwvqI7x1VRtyKosfSlnPT6dbLdIgnloZiQmCkAc9IyNIxGkVVfZPTRRfQVse1Fji6OGtsdI9CgrQh4",
+	"Gche54Z/1Woc1Mlh4/s6oY2fnyBu0r2dQZuekfUlHS7OEzGI2WTTPcEJxPRsU7rd/TIPzBpGVi5YnTUH",
+	"vneEenE36Q9s0No8a2y8msEspGCV4+C7hjFsGifPkS8A2AsDuGvpea6pbLX2sJvrMub7r3yPfKTiCvsT",
+	"vwENO0USyrWcneUO/itjeEKrVHJ9cbISRndNrz+O3pHDMUrdWpveQlTwuOt++nhuIes1zhIoC31mf69k",
+	"2TGVlam8WaNHb5i5vk7F5rgmeXVZJl0GY12w/Fw3UEygQwxL6chU2tSuvJevbQq3VL0xQ36t713R/9ck",
+	"NiWMhraacZAqJdZqhxdH/LZ3Bx5IvVLoainXeS0EvlYZXC/hyLYSLrRZzvrtBoIPo2TCsC+5/ZTfbXhx",
+	"FcptgnOaqKzDFaZpVHQtLp1rLrWj3GFlXE1QTobY2as4vwJLeJXlYPlV3so8jw6rI77lzXs2aDNjzljb",
+	"6BcY0WsF7Ce0eRvPO5SruKVA25WpYpa972XAPobsyuypdmd7Z3dv/+lBq0EHQZNOp7I5EmIUs1SyJBBc",
+	"Ma6Mw20JvGN781IEOKGwm9yKAXs+d595wNTMJ6tCI+tn5GWkvk0HFk1z0cqsvTw7ujz/rpFNfg0IU2hE",
+	"tWLKVeIz6/tZJ+wjDbRRTjEhP4xkIO5YMs9qCTSf6h+b5IVI7GQEj+dFfzC1Px5zBQEbycglEKeiQMU4",
+	"l80KLy7r7hrNccqbeh5yM0E9rnxhDUR0caB+9p2IwqBWr40iNU4H+d5M5qelbW/qtY8N/arGHQUXvNTv",
+	"PLo4Prw67p1fnL07eX580Ts7eX5Uqy9cfnly9e31N7UPDzlZPGYCYm7sXfk9jx7YNXTimMe11XRyV9/v",
+	"DifNemea30ydUK6J/FykRCWpNMUMDHjXfHu9Oob7HW8ZwUdrEdyPeWAV8gfz/40K3NkHn1qeG0tMGYeT",
+	"xAYnpokYRjGrKhp4rMPNHGrZIbHs/Hn9ubby5ju3uGXL9qod9uf3rlmr4q+NsGGn8UjwGn8XxcMWv5Wg",
+	"JVnFoHXwdH9vd2e7034kxeDLMfP7HzN/OXG+uIGhcUeuLfO9o13VRU6a+qZsFbylkPG/ImF0dT6S15Sj",
+	"PMbWf3l8RbZcOUV/0XmwRlp39g0/SlMuDReJWdnkO2vdUUK2fFt8ErM7Frv0DJMQX9d/I1EFZ9C1mot0",
+	"NO6SfhubrevLQ2hmUCf9Dl5TM9EkJ0OzDvoqjQVnWZdpqGjVe0h/BjsTuBxwfBn2Q9U/0BGNTN6B4XZo",
+	"4C04e+a1hM9vZQ5fg4YB4APWo0j5hGEvDeNZst1jooRpc0X2m+QMJIfpakkTRqIRFwuNnDvruIewucki",
+	"2Y/gOromVJpwMmBz4VofWOrDlvf6aBRK/I9EwiCzcPdJncg0GOs7+9BNA0tmsB0GbPKbWlcfy58+9bsO",
+	"4efkudfeW1/sb9m2N/0muea3XMw4wSlU02FzFICy/qlZabnNDMI6frCW9eqW93O3lZgDRmI2VAsFwLVW",
+	"+4CGTzv7jcF20G7sh51242C412rs0p0B26adYD88eITu9Hnzn+IpYhJEzVTq+b7vpj9sRbf8e7Wdz1e/",
+	"lg/y/PXRMXH3mLbfe9t75Ldfd5rbhcYsxwdvWTwWtHM2u3uRHL+9ejVKj76lgr1uq6fXF+8H6ctXl1LN",
+	"GsHbghZRemCU9h8qSSbVx+SAkf5lZ3evkIioL60VVzSVj+Ud3Q+5433Lbp5EkmORxiHUmFu5BKE3w2em",
+	"KK2ys/0ldrbfoIv9Qsf6MnSEqGoyfuq23siF5ihKkGEUxwugAQt5dmVJZnBDr7SizZy3IOE9AmaiPBZ8",
+	"pPWRkahjaS5Wahv8C5Dn+RFt77Vaa9RWccHLSsKPxIRJMqCBa71slzj/Fd5oXe713v982Hn74zoSHDti",
+	"rTw4uwQr4ECWSoH1EX1Yt36d9APBJeNK/1NCynrPnFZ9CNT2TQMli7iBCBcWhQ1PNLxF+ifdVyc8UhFV",
+	"ER+Ra8kS4lfRI9pLbu4wnHXiZsud62euRss51rMYgD6wBnOFpa36H/7esTJaa9LgAjTqRPYabA40FYkR",
+	"pLEQU1hUy8+QnxMNh8zEdJ92djvkt1/3F4TXSsCDDXpllhjDQhFX7PqMUGLuRA0FRbxpPoSX+la948Jr",
+	"SNdfdpZWCIOluqgeF41jMWOhiXm3O1q4d5rtJ8u+tVs1fynSJKgKyWLtTy4lL8uOwjQvs0r7rf0nXa+6",
+	"j9A0jBgPmFce6JpHYRsxxxLLh10+6qwH3pID5qeUJXPTrzxkQ5rGBe0BbljjvMkXO1d/ENrE5z9hIsOr",
+	"voA11yvVd1QZjdbURzuv72W32YEamJwKGYnPEWsVrpO+IJVxylRK5ZQHkPxfWE86bEXDH2Uc3v641o5M",
+	"o14sAhqvZcxQPkoBxjIHalk39rEpwEV7I0qk8rTokDUOr0jIyEKZBNiXBZQug+qi2EeF1gqf2yrWel6n",
+	"dzWiC5Z/jfG18g4WTMELhiGXIxEyuXEdNT7bC+zDC7t8jjFyACMCmW0hw8o8BXs7GzYlXbCBc+P5UDpd",
+	"Kxju1VTtMfDIorAHPuXyLO4TbqxTbdjygJH2wX6r6IHY28mho+xu77Q6263Wfi5JpjRFxoxh3Xw1r3Xl",
+	"I/ZUX8AoekToIL8L5yMOuUKCXjlD2+WjB1rFkrfWlQm5yplQGcxNn8TmA3v8rp7SEoyaMk7M88YiXozP",
+	"CguEXjpSS73q/ZgUXVDlvc1BEzEOlgmbDCBrMe9ZKN2uGyOk1ckAUBKMljqhyS2uLxcDEc4XXbf9La2c",
+	"d40+fnPTJwMWaD3eLLY7A0BlRZfWNdfjCgmdTmPjSyqc7qdCmdOHjhiH/sSbObwL27fg+4VTPo+sAiqG",
+	"hatA5L6EGZJLC+0E6c6h1kmHCZNjNJb7sBKlbpQfaosfARbyHq9yHj+GdLkfAlqX9K0RoNdW/1v/EyM5",
+	"kTYlgnHEsxptCJgxU+pDp1NjdwmuaMQloSQUZfBy3a2tdme/2Wq2mu3udqvVehxMtSUJ/mVSsowzynkh",
+	"PwNYysdbuiVS1mS1jJiSJgCClRU2+z7lbkOaW0sFsViQ03p7QZpzTFXRlzZh3YTRcC0ddrmoLsO7sfa6",
+	"KkwPnKk5l2FvQGUUWGs/98tUSKWNECEKngrBC7r30zViCP7OKRfXthV1ZbxgibP20Nl8eNM/JIlCI11m",
+	"kdTigwJuO2GTqZrD1koly9cWa4acizQhAJRF4miQ0MT4h8CLRT0U181gRFcFSxeHb+KmlVN4Vhi7DSw8",
+	"jsu2IvX/kFtTGmKJRs563npaXeeRDerw++Tfr3Znd8HVT/H33+7w3eTkOcDiH37TGbRutwfb71rB5EX6",
+	"/csD9W8et77/7lR8jy7JFZNBz8SKo8tgz82nrMJz2fdB6vp6WoUD6RmhRD9qdrzEmses5XRutvnDaMOq",
+	"heq6A4SvvmDTmAYQIdrQ3rhlbNoTcdgbluVULEYtwREShzaaIBWde0HMDJR6bzkqdWf3oNNahUtdIEJu",
+	"qOW00NbuJVMq4qNNTU3GRxGvOBrwN2sjh1TRAcXKA5uUI3+KsU5OS8tRgrbh0sQcOIzGbEJ7dyyRpRgS",
+	"+tPmxyzmph8pG0k1rRHJbSUGuPTotlbijiF0/tDdLYX/VDRRy4qK/UQWiLjiA+uWDy9QtpKkh5L0JYO0",
+	"iUbD3NUngL4hF4uG1yitsF+qWwZaWNbc9D0yl3OwlJvnHdAgqequf8fiQrB8dVC8tppz6SSpxhlbCLWg",
+	"i7W9v+fHgaezsG9zUSxOA2gfQk37ziEGdTBG480jqEyn9wQrK7PqN0Au8WYYi9EIZ2hAp7uQZOxFiwuo",
+	"JWa+EOdwGAXCqPh943vrF1vc5PK81qk9yNfClG63xTnce68ZzJEVNTM2/oCIPtLmNxnQ1/LKjHwFZzkW",
+	"gbknH7w2Z+0DBMj9/G/R1OZ8VQCTMTUTyW0RZQSh3dcpoFkKzwAFmVEGfQZJkMhrAPwMNLk3RT5DYWkq",
+	"WdIDx0P5ZK4lSxqH+vdllKrA+Fko+rR8mq89ceUmWoiiYMutY26UD0JTMLL9s+fT2jPkd6xTd4Ddf3yl",
+	"ulVKNkTMywM7r/aFDGM6qsDWi+kIgutGzQCxbTpSSAZahkFJwXTNBCLM1mQrbql7A6NopfUuSgSHIpc7",
+	"mkT6NblhrFWimsVX11AFL/FmrYDROK0YF/ykD82hSAL2jPR/QFvigz0e8U8sEWcLnTGKEMWrGMc4m2HB",
+	"7LjctPL12Ev46bIizJw1xMFpBRBQHCZi0iR9g5zd1wsMigxQn00GLJReeK5JDknfxHf7kEAwFHEsZvAa",
+	"YtOnUWu0qCQ33NRiXV+8MbfjZx1kCeMRH7mSjhvuGSuGFh6DoF9bDxZIAkNZx4K5jEb8LFX3cdUU9Soq",
+	"b6UD1/FzMWY2wy6XNdX/PHl0m2dm2S5HuLMwN4vx8E+QkiVSVTGNk7JEyTUzrqpQ/ZftDaNrghJrXeEz",
+	"moQyl3JRlqxTSLdcK4NmvaLZLwkBf1RCgBYaER8ZbPSHgi9DKbWPvLxKZj0CUsDtagTcWzZfr0x8Iu6W",
+	"mmoeBJDpz2MMa5owm8LlKxTGEykUgfzoR0NgS5haaYxJJaY4voiPgPPCqGJw05hyvr6BtnJ4kIm/Sk15",
+	"zebXkrnbe/rArJ7NgI0ohG/1zbiPoji+vwFVLnFMCyBtrWqmMcio0YgTrepq3QApj9seMlxMHEr6Dkj3",
+	"khpODmv/zKOrj/KiqzWy75EGLdyOv2ACeXTMsUiOsz8sFQLy81pDmbDZFE0Pbiwb+xWT6q1B2NnIyCiH",
+	"5XElUogtl0lohMXFTbIyqVCu8MGUvD4I2FSxDNeuzAtTIIpkpomQqsLzXA/Hs7qdZtkOefX+ymSLtvae",
+	"PnGHY67kwpQq1En/G0YTlpD/93/+b7HMqUJXWla39SYaMt+pkk8hdalUyz3wxR6cpTVcVvVcrnVWFNl0",
+	"nrjyP4xa6wW2CZY239IkTJooL9Td9O2hgkoWlNJo49WrtFlNwnrtY2MkGvpiQ95G04aY4sI3IFLNEpTa",
+	"n4oZGYuZ21P6U8rQ8oOYkvNTp5I1Sa6fpouQYo6NiS7626T9gIEuyROAlBeXy1rHBJxMiWtuEMu36bhW",
+	"iA+AczeW1rntk3t3jreXZUnBrv0Scf/jI+5BaUr4CyPxFtOcSlparvHtnYoyOBEyW76cLCnQsrcU6rPa",
+	"TxBE5TFHWl6qZZrYLSeWd9P9vl2+Ql7PscoQWEDjuIgQlrfKqBZjE1N7YeujjGS2o+nb1rYl/UuNxCjN",
+	"e/NmU8w6MNsh8Joj1WtpwrsRU8PuFNpZdIV+axe+BbKy65Mbb0fnpn+P6dmQx5Ypp+uiJVSKUpE73o/w",
+	"2+fZCy9waldmZphtfZSb2HMYt/eoGeC6p4BQ0yXwfM4BBKW+NpKaWe7+mtkYZrEGWMsNg5tJc29diHbW",
+	"ba6NATBahKZfzdClJqhduHLLGjszaJWA07toBE2iPO5pjpjq2wrg/OS1MXO/Lb+3/XRnSU/g6h2/pM9v",
+	"7ZaL4LYB/11z5+dw/AHDvwLKZjXWWxFix1/lTIM1MdJ7CNF1KsWWal72i7nbyj72+ZK2SvS1x67wapI3",
+	"uaPc8KsHomJQvs17pfXqQg64kq4qbPOar40KpHKtNrcXSgdN0iiphOd+jBajq/ptZK0HQS653Nh8fW/G",
+	"y8v25o9izEPBStzPa+7BT6UqrZoeIVrKfcA8ynULJ/wzjptOsR62AL/wdL/1tLOeSF6RqMh42IMoUM/G",
+	"WavtfExctjEj6aeO2bOHGXN1ZY9pu/ZLcX7h1IN2WphCllacmH34rY+RUUUTpZenWGvYeTcevHx3e/Lt",
+	"aRx++2528vJgcvLyRXry8kU7fDmOB/xi+u/Oi9Zg+2T07+++ma0DF7QSY2/BwaGn4BBxKxvA6eFf2une",
+	"AyOmzI16zVUUk9mYcUeuUoSYTbyOPyW9ak6+vjhBkOF/XQBXd7WOcvnuJYkmi9hZuxX9YJdiTmjJ6ZJF",
+	"I06+oZJtd7BnyHyKlSrcYh1hStdKMOdyJgOUG4OOhLxl9CrJaMwwt2wgUl6EVlrPXq882RGBCYpV+0JN",
+	"9Ynd13S1qfd0OpVETBe8E+01QtcOExUhd+xS1h2Trsg4ud68deAjBEfCSNJBzEBNK8npss2GVjYUWuny",
+	"hwcd2lb554ZpHJfVInbWSq4oc3hc8+inFOEDtLB9BtGMhEElPYPWM8NcR0USyft04qluTZOvB7TZhF6x",
+	"ySM2mKnXUoCzexBDQAKVa2a94kDRPPvW3ltQQjYH+ndPZ1hiBa7xWcTj3armAB45qnbcYTiJeNYvf7OG",
+	"AJBBFLE49HKpsvcJbN6LcenFYkR/55WrB8Ar0g8drofu5nZtWUsPhz8H7E8t4N+UxXHER1b9EHGIqa4T",
+	"gzaQIdkZqPRMr4LityjG0EQCFvKNVhAxdIhSD73E9mtGmP/DAeShReWewWgUVlLqbd8nQcxoAmlQmBvz",
+	"kN5nKwVJTgwt1afSOHba1BIRkM3XCAMH0MVIf8K6feeexmMoh+hHxlTWMUkohHJ5AvlVEGyEx264H6o1",
+	"N0aS0FgKQ8owyzbyxmL0064+Y1MJxzvWPdp1AuW/bjKYsqZdSmjWzIB38kvyA+xjiZVyH5YItxWK9DJR",
+	"t4ZTCHbHw+TZpwqZcb/mWuWb8ppnOysFjVJbrmLGGXjepQv3sRC23DO3ojZE73bNmE6nDDPVI062W9Ch",
+	"y+0g45y0GtCiD/xPs5MeveEkKgF1krARTcLYeHSwzw0JqGQgnGZRqMZaQSD9/+rXsxJurane3PTr+hcs",
+	"3667HjliCPEu/Bgidt7w3BEg4QwYRXfMYJeLoXUUqbmXEQQPGY+yAfTpo9DEx2CpYyFuSRzdQnbQpEQU",
+	"btbscqt7A/9baHmp/3mwVuNL78he2vhSb5sTPhT33TSbNrQs0zerY+243QqW9yJ+6z0aU+T6dzfXCZa4",
+	"xLHeeh6dtYywdLB2D3AKKWZ4ApUFaju7u2VaY07xLC9LXBe/5MD9b1UR3MNke854Q3DuSr5dAoe6LBni",
+	"quDkrBfSyCuAKDf1wZdmSlSdXm89em2g6743yMOJD1BBbhmbgkwzpxahA5H6RQWZiKOQRYb+x5BNaaIm",
+	"gMl5YvFVHYaHpk9X7zb4nqwTkdzwkAWx1oRprqpSUxHMNiyTcn0iAO4t5282idxYk0IO8zIaHLMQ6fMS",
+	"YK17GaNw8obP8nkZ4NVd0Eh/WaC7p6zUurUfpeDNCzp7y6SkI2ZX5bMXmoB74a8N2q6nsCZge55S91BD",
+	"ynbPexqpiI/ukUymj93JVMnyGLQYKlPm5+V7qSRCYHHou471Hw+uGn4Eh9H9au3KO6NAlR3FdC0tQDSR",
+	"YqrYM9JXoofgOn2iTE9URqBsHvc2hC2wZSrknQiwUiXjau3SPMBxLlMM5hmDm4WDFRmCFl6W3re67kdz",
+	"tnnXQ4ivecHUS1Uh1CcMpLNJ39d3a7uOi1m52qJEVQw0iKaINDyh8paFTXJqm0V7i4MqapRvbhBQrtcj",
+	"ZEEyn6pcwqLPJ/cQFGHWxkOJWj3bVxlpCi6gIuVza18mZN6zwViI2z/AE5uvais5fbFc1vgMV6Ty19fw",
+	"L+H77H1dMpgveLAgXjiY53oCgIsAuj+LIWyKNGEVSrH+NeKjHqh+JZohaIQQQjEuj8XthmwXeUWy0MNb",
+	"pkHAWPiIOelwSKw1UK7QKaeZ/KeUpQwzH7X6YEsvbaNUTvQp22q1SMjiSFsjTJIZjRRA0yIaonkF+FLw",
+	"G2MaD22FB9wyAmj6fhxJdQzf75s0UCEZGTA1Y+zxagfuL+Er3F/wU9YN35VHJCxg0R2TTXLs4vvIB/qJ",
+	"nGN8aTdV/VbbDtFHDihRb0QcWqQk8LYsDeupDId9wIZ6RSGB3qErPQq10yReVoxlNp2WbngGIg3XgQss",
+	"dbEncaGM0q5czp2+QKbiVs5tl5VN/YxMvZffbEOxmJlNZ0nIEvloknLAwBlv713PE7/JpkBNz+4FbSZl",
+	"CdTZrqijWxd3PjqFqJbHBr9EarOpiLaHlljPLBJUz+OVkMVMsbyX9rF22v34ukugTrDu8DYoODowekCG",
+	"CR1NKisL5Vi40sItzW9yCxMfy/bKJlkGeipL2Pqzm25WJflrW2+OWvNY0PAekTaA2nTVp+CPMWfJDF8t",
+	"7YnikjTNDkrEhPSf4wE8fw7VMLJvdQpgPDKjkpjtUBKqW8O9BHsDu05PmFR0Ml0C54LfRIe9hak3PUj6",
+	"ZjIN956+K/nIlbagqnTvVBObEr3mfq/qUW3nWkciLVn4Pxr7LHd0O+lhin2W9XPaefrY0GeGIo/UfO6B",
+	"JyRacPxORAGTn8Ow+FxHJe5rLmZE8GoVcslB+Lsde7at3vXFm7rhUC21aKRKOPLznGdVPPg+UuNLlxP2",
+	"xeL9YvF+sXi/WLyf1eJdr+3ZpaI8pElIjKAyNoF3uBtiJq7CHgZLld2cK5Pp/m6mtyPtos6BZE+TSM0v",
+	"AZgceAyrsL6hMgrWrBUFZcFBPmXwnBZjGztPIUQnRs0nTXJMg7GR45MG44EIWXjDoSwzVzvRaW43209s",
+	"EhTmzUFqyxi82Ny3ei/xuxN6ywxeEgKua2kM83Ek0MepXm2oVu2cV5YlZTDJGPbGMuyvabGu7Wvov2pb",
+	"jwkOkJgjVkB+rNuQpIFkeYbc+7UN4H5NqCEBVqZaCmbc5lJSbRzS1WRESrJ42CRXUXDr9XbMmsPOKFfm",
+	"g1xwbTcEtwyiqTd8xJTfogjOluYNv+GH5SjQ5Ku+lJPe//s//7dfN5YUrvK5uRtK+vpPyEwkt64TISwO",
+	"aPp128QK48OmpxCs2DAWMwyPLdQOFi9e661ay1qiZsWS5hdbMpml4ZmwLeahdWsXjIZG1hpSf5VP1Hni",
+	"Ci6lKdTp1tBjVTe8CCuBRuLKN5nMldprrZ9C2DxfaqNvuVsYXyZlzOHhpQGWfGTCujicWrf2HMclODNV",
+	"9uY5vM3/yMIt9QwSEFDc7mxzCZYRAgmw8Cg+ADLBFLvUbUNgM/fZWABP0oR5vYF9wuQYHa64jBkPgXeB",
+	"ThnI2i2b48hnGKCFaFPWdhbFeAn53KvtLC+EogrQgCQGtsy6zwptkc0mFVi6I8ve7eVA5nhvyWriI6tZ",
+	"z7yi5LMWqiC3JwoZdV+2zZdt82XbrN429drHhndjdFdMbc5/uZ7fOMU9kWfb4vIs0BSq3i2yY/cHv/EI",
+	"828RvOGaSv7g8XU968qe9d3DvQXPYQ+UhuDxvOL19TXf5vsW9OncqX3SlyKT6wn9bgJQ9jH/BrR815sx",
+	"rzMt+ARqb8TI9muJeJ1MKMcOpixyBZOG5aBxVQ5/zZZVmtrggHI0FOag7Xz99VUyJ5Fqfv01OeHkh8sZ",
+	"HY1YQq5PPny1FYpAbj0hUyj+/tqm6LGv66BJVapcOBLz1KVREG2T8RtuNMGvsUXQfMpMcMNtYg9bHXME",
+	"v+pr/ZYkKe+7jq2ou02E2xJ9U4/bd4pijr9vuMktrpOB0PaTbXruvtX3iu37T8BM51AERyg3SxWZdDgz",
+	"NyQdEan62hDzZAJdVpGeP+iH6TRqzukk/vDVlv/nE3iPu+NHKbh3h/7ziW2SBKxxw5E3/gHefBGnimV4",
+	"k10S4XfBbQCliedCqgmmGR5Oo1AgsN2IcT2NDJrG1UNMmjf8hyk+ZEcDy+9fe4KID/bdgYhjFgBRJjRk",
+	"2btslvYIYRpTJSZURQGNIS1crw7ELFCk2a5LzRt+NRMGPl6OLSaJ4CqhgeqWs6YSRMEi1MkPF+y5CD58",
+	"tZWwUARPsA28zUzUa3OcJCKRX38NfpW+l725NU3EIGaT/9Rz7BvMrp3d/Se2xkcqgCHG1k/PvLaqet/d",
+	"8KGwGEBG2FkoXGfTRVwqPZav+pBw068T/EfP2+b9J7hv+pl2b/Lgt6AJgkihrzEgW8C4gFJNcipMJ/6E",
+	"TRlVksh0MImUNjux237zhh9ykprO81OqwAjdae2YYiSC7ZhsZR7c4IopTA4+PrFrkF8O9ez6zRt+nFtB",
+	"2/+0/13D5Ak3Tp73n5GfUgFZpehbgdPcNJgas3gKQSoI5o6pvOH9IxqMWeNIr7uIu4SLhlQiYf06YR8D",
+	"NlUOrkONE+YvhCkDsfmxxtcMNLCibqGi/+uvLd7Cog0qAbewa/rjQOmCGkdJSPRNEZOZ+iH/ccPtew0M",
+	"wsF+q/UEzbs4ChiXzJP9b0+ujCMk83LrrY+gEU2RjLbMQ1uTyATTFLZqt45v1yuk1mq2my3wcKHwqHVr",
+	"281WcxtKEdQYlNmt5ozFcQM4YOvH2a2E7ax/GZV5oC6YShNucg0RsdmgMxplSUuBV5dnp+Q9G5DXbE4u",
+	"mXFh7O+29580yaFnOaPL9NX7K6kta2IR8Z7d8P5tlMEFGVCmp0SN08kAPCc+LKn+jCQJqFhdMmTKeL8k",
+	"U74DlRprHVnxhlu2h081Cdb+3bK5/moGYYm+LsbJJOKpgsI08PpFLl4mBSRSZ12TAs2mIeHihpum7OD0",
+	"hVYaORbuY+tomfW8g/JxCGIigzgWPtHa3ogpwJfM+tHBEnZaLatI2JihJ8Hscmbp17VbAKn8wQDQ1o5N",
+	"l/8guat1a+cN/AswYWunPw/eyO/GT9PnR0HY2Ht7Ovvuxc773j4X77978f3h8Nvbj9/Li5dHB9/pYd2q",
+	"uX7fEWp+tW5NRoCFVOvWhk+3z15tP+98fNH+ZvT0Lh0cqDesPfr27c/v9vfY06tUHqTn395dvDu+rtVr",
+	"+jUfey+Of75IDybbe9++Oe2plO3tHrw5nX73fm96NL9U0e2/f3x98v5kl7Zqnz649kNrYKZeMoU6WIlb",
+	"ms31WjZr9RpGm9EL6K9a1QfM/Vtw84vojr1FjsFP7eIilT3oFnMLGz7BaZRzSNa6P3yo12Q6mdBk7psq",
+	"JVuwVq8pOgLAqeeRRHAlVGkpnPaNoYhDlmjDzv2sv5UTBKCoNnL+pYbRQNeRDHkYIKee2DoUg2Cz0955",
+	"0iR90EsTt9n13/2ckZprt7awI1yxxkN3BQ2SHh6LWb94TcV2rV7raArm0Yts30IjqHNdKZ+2nrZynrj8",
+	"o66bZCRlDzDKmGKJ/1WMCwxocKutNM5ii1BuVPr17i3eg3iYy75o7sjNPwKfgkwHMI8QYRpq9VoE/nTo",
+	"2mjCHFygw91vPUJVb0zlGKB10TxaKN6q254GXolUsXKpst79g0H5C8Y0jhkfMdNCsjAJEHEfHNDehktZ",
+	"9lQNgWzsgqx8h9XU8o2B86P8U6LfuRYCRsr0aDwq3SgXlsiRlpNyigbAasrA27eyh2pVb/BbhBa+XdL8",
+	"E0YCsqXqy7V6TWs8CHNWMbhy9QjM/MlUldLBNBKFOipA3uEGZVgybRT1Mv8ZWqx6oNNUaxu9opwAVXk1",
+	"Bac0qWE8Td9eur9NhoK9J02ilfdFCestG5f07jYCbSLCIjV+Ss0BlO+hW1g+0xU3cd1S12Ub/cQtBjsW",
+	"Hl3CL2aNytimeFWbuXps6M8oY7tqj5aVWTnPlu82KvUrlfiSVnjD6tVuNz1y9PD0bO2fAfKoEnbafkaJ",
+	"/6Nm15LlQrUDgqi5Hr7L12ppz/OHr49FeF49GntnbW2l0auKLVUb7Tn1V9EbjbvZO14fQWcErm1AQfgo",
+	"zdBiVmqLGKa2uqGFoTPAkmBUFTDC3SBIu9kiv/26Aya4bQG1oCHi00e5cX1RFr8oi1+UxS/K4hdl8Yuy",
+	"+EVZ/KIsflEWq5XFgvYVFBSp+2mOmcJTpSJeLTgS7VrlUiJ3mu06KW8is91sNztPmuRwMXUQE/n+IV0/",
+	"OMDlu+FX+X7fclkCI6FQbKgIxehPLkRUJ3SUMCZNsNhvPYchW66wLZ9BbzUjxCgaRBPrACysbKgP3KIY",
+	"QOq09p+Y/l36bgwcQiALulngVX2+9onpVA39tlxziyd1215a+akG0IttFimIXkSKiOHQ9qbRS260Btu5",
+	"RFNVhOyGW0hfuHevZTsIwahtqxvMnrQ9s20HTBuBsRSzM4KCA0/99+iDODjK661YJyOmpF0hTHTAwNwN",
+	"tzD1LGySaxflNAcZBp8i0zqSHGa/eKWVprmrtPdhnndJbMZX4LNPQJQlz9ZvDVwkLnIBMBq1rEjfh0eh",
+	"Rc3KH4g1XxQtryH5VC9Fr85auiNYiM9+Xt/KIs4/k5iaAVjLbywoiXn45HlmxTmYoa/6l8eXh2+Pe0dv",
+	"To5Pr3rPz46u3x6fXl32n9yr42kZbfL9r0voUt5Se6Fb0/LWnXUymCsEytX/8Buiut6u0RA72mm+h61n",
+	"X4MFjBAvB3rHQkxh+1tG128Ko+HQNqF52tntkN9+3V8Ay6/qEhrQONZvrOQfr6dDFZnKE/XXw/i3TblM",
+	"jy6Mw0PAtZgEYHt/5eeFz5FMiymbBXYdqBh+e73hb9oStXQcpnfgQ8jojcOkhJcThjdal3u99z8fdt5W",
+	"Dcfa0qXD2W2tKxXg9HC2caEZUpEPjw/esngsaOdsdvciOX579WqUHn1LBXvdVk+vL94P0pevLqWaNYK3",
+	"Vds2Z4pXrmoJBuDi8J1UhWMvP1IT3l49BKNdPki6FjZHl/S1dtoHsSkFFif3wdrTB7wx9+Csz9l75tA3",
+	"1SK24AP6Mrg+ung42qw3rxvPVyc8UhGFjNVrrXFcgBwyWWrtZquwlNb4LKMQmq5Lttw6NDE9BcnJ0EeP",
+	"M31fI05MmgQdCYCXM53SbAEJQujmRry912pVDHhCP/boaMnmXHMzuLxDUcyw1irbMIpjUhwVwouWDQoo",
+	"jM2rK4+onTUGVtKv2xBzNha2W/eAZaT9vG27y6aa7zheMdsKOMbKXQ3f6Nf9spz8NOwglqpOE9Nt4LE2",
+	"91+xv3UZgbyW3tVH2n3Iw+6Yly4fjXgj4nX9N4ozoyUxLtLRuEv67b7rj2m7j/U7eE3NBIgPLE/WV2kM",
+	"6OvU3wBeN2mbV5y9LDPoQKDUszxf0/EM6mnB4ClpbMbha1BGASmVehQpnzD0S5jOZtbfFSUA3yD7puui",
+	"SbfMGRz57joVK5OFGR52up9m+ZosfAYYeJ4phkQ1APrGfLS+Py682EB/AXa1fL9hvv3D9v492mHluu/b",
+	"1laeDZmzdH3dPNt+ntoaycdrp1UhlrAT2IP1tr7nqMWOROdnl1dka0oTzEnmuT5KmZ07SFXOFMzs3CY5",
+	"5PZ+Z8yU8UeaRA/gkWXWyO6aajQ2+YWcbpUmPOsc4ElF2zzANPar6jq829x94snoX27caXZT6/5ygy7a",
+	"m1qXp3H86VO/68S+PZRBegMApNdw2LkeTD/iSilQad7qxzazNj6sDHDqs2RrrCZxLrJZu0lbre3gf4Qi",
+	"gPoLfQNcYvgDZBvjBVO+gde3vB9q6zpKARaqxEl6iOqtO1NBwDdrn+q17db2oqPwmwU3WsGz+sb4+lc5",
+	"VS+Mjezuh7HtrONU1VO5wA2ix7nT6Wz8zO49vrOL9Fj9zDWndzRC1IFlTt9cTQ612oTn5b3EU7zcx2t/",
+	"1L8hhzeMj8+1IAUHfHXnKa/2xrnp9IkNlfHoRMncqABm69pfZZ0o+y+Pr4hfK2HfOmlW++30GfBCJJMs",
+	"NvaNCOdLsgI+NmazWQMq9tMkNkX73mbKdd3LKHxoChywP0ytXoPzvdCVel1vWMGE3tQqLzd/ncWc7wO6",
+	"jucp76V0Dk3TLLLo44HttZ6oyIHAW6j5T3kUCdeT3ZN7pQLjaiXH/PECpL19j2d2/7sLqjrgFYGw2FRm",
+	"QVTKxGTXSluypUDGeSeS0HXIiBLsSZKBNGJjFegLlDVVaZJLxkPS93AB+5kH2jhNofLJ/qgEsegU+iE4",
+	"J61ziLMI1LVJJCWUaGV1X86/Hw1tZbFWQgwwCpkwymfjKC4tOokjqY4MWRZCG2Xrmd2y9SbCIqWVNx4h",
+	"KKK+E0piAPvnHQpGTDbKr8N5wobRR0srbNtqzGKPvs+8rrg0tpEruZbS9VOVvrW3QRfXDw9NMzNYRz/k",
+	"u2j0lIoBZa8kjwtFdRb33ug08QDLap1WZ6/Rbjc621ftnW673W21vq+5nCjI/smQKE20J/u6Hk32l6Hp",
+	"jA28FKXCO7RiYCfhHzywg6uOHsyGgfwCwydrP+pOLVikkdfgrmbtxJqX2nIbOFa0SBAgkExGl10RCAT3",
+	"IBBsG2x9KICOgvGw7rkHxaO4/VZoy2KY8fe6h85bGmtRaY6CVnv1E9fcc3fY59YQ7S9EMojCEME21jp0",
+	"TjhElWv3SmtY88BZctj8soCGVEjg+fApdx69iaQfqPbLsKz0LD1+7I+VqvGR9e/nAu9ePF6b5yYEbmGn",
+	"8EAw7e6gRjZ0kXF9ZQxAG+BWJ4e2iEy/x3q6uugTuuGUyIiPYtbAkyZk8laJqbZyp2P9gN5VoJXr7YSN",
+	"DbAeNlIYCfVRAJS77x8yK8YsO3RQEiFt1lbIS+RnXvA8VFDcZ9caRO81VNUO7r9NcpB/hyPBz57Sx2Jb",
+	"vhu946//1Rq8D3bjn1qTbb776qen87e74iBtyyvVSb7b//l4h/77L3+guHzFP9uJcg829EBMK7LSOJu5",
+	"RByHR4br/uc/UFoHq59AQpzSCbuiBvVpLSvrSog3NME+VGuZWG9ZGNErrQr+Dc46kxeaP+xQqLkjaeOz",
+	"zjO1tn5xUukTHn4IO1U8BhGFyre86hYiylSRWKQpOGoMJM6Y3jEC7fkBajER6WjsGpLljxz8sHfk5ETz",
+	"TrnPyppVHjL6n36r7Kx+4lRcpoGRHH9bJja4Zvdm4vpyF4HWjhyjShNj42JWAexQxXitP6FO8MVM/HMc",
+	"6lVHuQ2CfBFFfw3bETLtHyCHluYbZwzxD+kHe++ffTulalyefJs3cHyO3gw5XJNnSlUwLjGHDeaxPvK1",
+	"ocnJMPr/2XvX5TaOLF30VfIgToStPgAIgHcoHHvTFCXTlig1SVnt3vBmJVAJoJqFTLiyQBjtcMQ8zcx7",
+	"zKPMk5zItVZmZQFVIMCLJNKYH9MWUZesvKz7+j4RU7k5cq1CNBainF7pP+GOafCk4WhWGUekJyRcnS91",
+	"posBl24d2+Il0wpBsgBX2NzQFT2o9eQeStTsG11nedB98sOJGxArU6Fy/lIB1WtWFl9F4CD7AVUAecby",
+	"TUvzbj4K/uoVz3OsQrLvr3rFDlBwB1+EHzzvtbvq+yqRFEcp60G1GcWjR4zg6NiUz4p0HPZr3t+lX19y",
+	"Vxc6e+7p0xMryUo+/UZ/b/T33fQ3kWrA8UNZ8DwV+sZ3/7y+O8H+PrDvvkWl7KvlTh3S8BSrtKYSWM2N",
+	"/oG2OciU8nw8ysOUVX0meG9YLcm9RiG23bHAFnFDaZucxHFHep1vGR5gkHXEBtjixT5AXe9UJdfGfYOa",
+	"Lo9qZXmm9NjOxaMnTB8ww7iKWnAycbHt+NccJEPpEwCpIa+tDnutfm2/uc1rfHdvp7YvWvtir9tqbO/u",
+	"0A22GlbKyv3SabnlWSGhRuu4caWeXhqOls4XJBvXyrhWZQI8Ix16nv5kYXb1HTDnc8h+ULIDNIeKsW1D",
+	"p3zm9zcHPnNhYHudAQQWnCVib1Bjx8M5TtQg4SPMjLranSl2G3DjWwKfE7J0cs26IpID4KjnPRE6uFk7",
+	"CKmoW4r6LRtVR+M4V6ed4/67XN/TK1JxNCw8IJRPuocvlyes3N5rNFaW5ItcmU/WHdukWP8iKVa/yT5K",
+	"tS90nqeBsXHR7uSikVTzuQY9kIY7eWyFoGRG1ZeW4+MdSxFYDvZaBwiz8gJJW1MRi5soI/zpqdHI/G8c",
+	"SUJCsY/FTuYAkdmocw66l7gMOxLcMcAcC2x5PzaBVKHNDwDxcyXczkG0zQEwX1iiRLX2o/EkFUk16wIE",
+	"ApEqExKaDNBmDEUVaSgseMs7WxpLrac4J/pa2x4rUA0BcX06WHs0A4LIPPuGx85QgHDuexnPspJc12EY",
+	"+GI6gKZdI+5YlCIPgneIEWc/zY8BIexT8FjNzehNs9i4lCJkcjLqwsR0pKMGR+yaaCSoSyxXeBxpttM6",
+	"XIp18gpG/LAdE9kemuubyM2+mW9zu75nA8X9OxNwDu7an7C2ReLj8a1rK2ADuL4yVjfQ2Nv9WWnvkmdO",
+	"z/306sfva+9+/OES+SRyZ/QW4MOCO67MtBGb2LJb/5cbwnfZAO6zEKWK2Oyc+8BvnamLVCWggT4kfFA+",
+	"uOwGeP4aDSGgM/xOjVV0vWeOrNtMAreurYzhrjmNfLj6y95xOVtZLcNNd9HNcOO6jSWA+kUiJ8ODumND",
+	"HOhg6B6t+YdDb0ElbzIqV8XHeIFeBMXFBjLwGUdAi81SVWeviWkJPsALtYL/GauB65mJqIBKEtlcR/pX",
+	"0rgYkVLTq4C/VElLWQqNeSGf2S53F9VFdjGj5qB3NTf2WBndgsxL7snjRN0YrWbbu+EO81Vd9TsOwDas",
+	"g/sKnEBwD4WOh9HY9X1b6kEHJQYP7UgPNcPM3nyDf2AxFYMMiAwoW6zvY5v5p5EWGexAz0JupAlSyEYy",
+	"VR1J82dceYxJ28/H1j/jtxgn/httB2K0d64pn9p5PFQ0Nk2UHDiaoqqjYurIiRbOgqmz13kMg2z3Ooaj",
+	"CX6C/WcitEgtFZVjFy7ceYB+hisXR9JBFwE+CtplxVh5OOlWdfvsauYLqxa0DrHCfj45P339y9XH87dB",
+	"lfGOtA+cqUmi64D2B3zHacZG5c+AR7luhqV7xldPNDK2mVHrMhQ3+uYTguK8c2CD1OhN9+DD9ut+4811",
+	"c/zz9r8bo+Pd6/3ZTvL331q9g9HFYbiX/mP447T59p/Kx+5tVzibKhUKyYYq0WJ1HQgDJ5HhacDbbJCS",
+	"6ka76JG2m+ELFDgeLpl5n52teAUQADrliCgaihTJU4+IAsweESMA3CfivqWPr3tYueukLXTK04mutHca",
+	"hxlHl1mZOALQYopQeoDK9DFtf8grL/wHvLkwnXHLt4rsUz+rz77empZ0UzsNEmkUj1UGwU+VWLijnIOA",
+	"myLCeIAFtXa7wn8YXVO1jzFPNE+uM7LuHY2cWS4IfgOJIEXM6YlLHmQOvAIDvNKubMFQMJt3j73WamV7",
+	"7aMcJ8poPiAoPJGpsXWW7bvcrJhtNIq0juQgP+Fn1GVq2dQk6DOnSYw1ooVMXzphDH36aRTHGMAuWA4X",
+	"XHRiylsT6JDNkXHO63mn7DJkGMClXLImUoiQkExAMS7e7r0hv1BOSH/ZxVqcsz/nWKzzZyRjxnfnhNSw",
+	"LxYkJCVWXzl40pWHOe8dpUjbdrMlq+cg4eZHAcObqQlGMfoqGag0FRKtVoegkDdg2gSIV2a3LNkPKvVH",
+	"8Y1m3jd9fYs/N+1rBCuWqInbJelLNme5mUtJSICVau6qr+wDXg4Tlaax+HJx2T+rRaHZjD96rnCGXCIu",
+	"FxnXrTN4LpZBYLtf0R28WblcJmNu53Hs3CzM/MU8NdqI8OW4Qz6iytPYuAypMm4e3de2GcKOBFhCip5a",
+	"MGYCLrDQWxSoRi70OjuhkUzSGFlPwbexh3mhZqYjoWjm3cyWzbCjlI2UTi1SV0D1IEGVBYDSZoEvM1Aq",
+	"Qi+EYl/n1c2yeCa7jmxk9W9/u1SWYVeKKc3b3/5WxUgqlqeCowG1dUEby4ixwzZlAeLWEl811vcKQdlT",
+	"4tc1AspbEnN1R/IEcrrGW8PgMXIzewBUyB6akYfW2ZHEZ7jq4JtIR0YAAFkpxJITLjVHFmUwwUdI3gvZ",
+	"ZiVFR1oS4hE23wZ2uvh4LHjCJmOsfqCXm52SGPuFh7CPCKsQCOATNYZxRqGemwEeJ4KHM5qJ70U6FUJ2",
+	"ZDpVMKkauPEZZ31MZlGUu7A46uTms6FI3HIljuR9/6MWa11/ZLboOje4ZNjKd/xkdvPqN1xEsidWv/yj",
+	"TKO4UgIjZ9HAaWfWGWQqYGPTfvcFTNnOLq4D4Y3mdm2/2xC1A763U2uFu03R4Pu9w36zDPvQHNHK/Yo+",
+	"Hg59w6z7ymp+WTLeT1J4zNJmEsI1Jmx8ZbVPu+KC6UDbK0MP0temuhee3azt93Z3awd8p1lrhNv9VrO/",
+	"ww+6+453w9whJ3FMiQE+gDmr9CZJvHVQ3603vngxH+zo24v4cOduQDEeKZPt09UUFeMZTSNu5iAxSBMU",
+	"Wkn0m2cjbYnfxypJbzWVMOuKWtUVNPWjGBK8iK/tqqU8m8mYInGE9gigQ2JtMdc+Aq/5Po0YcmAO0GNR",
+	"9zuBOFcijHFSHD12KpOYzBt1aMbplGRpFr4krCaj0tERI8XORwoDyyP2rRYi99oXdXahjPruSArkp5Gc",
+	"CJDqOBCeggGVRiPRtuT1mfQ3lgcMZjpUMU0M19ZiqrMzRTPsGf9m89tsgjRuxEhoYyJEPWxgIiePppIa",
+	"nPqRjPSwCp1Ek9Rm4AGPM1IyK6n74fLygwPbSgR+gmSRtFnFLGX9rZFOTPxuvgFso+bBi3pHHts58G0/",
+	"KvO+9MZlRpFNE+4gqA8c4ZpxaX4eqglF5WHVKY2fiJ4AEkKp0mEkBx1pXNRtR4dSZye8N8yAZI0xqZmx",
+	"ovB1uWQ8Z/1J4rBXAdxlt7FdZFbhzXc0rDZW0BIryB1K3O1kF8F0m62THaynbfLMwb8C5G2n0u6s9Bmd",
+	"SrVT4SlcX2TuwO/GIoErwCaBP5HdkH/PEsvB3WTmCe7iEp8Ehtl6z3EGGNzmmWDwa2YwLcxCmckE92UG",
+	"GdznTLLse8GCgh8zG6pT+RMO9RoGz9tIWrqvxc1Ltg7KGhDdEYi0AG4NNkbQ5zeCTkj7o7a3ANRQEXcH",
+	"g2goeJwO/32rKdRqNMy7IPpDhgwFGVkykRoqynpD0bt2CouJWIsqhELNWLHejae8y7UopNX9AYZyb8QK",
+	"GxKtqOvV01307pJTYL80go+VEUUlH5Qd79hMXmZl+pPrLSuNs3BZ3TdUK1vXYrZaJNBcSKjz0SCftsB4",
+	"oPTDf3CNxSbXVTBsWVcMIpiUrGrSdapjcaRU0zo7Mu8CDDgo1tZDEToSi1yzg40UIqg+B+o4imHhu6Cg",
+	"wzz5Jf7doZdCg4V5Y9VREKSQIpsY/Wws0Y4EFZw16lkOE6TTwob5IY9viFyBpywoZmFFIHw2TqIbngp7",
+	"D/DEsVhQOwSZZ2XxqwvktP3JLNYDxhbigTnkhLm8Sj3/9ToudyJG6oYeiP48zrL2X9FaaPQzywIEFFkD",
+	"hLZ/v+onarSkSRDIsdoVogCu/Ll6k70/wyWHG+LQX7se+1r0Up4JtqxXjhYKptavbIPxlRS24W9OeG0l",
+	"Cle9rI7tAwkR22x1LWa20CgvJFgqJDnCGkPW4IoHmANDAYgvC6D6BzxS7I1yvB22BcoHNj7tZ292aBsg",
+	"1SjCXXWaENvtNSB5cAJRBjJETPxTzREb8mRUZ+cks2BgOuUzkl6YGsnEV0d68stIQioqN1IrEay5B0/A",
+	"+ATlGlwFNkCAwORQxN9+B5TZ9TBbCgwYN+pakFzG2XB9ZcSLgwEIyO0VzSmr1aSaUhKmVsMHBh1pu8O8",
+	"gv7C/jB4SHaK71NDVSyCVhYlP4nZuUrXKIJ60gK8WWvtmFe0HkWAV1f7yJ2yjxQ74QNpqft85Ny99JFO",
+	"DjyCnvKQC6jl8+v3wL6+nq3VqgmUulDq61S+S5u8uK9+76B9RzyKV/Md4EoqxIWENVZyAYmKVAkkgcdA",
+	"cTxXVmBUbDLicTzDn4zdEGkE18/X2qIVbp6IyelI2vjnS//1oCYj8BA0n2VeFJbr5qLEXWGcCqCkBkID",
+	"o9j9OLwLz6dJRDx8rZ2OHGKlMBa1gEjHljB4gyWIRiBsDFw72oVeNIaALpSvYwIh0amlFbAMYKEa8UiW",
+	"OQrvYE2eEvgHT1OznLrS3l5Nha2TrKScJBVmXQmqrja20RVUZFXalVuXv83CiMcs7Y1Z87BVb9Rb9dZu",
+	"e/dgv22zBm0vfWBNwAolGOn7Cj/pwGoEIUOod6Su5FQZ1fI///Gf/9trQb5nztLsjNtTlnBUNsG6L+oU",
+	"TXkEBLojOst3kstbRoiWO0UXkBMkqWQZzCxAPjDGuTrtDPkPTX6QRGNOg/1tIiYCBVlCEn9aJFSRgds4",
+	"FyJsd2SEGbV4hh1xlNWaZeB++SNYZ++lyOqJzNv60Y2wSbEiaWjO1KVAiVi5f+8jlWzOf5b19/IpRFuu",
+	"2EsEcSXotve5bHd7F099um7Xv/uiEtuPpA31ZoWiblwtmQZG25mVQdTHwsXp9cQ4pU/ByvKngb1+5w4N",
+	"qa7cLneqIWvUYGCGwDQNjN+dQm47KT0dMsxK1yQY3J+7f6Pggx6sPhfr/IgNuODzkZiWz1Vv1p+vFQ3t",
+	"AdzbJKlio5kWcf/OIvsP6L9ZEY4eZXcWErcw3ykYwdjUB6eBfobuiJCa10BAR5qN1MhYnFmZR6iYptoE",
+	"zD7HamBMU5WEGkrgyebuSCdDqErWRfJTEceQ+oMGScKPQOg/h5Nn63ZL0fCLpXZJt5g1rZ8hEv47OsRP",
+	"3uJZDoTvmzxrHp91fR0zo6evMOQyf+62jDM3KwAiW/WZy8G+XPrJaulwYlTFFNAk0SenMqg0GgnoUOHu",
+	"FHsH2B29/DFeCCMX42ilyWyt05UbsTllE7E5YU9MS/nny+y4O6ioMU+Ww/aMJ5jTyMH22MxFHr7nsNna",
+	"e+FBpGvHpeKR7xbR6SJwDiD1rIBKc0m54OzxFqQnVSVUvX77h424LJCcA3xdRpMZG2OPXSgmVVeFMwAK",
+	"ss0a9oU9LjFFrRKrDPOfS/0brM8ncTpz8+allMy3u8rO/JgiHyhwr5GBAzoaeZ+4JsaCUoVEISoszKeY",
+	"1SyEltmQFH+FJMUf4OzdHQpoTf63PJxPNcepj55JJNJ+G3a3bitzyNreNe11wIPuMwdl3ow9XeZUdgV2",
+	"V28weR4Dk+crgtcx+wMarosU1J1gdcZcayhBcDJCl6tIx84EfyBcb8lvogFPVVL3QkX1gUgD9m0AhQu9",
+	"n8Ts2P1WH/NECzra7/FJrxM1+vHi/VlAUHic9RMlQeVa5JKOVFOZ57BHGDzbUwt5eOxYSWbWO3tJKnFk",
+	"FtS8qs2+MXolQp6PbwIHg6IVcz0PInYpDVs3W+9IsEOm5KfaQKHRwr7G9pKWSI8SeEEO+EvNCM42jTjT",
+	"0FBL4EO2RxLjg1TNUSfAH7tMmcJUsifq7IzsZmg7B85SAsvB1Ua/1gG+2PprUMYf7OxlDa9mREPoNO07",
+	"XJkPH79/e3oMuDJ19j2ugWaxQCJtbUFkRjiPPMUHmO8zz50Cu4txqZNoEEkLmwR9AYh4RIi/WJb28fyt",
+	"h1bUFca9sAM5fn9+cfX+/PTN6dlFIZY88MrQV5ndfirvBUdT0nO2ulTPjeQxyil8+2ANxVR2qZmt8anr",
+	"hPNNASNkopFQk7TS3m6Y/8O+tJ89YC5w0SywwpqTlJcLZcqPBNCdfbiVPCt7LDZgrCVYb+aUeRKGqqtI",
+	"snnayE1koTrKptnqI+MW1gCUQi931yARgRcu4GRwOWNCmo8IF+HKPHCLdg5Bw12RhYejFEFNvcrggQId",
+	"ABjhRqIReDJicUV9JtXCq+efWUXBllNW1A8PqG8a2twtXkwOWlRatNRoZP56I3icS4sg4Lme9IYejhm0",
+	"zFs8D+iJgh54DMG41jnw34A4B1UPFB1AV1ofgWKwfSucJFABDQWIDvAk14tH4UzYrcUxHDjnNgpwbhbx",
+	"PkIaUwXQGJtPOK8jf9xI1nI8WsWb03N/bV4K2ccRJYRQB6O+DzY3tzctxCCg0KIfjanEO8q9jRBbEGLv",
+	"IPwvLB5kqlhvqBQA/Ekx9ZFs7oJSMifNbgesvEAqev/VVq7ShkGIPjx6RZCS9oxiNvtGXQvb2ouAW4hW",
+	"aJ6CTZY+hBk7oZ4E6OKaQxuCFlyHekkVeUjhp7E9AJMlmMGJ+pEIWXeGaVhjtnfkrWCVlAkqxs5jqVJV",
+	"RgREfCksGyCEdKSNOrmZLMQ7tD222swSzwBiHM1DliD0GJFwl4AURS4JNUlBrDvASelAYQCRyRfhHQnF",
+	"yS0W0MscEFVglxaAZAiDJHWoWiPEGyn9jAcAlrQzav0SfytmYJMdaY3x85OLk0sLNsnWxJpcgiL5YJrh",
+	"TmiSUkyvcoiS3WgwEMkdgSXz33IfUEkfPApjsCExeedOLhTLy/AeecQNcOQDA0cWgkbakAM4/5Aw++pR",
+	"JC2uXy7ifXGb7FwHF29eJhYCGlpJPK+kXDVsToVGIN/KMOwgzkDpf9VvMy6hrFW28vh1Dn7ly+LXLUyP",
+	"2XsbbM/Pie3ZU6PRPMPCZcGeM+oObX/zqnXOAPwdKQD6YPfNr8byVy2ZdYKOA+tA6ZTht7hnaWuA8ESw",
+	"wURobTtX88uSU5BfdnkW5+pzYTpWCyVNfinAIrzVtqx/Fc7Q8UO6Pom6iWwq6tbuCnf1IsRQ2xV/FZCV",
+	"didpqiT2KlAvICeMxFbDQv2hVTpUMWEQMe5Rmc7UxGGi9sW0vH/5g/ugJ8VL6gWvm63tnd29/YPDRo13",
+	"e3U+Huv6QKlBLIxqo6dTkHeVLoYh1454DXnCIq0nsBdcIpk2PL2HHk4tDSoKe9DJ0BVGOL2BS8wfInl9",
+	"hUwPZgR4QsxMUGsB4b0M7PUlSeyF2PUWRSq38E4/q11AzWqraR1F6/16F+z2ub1/wZ2FTQ/Dl+RAHXvn",
+	"3UWy3d+KQ9nu5z/LqujeilSzsVDjGDvH0VNP1GQAIQM8QGYXGNf59BU7xoL8qhdsJde9HwEk2gxiwWGk",
+	"Ufgyy0xIENX45DdR+sOkW+/Ic6D9o4hy4B+cIGviskVB+XmwHWPAqJZlGYXsJTMouofIUNYZBgGJI/dJ",
+	"ANBlASQs05Zfeg1RE3N2q37FkEc4bcPsRnyrqYbA/LcuOXl++vPRpfnf9z+fvjo5vwheEMdnUCJOAo/F",
+	"WgoR2jAZiAIKjMgcAUyXcrqg+JVqU4zdzRBixrlVVXOULuL3SBeWC6OstZvnoVKVa0n7ORbNN++PLz78",
+	"o5Y9ovJQsj0vu9eWnscwVY9SELTRlA+nKddd1jLzG+xQK3+eSC/P8jvsF1/aQNMmKXM3mk+UBJ70vZOa",
+	"znkqW3/Y/1zavXKGJbI5WU961teXixTSEVRApZGAOiUyAjBhq1M+w0Cu/1iEQo/6wOJkH+vqiyBoSNo1",
+	"0ozkUHk/Sk7BrBRstq98nn0pmfB5pkfEtabc64hUl3vv4F/T1VVHCmNsUiJnLtiPA5GWb8bGRm0/dbX9",
+	"hFT2X1JaFPm9SGxxX1ExFxgrsOi8nE22TXwEYLfrAeN3zAElk07EOO8jZda/v3M9lN+9nWplFEn7z6YZ",
+	"YJqKxDz5//4fXvt3o3b4K/1v7de//b+VQlDgMU97wwJyUexQw1rf6EZIrBzGqp1rIcbktgIMeZ2dphrI",
+	"VuBnIx9JdRNWB2Zz28QjUmAouOJc6Fsd1dknAEGLiICzzMsF3xoKviLCb7+Hy1skzCfj8IG817ycZJ9U",
+	"cq3HvHcHN/EjjOlxSm03+uar1TdUu5hinbwciGergDZO492cRmxbfACnEUAvb0eS3m1sZ2CVDhG6GJ7L",
+	"jDgVkqWKQLUkApwNJ2mopljU0xWDiSwElDb6O5JIqPZVYUqfAwFWH/DHQDF8NcnOHAY1RdWxyDac3QGG",
+	"OqHYenl156uZ5KOol7FemBtwGbGpeH/3sEktUJazg2yldyoUMTs2i/h7yj4kKlU9FeM+QZ4T+JJ+JMNc",
+	"gV93huaCFvGNQOTyyDy0z7ozFgpo1WUuiv7ql7Ojd6fHV+cnb04vLs+PLk/fnwUv2hYa20sORJrtNHaq",
+	"rkxwJFJutjfBq3Rk4H/dle2dznhdaA4slmwPnqQJ0inIt60GMG5XHJ1rfoMMPbZaYclrPxF66EC7p0Oe",
+	"Qk5CxFB3mVU74tjJuILEsb4WoV9IP2N8kAgBwRuM9wDfS5SyAJVaUGUBaTPzn6DgvI4uUIFM9bNiyY9n",
+	"QM59evLq6vjt6cnZ5dXF8fsPJxeu7DOAmxZzMXFkzo2ZOySLd9MdaRYNpAJUXKmywllJYCpmoCKsswsF",
+	"wSJbNNjOP95M7ZSy7HYbY7k62OuwtWKlrnVHxtG1rZSyK5HOqpQK0SzQk/FYJWngZ3HgQZTyMdM44teC",
+	"NRu5AwBjbu66djfXWQ89YqltTAeYJ7MqIUsVtbiFfOaFqKrOwPYb4SPtynH7Hsm/3Y7YMyEVG3HJB2JE",
+	"kIc4SQWntPWizXj+HJszCAG74nYHvIS4XO6f4iGT7UylhNsIBBl6zngD+WXMt/bWliPVgL6tzFb71XKW",
+	"2TN6ZZY16xSXSq5hgZ97s/WY7dt36aS3t1yBVY2meHN/b6e5t3dw0KjePrUgZqDxHSY2J4hszRwJIITT",
+	"rfx6p/XI9djDPfDwX7M2e4GwRaKNgAz5pvtHWFAjDiwPUUmllJPnngD5uhvS83vV60tfySb3737knnT/",
+	"VXNG+uHq73zH5ewr62d35QhcMu/Ar9vJbn5DLVgjIU9SxphlFlxmRQI8utxK/1yfBPKOeS3eULZpFFdf",
+	"JYQqOUVlkiKPGyibHAQ/1IEPAjZOIplqG8u5AK8fAYBHYIi0qcKNXqFZ8H8wNPArhnQAP5hFfTJUEkG4",
+	"aelLM56P5291NSvq9J5r3oUTYkFcLK1IR9LHYk8PKTMsorAFjITkZNlQLBNbH1sSRdwvCffbd97bORFy",
+	"EEkI0P0WGwfPirGrG5FoWM/tVrWSrflCEPLIcZqDUYVWQKVa6cd8UGlXajX8axZzJNPt7enF5cmZeZ+a",
+	"JD0BWTWwnrPq3Yy3qn3QOGhAHR/M5S1hHzf0Cu2Rm0a9WW9UibSY7fQbvRY/bHb3scsyw2SvsoFq1lt7",
+	"9ebqAh0PtVuQEnFuZ3BDFvIQuLgQXE+9aXUy4w4oVhB0gwb8EoEGyIfgTWE3UAZclS8qY+cfaqcySiMg",
+	"6HirBmqSsma98QLcLQc4NdcOaNE3XNeRkRt4RUaXgbseTe0oJSHCJQuiEC2jq6HxBvGZPHXvyKNxKNkT",
+	"L9G/nUZQmAw1kujBAbY6GO8yNy4EmUsBmcO44VcxfNhVrtitSpLTmi1Iv2TtFtvIhwAj+NZCnIloIN9P",
+	"0soteY+jjEYqUyvejOkhwAULGcLEExilJWvKJUfE7Mdh900veh/9ePHx36fNs+jHw7qY/fjv8NNp9D46",
+	"nb67jIf/fDWYnc1+PKz3WrHsjl43wn/8GJeQJubWo1KSRjloHrYWMyOFBJA0n66vELnSMJMQi37KzB6b",
+	"Fu+GEibI5VZ90UdlzkHJB7V291b4nk+gyiFTJRKNPPKwtSDMPOVJqNt+P4W3gVyM3f5msWT9LyxD2yr5",
+	"qrLNXPqRAM5x61ceg51iXA82kRQeyI+T9xtR/186Dq//VTI0pAO53zhOMYwx92opS15JE7Fs27Z2d1Z4",
+	"78WY90RNC3OEjcyKuRxMANDGtsQS1T+mLEVfJNCsJIVjdLOxj1DUji5ZaKRvsNgV7HaTh1gtFUvF7yno",
+	"Ay5nts23mmeJdwh8gOSQFwhl8zOJrmLV4zEQJZaty104UM14t4bpaI77tDNpNLZ7/0+oeuaRzFwAfxL4",
+	"A3T34B8usLoJ/77l/VBZvZ92aQ29Wzc4tWDBbKPGz1/+vdnzFjjenU/PYX2rLKDNctfznE6ju351H9R8",
+	"iu97rpJ1mbtn9w7vWckCMvesDAZjFtXs9vyWfTBPrroEBgZsZueTefCb5lCZ3TCql6luc0Zfq2T0sJCQ",
+	"IJTyDbJ2eqzqswaB3/uX18X3UvZrdMBd4EysEawrPEyXeeQGh3xqrdXgy5+t5vYd7tn9y5/hKuvO6Bzd",
+	"CWIQ9/lSICe0jZ2fovrs/PUx29vfOWT//V/b9Rbh/qlwhgj9ZixVajb58eL9GWEg8N4wO/7Gju5I4vxH",
+	"jDzzEHMrhFNuPdVB1ZL/msHQkYBelY4MRpM4jcY8SbfgrpCnPEviGInyyvzFfEnXIuU56xETOTUWZPHk",
+	"72yoJmDf/vd/7dS3XxB5vgc5AqyC7jr8ZBuqsQ4F4J4wZms9mKghwhOdSgSM8ZG6cxiH7AinBzETy95s",
+	"XgCRLrJvvM8IsE0z0piRgwmMJHvNdXr04fQbzdJJqpKIx3XzkNN+vq8nRlgqYBhx5Ay2hSZWA/Mol6q8",
+	"OH1zdnV6dvXx7Pj92evT83cnr75T/X7wokpt1omRGj4kGI47j8pgNoJt74YhB05Ci9/HMZewP7KUEkLc",
+	"QDmV3+VuMXriSF7Dpx3JRUgxTpjGrA+86wgAhmVYgUrHQdurni3+BjPaUZ9naDGF02h36sIL56ASvs0g",
+	"XP7+8fT85Ori5Pj92aur10fHl+/Pgxf00dSpjtaqFJadWJtXDxJO3MWANlJdPmwhExXHI+Hj3bR9/0oT",
+	"LhmbjJmSzvYGg45KjerzB2cxCUNHqJkdImh2w59gNYIcHjfPAgaZJWhhbhjloulEJXQY5oIJhUdxfqS5",
+	"zBAMcs+d8vxveS4i244dJQTQZEaVy3PnwbNhArVoY4dejj+RXXjw+ypGLwa7DCx+FOuLqXkB4W+zbzmL",
+	"lU5drrjK0qliKe/qFxkIqjXC3HuOkHwWwH7oAKMs7acIfc4W4ksL81WMwexhqIbiJuoJu+ZGSB/stQ5A",
+	"Y+zklj53IQqCYIv+mNs/JUuJpTjeRs2y0HX20RLW4oYF2AVg/mYsyG/OMU4+xu8DHavpVaimMrBg4XOh",
+	"E5YqxVQ/FdLr/pSAg68Rn8+uUazkQCSsK9KpyA6nLbd5aTs5BZ5nUH7I+RkKGYkwgPFQvIm2YOFqLIGx",
+	"hSO36/az/XuOkdfYhEvQgun8WXBhWqdFLNfAbKVM6y8slpWi3EkgDEJl23CqSCR6ZQYQdjPb1cxQH5pL",
+	"mftbDlySVJuOzKboqhSxMuZhi71l9AJINkeSn1uKV3kzQhO684KgaxZYiRxMRwY/SR1AOpNcNuWEH4g/",
+	"B1iJ7OQG75q58kKhOEb2baAnXdDnc6UUL6pm+5vnS+XmnFDhclKp6nUEByPR/ltAJTHYGZzBTAK4hpes",
+	"chwjaYIFH6mCXV9FxDnUaZzgIeAlWd2IhX9od+QkfzBzpUutQxxdcC7SZFaDwRDB2FBNmYVBNm+ts7N8",
+	"tzJl9Toya8n2Aa1iNRiI0NgqyBaNWB8c95+PXQHsmZb6iDOdJtwc42804a7ojgwVZPVi1bv2zA81SWEK",
+	"bYDJFg1x2mbf2OUFOyWwVQIjgUWRgeVpwDV1V/M4zmqWMCFIURFjYvg4GSPUK1x6nHvm2/368gGCsipt",
+	"S9RpwmmskZyjoIAKJ6ImPaJnQGH7yAj6WMC4yb4mfiURoPlURaORIvpQpZxh2kU4V0EiMHFnNcV+Y/8F",
+	"G0e9a1tUFkZC9nw8KcwSXgvpBXkdBGzO4spnD5C81aFVH318dXpydnxyEdTZe0uLag8zRS3MObQDQOgY",
+	"nU3lS+9lIBlhHgGOKpJ9FVhMP5e/xV1jptEez6wbwU6DI9zKpWtUUmcWuAxQC8mcsAgsUqVmyeyXVnP2",
+	"c8oTI8fxdGdbEdfDLBTsZSgos3sPUGkhl8biqJvwhOhsAZELW0XQmNEdGXjY224rUAyVWs3Yt5c2XOuA",
+	"Di0eAtZvcTKISNYFoerpoP4CpsoXr1SJCG0aIZUmIvAB7dsgR9LQZt9zHfUChlELYJLDwwHRJ0x/AaY6",
+	"/F51P4GGQY58Z0V1pCdtXzo/w/sjrAt3f8GhBfnVIO0PiqRV3643gawGFqMjHeKE/VxsLgFJG6VtM6X4",
+	"Uqs6gPoFZXu0BMPgkkJaDxhLy1AY/XjaW/AG/eBZpk6ha8hhF3kojtdS9a5r8P89xpJ58VhBQHMKo/9L",
+	"DWWoMG5CM5AfyTn9sWwo+Xqw+fqwduXon8kvP+5Ob3qXv8X//GFH7ianr34+Mv/3favbuN7ubv/c6I1e",
+	"T/755jD9RcaNf/7jTP0TQ3zVCm3aOfqZub18XwKaOWyIdYhPqvm5WLRzvHUwk27L9tcIX8KWy4KX1UpB",
+	"ZGauhuSxt8odh/7wvUo+s38+nvwa48mn+lSe7/aOT/dOR68bP7XG2+HxGgnlPIdO4wE399I5xyA5rV9X",
+	"8ASbYtaY9OLkERodxtEmAesMJN8a2LDsPArLzhqljMNEpWm8RuD88xQzok4ion3SCTZaDruupLOIfsti",
+	"5VuR2Ux6LHrp7Vw8YM1MkgSMlpSnWJhPexnL1ff2WtRUQopBWzYYsMggtDWjjgnmNYtgo4az0BPRj0UP",
+	"Q7FqkqIdGkY6R3Sgbd0OGbvzfisYPMZjAOusSrZymZ3FlppZZGl6D46VumaTcUar4E5t1qmS7xChmiVs",
+	"ANATbCsgN50dq9HYWIwBn4QBDXXeWQA+ZfrGtuf/UBUP8iY4i9oYvDPHfZMNzDeyKfFZzVAmEcfdAaSi",
+	"ofdHp8J7aXQjOpU2QwbugPxwZAIyXlqdQZtTRwaZ0AysYwouHXgbdsO0KdYwF13EmFE+RllnAe/ZcCgU",
+	"mKfRSIAPDS40RPlsaakL8EYDCb7xS1+6qqn0HD6JnBd+9GAkEBY/FCOgTcf8/oiIGHf2Gy9gK7yGseOr",
+	"EGzTW370F7piEElNCQ6tR1dB1YZJKPd6HUlsFwnsg658NZq1IkmVM8k7EgNC5FJlm0mqHHMhfR7NnlSJ",
+	"P3sYm4HtZgEv846pa+yivZ93pykvZhHkk8TyY7kzbNZAjWwJis5BreGkzPsP9Y60xwAOZEmDUoZKgxEE",
+	"2MzINW79BHTWi5yHTN49ggOBqzdnIsvc7vAt5EczlrIDaPP7OfNsDZP31E3Xuk02a9iPNHdGwMy7F861",
+	"L5tD3jN6rVmpugdgNzsfJUYZjqeh0YR8ElIRXK4bBkqnqxV3KKBHZ/uwsb+316iWknGBMWovPWiZSyPq",
+	"73H3RmYblL7wX2lUaVd2+43+XvdQ1HZ4o1fb4duHtcNwX9QOwybf59v9/e5ua7l1qvPOFW80m7X93u5u",
+	"7YDvNGuNcLvfavZ3+EF331w86a4Ol1xk9+Y8EC4x5R7JwoWzmqdowfByVCN/VitW9hUv/ZxwLXoSLfjS",
+	"JaYV22/uHWzv3XnFaPK6te1es1HbF7ut2kG4I2p7vNlv9A67LbG/v7hi5i/zYt94g0Uy/5HW6W7nvbT/",
+	"at4GdKbIxmF5hrSgf1Tw68EgNp7IHIqtMYStFzAZ39kTQctzmReCDEN5h6PROHyBuWbCk4GKsAXDsk0w",
+	"Ya5LwbZWofkO13TkXItAnZVIITRl0FBGVFwR99HtgefleK0jDD3Pm9owyBgAANyzskxZrBVrNRpV1hU9",
+	"blOFFBTH9DvZdlM+I/sMb3Z9EZlVuOAXUY28M/WN89SlcHg+5eeHppGajnwm+C7sn5inJfX8DsrX5JNA",
+	"mf3m2hTIa7FJoCplk/LVMplbhffplM9sLQIEnpsvituhzVc+grFXGKI9gQ+1+4wQk3M7scgAvEfsatHU",
+	"ywfG1pD95oD1+N0MvbI6O+IowFXicgaeIoS80N2a8jXavjbi+0ECR1ltsNuR60psmxBc2hf2UYvkVPZV",
+	"eVPYsUoE++//2q1vv2gz4qLMigRQ9NrKSNt4Oq1nQBiMh6HuyMC1Sly5QsIqC+z/ImpYeMVTCiGYi64s",
+	"rEXwMkPTCEOdg9bA/3ZwVgGRy2V1nwEO2vmohWTZOdKzEcRfujOI0BQ3sNp5K2lgvaWVkG5+rSYy3DRU",
+	"rtZQSbhhc4bNp6HKokhrlyPf2kXQnTGjNq2qLT0a9aYrs8SyYidZKRJjE735THBHfouFzbsNZrRj64Ul",
+	"VISIZ1elw6L9Zwad24AP16kAw1xkMir+HE9NrqHC7Mg9Bfbnsz9FG4S2+xzs+7YcQC75VsAHHnuMTLTR",
+	"5/iFrOrS1YxICKq1gKwPXZzAI4UJXOlURqOhWWB/TJWxorMCN/M8F68l52EUQYmZhDzSWHBItGQF632L",
+	"98UT0ZGEKmnEDMEfsZHgEiDnLP/Fb8ZKt585hRImx57nx8MJs8J2NVLhnNKiI/Eu20VgPIwylqSP+rMw",
+	"JFX/qAALyMlonM5+RpmEIaf8Un9IRD/6fb7RgVGDYL47omqbMGORpuAnafGScDb6SDvi5jHfhFnSgvnb",
+	"0sZUH4n2/3Y6vzcaxQC01eLtix7iYvrtWzMNL7BwK84o0JUUmn0L8b0XucETBGjR+O3Dc59hw1pKxYLL",
+	"lTpGVyerWgEj1Q3KjryM+Zt+cYaiu6E/iWML8nQkJTuhoVQra3HXOYDTLKLoRYFd1aKRVpmxW/5d8+HB",
+	"e5FNmVN4O9FUtpk3PFOPoumwpGkpy5RdA0/NHYWjSGbQUoXabu6aUsP2SM6M3sIqQ8JaQjzSHKwdAQW+",
+	"pN8wrtWLlXY9PVjji91KLs3XkYFXtYWeWCZkEcW6H1EXBn1pm54+kdFvE1E14+BJGFPPqCd6KYMchekQ",
+	"jWQk8JOKBf+bXjXX3RZR9xhHt5VhAXhWN01dZRAlI18bedBt5p0o1oGSA0qz7ZxFcpARWCfiRvDYAUUa",
+	"5ZwNAOKJFmbTRmmo998MriNLe9soZGiBEs2apcmM7TXA2CCIAGB397A7AX2gJ7TuT2KI4Ki0vbzmvSNX",
+	"KnrPBhKBAXL64WYn6+5N6E97bGtv5yXjbGvnwI04FbIjccxcYwdLnR3DDtJeb6HdNg68Civkw/Ly0o/6",
+	"fgDj5aqiXCfkWMBz9N+LMnsd8fyYTFYbNXqnJVnGQkVn9Y5N7HdoXn9IVXtnHvcchi/qA5+I+HxOh+AV",
+	"dXakr1EsOiWlEqqE8ifyfgTv2xllcGYsLOMJLvqYh+AJLp6FLDNCutPpD6PH8hJwbld9+vSpduQt5W27",
+	"69OnT7nLaZPdj8LfHqRFFv/LoVHfTstr6PmTSyin7RMehUt9baL/uQ97KKbohQmpsrFIhnxMihtzb559",
+	"A7FB7LuglOBcz/iUO0xjG52IuU7ZdoOFfEZW+9cXZqJC3jtvvFSpqxGXM1uBpueozxOB5ZqpArTm2RyK",
+	"NKE7R9raL3X2iUeprXl0oRfjfY/G95dDLW//XSrF3pkhnWdDL9+Iix/6IHvRTkuaRJgIdob/wtS4pm80",
+	"K+fEkGclLjoWF9R6TPbiwvSmySwXZmgeYH9AGWmP0XWg1yOZbreM5ue/R6PJqNLehs4Co0ngn003pUaY",
+	"DFBrfymf789qudtXSECRA7zFw+57ftYZLPb57K9ZiHNrJJYxFSIBXM79QqAUQNmPY7/+QrNoNDLnPhXx",
+	"zLhXRpM5moqJDKF6+TQt8AEXOzQ5df0NHKIHtFT7XZm2/gAv9BoMgfw9ofZS40k4RHgLIokXYMn0PCVB",
+	"M6tkAGaAIJJ60u9HPSgbhCSjZyVFSgZYQhGM+O9XfCC+22s0XDmtIyDwKo3bFokEYBMoTOp18Blt70gO",
+	"qCHTGNBEBgWOKHWqem6jcwot9APcqfNRSzNxJPzz7c3o9c4bXD5hAVSc+HZsKUvkO7EyP6QHovJ06CFX",
+	"6DJ5y3V65E/l1xRT8jyiQrbH0ezugsX8aNOaNVvEW0YA6e8A1xKdK8jKmkqrVJsEJ3xayF9TtO8aG7/3",
+	"S/q96LhgnTf6bJvShVXPaFHQ99NQMT5ip3fQ+A9DQviSBXISxwHrxYInAKRmLs7HbateGwfqRvi3X1bs",
+	"MQSSfUC4scyY5+UkgXTG7xi9mz94qs8uEzVbb68/JjPgFxE/dha+jPhptbcfTfw4i/XJkfptaj+WSMZl",
+	"xHyjmU9icw+vaKtnhmf+fFsRSIYGYjFDkpCNeZJGtovNB4GiPVld6HdTfYCfrJbUkUShrrMPAEyCUEK6",
+	"I405H8SRTt/NTm7M+4Oyoopj+zGPXlfxkMn8O0NNWOKNoRqvSJxawDbqWEZXsZ/ul22n5bk94W435Sbh",
+	"/nkNL8i2j2Zu/j3h4o5WoXBxvxYLl60/3Cb/c1kcxiNGME65VBaxb06stPMBGSG9LEJGQYA8haVUc0Yy",
+	"hQmf0thX9ubpo8wb7CPkU+HPvXOwWar0qg/1pPkgcw7Rzdi4GecgonVlb7l/JmsniyCfqZS9pvGUR46z",
+	"UT9U9qL8c5HcwOHjP0Pb4xPtdigHsWdmXfmwAvW9wzvwYAPuTnmSJ8b3GU9WCLJPJnClV5K4XUCI8mtO",
+	"6JGn8kdlPCkwp95BiBMLaiySJ8QbMcZZt+1o8JQaejV4fvQWBT8Da1TxFB/Ty3zbjqQd+o22j3zJvAgo",
+	"wBTzmXZxJgD2dJU2Kg79aKtUKcJjW3IW9CsskjK9qiMLUJurHsYgoNQBuiPgJ0Spz1VUFJq+PRg9D2lx",
+	"2l+ArDaDyr7MiyNXvVIn/yMjqVPBw5cLQ7KAc/WOPMqKmAYWhBlrqwhYk8L1GWgnxrQBEZoy+0M1Saj2",
+	"yEKQuJoqqjwqGwFLlSos+4GFOSHi+Aet+1HJYGl1z8qSFUaH/stqYYVWsf61jUmRJlAW5M2Fk5DVpk0k",
+	"lMpxFhvTnuiqLYO4n1TwEP3mdtDGf3Y67M52A0DWXnnYcTnjwfbi+wjocMeSIgmjddOCe/N1E+6v966b",
+	"aLUyq+OjHCeqJzTEptiJTCNA1Cg3QOY+/6GskIX5qs7var91tb4ybNj6iGFfRSgkX976UOmcRaW+5avj",
+	"8l5/UvEkTMxBcCx6Dr5qyp2koozQfJ0xgMkTZq6luGO2yg7LcRMB9BQ6K3kh5KyH1FEdWayklmnJgj52",
+	"OIGgAn72J3Ej9O+Ymb2PJ2dW8ypVV2QdLXfpFpp/oCohl4u3UBD39/DWrVEr+JjH8fQKPt/iX7hpuFuh",
+	"2dcuZt8hgbrnstAHQwZ9QeSei566EcmsWOS6X+ek683KIejMvVFTyfBG8jV4aiQEdOW10fPQVQfaZv/t",
+	"YzKS31QlPmrVkSMeCmaZpktaFtk9OxaNQM21LMJHeA2LQz4eC+n3J35E+BUqeRljK6PH38YTYT+0LDRu",
+	"Y+dPKjQOnuTqcmRZ5LscD20Bhmy7tt9tiNoB39uptcLdpmjw/d5hv2muHV/ZLe+xWFeqFYLFgl2GkFk6",
+	"UvJqHYgzBEMxd8hJHGOq8IoPYM4qvUkSbx3Ud+sNSiKuJWAftGcO9tHtMXw8mpsI/peJ4Iubufg9nf5C",
+	"qUy/5WUyEb+sJJRzkR89V/1QtSRKTjrbNrWprUtGpQAKBoVZLPoIPOVrYZ525MhYxa2GT0tDpF2R9pp8",
+	"wbRtNhpEmYIPBtamRE1fskSMFNb7ISpUyibjHPpsiRB9TXPyhTt5/aPPa83erqjth41u7ZBv92u73QPR",
+	"6u/19sOGJ5hSlY4r1YpxEq6Mmih6Ycu+kETFh6GStvEAVwiYofSVWZ1Kuwl1ylqk8Ky1RAjOo9mr5bT6",
+	"/o7aFFQ9jFTIz6onHezGLhQP9sdC+bD1B/7Hbam9czhyt3LtmfM4VwXssYKAj+vHlwtEh62w7UhXg317",
+	"8bRlRaraftf8IKP+AnuRkmIuiu1BWdwxjF3gNptJw/m/jTz/E7XZIiYgijJHy5Yfv5BhHpgB8x9F0AZC",
+	"hlfwrCubbc2BHFBzrZNMK4AelGRVMymOHx1uUqqWs2fSG9L0PMMUav7znmHWFAXfvEhZV/aWVZzfmkzF",
+	"132jWRCFAXY2BZ4pU5xYvc2oKEisOi3woInV0nLeN9FKygTFoMSo5HPQB+ZTnD64c56P1ux9HLIxGnnr",
+	"WW5fW3HwZzKI7zxfZaLQEhw/ucLdjep7FNW3qYdeX7sST+IjaNecu4MgPWkkVouIZJcznrJxom6iUCRU",
+	"KN3jyPACNdBqeaykzj4INY4FUKYjv2ZG+N2RwRbd6Q2wtDz6NPuGzxvBmA+D9lu1fd5s1Lo7vd3abqvX",
+	"4Pv9vf5uCLaF1hNYnGGajnV7a8uhbw2UGriuj5h3RXE/yGoi3S5JpV3B5yJ5wb+AS6rSbDaae4c7Bzs7",
+	"+zvbB3ut/b3t7Z17xk1p9mdlodPL3LbZhDweJuQR+XveCoUP9jwWi4Xs5zIZsPUH/fdslZJme+1cUXOx",
+	"CMAkf3FDtNdXvkZDuN+Esb4Ze+++8flSvUsbyJnyGYtkHtAj65SjMEDb/3WRsZxa97jMJhkxOO35ZuL3",
+	"SKe6vI/bHsuV67/diwCczYjlTbAib9LYGXq2Nlv2gQ9QkAH6aspnV9EiehCV1QBugTsuOWFxIXLHgfIr",
+	"KkF7YaG45XMXaPgf9xArgniBy+fkOdq5HyWtp9t7d1Fnd44iQfCIoitO/mXBpFPP9iwu1L/F5luMJ3n6",
+	"9fFK9c2xuRYzXV7LB6xOmgxuuBg1biD5TTTgxnPzWJrraAwHICxGPKRKuwUt/hoBhgCRZEEFW1+mI1FN",
+	"t+eJISGT6bSwHRaPLRF97ieQCq43iq4liiEvd1LPRwU70vxL2xuoRCbw40+B/VOWoggofkEVNJ8sYykI",
+	"JWt0+J8L5Ykp4ML4eZxqR2LhTM780EM11UiZ+hxieTwMP+Ds3ieSl22+SrvyR6cShZ1Ku1O5OWv9z3/8",
+	"Z6dS7VQSPj1d+KM5FvC38aQbR73atZjhxfSVnUr7jw7VzLziKf/x4v0ZXC9mP9pn8DQVRjFESr4Hvwku",
+	"UK0zuODPPxcSyauK/zMxtTPzGKifFCJ47FhjK4s1jt06531TrPOZn6R8sh3KmL8/flU7ef3mh9rpjz+9",
+	"rb07e/+h8uvK03kUhiJcHoekAT4IAd6fT8MSXn7HmfpgVcMmLncXe+UoDMksxY3vTBU7rcWWiv11hYCc",
+	"VU1bDnxM304CrsYEfqiS21T4t8EHkI0/idmx+7k+5okWAElsxB4+zWhzIyADy+U3BV2UsgTf2jEGapDJ",
+	"e+rf43luXWteQZsXJdurFngQq/QtvttlDnItsjxyz0Y16pQnqa8c7xOp9NQU+LFSEGkujUclFyImylAg",
+	"xtNgev4kzDZ23FxURJnrXfB//rNacStSaVd+a+qfBz/Ln/7e6H7q7ca/NUbbcvfH3w5m73bV4aSpL9NW",
+	"8o/9f5/s8F/KLq1UjXKm3ffBGOhUExsPKu3avjNtMw2OpVpjCM+6YtR6PjhqISPASzOjTqORUJO00t5u",
+	"mP/Dz4QDFOlxzGdnpQBe716d7P7y6e877/7VS99/ejf7Z9TYfnd5Nnz76aR59q+/p2etj7Oz1sfWL/86",
+	"nb7798dG9nZLv7uiN4gbYe7QlakyOuFPJSDzqGroa1cSF+acQw/OZ9EWOJySvuxLfk1+3kJTIuJvSjHF",
+	"9qqT1QqsXvoP60BvlRFakZwYEX7aL/X7HqCBuiPvLYPRk/uQNVfe3UXBKbhaRhAgxTT/ezcaDERyx05j",
+	"O+p1mo1Lgr1+pyVht23agu/YFgwzrYcqSRd59Mzp8ucasDWg0Q+EjEc7S1FTMHkQor4PzX/zgWnbMejg",
+	"5PsRNQ4bh4b30rIe4+yw8ZTFguuUHZi1N/cQZ1fWZ5zbuF+213hxRsy+hwL4xfku7bwumOov1cO9IDi+",
+	"rl7uPx8qw1A6g66rm3TP4sF49q3d3s54+KZuG2mpUaSlvKEbbAMhYSHmYpVsaajSwlQj+zsVdwDJXJ2d",
+	"8N4w770BKh70dAPtWAe4SJ1j6FsH6AQihglEUTlEmZ9JlSNMge0VPYbFua8b+NBRtfzolhDiwPv+IpG1",
+	"+3amX+EGvHJVXEtTzbnNCrt8rh2kpyYxNMya7fQlmtPnvuexUtI5wfAsPcU3Ii2QvY9Q5ue6XJaU9JzI",
+	"UFObTbH/V0XsO9DYshdPQuM0zEs5IcOLrKXmdm/kKI4zxEMwT4UMn4A38rVvrbdqwNQkxQUF/kGfSdmu",
+	"UDGVsv21DPq/GLjAriJ6+NDRmoiekGk8Q/+eCj8X2l/x2majUS8s7yzfTvdowDff2apUK3yUmAkZT40p",
+	"hrXzoz4381LeWb9Kfo2MX5vYR6Qbnb9lu5Er3Vynqb60YX+1KtGl8N+/lvfo369SlBZyWaGo9RnsXtqI",
+	"gYfqkHVnaF0ZUKhHtv7IoCD+vFWpGI0xp1IctwTgf2RVX5AmQswPDUUWlEtCd6OfCD3EvJJj+hIdCcgk",
+	"NjCiClFxM7W0ckGkHTEgVT0JnfRY1ZAJuehYJUjz8myrIN33PcP8tbUKvBN5J7Pg1so6Z9LN9WfahwQv",
+	"CW7KCINAUx2ed+DxkJeW3S1Vjotldx5wzaNV3eGIV2qjwdAI1r7xOP/JhTAjPghU1dWLm1/opnQoRlrE",
+	"N0KX44vsNso6aD7QSC7xEz5vF828bbRfa7RqrWZpp023tt1rNmr7YrdVOwh3RG2PN/uN3mG3Jfb3l5hA",
+	"O5eNVrvRyPc+nkWDoTFQEzFWSTpvGnln6O5mT25ylxk/dstvTJ6HMHmKT5cn7WizF8o6+q2UVx9Dp5xK",
+	"XCDMaJkP8TIwcIBV3xKTck3Q8T6FCHZ96Ggga5Fss8B8pEqif8M9bfa94IlImNajq//5j/9E1nsvMonx",
+	"2CiFIOtLiqZCgw21j5jzP1zaeWM7V/BDhtwKZDgFHjQc6HlH75gIxkdAFw9NKZnEysp+iDrlGsw4CgpP",
+	"tHCvsARTPnUciCydRnFsLoOuIBIO1EscWFkRyauQz3SQMe3fqGsRsu6MBfjfuVMXVFl31pGEQQ4D3MLL",
+	"AkLJm68tbrPpUGRBZstvBQh3WuS9WHuRw2mKlbVe6Ugjs3/hjqQ5koo5mCYcEm4g83e7h/BFoRhx4O+0",
+	"24Z9G+TjP8GLZxEvR92RW8d7gYDnt06lfdhYUwvcSeB/YZ7/x1WuuUrflSaR8ACNFaVHV42l/9c6Pnjz",
+	"r4vK3eb9U5QOL8Xv6VJlawVapEGWEpMqkNj9JTIbmwLgtVO4cOYYLxbm61kXK8TtUX9s/WFBNJfGWuai",
+	"J847cJESNh8oYUdsMOFJiMrBSPZYgR6NEDoQEvJgYfRVYv6SKrbdIP2g2UglJbDYCxp45agLjjhT6c+l",
+	"4vFi0hviTDxLuAqzVg9zKtbt2/O2eLDoyxY37t2m5QoiCA7G9hHjB+n41mINLJhIRAqVFJLlKr4ZH4/Z",
+	"t5fvLz9UmTGt9lrbB2128cNRrVlleyyMBlGqq94JfpHzDTQ2BVpcfKDX6ciAcLEvVTp2BO8pjCbQIp2M",
+	"A6ok9Ys6zECoxt8zMJ9PFf8lporuFyYpTArNZWp+S64oONuZNBrbPX0zYL+PYqm/6wCSSHtrazqd1qfb",
+	"dZUMtlqNRmNL3ww6FXYTien36vfvOpUGa7CdXbaz28FnCHyS2d4s/K5TebfDdob7N81hbf/fncqWfw08",
+	"C/4N4M9m31XalR+/v/j0y/arDyc/fPhp+8M/Psz/G65NJ2Njw7d+Hnbf/Hx9+sNZHP7w8/T0zeHo9M3r",
+	"yemb183wzTDuyvPxL63Xje726eCXf3w/rVQrkySqtCsqHZtlaW/BsdhC1dbmUv4vHMZ3tw3CDLu1h6gr",
+	"3+Ht+CceD1QSpcPRdxc/HDXxb3gyvtvDf41FEqnwu+3G6qan2Q8X8M0F5uYn5+KOx7j7LTQ7T1nueOGv",
+	"G9vzSVf9O9zlReH8CJUdcDwsScQq/d6LGsNoEhY4uRawoqr9qG+2aigCRiUgqb+rIRJV3BXekQ7ndu2G",
+	"6eVFiNQxBlRxUBxpBm58UxyIVh0JVdKkpqyuy+UhrTGcPcB8W6HCARMjSrW1ojEZCenGZxBsyaTQvZoi",
+	"UFe1DvYbBy1jeS3i7JLRlGsPvofCWEtEH+NXYp/bE27Cvg3w8avpwM5ADjcK7Uu2p+C5XOiWIJopqMp/",
+	"6cz5SFMQHv3Pxc6JCD1TtEzn+yb8Z9bZ8VD0rolkXfWurdgNxU1kq8i1IBgPJOJZUCtMquktTRe+84Hs",
+	"vHMtF2agX7bNIjdnaGaAxJtfEy3S2mRsZpDY0aqk0hAHeA75aK3FMes6/3TzWODXYWi/IK10+WzP3Zaf",
+	"Zvykr2qeH6yZxd/WgEbjbA2V+CcnT0/4tRutryMZaYuhB1ujJKzw0JbrH0T2szSg+Qr+rheYFATkv+I4",
+	"T5cejUZGWKYinhlTL9Ie6t5EhtDkakH6OpKHI/PtaQJfmF1JPAttttM4rDMYQSQHbKYmiV+rtpK915E5",
+	"g48TQAO+4p0IlmVmnSWYMV86RjbbfQN3aqTVtVxI8IrtBgv5TFdZOEnM6NGMhuRG7rthiiAtG6XljPI4",
+	"3o9aJCtHce0sRdoRVzyjOC5MRdYZsvyWt1ynR/6kP+UAMBzeYlGCh9WDtfR727LvN3ukuMMtf81ttefG",
+	"TXOlFJb125oK+f07EGnx5v0cGO5F3NOIWQG/XCH3qndDfxLHV7IUnmJVZbqswhv+k4Tur9XKBGDvl3/X",
+	"PNXaqmoVj8rS4stnKRme9PkuKqs6Fzx8yMN9a44naywJonCuXHTSXatcdPlRKUj2WCbCz8L5gV3B+GmD",
+	"6EZI1o9EHGLNOxZygVUALJovWWCc+4D1YsETY4DAxQRkCOMeiZSHPOUBZlGhSzCEmF5HTocqFnX2CqSU",
+	"sQw8FGKwqnIWFU8pznbkCqxAruCDkYC0LLdchfC2uBFJvk2oI6liVfOZebAUU9/GmciMfhcSUDAitIjo",
+	"FygoyyEu52yaqjPGHLWWkMSf5+Et42SRLguqiGFNhKZd0ZGumEuqBAq68LHw/WgcFlhKKEmdsrljEG1B",
+	"h8yrBNVnl4marSeF54/g10Jycm8FaWfjyyjIVnv7sRXkkyVS+Uy29KaK6Q7mOmFRPJhGL3Dtt3pm0Ksy",
+	"YGO/JbU/RAkQQQPRCFUSQxNpvjMiw/+Hwwz0vLw3BLgJUJmJ8cQx5BglLAp1nX3gRtdOVXLNuO5IcMjj",
+	"SKdIFlvKMWK26bH9nKfENe23sTrR2N3uNWv7YatZO+zvNWq7fKcrtnmrtx8eZpzSFlNvqMYrNr1mMlWN",
+	"hQSraJyofhSv6Gbcr8+Clud2Cme7LTeOx1NwPKCfgwCutJUQG0fkIYrOFiX11h9OXtxK/4JXzpG/zMno",
+	"dt6hcALb8zmqGYw7YsFHmnFtfA0bkOzI+WYLwhUEX8TshsWYZldkPRvAqIDJdq83ZWgbcuAxVZYq1fbS",
+	"7DuN7SJdYJ4TJnzq6YOVg6I0yZBGoMfIDcMKtt6mjA8SIUJkDcIcnn3Lc+g0zrdQOwtGJUacLE4BXkVH",
+	"rP5MTdBPdAggfYtHYyPa7yPaq+Vi2nyiE+1lbCbLzcKCb8iMy8dWUFhIUoPmOyhz+wuGDwsr+14D6Qmp",
+	"zulQUReHTh2Uk19eZlVtvs6uzk5sRtWp6vku9ILSvo7MAoQQoeAs5DO/DTUhdvzUlQLpOvsIYb0U2yvn",
+	"+z4xrYpGQw4HTVleORhKR2btj1PkYzFqvydofLZJ0z5lATU1Y3RhaTQq6WLRIs3y2XM6vrUuTp8W6UJD",
+	"uuf6rMe8ew7noCRsBO+CfdAVg4l8xtGiL4LJt0HcWxZbe35mCpy1RajSh/VDy3XeatGzZUNbZN/NQYhE",
+	"CbUUUQH3UE3ZiMvZPOwkTwSLRR963zuyCMKt1cik/KUi6Q/QJFCVUqymzM9Q48YCX+IujcSVSuVHBSr5",
+	"UvzsVMD763wF75VZjUq72ah66mWtkBnO49tIl+qS/L7aRMyeVMTsEeXVJm4GIvoR6dOXye9SEM1yiCez",
+	"3TdE6Rui9I2ofRRR653sjZh9RDH7xRjq16d3z2zke/C7s9fUKlkEmIqhjkmMmy7IE78HHWlk+OwrS6Bk",
+	"xeQbhvoNQ/39MiYb1voNa/0XCgotEtdjJexG8z9s9uoWhv68V/OEWPoz2+bu1BzZXmvfDTl9EQ/sMivD",
+	"MEZArAYsMobMgEfypQW4zKVtUsXGibiBuob0K7M1hAzNBvlL8JH85dyxQrF8IsOFNObn6khLfdjzggD8",
+	"nRhRlkRzvgJelG6iptjssBYniq3835CiPE9SlE1oKB+FfxRZtAkMecbTvfhofEGNBTKu3Wtq3FBAxrKt",
+	"bmYW+24uOZasMRKEX7X9syG+2RDfrB1ceQ5kOLfZi8WyYCOgH9p/t9Ocd9+fKyNQpqSeMDGQWaANOdCG",
+	"HGhj+t/J9M8O7kavPIZMXZEY4Zx46kvw6Qtw9QqoKMujpiX8Bwuyc8OB8Bw4EJZWChMNgretNsf+sczJ",
+	"eeKHRVvlqZA/ZGJtImPVu940OM1HbMxnTXkEUIwIz28p4RCQ06bcMd1F4OFaZWiyiCCUt6C9FFcGdXRJ",
+	"b0KtzQAwqSOlSBEyIhHQPuR47+ZjRzrlX1vFDe6pO8E3unYpMyPP0vbc9LdADCTN7fqHbGqZiu5QqevV",
+	"3F978codK2V+6yf71icF1bJKD0pu7t4ngKle0JrS51EcycGVjmRPWEB4QM7K/SUfvwwbvZ3aPm82a93t",
+	"fqu2x3fDRu9QHHSbO9TBAluBNscVjbdSdX8hrFezO1QcXuEiXQGOm33jJIm92m49VOM6TcYWrNgWhj7v",
+	"mVWj9b8dC8buuK9fuD1RwaNFarT2LY7yNDuvVuC4I1woatyvpRS9r41hKNWUKem3JGuAORS8N2RYtUI2",
+	"Qc9odMlgk9vC4I/nb6tIhgLMsQHV6HZVCDWonAVun81ixcOgDbeZZ3Qk1ywwRk5QdV3GDP4WjYRO+WhM",
+	"1LPmbwjXaC7DMZm/eaBUjugXzRPrehpDIBpIoL3tyP9zkXIZ8iRkdm5+/dYes+l0Wtf0s9vxPTV60WYA",
+	"r4dN20S5wAK6pBaFQTX7VzZw7MB2P5hB8HSSiMDaLHHUTXgyc9Bb2jWeZ+RlYMjYbeURcRpzA8k4Ef+F",
+	"HUk9NYaeeXTr9987kojFmruWxixXud1XcYysASwRYZSIXuohaVpyM2sJ4rO7kxR7ziFFQ/bbjBh56RpY",
+	"cCNWJ4nIvTBNoJ/HDJZsUjewKra541/HnGgZuTGsJt1YEKPiLhuqSaKrCN3dkSGf6Tq7gApz3A/GPORJ",
+	"Et0I4FxEMhljr/oYaHwk5pYOsNJhC/lPMMOkaAcCpCE1zVDM2JCPx0KKsN6RR/ZM0qYPRRyZvSKoKorH",
+	"McyGCGHYuwQ4rhK6PhE9YW6g6dNsp9mo+izJRIr88fytMb45GyfRDU8Fc6Y2lnLgI81Hms1c9aFHJzIG",
+	"18aYCmABqMQMizixvw0uTi6O3p1cfTg//fno8uTq08n3P7x//9NFgKx3iehIMrtbjUwPsAujH43lT59P",
+	"AgOnkU/5rOp5nwhXEOCvIOICMMvL+YzpcN4LH7TYBlhPP6+sh9dUuV+Y7/jJ20eOZW861KJ3ddx6/bP+",
+	"/u+nw0T3jofx30/f/fz/dXf1xS96rLr76tV+7/efd/rpL69uTr6rPN6qforS4QWOrCQ/IcXUHpmqheTQ",
+	"JO6/fuNqAyF6q/1mkXE9WVdKjjx1Qm5da853Gbf+oP9ahyfE7UGz/TylRQZIlLBYDersyP42c3DRXWEM",
+	"A4ChgqBRpNlIjcw/R3xG8DSoQsv7mnzpvkqgxSqZ58mTYWfj+Wz/Es6Le2z4FWgucmJVWVMVJWvBThyI",
+	"tHQbNjYa9+4RiTV1ZpmmpOXcHPSnE6dA8ot7nfL1wpB05+mrykMRR4DKs5wGed+GfGL0F6UinzPS7LeJ",
+	"mJB/F6Uvka8Yo8SR7iBg49T4t5h6IpaFqvXL8K8e++k+I8/2sTwsRJh+JA8LZieSNyrqCb22MPgIQ/ty",
+	"rAu3ftBGYt8qsZ81D4Mvwjfe0IN4Q8Sw8Bje0Fbm2ayUWPMcodRKca/XgaKhgG+xT5E8r7oUFQI1q50V",
+	"RVB1xqdNYT+jIa7FOIXYKuXsbHS1MGX3KvuiR0/aLdSWvJfxzJ8kIJCIMCAs8lUTGPS0dRG/TUQy86qK",
+	"zfWVVcUOffLsIkXd8IC5RJ6mYjReohaaRi3QVbrSblYr4QRX5Mo8Ymeb9vbVQgfedm2/2xC1A763U2uF",
+	"u03R4Pu9w36zYjTGJHb004R4tyjpIa1Hr/boqtHaWE4wARMFzraZOHiabatoNXbulzO0q3F70jDbKBsj",
+	"/gkmG71zjjU+X8SsX0W2b/1hz+Cft4p5Jd2Xzby0ECQrXRmUtWRITDtj3MbAbMbprhb4QFg5Prt38MF+",
+	"DFz6lxRnZntBYhmmg6cgwhABeOXqvaUN2Vkrd5Epv3xySrutSyfKa7mxhnxJS3XVVRiu/J2L/GsuX10+",
+	"AVSEOD/UP9fWGa+gaVCXORB2K2/UxVesLpYa8xQBCjPh9hl1xe2G7SsrQaBiZH3tYuZQyLCg8PhRR1lW",
+	"u3MhbNEvuh5Uj+P88AGPfILRrujxkcCKZ9YVfZUsLYyos9OUIaYo45pJMW3b6ukkoniXK8NYK1GkUz7T",
+	"jo26jFRAhuU6ck1agbxeRKGaacHGnBZsfEYlWCZy11CLYyHDSA48pXgne/42oWxrjyCyuZHQTyj9ZsSE",
+	"J5RRLjxomMVWY/xxv/h9oZB7x7EnTYopZfO8KjisgIM+ABuLsJOImKDBtRDjKxWHV32VBLbgDAsb3YRA",
+	"w8AUqVOgQk9XWReK/Toyey0EgvDPTMWh8STyzRMuqNPj0jKnqBuRvITeeXgERZU8wmmUw/gDiHPXYvHJ",
+	"SOYGjsK8jx7hX4Rll0QqEwt+XSxL4VU011Seco+ovz+jlfbB3k6jsW4EGQdxjgMbgZL7iiL+TyTIX8yQ",
+	"83RLoxbLorKzt0kh/MVTCAt+BoiOuVrpx8khpEI/kmo7Fz1qxiMD3prfV+adwtYmY+I3mrfvPcsey/EJ",
+	"kwZL9OsMfDFQVpO0p0bC0j3HkU6p7bEjvRhtgeowwygtknkaNnh+Rjcm+MYE/4ImuJcmTNX9xNWtI8IR",
+	"wIeX9Ubbzgxje8J/U9+sOdQJB5RsNAe2QIjRGOef9BZag6sWPbcKvcJqQp2+sVLXbDJ2Hbrfnr8+Znv7",
+	"O4dVZv5rv9Gw/7W313rxEu6ZqUlSgu6D3R/4eujTpmAmoe4spiwviMSAWm4IgS4bBvvv/9qpN+0Qtveq",
+	"7P1YyNNX7FhJKXopOzbmebPeeOG97QI5FQtedy4GkU5FUiVAYR5WrStg/oAGHX6gx1DgPfqIaFwKnn2s",
+	"ZD9KADxb1EY8im3zB1OJkfpKC/KTHLQ6ffUIO1B6KhTeq86JJuuWWctTMmSNJvi3azFjvIBcjX37SXTN",
+	"npT+xH3AO4q+7hczJ3NUTLhKre2DFxn9NbKswZ4lz8b4PgowRvyvs+Rni286imM78bSf5trM4fOCDLgG",
+	"OrnsH+B8B4gS5d/GBgkH2nXjjCICknMNI1jtjsQjMOREIdejyjS4xY7Im3N4ogipHR7jaimLee9azzW0",
+	"05AjqSf9ftSDfAXcFRAPKFXjxLEwW9FMEa7ZKNIawnQwYGqcm8QCiaUF9PgZ0RD1LEUujT1VZr7zRBte",
+	"vsvu5nl8jsI2+sxwoCkbCzWOhUdAYg0hGMiyRaMx+stm/0QLlw3uGH8oqnOAWkCWDhM1GQzZdKhGc2Oq",
+	"EiSgZm+AFqnKfhKzXqz4tTkfb6L0h0n3PsN86fZ7njJnYc7NNYm/7z9YuqyiY43qwJ4eCFe4ikLtN7ct",
+	"GXsuHUCDz2s/f5K9yP6C4jCGKDTfWZlvviuD783ErYVwXkbdTLU1URKyMU9SV8Mz4oAijS9YlLfETl/2",
+	"bFTWoNH67oh6t2PracnNpF+jVIu4X6V6dJyoKmwkc/KMOIRZsMAdwKnzYPOPS14wwHci5SFPOTxgPOnG",
+	"UQ/HAgqWThpOoW1+RZguEMoHO80dUpq7zX1fxL+KdKlaOR6K3jW+IVY8ZF0ec9mzRZYq6Q2F/VjviT8I",
+	"HqfDyp+//vn/BwAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

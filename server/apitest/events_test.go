@@ -358,6 +358,20 @@ var deeds = []struct {
 		}
 		return trace{"", "command line", name, ""}
 	}},
+	{"mail_deleted", "", func(t *testing.T, s *server, _ api.User, root string) trace {
+		s.do(t, here(request{method: "DELETE", path: "/mails/" + s.waitingMail(t), token: root})).want(204)
+		return s.by(t, root)
+	}},
+	{"key_published", "", func(t *testing.T, s *server, _ api.User, root string) trace {
+		for range 2 { // the second finds it published
+			s.do(t, here(request{method: "POST", path: "/keys/rotate", token: root, json: map[string]string{"signs": "access_tokens"}})).want(200)
+		}
+		return s.by(t, root)
+	}},
+	{"key_published", "at the command line", func(t *testing.T, s *server, _ api.User, _ string) trace {
+		s.must(t, "", "keys", "rotate", "--id-tokens")
+		return trace{"", "command line", "", ""}
+	}},
 	{"key_rotated", "at once", func(t *testing.T, s *server, _ api.User, _ string) trace {
 		s.sesame(t, "", "keys", "rotate", "--now")
 		return trace{"", "command line", "", ""}
@@ -366,6 +380,35 @@ var deeds = []struct {
 		s.sesame(t, "", "keys", "rotate", "--now", "--revoke")
 		return trace{"", "command line", "", ""}
 	}},
+	{"token_created", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		access := s.logInHere(t, ann).AccessToken
+		s.do(t, here(newPersonalToken(access, "me:read"))).want(201)
+		return own(ann, s.latestSession(t, ann.ID))
+	}},
+	{"token_revoked", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		access := s.logInHere(t, ann).AccessToken
+		made := decode[api.PersonalTokenWithText](s.do(t, here(newPersonalToken(access, "me:read"))).want(201))
+		s.do(t, here(request{method: "DELETE", path: "/users/me/tokens/" + made.ID, token: access})).want(204)
+		return own(ann, s.latestSession(t, ann.ID))
+	}},
+	{"token_revoked", "by an administrator", func(t *testing.T, s *server, ann api.User, root string) trace {
+		made := decode[api.PersonalTokenWithText](s.do(t, here(newPersonalToken(s.logInHere(t, ann).AccessToken, "me:read"))).want(201))
+		s.do(t, here(request{method: "DELETE", path: "/users/" + ann.ID + "/tokens/" + made.ID, token: root})).want(204)
+		id := s.idOf(t, "root")
+		return trace{ann.ID, id, "first-party", s.latestSession(t, id)} // access does not know the keys of this moment
+	}},
+	{"token_revoked", "by its holder", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		made := decode[api.PersonalTokenWithText](s.do(t, here(newPersonalToken(s.logInHere(t, ann).AccessToken, "me:read"))).want(201))
+		s.do(t, here(revocation(made.Token))).want(200)
+		return trace{ann.ID, ann.ID, "", ""}
+	}},
+}
+
+// by is the trace of what an administrator does to no account.
+func (s *server) by(t *testing.T, token string) trace {
+	t.Helper()
+	access := s.access(t, token)
+	return trace{"", access.Subject, "first-party", access.SessionID}
 }
 
 // agrees makes a client of a third party, to which the person in a browser agrees, once more than the server must record.
@@ -423,6 +466,12 @@ func (s *server) administers(t *testing.T, root string, who api.User) trace {
 	return trace{who.ID, by.Subject, "first-party", by.SessionID}
 }
 
+// latestSession is the session of an account that began last.
+func (s *server) latestSession(t *testing.T, userID string) string {
+	t.Helper()
+	return s.value(t, `SELECT id FROM sessions WHERE user_id = '`+userID+`' ORDER BY id DESC LIMIT 1`)
+}
+
 // own is what somebody does who is logged in.
 func own(who api.User, session string) trace {
 	return trace{who.ID, who.ID, "first-party", session}
@@ -446,7 +495,7 @@ func TestEveryKindOfEventIsRecorded(t *testing.T) {
 				}})).want(201))
 				want := deed.do(t, s, ann, root)
 				if strings.HasSuffix(deed.name, "revoked") {
-					root = decode[api.Token](s.do(t, withScope(passwordGrant("root", horse), "me:read users:read users:write events:read")).want(200)).AccessToken
+					root = decode[api.Token](s.do(t, withScope(passwordGrant("root", horse), "me:read users:read users:write events:read settings:write")).want(200)).AccessToken
 				}
 				var page []api.Event
 				until(t, "it is recorded", func() bool { // password_accepted comes after the answer

@@ -10,9 +10,11 @@ import (
 
 	"sesame/gen/api"
 	"sesame/server/internal/account"
+	"sesame/server/internal/contract"
 	"sesame/server/internal/identity"
 	"sesame/server/internal/store"
 	"sesame/server/internal/token"
+	"sesame/server/internal/token/personal"
 	"sesame/server/secret"
 )
 
@@ -69,6 +71,18 @@ func (c *seeder) addUser(t *testing.T) seededUser {
 	return a
 }
 
+// subject is the account whose things an operation names: the caller's, or for an administrator that of somebody without granted
+// scopes, since the token of the matrix has few.
+func (c *seeder) subject(t *testing.T, op *contract.Operation, by seededUser) seededUser {
+	t.Helper()
+	if scopes := op.Scopes(); len(scopes) == 0 || strings.HasPrefix(scopes[0], "me:") {
+		return by
+	}
+	a := c.addUser(t)
+	c.s.sql(t, `UPDATE users SET scopes = '' WHERE id = '`+a.userID+`'`)
+	return a
+}
+
 // token returns an access token of the user's first session.
 func (c *seeder) token(t *testing.T, a seededUser, scopes []string, expires time.Time) string {
 	t.Helper()
@@ -76,6 +90,20 @@ func (c *seeder) token(t *testing.T, a seededUser, scopes []string, expires time
 		ID: newID(), Subject: a.userID, SessionID: a.sessionID, ClientID: "first-party",
 		Scope: strings.Join(scopes, " "), AuthTime: c.s.clock.now(), Methods: []string{identity.ByPassword, identity.ByCode, identity.TwoFactors}, IssuedAt: c.s.clock.now(), ExpiresAt: expires,
 	})
+}
+
+// personalToken returns a personal access token of a user.
+func (c *seeder) personalToken(t *testing.T, a seededUser, scopes []string) string {
+	t.Helper()
+	text, now := personal.New(), c.s.clock.now()
+	err := c.db.CreatePersonalToken(t.Context(), store.PersonalToken{
+		ID: newID(), UserID: a.userID, Hash: token.HashSecret(text), Name: "seeded", Scope: strings.Join(scopes, " "), Methods: identity.TwoFactors,
+		CreatedAt: now, ExpiresAt: now.Add(time.Hour),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text.Reveal()
 }
 
 // mailCodes makes the code in the examples valid for a user.
@@ -106,6 +134,9 @@ func (c *seeder) owned(a seededUser) map[string]string {
 	if err := errors.Join(c.db.CreateProvider(c.s.t.Context(), provider), c.db.CreateIdentity(c.s.t.Context(), identity)); err != nil {
 		c.s.t.Fatal(err)
 	}
+	if err := c.db.SetConsent(c.s.t.Context(), a.userID, client.ID, "openid", c.s.clock.now()); err != nil {
+		c.s.t.Fatal(err)
+	}
 	factor := store.Factor{ID: newID(), UserID: a.userID, Kind: store.TOTP, Name: "Phone", CreatedAt: c.s.clock.now()}
 	if err := c.db.CreateFactor(c.s.t.Context(), factor); err != nil {
 		c.s.t.Fatal(err)
@@ -113,8 +144,18 @@ func (c *seeder) owned(a seededUser) map[string]string {
 	if err := c.db.SetFactorKinds(c.s.t.Context(), a.userID, c.s.clock.now()); err != nil {
 		c.s.t.Fatal(err)
 	}
+	personal := store.PersonalToken{ID: newID(), UserID: a.userID, Hash: newID(), Name: "owned", CreatedAt: c.s.clock.now(), ExpiresAt: c.s.clock.now().Add(time.Hour)}
+	if err := c.db.CreatePersonalToken(c.s.t.Context(), personal); err != nil {
+		c.s.t.Fatal(err)
+	}
+	c.s.sql(c.s.t, `DELETE FROM webhooks`) // there can be few
+	event, webhook := store.Event{ID: newID(), At: c.s.clock.now(), Kind: "login"}, store.Webhook{ID: newID(), URL: "https://shop.example", Disabled: true, CreatedAt: c.s.clock.now()}
+	if err := errors.Join(c.db.CreateWebhook(c.s.t.Context(), webhook), c.db.RecordEvent(c.s.t.Context(), event), c.db.QueueDelivery(c.s.t.Context(), webhook.ID, event)); err != nil {
+		c.s.t.Fatal(err)
+	}
 	return map[string]string{
-		"session_id": a.otherSessionID, "user_id": a.userID, "client_id": client.ID, "factor_id": factor.ID, "provider": provider.Name, "identity_id": identity.ID,
+		"webhook_id": webhook.ID, "event_id": event.ID,
+		"token_id": personal.ID, "mail_id": c.s.waitingMail(c.s.t), "session_id": a.otherSessionID, "user_id": a.userID, "client_id": client.ID, "factor_id": factor.ID, "provider": provider.Name, "identity_id": identity.ID,
 	}
 }
 

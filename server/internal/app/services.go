@@ -10,11 +10,13 @@ import (
 	"sesame/server/internal/config"
 	"sesame/server/internal/contract"
 	"sesame/server/internal/identity"
+	"sesame/server/internal/mailer"
 	"sesame/server/internal/oauth"
 	"sesame/server/internal/passkey"
 	"sesame/server/internal/token"
 	"sesame/server/internal/upstream"
 	"sesame/server/internal/web"
+	"sesame/server/internal/webhook"
 )
 
 // Services are the domain.
@@ -24,6 +26,8 @@ type Services struct {
 	OAuth    *oauth.Service
 	Upstream *upstream.Service
 	Audit    *audit.Log
+	Mails    *mailer.Queue // only after Create
+	Webhooks *webhook.Service
 }
 
 // MakeServices makes the domain, for the scopes of the contract. Call it once.
@@ -47,12 +51,18 @@ func (a *App) MakeServices(rules *contract.Contract) *Services {
 			ConfirmURL: a.VerifyURL, ResetURL: a.ResetURL, MagicLinkURL: a.magicLinkURL(), Cursors: cursors, Name: a.ServiceName(rules.Title),
 		}),
 		OAuth: oauth.New(a.DB, issuer, token.NewIDIssuer(a.PublicURL, a.IDKeys), a.master, id, oauth.Settings{
-			AccessTTL: a.AccessTokenTTL.Duration, RefreshGrace: a.RefreshGrace.Duration, DocsRedirect: a.docsRedirect(),
+			AccessTTL: a.AccessTokenTTL.Duration, RefreshGrace: a.RefreshGrace.Duration, DocsRedirect: a.docsRedirect(), AdminPage: a.adminPage(),
 			Unverified: a.unverifiedClients(rules),
 			Issued:     func(grant string) { a.Metrics.tokens.Add(1, grant) },
+			Cursors:    cursors,
 		}),
-		Upstream: upstream.New(a.DB, a.master, id, upstream.Settings{PublicURL: a.PublicURL, Private: a.PrivateProviders == "on", Log: a.Log}),
-		Audit:    audit.NewLog(a.DB, cursors),
+		Upstream: upstream.New(a.DB, a.master, id, upstream.Settings{PublicURL: a.PublicURL, Private: a.PrivateProviders == "on", Cursors: cursors, Log: a.Log}),
+		Audit:    audit.NewLog(a.DB, cursors, a.Now),
+		Mails:    &mailer.Queue{Dispatcher: a.mails, Cursors: cursors, KeyedHash: token.NewKeyedHash(a.master)},
+		Webhooks: webhook.New(a.DB, a.master, cursors, webhook.Settings{
+			Private: a.PrivateWebhooks == "on", Now: a.Now, Log: a.Log, Every: a.every(),
+			Attempted: func(outcome string) { a.Metrics.deliveries.Add(1, outcome) },
+		}),
 	}
 	return a.services
 }
@@ -96,6 +106,14 @@ func (a *App) docsRedirect() string {
 		return ""
 	}
 	return a.PublicURL + "/docs/oauth2-redirect.html"
+}
+
+// adminPage is the address of the administrator's page (package admin), or "".
+func (a *App) adminPage() string {
+	if a.Admin != "on" {
+		return ""
+	}
+	return a.PublicURL + "/admin/"
 }
 
 // adminScope is the scope that changing an account needs.

@@ -1,6 +1,6 @@
 // Package cleanup deletes expired rows: sessions, codes, throttles, known networks, claims of addresses, events, revoked
-// tokens, reserved usernames, the uses of authorization codes, requests of devices, and clients that have registered themselves and
-// that nobody uses.
+// tokens, reserved usernames, the uses of authorization codes, requests of devices, deliveries to webhooks, and clients that have registered
+// themselves and that nobody uses.
 //
 //	job := &cleanup.Job{DB: db, Accounts: accounts, EventRetention: 90 * 24 * time.Hour, Now: time.Now, Log: log}
 //	go job.Run(ctx)
@@ -18,6 +18,7 @@ import (
 	"sesame/server/internal/identity"
 	"sesame/server/internal/oauth"
 	"sesame/server/internal/store"
+	"sesame/server/internal/webhook"
 )
 
 const (
@@ -41,10 +42,11 @@ type Job struct {
 }
 
 // Tables are the values of Job.Deleted. From users it deletes no row, but an address that nobody has confirmed in time;
-// factors counts the accounts whose reset is due, and clients those that were examined.
+// factors counts the accounts whose reset is due, and clients those that programs of an older version have made without the key by
+// which they are listed; unused_clients counts those that were examined.
 var Tables = []string{
 	"sessions", "one_time_codes", "throttles", "known_addresses", "users", "events", "revoked_tokens", "reserved_usernames", "used_codes",
-	"device_requests", "factors", "clients",
+	"device_requests", "factors", "clients", "personal_tokens", "webhook_deliveries", "unused_clients",
 }
 
 // Run cleans up every ten minutes until ctx ends.
@@ -83,7 +85,11 @@ func (j *Job) Cleanup(ctx context.Context) (deleted int64, err error) {
 		before(j.EventRetention, j.DB.DeleteEventsBefore), before(revokedSlack, j.DB.DeleteExpiredRevokedTokens), j.DB.DeleteExpiredReservations,
 		before(revokedSlack, j.DB.DeleteExpiredCodeUses),
 		before(oauth.DeviceMemory, j.DB.DeleteDeviceRequestsBefore),
-		j.Accounts.CompleteFactorResets, j.DB.DeleteUnusedClients,
+		j.Accounts.CompleteFactorResets,
+		j.DB.FillClientKeys,
+		j.DB.DeleteExpiredPersonalTokens,
+		before(webhook.Retention, j.DB.DeleteDeliveriesBefore),
+		j.DB.DeleteUnusedClients,
 	} {
 		n, failed := j.repeat(ctx, b)
 		if j.Deleted != nil {

@@ -42,11 +42,14 @@ const (
 	IdentityUnlinked  Kind = "identity_unlinked"
 
 	FactorAdded      Kind = "factor_added"
+	TokenCreated     Kind = "token_created" // a personal access token
 	FactorRemoved    Kind = "factor_removed"
 	RecoveryCodeUsed Kind = "recovery_code_used"      // at a sign-in
 	CodesReplaced    Kind = "recovery_codes_replaced" // there are new ones
 	ResetRequested   Kind = "factors_reset_requested" // by an administrator; the factors are removed at Due
 	FactorsReset     Kind = "factors_reset"           // they are removed
+
+	Test Kind = "test" // an administrator tries the mail server out
 )
 
 // Decoy is a mail that is queued and never sent. It takes the place of one that must not be sent, so that the request
@@ -56,7 +59,7 @@ const Decoy Kind = "to_nobody"
 var kinds = []Kind{
 	ConfirmEmail, ResetPassword, MagicLink, PasswordChanged, PasswordResetDone, EmailChanged, EmailInUse, NewLogin, AccountDeleted,
 	IdentityLinked, IdentityUnlinked,
-	FactorAdded, FactorRemoved, RecoveryCodeUsed, CodesReplaced, ResetRequested, FactorsReset,
+	TokenCreated, FactorAdded, FactorRemoved, RecoveryCodeUsed, CodesReplaced, ResetRequested, FactorsReset, Test,
 }
 
 // Mail is a mail before it is rendered.
@@ -79,6 +82,7 @@ type Fields struct {
 	NewEmail  string
 	Provider  string    // of an identity
 	Factor    string    // the name of a second factor
+	Token     string    // the name of a personal access token
 	CodesLeft int       // recovery codes
 	Due       time.Time // when a reset removes the second factors
 }

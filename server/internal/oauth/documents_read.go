@@ -2,12 +2,10 @@ package oauth
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -15,10 +13,10 @@ import (
 	"sync"
 	"time"
 
+	"sesame/server/internal/outbound"
+
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-
-	"sesame/server/internal/network"
 )
 
 // Bounds of what strangers can make the server do by naming documents.
@@ -51,7 +49,7 @@ type documents struct {
 	mu      sync.Mutex
 	cache   map[string]cachedDocument
 	flights map[string]chan struct{} // closed when the request for a document has ended, and the cache has its outcome
-	reading map[string]int // requests in progress for a network, and to a host
+	reading map[string]int           // requests in progress for a network, and to a host
 	total   int
 	hosts   map[string]int // requests to a host in the current window
 	window  time.Time      // its end
@@ -66,20 +64,10 @@ type cachedDocument struct {
 }
 
 func newDocuments(d Documents, serviceName string, now func() time.Time) *documents {
-	dialer := &net.Dialer{Timeout: documentTimeout}
-	if !d.Private {
-		dialer.Control = network.OnlyPublic
-	}
+	addresses := outbound.Policy{Private: d.Private, Whose: "host of a client ID metadata document", Setting: "SESAME_PRIVATE_CLIENT_DOCUMENTS", Roots: d.Roots}
 	return &documents{
-		now: now, serviceName: serviceName, cache: map[string]cachedDocument{}, flights: map[string]chan struct{}{}, reading: map[string]int{}, hosts: map[string]int{},
-		client: &http.Client{
-			Timeout:       documentTimeout,
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-			Transport: &http.Transport{ // without a proxy, which would resolve the name itself
-				DialContext: dialer.DialContext, TLSClientConfig: &tls.Config{RootCAs: d.Roots, MinVersion: tls.VersionTLS12}, TLSHandshakeTimeout: documentTimeout,
-				MaxResponseHeaderBytes: 16 << 10, DisableKeepAlives: true, DisableCompression: true, ForceAttemptHTTP2: true,
-			},
-		},
+		client: addresses.NewClient(documentTimeout, maxDocument), now: now, serviceName: serviceName,
+		cache: map[string]cachedDocument{}, flights: map[string]chan struct{}{}, reading: map[string]int{}, hosts: map[string]int{},
 	}
 }
 
@@ -198,6 +186,7 @@ func (d *documents) fetch(ctx context.Context, uri string) (m Metadata, keep tim
 		return m, documentPause, err
 	}
 	request.Header.Set("Accept", "application/json")
+	request.Header.Set("Accept-Encoding", "identity")
 	request.Header.Set("User-Agent", "sesame")
 	response, err := d.client.Do(request)
 	if outer, ok := errors.AsType[*url.Error](err); ok {
@@ -216,12 +205,12 @@ func (d *documents) fetch(ctx context.Context, uri string) (m Metadata, keep tim
 	case mediaType != "application/json" && !(strings.HasPrefix(mediaType, "application/") && strings.HasSuffix(mediaType, "+json")):
 		return m, documentPause, fmt.Errorf("%w: it is not JSON by its Content-Type", errDocument)
 	}
-	text, err := io.ReadAll(io.LimitReader(response.Body, maxDocument+1))
+	text, err := io.ReadAll(response.Body)
+	if errors.Is(err, outbound.ErrTooLarge) {
+		return m, documentPause, fmt.Errorf("%w: %w", errDocument, err)
+	}
 	if err != nil {
 		return m, documentPause, err
-	}
-	if len(text) > maxDocument {
-		return m, documentPause, fmt.Errorf("%w: it has more than %d bytes", errDocument, maxDocument)
 	}
 	if m, err = parseDocument(text, uri, d.serviceName); err != nil {
 		return m, documentPause, fmt.Errorf("%w: %w", errDocument, err)

@@ -32,6 +32,7 @@ type Client struct {
 	LogoHash       string        // of its logo; see SetClientLogo
 	Registration   string        // ByOperator, ByItself or ByDocument; "" is ByOperator in CreateClient
 	DocumentURI    string        // the client_id that it sends, if it has a metadata document
+	NameKey        string        // read only by ListClients
 }
 
 // The values of Client.Registration.
@@ -65,12 +66,12 @@ func (q *Queries) CreateClient(ctx context.Context, c Client) error {
 	_, err := q.write.ExecContext(ctx, `
 		INSERT INTO clients (id, name, secret_hash, scopes, password_grant, created_at,
 			public, third_party, pkce_optional, redirect_uris, sign_out_uris, device_grant, logout_uri, access_ttl, session_ttl, logo_hash,
-			registration, document_uri, check_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)`,
+			registration, document_uri, check_at, name_key)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`,
 		c.ID, c.Name, c.SecretHash.Reveal(), c.Scopes, c.PasswordGrant, micros(c.CreatedAt),
 		c.Public, c.ThirdParty, c.PKCEOptional, c.RedirectURIs, c.SignOutURIs, c.DeviceGrant, c.LogoutURI,
 		c.AccessTTL.Microseconds(), c.SessionTTL.Microseconds(), c.LogoHash,
-		cmp.Or(c.Registration, ByOperator), c.DocumentURI, micros(c.CreatedAt.Add(UnusedTTL)))
+		cmp.Or(c.Registration, ByOperator), c.DocumentURI, micros(c.CreatedAt.Add(UnusedTTL)), clientKey(c.Name))
 	return translate(err)
 }
 
@@ -95,12 +96,6 @@ func (q *Queries) ClientOfToken(ctx context.Context, id, tokenID string) (c Clie
 	return c, translate(row.Scan(c.fields()...))
 }
 
-// ListClients lists all clients, sorted by name.
-func (q *Queries) ListClients(ctx context.Context) ([]Client, error) {
-	rows, err := q.read.QueryContext(ctx, `SELECT `+clientColumns+` FROM clients c ORDER BY c.name`)
-	return collect(rows, err, (*Client).fields)
-}
-
 // UpdateClient replaces everything of a client but its id and its age. Errors: ErrNotFound, and ErrConflict
 // when the name is taken.
 func (q *Queries) UpdateClient(ctx context.Context, c Client) error {
@@ -108,10 +103,10 @@ func (q *Queries) UpdateClient(ctx context.Context, c Client) error {
 		UPDATE clients SET name = $2, secret_hash = $3, scopes = $4, password_grant = $5,
 			public = $6, third_party = $7, pkce_optional = $8, redirect_uris = $9, sign_out_uris = $10,
 			old_secret_hash = $11, old_secret_until = $12, device_grant = $13, logout_uri = $14,
-			access_ttl = $15, session_ttl = $16, logo_hash = $17 WHERE id = $1`,
+			access_ttl = $15, session_ttl = $16, logo_hash = $17, name_key = $18 WHERE id = $1`,
 		c.ID, c.Name, c.SecretHash.Reveal(), c.Scopes, c.PasswordGrant, c.Public, c.ThirdParty, c.PKCEOptional, c.RedirectURIs, c.SignOutURIs,
 		c.OldSecretHash.Reveal(), micros(c.OldSecretUntil), c.DeviceGrant, c.LogoutURI,
-		c.AccessTTL.Microseconds(), c.SessionTTL.Microseconds(), c.LogoHash))
+		c.AccessTTL.Microseconds(), c.SessionTTL.Microseconds(), c.LogoHash, clientKey(c.Name)))
 }
 
 // DeleteClient deletes a client. Errors: ErrNotFound.

@@ -29,8 +29,8 @@ func (q *Queries) DeleteOldestUnusedClient(ctx context.Context, before time.Time
 // SaveDocumentClient stores a client with a metadata document, or changes it to what the document says now.
 func (q *Queries) SaveDocumentClient(ctx context.Context, c Client, now time.Time) (created bool, err error) {
 	n, err := affected(q.write.ExecContext(ctx, `
-		UPDATE clients SET name = $2, redirect_uris = $3, check_at = $4 WHERE id = $1`,
-		c.ID, c.Name, c.RedirectURIs, micros(now.Add(UnusedTTL))))
+		UPDATE clients SET name = $2, name_key = $3, redirect_uris = $4, check_at = $5 WHERE id = $1`,
+		c.ID, c.Name, clientKey(c.Name), c.RedirectURIs, micros(now.Add(UnusedTTL))))
 	if err != nil || n > 0 {
 		return false, err
 	}

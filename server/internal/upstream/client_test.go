@@ -7,6 +7,8 @@ import (
 	"net/http/httptest"
 	"testing"
 	"time"
+
+	"sesame/server/internal/outbound"
 )
 
 // A provider that does not answer, or answers without an end, costs a bounded time.
@@ -25,13 +27,14 @@ func TestSlowProviders(t *testing.T) {
 	}))
 	defer slow.Close()
 	defer close(ended)
-	s := &Service{Settings: Settings{Private: true}, client: newClient(true, 50*time.Millisecond), now: time.Now, discovered: map[string]*discovery{}, readings: map[string]*reading{}}
+	policy := outbound.Policy{Private: true}
+	s := &Service{addresses: policy, client: policy.NewClient(50*time.Millisecond, maxBody), now: time.Now, discovered: map[string]*discovery{}, readings: map[string]*reading{}}
 	for _, issuer := range []string{slow.URL, slow.URL + "/drips"} {
 		if _, err := s.discover(t.Context(), issuer); !errors.Is(err, ErrProvider) {
 			t.Errorf("%s: %v", issuer, err)
 		}
 	}
-	s.client = newClient(true, time.Hour)
+	s.client = policy.NewClient(time.Hour, maxBody)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel() // as when the person gives up
 	if _, err := s.discover(ctx, slow.URL); !errors.Is(err, context.Canceled) {

@@ -1,4 +1,4 @@
-package network
+package outbound
 
 import (
 	"net/netip"
@@ -16,12 +16,12 @@ func TestPublicAddresses(t *testing.T) {
 		"::1": false, "::": false, "::7f00:1": false, "fe80::1": false, "fe80::1%eth0": false, "fc00::1": false, "fd12::1": false, "fec0::1": false, "ff02::1": false, "2001:db8::1": false,
 		"::ffff:127.0.0.1": false, "::ffff:10.0.0.1": false, "64:ff9b::7f00:1": false, "64:ff9b:1::a00:1": false, "2002:7f00:1::": false, "2001:0:1::": false, "100::1": false,
 	} {
-		if got := IsPublic(netip.MustParseAddr(text)); got != public {
+		if got := isPublic(netip.MustParseAddr(text)); got != public {
 			t.Errorf("%s: %t", text, got)
 		}
 	}
 	for _, address := range []string{"127.0.0.1:443", "[::1]:443", "localhost:443", "", "8.8.8.8"} {
-		if OnlyPublic("tcp", address, nil) == nil {
+		if (Policy{}).onlyPublic("tcp", address, nil) == nil {
 			t.Errorf("%q is connected to", address)
 		}
 	}
