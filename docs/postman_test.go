@@ -172,8 +172,9 @@ func TestTheCollectionHarmsNobody(t *testing.T) {
 	harmless := map[string]string{
 		"updateUser": "", "deleteUser": "", // the loop below checks whose account
 		"introspectToken": "{{clientId}}", "postUserInfo": "", // change nothing
-		"resetFactors":            "",                       // as for updateUser; the guest has no factor
-		"revokeUserPersonalToken": "",                       // as for updateUser; the guest has no token
+		"resetFactors":    "",                                                                                              // as for updateUser; the guest has no factor
+		"endUserSessions": "", "endUserSession": "", "deleteUserIdentity": "", "unlockUser": "", "withdrawUserConsent": "", // as for updateUser
+		"revokeUserPersonalToken": "",                       // as well
 		"createClient":            "",                       // after.js deletes what it has made
 		"createProvider":          "",                       // as well
 		"updateProvider":          "", "deleteProvider": "", // the loop below checks that it is none

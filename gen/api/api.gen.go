@@ -551,6 +551,53 @@ type AuthorizationRequest struct {
 	UILocales *string `json:"ui_locales,omitempty"`
 }
 
+// ClientConsent defines model for ClientConsent.
+type ClientConsent struct {
+	// CreatedAt When the person agreed first.
+	CreatedAt time.Time `json:"created_at"`
+
+	// Scopes What the client may use of the account.
+	Scopes []string `json:"scopes"`
+
+	// UpdatedAt When the person agreed last.
+	UpdatedAt time.Time `json:"updated_at"`
+	UserID    string    `json:"user_id"`
+
+	// Username Null unless the token has `users:read`.
+	Username nullable.Nullable[string] `json:"username"`
+}
+
+// ClientConsentPage defines model for ClientConsentPage.
+type ClientConsentPage struct {
+	Items []ClientConsent `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// Consent defines model for Consent.
+type Consent struct {
+	ClientID   string `json:"client_id"`
+	ClientName string `json:"client_name"`
+
+	// CreatedAt When the person agreed first.
+	CreatedAt time.Time `json:"created_at"`
+
+	// Scopes What the client may use.
+	Scopes []string `json:"scopes"`
+
+	// UpdatedAt When the person agreed last.
+	UpdatedAt time.Time `json:"updated_at"`
+}
+
+// ConsentPage defines model for ConsentPage.
+type ConsentPage struct {
+	Items []Consent `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
 // CurrentPassword Example: a wooden horse
 type CurrentPassword = secret.Text
 
@@ -1162,7 +1209,7 @@ type OAuthClientCreate struct {
 type OAuthClientPage struct {
 	Items []OAuthClient `json:"items"`
 
-	// NextCursor Always null, because one page holds all clients.
+	// NextCursor Null on the last page.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
@@ -1598,7 +1645,7 @@ type ProviderKind string
 type ProviderPage struct {
 	Items []Provider `json:"items"`
 
-	// NextCursor Always null, because one page holds all providers.
+	// NextCursor Null on the last page.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
@@ -1786,6 +1833,9 @@ type Session struct {
 
 	// Amr How the person signed in (RFC 8176), such as `pwd` for a password and `otp` for the code of an authenticator app.
 	Amr []string `json:"amr"`
+
+	// ClientID The client that the person logged in through: its `client_id`, `first-party` for a login without one, or `browser` for the pages of this server.
+	ClientID string `json:"client_id"`
 
 	// CreatedAt When the person logged in.
 	CreatedAt time.Time `json:"created_at"`
@@ -2288,6 +2338,29 @@ type AuthorizeParams struct {
 	Claims *string `form:"claims,omitempty" json:"claims,omitempty"`
 }
 
+// ListClientsParams defines parameters for ListClients.
+type ListClientsParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Q Prefix of the name, in any letter case; empty for all clients.
+	Q *string `form:"q,omitempty" json:"q,omitempty"`
+}
+
+// ListClientConsentsParams defines parameters for ListClientConsents.
+type ListClientConsentsParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // ListEventsParams defines parameters for ListEvents.
 type ListEventsParams struct {
 	// Limit Maximum number of items per page.
@@ -2302,6 +2375,16 @@ type ListEventsParams struct {
 
 	// Kind Only events of this kind.
 	Kind *EventKind `form:"kind,omitempty" json:"kind,omitempty"`
+}
+
+// ListProvidersParams defines parameters for ListProviders.
+type ListProvidersParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // SignOutParams defines parameters for SignOut.
@@ -2341,6 +2424,16 @@ type ListUsersParams struct {
 	Disabled *bool `form:"disabled,omitempty" json:"disabled,omitempty"`
 }
 
+// ListConsentsParams defines parameters for ListConsents.
+type ListConsentsParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // ListMyEventsParams defines parameters for ListMyEvents.
 type ListMyEventsParams struct {
 	// Limit Maximum number of items per page.
@@ -2355,6 +2448,16 @@ type ListMyEventsParams struct {
 type RemoveFactorParams struct {
 	// EndOtherSessions Whether every other session of the account ends.
 	EndOtherSessions *bool `form:"end_other_sessions,omitempty" json:"end_other_sessions,omitempty"`
+}
+
+// ListUserConsentsParams defines parameters for ListUserConsents.
+type ListUserConsentsParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // AuthorizeWithFormFormdataRequestBody defines body for AuthorizeWithForm for application/x-www-form-urlencoded ContentType.
@@ -2457,7 +2560,7 @@ type ServerInterface interface {
 	AuthorizeWithForm(ctx echo.Context) error
 	// ListClients List the clients
 	// (GET /clients)
-	ListClients(ctx echo.Context) error
+	ListClients(ctx echo.Context, params ListClientsParams) error
 	// CreateClient Create a client
 	// (POST /clients)
 	CreateClient(ctx echo.Context) error
@@ -2470,6 +2573,9 @@ type ServerInterface interface {
 	// UpdateClient Change a client
 	// (PATCH /clients/{client_id})
 	UpdateClient(ctx echo.Context, clientID string) error
+	// ListClientConsents List the consents to a client
+	// (GET /clients/{client_id}/consents)
+	ListClientConsents(ctx echo.Context, clientID string, params ListClientConsentsParams) error
 	// ReplaceClientSecret Replace the secret of a client
 	// (POST /clients/{client_id}/secret)
 	ReplaceClientSecret(ctx echo.Context, clientID string) error
@@ -2499,7 +2605,7 @@ type ServerInterface interface {
 	ConfirmPasswordReset(ctx echo.Context) error
 	// ListProviders List the providers
 	// (GET /providers)
-	ListProviders(ctx echo.Context) error
+	ListProviders(ctx echo.Context, params ListProvidersParams) error
 	// CreateProvider Create a provider
 	// (POST /providers)
 	CreateProvider(ctx echo.Context) error
@@ -2551,6 +2657,12 @@ type ServerInterface interface {
 	// UpdateMe Change my profile
 	// (PATCH /users/me)
 	UpdateMe(ctx echo.Context) error
+	// ListConsents List my consents
+	// (GET /users/me/consents)
+	ListConsents(ctx echo.Context, params ListConsentsParams) error
+	// WithdrawConsent Withdraw a consent
+	// (DELETE /users/me/consents/{client_id})
+	WithdrawConsent(ctx echo.Context, clientID string) error
 	// ChangeEmail Change my e-mail address
 	// (PUT /users/me/email)
 	ChangeEmail(ctx echo.Context) error
@@ -2620,15 +2732,42 @@ type ServerInterface interface {
 	// UpdateUser Change an account
 	// (PATCH /users/{user_id})
 	UpdateUser(ctx echo.Context, userID string) error
+	// ListUserConsents List the consents of an account
+	// (GET /users/{user_id}/consents)
+	ListUserConsents(ctx echo.Context, userID string, params ListUserConsentsParams) error
+	// WithdrawUserConsent Withdraw a consent of an account
+	// (DELETE /users/{user_id}/consents/{client_id})
+	WithdrawUserConsent(ctx echo.Context, userID string, clientID string) error
 	// ResetFactors Reset the second factors of an account
 	// (POST /users/{user_id}/factor-reset)
 	ResetFactors(ctx echo.Context, userID string) error
+	// ListUserFactors List the second factors of an account
+	// (GET /users/{user_id}/factors)
+	ListUserFactors(ctx echo.Context, userID string) error
+	// ListUserIdentities List the identities of an account
+	// (GET /users/{user_id}/identities)
+	ListUserIdentities(ctx echo.Context, userID string) error
+	// DeleteUserIdentity Unlink an identity from an account
+	// (DELETE /users/{user_id}/identities/{identity_id})
+	DeleteUserIdentity(ctx echo.Context, userID string, identityID string) error
+	// EndUserSessions End all sessions of an account
+	// (DELETE /users/{user_id}/sessions)
+	EndUserSessions(ctx echo.Context, userID string) error
+	// ListUserSessions List the sessions of an account
+	// (GET /users/{user_id}/sessions)
+	ListUserSessions(ctx echo.Context, userID string) error
+	// EndUserSession End a session of an account
+	// (DELETE /users/{user_id}/sessions/{session_id})
+	EndUserSession(ctx echo.Context, userID string, sessionID string) error
 	// ListUserPersonalTokens List the tokens of an account
 	// (GET /users/{user_id}/tokens)
 	ListUserPersonalTokens(ctx echo.Context, userID string) error
 	// RevokeUserPersonalToken Revoke a token of an account
 	// (DELETE /users/{user_id}/tokens/{token_id})
 	RevokeUserPersonalToken(ctx echo.Context, userID string, tokenID string) error
+	// UnlockUser End the waits of an account
+	// (POST /users/{user_id}/unlock)
+	UnlockUser(ctx echo.Context, userID string) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -2820,8 +2959,31 @@ func (w *ServerInterfaceWrapper) AuthorizeWithForm(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) ListClients(ctx echo.Context) error {
 	var err error
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListClientsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", ctx.QueryParams(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter q: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.ListClients(ctx)
+	err = w.Handler.ListClients(ctx, params)
 	return err
 }
 
@@ -2879,6 +3041,38 @@ func (w *ServerInterfaceWrapper) UpdateClient(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.UpdateClient(ctx, clientID)
+	return err
+}
+
+// ListClientConsents converts echo context to params.
+func (w *ServerInterfaceWrapper) ListClientConsents(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "client_id" -------------
+	var clientID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListClientConsentsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListClientConsents(ctx, clientID, params)
 	return err
 }
 
@@ -3004,8 +3198,24 @@ func (w *ServerInterfaceWrapper) ConfirmPasswordReset(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) ListProviders(ctx echo.Context) error {
 	var err error
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListProvidersParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.ListProviders(ctx)
+	err = w.Handler.ListProviders(ctx, params)
 	return err
 }
 
@@ -3254,6 +3464,47 @@ func (w *ServerInterfaceWrapper) UpdateMe(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.UpdateMe(ctx)
+	return err
+}
+
+// ListConsents converts echo context to params.
+func (w *ServerInterfaceWrapper) ListConsents(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListConsentsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListConsents(ctx, params)
+	return err
+}
+
+// WithdrawConsent converts echo context to params.
+func (w *ServerInterfaceWrapper) WithdrawConsent(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "client_id" -------------
+	var clientID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.WithdrawConsent(ctx, clientID)
 	return err
 }
 
@@ -3545,6 +3796,62 @@ func (w *ServerInterfaceWrapper) UpdateUser(ctx echo.Context) error {
 	return err
 }
 
+// ListUserConsents converts echo context to params.
+func (w *ServerInterfaceWrapper) ListUserConsents(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListUserConsentsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListUserConsents(ctx, userID, params)
+	return err
+}
+
+// WithdrawUserConsent converts echo context to params.
+func (w *ServerInterfaceWrapper) WithdrawUserConsent(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// ------------- Path parameter "client_id" -------------
+	var clientID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.WithdrawUserConsent(ctx, userID, clientID)
+	return err
+}
+
 // ResetFactors converts echo context to params.
 func (w *ServerInterfaceWrapper) ResetFactors(ctx echo.Context) error {
 	var err error
@@ -3558,6 +3865,118 @@ func (w *ServerInterfaceWrapper) ResetFactors(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ResetFactors(ctx, userID)
+	return err
+}
+
+// ListUserFactors converts echo context to params.
+func (w *ServerInterfaceWrapper) ListUserFactors(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListUserFactors(ctx, userID)
+	return err
+}
+
+// ListUserIdentities converts echo context to params.
+func (w *ServerInterfaceWrapper) ListUserIdentities(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListUserIdentities(ctx, userID)
+	return err
+}
+
+// DeleteUserIdentity converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteUserIdentity(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// ------------- Path parameter "identity_id" -------------
+	var identityID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "identity_id", ctx.Param("identity_id"), &identityID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter identity_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteUserIdentity(ctx, userID, identityID)
+	return err
+}
+
+// EndUserSessions converts echo context to params.
+func (w *ServerInterfaceWrapper) EndUserSessions(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.EndUserSessions(ctx, userID)
+	return err
+}
+
+// ListUserSessions converts echo context to params.
+func (w *ServerInterfaceWrapper) ListUserSessions(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListUserSessions(ctx, userID)
+	return err
+}
+
+// EndUserSession converts echo context to params.
+func (w *ServerInterfaceWrapper) EndUserSession(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// ------------- Path parameter "session_id" -------------
+	var sessionID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "session_id", ctx.Param("session_id"), &sessionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter session_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.EndUserSession(ctx, userID, sessionID)
 	return err
 }
 
@@ -3598,6 +4017,22 @@ func (w *ServerInterfaceWrapper) RevokeUserPersonalToken(ctx echo.Context) error
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.RevokeUserPersonalToken(ctx, userID, tokenID)
+	return err
+}
+
+// UnlockUser converts echo context to params.
+func (w *ServerInterfaceWrapper) UnlockUser(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UnlockUser(ctx, userID)
 	return err
 }
 
@@ -3683,6 +4118,15 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/users/me/totp/confirm", wrapper.ConfirmTotp, options.OperationMiddlewares["confirmTotp"]...)
 	router.POST(options.BaseURL+"/users/me/recovery-codes", wrapper.ReplaceRecoveryCodes, options.OperationMiddlewares["replaceRecoveryCodes"]...)
 	router.POST(options.BaseURL+"/users/:user_id/factor-reset", wrapper.ResetFactors, options.OperationMiddlewares["resetFactors"]...)
+	router.DELETE(options.BaseURL+"/users/:user_id/sessions", wrapper.EndUserSessions, options.OperationMiddlewares["endUserSessions"]...)
+	router.GET(options.BaseURL+"/users/:user_id/sessions", wrapper.ListUserSessions, options.OperationMiddlewares["listUserSessions"]...)
+	router.DELETE(options.BaseURL+"/users/:user_id/sessions/:session_id", wrapper.EndUserSession, options.OperationMiddlewares["endUserSession"]...)
+	router.GET(options.BaseURL+"/users/:user_id/factors", wrapper.ListUserFactors, options.OperationMiddlewares["listUserFactors"]...)
+	router.GET(options.BaseURL+"/users/:user_id/identities", wrapper.ListUserIdentities, options.OperationMiddlewares["listUserIdentities"]...)
+	router.DELETE(options.BaseURL+"/users/:user_id/identities/:identity_id", wrapper.DeleteUserIdentity, options.OperationMiddlewares["deleteUserIdentity"]...)
+	router.POST(options.BaseURL+"/users/:user_id/unlock", wrapper.UnlockUser, options.OperationMiddlewares["unlockUser"]...)
+	router.GET(options.BaseURL+"/users/:user_id/consents", wrapper.ListUserConsents, options.OperationMiddlewares["listUserConsents"]...)
+	router.DELETE(options.BaseURL+"/users/:user_id/consents/:client_id", wrapper.WithdrawUserConsent, options.OperationMiddlewares["withdrawUserConsent"]...)
 	router.GET(options.BaseURL+"/users/:user_id/tokens", wrapper.ListUserPersonalTokens, options.OperationMiddlewares["listUserPersonalTokens"]...)
 	router.DELETE(options.BaseURL+"/users/:user_id/tokens/:token_id", wrapper.RevokeUserPersonalToken, options.OperationMiddlewares["revokeUserPersonalToken"]...)
 	router.POST(options.BaseURL+"/passkeys/challenges", wrapper.StartPasskeySignIn, options.OperationMiddlewares["startPasskeySignIn"]...)
@@ -3693,6 +4137,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/users/me/sessions/:session_id", wrapper.EndSession, options.OperationMiddlewares["endSession"]...)
 	router.GET(options.BaseURL+"/users/me/identities", wrapper.ListIdentities, options.OperationMiddlewares["listIdentities"]...)
 	router.DELETE(options.BaseURL+"/users/me/identities/:identity_id", wrapper.DeleteIdentity, options.OperationMiddlewares["deleteIdentity"]...)
+	router.GET(options.BaseURL+"/users/me/consents", wrapper.ListConsents, options.OperationMiddlewares["listConsents"]...)
+	router.DELETE(options.BaseURL+"/users/me/consents/:client_id", wrapper.WithdrawConsent, options.OperationMiddlewares["withdrawConsent"]...)
 	router.GET(options.BaseURL+"/users/me/events", wrapper.ListMyEvents, options.OperationMiddlewares["listMyEvents"]...)
 	router.GET(options.BaseURL+"/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
 	router.GET(options.BaseURL+"/clients", wrapper.ListClients, options.OperationMiddlewares["listClients"]...)
@@ -3701,6 +4147,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/clients/:client_id", wrapper.GetClient, options.OperationMiddlewares["getClient"]...)
 	router.PATCH(options.BaseURL+"/clients/:client_id", wrapper.UpdateClient, options.OperationMiddlewares["updateClient"]...)
 	router.POST(options.BaseURL+"/clients/:client_id/secret", wrapper.ReplaceClientSecret, options.OperationMiddlewares["replaceClientSecret"]...)
+	router.GET(options.BaseURL+"/clients/:client_id/consents", wrapper.ListClientConsents, options.OperationMiddlewares["listClientConsents"]...)
 	router.GET(options.BaseURL+"/providers", wrapper.ListProviders, options.OperationMiddlewares["listProviders"]...)
 	router.POST(options.BaseURL+"/providers", wrapper.CreateProvider, options.OperationMiddlewares["createProvider"]...)
 	router.DELETE(options.BaseURL+"/providers/:provider", wrapper.DeleteProvider, options.OperationMiddlewares["deleteProvider"]...)
@@ -4272,6 +4719,7 @@ func (response AuthorizeWithForm503TextHTMLResponse) VisitAuthorizeWithFormRespo
 }
 
 type ListClientsRequestObject struct {
+	Params ListClientsParams
 }
 
 type ListClientsResponseObject interface {
@@ -4338,6 +4786,22 @@ func (response ListClients403ApplicationProblemPlusJSONResponse) VisitListClient
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
 	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClients422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListClients422ApplicationProblemPlusJSONResponse) VisitListClientsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -4986,6 +5450,144 @@ type UpdateClient503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpdateClient503ApplicationProblemPlusJSONResponse) VisitUpdateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsentsRequestObject struct {
+	ClientID string `json:"client_id"`
+	Params   ListClientConsentsParams
+}
+
+type ListClientConsentsResponseObject interface {
+	VisitListClientConsentsResponse(w http.ResponseWriter) error
+}
+
+type ListClientConsents200JSONResponse ClientConsentPage
+
+func (response ListClientConsents200JSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents400ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents401ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents403ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents404ApplicationProblemPlusJSONResponse struct {
+	NoSuchClientApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents404ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents422ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents500ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents503ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -6136,6 +6738,7 @@ func (response ConfirmPasswordReset503ApplicationProblemPlusJSONResponse) VisitC
 }
 
 type ListProvidersRequestObject struct {
+	Params ListProvidersParams
 }
 
 type ListProvidersResponseObject interface {
@@ -6202,6 +6805,22 @@ func (response ListProviders403ApplicationProblemPlusJSONResponse) VisitListProv
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
 	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProviders422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListProviders422ApplicationProblemPlusJSONResponse) VisitListProvidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -8489,6 +9108,256 @@ type UpdateMe503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpdateMe503ApplicationProblemPlusJSONResponse) VisitUpdateMeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsentsRequestObject struct {
+	Params ListConsentsParams
+}
+
+type ListConsentsResponseObject interface {
+	VisitListConsentsResponse(w http.ResponseWriter) error
+}
+
+type ListConsents200JSONResponse ConsentPage
+
+func (response ListConsents200JSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsents400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListConsents400ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsents401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListConsents401ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsents403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListConsents403ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsents422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListConsents422ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsents500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListConsents500ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsents503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListConsents503ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsentRequestObject struct {
+	ClientID string `json:"client_id"`
+}
+
+type WithdrawConsentResponseObject interface {
+	VisitWithdrawConsentResponse(w http.ResponseWriter) error
+}
+
+type WithdrawConsent204Response struct {
+}
+
+func (response WithdrawConsent204Response) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type WithdrawConsent400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawConsent400ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsent401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawConsent401ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsent403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawConsent403ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsent404ApplicationProblemPlusJSONResponse Problem
+
+func (response WithdrawConsent404ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsent422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawConsent422ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsent500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawConsent500ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsent503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawConsent503ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -11662,6 +12531,274 @@ func (response UpdateUser503ApplicationProblemPlusJSONResponse) VisitUpdateUserR
 	return err
 }
 
+type ListUserConsentsRequestObject struct {
+	UserID string `json:"user_id"`
+	Params ListUserConsentsParams
+}
+
+type ListUserConsentsResponseObject interface {
+	VisitListUserConsentsResponse(w http.ResponseWriter) error
+}
+
+type ListUserConsents200JSONResponse ConsentPage
+
+func (response ListUserConsents200JSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents400ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents401ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents403ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents404ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents422ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents500ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents503ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsentRequestObject struct {
+	UserID   string `json:"user_id"`
+	ClientID string `json:"client_id"`
+}
+
+type WithdrawUserConsentResponseObject interface {
+	VisitWithdrawUserConsentResponse(w http.ResponseWriter) error
+}
+
+type WithdrawUserConsent204Response struct {
+}
+
+func (response WithdrawUserConsent204Response) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type WithdrawUserConsent400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawUserConsent400ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsent401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawUserConsent401ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsent403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawUserConsent403ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsent404ApplicationProblemPlusJSONResponse Problem
+
+func (response WithdrawUserConsent404ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsent422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawUserConsent422ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsent500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawUserConsent500ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsent503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawUserConsent503ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ResetFactorsRequestObject struct {
 	UserID string `json:"user_id"`
 }
@@ -11817,6 +12954,822 @@ type ResetFactors503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ResetFactors503ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactorsRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type ListUserFactorsResponseObject interface {
+	VisitListUserFactorsResponse(w http.ResponseWriter) error
+}
+
+type ListUserFactors200JSONResponse FactorList
+
+func (response ListUserFactors200JSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors400ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors401ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors403ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors404ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors422ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors500ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors503ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentitiesRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type ListUserIdentitiesResponseObject interface {
+	VisitListUserIdentitiesResponse(w http.ResponseWriter) error
+}
+
+type ListUserIdentities200JSONResponse IdentityPage
+
+func (response ListUserIdentities200JSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities400ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities401ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities403ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities404ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities422ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities500ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities503ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentityRequestObject struct {
+	UserID     string `json:"user_id"`
+	IdentityID string `json:"identity_id"`
+}
+
+type DeleteUserIdentityResponseObject interface {
+	VisitDeleteUserIdentityResponse(w http.ResponseWriter) error
+}
+
+type DeleteUserIdentity204Response struct {
+}
+
+func (response DeleteUserIdentity204Response) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteUserIdentity400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUserIdentity400ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUserIdentity401ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUserIdentity403ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity404ApplicationProblemPlusJSONResponse Problem
+
+func (response DeleteUserIdentity404ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity409ApplicationProblemPlusJSONResponse Problem
+
+func (response DeleteUserIdentity409ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUserIdentity422ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUserIdentity500ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUserIdentity503ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessionsRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type EndUserSessionsResponseObject interface {
+	VisitEndUserSessionsResponse(w http.ResponseWriter) error
+}
+
+type EndUserSessions204Response struct {
+}
+
+func (response EndUserSessions204Response) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type EndUserSessions400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions400ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessions401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions401ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessions403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions403ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessions404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions404ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessions422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions422ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessions500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions500ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessions503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions503ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessionsRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type ListUserSessionsResponseObject interface {
+	VisitListUserSessionsResponse(w http.ResponseWriter) error
+}
+
+type ListUserSessions200JSONResponse SessionPage
+
+func (response ListUserSessions200JSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions400ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions401ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions403ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions404ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions422ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions500ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions503ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessionRequestObject struct {
+	UserID    string `json:"user_id"`
+	SessionID string `json:"session_id"`
+}
+
+type EndUserSessionResponseObject interface {
+	VisitEndUserSessionResponse(w http.ResponseWriter) error
+}
+
+type EndUserSession204Response struct {
+}
+
+func (response EndUserSession204Response) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type EndUserSession400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSession400ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSession401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSession401ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSession403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSession403ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSession404ApplicationProblemPlusJSONResponse Problem
+
+func (response EndUserSession404ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSession422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSession422ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSession500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSession500ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSession503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSession503ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -12098,6 +14051,153 @@ func (response RevokeUserPersonalToken503ApplicationProblemPlusJSONResponse) Vis
 	return err
 }
 
+type UnlockUserRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type UnlockUserResponseObject interface {
+	VisitUnlockUserResponse(w http.ResponseWriter) error
+}
+
+type UnlockUser204Response struct {
+}
+
+func (response UnlockUser204Response) VisitUnlockUserResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type UnlockUser400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser400ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser401ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser403ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser404ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser413ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser422ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser500ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser503ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// GetKeys Read the public signing keys
@@ -12130,6 +14230,9 @@ type StrictServerInterface interface {
 	// UpdateClient Change a client
 	// (PATCH /clients/{client_id})
 	UpdateClient(ctx context.Context, request UpdateClientRequestObject) (UpdateClientResponseObject, error)
+	// ListClientConsents List the consents to a client
+	// (GET /clients/{client_id}/consents)
+	ListClientConsents(ctx context.Context, request ListClientConsentsRequestObject) (ListClientConsentsResponseObject, error)
 	// ReplaceClientSecret Replace the secret of a client
 	// (POST /clients/{client_id}/secret)
 	ReplaceClientSecret(ctx context.Context, request ReplaceClientSecretRequestObject) (ReplaceClientSecretResponseObject, error)
@@ -12211,6 +14314,12 @@ type StrictServerInterface interface {
 	// UpdateMe Change my profile
 	// (PATCH /users/me)
 	UpdateMe(ctx context.Context, request UpdateMeRequestObject) (UpdateMeResponseObject, error)
+	// ListConsents List my consents
+	// (GET /users/me/consents)
+	ListConsents(ctx context.Context, request ListConsentsRequestObject) (ListConsentsResponseObject, error)
+	// WithdrawConsent Withdraw a consent
+	// (DELETE /users/me/consents/{client_id})
+	WithdrawConsent(ctx context.Context, request WithdrawConsentRequestObject) (WithdrawConsentResponseObject, error)
 	// ChangeEmail Change my e-mail address
 	// (PUT /users/me/email)
 	ChangeEmail(ctx context.Context, request ChangeEmailRequestObject) (ChangeEmailResponseObject, error)
@@ -12280,15 +14389,42 @@ type StrictServerInterface interface {
 	// UpdateUser Change an account
 	// (PATCH /users/{user_id})
 	UpdateUser(ctx context.Context, request UpdateUserRequestObject) (UpdateUserResponseObject, error)
+	// ListUserConsents List the consents of an account
+	// (GET /users/{user_id}/consents)
+	ListUserConsents(ctx context.Context, request ListUserConsentsRequestObject) (ListUserConsentsResponseObject, error)
+	// WithdrawUserConsent Withdraw a consent of an account
+	// (DELETE /users/{user_id}/consents/{client_id})
+	WithdrawUserConsent(ctx context.Context, request WithdrawUserConsentRequestObject) (WithdrawUserConsentResponseObject, error)
 	// ResetFactors Reset the second factors of an account
 	// (POST /users/{user_id}/factor-reset)
 	ResetFactors(ctx context.Context, request ResetFactorsRequestObject) (ResetFactorsResponseObject, error)
+	// ListUserFactors List the second factors of an account
+	// (GET /users/{user_id}/factors)
+	ListUserFactors(ctx context.Context, request ListUserFactorsRequestObject) (ListUserFactorsResponseObject, error)
+	// ListUserIdentities List the identities of an account
+	// (GET /users/{user_id}/identities)
+	ListUserIdentities(ctx context.Context, request ListUserIdentitiesRequestObject) (ListUserIdentitiesResponseObject, error)
+	// DeleteUserIdentity Unlink an identity from an account
+	// (DELETE /users/{user_id}/identities/{identity_id})
+	DeleteUserIdentity(ctx context.Context, request DeleteUserIdentityRequestObject) (DeleteUserIdentityResponseObject, error)
+	// EndUserSessions End all sessions of an account
+	// (DELETE /users/{user_id}/sessions)
+	EndUserSessions(ctx context.Context, request EndUserSessionsRequestObject) (EndUserSessionsResponseObject, error)
+	// ListUserSessions List the sessions of an account
+	// (GET /users/{user_id}/sessions)
+	ListUserSessions(ctx context.Context, request ListUserSessionsRequestObject) (ListUserSessionsResponseObject, error)
+	// EndUserSession End a session of an account
+	// (DELETE /users/{user_id}/sessions/{session_id})
+	EndUserSession(ctx context.Context, request EndUserSessionRequestObject) (EndUserSessionResponseObject, error)
 	// ListUserPersonalTokens List the tokens of an account
 	// (GET /users/{user_id}/tokens)
 	ListUserPersonalTokens(ctx context.Context, request ListUserPersonalTokensRequestObject) (ListUserPersonalTokensResponseObject, error)
 	// RevokeUserPersonalToken Revoke a token of an account
 	// (DELETE /users/{user_id}/tokens/{token_id})
 	RevokeUserPersonalToken(ctx context.Context, request RevokeUserPersonalTokenRequestObject) (RevokeUserPersonalTokenResponseObject, error)
+	// UnlockUser End the waits of an account
+	// (POST /users/{user_id}/unlock)
+	UnlockUser(ctx context.Context, request UnlockUserRequestObject) (UnlockUserResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -12431,8 +14567,10 @@ func (sh *strictHandler) AuthorizeWithForm(ctx echo.Context) error {
 }
 
 // ListClients operation middleware
-func (sh *strictHandler) ListClients(ctx echo.Context) error {
+func (sh *strictHandler) ListClients(ctx echo.Context, params ListClientsParams) error {
 	var request ListClientsRequestObject
+
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.ListClients(ctx.Request().Context(), request.(ListClientsRequestObject))
@@ -12591,6 +14729,32 @@ func (sh *strictHandler) UpdateClient(ctx echo.Context, clientID string) error {
 		return err
 	} else if validResponse, ok := response.(UpdateClientResponseObject); ok {
 		return validResponse.VisitUpdateClientResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListClientConsents operation middleware
+func (sh *strictHandler) ListClientConsents(ctx echo.Context, clientID string, params ListClientConsentsParams) error {
+	var request ListClientConsentsRequestObject
+
+	request.ClientID = clientID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListClientConsents(ctx.Request().Context(), request.(ListClientConsentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListClientConsents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListClientConsentsResponseObject); ok {
+		return validResponse.VisitListClientConsentsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -12944,8 +15108,10 @@ func (sh *strictHandler) ConfirmPasswordReset(ctx echo.Context) error {
 }
 
 // ListProviders operation middleware
-func (sh *strictHandler) ListProviders(ctx echo.Context) error {
+func (sh *strictHandler) ListProviders(ctx echo.Context, params ListProvidersParams) error {
 	var request ListProvidersRequestObject
+
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.ListProviders(ctx.Request().Context(), request.(ListProvidersRequestObject))
@@ -13512,6 +15678,56 @@ func (sh *strictHandler) UpdateMe(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(UpdateMeResponseObject); ok {
 		return validResponse.VisitUpdateMeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListConsents operation middleware
+func (sh *strictHandler) ListConsents(ctx echo.Context, params ListConsentsParams) error {
+	var request ListConsentsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListConsents(ctx.Request().Context(), request.(ListConsentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListConsents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListConsentsResponseObject); ok {
+		return validResponse.VisitListConsentsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// WithdrawConsent operation middleware
+func (sh *strictHandler) WithdrawConsent(ctx echo.Context, clientID string) error {
+	var request WithdrawConsentRequestObject
+
+	request.ClientID = clientID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.WithdrawConsent(ctx.Request().Context(), request.(WithdrawConsentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "WithdrawConsent")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(WithdrawConsentResponseObject); ok {
+		return validResponse.VisitWithdrawConsentResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -14227,6 +16443,58 @@ func (sh *strictHandler) UpdateUser(ctx echo.Context, userID string) error {
 	return nil
 }
 
+// ListUserConsents operation middleware
+func (sh *strictHandler) ListUserConsents(ctx echo.Context, userID string, params ListUserConsentsParams) error {
+	var request ListUserConsentsRequestObject
+
+	request.UserID = userID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUserConsents(ctx.Request().Context(), request.(ListUserConsentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUserConsents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListUserConsentsResponseObject); ok {
+		return validResponse.VisitListUserConsentsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// WithdrawUserConsent operation middleware
+func (sh *strictHandler) WithdrawUserConsent(ctx echo.Context, userID string, clientID string) error {
+	var request WithdrawUserConsentRequestObject
+
+	request.UserID = userID
+	request.ClientID = clientID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.WithdrawUserConsent(ctx.Request().Context(), request.(WithdrawUserConsentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "WithdrawUserConsent")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(WithdrawUserConsentResponseObject); ok {
+		return validResponse.VisitWithdrawUserConsentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ResetFactors operation middleware
 func (sh *strictHandler) ResetFactors(ctx echo.Context, userID string) error {
 	var request ResetFactorsRequestObject
@@ -14246,6 +16514,158 @@ func (sh *strictHandler) ResetFactors(ctx echo.Context, userID string) error {
 		return err
 	} else if validResponse, ok := response.(ResetFactorsResponseObject); ok {
 		return validResponse.VisitResetFactorsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListUserFactors operation middleware
+func (sh *strictHandler) ListUserFactors(ctx echo.Context, userID string) error {
+	var request ListUserFactorsRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUserFactors(ctx.Request().Context(), request.(ListUserFactorsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUserFactors")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListUserFactorsResponseObject); ok {
+		return validResponse.VisitListUserFactorsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListUserIdentities operation middleware
+func (sh *strictHandler) ListUserIdentities(ctx echo.Context, userID string) error {
+	var request ListUserIdentitiesRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUserIdentities(ctx.Request().Context(), request.(ListUserIdentitiesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUserIdentities")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListUserIdentitiesResponseObject); ok {
+		return validResponse.VisitListUserIdentitiesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteUserIdentity operation middleware
+func (sh *strictHandler) DeleteUserIdentity(ctx echo.Context, userID string, identityID string) error {
+	var request DeleteUserIdentityRequestObject
+
+	request.UserID = userID
+	request.IdentityID = identityID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteUserIdentity(ctx.Request().Context(), request.(DeleteUserIdentityRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteUserIdentity")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteUserIdentityResponseObject); ok {
+		return validResponse.VisitDeleteUserIdentityResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// EndUserSessions operation middleware
+func (sh *strictHandler) EndUserSessions(ctx echo.Context, userID string) error {
+	var request EndUserSessionsRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.EndUserSessions(ctx.Request().Context(), request.(EndUserSessionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EndUserSessions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(EndUserSessionsResponseObject); ok {
+		return validResponse.VisitEndUserSessionsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListUserSessions operation middleware
+func (sh *strictHandler) ListUserSessions(ctx echo.Context, userID string) error {
+	var request ListUserSessionsRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUserSessions(ctx.Request().Context(), request.(ListUserSessionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUserSessions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListUserSessionsResponseObject); ok {
+		return validResponse.VisitListUserSessionsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// EndUserSession operation middleware
+func (sh *strictHandler) EndUserSession(ctx echo.Context, userID string, sessionID string) error {
+	var request EndUserSessionRequestObject
+
+	request.UserID = userID
+	request.SessionID = sessionID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.EndUserSession(ctx.Request().Context(), request.(EndUserSessionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EndUserSession")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(EndUserSessionResponseObject); ok {
+		return validResponse.VisitEndUserSessionResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -14303,599 +16723,650 @@ func (sh *strictHandler) RevokeUserPersonalToken(ctx echo.Context, userID string
 	return nil
 }
 
+// UnlockUser operation middleware
+func (sh *strictHandler) UnlockUser(ctx echo.Context, userID string) error {
+	var request UnlockUserRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UnlockUser(ctx.Request().Context(), request.(UnlockUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UnlockUser")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UnlockUserResponseObject); ok {
+		return validResponse.VisitUnlockUserResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
 // Stored as a slice of fixed-width chunks rather than one concatenated
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L35chu3lj/+KvjyN1OJMyRFUrtcqRlZlmx5kXQl2c5N6CHBbpDsqAkwDVA0k3LVPM3kPfIo8yS/wjkA",
-	"Gt3s5iLJ2a7uHzdWsxcsB2c/n/NLJRCjseCMK1k5+KUyZDRkCfzziAZDdhLdsrcRnygG10ImgyQaq0jw",
-	"ykHlLZ2RHiOBvjEkfZGQfnTLyAjvr1eqFfaJjsYxqxxUxpNeHAVVMqKfanTAvt1sNCrVSsJ+mkQJCysH",
-	"KpmwakUGQzai+ksj+ukN4wM1rBxsNaoVNRvrt0iVRHxQ+fy5WjmKI8bV0ZDGMeMDNj+6l2JKKAngNhJQ",
-	"TuhEDRlXUUAVI19fnhyRnd2tffLbr9v1VpXov3d3mrtPsuN+RmUUkITRePRtuyKZpCPWrlRJMKSJZOrb",
-	"duXd9Ultr11ZdTbNRqNwPm9EQHHk+YlcDxl5d/mGiD5RQ0ZoEIgJV9lhDpUaH2xsNFu79Ua9UW8e7DX2",
-	"GhsTyRK50Wju03CvtVvbD1r92m5zk9bo9s5WbZe1dtlOr9XY3N5aOPq+SEZUVQ4qkySqVP3JtEomcyaA",
-	"eornopewCuTy8vr6YqNZbyAJ5SiGixpcvh+ZnIkrJZKCkcAAJRlNpCJcKCL1bUSJG8ZljjqaT+ZGBnff",
-	"b2SXLIwSFqjyjf8wZHpIQ0Z6iZhKlpCByK+S3nh5sLFBx+O6uVoPxGgjoHHco8HNfwYiZN9+P9q/bU8a",
-	"jdaOVFSxb2m/EfV/lHF48yNejqT8Vr/q3zcP/7118u+tE0dJ/755qGlp9bmWkMQlU8nssK9YMj/RKxYI",
-	"HkqiBJnSSJEe6wszc84+KaKSWWbWzZWoNeJqs4X0Go0mo8rBvh7ZKOL4V9ONMuKKDVgCw/zw4cOhxyeK",
-	"KTiwXAcJZb/ZbJDffm026zv15pMqmUZqCINPGJWCW2ra1jdt5vkLowlLChgMSxKRfNuuRPyWxlHYAcq8",
-	"L5v5XK2MaUJHTFkmP0mkgB2hcSymx6Oxmr2n8YTZl89Pvqu3pBPAg13LlMYJu43ERJIxHbCnhOn3wBHX",
-	"P/ajRCr4pU5OFYkkgSkRweP0Jj1vEkdStblbP7jWj2I92nqbZxauUq1Eekg/TVgyq1QrnI70ZRxXpWRV",
-	"dkp4bzSKVJF8A8IhfDLqsURPNVJsJMmYJTgbf0DbjeIBxfBufzwh69NJrPCRcmptLqXWz5oW5FhwidIZ",
-	"ReIZHbFresOAoQSCK8ZhbnQ8jiNkNRvjRPRiNvqPHyXyHTcL/UQI6wjv6uhJdBS8TdOColFcOagccqGG",
-	"LLHCdUglUcNIEn03LIqmXVk5+OGX9JlIEvuesdBzSCoHlQ1YpM8fkaiZVJ0orBxUVpRYmpdNpOY5+9WK",
-	"ihTQxZHg/TgK9JKbBZsk/ADP1YGZ98H87D77O/RvCetXDir/30aqHG3gr3LjAl+By5+ll8JlYWZVPlcr",
-	"JyLpRWF4z52JuJz0+1EAM5CBGDN/a65RQ2BSoiwjMQ1ucBxwLxmxg2kSKdin+y36Zrro6cwWrXrByB9i",
-	"2fWU/blSnOlTmHTKqvU2SBKB4uSpuR8+fKjlOX7RQMwjG3kBAQM6RSZ9r32FN8DNnT6NYhbmt9XsFgkF",
-	"k6Cy9COFcxRcJTRQZUcPdJwhvWWEKjISUpFWowEaLA1AEGSOZH8Sx52HOZetVkoi7/g4EZouaS9m5Jir",
-	"SM0WUsv8ejwUscwt5IiqYJhZyqekiyvZBZkkjRxjcSjhKL+hUh2GmjtLlVCFIvTOWx9TqTo087rM3kdS",
-	"C009BH0nydxZJ4dj2D1CDfsR3Ijc+x/xdflqwUQeatOM2ZNZCMY1MYUwY1AaumDxIIPrwka9pbEWsex+",
-	"Z7NHw45Zyfyp7Ilwpgel6QjVmldX52f3X/pGuvTPaEgu3dfLV98f5UOflYByPcMeI2Nt+Ibka/2nnmqV",
-	"UJKwMaOKheSGzYjQ2pFRMvWPyJsjDvsG2pG+2hfJgIUE9bUnuFcsjOg1TO8eezXhcjIei0SxsDPSb+zA",
-	"innbdsV4SPyX6pdVyYTr5UmY1NOjPNRDBuP+3pvZ3Pb5oBsegQmTaxxe+b6WzOihttinYKPOhyyIacJC",
-	"Ap8j+nNVva+RJOkawZ6diQsq5Q2byXttGheq0xcTHs4xPsmSW5aAMsUFGZuPHehhzghneqsIOpfASeJs",
-	"By3B9HQoGQqpqrihqJRRTk4vCA1DPY/7n9StdHPPhCInZhrl+5lO9qG2sHiRqkRGPGAkUtJforkl0IQ+",
-	"jmnA7PZn187s89UkGKKF8SV2miUMadBqz2YjtegL/w575OYnJ8HQTNJb2YtE3EYhS77s2o7NV7zVtTbb",
-	"32t97US9Fb4W97WJy5bX6Sbm/MEIQOr9LZjLgtm5xX0nvzTpwmc93/ffi17dxD5XK+favkROe8n6E7lQ",
-	"dy1YUTBcwFGAnkPkNdY27BS4M5HjRpJM+A0XUw6iXmnZGyQMfpgmgg/qq88d5nAMAymhqrmPVos+CVqH",
-	"FklizBKYMch8mUZ2tFxX6XJyVm/zr7tg/9TGNFGzriNceLXRBCRJcG2RFernnoCHMR8Bqx1pk1DEy/wC",
-	"NtDwuVq5SOigfInSBzBGgk7ntXwQ+dgXLDEs+Soq9Aokk9o6RTQzpz9/qk2n05q2s2qTJGZcn+lwoUL9",
-	"gITkq69gVoyKVNU/YmPdrqx9jGGUESxfzJAe5GQ0osmsclA5TM0rPctRJGXEB5Vq5RYd9+tup15ErTJO",
-	"RRKSQUK5MmdMG9OgCuq9s3fUwWMOhzM7rA/6EgkSFmoyprFcNCL4zILxuE+b4+/G5/Gizw9IRNbMndKU",
-	"MeRCxE/+YCK6Ah0fZ3Gnw41GQgf/LDnZYsTUMOIDMgUdHLZUM9c6+cdEKGaiWrhWUUimQ8bJTEwIlTeE",
-	"9sREgYP1gTbmkGMUzJolOIE/eBuuh4lQKr6rUFZsNBYJTaJ41plwekujmPZiVn4UEkamEAYWgowon5lN",
-	"sQdC1smHopApVfpLD7cX1yWfN/E7Y0jo49pPxMhcYWoqkhtnaRM8aRixSr2vCbtlNNa0BO5LeBQ8elSz",
-	"8CRhgar/QYIZgtY1F7Ve9JQX3/aIRYg3NBl8UWnsy8BYf0wvIeVkZ4u8jp59EVFb9Jk/9lAK8Zby2R91",
-	"JM0GyXna/71P54KR/EWP0DtvR36f7bXeNOPyNmGrjOjjYlon18mM0AGNOJFDkah49vDbGYtBxCWhigge",
-	"MGcMhVTRHpXM88onDLLwbIKFpH1Nn0TZMf4Ft/+CDlix5qzYJ7UxVKM4s+WV9qTR2Az+XygCbccTfQNc",
-	"YvgDGPx4AT3L0YDXIm4XUb8/4hNz84Z3d2Vli59aYyynyEC6iOaXikg6k2Sq/+VUWXImUOkCdzdXsHHO",
-	"RAaq0m8uPwn3Xg+tW0YBI94nvtgyoBqQPWOUyylL4Fhl6fQ+5GNcgPfPhbHOxPJEGOdXzaTCEKsaRVJO",
-	"UHH9fcOxuYE/ZI5LbsaM+Naane/namU1q2WVrBelLcLYmS9pNO9hbJb77c22H689NWMlOHlybIa8KDMm",
-	"M7uH2ahC44lcMZoEQ/C1xWLg0u/SBYJtW8XKWb5pSoiOlmNWg5Xzzt172Tb3TU/xzpMWuVqFtIF2uXC/",
-	"5if2IF7h0mV4KMPpHux0BVNmBU5KZ7GgYUevHxgRZdkUxRbG/YLwXr6a2WSThkT0wr8xw1nATecG/9AR",
-	"+BLz7R33SxfucCSNO9HlqHm+RE7M9Sphn8ZRwkLNxBN2K25YiGEe34/nuLGXlLww/TCS9r1V91aReNky",
-	"wKnvLRmbfoKFXi2RRD+zcAnT9Sehd8a6UjNLdCZKl2GS25h87sJc0IJnFuePmXZ+0OBGVTSe8zKD8YFK",
-	"aySBR4s4dALDza2QPLxEz4lkScf7JD6SXSgb08FPTiMtz9M0L8W4Kyoib8SARDw1av4IulkyuzU80wsY",
-	"g6U7sPo0W7c7UXSeTAztqf43XbhzPll+iVTY1ez1VdK4fFM9w2Dubp/fV8nzREiBybTs2Ln7HjjtR2/p",
-	"LUu0cNJk8WBOgntoC+8kS055X2BgfT2/zQh3mnL+X15FU6WKv3RuWRL1o7T8xdRZHHJOjs1bqpVxwvos",
-	"SVjYsZEkfKPezUlv9a2fjEPNJDtUVQ6auzub+43dnZ3Gyvtnl6FoA49iGo2ksUAgxsUSqc9kyj1gFw7D",
-	"kIUnNDBJxjQMI/0GGl8k+iCrSIv3Po0l09NOL/1S6buHFo3RvBqKSQJNR7OOPoKyuPTJ3kPgnlxNoil9",
-	"0rYF1vzgCEB/nRGaMH0SpxwLf6zgh5qafJ3O1lyZDlTGnOK9zbSKhyYJnVWwFMaWRf1gZ/7R3SZ6P7IA",
-	"smIPDZMH+rNZtQe/5JaOBkkHpFrBMlyNacBqko1pAjmvMbtlsVsK41Wq6r+nwyiA3AJg21xMBsMD0m12",
-	"gRVDmjaMs0q6LbympqJOTvskgvOpr9JYcFYl1FAHmQ4FmNz6Mwwi6jZ/wbwMfpFORHrVaBKq7PStT+Fj",
-	"qI1Aag+ICkyT0F/Td6PxqEcx4SOmcjKuY1Z7pEmpWyfnYIHgisFGRwMuEgy8pw6pVrZ6dLugGqtaCeBc",
-	"FBRs4nlRgiRMTRJOemwmIPlDSJe5CJUfskqohNxk8vX5mPHT5+RIcM4CRY60Ifnbr9v17SdVk3kjSfeX",
-	"diWtsDv4pY2cpl054JM4/vy5e+C0ntPnnlDWF7tQZBvxvujWyTuTPhOYo122DisU0VZtBRZq7AVleO73",
-	"LqZq+nmTCRtEUjGtzSemzNRG4fIFpI4R9jaDZm03bDVr+/2dRm2bbvXYJm0Fu+F+brzbO0XDFSHrBOXl",
-	"2HrMF6+PjvPFk7s7mzvkt1+36vnKyOP9tyweCto6n96eJMdvr18NJkcvqWCvm2rv3eWH3uTFqyupprXg",
-	"bXZ8zdbe0vF1RkwNRcHSvp1IEJXdq9b2Tjc7In0p+6mtoo2zpNQZRrygqvCQOypy1ZPp2ZZDMYlDPQJ3",
-	"wkFcj7DW3uh+2XGx2ath70UQnUevrt79fNo8i17t19ns1c/hh9PoPDqdvr2Oh98/H8zOZq/260Er5r3R",
-	"SSP87lWcnc1ec79VMB/QJksmk8/VYDV9clxisRKkH8UxQdUiHTFK4gxNlXD8Di0iJlMwDLzSW8CUKcaC",
-	"a0uaDkQVM8WhBkr/njEe0hFt7gAgQeZYFoyICx4UFZOLEZOkR4MbW+dgtzhXOV5rXO10Pvx82Hr74yq8",
-	"cJyI0VgtFUEHpKsZdxe4khSYvN2FfetWSTcQXDKu9D8li1mgOobvdyGzpxskjCr9NMorLaOlybqxUQu8",
-	"Rfoy4+tTHqmIqogPiNZzyCUwHWPwNuuN3HmG4eROauGkLcfqTJJofurn3DF7j8s55lYlvZliwJr1P/yz",
-	"E7O+IuDu7aMGYgRz+hp0tI1FopClxkKMYVMtPes3hVG/zxJkXnut7Rb57dfdOea1rCx/JQmQpNpJ3jRU",
-	"xJWEPIX6G5O+hOrXXHpj15o9XKiOe7K7SCqVMAP7osK9Abnk3QGSqXtxfnVNNsY06UJJJicMFEgTR3Cp",
-	"bL2Jygi1SDrhSQ65vd/tWdHsJkm0xgy3y1ZdikkSlIFXGLMPToUq8HZpykPa2G3sPjmAAVsteRJGjAdM",
-	"pk+jKS4wjOIR4uJhF48avMOdEZjPpWIN6q+6VVPlA4Xo2Y/Z8vVlUs59UJls05IParmb2waw8Jd/ASuE",
-	"l6rfqPLVyQcgBTFmXFOPckXBzm9u614KOTM+R8aJ6Ecxm2NTheNThQARniyY8GBI+SC/nx76xkp8YBJ1",
-	"YhHQeCVjhPLBhA6YdCqrZuKyalEa0CpOa0Q9LThktcNrEjLCeBeXE2NjIFWmDoskW2uk2CeF1oY+okDn",
-	"o2pWJ7fgJQWwNYzPLUARPsOcEXc0SRLG1YWJkGTD3pRMhQgZJ0ORSL2VDmPBRlQK9NlRxN12VytjqhRL",
-	"9Pr+9w//3W5/ajQ+fvNvlYKtec40N8jYlGsa6SG8oRMUHtsT68uBm9AYPNAMnn1CyjLRZv00ocryWqBv",
-	"OHRL1XZUKGUn4uWwLH3Yf60a9IQaGstfGzfgP69XFqFYbO4sg7GoYmz3lsYLgGEsvzQLMaWRkqTH1JQx",
-	"rq3mNPGpaBXKh7ezdHDg4F28O6h9VkF/1xoCZFtoKaz10Cl4KiUmUU/NodJPDWfjIXIhn9UU7RF6vIzh",
-	"XSp4U2XN04g1W5OZJVgNw2n+ox0/Gb0Y1Cl1Nej1QognSv5xCX8a3coo6kpbBZA6IAgdJIzdYYw5n49/",
-	"kPxtK1i/RbPLHAmPNot8SQWnv9SjtJ4576X/oGCjnHQzH+oS9L1qQsspuF/IwMcBYhVNmXIExTvojhC8",
-	"H5lSADOVKpnwGOpNQUM1lhJOY07jWYVpP4TKYGWcpxDZ39dUEHyh0W5/ajX0/zX1/23W2u1P28/0/z3X",
-	"/9w9LhQnRZLuWNvTR8Dr1xQsxo/+S9bsdi51kQz8Vca7V7DJx57MXeRWzovo/HG1H3Tv+1g6e01Jepjr",
-	"C1fLtxcN9C2AixzpO3PTKyhaw0ml5ShZ/3fKfkEgozUA6X3ETh15ZC4QjK+hqhjb7/fTZ3JbBKtXuC1J",
-	"IpKjQpkIP+H0NfsfJ2KQ0JGskyOnNdAQwlScQRDPU5C5FsI/5MA25mPs+eSDFaLNhZhJieev6ASxkPB2",
-	"vxAVnYRgUgI8Gtxg3V0uG7AIKmsuZRCQUaZ0hlKlEPAFw1v2AY45oR0lOgEeALjYQS9+x0Q4qoUpNaUQ",
-	"GEUYQ5Bs1PFIydWNovS0v3QcaVQrhk79S0W5XnNJe34Q9GN1acTn+NaGDBcd+XySacICkYQsJOwW5Och",
-	"AvdAjeAkjkkE8RWXRUXH43hmKgb13+DCr1eqcxEhE0ub5wqR4wOaNsAHZ7wExicPZzuMQhA03UCMRloZ",
-	"jCPrsutqXhROYtatk7N0iH5tLJVtjvqUdX2AP8367MCXMOUsQUgMPQ8AfBrRkCFyXm6t9UpgjB6jqHNr",
-	"T1UGTDGkitVUNFrFcF+i6phFcU48IJciY2XpGIu+cEjevTt9frvrvJki0abCjOjBZ7XMSZTjnJtFOkU0",
-	"7hj3X/F0clVOi+e10tLfRHypeIWj8Toy9ehMSn2my1bc/G4S0BXVjKFKGLfpAlMKxZ7hCsuzdPAY+igb",
-	"Cer/NM6KPxiXHoQmV5fXAkN7qGGhXBiwsiDGO8mS2uHggQgTvla2BnPKAvApfdohF+ChZotJDwsDNtQO",
-	"whyN9Qg1py3AQKkW2UC/6SJ4w6lWrNhKeUSGfD36yZy8zAYWqiTuPBROWQ8J7BJupYK+N6OPSAs9Y0CB",
-	"NYWOVQqJwJmst3mb12xk5QBCLZC7GYvBAGN16e9GwnYPsgXMmsyz0AaWHsIIsPHC1C5Joy0HaY59JNuc",
-	"2GGlMWeEN9TzcWjGYZX0WEAnkpkYGJqJaV6xN1hlE767B2kenlcMTfuKJaWJ2k9ToSt4AMccfDQRH+jB",
-	"jlkSiRA/59QJXF/4oFvHgZZZqD9D+rL7QhXCA36Kl2FjCOyA7I3yUH/NqJQWCUk/jgF8o1JnFj2Sbt3R",
-	"BsSpU3ljIM3RFnSHVX/APgtwk1XfKapXrCAVy68ux8wLDGZko6V1cpKIkf6A4KlY8d6Oayw9TN1+dIvp",
-	"GkCfZpMYDYaw+lUyGRMlSHPbpU/aHRcTCAfivzoQkAEPL+y+WU8YPsZq3BU9A5Ab+KaE9RMmh52EaSKB",
-	"h80lw9mtZIG3QvqJ5jVWNsMySoIVJH311EwWvqXXwfsShO/TzyCau3OGoMFx94+lvBjXdSJho4c0dHSW",
-	"GQvEUxHEgIVeiLWjrbswodMMdwAHV2gsPO4jZ1Th2IZaPfEcQFU4qaC/+dQXKT0mrUZa9Q4JTIgbDDfQ",
-	"OLYueBxoVrX3hzQdClgux7jgVXq+lIyAbxkfHpxIas573vzNnWhz8PR6WAMB48aZSyGLWf6SOYHdqp6h",
-	"u2zgHSFuDevgvnBA/KojSWeGsu2TEx6L4MaSiguywR7Cc4Y5Gc5kDk6+7AJnhw4f79NuEVksmeM2+Roo",
-	"e6jhJWjaGTsOZ2Quubd6z5gCDnOz8Rj42+K/NBZSmccnPH3If1XCRuLWlwaW/1hGlj4WKcT+gee4AIrL",
-	"jiTiZLNBQjqTT4lIqkC6znypGrOFC5uBkT6cfpyIOPS+PqQy+xk7PDlmcRzxQY7MEiaZAl7D2TQrWIOh",
-	"kIwXrNjTLCPzT7NBy+sEYhy5nZDRgFM1SRiyDUT/phZZDyvN9JkDtQEPNgnEeIYg4YR9iqSST/2EQF+a",
-	"4ofRO6pmnTjiN0gU7tKEm4tAwPYyge+40ruA4rENKE9XvGqzXBz5oiPCO4nptfTAumv2eB54X4LQhnT6",
-	"B4m4z658XgPR3gKNx8jzqoVrQobtStOAWZv8RayJhXfilQ4oaHqQ5m9Dz0ZWZZ6lkkimyGRcxTIWuNHK",
-	"Ki+7tWMEiTvLuXxKmk10LXiD7CQMQBMNyWhFUitfbJrPkc2jK4o4tNqkm6NEqrbOEyfkfBcR6bGBvkbg",
-	"1sLFkwvoPPuhgPKAxVbfczSKc88uqrvV6DKSqYI3ml3HsZmFLxygcWJ4U3CU0pvBmdUyzmJXcgHboyWT",
-	"YxCaW/jsMueExXJBI6qRSj3it1dS0jdXfMK38Yoi6Ywv1hwjEYraJ/S+a86A2beAvsDFlAhzDNGq8YaB",
-	"F4yli4etyDT2h2Ato26dXMNxBL7DuJMQqbIsHMKjr7BWUafgwlicuG5RQrQhge0VjAvW5mr5hoz705kK",
-	"vnPQavN4l5go9w9PuwSnq68xVkxepvdXRrXyrjjNqshlmVdBPBelWXPvitlo/4rRP7xLRvfwrlidomLC",
-	"TNL7WE5JcM5cR7LpldwdWnxnnayS6Qs54eBfsbLBLYRx1PrcMv3THMVKLr2/Yxa8hKe55+cY09wvjj3k",
-	"fzHTSmVravanm5I9jumFdJPyEixzyd+BjPyqVCveEXV+hfQdmQO41BldrXyq6cNRu6XgyZD6lBy/Pz67",
-	"7rw5f3F6Vqn6f3VODk/fHD/PXbx+eXl+fe1fvzi8uvpwfvm8c3h0dHxxnX3i/N117s/O8fvjy39+eHl8",
-	"eex+uTw+uTy+etm5PH535T1/dP78eP7a2ZX+74vLw7PrgusfTq9fPr88/JBO5sPl+dkLN8r5YR+9PDx7",
-	"4b3p8Ojo/J1+4+Xx4XXB9efHb44Lr59eHT57U/DD8Vnx9Xdnb86PXns/XB2dXxxfzQ3o4vL85PTN8dz1",
-	"47eHp2/0xE9OL9/OXy+8+8351fX8ElweXx2nl0+fH59dn17/s/Pm9Mwfnrv+7iz3Cy6x3i536eTw6Pr8",
-	"snP4/Ll3n7l4efz2/L13+fL46FwTBW54ZrszP111Lo8v3hwezb3xCmfQuTz+x7vjq+vS348Oz46O37wp",
-	"+z2zMK+P9UcvTn0ae3N6XEAY9nJuwc3lPLlcXJ6/P31+fDn3mvSH+f3HH/Kv0kO8PL/OvOX6/PXx2dy7",
-	"8erl8ftzvW0fravxgq4dkHeFTu4fSx38+bKnubqnasXrxlSQKDyJYyK8UlrbtijfE2lNVy+MJ/vtIqfs",
-	"narWDIvu3CMA5eR5UUs1MC2NhWtvNA6AZqNhPR1Wc6ckQVAa85GeEDGjPI0+rRtOuin0UXeVUOOuK8tK",
-	"49f6whitGWupdu/ovM4NrrDUg0oIodvVL6AmDE2CewAC+HMBmgUbtTRuURazyCa1Dakkg+iWcQPcsjiM",
-	"XBSmMBEKE5Pw1D+P+HKrUU7fbyKpvigrSCs0U17QKmAFOV0uZv2CTbzMGqcYemMmbDC3mUu6kjWKMiZR",
-	"LSwioA9DxrMOba2bGoc2qo5VTWBzlq/e8R4bTJz1WyeHeaM1Y63aRk8PQJUlvK9osb25l5PLWSGNH6Jz",
-	"pTfzAvqG3PWXBjz6ObNQdXImsFuRiMFlx28jGfVi5vV1Qm8LF6S7oU3Ogy5wkXY7l45/MRSczR+jbAbR",
-	"3FHFyVyCor8e8d+LPlbd1MWbuMI2vYPK7zWnZvnX8tMMVJAfFjxeOKSIxaED0Voru1yZLMDl9QyuB1h+",
-	"W6CS9gJ/NajI+43mExJxA1TXE+HM1BRnW//ImMqhab2StppYoRuuvyp2XA4FonCFJnFccrJkpsYyiRS0",
-	"gXtKuvrgd0kQM5oAvyCnigxFHMqiM2PDSFOozxzRG0jxpkTb4vagtbk9kf4hxGq2SHAyosmNBDgPVEIK",
-	"zixhn0By/ygirv/0c9zTu/LNMLPgB/mCiuxJzrO7TG7gxkEb/vep0ai125+aJ+32p90T/c/9k3Z70thp",
-	"HrXbk1aj8Qz/c4z/OYH/tPZq+F+8utPAP3f0ryfHJyclNRQvGY312NYibIvJ8YvzWYmbnBVfkEufoyzz",
-	"kiJ6OjXelrWzzwydZTz1WBoQUO4qUM3B8fI9H1wJvpt6itB9OYZRXHIW0x6Li5i41dbSOIXzHrtKZ8Po",
-	"XWQDgpHg1korkkANcE2aMkk422srryBb0oQNasqBPZ//g2kMqTeqJAnKLoyDXfBAE10CYKapBZRXjUTC",
-	"TAmlcYv7JOWKL+ya3iX1TE7wBCzJc0yJ3Id7XLpHRaq4WypHe+koLI2tq5fbw/vFjXTHJe5ppx/GUzrD",
-	"9NQ0Squ3HYp6UCZRTRb4vWjOmmt9OSP+VEs0OUYRtiY7RICHnRb57ddWvaWVdi/hz/bsCFR0y2w9IUrG",
-	"ERv1kKLmYFmKSRMwWOYgWIxGAsT6lcwEVpbisJjW3lu7DfLbrzum/cOySi2cS7nbIa1KdU2weZl7gY4K",
-	"5vpSTIsBD7DkuLm782ThtMsAdwq9AYutTTopybXT2hokWiQsiMYR48rqhtncoHLWUayf0okadoAhlxsO",
-	"+XWp6rWRpooQI4rN/d3G0jXyDeCdLd8Abm1vbjVam43G7v7+Mkt4tURok9wDIhDWIyRKPCW0B1jQ/kBz",
-	"wcFVCzxL1gvyFKDUrWSVHm4holKJnJn3lx9HWRL3OnT4o4oWyccCkMdldQ4lZWunSrqUKwtsJLOlbPXV",
-	"KtUBis6g0pQ4IC2FdXDweDNyQ9THcDpZuvRhGfwSnsKX5dTzQpYji87KKfQFMxmI6H/U0sJ8c5lGC3hv",
-	"ZWnQX0kSpXma7rz6iEpfSSKmfI0Th8tcDIvQ7TGasKTrAXA5Snma5lN6i5/jmtYMhQA5SEx8RaaACr7h",
-	"BduLlr9Qfq2WN1416mkqyhDEjjoIuzV9skZsLtU+7lJc+4bRWzDV2WisZiYtaMys6upU2uLq2oW4XXcp",
-	"k80OB4uibSc7r87NVccWDwsdDi5RJ22aZxPMvmQ1renJkC3mNdM5EqMxNUARmLTZTespDA5HxKVidCHG",
-	"SQkfU7aF5xyiVjZnpjSZplALoTnRi6yAQuqh68FQgrd1gnhbp/KUX24HR6c7p6OTxuvWeDM8WgODa8nu",
-	"IBTPEn9synVKoLq6WcYukjy7eUoo0Y+m2jlDJywe1FxRqs/Y1zzujh3NnfbXbF2Hy7k2krC38Q2bGUi5",
-	"7eYu+e3XrSoxf+1pFR7/2mts6t9aT/DooaEhScjGDLARSfdGzboH5PgIZEyQ3FbJpzbXx232lJy/vrCX",
-	"4QR+ekourw7RdoELptguZ7XEg7wHtpBzJLer3MZWuekGWeEyxeMGHVzL3sbnHMitrWLpscrbPuVvKsTr",
-	"m61wV46u9GxwFFVYc1yGEjq7WjtuYZucr+QZ0JS8xITKj16/vmiwXoF6CXSECFM2G0fcgdCNaBRnj+1t",
-	"b+9i86TfeHHTHL/f/LkxOtq+2Z1tJf/4qRXsja72wx313fDVtPnme7GC1Jh3Ls9t41umaEgVXXOtU/zV",
-	"FMyrePYGc1T0SZcGiUG2mjJ6w6A+JsEKviKbt5A4F4HMognqhHGH8RBiE1k/64r4KtlXOTStSMqOC6Es",
-	"mjt4J1qN3WLnQY8GN8GQcs7ijknDtFV2C95p3RT4BApIiUmjXRkhmtpq3yr/Rg6Q9RkNbmpH+DR5g99t",
-	"1hvFX0Jc1bL1Kb0/c1cRJRT6z5f48wrxRB/iW/OfMsg25cQ3Txl7O629O8H+MB46SrkXfYOBAvrICouy",
-	"t/6iOJRVGQ14xAcdGg8KWcYDbULkGyL3W5riV8H+flE6SmM7aw/5x+mNtNBTaz+MKKZfcnPGEzlkYSfP",
-	"UxEVcvFJ2W+2du50UuzrV+ZGPkrlWg9FCessmqFcPLOil3pgkV9mRzLwkF/qE7cieABJXPCeL38WTQnB",
-	"0lcXQ+QukU0GfqQTimAyYlw56KS118ZE4r7gLiITv9cGZl/x5ffOIr7fZ9T5YJwNfZYI+WVKwKoscFWG",
-	"skSrW1HBLFqqEhVjbYV4MQNezm0XapMLWOQKml+5xKsWGzbl52xVPadA1507WsUcs1Sz8YR+GUcpYGML",
-	"OH+ZTrjqAV6LU6+rZRUZ3mdseoEp1+unsBvkw5L0mC6nt9GAKpHU03tl3QCxGzBoNUk4C71eFl39nzpy",
-	"kKg/6+Ywx6GLRbty0K7cnrX+73/+t12ptisJnZ7OXdQzhWvoOavdsBnebLYOm2Cg6/M5VVR/F+5ns1f2",
-	"HVQpJpEOzmHF4AbROoMbPn9e7j5o7mzuLc8zfYiUyqq/Iwt2uhz4L4YREoDanXCFMXcvaw/ifjOAmTEx",
-	"Oon+wJH4MSIRD+JJyMKnhAsHReOebnNw3BsvK7glHWLBiM7sT5D+g70BWTQYKuPAFFKRQIxGgqfIBbbM",
-	"WkhEACOi3+YqE8EB3KFsswYTBDNH/SvM16xClUFat/6gyIR7ayAtQ8fsIyDJtX1Jqau6o9QymOFIZdMB",
-	"JImjW3ZAqMLFBpgqPkMECr/1DOQsQ4yhgZE7vDFzSDe1KlCeXb+3s7U8v75A9BaCAn/IQ3ZLxm2XPefe",
-	"wVQ86heMy7muOSVOmid1cjwaqxnMloup7ei0vA2CN4WaKxdesyXOupmND1FXhDoYiLFy79mYiXHMMrl5",
-	"ghvkaukgoKnDRVfDREwG0Lfha+u7ybJ2Q9bzhpxeu8WbDy3FcfehrYfp+yvqxHZy1n8ZbHyDCmLhiPzN",
-	"5SU7CyXhmb012VcbuFmwvf85pHL47dbu8+N/jH/ce/nsitY616ejD7XtV0ds8g92eTPaPns7fvXh+xeb",
-	"w6vJybuVqKE4UH01xGi93QZoqmMQMTIzmLLe2kUPrkx7dRKIsV+lt8kuUdPhHsDbVtvxsZDKnnq/UYos",
-	"IwFvKD2G7eUNltfQwBXMQUb/sLx9ycdil3rJTi1OJEMlZGGtnkkOxDh3mU9j9cWATnRFK5Gjkd95IZxp",
-	"dhOwhcuBzYwYpAB0s+ZIt04ObUDU5BXouzPTymSHekuIynyRAqTFnMEZh2hAH0CCJIv7JqEiYNGtkYRG",
-	"JPrJIOmClizXHb0caEOuJtLN3RJTv40wP9BUlepV68vzhdK81dza3drb3NnaXSbS1TBKQm2JYjx2IVOB",
-	"qk+Ap8MsnFkKoL+MfeTxnT0MRqMnm7OYHVGOMufYYE4wlmoonrxyxJY/uIs4XHVelctSQUbIF+n5nhJ5",
-	"BHc+qpL/oqrkn1KVKyoLBfUs08uHQAFNFAzt8MzQDgglF2cvquTVxfELTTsfWO+CRCM6QIZsiG6zRV5H",
-	"z8BCbDZaW2QcfWIx9E0B4EgZhQzycHtUsp2t7CZE75+dX04br18MxOHh4eHZ1bvh8buB/uex/r9nR4fw",
-	"v53+WL3X/zi6iY//8f5yi784g7sOB4fPrl7/x03wD7j91eW77ePk5tVgMPj225z+vbmz38qah4e172nt",
-	"50Zt/z82Pn7z7S+NautzoaX4qBf+y+iFevQ3jI2zyuFSRedRV3zUFR91xbV0xdLSdE+l+uLldr4PML/n",
-	"X6zmzuCq/H4Fd94sVwQhGEXcv9p8VFsf1dZ/cbXV7At0ix8JKLl4VGUfVdk/TFt7VDgfFc5HhXOJwrlI",
-	"FfoQqeGVK6p79Nk9hn/XDP8urss8zFTb+yxqpZrfx+DyY3D5UfN6DC4/6m+P+tujw/BfOLh8F5BOZp9Z",
-	"6vtMGy9/ruJjncx2znVj/jSOKccWadCOGXa5/qW6l2f6e5uWv/OjXLx2a7WVNmiku1v75Ldft+stU+O/",
-	"09ojv/26Wd9+4sOi2L7GaW9p1+kYXcrpBUtr2HxaJNHPzLvLb6+cprR7j9sO065TNU0GLP9kJk9+rv5h",
-	"zHiIjSdkLKadUEDjE0OiIePYTgPxm9JW2KM+9Xsy6z8ZT0Qcj1i2WzPyH9eXWbHRWCQ0ieJZZ80ezdbp",
-	"n8Mpu377poDMCjmxybGHhIxI8HN4h1wTB+ICeMtreI3J9M69EHPoP7CeJjVO3gBi3CbQTbO+/6QAbC7N",
-	"cC9A09Baa3cuKFBS6O3A3K9YvCKQ3hxmMmD/GYCMPHZTwvosSdI+chn8eOgFKp1SeMNmFv7MR9BGsyED",
-	"8YMB1lXmqB97z5Kob1uuLxrj8hfOozW7yRd8q4ifOJWlAE3K+ognSVzP22WFJdGfIHs/JawSDDGzuGmv",
-	"UL/DnTaJcvsCqrrgVicYAahwCoKYgS1YJ6QWrjXnZvGkVUK51JxKloMQWhtTq/8JeOHniO+OeIN7BXWC",
-	"xXhaaQXL+nRluXZx9c9Su8IwmwuqJVEmhrmOdwqxYfLhk6Pzq2NC44FIIjUcLYbk39ne3tz2lMCauVCg",
-	"CX6xNdTTWH8Rk/ED0LY+ekMhvX7a7iD2WCz4gCgx58PZXKP5hO3r2ffLY4rCwSug3ZaG0VU0YmJSYPW/",
-	"jeI4MpiIi+lgc8dIWEcJzSIi0PxzXRT5SI5jOjsrXaD+JI5NuZAJ+VlBssI6VUu3NUVncx3sogWcbA1H",
-	"znX5EFdsIZL2DnFLM7+veUE2NvKr4kuoAmaS0kOp/lDN6CdFJGX0KgOa92BqVfZ9C7WqZqNArXpI0ZyM",
-	"T78kR/h9D+USBcoSUqGOR+WNaS1O+hEfsGScRPq4QFsUhrh3F6dna7N3n0pTkoRlX1ETM1R4FQ346bpa",
-	"7xr4udMojtFrBYvD5RTa1ZPuxfnVNdlAhLu0s36kqqQL6FA1cEPkWqJ4vyz3/n8umfVUJOERNChcd9qI",
-	"+Zo2uFziGjjC+10FK2Q+TVd+3C9+ndv//FByr/64YO536Q0TGOt/0Xg9PLT7zHQZ2qlV3pWAlsIZn7ro",
-	"18mlWSZtKUl2yxJEm8Qu8+DILOhRC82EszW0nC+LFGRqZP+r3Zb5/hwf/2O5P8Y0CV1v9zzA1XX8WSPT",
-	"cyYzy//yXNw+y8S7c6dsqQzGpwonYKA/ry1Y6B3ad8wBh1oL2UO9BQ/1F+ncYVC579/8Iw+jbHt3u07C",
-	"miyhF7BMO3N3f1RR1wBZZzAUsihJq0VdV+jJYRDAwXOu76xaCNahmCRPIT8Tw4T6jP2pO80tC3L4QO9Q",
-	"lq+pCroOaQt6IpFjCM4koSNQU4ZsVOhNwM4b+v8i1F8fKO6xQNF1LvXyVhwZyl16NO9UgGU/EPFOSGcF",
-	"K30iEjIUU8zR0Ld4R3YqkhuZ4b77jcW6284yva2YjFwLHAeQ3RdJlZhGL3EklXTHDSAYpB5yPkPxLBoM",
-	"VTwjCRuLRK0dTi6jxdzgRnRGQlEnxzQAfAuKUPOe4eXYIJIceqkg+J8P3P9QGbED6LCVCV2mU3I/V9cm",
-	"1FHE7Z9LqDZPsHmaWUqZXzyPPSuifqfeMW7LjYMS0eeBo2j2ozWW3y/HPbMCWim/Zp/U2sKas2l5Z4w/",
-	"r1i+rxB9UAG4ukh7sNh6CYz7dV63IqixdKUcdbpVstkgCeWhGJGYKUDd0Tw0jAaRVV9k9MkF3BWxOPRH",
-	"l0e1zZZhaIA/D14GstNq868btf0qOax9XyW09vMTBLi5szNoXRlZXQCFfpGIXsxG654JTiCmZ7sXbe8W",
-	"eWBWMLIykea0i+Sdw8vzp0l/YI0euGkHzOUEZrHfyhwH39WMYVM7fY50AQhMGI9dSc9z3QfLtYftTDsa",
-	"33/le+QjFZfYn/gN6OwmklCu5OwsdvBfG8MTeuqRd5enS/FOV/T64+jdcjhCqVpr09uIEhp3bfIezi1k",
-	"vcZpdmKuIeHvldE5pLI03zTtCOYNM9MAJN9F0bQ5XpSmlgL85iw/1zYOs9MQbFC6ZSrsflTc9NF2D1qo",
-	"3pghv9b3LmkUafKOEkZD26i+N1FKrNQ3KY74TecWPJB6p9DVUqzz4mpTUBlc08nI9pzM9eNMGzMGgvej",
-	"ZMSwga39lN+Wcn4Xim2CC5qotBUKZh6VtLcsnKufrVTisDKuJqh5GkRSLaf8EtDXZZaDpVd5I7M02i+P",
-	"+BZ3eVijP4KRsbYjpGnh7oBT/Xwz7+B5QrmMWnJruzTPy5L3nQzYh+BdqT3VbG1ube/s7u03arQX1Ol4",
-	"LOsDIQYxm0iWBIIrxpVxuC3A4Wuuny8PEgrbDi0ZsOdz94kHTM1sLil0PH1KXkTq5aRnYQ/nrczKi/Oj",
-	"q4vvaunkV8CahI4lS6Zcxj7TBnFVwj7RQBvlFLPdw0iadvoWGRXCoNhO+kQkdjKCx7O8P5jaH4+5goCN",
-	"ZOQKFqekisI4l80Oz2/r9gr9OIq7vx1yM0E9rmz1B0R0caB+Mp2IwqBSrQwiNZz09DFJx2t+Wthpo1r5",
-	"VNOvqt1ScMFL/c6jy+PD6+POxeX5+9Pnx5ed89PnR5Xq3OUXp9cv3z2rfLyPZPGICRZzbe/K7yl64NTQ",
-	"kSMe13/N8V19vxNOmvTONb2ZYpZMt+GZmBCVTKSpFGBAu14b6uVFAncTb+mCD1ZacD/mgaWyH81/ayUA",
-	"ofeWWp4bS4wZB0ligxPjRPSjmJVl5D+UcDNCLRUSi+TP6y91lNc/ufkjW3RW7bC/vHfNWhW/k2PN0tHv",
-	"CBFhp/hA+BB/F6XEVp0VQAFZpaGxv7e7s7212Wo+kNLwKIJ+fxH0l2P18wcYui9kenveORJWXp+kVx8h",
-	"N7BJJ1QjLEkmXZ6r5HVWKI6/dV8cX5MNVznRnXcsrJDynX7Dj+AUc8P5xSztFJv2XyhYtmxvZWwqL+e6",
-	"you+WVQtCyJJGBeTwXBpQ/k6Oe2bfdBXaSw4S1uVQimpPkNpS3eXH44vg1/AH0gHNDI5CYbaoQus4Oyp",
-	"11c4e5Q5fA1Q38E/rEcx4SOGDRGM18m2AIkSpk0Z2a2Tc+AcpskeTRiJBlzMdQNtreI6wg4V88t+BNfR",
-	"baEmCSc9NhMOv96uvul/7Zoh5GrUj0TCIOtw+0nVNKyWpAstEbA6BnsawCFvVw60WP78uXvgIGpOn3s9",
-	"YvXF7obtXdKtk3f8hospJziF8nVYv4y9qJ2j/d31dDSF6GBJ690tbgpsiyh7jMSsr+YqbyuN5j4N91q7",
-	"td5m0Kzthq1mbb+/06ht060e26StYDfcf4AWx1nXAEUpYpJHzVSq2ebBpl1lScvlO/UuzhauFg/y4vXR",
-	"MXH3mN6xO5s75Ldft+qbue4ax/tvWTwUtHU+vT1Jjt9evxpMjl5SwV431d67yw+9yYtXV1JNa8HbnBZR",
-	"KDAKm8gUJJpqMdljpHvV2t7JJSnqSyvFHE1JY3Fb4EPuaN+Sm8eR5FBM4hCKuy1fgrCcoTNTf1baHvkK",
-	"2yOv0Qp5ru3xvNojBlHZZPy0bn2Qcx0ulCD9KI7nqvXncvCKEtDghk5htZuRt8DhvQVMWXks+EDrIwNR",
-	"xapaLLI2AA7Az7Mj2txpNFaou+KCF1VzH4kRk6RHA9cJ1m5x9iu81rja6Xz4+bD19sdVODi2NVoqOA8I",
-	"VscBL5UCaye6sG/dKukGgkvGlf6nhHT2jpFWXQjidk0XHNvpHqElLIwYSjS8RfqS7utTHqmIqogPyDvJ",
-	"EnIJPvAEo5MAV5KZOwxnlZjaYsf7uavfck73ND6gBVZvprBmVf/DPzuWR2tNGtyDRp1IX4MdXsYiMYw0",
-	"FmIMm2rpGXJ3on6fmXjvXmu7RX77dXeOeS1FGlij4eH8GpwJRVxd61PosA53ooYS+Y3p8VLXqndceF3F",
-	"uotkaQkzWKiL6nHROBZTFpp4eLOlmXur3nyy6FvbZfOXYpIEZeFarAvKpOulmVOYAmZ2abex++TAq/wj",
-	"dBJGjAfMKx10HYCwF5QjicXDLh512shsgYD5acKSmWmfHLI+ncQ57QFuWEHeZOuayz8IXauznzBR42Vf",
-	"wPLqpeo7qoxGa+qindf1Mt/sQA0+TQmPxOeItQpXSW2QyjhlSrnyhAdQGJBvqt9vRP0fZRze/LjSiZxE",
-	"nVgENF7JmKF8MAEcxgwqY9XYx6Y4F+2NKJHK06JDVju8JiEjcyUUYF/mYKYMnIpinxRaK3xmK1yrWZ3e",
-	"1Y/OWf4VxlfKSZgzBS8ZhmOORMjk2jXW+GwnsA/PnfIZxs8BBQh4tsW8KvIU7Gyt2VlyzgbOjOdj4XRt",
-	"Q7xSg3eBtXHomBbe9JUkUWhMvmkktYiigJxJ2GisZrDdE8myhTNafM3EJCEA4UDiqJfQxCg4oIZRD0er",
-	"1FK6i51RMHzj+CudwtPc2K1l/DA2R0le2yG3sgCcYQnrJ0wOPXOTlicxpoM6/D7556vt6W1w/VP8/cst",
-	"vp2cPgdg0sNnrV7jZrO3+b4RjE4m37/YV//kceP7787E96hTL5kMitYlzkaDijIbsxLVu+vDp3T1tLpm",
-	"puaSVgz0oyYNXmJCf9r4LjPbzKPrpuSVJ9UhgOAlG8c0ABfHmizihrFxR8Rhp18UMJh3u4Ekj0NrDktF",
-	"Z54XLoUF3FmMC9ja3m81liED5hYhM9TitQBsm7XRFJOyDom3LM75ypb7xJbFiT9XK3SUlEMQzFlaqGE1",
-	"d3d8N9B4GnatK9qWcIGpIdS46+QhpMhh3UuuuHI8viOOQVHRezaxrKAgxptXLAYDNLpXrHuZ56FYwLck",
-	"Ac0q7FgeK21AwMAfFac5ZdOhiwt7zD1Zb4852yy886TulkYdjW2QpKTKn6mpSG7yJXsIQrhKNtrCWifI",
-	"bo5SHAGod4J3I8gZrMmdV+QLZGlPJEs6dMDK/CzayK4d6t8XrVRJwexcBrWlUy9fS7MaPP6ZvcuM7F7l",
-	"SIYDfvGAtOW0v2OhhwOk++NLPa6iAT+fqLsoqPkibypvpKuX810oU+sYzzg7u1/G/b2+Q9Wi68IkjEuV",
-	"8fBP4EkVE1UyjdOi+MaKjtIylL1FIMVG4kGOgQXPnNIklBlPSZGPLRclWcnxtVoe7KMd/0fZ8asVb5cD",
-	"fRdZi68+XBs3YGNn74lbvkwszcSgqqT7jNGEJeT//ud/8/HrktO0KCD/JuozX/hnfYOcrAQlkkcHLwzO",
-	"W+a0mC+VRE9bT1xeBxaBahqwnjPrSDOeMOOsh4Bq18Lo4jGEGKnoZ0Koy5ewWvlUG4iavliTN9G4Jsa4",
-	"8TVo3M8SFEsghXzjcN4lP6Y/TRhWhIGt5SyQiWR1kkH6dp4DxHU2VrfvVG3eY6Aljkot1gA30jkpTc/4",
-	"9JivVkOVGuWQEWLy+XpAuUsT+fLyPHN8Mu/O0Lad1ceyU/voifrjPVFBoa//xHC8LNIomL3zIOErfHur",
-	"JL9BhMzmpSULIu/2llzgvfkEM+cfcqTFMXgDLLx4sbyb7vbt4h3ycGNLnRsBjeN8WVhWblPNxkYmqGYD",
-	"34Yz29F0tU5VgghvOMb8Mns4zJXqnDfOHIfAQ8SsViYJP4iY6h+MAcPsQOi3HsC3gFce+MuNt0sm6Yj5",
-	"9xigrmxBQfG6ztvghanJGfF+hN++SF94iVO7NjNzvYG9iT2HcXuPmgGuKgWEGi+oyXQmAuRwWR9Zqtv5",
-	"e2a9U/nkLs03TLE0zbx1zo9VtT5oU7Uyj0e0nKALnR9244or0xCOS6sEnN5GA0AG9ainPmCqa1O7spO/",
-	"YbM7Hvmdzb2tBV0Wyk/8gs4JlRsugpsa/P+KJz8D3gTATSX1C8sL/PJ1Ff4upxqs8eXdgYmukgKwUPOy",
-	"X8zcVvSxLxfMKNDXHjp0XydvMqLc0KuXHW+gXcx7pbX7IW1QSRfuXz+Yv1bkOwOOvjmXEzJiB5CYXorJ",
-	"8hCg8MtA1lK8aeBLLoE8m7iV0vKis/mjGPJQsAIHxYpnsNgQVeMjTIO/S5Z2sW7hmH9KceMxJjrl8mr3",
-	"dht7rdVY8pIAHuNhB6ojOtY3WB4TwJR8W0uBvqssECs0ilqp74fd+4XgDiD1AEMVWm+oSYnE7MJvkBfb",
-	"lYomSm9PPomk9X7Ye/H+5vTlWRy+fD89fbE/On1xMjl9cdIMXwzjHr8c/7N10uhtng7++d2z6Sp1IEsL",
-	"K3O2FE7BwSCUov7q4V/Z6d4h+b8o0PCOqyjGvl52uQpT/9cJL/yUdMop+d3lKSJL/OMSqPpA6yhX719g",
-	"D8+C5P9CzrYomVhzThdEjTh5RiXbbCFQ3GwMnDjitogFg3VLETyKiQzKF0zZC9KW0askozHDqGFPTHi+",
-	"ZmY1e71UsmNpDWQhdYUaa4nd1etqcyDpeCyJGM95J5orlFK4QnispbBbWXVEuiRK8m59vOiH6IYWSdqL",
-	"GahpBbFHizC5FEVyKQ4SPOjKqIo/15/EcacAMGmVqEkxFuM7Hv00wbxQzWyfEi4USRikSDLAG+xnYLRJ",
-	"JO8Cv1iOR2grKkxgxUQiA21dyJuFOA53iiVCneK9CAKCfiOmaEgVXSZQNM2+tffmlJD10Z3c02mRWI5q",
-	"fBLxaLcMEcpbjrITdxiOIu7yl9dEgQJI9ojFoRf/S98nsGMDRi7m0aH8k1esHgCtYBWMSetdrWzPndoi",
-	"HDdXWAjkb9sFyjGL44gPrPohYghtVNGr12NeiaLBx0n1qkgCuCJWLyZgIbe1gijhsCHXQy+xa06IzPwr",
-	"V/mIFpV7Jm0lTbr62HdJEDOaANoDIIfdC/B2KSPJsKGF+tQkjp02tYAFpPM1zMBVXjHSHbGDrnNPoxjK",
-	"lGqSIZVVALNkIeRBEujlqOrkEB9rc5fpJZS9MZKExtJ25Q5JPxEjX5B+lTZTO9AydoLN4bCXnt0nUP4h",
-	"4tXmHlKrErYhIlZUZLfkBzjHEoyeyqJWcUsU6UWsbgWnEJyO+/GzzyU8426IqsWH8h1PT9YENEptuYop",
-	"Z+B5lw67lIVw5J66HQXJRVV6aoZ0PGZYzhhxstkAWFZ3goxz0mpA8z7wP81JenCUcVQCqiRhA5qEsfHo",
-	"ILghCahkwJymUaiGWkEg3f/qVkl3Q//fAWZYttvdKvSuHNNAH1MLjCj6EO/Cj2EpdptnRIAEGTCIbpkB",
-	"rBF96yhSMy9mDA8Zj7Kp1Ogi08THYKtjIW5IHN1A/HhUwArXQzjfOGjD/+ZwzvU/91dCO/dE9kK0c31s",
-	"Tnlf3PXQrItiXqRvluXlMXPccpb3fGH+HdDIMk1b6qsES1xqQWc1j85KRtikt3LjFwpJCCiBigK1re3t",
-	"Iq0xo3gWp+vKiAeMNPd3G/n4+86WH3/fd/9b1nHzfrw9Y7whIksp3S6oc1+UDHGdc3LasH/CUFyXVBiv",
-	"64MvzJQok15vvfVaQ9f9YCAlILwRmyp2csPYGHiakVqE9qDBHU8JyrI4SsYx5eh/DNmYJmoExdanrjPw",
-	"iI16mqvq9TnQpw2+J6tEJG0esiCGrqkEN9RBpaDZhum8DhwM6vgy/mb97lCa3ElymOXR4JiFSJ+XImXd",
-	"yxiFk20+zeZlgFd3TiP9ZW7dPWWlclD5UQpev6TTt0xKOmB2V754ciS4F+6ZGXmmOZkBWIG82vG842nn",
-	"y2U46imsiMSTXak7qCGfi3pMSRZMtNy+0rfjqzGQ+YzKoubXhekWiKAMziLgtl2MztoETFOVS6CxEAqe",
-	"UYoarxlBjXGtCYZtDpkNmfBDq75Zbz6xdgSanqAdDrVxF9nuyHAirvC7gDOPRAzLAHIN5uOWYKjU2HWP",
-	"bV2URvbSChyUHJjJ9A3Nh4a/AWwar68+xdzaLPpR1Z5qk/f2FE3PbywP/IZQswSY3GFXUDLsGe15dexR",
-	"dmENi3x9HQU3Hu5FCpwzpVyZD2pVmagouGHAkNp8YNrUmPJN6CRRb/M2L2lrQr4GaO3/+5//7VbREDO1",
-	"1xl09u4TbJxgZw2bAwU0VVvgiyzW1FvCjvVjMUU5NBd+z198l8SVg0oKF5PmG5hfbNZBaskazoem3EHl",
-	"UjM81AzMUn+d1XWfuJwFaWJdBxU0lqqGFhFKnMVMsaVvMspf5TUXU5Q82WiVvuV2bnwAvQKXTdMVz5Iu",
-	"+MiIHeBwKgeV5zguwZlJVDPP4W3+R+ZuqaaZ4HqGOAB8zi0ELsDco/gA8AQTL6pasCQz9+lQAE3ShHm4",
-	"Sf7CZAgdrjilEx3QKuKD+XWyP1QJNG0DK4hGUNqvF1pmu6gXLZ97tZ3lpVBUMXgfmi9m36c5yChzSE0P",
-	"Vln0bs+NkKG9BbuJjywnPdc/au4dNtsvcyZyRunjsXk8No/HZvmx0Yqvd2N0m/cOZr9czR6c/JnIkm1+",
-	"e+bWFBLHjIQ2HXPMjX7vnE81wWsOcOMHj66rKWJdiknguqF9qiHmYE3weFby+uqKb/N1TS2dW5XP+lJk",
-	"3CWB4IoGYHqiCgtWpcOtyOpMmG6ZSYkXA4uPGPEqGVGO6C4scjkHhuQAzjTTusZmJpj0moByzByZgbbz",
-	"zTfXyUwbQN98Q045+eFqSgcDlpB3px+/3ghFIDeekDHkT31jrVz2TRU0qVKVC0dinroyCqIFYGtzowl+",
-	"g+1vZ2PmtVLHCEOq4qGZ/XVX67ckmfCuQ7NB3W0k3JHompSWrlMUM/Td5sY9VyU9oYYpIJz7VtfLV+s+",
-	"ATwZDnFkbQnjVkXGojRzw6UjYqK+MYt5OgIEGlzPH/TDdBzVZ3QUf/x6w//zCbzH3aENSu8O/ecTAkQD",
-	"imQk2xxp4ytJaE+KeKJYWtRzQCL8LvRAg+j+hZBqhJb64TgKxQBWe8C4nkaa3e1CCqN6m/8wxofsaGD7",
-	"/WtPMGnSvjsQsWmwix3a3Luso3OAtTATJUZURQGNwbOqd4dJJQ1Lc61E2vx6KrBAB3t8YZ0xVwkN1EEx",
-	"aSpBFGxClfxwyZ6L4OPXGwkLRfAEIfKsca/3BhqiyG++gVhc13OAbIyxfcx/6Dl2vW4wro2E0nawQWF5",
-	"6kHO6HPX5n1h0+gNsyN9EcdiSpxNF3Gp9Fi+7gKgYLdK8B8d75h3n+C56XpgkOYCVIiLCWA+QXIojAtW",
-	"qk7OhEEpTNiYUSWJnPRGkdJmJyIR1tv8kJOJQeUbUwVG6FZjy8TzCOKp2eA23ODiEcaNjU9sm+TpQz27",
-	"br3NjzM7aLFhun7LmO5T8tNEgGMG82xAmmPYnAxZPAbnEYS5hlS2efeIBkNWO9L7LuIDwkVNKpGwbpWw",
-	"TwEbK5fxqoYJ8zfCRFKsi8mEv2ANLKubS4r75hubsjhvg0pALTkw0Avg/VfDKAmJviliMlU/5Fdtbt9r",
-	"Mgn3dxsN0yEpjgLGJfN4/9vTa0gxib2iO330Me+yLpLBhnloYxQpr/VNBc39SrVyyxIEJKg06s16Q99j",
-	"mEfloLJZb9Q3wZuvhqDMbtSnLI5rQAEbP05vJBxn/cugKI/oEqAlTSI8dh3QJKh1I1SWNBcAZMkPrEde",
-	"sxm5YsaFsbvd3H1SJ4ee5YzB71cfrqW2rIktKnva5t2bKM24N3UNe0QNJ6MeeE6sDnbDZnX9GUkSULEO",
-	"SJ+pwOJ5KoxgInVRY60jKba5JXv4VJ1g+PyGAaAvTE0ObURWMU5GEZ8oiO32BSSgIpBolUgBvsgUkCPQ",
-	"ZBoSLtrcANapIYVuXCRLwl2E1ZKWnWNlP8dulEAgjoRPtbY3YEpPtZKCQ8EWthoNq0hYKA6Pg9ntTD2Y",
-	"Fb1TlYMffqnQeFA5qBwbBMQgua0cVC5q+NcNaNpnP/feyO+Ge5PnR0FY23l7Nv3uZOtDZ5eLD9+dfH/Y",
-	"f3nz6Xt5+eJo/zs9rBs10+87Qs2vclCREZQTVA4q/b3N81ebz1ufTprPBnu3k96+esOag5dvf36/u8P2",
-	"ridyf3Lx8vby/fG7SrWiX/Opc3L88+Vkf7S58/LNWUdN2M72/puz8XcfdsZHsysV3fzzx9enH063aaPy",
-	"+eNn495aGid4zWZXTKEONu/N1/svEfMaffXoBfR3rewD5v4NuPkkumVvkWLwU9u4SUUPus3cwLYVpj2X",
-	"55CsHPzwsVqRk9GIJjPfVCk4gpVqRdEB1Gw8t101UKWlIO1rfRFDryjvZ/2tDCMARbWW8S/VjAa6CmfI",
-	"ZtI79cSGckwS+FZz60mddBFm3x12/Xc3Y6RmkHzmToSLd9z3VKSQximWnl7FZqVaaekVzBYAMB5CMoJh",
-	"1AcbG83Wbr1Rb9SbB3uNvUbGE5d91EG7RVJ2oMyHKZb4X0W3eo8GN9pK4yy2ZeBGpV/t3vw9WFK66Ivm",
-	"jsz8I/ApyEkP5hFipmOlWokgB0vPrGNyzxBGM4s4QVVnSOVQv8GYR3PxT9f3z4sy5oN/pSljH0swYHOT",
-	"ABb30dWqrbmVRU9VMBfcbsjSd1hNreIXreVG+acsIHM4DYbLdGg8KDwol3aRM+2ul68MvH0jfahS9gbY",
-	"gOL9zVSWdjC+8TFtRVT85Uq1ojUerBQqGVyxemQxXAvXgQsOHbYMMqrBaQUXhg/T6rIZ9UDHgL3eyfMJ",
-	"ROVcuoJjmnhdAgvPtwmceUCfS++LEtZZNC7p3e2BY+ZWA/EuP+YALfPbp2kR7rFAfKuSjX7iBoMdc48u",
-	"oBezR0Vkk7+qzVw9NvRnFJFduUfL8qyMZ8t3GxX6lQp8SUu8YdVyt5seOXp4OjZ8bnJhy5idtp+R4/+o",
-	"ybVgu1DtgCAucIbV9qqSv/1h98eCJCwfjb2zsrLS6CWWFKqNVk79VfRG4272xOsD6IxAtTXIqRpM0oTr",
-	"pdoihqmtbmgruSzWuDaqcjAbbhCkWW+Q337dAhNcms7vcxoiPn2UGdejsvioLD4qi4/K4qOy+KgsPiqL",
-	"j8rio7JYrizmtK8gp0jdTXNMFZ4yFfF6zpFo9yqTErlVb1ZJMQ7bZr1Zbz2pk8P51EFM5PtKOtA9KG1r",
-	"8+ssGLJclMBIKA+rBCJjEP3JhIiqhA4SxqQJFvv4fhiy5QqxD00BtBkhRtEgmliF2nxlQ33gFsUAUqux",
-	"+wTBBuFuDBxCIAsAofAqdDoiBpQ4Smzvjt2dzZ0nrm/UXIsMOY0URC8iRUS/b+Hd5ltPwaqKkLW5rYqH",
-	"e3caFoQPRm3R4jB7MtPPhKaBR7tidkZQZ+mp/976YCq58gAsq2TAlLQ7hIkOGJhrc4v0wsK095gTZNn+",
-	"Y+Qw/QVGAXnuGCOE3lp4X5UoIYpiM74Cn34CoixrN+6IuNcnxAQGs+1AfFa0uOL3c3WF5mg0Q34eOGge",
-	"KofJO2HBFk3IbzRfOJliyOO/beOg4k3PNNQvXqZi7II/qKtL0SwQbadk+M3Vhr8uWGzhOACH9n7LeMeW",
-	"YEXDsQZw4XC2G6se5S/Yfa/w2GYbApbtakHt2/zwV+jKt3wItufffVjiX7nxWtEKmQZz5UdulTX5Us34",
-	"igZsWwKWHs4VD8OdmxYWDcrrkFgqorZWGNifrDVk0VSzWOwlsy0pQ7x/K7SF+s7IoOw81OH+KyJ/Fy2Q",
-	"B3ZeLtLusjyP3ZrX6NZctDNeb+x7Sfcv1g+y+Lxhkvz9zv7v2MHRO36e2hrJh4ORLGFLiIB5b72t63lX",
-	"EYnv4vzqmmyMaYKJxDyDH5gap72JythvqXFaJ4fc3u+MmSL6mCTRPWhkkTWyvaIa/bfqVV5s3kKX9rWs",
-	"jY9Lo5JalmwM1SjOhCMr7UmjsRn8v1AEUDShb4BLDH+AFGG8YGou8PqG90NlVe8mVLIXeDYPUb11MhUY",
-	"fL3yuVrZbGzOe/eezfm+cu7QN8ZBv8wTemlsZHc/jG1rFU+onsolHhA9zq1Wa+1ntu/wnW1cj+XPvOP0",
-	"lkZYab/IU5sppKFWm/Bcs1coxYsds/ZH/RtSeM045hz0NnjNyxEXvYIZ51vTEhvK2dGJkvo+sS+NhX1M",
-	"EZi7L46viV/gYN86qpc727QMOBHJKA1oPRPhbEEo/1NtOp3WoMx+ksSm0t47TBm02XSFD01VAuKiVaoV",
-	"kO+5bgyresPyPfXXtMpLWt5bizmLf72K5ynXadh6IQ1Ict7HA8drNVaRAT+xECufs/AQrheJx/cKGcb1",
-	"Uor54xlIc/MOz2z/qzOqKunNDLNYl2dBKMkEUpfmGtE4dvU7xnknktAhQ0UJYnEVeffjSKoj85n7pg4Z",
-	"OJcfsuBCHaVigEEqyM3Bk5zGMtdiNh6GbKXVaO3Ums1aa/O6uXXQbB40Gt9XXJ4LZHS4ML3+dvplo9VM",
-	"Wc9LMsk9UdauDLaztIMY5DNAhNikFa38qGNhH70UhJvAodLYin2gQZN5Y1cZAnYdCNhZLMGPOXQc0BdX",
-	"ZXVQ5IcUUqogpeQHatFKHOYtjfW5MOe+0Vz+xDvuNzoxz61wjk9E0ovCEOEQ1g8kr8gtFnCKX+bwZ3Ip",
-	"Ex8/Z5jJm0j6oUG/8MUe1ULeYX8s1WuOrHM2E+r0IqDatjJBRwv0g74Rg9EJVYmhi0UKZVqdo0+UHNqy",
-	"Hf0e66Y4QIO+zSmRER/ErKbV6SoJmbxRYqxNlPFQP6BPAahUpq2Nwx+MFIax/LrrtP3NVzItfyvicMgn",
-	"cG1W1qYKuFuWUdz3YN/l/Bn4zhX0jBaep3WyPn8Hhp3tkVX5qSnfD97z1/9o9D4E2/FPjdEm3371097s",
-	"7bbYnzTltWol3+3+fLxF//kXY/cuH+yP4fd3IC1tbmDv87LcHs6mLp3BoTqZJmZ/dqa/1dhf/gQuxBkd",
-	"sWtqsHNWUnuvhXhDEwTEW0nnfcvCiF5ri2RVjfeUQx7Kn1F+mey6rABDRuXEzNryy9N9N35xnOYzCjQE",
-	"78mLNsTykZ7YrFqgHVnQ8NgAiwzpLSPQJwQA6xIxGQwdMmJWjOCHPTGSYbdbC3sTR9IA0YR/gaOytfyJ",
-	"M3E1CQzn+NsSsUGHujMRVxfbbFrjcYRqO99zMS0pjy8jvMafUM4/GmZfTlCXiWfraX5kL38NGw9ykO/B",
-	"WxZmYqYE8ZX0I2p3T3EcUzUsznDMGiI+Ra/Xi0Yvz5iqYFhgtho0WC3GtUHIbe8SLeARyBlcXoAs5yVF",
-	"G0QmCRYvHM0qobZRJna5zPVLxJsBsWsdfeEpkQLhgwBxVT/QYwEk1FEPP2f2lawTC9+ODN/YywHl2pg2",
-	"HVfavM2vBeBIpwnDVYRUsROoAvwt5sjZHhJ6UnDVSyummOphv1/1IsqQ1QQzwgnnrWuXl1w1COiRIgGk",
-	"9Bgc2RExQF1kSmdFcgsr2e5veq/Pn6tzNQ/3tL0NfPNKtvejTH6UyZ72j61p4EiZjkp/SyH9aGP/vja2",
-	"ATl9YBt7I+2z+PdUMQod42/pDchqzqauMf912k1Mi/yZXwzU1VpHR8Rhpy+Sri0MAsQ07NlgemePZy4v",
-	"NhGDhI7QqW1g2PXXIMuPanUDelfC01MqSY9FfEASBjjqocNms4PgwmQpmzqHRtXvfubnRwFAJRf6Szin",
-	"NYV/kVw3w0JaurLtI+8s3v3F1BvXaKzMhfHjlziekePFf0UJ/egd/wt7x/0qs0hJn5H8PaX9o9S+k9Q2",
-	"nMrmeWuW71Up3kmIF6JyaPFdmtqGTywsQd7bae1hnfGTKmY+spjdRinifSBGI/3fOOKmFNi+FquCughN",
-	"YrLQIROY8rDNuwBoAhWiNlUOEyqrkDIPiLCZdCiXgmcT7WC9MGJs8tZG44liSTXNqAcE7SphHBL2lGmm",
-	"XkUcZlu9/JZRPh1GMTNlHLgm8kbafGVg95jvr4+0wXVF0d6FZo23NHbCH6z2cx7P0ppTl63f9VlvFwpg",
-	"NFODPqGniviHGIFmVXYMiOGqpiK5gYdBblMSR6NIsZDwyagHC9PmFpPCFG9HI2YyrrGM1FQ+RpJstfYX",
-	"Fvs+hxE/bPZhSkO5HMTM6uv11o/LeyYj3j/LD9fgrrl+a2sZPiDNuvLftujWmjQ0srL0WTnYNiBC5r0f",
-	"nr96Vnv76uU1AipnzugS5J+CJzp62Uw7jUWP/qcbwrfpAO6zEaWCWFPOffAnzsSVEglIoIuEDsoHlz4A",
-	"718juRJkhp/1uIqs99SRdRMz4dG1hTE8lZPI+6t/7C3ls5XFMjx0F9kMD66bpAmwF4blpIAId0wuBxkM",
-	"lRg1/3DIDdOCs1wUH+ENch4VzjSp1nagbVAt6uTEtBrgtpOdrQrTNqXpa2wUUNOA1XRbaXP/TjMuED72",
-	"xJgGXoLbnl2Q5B7Sma0Ycw1UsL2GFnNQB5IZeyygFzP6r+2bx4m41VLNlkq5vsA98QkHYIu/wCQFUHx4",
-	"BpubymE0nmv16bA04KVt7lWg6tXLF8t1LahQN0XiAMxya+HYwrhpJFlawhfY8lWVYA+1iCvRtm2PtXmO",
-	"ubV2+phGL1VCtWH+lbQD0dI7U+DGWaS/5sGCkGki+MDh9FddL4I2n0jmNJg6OcnWA6bU6yD+JzgF+2fC",
-	"JFO2F4Nrr1dIeQD/gTsXR9zBAECtMeplxWAxuOhWdPvtRfQMqxa15fjq8O1x5/3x5enJPzvvLt90q4S2",
-	"uX0hNMysA9wNNPzz2kP7K1AlPRZQfQWGJQNtfycSW5boUcsyGBMz52ODRXVnZ4URo7e9vYvNk37jxU1z",
-	"/H7z58boaPtmd7aV/OOnVrA3utoPd9R3w1fT5pvvhQ9ed1ChZCpEyDgZikSy1WUgDPzI6zq/mg5Skphi",
-	"Nz3yWgX/7pbq/oKV99uTFO8AIiAqipBaIVPYPeww26p/rhtyJP12yLbwL6tY7getfm23uUlrdHtnq7bL",
-	"Wrtsp9dqbG5vacVSUTWRlYOtxn7apELvTBwBap/xOnqIgmYyB/6QV974C3y4MPF6yVy9zs+/q82+3p6W",
-	"VCY5CRJJZI9VAg5NkVjogIyBgEQRoT/Aojo6qvBfZu6p2tfoN+o314nR7l0fFb1d4NCGLjrGC27euOBF",
-	"+sDbbv6VDRjK54/3pLVWK6W1d3ycCC35oEPPMVda11lEd5lV0WQ0iqSM+CC74Gcollw7EQ7yzEkSrY1I",
-	"xtVTx4yh5k1FcYxO6YLtcC5Ex6a8Pbli+eameTnvhF1aZQ0dmxfsCWcsNFXBaT/nzOPeF7Ib5Zj0H7tZ",
-	"82v2OdfGMXtG0taw7pwYMeyzBQ6BhtV3Dt7U8UBXvaMUSZv9v2D3HLxKfhQwvJmYoBejL5KBUIpx1Fpd",
-	"NWJWgTkw4DJlessCehDKH8VXknhz+vNtfm7Z13BWLBATyznpU5LT3PSthkmAlqqfqq9sA14PE6FUzP44",
-	"v+znapFrNm2gmIulGpOI8vmWo9YYvGSLMCDdr2gO3q5UtpdtXUrj2JlZVdOpXGlpZLBaqEMRMAlGsTYZ",
-	"lNBmnnnuwEb92hwgfoz31KIRQhFgNdfa2zQDrZNjM5KJirHtF9g29jBfAK4MeCApKPpt3o0jqd7O8Llu",
-	"WXHhsW2NmgsnF+1tesvGmwi7gC298QiL2orw8+KZt7yo+TkLEuwgg0TkcrMLQ9eLj30hgI1kSR7+b81I",
-	"9UqzuYl4uDp0lr57ZSwE2LXX+olVwBvWqAtVIll9cRdFM32PsNfHTk8+w7Vpo7lZ2+01WG2P7mzVWuF2",
-	"kzXobrDfb+p7xx171A8qznMJTcJ46C2ojSvOvbtZ2w22t2t7dKtZa4Sb/Vazv0X3ersO5Vc/wSdxbLyw",
-	"dABrVgkmSbyxV9+uNyzI+zrCxoHGI8rX/So8Ya+XgF9g16q/QoHnXzVs6INjF9WDavHg2kxboWSYa6FI",
-	"Mr+BQBoyGqvhz0slUqvR0OwdJAuVNnEF9OdkwiVEq4IhC25AsRpq7YDFklVBzdKjw1gaVbRHJSvsWfES",
-	"hnLvQgarblXEzeqmtPl2iYpkZxrBZHlkNJ4HhZ4+0ouXptn4i+ttqxln4ba6OVQrAHi/MNKLuPW5SK/1",
-	"RWYjvvvN1k4JonSKfVKEZoKxVgjurhDIBMzoyH+9jesqUYKU4kNCWcirOYwpyGJyAU5AY6uTK60c9UQ4",
-	"c3BsGUw6yrFbrkhsy/DsdG2vWAD4m7l185KrDLY2Ok2zYyoBj66mKF5+mVrMqGmPzo2rt0Cd0rtZGI18",
-	"xIj5E2LEXMDZu3v0eM0K7mwEONPiwpia891QvHsO1ok332cNyrivPV36VPYYOuQew7hfIoz7J4rIavoA",
-	"H12RgLpTJNZ07JEbjkfIchHpajHH2EwbUns5vY0GVImk7jUUqg+Y6pKvuxeQw/iazY7cb/UxTSQzR/sc",
-	"33SSiNGrq/OzrsmeoqSfCA4i1wa72tokz0KI+XjKOItMt1htuT41InGkN1R/6oB8peVKhBVAX3Vd5EwK",
-	"23AMiqWsd85aDvU2B//rFFo7K4NWCCIoI7E9XFIsnOou7JSUSmjAT/MBAyJO+tEts+2mTUuKFN/bCUzB",
-	"A1YnZ0a/BE8loI6Y+Crutml8bmOEmk9G3DQ9v7Crl/pI9IiGQkK2nQ1FXrx79ub0CEKRdfIM90CSmCnT",
-	"j9/EHUe4jlThC/T89HunUPdFORFJNIi4jbRDQ2wMkvf9RsbvLt94Ae4eIxF3Azk6v7zqnF+evjg9uyr0",
-	"o0DFmZmVpvZTfq8IZonlvDpXz4zkS6RC+frBGoKp7Fa9WuNTZ8/7qoBmMtGIiYmqHGw2GoBeqc/Iey+X",
-	"wwCEoi9+zUXK8oUy4WcY0J2N65UyeO2xeMzfLUkP0qfM4zAmNcP2gEulkVvIQnGULrOVR9rEr0EcQy42",
-	"18BJjzfOhVYonxHG9STC+QwXLx5ykAm6uDvSsHCkMA/W8yUPBMgAKBXRHM0AE2P6RtQnXMx9Ov/OKjK2",
-	"jLCCl7e5wZmNVJ3YEGMmG5XbBNtopK/eMhpLMjVlspDKC0IAYHC5l1ST9tIByCrBWZuj897IGGO/Qfkd",
-	"ih4axRiEssDaQzFJqiScJFrUoFPYxcgMA4+pVJhtYiVUcUkMnHPr0bnUm3gfJo0908C9918+u1qL/7iR",
-	"rGV4tIqJ0zN/aRCwscLeQjawZBLVor6fn5SjTZuVBonLaEdrnfvOmSePTGyOib3VhDpiNoVQCRIMhYCc",
-	"MM6mfvDzLoGtHDdbnuN4hWBy/qctXzUEg1ldePSKshDtGdWkg10OZQY+HBPcsGGXzT+zWS/kGG40zvtc",
-	"gBqggVyipKnFw+J+iZFySEA0oW5os0p6M8wJ0Wp7my/NbzQFgcXpVkQJ4dqV0YWZPJp1Hra59Tq5lSxM",
-	"kQMV+LRPpF4lmsYUXbVfiijQtdZA11AJcNH5/g+5rmau94AlT2iVttVqka75mMtdcL1iIPZIJmNYIZeI",
-	"MYLlL5/GA+Qi2hW1dolPiml+YptbZfzy+Or42uYnkjXTExckHj6YZLhTAiJn004mCbEXDQYsuWMuYnYu",
-	"98lD9PMNTPMrg9uVObn6ODAe3iNH8THX8IFzDQvzDK3LAYx/rc/9+RMPbSpYxuN9tYx3rpNKleeJhTlw",
-	"aX+n/rwCn+dbphlIWdrTyPQpwvYjB4Ryrg8Vb2VTnlwQ+Y9NeZpbHk17j+mgv2c6aCBGo3xR3nUBzWlx",
-	"h7q//tQ6ZwCuY9VYH/S+/G4s/tSCVfd67IyEVATn4t4lrQJCE0YGEyYBEyFKZC75MyMg/9jtmV+r3ysN",
-	"sFrIabJbga0Dl/HH+p/CGDp6SNMnEbeRDUUtReN3dztcDpfJZ3JZI1mE09+bKCV4KVL/hRvEw+Vk+e7g",
-	"Zmtza3tnd2+/UaO9oE7HY1kfCDGImRYW5u3GbboK5MSQSodogWANkZQTWF0XmjUkZL5jXm7Sr0QUBpVq",
-	"JaY9po/7C7hFX4j4TQfL7fQIbE9chy1hcqMG9v6SsPCcN3jD+P428Ek/TuxQJtK+9LavvQ0Of7xfHpbd",
-	"3EUw+46uHoH2HxJof+ydK+flddeK3bzu51K4/TdMSYscaLuHWtBAygkeBX32s+2/qp4j0pi1/YiHkvRm",
-	"4CcNbb95EopgMrINxu2bX0Tq5aRXb/NL01LOJsykR6CbNpa2CTPZdcC4pAGoSCNwjAfJbKxMBwBoRY4N",
-	"ALANupsSlLCOk+iWKuaAC5zXwXoU9Cms+tk0Ra3bAfRQgtP6axe4uzx9f3it/3v+/vT58eVV94lt91zC",
-	"GPz+z5yx0LqQ4FAbpwHP1NP2TLzTNEY/MP5nt0Jtru9yuypyFbLsUyRVeTcCSzwPFcZbi2/ngIZenB9d",
-	"XXxXS19ReSguneXCa/PBL9ju4FHmPZzMW3dbFzUYcPznb9FRwM74EevwofoJjFO+ub6YzmjxG7/Yfy5s",
-	"K3CG6aMZXm/krC8v51H2sKWOihjk8BglAIOZUtEZOjn910ILHQiftbl7bdoTmI6Yla6RNF3Ww/I+BRkB",
-	"s5Ij1n7y79mrIGU+f/duBfc6Iiv0LLDvr7oaW68RTHHvgnJibDyK7b+62P4Liex/SW6xoPnAPVnFUnxg",
-	"P56Rkolfr+iovgABeJy1kYoBgL0yyp2tamUUcftnE9oJKJboN//3D7T2c6O2/9H8t/bxm3+rfMEWBKcK",
-	"qzOxU56SVnRncP4xU6tQUXCJq20OfYLJBwAqjAyeUZmVC7Y1JENFqnpfk7cc0P8hrNcsnyQfRHIjxzS4",
-	"g5n4BZH5H+XNn1fe/K1h9TMC6NFovB9A/r2NRi1CZ8uLZ7cbm8QDlDVFsJbn95jNdkRAjQhAT5RAS1Dw",
-	"QA9VDicqFFNMeOmxwYQX1tBq+R1xxKf4U5XR6oHNIPXKAtH+WQKBmbJb41XHBNRwdofKW2CGUDRQQhSa",
-	"VTEeugymtNg26+wnlxe1Ux6pSPMV8gZg1Umz3ngCtdb57oVWm7IVQy5TyvUrSjsI2DZF4JqIlPGQU066",
-	"UWig7IcRV12Hm2jfkK0g0pT5FBUbC49IBxaqN0rAy31tEYbtuCKEioJqojK8+C6klmebDZDExCxMTrmw",
-	"RVH41cLamGjAzyeqskQfPeTk9HkWBCqzYnIIaI+Mh7DwBhnExMWzSiubvRr2XgTRefTq6t3Pp82z6NV+",
-	"nc1e/Rx+OI3Oo9Pp2+t4+P3zwexs9mq/HrRi3hudNMLvXsUlyByZ/aiUqLd7zf3WCjghHhi9y4XEsn3U",
-	"8GLWV0TT2LSYGu7evyM3Kb+BR+GEWtur4J58AJdZChPuSAvE/5QmoTzwc0A8AnK6j/3N9sjzZ1jasKB4",
-	"VmXEXDpJKChaOssj6BWm1Sky4SYPMjtO2m9E/R9lHN78WDI0zcrZPcdxOuBijt4pL4OUMQuxiGxb21sr",
-	"fPdKq/41yfQR1jwrpnwwgSK8FFJ0wEwyxThhfZZAghVnFh0Jw3MAtV47vCah5r7d+UxmR01GBCAoGVHs",
-	"kwLkeMptx5ZR1VTI5FguVp9kGULZ+kyiTiwCGgOWedm+FJqhS6S6Hu/GUI3ijDivtCeNxmbw/0IR6FcS",
-	"fQNcYvgDZCThBQOFjNc3vB8qq+cALwSMcfsGpxa0gE2U6Nnbn2maN1nz6fn0qr7fiMC1NFhUv31pTqO7",
-	"f/VCbj0Vvxh7FW0498z2Hb6zkoajn1kL31pTe5Zk162j1r9FwAhqJuPfmdPlpWsQoHDhCg8yBJCktblV",
-	"LxPd+oyeiGT0sDAWwJSySb12eazoswqBn6+YlcX3EvZrZO1d4UqsUaZVeJius9UmDq3FaqvdP/5sNTfv",
-	"8Mz2v/wZrpLezJyjO8EiIJ0vLD5F3djZKaJPLk+OyM7u1j40gmkZrAIRzqAEEMZSNUlAr67Oz0zdBg2G",
-	"6fHXenSb0/GY0cTU9euX6Ef1S7pLT3W3anGo9GDMkYAcojbvjiaxisY0URvwlLa4Xb1RV3OU5/qKnknv",
-	"/2fvW5fbxrF1XwWlPxOfkmRZ8iWRK3WO23HSnu44mcTpTHdpjgmJkMQ2BagJyoqmK1X7afa8xzzKfpJd",
-	"WGsBBClSlnzJxeP5sXfHoigQBNYN6/s+i+530SPqtTRYACVPIH957ujg2ZN//2u32dliKejCeTAp84gZ",
-	"bTw+MkLGTPaOCQVgtRizNbgCpSSB3CLJUAmoyMvAjnB6kOeh6pfND5i/2DM47zECbC2NtBWK5fBrL7lO",
-	"j96e/kWzdJaqJOJx09yESFpdv1WMUNp44QE8XGsTiQy4Rqz3p6/OLk7PLj6cHb85e3n67vXJi+dqOAy2",
-	"6tQanoC6rgdjxnHnkSRmIdiWdFLIsRZafJrGXML6qLtaOsLyoMztd+ZbXGEcyUt4tCO5DIPmxMPEhkBF",
-	"iKBlLI8HKp0GXe9Us/wZzGgnQ54h3Eqn0a7UpR8swDueZLCzv304fXdy8f7k+M3Zi4uXR8fnb94FW/TQ",
-	"1F1vKXRNHGvydG1+epSYZeQQUvXVwxYyUXE8ET5Gr+vnV5qw1Gw2tToTLqCjEnCzuHFy9C0k7gRbaCfb",
-	"RNCESLpP5m0EOQ4xnhUMskjQQvMYftFWtRPaDIViQulWLI40EcNE6PEFaTs9+fe/9t0uz39mEafU000t",
-	"5FFCoFIzKvoCWc4c4RdMoBZd7Jz01R6b7L2QIalHOMFG7P5wyhtDMTc/QJxh7AlnsdKpa9ess3SuWMr7",
-	"eisjbrFBmPudIyCQBQwKow2MtnSYIl0bW6ovLc1XOW+Ux/viiRYFBemw3dyrz12IhiAo1S6reJVYIvUW",
-	"KmznUSJE2GQfZBrFmdAVQEVYBNsjyC/OKU4+HpUFOlbzi1DNSeaLL5VOWKoUU8NUSK8rV7I5N4YIOAXs",
-	"O0I5TtYX6Vxkm9OWQQ9th63A/QzOD1UlQyEjEQYwHqo30RIsfRsrqHdgy+259Wz/jhaBSz3HbuNVDEe0",
-	"/ywhEr2nZf6ZwCylzOsvvaxlYRIsQmXLcK7IJPqK7RO+gOVqZmgITb/M/S1HiEGuDXXJ+ypFfE+Rasl7",
-	"jV4BKdUiHi7NLdWrvBmhCd3dIrgdPJ5PneygRRllBnVm6cxy4fuyD4gfB3hC7OwG75u58kqhOEb2JNCz",
-	"PvhzkKvJeBC36mb5m/tL5eackOw5q1T3OrWDiej+nwAPgDH8OcqoMfICNJos1qeUpckCaRwUrPo6ouTR",
-	"p3GCtMCP7OxZaifz94nSabcnZ/mNWVCgw9EF70SaLBowmIBpvtBsrObMUjeZX22ys3wXudBQ1+7JrFXe",
-	"B+HGajQCwR4rnEuKeXCFj7dRc5mp9ubEexArpnsyVICAitXg0gs/1Ax1jmyBKYBpDZx60F/s64U4xUw9",
-	"UE16SkTILek0lPFqHsf0ghypJVVFTIixUDNHkT9Bv8JxYgc8jrGc5Z/7j5BIBmWZ8EOYcBorguo92sw4",
-	"0sg8MzF7Eu9hBZSwKTCLr/Hfr0WA4VMdg0aq6MPpcYbDJ02oIBFazZKB8xQHrYMtNo0GtEH5LIyEHPgY",
-	"WKfc4BV5HW1NLuLKnx70ZE516OjDi9OTs+OT90GTAZO2LQFaCTACa9sBINxNZ1N56P2Y08AMAEIbyaEK",
-	"LA9BT1JhEVeNmUa7PbMuETsNBAQrHNeopMks2NrKJZhnt6gxUIXKnrSei59Tnhg7jrs7W4r4PsyLgrUM",
-	"jTl27QGTDpytsjjqJzxZ4E8BihhbeDCY0T0ZeHxhbilQDdXqZj85t+VaR85gcSpI78cpICJbF4RqoIPm",
-	"FkyVb16JIxbaZ7CTxgJSaN0GOWLJLvuB62gQMKxamGkj1gioPuHxF/DAwed19xF4mERMhQde70nP2h66",
-	"PMP7I6qTuL/g0IL82yDvD46k3ew0d4BgF15GTzokkH1cbPoBSxulXafe5lwH0NWibY9WYEvOqaR1h7W0",
-	"cvGRnyEb9ItnmTv1tF/y8leXUg0uG/B/PZbVonnMU5z/rsYyVFg3oRnIj+Qd/bFqKLnIvlYv/LtbO/ot",
-	"+fWve/Orwfkf8W8/7sq95PTFL0fmfz+0+63LTr/zS2sweTn77dWz9FcZt377+5n6DUt89Rot2qKkaX4t",
-	"35Y091bi4Lm5WI5zvPdgJt22U2xQvoQllxUv67WSykyh8eC+l8oNh36/2vH5evJLrCef6lP5bm9wfLp/",
-	"OnnZ+qk97YTHGxwoLym/3tniXjnnpIWP768veILNShtMevnhEQYdJtEmA+sCJD8aeGQG/toCrxsr/HwZ",
-	"QmH0SQwqcNYn2Go5rLqKji/6LKuVb0dmMempGKTX8wdDNDNLEghaUp4KFCnHtQyh7sH+fpu4gMkxaMtg",
-	"CxEZlLYWVmPcROBaxFeOJddF6IkYxmKApVg1SzEODSOdI2fUtm+Hgt1i3poJkJvorE6xclWcxVaGWRRp",
-	"ejeOlbpks2lGBel2bd2RcOVyVJqJORI96hlQo9k0nR2rydREjAGfhQENtZgsLNTMzWvXy3+oiwe5Hl1E",
-	"bQLehePrzQbmB9l08FnPmDGQe86RumCg92evxgdpdCV6tS6DBtvPAeXhyF5ssrQmg/azngwyoxnYxBRS",
-	"Osg27ILpUq2hUF3EmlG+RtlkAR/YciifpeOLNJoIyKEhhYYq39wm37bAG40k5MaHvnVVc+klfE6hNqse",
-	"TARS+YUCdP/pfH9C4hG7B60tWAovUb0NfgoJQrzXj/lCX2TSVIHWk4ugbsskdPZ6GckQyh6BvdGF70ah",
-	"fGLTDj8k70ksCFFKlS0mqXJqC/R4NHtSJf7sYW0Glpsl6cgnpo5tjtZ+Pp2mczHLepckltPb7WHzDtTE",
-	"tqDoHAQeJ6WYPzR70m4D2JD0g0UQf4YWxAoCLGbYGy5PwGS9LHnI7N09JBD49gohcl6a0Y+Q7y1Yyjag",
-	"Pd/PhWcbhLynbro21XXYIH6kuTMGppheuNS+ag75wPi1nVrd3QBRBnySGGc4nYfGE/JZWKXcb75pN0Wt",
-	"u3Ow33nWOtjfb62S3hKfpvbSp21zacTT/HcjUNqq+sHf06jWre0NW8P9/jPR2OWtQWOXd541noUHovEs",
-	"3OEHvDM86O+1V0enehOdLj3rr0/xVBb3Lutxfa7XIln64qznKXtheDm6kc/1mrV95a++YFzL7kQvfOUr",
-	"pjd2sLP/tLN/4zdGk9dvdAY7rcaB2Gs3noa7orHPd4atwbN+WxwcLL8x1FXLm32TDZbZ/Ht6Tzfb75Xs",
-	"WsUY0IUijwnLA5Qy+bOGTw8BsclECuxCJhC2WcBseuNMBCPPVVkIsiLnE45W69kWnjV7IsjLgWWX4NsO",
-	"paBJ8QPDd7imJwsQgSarsEIYymCgjGxFIh5i2gP3y2lxRVh6LobaMMgYgBnuXtlJWawVa7daddYXA26P",
-	"CqkojsfvFNvN+YLiM/yyw0VkUeFSXkQ98i7UN8lTn8rh+SM/vzSNdPqUM8FzIX6iKKXi5R10XpM/BMri",
-	"NwdToKzFHgLV6TQp3y2TpVX4PZ3yhe1FgMLzzlY5Y715ynsI9kpLtCfwoHadEZNVbiWWBYC3qF0th3r5",
-	"wtgGtt9ssAG/WaBX1WdHvIr4lrhcQKYIJS9Mt+Z8A4q3R/N9J4WjrDfYrchNLbY9EFyJC/ugRXIqh6oa",
-	"FHasEsH+/a+9Zmery0g/I2sSQNNrOyMXcKAm1bzJAoLbBoyHoe7JwEElLlwjYZ0F9v8jmju84CmVEECH",
-	"diJSDq2UhywAGC/eLfuHuRLZpW2LY0CE+FnfZ4CDdjlquQKlT9Q+gfpLfwEVmnIeETtvFajHa6CC9OWX",
-	"aibDR/LE9QC2hOcuBDYfxyqrIm3cjnwtiqC/YMZtWldbuTWaO67NEtuKnWWlSow96M2fBPfkE2xs3msx",
-	"4x3bW1YEAiqefZWOS8U3lc4vwLtDKsAwl9mXyx/Hc5MbuDA7cs+BfX7wu+gROX+bjX1byAGcJa9FluyO",
-	"LWihFziRrevS2HuG8GMol0cTaqdlgUe7W6YHrFlgP0yViaKzBjdzP1evpeRhEkGLmYRzpKngcNCSNawP",
-	"iejFeN6eJLYPY2aIOY1NBJdABWB5Sf8wUbp9zDm0MDnGf78eHgGBuUM1UuOc0qIn8VsWRWAyjCqW6A8a",
-	"mWwLgOiyBZRdsv1zNInS2uf6tRceI7mxuRLYWU8m03TxC9okLDnlX/XbRAyjT0WgAyOAYB4dUbcgzFik",
-	"KeRJWhwyYX4Bj0W85ZIHYVZAMP9YCUz1GYL+f6/3qdUqJwaqly9fzBCXj9+emGnYwsatOJNtU1Jo9gTq",
-	"e1u5wRM1S9n47c1zj2HLWkrFgsu1EKPr04GvwV3jBmVHXqVWRp+4QNF9YTiL4wt6xCMp2QkNpV7biG/f",
-	"Ec9kFUWvCuy6Fo21yoLd6ucqlgdvRedtduE1IFmT4bvF/K070+/U02FL00r2b/sOPDd3FE4iGekULWu5",
-	"tytcUxnYHsmF8VvYZUiU3MgTg/+kk7lIg7LVIX2Gda1BrLTD9GCPL6KV3DFfTwZe1xZmYpmRRXaxYUQo",
-	"DHrSLt19JqM/ZqJuxsGTMCbMqGd66QQ5CtMxBsljFYd47Pr/6KcK6LaI0GMc01aGDeBZ3zShyqBKRrk2",
-	"arfZk3eShQOqVGjNtnMWyVEmuoUykU4lkkt/AJcorXxKEoNYpSHsvxlcT1Zi26hkaDnLzTtLkwXbb0Gw",
-	"QRQBoEhnoqNQDPksRvaBgdB6OIuhgqNA5GFFz3tPrtX0ng0kggDk9O3VbobuTehP+2x7f/eQcba9+9SN",
-	"OBWyJ3HMXCOCpcmOYQVpD1tolw3VEAihUc4si57hg74d8Vu1q6j2CTnlspxk2bLN3sQ83yfD+KMbvdEr",
-	"WcUObqVfbwZivwF4/S5d7Y2153wncYH+wBdPelfwIXhFkx3pSzSLzkmpxKreehN5O1G6TiZzlAULq7SN",
-	"yh7mLrSNymchOxkh3+n8h/FjeQtYWFUfP35sHHmv8rrV9fHjx9zltMhuJztoN9Ky8uD5ONKel9eA+ZMr",
-	"ZLLsHe5F/21jccLCg92VutXShNTZVCRjPiXHjWdvXnwDtUHEXdCRYAEzPueODt1WJ0APutNiIV/o5jda",
-	"ZqJG3hsvvFSpiwmXC9uBpgtybYnAds1UKWauy0WyCM3DRjmKX5rsI49S2/PoSi8m+55Mb2+H2t76O1eK",
-	"vTZDepcNvXohLj/onaxFOy1pEuFBsAv8l6amIHRcMENelFgmrozQY4oXl6Y3TRa5MsPOU8QHVJEpG18H",
-	"fj2SaadtPD//FE1mk1q3A8gC40ngnztuSo0xGaHX/lo53+d6ddpXSgzqdJGyze5nfjYZLM/57KdZiXN7",
-	"IlYpSCAxv17SIoYGAh7Hfv+FZtFkYvZ9KuKFSa+MJ3P0oTMZQvfyaVqSAy4jNDmh/kaO0QMg1T4q0/Yf",
-	"4IUewBAE6xKCl5pMgpC9GYkkXoAt04Ucp7WTdTKA3mAQST0bDqMBtA3CIaMXJUVKBthCEUz4pws+Es/3",
-	"Wy3XTjsYG9ctR8LrNO5aJhKgTaAyqYfgM97e6UcTIBO1/z1Z72GlMrelfoBv6nzV0kwcGf88vBmz3mLA",
-	"NeAS+MKBTkQRjYQNvyrVO16LtXU7PBKV70e2Yw2Uyc9cp0f+VH5LNSUvIypV4Zgsbm5YzIf2WLNhm3ir",
-	"hDnOy5SCcw1ZGai0Tr1JsMPnpbzCZeuu9Zj3fs28FxMX7PPGnO2xdWHdPVpW9P04VoxP2OkNPP7diEMc",
-	"skDO4jhgg1jwBIjUzMX5um3dg3Ggb4R/+23FnnIDxQfEG8tMeF4t3kB7/IbVu+LGU0N2nqjFZmv9PhUb",
-	"vor5sbPwdcxPu9u5N/PjItbvTmzhsfdjhWVcJZgwWTCr2nG7rGib9tWftemsJHZ5DQE5Hv9Y3imIjklB",
-	"3DZPw10auAdx4+ttCtUDm2jwFG8zyCxxT9LaNb4Tb3nIvHgdSPX4QruoCGio3LmQikM/N5AqRTJHSyWO",
-	"u8Dy/tFP9WQJx2DdY8QBThXgIgK0X5T6zPplidT1qVMRgHk6XCJYNIPKnszLeurewZz/kJHUqeDh4dKQ",
-	"LD1KE9R+7fyMLGUgngQSDRQllxnFFGZgwF9IdeixmiV0UmYBs+4EkM7JqkZQpVCEL+aE5Gfu9JRKJaOV",
-	"Z1FrG1wYHe629Zxguzzyt220kSYIMdT9ncY/naSSqjJncTSJ6EjU6ZD4KbDHP1NYQY/W3ln7G5dUgWDt",
-	"wmM68eupDjnm83XCN1aU9E3Yl5Z8N1/ld3+9dZW/3c6qrB/kNFEmzTROh53INAL8Z3WhtfD4d1XxX5qv",
-	"enFV+0CL5tokF5vzW3wTjjvfjHFXxYdlp77tu+NqZBq5eDImZiM4zRdHtjDnzlJR/aLYFQPUp8TwZgVZ",
-	"mD0TxuaRRACZss4OaIjn4S59VE+WO6lVXrIEdQU7EFzAL/4kPhr9G9YRb2yR6W1epOqCoqOiVfYDKKmW",
-	"WlWhhp6rHFvg4u1P1jc9US15mLuysYVZWH58i9Z003CzY9Fv3cwaa8aQOJFSFnpgqPcumdx3YqCuRLIo",
-	"N7nu04J1vTJjv7Zr3ss5iLsFv0i5Bk+NhYAe8i5mHrruKEbsv30GIcqb0JzNx6onJzwUxARa2WDPbtlf",
-	"bwxqrsEeHsJrrx/z6VRIv5v+A4KF6YBmio33ntoIT4R90Kru+NeLE5zke2+Qv8OubMgk17cjq8pf1ewd",
-	"S6QZncZBvyUaT/n+bqMd7u2IFj8YPBvumGunVlsUtFGJFSKTJ4VVhgQPOlLyYhNCDoTumm/IWRxjYeuC",
-	"j2DOaoNZEm8/be41W1Ty2sjA3mmHN6yj61u8cWs+Nnh/2UI/dHebkNhudmuXafeXWmX6LG+TiaZ8LaOc",
-	"q/zoQq2+bin/nXW2TdVz20WDTgEcDBqzWAyRJsH3wjztyYmJitstn0SdJCYi7UFSILTdabWI4BtvDBoD",
-	"iZofskRMFJ5OI4dBymbTHFdahRF9SXPylXEn/tbnjZ3BnmgchK1+4xnvDBt7/aeiPdwfHIQtzzClKp2C",
-	"brKGelrpD7btD5KpeDtW0rbJ4RsCHQN9Yd5OrbsDXTVapHCvjUwIzqNZq1XRV35FPR7/3Y1VyM+qZx3s",
-	"wi41D/bDUvuw/Sf+x0UUfl7VEPQOtty1yjBmPxZ6VjwOa8hx/fpyiemw/SA96TqGrm/1sRz+dYvOyA8y",
-	"Gi5x7SspClVsD3h5wzJ2SdpsJg3n/zqp148ECkEGGzRlBf1cO34hwzyMkJTYS4B4QoYXcK8L26yVg+QR",
-	"FMRZpjUgehUdPZkVx4cOvxdh89sk4hdDAJSvzr9B4xOn5/YJ9m6WYJ+plL2k31+ZYdMo7ymxzj3eAzxf",
-	"RMNXNCmb2t6q/qiVJiHbV3/RLIjCAPtwAy+UKVc+vi6oAEsx5ek4MxTOC9TW6rWdzeBKD5nc2S+VhK1o",
-	"PnkVreVM0AxKrEo+BH9gHsX5gxuf89E7exOHbIpB3maR27fWyvKFAuIbz1eVKbRyfN9dm8mj67sX1/fY",
-	"vbO5dyVVn3vwrrl0ByHlaSTWq4hklzOesmmirqJQJEROPeDIRw7N/mp1raTJ3go1jQUIfKIaVCZP2ZPB",
-	"Nn3TG2BQVb44zZ7hy1YwimXQYbtxwHdajf7uYK+x1x60+MFwf7gXQmyh9QxezjhNp7q7ve24IkZKjVyP",
-	"Ysz7orx7cT2Tbl9JrVvD+yLV7u+gfFDb2Wnt7D/bfbq7e7DbebrfPtjvdHZvWTel2V9UlU7Pc8vmseRx",
-	"NyWPyF/z1ii8tfux3CxkH1fZgO0/6b8X19U9vLe6gI0vlRXNLDcBeMhfDt/xUFAbwJfqHkX+5mHsrVFO",
-	"xVa9c1vImfMFi2Qefpr1dVMZoOt/uqyvSY3mXGaTjIxRdn8z8SnSqa5GHdltuTb2yP0QUIkYs/xYrMiH",
-	"NHaGHmzMlj3gHTRkgL+a88VFtIx1p7YaQNm57ZIzFu9FbjvQ+YpKMF5Yam750g0a/sPdxRtBdpvVc/IQ",
-	"49wPkt6nW3s3cWc3riJB8YiqK87+ZcWkUy/2LKsnXRvzLdeTPP96pxWlnEMnrWhd3csHGgTaqTBfCuJF",
-	"r1CTJqFjMBYTHlKn3ZIXf4lweMDPLrlgm8v0JLrpblHGCE4ynRe2w+KxlU3NfQRWwbbr2WuJEN87O2nm",
-	"q4I9iaK4doLqVns+qz85OfrsiCKg+gV10Hy0+lqolkxBh/+4qNQLKGb/HKfuCxy78EOP1VyjwNdDqOXx",
-	"MCRt8dtU8rLFV+vW/uzVorBX6/ZqV2ft//mv/+7V6r1awuenS3802wL+Np3142jQuBQLvJieslfr/tmj",
-	"npkXPOV/ff/mDK4Xi7/ae/A0FRrFbd9A3gQXqPYZXPD589JB8rrm/0zM7czcB0cVlQjuu9bYzmqNU/ee",
-	"87kp9vkUJyl/2A5tzD8cv2icvHz1Y+P0rz/93Hh99uZt7R9rT+dRGIpwdR2SBngnci2fv49IePU3ztRb",
-	"6xoe63I3iVeOwpDCUlz4LlSx01oeqdhP1yjIWde07agy9PWSlWpKVD0quc6FPwnegm38SSyO3cfNKU+0",
-	"AAI9Y/bwbsabGwMZWOWZOQmcJ/irPROgBpm9J/wezyvB2fAKYF502F63NDnYpW/ZSM5zBCGRVT15MK4R",
-	"ROF953grJeLMTUEeKwVJvNF4VPJexCRwBTIuGkLPn4RZxk5Jgpooc9gF/+PP9Zp7I5spVVddWqsb50yr",
-	"760J0KknNh7Vuo0DF9pmHhxbtaZQnnXNqM18cZSczXvI0syo02gi1CytdTst8z98TNhAkZ7GfHFWSTfx",
-	"+sXJ3q8f/7b7+vdB+ubj68VvUavz+vxs/PPHk52z3/+WnrU/LM7aH9q//n46f/3PD63s161Y3JrZIC6E",
-	"wqarcmW0w7+Xgsy9uqFv3Um8N/scMDhfxFtYLf9SXPY5vxS6FFhIbFFSzBFedbJeg9Whf7MeYKuM0Yrk",
-	"zJjw02Fl3ncHAOqevLUNxkzubQauvHmKglNwsYrOVop5/vN+NBqJ5IZIYzvqTcDGFcVeH2lJTCOPsOAb",
-	"woJRCXesknRZ9cXsLn+uTayCQD8wMp5IGlVNIeRBQtUhgP+KhWmLGHTkp8OIgMMmoeGDtApjnG02nrJY",
-	"cJ2yp+bdm++QwkSGM84t3K+LNV6eEbPuoQF+eb4rkdclU/21MNxLhuPbwnJ/vqsThsoZdKhu8j3LG+PB",
-	"Q7u9lXH3oG5baWlQpaUa0A2xgZDwIgq1SrayVGlJFVGrlJo7QBKlyU74YJzP3kAHBjDdIJLRA+Uslxj6",
-	"0QEmgchhMkKJ+gmP4gfS5QhTYLGix/BybpsG3nVVLT+6FfTt8Hv/IZW12yLTL3ABXrgurpVHzbnFCqu8",
-	"AAcZqFkMgFmznL4GOL3wPPd1JJ0zDA8yU3wl0hLbew9tfg7lsqKl50SGmmA25flfHamuwWPLQTwLTdJQ",
-	"tHJChu8zSM312chRHGeEyRCeChl+B9nIt760rAQuvFBQy/F1/+wbKhf+s59WEdWWExfYt4gZPiBaEzEQ",
-	"Mo0XmN9T4+cS/BWv3Wm1mqXtndXL6RYAfPOc7Vq9xieJmZDp3IRi2Ds/GXIzL+ucolGIa4/vkc9G57/S",
-	"aeUaNDeBzlfC8tfrBV1JSfmPaiT+7fpB6XWtage1mYFdMY+b/a5wsG6nbLrTS73F9p8Z4cPna12H8QsF",
-	"x+H4joHlI+vtgsMgZPZA3X06McKkwpORd+oToieBf8SWP5QsC7Ez57N226MdMfBRfRee5756HhNKxLEX",
-	"kOblwfY6uud7gKfU1vd7O/JGzv/a/jkXuBVQmPYmwSGRShljEGjqtvM2PG7yyua6lc5xubnOo6e5t946",
-	"HPFaYBksgGCHG4/zj1xKJuJTPdVdV3hq1cPhrhMt4iuhq1lE9lpVOJm3NJJzfIQvi5UpxkYHjVa70d6p",
-	"xNP0G53BTqtxIPbajafhrmjs851ha/Cs3xYHBytCoN3zVrvbauURjmfRaGzC0ERMVZIWQyNvD9087MlN",
-	"7qrgxy75x5DnLkKe8t3lWTta7KW2jj6r1HrFAimnRhYoJlo1HrwMAhxQerViWVxjkuz2dYbt0Kin3mWB",
-	"eUiVRP+E73TZD4InImFaTy7+57/+G5VYvfojVl2jFEqph1QzBRgNgUTM/h+vxNdYfAo+yJhbgwy7wCOA",
-	"Az/vJIcSwfgEJEwBepJZrKy5B8pTE5imKKXS70wL9xNW9MCXMwGTpdMojs1lgP0h40CI4cDaikhehHyh",
-	"g0z99UpdipD1FyzA/87tuqDO+oueJKZxGOA2XhYQF16xg7jL5mORlZKt5gLw2GmRz1XtRY6NKVY2eqUt",
-	"jWqzpSuS5kgq5siYcEi4gMzf7RrCHwrFhIOmlF027EmQr/IEWw+iKo6+I/ceb0X1nV86te6z1oZe4EYG",
-	"/ytrz96vc8318641icT6Z6IoPblorfxf+/jpq9/f12427x+jdHwuPqUrna01aJEGW0rqXiCs8h9xfvHY",
-	"5rvxQS3sOcbLjflm0cUa1Xn0H9t/WqrMlbWWQvXEZQeuUsKKhRJ2xEYznoToHIxljxX40QgJAuHYHSKM",
-	"oUrMX1LFOi3yD5pNVFJBfr3kgdeuuuCIM5f+UPoa388GY5yJB0lKYd7V3eyKTdF53hIPlnPZcnjedV6u",
-	"pILgyGrvsX6QTq9tycC2iESk0C8hWa6vm/HplD05f3P+ts5MaLXf7jztsvc/HjV26myfhdEoSnXd28Fb",
-	"udxAI/TPst+DiE5PBsR+fa7SqRMdTWE0gRbpbBpQv6jfumEGQp38XoD5cHr1z/FA6HZlktJDocJJzR/J",
-	"BRVne7NWqzPQVyP2aRJL/bwHfCHd7e35fN6cd5oqGW23W63Wtr4a9WrsKhLzH9Sn571ai7XY7h7b3evh",
-	"PQTeySxvFj7v1V7vst3xwdXOuHHwz15t278G7gX/Bopns+5q3dpff3j/8dfOi7cnP779qfP272+L/4Zr",
-	"09nUxPDtX8b9V79cnv54Foc//jI/ffVscvrq5ez01cud8NU47st301/bL1v9zuno17//MK/Va7MkqnVr",
-	"Kp2a19Ldhm2xja6ty6X8vziM59cNwgy7vY/cKs/x6/gnHo9UEqXjyfP3Px7t4N9wZzzfx39NRRKp8Hmn",
-	"tX7oadbDe3jmknDzo0txp1Nc/ZaAnacst73w08fY87vu7XfsysvG+R76N2B7WCmIdVDdyx7DeBIWOLsW",
-	"sLLe/GholmooAkaNHqm/qqESVY797knHZrsxLHp1qyHhwkAQDlogzcBNbooD0aonoRea3JT1dblzSBsM",
-	"Zzcwz1bqcCDEiFJto2g8jITjxgdQbMms0K2gD+ir2k8PWk/bJvJaZtOloCkHAr6Fw9jIRB/jUyKa7TuG",
-	"Wl9H6/jN4KwzKsNHh/Y1QSi4L5cwESQmBb33hy6cjzQV4TH/XMZHRJiZYmRaREf492yy47EYXGLHR6wG",
-	"l9bshuIqsr3iWhBZB8rtLLkVK2O+AlrhJx+RJk/rAyvMQL8umCI3ZxhmgMUrvhMt0sZsamaQNNDq5NKQ",
-	"7bfAb7TRyzHvtXh3c1tQ0WEYv/ARj+SK2S58LT/N+Ejf1DzfGWTFX9bAOeNiDZX4OycvQvitB60vIxlp",
-	"y5QHS6OirHDXkeufJOmzsqD5Av6ul/QSBJx/xTFEY67TJJpMjLFMRbwwoV6kPW69mQwBymqp+HqShxPz",
-	"7GkCT5hdSWoKXbbbetZkMIJIjthCzRK/V22teK8ncwEfJxoG/InXIlh1MusiwUzf0umuWYwNfFOjeK5V",
-	"PIKf6LRYyBe6zsJZYkaPYTQcbuSeG6YIjmUju/UraQNBPnzdKq6dpUg7eYoHVMdFJXWH/1j9lZ+5To/8",
-	"Sf+eC8CwectNCW5Wj7zSR7Blz2/WSDmOLX/NdR3mJk1zrRRW29uGCvn1OxJp+eL9EkztZQrTyEwBn1yg",
-	"wqr3heEsji9kJQnFus50VYc3/CcZ3X/UazMgt1/9XEVBtXXdKm6Vlc2XD9IyfNf7u6yt6p3g4V1u7mvP",
-	"eDL4SBCFhXbRWX+jdtHVW6XksMfqDX4RZQ/E/uKjjaIrIdkwEnGIPe/YyAVRAWhlHrLAJPcBG8SCJyYA",
-	"gYuJrhDGPREpD3nKAzxFBSxgCDW9npyPVSya7AVYKRMZeFzDEFXlIiqeUp3tyDVYgV3BG6PMaNXZch3K",
-	"2+JKJHkwUE9Sx6rmC3NjKeZ+jDOTmcguHEDBiDAiok+goSzHq5yLaeouGHMCWkKSSp7HqoyTRb4sqCNT",
-	"NcmW9kVPumYuqRJo6MLbwvNjcFgSKaEldc7mhkW0JR9SdAlqyM4TtdjMChe34LciZXJrB2ln4+s4yHa3",
-	"c98O8ruVS/lCsfRjF9MNwnVinLgzj16S2pNiYgM6ZuFs6j/Q55cex70EPmJiOJ6PFbVe6dShrP0zIUtm",
-	"nD8ca7ITWwZxDrsIHSk5j+vJzKuDWeEs5Au/dzwh4crU1e91k30AX5xiT3SxWRtrIRg65CgKlJV8gKH0",
-	"ZNazPEeqZON2B4LGZzur7V2WCI0ysmWWRpOK1jMtqlVr25tSaFixVx9FknmzDUWx3sE+qLD18FuwDvpi",
-	"NJMP2MR/FbqMRzKMVQ7x4bk32GsVUt336vO+YxSg2aePSMBHJOBjYWyTwhjgDb09eJcG5j+wTFZtU9dE",
-	"Qbwj6rmKZvSSQ/QS3olqyEQF2GHJdj4CHh4C4GFlhEGYB29ZPW77G277+qYoj+VY5RtHely71nB5wZKu",
-	"JtVIsJ7OU/xvgpRbgl/onjfZ0DY04dASLN7pZzWCjJw6WOssRlIQLBfESl1C+zJNObSN7h/sPkNIyUGr",
-	"Zf9rf7+9dQjfgeaI8ji2Dv0I+POwAGmSHdhnqVOZNCKpO7afqLkWSTYM9u9/7TZ37BA6+3X2Zirk6Qt2",
-	"rKQUg5Qdq0SwnWZry/u191h1KPm5d2IU6VQktqWCh3VbZjB/QCez1P3h3drRry7fm7pNjV0QjQmPYnfQ",
-	"oRI2GCulBdGsOyJceuoJ0BmjTlX2U5aB85pZy+tFZgJZPFPO0iXamE8+ir5Zk9KfOI+Nv/iTv5o5KSRX",
-	"TyzqaKvuqlbITElslUj1yrHWpaT/dLZos/xLR3FsJ57WU6GJxT/PMa8wyE7D7AEP5kO5np9RwmWqsSsG",
-	"Y33XfBjB26ajKpM+ESSfTuqwkYZG5M053NEdkqUkihLzwaXueh3cu60ODTnXtQ3fCqhSluYUT8wU4Tub",
-	"RFpHckQDxgaiZBZDu2QcmYsUmIZoIBiqWdHYU2XmO0+4VWepUpgN2tVc9ESlvifL+WjKpqjYnOm72s5O",
-	"GMiql0Zj9F+b/RO9uGxwx/hByajewNkoS8eJmo3GbD5Wk8KY6sjtxDV7BeLHdfaTWAxixS/N/ngVpT/O",
-	"+rcZ5qFb754Qthouz7m5JvHXvae9u/RckFtQx1tmhDJyPF/exHIzlb0xcSVkinZ+6Bau9/WTq4qJfU1n",
-	"yTAIFF5hxh6gVafXi2sAzukWNgsCS/B0d2eXLPXezoFvV15EutKWQcsw/kKseMj6POZyYN6vGYRKBmNh",
-	"3453xx8Fj9Nx7fM/Pv9vAAAA//8=",
+	"7L35dhu3tif8Kmh+fVfiXJIiqZleZ/VVZMmRB0lHku2chG4SrALJiooAUwBFM1leq5+mz3vkUfpJvoW9",
+	"ARSqWMVBkjNdnT9OrGINGDb2vH/710ogxhPBGVey0v61MmI0ZAn885gGI3Ya3bG3EZ8qBtdCJoMkmqhI",
+	"8Eq78pbOSZ+RQN8YkoFIyCC6Y2SM99cr1Qr7RMeTmFXalcm0H0dBlYzppxodsn9sNxqVaiVhP0+jhIWV",
+	"tkqmrFqRwYiNqf7SmH56w/hQjSrtnUa1ouYT/RapkogPK58/VyvHccS4Oh7ROGZ8yBZH952YEUoCuI0E",
+	"lBM6VSPGVRRQxcjXV6fHZG9/55D89u/deqtK9N/7e839Z9lxf0tlFJCE0Xj8j05FMknHrFOpkmBEE8nU",
+	"PzqVdzentYNOZd3ZNBuNwvm8EQHFkecncjNi5N3VGyIGRI0YoUEgplxlhzlSatLe2mq29uuNeqPebB80",
+	"DhpbU8kSudVoHtLwoLVfOwxag9p+c5vW6O7eTm2ftfbZXr/V2N7dWTr6gUjGVFXalWkSVar+ZFolkzkX",
+	"QD3Fc9FLWAVy+e7m5nKrWW8gCeUohosaXH4YmZyLayWSgpHAACUZT6UiXCgi9W1EiVvGZY46ms8WRgZ3",
+	"P2xkVyyMEhao8o3/MGJ6SCNG+omYSZaQocivkt542d7aopNJ3VytB2K8FdA47tPg9n8FImT/+GF8eNeZ",
+	"NhqtPamoYv+gg0Y0+EnG4e1PeDmS8h/6Vf+xffQfrdP/aJ06SvqP7SNNS+vPtYQkrphK5kcDxZLFiV6z",
+	"QPBQEiXIjEaK9NlAmJlz9kkRlcwzs26uRa0RV9stpNdoPB1X2od6ZOOI419NN8qIKzZkCQzzw4cPRx6f",
+	"KKbgwHIdJJTDZrNBfvt3s1nfqzefVcksUiMYfMKoFNxS066+aTvPXxhNWFLAYFiSiOQfnUrE72gchV2g",
+	"zIeymc/VyoQmdMyUZfLTRArYERrHYnYynqj5expPmX354uR7eku6ATzYs0xpkrC7SEwlmdAhe06Yfg8c",
+	"cf3jIEqkgl/q5EyRSBKYEhE8Tm/S8yZxJFWHu/WDa4Mo1qOtd3hm4SrVSqSH9POUJfNKtcLpWF/GcVVK",
+	"VmWvhPdG40gVyTcgHMKn4z5L9FQjxcaSTFiCs/EHtNsoHlAM7/bHE7IBncYKHymn1uZKav2saUFOBJco",
+	"nVEkntMxu6G3DBhKILhiHOZGJ5M4QlazNUlEP2bj//xJIt9xs9BPhLCO8K6unkRXwds0LSgaxZV25YgL",
+	"NWKJFa4jKokaRZLou2FRNO3KSvvHX9NnIknseyZCzyGptCtbsEifPyJRM6m6UVhpV9aUWJqXTaXmOYfV",
+	"iooU0MWx4IM4CvSSmwWbJryN56pt5t1enN1nf4f+Z8IGlXbl/9tKlaMt/FVuXeIrcPmz9FK4LMysyudq",
+	"5VQk/SgMH7gzEZfTwSAKYAYyEBPmb80NaghMSpRlJKbBLY4D7iVj1p4lkYJ9etiib6eLns5s2aoXjPwx",
+	"ll1P2Z8rxZk+h0mnrFpvgyQRKE6emvvhw4danuMXDcQ8spUXEDCgM2TSD9pXeAPc3B3QKGZhflvNbpFQ",
+	"MAkqyyBSOEfBVUIDVXb0QMcZ0TtGqCJjIRVpNRqgwdIABEHmSA6mcdx9nHPZaqUk8o5PEqHpkvZjRk64",
+	"itR8KbUsrsdjEcvCQo6pCkaZpXxOeriSPZBJ0sgxFocSjvIbKtVRqLmzVAlVKELvvfUxlapLM6/L7H0k",
+	"tdDUQ9B3ksyddXI0gd0j1LAfwY3IffgR35SvFkzksTbNmD2ZhWBcE1MIMwaloQcWDzK4HmzUWxprEcse",
+	"djb7NOyalcyfyr4I53pQmo5QrXl1fXH+8KVvpEv/LQ3Jlft6+er7o3zssxJQrmfYZ2SiDd+QfK3/1FOt",
+	"EkoSNmFUsZDcsjkRWjsySqb+EXlzxGHfQDvSVwciGbKQoL72DPeKhRG9gek9YK+mXE4nE5EoFnbH+o1d",
+	"WDFv264ZD4n/Uv2yKplyvTwJk3p6lId6yGDcP3gzm7s+H3TDIzBhcoPDK9/Xkhk91hb7FGzU+ZAFMU1Y",
+	"SOBzRH+uqvc1kiRdI9izc3FJpbxlc/mgTeNCdQdiysMFxidZcscSUKa4IBPzsbYe5pxwpreKoHMJnCTO",
+	"dtASTE+HkpGQqoobikoZ5eTsktAw1PN4+EndSTf3XChyaqZRvp/pZB9rC4sXqUpkxANGIiX9JVpYAk3o",
+	"k5gGzG5/du3MPl9PgxFaGF9ip1nCkAat9mw2Uou+8O+wR25+chqMzCS9lb1MxF0UsuTLru3EfMVbXWuz",
+	"/b3W107UW+Eb8VCbuGx5nW5izh+MAKTe34K5LJmdW9x38kuTLnzW833/vejVTexztXKh7UvktFdsMJVL",
+	"ddeCFQXDBRwF6DlEXmNtw26BOxM5biTJlN9yMeMg6pWWvUHC4IdZIviwvv7cYQ4nMJASqlr4aLXok6B1",
+	"aJEkJiyBGYPMl2lkR8t1lS4nZ/UO/7oH9k9tQhM17znChVcbTUCSBNcWWaF+7hl4GPMRsNqxNglFvMov",
+	"YAMNn6uVy4QOy5cofQBjJOh03sgHkY99wRLDkq+jQq9BMqmtU0QzC/rzp9psNqtpO6s2TWLG9ZkOlyrU",
+	"j0hIvvoKZsW4SFX9IzbW7crGxxhGGcHyxQzpQU7HY5rMK+3KUWpe6VmOIykjPqxUK3fouN90O/UiapVx",
+	"JpKQDBPKlTlj2pgGVVDvnb2jDh5zOJzZYX3Ql0iQsFCTMY3lshHBZ5aMx33aHH83Po8XfX5EIrJm7oym",
+	"jCEXIn72BxPRNej4OIt7HW40Err4Z8nJFmOmRhEfkhno4LClmrnWyT+nQjET1cK1ikIyGzFO5mJKqLwl",
+	"tC+mChysj7QxRxyjYNYswQn8wdtwM0qEUvF9hbJi44lIaBLF8+6U0zsaxbQfs/KjkDAygzCwEGRM+dxs",
+	"ij0Qsk4+FIVMqdJfery9uCn5vInfGUNCH9dBIsbmClMzkdw6S5vgScOIVep9Tdgdo7GmJXBfwqPg0aOa",
+	"hScJC1T9DxLMELSuuaj1sqe8+LZHLEK8ocnwi0pjXwbG+mN6CSknezvkdfTtFxG1RZ/5Yw+lEG8pn/9R",
+	"R9JskFyk/d/7dC4ZyV/0CL3zduT32V7rTTMubxO2yog+LmZ1cpPMCR3SiBM5EomK54+/nbEYRlwSqojg",
+	"AXPGUEgV7VPJPK98wiALzyZYSDrQ9EmUHeNfcPsv6ZAVa86KfVJbIzWOM1te6Uwbje3gf4Qi0HY80TfA",
+	"JYY/gMGPF9CzHA15LeJ2EfX7Iz41N295d1fWtvipNcZyigyki2h+qYikc0lm+l9OlSXnApUucHdzBRvn",
+	"TGSgKv3m8pPw4PXQumUUMOJ94ostA6oB2TNGuZyxBI5Vlk4fQj7GBfjwXBjrTCxPhHF+1UwqDLGqUSTl",
+	"FBXX3zccmxv4Y+a45GbMiG+t2fl+rlbWs1rWyXpR2iKMnfmSRvMex2Z52N7s+vHaMzNWgpMnJ2bIyzJj",
+	"MrN7nI0qNJ7INaNJMAJfWyyGLv0uXSDYtnWsnNWbpoToajlmNVi56Nx9kG3z0PQU7zxpkatVSBtol0v3",
+	"a3Fij+IVLl2GxzKcHsBO1zBl1uCkdB4LGnb1+oERUZZNUWxhPCwI7+WrmU02aUhEL/wbM5wl3HRh8I8d",
+	"gS8x395xv3ThHkfSuBNdjprnS+TEXK8S9mkSJSzUTDxhd+KWhRjm8f14jht7SclL0w8jad9bdW8ViZct",
+	"A5z6wZKx6SdY6NUSSfQLC1cwXX8SemesKzWzROeidBmmuY3J5y4sBC14ZnH+mGnnBw1uVEXjBS8zGB+o",
+	"tEYSeLSIQycw3NwKycNL9JxKlnS9T+Ij2YWyMR385CzS8jxN81KMu6Ii8kYMScRTo+aPoJsVs9vAM72E",
+	"MVi6A6tPs3W7E0XnycTQnut/06U755Pll0iFXc9eXyeNyzfVMwzm/vb5Q5U8T4QUmEyrjp2775HTfvSW",
+	"3rFECydNFo/mJHiAtvBOsuSMDwQG1jfz24xxpynn/+VVNFWq+Ev3jiXRIErLX0ydxRHn5MS8pVqZJGzA",
+	"koSFXRtJwjfq3Zz219/66STUTLJLVaXd3N/bPmzs7+011t4/uwxFG3gc02gsjQUCMS6WSH0mU+4Bu3AU",
+	"hiw8pYFJMqZhGOk30Pgy0QdZRVq8D2gsmZ52eunXysA9tGyM5tVQTBJoOpp39RGUxaVP9h4C9+RqEk3p",
+	"k7YtsOYHRwD665zQhOmTOONY+GMFP9TU5Ot0dhbKdKAy5gzvbaZVPDRJ6LyCpTC2LOpHO/OP7jbR/4kF",
+	"kBV7ZJg80J/Nqm3/mls6GiRdkGoFy3A9oQGrSTahCeS8xuyOxW4pjFepqv+ejaIAcguAbXMxHY7apNfs",
+	"ASuGNG0YZ5X0WnhNzUSdnA1IBOdTX6Wx4KxKqKEOMhsJMLn1ZxhE1G3+gnkZ/CKdiPSq0SRU2elbn8PH",
+	"UBuB1B4QFZgmob+m70bjUY9iysdM5WRc16z2WJNSr04uwALBFYONjoZcJBh4Tx1SrWz16G5BNVa1EsC5",
+	"KCjYxPOiBEmYmiac9NlcQPKHkC5zESo/ZJVQCbnJ5OuLCeNnL8ix4JwFihxrQ/K3f+/Wd59VTeaNJL1f",
+	"O5W0wq79awc5TafS5tM4/vy513Zaz9kLTyjriz0oso34QPTq5J1JnwnM0S5bhzWKaKu2Ags19oIyPPd7",
+	"D1M1/bzJhA0jqZjW5hNTZmqjcPkCUscI+9tBs7Yftpq1w8Feo7ZLd/psm7aC/fAwN97dvaLhipB1g/Jy",
+	"bD3my9fHJ/niyf297T3y27936vnKyJPDtyweCdq6mN2dJidvb14Np8ffUcFeN9XBu6sP/enLV9dSzWrB",
+	"2+z4mq2DlePrjpkaiYKlfTuVICp7163dvV52RPpS9lM7RRtnSak7inhBVeERd1TkqifTsy1HYhqHegTu",
+	"hIO4HmOtvdH9suNi81ej/ssguoheXb/75ax5Hr06rLP5q1/CD2fRRXQ2e3sTj354MZyfz18d1oNWzPvj",
+	"00b4/as4O5uD5mGrYD6gTZZMJp+rwWr65LjEYiXIIIpjgqpFOmKUxBmaKuH4XVpETKZgGHilt4ApU4wF",
+	"15Y0HYoqZopDDZT+PWM8pCPa3gNAgsyxLBgRFzwoKiYXYyZJnwa3ts7BbnGucrzWuN7rfvjlqPX2p3V4",
+	"4SQR44laKYLapKcZdw+4khSYvN2DfetVSS8QXDKu9D8li1mguobv9yCzpxckjCr9NMorLaOlybqxUQu8",
+	"Rfoy4+szHqmIqogPidZzyBUwHWPwNuuN3HmG4eROauGkLcfqTpNoceoX3DF7j8s55lYl/bliwJr1P/yz",
+	"E7OBIuDuHaAGYgRz+hp0tE1EopClxkJMYFMtPes3hdFgwBJkXget3Rb57d/7C8xrVVn+WhIgSbWTvGmo",
+	"iCsJeQ71NyZ9CdWvhfTGnjV7uFBd92RvmVQqYQb2RYV7A3LJuwMkU+/y4vqGbE1o0oOSTE4YKJAmjuBS",
+	"2fpTlRFqkXTCkxxxe7/bs6LZTZNogxnulq26FNMkKAOvMGYfnApV4O3SlIe0sd/Yf9aGAVsteRpGjAdM",
+	"pk+jKS4wjOIR4vJhF48avMPdMZjPpWIN6q96VVPlA4Xo2Y/Z8vVVUs59UJls05IParmb2waw8Fd/ASuE",
+	"V6rfqPLVyQcgBTFhXFOPckXBzm9u614KOTM+RyaJGEQxW2BTheNThQARniyY8mBE+TC/nx76xlp8YBp1",
+	"YxHQeC1jhPLhlA6ZdCqrZuKyalEa0CpOa0Q9LThktaMbEjLCeA+XE2NjIFVmDoskW2uk2CeF1oY+okDn",
+	"42pWJ7fgJQWwNYwvLEARPsOCEWcSoFGubWgVoyhDk74AcYX7CgUdJoyFaTWtQ2sIqWI1FY3XpmNZ9DHD",
+	"BIzmroXLNF02r9ahyEQulp2+jbxgJGfdGWvOPaYPmDp4R9GCSUGEplGYfXR7r+RR9NssSL9pHJMpj63T",
+	"D4+5pkdT/pswipw/51HQ1hz6JdFztEhovg/Bjt0bitvLqk9FmWX9uIpaL41CuwHFuu13/1jmz8mejdU0",
+	"4cG5lKy18HzxFvckD6qy2driRLLfLly5+51w33LelO48aJB1nFJ/dm7yF2YfOZpJdzW7Sfc9lL/Xcfx7",
+	"HMRpksBqYUpCNs+MkpkQoebBIpHM32ybwlDgQBpH3NFitTKhSrFET/R///i/O51PjcbHb/5npYBCXzCt",
+	"fmecuBtuXwhv6AaFevKpDZ7ATeh9bWuLin1CVc6kd+mnCVXWuAERlBc5xX4y9ODIbsTLcdAGoHBpW7wv",
+	"1Mi42mnCMGSeOU4LsFHbe6two6qYTHVH4yVIbJabmIWY0UhJ0mdqxvQxn4k007hoFcqHt7dycCB3l+8O",
+	"spgqOMw0n4P0Rm32chKLGYQGJVYtzYwWq58azScjVPt9Pli0RxhiMp7uUks39Y54bE/bETKzBOuBJi5+",
+	"tOtXfxWjKKa+fb1eiKlIyT+v4E/jzDCeMRXFMebqCWTN9xhjjnf4B8nftoL1Wza7zJHwaLOIDRWc/tIQ",
+	"zmb+cy/fFi1Jykkv86EewWCnJrScR+kLedRxgFi2WuaNgGpZ9P8LPohM7Z2ZStWqyegSMq5JnMaCi2Ed",
+	"pv0YNro1Kj0PhP19Q4vcFxqdzqdWQ/9fU//fdq3T+bT7rf6/F/qf+yeF4qTItDwZ0yg+Bl6/oWAxgetf",
+	"s35uF8MWydBfZbx7DSf4xJO5SxWNnIjOH1f7Qfe+j6Wz15Skh7m5cLV8e9lA3wKa17G+Mze9gipxnFRa",
+	"/5k1jlP2CwIZ3W+QT0/s1JFH5jKv8DVUFYPp/n76TF7F1WtSuC1JIpLjQpkIP+H0NfufJGKY0LGsk2On",
+	"NdAQ8kI4g6wZzyPFtRD+MYdutZjUls/2WyO9qxCkMPECBN0gFhLe7iM/YFQOfLiAR8p889ul3xdhUy7k",
+	"6AMU2YzOUaoUIqxhPol9gGMRRleJboAHAC52MWzeNSkF1cIc1lLMqSJQP8ju7Xqk5IAaUHraX7qONKoV",
+	"Q6f+paLk6oUseT/r6GN1pTV7creOtZ2v6khYIJKQhYTdgfw8QqQ8KMrXZksECQ0ubZlOJvHclOjrvyFm",
+	"Xq9UF1IwVJEhpLlC5PiApg0Iehm3vDF+4WyHUQiCpheI8Vgrg3FkY2Q9zYvCacx6dXKeDtEHo6Cyw1Gf",
+	"srEGCGDZIBk472ecJYhBpecBCItjGjKEqt3M+VStoFF9L5/AClXHLIqLmgG5FBkrK8dY9IUj8u7d2Yu7",
+	"fRc+FIk2FeZEDz6rZa7ngYkmXRNvK55Orqx4+bzWWvrbiK8Ur3A0XkcGAIZJqc902Yqb303Fl6KaMVQJ",
+	"4zY/b0YBXSFcY3lWDh5zDcpGgvo/jbPiD8alB6HJ1SWSwtAea1goF4asLGvgnWRJ7Wj4SITpOZrLAYyc",
+	"sgB8Sp92SL57rNkWe6szGRLUDsIcjQc5qGGg4OoC+q0We6yt2PLdZx75evSTOXmZDSxUSdx5KJyyHhLY",
+	"JdxKBX1vRh+RFuvNoPBrCp2oFIOIM1nv8A6v2VSGNuQ2QLFELIZDTI5JfzcSttfOIoZoMs9iCVl6CCMA",
+	"ow1TuyRNb2inRW2R7HBih5UmeSGesJ6Pax8QVkmfBXQqmUk6QTMxLeTxBqtshVWvnSa+e+gjdKBYUloZ",
+	"9TwVuoIHcMzBRxPxoR7shCWRCPFzTp3A9YUPunUcapmF+jPUC7kvVCEe7+dUGzaGSErI3igP9deMSmmh",
+	"B/XjmDFnVOrMokfSrTvagDh1Km9NDxG0Bd1h1R+wzwK+c9WPQuoVK8h99uFcMNURswey6Ul1cpqIsf6A",
+	"4KlY8d6Oayw9EPtBdIf5kUCfZpMYDUaw+lUynRAlSHPX1SvYHRdTyL/Bf3UhAwJCqrD7Zj1h+Jgc4a7o",
+	"GYDcwDclbJAwOeomTBMJPGwuGc5uJQu8FfI9Na+xshmWURIs2Ryo52ay8C29Dt6XIF8u/Qy2T3HOEDQ4",
+	"7v+xlBfjuk4lbPSIho7OMmMBHzqiBrHQy2nqausuTOgswx1M7AEtPO5DVVXh2IZaPfEcQFU4qaC/+dQX",
+	"KT0mrUZa9Q4JTIhbjO/TOLYxbxxoVrX3hzQbCVgux7jgVXq+lIyBbxkfHpxIas573vzNnWhz8PR6WAPB",
+	"hED8SyGLWf6SOYG9qp6hu2zwlCFRDNbBfaFN/DJfSeeGsu2TUx6L4NaSistqgT2E5wxzMpzJHJx8nSPO",
+	"Dh0+3qfdIrJYMsdt8kXH9lDDS9C0M3Yczshccm/1njEVk+Zm4zHwt8V/aSykMo9PefqQ/6qEjcWdLw0s",
+	"/7GMLH0sUgi2B89xARSXHUnEyXaDhHQunxORVIF0nflSNWYLFzblMX04/TgRceh9fURl9jN2eHLC4jji",
+	"wxyZJUwyBbyGs1lWsAYjIRkvWLHnWUbmn2YDT9sNxCRyOyGjIadqmjBkG9hug1ooWyzt1mcO1AY82CQQ",
+	"kzl25SDsUySVfO5n4PvSFD+M3lE178YRv0WicJem3FwEAraXCXzH1boHFI9tQHm64lWbVurIFx0R3klM",
+	"r6UH1l2zx7PtfQlCG9LpHyTiPrvyeQ2kVxVoPEaeVy0+IjJsVwsOzNoUDCAIBbwTr3RBQdODNH8bejay",
+	"KvMslUQyRaaTKtaNwo1WVnnlJF0jSNxZzhUw0GxlScEbZDdhgFJsSEYrklr5YrN8UUoezljEodUm3Rwl",
+	"UrV1njgh57uISJ8N9TUCtxYunlxC59kPBZQHLLb6nqNRnHt2Ud2tRpeRTBW80ew6js0sfOEAjRPDm4Kj",
+	"lP4czqyWcRYsmgvYHi2ZHIPQ3MJnlzknLNbnG1GNVOoRv72Skr654hO+jVcUSWd8seYYiVDUPqH3XXMG",
+	"LHcBuCMuZkSYY4hWjTcMvGAsXTxsRaaxPwRrGfXq5AaOI/Adxp2ESJVl4SCVfYW1ijoFF8bixHWLEqIN",
+	"CexnZFywNjnaN2Tcn85U8J2DVpvHu8RUuX942iU4XX2NsWIKIby/MqqVd8VpVkUuy7wK4rkozZp7V8xG",
+	"+1eM/uFdMrqHd8XqFC7Dw/tYTklwzlxHsumV3B1afGedrJLpCznh4F+xssEthHHU+twy/dMcxUqunq5r",
+	"FryEp7nnFxjTwi+OPeR/MdNKZWtq9qebkj2O6YV0k/ISLHPJ34GM/KpUK94RdX6F9B2ZA7jSGV2tfKrp",
+	"w1G7o+DJkPqUnLw/Ob/pvrl4eXZeqfp/dU+Pzt6cvMhdvPnu6uLmxr9+eXR9/eHi6kX36Pj45PIm+8TF",
+	"u5vcn92T9ydX//rw3cnVifvl6uT06uT6u+7Vybtr7/njixcni9fOr/V/X14dnd8UXP9wdvPdi6ujD+lk",
+	"PlxdnL90o1wc9vF3R+cvvTcdHR9fvNNvvDo5uim4/uLkzUnh9bPro2/fFPxwcl58/d35m4vj194P18cX",
+	"lyfXCwO6vLo4PXtzsnD95O3R2Rs98dOzq7eL1wvvfnNxfbO4BFcn1yfp5bMXJ+c3Zzf/6r45O/eH566/",
+	"O8/9gkust8tdOj06vrm46h69eOHdZy5enby9eO9dvjo5vtBEgRue2e7MT9fdq5PLN0fHC2+8xhl0r07+",
+	"+e7k+qb09+Oj8+OTN2/Kfs8szOsT/dHLM5/G3pydFBCGvZxbcHM5Ty6XVxfvz16cXC28Jv1hcf/xh/yr",
+	"9BCvLm4yb7m5eH1yvvBuvHp18v5Cb9tH62r84ol6GPv6a6fp3atMPJvCeq8AlJPnRWmhYFoaC9feaBwA",
+	"zUbDejqs5k5Jgihw5iN9IWJGeRp92jScdFvoo+4poSY9Vwedxq/1hQlaM9ZS7d3TeZ0bXGFtJZUQQi/O",
+	"qfVCk+AegAD+QoBmyUatjFuUxSyySW0jKskwumPcIKUtDyMXhSlMhMLEJDz1L5Oym1mNcvp+E0n1RVlB",
+	"ComQ8oJWASvI6XIxGxRs4lXWOMXQGzNhg4XNXNEGtFGUMYlq4dKkbOfQ1rqpcWij6ljVBLZg+eod77Ph",
+	"1Fm/dXKUN1oz1qrtrPgIVFnC+4oW25t7ObmcF9L4ETpX+nMvoG/IXX9pyKNfMgtVJ+cC2wOKGFx2/C6S",
+	"UT9mXiNF9LZwQXpb2uRs94CLdDq5+rfLkeBs8RhlM4gWjipO5goU/c2I/0H08TjJ+2ts0zvI199wapZ/",
+	"rT7NQAX5YcHjhUOKWBw61MqNssuVyQJcXUDomm7mtwWgKy7xV9OG4LDRfEYibpBh+yKcGxCPbK89GVM5",
+	"Mr3O0t5Oa7Sf91fFjsvBLhWu0DSOS06WzIAaJJGCvqvPSU8f/B4JYkYT4BfkTJGRiENZdGZsGGkGgAhj",
+	"egsp3pRoW9wetA63J9I/hFg+HglOxjS5lYCfhUpIwZkl7BNI7p9ExPWffo57ele++3QWbShfwZg9yXl2",
+	"l8kN3Gp34H+fGo1ap/OpedrpfNo/1f88PO10po295nGnM201Gt/if07wP6fwn9ZBDf+LV/ca+Oee/vX0",
+	"5PS0pIbiO0ZjPbaNCNuCYP3qfFbiNmfFF+TS5yjLvKSIns6Mt2Xj7DNbb6Ty/nNw01vIB3NwvHzPR1eC",
+	"76eeIlZujmEU13jHtM/iJZVfXpzCeY8dtIhh9C6yAcFIcGulJcCgBriuiJkknN2NlVeQLWnCBjX4G57P",
+	"/9E0htQbVZIEZRfG4Rx5KMUuATDTRQrqmcciYQazwLjFfZJyxRd2Te+TeianeAJW5DmmRO7jK6/coyJV",
+	"3C2Vo710FJbGNtXL7eH94ka64xIPtNOP4hmdY3pqGqXV2w5FPSiTqCYL/F60YM21vpwRf6YlmpygCNuQ",
+	"HSKi0l6L/PbvVr2llXYv4c82yQpUdMdsAT9KxjEb95GiFnDQikkTQM8WMM+MRgLE+pXMBFZWAp+honO4",
+	"s98gv/17z/RbWlWphXMpdzuk9eGRNICzvMy9QMcFc/1OzIoRhhDjo7m/92zptMvqbwu9AcutTTotybXT",
+	"2hokWiQsiCYR48rqhtncoHLWUayf0qkadYEhr6z2detS1WsjTRUhRhSbh/uNlWvkG8B7O74B3Nrd3mm0",
+	"thuN/cPDVZbweonQJrkHRCCsR0iUeE5oH5ov+APNBQfXLfAsWS/IU4BSt5JVeryFiEolcmbeX34cZUnc",
+	"m9DhTypaJh8LUJVX1TmUlK2dKelSriySoMyWstXXg4YB7FcDA1figLQU1sXB483IDVEfw+lk6dLHQfJL",
+	"eApfllPPC1mOLDorZ9CI02Qgov9RSwvzzVUaLQCslqVBfyVJlOZpuvPqQxh+JYmY8Q1OHC5zMQ5Rr89o",
+	"wpKeh3jpKOV5mk/pLX6Oa1ozFALkIDHxFZkCKviGF2wvWv7m3r3zxqtGPU1FGaLGUocZu6FP1ojNldrH",
+	"fYpr3zB6B6Y6G0/U3KQFTZhVXZ1KW1xduxQo8z5lstnhYFG0bR3r1bm56tjiYaHDwSXqpF1qbYLZl6ym",
+	"NU2QssW8ZjrHYjyhBpkJkzZ7aT2FAb6KuFSMLgUVK+FjyvbMXoCwzObMlCbTFGohNCd6kRVQSD10TY9K",
+	"AC5PEeDyTJ7xq93g+GzvbHzaeN2abIfHG4BertgdxL5b4Y9NuU4JNmYvy9hFkmc3zwkl+tFUO2fohMWD",
+	"mitK9Rn7hsfdsaOF0/6abepwudBG0rQfRwGkXyGG625zn/z2750qMX8daBUe/zpobOvfWs/w6KGhIUnI",
+	"JgzAiEnvVs17bXJyDDImSO6q5FOH6+M2f04uXl/ay3ACPz0nV9dHaLvABVNsl7Na4mHeA1vIOZK7dW5j",
+	"69x0i6xwleJxiw6uVW/jCw7k1k6x9FjnbZ/yNxUC5M7XuCtHV3o2OIoqrDkuQwmdXW8ct7hl8/U9A5qS",
+	"V5hQ+dHr1xcN1itQL4GOEGHKZuOIO9TXMY3i7LG96x9cbp8OGi9vm5P32780xse7t/vzneSfP7eCg/H1",
+	"Ybinvh+9mjXf/CDWkBqLzuWFbXzLFA2pohuudQp4nqJnFs/egHyLAenRIDFQkjNGbxnUxxhsq0LMqb0N",
+	"Ud3RBHXCuMt4CLGJrJ91TXyV7KscfGUkZdeFUJbNHbwTrcZ+sfOgT4PbYEQ5Z3HXpGHaKrsl77RuCnwC",
+	"BaTEpNGejBDEbr1vlX8jh4D+LQ1ua8f4NHmD323WG8VfQiDzsvUpvT9zVxEl7NwDfKwQwPsxvrX4KYNs",
+	"U058i5RxsNc6uBfsD+Oho5QH0TcYKKCPrLEoB5svioM1l9GQR3zYpfGwkGU80iZEviHysKUpfhXs7xel",
+	"ozS2s/GQf5rdSgs9tfHDCBv+JTdnMpUjFnbzPBVhmJeflMNma+9eJ8W+fm1u5MNCb/RQlLDushnK5TMr",
+	"eqmHzvxldiSDx/ylPnEngkeQxAXv+fJn0ZQQrHz1vYAxDfxINxTBdMy4ctBJG6+NicR9wV1EJv6gDcy+",
+	"4svvnW2x8pBR54NxNvRZIuRXKQHrssB1GcoKrW5NBbNoqUpUjI0V4uUMeDW3XapNLmGRa2h+5RKvWmzY",
+	"lJ+zdfWcAl134WgVc8xSzcYT+mUcpYCNLeH8ZTrhugd4I069qZZVZHifs9klplxvnsJukA9L0mN6nN5F",
+	"Q6pEUk/vlXXT+cR0X1DThLPQax7V0/+pIweJBvNerskHtI3qVNqdyt156//9n//bqVQ7lYTOzhYu6pnC",
+	"NfSc1W7ZHG82W4ddp9D1+YIqqr8L97P5K/sOqhSTSAcXsGJwg2idww2fP692HzT3tg9W55k+Rkpl1d+R",
+	"JTtdDvwXwwgJQO1OucKYu5e1B3G/OcDMmBidRH/gWPwUkYgH8TRk4XPChYOicU93ODjujZcV3JIOsWBM",
+	"5/YnSP/BZrwsGo6UcWAKqUggxmPBU+QCW2YtJCKAETHocJWJ4ADuULY7kgmCmaP+FeZrVqHKIK1bf1Rk",
+	"woMNkJYvjqZqhGDyG/uSUld1V6lVMMORyqYDSBJHd6xNqMLFBpgqPkcECr/XG+QsQ4yhgZE7vDFzSLe1",
+	"KlCeXX+wt7M6v75A9BaCAn/I98iQjNu2ts69g6l41C8Ylwtt6kqcNM/q5GQ8UXOYLRcz20Jxdd8hbwo1",
+	"Vy68YQ+6jZH0H6GuCHUwEGPl3rMJE5OYZXLzBDfI1dJBQFPXiESNEjEdQqOkr63vJsvaDVkvGnJ67ZZv",
+	"fiTd7kMfLdNoX9TJkUHZ0H+ZZjQGFcTCEfmby0t2FkrCM3trsq+2cLNge//XiMrRP3b2X5z8c/LTwXff",
+	"XtNa9+Zs/KG2++qYTf/Jrm7Hu+dvJ68+/PBye3Q9PX23FjUUB6qvRxitt9sAXewMIkZmBjPW37jowZVp",
+	"r08CMTaI9jbZJWo63AN423o7PhFS2VPvdyaTZSTgDaWvOQFXFstrZOAKFiCjf1zdL+xjsUu9ZKeWJ5Kh",
+	"ErK0Vs8kB2Kcu8ynsf5iQOvXopXI0cjvvBDONLsN2NLlwO6BDFIAellzpFcnRzYgaltvTGV2fzPZod4S",
+	"lvXyQLQJgzMO0YABgARJFg9MQkXAojsjCY1I9JNB0gX9WH1MLwfakOuJdHO3xNRvI8zbmqpSvWpzeb5U",
+	"mreaO/s7B9t7O/urRLoaRUmoLVGMxy5lKlD1CfB0mIUzTwH0V7GPJS1MjJ5szmJ2RDnKXGCDOcFYqqF4",
+	"8srrkpI9uMs4XHVRlctSQUbIF+n5nhJ5DHc+qZL/TVXJP6UqV1QWCupZpnkegQKaKBjZ4ZmhtQkll+cv",
+	"q+TV5clLTTsfWP+SRGM6RIZsiG67RV5H34KF2Gy0dsgk+sRi6JsCwJEyChnk4fapZHs72U2I3n97cTVr",
+	"vH45FEdHR0fn1+9GJ++G+p8n+v++PT6C/+0NJuq9/sfxbXzyz/dXO/zlOdx1NDz69vr1f94G/4TbX129",
+	"2z1Jbl8Nh8N//COnf2/vHbay5uFR7Qda+6VRO/zPrY/f/OPXRrX1udBSfNIL/9vohXr0t4xNssrhSkXn",
+	"SVd80hWfdMWNdMXS0nRPpfri5Xa+D/CvjYzjzWRNoIFxxP2rzSfV9Ek1/W+umpp9UcIAhZgK7id19Uld",
+	"/UM0siel8kmpfFIqVyiVy1ShD5EaXbvCuSe/3FOI917N0stqL48yFfU+i1qrrvcpgPwUQH7SvJ4CyE/6",
+	"25P+9uQU/G8cQL4PECezz6z0b6bNlT9X8bFuZjsXOi5/msSUYxs0aLkMu1z/Uh3KMz28TVvfxVEuX7uN",
+	"WkcbxNH9nUPy27936y1Tx7/XOiC//Xu7vvvMhz6xvYvT/tGumzG6jdMLltawwbRIol+Yd5ffQjlNW/ce",
+	"t12kXTdqmgxZ/slMLvxCjcOE8RCbS8hYzLqhgOYmhkRDxrFlBmI0pe2uxwPq913WfzKeiDges2xHZuQ/",
+	"rveyYuOJSGgSxfPuhn2YrWM/h0V28/ZNAZkVcmKTRw9JF5HgF/AOuSHWwyXwltfwGpPNnXsh5sl/YH1N",
+	"apy8AVS4baCbZv3wWQGgXJrFXoCYobXW3gIoVEkxtwNsv2bxmmB5C7jIgO9nQDDy+EwJG7AkSXvFZTDi",
+	"od+ndErhLZtbiDMfJRvNhgyMDwZR15mjfuw9S6KBbau+bIyrX7iIyOwmX/CtIn7iVJYCxCjrI54mcT1v",
+	"lxWWPX+CDP2UsEpwwszipv1A/S522iTK7Quo6oJbnWAMwMEp0GEGmmCTsFm40ZybxZNWCeVScypZDjRo",
+	"bUyt/ifghV8gvntiCh4U1AIWY2alVSqb05Xl2sUVPivtCsNsLqmWRJk45SbeKcR/yYdPji+uTwiNhyKJ",
+	"1Gi8HHZ/b3d3e9dTAmvmQoEm+MXWUE9j80VMJo9A2/rojYT0ema7g9hnseBDosSCD2d7gwYTtnfnwC+B",
+	"KcJYXQPRtjRUrqIxE9MCq/9tFMeRwT1cTgfbe0bCOkpoFhGB5p+bIsVHchLT+XnpAg2mcWxKgkzIzwqS",
+	"NdapWrqtKQKb61IXLeFkGzhybsqHuGabkLQ/iFuaxX3NC7KJkV8VX0IVMJOUHkr1h2pGPykiKaNXGWC8",
+	"R1Orsu9bqlU1GwVq1WOK5mRy9iU5wu97KFcoUJaQCnU8Km9N+3AyiPiQJZMk0scFWp8wxLa7PDvfmL37",
+	"VJqSJCz7mpqYocLraMjPNtV6N8DInUVxjF4rWBwuZ9CSnvQuL65vyBai2KXd8yNVJT1AgKqBGyLX9sT7",
+	"ZbX3/3PJrGciCY+hCeGm00Zc17SJ5QrXwDHe76pUIb9ptvbjfoHrwv7nh5J79cclc79P/5fAWP/Lxuth",
+	"nj1kpqsQTa3yrgS0Dc741MWgTq7MMmlLSbI7liCiJHaSB0dmQR9aaBicrZPlfFWkIFMH+1+djsz34Pj4",
+	"n6v9MaYR6Ga754GqbuLPGpu+MplZ/pfn4vZZJt6dO2UrZTA+VTgBA+95YwFB79GiYwEc1FrIHrIteKi/",
+	"SHcOg7z98AYfeahk25/bdQvWZAn9fmXafbv3k4p6Bqw6g5OQRUJaL+q6Rt8Ng/INnnN9Z9XCrI7ENHkO",
+	"fQ8wTKjP2J+6m9yqIIcP5g6l95qqoLOQtqCnEjmG4EwSOgY1ZcTGhd4E7K6h/y9C/fWR4h5LFF3nUi9v",
+	"t5Gh3JVH815FVvYDEe+GdF6w0qciISMxwxwNfYt3ZGciuZUZ7nvYWK677a3S24rJyLW5cSDYA5FUiWnm",
+	"EkdSSXfcAGZB6iHnMxTPo+FIxXOSsIlI1Mbh5DJazA1uTOckFHVyQgPAsKAIJ+8ZXo4NIsmhlwqC//nA",
+	"/Y+VMWtDF61M6DKdkvu5ujGhjiNu/1xBtXmCzdPMSsr84rnqWRH1O/WHcVtuHJSIMA8cRbMfrbH8fo1j",
+	"MiuglfIb9kltLKw5m5V3v/jziuWHCtFHFYDri7RHi62XQLXf5HUrghpLT8pxt1cl2w2SUB6KMYmZAmQd",
+	"zUPDaBhZ9UVGn1zAXRGLNX98dVzbbhmGBhjz4GUge60O/7pRO6ySo9oPVUJrvzxDEJt7O4M2lZHVJXDn",
+	"l4nox2y86ZngBGJ6tkPR7n6RB2YNIysTaU47Rd47vLx4mvQHNuhzm3a5XE1gFt+tzHHwfc0YNrWzF0gX",
+	"gLKE8di19DzXYbBce9jNtJzx/Ve+Rz5ScYn9id+A7m0iCeVazs5iB/+NMTyhbx55d3W2EtN0Ta8/jt4t",
+	"hyOUqrU2vY0ooXHXCu/x3ELWa5xmJ+aaDv5eGZ0jKkvzTdOuX94wM00+8p0STSvjZWlqKYhvzvJzreEw",
+	"Ow0BBaVbpsIOR8WNHW2HoKXqjRnya33vimaQJu8oYTS0JXf9qVJird5IccRvu3fggdQ7ha6WYp0XV5uC",
+	"yuAaS0a2r2Su52bafDEQfBAlY4ZNau2n/NaTi7tQbBNc0kSl7U4w86ikhWXhXP1spRKHlXE1Qc3TMJJq",
+	"NeWXALuushwsvcpbmaXRQXnEt7iTwwY9EIyMtV0fTZt2B47q55t5B88TymXUklvblXlelrzvZcA+Bu9K",
+	"7alma3tnd2//4LBRo/2gTicTWR8KMYzZVLIkEFwxrozDbQnWXnPzfHmQUNhaaMWAPZ+7TzxgamZzSaGr",
+	"6XPyMlLfTfsW2nDRyqy8vDi+vvy+lk5+DTxJ6EqyYspl7DNtAlcl7BMNtFFOMds9jKRpmW/RTyEMii2j",
+	"T0ViJyN4PM/7g6n98YQrCNhIRq5hcUqqKIxz2ezw4rburtFzo7jD2xE3E9TjylZ/QEQXB+on04koDCrV",
+	"yjBSo2lfH5N0vOanpd00qpVPNf2q2h0FF7zU7zy+Ojm6OeleXl28P3txctW9OHtxXKkuXH55dvPdu28r",
+	"Hx8iWTxigsXc2Lvye4oeODV07IjH9VhzfFff74STJr0LTW+mmCXTUXgupkQlU2kqBRjQrtdqenWRwP3E",
+	"W7rgw7UW3I95YKnsR/PfWgkI6IOllufGEhPGQZLY4MQkEYMoZmUZ+Y8l3IxQS4XEMvnz+ksd5c1Pbv7I",
+	"Fp1VO+wv712zVsVfGwbCTuORMCD+LoqHrSwrgPSxikHj8GB/b3dnu9V8JMXgScz8/mLmL8fOFw8wdFHI",
+	"9Oi8d7SrvAZJrz7CamCzTag4WJEwujofyeuQUBxj6708uSFbrjqit+g8WCOtO/2GH6Up5oaLi1na8TXt",
+	"o1CwbNkeydgcXi50hxcDs6iCM2hhysV0OFrZGL5OzgZmH/RVGgvO0pajUC6qz1Damt3lgOPL4Bfw+dEh",
+	"jUzegaF26OYqOHvu9QfOHmUOXwP0dvAB61FM+ZhhYwPjWbKtPKKEaXNF9urkAjiHaZZHE0aiIRcLXT1b",
+	"67iHsNPE4rIfw3V0TahpwkmfzYXDoberb/pYu6YGuTr0Y5EwyCzcfVY1jacl6UFrA6yAwd4EcMg7lbYW",
+	"y58/99oOhubshdfrVV/sbdkeJL06ecdvuZhxglMoX4fNS9WL2jLa311vRlNsDtay3t3i5r62ULLPSMwG",
+	"aqG6ttJoHtLwoLVf628Hzdp+2GrWDgd7jdou3emzbdoK9sPDR2hVnDX/KUoRkyBqplLNNgE2bSdLWiff",
+	"qwdxtji1eJCXr49PiLvH9IDd294jv/17p76d65JxcviWxSNBWxezu9Pk5O3Nq+H0+Dsq2OumOnh39aE/",
+	"ffnqWqpZLXib0yIKBUZhM5iCZFItJvuM9K5bu3u5RER9aa24oilbLG7ve8Qd7Vty8ziSHIlpHEIBt+VL",
+	"EHozdGZqzErbHF9jm+MNWhovtC9eVHvEMCqbjJ+6rQ9yrlOFEmQQxfFCRf5Cnl1Rkhnc0C2saDPyFji8",
+	"t4ApK48FH2p9ZCiqWDmLhdQGpAH4eXZE23uNxhq1VVzwoortYzFmkvRp4Dq62i3OfoXXGtd73Q+/HLXe",
+	"/rQOB8f2RCsFZ5tgBRzwUimwPqIH+9arkl4guGRc6X9KSFnvGmnVg0Btz3SzsR3rET7CQoWhRMNbpC/p",
+	"vj7jkYqoiviQvJMsIVfg504wAgmQJJm5w3DWiZstd65fuBot51hPYwBaYPXnCutS9T/8s2N5tNakwQVo",
+	"1In0NdipZSISw0hjISawqZaeIT8nGgyYieketHZb5Ld/7y8wr5VoAhs0LiwwhoUirnb1OXRKhztRQ4n8",
+	"BvN4qWfVOy687mC9ZbK0hBks1UX1uGgcixkLTcy72dLMvVVvPlv2rd2y+UsxTYKykCzW/mRS8tLsKEzz",
+	"Mru039h/1vaq+widhhHjAfPKA10nH+zp5Ehi+bCLR502JFsiYH6esmRu2iCHbECncU57gBvWkDfZ2uXy",
+	"D0L36ewnTGR41RewhHql+o4qo9Gaemjn9bzsNjtQg0FTwiPxOWKtwnXSF6QyTplSrjzlAST/55vjDxrR",
+	"4CcZh7c/rXUip1E3FgGN1zJmKB9OAWsxg7xYNfaxKcBFeyNKpPK06JDVjm5IyMhCmQTYlzkoKQOZotgn",
+	"hdYKn9sq1mpWp3c1oguWf4XxtfIOFkzBK4Yhl2MRMrlxHTU+2w3swwunfI4xckD6AZ5tca2KPAV7Oxt2",
+	"iFywgTPj+Vg4XdvYrtTgXWJtHDmmhTd9JUkUGpNvFkktoiigYxI2nqg5bPdUsmxxjBZfczFNCMA0kDjq",
+	"JzQxCg6oYdTDyiq1lO5jZxQM3zj+SqfwPDd2axk/js1Rkrt2xK0sAGdYwgYJkyPP3KTliYrpoI5+SP71",
+	"and2F9z8HP/w3Q7fTc5eAPjo0betfuN2u7/9vhGMT6c/vDxU/+Jx44fvz8UPqFOvmAyK1hXORoN8Mp+w",
+	"EtW750Ok9PS0emam5pJWDPSjJtVdYtJ+2sAuM9vMo5um3ZUnziFI4BWbxDQAF8eGLOKWsUlXxGF3UBQU",
+	"WHS7gSSPQ2sOS0Xnnhcuhf7bW47919o9bDVWof/lFiEz1OK1APyajRETk7JOh3cszvnKVvvEVsWCP1cr",
+	"dJyUwwwsWFqoYTX393w30GQW9qwr2pZpgakh1KTn5CGkwWFtS66AcjK5J1ZBUWH7BoWL3gxjMRziDA2g",
+	"WxtyDDxnUa5o0cwXzBxXogROQH00jejt5WGYM2GedVKPsqlwBSU8RXNYt1Jn8WtYcrgiZc6aH1jQK214",
+	"wwA2FSdmZRO4i0uRzD1Z35XhVCy896Tul/gdTWzIpwSXgKmZSG7zRYYIm7hO/tzS6izIx45S5AOIgSKt",
+	"ASwbrMm9V+QL5JVPJUu6dMjKvEbvJEtqR/r3ZStVUuK7kPNt6TSbeuayzTQTRcaW2cfMKB9UTGV4+xcP",
+	"p1sZ8juWqTg4vT++UOU6GvKLqbqP6p3n9FTeSlft5zuHZtbln3Hj9r6MY39zV7HFBoZJGGcx4+GfwEcs",
+	"pqpkGmdFkZs1XcBlGIHLIJaN9AOxaqE/ZzQJZcYHVOQ9zMV/1nLprZfF++Sh+KM8FOuVnpfDlBfZwa8+",
+	"3BgHZ2Pv4JlbvkyU0ETXqqT3LaMJS8j/+z//Nx+ZLzlNy1IN3kQD5isCWa8nJ2sBoeSxzQvTDixzWs6X",
+	"SuLCrWcuYwVLWDUNWJ+gdREaH58JQ0CouGdBgPEYQvRXDDLB4dVLWK18qg1FTV+sydtoUhMT3PjaROgJ",
+	"JiiWQAr5Zu9isGFCf54yrGcDK9LZVlPJ6iSDU+58IohKbfwJvru4+YCBlrhgtVgD1EvnfjVd7dNjvl4F",
+	"WOpugFwXk43YB8pdmYaYl+eZ45N5d4a27aw+lp3aJx/bH+9jCwqjGKeG42VxUsGgX4Q4X+PbOyWZGyJk",
+	"NuMuWZJTYG/JpRQ0n2He/2OOtDi7wMAiL18s76b7fbt4hzzU21K3TUDjOF/UlpXbVLOxsQkX2pC+4cx2",
+	"ND2tU5Xg2RuOsbjMHop0pbrgZzTHIfDwPKuVacLbEVOD9gQQ2NpCv7UN3wJe2faXG2+XTNIx8+8xMGPZ",
+	"cojidV20xwsTqzPi/Ri/fZm+8AqndmNm5roXexN7AeP2HjUDXFcKCDVZUlHqTATITrPev1S38/fM+t3y",
+	"aWuab5hSb5p564KHrmq966bmZhFNaTVBFzpC7MYV19UhmJhWCTi9i4aAa+pRT33IVM8mrWUnf8vm9zzy",
+	"e9sHO0t6RJSf+CV9Hyq3XAS3Nfj/NU9+BnoKYKdKqi9Wlyfmq0L8XU41WOPXuwcTXSe5YanmZb+Yua3o",
+	"Y18uTFOgrz12UkKdvMmIckOvXt6/AaYx75XW7oeESCVdIsPmaQobxfQz0O7bC9kuY9aGlPtSRJnHgLRf",
+	"BRGXomUDX3Kp8dmUtJSWl53Nn8SIh4IVOCjWPIPFhqiaHGOC/33yz4t1C8f8U4qbTDCFK5cxfLDfOGit",
+	"x5JXhCYZD7tQ99G1vsHy+AAWG9gqEfRdZWFkoc3VWl1L7N4vhaYAqQcIsNA4RE1LJGYPfoOM355UNFF6",
+	"e/LpMa33o/7L97dn353H4XfvZ2cvD8dnL0+nZy9Pm+HLUdznV5N/tU4b/e2z4b++/3a2ToXLyrLQnC2F",
+	"U3AgDqWYxXr413a69yhrKAo6vOMqirErmV2uwqKGTUINPyfdckp+d3WGuBj/vAKqbmsd5fr9S+xAWlDW",
+	"UMjZlqVJa87pwsMRJ99SybZbCHM3nwAnjrgtz8Ew5Er8kWIig8IMU9CDtGX0KslozDAe2hdTnq8GWs9e",
+	"L5XsWDQE+VU9oSZaYvf0utrsTjqZSCImC96J5hpFIq6MH6tE7FZWHZGuiJK82xzt+jF6uUWS9mMGalpB",
+	"HNLiY67EwFyJ4gQPugKx4s8NpnHcLYB7WidqUowk+Y5HP08x41Uz2+eEC0USBsmfDNASBxkQcBLJ+4BH",
+	"lqMp2loRE1gxUclAWxfydikKxb3iilCB+SCCgKDfmCkaUkVXCRRNs2/tvTklZHNsKvd0Wv6WoxqfRDza",
+	"LcOz8paj7MQdheOIu8zsDTGsAFA+YnHoxf/S9wnsN4GRi0VsK//kFasHQCtY32MSltcrSHSntgiFzpVM",
+	"AvnbZodywuI44kOrfog4xPSMsUmQTYsvDbpPqldFEqAhsS4zAQu5oxVECYcNuR56iV1rRWTmX7maTrSo",
+	"3DNpI2zS08e+R4KY0QSwKgD37EFwvSsZSYYNLdWnpnHstKklLCCdr2EGrqaMkd6YtXvOPY1iKFOESkZU",
+	"VgGKk4WQ4UmgE6WqkyN8rMNdDptQ9sZIEhpL21M8JINEjH1B+lXaCq6tZewUW9thJ0C7T6D8Q8Srwz2c",
+	"WSVsO0esFcluyY9wjiUYPZVlje5WKNLLWN0aTiE4HQ/jZ59LeMb98GCLD+U7np6sKWiU2nIVM87A8y4d",
+	"8ioL4cg9dzsKkouq9NSM6GTCMLsq4mS7AaCy7gQZ56TVgBZ94H+ak/ToGOmoBFRJwoY0CWPj0UFoRhJQ",
+	"yYA5zaJQjbSCQHr/1auS3pb+vzbmjnY6vSp03pzQQB9TC+soBhDvwo9hkXmHZ0SABBkwjO6YgdsRA+so",
+	"UnMvZgwPGY+yqUHpIdPEx2CrYyFuSRzdQvx4XMAKN8Nn32p34H8LKO36n4drYbV7InspVrs+Nmd8IO57",
+	"aDbFYC/SN8ty9Jg5bjnLexFy4B5YapmWM/V1giUutaC7nkdnLSNs2l+7bQ2FJASUQEWB2tbubpHWmFE8",
+	"ixORZcQDRpqH+418/H1vx4+/H7r/reoX+jDenjHeEE+mlG6XVPAvS4a4yTk5bdg/YSiuS2qnN/XBF2ZK",
+	"lEmvt956baDrfjBgGRDeiE19PrllbAI8zUgtQvvQno+nBGVZHCWTmHL0P4ZsQhM1hjLyM9fXeMzGfc1V",
+	"9fq09WmD78kqEUmHhyyIoecrwQ112cFotmFqr4M2gwrFjL9ZvzuUJo+SHGV5NDhmIdLnpUhZ9zJG4WSH",
+	"z7J5GeDVXdBIf11Yd09ZqbQrP0nB61d09pZJSYfM7soXT44E98JfG2dIT2FNjKHsSt1DDflc1CFLsmCq",
+	"5fa1vh1fjYHMb6ksat1dmG6B+M/gLAJu28PorE3ANPXGBNoioeAZp5j3mhHUGNeaYNjhkNmQCT+06tv1",
+	"5jNrR6DpCdrhSBt3ke3tDCfiGr8LKPlIxLAMINdgPm4JRkpNXO/b1mVpZC+tLULJgZlM39B8aPgbQN2x",
+	"Bef6qGFubTbhv2pPtcl7e46m5zeWB35DqFkCTO6wKygZdrz2vDr2KLuwhsXtvomCWw/RI4UEmlGuzAe1",
+	"qkxUFNwyYEgdPjRNdkxhKvTBqHd4h5c0ZSFfAzD4//s//7dXRUPMVJVnsOV7z7Dtg501bA6UBlVt6TKy",
+	"WFNJCjs2iMUM5dBC+D1/8V0SV9qVFAgnzTcwv9isg9SSNZwPTbl25UozPNQMzFJ/ndV1n7mcBWliXe0K",
+	"GktVQ4sIhM5iptjKNxnlr/KaixlKnmy0St9ytzA+AJWBy6ZljGdJF3xkzNo4nEq78gLHJTgziWrmObzN",
+	"/8jCLdU0E1zPEAeAz7mFwAVYeBQfAJ5g4kVVCwNl5j4bCaBJmjAPEcpfmAyhwxWndKIDWkV8uLhO9ocq",
+	"gZZzYAXRCEAL9ELLbA/4ouVzr7azvBKKKgbvQ/PF7PssB4ZlDqnpICuL3u25ETK0t2Q38ZHVpOe6Xy28",
+	"w2b7Zc5Ezih9OjZPx+bp2Kw+Nlrx9W6M7vLeweyXq9mDkz8TWbLNb8/CmkLimJHQpt+PudHv/POpJnjN",
+	"QYn86NF1NcXiS9EWXC+3TzVEU6wJHs9LXl9d822+rqmlc6vyWV+KjLskEFzRAExPVGHBqnSIHFmdCdMt",
+	"MynxYmiRHyNeJWPKEbeGRS7nwJAcgLFmGu/YzASTXhNQjpkjc9B2vvnmJplrA+ibb8gZJz9ez+hwyBLy",
+	"7uzj11uhCOTWMzKB/KlvrJXLvqmCJlWqcuFIzFPXRkG00HIdbjTBb7B573zCvEbwGGFIVTw0s7/uaf2W",
+	"JFPeczg9qLuNhTsSPZPS0nOKYoa+O9y456qkL9Qohbpz3+p5+Wq9Z4CUwyGOrC1h3KrIWJRmbrh0REzV",
+	"N2Yxz8aArYPr+aN+mE6i+pyO449fb/l/PoP3uDu0Qendof98RoBoQJGMZIcjbXwlCe1LEU8VS4t62iTC",
+	"70IHN4juXwqpxmipH02iUAxhtYeM62mk2d0upDCud/iPE3zIjga237/2DJMm7bsDEZv2wNhfzr3LOjqH",
+	"WAszVWJMVRTQGDyreneYVNKwNNcIpcNvZsJUDUOHMqyg5iqhgWoXk6YSRMEmVMmPV+yFCD5+vZWwUATP",
+	"EPzPGvd6b6Cdi/zmG4jF9TwHyNYEm9/8p55jz+tl45pgKG0HG3yZ5x6Yjj53HT4QNo3eMDsyEHEsZsTZ",
+	"dBGXSo/l6x5AJfaqBP/R9Y557xmem54Hc2kuQO27mAKaFSSHwrhgperkXBj8xYRNGFWSyGl/HCltdiLG",
+	"Yr3DjziZGrzBCVVghO40dkw8jyBSnA1uww0uHmHc2PjErkmePtKz69U7/CSzgxb1puc3vOk9Jz9PBThm",
+	"MM8GpDmGzcmIxRNwHkGYa0Rlh/eOaTBitWO97yJuEy5qUomE9aqEfQrYRLmMVzVKmL8RJpJiXUwm/AVr",
+	"YFndQlLcN9/YlMVFG1QCHkvbgEqA91+NoiQk+qaIyVT9kF91uH2vySQ83G80TH+nOAoYl8zj/W/PbiDF",
+	"JPaK7vTRx7zLukiGW+ahrXGkvMY9FTT3K9XKHUsQaqHSqDfrDX2PYR6VdmW73qhvgzdfjUCZ3arPWBzX",
+	"gAK2fprdSjjO+pdhUR7RFYBmmkR47JmgSVDrRqgsaS4AmJkfWJ+8ZnNyzYwLY3+3uf+sTo48yxmD368+",
+	"3EhtWRNbVPa8w3u3UZpxb+oaDogaTcd98JxYHeyWzev6M5IkoGK1yYCpwCKVKoxgInVRY60jKXa4JXv4",
+	"VJ1g+PyWAVQxTE2ObERWMU7GEZ8qiO0OBCSgIkRqlUgBvsgUaiTQZBoSLjrcQPGpEeWIoJAh4R4ChknL",
+	"zrHKn2MvTSAQR8JnWtsbMqWnWklhr2ALW42GVSQsyIjHwex2ph7Mit6pSvvHXys0HlbalROD7Rgkd5V2",
+	"5bKGf92Cpn3+S/+N/H50MH1xHIS1vbfns+9Pdz5097n48P3pD0eD724//SCvXh4ffq+Hdavm+n3HqPlV",
+	"2hUZQTlBpV0ZHGxfvNp+0fp02vx2eHA37R+qN6w5/O7tL+/399jBzVQeTi+/u7t6f/KuUq3o13zqnp78",
+	"cjU9HG/vfffmvKumbG/38M355PsPe5Pj+bWKbv/10+uzD2e7tFH5/PGzcW+tjBO8ZvNrplAHW/Tm6/2X",
+	"iOaNvnr0Avq7VvYBc/8W3Hwa3bG3SDH4qV3cpKIH3WZuYdMN01zMc0hW2j9+rFbkdDymydw3VQqOYKVa",
+	"UXQINRsvbE8QVGkpSPvaQMTQ6cr7WX8rwwhAUa1l/Es1o4GuwxmymfROPbGhHJMEvtPceVYnPWwS4A67",
+	"/ruXMVIzGEULJ8LFOx56KlKw5hQlUK9is1KttPQKZgsAGA8hGcEw6vbWVrO1X2/UG/Vm+6Bx0Mh44rKP",
+	"OtC6SMoulPkwxRL/q+hW79PgVltpnMW2DNyo9Ovdm78HS0qXfdHckZl/BD4FOe3DPELMdKxUKxHkYOmZ",
+	"dU3uGQKEZhEnqOqOqBzpNxjzaCH+6boWelHGfPCvNGXsYwm6bW4SwOI+ulq1Dbey6KkK5oLbDVn5Dqup",
+	"Vfyitdwo/5QFZA6nwXCZLo2HhQflyi5ypln36pWBt2+lD1XK3gAbULy/mcrSLsY3PqaNlIq/XKlWtMaD",
+	"lUIlgytWjyw6beE6cMGhP5jBfDUItODC8AFoXTajHugEUOW7eT6BeKMrV3BCE6/HYeH5NoEzD8J05X1R",
+	"wrrLxiW9uz3Yz9xqIJLnxxxUZ377NC3CPRZicF2y0U/cYrBj4dEl9GL2qIhs8le1mavHhv6MIrIr92hZ",
+	"npXxbPluo0K/UoEvaYU3rFrudtMjRw9P14bPTS5sGbPT9jNy/J80uRZsF6odEMQFzrDeXlXytz/u/liQ",
+	"hNWjsXdW1lYavcSSQrXRyqm/it5o3M2eeH0EnRGotgY5VcNpmnC9UlvEMLXVDW0ll0VR10ZVDmbDDYI0",
+	"6w3y2793wASXpm/9goaITx9nxvWkLD4pi0/K4pOy+KQsPimLT8rik7L4pCyWK4s57SvIKVL30xxThadM",
+	"RbxZcCTavcqkRO7Um1VSjMO2XW/WW8/q5GgxdRAT+b6SDnQPSts6/CYL8yyXJTASysMqgcgYRH8yIaIq",
+	"ocOEMWmCxT6+H4ZsuULsQ1MAbUaIUTSIJlahNl/ZUB+4RTGA1GrsP0OwQbgbA4cQyAJAKLwKPZyIASiO",
+	"EtuVZH9ve++Z64i10PxDziIF0YtIETEYWHi3xaZasKoiZB1uq+Lh3r2GBeGDUVu0OMyezHRqoWng0a6Y",
+	"nRHUWXrqv7c+mEquPADLKhkyJe0OYaIDBuY63CK9sDDtquYEWbazGjlKf3EI1hRjhNA1DO+rEiVEUWzG",
+	"V+DTT0CUZeOWJBH3OqCYwGC20YnPipZX/H6urtH2jWbIzwMHzUPlMHkvLNiiCWWxigsmUwx//LdtiVS8",
+	"6R6WUdkyFWMX/EH9aopmgWg7JcNvrjf8TcFiC8cBOLQPW8Z7NjsrGo41gAuHs9tY9yh/wb6Chcc22+qw",
+	"bFcLat8Wh79Gv8HVQ7DdDB/CEv/KLeWKVsi0zis/cuusyZdqM1g0YNvssPRwrnkY7t2OsWhQXu/HUhG1",
+	"s8bA/mRNL4ummsViL5ltSRniw5u8LdV3xgZl57EO918R+btogTyw83KRdp/leepDvUEf6qKd8bp+P0i6",
+	"f7FOl8XnDZPkH3b2f8felN7x89TWSD4ejGQJW0IEzAfrbT3Pu4pIfJcX1zdka0ITTCTmGfzA1DjtT1XG",
+	"fkuN0zo54vZ+Z8wU0cc0iR5AI8uskd011ei/VRf2YvMW+s9vZG18XBmV1LJka6TGcSYcWelMG43t4H+E",
+	"IoCiCX0DXGL4A6QI4wVTc4HXt7wfKut6N6GSvcCzeYTqrZOpwODrlc/VynZje9G79+2C7yvnDn1jHPSr",
+	"PKFXxkZ298PYdtbxhOqpXOEB0ePcabU2fmb3Ht/ZxfVY/cw7Tu9ohJX2yzy1mUIaarUJzzV7jVK82DFr",
+	"f9S/IYXXjGPOQW+D17wccdErmHG+NS2xoZwdnSip7xP70ljYxxSBuffy5Ib4BQ72reN6ubNNy4BTkYzT",
+	"gNa3IpwvCeV/qs1msxqU2U+T2FTae4cpgzabrvCRqUpAXLRKtQLyPdeNYV1vWM6E3tQqL2nmby3mLP71",
+	"Op6nXA9l64U0IMl5Hw8cr/VYRQb8xEKsfM7CQ7heJB7fK2QYNysp5o9nIM3tezyz+9+dUVVJf26YxaY8",
+	"C0JJJpC6Vq6Rrd8xzjuRhA4ZKkoQi6vq3P8IKAZ4eCmYWJ1cMx6Snodm0ks90MZpCuVK9kcliIWU0A+B",
+	"nLTOIc4iUNfGEbTg4l6xlnPKRwNbDqyVEIOAScaM8tkoigsrReJIqmOzLAvxiKL9TG/ZehNhZdHKG48R",
+	"ykXfCXUsJ+OJmr9HxogZQtl9uEzYIPpk1wrhyo1Z7K3vcw8NnsY23CTXUrp+LtO39jZAL//40Nwwg9fz",
+	"YxY9qqtUDDhXBclXyKozDRzXlyYeSHCl1Wjt1ZrNWmv7prnTbjbbjcYPFZfIBCk7Lg9Dfzv9slnBGet7",
+	"WUS5J8r60cF5LW0RBwkrkAJgqGLtR52M+ujlmNwGjrwsJAMwGZNaZVcZIrJdiMhasMiPOfgjMAjWlWVQ",
+	"xYlHaoUGLAYpza4rSN7SWLM/w94bzdVPvON+Pxvz3Brs+lQk/SgMEfViLUFyxiG8W7lXfsGaQmSJAPl1",
+	"AZYol0nz8XNGxryJpB8x9uuhLEcsFCn2x1J199j67DMRcC8wrk1uE4u2+E/I5A10KxSrhi5ELZTp7Y+u",
+	"cnJkq7n0e6z3qo1+ng6nREZ8GLMaSo+QyVslJtpynYz0A/rsgKZtuh05WMpIYXTTL8dPuyJ9JdOqyCJB",
+	"gtwF12ZtJbuAJ2bZy0PZwX1OrUF1XUP9bOH52yQZ+Hdg89nWaZWfm/L98D1//c9G/0OwG//cGG/z3Vc/",
+	"H8zf7orDaVPeqFby/f4vJzv0X38xIeHSBP8YKXEP0tJWKDb7L0v54mzmslwc2JfpbfenFxKNw9VP4EKc",
+	"0zG7oQZSaS1r6EaINzRBnMS1TKG3LIzojVbZ/gbyyyRdZgUYMionZjaWX55JtPWr4zSfUaAhplNetCHE",
+	"k28hVS3+kizog23wZkb0jhFoHwM4homYDkcOMDMrRvDDnhjJsNudpS2rI2nwicK/wFHZWf3EubieBoZz",
+	"/G2J2ICG3ZuIq8tNea3xOEKVJhbGxawENaGM8Bp/Qjn/ZM59OUFdJp5tAOKJvfw1bDxITX8Ab1maoJsS",
+	"xFfSD7TeP/N1QtWoOPE1a4j4FL1ZiyK9PBOqglGB2WpAgrUY1wYhty1ttIBHfG/whIKH0cuVN0BdEixe",
+	"OJpVQm3/VGx+mmujiTcDkNsm+sJzIgWiSgEQr36gzwLIs6QerNL8K1knFtUfGb6xlwPKtTFtGvF0eIff",
+	"CIAXT/PIq4i0YydQBVRkTJ20rUX0pOCql21OMQPIfr/qJRpAshvMCCect65dunrVAONHigSQ6WV8wWNi",
+	"8NvIjM6L5BYWOD7c9N6cP1cXSmEeaHsbVO+1bO8nmfwkkz3tHzsWwZEyjbb+lkL6ycb+fW1sg337yDb2",
+	"lkkNXy8W6eB2Z5j1NOPQHUPLFKgdg8gjzfqNPGBVMSCMBqNqSSwzCrH2zG9or42kaRx3uFf+lYLi9dKy",
+	"0B7WOZFLyJOdieRWm1mQIxVHUp3cYaLk0sjjsV2LLx6AfMSI3Tqs3vHExdrbj9lWOWVvALiCrAQ6DFqD",
+	"2n5zm9bo7t5ObZ+19tlev9XY3t3xWydivvrDQlmZ7VkjmGX28ck8+uuFwMzW+YzkyVzS5lIZA0/7J/89",
+	"bcTCyOZbegvGFmczG5QAyWG6hGqbbe4X+fa02dgVcdgdiKRnC34BCRV7MWELAzGZu3qXRAwTOsaopMuF",
+	"mWH2PtX2IvSkhqdnVJI+i/iQJAz6o4QOc9UOggtTfWTqFxtVv6upn/cMwNNc6C/hnDa03opEnBkWHpBr",
+	"2xb63vaZv5h64xqNtTk5fvwKxzN2yvRf0cR6Cm/+hcObfvV4pKTPSP6eSsOT2XUvs8twKlu/pVm+hz5w",
+	"LyusEG1Li+/SlHV8Yim0yMFe6wDxQ55VsaKBxewuSjvZBGI81v+NI24gPuxrsdq3h5BjproMKnwoDzsc",
+	"TCwA0+rZFHgslKhCKRwgvWfSnJ3RZxPoYb0w5cfko48nU8WSalopB50xqoRxSMRHPTBkVeyvYFFJ3tr0",
+	"UVOeiWsib6WtQwJ2j3V8kXJ47Sjae9CE+Y7GTviD2/WCx/M0bdVV4fV81tuDwlbN1KD/95ki/iFGAHmV",
+	"HQNisyuwQvXDaCGTWJuJLCR8Ou7DwnS4xZoyoCzRmJlKqkxybiTJTutwKYjHCxjx41YVpDSUqy3IrL5e",
+	"b/24fGCRwcOz93EN7pvDv7GW4QPNbSr/sUhadrUmDQ0qLX1W2rvG2jbv/fDi1be1t6++u8FGCZkzugLR",
+	"r+CJrl420yZr2aP/yw3hH+kAHrIRpYJYU85DcKXOxbUSCUigy4QOyweXPgDv36BoAmSGX82wjqz31JFN",
+	"Cy7g0Y2FMTyVk8iH63/sLeXztcUyPHQf2QwPblp8AXBWhuWkQEf3LBoDGQwVljX/cMgt01q7XBQf4w1y",
+	"Ee0Vi6zADjSd8ZWok1PTQojbDrW22lvblLEYurqSyCQvcdNFrcP9O824QPjYE2Macwpue3FC8VpI57YS",
+	"3HlqsW2WFnNQ35kZeyy0bMGWQu7Nk0TcaalmS6Bdv/+++IQDsEXdYJJCsxt4xriDR9FkoYW3w8iCl3a4",
+	"hyyhVy9fBN+zYIG9FGELepFYC8cWvM8iydLS/MDCUqgEe6NGXIkON+unzXP0M9vpY3mcVAnVhvlX0g5E",
+	"S+9M4bopefHgvsgsEXzo+u9UXY+hDp9K5jSYOjnN1vmn1Ota90xxCvbPhEmmbI8l1za3kPIA1gt3Lo64",
+	"g/cBDBHUy4pB4HDRrej224bpGVYtGtvJ9dHbk+77k6uz039131296VUJ7XD7QmiEXQcYO2jkq9I2S/4K",
+	"VEmfBVRfgWHJQNvficRWZHrUsgyezMz5xGBM3ttZYcToXf/gcvt00Hh525y83/6lMT7evd2f7yT//LkV",
+	"HIyvD8M99f3o1az55gfhg9K2K5TMhAgZJyORSLa+DISBG5bhScBVOkhJZqHd9EhaYvgDkgsPl6y833as",
+	"eAcQ2VhRhMoMmcKuoEemt5U9IpoBuCki3ZrJ1z0Q2E1CEVJRNZWV9k7jMG0+pXcmjgCN13gdPaRgM5m2",
+	"P+S1N/4SHy4MUayYK0un+rva7JvtaUnFsZMgkUT2WCXg0BSJhQTKGAhIFBH6Ayxas6MK/2Xmnqp9jX6j",
+	"fnOdGO3e9UfT2wUObeiOZ7zg5o1LXqQPvAAFvNKubMFQPn98IK21WimtveOTRGjJB533TrjSus4yusus",
+	"iiajcSRlxIfZBT83lZi2TRgHeeYkidZGJOPquWPGUMuuojhGp3TBdjgXomNT3p5AFWmmy2Rezjthl6Kn",
+	"iIEBuS/ZE85YaNA+QDAuPu59IbtRjkn/sZu1uGafc+2Zs2ckbfnuzokRwz5b4BBoWH/n4E1dD0zdO0qR",
+	"tOVbS3bPwablRwHDm4spejEGIhkKpRhHrdWhDGQVmLYBjSvTW5bQg1D+KL6SxJvTn2/zc8u+gbNiiZhY",
+	"zUmfk5zmpm81TAK0VP1UfW0b8GaUCKVi9sf5ZT9Xi1yzaWPkXDKMMYkoX2wlbo3BK7YM29n9iubg3dop",
+	"MGlLchrHzszCaF5MlZZGBoONOnQgkyEaa5NBCW3mmefaNurX4QDdZ7ynFmXYFPdbeCrjqMYm33VyYkYy",
+	"VTG28wTbxh7mhTyYDodEmLfzFakwJ3e/Ww1+Hhc3nnvLi5qfsyDBDjIIg664pjB0vfzYFwLTmeSWB0Sq",
+	"15rNbcTD9SEx9d1rYxzBrr3WTzwyHIASyfqLuyya6XuEvf60evIZrk0bze3afr/Bagd0b6fWCnebrEH3",
+	"g8NBU9876dqj3q44zyU0/+Sht6A2rrjw7mZtP9jdrR3QnWatEW4PWs3BDj3o7zv0fv0En8ax8cLSIaxZ",
+	"JZgm8dZBfbfe+MOzoWCvV2dBIfE9VfR/obCh3/SiKJtJiwd2l6vnN8y1UCSZ30AgjRiN1eiXlRKp1Who",
+	"9g6ShUqbuAL6czLlEqJVwYgFt6BYjbR2wGLJqqBm6dFhLI0q2qeSFfai+g6G8uBKNKtuVcTt+qa0+XaJ",
+	"imRnGsFkeWQ0nkdtKXGsFy9Ns/EX19tWM87CbXVzqFagkc3SSC/2o8lFeq0vMhvxPWy29ko6RaSYZkUo",
+	"ZRhrheDuGoFM6AUR+a+3cV0lShDQfKhHC2W5gB0JWUwp+lAsOKuTa60c9UU4dzCrGaxZyrELvkhMan1u",
+	"urYHPAD3zt26eclVpmcGOk2zYyppClFN0Tn9OuOY0RC841DXKcJCTCO9m4XRyCfstz8h9tslnL37R483",
+	"hODIRoAzrauMqbnY5cy7p71JvPkha1DGfe3p0qeyz9Ah9xTG/RJh3D9RRFbTB/joigTUvSKxphOf3HI8",
+	"QpaLSFdMDxdMeQend9GQKpHUvUaB9SFTPfJ17xJyGF+z+bH7rT6hiWTmaF/gm04TMX51fXHeM9lTlAwS",
+	"wUHk2mBXR5vkWWhQv08CziLTBV5brs+NSBzrDdWfapOvtFyJsITzq56LnElhG4lCtav1zlnLod7h4H+d",
+	"aVUkUgaFGERQRmJ7VTdY+dpb2gExldCAi+pX7kScDKI7RsbYr8u0mkr7djiBKXjA6uTc6JfgqQTYKBNf",
+	"xd1GHcrFCDWfjPgUhfGlXb3UR6JHNBISsu1sKPLy3bdvzo4hFFkn3+IeSBIzxCeUNu44xnWkCl+g56ff",
+	"O4PCXcqJSKJhxG2kXY2oGZtN/MYS3XdXb7wAd5+RiLuBHF9cXXcvrs5enp1fF/pRoGTYzEpT+xl/UASz",
+	"xHJen6tnRvIlUqF8/WADwVR2q16tyZmz531VQDOZaMzEVFXa240GoFLrM/Ley+UwwN/oi99wkbJ8oUz4",
+	"GQZ0b+N6rQxeeyye8ndL0oP0KfM4jEnNsL1dU2nkFrJQHKXLbOWRNvFrEMeQy801cNLjjQuhFcrnhHE9",
+	"iXAxw8WLh7QzQRd3RxoWjhTmwXq+5KEAGQClIpqjmYYDmL4RDQgXC5/Ov7OKjC0jrODlHW7w4yNVJzbE",
+	"mMlG5TbBNhrrq3eMxpLMDM4BpPKCEAB4e+4l1aQ98gBzUHDW4ei8NzLG2G9QP42ih0YxBqFsw4yRmCZV",
+	"Ek4TLWrQKexiZIaBx1QqzDaxEqq4JAbOufXoXOlNfAiTxl6o4N77L59dbcR/3Eg2MjxaxcTpmb80CNhE",
+	"Yc9AG1gyiWrRwM9PytGmzUqDxGW0o7XOfe/MkycmtsDE3mpCHTObQqgECUZCQE4YZzM/+HmfwFaOm63O",
+	"cbxGNFD/05avGoLBrC48ekVZiPaMatLB7sUy0xYEE9ywEafNP7NZL+QEbjTO+1yAGrDdXKKkqcVDdBaJ",
+	"kXJIQDShbmifTvpzzAnRanuHr8xvNAWBxelWRAnh2pDSpZk8mnUedbj1OrmVLEyRAxX4bECkXiWaxhRd",
+	"tV8KCeMVxiOVABdd7OuU61bqegpZ8oQWqDutFumZj7ncBdcDDmKPZDqBFXKJGGNY/vJpPEIuol1Ra5f4",
+	"pJjmJ3a4VcavTq5Pbmx+ItkwPXFJ4uGjSYZ7JSByNutmkhD70XDIknvmImbn8pA8RD/fwDS1NMCLmZOr",
+	"jwPj4QNyFJ9yDR8517Awz9C6HMD41/rcnz/x0KaCZTze16t45yapVHmeWJgDl/ZtHCwq8Hm+ZZp8laU9",
+	"jU3/QWwr1iaUc32oeCub8uSCyH9sytPC8mjae0oH/T3TQQMxHueL8m4KaE6LO9T99ac2OQNwHavGBqD3",
+	"5Xdj+aeWrLrXO28spCI4F/cuaRUQmjAynDIJmAhRInPJnxkB+cduz+Ja/V5pgNVCTpPdCmwJvIo/1v8U",
+	"xtDxY5o+ibiLbChqZVqfu9vhcrhMPpPLGskizKr+VCnBsaA6YUC0VCFhtxpgTmh6B610JGKMoI8J9RCt",
+	"5mLq0mgHbMaSssS8SzehvxQ8lee8bra2d3b39g8OGzXaD+p0MpH1oRDDmGnRZt5unLzrAGSMqHT4Gwgt",
+	"EUk5BVpwgWRD8OY75uUmWUxEYVCpVmLaZ5o5vYRb9IWI33axOFCPwHbmd0gYJpNraO8vCWIv+K63jKdy",
+	"C5/0o9oFCF3MVD45pK6HZY1Z8lmdOObOwlPu2B8JhTXxzrvzZLtrxa5s93NpT5g3TEkLb2s7n1tkW8oJ",
+	"HiBNBdnWpVXP2WpM90HEQ0n6c/AFh5FE5ktCEUzHzFSD2De/jNR30369w69MO1ybFJQenIKWZNl1wNir",
+	"AeFIo4yMB8l8okybGq4FHXapAYfEkZsSlOlOkuiOKubAGZxnxXpN9Nmt+hlDHu6g6+sLyLwSHPNfu+Dk",
+	"1dn7oxv934v3Zy9Orq57zwzUU6+EnfQ8MEPOWGjdZMAKjGOEZ2qG+yamC4JfiLbxsbsV6nB9l9tVkasC",
+	"Zp8iqcpb5ljieaxQ5UbcPgem9PLi+Pry+1r6ispj8fYs796Ye37BnjxPkvLxJOWm27qsC47jP3+Ltjd2",
+	"xk+AvI/V9GaS8s3NxXTGUtn61f5zae+bc0yRzfB6I2d9ebmIJIh931SEULxGCcCArVR0jo5c/7XQ5w1C",
+	"hB3uXpui+tIxs9I1krbNZ3kznYyAWcvZbD/592yokzKfv3tLnQcdkTUa69j3p41wvW5lxQ12yomx8SS2",
+	"/+pi+y8ksv9bcoslHXIeyCpWYiD7MZuUTPyaTEf1BSjHk6yNVAxynOviPI64/bOZ7elMa780aocfzX9r",
+	"pc2dH6dPzpnCClRs56qkFd2ZZjSYjVaoKLjk3A5XIzaukw8AxhgZzKYyKxdsa0j4ilT1oSZvedeZx7Be",
+	"s3ySfBDJrZzQ4B5m4hdsH/Mkb/688uZv3fslI4CejMaHdXF5sNGoReh8dYHwbmObeKC5ptDX8vw+sxmd",
+	"CBoSAbCLEmgJCh7oocrRVIVihkk9fTac8sI6YS2/I44YHH+qUmE9sDmE1yzY7p8l2JkpLTZedUyyDef3",
+	"qC4GZgiFESVEoVkV46HL0koLirPOfnJ1WTvjkYo0XyFvADqeNOuNZ1BPnm+xa7UpWxXlssFcU720S4Lt",
+	"pQeuiUgZDznlpBeFBq5/FHHVc9iQ9g3ZKilNmc9RsbEQkHRo4YijBLzcNxZF2Y4rQjgsqJgqw8TvQfp8",
+	"tqECSUzMwuTNC1v4hV8trP+Jhvxiqior9NEjTs5eZIGuMismR4BoyXgIC2/QT0zsP6u0svmrUf9lEF1E",
+	"r67f/XLWPI9eHdbZ/NUv4Yez6CI6m729iUc/vBjOz+evDutBK+b98Wkj/P5VXII+ktmPSol6e9A8bK2B",
+	"heIB7rt8T4QmQA0vZgNFNI3Niqnh/j1KcpPym5QUTqi1uw62ywdwmaVQ6I60QPzPaBLKtp/n4hGQ033s",
+	"b7aRqz/D0qYMxbMqI+bSSULR1MpZHkNDS61OkSk3uZ7ZcdJBIxr8JOPw9qeSoWlWzh44jrMhFwv0TnkZ",
+	"bI5ZiGVk29rdWeO711r1r0mmj7DmWTHlwykUGqawqf8/e9+63DaOrfsqOPozySlJ1sWXRKnUOW7HSbu7",
+	"43gSpz09pT4mJEIS2xSgJikrmlSq9tPseY95lP0kp7DWAghSpCzJdhK71T9mYl0oEATWDev7vqGghpFJ",
+	"JAYigiYyKQwDFB7PAZ187fCc+dr6eovd2nY1kQtA4jWWiE8JsONzaVRpxlVCAeVMLiJssgahbH6mwWWo",
+	"+jwEvvay51KYht7g1fV4d0bJOMy480p32mi0+//LV319SaY/AC8JfAO6rvAFonvG13ecNyqr9zkv7W2w",
+	"zw12LUQBbfTo2Y//oNc8IQPS/ekg239RfSvbsAyj/p52o/386mB1fSsu4HyVaDj3nb0NfmelCEd/Zy0O",
+	"b73as0t2Xay4fi8AQ1AjVINNp8vheXBAYY8rHFoUYMvW6Va9zHXrPfpaReO7peoAo5RtXDbTY1yfCQjc",
+	"nsysL76Vs1+jM/EDzsQaULTCzXSeRdRYRhoTrXrffm812xt8Z+8vv4errDenfbQR9QOu86UAW4yNbZ6i",
+	"Buz96yO2f7D7HMRuWsTHoPw5wBxhLFVqAvrpw7tTwqbw/ijd/jqO7ko+mQgeEXeBvoj+qr6Id+Ou9qqG",
+	"a0sPhrYE9BB1pTeehkkw4VGyA9/SGbfFVHnaorzSr+g76RkGAxs9oiZNjXlQ8gSCm5eW8p49+c+/d+vt",
+	"pywB7TsHCqZvMaXGx1tGWJzO3jGhADwaY6YGl6PNJCBfIBmqHeW5J9ghTg9yWZT9sv4B/Yo5g3Nuw8P2",
+	"2SA2auYcfu01j5PDs5O/xSyZJioKeFjXFyEiWttvFSJcOJw7IBbb2kRCCrYR68PJm9PLk9PLj6dH705f",
+	"n7x/e/zqpRoMvKdVan+PQALegWrjuLNoGb0QTNs9qQAZCy0+TUIuYX1UbS0doYdQ5nbRBwY7GQbyCm7t",
+	"UC5CvTlxTbEB0C0iMBvL455KJl7HOdUsvgc92vGApyi+wmk0K3XhB3MQlicptO7vH0/eH19+OD56d/rq",
+	"8vXh0fm7995TumlCEBiaYB3H6jw91j89jPQysiiw6vJhCxmpMBwLF4fYcfOrmPDibDoxWho2oKMScD2/",
+	"cTIUNSRgBVuomW4iaEIkbSv9NLwMTxpPCwZpJGjghwy/aKraEW2GXDGhcCvmRxqJQSTi0SXpVz35z7/3",
+	"7S7PvmdQtVjbM23yQUTAWT0q+gJZzgypGUxgLDrYOekqWtbZByF9UsiwopTY/WHVRQZipn+AeNHYE85C",
+	"FSe2XbPKkpliCe/FT1NyGhOE2d85BJJcwNkw2sBoSwcJUtKxhfrSwnwVc2M53DaOMJOXk0fbzTz6zAfR",
+	"EHiF+mwljxJLpM5Che0MSth19lEmQZiKeQEchgWwPbzs4pzg5ONRmReHanbpqxlJmfGF0glLlGJqkAjp",
+	"dOVKNuPaEAFvgnlGKDnKeiKZiXRzmjLoC9NhK3A/g/ND5UxfyED4HoyH6k20BAufxhJ6Idhye3Y9m9fR",
+	"InAZz7DbeBmLE+0/Q/pEz2mRY8fTSyn1+gsPa1F8BYtQ6TKcKTKJsUOsOOZzWK56hgbQ9MvsaxnSD3Jt",
+	"caAXRU8liGHK00k5j9EpICWxCAcLc0v1KmdGaEJ3nxKkEG7PpYe28KmUFoQ6s+LUcuHzMjeIb3t4Qmzt",
+	"Bu/puXJKoThG9sSLpz3w5yDJk3I9Pq3q5a+vL5Wdc0LrZ6xS1enU9sai8789EojHju2U/iMrshOTxfqU",
+	"sCSaI1WFglVfRSYA9GmcYDvwI809Q19lYDmdrpxmN2ZOZQ9H570XSTSvwWA8FvN5zEZqxgw9lf7VOjvN",
+	"dpGLGOraXZm2yrtA41ANhyBKZMSBSRUQPuFiitRMpsrEGYEixMPFXekrQHmFqn/lhB9qilpOpsDkwbR6",
+	"ViHpb+bxQpyipx7oNB21JeTPtDrR+Gkeho6CPxB3UlVEhxgufmmMfoXjxPZ5GGI5yz33HyJZDkpP4Zsw",
+	"4TRWJA5wqEHDIEZ2nbHek472/1gb+lDAuCm+xr/fCg/DpyoGjVTRh9PjlGuAdK+8SMRqGvWtpzhoHDxl",
+	"k6BPG5RP/UDIvovzteoUTpHXUvNkIq7s6UFXZpSVDj++Ojk+PTr+4NUZsIWbEqCROSNAuhkAQvridCpf",
+	"OD9mdT49gAkHcqA8w7XQlVRYxFWjp9Fsz7RLxEwDgd1yxzUqqjMDKDeSEPreDTIOlK/SO61m4ueER9qO",
+	"4+5OlyI+D/2gYC1DY45Ze8AWBGerLAx6EY/m+FOAlMYWHgxm4q70HE40uxSohmq0wZ+cm3KtJaAwOBWk",
+	"MOQUEJGt83zVj736U5gq17wSDy60z2AnjQGk0Lr1MuSZHfYDj4O+x7BqoaeNmDGg+oTHX8B1B+9X7Vvg",
+	"YSIxEQ5Avysda/vC5hnOi6jAYl/BoXnZp0HeHxxJq96uN4FEGB5GV1okkLldbPoBSxskHatQZ10HUPKi",
+	"bQ+WYEvOqaR1h7W0YoGVXyAbdItnqTt19G2yEl9XUvWvavC/DpNs3jxmadz/UCPpK6yb0AxkR/KeXiwb",
+	"Siayr1Rzf3cqh/+Mfvtpb3bdP/8z/OePu3IvOnn166H+74dWr3HV7rV/bfTHr6f/fPM8+U2GjX/+41T9",
+	"E0t81Qot2rxsa3Yt35YY+FYC6Jm5WIxznOegJ920U6xRvoQllxYvq5WCykyu8eC+l8qGQ79fffxsPfk1",
+	"1pNP4hP5fq9/dLJ/Mn7d+Lk1aftHaxwoL6jb3tniXjrnpPePz68neITNSmtMevHhEQYdOtEmA2sDJDca",
+	"2LIff2sR27VVjL4OaTL6JAYVOOMTTLUcVl1Jxxe9l9bKdwK9mOKJ6Cc3cyRDNDONIghaEp4IFGLHtQyh",
+	"7sH+fov4jskxxIalFyIyKG3NjY66jsBjEV5bJmAboUdiEIo+lmLVNME41A/iDAFlbPp2KNjN562pyLqO",
+	"zqoUK5fFWWxpmEWRpnPhUKkrNp2kdJd211Yt0VgmR6WZmCGZZTwF+jeTprMjNZ7oiNHjU9+joeaThbma",
+	"2nntOPkPdfEgn6WNqHXAO7ecxOnA3CCbDj6rKfsH8utZ4hoM9D53K7yfBNeiW+kwaLD94lEejgzNOkur",
+	"M2g/60ovNZqeSUwhpYNswyyYDtUactVFrBlla5R15vG+KYfyaTK6TIKxgBwaUmio8s1M8m0KvMFQQm78",
+	"wrWuaiadhM+q8KbVg7FAukJfjPWLdL4/JoGM3YPGU1gKr1GhDn4KSVCcx4/5Qk+k8lteHI8vvaopk9DZ",
+	"61UgfSh7eOZCl64bhfKJSTvckLwrsSBEKVW6mKTKKErQ7dHsSRW5s4e1GVhuhogkm5haRj1a+9l0ms7F",
+	"DLNfFBnecruH9TNQY9OCEmcg8Dgp+fyh3pVmG8CGpB/Mg/hTtCBWEGAxw96weQIm60XJQ2rv7iGBwKeX",
+	"C5Gz8pNuhHxvwVK6Ac35fiY8WyPkPbHTta52xRrxI82dNjD59MKm9mVzyPvarzUrVXsBRBnwcaSd4WTm",
+	"a0/Ipz41wXV2dqzGV+dZ41lDf9NsikqnebDfft442N9vLJMXE58m5qPPWvqjAU+y3w1ATazsB/9Igkqn",
+	"sjdoDPZ7z0Vtlzf6tV3efl577h+I2nO/yQ94e3DQ22stj07jdbTI4mlvdRqrorh3UXPsS7USyMIHZzxP",
+	"0QPDj6Mb+VKtGNtX/OhzxrXoSvTAlz5iemIHzf1n7f2NnxhNXq/W7jcbtQOx16o983dFbZ83B43+815L",
+	"HBwsPjHUjsuafZ0NFtn8e3pOm+33UgaxfAxoQ5FtwvII5Vo+V/DuISDWmUiOXUgHwiYLmE42zkQw8lyW",
+	"hSDzczbhaDSeP8WzZkfoeTGw7BB826IUYlI1wfAdPtOVOYhAnZVYIQxlMFBGtiIRDjDtgetl9MYCLD3n",
+	"Q20YZAjADHut9KQsjBVrNRpV1hN9bo4KqSiOx+8U2834nOIz/LLFRaRR4UJeRD3yNtTXyVOPyuHZIz+3",
+	"NI2SAZQzwX0hfiIvF+PkHXRekz0ESuM3C1OgrMUcAlXpNCnbLZOmVfi9OOFz04sAhefm02JWfn2X9xDs",
+	"FZZoj+FGzTojJqvMSiwKAG9Ru1oM9bKFsTVsv95gfb5ZoFfWZ0fckfiUuJxDpgglL0y3ZnwNSrit+b6T",
+	"wlHaG2xX5LoW2xwILsWFfYxFdCIHqhwUdqQiwf7z7716+2mHkUZI2iSAptd0Rs7hQE2qWZ15BLf1GPf9",
+	"uCs9C5W4tI2EVeaZ/0c0t3/JEyohgNbuWCQcWilfMA9gvHi19A/9SWTQNi2OHpH+p32fHg7a5qjFKpsu",
+	"Gf0Y6i+9OVRoinlEzLyVoB5vgArSl1+rqfS/d6jw9wKwJTx3LrC5GKm0irR2O/KNKILenGm3aVxt6dao",
+	"N22bJbYVW8tKlRhz0Js9Ce7KJ9jYvNdg2ju2nhqhC6h49lQyKhQYVXF2Ad4dUgGGucgwXXw7jptcw4WZ",
+	"kTsO7Muj30Vb5PxtNvZtIQdwlnwjaJ6HDlM2LfQc77NxXXE1JXiGbi0QUcAUx3PIeos0j2PmmTcTpaPo",
+	"tMFNX8/Wayl5GAfQYibhHGkiOBy0pA3rAyJ60Z63K4ntQ5sZYk5jY8ElUAEYXtI/dZRubnMGLUxW1cCt",
+	"hwdA0m5RjdQ4p2LRlfgtgyLQGUYZe/XH+KswV1c/V4Cd9Xg8Sea/ok3CklP2UZ9FYhB8ygMdGAEEs+iI",
+	"qgFhhiJJIE+KxQsm9C/gsYizXLIgzBII5p9LgakuQ9D/63Y/NRrFxEDV4uWLGeLi8dsTPQ1PsXErTKXp",
+	"lBQxewL1vaeZwRM1S9H4zcUzt2HKWkqFgsuVEKOrk4ivwF1jB2VGXqbIRu/YQNF+YTANw0u6xUMp2TEN",
+	"pVpZS1PAEs+kFUWnCmy7FrW1SoPd8vvKlwdvRQKud+HNBODpYt7yf9+Lp8OWpqXs3+YZOG7u0B8HMogT",
+	"tKzF3i73mdLA9lDOtd/CLkOi5EaeGPyTTuaCGNS7XtB7WNfqhyq2mB7s8UW0kj3m60rP6drCTCw1ssgu",
+	"NggIhUF32qGrT2Xw51RU9Th45IeEGXVML50gB34ywiAZhRWkYt7/pZ/KodsCQo9xTFsZNoCnfdOEKoMq",
+	"GeXaqE9nTt5J+g6oUqE128xZIIepsBhKYVolTC7dAVyhfPQJyShilYaw/3pwXVmKbaOSoeEs188sieZs",
+	"vwHBBlEEgOqejo58MeDTENkH+iKOB9MQKjgKhCyW9Lx35UpN7+lAAghATs6ud1N0b0Qv7bOd/d0XjLOd",
+	"3Wd2xImQXYlj5jEiWOrsCFZQ7GALzbKhGgIhNIqZZdEzfIxvR/xW7irKfUJGnS0jy7Zos9cxz/fJML51",
+	"oxs9kmXs4EbedjMQ+wbg9bt0tRvr67lO4hL9gSsQ9T7nQ/ATdXYYX6FZtE5KRUbZ15nI2wnvtVMppzRY",
+	"WKbfVHQzd6HfVDwL6ckI+U7rP7Qfy1rA3Kq6uLioHTqP8qbVdXFxkfk4LbLbSSuajbSorng+CmLHy8eA",
+	"+ZNLpMDMFe5F425tAcbcjd2VgtfChFTZREQjPiHHjWdvTnwDtUHEXdCRYA4zPuOWDt1UJ0Dzut1gPp/H",
+	"9e+0zESNvBsvvESpyzGXc9OBFuck6SKB7ZqJUkx/LhPJIjQPG+UofqmzCx4kpufRll509j2e3N4OtZz1",
+	"d64Ue6uH9D4devlCXLzRO1mLZlqSKMCDYBv4L0xNTsw5Z4acKLFIQBqhxxQvLkxvEs0zZYbmM8QHlJEp",
+	"a18Hfj2QSbulPT//FIyn40qnDcgC7Ungz6adUm1Mhui1v1XO96VanvYVEoNaXaR0s7uZn0kGi3M+825a",
+	"4twZi2UKEkjMHy/oLUMDAQ9Dt/8iZsF4rPd9IsK5Tq+0J7P0oVPpQ/fySVKQAy4iNDmh/oaW0QMg1S4q",
+	"0/Qf4AcdgCGI8kUEL9WZBCF7UxJJ/AC2TOdynEYz7WQATUUvkPF0MAj60DYIh4xOlBQo6WELhTfmny75",
+	"ULzcbzRsO21/pF23HAqn07hjmEiANoHKpA6CT3t7q5FNgEwdQMeudPmgVH3cUD/AN+Ns1VJPHBn/LLwZ",
+	"s958wNXnEvjCgU5EEY2ECb9K1TveipV1OxwSlYcj27ECyuQXHieH7lR+TzUlJyMqVOEYzzc3LPpNc6xZ",
+	"M028ZcIc50VqyJmGrBRUWqXeJNjhs0Je4aJ119jmvd8y78XEBfu8MWfbti6sukeLir4XI8X4mJ1s4PHv",
+	"RhziBfPkNAw91g8Fj4BITX84W7etOjAO9I3wt9tW7Cg3UHxAvLFMh+fl4g20xzes3uU3nhqw80jN11vr",
+	"96nY8E3Mj5mFb2N+Wp32vZkfG7E+OLGFbe/HEsu4TDBhPGdGteN2WdFOXw9Pv7yKKjhpORDELvLZhEdJ",
+	"YFBsLgkUrcnqAt5NDYB+slrSRxL4cZ2dATEJUgnFXanDeS8M4uTt/Pha/75X1lRxZG7moSqCr0c1QYbk",
+	"w0hNVhS0KVCBseovq8RPtzttp8dz84G7WZTbA/evG3jBaft4buffMS52axUaF/tusXHZ+WwX+VIlT0cY",
+	"QSflUhnGvpxZ6WQLMkI6pwipBAGPr4SP5Ycig6Etkx/xGY195Wyebkr/grmEfCi6RhsXm6VKLgfQT5ot",
+	"MmcY3XSMi2yPyFGon0H6K7c/ydpNK8inKmGvaTzlleN01Hd1elF+u6Q9bvjxH2HscUGrHdpBzJ5Z1z6s",
+	"IElo+Q4c2oDNJU+ygoWu4skKRfbpFD7ptCS2CwRRfs8YPcpUPlcm04Jw6i2UOLGhxjB5Qr0Ra5x1A0eD",
+	"q9Qwq8H9E+9Q8dMzQRVP8DL9NLftSlqhf4vNJV8wpwIKNMV8Hts6ExB72k4bFfputVWqBOmxjTgL5hWG",
+	"SZl+qisLWJurDscgsNQBuyPwJwSJq1VUVJq+uRidp7Q4GSxQVutBpXfm1JGrTquTe5OBjBPB/RcLQzKE",
+	"c/WuPEybmIaGhBl7q4hYk8r1KWkn1rSBEZpO9kdqGlHvkaEgsT1V1HlUNoIyzUd8MMck6HenfT8qGi7t",
+	"7lnZssLoMH9ZrazQKva/BpgUxETKAp0UuBPS3rSphFY5zkId2pOMmFF2cw8VHEa/3Ara5s/Wh20cNwBl",
+	"7aXDHZcJHgwW32VAh28saZLQXjcp+G62b8K+euu+iVYrjTo+ykmk+iKG2hQ7lkkAjBrlAUju9u8qClmY",
+	"r2p+VbvQ1frKtGHrM4Z9F6WQbHvrXR3nLDr1Hdcdl2P9ycWTMdEbwaroWfqqGbeWik6E8n3GQCZPnLlG",
+	"4o6ZLjtsx40EyFPEacsLMWfdpY/qymIntcxLFuDYYQeCC/jVncSt0d/wZPY2mZx+mpeJuqToaHlKtwD+",
+	"ga6EzFm8oYK4fYa3bo9awc3cT6ZXcPuG/8JOw2aNZt+7mdXWjCEVNaUsdMNwgr5gct+LvroW0bzY5Np3",
+	"c9b1euUSdJreqJlk+EXKNXiiLQSg8jqYecRVS9pm/nY5GSlvQnM2G6muHHNfELd6KWSR3RKxqA1qBrII",
+	"N+EAFkd8MhHSxSd+RPoVanmZIJTR0W/jkTA3WlYaN7XzB1Uah0xydTuyrPJdzoe2QEPWrh30GqL2jO/v",
+	"1lr+XlM0+EH/+aCpPzsxau2gNk88W6ngO6wypMyKAyUv16E4QzIU/Q05DUM8KrzkQ5izSn8ahTvP6nv1",
+	"Bh0irmVg7xQzB+vo5ho+bs1tBf/bVPDFda5+T7u/0CrTe1mbTMIvKxnlTOUnznU/VI2IkrXOBqY2M33J",
+	"6BTAwaAxC8UAiadcL8yTrhzrqLjVcGVpSLQriB2QL4S2zUaDJFPwwqDaFKnZCxaJscJ+P2SFSth0kmGf",
+	"LTGir2lOvjGS1936vNbs74nagd/o1Z7z9qC213smWoP9/oHfcAxTopJJpVrRScKldhNFP9gyP0im4myk",
+	"pAEe4BMCZaj4Uj+dSqcJfcqxSOBaa5kQnEe9Vsuir+yK2jZU3Y1VyM6qYx3Mwi40D+bNQvuw8xn/cdPR",
+	"3nvYcjdq7en9mOsCdlRBIMd168sFpsN02Hal7cG+uXnaqCJVDd41O8hgsKBepKTIVbEdKosNy9gFabOe",
+	"NJz/m8TzLwhmi5yAaMqsLFt2/EL6WWIGPP8oojYQ0r+Ea12a09YMyQGBa61lWoH0oORUNbXieNP+9kjV",
+	"aPZM+yOankd4hJq9vUd4aoqGL29S1rW9ZR3nNx6m4s/9LWZe4HuIbPKcUKb4YPWmoKLgYNV6gTs9WC1t",
+	"530TrORM0AxKrEo+Bn+gb8X6g43P+eiZvQt9NsEgb73I7XtrDv5KAfHG81VmCo3A8YNr3N26vntxfdt+",
+	"6PW9K+kk3oN3zaQ7SNKTBGK1ikj6ccYTNonUdeCLiBql+xwVXqAHWi2vldTZmVCTUIBkOuprpoLfXent",
+	"0DedAZa2R5+k9/B1Kxj5MuigVTvgzUatt9vfq+21+g1+MNgf7PkQW8TxFB7OKEkmcWdnx7JvDZUaWtRH",
+	"yHuiGA+ymkk3j6TSqeB1UbzgD9CSqjSbjeb+891nu7sHu+1n+62D/XZ795Z1U5r9eVnp9DyzbLYlj7sp",
+	"eQTumjdG4czsx2KzkL5dZgN2PtO/56u0NJvP5pqai00AHvIXA6IdXPkagHAXhLF+GHtr3Hi+Ve/cFHJm",
+	"fM4CmSX0SJFyVAbouO8uKpYTdI/LdJKRg9PsbyY+BXESl+O4zbZcuf/b/hCQs2mzvC1WZEMaM0OPNmZL",
+	"b/AOGjLAX834/DJYZA+ithrgLbDbJWMsPojMdqDzFRVhvLDQ3PK1GzTcm7uLJ4J8gcvn5DHGuR8lPU+7",
+	"9jZxZxtXkaB4RNUVa//SYtKJE3sWN+rfEPMt1pMc/3p/rfp621yJeVzeyweqTjEF3PBh9Lie5NfBkOvM",
+	"zVFprmMw7IGxGHOfOu0WvPhrJBgCRpIFF2xyma5EN93JC0PCSab1wmZYPDRC9Jm3wCpYbBR9liSGnLOT",
+	"erYq2JX6r9h8gVpkPLf+5JmX0iMKj+oX1EFzYRRLwSiZoMO9XWhPTIAXxj3HqXYlNs5kwo94pGYxSqY+",
+	"hloe9/0znN3bVPLSxVfpVD53K4HfrXS6levT1v/81393K9VuJeKzk4UX9baA1ybTXhj0a1dijh+mu+xW",
+	"Op+71DPziif8pw/vTuHzYv6TuQZPEqEdQ6DkO8ib4AOqdQof+PJl4SB5VfN/KmZmZu6D9ZNKBPdda2yl",
+	"tcaJfc7Z3BT7fPKTlD1shzbmH45e1Y5fv/mxdvLTz7/U3p6+O6v8vvJ0Hvq+8JfXIWmAdyKA9+VhRMLL",
+	"v3Gqzoxr2NblNolXDn2fwlJc+DZUMdNaHKmYd1coyBnXtGPJx+KbRcDVhMgPVXSTC3/inYFt/FnMj+zb",
+	"9QmPYgGUxNrs4dW0N9cG0jNafjPwRQmL8Fe7OkD1UntP+D2e1dY14RXAvOiwvWqIB7FL3/C7nWco1wKj",
+	"I/doXGOc8ChxneNtKpWOm4I8VgoSzaXxqOiDCEkyFITxYgg9fxZ6GVttLmqizGAX3Le/VCv2iVQ6lT+b",
+	"8a/DX+XPf2/0Lvp74Z+NcVvu/fTns/nbPfV82ozPk1b0j4N/He/y38o+Wqlq50yr70wH6NQTGw4rndqB",
+	"DW1TD46tWhMoz9pm1Hq2OGooIyBL06NOgrFQ06TSaTf0f3ibsIGCeBLy+WkpgdfbV8d7v138ffftH/3k",
+	"3cXb+T+DRvvt+enol4vj5ukff09OWx/np62Prd/+OJm9/dfHRvrrRn53xWwQF0Ju05W5MtrhD6Ugc69u",
+	"6Ht3Eh/0PgcMzlfxFjicElz2Ob+iPG8BlIj8m1LMEF51vFqD1Qv3Yl3AVmmjFcipNuEng9K87w4A1F15",
+	"axuMmdxZCq7cPEXBKbhcJhAgxSz7fi8YDkW0IdLYjHodsHFJsddFWhJ32xYWvCEsGGY6HqkoWdTR07vL",
+	"nWvg1gCgHxgZR3aWqqYQ8iBF/QDAf/nCtEEMWjr5QUDAYZ3Q8H5ShjFONxtPWCh4nLBn+tnr75BmV4oz",
+	"zizcb4s1XpwRve6hAX5xvkuR1wVT/a0w3AuG4/vCcn+5qxOG0hm0qG7yPYsb49FDu52VcfegblNpqVGl",
+	"pRzQDbGBkPAgcrVKtrRUaWiqUf2dmjtAZK7Ojnl/lM3egBUPMN0gO9YFLVKbGLrRASaByGECVVQOVeZH",
+	"0uUIU2CwokfwcG6bBt51VS07uiWCOPB7f5HK2m2R6Ze4AC9tF9fSo+bMYoVVnoOD9NU0BMCsXk7fApye",
+	"u5/7OpLOGIZHmSm+EUmB7b2HNj+LclnS0nMs/ZhgNsX5XxW578Bjy3449XXSkLdyQvofUkjNzdnIYRim",
+	"jIcQngrpP4Bs5HtfWr+oIVPTBB8o6A+6SsrmCRVLKZt3y6j/i4kLzFPEDB8QrZHoC5mEc8zvqfFzAf6K",
+	"n202GvXC9s7y5XQLAL6+z1alWuHjSE/IZKZDMeydHw+4npdyZP0q52sU/JqDfWS6ibNfaTcyrZvrgOpL",
+	"AfurdYkupf/+vRyjf7tOUXqQyxpFTc5g1tLWDNwVQtbuoXVtQKEf2fmcUkF8udGpaI+RcylWWwL4P9Ku",
+	"LzgmQs6PGJos6CwJ041BJOIRnitZpS/RlcBMYgojqpAVN3VLKzdEmhEDU9WD8En31Q0ZUYqOXYI0L4+2",
+	"C9Le3yM8vzZRgbMjNwoLbuyssyFdDp9pLuK9ILopbQy8mPrwnA2Pm7y07W6pc1xsu3OIa+6t6w5HvBKM",
+	"Bksj2PvGw+wtF9KMuCRQVdsvrt+hLyUjMY5FeC3icn6RvUYZguaMRnKOt/B1UTT52Oig1mjVWs1SpE2v",
+	"1u43G7UDsdeqPfN3RW2fNweN/vNeSxwcLAmBds8brU6jkcU+ngbDkQ5QIzFRUZIPjZw9tHnYk5ncZcGP",
+	"WfLbkOcuQp7i3eVYO1rshbaO3ivV1cfSKacWFygzGuVD/BgEOKCqb4RJeUzU8a6ECKI+4mAoa4HsME/f",
+	"pIqCf8F3OuwHwSMRsTgeX/7Pf/03qt47lUmsxwYJFFlfUDUVADYEH9H7f7QUeWOQK3gjI24MMuwChxoO",
+	"/LyVd4wE42OQiwdQSmqx0rYfkk65gjCOisLTWNifMAJTrnQcmKw4CcJQfwxQQWQcCEvsGVsRyEufz2Mv",
+	"Vdq/VlfCZ7058/DfmV3nVVlv3pXEQQ4D3MGPecSSl+8t7rDZSKRFZqNvBQx3schmseZDlqcpVCZ6pS2N",
+	"yv6FK5LmSCpmaZpwSLiA9OtmDeEP+WLMQb/TLBv2xMvWf7ynj6Jejr4j8xxvRQKeXTqVzvPGml5gI4P/",
+	"jXX+79e5Zjp9V5pE4gPUUVQ8vmws/a919OzNHx8qm837RZCMzsWnZKmzNQYtiMGWkpIqiNj9JU42tg3A",
+	"ax/hwp5jvNiYrxddrFC3R/+x89mQaC6tteSqJzY7sJUSli+UsEM2nPLIR+egLXuowI8GSB0IB/IQYQxU",
+	"pF9JFGs3yD/EbKyiElrsBQ+8ctUFR5y69MfS8fhh2h/hTDxKugr9rO5mV6yL23OWuLeYyxYD927ycgUV",
+	"BEtje4/1g2RyY7MGNkxEIoFOCskyHd+MTybsyfm787Mq06HVfqv9rMM+/HhYa1bZPvODYZDEVWcHP83k",
+	"BjGCAg0vPsjrdKVHvNjnKplYgfcERuPFIplOPOokdZs69ECox98JMB9PF/85HhXdrkxSeCiUO6n5M7qk",
+	"4mx32mi0+/H1kH0ahzJ+2QUmkc7Ozmw2q8/adRUNd1qNRmMnvh52K+w6ELMf1KeX3UqDNdjuHtvd6+I1",
+	"BF5JL2/mv+xW3u6y3dHBdXNUO/hXt7LjfgauBX8D+bNed5VO5acfPlz81n51dvzj2c/ts3+c5f+GzybT",
+	"iY7hW7+Oem9+vTr58TT0f/x1dvLm+fjkzevpyZvXTf/NKOzJ95PfWq8bvfbJ8Ld//DCrVCvTKKh0KiqZ",
+	"6MfS2YFtsYOurcOl/D84jJc3DUIPu7WPrCsv8ev4Eg+HKgqS0fjlhx8Pm/ga7oyX+/jXRESB8l+2G6uH",
+	"nno9fIB7Lgg3L2yKO5ng6jfU7Dxhme2F725jzwfd9W95lxeN8z10dsD2MCIRq+C9Fz2G9iTMs3bNY0Vd",
+	"+8FAL1VfeIxaQBJ3VUMlqhgV3pWW53ZtwPTyJkRCjIFUHDRH6oHr3BQHEquuhC5pclPG12XOIU0wnF5A",
+	"31uhw4EQI0hiE0XjYSQcNz6CYktqhW4FikBf1Xp20HjW0pHXIs8uBU0ZePAtHMZaJvoI7xJxbg8YhH0T",
+	"4eN3g8BOSQ63Du1bwlNwXy6gJUhmCrryX9hwPoipCI/55yJyIsDMFCPTPG7CvWadHY1E/4pE1lX/yphd",
+	"X1wHpos8FkTjgUI8C26FSTW7AXThJh+ozpuDXOiBfluYRWbOMMwAi5d/JrFIatOJnkFSR6uSS0Me4Bzz",
+	"0VoPRz/X/NX1ZUFfh2H8grLS5bOd+1p2mvGWvqt5vjMwi7usgY3GxhoqcndOVp7wew9aXwcyiA2HHiyN",
+	"krLCXUeun0nsZ2lB8xW8Hi8oKQg4/wrDrFx6MB5rY5mIcK5DvSB2WPem0geQqyHp60ruj/W9JxHcYfpJ",
+	"0lnosN3G8zqDEQRyyOZqGrm9aivFe12ZCfg4ETTgT7wV3rKTWRsJpsqXVpHNoG/gmzHK6hotJPiJdoP5",
+	"fB5XmT+N9OgxjIbDjcx9wxTBsWyQlCvK43g/xiJauYprZimIrXDFI6rjwlSkyJDlX/mFx8mhO+kPuQAM",
+	"m7fYlOBmdWgtXWxbev96jRQj3LKfuan3XKdptpXCqH6bUCG7fociKV68X4PDvUh7Gjkr4J1L1F51vjCY",
+	"huGlLKWnWNWZLuvwhn+S0f29WpkC7f3y+8pLra3qVnGrLG2+fJSW4UHv76K2qveC+3e5uW8840mBJV7g",
+	"59pFp7212kWXb5WCwx6jRPhVND8QFYy3NgyuhWSDQIQ+9rxjIxdEBaCi+YJ5Orn3WD8UPNIBCHyYiAxh",
+	"3GORcJ8n3MNTVEAJ+lDT68rZSIWizl6BldKRgcNCDFFVJqLiCdXZDm2DFdgVvDAKkJadLVehvC2uRZSF",
+	"CXUldazGfK4vLMXMjXGmMpXfhQMoGBFGRPQONJRlGJczMU3VBmNWWktI0s9z+JZxssiXeVXksCZB057o",
+	"StvMJVUEDV14Wbh/DA4LIiW0pNbZbFhEW/AheZegBuw8UvP1rHB+C34vIie3dpBmNr6Ng2x12vftIB+s",
+	"kMpXiqW3XUwbhOvERXFnHr0gtd/p60GvqoCNeEuCPwQRCEGD0Ah1EgOINIuMSPn/YTODPC/vj4BuAlxm",
+	"pDNxLDkGEQv8uM7OuPa1MxVdMR53JSTkYRAnKBZbqjGil+mRuZ2HpDXtwlitaey1+83agd9q1p4P9hu1",
+	"Pb7bE23e6h/4z1NNacOpN1KTFUGvqU1VEyEhKppEahCEK6YZt8NZ0OO5WcLZLMtt4vEQEg/AcxDBVWws",
+	"xDYRuYums0VLvfPZ2osb5V/wkznxl5yN7mQTCmuwnZyjmtK4Ixd8EDMe61zDFCS7Mg+2IF5ByEX0alis",
+	"afZEitkARQU8bHewKSMDyIHLVFmiVMc5Zt9ttIt8gb6OH/GZ4w9WLorSJMMxAl1GbhVWEHqbMD6MhPBR",
+	"NQjP8MyvPAakcRZCbSMYFWlzsjgF+CnaYvVHGoJe0CaA41vcGlvTfhvTXi030/oWrWkvUzNZHhYW3EMa",
+	"XN63g8JGkhqA76DN7S9YPizs7HsNoifkOmcjRSiOOLFUTm57mXG12T67Ojs2J6rWVedR6AWtfV2ZFgih",
+	"QsGZz+cuDDUidfzEtgLFdfYRynoJwivzuE88VsWgIcODpoyuHAylK1P44wz1WLTb7wsanwFpmqsssKam",
+	"ii4sCcYlKJZYJOl5ds7Ht9bl6YtFsgBId1Kf9ZR338M+KCkbwW/BOuiJ4VQ+4mrRN+Hk2zLuLautPb4w",
+	"BfbaIlXp3eah5T5vterZsqEtqu9mKESCiCBF1MA9UjM25nKep53kkWChGAD2vSuLKNxajdTKnyuy/kBN",
+	"Al0pxW5Kvw09bsxzLe7SSlypVb5XopJvpc9ODby/5zt4L/XTqHSajarjXtYqmeE8/hLEpb4ku662FbMH",
+	"VTG7R3u1rZuBib5H+fRl9ruURLOc4kkv961Q+lYofWtq78XUOjt7a2bv0cx+M4X69eXd0xj5Fvru7DVB",
+	"JYsIU7HUMQ1x0XlZ4XevK7UNn39nByhpM/lWoX6rUH+7E5Otav1Wtf4bFYUWheuxE3br+e/29OoGhf5s",
+	"VvOAVPrT2GZzaY50rXU2Y05f5AM7T9swdBAQqiELdCAz5IF8YQguM8c2iWKTSFxDX0PyncUaQvp6gfwl",
+	"9Ej+culYoVk+lv7CMebXQqQlLu15QQF+I0WUJdWc70AXpRepGYId1tJEMZ3/W1GUxymKsi0NZavw92KL",
+	"toUhJ3i6lR6Na6ixQcbCvWY6DQVmLAN107M4sHPJsWWNkSH8ruOfrfDNVvhm7eLKYxDDuSleLLYFWwN9",
+	"1/m7meZs+v5YFYFSJ/WAhYH0A9qKA23Fgbah/0ahf7pxt37lPmzqisII70mnvoSfvoBXr0CKsrxqWqJ/",
+	"sGA7txoIj0EDYWmnMMkgOMtqu+3vK5zMCz8sxioPRfwhNWtTGar+1RbglK/Y6Nua8QCoGJGe30jCISGn",
+	"OXLH4y4iD49VyiaLDELZCNo54kqpjs7pl9BrMyBM6kopEqSMiATAh6zuXb52FCf8e+u4wTW1EX2jhUvp",
+	"GXmUsecW3wI1kCSz6u8M1HLjuHAocPvlSsIRkojxBP9Ne0BnnBGHjpdpFFY6lR04iaHx5q/0C2zzqjkJ",
+	"r8K+V1PataFSV6DZQLsNuPL3D3afo47OQaNh/rW/33r6Ar4DjLDFmXoV4C7482BzyWxahaMFeQZqSKQt",
+	"T9XkdBjsP//erTfNENr7VfZuIuTJK3akpBT9hB2pSLBmvfHU+bUPiI8s+Ln3YhjEiYgMjyz3qwYQqV/A",
+	"MHqB8ta59CG1ZBdcmyj29SIStTEPQsvupiLWHyltNzmwvtk2Kbpr/WGBxtv5qfcEeblh1rLtlVDJpMvq",
+	"167EnPECoBR7ciF6ek1Kd+LO8BtFd/ebnpMcrOKJkVp6mlJZIGIK1iwx8AFVMOQL7t0ZINPiLx2GoZl4",
+	"Wk85l+GS2OlH6KUUgIbVDis+GaLjYcSBQkU7GGJNMj4ygKdN/Hza15AOKdETInswjciZc7iiZQZE7r2E",
+	"hbx/FeecEw05I1UB3/II00sMZ2Eo9FLUU4TPbBzEsfb8OGD00dE0FEgSoT+kwDQEfUsjRY9C6fnONs2C",
+	"20Q/aVZzPtYudIlpVYumbCLUJBROM7Ghs4eBLHtoNEb3sZmX6MGlgzvCNwpG9Q4IIVkyitR0ONKRyjg3",
+	"piqV92P2BiAOVfazmPdDxa/0/ngTJD9Oe7cZ5gu73rPt7wtzrj8Tuev+zEBfCu4LqidE850aofTwOzVw",
+	"qSB9OfHBTYRi8AOLFs5yfRVfGxuewIcM7KZwvo5sYgVffkvknHCDk2kvDPpM2xr0GLR0cIRAfDg3NSSw",
+	"Ms92m7vkBfaaB67NehXEpXYSNBjwF0LFfdbjIZd9vXb0IFTUHwnz5J0r/ih4mIwqX37/8v8DAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -32,7 +32,12 @@ func escalations() map[string][]escalation {
 	onAccount := func(method, path string, body object) func(*testing.T, *seeder) request {
 		return func(t *testing.T, c *seeder) request {
 			t.Helper()
-			return request{method: method, path: "/users/" + c.owned(c.powerful(t))["user_id"] + path, json: orNone(body)}
+			things := c.owned(c.powerful(t))
+			at := "/users/" + things["user_id"] + path
+			for name, id := range things {
+				at = strings.ReplaceAll(at, "{"+name+"}", id)
+			}
+			return request{method: method, path: at, json: orNone(body)}
 		}
 	}
 	onClient := func(method, path string, body object) func(*testing.T, *seeder) request {
@@ -42,13 +47,14 @@ func escalations() map[string][]escalation {
 		}
 	}
 	list := map[string][]escalation{
-		"deleteUser": {{"an account with every scope", all, onAccount("DELETE", "", nil)}},
-		"revokeUserPersonalToken": {{"an account with every scope", all, func(t *testing.T, c *seeder) request {
-			t.Helper()
-			its := c.owned(c.powerful(t))
-			return request{method: "DELETE", path: "/users/" + its["user_id"] + "/tokens/" + its["token_id"]}
-		}}},
-		"resetFactors": {{"an account with every scope", all, onAccount("POST", "/factor-reset", nil)}},
+		"deleteUser":              {{"an account with every scope", all, onAccount("DELETE", "", nil)}},
+		"unlockUser":              {{"an account with every scope", all, onAccount("POST", "/unlock", nil)}},
+		"endUserSession":          {{"an account with every scope", all, onAccount("DELETE", "/sessions/{session_id}", nil)}},
+		"endUserSessions":         {{"an account with every scope", all, onAccount("DELETE", "/sessions", nil)}},
+		"deleteUserIdentity":      {{"an account with every scope", all, onAccount("DELETE", "/identities/{identity_id}", nil)}},
+		"withdrawUserConsent":     {{"an account with every scope", all, onAccount("DELETE", "/consents/{client_id}", nil)}},
+		"revokeUserPersonalToken": {{"an account with every scope", all, onAccount("DELETE", "/tokens/{token_id}", nil)}},
+		"resetFactors":            {{"an account with every scope", all, onAccount("POST", "/factor-reset", nil)}},
 		"replaceClientSecret": {
 			{"a client with every scope", all, onClient("POST", "/secret", object{"keep_old_for": 0})},
 		},

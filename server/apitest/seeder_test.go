@@ -134,6 +134,9 @@ func (c *seeder) owned(a seededUser) map[string]string {
 	if err := errors.Join(c.db.CreateProvider(c.s.t.Context(), provider), c.db.CreateIdentity(c.s.t.Context(), identity)); err != nil {
 		c.s.t.Fatal(err)
 	}
+	if err := c.db.SetConsent(c.s.t.Context(), a.userID, client.ID, "openid", c.s.clock.now()); err != nil {
+		c.s.t.Fatal(err)
+	}
 	factor := store.Factor{ID: newID(), UserID: a.userID, Kind: store.TOTP, Name: "Phone", CreatedAt: c.s.clock.now()}
 	if err := c.db.CreateFactor(c.s.t.Context(), factor); err != nil {
 		c.s.t.Fatal(err)

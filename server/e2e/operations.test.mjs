@@ -37,6 +37,7 @@ const cases = {
   getClient: { fields: () => ({ client_id: shown.createClient.client_id }) },
   updateClient: { fields: () => ({ client_id: shown.createClient.client_id }), body: () => ({ name: 'shop' }) },
   replaceClientSecret: { fields: () => ({ client_id: shown.createClient.client_id }), body: () => ({ keep_old_for: 0 }) },
+  listClientConsents: { fields: () => ({ client_id: shown.createClient.client_id }) },
   deleteClient: { fields: () => ({ client_id: shown.createClient.client_id }) },
   createProvider: { body: () => ({ name: 'google', kind: 'oidc', issuer: 'https://accounts.google.com', client_id: 'sesame' }) },
   listProviders: {},
@@ -44,6 +45,15 @@ const cases = {
   updateProvider: { fields: () => ({ provider: 'google' }), body: () => ({ label: 'Google' }) },
   deleteProvider: { fields: () => ({ provider: 'google' }) },
   resetFactors: { before: strengthenGuest, fields: () => ({ user_id: guest.id }) },
+  listUserSessions: { fields: () => ({ user_id: guest.id }) },
+  endUserSession: { before: enterGuest, fields: () => ({ user_id: guest.id, session_id: guest.session }) },
+  endUserSessions: { fields: () => ({ user_id: guest.id }) },
+  listUserFactors: { fields: () => ({ user_id: guest.id }) },
+  listUserIdentities: { fields: () => ({ user_id: guest.id }) },
+  deleteUserIdentity: { fields: () => ({ user_id: guest.id, identity_id: '019ad827-a0f2-7a10-b4c5-52c0a7f6f5d1' }), refused: 404 }, // the account has none
+  unlockUser: { fields: () => ({ user_id: guest.id }) },
+  listUserConsents: { fields: () => ({ user_id: guest.id }) },
+  withdrawUserConsent: { fields: () => ({ user_id: guest.id, client_id: shown.createClient.client_id }), refused: 404 }, // the account has agreed to nothing
   deleteUser: { fields: () => ({ user_id: guest.id }) },
   authorize: { fields: () => authorization() },
   authorizeWithForm: { fields: () => ({ ...authorization(), id_token_hint: '' }), leadsTo: 200 },
@@ -72,6 +82,8 @@ const cases = {
   listUserPersonalTokens: { fields: () => ({ user_id: shown.createUser.id }) },
   revokeUserPersonalToken: { fields: () => ({ user_id: shown.createUser.id, token_id: shown.createPersonalToken.id }) },
   revokePersonalToken: { before: anotherToken, fields: () => ({ token_id: shown.anotherToken.id }) },
+  listConsents: {},
+  withdrawConsent: { fields: () => ({ client_id: shown.createClient.client_id }), refused: 404 }, // the account has agreed to nothing
   listMyEvents: { fields: () => ({ limit: '1' }) },
   startPasskeySignIn: {},
   startTotp: {},
@@ -156,8 +168,16 @@ async function anotherToken() {
   shown.anotherToken = await post('/users/me/tokens', JSON.stringify({ name: 'Another', scopes: ['me:read'], expires_in_days: 1 }), pair.access_token);
 }
 
+// enterGuest starts a session of another guest, who has no second factor.
+async function enterGuest() {
+  const username = 'second-guest';
+  guest = await post('/users', JSON.stringify({ username, password: account.password }));
+  const { access_token: token } = await post('/token', new URLSearchParams({ username, password: account.password }));
+  guest.session = JSON.parse(Buffer.from(token.split('.')[1], 'base64url')).sid;
+}
+
 async function post(path, body, token) {
-  const headers = token ? { Authorization: `Bearer ${token}`, ...body && { 'Content-Type': 'application/json' } } : {};
+  const headers = { ...token && { Authorization: `Bearer ${token}` }, ...typeof body === 'string' && { 'Content-Type': 'application/json' } };
   const answer = await fetch(`${at.sesame.origin}${path}`, { method: 'POST', headers, body });
   assert.ok(answer.ok, `${path}: ${answer.status}`);
   return answer.json();

@@ -9,6 +9,7 @@ import (
 
 	"sesame"
 	"sesame/docs"
+	"sesame/server/internal/admin"
 	"sesame/server/internal/app"
 	"sesame/server/internal/config"
 	"sesame/server/internal/contract"
@@ -60,6 +61,11 @@ func (a *App) Mount(e *echo.Echo, openAPI []byte) error {
 	}
 	if a.app.Docs == "on" {
 		if err = errors.Join(docs.Register(e, document, a.app.PublicURL), docs.RegisterCollection(e, document, a.app.PublicURL)); err != nil {
+			return err
+		}
+	}
+	if a.app.Admin == "on" {
+		if err = admin.Register(e, admin.Options{PublicURL: a.app.PublicURL, Name: options.Site.Name, Logo: options.Site.Logo(), Colors: options.Site.Colors()}); err != nil {
 			return err
 		}
 	}

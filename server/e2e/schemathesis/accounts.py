@@ -26,14 +26,7 @@ class Account:
 
     @property
     def session_id(self):
-        return self._claims()["sid"]
-
-    @property
-    def id(self):
-        return self._claims()["sub"]
-
-    def _claims(self):
-        return json.loads(base64.urlsafe_b64decode(self.token.split(".")[1] + "=="))
+        return json.loads(base64.urlsafe_b64decode(self.token.split(".")[1] + "=="))["sid"]
 
 
 class Accounts:
@@ -185,17 +178,17 @@ def plant_personal_token(account):
     """A personal access token of an account in place of those before, and its id."""
     token = str(uuid.uuid4())
     with closing(database()) as connection, connection:
-        connection.execute("DELETE FROM personal_tokens WHERE user_id = ?", (account.id,))
+        connection.execute("DELETE FROM personal_tokens WHERE user_id = ?", (subject_of(account),))
         connection.execute(
             "INSERT INTO personal_tokens (id, user_id, hash, name, scope, methods, password, created_at, expires_at) VALUES (?, ?, ?, 'Script', '', '', '', 1, 1)",
-            (token, account.id, token),
+            (token, subject_of(account), token),
         )
     return token
 
 
 def plant_factor(base):
     """Another factor of that account in place of the one before, and its id."""
-    subject = json.loads(base64.urlsafe_b64decode(enrolled(base).token.split(".")[1] + "=="))["sub"]
+    subject = subject_of(enrolled(base))
     factor = str(uuid.uuid4())
     with closing(database()) as connection, connection:
         connection.execute("DELETE FROM factors WHERE user_id = ? AND id <> (SELECT MIN(id) FROM factors WHERE user_id = ?)", (subject, subject))
@@ -203,6 +196,18 @@ def plant_factor(base):
             "INSERT INTO factors (id, user_id, kind, name, secret, created_at) VALUES (?, ?, 'totp', 'Phone', '', 1)", (f"f{factor[1:]}", subject)
         )
     return subject, f"f{factor[1:]}"
+
+
+def subject_of(account):
+    return json.loads(base64.urlsafe_b64decode(account.token.split(".")[1] + "=="))["sub"]
+
+
+def plant_consent(base, subject):
+    """A client that an account has agreed to, as if its owner had on the page that asks."""
+    client = make_client(base)
+    with closing(database()) as connection, connection:
+        connection.execute("INSERT INTO consents (user_id, client_id, scope, created_at, updated_at) VALUES (?, ?, 'openid', 1, 1)", (subject, client))
+    return client
 
 
 @functools.cache

@@ -11,7 +11,7 @@ import secrets
 import uuid
 
 import schemathesis
-from accounts import Accounts, administrator, client, code, enrolled, make_client, make_provider, newcomer, passkey, plant_factor, plant_personal_token, register, remove_providers, set_up, with_factor
+from accounts import Accounts, administrator, client, code, enrolled, make_client, make_provider, newcomer, passkey, plant_consent, plant_factor, plant_personal_token, register, remove_providers, set_up, subject_of, with_factor
 from schemathesis.openapi.checks import RejectedPositiveData
 
 ANONYMOUS = os.environ.get("SESAME_TEST_ANONYMOUS") == "1"
@@ -251,6 +251,25 @@ if not ANONYMOUS:
         user, _ = register(base_of(case))
         case.path_parameters["user_id"] = user["id"]
 
+    def fill_user_page(case, me):
+        fill_user(case, me)
+        fill_page(case, me)
+
+    def fill_user_session(case, me):
+        somebody = newcomer(base_of(case))
+        case.path_parameters["user_id"], case.path_parameters["session_id"] = subject_of(somebody), somebody.session_id
+
+    def fill_consent(case, me):
+        case.path_parameters["client_id"] = plant_consent(base_of(case), subject_of(me))
+
+    def fill_user_consent(case, me):
+        fill_user(case, me)
+        case.path_parameters["client_id"] = plant_consent(base_of(case), case.path_parameters["user_id"])
+
+    def fill_client_page(case, me):
+        fill_client_id(case, me)
+        fill_page(case, me)
+
     def fill_change(case, me):
         fill_user(case, me)
         if "scopes" in case.body:  # which must be declared
@@ -321,7 +340,7 @@ if not ANONYMOUS:
 
     def fill_user_token(case, me):
         fill_personal_token(case, me)
-        case.path_parameters["user_id"] = me.id
+        case.path_parameters["user_id"] = subject_of(me)
 
     FILL |= {
         "createPersonalToken": fill_new_token,
@@ -354,6 +373,19 @@ if not ANONYMOUS:
         "listEvents": fill_page,
         "listMyEvents": fill_page,
         "listUsers": fill_page,
+        "listClients": fill_page,
+        "listProviders": fill_page,
+        "listConsents": fill_page,
+        "withdrawConsent": fill_consent,
+        "listClientConsents": fill_client_page,
+        "listUserSessions": fill_user,
+        "endUserSessions": fill_user,
+        "endUserSession": fill_user_session,
+        "listUserFactors": fill_user,
+        "listUserIdentities": fill_user,
+        "unlockUser": fill_user,
+        "listUserConsents": fill_user_page,
+        "withdrawUserConsent": fill_user_consent,
         "getUser": fill_user,
         "updateUser": fill_change,
         "deleteUser": fill_user,

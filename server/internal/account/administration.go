@@ -300,10 +300,5 @@ func (s *Service) checkLastAdministrator(ctx context.Context, q *store.Queries, 
 	return err
 }
 
-// noSuchUser replaces store.ErrNotFound, for an account that somebody else names.
-func noSuchUser(err error) error {
-	if errors.Is(err, store.ErrNotFound) {
-		return problem.New(problem.NotFound, "There is no such account.")
-	}
-	return err
-}
+// noSuchUser is identity.NoSuchUser.
+func noSuchUser(err error) error { return identity.NoSuchUser(err) }

@@ -42,10 +42,11 @@ func (a *App) MakeServices(rules *contract.Contract) *Services {
 			ConfirmURL: a.VerifyURL, ResetURL: a.ResetURL, MagicLinkURL: a.magicLinkURL(), Cursors: cursors, Name: a.ServiceName(rules.Title),
 		}),
 		OAuth: oauth.New(a.DB, issuer, token.NewIDIssuer(a.PublicURL, a.IDKeys), a.master, id, oauth.Settings{
-			AccessTTL: a.AccessTokenTTL.Duration, RefreshGrace: a.RefreshGrace.Duration, DocsRedirect: a.docsRedirect(),
-			Issued: func(grant string) { a.Metrics.tokens.Add(1, grant) },
+			AccessTTL: a.AccessTokenTTL.Duration, RefreshGrace: a.RefreshGrace.Duration, DocsRedirect: a.docsRedirect(), AdminPage: a.adminPage(),
+			Issued:  func(grant string) { a.Metrics.tokens.Add(1, grant) },
+			Cursors: cursors,
 		}),
-		Upstream: upstream.New(a.DB, a.master, id, upstream.Settings{PublicURL: a.PublicURL, Private: a.PrivateProviders == "on", Log: a.Log}),
+		Upstream: upstream.New(a.DB, a.master, id, upstream.Settings{PublicURL: a.PublicURL, Private: a.PrivateProviders == "on", Cursors: cursors, Log: a.Log}),
 		Audit:    audit.NewLog(a.DB, cursors),
 	}
 	return a.services
@@ -65,6 +66,14 @@ func (a *App) docsRedirect() string {
 		return ""
 	}
 	return a.PublicURL + "/docs/oauth2-redirect.html"
+}
+
+// adminPage is the address of the administrator's page (package admin), or "".
+func (a *App) adminPage() string {
+	if a.Admin != "on" {
+		return ""
+	}
+	return a.PublicURL + "/admin/"
 }
 
 // adminScope is the scope that changing an account needs.

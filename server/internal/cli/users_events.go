@@ -67,6 +67,6 @@ type userUnlockCommand struct{ userShowCommand }
 // Run ends the waiting periods of an account.
 func (c *userUnlockCommand) Run(p *program) error {
 	return p.onUser(c.Account, c.JSON, func(s *app.Services, user store.User) (store.User, error) {
-		return user, s.Identity.Unlock(p.ctx, user)
+		return user, s.Identity.Unlock(p.ctx, nil, user.ID)
 	})
 }

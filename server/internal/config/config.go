@@ -94,8 +94,9 @@ type Settings struct {
 	AccentColor   string `placeholder:"#RRGGBB" help:"Color of the buttons and links on the pages. The text on it is white or black, whichever can be read. (default: #1257b8)"`
 	PageTemplates string `placeholder:"FOLDER" help:"Folder of your own page templates, style.css, and texts in further languages. (default: the built-in ones)"`
 
-	// Documentation and diagnostics.
+	// Administration, documentation and diagnostics.
 
+	Admin          string `default:"on" placeholder:"on|off" help:"Whether to serve the administrator's page at /admin."`
 	Docs           string `default:"on" placeholder:"on|off" help:"Whether to serve /docs and /redoc."`
 	MetricsListen  string `placeholder:"HOST:PORT" help:"Address at which Prometheus reads /metrics and, if only this machine can reach it, go tool pprof reads /debug/pprof/. (default: none)"`
 	MetricsRemote  string `default:"off" placeholder:"on|off" help:"Whether other machines may reach the address of the metrics, which anyone who reaches it can read. Profiles are then not served."`
@@ -233,6 +234,7 @@ func (s *Settings) Check() error {
 		f.add("TRUSTED_PROXIES", "%s", reason)
 	}
 	f.each("CORS_ORIGINS", s.CorsOrigins, checkOrigin)
+	f.oneOf("ADMIN", s.Admin, "on", "off")
 	f.oneOf("DOCS", s.Docs, "on", "off")
 	f.oneOf("METRICS_REMOTE", s.MetricsRemote, "on", "off")
 	if reason := s.checkMetricsListen(); reason != "" {
