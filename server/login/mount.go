@@ -14,6 +14,7 @@ import (
 	"sesame/server/internal/config"
 	"sesame/server/internal/contract"
 	"sesame/server/internal/httpapi"
+	"sesame/server/internal/keys"
 	"sesame/server/internal/openapi"
 	"sesame/server/internal/store"
 	"sesame/server/internal/web"
@@ -44,6 +45,7 @@ func (a *App) Mount(e *echo.Echo, openAPI []byte) error {
 	_, socket := a.app.Socket()
 	options := httpapi.Options{
 		Contract: a.contract, Identity: services.Identity, Accounts: services.Accounts, OAuth: services.OAuth, Upstream: services.Upstream, Audit: services.Audit,
+		Mails: services.Mails, Webhooks: services.Webhooks, Keys: []*keys.Keys{a.app.Keys, a.app.IDKeys}, Info: a.info,
 		PublicURL: a.app.PublicURL, CheckResponses: a.app.CheckResponses == "on", CORSOrigins: a.app.CorsOrigins.Items(),
 		ClientIP: httpapi.ClientAddress(a.app.Proxies(), socket, a.log), Log: a.log, Ready: a.app.DB.Ready,
 		Site:   web.Site{Name: a.app.ServiceName(a.contract.Title), Home: a.app.HomeURL, MinLength: a.app.PasswordMinLength.Value, Look: a.look},
@@ -84,14 +86,24 @@ func (a *App) Mount(e *echo.Echo, openAPI []byte) error {
 			return fmt.Errorf("%s: %w", config.Variable("bootstrap-file"), err)
 		}
 	}
-	if err = services.Upstream.Start(context.Background()); err != nil {
-		return fmt.Errorf("the providers: %w", err)
+	if err = errors.Join(services.Upstream.Start(context.Background()), services.Webhooks.Start(context.Background())); err != nil {
+		return fmt.Errorf("the secrets of providers and webhooks: %w", err)
 	}
 	a.http, a.echo = server, e
 	if openAPI == nil {
 		e.HTTPErrorHandler = a.AnswerError
 	}
 	return nil
+}
+
+// info describes the server for administrators.
+func (a *App) info(ctx context.Context) (httpapi.Info, error) {
+	settings, err := a.app.Settings.List()
+	if err != nil {
+		return httpapi.Info{}, err
+	}
+	schema, err := a.app.DB.SchemaVersion(ctx)
+	return httpapi.Info{Version: a.app.VersionName(), Engine: a.app.DB.Engine(), SchemaVersion: schema, StartedAt: a.app.StartedAt, Settings: settings}, err
 }
 
 // compile makes one contract of Sesame's and the service's, and the domain that it needs.

@@ -6,9 +6,9 @@
 package config
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/mail"
 	"net/url"
@@ -70,6 +70,7 @@ type Settings struct {
 	RegistrationLimit   Number   `default:"60" placeholder:"N" help:"Maximum number of registrations per hour from one network: an IPv4 address or an IPv6 /64, and ten times as many from a /48. 0 disables the limit. Callers with the scope users:write are not counted."`
 	SignInUnconfirmed   string   `default:"on" placeholder:"on|off" help:"Whether people may log in before they have confirmed their email address. off refuses accounts without an address, too, and registrations without one."`
 	PrivateProviders    string   `default:"off" placeholder:"on|off" help:"Whether people may sign in through providers at private network addresses, such as a Keycloak in your own network, and through providers that speak plain http. Requests to providers then use the proxy of HTTPS_PROXY, too."`
+	PrivateWebhooks     string   `default:"off" placeholder:"on|off" help:"Whether webhooks may be sent to private network addresses, such as a receiver in your own network, and by plain http. They then use the proxy of HTTPS_PROXY, too."`
 	MagicLinks          string   `default:"off" placeholder:"on|off" help:"Whether people may sign in with a link that is mailed to their confirmed email address. It counts as one factor."`
 	PasswordMinLength   Number   `default:"8" placeholder:"N" help:"Minimum number of characters of a new password, 8 to 64. NIST recommends 15 where the password is the only factor."`
 	PasswordHash        string   `default:"argon2id" placeholder:"argon2id|bcrypt" help:"Scheme of new password hashes. Hashes of the other scheme remain valid and are replaced at the next login."`
@@ -107,6 +108,9 @@ type Settings struct {
 
 	// Traces are the variables of OpenTelemetry, which have no flags.
 	Traces tracing.Environment `kong:"-"`
+
+	// sources says where the settings come from, by their flags; see List.
+	sources map[string]Source `kong:"-"`
 }
 
 // Duration is a time.Duration that keeps a text that it cannot parse until Check, which reports all
@@ -221,6 +225,7 @@ func (s *Settings) Check() error {
 	f.between("SECOND_FACTOR_GRACE", s.SecondFactorGrace, 0, 90*24*time.Hour)
 	f.oneOf("SIGN_IN_UNCONFIRMED", s.SignInUnconfirmed, "on", "off")
 	f.oneOf("PRIVATE_PROVIDERS", s.PrivateProviders, "on", "off")
+	f.oneOf("PRIVATE_WEBHOOKS", s.PrivateWebhooks, "on", "off")
 	f.oneOf("MAGIC_LINKS", s.MagicLinks, "on", "off")
 	f.number("REGISTRATION_LIMIT", s.RegistrationLimit, 0, 1_000_000)
 	f.number("PASSWORD_MIN_LENGTH", s.PasswordMinLength, 8, 64)
@@ -253,24 +258,27 @@ func (s *Settings) Check() error {
 // listens on; the audience, the links of mails and pages and the sender of mails from the public URL; the file of the master key
 // from the file of the database.
 func (s Settings) InForce(listening string) Settings {
-	if s.PublicURL == "" {
-		host, port, _ := net.SplitHostPort(listening) // Check has validated it
-		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-			host = "localhost"
+	s.sources = maps.Clone(s.sources)
+	if s.sources == nil {
+		s.sources = map[string]Source{}
+	}
+	derive := func(flag string, setting *string, value string) {
+		if *setting == "" {
+			*setting, s.sources[flag] = value, Default
 		}
-		s.PublicURL = s.Scheme() + "://" + net.JoinHostPort(host, port)
 	}
-	if s.Audience == "" {
-		s.Audience = s.PublicURL
+	host, port, _ := net.SplitHostPort(listening) // Check has validated it
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "localhost"
 	}
-	s.VerifyURL = cmp.Or(s.VerifyURL, s.PublicURL+"/confirm-email")
-	s.ResetURL = cmp.Or(s.ResetURL, s.PublicURL+"/reset-password")
-	s.HomeURL = cmp.Or(s.HomeURL, s.PublicURL+"/")
-	if s.MailFrom == "" {
-		s.MailFrom = defaultSender + " <no-reply@" + mailHost(s.PublicURL) + ">"
-	}
-	if file, ok := store.SQLitePath(s.DatabaseURL.Reveal()); ok && s.MasterKey.Empty() && s.MasterKeyFile == "" {
-		s.MasterKeyFile = file + ".key"
+	derive("public-url", &s.PublicURL, s.Scheme()+"://"+net.JoinHostPort(host, port))
+	derive("audience", &s.Audience, s.PublicURL)
+	derive("verify-url", &s.VerifyURL, s.PublicURL+"/confirm-email")
+	derive("reset-url", &s.ResetURL, s.PublicURL+"/reset-password")
+	derive("home-url", &s.HomeURL, s.PublicURL+"/")
+	derive("mail-from", &s.MailFrom, defaultSender+" <no-reply@"+mailHost(s.PublicURL)+">")
+	if file, ok := store.SQLitePath(s.DatabaseURL.Reveal()); ok && s.MasterKey.Empty() {
+		derive("master-key-file", &s.MasterKeyFile, file+".key")
 	}
 	return s
 }

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"strconv"
 	"time"
 )
 
@@ -21,10 +20,16 @@ type Event struct {
 	UserAgent string
 }
 
-// RecordEvent inserts an event.
+const eventColumns = `id, at, kind, user_id, username, actor, client_id, session_id, token_id, ip_address, user_agent`
+
+func (e *Event) fields() []any {
+	return []any{&e.ID, timeScanner{&e.At}, &e.Kind, &e.UserID, &e.Username, &e.Actor, &e.ClientID, &e.SessionID, &e.TokenID, &e.IPAddress, &e.UserAgent}
+}
+
+// RecordEvent inserts an event. A trigger queues it for the webhooks that have chosen its kind (migration 34).
 func (q *Queries) RecordEvent(ctx context.Context, e Event) error {
 	err := q.later(ctx, `
-		INSERT INTO events (id, at, kind, user_id, username, actor, client_id, session_id, token_id, ip_address, user_agent)
+		INSERT INTO events (`+eventColumns+`)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
 		e.ID, micros(e.At), e.Kind, e.UserID, e.Username, e.Actor, e.ClientID, e.SessionID, e.TokenID, e.IPAddress, e.UserAgent)
 	if then := q.recorded; err == nil && then != nil {
@@ -36,35 +41,6 @@ func (q *Queries) RecordEvent(ctx context.Context, e Event) error {
 // OnEvent makes the database call a function after the commit of each event that this process records, before the
 // response to the request. Call it before the database is used.
 func (db *DB) OnEvent(f func(Event)) { db.recorded = f }
-
-// EventQuery selects events. An empty field does not narrow the list.
-type EventQuery struct {
-	UserID string
-	Kind   string
-	Before string // the id of an event: only earlier ones
-	Limit  int
-}
-
-// ListEvents lists events, the latest first.
-func (q *Queries) ListEvents(ctx context.Context, query EventQuery) ([]Event, error) {
-	args, where := []any{query.Limit}, ""
-	for _, c := range [...]struct{ column, value string }{
-		{"user_id =", query.UserID},
-		{"kind =", query.Kind},
-		{"id <", query.Before},
-	} {
-		if c.value != "" {
-			args = append(args, c.value)
-			where += " AND " + c.column + " $" + strconv.Itoa(len(args))
-		}
-	}
-	rows, err := q.read.QueryContext(ctx, `
-		SELECT id, at, kind, user_id, username, actor, client_id, session_id, token_id, ip_address, user_agent
-		FROM events WHERE TRUE`+where+` ORDER BY id DESC LIMIT $1`, args...)
-	return collect(rows, err, func(e *Event) []any {
-		return []any{&e.ID, timeScanner{&e.At}, &e.Kind, &e.UserID, &e.Username, &e.Actor, &e.ClientID, &e.SessionID, &e.TokenID, &e.IPAddress, &e.UserAgent}
-	})
-}
 
 // AddressesOf lists the IP addresses from which the owner of an account has used it, the latest first, as far as its events and its
 // sessions tell.
