@@ -52,6 +52,7 @@ const (
 	ErrorCodeBadRequest                     ErrorCode = "bad_request"
 	ErrorCodeClientNameTaken                ErrorCode = "client_name_taken"
 	ErrorCodeEmailTaken                     ErrorCode = "email_taken"
+	ErrorCodeHasPassword                    ErrorCode = "has_password"
 	ErrorCodeInsufficientScope              ErrorCode = "insufficient_scope"
 	ErrorCodeInsufficientUserAuthentication ErrorCode = "insufficient_user_authentication"
 	ErrorCodeInternalError                  ErrorCode = "internal_error"
@@ -60,6 +61,7 @@ const (
 	ErrorCodeLastAdministrator              ErrorCode = "last_administrator"
 	ErrorCodeLastWayIn                      ErrorCode = "last_way_in"
 	ErrorCodeMethodNotAllowed               ErrorCode = "method_not_allowed"
+	ErrorCodeNoAddress                      ErrorCode = "no_address"
 	ErrorCodeNoConfirmedEmail               ErrorCode = "no_confirmed_email"
 	ErrorCodeNoSecondFactor                 ErrorCode = "no_second_factor"
 	ErrorCodeNotFound                       ErrorCode = "not_found"
@@ -88,6 +90,8 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeEmailTaken:
 		return true
+	case ErrorCodeHasPassword:
+		return true
 	case ErrorCodeInsufficientScope:
 		return true
 	case ErrorCodeInsufficientUserAuthentication:
@@ -103,6 +107,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeLastWayIn:
 		return true
 	case ErrorCodeMethodNotAllowed:
+		return true
+	case ErrorCodeNoAddress:
 		return true
 	case ErrorCodeNoConfirmedEmail:
 		return true
@@ -145,6 +151,7 @@ const (
 	EventKindEVENTACCOUNTDELETED        EventKind = "account_deleted"
 	EventKindEVENTACCOUNTDISABLED       EventKind = "account_disabled"
 	EventKindEVENTACCOUNTENABLED        EventKind = "account_enabled"
+	EventKindEVENTACCOUNTINVITED        EventKind = "account_invited"
 	EventKindEVENTACCOUNTUNLOCKED       EventKind = "account_unlocked"
 	EventKindEVENTCLIENTCHANGED         EventKind = "client_changed"
 	EventKindEVENTCLIENTCREATED         EventKind = "client_created"
@@ -162,6 +169,7 @@ const (
 	EventKindEVENTFACTORSRESETREQUESTED EventKind = "factors_reset_requested"
 	EventKindEVENTIDENTITYLINKED        EventKind = "identity_linked"
 	EventKindEVENTIDENTITYUNLINKED      EventKind = "identity_unlinked"
+	EventKindEVENTINVITATIONACCEPTED    EventKind = "invitation_accepted"
 	EventKindEVENTKEYPUBLISHED          EventKind = "key_published"
 	EventKindEVENTKEYROTATED            EventKind = "key_rotated"
 	EventKindEVENTLOGIN                 EventKind = "login"
@@ -174,6 +182,7 @@ const (
 	EventKindEVENTPASSWORDACCEPTED      EventKind = "password_accepted"
 	EventKindEVENTPASSWORDCHANGED       EventKind = "password_changed"
 	EventKindEVENTPASSWORDRESET         EventKind = "password_reset"
+	EventKindEVENTPASSWORDRESETSTARTED  EventKind = "password_reset_started"
 	EventKindEVENTPROFILECHANGED        EventKind = "profile_changed"
 	EventKindEVENTPROVIDERCHANGED       EventKind = "provider_changed"
 	EventKindEVENTPROVIDERCREATED       EventKind = "provider_created"
@@ -203,6 +212,8 @@ func (e EventKind) Valid() bool {
 	case EventKindEVENTACCOUNTDISABLED:
 		return true
 	case EventKindEVENTACCOUNTENABLED:
+		return true
+	case EventKindEVENTACCOUNTINVITED:
 		return true
 	case EventKindEVENTACCOUNTUNLOCKED:
 		return true
@@ -238,6 +249,8 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindEVENTIDENTITYUNLINKED:
 		return true
+	case EventKindEVENTINVITATIONACCEPTED:
+		return true
 	case EventKindEVENTKEYPUBLISHED:
 		return true
 	case EventKindEVENTKEYROTATED:
@@ -261,6 +274,8 @@ func (e EventKind) Valid() bool {
 	case EventKindEVENTPASSWORDCHANGED:
 		return true
 	case EventKindEVENTPASSWORDRESET:
+		return true
+	case EventKindEVENTPASSWORDRESETSTARTED:
 		return true
 	case EventKindEVENTPROFILECHANGED:
 		return true
@@ -571,6 +586,30 @@ func (e TokenRequestGrantType) Valid() bool {
 	}
 }
 
+// Defines values for ListUsersParamsSort.
+const (
+	ListUsersParamsSortCreatedAt           ListUsersParamsSort = "created_at"
+	ListUsersParamsSortCreatedAtDescending ListUsersParamsSort = "-created_at"
+	ListUsersParamsSortUsername            ListUsersParamsSort = "username"
+	ListUsersParamsSortUsernameDescending  ListUsersParamsSort = "-username"
+)
+
+// Valid indicates whether the value is a known member of the ListUsersParamsSort enum.
+func (e ListUsersParamsSort) Valid() bool {
+	switch e {
+	case ListUsersParamsSortCreatedAt:
+		return true
+	case ListUsersParamsSortCreatedAtDescending:
+		return true
+	case ListUsersParamsSortUsername:
+		return true
+	case ListUsersParamsSortUsernameDescending:
+		return true
+	default:
+		return false
+	}
+}
+
 // AddedFactor defines model for AddedFactor.
 type AddedFactor struct {
 	Factor Factor `json:"factor"`
@@ -778,6 +817,8 @@ type Delivery struct {
 	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
 	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 	//   confirmed another spelling.
+	// - `account_invited`: an administrator had an invitation mailed; `invitation_accepted`: its link was used to choose a password.
+	// - `password_reset_started`: an administrator had a link to choose a new password mailed.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
 	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
 	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
@@ -957,6 +998,8 @@ type Event struct {
 	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
 	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 	//   confirmed another spelling.
+	// - `account_invited`: an administrator had an invitation mailed; `invitation_accepted`: its link was used to choose a password.
+	// - `password_reset_started`: an administrator had a link to choose a new password mailed.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
 	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
 	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
@@ -1023,6 +1066,8 @@ type Event struct {
 //   - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
 //     confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 //     confirmed another spelling.
+//   - `account_invited`: an administrator had an invitation mailed; `invitation_accepted`: its link was used to choose a password.
+//   - `password_reset_started`: an administrator had a link to choose a new password mailed.
 //   - `password_reset`: a new password was chosen with a mailed code; every session ended.
 //   - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
 //   - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
@@ -1118,6 +1163,11 @@ type FieldError struct {
 //
 // Example: Ann Example
 type FullName = string
+
+// GrantedScopes For administrators: the account's scopes beyond those that every account has. Your token must have them.
+//
+// Example: []
+type GrantedScopes = []string
 
 // Health defines model for Health.
 type Health struct {
@@ -1237,6 +1287,32 @@ type IntrospectionRequest struct {
 	//
 	// Example: access_token
 	TokenTypeHint *string `json:"token_type_hint,omitempty"`
+}
+
+// Invitation defines model for Invitation.
+type Invitation struct {
+	// Email Where the invitation is mailed. It is confirmed when the person uses the link.
+	//
+	// Example: bob@example.com
+	Email string `json:"email"`
+
+	// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
+	// control characters, direction marks or other invisible characters except joiners between two characters.
+	//
+	//
+	// Example: Ann Example
+	FullName nullable.Nullable[FullName] `json:"full_name,omitempty"`
+
+	// Scopes For administrators: the account's scopes beyond those that every account has. Your token must have them.
+	//
+	//
+	// Example: []
+	Scopes *GrantedScopes `json:"scopes,omitempty"`
+
+	// Username As in `UserCreate`; without it the server makes one of the address.
+	//
+	// Example: bob
+	Username *string `json:"username,omitempty"`
 }
 
 // Key One public key (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2). The members depend on `kty`: EC has crv, x
@@ -1762,6 +1838,48 @@ type PasswordReset struct {
 type PasswordResetRequest struct {
 	// Email Example: ann@example.com
 	Email string `json:"email"`
+}
+
+// PersonSession defines model for PersonSession.
+type PersonSession struct {
+	// Acr The level of the sign-in: `1` for one factor, `2` for two.
+	Acr string `json:"acr"`
+
+	// Amr How the person signed in (RFC 8176), such as `pwd` for a password and `otp` for the code of an authenticator app.
+	Amr []string `json:"amr"`
+
+	// ClientID The client that the person logged in through: its `client_id`, `first-party` for a login without one, or `browser` for the pages of this server.
+	ClientID string `json:"client_id"`
+
+	// CreatedAt When the person logged in.
+	CreatedAt time.Time `json:"created_at"`
+
+	// Current Whether this request belongs to the session.
+	Current bool `json:"current"`
+
+	// ExpiresAt When it expires unless it is refreshed.
+	ExpiresAt time.Time `json:"expires_at"`
+	ID        string    `json:"id"`
+
+	// IPAddress The network address of the login.
+	IPAddress string `json:"ip_address"`
+
+	// LastUsedAt The time of the last login or refresh.
+	LastUsedAt time.Time `json:"last_used_at"`
+	Scopes     []string  `json:"scopes"`
+
+	// UserAgent The User-Agent of the login.
+	UserAgent string `json:"user_agent"`
+	UserID    string `json:"user_id"`
+	Username  string `json:"username"`
+}
+
+// PersonSessionPage defines model for PersonSessionPage.
+type PersonSessionPage struct {
+	Items []PersonSession `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
 // PersonalToken A personal access token, without the token itself.
@@ -2447,6 +2565,13 @@ type UserAdministration struct {
 	// Example: ann@example.com
 	Email nullable.Nullable[string] `json:"email,omitempty"`
 
+	// EmailVerified Only `true` can be sent: you vouch for the address of the account, or for the new one of the same request. It is then
+	// confirmed, and other accounts lose their claims to it. No code is mailed.
+	//
+	//
+	// Example: true
+	EmailVerified *bool `json:"email_verified,omitempty"`
+
 	// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
 	// control characters, direction marks or other invisible characters except joiners between two characters.
 	//
@@ -2456,7 +2581,7 @@ type UserAdministration struct {
 
 	// Scopes The account's scopes beyond the `me:` scopes, which every account has, listed here or not. A scope
 	// that is not listed is also removed from the account's sessions: to use it after another grant, the
-	// person has to log in again.
+	// person has to log in again. Your token must have those that are listed.
 	//
 	//
 	// Example: ["users:read"]
@@ -2473,10 +2598,21 @@ type UserAdministration struct {
 
 // UserCreate defines model for UserCreate.
 type UserCreate struct {
+	// Disabled For administrators: whether sign-ins are refused.
+	//
+	// Example: false
+	Disabled *bool `json:"disabled,omitempty"`
+
 	// Email Unconfirmed until its owner uses the mailed code; removed if that does not happen within 30 days. `null` is the same as none.
 	//
 	// Example: ann@example.com
 	Email nullable.Nullable[string] `json:"email,omitempty"`
+
+	// EmailVerified For administrators: whether you vouch for the address. It is then confirmed, and other accounts lose their claims to it.
+	//
+	//
+	// Example: false
+	EmailVerified *bool `json:"email_verified,omitempty"`
 
 	// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
 	// control characters, direction marks or other invisible characters except joiners between two characters.
@@ -2492,6 +2628,12 @@ type UserCreate struct {
 	//
 	// Example: a wooden horse
 	Password NewPassword `json:"password"`
+
+	// Scopes For administrators: the account's scopes beyond those that every account has. Your token must have them.
+	//
+	//
+	// Example: []
+	Scopes *GrantedScopes `json:"scopes,omitempty"`
 
 	// Username Unique, regardless of letter case and width; no `@`, `/`, `:` or `\`, no spaces, letters of one script. Only
 	// administrators can give names of authority, such as `admin` and `support`, and names that look like them.
@@ -2550,6 +2692,13 @@ type UserPage struct {
 
 	// NextCursor Null on the last page.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// Total How many accounts the whole list has, if the request asks for it with `total`. See `total_is_exact`.
+	Total *int32 `json:"total,omitempty"`
+
+	// TotalIsExact False if the list has more accounts than `total`, or may have: counting stops when the server has looked at 10,000
+	// accounts, or with `q` at as many usernames and as many addresses.
+	TotalIsExact *bool `json:"total_is_exact,omitempty"`
 }
 
 // UserUpdate defines model for UserUpdate.
@@ -2676,6 +2825,8 @@ type WebhookPayload struct {
 	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
 	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 	//   confirmed another spelling.
+	// - `account_invited`: an administrator had an invitation mailed; `invitation_accepted`: its link was used to choose a password.
+	// - `password_reset_started`: an administrator had a link to choose a new password mailed.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
 	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
 	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
@@ -2805,6 +2956,9 @@ type Invalid = Problem
 
 // LastAdministrator An error (RFC 9457).
 type LastAdministrator = Problem
+
+// MailedEnough An error (RFC 9457).
+type MailedEnough = Problem
 
 // Malformed An error (RFC 9457).
 type Malformed = Problem
@@ -3039,6 +3193,16 @@ type ListProvidersParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// ListAllSessionsParams defines parameters for ListAllSessions.
+type ListAllSessionsParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // SignOutParams defines parameters for SignOut.
 type SignOutParams struct {
 	// IDTokenHint An ID token of the session that should end. It may be expired.
@@ -3074,7 +3238,31 @@ type ListUsersParams struct {
 
 	// Disabled Return only disabled accounts (true) or only enabled ones (false).
 	Disabled *bool `form:"disabled,omitempty" json:"disabled,omitempty"`
+
+	// Scope Return only accounts that have this scope; empty for all.
+	Scope *string `form:"scope,omitempty" json:"scope,omitempty"`
+
+	// EmailVerified Return only accounts with a confirmed address (true) or without one (false).
+	EmailVerified *bool `form:"email_verified,omitempty" json:"email_verified,omitempty"`
+
+	// SecondFactor Return only accounts with a second factor (true) or without one (false).
+	SecondFactor *bool `form:"second_factor,omitempty" json:"second_factor,omitempty"`
+
+	// CreatedAfter Return only accounts that were created at this time or later.
+	CreatedAfter *time.Time `form:"created_after,omitempty" json:"created_after,omitempty"`
+
+	// CreatedBefore Return only accounts that were created before this time.
+	CreatedBefore *time.Time `form:"created_before,omitempty" json:"created_before,omitempty"`
+
+	// Sort The order; a hyphen reverses it. With `q`, only an order of usernames is possible.
+	Sort *ListUsersParamsSort `form:"sort,omitempty" json:"sort,omitempty"`
+
+	// Total Also count the accounts of the list.
+	Total *bool `form:"total,omitempty" json:"total,omitempty"`
 }
+
+// ListUsersParamsSort defines parameters for ListUsers.
+type ListUsersParamsSort string
 
 // ListConsentsParams defines parameters for ListConsents.
 type ListConsentsParams struct {
@@ -3152,6 +3340,9 @@ type AuthorizeDeviceFormdataRequestBody = DeviceAuthorizationRequest
 
 // ConfirmEmailJSONRequestBody defines body for ConfirmEmail for application/json ContentType.
 type ConfirmEmailJSONRequestBody = EmailConfirmation
+
+// InviteUserJSONRequestBody defines body for InviteUser for application/json ContentType.
+type InviteUserJSONRequestBody = Invitation
 
 // RotateSigningKeyJSONRequestBody defines body for RotateSigningKey for application/json ContentType.
 type RotateSigningKeyJSONRequestBody = KeyRotation
@@ -3281,6 +3472,9 @@ type ServerInterface interface {
 	// GetHealth Check that the process runs
 	// (GET /healthz)
 	GetHealth(ctx echo.Context) error
+	// InviteUser Invite a person
+	// (POST /invitations)
+	InviteUser(ctx echo.Context) error
 	// ListSigningKeys List the signing keys
 	// (GET /keys)
 	ListSigningKeys(ctx echo.Context) error
@@ -3329,6 +3523,9 @@ type ServerInterface interface {
 	// GetReadiness Check that the server is ready
 	// (GET /readyz)
 	GetReadiness(ctx echo.Context) error
+	// ListAllSessions List all sessions
+	// (GET /sessions)
+	ListAllSessions(ctx echo.Context, params ListAllSessionsParams) error
 	// GetSettings Read the settings in force
 	// (GET /settings)
 	GetSettings(ctx echo.Context) error
@@ -3461,6 +3658,12 @@ type ServerInterface interface {
 	// DeleteUserIdentity Unlink an identity from an account
 	// (DELETE /users/{user_id}/identities/{identity_id})
 	DeleteUserIdentity(ctx echo.Context, userID string, identityID string) error
+	// ResendInvitation Mail an invitation again
+	// (POST /users/{user_id}/invitation)
+	ResendInvitation(ctx echo.Context, userID string) error
+	// StartPasswordReset Start a password reset for a person
+	// (POST /users/{user_id}/password-reset)
+	StartPasswordReset(ctx echo.Context, userID string) error
 	// EndUserSessions End all sessions of an account
 	// (DELETE /users/{user_id}/sessions)
 	EndUserSessions(ctx echo.Context, userID string) error
@@ -3994,6 +4197,15 @@ func (w *ServerInterfaceWrapper) GetHealth(ctx echo.Context) error {
 	return err
 }
 
+// InviteUser converts echo context to params.
+func (w *ServerInterfaceWrapper) InviteUser(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.InviteUser(ctx)
+	return err
+}
+
 // ListSigningKeys converts echo context to params.
 func (w *ServerInterfaceWrapper) ListSigningKeys(ctx echo.Context) error {
 	var err error
@@ -4205,6 +4417,31 @@ func (w *ServerInterfaceWrapper) GetReadiness(ctx echo.Context) error {
 	return err
 }
 
+// ListAllSessions converts echo context to params.
+func (w *ServerInterfaceWrapper) ListAllSessions(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListAllSessionsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListAllSessions(ctx, params)
+	return err
+}
+
 // GetSettings converts echo context to params.
 func (w *ServerInterfaceWrapper) GetSettings(ctx echo.Context) error {
 	var err error
@@ -4353,6 +4590,55 @@ func (w *ServerInterfaceWrapper) ListUsers(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "disabled", ctx.QueryParams(), &params.Disabled, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter disabled: %s", err))
+	}
+
+	// ------------- Optional query parameter "scope" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "scope", ctx.QueryParams(), &params.Scope, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter scope: %s", err))
+	}
+
+	// ------------- Optional query parameter "email_verified" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "email_verified", ctx.QueryParams(), &params.EmailVerified, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter email_verified: %s", err))
+	}
+
+	// ------------- Optional query parameter "second_factor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "second_factor", ctx.QueryParams(), &params.SecondFactor, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter second_factor: %s", err))
+	}
+
+	// ------------- Optional query parameter "created_after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "created_after", ctx.QueryParams(), &params.CreatedAfter, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter created_after: %s", err))
+	}
+
+	// ------------- Optional query parameter "created_before" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "created_before", ctx.QueryParams(), &params.CreatedBefore, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter created_before: %s", err))
+	}
+
+	// ------------- Optional query parameter "sort" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort", ctx.QueryParams(), &params.Sort, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sort: %s", err))
+	}
+
+	// ------------- Optional query parameter "total" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "total", ctx.QueryParams(), &params.Total, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter total: %s", err))
 	}
 
 	// Invoke the callback with all the unmarshaled arguments
@@ -4853,6 +5139,38 @@ func (w *ServerInterfaceWrapper) DeleteUserIdentity(ctx echo.Context) error {
 	return err
 }
 
+// ResendInvitation converts echo context to params.
+func (w *ServerInterfaceWrapper) ResendInvitation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ResendInvitation(ctx, userID)
+	return err
+}
+
+// StartPasswordReset converts echo context to params.
+func (w *ServerInterfaceWrapper) StartPasswordReset(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StartPasswordReset(ctx, userID)
+	return err
+}
+
 // EndUserSessions converts echo context to params.
 func (w *ServerInterfaceWrapper) EndUserSessions(ctx echo.Context) error {
 	var err error
@@ -5259,6 +5577,10 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/users/:user_id/unlock", wrapper.UnlockUser, options.OperationMiddlewares["unlockUser"]...)
 	router.GET(options.BaseURL+"/users/:user_id/consents", wrapper.ListUserConsents, options.OperationMiddlewares["listUserConsents"]...)
 	router.DELETE(options.BaseURL+"/users/:user_id/consents/:client_id", wrapper.WithdrawUserConsent, options.OperationMiddlewares["withdrawUserConsent"]...)
+	router.GET(options.BaseURL+"/sessions", wrapper.ListAllSessions, options.OperationMiddlewares["listAllSessions"]...)
+	router.POST(options.BaseURL+"/invitations", wrapper.InviteUser, options.OperationMiddlewares["inviteUser"]...)
+	router.POST(options.BaseURL+"/users/:user_id/invitation", wrapper.ResendInvitation, options.OperationMiddlewares["resendInvitation"]...)
+	router.POST(options.BaseURL+"/users/:user_id/password-reset", wrapper.StartPasswordReset, options.OperationMiddlewares["startPasswordReset"]...)
 	router.POST(options.BaseURL+"/passkeys/challenges", wrapper.StartPasskeySignIn, options.OperationMiddlewares["startPasskeySignIn"]...)
 	router.POST(options.BaseURL+"/users/me/passkeys/challenges", wrapper.StartPasskey, options.OperationMiddlewares["startPasskey"]...)
 	router.POST(options.BaseURL+"/users/me/passkeys", wrapper.AddPasskey, options.OperationMiddlewares["addPasskey"]...)
@@ -5323,6 +5645,15 @@ type ForbiddenApplicationProblemPlusJSONResponse struct {
 type InvalidApplicationProblemPlusJSONResponse Problem
 
 type LastAdministratorApplicationProblemPlusJSONResponse Problem
+
+type MailedEnoughResponseHeaders struct {
+	RetryAfter int32
+}
+type MailedEnoughApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers MailedEnoughResponseHeaders
+}
 
 type MalformedApplicationProblemPlusJSONResponse Problem
 
@@ -7545,6 +7876,181 @@ func (response GetHealth500ApplicationProblemPlusJSONResponse) VisitGetHealthRes
 	return err
 }
 
+type InviteUserRequestObject struct {
+	Body *InviteUserJSONRequestBody
+}
+
+type InviteUserResponseObject interface {
+	VisitInviteUserResponse(w http.ResponseWriter) error
+}
+
+type InviteUser201ResponseHeaders struct {
+	Location string
+}
+
+type InviteUser201JSONResponse struct {
+	Body    User
+	Headers InviteUser201ResponseHeaders
+}
+
+func (response InviteUser201JSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser400ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser401ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser403ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser409ApplicationProblemPlusJSONResponse Problem
+
+func (response InviteUser409ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser413ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser415ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser422ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser500ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser503ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListSigningKeysRequestObject struct {
 }
 
@@ -9610,6 +10116,127 @@ type GetReadiness503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetReadiness503ApplicationProblemPlusJSONResponse) VisitGetReadinessResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessionsRequestObject struct {
+	Params ListAllSessionsParams
+}
+
+type ListAllSessionsResponseObject interface {
+	VisitListAllSessionsResponse(w http.ResponseWriter) error
+}
+
+type ListAllSessions200JSONResponse PersonSessionPage
+
+func (response ListAllSessions200JSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessions400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllSessions400ApplicationProblemPlusJSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessions401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllSessions401ApplicationProblemPlusJSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessions403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllSessions403ApplicationProblemPlusJSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessions422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllSessions422ApplicationProblemPlusJSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessions500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllSessions500ApplicationProblemPlusJSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessions503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllSessions503ApplicationProblemPlusJSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -14641,9 +15268,7 @@ func (response UpdateUser404ApplicationProblemPlusJSONResponse) VisitUpdateUserR
 	return err
 }
 
-type UpdateUser409ApplicationProblemPlusJSONResponse struct {
-	LastAdministratorApplicationProblemPlusJSONResponse
-}
+type UpdateUser409ApplicationProblemPlusJSONResponse Problem
 
 func (response UpdateUser409ApplicationProblemPlusJSONResponse) VisitUpdateUserResponse(w http.ResponseWriter) error {
 
@@ -15579,6 +16204,362 @@ type DeleteUserIdentity503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DeleteUserIdentity503ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitationRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type ResendInvitationResponseObject interface {
+	VisitResendInvitationResponse(w http.ResponseWriter) error
+}
+
+type ResendInvitation202Response struct {
+}
+
+func (response ResendInvitation202Response) VisitResendInvitationResponse(w http.ResponseWriter) error {
+	w.WriteHeader(202)
+	return nil
+}
+
+type ResendInvitation400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation400ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation401ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation403ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation404ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation409ApplicationProblemPlusJSONResponse Problem
+
+func (response ResendInvitation409ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation413ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation422ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation429ApplicationProblemPlusJSONResponse struct {
+	MailedEnoughApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation429ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation500ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation503ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordResetRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type StartPasswordResetResponseObject interface {
+	VisitStartPasswordResetResponse(w http.ResponseWriter) error
+}
+
+type StartPasswordReset202Response struct {
+}
+
+func (response StartPasswordReset202Response) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+	w.WriteHeader(202)
+	return nil
+}
+
+type StartPasswordReset400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset400ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset401ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset403ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset404ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset409ApplicationProblemPlusJSONResponse Problem
+
+func (response StartPasswordReset409ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset413ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset422ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset429ApplicationProblemPlusJSONResponse struct {
+	MailedEnoughApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset429ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset500ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset503ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -17891,6 +18872,9 @@ type StrictServerInterface interface {
 	// GetHealth Check that the process runs
 	// (GET /healthz)
 	GetHealth(ctx context.Context, request GetHealthRequestObject) (GetHealthResponseObject, error)
+	// InviteUser Invite a person
+	// (POST /invitations)
+	InviteUser(ctx context.Context, request InviteUserRequestObject) (InviteUserResponseObject, error)
 	// ListSigningKeys List the signing keys
 	// (GET /keys)
 	ListSigningKeys(ctx context.Context, request ListSigningKeysRequestObject) (ListSigningKeysResponseObject, error)
@@ -17939,6 +18923,9 @@ type StrictServerInterface interface {
 	// GetReadiness Check that the server is ready
 	// (GET /readyz)
 	GetReadiness(ctx context.Context, request GetReadinessRequestObject) (GetReadinessResponseObject, error)
+	// ListAllSessions List all sessions
+	// (GET /sessions)
+	ListAllSessions(ctx context.Context, request ListAllSessionsRequestObject) (ListAllSessionsResponseObject, error)
 	// GetSettings Read the settings in force
 	// (GET /settings)
 	GetSettings(ctx context.Context, request GetSettingsRequestObject) (GetSettingsResponseObject, error)
@@ -18071,6 +19058,12 @@ type StrictServerInterface interface {
 	// DeleteUserIdentity Unlink an identity from an account
 	// (DELETE /users/{user_id}/identities/{identity_id})
 	DeleteUserIdentity(ctx context.Context, request DeleteUserIdentityRequestObject) (DeleteUserIdentityResponseObject, error)
+	// ResendInvitation Mail an invitation again
+	// (POST /users/{user_id}/invitation)
+	ResendInvitation(ctx context.Context, request ResendInvitationRequestObject) (ResendInvitationResponseObject, error)
+	// StartPasswordReset Start a password reset for a person
+	// (POST /users/{user_id}/password-reset)
+	StartPasswordReset(ctx context.Context, request StartPasswordResetRequestObject) (StartPasswordResetResponseObject, error)
 	// EndUserSessions End all sessions of an account
 	// (DELETE /users/{user_id}/sessions)
 	EndUserSessions(ctx context.Context, request EndUserSessionsRequestObject) (EndUserSessionsResponseObject, error)
@@ -18655,6 +19648,52 @@ func (sh *strictHandler) GetHealth(ctx echo.Context) error {
 	return nil
 }
 
+// InviteUser operation middleware
+func (sh *strictHandler) InviteUser(ctx echo.Context) error {
+	var request InviteUserRequestObject
+
+	var body InviteUserJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.InviteUser(ctx.Request().Context(), request.(InviteUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "InviteUser")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(InviteUserResponseObject); ok {
+		return validResponse.VisitInviteUserResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListSigningKeys operation middleware
 func (sh *strictHandler) ListSigningKeys(ctx echo.Context) error {
 	var request ListSigningKeysRequestObject
@@ -19179,6 +20218,31 @@ func (sh *strictHandler) GetReadiness(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetReadinessResponseObject); ok {
 		return validResponse.VisitGetReadinessResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListAllSessions operation middleware
+func (sh *strictHandler) ListAllSessions(ctx echo.Context, params ListAllSessionsParams) error {
+	var request ListAllSessionsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAllSessions(ctx.Request().Context(), request.(ListAllSessionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAllSessions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListAllSessionsResponseObject); ok {
+		return validResponse.VisitListAllSessionsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -20505,6 +21569,56 @@ func (sh *strictHandler) DeleteUserIdentity(ctx echo.Context, userID string, ide
 	return nil
 }
 
+// ResendInvitation operation middleware
+func (sh *strictHandler) ResendInvitation(ctx echo.Context, userID string) error {
+	var request ResendInvitationRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResendInvitation(ctx.Request().Context(), request.(ResendInvitationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResendInvitation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ResendInvitationResponseObject); ok {
+		return validResponse.VisitResendInvitationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StartPasswordReset operation middleware
+func (sh *strictHandler) StartPasswordReset(ctx echo.Context, userID string) error {
+	var request StartPasswordResetRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StartPasswordReset(ctx.Request().Context(), request.(StartPasswordResetRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartPasswordReset")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StartPasswordResetResponseObject); ok {
+		return validResponse.VisitStartPasswordResetResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // EndUserSessions operation middleware
 func (sh *strictHandler) EndUserSessions(ctx echo.Context, userID string) error {
 	var request EndUserSessionsRequestObject
@@ -20982,755 +22096,797 @@ func (sh *strictHandler) TestWebhook(ctx echo.Context, webhookID WebhookID) erro
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L35dhu3tif8Kmh+fdeJc0mKpCZLXll9ZVm25UHS0WDnJHKTYBVIVlQEmAJKNJPltfppOu+RR+kn+Rb2",
-	"BlCoYhUHSU5OcnX+yLGKNWDY2PP+7V9rgRhPBGdcydr+r7URoyFL4J+HNBixl9Etex/xVDG4FjIZJNFE",
-	"RYLX9mvv6Yz0GQn0jSEZiIQMoltGxnh/s1avsc90PIlZbb82SftxFNTJmH5u0CH7brPVqtVrCfs5jRIW",
-	"1vZVkrJ6TQYjNqb6S2P6+R3jQzWq7W+16jU1m+i3SJVEfFj78qVeO4wjxtXhiMYx40M2P7rXYkooCeA2",
-	"ElBOaKpGjKsooIqRb85fHpKd3a098vtv281Onei/d3fau0/y435OZRSQhNF4/N11TTJJx+y6VifBiCaS",
-	"qe+ua1eXLxtPr2urzqbdapXO550IKI68OJHLESNX5++IGBA1YoQGgUi5yg9zpNRkf2Oj3dlttpqtZnv/",
-	"aetpayOVLJEbrfYeDZ92dht7QWfQ2G1v0gbd3tlq7LLOLtvpd1qb21sLRz8QyZiq2n4tTaJa3Z9Mp2Iy",
-	"JwKop3wuegnrQC6vLy/PNtrNFpJQgWK4aMDl+5HJibhQIikZCQxQknEqFeFCEalvI0rcMC4L1NF+Mjcy",
-	"uPt+IztnYZSwQFVv/McR00MaMdJPxFSyhAxFcZX0xsv9jQ06mTTN1WYgxhsBjeM+DW7+VyBC9t0P473b",
-	"67TV6uxIRRX7jg5a0eAnGYc3P+HlSMrv9Kv+Y/PgPzov/6Pz0lHSf2weaFpafa4VJHHOVDI7GCiWzE/0",
-	"ggWCh5IoQaY0UqTPBsLMnLPPiqhklpt1eyVqjbja7CC9RuN0XNvf0yMbRxz/artRRlyxIUtgmB8/fjzw",
-	"+EQ5BQeW6yCh7LXbLfL7b+12c6fZflIn00iNYPAJo1JwS03b+qbNIn9hNGFJCYNhSSKS765rEb+lcRR2",
-	"gTLvy2a+1GsTmtAxU5bJp4kUsCM0jsX0aDxRsw80Tpl9+fzke3pLugE82LNMaZKw20ikkkzokD0jTL8H",
-	"jrj+cRAlUsEvTXKsSCQJTIkIHmc36XmTOJLqmrv1g2uDKNajbV7z3MLV6rVID+nnlCWzWr3G6VhfxnHV",
-	"KlZlp5w2X7A4umUJC49uGVfle67Hi3Nl+qb8LjoWS1vtzcZuv8UaT+nOVqMTbrdZi+4Ge4O2HfCEqlE2",
-	"XnhZNwpXZMAp3OnNaHOnbEIwD3k6OAiUKDlvp3rh4cuSqBFVRI0iSbS0ICIhkiW3UcCs6BxRSQKaShbW",
-	"9a+9QIzHlIckjjjr4SU90jCNWa9iVRYLnrJtpDDwql3cgmPsSH3RCqCasHgJxIDotWcS/w2LgZOH6dG+",
-	"SBWJClsORN2Y0ETNqkgRXoF7WzqPzvbO6hN5G/FQLp2HGjHJyI2+t04k04ddsZD0ZwS2LS88fqzFYhjx",
-	"2id9bRKLkNX2BzSWrHw++q25qUSKjWFI/zNhg9p+7f/byJTJDbxNbsD49eBrX4Bwj/GhtuHF9k83dZok",
-	"dKbvlWqGCy2Scc1biCvJkhXWIZJWU6qT6SgKRmSM6mrIYqZY+GCkqo9NcZPveGAvIh6wFY7rVOsFCQtE",
-	"ErKQ2POrojHT9BpTxZImOeD4jJ13dj8ZsCmRRuZSLZJJpCTpUVU4wJ1WZ6fRbjc6m5ftrf12e7/V+qFi",
-	"FSQMvXQNQqpYQw8uvxDlWhEuxBVXUbz2Qji1wSxGxWS2lk4mhc/ffzLvonGkyuwmUEgIT8d9zXIHBE4S",
-	"mbAEpaQ/7u1W+RhjeLc/xpANaBorfKRaC2qvoAW9p1F8/KJcEPai0In9MY3ih5KE+l0PLgg/sv5IiJuq",
-	"uWRCfYo3VkwmbAVbjV3abjf6m4NOY4duh61gjz3tt7fKJ2Ne98Dz+aLfJSeCSzTHUbid0DG7pDcMLIhA",
-	"cGUEHp1M4ghti41JIvoxG//nTxINDTdH/UToSSs9/q6Ct2nlT1F9DmsHXKgRS3yVAE6ZvhuWTCursrb/",
-	"46/ZM/oQmvdMhCaupLZf24D1+fIJF4VJEI8rs19tvKRSn7a9ek1FCjbpUPBBHAX6LJj1ShO+j4r0vpn3",
-	"/vzsvvj7sEiAneErcPnzJFS6LMysypd67aVI+lEY3nNnIi7TwSAKYAYyEBPmb80lugSYlGi8kpgGNzgO",
-	"uJeM2f40iRTs0/0WfTNb9Gxmi1a9ZOQPsex6yv5cKc70GUw6s830Nkijt3l+rY8fPzaKJl7ZQMwjG0WL",
-	"EAZ0jFbZvfYV3gA3dwc0illY3FazWyQUTIKPYhApnKPgKqGBqjp64NQY0VumdYOxkIp0Wi1wWdEALL/c",
-	"kRykcdx9mHPZ6WQkcsUnidB0SfsxI0dcRaApV1PL/Ho8FLHMLeSYqmCUW8pnpIcr2QMjVBrDlcWhhKP8",
-	"jkp1EGqxKVVCjVV1562PqVRdmntdbu8jqa1kPQR9J8nd2SQHE9g9Qg37EdzY2Pc/4uvy1ZKJPNSmGe09",
-	"txCMa2IKYcbgJeiBixMZXA826j2NtVRl9zubfRp2zUoWT2VfhDM9KE1H6Md4c3F6cv+lb2VL/5yG5Nx9",
-	"vXr1/VE+9FkJKNcz7DMyoYlkIflG/6mnWieUJGzCwLK8YTNtczivkv4ReXPEYd9AbdVXByIZspCgg+YJ",
-	"7hULI3oJ07vHXqVcppOJSBQLu2P9xi6smLdtF4yHxH+pflmdpFwvT8Kknh7loR4yePPvvZntbZ8PuuER",
-	"mDC5xOFV72vFjB5qi30KNupvyIKYJiwk8DmiPwe+j0iSbI1gz07EGZXyhs3kvTaNC9UdiJSHc4xPsuSW",
-	"JaBMcUEm5mP7epgzwhkYsBhNgqiIcxZqCaanQ8lISFXHDUWljHJyfEZoGOp53P+kbmWbeyIUeWmmUb2f",
-	"2WQfagvLF6lOwAwHa95borkl0IQ+iWnA7Pbn187s80UajDL32UPvtLbcgQat9mw2Uou+8O+wR25+Mg1G",
-	"ZpLeyr6n6OH4eus6pZGK+BCM9PzqkmP0CoGK2GeME2lc2n+vRdczf6aZQNlk3U6cJeI2ClnydXdjYr7i",
-	"7YS1nv9ei24n6q3wpbivd6JqeZ2WaDghjAD0j78Fm18wO7e41h/+9UgXPuulHfy96NVNzK2ocRp+Ze6M",
-	"H/mbiz0zS9Ql83QcYtB1Bgt/epAqo2ycs0EqF5pvJasOtjv4yjBajuLWuke6JSF8VDoiSVJ+w8WU4wi1",
-	"+hkkDH6YJoIPm6uvC8zhCAZScZznPlov+yQsltbKxIQlMGNQe2WWzaRVW5UtNWfNa/5Nz4tI9txKw6uN",
-	"MixJgmuLRKefewJR9WLWV+NQcJWIeJlrzCbXfKnXzhI6rF6i7AHMC8JEi7XccMV8L1hiWPJVrMgVSCYz",
-	"98toZs6E/NyYTqeNgUjGjTSJGdfnPlxoUz4gIfkWHFjW4zJr7c/YWLcrax9jGGUEyxczpAeZjsc0mdX2",
-	"aweZh0HPchxJGfFhrV67xWSVdbdTL6K2mqYiCckwoVyZM5ZKloA1pPfO3tGEWBIczvywPupLJEhYqMmY",
-	"xnLRiOAzC8bjPm2Ovxufx4u+PCARWU/PlGaMoZAW+eRPJqILMHNxFnc63Ggnd/HPipMtxkyNtKE0BTMU",
-	"tlQz1yb5ZyoUM5lcuFZRSKYjxslMpITKGy835IE25oBj5pe1zHECf/I2XI4SoVR8V6Gs2HgiEppE8ayb",
-	"cnpLo5j2Y1Z9FBKGkX0lBBlTPjObYg+EbJKPZWmCVOkvPdxeXFZ83uSsGQtOH9dBIsbmClNTkdw4ZxPB",
-	"k4ZB2ywAkbBbRmNNS+DBh0fBqU01C08SFqjmnySYIVGz4TI1Fz3l5XR6xCLEO5oMv6o09mVgrD+ml5By",
-	"srNF3kbPv4qoLfvMn3sohXhP+ezPOpIuY26O9v/o07lgJH/RI3Tl7cgfs73WoWyiPiZymxN9XEyb5DKZ",
-	"ETqkESdyJBIVzx5+OyEnURKqiOABc8ZQSBXtU8m8wFTCoPLEJhVLOtD0SZQd419w+8/okJVrzop9Vhsj",
-	"NY5zW167TlutzeB/hCLQNj7RN8Alhj+AMwAvYHAlGvJGxO0i6vdHPDU3b3h311b2BlBrjBUUGUhlwzQ9",
-	"SWeSTPW/nCpLTgQqXRDx4Qo2zpnIQFX6zdUn4d7rcWHSnL1PfLVlQDUgf8Yol1OWwLHK0+l9yMf4Xu+f",
-	"Dma9uNW5YM6hncsGI1Y1iqRMUXH9YzMSCgN/yDSvwowZ8a01O98v9dpqVssqiV9KW4SxM1+ygPbD2Cz3",
-	"25ttP2Xh2IyV4OTJkRnyouSw3OweZqNKjSdywWgSjMDXFouhKznJFgi2bRUrZ/mmKSG6Wo5ZDVbOO4Dv",
-	"ZdvcN0PLO09a5GoV0uaayIX7NT+xB/EYVy7DQxlO92CnK5gyK3BSOosFDbt6/cCIqEooKrcw7peH4qVs",
-	"mk02mXhEL/w7M5wF3HRu8A+dhFJhvl0KcSEE/3pH8V8ihbCwZBzzyZReHIiVU1PCjG5zqGmmnIxEmvz9",
-	"jl8uzKAPEbgBNXMSA8X4w52lK+7XX9+Bxxr/sMu79ZzDnJjrdcI+T6KEhVoqJ+xW3MBkUINxjlknXr3K",
-	"yoUp1ZG07627t4rEywAE0XtvVaftJ43p1RJJ9AsLl0hRfxJ6oa1vPLdEJ6JyGdLCxhTzseaiUDy3OH/O",
-	"tIuDBr+4ovFc2ACsSbRCIol0HYdOA3BzKyUPL3kdiry8T+Ij+YWyQTr85DTSClqWuqoYd8gI5J0Ykohn",
-	"VuqfQTdLZrdGqGEBf7F0B2Y8cFmzE2XnyQRFn0HR5cKd88nya6T3r+aAWSU11fe95BjM3R0u99XaPZ2g",
-	"xAZeduzcfQ+cyqi39JYlWtswlcYP4/W5j8iSLDnmA4FZFOs54sa405Tz//JgGWp1/KV7y5JoEGUlYaZs",
-	"7IBzcmTeUq9NEjZgScLCrg0N4hv1bqb91bc+nYSaSXapqu23d3c291q7OzutlffPLkPZBh7GNBpLY1JC",
-	"0JIlUp/JjHvALhyEIQtfUluOTsMw0m+g8VmiD7KKtHg3tccT79KvtYF7aNEYzauhQC7QdDTr6iMoy8v+",
-	"7D0E7ikAqxj8Bm0sInABjgAMkhmhCdMnccoRvcAKflcKXShTL1Tw5SugizXPX/xSwR/tzD+520T/JxZA",
-	"pv+BYfJAf7ZSYP/XwtLRIOmCVCtZhosJDVgjqxCP2S2L3VIYN2Fd/43F05p3a7bNRToc7ZNeuwesGEpP",
-	"YJx10uvgNTUVTXI8IBGcT32VxoJrbdpQB5mOBPhQ9GcYpEjYhBTzMvhFOhHpQWpg2bK+9Rl8DLURSJID",
-	"UYF5L/prANUA3gA9ipSPmSrIuK5Z7bEmpV6TnIJJiSsGGx0NuUiKpeKdfJ3mdgmkRL0WwLkoQZ3B86IE",
-	"SZhKE076bCYgm0dIl40N1WyyTqiEegvyzemE8eMX5FBwzgJFDkXCID6//aRuctgk6f16XctgQvZ/vUZO",
-	"c13b52kcf/nS23daz/ELTyjriz1ACor4QPSa5MrkQwXmaFetwwpIQHUPA6G8ltj93sP0cz8XPGHDSCqm",
-	"tfnEYOXYsGoRBccxwv5m0G7shp12Y2+w02ps060+26SdYDfcK4x3e6dsuCJk3aAaU0qP+ezt4VERAWZ3",
-	"Z3OH/P7bVrMI73K0957FI0E7p9Pbl8nR+8s3w/TwNRXsbVs9vTr/2E9fvbmQatoI3ufH1+48XTq+7pip",
-	"kShZ2vepBFHZu+hs7xRq+vWlpbXrdUdK3VFUBp9xwB0VOQiY7GzLkUjjUI/AnXCXc95nVvfLj4vN3oz6",
-	"r4LoNHpzcfXLcfskerPXZLM3v4Qfj6PT6Hj6/jIe/fBiODuZvdlrBp2Y98cvW+H3b+L8bJ629zol8wFt",
-	"smIyxeQb1kA3gCmWUIIMojgmqFpkI0ZJnKOpCo7fpWXEZFCPgFd6C5gxxVjwIUsIHYo6Vr9AXaf+PWc8",
-	"ZCPa3AFUtdyxLBkRF6UwE4dizCTp0+DG1m7ZLS7AXzVaFzvdj78cdN7/tAovnCRiPFFLRdA+6WnGjZAy",
-	"UmBBSg/2rVcnvUBwybjS/5QsZoHqGr7fAy9NL0gYVfpplFdaRkuTRmXDUHiL9GXGN8c8UhGFOgmt55Bz",
-	"YDrG4G03W4XzjIAp9QLSUsmkLcfqpklUBmThmL3H5Rxzq5P+TDFgzfof/tmJ2UAR8N8PUAMxgjl7DXpO",
-	"JyJRyFJjISawqZae9ZvCaDBgCTKvp53tDvn9t9055rUMW2wlCZBk2knRNFTElbk9g5pCk4+G6tdcvmrP",
-	"mj1cqK57srdIKlUwA/ui0r0BueTdAZKpd3Z6cUk2JjTpQZk5YKskM2ICQy43sZ+qnFCLpBOe5IDb+92e",
-	"lc0uTaI1ZrhdtepSpElQhcBnzD6D/TTv7dKUh7Sx29p9sg8DtlpyGkaMB0xmT6MpLjAu5hHi4mGXjxrc",
-	"/d0xmM+VYg1qSnt1U7kIqCf5j1mslGVSzn1QmfThig9quVvYBrDwl38BUQ+Wqt+o8jXJRyAFMWFcU49y",
-	"QAcuEGJr+Uo5Mz5HJokYRDGbY1Ol41OlKHeeLEh5MKJ8WNxPD0JwJT6QRt1YBDReyRihfJjSIZNOZdVM",
-	"XNYt1BxaxVndu6cFh6xxcElCRhjv4XJisBOkytQBKubrJxX7rNDa0EcU6Hxcz+vkFoGxBHuT8bkFKIOi",
-	"mTPiTEY7yrU1rWIUZWjSl8BGcl+hoMOEsTBDCLgDlpGhY1n2McMEjOauhUuaLZtXNVRmIpfLzgJKWBEY",
-	"zHdnrDj3mN5j6hbga228HnwU/TZz0i+NY5Ly2Dr98JhrejSQBgmjyPkLHgVtzaFfEj1H84Tm+xAycDI3",
-	"FLeXdZ+Kcsv6aRm1nhmFdg2Kddu/Empc/mwspwkPk7JirYXni7cgW0VkyPXWFieS/3bpyt3thPuW87p0",
-	"58EdreKU+nfnJn9h9lGgGR8T0t+kux7KP+o4/j0OYpoksFqYY5JPHKRkKkSoebBIJPM32+aklDiQ8uCd",
-	"E6oUS/RE//eP//v6+nOr9enb/1kroVCDNztbumfz6U2A6AiOTwdZR4618hIiUA5VOZjauq0VJD1ze8OD",
-	"7zMmR7NWpA6TbbTslCA4Ed5LGA9RR1zllCzZ4LodQQmPODC/OKwLSFv4OWUpC+uZI9kGDvsMMRBClhtb",
-	"GSwiQlc7aMTWPDRivRam6Bvolnl3X4spOG3mF0dBEWzEyTiK48hgby4e0ObOSgNyAMJ3EBMGL3Lx2bfE",
-	"+hJu/lJHHNh1UF/hXJqVqCYo6iqCDbYnjRTAYIUpaxJgHREEFVwumL7jwQgOCWgxvePpG9HJhHETpNS0",
-	"B/nLzh13N4GoFoSqiztxATd/yWK6ZTb+68vLM4I32OOOFAlpx9mCYh3x1IRNFpPk3t6eDx26gFP7YKI+",
-	"q/bgri2cMEzGO/D+VtTznCh//Nz8LSHPU1qZFLCr+AKi8XJNuRl6rHuVvQIHKCbRLXvEwA6cmbuLS+e+",
-	"vGhSL+2JLlLwbJ4nIcjeM8K9oxWF+mQ1yTkg12P0h4YQkZcWqcc0TaBBwCYqK5/nTDav+TVvkB7SWG8f",
-	"TW2kQVOt3Pn8uQn36IMhUoU3OQq0WfEme6a9bXGK8aEAI2CR4MXnsl8s1kA/ETfMfCuWZjCB3skBtgDJ",
-	"YbhZRwNiR4mEXL67MCuE75gk0S1VrGu8qOZ9EDJImBTxLYNIASXmxmIlIPmmd3F0cfD+qHt2fvzh4PKo",
-	"+/Ho+evT07cXvSf4BUiITlJN7Hbp0EshlZhMWEjCVLMLtKtNOjA8iIfK4FqbR5FV6cUx121GceSuIuR9",
-	"Nq6jD0cnl93zo8ujk8vj0xM7LIQQcCMCqIIsG0MAK8zis2MqFUvIDZs9IwlDkKlIIXi/L446K7BkS9Rf",
-	"Xb31D+tfWL/Ny4e50WkiZjyM+LC3j2QAOQ4G98LPMrdgAqg7AVwSkIIjGkMNCQtYZP1oeHItLbhzjmco",
-	"T9D69mF0yzhJJ6avA9cS5ceaGSAkS5lvAXsHONBPeYfmnEZTr31u6Bc1bim4OqR+44ujd8cfjs7/1T07",
-	"OnlxfPKqVs8umX8cvfAvvjw4fnf0ovYJFvQ2Clgu2WJtcaHf0A1K/dkvbZIT3IRZErAz7DO6XE1djX6a",
-	"UGWDEOAqKrqGyuPZGGmV3YhXN10ZgGM0CkakL9TIpMRovg+McbmOuhhMvI5VLLc0XtD2xVr9ZiGQMPtM",
-	"TZlWvKYiK/EsW4Xq4e0sHRz4xxbvDroC6hDYHtMZYCNCeIqTWEwhhU8iXMTUeJtBjswmI3TPLyTZL/Ua",
-	"poKZjJTKiFQWxfTcE5r55q2I1To0zX+068NulLdsyni8Xq+6MUL/eQ5/mqCjiWCrKI6xSEqgC+UOY5zT",
-	"frKD5G9byfotml3uSHi0Wc5O505/ZarVenkuXqEjRnwoJ73ch3oEkxIteJ0X+f1KmS84QJTvVVFDkP2Y",
-	"pyP4IDKgJ65XinFnY+jWpBDgNOZCgas4Vx4ilmaDP16k0P6+ZuTMd+5cX3/utPR/2vo/m43r68/bz/V/",
-	"Xuh/7h6Vun3KQkBHYxrFh8Dr1xQsJsH013w+iss1FcnQX2W8e4VklYnnG1voECy40ubsPPNB975PlbPX",
-	"lKSHub5wtXx70UDfg+pwqO8sTK8EngsnlQHv5INYGfsFgYxhcihkJnbqyCMLFRL4GqrKO/f9cX7Hoita",
-	"r0nptiSJSA5LZSL8hNPX7H+SiGFCx7JJDp3WYKxFziC73YscGw0vj6w9X3xSrMpZoQyjtEFC4iXydINY",
-	"SHi7D8uH2XOQawHNz5gfJnN1z2V9MeaKowEGfUpnKFVK0d0x79s+wLH6vatEN8ADABe7aO12B7b/FXe/",
-	"s7CbHar5isJKEOyyLgNQa9n16MvB5qFItb90Hb3Ua4Z4/Utl9XVzNct+ycCn+tJQlOvAto5fPGsBhL3Z",
-	"yAFC94OJX+I4pJNJPDM2jv4bPBglXvDy7mn5xjEVXdPgwIdRCNJncc8037fpQwNSec1RybKJQpB9ZjPc",
-	"IPNmylmCoNh6HgBxC67uor29QuS4XkPf5538l0v0H7Mo82GHImNbOsayLxyQq6vjF7e7LvdPJNp+mLkm",
-	"UOv6xaOJdfOUT6fo2lk4r5WWfm2fumRS6jNdteLmd4O/oahmDHWM0Ti/dSoLAZvy5Vk6eEwUrhoJGgU0",
-	"zstE4+KXQK6uCgyG9lDDQmExrOzoeCVZ0jgYPhBhelki1Ti+ToNA91xkKmcearblqSa59GZqB2GOxr2y",
-	"S2Cg4Jc3zvzSdBMry3L9EDPy9egnd/JyG1iqp7jzUDplPSQwVriVCtBC8Y4ubcxD3ofEZChdj8VwiJnt",
-	"2e/dnLPLqZGazPPIrpYewgi644SZsZLlJnsO5khec2KHlVVoYIMjPR/XwDiskz6Dbp0mYxxtxwxWwRus",
-	"sngXvf2satXDgsTOgFU4Fc8yoSt4AMfcIs7rwU5YEgnrOrfqBK4vfNCt41DLLFSqAb3BfaEOybR+QaRh",
-	"Y4hri+yN8lB/zeiZtheCfhzLXYyenVv0SLp1R8MQp07ljelijgaiO6z6A/ZZaDhV932ZesVKChd9cE2s",
-	"U8LU33xtQZO8TMRYf0DwTKx4b8c1ll4b3UF0i8VNQJ9mkxgNRrD6dZJOiBKkve2Kje2OixSS5/FfXUhf",
-	"hnxI2H2znjB8zGx2V/QMMLYPb0rYIGFy1E2YJhJ42FwynN2BCFBbrKV5jZXNsIySIIDOQD0zk4Vv6XXw",
-	"vgTFLtlnsIG785CgFXL3j2W8GNc1lbDRIxo6OsuNBRJgEMOVhV5BQlebfGFCpznuYBKH0OzjPnBwHY4t",
-	"tGT1vEL1rEWBT32R0mMyUTn4GQlMiBtMzqVxbBNWcaB51d4f0nQkYLkc44JX6flSgL1goXHswYmk5rwX",
-	"beLCiTYHT6+HNRBM/pJ/yYam/EvmBPbqeobusmnwBFUesA7uC/vEB12SdGYo2z6Z8lgEN5ZUXEo67CF2",
-	"eDTtMJAzmYNTRJ0xoT7wAnmfdovIYskctylCQNlDjUE5sPec8aZnZC65t3rPGPwac7NxI/jb4r80FtLG",
-	"41KePeS/KmFjcetLA8t/LCPLHouUCZhiJBUoLj+SiJPNFgnpTD4jIqkD6TrzpW7MFi5svVL2cPZxIuLQ",
-	"+/qIyvxn7PDkhMVxxIcFMkuYhBAkJZxN84I1GAnJeMmKPcszMv80m3453UBMoiw2FQ05VWnCkG1gY1Zq",
-	"e+sg0JY+c6A24MEmgZjMsH8rYZ8jqeQzv3zWl6YmxAsuUzXrxhG/QaJwl1JuLgIB28sEvuOQxwKKxzag",
-	"PFvxuq0Jc+SL3gnvJGbXsgPrrmWR4+xLEO+QTv8gEffZlc9roDaiROMx8jzLQAOG7ZC5gFmbal+EBDTh",
-	"Qn2lCwqaHqT529CzkVW5ZyEBR5F0UkfQF7jRyiqvFrxrBIk7y4XqY5ovCy95g+yaiHbosg9A+WLTYkV5",
-	"sb+SiEOrTbo5SqRq6zxxQs73G5E+G+prBG4tXTy5gM7zHwooD1hs9T1Hozj3/KK6W40uI5kqeaOLAuux",
-	"mYUvHaBxYnhTcJTSnyHmUhiFtnsVF7A9WjI5BqG5hc8uC55ZzG0wohqp1CN+eyUjfXPFJ3wbxCiTzvhi",
-	"zTGgq5Yc5QkJot9Oe0QepZdXS5sbNnNuCahp93BgTKdu9/JEKGqHo9+h2Q4+BMi2XEyJMGcc5IA/fGzy",
-	"VJnukcXw0djyVgcvGAMceUCZxe6vjDXYek1yCVwC2CHjTnBlOrxwDY98PbqOqg4XxhDG7YwSou0b5C2m",
-	"gbI3UHcp20d7yV8J13IEGRgmxpayL/uwVUVyOQr26vwbTWZCxCTOAo0+2HstI02lkb7T5UdMqdZDuSBj",
-	"vSfYwTw/CGVZQMae0I0YSbNGkFxku8ZoigPEsnz6hC1P9a1R96ez93wPrzXJ8C6RKvcPz0QAd7qv9tdM",
-	"Kbr3V04/9q449bjM71zUIz0/s9l474rZZP+K2SPvklEgvStWMXQ59t7HCpqec9M7vpNdKdyhdbC8p1wy",
-	"faEg4f0rVsC7hTDedl/kZX8aflorIJp0zYJXCCb3/Jx0mfvF8fjiL2ZamYKU+W6yTcnz1OxCtklFNSR3",
-	"yd+BnBICLqmMt9XqtRzbNX8bTul8R9knctxMr3Sej/hX3BgKXMS/khFY/qAuDWWU5iJhht2701fHJ7W6",
-	"/5dNOspfvHx9fnp56V8/O7i4+Hh6/qJ7cHh4dHaZf+L06rLwZ/fow9H5vz6+Pjo/cr+cH708P7p43T0/",
-	"urrwnj88fXE0f+3kQv//q/ODk8uS6x+PL1+/OD/4mE3m4/npySs3yvlhH74+OHnlveng8PD0Sr/x/Ojg",
-	"suT6i6N3R6XXjy8Onr8r+eHopPz61cm708O33g8Xh6dnRxdzAzo7P315/O5o7vrR+4Pjd3riL4/P389f",
-	"L7373enF5fwSnB9dHGWXj18cnVweX/6r++74xB+eu351UvgFl1hvl7v08uDw8vS8e/DihXefuXh+9P70",
-	"g3f5/OjwFNLcYMNz25376aJ7fnT27uBw7o0XOIPu+dE/r44uLit/Pzw4OTx6967q99zCvD3SHz079mns",
-	"3fFRCWHYy4UFN5eL5HJ2fvrh+MXR+dxrsh/m9x9/KL4KdrR4UY/77Or5u+OL14Wr56eXuQ9enr49Opkb",
-	"Bl49P/pwmtthzAueu9tdL4zZXi+Ozl0vHhb7wyXu3yfrS38X8bKivFPOSA9u6Gk9CiCJJiyBYGbduB5R",
-	"7dNXSD9h9IaA8woch8VoSntrd+vp5s7WblX096un+2KM+a+d63snLLV8needAr1OIpZVyYALxyaYO/0Z",
-	"HG3tVst6FK2FTEmC2PfmI30hYkZ5FuVdN2x7UxoL6imhJj0HFpYlj+gLE/QaWI9Q745Bovnk9nkAIioh",
-	"f6W8xMhLAQA3HGTPzAVC71PfVBUbzGeUZpnZUVkce4VwoIkEmtifp0Dl6lpzq1FN3+8iqb4qK8hwAzNe",
-	"0ClhBQV1O2aDkk08zzuBMMTNTHhubjPLKhCXFfuh5r6wRs0FjrT5YAJHqN3XNYHNeZj0jvfZMHVepiY5",
-	"KDqHcl4hSR6s6q6C95Uttjf3anI5KaXxA3Ri9mde4owhd/2lIY9+yS1Uk5xAPZFKRAyucX4byagfg+M/",
-	"oYFiei0ph3Bjb6NXJ739HnCR6+sCSMzZSHA2f4zy6XtzRxUncw622HrEfy/6eJgK9xW26QqK2tecmuVf",
-	"y08zUEFxWPB46ZAiFoeuV8dapR3KpOAuR9mZCMiLm98WUKbO8FfTfHGv1X5CIm764fRFODNIlxnMVJ1Q",
-	"ImMqR9hhVGWtxJcNpbAqdlwOm7h0hdI4rjhZMof8l0RKS3b1jPT0we+RIGY0AX5BjhUZiTiUZWfGOkin",
-	"gBo4pjfgtgR18sYetGtuT6R/CBFjLRKcjGlyIwFkGpWQkjNL2GeQ3D+JiOs//QKT7C7jUHNHOA/JW4T5",
-	"yZ/kIrvLJeZu7F/D/z63Wo3r68/tl9fXn3df6n/uvby+Tls77cPr67TTaj3H/zvC/3sJ/9d52sD/x6s7",
-	"LfxzR//68ujlywqggdeMxnpsaxF2VlVs3YriZmntVZGyzEvK6OnYOMTWzvK0oByqGKeCcJjFRTQHx0u2",
-	"fnAl+G7qKXYIKjCMciC0mPZZvAAexYsHuiiNw980jN5FECHoD57HDCcL1ACMVheT3bbXVl5BtmSJUdSA",
-	"VHqxtQes07dTr0g2tAvjwIC93kyFmnfTOxtAv8YiYQbYz4SffJJylU92Te+S4ilTPAFL8okzIve7Si3d",
-	"ozJV3C2Vo71sFJbG1tXL7eH96ka64xL3tNMP4imdYRp4lg2htx0q6lAmUU0W+L1ozprrfD0j/lhLNDlB",
-	"EbYmO0TY4Z0O+f23TrOjlXYvsda2Bg9UdMssyh1KxjEb95Gi5sDCy0kTkMHngMGNRgLE+g+ZixQuRQdH",
-	"RWdva7dFfv9tx3SZXlYmiXOpdjtkIGqRNDX9vMq9QMdJOXhLKQwvAmG2d3eeLJx2FUhVqTdgsbVJ04qc",
-	"Vq2tQUJTwoJoEjGurG6Yz8GrZh3l+ilN1agLDHkpJJZbF4CzMegMJnLf3tttLV0j3wDe2fIN4M725lar",
-	"s9lq7eZwRkot4dUKDkwSHYhAWI+QKPGM0L7MYJRKo92rVldXrBfkA0GdacUqPdxCRJUSOTfvrz+OqmKJ",
-	"dejwJxUtko8lrYeW1RNV1IweK+lSGy3cvszXkTZXw0+FBikGK73CAWkprIuDx5uRG6I+htPJ06UPFtzM",
-	"ISSUvKygnpeyHFl2VvQ6uExf9D9qaWG+uUyjhS4kVeUG/5AkyvKh3Xn1cf7/IYmY8jVOHC5zOVhvr89o",
-	"wpKe1xbCUcqzLG/ZW/wC17RmKOQwIBgNvCJXvQjf8PIhypa/vXPn+oy6UU8zUYatVahrrLKmT9aIzaXa",
-	"x10q298xegumOhtP1Myk302YVV2dSlte2r6wm8RdatTzw0FEAiMH/CJTV5pePix0OLiEOFP0nqF1f9VS",
-	"dtP6OV9Jb6ZzKMYTauCLMTnaw/Ez6NARl4rRhcjbFXwM6bisz0M+CawyO6xUC6EF0YusgEKKr2v1XNEF",
-	"4iV2gTiWx/x8Ozg83jkev2y97Uw2w8M1OkMs2R0EiF/ij824TkUDiV6esYukyG6eEUr0o5l2ztAJiwe1",
-	"UBHuM/Y1j7tjR3On/S1b1+Fyqo2ktB9HAWQiYqOT7fYu+f23rToxfz3VKjz+9bS1qX/rPMGjh4aGJCGb",
-	"YItN0rtRs94+OToEGRMkt3Xy+Zrr4zZ7Rk7fntnLcAI/PyPnFwdou8AFU9RasFriYdEDW8o5kttVbmOr",
-	"3HSDrHCZ4nGDDq5lb+NzDuTOVrn0WOVtn4s3lXaRma1wV4Gu9GxwFHVYc1yGCjo7F+oucA6Q6rrMLfCW",
-	"za7kvHsfn60Yz8XacZQbNlvdU6FP1hKTrria+vUVg72SrMLxR7OEYF8l8dkFVOCH9t+fqriKXMHefk+j",
-	"+Ks7eT5iTY7+1l88H8PDGalAABJhJrDjiLsmO2MaxXkBcNt/erb5ctB6ddOefNj8pTU+3L7ZnW0l//y5",
-	"EzwdX+yFO+r70Ztp+90PYgX9Yz5MMb/XTNGQKrrmXmf95bJmJeWzNz3VxID0aJCYzh1TRm8YVDQaKPFS",
-	"iO+dNZvooTPDqXVdxkOIcuU99ivCZOVf5bqFRFJ2XTBu0dzBz9Vp7Za7ofo0uAlGlHMWd03Ota2LXvBO",
-	"6/DCJ1DVMpnoPRlhz4DVvlX9jULDuec0uGkc4tPkHX633WyVfwn7xlWtT+X9ubvKKGHrDljvpf3SHuJb",
-	"858yAGXVxDdPGU93Ok/vhN7GeOgo5V70DaYuaLYrLMrT9RfFdZEz5TBdGg9LWcYDbULkm7T3W5ryV8H+",
-	"flU6yqKEaw/5p+mNtAiCaz+MXdq+5uZMUjliYbfIU7Hr1eKTstfu7NzppNjXr8yN/C5caz0UJay7aIZy",
-	"8czKXuo1w/o6O5Jrf/W1PnErggeQxCXv+fpn0dQLLX31nfqQGMCobiiCdMx4ZjKtvTYmpvsVdxGZ+L02",
-	"MP+Kr793tqPtfUZdtAVsEL1CyC9TAlZlgasylCVa3YoKZtlSVagYayvEixnwcm67UJtcwCJX0PyqJV69",
-	"3LCpPmer6jkluu7c0SrnmJWajSf0qzhKCRtbwPmrdMJVD/BanHpdLavM8D5h0zNM3l+/GMIA2Fb4W3qc",
-	"3kZDqkTSzO6VTdNo1jS7VGkCrUBcr+6e/r8mcpBoMOsVeqpCl+7r2v517fak8//+z/+9rtWvawmdHs9d",
-	"1DOFa+iDbdywGd5stg6bfKMT/QVVVH8X7mezN/YdVCkmkQ5OYcXgBtE5gRu+fFnuPmjvbD5dnrH8EMm5",
-	"dX9HFux0NX5rDCMkgJiecoXZG17+J0SQZwAMZqK9Ej3LY/FTRCIexGkIDTGEAw9zT19zCAEZfz04uB3G",
-	"zJjO7E9Y4K1GlBMWDUfKuMKFVCQQ47HgGdaMBcYQEjEbiRhcc5WLBQJSXL4ZtQmnmqP+D8z8rUO9SoY0",
-	"8qAAs0/XaGx1epCqEfbuW9uXlLknu0otQ4uPVD6xRJI4umX7hCpcbAAW5DPEDPJb60P2O0SrWhgDxhtz",
-	"h3RTqwLVdRpPd7aWV2qUiN5SbPePxZakkkH9Uc69g0md1If4kOSb1Zw0T5rkaDxRM5gtF1DPv1qbZ28K",
-	"DYcNsGbL/7UbFz5AhRrqYCDGqr1nEyYmMctleQpuGhBIh+RPXd9XNUpEOoS+1N9Y302etRuynjfk9Not",
-	"3vxIut2HtuWauvVTTXJgcJH0X6bLhsFxsgBy/ubyip0F/Ifc3po8vg3cLNje/zWicvTd1u6Lo39Ofnr6",
-	"+vkFbXQvj8cfG9tvDln6T3Z+M94+eT958/GHV5uji/Tl1UrUUJ7ycDHCvA+7DdORcBhGuRlMWX/t8hmH",
-	"ybA6CcRiiO54t8ku5dch1cDbVtvxiZDKnnq/EbysIgFvKH1m+okh+uLIhHzmkP9/XN6e/VO5S71ipxan",
-	"JKISsrDq06SZYsZElU9j9cXQIq10JQo08gcvhDPNbgK2cDmgWFRzc0INlqEzR3pNcmBD67bTaSrz+5sL",
-	"TnlLWNU6FYF4TLsIxKXBzj4sHpjUHACjQUloRKKfVpQt6Kf6Q3o50IZcTaSbu6VtVAbCfN8B54Betb48",
-	"XyjN/Xr0xSJdjaIk1JYoRvYXMhWoHwZIKMznmmV9UJaxjwUdY42ebM5ifkQFypxjgwXBWKmhePLKa0qb",
-	"P7iLOFx9XpXLU0FOyJfp+Z4SeQh3PqqS/01VyX9LVa6swBjUM9tCcEKHTBIoxYqCkR2eGdo+oeTs5FWd",
-	"vDk7eqVp5yPrn5FoTIfIkA3RbXbI2+g5WIjtVmeLTKLPLIb2V4C3IaOQQUZ3n0q2s5XfhOjD89Pzaevt",
-	"q6E4ODg4OLm4Gh1dDfU/j/R/nh8ewP92BhP1Qf/j8CY++ueH8y3+6gTuOhgePL94+583wT/h9jfnV9tH",
-	"yc2b4XD43XcF/XtzZ6+TNw8PGj/Qxi+txt5/bnz69rtfW/XOl1JL8VEv/G+jF+rR3zA2ySuHSxWdR13x",
-	"UVd81BXX0hUrQQ48leqr5/T5PsC/dk6fN5MVISvGEfevth9V00fV9L+5amr2RQkDOWOwAB7V1Ud19U/R",
-	"yB6Vykel8lGpXKJULlKFPkZqdOFKMB/9co8h3jVDvIureA9y2Aw+i1qpQvwxgPwYQH7UvB4DyI/626P+",
-	"9ugU/G8cQL4LpCuzzyz1b2Y98r/U8bFubjvnGud/nsSUY+NK6JwPu1wKMeS7J66vP3da+j9t/Z/NxvX1",
-	"5+3n+j8v9D93j1bp828bsc+PcvHaldcyw0/Yyg3mkYhhQsfSYNfubu2R33/bbnYMIsRO5yn5/bfN5vYT",
-	"v2Lddps32f9+/3l0G2cXLK2l3FYeMO8uv+l9lrbuPY4wK9nfiiZDVnwylws/V+MwYTzEhi4yFtNuKKCT",
-	"kSHRkHHsj4NoX2EG2jGgfqd8/SfjiYjjMcv30Ef+47rlKzaeiIQmUTzrrtk53zr2C6h2l+/flZBZKSc2",
-	"efSQdBEJfgrvkGuihpwBb3kLrzHZ3IUXYp78R9bXpMbJO8AX3AS6aTf3npRAE2ZZ7CXYK1pr7c3Bi1UU",
-	"czvo/wsWrwi7OIewDUiRBk6liPSVsAFLkqy7Z67bAHRolk4phNZwaOf4eOtoNuQAoTCIusoc9WMfWBIN",
-	"TLfZhWNc/sJ5bG83+ZJvlfETp7KUYI9ZH3GaxM2iXVZa9vwZMvQzwqpAnDOLm3Vw9vuOapOosC+gqgtu",
-	"dYIxQFBnkJk5aIJ1wmbhWnNul09aJZRLzalkNWSltTG1+p+AF36O+O6ITvm0pBawHH0tq1JZn64s1y6v",
-	"8FlqVxhmc0a1JMrFKdfxTiGSUDF8cnh6cURoPBRJpEbjxQ0cdra3N7c9JbBhLpRogl9tDfU01l/EZPIA",
-	"tK2P3khIlR07dxD7LBZ8SJSY8+FsrtGqxHZbHvglMGVovStgI1eGylU0ZiItsfrfR3EcGQTNxXSwuWMk",
-	"rKOEdhkRaP65bs+BSE5iOjupXKBBGsemJMiE/KwgWWGd6pXbmmH5uQae0QJOtoYj57J6iCs2nMk6zbil",
-	"md/XoiCbGPlV8yVUCTPJ6KFSf6jn9JMykjJ6lYFYfDC1Kv++hVpVu1WiVj2kaE4mx1+TI/yxh3KJAmUJ",
-	"qVTHo/JGGqVuEPEhSyZJpI8LNNFhiJJ4dnyyNnv3qTQjSVj2FTUxQ4UX0ZAfr6v1roG2PI3iGL1WsDhc",
-	"TllClCC9s9OLS7KBeIhN8tFoupGqkx4gQDXADVFooOP9stz7/6Vi1lORhIfQ7XPdaSNCcNaxdolr4BDv",
-	"d1WqkN80Xflxv8B1bv+LQym8+tOCud+lk1BgrP9F4/Uwz+4z02XYuFZ5VwIaved86mLQJOdmmbSlJNkt",
-	"SxCbVD9jcLFKOodDi/d8nSznyyIFuTrY/7q+lsVuLp/+c7k/xnT9XW/3PHjedfxZY9OhKDfL//Jc3D7L",
-	"xLsLp2ypDManSidggGIvLbTsHZq9zMHMWgvZw0gGD/VX6fNiMNzv3yqmCLptW5K7RuqaLLEtuC0LZ6T3",
-	"k4p6BvY8h5OQR0JaLeq6QgcXgxcPnnN9Z90C9o5EmjyDDhoYJtRn7N+6L+GyIIffFgBK7zVVQY8qbUGn",
-	"EjmG4EwSOgY1ZcTGpd4E7NOi/xOh/vpAcY8Fiq5zqVc3bslR7tKjeaciK/uBiHdDOitZ6ZciISMxxRwN",
-	"fYt3ZKciuZE57rvXWqy77SzT28rJyDVMcnDqA5HUiWkLFEdSSXfcAGZB6iEXMxRPouFIxTOSsIlI1Nrh",
-	"5CpaLAxuTGckFE1yRAPAsKDYmMAzvBwbRJJDLxUE/4uB+x9rY7YP/dhyoctsSu7n+tqEOo64/XMJ1RYJ",
-	"tkgzSynzq+eq50XUH9RpyG25cVBirwLgKJr9aI3lj2tBlFsBrZRfss9qbWHN2bS6j8q/r1i+rxB9UAG4",
-	"ukh7sNh6Bej/ZVG3Iqix9KQcd3t1stkiCeWhGJOYKUDW0Tw0jIaRVV9k9NkF3BWxXQsOzw8bmx3D0KBb",
-	"AXgZyE7nmn/TauzVyUHjhzqhjV+eIIjNnZ1B68rI+gLg/LNE9GM2XvdMcAIxPdvranu3zAOzgpGVizRn",
-	"PUfvHF6eP036A2t0TM76pS4nMIvvVuU4+L5hDJvG8QukC0BZwnjsSnqe61VZrT1s55oX+f4r3yMfqbjC",
-	"/sRvQB9AkYRyJWdnuYP/0hie0IGRXJ0fL8U0XdHrj6N3y+EIpW6tTW8jKmjcNVV8OLeQ9Rpn2YmF9pV/",
-	"VEbniMrKfNOsf5w3zFy7mGLPTdMUe1GaWgbiW7D8XJNBzE5DQEHplqm0V1Z5i1Dba2qhemOG/Fbfu6St",
-	"qMk7ShgNbcldP1VKrNRlK474TfcWPJB6p9DVUq7z4mpTUBlci9LIdigtdG/N2ngGgg+iZMyw3bH9lN/E",
-	"dH4Xym2CM5qorHEOZh5VNEMtnaufrVThsDKuJqh5GkZSLaf8CmDXZZaDpVd5I/M0OqiO+Jb3BFmje4WR",
-	"sbZ/qGn478BR/Xwz7+B5QrmKWgpruzTPy5L3nQzYh+BdmT3V7mxube/sPt1rNWg/aNLJRDaHQgxjlkqW",
-	"BIIrxpVxuC3A2muvny8PEgqbVC0ZsOdz94kHTM18Lin0x31GXkXqddq30IbzVmbt1enhxdn3jWzyK+BJ",
-	"Qn+bJVOuYp9ZO8E6YZ9poI1yitnuYSQDccsSbUMj+imEQbH5+EuR2MkIHs+K/mBqfzziCgI2kpELWJyK",
-	"KgrjXDY7PL+t2yv03CjvFXjAzQT1uPLVHxDRxYH6yXQiCoNavTaM1Cjt51u+mJ8WdtOo1z439KsatxRc",
-	"8FK/8/D86ODyqHt2fvrh+MXReff0+MVhrT53+dXx5eur57VP95EsHjHBYq7tXfkjRQ+cGjp2xOO69Tm+",
-	"q+93wkmT3qmmN1PMkutNPRMpUUkqTaUAA9r1mpYvLxK4m3jLFny40oL7MQ8slf1k/r9RAQJ6b6nlubHE",
-	"hHGQJDY4MUnEIIpZVUb+Qwk3I9QyIbFI/rz9Wkd5/ZNbPLJlZ9UO++t716xV8deGgbDTeCAMiL+L4mEr",
-	"y0ogfaxi0Np7uruzvbXZaT+QYvAoZv54MfOXY+fzBxi6KOS6vd452lVdg6RXH2E1sG0rVBwsSRhdno/k",
-	"dUgoj7H1Xh1dkg1XHdGbdx6skNadfcOP0pRzw/nFrOwdnPVRKFm2fLdtErNbFrv0DJMQX9d/46IKzqAZ",
-	"LhfpcLRPem3s4awvDwBZvk56HbympqJJjgdmH/RVGgvOsua1UC6qz1DW5N/lgOPLsM2i/oEOaWTyDgy1",
-	"Q19gwdkzr9N0/ihz+Bqgt4MPWI8i5WOGjQ2MZ8m28ogSps0V2WuSU+AcplkeTRiJhlzM9YftrOIewk4T",
-	"88t+CNfRNaHShJM+mwmHQ29X33REd00NCnXohyJhkFm4/aRuWphL0oPWBlgBg70J4JBf1/a1WP7ypbfv",
-	"YGiOX3hdg/XF3obtQdJrkit+w8WUE5xC9TqsX6pe1pbR/u56M5pic7CW9e6Wt4m2hZJ9RmI2UHPVtbVW",
-	"e4+GTzu7jf5m0G7shp12Y2+w02ps060+26SdYDfce4Cm13nzn6IUMQmiZir1fDtp03ayogn3nbpZ54tT",
-	"ywd59vbwiLh7TDfhnc0d8vtvW83NQpeMo733LB4J2jmd3r5Mjt5fvhmmh6+pYG/b6unV+cd++urNhVTT",
-	"RvC+oEWUCozSZjAlyaRaTPYZ6V10tncKiYj60kpxRVO2WN4o+oA72rfk5nEkORJpHEIBt+VLEHozdGZq",
-	"zCobZl9gw+w1mmPPNcKeV3vEMKqajJ+6rQ9yoVOFEmQQxfFcRf5cnl1Zkhnc0C2taDPyFji8t4AZK48F",
-	"H2p9ZCjqWDmLhdQGpAH4eX5Emzut1gq1VVzwsortQzFmkvRp4Dq62i3Of4U3Whc73Y+/HHTe/7QKB8f2",
-	"REsF5z7BCjjgpVJgfUQP9q1XJ71AcMm40v+UkLLeNdKqB4HanulmUzdSFuEjLFQYSjS8RfqS7ptjHqmI",
-	"qogPyZVkCTkHP3eCEUiAJMnNHYazStxssXP91NVoOcd6FgPQAqs/U1iXqv/hnx3Lo7UmDS5Ao05kr8FO",
-	"LRORGEYaCzGBTbX0DPk50WDATEz3aWe7Q37/bXeOeS1FE1ijcWGJMSwUcbWrz6DnPtyJGgqyeNMJBi/1",
-	"rHrHhdcdrLdIllYwg4W6qB4XjWMxZaGJebc7mrl3mu0ni761XTV/KdIkqArJYu1PLiUvy47CNC+zS7ut",
-	"3Sf7XnUfoWkYMR4wrzzQdfLBnk6OJBYPu3zUWUOyBQLm55QlM9MGOWQDmsYF7QFuWEHe5GuXqz8I3afz",
-	"nzCR4WVfwBLqpeo7qoxGa+qhndfzstvsQA0GTQWPxOeItQpXSV+QyjhlKrlyygNI/i/sJx20osFPMg5v",
-	"flrpRKZRNxYBjVcyZigfpoC1mENerBv72BTgor0RJVJ5WnTIGgeXJGRkrkwC7MsClJSBTFHss0Jrhc9s",
-	"FWs9r9O7GtE5y7/G+Ep5B3Om4DnDkMuhCJlcu44an+0G9uG5Uz7DGDkg/QDPtrhWZZ6Cna01O0TO2cC5",
-	"8Xwqna5tbFdp8C6wNg4c08Kb/iFJFBqTbxpJLaIooGMSNp6oGWx3Klm+OEaLr5lIEwIwDSSO+glNjIID",
-	"ahj1sLIqLaW72BklwzeOv8opPCuM3VrGD2NzVOSuHXArC8AZlrBBwuTIMzdpdaJiNqiDH5J/vdme3gaX",
-	"P8c/vN7i28nxCwAfPXje6bduNvubH1rB+GX6w6s99S8et374/kT8gDr1ksmgaF3ibDTIJ7MJq1C9ez5E",
-	"Sk9Pq2dmai5pxUA/alLdJSbtZw3scrPNPbpu2l114hyCBJ6zSUwDcHGsySJuGJt0RRx2B2VBgXm3G0jy",
-	"OLTmsFR05nnhMui/ncXYf53tvU5rGfpfYRFyQy1fC82uL5jSKvO6vJLxYcQrNCH8zTL5kCrap5g6Z6NK",
-	"8ucYE70nQqphgsxtYWQJpP6IjWn3liWytAhSf9r8mDmN9CNlI6lea4QiWYq0KL11WynyZBY6LwO2S+Gl",
-	"FE3UoqoYPxIDLkN8YNX6l7mVrVzSA6lNNPD7Nxrmrh6B8lE5X/WyQm6g/VLdEtDctuam7y1zOQVLub7j",
-	"nAZJVa/OWxYXvL3Lvbq15ZRLx0k1UMacrwBthPbuju/InEzDng2m2EJDMJaFmvScRgeJnFidVSgBnkzu",
-	"iLZRBs2wRumtN8NYDIc4QwNJuA9ZMp67s1B2a+YLhrorsgM3thYuRnnsFYHEc4HKVZLn8smcpcdtfg53",
-	"PmumaHZJ0qc1oLEkXdoAnYEcK08tzJcglBfTmXvy3lcja+/BQO5WuhBNbNCyAlmDqalIboplsgj8uUoG",
-	"6ML6QqgoiDLsDojiI60BsCCsyZ1X5CtURqSSJV06ZFV+zyvJksaB/n3RSlUUqc9VLVg6zSdPunxJzUSR",
-	"seX2MTfKe5UDGt7+1RNCrAz5AwutHCDkn19qZZWSNSFf8rCCy/0Ug5gOK8BhYjoE77BRM4Bt93BlJAMt",
-	"w5T5Yr5BAi5Sa7IVj9SdK3u10nobJYJDluYtTSL9mtwwVqqxyByEK6iCF3izVsBonFaMC37SQnMgkoA9",
-	"I70f0Zb4ZMUj/lk3XcOLuMlFjL1lhGNyzWDD7LjctPIFRQvo6aLCT5rBjuO0AvCIDRIxbpKewW3sYbP0",
-	"0Kw+G/dZKD3/UpMckJ5xUPbAAz4QcSym8Bpi839Qa7RltdfcJBNfnb8zt+NnXc0t4xEfupxEbFdujBWz",
-	"Fh6BYJKIHiwsCQxlFQvmIhry01TdxVVT1KuovJGuOtwPJkxtiDgX9ut9nUDw+qFFiyWPJwuDi4yH/wYx",
-	"RZGqimkcl0X6VwwZVmHKLjobRtcEJdZCRU9pEspczKAs2lTIF1gpBLRa1cejR/vP8mhrphHxoQH3vC96",
-	"INQC+dCBy3jWA5S63SyHcLths9XqnMbidqGp5tWwG/R2Y1jThNkYpK9QGE+kUAQSfB4MQiRhaqkxJpWY",
-	"4PgiPgTKC6OKwU1iyvnqBtrS4UEq2TI15S2bXUnmbu9qgVk9mz4bUmh/oG/GcxTF8d0NqHKOYyDmtbWq",
-	"icZAe0VDTrSqq3UDXHk89hCiMUmp0ndAupfUcHKYvG4eXS7Ki67WyL5HGrhLO/6CCeStY45EcpT9aSET",
-	"kF/XGsqYzbpwMHBj2dgvmVTvTYn4WkZGeV25y/FFcJSMQyOuGx6SpVFxucQHU/L6IGATxTJgljIvTGFR",
-	"JDMg9aoKkGo1IKrqpkVlJ+TNx0uT7tDaefrECcdczqDJtauT3nNGE5aQ//d//m8xT7dCV1qUePwuGjDf",
-	"qZLPgeBkJVjEYqej0iRkq3ou1jorskQ7T1z+OgLa6A22GQI2YcBE/E1SEiSO9qxQQSULckG18eqlii5f",
-	"wnrtc2MoGvpiQ95Ek4aY4MY3JkJPMEGuDaTkB8HmU48m9OeUoeUHMSXnp04la5Jc1yIXIcUeNSa66B+T",
-	"9j0GWpGQoWU8YOC7ZIw6kXklbjU8iCz4iLEnZOJ9oNy1uXXu+OTenaNtO6vKU/sYcf/zI+5BaU7TS8Px",
-	"8l0TwKcw3/BohW9vVeRxi5DZ+ptkQYaxvaWQYNx+glXADznS8lxj0yRl8WJ5N93t2+U75PXAqAyBBTSO",
-	"ixAXeauMajY2NsmDNsHXcGY7GnAcVXS3Mhxjfpm9njK1+lzWgTkOgYfuX6+lCd+PmBrsTwCPeV/ot+7D",
-	"t4BX7vvLjbejc9O/x4AO54ujy9d13hIqLbPMifdD/PZZ9sJznNqlmRn2TTzMTewFjNt71AxwVSkg1GQB",
-	"voxzAEGtio2kZpa7v2c2hlksYtF8wwA/0dxb56KddZtrYyrw57FVlxN0qQlqN67cskZoYa0ScHobDaHL",
-	"gUc9zSFTPVvCkp+8NmbuduR3Np9uLegYV33iF3SBq91wEdw04L8rnvwcEC2A0FbUYi8HKynWiPu7nGmw",
-	"JkZ6Bya6SqrzQs3LfjF3W9nHvl7SVom+9tApyk3yLifKDb16VcAGptK8V1qvLpRHKenSmtdPWl4rwzfX",
-	"6GlzLvd9zPahALcSX/IhGlwtA4zOeucAX3KFsvkClYyWF53Nn8SIh4KVuJ9XPINfSlVaNTnEct+7VKOW",
-	"6xaO+WcUN5lgQUehfvDpbutpZzWWvCRRkfGwC1Ggro2zVtv5WHpsY0bSTx2zsocZc3VpD0O79wuB6kDq",
-	"QT8ITCFLKyRmD37rYWRU0UTp7Skmy3c+jPqvPtwcvz6Jw9cfpsev9sbHr16mx69etsNXo7jPzyf/6rxs",
-	"9TePh//6/vl0lXr3pSAxcw4OPQUH6VbZwUQP/8JO9w5FzmVu1Cuuohh7FNvlKi1xXsfr+HPSrabkq/Nj",
-	"RMn75zlQ9b7WUS4+vCLReB78YbuiodnCoknNOV2yaMTJcyrZZgdBr2cT4MQRt8X6mNK1FI2wnMigTNuU",
-	"9yNtGb1KMhozzC3ri5QXsQFWs9crJTtCCEC1RU+oiZbYPb2uttaLTiaSiMmcd6K9QujagXphzbjdyroj",
-	"0iUZJ1fr9755iM7OkaT9mIGaVpLTZdHylyLiL3X5w4MOLqL8c4M0jrsl4K+dlZIryhweVzz6OcX6N81s",
-	"n0E0I2FQCsYAO32QawlEInkXKPlqbHVbOW7C5ibDK9DWhbxZiEl3pxwtwGO5F0FAAtWYKRpSRZcJFE2z",
-	"7+29BSVkfaRa93QGhlGgGp9EPNqtQrf1lqPqxB2E44i7Os01EW0hgyhicejlUmXvE9h9DuPS80i3/skr",
-	"Vw+AVqQfOlwNnsSd2jJMagegAuRvW5/LCYvjiA+t+iHiEFNdx6ZcLoNiMVifmV4VSYhHYGgiAQv5WiuI",
-	"GDpErodeYtdoHZn5PxzCC1pU7hmMRgGKS08f+x4JYkYTSIPC3Jj7NO9YykhybGihPpXGsdOmFrCAbL6G",
-	"GTiECUZ6Y7bfc+5pFEM5SBoyorKOSUIh1HsRyK+CYCM8ds39UK25MZKExlKYpQyzbCNvLEY/3dcyNsVG",
-	"19gX3O4TKP91k8GUdZ1QwjZ3x8rx/Jb8COdYgtFTW9T2eokivYjVreAUgtNxP372pYJn3K07RPmhvOLZ",
-	"yUpBo9SWq5hyBp536cJ9LIQj98ztqA3Ru1MzopMJw0z1iJPNFrSYcCfIOCetBjTvA/+3OUkP3jEJlYA6",
-	"SdiQJmFsPDoI1E4CKhkwp2kUqpFWEEjvv3p10tvQ/9nHSrLr614d+vBPaKCPqQV5FwOId+HHEHLqmudE",
-	"gAQZMIxumQHfFAPrKFIzLyMIHjIeZVOR3kOmiY/BVsdC3JA4uoHsoHEJK1yvW9PG/jX8b65nk/7n3kqd",
-	"mzyRvbBzkz42x3wg7npo1u3IVKZvVsfa8bgVLO95ALI7ICvnGlA2VwmWuMSx7moenZWMsLS/chNLCilm",
-	"KIHKArWd7e0yrTGneJaXJcqIB4y093Zbxfj7zpYff99z/1tWBHc/3p4z3hBdspJuF+B5LUqGuCw4OeuF",
-	"NPIKJKV1ffClmRJV0uu9t15r6LofDXQehDdig9ZFbhibAE8zUovQPjTr5hlBWRZHIYsM/Y8hm9BEjQFU",
-	"6tgChJExG/c1V9Xrs69PG3xP1olIrnnIglhrwjRXValXEcw2LJNyQMeAV5LzN5tEbqxJIQd5Hg2OWYj0",
-	"eQmw1r2MUTh5zaf5vAzw6s5ppL/OrbunrNT2az9JwZvndPqeSUmHzO7KVy80AffCXxt1VE9hRcTR/Erd",
-	"QQ0pOz0faaQiPrxDMpkWu+NJVb9yMVCmzM/L91JJhMiY0DgU6z/uXTX8AA6ju9XalUN7+/2rNQPRixRT",
-	"xZ6RnhJdLvoinPWIMk29GIGyeTzbELbAnl+QdyLASpWMq5VL8wCIsEwxmGUEbjYOdmQAWnhZet/yuh9N",
-	"2eZd91l8TQumXqoKYjVhwJ1N+r6+W9t1XEzL1RYlqmKgQTRBqLwxlTcsbJIT2+3Q2xxUUaM8Om9Aud6P",
-	"kAXJbKJyCYs+ndyBUYQZDrUSps00nKtsaQouoOLK5/a+jMl8ZP2REDd/gic2X9VWIn2xXNb4DJc2Ll/u",
-	"X8L32fv2SX8258GCeGF/lgO1BRcBtC8UAzgUacIqlGL9a8SHXVD9SjRD0AghhGJcHvPHDcku8opkoQml",
-	"TIOAsfABc9JBSKw0UK7QKaeJ/OeUpQwzH7X6YEsvbacvTrSUbbVaJGRxpK0RJsmURgqw1RDOx7wCfCn4",
-	"jRGNB7bCA24ZArZqL46kOoLv90waqJCM9JmaMvZwtQN35/AV7i/4KWvn6sojEhaw6JbJJjly8X2kA/1E",
-	"zjG+sB2Yfqvt5+MjB5SoNyIOTXZhF7wtC8N6KgMS7bOB3lFIoK8TJcSDrXaaxIuKscyh09wNZSCu4SrN",
-	"ckpd7ElcKKO0O5dzp88tU/Eo547L0q40hqfeyW+2JlvMzKbTJGSJfDBO2WfgjLf3ruaJX+dQoKZnz4I2",
-	"k7IE6uxU1NGtq7KmvVphSizyjNRmUwFh3FhiXbNJUD2PV0IWM8XyXtqHOml3o+t9AnWCWVNrCo4OjB6Q",
-	"QUKH48rKQjkSrrRwQ9Ob3MDEx7Kzsk6WgZ7KArL+6qabVUn+2tabW61ZLGh4h0ibVjiz6lPwxxhZMsVX",
-	"SytRXJKmOUGJGJPeCxTAsxdQDSN7VqcAwoO+1+Y4lITqVnAvwdnAtoljJhUdTxbAueA30WFvcVYNiHbP",
-	"TKbh3tNzJR+50hZUle6camJTolc871VNFu1c67hICzb+z8Y+y4luxz1Msc+ihgRbTx8a+sysyAN1T7mn",
-	"hEQLjt+KKGDyaxgWX0tU4rnmYkoEr1YhFwjCP0zs2b4wV+fv6oZCNdei0By4SJFfR55V0eDHSI0uXE7Y",
-	"o8X7aPE+WryPFu9XtXhX69txoSgPaRISw6iMTeAJd7OYiauwh8FSZQ/n0mS6v5vp7ZZ2XufAZU+TSM0u",
-	"NBEhD8cqrOdURsGKtaLYyt5CPmXwnAYbyLROQIhOjJqPm+SIBiPDx8cNxgMRsvCaQ1lmrnai09xstp/Y",
-	"JCjMm4PUlhF4sblv9V7gd8f0hhm8JDgcwI1hPm4JtDjVuw3Vqp2zyrKkDCYZw95Yhv0tLda1fQsNxGzv",
-	"DMEBEnPICsiPdRuSNJAsz5B6v7UB3G8JNUuAlal2BTNqcympNg7pajIiJVk8aJLLKLjxmhNl3c2mlCvz",
-	"QS64thuCGwbR1Gs+ZMrH2AfZ0rzm1/ygHAWafNOTctz9f//n//bqxpLCXT4zd0NJX+8JmYrkxrXSgc0B",
-	"Tb9uuzBgfNiA4sOODWIxxfDYXO1g8eKVPqq1rKdXVixpfrElk1kangnbYh7afu2c0dDwWrPU3+QTdZ64",
-	"gktpCnX2a+ixqhtahJ1AI3Hpm0zmSu2t1k8hbJ4vtdG33M6NL+MyRnh4aYAlHxmzfRxObb/2AsclODNV",
-	"9uY5vM3/yNwt9QwSEFDcYAD4nFsIXIC5R/EB4Amm2KVuO9qZuU9HAmiSJsxrbucvTI7Q4YrLmPEQeOfW",
-	"KQNZu2EzHPkUA7QQbcr6piEbL1k+92o7y3OhqAI0IImBLbPv00JfP3NIBZbuyLJ3ezmQOdpbsJv4yHLS",
-	"s72W599hoQpyZ6KQUfd4bB6PzeOxWX5s6rXPDe/G6LaY2pz/cj1/cIpnIk+2xe2ZW1OoerfIjvs/OlL0",
-	"iAtuEbzhuiL96NF1PWsrmjWOwbMFz2Fj2Ibg8azi9fUV3+b7FrR07tS+6EuRyfUMBFc0AGUf829Ay3fN",
-	"hfI605xPoPZODG0T24jXyZhybMHFIlcwaUgO+krn8NdsWaWpDQ4oR0NhBtrOt99eJjMSqea335JjTn68",
-	"mNLhkCXk6vjTNxuhCOTGEzKB4u9vbYoe+7YOmlSlyoUjMU9dGAXRdsm85kYT/BY8DFBPR/OH2MNWxxzB",
-	"b3pavyVJynuu5RjqbmPhjkTP1OP2nKKYo+9rbnKL66QvtP1ku3a6b/W8YvveEzDTORTBEcrNVkUmHc7M",
-	"DZeOiFR9axbzeAxtwnA9f9QP00nUnNFx/OmbDf/PJ/Aed8dPUnDvDv3nEwJEE2GfgWuOtPEP8OaLOFUs",
-	"w5vcJxF+F9wGUJp4JqQaY5rhwSQKBQLbDRnX08igaVw9xLh5zX+c4EN2NLD9/rUniPhg3x2IOGYBLMqY",
-	"hix7l83SHiJMY6rEmKoooDGkhevdgZgFsjTb/ql5zS+nwsDHy5HFJBFcJTRQ++WkqQRRsAl18uM5eyGC",
-	"T99sJCwUwRPsY2ozE/XeHCWJSOS334Jfpedlb25MEtGP2fg/9Rx7BrNra3v3ia3xkQpgiLFV1jOvL5g+",
-	"d9d8ICwGkGF2FgrX2XQRl0qP5ZseJNz06gT/0fWOee8Jnpue17HXXIAmCCKFxnyAbAHjgpVqkhNhWskm",
-	"bMKokkSm/XGktNmJ7WKb1/yAk9S0Tp1QBUboVmvLFCMRbHppK/PgBldMYXLw8Yltg/xyoGfXa17zo9wO",
-	"2gZeve8bJk+4cfyi94z8nArIKkXfCkhzrPkjIxZPIEgFwdwRlde8d0iDEWsc6n0X8T7hoiGVSFivTtjn",
-	"gE2Ug+tQo4T5G2HKQGx+rPE1wxpYVjdX0f/ttxZvYd4GlYBbuG/640DpghpFSUj0TRGTmfoh/3HN7XsN",
-	"DMLebqv1BM27OAoYl8zj/e+PL40jJPNy66OPoBFNkQw3zEMb48gE0xT2GrWOb9crpNZqtpst8HAh86jt",
-	"1zabreYmlCKoESizG80pi+MGUMDGT9MbCcdZ/zIs80CdQ/9fk2uIiM0GndEoS5oLQPvfj6xP3rIZuWDG",
-	"hbG73d590iQHnuWMLtM3Hy+ltqyJRcR7ds17N1EGF2RAmZ4SNUrHffCc+LCk+jOSJKBi7ZMBU4Ftuqx8",
-	"Byo11jqS4jW3ZA+fahKs/bth0HU9g7BEXxfjZBzxVEFhGnj9IhcvkwISqbOuSYEm05Bwcc1NV1Fw+kIr",
-	"jRwJ97D3obTsHNs9cAhiIoE4Ej7W2t6QKcCXzDr4wRZ2Wi2rSNiYocfB7HZm6de1GwCp/NEA0NaOTJva",
-	"ILmt7dfOGvgXYMLWTn7pv5Pfj56mLw6DsLHz/mT6/cutj91dLj5+//KHg8Hrm88/yPNXh3vf62HdqJl+",
-	"3yFqfrX9mowAC6m2Xxs83Tx9s/mi8/ll+/nw6W3a31PvWHv4+v0vH3Z32NPLVO6lZ69vzz8cXdXqNf2a",
-	"z92XR7+cp3vjzZ3X7066KmU723vvTibff9yZHM4uVHTzr5/eHn883qat2pdPrv3QCpipF0yhDlbilmYz",
-	"vZfNWr2G0Wb0Avq7VvUBc/8G3PwyumXvkWLwU9u4SWUPus3cwIZPII1yDsna/o+f6jWZjsc0mfmmSskR",
-	"rNVrig4BcOpFJBFcCVVaCtK+MRBxyBJt2Lmf9bdyjAAU1UbOv9QwGugqnCEPA+TUE1uHYhBsttpbT5qk",
-	"B3pp4g67/ruXM1Jz7dbmToQr1rjvqcj6zmcNT/Uqtmv1WkevYB69iPEQKikNo97f2Gh3dputZqvZ3n/a",
-	"etrKeeLyj7r+m5GUXcAoY4ol/lcxLtCnwY220jiLLUK5UelXu7d4D+JhLvqiuSM3/wh8CjLtwzxChGmo",
-	"1WsR+NP1zLomzIG9jvOtR6jqjqgcAbQumkdzxVt129PAK5EqVi5V1rt/qmjUXZgEsLhPDmhvza0se6qG",
-	"QDZ2Q5a+w2pqNR9xrzDKf0v0O9dCwHCZLo2HpQfl3C5ypPmknKABsHxl4O0b2UO1qjfABpTvbw4Ws4vx",
-	"DT0S4C1VX67Va1rjQZizisGVq0e20XbpOnABbdNs+2rTTBtcGH4vbReZ0gOdpFrb6Bb5BLZOXrqCE5rU",
-	"sk7LpefbZCh43ZiX3hclrLtoXNK72+tgXFgNbEr8qdB1uLh9mhbhHtstdVWy0U/cYLBj7tEF9GL2qIxs",
-	"ile1mavHhv6MMrKr9mhZnpXzbPluo1K/UokvaYk3rF7tdtMjRw9P19b+GSCPKman7Wfk+D9pci3ZLlQ7",
-	"IIgKnGG1vaoVb3/Y/bEIz8tHY++sraw0elWxpWqjlVN/Fb3RuJs98foAOiNQbQMKwodphhazVFvEMLXV",
-	"DS0MnQGWBKOqgBHuBkHazRb5/bctMMFtC6g5DRGfPsyN61FZfFQWH5XFR2XxUVl8VBYflcVHZfFRWaxW",
-	"FgvaV1BQpO6mOWYKT5WKeDnnSLR7lUuJ3Gq266S8icxms93sPGmSg/nUQUzk+4d0/eAAl++aX+b7fctF",
-	"CYyEQrGhIhSjP7kQUZ3QYcKYNMFiv/Uchmy5wrZ8Br3VjBCjaBBNrAOwsLKhPnCLYgCp09p9Yvp36bsx",
-	"cAiBLOhmgVe1fO0R06ka+m255hZP6ra9tPJTDaAX2zRSEL2IFBGDge1No7fcaA22c4leVRGya24hfeHe",
-	"nZbtIASjtq1uMHvS9sy2HTBtBMaumJ0RFBx46r+3PoiDo7zeinUyZEraHcJEBwzMXXMLU8/CJrlyUU4j",
-	"yDD4FJnWkeQg+8UrrTTNXaW9D/O8S2IzvgKffQKiLHmyfm/gInGTC4DRqGVF+j4UhRY1Ky8Qaz4rWlxD",
-	"8qVeil6dtXRHsBCf/Ly+lUWcfybv1Ka0bEL5ptUlkynvgz3XYmlxv8066c8Uotvqf/hdTF1D1miAbeg0",
-	"scJ5sa/BqkMIcsMixUJM4Mxa6tRvCqPBwHaOedrZ7pDff9udQ7ivau0Z0DjWb6zcdK8RQ9UylWfXrwbM",
-	"bztpmcZaGDyHKGkxcm8bduXnhc+RTPUomwW2CqgYfnu14a/bx7R0HKbh332W0RuHyeMuXxjeaF3sdD/+",
-	"ctB5XzUcawCXDme7tepRBpbvDNpCB6MiHR7tvWfxSNDO6fT2ZXL0/vLNMD18TQV721ZPr84/9tNXby6k",
-	"mjaC91XHNmc/V+5qCXDf/PAdKwRZlR+piUkvH4JRCe/FEguHY5/0tErZA4kkBVYU98BE01LZ2GggoHNG",
-	"mpHUpsTDVmlAMwXX/BYlmk1V81rofHPMIxVRSDO90mrCOfAhk1rWbrYKW2ktxrIVQntzwZFbZU1MI0By",
-	"PPAh30yz1ogTk9tAhwIw4Ux7M1v1gbi3uRFv7rRaFQMe089dOlxwOFc8DC5ZUBTTorWeNYjimBRHhZig",
-	"ZYOCFcaO05UiamuFgZU02TaLOR0J22K7z7Kl/bq9tsummm8TXjHbCgzFylMN3+jV/Vqa/DTsIBbqO2PT",
-	"IuChDvdfsSl12QJ5fbirRdpdlofdMi/HPRryRsTr+m9kZ0ZLYlykw9E+6bV7rqmlbRnW6+A1NRXAPrCm",
-	"WF+lMUCmU/8AeC2gbTJw9rLMCgOGUs+Sc02bMiiCBSulpBsZh69B7QPkQepRpHzM0Jlg2pFZJ1WUAOaC",
-	"7JlWiSZHMmcl5FviVOxMFhu4n3Q/yZIsWfgMgOs8+wkX1aDeG5vPOuy48Bz6vTms1PLzhkny9zv7d+hh",
-	"lWuZb/tReYZfzjz1dfPs+HlqayQfrgdWBVvC9l331tt6nncV2widnV5cko0JTTCRmOeaH2XGaT9VOfst",
-	"M06b5IDb+50xU0YfaRLdg0YWWSPbK6rR2JkXErFVmvAM7t/jihbx33Tjq2oVvN3cfuLx6F+vnTS7ru3/",
-	"eo1+1evaPk/j+MuX3r5j+1YoA/cG1EavS7DzF5gmwpVcoNK81Y+tZ218WhqV1LJkY6TGcS4cWbtOW63N",
-	"4H+EIoCiCX0DXGL4A6QI4wVTc4HXN7wfaqt6NwHLqcSzeYDqrZOpwOCbtS/12mZrc96793zO91Vwh74z",
-	"DvplntBzYyO7+2FsW6t4QvVUzvGA6HFudTprP7N9h+9s43osf+aK01saIVTAIk9trpCGWm3Cc81eoBQv",
-	"d8zaH/VvSOEN45hzfUPBa17dLsormHG+NS2xoZwdnSiZ7xMQaF3Pqqx9ZO/V0SXxCxzsW8fNameblgEv",
-	"RTLOAlrPRThbEMr/3JhOpw0os0+T2FTae4cp1yovW+EDU5WATV1q9RrI90Ir6VW9YQUTel2rvNz8dRZz",
-	"vnnnKp6nvGvReSFNh8eijweO12qsIofcbvHhv+ShH1wjdY/vlTKMy6UU8+czkPbmHZ7Z/u/OqOoAMgTM",
-	"Yl2eBaEkE0hdKdfI1u8Y551IQtfWIkqwkUiGrIjdUKCZT9YJpUkuGA9JzwPz62UeaOM0hXIl+6MSxEJK",
-	"6IdATlrnEGcRqGvjSEqoq8qKtZxTPhrYcmCthBg0EzJmlE9HUVxaKRJHUh2aZZmLR5TtZ3bLxrsIK4uW",
-	"3niISIb6TqhjAcCeD8gYMUMovw9nCRtEn+1aYa9VYxZ76/vMa2VLYxtukispXT9X6Vs7a7Re/XTf3DAD",
-	"UPRjvvVFV6kYoPFKkq+QVWfB6rWkiYcyVuu0OjuNdrvR2bxsb+232/ut1g81l8gEKTsuD0N/O/uyWcEp",
-	"63tZRIUntBpgh+yLGTivVYIGE1YgBcBQxcqPOhn1ycsxuQkceVlIBmAyJrXKrjJEZLsQkbWdrj4V0D/B",
-	"IFhVlkEVJx6pJRqwGGQ0u6ogeU9jzf4Me2+1lz9xxf1m/Oa5Fdj1S5H0ozBE1IuVBMkxh/Bu7U75BSsK",
-	"kQUC5Nc5WKJCJs2nLzkZ8y6SfsTYr4eyHLFUpNgfK9XdQ+uzz0XAvcC4NrlNLNriPyGTN33noFg1dCFq",
-	"fWUEiBfgKicHtppLv8d6r/bRz3PNKZERH8asgdIjZPJGiYm2XCcj/YA+O6Bp60ODHQawMDVSGN30y/GV",
-	"u+8fMquKLBMkyF1wbVZWskt4Yp693Jcd3OXUGmjtFdTPDp6/dZKB/wA276cxaVHXlh+GH/jbf7b6H4Pt",
-	"+OfWeJNvv/n56ez9tthL2/JSdZLvd3852qL/+osJCZcm+OdIiTuQlocQWpHyxdnUZbk4sC/cy39/IdHa",
-	"W/4ELsQJHbNLaiCVVrKGLoV4RxNs8rSSKfSehRG91Crb30B+maTLvABDRuXEzNryyzOJNn51nOYLCjTE",
-	"dCqKNoR48i2kusVfMiUaFsYJxIfBmxnRW0ag9z3gGCYiHY5ct6+8GMEPe2Ikx263yn1L1vzxYMf/7Y/K",
-	"1vInTsRFGhjO8bclYgMadmciri825bXG4whVmlgYF9MK1IQqwmv9G8r5R3Pu6wnqKvFsAxCP7OWvYeNB",
-	"avo9eMvCBN2MIP4h/UDr3TNfJ1SNyhNf84aIT9HrQW3r5ZlQFYxKzFYDEqzFuDYIue3HrwU8NicFTyh4",
-	"GL1ceQPUJcHihaNZJxShkbBDaTE32NwMQG7r6AvPiBSIKgVAvPqBPgsgz5J6sEqzf8gmyaPUG3vZNNPD",
-	"rFBINb8U0Bs1yyOvI9KOnUAdUJExddL2RdeTgqtetjnFDCD7/bqXaADJbjAjnHDRunbp6nXT1TdSJIBM",
-	"L+MLHhOD30amdFYmt7DA8f6m9/r8uT5XCnNP29u08VjJ9n6UyY8y2dP+sbMEHCk8339PIf1oY/+xNrbB",
-	"vn1gG3vDpIavFot0cLtTzHqacmjtrWUK1I5B5JHm/UYesKoYEEaDUb0ilhmFWHtGejYpGlLFeBrH19wr",
-	"/8pA8XpZWWgP65zIGeTJTkVyo80syJHy+o0sjjwe2rX46gHIB4zYrcLqHU+cr739lO/zX/UGgCvIS6C9",
-	"oDNo7LY3aYNu72w1dllnl+30O63N7S3zgM0u5bx2v1BWbntWCGaZfXw0j/56ITCzdT4jeTSXtLlUxcCz",
-	"zjt/TxuxNLL5HtrHU4hSmKAESA4RYxmEVHTmF/n2/PZ9PVvwC0ioYACZFgZi4ppRThIxTOgYo5IuF2aK",
-	"2ftU24vQ1AhbVVJJ+iziQ2jUTgMWOsxVOwguTPWRqV9s1V0vw0Lec64B3uX61luZiDPDwgNi4j73sM/y",
-	"XRs3d1qtlTn5fMPIv6yJ9Rje/AuHN/3q8UhJn5H8PZWGR7PrTmaX4VR+Ez0PfeBOVlgp2pYW35Up6/jE",
-	"QmiRpzudp4gf8gS7kSoWs9so62QTiPFY/38ccQPxYV+L1b49hBwz1WVQ4UN5eM3BxAIwrZ5NgcdCiTqU",
-	"wgHSey7N2Rl9NoEe1gtTfkw++niSKpbUs0o56IxRJ4xDIj7qgSGrY38Fi0ry3qaPmvJMXBN5I20dErD7",
-	"nmli6fDaUbT3Iv3uWxo74Q9u11Mez7K0VVeF1/NZbw8KWzVTI5FCgH/vECOAvMqPAbHZFVih+mG0kEms",
-	"zUQWEp6O+7Aw19z1vEZQlmjMTCVVLjk3kmSrs7cQxOMFjPhhqwoyGirUFuRWX6+3flzes8jg/tn7uAZ3",
-	"zeFfW8vwgebWlf9YJC27WpOG/uyWPmv728baNu/9+OLN88b7N68vsVFC7owuQfQreaKrl820yVr06P9y",
-	"Q/guG8B9NqJSEGvKuQ+u1Im4UCIBCXSW0GH14LIH4P1rFE2AzPCrGVaR9Z46sm7BBTy6tjCGpwoSeW/1",
-	"j72nfLayWIaH7iKb4cF1iy8AzsqwnAzo6I5FYyCDocKy4R8OuQGZscm4WhQf4g1yHu0Vi6zADhxDv2ei",
-	"RJO8NC2EYAKe+xRsylgMXV1JZJKXuOmids39O824iOm2bD4FjTkFt704oXgtpDNbCe48tdg2S4s5qO/M",
-	"jT0WWrZgSyH35kkibrVUsyXQ8ISeVV98xgHYom4wSaHZDTxj3MGj6P9n79+X28axvWH4VvCpvqpJ5pVk",
-	"ST5Gqa73cTtO2t05je0k07PVjwmJkMQxBagJymp1KlX7ava+j30p+0rewloLICiRsuRDErvVf8zEEkUC",
-	"ILDO6/cbu95oy6nnMLLgph3pIUuY1Ztvgg8sWGCQIWwBF4n1cGzD+zTSImvN71lYijRBbtRIpqojaf2M",
-	"e45xZjt9bI/TacKNY/43bQditHeucZ1aXjy4LzZNlBw4/p2q4xjqyIkWzoKps5f5Pv9s9zrqnglOwf6Z",
-	"CC1Sy7HkaHMLdx7AeuGbiyPp4H0AQwTtsmIQOFx0q7p92jAzw6pFYzs+O3xzfPHx+PTk5a8XH05fB1XG",
-	"O9LecKYmia4DjB0Q+aYZzZK/Ah6XuBmW7hn/O9FIRWZGrcvgyWjOx4QxeeNgBanRq+7B++2X/cary+b4",
-	"4/afjdHR7uX+bCf5x++t3sHo7Fm4l/5z+PO0+fpfygelbVc4myoVCsmGKtFidR0IAyeR4WnA62yQkspC",
-	"+9IjbTfDNygufLZk5X3aseI3gMjGKUeozFCkyAp6SNxW9ogYAeCmiPuWJl/3QGDXSUXolKcTXWnvNJ5l",
-	"5FPmzcQRoPFS1NFDCqbJtP0hr/zi3+OPC1MU18xVZFP9qj77eu+0pOPYaZBIo3isMghoqsRCAuUcBNwU",
-	"EcYDLFqz2xX+zeiaqr2NuaO5c52Rde/40czrgoA2sONRFJzuuORG5sArMMAr7coWDOXLb7fca61Wttc+",
-	"yHGijOYD5r1jmRpbZ9m+y62K2UajSOtIDvIL/pY6MS1NmAR95jSJsUa0kOlzJ4yhlz2N4hiD0gWvw4UQ",
-	"nZjy3gl0keZYJuf1vFN2GXqK6hPIfck7kUKEhPYBinHx594T8i/KCelv+7IW1+zLHD1z/oxklO/unJAa",
-	"9sWChETD6m8O7nThgal7RynStn1rydtzsGnzo4DhzdQEoxh9lQxUmgqJVqtDGcgbMG0CjSuzW5bsB5X6",
-	"o/ibZt6cvr+XP7fsawQrlqiJ6yXpczZnuZlLSUiAlWp+VV/ZBzwfJipNY/Ht4rJfqkWh2YwYea4Yhlwi",
-	"LhepxK0zeCqWYTu7b9EdvFq5BCajJOdx7NwszObFPDXaiDDYuEMHogrR2LgMqTJuHv2ubbN+HQnQfRQ9",
-	"tSjD1Nxv4akoUI0k33V2TCOZpDHSeYJvYw/zQh1MR0IhzJuZLYVhhykbKZ1aNKuAajyCKgsAycyCQ2bA",
-	"TYTwB0W5zqubZfFMdhnZyOrf/36uLHWsFFNat7//vYqRVCwjBUcD6uWCNpb7YsdqygLEdiUiZqzDFYIy",
-	"okQcawSU90rM1R3JE8jTGm8Ng8dIOuyBNCEtZsaKWWeHEu/hqnivIh0ZAQAsnBBLTrjUHOmBwQQfISst",
-	"ZJCVFB1p2XVH2Mwa2OXi47HgCZuMsaKBHm52SmLsFx7CPiI8P2A2T9QYxhmFem4FeJwIHs5oJX4U6VQI",
-	"2ZHpVMGiaiB9Z5z1MZlFUe7Cgqfjq6+GtHDNlTiSd/0PWqx1/aHZouv8wCXDVv7FL2Y3r/6Ds0j2xOqX",
-	"f5BpFFdKoNYszDXtzDqDTAVsbNrvvoAp29nFtR280dyu7XcbonbA93ZqrXC3KRp8v/es3yzDBzRHtHK7",
-	"Qo67Q6gw731lNb8swe4nKTzKZLMI4RoLNr6w2qddccF04KOVoQd7a1PdC/du1vZ7u7u1A77TrDXC7X6r",
-	"2d/hB919RyhhfiEncUyJAT6ANav0Jkm8dVDfrTe+eYEe7OjrC/Nw525AJu4pk+3zsBQV2BlNI67mICZI",
-	"ExRaSfSdZyNtiT/GKkmvNZUw64pa1RUp9aMYEryIQe0qoDybyZgicYT2CCAoYr0w1z5KrZmfRpw1MAfo",
-	"tqj7nUCcK/vFOCmOHruESUzmjTo043RKsjQLXxKekVHp6IiRYucjhYHlEXuihcg99mmdnSmjvjuSAvlp",
-	"JCcCpDoOhKdgQKXRSLQtK3sm/Y3lAYOZDlVMC8O1tZiQLf+KGo6t8W82v80mSONGjIQ2JkLUw0YjcvJo",
-	"KakRqR/JSA+r0PEzSW0GHjArIyWzMrmfzs/fO0CqROAUJIukzSpmKesnRjox8YeZA9hGzYOn9Y48smvg",
-	"235Uun3ujcuMIlsm3EFQ8zfCd8al+XqoJhSVh7dOafxE9ASw60mVDiM56Ejjom47no86O+a9YQa2aoxJ",
-	"zYwVhY/LJeM5608Sh08KYCm7je0iswp/fEPDamMFLbGC3KHE3U52ESy32TrZwXrYJs8cRCrAwnYq7c5K",
-	"0+hUqp0KT+H6InMHvjcWCVwBNgl8RHZD/jlLLAf3I7NO8Csu8U5gmK13H2eAwc88Ewy+zQymhVUoM5ng",
-	"d5lBBr9zJlk2X7Cg4MvMhupUvsChXsPgeR1Jy2O1uHnJ1kFZA6I7ApEWwE+DjRH09Y2gY9L+qO0tSDNU",
-	"xN3AIBoKHqfDP681hVqNhnkWRH/IkKEgI0smUkNFWW8oepdOYTERa1GFUKgZK9a78ZR3uRaFfLE/wVBu",
-	"jRZhQ6IVdbl6uoueXXIK7EwjmKyMKCp5p7RvR2bxMivTX1zvtdI4C1+rm0O1snUpZqtFAs2FhMweDfJp",
-	"C4wHSj/8B9dY/G5dBcOWdcUggkXJqiZdRzkWR0o1rbND8yzAVIOSbD0UoSN6yDUw2EghAs9z4ESjGBY+",
-	"Cwo6zJ2f4+cO4ROaJswTqw6mP4UU2cToZ2OJdiSo4Kz5zvJ8IOUUNrYPeXxFBAQ8ZUExvSiCxbNxEl3x",
-	"VNjfAAEaiwW1OJB5Vha/OkOy1l/My7rD2EI8MIeccIlXqdG/XMflTsRIXdEN0Z/HVdb+I1oLzXvmtQBJ",
-	"Q9bUoO3nF/1EjZY0/gGBVLtC3LaVL6s3w/srXHK4IQ79veux70Uv5SlOy/rf6EXB0vqVbTC+ksI2/M4J",
-	"r61E4Vsvq2N7T0LENlBdipktNMoLCZYKSY6wxpA1uOIB5sBQAOLDAqj+AY8U+50ct4Vta/LBf0/62ZMd",
-	"KgZINYpwV50mxBZ6DYgbnICGgeUPE/9Uc8SGPBnV2SnJLBiYTvmMpBemRjLx1ZGe/DKSkIrKjdRKBGvu",
-	"wR0wPkG5BleBDVAdsDgU8bfzgDK7HmZLgSXiSl0Kksu4Gq5XjLhjMAABub2iNWW1mlRTSsLUanjDoCNt",
-	"x5dX0F/Y8wU3yU7xbWqoikXQyqLkFzE7VekaRVAPWoA3a60d84jWvQjw6mqT3CmbpNgJ70hL3WaSc7+l",
-	"STo5cA96ykMjoDbO798D+/56tlarJlDqTKnvU/kubfLivvq9gfYd8ShezXeAK6kQFxLWWMkFRCNSJZAE",
-	"HgN371xZgVGxyYjH8Qy/MnZDpBGAPl9ri1a4uSMmpyNp45/P/ceDmozAQ9B8lnlRWK6bixJ3hXEqgGsZ",
-	"QP+NYvfj8C48nyYRcdW1djpyiJXCWNQCIh1bwuAJlvkYgaUxcO2oCXrRGAK6UL6OCYREpxZ637JkhWrE",
-	"I1nmKLyBd/KQAD14mprXqSvt7dVU2DrJSspJUmHWhWXwN7bRBVRkVdqVa19/m4URj1naG7Pms1a9UW/V",
-	"W7vt3YP9ts0atL30gTUBK5RgpPkVTunAagQhQ6h3pN7jVBnV8r//+V//x2s0vmXO0uyM61OWcFQ2wbpv",
-	"6hRNeQQksyM6yzeSy1tGiJY7RWeQEySpZFm+LOA8sKq5Ou0MoQ9NfpBEY06D/X0iJgIFWUISf1okVJGl",
-	"2jgXImx3ZIQZtXiGHXGU1ZplIHz5I1hn76TI6onM0/rRlbBJsSJpaM7UuUCJWLl97yOVbM5Py/p7+RSi",
-	"LVfsJYK4B3Tbmy7b3d7FU5+u2/XvZlRi+5G0od6sUNSNqyXTwGg782YQnbHw5fR6YpzSVLCy/GHgnt+4",
-	"Q0OqC7fLnWrIGjUYmCGwTAPjd6eQ205KT4cMs9I1CQb31+7fKJjQndXnYp0fMeYWTB/JW/lc9Wb98VrR",
-	"0B7AvU2SKjaaaRH3byyyP0P/zYpQ8Ci7s5C4hdhOwQjGpj44DfQ1dEeE1LwGAjrSbKRGxuLMyjxCxTTV",
-	"JmD2OVYDY5qqJNRQAk82d0c6GUJVsi6Sn4o4htQfNEgSfgTC+TnsO1u3W4pEXyy1S7rFrGn9CFHo39Ah",
-	"fvAWz3IQet/kWfP4rOvrmBU9eYEhl/lzt2WcuVkBuNiq91wO4OXST1ZLhxOjKqaAEIk+OZVBpdFIQIcK",
-	"d6fYO8Du6OWP8UIYuRgbK01ma52u3IjNKZuIzQl7YFrKP19mx91ARY15shy2ZzzBnEYOtsdmLvLwPc+a",
-	"rb2nHpS5djwmHkFtEeUsAucAUs8KqDTnlAvObm9BelJVQmfrt3/YiMsCEThA0mVUkrEx9tiZYlJ1VThz",
-	"nPn+A3tcYopaJVYZ5qdL/RuszydxOnPr5qWUzNxdZWd+TJEP/rfXyAD/HNW6TxoTY0GpQpIOFRbmU8zb",
-	"LISW2RD5fodEvu/h7N0cCmhNPrU8nE81xzuPnkkk0n4bdrduK3PI2t417XXAg26zBmXejD1d5lR2BXZX",
-	"bzB57gOT5zuC1zH7AxquixTUjWB1xlxrKEFwMkKXq0jHjAQfEFa35FfRgKcqqXuhovpApAF7EkDhQu8X",
-	"MTty39XHPNGCjvY7vNPLRI1+Pnv3NiAoPM76iZKgci1ySUeqqczzvCMMnu2phTw8dqwkM+udPSeVODIv",
-	"1Dyqzf5m9EqEfBx/CxwMilbM9TyI2KU0bN1svSPBDpmSn2oDhUYL+xrbS1oijUngBTngk5oRnG0acaah",
-	"oZbAh2GPJMYHqZqjToA/9jVlClPJnqizt2Q3Q9s5cIASWA6+bfRrHeCLrb8GZfzerl7W8GpGNIRO077D",
-	"lXn/4cfXJ0eAK1NnP+I70CwWSDatLYjMCNeRp3gDMz9z3ymwsBiXOokGkbSwSdAXgIhHhOKLZWkfTl97",
-	"aEVdYdwLO5Cjd6dnF+9OT16dvD0rxIcH/healdntJ/JWcDQlPWerS/XcSO6jnMK3D9ZQTGWXmtUan7hO",
-	"ON8UMEImGgk1SSvt7Yb5D/vSPnrAXOCiWWCFNRcpLxfKlB8JoBv7cCt5VvZYbMBYS7DezCnzJAxVV5Fk",
-	"87SRW8hCdZQts9VHxi2sASiFXu6uQSICL1zAyeByxoQ0kwgX4co8cIt2DkHDXZGFh6MUQU29yuCBAh0A",
-	"uN9GooHwUQlicUV9JtXCo+fvWUXBllNW1A8PqG8a2twtXkwOWlRatNRoZD69EjzOpUUQxFxPekMPxwxa",
-	"5i2eB/REQQ88hmBc6xz4b0CGg6oHig6gK62PQDHYvhVOEqiAhgJEB3iS68WjcCbs1uIYDpxzGwU4NS/x",
-	"NkIaUwXQGJtPOK8jf9xI1nI8WsWb03N/bV4K2bwRJYRQB6O+DzY3tzctxCCg0KIfjanEG8q9jRBbEGJv",
-	"IPwvLB5kqlhvqBQA/Ekx9ZFsboJSMifNrgesPENqd//RVq7ShkGIPjx6RZCS9oxiNvtKXQrb2ouAW4hW",
-	"aO6CTZY+hBk7pp4E6OKaQxuCFlyHekkVeUi1p7E9AJMlmMGJ+pEIWXeGaVhjtnfktWCVlAkqxs5jqVJV",
-	"RqRCfCksGyCEdKSNOrmVLMQ7tD222qwSzwBiHHVDliD0WI5wl4AURX4INUlBrDvASelAYQCRyRfhHQnF",
-	"yS0W0MMcEFVgXy0AyRAGSepQtUaIN1I6jTsAlrQrav0SfytmYJMdaY3x0+Oz43MLNsnWxJpcgiJ5Z5rh",
-	"RmiSUkwvcoiS3WgwEMkNgSXzc7kNqKQPHoUx2JBYtHMnF4rlZXiLPOIGOPKOgSMLQSNtyAGcf0iYffco",
-	"khbXLxfxPrtOdq6DizcvEwsBDa0knldSrho2p0IjkG9lGHYQZ6D0v+q3GZdQ1ipbefw6B7/ybfHrFpbH",
-	"7L0NtufXxPbsqdFonmHhvGDPGXWHtr951DpnAD5HCoA+2H3zb2P5o5asOkHHgXWgdMpwLu5e2hogPBFs",
-	"MBFa287V/GvJKchv+3oW1+prYTpWCyVN/lWARXitbVn/Lpyho7t0fRJ1FdlU1LXdFe7qRYihtiv+KiAg",
-	"7U7SVEnsVaBeQE4Yia2GhfpDq3SoYsIgYtyjJ52picNE7Ytpef/yezehB8U16gWvm63tnd29/YNnjRrv",
-	"9up8PNb1gVKDWBjVRnenIO8qXQxDrh2ZGvKERVpPYC+4RDJteHoO3ZxaGlQU9qCToSuMcHoFl5gPInl5",
-	"gUwPZgR4QsxKUGsB4b0M7PUlSeyF2PUWRSq38Jd+VruAbtVW0zra1dv1Ltjtc33/gjsLmx6Gb8lrOvbO",
-	"u4tku8+KQ9nu6y9lVXSvRarZWKhxjJ3j6KknajKAkAEeILMLjOt88oIdYUF+1Qu2kuvejwASbQax4DDS",
-	"KHxZqHoTrKQDhx7v/CpKf5p06x15KgaRtmTngX9wgqyJyxYF5dfBdowBo1qWZRSyl8yg6B4iQ1lnGAQk",
-	"Dt2UAKDLAkhYpi2/9BqiJubsVv2KIY9E2obZjfhWUw2B+ScuOXl68vHw3Pz/u48nL45Pz4KnxNsZlIiT",
-	"wGOmlkKENkwGooACIzJHANOlnC4ofqXaFGN3K4SYce6tqjlKF/FHpAvLhVHW2s1zV6nKtaT9HDPmq3dH",
-	"Z+//WctuUbkr2Z6X3WtLzyNYqnspCNpoyrvTlOu+1jLzG+xQK38eSC/P8l/YGZ/bQNMmKXMzmk+UBJ70",
-	"vZGaznkqW5/tP5d2r7zFEtmcrCc96+vLRVroCCqg0khAnRIZAZiw1SmfYSDXvy1CoUd9YHGyt3X1RRA0",
-	"JO0aaUZyqLwfJadgVgo220c+zr6UTPg80iPiWlNudUSqy7138K/p6qojhTE2KZEzF+zHgUjLN2Njo7Yf",
-	"utp+QCr7LyktivxeJLa4raiYC4wVWHRezibbJj4CsNv1gPE75oCSSSdinPeRMuvf37keyu/eTrUyiqT9",
-	"s2kGmKYiMXf+v//Ba382as9+o/+v/fb3/3+lEBR4zNPesIBcFDvUsNY3uhISK4exaudSiDG5rQBDXmcn",
-	"qQayFfjayEdS3YTVgdncNvGIFBgKrjgX+lZHdfYJQNAiIuAs83LBt4aCr4jw22/h8hYJ88k4vCPvNS8n",
-	"2SeVXOox793ATfwAY7qfUtuNvvlu9Q3VLqZYJy8H4tEqoI3TeDOnEdsW78BpBNDL65GkdxvbGVilQ4Qu",
-	"hucyI06FZKkiUC2JAGfDSRqqKRb1dMVgIgsBpY3+jiQSqn1XmNKnQIDVB/wxUAzfTbIzh0FNUXUssg1n",
-	"N4Chtl3MKzKt0OXWGMoV5CHBhddLBPUBLJJmHQm+aIqV3ikShkC0IYf1CgVHg4CNk0im2hoNZ6BeEGlu",
-	"xPWlCNuUSqVHaBb8B+qg39B2AKA6FsEoZ4h9BwAd6XMzng+nr3U1qx7w7muehQtiu4UtfnVH0mSxeBTD",
-	"HBStt5lyggywsNuW8qOPte8i7pf4lfaZtz4FQg4iCZbg77GRJPYgGD2q4X1ut6qV7J0vWLuHjjwTMP+A",
-	"U96c3H7MB5V2pVbDTzPjljIZr0/Ozo/fmuepSdITEL6BjuqsTCQjSGgfNA4akDCGtbzGvnBDr9AeuWrU",
-	"m/VGldjx2E6/0WvxZ83uPpbzZ+CfVTZQzXprr95cXSTg4XUvpER32xXcoFLfBQAbeHGpt6xOZtwALgGs",
-	"O+j0KhFoALEjQ1d2miEk5LOX7PR97URGaQRI0K/VQE1S1qw3ngKTgkM2mKs7t22errzVyA28IsNlxl2P",
-	"sdYoJSHCJQuiEBFtL4aRTCm5yVP3jHzbp1G1z9FTm0bE7m/sBCiMBhBPqK2WuXEhmkkKLaBjpdOLGCZ2",
-	"kcuqVklyWpgIxPnHJCw1AinbyYpPLWxojAby3SStXONgH2Z8BZla8VZMDwGXTsgQFp5QjywrQM4LF7Of",
-	"h91Xvehd9PPZhz9Pmm+jn5/VxeznP8NPJ9G76GT65jwe/uvFYPZ29vOzeq8Vy+7oZSP8589xCTtP7n1U",
-	"Svz1g+az1qILXsg0ROvpCtiRlANd1lj0U2b22LR4N5RQDi0HYiiaVOYMlkyotbu3wnw+gSqHkIhINBKW",
-	"wtYCf2bKk1C3/cI9bwM5Z85+Z0HL/BmWwTqUzKpsM5dOErpAr53lEdgpxj9kE0nF6/lx8n4j6v9bx+Hl",
-	"v0uGhrjTtxvHyUCqhf3OpSx5JC3Esm3b2t1Z4blnY94TNS3METYyK+ZyMIHO6b6jhgZOWYyNib5IoCpW",
-	"CkcdAvUGmgWhqB2es9BI32Cx/cTtJg8aUSqWij9S0Adczmw/STVPR+qgXqBlMC8QytZnEl3EqsdjYOQp",
-	"ey83Idsy490apqM5kq3OpNHY7v3/QtUzt2TmAvhI4BdQRoofnGEaDT/f8r6orN64sbRYy703OLVgwWyj",
-	"xs9f/qPZ8xah1J1PD6rjtbKd08tBN07pNLrrV0ffMFPxETRWce/nfrN7g+esZAGZ36zcdWxeqtnt+S27",
-	"LviF+S4CQVCjNi0XHyzvNwab2flkHs6TOVRmN4zqZarbnNGXKhndLfYQCKV8J4ZdHqv6rEHgF5nndfGt",
-	"lP0apdZnuBJr9NYWHqbzfIugg9iy1mrw7c9Wc/sGv9n9y5/hKuvO6BzdCMsG9/lSxAC0jZ2fovrs9OUR",
-	"29vfecb+57+36y0CmFHhDKFgzViqVNX489m7t9Rsx3vD7PgbO7ojiVwWwViA41YlIwinXHuqA0eXawZD",
-	"RwKKIjsyGE3iNBrzJN2CX4U85a5JNDAS5YX5xMykayFZnPWIvP41FkAOBxC7frChmoA9+Z//3qlvPyWW",
-	"Vq+3Fehr3HU4ZRuqsQ4FNNgyZpMKTNQQSoBOJXYm+5CQOTAddojLg+A8ZU82D4BIF9k33jQC7AeINKan",
-	"YAEjyV5ynR6+P/mbZukkVUnE47q5CTHougLSGPEPAMraoQDbWs1YDcytXGXp2cmrtxcnby8+vD169/bl",
-	"yemb4xc/qH4/eFqlfp7ESA0fewLHnW//MxvB9hHBkAMnocUf45hLjry9NjmIvdSQt/PbqWwzeBzJS5ja",
-	"oVzEruAEnsf6QPCJSBOY7wtUOg7aXplG8RzMaEd9nrUlFy6j3akLD5zryXuS9Qr/48PJ6fHF2fHRu7cv",
-	"Ll4eHp2/Ow2e0qSpJQqtVSksDZ42jx4knEjyoK21unzYQiYqjkfCb6xu+/6VJgAMNhkzJZ3tDQYd5bTq",
-	"8wcnh7kFvWB0hJrZIYKqavwK3kaQA37kWcAgswRtPzXDH9o0XUKHYS6YUHgU50eaiH4i9BB1PAxyz53y",
-	"/Hd50Hvb9xMlhARgRkU/yOjBMpRGWEAt2lgKniPqYWcezquK0YvBcjYLVMD6YmoeQECP7AlnsdKpqz+v",
-	"Ar9zyrv6aYa2ZY0w95xDZDmDrnI6wChL+ylibLKF+NLCehWD/XlgXaG4inrCvnMjpA/2WgegMXZyrz53",
-	"IQqCYIs+zO2fkleJOR9vo8JxHiRChHX2wTKj4YaF/j6gmGQsyG/OMS4+xu8DHavpRaimMrColHOhE5Yq",
-	"xVQ/FdJrM5AAuKoRCMa+o1jJgUhYV6RTkR1Om9d5blsGBJ5nUH5ILhUKGYkwgPFQvIm2YOHbWIKXBkdu",
-	"1+1n+3mO+s3YhEtg6ej8WRQ7ek+LoGGBJZwteVlWinIngTAIlW3DqSKRqD2k2BGfwXY1K9SHLgbmPsuh",
-	"GJFq05HZFF2VYlPmPD6e9xq9AJLNkeTXluJV3orQgu48pR7pBfh71w+a4RxRqanOJJdNOeEE8esAS16c",
-	"3OBds1ZeKBTHyJ4EetIFfW62mwde+7Rqtr+5v1RuzQl+JCeVql7rSTAS7b8HWNGC5s9hhmcEXZxessqB",
-	"WafJDLF3FOz6KkKboE7j1IcID2nuOnZF6jNsd+QkfzBdAw0yEOLoglORJrMaDIaYLIZqyizennlqnb3N",
-	"t8VQVq8js94fHzkhVoOBCI2tgrSE2FTKcf/5TZJA02Qx9jnTacLNMf6bpgZf3ZGhgqxerHqXnvmhJiks",
-	"oQ0wBbCsgdnwsM3+Zl8v2Clm6QEfeCQw+x5YQGB8p+5qHsf0ghwSMUVFjInhN2SOUK9w6ZG7mLn7hUwD",
-	"RP9S2tZC0YLTWCM5h3UcRzq1HFiHHjmuGT5WOWf2NQH5iwDNpyoajRTRh3KYDDwlwrUKEoGJO6sp9hv7",
-	"T9k46tEB5ZMwErLnAxc4EmIvyOuwxnIWVz57gCxhDhbx8MOLk+O3R8dnQZ29s/xb9jBT1MKcQzsA7FHW",
-	"2VI+9x4GkhHWEXAPItlXgQWPcflb3DVmGe3xzMre7DI4ZodcukYldWYRMgAeh8wJ2+orVWpemZ1pNWc/",
-	"pzwxchxPd7YV8X2YFwV7GSoN7d4D+DPIpbE46iY8Id40gH7AmkQ0ZnRHBh7Io9sKFEOlmmb25NyGax2i",
-	"jm28Q0xWTgYRybogVD0d1J/CUvnilYC9oR4QSwNthx3t2yCHBtxmP3Id9QKGUQugLMHDAdEnTH8BeCd8",
-	"X3VfgYZBMlZnRXWkJ22fOz/D+xDeC3ef4NCC/Nsg7Q+KpFXfrjcBFR1eRke61kY7XaxiBEkbpW2zpPhQ",
-	"qzoAYxxle7SkWe6cQlp3GEvL4H78eNpr8Ab94FmmTqE81TXJe3BBl1L1Lmvwvx409rx4rCByJoXR/62G",
-	"MlQYN6EVyI/klD4sG0rOsq9U5/5uVw7/lfz68+70qnf+e/yvn3bkbnLy4uOh+e/HVrdxud3d/tjojV5O",
-	"/vXqWfqrjBv/+udb9S8M8VUrtGnncM7n9vJtkc7nmhDXQdiu5tdi0c7x3oNZdFsftkb4ErZcFrysVgoi",
-	"M3M1JPe9VW449LsvivUpZPPx5JcYTz7RJ/J0t3d0sncyetn4pTXeDo/WSCjnwdobd7i5l645Bsnp/XUF",
-	"T7D6co1FL04eodFhHG0SsM5A8q2BDZz7vcC5r0TlhQ8bJipN4zUC518HBR51EjG6kk6w0fJzZHEuDJbT",
-	"d1msfCsym0mPRS+9HvQdrJlJkoDRAmznQIuFexlM3f29vRYBuJNi0BZ2HCwyCG0RtTpa4FrEVw7a3Fno",
-	"iejHooehWDVJ0Q4NI51D1NW2boeM3Xm/FQwe4zGAdVYlW7nMzmJLzSyyNL0bx0pdssk4w+91p7bqkBNz",
-	"PiqtxBTRefUE8Cytm86O1GhsLMaAT8KAhjrvLABxH82x7fk/VMWDAL3OojYG78yBrGcD841sSnxWMzgj",
-	"BAx1SFxo6H3uVHgvja5Ep9JmSPUYkB+OkPPGS6szqKftyCATmoF1TMGlA2/Dbpg2xRrmoosYM8rHKOss",
-	"4D0bDuWTdHiRRiMBPjS40BDls6WlLsCLfP2RfO5LVzWVnsNHFM5+9GAkEH81FEDUT/n9ETH+7Ow3nsJW",
-	"eAljx0chqpP3+tFf6IpBJDUlOLQeXQRVGyah3OtlJEMIewT2Rhe+GoXwiXU7fJO8IzEgRC5VtpmkylHk",
-	"WIZqXD2pEn/1MDYD280iK+UdUwcRSns/705TXsxClSaJJWJwZ9i8AzWyJSg6h+mBizLvP9Q70h4DOJD0",
-	"wHlUkqz9GSMIsJmR1NL6CeisFzkPmby7BwcC396ciSxzu8O3kO/NWMoOoM3v58yzNUzeE7dc65LxrGE/",
-	"0toZATPvXjjXvmwNec/otWal6m6AbVN8lBhlOJ6GRhPySUhFcO2trbnSafMtHYpKu7m/t/2ssb+316iW",
-	"sj6AMWovPWiZSyOe5n8bmW1Q+sB/p1GlXdntN/p73WeitsMbvdoO335Wexbui9qzsMn3+XZ/v7vbWm6d",
-	"6gUW8WZtv7e7WzvgO81aI9zut5r9HX7Q3TcXT7qr4/IV2b05D4RLTLlHsvDFWc1T9MLwclQjX6oVK/uK",
-	"X/2ccC26E73wpa+Y3th+c+9ge+/Gb4wWr1vb7jUbtX2x26odhDuitseb/UbvWbcl9vcX3xiQJM+JfeMN",
-	"Fsn8e3pPNzvvpZCI8zagM0U2Dssj5J/6XMHZg0FsPJE5uDRjCFsvYDK+sSeClucyLwSh7PMOR6Px7Cnm",
-	"mqlxGSrCFgzLNuFRuC4F21qF5jtc05FzLQJ1ViKF0JRBQxnh10TcR7cH7pcjUIww9DxvasMgY+g0c/fK",
-	"MmWxVqzVaDim4owYuYNGEyPbbspnZJ/hj11fRGYVLvhFVCPvTH3jPHUpHJ5P+fmhaeRAIZ8J5oX9E/P8",
-	"V57fQfmafBIos99cmwJ5LTYJVKVsUr5aJnOr8Hc65TNbiwCB5+bTYpoRM8t7MPYKQ7THMFG7zwiaL7cT",
-	"iwzAW8SuFk29fGBsDdlvDliP38zQK6uzIzBcfEtczsBThJAXultTvkbb10Z830ngKKsNdjtyXYltE4JL",
-	"+8I+aJGcyL4qbwo7Uolg//Pfu/Xtp21GpEdZkQCKXlsZaRtPp3UWEH5AwHgY6o4MXKvEhSskrLLA/j/C",
-	"U4QXPKUQgrnoYiRSDqWUz1kAuAR4t+wPcyVSAtgSx4BYTLK6zwAH7XzUYtpgn11jBPGX7gwiNMUNrHbd",
-	"ShpYr2klpB+/VBMZbhoqV2uoJICKOcPm01BlUaS1y5Gv7SLozphRm1bVlh6NetOVWWJZsZOsFImxid58",
-	"Jrgjn2Bh826DGe3YemqZeyDi2VXpsJAxWen8Bry7TgUY5iJkfvF0PDW5hgqzI/cU2JdHf4o2UCC3Odi3",
-	"bTmAXPK1gA889qD/aaPPAdlb1aWrGWI9VGsBKwy6OIGHPl5E4q5ZYL9MlbGiswI3cz8XryXnYRRBiZmE",
-	"PNJYcEi0ZAXrfUKuMpq3Iwm+yIgZgoJkI8ElYJtYoOXfjZVupzmFEiZH0+LHwwmzwnY1UuGc0qIj8Ve2",
-	"i8B4GGVw/B/0V4Hir36uANz08Wiczj6iTMKQU/5Vv09EP/pjvtGBUYNgvjuiapswY5Gm4Cdp8ZxwNvqI",
-	"b+3WMd+EWdKC+fvSxlQf8uz/djp/NBrFSGfV4u2LHuJi+u2JWYanWLgVZ1ybSgrNnkB872lu8IQ1VTR+",
-	"e/PcNGxYS6lYcLlSx+jqrAgrgHG5QdmRl1FM0jfOUHQ/6E/i+IKmeCglO6ahVCtrkaQ4JK0souhFgV3V",
-	"opFWmbFbPq/58OCtWA3MKbye0SDbzBtCg3vRdFjStJTOwL4DT80dhqNIRjpFyVqs7eauKTVsD+XM6C2s",
-	"MiSOAQS+wj8pMxdpoCN8Tt9hXKsXK+16erDGF7uVXJqvIwOvags9sUzIIlxiP6IuDJppm+4+kdHvE1E1",
-	"4+BJGFPPqCd6KYMchekQjWRkipGKBf+HHjXX3RZR9xhHt5VhAXhWN01dZRAlI18bCTdt5p24PAH7GUqz",
-	"7ZpFcpAxJSK3r6P25dIfwCXy4Z8QLyxGaaj33wyuI0t72yhkaEkYzDtLkxnba4CxQRABQCNqrCNCHwL0",
-	"gZ7Quj+JIYKjgJlnSc17R65U9J4NJAID5OT91U7W3ZvQR3tsa2/nOeNsa+fAjTgVsiNxzFxjB0udHcEO",
-	"0l5vod02DrwKK+TD8vLSD/p2SJblqqJcJ+ToJnM8k4syex3xfJ+UCRs1eqNXsozuwPJ136yJ/QbN63ep",
-	"am9MGOoriQvUBz7j3emcDsEr6uxQX6JYdEpKJZaq3FvI2zGJbmfcdJmxsIyQrmgyd0FIV7wKWWaEdKfT",
-	"H0aP5SXg3K769OlT7dB7ldftrk+fPuUup012O65Ye5AW6WLPh0Z9Oy2voedPLuE2tHe4F9LOtRll5yZ2",
-	"V5SECwtSZWORDPmYFDfm3jz7BmKD2HdBKcG5nvEpd/wONjoBJP7bDRbyma5/p2EmKuS98cZLlboYcTmz",
-	"FWh6jmMzEViumSrFzHU5SxZb87BQjuyXOvvEo9TWPLrQi/G+R+Pby6GWt//OlWJvzJBOs6GXb8TFid7J",
-	"XrTLkiYRJoKd4b+wNHPs9HNiyLMSixjxsfWY7MWF5U2TWS7M0DzA/oAydHij60CvRzLdbhnNz/+IRpNR",
-	"pb0NnQVGk8CfTbekRpgMUGt/K5/vS7Xc7StEOnZEb9lh9z0/6wwW+3z22yzEuTUSyyhxkGlELxDIQwEB",
-	"j2O//kKzaDQy5z4V8cy4V0aTOTzkiQyhevkkLfABFzs0OXX9DRyiB7RU+12Ztv4AL/QaDIFlNKH2UuNJ",
-	"UGdvBiKJF2DJ9JyP02hmlQxAEhtEUk/6/agHZYOQZPSspEjJAEsoghH/44IPxA97jYYrp+0NjeqWA+FV",
-	"GrctEgnAJlCY1OvgM9rekf5TQ6YxoIl1ABxR6lT13EbnFFroB/ilzkctzcKR8M+3N6PXO29w9bgEAgSA",
-	"E1EEI2HNr1I6ojdiZSIiD0Tl4fAQrdBl8prr9NBfyu8ppuR5RIW0QqPZzQWL+dKmNWu2iLeMaei8iN49",
-	"V5CVNZVWqTYJTvi0ECi9aN81Nn7vt/R70XHBOm/02TalC6ue0aKg76ehYnzETm6g8e+G7eY5C+QkjgPW",
-	"iwVPAEjNXJyP21a9Ng7UjfC3X1bsUdGQfUC4scyY5+VsNHTGbxi9mz94qs/OEzVbb6/fJwXNNxE/dhW+",
-	"jfhptbfvTfw4i/XBscdsaj+WSMZlDDCjGbM0RLfzirZ6Znjm4+uKQDI0EIsZkoRszJM0sl1sPggU7cnq",
-	"Qr+b6gP8ZLWkjiQKdZ29B2AShBLSHWnM+SCOdPpmdnxlnh+UFVUc2cnce13FXSbzbww1YYk3hmq8IkNX",
-	"Aa2Vo7NaxX66XbadXs/1CXe7KTcJ969reEG2fTRz6+8JF3e0CoWL+7ZYuGx9dpt8KTWxR4xgnHKpLGLf",
-	"nFhp5wMyQnpZhIyCAGh8iJ2nQGAYyRQmfEpjX9mbp0mZJ9hbyIdC1HbjYLNU6UUf6knzQeYcopuxcRHt",
-	"ETEKzTvInnL7TNZOFkF+q1L2ksZTHjnORn1X2Yvy6SK5gcPHf4S2xyfa7VAOYs/MuvJhBY5Vh3fgwQbc",
-	"nPIkz8DqM56sEGSfTOBKryRxu4AQ5bec0CNP5XNlPCkwp95AiBMLaiySJ8QbMcZZt+1ocJcaejV4fvQW",
-	"BT8Da1TxFG/Ty3zbjqQd+jdtb/mceRFQgCnmM+3iTADs6SptVBz60VapUoTHtuQs6FdYJGV6VEcWoDZX",
-	"PYxBQKkDdEfAT4hSn6uoKDR9fTB6HtLipL8AWW0Glc3MiyNXvVInf5KR1Kng4fOFIVnAuXpHHmZFTAML",
-	"woy1VQSsSeH6DLQTY9qACE2Z/aGaJFR7ZCFIXE0VVR6VjaCMxBZfzDExlN5p3Y9KBkure1aWrDA69F9W",
-	"Cyu0ivWvbUyKNIGyQCUFnoSsNm0ioVSOs9iY9sSLaKkq/aSCh+g3t4M2/rPTYTe2GwCy9sLDjssZD7YX",
-	"30dAh18sKZIwWjct+G2+bsJ9euu6iVYrszo+yHGiekJDbIodyzQCRI1yA2Ru+ndlhSysV3V+V/utq/WV",
-	"YcPWRwz7LkIh+fLWu0rnLCr1LV8dl/f6k4onYWIOgmPRc/BVU+4kFWWE5uuMAUyeMHMtxR2zVXZYjpsI",
-	"oKfQWckLIWfdpY7qyGIltUxLFvSxwwkEFfDRX8SN0L9hZvY2npx5mxepuiDraLlLt9D8A1UJuVy8hYK4",
-	"vYe3bo1awWTux9MrmL7Fv3DLcLNCs+9dzBppxhCKmlwWmjBk0BdE7qnoqSuRzIpFrvt2TrperRyCztwb",
-	"NZUMf0i+Bk+NhICuvDZ6HrrqQNvs3z4mI/lNVeKjVh054qFglmm6pGWR3bJj0QjUXMsiTMJrWBzy8VhI",
-	"vz/xA8KvUMnLGFsZPf42ngg70bLQuI2dP6jQOHiSq8uRZZHvcjy0BRiy7dp+tyFqB3xvp9YKd5uiwfd7",
-	"z/pNc+34wm55j8W6Uq0QLBbsMoTM0pGSF+tAnCEYivmFnMQxpgov+ADWrNKbJPHWQX233qAk4loC9k57",
-	"5mAfXR/Dx6O5ieB/mwi+uJqL39PpL5TK9F1eJhPxy0pCORf50XPVD1VLouSks21Tm9q6ZFQKoGBQmMWi",
-	"j8BTvhbmaUeOjFXcavi0NETaFWmvyRdM22ajQZQpeGNgbUrU9DlLxEhhvR+iQqVsMs6hz5YI0Ze0Jt+4",
-	"k9c/+rzW7O2K2n7Y6Nae8e1+bbd7IFr9vd5+2PAEU6rScaVaMU7ChVETRQ9s2QeSqHg/VNI2HuAbAmYo",
-	"fWHeTqXdhDplLVK411oiBNfR7NVyWn1/R20Kqu5GKuRX1ZMOdmMXigf7ZaF82PqM/7gutXcKR+5arj1z",
-	"HueqgD1WEPBx/fhygeiwFbYd6Wqwry+etqxIVdvvmh9k1F9gL1JSzEWxPSiLG4axC9xms2i4/teR53+i",
-	"NlvEBERR5mjZ8uMXMswDM2D+owjaQMjwAu51YbOtOZADaq51kmkF0IOSrGomxXHS4Salajl7Jr0hLc8j",
-	"TKHmp/cIs6Yo+OZFyrqyt6zi/NpkKj7ub5oFURhgZ1PgmTLFidXrjIqCxKrTAneaWC0t530VraRMUAxK",
-	"jEo+Bn1gpuL0wY3zfPTO3sUhG6ORt57l9r0VB38lg/jG61UmCi3B8YMr3N2ovntRfZt66PW1K/Ek3oN2",
-	"zbk7CNKTRmK1iEh2OeMpGyfqKgpFQoXSPY4ML1ADrZbHSursvVDjWABlOvJrZoTfHRls0S+9AZaWR59k",
-	"c/i6EYz5MGi/VdvnzUatu9Pbre22eg2+39/r74ZgW2g9gZczTNOxbm9tOfStgVID1/UR864o7gdZTaTb",
-	"V1JpV/C+SF7wb+CSqjSbjebes52DnZ39ne2Dvdb+3vb2zi3jprT6s7LQ6Xlu22xCHncT8oj8PW+Fwnt7",
-	"HovFQvZ1mQzY+kz/nq1S0myvnStqLhYBmOQvboj2+srXaAj3mzDWN2Nv3Tc+X6p3bgM5Uz5jkcwDemSd",
-	"chQGaPvfLjKWU+sel9kiIwanPd9M/BHpVJf3cdtjuXL9t3sQgLMZsbwJVuRNGrtCj9ZmyyZ4BwUZoK+m",
-	"fHYRLaIHUVkN4Ba445ITFmcidxwov6IStBcWilu+doGGP7m7eCOIF7h8TR6jnftB0vt0e+8m6uzGUSQI",
-	"HlF0xcm/LJh04tmexYX619h8i/EkT7/eX6m+OTaXYqbLa/mA1UmTwQ0Xo8YNJL+KBtx4bh5Lcx2N4QCE",
-	"xYiHVGm3oMVfIsAQIJIsqGDry3Qkqun2PDEkZDKdFrbD4rElos99BVLB9UbRtUQx5OVO6vmoYEeav7T9",
-	"AZXIBH78KbAfZSmKgOIXVEHzyTKWglCyRoc/XShPTAEXxs/jVDsSC2dy5oceqqlGytTHEMvjYfgeV/c2",
-	"kbxs81Xalc+dShR2Ku1O5ept63//8786lWqnkvDpycKH5ljAZ+NJN456tUsxw4tplp1K+3OHamZe8JT/",
-	"fPbuLVwvZj/be/A0FUYxREq+A78JLlCtt3DBly8LieRVxf9bMbUrcx+onxQiuO9YYyuLNY7de877pljn",
-	"M79I+WQ7lDH/ePSidvzy1U+1k59/eV178/bd+8pvKy/nYRiKcHkckgZ4JwR4Xx6GJbz8F2/Ve6saNnG5",
-	"m9grh2FIZilufGeq2GUttlTstysE5Kxq2nLgY/p6EnA1JvBDlVynwp8E70E2/iJmR+7r+pgnWgAksRF7",
-	"eDejzY2ADCyX3xR0UcoSfGrHGKhBJu+pf4/nuXWteQVtXpRsr1rgQazSt/hu5znItcjyyD0a1ahTnqS+",
-	"crxNpNJTU+DHSkGkuTQelZyJmChDgRhPg+n5izDb2HFzURFlrnfB//pLteLeSKVd+b2pPw4+yl/+0eh+",
-	"6u3GvzdG23L3598PZm921bNJU5+nreSf+38e7/Bfyy6tVI1ypt333hjoVBMbDyrt2r4zbTMNjqVaYwjP",
-	"umLUej44aiEjwEszo06jkVCTtNLebpj/cJpwgCI9jvnsbSmA15sXx7u/fvrHzpt/99J3n97M/hU1tt+c",
-	"vx2+/nTcfPvvf6RvWx9mb1sfWr/++2T65s8Pjezpln53RW8QN8LcoStTZXTCH0pA5l7V0PeuJM7MOYce",
-	"nK+iLXA4JX3Z5/yS/LyFpkTE35Riiu1Vx6sVWD33b9aB3iojtCI5MSL8pF/q991BA3VH3loGoyf3Pmuu",
-	"vLmLgktwsYwgQIpp/vtuNBiI5IadxnbU6zQblwR7/U5Lwm7btAXfsC0YVloPVZIu8uiZ0+WvNWBrQKMf",
-	"CBmPdpaipmDyIER9H5r/5gPTtmPQwcn3I2ocNg4N76VlPcbZYeMpiwXXKTsw7978hji7sj7j3Mb9tr3G",
-	"iyti9j0UwC+ud2nndcFSf6se7gXB8X31cn+5qwxD6Qq6rm7SPYsH49G3dns74+6bum2kpUaRlvKGbrAN",
-	"hIQXMRerZEtDlRamGtnfqbgDSObq7Jj3hnnvDVDxoKcbaMc6wEXqHEPfOkAnEDFMIIrKIcr8SKocYQls",
-	"r+gRvJzbuoF3HVXLj24JIQ487y8SWbttZ/oFbsALV8W1NNWc26ywy+faQXpqEkPDrNlO36I5fW4+95WS",
-	"zgmGR+kpvhJpgey9hzI/1+WypKTnWIaa2myK/b8qYt+Bxpa9eBIap2FeygkZnmUtNdd7I4dxnCEegnkq",
-	"ZPgAvJHvfWu9VgOmJim+UOAf9JmU7RsqplK235ZB/xcDF9i3iB4+dLQmoidkGs/Qv6fCz4X2V7y22WjU",
-	"C8s7y7fTLRrwzTxblWqFjxKzIOOpMcWwdn7U52ZdyjvrV8mvkfFrE/uIdKPzP9lu5Eo312mqL23YX61K",
-	"dCn892/lPfq3qxSlF7msUNT6DHYvbcTAXXXIujO0rgwo1CNbnzMoiC/XKhWjMeZUiuOWAPyPrOoL0kSI",
-	"+aGhyIJySehu9BOhh5hXckxfoiMBmcQGRlQhKm6mllYuiLQjBqSqB6GT7qsaMiEXHasEaV0ebRWkm98j",
-	"zF9bq8A7kTcyC66trHMm3Vx/pr1J8JzgpowwCDTV4XkHHg95adndUuW4WHbnAdfcW9UdjnilNhoMjWDt",
-	"G4/zUy6EGfFBoKquXtx8Qz9Kh2KkRXwldDm+yG6jrIPmPY3kHKfwdbto5m2j/VqjVWs1SztturXtXrNR",
-	"2xe7rdpBuCNqe7zZb/SedVtif3+JCbRz3mi1G4187+PbaDA0BmoixipJ500j7wzd3OzJLe4y48du+Y3J",
-	"cxcmT/Hp8qQdbfZCWUfflfLqY+iUU4kLhBkt8yFeBgYOsOpbYlKuCTrepxDBrg8dDWQtkm0WmEmqJPoT",
-	"ftNmPwqeiIRpPbr43//8L2S99yKTGI+NUgiyPqdoKjTYUPuIOf/DpZ03tnMFJzLkViDDKfCg4UDPO3rH",
-	"RDA+Arp4aErJJFZW9kPUKZdgxlFQeKKFe4QlmPKp40Bk6TSKY3MZdAWRcKBe4sDKikhehHymg4xp/0pd",
-	"ipB1ZyzAf+dOXVBl3VlHEgY5DHALLwsIJW++trjNpkORBZktvxUg3GmR92LtRQ6nKVbWeqUjjcz+hTuS",
-	"1kgq5mCacEi4gczndg/hg0Ix4sDfabcNexLk4z/B00cRL0fdkXuPtwIBz2+dSvtZY00tcCOB/415/u9X",
-	"ueYqfVdaRMIDNFaUHl00lv7XOjp49e+zys3W/VOUDs/FH+lSZWsFWqRBlhKTKpDY/SUyG5sC4LVTuHDm",
-	"GC8W5utZFyvE7VF/bH22IJpLYy1z0RPnHbhICZsPlLBDNpjwJETlYCR7rECPRggdCAl5sDD6KjGfpIpt",
-	"N0g/aDZSSQks9oIGXjnqgiPOVPpjqXg8m/SGuBKPEq7CvKu7ORXr9u15WzxY9GWLG/eu03IFEQQHY3uP",
-	"8YN0fG2xBhZMJCKFSgrJchXfjI/H7Mn5u/P3VWZMq73W9kGbnf10WGtW2R4Lo0GU6qp3gp/mfAONTYEW",
-	"Fx/odToyIFzsc5WOHcF7CqMJtEgn44AqSf2iDjMQqvH3DMzHU8V/jqmi24VJCpNCc5ma35MLCs52Jo3G",
-	"dk9fDdgfo1jqHzqAJNLe2ppOp/Xpdl0lg61Wo9HY0leDToVdRWL6o/rjh06lwRpsZ5ft7HbwHgLvZLY3",
-	"C3/oVN7ssJ3h/lVzWNv/s1PZ8q+Be8HfAP5s9l2lXfn5x7NPv26/eH/80/tftt//8/3833BtOhkbG771",
-	"cdh99fHy5Ke3cfjTx+nJq2ejk1cvJyevXjbDV8O4K0/Hv7ZeNrrbJ4Nf//njtFKtTJKo0q6odGxeS3sL",
-	"jsUWqrY2l/L/xWH8cN0gzLBbe4i68gP+HD/i8UAlUToc/XD202ETP8OT8cMe/jUWSaTCH7Ybq5ueZj+c",
-	"wZwLzM1PzsUdj3H3W2h2nrLc8cJvN7bng676d7jLi8L5Hio74HhYkohV+r0XNYbRJCxwci1gRVX7Ud9s",
-	"1VAEjEpAUn9XQySquCu8Ix3O7doN08uLEKljDKjioDjSDNz4pjgQrToSqqRJTVldl8tDWmM4u4GZW6HC",
-	"ARMjSrW1ojEZCenGRxBsyaTQrZoiUFe1DvYbBy1jeS3i7JLRlGsPvoXCWEtEH+Essc/tATdhXwf4+N10",
-	"YGcghxuF9i3bU/BcLnRLEM0UVOU/d+Z8pCkIj/7nYudEhJ4pWqbzfRP+PevsaCh6l0SyrnqXVuyG4iqy",
-	"VeRaEIwHEvEsqBUm1fSapgvf+UB23rmWCzPQb9tmkVszNDNA4s2/Ey3S2mRsVpDY0aqk0hAHeA75aK2X",
-	"Y97r/N3NbYFfh6H9grTS5as997P8MuOUvqt1vrNmFn9bAxqNszVU4p+cPD3h9260voxkpC2GHmyNkrDC",
-	"XVuun4nsZ2lA8wV8rheYFATkv+I4T5cejUZGWKYinhlTL9Ie6t5EhtDkakH6OpKHIzP3NIEZZlcSz0Kb",
-	"7TSe1RmMIJIDNlOTxK9VW8ne68icwccJoAEf8UYEyzKzzhLMmC8dI5vtvoFfaqTVtVxI8IjtBgv5TFdZ",
-	"OEnM6NGMhuRGbt6wRJCWjdJyRnkc7wctkpWjuHaVIu2IKx5RHBeWIusMWf6T11ynh/6iP+QAMBzeYlGC",
-	"h9WDtfR727L5mz1S3OGWv+a62nPjprlSCsv6bU2F/P4diLR4834NDPci7mnErIBvLpB71ftBfxLHF7IU",
-	"nmJVZbqswhv+SUL3t2plArD3y+c1T7W2qlrFo7K0+PJRSoYHfb6LyqpOBQ/v8nBfm+PJGkuCKJwrF510",
-	"1yoXXX5UCpI9lonwq3B+YFcwTm0QXQnJ+pGIQ6x5x0IusAqARfM5C4xzH7BeLHhiDBC4mIAMYdwjkfKQ",
-	"pzzALCp0CYYQ0+vI6VDFos5egJQyloGHQgxWVc6i4inF2Q5dgRXIFbwxEpCW5ZarEN4WVyLJtwl1JFWs",
-	"aj4zN5Zi6ts4E5nR70ICCkaEFhF9AwVlOcTlnE1TdcaYo9YSkvjzPLxlXCzSZUEVMayJ0LQrOtIVc0mV",
-	"QEEX3hbmj8ZhgaWEktQpmxsG0RZ0yLxKUH12nqjZelJ4/gh+LyQnt1aQdjW+jYJstbfvW0E+WCKVr2RL",
-	"b6qYbmCuExbFnWn0Atd+q2cGvSoDNvZbUvtDlAARNBCNUCUxNJHmOyMy/H84zEDPy3tDgJsAlZkYTxxD",
-	"jlHColDX2XtudO1UJZeM644EhzyOdIpksaUcI2abHtnpPCSuab+N1YnG7navWdsPW83as/5eo7bLd7pi",
-	"m7d6++GzjFPaYuoN1XjFptdMpqqxkGAVjRPVj+IV3Yzb9VnQ67mewtluy43j8RAcD+jnIIArbSXExhG5",
-	"i6KzRUm99dnJi2vpX/DKOfKXORndzjsUTmB7Pkc1g3FHLPhIM66Nr2EDkh0532xBuILgi5jdsBjT7Iqs",
-	"ZwMYFTDZ7vWmDG1DDtymylKl2l6afaexXaQLzH3ChE89fbByUJQWGdIIdBu5YVjB1tuU8UEiRIisQZjD",
-	"s095DJ3G+RZqZ8GoxIiTxSXAq+iI1R+pCfqJDgGkb/FobET7bUR7tVxMmyk60V7GZrLcLCyYQ2Zc3reC",
-	"wkKSGjTfQZnbXzB8WFjZ9xJIT0h1ToeKujh06qCc/PIyq2rzdXZ1dmwzqk5Vz3ehF5T2dWQWIIQIBWch",
-	"n/ltqAmx46euFEjX2QcI66XYXjnf94lpVTQacjhoyvLKwVA6Mmt/nCIfi1H7PUHjs02a9i4LqKkZowtL",
-	"o1FJF4sWaZbPntPxrXVx+rRIFxrSPddnPebdUzgHJWEjeBbsg64YTOQjjhZ9E0y+DeLestja4zNT4Kwt",
-	"QpXerR9arvNWi54tG9oi+24OQiRKqKWICriHaspGXM7mYSd5Ilgs+tD73pFFEG6tRiblzxVJf4AmgaqU",
-	"YjVlvoYaNxb4EndpJK5UKt8rUMm34menAt7f5it4L8zbqLSbjaqnXtYKmeE6vo50qS7J76tNxOxBRczu",
-	"UV5t4mYgou+RPn2Z/C4F0SyHeDLbfUOUviFK34jaexG13sneiNl7FLPfjKF+fXr3zEa+Bb87e0mtkkWA",
-	"qRjqmMS46YI88XvQkUaGz76zBEpWTL5hqN8w1N8uY7Jhrd+w1n+joNAicT1Wwm40/91mr65h6M97NQ+I",
-	"pT+zbW5OzZHttfbNkNMX8cDOszIMYwTEasAiY8gMeCSfW4DLXNomVWyciCuoa0i/M1tDyNBskL8EH8lf",
-	"zh0rFMvHMlxIY36tjrTUhz0vCMDfiBFlSTTnO+BF6SZqis0Oa3Gi2Mr/DSnK4yRF2YSG8lH4e5FFm8CQ",
-	"Zzzdio/GF9RYIOPavabGDQVkLNvqZlax79aSY8kaI0H4Xds/G+KbDfHN2sGVx0CGc529WCwLNgL6rv13",
-	"u8x59/2xMgJlSuoBEwOZF7QhB9qQA21M/xuZ/tnB3eiV+5CpKxIjnBJPfQk+fQGuXgEVZXnUtIT/YEF2",
-	"bjgQHgMHwtJKYaJB8LbV5tjflzk5T/ywaKs8FPKHTKxNZKx6l5sGp/mIjZnWlEcAxYjw/JYSDgE5bcod",
-	"010EHq5VhiaLCEJ5C9pLcWVQR+f0JNTaDACTOlKKFCEjEgHtQ473bj52pFP+vVXc4J66EXyja5cyK/Io",
-	"bc9NfwvEQNLcrr/Lppap6A6VulzN/bUXr9yxUua3frJPfVBQLav0oOTW7l0CmOoFrSl9HsWRHFzoSPaE",
-	"BYQH5KzcJ/n4Zdjo7dT2ebNZ6273W7U9vhs2es/EQbe5Qx0ssBVoc1zQeCtV9wlhvZrdoeLwAl/SBeC4",
-	"2SdOktir7dZDNa7TYmzBG9vC0Octs2r0/q/HgrE77vsXbg9U8GiRGq19jaM8zc6rFTjuCBeKGvdtKUXv",
-	"S2MYSjVlSvotyRpgDgXvDRlWrZBN0DMaXTLY5LYw+MPp6yqSoQBzbEA1ul0VQg0qZ4HbZ7NY8TBow8/M",
-	"PTqSaxYYIyeoui5jBp9FI6FTPhoT9az5DOEazWU4JvOZB0rliH7RPLGupzEEooEE2tuO/I+zlMuQJyGz",
-	"a/PbE3vMptNpXdPXbsf31OhpmwG8HjZtE+UCC+iSWhQG1eyvbODYge2+MIPg6SQRgbVZ4qib8GTmoLe0",
-	"azzPyMvAkLHbyiPiNOYGknEi/gs7lHpqDD1z69Yff3QkEYs1dy2NWa5yu6/iGFkDWCLCKBG91EPStORm",
-	"1hLEe3cnKfacQ4qG7LcZMfLSNfDCjVidJCL3wDSBfh4zWLJJ3cCq2OaOn4450TJyY1hNurEgRsVdNlST",
-	"RFcRursjQz7TdXYGFea4H4x5yJMkuhLAuYhkMsZe9THQ+EjMvTrASoct5N/BDJOiHQiQhtQ0QzFjQz4e",
-	"CynCekce2jNJmz4UcWT2iqCqKB7HsBoihGHvEuC4Suj6RPSE+QEtn2Y7zUbVZ0kmUuQPp6+N8c3ZOImu",
-	"eCqYM7WxlANvaSZpNnPVhx6dyBhcG2MqgAWgEjMs4sR+Epwdnx2+Ob54f3ry8fD8+OLT8Y8/vXv3y1mA",
-	"rHeJ6Egyu1uNTA+wM6MfjeVP0yeBgcvIp3xW9bxPhCsI8FsQcQGY5eV8xnQ4b4UPWmwDrKefV9bDa6rc",
-	"b8x3/ODtI8eyNx1q0bs4ar38qH/8x8kw0b2jYfyPkzcf/5/urj77VY9Vd1+92O/98XGnn/764ur4h8r9",
-	"vdVPUTo8w5GV5CekmNojU7WQHJrE/fdvXG0gRK+13ywyrifrSsmRp07IrWvN+S7j1mf61zo8IW4Pmu3n",
-	"KS0yQKKExWpQZ4f2u5mDi+4KYxgADBUEjSLNRmpk/hzxGcHToAot72vypfsqgRarZB4nT4Zdjcez/Us4",
-	"L26x4VeguciJVWVNVZSsBTtxINLSbdjYaNybRyTW1JllmpJe5+agP5w4BZJf3OqUrxeGpF+evKjcFXEE",
-	"qDzLaZD3bcgnRn9RKvI5I81+n4gJ+XdR+hz5ijFKHOkOAjZOjX+LqSdiWahavww/9dhP9xl5tvflYSHC",
-	"9D15WLA6kbxSUU/otYXBBxjat2NduHZCG4l9rcR+1DwMvgjfeEN34g0Rw8J9eENbmWezUmLNc4RSK8W9",
-	"XgeKhgK+xT5F8rzqUlQI1Kz2tiiCqjM+bQr7GQ1xKcYpxFYpZ2ejq4UpuxfZjO49abdQW/JOxjN/kYBA",
-	"IsKAsMhXTWDQ09ZF/D4RycyrKjbXV1YVOzTl2VmKuuEOc4k8TcVovEQtNI1aoKt0pd2sVsIJvpELc4ud",
-	"bdrbFwsdeNu1/W5D1A743k6tFe42RYPv9571mxWjMSaxo58mxLtFSQ9pPXq0R1eN1sZygglYKHC2zcLB",
-	"3WxbRauxc7ucoX0b1ycNs42yMeIfYLLRO+dY4/NNzPpVZPvWZ3sGv1wr5pV0M5t5aSFIVroyKGvJkJh2",
-	"xriNgdmM000t8IGwcnx26+CDnQxc+pcUZ2Z7QWIZloOnIMIQAXjl6r2lDdlZK3eRKb98cUq7rUsXymu5",
-	"oee5ukpr2Je0WFddxeHK817kY3P56/IFoaLE+aF/WVuHvIAmQl3mUNitvVEf37H6WGrcU0QozITdV9Qd",
-	"1xu6L6xEgQqS9bWNWUMhw4JC5HsdZVktz5mwRcDoilB9jvPLBzzyCUe7osdHAiugWVf0VbK0UKLOTlKG",
-	"GKOMaybFtG2rqZOI4l+uLGOtxJFO+Uw7duoykgEZluvMNWkG8noShWqmFRtzWrHxFZVimchdQ02OhQwj",
-	"OfCU5I3s++uEsq1FgkjnRkI/oHScEROeUEa5cKdhF1ud8fl28fxCIfeGY4+aFFPK7nlVcVgRB30BNjZh",
-	"FxExQoNLIcYXKg4v+ioJbAEaFjq6BYEGgilSqUDFnq6yLhT/dWT2WAgM4cdMxaHxLPLNFC7I0+PSMqmo",
-	"K5E8h156uAVFmTwCapTD+AWIc9dy8clI5gaOwjyPbuFfhGWYRDITC35ZLEvhUbTWVK5yiyyAv6KV9sHe",
-	"TqOxbkQZB3GKAxuBkvuOMgAPJOhfzJjzcEulFsuksrO3SSn8xVMKC34GiI652un7ySmkQt+TajsVPWrO",
-	"IwPemt8X5pnC1ipjIjiat+89yx7L8wmjBkv26wx8MVBWk7SnRsLSP8eRTqkNsiO9mG2B6jDDKC2aeRg2",
-	"eH5FNyb4xgT/hia4lzZM1e3E1bUjwhHAxMt6pW2nhrE94d/UR2sOdcIBNRvNgS0QYjTG+Tu9hlbhqkXT",
-	"rULvsJpQ52+s1CWbjF3H7pPTl0dsb3/nWZWZf+03GvZfe3utp8/hNzM1SUrQfrAbBB8PfdsUzCQUnsUU",
-	"5hmRGlALDiHSZcNg//PfO/WmHcL2XpW9Gwt58oIdKSlFL2VHxjxv1htPvaedIcdiweNOxSDSqUiqBDDM",
-	"w6p1BcwHaNDhBD3GAu/Wh0TrUnDvIyX7UQJg2qI24lFsm0GYSozUV1qQn+Sg1mnWI+xI6alQeI86Jdqs",
-	"a1YtT9GQNZ7gZ5dixngB2Rp78kl0zZ6U/sK9x18Uze5XsyZz1Ez4llrbB08zOmxkXYM9S56N8X0UYI74",
-	"s7NkaItPOoxju/C0n+bazmF6QQZkA51d9gM43wGiRvk/Y4OEAw27cUYREcm5hhG87Y7EIzDkRCnXo0o1",
-	"+IkdkbfmcEcRUns8xtVSFvPepZ5rcKchR1JP+v2oB/kL+FVAvKBUnRPHwmxFs0T4zkaR1hCmgwFTI90k",
-	"Fkg0LaDnz4iGqGcpc2nsqTLrnSfe8PJfdjfP43UUttVnhgMt2ViocSw8QhJrCMFAlr00GqP/2uxH9OKy",
-	"wR3hF0V1D1AbyNJhoiaDIZsO1WhuTFWCCNTsFdAkVdkvYtaLFb805+NVlP406d5mmM/dfs9T6Cysubkm",
-	"8ff9e0ufVXSsUR3Y0wPhCldhqP1mtyVjz6UDaPB57ecvshfZX1AcxhCFZjwr8828MjjfTNxaSOdlVM5U",
-	"axMlIRvzJHU1PSMOqNL4gEV5S2z1ZfdGZQ0are+OqPdzbEUt+THp1yjVIu5XqT4dF6oKG8mcPCMOYRUs",
-	"kAdw7NzZ+uMrLxjgG5HykKccbjCedOOoh2MBBUsnDZfQNsMibBcI5YOd5g4pzd3mvi/iX0S6VK0cDUXv",
-	"Ep8QKx6yLo+57NmiS5X0hsJO1rvjT4LH6bDy5bcv/18AAAD//w==",
+	"7L35dhu3tif8Kmh+fVfiXJImqcmS11ndsizZ8iDpaLBzErlJsAokKyoCTAElmsnyWv00nffIo9wn+Rb2",
+	"BlCoYhUHSU5OcnX+yLGKNWDY2PP+7V9rgRhPBGdcydrer7URoyFL4J8HNBixo+iWvY94qhhcC5kMkmii",
+	"IsFre7X3dEb6jAT6xpAMREIG0S0jY7y/WavX2Gc6nsSstlebpP04CupkTD836JD9Y6PVqtVrCfs5jRIW",
+	"1vZUkrJ6TQYjNqb6S2P6+R3jQzWq7W226jU1m+i3SJVEfFj78qVeO4gjxtXBiMYx40M2P7rXYkooCeA2",
+	"ElBOaKpGjKsooIqRb8+PDsj2zuYu+f23rWanTvTfO9vtnSf5cb+gMgpIwmg8/sd1TTJJx+y6VifBiCaS",
+	"qX9c164ujxrPrmurzqbdapXO550IKI68OJHLESNX5++IGBA1YoQGgUi5yg9zpNRk7+nTdmen2Wq2mu29",
+	"Z61nraepZIl82mrv0vBZZ6exG3QGjZ32Bm3Qre3Nxg7r7LDtfqe1sbW5cPQDkYypqu3V0iSq1f3JdCom",
+	"cyKAesrnopewDuTy+vLy7Gm72UISKlAMFw24fD8yOREXSiQlI4EBSjJOpSJcKCL1bUSJG8ZlgTraT+ZG",
+	"Bnffb2TnLIwSFqjqjf84YnpII0b6iZhKlpChKK6S3ni59/QpnUya5mozEOOnAY3jPg1u/lcgQvaPH8a7",
+	"t9dpq9XZlooq9g86aEWDn2Qc3vyElyMp/6Ff9R8b+//ROfqPzpGjpP/Y2Ne0tPpcK0jinKlktj9QLJmf",
+	"6AULBA8lUYJMaaRInw2EmTlnnxVRySw36/ZK1BpxtdFBeo3G6bi2t6tHNo44/tV2o4y4YkOWwDA/fvy4",
+	"7/GJcgoOLNdBQtltt1vk99/a7eZ2s/2kTqaRGsHgE0al4JaatvRNG0X+wmjCkhIGw5JEJP+4rkX8lsZR",
+	"2AXKvC+b+VKvTWhCx0xZJp8mUsCO0DgW08PxRM0+0Dhl9uXzk+/pLekG8GDPMqVJwm4jkUoyoUP2nDD9",
+	"Hjji+sdBlEgFvzTJsSKRJDAlInic3aTnTeJIqmvu1g+uDaJYj7Z5zXMLV6vXIj2kn1OWzGr1GqdjfRnH",
+	"VatYle1y2nzJ4uiWJSw8vGVcle+5Hi/Olemb8rvoWCxttTcaO/0Wazyj25uNTrjVZi26E+wO2nbAE6pG",
+	"2XjhZd0oXJEBp3CnN6ON7bIJwTzk6WA/UKLkvJ3qhYcvS6JGVBE1iiTR0oKIhEiW3EYBs6JzRCUJaCpZ",
+	"WNe/9gIxHlMekjjirIeX9EjDNGa9ilVZLHjKtpHCwKt2cROOsSP1RSuAasLiJRADoteeSfw3LAZOHqZH",
+	"+yJVJCpsORB1Y0ITNasiRXgF7m3pPDpb26tP5G3EQ7l0HmrEJCM3+t46kUwfdsVC0p8R2La88PixFoth",
+	"xGuf9LVJLEJW2xvQWLLy+ei35qYSKTaGIf3PhA1qe7X/72mmTD7F2+RTGL8efO0LEO4xPtQ2vNj+6aZO",
+	"k4TO9L1SzXChRTKueQtxJVmywjpE0mpKdTIdRcGIjFFdDVnMFAsfjFT1sSlu8h0P7EXEA7bCcZ1qvSBh",
+	"gUhCFhJ7flU0ZppeY6pY0iT7HJ+x887uJwM2JdLIXKpFMomUJD2qCge40+psN9rtRmfjsr25127vtVo/",
+	"VKyChKGXrkFIFWvoweUXolwrwoW44iqK114IpzaYxaiYzObSyaTw+ftP5l00jlSZ3QQKCeHpuK9Z7oDA",
+	"SSITlqCU9Me91SofYwzv9scYsgFNY4WPVGtB7RW0oPc0io9flgvCXhQ6sT+mUfxQklC/68EF4UfWHwlx",
+	"UzWXTKhP8caKyYStYLOxQ9vtRn9j0Gls062wFeyyZ/32ZvlkzOseeD5f9LvkRHCJ5jgKtxM6Zpf0hoEF",
+	"EQiujMCjk0kcoW3xdJKIfszG//mTREPDzVE/EXrSSo+/q+BtWvlTVJ/D2j4XasQSXyWAU6bvhiXTyqqs",
+	"7f34a/aMPoTmPROhiSup7dWewvp8+YSLwiSIx5XZrzZeUqlP2269piIFm3Qg+CCOAn0WzHqlCd9DRXrP",
+	"zHtvfnZf/H1YJMDO8BW4/HkSKl0WZlblS712JJJ+FIb33JmIy3QwiAKYgQzEhPlbc4kuASYlGq8kpsEN",
+	"jgPuJWO2N00iBft0v0XfyBY9m9miVS8Z+UMsu56yP1eKM30Ok85sM70N0uhtnl/r48ePjaKJVzYQ88jT",
+	"okUIAzpGq+xe+wpvgJu7AxrFLCxuq9ktEgomwUcxiBTOUXCV0EBVHT1waozoLdO6wVhIRTqtFrisaACW",
+	"X+5IDtI47j7Muex0MhK54pNEaLqk/ZiRQ64i0JSrqWV+PR6KWOYWckxVMMot5XPSw5XsgREqjeHK4lDC",
+	"UX5HpdoPtdiUKqHGqrrz1sdUqi7NvS6395HUVrIegr6T5O5skv0J7B6hhv0Ibmzs+x/xdflqyUQeatOM",
+	"9p5bCMY1MYUwY/AS9MDFiQyuBxv1HkjnkIt0OLrXHikhumPKZ11rG5ZwXRigZvs/4YkLiUyDEaGoGJGP",
+	"Zc4swe/PijvePl0KQd5TPiPn2TirN2x+Vg+9X3o5CisBexXxbB8xRADWNYQMUAkbFzg1uAwbD+Qz3G7d",
+	"zWm4sb1UX0aNOdbvYPcTCX0a2o0pUltfhDN9FjT7QvfZm4vTk/uf+FZGSS9oaIloIQ35o3xoFh1QrmfY",
+	"Z2RCE8lC8q3+U0+1TihJ2ISBQ+OGzTTxOGem/hFVAkNmYC3pqwORDFlI0C/4BFkECyN6CdO7x16lXKaT",
+	"iUgUC7tj/cYurJi3bReMh8R/qX5ZnaRcL0/CpJ4e5aEeMgSR7r2Z7S1f/LrhEZgwucThVe9rxYweaot9",
+	"CjZWV8iCmCYsJPA5oj8HTCGSJFsj2LMTcUalvGEzea9N40J1ByLl4Zy8lSy5ZQlwLy7IxHxsTw9zRjgD",
+	"vwkGMSEY53zUWnHS06FkJKSq44YiF6ScHJ8RGoZ6Hvc/qZvZ5p4IRY7MNKr3M5vsQ21h+SLVCXh/wInk",
+	"LdHcEmhCn8Q0sPy+sHZmny/SYJR5bR96p1nCkAat0WY2Umtc4d9hj9z8QP7iJL2VfU/Rsfb11lVL44gP",
+	"M8HvVpccozMSLJM+Y5xIE0n5ey26nvlzzQTKJut24iwRt1HIkq+7GxPzFW8nrNPm77XodqLeCl+K+zrF",
+	"qpY3p+zaEYD+8bdg8wtm5xbXhmG+HumiAZFlu/y96NVNzK2o8VV/Ze6MH/mbiz0zS9Ql83QcYqx/Bgt/",
+	"up8qo2ycs0EqF5pvJasOLiOwBTFJA8Wt9cp1SzJHUOmIJEn5DRdTjiPU6meQMPhhmgg+bK6+LjCHQxhI",
+	"xXGe+2i97JOwWForExOWwIxB7ZVZEp1WbVW21Jw1r/m3PS8Q3nMrDa82yrAkCa4tEp1+7gkkcxSTDRsH",
+	"gqtExMs8sjan60u9dpbQYfUSZQ9gOhrm96zl/S2mGcISw5KvYkWuQDKZuV9GM3Mm5OfGdDptDEQybqRJ",
+	"zLg+9+FCm/IBCcm34MCyHpdZa3/GxrpdWfsYwygjWL6YIT3IdDymyay2V9vPPAx6luNIyogPa/XaLeZI",
+	"rbudehG11TQVSUiGCeXKnLFUsgSsIb139o4mhDDhcOaH9VFfIkHCQk3GNJaLRgSfWTAe92lz/N34PF70",
+	"5QGJyHp6pjRjDIVs3Cd/MhFdgJmLs7jT4UY7uYt/VpxsMWZqpA2lKZihsKWauTbJP1OhmEkgxLWKQjId",
+	"MU5mIiVU3ngpSQ+0MfscEw6tZY4T+JO34XKUCKXiuwplxcYTkdAkimfdlNNbGsW0H7Pqo5AwTChRQpAx",
+	"5TOzKfZAyAqHPlX6Sw+3F5cVnzepksaCA995IsbmClNTkdw4ZxPBk4a5AlncK2G3jMaaliBwBI9CLIVq",
+	"Fp4kLFDNP0kwF5z9i57yUok9YhHiHU2GX1Ua+zIw1h/TS0g52d4kb6MXX0XUln3mzz2UQrynfPZnHUmX",
+	"qDlH+3/06Vwwkr/oEbryduSP2V7rUDZRH5MwkBN9XEyb5DKZETqkESdyJBIVzx5+OyEVVhKqiOABc8ZQ",
+	"SBXtU8m8wFTCoODJ5rJLOtD0SZQd419w+8/okJVrzop9Vk9Hahzntrx2nbZaG8H/CEWgbXyib4BLDH8A",
+	"ZwBewOBKNOSNiNtF1O+PeGpufurdXVvZG0CtMVZQZCCDErNDJZ1JMtX/cqosORGodEHEhyvYOGciA1Xp",
+	"N1efhHuvx4XJrvc+8dWWAdWA/BmjXE5ZAsdqYbR9LfIxvtf7ZyFaL251CqJzaOeSEIlVjSIpU1Rc/9hE",
+	"mMLAHzK7sDBjRnxrzc73S722mtWySr6h0hZh7MyXLKD9MDbL/fZmy09ZODZjJTh5cmiGvCgnMTe7h9mo",
+	"UuOJXDCaBCPwtcVi6CqdsgWCbVvFyrl/ttJ9bZu/W8JS5TI8lOF0D3a6gimzAiels1jQsKvXD4yIqoSi",
+	"cgvjfnkoXqaw2WSTAEr0wr8zw1nATecG/9BJKBXm26UQF0Lwr3cU/yVSCAtLxjGNUenFgVg5dWlxlIeY",
+	"F0c5GYk0+VvmC2ZhBn2IwA2omZMYKMYf7ixdcb/s/w481viHXbq35xzmxFyvE/Z5EiUs1FI5YbfiBiaD",
+	"GoxzzDrx6hX0Lszkj6R9b929VSReBiCI3nurOm0/aUyvlkiiX1i4RIr6k9ALbX3juSU6EZXLkBY2ppiP",
+	"NReF4rnF+XOmXRw0+MUVjefCBmBNohUSSaTrOHQagJtbKXl4NRNQW+h9Eh/JL5QN0uEni5m2inEHyEHe",
+	"iSGJeGal/hl0s2R2a4QaFvAXS3dgxgOXNTtRdp5MUPQ51Pou3DmfLL9GVclqDphVUlN930uOwdzd4XJf",
+	"rd3TCUps4GXHzt33wKmMektvWaK1DVPg/jBen/uILMmSYz4QmEWxniNujDtNOf/fHhpIrY6/dG9ZEg2i",
+	"LAHeVCvuc04OzVvqtUnCBixJWNi1oUF8o97NtL/61qeTUDPJLlW1vfbO9sZua2d7u7Xy/tllKNvAg5hG",
+	"Y2lMSghaskTqM5lxD9iF/TBk4RG1KAg0DCP9BhqfJfogq0iLd1PyPvEu/VobuIcWjdG8GuoyA01Hs64+",
+	"grK82tTeQ+CeAp6PgQ3RxiLiZeAIwCCZEZowfRKnHEEzrOB3FfgFdIRC4Wi+8L5Yav/FL4z40c78k7tN",
+	"9H9iAWT67xsmD/RnKwX2fi0sHQ2SLki1kmW4mNCANTJggpjdstgthXET1vXfWLOvebdm21DOs0d67R6w",
+	"Yqh4gnHWSa+D19RUNMnxgERwPvVVGguutWlDHWQ6EuBD0Z9hkCJhE1LMy+AX6USkh+SC1fL61ufwMdRG",
+	"IEkORAXmveivAUIIeAP0KFI+Zqog47pmtcealHpNcgomJa4YbHQ05CIpIhR08uXBWyVIJvVaAOeiBOwI",
+	"z4sSJGEqTTjps5mAbB4hXTY2FFHKOqES6i3It6cTxo9fkgPBOQsUORAJg/j81pO6yWGTpPfrdS1Dp9n7",
+	"9Ro5zXVtj6dx/OVLb89pPccvPaGsL/YAoCriA9FrkiuTDxWYo121DisAUNU96I3yEnb3ew/Tz/1c8IQN",
+	"I6mY1uYTA9Fkw6pF8CXHCPsbQbuxE3bajd3BdquxRTf7bIN2gp1wtzDere2y4YqQdYNqKDM95rO3B4dF",
+	"4KGd7Y1t8vtvm80iqtDh7nsWjwTtnE5vj5LD95dvhunBayrY27Z6dnX+sZ++enMh1bQRvM+Pr915tnR8",
+	"3TFTI1GytO9TCaKyd9HZ2i5ASehLSyET6o6UuqOoDLVlnzsqcshD2dmWI5HGoR6BO+Eu57zPrO6XHxeb",
+	"vRn1XwXRafTm4uqX4/ZJ9Ga3yWZvfgk/Hken0fH0/WU8+uHlcHYye7PbDDox74+PWuH3b+L8bJ61dzsl",
+	"8wFtsmIyxeQb1kA3gCmWUIIMojgmqFpkI0ZJnKOpCo7fpWXEZArngFd6C5gxxVjwIUsIHYo6Vr9AObH+",
+	"PWc8ZCPa2AYwv9yxLBkRF6XoJgdizCTp0+DG1m7ZLS6grjVaF9vdj7/sd97/tAovnCRiPFFLRdAe6WnG",
+	"jUhGUmBBSg/2rVcnvUBwybjS/5QsZoHqGr7fAy9NL0gYVfpplFdaRkuTRmXDUHiL9GXGt8c8UhGFOgmt",
+	"55BzYDrG4G03W4XzjDg99QLAV8mkLcfqpklUhp/imL3H5Rxzq5P+TDFgzfof/tmJ2UAR8N8PUAMxgjl7",
+	"DXpOJyJRyFJjISawqZae9ZvCaDBgCTKvZ52tDvn9t5055rUM0m4lCZBk2knRNFTElbk9h5pCk4+G6tdc",
+	"vmrPmj1cqK57srdIKlUwA/ui0r0BueTdAZKpd3Z6cUmeTmjSA3QDgPRJZsQEhlxuYj9VOaEWSSc8yT63",
+	"97s9K5tdmkRrzHCratWlSJOgCvjRmH0Gcmze26UpD2ljp7XzZA8GbLXkNIwYD5jMnkZTXGBczCPExcMu",
+	"HzW4+7tjMJ8rxRrUlPbqpnIRwHbyH7MQPcuknPugMunDFR/UcrewDWDhL/8Cgm0sVb9R5WuSj0AKYsK4",
+	"ph7l8DVcIMTW8pVyZnyOTBIxiGI2x6ZKx6dKwRU9WZDyYET5sLifHnLlSnwgjbqxCGi8kjFC+TClQyad",
+	"yqqZuKxbhEO0ijO4BU8LDllj/5KEjDDew+XEYCdIlanD8czXTyr2WaG1oY8olsDX8zq5Bf4sgXxlfG4B",
+	"yhCQ5ow4k9GOcm1NqxhFGZr0JWil3Fco6DBhLMyAKe4AoWXoWJZ9zDABo7lr4ZJmy+ZVDZWZyOWyswBO",
+	"V8Sj890ZK849pveYusWVWxsmCh9Fv82c9EvjmKQ8tk4/POaaHg2SRsIocv6CR0Fbc+iXRM/RPKH5PoQM",
+	"E88Nxe1l3aei3LJ+WkatZ0ahXYNi3favBFaYPxvLacKDQq1Ya+H54i22WxGQdL21xYnkv126cnc74b7l",
+	"vC7deShbqzil/t25yV+YfRRoxoci9TfprofyjzqOf4+DmCYJrBbmmOQTBymZChFqHiwSyfzNtjkpJQ6k",
+	"PGbshCrFEj3R//Pj/7m+/txqffruf9ZKKNTAHM+W7tl8ehMAiYLj0yElkmOtvISIz0RVDh25bmsFSc/c",
+	"3vBQI43J0awVqcNkGy07JYiJhfcSxkPUEVc5JUs2uG5HUMIj9s0vDusC0hZ+TlnKwnrmSLaBwz5DDISQ",
+	"5cZWhsaJiOkOYag1jzBUr4Up+ga6Zd7d12IKTpv5xVFQBBtxMo7iODKQr4sHtLG90oAcbvUdxISBKV18",
+	"9i2xHsHNX+oIP7wO2DCcS7MS1QRFXUWwgZSlkQL0tTBlTQKsI4KggssF03c8GMEhAS2mdzx9IzqZMG6C",
+	"lJr2IH/ZuePuJhDVglB1cScu4OYvWUy3zMZ/fXl5RvAGe9yRIiHtOFtQrCOemrDJYpLc3d31EbgWcGof",
+	"w9Zn1R7KukWxhsl4B97finqeE+WPn5u/JeR5SiuTAnYVX0I0Xq4pN0OPda+yV+AAxSS6ZY8Y2IEzc3dx",
+	"6dyXF03qyJ7oIgXP5nkSYjs+J9w7WlGoT1aTnEPDBIz+0BAi8tIi9ZheHTQI2ERl5fOcyeY1v+YN0kMa",
+	"6+2hqY00aKqVO58/N+EefTBEqvAmR4E2K95kz7S3LDw2PhRgBCwSvPhc9ovFGugn4oaZb8XSDCbQOznA",
+	"zjM5DDfraEDsKJGQy3cXZoXwHZMkuqWKdY0X1bwPQgYJkyK+ZRApoMTcWKwEJN/2Lg4v9t8fds/Ojz/s",
+	"Xx52Px6+eH16+vai9wS/AAnRSaqJ3S4deimkEpMJC0mYanaBdrVJB4YH8VAZOHXzKLIqvTjmus0ojtxV",
+	"7LSQjevww+HJZff88PLw5PL49MQOCyEE3IgAqiDLxhDACrP47JhKxRJyw2bPScIQZCpS2DPCF0edFViy",
+	"Jeqvrt76h/UvrN/m5cPc6DQRMx5GfNjbQzKAHAeDe+FnmVswAdSdAC4JSMERjaGGhAUssn40PLmWFtw5",
+	"xzOUJ2h9+zC6ZZykE9NOhGuJ8mPNDBCSpcy3gL0DCu2nvENzTqOp1z439IsatxRcHVK/8eXhu+MPh+f/",
+	"6p4dnrw8PnlVq2eXzD8OX/oXj/aP3x2+rH2CBb2NApZLtlhbXOg3dINSf/aRTXKCmzBLAnaGfUaXq6mr",
+	"0U8TqmwQAlxFRddQeTwbI62yG/Fq3M4BOEajYET6Qo1MSozm+8AYl+uoizE561jFckvjBcih1uo3C4GE",
+	"2WdqyrTiNRVZiWfZKlQPb3vp4MA/tnh30BVQh8D2mM4AGxHCU5zEYgopfBLhIqbG2wxyZDYZoXt+Icl+",
+	"qdcwFcxkpFRGpLIopuee0Mw3b0Ws1hhs/qNdH3ajvFNYxuP1etWNEfrPc/jTBB1NBFtFcYxFUgJdKHcY",
+	"45z2kx0kf9tK1m/R7HJHwqPNcnY6d/orU63Wy3PxCh0x4kM56eU+1COYlGjB67zI71fKfMEBonyvihqC",
+	"7Mc8HcEHkQE9cS16jDsbQ7cmhQCnMRcKXMW58hCxNBv88SKF9vc1I2e+c+f6+nOnpf/T1v/ZaFxff956",
+	"of/zUv9z57DU7VMWAjoc0yg+AF6/pmAxCaa/5vNRXK6pSIb+KuPdKySrTDzf2EKHYMGVNmfnmQ+6932q",
+	"nL2mJD3M9YWr5duLBooo5Af6zsL0SuC5cFIZ8E4+iJWxXxDIGCaHQmZip448slAhga+hqrxh5B/ndyy6",
+	"ovWalG5LkojkoFQmwk84fc3+J4kYJnQsm+TAaQ3GWuQMstu9yLHR8PLI2vPFJ8WqnBXKMEr7ciReIk83",
+	"iIWEt/uwfJg9B7kW0HOP+WEyV/dc1o5lrjga0PendIZSpbSpAOZ92wc4Vr93legGeABq9dqIyq636VxY",
+	"YxP/QEu4O7At2bh7loXd7MDNVxtWAmSXNb6AOkx/GA5SD8Wt/aXraKleM4TtXyqrvZurZ/bLCT7Vl4ap",
+	"XFPAdXzmWVcqbBdI9rGbBJj/JU5FOpnEM2P/6L/Bu1HiIS9v6JfvZVTRyA+YQRiFIJkWt/Hz/Z4+bCCV",
+	"1xwVMJtEBJlpNvsNsnKmnCUImK3nAfC34AYv2uIrRJXrNfSL3sm3uUQ3MosyH5IoMr2lYyz7wj65ujp+",
+	"ebvj8gJFom2LmetLtq7PPJq4U1k6naLbZ+G8Vlr6tf3tkkmpz3TVipvfDTaHopox1DF+43zaqSwEc8qX",
+	"Z+ngMYm4aiRoMNA4Ly+N+18CuboKMRjaQw0LBcmwssnolWRJY3/4QITpZZBUY/w67QJdd5Gpqnmo2Zan",
+	"oeRSn6kdhDka98o8gYGCz944+ktTUawsy7XozMjXo5/cycttYKkO485D6ZT1kMCQ4VYqQFfPO7q7MUd5",
+	"D5KWoaw9FsMhZr1nv3dzjjCnYmoyz6O+WnoII2jYFGaGTJa37DmfI3nNiR1WVr2BPbf0fFxP7bBO+gwa",
+	"yJpscrQrM8gFb7DKYmH09rKKVg8nEptVVmFYPM+EruABHHOLRq8HO2FJJKxb3aoTuL7wQbeOQy2zUOEG",
+	"ZAf3hTok2vrFkoaNIeYtsjfKQ/01o4PaPgn6cSyFMTp4btEj6dYdjUacOpU3prE+Go/usOoP2GehB1rd",
+	"93PqFSspavSBN7GGCdOC83UHTXKUiLH+gOCZWPHejmssvc7Og+gWC5+APs0mMRqMYPXrJJ0QJUh7yxUi",
+	"2x0XKSTW47+6kNoMuZKw+2Y9YfiY9eyu6Blg3B/elLBBwuSomzBNJPCwuWQ4uwMYoLaQS/MaK5thGSVB",
+	"cJ2Bem4mC9/S6+B9CQphss9wQn3vCVood/9YxotxXVMJGw3NlAyd5cYCyTGI78pCr1ihq83BMKHTHHcw",
+	"SUVoEnIfVLgOxxa6BHseo3rWvsCnvkjpMZmIHfyMBCbEDSbu0jh2/ZxgoHnV3h/SdCRguRzjglfp+WLf",
+	"KBYapx+cSGrOe9FeLpxoc/D0elgDweQ2+Zds2Mq/ZE5gr65n6C6bnmNQAQLr4L6wR3xAJklnhrLtkymP",
+	"RXBjScWlq8MeYtNR0yoDOZM5OEVEGhMGBA+R92m3iCyWzHGbIjyUPdQYsANb0Blvekbmknur94zBtjE3",
+	"GxeDvy3+S2Mhbawu5dlD/qsSNha3vjSw/McysuyxSJlgKkZZgeLyI4k42WiRkM7kcyKSOpCuM1/qxmzh",
+	"wtYyZQ9nHyciDr2vj6jMf8YOT05YHEd8mN/biN9GynEB3+hG+gVskEghXxibkHcvu+YLHgCIiviND4RC",
+	"gpEQepxVZJ4wyVTX8IXKYeB7/ddxNs3UgLEfac69Gbho7l4gh5GQjJfQwvM8i/b5lOkS1A3EJMoictGQ",
+	"U5UmDBkidkGmtqMQwotpbgIKEbIsEojJDJslE/Y5kko+94uGfT3BBLbBUaxmXb0GSO7uUsrNRVg4e5nA",
+	"dxzeWkCRIQWUZ7RUt5Vw7mCiT8bjMdm1jBW5a1m8PPsSRHmk06xIxH1G7HNRqAgp0eWMppLl3YEocnhk",
+	"IIZMjTMCIZogqb7SBdVTD9L8bU6qkcK5ZyHtSJF0UkeoG7jRSmGvAr5rRKTjUoWaa5ovhi95g+yaOH7o",
+	"ci5ArWTTYh19sauUiEOrJ7s5SnNejA5UfmL6bKivEbi1dPHkAjrPfyigPGCx1WQdjeLc84vqbjVammSq",
+	"5I0u9q3HZha+dIDGPeNNwVFKf4ZIU2EU2p5dXMD2aGbhWJ/mg74gKPijMaPDKCFIpR7x2ysZ6ZsrPuHb",
+	"0E2Z3oEv1hwDeonJUZ6QIObv9GLkUXp5tRy9YTPncIFKfg/9xrTFdy9PhKJ2OPodmu3gQ4Dny8WUCHPG",
+	"QcL5w8fWVpVJLlnmApqR3urgBeNaQB5Q5ovwV8aaor0muQQuAeyQcSeSM+tEuDZPvoVQRyWOC2Pi43ZG",
+	"CdGWG/IW063cG6i7lO2jveSvhGu0ggwM04FL2Zd92CpZucwMe3X+jSYfI2ISZ4HmLOy9lv6mvkrf6bJC",
+	"plRr2FyQsd4TmLPMD0JZFpCxJ3SQRtKsEaRU2V45muIApy2fNGKLcn072/3pLFnfd21lPt4lUuX+4Rk/",
+	"EETwDZqaKcD3/spp/t4Vp/iXedSLGrLnQTcb710xm+xfMXvkXTKqsXfFqryussD7WEGHdcEJx3eyK4U7",
+	"tHbpfcToXhgkKOpT+ViBpyPN/aCfz6sI/hWrIbiVNIEIX2ZmfxqGXCsAwXTNjlVINvf8nHia+8UJieIv",
+	"ZlqZhpW5tbJdzTPl7EK2y0U9JnfJ38KcFgPeuow51uq1HN82fxtW69xq2Sdy7FCvdJ4R+VfcGApsyL+S",
+	"UWj+pC+N8pSmcGFi4rvTV8cntbr/l83Vyl+8fH1+ennpXz/bv7j4eHr+srt/cHB4dpl/4vTqsvBn9/DD",
+	"4fm/Pr4+PD90v5wfHp0fXrzunh9eXXjPH5y+PJy/dnKh///V+f7JZcn1j8eXr1+e73/MJvPx/PTklRvl",
+	"/LAPXu+fvPLetH9wcHql33h+uH9Zcv3l4bvD0uvHF/sv3pX8cHhSfv3q5N3pwVvvh4uD07PDi7kBnZ2f",
+	"Hh2/O5y7fvh+//idnvjR8fn7+euld787vbicG8jxyYdjf0bw9/7l8enJ/J66ZTs/vDi87F5c7p9X/5y9",
+	"8eXhyeXx5b+6745P/Bm761cnhV9w1zQFuEtH+weXp+fd/ZcvvfvMxfPD96cfvMvnhwenkHAINJSjoNxP",
+	"F93zw7N3+wdzb7wwEzw//OfV4cVl5e8H+ycHh+/eVf2eW5i3h/qjZ8c+2b47PiyhNXu5sIfmcpECz85P",
+	"Pxy/PDyfe032wzxJ4Q/FVwGRFC/qcZ9dvXh3fPG6cPX89DL3wcvTt4cnc8PAq+eHH05zO4wZ2nN3u+uF",
+	"MdvrxdG568XzZ3+4xP37ZCMX7yJeVh55yhnpwQ09rdsBONSEJRA6rhtHL6qi+grpJ4zeEHAVgpu2GLtq",
+	"b+5sPtvY3typirV/9cRrjOj/tbOu74Rql6+4vVNY3QnZsnolcJjZVH+n04Nbs91qWf+ttdopSbALgflI",
+	"X4iYUZ7F1NcNkt+URt56SqhJz8G2ZWk8+sIEPRnWS9W7Y0huvsxgHgqKSsgkKi/28hIuwOkJeUxzYef7",
+	"VJpVRWLzub1ZjnxUljWwQvDVxF1NpNXTyXIVxrnVqKbvd5FUX5UVZAiOGS/olLCCggYfs0HJJp7nHVOY",
+	"UMBMMHRuM8tqQZeVXaIxsLBa0IXptEViwnRoMNQ1gZX4iSXps2HqPF9Nsl90WOU8VZI8WP1jBe8rW2xv",
+	"7tXkclJK4/voWO3PvDQlQ+76S0Me/ZJbqCY5gcoulYgYAhH8NpJRP4YwS0IDxfRaUg7B3d7TXp309nrA",
+	"Ra6vC3A9ZyPB2fwxyidSzh1VnMw5mHfrEf+96ONhsAZW2KYrgBdYc2qWfy0/zUAFxWHB46VDilgcuq4p",
+	"axXZKJMMvRzvaCIgC3F+W0CZOsNfTRvM3Vb7CYm46UzUF+HMYI5mgF91QomMqRxhr1eVNXVfNpTCqthx",
+	"OZTo0hVK47jiZMkcBmMSKS3Z1XPS0we/R4KY0QT4BTlWZCTiUJadGeu0nQJ+45jegCsVg1f2oF1zeyL9",
+	"Q4hodxhjS24kwH2jElJyZgn7DJL7JxFx/adf6pPdZZx87gjnwZGLgEv5k1xkd7kU6ad71/C/z61W4/r6",
+	"c/vo+vrzzpH+5+7R9XXa2m4fXF+nnVbrBf7fIf7fEfxf51kD/x+vbrfwz23969Hh0VEF5MMrdBFeVACf",
+	"HGmy8qWB3PNd/d9IG/rP4cWiAxoEnRc9bZJ/iTQxGRegKI1MHs24sKQ/flqAq7KENS7R2F8zGutH1zrI",
+	"WT27de2Km6VVf8WTZF5Sdn6OjU9x7RxiCwejirFCCElaRE7DKLw0/wdX+u+mjmNvqsIml0PwxbTP4gXA",
+	"PF5M1kXKHPKrEWwuigspJeC8zRDaQO3BXIhiKuXW2so6yNIs7Y4aeFQvvvmACBF26hWprHZhHAy11xWs",
+	"gLZgurYD3NxYJMxASpoQoE9SrubOruldEohliidgSbZ6RuR+P7Ole1RmerilcrSXjcLS2Lp2iD28X90p",
+	"4bjEPf0S+/GUzrDIIMu10dsOtZwog6kmC/xeNGe9dr6e0+JYS3A5QZG9JjtEwOvtDvn9t06zo40UL23b",
+	"NqUPVHTLLL4iagJjNu4jRc3B1JeTJmDSz0HSGw0MiPUbmYvWLsWlR8Vud3OnRX7/bdv0N19WoItzqXaz",
+	"ZPB9kTRoErzKnULHSTlsUCkANEKwtne2nyycdhU8Wqn3Y7F1TdOKjGmtnUK6XMKCaBIxrqwunM/wrGYd",
+	"5fo4TdWoCwx5KRibWxcAUjK4ICZ7or2701q6Rr7Bv73pG/ydrY3NVmej1drJIdyUWv6rlbOYFE0QgbAe",
+	"IVHiOaF9mQF4lWYcrFrXX7FekJMFFc4Vq/RwCxFVSuTcvL/+OKpKcdahw59UtEg+ljS9WlatVlGtfKyk",
+	"S5y1jR5kvoK5uRpyL7TmMSj9FQ5XS2FdHDzejNwQ9TGcTp4ufZjqZg6bo+RlBfW8lOXIsrOi18HlkaO/",
+	"VUsL881lGi30v6kqZvlGkijLtnfn1e8w8Y0kYsrXOHG4zOUw0b0+owlLel5DEkcpz7OseG/xC1zTmt2Q",
+	"R4IwSPCKXN0sfMPLSSlb/vb2nat/6kY9zUQZNvWhrqXPmj5oIzaXah93wVR4x7RFq3ndeKJmJgVywqzq",
+	"6lTaclCFhX1M7oKOkB8OYmEYOeCXNztQhPJhoYPFJSUauIUMJ/6rgiiYpuN5DAcznQMxnlADnI2p9x6C",
+	"pMElj7hUjC7EfK/gY0jHZR1G8ol4lRl6pVoILYheZAUUEshdk/GK/iNH2H/kWB7z863g4Hj7eHzUetuZ",
+	"bIQHa/QkWbI72JpgiZMl4zoVrUt6ecYukiK7eU4o0Y9m2jlDpzMe1AIWgc/Y1zzujh2VnHabG3ZXjIs5",
+	"FcMQo5fZH0mbQ2/6wnllCgU9MpXG2x5H/Ca/AH3RL7RrWx9CY5DGcXclH7n15uYAkRc9kXciLmTt+5j9",
+	"eSVZcoCdUZ47fKJI+fGHMb1hMtfhIXPP5FZmWfQk52P939bJKsv9rJ/+czlCBS55GUm9Zev68E613Z32",
+	"4yiABGPs2rTV3iG//7ZZJ+avZ9oqxL+etTb0b50nyM3RdpUkZBPsF0x6N2rW2yOHB6C2BMltnXy+5pqD",
+	"z56T07dn9jIw9c/PyfnFPprDcMFU4RcM4XhYdMSWCqPkdpXb2Co33aB0XabL3qDPdNnb+JwfubNZrpCs",
+	"8rbPxZtKW2LNVrirQFd6NjiKOqw5LkMFnZ2LO/EuyGBfdp7fstmVnI+Q4bMV47lYOxR5w2arO7/0yVri",
+	"JSiupn59xWCvJKvwJdMsz9/Xcn0JBJAhof33pypBJVdw4bynUfzV/YYfsYhQf+svntLkgSZVwJmJMNMB",
+	"obLNaLaaY+cFx23/2dnG0aD16qY9+bDxS2t8sHWzM9tM/vlzJ3g2vtgNt9X3ozfT9rsfxAoq7QqBqfdM",
+	"0ZAquuZeZ80ys85L5bM3DSLFgPRokJg2RFOmxajK+iKUxtW21+wIiv4xZyl0GQ8hUJwPAq2I+Zd/lWt9",
+	"FEnZdfHsRXMH12mntVPu2ezT4CYYUc5Z3DWlFBbIYcE7rQ8Vn0Dt3RSY9GSEDVBW+1b1NwrdM1/Q4KZx",
+	"gE+Td/jddrNV/iVsglm1PpX35+4qo4TNOzSuKG3++BDfmv+UQVusJr55yni23Xl2JyhKxkNHKfeib/Ce",
+	"gLG0wqI8W39RXEtMU+XWpfGwlGU80CZEvpfkfktT/irY369KR1ngee0h/zS9kRYOde2HseXk19ycSSpH",
+	"LOwWeSq28Ft8Unbbne07nRT7+pW5kd9ScK2HooR1F81QLp5Z2Uu9zn5fZ0dyvfy+1iduRfAAkrjkPV//",
+	"LJoywKWvvlNTJYNw1w1FkI4Zz0ymtdfGpAl8xV1EJn6vDcy/4uvvnW3PfZ9RF20Bm5dRIeSXKQGrssBV",
+	"GcoSrW5FBbNsqSpUjLUV4sUMeDm3XahNLmCRK2h+1RKvXm7YVJ+zVfWcEl137miVc8xKzcYT+lUcpYSN",
+	"LeD8VTrhqgd4LU69rpZVZnifsOkZ1r+sX09k0Lgr/C09Tm+jIVUiaWb3yqbpmm0696o0gb5GVGJt2bc9",
+	"/X9N5CDRYNYrNIj+9boWhde1veva7Unnv/7v/7uu1a9rCZ0ez13UM4Vr6INt3LAZ3my27rq29+u1CbO9",
+	"pIrq78L9bPbGvoMqxSTSwSmsGNwgOidww5cvy90H7e2NZ8uT/h8iv73u78iCna4Go45hhBjJSLnChCAv",
+	"hRqSEmaAZGgSCCR6lsfip4hEPIjTELr7CId26J6+5hBVNCEgcHA7UKwxndmfELdBjSgnLBqOlHGFC6lI",
+	"IMZjwTNwLIt3IySCzBIxuOYqF14GaMt8Z30ToTdH/RtMnq9DyVcGIPSgaNnP1ujSd7qfqhE2Il3bl5S5",
+	"J7tKLWt9Eal8rpIkcXTL9ghVuNiAhMpnCHLm9STGAA4EQFuYVoA35g7phlYFqkudnm1vLi92KhG9pY0q",
+	"Phb7K0sGJXw59w7G46iP3CPJt6s5aZ40yeF4omYwWy4ApmO1nvXeFBoO8mO5one/LqwPUOSJOhiIsWrv",
+	"2YSJScxyicOCm24q0oX9qGtirUaJSIfQZP9b67vJs3ZD1vOGnF67xZsfSbf7IzGVCKomhqJJ9g2Qm/7L",
+	"tAwywHMW8dLfXF6xswDrkttbkxr6FDcLtvd/jagc/WNz5+XhPyc/PXv94oI2upfH44+NrTcHLP0nO78Z",
+	"b528n7z5+MOrjdFFenS1EjWUh1ovRphKZLdhOhIOmiw3gynrr12B5pBSVieBWAzRHe822WWROwAqeNtq",
+	"Oz4RUtlTnzCs89EUIKtIwBtKn5nmiAgXOzIhn7k2Jj9WntuAxrE+u7WKUpWKnVqc5YpKyMLCaZO5jEk4",
+	"VT6N1RdDi7TSlSjQyB+8EM40uwnYwuWAMiLNzQk14KvOHOk1yb4Nrdu2zanM728uOOUtYVUfaMTXMr1v",
+	"EG4K25SxeGCyvQBjCiWhEYl+ptpqJU7reznQhlxNpJu7pe26CMJ8z+FhgV61vjxfKM19SIfFIl2NoiTU",
+	"lihG9hcyFSjBB6Q3TBGcZU2dlrGPBe2vjZ5szmJ+RAXKnGODBcFYqaF48srrsJ0/uIs4XH1elctTQU7I",
+	"l+n5nhKJeTiPquR/U1Xy31KVK6vRB/XM9kOd0CFkh5kMZTM8M7Q9QsnZyas6eXN2+ErTzkfWPyPRmA6R",
+	"IRui2+iQt9ELsBDbrc4mmUSfWQy9/ACyRkYhgyKBPpVsezO/CdGHF6fn09bbV0Oxv7+/f3JxNTq8Gup/",
+	"Hur/vDjYh/9tDybqg/7HwU18+M8P55v81QnctT/cf3Hx9j9vgn/C7W/Or7YOk5s3w+HwH/8o6N8b27ud",
+	"vHm43/iBNn5pNXb/8+mn7/7xa6ve+VJqKT7qhf9t9EI9+hvGJnnlcKmi86grPuqKj7riWrpiJU6Ip1J9",
+	"9Zw+3wf4187p82ayIurLOOL+1fajavqomv43V03NvihhUJsMvMSjuvqorv4pGtmjUvmoVD4qlUuUykWq",
+	"0MdIjS5cVe+jX+4xxLtmiHdxYfh+Du7DZ1ErgQ48BpAfA8iPmtdjAPlRf3vU3x6dgv+NA8h3QUVm9pml",
+	"/k14O1T7fqnjY93cdhZ39/DzJKYccTc0leEul6JW+e6J6+vPnZb+T1v/Z6Nxff1564X+z0v9z53D0jTM",
+	"IiQETKpslIvXrryWGX7CDo0wj0QMEzqWBv55Z3OX/P7bVrNjECG2O8/I779tNLee+BXrEQfIP1vIgL2w",
+	"4ArSqnfB0lrKbeUB8+5KucsN72Zp697jiNyT/a1oMmTFJ3O58HM1DhPGQ2yzJGMx7YYCGpQZEg0Zx65V",
+	"CCAXZjgwA9p1m4B/Mp6IOB7rs+j9gvynazdJsfFEJDSJ4lk35fSWRujX/rQcPM069gtAiZfv35WQWSkn",
+	"Nnn0kHQRCX4K75BrooacAW95C68x2dyFF2Ke/EfW16TGyTuArNwAumk3d5+UoF1mWewlcD5aa+3NIdZV",
+	"FHO77hkXLF4RyXMOpB7ARw2cShE8LmEDliRZO+Jcww5oKS+dUggdH9HO8VsWoNmQwxjDIOoqc9SPfWBJ",
+	"NDDtsReOcfkL5+Hx3eRLvlXGT5zKUgJnZ33EaRI3i3ZZadnzZ8jQzwirAsTQLG7Wcj4P9b1fbKQCqnqG",
+	"5jM2+D4WhTUHTbBO2Cxca87t8kmrhHKpOZWsRkG1NqZW/xPwws8R3x0BT5+V1AKWA/plVSrr05Xl2uUV",
+	"PkvtCsNszqiWRLk45TreKUQSKoZPDk4vDgmNhyKJ1Gi8uAfK9tbWxpanBDbMhRJN8KutoZ7G+ouYTB6A",
+	"tvXRGwmpsmPnDmKfxYIPiRJzPpyNNbr92PbwA78EpgwAegW47cpQuYrGTKQlVv/7KI4jA8q6mA42to2E",
+	"dZTQLiMCzT/XbdsRyUlMZyeVCzRI49iUBJmQnxUkK6xTvXJbM3hI15c3WsDJ1nDkXFYPccWeTVmzJrc0",
+	"8/taFGQTI79qvoQqYSYZPVTqD/WcflJGUkavMqidD6ZW5d+3UKtqt0rUqocUzcnk+GtyhD/2UC5RoCwh",
+	"lep4VN5Io9QNIj5kySSJ9HGBPlQMgTfPjk/WZu8+lWYkCcu+oiZmqPAiGvLjdbXeNQC8p1Eco9cKFofL",
+	"KUuIEqR3dnpxSZ4ixGaTfHTAinXSAwSoBrghCj2ovF+We/+/VMx6KpLwAHrwrjttBJ3OGlEvcQ0c4P2u",
+	"ShXym6YrP+4XuM7tf3EohVd/WjD3uzTjCoz1v2i8HubZfWa6DG7ZKu9KEMlU3qcuBk1ybpZJW0qS3bIE",
+	"4W71M9L18ckKaFGO6fkVkFw5Xw+uswSocxWITtOLe73d8xCf74IGm5vlPeFaV0YcPQPP8AV67taHllu9",
+	"wcXSHhYrtay4c5sJ26anN5mGPdftzBAo5SHpuR6elvIsPn6xn+cDtqVYg2V7M4zFcIgzNKGsPXCr99zb",
+	"egV2beYLAULnvhAc9c+eMUx7xQS0gR+zXKUzQD6su7jphZvDHXsC1i2zXdS/xKABMKmMKiMtYrZxVZfH",
+	"r0yjie6iPhDmnjyuuIGoXr2n6kP1wZp0DeessMiYmorkpsheMWC8wsYublalv6Cn515LpTK0BgEpWJM7",
+	"r0gWCXuwaJWWZF06LCUePZkryZLGvv590UqVpzbAu++2i76AXcvCst/0XlFHs8uekXouwOTiPZqBI1PN",
+	"0VBuhRa1s8odlaXS5asntedl2V87rf3M9AS4tF0E7tDXb66jgGX9XjsMiBx/lZZ+eS56D25Y7K+iOW3E",
+	"SQ9Dj1EIgL3sVpOChWthpPeTinpGgufwi/IIhaudzBWa9ZnWQEAp+s66lTQjkSbPoVkapu8wI0z/bVtu",
+	"L0s+8DtAASSOpiroThBQaEIAnxacSULH4D4YsXGplx9b8un/ROhXeiAOv8AB5VjfvZmaOZp3Kn62H4h4",
+	"N6SzirapIzHF3El9i3dktSTPNzHYbS32qWwv86eUk5Hrjek65wy0yk5tkwmppDtuAH8k9ZCLlQMn0XCk",
+	"4hlJ2EQkau00rypaLAxuTGckFE1ySAPAlqLYg8pziDo2iCSH0SNQEYsJdT/WxmwPWg3nUoqyKbmf62sT",
+	"6jji9s8lVFsk2CLNLKXMP0jcWhH1BzWVdFtuAofYlgo4imY/I3rL/rhuk7kV+Bip0SX7rNYW1pxNq1vm",
+	"/fuK5fsK0QcVgKuLtAezIir6O10WdSvTt6cn5bjbq5ONFkkoD8WYxEwB4p3moWE0jKz6IqPPLhFOEdug",
+	"6uD8oLHRMQwNGlOB959sd675t63Gbp3sN36oE9r45QmCy905SLOujKwv6JF0loh+zMbrnglOINfGtjXd",
+	"2imLjKzg/MxlgGXt9O+c9jV/mvQHVmeZRxGLQ0x6W05gFne1yjv0fcM4HBvHL523xuZJraTnubbk1drD",
+	"Vq5PpR9X8iPlkYor/ML4DWj5LJJQrhSELA+8X1q3nFYcydX58VKs8RWj8Th6txyOUOrWC+xtRAWNu/7Z",
+	"DxeusdHcrGqg0Kn8j6q0GFFZWQeSc7XZYeY6Axbbq0MaD12YPp6B6xcsP9dPGrPGEeg3c1SWtkUt7wZv",
+	"24ouVG/MkN/qe5d0kDf5wAmjofUZ9FOlxGretYjfdG8hMqh3Cp0w5TovrjYFlcF1o49sM/pCo/6sY3vW",
+	"My5SkthP+Q3R5neh3CY4o4nKeiRiRnBF3/vSufpZxBWBJOOjhFrkYSTVcsqvAFxfZjlYepU3Mk+jg+pM",
+	"rPJeXWt0lTIy1raKB0L0msn7bjrv4HlCuYpaCmu7NP/akvedDNiH4F2ZPdXubGxube882201aD9o0slE",
+	"NodCDGOWSpYEgivGlQmELcDAba9fxwYSCvuRLhmwFwv3iQdMzXyNhz6i7Dl5FanXad9CDs9bmbVXpwcX",
+	"Z983ssmvgPMMfeeWTLmKfWado+uEfaaBNsopVqGFkQzELUu0DY2o5JCepH9skiOR2MkIHs+KcVpqfzzk",
+	"ChIpJCMXLmRUUt1ogr5mh+e3dWuFXljlbaH3uZmgHle+KhMiXThQP8ldRGFQq9eGkRql/XwrNvPTwohk",
+	"vfa5oV/VuKXgdpf6nQfnh/uXh92z89MPxy8Pz7unxy8PavW5y6+OL19fvah9uo9k8YgJFnNt78ofKXrg",
+	"1NCxIx7XmNnxXX2/E06a9E41vZlYrb0J3jwTKVFJKk0FHwPaNd9erXjvbuItW/DhSgvu5yIghMUn8/+N",
+	"CnDue0stz40lJoyDJLFJA5NEDKKYVVXKPZRwM0ItExKL5M/br3WU1z+5xSNbdlbtsL++d81aFX/xOJaZ",
+	"xgNhM/1dFA9b8V0CtWcVg9bus53trc2NTvuBFINHMfPHi5m/HDufP8DQ3SjX2P/O0a7q2mC9+gh3hZk0",
+	"UAm4pJBjeZ6w17moPMbWe3V4SZ66qsXevPNghXKr7Bt+lKacG84vppc0WNW4tWTZJjRgDckmNNE2Hibc",
+	"yULGXV3/jYsquNb9CeOYLbYsE48cD8w+6Ks0hlQxW0UOMA76DGWJdq42C1+G7Y/1D3RII5N3YKhdb7e+",
+	"9TkeOD5/lDl8DbqqgA9YjyLlY4YNh4xnybbYihKmzRXZa5JT4BymiS1NGImGXCSYi5VxsM4q7iHsADW/",
+	"7AdwHV0TKk046bOZcP1h7OrDkfeaDRXwYQ5EwiDjf8tPS4SWQ1iZij2D4JBf1/a0WP7ypbfnsvOOX9p0",
+	"DgFcgvSe2t5gvSa54jdcTDnBKVSvw/oQMmXtkl3CocvYRRAYsJb17vZytN4jI0ZDA5xAZ6TPSMwGag71",
+	"otZq79LwWWen0d8I2o2dsNNu7A62W40tutlnG7QT7IS7K7k/1zH/KUoRU7hhplLPZ/iZdtA4jbkVXaVp",
+	"z/wYc6AR5YM8e3twSNw9psv/9sY2+f23zeZGoXvV4e57Fo8E7ZxOb4+Sw/eXb4bpwWsq2Nu2enZ1/rGf",
+	"vnpzIdW0EbwvaBGlAqO0SVtJkUcKWZakd9HZ2i4UCOhLK8UVDZzAqLTH6D53tG/JzeNIciTSOARgFcuX",
+	"IPRm6MzUfufHxWZvRv1XQXQavbm4+uW4fRK92W2y2Ztfwo/H0Wl0PH1/GY9+eDmcncze7DaDTsz746NW",
+	"+P2bQgb2s/ZuWe4vZA1WTMYvqdIHudBBSgkyiOJ4DilnLv+9LPkbbuiWVpobeQscvjRnOhZ8qPWRoagj",
+	"ogUCnBjwJODn+RFtbLdaK9Q8c8HLkFQOxJhJ0qeB67Rutzj/Fd5oXWx3P/6y33n/0yocHNsGLhWcewQr",
+	"04GXSoE5rD3Yt16d9ALBJeNK/1NCKVnXSKsepoybLnN1I2UR1slmUKNEw1ukL+m+PeaRiqiK+BBSTck5",
+	"+LkTjEACVFhu7jCcVeJmi53rp6522jnWsxiAFlj9mUK8CP0P/+xYHq01aXABGnUiew12UJuIxDDSWIgJ",
+	"bKqlZ8jPiQYDZmK6zzpbHfL7bztzzGspys8aDYVLjGGhiMOUeE6oSw8HDcUlcaeShXipZ9U7Lryunb1F",
+	"srSCGSzURfW4aByLKQtNzLvd0cy902w/WfStrar5S5EmQVVIFmtycyl5WXYUpnmZXdpp7TzZ86ruCU3D",
+	"iPGAeWX7rsMe9lp0JLF42OWjzhqFLhAwP6csmfVQRQzZgKZxQXuAG1aQN3lMkeoPaglY2HITGV4peX25",
+	"+o4qo9Gaemjn9bzsNjtQgw1XwSPxOWKtwlXSF6QyTplKrpzyAIryCvtJB61o8JOMw5ufVjqRadSNRUDj",
+	"lYwZyocplKDkClLqxj42wBhob0SJVJ4WHbLG/iUJGZkrXwT7sgDxaKDMFPus0FrhM4suUc/r9A67Yc7y",
+	"rzG+Ut7BnCl4zjDkciBCJtfGN8Fnu4F9eO6UzzBGDgh8wLMt3mSZp2B7c83OzXM2cG48n0qnaxvOVhq8",
+	"C6yNfce08KZvJIlCY/JNI6lFFAXUasLGEzWD7U4lK1RBRQMyE2lCAD6JxFE/oYlRcEANox6GZaWldBc7",
+	"o2T4xvFXOYXnhbFby/hhbI6K3LV9bmUBOMNM6Y5nbtLqRMVsUPs/JP96szW9DS5/jn94vcm3kuOXAAq+",
+	"/6LTb91s9Dc+tILxUfrDq131Lx63fvj+RPyAOvWSyaBoXeJsNIhkswmrUL17PnRZD0rgzEzNJa0Y6EdN",
+	"qrvEpP2ssWxutrlH1027q06cQ/DeczaJaQAujjVZxA1jk66Iw+6gLCgw73YDSR6H1hyWis48L1wGybu9",
+	"GJO3s7XbaS1D5S0sQm6o5Wuh2fUFU1plXpdXMj6MeIUmhL9ZJh9SRfsUU+dsVEn+HGOi90RINUyQuS2r",
+	"UsUQTveWJbIUnEB/2vyYOY30I2UjqV5rhAhbioAsvXVbKfJkFjovA7ZKYR8VTZYUfGaRGHAZ4gN3Lgas",
+	"XNJ9qU008Ps3GuauHgFYBzlf9bJCbqD9Ut0S0Ny25qbvLXM5BT/WVz/WVz/WVz/WVz/WV9+nvrqsauHP",
+	"rnH+o6qbH6iueZ1CKwfU/OeXWlmlZE0otjzc73I/xSCmwwrQtpgOwTts1Axg2z1cGclAyzBlvphvkICL",
+	"1JpsxSN158perbTeRongkKV5S5NIvyY3jJVqLDIH4Qqq4AXerBUwGqcV44KftNAciCRgz0nvR7QlPlnx",
+	"iH9ijROb62dQxL5dRjgm1ww2zI7LTStfULSAni4q/KRZOxCcVgAesUEixk3SM3jKPb3BoMjA6rNxn4XS",
+	"8y81yT7pGQdlDzzgAxHHYgqvITb/B7VGW1Z7zU0y8dX5O3M7ftbV3DIe8aHLSbzmnrFi1sIjEEwS0YOF",
+	"JYGhrGLBXERDfpqqu7hqinoVlTfSVYf7wYSpDRHnwn69rxMIXj+0aHu84MnC4CLj4b9BTFGkqmIax2WR",
+	"/hVDhlVY74vOhtE1QYm1LRymNAllLmZQFm0q5AusFAJarerj0aP9Z3m0NdOI+NCAbt8X1RdqgXxI32U8",
+	"6wFK3W6WQ6vesNlqdU5jcbvQVPNq2E1XFWNY04TZGKSvUBhPpFAEEnweDEIkYWqpMSaVmOD4Ij4Eyguj",
+	"isFNYsr56gba0uFBKtkyNeUtm11J5m7vaoFZPZs+G1JoS6RvxnMUxfHdDahyjmNav2hrVRONgdyMhpxo",
+	"VVfrBrjyeOwhRGOSUqXvgHQvqeHkMHndPLpclBddrZF9jzQw1Hb8BRPIW8ccieQo+9NCJiC/rjWUMZt1",
+	"4WDgxrKxXzKp3psS8bWMjPK6cpfji+AoGYdGvFU8JEuj4nKJD6bk9UHAJoplwCxlXpjCokhmmseoKqDI",
+	"1YCoqpsJlp2QNx8vTbpDa/vZEyccczmDJteuTnovGE1YQv7r//6/Yp5uha60KPH4XTRgvlMlnwPByUpw",
+	"xcUOhKVJyFb1XKx1VmSJdp64/HUEtNEbbDMEbMKAifibpCRIHO1ZoYJKFuSCauPVSxVdvoT12ufGUDT0",
+	"xYa8iSYNMcGNb0yEnmCCXBtIyQ+CzaceTejPKUPLD2JKzk+dStYkuW6CLkKKveNMdNE/Ju17DLQiIUPL",
+	"eOhN45Ix6kTmlbjV8CCy4CPGnpCJ94Fy1+bWueOTe3eOtu2sKk/tY8T9z4+4B6U5TUeG4+W7GYFPYb4R",
+	"4Qrf3qzI4xYhs/U3yYIMY3tLIcG4/QSrgB9ypOW5xqZ52eLF8m6627fLd8jrTVUZAgtoHBchLvJWGdVs",
+	"bGySB22Cr+HMdjTgOKroOmk4xvwye73eavW5rANzHAKv6069liZ8L2JqsDeBPgl7Qr91D74FvHLPX268",
+	"HZ2b/j2mGUC+OLp8XectodIyy5x4P8Bvn2UvPMepXZqZYT/jg9zEXsK4vUfNAFeVAkJNFuDLOAcQ1KrY",
+	"SGpmuft7ZmOYxSIWzTcM8BPNvXUu2lm3uTamAn8e83w5QZeaoHbjyi1rhPzXKgGnt9EQug951NMcMtWz",
+	"JSz5yWtj5m5Hfnvj2eaCTq7VJ35Bd9baDRfBTQP+u+LJzwHEAzh8RS32crCSYo24v8uZBmtipHdgoquk",
+	"Oi/UvOwXc7eVfezrJW2V6GsPnaLcJO9yotzQq1cFbGAqzXul9epCeZSSLq15/aTltTJ8cw0YN+Zy38ds",
+	"DwpwK/ElH6Lx5LJGDllPO+BLrlA2X6CS0fKis/mTGPFQsBL384pn8EupSqsmB1jue5dq1HLdwjH/jOIm",
+	"EyzoKNQPPttpPeusxpKXJCoyHnYhCtS1cdZqOx9Lj23MSPqpY1b2MGOuLu0tbPd+IVAdSD3o04QpZGmF",
+	"xOzBbz2MjCqaKL09xWT5zodR/9WHm+PXJ3H4+sP0+NXu+PjVUXr86qgdvhrFfX4++VfnqNXfOB7+6/sX",
+	"01Xq3ZeCxMw5OPQUHKRbZWcxPfwLO907FDmXuVGvuIpiMh0x7partMR5Ha/jz0m3mpKvzo8RJe+f50DV",
+	"e1pHufjwikTjefCHrYpGowuLJjXndMmiEScvqGQbHQS9nk2AE0fcFutjStdSNMJyIoMybVPej7Rl9CrJ",
+	"aMwwt6wvUl7EBljNXq+U7AghANUWPaEmWmL39LraWi86mUgiJnPeifYKoWsH6oU143Yr645Il2ScXK3f",
+	"k+4BgiNhJGk/ZqCmleR02S42SzvVLHX5w4MOLqL8c4M0jrsl4K+dlZIryhweVzz6OcX6N81sn0M0I2FQ",
+	"CsYAO32Qa9VHInkXKPlqbHVbOW7C5ibDK9DWhbxZiEl3pxwtwGO5F0FAAtWYKRpSRZcJFE2z7+2992l2",
+	"UexzYcmsQDU+iXi0W4Vu6y1H1YnbD8cRd3WaayLaQgZRxOLQy6XK3iewKyzGpeeRbv2TV64eAK1IP3S4",
+	"GjyJO7VlmNQOQAXIn1rEmgmL44gPrfoh4hBTXcemXC6DYjFYn5leFUmIR2BoIgEL+VoriBg6RK6HXmL7",
+	"NcPMv3EIL2hRuWcwGgUoLj197HskiBlNIA0Kc2Pu01TrDqyqWHMbz0hPP9yz+S+ScbUHyDK3Ig1GzrQu",
+	"WpC2hacBeVCQZjr18ypARDnbEoWiGjF+zd0W4GLmllKSGLs4sCixkQElYAVPBO6V26bCElYplDlmvFCr",
+	"TOPY6ZQLGGG264YlOpwNRnpjttdzTnoUxjlgHjKiso6pUiFUvRHIMoOQKzx2zf2AtbkxkoTGUhiCCrOc",
+	"K28sRkvf0+uVSlByIOXFUSuYQHWTx5X13lBCH9Csfp78S6SJbVygT43pf+e6a+hzjOMq7AD2+pFgJlbC",
+	"/qyAn7hIOKzgRgN+cj8J8KWCy94JjrSaQWrtMcdo5Z5WxJGTYeHEw7HNq+zgkRR0/khBHItBbES6gCwL",
+	"4aA9d9RmkygcXxvRyYRhLUHEyUYLmoA4Hmfcx1ZHnY9S/Bm8btFSV7I7n2+Ru7Gt/Amp3LM7Mak7tsrM",
+	"eNuih15hwPECb17omEHltE4SNqRJGBs5gQ0ESEAlgwWbRqEaacWV9P53r056T/V/9rDC8fq6V9e/QFRT",
+	"80fTfEAMQKTgxxAK7ZrntxEk1zC6ZQYUVgysA1PNvEw1eMhEOgxSQg83Eh8DAo+FuCFxdAM7OS4R0et1",
+	"93y6dw3/m+vxqf+5u1KnT0+VXNjpUzOnYz4Qd+3uuW4Hz+UHzs8BQSZT8AjNA+PdAfE717C8uUoQzyU0",
+	"dlfzNK7kHEj7Kzc9p5D6iDpBWQJBZ2urzJrJGUTl5bIy4gEj7d2dVjEvZHvTzwvZdf9bVpx5Pwmacyog",
+	"6mkl3S7AmVuUpHNZcL7XC+UNFQhf68aGSjN4qnSE9956rWGDfTSQjhB2iw2KHLlhbAI8zchqQvsi9Ytd",
+	"MhZHIbsR/eIhm9BEjQHs7NgC15ExG/c1V9Xrs6dPG3xPai3+mocsiLWqQXPVvnoVwZ2A5XsOgBtwdHJx",
+	"EFNggLVSZD/PoyFgABFoLzHbhj0wOiyv+TSfLwTRhjkR+uvcunsqYW2v9pMUvHlOp++ZlHTI7K589QIo",
+	"cHv9m6Dh1mtKKBqXZwpA1zant+hPTUciRpUerZPIZsZj8aTrRx+ZsogevL3XJBeMmT+6kewCbHtvcU5a",
+	"Z5Wa8PwbS3Q5vVt2lHbY2JTImxfldqBgpo7pDCyZPUwqj/jQJA5PbW2ql6SoFQEWEqpIu1VvtVrX3L7Y",
+	"ZOTqVfi5R6CCBFfUygvsmGSvupICpOIleY6rlptpWlsRsjhP0ndQM8vY3Eca6QW8Qzaq1o/GEyXLSVMM",
+	"1PxeqCRCaF3JeGgKyO4NO/AAHue7FeuW9waAMl2K+Z6a0+tFiqlizzUJd7noi3DWI8p0BWQEcDeQCUPc",
+	"E5sGQuKaUNaPs3JtLyCZlmlws4wTmY2DHRmg+6UkAL28cFBTtnnXfRZf04IpuKzCaE4YiFFT/6Pv1gyM",
+	"i2m5fqlEVRJFEE0Qa3NM5Q0Lm+TEtkv1NgdtiSgP7x1QrvcjZEEym6hcxrNPJ3eoSw0zIHslavXsXGVL",
+	"U/AhF1c+t/dlTOYj64+EuPkTQjn5stgSNQnr7U3QYUktUH0FBzW+z963R/qzORc48P3+LIeKDd416H8q",
+	"BnAo0oRVWC/614gPu6Cjl6jwoLqDJDLewvnjhmQXeVX20MVWpkHAWPiARS0gJFYaqBa0WmfURP5zylIW",
+	"Gj0hq922rQI50epQq9UiIYsjbTYySaY0UgDOiHhg5hXghsRvjGg8sCVicMsQwJl7Wugfwvd7Jo9cSEb6",
+	"TE0Ze7jio7tz+ArPMfyU9YN29VUJC1h0y2STHLoEIaQD/UQusrawn6B+q20I5kOPlOihIg5NenIXnIEL",
+	"8wJUhkTcZwO9o1CBUydKiAdb7TSJF1VzmkOnuRvKQFzDVbptlcbokrhQh213LhePm1um4lHOHZelba0M",
+	"T72bG3k9tpjZt6dJyBL5YJyyzyCaZ+9dzSe9zqFATc+eBW3PZhUY2amoY0TEi0tohSmx0FVSq96FFgVG",
+	"h++aTQL4DbwSspgplg9aPNRJuxtd7xEoNM664lOwMNC4IIOEDseVpclyJFxt8lNNb/IpZk6XnZV10pT0",
+	"VBaQ9Ve3sa1K8tduOuNWaxYLGt4hVK8Vzqx8HYx0I0um+GppJYrL8jYnKBFj0nuJAnj2EsrpZM/qFEB4",
+	"0DjfHIeSWP8KfkA4G9h3dcykouPJAjwo/CbGkyxQs0Hh75nJNNx7eq5mLFcbh6rSnXPVbE3Fiue9qkur",
+	"nWsdF2nBxv/Z4Ik50e24h6kWXNTRZPPZQ2MnmhV5oPZL95SQaMHxWxEFTH4Nw+JriUo811xMieDVKuQC",
+	"QfiHiT3bWOrq/F3dUKjmWhS6ixcp8uvIsyoa/Bip0YVLKn20eB8t3keL99Hi/aoW72qNfy4U5SFNQmIY",
+	"lbEJPOFuFjNxEB0wWKrs4Vyajft3M73d0s7rHLjsaRKp2YUmIuThWMb5gsooWLHYHJQFhxmX4fsacDHT",
+	"ewUxfjG9YdwkhzQYGT4+bjAeiJCF1xzqunPFV53mRrP9xOYPYuItZF6NwIvNfav3Ar87pjc2yASHA7gx",
+	"zMctgRanereh3L1zVlnXmOGsY34C4jh8R4uFsd9B4pRtviM4YOoOWQE6tm5jxwbT6TlS73c20v4doWYJ",
+	"sLTdrmBGbS6n3QaMXVFXpCSLB01yGQU3XnezrD3ilHJlPsgF13ZDcMMg7H3Nh0z5TTpAtjSv+TXfL4eR",
+	"J9/2pBx3/+v//r9e3VhSuMtn5m6oCe49IVOR3LheXLA5oOnXbRsXDOSbrhqwY4NYTDE8Nld8XLx4pY9q",
+	"LWsKmFVbm19szXWW5WXi65iWuVc7ZzQ0vNYs9bf5jKonrmJbmkq/vRp6rOqGFmEn0Ehc+iaTYlR7q/VT",
+	"yG/I1+rpW27nxpdxGSM8vAzako+M2R4Op7ZXe4njEpwZmA7zHN7mf2TulnqGKQowkDAAfM4tBC7A3KP4",
+	"APAEUy1Xty0xzdynIwE0SRPmdcf0FyZH6HDFpTZ5EN5z65ShNN6wGY58igFaiDZljReRjZcsn3u1neW5",
+	"UFQBnJjEwJbZ92mhMag5pAKzIWXZu72U4BztLdhNfGQ56blg/9w7LNZJ7kwUMiYfj83jsXk8NsuPTb32",
+	"ueHdGN0WM/3zX67nD07xTOTJtrg9c2sKsBkWGnbvR0eKHnHBLYI3XFu1Hz26rmd9ibPOU3i24DnsLN0Q",
+	"PJ5VvL6+4tt834KWzp3aF30pMkm5geDKJDNh/g1o+a47WV5nmvMJ1N6Joe2CHfE6GVOOPfxY5CquDclB",
+	"Y/ocgKOtyzbgAgHlaCjMQNv57rvLZEYi1fzuO3LMyY8XUzocsoRcHX/69mkoAvn0CZlA7c93NpeSfVcH",
+	"TapS5cKRmKcujIJo2+xec6MJfgceBijIpflD7DVnwGTOb3tavyVJynuuZyHqbmPhjkTPFPT3nKKYo+9r",
+	"bpLA66QvtP1k2/66b/U8tI7eEzDTOVTREsrNVkUmb9HMDZeOiFR9ZxbzeAx9BnE9f9QP00nUnNFx/Onb",
+	"p/6fT+A97o6fpODeHfrPJwSIJsJGJdccaeMb8OaLOFUsyy7bIxF+F9wGUNt8JqQaYz7o/iQKBSJjDhnX",
+	"08iwrVwp0bh5zX+c4EN2NLD9/rUnCBlj3x2IOGYBLMqYhix7l02nHyLOa6rEmKoooDHk7+vdgZgFsjTb",
+	"P655zS+nwvSfkCMLaiS4Smig9spJUwmiYBPq5Mdz9lIEn759mrBQBE+wEbJNIdV7c5gkIpHffQd+lZ6X",
+	"Zvt0koh+zMb/qefYM6B/m1s7T2yRoFSAY4699p57jQX1ubvmA2FBxAyzs1jazqaLuFR6LN/2IOGmVyf4",
+	"j653zHtP8Nz0vJbf5gIUA4kUOnsCNA6MC1YKCuOwF3XCJowqSWTaH0dKm53Yb7p5zfc5SU3v5QlVYIRu",
+	"tjZNNSPBrrm2tBducLU+plgCn9gyqY/7ena95jU/zO2g7QDY+75hErobxy97z8nPqYD0X/StgDTHomEy",
+	"YvEEglQQzB1Rec17BzQYscaB3ncR7xEuGlKJhPXqhH0O2ES5Kh01Spi/EaZKySYyG18zrIFldXOQIN99",
+	"ZwFb5m1QCcCne6bBFtSYqFGUhETfFDGZqR/ym2tu32twVHZ3Wq0naN7FUcC4ZB7vf398aRwhmZdbH31E",
+	"nWmKZPjUPPR0HJlgmsJmxdbx7ZoN1VrNdrMFHi5kHrW92kaz1dyAmhE1AmX2aXPK4rgBFPD0p+mNhOOs",
+	"fxmWeaDOoYG4yTVEyHcD72qUJc0FoH/4R9Ynb9mMXDDjwtjZau88aZJ9z3JGl+mbj5dSW9bEQmo+v+a9",
+	"myjDGzOobs+IGqXjPnhOfFxj/RlJElCx9siAqcB2bVe+A5Uaax1J8ZpbsodPNQkWD9+wmf5qhoGLvi7G",
+	"yTjiqYKaTvD6RS5eJgVkvGdt1wJNpiHh4pqbtsTg9IVePDkS7mHzVGnZOfaL4RDERAJxJHystb0hUwBQ",
+	"m7UAhS3stFpWkbAxQ4+D2e3M8uRrN4By+6NBsK4dmj7XQXJb26udNfAvAJWunfzSfye/Hz1LXx4EYWP7",
+	"/cn0+6PNj90dLj5+f/TD/uD1zecf5Pmrg93v9bBu1Ey/7wA1v9peTUYAplbbqw2ebZy+2XjZ+XzUfjF8",
+	"dpv2d9U71h6+fv/Lh51t9uwylbvp2evb8w+HV7V6Tb/mc/fo8JfzdHe8sf363UlXpWx7a/fdyeT7j9uT",
+	"g9mFim7+9dPb44/HW7RV+/LJ9S9bAXT5ginUwUrc0mym97JZq9cw2oxeQH/Xqj5g7n8KNx9Ft+w9Ugx+",
+	"ags3qexBt5lPsWMcSKOcQ7K29+Onek2m4zFNZr6pUnIEa/WaokNArHsZSURnQ5WWgrRvDEQcskQbdu5n",
+	"/a0cIwBFtZHzLzWMBroKZ8jjiDn1xBYMGQiszfbmkybpgV6auMOu/+7ljNRcv8a5E+Gqau57KmiQdFEs",
+	"Zh2T9Sq2a/VaR69gHv6M8RAKiw2j3nv6tN3ZabaarWZ771nrWSvnics/6hr4RlJ2AeSQKZb4X8W4QJ8G",
+	"N9pK4yy2LQ6MSr/avcV7sP500RfNHbn5R+BTkGkf5hEizkutXovAn65n1jVhDmyWnu9dRFV3ROUIsLnR",
+	"PJqrsqvbpiheLVuxxKwSMONTRaf/wiSAxX1ySJ1rbmXZUzVEwrIbsvQdVlOr+ZCdhVH+W8Jnuh4khst0",
+	"aTwsPSjndpEjzSflBA2A5SsDb3+aPVSregNsQPn+5nB1uxjf0CMB3lL15Vq9pjUexEmsGFy5emQ79Zeu",
+	"AxfQd9H2vzfd+MGF4Tfjd5EpPdBJqrWNbpFPYO/1pSs4oUkta9Veer5NhoLXzn3pfVHCuovGJb27vRbo",
+	"hdXAruafCm3Li9unaRHuse2WVyUb/cQNBjvmHl1AL2aPysimeFWbuXps6M8oI7tqj5blWTnPlu82KvUr",
+	"lfiSlnjD6tVuNz1y9PB0bZGmQQKqYnbafkaO/5Mm15LtQrUDgqjAGVbbq1rx9ofdHwsRv3w09s7aykqj",
+	"V75cqjZaOfVX0RuNu9kTrw+gMwLVNqByf5hmcFNLtUUMU1vd0OJYGlwhMKoKTQbcIEi72SK//7YJJrjt",
+	"ITenIeLTB7lxPSqLj8rio7L4qCw+KouPyuKjsvioLD4qi9XKYkH7CgqK1N00x0zhqVIRL+cciXavcimR",
+	"m812nZR3odpotpudJ02yP586iIl830jXUBKAPa/5ZYZCA+79RQmMhEKxoSIUoz+5EFGd0GHCmDTBYr93",
+	"JYZsucK+ngb+2YwQo2gQTawDMrmyoT5wi2IAqdPaeeLBjWDgEAJZ0A4Hr2r52iOm1T007HPdcZ7UbX96",
+	"5acaQDPHaaQgehEpIgYD29xKb7nRGmzrI72qImTX3GKCw73bLduCDLHwTK8szJ60uDG2ha6NwNgVszOC",
+	"ggNP/ffWBwGLlNectU6GTEm7Q5jogIG5a277XLCwSa5clNMIMgw+Rab3LNnPfvFKK013aGnvwzzvktiM",
+	"r8Bnn4AoS56s3xu8WdzkAuI8almRvg9FoYU3ywvEms+KFteQfKmXwt+7Flo9BAvxyc9rfFtsFMLknfoc",
+	"l00o3/W+ZDLljfTnoWoXNuytk/5MITy2/offBtl1dI4G2MdSEyucF/sarDqEIDcsUizEBM6spU79pjAa",
+	"DGzrqWedrQ75/beduRYZVb2BAxrH+o2Vm+51cqlapvLs+tU6e9hWfKYzHwbPIUpajNzbjn/5eeFzJFM9",
+	"ymaBvUYqht9ebfjrNkIuHYfpGHqfZfTGYfK4yxeGN1oX292Pv+x33lcNxxrApcPZaq16lIHlO4O20AKt",
+	"SIeHu+9ZPBK0czq9PUoO31++GaYHr6lgb9vq2dX5x3766s2FVNNG8L7q2Obs58pdLUFYnB++Y4Ugq/Ij",
+	"NTHp5UMwKuG9WGLhcOyRnlYpER5MCqwo7oGJpqWysdFAQOeMNCOpTYmHrdKAbiyuezZKNJuq5vXg+vaY",
+	"RyqikGZ6pdWEc+BDJrWs3WwVttJajGUrhPbmgiO3ypqYTqLkeOBj85luzxEnJreBDgWA95n+iLbqAyGj",
+	"cyPe2G61KgY8pp+7dLjgcK54GFyyoCimRWs9axDFMSmOCsFbywYFK4wt6ytF1OYKAyvp0m8WczoStkd/",
+	"n2VL+3Wb9ZdN1bltFs22Auyy8lTDN3p1v5YmPw07iIX6ztj0GHmow/1X7GpftkBeI/9qkXaX5WG3zMtx",
+	"R7Dxuv4b2ZnRkhgX6XC0R3rtnuuKa3sO9jp4TU0FsA+sKdZXaQw9F6h/ALwe8jYZOHtZZoUBQ6lnybmm",
+	"zyEUwYKVUtLOkMPXoPYB8iD1KFI+ZuhMMP0MrZMqSgBzQfZMr1WTI5mzEvI9tSp2JosN3E+6n2RJlix8",
+	"DsB1nv2Ei2rw343NZx12XHgO/d4cqG35ecMk+fud/Ts0wdvze0PYhnae4ZczT33dPDt+ntoayYdrolfB",
+	"lrD/3731tp7nXcU+ZGenF5fk6YQmmEjMc93TMuO0n6qc/ZYZp02yz+39zpgpo480ie5BI4uska0V1WiH",
+	"hJ9AIDDrlOFxRdssw7TzrOo1vtXceuLx6F+vnTS7ru39eo1+1evaHk/j+MuX3p5j+1You2Ylfptx5y8w",
+	"oP2VXKDSvNWPrWdtfFoaldSy5OlIjeNcOLJ2nbZaG8H/CEUARRP6BrjE8AdIEcYLpuYCrz/1fqit6t0E",
+	"LKcSz+Y+qrdOpgKDb9a+1GsbrY15796LOd9XwR36zjjol3lCz42N7O6HsW2u4gnVUznHA6LHudnprP3M",
+	"1h2+s4XrsfyZK05vaYRQAYs8tblCGmq1Cc81e4FSvNwxa3/UvyGFN4xjzjUeBq95db85r2DG+da0xIZy",
+	"dnSiZL5PQKB1Te+y7kG9V4eXxC9wsG8dN6udbVoGHIlknAW0XohwtiCU/7kxnU4bUGafJrGptPcOU67X",
+	"ZrbC+6YqAbtC1eo1kO+FXvSresMKJvS6Vnm5+ess5nz331U8T3nXovNCmhaxRR8PHK/VWEUOYt8C+X/J",
+	"Qz8YCsvxvVKGcbmUYv58BtLeuMMzW//dGVUdQIaAWazLsyCUZAKpK+Ua2fod47wTSej6j0QJdnzJkBWx",
+	"bQ30wcpa1jTJBeMh6Xlgfr3MA22cplCuZH9UglhICf0QyEnrHOIsAnVtHEkJdVVZsZZzykcDWw6slRCD",
+	"ZkLGjPLpKIpLK0XiSKoDsyxz8Yiy/cxuefouwsqipTceIJKhvhPqWACw5wMyRswQyu/DWcIG0We7Vtis",
+	"2ZjF3vo+93ph09iGm+RKStfPVfrW9hq9mz/dNzfMABT9mO9R0lUqBmi8kuQrZNVZsHotaeKhjNU6rc52",
+	"o91udDYu25t77fZeq/VDzSUyQcqOy8PQ386+bFZwyvpeFlHhCa0G2CH7YgbOa5WgwYQVSAEwVLHyo05G",
+	"ffJyTG4CR14WkgGYjEmtsqsMEdkuRGRt47dPBfRPMAhWlWVQxYlHaokGLAYZza4qSN7TWLM/w95b7eVP",
+	"XHHPhWGfW4FdH4mkH4Uhol6sJEiOOYR3a3fKL1hRiCwQIL/OwRIVMmk+fcnJmHeR9CPGfj2U5YilIsX+",
+	"WKnuHliffS4C7gXGtcltYtEW/wmZvGnZCMWqoQtR6ysjQLzA7or7tppLv8d6r/bQz3PNKZERH8asgdIj",
+	"ZPJGiYm2XCcj/YA+O6Bp60ODHQawMDVSGN30y/GVu+8bmVVFlgkS5C64Nisr2SU8Mc9e7ssO7nJqDbT2",
+	"CupnB8/fOsnAfwCb99OYtKhryw/DD/ztP1v9j8FW/HNrvMG33vz8bPZ+S+ymbXmpOsn3O78cbtJ//cWE",
+	"hEsT/HOkxB1Iy0MIrUj54mzqslwc2Bfu5b+/kGjtLn8CF+KEjtklNZBKK1lDl0K8owl241rJFHrPwohe",
+	"apXtbyC/TNJlXoAho3JiZm355ZlET391nOYLCjTEdCqKNoR48i2kusVfMiUaFsYJxIfBm4H2v1LRBHEM",
+	"E5EOR64tW16M4Ic9MZJjt5vlviVr/niw4//2R2Vz+RMn4iINDOf42xKxAQ27MxHXF5vyWuNxhCpNLIyL",
+	"aQVqQhXhtf4N5fyjOff1BHWVeLYBiEf28tew8SA1/R68ZWGCbkYQ30g/0Hr3zNcJVaPyxNe8IeJT9HpQ",
+	"23p5JlQFoxKz1YAEazGuDUJOBhGLTX42dpEFTyh4GL1ceQPUJcHihaNZJxShkbCVbDE32NwMQG7r6AvP",
+	"iRSIKgVAvPqBPgsgz5J6sEqzb2ST5FHqjb1smulhViikml8KaGKb5ZHXEWnHTqAOqMiYOikmCOePrUCx",
+	"w7ddA4oZQPb7dS/RAJLdYEY44aJ17dLV66b9cqRIAJlexhc8Jga/jUzprExuYYHj/U3v9flzfa4U5p62",
+	"t2njsZLt/SiTH2Wyp/1jZwk4Uni+/55C+tHG/mNtbIN9+8A29lOTGr5aLNLB7U4x62nKoQe7lilQOwaR",
+	"R5r3G3nAqmJAGA1G9YpYZhRi7Rnp2aRoSBXjaRxfc6/8KwPF62VloT2scyJnkCc7FcmNNrMgR8rrN7I4",
+	"8nhg1+KrByAfMGK3Cqt3PHG+9vZTDpeg8g0AV5CXQLtBZ9DYaW/QBt3a3mzssM4O2+53Wv8/e2+jnMit",
+	"rQ3fij7qq0pmf4AB/zOVel/H45k4yfzssSezs1/yugUtoLcbibQaE3Zqqs7VnHMf51LOlXyltZbUaujG",
+	"gO2ZscOuUydjoLsltbT+1/Ps7u/RBba6VMrK3VJZudezQjKL3uPWPXp8KTB6db4g2bpLxl0qE+AZ887T",
+	"9BELM5uvgT6eQ5aCkhKgOVSMbRA65TO/yTfw6fsC2/ALSKjgABGFgRo7MspxogYJH2FW0tXCTLF6nxt/",
+	"EUiNkKqSa9YVkRwAUTvvidBhrtpBSEXdR9S/2Kg6LsO5uuccAd7l+t5bkYqjYeEBobzPHfyzPGvj7kGj",
+	"sbIkXySMfLQu1ja9+YjTm373eJRqX5A8TaNh63Zt5HaRpPJJ9Dz0gY28sEK0LaO+S0vW8Yql0CJHB60j",
+	"xA95hmykqYjFTZQx2fTUaGT+G0eSID7sbbHbN0DIMeougw4fLsOOBBcLwLQCWwKPjRJVaIUDpPdcmbNz",
+	"+mwBPawXlvxQPfpoPElFUs065YAZo8qEhEJ8tANDUUV+BYtK8tqWj1J7Jq6Jvta2DwnEfUAklg6vHVV7",
+	"EJl73/DYKX8Iu76V8SwrW3VdeIEvegNobDVCjUUpAvx7hxgB5NP8GBCbPQUv1FyMHjKLjZsoQiYnoy4s",
+	"TEc6zmsEZYlGgjqpcsW5kWZ7reOlIB4vYMT321WQ7aG53oLc6pv1NpfrOzYZ3L16H9dg0xr+ta0MH2hu",
+	"Xf2PTdL6yljSwM9u92elvU/eNt3344sfv6+9/vGHSyRKyJ3RWxD9Cq64MstGNFnLLv1fbgjfZQO4y4so",
+	"VcRm59wFV+qNukhVAhroXcIH5YPLLoD7r9E0ATrD72ZYRdd75si6DRdw6drKGK6a08jHqz/sNZezldUy",
+	"XLSJboYL122+ADgrEjkZ0NGGTWOgg6HDsuYfDr0DlbHJqFwVn+IP9CLaKzZZgR84Ar5nlqo6e0kUQjAB",
+	"L3wKPmWsBq6vJKLiJUksah3p/5LGxYhtmR4FxJxKWi5OaF4L+cx2grtILdJmGTUH/Z25scfK6BakFHJ3",
+	"Hifqxmg12wINV5hZddUfOADb1A0uKZDdwDUUDh5GY9cbbTn1HEYW3LQjPWQJs3rzTfCBBQsMMoQt4CKx",
+	"Ho5teJ9GWmSt+T0LS5EmyI0ayVR1JK2fcc8xzmynj+1xOk24ccy/0XYgRnvnGtep5cWD+2LTRMmB49+p",
+	"Oo6hjpxo4SyYOnuZ7/PPdq+j7pngFOyfidAitRxLjja3cOcBrBe+uTiSDt4HMETQLisGgcNFt6rbpw0z",
+	"M6xaNLazi5PXZ1e/nL0/f/nr1Yf3PwdVxjvS3nCmJomuA4wdEPmmGc2SvwIel7gZlu4Z/zvRSEVmRq3L",
+	"4MlozmeEMblxsILU6E336N3uy37j1XVz/Mvuvxuj0/3rw9le8vffW72j0cVxeJD+Y/jjtPnzP5UPStuu",
+	"cDZVKhSSDVWixeo6EAZOIsPTgLfZICWVhfalR9puhi9QXHi8ZOV92rHiN4DIxilHqMxQpMgKekLcVvaI",
+	"GAHgpoj7liZf90Bg10lF6JSnE11p7zWOM/Ip82biCNB4KeroIQXTZNr+kFd+8e/w4sIUxS1zFdlUP6vP",
+	"vt47Lek4dhok0igeqwwCmiqxkEA5BwE3RYTxAIvW7HaFfzP6TdXextzR3LnOyLp3/GjmdUFAG9jxKApO",
+	"d1xyI3PgFRjglXZlB4by6bc77rVWK9trH+Q4UUbzAfPemUyNrbNs3+VWxWyjUaR1JAf5BX9DnZiWJkyC",
+	"PnOaxFgjWsj0uRPG0MueRnGMQemC1+FCiE5Mee8EukhzLJPzet4puww9RfUJ5L7knUghQkL7AMW4eLn3",
+	"hPyLckL6y76sxTX7NEfPnD8jGeW7Oyekhn2xICHRsPqbgztdeWDq3lGKtG3fWvL2HGza/ChgeDM1wShG",
+	"XyUDlaZCotXqUAbyBkybQOPK7JYl+0Gl/ii+0cyb09f38ueWfY1gxRI1cbskfc7mLDfzUxISYKWaq+or",
+	"+4CXw0SlaSy+XFz2U7UoNJsRI88Vw5BLxOUilbh1Bt+LZdjO7lt0B29WLoHJKMl5HDs3C7N5MU+NNiIM",
+	"Nu7QgahCNDYuQ6qMm0fXtW3WryMBuo+ipxZlmJr7LTwVBaqR5LvOzmgkkzRGOk/wbexhXqiD6UgohHk9",
+	"s6Uw7CRlI6VTi2YVUI1HUGUBIJlZcMgMuIkQ/qAo13l1syyeya4jG1n9298ulaWOlWJK6/a3v1Uxkopl",
+	"pOBoQL1c0MZyX+xYTVmA2K5ExIx1uEJQRpSIY42A8l6J+XVH8gTytMZbw+Axkg57IE1Ii5mxYtbZicR7",
+	"uCrem0hHRgAACyfEkhMuNUd6YDDBR8hKCxlkJUVHWnbdETazBna5+HgseMImY6xooIebnZIY+4WHsI8I",
+	"zw+YzRM1hnFGoZ5bAR4ngoczWonvRToVQnZkOlWwqBpI3xlnfUxmUZS7sODp7OazIS3c8kscydv+By3W",
+	"+v2J2aLrXOCSYStf8ZPZzatfcBHJnlj95x9kGsWVEqg1C3NNO7POIFMBG5v2uy9gynZ2cW0HbzR3a4fd",
+	"hqgd8YO9Wivcb4oGP+wd95tl+IDmiFbuVshxfwgV5r2vrOaXJdj9JIVHmWwWIVxjwcZXVvu0Ky6YDny0",
+	"MvRgb22qe+Hezdphb3+/dsT3mrVGuNtvNft7/Kh76AglzBVyEseUGOADWLNKb5LEO0f1/XrjixfowY6+",
+	"vTAPd+4WZOKBMtk+D0tRgZ3RNOJmDmKCNEGhlUTfeTbSjvhjrJL0VlMJs66oVV2RUj+KIcGLGNSuAsqz",
+	"mYwpEkdojwCCItYLc+2j1Jr5acRZA3OAbou63wnEubJfjJPi6LFLmMRk3qhDM06nJEuz8CXhGRmVjo4Y",
+	"KXY+UhhYHrFvtRC5xz6rswtl1HdHUiA/jeREgFTHgfAUDKg0Gom2ZWXPpL+xPGAw06GKaWG4thYTsuXf",
+	"UMOxNf7N5rfZBGnciJHQxkSIethoRE4eLSU1IvUjGelhFTp+JqnNwANmZaRkVib3w+XlOwdIlQicgmSR",
+	"tFnFLGX9rZFOTPxh5gC2UfPoWb0jT+0a+LYflW5feuMyo8iWCXcQ1PyN8J1xab4eqglF5eGtUxo/ET0B",
+	"7HpSpcNIDjrSuKi7juejzs54b5iBrRpjUjNjReHjcsl4zvqTxOGTAljKfmO3yKzCizc0rLZW0BIryB1K",
+	"3O1kF8Fym62THazHbfLMQaQCLGyn0u6sNI1Opdqp8BR+X2TuwPfGIoFfgE0CH5HdkH/OEsvBXWTWCa7i",
+	"Eu8Ehtl693EGGFzmmWDwbWYwLaxCmckE12UGGVznTLJsvmBBwZeZDdWpfIJDvYbB83MkLY/V4uYlWwdl",
+	"DYjuCERaAJcGWyPo8xtBZ6T9UdtbkGaoiNvAIBoKHqfDf99qCrUaDfMsiP6QIUNBRpZMpIaKst5Q9K6d",
+	"wmIi1qIKoVAzVqx34ynvci0K+WJ/gKHcGS3ChkQr6nr1dBc9u+QU2JlGMFkZUVTyXmnfTs3iZVamv7je",
+	"a6VxFr5WN4dqZSeSNxFSCOolpSCLbCiLqX00w0Y8ijWYclAfAWWA8tqYGJjbByKS3lCB2SpFnYFGxLoR",
+	"qboqnEEViGUpSVVH+lF6ijvZZ6IVBU8oKBHRsJ1CPtMeWs7UlhvaAD22rernLEiEFjI8dysSdCROhxJu",
+	"sHezElCAVkZSM72QErBphESzb21xwfuzi7NLqC14hgMyy2Qj3xizpBSCPeHvza0K2/jgvYkPWBG0cbUA",
+	"Ulq2K13V/d9eTXulWulP4viKjIPvVZed0UUrH5RsGR8E0m2ljoIIEhsZD2r5dOd4iO0FZaswHzK5Jffi",
+	"+hELCUIzBtE1uhNpUF3VXf2VoLVdDoBmo+mbwTRvAM/8ZQHTNigDcJGvXH3wqmUOBXnMx14l8snfjfOp",
+	"X0f2FGlmpzi/APY3i2sAidyFWyzJpdo7eGlTN7Y7p03XXqa5id1fqnRhSagQ4eustXl0BnWObTlvUINK",
+	"yyowPWvrJBxF0pHBFVtdc78B6+tazFbLw5ofEi+OsYz8ohHMxko/+Qq/sewpugphRdYVgwhM0qxnxeH5",
+	"YGuKVNM6OzHPAkRbaIjTQxE6mq1c+6jN0yLtDwdGWsog4rOgnNbc+XlmdAG+OrSsmidWHUlSCgVKE7AF",
+	"o1R3JARAMugDy7KGhJ8IKzTk8Q3RP/GUBcXk7kjVw8ZJdMNTYa8B+lkWC2owpeBYWfbwAqnyfzIv6x4z",
+	"O/HAuFjECrGKPXO9juRKxEjd0A0xm4KrrP1HtBagE8xrAYqsrKVU28+v+okaLYFdAPrONvwWgkKrQxH5",
+	"K1wi9qAK4GuPInwtQixPMF+GPkAvCpbW7yuA8ZW0FeB3TnjtJArfepnr+I6EiG1fvxYzW+adFxIsFZLS",
+	"EBoLBiAREqBaRQGIDwug9hryAdht7pjFbFO5T71w3s+e7DDJQKpRfUHVxSGcJ6gVwKeNkcjBFsdTxTcb",
+	"8mRUZ+9JZsHAdMpnJL2wMCUTXx3pyS8jCamlz0itRLDmAdwBs0NU6eH63wAoDRaH/F47D2hy6GGtGnB0",
+	"3ahrQXIZV8N16hNzH6Z/oLKqaE1ZrSbVlEpgajW8YdCRtt/ea6cs7LiHm2Sn+C4+abEIWlmU/CRm79U6",
+	"juejFuDNWmvPPKL1IAK8utok98omKfbCe9JSd5nk3LU0SScHHkBPeVhQBKLx9ce/vz6PYLVaTqUulPo6",
+	"le/SFnvuq98NtC9EJlfyHTCGiW1QUC6IdfRA8yZVAiV4YxEuFnUaFZuMeBzP8CtjN0Qa6X/ynU5ohZs7",
+	"YmkgBF8h+/zcfzyoyQg8BM1nWQwbm6VyOfquME5Fb4h1wKjY/SoIVxyRJhExBbf2OnKIfVpYUgwiHRvy",
+	"4QmRNfyB1gNDsI4YqheNIZ0OzYNYvpHo1BIfWY7SUI14JMschdfwTh4TnBpPU/M6daW9u5oKW6dUjCrC",
+	"KAxxJai3zdhGVxDDqbQrt77+NgsjHrO0N2bN41a9UW/VW/vt/aPDtq3ZaHvFG9YErFB5F82vcEpHViMI",
+	"GUK3CQV9U2VUy//8x3/mYsR3qxgzO+P2gjE4KttU6Rd1iqY8Aor/EZ3ljeTyjhGi5U7RBWSiSCpZjlVL",
+	"9wOcti5yl+Ejo8kPkmjMabC/T8REoCBLSOJPi4SqcUHQuRBhuyMjrGeKZ4hHQDVFswwCOX8E6+ytFFk1",
+	"t3laP7oRtiSpSBqaM3UpUCJW7o48QUHe+WlZfy9fwGWbRXqJIOYn3famy/Z39/HUp+tiLrkZldh+JG2o",
+	"Mz4UdeNqyTQw2g4yj6B4C19OryfGKU0F+/qeYhLFC/xLdeV2uVMNWQKEgRkCyzQwfncKlYVJ6emQYdY4",
+	"IMHg/twB/4IJ3Vt3FHZZYIta0fSROp/P9c7Un64VDc2Z3NskqWKjmRZxf2OR/SfktVYk4kHZnYXELcFJ",
+	"CkYwQirAaaCvoTc1JOgAENCRZiM1MhZnVmQbKqapMhRr/2I1MKapSkINDYhkc2NNBMybepRcJD8VMRQs",
+	"UPkFonchmLJDHrZ53lIeoGKpXdKrb03rJ8gB9JoO8aO3eJZTAPkmz5rHZ11fx6zo+QsMucyfux3jzM0K",
+	"oF1Xvedy+FSXfrJaOpwYVTEFfG70yakIPY1GAvqDuTvF3gF2Ry9/jBfCyMXIpGkyW+t05UZsTtlEbE/Y",
+	"I9NS/vkyO24DFTXmyXLQxPEEcxo50ESbuciDJx43WwfPPCIZ7VjkskNVSPiPsIWAk7gCJuAl5YKz21uI",
+	"xFQt3hsbJLzmWxtxCawVByCNqMM6MiPyjqGK8ELZ6sHpULlWWfvAHpeYolaJVYb56VL3LOvzSZzO3Lp5",
+	"KSUzd9dXkx9T5EMvHzQyuGXEG4p0jrIvxnYehRRpKizMp5i3WQjsd6+Ah4ugJicO4IAQSu6CcGhucdUb",
+	"GttVDozRfHb8WsRDxVtvpzcvk7PXlz8OJqc/cCV+aqZHH95/7E5e/Xih02mt93rh8quRSIfKPJ1SET4+",
+	"L6H73cKZY/fMFdnwNMW7AzG+g7O3ORDjmqWPeTDFzM3BhTCeSSTSfht2t24rc8ja3m/a60A33mUNyrwZ",
+	"e7rMqewKxLbZIiI+BCLiVwRuaPYH1I8XKaiNQA3HXGsoQXAyYkkFu+OlhA+IKUXym2jAU5XUvVBRfSDS",
+	"gH0bQOFC7ycxO3Xf1cc80YKO9lu808tEjX68ePsmICBizvqJkqByLW5cR6opQTlYhYQgxBbRBPLw2C+c",
+	"zKx39pxU4si8UPOoNvvG6JUI2dC+CRwInVbMdZyK2KU0bJ1gvSPBDpmSn2oDhUYL+xrbS1oiiVzgBTng",
+	"k5oRnG0acaahoZbAJ8GJJMYHqZqjTnCL9jVlClPJnqizN2Q3A+gPMLATVCG+bfRrHdye7X4DZfzOrl4G",
+	"N2JGNAScj75D9Xv34fufz0+h8r7Ovsd3oFksUkSisBB+I1xHnuINzPzMfafAgWdc6iQaRNKCVkJXJuJN",
+	"EocClqV9eP+zhxXZFca9sAM5ffv+4urt+/NX528uCsv6gX2PZmV2+7m8ExhgScf/6lI9N5KHKKfw7YM1",
+	"FFPZT81qjc8dDkE9X+VvHDs1SSvt3Yb5H9Yu/+LBooKLZmGt1lykvFwoU34kgDb24VbyrOyx2Jb6liDt",
+	"mlPmSRivqyifjHcLWaiOsmW2+si4hTXo/9HL3TVIROAPF1DKuJwxIaFzZREs1qvkbufwy9wvsvBwlCKk",
+	"vFcZPFCgA4B1xUg0ED4qQSTUqM+kWnj0/D2rKNhyyorQiABzVwPIkEXrywG7S4tVH43MpzeCx7m0CFLI",
+	"6Elv6LWaAWCRbdaCjnRAIMIQjAMuAP8NqAhR9UDRAWAC9BGmD5vnw0kCFdC2Fw1fRA4JgcKZsFuLYzhw",
+	"znMtWvfRg8WlzCec15E/biRrOR6t4s3pub82LwXhAupUI8znqO/3A87tTQvwDBwA6EdjKnFDubcVYgtC",
+	"7DWE/4VF406VbavEMlEPR3ATjLg5aXY7XPiFOZn5R1u5ShsGAZLx6BUBensAF9asArQN20dY0NcJHZlY",
+	"rGpBWLANBnGlzRMRDsNvgGFn1L8A/fZzuJDQJOrwyal6D0mRNbYSYGIFsz3QLci6M0zZGhO/I2+FFaes",
+	"UTHKMUuVqjKif1ze1ANYbh1pI1Ru1QuRqS0ailm7hGdQfo5kK0smenyUuKM0dup+pJbfKPWgwaWD7wPs",
+	"TF/cdyQUMrdYQA9zkKGB3QYA+UdocanDPx0hMlzpNO4BAtyuqPVh/G2bwYJ35GLrbtV7xoqo4Evwvu9N",
+	"i2yE+y3F9CqH/d2NBgORbAgBnp/LXeC/fZhPjNdSd7nInVworJfhHXKOW4jve4b4Lmw5tOEJCBRAcu2r",
+	"x/u2CMy56PjFbbJzHQTjeZlYCD3tej3nlJSrnM2pW0QRKOuQhZgElQqofptxCSWwsvVQLbN3QhpeWB6z",
+	"97Yo7J8Thb2nRqN5LqzLgj1n1B36CeZR65wB+BzJmvpgI86/jeWPWrLqBPIL1oHSKcO5uHtpa4DwRLDB",
+	"RGhtu1zzryWnIL/s61lcq8+Fvl0tlDT5VwEW4a22Zf2rcJxO79NNStRNZNNWt3ZiuF8vgkG2XaFYAVV8",
+	"d5KmSmJfA/UNckKzbjUsKDNapUMVE1ok4x6R/ExNHHp9X0zLe53fuQk9KlZ4L9DdbO3u7R8cHh03arzb",
+	"q/PxWNcHSg1iYVQb3Z0Cwqt0PAy5drS3yOgaaT2BveCSzrTh6Tl0c2p/UFHYg66HrjDC6RX8xHwQyWuH",
+	"OGMh3MxKUBsCIbwM7O9LEt4Lce4dimru4JV+BryAGN9W3jqC/Lv1Odjtc3uvgzsL236HL8lAP/bOu4t6",
+	"u8+Kw97u609lFXc/i1SzsVDjWGRQXsNETQYQMsADZHaBcZ3PX7BTLN6veoFZct37EYDXziBuHEYahS8L",
+	"VW+CVXfg0OOdX0XpD5NuvSPfi0GkU4o+B/7BCbKGL1tAlF8H210G3LdZRlLIXjKDAn2IDGVdZBCQOHFT",
+	"AihVCzZhOVH9Mm2ImpizW/Wri0hKg+inkLwR32qqIYjvEMTevT//5eTS/PftL+cvzt5fBM+IYT0oEScB",
+	"3JQYc4QIbZgMRAEFRmSOqq9L+V9Q/Eq1KR7vVgjRfTOAtjnyPfFHpAtLi1HW2s1zX2nNtaT9HIf5q7en",
+	"F+/+UctuUbkv2Z6X3WtLT8TbexjctK2mvDdNue5rXYa95uTPI+n7WX6FnfGlDTRtEzibEbKjJPCk70Zq",
+	"Ouep7Pxp/7m00+VNARgn6VlfX2IqWaopU1TjFEG1VBoJqGkiIwCTuzrlMwzk+rdF0pqoD3yb9rauFkkj",
+	"1Blo10gzkkPlvSs5BbNSsNk+8mn2sGTC54keEdfGcqcjUl3uvYN/Tb+uOvBbY5OiwivajwORlm/GxlZt",
+	"P3a1/YhU9l9SWhT5vUhBdldRMRcYK7DovJxNtk18rga364GNYcwBz5xOxDjvI2XWv79zPT6Gg71qZRRJ",
+	"+2fTDDBNRWLu/H//D6/9u1E7/o3+W/vtb/9vpZC+YczT3rAA+xu72bAuOLoREquMscLnWogxua1AGFNn",
+	"56kGWjyHb02qm3A9MJvbJsa3AkPBFfJCj+uozj4CYFpEVOllXi741lAcFhHTzh1c3iJhjrjM9+G95uUk",
+	"+6iSaz3mvQ3cxA8wpocpy93qm69W31CdY4o19XIgnqwC2jqNmzmN2OJ4D04jAGTezvmx39jNgC0dd0cx",
+	"lJcZcSokSxUBcEkEQxtO0lBNsainKwYTWUj9YfR3JBFL/ati/3gPVKV9wCoDxfDVJDtzbCEUVceC3HC2",
+	"AWEIFV+tlvC0P15KIAwC1yLOLRD55pnt2BlsGUuoJmT4QYvkAh8TlCU1T+L4wg77UaGz9czqtyrVCh8l",
+	"5iWNp0bFqHRcqVZGfW7elq+pqb1sRT3cmyRJBoJUdX2luWt2Gzn0zHXYPEuZQgEAbqKLh5cBdS5jzfjt",
+	"6yUHfQfg8LTfbs+D2iOyTYM+KKD/UpZQnQmHuyL6W0CIFSlD6efWV8zVKyNTo9eWCeVTzMhKlRAS3BSb",
+	"ZlJkvoRgbA42G+oxBwEbJ5FMtfWpLsD6RtDOEdfXImxTpQk9QrPg/6CJ/hu6VoD5yaI+8jcBjChgHaXP",
+	"zXg+vP9ZV7PiKu++5lm4IBZ4wVIBdCRNFmvrMQpMyUxbSEToK5bBwHJX9rGNSMT9krCbfeadjQQhB5EE",
+	"R/n3GMl68JQbN0PD+9xtVSvZO18IBpxQBWyqAD5VSKbAsOnHfFBpV2o1/DTz/SnR+/P5xeXZG/M8NUl6",
+	"AqLbAE6RVdFlIrV91DhqgNSCtbxF7LuhV2iP3DTqzXqjSjTvbK/f6LX4cbN7iJ1RGY5ylQ1Us946qDdX",
+	"t5jwgLsXUuLa2BXcAvzfB5YlBLlSb1mdzNgAeQacX2iaLRFogFYmQ1eVn4HN5Is72Pt3tXMZpRGA6v+s",
+	"BmqSsma98QyaeBxIzFxbju2Yd9X/Rm7gLzKIe9z1mIqKUhIiXLIgChEc/GoYyZRqP3jqnpHvoDeeyHMM",
+	"ZE0jKBAkcrdrTdYptJ7I3LgQGCqFbvqx0ulVDBO7yhWdVElyWsQdpEzBGhXqqVQWFACfWtgbHg3k20la",
+	"uSX+eJJRv2RqxVsxPQSITyFDWHgCkLMEK7kgpZj9OOy+6kVvox8vPvz7vPkm+vG4LmY//jv8eB69jc6n",
+	"ry/j4T9fDGZvZj8e13utWHZHLxvhP36MS2hmc++jUhLOPGoetxYjlIWUubSerr8H2SUxoheLfsrMHpsW",
+	"74YS7tzlmDZFk8os8JIJtfYPVpjPR1DlEDEGC9JtLQj3THkS6rZf1+xtIBfrst9Z/Ed/hmUIOSWzKtvM",
+	"pZOEhvpbZ3kKdkqX967ZRFJvT36cvN+I+v/ScXj9r5KhIYT/3cZxPpBqYb8b47/4kbQQy7Zta39vhede",
+	"jHlP1LQwR9jIrJjLwQR8XtuaBpAUVUodiL5IoGlACsfCBOVYmgWhqJ1cstBI32CxO8/tJg9lViqWij9S",
+	"0Adczmy7XTWjkc+hZlkyQE8glK3PJLqKVY/HQC1b9l42YY02490ZpqM5tujOpNHY7f0/oeqZWzLzA/hI",
+	"4BdQZY8fXGCVAX6+431RWb2vbakP594bnFqwYHZR4+d//r3Z8xbs2Z3PDYgW39Np3IBw0UzFByNaxaWb",
+	"u2Z/g+esZAGZa1YGcDAv1ez2/JZdF0fIfBeBIKhRF6tLn5RDN4DN7HwyDzLPHCqzG0b1MtVtzuhLlYzu",
+	"F8YNhFK+Uc0uj1V91iDwe3DyuvhOyn6NTpQLXIk1YAoKD9NlvoPaoRVaazX48merubvBNft/+TNcZd0Z",
+	"naONYMFwny8FX0Hb2Pkpqs/evzxlB4d7x+y//2u33iKsLhXOEFXbjKVKRd8/Xrx9Q73IvDfMjr+xozuS",
+	"j8eCJ4RrZW5iLoVwyq2nOqhaunQzGDoSUDPekcFoEqfRmCfpDlwV8pS7HvrASJQX5hMzk65Ft3LWo4YS",
+	"9RoLIMUN4Iff2VBNwL797//aq+8+AyZR7bf+AxOY+x1O2YZqrEMB+AOM2ZwrEzVEZaFTiSAPPrpuDpeM",
+	"neDyYCi/7MnmARDpIvvGm0aA7VKRxuw9LGAk2Uuu05N3599olk5SlUQ8rpubnPfz9fUxQskAK4ADVLel",
+	"7LEamFu5wvuL81dvrs7fXH14c/r2zcvz96/PXnyn+v3gWZXaHRMjNXwYHxx3vjvabATbZglDDpyEFn+M",
+	"Yy4J58LWTiDUBJQ1+N2mFlcjjuQ1TO1ELsIAccIhZX3ew3YCragcIlDpOGh7VWzFczCjHfV5htpQuIx2",
+	"py48cK5l2WNB//uH8/dnVxdnp2/fvLh6eXJ6+fZ98IwmTR2jaK1KYRlFtXn0IOHENwpd/9XlwxYyUXE8",
+	"Ej7uRNv3rzRhCbHJmCnpbG8w6CjlX58/ODn4QmiVpSPUzA4RNJ3gV/A2ghyGLs8CBpklaOEmGF5oqxgS",
+	"OgxzwYTCozg/0kT0E6GHqONhkAfulOe/y/OH2LbIKCGgFDMquiBjWswAb2EBtWhjp0yO84xdeJDZKkYv",
+	"Bqt9LeYL64upeQBh5rJvOYuVTl17TpWlU8VS3tXPMuBCa4S555wgYSSAbtABRlnaTxGumC3ElxbWqxg3",
+	"1cM9DMVN1BP2nRshfXTQOgKNsZd79bkfoiAIdujD3P4peZWYEvc2KhznQSJEWGcfLMkkblhofwa2XsaC",
+	"/OYc4+Jj/D7QsZpehWoqAwvwOxc6YalSTPVTIb0uLAnY1Roxtew7ipUciIR1RToV2eG0ae/ntqNK4HkG",
+	"5Yc8faGQkQgDGA/Fm2gLFr6NJdCTcOT23X62n+dYNI1NuAThk86fBQSl97SIvxiYrZRp/YWXZaUodxII",
+	"g1DZNpwqEonaA90e8RlsV7NCfWjyYu6zHCAcqTYdmU3RVSn2rM9DjXqv0Qsg2RxJfm0pXuWtCC3o3jOC",
+	"kFhgEnHt8hlkHFXi60xy2ZQTThC/DrAi0MkN3jVr5YVCcYzs20BPuqDPzXbzcMCfVc32N/eXyq05oTPl",
+	"pFLV68wLRqL9twAL/tD8Ocmg4aDJ3UtWOV6ANJkhjJmCXV9F5CfUaZzatOEhzX1HVEtt2O2OnOQPpusv",
+	"RDJXHF3wXqTJrAaDIVKgoZoyC11qnlpnb/Jdg5TV68isNdIHlonVYCBCY6sgwyv23HPcf34POTDeWboS",
+	"znSacHOMv9GEf6A7MlSQ1YtV79ozP9QkhSW0AaYAljVwNOjf2NcLdkpAyXpmU/WBxVbHd+p+DXlXeEEO",
+	"1J2iIsbE8PvVR6hXuPR4sszc/TrPAQIpKm1LRWnBaayRnIONjyOdWjrBE49n3Awfm0Ay+5o4UUSA5lMV",
+	"jUaK6GPxisOWinCtgkRg4s5qisPG4TM2jnp0QPkkjITs+bgujs/dC/I62MacxZXPHiDhokOYPfnw4vzs",
+	"zenZRVBnby2VoT3MFLUw59AOACEcdLaUz72HgWSEdQRYmEj2VWCxtVz+FneNWUZ7PLOqYLsMjiQnl65R",
+	"SZ1ZACFADyNzwiIhSJWaV2ZnWs3ZzylPjBzH051tRXwf5kXBXoZCbLv3AEkScmksjroJT4iCEpBxsGQb",
+	"jRndkYGHl+u2AsVQqeWDfXtpw7UOcMz2JSO8NSeDiGRdEKqeDurPYKl88UocCVAujZXTtgGZ9m2QA1Zv",
+	"s++5jnoBw6gFsD/h4YDoE6a/AAcZvq+6r0DDIK+1s6I60pO2z52f4X0I74W7T3BoQf5tkPYHRdKq79ab",
+	"QDABL6MjXee3nS4WeYOkjdK2WVJ8qFUdQNeAsj1a0kt8SSGte4ylZWhofjztZ/AG/eBZpk6het9hiHho",
+	"atdS9a5r8P89loF58ZivPvqXGspQYdyEViA/kvf0YdlQcpZ9pTr3d7ty8s/k1x/3pze9y9/jf/6wJ/eT",
+	"8xe/nJj/fd/qNq53u7u/NHqjl5N/vjpOf5Vx45//eKP+iSG+aoU27RxlxNxevitpxFyP9jpkBdX8Wiza",
+	"Od57wKogfAVrhC9hy2XBy2qlIDIzV0Py0Ftlw6Hff8+Az8adjye/xHjyuT6X7/d7p+cH56OXjZ9a493w",
+	"dI2Ecp73onGPm3vpmmOQnN5fV/AEi9PXWPTi5BEaHcbRJgHrDCTfGtgyYzwIM8ZKrIj4sGGi0jReI3D+",
+	"eQg1UCcROTbpBBstv0RC/MJgOX2Xxcp3IrOZ9Fj00tv5M8CawbphBml4ZBjEvQym7uHBQYu4MEgxaMvg",
+	"ABYZhLZmeAVa4FrEN44lwlnoiejHooehWDVJ0Q4NI50DJ9e2boeM3Xm/FQwe4zGAdVYlW7nMzmJLzSyy",
+	"NL0bx0pds8k4g0J3p7bqgGVzPiqtxBSBzvUE4H6tm85O1WhsLMaAT8KAhjrvLAAHKs2x7fk/VMWDWOfO",
+	"ojYG78zxVWQD841sSnxWM7Q3xFN2QIVo6P3ZqfBeGt2ITqXNkDU3ID8c2TuMl1Zn0G7QkUEmNAPrmIJL",
+	"B96G3TBtijXMRRcxZpSPUdZZwHs2HMon6fAqjUYCfGhwoSHKZ0tLXYA3GkjwjZ/70lVNpefwERu+Hz0Y",
+	"CYSyDsUIqI4xvz8i8rS9w8Yz2AovYez4KAS9814/+gtdMYikpgSH1qOroGrDJJR7vY5kCGGPwN7oylej",
+	"ED6xbodvknckBoTIpco2k1Q5tjFL9o+rJ1Xirx7GZmC7WeC5vGPqEJRp7+fdacqLWSTnJLGcNu4Mm3eg",
+	"RrYERecgj3BR5v2HekfaYwAHkh44D9qUoUNgBAE2M/IDWz8BnfUi5yGTdw/gQODbmzORZW53+BbygxlL",
+	"2QG0+f2cebaGyXvulmtdXrM17EdaOyNg5t0L59qXrSF2yTQrVXcD7Cr1emZ+q1b4JKQiuPbOzlzptPmW",
+	"DkWl3Tw82D1uHB4cNKqlBDpgjNqfHrXMTyOe5q+NoO+l7IH/SqNKu7Lfb/QPuseitscbvdoe3z2uHYeH",
+	"onYcNvkh3+0fdvdby61TvU5Hjp50V2+KKbJ7F1tlPlUrkSx8cVbzFL0w/DmqkU/VipV9xa9+TrgW3Yle",
+	"+NJXTG/ssHlwtHuw8RujxevWdnvNRu1Q7LdqR+GeqB3wZr/RO+62xOHh4hsDvvk5sW+8wSKZ/0DvabPz",
+	"XooYO28DOlNk67A8QSq/Pys4ezCIjScy10hlDGHrBUzGG3siaHku80KQ6SPvcDQax88w10y4DlARtmBY",
+	"tgmux3Up2NYqNN/hNx051yJQZyVSCE0ZNJQRnVLEfXR74H45LtoIQ8/zpjYMMoZGXHevLFMWa8VajYYj",
+	"fc845jtoNDGy7aZ8RvYZXuz6IjKrcMEvohp5Z+ob56lL4fB8ys8PTSOdFPlMMC/sn5inEvT8DsrX5JNA",
+	"mf3m2hTIa7FJoCplk/LVMplbhdfplM9sLQIEnpvPihmbzCwfwNgrDNGewUTtPiPk0txOLDIA7xC7WjT1",
+	"8oGxNWS/OWA9vpmhV1ZnR1jh+Ja4nIGnCCEvdLemfI22r634vpfAUVYb7HbkuhLbJgSX9oV90CI5l31V",
+	"3hR2qhLB/vu/9uu7z9qM+OOyIgEUvbYy0jaeTussIHiVgPEw1B0ZuFaJK1dIWGWB/S+i94RXPKUQArSI",
+	"j0TKoZTyOQsAtgXvlv1hfomMKbbEMSCSp6zuM8BBOx+1mIHdJx8aQfylO4MITXEDq123kgbWW1oJ6eKX",
+	"aiLDbUPlag2VhN8zZ9h8HKosirR2OfKtXQTdGTNq06ra0qNRb7oySywrdpKVIjE20ZvPBHfkt1jYvN9g",
+	"Rju2nlliM4h4dlU6LCSfVzq/Ae+vUwGGucgoUjwdT02uocLsyD0F9unJn6ItUtJdDvZdWw4gl3wr4INL",
+	"WTiuDijESqORqNqNP8f7YVUZuDPuUyh+AN8EfJ7AgyoJXC1Vhm+vWWC/TJUxq7OKNzMKF8Alb2IUQc2Z",
+	"hMTSWHDIvGQV7H1C+jOquCMJZsYMj6Bz2UhwCVhQFpj+d2O227lPoabJ0Vr5AXICsbBtjlRJp7ToSLzK",
+	"thUYlwMcHuRxhKXsKarnAsFaZUM1xVi+MTg9gHqiT6mzC2X7u2OlriGP1Ko2Go1cZmmkzEi6YqZyLLrG",
+	"DWKRDMUfTPzRiyehEcvnfdYXU8dgOOIpVev1ozh1lC/I0cI1krAwgPrB2rYAqFKDqrF5hnyM5e/kNnVk",
+	"/iWjm0ZE6MQDHEc6zWrjsW4+f5UxxCdxXAX5D9/TCkSa6aFK0jo7N5MSFPXvyMDm29rMGP6QvYCAPKQx",
+	"ekqGV1jZSt+b0S7uZbtfqyxwsERYAQkGlv0M00SlGE4f9Gchpan+WQHihbPROJ39guoHo4v5U/0uEf3o",
+	"j/meFka9oPlGmKrtt41FmoJLrMVzglTpI9OD23b5ftuSbtvfl/Yg++Cf/7fT+aPRKMb8rBZLKgwGLGZa",
+	"vzXL8Axr9OKMoVpJodm3EMp9lhs8oUoVjd/ePDcNG8FUKhZc4vhWehX+sPNcFMQ/Zfa32bZza77SUmMg",
+	"t2S5myu1mheOj7wvr/WIpFu2zLay3OiLNRc477Tcusyrjzff4nMvY80JkvsYapZjt+oJyh0j4h1XCXaL",
+	"5F8/oNw0mrVG87LRaMP//bMM78EXYrkBGwsCoHeMt1mDdFLV3y97G2+XxTlRVt3Na346u+tOB294//O5",
+	"tLrgOeNsOBsbxZMY5WzMDIfWAmYCzllmqiMzgCLNxkrrqBuTz5zN1aU6SvaXSvKYDRZJKXelkJORRQuj",
+	"j2revz08vWql5v31W25BmgtAH8Z4NPeu3XCciXnIh+zG9p8vhO5hw06lSqwP4Unq/9v7xW8Fy3wSa8Vs",
+	"D6DwrM2+Mw9WPZGpSnlcvGR01cLJvE8utxWgC50CcdiFJST61XlRaC/oT+L4iuZ7IiU7o6HMQxzeQu24",
+	"DKMQ/kn0Gr9VK1kMqnxe9wpEaLbW7fiDmeGxxR/8EviD/mG9I/5gWbzpRM6MXsbif2JGQ7he/JMKZiIN",
+	"JOrP6TtMN/VipV2rLbbeYBOxq77pyMArpsYAaWYQI8h7P6LmSJppm+4+kdHvE1E14+BJGBOUg2cmU2FX",
+	"FKZD9IWQ31IqFvxvetRc03lETd0co8kM+7KydiayuCB55YywUHSkLYgbAbsq+orQMWXXLJKDjN/daDAe",
+	"GzcKO7ylPwBI80HpFmQJMXlCkDxmcB1Z2nJOmTxLHWfeWZrM2EEDlDwh97ChmiSsO2MklwEUqCe07k9i",
+	"SKwo4BNd0orWkSv1omUDiSAMcP7uZi8D3UjoowO2c7BntPvO3pEbcSpkR+KYucbG0jo7hR2kvZZ/u20c",
+	"piQ2roWwDlDT2Su/xjxLC9fnpY1falVDcfj+OYLEUQzD5RT2Wq06u1Rm53UkMRH0kCY214yZlasCSy7k",
+	"J6NUGEkblPepfNB3YwwoV27lWixH65/j81/UMusolIekptsq/o1eyTJaOZIuG6LhbICCc5/GwXq8/R6v",
+	"uK/WrlCD+czi7+e0Hv6izk70NQpyp1ZVQiXV/kLeiQO8sZtxgGfmzTLi76LJ3Afxd/EqZCUWpO2dxjOa",
+	"Ny9/53bVx48fayfeq7xtd338+DH3c9pkx3d69fYgXaUc89oen7wxOJxdogE8QC7hkLd38Pjg3TG9Mxd8",
+	"4zjbB6dK9uOoly7dBnMTuy/q94UFyQLQYGpgEY9nkUGSERs4qbZoDnxmyh2Png0Fx1ynbLfBQj4jP+Pr",
+	"y1dRR9DGGy9V6mrE5cyWsuv83jOmH8RvUqUwK+Gfa+zxx2AOWVx19pFHaRbmoZQNT1MxGt9dDrW8/Xep",
+	"FHtthvQ+G3r5Rlyc6L3sRbssaRJhRZlzVRaWxqHHoCE8J4Y8u3bRFbogDBOycBeWN01muShJ8wgbDctY",
+	"uFyELJLpbgujY9FoMqq0d6FF0WgS+LPpltQIkwFq7S/lpX6qljuqhYwyjlA7O+y+r2rd12Iv1X6b5Up3",
+	"RmIZ9SgyOuYcRkRcM2+Ox7FfyKlZNBqZc5+KeGYcQqPJHO/MRIbQBnWeFniti1APnOADBg4aDLBZfHgH",
+	"W8iIP/SQChjMl3AqjO9DECEZGjX+AHuv5ryyRjMriTTyxDgWetLvRz3oP0Cqi0xXRkoGWIsZjPgfV3wg",
+	"vjtoNFxfTm9oVLccCK9lqW0hzQB/idKrHhSA0fbgc11mkLHGgCZ2N3CdCfLCc3SdG2sxpOBKnc+JmYUj",
+	"4Z/HSbHh3rzB1eMSiOYAl0wRHpU1v0ppX1+LlQlfPTS2x8P3ukK76s9cpyf+Un5NUTDPIyqkbx3NNhcs",
+	"5ktbH1Wz3UBljK7+DnDYKrnK7gydokpFznDCp4WEVEX7rrH1e7+k34uOyzc689m2NZCrntGiMPXHoWJ8",
+	"xM430Pj3wyr6nAVyEscB68WCJ4DIan6cjzRXvX5Q1I3wt9+f5FF+kn1AAPTMmOflrJ90xjeM3s0fPNVn",
+	"l4marbfXH5Lq84uIH7sKX0b8tNq7DyZ+nMX66Fg6t0WkSyTjMqbN0YxZute7eUU7PTM88/Eq7IpEAkq9",
+	"+knIxjxJI9sO76NJ0p6sLjTOqz7gWJcVoEahnqNk7EjHyfh6ZlkZS0r2Tu1kHhPn4uaYVZbBa6jGKzIw",
+	"FtAHO9rgVeynu9UH0Ou5vUTAbspticDnNbygPmA0c+vvCRd3tAqFi/u2WLjs/Ok2+adlcRiPYck45VJZ",
+	"6N85sdLOB2SE9LIIGZcR8AESzV+BwDCSKUz4lMa+sjdPkzJPsLeQj4UQe+Ngs1TpVR8aU/JB5hw0rLFx",
+	"ETYawY7NO8iecvdM1l4WQX6jUvaSxlMeOc5GfV/Zi/LpIkuSI9p5grbHR9rtWEVMZ2Zd+XALl1wmAb7J",
+	"oTJvzp025umwmDpthSD7ZAK/9AoudwuY1X7LCT3yVP6sjCcF5tRrCHFiCZCFBId4I8Y467avHe5SQ68G",
+	"z4/eoeBnYI0q6MkIrbmvsQ+Hdug32t7yOfMioMB3wGfaxZkAIdzVBqk49KOtUqXIs2FZ3tCvsJQM9KiO",
+	"LKB/qHpgxQB3C6XxAMQUpT7pYVFo+vZg9Dw21nl/gfvCDCqbmRdHrnrFWf4kI6lTwcPnC0OyXT71jjzJ",
+	"yq4Gls0Bq8EIoZvC9Rn6N8a0gVqCMvtDNUmoWspimbkqMKqVKhsBS5UqLPuBF3MGO++e635UMlha3bOy",
+	"ZIXRof+yWlihVax/bYdzpAndDSop8CRk1XQTCcV9nEGXE/HP94bYOuYnFTxo4LkdtPWfnQ7b2G4A7Psr",
+	"D4Q2ZzxYUB+fSgWuWFIkYbRuWnBtvm7CfXrnuolWK7M6PshxonpCQ2yKnck0AmiucgNkbvr3ZYUsrFd1",
+	"flf7GBj1lfFH14ce/SpCIfmC3PtK5ywq9R1fHZeDBpGKJ2FiDoKj43U4mFPuJBVlhOYro4GVhsD3LVcu",
+	"s1V2WECcCOC50lnJC0Fw3qeO6shiJbVMSxYA4sAJBBXwi7+IW6G/YWb2Lp6ceZtXqboi62i5S7fQWgpV",
+	"CblcvMWUuruHt26NWsFkHsbTK5i+BdJyy7BZodnXLmaNNGPIaUEuC00YMugLIve96KkbkcyKRa77dk66",
+	"3qwcgs7cGzWVDC8kX4OnRkJAN38bPQ9ddeiv9m8f3Jn8JhRn06HqyBEPBZG0lEIdsDsiHRiBmoM6gEl4",
+	"QAdDPh4L6eMafEAcNyp5GWM/pkcEyxNhJ1oWGrex80cVGscO3ZXlyLLIdzmw6gKe6W7tsNsQtSN+sFdr",
+	"hftN0eCHveN+0/x2fGW3fLviADsr1Qrha8IuQ+xNHSl5tQ5WKqKqmSsANKGCbu8A1qzSmyTxzlF9v96g",
+	"JOJaAvZeu/xgH90ew8ejuY3gf5kIvriZi9/T6S+UyvRdXiYTg9xKQjkX+dFz1Q9Vy8bopLNtrJvaumRU",
+	"CqBgUJjFoo8Ilr4W5mlHjoxV3Gr4/HYEDRBpD0ICTNtmo0Hca3hjoH9M1PQ5S8RIYb0fwkumbDLOwdiX",
+	"CNGXtCZfuPfYP/q81uzti9ph2OjWjvluv7bfPRKt/kHvMGx4gilV6bhSrRgn4cqoiaIHtuwDSVS8Gypp",
+	"Gw/wDQHFpL4yb6fSbkKdshYp3GstEYLraPZqmfWV31Hbgqr7kQr5VfWkg93YheLBflkoH3b+xH/cltp7",
+	"D0fuVtJecx7nqoA9ejHwcf34coHosBW2HelqsG8vnrb0itVi2JGov0CDqKSYi2J7EFgbhrEL3GazaC8t",
+	"UMnSzMlHagxGcGEUZY7fNT9+IcM87A/mPwpxXWR4Bfe6stnWu8I0lGRVMymOkw63KVVL/jfpDWl5nmAK",
+	"NT+9J5g1RcE3L1LWlb1lFee3JlPxcd9oFkRhgJ1NgWfKFCdWbzMqChKrTgvca2K1tJz3VbSSMkExKDEq",
+	"+RT0gZmK0wcb5/nonb2NQzZGI289y+1rKw7+TAbxxutVJgppOz2+wt2t6nsQ1beth15fuxLh8gNo15y7",
+	"g7BCaSRWi4hkP2c8ZeNE3UQhAsBwrG3U0UBCDbRaHiups3eIDhNH8hqJuqUDdu3IYIeu9AZYWh59ns3h",
+	"80Yw5sOg/VbtkDcbte5eb7+23+o1+GH/oL8fgm2h9QRezjBNx7q9s+PwwgZKDVzXR8y7orgfZDWRbl9J",
+	"pV3B+yIL0r+AlLLSbDaaB8d7R3t7h3u7Rwetw4Pd3b07xk1p9WdlodPL3LbZhjzuJ+QR+XveCoV39jwW",
+	"i4Xs6zIZsPMn/Xu2Skmz/e1cUXOxCMAkf3FDtNdXvkZDuN+Esb4Ze+e+8flSvUsbyJnyGYtkHtAj65Sj",
+	"MEDb/9aCvvKsAgZb97jMFhmxu+35ZuKPSKe6vI/bHsuV67/dgwBOzojlbbAib9LYFXqyNls2wXsoyAB9",
+	"NeWzq2gRPYjKagC3wB2XnLC4ELnjQPkVlaC9sFDc8rkLNPzJ3ccbQYTD5WvyFO3cD5Lep9t7m6izjaNI",
+	"EDyi6IqTf1kw6dyzPYsL9W+x+RbjSZ5+fbhSfXNsrsVMl9fyAT2kdpiM14Io6wLJb6IBN55bLxEwVh7r",
+	"OhrDAQiLEQ+p0m5Bi79EgCFAJFlQwdaX6UhHdZBnmIZMptPCdlg8BvoGgkbPo0i63ij6LXEVermTej4q",
+	"2JHmL20voBKZwI8/BfajLEURUPyCKmg+WupzEErW6PCnC+WJKeDC+Hmcakdi4UzO/NBDNdXIvf4UYnk8",
+	"DN/h6t4lkpdtvkq78menEoWdSrtTuXnT+p//+M9OpdqpJHx6vvChORbw2XjSjaNe7VrM8Mc0y06l/WeH",
+	"amZe8JT/ePH2DfxezH609+BpKoxiiJR8C34T/EC13sAPPn1aSCSvKv7fiKldmYdA/aQQwUPHGltZrHHs",
+	"3nPeN8U6n/lFyifboYz5+9MXtbOXr36onf/408+112/evqv8tvJynoShCJfHIWmA98Kk++lxWMLLr3ij",
+	"3lnVsI3LbWKvnIQhmaW48Z2pYpe12FKx364QkLOqaceBj+llPL4YmlNjAj9UyW0q/NvgHcjGn8Ts1H1d",
+	"H/NEi1PiF3qLdzPa3AjIwJICT0EXpSzBp3aMgRpk8p7693iepN+aV9DmRcn2qgUexCp9i+92mYNciywh",
+	"7ZNRjTrlSeorx7tEKj01BX6sFMS+T+NRyYWIiXscGHY1mJ4/CbONHcknFVHmehf8rz9VK+6NVNqV35v6",
+	"l8Ev8qe/N7ofe/vx743Rrtz/8fej2et9dTxp6su0lfzj8N9ne/zXsp9WqkY50+57Zwx0qomNB5V27dCZ",
+	"tpkGx1KtMYRnXTFqPR8ctZAR4KWZUafRSKhJWmnvNsz/cJpwgCI9jvnsTSmA1+sXZ/u/fvz73ut/9dK3",
+	"H1/P/hk1dl9fvhn+/PGs+eZff0/ftD7M3rQ+tH791/n09b8/NLKnWx7/Fb1B3Ahzh65MldEJfywBmQdV",
+	"Q1+7krgw5xx6cD6LtsDhlPRlX/Jr8vMWmhIRf1OKKbZXna1WYPXcv1kHeqscgd58BzW75wbqjryzDEZP",
+	"7l3WXLm5i4JLcLWMIECKaf77bjQYiGTDTmM76nWajUuCvX6nJWG3bduCN2wLhpUG3sdFQl5zuvy1BmwN",
+	"aPQDIePx11PUFEwehKjvQ/PffGDadgw6OPl+RI3DxqHhvbSsxzg7bDxlseA6ZUfm3ZtriBEy6zPObdwv",
+	"22u8uCJm30MB/OJ6l3ZeFyz1l+rhXhAcX1cv96f7yjCUrqDr6ibds3gwnnxrt7cz7r+p20ZaahRpKW/o",
+	"BttASHgRc7FKtjRUaWGqb5Q1L1SMFKZ1dsZ7w7z3Bqh40NMNRGkdIDV3jqFvHaATiBgmEEXlEGV+IlWO",
+	"sAS2V/QUXs5d3cD7jqrlR7eEEAee9xeJrN21M/1qnpp1aao5t1lhl8+1g/TUJIaGWbOdvkRz+tx8Hiol",
+	"nRMMT9JTfCXSAtn7AGV+rstlSUnPmQw1tdkU+39VxL4DjS2Brj1chHIXMrzIWmpu90ZO4jhDPATzFHjX",
+	"t3Vid9xaP6sBU5MUXygwJnrbyr2hwn3lvi2D/i8GLrBvET186GhNRE/INJ6hf0+Fnwvtr/jbZqNRLyzv",
+	"LN9Od2jAN/NsVaoVPkrMgoynxhTD2vlRn5t1Ke+sXyW/RsavTewj0o3OX7LbyJVurtNUX9qwv1qV6FL4",
+	"79/Ke/TvVilKL3JZoaj1Gexe2oqB++qQdWdoXRlQqEd2/sygID7dqlSMxphTKY5bAvA/sqovSBMh5oeG",
+	"IgvKJaG70U+EHmJeyTF9iY4EZBIbGFGFqLiZWlq5INKOGJCqHoVOeqhqyIRcdKwSpHV5slWQbn5PMH9t",
+	"rQLvRG5kFtxaWedMurn+THuT4DnBTRlhEGiqw/MOPB7y0rK7pcpxsezOA655sKo7HPFKbTQYGsHaNx7n",
+	"p1wIM+KDQFVdvbj5hi7KCJXL8UX2G2UdNO9oJJc4hc/bRTNvGx3WGq1aq1naadOt7faajdqh2G/VjsI9",
+	"UTvgzX6jd9xticPDJSbQ3mWj1W408r2Pb6LB0BioiRirJJ03jbwztLnZk1vcZcaP3fJbk+c+TJ7i0+VJ",
+	"O9rshbKOvjOSbknolFOJC4QZLfMh/gwMHM3cUQNkaoSO9ylEsOtDRwNZi2SbBWaSKon+Dde02feCJyJh",
+	"Wo+u/uc//hN5+r3IJMZjoxSCrM8pmgoNNtQ+Ys7/cGnnje1cwYkMuRXISAOfQcOBnnf0jolgfAQE99CU",
+	"kkmsrOyHqFOuwYyjoPBEC/cISzDlU8eByNJpFMfmZ9AVRMKBeokDKysieRXymQ7gNwCucaOuRci6Mxbg",
+	"v3OnLqiy7qwjCYMcBriDPwsIJW++trjNpkORBZktvxUg3GmR92LtjxxOU6ys9UpH2qzySfGOpDWSijmY",
+	"JhwSbiDzud1D+KBQjDjwd9ptw74N8vGf4NmTiJej7si9xzuBgOe3TqV93FhTC2wk8L8wz//DKtdcpe9K",
+	"i0h4gMaK0qOrxtL/tU6PXv3rorLZun+M0uGl+CNdqmytQIs0yFJiUgUSu79EZmNbALx2ChfOHOPFwnw9",
+	"62KFuD3qj50/LYjm0ljLXPTEeQcuUsLmAyXshA0mPAlRORjJHivQoxFCB0JCHiyMvkrMJ6liuw3SD5qN",
+	"VFICi72ggVeOuuCIM5X+VCoeLya9Ia7Ek4SrMO/qfk7Fun173hYPFn3Z4sa927RcQQTBwdg+YPwgHd9a",
+	"rIEFE4lIoZJCslzFN+PjMfv28u3luyozptVBa/eozS5+OKk1q+yAhdEgSnXVO8HPcr6BxqZAi4sP9Dod",
+	"GRAu9qVKx47gPYXRBFqkk3FAlaR+UYcZCNX4ewbm06niv8RU0d3CJIVJoblMze/JFQVnO5NGY7enbwbs",
+	"j1Es9XcdQBJp7+xMp9P6dLeuksFOq9Fo7OibQafCbiIx/V798V2n0mANtrfP9vY7eA+BdzLbm4XfdSqv",
+	"99je8PCmOawd/rtT2fF/A/eCvwH82ey7Srvy4/cXH3/dffHu7Id3P+2++8e7+b/ht+lkbGz41i/D7qtf",
+	"rs9/eBOHP/wyPX91PDp/9XJy/uplM3w1jLvy/fjX1stGd/d88Os/vp9WqpVJElXaFZWOzWtp78Cx2EHV",
+	"1uZS/i8cxne3DcIMu3WAqCvf4eX4EY8HKonS4ei7ix9OmvgZnozvDvCvsUgiFX6321jd9DT74QLmXGBu",
+	"fnQu7niMu99Cs/OU5Y4Xfru1PR911b/DXV4Uzg9Q2QHHw5JErNLvvagxjCZhgZNrASuq2o/6ZquGImBU",
+	"ApL6uxoiUcVd4R3pcG7XbpheXoRIHWNAFQfFkWbgxjfFgWjVkVAlTWrK6rpcHtIaw9kNzNwKFQ6YGFGq",
+	"rRWNyUhINz6BYEsmhe7UFIG6qnV02DhqGctrEWeXjKZce/AdFMZaIvoUZ4l9bo+4Cfs2wMevpgM7Aznc",
+	"KrQv2Z6C53KhW4JopqAq/7kz5yNNQXj0Pxc7JyL0TNEyne+b8O9ZZ6dD0bsmknXVu7ZiNxQ3ka0i14Jg",
+	"PJCIZ0GtMKmmtzRd+M4HsvPOtVyYgX7ZNovcmqGZARJv/p1okdYmY7OCxI5WJZWGOMBzyEdrvRzzXufv",
+	"bm4L/DoM7ReklS5f7bnL8suMU/qq1vnemln8bQ1oNM7WUIl/cvL0hF+70foykpG2GHqwNUrCCvdtuf5J",
+	"ZD9LA5ov4HO9wKQgIP8Vx3m69Gg0MsIyFfHMmHqR9lD3JjKEJlcL0teRPByZuacJzDD7JfEstNle47jO",
+	"YASRHLCZmiR+rdpK9l5H5gw+TgAN+IjXIliWmXWWYMZ86RjZbPcNXKmRVtdyIcEjdhss5DNdZeEkMaNH",
+	"MxqSG7l5wxJBWjZKyxnlcbwftEhWjuLaVYq0I654QnFcWIqsM2T5JT9znZ74i/6YA8BweItFCR5WD9bS",
+	"723L5m/2SHGHW/43t9WeGzfNlVJY1m9rKuT370CkxZv3c2C4F3FPI2YFfHOF3KveBf1JHF/JUniKVZXp",
+	"sgpv+CcJ3d+qlQnA3i+f1zzV2qpqFY/K0uLLJykZHvX5Liqrei94eJ+H+9YcT9ZYEkThXLnopLtWuejy",
+	"o1KQ7LFMhJ+F8wO7gnFqg+hGSNaPRBxizTsWcoFVACyaz1lgnPuA9WLBE2OAwI8JyBDGPRIpD3nKA8yi",
+	"QpdgCDG9jpwOVSzq7AVIKWMZeCjEYFXlLCqeUpztxBVYgVzBGyMBaVluuQrhbXEjknybUEdSxarmM3Nj",
+	"Kaa+jTORGf0uJKBgRGgR0TdmkGB1z9SEhQrjaEFemgZ5SOac0VN11prj3hKSCPY8QGZcTVJ2QRVBronx",
+	"tCs60lV7SZVAxRfeFhYIrccCUwpFrdNGG0bZFpTMvM5QfXaZqNl6Ynr+jH4tLCh31qB2Nb6MBm21dx9a",
+	"gz5appUNjO0Ngl+uU86PtZzkAykQac9Ej+d5FYRYcN+lHGsbXHjktltG2t7z8zdt+0M2e8mIvcXg06Kw",
+	"LJg9hJrnf1SI7714uzo7GUPAyKclpcbQLwPinZ/I/QWMPA94Qc24FNOcilHJfHyvfFtumXU29lQJhuXe",
+	"jNmCqNZOzwx6VfJ3bDWmzp8oAQ504NihInron843BWXUF6CmgJma94aAtALWYhIKSxwXJSwKdZ2948bM",
+	"nKrkmnHdkRCLiiOdIk9yKb2OEcCndjqPiWbd7+B2wqS722vWDsNWs3bcP2jU9vleV+zyVu8wPM7o1C2c",
+	"5FCNV+z3zqwFNRYSHIJxovpRvKKHfbcWI3o9t7OX22259bkfg88NrUyE7aathNj64PdRb7koqXf+dPLi",
+	"VuYj/OUc79GcjG7nfWknsD13u5oxGCANgrEQtXGzbSy+I+f7jAhSE9xwsxsWw/ldkbUrAZkI1pl4bVlD",
+	"24sGt6myVKm2V2Gy19gt0gXmPmHCp54+WDkfQIsMGTS6jdySC2HXecr4IBHGulMufW2f8hSa7PPoAc6C",
+	"UYkRJ4tLgL+iI1Z/oiboRzoEULmAR2Mr2u8i2qvlYtpM0Yn2MiKf5WZhwRwy4/KhFRTWUNWg7xQqPP+C",
+	"kfPCotaXwPdDqnM6VNTApFOHYuZXVlpVmy8xrbMzW0zgVPU8AENBVWtHZrFxiL1xFvKZ34GNBEJ4CY5A",
+	"19kHiGin2Fk83/KMFQVoNOQgAJWlVIShdGTW+TtFKiKj9nuCxmf7k+1dFgCDMzIjlkajkgYuLdKslGNO",
+	"x7fWhajUIl3AYvBcn/VIp9/DOSiJusCzYB90xWAit3HQ+4Wj3IJNLoutPT0zBc7aIkrv/fqh5TpvtejZ",
+	"sqEtEk/n0HOihLrpqHdhqKZsxOVsHnGVJ4LFog+wDx1ZhF7YamRS/lKR9AdUHijIKlZT5mso72SBL3GX",
+	"RuJKpfKDYvQ8WKV6Wd9bvnb9t/ni9SvzNirtZqPqqZe1Qma4jj9HulSX5PfVNmL2qCJmDyivtnEzENEe",
+	"A/kqUjr7uZGZlsaaUhw9Ln3a8GXyuxQ/thzdzGz3c58v/XNKznlU16V8sdCtWmlDZ69u7+zQPHUdufyp",
+	"7CHmXVFcELGabLWLX2lX8L7GQpsA12WlXWk2G82D472jvb3Dvd2jg9bhwe7u3h3zE5aMfBn6WbZBtqL2",
+	"UYla72RvxewDitmdPz3y6FtTFI7OOp+k8KRsjm99CUSca5rIaMm9qsGscwJt3rDNuGcjZyB3jgaGsOky",
+	"ym9jFGvhdAITf0Q61XX2krqEi7CCMdQxiXHTUUuFFTNBRxoZPvvKEihZH8V5Rna+Wv7ELRWUSMaRvP4L",
+	"wxEXovbaFfqLZEzmJ30PgSEwHqZ8dhXJsoIuPA5WCuQEyIXIHXLytVXCiOA/V9b0hWq9aHL38ZbO09vX",
+	"5IkGhT5IeqWZVIIi8K3mv9/slQ9ylV/pYNGrCUqRspc6HIuz82yMh7dt5E1kKYy3eS0P6ivfCZqzqoss",
+	"KmRxxVOZZpgpM9YbKsDntZiy0OJhbix4EkdYfZsDDO9IgGIBeHijYIwtyDi1sOI9sNYcmLuB/RXCm5IN",
+	"1SQpSyXJ8Dx708XppAKTx11i3vIIqB+3+Zxb69oL7CPbXkPnQ01lQVW3VFdZwfsya0vUcFPgj1coWo7S",
+	"L5I2srP5BPoko0kuXyru0zLOr8+Q61Ku0OKbVJlWRkZhXlcqb0c7tIXsDGPmMpI6FTz8/AuWm979V8HP",
+	"r4xK/I2ZKg/oCcQYUtx1Re7cP3RCbiXC0dcwoDOpJoPhIzHYXsN5lb5EhfrCB8jb2Te8rVZZU6u7ne9x",
+	"CfgqnOeopKHjPSAJYXcBJGsDqPMgooA8xoVtXtTCMsKrUED3Ij5D5wDwUdlbLNAe9ahObAELTcIBDZux",
+	"P6whAfh0ubmubErAwm6NiOVFIU9U+z9MuchWc30WzVViJfkVFQ+gxDYnS80EenszLrtFhPbLrDugxyWL",
+	"1YBFsiNBgT+3lCO5asJUsXEibqDcPv3KQuBChkZk/SUYYv9yWcLCI3xmNP1cde3nwghKfSK6grqwjThq",
+	"lxQZfAVMtd1ETRFdYi2WWgu1sKWpfZo0tduKhXxx2IPIom29gmc83Ykh2BfU2Lfh8HWmIhEMfEELPmRW",
+	"se/WkmMnFSNB+FXbP1sq4i0V8do5/6dAT3ybvVgsC7YC+r7TynaZ81nlp8rRnCmpR0zVbF7Qlq55S9e8",
+	"Nf03Mv2zg7vVKw8hU1ekqkTCQF3GGFjAdFBfDKiWR01LGCkXZOeWlfIpsFIubWAlYkpvW22P/UOZk/NU",
+	"nIu2ymOh48zE2kTGqne9rWSYj9iYaU15BOQYSJhoSfqRIsWm7DDdRXRuWmX8Pq4Kws9dZSmuDHz6kp6E",
+	"WpsBhHVHSpEikmEiANUCQ0QFsSOd8q+tEQT31EaEGg7Fw6zIk7Q9t7ALEANJc7v+PrEWpqI7VOp6NffX",
+	"/nhlIIUyv/WjfeqjQhBdBRoht3ZvE2C5K0BM6PMojuTgSkeyJyxFH0CV5z7Jxy/DRm+vdsibzVp3t9+q",
+	"HfD9sNE7Fkfd5h4BK8BWoM1xReOtVN0nxL5jdoeKwyt8SVdQxmWfOElir+VYD9W4TouxA29sB0Ofd8yq",
+	"0fu/HaLU7rivX7g9UsGjRWq09i2O8jQ7r1bguCNcKGrct59K8bqMYSjVlCnpI2Vp6EoQvDdkWLVCNkHP",
+	"aHTJYJPbftUP73+uIj1t8O7txWVAraNdFUJrJGeB22ezWPEwaMNl5h4dyTULjJETVB34FdRRmn/olI/G",
+	"ARUmahYggQa0SsCYzGceVjIxE0bUOWtdT2MIRAMpQtaddeT/uUi5DHkSMrs2v31rj9l0Oq1r+trt+J4a",
+	"PWsz4DNALDEiwWQB/aQWhUE1+ysbOAKDuS/MIHg6SURgbZY46iY8mTlEaO3w0DI6eTBk7Lay3LtEambm",
+	"S2XDdXYi9dQYeubWrT/+6Eiiem/uW2L5XENxX8Ux8jiyRIRRInqpx21iS0ytJYj37k5ShEKDFA3ZbzNG",
+	"IQH8DbxwI1Ynicg9ME0AZsIMlmxSN7Aqoq/hp2NO9avcGFaTbizYZGy22j5Uoeoqkql1ZMhnus4uoPEZ",
+	"94MxD3mSRDeCjVQikN7X2Ks+NDcfiblXB004sIX8O5hhWjj8JCMLHooZG/LxWEgR1jvyxJ5J2vShiCOz",
+	"VwRVRfE4htUQIQx7nyjgVEK/T0RPmAto+TTbazaqwNBGqgpX2ZwxY3xzNk6iG54K5kxtr+gTJmk2c9Un",
+	"g5nIGFwbYyqABaASMyw8Kuzb4OLs4uT12dW79+e/nFyeXX08+/6Ht29/ugiewetLREeS2d1qZHqAXRj9",
+	"aCx/mj4JDFxGPuWzqud9YrdFgN+CiAvALC8kPQZ1SYfzToQsxTbAevp5ZT28pso9hYc+CN3xX8I+ws8q",
+	"7cp0qEXv6rT18hf9/d/Ph4nunQ7jv5+//uX/6+7ri1/1WHUP1YvD3h+/7PXTX1/cnH1Xebi3+jFKhxc4",
+	"spL8hBRTe2SqFilSk7j/+o2rLbPFrfabpSLyZN0C1QVs+Ex2bmDN+S7jzp/0r3WYW90eNNvPU1pkgEQJ",
+	"i9Wgzk7sdzPHz9UVxjAAdGQIGkWajdTI/DniM0JNRRVaDrfhS/dVAi1WyTxN5lK7Gk9n+5ewkN5hw69A",
+	"PJoTq8qaqihZC3biQKSl27Cx1bibRyTW1JllmpJe5/agP544BdKR3umUrxeGpCvPX1Tui8oTVJ4lkcz7",
+	"NuQT2x5M8jkjzX6fiAn5d1H6HCg2KUoc6Q7yCEyNf4upJ+Ibq1q/DD/N+MnZISPP9qE8LCQ+eiAPC1Yn",
+	"kjcq6gm9tjD4AEP7cjSXt05oK7FvldhPmvjSF+Fbb+hevCEi/nsIb2gn82xWSqx5jlBqpbjX60DRUIBd",
+	"PKRInlddigqBmtXeFEVQXXGqC/sZDXEtxinEVilnZ6OrhSm7F9mMHjxpt1Bb8lbGM3+RgNcwwoCwyFdN",
+	"YNDT1kX8PhHJzKsqNr+vrCp2aMqzixR1wz3mEnmaitF4iVpoGrVAv9KVdrNaCSf4Rq7MLfZ2aW9fLXTg",
+	"7dYOuw1RO+IHe7VWuN8UDX7YO+43K0ZjTOLUSmkCYl+U9JDWo0c7KPVqBa2N5byHsFDgbJuFg7vZtopW",
+	"Y+9uOUP7Nm5PGmYbZWvEP8Jko3fOscbni5j1q8j2nT/tGfx0q5hX0s1s5qWFIFnpyqCsJUNi2hnjNgZm",
+	"M06bWuADYeX47M7BBzsZ+OlfUpyZ7QWJZVgOnoIIQ2Kalav3ljZkZ63cRab88sUp7bYuXSiv5Yae5+oq",
+	"rWFf0mJddRWHK897kQDf5a/LF4SKEueH/mltHfICmgh1mUNht/ZWfXzF6mOpcU8RoTATdp9Rd9xu6L6w",
+	"EgUqSNbXNjsIpFlQiPygoyyr5bnIoETBFaH6HOeXD3gkqxCfEsb36IoeHwmsgGZd0VfJ0kKJOjtPGVJf",
+	"MK6ZFNO2raZOIop/ubKMtRJHOuUzuCfcrhywtFxnrsl+l9eTKFQzrdiY04qNz6gUy0TuGmpyLGQYyYGn",
+	"JDey728TyrYWCSKdWwn9iNJxRkx4QnkBd/LuYRdbnfHn3eL5JZCN2KMmxZSye15VHFbEQV+AjU3YRUTq",
+	"iuBaiPGVisOrvkoCW4CGhY5uQaCBYIoMn1Cxp6usC8V/HZk9FgJD+DFTcYiAzn4zhQvy9Li0BJ/qRiTP",
+	"oZcebkFRJjPKccx7IiQ5jF+AOHctFx+NZG7gKMzz6Bb+j7AMk7hPY8Gvi2UpPIrWmspV7pAF8Fe00j46",
+	"2Gs01o0o4yDe48BGoOS+ogzAIwn6FxO5Pt5SqcUyqezsbVMKf/GUwoKfAaJjrnb6YXIKqdAPpNreix41",
+	"55EBb83vK/NMYWuVMREczdv3nmWP5fmEUYMl+3UGvhgoq0naUyOBGlKwONIptUF2pBezLVAdZhilRTOP",
+	"wwbPr+jWBN+a4F/QBPfShqm6m7i6dUQ4Aph4Wa+07dQwtif8m/pozaFOOOA7ozmwA0KMxjh/p5+hVbhq",
+	"0XSr0DusJtT5Gyt1zSZj17H77fuXp+zgcO+4ysy/DhsN+6+Dg9az53DNTE2SErQf7AbBx0PfNgUzCYVn",
+	"MYV5QVx71IJDiHTZMNh//9devWmHsHtQZW/HQp6/YKdKStFL2akxz5v1xjPvaRdI/V/wuPdiEOlUJFUC",
+	"GOZh1boC5gM06HCCHpGed+sTYhstuPcp4nmDusghgDMHHz8HUW9njTDY0ADuPeo9sTnfsmp5npus8QQ/",
+	"uxYzxgs4wNm3H0XX7EnpL9w7vKJodr+aNZljDMa31No9elZ1rVJIBg57ljwb4/sowBzxZ2c5uhefdBLH",
+	"duFpP821ncP0ggzIBjq77AdwvgNEjcpB+w8SLgFtP55hJ7p2rmEEb7sj8QgMOTGdW0B/uMSOyFtzuKMI",
+	"qT0e42opi3nvWs81uNOQI6kn/X7Ug/wFXIUmREdSdU4cC7MVzRLhOxtFWkOYDgZMjXSTWDDQ5gJ6/oxo",
+	"iHqCYV6Exp4qs955Pkgv/2V38zxeR2FbfWY40JKNhRrHwuPJtIYQDGTZS6Mx+q/NfkQvLhvcKX5RVPcA",
+	"tYEsHSZqMhiy6VCN5sZUJYhAzV4Be2+V/SRmvVjxa3M+XkXpD5PuXYb53O33PLPrwpqb3yT+vn9nWZ2L",
+	"jjWqA3t6IFzhKgy13+y2ZOy5dAANPq/9/EX2IvsLisMYosSIlYnEDM43E7cW0rl4/9DKUfdkErIxT1JX",
+	"0zPigCqND1iUt6cKKjbL7o3KGjRa3x1R73JsRS25mPRrlGoR96tUn44LVYWNZE6eEYewChbIA6hf7239",
+	"8ZUXDPC1SHnIUw43GE+6cdTDsYCCpZOGS2ibYRG2C4Ty0V5zj5TmfvPQF/EvIl2qVk6HoneNT4gVD1mX",
+	"x1z2bNGlSnpDYSfr3fEHweN0WPn026f/PwAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
