@@ -9,7 +9,7 @@ RACE_PRONE := TestParallel(Refreshes|Logins|Proofs|Uses|Claims|Resets)|TestNothi
 FAULTS := TestAKilled|TestAFailover|TestRollingRestarts|TestForgotten|TestClosedConnections|TestAFrozen|TestAConnectionThat|TestASlowNetwork|TestADatabaseThatIsCutOff|TestAReadOnly|TestNoConnectionStays|TestAnSQLiteFile|TestADiskThatIsFull|TestAPostgresDisk|TestFiveStarts|TestBehindPgBouncer|TestAMailThatIsCutOff|TestAMinuteWithout|TestAClockThat|TestKeysWhile|TestWhatACleanup|TestAResetAfter|TestAUsedTokenAfter|TestARefreshThatNoStandbyConfirms
 
 .DEFAULT_GOAL := help
-.PHONY: help run build install packages image release test test-quick test-serializable race check check-gen check-go check-contract check-breaking check-deployment format generate dev e2e fuzz bench faults soak rename failover
+.PHONY: help run build install packages image release test test-quick test-serializable race check check-gen check-go check-contract check-breaking check-deployment format generate admin dev e2e fuzz bench faults soak rename failover
 
 help: ## list these lines
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ format: ## put every Go file in the format that `make check` wants
 
 generate: ## make gen/ from openapi.yaml
 	go generate .
+
+admin: ## build the administrator's page from its sources and openapi.yaml; needs Node
+	@.make/admin
 
 dev: ## run the server, and start it again after each change of Go, SQL or openapi.yaml
 	@.make/dev

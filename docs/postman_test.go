@@ -172,7 +172,10 @@ func TestTheCollectionHarmsNobody(t *testing.T) {
 	harmless := map[string]string{
 		"updateUser": "", "deleteUser": "", // the loop below checks whose account
 		"introspectToken": "{{clientId}}", "postUserInfo": "", // change nothing
-		"resetFactors":   "",                       // as for updateUser; the guest has no factor
+		"resetFactors":    "",                                                                                              // as for updateUser; the guest has no factor
+		"endUserSessions": "", "endUserSession": "", "deleteUserIdentity": "", "unlockUser": "", "withdrawUserConsent": "", // as for updateUser
+		"sendTestMail": "", "rotateSigningKey": "", // reaches the caller alone, and refuses no token
+		"retryMail": "", "deleteMail": "", // the loop below checks that it is the mail of the example
 		"createClient":   "",                       // after.js deletes what it has made
 		"createProvider": "",                       // as well
 		"updateProvider": "", "deleteProvider": "", // the loop below checks that it is none
@@ -202,6 +205,9 @@ func TestTheCollectionHarmsNobody(t *testing.T) {
 		for _, parameter := range r.Request.URL.Variable {
 			if parameter.Key == "user_id" && parameter.Value != "{{guestId}}" {
 				t.Errorf("%s is sent to the account %s; is it harmless?", id, parameter.Value)
+			}
+			if parameter.Key == "mail_id" && parameter.Value != "019ad827-a013-7b0e-8a64-2d51e0a7c9f1" {
+				t.Errorf("%s is sent to the mail %s; is it harmless?", id, parameter.Value)
 			}
 			if parameter.Key == "provider" && parameter.Value != "{{guestName}}" {
 				t.Errorf("%s is sent to the provider %s; is it harmless?", id, parameter.Value)

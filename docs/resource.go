@@ -49,6 +49,18 @@ func gzippedResource(mediaType string, gzipped []byte) *resource {
 	}
 }
 
+// Static returns a handler that answers GET and HEAD with a file as the pages of this package are answered: compressed where the
+// client accepts that, and revalidated by its ETag. policy is its Content-Security-Policy; "" for none.
+func Static(mediaType, policy string, content []byte) echo.HandlerFunc {
+	return serve(func() (*resource, error) {
+		res, err := newResource(mediaType, content)
+		if err == nil {
+			res.csp = policy
+		}
+		return res, err
+	})
+}
+
 // serve answers with the resource that load returns. It calls load once, at the first request.
 func serve(load func() (*resource, error)) echo.HandlerFunc { return respond(sync.OnceValues(load)) }
 

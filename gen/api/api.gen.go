@@ -60,6 +60,7 @@ const (
 	ErrorCodeLastAdministrator              ErrorCode = "last_administrator"
 	ErrorCodeLastWayIn                      ErrorCode = "last_way_in"
 	ErrorCodeMethodNotAllowed               ErrorCode = "method_not_allowed"
+	ErrorCodeNoConfirmedEmail               ErrorCode = "no_confirmed_email"
 	ErrorCodeNoSecondFactor                 ErrorCode = "no_second_factor"
 	ErrorCodeNotFound                       ErrorCode = "not_found"
 	ErrorCodeNothingToConfirm               ErrorCode = "nothing_to_confirm"
@@ -102,6 +103,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeLastWayIn:
 		return true
 	case ErrorCodeMethodNotAllowed:
+		return true
+	case ErrorCodeNoConfirmedEmail:
 		return true
 	case ErrorCodeNoSecondFactor:
 		return true
@@ -159,12 +162,14 @@ const (
 	EventKindEVENTFACTORSRESETREQUESTED EventKind = "factors_reset_requested"
 	EventKindEVENTIDENTITYLINKED        EventKind = "identity_linked"
 	EventKindEVENTIDENTITYUNLINKED      EventKind = "identity_unlinked"
+	EventKindEVENTKEYPUBLISHED          EventKind = "key_published"
 	EventKindEVENTKEYROTATED            EventKind = "key_rotated"
 	EventKindEVENTLOGIN                 EventKind = "login"
 	EventKindEVENTLOGINFAILED           EventKind = "login_failed"
 	EventKindEVENTLOGINTHROTTLED        EventKind = "login_throttled"
 	EventKindEVENTLOGOUT                EventKind = "logout"
 	EventKindEVENTLOGOUTEVERYWHERE      EventKind = "logout_everywhere"
+	EventKindEVENTMAILDELETED           EventKind = "mail_deleted"
 	EventKindEVENTPASSKEYCOPIED         EventKind = "passkey_copied"
 	EventKindEVENTPASSWORDACCEPTED      EventKind = "password_accepted"
 	EventKindEVENTPASSWORDCHANGED       EventKind = "password_changed"
@@ -231,6 +236,8 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindEVENTIDENTITYUNLINKED:
 		return true
+	case EventKindEVENTKEYPUBLISHED:
+		return true
 	case EventKindEVENTKEYROTATED:
 		return true
 	case EventKindEVENTLOGIN:
@@ -242,6 +249,8 @@ func (e EventKind) Valid() bool {
 	case EventKindEVENTLOGOUT:
 		return true
 	case EventKindEVENTLOGOUTEVERYWHERE:
+		return true
+	case EventKindEVENTMAILDELETED:
 		return true
 	case EventKindEVENTPASSKEYCOPIED:
 		return true
@@ -313,6 +322,24 @@ func (e IntrospectionTokenType) Valid() bool {
 	case IntrospectionTokenTypeBearer:
 		return true
 	case IntrospectionTokenTypeRefreshToken:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for KeyUse.
+const (
+	KeyUseAccessTokens KeyUse = "access_tokens"
+	KeyUseIDTokens     KeyUse = "id_tokens"
+)
+
+// Valid indicates whether the value is a known member of the KeyUse enum.
+func (e KeyUse) Valid() bool {
+	switch e {
+	case KeyUseAccessTokens:
+		return true
+	case KeyUseIDTokens:
 		return true
 	default:
 		return false
@@ -409,6 +436,69 @@ func (e ProviderKind) Valid() bool {
 	case ProviderKindPROVIDERGITHUB:
 		return true
 	case ProviderKindPROVIDEROIDC:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ServerSettingsEngine.
+const (
+	ServerSettingsEnginePostgres ServerSettingsEngine = "postgres"
+	ServerSettingsEngineSqlite   ServerSettingsEngine = "sqlite"
+)
+
+// Valid indicates whether the value is a known member of the ServerSettingsEngine enum.
+func (e ServerSettingsEngine) Valid() bool {
+	switch e {
+	case ServerSettingsEnginePostgres:
+		return true
+	case ServerSettingsEngineSqlite:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SettingSource.
+const (
+	SettingSourceDefault     SettingSource = "default"
+	SettingSourceEnvironment SettingSource = "environment"
+	SettingSourceFlag        SettingSource = "flag"
+	SettingSourceProgram     SettingSource = "program"
+)
+
+// Valid indicates whether the value is a known member of the SettingSource enum.
+func (e SettingSource) Valid() bool {
+	switch e {
+	case SettingSourceDefault:
+		return true
+	case SettingSourceEnvironment:
+		return true
+	case SettingSourceFlag:
+		return true
+	case SettingSourceProgram:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SigningKeyState.
+const (
+	SigningKeyStatePublished SigningKeyState = "published"
+	SigningKeyStateRetired   SigningKeyState = "retired"
+	SigningKeyStateSigning   SigningKeyState = "signing"
+)
+
+// Valid indicates whether the value is a known member of the SigningKeyState enum.
+func (e SigningKeyState) Valid() bool {
+	switch e {
+	case SigningKeyStatePublished:
+		return true
+	case SigningKeyStateRetired:
+		return true
+	case SigningKeyStateSigning:
 		return true
 	default:
 		return false
@@ -566,6 +656,53 @@ type AuthorizationRequest struct {
 	UILocales *string `json:"ui_locales,omitempty"`
 }
 
+// ClientConsent defines model for ClientConsent.
+type ClientConsent struct {
+	// CreatedAt When the person agreed first.
+	CreatedAt time.Time `json:"created_at"`
+
+	// Scopes What the client may use of the account.
+	Scopes []string `json:"scopes"`
+
+	// UpdatedAt When the person agreed last.
+	UpdatedAt time.Time `json:"updated_at"`
+	UserID    string    `json:"user_id"`
+
+	// Username Null unless the token has `users:read`.
+	Username nullable.Nullable[string] `json:"username"`
+}
+
+// ClientConsentPage defines model for ClientConsentPage.
+type ClientConsentPage struct {
+	Items []ClientConsent `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// Consent defines model for Consent.
+type Consent struct {
+	ClientID   string `json:"client_id"`
+	ClientName string `json:"client_name"`
+
+	// CreatedAt When the person agreed first.
+	CreatedAt time.Time `json:"created_at"`
+
+	// Scopes What the client may use.
+	Scopes []string `json:"scopes"`
+
+	// UpdatedAt When the person agreed last.
+	UpdatedAt time.Time `json:"updated_at"`
+}
+
+// ConsentPage defines model for ConsentPage.
+type ConsentPage struct {
+	Items []Consent `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
 // CurrentPassword Example: a wooden horse
 type CurrentPassword = secret.Text
 
@@ -633,10 +770,12 @@ type Delivery struct {
 	// - `factors_reset`: the reset removed the second factors; or a reset of the password by mail did, since nobody had confirmed
 	//   the address of the account before.
 	// - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
+	// - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
 	// - `key_rotated`: a new key signs from now on.
 	// - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
 	// - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
 	// - `webhook_tested`: somebody sent this event to a webhook as a test.
+	// - `mail_deleted`: a mail was deleted before it was sent.
 	Kind EventKind `json:"kind"`
 
 	// NextAttemptAt When a delivery that waits is due. Null if it does not wait.
@@ -808,10 +947,12 @@ type Event struct {
 	// - `factors_reset`: the reset removed the second factors; or a reset of the password by mail did, since nobody had confirmed
 	//   the address of the account before.
 	// - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
+	// - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
 	// - `key_rotated`: a new key signs from now on.
 	// - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
 	// - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
 	// - `webhook_tested`: somebody sent this event to a webhook as a test.
+	// - `mail_deleted`: a mail was deleted before it was sent.
 	Kind EventKind `json:"kind"`
 
 	// SessionID The session that started, ended, or was used.
@@ -867,11 +1008,16 @@ type Event struct {
 //   - `factors_reset`: the reset removed the second factors; or a reset of the password by mail did, since nobody had confirmed
 //     the address of the account before.
 //   - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
+//   - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
 //   - `key_rotated`: a new key signs from now on.
 //   - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
 //   - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
 //   - `webhook_tested`: somebody sent this event to a webhook as a test.
+//   - `mail_deleted`: a mail was deleted before it was sent.
 type EventKind string
+
+// EventLines One `Event` in JSON per line, each with a line break at its end.
+type EventLines = string
 
 // EventPage defines model for EventPage.
 type EventPage struct {
@@ -1071,9 +1217,30 @@ type Key struct {
 	Y   *string `json:"y,omitempty"`
 }
 
+// KeyRotation defines model for KeyRotation.
+type KeyRotation struct {
+	// Signs What a key signs.
+	//
+	// Example: access_tokens
+	Signs KeyUse `json:"signs"`
+}
+
 // KeySet defines model for KeySet.
 type KeySet struct {
 	Keys []Key `json:"keys"`
+}
+
+// KeyUse What a key signs.
+//
+// Example: access_tokens
+type KeyUse string
+
+// MailPage defines model for MailPage.
+type MailPage struct {
+	Items []WaitingMail `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
 // MailedCode The `code` of the link in the mail.
@@ -1289,7 +1456,7 @@ type OAuthClientCreate struct {
 type OAuthClientPage struct {
 	Items []OAuthClient `json:"items"`
 
-	// NextCursor Always null, because one page holds all clients.
+	// NextCursor Null on the last page.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
@@ -1667,7 +1834,7 @@ type ProviderKind string
 type ProviderPage struct {
 	Items []Provider `json:"items"`
 
-	// NextCursor Always null, because one page holds all providers.
+	// NextCursor Null on the last page.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
@@ -1848,6 +2015,25 @@ type SecretReplacement struct {
 	KeepOldFor int32 `json:"keep_old_for"`
 }
 
+// ServerSettings defines model for ServerSettings.
+type ServerSettings struct {
+	// Engine The engine of the database.
+	Engine ServerSettingsEngine `json:"engine"`
+
+	// SchemaVersion The version of the schema of the database.
+	SchemaVersion int32     `json:"schema_version"`
+	Settings      []Setting `json:"settings"`
+
+	// StartedAt When this server has started.
+	StartedAt time.Time `json:"started_at"`
+
+	// Version As `sesame --version` prints it.
+	Version string `json:"version"`
+}
+
+// ServerSettingsEngine The engine of the database.
+type ServerSettingsEngine string
+
 // Session defines model for Session.
 type Session struct {
 	// Acr The level of the sign-in: `1` for one factor, `2` for two.
@@ -1855,6 +2041,9 @@ type Session struct {
 
 	// Amr How the person signed in (RFC 8176), such as `pwd` for a password and `otp` for the code of an authenticator app.
 	Amr []string `json:"amr"`
+
+	// ClientID The client that the person logged in through: its `client_id`, `first-party` for a login without one, or `browser` for the pages of this server.
+	ClientID string `json:"client_id"`
 
 	// CreatedAt When the person logged in.
 	CreatedAt time.Time `json:"created_at"`
@@ -1884,6 +2073,28 @@ type SessionPage struct {
 	// NextCursor Always null, because one page holds all the sessions that an account can have.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
+
+// Setting defines model for Setting.
+type Setting struct {
+	Description string `json:"description"`
+
+	// Flag The flag of `sesame serve` that sets it; null if there is none.
+	Flag nullable.Nullable[string] `json:"flag"`
+
+	// Name The environment variable that sets it.
+	Name string `json:"name"`
+
+	// Source Where the value comes from. `program` is code that embeds the server. A `default` may follow from other settings, as the
+	// public URL follows from the listening address.
+	Source SettingSource `json:"source"`
+
+	// Value The value in force; `[secret]` for a secret, and empty for none.
+	Value string `json:"value"`
+}
+
+// SettingSource Where the value comes from. `program` is code that embeds the server. A `default` may follow from other settings, as the
+// public URL follows from the listening address.
+type SettingSource string
 
 // SignOutRequest defines model for SignOutRequest.
 type SignOutRequest struct {
@@ -1916,6 +2127,50 @@ type SignOutRequest struct {
 	//
 	// Example: en
 	UILocales *string `json:"ui_locales,omitempty"`
+}
+
+// SigningKey defines model for SigningKey.
+type SigningKey struct {
+	// Alg The algorithm.
+	Alg       string    `json:"alg"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// Kid The id of the key.
+	Kid string `json:"kid"`
+
+	// RemovedAt When tokens that it has signed are refused; null if that is not known.
+	RemovedAt nullable.Nullable[time.Time] `json:"removed_at"`
+
+	// RetiresAt When it stops signing, or did; null if that is not planned.
+	RetiresAt nullable.Nullable[time.Time] `json:"retires_at"`
+
+	// Signs What a key signs.
+	//
+	// Example: access_tokens
+	Signs KeyUse `json:"signs"`
+
+	// SignsFrom When it began to sign, or will.
+	SignsFrom time.Time `json:"signs_from"`
+
+	// State A published key will sign next. A retired one only verifies.
+	State SigningKeyState `json:"state"`
+}
+
+// SigningKeyState A published key will sign next. A retired one only verifies.
+type SigningKeyState string
+
+// SigningKeys defines model for SigningKeys.
+type SigningKeys struct {
+	Items []SigningKey `json:"items"`
+}
+
+// TestMail defines model for TestMail.
+type TestMail struct {
+	// Detail What the mail server has answered.
+	Detail string `json:"detail"`
+
+	// Sent Whether the mail server has accepted the mail.
+	Sent bool `json:"sent"`
 }
 
 // Token defines model for Token.
@@ -2213,6 +2468,27 @@ type UserUpdate struct {
 	FullName nullable.Nullable[FullName] `json:"full_name,omitempty"`
 }
 
+// WaitingMail defines model for WaitingMail.
+type WaitingMail struct {
+	// Attempts How often the server has tried to send it.
+	Attempts  int32     `json:"attempts"`
+	CreatedAt time.Time `json:"created_at"`
+	ID        string    `json:"id"`
+
+	// Kind The name of its template; `to_nobody` takes the place of a mail that must not be sent.
+	Kind string `json:"kind"`
+
+	// LastError Why the last attempt has failed.
+	LastError     nullable.Nullable[string] `json:"last_error"`
+	NextAttemptAt time.Time                 `json:"next_attempt_at"`
+
+	// Sending Whether a replica is sending it now.
+	Sending bool `json:"sending"`
+
+	// To The recipient, masked. Null for `to_nobody`, and if this server cannot decrypt the mail.
+	To nullable.Nullable[string] `json:"to"`
+}
+
 // Webhook defines model for Webhook.
 type Webhook struct {
 	CreatedAt time.Time `json:"created_at"`
@@ -2319,10 +2595,12 @@ type WebhookPayload struct {
 	// - `factors_reset`: the reset removed the second factors; or a reset of the password by mail did, since nobody had confirmed
 	//   the address of the account before.
 	// - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
+	// - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
 	// - `key_rotated`: a new key signs from now on.
 	// - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
 	// - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
 	// - `webhook_tested`: somebody sent this event to a webhook as a test.
+	// - `mail_deleted`: a mail was deleted before it was sent.
 	Type EventKind `json:"type"`
 }
 
@@ -2393,8 +2671,29 @@ type Cursor = string
 // DeliveredEvent defines model for DeliveredEvent.
 type DeliveredEvent = string
 
+// EventsOfActor defines model for EventsOfActor.
+type EventsOfActor = string
+
+// EventsOfClient defines model for EventsOfClient.
+type EventsOfClient = string
+
+// EventsOfKinds defines model for EventsOfKinds.
+type EventsOfKinds = []EventKind
+
+// EventsOfUser defines model for EventsOfUser.
+type EventsOfUser = string
+
+// EventsSince defines model for EventsSince.
+type EventsSince = time.Time
+
+// EventsUntil defines model for EventsUntil.
+type EventsUntil = time.Time
+
 // Limit defines model for Limit.
 type Limit = int32
+
+// MailID defines model for MailID.
+type MailID = string
 
 // WebhookID defines model for WebhookID.
 type WebhookID = string
@@ -2422,6 +2721,9 @@ type NoPasskeys = Problem
 
 // NoSuchClient An error (RFC 9457).
 type NoSuchClient = Problem
+
+// NoSuchMail An error (RFC 9457).
+type NoSuchMail = Problem
 
 // NoSuchProvider An error (RFC 9457).
 type NoSuchProvider = Problem
@@ -2467,6 +2769,9 @@ type Throttled = Problem
 
 // TooLarge An error (RFC 9457).
 type TooLarge = Problem
+
+// TooSoon An error (RFC 9457).
+type TooSoon = Problem
 
 // Unauthenticated An error (RFC 9457).
 type Unauthenticated = Problem
@@ -2537,6 +2842,29 @@ type AuthorizeParams struct {
 	Claims *string `form:"claims,omitempty" json:"claims,omitempty"`
 }
 
+// ListClientsParams defines parameters for ListClients.
+type ListClientsParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Q Prefix of the name, in any letter case; empty for all clients.
+	Q *string `form:"q,omitempty" json:"q,omitempty"`
+}
+
+// ListClientConsentsParams defines parameters for ListClientConsents.
+type ListClientConsentsParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // ListEventsParams defines parameters for ListEvents.
 type ListEventsParams struct {
 	// Limit Maximum number of items per page.
@@ -2547,10 +2875,69 @@ type ListEventsParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
 	// UserID Only events of this account, which may be deleted.
-	UserID *string `form:"user_id,omitempty" json:"user_id,omitempty"`
+	UserID *EventsOfUser `form:"user_id,omitempty" json:"user_id,omitempty"`
 
-	// Kind Only events of this kind.
-	Kind *EventKind `form:"kind,omitempty" json:"kind,omitempty"`
+	// Actor Only events that this user or service client has caused, or `command line`, or `schedule`.
+	Actor *EventsOfActor `form:"actor,omitempty" json:"actor,omitempty"`
+
+	// ClientID Only events of requests of this client, or about it.
+	ClientID *EventsOfClient `form:"client_id,omitempty" json:"client_id,omitempty"`
+
+	// Kind Only events of these kinds, separated by commas.
+	Kind EventsOfKinds `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Since Only events that were recorded at this time or later. An event may be recorded a few seconds after its `at`.
+	Since *EventsSince `form:"since,omitempty" json:"since,omitempty"`
+
+	// Until Only events that were recorded before this time.
+	Until *EventsUntil `form:"until,omitempty" json:"until,omitempty"`
+
+	// After The `id` of an event. Only newer events, and those of the minute before it.
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+}
+
+// ExportEventsParams defines parameters for ExportEvents.
+type ExportEventsParams struct {
+	// UserID Only events of this account, which may be deleted.
+	UserID *EventsOfUser `form:"user_id,omitempty" json:"user_id,omitempty"`
+
+	// Actor Only events that this user or service client has caused, or `command line`, or `schedule`.
+	Actor *EventsOfActor `form:"actor,omitempty" json:"actor,omitempty"`
+
+	// ClientID Only events of requests of this client, or about it.
+	ClientID *EventsOfClient `form:"client_id,omitempty" json:"client_id,omitempty"`
+
+	// Kind Only events of these kinds, separated by commas.
+	Kind EventsOfKinds `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Since Only events that were recorded at this time or later. An event may be recorded a few seconds after its `at`.
+	Since *EventsSince `form:"since,omitempty" json:"since,omitempty"`
+
+	// Until Only events that were recorded before this time.
+	Until *EventsUntil `form:"until,omitempty" json:"until,omitempty"`
+
+	// After The `id` of the last event of an export, to continue it.
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+}
+
+// ListMailsParams defines parameters for ListMails.
+type ListMailsParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListProvidersParams defines parameters for ListProviders.
+type ListProvidersParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // SignOutParams defines parameters for SignOut.
@@ -2590,6 +2977,16 @@ type ListUsersParams struct {
 	Disabled *bool `form:"disabled,omitempty" json:"disabled,omitempty"`
 }
 
+// ListConsentsParams defines parameters for ListConsents.
+type ListConsentsParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // ListMyEventsParams defines parameters for ListMyEvents.
 type ListMyEventsParams struct {
 	// Limit Maximum number of items per page.
@@ -2604,6 +3001,16 @@ type ListMyEventsParams struct {
 type RemoveFactorParams struct {
 	// EndOtherSessions Whether every other session of the account ends.
 	EndOtherSessions *bool `form:"end_other_sessions,omitempty" json:"end_other_sessions,omitempty"`
+}
+
+// ListUserConsentsParams defines parameters for ListUserConsents.
+type ListUserConsentsParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // ListWebhooksParams defines parameters for ListWebhooks.
@@ -2646,6 +3053,9 @@ type AuthorizeDeviceFormdataRequestBody = DeviceAuthorizationRequest
 
 // ConfirmEmailJSONRequestBody defines body for ConfirmEmail for application/json ContentType.
 type ConfirmEmailJSONRequestBody = EmailConfirmation
+
+// RotateSigningKeyJSONRequestBody defines body for RotateSigningKey for application/json ContentType.
+type RotateSigningKeyJSONRequestBody = KeyRotation
 
 // PushAuthorizationRequestFormdataRequestBody defines body for PushAuthorizationRequest for application/x-www-form-urlencoded ContentType.
 type PushAuthorizationRequestFormdataRequestBody = PushedAuthorizationRequest
@@ -2735,7 +3145,7 @@ type ServerInterface interface {
 	AuthorizeWithForm(ctx echo.Context) error
 	// ListClients List the clients
 	// (GET /clients)
-	ListClients(ctx echo.Context) error
+	ListClients(ctx echo.Context, params ListClientsParams) error
 	// CreateClient Create a client
 	// (POST /clients)
 	CreateClient(ctx echo.Context) error
@@ -2748,6 +3158,9 @@ type ServerInterface interface {
 	// UpdateClient Change a client
 	// (PATCH /clients/{client_id})
 	UpdateClient(ctx echo.Context, clientID string) error
+	// ListClientConsents List the consents to a client
+	// (GET /clients/{client_id}/consents)
+	ListClientConsents(ctx echo.Context, clientID string, params ListClientConsentsParams) error
 	// ReplaceClientSecret Replace the secret of a client
 	// (POST /clients/{client_id}/secret)
 	ReplaceClientSecret(ctx echo.Context, clientID string) error
@@ -2760,9 +3173,30 @@ type ServerInterface interface {
 	// ListEvents List all events
 	// (GET /events)
 	ListEvents(ctx echo.Context, params ListEventsParams) error
+	// ExportEvents Export events as JSON lines
+	// (GET /events/export)
+	ExportEvents(ctx echo.Context, params ExportEventsParams) error
 	// GetHealth Check that the process runs
 	// (GET /healthz)
 	GetHealth(ctx echo.Context) error
+	// ListSigningKeys List the signing keys
+	// (GET /keys)
+	ListSigningKeys(ctx echo.Context) error
+	// RotateSigningKey Replace a signing key
+	// (POST /keys/rotate)
+	RotateSigningKey(ctx echo.Context) error
+	// ListMails List the waiting mails
+	// (GET /mails)
+	ListMails(ctx echo.Context, params ListMailsParams) error
+	// SendTestMail Send a test mail to myself
+	// (POST /mails/test)
+	SendTestMail(ctx echo.Context) error
+	// DeleteMail Delete a waiting mail
+	// (DELETE /mails/{mail_id})
+	DeleteMail(ctx echo.Context, mailID MailID) error
+	// RetryMail Send a waiting mail now
+	// (POST /mails/{mail_id}/retry)
+	RetryMail(ctx echo.Context, mailID MailID) error
 	// PushAuthorizationRequest Push an authorization request
 	// (POST /par)
 	PushAuthorizationRequest(ctx echo.Context) error
@@ -2777,7 +3211,7 @@ type ServerInterface interface {
 	ConfirmPasswordReset(ctx echo.Context) error
 	// ListProviders List the providers
 	// (GET /providers)
-	ListProviders(ctx echo.Context) error
+	ListProviders(ctx echo.Context, params ListProvidersParams) error
 	// CreateProvider Create a provider
 	// (POST /providers)
 	CreateProvider(ctx echo.Context) error
@@ -2793,6 +3227,9 @@ type ServerInterface interface {
 	// GetReadiness Check that the server is ready
 	// (GET /readyz)
 	GetReadiness(ctx echo.Context) error
+	// GetSettings Read the settings in force
+	// (GET /settings)
+	GetSettings(ctx echo.Context) error
 	// SignOut Sign out of the browser
 	// (GET /sign-out)
 	SignOut(ctx echo.Context, params SignOutParams) error
@@ -2829,6 +3266,12 @@ type ServerInterface interface {
 	// UpdateMe Change my profile
 	// (PATCH /users/me)
 	UpdateMe(ctx echo.Context) error
+	// ListConsents List my consents
+	// (GET /users/me/consents)
+	ListConsents(ctx echo.Context, params ListConsentsParams) error
+	// WithdrawConsent Withdraw a consent
+	// (DELETE /users/me/consents/{client_id})
+	WithdrawConsent(ctx echo.Context, clientID string) error
 	// ChangeEmail Change my e-mail address
 	// (PUT /users/me/email)
 	ChangeEmail(ctx echo.Context) error
@@ -2889,9 +3332,36 @@ type ServerInterface interface {
 	// UpdateUser Change an account
 	// (PATCH /users/{user_id})
 	UpdateUser(ctx echo.Context, userID string) error
+	// ListUserConsents List the consents of an account
+	// (GET /users/{user_id}/consents)
+	ListUserConsents(ctx echo.Context, userID string, params ListUserConsentsParams) error
+	// WithdrawUserConsent Withdraw a consent of an account
+	// (DELETE /users/{user_id}/consents/{client_id})
+	WithdrawUserConsent(ctx echo.Context, userID string, clientID string) error
 	// ResetFactors Reset the second factors of an account
 	// (POST /users/{user_id}/factor-reset)
 	ResetFactors(ctx echo.Context, userID string) error
+	// ListUserFactors List the second factors of an account
+	// (GET /users/{user_id}/factors)
+	ListUserFactors(ctx echo.Context, userID string) error
+	// ListUserIdentities List the identities of an account
+	// (GET /users/{user_id}/identities)
+	ListUserIdentities(ctx echo.Context, userID string) error
+	// DeleteUserIdentity Unlink an identity from an account
+	// (DELETE /users/{user_id}/identities/{identity_id})
+	DeleteUserIdentity(ctx echo.Context, userID string, identityID string) error
+	// EndUserSessions End all sessions of an account
+	// (DELETE /users/{user_id}/sessions)
+	EndUserSessions(ctx echo.Context, userID string) error
+	// ListUserSessions List the sessions of an account
+	// (GET /users/{user_id}/sessions)
+	ListUserSessions(ctx echo.Context, userID string) error
+	// EndUserSession End a session of an account
+	// (DELETE /users/{user_id}/sessions/{session_id})
+	EndUserSession(ctx echo.Context, userID string, sessionID string) error
+	// UnlockUser End the waits of an account
+	// (POST /users/{user_id}/unlock)
+	UnlockUser(ctx echo.Context, userID string) error
 	// ListWebhooks List the webhooks
 	// (GET /webhooks)
 	ListWebhooks(ctx echo.Context, params ListWebhooksParams) error
@@ -3113,8 +3583,31 @@ func (w *ServerInterfaceWrapper) AuthorizeWithForm(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) ListClients(ctx echo.Context) error {
 	var err error
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListClientsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", ctx.QueryParams(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter q: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.ListClients(ctx)
+	err = w.Handler.ListClients(ctx, params)
 	return err
 }
 
@@ -3172,6 +3665,38 @@ func (w *ServerInterfaceWrapper) UpdateClient(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.UpdateClient(ctx, clientID)
+	return err
+}
+
+// ListClientConsents converts echo context to params.
+func (w *ServerInterfaceWrapper) ListClientConsents(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "client_id" -------------
+	var clientID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListClientConsentsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListClientConsents(ctx, clientID, params)
 	return err
 }
 
@@ -3236,15 +3761,110 @@ func (w *ServerInterfaceWrapper) ListEvents(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
 	}
 
+	// ------------- Optional query parameter "actor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "actor", ctx.QueryParams(), &params.Actor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter actor: %s", err))
+	}
+
+	// ------------- Optional query parameter "client_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "client_id", ctx.QueryParams(), &params.ClientID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
 	// ------------- Optional query parameter "kind" -------------
 
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
 	}
 
+	// ------------- Optional query parameter "since" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "since", ctx.QueryParams(), &params.Since, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter since: %s", err))
+	}
+
+	// ------------- Optional query parameter "until" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "until", ctx.QueryParams(), &params.Until, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter until: %s", err))
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", ctx.QueryParams(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter after: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListEvents(ctx, params)
+	return err
+}
+
+// ExportEvents converts echo context to params.
+func (w *ServerInterfaceWrapper) ExportEvents(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExportEventsParams
+	// ------------- Optional query parameter "user_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "user_id", ctx.QueryParams(), &params.UserID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "actor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "actor", ctx.QueryParams(), &params.Actor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter actor: %s", err))
+	}
+
+	// ------------- Optional query parameter "client_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "client_id", ctx.QueryParams(), &params.ClientID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", false, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// ------------- Optional query parameter "since" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "since", ctx.QueryParams(), &params.Since, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter since: %s", err))
+	}
+
+	// ------------- Optional query parameter "until" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "until", ctx.QueryParams(), &params.Until, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter until: %s", err))
+	}
+
+	// ------------- Optional query parameter "after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "after", ctx.QueryParams(), &params.After, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter after: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ExportEvents(ctx, params)
 	return err
 }
 
@@ -3254,6 +3874,90 @@ func (w *ServerInterfaceWrapper) GetHealth(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetHealth(ctx)
+	return err
+}
+
+// ListSigningKeys converts echo context to params.
+func (w *ServerInterfaceWrapper) ListSigningKeys(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListSigningKeys(ctx)
+	return err
+}
+
+// RotateSigningKey converts echo context to params.
+func (w *ServerInterfaceWrapper) RotateSigningKey(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RotateSigningKey(ctx)
+	return err
+}
+
+// ListMails converts echo context to params.
+func (w *ServerInterfaceWrapper) ListMails(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListMailsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListMails(ctx, params)
+	return err
+}
+
+// SendTestMail converts echo context to params.
+func (w *ServerInterfaceWrapper) SendTestMail(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SendTestMail(ctx)
+	return err
+}
+
+// DeleteMail converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteMail(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "mail_id" -------------
+	var mailID MailID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "mail_id", ctx.Param("mail_id"), &mailID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter mail_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteMail(ctx, mailID)
+	return err
+}
+
+// RetryMail converts echo context to params.
+func (w *ServerInterfaceWrapper) RetryMail(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "mail_id" -------------
+	var mailID MailID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "mail_id", ctx.Param("mail_id"), &mailID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter mail_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RetryMail(ctx, mailID)
 	return err
 }
 
@@ -3297,8 +4001,24 @@ func (w *ServerInterfaceWrapper) ConfirmPasswordReset(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) ListProviders(ctx echo.Context) error {
 	var err error
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListProvidersParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.ListProviders(ctx)
+	err = w.Handler.ListProviders(ctx, params)
 	return err
 }
 
@@ -3365,6 +4085,15 @@ func (w *ServerInterfaceWrapper) GetReadiness(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetReadiness(ctx)
+	return err
+}
+
+// GetSettings converts echo context to params.
+func (w *ServerInterfaceWrapper) GetSettings(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetSettings(ctx)
 	return err
 }
 
@@ -3547,6 +4276,47 @@ func (w *ServerInterfaceWrapper) UpdateMe(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.UpdateMe(ctx)
+	return err
+}
+
+// ListConsents converts echo context to params.
+func (w *ServerInterfaceWrapper) ListConsents(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListConsentsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListConsents(ctx, params)
+	return err
+}
+
+// WithdrawConsent converts echo context to params.
+func (w *ServerInterfaceWrapper) WithdrawConsent(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "client_id" -------------
+	var clientID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.WithdrawConsent(ctx, clientID)
 	return err
 }
 
@@ -3804,6 +4574,62 @@ func (w *ServerInterfaceWrapper) UpdateUser(ctx echo.Context) error {
 	return err
 }
 
+// ListUserConsents converts echo context to params.
+func (w *ServerInterfaceWrapper) ListUserConsents(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListUserConsentsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListUserConsents(ctx, userID, params)
+	return err
+}
+
+// WithdrawUserConsent converts echo context to params.
+func (w *ServerInterfaceWrapper) WithdrawUserConsent(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// ------------- Path parameter "client_id" -------------
+	var clientID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.WithdrawUserConsent(ctx, userID, clientID)
+	return err
+}
+
 // ResetFactors converts echo context to params.
 func (w *ServerInterfaceWrapper) ResetFactors(ctx echo.Context) error {
 	var err error
@@ -3817,6 +4643,134 @@ func (w *ServerInterfaceWrapper) ResetFactors(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ResetFactors(ctx, userID)
+	return err
+}
+
+// ListUserFactors converts echo context to params.
+func (w *ServerInterfaceWrapper) ListUserFactors(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListUserFactors(ctx, userID)
+	return err
+}
+
+// ListUserIdentities converts echo context to params.
+func (w *ServerInterfaceWrapper) ListUserIdentities(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListUserIdentities(ctx, userID)
+	return err
+}
+
+// DeleteUserIdentity converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteUserIdentity(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// ------------- Path parameter "identity_id" -------------
+	var identityID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "identity_id", ctx.Param("identity_id"), &identityID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter identity_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteUserIdentity(ctx, userID, identityID)
+	return err
+}
+
+// EndUserSessions converts echo context to params.
+func (w *ServerInterfaceWrapper) EndUserSessions(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.EndUserSessions(ctx, userID)
+	return err
+}
+
+// ListUserSessions converts echo context to params.
+func (w *ServerInterfaceWrapper) ListUserSessions(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListUserSessions(ctx, userID)
+	return err
+}
+
+// EndUserSession converts echo context to params.
+func (w *ServerInterfaceWrapper) EndUserSession(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// ------------- Path parameter "session_id" -------------
+	var sessionID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "session_id", ctx.Param("session_id"), &sessionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter session_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.EndUserSession(ctx, userID, sessionID)
+	return err
+}
+
+// UnlockUser converts echo context to params.
+func (w *ServerInterfaceWrapper) UnlockUser(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UnlockUser(ctx, userID)
 	return err
 }
 
@@ -4100,6 +5054,15 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/users/me/totp/confirm", wrapper.ConfirmTotp, options.OperationMiddlewares["confirmTotp"]...)
 	router.POST(options.BaseURL+"/users/me/recovery-codes", wrapper.ReplaceRecoveryCodes, options.OperationMiddlewares["replaceRecoveryCodes"]...)
 	router.POST(options.BaseURL+"/users/:user_id/factor-reset", wrapper.ResetFactors, options.OperationMiddlewares["resetFactors"]...)
+	router.DELETE(options.BaseURL+"/users/:user_id/sessions", wrapper.EndUserSessions, options.OperationMiddlewares["endUserSessions"]...)
+	router.GET(options.BaseURL+"/users/:user_id/sessions", wrapper.ListUserSessions, options.OperationMiddlewares["listUserSessions"]...)
+	router.DELETE(options.BaseURL+"/users/:user_id/sessions/:session_id", wrapper.EndUserSession, options.OperationMiddlewares["endUserSession"]...)
+	router.GET(options.BaseURL+"/users/:user_id/factors", wrapper.ListUserFactors, options.OperationMiddlewares["listUserFactors"]...)
+	router.GET(options.BaseURL+"/users/:user_id/identities", wrapper.ListUserIdentities, options.OperationMiddlewares["listUserIdentities"]...)
+	router.DELETE(options.BaseURL+"/users/:user_id/identities/:identity_id", wrapper.DeleteUserIdentity, options.OperationMiddlewares["deleteUserIdentity"]...)
+	router.POST(options.BaseURL+"/users/:user_id/unlock", wrapper.UnlockUser, options.OperationMiddlewares["unlockUser"]...)
+	router.GET(options.BaseURL+"/users/:user_id/consents", wrapper.ListUserConsents, options.OperationMiddlewares["listUserConsents"]...)
+	router.DELETE(options.BaseURL+"/users/:user_id/consents/:client_id", wrapper.WithdrawUserConsent, options.OperationMiddlewares["withdrawUserConsent"]...)
 	router.POST(options.BaseURL+"/passkeys/challenges", wrapper.StartPasskeySignIn, options.OperationMiddlewares["startPasskeySignIn"]...)
 	router.POST(options.BaseURL+"/users/me/passkeys/challenges", wrapper.StartPasskey, options.OperationMiddlewares["startPasskey"]...)
 	router.POST(options.BaseURL+"/users/me/passkeys", wrapper.AddPasskey, options.OperationMiddlewares["addPasskey"]...)
@@ -4108,14 +5071,25 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/users/me/sessions/:session_id", wrapper.EndSession, options.OperationMiddlewares["endSession"]...)
 	router.GET(options.BaseURL+"/users/me/identities", wrapper.ListIdentities, options.OperationMiddlewares["listIdentities"]...)
 	router.DELETE(options.BaseURL+"/users/me/identities/:identity_id", wrapper.DeleteIdentity, options.OperationMiddlewares["deleteIdentity"]...)
+	router.GET(options.BaseURL+"/users/me/consents", wrapper.ListConsents, options.OperationMiddlewares["listConsents"]...)
+	router.DELETE(options.BaseURL+"/users/me/consents/:client_id", wrapper.WithdrawConsent, options.OperationMiddlewares["withdrawConsent"]...)
 	router.GET(options.BaseURL+"/users/me/events", wrapper.ListMyEvents, options.OperationMiddlewares["listMyEvents"]...)
 	router.GET(options.BaseURL+"/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
+	router.GET(options.BaseURL+"/events/export", wrapper.ExportEvents, options.OperationMiddlewares["exportEvents"]...)
+	router.GET(options.BaseURL+"/settings", wrapper.GetSettings, options.OperationMiddlewares["getSettings"]...)
+	router.GET(options.BaseURL+"/keys", wrapper.ListSigningKeys, options.OperationMiddlewares["listSigningKeys"]...)
+	router.POST(options.BaseURL+"/keys/rotate", wrapper.RotateSigningKey, options.OperationMiddlewares["rotateSigningKey"]...)
+	router.GET(options.BaseURL+"/mails", wrapper.ListMails, options.OperationMiddlewares["listMails"]...)
+	router.POST(options.BaseURL+"/mails/test", wrapper.SendTestMail, options.OperationMiddlewares["sendTestMail"]...)
+	router.DELETE(options.BaseURL+"/mails/:mail_id", wrapper.DeleteMail, options.OperationMiddlewares["deleteMail"]...)
+	router.POST(options.BaseURL+"/mails/:mail_id/retry", wrapper.RetryMail, options.OperationMiddlewares["retryMail"]...)
 	router.GET(options.BaseURL+"/clients", wrapper.ListClients, options.OperationMiddlewares["listClients"]...)
 	router.POST(options.BaseURL+"/clients", wrapper.CreateClient, options.OperationMiddlewares["createClient"]...)
 	router.DELETE(options.BaseURL+"/clients/:client_id", wrapper.DeleteClient, options.OperationMiddlewares["deleteClient"]...)
 	router.GET(options.BaseURL+"/clients/:client_id", wrapper.GetClient, options.OperationMiddlewares["getClient"]...)
 	router.PATCH(options.BaseURL+"/clients/:client_id", wrapper.UpdateClient, options.OperationMiddlewares["updateClient"]...)
 	router.POST(options.BaseURL+"/clients/:client_id/secret", wrapper.ReplaceClientSecret, options.OperationMiddlewares["replaceClientSecret"]...)
+	router.GET(options.BaseURL+"/clients/:client_id/consents", wrapper.ListClientConsents, options.OperationMiddlewares["listClientConsents"]...)
 	router.GET(options.BaseURL+"/providers", wrapper.ListProviders, options.OperationMiddlewares["listProviders"]...)
 	router.POST(options.BaseURL+"/providers", wrapper.CreateProvider, options.OperationMiddlewares["createProvider"]...)
 	router.DELETE(options.BaseURL+"/providers/:provider", wrapper.DeleteProvider, options.OperationMiddlewares["deleteProvider"]...)
@@ -4161,6 +5135,8 @@ type MediaTypeApplicationProblemPlusJSONResponse Problem
 type NoPasskeysApplicationProblemPlusJSONResponse Problem
 
 type NoSuchClientApplicationProblemPlusJSONResponse Problem
+
+type NoSuchMailApplicationProblemPlusJSONResponse Problem
 
 type NoSuchProviderApplicationProblemPlusJSONResponse Problem
 
@@ -4282,6 +5258,15 @@ type ThrottledApplicationProblemPlusJSONResponse struct {
 }
 
 type TooLargeApplicationProblemPlusJSONResponse Problem
+
+type TooSoonResponseHeaders struct {
+	RetryAfter int32
+}
+type TooSoonApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers TooSoonResponseHeaders
+}
 
 type UnauthenticatedResponseHeaders struct {
 	WWWAuthenticate string
@@ -4697,6 +5682,7 @@ func (response AuthorizeWithForm503TextHTMLResponse) VisitAuthorizeWithFormRespo
 }
 
 type ListClientsRequestObject struct {
+	Params ListClientsParams
 }
 
 type ListClientsResponseObject interface {
@@ -4763,6 +5749,22 @@ func (response ListClients403ApplicationProblemPlusJSONResponse) VisitListClient
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
 	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClients422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListClients422ApplicationProblemPlusJSONResponse) VisitListClientsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5423,6 +6425,144 @@ func (response UpdateClient503ApplicationProblemPlusJSONResponse) VisitUpdateCli
 	return err
 }
 
+type ListClientConsentsRequestObject struct {
+	ClientID string `json:"client_id"`
+	Params   ListClientConsentsParams
+}
+
+type ListClientConsentsResponseObject interface {
+	VisitListClientConsentsResponse(w http.ResponseWriter) error
+}
+
+type ListClientConsents200JSONResponse ClientConsentPage
+
+func (response ListClientConsents200JSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents400ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents401ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents403ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents404ApplicationProblemPlusJSONResponse struct {
+	NoSuchClientApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents404ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents422ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents500ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClientConsents503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListClientConsents503ApplicationProblemPlusJSONResponse) VisitListClientConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ReplaceClientSecretRequestObject struct {
 	ClientID string `json:"client_id"`
 	Body     *ReplaceClientSecretJSONRequestBody
@@ -6020,6 +7160,156 @@ func (response ListEvents503ApplicationProblemPlusJSONResponse) VisitListEventsR
 	return err
 }
 
+type ExportEventsRequestObject struct {
+	Params ExportEventsParams
+}
+
+type ExportEventsResponseObject interface {
+	VisitExportEventsResponse(w http.ResponseWriter) error
+}
+
+type ExportEvents200ApplicationJsonlResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response ExportEvents200ApplicationJsonlResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/jsonl")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	flusher, ok := w.(http.Flusher)
+	if !ok {
+		// If w doesn't support flushing, fall back to io.Copy.
+		_, err := io.Copy(w, response.Body)
+		return err
+	}
+	// text/event-stream messages are typically small; use a
+	// modest buffer and flush after each chunk so clients see
+	// events immediately instead of waiting on OS buffering.
+	buf := make([]byte, 4096)
+	for {
+		n, err := response.Body.Read(buf)
+		if n > 0 {
+			if _, writeErr := w.Write(buf[:n]); writeErr != nil {
+				return writeErr
+			}
+			flusher.Flush()
+		}
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+type ExportEvents400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ExportEvents400ApplicationProblemPlusJSONResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportEvents401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ExportEvents401ApplicationProblemPlusJSONResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportEvents403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ExportEvents403ApplicationProblemPlusJSONResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportEvents422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ExportEvents422ApplicationProblemPlusJSONResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportEvents500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ExportEvents500ApplicationProblemPlusJSONResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportEvents503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ExportEvents503ApplicationProblemPlusJSONResponse) VisitExportEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetHealthRequestObject struct {
 }
 
@@ -6053,6 +7343,798 @@ func (response GetHealth500ApplicationProblemPlusJSONResponse) VisitGetHealthRes
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSigningKeysRequestObject struct {
+}
+
+type ListSigningKeysResponseObject interface {
+	VisitListSigningKeysResponse(w http.ResponseWriter) error
+}
+
+type ListSigningKeys200JSONResponse SigningKeys
+
+func (response ListSigningKeys200JSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSigningKeys400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListSigningKeys400ApplicationProblemPlusJSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSigningKeys401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListSigningKeys401ApplicationProblemPlusJSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSigningKeys403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListSigningKeys403ApplicationProblemPlusJSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSigningKeys500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListSigningKeys500ApplicationProblemPlusJSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSigningKeys503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListSigningKeys503ApplicationProblemPlusJSONResponse) VisitListSigningKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKeyRequestObject struct {
+	Body *RotateSigningKeyJSONRequestBody
+}
+
+type RotateSigningKeyResponseObject interface {
+	VisitRotateSigningKeyResponse(w http.ResponseWriter) error
+}
+
+type RotateSigningKey200JSONResponse SigningKeys
+
+func (response RotateSigningKey200JSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey400ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey401ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey403ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey413ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey415ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey422ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey429ApplicationProblemPlusJSONResponse struct {
+	TooSoonApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey429ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey500ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateSigningKey503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RotateSigningKey503ApplicationProblemPlusJSONResponse) VisitRotateSigningKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMailsRequestObject struct {
+	Params ListMailsParams
+}
+
+type ListMailsResponseObject interface {
+	VisitListMailsResponse(w http.ResponseWriter) error
+}
+
+type ListMails200JSONResponse MailPage
+
+func (response ListMails200JSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListMails400ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListMails401ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListMails403ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListMails422ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListMails500ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMails503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListMails503ApplicationProblemPlusJSONResponse) VisitListMailsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMailRequestObject struct {
+}
+
+type SendTestMailResponseObject interface {
+	VisitSendTestMailResponse(w http.ResponseWriter) error
+}
+
+type SendTestMail200JSONResponse TestMail
+
+func (response SendTestMail200JSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response SendTestMail400ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response SendTestMail401ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response SendTestMail403ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail409ApplicationProblemPlusJSONResponse Problem
+
+func (response SendTestMail409ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail429ApplicationProblemPlusJSONResponse struct {
+	TooSoonApplicationProblemPlusJSONResponse
+}
+
+func (response SendTestMail429ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response SendTestMail500ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SendTestMail503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response SendTestMail503ApplicationProblemPlusJSONResponse) VisitSendTestMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMailRequestObject struct {
+	MailID MailID `json:"mail_id"`
+}
+
+type DeleteMailResponseObject interface {
+	VisitDeleteMailResponse(w http.ResponseWriter) error
+}
+
+type DeleteMail204Response struct {
+}
+
+func (response DeleteMail204Response) VisitDeleteMailResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteMail400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail400ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMail401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail401ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMail403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail403ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMail404ApplicationProblemPlusJSONResponse struct {
+	NoSuchMailApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail404ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMail422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail422ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMail500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail500ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMail503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMail503ApplicationProblemPlusJSONResponse) VisitDeleteMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMailRequestObject struct {
+	MailID MailID `json:"mail_id"`
+}
+
+type RetryMailResponseObject interface {
+	VisitRetryMailResponse(w http.ResponseWriter) error
+}
+
+type RetryMail204Response struct {
+}
+
+func (response RetryMail204Response) VisitRetryMailResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RetryMail400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail400ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail401ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail403ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail404ApplicationProblemPlusJSONResponse struct {
+	NoSuchMailApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail404ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail422ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail500ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryMail503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RetryMail503ApplicationProblemPlusJSONResponse) VisitRetryMailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -6561,6 +8643,7 @@ func (response ConfirmPasswordReset503ApplicationProblemPlusJSONResponse) VisitC
 }
 
 type ListProvidersRequestObject struct {
+	Params ListProvidersParams
 }
 
 type ListProvidersResponseObject interface {
@@ -6627,6 +8710,22 @@ func (response ListProviders403ApplicationProblemPlusJSONResponse) VisitListProv
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
 	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProviders422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListProviders422ApplicationProblemPlusJSONResponse) VisitListProvidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -7313,6 +9412,110 @@ type GetReadiness503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetReadiness503ApplicationProblemPlusJSONResponse) VisitGetReadinessResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettingsRequestObject struct {
+}
+
+type GetSettingsResponseObject interface {
+	VisitGetSettingsResponse(w http.ResponseWriter) error
+}
+
+type GetSettings200JSONResponse ServerSettings
+
+func (response GetSettings200JSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettings400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response GetSettings400ApplicationProblemPlusJSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettings401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetSettings401ApplicationProblemPlusJSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettings403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetSettings403ApplicationProblemPlusJSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettings500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetSettings500ApplicationProblemPlusJSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSettings503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetSettings503ApplicationProblemPlusJSONResponse) VisitGetSettingsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -8914,6 +11117,256 @@ type UpdateMe503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UpdateMe503ApplicationProblemPlusJSONResponse) VisitUpdateMeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsentsRequestObject struct {
+	Params ListConsentsParams
+}
+
+type ListConsentsResponseObject interface {
+	VisitListConsentsResponse(w http.ResponseWriter) error
+}
+
+type ListConsents200JSONResponse ConsentPage
+
+func (response ListConsents200JSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsents400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListConsents400ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsents401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListConsents401ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsents403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListConsents403ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsents422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListConsents422ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsents500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListConsents500ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListConsents503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListConsents503ApplicationProblemPlusJSONResponse) VisitListConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsentRequestObject struct {
+	ClientID string `json:"client_id"`
+}
+
+type WithdrawConsentResponseObject interface {
+	VisitWithdrawConsentResponse(w http.ResponseWriter) error
+}
+
+type WithdrawConsent204Response struct {
+}
+
+func (response WithdrawConsent204Response) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type WithdrawConsent400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawConsent400ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsent401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawConsent401ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsent403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawConsent403ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsent404ApplicationProblemPlusJSONResponse Problem
+
+func (response WithdrawConsent404ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsent422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawConsent422ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsent500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawConsent500ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawConsent503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawConsent503ApplicationProblemPlusJSONResponse) VisitWithdrawConsentResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -11691,6 +14144,274 @@ func (response UpdateUser503ApplicationProblemPlusJSONResponse) VisitUpdateUserR
 	return err
 }
 
+type ListUserConsentsRequestObject struct {
+	UserID string `json:"user_id"`
+	Params ListUserConsentsParams
+}
+
+type ListUserConsentsResponseObject interface {
+	VisitListUserConsentsResponse(w http.ResponseWriter) error
+}
+
+type ListUserConsents200JSONResponse ConsentPage
+
+func (response ListUserConsents200JSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents400ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents401ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents403ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents404ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents422ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents500ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserConsents503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserConsents503ApplicationProblemPlusJSONResponse) VisitListUserConsentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsentRequestObject struct {
+	UserID   string `json:"user_id"`
+	ClientID string `json:"client_id"`
+}
+
+type WithdrawUserConsentResponseObject interface {
+	VisitWithdrawUserConsentResponse(w http.ResponseWriter) error
+}
+
+type WithdrawUserConsent204Response struct {
+}
+
+func (response WithdrawUserConsent204Response) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type WithdrawUserConsent400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawUserConsent400ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsent401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawUserConsent401ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsent403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawUserConsent403ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsent404ApplicationProblemPlusJSONResponse Problem
+
+func (response WithdrawUserConsent404ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsent422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawUserConsent422ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsent500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawUserConsent500ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawUserConsent503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response WithdrawUserConsent503ApplicationProblemPlusJSONResponse) VisitWithdrawUserConsentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ResetFactorsRequestObject struct {
 	UserID string `json:"user_id"`
 }
@@ -11846,6 +14567,969 @@ type ResetFactors503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ResetFactors503ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactorsRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type ListUserFactorsResponseObject interface {
+	VisitListUserFactorsResponse(w http.ResponseWriter) error
+}
+
+type ListUserFactors200JSONResponse FactorList
+
+func (response ListUserFactors200JSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors400ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors401ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors403ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors404ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors422ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors500ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserFactors503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserFactors503ApplicationProblemPlusJSONResponse) VisitListUserFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentitiesRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type ListUserIdentitiesResponseObject interface {
+	VisitListUserIdentitiesResponse(w http.ResponseWriter) error
+}
+
+type ListUserIdentities200JSONResponse IdentityPage
+
+func (response ListUserIdentities200JSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities400ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities401ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities403ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities404ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities422ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities500ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserIdentities503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserIdentities503ApplicationProblemPlusJSONResponse) VisitListUserIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentityRequestObject struct {
+	UserID     string `json:"user_id"`
+	IdentityID string `json:"identity_id"`
+}
+
+type DeleteUserIdentityResponseObject interface {
+	VisitDeleteUserIdentityResponse(w http.ResponseWriter) error
+}
+
+type DeleteUserIdentity204Response struct {
+}
+
+func (response DeleteUserIdentity204Response) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteUserIdentity400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUserIdentity400ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUserIdentity401ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUserIdentity403ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity404ApplicationProblemPlusJSONResponse Problem
+
+func (response DeleteUserIdentity404ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity409ApplicationProblemPlusJSONResponse Problem
+
+func (response DeleteUserIdentity409ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUserIdentity422ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUserIdentity500ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUserIdentity503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUserIdentity503ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessionsRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type EndUserSessionsResponseObject interface {
+	VisitEndUserSessionsResponse(w http.ResponseWriter) error
+}
+
+type EndUserSessions204Response struct {
+}
+
+func (response EndUserSessions204Response) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type EndUserSessions400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions400ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessions401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions401ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessions403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions403ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessions404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions404ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessions422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions422ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessions500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions500ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessions503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSessions503ApplicationProblemPlusJSONResponse) VisitEndUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessionsRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type ListUserSessionsResponseObject interface {
+	VisitListUserSessionsResponse(w http.ResponseWriter) error
+}
+
+type ListUserSessions200JSONResponse SessionPage
+
+func (response ListUserSessions200JSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions400ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions401ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions403ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions404ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions422ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions500ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserSessions503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserSessions503ApplicationProblemPlusJSONResponse) VisitListUserSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSessionRequestObject struct {
+	UserID    string `json:"user_id"`
+	SessionID string `json:"session_id"`
+}
+
+type EndUserSessionResponseObject interface {
+	VisitEndUserSessionResponse(w http.ResponseWriter) error
+}
+
+type EndUserSession204Response struct {
+}
+
+func (response EndUserSession204Response) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type EndUserSession400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSession400ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSession401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSession401ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSession403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSession403ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSession404ApplicationProblemPlusJSONResponse Problem
+
+func (response EndUserSession404ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSession422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSession422ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSession500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSession500ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EndUserSession503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response EndUserSession503ApplicationProblemPlusJSONResponse) VisitEndUserSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUserRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type UnlockUserResponseObject interface {
+	VisitUnlockUserResponse(w http.ResponseWriter) error
+}
+
+type UnlockUser204Response struct {
+}
+
+func (response UnlockUser204Response) VisitUnlockUserResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type UnlockUser400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser400ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser401ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser403ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser404ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser413ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser422ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser500ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnlockUser503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response UnlockUser503ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -13323,6 +17007,9 @@ type StrictServerInterface interface {
 	// UpdateClient Change a client
 	// (PATCH /clients/{client_id})
 	UpdateClient(ctx context.Context, request UpdateClientRequestObject) (UpdateClientResponseObject, error)
+	// ListClientConsents List the consents to a client
+	// (GET /clients/{client_id}/consents)
+	ListClientConsents(ctx context.Context, request ListClientConsentsRequestObject) (ListClientConsentsResponseObject, error)
 	// ReplaceClientSecret Replace the secret of a client
 	// (POST /clients/{client_id}/secret)
 	ReplaceClientSecret(ctx context.Context, request ReplaceClientSecretRequestObject) (ReplaceClientSecretResponseObject, error)
@@ -13335,9 +17022,30 @@ type StrictServerInterface interface {
 	// ListEvents List all events
 	// (GET /events)
 	ListEvents(ctx context.Context, request ListEventsRequestObject) (ListEventsResponseObject, error)
+	// ExportEvents Export events as JSON lines
+	// (GET /events/export)
+	ExportEvents(ctx context.Context, request ExportEventsRequestObject) (ExportEventsResponseObject, error)
 	// GetHealth Check that the process runs
 	// (GET /healthz)
 	GetHealth(ctx context.Context, request GetHealthRequestObject) (GetHealthResponseObject, error)
+	// ListSigningKeys List the signing keys
+	// (GET /keys)
+	ListSigningKeys(ctx context.Context, request ListSigningKeysRequestObject) (ListSigningKeysResponseObject, error)
+	// RotateSigningKey Replace a signing key
+	// (POST /keys/rotate)
+	RotateSigningKey(ctx context.Context, request RotateSigningKeyRequestObject) (RotateSigningKeyResponseObject, error)
+	// ListMails List the waiting mails
+	// (GET /mails)
+	ListMails(ctx context.Context, request ListMailsRequestObject) (ListMailsResponseObject, error)
+	// SendTestMail Send a test mail to myself
+	// (POST /mails/test)
+	SendTestMail(ctx context.Context, request SendTestMailRequestObject) (SendTestMailResponseObject, error)
+	// DeleteMail Delete a waiting mail
+	// (DELETE /mails/{mail_id})
+	DeleteMail(ctx context.Context, request DeleteMailRequestObject) (DeleteMailResponseObject, error)
+	// RetryMail Send a waiting mail now
+	// (POST /mails/{mail_id}/retry)
+	RetryMail(ctx context.Context, request RetryMailRequestObject) (RetryMailResponseObject, error)
 	// PushAuthorizationRequest Push an authorization request
 	// (POST /par)
 	PushAuthorizationRequest(ctx context.Context, request PushAuthorizationRequestRequestObject) (PushAuthorizationRequestResponseObject, error)
@@ -13368,6 +17076,9 @@ type StrictServerInterface interface {
 	// GetReadiness Check that the server is ready
 	// (GET /readyz)
 	GetReadiness(ctx context.Context, request GetReadinessRequestObject) (GetReadinessResponseObject, error)
+	// GetSettings Read the settings in force
+	// (GET /settings)
+	GetSettings(ctx context.Context, request GetSettingsRequestObject) (GetSettingsResponseObject, error)
 	// SignOut Sign out of the browser
 	// (GET /sign-out)
 	SignOut(ctx context.Context, request SignOutRequestObject) (SignOutResponseObject, error)
@@ -13404,6 +17115,12 @@ type StrictServerInterface interface {
 	// UpdateMe Change my profile
 	// (PATCH /users/me)
 	UpdateMe(ctx context.Context, request UpdateMeRequestObject) (UpdateMeResponseObject, error)
+	// ListConsents List my consents
+	// (GET /users/me/consents)
+	ListConsents(ctx context.Context, request ListConsentsRequestObject) (ListConsentsResponseObject, error)
+	// WithdrawConsent Withdraw a consent
+	// (DELETE /users/me/consents/{client_id})
+	WithdrawConsent(ctx context.Context, request WithdrawConsentRequestObject) (WithdrawConsentResponseObject, error)
 	// ChangeEmail Change my e-mail address
 	// (PUT /users/me/email)
 	ChangeEmail(ctx context.Context, request ChangeEmailRequestObject) (ChangeEmailResponseObject, error)
@@ -13464,9 +17181,36 @@ type StrictServerInterface interface {
 	// UpdateUser Change an account
 	// (PATCH /users/{user_id})
 	UpdateUser(ctx context.Context, request UpdateUserRequestObject) (UpdateUserResponseObject, error)
+	// ListUserConsents List the consents of an account
+	// (GET /users/{user_id}/consents)
+	ListUserConsents(ctx context.Context, request ListUserConsentsRequestObject) (ListUserConsentsResponseObject, error)
+	// WithdrawUserConsent Withdraw a consent of an account
+	// (DELETE /users/{user_id}/consents/{client_id})
+	WithdrawUserConsent(ctx context.Context, request WithdrawUserConsentRequestObject) (WithdrawUserConsentResponseObject, error)
 	// ResetFactors Reset the second factors of an account
 	// (POST /users/{user_id}/factor-reset)
 	ResetFactors(ctx context.Context, request ResetFactorsRequestObject) (ResetFactorsResponseObject, error)
+	// ListUserFactors List the second factors of an account
+	// (GET /users/{user_id}/factors)
+	ListUserFactors(ctx context.Context, request ListUserFactorsRequestObject) (ListUserFactorsResponseObject, error)
+	// ListUserIdentities List the identities of an account
+	// (GET /users/{user_id}/identities)
+	ListUserIdentities(ctx context.Context, request ListUserIdentitiesRequestObject) (ListUserIdentitiesResponseObject, error)
+	// DeleteUserIdentity Unlink an identity from an account
+	// (DELETE /users/{user_id}/identities/{identity_id})
+	DeleteUserIdentity(ctx context.Context, request DeleteUserIdentityRequestObject) (DeleteUserIdentityResponseObject, error)
+	// EndUserSessions End all sessions of an account
+	// (DELETE /users/{user_id}/sessions)
+	EndUserSessions(ctx context.Context, request EndUserSessionsRequestObject) (EndUserSessionsResponseObject, error)
+	// ListUserSessions List the sessions of an account
+	// (GET /users/{user_id}/sessions)
+	ListUserSessions(ctx context.Context, request ListUserSessionsRequestObject) (ListUserSessionsResponseObject, error)
+	// EndUserSession End a session of an account
+	// (DELETE /users/{user_id}/sessions/{session_id})
+	EndUserSession(ctx context.Context, request EndUserSessionRequestObject) (EndUserSessionResponseObject, error)
+	// UnlockUser End the waits of an account
+	// (POST /users/{user_id}/unlock)
+	UnlockUser(ctx context.Context, request UnlockUserRequestObject) (UnlockUserResponseObject, error)
 	// ListWebhooks List the webhooks
 	// (GET /webhooks)
 	ListWebhooks(ctx context.Context, request ListWebhooksRequestObject) (ListWebhooksResponseObject, error)
@@ -13639,8 +17383,10 @@ func (sh *strictHandler) AuthorizeWithForm(ctx echo.Context) error {
 }
 
 // ListClients operation middleware
-func (sh *strictHandler) ListClients(ctx echo.Context) error {
+func (sh *strictHandler) ListClients(ctx echo.Context, params ListClientsParams) error {
 	var request ListClientsRequestObject
+
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.ListClients(ctx.Request().Context(), request.(ListClientsRequestObject))
@@ -13805,6 +17551,32 @@ func (sh *strictHandler) UpdateClient(ctx echo.Context, clientID string) error {
 	return nil
 }
 
+// ListClientConsents operation middleware
+func (sh *strictHandler) ListClientConsents(ctx echo.Context, clientID string, params ListClientConsentsParams) error {
+	var request ListClientConsentsRequestObject
+
+	request.ClientID = clientID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListClientConsents(ctx.Request().Context(), request.(ListClientConsentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListClientConsents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListClientConsentsResponseObject); ok {
+		return validResponse.VisitListClientConsentsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ReplaceClientSecret operation middleware
 func (sh *strictHandler) ReplaceClientSecret(ctx echo.Context, clientID string) error {
 	var request ReplaceClientSecretRequestObject
@@ -13957,6 +17729,31 @@ func (sh *strictHandler) ListEvents(ctx echo.Context, params ListEventsParams) e
 	return nil
 }
 
+// ExportEvents operation middleware
+func (sh *strictHandler) ExportEvents(ctx echo.Context, params ExportEventsParams) error {
+	var request ExportEventsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ExportEvents(ctx.Request().Context(), request.(ExportEventsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExportEvents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ExportEventsResponseObject); ok {
+		return validResponse.VisitExportEventsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // GetHealth operation middleware
 func (sh *strictHandler) GetHealth(ctx echo.Context) error {
 	var request GetHealthRequestObject
@@ -13974,6 +17771,173 @@ func (sh *strictHandler) GetHealth(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetHealthResponseObject); ok {
 		return validResponse.VisitGetHealthResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListSigningKeys operation middleware
+func (sh *strictHandler) ListSigningKeys(ctx echo.Context) error {
+	var request ListSigningKeysRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSigningKeys(ctx.Request().Context(), request.(ListSigningKeysRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSigningKeys")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListSigningKeysResponseObject); ok {
+		return validResponse.VisitListSigningKeysResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RotateSigningKey operation middleware
+func (sh *strictHandler) RotateSigningKey(ctx echo.Context) error {
+	var request RotateSigningKeyRequestObject
+
+	var body RotateSigningKeyJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RotateSigningKey(ctx.Request().Context(), request.(RotateSigningKeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RotateSigningKey")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RotateSigningKeyResponseObject); ok {
+		return validResponse.VisitRotateSigningKeyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListMails operation middleware
+func (sh *strictHandler) ListMails(ctx echo.Context, params ListMailsParams) error {
+	var request ListMailsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListMails(ctx.Request().Context(), request.(ListMailsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListMails")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListMailsResponseObject); ok {
+		return validResponse.VisitListMailsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SendTestMail operation middleware
+func (sh *strictHandler) SendTestMail(ctx echo.Context) error {
+	var request SendTestMailRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SendTestMail(ctx.Request().Context(), request.(SendTestMailRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SendTestMail")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SendTestMailResponseObject); ok {
+		return validResponse.VisitSendTestMailResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteMail operation middleware
+func (sh *strictHandler) DeleteMail(ctx echo.Context, mailID MailID) error {
+	var request DeleteMailRequestObject
+
+	request.MailID = mailID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteMail(ctx.Request().Context(), request.(DeleteMailRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteMail")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteMailResponseObject); ok {
+		return validResponse.VisitDeleteMailResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RetryMail operation middleware
+func (sh *strictHandler) RetryMail(ctx echo.Context, mailID MailID) error {
+	var request RetryMailRequestObject
+
+	request.MailID = mailID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RetryMail(ctx.Request().Context(), request.(RetryMailRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetryMail")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RetryMailResponseObject); ok {
+		return validResponse.VisitRetryMailResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -14152,8 +18116,10 @@ func (sh *strictHandler) ConfirmPasswordReset(ctx echo.Context) error {
 }
 
 // ListProviders operation middleware
-func (sh *strictHandler) ListProviders(ctx echo.Context) error {
+func (sh *strictHandler) ListProviders(ctx echo.Context, params ListProvidersParams) error {
 	var request ListProvidersRequestObject
+
+	request.Params = params
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.ListProviders(ctx.Request().Context(), request.(ListProvidersRequestObject))
@@ -14335,6 +18301,29 @@ func (sh *strictHandler) GetReadiness(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetReadinessResponseObject); ok {
 		return validResponse.VisitGetReadinessResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetSettings operation middleware
+func (sh *strictHandler) GetSettings(ctx echo.Context) error {
+	var request GetSettingsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetSettings(ctx.Request().Context(), request.(GetSettingsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetSettings")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetSettingsResponseObject); ok {
+		return validResponse.VisitGetSettingsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -14720,6 +18709,56 @@ func (sh *strictHandler) UpdateMe(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(UpdateMeResponseObject); ok {
 		return validResponse.VisitUpdateMeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListConsents operation middleware
+func (sh *strictHandler) ListConsents(ctx echo.Context, params ListConsentsParams) error {
+	var request ListConsentsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListConsents(ctx.Request().Context(), request.(ListConsentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListConsents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListConsentsResponseObject); ok {
+		return validResponse.VisitListConsentsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// WithdrawConsent operation middleware
+func (sh *strictHandler) WithdrawConsent(ctx echo.Context, clientID string) error {
+	var request WithdrawConsentRequestObject
+
+	request.ClientID = clientID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.WithdrawConsent(ctx.Request().Context(), request.(WithdrawConsentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "WithdrawConsent")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(WithdrawConsentResponseObject); ok {
+		return validResponse.VisitWithdrawConsentResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -15341,6 +19380,58 @@ func (sh *strictHandler) UpdateUser(ctx echo.Context, userID string) error {
 	return nil
 }
 
+// ListUserConsents operation middleware
+func (sh *strictHandler) ListUserConsents(ctx echo.Context, userID string, params ListUserConsentsParams) error {
+	var request ListUserConsentsRequestObject
+
+	request.UserID = userID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUserConsents(ctx.Request().Context(), request.(ListUserConsentsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUserConsents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListUserConsentsResponseObject); ok {
+		return validResponse.VisitListUserConsentsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// WithdrawUserConsent operation middleware
+func (sh *strictHandler) WithdrawUserConsent(ctx echo.Context, userID string, clientID string) error {
+	var request WithdrawUserConsentRequestObject
+
+	request.UserID = userID
+	request.ClientID = clientID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.WithdrawUserConsent(ctx.Request().Context(), request.(WithdrawUserConsentRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "WithdrawUserConsent")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(WithdrawUserConsentResponseObject); ok {
+		return validResponse.VisitWithdrawUserConsentResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ResetFactors operation middleware
 func (sh *strictHandler) ResetFactors(ctx echo.Context, userID string) error {
 	var request ResetFactorsRequestObject
@@ -15360,6 +19451,183 @@ func (sh *strictHandler) ResetFactors(ctx echo.Context, userID string) error {
 		return err
 	} else if validResponse, ok := response.(ResetFactorsResponseObject); ok {
 		return validResponse.VisitResetFactorsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListUserFactors operation middleware
+func (sh *strictHandler) ListUserFactors(ctx echo.Context, userID string) error {
+	var request ListUserFactorsRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUserFactors(ctx.Request().Context(), request.(ListUserFactorsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUserFactors")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListUserFactorsResponseObject); ok {
+		return validResponse.VisitListUserFactorsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListUserIdentities operation middleware
+func (sh *strictHandler) ListUserIdentities(ctx echo.Context, userID string) error {
+	var request ListUserIdentitiesRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUserIdentities(ctx.Request().Context(), request.(ListUserIdentitiesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUserIdentities")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListUserIdentitiesResponseObject); ok {
+		return validResponse.VisitListUserIdentitiesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteUserIdentity operation middleware
+func (sh *strictHandler) DeleteUserIdentity(ctx echo.Context, userID string, identityID string) error {
+	var request DeleteUserIdentityRequestObject
+
+	request.UserID = userID
+	request.IdentityID = identityID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteUserIdentity(ctx.Request().Context(), request.(DeleteUserIdentityRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteUserIdentity")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteUserIdentityResponseObject); ok {
+		return validResponse.VisitDeleteUserIdentityResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// EndUserSessions operation middleware
+func (sh *strictHandler) EndUserSessions(ctx echo.Context, userID string) error {
+	var request EndUserSessionsRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.EndUserSessions(ctx.Request().Context(), request.(EndUserSessionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EndUserSessions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(EndUserSessionsResponseObject); ok {
+		return validResponse.VisitEndUserSessionsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListUserSessions operation middleware
+func (sh *strictHandler) ListUserSessions(ctx echo.Context, userID string) error {
+	var request ListUserSessionsRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUserSessions(ctx.Request().Context(), request.(ListUserSessionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUserSessions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListUserSessionsResponseObject); ok {
+		return validResponse.VisitListUserSessionsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// EndUserSession operation middleware
+func (sh *strictHandler) EndUserSession(ctx echo.Context, userID string, sessionID string) error {
+	var request EndUserSessionRequestObject
+
+	request.UserID = userID
+	request.SessionID = sessionID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.EndUserSession(ctx.Request().Context(), request.(EndUserSessionRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EndUserSession")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(EndUserSessionResponseObject); ok {
+		return validResponse.VisitEndUserSessionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UnlockUser operation middleware
+func (sh *strictHandler) UnlockUser(ctx echo.Context, userID string) error {
+	var request UnlockUserRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UnlockUser(ctx.Request().Context(), request.(UnlockUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UnlockUser")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UnlockUserResponseObject); ok {
+		return validResponse.VisitUnlockUserResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -15691,627 +19959,723 @@ func (sh *strictHandler) TestWebhook(ctx echo.Context, webhookID WebhookID) erro
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L35dhu3tif8Kmh+fVfiXJIiqZleZ/VVZMmWB0lHkuOchG4SrALJiooAUwBFM1leq5+m8x55lH6Sb2Fv",
-	"AIUqVnGQ5Azn6vxxYhVrwLCx5/3bv1YCMZ4IzriSlfavlRGjIUvgn8c0GLHT6I69i/hUMbgWMhkk0URF",
-	"glfalXd0TvqMBPrGkAxEQgbRHSNjvL9eqVbYJzqexKzSrkym/TgKqmRMP9XokP1ju9GoVCsJ+3kaJSys",
-	"tFUyZdWKDEZsTPWXxvTTW8aHalRp7zSqFTWf6LdIlUR8WPn8uVo5jiPG1fGIxjHjQ7Y4uldiRigJ4DYS",
-	"UE7oVI0YV1FAFSNfX50ek739nUPy+2+79VaV6L/395r7z7Lj/pbKKCAJo/H4H52KZJKOWadSJcGIJpKp",
-	"f3Qq729OawedyrqzaTYahfN5KwKKI89P5GbEyPurt0QMiBoxQoNATLnKDnOk1KS9tdVs7dcb9Ua92T5o",
-	"HDS2ppIlcqvRPKThQWu/dhi0BrX95jat0d29ndo+a+2zvX6rsb27s3T0A5GMqaq0K9MkqlT9ybRKJnMu",
-	"gHqK56KXsArk8urm5nKrWW8gCeUohosaXH4YmZyLayWSgpHAACUZT6UiXCgi9W1EiVvGZY46ms8WRgZ3",
-	"P2xkVyyMEhao8o3/MGJ6SCNG+omYSZaQocivkt542d7aopNJ3VytB2K8FdA47tPg9n8FImT/+GF8eNeZ",
-	"NhqtPamoYv+gg0Y0+EnG4e1PeDmS8h/6Vf+xffQfrdP/aJ06SvqP7SNNS+vPtYQkrphK5kcDxZLFiV6z",
-	"QPBQEiXIjEaK9NlAmJlz9kkRlcwzs26uRa0RV9stpNdoPB1X2od6ZOOI419NN8qIKzZkCQzzw4cPRx6f",
-	"KKbgwHIdJJTDZrNBfv+t2azv1ZvPqmQWqREMPmFUCm6paVfftJ3nL4wmLClgMCxJRPKPTiXidzSOwi5Q",
-	"5kPZzOdqZUITOmbKMvlpIgXsCI1jMTsZT9T8OxpPmX354uR7eku6ATzYs0xpkrC7SEwlmdAhe06Yfg8c",
-	"cf3jIEqkgl/q5EyRSBKYEhE8Tm/S8yZxJFWHu/WDa4Mo1qOtd3hm4SrVSqSH9POUJfNKtcLpWF/GcVVK",
-	"VmWvmDZfsDi6YwkLT+4YV8V7rseLc2X6puwuOhZLG83t2n6/wWoHdG+n1gp3m6xB94PDQdMOeELVKB0v",
-	"vKwbhWsy4Cnc6c1oe69QmETjSBUJbDgJhE/HfZbo+USKjSWZsAS3x5/UbqN4hWN4tz+8kA3oNFb4SPnx",
-	"a65z/Fh/JMTt2YtVmzDDG0u2IWwEO7V92mzW+tuDVm2P7oaN4JAd9Js7xdtgXvfIG/FZv0tOBJeoPqHO",
-	"ck7H7IbeMuD4geDK0BydTOIIZcHWJBH9mI3/8yeJgsHNUT8RAqHDu7p6/F0Fb9OHVdEorrQrR1yoEUus",
-	"9jOikqhRJIm+G5ZMMxdZaf/4a/pMJIl9z0ToPUkq7coWrM/nj7goTAKpegu9XKXQwmYqtVA4rFZUpGCT",
-	"jgUfxFGgScis1zThbWR8bTPv9uLsPvv78D8TNqi0K//fVqq9buGvcusSX4HLnyWhwmVhZlU+VyunIulH",
-	"YfjAnYm4nA4GUQAzkIGYMH9rblCFY1KiskFiGtziOOBeMmbtWRIp2KeHLfp2uujpzJatesHIH2PZ9ZT9",
-	"uVKc6XOYdCpL9TZIEgFr9eyQDx8+1PIiuWgg5pGtvASHAZ2hFH3QvsIb4ObugEYxC/PbanaLhIJJ0CkH",
-	"kcI5Cq4SGqiyowdK6IjeMUIVGQupSKvRABODBiCpM0dyMI3j7uOcy1YrJZH3fJIITZe0HzNywlWk5kup",
-	"ZXE9HotYFhZyTFUwyizlc9LDleyB0iCNosHiUMJRfkulOgq1tJEqoQp1nHtvfUyl6tLM6zJ7H0mt1egh",
-	"6DtJ5s46OZrA7hFq2I/gRid6+BHflK8WTOSxNs3YpZmFYFwTUwgzBq2uByYpMrgebNQ7Gmupyh52Nvs0",
-	"7JqVzJ/KvgjnelCajlDvfH19cf7wpW+kS/8tDcmV+3r56vujfOyzElCuZ9hnZEITyULytf5TT7VKKEnY",
-	"hFHFQnLL5kRobc9YAfpH5M0Rh30DbU9fHYhkyEKCCvUz3CsWRvQGpveAvZpyOZ1MRKJY2B3rN3Zhxbxt",
-	"u2Y8JP5L9cuqZMr18iRM6ulRHuohg/flwZvZ3PX5oBsegQmTGxxe+b6WzOixttinYKP+hiyIacJCAp8j",
-	"+nNVva+RJOkawZ6di0sq5S2bywdtGheqOxBTHi4wPsmSO5aAMsUFmZiPtfUw54QzvVUEvX/gxXLGnZZg",
-	"ejqUjIRUVdxQVMooJ2eXhIahnsfDT+pOurnnQpFTM43y/Uwn+1hbWLxIVSIjHjASKekv0cISaEKfxDRg",
-	"dvuza2f2+XoajNDC+BI7zRKGNGi1Z7ORWvSF/w575OYnp8HITNJb2ctE3EUhS77s2k7MV7zVtTbbv9f6",
-	"2ol6K/xefunVhS97/vN/ryV1E3MrarwpX3ZRjevk35wfmFmikFWWkcNPIXoP57DwF9r2RC58xQZTuVSv",
-	"LVh1MGrAiYBuX+RD1m7sFviikRtHkkz5LRczjiPUcjlIGPwwSwQf1tdfF5jDCQykRJwtfLRa9ElYLC2u",
-	"xIQlMGPQB2QaltMyX6VLzVm9w7/ugW1Um9BEzXtupeHVRkuQJMG1RaLTzz0D93A+fFk71uaiiFf5DGyU",
-	"6HO1cpnQYfkSpQ9ggAsjBhv5J/KBS1hiWPJ11Os1SCa1g4poZkG3/lSbzWY1bYPVpknMuD734VJl+xEJ",
-	"yVdtweQYF6mxf8bGul3Z+BjDKCNYvpghPcjpeEyTeaVdOUpNLz3LcSRlxIeVauUOoy6bbqdeRK1OzkQS",
-	"kmFCuTJnTBvaoCbqvbN31MHJDoczO6wP+hIJEhZqMqaxXDYi+MyS8bhPm+Pvxufxos+PSETWBJ7RlDHk",
-	"4vvP/mQiugb9H2dxr8ONBkQX/yw52WLM1CjiQzID/Ry2VDPXOvnnVChmQpK4VlFIZiPGyVxMCZW3hPbF",
-	"VIHz9ZE25ohjCNOaLDiBP3kbbkaJUCq+r1BWbDwRCU2ieN6dcnpHo5j2Y1Z+FBJGZhDDF4KMKZ+bTbEH",
-	"QtbJh6J4N1X6S4+3FzclnzfBV2Nk6OM6SMTYXGFqJpJbZ4UTPGkYzUo9swm7YzTWtASuTXgUvH1Us/Ak",
-	"YYGq/0mCGTIOai7lYNlTXnKCRyxCvKXJ8ItKY18GxvpjegkpJ3s75E307RcRtUWf+XMPpRDvKJ//WUfS",
-	"bJBcpP0/+nQuGcnf9Ai993bkj9le62kz7nAT0sqIPi5mdXKTzAkd0ogTORKJiuePv52xGEZcEqqI4AFz",
-	"xlBIFe1TyTyPfcIghdJmx0g60PRJlB3j33D7L+mQFWvOin1SWyM1jjNbXulMG43t4H+EItA2PtE3wCWG",
-	"P4AzAC+g1zka8lrE7SLq90d8am7e8u6urO0NoNYYyykykBqj+aUiks4lmel/OVWWnAtUusAVzhVsnDOR",
-	"gar0m8tPwoPXQ+uWUcCI94kvtgyoBmTPGOVyxhI4Vlk6fQj5GPfgw/NkrKOxPEnG+VwzaTLEqkaRlFNU",
-	"XP/YUG1u4I+Z/5KbMSO+tWbn+7laWc9qWScjRmmLMHbmSxrpexyb5WF7s+vHcs/MWAlOnpyYIS/LmsnM",
-	"7nE2qtB4IteMJsEIfG2xGLrcyXSBYNvWsXJWb5oSoqvlmNVg5aID+EG2zUNTV7zzpEWuViFtEF4u3a/F",
-	"iT2Kx7h0GR7LcHoAO13DlFmDk9J5LGjY1esHRkRZpkWxhfGwAL2Xy2Y22aQoEb3wb81wlnDThcE/dnS+",
-	"xHx7z/26k3scSeNOdPlrni+RE3O9StinSZSwUDPxhN2JWxZiWofvx3Pc2MsoX5qaGEn73qp7q0i8TBrg",
-	"1A+WjE0/+UKvlkiiX1i4gun6k9A7Y12pmSU6F6XLMM1tTD6vYSFowTOL8+dMOz9ocKMqGi94mcH4QKU1",
-	"ksCjRRw6geHmVkgeXhLoVLKk630SH8kulI3p4CdnkZbnaQqYYtxVhJG3Ykginho1fwbdrJjdBp7pJYzB",
-	"0h1YfZqt250oOk8mhvZc/5su3TmfLL9Emux69vo6KV6+qZ5hMPe3zx+q5HkipMBkWnXs3H2PnBKkt/SO",
-	"JVo4abJ4NCfBA7SF95IlZ3wgMOi+md9mjDtNOf8vrxytUsVfuncsiQZRWlphyi+OOCcn5i3VyiRhA5Yk",
-	"LOzaSBK+Ue/mtL/+1k8noWaSXaoq7eb+3vZhY39vr7H2/tllKNrA45hGY2ksEIhxsUTqM5lyD9iFozBk",
-	"4SkNTAIyDcNIv4HGl4k+yCrS4n1AY8n0tNNLv1YG7qFlYzSvhkKTQNPRvKuPoCwun7H3ELgnV1Bq6ta0",
-	"bYEFWzgC0F/nhCZMn8QZx6otK/ihfihfZLWzUAkDlTJneG8zLcGiSULnFSyTsSU3P9qZf3S3if5PLICM",
-	"2SPD5IH+bMZt+9fc0tEg6YJUK1iG6wkNWE2yCU0gHzZmdyx2S2G8SlX992wUBZBbAGybi+lw1Ca9Zg9Y",
-	"MaRwwzirpNfCa2om6uRsQCI4n/oqjQVnVUINdZDZSIDJrT/DIKJu8xfMy+AX6USkV0oooURS3/ocPoba",
-	"CCRcg6jANAn9NShRA+NRj2LKx0zlZFzXrPZYk1KvTi7AAsEVg42OhlwkGHhPHVKtbL3TbkEpXbUSwLko",
-	"qLbF86IESZiaJpz02VxA8oeQLqsRqkJklVAJecvk64sJ42cvyLHgnAWKHGtD8vffduu7z6om5UmS3q+d",
-	"Sloe2f61g5ymU2nzaRx//txrO63n7IUnlPXFHlRIR3wgenXy3qTPBOZol63DGhXQVVudhRp7QQ2l+72H",
-	"aZx+TmXChpFUTGvziakRtlG4fPWvY4T97aBZ2w9bzdrhYK9R26U7fbZNW8F+eJgb7+5e0XBFyLpBeS29",
-	"HvPlm+OTfOXr/t72Hvn9t516vqz15PAdi0eCti5md6fJybub18Pp8Ssq2JumOnh/9aE/ffn6WqpZLXiX",
-	"HV+zdbByfN0xUyNRsLTvphJEZe+6tbvXy45IX8p+aqdo4ywpdUdRUSXoEXdU5Epf07MtR2Iah3oE7oSD",
-	"uB4jUILR/bLjYvPXo/7LILqIXl+//+WseR69Pqyz+etfwg9n0UV0Nnt3E49+eDGcn89fH9aDVsz749NG",
-	"+P3rODubg+Zhq2A+oE2WTCafq8Fq+uS4pGMlyCCKY4KqRTpilMQZmirh+F1aREym2ht4pbeAKVOMBdeW",
-	"NB2KKmaRQ32U/j1jPKQj2t4DNInMsSwYERc8KEICEGMmSZ8Gt7YGwm5xruy/1rje63745aj17qd1eOEk",
-	"EeOJWimC2qSnGXcPuJIUmNjdg33rVUkvEFwyrvQ/JYtZoLqG7/cgs6cXJIwq/TTKKy2jpcm6sVELvEX6",
-	"MuPrMx6piKqID4nWc8gVMB1j8Dbrjdx5huHkTmrhpC3H6k6TaHHqF9wxe4/LOeZWJf25YsCa9T/8sxOz",
-	"gSLg7h2gBmIEc/oadLRNRKKQpcZCTGBTLT3rN4XRYMASZF4Hrd0W+f23/QXmtQpTYS0JkKTaSd40VMSV",
-	"izyH2hyTvoTq10J6Y8+aPVyornuyt0wqlTAD+6LCvQG55N0Bkql3eXF9Q7YmNOlBuSYnDBRIE0dwqWz9",
-	"qcoItUg64UmOuL3f7VnR7KZJtMEMd8tWXYppEpQhjxizD06FKvB2acpD2thv7D9rw4CtljwNI8YDJtOn",
-	"0RQXGEbxCHH5sItHDd7h7hjM51KxBrVZvaqpAIKi++zHbKn+KinnPqhMtmnJB7XczW0DWPirv4DVwyvV",
-	"b1T56uQDkIKYMK6pR7mCYec3tzUxhZwZnyOTRAyimC2wqcLxqUJ0D08WTHkwonyY308POmUtPjCNurEI",
-	"aLyWMUL5cEqHTDqVVTNxWbUQG2gVp/WjnhYcstrRDQkZYbyHy4mxMZAqMwckk61DUuyTQmtDH1Gg83E1",
-	"q5Nb5JkCzCHGFxagCItiwYg7niYJ4+rSREiyYW9KZkKEjJORSKTeSge5YCMqBfrsOOJuu6uVCVWKJXp9",
-	"//eP/7vT+dRofPzmf1YKtsbAfsxXWuaLwbk7ra2DHeaQKMiZXssQ61+pyqCFVG2mO+mZ22tG9fccX/VK",
-	"3gdgYmXGhVEAD+T5Wc29hPEQSdYtXEgVq6loXHBstYmEzj50xywskXlrAe0emV9cCRtErn6esikLq6ld",
-	"a/2YfaZVjTENWWZsRSAhiCDkgEIai0Ah1Uo4RVWlW2RsvhIz0CEXF0dBCUfEyTiK40gaRXTpgLRuucaA",
-	"HI7Lxigh1YpBT1nu6bHEego3f65WbiN0zi17CPBs3kRYFAO4PWYlygmKunoW3LsZjRRUt4dTVifnU20Q",
-	"gI/DRTL1HY9GcEhAy+kdT9+ITiaMG5+ppj3IvnHWwTqjKZcK6+zENdz8OXUxF6kcr25uLgneYI87UiQk",
-	"zaQLilUwM+PFWU6Sh4eHPpBOo3xdfWgd38XmoQ4BGdmZewfe34pqlhNlj5+bvyXkRUorcuXZVXwBwQG5",
-	"oXc09Fj3OnsF9hiGgFc9YormLs3d+aVzX142qVN7ovMUPF/kSYid8Zxw72hFoT5ZdXIFAGLojKIhBAik",
-	"LcA12HVahZ2otPiLM1nv8A6vkR7SWK+Nkh9p0NTatD59qsM9+mCIqcKbHAXanC4TzGvuEssr4aEAHXKR",
-	"4Pnn0l9spVw/EbfMfCuWZjCB3skBIjFmoBms3oMl4SIhN2+vzQrhOyZJdEcV6xqjzrwPPBha94/vGDgu",
-	"KDE35vPYyde965Pro3cn3curs++Obk66H06+fXVx8ea69wy/AOk8yVQTu106VJqkEpMJC0k41ewCjQKT",
-	"zAIP4qEKWczSR5FV6cUx120+TOSuIvJYOq6T707Ob7pXJzcn5zdnF+d2WFgA50YEhXZpcEgAK0zdxWOq",
-	"bRFyy+bPScKwdjxSiKHmi6PWGizZEvWl8eZscExdeMD9Y93D6scLFgIGhsMEDrwuZ2HrkyQ83chim+WR",
-	"4FZMPXfycQ7Zby9jAtfFJoYmYsbDiA97bSQDCLmYqk0/R8qWwqHupMUbkoIjGkMNCQtYZNV6PLmWFtw5",
-	"xzOUJWh9+zC6Y5xMJwZej2uJ8mPFDBBit+ZbwN4B5edj1r5a0GiqlU81/aLaHQXXotRvfHHy9uy7k6t/",
-	"dS9Pzl+cnb+sVNNL5h8nL/yLp0dnb09eVD7CgmqrPRP72Vhc6Dd0g0Lz+tTGXOEmDNrAzrBPaAGarFD9",
-	"NKHK+kTADu3V13Gvo+NXdiNejn05ADstCkakL9TIROg03wfGuFpHXQ6tV8UczDsaL0HftH4NsxBImH2m",
-	"ZkwrXjORFigUrUL58PZWDg4SMZbvDnqJq+BnH9M5QJ6At4yTWMwgo0BisePMGL8gR+aTEXoLlpLs52oF",
-	"I9MmQFbqIEudqp7nWjPfrBWxHlDu4ke7ftFoMXJuyuP1elWNEfrPK/jT+ECNQ11FcYwpvoLQYcLYPca4",
-	"oP2kB8nftoL1Wza7zJHwaLOYnS6c/tLI72ZhNy9NHx1QlJNe5kM9gjkSmtByjugvFIjDAaJ8L3NiguzH",
-	"sKHgg8iU7JqpVMmUx4AZA3a3iWjgNBY8k+s4Vx7DtWd9UZ7j0v6+oSPPd+50Op9aDf1/Tf1/27VO59Pu",
-	"t/r/Xuh/7p8Uun2KPFInYxrFx8DrNxQsJt/l12x4zKW+iGTorzLevUbsbOL5xpZpTHlX2oKdZz7o3vex",
-	"dPaakvQwNxeulm8vG+g7UB2O9Z256RWAS+Ck0rLxbJ5Kyn5BIKPXHspwiJ068shcwia+hqpiAPU/zu+Y",
-	"2yJYvcJtSRKRHBfKRPgJp6/Z/yQRw4SOZZ0cO63BWIucQbKd58g2Gl4WMG8xFzafJLxGVmgh7mnixRW7",
-	"QSwkvN0HlcFgPoR+AIMabrBhaVe1UwR3u1DaA+iGMzpHqVII2ohpaPYBjrVbXSW6AR4AuNhFa7drMpGq",
-	"hanvpTB2RTihUBTQ9UjJ4bug9LS/dB1pVCuGTv1LRTUZC8U1frJiVlcvzMxymNebuMAhlSwJWWjQsMkR",
-	"gm+CNV/gI6STSTw35oz+G5wVBQ5vm/O2DPpZ0wbEyk00z+TOwNkOoxAETS8Q47FWBuPIhtZ7mheF05j1",
-	"Mm5MH8OGyg5HfcqGKCHubWPrEPObcZYgrJ2eB4C2glc7b1rrtV7DvZ7xF2/iqlyh6phFWYww5HnYyjEW",
-	"feGIvH9/9uJu32UdiESbCnOiB5/VMtdzgUcT69Epnk7ei7N0Xmst/cbuc8mk1Ge6bMXN76ZQVFHNGKoY",
-	"jnEu6qnMxWaKl2fl4JEBD0vB6t9LltSOho9EAfC1smkvSGV0eUUmOfaxZotZwEszmKgdhKHBzSgi7+wB",
-	"DqxSB7ldBG841YqVD+lhzNBJhq4zu1Yo8B21Fc5TjwO0fm55rr73vr5hzC9qQ8IRVDDFYjjEjLX0927G",
-	"a+T0MU3JWYAvSwRhBOjRYar1pzlHnqc2kh1O7LDSzEsEANfzcQ1Zwirps4BOJTOZYGiEpdV13mCVLXvs",
-	"tdNqFA8SiA4US0rLFZ+nIk3wAIxo8IBEfKgHO2FJJKwP2gprXF/4oFvHoZYIqJ1CEZ/7QhWSZPxCB8Mk",
-	"EN4MmQflof6aUdgsVqh+HNNYjcKaWfRIunVHCwunTuWt6cqElpY7ofoD9lkAZK/6TkG9YgUFCT7GEuYf",
-	"Y0pPNmewTk4TMdYfEDxl2t7bcY2l1xZkEN1h0jLQp9kkRoMRrH6VTCdECdLcdUVEdsfFFJLi8F9dSEuC",
-	"PAfYfbOeMHzMWHJX9AwwSA5vStggYXLUTZgmEnjYXDJmg+Xb8FZIwtYMxko+WEZJsI56oJ6bycK39Dp4",
-	"X4Ik1vQz2JDKuRpQnb//x1IGjOs6lbDRIxo6OsuMBbIKEcqLhV6iYVfbTmFCZxnuAO6j0NhP3MePq8Kx",
-	"DbXw99wrVTipoB351BcpPSYT3oKfkcCEuMWkGxrHNhEFB5pVnP0hzUYClssxLniVni8lY+BbxkMGJ5Ka",
-	"8543LnMn2hw8vR5W/cbsycwlG+PxL5kT2KvqGbrLBgAdsjdhHdwX2sSvvZd0bijbPjnlsQhuLam4VDPY",
-	"Q+yAgszJcCZzcPLFxyZmBu4U79NuEVksmeM2eSQAe6gxugWGk7GScEbmknur94wpYzY3G3vc3xb/pbGQ",
-	"NrA15elD/qsSNhZ3vjSw/McysvSxSJnII4YkgeKyI4k42W6QkM7lcyKSKpCuMw6qxijgwuYhpw+nHyci",
-	"Dr2vj6jMfsYOT05YHEd8mCOzhEmI5VHC2SwrWIORkIwXrNjzLCPzT7PBk+4GYhKlQZ5oyKmaJgzZBvb7",
-	"oRZ7GvEW9JkDtQEPNgnEZI5tgQj7FEkln/tlMb40NbFS8D2qeTeO+C0Shbs05eYiELC9TOA7DoAioHhs",
-	"A8rTFa/aXG9HvmjmeycxvZYeWHctDcGmX4LAgXT6B4m4z658XgM5jwUaj5HnaSoXMGwH0ADM2lTxIDKM",
-	"ibvpK11Q0PQgzd+Gno2syjwLmSyKTCdVLOaGG62s8mq8ukaQuLOcqyqi2XKvgjfIrgkNhy6MD8oXm+Ur",
-	"xfL44yIOrTbp5iiRqq1rwgk53wFD+myorxG4tXDx5BI6z34ooDxgsdX3HI3i3LOL6m41uoxkquCNLpyq",
-	"x2YWvnCAxkXgTcFRSn8OZ1bLOIvuzgVsj5ZMjkFobuGzy5yLE5MEjKhGKvWI315JSd9c8QnfRgOKpDO+",
-	"WHOMRChqn9D7rjkD1qABBhkXMyLMMbQtsryBuEvpSOwlfygOOxmPIOZIFh5A+7AVpplwtb26+EYTpI6Y",
-	"RJUDzRbQUzWXNzmw+k4XKp9RrUlxQcYiMTarzA5CWSJODxi6mSJpbFzIM7Hw11QSSvQz2Ui6LZzw7Sn3",
-	"p7NYfA+gNSrwLjFV7h+ekgueVV9xrZgiKe+vjIbnXXEKXpFfMq8JeX5Is/HeFbPJ/hWzR94lowJ5V6xq",
-	"UzGxJOl9LKerOI+tOznpldwdWovIelIl0xdyMsq/YkWUWwjjjfWZdvqn4QiVXK1t1yx4CWt1zy/wx4Vf",
-	"HJfK/2KmlYr41OWQbkqWK6QX0k3KC9LMJX8HMmK0Uq14nEIvVZYR+FfcS3JswL+SUkj2pK30VRfmlWC2",
-	"1NuLl2fnlar/l00gyV68eXV1cXPjX788ur7+cHH1ont0fHxyeZN94uL9Te7P7sl3J1f/+vDq5OrE/XJ1",
-	"cnp1cv2qe3Xy/tp7/vjixcnitfNr/d+XV0fnNwXXP5zdvHpxdfQhncyHq4vzl26Ui8M+fnV0/tJ709Hx",
-	"8cV7/cark6ObgusvTt6eFF4/uz769m3BDyfnxdffn7+9OH7j/XB9fHF5cr0woMuri9OztycL10/eHZ29",
-	"1RM/Pbt6t3i98O63F9c3i0twdXJ9kl4+e3FyfnN286/u27Nzf3ju+vvz3C+4xHq73KXTo+Obi6vu0YsX",
-	"3n3m4tXJu4vvvMtXJ8cXkLIEG57Z7sxP192rk8u3R8cLb7zGGXSvTv75/uT6pvT346Pz45O3b8t+zyzM",
-	"mxP90cszn8benp0UEIa9nFtwczlPLpdXF9+dvTi5WnhN+sPi/uMP+VfpIV5d3GTeYpIxF97urudebq/n",
-	"3+2u56na/nCDC/3R+l2/eHIjhtn+3pmN9wKyMGKi+4BYl5MZRTUBYGfbdFqnIoI3pNloWLePNWMoSRCn",
-	"0nykL0TMKE8DXZtGrm4LHfY9JdSk55Aa0lC5vjBB086a7b17evIXU3kXq7+phGh9cUGFFwUFXwnkCiyE",
-	"qB5SzVEWtcnmz6V5qFFRKG+NQI2J0ZiojKdieMSXW41y+n4bSfVFWUEK2pLyglYBK8hplDEbFGziVdZS",
-	"x5odZmIoC5u5oilzYWkTKqdLK3Kcd19ryMa7jwpsVRPYghtA73ifDafOFVAnR3kLPmO6276wj0CVJbyv",
-	"aLG9uZeTy3khjR+hp6k/93IHDLnrLw159EtmoerkXGBzUxGD/5LfRTLqx8xrA4uuJy5Ib0ub2u0ecJFO",
-	"J1ehezkSnC0eo2yy0sJRxclcgbmxGfE/iD7uWaqV28Q1tuk9gEFtODXLv1afZqCC/LDg8cIhRSwOHa7u",
-	"RonsyiQcri5xdi2D89sC4DqX+KtplHLYaD4jETfY1X0Rzg3MULZTqIypHJlOjWlnulVDya2KHZcDhitc",
-	"oWkcl5wsmYFdSSIFXaOfk54++D0SxIwmwC/ImSIjEYey6MzYmNoMIFvG9BayySmJI35rD1qH2xPpH0IE",
-	"uIgEJ2Oa3EpA+EMlpODMEvYJJPdPIuL6Tz+dPr3L+IzcEc7ioeVrrLMnOc/uMmmIW+0O/O9To1HrdD41",
-	"TzudT/un+p+Hp53OtLHXPO50pq1G41v8zwn+5xT+0zqo4X/x6l4D/9zTv56enJ6WlFW/YjTWY9uIsNMa",
-	"Sus5E7crK03ylGVeUkRPZ8bns3Gim6GzTNgCqxACyh0ojTk4XmrpoyvB91NPEc07xzCKUShi2mdxERO3",
-	"2loatHGudAd+ZBi9C/NAZBacaylIAagBrqdrJg1pd2PlFWRLmr1CDUKQFwB5xKrkidf8s6AoxC6MQ2Lz",
-	"cNRzFb6mzx0gLoxFwgyqiokR+CTl6jzsmt4ny01O8QSsSKlMidxHgF+5R0WquFsqR3vpKCyNbaqX28P7",
-	"xY10xyUeaKcfxTM6x0zYNGSttx3qh1AmUU0W+L1owZprfTkj/kxLNDlBEbYhO0TMt70W+f23Vr2llXbM",
-	"kbEoD5DqG6jojlmIEZSMYzbuI0UtIDUWkybAMi6gMhqNBIj1K5nJ7l8JzYiKzuHOfoP8/tue6Qi3qigM",
-	"51LudkiBaiJpKph5mXuBjpNiqIpCDDREIWru7z1bOu0yDM5Cb8Bya5NOSxIPtbYGWScJC6JJxLiyumE2",
-	"UaqcdRTrp3SqRl1gyOWGQ35dALzD1KKb8GrzcL+xco18A3hvxzeAW7vbO43WdqOxn0FVKLSE18u5NplO",
-	"IAJhPUKixLp1oiVrAQkZUDFXsgKPN8moVNpm5vTlx1GWC74Jjf2komWyrwDTfVW5REn125mSLrfM4pjK",
-	"bEVcfT1gqiLqOoPmuiaBET12mr8apJBVOiCAJpelTn8lSZSmeToK92FJv5JEzHjhEhXTMSJoFmOL9fqM",
-	"JizpeSi2bv2fp+mYWFdcxGes4QaBbQSrgFdkqpvgG16QHMuYPq7m+OvlmleNQpcyf0SCpg4HekMvphE0",
-	"K+X1fSpf3zJ6B8YtG0/U3GQVTZhV9pwSWFz6uhT89j41rNnhYMWybQftFaG50tXiYaGJ7vJ80s7TNj/t",
-	"S5a6msZm2UpbM51jMZ5Qg7aGOZ8ezpcBs4u4VIwuBQos4Q5Ix0WwtP45qpJC8UxzMglPPIUERdevrASb",
-	"9hSxac/kGb/aDY7P9s7Gp403rcl2eLwBXu2KTUDYyhWOypS5lMDa9nApLAsRSZ6rPCeU6EdTtZWhdxLP",
-	"Y64w1HvZpqfacZ2FQ/2GbeqJuNDWw7QfRwEkaSH88m5zn/z+206VmL8OtG6Lfx00tvVvrWd4wlADlyRk",
-	"EwY44qR3q+a9Njk5BlESJHdV8qnD9amaPycXby7tZThon56Tq+sjVOrhgil4y6nz8TDvmixkEMndOrex",
-	"dW66RY63Smrfoudn1dv4gme1tVMsJNZ526f8TYXY1vM17srRlZ4NjqIKa47LUEJn1xs79G/ZfH2TWVPy",
-	"CtsiP3r9+qLBekXiJfANIky5aRxxB9g8plGcPbZ3/YPL7dNB4+Vtc/Ld9i+N8fHu7f58J/nnz63gYHx9",
-	"GO6p70evZ823P4g1hMOi13VhG98xRUOq6IZrnfYqSIFvi2dv8PnFgPRokBgU2BmjtwyqaBIs7isyBguJ",
-	"c1lDBrTNnMztMh6C0z7rgFwT4yT7Koc8G0nZdbGFZXMHs73V2C+2qvs0uA1GlHMWd02WpC3AW/JOa7/j",
-	"EyggTe5oT0aIPLzet8q/kWte8C0NbmvH+DR5i99t1hvFX8IeBGXrU3p/5q4iSih0LK9wdBVi7z/GtxY/",
-	"ZdBlyolvkTIO9loH94LeYTx0lPIg+gY7BPSRNRblYPNFcR0JZDTkER92aTwsZBmPtAmRb288bGmKXwX7",
-	"+0XpKA16bDzkn2a30sI/bfwwIv5/yc2ZTOWIhd08T0UE9eUn5bDZ2rvXSbGvX5sb+YjuGz0UJay7bIZy",
-	"+cyKXuoBq3+ZHclAqX+pT9yJ4BEkccF7vvxZNBn+K19d3E5ihWwyECDdUATTMePKwRdtvDYmRPUFdxGZ",
-	"+IM2MPuKL793tjvSQ0adj1LZmGCJkF+lBKzLAtdlKCu0ujUVzKKlKlExNlaIlzPg1dx2qTa5hEWuofmV",
-	"S7xqsWFTfs7W1XMKdN2Fo1XMMUs1G0/ol3GUAja2hPOX6YTrHuCNOPWmWlaR4X3OZpeYi7x5brdBHyzJ",
-	"G+lxehcNqRJJPb1X1k3TItM4RU0TwHF3fd96+j915CDRYN7L9eeBjm+dSrtTuTtv/b//8387lWqnktDZ",
-	"2cJFPVO4hp6z2i2b481m67BhHLo+X1BF9XfhfjZ/bd9BlWIS6eACVgxuEK1zuOHz59Xug+be9sHqBMzH",
-	"yDWs+juyZKfLwfdiGCEBuNspVxiM9tLZIGg2BzAaE+CS6A8ci58iEvEgnoaAZi4cYI17usPBP2+8rOCW",
-	"dLgGYzq3P2FJJvTRZtFwpIwDU0hFAjEeC57iG9hibCERhYuIQYerTKAGIImyjc1MrMsc9a8wkbEK6fdp",
-	"dfujogMebNCV5OJoqkbHQJIb+5JSV3VXqVVQv5HKxskliaM71iZU4WJTiUA5kM/kt2mEZF6IMTQwQIc3",
-	"Zg7ptlYFytPOD/Z2VieeF4jeQmDeD/n2NpJx25HauXcwR436ZeVyocNkiZPmWZ2cjCdqDrPlYma7n65u",
-	"GeZNoeaqeTdsH7lpyt9jFNygDgZirNx7NmFiErNM0prgBj1aOhhm6noIqVEipkPocfa19d1kWbsh60VD",
-	"Tq/d8s2PpNt9aIGnqVs/VSdHBotD/2Ug0g12iAUt8jeXl+wsVGxn9takJW3hZsH2/q8RlaN/7Oy/OPnn",
-	"5KeDV99e01r35mz8obb7+phN/8mubse75+8mrz/88HJ7dD09fb8WNRTHo69HGJS32wANKA1uRmYGM9bf",
-	"uBrAVVGvTwIx9nb3NtllMDp0BHjbejs+EVLZU+83FZRlJOANpc9MMxhE/BoZUIMF2OYfV7f6+1jsUi/Z",
-	"qeUZVqiELC1iM1lzGM4u82msvxjQtbloJXI08gcvhDPNbgO2dDmw8SeDSH8va4706uTIBkRN+oC+OzOt",
-	"TNqkt4SozBcpQIBPoVLwKtOWgcUDkzcB8BEoCY1I9HM+0gUtWa57ejnQhlxPpJu7pe0yA8K87aAuQK/a",
-	"XJ4vleat5s7+zsH23s7+KpGuRlESaksU47FLmQqUQwKIHSbbzFMQ+1XsI4+x7MEzGj3ZnMXsiHKUucAG",
-	"c4KxVEPx5JUjtvzBXcbhqouqXJYKMkK+SM/3lMhjuPNJlfxvqkr+JVW5onpJUM8yfS8JVJZEwcgOzwyt",
-	"TSi5PH9ZJa8vT15q2vnA+pckGtMhMmRDdNst8ib6FizEZqO1QybRJxZD7xKAl5RRyCCJtU8l29vJbkL0",
-	"3bcXV7PGm5dDcXR0dHR+/X508n6o/3mi/+/b4yP4395gor7T/zi+jU/++d3VDn95DncdDY++vX7zn7fB",
-	"P+H211fvd0+S29fD4fAf/8jp39t7h62seXhU+4HWfmnUDv9z6+M3//i1UW19LrQUn/TC/zZ6oR79LWOT",
-	"rHK4UtF50hWfdMUnXXEjXbG0ZttTqb54HZrvA8zv+RcrRjOAI39cJZo3yzWr88cR9682n9TWJ7X1v7na",
-	"avZFCYOuYcqen1TZJ1X2T9HWnhTOJ4XzSeFcoXAuU4U+RGp07Wrnnnx2T+HfDcO/y8svj/rAc029vM+i",
-	"1irtfQouPwWXnzSvp+Dyk/72pL89OQz/GweX74NeyewzK32fafPjz1V8rJvZzoWOyJ8mMeXYSA1aIsMu",
-	"179UB/FMj23TdndxlMvXbqPWzgamc3/nkPz+2269ZWr891oH5Pfftuu7z3z0E9tbOO3v7LoNo0s5vWBp",
-	"DRtAiyT6hXl3+S2O05R273Hb5dl1i6bJkOWfzOTJL9Q/TBgPsbuDjMWsGwroS2JINGQcu10g+FHajno8",
-	"oH5fZP0n44mI4zHLdkxG/uN6Iys2noiEJlE8727YJ9k6/XMAXjfv3haQWSEnNjn2kJARCX4B75Ab4kBc",
-	"Am95A68xmd65F2IO/QfW16TGyVuAUtsGumnWD58VoLClGe4FaBpaa+0tBAVKCr0dyvk1i9dEmFsAEwZQ",
-	"PAOQkRvLJGEDliRpt7kMsDp0DJVOKbxlc4sL5kNLo9mQQfLBAOs6c9SPfceSaGDbni8b4+oXLsIYu8kX",
-	"fKuInziVpQA0yvqIp0lcz9tlhSXRnyB7PyWsEgAus7hpR1G/D542iXL7Aqq64FYnGAPabooOmIEt2CSk",
-	"Fm4052bxpFVCudScSpaj81kbU6v/CXjhF4jvnkB8BwV1gsWwWWkFy+Z0Zbl2cfXPSrvCMJtLqiVRJoa5",
-	"iXcKsWHy4ZPji+sTQuOhSCI1Gi/Hqt/b3d3e9ZTAmrlQoAl+sTXU09h8EZPJI9C2PnojIb1W2+4g9lks",
-	"+LAIZnB7g64MtvvnwC+PKQoHrwEDWxpGV9GYiWmB1f8uiuPIAAoup4PtPSNhHSU0i4hA889N4dUjOYnp",
-	"/Lx0gQbTODblQibkZwXJGutULd3WFITNcFIvwlfAyTZw5NyUD3HN3hppUw23NIv7mhdkEyO/Kr6EKmAm",
-	"KT2U6g/VjH5SRFJGrzLYeI+mVmXft1SrajYK1KrHFM3J5OxLcoQ/9lCuUKAsIRXqeFTemgbkZBDxIUsm",
-	"SaSPC/QLYYh7d3l2vjF796k0JUlY9jU1MUOF19GQn22q9W4ALDuL4hi9VrA4XM6gqT3pXV5c35AtRLhL",
-	"++9Hqkp6gA5VAzdErleI98tq7//nklnPRBIeQ+u/TaeNgKlp/8kVroFjvN9VsELm02ztx/3i14X9zw8l",
-	"9+qPS+Z+n6YpgbH+l43Xw0N7yExXgZpa5V0JaDyc8amLQZ1cmWXSlpJkdyyhsX3GYGYVdLKFlsPZGlrO",
-	"V0UKMjWy/9XpyHzjio//udofY3p4brZ7Hq7qJv6ssWnGkpnlf3kubp9l4t25U7ZSBuNThRNIRD9m4007",
-	"WnACzhCLh767XyS61qDOjIsu7Utzb7/cojmqP7BBV620p85qr7cFzSjjuN/XDEXUzl4gSUPpOjqy1oKJ",
-	"dv1MykXmbgYE2xf8vikTqbjk4OI3oFcENPtfR0sstoxubDtz6GL8/upsJVDUmuYSjt4thyOUqj2m3kaU",
-	"0LhrvPF48tSq22lYN9fi5I8KhY+oLA3Upz0GvGFmAJLzfVnS1uel8b0UGS2nkLpGFBjWQ5QW6ZapEHO9",
-	"uI2MbYi47KzabX2j713ResYEbBJGQ9v6sj9VSqyF1h5H/LZ7B6qb3imUUUyWrza2QXdtbCLbxSbX4Sdt",
-	"9eIaU0N8zH7Kb3SzuAvFsviSJiqFisaQTUnDnMK5+mGeEklvZDQkiw4jqVZTfglaVkmM0/UKsvSqtfUM",
-	"jQ7KXWXF8LgbAMsaS9X2mDFNIR3ilB+o8w6eF0Qro5bc2q4MkFnyvlfp5WPwrlQfaba2d3b39g8OGzXa",
-	"D+p0MpH1oRDDmGmlMBBcMa6MprIEwKS5eaIRSCiEZV8xYM9Y8YknkvkMJeyh9Jy8jNSrad/ixbg+COms",
-	"X14cX19+X0snvwZID0A9r5hyGftM21JUCftEAxVD3pzmCGEkTYNOCykF/iNsUHcqEjsZweN5XpGm9scT",
-	"rsDSlYxcw+KUpJ8Zrdzs8OK27q4BZFzc0PaImwnqcWXT5sAVhgP1o5AiCoNKtTKM1Gja18ckHa/5aSlE",
-	"cWG3d2wLnbaUvjh7cVypLlx+eXbz6v230Nz53pLFIyZYzI2znP5I0QOnho4d8bj+FI7v6vudcNKkd6Hp",
-	"zWQBZvqXzcWUqGQqTYoVA9r1Gtutzq66n3hLF3y41oL7xiLWGHw0/62VICs9WGp5KU1iwjhIEmvVTRIx",
-	"iDCS/CWFmxFqqZBYJn/efKmjvPnJzR/ZorNqh/3Fy+ucVfEHtXmzdPQH1tbZKT5SYd2/i1Ji03ULaqit",
-	"0tA4PNjf293ZbjUfSWl4EkF/vAj627H6xQMMsLWZ3kebeiexYVw34uWJnXr1sVYRmxhBGteKKPzqII8H",
-	"Sbv4aa3z9l6e3JAtl3LWW3QsrJErk36j6s/143qLWdpJKwWuLVi2bEc3bFMpF/pUioFZVC0LIkkYF9Ph",
-	"aGWLyjo5G5h90FdpLDiruhRgyMHXZyjX5jZ9GfwC/kA6pHocLkfedMkSnD33+q5ljzKHrwFcJviH9Sim",
-	"fMwQSdZ4nSx2cpQwbcrIXp1cAOcw3Ulowkg05GKhjVJrHdcRQvsuLvsxXEe3hZomnPTZXDjgT7v6puue",
-	"Q5HNFfcci4RBuHb3WdqSuAdYsphWiGCwcMg7lbYWy58/99qutvfshddcS1/sbVnQ516dvOe3XMw4wSmU",
-	"r8Pm9T9FfXDs764ZjqngAUta725x0zSbfd5nJGYDtVCyUGk0D2l40Nqv9beDZm0/bDVrh4O9Rm2X7vTZ",
-	"Nm0F++HhI7SAy7oGKEoRE3U3U6lmm6uZPj8lLenu1dstm/FfPMjLN8cnxN1jmm7tbe+R33/bqW/nYIlP",
-	"Dt+xeCRo62J2d5qcvLt5PZwev6KCvWmqg/dXH/rTl6+vpZrVgnc5LaJQYBSibxdE6LWY7DPSu27t7uWi",
-	"u/rSWp3FTS54cT+1I+5oP9cvGqqCRtBAv89SvgSN9w2dmcTd0r5y19hXboMecgv94hbVHjGMyibj58Po",
-	"g5yDBlaCDKI4XihzWgheFkXu4IZuYZqwkbfA4Qv7/caCD7U+MhRVLEfA6hRT+Qb8PDui7b1GY42EVS54",
-	"URnMsRgzSfo0cC207BZnv8Jrjeu97odfjlrvflqHgyMe/ErB2SaYVgy8VApMOuvBvvWqpBcILhlX+p8S",
-	"8oC6Rlr1ABahZ+DDbSdQrMmz+Aso0fAW6Uu6r894pCKqIj4k7yVLyBX4wBOMTkKdZ2buMJx1YmrLHe8X",
-	"LvHVOd3T+IAWWP25wmR//Q//7FgerTVpcA8adSJ9DUJjT0RiGGksxAQ21dKzflMYDQbMxHsPWrst8vtv",
-	"+wvMa2WJ1gadYhbX4Fwo4goCnkNrSrjTNur3GnfipZ5V77jw2jH0lsnSEmawVBfV46JxLGYsNPHwZmsP",
-	"mps3ny371m7Z/KWYJkFZuBYTKjNZ0676Wq/AwEblD/Yb+8/aXso0odMwYjxgXs61g05HEH1HEsuHXTzq",
-	"tAPEEgHz85Qlc9N3LmQDOo1z2gPcsIa8yRaElH8Q2v1lP2Gixqu+UNK3Na++o8potKYe2nk9r6+va9iK",
-	"hb0lPBKfI9YqXKvJszJOmVKuPOUBZFTlu5EOGtHgJxmHtz+tdSKnUTcWAY3XMmYoH04BwCYDZ1M19rGp",
-	"akB7I0qk8rTokNWObkjIyELuGdiXufp8U4eq2CeF1gqf29KAaland4n3C5Z/Jd+NtSQnYcEUvGIYjjkW",
-	"IZMbF6fgs93APrxwyucYP4fyaeDZFiygyFOwt7NhS54FGzgzno+F07WdRO7TOvrIMS3XCTwKjck3i6QW",
-	"UQu9paeSZTMOtfiai2lCoPaNxFE/oYlRcEANo4XNhx/BzigYvnH8lU7heW7s1jJ+HJtjZfvmxb7N2Q8f",
-	"/ZD86/Xu7C64+Tn+4dUO303OXgBq09G3rX7jdru//V0jGJ9Of3h5qP7F48YP35+LH/62vZez3dsfrfky",
-	"oqtcsUlMA3BjbNwfl026Ig67g6KgwKJrDaR17JqUS0XnnqctxUzZWw6a0to9bDVWwaYs9Nr1hlq8FlD4",
-	"u3nX2rL2MXcszvnDVvu9Kqv78tNxUl6ftWBNoRbV3N/zXT2TWdiz7mab3wrmhFCTnpN5kAYHXW7ymeeT",
-	"yT2LvIoqgrLJYwveeO7PKxbDIRrW/jHeJM/MZDevSDKzSjnWDkjr9De14cWpTNbxWjoPzVjxnqxHx5xt",
-	"Ft57UveDx4kmNhBSUgLF1Ewkt/l8ZkRoWSfjjGpjQ5Zsrf6Cnp57LZUK340IELAm916RNOrxaPAQU8mS",
-	"Lh2yMl+KNqRrR/r3ZStVUk2wUGtk6dTLydKsBo9/Zu8yI8scp9wWZEh0CQf84kFny2n/oJizd3KN0ei5",
-	"QgLKIXP/j4tHX0dDfjFV91FC8xUwVN5KcJMYNB7nJplZ53fGodn7Mi7uzZ2mFnoMJmHcpoyHfwFvqZiq",
-	"kmmcFcUw1nSGlkGQLENwMxIP8ggsstCMJqHMeEOK/Gi5SMhazq31cl2fbPU/y1a/sebSPVEQiyzC1x9u",
-	"jKuvsXfwzC1fJl5m4kxV0vuW0YQl5P/9n/+bj1GXnKZlQfe30YD5wj/r/+NkrTrLPHRiYQDeMqflfKkk",
-	"Qtp65nI3QAoDDVjvmHWWGW+XcchD0LRnMcbwGEIcVAwyYdLVS1itfKoNRU1frMnbaFITE9z4GnQ1ZQmK",
-	"JZBCvnG46Haf0J+nDBtEgq3lLJCpZHWSgUF03gEEvTNWt+84bT5goCXOSC3WAFTHOSJNQ830mK9XJ5Ua",
-	"5ZD1YXL2+kC5K5P18vI8c3wy787Qtp3Vx7JT++Rt+vO9TUGhP//UcLwsDBOYvYsIimt8e6ckh0GEzOae",
-	"JUui6/aWXHC9+Qyz4x9zpMVxdoO6tnyxvJvu9+3iHfJAtUqdGwGN43zpV1ZuU83GxiZwZoPbhjPb0fS0",
-	"TlUCl2k4xuIyeyB1leqCN84cB6+vs7bKEt6OmBq0odu4bAv91jZ8C3hl219uvF0yScfMv8egGGSLBorX",
-	"ddEGL0w/zoj3Y/z2ZfrCK5zajZmZa5zmTewFjNt71AxwXSkg1GRJ3aUzESBPy/rIUt3O3zPrnconcGm+",
-	"oW0JqJvx37rgx6paP7OpTFks1l5N0IXOj0naRbyg+gyxCrRKUNwVfMhUz6ZvZSd/y+b3PPLYersUgrb8",
-	"xC+Bla3cchHc1uD/1zz5a3d/Xl3El6+d8Hc51WCNL+8eTHSdMP9Szct+MXNb0ce+XDCjQF977PB8nbzN",
-	"iHJDr14GvIHoMO+V1u6H1EAlXUh/84D9RtHtDHLk9kLex5i1Ifl8zNqzJFLsiyBmrkKgSMH4gC+5JPFs",
-	"clZKy8vO5k9ixEPBChwUa57BYkNUTY4x1f0+mdjFuoVj/inFTSaYzJTLnT3Ybxy01mPJKwJ4jIddqIDo",
-	"Wt9geUwA0+5tvQT6rrIoVYCivxYost37pQAOIPUAYApwidW0RGL24DfIfe1JRROltyefKNL6btR/+d3t",
-	"2avzOHz13ezs5eH47OXp9OzlaTN8OYr7/Gryr9Zpo799NvzX99/O1qn1WFk8mbOlcAoO6qAUEk0P/9pO",
-	"9x4J/kWBhvdcRTE2PbDLVZjev0l44eekW07J76/OED3in1dA1W2to1x/9xIbHBUk+BdytmUJw5pzuiBq",
-	"xMm3VLLtVhXCVPMJcOKI20IVDNatROkoJjIoUTClLUhbRq+SjMYMo4Z9MeX5upj17PVSyY7lM5Bp1BNq",
-	"oiV2T6+rzXOkk4kkYrLgnWiuUS7hit2xXsJuZdUR6YooyfvNwfQeo1VEJGk/ZqCmFcQeLfzOSoidFTEN",
-	"8ypXKlX8ucE0jruWkW0YNSmG/nvPo5+nmPupme1zwoUiCYM0SHantY5BBmOQRFnn4Johz3JEels1YQIr",
-	"JhIZaOtC3i7FarhXLBFqER9EEBD0GzNFQ6roKoGiafadvTenhGyOg+ieTgvBclTjk4hHu14wMxOm9Jaj",
-	"7MQdheOIuxzlDZGeAK8yYnHoxf/S9wmEs8XIxSIClH/yitUDoBWsdDGpu+uV5rlTm/eecTZLiweB/G0v",
-	"FTlhcRzxoVU/RAyhjSp69frMK0M0GDipXhVJMgYcNQSP0Jy8oxVECYcNuR56iV3nFmTmX7nqRrSo3DNp",
-	"nz3S08e+R4KY0QQQHTo8HynbFA1sJSPJsKGl+tQ0jp02tYQFpPM1zMBVVzHSG7N2z7mnUQxlyjHJiMoq",
-	"iSOpLQ4IHkGjG1UnR/hYh7tML6HsjZEkNJa2ZWFIBokY+4L0q7TTRFvL2Cl2zsBGI3afQPmHiFeHm7gh",
-	"RB+E7RaDVRPZLfkRzrEEo6eyrI/GCkV6GatbwykEp+Nh/OxzCc+4F+hMyaF8z9OTNQWNUluuYsYZeN7R",
-	"o2iOlz5yz92OguSiKj01IzqZMCxZjDjZbpCQzqU7QcY5aTWgRR/4X+YkPToEIyoBVZKwIU3C2Hh0YqaN",
-	"VRJQyYA5zaJQjbSCQHr/1auS3pb+vzZmWHY6vSo09pnQQB9TfBZeI7gW8fpjWG7d4RkRIEEGDKM7ZkBp",
-	"xMA6itTcixnDQ8ajbKoxesg08THY6liIWxJHtxA/Hhewws3gH7faHfjfAgik/ufhWlCQnsheCgWpj80Z",
-	"H4j7HppNIR6L9M2yvDxmjlvO8l4svr8H4lgG0bq+TrDEpRZ01/PorGWETftro2JTSEJACVQUqG3t7hZp",
-	"jRnFszhdV0Y8YKR5uN/Ix9/3dvz4+6H736p2RA/j7RnjDVFXSul2SS37smSIm5yT04b9E4biuqSKeFMf",
-	"fGGmRJn0euet1wa67gcDGwHhjdhUqpNbxibA04zUIrQP3T94SlCWxVEyiSlH/2PIJjRRYyioPnNt08Zs",
-	"3NdcVa9PW582+J6sEpF0eMiCGFpKEdxQB4eCZhum8zoAMKjVy/ib9btDaXInyVGWR4NjFiJ9XoqUdS+b",
-	"ru0dPsvmZYBXd0Ej/XVh3T1lpdKu/CQFr1/R2TsmJR0yuytfPDkS3AsPzIw815zMgKhAXu1k0fG09+Uy",
-	"HPUU1kTbya7UPdSQotPzgfVHQtz+CU6aZY25PmDnOBM/WatJwmrTE99n72uT/nzBuIVQQn+ewXoB60Gr",
-	"nfoADmgUTxNWIi/1rxEfdkEqFAgNEBbgXTXWkFJsPEFeMQB9uE6AHiMvz1twJjXDCRgL1897X0+NXWug",
-	"XKG9rvXxn6dsykLTgzDNJE7b+OkD2Gg0SMjiSCsqTJIZ1Uavq3IzrwAzC78xovHAdfnRtwwBcqSnzb4T",
-	"+H7PZIgJyUifqRlj/NEW4n4FAbcRD0ssY/hJz8esnWmDaDs1Zpq7Ih3oJzI+s6UI2vqtFgLXLxcp4Hwi",
-	"Dk3iURcMsaUef5Xia/TZQO8oIMNUiRLi0VZ7msRr92IGVBlYw3XwZQu9b0lcybIau3MZT9vCMuWPcua4",
-	"rARyNTz1Xib1hmwx1agukpAl8tE4ZZ+Bn87eu56TbpNDIWCT7VnQGlSaW5meiip6fPDko71INT++YwnW",
-	"KNAwzAFvGSWtazYJ2wLClZDFTF/5+AVO2v3ouk0gybyaazGHjkUySOhwXJqWLkfC5aVvaXqTW5gTVXRW",
-	"NglA6qksIesvrtVZleTvrdi51ZrHgob3cML3RThPSxfAVDOyZIavllaiuPwtc4ISMSa9FyiA5y8AOl/2",
-	"rE4BhEdmVBJzHAq8+GtYnnA2bBMgqeh4sqQiEb+JvjwLP2KwpXpmMjX3np7LBs9kvaOqdO8otM2WXPO8",
-	"l/UlsHOt4iIt2fg/u1w4I7od9zB1AMtw+nYOHrta2KzII4GKPlBCAm+N+J2IAia/hGHxpUQlnmsuZkTw",
-	"chVyiSD8w8SehUt9f/W2aihUcy0aqQKK/DLyrIwGP0RqdO3SRZ4s3ieL98nifbJ4v6jFux6c5bWiPKRJ",
-	"SAyjMjaBJ9zNYiY20RUhXamyh3Nlns2/m+ntlrawsahkwTSJ1PxaExHycCzQ+JbKKFizjAyUBfwKRJF6",
-	"KJFsYblBFCTQTRIDauM6OaHByPDxcY3xQIQs7HCo2MqkVbfq2/XmM5sfgSk1EPUeRXyI3n9n9V7jd6EF",
-	"Njrn4XAAN4b5uCXQ4lTvNhSytS5LKxZS9CCMiGGF5jc0X/LyDeBqW0hJwQEHZchyyO1VG60w9bzPkXq/",
-	"sbGdbwg1S4BFa3YFU2pz2Wo2ROHStSMlWTyok5souPUwe1PQ7xnlynyQC67thuCWQaClw4emN6GBngPZ",
-	"ggs4iMUMw10LVT75i+/1yamkyNNpWZP5xRY3pQkzJsCCGSPtyhWjoWF9ZuZfZ0Pqz1xplDQp9e0KOpCq",
-	"hjRgYdBmW/kmE2OuvNHqIgS4sknx+pa7hfGlh97wci9hp+AjY9bG4VTalRc4LsGZqYc1z+Ft/kcWbqmm",
-	"gBN6hjgAfM4tBC7AwqP4ABxRk5ZetbjrZu6zkQASoQnzINj9hcnQHVxxsW3Mc1URHy6uk/2hSqBxLiRb",
-	"0AhQQvVCS78fNkuKls+92s7ySiiqGLwPsyTMvs9y6PPmzJg++LLo3V62Uob2luwmPrKa9FwPz4V32KLi",
-	"zJnI5b48HZunY/N0bFYfm2rlU827MbrLJyFmv1zNHpz8mciSbX57FtYU6lONwNSftaToERfcInjNYff+",
-	"6NF1NW1+kcKbuo60n2rYvqQmeDwveX11zbf5pr6Wzq3KZ30pMllZgeCKBqB7Y6QclG4HgZtVYRZM9Mpb",
-	"MbStViJeJWPKESiaRa60yZAcdEZCRcroJbYAylTxBZSj3j6vd3iHf/PNTTInkap/8w054+TH6xkdDllC",
-	"3p99/HorFIHcekYmUKb5jU2mYd9UQbEp1YBwJOapa6Ov2V4OHW4Us2/A4IfKF5o9xB6+HWbzfN3T6iZJ",
-	"przngLFRlRoLdyR6pnKu5/S2DH13uMkCrJK+0OaM7S3hvtXzymJ7z8Bq5lCuQig3WxWZxBUzN1w6Iqbq",
-	"G7OYZ2MAs8b1/FE/TCdRfU7H8cevt/w/n8F73B0/ScG9O/SfzwgQDWizkexwpI2vwLku4qliKXZQm0T4",
-	"XbDioYjoUkg1xoSgo0kUiiGs9pBxPY0URMJlLo/rHf7jBB+yo4Ht9689w9ps++5AxDELYFHGNGTpu2w+",
-	"5RAhd6ZKjKmKAhpDAqfeHQghIEtzXYk7/GYmEAcIqggNnCFXCQ1Uu5g0lSAKNqFKfrxiL0Tw8euthIUi",
-	"eIbdNmwOkd4b6K0sv/kG3Bw9L89qa4KdqP9Tz7HnNZZ2HWmVNhINoPNzD71an7sOHwiL1mGYHRmIOBYz",
-	"4kysiEulx/J1D3qT9KoE/9H1jnnvGZ6bntdXxlwAIEoxBfh4qEGHccFK1cm5MA1PEjZhVEkip/1xpLQV",
-	"iE1N6h1+xMnUNPiYUAU24U5jx5QNEGzNYGto4AaX9myyZfGJXYPRcKRn16t3+ElmBy3MdM/vPt17Tn6e",
-	"Csj/QlcHSHOsziEjFk8gZgSx1RGVHd47psGI1Y71vou4TbioSSUS1qsS9ilgE+UK69UoYf5GmIRtm8lm",
-	"XL+wBpbVLdTefvONrYxeNAklACC3DcIrJBmrUZSERN8UMZmqH/KrDrfvNQXLh/uNxjM07+IoYFwyj/e/",
-	"O7sxfonU6ayPPpZ310Uy3DIPbY0j5XXRrlxbP7QJO1falUa9WW+AwwmZR6Vd2a436tuQNKxGoMxu1Wcs",
-	"jmtAAVs/zW4lHGf9y7DIIXQFXWoM3gY2MNUkqHUjVJY0F4AmNR9Yn7xhc3LNjEdhf7e5/6xOjjyDHj2Y",
-	"rz/cSDJhCbHYVc87vHcbpcAeBj7lgKjRdNwHR4bVwW7ZvK4/I0kCKlabDJgKbGsg5fszqal3R1LscEv2",
-	"8Kk6wSqdWwa9wWBqcmQLPxTjZBzxqYISEnDCRS58JQWkPKa4v4Em05Bw0eGm9wX4YCMlSZaEe4jQLy07",
-	"RwBRDjFFJBBHwmda2xsypadaSXHmYQtbjYZVJGwIz+NgdjvTRMmK3qlK+8dfKzQeVtqVE9NMJUjuKu3K",
-	"ZQ3/ugVN+/yX/lv5/ehg+uI4CGt7785n35/ufOjuc/Hh+9Mfjgavbj/9IK9eHh9+r4d1q+b6fceo+VXa",
-	"FRkBakmlXRkcbF+83n7R+nTa/HZ4cDftH6q3rDl89e6X7/b32MHNVB5OL1/dXX138r5SrejXfOqenvxy",
-	"NT0cb++9enveVVO2t3v49nzy/Ye9yfH8WkW3//rpzdmHs13aqHz++Nl4m1YGhd+w+TVTqIMVeInZXO9l",
-	"vVKtYPAXnXL+rpV9wNy/BTefRnfsHVIMfmoXN6noQbeZW9gB13T69/yDlfaPH6sVOR2PaTL3TZWCI1ip",
-	"VhQdAjTMC9ugF1VaCtK+NhAxtJ33ftbfyjACUFRrGf9SzWig63CGLGCHU09sxrjBmthp7jyrkx527HSH",
-	"Xf/dyxipqf+v6ES4tOqHnoq0O1ralkOvYrNSrbT0CmZxRhgPoebJMOr21laztV9v1Bv1ZvugcdDIeOKy",
-	"j7ouEZGUXUATYool/lfRTd+nwa220jiLLdqkUenXuzd/DyLXLfuiuSMz/wh8CnLah3mEWFBdqVYicG/r",
-	"mXVN1AE78mSBbanqjqgc6TcY82ihzKJqO8B6xQz5GoPSytSPJe2kcpMAFvfRQWJtuJVFT1UQcsJuyMp3",
-	"WE2t4mNj5Ub5l8SpcnCwhst0aTwsPChXdpEjzSflBA2A1SsDb99KH6qUvQE2oHh/MwB2XQw3fEy7mhd/",
-	"uVKtaI0HAYlKBlesHtl2UIXrwAWHZv2myZJp+QQuDL/jkwsU6YFOoI1jN88nsMHPyhWc0KSS9gMqPN8m",
-	"YcDrGbTyvihh3WXjkt7dXp+d3Gpg65yPud44+e3TtAj32J4e65KNfuIWgx0Ljy6hF7NHRWSTv6rNXD02",
-	"9GcUkV25R8vyrIxny3cbFfqVCnxJK7xh1XK3mx45eni6tkrHlNyXMTttPyPH/0mTa8F2odoBMU3gDOvt",
-	"VSV/++Puj8ViXT0ae2dlbaXRq18rVButnPq76I3G3eyJ10fQGYFqa1C6OZymuA4rtUWMGlvd0AJG2baF",
-	"2qjKofm6QZBmvUF+/20HTHBAKSjSEPHp48y4npTFJ2XxSVl8UhaflMUnZfFJWXxSFp+UxXJlMad9BTlF",
-	"6n6aY6rwlKmINwuORLtXmQzFnXqzSorbPWzXm/XWszo5WszkQ6iBr6Tr7QEIWh1+k+25JpflExIKtX+K",
-	"UIz+ZEJEVUKHCWPSBIv9NiIYsuUKW6wYnEUzQoyiQTSxChCgyob6wC2KAaRWY/8Z9jSBuzFwCIEswJ3H",
-	"q9A0nZjeZ1Fi2wDv723vPXMt6Be67cpZpCB6ESkiBgPbRWKxiz2sqghZh1vwTbh3r2F7fcCobVMKPbaj",
-	"bGtkmgYe7YrZGUH+v6f+e+uDiBXK65NTJUOmpN0hTHTAwFyHW0BpFtbJexflNIIMg0+RaQNEjtJfvEpH",
-	"ENnQph/vw7TrgtiMr8Cnn4Aoy8Y9gCPutRw2gcFsZ2GfFS0v6fhcLcSZdb0qegjZ4ZOf14Moj8jN5L1a",
-	"ThVNKO2WUTKZ4s5q/7Y9yIs33YNML1um4mT3P6lBdNEsENS7ZPjN9Ya/aU+qwnFAu6uHLaM3DpNMXrww",
-	"vNa43ut++OWo9a5sONYALhzObmPdowws3xm0uV4jeTo8OXzH4pGgrYvZ3Wly8u7m9XB6/IoK9qapDt5f",
-	"fehPX76+lmpWC96VHduM/Vy6qwUQW4vDd6wQZFV2pCYmvXoIRiV8EEvMHY426WmVsgcSSQos8O2Biaal",
-	"srHRQEBnjDQjqU3FhS2aANhz18gMJZpNVfOaXXx9xiMVUUgzfa/VhCvgQya1rFlv5LbSWoxFK4T25pIj",
-	"t86amJZd5GxQ3InW5DbQoQD0JtOIyBZhIEJlZsTbe41GyYDH9FOXDpcczjUPg0sWFPm0aK1nDaI4JvlR",
-	"IXpf0aBghbF7YKmI2lljYAUNE81izkbCtkvss3Rpv2zfxKKpZls+lsy2BO2s9FTDN3pVv7QlOw07iKX6",
-	"ztiAeT/W4f47NhgsWiCvp2K5SLvP8rA75uW4Y6Prqv4b2ZnRkhgX0+FodQNszT6wxFdfpTGAG1P/AIDZ",
-	"4bgKaKDpy1IrDBhKNU3ONQ2FoCYVrJSCvkEcvga1D5AHqUcx5WOGzgTTOMg6qaIEIBBkzzQ1MzmSGSsh",
-	"27yiZGfS2MDDpPt5mmTJwufQ1cizn1yvacBUR5vPOuy48Bz6vQVUw+LzhknyDzv79+g2k2l/ajvHeIZf",
-	"xjz1dfP0+HlqayQfr1tNCVvCRjsP1tt6nncVG35cXlzfkK0JTTCRmGfalKTGaX+qMvZbapzWyRG39ztj",
-	"pog+pkn0ABpZZo3srqlGYw9NSMRW04SnwNweV7TY3KZvVllTz936rt8L/9eOk2adSvvXDvpVO5U2n8bx",
-	"58+9tmP7VigD99YX/X6ezl9g2n2WcoFS81Y/tpm18XFlVFLLkq2RGseZcGSlM200toP/EYoAiib0DXCJ",
-	"4Q+QIowXTM0FXt/yfqis690EaKUCz+YRqrdOpgKDr1c+Vyvbje1F7963C76vnDv0rXHQr/KEXhkb2d0P",
-	"Y9tZxxOqp3KFB0SPc6fV2viZ3Xt8ZxfXY/Uz7zm9oxFW7i/z1GYKaajVJjzX7DVK8WLHrP1R/4YUXjOO",
-	"OdfhD7zm5Y1dvIIZ51vTEhuqy9GJkvo+sf217S6TNnrrvTy5IX6Bg33ruF7ubNMy4FQk4zSg9a0I50tC",
-	"+Z9qs9msBlXv0yQ2he/eYco0tUpX+MhUJWD7hUq1AvI91/R1XW9YzoTe1CovNn+dxZxts7eO5ynrWnRe",
-	"SNOLLe/jgeO1HqvIYCxbJOfPWSQG1/LY43uFDONmJcX8+QykuX2PZ3b/uzOqKmD+ALPYlGdBKMkEUlfm",
-	"GtE4dvU7xnknktAB0EcJQv4XeffjSKpj85mHpg4ZOJkfsxjmXaViADIryM3Bk5zGMjdiNh4mVKXVaO3V",
-	"ms1aa/umudNuNtuNxg8Vl+cCGR0uTK+/nX7ZaDUz1veSTHJPaClhh+xzIdjOMj6E+QwQITZpRWs/6ljY",
-	"Ry8F4TZwKDe2Yh9o0GTe2FWGgF0XAna2ZcnHHFYj6Ivrsjoo8kMKKVWQUvIDtWgtDvOOxvpcmHPfaK5+",
-	"4j33+ymb59Y4x6ci6UdhiHAImweS1+QWSzjFrwtwMLmUiY+fM8zkbST90KBf+GKPaiHvsD+W6jXH1jmb",
-	"CXV6EVBtW5mgo8XdQd+IaQUEVYmhi0XqKyOANgCfKDmyZTv6PdZN0UaDvsMpkREfxqym1ekqCZm8VWKi",
-	"TZTJSD+gTwGoVKZ7tmtzEikMY/l112mX7a9kWv5WxOGQT+DarK1NFXC3LKN46MG+z/kzkMZr6BktPE+b",
-	"ZH3+AQw724q/8nNTfjf8jr/5Z6P/IdiNf26Mt/nu658P5u92xeG0KW9UK/l+/5eTHfqvvxm7d/lgfw6/",
-	"vwdpeciMJbk9nM1cOoNx00nDJP7yTH+ncbj6CVyIczpmN9Rg56yl9t4I8ZYm2HdjLZ33HQsjeqMtknU1",
-	"3jMOeSh/RfllsuuyAgwZlRMzG8svT/fd+tVxms8o0BC8Jy/aEMtHemKzaoF2TC6+xesB8WGARUb0jhFo",
-	"Rwz4cYmYDkeuAUtWjOCHPTGSYbc7Ja2iMfkk8uCe//JHZWf1E+fiehoYzvFvS8QGHereRFxdbrNpjccR",
-	"qjRBDy5mJeXxZYTX+AvK+SfD7MsJ6jLxbD3NT+zl72HjQQ7yA3jL0kzMlCC+kn5E7f4pjhOqRsUZjllD",
-	"xKfozSCO9fJMqApGBWarAWfVYlwbhNy2SNYCHvvFgcsLkOW8pGiDyCTB4oWjWSUUMXCwaVw+CdTcDIhd",
-	"m+gLz4kUCB8EAKj6gT4LIKGOevg5869knWTRwY29HFCujWnT2LnDO/xGQLu6NGG4ipAqdgJVQKPFHDnb",
-	"qlZPCq56acUUUz3s96teRBmymmBGOOG8de3ykqum0WKkSAApPQbWdUwMUBeZ0XmR3MJKtoeb3pvz5+pC",
-	"zcMDbW/TPmEt2/tJJj/JZE/7R0R/OFKmcfu/pZB+srH/WBvbgJw+so29lQLm/3uqGIWO8Xf0FmQ1ZzPr",
-	"0wJPtIgxXVIqOveLgXp+152eLQwCxDRsDYtQx2LiekhNEjFM6Bid2gYVXX8NsvyoVjegFwF2mKKS9FnE",
-	"hyTBBkahw2azg+DCZCmbOodG1bUgyuVHZfrW3Gwu/IvkuhkW0pJxGz5AvGebLW3vNRprc+HFPk9/Wwn9",
-	"5B3/G3vH/SqzSEmfkfx7SvsnqX0vqW04ld/7xqtSvJcQL0Tl0OK7NLUNn1hagnyw1zrAOuNn2ERMsZjd",
-	"RSnifSDGY/3fOOKmFNi+FquCeghNYrLQIROY8rDDewBoAhWiNlUOEyqrkDIPiLCZdCiXgmcT7WC9MGJs",
-	"8tbGk6liSTXNqAcE7SphHBL2EFI5ZFXEYbbVy+8Y5bNRFDNTxoFrIm+lzVcGdt8zvaccriuK9l6k331H",
-	"Yyf8wWq/4PE8rTl12fo9n/X2oABGMzUSYbN6/xAj0KzKjgExXNVMJLfwMMhtSuJoHCkWEj4d92FhOty1",
-	"qsTi7WjMTMY1lpGaysdIkp3W4dJi3xcw4sfNPkxpKJeDmFl9vd76cfnAZMSHZ/nhGtw3129jLcMHpNlU",
-	"/mMxlexqTRraqlr6rLR3DYiQee+HF6+/rb17/eoGAZUzZ3QF8k/BE129bKadxrJH/5cbwj/SATxkI0oF",
-	"saach+BPnItrJRKQQJcJHZYPLn0A3r9BciXIDD/rcR1Z76kjmyZmwqMbC2N4KieRD9f/2DvK52uLZXjo",
-	"PrIZHtw0SRNgLwzLSQER7plcDjIYKjFq/uGQW5BYlYzLRfEx3iAXUeEwGRvswDG0aSRK1MmpaTXAbV9l",
-	"WxWmbcpYDF3+aWRi39x0W+lw/04zLmKaJJpPieRWEsEDhtkdkOQe0rmtGHMNVLC9hhZzUAeSGXsstGzB",
-	"1gPuzZNE3GmpZkul4Ak9q774hAOwxV9gkgIoPjxDxIyzRI6iiauhsr13HJYGvLTDvQpUvXr5YrmeBRXq",
-	"pUgcgFluLRxbGDeLJEtL+AJbvqoSbGkWcSU63KyfNs8xt9ZOH9PopUqoNsy/knYgWnpnCtw4i/TXPFgQ",
-	"MksEHzqc/qrrRdDhU8mcBlMnp9l6wJR6HcT/FKdg/0yYZMr2YnDd7gopD+A/cOfiiDsYAKg1Rr2sGCwG",
-	"F92Kbr+9iJ5h1aK2nFwfvTvpfndydXb6r+77q7e9KqEdbl84F9NE1gHuBvrvqbQdg78CXgtQPSwZaPs7",
-	"kdiyRI9alsGYmDmfGCyqezsrjBi96x9cbp8OGi9vm5Pvtn9pjI93b/fnO8k/f24FB+Prw3BPfT96PWu+",
-	"/UH44HXtCiUzIULGyUgkkq0vA2HghmV4EnCVDlKSmGI3PZKWGP6E3JTDJSvvtycp3gFEQFQUIbVCaLTu",
-	"tT+2R0QzADdFpFsz+boHFpdVLA+D1qC239ymNbq7t1PbZ619ttdvNbZ3d7Riqaiaykp7p3GYNqnQOxNH",
-	"gNpnvI4eoqCZTNsf8tobf4kPFyZer5grS6f6h9rsm+1pSWWSkyCRRPZYJeDQFImFDsgYCEgUEfoDLKqj",
-	"owr/Zeaeqn2NfqN+c50Y7d71UdHbBQ5t6KJjvODmjUtepA+8AAW80q5swVA+f3wgrbVaKa2955NEaMkH",
-	"HXpOuNK6zjK6y6yKJqNxJGXEh9kFP0ex5NqJcJBnTpJobUQyrp47Zgw1byqKY3RKF2yHcyE6NuXtyTXL",
-	"9xrNy3kn7NIqazEwYLgle8Kha3UqGBcf976Q3SjHpP/czVpcs8+5No7ZM5J2anXnxIhhny1wCDSsv3Pw",
-	"pq4HuuodpUja7P8lu+fgVfKjgOHNxRS9GAORDIVSjKPW6qoRswpM24DLlOktS+hBKH8UX0nizemvt/m5",
-	"Zd/AWbFETKzmpM9JTnPTtxomAVqqfqq+tg14M0qEUjH78/yyn6tFrtm0gWIulmpMIsoXW45aY/CKLcOA",
-	"dL+iOXi3VtletnUpjWNnZlVNO36lpZHBaqEORcAkGMXaZFBCm3nmubaN+nU4QPwY76lFI4QiwGqu07Zp",
-	"BlonJ2YkUxVj2y+wbexhvgRcGfBAUlD0Oxz65b+bm475ZcWFJ7Y1ai6cXLS36S1bbyPsArbyxmMsaivC",
-	"z4vn3vKi5ucsSLCDDBKRy80uDF0vP/aFADaSJXn4vw0j1WvNxrbxXw86S9+9NhaC1/R/DfCGDepClUjW",
-	"X9xl0UzfI+z1sdOTz3Bt2mhu1/b7DVY7oHs7tVa422QNuh8cDpr63knXHvV2xXkuTbN8b0FtXHHh3c3a",
-	"frC7WzugO81aI9wetJqDHXrQ37fQ7XQIa1QJpkm8dVDfrTfsL5sIFwcSj6heD6vohL1dAXaBXar+DgWd",
-	"f9cwoQ+GXVT/qcWBaytthZBhpoUiyPwGAmjEaKxGv6yUQK1GQ7NzkCRU2kQV0JeTKZcQnQpGLLgFRWqk",
-	"tQEWS1YFtUqPDmNnVNE+laywR8UrGMqDCxeselURt+ubzubbJSqRnWkEk+WR0XAeFWr6WC9emlbjL663",
-	"rWachdvq5lCtAMD90sgu4tTnIrvW95iN8B42W3slCNIp1kkRegnGViGYu0bgEjCiI//1No6rRAkyig8B",
-	"ZSGuFjClIGvJBTQBfa1OrrUy1Bfh3MGvZTDoKMfuuCKxLcKz07W9YQHQb+7WzUumMlja6CTNjqkELLqa",
-	"onb5ZWkxo6YdOjeu3QL1Se9mYfTxCRPmL4gJcwln7/7R4g0rtrMR30xLC2NaLnY/8e5pbxJffsgalHFf",
-	"e7r0qewzdMA9hW2/RNj2LxSB1fQBPrkiAXWvyKvp0CO3HI+Q5SLS1V5OsHk2pPJyehcNqRJJ3WsgVB8y",
-	"1SNf9y4hZ/ENmx+73+oTmkhmjvYFvuk0EePX1xfnPZMtRckgERxErg1udbQJnoUM8/GTcRaZ7rDaUn1u",
-	"ROJYb6j+VJt8peVKhBU/X/VcpEwK22AMiqOsN85aDvUOB3/rDFo5K4NOCCIoI7E9HFIslOot7YyUSmjA",
-	"S/MBAiJOBtEds+2lTQuKFM/bCUzBA1Yn50a/BM8koIyYeCrutml0bmOCmk9G3DQ5v7Srl/pE9IhGQkJ2",
-	"nQ09Xr7/9u3ZMYQe6+Rb3ANJYqZM/30TZxzjOlKFL9Dz0++dQZ0X5UQk0TDiNrIODbAxKD7wGxe/v3rr",
-	"BbT7jETcDeT44uq6e3F19vLs/LrQbwIVZmZWmtrP+IMiliWW8vpcPTOSL5H65OsHGwimslv1ak3OnP3u",
-	"qwKayURjJqaq0t5uNACtUp+R77zcDQMIir73DRcpyxfKhJ9hQPc2rtfK2LXH4ilftyQdSJ8yj8OYVAzb",
-	"8y2VRm4hC8VRusxWHmkTvwZxC7ncXAOnPN64EEqhfE4Y15MIFzNavPhHOxNkcXekYeBIYd6r5zseCpAB",
-	"UBqiOZoBIsZ0jWhAuFj4dP6dVWRsGWEFL+9wgysbqTqxIcVM9im3CbXRWF+9YzSWZGbKYiF1F4QAwN5y",
-	"L4km7Z0DEFWCsw5HZ72RMcZ+g3I7FD00ijHoZIG0R2KaVEk4TbSoQSewi4kZBh5TqTC7xEqo4hIYOOfW",
-	"o3OlN/EhTBp7pIF77798drUR/3Ej2cjwaBUTp2f+0iBgE4W9hGwgySSmRQM/HylHmzYLDRKV0Y7WOve9",
-	"M02emNgCE3unCXXMbMqgEiQYCQE5YJzN/GDnfQJZOW62OqfxGsHj/E9bvmoIBrO48OgVZR3aM6pJB7sa",
-	"ygxcOCa0YYMum29ms1zICdxonPW5gDRAAbnESFN7h8X8EiPjkHBoQtvQVpX055gDotX2Dl+Zz2gKAIvT",
-	"q4gSwrUno0szdzTrPOpw63VyK1mYEgcq8NmASL1KNI0huuq+FEGgZ62BnqES4KKL/R5yXcxcrwFLntAa",
-	"bafVIj3zMZer4HrDQKyRTCewQi7xYgzLXz6NR8g9tCtq7RKfFNN8xA63yvjVyfXJjc1HJBumIy5JNHw0",
-	"yXCvhEPOZt1M0mE/Gg5Zcs/cw+xcHpJ36OcXmGZXBqcrc3L1cWA8fEBO4lNu4SPnFhbmFVqXAxj/Wp/7",
-	"6yca2tSvjMf7ehXv3CR1Ks8TC3Pe0n5Og0UFPs+3TPOPsjSnselLhO1G2oRyrg8Vb2VTnFwQ+c9NcVpY",
-	"Hk17T+mff2T6ZyDG43wR3k0BzWlxh7q//tQmZwCuY5XYAPS+/G4s/9SSVfd66oyFVATn4t4lrQJCE0aG",
-	"UyYBAyFKZC7ZMyMg/9ztWVyrPyrtr1rIabJbga0CV/HH+l/CGDp+TNMnEXeRDUWtRN93dzscDpe5Z3JX",
-	"I1mEy9+fKiV4KTL/pRvE4+Vg+e7gZmt7Z3dv/+CwUaP9oE4nE1kfCjGMmRYW5u3GbboOxMSISodggeAM",
-	"kZRTWF0XmjUkZL5jXm7SrUQUBpVqJaZ9po/7S7hFX4j4bRfL6/QIbA9chyVhcqOG9v6SsPCCN3jL+P62",
-	"8Ek/TuxQJdI+9LaPvQ0Of3xYHpbd3GWw+o6unoD1HxNYf+KdK+flddeK3bzu51J4/bdMSYsUaLuFWpBA",
-	"ygkeBX32s+2+qp4j0pi1g4iHkvTn4CcNbX95EopgOrYNxe2bX0bq/2fv65fbxrE9XwWr2qpJ7kqyJH8l",
-	"TqV23YmTVrrjZGwnnu6rviYkQhLbFKAmqSiaVKr2aXbeYx5ln+QWzjkAQYqUJUvuxG7NH9OxPigQBM4X",
-	"fuf3+3HSrXfkGUnIGcBMugW8VEjaAGay84DnkkRIkZ7ACdmLZuOEGP9BehwJ/1H23N4StKyOo+ATT4Ql",
-	"KrBVB1NR0Luw6qJpiqTageQwhqL1I3twd9b+eHyh//vuY/vlydm599jIO5cYBlfvWQrhx1j6iG0baKLU",
-	"EZWY7SR0ZI/L9MGpXNOr+BzESbnAgFkfmzqpW8k057iDXr97cf7+H7X0EpVNGeKsoV3Z1N2hgsHWrW3O",
-	"ra36WBdpBlgT8yBEAswdb+kLNyURME7t5uqeOBOo73wx/1yoFHCKCNGMrSdX6rrEeeI8VMlJAgEwHfLz",
-	"eF4ZJ3yGdUz3sqCKAydkHWkvm8r88pEwDjSISTjdL5ceyDiYpWqt5icfpvxAanweugDBWltkCRkCc/2q",
-	"bZt1tF2K5QjKF2Nj67bvu9u+Ry77L2ktFugJrGkqbqT8dY8s0mXitiDaVV9A6jvO5kjFnL5OZ+TBXrUy",
-	"CqT5swkKAYmI9JX/6z957Z+N2tPf6L+13/7jf1buUFWgnWDDJYrfJbFx3RnqfgRjFQYKFpvakSD9yy6B",
-	"ezAgiqKyRBbSZ8A7BUl1iay2nIZ/Ewlq1hSySxVdx2Peu0UmeId8+luX8v26lAdNhp/xMdu8cD1a+7Xz",
-	"Qu0lZze3wO43dplDA0utrMasd4XBLCINRgBUJYnCZE/Jnh5qPJwkvpoibKUrBhNZ2AmrXXQgkVXiu2qG",
-	"1QObAYDK0Md+L8d5meZZqo0jjNSf3aJ/FowhQP9LFoU2VUL6FoeUtsxmS/bs7H2tLYMk0HaF/Qxk6KxZ",
-	"bzyGjum85qAJmEzfj8U7WZWhlPffiAtB9SFIqM7NJfMCnwjoh4FMPMt2aK6Q7QPSK/MZxi6G1JAPDMFu",
-	"EEEh+8LwAptxBUjwBD1BZSzvHgDEsxIBLKKTB0KGK9PahL9a2OESDOS7SVK5IeQ8lqz9MkvdlJmxeAgc",
-	"jUL6MPHE50Gn29m4VMzeDLuve8G74M35h3+2m6fBm6d1MXvzT/+yHbwL2tO3F+Hw15eD2enszdN6rxXK",
-	"7uhVw//Hm7CETyPzPColEeyT5tPWEuweDoW8RTRi8z12R4ainzC9xqbFq+H2qhu5m3JlNwpvqLW/DFvJ",
-	"JVTFUnJvu7TA/U955MdHLpLDWUA29jHvGWU79w5LZQaK76psMZfeJLQF3XiXL0DhS4dTbCIJzZgdJ+83",
-	"gv7vcehf/14yNG3KxZrjaA+kmlvvXJYRwdBELFq2rf29JX73XIf+tVjoLaxtVsjlYAKtdCkR6EAQJGIc",
-	"ib6IACYlheE0whM4IEivHV8wX1tfbx6PbFcTuQCkEmOJ+JwA3zuXRmdlVKU+l5zJxR6SrEEom59JcBWq",
-	"Hg+BgbzsuRRmmjd4dT3enWEyCjPuvNKZNBq7vf/hq56+JNMfgJcEvgG4InyBCIzx9R3njcrySN6FtC/2",
-	"ucGuhShgFz169uM/6DVP2Pd0fzq92z+rnhUiWNSFfUa70X5++XZsfStuS/Uy0XDuO/u3+J2lIhz9nZVY",
-	"qfVqzy7ZVbuh9XsBGIIa4fZtOl3egAZnEPZEwiH+AP5nnW7Vy1y33qOvVDTaLBkFGKUsNNdMj3F9JiBw",
-	"UYdZX7yWs18Be3eOM7FCs1XhZrrI9oxYzhUTrXrffm81d2/xnf2//B6usu6M9tGtyA1wnS9sIcXY2OYp",
-	"qs/OXr1gB4d7T0G+pUWMA8qfQSMfjKVKUJ435+9OqfuC94bp9tdxdEfy8VjwiLrz9UX0V/VFvBt3tVc1",
-	"bFJ6MLQlAAnUkd5oEibBmEfJDnxLZ9y2a8jTFuWlfkXfSdf06NvoEVVWaswDJgKgcHluSdzZo3//a6++",
-	"+5gloObmNDvpW0zJ3vGWsfFLZ++YUEDHFWOmBpcjgqRWtUAy1O/JsyuwY5weZGso+2X9A/oVc8zm3IaH",
-	"ANEgNvKuHH7tFY+T4/ftv8UsmSQqCnhY1xchalWLmgqxITacOW0aFr1E0gAWTnXefn161T69+nD64t3p",
-	"q/bZ25OXz1W/7z2uEsA7Ak1cpxkZx53tB9ELwQDLSdfGWGjxeRxyCeujasvl2FwHlWwXX2+6A8NAXsOt",
-	"Hcv5ZmZObEqsDwSC2HpMFXCVjL0j5+Cy+B70aEd9nvapFU6jWalzP5hr0niUNo/9/UP77OTq/OTFu9OX",
-	"V6+OX1y8O/Me000TRt4Q3+o4Vufpsf7pQaSXke1zqi4etpCRCsORcDvtjtz8KqaOaDYZG3UIG9BRCbie",
-	"3zgZEhaSZIIt1Ew3EUAJSa1JPw0vwwTG04JBGgmaBjuGXzRV7Yg2Q66YULgV8yONRD8S8fCKFJke/ftf",
-	"B3aXZ98zfaOEzCYgeBBRa6geFX2BLGeGtgsmMBZHiH90NRrr7FxInzQfrMwiAjysXkZfTPUPEPMXe8RZ",
-	"qOLEgi6rLJkqlvBu/DilXzFBmP2dY6B9hU4SRhsYbWk/QdI1NldfmpuvYvYnh73FkRrycoJfe5lHn/kg",
-	"GgKvUHGs5FFiidRZqLCdB5EQfp19kEkQpvJU0PDBAtgeXnZxjnHy8TTMi0M1vfLVlMS5+FzphCVKMdVP",
-	"hHSwtZJNuTZEwAxgnhGKaLKuSKYi3ZymDPrM4GQF7mdwfqgF6QsZCN+D8VC9iZZg4dNYQKADW27frmfz",
-	"OloELuMpYoYX8RTR/jO0RvSc5llkPL2UUq8/97Dm5USwCJUuw6kik+jqrI/4DJarnqE+QHeZfS1Da0Gu",
-	"DdXEuyrBLp08YZLzGJ0CUhKLsD83t1SvcmaEJnTvMTXNwe25hMe2QSglviDwVZxaLnxe5gbxbQ8Pga3d",
-	"4F09V04pFMfIHnnxpAv+HERmUjbDx1W9/PX1pbJzTv3oGatUdfDW3kgc/YeH8vUY/hynBBdZ2ZiYLNbn",
-	"hCXRDMkYFKz6Kva6o0/j1JgCP9LcNwRN+vWRipOjjpxkN2ZONw5H552JJJrVYDAei/ksZkM1ZYaASf9q",
-	"nZ1mseAihrp2R6aAd7eVNlSDAcjsGLlb0rmDT7hdM2oqU63djOQOdnzFHekr6GMKVe/aCT/UBNWJTIHJ",
-	"g2n1rObP38zjhThFTz0QRjr6QcgQaZWP8dM8DOkBWWpKqoroEGOmJpbYfoR+hePE9ngYYjnLPdofIB0M",
-	"iinhmzDhNFZsjXfIL8MgRv6Ykd6TeA0je4S4vzS+xr/fCg/DpyoGjVTRh9PjtJuelJy8SMRqEvWspzhs",
-	"HD5m46BHG5RP/EDIntvJavUWnCKvJZ/JRFzZ04OOzGgFHX942T45fXFy7tUZ8F+bEqAR7qKWazMAbFqL",
-	"06l85vyYVa70oBE2kH3lGTaBjqTCIq4aPY1me6ZAEDMN1M6VO65RUZ2ZlmkjcqDv3fR+gZZTeqfVTPyc",
-	"8Ejbcdzd6VLE56EfFKxlwN6YtQd8OHC2ysKgG/Fohj8FvcCI0sFgJu5Iz2H9skuBaqhG7frRhSnXWooF",
-	"022CJH2cAiKydZ6verFXfwxT5ZpXYnoFhAyCZUxbCa1bL0MPecR+4HHQ8xhWLfS0EfcDVJ/w+AvY3OD9",
-	"qn0LPEwkxsJpQe9Ix9o+s3mG8yJqithXcGhe9mmQ9wdH0qrv1ptAkwsPoyNtP4+5XcT1gKUNkiOruWZd",
-	"B5DOom0PFrSPXFBJa4O1tGLJkJ8hG3SLZ6k7dRRbsqJV11L1rmvw/w5Xat48ZonKf1dD6Susm9AMZEdy",
-	"Ri+WDSUT2Vequb+PKse/Rr+82Z9+6l38Ef76457cj9ovPx7r//3Q6jaud7u7Hxu90avJr6+fJr/IsPHr",
-	"P07Vr1jiq1Zo0eaFSLNreV3q27UkvTNzMR/nOM/BAYGtUr6EJZcWL6uVgspMDnhw10vllkO/W8X3bD35",
-	"FdaT23Fbnu33XrQP2qNXjZ9a413/xQoHynN6rRtb3AvnnBTs8fl1BY8QrLTCpBcfHmHQoRNtMrA2QHKj",
-	"gS2/77eWZV1Zl+fPoQVGn8SgAmd8gqmWw6orQXzRe2mtfCfQiykei15yMwswRDOTKIKgJeGJQGlxXMsQ",
-	"6h4eHLSI0ZccQ2x4aCEig9LWzCiD6wg8FuEny3VrI/RI9EPRw1KsmiQYh/pBnKFYjA1uh4LdfN6ayobr",
-	"6KxKsXJZnMUWhlkUaToXDpW6ZpNxSuhod23VUmllclSaiSnSNcYTIDgzaTp7oUZjHTF6fOJ7NNR8sjBT",
-	"EzuvR07+QygeZGy0EbUOeGeWdTcdmBtk08FnNeW3QAY5S82Cgd6XToX3kuCT6FSOGABsv3qUhyMHsc7S",
-	"6gzgZx3ppUbTM4kppHSQbZgFc0S1hlx1EWtG2RplnXm8Z8qhfJIMr5JgJCCHhhQaqnxTk3ybAm8wkJAb",
-	"P3Otq5pKJ+GzurJp9WAkkJDPF6DWT+f7I5KA2DtsPKalkM0u6ZjIULlFkSGqtktaD0mNDCIjzvR1YxKX",
-	"D6frHWlWBaxP+sF8Z3raH4cJNTxbWCo2bMbctSiWTrf/HcTTuClyEWNWX9ANGO8sdkjXoznuzkQrK0SA",
-	"bTtddyhtT3On91s+2raZbtkc8p42881K1V4AQfd8FGnfMJ762jHwiV8mP6+/aXZY5ah5eLD7tHF4cNBY",
-	"pB8lPo/NR5+09EcDnmS/G4BcVNkP/p4ElaPKfr/RP+g+FbU93ujV9vju09pT/1DUnvpNfsh3+4fd/dbi",
-	"YC1eRWwqnnSX5y0qCgPnRaa+ViuBLHxwxhAXPTD8OFrVW67EUjKjvLO2PmMbWT5A5YgvFbx7iFx0yJgj",
-	"c9ERiwnXJuNbh4wYIiwKF5GENhsZNhpPH+OhoKMxOx8BHFErrYWTxySwgHEWfKYjc1huqO3lYxm4eAjI",
-	"dxvVpEcRYaxYq9FI5dGDtOqI55vExD3lM/L4+GULPE9juLnAk0DINpbS0WmX6o3ZMxW39oes4xSU6h8g",
-	"gHpeccIJ7Kggnq2ypxGBxYFTWGiq7FUq12fhCGncit+LEz4zh71Q2Ws+Lib21nd5B+FDYQ3sBG7UrA8i",
-	"/MmsoKKQYo3iwHzwkK08rGCz9cbo8duFDmVAJqKfw6fE5QxCcagpYDw75SswYW3N7kYy8xR8aVfkqpbW",
-	"nLgsbLz5EIuoLfuqvOvmhc69/v2v/fru4yNGMgPpKSxGkwZ6NoMTC6mmdeZRP6PHuO/HHelZLPqVRWpV",
-	"mWf+i+2y/hVPKEcDuc6RSDhg1Z4xD/ok8WrpH/qTSMJrMGQe8YanwDoPB22znmKhPpfPegQJbncGKXAx",
-	"F4OZt5K2sht6sejLr9RE+luOueU6GKlhNheQXA5VmqavjPe8EabdnTHtNo2rLd0a9abFsSFu01pWyu3N",
-	"SVr2qK0jHyFydL/BtHdsPTZc+VBS6qpkWKhRqOLsAtwcFByGOU9SW3w7jptcwYWZkTsO7OuD30Xb1uR1",
-	"Nva6mG44rFuKU9bWhWmh56hjjeuKEdyD/Z1QjwxGhFdknsNOWiSbGjPPvJkoHUWnCCJ9PVsBpORhFACG",
-	"R0Khfiw4VLJTRHCfyDK05+1IolPQZobYp9hIcAm91oa+8Q8dpZvbnAJGxBKjd0WqYB8Az7NtGyNkkopF",
-	"R+K3DExbZxhlZLofYiT8vHsheiCxPBmNk9lHtElYtco+6veR6Aef80hyRh1YWfh51XS5hSJJIE+KxTMm",
-	"9C9g3dlZLtkut5Ietz8Wdv65LCv/1el8bjSKyVWqxcsXM8T5841HehoeIzImTNWtlBQxewQVo8eZwRP3",
-	"RdH4zcUzt2EKWkqFgsvNKtcvQw5iB2VGXibqRO/YQNF+oT8Jwyu6xWMp2QkNJS9qfwMtuWX2oKpipVpx",
-	"6ooWFqatVRrslt/XRtXn9S68WXw+Xcxb+fk78XSIGVlIkmyegePmjv1RIIM4Qcta7O1ynykNbI/lTPst",
-	"hHERczESceCfdNYTxCAA9Izew7pWL1SxbZpAECW2g9iDo47McCNhJGyNLDI09QOCudOdHtHVJzL4YyKq",
-	"ehw88kNqynNMLx3RBX4yxCB5qEIf4HTe/6GfyrUPBdSewzFtZYiwTYGp1LYDVTLKtVHiyhxtknpWgurr",
-	"sbJzFshBqk2EanpWTI9LdwDXqEDbJiU2rNJQc7UeXEeWNg9RydBQO+tnlkQzdtCAYIN6sEG4S0dHvgAF",
-	"dWjv7ok47k9CqOAo4MJfACruyKVQxelAAghA2u8/7aXtkxG9dMB2DvaeMc529p7YESdCdiSOmcfYIlBn",
-	"L2AFxU7zllk2VEMgCHwxOyd6hg/xesxa5a6i3CdkBJ4yyk7zNnsV83yXLM1bN3qrR7KIYdkoZN6uS/gW",
-	"3cGbdLW3luhyncQV+gNXY+Ys50PwE3V2HF+jWbROSkVGHNSZyPW0u3ZTNZg0WFgkAVN0M5uQgCmehfRk",
-	"hHyn9R/aj2UtYG5VXV5e1o6dR3nT6rq8vMx8nBbZeupsZiPNC7RdDIPY8fIxNFXJBWpC5gp3IpO1soZb",
-	"7sY2JQI0NyFVNhbRkI/JcePZmxPfQG0Qge10JJhryp1ySyltqhMgm7vbYD6fxfXvtMxESMlbL7xEqasR",
-	"lzODaYpzqlaRQDxcohTTn8tEstj7hK0VFL/U2SUPEgMqs6UXnX2PxuvboZaz/i6UYm/1kM7SoZcvxPkb",
-	"3chaNNOSRAEeBNvAf25qcnqwOTPkRIlFGrTY20nx4tz0JtEsU2ZoPkEAdhkhrfZ14NcDmey2tOfnn4PR",
-	"ZFQ52gXotvYk8GfTTqk2JgP02t8q5/taLU/7CpkXrXxMutndzM8kg8U5n3k3LXHujMQiFn4kN4/nJFsB",
-	"QMDD0MVNxCwYjfS+T0Q40+mV9mSWn3EifYCHtpOCHHC+BY5TW9XAUiZAz6rb9mbwB/hBp4MLdL0i6t/T",
-	"mQS1TqYsffgBxKTmcpxGM0UygCybF8h40u8HPQCiwSGjEyUFSnoIofBG/PMVH4jnB42GBWj2htp1y4Fw",
-	"oJxHhuoB+tKpTOq0SGlvb2V2qeMNJdId9eN+qYCx6a2Hb8bZqqWeODL+2f5RzHrzAVePS+BcBr4GRX36",
-	"JvwqVUB4K5bWPnBYKu6P9MESMP6feZwcu1P5PdWUnIyoUMlgNFvDsFTLgQNz2qkunNRp0KsSDAk287SQ",
-	"o7VoiTW2Ke63THExR0GQMKZnW5TCstuxqL57OVSMj1j7VntwE1z6z5gnJ2HosV4oeASkVPrD2RJt1ekB",
-	"QDcIf7vIX6tMbUMB4uBkOhIvJ8KnPX7LQl1+46k+u4jUbLW1fpfs99/E/JhZ+Dbmp3W0e2fmxwan9464",
-	"fgvzWGAZF5HPj2bMKCCslwDt0L76UhlPCmKXtxB740mP4fCBQJg0lQ1OGq5Swz2IGz/eoajcMzkFT/Ay",
-	"vdQSdyStXe07jYy9E5oDQRmfxTYqAkofewSkQt9NA6RKkBjP0DLjLjAcavRTHVnA11Z12EWAnwJ4XaBV",
-	"LEhclvKinOnmLCnfzNbuz5HV6UGld+YkOFXnDM69yUDGieD+s7khGaqJOuifmvkZGPo1PPQjSh3KI1O6",
-	"Hky2gAuOSs5DNYnoUMw0H9rDPjoSKxtBmdoLPpgTkvLY6IGUigYLj52WNrgwOtxtyznBVnHkbxCzQUzt",
-	"mFDit6rndGhKOrOchcEooNNPq+ngZrsOl0duBW2tvbX2t66eAlnVlcMa4ZZObXOXy30I31hQvddhX1Lw",
-	"3WxB/zuR+c/d/qaK+3PzVc2varenor40YcDqXAHfhePO4i424r93XM9b3idG3pzshl7zVirD9qhPuTVK",
-	"VKrIY12AMZKIsYyOBTMnvQgJiQRw0MbpsQu1x2/SHXVksT9a5BALeqlgs4G1/+hO4ta+37I6eGvjS0/z",
-	"KlFXFAjlDbAbK0k1B0CFynimHmzaEdc/L1/1nLTgZjZlTnOzMH/7pgfTTsPtDju/d4uqrRlDvjnKTuiG",
-	"oYo7Z13PRE99EtGs2Lrad3PW9ZMe+41YeCe9IMoL/CKlFTzRFgKQ4UeYZMRVS0Vh/naJVyhFQnM2HaqO",
-	"HHFfEIFiKWyerYma1wY1A5uHm3BA80M+HgvpYuQ/YAswHbuMEU7viDTwSJgbLcO8v52d4CTfOex9g1hr",
-	"SBqXtyOLKl3lLA9z5Aq7tcNuQ9Se8IO9Wsvfb4oGP+w97Tf1Z8dGkhEkJYnvIVV1hFWmLRqeV16tQtyA",
-	"Ge0A5qjSm0ThzpP6fr1h3lnFoG4Upw3r5magNm7FLUz7z63hA0ZbR7tmcxs7TLu90ArTe1kbTGzOSxnh",
-	"TFEnzpXhq4YZ3VpjA42eGiwMOgFwKGi8QtFHIlPX6/KkI0c6Cm41XK5pYuIPYqexBELZZqNBPMh4YaBi",
-	"j9T0GYvESOEZMzIRJGwyzlBKlRjNVzQn37h7xN36vNbs7Yvaod/o1p7y3X5tv/tEtPoHvUO/4RiiRCVj",
-	"kJeNoVRW+IMt84NkKt4PlTRgN3xCQPceX+mnUzlqAjYmFglcayUTgvOo12pZtJVdUduTvc1YheysOtbB",
-	"LOxC82DeLLQPO1/wH1eB/3URrOcMttyNAhp6P+aQJw7VL+S0bum4wHQYVEdHWtzPzYAdQ3VeNT0W2UEG",
-	"/TlKciVFrkDttE/eskJdkCbrScP5v0kR85JaO5A/Bk1ZTmbUjF9IP9sMSILVBe10QvpXcK0rA7nKNNZR",
-	"Q4e1TEs02pXgclIrjjft3xf953US76s+tIUvzrdBChGnZ/2Eei9NqE9Vwl7R7y/MqGmUd5RIZ27vAR4d",
-	"ouHLm5SVbe8Nuz/dQn+LmRf4HgJnPSdqKdaCvSl+AKMw5skwtQnW4FeWAsdOJvBJp5V496BQJLMEQvI6",
-	"WMpvoMWTWHB8CKZf34o1/bc+raNn9i702RjjudWCtO8NkPInxb63nq8yq2cEyu4dWGTr5e7Ey20xOKs7",
-	"UtI5Wc+RZpIYbPdOArFcnSP9OOMJG0fqU+CLiKiIexzJmAGIrxZXQOrsvVDjUIC6IUrhpNp8Hent0Ded",
-	"AXplRYl2eg9/bl0iX8zst2qHvNmodfd6+7X9Vq/BD/sH/X0fwog4nsBzsALthsdhoNTAggpD3hXFcMPl",
-	"rLd5JJWjCl4XCXB/B9r3SrPZaB483Xuyt3e4t/vkoHV4sLu7t2Y1lGZ/VlYQvcgsm20hYzOFjMBd82b/",
-	"vzf7sdgCpG+X2YCdL/Tv2U3VDOepzmDjS2UUA4tNAB7VF7fWOB1KK7QWVR1C9NUj1rU7kPLYugtTnpny",
-	"GQtktjU0BWJTcn/kvjsvLkjIcC7TSUY2J7O/mfgcxElc3hFktuXSfUH2h4DmQ5vlbQkiG72YGXqw4Vl6",
-	"gxuAVYC/mvLZVTDfh07gGOiAs9slYyzORWY70KmJijBemIOo/NkwC/fmNvFEkHlm8Zw8xJD2g6Tnadfe",
-	"rdzZErUhKAlRzcSaurRE1HbCzKIq0Y3h3XyVyHGlG60TZXw3aeLG5eA7oPCPrdrstSB68hLVXBJ0Bbsw",
-	"4j5B4+Yc9ivsSoc21jlvazKUjkSPfJSXa4GjSOtwzbB4aOQhM2+BATD4OvNZ4pN3Dj/q2VpfR6L4p5mg",
-	"qtHYTqtKVnY7PWPwqCpBkJdLoyOEqrAUX7i3i4qk0EzsHsRUXSFXG2nEQzWNUcjoIVTouO+ThvI69bl0",
-	"8VWOKl86lcDvVI46lU+nrf//f/9fp1LtVCI+bc+9qLcFvDaedMOgV7sWM/ww3WWncvSlQyCXlzzhb87f",
-	"ncLnxeyNuQZPEhGjiOc7SJHgA6p1Ch/4+nXuJHhZS38qpmZm7oIqihL/u64gttIK4tg+52waqjPF+UnK",
-	"npYDxPiHFy9rJ69e/1hrv/np59rb03fvK78tPZ3Hvi/8xdVFGuBG1E6+3o+gd/E3TtV74xq21bbbhCbH",
-	"vk8RKC58G5WYaS0OSuykF7rpHUtOEd+swmdE6/squslbP/Legxn8Scxe2LfrYx7FAijrtIXDq2nHrW2h",
-	"ZzRapqTZHOGvdnTY6aWmndroeFbNy0RS0G1FB+NVQ0yDCHrD/3GRoeQIjM7Ig/GCoHPt+sG1xFVTjwTZ",
-	"qRQk00XjUdG5CEkKCoRTYogyfxJ6xVrtBgI8ZvoK3Le/Viv2iawmvlv20UpV+2Fafe91LE541XBQOaod",
-	"2ig2ddYIqxpD0dUCRevZkif5lXPIvfSok2Ak1CSpHO029P/wNmEDBfE45LPTUtaHty9P9n+5/Pve2997",
-	"ybvLt7Nfg8bu24vT4c+XJ83T3/+enLY+zE5bH1q//N6evv3nh0b660bwa8kcDxdCbtOVeS3a4felzHKn",
-	"Hud79wfnep9Df8ymHYNRIi/shL7g1yIubOUjKiYpptjldLIc7umZe7EOtDhp+xTIibbW7X5pNreBluWO",
-	"XNvcYn72Pm1nvH3igVNwtYgrVopp9v1uMBiI6Ja9vWbUq7T3llRr3d5G4vbYNuLeshEXhUuHKkrmJVX0",
-	"7nLnWocl2G8H9sRVwceyJ0Q3yFbahx68fGXZNO5ZZtF+QK26Ok3hvaSsqzfdbDxhoeBxwp7oZ6+/Q/IN",
-	"aWdvZuF+2+7e+RnR6x5w6fPzXdrrXDDV36pres5wfF/d0183dURQOoO2j5p8z/zGePDN1M7KWKuN2pRK",
-	"alQqKW+hhjBASJjzXLGRLaw1GnJC1OokIAZIi9TZCe8NszkZ6KlAFzWITXRAgcqme24ggKkdEoQMUEt7",
-	"xIPwgYAPYQpMd+YLeDjrJnebLotlR7eABh1+7y9SGlu3F/wKF+CVBVctPBbOLFZY5bmGjJ6ahNCiqpfT",
-	"t2gHz93PXR0fZwzDg8z/XoukwPauh76zLSULkDYn0o+pp6U4q6siOzT4YdkLJ75OBfIGTUj/PO1fuTnH",
-	"OA7DlGMYgk4h/XuQY3zvq8ioxsIDBYEZVyrPPKFirTzzbhnhazErgHmKmLdD+2gkekIm4QyzdsJjzvWa",
-	"4mebjUa9EHVZvpzW6G7X99mqVCt8FOkJGU91gIXo9VGf63lZ5sSLAldz1I5kMXH2K7uNDG5ylb700p73",
-	"5SCaC6kdfytve18PpkmPaxFK08T7ZsVsN/ummk7tTll1pxd6i50vKZvC1xtdh/YLOcdheYOBQiOFXMFp",
-	"DtJmoFQ9Hflg/uAor1vBBtGRQO5hihpKFkXTqfNZGo1oRgxkT/fC89wVFDGi9BohejQvDxaCaO/vAZ4o",
-	"G9/v7MhbOf8bsW42cMv1QZqLeM+IsUkbAy8mZJyz4XGTlwLhFjrHeSCcw/1yZzg4aHG7qXqCFYxIJFDa",
-	"kCxzsMr4eMweXby7eF9lIPfd2n1yxM5/PK41q+yA+cEgSOIq221QshM/zkDaY4TZGWo4IJPtSI+ooS5U",
-	"MrY6GwmMxotFMhl7dIrjVln0QOgo3amQPJzD8gsM6NaLGguDulyk9Ud0Rca1M2k0dnvxpwH7PApl/LwD",
-	"bThHOzvT6bQ+3a2raLDTajQaO/GnQafCPgVi+oP6/LxTabAG29tne/sdvIbAK+kFzvznncrbPbY3PPzU",
-	"HNYO/9mp7LifgWvB38B/pNdd5ajy5ofzy192X74/+fH9T7vv//E+/zd8NpmMdezX+jjsvv543f7xNPR/",
-	"/Dhtv346ar9+NWm/ftX0Xw/Drjwb/9J61ejutge//OOHaaVamURB5UgHzPqxHO3AtthBx37EpfzfOIzn",
-	"Nw1CD7t1gC1Lz/Hr+BIPByoKkuHo+fmPx018DXfG8wP8ayyiQPnPdxvLuwm9Hs7hngscxaVVrhiPcfUb",
-	"djKesMz2wnf/GmWuB3u4bqmI5o3zeqUW2AmGEnEZsPS8c9BOg3nWhHms6HA86OtV6QuPUU0mcRcwVOWL",
-	"IdUdaVleVkYbLz4AIAwWcKCjdC0HKUCiLY1VR8JhJHkk49YyKYMJ8NML6Hsr9C0Qb+hggjIDzBsgM7j/",
-	"DswxOGthD9AttZ4cNp60dJg1zzJD8VEGW7uGb1jJGr/Au3TUT+8ngvkmDoTvBr6c9v1vfde3RIHgvpwD",
-	"JRCpMhx+P7ORexCzOAnCEE9PCwAKAeamGITm4QnuNevsxVD0rrE4E6retTG7vvgUmBPcWBhpWqCdnXMr",
-	"RrlrAbbBzTOCmJyqi2zQA/22aIbMnGFEARYv/0xikdQmYz2DxAVeJZeG1Di5DsGVHo5+rvmr68sCmyzD",
-	"UAV0BBfMdu5r2WnGW/qu5nljmBF3WUMrl401VOTunCzv/vcen74KZBCbXnNYGiUVhDWC1C/Eavv1zxUH",
-	"NX3rHTknREmfJELBI7bXeFpnMIJADthMTSK3grxUaNeRmdiOU3eDUbH0FtEELK/AidIwRRKcVeZPIj16",
-	"jJhRg9O9b5gi/VUgR4VdXtpjD+JYD1p3cynY9/mkN0SdsHWkOu9rtXeBbjCJexarBqf3r9dIMWYs+5mb",
-	"zn11RmYxATfqeRYv3q2i5zdV9Lw/mhurW4Z7vb+LznfPBPc3ublvPNdJQR1e4OcOcSbdlQ5xFm+VgkMc",
-	"Q7n/pzBebkI0lRr+YdwjkXCfJ9xDel0A4/lQvuvI6VCFos5egpXSkYFDzANRVSai4gmV1I4JUeujEite",
-	"GJU1zNk4yx2NV6FoLT6JKAvR6Ug6VI/5TF/YETpEMp5UVwY1ClNhPnpHDzJLQpSJaao2GLMc0kISUbxD",
-	"QYSTRb7MqyKtEyl1dEVHWnZ5qSIWqpiSULh/DA5LhWWts9mwtKxr1TMbdRVjnN+JW+nZ5fxkNTPlWx3a",
-	"7zy+3lIA3CKEp46PjXn5gnSfhARqICUBR1N/wTig8DTuFbD8EG/QdKjgmAdkAA0e2j0SSiX43LOxOjsx",
-	"pRHrxPP46YLjuI5MPT2YFc58PqMCEBQnItJzSGz5Pq6zD6mGsFuhwTIx1kcwnMj0DSjDmUi6thz+rhmO",
-	"pAD4A3uCxgfrRMcJdJW5hsKUwoglQZn8YCzKxVxaq/a1GA2U1OrvOa5tRQLpM9gHJbYefgvWQVcMJvIB",
-	"m/hv0sOy7VBZ5BAfnnuDvVaiYLVRnzcV3aFS18uxTJsPFwlnGa7UZCiCiOB8cRkz9KX51fuk8bdUrpCZ",
-	"u3eRjw3gcylEnwc6p72KA9kT5rwb0oTMK9mt7jd6e7VD3mzWurv9Vu2A7/uN3lPxpNvco/N0WAq0OK5o",
-	"vJWqfYXq23p1qNC/wod0Bbmr+cVJFDpc2PFQjQ33yw48sZ2YSF/Wanqg53+zVp9ZcVu1vjuyQbFIkkAO",
-	"4vJGCXfjOwbHbuFCU2Pf/VoaQ0ZqxKSaGp5KA9eF0o7gvSGpjZrWiKGKhWSwyA2D9Yezn6uI9fLevzu/",
-	"8IiKuat8IEvmzLPrbBYq7nvId6mv0ZE8Zp72fl7VBmQgk6r/ESd8NPZIfDpmHpao9MdwTPo1bcZQntCj",
-	"Y/6AuLQdBWgdLgqfdWcd+Z/nCZc+j3xm5ua3R2abTafTekxv2xXfU6PHRwxqCRjfEqKEefSRWuB71fSv",
-	"dOAYrNo39CB4MomEoQxjYdCNeDSjuQ2i2MboKQwbgAhmWRkgGx0b6vuVdAjHjmU8FUQN2vr8uSMJIt3c",
-	"N4DszNlhX4UhgiJYJPwgEr3EqR4amLbJBPDa3UmC4TlEM1BQO5aGUoc+Aw9cm9VJJDI/mESgiqAHS5UI",
-	"O7AqZgT46phDew2Uznw16YaCTcZ6qe2DxnhcxePKjvT5LK6zc5Uq4va0S44ioFdTkUCsHDbtp1TofCRy",
-	"jw7Oh2EJuVfQwzSCj1GKvBuKGentgoTcsdmTtOh9EQZ6rQjqCtV5FbJ6wLD36ZBVRfT5SPSE/gJNX8z2",
-	"mo2qK1WJs6z3GONA+RwFn3gimBTJVEXXGZlpuEm9mKtuuZU0ziFUgAhA54L48IOEPfLOT86P355cvT9r",
-	"fzy+OLm6PPnhx3fvfjr3EL8fiY7Us9IVrNVI/QA71/6RcXv7ZDBwGvmUz2g/AxseZnYevgsmTm93pQoR",
-	"hOAuaXOuUxMtiQFW889L++EVXS4QoIk7wQ7+JeIj2y8wHcaid/Wi9epj/MPf28Mo7r0Yhn9vv/34v7r7",
-	"8fkv8Vh1D9XLw97nj3v95JeXn06eV+7uqV4GyfAcR7aAboK2TNVUL2Iy91uCqgcQv5ljAMfWzdVMYcGn",
-	"tvMW0ZybMu58oX+tgo2ya1AvP8dpUQASRCxUgzo7Nu/N7BFZV+jAIIb4K8HwZKRG+s8Rn1ElD11oOTDI",
-	"te7LYIOMk3mY2CAzGw9n+ZfgfNZY8EtAezJmVZlQFS1rwUociKR0GTa2Hvf2FYkVfWaZp6THud3o96dO",
-	"gYCftXb5amVI+mb7ZWVTYBlweQbHkc1tKCfGfFEqyjmDmP0xERPK74LkGXZeTrm2PkHckeAppzq/xWNI",
-	"QpZUTV6GrzrNXYeMMtu7yrAQh3BHGRbMTiA/qaAn4pWNwbcWk73xhrYW+0aL/aBxJq4J32ZDG8mGCEFy",
-	"F9nQTprZLHWw5iRCibHilBKp2PJPAEDwkCp5+EIiEHQhrXzraVEFNU7bhanspz3EtRgnUFulMztTXS08",
-	"snuZ3tGdH9pV50y8DGfuJEEbS4AFYZFF0FhyZ8DI/DER0cxhPNGfryxrduiWZ+cJ+oYNniXyJBGj8QK3",
-	"0NRugT4VV46a1Yo/wSdypS+xt0tr+2qOIG23dthtiNoTfrBXa/n7TdHgh72n/WZFe4xJaLtrqf923tLD",
-	"sR79tNONi9HGQjeG0wvJtp44uJpBILQae+udGZqncfOhYbpQtkH8PTxsdPY5MDt8m7B+Gdu+88Xswa83",
-	"mnkl7Z3NnGMhOKy0PcMmkiEzbYNxUwMzJ063jcAHwtjx9SVxzM0YeZy/njnTywsOlmE6eAImjAgUlgVo",
-	"LaTLBJE8mJKiUH7x5JSSYZZOlEMHZgL5EsbLqkWbLn2f8/hye15dPgGETssP9evKPuMl4OxKubjNUt66",
-	"i+/YXSwM5qkC5KfG7U/0FTcHti+NBQHEyOreRc+hkH4BCP1OR1mG3TmHilCKhyE8js3DBzxwm6q6osdH",
-	"AtHvrCv6KloIjADV+ZTPSIrpkUHSRwHVuywMY6WDojjhs9h24Jbhr6Vf7iNbq8vGpX4RjWrqBRs5L9j4",
-	"E51gmcldwS2OhfQDEIAxTvFW8fxNRtlgj6CyubXQ9+j4DWQsU6OMdmGjZRaDxviyXv1+ATcp6rjh7zgo",
-	"OETAAUuFqUWYSayzVypi3rUQ4ysV+ld9FXkGcIbARjshQx6zZIpdJoDQi6usOzP0zeZnoRCELxuFmCqL",
-	"VZo12KJOj0vTZKI+iegZsrNFgCSHqpLTZIt2GN9AkhLTVwN0dw0chf49uoT7IYRdUv9NKPj1Aq0WmmuC",
-	"p6xR9XdntHL05GCv0Vi1goyDOMOBjcDJfUcV/3tS5C9uJrq/0Kh5WFS697ZHCH/xI4S5PAMluHKU1Xdy",
-	"hpCI+I5c25noqchPy0k2/L7SvykMNjkmmoVcfO9E9gjHD7CZCyH6dQa5GDirSdJTI4EeUrAwiBNqge1I",
-	"p0Zb4Dr0MEpBMvcjBs/O6DYE34bg3zAEd44JE7WeubpxRDgCuPFyHQTszACWEiCGwxDaKK3acGAHjBiN",
-	"MX+ln9UAWrOJybjKQtRxQOMVKnUNjNVUJgf64IPDvaeoInDYaJh/HRy0HtfTM8ILaMsvOIQ8x15w00TT",
-	"jdQ0FlF6Yfbvf+3Vm+aiuwdV9m4sZPsle6GkFL2EvdABd7PecH/tHBvKC37uTAyCOBGRYdDjftUE9/oF",
-	"DNHmyP6cS6fKlnPXJh5hcAC1EQ9Cy2ujIm3HVSwo87Eao3TXI+wp6SlfOD9lFA9vmDU1SUihW18ybR2x",
-	"qt06rZhremWPLkVXrzLpTpyjaZ7/yV/0nOT6Zh8Z6YjHVdvshEqApA6Ifp0jjYGS7t1ZTshqkRobTTz1",
-	"B+U4C136HjiaScmPDJ+P+8Ty1FOFJBOpu6PBj4Uah8JwFbBEGfcdfQp6YtHA8IQhMzTz0tzgXuAbRafz",
-	"gGBjyTBSk8GQTYdqlBtTFUVkeMxeKzUIRZX9JGa9UPFrvQZeB8mPk+46w3xmn2nga++R0OGhkiKrpqQ/",
-	"E7nP9n2kPgWQfBUsXTRiVj9SJ9kWBxe7LVkLxp4pYtPgszbbnWSnHj1n7nT4RJSi6bZPNcFSk5JK0hSt",
-	"H3QDYCv7dvE6X8emxoIvvyWyLhjEeNINgx7TOxDu3Sw2nCzTtYj0WbD3nuw198g27jcP3Z38MohLrQfQ",
-	"L+MvhIr7rMtDLnsGHaei3lCY+Xau+KPgYTKsfP3t638HAAD//w==",
+	"7L35dhu3tif8Kmh+fVfiXJIiqVleZ/VVZNmWB0lHQ5yTyE2CVSBZURFgCijRTJbX6qfpvEcepZ/kW9gb",
+	"QKGKVRwkOTnJ1fnjxCrWgGFjz/u3f60FYjwRnHElawe/1kaMhiyBfx7RYMReRnfsfcRTxeBayGSQRBMV",
+	"CV47qL2nM9JnJNA3hmQgEjKI7hgZ4/3NWr3GPtHxJGa1g9ok7cdRUCdj+qlBh+wfm61WrV5L2M9plLCw",
+	"dqCSlNVrMhixMdVfGtNP7xgfqlHtYKtVr6nZRL9FqiTiw9rnz/XaURwxro5GNI4ZH7L50b0WU0JJALeR",
+	"gHJCUzViXEUBVYx8ffHyiOzsbu2T33/bbnbqRP+9u9PefZYf97dURgFJGI3H/7ipSSbpmN3U6iQY0UQy",
+	"9Y+b2vXVy8beTW3V2bRbrdL5vBMBxZEXJ3I1YuT64h0RA6JGjNAgEClX+WGOlJocbGy0O7vNVrPVbB/s",
+	"tfZaG6lkidxotfdpuNfZbewHnUFjt71JG3R7Z6uxyzq7bKffaW1uby0c/UAkY6pqB7U0iWp1fzKdismc",
+	"CqCe8rnoJawDuby+ujrfaDdbSEIFiuGiAZcfRian4lKJpGQkMEBJxqlUhAtFpL6NKHHLuCxQR/vZ3Mjg",
+	"7oeN7IKFUcICVb3xH0ZMD2nESD8RU8kSMhTFVdIbLw82Nuhk0jRXm4EYbwQ0jvs0uP1fgQjZP34Y79/d",
+	"pK1WZ0cqqtg/6KAVDX6ScXj7E16OpPyHftV/bB7+R+flf3ReOkr6j81DTUurz7WCJC6YSmaHA8WS+Yle",
+	"skDwUBIlyJRGivTZQJiZc/ZJEZXMcrNur0StEVebHaTXaJyOawf7emTjiONfbTfKiCs2ZAkM88OHD4ce",
+	"nyin4MByHSSU/Xa7RX7/rd1u7jTbz+pkGqkRDD5hVApuqWlb37RZ5C+MJiwpYTAsSUTyj5taxO9oHIVd",
+	"oMyHspnP9dqEJnTMlGXyaSIF7AiNYzE9Hk/U7Dsap8y+fH7yPb0l3QAe7FmmNEnYXSRSSSZ0yJ4Tpt8D",
+	"R1z/OIgSqeCXJjlRJJIEpkQEj7Ob9LxJHEl1w936wbVBFOvRNm94buFq9Vqkh/RzypJZrV7jdKwv47hq",
+	"FauyU06bL1gc3bGEhcd3jKvyPdfjxbkyfVN+Fx2Lpa32ZmO332KNPbqz1eiE223WorvB/qBtBzyhapSN",
+	"F17WjcIVGXAKd3oz2twpmxDMQ54NDgMlSs7bmV54+LIkakQVUaNIEi0tiEiIZMldFDArOkdUkoCmkoV1",
+	"/WsvEOMx5SGJI856eEmPNExj1qtYlcWCp2wbKQy8ahe34Bg7Ul+0AqgmLF4CMSB67ZnEf8Ni4ORherQv",
+	"UkWiwpYDUTcmNFGzKlKEV+Dels6js72z+kTeRjyUS+ehRkwycqvvrRPJ9GFXLCT9GYFtywuPH2uxGEa8",
+	"9lFfm8QiZLWDAY0lK5+PfmtuKpFiYxjS/0zYoHZQ+/82MmVyA2+TGzB+PfjaZyDcE3yobXix/dNNnSYJ",
+	"nel7pZrhQotkXPMW4lqyZIV1iKTVlOpkOoqCERmjuhqymCkWPhqp6mNT3OR7HtjLiAdsheM61XpBwgKR",
+	"hCwk9vyqaMw0vcZUsaRJDjk+Y+ed3U8GbEqkkblUi2QSKUl6VBUOcKfV2Wm0243O5lV766DdPmi1fqhY",
+	"BQlDL12DkCrW0IPLL0S5VoQLcc1VFK+9EE5tMItRMZmtpZNJ4fMPn8y7aBypMrsJFBLC03Ffs9wBgZNE",
+	"JixBKemPe7tVPsYY3u2PMWQDmsYKH6nWgtoraEHvaRSfvCgXhL0odGJ/TKP4sSShftejC8IPrD8S4rZq",
+	"LplQn+KNFZMJW8FWY5e2243+5qDT2KHbYSvYZ3v99lb5ZMzrHnk+n/W75ERwieY4CrdTOmZX9JaBBREI",
+	"rozAo5NJHKFtsTFJRD9m4//8SaKh4eaonwg9aaXH31XwNq38KarPYe2QCzViia8SwCnTd8OSaWVV1g5+",
+	"/DV7Rh9C856J0MSV1A5qG7A+nz/iojAJ4nFl9quNl1Tq07Zfr6lIwSYdCT6Io0CfBbNeacIPUJE+MPM+",
+	"mJ/dZ38fFgmwc3wFLn+ehEqXhZlV+VyvvRRJPwrDB+5MxGU6GEQBzEAGYsL8rblClwCTEo1XEtPgFscB",
+	"95IxO5gmkYJ9etiib2aLns1s0aqXjPwxll1P2Z8rxZk+h0lntpneBmn0Ns+v9eHDh0bRxCsbiHlko2gR",
+	"woBO0Cp70L7CG+Dm7oBGMQuL22p2i4SCSfBRDCKFcxRcJTRQVUcPnBojese0bjAWUpFOqwUuKxqA5Zc7",
+	"koM0jruPcy47nYxErvkkEZouaT9m5JirCDTlamqZX4/HIpa5hRxTFYxyS/mc9HAle2CESmO4sjiUcJTf",
+	"UakOQy02pUqosaruvfUxlapLc6/L7X0ktZWsh6DvJLk7m+RwArtHqGE/ghsb++FHfF2+WjKRx9o0o73n",
+	"FoJxTUwhzBi8BD1wcSKD68FGvaexlqrsYWezT8OuWcniqeyLcKYHpekI/RhvLs9OH770rWzpv6UhuXBf",
+	"r159f5SPfVYCyvUM+4xMaCJZSL7Wf+qp1gklCZswsCxv2UzbHM6rpH9E3hxx2DdQW/XVgUiGLCTooHmG",
+	"e8XCiF7B9B6wVymX6WQiEsXC7li/sQsr5m3bJeMh8V+qX1YnKdfLkzCpp0d5qIcM3vwHb2Z72+eDbngE",
+	"JkyucHjV+1oxo8faYp+CjfobsiCmCQsJfI7oz4HvI5IkWyPYs1NxTqW8ZTP5oE3jQnUHIuXhHOOTLLlj",
+	"CShTXJCJ+diBHuaMcAYGLEaTICrinIVagunpUDISUtVxQ1Epo5ycnBMahnoeDz+pW9nmngpFXpppVO9n",
+	"NtnH2sLyRaoTMMPBmveWaG4JNKFPYhowu/35tTP7fJkGo8x99tg7rS13oEGrPZuN1KIv/DvskZufTIOR",
+	"maS3su8peji+3LpOaaQiPgQjPb+65AS9QqAi9hnjRBqX9t9r0fXMn2smUDZZtxPnibiLQpZ82d2YmK94",
+	"O2Gt57/XotuJeitsXbZfbnXhy15k/O+1pG5ibkWNX+sLMxD8yN+cM5tZorqjrEiFn0KMC85g4c8OU2Xk",
+	"4QUbpHKhhVGy6mBegjsHA7ooEawF3y2JMqNcjCRJ+S0XU44j1BpSkDD4YZoIPmyuvi4wh2MYSIViMffR",
+	"etknYbG04iAmLIEZg2Yms4QbrX2pbKk5a97wr3te0KznVhpebfQ1SRJcWyQ6/dwzCPwWE5MaR9pwF/Ey",
+	"743N//hcr50ndFi9RNkDmLqCuQBreYqKKUmwxLDkqxg6K5BMZpGW0cyclfOpMZ1OG9oabqRJzLg+9+FC",
+	"s+cRCck3MsD4G5cZFH/GxrpdWfsYwygjWL6YIT3IdDymyax2UDvMjGA9y3EkZcSHtXrtDvMp1t1OvYha",
+	"sZ+KJCTDhHJlzlgqWQIKu947e0cTwh1wOPPD+qAvkSBhoSZjGstFI4LPLBiP+7Q5/m58Hi/6/IhEZJ0R",
+	"U5oxhkLm3rM/mYguwRLDWdzrcKMp18U/K062GDM10rr8FCwl2FLNXJvkn6lQzCQb4VpFIZmOGCczkRIq",
+	"b730hUfamEOOyUnWeMQJ/MnbcDVKhFLxfYWyYuOJSGgSxbNuyukdjWLaj1n1UUgYBp+VEGRM+cxsij0Q",
+	"skk+lGWyUaW/9Hh7cVXxeZNWZYwMfVwHiRibK0xNRXLr/CEETxrGFTMfecLuGI01LYGTGR4FvyvVLDxJ",
+	"WKCaf5JghlzChksmXPSUl3boEYsQ72gy/KLS2JeBsf6YXkLKyc4WeRt9+0VEbdln/txDKcR7ymd/1pF0",
+	"SV1ztP9Hn84FI/mLHqFrb0f+mO21Pk8TmDDBxZzo42LaJFfJjNAhjTiRI5GoePb42wlpc5JQRQQPmDOG",
+	"Qqpon0rmxU4SBsURNu9V0oGmT6LsGP+C239Oh6xcc1bsk9oYqXGc2/LaTdpqbQb/IxSBtvGJvgEuMfwB",
+	"nAF4Af3/0ZA3Im4XUb8/4qm5ecO7u7ayN4BaY6ygyEC2FWaSSTqTZKr/5VRZcipQ6YKgBFewcc5EBqrS",
+	"b64+CQ9ej0uTiet94ostA6oB+TNGuZyyBI5Vnk4fQj7GPfjwjCXraKxOV3I+11zCErGqUSRliorrHxs0",
+	"Lwz8MTORCjNmxLfW7Hw/12urWS2r5CYpbRHGznzJYq6PY7M8bG+2/aj6iRkrwcmTYzPkRflLudk9zkaV",
+	"Gk/kktEkGIGvLRZDVxWRLRBs2ypWzvJNU0J0tRyzGqycdwA/yLZ5aBKRd560yNUqpE2HkAv3a35ij+Ix",
+	"rlyGxzKcHsBOVzBlVuCkdBYLGnb1+oERUZXzUm5hPCxVwssqNJtsksWIXvh3ZjgLuOnc4B87T6LCfLsS",
+	"4lII/uWO4r9ECpFLyTimPCm9OBDOpabKFt3mUHZLORmJNPn7Hb9cmEEfInADauYkBorxxztL19wvEb4H",
+	"jzX+YZca6jmHOTHX64R9mkQJC7VUTtiduIXJoAbjHLNOvHrFfwuzfiNp31t3bxWJl6QGovfBqk7bz2vS",
+	"qyWS6BcWLpGi/iT0QlvfeG6JTkXlMqSFjSmmDM1FoXhucf6caRcHDX5xReO5sAFYk2iFRBLpOg6dBuDm",
+	"VkoeXn411CF5n8RH8gtlg3T4yWmkFbQsu1Ix7or3yTsxJBHPrNQ/g26WzG6NUMMC/mLpDsx44LJmJ8rO",
+	"kwmKPoe6wIU755Pll8hAX80Bs0r2pO97yTGY+ztcHqq1ezpBiQ287Ni5+x45205v6R1LtLZhimEfx+vz",
+	"EJElWXLCBwKzKNZzxI1xpynn/+UhB9Tq+Ev3jiXRIMqqlkxl0yHn5Ni8pV6bJGzAkoSFXRsaxDfq3Uz7",
+	"q299Ogk1k+xSVTto7+5s7rd2d3ZaK++fXYayDTyKaTSWxqSEoCVLpD6TGfeAXTgMQxa+pLZimoZhpN9A",
+	"4/NEH2QVafFuymMn3qVfawP30KIxmldDDVeg6WjW1UdQllem2XsI3FPA/jAQA9pYxNp6HAEYJDNCE6ZP",
+	"4pRjgb0V/K5at1BJXSgyyxfpFstyP/vVbD/amX90t4n+TyyAZPRDw+SB/mwy+8GvhaWjQdIFqVayDJcT",
+	"GrBGVsQcszsWu6UwbsK6/hvrezXv1mybi3Q4OiC9dg9YMVRHwDjrpNfBa2oqmuRkQCI4n/oqjQXX2rSh",
+	"DjIdCfCh6M8wSJGwCSnmZfCLdCLSQ33Aylp963P4GGojUMsAogLzXvTXAE0AvAF6FCkfM1WQcV2z2mNN",
+	"Sr0mOQOTElcMNjoacpEUq5k7+VLC7RLUg3otgHNRAoyC50UJkjCVJpz02UxANo+QLmEYCq5knVAJJQHk",
+	"67MJ4ycvyJHgnAWKHImEQXx++1nd5LBJ0vv1ppYhWRz8eoOc5qZ2wNM4/vy5d+C0npMXnlDWF3sAZhPx",
+	"geg1ybXJhwrM0a5ahxXAaupemX55uav7vYcZ0n66csKGkVRMa/OJgXOxYdUiUItjhP3NoN3YDTvtxv5g",
+	"p9XYplt9tkk7wW64Xxjv9k7ZcEXIukE17JEe8/nbo+MiSMnuzuYO+f23rWYRgeR4/z2LR4J2zqZ3L5Pj",
+	"91dvhunRayrY27bau7740E9fvbmUatoI3ufH1+7sLR1fd8zUSJQs7ftUgqjsXXa2dwpl5/rS0vLquiOl",
+	"7igqQ3g45I6KHEpJdrblSKRxqEfgTrhLi+4zq/vlx8Vmb0b9V0F0Fr25vP7lpH0avdlvstmbX8IPJ9FZ",
+	"dDJ9fxWPfngxnJ3O3uw3g07M++OXrfD7N3F+Nnvt/U7JfECbrJhMMfmGNdANYPL5lSCDKI4JqhbZiFES",
+	"52iqguN3aRkxGWAe4JXeAmZMMRZ8yBJCh6KOBRpQeqh/zxkP2Yg2dwD4K3csS0bERSkSwpEYM0n6NLi1",
+	"5UV2iwsITY3W5U73wy+Hnfc/rcILJ4kYT9RSEXRAeppxI+qJFFgz0YN969VJLxBcMq70PyWLWaC6hu/3",
+	"wEvTCxJGlX4a5ZWW0dKkUdkwFN4ifZnx9QmPVEQhlV/rOeQCmI4xeNvNVuE8I6ZHvQAGVDJpy7G6aRKV",
+	"YS04Zu9xOcfc6qQ/UwxYs/6Hf3ZiNlAE/PcD1ECMYM5eg57TiUgUstRYiAlsqqVn/aYwGgxYgsxrr7Pd",
+	"Ib//tjvHvJbBX60kAZJMOymahoq4SqznUPZm8tFQ/ZrLV+1Zs4cL1XVP9hZJpQpmYF9Uujcgl7w7QDL1",
+	"zs8ur8jGhCY9qIQG+I9kRkxgyOUm9lOVE2qRdMKTHHJ7v9uzstmlSbTGDLerVl2KNAmqQOKM2Wfgiea9",
+	"XZrykDZ2W7vPDmDAVktOw4jxgMnsaTTFBcbFPEJcPOzyUYO7vzsG87lSrEHZY69uiusAmCP/MQvnsUzK",
+	"uQ8qkz5c8UEtdwvbABb+8i9gYf5S9RtVvib5AKQgJoxr6lGuFt8FQmy5WSlnxufIJBGDKGZzbKp0fKoU",
+	"iM2TBSkPRpQPi/vpodytxAfSqBuLgMYrGSOUD1M6ZNKprJqJy7pFQ0OrOCvN9rTgkDUOr0jICOM9XE4M",
+	"doJUmTrMv3yJn2KfFFob+ogCnY/reZ3cggSWwEMyPrcAZWgpc0acyWhHubamVYyiDE36EmRD7isUdJgw",
+	"FmZF7PeA2zF0LMs+ZpiA0dy1cEmzZfOqhspM5HLZWQCyKmJX+e6MFece0wdM3WJQrQ0pg4+i32ZO+qVx",
+	"TFIeW6cfHnNNj6bqPmEUOX/Bo6CtOfRLoudontB8H0KGn+WG4vay7lNRblk/LqPWc6PQrkGxbvtXAjbL",
+	"n43lNOHBJlastfB88RYHqgheuN7a4kTy3y5dufudcN9yXpfuPESeVZxS/+7c5C/MPgo048MW+pt030P5",
+	"Rx3Hv8dBTJMEVgtzTPKJg5RMhQg1DxaJZP5m25yUEgdSHl9yQpViiZ7o//7xf9/cfGq1Pn7zP2slFGog",
+	"UWdL92w+vQlAB8Hx6VDVyIlWXkLEcqEqh6Rat7WCpGdub3gIc8bkaNaK1GGyjZadEsTPwXsJ4yHqiKuc",
+	"kiUbXLcjKOERh+YXB8cAaQs/pyxlYT1zJNvAYZ9hmX7IcmMrQ+5DdGWH3teaR++r18IUfQPdMu/uazEF",
+	"p8384igogo04GUdxHBl4yMUD2txZaUAO4/YeYsJAGi4++5ZYX8LNn+sIVboOMCmcS7MS1QRFXUWwgZ+k",
+	"kQKkpjBlTQKsI4KggssF03c8GsEhAS2mdzx9IzqZMG6ClJr2IH/ZuePuJxDVglB1cScu4ebPWUy3zMZ/",
+	"fXV1TvAGe9yRIiHtOFtQrCOemrDJYpLc39/30S0XcGof79Jn1R4is0W8hcl4B97finqeE+WPn5u/JeR5",
+	"SiuTAnYVX0A0Xq4pN0OPda+yV+AAxSS6ZY8Y2IFzc3dx6dyXF03qpT3RRQqezfMkxIF7Trh3tKJQn6wm",
+	"uQBwdYz+0BAi8tKCyRhcfxoEbKKy8nnOZPOG3/AG6SGN9Q7Q1EYaNNXKnU+fmnCPPhgiVXiTo0CbFW+y",
+	"Z9rbFkoXHwowAhYJXnwu+8ViDfQTccvMt2JpBhPonRxgl4oczJh1NCC8kUjI1btLs0L4jkkS3VHFusaL",
+	"at4HIYOESRHfMYgUUGJuLFYCkq97l8eXh++Pu+cXJ98dXh13Pxx/+/rs7O1l7xl+ARKik1QTu1069FJI",
+	"JSYTFpIw1ewC7WqTDgwP4qEy0MvmUWRVenHMdZtRHLmriMqejev4u+PTq+7F8dXx6dXJ2akdFkIIuBEB",
+	"VEGWjSGAFWbx2TGViiXkls2ek4QhDlKkEF/eF0edFViyJeovrt76h/UvrN/m5cPc6DQRMx5GfNg7QDKA",
+	"HAeDe+FnmVswAdSdANEHSMERjaGGhAUssn40PLmWFtw5xzOUJ2h9+zC6Y5ykE9N6gGuJ8mPNDBCSpcy3",
+	"gL0DYuXHvENzTqOp1z419IsadxRcHVK/8cXxu5Pvji/+1T0/Pn1xcvqqVs8umX8cv/Avvjw8eXf8ovYR",
+	"FvQuClgu2WJtcaHf0A1K/dkvbZIT3IRZErAz7BO6XE1djX6aUGWDEOAqKrqGyuPZGGmV3YhX9wUZgGM0",
+	"CkakL9TIpMRovg+McbmOuhjvuo5VLHc0XtCZxFr9ZiGQMPtMTZlWvKYiK/EsW4Xq4e0sHRz4xxbvDroC",
+	"6hDYHtMZwPdBeIqTWEwhhU8iXMTUeJtBjswmI3TPLyTZz/UapoKZjJTKiFQWxfTcE5r55q2I1ZoIzX+0",
+	"68NulHcVyni8Xq+6MUL/eQF/mqCjiWCrKI6xSEqgC+UeY5zTfrKD5G9byfotml3uSHi0Wc5O505/ZarV",
+	"enkuXqEjRnwoJ73ch3oEkxItvpoX+f1CmS84QJTvVVFDkP2YpyP4IDKgJ66dh3FnY+jWpBDgNOZCgas4",
+	"Vx4jlmaDP16k0P6+ZuTMd+7c3HzqtPT/tfX/bTZubj5tf6v/74X+5+5xqdunLAR0PKZRfAS8fk3BYhJM",
+	"f83no7hcU5EM/VXGu1dIVpl4vrGFDsGCK23OzjMfdO/7WDl7TUl6mOsLV8u3Fw30PagOR/rOwvRK4Llw",
+	"UhnwTj6IlbFfEMgYJodCZmKnjjyyUCGBr6GqvLncH+d3LLqi9ZqUbkuSiOSoVCbCTzh9zf4niRgmdCyb",
+	"5MhpDcZa5Ayy273IsdHw8uDP88UnxaqcFcowSjH8Ey+RpxvEQsLbfVg+zJ6DXAvoz8X8MJmrey5r3TBX",
+	"HA1I3VM6Q6lSCkCOed/2AY7V710lugEeALjYRWu3O7Atmrj7nYXd7FDNVxRW4jSXAeFDrWXXoy8Hm4ci",
+	"1f7SdfRSrxni9S+V1dfN1Sz7JQMf60tDUa5J2Dp+8axLDbYPI4eILg8mfonjkE4m8czYOPpv8GCUeMHL",
+	"G3zle5tUNPaCAx9GIUifxW29fN+mDw1I5Q1HJcsmCkH2mc1wg8ybKWcJ4jbreQAKK7i6i/b2CpHjeg19",
+	"n/fyXy7Rf8yizIcdioxt6RjLvnBIrq9PXtztutw/kWj7Yeb6FK3rF48m1s1TPp2ia2fhvFZa+rV96pJJ",
+	"qc901Yqb3w3+hqKaMdQxRuP81qksBGzKl2fp4JErDyu7+11LljQOh49EAV46RnVfAyeq0Q8WmRKVx5pt",
+	"eU5HLo+Y2kEYGnxQGgcMFBzgxmtemtdhhUauN15GJzm6zu1aqRbgqK10nnocYApwy3Ohh949HcaY5XsA",
+	"ab9QGB6L4RDzxrPfuzlXklPSNCXncVMtEYQRtEcJM1Mgy/z13LeRvOHEDiurf8AON3o+roNtWCd9Bu0a",
+	"TT42WmYZaIE3WGXRJHoHWU2oh7SIreGqUCCeZyJN8AAsaws5rgc7YUkkrGPaCmtcX/igW8ehlgiosgI2",
+	"gvtCHVJV/XJDwyQQNRaZB+Wh/prR4iwYvn4ci0mMFptb9Ei6dUezC6dO5a1pY43mlzuh+gP2Weg4VPc9",
+	"hXrFSsoCfehKrALCxNp85n6TvEzEWH9A8Ixpe2/HNZZeH9VBdIelQ0CfZpMYDUaw+nWSTogSpL3tSnnt",
+	"josUUtPxX11IDoZsQ9h9s54wfMwbdlf0DDByDm9K2CBhctRNmCYSeNhcMraEK9GnthRKMxgr+WAZJUF4",
+	"moF6biYL39Lr4H0JSkmyz2AHb+d/QB3//h/LGDCuaypho0c0dHSWGwuklyBCKgu9dP+uNqjChE5z3MGk",
+	"5aBRxX1Y3jocW+jJ6flc6hlGvU99kdJjMjEv+BkJTIhbTH2lcWzTQXGgecXZH9J0JGC5HOOCV+n5UgCV",
+	"YKFxm8GJpOa8Fy3Owok2B0+vh1W/TXaQf8kGfvxL5gT26nqG7rLp8AM1FLAO7gsHxIc0knRmKNs+mfJY",
+	"BLeWVFzCN+whtvgz/RCQM5mDU8R0MYE08LF4n3aLyGLJHLcpAizZQ40hL7CmnGmkZ2Quubd6zxh0GHOz",
+	"MdL9bfFfGgtpo10pzx7yX5WwsbjzpYHlP5aRZY9FyoQjMU4JFJcfScTJZouEdCafE5HUgXSdcVA3RgEX",
+	"thooezj7OBFx6H19RGX+M3Z4csLiOOLDApklTEKAjxLOpnnBGoyEZLxkxZ7nGZl/mk3DlG4gJlEW+YmG",
+	"nKo0Ycg2sDMntc1VEMZKnzlQG/Bgk0BMZtjAk7BPkVTyuV+c6ktTE0AFh6SadeOI3yJRuEspNxeBgO1l",
+	"At9xuF4BxWMbUJ6teN1WXDnyRdvfO4nZtezAumtZXDb7EkQTpNM/SMR9duXzGqg8KNF4jDzP8ruAYTvc",
+	"K2DWppYWAfdMME5f6YKCpgdp/jb0bGRV7llIb1EkndQRUgVutLLKq7TuGkHiznKhtpfmi65L3iC7Jl4c",
+	"utg+KF9sWqzXLjbYEXFotUk3R4lUbV0TTsj5XhnSZ0N9jcCtpYsnF9B5/kMB5QGLrb7naBTnnl9Ud6vR",
+	"ZSRTJW90MVY9NrPwpQM0LgJvCo5S+jNENAqj0LYv4gK2R0smxyA0t/DZZcHviZkDRlQjlXrEb69kpG+u",
+	"+IRvQwRl0hlfrDkGtFWSozwhQWzZaY/Io/Tyamlzy2bO6IeKcQ9lxbRqdi9PhKJ2OPodmu3gQ4Aby8WU",
+	"CHPGbYNZb5buUjZNe8mfp+t3gecbszJLT7d92ErqXIDcXp1/owmLR0yiPoM2ESyNFiGmzEXf6YLzU6rV",
+	"NC7IWCTGIJb5QSh7QrLTiz6sSBoDGjJbbMsSvSEAl4VvAanpLwL2RKpMPTH5BJ5P2FZV+mae+9MZUr5j",
+	"0to6eJdIlfuHp3uDF9jXp2umgtr7K6d4elec3lnmLi0qaJ571JCMd8Usgn/F7K53yWhm3hWrcbnUcO9j",
+	"BRXKeZfdgc6uFO7Qyk3ewSuZvlAQnf4VKzndQhgnsS9Lsj8No6oVgDi6ZsErOL57fo5tz/3imGfxFzOt",
+	"TPPIPCHZpuSZVXYh26SifM9d8ncgJ93BwZMdg1q9luNn5m/DgvRK5jmMf8V9o8Bf/CsZAeWP8FIPe2mK",
+	"DCZ+vTt7dXJaq/t/2VyY/MWr1xdnV1f+9fPDy8sPZxcvuodHR8fnV/knzq6vCn92j787vvjXh9fHF8fu",
+	"l4vjlxfHl6+7F8fXl97zR2cvjuevnV7q/766ODy9Krn+4eTq9YuLww/ZZD5cnJ2+cqOcH/bR68PTV96b",
+	"Do+Ozq71Gy+OD69Krr84fndcev3k8vDbdyU/HJ+WX78+fXd29Nb74fLo7Pz4cm5A5xdnL0/eHc9dP35/",
+	"ePJOT/zlycX7+euld787u7yaX4KL48vj7PLJi+PTq5Orf3XfnZz6w3PXr08Lv+AS6+1yl14eHl2dXXQP",
+	"X7zw7jMXL47fn33nXb44PjqD7CvY8Nx253667F4cn787PJp74yXOoHtx/M/r48uryt+PDk+Pjt+9q/o9",
+	"tzBvj/VHz098Gnt3clxCGPZyYcHN5SK5nF+cfXfy4vhi7jXZD/P7jz8UXwU7Wryox31+/e27k8vXhasX",
+	"Z1e5D5oU1LmBuOuFcdjrxS+668UDYH+4wj35aB3L7yJeVv91xhnpwQ09rTUB+s2EJRA3qxs/HGrU+grp",
+	"J4zeEvDkgBetGE9ob+1u7W3ubO1WBRq/eGYphjP/2mml94LtypcU3ium6KRcWUEG+DNsLrPTlsHr1G61",
+	"rHvNmouUJAizbj7SFyJmlGcBxXUjhLelgZGeEmrSc7hUWZ6CvjBBE9q6R3r3jJjM51HPY91QCakS5dUs",
+	"XrQZfFKQqDEXCnxIKU1VdCyfvJglAUdlIdMVAmImFmaiX55SlCuhzK1GNX2/i6T6oqwgg6jLeEGnhBUU",
+	"VOSYDUo28SLvEcGCKWZiVXObWVbstqyuDLXtheVQLoqiVX4TRUGNvK4JbM7done8z4apc7k0yWHRU5Jz",
+	"kUjyaAVeFbyvbLG9uVeTy2kpjR+iR68/83I0DLnrLw159EtuoZrkFEpXVCJi8BPzu0hG/Ri84AkNFNNr",
+	"STnE3nobvTrpHfSAi9zcFPBIzkeCs/ljlM8UmzuqOJkLsJ/WI/4H0cfjFFOvsE3XUD+95tQs/1p+moEK",
+	"isOCx0uHFLE4dG0h1qoiUCbbczmgy0RACtb8toAydY6/mj5/+632MxJx03qlL8KZAVXMEI3qhBIZUzky",
+	"Ld+zxsrLhlJYFTsuB4NbukJpHFecLJkDmUsipSW7ek56+uD3SBAzmgC/ICeKjEQcyrIzY72FUwCoG9Nb",
+	"8EqBOnlrD9oNtyfSP4QI5xUJTsY0uZWAZ4xKSMmZJewTSO6fRMT1n34tQ3aXcYK5I5xHfy0iyuRPcpHd",
+	"5XJANw5u4H+fWq3Gzc2n9subm0+7L/U/91/e3KStnfbRzU3aabW+xf8c439ewn86ew38L17daeGfO/rX",
+	"l8cvX1bUtL9mNNZjW4uwswJW6woUt0vLfIqUZV5SRk8nxom1dkKhxX9QxaANxIYsBJ85OF5e76MrwfdT",
+	"T7EZTYFhlGNuxbTP4gVIHF5wzIUsHNSjYfQunAYRcPAWZpBMoAZg6LaY7rW9tvIKsiXLEqIGD9ELND1i",
+	"SfjE611fUpFjF8bhznptgArl1aZNM+BLjUXCDIacicX4JOWKbOya3iebUKZ4ApakrmZE7jcwWrpHZaq4",
+	"WypHe9koLI2tq5fbw/vFjXTHJR5opx/GUzrDjOMsNUBvOxRvoUyimizwe9GcNdf5ckb8iZZocoIibE12",
+	"iAi3Ox3y+2+dZkcr7ZiLZCE2IKU6UNEds4BqKBnHbNxHiprDpS4nTQChnsOgNhoJEOtXMldasRSIGhWd",
+	"/a3dFvn9tx3T0HhZRR7OpdrtkOF1RdKUj/Mq9wIdJ+U4IaWIr4i52N7debZw2lV4SKXegMXWJk0rEjy1",
+	"tgbZPQkLoknEuLK6YT4hrZp1lOunNFWjLjDkpehLbl0AOcUAAZgwdnt/t7V0jXwDeGfLN4A725tbrc5m",
+	"q7Wbg7QotYRXy203GWUgAmE9QqLEqkW6FWsBiS9QrlixAo83yahS2ubm9OXHUZVzvw6N/aSiRbKvpIPN",
+	"srKUitLDEyVdDp9FbZf5csTmajCcZdSl3+4SRdFjp/mrgWlZpgNCi4iqFPWvJImydFpH4T4I+1eSiCkv",
+	"XaJyOka88HIk1V6f0YQlPQ+z363/8yztFYu6y/iMNdwgUo9IIfCKXGkZfMOL+mMN2cflHH+1nP66Uegy",
+	"5o99L6jrerGmF9MImqXy+j5lx+8YvQPjlo0namaytybMKntOCSyvO14I9X+fAuL8cLBc3HBOvwLQ1Q2X",
+	"DwtNdJdPZSqSMyjlL1pnbPry5suczXSOxHhCDbYs5tZ6IGsGujfiUjG6EBa5gjsgHZeB8PvnqE5KxTMt",
+	"yCQ88RQSQV273Qok/peIxH8iT/jFdnB0snMyftl625lshkdroPMv2QQE6V7iqMyYSwWIfw+XwrIQkRS5",
+	"ynNCiX40U1sZeifxPBaqcr2XrXuqHdeZO9Rv2bqeiDNtPaT9OAogXw2bTWy3d8nvv23ViflrT+u2+Nde",
+	"a1P/1nmGJww1cElCNsE2h6R3q2a9A3J8BKIkSO7q5NMN16dq9pycvT23l+GgfXpOLi4PUamHC6awsKDO",
+	"x8Oia7KUQSR3q9zGVrnpFjneMql9i56fZW/jc57Vzla5kFjlbZ+KN5V28pitcFeBrvRscBR1WHNchgo6",
+	"uxDqPiX1kBC5zF5+y2bXct7vjc9WjOdy7QDDLZutbsLrk7XE1imupn59xWCvJavwiNEsbdTXPHx2AVXQ",
+	"of33xyquIlcwRN/TKP7i3o8PWLmhv/UXT1TwsB4qUFhEmMnlOOKu0cmYRnFeANz19843Xw5ar27bk+82",
+	"f2mNj7Zvd2dbyT9/7gR748v9cEd9P3ozbb/7QaygZsz77+f3mikaUkXX3Ousx1fWMKJ89qavlRiQHg0S",
+	"0z1hyugtg7o3A+dcCrO8s2YjM7TynfbWZTyE8E/elb0iVFH+Va5jQyRl10WpFs0dHECd1m65f6ZPg9tg",
+	"RDlncdckENuS2QXvtJ4gfAJVLZOQ3ZMR4rav9q3qbxSafn1Lg9vGET5N3uF3281W+Zewd1fV+lTen7ur",
+	"jBK27oG3Xdqz6jG+Nf8pAxJVTXzzlLG309m7F4IW46GjlAfRN1i0oNmusCh76y+K6+Rliia6NB6WsoxH",
+	"2oTIt1wftjTlr4L9/aJ0lIXP1h7yT9NbaVHc1n4YO2V9yc2ZpHLEwm6Rp2LnocUnZb/d2bnXSbGvX5kb",
+	"+Z2Q1nooSlh30Qzl4pmVvdRrSPRldiTXguhLfeJOBI8giUve8+XPoil+Wfrqe/WCMKA93VAE6ZjxzGRa",
+	"e21MsPML7iIy8QdtYP4VX37vbFfRh4y6aAvY6HKFkF+mBKzKAldlKEu0uhUVzLKlqlAx1laIFzPg5dx2",
+	"oTa5gEWuoPlVS7x6uWFTfc5W1XNKdN25o1XOMSs1G0/oV3GUEja2gPNX6YSrHuC1OPW6WlaZ4X3KpueY",
+	"1b5+lYABEa3wt/Q4vYuGVImkmd0rm6bZp2k4qNIE2jG4fsk9/Z8mcpBoMOsV+lpCp+Sb2sFN7e608//+",
+	"z/+9qdVvagmdnsxd1DOFa+iDbdyyGd5stg4bLaMT/QVVVH8X7mezN/YdVCkmkQ7OYMXgBtE5hRs+f17u",
+	"PmjvbO4tT+V9jKzVur8jC3a6GkMzhhESQK1OucK0Bi8xEsKvM4CPMqFSiZ7lsfgpIhEP4jSEpgTCQUy5",
+	"p284RHqMvx4c3A6JZExn9iesc1YjygmLhiNlXOFCKhKI8VjwDJHEwicIibh5RAxuuMqF/ABELN8Q2ERN",
+	"zVH/ClNi61DIkeFRPCrI594azYXODlM1wv5pa/uSMvdkV6lliN2RymdcSBJHd+yAUIWLTSVCW0FmnN/e",
+	"HNLCIVrVwlAv3pg7pJtaFaguYNjb2VpewlAiekvxtT8U20JKBoU5OfcOZjtSHwhCznVmr3DSPGuS4/FE",
+	"zWC2XEBx+mqtdr0pNFyh+5pt19duHvcIpVuog4EYq/aeTZiYxCyX/ii4AYGXDk2dut6bapSIdAi9gb+2",
+	"vps8azdkPW/I6bVbvPmRdLsPraM1deunmuTQoOfov0ynA4P2Y2HG/M3lFTsLYAa5vTUJbhu4WbC9/2tE",
+	"5egfW7svjv85+Wnv9beXtNG9Ohl/aGy/OWLpP9nF7Xj79P3kzYcfXm2OLtOX1ytRQ3lmw+UI0zvsNkDj",
+	"doN0k5vBlPXXritxAAOrk0AshuiOd5vscmEdngm8bbUdnwip7Kn3m3HLKhLwhtJnpqcTYvSNTMhnDn39",
+	"x+Utsj+Wu9Qrdmpxrh4qIQvLIU3+JSZGVPk0Vl8MLdJKV6JAI3/wQjjT7DZgC5cDG+YzyBnp5c2RXpMc",
+	"2tC67TaZyvz+5oJT3hJWta+8QtAXlcHNme4qLB6YDBzAZEFJaESinz2ULejH+mN6OdCGXE2km7ulbRYF",
+	"wvzA4ceAXrW+PF8ozf1C7cUiXY2iJNSWKEb2FzIVKKwF4CBM25plvSiWsY8FXTuNnmzOYn5EBcqcY4MF",
+	"wVipoXjyymsMmj+4izhcfV6Vy1NBTsiX6fmeEnkEdz6pkv9NVcl/S1WurPIW1LNcv3gCNUpRMLLDM0M7",
+	"IJScn76qkzfnx6807Xxg/XMSjekQGbIhus0OeRt9CxZiu9XZIpPoE4uhBREAUcgoZJAO3aeS7WzlNyH6",
+	"7tuzi2nr7auhODw8PDy9vB4dXw/1P4/1/317dAj/2xlM1Hf6H0e38fE/v7vY4q9O4a7D4eG3l2//8zb4",
+	"J9z+5uJ6+zi5fTMcDv/xj4L+vbmz38mbh4eNH2jjl1Zj/z83Pn7zj19b9c7nUkvxSS/8b6MX6tHfMjbJ",
+	"K4dLFZ0nXfFJV3zSFdfSFSur/z2V6ovn9Pk+wL92Tp83kxWxHMYR96+2n1TTJ9X0v7lqavZFCYPFYork",
+	"n9TVJ3X1T9HInpTKJ6XySalcolQuUoU+RGp06Sotn/xyTyHeNUO8i4t1D/vAcw26gs+iVioEfwogPwWQ",
+	"nzSvpwDyk/72pL89OQX/GweQ74N1yuwzS/2bWZ/yz3V8rJvbzrnm5Z8mMeXY3hC6l8MuN79Us/9cO3zT",
+	"DHt+lIvXbq0u7AbUdXdrn/z+23azYxAhdjp75PffNpvbz/yKddvxO2vF7nqAo9s4u2BpDXu1iyT6hXl3",
+	"+Y3Hs7R173HbkN01dqfJkBWfzOXCz9U4TBgPsXuJjMW0Gwpoy2NINGQcm70gVFbWOX48oH63cv0n44mI",
+	"4zHL9zFH/uM6lis2noiEJlE8667Zvdw69gtwb1fv35WQWSknNnn0kHQRCX4G75BrooacA295C68x2dyF",
+	"F2Ke/AfW16TGyTsA3tsEumk395+VYPZlWewl2Ctaa+3NYXNVFHM7TPxLFq+IRzgHPQ0QigZOpTCWScIG",
+	"LEmyHpA5GH7o4yudUggNxNDO8YHI0WzI4T5hEHWVOerHvmNJNDA9SReOcfkL50Gv3eRLvlXGT5zKUgIx",
+	"Zn3EaRI3i3ZZadnzJ8jQzwirAq7NLG7W59fvTqlNosK+gKouuNUJxoDNnGFJ5qAJ1gmbhWvNuV0+aZVQ",
+	"LjWnktVYjtbG1Op/Al74OeK7J2zjXkktYDnIWlalsj5dWa5dXuGz1K4wzOacakmUi1Ou451CJKFi+OTo",
+	"7PKY0HgokkiNxos7G+xsb29ue0pgw1wo0QS/2Brqaay/iMnkEWhbH72RkF4DfHcQ+ywWfFgGSrm5Rg8P",
+	"25N34JfAlMHYrgAaXBkqV9GYibTE6n8fxXFk4CcX08HmjpGwjhLaZUSg+ee6YPyRnMR0dlq5QIM0jk1J",
+	"kAn5WUGywjrVK7c1g+wznNSL8JVwsjUcOVfVQ1yxE0vWgsUtzfy+FgXZxMivmi+hSphJRg+V+kM9p5+U",
+	"kZTRqwyS4qOpVfn3LdSq2q0SteoxRXMyOfmSHOGPPZRLFChLSKU6HpW30ih1g4gPWTJJIn1coLsMQ5TE",
+	"85PTtdm7T6UZScKyr6iJGSq8jIb8ZF2tdw0Y4mkUx+i1gsXhcsoSogTpnZ9dXpENxENskg9G041UnfQA",
+	"AaoBbohCZxnvl+Xe/88Vs56KJDyC1pbrThvhdbP2q0tcA0d4v6tShfym6cqP+wWuc/tfHErh1R8XzP0+",
+	"LXYCY/0vGq+HefaQmS6DwLXKuxLQDjznUxeDJrkwy6QtJcnuWEJj+4zBxSrpLw2NwPN1spwvixTk6mD/",
+	"6+ZGFtucfPzP5f4Y08J2vd3zUHjX8WeNTeue3Cz/y3Nx+ywT7y6csqUyGJ8qnUAi+jEbr9v/hBNwhlj0",
+	"/O3dMtG1AnXmXHRZF6N7++XmzVH9gTV6sGUdmJZ7vS0wRhXH/b5hKKJx8gJJGsrT0ZG1Eqi4635TLTK3",
+	"c5DpvuD3TZlIxRUHF78BnUVEEsqVtMRyy+jKnFhs/319cbIUDGpFcwlH75bDEUrdHlNvIypo3LVpeTx5",
+	"atXtLKxbaIjzR4XCR1RWBuqzjhTeMHNw2sUuPqbN3qL4XoZ+VlBIXdsSDOshEot0y1SK0F/edMi2z1x0",
+	"Vu22vtX3LmlUZAI2CaOhzVXup0qJlbD944jfdu9AddM7hTKKyerVpoSzadb0KLI9jwr9oLLGQK4vO8TH",
+	"7Kf8tkjzu1Aui89pojJgcQzZVLRXKp2rH+apkPRGRkOy6DCSajnlVyBiVcQ4XWcpS69aW8/R6KDaVVYO",
+	"prwG7K+xVG1HItNC1KFK+YE67+B5QbQqaims7dIAmSXve5VXPgbvyvSRdmdza3tnd2+/1aD9oEknE9kc",
+	"CjGMmVYKA8EV48poKgtAStrrJxqBhEIQ/yUD9owVn3giWcxQwo5bz8mrSL1O+xYTxnXNyGb96uzo8vz7",
+	"Rjb5FYB4ABh8yZSr2GfWxKRO2CcaqBjy5jRHCCNp2rla2CjwH2E7w5cisZMRPJ4VFWlqfzzmCixdycgl",
+	"LE5F+pnRys0Oz2/r9gpgxeXtjw+5maAeVz5tDlxhOFA/CimiMKjVa8NIjdJ+Hivb/LQQhrhe+9TQr2rc",
+	"UbBdpH4n9jLPWqafnbw4qtXnLr86uXp9/S10JL+3ZPGICRZz7SynP1L0wKmhY0c8rpuJ47v6fiecNOmd",
+	"aXozWYC5bnczkRKVpNKkWDGgXa8N4vLsqvuJt2zBhystuG8sYo3BR/PfRgV60oOllpfSJCaMgySxVt0k",
+	"EYMII8lfUrgZoZYJiUXy5+2XOsrrn9zikS07q3bYX7yEzlkVf+36OTuNRyqe+7soHjYlt6QW2ioGrf29",
+	"3Z3trc1O+5EUgycx88eLmb8cO58/wAA/m+uGta4HElsIdiNenbypVx/rEbGtFaRqLYm0Lw/keNCy85/W",
+	"em3v1fEV2XBpZb1558EK+TDZN+r+XD+utpiVvdUyANqSZcv3+MPGpXKuc6kYmEUVHHoAMy7S4Whp09Im",
+	"ORmYfdBXaSw4q7s0X8iz12eo0Pg4exn2p9E/0CHV43B58KZvmuDsudeJL3+UOXwNYC/BB6xHkfIxQ0RY",
+	"41myGMhRwrS5IntNcgacw3QZoQkj0ZCLucZanVXcQwjRO7/sR3AdXRMqTTjps5lwAJ529U0fRocGWyjg",
+	"ORIJg5Ds9rOsSXUPMGExdRBBXeGQ39QOtFj+/Ll34Op3T1547db0xd6GBW/uNck1v+ViyglOoXod1q/x",
+	"KetnY393TW1MlQ5Yy3p3y9vo2QzzPiMxG6i5soRaq71Pw73ObqO/GbQbu2Gn3dgf7LQa23SrzzZpJ9gN",
+	"9x+hKWDe/KcoRUxk3Uylnm+3Z/r1VDQpvFe3v3xWf/kgz98eHRN3j2nDtrO5Q37/bau5WYAXPt5/z+KR",
+	"oJ2z6d3L5Pj91ZthevSaCva2rfauLz7001dvLqWaNoL3BS2iVGCUomiXROG1mOwz0rvsbO8UIrj60kq9",
+	"5k2+d3mHvUPuaL/QQRwqf0YijUOofLF8qUlOHJ2Z5NzKToOX2Glwja6Ccx0E59UeMYyqJuPnvOiDXID4",
+	"VYIMojieK2WaC1CWRefghm5pKrCRt8DhSztAx4IPtT4yFHUsOcAKFFPdBvw8P6LNnVZrhaRULnhZqcuR",
+	"GDNJ+jRwrbDsFue/whuty53uh18OO+9/WoWDI677UsF5QDB1GHipFJhY1oN969VJLxBcMq70PyXk+nSN",
+	"tOoB9EHPwIDb3rBYd2cxFlCi4S3Sl3Rfn/BIRVRFfEiuJUvIBfi5E4xAQi1nbu4wnFXiZoud62cuudU5",
+	"1rMYgBZY/ZnChH79D//sWB6tNWlwARp1InsNQlxPRGIYaSzEBDbV0rN+UxgNBszEdPc62x3y+2+7c8xr",
+	"aRnWGh1fSoxhoYhL+n8OzUrhTtRQIr+VK17qWfWOC6+tQm+RLK1gBgt1UT0uGsdiykIT8253dqDdffvZ",
+	"om9tV81fijQJqkKymDSZy4x2FdZ6BQY28r6329p9duClRROahhHjAfPyqh0EOoLhO5JYPOzyUWedHBYI",
+	"mJ9TlsxM/7iQDWgaF7QHuGEFeZMv+qj+ILTty3/CRIaXfaGik29RfUeV0WhNPbTzel6nZ9fCF4t3K3gk",
+	"PkesVbhS229lnDKVXDnlAWRNFfvTDlrR4CcZh7c/rXQi06gbi4DGKxkzlA9TAKnJQdbUjX1sKhfQ3ogS",
+	"qTwtOmSNwysSMjKXXwb2ZaEG39SaKvZJobXCZzb9v57X6V1y/ZzlXyv2563IO5gzBS8YhlyORMjk2gUo",
+	"+Gw3sA/PnfIZxsihRBp4tgUEKPMU7Gyt2VpnzgbOjedj6XRtR5D7NBM/dEzL9YaPQmPyTSOpRdRct/FU",
+	"snxWoRZfM5EmBOrbSBz1E5oYBQfUMFrajvoR7IyS4RvHX+UUnhfGbi3jx7E5ljb0nu/knf/w4Q/Jv95s",
+	"T++Cq5/jH15v8e3k5AUgMx1+2+m3bjf7m9+1gvHL9IdX++pfPG798P2p+OEv240738//0dpxI4LKBZvE",
+	"NAA3xtoditmkK+KwOyhz/M+71kBax65tvVR05nnaMlyUncXAKJ3t/U5rGTTKXLdjb6jla6FZ8iVTWi1e",
+	"lx8yPox4hbaDv1lGHlJF+xTT42zkSP4cR4qZeuRhggxsWftZDNN071giSzPEoeMt/pg5hvQjZSOpXmus",
+	"01wKQyO9dVspumQWOs/nt0tr7xVNsgyyOXc9z0VbwC2ID+TmtU6+WeWSHkpthoFvv9Ewd/UI5NZLgyi3",
+	"Xv6f/VLdEtDctuam7y1zOQVLub5znAZJVSOjOxYXPLrLPbcrNPWm46S6inDOH4B2QHt3x3dWTqZhzwZM",
+	"bBY2GMRCTXpOa4NkTei3VKyPmEzuWYpYVre2Rl2CN8NYDIc4Q4PXcgCZMJ5Ls1CTYOYLxrir0QVXtRYu",
+	"RkHsFVEWc8HIVRLk8gmbpcdtfg73PmumomBJYqc1krFeR9ognMFjKE8ftIGQynloRQfvyXtYjax9AAO5",
+	"HyRVNLGByYqyQ6amIrkt1hAgKtIqWZ5UG/+yYmv1F/T03GupVIbWAHUF1uTeK5JFIR8NkiWVLOnSIavy",
+	"bV5LljQO9e+LVqqigmeuvs/SaT5B0uVEaiaKjC23j7lR5o5WYTty5LqAt3/xpA8rQx6Y83EYT7Vqx9M4",
+	"rpM+C6i2hbTIAL/kSMShJDSO/VNsHDqemzKgHCpnyuTql8kVsUrJmvWwecyV5b6IQUyHFZWzMR2CB9io",
+	"GcC2e7gykoGW8RxW1eQUJOAGtWZZ8UgtWaRF1bCM30WJ4JCJeUeTSL8mN4yV6igyJ+AKquAl3qwVMBqn",
+	"FeOCn7TQHIgkYM9J70e0JT5a8Yh/1k1LxSKoXBGAZBnhmHwy2DA7LjetfNHQAnq6rPCFZpiMOK0AvF6D",
+	"RIybpGdAbXrYSTI0q8/GfRZKz4fUJIekZ5yQPfByD0Qciym8htgcH9Qa6whTyW64SRi+vnhnbsfPIpuM",
+	"pGI84kOXd4i9HI2xYtbCIxBMBNGDhSWBoaxiwVxGQ36Wqvu4Y4p6FZW3EgIGBnvOBQymNgycC+31vkyw",
+	"d/3woQXaxJOFAUTGw3+DuKFIVcU0Tsqi+SuGBasAtxadDaNrghJrcfSmNAllLi5QFlEq5ASsFOZZrbLj",
+	"yWv9Z3mtL7G39du1Oy2XQqtAvY+Pq7KMZz1COdvtcnyLWzZbrZZpLO4WmmoIWWyACf2cKa9Vr69QGE+k",
+	"UASSeFbV95cqGglTS40xqcQExxfxIVBeGFUMbhJTzlc30JYOD9LFlqkpb9nsWjJ3e1cLzOrZ9NmQAjas",
+	"vhnPURTH9zegyjmOwd/U1qomGoN7EA050aqu1g1w5fHYQxjGJJ5K3wHpXlLDyWGCunl0uSgvuloj+x5p",
+	"sIDs+AsmkLeOORLJUfbHhUxAfllrKGM2ywyiUoujbOxXTKr3pgx8LSOjvHbc5fFC9o7HoRH0Ag/J0si3",
+	"XOKDKXl9ELCJMunO+scyL0xhUSQzCJ6qqlr/yoaF7onoXnZC3ny4MikNrZ29Z0445vICTT5dnfS+ZTRh",
+	"Cfl//+f/FnNxK3SlRcnF76IB850q+TwHTlbCjCnCwJcmGlvVc7HWWZEJ2nnmctTBowEbbLMAbFKAieqb",
+	"xCNIDu1ZoYJKFuR7auPVSwddvoT12qfGUDT0xYa8jSYNMcGNb0yEnmCCXBtIyQ+CzacXTejPKUPLD2JK",
+	"zk+dStYkOUh3FwVFAG8TXfSPSfsBA61IutAyHgBCXcJFnci8Erca5kMWfMTYEzLxPlDu2tw6d3xy787R",
+	"tp1V5al9iqr/+VH1oDRv6aXheHlIWfApzKPBr/DtrYpcbREyW2OTLMgitrcUkojbz7DS9zFHWp5PbBCk",
+	"Fy+Wd9P9vl2+Qx5AcGUILKBxXISxyFtlVLOxsUkQtEm8hjPb0YDjqAL633CM+WX2ALdr9bmsA3McAg/6",
+	"tF5LE34QMTU4mABY3YHQbz2AbwGvPPCXG29H56Z/j0FkyxdAl6/rvCVUWkqZE+9H+O3z7IUXOLUrMzPX",
+	"6Nmb2AsYt/eoGeCqUkCoyQIMGecAgnoUG0nNLHd/z2wMs1ioovkGOVGIAeC/dS7aWbf5NKbKfh54ajlB",
+	"l5qgduPKLWvEXdMqAad30RAgYD3qaQ6Z6tkylfzktTFzvyO/s7m3taCdRvWJX9Aio3bLRXDbgP9f8eTn",
+	"ULoAoaui3no5IEmxDtzf5UyDNTHSezDRVdKZF2pe9ou528o+9uWStkr0tcdOQ26SdzlRbujVq/Q1cIPm",
+	"vdJ6daEESkmXurx+YvJaWbw5FPzNufz2MTuAItsxO5gmmHb0+Oj/y9D0MmBx4EuuGDZfhJLR8qKz+ZMY",
+	"8VCwEvfzimfwc6lKqyZHWNJ7n4rTct3CMf+M4iYTLNoo1Aju7bb2Oqux5CWJioyHXYgCdW2ctdrOx/Ji",
+	"GzOSfuqYlT3MmKtLG7zYvV8IRgdSD8ByMYUsrZCYPfith5FRRROlt6eYEN/5btR/9d3tyevTOHz93fTk",
+	"1f745NXL9OTVy3b4ahT3+cXkX52Xrf7myfBf3387XaWmfSkQzJyDQ0/BwbZVwjvr4V/a6d6jkLnMjXrN",
+	"VRRjAze7XKVlzOt4HX9OutWUfH1xgkh4/7wAqj7QOsrld6+wWWtJIXO542lBYaTmnC5ZNOLkWyrZZqcO",
+	"6T+zCXDiiNuCfEzpWoo4WE5kUIptSviRtoxeJRmNGeaW9UXKi/X/q9nrlZIdYQKgoqIn1ERL7J5eV1vP",
+	"RScTScRkzjvRXiF07YC7sC7cbmXdEemSjJPr9YHBH6PtXSRpP2agppXkdFko0aVwoUtd/vCgg4Qo/9wg",
+	"jeOuZWRrZqCUw5hf8+jnFGvcNLN9DtGMhEG5F7vTWscgh5dOorxzcMVUsuruWrY63ITNTYZXoK0LebsQ",
+	"d+5eOVqAufIggoAEqjFTNKSKLhMommbf23sLSsj6mO7u6QzwokA1Pol4tOslhuXiHd5yVJ24w3AccVeL",
+	"uSZqLWQQRSwOvVyq7H0CW3NgXHoezdY/eeXqAdCK9EOHq0GQuFNb9J5xNs1AUoD8bV9IOWFxHPGhVT9E",
+	"HGKq69iUxGVwKwbPM9OrIgnxCAxNJGAh32gFEUOHyPXQS+y6UCIz/8qhuKBF5Z7JeoaTnj72PRLEjCaQ",
+	"BoW5MQ9BNl7KSHJsaKE+lcax06YWsIBsvoYZOBQJRnpjdtBz7mkUQznYGTKiso5JQiHUdBHIr4JgIzx2",
+	"w/1QrbkxkoTG0rZfD7NsI28sRj890DI2xS6A2DTR7hMo/3WTwYRZIRB9ELbzJVaH57fkRzjHEoye2qKe",
+	"gEsU6UWsbgWnEJyOh/GzzxU8414AmhWH8ppnJysFjVJbrmLKGXjepQv3sRCO3HO3ozZE707NiE4mDDPV",
+	"I042WySkM+lOkHFOWg1o3gf+b3OSHh1OHpWAOknYkCZhbDw6MdPGKgmoZMCcplGoRlpBIL3/6tVJb0P/",
+	"3wFWkt3c9OrQpHRCA31M8Vl4jeBaxOuPIazUDc+JAAkyYBjdMQOwKQbWUaRmXkYQPGQ8yqbqvIdMEx+D",
+	"rY6FuCVxdAvZQeMSVrgelP3GwQ38bw7QXv9zfyVYe09kL4S118fmhA/EfQ/NunD1Zfpmdawdj1vB8p4H",
+	"GbsHenKuO09zlWCJSxzrrubRWckIS/srd/ihkGKGEqgsUNvZ3i7TGnOKZ3lZoox4wEh7f7dVjL/vbPnx",
+	"9333v2VFcA/j7TnjDREkK+l2AWbXomSIq4KTs15II69AS1rXB1+aKVElvd5767WGrvvBwONBeCM2iFzk",
+	"lrEJ8DQjtQjtQydDnhGUZXEUssjQ/xiyCU3UGICjTlwL6DEb9zVX1etzoE8bfE/WiUhueMiCGNrj5qoq",
+	"9SqC2YZlUg7MGDBJcv5mk8iNNSnkMM+jwTELkT4vAda6lzEKJ2/4NJ+XAV7dOY3017l195SV2kHtJyl4",
+	"84JO3zMp6ZDZXfnihSbgXvhrI4vqKayIKppfqXuoIWWn5wONVMSH90gm02J3PKlq5igGypT5efleKokQ",
+	"/RK6KmH9x4Orhh/BYXS/Wrty+G6/uZ9mIHqRYqrYc9JTostFX4SzHlHQlxMOZgzdtPTZhrAFHGzMOxHK",
+	"tsBfuTTP9X0uMrpZRuBm42BHBqCFl6X3La/70ZRt3vWQxZemLfECGNWEAXc26fv6bm3XcTEtV1uUqIqB",
+	"BtEE4fDG0JG8SeD0A/xgtjmookZ5BN6Acr0fIQuS2UTlEhZ9OrkHowgzrGklTA8+OFfZ0hRcQMWVz+19",
+	"GZP5wPojIW7/BE/sok7iH0xGOQZJV+rquNy/hO+z9x2Q/mzOgwXxwv4sB1wLLgJtW+qTqA9FmrAKpVj/",
+	"GvFhF1S/Es0QNEIIoRiXx/xxQ7KLvCJZwZnUWkXAWPiIOekgJFYaKFfolNNE/nPKUoaZj1p9sKWXYwEl",
+	"HJQTLWVbrRYJWRxpa4RJMqWRAvw0hOwxrwBfCn5jROOBa0usbxkCfmovjqQ6hu/3TBqokIz0mZoy9ni1",
+	"A/fn8BXuL/hJz8esnS2PSFjAojsmm+TYxfeRDvQTOcf4wpZf+q22Z4+PHFCi3og4NNmFXfC2LAzrqQws",
+	"tM8Gekchgb5OlBCPttppEi8qxjKHTnM3lIG4hqs0xCl1sSdxoYzS7lzOnT63TMWjnDsuSzvPGJ56L7/Z",
+	"mmwxM5vOkpAl8tE4ZZ+BM97eu5onfp1DgZqePQvaTMoSqLNTUUe3Lp58dApRzY8NfonUZlMBRdxYYl2z",
+	"SVA9j1dCFjPF8l7axzpp96PrAwJ1gvVCT3yMHpBBQofjyspCORKutHBD05vcwMTHsrOyTpaBnsoCsv7i",
+	"pptVSf7a1ptbrVksaHiPSJtWOLPqU/DHGFkyxVdLK1FckqY5QYkYk94LFMCzF1ANI3tWpwDCI1MqiTkO",
+	"JaG6FdxLcDZs12Kp6HiyAM4Fv4kOe4ulaoCye2YyDfeeniv5yJW2oKp071QTmxK94nmvaqRo51rHRVqw",
+	"8X829llOdDvuYYp9FjUd2Np7bOgzsyKP1CHlgRISLTh+J6KAyS9hWHwpUYnnmospEbxahVwgCP8wsWd7",
+	"v1xfvKsbCtVci0aqhCK/jDyrosEPkRpdupywJ4v3yeJ9snifLN4vavGu1pvjUlEe0iQkhlEZm8AT7mYx",
+	"E1dhD4Olyh7Opcl0fzfT2y3tvM6By54mkZpdaiJCHo5VWN9SGQUr1oqCsuAgnzJ4ToMNZNojIEQnRs3H",
+	"TXJMg5Hh4+MG44EIWXjDoSwzVzvRaW42289sEhTmzUFqywi82Ny3ei/xu2N6ywxeEhwO4MYwH7cEWpzq",
+	"3YZq1c55ZVlSBoWMYW8sw/6GFuvavoEmYbY/huAAiTlkBeTHug1JGkiW50i939gA7jeEmiXAylS7ghm1",
+	"uZRUG4d0NRmRkiweNMlVFNx6DYiyDmZTypX5IBdc2w3BLYNo6g0fMuXj6INswQUcxGKK0aq5Ur7ixWt9",
+	"cmpZG62sdtH8YisYs6w4E0XFtLCD2gWjoWF9ZuZf5/Nmnrn6R2nqZg5q6ECqG9KAhUGbbembTCJJ7a1W",
+	"FyGKna980bfczY0vO/SGl3tZeSUfGbMDHE7toPYCxyU4M0Xv5jm8zf/I3C31DKEPQNVgAPicWwhcgLlH",
+	"8QE4oqb2pG6byJm5T0cCSIQmzOsn5y9Mju7giktg8QBx59Ypwzy7ZTMc+RTjpRD8yVqVIVctWT73ajvL",
+	"C6GoAnAeiXEms+/TQis9c2YEVtLIsnd7KYk52luwm/jIctKz7Y3n32GRA3JnopDg9nRsno7N07FZfmzq",
+	"tU8N78borphpnP9yPX9wimciT7bF7ZlbUyhCt0CLBz86UvSIC24RvOEaEf3o0XU96+SZ9WrBswXPYS/W",
+	"huDxrOL19RXf5pv6Wjp3ap/1pcikXgaCKxqA7o3pMKB0u34+eRVmzkSvvRND2zc24nUyphy7XrHI1S8a",
+	"koNWzjk4NFvlaEp1A8pRb581b/gN/+abq2RGItX85htywsmPl1M6HLKEXJ98/HojFIHceEYmUIv9jc2Y",
+	"Y9/UQbGp1IBwJOapS6Ov2caUN9woZt+AwQ/lbTR/iD2oc0zZ+7qn1U2SpLznunyhKjUW7kj0THlsz+lt",
+	"Ofq+4SbVt076QpsztlGm+1bPq33vPQOrmUNNGqHcbFVkstPM3HDpiEjVN2YxT8bQmQvX80f9MJ1EzRkd",
+	"xx+/3vD/fAbvcXf8JAX37tB/PiNANBHC/t9wpI2vwLku4lSxDP7xgET4XbDioVLwXEg1xqy/w0kUCsSZ",
+	"GzKup5EhxbjyhHHzhv84wYfsaGD7/WvPEIDBvjsQccwCWJQxDVn2Lps0PUTUxFSJMVVRQGPI0ta7AyEE",
+	"ZGm241Lzhl9NhUFzlyMLESK4SmigDspJUwmiYBPq5McL9kIEH7/eSFgogmfYOtQmCuq9OU4SkchvvgE3",
+	"R89LptyYJKIfs/F/6jn2DITW1vbuM1tyIxWgAmN3qudeKy597m74QFhIHsPsLDKtM7EiLpUey9c9yH/p",
+	"1Qn+o+sd894zPDc9r0muuQA9CUQKvfAAaALGBSvVJKfCdG9N2IRRJYlM++NIaSsQO7Q2b/ghJ6npVjqh",
+	"CmzCrdaWqQ0i2GfSFsrBDa62waTE4xPbBojlUM+u17zhx7kdtD2zet83TNpu4+RF7zn5ORWQ5ImuDpDm",
+	"WIJHRiyeQMwIYqsjKm9474gGI9Y40vsu4gPCRUMqkbBenbBPAZsoh56hRgnzN8JUZdh0VeP6hTWwrG6u",
+	"wP6bbyz8wbxJKAFG8MC0q4FKAjWKkpDomyImM/VDfnXD7XsNKsH+bqv1DM27OAoYl8zj/e9ProxfInM6",
+	"66OPGA5NkQw3zEMb48jEthS297R+aNe6o9ZqtpstcDgh86gd1DabreYmVAaoESizG80pi+MGUMDGT9Nb",
+	"CcdZ/zIscwhdQMtdk/qHAMoGLNEoS5oLQMfdD6xP3rIZuWTGo7C73d591iSHnkGPHsw3H64kmbCEWIC6",
+	"5ze8dxtl6D0GI2mPqFE67oMjw0cJ1Z+RJAEV64AMmApsn2Pl+zOpAbVAUrzhluzhU02CpXi3DBqdZ4iS",
+	"6HpinIwjniqoEwMnXOTCV1JAXnPWxCjQZBoSLm64aeQJPljobJEj4R62G5SWnWP3BQ4xRSQQR8InWtsb",
+	"MgVwj1nTPNjCTqtlFQkbwvM4mN3OLBu6dguYkT8aPNjasekMGyR3tYPaeQP/AojW2ukv/Xfy+9Fe+uIo",
+	"CBs770+n37/c+tDd5eLD9y9/OBy8vv30g7x4dbT/vR7WrZrp9x2h5lc7qMkIoIlqB7XB3ubZm80XnU8v",
+	"298O9+7S/r56x9rD1+9/+W53h+1dpXI/PX99d/Hd8XWtXtOv+dR9efzLRbo/3tx5/e60q1K2s73/7nTy",
+	"/YedydHsUkW3//rp7cmHk23aqn3+6LoBrQBheskU6mAlXmI203vZrNVrGPxFp5y/a1UfMPdvwM0vozv2",
+	"HikGP7WNm1T2oNvMDey/BNIo5x+sHfz4sV6T6XhMk5lvqpQcwVq9pugQ8J9eRBKxjlClpSDtGwMRhyzR",
+	"hp37WX8rxwhAUW3k/EsNo4GuwhnyqDxOPbFlIQZQZqu99axJeqCXJu6w6797OSM18/+VnQhXO/HQU5G1",
+	"es96jOpVbNfqtY5ewTyYEOMhFDYaRn2wsdHu7DZbzVazfbDX2mvlPHH5R13Ly0jKLkCGMcUS/6vopu/T",
+	"4FZbaZzFFjDcqPSr3Vu8B+EpF33R3JGbfwQ+BZn2YR4hoibU6rUI3Nt6Zl0TdcD2wvlOIFR1R1SOAOkW",
+	"zaO5Wqq6bTHgVSwVC4kqy88/VvTGLkwCWNxHh3u35laWPVVDXBm7IUvfYTW1mg+AVxjlvyUYnUP0N1ym",
+	"S+Nh6UG5sIscaT4pJ2gALF8ZePtG9lCt6g2wAeX7m0Op7GK4QY8EeEvVl2v1mtZ4EHWsYnDl6pHtbV26",
+	"DlxAFzPbMdr0rwYXht++2gWK9EAnqdY2ukU+gd2Kl67ghCa1rLlx6fk2CQNeA+Sl90UJ6y4al/Tu9poG",
+	"F1YD+wB/LDT6LW6fpkW4xzYoXZVs9BO3GOyYe3QBvZg9KiOb4lVt5uqxoT+jjOyqPVqWZ+U8W77bqNSv",
+	"VOJLWuINq1e73fTI0cPTtaV4Blejitlp+xk5/k+aXEu2C9UOiGkCZ1htr2rF2x93fyzg8vLR2DtrKyuN",
+	"XpFqqdpo5dRfRW807mZPvD6CzghU24D67GGagbcs1RYxamx1Q4sKZ3AewagqQHa7QZB2s0V+/20LTHDb",
+	"kWlOQ8Snj3LjelIWn5TFJ2XxSVl8UhaflMUnZfFJWXxSFquVxYL2FRQUqftpjpnCU6UiXs05Eu1e5TIU",
+	"t5rtOinv6bLZbDc7z5rkcD6TD/FEvpKuPRvA5N3wq3z7bbkon5BQqP1ThGL0JxciqhM6TBiTJljsd4LD",
+	"kC1X2CXPgKmaEWIUDaKJdcD5VTbUB25RDCB1WrvPTDstfTcGDiGQBc0l8KqWrz1iGkdD+yvXa+JZ3XZ7",
+	"Vn6qAbRGm0YKoheRImIwsK1i9JYbrcE2EtGrKkJ2wy3CLty707INfWDUtvOMHtuha2FtG1LaCIxdMTsj",
+	"yP/31H9vfRCWRnmtDutkyJS0O4SJDhiYu+EWNZ6FTXLtopxGkGHwKTKdHMlh9otX6Wh6rUp7H6Zdl8Rm",
+	"fAU++wREWfJk/d6gN+ImF/CbUcuK9H0oCi2IVV4g1nxWtLik43O9FEw667CO2B0++XltJIuw+0zeq2to",
+	"2YTyPaRLJlPelnqu49Hi9pd10p8pBJvV//Cbirr+qNEAu8JpYoXzYl+DRYAQ5IZFioWYwJm11KnfFEaD",
+	"gW3kstfZ7pDff9udA5yv6rQZ0DjWb6zcdK8vQtUylSe7r4aTbxtbmT5XGDyHKGkxcm/7Z+Xnhc+RTPUo",
+	"mwUi91cMv73a8NdtK1o6DtN/7yHL6I3DJJOXLwxvtC53uh9+Oey8rxqONYBLh7PdWvUoA8t3Bm2hoVCR",
+	"Do/337N4JGjnbHr3Mjl+f/VmmB69poK9bau964sP/fTVm0uppo3gfdWxzdnPlbtagqM3P3zHCkFW5Udq",
+	"YtLLh2BUwgexxMLhOCA9rVL2QCJJgQW+PTDRtFQ2NhoI6JyRZiS1qbiwRRPQ28D1okWJZlPVvI42X5/w",
+	"SEUU0kyvtZpwAXzIpJa1m63CVlqLsWyF0N5ccORWWRPTl4+cDHwENtM7NeLE5DbQoQCINtNtzBZhIAxt",
+	"bsSbO61WxYDH9FOXDhcczhUPg0sWFMW0aK1nDaI4JsVRIURn2aBghbEBdKWI2lphYCU9r81iTkfCdrzu",
+	"s2xpv2zr67Kp5rt2V8y2AtKw8lTDN3p1v7QlPw07iIX6ztgg9j/W4f4r9oguWyCvLXa1SLvP8rA75uW4",
+	"R0PeiHhd/43szGhJjIt0ODogvXbP9Zi0Hbx6HbympgLYB5b46qs0BgRz6h8AryOzTQbOXpZZYcBQ6lly",
+	"rukaBjWpYKWUNAfj8DWofYA8SD2KlI8ZOhNMdzDrpIoSgECQPdO50ORI5qyEfIeaip3JYgMPk+6nWZIl",
+	"C58DjpxnP+GiGhB6Y/NZhx0XnkO/NwddWn7eMEn+YWf/Hi2lch3sbXsoz/DLmae+bp4dP09tjeTjtaSq",
+	"YEvYTevBelvP865iV5/zs8srsjGhCSYS81wvosw47acqZ79lxmmTHHJ7vzNmyugjTaIH0Mgia2R7RTUa",
+	"G+VCIrZKE56h73tc0QLwm+Z4VZ17t5vbzzwe/euNk2Y3tYNfb9CvelM74Gkcf/7cO3Bs3wpl4N4Aoug1",
+	"7XX+AtPTt5ILVJq3+rH1rI2PS6OSWpZsjNQ4zoUjazdpq7UZ/I9QBFA0oW+ASwx/gBRhvGBqLvD6hvdD",
+	"bVXvJkArlXg2D1G9dTIVGHyz9rle22xtznv3vp3zfRXcoe+Mg36ZJ/TC2Mjufhjb1iqeUD2VCzwgepxb",
+	"nc7az2zf4zvbuB7Ln7nm9I5GWLm/yFObK6ShVpvwXLOXKMXLHbP2R/0bUnjDOOZcG0/wmld3b/IKZpxv",
+	"TUtsqC5HJ0rm+wRAWNdCKuvm2Ht1fEX8Agf71nGz2tmmZcBLkYyzgNa3IpwtCOV/akyn0wZUvadJbArf",
+	"vcOU61yXrfChqUrAHiu1eg3ke6Gz86resIIJva5VXm7+Oos530tzFc9T3rXovJCm4WLRxwPHazVWkQNS",
+	"t3Dtn/NIDK6vucf3ShnG1VKK+fMZSHvzHs9s/3dnVHXA/AFmsS7PglCSCaSulGtk63eM804koesyESXY",
+	"1yMDOsTmJNBbJ2tM0iSXjIek52Hr9TIPtHGaQrmS/VEJYhEe9EMgJ61ziLMI1LVxJCXUVWXFWs4pHw1s",
+	"ObBWQgy4CBkzyqejKC6tFIkjqY7MsszFI8r2M7tl412ElUVLbzxCYEF9J9SxAH7Od8gYMUMovw/nCRtE",
+	"n+xaYetTYxZ76/vc6yxLYxtukispXT9X6Vs7a3RC/fjQ3DCDF/RjvhNFV6kYkOpKkq+QVWfB6rWkiQf6",
+	"Veu0OjuNdrvR2bxqbx202wet1g81l8gEKTsuD0N/O/uyWcEp63tZRIUntBpgh+yLGTivVYIGE1YgBcBQ",
+	"xcqPOhn10csxuQ0ceVlIBmAyJrXKrjJEZLsQkbWNpz4WwDjBIFhVlkEVJx6pJRqwGGQ0u6ogeU9jzf4M",
+	"e2+1lz9xzf3e+Oa5Fdj1S5H0ozBE1IuVBMkJh/Bu7V75BSsKkQUC5Nc5lKBCJs3HzzkZ8y6SfsTYr4ey",
+	"HLFUpNgfK9XdI+uzz0XAvcC4NrlNLNrCMSGTN23goFg1dCFqfWUEiBfgKieHtppLv8d6rw7Qz3PDKZER",
+	"H8asgdIjZPJWiYm2XCcj/YA+O6Bp60ODgP9YmBopjG765fjK3feVzKoiywQJchdcm5WV7BKemGcvD2UH",
+	"9zm1Bul6BfWzg+dvnWTgP4DN+2lMWtS15XfD7/jbf7b6H4Lt+OfWeJNvv/l5b/Z+W+ynbXmlOsn3u78c",
+	"b9F//cWEhEsT/HOkxD1IywPsrEj54mzqslyM91YaJvHvLyRa+8ufwIU4pWN2RQ2k0krW0JUQ72iCPZdW",
+	"MoXeszCiV1pl+xvIL5N0mRdgyKicmFlbfnkm0cavjtN8RoGGmE5F0YYQT76FVLf4S6ZEw8I4gfgweDMj",
+	"escItKIHWMFEpMORa76VFyP4YU+M5NjtVrlvyZo/Hgr4v/1R2Vr+xKm4TAPDOf62RGxAw+5NxPXFprzW",
+	"eByhShML42JagZpQRXitf0M5/2TOfTlBXSWebQDiib38NWw8SE1/AG9ZmKCbEcRX0g+03j/zdULVqDzx",
+	"NW+I+BS9HvK1Xp4JVcGoxGw1mL1ajGuDkNv2+FrAY69Q8ISCh9HLlTdAXRIsXjiadUIRGgkbhhZzg83N",
+	"AOS2jr7wnEiBqFKAi6sf6LMA8iypB6s0+0o2SR403tjLpredaep/w2/4lYBWpVkeeR2RduwE6gBSjKmT",
+	"tk25nhRc9bLNKWYA2e/XvUQDSHaDGeGEi9a1S1evmya7kSIBZHoZX/CYGPw2MqWzMrmFBY4PN73X58/1",
+	"uVKYB9repqvGSrb3k0x+ksme9o+NHuBI4fn+ewrpJxv7j7WxDfbtI9vYGyY1fLVYpIPbnWLW05RDp20t",
+	"U6B2DCKPNO838oBVxYAwGozqFbHMKMTaM9KzSdGQKsbTOL7hXvlXBorXy8pCe1jnRM4hT3YqklttZkGO",
+	"lNf+Y3Hk8ciuxRcPQD5ixG4VVu944nzt7cd82/2qNwBcQV4C7QedQWO3vUkbdHtnq7HLOrtsp99pbW5v",
+	"mQdsdinntYeFsnLbs0Iwy+zjk3n01wuBma3zGcmTuaTNpSoGnjXC+XvaiKWRzffQzZ1ClMIEJUByiBjL",
+	"IKSiM7/It+d30+vZgl9AQgUDyLQwEBPXG3KSiGFCxxiVdLkwU8zep9pehB5D2DmSStJnER9C33QasNBh",
+	"rtpBcGGqj0z9YqvuWgsW8p5z/eiu1rfeykScGRYeEBP3eYB9lm+iuLnTaq3Myef7N/5lTayn8OZfOLzp",
+	"V49HSvqM5O+pNDyZXfcyuwyn8nvaeegD97LCStG2tPiuTFnHJxZCi+ztdPYQP+QZNgdVLGZ3UdbJJhDj",
+	"sf5vHHED8WFfi9W+PYQcM9VlUOFDeXjDwcQCMK2eTYHHQok6lMIB0nsuzdkZfTaBHtYLU35MPvp4kiqW",
+	"1LNKOeiMUSeMQyI+6oEhq2N/BYtK8t6mj5ryTFwTeSttHRKw+57pKenw2lG09yL97jsaO+EPbtczHs+y",
+	"tFVXhdfzWW8PCls1UyORQoB/7xAjgLzKjwGx2RVYofphtJBJrM1EFhKejvuwMDfctaBGUJZozEwlVS45",
+	"N5Jkq7O/EMTjBYz4casKMhoq1BbkVl+vt35cPrDI4OHZ+7gG983hX1vL8IHm1pX/WCQtu1qThnbplj5r",
+	"B9vG2jbv/fDizbeN929eX2GjhNwZXYLoV/JEVy+baZO16NH/5Ybwj2wAD9mISkGsKechuFKn4lKJBCTQ",
+	"eUKH1YPLHoD3r1E0ATLDr2ZYRdZ76si6BRfw6NrCGJ4qSOT91T/2nvLZymIZHrqPbIYH1y2+ADgrw3Iy",
+	"oKN7Fo2BDIYKy4Z/OOQGZMYm42pRfIQ3yHm0VyyyAjtwDO2XiRJN8tK0EIIJeO5TsCljMXR1JZFJXuKm",
+	"i9oN9+804yKm+bH5lEhuJRE8YOhmheK1kM5sJbjz1GLbLC3moL4zN/ZYaNmCLYXcmyeJuNNSzZZAwxN6",
+	"Vn3xCQdgi7rBJIVmN/CMcQePoomrjbY99RxGFrz0hnvIEnr1ikXwPQsW2MsQtqAXibVwbMH7NJIsK80P",
+	"LCyFSrBVacSVuOFm/bR5jn5mO30sj5Mqodow/0ragWjpnStcNyUvHtwXmSaCD13/nbrrMXTDU8mcBtMk",
+	"L/N1/hn1utY9KU7B/pkwyZTtseS62JZSHsB64c7FEXfwPoAhgnpZOQgcLroV3X7bMD3DukVjO748fH/c",
+	"/e744uTlv7rXF+96dUJvuH3hTKSJbAKMHfTVVVmbJX8FvNbeelgy0PZ3IrEVmR61rIInM3M+NhiT93ZW",
+	"GDF6198733w5aL26bU++2/ylNT7avt2dbSX//LkT7I0v98Md9f3ozbT97gfhg9Ie1CiZChEyTkYikWx1",
+	"GQgDNyzDk4DLdJCKzEK76ZG0xPAnJBfuL1h5v+1Y+Q4gsrGiCJUZMoVdQQ9Nbyt7RDQDcFNEujWTb3og",
+	"sOuEIqSiKpW1g63WftZ8Su9MHAEar/E6ekjBZjIH/pBX3vhzfLg0RLFkriyb6h9qs6+3pxUVx06CRBLZ",
+	"Y52AQ1MkFhIoZyAgUUToD7BozY4q/JeZe+r2NfqN+s1NYrR71x9Nbxc4tKE7nvGCmzcueJE+8AIU8NpB",
+	"bQOG8vnjA2mt08lo7ZpPEqElH3TeO+ZK6zqL6C63KpqMxpGUER/mF/zUVGLaNmEc5JmTJFobkYyr544Z",
+	"Qy27iuIYndIl2+FciI5NeXsCVaS5LpNFOe+EXYaeIgYG5L5iTzhjoUH7AME4/7j3hfxGOSb9527W/Jp9",
+	"LrRnzp+RrAO7OydGDPtsgUOgYfWdgzd1PTB17yhF0pZvLdg9B5tWHAUMbyZS9GIMRDIUSjGOWqtDGcgr",
+	"MAcGNK5Kb1lAD0L5o/hKEm9O/36bX1j2NZwVC8TEck76nBQ0N32rYRKgpeqnmivbgFejRCgVsz/PL/u5",
+	"XuaazRojF5JhjElE+XwrcWsMXrBF2M7uVzQH71ZOgclaktM4/v/Ze/flNJKsX/RV8hAnYuw5gABdjaPj",
+	"bLUsu9Xdvowkt6fnY7YqoRKoUZFJVxaiGYcj9tPs7z3mUfaT7Mi1VmZlQRUCIbUtNfPHtAVFVWZW5rqv",
+	"38+5WZjNi3lqtBFhsHGHDkQVorFxGVJl3Dz6Xdtm/ToSoPsoempRhqm538JTUaAaSb7r7JRGMkljpPME",
+	"38Ye5oU6mI6EQpi3M1sKw45TNlI6tWhWAdV4BFUWAJKZBYfMgJsI4Q+Kcp1XN8vimew6spHVv/71Ulnq",
+	"WCmmtG5//WsVI6lYRgqOBtTLBW0s98WO1ZQFiO1KRMxYhysEZUSJONYIKO+VmKs7kieQpzXeGgaPkXTY",
+	"A2lCWsyMFbPOjiXew1Xx3kQ6MgIAWDghlpxwqTnSA4MJPkJWWsggKyk60rLrjrCZNbDLxcdjwRM2GWNF",
+	"Az3c7JTE2C88hH1EeH7AbJ6oMYwzCvXcCvA4ETyc0Up8L9KpELIj06mCRdVA+s4462Myi6LchQVPpzd/",
+	"GNLCLVfiSN73P2qx1vXHZouu8wOXDFv5Fz+Z3bz6Dy4i2ROrX/5RplFcKYFaszDXtDPrDDIVsLFpv/sC",
+	"pmxnF9d28EZzt3bYbYjaET/Yq7XC/aZo8MPei36zDB/QHNHKZoUc94dQYd77ymp+WYLdT1J4lMlmEcI1",
+	"Fmx8ZbVPu+KC6cBHK0MP9tamuhfu3awd9vb3a0d8r1lrhLv9VrO/x4+6h7bsjg9gjSq9SRLvHNX3642v",
+	"XpAHO/j2QjzcqVtQiQfKXPu8K0UFdUaziJs5SAmS/IVWEX3n2UQ74vexStJbTSPMsqIWdUVJ/SiGhC5i",
+	"TruKJ89GMqZHHKH9AYiJWB/MtY9Ka+anEVcN1D/dFnW9E4BzZb4YF8XRY1cwicW8EYdmm05JdmbhSsIv",
+	"MiocHS9S5HykMJA8Ys+0ELnHPq+zC2XUdUdS4D6N5ESAFMeB8BQMpjQaibZlYc+kvbE0YDDToYppYbi2",
+	"FhKy499Qg7E19s3mt9kDadyGkdDGJIh62FhETh0tJTUe9SMZ6WEVOnwmqc24A0ZlpGRWFvfD5eUHB0CV",
+	"CJyCZJG0WcQsRf3MSCcmfjdzAFuoefS83pEndg18W49KtS+9cZlRZMuEOwhq/Eb4zrg0Xw/VhKLw8NYp",
+	"bZ+IngA2PanSYSQHHWlc0l3H61Fnp7w3zMBVjfGombGa8HG55Dtn/Uni8EgBHGW/sVtkRuGP72hIba2e",
+	"JVaPO5S428kOguU2Wyc7WI/bxJmDRAUY2E6l3VlpGp1KtVPhKVxfZN7A98YCgSvABoGPyG7IP2eJ5eB+",
+	"ZNYJfsUl3gkMsfXu4wwu+JlncsG3mYG0sAplJhL8LjPA4HfOBMvmCxYUfJnZUJ3KFzjUaxg8P0fS8lYt",
+	"bl6ydVDWgOiOQKQF8NNgawT98UbQKWl/1PYWlBkq4O5gEA0Fj9Phv281hVqNhnkWRHvIkKGgIksmUkMF",
+	"WW8oetdOYTERa1GF0KcZK9a38ZR3uRaF/LA/wFA2RoewIdCKul49vUXPLjkFdqYRTFZGFIW8V5q3E7N4",
+	"mZXpL673Wmmcha/VzaFa2bkWs9Uif+ZCQmKPBvk0Bcb/pB/ug2ssXreugmHLumIQwaJkVZKugxyLIaWa",
+	"1tmxeRZgqEEJth6K0BE75BoWbGQQgeY5cKBRzAqfBQUc5s4v8XOH6AlNEuaJVQfLn0JKbGL0s7FEOxJU",
+	"cNZsZ3k9kGIKG9mHPL4hwgGesqCYThTB4dk4iW54KuxvgPCMxYJaGsg8K4tXXSA560/mZd1jLCEemENO",
+	"OMSr1ORfr+NyJ2KkbuiGxr02n6RQ9uc9orXQrGdeC5AyZE0M2n5+1U/UaEmjHxBGtSvEZVv5snrzu7/C",
+	"JYcb4s7fuh77VvRSntK0rN+NXhQsrV/JBuMrKWTD75zw2kkUvvWyurUPJERsw9S1mNnCoryQYKmQ5Ahr",
+	"DFGDKx5gzgsFID4sgGof8Eixv8lxWdg2Jh/s96yfPdmhYIBUo4h21WlCbJnXgLDBCVgYWP0w0U81RmzI",
+	"k1GdnZPMgoHplM9IemEqJBNfHenJLyMJqYjcSK1EsOYB3AHjE5RbcBXXAM0Bi0MRfjsPKKvrYXYUWCFu",
+	"1LUguYyr4XrDiCsGAxCQyytaU1arSTWlpEuthjcMOtJ2eHkF/IU9XnCT7BRvUjNVLIJWFiU/idm5Stco",
+	"enrUArxZa+2ZR7QeRIBXV5vkXtkkxV54T1pqk0nO/ZYm6eTAA+gpD32A2ja/fQ/s2+vRWq16QKkLpb5N",
+	"5bu0qYv76vcO2nfEo3g13wGupMJbSFBj5RYQi0iVQNJ3DFy9c2UERsUmIx7HM/zK2A2RRsD5fG0tWuHm",
+	"jpiMjqSNf770Hw9qMgIPQfNZ5kVheW4uStwVxqkAbmUA+TeK3Y/Du/B8mkTETdfa68ghVgZjEQuIdGwB",
+	"gydYpmMEksbAtaMi6EVjCOhCuTomEBKdWqh9y4oVqhGPZJmj8BbeyWMC8OBpal6nrrR3V1Nh6yQnKQdJ",
+	"hVhXlrHf2EZXUIFVaVduff1tFkY8ZmlvzJovWvVGvVVv7bf3jw7bNmvQ9tIH1gSsUIKR5lc4pSOrEYQM",
+	"ob6Reo1TZVTL//lf//t/eI3FG+Yszc64PWUJR2UbrPuqTtGUR0AqO6KzfCe5vGOEaLlTdAE5QZJKltXL",
+	"AswDi5qry84Q+dDkB0k05jTY3yZiIlCQJSTxp0VCFVmpjXMhwnZHRphRi2fYAUdZrVkGupc/gnX2Xoqs",
+	"fsg8rR/dCJsUK5KG5kxdCpSIlc17HalEc35a1t/LpxBteWIvEcQ1oNvedNn+7j6e+nTdLn83oxLbj6QN",
+	"9WKFom5cLZkGRtuZN4NojIUvp9cT45SmgpXkjwPn/M4dGVJduV3uVEPWmMHADIFlGhi/O4XcdlJ6OmSY",
+	"lapJMLj/6H6NggndWz0u1vURQ27B9JGslc9Va9afrhUN7QDc2ySpYqOZFnH/ziL7M/TbrAj9jrI7C4lb",
+	"SO0UjGBs4oPTQF9DN0RIzWogoCPNRmpkLM6szCNUTFNtAmafYzUwpqlKQg0l72Rzd6STIVQV6yL5qYhj",
+	"SP1BQyThRSB8n8O6s3W6pcjzxVK7pDvMmtZPEHX+LR3iR2/xLAed902eNY/Pur6OWdGzVxhymT93O8aZ",
+	"mxWAia16z+WAXS79ZLV0ODGqYgqIkOiTUxlUGo0EdKRwd4q9A+yOXv4YL4SRi7Gw0mS21unKjdicsonY",
+	"nrBHpqX882V23B1U1Jgny2F6xhPMaeRgemzmIg/X86LZOnjuQZdrx1viEdIWUcwiUA4g86yAQnNJueDs",
+	"9haUJ1Ul9LV+u4eNuCwQfwMEXUYdGRtjj10oJlVXhTPHke8/sMclpqhVYpVhfrrUr8H6fBKnM7duXkrJ",
+	"zN1VdubHFPlgfweNDODPUav7JDExFpQqJOVQYWE+xbzNQiiZLXHvN0jc+wHO3t2hf9bkT8vD91RzPPPo",
+	"mUQi7bdhd+u2Moes7V3TXgcsaJM1KPNm7Okyp7IrsJt6i8HzEBg83xCcjtkf0GBdpKDuBKMz5lpDCYKT",
+	"EbpcRTomJPiAsLklv4kGPFVJ3QsV1QciDdizAAoXej+J2Yn7rj7miRZ0tN/jnV4navTjxft3AUHfcdZP",
+	"lASVa5FKOlJNZZ7XHWHvbA8t5OGxYyWZWe/sJanEkXmh5lFt9hejVyLk3/hL4GBPtGKu50HELqVh62br",
+	"HQl2yJT8VBsoNFrY19he0hJpSwIvyAGf1IzgbNOIMw0NtQQ+7HokMT5I1Rx1AvixrylTmEr2RJ29I7sZ",
+	"2syB85PAcfBto1/rAF5s/TUo4w929bIGVzOiIXSW9h2OzIeP3/98dgI4MnX2Pb4DzWKB5NLagsaMcB15",
+	"ijcw8zP3nQLrinGpk2gQSQuTBH0BiHBEqL1Ylvbx/GcPnagrjHthB3Ly/vzi6v352ZuzdxeFePDA90Kz",
+	"Mrv9TG4EP1PSY7a6VM+N5CHKKXz7YA3FVHapWa3xmet8800BI2SikVCTtNLebZj/YV/aLx4QF7hoFkhh",
+	"zUXKy4Uy5UcC6M4+3EqelT0WW/DVEmw3c8o8CUPVVSTZPG3kFrJQHWXLbPWRcQtrAEKhl7trkIjACxdw",
+	"MbicMSHNJMJFeDIPzKKdQ8xwV2Th4ShFEFOvMnigQAcAzreRaCB8VILYW1GfSbXw6Pl7VlGw5ZQV9b8D",
+	"ypuGtnaLD5ODEpUWHTUamU9vBI9zaREELdeT3tDDLYMWeYvfAT1R0POOIRjXOgf+G5DfoOqBogPoSusj",
+	"MAy2b4WTBCqgoQDRAZzkevEonAm7tTiGA+fcRgHOzUvcREhjqgAaY/MJ53XkjxvJWo5Hq3hzeu6vzUsh",
+	"ezeighDKYNT3weXm9qaFFATUWfSjMZV4R7m3FWILQuwthP+FxX9MFesNlQJAPymmPnLNXVBJ5qTZ7QCV",
+	"F0jl7j/aylXaMAjJh0evCELSnlHMZt+oa2FbexFgC9EJzV2wydKHLGOn1JMAXVxz6ELQgutQLqkiD6n1",
+	"NLYHYLIEMzhRPxIh684wDWvM9o68FZySMkHFWHksVarKiESIL4VhA0SQjrRRJ7eShfiGtsdWm1XiGSCM",
+	"o2rIEoQeqxHuEpCiyAehJimIdQcwKR0IDCAw+SK8I6E4ucUCepgDngrsqwXgGMIcSR2K1gjxRUqncQ9A",
+	"knZFrV/ib8UMXLIjrTF+fnpxemnBJdma2JJLUCPvTTPcCT1SiulVDkGyGw0GIrkjkGR+LpuASPpgURiD",
+	"DYk1O3dyoVhehhvkEbdAkfcMFFkIEmlDDuD8Q8Lsm0eNtDh+uYj3xW2ycx0cvHmZWAhgaCXxvJJy1bA5",
+	"FRqBfCvDrIM4A6X/Vb/NuISyVtnK49U5+JWvi1e3sDxm722xPP9ILM+eGo3mGRUuC/acUXdo+5tHrXMG",
+	"4HOE/O+D3Tf/NpY/asmqE1QcWAdKpwzn4u6lrQHCE8EGE6G17VzNv5acgvy6r2dxrf4oDMdqoaTJvwqw",
+	"CG+1LevfhDN0cp+uT6JuIpuKurW7wl29CDHUdsVfBYSj3UmaKom9CtQLyAkTsdWw0H5olQ5VTBhEjHt0",
+	"pDM1cRiofTEt71/+4Cb0qLhFveB1s7W7t39wePSiUePdXp2Px7o+UGoQC6Pa6O4U5F2li2HItSNPQ16w",
+	"SOsJ7AWXSKYNT8+hm1NLg4rCHnQydIURTm/gEvNBJK+vkNnBjABPiFkJai0gvJeBvb4kib0Qu96hSOUO",
+	"/tLPahfQq9pqWkezulnvgt0+t/cvuLOw7WH4mjymY++8u0i2+6w4lO2+/lJWRfezSDUbCzWOsXMcPfVE",
+	"TQYQMsADZHaBcZ3PXrETLMivesFWct37EUCizSAWHEYahS8LVW+ClXTg0OOd30TpD5NuvSPPxSDSltw8",
+	"8A9OkDVx2aKg/DrYjjFgUMuyjEL2khkU3UNkKOsMg4DEsZsSAHRZAAnLrOWXXkPUxJzdql8x5JFG2zC7",
+	"Ed9qqiEw/8wlJ8/Pfjm+NP99/8vZq9Pzi+A58XQGJeIk8JiopRChDZOBKKDAiMwRvnQppwuKX6k2xdjd",
+	"CiFmnHurao7CRfwe6cJyYZS1dvPcV6pyLWk/x4T55v3JxYe/17JbVO5Ltudl99rS8wSW6kEKgraa8v40",
+	"5bqvtcz8BjvUyp9H0suz/Bd2xpc20LRNytyN1hMlgSd976Smc57Kzmf7z6XdK++wRDYn60nP+vpykQY6",
+	"ggqoNBJQp0RGACZsdcpnGMj1b4vQ51EfWJvsbV19EQQNSbtGmpEcKu9HySmYlYLN9pFPsy8lEz5P9Ii4",
+	"1pSNjkh1ufcO/jVdXXUkMMYmJTLmgv04EGn5Zmxs1fZjV9uPSGX/KaVFkd+LRBabioq5wFiBReflbLJt",
+	"4iMAu10PGL9jDiiZdCLGeR8ps/79neuh/B7sVSujSNo/m2aAaSoSc+f/+V+89u9G7cU/6b+1f/71/60U",
+	"ggKPedobFpCJYoca1vpGN0Ji5TBW7VwLMSa3FWDI6+ws1UCuAl8b+Uiqm7A6MJvbJt6QAkPBFedC3+qo",
+	"zj4BCFpEhJtlXi741lDwFRF++wYub5Ewn4zDe/Je83KSfVLJtR7z3h3cxI8wpocptd3qm29W31DtYop1",
+	"8nIgnqwC2jqNd3MasW3xHpxGAL28HUl6v7GbgVU6ROhieC4z4lRIlioC1ZIIcDacpKGaYlFPVwwmshBQ",
+	"2ujvSCKB2jeFKX0OhFd9wB8DxfDNJDtzGNQUVcci23B2Bxhq28W8ItMKXW6NoVxBHhJceL1EUB/AImnW",
+	"keCLpljpnSJhCEQbclivUHA0CNg4iWSqrdFwAeoFkeZGXF+LsE2pVHqEZsF/oQ76J9oOAFTHIhjlDLHv",
+	"AKAjfWnG8/H8Z13Nqge8+5pn4YLYbmGLX92RNFksHsUwB0XrbaacIAMs7Lal/Ohj7buI+yV+pX3mxqdA",
+	"yEEkwRL8LTaSxB4Eo0c1vM/dVrWSvfMFa/fYkWUC5h9wyJuT24/5oNKu1Gr4aWbcUibj57OLy9N35nlq",
+	"kvQEhG+gozorE8kIEtpHjaMGJIxhLW+xL9zQK7RHbhr1Zr1RJTY8ttdv9Fr8RbN7iOX8GfhnlQ1Us946",
+	"qDdXFwl4eN0LKdHddgW3qNT3AcAGXlzqLauTGXeASwDrDjq9SgQaQOzI0JWdZggJ+ewlO/9QO5NRGgES",
+	"9M9qoCYpa9Ybz4FJwSEbzNWd2zZPV95q5AZekeEy467HWGuUkhDhkgVRiIi2V8NIppTc5Kl7Rr7t06ja",
+	"l+ipTSNi8zd2AhRGA4gn1FbL3LgQzSSFFtCx0ulVDBO7ymVVqyQ5LUwE4vxjEpYagZTtZMWnFjY0RgP5",
+	"fpJWbnGwjzO+gkyteCumh4BLJ2QIC0+oR5YVIOeFi9mPw+6bXvQ++vHi47/Pmu+iH1/UxezHf4efzqL3",
+	"0dn07WU8/Merwezd7McX9V4rlt3R60b49x/jEnae3PuolPjrR80XrUUXvJBpiNbTFbAjKQe6rLHop8zs",
+	"sWnxbiihHFoOxFA0qcwZLJlQa/9ghfl8AlUOIRGRaCQoha0F/syUJ6Fu+4V73gZyzpz9zoKW+TMsg3Uo",
+	"mVXZZi6dJHSB3jrLE7BTjH/IJpKK1/Pj5P1G1P+XjsPrf5UMDXGnNxvH2UCqhf3OpSx5JC3Esm3b2t9b",
+	"4bkXY94TNS3METYyK+ZyMIHO6b6jggYOWYyNib5IoCpWCkcdAvUGmgWhqB1fstBI32Cx/cTtJg8aUSqW",
+	"it9T0Adczmw/STVPP+qgXqBlMC8QytZnEl3FqsdjYOQpey93Idsy490ZpqM5kq3OpNHY7f0/oeqZWzJz",
+	"AXwk8AsoI8UPLjCNhp/veF9UVm/cWFqs5d4bnFqwYHZR4+cv/97seYtQ6s6nB9Xxs7Kd08tBN87pNLrr",
+	"V0ffMFPxETRWce/nfrN/h+esZAGZ36zcdWxeqtnt+S27LviF+S4CQVCjNi0XHyzvNwab2flkHs6TOVRm",
+	"N4zqZarbnNHXKhndL/YQCKV8J4ZdHqv6rEHgF5nndfFGyn6NUusLXIk1emsLD9NlvkXQQWxZazX4+mer",
+	"uXuH3+z/6c9wlXVndI7uhGWD+3wpYgDaxs5PUX12/vqEHRzuvWD/+e/deosAZlQ4QyhYM5YqVTX+ePH+",
+	"HTXb8d4wO/7Gju5IIpdFMBbguFXJCMIpt57qwNHlmsHQkYCiyI4MRpM4jcY8SXfgVyFPuWsSDYxEeWU+",
+	"MTPpWkgWZz0ij3+NBZDDAcSu72yoJmDP/vPfe/Xd58TS6vW2An2Nuw6nbEM11qGABlvGbFKBiRpCCdCp",
+	"xM5kHxIyB6bDjnF5EJyn7MnmARDpIvvGm0aA/QCRxvQULGAk2Wuu0+MPZ3/RLJ2kKol4XDc3IQZdV0Aa",
+	"I/4BQFk7FGBbqxmrgbmVqyy9OHvz7urs3dXHdyfv370+O397+uo71e8Hz6vUz5MYqeFjT+C48+1/ZiPY",
+	"PiIYcuAktPh9HHPJkbfXJgexlxrydn47lW0GjyN5DVM7lovYFZzA81gfCD4RaQLzfYFKx0HbK9MonoMZ",
+	"7ajPs7bkwmW0O3XhgXM9ec+yXuG/fTw7P726OD15/+7V1evjk8v358FzmjS1RKG1KoWlwdPm0YOEE0ke",
+	"tLVWlw9byETF8Uj4jdVt37/SBIDBJmOmpLO9waCjnFZ9/uDkMLegF4yOUDM7RFBVjV/B2whywI88Cxhk",
+	"lqDtp2b4Q5umS+gwzAUTCo/i/EgT0U+EHqKOh0EeuFOe/y4Pem/7fqKEkADMqOgHGT1YhtIIC6hFG0vB",
+	"c0Q97MLDeVUxejFYzmaBClhfTM0DCOiRPeMsVjp19edV4HdOeVc/z9C2rBHmnnOMLGfQVU4HGGVpP0WM",
+	"TbYQX1pYr2KwPw+sKxQ3UU/Yd26E9NFB6wg0xl7u1ecuREEQ7NCHuf1T8iox5+NtVDjOg0SIsM4+WmY0",
+	"3LDQ3wcUk4wF+c05xsXH+H2gYzW9CtVUBhaVci50wlKlmOqnQnptBhIAVzUCwdh3FCs5EAnrinQqssNp",
+	"8zovbcuAwPMMyg/JpUIhIxEGMB6KN9EWLHwbS/DS4Mjtu/1sP89RvxmbcAksHZ0/i2JH72kRNCywhLMl",
+	"L8tKUe4kEAahsm04VSQStYcUO+Iz2K5mhfrQxcDcZzkUI1JtOjKboqtSbMqcx8fzXqMXQLI5kvzaUrzK",
+	"WxFa0L3n1CO9AH/v+kEznCMqNdWZ5LIpJ5wgfh1gyYuTG7xr1soLheIY2bNAT7qgz81288Brn1fN9jf3",
+	"l8qtOcGP5KRS1Ws9CUai/dcAK1rQ/DnO8Iygi9NLVjkw6zSZIfaOgl1fRWgT1Gmc+hDhIc19x65IfYbt",
+	"jpzkD6ZroEEGQhxdcC7SZFaDwRCTxVBNmcXbM0+ts3f5thjK6nVk1vvjIyfEajAQobFVkJYQm0o57j+/",
+	"SRJomizGPmc6Tbg5xn/R1OCrOzJUkNWLVe/aMz/UJIUltAGmAJY1MBsettlf7OsFO8UsPeADjwRm3wML",
+	"CIzv1F3N45hekEMipqiIMTH8hswR6hUuPXIXM3e/kGmA6F9K21ooWnAaayTnsI7jSKeWA+vYI8c1w8cq",
+	"58y+JiB/EaD5VEWjkSL6UA6TgadEuFZBIjBxZzXFYePwORtHPTqgfBJGQvZ84AJHQuwFeR3WWM7iymcP",
+	"kCXMwSIef3x1dvru5PQiqLP3ln/LHmaKWphzaAeAPco6W8qX3sNAMsI6Au5BJPsqsOAxLn+Lu8Ysoz2e",
+	"WdmbXQbH7JBL16ikzixCBsDjkDlhW32lSs0rszOt5uznlCdGjuPpzrYivg/zomAvQ6Wh3XsAfwa5NBZH",
+	"3YQnxJsG0A9Yk4jGjO7IwAN5dFuBYqhU08yeXdpwrUPUsY13iMnKySAiWReEqqeD+nNYKl+8ErA31ANi",
+	"aaDtsKN9G+TQgNvse66jXsAwagGUJXg4IPqE6S8A74Tvq+4r0DBIxuqsqI70pO1L52d4H8J74e4THFqQ",
+	"fxuk/UGRtOq79SagosPL6EjX2mini1WMIGmjtG2WFB9qVQdgjKNsj5Y0y11SSOseY2kZ3I8fT/sZvEE/",
+	"eJapUyhPdU3yHlzQtVS96xr8vweNPS8eK4icSWH0f6mhDBXGTWgF8iM5pw/LhpKz7CvVub/bleN/JL/+",
+	"uD+96V3+Fv/jhz25n5y9+uXY/O/7Vrdxvdvd/aXRG72e/OPNi/RXGTf+8fd36h8Y4qtWaNPO4ZzP7eVN",
+	"kc7nmhDXQdiu5tdi0c7x3oNZdFsftkb4ErZcFrysVgoiM3M1JA+9Ve449PsvivUpZPPx5NcYTz7TZ/J8",
+	"v3dydnA2et34qTXeDU/WSCjnwdob97i5l645Bsnp/XUFT7D6co1FL04eodFhHG0SsM5A8q2BLZz7g8C5",
+	"r0TlhQ8bJipN4zUC538MCjzqJGJ0JZ1go+WXyOJcGCyn77JY+U5kNpMei156O+g7WDOTJAGjBdjOgRYL",
+	"9zKYuocHBy0CcCfFoC3sOFhkENoianW0wLWIbxy0ubPQE9GPRQ9DsWqSoh0aRjqHqKtt3Q4Zu/N+Kxg8",
+	"xmMA66xKtnKZncWWmllkaXo3jpW6ZpNxht/rTm3VISfmfFRaiSmi8+oJ4FlaN52dqNHYWIwBn4QBDXXe",
+	"WQDiPppj2/N/qIoHAXqdRW0M3pkDWc8G5hvZlPisZnBGCBjqkLjQ0PvcqfBeGt2ITqXNkOoxID8cIeeN",
+	"l1ZnUE/bkUEmNAPrmIJLB96G3TBtijXMRRcxZpSPUdZZwHs2HMon6fAqjUYCfGhwoSHKZ0tLXYAX+foj",
+	"+dKXrmoqPYePKJz96MFIIP5qKICon/L7I2L82TtsPKetkPcuKU1kkTuTxPISuC1thqRGtiJD5yAu0Imb",
+	"N6frHWl3BexPeuA8SEfWDYwONbxb5Hi0ZjP6rkW2dHb8H8CexkMxZzHK3FnxDcYHsx2y/WjT3TlrZQ0L",
+	"8Mwt17rcNGuYU7R25rzNW9vO0y1bQ94zYr5ZqbobYBcRHyVGN4ynoVEMfBJSTVh7Z2eukth8Syes0m4e",
+	"Huy+aBweHDSqpSQIYJvZS49a5tKIp/nfRmYblD7wX2lUaVf2+43+QfeFqO3xRq+2x3df1F6Eh6L2Imzy",
+	"Q77bP+zut5Yba3qBVLtZO+zt79eO+F6z1gh3+61mf48fdQ/NxZPu6jB1RWZgziDnEjPQkSx8cVYQF70w",
+	"vByl6h13Yil23byydjpja1k+QaKgzxWcPVguxmScw7UyFos11ybjO5uMaCIsMxcRczxvGTYaL55jUpA6",
+	"TKF0Z8ECaBNwgCsntz0waGfBNR05V8sNsb15WwZuHkMrj7NqslRErBVrNRqOCjZjnu2gGmZEvDDlM9L4",
+	"+GNXeJ7ZcAuGJxUhO1vKWKddijfmcyp+7A9JJsgoNQ+gAvV5giHPsKOAeD7KnlkErg6czEIbZa9SuD5f",
+	"jpDZrfg7nfKZTfZCZK/5vJjHwczyAcyHwhjYKUzU7g/CPsvtoCKTYoPgwKLxkI88rCGzzcHo8buZDmWF",
+	"TIQ2im+JyxmY4hBTQHt2ytfoq9mK3XvxzLPiS7cj15W0NuOytPHmoxbJmeyr8q6bE+N7/ee/9+u7z9uM",
+	"WGWyLCxak7b0zHb2TessoAbtgPEw1B0ZuFr0K1epVWWB/S/2/4dXPCUfzVx0NRIph1q1lyyAxm+8W/aH",
+	"uRIx120NWUA0EVlhXYCDdl5PMS+rT18wAge3OwMXuLhD0K5bSYfgLb1a9OPXaiLDbcfaah1rhAAwZ5B8",
+	"GqrMTV+73vPWMu3ujBm1aVVt6dGoN10dG9ZtOslKvr3NpOVTbR35DCtH9xvMaMfWc0uNAiGlrkqHhZS0",
+	"Suc34P2VgsMwFzHJi6fjqck1VJgduafAvjz5U7TFWtjkYG9a0w3Juls76nnsYavTRp9DCreqS1czSHAo",
+	"h0GeenBNAg/euYglW7PAfpkqY0VnFUTmfi4CSM7DKIIaHgmB+rHgEMnOKoL7BA1kNG9HEj6METOEtcdG",
+	"gksAj7BItr8ZK91Ocwo1Io4HoysGkcSSLAsKYNvGqDJJadGR+Ctbpm08jDK884/6D8E6r36uAJ7v6Wic",
+	"zn5BmYRRq/yr/pCIfvT7fCU5ow6sfPl51Xa5xSJNwU/S4iUBGfQRQNitY77LraTH7belnX8+ptT/7HR+",
+	"bzSKoaSqxdsXPcTF/MYzswzPsTImzsgMlRSaPYOI0fPc4AnMp2j89ua5adiAllKx4HKllrzVYedXQDty",
+	"g7IjL+Pwo2+coeh+0J/E8RVN8VhKdkpDqVbWYqFwUEUUVaxUK15c0ZWFGWmVGbvl85oPDG4EG29O4e2Q",
+	"8dlm3iLGP4imw5qRpXjx9h14au44HEUy0ilK1mJtN3dNqWF7LGdGb2EZF4G4I7IQ/km5nkgD39tL+g7j",
+	"Wr1Yadc0gUWU2A7iEkcdGXhlMeiJZUIW8ej6EZW500zbdPeJjH6biKoZB0/CmJryPNFLKbooTIdoJCMV",
+	"h1Qs+B/0qLn2oYjaczi6rQwrbLPCVGrbgSgZ+drIaGhTm0SWCOC6UPtq1yySg4yKDslTHXcql/4ArpFw",
+	"/IyINzFKQ83VZnAdWdo8RCFDi3Jv3lmazNhBA4wN6sEGnkZjHRG8C7R394TW/UkMERwF1CdLioo7cqWq",
+	"4mwgERggZx9u9rL2yYQ+OmA7B3svGWc7e0duxKmQHYlj5hpbBOrsBHaQ9pq37LZx6EBYghyW1+991JtB",
+	"BZarinKdkOPzyxH5LcrsdcTzQ2LSb9XonV7JMjx5S4h8ty7hO3QH36eqvTMjo68krlAf+JRi53M6BK+o",
+	"s2N9jWLRKSmVWC5obyE3o2rczci/MmNhGeNX0WTug/GreBWyzAjpTqc/jB7LS8C5XfXp06fasfcqb9td",
+	"nz59yl1Om2wzMk57kBb5OC+HRn07La+hqUouIY+zd3gQVsS1KTvnJnZfnG8LC1JlY5EM+ZgUN+bePPsG",
+	"YoNY2E4pwbmm3Cl3APo2OgEs6bsNFvKZrn+jYSaqlLzzxkuVuhpxObM1TXqOxDARWA+XKsXMdTlLFnuf",
+	"sLWC7Jc6+8Sj1BaVudCL8b5H483lUMvbf5dKsbdmSOfZ0Ms34uJE72Uv2mVJkwgTwc7wX1iaOfrvOTHk",
+	"WYlFlOPY20n24sLypsksF2ZoHmEBdhn8ttF1oNcjme62jObnv0ejyajS3oXSbaNJ4M+mW1IjTAaotb+W",
+	"z/elWu72FULJOiat7LD7np91Bot9PvttFuLcGYllnCNI5aAXGLqhgIDHsV83oVk0Gplzn4p4Ztwro8kc",
+	"4OxEhlAeepYW+ICLLXCc2qoGDjIBelb9tjdbf4AXeh1cQOOYUP+e8SSodTJD6cMLsCZ1zsdpNLNKBmDh",
+	"DCKpJ/1+1INCNEgyelZSpGSAJRTBiP9+xQfiu4NGwxVo9oZGdcuB8Eo52xbqAfrSKUzqtUgZbe9Y1anj",
+	"zRjQ2ie775fy1dveevilzkctzcKR8M/3j6LXO29w9bgEhHnAa1DUp2/Nr1K+l7diZaYXD6Xi8RC9rFDG",
+	"/zPX6bG/lN9STMnziAp5W0azDQRLtbxwYIEq2y8n9Rr0qlSGBId5Wgg6XbTFGlsX92u6uOijYJEwumfb",
+	"KoVVj2NRfPfTUDE+Ymd3OoP3wRzykgVyEscB68WCJwBKZS7Oh2irXg8AqkH426/89Wg9yBQgDE5mLPFy",
+	"Zg8643cM1M0fPNVnl4marbfXH5LO46uIH7sKX0f8tNq7DyZ+nHH66Jg4tmUeSyTjMjaN0YxZSpfNHKCd",
+	"nhme+XgVyngi+iD8hSRkY56kkW2B8gF1aE9WF5qlVB+g/KolJSNRqOvsA4A8ICyL7khjuQdxpNO3s9Mb",
+	"8/ygrH7ixE7msdLFr9e2b0kMhmq8IttRAUWQowZaxX7aLLFOr+f23LrdlNvc+h9reEFifTRz6+8JF3e0",
+	"CoWL+7ZYuOx8dpt8Kc2rBzJv/G+pLPrZnFhp52MvQnoJgwzOHShRiOmkQGAYyRQmfEpjX9lxp0mZJ9hb",
+	"yMdCenXnuLJU6VUfSkfz8eQcOpaxcRE5D/HezDvInrJ50movCxa/Uyl7TeMpDxJno76vREX5dImY3mKN",
+	"P0Hb4xPtdqj8sGdmXfmwAl+l6x33UJHuTh+RZ7P02SNWiKdPJnClV324W0Au8c+c0CNP5XNlPCkwp95C",
+	"NBNrZywqIoQWMZxZt51ncJcaejV4fvQOxTkDa1TxFG/Ty3zbjqQd+hdtb/mSecFOgHzlM+3iTACS6Ipq",
+	"VBz6gVWpUoQatkQX6FdYVFp6VEcWIOBWPbw2QPwCpDxovo9Sn/elKAp9e9x5Hh7grL8A/2sGlc3MCxlX",
+	"vaomf5KR1Kng4cuFIVnwrnpHHmf1SgMLaItlVARSSJH5DAARw9eArktJ/KGaJFRmZOEcXPkUFRmVjaCM",
+	"EBRfzCmxPd5riY9KBksLeVaWrDA69F9WCyu0ivWv7UGKNAFcQNEEnoSsDG0ioSqOs9iY9sQxZ2n//PyB",
+	"h442t4O2/rPTYXe2GwD+88rD4coZD7Zd3keThl8sqYcwWjct+G2+RMJ9unGJRKuVWR0f5ThRPaEhNsVO",
+	"ZRoBHEO5ATI3/fuyQhbWqzq/q/0u1frKEEzroy99E6GQfCXrphEREII7vuYt77wnbU5yw+x5Rz7mUH+m",
+	"3AklSv7MVw8DBjdBjVpmMGZr57DINhGA6q+zQhYCHLpPddSRxfpomUIs6E6HwwbS/hd/Ebfy/Y751k2c",
+	"NvM2r1J1RYbQcu9toaUHag1yGXYL8LC5M7du5VnBZB7GqSuYvkW1cMtwt/Kxb12iGmnGEMGXvBOaMOTF",
+	"F6TrueipG5HMiqWr+3ZOut6sHG3OPBk1lQx/SG4FT42EgF67NjoZuurAvezfPpQduUhVovFVHTnioWCW",
+	"oLekEZFt2IdoBGquEREm4bUhDvl4LKTfdfgRQVWokGWMDYoe7RVPhJ1oWRTchskfVRQcnMbV5ciyIHc5",
+	"btYCXNVu7bDbELUjfrBXa4X7TdHgh70X/aa5dmxZ+33y34z4H3aZkWgYhbxaBwoLPdoBrFGlN0ninaP6",
+	"fr1hv1lHoN5r5xvsm9vD83gUt8H5rxOcFzdzoXk67YVSmL7Ly2Dix1hJCOeCOnqusKFquWacNLbNZlNb",
+	"XYxKABQKCq9Y9BEa3te6PO3IkbGCWw2fvYO4jSLtteqCKdtsNIhZAm8M5DaJmr5kiRgprNpDbKeUTcY5",
+	"kM4Sofma1uQr9+P6R5/Xmr19UTsMG93aC77br+13j0Srf9A7DBueIEpVOq5UK8YpuDJqoeiBLftAEhUf",
+	"hkra9gF8Q0Cgo6/M26m0m1BtrEUK91pLhOA6mr1azj7u76htrdT9SIX8qnrSwW7sQvFgvyyUDzuf8R+3",
+	"Ze3O4cjdSklmzuNcLa9HngA+rR86LhAdtk62I10l9e0l0JY8pmq7VvODjPoLJC9KirkAtQdIcccIdYGb",
+	"bBYN1/82jvFP1CyLiHwoyuaI2+34hQzz8AqY2igCKBAyvIJ7XdlEag6qgFpknWRaAbqgJGGaSXGcdLjN",
+	"llpqk0lvSMvzBLOj+ek9wYQoCr55kbK27F0hJYp3/otmQRQG2IoUeFZLcXr0NvuhID3qBP69pkdLi3Lf",
+	"RCvpDZR4EgOOT0H0m6k40X/nbB29s/dxyMZoz61npH1rJb5/kO175/Uqk3qW8vXRld9utdyDaLltVfP6",
+	"ipSY4zZTpDknBgF00kisFufILmc8ZeNE3UShSKiyuceR3gKKltXyCEidfRBqHAvgi0ZywYztuCODHfql",
+	"N8DSeuazbA5/bFxiPpjZb9UOebNR6+719mv7rV6DH/YP+vshmBFaT+A9DNN0rNs7Ow4Za6DUwLVpxLwr",
+	"ihs4VpPe9pVU2hW8L1IK/AuIdCrNZqN58GLvaG/vcG/36KB1eLC7u7dhNJRWf1YWEL3MbZttION+AhmR",
+	"v+ft+f9gz2OxBMi+LpMBO5/p37NVapDttXNVyMUiAFP1xc3KXs/3Gs3aftfE+hbrxj3d87V1lzY8M+Uz",
+	"Fsk82EbW2kbOfdv/dpGumXrtuMwWGfEx7flm4vdIp7q8x9oey5ULtt2DADjNiOVtCCJvvdgVerLmWTbB",
+	"eyirAH015bOraBHZh4pjAFPAHZecsLgQueNAWROVoL2wUKLyR5dZ+JO7jzeCWH7L1+QpmrQfJb1Pt/fu",
+	"pM5WiA1BSIhiJk7UZSGiM8/MLC6iv8W8W4wSear04crozQm5FjNdXnwHpEja8fdfCyJ8CSS/iQbc+GMe",
+	"G22dKPJBLox4SKVxCwr7NeL8ADDIgra1HkpHokZuzxPgQSrSKVw7LB5bwu3cVyAAXN8SXUsMPV7yo56P",
+	"9XUk0qnbBSLudT+qFNiPshxDQFEJKnn5ZJkZkWef7At/usjxDvAsfiKm6lPjO0tDD9VUIzXkU4jQ8TD8",
+	"gKu7SXwu23yVduVzpxKFnUq7U7l51/o//+t/dyrVTiXh07OFD82xgM/Gk24c9WrXYoYX0yw7lfbnDhW5",
+	"vOIp//Hi/Tu4Xsx+tPfgaSo00qK/BxcJLlCtd3DBly8LmeBVJf07MbUr8xDgm+T4P3QEsZVFEMfuPefd",
+	"UOMpLi5SPlsOJcbfn7yqnb5+80Pt7Meffq69fff+Q+WfKy/ncRiKcHl0kQZ4L/xxXx6H0bv8F+/UB6sa",
+	"ttG2u5gmx2FIFihufGeV2GUtNkrcoheq6R0H96Vv5zVWY4IbVMlt2vpZ8AHE4E9iduK+ro95ogWAABsJ",
+	"h3czitvIwsCy3k1B7aQswad2jNkZZKKd2uh4nh/VWlLQbUWJ8aqF+sMKeouodpkDOYssc9uT0YI65Unq",
+	"68GN6OozjQTeqRREfErjUcmFiIlcE6joNFiZPwmzYx0bFhU85voK/K+/VCvujVTald+a+pfBL/KnvzW6",
+	"n3r78W+N0a7c//G3o9nbffVi0tSXaSv5++G/T/f4r2WXVqpGD9Pu+2BscapXjQeVdu3QWbGZssayqjEE",
+	"XV2haD0f8rTIDeB7mVGn0UioSVpp7zbM/3CacIAiPY757F0pjtbbV6f7v376297bf/XS95/ezv4RNXbf",
+	"Xr4b/vzptPnuX39L37U+zt61PrZ+/dfZ9O2/Pzayp1sK1RV9PNwIc4euTGvRCX8sYZYH1Tjfuj64MOcc",
+	"+mPuWzHgk0s6oS/5tdCFrXwEbinFFLucTlere3rp36wDLU5GPkVyYqT1Wb/Um7uHluWO3Fjcon/2IWtn",
+	"vLvjgUtwtQx9X4pp/vtuNBiI5I69vXbU67T3lkRr/d5GQkvbNuLesREXqeCHKkkXSerM6fLXGtAsoN8O",
+	"5InH6UphT7BuEP+9Dz1485Fl27jnsNr7EbXqGjeF99Kyrt7ssPGUxYLrlB2Zd29+Q4RYWWdvbuN+3e7e",
+	"xRUx+x7q0hfXu7TXuWCpv1bX9ILg+La6p7/cV4qgdAVdHzXpnsWD8eSbqb2dsVEbtQ2V1ChUUt5CDWaA",
+	"kLDmc8FGtjTWaOGekf2cCjGArK3OTnlvmPfJAHIOuqiBvqsDnJ7O3fMNAXTtECAEwqAcwsRPpPgQlsB2",
+	"Z57Ay9nUubvvsFh+dEuIZeB5f5LQ2Ka94Fe4Aa9ccdXStHBus8Iun2vI6KlJDC2qZjt9jXbwufk8VPo4",
+	"JxiepP/3RqQFsnez6jvXUrKk0uZUhpp6Woq9uipiyIEelr14EhpXYF6gCRleZP0rt/sYx3GcIQeC0Slk",
+	"+Ah8jG99F1kefnihQNnnkw/bN1TMPmy/LYPQL0YFsG8R/XZoH01ET8g0nqHXTvWYC72meG2z0agXVl2W",
+	"b6cNutvNPFuVaoWPErMg46kxsLB6fdTnZl3K29ZXyYWRSWuT8Agjo/M/2W3kKirX6Vgv7YZfrXhzKYz2",
+	"P8sb4jcr4KQXuax+03oCdi9txcB9taO6M7SuDCjUIzufM5yFL7cqFaMx5lSK42gAcI2sGAvyPAiooaEg",
+	"gpJB6Fn0E6GHmBhy5FiiIwH2w4Y7VCG6bKaWVq5TtCMGGKhHoZMeqkgxIccbi/doXZ5scaKb3xPMNVur",
+	"wDuRdzILbq2CcybdXIekvUnwkrCcjDAINNXMeQceD3lpidxS5bhYIuehwjxYhRw0v90WV8HYRiJSCHpI",
+	"lku5Mj4es2eX7y8/VNn56xN20No9arOLH45rzSo7YGE0iFJdZbsNcoP081yxu8YCPAsaBzCzHRkQaNSl",
+	"SseO0yyF0QRapJNxQPkdP/5iBkJJdi928nTS6Jdo6m1mTxYadXOW1m/JFQnXzqTR2O3pmwH7fRRL/V0H",
+	"GnTaOzvT6bQ+3a2rZLDTajQaO/pm0Kmwm0hMv1e/f9epNFiD7e2zvf0O3kPgncwGZ+F3ncrbPbY3PLxp",
+	"DmuH/+5Udvxr4F7wNyAjmX1XaVd+/P7i06+7rz6c/vDhp90Pf/8w/zdcm07GxvZr/TLsvvnl+uyHd3H4",
+	"wy/TszcvRmdvXk/O3rxuhm+GcVeej39tvW50d88Gv/79+2mlWpkkUaVtTGnzWto7cCx2ULG3uZT/Pw7j",
+	"u9sGYYbdOsBmpu/w5/gRjwcqidLh6LuLH46b+BmejO8O8K+xSCIVfrfbWF1NmP1wAXMuUBSfHEvYeIy7",
+	"3+KW8ZTljhd+++cIgD3ZtLsDKVoUzpsFYeAkWLDEVcqoF5WDURoscCIsYEVp86hvdmUoAkbRmtTfwBCv",
+	"Ly627kiH/7J2HfLy1ABVZwE6OmQnzMAnjllaq46ENCVpJKvWci6DNfCzG5i5FeoWsDeMMUGeAfoN4Bk8",
+	"fgXmCZyNqhJQLbWODhtHLWNmLeLPkH2Uq7rdQDesJY1PcJYe0/zjrG2+DR3hmylszhABtrrra9aH4Llc",
+	"KFcguGVIi790lnukmU6jOMa8akHpQoS+KRqh84UL/j3r7GQoetfEK6Z611bshuImsrldLag7BgFpF9SK",
+	"ZUldUvXg+xlISDNX82AG+nXrHHJrhhYFSLz5d6JFWpuMzQoSSniVVBqC5sz1Dq71csx7nb+7uS3gzDI0",
+	"VZBJqXy1536WX2ac0je1zvdWTeJva2jycraGSvyTk0fk/9bt09eRjLTtQoetURJB2MBI/Ux4t1/+WCJ2",
+	"29HekQuk33QlQQ222V7jRZ3BCCI5YDM1SfwI8kqmXUfmbDtOfQ+WMTxYBiCwOts5ksYU0Z1XWThJzOjR",
+	"Yka+c3/esETAsRal5XxpOF4gIn3SHOcrFYRfTHpD5GTdhBb9sUZ74fAWSw0iUs8wIPw6smz+Zo8UV5Pl",
+	"r7ktI2w8MlctcCt3evHm3bKnf1X29MfDxrG+ZHjU57sov3sueHifh/vWvE5W7hFE4VwSZ9JdK4mz/KgU",
+	"JHEsGP8fgoV5HwT1BAUA4x6JlIc85QEC70KZXgjhu46cDlUs6uwVSCljGXiQPWBV5SwqnlJI7ZhqbUMk",
+	"c8YbI+eGzY2zudR4FYLW4kYk+eKdjqSkuuYzc2OPAhFhejLGGWQvzCj76BszyDw8Uc6mqTpjzKFLC0kQ",
+	"8h44ES4W6bKgioBPxOHRFR3pcOelSlisNDmhMH80DktJ/J2yuWO8bEGH3Auv//wR3PL7b/n9n4YtvQUC",
+	"uIO5Tn0f96bRC1x7xwK+Eg4nVkES0UiUAPcRoHKC3B3x2TwXuA+WB4cZGGp4bwj9HqAyE+OJY3QxSlgU",
+	"6jr7wI2unarkmnHdkeCQx5FOkS+lFJDTbNOTjBz98dAr+cWlK7In009sq/pQjVcsRc1kqhoLCVbROFH9",
+	"KF7Rzdis6JNez+0sRnZbbh2Px+B4QGFpmtHvaxuN3Doim5aSLUrqnc9OXtyKlYpXziGlzsnodt6hcALb",
+	"8zkyolFCU4s049r4GjYgieTb9AvQBtTDD76I2Q2LMc2utZVCgh/EvDoivbh7QGIIblNlqVJtL6O+19gt",
+	"0gVTosL39MHKQVFaZMgY0G3kFo4UC2JTxgeJECFC7GK6zj7lKdT/5gubnQWDRKOLS4BX0RGrP1ET9BMd",
+	"AsjU4tHYivZNRHu1XEybKTrRXoYHutwsLJhDZlw+tILCmpEacNNBRdufMHxYWMT3GmBDSXVOhwqECfCK",
+	"2wZLv5Is4/T2S+rq7NRmVJ2qnm/ILKji68gsQAgRCs5CPqO8MeQ0EyKIS13Vj66zjxDWA6BV3xTA6hJM",
+	"q6LRkGtEVhaEHYbSkRz+rlnQ1QgMkZ6g8cE+qbNje5cFhJIME5WlURmfuRbl7JCtdRvlLali5vrs+a7P",
+	"eow053AOSsJG8CzYB10xmMgnHC36Kk3x25b3ZbG1p2emwFkrocR90PDZZmy92dCKyHotPwNGxrBTQq/O",
+	"4duRRY3VPofvpbKMvOlQjKAqpVhNma+hnI0FvsRdGonbcvZuOXu3EbNbI2YPKK+2cTMQ0Q/INbZMfpdC",
+	"W+w3lonNLavYllVsK2ofRNR6J3srZh9QzH41Orf1udAyG3kDMjT2mroii2BMMNQxiXHTBXmWtKAjjQyf",
+	"fWMJlKyYfEvntqVz2yxjsqV421K8faWg0CLLG1bCbjX//WavbuG4y3s1j4jnLrNt7g6Yme219t3wzOZr",
+	"ttHKoSCdMQJiNWCRMWQGPJIvGQXAcmmbVLFxIm6griH9xmwNIUOzQf4UKKF/OnesUCyfynAhjflHdaSl",
+	"PhhZQQD+TjilS6I53wBaaTdRU2x2WAup1Fb+b6FKnyZU6TY0lI/CP4gs2gaGPONpI5RYX1BjgYxr95oa",
+	"NxRAsGyrm1nFvltLjiVrjAThN23/bOFot3C0awdXngJE7W32YrEs2Aro+/bf7TLn3fenitObKamJjFXv",
+	"elu1Oq+GzbSmPAJ8HURS1dTqioBKNo6KMQwCf9QqQwPDtvA5QsgsbpH1r1/Sk9AGY9AF35FSpNgHmAii",
+	"STN6v8Ag0Cn/1tIouKfuhMnjamDNijxJX2JbtAiKLc3t+vusVJyK7lCp69WKXuzFK5chlgU9PtmnPqr+",
+	"21UKC3Nr9z4JkftyEQeCR3EkB1c6kj1hAT0BDiH3Sd4oDRu9vdohbzZr3d1+q3bA98NG74U46jb3qCwR",
+	"tgJtjisab6XqPiEAL7M7VBxe4Uu6AnAO+8RJEnsFO3qoxpb2egfe2I4mvuuNQiX0/m9v8LU77tsXbo9U",
+	"8GiRGq19S+Bjmp1XK3DcES4UNe7bL6XdLsZ0lGrKlPT7TDRg1wjeGzJMRVjuF6PRJYNNbqs9Pp7/XEUw",
+	"6+DD+4vLgAovuiqEwgLOArfPZrHiYdCGn5l7dCTXLDBGTlB1rSMMPotGQqd8NA7QYjCfIQaPuQzHZD7z",
+	"kAYIxzSiuhObhTGGQDSQImTdWUf+10XKZciTkNm1+ecze8ym02ld09dux/fU6HmbAWYKduIQZC4L6JJa",
+	"FAbV7K9s4NhW474wg+DpJBGBtVniqJvwZObwFLTrJsp4JsCQsdvKInUTLqKZr6SmXnYs9dQYeubWrd9/",
+	"70jigGjuW8aJXDlOX8Uxor6yRIRRInqpB49keSisJYj37k5SbCQCv5vsN8smTtfACzdidZKI3APTBIo0",
+	"zWDJJnUDq2LvEn465pBvA0suVJNuLNhkbLbaPhuqSaKriMfYkSGf6Tq7gLIh3A/GPORJEt0INlKJQDBw",
+	"5CvNgC34SMy9OgDAhC3k38EMk8oLEPUCocWHYsaGfDwWUoT1jjy2Z5I2fSjiyOwVQakuHscMCY1h2PuE",
+	"IqkSuj4RPWF+QMun2V6zUQWQR1JVuMrmjBnjm7NxEt3wVDBnamN8Hm9pJmk2c9XHk5rIGFwbYyqABaAS",
+	"Myw8KuxZcHF6cfz29OrD+dkvx5enV59Ov//h/fufLgIkKElER5LZ3WpkeoBdGP1oLH+aPgkMXEY+5TM6",
+	"z2CWYw9agN+CiAvALC+ESAd1SYdzI9CnYhtgPf28sh5eU+WewEMfBBz9T2EfOUKU6VCL3tVJ6/Uv+vu/",
+	"nQ0T3TsZxn87e/vL/9fd1xe/6rHqHqpXh73ff9nrp7++ujn9rvJwb/VTlA4vcGRLmHbpyFRtn6Umcb/l",
+	"5n8C9puFO/Nk3QJQFGz4THbewZrzXcadz/SvdcCf3R40289TWmSARAmL1aDOju13M4cB2BXGMABsAQga",
+	"RZqN1Mj8OeIz6jlGFVperOpL91UCLVbJPE3wY7saT2f7lwAZb7DhV8AuzolVZU1VlKwFO3Eg0tJt2Nhq",
+	"3LtHJNbUmWWakl7n9qA/njgFIhpvdMrXC0PSL89eVe4LDRhUngWqzfs25BOjvygV+ZyRZr9NxIT8uyh9",
+	"idRyGCWOdAdReKbGv8XUE0HnVq1fhp967FWHjDzbh/KwEDbwgTwsWJ1I3qioJ/TawuAjDO3rQeneOqGt",
+	"xL5VYj9pcF1fhG+9oXvxhgg29yG8oZ3Ms1kpseY5QqmV4l4BG0VDoWnxkCJ5+EEqEB5Kunbyd0URVJ3x",
+	"IVLYz2iIazFOIbZKOTsbXS1M2b3KZvTgSbuF+pP3Mp75iwSowBEGhEW+agKDnrYu4reJSGZeqYi5vrKq",
+	"2KEpzy5S1A33mEvkaSpG4yVqoWnUAl2lK+1mtRJO8I1cmVvs7dLevlooq96tHXYbonbED/ZqrXC/KRr8",
+	"sPei36wYjTGJHX0gwZgsSnpI69GjPbpBtDaWowbDQoGzbRYO7mZr5VqNvc1yhvZt3J40zDbK1oh/hMlG",
+	"75xjjc9XMetXke07n+0Z/HKrmFfSzWzmpYUgWenKoKwlQ2LaGeM2BmYzTne1wAfCyvHZxsEHOxm49E8p",
+	"zsz2gsQyLAdPQYQRQ+yq1XtLu2yy/pwiU3754pS20JQulFdHaQ35kj6ZqqswXHmei6QaLl9dvgBUhDg/",
+	"1C9r64xXUAmuyxwIu5W36uIbVhdLjXmKAIWZcPsDdcXthu0rK0GgYmR97WLWUMiwoPD4QUdZVrtzIWzR",
+	"L7oeVI/j/PABj3zWqK7o8ZHAimfWFX2VLC2MqLMzn7BdimnbVk8nEcW7XBnGWokinfKZdhSDZUixMizX",
+	"kWtixeb1IgrVTAs25rRg4w9UgmUidw21OBYyjOTAU4p3sudvE8q29ggim1sJ/YjSb0ZMeEIZ5cK9hlls",
+	"NcbnzeL3hULuLb8WmnGonMDneFVwWAEHfQA2FmEXEYGegmshxlcqDq/6KglswRkWNroFgYaBKeJhQ4We",
+	"rrIuFPt1ZPZYCAThx0zFofEk8s0TLqjT49LCYasbkbyEhii4BUWVPBZBlMP4BbIw2xaLT0YyN3AU5nl0",
+	"C/8iLLskpPBY8OtiWQqPorWm8pQNov7+ilbaRwd7jca6EWQcxDkObARK7huK+D+SIH8x7PnjLY1aLIvK",
+	"zt42hfAnTyEs+BkgOuZqpR8mh5AK/UCq7Vz0qBmPDHhrfl+ZZwpbm6yJR3bOvvcseyzHp0ZjLNGvM/DF",
+	"QFlN0p4aCcvhF0c6pbbHjvRitAWqwwyjtEjmcdjg+RXdmuBbE/wrmuBemjBVm4mrW0eEI4CJl/VG284M",
+	"oGE2/6a+WXOoEw7Qh2gO7IAQozHO3+lnaA2uWki0KvQKqwl1+sZKXbPJ2HXoPjt/fcIODvdeVJn512Gj",
+	"Yf91cNB6Xs9yhJfQil2QhLwgrFlqoiGgkOzG7D//vVdv2pvuHlTZ+7GQZ6/YiZJS9FJ2YgzuZr3hP+0C",
+	"qW8KHncuBpFORVIl3DceVq1xbz5AE43N1CTxgWS9Wx8T2nbBvU+QfxsUQG3Eo9gRd6vEyHGlBXk+DgGT",
+	"Zj3CnpKeCoX3qHNiM7hl1fLIuVnrCH52LWaMF3BgsGefRNfsMukv3Af8RdHsfjVrMoeYj2+ptXv0PGMp",
+	"RDIM2IXkqxhvRgGAnj87y1Gx+KTjOLYLT/1Bc43jPj85pGYydndLWI6gYf7P2CDhwI5p3EsixLXOXgRv",
+	"m6jXjdrF6fSo1gx+YkfkrTnc0ZG+Y6QsZTHvXeu5FnUaciT1pN+PepCBgF8FRNdE9TVxLMxWNEuE72wU",
+	"aQ2BNxgwtcJNYoH8fwK69sxhj3qOIZhehTLrncdD9jJYdjfPo3IUNsZnpgAt2ViocSw8nGhr2sBAlr00",
+	"GqP/2uxH9OKywZ3gF0WVC1Ddx9JhoiaDIZsO1WhuTFVCbtHsDaDXV9lPYtaLFb825+NNlP4w6W4yzJdu",
+	"v+eRzRfW3FyT+Pv+g2U1KDrWKODt6YEAhKsR1H672pKx5wL8NPi8PvMX2YvVL6gCY1pCO50MM5GYoaxl",
+	"4tYi7S1j2LuNuRoesChvHal08b1R/YKO6rsj6v0cm0lLfkwaM0q1iPtVqjDHharCRjInz4hDWAULxQHQ",
+	"5/e2/vjKCwb4VqQ85CmHG4wn3Tjq4VjMg+1JwyW07ayIXgpC+WivuUdKc7956Iv4V5EuVSsnQ9G7xifE",
+	"ioesy2Mue7ZsUiW9obCT9e74g+BxOqx8+eeX/xsAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

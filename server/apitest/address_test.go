@@ -90,7 +90,7 @@ func TestTheProxyMayKeepTheBasePath(t *testing.T) {
 	s := start(t, sqliteURL(t), "SESAME_PUBLIC_URL=https://example.com/auth/v1")
 	token := s.newcomer(t, "ann").AccessToken
 	for _, path := range []string{
-		"/healthz", "/users/me", "/users/" + newID(), "/.well-known/jwks.json", "/openapi.yaml", "/docs/", "/docs/swagger-ui.css", "/docs", "/redoc",
+		"/healthz", "/users/me", "/users/" + newID(), "/.well-known/jwks.json", "/openapi.yaml", "/docs/", "/docs/swagger-ui.css", "/docs", "/redoc", "/admin/", "/admin",
 		"/confirm-email?code=x", "/users/me/", "/nothing", "/", "/users/%6de", "/users/me%2fsessions", "/users/me?access_token=x",
 	} {
 		plain, err := s.try(request{method: "GET", path: path, token: token})

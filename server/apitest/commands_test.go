@@ -149,7 +149,7 @@ func TestEveryFaultySettingIsReported(t *testing.T) {
 		"SESAME_ACCESS_TOKEN_TTL": "ten minutes", "SESAME_REFRESH_IDLE_TTL": "-1s", "SESAME_REFRESH_TTL": "-1h",
 		"SESAME_REFRESH_GRACE": "6m", "SESAME_REGISTRATION": "maybe", "SESAME_REGISTRATION_LIMIT": "many", "SESAME_PASSWORD_MIN_LENGTH": "seven",
 		"SESAME_SIGNING_ALG": "HS256", "SESAME_KEY_ROTATION": "monthly",
-		"SESAME_PASSWORD_HASH": "md5", "SESAME_DOCS": "yes", "SESAME_CHECK_RESPONSES": "yes", "SESAME_LOG_FORMAT": "xml", "SESAME_LOG_LEVEL": "loud",
+		"SESAME_PASSWORD_HASH": "md5", "SESAME_ADMIN": "yes", "SESAME_DOCS": "yes", "SESAME_CHECK_RESPONSES": "yes", "SESAME_LOG_FORMAT": "xml", "SESAME_LOG_LEVEL": "loud",
 		"SESAME_SMTP_URL": "smtp://u:db-secret@mail.example/x", "SESAME_MAIL_FROM": "nobody",
 		"SESAME_VERIFY_URL": "app.example/confirm", "SESAME_RESET_URL": "https://app.example/reset?code=1", "SESAME_NEW_LOGIN_MAILS": "no",
 		"SESAME_AUDIENCES": "orders", "SESAME_SIGN_IN_UNCONFIRMED": "no",

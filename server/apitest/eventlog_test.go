@@ -83,7 +83,7 @@ func TestTheEventLogHasEveryEvent(t *testing.T) {
 			s := start(t, databaseURL(t), "SESAME_EVENT_LOG="+file, proxied, privateProviders)
 			_, root := s.administrator(t, "root")
 			signIn := func() string {
-				return decode[api.Token](s.do(t, withScope(passwordGrant("root", horse), "me:read users:read users:write events:read")).want(200)).AccessToken
+				return decode[api.Token](s.do(t, withScope(passwordGrant("root", horse), "me:read users:read users:write events:read settings:write")).want(200)).AccessToken
 			}
 			elsewhere := map[any]bool{} // the names of those of whom another process records events: the test itself, or a server without the log
 			for i, deed := range deeds {

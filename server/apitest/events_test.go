@@ -358,6 +358,20 @@ var deeds = []struct {
 		}
 		return trace{"", "command line", name, ""}
 	}},
+	{"mail_deleted", "", func(t *testing.T, s *server, _ api.User, root string) trace {
+		s.do(t, here(request{method: "DELETE", path: "/mails/" + s.waitingMail(t), token: root})).want(204)
+		return s.by(t, root)
+	}},
+	{"key_published", "", func(t *testing.T, s *server, _ api.User, root string) trace {
+		for range 2 { // the second finds it published
+			s.do(t, here(request{method: "POST", path: "/keys/rotate", token: root, json: map[string]string{"signs": "access_tokens"}})).want(200)
+		}
+		return s.by(t, root)
+	}},
+	{"key_published", "at the command line", func(t *testing.T, s *server, _ api.User, _ string) trace {
+		s.must(t, "", "keys", "rotate", "--id-tokens")
+		return trace{"", "command line", "", ""}
+	}},
 	{"key_rotated", "at once", func(t *testing.T, s *server, _ api.User, _ string) trace {
 		s.sesame(t, "", "keys", "rotate", "--now")
 		return trace{"", "command line", "", ""}
@@ -366,6 +380,13 @@ var deeds = []struct {
 		s.sesame(t, "", "keys", "rotate", "--now", "--revoke")
 		return trace{"", "command line", "", ""}
 	}},
+}
+
+// by is the trace of what an administrator does to no account.
+func (s *server) by(t *testing.T, token string) trace {
+	t.Helper()
+	access := s.access(t, token)
+	return trace{"", access.Subject, "first-party", access.SessionID}
 }
 
 // agrees makes a client of a third party, to which the person in a browser agrees, once more than the server must record.
@@ -446,7 +467,7 @@ func TestEveryKindOfEventIsRecorded(t *testing.T) {
 				}})).want(201))
 				want := deed.do(t, s, ann, root)
 				if strings.HasSuffix(deed.name, "revoked") {
-					root = decode[api.Token](s.do(t, withScope(passwordGrant("root", horse), "me:read users:read users:write events:read")).want(200)).AccessToken
+					root = decode[api.Token](s.do(t, withScope(passwordGrant("root", horse), "me:read users:read users:write events:read settings:write")).want(200)).AccessToken
 				}
 				var page []api.Event
 				until(t, "it is recorded", func() bool { // password_accepted comes after the answer

@@ -46,7 +46,7 @@ func (s *server) clientToken(t *testing.T, scopes ...string) string {
 	for _, scope := range scopes {
 		args = append(args, "--scope", scope)
 	}
-	return decode[api.Token](s.do(t, s.makeClient(t, "operator", args...).sends(clientGrant(""))).want(200)).AccessToken
+	return decode[api.Token](s.do(t, s.makeClient(t, "operator "+newID(), args...).sends(clientGrant(""))).want(200)).AccessToken
 }
 
 // N8: a deletion sees the grant that was under way when it began, and by which the account became the last

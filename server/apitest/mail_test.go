@@ -430,10 +430,10 @@ func TestAnOverdueClaimChangesNothing(t *testing.T) {
 		if len(second) != 1 || second[0].Attempts != 2 || !second[0].CreatedAt.Equal(first[0].CreatedAt) {
 			t.Fatalf("claimed %v", second)
 		}
-		if err := db.RetryMail(ctx, first[0], now); err != nil || len(claim(now.Add(time.Minute))) != 0 {
+		if err := db.RetryMail(ctx, first[0], now, ""); err != nil || len(claim(now.Add(time.Minute))) != 0 {
 			t.Errorf("the first one let it go: %v", err)
 		}
-		if err := db.RetryMail(ctx, second[0], now); err != nil || len(claim(now.Add(time.Minute))) != 1 {
+		if err := db.RetryMail(ctx, second[0], now, ""); err != nil || len(claim(now.Add(time.Minute))) != 1 {
 			t.Errorf("the second one did not: %v", err)
 		}
 	})

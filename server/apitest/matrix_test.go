@@ -121,7 +121,7 @@ func TestEveryOperationByEveryCaller(t *testing.T) {
 			for _, caller := range callers {
 				t.Run(op.ID+"/"+caller.name, func(t *testing.T) {
 					a := c.addUser(t)
-					r := exampleOf(t, op, c.owned(a))
+					r := exampleOf(t, op, c.owned(c.subject(t, op, a)))
 					r.token = caller.token(t, c, a, op)
 					c.mailCodes(t, c.addUser(t), r)
 					c.setUp(t, a, &r)

@@ -95,7 +95,7 @@ func TestOtherOriginsGetNoPermission(t *testing.T) {
 // H5: every answer says what a browser needs to know, whatever it answers.
 func TestHeadersOfEveryAnswer(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
-		for _, path := range []string{"/healthz", "/users/me", "/nothing", "/docs/", "/redoc", "/openapi.yaml", "/docs/postman.json", "/.well-known/jwks.json"} {
+		for _, path := range []string{"/healthz", "/users/me", "/nothing", "/docs/", "/admin/", "/redoc", "/openapi.yaml", "/docs/postman.json", "/.well-known/jwks.json"} {
 			for _, method := range []string{"GET", "DELETE"} {
 				a := s.do(t, request{method: method, path: path})
 				for name, want := range map[string]string{

@@ -13,7 +13,7 @@ import (
 // Administrators make, read, change and delete providers; nobody reads a secret.
 func TestProvidersOverHTTP(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
-		token := s.clientManager(t, "carol", "users:write")
+		token := s.clientManager(t, "carol", lacking([]string{"clients:read", "clients:write"}, grantable())...)
 		send := func(method, path string, body any) *answer {
 			t.Helper()
 			return s.do(t, request{method: method, path: path, token: token, json: body})

@@ -10,6 +10,7 @@ import (
 
 	"sesame/gen/api"
 	"sesame/server/internal/account"
+	"sesame/server/internal/contract"
 	"sesame/server/internal/identity"
 	"sesame/server/internal/store"
 	"sesame/server/internal/token"
@@ -69,6 +70,18 @@ func (c *seeder) addUser(t *testing.T) seededUser {
 	return a
 }
 
+// subject is the account whose things an operation names: the caller's, or for an administrator that of somebody without granted
+// scopes, since the token of the matrix has few.
+func (c *seeder) subject(t *testing.T, op *contract.Operation, by seededUser) seededUser {
+	t.Helper()
+	if scopes := op.Scopes(); len(scopes) == 0 || strings.HasPrefix(scopes[0], "me:") {
+		return by
+	}
+	a := c.addUser(t)
+	c.s.sql(t, `UPDATE users SET scopes = '' WHERE id = '`+a.userID+`'`)
+	return a
+}
+
 // token returns an access token of the user's first session.
 func (c *seeder) token(t *testing.T, a seededUser, scopes []string, expires time.Time) string {
 	t.Helper()
@@ -106,6 +119,9 @@ func (c *seeder) owned(a seededUser) map[string]string {
 	if err := errors.Join(c.db.CreateProvider(c.s.t.Context(), provider), c.db.CreateIdentity(c.s.t.Context(), identity)); err != nil {
 		c.s.t.Fatal(err)
 	}
+	if err := c.db.SetConsent(c.s.t.Context(), a.userID, client.ID, "openid", c.s.clock.now()); err != nil {
+		c.s.t.Fatal(err)
+	}
 	factor := store.Factor{ID: newID(), UserID: a.userID, Kind: store.TOTP, Name: "Phone", CreatedAt: c.s.clock.now()}
 	if err := c.db.CreateFactor(c.s.t.Context(), factor); err != nil {
 		c.s.t.Fatal(err)
@@ -120,7 +136,7 @@ func (c *seeder) owned(a seededUser) map[string]string {
 	}
 	return map[string]string{
 		"webhook_id": webhook.ID, "event_id": event.ID,
-		"session_id": a.otherSessionID, "user_id": a.userID, "client_id": client.ID, "factor_id": factor.ID, "provider": provider.Name, "identity_id": identity.ID,
+		"session_id": a.otherSessionID, "user_id": a.userID, "client_id": client.ID, "factor_id": factor.ID, "provider": provider.Name, "identity_id": identity.ID, "mail_id": c.s.waitingMail(c.s.t),
 	}
 }
 

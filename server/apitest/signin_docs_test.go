@@ -80,7 +80,7 @@ func TestBuiltInClientsProveNothing(t *testing.T) {
 	s.do(t, newFlow(docs, "redirect_uri", flow.redirect).grant(b.signIn(t, flow, "ann"))).want(400, "invalid_grant") // another verifier
 
 	// D34: every other client has a UUID, and so has every account.
-	for _, id := range []string{token.FirstParty, token.Docs} {
+	for _, id := range []string{token.FirstParty, token.Docs, token.Admin} {
 		if !token.IsBuiltIn(id) || slices.Contains([]int{36, 32}, len(id)) {
 			t.Errorf("%s could be a UUID, or is not built in", id)
 		}

@@ -50,9 +50,9 @@ const breaks = {
   'a field is required': ['required: [username, password]', 'required: [username, password, email]', ['POST /users']],
   'an enum is narrower': [contract.match(/enum: \[authorization_code, [^\n]*\n +x-enum-varnames: [^\n]*/)[0], 'enum: [password]', ['POST /token']],
   'an answer lacks a field': [
-    'required: [id, current, scopes, acr, amr, ip_address, user_agent, created_at, last_used_at, expires_at]\n      properties:\n        id: { type: string, format: uuid, maxLength: 36 }\n',
-    'required: [current, scopes, acr, amr, ip_address, user_agent, created_at, last_used_at, expires_at]\n      properties:\n',
-    ['GET /users/me/sessions'],
+    'required: [id, current, client_id, scopes, acr, amr, ip_address, user_agent, created_at, last_used_at, expires_at]\n      properties:\n        id: { type: string, format: uuid, maxLength: 36 }\n',
+    'required: [current, client_id, scopes, acr, amr, ip_address, user_agent, created_at, last_used_at, expires_at]\n      properties:\n',
+    ['GET /users/me/sessions', 'GET /users/{user_id}/sessions'],
   ],
   'a field is of another type': ['email_verified: { type: boolean }', 'email_verified: { type: string, maxLength: 5 }',
     ['POST /users', 'GET /users', 'GET /users/me', 'PATCH /users/me', 'GET /users/{user_id}', 'PATCH /users/{user_id}']],

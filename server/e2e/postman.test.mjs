@@ -170,6 +170,17 @@ test('the contract converts into a collection that works unchanged', async () =>
     'Finish the set-up of an authenticator app': 422, // the example is no set-up
     'Add a passkey': 422, // the example is no passkey
     'Reset the second factors of an account': 404,
+    'List the sessions of an account': 404, // the example is no account
+    'End all sessions of an account': 404,
+    'End a session of an account': 404,
+    'List the second factors of an account': 404,
+    'List the identities of an account': 404,
+    'Unlink an identity from an account': 404,
+    'End the waits of an account': 404,
+    'List the consents of an account': 404,
+    'Withdraw a consent of an account': 404,
+    'Withdraw a consent': 404, // the account has agreed to nothing
+    'List the consents to a client': 404, // the example is no client
     'Confirm an e-mail address': 422, // the example is no valid code
     'Choose a new password': 422,
     // The example is no client and no ID token, so the person reads a page. (Both forms lead to it.)

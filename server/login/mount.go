@@ -9,10 +9,12 @@ import (
 
 	"sesame"
 	"sesame/docs"
+	"sesame/server/internal/admin"
 	"sesame/server/internal/app"
 	"sesame/server/internal/config"
 	"sesame/server/internal/contract"
 	"sesame/server/internal/httpapi"
+	"sesame/server/internal/keys"
 	"sesame/server/internal/openapi"
 	"sesame/server/internal/store"
 	"sesame/server/internal/web"
@@ -42,7 +44,8 @@ func (a *App) Mount(e *echo.Echo, openAPI []byte) error {
 	before := routesOf(e)
 	_, socket := a.app.Socket()
 	options := httpapi.Options{
-		Contract: a.contract, Identity: services.Identity, Accounts: services.Accounts, OAuth: services.OAuth, Upstream: services.Upstream, Audit: services.Audit, Webhooks: services.Webhooks,
+		Contract: a.contract, Identity: services.Identity, Accounts: services.Accounts, OAuth: services.OAuth, Upstream: services.Upstream, Audit: services.Audit,
+		Mails: services.Mails, Webhooks: services.Webhooks, Keys: []*keys.Keys{a.app.Keys, a.app.IDKeys}, Info: a.info,
 		PublicURL: a.app.PublicURL, CheckResponses: a.app.CheckResponses == "on", CORSOrigins: a.app.CorsOrigins.Items(),
 		ClientIP: httpapi.ClientAddress(a.app.Proxies(), socket, a.log), Log: a.log, Ready: a.app.DB.Ready,
 		Site:   web.Site{Name: a.app.ServiceName(a.contract.Title), Home: a.app.HomeURL, MinLength: a.app.PasswordMinLength.Value, Look: a.look},
@@ -60,6 +63,11 @@ func (a *App) Mount(e *echo.Echo, openAPI []byte) error {
 	}
 	if a.app.Docs == "on" {
 		if err = errors.Join(docs.Register(e, document, a.app.PublicURL), docs.RegisterCollection(e, document, a.app.PublicURL)); err != nil {
+			return err
+		}
+	}
+	if a.app.Admin == "on" {
+		if err = admin.Register(e, admin.Options{PublicURL: a.app.PublicURL, Name: options.Site.Name, Logo: options.Site.Logo(), Colors: options.Site.Colors()}); err != nil {
 			return err
 		}
 	}
@@ -86,6 +94,16 @@ func (a *App) Mount(e *echo.Echo, openAPI []byte) error {
 		e.HTTPErrorHandler = a.AnswerError
 	}
 	return nil
+}
+
+// info describes the server for administrators.
+func (a *App) info(ctx context.Context) (httpapi.Info, error) {
+	settings, err := a.app.Settings.List()
+	if err != nil {
+		return httpapi.Info{}, err
+	}
+	schema, err := a.app.DB.SchemaVersion(ctx)
+	return httpapi.Info{Version: a.app.VersionName(), Engine: a.app.DB.Engine(), SchemaVersion: schema, StartedAt: a.app.StartedAt, Settings: settings}, err
 }
 
 // compile makes one contract of Sesame's and the service's, and the domain that it needs.

@@ -195,7 +195,7 @@ def enrolled(base):
 
 def plant_factor(base):
     """Another factor of that account in place of the one before, and its id."""
-    subject = json.loads(base64.urlsafe_b64decode(enrolled(base).token.split(".")[1] + "=="))["sub"]
+    subject = subject_of(enrolled(base))
     factor = str(uuid.uuid4())
     with closing(database()) as connection, connection:
         connection.execute("DELETE FROM factors WHERE user_id = ? AND id <> (SELECT MIN(id) FROM factors WHERE user_id = ?)", (subject, subject))
@@ -203,6 +203,18 @@ def plant_factor(base):
             "INSERT INTO factors (id, user_id, kind, name, secret, created_at) VALUES (?, ?, 'totp', 'Phone', '', 1)", (f"f{factor[1:]}", subject)
         )
     return subject, f"f{factor[1:]}"
+
+
+def subject_of(account):
+    return json.loads(base64.urlsafe_b64decode(account.token.split(".")[1] + "=="))["sub"]
+
+
+def plant_consent(base, subject):
+    """A client that an account has agreed to, as if its owner had on the page that asks."""
+    client = make_client(base)
+    with closing(database()) as connection, connection:
+        connection.execute("INSERT INTO consents (user_id, client_id, scope, created_at, updated_at) VALUES (?, ?, 'openid', 1, 1)", (subject, client))
+    return client
 
 
 @functools.cache

@@ -11,7 +11,7 @@ import secrets
 import uuid
 
 import schemathesis
-from accounts import Accounts, administrator, client, code, enrolled, make_client, make_delivery, make_provider, newcomer, passkey, plant_factor, register, remove_providers, remove_webhooks, set_up, with_factor
+from accounts import Accounts, administrator, client, code, enrolled, make_client, make_delivery, make_provider, newcomer, passkey, plant_consent, plant_factor, register, remove_providers, remove_webhooks, set_up, subject_of, with_factor
 from schemathesis.openapi.checks import RejectedPositiveData
 
 ANONYMOUS = os.environ.get("SESAME_TEST_ANONYMOUS") == "1"
@@ -68,7 +68,7 @@ def before_load_schema(context, raw_schema):
         raw_schema["components"]["schemas"][name + "Request"]["additionalProperties"] = {"type": "string"}
 
 
-@schemathesis.deserializer("text/html")
+@schemathesis.deserializer("text/html", "application/jsonl")
 def page_of(ctx, response):
     return response.text
 
@@ -246,10 +246,34 @@ if not ANONYMOUS:
     def fill_page(case, me):
         case.query.pop("cursor", None)  # which only an answer can give
 
+    def fill_events(case, me):
+        fill_page(case, me)
+        for name in ("actor", "client_id"):  # which exclude each other, and user_id
+            case.query.pop(name, None)
+
     def fill_user(case, me):
         # Somebody else: the administrator must outlive the run.
         user, _ = register(base_of(case))
         case.path_parameters["user_id"] = user["id"]
+
+    def fill_user_page(case, me):
+        fill_user(case, me)
+        fill_page(case, me)
+
+    def fill_user_session(case, me):
+        somebody = newcomer(base_of(case))
+        case.path_parameters["user_id"], case.path_parameters["session_id"] = subject_of(somebody), somebody.session_id
+
+    def fill_consent(case, me):
+        case.path_parameters["client_id"] = plant_consent(base_of(case), subject_of(me))
+
+    def fill_user_consent(case, me):
+        fill_user(case, me)
+        case.path_parameters["client_id"] = plant_consent(base_of(case), case.path_parameters["user_id"])
+
+    def fill_client_page(case, me):
+        fill_client_id(case, me)
+        fill_page(case, me)
 
     def fill_change(case, me):
         fill_user(case, me)
@@ -363,9 +387,24 @@ if not ANONYMOUS:
         "changePassword": fill_password,
         "changeEmail": fill_email_change,
         "endSession": fill_session,
-        "listEvents": fill_page,
+        "listEvents": fill_events,
+        "exportEvents": fill_events,
+        "listMails": fill_page,
         "listMyEvents": fill_page,
         "listUsers": fill_page,
+        "listClients": fill_page,
+        "listProviders": fill_page,
+        "listConsents": fill_page,
+        "withdrawConsent": fill_consent,
+        "listClientConsents": fill_client_page,
+        "listUserSessions": fill_user,
+        "endUserSessions": fill_user,
+        "endUserSession": fill_user_session,
+        "listUserFactors": fill_user,
+        "listUserIdentities": fill_user,
+        "unlockUser": fill_user,
+        "listUserConsents": fill_user_page,
+        "withdrawUserConsent": fill_user_consent,
         "getUser": fill_user,
         "updateUser": fill_change,
         "deleteUser": fill_user,

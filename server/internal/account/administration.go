@@ -110,6 +110,8 @@ type UserChange struct {
 	Revoke   []string // removed from them
 	// Metadata replaces the metadata of the account: a JSON object that the contract has checked. "{}" clears it.
 	Metadata *string
+	// byOwner says that the account is the caller's own, and the operation one that every person may call.
+	byOwner bool
 	// EvenLastAdministrator disables the last administrator, too, whose password everybody knows.
 	EvenLastAdministrator bool
 }
@@ -126,13 +128,14 @@ func (c UserChange) scopesAfter(before []string) []string {
 }
 
 // UpdateUser changes an account; by is nil at the command line. When it returns, a disabled account has no session, and
-// no session has a scope that was revoked. Errors: NotFound, LastAdministrator, ValidationFailed.
+// no session has a scope that was revoked. Errors: NotFound, LastAdministrator, ValidationFailed; InsufficientScope for an
+// account that has a scope which the caller's token lacks.
 func (s *Service) UpdateUser(ctx context.Context, by *identity.Caller, id string, c UserChange) (user store.User, err error) {
 	for _, scopes := range []*[]string{&c.Scopes, &c.Grant, &c.Revoke} {
 		if *scopes == nil {
 			continue
 		}
-		if *scopes, err = s.grantable(*scopes); err != nil {
+		if *scopes, err = s.grantable(by, *scopes); err != nil {
 			return store.User{}, err
 		}
 	}
@@ -166,6 +169,11 @@ func (s *Service) updateUser(ctx context.Context, by *identity.Caller, id string
 		before, err := q.LockUser(ctx, id)
 		if err != nil {
 			return err
+		}
+		if !c.byOwner {
+			if err = s.identity.MayAdminister(by, before); err != nil {
+				return err
+			}
 		}
 		if c.changesScopes() {
 			change.Scopes = new(strings.Join(c.scopesAfter(strings.Fields(before.Scopes)), " "))
@@ -256,13 +264,17 @@ func (s *Service) recordChanges(ctx context.Context, q *store.Queries, before, a
 	return nil
 }
 
-// grantable returns the scopes of a list that can be granted to an account: each once, without those of every person.
-// Errors: ValidationFailed.
-func (s *Service) grantable(scopes []string) (granted []string, err error) {
+// grantable returns the scopes of a list that a caller can grant to an account: each once, without those of every person. by is
+// nil at the command line. Errors: ValidationFailed.
+func (s *Service) grantable(by *identity.Caller, scopes []string) (granted []string, err error) {
 	known := s.identity.Scopes
 	for i, scope := range scopes {
+		at := "/scopes/" + strconv.Itoa(i)
 		if !slices.Contains(known.Declared, scope) {
-			return nil, problem.Invalid().At("/scopes/"+strconv.Itoa(i), "is not a scope that the contract declares")
+			return nil, problem.Invalid().At(at, "is not a scope that the contract declares")
+		}
+		if len(s.identity.Beyond(by, []string{scope})) > 0 {
+			return nil, problem.Invalid().At(at, "is a scope that your token does not have")
 		}
 	}
 	return slices.DeleteFunc(identity.Intersect(scopes, scopes), func(scope string) bool { return slices.Contains(known.OfEveryone(), scope) }), nil
@@ -288,10 +300,5 @@ func (s *Service) checkLastAdministrator(ctx context.Context, q *store.Queries, 
 	return err
 }
 
-// noSuchUser replaces store.ErrNotFound, for an account that somebody else names.
-func noSuchUser(err error) error {
-	if errors.Is(err, store.ErrNotFound) {
-		return problem.New(problem.NotFound, "There is no such account.")
-	}
-	return err
-}
+// noSuchUser is identity.NoSuchUser.
+func noSuchUser(err error) error { return identity.NoSuchUser(err) }

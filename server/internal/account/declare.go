@@ -139,7 +139,7 @@ func (s *Service) updateDeclared(ctx context.Context, usernameKey string, change
 		wanted.Disabled = nil
 	}
 	if wanted.Scopes != nil {
-		granted, err := s.grantable(wanted.Scopes)
+		granted, err := s.grantable(nil, wanted.Scopes)
 		if err != nil {
 			return "", err
 		}

@@ -21,7 +21,7 @@ func (s *Service) DeleteAccount(ctx context.Context, caller *identity.Caller) er
 	if err := s.identity.RequireFreshLogin(caller, caller.User); err != nil {
 		return err
 	}
-	return identity.Deleted(s.deleteUser(ctx, caller, caller.User.ID, nil))
+	return identity.Deleted(s.deleteUser(ctx, caller, caller.User.ID, allowed))
 }
 
 // DeleteAccountWithPassword deletes the caller's account, if they give their password now. Errors: WrongPassword,
@@ -36,7 +36,12 @@ func (s *Service) DeleteAccountWithPassword(ctx context.Context, caller *identit
 	ctx, done := identity.IgnoreDisconnect(ctx)
 	defer done()
 	if err = s.db.ClearThrottle(ctx, counter, s.now()); err == nil {
-		err = identity.Deleted(s.deleteUser(ctx, caller, caller.User.ID, &verified))
+		err = identity.Deleted(s.deleteUser(ctx, caller, caller.User.ID, func(now store.User) error {
+			if now.PasswordHash.Reveal() != verified.PasswordHash.Reveal() { // the password has changed meanwhile
+				return identity.ErrWrongPassword("/password")
+			}
+			return nil
+		}))
 	}
 	if err != nil {
 		s.identity.RecordCorrectPassword(ctx, audit.Event(ctx, caller.User, caller.Actor()))
@@ -45,23 +50,29 @@ func (s *Service) DeleteAccountWithPassword(ctx context.Context, caller *identit
 }
 
 // DeleteUser deletes an account, ends its sessions, and mails its owner. caller is nil at the command line. Errors:
-// NotFound, LastAdministrator; for the caller's own account those of DeleteAccount.
+// NotFound, LastAdministrator; InsufficientScope for an account that has a scope which the caller's token lacks; for the caller's
+// own account those of DeleteAccount.
 func (s *Service) DeleteUser(ctx context.Context, caller *identity.Caller, id string) error {
 	if caller != nil && caller.User.ID == id {
-		return s.DeleteAccount(ctx, caller)
+		if err := s.identity.RequireFreshLogin(caller, caller.User); err != nil {
+			return err
+		}
 	}
-	return noSuchUser(s.deleteUser(ctx, caller, id, nil))
+	return noSuchUser(s.deleteUser(ctx, caller, id, func(user store.User) error { return s.identity.MayAdminister(caller, user) }))
 }
 
-// deleteUser deletes an account. verified is the account with the password hash that the caller has proved; nil for none.
-func (s *Service) deleteUser(ctx context.Context, by *identity.Caller, id string, verified *store.User) error {
+// allowed is a check of deleteUser that refuses nothing.
+func allowed(store.User) error { return nil }
+
+// deleteUser deletes an account, if a check of the locked account allows it.
+func (s *Service) deleteUser(ctx context.Context, by *identity.Caller, id string, check func(store.User) error) error {
 	return s.db.Tx(ctx, func(q *store.Queries) error {
 		user, err := q.LockUser(ctx, id)
 		if err != nil {
 			return err
 		}
-		if verified != nil && user.PasswordHash.Reveal() != verified.PasswordHash.Reveal() { // the password has changed meanwhile
-			return identity.ErrWrongPassword("/password")
+		if err = check(user); err != nil {
+			return err
 		}
 		if err = s.checkLastAdministrator(ctx, q, user, store.User{}); err != nil {
 			return err

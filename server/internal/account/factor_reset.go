@@ -16,11 +16,15 @@ const factorResetDelay = 24 * time.Hour
 
 // ResetFactors begins a reset of the second factors of an account, for a person who has lost them all. It ends every session, and
 // mails the owner. The factors are removed after a day (CompleteFactorResets), unless a sign-in with one of them cancels the reset.
-// by is nil at the command line. It returns the time. Errors: NotFound, NoSecondFactor.
+// by is nil at the command line. It returns the time. Errors: NotFound, NoSecondFactor; InsufficientScope for an account that has a
+// scope which the caller's token lacks.
 func (s *Service) ResetFactors(ctx context.Context, by *identity.Caller, id string) (at time.Time, err error) {
 	err = s.db.Tx(ctx, func(q *store.Queries) error {
 		user, err := q.LockUser(ctx, id)
 		if err != nil {
+			return err
+		}
+		if err = s.identity.MayAdminister(by, user); err != nil {
 			return err
 		}
 		if user.Factors == "" {

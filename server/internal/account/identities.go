@@ -26,6 +26,9 @@ var ErrAddressHasAccount = errors.New("an account has confirmed the verified add
 // ErrIdentityTaken is the error for an identity that is linked to another account.
 var ErrIdentityTaken = errors.New("the identity is linked to another account")
 
+// ErrTooManyIdentities is the cause of the error for one identity more than an account can have.
+var ErrTooManyIdentities = errors.New("the account has the maximum of identities")
+
 // SignInUpstream starts the session of a browser for a person whom a provider has named. The identity decides which account that is,
 // never an address, so an address that changes at the provider changes nothing here. For an unknown identity it makes an account, as a
 // registration does.
@@ -181,8 +184,15 @@ func (s *Service) insertUpstream(ctx context.Context, r Registration, p upstream
 }
 
 // link links an identity to a user, in a transaction that has locked or created the user. isNew says that it has created the user, who
-// needs no mail about it. Errors: store.ErrConflict.
+// needs no mail about it. Errors: store.ErrConflict; ValidationFailed for an account that has the maximum.
 func (s *Service) link(ctx context.Context, q *store.Queries, user store.User, p upstream.Person, by *identity.Caller, isNew bool) error {
+	all, err := q.ListIdentities(ctx, user.ID, maxIdentities)
+	if err != nil {
+		return err
+	}
+	if len(all) == maxIdentities {
+		return problem.Wrap(problem.ValidationFailed, "The account has the maximum of linked accounts.", ErrTooManyIdentities)
+	}
 	id, err := uuid.NewV7()
 	if err != nil {
 		return fmt.Errorf("make the id of an identity: %w", err)
@@ -216,13 +226,6 @@ func (s *Service) LinkIdentity(ctx context.Context, caller *identity.Caller, p u
 			return nil
 		case store.IgnoreNotFound(err) != nil:
 			return err
-		}
-		all, err := q.ListIdentities(ctx, user.ID, maxIdentities)
-		if err != nil {
-			return err
-		}
-		if len(all) == maxIdentities {
-			return problem.New(problem.ValidationFailed, "The account has the maximum of linked accounts.")
 		}
 		return s.link(ctx, q, user, p, caller, false)
 	})
@@ -272,7 +275,18 @@ func (s *Service) Unlink(ctx context.Context, caller *identity.Caller, id string
 	if err := s.identity.RequireFreshLogin(caller, caller.User); err != nil {
 		return err
 	}
-	return s.unlink(ctx, caller, id)
+	return identity.Deleted(s.unlink(ctx, caller, caller.User.ID, id, identity.Own))
+}
+
+// UnlinkFrom removes an identity from an account; from the caller's own after a fresh login, too. Errors: StaleLogin, NotFound,
+// LastWayIn; those of identity.MayAdminister.
+func (s *Service) UnlinkFrom(ctx context.Context, by *identity.Caller, userID, id string) error {
+	if by.User.ID == userID {
+		if err := s.identity.RequireFreshLogin(by, by.User); err != nil {
+			return err
+		}
+	}
+	return noSuchUser(s.unlink(ctx, by, userID, id, s.identity.Administering(by)))
 }
 
 // UnlinkAgain is Unlink for a caller who proves again who they are. Errors: those of ConfirmAgain; NotFound, LastWayIn.
@@ -280,15 +294,18 @@ func (s *Service) UnlinkAgain(ctx context.Context, caller *identity.Caller, id s
 	if err := s.ConfirmAgain(ctx, caller, password); err != nil {
 		return err
 	}
-	return s.unlink(ctx, caller, id)
+	return identity.Deleted(s.unlink(ctx, caller, caller.User.ID, id, identity.Own))
 }
 
 // unlink removes an identity, unless it is the last way into the account. The account is locked, so of two that are removed at once, one stays.
-func (s *Service) unlink(ctx context.Context, caller *identity.Caller, id string) error {
-	err := s.db.Tx(ctx, func(q *store.Queries) error {
-		user, err := q.LockUser(ctx, caller.User.ID)
+func (s *Service) unlink(ctx context.Context, by *identity.Caller, userID, id string, may identity.Permission) error {
+	return s.db.Tx(ctx, func(q *store.Queries) error {
+		user, err := q.LockUser(ctx, userID)
 		if err != nil {
-			return identity.Deleted(err)
+			return err
+		}
+		if err = may(user); err != nil {
+			return err
 		}
 		all, err := q.ListIdentities(ctx, user.ID, maxIdentities)
 		if err != nil {
@@ -303,7 +320,7 @@ func (s *Service) unlink(ctx context.Context, caller *identity.Caller, id string
 			}
 		}
 		if provider == "" {
-			return store.ErrNotFound
+			return problem.New(problem.NotFound, "The account has no such identity.")
 		}
 		other, err := q.OtherWayIn(ctx, user.ID, id)
 		if err != nil {
@@ -318,10 +335,6 @@ func (s *Service) unlink(ctx context.Context, caller *identity.Caller, id string
 		if err = s.outbox.NotifyOf(ctx, q, mailer.IdentityUnlinked, user, mailer.Fields{Provider: provider}); err != nil {
 			return err
 		}
-		return s.record(ctx, q, audit.IdentityUnlinked, user, caller)
+		return s.record(ctx, q, audit.IdentityUnlinked, user, by)
 	})
-	if errors.Is(err, store.ErrNotFound) {
-		err = problem.New(problem.NotFound, "The account has no such identity.")
-	}
-	return err
 }

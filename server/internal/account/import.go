@@ -205,7 +205,7 @@ func (s *Service) importedRow(u ImportedUser) (row store.User, refusal *Refusal)
 			return row, &Refusal{refused.Code, "password_hash", refused.Error()}
 		}
 	}
-	scopes, err := s.grantable(u.Scopes)
+	scopes, err := s.grantable(nil, u.Scopes)
 	if err != nil {
 		return row, &Refusal{"unknown_scope", "scopes", "contain one that the contract does not declare; it declares " + strings.Join(s.identity.Scopes.Declared, ", ")}
 	}

@@ -16,7 +16,7 @@ import (
 
 // UpdateProfile sets the caller's full name; "" clears it. Errors: ValidationFailed.
 func (s *Service) UpdateProfile(ctx context.Context, caller *identity.Caller, fullName string) (store.User, error) {
-	user, err := s.updateUser(ctx, caller, caller.User.ID, UserChange{FullName: &fullName})
+	user, err := s.updateUser(ctx, caller, caller.User.ID, UserChange{FullName: &fullName, byOwner: true})
 	return user, identity.Deleted(err)
 }
 

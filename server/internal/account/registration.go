@@ -122,7 +122,7 @@ func (s *Service) checkRegistration(r Registration) (user store.User, err error)
 	if err != nil {
 		return user, err
 	}
-	granted, err := s.grantable(r.Scopes)
+	granted, err := s.grantable(r.By, r.Scopes)
 	if p, ok := errors.AsType[*problem.Error](err); ok {
 		invalid.Fields = append(invalid.Fields, p.Fields...)
 	}

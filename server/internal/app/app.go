@@ -39,6 +39,7 @@ import (
 type Options struct {
 	config.Settings
 	Listening string           // HOST:PORT in place of the setting, where its port is 0
+	Version   string           // of the program; default: that of the main module
 	Now       func() time.Time // default: time.Now
 	Log       *slog.Logger     // default: none
 	Warn      func(string)     // for what a person should know of a migration; default: Log
@@ -76,6 +77,8 @@ type App struct {
 	Metrics *Metrics
 	Tracer  *tracing.Tracer // nil for none; only after Create
 
+	StartedAt time.Time // when the database was opened
+
 	keyFileGiven bool // whether the settings name the file of the master key
 
 	master   token.MasterKey
@@ -106,6 +109,7 @@ func open(ctx context.Context, o Options, creates bool) (*App, error) {
 	if a.Now == nil {
 		a.Now = time.Now
 	}
+	a.StartedAt = a.Now()
 	a.Log = cmp.Or(a.Log, slog.New(slog.DiscardHandler))
 	if a.Warn == nil {
 		a.Warn = func(text string) { a.Log.Warn(text) }
@@ -139,6 +143,9 @@ func open(ctx context.Context, o Options, creates bool) (*App, error) {
 	}
 	a.DB.OnEvent(a.recorded)
 	a.outbox = mailer.NewOutbox(a.master, a.Now)
+	if creates {
+		a.mails.Outbox, a.mails.DB = a.outbox, a.DB
+	}
 	if err = a.openKeys(ctx, !creates); err != nil {
 		return nil, errors.Join(err, a.DB.Close(), a.closeEventLog())
 	}
@@ -177,7 +184,6 @@ func (a *App) Start(ctx context.Context) {
 	until, stop := context.WithCancel(context.WithoutCancel(ctx)) // the end of the last request: Close comes after it
 	ctx, cancel := context.WithCancel(ctx)
 	a.stop = func() { cancel(); stop() }
-	a.mails.Outbox, a.mails.DB = a.outbox, a.DB
 	job := &cleanup.Job{
 		DB: a.DB, Accounts: a.services.Accounts, EventRetention: a.EventRetention.Duration, Now: a.Now, Log: a.Log,
 		Deleted: func(table string, rows int64) { a.Metrics.cleanupRows.Add(uint64(max(0, rows)), table) },

@@ -5,6 +5,7 @@ import (
 	"sesame/server/internal/audit"
 	"sesame/server/internal/contract"
 	"sesame/server/internal/identity"
+	"sesame/server/internal/mailer"
 	"sesame/server/internal/oauth"
 	"sesame/server/internal/passkey"
 	"sesame/server/internal/token"
@@ -20,6 +21,7 @@ type Services struct {
 	OAuth    *oauth.Service
 	Upstream *upstream.Service
 	Audit    *audit.Log
+	Mails    *mailer.Queue // only after Create
 	Webhooks *webhook.Service
 }
 
@@ -44,11 +46,13 @@ func (a *App) MakeServices(rules *contract.Contract) *Services {
 			ConfirmURL: a.VerifyURL, ResetURL: a.ResetURL, MagicLinkURL: a.magicLinkURL(), Cursors: cursors, Name: a.ServiceName(rules.Title),
 		}),
 		OAuth: oauth.New(a.DB, issuer, token.NewIDIssuer(a.PublicURL, a.IDKeys), a.master, id, oauth.Settings{
-			AccessTTL: a.AccessTokenTTL.Duration, RefreshGrace: a.RefreshGrace.Duration, DocsRedirect: a.docsRedirect(),
-			Issued: func(grant string) { a.Metrics.tokens.Add(1, grant) },
+			AccessTTL: a.AccessTokenTTL.Duration, RefreshGrace: a.RefreshGrace.Duration, DocsRedirect: a.docsRedirect(), AdminPage: a.adminPage(),
+			Issued:  func(grant string) { a.Metrics.tokens.Add(1, grant) },
+			Cursors: cursors,
 		}),
-		Upstream: upstream.New(a.DB, a.master, id, upstream.Settings{PublicURL: a.PublicURL, Private: a.PrivateProviders == "on", Log: a.Log}),
-		Audit:    audit.NewLog(a.DB, cursors),
+		Upstream: upstream.New(a.DB, a.master, id, upstream.Settings{PublicURL: a.PublicURL, Private: a.PrivateProviders == "on", Cursors: cursors, Log: a.Log}),
+		Audit:    audit.NewLog(a.DB, cursors, a.Now),
+		Mails:    &mailer.Queue{Dispatcher: a.mails, Cursors: cursors, KeyedHash: token.NewKeyedHash(a.master)},
 		Webhooks: webhook.New(a.DB, a.master, cursors, webhook.Settings{
 			Private: a.PrivateWebhooks == "on", Now: a.Now, Log: a.Log, Every: a.every(),
 			Attempted: func(outcome string) { a.Metrics.deliveries.Add(1, outcome) },
@@ -71,6 +75,14 @@ func (a *App) docsRedirect() string {
 		return ""
 	}
 	return a.PublicURL + "/docs/oauth2-redirect.html"
+}
+
+// adminPage is the address of the administrator's page (package admin), or "".
+func (a *App) adminPage() string {
+	if a.Admin != "on" {
+		return ""
+	}
+	return a.PublicURL + "/admin/"
 }
 
 // adminScope is the scope that changing an account needs.

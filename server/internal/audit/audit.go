@@ -9,21 +9,18 @@
 //		return audit.Record(ctx, q, audit.Logout, audit.Event(ctx, user, caller.Actor()), now)
 //	})
 //
-// Log lists events a page at a time. Package cleanup deletes the old ones.
+// Log lists events a page at a time (list.go), and exports them (export.go). Package cleanup deletes the old ones.
 package audit
 
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
 	"sesame/server/internal/network"
-	"sesame/server/internal/problem"
 	"sesame/server/internal/store"
-	"sesame/server/internal/token"
 )
 
 // Kind is what happened. openapi.yaml lists the same kinds, as EventKind.
@@ -72,6 +69,8 @@ const (
 	ProviderChanged  Kind = "provider_changed"
 	ProviderDeleted  Kind = "provider_deleted"
 	KeyRotated       Kind = "key_rotated"
+	KeyPublished     Kind = "key_published" // somebody has asked for a new key, which will sign later
+	MailDeleted      Kind = "mail_deleted"  // before it was sent
 	WebhookCreated   Kind = "webhook_created"
 	WebhookChanged   Kind = "webhook_changed" // its settings or its secret
 	WebhookDeleted   Kind = "webhook_deleted"
@@ -85,7 +84,7 @@ var Kinds = []Kind{
 	WrongPassword, PasswordChanged, AccountCreated, AccountDeleted, AccountDisabled, AccountEnabled, AccountUnlocked, ScopesChanged, ProfileChanged, EmailConfirmed, EmailChanged, EmailLost,
 	PasswordReset, IdentityLinked, IdentityUnlinked,
 	WrongCode, FactorAdded, FactorRemoved, RecoveryCodeUsed, CodesReplaced, ResetRequested, ResetCancelled, FactorsReset, PasskeyCopied,
-	ClientCreated, ClientChanged, ClientDeleted, ProviderCreated, ProviderChanged, ProviderDeleted, KeyRotated,
+	ClientCreated, ClientChanged, ClientDeleted, ProviderCreated, ProviderChanged, ProviderDeleted, KeyRotated, KeyPublished, MailDeleted,
 	WebhookCreated, WebhookChanged, WebhookDeleted, WebhookDisabled, WebhookTested,
 }
 
@@ -132,39 +131,4 @@ func New(ctx context.Context, kind Kind, e store.Event, at time.Time) (store.Eve
 	from, _ := network.RequestOf(ctx)
 	e.ID, e.At, e.Kind, e.IPAddress, e.UserAgent = id.String(), at, string(kind), from.IPAddress, from.UserAgent
 	return e, nil
-}
-
-// Log lists events.
-type Log struct {
-	db      *store.DB
-	cursors token.Cursors
-}
-
-// NewLog makes a Log.
-func NewLog(db *store.DB, cursors token.Cursors) *Log { return &Log{db: db, cursors: cursors} }
-
-// Query selects a page of events. An empty field does not narrow it.
-type Query struct {
-	UserID string
-	Kind   string
-	Cursor string // "" for the first page
-	Limit  int
-}
-
-// List returns a page of events, the latest first, and the cursor of the next page, or "". Errors: BadRequest for a
-// cursor of another list.
-func (l *Log) List(ctx context.Context, query Query) (events []store.Event, next string, err error) {
-	list := strings.Join([]string{"events", query.UserID, query.Kind}, " ")
-	before := ""
-	if query.Cursor != "" {
-		if before, err = l.cursors.Read(list, query.Cursor); err != nil {
-			return nil, "", problem.InvalidCursor(err)
-		}
-	}
-	events, err = l.db.ListEvents(ctx, store.EventQuery{UserID: query.UserID, Kind: query.Kind, Before: before, Limit: query.Limit + 1})
-	if err != nil || len(events) <= query.Limit {
-		return events, "", err
-	}
-	events = events[:query.Limit]
-	return events, l.cursors.Text(list, events[query.Limit-1].ID), nil
 }

@@ -41,10 +41,11 @@ type Job struct {
 }
 
 // Tables are the values of Job.Deleted. From users it deletes no row, but an address that nobody has confirmed in time;
-// factors counts the accounts whose reset is due.
+// factors counts the accounts whose reset is due, and clients those that programs of an older version have made without the key by
+// which they are listed.
 var Tables = []string{
 	"sessions", "one_time_codes", "throttles", "known_addresses", "users", "events", "revoked_tokens", "reserved_usernames", "used_codes",
-	"device_requests", "factors", "webhook_deliveries",
+	"device_requests", "factors", "clients", "webhook_deliveries",
 }
 
 // Run cleans up every ten minutes until ctx ends.
@@ -83,7 +84,9 @@ func (j *Job) Cleanup(ctx context.Context) (deleted int64, err error) {
 		before(j.EventRetention, j.DB.DeleteEventsBefore), before(revokedSlack, j.DB.DeleteExpiredRevokedTokens), j.DB.DeleteExpiredReservations,
 		before(revokedSlack, j.DB.DeleteExpiredCodeUses),
 		before(oauth.DeviceMemory, j.DB.DeleteDeviceRequestsBefore),
-		j.Accounts.CompleteFactorResets, before(webhook.Retention, j.DB.DeleteDeliveriesBefore),
+		j.Accounts.CompleteFactorResets,
+		j.DB.FillClientKeys,
+		before(webhook.Retention, j.DB.DeleteDeliveriesBefore),
 	} {
 		n, failed := j.repeat(ctx, b)
 		if j.Deleted != nil {

@@ -154,6 +154,7 @@ func Run(ctx context.Context, args []string, w Env) int {
 		}
 	}
 	line.Traces = tracing.ReadVariables(w.Getenv)
+	line.Remember(config.Flags(parser), p.given, w.Getenv)
 	selected := command.Selected()
 	if _, ok := selected.Target.Addr().Interface().(settingless); !ok {
 		if err = errors.Join(config.CheckVariables(w.Environ, config.Flags(parser)), line.Check()); err != nil {

@@ -125,17 +125,13 @@ type clientListCommand struct {
 // Run lists the service clients.
 func (c *clientListCommand) Run(p *program) error {
 	return p.withService(func(s *app.Services) error {
-		clients, err := s.OAuth.Clients(p.ctx)
+		list := p.newListing(c.JSON, "CLIENT ID", "NAME", "SCOPES", "PASSWORD GRANT", "CREATED AT")
+		err := s.OAuth.EachClient(p.ctx, func(client oauth.Client) error {
+			return list.add(clientObject(s, client), client.ID, client.Name, strings.Join(client.Scopes, " "),
+				yesOrNo(client.PasswordGrant), moment(&client.CreatedAt))
+		})
 		if err != nil {
 			return err
-		}
-		list := p.newListing(c.JSON, "CLIENT ID", "NAME", "SCOPES", "PASSWORD GRANT", "CREATED AT")
-		for _, client := range clients {
-			err = list.add(clientObject(s, client), client.ID, client.Name, strings.Join(client.Scopes, " "),
-				yesOrNo(client.PasswordGrant), moment(&client.CreatedAt))
-			if err != nil {
-				return err
-			}
 		}
 		return list.end("")
 	})
@@ -165,14 +161,8 @@ func (p *program) clientFault(s *app.Services, id string, err error, places map[
 	if e, ok := errors.AsType[*problem.Error](err); !ok || e.Code != problem.NotFound {
 		return explainAt(err, places)
 	}
-	clients, listErr := s.OAuth.Clients(p.ctx)
-	if listErr != nil {
-		return listErr
-	}
-	for _, client := range clients {
-		if client.Name == id {
-			return fmt.Errorf("unknown client %q; this is the name of a client whose client_id is %s", id, client.ID)
-		}
+	if client, err := s.OAuth.ClientByName(p.ctx, id); err == nil {
+		return fmt.Errorf("unknown client %q; this is the name of a client whose client_id is %s", id, client.ID)
 	}
 	return fmt.Errorf("unknown client %q; list their client_id with: sesame client list", id)
 }

@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
-	"strings"
 	"time"
 
 	"sesame"
@@ -18,9 +16,6 @@ import (
 	"sesame/server/internal/contract"
 	"sesame/server/internal/httpapi"
 	"sesame/server/internal/openapi"
-	"sesame/server/internal/store"
-	"sesame/server/internal/tracing"
-	"sesame/server/secret"
 )
 
 // document is the contract: Sesame's, merged with the user's own document if --contract names one.
@@ -94,53 +89,22 @@ type configCommand struct {
 
 // Run prints the effective settings as variables, with secrets masked.
 func (c configCommand) Run(p *program) error {
-	*p.Settings = p.InForce(p.Listen)
-	object := map[string]string{}
-	for _, flag := range config.Flags(p.parser) {
-		name, value := config.Variable(flag.Name), fmt.Sprint(flag.Target.Interface())
-		if flag.Name == "database-url" { // the whole URL is a secret, but only its password must be hidden
-			value = masked(p.DatabaseURL)
-		}
-		object[name] = value
-		if !c.JSON {
-			fmt.Fprintf(p.Stdout, "%s=%s\n", name, value)
-		}
+	effective := p.InForce(p.Listen)
+	settings, err := effective.List()
+	if err != nil {
+		return err
 	}
-	for _, v := range tracing.Variables {
-		if value, ok := p.Traces.Print(v.Name); ok {
-			object[v.Name] = value
-			if !c.JSON {
-				fmt.Fprintf(p.Stdout, "%s=%s\n", v.Name, value)
-			}
+	object := map[string]string{}
+	for _, setting := range settings {
+		object[setting.Name] = setting.Value
+		if !c.JSON {
+			fmt.Fprintf(p.Stdout, "%s=%s\n", setting.Name, setting.Value)
 		}
 	}
 	if c.JSON {
 		return json.NewEncoder(p.Stdout).Encode(object)
 	}
 	return nil
-}
-
-// masked returns a database URL without its passwords. A URL that cannot be parsed is hidden completely, since the password
-// could be anywhere in it.
-func masked(address secret.Text) string {
-	if _, sqlite := store.SQLitePath(address.Reveal()); sqlite {
-		return address.Reveal()
-	}
-	u, err := url.Parse(address.Reveal())
-	if err != nil || u.Fragment != "" {
-		return address.String()
-	}
-	query, err := url.ParseQuery(u.RawQuery)
-	if err != nil {
-		return address.String()
-	}
-	for name := range query {
-		if strings.Contains(strings.ToLower(name), "password") {
-			query.Set(name, "xxxxx") // as Redacted does
-		}
-	}
-	u.RawQuery = query.Encode()
-	return u.Redacted()
 }
 
 type healthcheckCommand struct{}

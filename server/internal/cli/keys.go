@@ -1,11 +1,8 @@
 package cli
 
 import (
-	"time"
-
 	"sesame/server/internal/app"
 	"sesame/server/internal/keys"
-	"sesame/server/internal/store"
 )
 
 type keysListCommand struct {
@@ -19,7 +16,7 @@ func (c *keysListCommand) Run(p *program) error {
 		return err
 	}
 	defer a.Close()
-	return p.printKeys(c.JSON, keySet{accessTokens, a.Keys}, keySet{idTokens, a.IDKeys})
+	return p.printKeys(c.JSON, a.Keys, a.IDKeys)
 }
 
 type keysRotateCommand struct {
@@ -39,9 +36,9 @@ func (c *keysRotateCommand) Run(p *program) error {
 		return err
 	}
 	defer a.Close()
-	k := keySet{accessTokens, a.Keys}
+	k := a.Keys
 	if c.IDTokens {
-		k = keySet{idTokens, a.IDKeys}
+		k = a.IDKeys
 	}
 	switch {
 	case c.Revoke:
@@ -49,7 +46,7 @@ func (c *keysRotateCommand) Run(p *program) error {
 	case c.Now:
 		err = k.RotateNow(p.ctx)
 	default:
-		err = k.Rotate(p.ctx)
+		err = k.Rotate(p.ctx, nil)
 	}
 	if err != nil {
 		return err
@@ -57,39 +54,14 @@ func (c *keysRotateCommand) Run(p *program) error {
 	return p.printKeys(c.JSON, k)
 }
 
-// listedKey is a signing key as JSON.
-type listedKey struct {
-	ID        string     `json:"kid"`
-	Signs     string     `json:"signs"` // accessTokens or idTokens
-	Alg       string     `json:"alg"`
-	State     string     `json:"state"`
-	CreatedAt time.Time  `json:"created_at"`
-	SignsFrom time.Time  `json:"signs_from"`
-	RetiresAt *time.Time `json:"retires_at"` // when it stops signing; null if that is not planned
-	RemovedAt *time.Time `json:"removed_at"` // when tokens that it signed are refused; null if that is not known
-}
-
-// keySet are the keys that sign tokens of one kind.
-type keySet struct {
-	signs string
-	*keys.Keys
-}
-
-const (
-	accessTokens = "access_tokens"
-	idTokens     = "id_tokens"
-)
-
-func (p *program) printKeys(asJSON bool, sets ...keySet) error {
+func (p *program) printKeys(asJSON bool, sets ...*keys.Keys) error {
 	list := p.newListing(asJSON, "KID", "SIGNS", "ALG", "STATE", "CREATED AT", "SIGNS FROM", "RETIRES AT", "REMOVED AT")
 	for _, set := range sets {
-		for _, row := range set.List() {
-			k := listedKey{ID: row.ID, Signs: set.signs, Alg: row.Alg, State: row.State, CreatedAt: row.CreatedAt, SignsFrom: row.SignsFrom}
-			if row.State == store.KeyRetired {
-				k.RetiresAt, k.RemovedAt = &row.RetiredAt, &row.RemovedAt
-			} else if at := set.RetiresAt(row); !at.IsZero() {
-				k.RetiresAt = &at
-			}
+		infos, err := set.Infos(p.ctx)
+		if err != nil {
+			return err
+		}
+		for _, k := range infos {
 			err := list.add(k, k.ID, k.Signs, k.Alg, k.State, moment(&k.CreatedAt), moment(&k.SignsFrom), moment(k.RetiresAt), moment(k.RemovedAt))
 			if err != nil {
 				return err

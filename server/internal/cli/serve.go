@@ -29,7 +29,7 @@ func (c *serveCommand) Run(p *program) error {
 	}
 	app.TuneCollector()
 	a, err := login.Open(p.ctx, *p.Settings, login.Output(p.Stderr), login.Clock(p.Now), login.Demo(c.Demo),
-		login.Internal(func(o *app.Options) { o.Tests, o.Stdout = p.Tests, p.Stdout }))
+		login.Internal(func(o *app.Options) { o.Tests, o.Stdout, o.Version = p.Tests, p.Stdout, version() }))
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,10 @@ func (c *userEventsCommand) Run(p *program) error {
 	}
 	return p.withUser(c.Account, func(s *app.Services, user store.User) error {
 		list := p.newListing(c.JSON, "AT", "KIND", "ACTOR", "CLIENT ID", "SESSION ID", "IP ADDRESS", "USER AGENT")
-		query := audit.Query{UserID: user.ID, Kind: c.Kind, Limit: eventPage}
+		query := audit.Query{UserID: user.ID, Limit: eventPage}
+		if c.Kind != "" {
+			query.Kinds = []string{c.Kind}
+		}
 		for c.Limit == 0 || list.count < c.Limit {
 			if c.Limit > 0 {
 				query.Limit = min(eventPage, c.Limit-list.count)
@@ -67,6 +70,6 @@ type userUnlockCommand struct{ userShowCommand }
 // Run ends the waiting periods of an account.
 func (c *userUnlockCommand) Run(p *program) error {
 	return p.onUser(c.Account, c.JSON, func(s *app.Services, user store.User) (store.User, error) {
-		return user, s.Identity.Unlock(p.ctx, user)
+		return user, s.Identity.Unlock(p.ctx, nil, user.ID)
 	})
 }

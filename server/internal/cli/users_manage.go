@@ -69,7 +69,7 @@ type userSessionsCommand struct {
 func (c *userSessionsCommand) Run(p *program) error {
 	return p.withUser(c.Account, func(s *app.Services, user store.User) error {
 		for _, id := range c.End {
-			err := s.Identity.EndSessionOf(p.ctx, user, strings.ToLower(id))
+			err := s.Identity.EndSessionOf(p.ctx, nil, user.ID, strings.ToLower(id))
 			if e, ok := errors.AsType[*problem.Error](err); ok && e.Code == problem.NotFound {
 				return fmt.Errorf("unknown session %q in --end; list those of %s with: sesame user sessions %s", id, user.Username, lastWord(user.Username))
 			}
@@ -78,11 +78,11 @@ func (c *userSessionsCommand) Run(p *program) error {
 			}
 		}
 		if c.EndAll {
-			if err := s.Identity.EndSessionsOf(p.ctx, user); err != nil {
+			if err := s.Identity.EndSessionsOf(p.ctx, nil, user.ID); err != nil {
 				return err
 			}
 		}
-		sessions, err := s.Identity.SessionsOf(p.ctx, user.ID)
+		sessions, err := s.Identity.Sessions(p.ctx, user.ID)
 		if err != nil {
 			return err
 		}

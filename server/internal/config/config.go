@@ -6,9 +6,9 @@
 package config
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/mail"
 	"net/url"
@@ -95,8 +95,9 @@ type Settings struct {
 	AccentColor   string `placeholder:"#RRGGBB" help:"Color of the buttons and links on the pages. The text on it is white or black, whichever can be read. (default: #1257b8)"`
 	PageTemplates string `placeholder:"FOLDER" help:"Folder of your own page templates, style.css, and texts in further languages. (default: the built-in ones)"`
 
-	// Documentation and diagnostics.
+	// Administration, documentation and diagnostics.
 
+	Admin          string `default:"on" placeholder:"on|off" help:"Whether to serve the administrator's page at /admin."`
 	Docs           string `default:"on" placeholder:"on|off" help:"Whether to serve /docs and /redoc."`
 	MetricsListen  string `placeholder:"HOST:PORT" help:"Address at which Prometheus reads /metrics and, if only this machine can reach it, go tool pprof reads /debug/pprof/. (default: none)"`
 	MetricsRemote  string `default:"off" placeholder:"on|off" help:"Whether other machines may reach the address of the metrics, which anyone who reaches it can read. Profiles are then not served."`
@@ -107,6 +108,9 @@ type Settings struct {
 
 	// Traces are the variables of OpenTelemetry, which have no flags.
 	Traces tracing.Environment `kong:"-"`
+
+	// sources says where the settings come from, by their flags; see List.
+	sources map[string]Source `kong:"-"`
 }
 
 // Duration is a time.Duration that keeps a text that it cannot parse until Check, which reports all
@@ -235,6 +239,7 @@ func (s *Settings) Check() error {
 		f.add("TRUSTED_PROXIES", "%s", reason)
 	}
 	f.each("CORS_ORIGINS", s.CorsOrigins, checkOrigin)
+	f.oneOf("ADMIN", s.Admin, "on", "off")
 	f.oneOf("DOCS", s.Docs, "on", "off")
 	f.oneOf("METRICS_REMOTE", s.MetricsRemote, "on", "off")
 	if reason := s.checkMetricsListen(); reason != "" {
@@ -253,24 +258,27 @@ func (s *Settings) Check() error {
 // listens on; the audience, the links of mails and pages and the sender of mails from the public URL; the file of the master key
 // from the file of the database.
 func (s Settings) InForce(listening string) Settings {
-	if s.PublicURL == "" {
-		host, port, _ := net.SplitHostPort(listening) // Check has validated it
-		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-			host = "localhost"
+	s.sources = maps.Clone(s.sources)
+	if s.sources == nil {
+		s.sources = map[string]Source{}
+	}
+	derive := func(flag string, setting *string, value string) {
+		if *setting == "" {
+			*setting, s.sources[flag] = value, Default
 		}
-		s.PublicURL = s.Scheme() + "://" + net.JoinHostPort(host, port)
 	}
-	if s.Audience == "" {
-		s.Audience = s.PublicURL
+	host, port, _ := net.SplitHostPort(listening) // Check has validated it
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "localhost"
 	}
-	s.VerifyURL = cmp.Or(s.VerifyURL, s.PublicURL+"/confirm-email")
-	s.ResetURL = cmp.Or(s.ResetURL, s.PublicURL+"/reset-password")
-	s.HomeURL = cmp.Or(s.HomeURL, s.PublicURL+"/")
-	if s.MailFrom == "" {
-		s.MailFrom = defaultSender + " <no-reply@" + mailHost(s.PublicURL) + ">"
-	}
-	if file, ok := store.SQLitePath(s.DatabaseURL.Reveal()); ok && s.MasterKey.Empty() && s.MasterKeyFile == "" {
-		s.MasterKeyFile = file + ".key"
+	derive("public-url", &s.PublicURL, s.Scheme()+"://"+net.JoinHostPort(host, port))
+	derive("audience", &s.Audience, s.PublicURL)
+	derive("verify-url", &s.VerifyURL, s.PublicURL+"/confirm-email")
+	derive("reset-url", &s.ResetURL, s.PublicURL+"/reset-password")
+	derive("home-url", &s.HomeURL, s.PublicURL+"/")
+	derive("mail-from", &s.MailFrom, defaultSender+" <no-reply@"+mailHost(s.PublicURL)+">")
+	if file, ok := store.SQLitePath(s.DatabaseURL.Reveal()); ok && s.MasterKey.Empty() {
+		derive("master-key-file", &s.MasterKeyFile, file+".key")
 	}
 	return s
 }

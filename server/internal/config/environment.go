@@ -133,6 +133,7 @@ func FromEnv(environ []string) (Settings, error) {
 		return s, err
 	}
 	s.Traces = tracing.ReadVariables(func(name string) string { return values[name] })
+	s.Remember(Flags(parser), nil, func(name string) string { return values[name] })
 	return s, errors.Join(CheckVariables(environ, Flags(parser)), s.Check())
 }
 

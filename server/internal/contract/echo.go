@@ -244,9 +244,12 @@ type copyingWriter struct {
 	body bytes.Buffer
 }
 
-// Write implements http.ResponseWriter.
+// Write implements http.ResponseWriter. Of a body that is not JSON only its existence is compared, so that an export, which may be
+// of any size, does not fill the memory.
 func (w *copyingWriter) Write(p []byte) (int, error) {
-	w.body.Write(p)
+	if IsJSON(w.Header().Get("Content-Type")) || w.body.Len() == 0 {
+		w.body.Write(p)
+	}
 	return w.ResponseWriter.Write(p)
 }
 

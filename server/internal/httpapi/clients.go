@@ -5,22 +5,21 @@ import (
 	"encoding/base64"
 	"time"
 
-	"github.com/oapi-codegen/nullable"
-
 	"sesame/gen/api"
 	"sesame/server/internal/oauth"
 	"sesame/server/internal/problem"
 	"sesame/server/secret"
 )
 
-// ListClients is GET /clients. All clients fit on one page, since operators make them.
-func (s *Server) ListClients(ctx context.Context, _ api.ListClientsRequestObject) (api.ListClientsResponseObject, error) {
-	clients, err := s.OAuth.Clients(ctx)
+// ListClients is GET /clients.
+func (s *Server) ListClients(ctx context.Context, request api.ListClientsRequestObject) (api.ListClientsResponseObject, error) {
+	q := request.Params
+	clients, next, err := s.OAuth.Clients(ctx, oauth.ClientQuery{Prefix: text(q.Q), Cursor: text(q.Cursor), Limit: limit(q.Limit)})
 	items := make([]api.OAuthClient, len(clients))
 	for i, c := range clients {
 		items[i] = s.clientOf(c)
 	}
-	return api.ListClients200JSONResponse{Items: items, NextCursor: nullable.NewNullNullable[string]()}, err
+	return api.ListClients200JSONResponse{Items: items, NextCursor: orNull(next)}, err
 }
 
 // CreateClient is POST /clients.

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"time"
 
 	"sesame/gen/api"
 	"sesame/server/internal/audit"
@@ -18,15 +19,34 @@ func (s *Server) ListMyEvents(ctx context.Context, request api.ListMyEventsReque
 
 // ListEvents is GET /events.
 func (s *Server) ListEvents(ctx context.Context, request api.ListEventsRequestObject) (api.ListEventsResponseObject, error) {
-	query := audit.Query{Cursor: text(request.Params.Cursor), Limit: limit(request.Params.Limit)}
-	if id := request.Params.UserID; id != nil {
-		query.UserID = idOf(*id)
-	}
-	if kind := request.Params.Kind; kind != nil {
-		query.Kind = string(*kind)
-	}
+	p := request.Params
+	query := eventQuery(api.ExportEventsParams{
+		UserID: p.UserID, Actor: p.Actor, ClientID: p.ClientID, Kind: p.Kind, Since: p.Since, Until: p.Until, After: p.After,
+	})
+	query.Cursor, query.Limit = text(p.Cursor), limit(p.Limit)
 	page, err := s.events(ctx, query)
 	return api.ListEvents200JSONResponse(page), err
+}
+
+// eventQuery returns the filters of a request. Those of both operations are the same.
+func eventQuery(p api.ExportEventsParams) audit.Query {
+	query := audit.Query{
+		UserID: idOf(text(p.UserID)), Actor: text(p.Actor), ClientID: text(p.ClientID), Since: moment(p.Since), Until: moment(p.Until), After: idOf(text(p.After)),
+	}
+	if p.Kind != nil {
+		for _, kind := range p.Kind {
+			query.Kinds = append(query.Kinds, string(kind))
+		}
+	}
+	return query
+}
+
+// moment returns the zero time for nil.
+func moment(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return *t
 }
 
 func (s *Server) events(ctx context.Context, query audit.Query) (api.EventPage, error) {

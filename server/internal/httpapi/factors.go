@@ -15,16 +15,17 @@ import (
 // ListFactors is GET /users/me/factors.
 func (s *Server) ListFactors(ctx context.Context, _ api.ListFactorsRequestObject) (api.ListFactorsResponseObject, error) {
 	factors, err := s.Accounts.Factors(ctx, caller(ctx))
-	if err != nil {
-		return nil, err
-	}
+	return api.ListFactors200JSONResponse(factorsOf(factors)), err
+}
+
+func factorsOf(factors account.Factors) api.FactorList {
 	items := make([]api.Factor, len(factors.Items))
 	for i, f := range factors.Items {
 		items[i] = factorOf(f)
 	}
-	return api.ListFactors200JSONResponse{
+	return api.FactorList{
 		Items: items, RecoveryCodesLeft: int32(factors.CodesLeft), ResetAt: orNullTime(factors.User.FactorsResetAt), //nolint:gosec // ten at most
-	}, nil
+	}
 }
 
 // RenameFactor is PATCH /users/me/factors/{factor_id}.

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"time"
 
 	"github.com/oapi-codegen/nullable"
 
@@ -10,14 +9,14 @@ import (
 	"sesame/server/internal/upstream"
 )
 
-// ListProviders is GET /providers. All providers fit on one page.
-func (s *Server) ListProviders(ctx context.Context, _ api.ListProvidersRequestObject) (api.ListProvidersResponseObject, error) {
-	providers, err := s.Upstream.Providers(ctx)
+// ListProviders is GET /providers.
+func (s *Server) ListProviders(ctx context.Context, request api.ListProvidersRequestObject) (api.ListProvidersResponseObject, error) {
+	providers, next, err := s.Upstream.ProviderPage(ctx, text(request.Params.Cursor), limit(request.Params.Limit))
 	items := make([]api.Provider, len(providers))
 	for i, p := range providers {
 		items[i] = s.providerOf(p)
 	}
-	return api.ListProviders200JSONResponse{Items: items, NextCursor: nullable.NewNullNullable[string]()}, err
+	return api.ListProviders200JSONResponse{Items: items, NextCursor: orNull(next)}, err
 }
 
 // CreateProvider is POST /providers.
@@ -59,18 +58,20 @@ func (s *Server) providerOf(p upstream.Provider) api.Provider {
 
 // ListIdentities is GET /users/me/identities.
 func (s *Server) ListIdentities(ctx context.Context, _ api.ListIdentitiesRequestObject) (api.ListIdentitiesResponseObject, error) {
-	identities, err := s.Accounts.Identities(ctx, caller(ctx).User.ID)
+	page, err := s.identitiesOf(ctx, caller(ctx).User.ID)
+	return api.ListIdentities200JSONResponse(page), err
+}
+
+func (s *Server) identitiesOf(ctx context.Context, userID string) (api.IdentityPage, error) {
+	identities, err := s.Accounts.Identities(ctx, userID)
 	items := make([]api.Identity, len(identities))
 	for i, row := range identities {
 		items[i] = api.Identity{
 			ID: row.ID, Provider: orNull(row.Provider), Issuer: row.Issuer, Subject: row.Subject, Label: row.Label, CreatedAt: row.CreatedAt,
-			LastUsedAt: nullable.NewNullNullable[time.Time](),
-		}
-		if !row.UsedAt.IsZero() {
-			items[i].LastUsedAt.Set(row.UsedAt)
+			LastUsedAt: orNullTime(row.UsedAt),
 		}
 	}
-	return api.ListIdentities200JSONResponse{Items: items, NextCursor: nullable.NewNullNullable[string]()}, err
+	return api.IdentityPage{Items: items, NextCursor: nullable.NewNullNullable[string]()}, err
 }
 
 // DeleteIdentity is DELETE /users/me/identities/{identity_id}.

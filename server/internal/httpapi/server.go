@@ -30,6 +30,8 @@ import (
 	"sesame/server/internal/audit"
 	"sesame/server/internal/contract"
 	"sesame/server/internal/identity"
+	"sesame/server/internal/keys"
+	"sesame/server/internal/mailer"
 	"sesame/server/internal/oauth"
 	"sesame/server/internal/tracing"
 	"sesame/server/internal/upstream"
@@ -39,13 +41,17 @@ import (
 
 // Options are what the wiring hands over.
 type Options struct {
-	Contract       *contract.Contract // Sesame's, or one that holds it
-	Identity       *identity.Service
-	Accounts       *account.Service
-	OAuth          *oauth.Service
-	Upstream       *upstream.Service
-	Audit          *audit.Log
-	Webhooks       *webhook.Service
+	Contract *contract.Contract // Sesame's, or one that holds it
+	Identity *identity.Service
+	Accounts *account.Service
+	OAuth    *oauth.Service
+	Upstream *upstream.Service
+	Audit    *audit.Log
+	Mails    *mailer.Queue
+	Webhooks *webhook.Service
+	Keys     []*keys.Keys // of access tokens, and of ID tokens
+	// Info describes the server.
+	Info           func(context.Context) (Info, error)
 	PublicURL      string                       // no trailing slash
 	CheckResponses bool                         // compare every answer with the contract, and log what departs from it
 	CORSOrigins    []string                     // whose pages may call the operations
@@ -69,6 +75,7 @@ type Server struct {
 	middleware *Middleware
 	pages      *web.Pages
 	stopping   atomic.Bool
+	exports    chan struct{} // one for each that runs
 }
 
 // compile-time proof that every operation has its method
@@ -77,8 +84,8 @@ var _ api.StrictServerInterface = (*Server)(nil)
 // Register puts the operations and pages on e, and the middleware that enforces the contract. It fails when the
 // contract cannot be enforced or does not fit the generated code.
 func Register(e *echo.Echo, o Options) (*Server, error) {
-	s := &Server{Options: o}
-	api.RegisterHandlers(e, api.NewStrictHandler(s, nil))
+	s := &Server{Options: o, exports: make(chan struct{}, maxExports)}
+	api.RegisterHandlers(e, api.NewStrictHandler(s, []api.StrictMiddlewareFunc{withoutBody}))
 	if err := o.Contract.CheckGenerated(generated()); err != nil {
 		return nil, fmt.Errorf("the contract and the generated code differ; run: make generate\n%w", err)
 	}

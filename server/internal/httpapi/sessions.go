@@ -13,22 +13,23 @@ import (
 
 // ListSessions is GET /users/me/sessions. All of an account's sessions fit on one page.
 func (s *Server) ListSessions(ctx context.Context, _ api.ListSessionsRequestObject) (api.ListSessionsResponseObject, error) {
-	who := caller(ctx)
-	sessions, err := s.Identity.Sessions(ctx, who)
-	if err != nil {
-		return nil, err
-	}
+	page, err := s.sessionsOf(ctx, caller(ctx).User.ID)
+	return api.ListSessions200JSONResponse(page), err
+}
+
+func (s *Server) sessionsOf(ctx context.Context, userID string) (api.SessionPage, error) {
+	sessions, err := s.Identity.Sessions(ctx, userID)
 	items := make([]api.Session, len(sessions))
 	for i, session := range sessions {
 		methods := identity.MethodsOf(session)
 		items[i] = api.Session{
-			ID: session.ID, Current: session.ID == who.SessionID, Scopes: strings.Fields(session.Scope),
+			ID: session.ID, Current: session.ID == caller(ctx).SessionID, ClientID: session.ClientID, Scopes: strings.Fields(session.Scope),
 			Acr: atjwt.LevelOf(methods), Amr: methods,
 			IPAddress: session.IPAddress, UserAgent: session.UserAgent,
 			CreatedAt: session.CreatedAt, LastUsedAt: session.LastUsedAt, ExpiresAt: session.ExpiresAt,
 		}
 	}
-	return api.ListSessions200JSONResponse{Items: items, NextCursor: nullable.NewNullNullable[string]()}, nil
+	return api.SessionPage{Items: items, NextCursor: nullable.NewNullNullable[string]()}, err
 }
 
 // EndSession is DELETE /users/me/sessions/{session_id}.

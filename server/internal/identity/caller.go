@@ -63,6 +63,14 @@ func Deleted(err error) error {
 	return err
 }
 
+// NoSuchUser replaces store.ErrNotFound, for an account that somebody else names.
+func NoSuchUser(err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return problem.New(problem.NotFound, "There is no such account.")
+	}
+	return err
+}
+
 // Authenticate returns the caller of an access token. It verifies the token and reads its session and user, or its
 // client, from the database for each request, so a logout takes effect at once on every replica. Errors: InvalidToken.
 func (s *Service) Authenticate(ctx context.Context, accessToken secret.Text) (*Caller, error) {

@@ -124,35 +124,34 @@ func (s *Service) sessionTTL(wanted time.Duration) time.Duration {
 	return min(cmp.Or(wanted, s.RefreshTTL), s.RefreshTTL)
 }
 
-// Sessions lists the caller's sessions, the most recently used first.
-func (s *Service) Sessions(ctx context.Context, caller *Caller) ([]store.Session, error) {
-	return s.SessionsOf(ctx, caller.User.ID)
-}
-
-// SessionsOf is Sessions for the command line.
-func (s *Service) SessionsOf(ctx context.Context, userID string) ([]store.Session, error) {
+// Sessions lists the sessions of an account, the most recently used first. An account has at most maxSessions.
+func (s *Service) Sessions(ctx context.Context, userID string) ([]store.Session, error) {
 	return s.db.ListSessions(ctx, userID, s.Now(), maxSessions)
 }
 
 // EndSession ends one of the caller's sessions. Errors: NotFound.
 func (s *Service) EndSession(ctx context.Context, caller *Caller, id string) error {
-	return s.endSession(ctx, caller.User, id, caller.Actor())
+	return s.endSession(ctx, caller, caller.User.ID, id, Own)
 }
 
-// EndSessionOf ends one of a user's sessions, for the command line. Errors: NotFound.
-func (s *Service) EndSessionOf(ctx context.Context, user store.User, id string) error {
-	return s.endSession(ctx, user, id, nil)
+// EndSessionOf ends a session of an account; by is nil at the command line. Errors: NotFound; those of MayAdminister.
+func (s *Service) EndSessionOf(ctx context.Context, by *Caller, userID, id string) error {
+	return s.endSession(ctx, by, userID, id, s.Administering(by))
 }
 
-func (s *Service) endSession(ctx context.Context, user store.User, id string, by *audit.Actor) error {
+func (s *Service) endSession(ctx context.Context, by *Caller, userID, id string, may Permission) error {
 	err := s.db.Tx(ctx, func(q *store.Queries) error {
-		if _, err := q.LockUser(ctx, user.ID); err != nil { // a code of this session may be being exchanged
+		user, err := q.LockUser(ctx, userID) // a code of this session may be being exchanged
+		if err != nil {
+			return err
+		}
+		if err = may(user); err != nil {
 			return err
 		}
 		if err := q.EndSessionOf(ctx, user.ID, id); err != nil {
 			return err
 		}
-		event := audit.Event(ctx, user, by)
+		event := audit.Event(ctx, user, by.Actor())
 		event.SessionID = id
 		return audit.Record(ctx, q, audit.Logout, event, s.Now())
 	})
@@ -164,24 +163,28 @@ func (s *Service) endSession(ctx context.Context, user store.User, id string, by
 
 // EndSessions ends all the caller's sessions, the current one included.
 func (s *Service) EndSessions(ctx context.Context, caller *Caller) error {
-	return s.endSessions(ctx, caller.User, caller.Actor())
+	return store.IgnoreNotFound(s.endSessions(ctx, caller, caller.User.ID, Own)) // a deleted account has no sessions
 }
 
-// EndSessionsOf ends all of a user's sessions, for the command line.
-func (s *Service) EndSessionsOf(ctx context.Context, user store.User) error {
-	return s.endSessions(ctx, user, nil)
+// EndSessionsOf ends all sessions of an account; by is nil at the command line. Errors: NotFound; those of MayAdminister.
+func (s *Service) EndSessionsOf(ctx context.Context, by *Caller, userID string) error {
+	return NoSuchUser(s.endSessions(ctx, by, userID, s.Administering(by)))
 }
 
-func (s *Service) endSessions(ctx context.Context, user store.User, by *audit.Actor) error {
-	return store.IgnoreNotFound(s.db.Tx(ctx, func(q *store.Queries) error {
-		if _, err := q.LockUser(ctx, user.ID); err != nil { // as above; a deleted account has no sessions
+func (s *Service) endSessions(ctx context.Context, by *Caller, userID string, may Permission) error {
+	return s.db.Tx(ctx, func(q *store.Queries) error {
+		user, err := q.LockUser(ctx, userID) // as above
+		if err != nil {
+			return err
+		}
+		if err = may(user); err != nil {
 			return err
 		}
 		if err := q.EndSessionsOf(ctx, user.ID, ""); err != nil {
 			return err
 		}
-		return audit.Record(ctx, q, audit.LogoutEverywhere, audit.Event(ctx, user, by), s.Now())
-	}))
+		return audit.Record(ctx, q, audit.LogoutEverywhere, audit.Event(ctx, user, by.Actor()), s.Now())
+	})
 }
 
 // EndOtherSessions ends the caller's sessions but the current one and, where that is the session of a browser, those that

@@ -2,11 +2,9 @@ package identity
 
 import (
 	"context"
-	"errors"
 
 	"sesame/server/internal/audit"
 	"sesame/server/internal/network"
-	"sesame/server/internal/problem"
 	"sesame/server/internal/store"
 )
 
@@ -14,14 +12,17 @@ import (
 const maxNetworks = 1000
 
 // Unlock ends the waiting periods of an account, so that its owner can log in at once, from every network. Waits of a whole network
-// are not those of an account and stay. Errors: NotFound.
+// are not those of an account and stay. by is nil at the command line. Errors: NotFound; those of MayAdminister.
 //
 // A counter of a known network has the network in its key, so it cannot be found by the account. The account has logged in from every
 // known network, so its events and its sessions name the network.
-func (s *Service) Unlock(ctx context.Context, user store.User) error {
-	err := s.db.Tx(ctx, func(q *store.Queries) error {
-		user, err := q.LockUser(ctx, user.ID)
+func (s *Service) Unlock(ctx context.Context, by *Caller, userID string) error {
+	return NoSuchUser(s.db.Tx(ctx, func(q *store.Queries) error {
+		user, err := q.LockUser(ctx, userID)
 		if err != nil {
+			return err
+		}
+		if err = s.MayAdminister(by, user); err != nil {
 			return err
 		}
 		addresses, err := q.AddressesOf(ctx, user.ID, maxNetworks)
@@ -40,10 +41,6 @@ func (s *Service) Unlock(ctx context.Context, user store.User) error {
 				return err
 			}
 		}
-		return audit.Record(ctx, q, audit.AccountUnlocked, audit.Event(ctx, user, nil), s.Now())
-	})
-	if errors.Is(err, store.ErrNotFound) {
-		return problem.New(problem.NotFound, "There is no such user.")
-	}
-	return err
+		return audit.Record(ctx, q, audit.AccountUnlocked, audit.Event(ctx, user, by.Actor()), s.Now())
+	}))
 }

@@ -193,46 +193,53 @@ func published(rows []store.SigningKey) *store.SigningKey {
 // List returns the keys as last read, the signing key first.
 func (k *Keys) List() []store.SigningKey { return k.last.Load().rows }
 
-var (
-	errTooManyKeys        = errors.New("too many retired keys still verify tokens; wait until some are removed (sesame keys list shows when)")
-	errConcurrentRotation = errors.New("another process rotated the keys at the same moment; see: sesame keys list")
-)
+// ErrTooMany is the error of Rotate while there are as many keys as the key set may have.
+var ErrTooMany = errors.New("too many retired keys still verify tokens; wait until some are removed (sesame keys list shows when)")
 
-// forRotation reads the keys and generates the next one.
-func (k *Keys) forRotation(ctx context.Context) (rows []store.SigningKey, row store.SigningKey, err error) {
-	last, err := k.read(ctx, 0)
-	if err != nil {
-		return nil, row, err
-	}
+var errConcurrentRotation = errors.New("another process rotated the keys at the same moment; see: sesame keys list")
+
+// forRotation generates the next key, if there is room for one.
+func (k *Keys) forRotation(last *reading) (row store.SigningKey, err error) {
 	if len(last.rows) >= maxKeys {
-		return last.rows, row, errTooManyKeys
+		return row, ErrTooMany
 	}
-	row, err = k.generate(store.KeyPublished)
-	return last.rows, row, err
+	return k.generate(store.KeyPublished)
 }
 
 // Rotate begins a rotation: it publishes a new key, which a running server makes sign after publishFor. It does nothing
 // where a key is published already.
-func (k *Keys) Rotate(ctx context.Context) error {
-	rows, row, err := k.forRotation(ctx)
-	if published(rows) != nil {
-		return nil
+//
+// by is who asks for it; nil means the command line. The event of the rotation itself follows when the key begins to sign.
+func (k *Keys) Rotate(ctx context.Context, by *audit.Actor) error {
+	last, err := k.read(ctx, 0)
+	if err != nil || published(last.rows) != nil {
+		return err
 	}
+	row, err := k.forRotation(last)
 	if err != nil {
 		return err
 	}
-	_, err = k.change(ctx, func(q *store.Queries) error { return k.publish(ctx, q, rows[0].ID, row) })
+	_, err = k.change(ctx, func(q *store.Queries) error {
+		if err := k.publish(ctx, q, last.rows[0].ID, row); err != nil {
+			return err
+		}
+		return audit.Record(ctx, q, audit.KeyPublished, audit.Event(ctx, store.User{}, by), k.Now())
+	})
 	return err
 }
 
 // RotateNow makes the published key sign at once, or else a new one. Replicas use it when they next read the keys.
 // Verifiers that cache the key set may refuse its tokens until they fetch it again.
 func (k *Keys) RotateNow(ctx context.Context) error {
-	rows, row, err := k.forRotation(ctx)
+	last, err := k.read(ctx, 0)
 	if err != nil {
 		return err
 	}
-	next, signing := published(rows), rows[0].ID
+	row, err := k.forRotation(last)
+	if err != nil {
+		return err
+	}
+	next, signing := published(last.rows), last.rows[0].ID
 	return k.mustChange(ctx, func(q *store.Queries) error {
 		if next != nil {
 			return k.activate(ctx, q, signing, next.ID, k.Now(), audit.CommandLine)
@@ -267,15 +274,4 @@ func (k *Keys) Revoke(ctx context.Context) error {
 		}
 		return audit.Record(ctx, q, audit.KeyRotated, store.Event{Actor: audit.CommandLine}, k.Now())
 	})
-}
-
-// RetiresAt returns when a key stops signing; the zero time where that is not planned.
-func (k *Keys) RetiresAt(row store.SigningKey) time.Time {
-	if next := published(k.List()); next != nil && row.State == store.KeySigning {
-		return next.SignsFrom
-	}
-	if k.Rotation == 0 {
-		return time.Time{}
-	}
-	return row.SignsFrom.Add(k.Rotation)
 }

@@ -88,7 +88,7 @@ func (d *Dispatcher) deliver(ctx context.Context, worker *queue.Worker[store.Mai
 		log.Warn("sending a mail failed and will be retried", "error", err, "retry_at", next)
 		d.attempted(mailRetried)
 		span.Fail(mailRetried)
-		worker.Record(ctx, func(ctx context.Context) error { return d.DB.RetryMail(ctx, row, next) })
+		worker.Record(ctx, func(ctx context.Context) error { return d.DB.RetryMail(ctx, row, next, shortened(err)) })
 		return
 	}
 	worker.Record(ctx, func(ctx context.Context) error { return d.DB.DeleteMail(ctx, row.ID) })

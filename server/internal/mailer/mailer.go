@@ -47,6 +47,8 @@ const (
 	CodesReplaced    Kind = "recovery_codes_replaced" // there are new ones
 	ResetRequested   Kind = "factors_reset_requested" // by an administrator; the factors are removed at Due
 	FactorsReset     Kind = "factors_reset"           // they are removed
+
+	Test Kind = "test" // an administrator tries the mail server out
 )
 
 // Decoy is a mail that is queued and never sent. It takes the place of one that must not be sent, so that the request
@@ -56,7 +58,7 @@ const Decoy Kind = "to_nobody"
 var kinds = []Kind{
 	ConfirmEmail, ResetPassword, MagicLink, PasswordChanged, PasswordResetDone, EmailChanged, EmailInUse, NewLogin, AccountDeleted,
 	IdentityLinked, IdentityUnlinked,
-	FactorAdded, FactorRemoved, RecoveryCodeUsed, CodesReplaced, ResetRequested, FactorsReset,
+	FactorAdded, FactorRemoved, RecoveryCodeUsed, CodesReplaced, ResetRequested, FactorsReset, Test,
 }
 
 // Mail is a mail before it is rendered.

@@ -44,7 +44,10 @@ func NewUsername(name string) (shown, key string, err error) {
 }
 
 // UsernamePrefix returns the prefix that the keys of the usernames have which begin with a text.
-func UsernamePrefix(text string) string { return strings.ToLower(norm.NFKC.String(text)) }
+func UsernamePrefix(text string) string { return Fold(text) }
+
+// Fold returns a text without differences of width and letter case.
+func Fold(text string) string { return strings.ToLower(norm.NFKC.String(text)) }
 
 // eastAsian lists the scripts that Chinese, Japanese and Korean mix, with Latin letters among them (Unicode TS #39 §5.2,
 // "Highly Restrictive").

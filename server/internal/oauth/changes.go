@@ -135,21 +135,7 @@ func opens(before Client, after NewClient) bool {
 // checkTakeover refuses a caller who could act as a client that has scopes which the caller's token does not have. Errors:
 // InsufficientScope.
 func (s *Service) checkTakeover(by By, scopes []string) error {
-	if by == nil {
-		return nil
-	}
-	var missing []string
-	for _, scope := range scopes {
-		if s.declares(scope) && !slices.Contains(s.identity.Scopes.OfEveryone(), scope) && !by.HasScope(scope) {
-			missing = append(missing, scope)
-		}
-	}
-	if len(missing) == 0 {
-		return nil
-	}
-	refused := problem.New(problem.InsufficientScope, "The client has scopes that your token does not have, so you may not take it over.")
-	refused.Scope = strings.Join(missing, " ")
-	return refused
+	return s.identity.RequireScopes(by, scopes, "The client has scopes that your token does not have, so you may not take it over.")
 }
 
 // MaxKeepSecret is how long a secret can stay valid after it was replaced.

@@ -40,18 +40,22 @@ type Client struct {
 	BuiltIn       bool          // it is part of the server: in no table, and it may receive every scope of a person
 }
 
-// builtIn returns the built-in client with an id. Both are public. The documentation pages are one only while they are served.
+// builtIn returns the built-in client with an id. All are public. The documentation and the administrator's page are clients only
+// while they are served.
 func (s *Service) builtIn(id string) (c Client, ok bool) {
 	switch {
 	case id == token.FirstParty:
 		return Client{ID: id, BuiltIn: true, Public: true, PasswordGrant: true}, true
 	case id == token.Docs && s.DocsRedirect != "":
 		return Client{ID: id, BuiltIn: true, Public: true, Name: "the API documentation", RedirectURIs: []string{s.DocsRedirect}}, true
+	case id == token.Admin && s.AdminPage != "":
+		page := []string{s.AdminPage}
+		return Client{ID: id, BuiltIn: true, Public: true, Name: "the administration", RedirectURIs: page, SignOutURIs: page}, true
 	}
 	return Client{}, false
 }
 
-// hasRedirect reports whether people may be sent to an address. The documentation has one address, while the port of an app on
+// hasRedirect reports whether people may be sent to an address. A built-in client has one address, while the port of an app on
 // the person's own machine may differ.
 func (c Client) hasRedirect(address string) bool {
 	return slices.Contains(c.RedirectURIs, address) || !c.BuiltIn && matchRedirect(c.RedirectURIs, address)
@@ -135,7 +139,7 @@ func (s *Service) checkClient(by By, n NewClient) *problem.Error {
 		switch {
 		case !slices.Contains(scopes.Declared, scope):
 			invalid.At("/scopes", "names a scope that the contract does not declare")
-		case by != nil && !slices.Contains(scopes.OfEveryone(), scope) && !by.HasScope(scope):
+		case len(s.identity.Beyond(by, []string{scope})) > 0:
 			invalid.At("/scopes", "names a scope that your token does not have")
 		case !n.ThirdParty && !slices.Contains(scopes.OfClients(), scope):
 			invalid.At("/scopes", "names a scope over one's own account, and a client has no account")
@@ -216,16 +220,6 @@ func (s *Service) recordClient(ctx context.Context, q *store.Queries, kind audit
 	event := audit.Event(ctx, store.User{}, by.Actor())
 	event.ClientID = id
 	return audit.Record(ctx, q, kind, event, s.now())
-}
-
-// Clients lists the clients, sorted by name.
-func (s *Service) Clients(ctx context.Context) ([]Client, error) {
-	rows, err := s.db.ListClients(ctx)
-	list := make([]Client, len(rows))
-	for i, row := range rows {
-		list[i] = clientOf(row)
-	}
-	return list, err
 }
 
 // sessionBatch is how many sessions of a client one commit ends.

@@ -12,12 +12,48 @@ import (
 	"sesame/server/internal/store"
 )
 
-// maxConsents limits how many applications are listed.
-const maxConsents = 100
+// Consents returns a page of the clients that a person has agreed to, with the scopes of each, in the order of their ids, and the
+// cursor of the next page, or "". Errors: BadRequest for a cursor of another list.
+func (s *Service) Consents(ctx context.Context, userID, cursor string, limit int) (page []store.GrantedConsent, next string, err error) {
+	list := "consents of user " + userID
+	after, err := s.readCursor(list, cursor)
+	if err != nil {
+		return nil, "", err
+	}
+	page, err = s.db.ListConsents(ctx, userID, after, limit+1)
+	if err != nil || len(page) <= limit {
+		return page, "", err
+	}
+	return page[:limit], s.Cursors.Text(list, page[limit-1].ClientID), nil
+}
 
-// Consents lists the clients that a person has agreed to, with the scopes of each.
-func (s *Service) Consents(ctx context.Context, caller *identity.Caller) ([]store.GrantedConsent, error) {
-	return s.db.ListConsents(ctx, caller.User.ID, maxConsents)
+// ClientConsents returns a page of the people who have agreed to a client, in the order of their ids, and the cursor of the next page, or
+// "". Errors: NotFound; BadRequest for a cursor of another list.
+func (s *Service) ClientConsents(ctx context.Context, clientID, cursor string, limit int) (page []store.GrantedConsent, next string, err error) {
+	if _, err = s.ClientByID(ctx, clientID); err != nil {
+		return nil, "", err
+	}
+	list := "consents of client " + clientID
+	after, err := s.readCursor(list, cursor)
+	if err != nil {
+		return nil, "", err
+	}
+	page, err = s.db.ListConsentsOfClient(ctx, clientID, after, limit+1)
+	if err != nil || len(page) <= limit {
+		return page, "", err
+	}
+	return page[:limit], s.Cursors.Text(list, page[limit-1].UserID), nil
+}
+
+// readCursor returns the id in a cursor of a list; "" for the first page.
+func (s *Service) readCursor(list, cursor string) (after string, err error) {
+	if cursor == "" {
+		return "", nil
+	}
+	if after, err = s.Cursors.Read(list, cursor); err != nil {
+		return "", problem.InvalidCursor(err)
+	}
+	return after, nil
 }
 
 // Agree stores that a person has agreed. Scopes that were granted before stay granted.
@@ -46,24 +82,37 @@ func (s *Service) Agree(ctx context.Context, a Authorization, user store.User) e
 	return store.IgnoreNotFound(err) // an account that was deleted meanwhile gets no code
 }
 
-// Withdraw takes back what a person has agreed to, and ends their sessions with the client. Errors: NotFound.
+// Withdraw takes back what the caller has agreed to, and ends their sessions with the client. Errors: NotFound.
 func (s *Service) Withdraw(ctx context.Context, caller *identity.Caller, clientID string) error {
+	return s.withdraw(ctx, caller, caller.User.ID, clientID, identity.Own)
+}
+
+// WithdrawOf is Withdraw for the owner of an account. Errors: NotFound; those of identity.MayAdminister.
+func (s *Service) WithdrawOf(ctx context.Context, by *identity.Caller, userID, clientID string) error {
+	return s.withdraw(ctx, by, userID, clientID, s.identity.Administering(by))
+}
+
+func (s *Service) withdraw(ctx context.Context, by *identity.Caller, userID, clientID string, may identity.Permission) error {
 	err := s.db.Tx(ctx, func(q *store.Queries) error {
-		if _, err := q.LockUser(ctx, caller.User.ID); err != nil { // a session that starts now waits, and ends here, or it comes later and asks again
+		user, err := q.LockUser(ctx, userID) // a session that starts now waits, and ends here, or it comes later and asks again
+		if err != nil {
 			return err
 		}
-		if err := q.DeleteConsent(ctx, caller.User.ID, clientID); err != nil {
+		if err = may(user); err != nil {
 			return err
 		}
-		if err := q.EndSessionsWith(ctx, caller.User.ID, clientID); err != nil {
+		if err := q.DeleteConsent(ctx, user.ID, clientID); err != nil {
 			return err
 		}
-		event := audit.Event(ctx, caller.User, caller.Actor())
+		if err := q.EndSessionsWith(ctx, user.ID, clientID); err != nil {
+			return err
+		}
+		event := audit.Event(ctx, user, by.Actor())
 		event.ClientID, event.SessionID = clientID, ""
 		return audit.Record(ctx, q, audit.ConsentWithdrawn, event, s.now())
 	})
 	if errors.Is(err, store.ErrNotFound) {
-		return problem.New(problem.NotFound, "You have not agreed to this application.")
+		return problem.New(problem.NotFound, "The account has not agreed to this application.")
 	}
 	return err
 }

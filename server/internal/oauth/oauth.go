@@ -30,8 +30,10 @@ type Settings struct {
 	AccessTTL    time.Duration // the life of an access token
 	RefreshGrace time.Duration // how long a client may send a used refresh token again
 	DocsRedirect string        // where the documentation pages get their code; "" if they are not served
+	AdminPage    string        // where the administrator's page gets its code, and comes back to after a sign-out; "" if it is not served
 	// Issued counts the access tokens for metrics, by Grants. It may be nil.
-	Issued func(grant string)
+	Issued  func(grant string)
+	Cursors token.Cursors
 }
 
 // The grants that issue tokens, under the names of RFC 6749.

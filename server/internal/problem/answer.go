@@ -24,6 +24,7 @@ var statuses = map[Code]int{
 	EmailTaken:           http.StatusConflict,
 	NothingToConfirm:     http.StatusConflict,
 	NoSecondFactor:       http.StatusConflict,
+	NoConfirmedEmail:     http.StatusConflict,
 	PayloadTooLarge:      http.StatusRequestEntityTooLarge,
 	UnsupportedMediaType: http.StatusUnsupportedMediaType,
 	ValidationFailed:     http.StatusUnprocessableEntity,

@@ -33,6 +33,7 @@ const (
 	EmailTaken           Code = "email_taken"
 	NothingToConfirm     Code = "nothing_to_confirm"
 	NoSecondFactor       Code = "no_second_factor"
+	NoConfirmedEmail     Code = "no_confirmed_email"
 	PayloadTooLarge      Code = "payload_too_large"
 	UnsupportedMediaType Code = "unsupported_media_type"
 	ValidationFailed     Code = "validation_failed"

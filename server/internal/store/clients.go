@@ -29,6 +29,7 @@ type Client struct {
 	AccessTTL      time.Duration // of its access tokens; 0 for that of the server
 	SessionTTL     time.Duration // of its sessions, likewise
 	LogoHash       string        // of its logo; see SetClientLogo
+	NameKey        string        // read only by ListClients
 }
 
 const clientColumns = `c.id, c.name, c.secret_hash, c.scopes, c.password_grant, c.created_at,
@@ -54,11 +55,11 @@ func (c *Client) fields() []any {
 func (q *Queries) CreateClient(ctx context.Context, c Client) error {
 	_, err := q.write.ExecContext(ctx, `
 		INSERT INTO clients (id, name, secret_hash, scopes, password_grant, created_at,
-			public, third_party, pkce_optional, redirect_uris, sign_out_uris, device_grant, logout_uri, access_ttl, session_ttl, logo_hash)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
+			public, third_party, pkce_optional, redirect_uris, sign_out_uris, device_grant, logout_uri, access_ttl, session_ttl, logo_hash, name_key)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`,
 		c.ID, c.Name, c.SecretHash.Reveal(), c.Scopes, c.PasswordGrant, micros(c.CreatedAt),
 		c.Public, c.ThirdParty, c.PKCEOptional, c.RedirectURIs, c.SignOutURIs, c.DeviceGrant, c.LogoutURI,
-		c.AccessTTL.Microseconds(), c.SessionTTL.Microseconds(), c.LogoHash)
+		c.AccessTTL.Microseconds(), c.SessionTTL.Microseconds(), c.LogoHash, clientKey(c.Name))
 	return translate(err)
 }
 
@@ -83,12 +84,6 @@ func (q *Queries) ClientOfToken(ctx context.Context, id, tokenID string) (c Clie
 	return c, translate(row.Scan(c.fields()...))
 }
 
-// ListClients lists all clients, sorted by name.
-func (q *Queries) ListClients(ctx context.Context) ([]Client, error) {
-	rows, err := q.read.QueryContext(ctx, `SELECT `+clientColumns+` FROM clients c ORDER BY c.name`)
-	return collect(rows, err, (*Client).fields)
-}
-
 // UpdateClient replaces everything of a client but its id and its age. Errors: ErrNotFound, and ErrConflict
 // when the name is taken.
 func (q *Queries) UpdateClient(ctx context.Context, c Client) error {
@@ -96,10 +91,10 @@ func (q *Queries) UpdateClient(ctx context.Context, c Client) error {
 		UPDATE clients SET name = $2, secret_hash = $3, scopes = $4, password_grant = $5,
 			public = $6, third_party = $7, pkce_optional = $8, redirect_uris = $9, sign_out_uris = $10,
 			old_secret_hash = $11, old_secret_until = $12, device_grant = $13, logout_uri = $14,
-			access_ttl = $15, session_ttl = $16, logo_hash = $17 WHERE id = $1`,
+			access_ttl = $15, session_ttl = $16, logo_hash = $17, name_key = $18 WHERE id = $1`,
 		c.ID, c.Name, c.SecretHash.Reveal(), c.Scopes, c.PasswordGrant, c.Public, c.ThirdParty, c.PKCEOptional, c.RedirectURIs, c.SignOutURIs,
 		c.OldSecretHash.Reveal(), micros(c.OldSecretUntil), c.DeviceGrant, c.LogoutURI,
-		c.AccessTTL.Microseconds(), c.SessionTTL.Microseconds(), c.LogoHash))
+		c.AccessTTL.Microseconds(), c.SessionTTL.Microseconds(), c.LogoHash, clientKey(c.Name)))
 }
 
 // DeleteClient deletes a client. Errors: ErrNotFound.

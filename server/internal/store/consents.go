@@ -14,17 +14,29 @@ func (q *Queries) EndOtherSessionsOf(ctx context.Context, userID, except string)
 
 // GrantedConsent is what a user has granted to a client.
 type GrantedConsent struct {
-	ClientID, ClientName, LogoHash, Scope string
-	UpdatedAt                             time.Time
+	UserID, Username               string // of ListConsentsOfClient
+	ClientID, ClientName, LogoHash string // of ListConsents
+	Scope                          string
+	CreatedAt, UpdatedAt           time.Time
 }
 
-// ListConsents lists what a user has granted, sorted by the name of the client.
-func (q *Queries) ListConsents(ctx context.Context, userID string, limit int) ([]GrantedConsent, error) {
+// ListConsents lists what a user has granted, sorted by the id of the client, after that of one; "" begins the list.
+func (q *Queries) ListConsents(ctx context.Context, userID, after string, limit int) ([]GrantedConsent, error) {
 	rows, err := q.read.QueryContext(ctx, `
-		SELECT k.client_id, c.name, c.logo_hash, k.scope, k.updated_at FROM consents k JOIN clients c ON c.id = k.client_id
-		WHERE k.user_id = $1 ORDER BY c.name, k.client_id LIMIT $2`, userID, limit)
+		SELECT k.client_id, c.name, c.logo_hash, k.scope, k.created_at, k.updated_at FROM consents k JOIN clients c ON c.id = k.client_id
+		WHERE k.user_id = $1 AND k.client_id > $2 ORDER BY k.client_id LIMIT $3`, userID, after, limit)
 	return collect(rows, err, func(k *GrantedConsent) []any {
-		return []any{&k.ClientID, &k.ClientName, &k.LogoHash, &k.Scope, timeScanner{&k.UpdatedAt}}
+		return []any{&k.ClientID, &k.ClientName, &k.LogoHash, &k.Scope, timeScanner{&k.CreatedAt}, timeScanner{&k.UpdatedAt}}
+	})
+}
+
+// ListConsentsOfClient lists what users have granted to a client, sorted by the id of the user, after that of one; "" begins the list.
+func (q *Queries) ListConsentsOfClient(ctx context.Context, clientID, after string, limit int) ([]GrantedConsent, error) {
+	rows, err := q.read.QueryContext(ctx, `
+		SELECT k.user_id, u.username, k.scope, k.created_at, k.updated_at FROM consents k JOIN users u ON u.id = k.user_id
+		WHERE k.client_id = $1 AND k.user_id > $2 ORDER BY k.user_id LIMIT $3`, clientID, after, limit)
+	return collect(rows, err, func(k *GrantedConsent) []any {
+		return []any{&k.UserID, &k.Username, &k.Scope, timeScanner{&k.CreatedAt}, timeScanner{&k.UpdatedAt}}
 	})
 }
 

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"strconv"
 	"time"
 )
 
@@ -20,8 +19,7 @@ type Event struct {
 	UserAgent string
 }
 
-const eventColumns = `id, at, kind, user_id, username, actor, client_id, session_id, ip_address, user_agent`
-
+// fields are the destinations of eventColumns.
 func (e *Event) fields() []any {
 	return []any{&e.ID, timeScanner{&e.At}, &e.Kind, &e.UserID, &e.Username, &e.Actor, &e.ClientID, &e.SessionID, &e.IPAddress, &e.UserAgent}
 }
@@ -41,33 +39,6 @@ func (q *Queries) RecordEvent(ctx context.Context, e Event) error {
 // OnEvent makes the database call a function after the commit of each event that this process records, before the
 // response to the request. Call it before the database is used.
 func (db *DB) OnEvent(f func(Event)) { db.recorded = f }
-
-// EventQuery selects events. An empty field does not narrow the list.
-type EventQuery struct {
-	UserID string
-	Kind   string
-	Before string // the id of an event: only earlier ones
-	Limit  int
-}
-
-// ListEvents lists events, the latest first.
-func (q *Queries) ListEvents(ctx context.Context, query EventQuery) ([]Event, error) {
-	args, where := []any{query.Limit}, ""
-	for _, c := range [...]struct{ column, value string }{
-		{"user_id =", query.UserID},
-		{"kind =", query.Kind},
-		{"id <", query.Before},
-	} {
-		if c.value != "" {
-			args = append(args, c.value)
-			where += " AND " + c.column + " $" + strconv.Itoa(len(args))
-		}
-	}
-	rows, err := q.read.QueryContext(ctx, `
-		SELECT `+eventColumns+`
-		FROM events WHERE TRUE`+where+` ORDER BY id DESC LIMIT $1`, args...)
-	return collect(rows, err, (*Event).fields)
-}
 
 // AddressesOf lists the IP addresses from which the owner of an account has used it, the latest first, as far as its events and its
 // sessions tell.

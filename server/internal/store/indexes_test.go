@@ -155,20 +155,15 @@ func TestTheCleanupChecksSessions(t *testing.T) {
 func TestLargeTablesHaveTheirIndexes(t *testing.T) {
 	migrated(t, func(t *testing.T, db *DB) {
 		addSessions(t, db, "c", 1000, time.Now().Add(time.Hour))
-		db.mustExec(t, `INSERT INTO events (id, at, kind, user_id, username, actor, client_id, session_id, ip_address, user_agent)
-			WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
-			SELECT 'e' || i, i, CASE WHEN i = 7 THEN 'rare' ELSE 'login' END, 'u' || (i % 3), '', '', '', '', '', '' FROM n`)
 		db.mustExec(t, `ANALYZE`)
 		explain := `EXPLAIN `
 		if db.engine.dialect == "sqlite3" {
 			explain = `EXPLAIN QUERY PLAN `
 		}
 		for query, index := range map[string]string{
-			`SELECT * FROM events WHERE TRUE AND user_id = 'u1' AND kind = 'rare' ORDER BY id DESC LIMIT 50`: "events_user_kind",
-			`SELECT * FROM events WHERE TRUE AND user_id = 'u1' ORDER BY id DESC LIMIT 50`:                   "events_user",
-			`SELECT id FROM sessions WHERE client_id = 'x' LIMIT 500`:                                        "sessions_client",
-			`SELECT id FROM sessions WHERE check_at <= 1 ORDER BY check_at LIMIT 500`:                        "sessions_check",
-			`SELECT id FROM sessions WHERE user_id = 'x'`:                                                    "sessions_of_user",
+			`SELECT id FROM sessions WHERE client_id = 'x' LIMIT 500`:                 "sessions_client",
+			`SELECT id FROM sessions WHERE check_at <= 1 ORDER BY check_at LIMIT 500`: "sessions_check",
+			`SELECT id FROM sessions WHERE user_id = 'x'`:                             "sessions_of_user",
 		} {
 			rows, err := db.read.QueryContext(t.Context(), explain+query)
 			var unused any

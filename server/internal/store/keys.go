@@ -37,6 +37,9 @@ func (q *Queries) AccessTokenKeys() KeyTable { return KeyTable{q, "signing_keys"
 // IDTokenKeys are the keys that sign ID tokens.
 func (q *Queries) IDTokenKeys() KeyTable { return KeyTable{q, "id_token_keys"} }
 
+// IsForIDTokens reports whether the keys sign ID tokens.
+func (t KeyTable) IsForIDTokens() bool { return t.name == "id_token_keys" }
+
 // Add inserts a key. Errors: ErrNotFound when another key is in its state.
 func (t KeyTable) Add(ctx context.Context, k SigningKey) error {
 	return t.change(ctx, `

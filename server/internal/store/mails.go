@@ -13,6 +13,8 @@ type Mail struct {
 	Attempts     int       // how often it was claimed
 	ClaimedUntil time.Time // the end of the last lease
 	CreatedAt    time.Time
+	NextTryAt    time.Time // only from ListMails, as is the next field
+	LastError    string    // why the last attempt has failed
 }
 
 // EnqueueMail inserts a mail, which is due at once.
@@ -53,9 +55,30 @@ func (q *Queries) DeleteMail(ctx context.Context, id string) error {
 	return q.later(ctx, `DELETE FROM mails WHERE id = $1`, id)
 }
 
-// RetryMail releases a mail until it is due again, unless the lease has ended and another replica has claimed it.
-func (q *Queries) RetryMail(ctx context.Context, m Mail, at time.Time) error {
+// RetryMail releases a mail until it is due again, unless the lease has ended and another replica has claimed it. It stores
+// why the attempt has failed.
+func (q *Queries) RetryMail(ctx context.Context, m Mail, at time.Time, reason string) error {
 	return q.later(ctx, `
-		UPDATE mails SET claimed_until = 0, next_try_at = $3 WHERE id = $1 AND claimed_until = $2`,
-		m.ID, micros(m.ClaimedUntil), micros(at))
+		UPDATE mails SET claimed_until = 0, next_try_at = $3, last_error = $4 WHERE id = $1 AND claimed_until = $2`,
+		m.ID, micros(m.ClaimedUntil), micros(at), reason)
+}
+
+// ListMails lists mails whose id is smaller than another one, the latest first.
+func (q *Queries) ListMails(ctx context.Context, before string, limit int) ([]Mail, error) {
+	rows, err := q.read.QueryContext(ctx, `
+		SELECT id, kind, payload, attempts, claimed_until, created_at, next_try_at, last_error
+		FROM mails WHERE id < $1 ORDER BY id DESC LIMIT $2`, before, limit)
+	return collect(rows, err, func(m *Mail) []any {
+		return []any{&m.ID, &m.Kind, &m.Payload, &m.Attempts, timeScanner{&m.ClaimedUntil}, timeScanner{&m.CreatedAt}, timeScanner{&m.NextTryAt}, &m.LastError}
+	})
+}
+
+// HurryMail makes a mail due. Errors: ErrNotFound.
+func (q *Queries) HurryMail(ctx context.Context, id string, now time.Time) error {
+	return q.writeRow(ctx, []any{&id}, `UPDATE mails SET next_try_at = $2 WHERE id = $1 RETURNING id`, id, micros(now))
+}
+
+// RemoveMail deletes a mail that is not sent yet, and returns its kind. Errors: ErrNotFound.
+func (q *Queries) RemoveMail(ctx context.Context, id string) (kind string, err error) {
+	return kind, q.writeRow(ctx, []any{&kind}, `DELETE FROM mails WHERE id = $1 RETURNING kind`, id)
 }

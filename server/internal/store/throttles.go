@@ -105,6 +105,12 @@ func (q *Queries) CountMail(ctx context.Context, key string, now time.Time) (cou
 	return q.countMail(ctx, key, now, `TRUE`)
 }
 
+// MailsRefusedUntil returns until when CountMail refuses; a time in the past if it does not.
+func (q *Queries) MailsRefusedUntil(ctx context.Context, key string) (until time.Time, err error) {
+	row := q.read.QueryRowContext(ctx, `SELECT COALESCE(MAX(blocked_until), 0) FROM throttles WHERE key = $1`, key)
+	return until, translate(row.Scan(timeScanner{&until}))
+}
+
 // CountNewPlaceMail is CountMail for a mail about a network that is unknown for a user. It counts none if all are.
 func (q *Queries) CountNewPlaceMail(ctx context.Context, key, userID string, now time.Time) (counted bool, err error) {
 	return q.countMail(ctx, key, now, `EXISTS (SELECT 1 FROM known_addresses WHERE user_id = $7)`, userID)

@@ -21,10 +21,12 @@ const (
 	FirstParty = "first-party"
 	// Docs is the client_id of the documentation pages, which sign people in with a browser.
 	Docs = "docs"
+	// Admin is the client_id of the administrator's page.
+	Admin = "admin"
 )
 
 // IsBuiltIn reports whether an id is that of a built-in client.
-func IsBuiltIn(id string) bool { return id == FirstParty || id == Docs }
+func IsBuiltIn(id string) bool { return id == FirstParty || id == Docs || id == Admin }
 
 // cacheSize is how many verified tokens are cached: verifying ES256 costs as much as several whole requests. An entry
 // takes about half a KiB.

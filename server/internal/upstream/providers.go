@@ -227,15 +227,14 @@ func (s *Service) check(by By, n NewProvider) error {
 	return s.mayLink(by, n.LinkAddresses)
 }
 
-// mayLink refuses a provider that vouches for addresses to a caller who may not change accounts: it could sign its owner in to the account of an
-// administrator. Errors: InsufficientScope.
+// mayLink refuses a provider that vouches for addresses to a caller whose token lacks a scope that an account can be granted: its
+// owner could sign in to any account that has confirmed an address, an administrator's included. Errors: InsufficientScope.
 func (s *Service) mayLink(by By, links bool) error {
-	if !links || by == nil || by.HasScope(s.identity.AdminScope) {
+	if !links {
 		return nil
 	}
-	refused := problem.New(problem.InsufficientScope, "A provider that links accounts by address can sign in to accounts, so your token needs the scope that changes them.")
-	refused.Scope = s.identity.AdminScope
-	return refused
+	return s.identity.RequireScopes(by, s.identity.Scopes.Declared,
+		"A provider that links accounts by address can sign in to every account, so your token needs every scope that an account can have.")
 }
 
 // Update changes a provider. Errors: NotFound, ValidationFailed, InsufficientScope.

@@ -30,6 +30,7 @@ type Settings struct {
 	// Private allows providers at private network addresses, and plain http.
 	Private bool
 	Timeout time.Duration // of one request to a provider; default: five seconds
+	Cursors token.Cursors
 	Log     *slog.Logger
 }
 

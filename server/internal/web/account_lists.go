@@ -25,7 +25,7 @@ const maxListed = 25
 // showSessions is GET /account/sessions.
 func (p *Pages) showSessions(o owner) error {
 	ctx := o.Request().Context()
-	sessions, err := p.Identity.Sessions(ctx, o.caller)
+	sessions, err := p.Identity.Sessions(ctx, o.caller.User.ID)
 	if err != nil {
 		return err
 	}
@@ -92,16 +92,17 @@ func (p *Pages) clientName(ctx context.Context, t *texts, id string) (string, er
 
 // showApplications is GET /account/applications.
 func (p *Pages) showApplications(o owner) error {
-	granted, err := p.OAuth.Consents(o.Request().Context(), o.caller)
+	granted, next, err := p.OAuth.Consents(o.Request().Context(), o.caller.User.ID, o.QueryParam("cursor"), maxListed)
 	if err != nil {
 		return err
 	}
+	slices.SortStableFunc(granted, func(a, b store.GrantedConsent) int { return strings.Compare(a.ClientName, b.ClientName) })
 	shown := p.ownerPage(o, "account-applications", "withdrawn")
 	shown.Text = []template.HTML{o.t.H("account-applications.text")}
 	if len(granted) == 0 {
 		shown.Text = []template.HTML{o.t.H("account-applications.none")}
 	}
-	for _, consent := range granted[:min(len(granted), maxListed)] {
+	for _, consent := range granted {
 		entry := item{
 			Title: names.Visible(consent.ClientName), Logo: oauth.LogoAddress(consent.LogoHash), Lines: []string{o.t.T("account-applications.since", "time", o.t.Time(consent.UpdatedAt))},
 			Form: &form{Action: "../account/applications", Hidden: []hidden{{"client", consent.ClientID}}, Buttons: []button{{Text: o.t.T("account-applications.withdraw"), Second: true}}},
@@ -110,6 +111,9 @@ func (p *Pages) showApplications(o owner) error {
 			entry.Scopes = append(entry.Scopes, o.t.Sentence(p.DescribeScope(scope)))
 		}
 		shown.Items = append(shown.Items, entry)
+	}
+	if next != "" {
+		shown.Links = append([]link{{"../account/applications?cursor=" + template.URL(url.QueryEscape(next)), o.t.T("account-applications.more")}}, shown.Links...) //nolint:gosec // escaped
 	}
 	return p.Site.answer(http.StatusOK, shown).write(o.Response())
 }

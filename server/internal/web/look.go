@@ -44,6 +44,7 @@ type Look struct {
 	languages *languages
 	views     map[string]view
 	style     template.CSS
+	colors    string // the part of style that follows from the accent
 	logo      *Logo
 }
 
@@ -97,7 +98,8 @@ func NewLook(o LookOptions) (*Look, error) {
 	if err != nil {
 		return nil, err
 	}
-	look.style = template.CSS(accentOf(o.Accent).css() + string(css)) //nolint:gosec // the operator's
+	look.colors = accentOf(o.Accent).css()
+	look.style = template.CSS(look.colors + string(css)) //nolint:gosec // the operator's
 	var faults []error
 	for _, name := range templates {
 		if look.views[name], err = look.parse(folder, own, name); err != nil {

@@ -47,6 +47,9 @@ func (s Site) Logo() string {
 	return logoPath
 }
 
+// Colors is the style sheet with the colors that follow from the accent of the operator: custom properties of :root.
+func (s Site) Colors() string { return s.look().colors }
+
 // texts returns the texts for a person.
 func (s Site) texts(uiLocales string, r *http.Request) *texts {
 	return s.look().languages.choose(uiLocales, r)

@@ -110,7 +110,7 @@ func (p *Pages) signInUpstream(ctx context.Context, c echo.Context, e errand, pe
 var providerFaults = map[string]string{
 	"cancelled": "provider.cancelled", "failed": "provider.failed", "late": "provider.late", "has-account": "provider.has-account", "closed": "sign-up.closed",
 	"unconfirmed": "provider.unconfirmed", "disabled": "provider.disabled", "limit": "provider.limit", "no-address": "provider.no-address", "taken": "provider.taken",
-	"too-long": "provider.too-long",
+	"too-long": "provider.too-long", "full": "provider.full",
 }
 
 // faultName names what has gone wrong; "" for an error that is none of the person, the provider or the rules.
@@ -127,6 +127,8 @@ func faultName(err error) string {
 		return "has-account"
 	case errors.Is(err, account.ErrIdentityTaken):
 		return "taken"
+	case errors.Is(err, account.ErrTooManyIdentities):
+		return "full"
 	case errors.Is(err, identity.ErrUnconfirmed):
 		return "unconfirmed"
 	case fault == nil:

@@ -1,0 +1,121 @@
+// The operations of openapi.yaml, with their types, and how screens call them:
+//
+//   const people = usePages((cursor) => api.GET('/users', { params: { query: { cursor } } }), []);
+//   const person = useLoad(() => api.GET('/users/{user_id}', { params: { path: { user_id: id } } }), [id]);
+//   await ask(api.DELETE('/users/{user_id}', { params: { path: { user_id: id } } }));
+import createClient from 'openapi-fetch';
+import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
+import type { components, paths } from '../generated/openapi';
+import { authorizedFetch, base, SessionEnded } from './auth';
+
+export const api = createClient<paths>({ baseUrl: base, fetch: authorizedFetch });
+
+export type Schemas = components['schemas'];
+
+// Failure is why a request did not succeed: a problem of the server (RFC 9457), or a server that cannot be reached, whose status is 0.
+export class Failure extends Error {
+  constructor(
+    readonly status: number, detail: string, readonly code = '', readonly requestID = '',
+    readonly fields: { pointer?: string; parameter?: string; detail: string }[] = [], readonly retryAfter = '',
+  ) { super(detail); }
+}
+
+interface Answer<T> { data?: T; error?: unknown; response: Response }
+
+// ask resolves with the body of an answer, or fails with a Failure.
+export async function ask<T>(request: Promise<Answer<T>>): Promise<T> {
+  let answer: Answer<T>;
+  try {
+    answer = await request;
+  } catch (fault) {
+    if (fault instanceof SessionEnded) throw fault;
+    throw new Failure(0, '');
+  }
+  const { data, error, response } = answer;
+  if (response.ok) return data as T;
+  const problem = (typeof error === 'object' && error !== null ? error : {}) as Partial<Schemas['Problem']>;
+  throw new Failure(response.status, problem.detail ?? response.statusText, problem.code, problem.request_id ?? response.headers.get('X-Request-ID') ?? '',
+    problem.errors as Failure['fields'] | undefined, response.headers.get('Retry-After') ?? '');
+}
+
+// failureOf is what a screen shows of an error: nothing when the session has ended, because the page asks for a sign-in then.
+const failureOf = (fault: unknown) => fault instanceof Failure ? fault : fault instanceof SessionEnded ? null : new Failure(0, String(fault));
+
+export interface Loaded<T> { data: T | undefined; failure: Failure | null; loading: boolean; reload: () => void; set: (data: T) => void }
+
+// useLoad reads something when the screen opens, and again when one of deps changes. It keeps the old data meanwhile.
+export function useLoad<T>(load: () => Promise<Answer<T>>, deps: unknown[]): Loaded<T> {
+  const [now, show] = useState<{ data?: T | undefined; failure: Failure | null; loading: boolean }>({ failure: null, loading: true });
+  const [times, again] = useState(0);
+  useEffect(() => {
+    let current = true; // an answer that comes too late is not shown
+    show((before) => ({ ...before, loading: true }));
+    ask(load()).then(
+      (data) => { if (current) show({ data, failure: null, loading: false }); },
+      (fault: unknown) => { if (current) show((before) => ({ ...before, failure: failureOf(fault), loading: false })); },
+    );
+    return () => { current = false; };
+  }, [...deps, times]);
+  return { data: now.data, failure: now.failure, loading: now.loading, reload: () => again((n) => n + 1), set: (data) => show({ data, failure: null, loading: false }) };
+}
+
+export interface Page<T> { items: T[]; next_cursor: string | null }
+
+export interface Pages<T> { items: T[]; failure: Failure | null; loading: boolean; more: (() => void) | null; reload: () => void; set: (items: T[]) => void; page: Page<T> | undefined }
+
+// usePages reads a list by its cursors: the first page when the screen opens or one of deps changes, and the next ones by more. page is
+// the last page as it came, for what else it has.
+export function usePages<T, P extends Page<T> = Page<T>>(load: (cursor: string | undefined) => Promise<Answer<P & Page<T>>>, deps: unknown[]): Pages<T> {
+  const [now, show] = useState<{ items: T[]; page?: Page<T> | undefined; failure: Failure | null; loading: boolean }>({ items: [], failure: null, loading: true });
+  const [times, again] = useState(0);
+  const turn = useRef(0); // counts the lists: an answer of an earlier one is not shown
+  const read = (cursor: string | undefined, before: T[]) => {
+    const mine = turn.current;
+    show((old) => ({ ...old, failure: null, loading: true }));
+    ask(load(cursor)).then(
+      (page) => { if (mine === turn.current) show({ items: [...before, ...page.items], page, failure: null, loading: false }); },
+      (fault: unknown) => { if (mine === turn.current) show((old) => ({ ...old, failure: failureOf(fault), loading: false })); },
+    );
+  };
+  useEffect(() => {
+    turn.current++;
+    read(undefined, []);
+    return () => { turn.current++; };
+  }, [...deps, times]);
+  const cursor = now.page?.next_cursor;
+  return {
+    items: now.items, page: now.page, failure: now.failure, loading: now.loading,
+    more: cursor && !now.loading ? () => read(cursor, now.items) : null,
+    reload: () => again((n) => n + 1), set: (items) => show((old) => ({ ...old, items })),
+  };
+}
+
+// useAction runs one step at a time, such as a button does, and keeps why it failed.
+export function useAction() {
+  const [now, show] = useState<{ busy: boolean; failure: Failure | null }>({ busy: false, failure: null });
+  const running = useRef(false);
+  const run = useCallback(async (step: () => Promise<void>) => {
+    if (running.current) return;
+    running.current = true;
+    show({ busy: true, failure: null });
+    try {
+      await step();
+      show({ busy: false, failure: null });
+    } catch (fault) {
+      show({ busy: false, failure: failureOf(fault) });
+    } finally {
+      running.current = false;
+    }
+  }, []);
+  return { ...now, run, clear: () => show({ busy: false, failure: null }) };
+}
+
+// debounced returns the value once it has not changed for a moment.
+export function useDebounced<T>(value: T, wait = 250): T {
+  const [settled, settle] = useState(value);
+  useEffect(() => {
+    const timer = setTimeout(() => settle(value), wait);
+    return () => clearTimeout(timer);
+  }, [value, wait]);
+  return settled;
+}

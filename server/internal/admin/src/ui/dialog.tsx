@@ -1,0 +1,77 @@
+// Dialogs: the browser's own element keeps the focus inside and closes with Escape.
+import type { ComponentChildren } from 'preact';
+import { useEffect, useId, useRef, useState } from 'preact/hooks';
+import { useAction } from '../api';
+import { texts } from '../i18n';
+import { Copyable, Fault } from './parts';
+
+const t = texts({
+  cancel: 'Cancel', type: 'To confirm, type', close: 'Close',
+  once: 'This is shown once. The server keeps only a hash of it, so store it now.', done: 'I have stored it',
+}, {
+  cancel: 'Abbrechen', type: 'Geben Sie zur Bestätigung ein:', close: 'Schließen',
+  once: 'Das wird nur einmal angezeigt. Der Server behält nur einen Hashwert davon: Speichern Sie es jetzt.', done: 'Ich habe es gespeichert',
+});
+
+// Dialog is open while it is rendered. close is called for Escape, too; without it the dialog cannot be closed.
+export function Dialog({ title, close, children }: { title: ComponentChildren; close?: () => void; children: ComponentChildren }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const id = useId();
+  useEffect(() => {
+    const before = document.activeElement;
+    dialog.current?.showModal();
+    return () => { if (before instanceof HTMLElement && before.isConnected) before.focus(); };
+  }, []);
+  return <dialog ref={dialog} aria-labelledby={id} onCancel={(event) => { event.preventDefault(); close?.(); }}>
+    <h2 id={id}>{title}</h2>
+    {children}
+  </dialog>;
+}
+
+// Confirm asks before a step. Its text names what will happen; action is the word of the button. Where the step is among the worst,
+// typed is a name that the person has to type.
+export function Confirm({ title, children, action, danger, typed, confirm, close }: {
+  title: ComponentChildren; children?: ComponentChildren; action: string; danger?: boolean; typed?: string; confirm: () => Promise<void>; close: () => void;
+}) {
+  const step = useAction();
+  const [name, type] = useState('');
+  const id = useId();
+  const submit = (event: Event) => {
+    event.preventDefault();
+    void step.run(async () => {
+      await confirm();
+      close();
+    });
+  };
+  return <Dialog title={title} close={close}>
+    <form onSubmit={submit} autocomplete="off">
+      {children}
+      {typed !== undefined && <div class="field">
+        <label for={id}>{t('type')} <strong><bdi>{typed}</bdi></strong></label>
+        <input id={id} value={name} autocapitalize="none" spellcheck={false} onInput={(event) => type(event.currentTarget.value)} />
+      </div>}
+      <Fault failure={step.failure} more={step.failure?.fields.map(({ detail }) => detail) ?? []} />
+      <div class="buttons">
+        <button type="button" onClick={close}>{t('cancel')}</button>
+        <button class={danger ? 'danger' : 'primary'} disabled={step.busy || typed !== undefined && name !== typed}>{action}</button>
+      </div>
+    </form>
+  </Dialog>;
+}
+
+// Secret shows what the server says once. It closes only with its button.
+export function Secret({ title, text, children, close }: { title: ComponentChildren; text: string; children?: ComponentChildren; close: () => void }) {
+  return <Dialog title={title}>
+    <p>{t('once')}</p>
+    {children}
+    <p><Copyable text={text} /></p>
+    <div class="buttons"><button type="button" class="primary" onClick={close}>{t('done')}</button></div>
+  </Dialog>;
+}
+
+// useDialog opens one dialog of a screen at a time: const [dialog, open] = useDialog(); open((close) => <Confirm … close={close} />).
+export function useDialog() {
+  const [make, set] = useState<((close: () => void) => ComponentChildren) | null>(null);
+  const close = () => set(null);
+  return [make?.(close) ?? null, (next: (close: () => void) => ComponentChildren) => set(() => next)] as const;
+}

@@ -1,0 +1,142 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// EventQuery selects events. An empty field does not narrow the list. Of UserID, Actor and ClientID at most one is given, so that
+// every page is one range of an index for each kind.
+type EventQuery struct {
+	UserID   string
+	Actor    string
+	ClientID string
+	Kinds    []string
+	From     string // only events with this id or a greater one
+	Before   string // only events with a smaller id
+	Oldest   bool   // the oldest first, in place of the latest
+	Limit    int
+}
+
+// endOfIDs is greater than every id of an event.
+const endOfIDs = "g"
+
+const eventColumns = `id, at, kind, user_id, username, actor, client_id, session_id, ip_address, user_agent`
+
+// ListEvents lists events, the latest first unless the query says otherwise.
+//
+// Conditions and order are row values of all columns of an index. So no planner has a choice: with an equation in place of them
+// PostgreSQL may read the primary key backwards and filter, which for a rare kind is the whole table.
+func (q *Queries) ListEvents(ctx context.Context, query EventQuery) ([]Event, error) {
+	of, value := query.owner()
+	kinds := query.Kinds
+	if of != "" && of != "user_id" && len(kinds) == 0 { // the index has the kind before the id
+		var err error
+		if kinds, err = q.kindsOf(ctx, of, value); err != nil || len(kinds) == 0 {
+			return nil, err
+		}
+	}
+	text, args := query.statement(kinds, q.skipLocked == "")
+	rows, err := q.read.QueryContext(ctx, text, args...)
+	return collect(rows, err, (*Event).fields)
+}
+
+// eventIndexes are the indexes whose last column is the id, by the others.
+var eventIndexes = map[string]string{
+	"kind": "events_kind", "user_id": "events_user", "user_id, kind": "events_user_kind", "actor, kind": "events_actor", "client_id, kind": "events_client",
+}
+
+// statement returns the statement that reads the events of kinds, or of all. SQLite must be told the index: where an operator has run
+// ANALYZE, it may skip the first column of another one, and then sort.
+func (query *EventQuery) statement(kinds []string, sqlite bool) (text string, args []any) {
+	of, value := query.owner()
+	args = []any{query.Limit, query.From, cmp.Or(query.Before, endOfIDs)}
+	var columns []string
+	if of != "" {
+		args, columns = append(args, value), append(columns, of)
+	}
+	if len(kinds) > 0 {
+		columns = append(columns, "kind")
+	}
+	from := "events"
+	if index := eventIndexes[strings.Join(columns, ", ")]; sqlite && index != "" {
+		from += " INDEXED BY " + index
+	}
+	for _, kind := range padded(kinds) {
+		args = append(args, kind)
+	}
+	if len(kinds) <= 1 {
+		return query.branch(eventColumns, from, columns, len(args)), args
+	}
+	return query.union(from, columns, len(args)), args
+}
+
+// owner returns the column that the query compares beside the kind, and its value; "" for none.
+func (query *EventQuery) owner() (column, value string) {
+	switch {
+	case query.UserID != "":
+		return "user_id", query.UserID
+	case query.Actor != "":
+		return "actor", query.Actor
+	case query.ClientID != "":
+		return "client_id", query.ClientID
+	}
+	return "", ""
+}
+
+func (query *EventQuery) direction() string {
+	if query.Oldest {
+		return ""
+	}
+	return " DESC"
+}
+
+// branch reads one range of the index on columns and the id. The first three parameters are the limit and the bounds of the id. The
+// values of the columns follow, that of the last one at the end.
+func (query *EventQuery) branch(selected, from string, columns []string, end int) string {
+	names, low, high, order := "", "", "", ""
+	for i, column := range columns {
+		at := 4 + i
+		if i == len(columns)-1 {
+			at = end
+		}
+		parameter := "$" + strconv.Itoa(at) + ", "
+		names, low, high, order = names+column+", ", low+parameter, high+parameter, order+column+query.direction()+", "
+	}
+	return `SELECT ` + selected + ` FROM ` + from + ` WHERE (` + names + `id) >= (` + low + `$2) AND (` + names + `id) < (` + high + `$3)
+		ORDER BY ` + order + `id` + query.direction() + ` LIMIT $1`
+}
+
+// union reads a range for each kind, and returns the first events of all. The kinds are the last parameters.
+func (query *EventQuery) union(from string, columns []string, parameters int) string {
+	var branches []string
+	for at := 3 + len(columns); at <= parameters; at++ {
+		branches = append(branches, `SELECT id FROM (`+query.branch("id", from, columns, at)+`) AS k`+strconv.Itoa(at))
+	}
+	return `WITH page AS MATERIALIZED (` + strings.Join(branches, " UNION ALL ") + ` ORDER BY id` + query.direction() + ` LIMIT $1)
+		SELECT ` + eventColumns + ` FROM events WHERE id IN (SELECT id FROM page) ORDER BY id` + query.direction()
+}
+
+// padded fills kinds up with one that no event has until their number is a power of two: each number is a statement of its own,
+// and statements stay prepared.
+func padded(kinds []string) []string {
+	all := slices.Clone(kinds)
+	for len(all)&(len(all)-1) != 0 {
+		all = append(all, "")
+	}
+	return all
+}
+
+// kindsOf lists the kinds of the events with a value in a column. It reads one entry of the index for each kind, however many events
+// there are.
+func (q *Queries) kindsOf(ctx context.Context, column, value string) ([]string, error) {
+	rows, err := q.read.QueryContext(ctx, `
+		WITH RECURSIVE kinds(kind) AS (
+			SELECT MIN(kind) FROM events WHERE `+column+` = $1
+			UNION ALL SELECT (SELECT MIN(e.kind) FROM events e WHERE e.`+column+` = $1 AND e.kind > kinds.kind) FROM kinds WHERE kinds.kind IS NOT NULL)
+		SELECT kind FROM kinds WHERE kind IS NOT NULL`, value)
+	return collect(rows, err, func(kind *string) []any { return []any{kind} })
+}
