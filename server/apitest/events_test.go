@@ -380,6 +380,44 @@ var deeds = []struct {
 		s.sesame(t, "", "keys", "rotate", "--now", "--revoke")
 		return trace{"", "command line", "", ""}
 	}},
+	{"webhook_created", "", func(t *testing.T, s *server, _ api.User, root string) trace {
+		a := s.do(t, here(request{method: "POST", path: "/webhooks", token: root, json: map[string]any{"url": "https://shop.example", "disabled": true}})).want(201)
+		return s.byOn(t, root, decode[api.WebhookWithSecret](a).ID)
+	}},
+	{"webhook_changed", "", func(t *testing.T, s *server, _ api.User, root string) trace {
+		h := s.addHook(t, root, "logout")
+		s.do(t, here(request{method: "PATCH", path: h.path(), token: root, json: map[string]any{"description": "changed"}})).want(200)
+		return s.byOn(t, root, h.hook.ID)
+	}},
+	{"webhook_changed", "its secret", func(t *testing.T, s *server, _ api.User, root string) trace {
+		h := s.addHook(t, root, "logout")
+		s.do(t, here(request{method: "POST", path: h.path("/secret"), token: root, json: map[string]any{"keep_old_for": 0}})).want(200)
+		return s.byOn(t, root, h.hook.ID)
+	}},
+	{"webhook_deleted", "", func(t *testing.T, s *server, _ api.User, root string) trace {
+		h := s.addHook(t, root, "logout")
+		s.do(t, here(request{method: "DELETE", path: h.path(), token: root})).want(204)
+		return s.byOn(t, root, h.hook.ID)
+	}},
+	{"webhook_disabled", "", func(t *testing.T, s *server, _ api.User, root string) trace {
+		h := s.addHook(t, root, "logout")
+		h.fails(410)
+		s.do(t, here(request{method: "POST", path: h.path("/test"), token: root})).want(202)
+		return trace{"", "schedule", h.hook.ID, ""}
+	}},
+	{"webhook_tested", "", func(t *testing.T, s *server, _ api.User, root string) trace {
+		h := s.addHook(t, root, "logout")
+		s.do(t, here(request{method: "POST", path: h.path("/test"), token: root})).want(202)
+		return s.byOn(t, root, h.hook.ID)
+	}},
+}
+
+// byOn is by for what is done to something that the event names in place of a client.
+func (s *server) byOn(t *testing.T, token, id string) trace {
+	t.Helper()
+	done := s.by(t, token)
+	done.client = id
+	return done
 }
 
 // by is the trace of what an administrator does to no account.
@@ -501,7 +539,7 @@ func TestEveryKindOfEventIsRecorded(t *testing.T) {
 		if enum := document().Components.Schemas["EventKind"].Value.Enum; !slices.Equal(kinds, enum) {
 			t.Errorf("there are deeds of %v, and the contract has %v", kinds, enum)
 		}
-	}, proxied, privateProviders)
+	}, proxied, privateProviders, privateWebhooks)
 }
 
 func withScope(r request, scope string) request {
