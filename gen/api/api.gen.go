@@ -182,6 +182,8 @@ const (
 	EventKindEVENTRECOVERYCODEUSED      EventKind = "recovery_code_used"
 	EventKindEVENTREFRESHREUSED         EventKind = "refresh_reused"
 	EventKindEVENTSCOPESCHANGED         EventKind = "scopes_changed"
+	EventKindEVENTTOKENCREATED          EventKind = "token_created"
+	EventKindEVENTTOKENREVOKED          EventKind = "token_revoked"
 	EventKindEVENTWEBHOOKCHANGED        EventKind = "webhook_changed"
 	EventKindEVENTWEBHOOKCREATED        EventKind = "webhook_created"
 	EventKindEVENTWEBHOOKDELETED        EventKind = "webhook_deleted"
@@ -276,6 +278,10 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindEVENTSCOPESCHANGED:
 		return true
+	case EventKindEVENTTOKENCREATED:
+		return true
+	case EventKindEVENTTOKENREVOKED:
+		return true
 	case EventKindEVENTWEBHOOKCHANGED:
 		return true
 	case EventKindEVENTWEBHOOKCREATED:
@@ -304,6 +310,21 @@ const (
 func (e HealthStatus) Valid() bool {
 	switch e {
 	case HealthStatusOk:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for IntrospectionSesameTokenKind.
+const (
+	IntrospectionSesameTokenKindPersonalAccessToken IntrospectionSesameTokenKind = "personal_access_token"
+)
+
+// Valid indicates whether the value is a known member of the IntrospectionSesameTokenKind enum.
+func (e IntrospectionSesameTokenKind) Valid() bool {
+	switch e {
+	case IntrospectionSesameTokenKindPersonalAccessToken:
 		return true
 	default:
 		return false
@@ -776,6 +797,8 @@ type Delivery struct {
 	// - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
 	// - `webhook_tested`: somebody sent this event to a webhook as a test.
 	// - `mail_deleted`: a mail was deleted before it was sent.
+	// - `token_created`, `token_revoked`: a personal access token, named by `token_id`. Those that end with a password, or with the
+	//   account, have no event of their own.
 	Kind EventKind `json:"kind"`
 
 	// NextAttemptAt When a delivery that waits is due. Null if it does not wait.
@@ -953,10 +976,15 @@ type Event struct {
 	// - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
 	// - `webhook_tested`: somebody sent this event to a webhook as a test.
 	// - `mail_deleted`: a mail was deleted before it was sent.
+	// - `token_created`, `token_revoked`: a personal access token, named by `token_id`. Those that end with a password, or with the
+	//   account, have no event of their own.
 	Kind EventKind `json:"kind"`
 
 	// SessionID The session that started, ended, or was used.
 	SessionID nullable.Nullable[string] `json:"session_id"`
+
+	// TokenID The personal access token that was made, revoked, or used.
+	TokenID nullable.Nullable[string] `json:"token_id"`
 
 	// UserAgent The User-Agent of the request.
 	UserAgent nullable.Nullable[string] `json:"user_agent"`
@@ -1014,6 +1042,8 @@ type Event struct {
 //   - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
 //   - `webhook_tested`: somebody sent this event to a webhook as a test.
 //   - `mail_deleted`: a mail was deleted before it was sent.
+//   - `token_created`, `token_revoked`: a personal access token, named by `token_id`. Those that end with a password, or with the
+//     account, have no event of their own.
 type EventKind string
 
 // EventLines One `Event` in JSON per line, each with a line break at its end.
@@ -1141,7 +1171,7 @@ type Introspection struct {
 	// AuthTime When the person signed in, in seconds since 1970, for a person's access token.
 	AuthTime *int64 `json:"auth_time,omitempty"`
 
-	// ClientID The client that it was issued to.
+	// ClientID The client that it was issued to; absent for a personal access token.
 	ClientID *string `json:"client_id,omitempty"`
 
 	// Exp When it expires, in seconds since 1970.
@@ -1159,6 +1189,9 @@ type Introspection struct {
 	// Scope Its current scopes, space-separated.
 	Scope *string `json:"scope,omitempty"`
 
+	// SesameTokenKind `personal_access_token` for such a token; absent for any other one.
+	SesameTokenKind *IntrospectionSesameTokenKind `json:"sesame_token_kind,omitempty"`
+
 	// Sid Its session, if it has one.
 	Sid *string `json:"sid,omitempty"`
 
@@ -1171,6 +1204,9 @@ type Introspection struct {
 	// Username The username, if the token is about a person.
 	Username *string `json:"username,omitempty"`
 }
+
+// IntrospectionSesameTokenKind `personal_access_token` for such a token; absent for any other one.
+type IntrospectionSesameTokenKind string
 
 // IntrospectionTokenType `bearer` for an access token; `refresh_token` for a refresh token, which grants no access.
 type IntrospectionTokenType string
@@ -1192,7 +1228,7 @@ type IntrospectionRequest struct {
 	// Example:
 	Scope *string `json:"scope,omitempty"`
 
-	// Token An access token, or a refresh token that was issued to the calling client.
+	// Token An access token, a personal access token, or a refresh token that was issued to the calling client.
 	//
 	// Example: eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiIwMTlhZDgyNyJ9.c2lnbmF0dXJl
 	Token secret.Text `json:"token"`
@@ -1728,6 +1764,64 @@ type PasswordResetRequest struct {
 	Email string `json:"email"`
 }
 
+// PersonalToken A personal access token, without the token itself.
+type PersonalToken struct {
+	CreatedAt time.Time `json:"created_at"`
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// ID It is in `token_id` of events, and the `jti` of an introspection.
+	ID string `json:"id"`
+
+	// LastUsedAt When it was last used, to the hour; null for never.
+	LastUsedAt nullable.Nullable[time.Time] `json:"last_used_at"`
+
+	// Name That the person has given it.
+	Name string `json:"name"`
+
+	// Scopes Those that it was made with. It can use the ones among them that the account has at that time.
+	Scopes []string `json:"scopes"`
+}
+
+// PersonalTokenCreate defines model for PersonalTokenCreate.
+type PersonalTokenCreate struct {
+	// ExpiresInDays For how many days the token works.
+	//
+	// Example: 90
+	ExpiresInDays int32 `json:"expires_in_days"`
+
+	// Name What the token is for, as the lists and the mail show it.
+	//
+	// Example: Nightly report
+	Name string `json:"name"`
+
+	// Scopes What the token may do. Each is a scope of the access token that makes this one.
+	//
+	// Example: ["me:write"]
+	Scopes []string `json:"scopes"`
+}
+
+// PersonalTokenPage defines model for PersonalTokenPage.
+type PersonalTokenPage struct {
+	Items []PersonalToken `json:"items"`
+
+	// NextCursor Always null, because one page holds all the tokens that an account can have.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// PersonalTokenWithText A new personal access token.
+type PersonalTokenWithText struct {
+	CreatedAt  time.Time                    `json:"created_at"`
+	ExpiresAt  time.Time                    `json:"expires_at"`
+	ID         string                       `json:"id"`
+	LastUsedAt nullable.Nullable[time.Time] `json:"last_used_at"`
+	Name       string                       `json:"name"`
+	Scopes     []string                     `json:"scopes"`
+
+	// Token The token itself. It is `ssm_`, 30 random letters and digits, and six more that are the CRC-32 of these in base 62
+	// (0-9, A-Z, a-z).
+	Token string `json:"token"`
+}
+
 // Problem An error (RFC 9457).
 type Problem struct {
 	// Code Error code for programs. Codes are added, never changed.
@@ -1996,7 +2090,7 @@ type RevocationRequest struct {
 	// Example:
 	ClientSecret *secret.Text `json:"client_secret,omitempty"`
 
-	// Token An access or a refresh token.
+	// Token An access or a refresh token, or a personal access token.
 	//
 	// Example: AZrYJ5wvcTqlZH4n5rIDVAAAAAB2b0k3b3V0cmFuZG9tYnl0ZXNoZXJl
 	Token secret.Text `json:"token"`
@@ -2601,6 +2695,8 @@ type WebhookPayload struct {
 	// - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
 	// - `webhook_tested`: somebody sent this event to a webhook as a test.
 	// - `mail_deleted`: a mail was deleted before it was sent.
+	// - `token_created`, `token_revoked`: a personal access token, named by `token_id`. Those that end with a password, or with the
+	//   account, have no event of their own.
 	Type EventKind `json:"type"`
 }
 
@@ -2727,6 +2823,9 @@ type NoSuchMail = Problem
 
 // NoSuchProvider An error (RFC 9457).
 type NoSuchProvider = Problem
+
+// NoSuchToken An error (RFC 9457).
+type NoSuchToken = Problem
 
 // NoSuchUser An error (RFC 9457).
 type NoSuchUser = Problem
@@ -3111,6 +3210,9 @@ type AddPasskeyJSONRequestBody = NewPasskey
 // ChangePasswordJSONRequestBody defines body for ChangePassword for application/json ContentType.
 type ChangePasswordJSONRequestBody = PasswordChange
 
+// CreatePersonalTokenJSONRequestBody defines body for CreatePersonalToken for application/json ContentType.
+type CreatePersonalTokenJSONRequestBody = PersonalTokenCreate
+
 // ConfirmTotpJSONRequestBody defines body for ConfirmTotp for application/json ContentType.
 type ConfirmTotpJSONRequestBody = TotpConfirmation
 
@@ -3317,6 +3419,15 @@ type ServerInterface interface {
 	// EndSession Log out one session
 	// (DELETE /users/me/sessions/{session_id})
 	EndSession(ctx echo.Context, sessionID string) error
+	// ListPersonalTokens List my personal access tokens
+	// (GET /users/me/tokens)
+	ListPersonalTokens(ctx echo.Context) error
+	// CreatePersonalToken Create a personal access token
+	// (POST /users/me/tokens)
+	CreatePersonalToken(ctx echo.Context) error
+	// RevokePersonalToken Revoke a personal access token
+	// (DELETE /users/me/tokens/{token_id})
+	RevokePersonalToken(ctx echo.Context, tokenID string) error
 	// StartTotp Start to set up an authenticator app
 	// (POST /users/me/totp)
 	StartTotp(ctx echo.Context) error
@@ -3359,6 +3470,12 @@ type ServerInterface interface {
 	// EndUserSession End a session of an account
 	// (DELETE /users/{user_id}/sessions/{session_id})
 	EndUserSession(ctx echo.Context, userID string, sessionID string) error
+	// ListUserPersonalTokens List the tokens of an account
+	// (GET /users/{user_id}/tokens)
+	ListUserPersonalTokens(ctx echo.Context, userID string) error
+	// RevokeUserPersonalToken Revoke a token of an account
+	// (DELETE /users/{user_id}/tokens/{token_id})
+	RevokeUserPersonalToken(ctx echo.Context, userID string, tokenID string) error
 	// UnlockUser End the waits of an account
 	// (POST /users/{user_id}/unlock)
 	UnlockUser(ctx echo.Context, userID string) error
@@ -4508,6 +4625,40 @@ func (w *ServerInterfaceWrapper) EndSession(ctx echo.Context) error {
 	return err
 }
 
+// ListPersonalTokens converts echo context to params.
+func (w *ServerInterfaceWrapper) ListPersonalTokens(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListPersonalTokens(ctx)
+	return err
+}
+
+// CreatePersonalToken converts echo context to params.
+func (w *ServerInterfaceWrapper) CreatePersonalToken(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreatePersonalToken(ctx)
+	return err
+}
+
+// RevokePersonalToken converts echo context to params.
+func (w *ServerInterfaceWrapper) RevokePersonalToken(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "token_id" -------------
+	var tokenID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "token_id", ctx.Param("token_id"), &tokenID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter token_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RevokePersonalToken(ctx, tokenID)
+	return err
+}
+
 // StartTotp converts echo context to params.
 func (w *ServerInterfaceWrapper) StartTotp(ctx echo.Context) error {
 	var err error
@@ -4755,6 +4906,46 @@ func (w *ServerInterfaceWrapper) EndUserSession(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.EndUserSession(ctx, userID, sessionID)
+	return err
+}
+
+// ListUserPersonalTokens converts echo context to params.
+func (w *ServerInterfaceWrapper) ListUserPersonalTokens(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListUserPersonalTokens(ctx, userID)
+	return err
+}
+
+// RevokeUserPersonalToken converts echo context to params.
+func (w *ServerInterfaceWrapper) RevokeUserPersonalToken(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// ------------- Path parameter "token_id" -------------
+	var tokenID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "token_id", ctx.Param("token_id"), &tokenID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter token_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RevokeUserPersonalToken(ctx, userID, tokenID)
 	return err
 }
 
@@ -5025,6 +5216,9 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/token", wrapper.CreateToken, options.OperationMiddlewares["createToken"]...)
 	router.POST(options.BaseURL+"/token/revoke", wrapper.RevokeToken, options.OperationMiddlewares["revokeToken"]...)
 	router.POST(options.BaseURL+"/token/introspect", wrapper.IntrospectToken, options.OperationMiddlewares["introspectToken"]...)
+	router.GET(options.BaseURL+"/users/me/tokens", wrapper.ListPersonalTokens, options.OperationMiddlewares["listPersonalTokens"]...)
+	router.POST(options.BaseURL+"/users/me/tokens", wrapper.CreatePersonalToken, options.OperationMiddlewares["createPersonalToken"]...)
+	router.DELETE(options.BaseURL+"/users/me/tokens/:token_id", wrapper.RevokePersonalToken, options.OperationMiddlewares["revokePersonalToken"]...)
 	router.GET(options.BaseURL+"/authorize", wrapper.Authorize, options.OperationMiddlewares["authorize"]...)
 	router.POST(options.BaseURL+"/authorize", wrapper.AuthorizeWithForm, options.OperationMiddlewares["authorizeWithForm"]...)
 	router.POST(options.BaseURL+"/par", wrapper.PushAuthorizationRequest, options.OperationMiddlewares["pushAuthorizationRequest"]...)
@@ -5054,6 +5248,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/users/me/totp/confirm", wrapper.ConfirmTotp, options.OperationMiddlewares["confirmTotp"]...)
 	router.POST(options.BaseURL+"/users/me/recovery-codes", wrapper.ReplaceRecoveryCodes, options.OperationMiddlewares["replaceRecoveryCodes"]...)
 	router.POST(options.BaseURL+"/users/:user_id/factor-reset", wrapper.ResetFactors, options.OperationMiddlewares["resetFactors"]...)
+	router.GET(options.BaseURL+"/users/:user_id/tokens", wrapper.ListUserPersonalTokens, options.OperationMiddlewares["listUserPersonalTokens"]...)
+	router.DELETE(options.BaseURL+"/users/:user_id/tokens/:token_id", wrapper.RevokeUserPersonalToken, options.OperationMiddlewares["revokeUserPersonalToken"]...)
 	router.DELETE(options.BaseURL+"/users/:user_id/sessions", wrapper.EndUserSessions, options.OperationMiddlewares["endUserSessions"]...)
 	router.GET(options.BaseURL+"/users/:user_id/sessions", wrapper.ListUserSessions, options.OperationMiddlewares["listUserSessions"]...)
 	router.DELETE(options.BaseURL+"/users/:user_id/sessions/:session_id", wrapper.EndUserSession, options.OperationMiddlewares["endUserSession"]...)
@@ -5139,6 +5335,8 @@ type NoSuchClientApplicationProblemPlusJSONResponse Problem
 type NoSuchMailApplicationProblemPlusJSONResponse Problem
 
 type NoSuchProviderApplicationProblemPlusJSONResponse Problem
+
+type NoSuchTokenApplicationProblemPlusJSONResponse Problem
 
 type NoSuchUserApplicationProblemPlusJSONResponse Problem
 
@@ -13387,6 +13585,402 @@ func (response EndSession503ApplicationProblemPlusJSONResponse) VisitEndSessionR
 	return err
 }
 
+type ListPersonalTokensRequestObject struct {
+}
+
+type ListPersonalTokensResponseObject interface {
+	VisitListPersonalTokensResponse(w http.ResponseWriter) error
+}
+
+type ListPersonalTokens200JSONResponse PersonalTokenPage
+
+func (response ListPersonalTokens200JSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPersonalTokens400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListPersonalTokens400ApplicationProblemPlusJSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPersonalTokens401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListPersonalTokens401ApplicationProblemPlusJSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPersonalTokens403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListPersonalTokens403ApplicationProblemPlusJSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPersonalTokens500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListPersonalTokens500ApplicationProblemPlusJSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPersonalTokens503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListPersonalTokens503ApplicationProblemPlusJSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalTokenRequestObject struct {
+	Body *CreatePersonalTokenJSONRequestBody
+}
+
+type CreatePersonalTokenResponseObject interface {
+	VisitCreatePersonalTokenResponse(w http.ResponseWriter) error
+}
+
+type CreatePersonalToken201ResponseHeaders struct {
+	CacheControl string
+}
+
+type CreatePersonalToken201JSONResponse struct {
+	Body    PersonalTokenWithText
+	Headers CreatePersonalToken201ResponseHeaders
+}
+
+func (response CreatePersonalToken201JSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken400ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken401ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken403ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken413ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken415ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken422ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken500ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken503ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalTokenRequestObject struct {
+	TokenID string `json:"token_id"`
+}
+
+type RevokePersonalTokenResponseObject interface {
+	VisitRevokePersonalTokenResponse(w http.ResponseWriter) error
+}
+
+type RevokePersonalToken204Response struct {
+}
+
+func (response RevokePersonalToken204Response) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RevokePersonalToken400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken400ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken401ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken403ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken404ApplicationProblemPlusJSONResponse struct {
+	NoSuchTokenApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken404ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken422ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken500ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken503ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type StartTotpRequestObject struct {
 }
 
@@ -15395,6 +15989,275 @@ func (response EndUserSession503ApplicationProblemPlusJSONResponse) VisitEndUser
 	return err
 }
 
+type ListUserPersonalTokensRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type ListUserPersonalTokensResponseObject interface {
+	VisitListUserPersonalTokensResponse(w http.ResponseWriter) error
+}
+
+type ListUserPersonalTokens200JSONResponse PersonalTokenPage
+
+func (response ListUserPersonalTokens200JSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens400ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens401ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens403ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens404ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens422ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens500ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens503ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalTokenRequestObject struct {
+	UserID  string `json:"user_id"`
+	TokenID string `json:"token_id"`
+}
+
+type RevokeUserPersonalTokenResponseObject interface {
+	VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error
+}
+
+type RevokeUserPersonalToken204Response struct {
+}
+
+func (response RevokeUserPersonalToken204Response) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RevokeUserPersonalToken400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken400ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken401ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken403ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken404ApplicationProblemPlusJSONResponse struct {
+	NoSuchTokenApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken404ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken422ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken500ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken503ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type UnlockUserRequestObject struct {
 	UserID string `json:"user_id"`
 }
@@ -17166,6 +18029,15 @@ type StrictServerInterface interface {
 	// EndSession Log out one session
 	// (DELETE /users/me/sessions/{session_id})
 	EndSession(ctx context.Context, request EndSessionRequestObject) (EndSessionResponseObject, error)
+	// ListPersonalTokens List my personal access tokens
+	// (GET /users/me/tokens)
+	ListPersonalTokens(ctx context.Context, request ListPersonalTokensRequestObject) (ListPersonalTokensResponseObject, error)
+	// CreatePersonalToken Create a personal access token
+	// (POST /users/me/tokens)
+	CreatePersonalToken(ctx context.Context, request CreatePersonalTokenRequestObject) (CreatePersonalTokenResponseObject, error)
+	// RevokePersonalToken Revoke a personal access token
+	// (DELETE /users/me/tokens/{token_id})
+	RevokePersonalToken(ctx context.Context, request RevokePersonalTokenRequestObject) (RevokePersonalTokenResponseObject, error)
 	// StartTotp Start to set up an authenticator app
 	// (POST /users/me/totp)
 	StartTotp(ctx context.Context, request StartTotpRequestObject) (StartTotpResponseObject, error)
@@ -17208,6 +18080,12 @@ type StrictServerInterface interface {
 	// EndUserSession End a session of an account
 	// (DELETE /users/{user_id}/sessions/{session_id})
 	EndUserSession(ctx context.Context, request EndUserSessionRequestObject) (EndUserSessionResponseObject, error)
+	// ListUserPersonalTokens List the tokens of an account
+	// (GET /users/{user_id}/tokens)
+	ListUserPersonalTokens(ctx context.Context, request ListUserPersonalTokensRequestObject) (ListUserPersonalTokensResponseObject, error)
+	// RevokeUserPersonalToken Revoke a token of an account
+	// (DELETE /users/{user_id}/tokens/{token_id})
+	RevokeUserPersonalToken(ctx context.Context, request RevokeUserPersonalTokenRequestObject) (RevokeUserPersonalTokenResponseObject, error)
 	// UnlockUser End the waits of an account
 	// (POST /users/{user_id}/unlock)
 	UnlockUser(ctx context.Context, request UnlockUserRequestObject) (UnlockUserResponseObject, error)
@@ -19213,6 +20091,100 @@ func (sh *strictHandler) EndSession(ctx echo.Context, sessionID string) error {
 	return nil
 }
 
+// ListPersonalTokens operation middleware
+func (sh *strictHandler) ListPersonalTokens(ctx echo.Context) error {
+	var request ListPersonalTokensRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListPersonalTokens(ctx.Request().Context(), request.(ListPersonalTokensRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListPersonalTokens")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListPersonalTokensResponseObject); ok {
+		return validResponse.VisitListPersonalTokensResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreatePersonalToken operation middleware
+func (sh *strictHandler) CreatePersonalToken(ctx echo.Context) error {
+	var request CreatePersonalTokenRequestObject
+
+	var body CreatePersonalTokenJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreatePersonalToken(ctx.Request().Context(), request.(CreatePersonalTokenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreatePersonalToken")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreatePersonalTokenResponseObject); ok {
+		return validResponse.VisitCreatePersonalTokenResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RevokePersonalToken operation middleware
+func (sh *strictHandler) RevokePersonalToken(ctx echo.Context, tokenID string) error {
+	var request RevokePersonalTokenRequestObject
+
+	request.TokenID = tokenID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RevokePersonalToken(ctx.Request().Context(), request.(RevokePersonalTokenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RevokePersonalToken")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RevokePersonalTokenResponseObject); ok {
+		return validResponse.VisitRevokePersonalTokenResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // StartTotp operation middleware
 func (sh *strictHandler) StartTotp(ctx echo.Context) error {
 	var request StartTotpRequestObject
@@ -19609,6 +20581,57 @@ func (sh *strictHandler) EndUserSession(ctx echo.Context, userID string, session
 	return nil
 }
 
+// ListUserPersonalTokens operation middleware
+func (sh *strictHandler) ListUserPersonalTokens(ctx echo.Context, userID string) error {
+	var request ListUserPersonalTokensRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUserPersonalTokens(ctx.Request().Context(), request.(ListUserPersonalTokensRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUserPersonalTokens")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListUserPersonalTokensResponseObject); ok {
+		return validResponse.VisitListUserPersonalTokensResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RevokeUserPersonalToken operation middleware
+func (sh *strictHandler) RevokeUserPersonalToken(ctx echo.Context, userID string, tokenID string) error {
+	var request RevokeUserPersonalTokenRequestObject
+
+	request.UserID = userID
+	request.TokenID = tokenID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RevokeUserPersonalToken(ctx.Request().Context(), request.(RevokeUserPersonalTokenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RevokeUserPersonalToken")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RevokeUserPersonalTokenResponseObject); ok {
+		return validResponse.VisitRevokeUserPersonalTokenResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // UnlockUser operation middleware
 func (sh *strictHandler) UnlockUser(ctx echo.Context, userID string) error {
 	var request UnlockUserRequestObject
@@ -19959,723 +20982,755 @@ func (sh *strictHandler) TestWebhook(ctx echo.Context, webhookID WebhookID) erro
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L35dhu3tif8Kmh+fVfiXJIiqVleZ/VVZNmWB0lHQ5yTyE2CVSBZURFgCijRTJbX6qfpvEcepZ/kW9gb",
-	"QKGKVRwkOTnJ1fnjxCrWgGFjz/u3f60FYjwRnHElawe/1kaMhiyBfx7RYMReRnfsfcRTxeBayGSQRBMV",
-	"CV47qL2nM9JnJNA3hmQgEjKI7hgZ4/3NWr3GPtHxJGa1g9ok7cdRUCdj+qlBh+wfm61WrV5L2M9plLCw",
-	"dqCSlNVrMhixMdVfGtNP7xgfqlHtYKtVr6nZRL9FqiTiw9rnz/XaURwxro5GNI4ZH7L50b0WU0JJALeR",
-	"gHJCUzViXEUBVYx8ffHyiOzsbu2T33/bbnbqRP+9u9PefZYf97dURgFJGI3H/7ipSSbpmN3U6iQY0UQy",
-	"9Y+b2vXVy8beTW3V2bRbrdL5vBMBxZEXJ3I1YuT64h0RA6JGjNAgEClX+WGOlJocbGy0O7vNVrPVbB/s",
-	"tfZaG6lkidxotfdpuNfZbewHnUFjt71JG3R7Z6uxyzq7bKffaW1uby0c/UAkY6pqB7U0iWp1fzKdismc",
-	"CqCe8rnoJawDuby+ujrfaDdbSEIFiuGiAZcfRian4lKJpGQkMEBJxqlUhAtFpL6NKHHLuCxQR/vZ3Mjg",
-	"7oeN7IKFUcICVb3xH0ZMD2nESD8RU8kSMhTFVdIbLw82Nuhk0jRXm4EYbwQ0jvs0uP1fgQjZP34Y79/d",
-	"pK1WZ0cqqtg/6KAVDX6ScXj7E16OpPyHftV/bB7+R+flf3ReOkr6j81DTUurz7WCJC6YSmaHA8WS+Yle",
-	"skDwUBIlyJRGivTZQJiZc/ZJEZXMcrNur0StEVebHaTXaJyOawf7emTjiONfbTfKiCs2ZAkM88OHD4ce",
-	"nyin4MByHSSU/Xa7RX7/rd1u7jTbz+pkGqkRDD5hVApuqWlb37RZ5C+MJiwpYTAsSUTyj5taxO9oHIVd",
-	"oMyHspnP9dqEJnTMlGXyaSIF7AiNYzE9Hk/U7Dsap8y+fH7yPb0l3QAe7FmmNEnYXSRSSSZ0yJ4Tpt8D",
-	"R1z/OIgSqeCXJjlRJJIEpkQEj7Ob9LxJHEl1w936wbVBFOvRNm94buFq9Vqkh/RzypJZrV7jdKwv47hq",
-	"FauyU06bL1gc3bGEhcd3jKvyPdfjxbkyfVN+Fx2Lpa32ZmO332KNPbqz1eiE223WorvB/qBtBzyhapSN",
-	"F17WjcIVGXAKd3oz2twpmxDMQ54NDgMlSs7bmV54+LIkakQVUaNIEi0tiEiIZMldFDArOkdUkoCmkoV1",
-	"/WsvEOMx5SGJI856eEmPNExj1qtYlcWCp2wbKQy8ahe34Bg7Ul+0AqgmLF4CMSB67ZnEf8Ni4ORherQv",
-	"UkWiwpYDUTcmNFGzKlKEV+Dels6js72z+kTeRjyUS+ehRkwycqvvrRPJ9GFXLCT9GYFtywuPH2uxGEa8",
-	"9lFfm8QiZLWDAY0lK5+PfmtuKpFiYxjS/0zYoHZQ+/82MmVyA2+TGzB+PfjaZyDcE3yobXix/dNNnSYJ",
-	"nel7pZrhQotkXPMW4lqyZIV1iKTVlOpkOoqCERmjuhqymCkWPhqp6mNT3OR7HtjLiAdsheM61XpBwgKR",
-	"hCwk9vyqaMw0vcZUsaRJDjk+Y+ed3U8GbEqkkblUi2QSKUl6VBUOcKfV2Wm0243O5lV766DdPmi1fqhY",
-	"BQlDL12DkCrW0IPLL0S5VoQLcc1VFK+9EE5tMItRMZmtpZNJ4fMPn8y7aBypMrsJFBLC03Ffs9wBgZNE",
-	"JixBKemPe7tVPsYY3u2PMWQDmsYKH6nWgtoraEHvaRSfvCgXhL0odGJ/TKP4sSShftejC8IPrD8S4rZq",
-	"LplQn+KNFZMJW8FWY5e2243+5qDT2KHbYSvYZ3v99lb5ZMzrHnk+n/W75ERwieY4CrdTOmZX9JaBBREI",
-	"rozAo5NJHKFtsTFJRD9m4//8SaKh4eaonwg9aaXH31XwNq38KarPYe2QCzViia8SwCnTd8OSaWVV1g5+",
-	"/DV7Rh9C856J0MSV1A5qG7A+nz/iojAJ4nFl9quNl1Tq07Zfr6lIwSYdCT6Io0CfBbNeacIPUJE+MPM+",
-	"mJ/dZ38fFgmwc3wFLn+ehEqXhZlV+VyvvRRJPwrDB+5MxGU6GEQBzEAGYsL8rblClwCTEo1XEtPgFscB",
-	"95IxO5gmkYJ9etiib2aLns1s0aqXjPwxll1P2Z8rxZk+h0lntpneBmn0Ns+v9eHDh0bRxCsbiHlko2gR",
-	"woBO0Cp70L7CG+Dm7oBGMQuL22p2i4SCSfBRDCKFcxRcJTRQVUcPnBojese0bjAWUpFOqwUuKxqA5Zc7",
-	"koM0jruPcy47nYxErvkkEZouaT9m5JirCDTlamqZX4/HIpa5hRxTFYxyS/mc9HAle2CESmO4sjiUcJTf",
-	"UakOQy02pUqosaruvfUxlapLc6/L7X0ktZWsh6DvJLk7m+RwArtHqGE/ghsb++FHfF2+WjKRx9o0o73n",
-	"FoJxTUwhzBi8BD1wcSKD68FGvaexlqrsYWezT8OuWcniqeyLcKYHpekI/RhvLs9OH770rWzpv6UhuXBf",
-	"r159f5SPfVYCyvUM+4xMaCJZSL7Wf+qp1gklCZswsCxv2UzbHM6rpH9E3hxx2DdQW/XVgUiGLCTooHmG",
-	"e8XCiF7B9B6wVymX6WQiEsXC7li/sQsr5m3bJeMh8V+qX1YnKdfLkzCpp0d5qIcM3vwHb2Z72+eDbngE",
-	"JkyucHjV+1oxo8faYp+CjfobsiCmCQsJfI7oz4HvI5IkWyPYs1NxTqW8ZTP5oE3jQnUHIuXhHOOTLLlj",
-	"CShTXJCJ+diBHuaMcAYGLEaTICrinIVagunpUDISUtVxQ1Epo5ycnBMahnoeDz+pW9nmngpFXpppVO9n",
-	"NtnH2sLyRaoTMMPBmveWaG4JNKFPYhowu/35tTP7fJkGo8x99tg7rS13oEGrPZuN1KIv/DvskZufTIOR",
-	"maS3su8peji+3LpOaaQiPgQjPb+65AS9QqAi9hnjRBqX9t9r0fXMn2smUDZZtxPnibiLQpZ82d2YmK94",
-	"O2Gt57/XotuJeitsXbZfbnXhy15k/O+1pG5ibkWNX+sLMxD8yN+cM5tZorqjrEiFn0KMC85g4c8OU2Xk",
-	"4QUbpHKhhVGy6mBegjsHA7ooEawF3y2JMqNcjCRJ+S0XU44j1BpSkDD4YZoIPmyuvi4wh2MYSIViMffR",
-	"etknYbG04iAmLIEZg2Yms4QbrX2pbKk5a97wr3te0KznVhpebfQ1SRJcWyQ6/dwzCPwWE5MaR9pwF/Ey",
-	"743N//hcr50ndFi9RNkDmLqCuQBreYqKKUmwxLDkqxg6K5BMZpGW0cyclfOpMZ1OG9oabqRJzLg+9+FC",
-	"s+cRCck3MsD4G5cZFH/GxrpdWfsYwygjWL6YIT3IdDymyax2UDvMjGA9y3EkZcSHtXrtDvMp1t1OvYha",
-	"sZ+KJCTDhHJlzlgqWQIKu947e0cTwh1wOPPD+qAvkSBhoSZjGstFI4LPLBiP+7Q5/m58Hi/6/IhEZJ0R",
-	"U5oxhkLm3rM/mYguwRLDWdzrcKMp18U/K062GDM10rr8FCwl2FLNXJvkn6lQzCQb4VpFIZmOGCczkRIq",
-	"b730hUfamEOOyUnWeMQJ/MnbcDVKhFLxfYWyYuOJSGgSxbNuyukdjWLaj1n1UUgYBp+VEGRM+cxsij0Q",
-	"skk+lGWyUaW/9Hh7cVXxeZNWZYwMfVwHiRibK0xNRXLr/CEETxrGFTMfecLuGI01LYGTGR4FvyvVLDxJ",
-	"WKCaf5JghlzChksmXPSUl3boEYsQ72gy/KLS2JeBsf6YXkLKyc4WeRt9+0VEbdln/txDKcR7ymd/1pF0",
-	"SV1ztP9Hn84FI/mLHqFrb0f+mO21Pk8TmDDBxZzo42LaJFfJjNAhjTiRI5GoePb42wlpc5JQRQQPmDOG",
-	"Qqpon0rmxU4SBsURNu9V0oGmT6LsGP+C239Oh6xcc1bsk9oYqXGc2/LaTdpqbQb/IxSBtvGJvgEuMfwB",
-	"nAF4Af3/0ZA3Im4XUb8/4qm5ecO7u7ayN4BaY6ygyEC2FWaSSTqTZKr/5VRZcipQ6YKgBFewcc5EBqrS",
-	"b64+CQ9ej0uTiet94ostA6oB+TNGuZyyBI5Vnk4fQj7GPfjwjCXraKxOV3I+11zCErGqUSRliorrHxs0",
-	"Lwz8MTORCjNmxLfW7Hw/12urWS2r5CYpbRHGznzJYq6PY7M8bG+2/aj6iRkrwcmTYzPkRflLudk9zkaV",
-	"Gk/kktEkGIGvLRZDVxWRLRBs2ypWzvJNU0J0tRyzGqycdwA/yLZ5aBKRd560yNUqpE2HkAv3a35ij+Ix",
-	"rlyGxzKcHsBOVzBlVuCkdBYLGnb1+oERUZXzUm5hPCxVwssqNJtsksWIXvh3ZjgLuOnc4B87T6LCfLsS",
-	"4lII/uWO4r9ECpFLyTimPCm9OBDOpabKFt3mUHZLORmJNPn7Hb9cmEEfInADauYkBorxxztL19wvEb4H",
-	"jzX+YZca6jmHOTHX64R9mkQJC7VUTtiduIXJoAbjHLNOvHrFfwuzfiNp31t3bxWJl6QGovfBqk7bz2vS",
-	"qyWS6BcWLpGi/iT0QlvfeG6JTkXlMqSFjSmmDM1FoXhucf6caRcHDX5xReO5sAFYk2iFRBLpOg6dBuDm",
-	"VkoeXn411CF5n8RH8gtlg3T4yWmkFbQsu1Ix7or3yTsxJBHPrNQ/g26WzG6NUMMC/mLpDsx44LJmJ8rO",
-	"kwmKPoe6wIU755Pll8hAX80Bs0r2pO97yTGY+ztcHqq1ezpBiQ287Ni5+x45205v6R1LtLZhimEfx+vz",
-	"EJElWXLCBwKzKNZzxI1xpynn/+UhB9Tq+Ev3jiXRIMqqlkxl0yHn5Ni8pV6bJGzAkoSFXRsaxDfq3Uz7",
-	"q299Ogk1k+xSVTto7+5s7rd2d3ZaK++fXYayDTyKaTSWxqSEoCVLpD6TGfeAXTgMQxa+pLZimoZhpN9A",
-	"4/NEH2QVafFuymMn3qVfawP30KIxmldDDVeg6WjW1UdQllem2XsI3FPA/jAQA9pYxNp6HAEYJDNCE6ZP",
-	"4pRjgb0V/K5at1BJXSgyyxfpFstyP/vVbD/amX90t4n+TyyAZPRDw+SB/mwy+8GvhaWjQdIFqVayDJcT",
-	"GrBGVsQcszsWu6UwbsK6/hvrezXv1mybi3Q4OiC9dg9YMVRHwDjrpNfBa2oqmuRkQCI4n/oqjQXX2rSh",
-	"DjIdCfCh6M8wSJGwCSnmZfCLdCLSQ33Aylp963P4GGojUMsAogLzXvTXAE0AvAF6FCkfM1WQcV2z2mNN",
-	"Sr0mOQOTElcMNjoacpEUq5k7+VLC7RLUg3otgHNRAoyC50UJkjCVJpz02UxANo+QLmEYCq5knVAJJQHk",
-	"67MJ4ycvyJHgnAWKHImEQXx++1nd5LBJ0vv1ppYhWRz8eoOc5qZ2wNM4/vy5d+C0npMXnlDWF3sAZhPx",
-	"geg1ybXJhwrM0a5ahxXAaupemX55uav7vYcZ0n66csKGkVRMa/OJgXOxYdUiUItjhP3NoN3YDTvtxv5g",
-	"p9XYplt9tkk7wW64Xxjv9k7ZcEXIukE17JEe8/nbo+MiSMnuzuYO+f23rWYRgeR4/z2LR4J2zqZ3L5Pj",
-	"91dvhunRayrY27bau7740E9fvbmUatoI3ufH1+7sLR1fd8zUSJQs7ftUgqjsXXa2dwpl5/rS0vLquiOl",
-	"7igqQ3g45I6KHEpJdrblSKRxqEfgTrhLi+4zq/vlx8Vmb0b9V0F0Fr25vP7lpH0avdlvstmbX8IPJ9FZ",
-	"dDJ9fxWPfngxnJ3O3uw3g07M++OXrfD7N3F+Nnvt/U7JfECbrJhMMfmGNdANYPL5lSCDKI4JqhbZiFES",
-	"52iqguN3aRkxGWAe4JXeAmZMMRZ8yBJCh6KOBRpQeqh/zxkP2Yg2dwD4K3csS0bERSkSwpEYM0n6NLi1",
-	"5UV2iwsITY3W5U73wy+Hnfc/rcILJ4kYT9RSEXRAeppxI+qJFFgz0YN969VJLxBcMq70PyWLWaC6hu/3",
-	"wEvTCxJGlX4a5ZWW0dKkUdkwFN4ifZnx9QmPVEQhlV/rOeQCmI4xeNvNVuE8I6ZHvQAGVDJpy7G6aRKV",
-	"YS04Zu9xOcfc6qQ/UwxYs/6Hf3ZiNlAE/PcD1ECMYM5eg57TiUgUstRYiAlsqqVn/aYwGgxYgsxrr7Pd",
-	"Ib//tjvHvJbBX60kAZJMOymahoq4SqznUPZm8tFQ/ZrLV+1Zs4cL1XVP9hZJpQpmYF9Uujcgl7w7QDL1",
-	"zs8ur8jGhCY9qIQG+I9kRkxgyOUm9lOVE2qRdMKTHHJ7v9uzstmlSbTGDLerVl2KNAmqQOKM2Wfgiea9",
-	"XZrykDZ2W7vPDmDAVktOw4jxgMnsaTTFBcbFPEJcPOzyUYO7vzsG87lSrEHZY69uiusAmCP/MQvnsUzK",
-	"uQ8qkz5c8UEtdwvbABb+8i9gYf5S9RtVvib5AKQgJoxr6lGuFt8FQmy5WSlnxufIJBGDKGZzbKp0fKoU",
-	"iM2TBSkPRpQPi/vpodytxAfSqBuLgMYrGSOUD1M6ZNKprJqJy7pFQ0OrOCvN9rTgkDUOr0jICOM9XE4M",
-	"doJUmTrMv3yJn2KfFFob+ogCnY/reZ3cggSWwEMyPrcAZWgpc0acyWhHubamVYyiDE36EmRD7isUdJgw",
-	"FmZF7PeA2zF0LMs+ZpiA0dy1cEmzZfOqhspM5HLZWQCyKmJX+e6MFece0wdM3WJQrQ0pg4+i32ZO+qVx",
-	"TFIeW6cfHnNNj6bqPmEUOX/Bo6CtOfRLoudontB8H0KGn+WG4vay7lNRblk/LqPWc6PQrkGxbvtXAjbL",
-	"n43lNOHBJlastfB88RYHqgheuN7a4kTy3y5dufudcN9yXpfuPESeVZxS/+7c5C/MPgo048MW+pt030P5",
-	"Rx3Hv8dBTJMEVgtzTPKJg5RMhQg1DxaJZP5m25yUEgdSHl9yQpViiZ7o//7xf9/cfGq1Pn7zP2slFGog",
-	"UWdL92w+vQlAB8Hx6VDVyIlWXkLEcqEqh6Rat7WCpGdub3gIc8bkaNaK1GGyjZadEsTPwXsJ4yHqiKuc",
-	"kiUbXLcjKOERh+YXB8cAaQs/pyxlYT1zJNvAYZ9hmX7IcmMrQ+5DdGWH3teaR++r18IUfQPdMu/uazEF",
-	"p8384igogo04GUdxHBl4yMUD2txZaUAO4/YeYsJAGi4++5ZYX8LNn+sIVboOMCmcS7MS1QRFXUWwgZ+k",
-	"kQKkpjBlTQKsI4KggssF03c8GsEhAS2mdzx9IzqZMG6ClJr2IH/ZuePuJxDVglB1cScu4ebPWUy3zMZ/",
-	"fXV1TvAGe9yRIiHtOFtQrCOemrDJYpLc39/30S0XcGof79Jn1R4is0W8hcl4B97finqeE+WPn5u/JeR5",
-	"SiuTAnYVX0A0Xq4pN0OPda+yV+AAxSS6ZY8Y2IFzc3dx6dyXF03qpT3RRQqezfMkxIF7Trh3tKJQn6wm",
-	"uQBwdYz+0BAi8tKCyRhcfxoEbKKy8nnOZPOG3/AG6SGN9Q7Q1EYaNNXKnU+fmnCPPhgiVXiTo0CbFW+y",
-	"Z9rbFkoXHwowAhYJXnwu+8ViDfQTccvMt2JpBhPonRxgl4oczJh1NCC8kUjI1btLs0L4jkkS3VHFusaL",
-	"at4HIYOESRHfMYgUUGJuLFYCkq97l8eXh++Pu+cXJ98dXh13Pxx/+/rs7O1l7xl+ARKik1QTu1069FJI",
-	"JSYTFpIw1ewC7WqTDgwP4qEy0MvmUWRVenHMdZtRHLmriMqejev4u+PTq+7F8dXx6dXJ2akdFkIIuBEB",
-	"VEGWjSGAFWbx2TGViiXkls2ek4QhDlKkEF/eF0edFViyJeovrt76h/UvrN/m5cPc6DQRMx5GfNg7QDKA",
-	"HAeDe+FnmVswAdSdANEHSMERjaGGhAUssn40PLmWFtw5xzOUJ2h9+zC6Y5ykE9N6gGuJ8mPNDBCSpcy3",
-	"gL0DYuXHvENzTqOp1z419IsadxRcHVK/8cXxu5Pvji/+1T0/Pn1xcvqqVs8umX8cv/Avvjw8eXf8ovYR",
-	"FvQuClgu2WJtcaHf0A1K/dkvbZIT3IRZErAz7BO6XE1djX6aUGWDEOAqKrqGyuPZGGmV3YhX9wUZgGM0",
-	"CkakL9TIpMRovg+McbmOuhjvuo5VLHc0XtCZxFr9ZiGQMPtMTZlWvKYiK/EsW4Xq4e0sHRz4xxbvDroC",
-	"6hDYHtMZwPdBeIqTWEwhhU8iXMTUeJtBjswmI3TPLyTZz/UapoKZjJTKiFQWxfTcE5r55q2I1ZoIzX+0",
-	"68NulHcVyni8Xq+6MUL/eQF/mqCjiWCrKI6xSEqgC+UeY5zTfrKD5G9byfotml3uSHi0Wc5O505/ZarV",
-	"enkuXqEjRnwoJ73ch3oEkxItvpoX+f1CmS84QJTvVVFDkP2YpyP4IDKgJ66dh3FnY+jWpBDgNOZCgas4",
-	"Vx4jlmaDP16k0P6+ZuTMd+7c3HzqtPT/tfX/bTZubj5tf6v/74X+5+5xqdunLAR0PKZRfAS8fk3BYhJM",
-	"f83no7hcU5EM/VXGu1dIVpl4vrGFDsGCK23OzjMfdO/7WDl7TUl6mOsLV8u3Fw30PagOR/rOwvRK4Llw",
-	"UhnwTj6IlbFfEMgYJodCZmKnjjyyUCGBr6GqvLncH+d3LLqi9ZqUbkuSiOSoVCbCTzh9zf4niRgmdCyb",
-	"5MhpDcZa5Ayy273IsdHw8uDP88UnxaqcFcowSjH8Ey+RpxvEQsLbfVg+zJ6DXAvoz8X8MJmrey5r3TBX",
-	"HA1I3VM6Q6lSCkCOed/2AY7V710lugEeALjYRWu3O7Atmrj7nYXd7FDNVxRW4jSXAeFDrWXXoy8Hm4ci",
-	"1f7SdfRSrxni9S+V1dfN1Sz7JQMf60tDUa5J2Dp+8axLDbYPI4eILg8mfonjkE4m8czYOPpv8GCUeMHL",
-	"G3zle5tUNPaCAx9GIUifxW29fN+mDw1I5Q1HJcsmCkH2mc1wg8ybKWcJ4jbreQAKK7i6i/b2CpHjeg19",
-	"n/fyXy7Rf8yizIcdioxt6RjLvnBIrq9PXtztutw/kWj7Yeb6FK3rF48m1s1TPp2ia2fhvFZa+rV96pJJ",
-	"qc901Yqb3w3+hqKaMdQxRuP81qksBGzKl2fp4JErDyu7+11LljQOh49EAV46RnVfAyeq0Q8WmRKVx5pt",
-	"eU5HLo+Y2kEYGnxQGgcMFBzgxmtemtdhhUauN15GJzm6zu1aqRbgqK10nnocYApwy3Ohh949HcaY5XsA",
-	"ab9QGB6L4RDzxrPfuzlXklPSNCXncVMtEYQRtEcJM1Mgy/z13LeRvOHEDiurf8AON3o+roNtWCd9Bu0a",
-	"TT42WmYZaIE3WGXRJHoHWU2oh7SIreGqUCCeZyJN8AAsaws5rgc7YUkkrGPaCmtcX/igW8ehlgiosgI2",
-	"gvtCHVJV/XJDwyQQNRaZB+Wh/prR4iwYvn4ci0mMFptb9Ei6dUezC6dO5a1pY43mlzuh+gP2Weg4VPc9",
-	"hXrFSsoCfehKrALCxNp85n6TvEzEWH9A8Ixpe2/HNZZeH9VBdIelQ0CfZpMYDUaw+nWSTogSpL3tSnnt",
-	"josUUtPxX11IDoZsQ9h9s54wfMwbdlf0DDByDm9K2CBhctRNmCYSeNhcMraEK9GnthRKMxgr+WAZJUF4",
-	"moF6biYL39Lr4H0JSkmyz2AHb+d/QB3//h/LGDCuaypho0c0dHSWGwuklyBCKgu9dP+uNqjChE5z3MGk",
-	"5aBRxX1Y3jocW+jJ6flc6hlGvU99kdJjMjEv+BkJTIhbTH2lcWzTQXGgecXZH9J0JGC5HOOCV+n5UgCV",
-	"YKFxm8GJpOa8Fy3Owok2B0+vh1W/TXaQf8kGfvxL5gT26nqG7rLp8AM1FLAO7gsHxIc0knRmKNs+mfJY",
-	"BLeWVFzCN+whtvgz/RCQM5mDU8R0MYE08LF4n3aLyGLJHLcpAizZQ40hL7CmnGmkZ2Quubd6zxh0GHOz",
-	"MdL9bfFfGgtpo10pzx7yX5WwsbjzpYHlP5aRZY9FyoQjMU4JFJcfScTJZouEdCafE5HUgXSdcVA3RgEX",
-	"thooezj7OBFx6H19RGX+M3Z4csLiOOLDApklTEKAjxLOpnnBGoyEZLxkxZ7nGZl/mk3DlG4gJlEW+YmG",
-	"nKo0Ycg2sDMntc1VEMZKnzlQG/Bgk0BMZtjAk7BPkVTyuV+c6ktTE0AFh6SadeOI3yJRuEspNxeBgO1l",
-	"At9xuF4BxWMbUJ6teN1WXDnyRdvfO4nZtezAumtZXDb7EkQTpNM/SMR9duXzGqg8KNF4jDzP8ruAYTvc",
-	"K2DWppYWAfdMME5f6YKCpgdp/jb0bGRV7llIb1EkndQRUgVutLLKq7TuGkHiznKhtpfmi65L3iC7Jl4c",
-	"utg+KF9sWqzXLjbYEXFotUk3R4lUbV0TTsj5XhnSZ0N9jcCtpYsnF9B5/kMB5QGLrb7naBTnnl9Ud6vR",
-	"ZSRTJW90MVY9NrPwpQM0LgJvCo5S+jNENAqj0LYv4gK2R0smxyA0t/DZZcHviZkDRlQjlXrEb69kpG+u",
-	"+IRvQwRl0hlfrDkGtFWSozwhQWzZaY/Io/Tyamlzy2bO6IeKcQ9lxbRqdi9PhKJ2OPodmu3gQ4Aby8WU",
-	"CHPGbYNZb5buUjZNe8mfp+t3gecbszJLT7d92ErqXIDcXp1/owmLR0yiPoM2ESyNFiGmzEXf6YLzU6rV",
-	"NC7IWCTGIJb5QSh7QrLTiz6sSBoDGjJbbMsSvSEAl4VvAanpLwL2RKpMPTH5BJ5P2FZV+mae+9MZUr5j",
-	"0to6eJdIlfuHp3uDF9jXp2umgtr7K6d4elec3lnmLi0qaJ571JCMd8Usgn/F7K53yWhm3hWrcbnUcO9j",
-	"BRXKeZfdgc6uFO7Qyk3ewSuZvlAQnf4VKzndQhgnsS9Lsj8No6oVgDi6ZsErOL57fo5tz/3imGfxFzOt",
-	"TPPIPCHZpuSZVXYh26SifM9d8ncgJ93BwZMdg1q9luNn5m/DgvRK5jmMf8V9o8Bf/CsZAeWP8FIPe2mK",
-	"DCZ+vTt7dXJaq/t/2VyY/MWr1xdnV1f+9fPDy8sPZxcvuodHR8fnV/knzq6vCn92j787vvjXh9fHF8fu",
-	"l4vjlxfHl6+7F8fXl97zR2cvjuevnV7q/766ODy9Krn+4eTq9YuLww/ZZD5cnJ2+cqOcH/bR68PTV96b",
-	"Do+Ozq71Gy+OD69Krr84fndcev3k8vDbdyU/HJ+WX78+fXd29Nb74fLo7Pz4cm5A5xdnL0/eHc9dP35/",
-	"ePJOT/zlycX7+euld787u7yaX4KL48vj7PLJi+PTq5Orf3XfnZz6w3PXr08Lv+AS6+1yl14eHl2dXXQP",
-	"X7zw7jMXL47fn33nXb44PjqD7CvY8Nx253667F4cn787PJp74yXOoHtx/M/r48uryt+PDk+Pjt+9q/o9",
-	"tzBvj/VHz098Gnt3clxCGPZyYcHN5SK5nF+cfXfy4vhi7jXZD/P7jz8UXwU7Wryox31+/e27k8vXhasX",
-	"Z1e5D5oU1LmBuOuFcdjrxS+668UDYH+4wj35aB3L7yJeVv91xhnpwQ09rTUB+s2EJRA3qxs/HGrU+grp",
-	"J4zeEvDkgBetGE9ob+1u7W3ubO1WBRq/eGYphjP/2mml94LtypcU3ium6KRcWUEG+DNsLrPTlsHr1G61",
-	"rHvNmouUJAizbj7SFyJmlGcBxXUjhLelgZGeEmrSc7hUWZ6CvjBBE9q6R3r3jJjM51HPY91QCakS5dUs",
-	"XrQZfFKQqDEXCnxIKU1VdCyfvJglAUdlIdMVAmImFmaiX55SlCuhzK1GNX2/i6T6oqwgg6jLeEGnhBUU",
-	"VOSYDUo28SLvEcGCKWZiVXObWVbstqyuDLXtheVQLoqiVX4TRUGNvK4JbM7done8z4apc7k0yWHRU5Jz",
-	"kUjyaAVeFbyvbLG9uVeTy2kpjR+iR68/83I0DLnrLw159EtuoZrkFEpXVCJi8BPzu0hG/Ri84AkNFNNr",
-	"STnE3nobvTrpHfSAi9zcFPBIzkeCs/ljlM8UmzuqOJkLsJ/WI/4H0cfjFFOvsE3XUD+95tQs/1p+moEK",
-	"isOCx0uHFLE4dG0h1qoiUCbbczmgy0RACtb8toAydY6/mj5/+632MxJx03qlL8KZAVXMEI3qhBIZUzky",
-	"Ld+zxsrLhlJYFTsuB4NbukJpHFecLJkDmUsipSW7ek56+uD3SBAzmgC/ICeKjEQcyrIzY72FUwCoG9Nb",
-	"8EqBOnlrD9oNtyfSP4QI5xUJTsY0uZWAZ4xKSMmZJewTSO6fRMT1n34tQ3aXcYK5I5xHfy0iyuRPcpHd",
-	"5XJANw5u4H+fWq3Gzc2n9subm0+7L/U/91/e3KStnfbRzU3aabW+xf8c439ewn86ew38L17daeGfO/rX",
-	"l8cvX1bUtL9mNNZjW4uwswJW6woUt0vLfIqUZV5SRk8nxom1dkKhxX9QxaANxIYsBJ85OF5e76MrwfdT",
-	"T7EZTYFhlGNuxbTP4gVIHF5wzIUsHNSjYfQunAYRcPAWZpBMoAZg6LaY7rW9tvIKsiXLEqIGD9ELND1i",
-	"SfjE611fUpFjF8bhznptgArl1aZNM+BLjUXCDIacicX4JOWKbOya3iebUKZ4ApakrmZE7jcwWrpHZaq4",
-	"WypHe9koLI2tq5fbw/vFjXTHJR5opx/GUzrDjOMsNUBvOxRvoUyimizwe9GcNdf5ckb8iZZocoIibE12",
-	"iAi3Ox3y+2+dZkcr7ZiLZCE2IKU6UNEds4BqKBnHbNxHiprDpS4nTQChnsOgNhoJEOtXMldasRSIGhWd",
-	"/a3dFvn9tx3T0HhZRR7OpdrtkOF1RdKUj/Mq9wIdJ+U4IaWIr4i52N7debZw2lV4SKXegMXWJk0rEjy1",
-	"tgbZPQkLoknEuLK6YT4hrZp1lOunNFWjLjDkpehLbl0AOcUAAZgwdnt/t7V0jXwDeGfLN4A725tbrc5m",
-	"q7Wbg7QotYRXy203GWUgAmE9QqLEqkW6FWsBiS9QrlixAo83yahS2ubm9OXHUZVzvw6N/aSiRbKvpIPN",
-	"srKUitLDEyVdDp9FbZf5csTmajCcZdSl3+4SRdFjp/mrgWlZpgNCi4iqFPWvJImydFpH4T4I+1eSiCkv",
-	"XaJyOka88HIk1V6f0YQlPQ+z363/8yztFYu6y/iMNdwgUo9IIfCKXGkZfMOL+mMN2cflHH+1nP66Uegy",
-	"5o99L6jrerGmF9MImqXy+j5lx+8YvQPjlo0namaytybMKntOCSyvO14I9X+fAuL8cLBc3HBOvwLQ1Q2X",
-	"DwtNdJdPZSqSMyjlL1pnbPry5suczXSOxHhCDbYs5tZ6IGsGujfiUjG6EBa5gjsgHZeB8PvnqE5KxTMt",
-	"yCQ88RQSQV273Qok/peIxH8iT/jFdnB0snMyftl625lshkdroPMv2QQE6V7iqMyYSwWIfw+XwrIQkRS5",
-	"ynNCiX40U1sZeifxPBaqcr2XrXuqHdeZO9Rv2bqeiDNtPaT9OAogXw2bTWy3d8nvv23ViflrT+u2+Nde",
-	"a1P/1nmGJww1cElCNsE2h6R3q2a9A3J8BKIkSO7q5NMN16dq9pycvT23l+GgfXpOLi4PUamHC6awsKDO",
-	"x8Oia7KUQSR3q9zGVrnpFjneMql9i56fZW/jc57Vzla5kFjlbZ+KN5V28pitcFeBrvRscBR1WHNchgo6",
-	"uxDqPiX1kBC5zF5+y2bXct7vjc9WjOdy7QDDLZutbsLrk7XE1imupn59xWCvJavwiNEsbdTXPHx2AVXQ",
-	"of33xyquIlcwRN/TKP7i3o8PWLmhv/UXT1TwsB4qUFhEmMnlOOKu0cmYRnFeANz19843Xw5ar27bk+82",
-	"f2mNj7Zvd2dbyT9/7gR748v9cEd9P3ozbb/7QaygZsz77+f3mikaUkXX3Ousx1fWMKJ89qavlRiQHg0S",
-	"0z1hyugtg7o3A+dcCrO8s2YjM7TynfbWZTyE8E/elb0iVFH+Va5jQyRl10WpFs0dHECd1m65f6ZPg9tg",
-	"RDlncdckENuS2QXvtJ4gfAJVLZOQ3ZMR4rav9q3qbxSafn1Lg9vGET5N3uF3281W+Zewd1fV+lTen7ur",
-	"jBK27oG3Xdqz6jG+Nf8pAxJVTXzzlLG309m7F4IW46GjlAfRN1i0oNmusCh76y+K6+Rliia6NB6WsoxH",
-	"2oTIt1wftjTlr4L9/aJ0lIXP1h7yT9NbaVHc1n4YO2V9yc2ZpHLEwm6Rp2LnocUnZb/d2bnXSbGvX5kb",
-	"+Z2Q1nooSlh30Qzl4pmVvdRrSPRldiTXguhLfeJOBI8giUve8+XPoil+Wfrqe/WCMKA93VAE6ZjxzGRa",
-	"e21MsPML7iIy8QdtYP4VX37vbFfRh4y6aAvY6HKFkF+mBKzKAldlKEu0uhUVzLKlqlAx1laIFzPg5dx2",
-	"oTa5gEWuoPlVS7x6uWFTfc5W1XNKdN25o1XOMSs1G0/oV3GUEja2gPNX6YSrHuC1OPW6WlaZ4X3KpueY",
-	"1b5+lYABEa3wt/Q4vYuGVImkmd0rm6bZp2k4qNIE2jG4fsk9/Z8mcpBoMOsV+lpCp+Sb2sFN7e608//+",
-	"z/+9qdVvagmdnsxd1DOFa+iDbdyyGd5stg4bLaMT/QVVVH8X7mezN/YdVCkmkQ7OYMXgBtE5hRs+f17u",
-	"PmjvbO4tT+V9jKzVur8jC3a6GkMzhhESQK1OucK0Bi8xEsKvM4CPMqFSiZ7lsfgpIhEP4jSEpgTCQUy5",
-	"p284RHqMvx4c3A6JZExn9iesc1YjygmLhiNlXOFCKhKI8VjwDJHEwicIibh5RAxuuMqF/ABELN8Q2ERN",
-	"zVH/ClNi61DIkeFRPCrI594azYXODlM1wv5pa/uSMvdkV6lliN2RymdcSBJHd+yAUIWLTSVCW0FmnN/e",
-	"HNLCIVrVwlAv3pg7pJtaFaguYNjb2VpewlAiekvxtT8U20JKBoU5OfcOZjtSHwhCznVmr3DSPGuS4/FE",
-	"zWC2XEBx+mqtdr0pNFyh+5pt19duHvcIpVuog4EYq/aeTZiYxCyX/ii4AYGXDk2dut6bapSIdAi9gb+2",
-	"vps8azdkPW/I6bVbvPmRdLsPraM1deunmuTQoOfov0ynA4P2Y2HG/M3lFTsLYAa5vTUJbhu4WbC9/2tE",
-	"5egfW7svjv85+Wnv9beXtNG9Ohl/aGy/OWLpP9nF7Xj79P3kzYcfXm2OLtOX1ytRQ3lmw+UI0zvsNkDj",
-	"doN0k5vBlPXXritxAAOrk0AshuiOd5vscmEdngm8bbUdnwip7Kn3m3HLKhLwhtJnpqcTYvSNTMhnDn39",
-	"x+Utsj+Wu9Qrdmpxrh4qIQvLIU3+JSZGVPk0Vl8MLdJKV6JAI3/wQjjT7DZgC5cDG+YzyBnp5c2RXpMc",
-	"2tC67TaZyvz+5oJT3hJWta+8QtAXlcHNme4qLB6YDBzAZEFJaESinz2ULejH+mN6OdCGXE2km7ulbRYF",
-	"wvzA4ceAXrW+PF8ozf1C7cUiXY2iJNSWKEb2FzIVKKwF4CBM25plvSiWsY8FXTuNnmzOYn5EBcqcY4MF",
-	"wVipoXjyymsMmj+4izhcfV6Vy1NBTsiX6fmeEnkEdz6pkv9NVcl/S1WurPIW1LNcv3gCNUpRMLLDM0M7",
-	"IJScn76qkzfnx6807Xxg/XMSjekQGbIhus0OeRt9CxZiu9XZIpPoE4uhBREAUcgoZJAO3aeS7WzlNyH6",
-	"7tuzi2nr7auhODw8PDy9vB4dXw/1P4/1/317dAj/2xlM1Hf6H0e38fE/v7vY4q9O4a7D4eG3l2//8zb4",
-	"J9z+5uJ6+zi5fTMcDv/xj4L+vbmz38mbh4eNH2jjl1Zj/z83Pn7zj19b9c7nUkvxSS/8b6MX6tHfMjbJ",
-	"K4dLFZ0nXfFJV3zSFdfSFSur/z2V6ovn9Pk+wL92Tp83kxWxHMYR96+2n1TTJ9X0v7lqavZFCYPFYork",
-	"n9TVJ3X1T9HInpTKJ6XySalcolQuUoU+RGp06Sotn/xyTyHeNUO8i4t1D/vAcw26gs+iVioEfwogPwWQ",
-	"nzSvpwDyk/72pL89OQX/GweQ74N1yuwzS/2bWZ/yz3V8rJvbzrnm5Z8mMeXY3hC6l8MuN79Us/9cO3zT",
-	"DHt+lIvXbq0u7AbUdXdrn/z+23azYxAhdjp75PffNpvbz/yKddvxO2vF7nqAo9s4u2BpDXu1iyT6hXl3",
-	"+Y3Hs7R173HbkN01dqfJkBWfzOXCz9U4TBgPsXuJjMW0Gwpoy2NINGQcm70gVFbWOX48oH63cv0n44mI",
-	"4zHL9zFH/uM6lis2noiEJlE8667Zvdw69gtwb1fv35WQWSknNnn0kHQRCX4G75BrooacA295C68x2dyF",
-	"F2Ke/AfW16TGyTsA3tsEumk395+VYPZlWewl2Ctaa+3NYXNVFHM7TPxLFq+IRzgHPQ0QigZOpTCWScIG",
-	"LEmyHpA5GH7o4yudUggNxNDO8YHI0WzI4T5hEHWVOerHvmNJNDA9SReOcfkL50Gv3eRLvlXGT5zKUgIx",
-	"Zn3EaRI3i3ZZadnzJ8jQzwirAq7NLG7W59fvTqlNosK+gKouuNUJxoDNnGFJ5qAJ1gmbhWvNuV0+aZVQ",
-	"LjWnktVYjtbG1Op/Al74OeK7J2zjXkktYDnIWlalsj5dWa5dXuGz1K4wzOacakmUi1Ou451CJKFi+OTo",
-	"7PKY0HgokkiNxos7G+xsb29ue0pgw1wo0QS/2Brqaay/iMnkEWhbH72RkF4DfHcQ+ywWfFgGSrm5Rg8P",
-	"25N34JfAlMHYrgAaXBkqV9GYibTE6n8fxXFk4CcX08HmjpGwjhLaZUSg+ee6YPyRnMR0dlq5QIM0jk1J",
-	"kAn5WUGywjrVK7c1g+wznNSL8JVwsjUcOVfVQ1yxE0vWgsUtzfy+FgXZxMivmi+hSphJRg+V+kM9p5+U",
-	"kZTRqwyS4qOpVfn3LdSq2q0SteoxRXMyOfmSHOGPPZRLFChLSKU6HpW30ih1g4gPWTJJIn1coLsMQ5TE",
-	"85PTtdm7T6UZScKyr6iJGSq8jIb8ZF2tdw0Y4mkUx+i1gsXhcsoSogTpnZ9dXpENxENskg9G041UnfQA",
-	"AaoBbohCZxnvl+Xe/88Vs56KJDyC1pbrThvhdbP2q0tcA0d4v6tShfym6cqP+wWuc/tfHErh1R8XzP0+",
-	"LXYCY/0vGq+HefaQmS6DwLXKuxLQDjznUxeDJrkwy6QtJcnuWEJj+4zBxSrpLw2NwPN1spwvixTk6mD/",
-	"6+ZGFtucfPzP5f4Y08J2vd3zUHjX8WeNTeue3Cz/y3Nx+ywT7y6csqUyGJ8qnUAi+jEbr9v/hBNwhlj0",
-	"/O3dMtG1AnXmXHRZF6N7++XmzVH9gTV6sGUdmJZ7vS0wRhXH/b5hKKJx8gJJGsrT0ZG1Eqi4635TLTK3",
-	"c5DpvuD3TZlIxRUHF78BnUVEEsqVtMRyy+jKnFhs/319cbIUDGpFcwlH75bDEUrdHlNvIypo3LVpeTx5",
-	"atXtLKxbaIjzR4XCR1RWBuqzjhTeMHNw2sUuPqbN3qL4XoZ+VlBIXdsSDOshEot0y1SK0F/edMi2z1x0",
-	"Vu22vtX3LmlUZAI2CaOhzVXup0qJlbD944jfdu9AddM7hTKKyerVpoSzadb0KLI9jwr9oLLGQK4vO8TH",
-	"7Kf8tkjzu1Aui89pojJgcQzZVLRXKp2rH+apkPRGRkOy6DCSajnlVyBiVcQ4XWcpS69aW8/R6KDaVVYO",
-	"prwG7K+xVG1HItNC1KFK+YE67+B5QbQqaims7dIAmSXve5VXPgbvyvSRdmdza3tnd2+/1aD9oEknE9kc",
-	"CjGMmVYKA8EV48poKgtAStrrJxqBhEIQ/yUD9owVn3giWcxQwo5bz8mrSL1O+xYTxnXNyGb96uzo8vz7",
-	"Rjb5FYB4ABh8yZSr2GfWxKRO2CcaqBjy5jRHCCNp2rla2CjwH2E7w5cisZMRPJ4VFWlqfzzmCixdycgl",
-	"LE5F+pnRys0Oz2/r9gpgxeXtjw+5maAeVz5tDlxhOFA/CimiMKjVa8NIjdJ+Hivb/LQQhrhe+9TQr2rc",
-	"UbBdpH4n9jLPWqafnbw4qtXnLr86uXp9/S10JL+3ZPGICRZz7SynP1L0wKmhY0c8rpuJ47v6fiecNOmd",
-	"aXozWYC5bnczkRKVpNKkWDGgXa8N4vLsqvuJt2zBhystuG8sYo3BR/PfRgV60oOllpfSJCaMgySxVt0k",
-	"EYMII8lfUrgZoZYJiUXy5+2XOsrrn9zikS07q3bYX7yEzlkVf+36OTuNRyqe+7soHjYlt6QW2ioGrf29",
-	"3Z3trc1O+5EUgycx88eLmb8cO58/wAA/m+uGta4HElsIdiNenbypVx/rEbGtFaRqLYm0Lw/keNCy85/W",
-	"em3v1fEV2XBpZb1558EK+TDZN+r+XD+utpiVvdUyANqSZcv3+MPGpXKuc6kYmEUVHHoAMy7S4Whp09Im",
-	"ORmYfdBXaSw4q7s0X8iz12eo0Pg4exn2p9E/0CHV43B58KZvmuDsudeJL3+UOXwNYC/BB6xHkfIxQ0RY",
-	"41myGMhRwrS5IntNcgacw3QZoQkj0ZCLucZanVXcQwjRO7/sR3AdXRMqTTjps5lwAJ529U0fRocGWyjg",
-	"ORIJg5Ds9rOsSXUPMGExdRBBXeGQ39QOtFj+/Ll34Op3T1547db0xd6GBW/uNck1v+ViyglOoXod1q/x",
-	"KetnY393TW1MlQ5Yy3p3y9vo2QzzPiMxG6i5soRaq71Pw73ObqO/GbQbu2Gn3dgf7LQa23SrzzZpJ9gN",
-	"9x+hKWDe/KcoRUxk3Uylnm+3Z/r1VDQpvFe3v3xWf/kgz98eHRN3j2nDtrO5Q37/bau5WYAXPt5/z+KR",
-	"oJ2z6d3L5Pj91ZthevSaCva2rfauLz7001dvLqWaNoL3BS2iVGCUomiXROG1mOwz0rvsbO8UIrj60kq9",
-	"5k2+d3mHvUPuaL/QQRwqf0YijUOofLF8qUlOHJ2Z5NzKToOX2Glwja6Ccx0E59UeMYyqJuPnvOiDXID4",
-	"VYIMojieK2WaC1CWRefghm5pKrCRt8DhSztAx4IPtT4yFHUsOcAKFFPdBvw8P6LNnVZrhaRULnhZqcuR",
-	"GDNJ+jRwrbDsFue/whuty53uh18OO+9/WoWDI677UsF5QDB1GHipFJhY1oN969VJLxBcMq70PyXk+nSN",
-	"tOoB9EHPwIDb3rBYd2cxFlCi4S3Sl3Rfn/BIRVRFfEiuJUvIBfi5E4xAQi1nbu4wnFXiZoud62cuudU5",
-	"1rMYgBZY/ZnChH79D//sWB6tNWlwARp1InsNQlxPRGIYaSzEBDbV0rN+UxgNBszEdPc62x3y+2+7c8xr",
-	"aRnWGh1fSoxhoYhL+n8OzUrhTtRQIr+VK17qWfWOC6+tQm+RLK1gBgt1UT0uGsdiykIT8253dqDdffvZ",
-	"om9tV81fijQJqkKymDSZy4x2FdZ6BQY28r6329p9duClRROahhHjAfPyqh0EOoLhO5JYPOzyUWedHBYI",
-	"mJ9TlsxM/7iQDWgaF7QHuGEFeZMv+qj+ILTty3/CRIaXfaGik29RfUeV0WhNPbTzel6nZ9fCF4t3K3gk",
-	"PkesVbhS229lnDKVXDnlAWRNFfvTDlrR4CcZh7c/rXQi06gbi4DGKxkzlA9TAKnJQdbUjX1sKhfQ3ogS",
-	"qTwtOmSNwysSMjKXXwb2ZaEG39SaKvZJobXCZzb9v57X6V1y/ZzlXyv2563IO5gzBS8YhlyORMjk2gUo",
-	"+Gw3sA/PnfIZxsihRBp4tgUEKPMU7Gyt2VpnzgbOjedj6XRtR5D7NBM/dEzL9YaPQmPyTSOpRdRct/FU",
-	"snxWoRZfM5EmBOrbSBz1E5oYBQfUMFrajvoR7IyS4RvHX+UUnhfGbi3jx7E5ljb0nu/knf/w4Q/Jv95s",
-	"T++Cq5/jH15v8e3k5AUgMx1+2+m3bjf7m9+1gvHL9IdX++pfPG798P2p+OEv240738//0dpxI4LKBZvE",
-	"NAA3xtoditmkK+KwOyhz/M+71kBax65tvVR05nnaMlyUncXAKJ3t/U5rGTTKXLdjb6jla6FZ8iVTWi1e",
-	"lx8yPox4hbaDv1lGHlJF+xTT42zkSP4cR4qZeuRhggxsWftZDNN071giSzPEoeMt/pg5hvQjZSOpXmus",
-	"01wKQyO9dVspumQWOs/nt0tr7xVNsgyyOXc9z0VbwC2ID+TmtU6+WeWSHkpthoFvv9Ewd/UI5NZLgyi3",
-	"Xv6f/VLdEtDctuam7y1zOQVLub5znAZJVSOjOxYXPLrLPbcrNPWm46S6inDOH4B2QHt3x3dWTqZhzwZM",
-	"bBY2GMRCTXpOa4NkTei3VKyPmEzuWYpYVre2Rl2CN8NYDIc4Q4PXcgCZMJ5Ls1CTYOYLxrir0QVXtRYu",
-	"RkHsFVEWc8HIVRLk8gmbpcdtfg73PmumomBJYqc1krFeR9ognMFjKE8ftIGQynloRQfvyXtYjax9AAO5",
-	"HyRVNLGByYqyQ6amIrkt1hAgKtIqWZ5UG/+yYmv1F/T03GupVIbWAHUF1uTeK5JFIR8NkiWVLOnSIavy",
-	"bV5LljQO9e+LVqqigmeuvs/SaT5B0uVEaiaKjC23j7lR5o5WYTty5LqAt3/xpA8rQx6Y83EYT7Vqx9M4",
-	"rpM+C6i2hbTIAL/kSMShJDSO/VNsHDqemzKgHCpnyuTql8kVsUrJmvWwecyV5b6IQUyHFZWzMR2CB9io",
-	"GcC2e7gykoGW8RxW1eQUJOAGtWZZ8UgtWaRF1bCM30WJ4JCJeUeTSL8mN4yV6igyJ+AKquAl3qwVMBqn",
-	"FeOCn7TQHIgkYM9J70e0JT5a8Yh/1k1LxSKoXBGAZBnhmHwy2DA7LjetfNHQAnq6rPCFZpiMOK0AvF6D",
-	"RIybpGdAbXrYSTI0q8/GfRZKz4fUJIekZ5yQPfByD0Qciym8htgcH9Qa6whTyW64SRi+vnhnbsfPIpuM",
-	"pGI84kOXd4i9HI2xYtbCIxBMBNGDhSWBoaxiwVxGQ36Wqvu4Y4p6FZW3EgIGBnvOBQymNgycC+31vkyw",
-	"d/3woQXaxJOFAUTGw3+DuKFIVcU0Tsqi+SuGBasAtxadDaNrghJrcfSmNAllLi5QFlEq5ASsFOZZrbLj",
-	"yWv9Z3mtL7G39du1Oy2XQqtAvY+Pq7KMZz1COdvtcnyLWzZbrZZpLO4WmmoIWWyACf2cKa9Vr69QGE+k",
-	"UASSeFbV95cqGglTS40xqcQExxfxIVBeGFUMbhJTzlc30JYOD9LFlqkpb9nsWjJ3e1cLzOrZ9NmQAjas",
-	"vhnPURTH9zegyjmOwd/U1qomGoN7EA050aqu1g1w5fHYQxjGJJ5K3wHpXlLDyWGCunl0uSgvuloj+x5p",
-	"sIDs+AsmkLeOORLJUfbHhUxAfllrKGM2ywyiUoujbOxXTKr3pgx8LSOjvHbc5fFC9o7HoRH0Ag/J0si3",
-	"XOKDKXl9ELCJMunO+scyL0xhUSQzCJ6qqlr/yoaF7onoXnZC3ny4MikNrZ29Z0445vICTT5dnfS+ZTRh",
-	"Cfl//+f/FnNxK3SlRcnF76IB850q+TwHTlbCjCnCwJcmGlvVc7HWWZEJ2nnmctTBowEbbLMAbFKAieqb",
-	"xCNIDu1ZoYJKFuR7auPVSwddvoT12qfGUDT0xYa8jSYNMcGNb0yEnmCCXBtIyQ+CzacXTejPKUPLD2JK",
-	"zk+dStYkOUh3FwVFAG8TXfSPSfsBA61IutAyHgBCXcJFnci8Erca5kMWfMTYEzLxPlDu2tw6d3xy787R",
-	"tp1V5al9iqr/+VH1oDRv6aXheHlIWfApzKPBr/DtrYpcbREyW2OTLMgitrcUkojbz7DS9zFHWp5PbBCk",
-	"Fy+Wd9P9vl2+Qx5AcGUILKBxXISxyFtlVLOxsUkQtEm8hjPb0YDjqAL633CM+WX2ALdr9bmsA3McAg/6",
-	"tF5LE34QMTU4mABY3YHQbz2AbwGvPPCXG29H56Z/j0FkyxdAl6/rvCVUWkqZE+9H+O3z7IUXOLUrMzPX",
-	"6Nmb2AsYt/eoGeCqUkCoyQIMGecAgnoUG0nNLHd/z2wMs1ioovkGOVGIAeC/dS7aWbf5NKbKfh54ajlB",
-	"l5qgduPKLWvEXdMqAad30RAgYD3qaQ6Z6tkylfzktTFzvyO/s7m3taCdRvWJX9Aio3bLRXDbgP9f8eTn",
-	"ULoAoaui3no5IEmxDtzf5UyDNTHSezDRVdKZF2pe9ou528o+9uWStkr0tcdOQ26SdzlRbujVq/Q1cIPm",
-	"vdJ6daEESkmXurx+YvJaWbw5FPzNufz2MTuAItsxO5gmmHb0+Oj/y9D0MmBx4EuuGDZfhJLR8qKz+ZMY",
-	"8VCwEvfzimfwc6lKqyZHWNJ7n4rTct3CMf+M4iYTLNoo1Aju7bb2Oqux5CWJioyHXYgCdW2ctdrOx/Ji",
-	"GzOSfuqYlT3MmKtLG7zYvV8IRgdSD8ByMYUsrZCYPfith5FRRROlt6eYEN/5btR/9d3tyevTOHz93fTk",
-	"1f745NXL9OTVy3b4ahT3+cXkX52Xrf7myfBf3387XaWmfSkQzJyDQ0/BwbZVwjvr4V/a6d6jkLnMjXrN",
-	"VRRjAze7XKVlzOt4HX9OutWUfH1xgkh4/7wAqj7QOsrld6+wWWtJIXO542lBYaTmnC5ZNOLkWyrZZqcO",
-	"6T+zCXDiiNuCfEzpWoo4WE5kUIptSviRtoxeJRmNGeaW9UXKi/X/q9nrlZIdYQKgoqIn1ERL7J5eV1vP",
-	"RScTScRkzjvRXiF07YC7sC7cbmXdEemSjJPr9YHBH6PtXSRpP2agppXkdFko0aVwoUtd/vCgg4Qo/9wg",
-	"jeOuZWRrZqCUw5hf8+jnFGvcNLN9DtGMhEG5F7vTWscgh5dOorxzcMVUsuruWrY63ITNTYZXoK0LebsQ",
-	"d+5eOVqAufIggoAEqjFTNKSKLhMommbf23sLSsj6mO7u6QzwokA1Pol4tOslhuXiHd5yVJ24w3AccVeL",
-	"uSZqLWQQRSwOvVyq7H0CW3NgXHoezdY/eeXqAdCK9EOHq0GQuFNb9J5xNs1AUoD8bV9IOWFxHPGhVT9E",
-	"HGKq69iUxGVwKwbPM9OrIgnxCAxNJGAh32gFEUOHyPXQS+y6UCIz/8qhuKBF5Z7JeoaTnj72PRLEjCaQ",
-	"BoW5MQ9BNl7KSHJsaKE+lcax06YWsIBsvoYZOBQJRnpjdtBz7mkUQznYGTKiso5JQiHUdBHIr4JgIzx2",
-	"w/1QrbkxkoTG0rZfD7NsI28sRj890DI2xS6A2DTR7hMo/3WTwYRZIRB9ELbzJVaH57fkRzjHEoye2qKe",
-	"gEsU6UWsbgWnEJyOh/GzzxU8414AmhWH8ppnJysFjVJbrmLKGXjepQv3sRCO3HO3ozZE707NiE4mDDPV",
-	"I042WySkM+lOkHFOWg1o3gf+b3OSHh1OHpWAOknYkCZhbDw6MdPGKgmoZMCcplGoRlpBIL3/6tVJb0P/",
-	"3wFWkt3c9OrQpHRCA31M8Vl4jeBaxOuPIazUDc+JAAkyYBjdMQOwKQbWUaRmXkYQPGQ8yqbqvIdMEx+D",
-	"rY6FuCVxdAvZQeMSVrgelP3GwQ38bw7QXv9zfyVYe09kL4S118fmhA/EfQ/NunD1Zfpmdawdj1vB8p4H",
-	"GbsHenKuO09zlWCJSxzrrubRWckIS/srd/ihkGKGEqgsUNvZ3i7TGnOKZ3lZoox4wEh7f7dVjL/vbPnx",
-	"9333v2VFcA/j7TnjDREkK+l2AWbXomSIq4KTs15II69AS1rXB1+aKVElvd5767WGrvvBwONBeCM2iFzk",
-	"lrEJ8DQjtQjtQydDnhGUZXEUssjQ/xiyCU3UGICjTlwL6DEb9zVX1etzoE8bfE/WiUhueMiCGNrj5qoq",
-	"9SqC2YZlUg7MGDBJcv5mk8iNNSnkMM+jwTELkT4vAda6lzEKJ2/4NJ+XAV7dOY3017l195SV2kHtJyl4",
-	"84JO3zMp6ZDZXfnihSbgXvhrI4vqKayIKppfqXuoIWWn5wONVMSH90gm02J3PKlq5igGypT5efleKokQ",
-	"/RK6KmH9x4Orhh/BYXS/Wrty+G6/uZ9mIHqRYqrYc9JTostFX4SzHlHQlxMOZgzdtPTZhrAFHGzMOxHK",
-	"tsBfuTTP9X0uMrpZRuBm42BHBqCFl6X3La/70ZRt3vWQxZemLfECGNWEAXc26fv6bm3XcTEtV1uUqIqB",
-	"BtEE4fDG0JG8SeD0A/xgtjmookZ5BN6Acr0fIQuS2UTlEhZ9OrkHowgzrGklTA8+OFfZ0hRcQMWVz+19",
-	"GZP5wPojIW7/BE/sok7iH0xGOQZJV+rquNy/hO+z9x2Q/mzOgwXxwv4sB1wLLgJtW+qTqA9FmrAKpVj/",
-	"GvFhF1S/Es0QNEIIoRiXx/xxQ7KLvCJZwZnUWkXAWPiIOekgJFYaKFfolNNE/nPKUoaZj1p9sKWXYwEl",
-	"HJQTLWVbrRYJWRxpa4RJMqWRAvw0hOwxrwBfCn5jROOBa0usbxkCfmovjqQ6hu/3TBqokIz0mZoy9ni1",
-	"A/fn8BXuL/hJz8esnS2PSFjAojsmm+TYxfeRDvQTOcf4wpZf+q22Z4+PHFCi3og4NNmFXfC2LAzrqQws",
-	"tM8Gekchgb5OlBCPttppEi8qxjKHTnM3lIG4hqs0xCl1sSdxoYzS7lzOnT63TMWjnDsuSzvPGJ56L7/Z",
-	"mmwxM5vOkpAl8tE4ZZ+BM97eu5onfp1DgZqePQvaTMoSqLNTUUe3Lp58dApRzY8NfonUZlMBRdxYYl2z",
-	"SVA9j1dCFjPF8l7axzpp96PrAwJ1gvVCT3yMHpBBQofjyspCORKutHBD05vcwMTHsrOyTpaBnsoCsv7i",
-	"pptVSf7a1ptbrVksaHiPSJtWOLPqU/DHGFkyxVdLK1FckqY5QYkYk94LFMCzF1ANI3tWpwDCI1MqiTkO",
-	"JaG6FdxLcDZs12Kp6HiyAM4Fv4kOe4ulaoCye2YyDfeeniv5yJW2oKp071QTmxK94nmvaqRo51rHRVqw",
-	"8X829llOdDvuYYp9FjUd2Np7bOgzsyKP1CHlgRISLTh+J6KAyS9hWHwpUYnnmospEbxahVwgCP8wsWd7",
-	"v1xfvKsbCtVci0aqhCK/jDyrosEPkRpdupywJ4v3yeJ9snifLN4vavGu1pvjUlEe0iQkhlEZm8AT7mYx",
-	"E1dhD4Olyh7Opcl0fzfT2y3tvM6By54mkZpdaiJCHo5VWN9SGQUr1oqCsuAgnzJ4ToMNZNojIEQnRs3H",
-	"TXJMg5Hh4+MG44EIWXjDoSwzVzvRaW42289sEhTmzUFqywi82Ny3ei/xu2N6ywxeEhwO4MYwH7cEWpzq",
-	"3YZq1c55ZVlSBoWMYW8sw/6GFuvavoEmYbY/huAAiTlkBeTHug1JGkiW50i939gA7jeEmiXAylS7ghm1",
-	"uZRUG4d0NRmRkiweNMlVFNx6DYiyDmZTypX5IBdc2w3BLYNo6g0fMuXj6INswQUcxGKK0aq5Ur7ixWt9",
-	"cmpZG62sdtH8YisYs6w4E0XFtLCD2gWjoWF9ZuZf5/Nmnrn6R2nqZg5q6ECqG9KAhUGbbembTCJJ7a1W",
-	"FyGKna980bfczY0vO/SGl3tZeSUfGbMDHE7toPYCxyU4M0Xv5jm8zf/I3C31DKEPQNVgAPicWwhcgLlH",
-	"8QE4oqb2pG6byJm5T0cCSIQmzOsn5y9Mju7giktg8QBx59Ypwzy7ZTMc+RTjpRD8yVqVIVctWT73ajvL",
-	"C6GoAnAeiXEms+/TQis9c2YEVtLIsnd7KYk52luwm/jIctKz7Y3n32GRA3JnopDg9nRsno7N07FZfmzq",
-	"tU8N78borphpnP9yPX9wimciT7bF7ZlbUyhCt0CLBz86UvSIC24RvOEaEf3o0XU96+SZ9WrBswXPYS/W",
-	"huDxrOL19RXf5pv6Wjp3ap/1pcikXgaCKxqA7o3pMKB0u34+eRVmzkSvvRND2zc24nUyphy7XrHI1S8a",
-	"koNWzjk4NFvlaEp1A8pRb581b/gN/+abq2RGItX85htywsmPl1M6HLKEXJ98/HojFIHceEYmUIv9jc2Y",
-	"Y9/UQbGp1IBwJOapS6Ov2caUN9woZt+AwQ/lbTR/iD2oc0zZ+7qn1U2SpLznunyhKjUW7kj0THlsz+lt",
-	"Ofq+4SbVt076QpsztlGm+1bPq33vPQOrmUNNGqHcbFVkstPM3HDpiEjVN2YxT8bQmQvX80f9MJ1EzRkd",
-	"xx+/3vD/fAbvcXf8JAX37tB/PiNANBHC/t9wpI2vwLku4lSxDP7xgET4XbDioVLwXEg1xqy/w0kUCsSZ",
-	"GzKup5EhxbjyhHHzhv84wYfsaGD7/WvPEIDBvjsQccwCWJQxDVn2Lps0PUTUxFSJMVVRQGPI0ta7AyEE",
-	"ZGm241Lzhl9NhUFzlyMLESK4SmigDspJUwmiYBPq5McL9kIEH7/eSFgogmfYOtQmCuq9OU4SkchvvgE3",
-	"R89LptyYJKIfs/F/6jn2DITW1vbuM1tyIxWgAmN3qudeKy597m74QFhIHsPsLDKtM7EiLpUey9c9yH/p",
-	"1Qn+o+sd894zPDc9r0muuQA9CUQKvfAAaALGBSvVJKfCdG9N2IRRJYlM++NIaSsQO7Q2b/ghJ6npVjqh",
-	"CmzCrdaWqQ0i2GfSFsrBDa62waTE4xPbBojlUM+u17zhx7kdtD2zet83TNpu4+RF7zn5ORWQ5ImuDpDm",
-	"WIJHRiyeQMwIYqsjKm9474gGI9Y40vsu4gPCRUMqkbBenbBPAZsoh56hRgnzN8JUZdh0VeP6hTWwrG6u",
-	"wP6bbyz8wbxJKAFG8MC0q4FKAjWKkpDomyImM/VDfnXD7XsNKsH+bqv1DM27OAoYl8zj/e9ProxfInM6",
-	"66OPGA5NkQw3zEMb48jEthS297R+aNe6o9ZqtpstcDgh86gd1DabreYmVAaoESizG80pi+MGUMDGT9Nb",
-	"CcdZ/zIscwhdQMtdk/qHAMoGLNEoS5oLQMfdD6xP3rIZuWTGo7C73d591iSHnkGPHsw3H64kmbCEWIC6",
-	"5ze8dxtl6D0GI2mPqFE67oMjw0cJ1Z+RJAEV64AMmApsn2Pl+zOpAbVAUrzhluzhU02CpXi3DBqdZ4iS",
-	"6HpinIwjniqoEwMnXOTCV1JAXnPWxCjQZBoSLm64aeQJPljobJEj4R62G5SWnWP3BQ4xRSQQR8InWtsb",
-	"MgVwj1nTPNjCTqtlFQkbwvM4mN3OLBu6dguYkT8aPNjasekMGyR3tYPaeQP/AojW2ukv/Xfy+9Fe+uIo",
-	"CBs770+n37/c+tDd5eLD9y9/OBy8vv30g7x4dbT/vR7WrZrp9x2h5lc7qMkIoIlqB7XB3ubZm80XnU8v",
-	"298O9+7S/r56x9rD1+9/+W53h+1dpXI/PX99d/Hd8XWtXtOv+dR9efzLRbo/3tx5/e60q1K2s73/7nTy",
-	"/YedydHsUkW3//rp7cmHk23aqn3+6LoBrQBheskU6mAlXmI203vZrNVrGPxFp5y/a1UfMPdvwM0vozv2",
-	"HikGP7WNm1T2oNvMDey/BNIo5x+sHfz4sV6T6XhMk5lvqpQcwVq9pugQ8J9eRBKxjlClpSDtGwMRhyzR",
-	"hp37WX8rxwhAUW3k/EsNo4GuwhnyqDxOPbFlIQZQZqu99axJeqCXJu6w6797OSM18/+VnQhXO/HQU5G1",
-	"es96jOpVbNfqtY5ewTyYEOMhFDYaRn2wsdHu7DZbzVazfbDX2mvlPHH5R13Ly0jKLkCGMcUS/6vopu/T",
-	"4FZbaZzFFjDcqPSr3Vu8B+EpF33R3JGbfwQ+BZn2YR4hoibU6rUI3Nt6Zl0TdcD2wvlOIFR1R1SOAOkW",
-	"zaO5Wqq6bTHgVSwVC4kqy88/VvTGLkwCWNxHh3u35laWPVVDXBm7IUvfYTW1mg+AVxjlvyUYnUP0N1ym",
-	"S+Nh6UG5sIscaT4pJ2gALF8ZePtG9lCt6g2wAeX7m0Op7GK4QY8EeEvVl2v1mtZ4EHWsYnDl6pHtbV26",
-	"DlxAFzPbMdr0rwYXht++2gWK9EAnqdY2ukU+gd2Kl67ghCa1rLlx6fk2CQNeA+Sl90UJ6y4al/Tu9poG",
-	"F1YD+wB/LDT6LW6fpkW4xzYoXZVs9BO3GOyYe3QBvZg9KiOb4lVt5uqxoT+jjOyqPVqWZ+U8W77bqNSv",
-	"VOJLWuINq1e73fTI0cPTtaV4Blejitlp+xk5/k+aXEu2C9UOiGkCZ1htr2rF2x93fyzg8vLR2DtrKyuN",
-	"XpFqqdpo5dRfRW807mZPvD6CzghU24D67GGagbcs1RYxamx1Q4sKZ3AewagqQHa7QZB2s0V+/20LTHDb",
-	"kWlOQ8Snj3LjelIWn5TFJ2XxSVl8UhaflMUnZfFJWXxSFquVxYL2FRQUqftpjpnCU6UiXs05Eu1e5TIU",
-	"t5rtOinv6bLZbDc7z5rkcD6TD/FEvpKuPRvA5N3wq3z7bbkon5BQqP1ThGL0JxciqhM6TBiTJljsd4LD",
-	"kC1X2CXPgKmaEWIUDaKJdcD5VTbUB25RDCB1WrvPTDstfTcGDiGQBc0l8KqWrz1iGkdD+yvXa+JZ3XZ7",
-	"Vn6qAbRGm0YKoheRImIwsK1i9JYbrcE2EtGrKkJ2wy3CLty707INfWDUtvOMHtuha2FtG1LaCIxdMTsj",
-	"yP/31H9vfRCWRnmtDutkyJS0O4SJDhiYu+EWNZ6FTXLtopxGkGHwKTKdHMlh9otX6Wh6rUp7H6Zdl8Rm",
-	"fAU++wREWfJk/d6gN+ImF/CbUcuK9H0oCi2IVV4g1nxWtLik43O9FEw667CO2B0++XltJIuw+0zeq2to",
-	"2YTyPaRLJlPelnqu49Hi9pd10p8pBJvV//Cbirr+qNEAu8JpYoXzYl+DRYAQ5IZFioWYwJm11KnfFEaD",
-	"gW3kstfZ7pDff9udA5yv6rQZ0DjWb6zcdK8vQtUylSe7r4aTbxtbmT5XGDyHKGkxcm/7Z+Xnhc+RTPUo",
-	"mwUi91cMv73a8NdtK1o6DtN/7yHL6I3DJJOXLwxvtC53uh9+Oey8rxqONYBLh7PdWvUoA8t3Bm2hoVCR",
-	"Do/337N4JGjnbHr3Mjl+f/VmmB69poK9bau964sP/fTVm0uppo3gfdWxzdnPlbtagqM3P3zHCkFW5Udq",
-	"YtLLh2BUwgexxMLhOCA9rVL2QCJJgQW+PTDRtFQ2NhoI6JyRZiS1qbiwRRPQ28D1okWJZlPVvI42X5/w",
-	"SEUU0kyvtZpwAXzIpJa1m63CVlqLsWyF0N5ccORWWRPTl4+cDHwENtM7NeLE5DbQoQCINtNtzBZhIAxt",
-	"bsSbO61WxYDH9FOXDhcczhUPg0sWFMW0aK1nDaI4JsVRIURn2aBghbEBdKWI2lphYCU9r81iTkfCdrzu",
-	"s2xpv2zr67Kp5rt2V8y2AtKw8lTDN3p1v7QlPw07iIX6ztgg9j/W4f4r9oguWyCvLXa1SLvP8rA75uW4",
-	"R0PeiHhd/43szGhJjIt0ODogvXbP9Zi0Hbx6HbympgLYB5b46qs0BgRz6h8AryOzTQbOXpZZYcBQ6lly",
-	"rukaBjWpYKWUNAfj8DWofYA8SD2KlI8ZOhNMdzDrpIoSgECQPdO50ORI5qyEfIeaip3JYgMPk+6nWZIl",
-	"C58DjpxnP+GiGhB6Y/NZhx0XnkO/NwddWn7eMEn+YWf/Hi2lch3sbXsoz/DLmae+bp4dP09tjeTjtaSq",
-	"YEvYTevBelvP865iV5/zs8srsjGhCSYS81wvosw47acqZ79lxmmTHHJ7vzNmyugjTaIH0Mgia2R7RTUa",
-	"G+VCIrZKE56h73tc0QLwm+Z4VZ17t5vbzzwe/euNk2Y3tYNfb9CvelM74Gkcf/7cO3Bs3wpl4N4Aoug1",
-	"7XX+AtPTt5ILVJq3+rH1rI2PS6OSWpZsjNQ4zoUjazdpq7UZ/I9QBFA0oW+ASwx/gBRhvGBqLvD6hvdD",
-	"bVXvJkArlXg2D1G9dTIVGHyz9rle22xtznv3vp3zfRXcoe+Mg36ZJ/TC2Mjufhjb1iqeUD2VCzwgepxb",
-	"nc7az2zf4zvbuB7Ln7nm9I5GWLm/yFObK6ShVpvwXLOXKMXLHbP2R/0bUnjDOOZcG0/wmld3b/IKZpxv",
-	"TUtsqC5HJ0rm+wRAWNdCKuvm2Ht1fEX8Agf71nGz2tmmZcBLkYyzgNa3IpwtCOV/akyn0wZUvadJbArf",
-	"vcOU61yXrfChqUrAHiu1eg3ke6Gz86resIIJva5VXm7+Oos530tzFc9T3rXovJCm4WLRxwPHazVWkQNS",
-	"t3Dtn/NIDK6vucf3ShnG1VKK+fMZSHvzHs9s/3dnVHXA/AFmsS7PglCSCaSulGtk63eM804koesyESXY",
-	"1yMDOsTmJNBbJ2tM0iSXjIek52Hr9TIPtHGaQrmS/VEJYhEe9EMgJ61ziLMI1LVxJCXUVWXFWs4pHw1s",
-	"ObBWQgy4CBkzyqejKC6tFIkjqY7MsszFI8r2M7tl412ElUVLbzxCYEF9J9SxAH7Od8gYMUMovw/nCRtE",
-	"n+xaYetTYxZ76/vc6yxLYxtukispXT9X6Vs7a3RC/fjQ3DCDF/RjvhNFV6kYkOpKkq+QVWfB6rWkiQf6",
-	"Veu0OjuNdrvR2bxqbx202wet1g81l8gEKTsuD0N/O/uyWcEp63tZRIUntBpgh+yLGTivVYIGE1YgBcBQ",
-	"xcqPOhn10csxuQ0ceVlIBmAyJrXKrjJEZLsQkbWNpz4WwDjBIFhVlkEVJx6pJRqwGGQ0u6ogeU9jzf4M",
-	"e2+1lz9xzf3e+Oa5Fdj1S5H0ozBE1IuVBMkJh/Bu7V75BSsKkQUC5Nc5lKBCJs3HzzkZ8y6SfsTYr4ey",
-	"HLFUpNgfK9XdI+uzz0XAvcC4NrlNLNrCMSGTN23goFg1dCFqfWUEiBfgKieHtppLv8d6rw7Qz3PDKZER",
-	"H8asgdIjZPJWiYm2XCcj/YA+O6Bp60ODgP9YmBopjG765fjK3feVzKoiywQJchdcm5WV7BKemGcvD2UH",
-	"9zm1Bul6BfWzg+dvnWTgP4DN+2lMWtS15XfD7/jbf7b6H4Lt+OfWeJNvv/l5b/Z+W+ynbXmlOsn3u78c",
-	"b9F//cWEhEsT/HOkxD1IywPsrEj54mzqslyM91YaJvHvLyRa+8ufwIU4pWN2RQ2k0krW0JUQ72iCPZdW",
-	"MoXeszCiV1pl+xvIL5N0mRdgyKicmFlbfnkm0cavjtN8RoGGmE5F0YYQT76FVLf4S6ZEw8I4gfgweDMj",
-	"escItKIHWMFEpMORa76VFyP4YU+M5NjtVrlvyZo/Hgr4v/1R2Vr+xKm4TAPDOf62RGxAw+5NxPXFprzW",
-	"eByhShML42JagZpQRXitf0M5/2TOfTlBXSWebQDiib38NWw8SE1/AG9ZmKCbEcRX0g+03j/zdULVqDzx",
-	"NW+I+BS9HvK1Xp4JVcGoxGw1mL1ajGuDkNv2+FrAY69Q8ISCh9HLlTdAXRIsXjiadUIRGgkbhhZzg83N",
-	"AOS2jr7wnEiBqFKAi6sf6LMA8iypB6s0+0o2SR403tjLpredaep/w2/4lYBWpVkeeR2RduwE6gBSjKmT",
-	"tk25nhRc9bLNKWYA2e/XvUQDSHaDGeGEi9a1S1evmya7kSIBZHoZX/CYGPw2MqWzMrmFBY4PN73X58/1",
-	"uVKYB9repqvGSrb3k0x+ksme9o+NHuBI4fn+ewrpJxv7j7WxDfbtI9vYGyY1fLVYpIPbnWLW05RDp20t",
-	"U6B2DCKPNO838oBVxYAwGozqFbHMKMTaM9KzSdGQKsbTOL7hXvlXBorXy8pCe1jnRM4hT3YqklttZkGO",
-	"lNf+Y3Hk8ciuxRcPQD5ixG4VVu944nzt7cd82/2qNwBcQV4C7QedQWO3vUkbdHtnq7HLOrtsp99pbW5v",
-	"mQdsdinntYeFsnLbs0Iwy+zjk3n01wuBma3zGcmTuaTNpSoGnjXC+XvaiKWRzffQzZ1ClMIEJUByiBjL",
-	"IKSiM7/It+d30+vZgl9AQgUDyLQwEBPXG3KSiGFCxxiVdLkwU8zep9pehB5D2DmSStJnER9C33QasNBh",
-	"rtpBcGGqj0z9YqvuWgsW8p5z/eiu1rfeykScGRYeEBP3eYB9lm+iuLnTaq3Myef7N/5lTayn8OZfOLzp",
-	"V49HSvqM5O+pNDyZXfcyuwyn8nvaeegD97LCStG2tPiuTFnHJxZCi+ztdPYQP+QZNgdVLGZ3UdbJJhDj",
-	"sf5vHHED8WFfi9W+PYQcM9VlUOFDeXjDwcQCMK2eTYHHQok6lMIB0nsuzdkZfTaBHtYLU35MPvp4kiqW",
-	"1LNKOeiMUSeMQyI+6oEhq2N/BYtK8t6mj5ryTFwTeSttHRKw+57pKenw2lG09yL97jsaO+EPbtczHs+y",
-	"tFVXhdfzWW8PCls1UyORQoB/7xAjgLzKjwGx2RVYofphtJBJrM1EFhKejvuwMDfctaBGUJZozEwlVS45",
-	"N5Jkq7O/EMTjBYz4casKMhoq1BbkVl+vt35cPrDI4OHZ+7gG983hX1vL8IHm1pX/WCQtu1qThnbplj5r",
-	"B9vG2jbv/fDizbeN929eX2GjhNwZXYLoV/JEVy+baZO16NH/5Ybwj2wAD9mISkGsKechuFKn4lKJBCTQ",
-	"eUKH1YPLHoD3r1E0ATLDr2ZYRdZ76si6BRfw6NrCGJ4qSOT91T/2nvLZymIZHrqPbIYH1y2+ADgrw3Iy",
-	"oKN7Fo2BDIYKy4Z/OOQGZMYm42pRfIQ3yHm0VyyyAjtwDO2XiRJN8tK0EIIJeO5TsCljMXR1JZFJXuKm",
-	"i9oN9+804yKm+bH5lEhuJRE8YOhmheK1kM5sJbjz1GLbLC3moL4zN/ZYaNmCLYXcmyeJuNNSzZZAwxN6",
-	"Vn3xCQdgi7rBJIVmN/CMcQePoomrjbY99RxGFrz0hnvIEnr1ikXwPQsW2MsQtqAXibVwbMH7NJIsK80P",
-	"LCyFSrBVacSVuOFm/bR5jn5mO30sj5Mqodow/0ragWjpnStcNyUvHtwXmSaCD13/nbrrMXTDU8mcBtMk",
-	"L/N1/hn1utY9KU7B/pkwyZTtseS62JZSHsB64c7FEXfwPoAhgnpZOQgcLroV3X7bMD3DukVjO748fH/c",
-	"/e744uTlv7rXF+96dUJvuH3hTKSJbAKMHfTVVVmbJX8FvNbeelgy0PZ3IrEVmR61rIInM3M+NhiT93ZW",
-	"GDF6198733w5aL26bU++2/ylNT7avt2dbSX//LkT7I0v98Md9f3ozbT97gfhg9Ie1CiZChEyTkYikWx1",
-	"GQgDNyzDk4DLdJCKzEK76ZG0xPAnJBfuL1h5v+1Y+Q4gsrGiCJUZMoVdQQ9Nbyt7RDQDcFNEujWTb3og",
-	"sOuEIqSiKpW1g63WftZ8Su9MHAEar/E6ekjBZjIH/pBX3vhzfLg0RLFkriyb6h9qs6+3pxUVx06CRBLZ",
-	"Y52AQ1MkFhIoZyAgUUToD7BozY4q/JeZe+r2NfqN+s1NYrR71x9Nbxc4tKE7nvGCmzcueJE+8AIU8NpB",
-	"bQOG8vnjA2mt08lo7ZpPEqElH3TeO+ZK6zqL6C63KpqMxpGUER/mF/zUVGLaNmEc5JmTJFobkYyr544Z",
-	"Qy27iuIYndIl2+FciI5NeXsCVaS5LpNFOe+EXYaeIgYG5L5iTzhjoUH7AME4/7j3hfxGOSb9527W/Jp9",
-	"LrRnzp+RrAO7OydGDPtsgUOgYfWdgzd1PTB17yhF0pZvLdg9B5tWHAUMbyZS9GIMRDIUSjGOWqtDGcgr",
-	"MAcGNK5Kb1lAD0L5o/hKEm9O/36bX1j2NZwVC8TEck76nBQ0N32rYRKgpeqnmivbgFejRCgVsz/PL/u5",
-	"XuaazRojF5JhjElE+XwrcWsMXrBF2M7uVzQH71ZOgclaktM4/v/Ze/flNJKsX/RV8hAnYuw5gABdjaPj",
-	"bLUsu9Xdvowkt6fnY7YqoRKoUZFJVxaiGYcj9tPs7z3mUfaT7Mi1VmZlQRUCIbUtNfPHtAVFVWZW5rqv",
-	"38+5WZjNi3lqtBFhsHGHDkQVorFxGVJl3Dz6Xdtm/ToSoPsoempRhqm538JTUaAaSb7r7JRGMkljpPME",
-	"38Ye5oU6mI6EQpi3M1sKw45TNlI6tWhWAdV4BFUWAJKZBYfMgJsI4Q+Kcp1XN8vimew6spHVv/71Ulnq",
-	"WCmmtG5//WsVI6lYRgqOBtTLBW0s98WO1ZQFiO1KRMxYhysEZUSJONYIKO+VmKs7kieQpzXeGgaPkXTY",
-	"A2lCWsyMFbPOjiXew1Xx3kQ6MgIAWDghlpxwqTnSA4MJPkJWWsggKyk60rLrjrCZNbDLxcdjwRM2GWNF",
-	"Az3c7JTE2C88hH1EeH7AbJ6oMYwzCvXcCvA4ETyc0Up8L9KpELIj06mCRdVA+s4462Myi6LchQVPpzd/",
-	"GNLCLVfiSN73P2qx1vXHZouu8wOXDFv5Fz+Z3bz6Dy4i2ROrX/5RplFcKYFaszDXtDPrDDIVsLFpv/sC",
-	"pmxnF9d28EZzt3bYbYjaET/Yq7XC/aZo8MPei36zDB/QHNHKZoUc94dQYd77ymp+WYLdT1J4lMlmEcI1",
-	"Fmx8ZbVPu+KC6cBHK0MP9tamuhfu3awd9vb3a0d8r1lrhLv9VrO/x4+6h7bsjg9gjSq9SRLvHNX3642v",
-	"XpAHO/j2QjzcqVtQiQfKXPu8K0UFdUaziJs5SAmS/IVWEX3n2UQ74vexStJbTSPMsqIWdUVJ/SiGhC5i",
-	"TruKJ89GMqZHHKH9AYiJWB/MtY9Ka+anEVcN1D/dFnW9E4BzZb4YF8XRY1cwicW8EYdmm05JdmbhSsIv",
-	"MiocHS9S5HykMJA8Ys+0ELnHPq+zC2XUdUdS4D6N5ESAFMeB8BQMpjQaibZlYc+kvbE0YDDToYppYbi2",
-	"FhKy499Qg7E19s3mt9kDadyGkdDGJIh62FhETh0tJTUe9SMZ6WEVOnwmqc24A0ZlpGRWFvfD5eUHB0CV",
-	"CJyCZJG0WcQsRf3MSCcmfjdzAFuoefS83pEndg18W49KtS+9cZlRZMuEOwhq/Eb4zrg0Xw/VhKLw8NYp",
-	"bZ+IngA2PanSYSQHHWlc0l3H61Fnp7w3zMBVjfGombGa8HG55Dtn/Uni8EgBHGW/sVtkRuGP72hIba2e",
-	"JVaPO5S428kOguU2Wyc7WI/bxJmDRAUY2E6l3VlpGp1KtVPhKVxfZN7A98YCgSvABoGPyG7IP2eJ5eB+",
-	"ZNYJfsUl3gkMsfXu4wwu+JlncsG3mYG0sAplJhL8LjPA4HfOBMvmCxYUfJnZUJ3KFzjUaxg8P0fS8lYt",
-	"bl6ydVDWgOiOQKQF8NNgawT98UbQKWl/1PYWlBkq4O5gEA0Fj9Phv281hVqNhnkWRHvIkKGgIksmUkMF",
-	"WW8oetdOYTERa1GF0KcZK9a38ZR3uRaF/LA/wFA2RoewIdCKul49vUXPLjkFdqYRTFZGFIW8V5q3E7N4",
-	"mZXpL673Wmmcha/VzaFa2bkWs9Uif+ZCQmKPBvk0Bcb/pB/ug2ssXreugmHLumIQwaJkVZKugxyLIaWa",
-	"1tmxeRZgqEEJth6K0BE75BoWbGQQgeY5cKBRzAqfBQUc5s4v8XOH6AlNEuaJVQfLn0JKbGL0s7FEOxJU",
-	"cNZsZ3k9kGIKG9mHPL4hwgGesqCYThTB4dk4iW54KuxvgPCMxYJaGsg8K4tXXSA560/mZd1jLCEemENO",
-	"OMSr1ORfr+NyJ2KkbuiGxr02n6RQ9uc9orXQrGdeC5AyZE0M2n5+1U/UaEmjHxBGtSvEZVv5snrzu7/C",
-	"JYcb4s7fuh77VvRSntK0rN+NXhQsrV/JBuMrKWTD75zw2kkUvvWyurUPJERsw9S1mNnCoryQYKmQ5Ahr",
-	"DFGDKx5gzgsFID4sgGof8Eixv8lxWdg2Jh/s96yfPdmhYIBUo4h21WlCbJnXgLDBCVgYWP0w0U81RmzI",
-	"k1GdnZPMgoHplM9IemEqJBNfHenJLyMJqYjcSK1EsOYB3AHjE5RbcBXXAM0Bi0MRfjsPKKvrYXYUWCFu",
-	"1LUguYyr4XrDiCsGAxCQyytaU1arSTWlpEuthjcMOtJ2eHkF/IU9XnCT7BRvUjNVLIJWFiU/idm5Stco",
-	"enrUArxZa+2ZR7QeRIBXV5vkXtkkxV54T1pqk0nO/ZYm6eTAA+gpD32A2ja/fQ/s2+vRWq16QKkLpb5N",
-	"5bu0qYv76vcO2nfEo3g13wGupMJbSFBj5RYQi0iVQNJ3DFy9c2UERsUmIx7HM/zK2A2RRsD5fG0tWuHm",
-	"jpiMjqSNf770Hw9qMgIPQfNZ5kVheW4uStwVxqkAbmUA+TeK3Y/Du/B8mkTETdfa68ghVgZjEQuIdGwB",
-	"gydYpmMEksbAtaMi6EVjCOhCuTomEBKdWqh9y4oVqhGPZJmj8BbeyWMC8OBpal6nrrR3V1Nh6yQnKQdJ",
-	"hVhXlrHf2EZXUIFVaVduff1tFkY8ZmlvzJovWvVGvVVv7bf3jw7bNmvQ9tIH1gSsUIKR5lc4pSOrEYQM",
-	"ob6Reo1TZVTL//lf//t/eI3FG+Yszc64PWUJR2UbrPuqTtGUR0AqO6KzfCe5vGOEaLlTdAE5QZJKltXL",
-	"AswDi5qry84Q+dDkB0k05jTY3yZiIlCQJSTxp0VCFVmpjXMhwnZHRphRi2fYAUdZrVkGupc/gnX2Xoqs",
-	"fsg8rR/dCJsUK5KG5kxdCpSIlc17HalEc35a1t/LpxBteWIvEcQ1oNvedNn+7j6e+nTdLn83oxLbj6QN",
-	"9WKFom5cLZkGRtuZN4NojIUvp9cT45SmgpXkjwPn/M4dGVJduV3uVEPWmMHADIFlGhi/O4XcdlJ6OmSY",
-	"lapJMLj/6H6NggndWz0u1vURQ27B9JGslc9Va9afrhUN7QDc2ySpYqOZFnH/ziL7M/TbrAj9jrI7C4lb",
-	"SO0UjGBs4oPTQF9DN0RIzWogoCPNRmpkLM6szCNUTFNtAmafYzUwpqlKQg0l72Rzd6STIVQV6yL5qYhj",
-	"SP1BQyThRSB8n8O6s3W6pcjzxVK7pDvMmtZPEHX+LR3iR2/xLAed902eNY/Pur6OWdGzVxhymT93O8aZ",
-	"mxWAia16z+WAXS79ZLV0ODGqYgqIkOiTUxlUGo0EdKRwd4q9A+yOXv4YL4SRi7Gw0mS21unKjdicsonY",
-	"nrBHpqX882V23B1U1Jgny2F6xhPMaeRgemzmIg/X86LZOnjuQZdrx1viEdIWUcwiUA4g86yAQnNJueDs",
-	"9haUJ1Ul9LV+u4eNuCwQfwMEXUYdGRtjj10oJlVXhTPHke8/sMclpqhVYpVhfrrUr8H6fBKnM7duXkrJ",
-	"zN1VdubHFPlgfweNDODPUav7JDExFpQqJOVQYWE+xbzNQiiZLXHvN0jc+wHO3t2hf9bkT8vD91RzPPPo",
-	"mUQi7bdhd+u2Moes7V3TXgcsaJM1KPNm7Okyp7IrsJt6i8HzEBg83xCcjtkf0GBdpKDuBKMz5lpDCYKT",
-	"EbpcRTomJPiAsLklv4kGPFVJ3QsV1QciDdizAAoXej+J2Yn7rj7miRZ0tN/jnV4navTjxft3AUHfcdZP",
-	"lASVa5FKOlJNZZ7XHWHvbA8t5OGxYyWZWe/sJanEkXmh5lFt9hejVyLk3/hL4GBPtGKu50HELqVh62br",
-	"HQl2yJT8VBsoNFrY19he0hJpSwIvyAGf1IzgbNOIMw0NtQQ+7HokMT5I1Rx1AvixrylTmEr2RJ29I7sZ",
-	"2syB85PAcfBto1/rAF5s/TUo4w929bIGVzOiIXSW9h2OzIeP3/98dgI4MnX2Pb4DzWKB5NLagsaMcB15",
-	"ijcw8zP3nQLrinGpk2gQSQuTBH0BiHBEqL1Ylvbx/GcPnagrjHthB3Ly/vzi6v352ZuzdxeFePDA90Kz",
-	"Mrv9TG4EP1PSY7a6VM+N5CHKKXz7YA3FVHapWa3xmet8800BI2SikVCTtNLebZj/YV/aLx4QF7hoFkhh",
-	"zUXKy4Uy5UcC6M4+3EqelT0WW/DVEmw3c8o8CUPVVSTZPG3kFrJQHWXLbPWRcQtrAEKhl7trkIjACxdw",
-	"MbicMSHNJMJFeDIPzKKdQ8xwV2Th4ShFEFOvMnigQAcAzreRaCB8VILYW1GfSbXw6Pl7VlGw5ZQV9b8D",
-	"ypuGtnaLD5ODEpUWHTUamU9vBI9zaREELdeT3tDDLYMWeYvfAT1R0POOIRjXOgf+G5DfoOqBogPoSusj",
-	"MAy2b4WTBCqgoQDRAZzkevEonAm7tTiGA+fcRgHOzUvcREhjqgAaY/MJ53XkjxvJWo5Hq3hzeu6vzUsh",
-	"ezeighDKYNT3weXm9qaFFATUWfSjMZV4R7m3FWILQuwthP+FxX9MFesNlQJAPymmPnLNXVBJ5qTZ7QCV",
-	"F0jl7j/aylXaMAjJh0evCELSnlHMZt+oa2FbexFgC9EJzV2wydKHLGOn1JMAXVxz6ELQgutQLqkiD6n1",
-	"NLYHYLIEMzhRPxIh684wDWvM9o68FZySMkHFWHksVarKiESIL4VhA0SQjrRRJ7eShfiGtsdWm1XiGSCM",
-	"o2rIEoQeqxHuEpCiyAehJimIdQcwKR0IDCAw+SK8I6E4ucUCepgDngrsqwXgGMIcSR2K1gjxRUqncQ9A",
-	"knZFrV/ib8UMXLIjrTF+fnpxemnBJdma2JJLUCPvTTPcCT1SiulVDkGyGw0GIrkjkGR+LpuASPpgURiD",
-	"DYk1O3dyoVhehhvkEbdAkfcMFFkIEmlDDuD8Q8Lsm0eNtDh+uYj3xW2ycx0cvHmZWAhgaCXxvJJy1bA5",
-	"FRqBfCvDrIM4A6X/Vb/NuISyVtnK49U5+JWvi1e3sDxm722xPP9ILM+eGo3mGRUuC/acUXdo+5tHrXMG",
-	"4HOE/O+D3Tf/NpY/asmqE1QcWAdKpwzn4u6lrQHCE8EGE6G17VzNv5acgvy6r2dxrf4oDMdqoaTJvwqw",
-	"CG+1LevfhDN0cp+uT6JuIpuKurW7wl29CDHUdsVfBYSj3UmaKom9CtQLyAkTsdWw0H5olQ5VTBhEjHt0",
-	"pDM1cRiofTEt71/+4Cb0qLhFveB1s7W7t39wePSiUePdXp2Px7o+UGoQC6Pa6O4U5F2li2HItSNPQ16w",
-	"SOsJ7AWXSKYNT8+hm1NLg4rCHnQydIURTm/gEvNBJK+vkNnBjABPiFkJai0gvJeBvb4kib0Qu96hSOUO",
-	"/tLPahfQq9pqWkezulnvgt0+t/cvuLOw7WH4mjymY++8u0i2+6w4lO2+/lJWRfezSDUbCzWOsXMcPfVE",
-	"TQYQMsADZHaBcZ3PXrETLMivesFWct37EUCizSAWHEYahS8LVW+ClXTg0OOd30TpD5NuvSPPxSDSltw8",
-	"8A9OkDVx2aKg/DrYjjFgUMuyjEL2khkU3UNkKOsMg4DEsZsSAHRZAAnLrOWXXkPUxJzdql8x5JFG2zC7",
-	"Ed9qqiEw/8wlJ8/Pfjm+NP99/8vZq9Pzi+A58XQGJeIk8JiopRChDZOBKKDAiMwRvnQppwuKX6k2xdjd",
-	"CiFmnHurao7CRfwe6cJyYZS1dvPcV6pyLWk/x4T55v3JxYe/17JbVO5Ltudl99rS8wSW6kEKgraa8v40",
-	"5bqvtcz8BjvUyp9H0suz/Bd2xpc20LRNytyN1hMlgSd976Smc57Kzmf7z6XdK++wRDYn60nP+vpykQY6",
-	"ggqoNBJQp0RGACZsdcpnGMj1b4vQ51EfWJvsbV19EQQNSbtGmpEcKu9HySmYlYLN9pFPsy8lEz5P9Ii4",
-	"1pSNjkh1ufcO/jVdXXUkMMYmJTLmgv04EGn5Zmxs1fZjV9uPSGX/KaVFkd+LRBabioq5wFiBReflbLJt",
-	"4iMAu10PGL9jDiiZdCLGeR8ps/79neuh/B7sVSujSNo/m2aAaSoSc+f/+V+89u9G7cU/6b+1f/71/60U",
-	"ggKPedobFpCJYoca1vpGN0Ji5TBW7VwLMSa3FWDI6+ws1UCuAl8b+Uiqm7A6MJvbJt6QAkPBFedC3+qo",
-	"zj4BCFpEhJtlXi741lDwFRF++wYub5Ewn4zDe/Je83KSfVLJtR7z3h3cxI8wpocptd3qm29W31DtYop1",
-	"8nIgnqwC2jqNd3MasW3xHpxGAL28HUl6v7GbgVU6ROhieC4z4lRIlioC1ZIIcDacpKGaYlFPVwwmshBQ",
-	"2ujvSCKB2jeFKX0OhFd9wB8DxfDNJDtzGNQUVcci23B2Bxhq28W8ItMKXW6NoVxBHhJceL1EUB/AImnW",
-	"keCLpljpnSJhCEQbclivUHA0CNg4iWSqrdFwAeoFkeZGXF+LsE2pVHqEZsF/oQ76J9oOAFTHIhjlDLHv",
-	"AKAjfWnG8/H8Z13Nqge8+5pn4YLYbmGLX92RNFksHsUwB0XrbaacIAMs7Lal/Ohj7buI+yV+pX3mxqdA",
-	"yEEkwRL8LTaSxB4Eo0c1vM/dVrWSvfMFa/fYkWUC5h9wyJuT24/5oNKu1Gr4aWbcUibj57OLy9N35nlq",
-	"kvQEhG+gozorE8kIEtpHjaMGJIxhLW+xL9zQK7RHbhr1Zr1RJTY8ttdv9Fr8RbN7iOX8GfhnlQ1Us946",
-	"qDdXFwl4eN0LKdHddgW3qNT3AcAGXlzqLauTGXeASwDrDjq9SgQaQOzI0JWdZggJ+ewlO/9QO5NRGgES",
-	"9M9qoCYpa9Ybz4FJwSEbzNWd2zZPV95q5AZekeEy467HWGuUkhDhkgVRiIi2V8NIppTc5Kl7Rr7t06ja",
-	"l+ipTSNi8zd2AhRGA4gn1FbL3LgQzSSFFtCx0ulVDBO7ymVVqyQ5LUwE4vxjEpYagZTtZMWnFjY0RgP5",
-	"fpJWbnGwjzO+gkyteCumh4BLJ2QIC0+oR5YVIOeFi9mPw+6bXvQ++vHi47/Pmu+iH1/UxezHf4efzqL3",
-	"0dn07WU8/Merwezd7McX9V4rlt3R60b49x/jEnae3PuolPjrR80XrUUXvJBpiNbTFbAjKQe6rLHop8zs",
-	"sWnxbiihHFoOxFA0qcwZLJlQa/9ghfl8AlUOIRGRaCQoha0F/syUJ6Fu+4V73gZyzpz9zoKW+TMsg3Uo",
-	"mVXZZi6dJHSB3jrLE7BTjH/IJpKK1/Pj5P1G1P+XjsPrf5UMDXGnNxvH2UCqhf3OpSx5JC3Esm3b2t9b",
-	"4bkXY94TNS3METYyK+ZyMIHO6b6jggYOWYyNib5IoCpWCkcdAvUGmgWhqB1fstBI32Cx/cTtJg8aUSqW",
-	"it9T0Adczmw/STVPP+qgXqBlMC8QytZnEl3FqsdjYOQpey93Idsy490ZpqM5kq3OpNHY7f0/oeqZWzJz",
-	"AXwk8AsoI8UPLjCNhp/veF9UVm/cWFqs5d4bnFqwYHZR4+cv/97seYtQ6s6nB9Xxs7Kd08tBN87pNLrr",
-	"V0ffMFPxETRWce/nfrN/h+esZAGZ36zcdWxeqtnt+S27LviF+S4CQVCjNi0XHyzvNwab2flkHs6TOVRm",
-	"N4zqZarbnNHXKhndL/YQCKV8J4ZdHqv6rEHgF5nndfFGyn6NUusLXIk1emsLD9NlvkXQQWxZazX4+mer",
-	"uXuH3+z/6c9wlXVndI7uhGWD+3wpYgDaxs5PUX12/vqEHRzuvWD/+e/deosAZlQ4QyhYM5YqVTX+ePH+",
-	"HTXb8d4wO/7Gju5IIpdFMBbguFXJCMIpt57qwNHlmsHQkYCiyI4MRpM4jcY8SXfgVyFPuWsSDYxEeWU+",
-	"MTPpWkgWZz0ij3+NBZDDAcSu72yoJmDP/vPfe/Xd58TS6vW2An2Nuw6nbEM11qGABlvGbFKBiRpCCdCp",
-	"xM5kHxIyB6bDjnF5EJyn7MnmARDpIvvGm0aA/QCRxvQULGAk2Wuu0+MPZ3/RLJ2kKol4XDc3IQZdV0Aa",
-	"I/4BQFk7FGBbqxmrgbmVqyy9OHvz7urs3dXHdyfv370+O397+uo71e8Hz6vUz5MYqeFjT+C48+1/ZiPY",
-	"PiIYcuAktPh9HHPJkbfXJgexlxrydn47lW0GjyN5DVM7lovYFZzA81gfCD4RaQLzfYFKx0HbK9MonoMZ",
-	"7ajPs7bkwmW0O3XhgXM9ec+yXuG/fTw7P726OD15/+7V1evjk8v358FzmjS1RKG1KoWlwdPm0YOEE0ke",
-	"tLVWlw9byETF8Uj4jdVt37/SBIDBJmOmpLO9waCjnFZ9/uDkMLegF4yOUDM7RFBVjV/B2whywI88Cxhk",
-	"lqDtp2b4Q5umS+gwzAUTCo/i/EgT0U+EHqKOh0EeuFOe/y4Pem/7fqKEkADMqOgHGT1YhtIIC6hFG0vB",
-	"c0Q97MLDeVUxejFYzmaBClhfTM0DCOiRPeMsVjp19edV4HdOeVc/z9C2rBHmnnOMLGfQVU4HGGVpP0WM",
-	"TbYQX1pYr2KwPw+sKxQ3UU/Yd26E9NFB6wg0xl7u1ecuREEQ7NCHuf1T8iox5+NtVDjOg0SIsM4+WmY0",
-	"3LDQ3wcUk4wF+c05xsXH+H2gYzW9CtVUBhaVci50wlKlmOqnQnptBhIAVzUCwdh3FCs5EAnrinQqssNp",
-	"8zovbcuAwPMMyg/JpUIhIxEGMB6KN9EWLHwbS/DS4Mjtu/1sP89RvxmbcAksHZ0/i2JH72kRNCywhLMl",
-	"L8tKUe4kEAahsm04VSQStYcUO+Iz2K5mhfrQxcDcZzkUI1JtOjKboqtSbMqcx8fzXqMXQLI5kvzaUrzK",
-	"WxFa0L3n1CO9AH/v+kEznCMqNdWZ5LIpJ5wgfh1gyYuTG7xr1soLheIY2bNAT7qgz81288Brn1fN9jf3",
-	"l8qtOcGP5KRS1Ws9CUai/dcAK1rQ/DnO8Iygi9NLVjkw6zSZIfaOgl1fRWgT1Gmc+hDhIc19x65IfYbt",
-	"jpzkD6ZroEEGQhxdcC7SZFaDwRCTxVBNmcXbM0+ts3f5thjK6nVk1vvjIyfEajAQobFVkJYQm0o57j+/",
-	"SRJomizGPmc6Tbg5xn/R1OCrOzJUkNWLVe/aMz/UJIUltAGmAJY1MBsettlf7OsFO8UsPeADjwRm3wML",
-	"CIzv1F3N45hekEMipqiIMTH8hswR6hUuPXIXM3e/kGmA6F9K21ooWnAaayTnsI7jSKeWA+vYI8c1w8cq",
-	"58y+JiB/EaD5VEWjkSL6UA6TgadEuFZBIjBxZzXFYePwORtHPTqgfBJGQvZ84AJHQuwFeR3WWM7iymcP",
-	"kCXMwSIef3x1dvru5PQiqLP3ln/LHmaKWphzaAeAPco6W8qX3sNAMsI6Au5BJPsqsOAxLn+Lu8Ysoz2e",
-	"WdmbXQbH7JBL16ikzixCBsDjkDlhW32lSs0rszOt5uznlCdGjuPpzrYivg/zomAvQ6Wh3XsAfwa5NBZH",
-	"3YQnxJsG0A9Yk4jGjO7IwAN5dFuBYqhU08yeXdpwrUPUsY13iMnKySAiWReEqqeD+nNYKl+8ErA31ANi",
-	"aaDtsKN9G+TQgNvse66jXsAwagGUJXg4IPqE6S8A74Tvq+4r0DBIxuqsqI70pO1L52d4H8J74e4THFqQ",
-	"fxuk/UGRtOq79SagosPL6EjX2mini1WMIGmjtG2WFB9qVQdgjKNsj5Y0y11SSOseY2kZ3I8fT/sZvEE/",
-	"eJapUyhPdU3yHlzQtVS96xr8vweNPS8eK4icSWH0f6mhDBXGTWgF8iM5pw/LhpKz7CvVub/bleN/JL/+",
-	"uD+96V3+Fv/jhz25n5y9+uXY/O/7Vrdxvdvd/aXRG72e/OPNi/RXGTf+8fd36h8Y4qtWaNPO4ZzP7eVN",
-	"kc7nmhDXQdiu5tdi0c7x3oNZdFsftkb4ErZcFrysVgoiM3M1JA+9Ve449PsvivUpZPPx5NcYTz7TZ/J8",
-	"v3dydnA2et34qTXeDU/WSCjnwdob97i5l645Bsnp/XUFT7D6co1FL04eodFhHG0SsM5A8q2BLZz7g8C5",
-	"r0TlhQ8bJipN4zUC538MCjzqJGJ0JZ1go+WXyOJcGCyn77JY+U5kNpMei156O+g7WDOTJAGjBdjOgRYL",
-	"9zKYuocHBy0CcCfFoC3sOFhkENoianW0wLWIbxy0ubPQE9GPRQ9DsWqSoh0aRjqHqKtt3Q4Zu/N+Kxg8",
-	"xmMA66xKtnKZncWWmllkaXo3jpW6ZpNxht/rTm3VISfmfFRaiSmi8+oJ4FlaN52dqNHYWIwBn4QBDXXe",
-	"WQDiPppj2/N/qIoHAXqdRW0M3pkDWc8G5hvZlPisZnBGCBjqkLjQ0PvcqfBeGt2ITqXNkOoxID8cIeeN",
-	"l1ZnUE/bkUEmNAPrmIJLB96G3TBtijXMRRcxZpSPUdZZwHs2HMon6fAqjUYCfGhwoSHKZ0tLXYAX+foj",
-	"+dKXrmoqPYePKJz96MFIIP5qKICon/L7I2L82TtsPKetkPcuKU1kkTuTxPISuC1thqRGtiJD5yAu0Imb",
-	"N6frHWl3BexPeuA8SEfWDYwONbxb5Hi0ZjP6rkW2dHb8H8CexkMxZzHK3FnxDcYHsx2y/WjT3TlrZQ0L",
-	"8Mwt17rcNGuYU7R25rzNW9vO0y1bQ94zYr5ZqbobYBcRHyVGN4ynoVEMfBJSTVh7Z2eukth8Syes0m4e",
-	"Huy+aBweHDSqpSQIYJvZS49a5tKIp/nfRmYblD7wX2lUaVf2+43+QfeFqO3xRq+2x3df1F6Eh6L2Imzy",
-	"Q77bP+zut5Yba3qBVLtZO+zt79eO+F6z1gh3+61mf48fdQ/NxZPu6jB1RWZgziDnEjPQkSx8cVYQF70w",
-	"vByl6h13Yil23byydjpja1k+QaKgzxWcPVguxmScw7UyFos11ybjO5uMaCIsMxcRczxvGTYaL55jUpA6",
-	"TKF0Z8ECaBNwgCsntz0waGfBNR05V8sNsb15WwZuHkMrj7NqslRErBVrNRqOCjZjnu2gGmZEvDDlM9L4",
-	"+GNXeJ7ZcAuGJxUhO1vKWKddijfmcyp+7A9JJsgoNQ+gAvV5giHPsKOAeD7KnlkErg6czEIbZa9SuD5f",
-	"jpDZrfg7nfKZTfZCZK/5vJjHwczyAcyHwhjYKUzU7g/CPsvtoCKTYoPgwKLxkI88rCGzzcHo8buZDmWF",
-	"TIQ2im+JyxmY4hBTQHt2ytfoq9mK3XvxzLPiS7cj15W0NuOytPHmoxbJmeyr8q6bE+N7/ee/9+u7z9uM",
-	"WGWyLCxak7b0zHb2TessoAbtgPEw1B0ZuFr0K1epVWWB/S/2/4dXPCUfzVx0NRIph1q1lyyAxm+8W/aH",
-	"uRIx120NWUA0EVlhXYCDdl5PMS+rT18wAge3OwMXuLhD0K5bSYfgLb1a9OPXaiLDbcfaah1rhAAwZ5B8",
-	"GqrMTV+73vPWMu3ujBm1aVVt6dGoN10dG9ZtOslKvr3NpOVTbR35DCtH9xvMaMfWc0uNAiGlrkqHhZS0",
-	"Suc34P2VgsMwFzHJi6fjqck1VJgduafAvjz5U7TFWtjkYG9a0w3Juls76nnsYavTRp9DCreqS1czSHAo",
-	"h0GeenBNAg/euYglW7PAfpkqY0VnFUTmfi4CSM7DKIIaHgmB+rHgEMnOKoL7BA1kNG9HEj6METOEtcdG",
-	"gksAj7BItr8ZK91Ocwo1Io4HoysGkcSSLAsKYNvGqDJJadGR+Ctbpm08jDK884/6D8E6r36uAJ7v6Wic",
-	"zn5BmYRRq/yr/pCIfvT7fCU5ow6sfPl51Xa5xSJNwU/S4iUBGfQRQNitY77LraTH7belnX8+ptT/7HR+",
-	"bzSKoaSqxdsXPcTF/MYzswzPsTImzsgMlRSaPYOI0fPc4AnMp2j89ua5adiAllKx4HKllrzVYedXQDty",
-	"g7IjL+Pwo2+coeh+0J/E8RVN8VhKdkpDqVbWYqFwUEUUVaxUK15c0ZWFGWmVGbvl85oPDG4EG29O4e2Q",
-	"8dlm3iLGP4imw5qRpXjx9h14au44HEUy0ilK1mJtN3dNqWF7LGdGb2EZF4G4I7IQ/km5nkgD39tL+g7j",
-	"Wr1Yadc0gUWU2A7iEkcdGXhlMeiJZUIW8ej6EZW500zbdPeJjH6biKoZB0/CmJryPNFLKbooTIdoJCMV",
-	"h1Qs+B/0qLn2oYjaczi6rQwrbLPCVGrbgSgZ+drIaGhTm0SWCOC6UPtq1yySg4yKDslTHXcql/4ArpFw",
-	"/IyINzFKQ83VZnAdWdo8RCFDi3Jv3lmazNhBA4wN6sEGnkZjHRG8C7R394TW/UkMERwF1CdLioo7cqWq",
-	"4mwgERggZx9u9rL2yYQ+OmA7B3svGWc7e0duxKmQHYlj5hpbBOrsBHaQ9pq37LZx6EBYghyW1+991JtB",
-	"BZarinKdkOPzyxH5LcrsdcTzQ2LSb9XonV7JMjx5S4h8ty7hO3QH36eqvTMjo68krlAf+JRi53M6BK+o",
-	"s2N9jWLRKSmVWC5obyE3o2rczci/MmNhGeNX0WTug/GreBWyzAjpTqc/jB7LS8C5XfXp06fasfcqb9td",
-	"nz59yl1Om2wzMk57kBb5OC+HRn07La+hqUouIY+zd3gQVsS1KTvnJnZfnG8LC1JlY5EM+ZgUN+bePPsG",
-	"YoNY2E4pwbmm3Cl3APo2OgEs6bsNFvKZrn+jYSaqlLzzxkuVuhpxObM1TXqOxDARWA+XKsXMdTlLFnuf",
-	"sLWC7Jc6+8Sj1BaVudCL8b5H483lUMvbf5dKsbdmSOfZ0Ms34uJE72Uv2mVJkwgTwc7wX1iaOfrvOTHk",
-	"WYlFlOPY20n24sLypsksF2ZoHmEBdhn8ttF1oNcjme62jObnv0ejyajS3oXSbaNJ4M+mW1IjTAaotb+W",
-	"z/elWu72FULJOiat7LD7np91Bot9PvttFuLcGYllnCNI5aAXGLqhgIDHsV83oVk0Gplzn4p4Ztwro8kc",
-	"4OxEhlAeepYW+ICLLXCc2qoGDjIBelb9tjdbf4AXeh1cQOOYUP+e8SSodTJD6cMLsCZ1zsdpNLNKBmDh",
-	"DCKpJ/1+1INCNEgyelZSpGSAJRTBiP9+xQfiu4NGwxVo9oZGdcuB8Eo52xbqAfrSKUzqtUgZbe9Y1anj",
-	"zRjQ2ie775fy1dveevilzkctzcKR8M/3j6LXO29w9bgEhHnAa1DUp2/Nr1K+l7diZaYXD6Xi8RC9rFDG",
-	"/zPX6bG/lN9STMnziAp5W0azDQRLtbxwYIEq2y8n9Rr0qlSGBId5Wgg6XbTFGlsX92u6uOijYJEwumfb",
-	"KoVVj2NRfPfTUDE+Ymd3OoP3wRzykgVyEscB68WCJwBKZS7Oh2irXg8AqkH426/89Wg9yBQgDE5mLPFy",
-	"Zg8643cM1M0fPNVnl4marbfXH5LO46uIH7sKX0f8tNq7DyZ+nHH66Jg4tmUeSyTjMjaN0YxZSpfNHKCd",
-	"nhme+XgVyngi+iD8hSRkY56kkW2B8gF1aE9WF5qlVB+g/KolJSNRqOvsA4A8ICyL7khjuQdxpNO3s9Mb",
-	"8/ygrH7ixE7msdLFr9e2b0kMhmq8IttRAUWQowZaxX7aLLFOr+f23LrdlNvc+h9reEFifTRz6+8JF3e0",
-	"CoWL+7ZYuOx8dpt8Kc2rBzJv/G+pLPrZnFhp52MvQnoJgwzOHShRiOmkQGAYyRQmfEpjX9lxp0mZJ9hb",
-	"yMdCenXnuLJU6VUfSkfz8eQcOpaxcRE5D/HezDvInrJ50movCxa/Uyl7TeMpDxJno76vREX5dImY3mKN",
-	"P0Hb4xPtdqj8sGdmXfmwAl+l6x33UJHuTh+RZ7P02SNWiKdPJnClV324W0Au8c+c0CNP5XNlPCkwp95C",
-	"NBNrZywqIoQWMZxZt51ncJcaejV4fvQOxTkDa1TxFG/Ty3zbjqQd+hdtb/mSecFOgHzlM+3iTACS6Ipq",
-	"VBz6gVWpUoQatkQX6FdYVFp6VEcWIOBWPbw2QPwCpDxovo9Sn/elKAp9e9x5Hh7grL8A/2sGlc3MCxlX",
-	"vaomf5KR1Kng4cuFIVnwrnpHHmf1SgMLaItlVARSSJH5DAARw9eArktJ/KGaJFRmZOEcXPkUFRmVjaCM",
-	"EBRfzCmxPd5riY9KBksLeVaWrDA69F9WCyu0ivWv7UGKNAFcQNEEnoSsDG0ioSqOs9iY9sQxZ2n//PyB",
-	"h442t4O2/rPTYXe2GwD+88rD4coZD7Zd3keThl8sqYcwWjct+G2+RMJ9unGJRKuVWR0f5ThRPaEhNsVO",
-	"ZRoBHEO5ATI3/fuyQhbWqzq/q/0u1frKEEzroy99E6GQfCXrphEREII7vuYt77wnbU5yw+x5Rz7mUH+m",
-	"3AklSv7MVw8DBjdBjVpmMGZr57DINhGA6q+zQhYCHLpPddSRxfpomUIs6E6HwwbS/hd/Ebfy/Y751k2c",
-	"NvM2r1J1RYbQcu9toaUHag1yGXYL8LC5M7du5VnBZB7GqSuYvkW1cMtwt/Kxb12iGmnGEMGXvBOaMOTF",
-	"F6TrueipG5HMiqWr+3ZOut6sHG3OPBk1lQx/SG4FT42EgF67NjoZuurAvezfPpQduUhVovFVHTnioWCW",
-	"oLekEZFt2IdoBGquEREm4bUhDvl4LKTfdfgRQVWokGWMDYoe7RVPhJ1oWRTchskfVRQcnMbV5ciyIHc5",
-	"btYCXNVu7bDbELUjfrBXa4X7TdHgh70X/aa5dmxZ+33y34z4H3aZkWgYhbxaBwoLPdoBrFGlN0ninaP6",
-	"fr1hv1lHoN5r5xvsm9vD83gUt8H5rxOcFzdzoXk67YVSmL7Ly2Dix1hJCOeCOnqusKFquWacNLbNZlNb",
-	"XYxKABQKCq9Y9BEa3te6PO3IkbGCWw2fvYO4jSLtteqCKdtsNIhZAm8M5DaJmr5kiRgprNpDbKeUTcY5",
-	"kM4Sofma1uQr9+P6R5/Xmr19UTsMG93aC77br+13j0Srf9A7DBueIEpVOq5UK8YpuDJqoeiBLftAEhUf",
-	"hkra9gF8Q0Cgo6/M26m0m1BtrEUK91pLhOA6mr1azj7u76htrdT9SIX8qnrSwW7sQvFgvyyUDzuf8R+3",
-	"Ze3O4cjdSklmzuNcLa9HngA+rR86LhAdtk62I10l9e0l0JY8pmq7VvODjPoLJC9KirkAtQdIcccIdYGb",
-	"bBYN1/82jvFP1CyLiHwoyuaI2+34hQzz8AqY2igCKBAyvIJ7XdlEag6qgFpknWRaAbqgJGGaSXGcdLjN",
-	"llpqk0lvSMvzBLOj+ek9wYQoCr55kbK27F0hJYp3/otmQRQG2IoUeFZLcXr0NvuhID3qBP69pkdLi3Lf",
-	"RCvpDZR4EgOOT0H0m6k40X/nbB29s/dxyMZoz61npH1rJb5/kO175/Uqk3qW8vXRld9utdyDaLltVfP6",
-	"ipSY4zZTpDknBgF00kisFufILmc8ZeNE3UShSKiyuceR3gKKltXyCEidfRBqHAvgi0ZywYztuCODHfql",
-	"N8DSeuazbA5/bFxiPpjZb9UOebNR6+719mv7rV6DH/YP+vshmBFaT+A9DNN0rNs7Ow4Za6DUwLVpxLwr",
-	"ihs4VpPe9pVU2hW8L1IK/AuIdCrNZqN58GLvaG/vcG/36KB1eLC7u7dhNJRWf1YWEL3MbZttION+AhmR",
-	"v+ft+f9gz2OxBMi+LpMBO5/p37NVapDttXNVyMUiAFP1xc3KXs/3Gs3aftfE+hbrxj3d87V1lzY8M+Uz",
-	"Fsk82EbW2kbOfdv/dpGumXrtuMwWGfEx7flm4vdIp7q8x9oey5ULtt2DADjNiOVtCCJvvdgVerLmWTbB",
-	"eyirAH015bOraBHZh4pjAFPAHZecsLgQueNAWROVoL2wUKLyR5dZ+JO7jzeCWH7L1+QpmrQfJb1Pt/fu",
-	"pM5WiA1BSIhiJk7UZSGiM8/MLC6iv8W8W4wSear04crozQm5FjNdXnwHpEja8fdfCyJ8CSS/iQbc+GMe",
-	"G22dKPJBLox4SKVxCwr7NeL8ADDIgra1HkpHokZuzxPgQSrSKVw7LB5bwu3cVyAAXN8SXUsMPV7yo56P",
-	"9XUk0qnbBSLudT+qFNiPshxDQFEJKnn5ZJkZkWef7At/usjxDvAsfiKm6lPjO0tDD9VUIzXkU4jQ8TD8",
-	"gKu7SXwu23yVduVzpxKFnUq7U7l51/o//+t/dyrVTiXh07OFD82xgM/Gk24c9WrXYoYX0yw7lfbnDhW5",
-	"vOIp//Hi/Tu4Xsx+tPfgaSo00qK/BxcJLlCtd3DBly8LmeBVJf07MbUr8xDgm+T4P3QEsZVFEMfuPefd",
-	"UOMpLi5SPlsOJcbfn7yqnb5+80Pt7Meffq69fff+Q+WfKy/ncRiKcHl0kQZ4L/xxXx6H0bv8F+/UB6sa",
-	"ttG2u5gmx2FIFihufGeV2GUtNkrcoheq6R0H96Vv5zVWY4IbVMlt2vpZ8AHE4E9iduK+ro95ogWAABsJ",
-	"h3czitvIwsCy3k1B7aQswad2jNkZZKKd2uh4nh/VWlLQbUWJ8aqF+sMKeouodpkDOYssc9uT0YI65Unq",
-	"68GN6OozjQTeqRREfErjUcmFiIlcE6joNFiZPwmzYx0bFhU85voK/K+/VCvujVTald+a+pfBL/KnvzW6",
-	"n3r78W+N0a7c//G3o9nbffVi0tSXaSv5++G/T/f4r2WXVqpGD9Pu+2BscapXjQeVdu3QWbGZssayqjEE",
-	"XV2haD0f8rTIDeB7mVGn0UioSVpp7zbM/3CacIAiPY757F0pjtbbV6f7v376297bf/XS95/ezv4RNXbf",
-	"Xr4b/vzptPnuX39L37U+zt61PrZ+/dfZ9O2/Pzayp1sK1RV9PNwIc4euTGvRCX8sYZYH1Tjfuj64MOcc",
-	"+mPuWzHgk0s6oS/5tdCFrXwEbinFFLucTlere3rp36wDLU5GPkVyYqT1Wb/Um7uHluWO3Fjcon/2IWtn",
-	"vLvjgUtwtQx9X4pp/vtuNBiI5I69vXbU67T3lkRr/d5GQkvbNuLesREXqeCHKkkXSerM6fLXGtAsoN8O",
-	"5InH6UphT7BuEP+9Dz1485Fl27jnsNr7EbXqGjeF99Kyrt7ssPGUxYLrlB2Zd29+Q4RYWWdvbuN+3e7e",
-	"xRUx+x7q0hfXu7TXuWCpv1bX9ILg+La6p7/cV4qgdAVdHzXpnsWD8eSbqb2dsVEbtQ2V1ChUUt5CDWaA",
-	"kLDmc8FGtjTWaOGekf2cCjGArK3OTnlvmPfJAHIOuqiBvqsDnJ7O3fMNAXTtECAEwqAcwsRPpPgQlsB2",
-	"Z57Ay9nUubvvsFh+dEuIZeB5f5LQ2Ka94Fe4Aa9ccdXStHBus8Iun2vI6KlJDC2qZjt9jXbwufk8VPo4",
-	"JxiepP/3RqQFsnez6jvXUrKk0uZUhpp6Woq9uipiyIEelr14EhpXYF6gCRleZP0rt/sYx3GcIQeC0Slk",
-	"+Ah8jG99F1kefnihQNnnkw/bN1TMPmy/LYPQL0YFsG8R/XZoH01ET8g0nqHXTvWYC72meG2z0agXVl2W",
-	"b6cNutvNPFuVaoWPErMg46kxsLB6fdTnZl3K29ZXyYWRSWuT8Agjo/M/2W3kKirX6Vgv7YZfrXhzKYz2",
-	"P8sb4jcr4KQXuax+03oCdi9txcB9taO6M7SuDCjUIzufM5yFL7cqFaMx5lSK42gAcI2sGAvyPAiooaEg",
-	"gpJB6Fn0E6GHmBhy5FiiIwH2w4Y7VCG6bKaWVq5TtCMGGKhHoZMeqkgxIccbi/doXZ5scaKb3xPMNVur",
-	"wDuRdzILbq2CcybdXIekvUnwkrCcjDAINNXMeQceD3lpidxS5bhYIuehwjxYhRw0v90WV8HYRiJSCHpI",
-	"lku5Mj4es2eX7y8/VNn56xN20No9arOLH45rzSo7YGE0iFJdZbsNcoP081yxu8YCPAsaBzCzHRkQaNSl",
-	"SseO0yyF0QRapJNxQPkdP/5iBkJJdi928nTS6Jdo6m1mTxYadXOW1m/JFQnXzqTR2O3pmwH7fRRL/V0H",
-	"GnTaOzvT6bQ+3a2rZLDTajQaO/pm0Kmwm0hMv1e/f9epNFiD7e2zvf0O3kPgncwGZ+F3ncrbPbY3PLxp",
-	"DmuH/+5Udvxr4F7wNyAjmX1XaVd+/P7i06+7rz6c/vDhp90Pf/8w/zdcm07GxvZr/TLsvvnl+uyHd3H4",
-	"wy/TszcvRmdvXk/O3rxuhm+GcVeej39tvW50d88Gv/79+2mlWpkkUaVtTGnzWto7cCx2ULG3uZT/Pw7j",
-	"u9sGYYbdOsBmpu/w5/gRjwcqidLh6LuLH46b+BmejO8O8K+xSCIVfrfbWF1NmP1wAXMuUBSfHEvYeIy7",
-	"3+KW8ZTljhd+++cIgD3ZtLsDKVoUzpsFYeAkWLDEVcqoF5WDURoscCIsYEVp86hvdmUoAkbRmtTfwBCv",
-	"Ly627kiH/7J2HfLy1ABVZwE6OmQnzMAnjllaq46ENCVpJKvWci6DNfCzG5i5FeoWsDeMMUGeAfoN4Bk8",
-	"fgXmCZyNqhJQLbWODhtHLWNmLeLPkH2Uq7rdQDesJY1PcJYe0/zjrG2+DR3hmylszhABtrrra9aH4Llc",
-	"KFcguGVIi790lnukmU6jOMa8akHpQoS+KRqh84UL/j3r7GQoetfEK6Z611bshuImsrldLag7BgFpF9SK",
-	"ZUldUvXg+xlISDNX82AG+nXrHHJrhhYFSLz5d6JFWpuMzQoSSniVVBqC5sz1Dq71csx7nb+7uS3gzDI0",
-	"VZBJqXy1536WX2ac0je1zvdWTeJva2jycraGSvyTk0fk/9bt09eRjLTtQoetURJB2MBI/Ux4t1/+WCJ2",
-	"29HekQuk33QlQQ222V7jRZ3BCCI5YDM1SfwI8kqmXUfmbDtOfQ+WMTxYBiCwOts5ksYU0Z1XWThJzOjR",
-	"Yka+c3/esETAsRal5XxpOF4gIn3SHOcrFYRfTHpD5GTdhBb9sUZ74fAWSw0iUs8wIPw6smz+Zo8UV5Pl",
-	"r7ktI2w8MlctcCt3evHm3bKnf1X29MfDxrG+ZHjU57sov3sueHifh/vWvE5W7hFE4VwSZ9JdK4mz/KgU",
-	"JHEsGP8fgoV5HwT1BAUA4x6JlIc85QEC70KZXgjhu46cDlUs6uwVSCljGXiQPWBV5SwqnlJI7ZhqbUMk",
-	"c8YbI+eGzY2zudR4FYLW4kYk+eKdjqSkuuYzc2OPAhFhejLGGWQvzCj76BszyDw8Uc6mqTpjzKFLC0kQ",
-	"8h44ES4W6bKgioBPxOHRFR3pcOelSlisNDmhMH80DktJ/J2yuWO8bEGH3Auv//wR3PL7b/n9n4YtvQUC",
-	"uIO5Tn0f96bRC1x7xwK+Eg4nVkES0UiUAPcRoHKC3B3x2TwXuA+WB4cZGGp4bwj9HqAyE+OJY3QxSlgU",
-	"6jr7wI2unarkmnHdkeCQx5FOkS+lFJDTbNOTjBz98dAr+cWlK7In009sq/pQjVcsRc1kqhoLCVbROFH9",
-	"KF7Rzdis6JNez+0sRnZbbh2Px+B4QGFpmtHvaxuN3Doim5aSLUrqnc9OXtyKlYpXziGlzsnodt6hcALb",
-	"8zkyolFCU4s049r4GjYgieTb9AvQBtTDD76I2Q2LMc2utZVCgh/EvDoivbh7QGIIblNlqVJtL6O+19gt",
-	"0gVTosL39MHKQVFaZMgY0G3kFo4UC2JTxgeJECFC7GK6zj7lKdT/5gubnQWDRKOLS4BX0RGrP1ET9BMd",
-	"AsjU4tHYivZNRHu1XEybKTrRXoYHutwsLJhDZlw+tILCmpEacNNBRdufMHxYWMT3GmBDSXVOhwqECfCK",
-	"2wZLv5Is4/T2S+rq7NRmVJ2qnm/ILKji68gsQAgRCs5CPqO8MeQ0EyKIS13Vj66zjxDWA6BV3xTA6hJM",
-	"q6LRkGtEVhaEHYbSkRz+rlnQ1QgMkZ6g8cE+qbNje5cFhJIME5WlURmfuRbl7JCtdRvlLali5vrs+a7P",
-	"eow053AOSsJG8CzYB10xmMgnHC36Kk3x25b3ZbG1p2emwFkrocR90PDZZmy92dCKyHotPwNGxrBTQq/O",
-	"4duRRY3VPofvpbKMvOlQjKAqpVhNma+hnI0FvsRdGonbcvZuOXu3EbNbI2YPKK+2cTMQ0Q/INbZMfpdC",
-	"W+w3lonNLavYllVsK2ofRNR6J3srZh9QzH41Orf1udAyG3kDMjT2mroii2BMMNQxiXHTBXmWtKAjjQyf",
-	"fWMJlKyYfEvntqVz2yxjsqV421K8faWg0CLLG1bCbjX//WavbuG4y3s1j4jnLrNt7g6Yme219t3wzOZr",
-	"ttHKoSCdMQJiNWCRMWQGPJIvGQXAcmmbVLFxIm6griH9xmwNIUOzQf4UKKF/OnesUCyfynAhjflHdaSl",
-	"PhhZQQD+TjilS6I53wBaaTdRU2x2WAup1Fb+b6FKnyZU6TY0lI/CP4gs2gaGPONpI5RYX1BjgYxr95oa",
-	"NxRAsGyrm1nFvltLjiVrjAThN23/bOFot3C0awdXngJE7W32YrEs2Aro+/bf7TLn3fenitObKamJjFXv",
-	"elu1Oq+GzbSmPAJ8HURS1dTqioBKNo6KMQwCf9QqQwPDtvA5QsgsbpH1r1/Sk9AGY9AF35FSpNgHmAii",
-	"STN6v8Ag0Cn/1tIouKfuhMnjamDNijxJX2JbtAiKLc3t+vusVJyK7lCp69WKXuzFK5chlgU9PtmnPqr+",
-	"21UKC3Nr9z4JkftyEQeCR3EkB1c6kj1hAT0BDiH3Sd4oDRu9vdohbzZr3d1+q3bA98NG74U46jb3qCwR",
-	"tgJtjisab6XqPiEAL7M7VBxe4Uu6AnAO+8RJEnsFO3qoxpb2egfe2I4mvuuNQiX0/m9v8LU77tsXbo9U",
-	"8GiRGq19S+Bjmp1XK3DcES4UNe7bL6XdLsZ0lGrKlPT7TDRg1wjeGzJMRVjuF6PRJYNNbqs9Pp7/XEUw",
-	"6+DD+4vLgAovuiqEwgLOArfPZrHiYdCGn5l7dCTXLDBGTlB1rSMMPotGQqd8NA7QYjCfIQaPuQzHZD7z",
-	"kAYIxzSiuhObhTGGQDSQImTdWUf+10XKZciTkNm1+ecze8ym02ld09dux/fU6HmbAWYKduIQZC4L6JJa",
-	"FAbV7K9s4NhW474wg+DpJBGBtVniqJvwZObwFLTrJsp4JsCQsdvKInUTLqKZr6SmXnYs9dQYeubWrd9/",
-	"70jigGjuW8aJXDlOX8Uxor6yRIRRInqpB49keSisJYj37k5SbCQCv5vsN8smTtfACzdidZKI3APTBIo0",
-	"zWDJJnUDq2LvEn465pBvA0suVJNuLNhkbLbaPhuqSaKriMfYkSGf6Tq7gLIh3A/GPORJEt0INlKJQDBw",
-	"5CvNgC34SMy9OgDAhC3k38EMk8oLEPUCocWHYsaGfDwWUoT1jjy2Z5I2fSjiyOwVQakuHscMCY1h2PuE",
-	"IqkSuj4RPWF+QMun2V6zUQWQR1JVuMrmjBnjm7NxEt3wVDBnamN8Hm9pJmk2c9XHk5rIGFwbYyqABaAS",
-	"Myw8KuxZcHF6cfz29OrD+dkvx5enV59Ov//h/fufLgIkKElER5LZ3WpkeoBdGP1oLH+aPgkMXEY+5TM6",
-	"z2CWYw9agN+CiAvALC+ESAd1SYdzI9CnYhtgPf28sh5eU+WewEMfBBz9T2EfOUKU6VCL3tVJ6/Uv+vu/",
-	"nQ0T3TsZxn87e/vL/9fd1xe/6rHqHqpXh73ff9nrp7++ujn9rvJwb/VTlA4vcGRLmHbpyFRtn6Umcb/l",
-	"5n8C9puFO/Nk3QJQFGz4THbewZrzXcadz/SvdcCf3R40289TWmSARAmL1aDOju13M4cB2BXGMABsAQga",
-	"RZqN1Mj8OeIz6jlGFVperOpL91UCLVbJPE3wY7saT2f7lwAZb7DhV8AuzolVZU1VlKwFO3Eg0tJt2Nhq",
-	"3LtHJNbUmWWakl7n9qA/njgFIhpvdMrXC0PSL89eVe4LDRhUngWqzfs25BOjvygV+ZyRZr9NxIT8uyh9",
-	"idRyGCWOdAdReKbGv8XUE0HnVq1fhp967FWHjDzbh/KwEDbwgTwsWJ1I3qioJ/TawuAjDO3rQeneOqGt",
-	"xL5VYj9pcF1fhG+9oXvxhgg29yG8oZ3Ms1kpseY5QqmV4l4BG0VDoWnxkCJ5+EEqEB5Kunbyd0URVJ3x",
-	"IVLYz2iIazFOIbZKOTsbXS1M2b3KZvTgSbuF+pP3Mp75iwSowBEGhEW+agKDnrYu4reJSGZeqYi5vrKq",
-	"2KEpzy5S1A33mEvkaSpG4yVqoWnUAl2lK+1mtRJO8I1cmVvs7dLevlooq96tHXYbonbED/ZqrXC/KRr8",
-	"sPei36wYjTGJHX0gwZgsSnpI69GjPbpBtDaWowbDQoGzbRYO7mZr5VqNvc1yhvZt3J40zDbK1oh/hMlG",
-	"75xjjc9XMetXke07n+0Z/HKrmFfSzWzmpYUgWenKoKwlQ2LaGeM2BmYzTne1wAfCyvHZxsEHOxm49E8p",
-	"zsz2gsQyLAdPQYQRQ+yq1XtLu2yy/pwiU3754pS20JQulFdHaQ35kj6ZqqswXHmei6QaLl9dvgBUhDg/",
-	"1C9r64xXUAmuyxwIu5W36uIbVhdLjXmKAIWZcPsDdcXthu0rK0GgYmR97WLWUMiwoPD4QUdZVrtzIWzR",
-	"L7oeVI/j/PABj3zWqK7o8ZHAimfWFX2VLC2MqLMzn7BdimnbVk8nEcW7XBnGWokinfKZdhSDZUixMizX",
-	"kWtixeb1IgrVTAs25rRg4w9UgmUidw21OBYyjOTAU4p3sudvE8q29ggim1sJ/YjSb0ZMeEIZ5cK9hlls",
-	"NcbnzeL3hULuLb8WmnGonMDneFVwWAEHfQA2FmEXEYGegmshxlcqDq/6KglswRkWNroFgYaBKeJhQ4We",
-	"rrIuFPt1ZPZYCAThx0zFofEk8s0TLqjT49LCYasbkbyEhii4BUWVPBZBlMP4BbIw2xaLT0YyN3AU5nl0",
-	"C/8iLLskpPBY8OtiWQqPorWm8pQNov7+ilbaRwd7jca6EWQcxDkObARK7huK+D+SIH8x7PnjLY1aLIvK",
-	"zt42hfAnTyEs+BkgOuZqpR8mh5AK/UCq7Vz0qBmPDHhrfl+ZZwpbm6yJR3bOvvcseyzHp0ZjLNGvM/DF",
-	"QFlN0p4aCcvhF0c6pbbHjvRitAWqwwyjtEjmcdjg+RXdmuBbE/wrmuBemjBVm4mrW0eEI4CJl/VG284M",
-	"oGE2/6a+WXOoEw7Qh2gO7IAQozHO3+lnaA2uWki0KvQKqwl1+sZKXbPJ2HXoPjt/fcIODvdeVJn512Gj",
-	"Yf91cNB6Xs9yhJfQil2QhLwgrFlqoiGgkOzG7D//vVdv2pvuHlTZ+7GQZ6/YiZJS9FJ2YgzuZr3hP+0C",
-	"qW8KHncuBpFORVIl3DceVq1xbz5AE43N1CTxgWS9Wx8T2nbBvU+QfxsUQG3Eo9gRd6vEyHGlBXk+DgGT",
-	"Zj3CnpKeCoX3qHNiM7hl1fLIuVnrCH52LWaMF3BgsGefRNfsMukv3Af8RdHsfjVrMoeYj2+ptXv0PGMp",
-	"RDIM2IXkqxhvRgGAnj87y1Gx+KTjOLYLT/1Bc43jPj85pGYydndLWI6gYf7P2CDhwI5p3EsixLXOXgRv",
-	"m6jXjdrF6fSo1gx+YkfkrTnc0ZG+Y6QsZTHvXeu5FnUaciT1pN+PepCBgF8FRNdE9TVxLMxWNEuE72wU",
-	"aQ2BNxgwtcJNYoH8fwK69sxhj3qOIZhehTLrncdD9jJYdjfPo3IUNsZnpgAt2ViocSw8nGhr2sBAlr00",
-	"GqP/2uxH9OKywZ3gF0WVC1Ddx9JhoiaDIZsO1WhuTFVCbtHsDaDXV9lPYtaLFb825+NNlP4w6W4yzJdu",
-	"v+eRzRfW3FyT+Pv+g2U1KDrWKODt6YEAhKsR1H672pKx5wL8NPi8PvMX2YvVL6gCY1pCO50MM5GYoaxl",
-	"4tYi7S1j2LuNuRoesChvHal08b1R/YKO6rsj6v0cm0lLfkwaM0q1iPtVqjDHharCRjInz4hDWAULxQHQ",
-	"5/e2/vjKCwb4VqQ85CmHG4wn3Tjq4VjMg+1JwyW07ayIXgpC+WivuUdKc7956Iv4V5EuVSsnQ9G7xifE",
-	"ioesy2Mue7ZsUiW9obCT9e74g+BxOqx8+eeX/xsAAP//",
+	"7L35dhu3tif8Kmh+fdeJc0mKpCZLXll9ZVm25UHS0WDnJHKTYBVIVlQEmAJKNJPltfppOu+RR+kn+Rb2",
+	"BlCoYhUHSU5OcnX+yLGKNWDY2PP+7V9rgRhPBGdcydr+r7URoyFL4J+HNBixl9Etex/xVDG4FjIZJNFE",
+	"RYLX9mvv6Yz0GQn0jSEZiIQMoltGxnh/s1avsc90PIlZbb82SftxFNTJmH5u0CH7brPVqtVrCfs5jRIW",
+	"1vZVkrJ6TQYjNqb6S2P6+R3jQzWq7W+16jU1m+i3SJVEfFj78qVeO4wjxtXhiMYx40M2P7rXYkooCeA2",
+	"ElBOaKpGjKsooIqRb85fHpKd3a098vtv281Onei/d3fau0/y435OZRSQhNF4/N11TTJJx+y6VifBiCaS",
+	"qe+ua1eXLxtPr2urzqbdapXO550IKI68OJHLESNX5++IGBA1YoQGgUi5yg9zpNRkf2Oj3dlttpqtZnv/",
+	"aetpayOVLJEbrfYeDZ92dht7QWfQ2G1v0gbd3tlq7LLOLtvpd1qb21sLRz8QyZiq2n4tTaJa3Z9Mp2Iy",
+	"JwKop3wuegnrQC6vLy/PNtrNFpJQgWK4aMDl+5HJibhQIikZCQxQknEqFeFCEalvI0rcMC4L1NF+Mjcy",
+	"uPt+IztnYZSwQFVv/McR00MaMdJPxFSyhAxFcZX0xsv9jQ06mTTN1WYgxhsBjeM+DW7+VyBC9t0P473b",
+	"67TV6uxIRRX7jg5a0eAnGYc3P+HlSMrv9Kv+Y/PgPzov/6Pz0lHSf2weaFpafa4VJHHOVDI7GCiWzE/0",
+	"ggWCh5IoQaY0UqTPBsLMnLPPiqhklpt1eyVqjbja7CC9RuN0XNvf0yMbRxz/artRRlyxIUtgmB8/fjzw",
+	"+EQ5BQeW6yCh7LXbLfL7b+12c6fZflIn00iNYPAJo1JwS03b+qbNIn9hNGFJCYNhSSKS765rEb+lcRR2",
+	"gTLvy2a+1GsTmtAxU5bJp4kUsCM0jsX0aDxRsw80Tpl9+fzke3pLugE82LNMaZKw20ikkkzokD0jTL8H",
+	"jrj+cRAlUsEvTXKsSCQJTIkIHmc36XmTOJLqmrv1g2uDKNajbV7z3MLV6rVID+nnlCWzWr3G6VhfxnHV",
+	"KlZlp5w2X7A4umUJC49uGVfle67Hi3Nl+qb8LjoWS1vtzcZuv8UaT+nOVqMTbrdZi+4Ge4O2HfCEqlE2",
+	"XnhZNwpXZMAp3OnNaHOnbEIwD3k6OAiUKDlvp3rh4cuSqBFVRI0iSbS0ICIhkiW3UcCs6BxRSQKaShbW",
+	"9a+9QIzHlIckjjjr4SU90jCNWa9iVRYLnrJtpDDwql3cgmPsSH3RCqCasHgJxIDotWcS/w2LgZOH6dG+",
+	"SBWJClsORN2Y0ETNqkgRXoF7WzqPzvbO6hN5G/FQLp2HGjHJyI2+t04k04ddsZD0ZwS2LS88fqzFYhjx",
+	"2id9bRKLkNX2BzSWrHw++q25qUSKjWFI/zNhg9p+7f/byJTJDbxNbsD49eBrX4Bwj/GhtuHF9k83dZok",
+	"dKbvlWqGCy2Scc1biCvJkhXWIZJWU6qT6SgKRmSM6mrIYqZY+GCkqo9NcZPveGAvIh6wFY7rVOsFCQtE",
+	"ErKQ2POrojHT9BpTxZImOeD4jJ13dj8ZsCmRRuZSLZJJpCTpUVU4wJ1WZ6fRbjc6m5ftrf12e7/V+qFi",
+	"FSQMvXQNQqpYQw8uvxDlWhEuxBVXUbz2Qji1wSxGxWS2lk4mhc/ffzLvonGkyuwmUEgIT8d9zXIHBE4S",
+	"mbAEpaQ/7u1W+RhjeLc/xpANaBorfKRaC2qvoAW9p1F8/KJcEPai0In9MY3ih5KE+l0PLgg/sv5IiJuq",
+	"uWRCfYo3VkwmbAVbjV3abjf6m4NOY4duh61gjz3tt7fKJ2Ne98Dz+aLfJSeCSzTHUbid0DG7pDcMLIhA",
+	"cGUEHp1M4ghti41JIvoxG//nTxINDTdH/UToSSs9/q6Ct2nlT1F9DmsHXKgRS3yVAE6ZvhuWTCursrb/",
+	"46/ZM/oQmvdMhCaupLZf24D1+fIJF4VJEI8rs19tvKRSn7a9ek1FCjbpUPBBHAX6LJj1ShO+j4r0vpn3",
+	"/vzsvvj7sEiAneErcPnzJFS6LMysypd67aVI+lEY3nNnIi7TwSAKYAYyEBPmb80lugSYlGi8kpgGNzgO",
+	"uJeM2f40iRTs0/0WfTNb9Gxmi1a9ZOQPsex6yv5cKc70GUw6s830Nkijt3l+rY8fPzaKJl7ZQMwjG0WL",
+	"EAZ0jFbZvfYV3gA3dwc0illY3FazWyQUTIKPYhApnKPgKqGBqjp64NQY0VumdYOxkIp0Wi1wWdEALL/c",
+	"kRykcdx9mHPZ6WQkcsUnidB0SfsxI0dcRaApV1PL/Ho8FLHMLeSYqmCUW8pnpIcr2QMjVBrDlcWhhKP8",
+	"jkp1EGqxKVVCjVV1562PqVRdmntdbu8jqa1kPQR9J8nd2SQHE9g9Qg37EdzY2Pc/4uvy1ZKJPNSmGe09",
+	"txCMa2IKYcbgJeiBixMZXA826j2NtVRl9zubfRp2zUoWT2VfhDM9KE1H6Md4c3F6cv+lb2VL/5yG5Nx9",
+	"vXr1/VE+9FkJKNcz7DMyoYlkIflG/6mnWieUJGzCwLK8YTNtczivkv4ReXPEYd9AbdVXByIZspCgg+YJ",
+	"7hULI3oJ07vHXqVcppOJSBQLu2P9xi6smLdtF4yHxH+pflmdpFwvT8Kknh7loR4yePPvvZntbZ8PuuER",
+	"mDC5xOFV72vFjB5qi30KNupvyIKYJiwk8DmiPwe+j0iSbI1gz07EGZXyhs3kvTaNC9UdiJSHc4xPsuSW",
+	"JaBMcUEm5mP7epgzwhkYsBhNgqiIcxZqCaanQ8lISFXHDUWljHJyfEZoGOp53P+kbmWbeyIUeWmmUb2f",
+	"2WQfagvLF6lOwAwHa95borkl0IQ+iWnA7Pbn187s80UajDL32UPvtLbcgQat9mw2Uou+8O+wR25+Mg1G",
+	"ZpLeyr6n6OH4eus6pZGK+BCM9PzqkmP0CoGK2GeME2lc2n+vRdczf6aZQNlk3U6cJeI2ClnydXdjYr7i",
+	"7YS1nv9ei24n6q3wpbivd6JqeZ2WaDghjAD0j78Fm18wO7e41h/+9UgXPuulHfy96NVNzK2ocRp+Ze6M",
+	"H/mbiz0zS9Ql83QcYtB1Bgt/epAqo2ycs0EqF5pvJasOtjv4yjBajuLWuke6JSF8VDoiSVJ+w8WU4wi1",
+	"+hkkDH6YJoIPm6uvC8zhCAZScZznPlov+yQsltbKxIQlMGNQe2WWzaRVW5UtNWfNa/5Nz4tI9txKw6uN",
+	"MixJgmuLRKefewJR9WLWV+NQcJWIeJlrzCbXfKnXzhI6rF6i7AHMC8JEi7XccMV8L1hiWPJVrMgVSCYz",
+	"98toZs6E/NyYTqeNgUjGjTSJGdfnPlxoUz4gIfkWHFjW4zJr7c/YWLcrax9jGGUEyxczpAeZjsc0mdX2",
+	"aweZh0HPchxJGfFhrV67xWSVdbdTL6K2mqYiCckwoVyZM5ZKloA1pPfO3tGEWBIczvywPupLJEhYqMmY",
+	"xnLRiOAzC8bjPm2Ovxufx4u+PCARWU/PlGaMoZAW+eRPJqILMHNxFnc63Ggnd/HPipMtxkyNtKE0BTMU",
+	"tlQz1yb5ZyoUM5lcuFZRSKYjxslMpITKGy835IE25oBj5pe1zHECf/I2XI4SoVR8V6Gs2HgiEppE8ayb",
+	"cnpLo5j2Y1Z9FBKGkX0lBBlTPjObYg+EbJKPZWmCVOkvPdxeXFZ83uSsGQtOH9dBIsbmClNTkdw4ZxPB",
+	"k4ZB2ywAkbBbRmNNS+DBh0fBqU01C08SFqjmnySYIVGz4TI1Fz3l5XR6xCLEO5oMv6o09mVgrD+ml5By",
+	"srNF3kbPv4qoLfvMn3sohXhP+ezPOpIuY26O9v/o07lgJH/RI3Tl7cgfs73WoWyiPiZymxN9XEyb5DKZ",
+	"ETqkESdyJBIVzx5+OyEnURKqiOABc8ZQSBXtU8m8wFTCoPLEJhVLOtD0SZQd419w+8/okJVrzop9Vhsj",
+	"NY5zW167TlutzeB/hCLQNj7RN8Alhj+AMwAvYHAlGvJGxO0i6vdHPDU3b3h311b2BlBrjBUUGUhlwzQ9",
+	"SWeSTPW/nCpLTgQqXRDx4Qo2zpnIQFX6zdUn4d7rcWHSnL1PfLVlQDUgf8Yol1OWwLHK0+l9yMf4Xu+f",
+	"Dma9uNW5YM6hncsGI1Y1iqRMUXH9YzMSCgN/yDSvwowZ8a01O98v9dpqVssqiV9KW4SxM1+ygPbD2Cz3",
+	"25ttP2Xh2IyV4OTJkRnyouSw3OweZqNKjSdywWgSjMDXFouhKznJFgi2bRUrZ/mmKSG6Wo5ZDVbOO4Dv",
+	"ZdvcN0PLO09a5GoV0uaayIX7NT+xB/EYVy7DQxlO92CnK5gyK3BSOosFDbt6/cCIqEooKrcw7peH4qVs",
+	"mk02mXhEL/w7M5wF3HRu8A+dhFJhvl0KcSEE/3pH8V8ihbCwZBzzyZReHIiVU1PCjG5zqGmmnIxEmvz9",
+	"jl8uzKAPEbgBNXMSA8X4w52lK+7XX9+Bxxr/sMu79ZzDnJjrdcI+T6KEhVoqJ+xW3MBkUINxjlknXr3K",
+	"yoUp1ZG07627t4rEywAE0XtvVaftJ43p1RJJ9AsLl0hRfxJ6oa1vPLdEJ6JyGdLCxhTzseaiUDy3OH/O",
+	"tIuDBr+4ovFc2ACsSbRCIol0HYdOA3BzKyUPL3kdiry8T+Ij+YWyQTr85DTSClqWuqoYd8gI5J0Ykohn",
+	"VuqfQTdLZrdGqGEBf7F0B2Y8cFmzE2XnyQRFn0HR5cKd88nya6T3r+aAWSU11fe95BjM3R0u99XaPZ2g",
+	"xAZeduzcfQ+cyqi39JYlWtswlcYP4/W5j8iSLDnmA4FZFOs54sa405Tz//JgGWp1/KV7y5JoEGUlYaZs",
+	"7IBzcmTeUq9NEjZgScLCrg0N4hv1bqb91bc+nYSaSXapqu23d3c291q7OzutlffPLkPZBh7GNBpLY1JC",
+	"0JIlUp/JjHvALhyEIQtfUluOTsMw0m+g8VmiD7KKtHg3tccT79KvtYF7aNEYzauhQC7QdDTr6iMoy8v+",
+	"7D0E7ikAqxj8Bm0sInABjgAMkhmhCdMnccoRvcAKflcKXShTL1Tw5SugizXPX/xSwR/tzD+520T/JxZA",
+	"pv+BYfJAf7ZSYP/XwtLRIOmCVCtZhosJDVgjqxCP2S2L3VIYN2Fd/43F05p3a7bNRToc7ZNeuwesGEpP",
+	"YJx10uvgNTUVTXI8IBGcT32VxoJrbdpQB5mOBPhQ9GcYpEjYhBTzMvhFOhHpQWpg2bK+9Rl8DLURSJID",
+	"UYF5L/prANUA3gA9ipSPmSrIuK5Z7bEmpV6TnIJJiSsGGx0NuUiKpeKdfJ3mdgmkRL0WwLkoQZ3B86IE",
+	"SZhKE076bCYgm0dIl40N1WyyTqiEegvyzemE8eMX5FBwzgJFDkXCID6//aRuctgk6f16XctgQvZ/vUZO",
+	"c13b52kcf/nS23daz/ELTyjriz1ACor4QPSa5MrkQwXmaFetwwpIQHUPA6G8ltj93sP0cz8XPGHDSCqm",
+	"tfnEYOXYsGoRBccxwv5m0G7shp12Y2+w02ps060+26SdYDfcK4x3e6dsuCJk3aAaU0qP+ezt4VERAWZ3",
+	"Z3OH/P7bVrMI73K0957FI0E7p9Pbl8nR+8s3w/TwNRXsbVs9vTr/2E9fvbmQatoI3ufH1+48XTq+7pip",
+	"kShZ2vepBFHZu+hs7xRq+vWlpbXrdUdK3VFUBp9xwB0VOQiY7GzLkUjjUI/AnXCXc95nVvfLj4vN3oz6",
+	"r4LoNHpzcfXLcfskerPXZLM3v4Qfj6PT6Hj6/jIe/fBiODuZvdlrBp2Y98cvW+H3b+L8bJ629zol8wFt",
+	"smIyxeQb1kA3gCmWUIIMojgmqFpkI0ZJnKOpCo7fpWXEZFCPgFd6C5gxxVjwIUsIHYo6Vr9AXaf+PWc8",
+	"ZCPa3AFUtdyxLBkRF6UwE4dizCTp0+DG1m7ZLS7AXzVaFzvdj78cdN7/tAovnCRiPFFLRdA+6WnGjZAy",
+	"UmBBSg/2rVcnvUBwybjS/5QsZoHqGr7fAy9NL0gYVfpplFdaRkuTRmXDUHiL9GXGN8c8UhGFOgmt55Bz",
+	"YDrG4G03W4XzjIAp9QLSUsmkLcfqpklUBmThmL3H5Rxzq5P+TDFgzfof/tmJ2UAR8N8PUAMxgjl7DXpO",
+	"JyJRyFJjISawqZae9ZvCaDBgCTKvp53tDvn9t9055rUMW2wlCZBk2knRNFTElbk9g5pCk4+G6tdcvmrP",
+	"mj1cqK57srdIKlUwA/ui0r0BueTdAZKpd3Z6cUk2JjTpQZk5YKskM2ICQy43sZ+qnFCLpBOe5IDb+92e",
+	"lc0uTaI1ZrhdtepSpElQhcBnzD6D/TTv7dKUh7Sx29p9sg8DtlpyGkaMB0xmT6MpLjAu5hHi4mGXjxrc",
+	"/d0xmM+VYg1qSnt1U7kIqCf5j1mslGVSzn1QmfThig9quVvYBrDwl38BUQ+Wqt+o8jXJRyAFMWFcU49y",
+	"QAcuEGJr+Uo5Mz5HJokYRDGbY1Ol41OlKHeeLEh5MKJ8WNxPD0JwJT6QRt1YBDReyRihfJjSIZNOZdVM",
+	"XNYt1BxaxVndu6cFh6xxcElCRhjv4XJisBOkytQBKubrJxX7rNDa0EcU6Hxcz+vkFoGxBHuT8bkFKIOi",
+	"mTPiTEY7yrU1rWIUZWjSl8BGcl+hoMOEsTBDCLgDlpGhY1n2McMEjOauhUuaLZtXNVRmIpfLzgJKWBEY",
+	"zHdnrDj3mN5j6hbga228HnwU/TZz0i+NY5Ly2Dr98JhrejSQBgmjyPkLHgVtzaFfEj1H84Tm+xAycDI3",
+	"FLeXdZ+Kcsv6aRm1nhmFdg2Kddu/Empc/mwspwkPk7JirYXni7cgW0VkyPXWFieS/3bpyt3thPuW87p0",
+	"58EdreKU+nfnJn9h9lGgGR8T0t+kux7KP+o4/j0OYpoksFqYY5JPHKRkKkSoebBIJPM32+aklDiQ8uCd",
+	"E6oUS/RE//eP//v6+nOr9enb/1kroVCDNztbumfz6U2A6AiOTwdZR4618hIiUA5VOZjauq0VJD1ze8OD",
+	"7zMmR7NWpA6TbbTslCA4Ed5LGA9RR1zllCzZ4LodQQmPODC/OKwLSFv4OWUpC+uZI9kGDvsMMRBClhtb",
+	"GSwiQlc7aMTWPDRivRam6Bvolnl3X4spOG3mF0dBEWzEyTiK48hgby4e0ObOSgNyAMJ3EBMGL3Lx2bfE",
+	"+hJu/lJHHNh1UF/hXJqVqCYo6iqCDbYnjRTAYIUpaxJgHREEFVwumL7jwQgOCWgxvePpG9HJhHETpNS0",
+	"B/nLzh13N4GoFoSqiztxATd/yWK6ZTb+68vLM4I32OOOFAlpx9mCYh3x1IRNFpPk3t6eDx26gFP7YKI+",
+	"q/bgri2cMEzGO/D+VtTznCh//Nz8LSHPU1qZFLCr+AKi8XJNuRl6rHuVvQIHKCbRLXvEwA6cmbuLS+e+",
+	"vGhSL+2JLlLwbJ4nIcjeM8K9oxWF+mQ1yTkg12P0h4YQkZcWqcc0TaBBwCYqK5/nTDav+TVvkB7SWG8f",
+	"TW2kQVOt3Pn8uQn36IMhUoU3OQq0WfEme6a9bXGK8aEAI2CR4MXnsl8s1kA/ETfMfCuWZjCB3skBtgDJ",
+	"YbhZRwNiR4mEXL67MCuE75gk0S1VrGu8qOZ9EDJImBTxLYNIASXmxmIlIPmmd3F0cfD+qHt2fvzh4PKo",
+	"+/Ho+evT07cXvSf4BUiITlJN7Hbp0EshlZhMWEjCVLMLtKtNOjA8iIfK4FqbR5FV6cUx121GceSuIuR9",
+	"Nq6jD0cnl93zo8ujk8vj0xM7LIQQcCMCqIIsG0MAK8zis2MqFUvIDZs9IwlDkKlIIXi/L446K7BkS9Rf",
+	"Xb31D+tfWL/Ny4e50WkiZjyM+LC3j2QAOQ4G98LPMrdgAqg7AVwSkIIjGkMNCQtYZP1oeHItLbhzjmco",
+	"T9D69mF0yzhJJ6avA9cS5ceaGSAkS5lvAXsHONBPeYfmnEZTr31u6Bc1bim4OqR+44ujd8cfjs7/1T07",
+	"OnlxfPKqVs8umX8cvfAvvjw4fnf0ovYJFvQ2Clgu2WJtcaHf0A1K/dkvbZIT3IRZErAz7DO6XE1djX6a",
+	"UGWDEOAqKrqGyuPZGGmV3YhXN10ZgGM0CkakL9TIpMRovg+McbmOuhhMvI5VLLc0XtD2xVr9ZiGQMPtM",
+	"TZlWvKYiK/EsW4Xq4e0sHRz4xxbvDroC6hDYHtMZYCNCeIqTWEwhhU8iXMTUeJtBjswmI3TPLyTZL/Ua",
+	"poKZjJTKiFQWxfTcE5r55q2I1To0zX+068NulLdsyni8Xq+6MUL/eQ5/mqCjiWCrKI6xSEqgC+UOY5zT",
+	"frKD5G9byfotml3uSHi0Wc5O505/ZarVenkuXqEjRnwoJ73ch3oEkxIteJ0X+f1KmS84QJTvVVFDkP2Y",
+	"pyP4IDKgJ65XinFnY+jWpBDgNOZCgas4Vx4ilmaDP16k0P6+ZuTMd+5cX3/utPR/2vo/m43r68/bz/V/",
+	"Xuh/7h6Vun3KQkBHYxrFh8Dr1xQsJsH013w+iss1FcnQX2W8e4VklYnnG1voECy40ubsPPNB975PlbPX",
+	"lKSHub5wtXx70UDfg+pwqO8sTK8EngsnlQHv5INYGfsFgYxhcihkJnbqyCMLFRL4GqrKO/f9cX7Hoita",
+	"r0nptiSJSA5LZSL8hNPX7H+SiGFCx7JJDp3WYKxFziC73YscGw0vj6w9X3xSrMpZoQyjtEFC4iXydINY",
+	"SHi7D8uH2XOQawHNz5gfJnN1z2V9MeaKowEGfUpnKFVK0d0x79s+wLH6vatEN8ADABe7aO12B7b/FXe/",
+	"s7CbHar5isJKEOyyLgNQa9n16MvB5qFItb90Hb3Ua4Z4/Utl9XVzNct+ycCn+tJQlOvAto5fPGsBhL3Z",
+	"yAFC94OJX+I4pJNJPDM2jv4bPBglXvDy7mn5xjEVXdPgwIdRCNJncc8037fpQwNSec1RybKJQpB9ZjPc",
+	"IPNmylmCoNh6HgBxC67uor29QuS4XkPf5538l0v0H7Mo82GHImNbOsayLxyQq6vjF7e7LvdPJNp+mLkm",
+	"UOv6xaOJdfOUT6fo2lk4r5WWfm2fumRS6jNdteLmd4O/oahmDHWM0Ti/dSoLAZvy5Vk6eEwUrhoJGgU0",
+	"zstE4+KXQK6uCgyG9lDDQmExrOzoeCVZ0jgYPhBhelki1Ti+ToNA91xkKmcearblqSa59GZqB2GOxr2y",
+	"S2Cg4Jc3zvzSdBMry3L9EDPy9egnd/JyG1iqp7jzUDplPSQwVriVCtBC8Y4ubcxD3ofEZChdj8VwiJnt",
+	"2e/dnLPLqZGazPPIrpYewgi644SZsZLlJnsO5khec2KHlVVoYIMjPR/XwDiskz6Dbp0mYxxtxwxWwRus",
+	"sngXvf2satXDgsTOgFU4Fc8yoSt4AMfcIs7rwU5YEgnrOrfqBK4vfNCt41DLLFSqAb3BfaEOybR+QaRh",
+	"Y4hri+yN8lB/zeiZtheCfhzLXYyenVv0SLp1R8MQp07ljelijgaiO6z6A/ZZaDhV932ZesVKChd9cE2s",
+	"U8LU33xtQZO8TMRYf0DwTKx4b8c1ll4b3UF0i8VNQJ9mkxgNRrD6dZJOiBKkve2Kje2OixSS5/FfXUhf",
+	"hnxI2H2znjB8zGx2V/QMMLYPb0rYIGFy1E2YJhJ42FwynN2BCFBbrKV5jZXNsIySIIDOQD0zk4Vv6XXw",
+	"vgTFLtlnsIG785CgFXL3j2W8GNc1lbDRIxo6OsuNBRJgEMOVhV5BQlebfGFCpznuYBKH0OzjPnBwHY4t",
+	"tGT1vEL1rEWBT32R0mMyUTn4GQlMiBtMzqVxbBNWcaB51d4f0nQkYLkc44JX6flSgL1goXHswYmk5rwX",
+	"beLCiTYHT6+HNRBM/pJ/yYam/EvmBPbqeobusmnwBFUesA7uC/vEB12SdGYo2z6Z8lgEN5ZUXEo67CF2",
+	"eDTtMJAzmYNTRJ0xoT7wAnmfdovIYskctylCQNlDjUE5sPec8aZnZC65t3rPGPwac7NxI/jb4r80FtLG",
+	"41KePeS/KmFjcetLA8t/LCPLHouUCZhiJBUoLj+SiJPNFgnpTD4jIqkD6TrzpW7MFi5svVL2cPZxIuLQ",
+	"+/qIyvxn7PDkhMVxxIcFMkuYhBAkJZxN84I1GAnJeMmKPcszMv80m3453UBMoiw2FQ05VWnCkG1gY1Zq",
+	"e+sg0JY+c6A24MEmgZjMsH8rYZ8jqeQzv3zWl6YmxAsuUzXrxhG/QaJwl1JuLgIB28sEvuOQxwKKxzag",
+	"PFvxuq0Jc+SL3gnvJGbXsgPrrmWR4+xLEO+QTv8gEffZlc9roDaiROMx8jzLQAOG7ZC5gFmbal+EBDTh",
+	"Qn2lCwqaHqT529CzkVW5ZyEBR5F0UkfQF7jRyiqvFrxrBIk7y4XqY5ovCy95g+yaiHbosg9A+WLTYkV5",
+	"sb+SiEOrTbo5SqRq6zxxQs73G5E+G+prBG4tXTy5gM7zHwooD1hs9T1Hozj3/KK6W40uI5kqeaOLAuux",
+	"mYUvHaBxYnhTcJTSnyHmUhiFtnsVF7A9WjI5BqG5hc8uC55ZzG0wohqp1CN+eyUjfXPFJ3wbxCiTzvhi",
+	"zTGgq5Yc5QkJot9Oe0QepZdXS5sbNnNuCahp93BgTKdu9/JEKGqHo9+h2Q4+BMi2XEyJMGfc9hf2Zuku",
+	"ZdO0l/x5uo4ceL4xb7T0dNuHraTOhfDt1fk3msB9xCTqM2gTwdJoEWIKcfSdLn1gSrWaxgUZi8TYxjI/",
+	"CGVPSHZ60csWSWNLQ+6NbaqiNwQAvfAtIDX9RcCWWJXJMVnGA5qm3irjBeOuQI5Z5t/w6ciat70muYR5",
+	"g/Bg3In5zOIRrj2Ub3XUcSG5MFNF4o8Soq3BXPqELU/1rVH3p7P3fA+vNcnwLpEq9w/PRAB3uq/210wp",
+	"uvdXTj/2rjj1uMzvXNQjPT+zWXPvitkr/4ohQu+SUSC9K1YxdDn23scKmp5z0zu+k10p3KF1sLynXDJ9",
+	"oSDh/StWwLuFMN52X+Rlfxp+WisgmnTNglcIJvf8nHSZ+8Xx+OIvZlqZgpT5brJNyfPU7EK2SUU1JHfJ",
+	"34GcEgIuqey01uq1HNs1fxtO6XxH2Sdy51OvdJ5R+lfcGAps0r+SEVieEy0NZZTmImGG3bvTV8cntbr/",
+	"l006yl+8fH1+ennpXz87uLj4eHr+ontweHh0dpl/4vTqsvBn9+jD0fm/Pr4+Oj9yv5wfvTw/unjdPT+6",
+	"uvCePzx9cTR/7eRC//+r84OTy5LrH48vX784P/iYTebj+enJKzfK+WEfvj44eeW96eDw8PRKv/H86OCy",
+	"5PqLo3dHpdePLw6evyv54eik/PrVybvTw7feDxeHp2dHF3MDOjs/fXn87mju+tH7g+N3euIvj8/fz18v",
+	"vfvd6cXl/BKcH10cZZePXxydXB5f/qv77vjEH567fnVS+AWXWG+Xu/Ty4PDy9Lx78OKFd5+5eH70/vSD",
+	"d/n86PAU0txgw3Pbnfvpont+dPbu4HDujRc4g+750T+vji4uK38/PDg5PHr3rur33MK8PdIfPTv2aezd",
+	"8VEJYdjLhQU3l4vkcnZ++uH4xdH53GuyH+b3H38ovgp2tHhRj/vs6vm744vXhavnp5e5D16evj06mRsG",
+	"Xj0/+nCa22HMC567210vjNleL47OXS8eFvvDJe7fJ+tLfxfxsqK8U85ID27oaUURIIkmLIFgZt24HlGR",
+	"0VdIP2H0hoDzChyHxWhKe2t36+nmztZuVfT3q6f7Yoz5r53reycstXyd550CvU4illXJgAvHJpg7AwEc",
+	"be1Wy3oUrYVMSYLY9+YjfSFiRnkW5V03bHtTGgvqKaEmPQcWliWP6AsT9BpYj1DvjkGi+eT2eQAiKiF/",
+	"pbzEyEsBADccZM/MBULvU99UFRvMZ5RmmdlRWRx7hXCgiQSa2J+nQOXqWnOrUU3f7yKpvioryHADM17Q",
+	"KWEFBXU7ZoOSTTzPO4EwxM1MeG5uM8sqEJcV+6HmvrBGzQWOtPlgAkeo3dc1gc15mPSO99kwdV6mJjko",
+	"OodyXiFJHqzqroL3lS22N/dqcjkppfEDdGL2Z17ijCF3/aUhj37JLVSTnEA9kUpEDK5xfhvJqB+D4z+h",
+	"gWJ6LSmHcGNvo1cnvf0ecJHr6wJIzNlIcDZ/jPLpe3NHFSdzDrbYesR/L/p4mAr3FbbpCora15ya5V/L",
+	"TzNQQXFY8HjpkCIWh65Xx1qlHcqk4C5H2ZkIyIub3xZQps7wV9N8ca/VfkIibvrh9EU4M0iXGcxUnVAi",
+	"YypH2GFUZa3Elw2lsCp2XA6buHSF0jiuOFkyh/yXREpLdvWM9PTB75EgZjQBfkGOFRmJOJRlZ8Y6SKeA",
+	"GjimN+CIA3Xyxh60a25PpH8IEWMtEpyMaXIjAWQalZCSM0vYZ5DcP4mI6z/9ApPsLuNQc0c4D8lbhPnJ",
+	"n+Qiu8sl5m7sX8P/Prdajevrz+2X19efd1/qf+69vL5OWzvtw+vrtNNqPcf/O8L/ewn/13nawP/Hqzst",
+	"/HNH//ry6OXLCqCB14zGemxrEXZWVWzdiuJmae1VkbLMS8ro6dg4xNbO8rSgHKoYp4JwmMVFNAfHS7Z+",
+	"cCX4buopdggqMIxyILSY9lm8AB7Fiwe6KI3D3zSM3kUQIegPnscMJwvUAIxWF5PdttdWXkG2ZIlR1IBU",
+	"erG1B6zTt1OvSDa0C+PAgL3eTIWad9M7G0C/xiJhBtjPhJ98knKVT3ZN75LiKVM8AUvyiTMi97tKLd2j",
+	"MlXcLZWjvWwUlsbW1cvt4f3qRrrjEve00w/iKZ1hGniWDaG3HSrqUCZRTRb4vWjOmut8PSP+WEs0OUER",
+	"tiY7RNjhnQ75/bdOs6OVdi+x1rYGD1R0yyzKHUrGMRv3kaLmwMLLSROQweeAwY1GAsT6D5mLfS1FB0dF",
+	"Z29rt0V+/23HdJleViaJc6l2O2QgapE0Nf28yr1Ax0k5eEspDC8CYbZ3d54snHYVSFWpN2CxtUnTipxW",
+	"ra1BQlPCgmgSMa6sbpjPwatmHeX6KU3VqAsMeSkkllsXgLMx6Awmct/e220tXSPfAN7Z8g3gzvbmVquz",
+	"2Wrt5nBGSi3h1QoOTBIdiEBYj5Ao8YzQvsxglErjt6tWV1esF+QDQZ1pxSo93EJElRI5N++vP46qYol1",
+	"6PAnFS2SjyWth5bVE1XUjB4r6VIbLdy+zNeRNlfDT4UGKQYrvcIBaSmsi4PHm5Eboj6G08nTpQ8W3Mwh",
+	"JJS8rKCel7IcWXZW9Dq4TF/0P2ppYb65TKOFLiRV5Qb/kCTK8qHdefVx/v8hiZjyNU4cLnM5WG+vz2jC",
+	"kp7XFsJRyrMsb9lb/ALXtGYo5DAgGA28Ile9CN/w8iHKlr+9c+f6jLpRTzNRhq1VqGussqZP1ojNpdrH",
+	"XSrb3zF6C6Y6G0/UzKTfTZhVXZ1KW17avrCbxF1q1PPDQUQCIwf8IlNXml4+LHQ4uIQ4U/SeoXV/1VJ2",
+	"0/o5X0lvpnMoxhNq4IsxOdrD8TPo0BGXitGFyNsVfAzpuKzPQz6tqTLfqVQLoQXRi6yAQoqva/Vc0QXi",
+	"JXaBOJbH/Hw7ODzeOR6/bL3tTDbDwzU6QyzZHQSIX+KPzbhORQOJXp6xi6TIbp4RSvSjmXbO0AmLB7VQ",
+	"Ee4z9jWPu2NHc6f9LVvX4XKqjaS0H0cBZCJio5Pt9i75/betOjF/PdUqPP71tLWpf+s8waOHhoYkIZtg",
+	"i03Su1Gz3j45OgQZEyS3dfL5muvjNntGTt+e2ctwAj8/I+cXB2i7wAVT1FqwWuJh0QNbyjmS21VuY6vc",
+	"dIOscJnicYMOrmVv43MO5M5WufRY5W2fizeVdpGZrXBXga70bHAUdVhzXIYKOjsX6i5wDpDquswt8JbN",
+	"ruS8ex+frRjPxdpxlBs2W91ToU/WEpOuuJr69RWDvZKswvFHs4RgXyXx2QVU4If235+quIpcwd5+T6P4",
+	"qzt5PmJNjv7WXzwfw8MZqUAAEmEmsOOIuyY7YxrFeQFw2396tvly0Hp105582PylNT7cvtmdbSX//LkT",
+	"PB1f7IU76vvRm2n73Q9iBf1jPkwxv9dM0ZAquuZeZ/3lsmYl5bM3PdXEgPRokJjOHVNGbxhUNBoo8VKI",
+	"7501m+ihM8OpdV3GQ4hy5T32K8Jk5V/luoVEUnZdMG7R3MHP1Wntlruh+jS4CUaUcxZ3Tc61rYte8E7r",
+	"8MInUNUyqfY9GWHPgNW+Vf2NQsO55zS4aRzi0+QdfrfdbJV/CfvGVa1P5f25u8ooYesOWO+l/dIe4lvz",
+	"nzIAZdXEN08ZT3c6T++E3sZ46CjlXvQNpi5otissytP1F8V1kTPlMF0aD0tZxgNtQuSbtPdbmvJXwf5+",
+	"VTrKooRrD/mn6Y20CIJrP4xd2r7m5kxSOWJht8hTsevV4pOy1+7s3Omk2NevzI38LlxrPRQlrLtohnLx",
+	"zMpe6jXD+jo7kmt/9bU+cSuCB5DEJe/5+mfR1AstffWd+pAYwKhuKIJ0zHhmMq29Niam+xV3EZn4vTYw",
+	"/4qvv3e2o+19Rl20BWwQvULIL1MCVmWBqzKUJVrdigpm2VJVqBhrK8SLGfBybrtQm1zAIlfQ/KolXr3c",
+	"sKk+Z6vqOSW67tzRKueYlZqNJ/SrOEoJG1vA+at0wlUP8Fqcel0tq8zwPmHTM0zeX78YwgDYVvhbepze",
+	"RkOqRNLM7pVN02jWNLtUaQKtQFyv7p7+vyZykGgw6xV6qkKX7uva/nXt9qTz//7P/72u1a9rCZ0ez13U",
+	"M4Vr6INt3LAZ3my2Dpt8oxP9BVVUfxfuZ7M39h1UKSaRDk5hxeAG0TmBG758We4+aO9sPl2esfwQybl1",
+	"f0cW7HQ1fmsMIySAmJ5yhdkbXv4nRJBnAAxmor0SPctj8VNEIh7EaQgNMYQDD3NPX3MIARl/PTi4HcbM",
+	"mM7sT1jBrkaUExYNR8q4woVUJBDjseAZ1owFxhASMRuJGFxzlYsFAlJcvhm1Caeao/4PzPytQ71KhjTy",
+	"oACzT9dobHV6kKoR9u5b25eUuSe7Si1Di49UPrFEkji6ZfuEKlxsABbkM8QM8lvrQ/Y7RKtaGAPGG3OH",
+	"dFOrAtV1Gk93tpZXapSI3lJs94/FlqSSQf1Rzr2DSZ3Uh/iQ5JvVnDRPmuRoPFEzmC0XUM+/WptnbwoN",
+	"hw2wZsv/tRsXPkCFGupgIMaqvWcTJiYxy2V5Cm4aEEiH5E9d31c1SkQ6hL7U31jfTZ61G7KeN+T02i3e",
+	"/Ei63Ye25Zq69VNNcmBwkfRfpsuGwXGyAHL+5vKKnQX8h9zemjy+Ddws2N7/NaJy9N3W7oujf05+evr6",
+	"+QVtdC+Pxx8b228OWfpPdn4z3j55P3nz8YdXm6OL9OXVStRQnvJwMcK8D7sN05FwGEa5GUxZf+3yGYfJ",
+	"sDoJxGKI7ni3yS7l1yHVwNtW2/GJkMqeer8RvKwiAW8ofWb6iSH64siEfOaQ/39c3p79U7lLvWKnFqck",
+	"ohKysOrTpJlixkSVT2P1xdAirXQlCjTyBy+EM81uArZwOaBYVHNzQg2WoTNHek1yYEPrttNpKvP7mwtO",
+	"eUtY1ToVoWVMuwgE3sHOPiwemNQcQNtBSWhEop9WlC3op/pDejnQhlxNpJu7pW1UBsJ83yEDgV61vjxf",
+	"KM39evTFIl2NoiTUlihG9hcyFagfBkgozOeaZX1QlrGPBR1jjZ5szmJ+RAXKnGODBcFYqaF48sprSps/",
+	"uIs4XH1elctTQU7Il+n5nhJ5CHc+qpL/TVXJf0tVrqzAGNQz20JwQodMEijFioKRHZ4Z2j6h5OzkVZ28",
+	"OTt6pWnnI+ufkWhMh8iQDdFtdsjb6DlYiO1WZ4tMos8shvZXgLcho5BBRnefSrazld+E6MPz0/Np6+2r",
+	"oTg4ODg4ubgaHV0N9T+P9H+eHx7A/3YGE/VB/+PwJj7654fzLf7qBO46GB48v3j7nzfBP+H2N+dX20fJ",
+	"zZvhcPjddwX9e3Nnr5M3Dw8aP9DGL63G3n9ufPr2u19b9c6XUkvxUS/8b6MX6tHfMDbJK4dLFZ1HXfFR",
+	"V3zUFdfSFStBDjyV6qvn9Pk+wL92Tp83kxUhK8YR96+2H1XTR9X0v7lqavZFCQM5Y7AAHtXVR3X1T9HI",
+	"HpXKR6XyUalcolQuUoU+Rmp04UowH/1yjyHeNUO8i6t4D3LYDD6LWqlC/DGA/BhAftS8HgPIj/rbo/72",
+	"6BT8bxxAvgukK7PPLPVvZj3yv9TxsW5uO+ca53+exJRj40ronA+7XAox5Lsnrq8/d1r6P239n83G9fXn",
+	"7ef6Py/0P3ePVunzbxuxz49y8dqV1zLDT9jKDeaRiGFCx9Jg1+5u7ZHff9tudgwixE7nKfn9t83m9hO/",
+	"Yt12mzfZ/37/eXQbZxcsraXcVh4w7y6/6X2Wtu49jjAr2d+KJkNWfDKXCz9X4zBhPMSGLjIW024ooJOR",
+	"IdGQceyPg2hfYQbaMaB+p3z9J+OJiOMxy/fQR/7juuUrNp6IhCZRPOuu2TnfOvYLqHaX79+VkFkpJzZ5",
+	"9JB0EQl+Cu+Qa6KGnAFveQuvMdnchRdinvxH1tekxsk7wBfcBLppN/eelEATZlnsJdgrWmvtzcGLVRRz",
+	"O+j/CxavCLs4h7ANSJEGTqWI9JWwAUuSrLtnrtsAdGiWTimE1nBo5/h462g25AChMIi6yhz1Yx9YEg1M",
+	"t9mFY1z+wnlsbzf5km+V8ROnspRgj1kfcZrEzaJdVlr2/Bky9DPCqkCcM4ubdXD2+45qk6iwL6CqC251",
+	"gjFAUGeQmTlognXCZuFac26XT1ollEvNqWQ1ZKW1MbX6n4AXfo747ohO+bSkFrAcfS2rUlmfrizXLq/w",
+	"WWpXGGZzRrUkysUp1/FOIZJQMXxyeHpxRGg8FEmkRuPFDRx2trc3tz0lsGEulGiCX20N9TTWX8Rk8gC0",
+	"rY/eSEiVHTt3EPssFnxIlJjz4Wyu0arEdlse+CUwZWi9K2AjV4bKVTRmIi2x+t9HcRwZBM3FdLC5YySs",
+	"o4R2GRFo/rluz4FITmI6O6lcoEEax6YkyIT8rCBZYZ3qlduaYfm5lpTRAk62hiPnsnqIKzacyTrNuKWZ",
+	"39eiIJsY+VXzJVQJM8nooVJ/qOf0kzKSMnqVgVh8MLUq/76FWlW7VaJWPaRoTibHX5Mj/LGHcokCZQmp",
+	"VMej8kYapW4Q8SFLJkmkjws00WGIknh2fLI2e/epNCNJWPYVNTFDhRfRkB+vq/WugbY8jeIYvVawOFxO",
+	"WUKUIL2z04tLsoF4iE3y0Wi6kaqTHiBANcANUWig4/2y3Pv/pWLWU5GEh9Dtc91pI0Jw1rF2iWvgEO93",
+	"VaqQ3zRd+XG/wHVu/4tDKbz604K536WTUGCs/0Xj9TDP7jPTZdi4VnlXAhq953zqYtAk52aZtKUk2S1L",
+	"EJtUP2NwsUo6h0OL93ydLOfLIgW5Otj/ur6WxW4un/5zuT/GdP1db/c8eN51/Flj06EoN8v/8lzcPsvE",
+	"uwunbKkMxqdKJ2CAYi8ttOwdmr3MwcxaC9nDSAYP9Vfp82Iw3O/fKqYIum17rrvW4Josse+5LQtnpPeT",
+	"inoG9jyHk5BHQlot6rpCBxeDFw+ec31n3QL2jkSaPIMOGhgm1Gfs37ov4bIgh98WAErvNVVBjyptQacS",
+	"OYbgTBI6BjVlxMal3gTs06L/E6H++kBxjwWKrnOpVzduyVHu0qN5pyIr+4GId0M6K1nplyIhIzHFHA19",
+	"i3dkpyK5kTnuu9darLvtLNPbysnINUxycOoDkdSJaQsUR1JJd9wAZkHqIRczFE+i4UjFM5KwiUjU2uHk",
+	"KlosDG5MZyQUTXJEA8CwoNiYwDO8HBtEkkMvFQT/i4H7H2tjtg/92HKhy2xK7uf62oQ6jrj9cwnVFgm2",
+	"SDNLKfOr56rnRdQf1GnIbblxUGKvAuAomv1ojeWPa0GUWwGtlF+yz2ptYc3ZtLqPyr+vWL6vEH1QAbi6",
+	"SHuw2HoF6P9lUbciqLH0pBx3e3Wy2SIJ5aEYk5gpQNbRPDSMhpFVX2T02QXcFbFdCw7PDxubHcPQoFsB",
+	"eBnITueaf9Nq7NXJQeOHOqGNX54giM2dnUHrysj6AuD8s0T0YzZe90xwAjE92+tqe7fMA7OCkZWLNGc9",
+	"R+8cXp4/TfoDa3RMzvqlLicwi+9W5Tj4vmEMm8bxC6QLQFnCeOxKep7rVVmtPWznmhf5/ivfIx+puML+",
+	"xG9AH0CRhHIlZ2e5g//SGJ7QgZFcnR8vxTRd0euPo3fL4Qilbq1NbyMqaNw1VXw4t5D1GmfZiYX2lX9U",
+	"RueIysp806x/nDfMXLuYYs9N0xR7UZpaBuJbsPxck0HMTkNAQemWqbRXVnmLUNtraqF6Y4b8Vt+7pK2o",
+	"yTtKGA1tyV0/VUqs1GUrjvhN9xY8kHqn0NVSrvPialNQGVyL0sh2KC10b83aeAaCD6JkzLDdsf2U38R0",
+	"fhfKbYIzmqiscQ5mHlU0Qy2dq5+tVOGwMq4mqHkaRlItp/wKYNdlloOlV3kj8zQ6qI74lvcEWaN7hZGx",
+	"tn+oafjvwFH9fDPv4HlCuYpaCmu7NM/LkvedDNiH4F2ZPdXubG5t7+w+3Ws1aD9o0slENodCDGOWSpYE",
+	"givGlXG4LcDaa6+fLw8SCptULRmw53P3iQdMzXwuKfTHfUZeRep12rfQhvNWZu3V6eHF2feNbPIr4ElC",
+	"f5slU65in1k7wTphn2mgjXKK2e5hJANxyxJtQyP6KYRBsfn4S5HYyQgez4r+YGp/POIKAjaSkQtYnIoq",
+	"CuNcNjs8v63bK/TcKO8VeMDNBPW48tUfENHFgfrJdCIKg1q9NozUKO3nW76YnxZ206jXPjf0qxq3FFzw",
+	"Ur/z8Pzo4PKoe3Z++uH4xdF59/T4xWGtPnf51fHl66vntU/3kSweMcFiru1d+SNFD5waOnbE47r1Ob6r",
+	"73fCSZPeqaY3U8yS6009EylRSSpNpQAD2vWali8vEribeMsWfLjSgvsxDyyV/WT+v1EBAnpvqeW5scSE",
+	"cZAkNjgxScQgillVRv5DCTcj1DIhsUj+vP1aR3n9k1s8smVn1Q7763vXrFXx14aBsNN4IAyIv4viYSvL",
+	"SiB9rGLQ2nu6u7O9tdlpP5Bi8Chm/ngx85dj5/MHGLoo5Lq93jnaVV2DpFcfYTWwbStUHCxJGF2ej+R1",
+	"SCiPsfVeHV2SDVcd0Zt3HqyQ1p19w4/SlHPD+cWs7B2c9VEoWbZ8t20Ss1sWu/QMkxBf13/jogrOoBku",
+	"F+lwtE96bezhrC8PAFm+TnodvKamokmOB2Yf9FUaC86y5rVQLqrPUNbk3+WA48uwzaL+gQ5pZPIODLVD",
+	"X2DB2TOv03T+KHP4GqC3gw9YjyLlY4aNDYxnybbyiBKmzRXZa5JT4BymWR5NGImGXMz1h+2s4h7CThPz",
+	"y34I19E1odKEkz6bCYdDb1ffdER3TQ0KdeiHImGQWbj9pG5amEvSg9YGWAGDvQngkF/X9rVY/vKlt+9g",
+	"aI5feF2D9cXehu1B0muSK37DxZQTnEL1Oqxfql7WltH+7nozmmJzsJb17pa3ibaFkn1GYjZQc9W1tVZ7",
+	"j4ZPO7uN/mbQbuyGnXZjb7DTamzTrT7bpJ1gN9x7gKbXefOfohQxCaJmKvV8O2nTdrKiCfedulnni1PL",
+	"B3n29vCIuHtMN+GdzR3y+29bzc1Cl4yjvfcsHgnaOZ3evkyO3l++GaaHr6lgb9vq6dX5x3766s2FVNNG",
+	"8L6gRZQKjNJmMCXJpFpM9hnpXXS2dwqJiPrSSnFFU7ZY3ij6gDvat+TmcSQ5EmkcQgG35UsQejN0ZmrM",
+	"KhtmX2DD7DWaY881wp5Xe8QwqpqMn7qtD3KhU4USZBDF8VxF/lyeXVmSGdzQLa1oM/IWOLy3gBkrjwUf",
+	"an1kKOpYOYuF1AakAfh5fkSbO63WCrVVXPCyiu1DMWaS9GngOrraLc5/hTdaFzvdj78cdN7/tAoHx/ZE",
+	"SwXnPsEKOOClUmB9RA/2rVcnvUBwybjS/5SQst410qoHgdqe6WZTN1IW4SMsVBhKNLxF+pLum2MeqYiq",
+	"iA/JlWQJOQc/d4IRSIAkyc0dhrNK3Gyxc/3U1Wg5x3oWA9ACqz9TWJeq/+GfHcujtSYNLkCjTmSvwU4t",
+	"E5EYRhoLMYFNtfQM+TnRYMBMTPdpZ7tDfv9td455LUUTWKNxYYkxLBRxtavPoOc+3IkaCrJ40wkGL/Ws",
+	"eseF1x2st0iWVjCDhbqoHheNYzFloYl5tzuauXea7SeLvrVdNX8p0iSoCsli7U8uJS/LjsI0L7NLu63d",
+	"J/tedR+haRgxHjCvPNB18sGeTo4kFg+7fNRZQ7IFAubnlCUz0wY5ZAOaxgXtAW5YQd7ka5erPwjdp/Of",
+	"MJHhZV/AEuql6juqjEZr6qGd1/Oy2+xADQZNBY/E54i1CldJX5DKOGUquXLKA0j+L+wnHbSiwU8yDm9+",
+	"WulEplE3FgGNVzJmKB+mgLWYQ16sG/vYFOCivRElUnladMgaB5ckZGSuTALsywKUlIFMUeyzQmuFz2wV",
+	"az2v07sa0TnLv8b4SnkHc6bgOcOQy6EImVy7jhqf7Qb24blTPsMYOSD9AM+2uFZlnoKdrTU7RM7ZwLnx",
+	"fCqdrm1sV2nwLrA2DhzTwpv+IUkUGpNvGkktoiigYxI2nqgZbHcqWb44RouvmUgTAjANJI76CU2MggNq",
+	"GPWwsiotpbvYGSXDN46/yik8K4zdWsYPY3NU5K4dcCsLwBmWsEHC5MgzN2l1omI2qIMfkn+92Z7eBpc/",
+	"xz+83uLbyfELAB89eN7pt242+5sfWsH4ZfrDqz31Lx63fvj+RPyAOvWSyaBoXeJsNMgnswmrUL17PkRK",
+	"T0+rZ2ZqLmnFQD9qUt0lJu1nDexys809um7aXXXiHIIEnrNJTANwcazJIm4Ym3RFHHYHZUGBebcbSPI4",
+	"tOawVHTmeeEy6L+dxdh/ne29TmsZ+l9hEXJDLV8Lza4vmNIq87q8kvFhxCs0IfzNMvmQKtqnmDpno0ry",
+	"5xgTvSdCqmGCzG1hZAmk/oiNafeWJbK0CFJ/2vyYOY30I2UjqV5rhCJZirQovXVbKfJkFjovA7ZL4aUU",
+	"TdSiqhg/EgMuQ3xg1fqXuZWtXNIDqU008Ps3GuauHoHyUTlf9bJCbqD9Ut0S0Ny25qbvLXM5BUu5vuOc",
+	"BklVr85bFhe8vcu9urXllEvHSTVQxpyvAG2E9u6O78icTMOeDabYQkMwloWa9JxGB4mcWJ1VKAGeTO6I",
+	"tlEGzbBG6a03w1gMhzhDA0m4D1kynruzUHZr5guGuiuyAze2Fi5GeewVgcRzgcpVkufyyZylx21+Dnc+",
+	"a6ZodknSpzWgsSRd2gCdgRwrTy3MlyCUF9OZe/LeVyNr78FA7la6EE1s0LICWYOpqUhuimWyCPy5Sgbo",
+	"wvpCqCiIMuwOiOIjrQGwIKzJnVfkK1RGpJIlXTpkVX7PK8mSxoH+fdFKVRSpz1UtWDrNJ0+6fEnNRJGx",
+	"5fYxN8p7lQMa3v7VE0KsDPkDC60cIOSfX2pllZI1IV/ysILL/RSDmA4rwGFiOgTvsFEzgG33cGUkAy3D",
+	"lPlivkECLlJrshWP1J0re7XSehslgkOW5i1NIv2a3DBWqrHIHIQrqIIXeLNWwGicVowLftJCcyCSgD0j",
+	"vR/RlvhkxSP+WTddw4u4yUWMvWWEY3LNYMPsuNy08gVFC+jposJPmsGO47QC8IgNEjFukp7Bbexhs/TQ",
+	"rD4b91koPf9SkxyQnnFQ9sADPhBxLKbwGmLzf1BrtGW119wkE1+dvzO342ddzS3jER+6nERsV26MFbMW",
+	"HoFgkogeLCwJDGUVC+YiGvLTVN3FVVPUq6i8ka463A8mTG2IOBf2632dQPD6oUWLJY8nC4OLjIf/BjFF",
+	"kaqKaRyXRfpXDBlWYcouOhtG1wQl1kJFT2kSylzMoCzaVMgXWCkEtFrVx6NH+8/yaGumEfGhAfe8L3og",
+	"1AL50IHLeNYDlLrdLIdwu2Gz1eqcxuJ2oanm1bAb9HZjWNOE2Rikr1AYT6RQBBJ8HgxCJGFqqTEmlZjg",
+	"+CI+BMoLo4rBTWLK+eoG2tLhQSrZMjXlLZtdSeZu72qBWT2bPhtSaH+gb8ZzFMXx3Q2oco5jIOa1taqJ",
+	"xkB7RUNOtKqrdQNceTz2EKIxSanSd0C6l9Rwcpi8bh5dLsqLrtbIvkcauEs7/oIJ5K1jjkRylP1pIROQ",
+	"X9caypjNunAwcGPZ2C+ZVO9NifhaRkZ5XbnL8UVwlIxDI64bHpKlUXG5xAdT8vogYBPFMmCWMi9MYVEk",
+	"MyD1qgqQajUgquqmRWUn5M3HS5Pu0Np5+sQJx1zOoMm1q5Pec0YTlpD/93/+bzFPt0JXWpR4/C4aMN+p",
+	"ks+B4GQlWMRip6PSJGSrei7WOiuyRDtPXP46AtroDbYZAjZhwET8TVISJI72rFBBJQtyQbXx6qWKLl/C",
+	"eu1zYyga+mJD3kSThpjgxjcmQk8wQa4NpOQHweZTjyb055Sh5QcxJeenTiVrklzXIhchxR41JrroH5P2",
+	"PQZakZChZTxg4LtkjDqReSVuNTyILPiIsSdk4n2g3LW5de745N6do207q8pT+xhx//Mj7kFpTtNLw/Hy",
+	"XRPApzDf8GiFb29V5HGLkNn6m2RBhrG9pZBg3H6CVcAPOdLyXGPTJGXxYnk33e3b5Tvk9cCoDIEFNI6L",
+	"EBd5q4xqNjY2yYM2wddwZjsacBxVdLcyHGN+mb2eMrX6XNaBOQ6Bh+5fr6UJ34+YGuxPAI95X+i37sO3",
+	"gFfu+8uNt6Nz07/HgA7ni6PL13XeEiots8yJ90P89ln2wnOc2qWZGfZNPMxN7AWM23vUDHBVKSDUZAG+",
+	"jHMAQa2KjaRmlru/ZzaGWSxi0XzDAD/R3Fvnop11m2tjKvDnsVWXE3SpCWo3rtyyRmhhrRJwehsNocuB",
+	"Rz3NIVM9W8KSn7w2Zu525Hc2n24t6BhXfeIXdIGr3XAR3DTgvyue/BwQLYDQVtRiLwcrKdaI+7ucabAm",
+	"RnoHJrpKqvNCzct+MXdb2ce+XtJWib720CnKTfIuJ8oNvXpVwAam0rxXWq8ulEcp6dKa109aXivDN9fo",
+	"aXMu933M9qEAtxJf8iEaXC0DjM565wBfcoWy+QKVjJYXnc2fxIiHgpW4n1c8g19KVVo1OcRy37tUo5br",
+	"Fo75ZxQ3mWBBR6F+8Olu62lnNZa8JFGR8bALUaCujbNW2/lYemxjRtJPHbOyhxlzdWkPQ7v3C4HqQOpB",
+	"PwhMIUsrJGYPfuthZFTRROntKSbLdz6M+q8+3By/PonD1x+mx6/2xsevXqbHr162w1ejuM/PJ//qvGz1",
+	"N4+H//r++XSVevelIDFzDg49BQfpVtnBRA//wk73DkXOZW7UK66iGHsU2+UqLXFex+v4c9KtpuSr82NE",
+	"yfvnOVD1vtZRLj68ItF4Hvxhu6Kh2cKiSc05XbJoxMlzKtlmB0GvZxPgxBG3xfqY0rUUjbCcyKBM25T3",
+	"I20ZvUoyGjPMLeuLlBexAVaz1yslO0IIQLVFT6iJltg9va621otOJpKIyZx3or1C6NqBemHNuN3KuiPS",
+	"JRknV+v3vnmIzs6RpP2YgZpWktNl0fKXIuIvdfnDgw4uovxzgzSOuyXgr52VkivKHB5XPPo5xfo3zWyf",
+	"QTQjYVAKxgA7fZBrCUQieRco+WpsdVs5bsLmJsMr0NaFvFmISXenHC3AY7kXQUAC1ZgpGlJFlwkUTbPv",
+	"7b0FJWR9pFr3dAaGUaAan0Q82q1Ct/WWo+rEHYTjiLs6zTURbSGDKGJx6OVSZe8T2H0O49LzSLf+yStX",
+	"D4BWpB86XA2exJ3aMkxqB6AC5G9bn8sJi+OID636IeIQU13Hplwug2IxWJ+ZXhVJiEdgaCIBC/laK4gY",
+	"OkSuh15i12gdmfk/HMILWlTuGYxGAYpLTx/7HgliRhNIg8LcmPs071jKSHJsaKE+lcax06YWsIBsvoYZ",
+	"OIQJRnpjtt9z7mkUQzlIGjKiso5JQiHUexHIr4JgIzx2zf1QrbkxkoTGUpilDLNsI28sRj/d1zI2xUbX",
+	"2Bfc7hMo/3WTwZR1nVDCNnfHyvH8lvwI51iC0VNb1PZ6iSK9iNWt4BSC03E/fvalgmfcrTtE+aG84tnJ",
+	"SkGj1JarmHIGnnfpwn0shCP3zO2oDdG7UzOikwnDTPWIk80WtJhwJ8g4J60GNO8D/7c5SQ/eMQmVgDpJ",
+	"2JAmYWw8OgjUTgIqGTCnaRSqkVYQSO+/enXS29D/2cdKsuvrXh368E9ooI+pBXkXA4h34ccQcuqa50SA",
+	"BBkwjG6ZAd8UA+soUjMvIwgeMh5lU5HeQ6aJj8FWx0LckDi6geygcQkrXK9b08b+NfxvrmeT/ufeSp2b",
+	"PJG9sHOTPjbHfCDuemjW7chUpm9Wx9rxuBUs73kAsjsgK+caUDZXCZa4xLHuah6dlYywtL9yE0sKKWYo",
+	"gcoCtZ3t7TKtMad4lpclyogHjLT3dlvF+PvOlh9/33P/W1YEdz/enjPeEF2ykm4X4HktSoa4LDg564U0",
+	"8gokpXV98KWZElXS6723Xmvouh8NdB6EN2KD1kVuGJsATzNSi9A+NOvmGUFZFkchiwz9jyGb0ESNAVTq",
+	"2AKEkTEb9zVX1euzr08bfE/WiUiueciCWGvCNFdVqVcRzDYsk3JAx4BXkvM3m0RurEkhB3keDY5ZiPR5",
+	"CbDWvYxROHnNp/m8DPDqzmmkv86tu6es1PZrP0nBm+d0+p5JSYfM7spXLzQB98JfG3VUT2FFxNH8St1B",
+	"DSk7PR9ppCI+vEMymRa740lVv3IxUKbMz8v3UkmEyJjQOBTrP+5dNfwADqO71dqVQ3v7/as1A9GLFFPF",
+	"npGeEl0u+iKc9YgyTb0YgbJ5PNsQtsCeX5B3IsBKlYyrlUvzAIiwTDGYZQRuNg52ZABaeFl63/K6H03Z",
+	"5l33WXxNC6ZeqgpiNWHAnU36vr5b23VcTMvVFiWqYqBBNEGovDGVNyxskhPb7dDbHFRRozw6b0C53o+Q",
+	"BclsonIJiz6d3IFRhBkOtRKmzTScq2xpCi6g4srn9r6MyXxk/ZEQN3+CJzZf1VYifbFc1vgMlzYuX+5f",
+	"wvfZ+/ZJfzbnwYJ4YX+WA7UFFwG0LxQDOBRpwiqUYv1rxIddUP1KNEPQCCGEYlwe88cNyS7yimShCaVM",
+	"g4Cx8AFz0kFIrDRQrtApp4n855SlDDMftfpgSy9tpy9OtJRttVokZHGkrREmyZRGCrDVEM7HvAJ8KfiN",
+	"EY0HtsIDbhkCtmovjqQ6gu/3TBqokIz0mZoy9nC1A3fn8BXuL/gpa+fqyiMSFrDolskmOXLxfaQD/UTO",
+	"Mb6wHZh+q+3n4yMHlKg3Ig5NdmEXvC0Lw3oqAxLts4HeUUigrxMlxIOtdprEi4qxzKHT3A1lIK7hKs1y",
+	"Sl3sSVwoo7Q7l3Onzy1T8SjnjsvSrjSGp97Jb7YmW8zMptMkZIl8ME7ZZ+CMt/eu5olf51CgpmfPgjaT",
+	"sgTq7FTU0a2rsqa9WmFKLPKM1GZTAWHcWGJds0lQPY9XQhYzxfJe2oc6aXej630CdYJZU2sKjg6MHpBB",
+	"QofjyspCORKutHBD05vcwMTHsrOyTpaBnsoCsv7qpptVSf7a1ptbrVksaHiHSJtWOLPqU/DHGFkyxVdL",
+	"K1FckqY5QYkYk94LFMCzF1ANI3tWpwDCg77X5jiUhOpWcC/B2cC2iWMmFR1PFsC54DfRYW9xVg2Ids9M",
+	"puHe03MlH7nSFlSV7pxqYlOiVzzvVU0W7VzruEgLNv7Pxj7LiW7HPUyxz6KGBFtPHxr6zKzIA3VPuaeE",
+	"RAuO34ooYPJrGBZfS1TiueZiSgSvViEXCMI/TOzZvjBX5+/qhkI116LQHLhIkV9HnlXR4MdIjS5cTtij",
+	"xfto8T5avI8W71e1eFfr23GhKA9pEhLDqIxN4Al3s5iJq7CHwVJlD+fSZLq/m+ntlnZe58BlT5NIzS40",
+	"ESEPxyqs51RGwYq1otjK3kI+ZfCcBhvItE5AiE6Mmo+b5IgGI8PHxw3GAxGy8JpDWWaudqLT3Gy2n9gk",
+	"KMybg9SWEXixuW/1XuB3x/SGGbwkOBzAjWE+bgm0ONW7DdWqnbPKsqQMJhnD3liG/S0t1rV9Cw3EbO8M",
+	"wQESc8gKyI91G5I0kCzPkHq/tQHcbwk1S4CVqXYFM2pzKak2DulqMiIlWTxokssouPGaE2XdzaaUK/NB",
+	"Lri2G4IbBtHUaz5kysfYB9nSvObX/KAcBZp805Ny3P1//+f/9urGksJdPjN3Q0lf7wmZiuTGtdKBzQFN",
+	"v267MGB82IDiw44NYjHF8Nhc7WDx4pU+qrWsp1dWLGl+sSWTWRqeCdtiHtp+7ZzR0PBas9Tf5BN1nriC",
+	"S2kKdfZr6LGqG1qEnUAjcembTOZK7a3WTyFsni+10bfczo0v4zJGeHhpgCUfGbN9HE5tv/YCxyU4M1X2",
+	"5jm8zf/I3C31DBIQUNxgAPicWwhcgLlH8QHgCabYpW472pm5T0cCaJImzGtu5y9MjtDhisuY8RB459Yp",
+	"A1m7YTMc+RQDtBBtyvqmIRsvWT73ajvLc6GoAjQgiYEts+/TQl8/c0gFlu7Isnd7OZA52luwm/jIctKz",
+	"vZbn32GhCnJnopBR93hsHo/N47FZfmzqtc8N78botpjanP9yPX9wimciT7bF7ZlbU6h6t8iO+z86UvSI",
+	"C24RvOG6Iv3o0XU9ayuaNY7BswXPYWPYhuDxrOL19RXf5vsWtHTu1L7oS5HJ9QwEVzQAZR/zb0DLd82F",
+	"8jrTnE+g9k4MbRPbiNfJmHJswcUiVzBpSA76Sufw12xZpakNDihHQ2EG2s63314mMxKp5rffkmNOfryY",
+	"0uGQJeTq+NM3G6EI5MYTMoHi729tih77tg6aVKXKhSMxT10YBdF2ybzmRhP8FjwMUE9H84fYw1bHHMFv",
+	"elq/JUnKe67lGOpuY+GORM/U4/acopij72tucovrpC+0/WS7drpv9bxi+94TMNM5FMERys1WRSYdzswN",
+	"l46IVH1rFvN4DG3CcD1/1A/TSdSc0XH86ZsN/88n8B53x09ScO8O/ecTAkQTYZ+Ba4608Q/w5os4VSzD",
+	"m9wnEX4X3AZQmngmpBpjmuHBJAoFAtsNGdfTyKBpXD3EuHnNf5zgQ3Y0sP3+tSeI+GDfHYg4ZgEsypiG",
+	"LHuXzdIeIkxjqsSYqiigMaSF692BmAWyNNv+qXnNL6fCwMfLkcUkEVwlNFD75aSpBFGwCXXy4zl7IYJP",
+	"32wkLBTBE+xjajMT9d4cJYlI5Lffgl+l52VvbkwS0Y/Z+D/1HHsGs2tre/eJrfGRCmCIsVXWM68vmD53",
+	"13wgLAaQYXYWCtfZdBGXSo/lmx4k3PTqBP/R9Y557wmem57XsddcgCYIIoXGfIBsAeOClWqSE2FaySZs",
+	"wqiSRKb9caS02YntYpvX/ICT1LROnVAFRuhWa8sUIxFsemkr8+AGV0xhcvDxiW2D/HKgZ9drXvOj3A7a",
+	"Bl697xsmT7hx/KL3jPycCsgqRd8KSHOs+SMjFk8gSAXB3BGV17x3SIMRaxzqfRfxPuGiIZVIWK9O2OeA",
+	"TZSD61CjhPkbYcpAbH6s8TXDGlhWN1fR/+23Fm9h3gaVgFu4b/rjQOmCGkVJSPRNEZOZ+iH/cc3tew0M",
+	"wt5uq/UEzbs4ChiXzOP9748vjSMk83Lro4+gEU2RDDfMQxvjyATTFPYatY5v1yuk1mq2my3wcCHzqO3X",
+	"Nput5iaUIqgRKLMbzSmL4wZQwMZP0xsJx1n/MizzQJ1D/1+Ta4iIzQad0ShLmgtA+9+PrE/eshm5YMaF",
+	"sbvd3n3SJAee5Ywu0zcfL6W2rIlFxHt2zXs3UQYXZECZnhI1Ssd98Jz4sKT6M5IkoGLtkwFTgW26rHwH",
+	"KjXWOpLiNbdkD59qEqz9u2HQdT2DsERfF+NkHPFUQWEaeP0iFy+TAhKps65JgSbTkHBxzU1XUXD6QiuN",
+	"HAn3sPehtOwc2z1wCGIigTgSPtba3pApwJfMOvjBFnZaLatI2Jihx8Hsdmbp17UbAKn80QDQ1o5Mm9og",
+	"ua3t184a+BdgwtZOfum/k9+PnqYvDoOwsfP+ZPr9y62P3V0uPn7/8oeDweubzz/I81eHe9/rYd2omX7f",
+	"IWp+tf2ajAALqbZfGzzdPH2z+aLz+WX7+fDpbdrfU+9Ye/j6/S8fdnfY08tU7qVnr2/PPxxd1eo1/ZrP",
+	"3ZdHv5yne+PNndfvTroqZTvbe+9OJt9/3Jkczi5UdPOvn94efzzepq3al0+u/dAKmKkXTKEOVuKWZjO9",
+	"l81avYbRZvQC+rtW9QFz/wbc/DK6Ze+RYvBT27hJZQ+6zdzAhk8gjXIOydr+j5/qNZmOxzSZ+aZKyRGs",
+	"1WuKDgFw6kUkEVwJVVoK0r4xEHHIEm3YuZ/1t3KMABTVRs6/1DAa6CqcIQ8D5NQTW4diEGy22ltPmqQH",
+	"emniDrv+u5czUnPt1uZOhCvWuO+pyPrOZw1P9Sq2a/VaR69gHr2I8RAqKQ2j3t/YaHd2m61mq9nef9p6",
+	"2sp54vKPuv6bkZRdwChjiiX+VzEu0KfBjbbSOIstQrlR6Ve7t3gP4mEu+qK5Izf/CHwKMu3DPEKEaajV",
+	"axH40/XMuibMgb2O861HqOqOqBwBtC6aR3PFW3Xb08ArkSpWLlXWu3+qaNRdmASwuE8OaG/NrSx7qoZA",
+	"NnZDlr7Damo1H3GvMMp/S/Q710LAcJkujYelB+XcLnKk+aScoAGwfGXg7RvZQ7WqN8AGlO9vDhazi/EN",
+	"PRLgLVVfrtVrWuNBmLOKwZWrR7bRduk6cAFt02z7atNMG1wYfi9tF5nSA52kWtvoFvkEtk5euoITmtSy",
+	"Tsul59tkKHjdmJfeFyWsu2hc0rvb62BcWA1sSvyp0HW4uH2aFuEe2y11VbLRT9xgsGPu0QX0YvaojGyK",
+	"V7WZq8eG/owysqv2aFmelfNs+W6jUr9SiS9piTesXu120yNHD0/X1v4ZII8qZqftZ+T4P2lyLdkuVDsg",
+	"iAqcYbW9qhVvf9j9sQjPy0dj76ytrDR6VbGlaqOVU38VvdG4mz3x+gA6I1BtAwrCh2mGFrNUW8QwtdUN",
+	"LQydAZYEo6qAEe4GQdrNFvn9ty0wwW0LqDkNEZ8+zI3rUVl8VBYflcVHZfFRWXxUFh+VxUdl8VFZrFYW",
+	"C9pXUFCk7qY5ZgpPlYp4OedItHuVS4ncarbrpLyJzGaz3ew8aZKD+dRBTOT7h3T94ACX75pf5vt9y0UJ",
+	"jIRCsaEiFKM/uRBRndBhwpg0wWK/9RyGbLnCtnwGvdWMEKNoEE2sA7CwsqE+cItiAKnT2n1i+nfpuzFw",
+	"CIEs6GaBV7V87RHTqRr6bbnmFk/qtr208lMNoBfbNFIQvYgUEYOB7U2jt9xoDbZziV5VEbJrbiF94d6d",
+	"lu0gBKO2rW4we9L2zLYdMG0Exq6YnREUHHjqv7c+iIOjvN6KdTJkStodwkQHDMxdcwtTz8ImuXJRTiPI",
+	"MPgUmdaR5CD7xSutNM1dpb0P87xLYjO+Ap99AqIsebJ+b+AicZMLgNGoZUX6PhSFFjUrLxBrPitaXEPy",
+	"pV6KXp21dEewEJ/8vL6VRZx/Ju/UprRsQvmm1SWTKe+DPddiaXG/zTrpzxSi2+p/+F1MXUPWaIBt6DSx",
+	"wnmxr8GqQwhywyLFQkzgzFrq1G8Ko8HAdo552tnukN9/251DuK9q7RnQONZvrNx0rxFD1TKVZ9evBsxv",
+	"O2mZxloYPIcoaTFybxt25eeFz5FM9SibBbYKqBh+e7Xhr9vHtHQcpuHffZbRG4fJ4y5fGN5oXex0P/5y",
+	"0HlfNRxrAJcOZ7u16lEGlu8M2kIHoyIdHu29Z/FI0M7p9PZlcvT+8s0wPXxNBXvbVk+vzj/201dvLqSa",
+	"NoL3Vcc2Zz9X7moJcN/88B0rBFmVH6mJSS8fglEJ78USC4djn/S0StkDiSQFVhT3wETTUtnYaCCgc0aa",
+	"kdSmxMNWaUAzBdf8FiWaTVXzWuh8c8wjFVFIM73SasI58CGTWtZutgpbaS3GshVCe3PBkVtlTUwjQHI8",
+	"8CHfTLPWiBOT20CHAjDhTHszW/WBuLe5EW/utFoVAx7Tz106XHA4VzwMLllQFNOitZ41iOKYFEeFmKBl",
+	"g4IVxo7TlSJqa4WBlTTZNos5HQnbYrvPsqX9ur22y6aabxNeMdsKDMXKUw3f6NX9Wpr8NOwgFuo7Y9Mi",
+	"4KEO91+xKXXZAnl9uKtF2l2Wh90yL8c9GvJGxOv6b2RnRktiXKTD0T7ptXuuqaVtGdbr4DU1FcA+sKZY",
+	"X6UxQKZT/wB4LaBtMnD2sswKA4ZSz5JzTZsyKIIFK6WkGxmHr0HtA+RB6lGkfMzQmWDakVknVZQA5oLs",
+	"mVaJJkcyZyXkW+JU7EwWG7ifdD/JkixZ+AyA6zz7CRfVoN4bm8867LjwHPq9OazU8vOGSfL3O/t36GGV",
+	"a5lv+1F5hl/OPPV18+z4eWprJB+uB1YFW8L2XffW23qedxXbCJ2dXlySjQlNMJGY55ofZcZpP1U5+y0z",
+	"TpvkgNv7nTFTRh9pEt2DRhZZI9srqtHYmRcSsVWa8Azu3+OKFvHfdOOrahW83dx+4vHoX6+dNLuu7f96",
+	"jX7V69o+T+P4y5fevmP7VigD9wbURq9LsPMXmCbClVyg0rzVj61nbXxaGpXUsmRjpMZxLhxZu05brc3g",
+	"f4QigKIJfQNcYvgDpAjjBVNzgdc3vB9qq3o3AcupxLN5gOqtk6nA4Ju1L/XaZmtz3rv3fM73VXCHvjMO",
+	"+mWe0HNjI7v7YWxbq3hC9VTO8YDocW51Oms/s32H72zjeix/5orTWxohVMAiT22ukIZabcJzzV6gFC93",
+	"zNof9W9I4Q3jmHN9Q8FrXt0uyiuYcb41LbGhnB2dKJnvExBoXc+qrH1k79XRJfELHOxbx81qZ5uWAS9F",
+	"Ms4CWs9FOFsQyv/cmE6nDSizT5PYVNp7hynXKi9b4QNTlYBNXWr1Gsj3QivpVb1hBRN6Xau83Px1FnO+",
+	"eecqnqe8a9F5IU2Hx6KPB47Xaqwih9xu8eG/5KEfXCN1j++VMozLpRTz5zOQ9uYdntn+786o6gAyBMxi",
+	"XZ4FoSQTSF0p18jW7xjnnUhC19YiSrCRSIasiN1QoJlP1gmlSS4YD0nPA/PrZR5o4zSFciX7oxLEQkro",
+	"h0BOWucQZxGoa+NISqiryoq1nFM+GthyYK2EGDQTMmaUT0dRXFopEkdSHZplmYtHlO1ndsvGuwgri5be",
+	"eIhIhvpOqGMBwJ4PyBgxQyi/D2cJG0Sf7Vphr1VjFnvr+8xrZUtjG26SKyldP1fpWztrtF79dN/cMANQ",
+	"9GO+9UVXqRig8UqSr5BVZ8HqtaSJhzJW67Q6O412u9HZvGxv7bfb+63WDzWXyAQpOy4PQ387+7JZwSnr",
+	"e1lEhSe0GmCH7IsZOK9VggYTViAFwFDFyo86GfXJyzG5CRx5WUgGYDImtcquMkRkuxCRtZ2uPhXQP8Eg",
+	"WFWWQRUnHqklGrAYZDS7qiB5T2PN/gx7b7WXP3HF/Wb85rkV2PVLkfSjMETUi5UEyTGH8G7tTvkFKwqR",
+	"BQLk1zlYokImzacvORnzLpJ+xNivh7IcsVSk2B8r1d1D67PPRcC9wLg2uU0s2uI/IZM3feegWDV0IWp9",
+	"ZQSIF+AqJwe2mku/x3qv9tHPc80pkREfxqyB0iNk8kaJibZcJyP9gD47oGnrQ4MdBrAwNVIY3fTL8ZW7",
+	"7x8yq4osEyTIXXBtVlayS3hinr3clx3c5dQaaO0V1M8Onr91koH/ADbvpzFpUdeWH4Yf+Nt/tvofg+34",
+	"59Z4k2+/+fnp7P222Evb8lJ1ku93fznaov/6iwkJlyb450iJO5CWhxBakfLF2dRluTiwL9zLf38h0dpb",
+	"/gQuxAkds0tqIJVWsoYuhXhHE2zytJIp9J6FEb3UKtvfQH6ZpMu8AENG5cTM2vLLM4k2fnWc5gsKNMR0",
+	"Koo2hHjyLaS6xV8yJRoWxgnEh8GbGdFbRqD3PeAYJiIdjly3r7wYwQ97YiTHbrfKfUvW/PFgx//tj8rW",
+	"8idOxEUaGM7xtyViAxp2ZyKuLzbltcbjCFWaWBgX0wrUhCrCa/0byvlHc+7rCeoq8WwDEI/s5a9h40Fq",
+	"+j14y8IE3Ywg/iH9QOvdM18nVI3KE1/zhohP0etBbevlmVAVjErMVgMSrMW4Ngi57cevBTw2JwVPKHgY",
+	"vVx5A9QlweKFo1knFKGRsENpMTfY3AxAbuvoC8+IFIgqBUC8+oE+CyDPknqwSrN/yCbJo9Qbe9k008Os",
+	"UEg1vxTQGzXLI68j0o6dQB1QkTF10vZF15OCq162OcUMIPv9updoAMluMCOccNG6dunqddPVN1IkgEwv",
+	"4wseE4PfRqZ0Via3sMDx/qb3+vy5PlcKc0/b27TxWMn2fpTJjzLZ0/6xswQcKTzff08h/Whj/7E2tsG+",
+	"fWAbe8Okhq8Wi3Rwu1PMeppyaO2tZQrUjkHkkeb9Rh6wqhgQRoNRvSKWGYVYe0Z6NikaUsV4GsfX3Cv/",
+	"ykDxellZaA/rnMgZ5MlORXKjzSzIkfL6jSyOPB7atfjqAcgHjNitwuodT5yvvf2U7/Nf9QaAK8hLoL2g",
+	"M2jstjdpg27vbDV2WWeX7fQ7rc3tLfOAzS7lvHa/UFZue1YIZpl9fDSP/nohMLN1PiN5NJe0uVTFwLPO",
+	"O39PG7E0svke2sdTiFKYoARIDhFjGYRUdOYX+fb89n09W/ALSKhgAJkWBmLimlFOEjFM6Bijki4XZorZ",
+	"+1Tbi9DUCFtVUkn6LOJDaNROAxY6zFU7CC5M9ZGpX2zVXS/DQt5zrgHe5frWW5mIM8PCA2LiPvewz/Jd",
+	"Gzd3Wq2VOfl8w8i/rIn1GN78C4c3/erxSEmfkfw9lYZHs+tOZpfhVH4TPQ994E5WWCnalhbflSnr+MRC",
+	"aJGnO52niB/yBLuRKhaz2yjrZBOI8Vj/fxxxA/FhX4vVvj2EHDPVZVDhQ3l4zcHEAjCtnk2Bx0KJOpTC",
+	"AdJ7Ls3ZGX02gR7WC1N+TD76eJIqltSzSjnojFEnjEMiPuqBIatjfwWLSvLepo+a8kxcE3kjbR0SsPue",
+	"aWLp8NpRtPci/e5bGjvhD27XUx7PsrRVV4XX81lvDwpbNVMjkUKAf+8QI4C8yo8BsdkVWKH6YbSQSazN",
+	"RBYSno77sDDX3PW8RlCWaMxMJVUuOTeSZKuztxDE4wWM+GGrCjIaKtQW5FZfr7d+XN6zyOD+2fu4BnfN",
+	"4V9by/CB5taV/1gkLbtak4b+7JY+a/vbxto27/344s3zxvs3ry+xUULujC5B9Ct5oquXzbTJWvTo/3JD",
+	"+C4bwH02olIQa8q5D67UibhQIgEJdJbQYfXgsgfg/WsUTYDM8KsZVpH1njqybsEFPLq2MIanChJ5b/WP",
+	"vad8trJYhofuIpvhwXWLLwDOyrCcDOjojkVjIIOhwrLhHw65AZmxybhaFB/iDXIe7RWLrMAOHEO/Z6JE",
+	"k7w0LYRgAp77FGzKWAxdXUlkkpe46aJ2zf07zbiI6bZsPgWNOQW3vTiheC2kM1sJ7jy12DZLizmo78yN",
+	"PRZatmBLIffmSSJutVSzJdDwhJ5VX3zGAdiibjBJodkNPGPcwf8/e/++3DaO7Q3Dt4JP9VVNMq8kS/Ix",
+	"SnW9j9tx0u7OaWwnmZ6tfkxIhCSOKUBNUFarU6naV7P3fexL2VfyFtZaAEGJlCUfktit/mMmligSAIF1",
+	"Xr/fMBq73mjLqecwsuCmHekhS5jVm2+CDyxYYJAhbAEXifVwbMP7NNIia83vWViKNEFu1EimqiNp/Yx7",
+	"jnFmO31sj9Npwo1j/jdtB2K0d65xnVpePLgvNk2UHDj+narjGOrIiRbOgqmzl/k+/2z3OuqeCU7B/pkI",
+	"LVLLseRocwt3HsB64ZuLI+ngfQBDBO2yYhA4XHSrun3aMDPDqkVjOz47fHN88fH49OTlrxcfTl8HVcY7",
+	"0t5wpiaJrgOMHRD5phnNkr8CHpe4GZbuGf870UhFZkaty+DJaM7HhDF542AFqdGr7sH77Zf9xqvL5vjj",
+	"9p+N0dHu5f5sJ/nH763ewejsWbiX/nP487T5+l/KB6VtVzibKhUKyYYq0WJ1HQgDJ5HhacDrbJCSykL7",
+	"0iNtN8M3KC58tmTlfdqx4jeAyMYpR6jMUKTICnpI3Fb2iBgB4KaI+5YmX/dAYNdJReiUpxNdae80nmXk",
+	"U+bNxBGg8VLU0UMKpsm0/SGv/OLf448LUxTXzFVkU/2qPvt677Sk49hpkEijeKwyCGiqxEIC5RwE3BQR",
+	"xgMsWrPbFf7N6JqqvY25o7lznZF17/jRzOuCgDaw41EUnO645EbmwCswwCvtyhYM5ctvt9xrrVa21z7I",
+	"caKM5gPmvWOZGltn2b7LrYrZRqNI60gO8gv+ljoxLU2YBH3mNImxRrSQ6XMnjKGXPY3iGIPSBa/DhRCd",
+	"mPLeCXSR5lgm5/W8U3YZeorqE8h9yTuRQoSE9gGKcfHn3hPyL8oJ6W/7shbX7MscPXP+jGSU7+6ckBr2",
+	"xYKERMPqbw7udOGBqXtHKdK2fWvJ23OwafOjgOHN1ASjGH2VDFSaColWq0MZyBswbQKNK7NbluwHlfqj",
+	"+Jtm3py+v5c/t+xrBCuWqInrJelzNme5mUtJSICVan5VX9kHPB8mKk1j8e3isl+qRaHZjBh5rhiGXCIu",
+	"F6nErTN4KpZhO7tv0R28WrkEJqMk53Hs3CzM5sU8NdqIMNi4QweiCtHYuAypMm4e/a5ts34dCdB9FD21",
+	"KMPU3G/hqShQjSTfdXZMI5mkMdJ5gm9jD/NCHUxHQiHMm5kthWGHKRspnVo0q4BqPIIqCwDJzIJDZsBN",
+	"hPAHRbnOq5tl8Ux2GdnI6t//fq4sdawUU1q3v/+9ipFULCMFRwPq5YI2lvtix2rKAsR2JSJmrMMVgjKi",
+	"RBxrBJT3SszVHckTyNMabw2Dx0g67IE0IS1mxopZZ4cS7+GqeK8iHRkBACycEEtOuNQc6YHBBB8hKy1k",
+	"kJUUHWnZdUfYzBrY5eLjseAJm4yxooEebnZKYuwXHsI+Ijw/YDZP1BjGGYV6bgV4nAgezmglfhTpVAjZ",
+	"kelUwaJqIH1nnPUxmUVR7sKCp+Orr4a0cM2VOJJ3/Q9arHX9odmi6/zAJcNW/sUvZjev/oOzSPbE6pd/",
+	"kGkUV0qg1izMNe3MOoNMBWxs2u++gCnb2cW1HbzR3K7tdxuidsD3dmqtcLcpGny/96zfLMMHNEe0crtC",
+	"jrtDqDDvfWU1vyzB7icpPMpkswjhGgs2vrDap11xwXTgo5WhB3trU90L927W9nu7u7UDvtOsNcLtfqvZ",
+	"3+EH3X1HKGF+ISdxTIkBPoA1q/QmSbx1UN+tN755gR7s6OsL83DnbkAm7imT7fOwFBXYGU0jruYgJkgT",
+	"FFpJ9J1nI22JP8YqSa81lTDrilrVFSn1oxgSvIhB7SqgPJvJmCJxhPYIIChivTDXPkqtmZ9GnDUwB+i2",
+	"qPudQJwr+8U4KY4eu4RJTOaNOjTjdEqyNAtfEp6RUenoiJFi5yOFgeURe6KFyD32aZ2dKaO+O5IC+Wkk",
+	"JwKkOg6Ep2BApdFItC0reyb9jeUBg5kOVUwLw7W1mJAt/4oajq3xbza/zSZI40aMhDYmQtTDRiNy8mgp",
+	"qRGpH8lID6vQ8TNJbQYeMCsjJbMyuZ/Oz987QKpE4BQki6TNKmYp6ydGOjHxh5kD2EbNg6f1jjyya+Db",
+	"flS6fe6Ny4wiWybcQVDzN8J3xqX5eqgmFJWHt05p/ET0BLDrSZUOIznoSOOibjuejzo75r1hBrZqjEnN",
+	"jBWFj8sl4znrTxKHTwpgKbuN7SKzCn98Q8NqYwUtsYLcocTdTnYRLLfZOtnBetgmzxxEKsDCdirtzkrT",
+	"6FSqnQpP4foicwe+NxYJXAE2CXxEdkP+OUssB/cjs07wKy7xTmCYrXcfZ4DBzzwTDL7NDKaFVSgzmeB3",
+	"mUEGv3MmWTZfsKDgy8yG6lS+wKFew+B5HUnLY7W4ecnWQVkDojsCkRbAT4ONEfT1jaBj0v6o7S1IM1TE",
+	"3cAgGgoep8M/rzWFWo2GeRZEf8iQoSAjSyZSQ0VZbyh6l05hMRFrUYVQqBkr1rvxlHe5FoV8sT/BUG6N",
+	"FmFDohV1uXq6i55dcgrsTCOYrIwoKnmntG9HZvEyK9NfXO+10jgLX6ubQ7WydSlmq0UCzYWEzB4N8mkL",
+	"jAdKP/wH11j8bl0Fw5Z1xSCCRcmqJl1HORZHSjWts0PzLMBUg5JsPRShI3rINTDYSCECz3PgRKMYFj4L",
+	"CjrMnZ/j5w7hE5omzBOrDqY/hRTZxOhnY4l2JKjgrPnO8nwg5RQ2tg95fEUEBDxlQTG9KILFs3ESXfFU",
+	"2N8AARqLBbU4kHlWFr86Q7LWX8zLusPYQjwwh5xwiVep0b9cx+VOxEhd0Q3Rn8dV1v4jWgvNe+a1AElD",
+	"1tSg7ecX/USNljT+AYFUu0LctpUvqzfD+ytccrghDv2967HvRS/lKU7L+t/oRcHS+pVtML6Swjb8zgmv",
+	"rUThWy+rY3tPQsQ2UF2KmS00ygsJlgpJjrDGkDW44gHmwFAA4sMCqP4BjxT7nRy3hW1r8sF/T/rZkx0q",
+	"Bkg1inBXnSbEFnoNiBucgIaB5Q8T/1RzxIY8GdXZKcksGJhO+YykF6ZGMvHVkZ78MpKQisqN1EoEa+7B",
+	"HTA+QbkGV4ENUB2wOBTxt/OAMrseZkuBJeJKXQqSy7garleMuGMwAAG5vaI1ZbWaVFNKwtRqeMOgI23H",
+	"l1fQX9jzBTfJTvFtaqiKRdDKouQXMTtV6RpFUA9agDdrrR3ziNa9CPDqapPcKZuk2AnvSEvdZpJzv6VJ",
+	"OjlwD3rKQyOgNs7v3wP7/nq2VqsmUOpMqe9T+S5t8uK++r2B9h3xKF7Nd4ArqRAXEtZYyQVEI1IlkAQe",
+	"A3fvXFmBUbHJiMfxDL8ydkOkEYA+X2uLVri5IyanI2njn8/9x4OajMBD0HyWeVFYrpuLEneFcSqAaxlA",
+	"/41i9+PwLjyfJhFx1bV2OnKIlcJY1AIiHVvC4AmW+RiBpTFw7agJetEYArpQvo4JhESnFnrfsmSFasQj",
+	"WeYovIF38pAAPXiamtepK+3t1VTYOslKyklSYdaFZfA3ttEFVGRV2pVrX3+bhRGPWdobs+azVr1Rb9Vb",
+	"u+3dg/22zRq0vfSBNQErlGCk+RVO6cBqBCFDqHek3uNUGdXyv//5X//HazS+Zc7S7IzrU5ZwVDbBum/q",
+	"FE15BCSzIzrLN5LLW0aIljtFZ5ATJKlkWb4s4Dywqrk67QyhD01+kERjToP9fSImAgVZQhJ/WiRUkaXa",
+	"OBcibHdkhBm1eIYdcZTVmmUgfPkjWGfvpMjqiczT+tGVsEmxImloztS5QIlYuX3vI5Vszk/L+nv5FKIt",
+	"V+wlgrgHdNubLtvd3sVTn67b9e9mVGL7kbSh3qxQ1I2rJdPAaDvzZhCdsfDl9HpinNJUsLL8YeCe37hD",
+	"Q6oLt8udasgaNRiYIbBMA+N3p5DbTkpPhwyz0jUJBvfX7t8omNCd1edinR8x5hZMH8lb+Vz1Zv3xWtHQ",
+	"HsC9TZIqNpppEfdvLLI/Q//NilDwKLuzkLiF2E7BCMamPjgN9DV0R4TUvAYCOtJspEbG4szKPELFNNUm",
+	"YPY5VgNjmqok1FACTzZ3RzoZQlWyLpKfijiG1B80SBJ+BML5Oew7W7dbikRfLLVLusWsaf0IUejf0CF+",
+	"8BbPchB63+RZ8/is6+uYFT15gSGX+XO3ZZy5WQG42Kr3XA7g5dJPVkuHE6MqpoAQiT45lUGl0UhAhwp3",
+	"p9g7wO7o5Y/xQhi5GBsrTWZrna7ciM0pm4jNCXtgWso/X2bH3UBFjXmyHLZnPMGcRg62x2Yu8vA9z5qt",
+	"vacelLl2PCYeQW0R5SwC5wBSzwqoNOeUC85ub0F6UlVCZ+u3f9iIywIROEDSZVSSsTH22JliUnVVOHOc",
+	"+f4De1xiilolVhnmp0v9G6zPJ3E6c+vmpZTM3F1lZ35MkQ/+t9fIAP8c1bpPGhNjQalCkg4VFuZTzNss",
+	"hJbZEPl+h0S+7+Hs3RwKaE0+tTycTzXHO4+eSSTSfht2t24rc8ja3jXtdcCDbrMGZd6MPV3mVHYFdldv",
+	"MHnuA5PnO4LXMfsDGq6LFNSNYHXGXGsoQXAyQperSMeMBB8QVrfkV9GApyqpe6Gi+kCkAXsSQOFC7xcx",
+	"O3Lf1cc80YKO9ju808tEjX4+e/c2ICg8zvqJkqByLXJJR6qpzPO8Iwye7amFPDx2rCQz6509J5U4Mi/U",
+	"PKrN/mb0SoR8HH8LHAyKVsz1PIjYpTRs3Wy9I8EOmZKfagOFRgv7GttLWiKNSeAFOeCTmhGcbRpxpqGh",
+	"lsCHYY8kxgepmqNOgD/2NWUKU8meqLO3ZDdD2zlwgBJYDr5t9Gsd4IutvwZl/N6uXtbwakY0hE7TvsOV",
+	"ef/hx9cnR4ArU2c/4jvQLBZINq0tiMwI15GneAMzP3PfKbCwGJc6iQaRtLBJ0BeAiEeE4otlaR9OX3to",
+	"RV1h3As7kKN3p2cX705PXp28PSvEhwf+F5qV2e0n8lZwNCU9Z6tL9dxI7qOcwrcP1lBMZZea1RqfuE44",
+	"3xQwQiYaCTVJK+3thvkP+9I+esBc4KJZYIU1FykvF8qUHwmgG/twK3lW9lhswFhLsN7MKfMkDFVXkWTz",
+	"tJFbyEJ1lC2z1UfGLawBKIVe7q5BIgIvXMDJ4HLGhDSTCBfhyjxwi3YOQcNdkYWHoxRBTb3K4IECHQC4",
+	"30aigfBRCWJxRX0m1cKj5+9ZRcGWU1bUDw+obxra3C1eTA5aVFq01GhkPr0SPM6lRRDEXE96Qw/HDFrm",
+	"LZ4H9ERBDzyGYFzrHPhvQIaDqgeKDqArrY9AMdi+FU4SqICGAkQHeJLrxaNwJuzW4hgOnHMbBTg1L/E2",
+	"QhpTBdAYm084ryN/3EjWcjxaxZvTc39tXgrZvBElhFAHo74PNje3Ny3EIKDQoh+NqcQbyr2NEFsQYm8g",
+	"/C8sHmSqWG+oFAD8STH1kWxuglIyJ82uB6w8Q2p3/9FWrtKGQYg+PHpFkJL2jGI2+0pdCtvai4BbiFZo",
+	"7oJNlj6EGTumngTo4ppDG4IWXId6SRV5SLWnsT0AkyWYwYn6kQhZd4ZpWGO2d+S1YJWUCSrGzmOpUlVG",
+	"pEJ8KSwbIIR0pI06uZUsxDu0PbbarBLPAGIcdUOWIPRYjnCXgBRFfgg1SUGsO8BJ6UBhAJHJF+EdCcXJ",
+	"LRbQwxwQVWBfLQDJEAZJ6lC1Rog3UjqNOwCWtCtq/RJ/K2Zgkx1pjfHT47Pjcws2ydbEmlyCInlnmuFG",
+	"aJJSTC9yiJLdaDAQyQ2BJfNzuQ2opA8ehTHYkFi0cycXiuVleIs84gY48o6BIwtBI23IAZx/SJh99yiS",
+	"FtcvF/E+u052roOLNy8TCwENrSSeV1KuGjanQiOQb2UYdhBnoPS/6rcZl1DWKlt5/DoHv/Jt8esWlsfs",
+	"vQ2259fE9uyp0WieYeG8YM8ZdYe2v3nUOmcAPkcKgD7YffNvY/mjlqw6QceBdaB0ynAu7l7aGiA8EWww",
+	"EVrbztX8a8kpyG/7ehbX6mthOlYLJU3+VYBFeK1tWf8unKGju3R9EnUV2VTUtd0V7upFiKG2K/4qICDt",
+	"TtJUSexVoF5AThiJrYaF+kOrdKhiwiBi3KMnnamJw0Tti2l5//J7N6EHxTXqBa+bre2d3b39g2eNGu/2",
+	"6nw81vWBUoNYGNVGd6cg7ypdDEOuHZka8oRFWk9gL7hEMm14eg7dnFoaVBT2oJOhK4xwegWXmA8ieXmB",
+	"TA9mBHhCzEpQawHhvQzs9SVJ7IXY9RZFKrfwl35Wu4Bu1VbTOtrV2/Uu2O1zff+COwubHoZvyWs69s67",
+	"i2S7z4pD2e7rL2VVdK9FqtlYqHGMnePoqSdqMoCQAR4gswuM63zygh1hQX7VC7aS696PABJtBrHgMNIo",
+	"fFmoehOspAOHHu/8Kkp/mnTrHXkqBpG2ZOeBf3CCrInLFgXl18F2jAGjWpZlFLKXzKDoHiJDWWcYBCQO",
+	"3ZQAoMsCSFimLb/0GqIm5uxW/Yohj0TahtmN+FZTDYH5Jy45eXry8fDc/P+7jycvjk/PgqfE2xmUiJPA",
+	"Y6aWQoQ2TAaigAIjMkcA06WcLih+pdoUY3crhJhx7q2qOUoX8UekC8uFUdbazXNXqcq1pP0cM+ard0dn",
+	"7/9Zy25RuSvZnpfda0vPI1iqeykI2mjKu9OU677WMvMb7FArfx5IL8/yX9gZn9tA0yYpczOaT5QEnvS9",
+	"kZrOeSpbn+0/l3avvMUS2ZysJz3r68tFWugIKqDSSECdEhkBmLDVKZ9hINe/LUKhR31gcbK3dfVFEDQk",
+	"7RppRnKovB8lp2BWCjbbRz7OvpRM+DzSI+JaU251RKrLvXfwr+nqqiOFMTYpkTMX7MeBSMs3Y2Ojth+6",
+	"2n5AKvsvKS2K/F4ktritqJgLjBVYdF7OJtsmPgKw2/WA8TvmgJJJJ2Kc95Ey69/fuR7K795OtTKKpP2z",
+	"aQaYpiIxd/6//8FrfzZqz36j/6/99vf/f6UQFHjM096wgFwUO9Sw1je6EhIrh7Fq51KIMbmtAENeZyep",
+	"BrIV+NrIR1LdhNWB2dw28YgUGAquOBf6Vkd19glA0CIi4CzzcsG3hoKviPDbb+HyFgnzyTi8I+81LyfZ",
+	"J5Vc6jHv3cBN/ABjup9S242++W71DdUuplgnLwfi0SqgjdN4M6cR2xbvwGkE0MvrkaR3G9sZWKVDhC6G",
+	"5zIjToVkqSJQLYkAZ8NJGqopFvV0xWAiCwGljf6OJBKqfVeY0qdAgNUH/DFQDN9NsjOHQU1RdSyyDWc3",
+	"gKG2XcwrMq3Q5dYYyhXkIcGF10sE9QEskmYdCb5oipXeKRKGQLQhh/UKBUeDgI2TSKbaGg1noF4QaW7E",
+	"9aUI25RKpUdoFvwH6qDf0HYAoDoWwShniH0HAB3pczOeD6evdTWrHvDua56FC2K7hS1+dUfSZLF4FMMc",
+	"FK23mXKCDLCw25byo4+17yLul/iV9pm3PgVCDiIJluDvsZEk9iAYParhfW63qpXsnS9Yu4eOPBMw/4BT",
+	"3pzcfswHlXalVsNPM+OWMhmvT87Oj9+a56lJ0hMQvoGO6qxMJCNIaB80DhqQMIa1vMa+cEOv0B65atSb",
+	"9UaV2PHYTr/Ra/Fnze4+lvNn4J9VNlDNemuv3lxdJODhdS+kRHfbFdygUt8FABt4cam3rE5m3AAuAaw7",
+	"6PQqEWgAsSNDV3aaISTks5fs9H3tREZpBEjQr9VATVLWrDeeApOCQzaYqzu3bZ6uvNXIDbwiw2XGXY+x",
+	"1iglIcIlC6IQEW0vhpFMKbnJU/eMfNunUbXP0VObRsTub+wEKIwGEE+orZa5cSGaSQotoGOl04sYJnaR",
+	"y6pWSXJamAjE+cckLDUCKdvJik8tbGiMBvLdJK1c42AfZnwFmVrxVkwPAZdOyBAWnlCPLCtAzgsXs5+H",
+	"3Ve96F3089mHP0+ab6Ofn9XF7Oc/w08n0bvoZPrmPB7+68Vg9nb287N6rxXL7uhlI/znz3EJO0/ufVRK",
+	"/PWD5rPWogteyDRE6+kK2JGUA13WWPRTZvbYtHg3lFAOLQdiKJpU5gyWTKi1u7fCfD6BKoeQiEg0EpbC",
+	"1gJ/ZsqTULf9wj1vAzlnzn5nQcv8GZbBOpTMqmwzl04SukCvneUR2CnGP2QTScXr+XHyfiPq/1vH4eW/",
+	"S4aGuNO3G8fJQKqF/c6lLHkkLcSybdva3VnhuWdj3hM1LcwRNjIr5nIwgc7pvqOGBk5ZjI2JvkigKlYK",
+	"Rx0C9QaaBaGoHZ6z0EjfYLH9xO0mDxpRKpaKP1LQB1zObD9JNU9H6qBeoGUwLxDK1mcSXcSqx2Ng5Cl7",
+	"Lzch2zLj3RqmozmSrc6k0dju/f9C1TO3ZOYC+EjgF1BGih+cYRoNP9/yvqis3rixtFjLvTc4tWDBbKPG",
+	"z1/+o9nzFqHUnU8PquO1sp3Ty0E3Tuk0uutXR98wU/ERNFZx7+d+s3uD56xkAZnfrNx1bF6q2e35Lbsu",
+	"+IX5LgJBUKM2LRcfLO83BpvZ+WQezpM5VGY3jOplqtuc0ZcqGd0t9hAIpXwnhl0eq/qsQeAXmed18a2U",
+	"/Rql1me4Emv01hYepvN8i6CD2LLWavDtz1Zz+wa/2f3Ln+Eq687oHN0Iywb3+VLEALSNnZ+i+uz05RHb",
+	"2995xv7nv7frLQKYUeEMoWDNWKpU1fjz2bu31GzHe8Ps+Bs7uiOJXBbBWIDjViUjCKdce6oDR5drBkNH",
+	"AooiOzIYTeI0GvMk3YJfhTzlrkk0MBLlhfnEzKRrIVmc9Yi8/jUWQA4HELt+sKGagD35n//eqW8/JZZW",
+	"r7cV6GvcdThlG6qxDgU02DJmkwpM1BBKgE4ldib7kJA5MB12iMuD4DxlTzYPgEgX2TfeNALsB4g0pqdg",
+	"ASPJXnKdHr4/+Ztm6SRVScTjurkJMei6AtIY8Q8AytqhANtazVgNzK1cZenZyau3FydvLz68PXr39uXJ",
+	"6ZvjFz+ofj94WqV+nsRIDR97Asedb/8zG8H2EcGQAyehxR/jmEuOvL02OYi91JC389upbDN4HMlLmNqh",
+	"XMSu4ASex/pA8IlIE5jvC1Q6DtpemUbxHMxoR32etSUXLqPdqQsPnOvJe5L1Cv/jw8np8cXZ8dG7ty8u",
+	"Xh4enb87DZ7SpKklCq1VKSwNnjaPHiScSPKgrbW6fNhCJiqOR8JvrG77/pUmAAw2GTMlne0NBh3ltOrz",
+	"ByeHuQW9YHSEmtkhgqpq/AreRpADfuRZwCCzBG0/NcMf2jRdQodhLphQeBTnR5qIfiL0EHU8DHLPnfL8",
+	"d3nQe9v3EyWEBGBGRT/I6MEylEZYQC3aWAqeI+phZx7Oq4rRi8FyNgtUwPpiah5AQI/sCWex0qmrP68C",
+	"v3PKu/pphrZljTD3nENkOYOucjrAKEv7KWJssoX40sJ6FYP9eWBdobiKesK+cyOkD/ZaB6AxdnKvPnch",
+	"CoJgiz7M7Z+SV4k5H2+jwnEeJEKEdfbBMqPhhoX+PqCYZCzIb84xLj7G7wMdq+lFqKYysKiUc6ETlirF",
+	"VD8V0mszkAC4qhEIxr6jWMmBSFhXpFORHU6b13luWwYEnmdQfkguFQoZiTCA8VC8ibZg4dtYgpcGR27X",
+	"7Wf7eY76zdiES2Dp6PxZFDt6T4ugYYElnC15WVaKcieBMAiVbcOpIpGoPaTYEZ/BdjUr1IcuBuY+y6EY",
+	"kWrTkdkUXZViU+Y8Pp73Gr0Aks2R5NeW4lXeitCC7jylHukF+HvXD5rhHFGpqc4kl0054QTx6wBLXpzc",
+	"4F2zVl4oFMfIngR60gV9brabB177tGq2v7m/VG7NCX4kJ5WqXutJMBLtvwdY0YLmz2GGZwRdnF6yyoFZ",
+	"p8kMsXcU7PoqQpugTuPUhwgPae46dkXqM2x35CR/MF0DDTIQ4uiCU5EmsxoMhpgshmrKLN6eeWqdvc23",
+	"xVBWryOz3h8fOSFWg4EIja2CtITYVMpx//lNkkDTZDH2OdNpws0x/pumBl/dkaGCrF6sepee+aEmKSyh",
+	"DTAFsKyB2fCwzf5mXy/YKWbpAR94JDD7HlhAYHyn7moex/SCHBIxRUWMieE3ZI5Qr3DpkbuYufuFTANE",
+	"/1La1kLRgtNYIzmHdRxHOrUcWIceOa4ZPlY5Z/Y1AfmLAM2nKhqNFNGHcpgMPCXCtQoSgYk7qyn2G/tP",
+	"2Tjq0QHlkzASsucDFzgSYi/I67DGchZXPnuALGEOFvHww4uT47dHx2dBnb2z/Fv2MFPUwpxDOwDsUdbZ",
+	"Uj73HgaSEdYRcA8i2VeBBY9x+VvcNWYZ7fHMyt7sMjhmh1y6RiV1ZhEyAB6HzAnb6itVal6ZnWk1Zz+n",
+	"PDFyHE93thXxfZgXBXsZKg3t3gP4M8ilsTjqJjwh3jSAfsCaRDRmdEcGHsij2woUQ6WaZvbk3IZrHaKO",
+	"bbxDTFZOBhHJuiBUPR3Un8JS+eKVgL2hHhBLA22HHe3bIIcG3GY/ch31AoZRC6AswcMB0SdMfwF4J3xf",
+	"dV+BhkEyVmdFdaQnbZ87P8P7EN4Ld5/g0IL82yDtD4qkVd+uNwEVHV5GR7rWRjtdrGIESRulbbOk+FCr",
+	"OgBjHGV7tKRZ7pxCWncYS8vgfvx42mvwBv3gWaZOoTzVNcl7cEGXUvUua/C/HjT2vHisIHImhdH/rYYy",
+	"VBg3oRXIj+SUPiwbSs6yr1Tn/m5XDv+V/Prz7vSqd/57/K+fduRucvLi46H578dWt3G53d3+2OiNXk7+",
+	"9epZ+quMG//651v1LwzxVSu0aedwzuf28m2RzueaENdB2K7m12LRzvHeg1l0Wx+2RvgStlwWvKxWCiIz",
+	"czUk971Vbjj0uy+K9Slk8/HklxhPPtEn8nS3d3SydzJ62filNd4Oj9ZIKOfB2ht3uLmXrjkGyen9dQVP",
+	"sPpyjUUvTh6h0WEcbRKwzkDyrYENnPu9wLmvROWFDxsmKk3jNQLnXwcFHnUSMbqSTrDR8nNkcS4MltN3",
+	"Wax8KzKbSY9FL70e9B2smUmSgNECbOdAi4V7GUzd/b29FgG4k2LQFnYcLDIIbRG1OlrgWsRXDtrcWeiJ",
+	"6Meih6FYNUnRDg0jnUPU1bZuh4zdeb8VDB7jMYB1ViVbuczOYkvNLLI0vRvHSl2yyTjD73WntuqQE3M+",
+	"Kq3EFNF59QTwLK2bzo7UaGwsxoBPwoCGOu8sAHEfzbHt+T9UxYMAvc6iNgbvzIGsZwPzjWxKfFYzOCME",
+	"DHVIXGjofe5UeC+NrkSn0mZI9RiQH46Q88ZLqzOop+3IIBOagXVMwaUDb8NumDbFGuaiixgzysco6yzg",
+	"PRsO5ZN0eJFGIwE+NLjQEOWzpaUuwIt8/ZF87ktXNZWew0cUzn70YCQQfzUUQNRP+f0RMf7s7DeewlZ4",
+	"CWPHRyGqk/f60V/oikEkNSU4tB5dBFUbJqHc62UkQwh7BPZGF74ahfCJdTt8k7wjMSBELlW2maTKUeRY",
+	"hmpcPakSf/UwNgPbzSIr5R1TBxFKez/vTlNezEKVJoklYnBn2LwDNbIlKDqH6YGLMu8/1DvSHgM4kPTA",
+	"eVSSrP0ZIwiwmZHU0voJ6KwXOQ+ZvLsHBwLf3pyJLHO7w7eQ781Yyg6gze/nzLM1TN4Tt1zrkvGsYT/S",
+	"2hkBM+9eONe+bA15z+i1ZqXqboBtU3yUGGU4noZGE/JJSEVw7a2tudJp8y0dikq7ub+3/ayxv7fXqJay",
+	"PoAxai89aJlLI57mfxuZbVD6wH+nUaVd2e03+nvdZ6K2wxu92g7fflZ7Fu6L2rOwyff5dn+/u9tabp3q",
+	"BRbxZm2/t7tbO+A7zVoj3O63mv0dftDdNxdPuqvj8hXZvTkPhEtMuUey8MVZzVP0wvByVCNfqhUr+4pf",
+	"/ZxwLboTvfClr5je2H5z72B778ZvjBavW9vuNRu1fbHbqh2EO6K2x5v9Ru9ZtyX29xffGJAkz4l94w0W",
+	"yfx7ek83O++lkIjzNqAzRTYOyyPkn/pcwdmDQWw8kTm4NGMIWy9gMr6xJ4KW5zIvBKHs8w5Ho/HsKeaa",
+	"qXEZKsIWDMs24VG4LgXbWoXmO1zTkXMtAnVWIoXQlEFDGeHXRNxHtwfulyNQjDD0PG9qwyBj6DRz98oy",
+	"ZbFWrNVoOKbijBi5g0YTI9tuymdkn+GPXV9EZhUu+EVUI+9MfeM8dSkcnk/5+aFp5EAhnwnmhf0T8/xX",
+	"nt9B+Zp8Eiiz31ybAnktNglUpWxSvlomc6vwdzrlM1uLAIHn5tNimhEzy3sw9gpDtMcwUbvPCJovtxOL",
+	"DMBbxK4WTb18YGwN2W8OWI/fzNArq7MjMFx8S1zOwFOEkBe6W1O+RtvXRnzfSeAoqw12O3JdiW0Tgkv7",
+	"wj5okZzIvipvCjtSiWD/89+79e2nbUakR1mRAIpeWxlpG0+ndRYQfkDAeBjqjgxcq8SFKySsssD+P8JT",
+	"hBc8pRCCuehiJFIOpZTPWQC4BHi37A9zJVIC2BLHgFhMsrrPAAftfNRi2mCfXWME8ZfuDCI0xQ2sdt1K",
+	"GlivaSWkH79UExluGipXa6gkgIo5w+bTUGVRpLXLka/tIujOmFGbVtWWHo1605VZYlmxk6wUibGJ3nwm",
+	"uCOfYGHzboMZ7dh6apl7IOLZVemwkDFZ6fwGvLtOBRjmImR+8XQ8NbmGCrMj9xTYl0d/ijZQILc52Ldt",
+	"OYBc8rWADzz2oP9po88B2VvVpasZYj1UawErDLo4gYc+XkTirllgv0yVsaKzAjdzPxevJedhFEGJmYQ8",
+	"0lhwSLRkBet9Qq4ymrcjCb7IiBmCgmQjwSVgm1ig5d+NlW6nOYUSJkfT4sfDCbPCdjVS4ZzSoiPxV7aL",
+	"wHgYZXD8H/RXgeKvfq4A3PTxaJzOPqJMwpBT/lW/T0Q/+mO+0YFRg2C+O6JqmzBjkabgJ2nxnHA2+ohv",
+	"7dYx34RZ0oL5+9LGVB/y7P92On80GsVIZ9Xi7Yse4mL67YlZhqdYuBVnXJtKCs2eQHzvaW7whDVVNH57",
+	"89w0bFhLqVhwuVLH6OqsCCuAcblB2ZGXUUzSN85QdD/oT+L4gqZ4KCU7pqFUK2uRpDgkrSyi6EWBXdWi",
+	"kVaZsVs+r/nw4K1YDcwpvJ7RINvMG0KDe9F0WNK0lM7AvgNPzR2Go0hGOkXJWqzt5q4pNWwP5czoLawy",
+	"JI4BBL7CPykzF2mgI3xO32Fcqxcr7Xp6sMYXu5Vcmq8jA69qCz2xTMgiXGI/oi4Mmmmb7j6R0e8TUTXj",
+	"4EkYU8+oJ3opgxyF6RCNZGSKkYoF/4ceNdfdFlH3GEe3lWEBeFY3TV1lECUjXxsJN23mnbg8AfsZSrPt",
+	"mkVykDElIrevo/bl0h/AJfLhnxAvLEZpqPffDK4jS3vbKGRoSRjMO0uTGdtrgLFBEAFAI2qsI0IfAvSB",
+	"ntC6P4khgqOAmWdJzXtHrlT0ng0kAgPk5P3VTtbdm9BHe2xrb+c542xr58CNOBWyI3HMXGMHS50dwQ7S",
+	"Xm+h3TYOvAor5MPy8tIP+nZIluWqolwn5OgmczyTizJ7HfF8n5QJGzV6o1eyjO7A8nXfrIn9Bs3rd6lq",
+	"b0wY6iuJC9QHPuPd6ZwOwSvq7FBfolh0SkollqrcW8jbMYluZ9x0mbGwjJCuaDJ3QUhXvApZZoR0p9Mf",
+	"Ro/lJeDcrvr06VPt0HuV1+2uT58+5S6nTXY7rlh7kBbpYs+HRn07La+h508u4Ta0d7gX0s61GWXnJnZX",
+	"lIQLC1JlY5EM+ZgUN+bePPsGYoPYd0Epwbme8Sl3/A42OgEk/tsNFvKZrn+nYSYq5L3xxkuVuhhxObMV",
+	"aHqOYzMRWK6ZKsXMdTlLFlvzsFCO7Jc6+8Sj1NY8utCL8b5H49vLoZa3/86VYm/MkE6zoZdvxMWJ3sle",
+	"tMuSJhEmgp3hv7A0c+z0c2LIsxKLGPGx9ZjsxYXlTZNZLszQPMD+gDJ0eKPrQK9HMt1uGc3P/4hGk1Gl",
+	"vQ2dBUaTwJ9Nt6RGmAxQa38rn+9LtdztK0Q6dkRv2WH3PT/rDBb7fPbbLMS5NRLLKHGQaUQvEMhDAQGP",
+	"Y7/+QrNoNDLnPhXxzLhXRpM5POSJDKF6+SQt8AEXOzQ5df0NHKIHtFT7XZm2/gAv9BoMgWU0ofZS40lQ",
+	"Z28GIokXYMn0nI/TaGaVDEASG0RST/r9qAdlg5Bk9KykSMkASyiCEf/jgg/ED3uNhiun7Q2N6pYD4VUa",
+	"ty0SCcAmUJjU6+Az2t6R/lNDpjGgiXUAHFHqVPXcRucUWugH+KXORy3NwpHwz7c3o9c7b3D1uAQCBIAT",
+	"UQQjYc2vUjqiN2JlIiIPROXh8BCt0GXymuv00F/K7ymm5HlEhbRCo9nNBYv50qY1a7aIt4xp6LyI3j1X",
+	"kJU1lVapNglO+LQQKL1o3zU2fu+39HvRccE6b/TZNqULq57RoqDvp6FifMRObqDx74bt5jkL5CSOA9aL",
+	"BU8ASM1cnI/bVr02DtSN8LdfVuxR0ZB9QLixzJjn5Ww0dMZvGL2bP3iqz84TNVtvr98nBc03ET92Fb6N",
+	"+Gm1t+9N/DiL9cGxx2xqP5ZIxmUMMKMZszREt/OKtnpmeObj64pAMjQQixmShGzMkzSyXWw+CBTtyepC",
+	"v5vqA/xktaSOJAp1nb0HYBKEEtIdacz5II50+mZ2fGWeH5QVVRzZydx7XcVdJvNvDDVhiTeGarwiQ1cB",
+	"rZWjs1rFfrpdtp1ez/UJd7spNwn3r2t4QbZ9NHPr7wkXd7QKhYv7tli4bH12m3wpNbFHjGCccqksYt+c",
+	"WGnnAzJCelmEjIIAaHyInadAYBjJFCZ8SmNf2ZunSZkn2FvIh0LUduNgs1TpRR/qSfNB5hyim7FxEe0R",
+	"MQrNO8iecvtM1k4WQX6rUvaSxlMeOc5GfVfZi/LpIrmBw8d/hLbHJ9rtUA5iz8y68mEFjlWHd+DBBtyc",
+	"8iTPwOoznqwQZJ9M4EqvJHG7gBDlt5zQI0/lc2U8KTCn3kCIEwtqLJInxBsxxlm37Whwlxp6NXh+9BYF",
+	"PwNrVPEUb9PLfNuOpB36N21v+Zx5EVCAKeYz7eJMAOzpKm1UHPrRVqlShMe25CzoV1gkZXpURxagNlc9",
+	"jEFAqQN0R8BPiFKfq6goNH19MHoe0uKkvwBZbQaVzcyLI1e9Uid/kpHUqeDh84UhWcC5ekceZkVMAwvC",
+	"jLVVBKxJ4foMtBNj2oAITZn9oZokVHtkIUhcTRVVHpWNoIzEFl/MMTGU3mndj0oGS6t7VpasMDr0X1YL",
+	"K7SK9a9tTIo0gbJAJQWehKw2bSKhVI6z2Jj2xItoqSr9pIKH6De3gzb+s9NhN7YbALL2wsOOyxkPthff",
+	"R0CHXywpkjBaNy34bb5uwn1667qJViuzOj7IcaJ6QkNsih3LNAJEjXIDZG76d2WFLKxXdX5X+62r9ZVh",
+	"w9ZHDPsuQiH58ta7SucsKvUtXx2X9/qTiidhYg6CY9Fz8FVT7iQVZYTm64wBTJ4wcy3FHbNVdliOmwig",
+	"p9BZyQshZ92ljurIYiW1TEsW9LHDCQQV8NFfxI3Qv2Fm9jaenHmbF6m6IOtouUu30PwDVQm5XLyFgri9",
+	"h7dujVrBZO7H0yuYvsW/cMtws0Kz713MGmnGEIqaXBaaMGTQF0TuqeipK5HMikWu+3ZOul6tHILO3Bs1",
+	"lQx/SL4GT42EgK68NnoeuupA2+zfPiYj+U1V4qNWHTnioWCWabqkZZHdsmPRCNRcyyJMwmtYHPLxWEi/",
+	"P/EDwq9QycsYWxk9/jaeCDvRstC4jZ0/qNA4eJKry5Flke9yPLQFGLLt2n63IWoHfG+n1gp3m6LB93vP",
+	"+k1z7fjCbnmPxbpSrRAsFuwyhMzSkZIX60CcIRiK+YWcxDGmCi/4ANas0psk8dZBfbfeoCTiWgL2Tnvm",
+	"YB9dH8PHo7mJ4H+bCL64movf0+kvlMr0XV4mE/HLSkI5F/nRc9UPVUui5KSzbVOb2rpkVAqgYFCYxaKP",
+	"wFO+FuZpR46MVdxq+LQ0RNoVaa/JF0zbZqNBlCl4Y2BtStT0OUvESGG9H6JCpWwyzqHPlgjRl7Qm37iT",
+	"1z/6vNbs7Yraftjo1p7x7X5tt3sgWv293n7Y8ARTqtJxpVoxTsKFURNFD2zZB5KoeD9U0jYe4BsCZih9",
+	"Yd5Opd2EOmUtUrjXWiIE19Hs1XJafX9HbQqq7kYq5FfVkw52YxeKB/tloXzY+oz/uC61dwpH7lquPXMe",
+	"56qAPVYQ8HH9+HKB6LAVth3parCvL562rEhV2++aH2TUX2AvUlLMRbE9KIsbhrEL3GazaLj+15Hnf6I2",
+	"W8QERFHmaNny4xcyzAMzYP6jCNpAyPAC7nVhs605kANqrnWSaQXQg5KsaibFcdLhJqVqOXsmvSEtzyNM",
+	"oean9wizpij45kXKurK3rOL82mQqPu5vmgVRGGBnU+CZMsWJ1euMioLEqtMCd5pYLS3nfRWtpExQDEqM",
+	"Sj4GfWCm4vTBjfN89M7exSEbo5G3nuX2vRUHfyWD+MbrVSYKLcHxgyvc3ai+e1F9m3ro9bUr8STeg3bN",
+	"uTsI0pNGYrWISHY54ykbJ+oqCkVChdI9jgwvUAOtlsdK6uy9UONYAGU68mtmhN8dGWzRL70BlpZHn2Rz",
+	"+LoRjPkwaL9V2+fNRq2709ut7bZ6Db7f3+vvhmBbaD2BlzNM07Fub2059K2BUgPX9RHzrijuB1lNpNtX",
+	"UmlX8L5IXvBv4JKqNJuN5t6znYOdnf2d7YO91v7e9vbOLeOmtPqzstDpeW7bbEIedxPyiPw9b4XCe3se",
+	"i8VC9nWZDNj6TP+erVLSbK+dK2ouFgGY5C9uiPb6ytdoCPebMNY3Y2/dNz5fqnduAzlTPmORzAN6ZJ1y",
+	"FAZo+98uMpZT6x6X2SIjBqc930z8EelUl/dx22O5cv23exCAsxmxvAlW5E0au0KP1mbLJngHBRmgr6Z8",
+	"dhEtogdRWQ3gFrjjkhMWZyJ3HCi/ohK0FxaKW752gYY/ubt4I4gXuHxNHqOd+0HS+3R77ybq7MZRJAge",
+	"UXTFyb8smHTi2Z7FhfrX2HyL8SRPv95fqb45Npdipstr+YDVSZPBDRejxg0kv4oG3HhuHktzHY3hAITF",
+	"iIdUabegxV8iwBAgkiyoYOvLdCSq6fY8MSRkMp0WtsPisSWiz30FUsH1RtG1RDHk5U7q+ahgR5q/tP0B",
+	"lcgEfvwpsB9lKYqA4hdUQfPJMpaCULJGhz9dKE9MARfGz+NUOxILZ3Lmhx6qqUbK1McQy+Nh+B5X9zaR",
+	"vGzzVdqVz51KFHYq7U7l6m3rf//zvzqVaqeS8OnJwofmWMBn40k3jnq1SzHDi2mWnUr7c4dqZl7wlP98",
+	"9u4tXC9mP9t78DQVRjFESr4DvwkuUK23cMGXLwuJ5FXF/1sxtStzH6ifFCK471hjK4s1jt17zvumWOcz",
+	"v0j5ZDuUMf949KJ2/PLVT7WTn395XXvz9t37ym8rL+dhGIpweRySBngnBHhfHoYlvPwXb9V7qxo2cbmb",
+	"2CuHYUhmKW58Z6rYZS22VOy3KwTkrGracuBj+noScDUm8EOVXKfCnwTvQTb+ImZH7uv6mCdaACSxEXt4",
+	"N6PNjYAMLJffFHRRyhJ8ascYqEEm76l/j+e5da15BW1elGyvWuBBrNK3+G7nOci1yPLIPRrVqFOepL5y",
+	"vE2k0lNT4MdKQaS5NB6VnImYKEOBGE+D6fmLMNvYcXNREWWud8H/+ku14t5IpV35vak/Dj7KX/7R6H7q",
+	"7ca/N0bbcvfn3w9mb3bVs0lTn6et5J/7fx7v8F/LLq1UjXKm3ffeGOhUExsPKu3avjNtMw2OpVpjCM+6",
+	"YtR6PjhqISPASzOjTqORUJO00t5umP9wmnCAIj2O+extKYDXmxfHu79++sfOm3/30nef3sz+FTW235y/",
+	"Hb7+dNx8++9/pG9bH2ZvWx9av/77ZPrmzw+N7OmWfndFbxA3wtyhK1NldMIfSkDmXtXQ964kzsw5hx6c",
+	"r6ItcDglfdnn/JL8vIWmRMTflGKK7VXHqxVYPfdv1oHeKiO0IjkxIvykX+r33UEDdUfeWgajJ/c+a668",
+	"uYuCS3CxjCBAimn++240GIjkhp3GdtTrNBuXBHv9TkvCbtu0Bd+wLRhWWg9Vki7y6JnT5a81YGtAox8I",
+	"GY92lqKmYPIgRH0fmv/mA9O2Y9DByfcjahw2Dg3vpWU9xtlh4ymLBdcpOzDv3vyGOLuyPuPcxv22vcaL",
+	"K2L2PRTAL653aed1wVJ/qx7uBcHxffVyf7mrDEPpCrqubtI9iwfj0bd2ezvj7pu6baSlRpGW8oZusA2E",
+	"hBcxF6tkS0OVFqYa2d+puANI5ursmPeGee8NUPGgpxtoxzrAReocQ986QCcQMUwgisohyvxIqhxhCWyv",
+	"6BG8nNu6gXcdVcuPbgkhDjzvLxJZu21n+gVuwAtXxbU01ZzbrLDL59pBemoSQ8Os2U7fojl9bj73lZLO",
+	"CYZH6Sm+EmmB7L2HMj/X5bKkpOdYhprabIr9vypi34HGlr14EhqnYV7KCRmeZS0113sjh3GcIR6CeSpk",
+	"+AC8ke99a71WA6YmKb5Q4B/0mZTtGyqmUrbflkH/FwMX2LeIHj50tCaiJ2Qaz9C/p8LPhfZXvLbZaNQL",
+	"yzvLt9MtGvDNPFuVaoWPErMg46kxxbB2ftTnZl3KO+tXya+R8WsT+4h0o/M/2W7kSjfXaaovbdhfrUp0",
+	"Kfz3b+U9+rerFKUXuaxQ1PoMdi9txMBddci6M7SuDCjUI1ufMyiIL9cqFaMx5lSK45YA/I+s6gvSRIj5",
+	"oaHIgnJJ6G70E6GHmFdyTF+iIwGZxAZGVCEqbqaWVi6ItCMGpKoHoZPuqxoyIRcdqwRpXR5tFaSb3yPM",
+	"X1urwDuRNzILrq2scybdXH+mvUnwnOCmjDAINNXheQceD3lp2d1S5bhYducB19xb1R2OeKU2GgyNYO0b",
+	"j/NTLoQZ8UGgqq5e3HxDP0qHYqRFfCV0Ob7IbqOsg+Y9jeQcp/B1u2jmbaP9WqNVazVLO226te1es1Hb",
+	"F7ut2kG4I2p7vNlv9J51W2J/f4kJtHPeaLUbjXzv49toMDQGaiLGKknnTSPvDN3c7Mkt7jLjx275jclz",
+	"FyZP8enypB1t9kJZR9+V8upj6JRTiQuEGS3zIV4GBg6w6ltiUq4JOt6nEMGuDx0NZC2SbRaYSaok+hN+",
+	"02Y/Cp6IhGk9uvjf//wvZL33IpMYj41SCLI+p2gqNNhQ+4g5/8OlnTe2cwUnMuRWIMMp8KDhQM87esdE",
+	"MD4CunhoSskkVlb2Q9Qpl2DGUVB4ooV7hCWY8qnjQGTpNIpjcxl0BZFwoF7iwMqKSF6EfKaDjGn/Sl2K",
+	"kHVnLMB/505dUGXdWUcSBjkMcAsvCwglb762uM2mQ5EFmS2/FSDcaZH3Yu1FDqcpVtZ6pSONzP6FO5LW",
+	"SCrmYJpwSLiBzOd2D+GDQjHiwN9ptw17EuTjP8HTRxEvR92Re4+3AgHPb51K+1ljTS1wI4H/jXn+71e5",
+	"5ip9V1pEwgM0VpQeXTSW/tc6Onj177PKzdb9U5QOz8Uf6VJlawVapEGWEpMqkNj9JTIbmwLgtVO4cOYY",
+	"Lxbm61kXK8TtUX9sfbYgmktjLXPRE+cduEgJmw+UsEM2mPAkROVgJHusQI9GCB0ICXmwMPoqMZ+kim03",
+	"SD9oNlJJCSz2ggZeOeqCI85U+mOpeDyb9Ia4Eo8SrsK8q7s5Fev27XlbPFj0ZYsb967TcgURBAdje4/x",
+	"g3R8bbEGFkwkIoVKCslyFd+Mj8fsyfm78/dVZkyrvdb2QZud/XRYa1bZHgujQZTqqneCn+Z8A41NgRYX",
+	"H+h1OjIgXOxzlY4dwXsKowm0SCfjgCpJ/aIOMxCq8fcMzMdTxX+OqaLbhUkKk0JzmZrfkwsKznYmjcZ2",
+	"T18N2B+jWOofOoAk0t7amk6n9el2XSWDrVaj0djSV4NOhV1FYvqj+uOHTqXBGmxnl+3sdvAeAu9ktjcL",
+	"f+hU3uywneH+VXNY2/+zU9nyr4F7wd8A/mz2XaVd+fnHs0+/br94f/zT+1+23//z/fzfcG06GRsbvvVx",
+	"2H318fLkp7dx+NPH6cmrZ6OTVy8nJ69eNsNXw7grT8e/tl42utsng1//+eO0Uq1MkqjSrqh0bF5LewuO",
+	"xRaqtjaX8v/FYfxw3SDMsFt7iLryA/4cP+LxQCVROhz9cPbTYRM/w5Pxwx7+NRZJpMIfthurm55mP5zB",
+	"nAvMzU/OxR2PcfdbaHaestzxwm83tueDrvp3uMuLwvkeKjvgeFiSiFX6vRc1htEkLHByLWBFVftR32zV",
+	"UASMSkBSf1dDJKq4K7wjHc7t2g3Ty4sQqWMMqOKgONIM3PimOBCtOhKqpElNWV2Xy0NaYzi7gZlbocIB",
+	"EyNKtbWiMRkJ6cZHEGzJpNCtmiJQV7UO9hsHLWN5LeLsktGUaw++hcJYS0Qf4Syxz+0BN2FfB/j43XRg",
+	"ZyCHG4X2LdtT8FwudEsQzRRU5T935nykKQiP/udi50SEnilapvN9E/496+xoKHqXRLKuepdW7IbiKrJV",
+	"5FoQjAcS8SyoFSbV9JqmC9/5QHbeuZYLM9Bv22aRWzM0M0Dizb8TLdLaZGxWkNjRqqTSEAd4DvlorZdj",
+	"3uv83c1tgV+Hof2CtNLlqz33s/wy45S+q3W+s2YWf1sDGo2zNVTin5w8PeH3brS+jGSkLYYebI2SsMJd",
+	"W66fiexnaUDzBXyuF5gUBOS/4jhPlx6NRkZYpiKeGVMv0h7q3kSG0ORqQfo6kocjM/c0gRlmVxLPQpvt",
+	"NJ7VGYwgkgM2U5PEr1Vbyd7ryJzBxwmgAR/xRgTLMrPOEsyYLx0jm+2+gV9qpNW1XEjwiO0GC/lMV1k4",
+	"Sczo0YyG5EZu3rBEkJaN0nJGeRzvBy2SlaO4dpUi7YgrHlEcF5Yi6wxZ/pPXXKeH/qI/5AAwHN5iUYKH",
+	"1YO19HvbsvmbPVLc4Za/5rrac+OmuVIKy/ptTYX8/h2ItHjzfg0M9yLuacSsgG8ukHvV+0F/EscXshSe",
+	"YlVluqzCG/5JQve3amUCsPfL5zVPtbaqWsWjsrT48lFKhgd9vovKqk4FD+/ycF+b48kaS4IonCsXnXTX",
+	"KhddflQKkj2WifCrcH5gVzBObRBdCcn6kYhDrHnHQi6wCoBF8zkLjHMfsF4seGIMELiYgAxh3COR8pCn",
+	"PMAsKnQJhhDT68jpUMWizl6AlDKWgYdCDFZVzqLiKcXZDl2BFcgVvDESkJbllqsQ3hZXIsm3CXUkVaxq",
+	"PjM3lmLq2zgTmdHvQgIKRoQWEX0DBWU5xOWcTVN1xpij1hKS+PM8vGVcLNJlQRUxrInQtCs60hVzSZVA",
+	"QRfeFuaPxmGBpYSS1CmbGwbRFnTIvEpQfXaeqNl6Unj+CH4vJCe3VpB2Nb6Ngmy1t+9bQT5YIpWvZEtv",
+	"qphuYK4TFsWdafQC136rZwa9KgM29ltS+0OUABE0EI1QJTE0keY7IzL8fzjMQM/Le0OAmwCVmRhPHEOO",
+	"UcKiUNfZe2507VQll4zrjgSHPI50imSxpRwjZpse2ek8JK5pv43Vicbudq9Z2w9bzdqz/l6jtst3umKb",
+	"t3r74bOMU9pi6g3VeMWm10ymqrGQYBWNE9WP4hXdjNv1WdDruZ7C2W7LjePxEBwP6OcggCttJcTGEbmL",
+	"orNFSb312cmLa+lf8Mo58pc5Gd3OOxROYHs+RzWDcUcs+Egzro2vYQOSHTnfbEG4guCLmN2wGNPsiqxn",
+	"AxgVMNnu9aYMbUMO3KbKUqXaXpp9p7FdpAvMfcKETz19sHJQlBYZ0gh0G7lhWMHW25TxQSJEiKxBmMOz",
+	"T3kMncb5FmpnwajEiJPFJcCr6IjVH6kJ+okOAaRv8WhsRPttRHu1XEybKTrRXsZmstwsLJhDZlzet4LC",
+	"QpIaNN9BmdtfMHxYWNn3EkhPSHVOh4q6OHTqoJz88jKravN1dnV2bDOqTlXPd6EXlPZ1ZBYghAgFZyGf",
+	"+W2oCbHjp64USNfZBwjrpdheOd/3iWlVNBpyOGjK8srBUDoya3+cIh+LUfs9QeOzTZr2LguoqRmjC0uj",
+	"UUkXixZpls+e0/GtdXH6tEgXGtI912c95t1TOAclYSN4FuyDrhhM5COOFn0TTL4N4t6y2NrjM1PgrC1C",
+	"ld6tH1qu81aLni0b2iL7bg5CJEqopYgKuIdqykZczuZhJ3kiWCz60PvekUUQbq1GJuXPFUl/gCaBqpRi",
+	"NWW+hho3FvgSd2kkrlQq3ytQybfiZ6cC3t/mK3gvzNuotJuNqqde1gqZ4Tq+jnSpLsnvq03E7EFFzO5R",
+	"Xm3iZiCi75E+fZn8LgXRLId4Mtt9Q5S+IUrfiNp7EbXeyd6I2XsUs9+MoX59evfMRr4Fvzt7Sa2SRYCp",
+	"GOqYxLjpgjzxe9CRRobPvrMESlZMvmGo3zDU3y5jsmGt37DWf6Og0CJxPVbCbjT/3WavrmHoz3s1D4il",
+	"P7Ntbk7Nke219s2Q0xfxwM6zMgxjBMRqwCJjyAx4JJ9bgMtc2iZVbJyIK6hrSL8zW0PI0GyQvwQfyV/O",
+	"HSsUy8cyXEhjfq2OtNSHPS8IwN+IEWVJNOc74EXpJmqKzQ5rcaLYyv8NKcrjJEXZhIbyUfh7kUWbwJBn",
+	"PN2Kj8YX1Fgg49q9psYNBWQs2+pmVrHv1pJjyRojQfhd2z8b4psN8c3awZXHQIZznb1YLAs2Avqu/Xe7",
+	"zHn3/bEyAmVK6gETA5kXtCEH2pADbUz/G5n+2cHd6JX7kKkrEiOcEk99CT59Aa5eARVledS0hP9gQXZu",
+	"OBAeAwfC0kphokHwttXm2N+XOTlP/LBoqzwU8odMrE1krHqXmwan+YiNmdaURwDFiPD8lhIOATltyh3T",
+	"XQQerlWGJosIQnkL2ktxZVBH5/Qk1NoMAJM6UooUISMSAe1DjvduPnakU/69VdzgnroRfKNrlzIr8iht",
+	"z01/C8RA0tyuv8umlqnoDpW6XM39tRev3LFS5rd+sk99UFAtq/Sg5NbuXQKY6gWtKX0exZEcXOhI9oQF",
+	"hAfkrNwn+fhl2Ojt1PZ5s1nrbvdbtT2+GzZ6z8RBt7lDHSywFWhzXNB4K1X3CWG9mt2h4vACX9IF4LjZ",
+	"J06S2Kvt1kM1rtNibMEb28LQ5y2zavT+r8eCsTvu+xduD1TwaJEarX2NozzNzqsVOO4IF4oa920pRe9L",
+	"YxhKNWVK+i3JGmAOBe8NGVatkE3QMxpdMtjktjD4w+nrKpKhAHNsQDW6XRVCDSpngdtns1jxMGjDz8w9",
+	"OpJrFhgjJ6i6LmMGn0UjoVM+GhP1rPkM4RrNZTgm85kHSuWIftE8sa6nMQSigQTa2478j7OUy5AnIbNr",
+	"89sTe8ym02ld09dux/fU6GmbAbweNm0T5QIL6JJaFAbV7K9s4NiB7b4wg+DpJBGBtVniqJvwZOagt7Rr",
+	"PM/Iy8CQsdvKI+I05gaScSL+CzuUemoMPXPr1h9/dCQRizV3LY1ZrnK7r+IYWQNYIsIoEb3UQ9K05GbW",
+	"EsR7dycp9pxDiobstxkx8tI18MKNWJ0kIvfANIF+HjNYskndwKrY5o6fjjnRMnJjWE26sSBGxV02VJNE",
+	"VxG6uyNDPtN1dgYV5rgfjHnIkyS6EsC5iGQyxl71MdD4SMy9OsBKhy3k38EMk6IdCJCG1DRDMWNDPh4L",
+	"KcJ6Rx7aM0mbPhRxZPaKoKooHsewGiKEYe8S4LhK6PpE9IT5AS2fZjvNRtVnSSZS5A+nr43xzdk4ia54",
+	"KpgztbGUA29pJmk2c9WHHp3IGFwbYyqABaASMyzixH4SnB2fHb45vnh/evLx8Pz44tPxjz+9e/fLWYCs",
+	"d4noSDK7W41MD7Azox+N5U/TJ4GBy8infFb1vE+EKwjwWxBxAZjl5XzGdDhvhQ9abAOsp59X1sNrqtxv",
+	"zHf84O0jx7I3HWrRuzhqvfyof/zHyTDRvaNh/I+TNx//n+6uPvtVj1V3X73Y7/3xcaef/vri6viHyv29",
+	"1U9ROjzDkZXkJ6SY2iNTtZAcmsT9929cbSBEr7XfLDKuJ+tKyZGnTsita835LuPWZ/rXOjwhbg+a7ecp",
+	"LTJAooTFalBnh/a7mYOL7gpjGAAMFQSNIs1GamT+HPEZwdOgCi3va/Kl+yqBFqtkHidPhl2Nx7P9Szgv",
+	"brHhV6C5yIlVZU1VlKwFO3Eg0tJt2Nho3JtHJNbUmWWakl7n5qA/nDgFkl/c6pSvF4akX568qNwVcQSo",
+	"PMtpkPdtyCdGf1Eq8jkjzX6fiAn5d1H6HPmKMUoc6Q4CNk6Nf4upJ2JZqFq/DD/12E/3GXm29+VhIcL0",
+	"PXlYsDqRvFJRT+i1hcEHGNq3Y124dkIbiX2txH7UPAy+CN94Q3fiDRHDwn14Q1uZZ7NSYs1zhFIrxb1e",
+	"B4qGAr7FPkXyvOpSVAjUrPa2KIKqMz5tCvsZDXEpxinEVilnZ6OrhSm7F9mM7j1pt1Bb8k7GM3+RgEAi",
+	"woCwyFdNYNDT1kX8PhHJzKsqNtdXVhU7NOXZWYq64Q5ziTxNxWi8RC00jVqgq3Sl3axWwgm+kQtzi51t",
+	"2tsXCx1427X9bkPUDvjeTq0V7jZFg+/3nvWbFaMxJrGjnybEu0VJD2k9erRHV43WxnKCCVgocLbNwsHd",
+	"bFtFq7Fzu5yhfRvXJw2zjbIx4h9gstE751jj803M+lVk+9Znewa/XCvmlXQzm3lpIUhWujIoa8mQmHbG",
+	"uI2B2YzTTS3wgbByfHbr4IOdDFz6lxRnZntBYhmWg6cgwhABeOXqvaUN2Vkrd5Epv3xxSrutSxfKa7mh",
+	"57m6SmvYl7RYV13F4crzXuRjc/nr8gWhosT5oX9ZW4e8gCZCXeZQ2K29UR/fsfpYatxTRCjMhN1X1B3X",
+	"G7ovrESBCpL1tY1ZQyHDgkLkex1lWS3PmbBFwOiKUH2O88sHPPIJR7uix0cCK6BZV/RVsrRQos5OUoYY",
+	"o4xrJsW0baupk4jiX64sY63EkU75TDt26jKSARmW68w1aQbyehKFaqYVG3NasfEVlWKZyF1DTY6FDCM5",
+	"8JTkjez764SyrUWCSOdGQj+gdJwRE55QRrlwp2EXW53x+Xbx/EIh94Zjj5oUU8rueVVxWBEHfQE2NmEX",
+	"ETFCg0shxhcqDi/6KglsARoWOroFgQaCKVKpQMWerrIuFP91ZPZYCAzhx0zFofEs8s0ULsjT49Iyqagr",
+	"kTyHXnq4BUWZPAJqlMP4BYhz13LxyUjmBo7CPI9u4V+EZZhEMhMLflksS+FRtNZUrnKLLIC/opX2wd5O",
+	"o7FuRBkHcYoDG4GS+44yAA8k6F/MmPNwS6UWy6Sys7dJKfzFUwoLfgaIjrna6fvJKaRC35NqOxU9as4j",
+	"A96a3xfmmcLWKmMiOJq37z3LHsvzCaMGS/brDHwxUFaTtKdGwtI/x5FOqQ2yI72YbYHqMMMoLZp5GDZ4",
+	"fkU3JvjGBP+GJriXNkzV7cTVtSPCEcDEy3qlbaeGsT3h39RHaw51wgE1G82BLRBiNMb5O72GVuGqRdOt",
+	"Qu+wmlDnb6zUJZuMXcfuk9OXR2xvf+dZlZl/7Tca9l97e62nz+E3MzVJStB+sBsEHw992xTMJBSexRTm",
+	"GZEaUAsOIdJlw2D/89879aYdwvZelb0bC3nygh0pKUUvZUfGPG/WG0+9p50hx2LB407FINKpSKoEMMzD",
+	"qnUFzAdo0OEEPcYC79aHROtScO8jJftRAmDaojbiUWybQZhKjNRXWpCf5KDWadYj7EjpqVB4jzol2qxr",
+	"Vi1P0ZA1nuBnl2LGeAHZGnvySXTNnpT+wr3HXxTN7lezJnPUTPiWWtsHTzM6bGRdgz1Lno3xfRRgjviz",
+	"s2Roi086jGO78LSf5trOYXpBBmQDnV32AzjfAaJG+T9jg4QDDbtxRhERybmGEbztjsQjMOREKdejSjX4",
+	"iR2Rt+ZwRxFSezzG1VIW896lnmtwpyFHUk/6/agH+Qv4VUC8oFSdE8fCbEWzRPjORpHWEKaDAVMj3SQW",
+	"SDQtoOfPiIaoZylzaeypMuudJ97w8l92N8/jdRS21WeGAy3ZWKhxLDxCEmsIwUCWvTQao//a7Ef04rLB",
+	"HeEXRXUPUBvI0mGiJoMhmw7VaG5MVYII1OwV0CRV2S9i1osVvzTn41WU/jTp3maYz91+z1PoLKy5uSbx",
+	"9/17S59VdKxRHdjTA+EKV2Go/Wa3JWPPpQNo8Hnt5y+yF9lfUBzGEIVmPCvzzbwyON9M3FpI52VUzlRr",
+	"EyUhG/MkdTU9Iw6o0viARXlLbPVl90ZlDRqt746o93NsRS35MenXKNUi7lepPh0XqgobyZw8Iw5hFSyQ",
+	"B3Ds3Nn64ysvGOAbkfKQpxxuMJ5046iHYwEFSycNl9A2wyJsFwjlg53mDinN3ea+L+JfRLpUrRwNRe8S",
+	"nxArHrIuj7ns2aJLlfSGwk7Wu+NPgsfpsPLlty//XwAAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

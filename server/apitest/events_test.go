@@ -380,24 +380,46 @@ var deeds = []struct {
 		s.sesame(t, "", "keys", "rotate", "--now", "--revoke")
 		return trace{"", "command line", "", ""}
 	}},
+	{"token_created", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		access := s.logInHere(t, ann).AccessToken
+		s.do(t, here(newPersonalToken(access, "me:read"))).want(201)
+		return own(ann, s.latestSession(t, ann.ID))
+	}},
+	{"token_revoked", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		access := s.logInHere(t, ann).AccessToken
+		made := decode[api.PersonalTokenWithText](s.do(t, here(newPersonalToken(access, "me:read"))).want(201))
+		s.do(t, here(request{method: "DELETE", path: "/users/me/tokens/" + made.ID, token: access})).want(204)
+		return own(ann, s.latestSession(t, ann.ID))
+	}},
+	{"token_revoked", "by an administrator", func(t *testing.T, s *server, ann api.User, root string) trace {
+		made := decode[api.PersonalTokenWithText](s.do(t, here(newPersonalToken(s.logInHere(t, ann).AccessToken, "me:read"))).want(201))
+		s.do(t, here(request{method: "DELETE", path: "/users/" + ann.ID + "/tokens/" + made.ID, token: root})).want(204)
+		id := s.idOf(t, "root")
+		return trace{ann.ID, id, "first-party", s.latestSession(t, id)} // access does not know the keys of this moment
+	}},
+	{"token_revoked", "by its holder", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		made := decode[api.PersonalTokenWithText](s.do(t, here(newPersonalToken(s.logInHere(t, ann).AccessToken, "me:read"))).want(201))
+		s.do(t, here(revocation(made.Token))).want(200)
+		return trace{ann.ID, ann.ID, "", ""}
+	}},
 	{"webhook_created", "", func(t *testing.T, s *server, _ api.User, root string) trace {
 		a := s.do(t, here(request{method: "POST", path: "/webhooks", token: root, json: map[string]any{"url": "https://shop.example", "disabled": true}})).want(201)
-		return s.byOn(t, root, decode[api.WebhookWithSecret](a).ID)
+		return s.byOn(t, decode[api.WebhookWithSecret](a).ID)
 	}},
 	{"webhook_changed", "", func(t *testing.T, s *server, _ api.User, root string) trace {
 		h := s.addHook(t, root, "logout")
 		s.do(t, here(request{method: "PATCH", path: h.path(), token: root, json: map[string]any{"description": "changed"}})).want(200)
-		return s.byOn(t, root, h.hook.ID)
+		return s.byOn(t, h.hook.ID)
 	}},
 	{"webhook_changed", "its secret", func(t *testing.T, s *server, _ api.User, root string) trace {
 		h := s.addHook(t, root, "logout")
 		s.do(t, here(request{method: "POST", path: h.path("/secret"), token: root, json: map[string]any{"keep_old_for": 0}})).want(200)
-		return s.byOn(t, root, h.hook.ID)
+		return s.byOn(t, h.hook.ID)
 	}},
 	{"webhook_deleted", "", func(t *testing.T, s *server, _ api.User, root string) trace {
 		h := s.addHook(t, root, "logout")
 		s.do(t, here(request{method: "DELETE", path: h.path(), token: root})).want(204)
-		return s.byOn(t, root, h.hook.ID)
+		return s.byOn(t, h.hook.ID)
 	}},
 	{"webhook_disabled", "", func(t *testing.T, s *server, _ api.User, root string) trace {
 		h := s.addHook(t, root, "logout")
@@ -408,16 +430,15 @@ var deeds = []struct {
 	{"webhook_tested", "", func(t *testing.T, s *server, _ api.User, root string) trace {
 		h := s.addHook(t, root, "logout")
 		s.do(t, here(request{method: "POST", path: h.path("/test"), token: root})).want(202)
-		return s.byOn(t, root, h.hook.ID)
+		return s.byOn(t, h.hook.ID)
 	}},
 }
 
-// byOn is by for what is done to something that the event names in place of a client.
-func (s *server) byOn(t *testing.T, token, id string) trace {
+// byOn is the trace of what root does to something that the event names in place of a client.
+func (s *server) byOn(t *testing.T, id string) trace {
 	t.Helper()
-	done := s.by(t, token)
-	done.client = id
-	return done
+	root := s.idOf(t, "root")
+	return trace{"", root, id, s.latestSession(t, root)} // access does not know the keys of this moment
 }
 
 // by is the trace of what an administrator does to no account.
@@ -480,6 +501,12 @@ func (s *server) administers(t *testing.T, root string, who api.User) trace {
 	t.Helper()
 	by := s.access(t, root)
 	return trace{who.ID, by.Subject, "first-party", by.SessionID}
+}
+
+// latestSession is the session of an account that began last.
+func (s *server) latestSession(t *testing.T, userID string) string {
+	t.Helper()
+	return s.value(t, `SELECT id FROM sessions WHERE user_id = '`+userID+`' ORDER BY id DESC LIMIT 1`)
 }
 
 // own is what somebody does who is logged in.

@@ -14,6 +14,7 @@ import (
 	"sesame/server/internal/identity"
 	"sesame/server/internal/store"
 	"sesame/server/internal/token"
+	"sesame/server/internal/token/personal"
 	"sesame/server/secret"
 )
 
@@ -91,6 +92,20 @@ func (c *seeder) token(t *testing.T, a seededUser, scopes []string, expires time
 	})
 }
 
+// personalToken returns a personal access token of a user.
+func (c *seeder) personalToken(t *testing.T, a seededUser, scopes []string) string {
+	t.Helper()
+	text, now := personal.New(), c.s.clock.now()
+	err := c.db.CreatePersonalToken(t.Context(), store.PersonalToken{
+		ID: newID(), UserID: a.userID, Hash: token.HashSecret(text), Name: "seeded", Scope: strings.Join(scopes, " "), Methods: identity.TwoFactors,
+		CreatedAt: now, ExpiresAt: now.Add(time.Hour),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text.Reveal()
+}
+
 // mailCodes makes the code in the examples valid for a user.
 func (c *seeder) mailCodes(t *testing.T, a seededUser, r request) {
 	t.Helper()
@@ -134,9 +149,13 @@ func (c *seeder) owned(a seededUser) map[string]string {
 	if err := errors.Join(c.db.CreateWebhook(c.s.t.Context(), webhook), c.db.RecordEvent(c.s.t.Context(), event), c.db.QueueDelivery(c.s.t.Context(), webhook.ID, event)); err != nil {
 		c.s.t.Fatal(err)
 	}
+	personal := store.PersonalToken{ID: newID(), UserID: a.userID, Hash: newID(), Name: "owned", CreatedAt: c.s.clock.now(), ExpiresAt: c.s.clock.now().Add(time.Hour)}
+	if err := c.db.CreatePersonalToken(c.s.t.Context(), personal); err != nil {
+		c.s.t.Fatal(err)
+	}
 	return map[string]string{
 		"webhook_id": webhook.ID, "event_id": event.ID,
-		"session_id": a.otherSessionID, "user_id": a.userID, "client_id": client.ID, "factor_id": factor.ID, "provider": provider.Name, "identity_id": identity.ID, "mail_id": c.s.waitingMail(c.s.t),
+		"token_id": personal.ID, "session_id": a.otherSessionID, "user_id": a.userID, "client_id": client.ID, "factor_id": factor.ID, "provider": provider.Name, "identity_id": identity.ID, "mail_id": c.s.waitingMail(c.s.t),
 	}
 }
 

@@ -11,7 +11,7 @@
 // Cache-Control: no-store, unless the handler sets another value.
 //
 // The guard verifies tokens locally, with the issuer's public keys, so a token works until it expires (10 minutes by
-// default) even after a logout.
+// default) even after a logout. Personal access tokens are opaque: with Options.Introspect the guard asks the issuer about them.
 //
 // The guard decodes the path of a request once and authorizes the operation that the document has for it. The router
 // behind the guard gets the path in one spelling, which every router reads in the same way. Echo has already chosen a route
@@ -58,6 +58,10 @@ type Options struct {
 	// and names its address in the challenges (RFC 9728): a client that gets 401 finds the issuer by itself. The Audience must
 	// then be the URL of the service, and one of SESAME_AUDIENCES, since such a client asks for a token for it.
 	Metadata bool
+	// Introspect makes the guard accept personal access tokens of the issuer, which it cannot verify by itself: it asks the issuer as
+	// this service client (RFC 7662), and uses the answer for 30 seconds. So it accepts a revoked token for up to 30 seconds. While the
+	// issuer does not answer, such tokens get 503. nil refuses them with 401. Their audience is SESAME_AUDIENCE.
+	Introspect *ServiceClient
 	// Schemes check the other security schemes of the document, such as API keys, by name.
 	Schemes map[string]Scheme
 	// StartTimeout is how long New waits for an issuer that does not answer yet. The default is 30 s.
@@ -98,6 +102,8 @@ type Guard struct {
 	keys    *keys
 	parser  *jwt.Parser
 	public  *published // nil without Metadata
+	// introspector looks up personal access tokens; nil without Introspect.
+	introspector *introspector
 }
 
 // New compiles the document and fetches the issuer's keys, which it refreshes until ctx ends or Close is called. It fails
@@ -141,6 +147,12 @@ func New(ctx context.Context, o Options) (*Guard, error) {
 	}
 	if g.keys, err = fetchKeys(ctx, o); err != nil {
 		return nil, fmt.Errorf("guard: %w", err)
+	}
+	if o.Introspect != nil {
+		if g.introspector, err = newIntrospector(ctx, o); err != nil {
+			g.keys.stop()
+			return nil, fmt.Errorf("guard: %w", err)
+		}
 	}
 	return g, nil
 }

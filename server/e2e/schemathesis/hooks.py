@@ -11,13 +11,13 @@ import secrets
 import uuid
 
 import schemathesis
-from accounts import Accounts, administrator, client, code, enrolled, make_client, make_delivery, make_provider, newcomer, passkey, plant_consent, plant_factor, register, remove_providers, remove_webhooks, set_up, subject_of, with_factor
+from accounts import Accounts, administrator, client, code, enrolled, make_client, make_delivery, make_provider, newcomer, passkey, plant_consent, plant_factor, plant_personal_token, register, remove_providers, remove_webhooks, set_up, subject_of, with_factor
 from schemathesis.openapi.checks import RejectedPositiveData
 
 ANONYMOUS = os.environ.get("SESAME_TEST_ANONYMOUS") == "1"
 SCHEME = "OAuth2Password"
 CLIENT = "Basic " + base64.b64encode(os.environ.get("SESAME_TEST_CLIENT", "").encode()).decode()
-SETS_TEXT = ("createUser", "updateMe", "updateUser", "changePassword", "confirmPasswordReset", "renameFactor", "confirmTotp", "addPasskey")
+SETS_TEXT = ("createUser", "updateMe", "updateUser", "changePassword", "confirmPasswordReset", "renameFactor", "confirmTotp", "addPasskey", "createPersonalToken")
 OWN_SCOPES = {"openid", "profile", "email", "me:read", "me:write", "me:delete"}  # those of every account
 accounts = Accounts()
 
@@ -353,7 +353,23 @@ if not ANONYMOUS:
         # Not of that account, whose session would end.
         case.path_parameters["user_id"] = with_factor(base_of(case))
 
+    def fill_new_token(case, me):
+        # An account has 50 at most, and can only have its own scopes.
+        plant_personal_token(me)
+        case.body["name"], case.body["scopes"] = "Script", ["me:read"]
+
+    def fill_personal_token(case, me):
+        case.path_parameters["token_id"] = plant_personal_token(me)
+
+    def fill_user_token(case, me):
+        fill_personal_token(case, me)
+        case.path_parameters["user_id"] = me.id
+
     FILL |= {
+        "createPersonalToken": fill_new_token,
+        "revokePersonalToken": fill_personal_token,
+        "listUserPersonalTokens": fill_user,
+        "revokeUserPersonalToken": fill_user_token,
         "renameFactor": fill_factor,
         "removeFactor": fill_factor,
         "confirmTotp": fill_totp,

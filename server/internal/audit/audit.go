@@ -71,6 +71,8 @@ const (
 	KeyRotated       Kind = "key_rotated"
 	KeyPublished     Kind = "key_published" // somebody has asked for a new key, which will sign later
 	MailDeleted      Kind = "mail_deleted"  // before it was sent
+	TokenCreated     Kind = "token_created" // a personal access token
+	TokenRevoked     Kind = "token_revoked"
 	WebhookCreated   Kind = "webhook_created"
 	WebhookChanged   Kind = "webhook_changed" // its settings or its secret
 	WebhookDeleted   Kind = "webhook_deleted"
@@ -85,6 +87,7 @@ var Kinds = []Kind{
 	PasswordReset, IdentityLinked, IdentityUnlinked,
 	WrongCode, FactorAdded, FactorRemoved, RecoveryCodeUsed, CodesReplaced, ResetRequested, ResetCancelled, FactorsReset, PasskeyCopied,
 	ClientCreated, ClientChanged, ClientDeleted, ProviderCreated, ProviderChanged, ProviderDeleted, KeyRotated, KeyPublished, MailDeleted,
+	TokenCreated, TokenRevoked,
 	WebhookCreated, WebhookChanged, WebhookDeleted, WebhookDisabled, WebhookTested,
 }
 
@@ -95,7 +98,10 @@ const (
 )
 
 // Actor is the user or the client that causes an event.
-type Actor struct{ ID, ClientID, SessionID string }
+type Actor struct {
+	ID, ClientID, SessionID string
+	TokenID                 string // of the personal access token that the user acts with
+}
 
 // Event returns an event about a user's account. by is the actor; nil means the command line or, in a request that
 // carries no token, such as a registration, the user.
@@ -104,7 +110,7 @@ func Event(ctx context.Context, user store.User, by *Actor) store.Event {
 	_, isRequest := network.RequestOf(ctx)
 	switch {
 	case by != nil:
-		e.Actor, e.ClientID, e.SessionID = by.ID, by.ClientID, by.SessionID
+		e.Actor, e.ClientID, e.SessionID, e.TokenID = by.ID, by.ClientID, by.SessionID, by.TokenID
 	case isRequest:
 		e.Actor = user.ID
 	default:

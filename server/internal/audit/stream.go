@@ -81,6 +81,7 @@ type line struct {
 	Actor     *string   `json:"actor"`
 	ClientID  *string   `json:"client_id"`
 	SessionID *string   `json:"session_id"`
+	TokenID   *string   `json:"token_id"`
 	IPAddress *string   `json:"ip_address"`
 	UserAgent *string   `json:"user_agent"`
 }
@@ -89,7 +90,7 @@ type line struct {
 func Line(e store.Event) ([]byte, error) {
 	text, err := json.Marshal(line{
 		e.ID, e.At.UTC().Truncate(time.Microsecond), e.Kind, // as the database has it
-		orNull(e.UserID), orNull(e.Username), orNull(e.Actor), orNull(e.ClientID), orNull(e.SessionID), orNull(e.IPAddress), orNull(e.UserAgent),
+		orNull(e.UserID), orNull(e.Username), orNull(e.Actor), orNull(e.ClientID), orNull(e.SessionID), orNull(e.TokenID), orNull(e.IPAddress), orNull(e.UserAgent),
 	})
 	return append(text, '\n'), err
 }

@@ -45,7 +45,7 @@ type Job struct {
 // which they are listed.
 var Tables = []string{
 	"sessions", "one_time_codes", "throttles", "known_addresses", "users", "events", "revoked_tokens", "reserved_usernames", "used_codes",
-	"device_requests", "factors", "clients", "webhook_deliveries",
+	"device_requests", "factors", "clients", "personal_tokens", "webhook_deliveries",
 }
 
 // Run cleans up every ten minutes until ctx ends.
@@ -86,6 +86,7 @@ func (j *Job) Cleanup(ctx context.Context) (deleted int64, err error) {
 		before(oauth.DeviceMemory, j.DB.DeleteDeviceRequestsBefore),
 		j.Accounts.CompleteFactorResets,
 		j.DB.FillClientKeys,
+		j.DB.DeleteExpiredPersonalTokens,
 		before(webhook.Retention, j.DB.DeleteDeliveriesBefore),
 	} {
 		n, failed := j.repeat(ctx, b)

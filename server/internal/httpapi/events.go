@@ -64,6 +64,6 @@ func (s *Server) events(ctx context.Context, query audit.Query) (api.EventPage, 
 func eventOf(e store.Event) api.Event {
 	return api.Event{
 		ID: e.ID, At: e.At, Kind: api.EventKind(e.Kind), UserID: orNull(e.UserID), Username: orNull(e.Username), Actor: orNull(e.Actor),
-		ClientID: orNull(e.ClientID), SessionID: orNull(e.SessionID), IPAddress: orNull(e.IPAddress), UserAgent: orNull(e.UserAgent),
+		ClientID: orNull(e.ClientID), SessionID: orNull(e.SessionID), TokenID: orNull(e.TokenID), IPAddress: orNull(e.IPAddress), UserAgent: orNull(e.UserAgent),
 	}
 }

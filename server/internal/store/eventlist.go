@@ -24,7 +24,7 @@ type EventQuery struct {
 // endOfIDs is greater than every id of an event.
 const endOfIDs = "g"
 
-const eventColumns = `id, at, kind, user_id, username, actor, client_id, session_id, ip_address, user_agent`
+const eventColumns = `id, at, kind, user_id, username, actor, client_id, session_id, token_id, ip_address, user_agent`
 
 // ListEvents lists events, the latest first unless the query says otherwise.
 //
