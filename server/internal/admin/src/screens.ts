@@ -3,6 +3,7 @@ import type { ComponentType } from 'preact';
 import { Client } from './screens/client';
 import { Clients, NewClient } from './screens/clients';
 import { NewPerson, People } from './screens/people';
+import { NewProvider, Providers, ProviderScreen } from './screens/providers';
 import { texts } from './i18n';
 
 export interface ScreenProps { id: string; query: URLSearchParams }
@@ -14,7 +15,7 @@ export interface Entry {
   menu?: () => string;                  // its name in the menu; none for a screen that others lead to
 }
 
-const t = texts({ people: 'People', clients: 'Clients' }, { people: 'Personen', clients: 'Clients' });
+const t = texts({ people: 'People', clients: 'Clients', providers: 'Providers' }, { people: 'Personen', clients: 'Clients', providers: 'Anbieter' });
 
 // The first path that fits is shown. The first screen of the menu that the person may see is the start.
 export const screens: Entry[] = [
@@ -23,6 +24,9 @@ export const screens: Entry[] = [
   { path: 'clients', scopes: ['clients:read'], component: Clients, menu: () => t('clients') },
   { path: 'clients/new', scopes: ['clients:write'], component: NewClient },
   { path: 'clients/:id', scopes: ['clients:read'], component: Client },
+  { path: 'providers', scopes: ['clients:read'], component: Providers, menu: () => t('providers') },
+  { path: 'providers/new', scopes: ['clients:write'], component: NewProvider },
+  { path: 'providers/:id', scopes: ['clients:read'], component: ProviderScreen },
 ];
 
 // find returns the screen of a path, and the part of it that is an id.

@@ -30,7 +30,7 @@ export function Table<T>({ caption, columns, list, id, empty }: {
           : <td key={title} class={kind} data-title={title}>{cell(item)}</td>)}
       </tr>)}</tbody>
     </table></div>}
-    {items.length === 0 && !loading && !failure && <Empty>{empty}</Empty>}
+    {items.length === 0 && !loading && !failure && !more && <Empty>{empty}</Empty>}
     {loading && <Loading />}
     {more && <p class="more"><button type="button" onClick={more}>{t('more')}</button></p>}
   </div>;
