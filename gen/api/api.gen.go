@@ -52,6 +52,7 @@ const (
 	ErrorCodeBadRequest                     ErrorCode = "bad_request"
 	ErrorCodeClientNameTaken                ErrorCode = "client_name_taken"
 	ErrorCodeEmailTaken                     ErrorCode = "email_taken"
+	ErrorCodeHasPassword                    ErrorCode = "has_password"
 	ErrorCodeInsufficientScope              ErrorCode = "insufficient_scope"
 	ErrorCodeInsufficientUserAuthentication ErrorCode = "insufficient_user_authentication"
 	ErrorCodeInternalError                  ErrorCode = "internal_error"
@@ -60,6 +61,7 @@ const (
 	ErrorCodeLastAdministrator              ErrorCode = "last_administrator"
 	ErrorCodeLastWayIn                      ErrorCode = "last_way_in"
 	ErrorCodeMethodNotAllowed               ErrorCode = "method_not_allowed"
+	ErrorCodeNoAddress                      ErrorCode = "no_address"
 	ErrorCodeNoConfirmedEmail               ErrorCode = "no_confirmed_email"
 	ErrorCodeNoSecondFactor                 ErrorCode = "no_second_factor"
 	ErrorCodeNotFound                       ErrorCode = "not_found"
@@ -88,6 +90,8 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeEmailTaken:
 		return true
+	case ErrorCodeHasPassword:
+		return true
 	case ErrorCodeInsufficientScope:
 		return true
 	case ErrorCodeInsufficientUserAuthentication:
@@ -103,6 +107,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeLastWayIn:
 		return true
 	case ErrorCodeMethodNotAllowed:
+		return true
+	case ErrorCodeNoAddress:
 		return true
 	case ErrorCodeNoConfirmedEmail:
 		return true
@@ -145,6 +151,7 @@ const (
 	EventKindEVENTACCOUNTDELETED        EventKind = "account_deleted"
 	EventKindEVENTACCOUNTDISABLED       EventKind = "account_disabled"
 	EventKindEVENTACCOUNTENABLED        EventKind = "account_enabled"
+	EventKindEVENTACCOUNTINVITED        EventKind = "account_invited"
 	EventKindEVENTACCOUNTUNLOCKED       EventKind = "account_unlocked"
 	EventKindEVENTCLIENTCHANGED         EventKind = "client_changed"
 	EventKindEVENTCLIENTCREATED         EventKind = "client_created"
@@ -162,6 +169,7 @@ const (
 	EventKindEVENTFACTORSRESETREQUESTED EventKind = "factors_reset_requested"
 	EventKindEVENTIDENTITYLINKED        EventKind = "identity_linked"
 	EventKindEVENTIDENTITYUNLINKED      EventKind = "identity_unlinked"
+	EventKindEVENTINVITATIONACCEPTED    EventKind = "invitation_accepted"
 	EventKindEVENTKEYPUBLISHED          EventKind = "key_published"
 	EventKindEVENTKEYROTATED            EventKind = "key_rotated"
 	EventKindEVENTLOGIN                 EventKind = "login"
@@ -174,6 +182,7 @@ const (
 	EventKindEVENTPASSWORDACCEPTED      EventKind = "password_accepted"
 	EventKindEVENTPASSWORDCHANGED       EventKind = "password_changed"
 	EventKindEVENTPASSWORDRESET         EventKind = "password_reset"
+	EventKindEVENTPASSWORDRESETSTARTED  EventKind = "password_reset_started"
 	EventKindEVENTPROFILECHANGED        EventKind = "profile_changed"
 	EventKindEVENTPROVIDERCHANGED       EventKind = "provider_changed"
 	EventKindEVENTPROVIDERCREATED       EventKind = "provider_created"
@@ -203,6 +212,8 @@ func (e EventKind) Valid() bool {
 	case EventKindEVENTACCOUNTDISABLED:
 		return true
 	case EventKindEVENTACCOUNTENABLED:
+		return true
+	case EventKindEVENTACCOUNTINVITED:
 		return true
 	case EventKindEVENTACCOUNTUNLOCKED:
 		return true
@@ -238,6 +249,8 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindEVENTIDENTITYUNLINKED:
 		return true
+	case EventKindEVENTINVITATIONACCEPTED:
+		return true
 	case EventKindEVENTKEYPUBLISHED:
 		return true
 	case EventKindEVENTKEYROTATED:
@@ -261,6 +274,8 @@ func (e EventKind) Valid() bool {
 	case EventKindEVENTPASSWORDCHANGED:
 		return true
 	case EventKindEVENTPASSWORDRESET:
+		return true
+	case EventKindEVENTPASSWORDRESETSTARTED:
 		return true
 	case EventKindEVENTPROFILECHANGED:
 		return true
@@ -571,6 +586,30 @@ func (e TokenRequestGrantType) Valid() bool {
 	}
 }
 
+// Defines values for ListUsersParamsSort.
+const (
+	ListUsersParamsSortCreatedAt           ListUsersParamsSort = "created_at"
+	ListUsersParamsSortCreatedAtDescending ListUsersParamsSort = "-created_at"
+	ListUsersParamsSortUsername            ListUsersParamsSort = "username"
+	ListUsersParamsSortUsernameDescending  ListUsersParamsSort = "-username"
+)
+
+// Valid indicates whether the value is a known member of the ListUsersParamsSort enum.
+func (e ListUsersParamsSort) Valid() bool {
+	switch e {
+	case ListUsersParamsSortCreatedAt:
+		return true
+	case ListUsersParamsSortCreatedAtDescending:
+		return true
+	case ListUsersParamsSortUsername:
+		return true
+	case ListUsersParamsSortUsernameDescending:
+		return true
+	default:
+		return false
+	}
+}
+
 // AddedFactor defines model for AddedFactor.
 type AddedFactor struct {
 	Factor Factor `json:"factor"`
@@ -778,6 +817,8 @@ type Delivery struct {
 	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
 	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 	//   confirmed another spelling.
+	// - `account_invited`: an administrator had an invitation mailed; `invitation_accepted`: its link was used to choose a password.
+	// - `password_reset_started`: an administrator had a link to choose a new password mailed.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
 	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
 	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
@@ -957,6 +998,8 @@ type Event struct {
 	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
 	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 	//   confirmed another spelling.
+	// - `account_invited`: an administrator had an invitation mailed; `invitation_accepted`: its link was used to choose a password.
+	// - `password_reset_started`: an administrator had a link to choose a new password mailed.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
 	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
 	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
@@ -1023,6 +1066,8 @@ type Event struct {
 //   - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
 //     confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 //     confirmed another spelling.
+//   - `account_invited`: an administrator had an invitation mailed; `invitation_accepted`: its link was used to choose a password.
+//   - `password_reset_started`: an administrator had a link to choose a new password mailed.
 //   - `password_reset`: a new password was chosen with a mailed code; every session ended.
 //   - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
 //   - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
@@ -1118,6 +1163,11 @@ type FieldError struct {
 //
 // Example: Ann Example
 type FullName = string
+
+// GrantedScopes For administrators: the account's scopes beyond those that every account has. Your token must have them.
+//
+// Example: []
+type GrantedScopes = []string
 
 // Health defines model for Health.
 type Health struct {
@@ -1237,6 +1287,32 @@ type IntrospectionRequest struct {
 	//
 	// Example: access_token
 	TokenTypeHint *string `json:"token_type_hint,omitempty"`
+}
+
+// Invitation defines model for Invitation.
+type Invitation struct {
+	// Email Where the invitation is mailed. It is confirmed when the person uses the link.
+	//
+	// Example: bob@example.com
+	Email string `json:"email"`
+
+	// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
+	// control characters, direction marks or other invisible characters except joiners between two characters.
+	//
+	//
+	// Example: Ann Example
+	FullName nullable.Nullable[FullName] `json:"full_name,omitempty"`
+
+	// Scopes For administrators: the account's scopes beyond those that every account has. Your token must have them.
+	//
+	//
+	// Example: []
+	Scopes *GrantedScopes `json:"scopes,omitempty"`
+
+	// Username As in `UserCreate`; without it the server makes one of the address.
+	//
+	// Example: bob
+	Username *string `json:"username,omitempty"`
 }
 
 // Key One public key (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2). The members depend on `kty`: EC has crv, x
@@ -2447,6 +2523,13 @@ type UserAdministration struct {
 	// Example: ann@example.com
 	Email nullable.Nullable[string] `json:"email,omitempty"`
 
+	// EmailVerified Only `true` can be sent: you vouch for the address of the account, or for the new one of the same request. It is then
+	// confirmed, and other accounts lose their claims to it. No code is mailed.
+	//
+	//
+	// Example: true
+	EmailVerified *bool `json:"email_verified,omitempty"`
+
 	// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
 	// control characters, direction marks or other invisible characters except joiners between two characters.
 	//
@@ -2456,7 +2539,7 @@ type UserAdministration struct {
 
 	// Scopes The account's scopes beyond the `me:` scopes, which every account has, listed here or not. A scope
 	// that is not listed is also removed from the account's sessions: to use it after another grant, the
-	// person has to log in again.
+	// person has to log in again. Your token must have those that are listed.
 	//
 	//
 	// Example: ["users:read"]
@@ -2473,10 +2556,21 @@ type UserAdministration struct {
 
 // UserCreate defines model for UserCreate.
 type UserCreate struct {
+	// Disabled For administrators: whether sign-ins are refused.
+	//
+	// Example: false
+	Disabled *bool `json:"disabled,omitempty"`
+
 	// Email Unconfirmed until its owner uses the mailed code; removed if that does not happen within 30 days. `null` is the same as none.
 	//
 	// Example: ann@example.com
 	Email nullable.Nullable[string] `json:"email,omitempty"`
+
+	// EmailVerified For administrators: whether you vouch for the address. It is then confirmed, and other accounts lose their claims to it.
+	//
+	//
+	// Example: false
+	EmailVerified *bool `json:"email_verified,omitempty"`
 
 	// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
 	// control characters, direction marks or other invisible characters except joiners between two characters.
@@ -2492,6 +2586,12 @@ type UserCreate struct {
 	//
 	// Example: a wooden horse
 	Password NewPassword `json:"password"`
+
+	// Scopes For administrators: the account's scopes beyond those that every account has. Your token must have them.
+	//
+	//
+	// Example: []
+	Scopes *GrantedScopes `json:"scopes,omitempty"`
 
 	// Username Unique, regardless of letter case and width; no `@`, `/`, `:` or `\`, no spaces, letters of one script. Only
 	// administrators can give names of authority, such as `admin` and `support`, and names that look like them.
@@ -2550,6 +2650,13 @@ type UserPage struct {
 
 	// NextCursor Null on the last page.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// Total How many accounts the whole list has, if the request asks for it with `total`. See `total_is_exact`.
+	Total *int32 `json:"total,omitempty"`
+
+	// TotalIsExact False if the list has more accounts than `total`, or may have: counting stops when the server has looked at 10,000
+	// accounts, or with `q` at as many usernames and as many addresses.
+	TotalIsExact *bool `json:"total_is_exact,omitempty"`
 }
 
 // UserUpdate defines model for UserUpdate.
@@ -2676,6 +2783,8 @@ type WebhookPayload struct {
 	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
 	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 	//   confirmed another spelling.
+	// - `account_invited`: an administrator had an invitation mailed; `invitation_accepted`: its link was used to choose a password.
+	// - `password_reset_started`: an administrator had a link to choose a new password mailed.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
 	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
 	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
@@ -2805,6 +2914,9 @@ type Invalid = Problem
 
 // LastAdministrator An error (RFC 9457).
 type LastAdministrator = Problem
+
+// MailedEnough An error (RFC 9457).
+type MailedEnough = Problem
 
 // Malformed An error (RFC 9457).
 type Malformed = Problem
@@ -3074,7 +3186,31 @@ type ListUsersParams struct {
 
 	// Disabled Return only disabled accounts (true) or only enabled ones (false).
 	Disabled *bool `form:"disabled,omitempty" json:"disabled,omitempty"`
+
+	// Scope Return only accounts that have this scope; empty for all.
+	Scope *string `form:"scope,omitempty" json:"scope,omitempty"`
+
+	// EmailVerified Return only accounts with a confirmed address (true) or without one (false).
+	EmailVerified *bool `form:"email_verified,omitempty" json:"email_verified,omitempty"`
+
+	// SecondFactor Return only accounts with a second factor (true) or without one (false).
+	SecondFactor *bool `form:"second_factor,omitempty" json:"second_factor,omitempty"`
+
+	// CreatedAfter Return only accounts that were created at this time or later.
+	CreatedAfter *time.Time `form:"created_after,omitempty" json:"created_after,omitempty"`
+
+	// CreatedBefore Return only accounts that were created before this time.
+	CreatedBefore *time.Time `form:"created_before,omitempty" json:"created_before,omitempty"`
+
+	// Sort The order; a hyphen reverses it. With `q`, only an order of usernames is possible.
+	Sort *ListUsersParamsSort `form:"sort,omitempty" json:"sort,omitempty"`
+
+	// Total Also count the accounts of the list.
+	Total *bool `form:"total,omitempty" json:"total,omitempty"`
 }
+
+// ListUsersParamsSort defines parameters for ListUsers.
+type ListUsersParamsSort string
 
 // ListConsentsParams defines parameters for ListConsents.
 type ListConsentsParams struct {
@@ -3152,6 +3288,9 @@ type AuthorizeDeviceFormdataRequestBody = DeviceAuthorizationRequest
 
 // ConfirmEmailJSONRequestBody defines body for ConfirmEmail for application/json ContentType.
 type ConfirmEmailJSONRequestBody = EmailConfirmation
+
+// InviteUserJSONRequestBody defines body for InviteUser for application/json ContentType.
+type InviteUserJSONRequestBody = Invitation
 
 // RotateSigningKeyJSONRequestBody defines body for RotateSigningKey for application/json ContentType.
 type RotateSigningKeyJSONRequestBody = KeyRotation
@@ -3281,6 +3420,9 @@ type ServerInterface interface {
 	// GetHealth Check that the process runs
 	// (GET /healthz)
 	GetHealth(ctx echo.Context) error
+	// InviteUser Invite a person
+	// (POST /invitations)
+	InviteUser(ctx echo.Context) error
 	// ListSigningKeys List the signing keys
 	// (GET /keys)
 	ListSigningKeys(ctx echo.Context) error
@@ -3461,6 +3603,12 @@ type ServerInterface interface {
 	// DeleteUserIdentity Unlink an identity from an account
 	// (DELETE /users/{user_id}/identities/{identity_id})
 	DeleteUserIdentity(ctx echo.Context, userID string, identityID string) error
+	// ResendInvitation Mail an invitation again
+	// (POST /users/{user_id}/invitation)
+	ResendInvitation(ctx echo.Context, userID string) error
+	// StartPasswordReset Start a password reset for a person
+	// (POST /users/{user_id}/password-reset)
+	StartPasswordReset(ctx echo.Context, userID string) error
 	// EndUserSessions End all sessions of an account
 	// (DELETE /users/{user_id}/sessions)
 	EndUserSessions(ctx echo.Context, userID string) error
@@ -3994,6 +4142,15 @@ func (w *ServerInterfaceWrapper) GetHealth(ctx echo.Context) error {
 	return err
 }
 
+// InviteUser converts echo context to params.
+func (w *ServerInterfaceWrapper) InviteUser(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.InviteUser(ctx)
+	return err
+}
+
 // ListSigningKeys converts echo context to params.
 func (w *ServerInterfaceWrapper) ListSigningKeys(ctx echo.Context) error {
 	var err error
@@ -4353,6 +4510,55 @@ func (w *ServerInterfaceWrapper) ListUsers(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "disabled", ctx.QueryParams(), &params.Disabled, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter disabled: %s", err))
+	}
+
+	// ------------- Optional query parameter "scope" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "scope", ctx.QueryParams(), &params.Scope, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter scope: %s", err))
+	}
+
+	// ------------- Optional query parameter "email_verified" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "email_verified", ctx.QueryParams(), &params.EmailVerified, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter email_verified: %s", err))
+	}
+
+	// ------------- Optional query parameter "second_factor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "second_factor", ctx.QueryParams(), &params.SecondFactor, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter second_factor: %s", err))
+	}
+
+	// ------------- Optional query parameter "created_after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "created_after", ctx.QueryParams(), &params.CreatedAfter, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter created_after: %s", err))
+	}
+
+	// ------------- Optional query parameter "created_before" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "created_before", ctx.QueryParams(), &params.CreatedBefore, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter created_before: %s", err))
+	}
+
+	// ------------- Optional query parameter "sort" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort", ctx.QueryParams(), &params.Sort, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sort: %s", err))
+	}
+
+	// ------------- Optional query parameter "total" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "total", ctx.QueryParams(), &params.Total, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter total: %s", err))
 	}
 
 	// Invoke the callback with all the unmarshaled arguments
@@ -4853,6 +5059,38 @@ func (w *ServerInterfaceWrapper) DeleteUserIdentity(ctx echo.Context) error {
 	return err
 }
 
+// ResendInvitation converts echo context to params.
+func (w *ServerInterfaceWrapper) ResendInvitation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ResendInvitation(ctx, userID)
+	return err
+}
+
+// StartPasswordReset converts echo context to params.
+func (w *ServerInterfaceWrapper) StartPasswordReset(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StartPasswordReset(ctx, userID)
+	return err
+}
+
 // EndUserSessions converts echo context to params.
 func (w *ServerInterfaceWrapper) EndUserSessions(ctx echo.Context) error {
 	var err error
@@ -5259,6 +5497,9 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/users/:user_id/unlock", wrapper.UnlockUser, options.OperationMiddlewares["unlockUser"]...)
 	router.GET(options.BaseURL+"/users/:user_id/consents", wrapper.ListUserConsents, options.OperationMiddlewares["listUserConsents"]...)
 	router.DELETE(options.BaseURL+"/users/:user_id/consents/:client_id", wrapper.WithdrawUserConsent, options.OperationMiddlewares["withdrawUserConsent"]...)
+	router.POST(options.BaseURL+"/invitations", wrapper.InviteUser, options.OperationMiddlewares["inviteUser"]...)
+	router.POST(options.BaseURL+"/users/:user_id/invitation", wrapper.ResendInvitation, options.OperationMiddlewares["resendInvitation"]...)
+	router.POST(options.BaseURL+"/users/:user_id/password-reset", wrapper.StartPasswordReset, options.OperationMiddlewares["startPasswordReset"]...)
 	router.POST(options.BaseURL+"/passkeys/challenges", wrapper.StartPasskeySignIn, options.OperationMiddlewares["startPasskeySignIn"]...)
 	router.POST(options.BaseURL+"/users/me/passkeys/challenges", wrapper.StartPasskey, options.OperationMiddlewares["startPasskey"]...)
 	router.POST(options.BaseURL+"/users/me/passkeys", wrapper.AddPasskey, options.OperationMiddlewares["addPasskey"]...)
@@ -5323,6 +5564,15 @@ type ForbiddenApplicationProblemPlusJSONResponse struct {
 type InvalidApplicationProblemPlusJSONResponse Problem
 
 type LastAdministratorApplicationProblemPlusJSONResponse Problem
+
+type MailedEnoughResponseHeaders struct {
+	RetryAfter int32
+}
+type MailedEnoughApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers MailedEnoughResponseHeaders
+}
 
 type MalformedApplicationProblemPlusJSONResponse Problem
 
@@ -7541,6 +7791,181 @@ func (response GetHealth500ApplicationProblemPlusJSONResponse) VisitGetHealthRes
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUserRequestObject struct {
+	Body *InviteUserJSONRequestBody
+}
+
+type InviteUserResponseObject interface {
+	VisitInviteUserResponse(w http.ResponseWriter) error
+}
+
+type InviteUser201ResponseHeaders struct {
+	Location string
+}
+
+type InviteUser201JSONResponse struct {
+	Body    User
+	Headers InviteUser201ResponseHeaders
+}
+
+func (response InviteUser201JSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser400ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser401ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser403ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser409ApplicationProblemPlusJSONResponse Problem
+
+func (response InviteUser409ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser413ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser415ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser422ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser500ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser503ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -14641,9 +15066,7 @@ func (response UpdateUser404ApplicationProblemPlusJSONResponse) VisitUpdateUserR
 	return err
 }
 
-type UpdateUser409ApplicationProblemPlusJSONResponse struct {
-	LastAdministratorApplicationProblemPlusJSONResponse
-}
+type UpdateUser409ApplicationProblemPlusJSONResponse Problem
 
 func (response UpdateUser409ApplicationProblemPlusJSONResponse) VisitUpdateUserResponse(w http.ResponseWriter) error {
 
@@ -15579,6 +16002,362 @@ type DeleteUserIdentity503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DeleteUserIdentity503ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitationRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type ResendInvitationResponseObject interface {
+	VisitResendInvitationResponse(w http.ResponseWriter) error
+}
+
+type ResendInvitation202Response struct {
+}
+
+func (response ResendInvitation202Response) VisitResendInvitationResponse(w http.ResponseWriter) error {
+	w.WriteHeader(202)
+	return nil
+}
+
+type ResendInvitation400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation400ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation401ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation403ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation404ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation409ApplicationProblemPlusJSONResponse Problem
+
+func (response ResendInvitation409ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation413ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation422ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation429ApplicationProblemPlusJSONResponse struct {
+	MailedEnoughApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation429ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation500ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation503ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordResetRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type StartPasswordResetResponseObject interface {
+	VisitStartPasswordResetResponse(w http.ResponseWriter) error
+}
+
+type StartPasswordReset202Response struct {
+}
+
+func (response StartPasswordReset202Response) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+	w.WriteHeader(202)
+	return nil
+}
+
+type StartPasswordReset400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset400ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset401ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset403ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset404ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset409ApplicationProblemPlusJSONResponse Problem
+
+func (response StartPasswordReset409ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset413ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset422ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset429ApplicationProblemPlusJSONResponse struct {
+	MailedEnoughApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset429ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset500ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset503ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -17891,6 +18670,9 @@ type StrictServerInterface interface {
 	// GetHealth Check that the process runs
 	// (GET /healthz)
 	GetHealth(ctx context.Context, request GetHealthRequestObject) (GetHealthResponseObject, error)
+	// InviteUser Invite a person
+	// (POST /invitations)
+	InviteUser(ctx context.Context, request InviteUserRequestObject) (InviteUserResponseObject, error)
 	// ListSigningKeys List the signing keys
 	// (GET /keys)
 	ListSigningKeys(ctx context.Context, request ListSigningKeysRequestObject) (ListSigningKeysResponseObject, error)
@@ -18071,6 +18853,12 @@ type StrictServerInterface interface {
 	// DeleteUserIdentity Unlink an identity from an account
 	// (DELETE /users/{user_id}/identities/{identity_id})
 	DeleteUserIdentity(ctx context.Context, request DeleteUserIdentityRequestObject) (DeleteUserIdentityResponseObject, error)
+	// ResendInvitation Mail an invitation again
+	// (POST /users/{user_id}/invitation)
+	ResendInvitation(ctx context.Context, request ResendInvitationRequestObject) (ResendInvitationResponseObject, error)
+	// StartPasswordReset Start a password reset for a person
+	// (POST /users/{user_id}/password-reset)
+	StartPasswordReset(ctx context.Context, request StartPasswordResetRequestObject) (StartPasswordResetResponseObject, error)
 	// EndUserSessions End all sessions of an account
 	// (DELETE /users/{user_id}/sessions)
 	EndUserSessions(ctx context.Context, request EndUserSessionsRequestObject) (EndUserSessionsResponseObject, error)
@@ -18649,6 +19437,52 @@ func (sh *strictHandler) GetHealth(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetHealthResponseObject); ok {
 		return validResponse.VisitGetHealthResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// InviteUser operation middleware
+func (sh *strictHandler) InviteUser(ctx echo.Context) error {
+	var request InviteUserRequestObject
+
+	var body InviteUserJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.InviteUser(ctx.Request().Context(), request.(InviteUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "InviteUser")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(InviteUserResponseObject); ok {
+		return validResponse.VisitInviteUserResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -20505,6 +21339,56 @@ func (sh *strictHandler) DeleteUserIdentity(ctx echo.Context, userID string, ide
 	return nil
 }
 
+// ResendInvitation operation middleware
+func (sh *strictHandler) ResendInvitation(ctx echo.Context, userID string) error {
+	var request ResendInvitationRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResendInvitation(ctx.Request().Context(), request.(ResendInvitationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResendInvitation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ResendInvitationResponseObject); ok {
+		return validResponse.VisitResendInvitationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StartPasswordReset operation middleware
+func (sh *strictHandler) StartPasswordReset(ctx echo.Context, userID string) error {
+	var request StartPasswordResetRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StartPasswordReset(ctx.Request().Context(), request.(StartPasswordResetRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartPasswordReset")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StartPasswordResetResponseObject); ok {
+		return validResponse.VisitStartPasswordResetResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // EndUserSessions operation middleware
 func (sh *strictHandler) EndUserSessions(ctx echo.Context, userID string) error {
 	var request EndUserSessionsRequestObject
@@ -20982,755 +21866,793 @@ func (sh *strictHandler) TestWebhook(ctx echo.Context, webhookID WebhookID) erro
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L35dhu3tif8Kmh+fdeJc0mKpCZLXll9ZVm25UHS0WDnJHKTYBVIVlQEmAJKNJPltfppOu+RR+kn+Rb2",
-	"BlCoYhUHSU5OcnX+yLGKNWDY2PP+7V9rgRhPBGdcydr+r7URoyFL4J+HNBixl9Etex/xVDG4FjIZJNFE",
-	"RYLX9mvv6Yz0GQn0jSEZiIQMoltGxnh/s1avsc90PIlZbb82SftxFNTJmH5u0CH7brPVqtVrCfs5jRIW",
-	"1vZVkrJ6TQYjNqb6S2P6+R3jQzWq7W+16jU1m+i3SJVEfFj78qVeO4wjxtXhiMYx40M2P7rXYkooCeA2",
-	"ElBOaKpGjKsooIqRb85fHpKd3a098vtv281Onei/d3fau0/y435OZRSQhNF4/N11TTJJx+y6VifBiCaS",
-	"qe+ua1eXLxtPr2urzqbdapXO550IKI68OJHLESNX5++IGBA1YoQGgUi5yg9zpNRkf2Oj3dlttpqtZnv/",
-	"aetpayOVLJEbrfYeDZ92dht7QWfQ2G1v0gbd3tlq7LLOLtvpd1qb21sLRz8QyZiq2n4tTaJa3Z9Mp2Iy",
-	"JwKop3wuegnrQC6vLy/PNtrNFpJQgWK4aMDl+5HJibhQIikZCQxQknEqFeFCEalvI0rcMC4L1NF+Mjcy",
-	"uPt+IztnYZSwQFVv/McR00MaMdJPxFSyhAxFcZX0xsv9jQ06mTTN1WYgxhsBjeM+DW7+VyBC9t0P473b",
-	"67TV6uxIRRX7jg5a0eAnGYc3P+HlSMrv9Kv+Y/PgPzov/6Pz0lHSf2weaFpafa4VJHHOVDI7GCiWzE/0",
-	"ggWCh5IoQaY0UqTPBsLMnLPPiqhklpt1eyVqjbja7CC9RuN0XNvf0yMbRxz/artRRlyxIUtgmB8/fjzw",
-	"+EQ5BQeW6yCh7LXbLfL7b+12c6fZflIn00iNYPAJo1JwS03b+qbNIn9hNGFJCYNhSSKS765rEb+lcRR2",
-	"gTLvy2a+1GsTmtAxU5bJp4kUsCM0jsX0aDxRsw80Tpl9+fzke3pLugE82LNMaZKw20ikkkzokD0jTL8H",
-	"jrj+cRAlUsEvTXKsSCQJTIkIHmc36XmTOJLqmrv1g2uDKNajbV7z3MLV6rVID+nnlCWzWr3G6VhfxnHV",
-	"KlZlp5w2X7A4umUJC49uGVfle67Hi3Nl+qb8LjoWS1vtzcZuv8UaT+nOVqMTbrdZi+4Ge4O2HfCEqlE2",
-	"XnhZNwpXZMAp3OnNaHOnbEIwD3k6OAiUKDlvp3rh4cuSqBFVRI0iSbS0ICIhkiW3UcCs6BxRSQKaShbW",
-	"9a+9QIzHlIckjjjr4SU90jCNWa9iVRYLnrJtpDDwql3cgmPsSH3RCqCasHgJxIDotWcS/w2LgZOH6dG+",
-	"SBWJClsORN2Y0ETNqkgRXoF7WzqPzvbO6hN5G/FQLp2HGjHJyI2+t04k04ddsZD0ZwS2LS88fqzFYhjx",
-	"2id9bRKLkNX2BzSWrHw++q25qUSKjWFI/zNhg9p+7f/byJTJDbxNbsD49eBrX4Bwj/GhtuHF9k83dZok",
-	"dKbvlWqGCy2Scc1biCvJkhXWIZJWU6qT6SgKRmSM6mrIYqZY+GCkqo9NcZPveGAvIh6wFY7rVOsFCQtE",
-	"ErKQ2POrojHT9BpTxZImOeD4jJ13dj8ZsCmRRuZSLZJJpCTpUVU4wJ1WZ6fRbjc6m5ftrf12e7/V+qFi",
-	"FSQMvXQNQqpYQw8uvxDlWhEuxBVXUbz2Qji1wSxGxWS2lk4mhc/ffzLvonGkyuwmUEgIT8d9zXIHBE4S",
-	"mbAEpaQ/7u1W+RhjeLc/xpANaBorfKRaC2qvoAW9p1F8/KJcEPai0In9MY3ih5KE+l0PLgg/sv5IiJuq",
-	"uWRCfYo3VkwmbAVbjV3abjf6m4NOY4duh61gjz3tt7fKJ2Ne98Dz+aLfJSeCSzTHUbid0DG7pDcMLIhA",
-	"cGUEHp1M4ghti41JIvoxG//nTxINDTdH/UToSSs9/q6Ct2nlT1F9DmsHXKgRS3yVAE6ZvhuWTCursrb/",
-	"46/ZM/oQmvdMhCaupLZf24D1+fIJF4VJEI8rs19tvKRSn7a9ek1FCjbpUPBBHAX6LJj1ShO+j4r0vpn3",
-	"/vzsvvj7sEiAneErcPnzJFS6LMysypd67aVI+lEY3nNnIi7TwSAKYAYyEBPmb80lugSYlGi8kpgGNzgO",
-	"uJeM2f40iRTs0/0WfTNb9Gxmi1a9ZOQPsex6yv5cKc70GUw6s830Nkijt3l+rY8fPzaKJl7ZQMwjG0WL",
-	"EAZ0jFbZvfYV3gA3dwc0illY3FazWyQUTIKPYhApnKPgKqGBqjp64NQY0VumdYOxkIp0Wi1wWdEALL/c",
-	"kRykcdx9mHPZ6WQkcsUnidB0SfsxI0dcRaApV1PL/Ho8FLHMLeSYqmCUW8pnpIcr2QMjVBrDlcWhhKP8",
-	"jkp1EGqxKVVCjVV1562PqVRdmntdbu8jqa1kPQR9J8nd2SQHE9g9Qg37EdzY2Pc/4uvy1ZKJPNSmGe09",
-	"txCMa2IKYcbgJeiBixMZXA826j2NtVRl9zubfRp2zUoWT2VfhDM9KE1H6Md4c3F6cv+lb2VL/5yG5Nx9",
-	"vXr1/VE+9FkJKNcz7DMyoYlkIflG/6mnWieUJGzCwLK8YTNtczivkv4ReXPEYd9AbdVXByIZspCgg+YJ",
-	"7hULI3oJ07vHXqVcppOJSBQLu2P9xi6smLdtF4yHxH+pflmdpFwvT8Kknh7loR4yePPvvZntbZ8PuuER",
-	"mDC5xOFV72vFjB5qi30KNupvyIKYJiwk8DmiPwe+j0iSbI1gz07EGZXyhs3kvTaNC9UdiJSHc4xPsuSW",
-	"JaBMcUEm5mP7epgzwhkYsBhNgqiIcxZqCaanQ8lISFXHDUWljHJyfEZoGOp53P+kbmWbeyIUeWmmUb2f",
-	"2WQfagvLF6lOwAwHa95borkl0IQ+iWnA7Pbn187s80UajDL32UPvtLbcgQat9mw2Uou+8O+wR25+Mg1G",
-	"ZpLeyr6n6OH4eus6pZGK+BCM9PzqkmP0CoGK2GeME2lc2n+vRdczf6aZQNlk3U6cJeI2ClnydXdjYr7i",
-	"7YS1nv9ei24n6q3wpbivd6JqeZ2WaDghjAD0j78Fm18wO7e41h/+9UgXPuulHfy96NVNzK2ocRp+Ze6M",
-	"H/mbiz0zS9Ql83QcYtB1Bgt/epAqo2ycs0EqF5pvJasOtjv4yjBajuLWuke6JSF8VDoiSVJ+w8WU4wi1",
-	"+hkkDH6YJoIPm6uvC8zhCAZScZznPlov+yQsltbKxIQlMGNQe2WWzaRVW5UtNWfNa/5Nz4tI9txKw6uN",
-	"MixJgmuLRKefewJR9WLWV+NQcJWIeJlrzCbXfKnXzhI6rF6i7AHMC8JEi7XccMV8L1hiWPJVrMgVSCYz",
-	"98toZs6E/NyYTqeNgUjGjTSJGdfnPlxoUz4gIfkWHFjW4zJr7c/YWLcrax9jGGUEyxczpAeZjsc0mdX2",
-	"aweZh0HPchxJGfFhrV67xWSVdbdTL6K2mqYiCckwoVyZM5ZKloA1pPfO3tGEWBIczvywPupLJEhYqMmY",
-	"xnLRiOAzC8bjPm2Ovxufx4u+PCARWU/PlGaMoZAW+eRPJqILMHNxFnc63Ggnd/HPipMtxkyNtKE0BTMU",
-	"tlQz1yb5ZyoUM5lcuFZRSKYjxslMpITKGy835IE25oBj5pe1zHECf/I2XI4SoVR8V6Gs2HgiEppE8ayb",
-	"cnpLo5j2Y1Z9FBKGkX0lBBlTPjObYg+EbJKPZWmCVOkvPdxeXFZ83uSsGQtOH9dBIsbmClNTkdw4ZxPB",
-	"k4ZB2ywAkbBbRmNNS+DBh0fBqU01C08SFqjmnySYIVGz4TI1Fz3l5XR6xCLEO5oMv6o09mVgrD+ml5By",
-	"srNF3kbPv4qoLfvMn3sohXhP+ezPOpIuY26O9v/o07lgJH/RI3Tl7cgfs73WoWyiPiZymxN9XEyb5DKZ",
-	"ETqkESdyJBIVzx5+OyEnURKqiOABc8ZQSBXtU8m8wFTCoPLEJhVLOtD0SZQd419w+8/okJVrzop9Vhsj",
-	"NY5zW167TlutzeB/hCLQNj7RN8Alhj+AMwAvYHAlGvJGxO0i6vdHPDU3b3h311b2BlBrjBUUGUhlwzQ9",
-	"SWeSTPW/nCpLTgQqXRDx4Qo2zpnIQFX6zdUn4d7rcWHSnL1PfLVlQDUgf8Yol1OWwLHK0+l9yMf4Xu+f",
-	"Dma9uNW5YM6hncsGI1Y1iqRMUXH9YzMSCgN/yDSvwowZ8a01O98v9dpqVssqiV9KW4SxM1+ygPbD2Cz3",
-	"25ttP2Xh2IyV4OTJkRnyouSw3OweZqNKjSdywWgSjMDXFouhKznJFgi2bRUrZ/mmKSG6Wo5ZDVbOO4Dv",
-	"ZdvcN0PLO09a5GoV0uaayIX7NT+xB/EYVy7DQxlO92CnK5gyK3BSOosFDbt6/cCIqEooKrcw7peH4qVs",
-	"mk02mXhEL/w7M5wF3HRu8A+dhFJhvl0KcSEE/3pH8V8ihbCwZBzzyZReHIiVU1PCjG5zqGmmnIxEmvz9",
-	"jl8uzKAPEbgBNXMSA8X4w52lK+7XX9+Bxxr/sMu79ZzDnJjrdcI+T6KEhVoqJ+xW3MBkUINxjlknXr3K",
-	"yoUp1ZG07627t4rEywAE0XtvVaftJ43p1RJJ9AsLl0hRfxJ6oa1vPLdEJ6JyGdLCxhTzseaiUDy3OH/O",
-	"tIuDBr+4ovFc2ACsSbRCIol0HYdOA3BzKyUPL3kdiry8T+Ij+YWyQTr85DTSClqWuqoYd8gI5J0Ykohn",
-	"VuqfQTdLZrdGqGEBf7F0B2Y8cFmzE2XnyQRFn0HR5cKd88nya6T3r+aAWSU11fe95BjM3R0u99XaPZ2g",
-	"xAZeduzcfQ+cyqi39JYlWtswlcYP4/W5j8iSLDnmA4FZFOs54sa405Tz//JgGWp1/KV7y5JoEGUlYaZs",
-	"7IBzcmTeUq9NEjZgScLCrg0N4hv1bqb91bc+nYSaSXapqu23d3c291q7OzutlffPLkPZBh7GNBpLY1JC",
-	"0JIlUp/JjHvALhyEIQtfUluOTsMw0m+g8VmiD7KKtHg3tccT79KvtYF7aNEYzauhQC7QdDTr6iMoy8v+",
-	"7D0E7ikAqxj8Bm0sInABjgAMkhmhCdMnccoRvcAKflcKXShTL1Tw5SugizXPX/xSwR/tzD+520T/JxZA",
-	"pv+BYfJAf7ZSYP/XwtLRIOmCVCtZhosJDVgjqxCP2S2L3VIYN2Fd/43F05p3a7bNRToc7ZNeuwesGEpP",
-	"YJx10uvgNTUVTXI8IBGcT32VxoJrbdpQB5mOBPhQ9GcYpEjYhBTzMvhFOhHpQWpg2bK+9Rl8DLURSJID",
-	"UYF5L/prANUA3gA9ipSPmSrIuK5Z7bEmpV6TnIJJiSsGGx0NuUiKpeKdfJ3mdgmkRL0WwLkoQZ3B86IE",
-	"SZhKE076bCYgm0dIl40N1WyyTqiEegvyzemE8eMX5FBwzgJFDkXCID6//aRuctgk6f16XctgQvZ/vUZO",
-	"c13b52kcf/nS23daz/ELTyjriz1ACor4QPSa5MrkQwXmaFetwwpIQHUPA6G8ltj93sP0cz8XPGHDSCqm",
-	"tfnEYOXYsGoRBccxwv5m0G7shp12Y2+w02ps060+26SdYDfcK4x3e6dsuCJk3aAaU0qP+ezt4VERAWZ3",
-	"Z3OH/P7bVrMI73K0957FI0E7p9Pbl8nR+8s3w/TwNRXsbVs9vTr/2E9fvbmQatoI3ufH1+48XTq+7pip",
-	"kShZ2vepBFHZu+hs7xRq+vWlpbXrdUdK3VFUBp9xwB0VOQiY7GzLkUjjUI/AnXCXc95nVvfLj4vN3oz6",
-	"r4LoNHpzcfXLcfskerPXZLM3v4Qfj6PT6Hj6/jIe/fBiODuZvdlrBp2Y98cvW+H3b+L8bJ629zol8wFt",
-	"smIyxeQb1kA3gCmWUIIMojgmqFpkI0ZJnKOpCo7fpWXEZFCPgFd6C5gxxVjwIUsIHYo6Vr9AXaf+PWc8",
-	"ZCPa3AFUtdyxLBkRF6UwE4dizCTp0+DG1m7ZLS7AXzVaFzvdj78cdN7/tAovnCRiPFFLRdA+6WnGjZAy",
-	"UmBBSg/2rVcnvUBwybjS/5QsZoHqGr7fAy9NL0gYVfpplFdaRkuTRmXDUHiL9GXGN8c8UhGFOgmt55Bz",
-	"YDrG4G03W4XzjIAp9QLSUsmkLcfqpklUBmThmL3H5Rxzq5P+TDFgzfof/tmJ2UAR8N8PUAMxgjl7DXpO",
-	"JyJRyFJjISawqZae9ZvCaDBgCTKvp53tDvn9t9055rUMW2wlCZBk2knRNFTElbk9g5pCk4+G6tdcvmrP",
-	"mj1cqK57srdIKlUwA/ui0r0BueTdAZKpd3Z6cUk2JjTpQZk5YKskM2ICQy43sZ+qnFCLpBOe5IDb+92e",
-	"lc0uTaI1ZrhdtepSpElQhcBnzD6D/TTv7dKUh7Sx29p9sg8DtlpyGkaMB0xmT6MpLjAu5hHi4mGXjxrc",
-	"/d0xmM+VYg1qSnt1U7kIqCf5j1mslGVSzn1QmfThig9quVvYBrDwl38BUQ+Wqt+o8jXJRyAFMWFcU49y",
-	"QAcuEGJr+Uo5Mz5HJokYRDGbY1Ol41OlKHeeLEh5MKJ8WNxPD0JwJT6QRt1YBDReyRihfJjSIZNOZdVM",
-	"XNYt1BxaxVndu6cFh6xxcElCRhjv4XJisBOkytQBKubrJxX7rNDa0EcU6Hxcz+vkFoGxBHuT8bkFKIOi",
-	"mTPiTEY7yrU1rWIUZWjSl8BGcl+hoMOEsTBDCLgDlpGhY1n2McMEjOauhUuaLZtXNVRmIpfLzgJKWBEY",
-	"zHdnrDj3mN5j6hbga228HnwU/TZz0i+NY5Ly2Dr98JhrejSQBgmjyPkLHgVtzaFfEj1H84Tm+xAycDI3",
-	"FLeXdZ+Kcsv6aRm1nhmFdg2Kddu/Empc/mwspwkPk7JirYXni7cgW0VkyPXWFieS/3bpyt3thPuW87p0",
-	"58EdreKU+nfnJn9h9lGgGR8T0t+kux7KP+o4/j0OYpoksFqYY5JPHKRkKkSoebBIJPM32+aklDiQ8uCd",
-	"E6oUS/RE//eP//v6+nOr9enb/1kroVCDNztbumfz6U2A6AiOTwdZR4618hIiUA5VOZjauq0VJD1ze8OD",
-	"7zMmR7NWpA6TbbTslCA4Ed5LGA9RR1zllCzZ4LodQQmPODC/OKwLSFv4OWUpC+uZI9kGDvsMMRBClhtb",
-	"GSwiQlc7aMTWPDRivRam6Bvolnl3X4spOG3mF0dBEWzEyTiK48hgby4e0ObOSgNyAMJ3EBMGL3Lx2bfE",
-	"+hJu/lJHHNh1UF/hXJqVqCYo6iqCDbYnjRTAYIUpaxJgHREEFVwumL7jwQgOCWgxvePpG9HJhHETpNS0",
-	"B/nLzh13N4GoFoSqiztxATd/yWK6ZTb+68vLM4I32OOOFAlpx9mCYh3x1IRNFpPk3t6eDx26gFP7YKI+",
-	"q/bgri2cMEzGO/D+VtTznCh//Nz8LSHPU1qZFLCr+AKi8XJNuRl6rHuVvQIHKCbRLXvEwA6cmbuLS+e+",
-	"vGhSL+2JLlLwbJ4nIcjeM8K9oxWF+mQ1yTkg12P0h4YQkZcWqcc0TaBBwCYqK5/nTDav+TVvkB7SWG8f",
-	"TW2kQVOt3Pn8uQn36IMhUoU3OQq0WfEme6a9bXGK8aEAI2CR4MXnsl8s1kA/ETfMfCuWZjCB3skBtgDJ",
-	"YbhZRwNiR4mEXL67MCuE75gk0S1VrGu8qOZ9EDJImBTxLYNIASXmxmIlIPmmd3F0cfD+qHt2fvzh4PKo",
-	"+/Ho+evT07cXvSf4BUiITlJN7Hbp0EshlZhMWEjCVLMLtKtNOjA8iIfK4FqbR5FV6cUx121GceSuIuR9",
-	"Nq6jD0cnl93zo8ujk8vj0xM7LIQQcCMCqIIsG0MAK8zis2MqFUvIDZs9IwlDkKlIIXi/L446K7BkS9Rf",
-	"Xb31D+tfWL/Ny4e50WkiZjyM+LC3j2QAOQ4G98LPMrdgAqg7AVwSkIIjGkMNCQtYZP1oeHItLbhzjmco",
-	"T9D69mF0yzhJJ6avA9cS5ceaGSAkS5lvAXsHONBPeYfmnEZTr31u6Bc1bim4OqR+44ujd8cfjs7/1T07",
-	"OnlxfPKqVs8umX8cvfAvvjw4fnf0ovYJFvQ2Clgu2WJtcaHf0A1K/dkvbZIT3IRZErAz7DO6XE1djX6a",
-	"UGWDEOAqKrqGyuPZGGmV3YhXN10ZgGM0CkakL9TIpMRovg+McbmOuhhMvI5VLLc0XtD2xVr9ZiGQMPtM",
-	"TZlWvKYiK/EsW4Xq4e0sHRz4xxbvDroC6hDYHtMZYCNCeIqTWEwhhU8iXMTUeJtBjswmI3TPLyTZL/Ua",
-	"poKZjJTKiFQWxfTcE5r55q2I1To0zX+068NulLdsyni8Xq+6MUL/eQ5/mqCjiWCrKI6xSEqgC+UOY5zT",
-	"frKD5G9byfotml3uSHi0Wc5O505/ZarVenkuXqEjRnwoJ73ch3oEkxIteJ0X+f1KmS84QJTvVVFDkP2Y",
-	"pyP4IDKgJ65XinFnY+jWpBDgNOZCgas4Vx4ilmaDP16k0P6+ZuTMd+5cX3/utPR/2vo/m43r68/bz/V/",
-	"Xuh/7h6Vun3KQkBHYxrFh8Dr1xQsJsH013w+iss1FcnQX2W8e4VklYnnG1voECy40ubsPPNB975PlbPX",
-	"lKSHub5wtXx70UDfg+pwqO8sTK8EngsnlQHv5INYGfsFgYxhcihkJnbqyCMLFRL4GqrKO/f9cX7Hoita",
-	"r0nptiSJSA5LZSL8hNPX7H+SiGFCx7JJDp3WYKxFziC73YscGw0vj6w9X3xSrMpZoQyjtEFC4iXydINY",
-	"SHi7D8uH2XOQawHNz5gfJnN1z2V9MeaKowEGfUpnKFVK0d0x79s+wLH6vatEN8ADABe7aO12B7b/FXe/",
-	"s7CbHar5isJKEOyyLgNQa9n16MvB5qFItb90Hb3Ua4Z4/Utl9XVzNct+ycCn+tJQlOvAto5fPGsBhL3Z",
-	"yAFC94OJX+I4pJNJPDM2jv4bPBglXvDy7mn5xjEVXdPgwIdRCNJncc8037fpQwNSec1RybKJQpB9ZjPc",
-	"IPNmylmCoNh6HgBxC67uor29QuS4XkPf5538l0v0H7Mo82GHImNbOsayLxyQq6vjF7e7LvdPJNp+mLkm",
-	"UOv6xaOJdfOUT6fo2lk4r5WWfm2fumRS6jNdteLmd4O/oahmDHWM0Ti/dSoLAZvy5Vk6eEwUrhoJGgU0",
-	"zstE4+KXQK6uCgyG9lDDQmExrOzoeCVZ0jgYPhBhelki1Ti+ToNA91xkKmcearblqSa59GZqB2GOxr2y",
-	"S2Cg4Jc3zvzSdBMry3L9EDPy9egnd/JyG1iqp7jzUDplPSQwVriVCtBC8Y4ubcxD3ofEZChdj8VwiJnt",
-	"2e/dnLPLqZGazPPIrpYewgi644SZsZLlJnsO5khec2KHlVVoYIMjPR/XwDiskz6Dbp0mYxxtxwxWwRus",
-	"sngXvf2satXDgsTOgFU4Fc8yoSt4AMfcIs7rwU5YEgnrOrfqBK4vfNCt41DLLFSqAb3BfaEOybR+QaRh",
-	"Y4hri+yN8lB/zeiZtheCfhzLXYyenVv0SLp1R8MQp07ljelijgaiO6z6A/ZZaDhV932ZesVKChd9cE2s",
-	"U8LU33xtQZO8TMRYf0DwTKx4b8c1ll4b3UF0i8VNQJ9mkxgNRrD6dZJOiBKkve2Kje2OixSS5/FfXUhf",
-	"hnxI2H2znjB8zGx2V/QMMLYPb0rYIGFy1E2YJhJ42FwynN2BCFBbrKV5jZXNsIySIIDOQD0zk4Vv6XXw",
-	"vgTFLtlnsIG785CgFXL3j2W8GNc1lbDRIxo6OsuNBRJgEMOVhV5BQlebfGFCpznuYBKH0OzjPnBwHY4t",
-	"tGT1vEL1rEWBT32R0mMyUTn4GQlMiBtMzqVxbBNWcaB51d4f0nQkYLkc44JX6flSgL1goXHswYmk5rwX",
-	"beLCiTYHT6+HNRBM/pJ/yYam/EvmBPbqeobusmnwBFUesA7uC/vEB12SdGYo2z6Z8lgEN5ZUXEo67CF2",
-	"eDTtMJAzmYNTRJ0xoT7wAnmfdovIYskctylCQNlDjUE5sPec8aZnZC65t3rPGPwac7NxI/jb4r80FtLG",
-	"41KePeS/KmFjcetLA8t/LCPLHouUCZhiJBUoLj+SiJPNFgnpTD4jIqkD6TrzpW7MFi5svVL2cPZxIuLQ",
-	"+/qIyvxn7PDkhMVxxIcFMkuYhBAkJZxN84I1GAnJeMmKPcszMv80m3453UBMoiw2FQ05VWnCkG1gY1Zq",
-	"e+sg0JY+c6A24MEmgZjMsH8rYZ8jqeQzv3zWl6YmxAsuUzXrxhG/QaJwl1JuLgIB28sEvuOQxwKKxzag",
-	"PFvxuq0Jc+SL3gnvJGbXsgPrrmWR4+xLEO+QTv8gEffZlc9roDaiROMx8jzLQAOG7ZC5gFmbal+EBDTh",
-	"Qn2lCwqaHqT529CzkVW5ZyEBR5F0UkfQF7jRyiqvFrxrBIk7y4XqY5ovCy95g+yaiHbosg9A+WLTYkV5",
-	"sb+SiEOrTbo5SqRq6zxxQs73G5E+G+prBG4tXTy5gM7zHwooD1hs9T1Hozj3/KK6W40uI5kqeaOLAuux",
-	"mYUvHaBxYnhTcJTSnyHmUhiFtnsVF7A9WjI5BqG5hc8uC55ZzG0wohqp1CN+eyUjfXPFJ3wbxCiTzvhi",
-	"zTGgq5Yc5QkJot9Oe0QepZdXS5sbNnNuCahp93BgTKdu9/JEKGqHo9+h2Q4+BMi2XEyJMGcc5IA/fGzy",
-	"VJnukcXw0djyVgcvGAMceUCZxe6vjDXYek1yCVwC2CHjTnBlOrxwDY98PbqOqg4XxhDG7YwSou0b5C2m",
-	"gbI3UHcp20d7yV8J13IEGRgmxpayL/uwVUVyOQr26vwbTWZCxCTOAo0+2HstI02lkb7T5UdMqdZDuSBj",
-	"vSfYwTw/CGVZQMae0I0YSbNGkFxku8ZoigPEsnz6hC1P9a1R96ez93wPrzXJ8C6RKvcPz0QAd7qv9tdM",
-	"Kbr3V04/9q449bjM71zUIz0/s9l474rZZP+K2SPvklEgvStWMXQ59t7HCpqec9M7vpNdKdyhdbC8p1wy",
-	"faEg4f0rVsC7hTDedl/kZX8aflorIJp0zYJXCCb3/Jx0mfvF8fjiL2ZamYKU+W6yTcnz1OxCtklFNSR3",
-	"yd+BnBICLqmMt9XqtRzbNX8bTul8R9knctxMr3Sej/hX3BgKXMS/khFY/qAuDWWU5iJhht2701fHJ7W6",
-	"/5dNOspfvHx9fnp56V8/O7i4+Hh6/qJ7cHh4dHaZf+L06rLwZ/fow9H5vz6+Pjo/cr+cH708P7p43T0/",
-	"urrwnj88fXE0f+3kQv//q/ODk8uS6x+PL1+/OD/4mE3m4/npySs3yvlhH74+OHnlveng8PD0Sr/x/Ojg",
-	"suT6i6N3R6XXjy8Onr8r+eHopPz61cm708O33g8Xh6dnRxdzAzo7P315/O5o7vrR+4Pjd3riL4/P389f",
-	"L7373enF5fwSnB9dHGWXj18cnVweX/6r++74xB+eu351UvgFl1hvl7v08uDw8vS8e/DihXefuXh+9P70",
-	"g3f5/OjwFNLcYMNz25376aJ7fnT27uBw7o0XOIPu+dE/r44uLit/Pzw4OTx6967q99zCvD3SHz079mns",
-	"3fFRCWHYy4UFN5eL5HJ2fvrh+MXR+dxrsh/m9x9/KL4KdrR4UY/77Or5u+OL14Wr56eXuQ9enr49Opkb",
-	"Bl49P/pwmtthzAueu9tdL4zZXi+Ozl0vHhb7wyXu3yfrS38X8bKivFPOSA9u6Gk9CiCJJiyBYGbduB5R",
-	"7dNXSD9h9IaA8woch8VoSntrd+vp5s7WblX096un+2KM+a+d63snLLV8needAr1OIpZVyYALxyaYO/0Z",
-	"HG3tVst6FK2FTEmC2PfmI30hYkZ5FuVdN2x7UxoL6imhJj0HFpYlj+gLE/QaWI9Q745Bovnk9nkAIioh",
-	"f6W8xMhLAQA3HGTPzAVC71PfVBUbzGeUZpnZUVkce4VwoIkEmtifp0Dl6lpzq1FN3+8iqb4qK8hwAzNe",
-	"0ClhBQV1O2aDkk08zzuBMMTNTHhubjPLKhCXFfuh5r6wRs0FjrT5YAJHqN3XNYHNeZj0jvfZMHVepiY5",
-	"KDqHcl4hSR6s6q6C95Uttjf3anI5KaXxA3Ri9mde4owhd/2lIY9+yS1Uk5xAPZFKRAyucX4byagfg+M/",
-	"oYFiei0ph3Bjb6NXJ739HnCR6+sCSMzZSHA2f4zy6XtzRxUncw622HrEfy/6eJgK9xW26QqK2tecmuVf",
-	"y08zUEFxWPB46ZAiFoeuV8dapR3KpOAuR9mZCMiLm98WUKbO8FfTfHGv1X5CIm764fRFODNIlxnMVJ1Q",
-	"ImMqR9hhVGWtxJcNpbAqdlwOm7h0hdI4rjhZMof8l0RKS3b1jPT0we+RIGY0AX5BjhUZiTiUZWfGOkin",
-	"gBo4pjfgtgR18sYetGtuT6R/CBFjLRKcjGlyIwFkGpWQkjNL2GeQ3D+JiOs//QKT7C7jUHNHOA/JW4T5",
-	"yZ/kIrvLJeZu7F/D/z63Wo3r68/tl9fXn3df6n/uvby+Tls77cPr67TTaj3H/zvC/3sJ/9d52sD/x6s7",
-	"LfxzR//68ujlywqggdeMxnpsaxF2VlVs3YriZmntVZGyzEvK6OnYOMTWzvK0oByqGKeCcJjFRTQHx0u2",
-	"fnAl+G7qKXYIKjCMciC0mPZZvAAexYsHuiiNw980jN5FECHoD57HDCcL1ACMVheT3bbXVl5BtmSJUdSA",
-	"VHqxtQes07dTr0g2tAvjwIC93kyFmnfTOxtAv8YiYQbYz4SffJJylU92Te+S4ilTPAFL8okzIve7Si3d",
-	"ozJV3C2Vo71sFJbG1tXL7eH96ka64xL3tNMP4imdYRp4lg2htx0q6lAmUU0W+L1ozprrfD0j/lhLNDlB",
-	"EbYmO0TY4Z0O+f23TrOjlXYvsda2Bg9UdMssyh1KxjEb95Gi5sDCy0kTkMHngMGNRgLE+g+ZixQuRQdH",
-	"RWdva7dFfv9tx3SZXlYmiXOpdjtkIGqRNDX9vMq9QMdJOXhLKQwvAmG2d3eeLJx2FUhVqTdgsbVJ04qc",
-	"Vq2tQUJTwoJoEjGurG6Yz8GrZh3l+ilN1agLDHkpJJZbF4CzMegMJnLf3tttLV0j3wDe2fIN4M725lar",
-	"s9lq7eZwRkot4dUKDkwSHYhAWI+QKPGM0L7MYJRKo92rVldXrBfkA0GdacUqPdxCRJUSOTfvrz+OqmKJ",
-	"dejwJxUtko8lrYeW1RNV1IweK+lSGy3cvszXkTZXw0+FBikGK73CAWkprIuDx5uRG6I+htPJ06UPFtzM",
-	"ISSUvKygnpeyHFl2VvQ6uExf9D9qaWG+uUyjhS4kVeUG/5AkyvKh3Xn1cf7/IYmY8jVOHC5zOVhvr89o",
-	"wpKe1xbCUcqzLG/ZW/wC17RmKOQwIBgNvCJXvQjf8PIhypa/vXPn+oy6UU8zUYatVahrrLKmT9aIzaXa",
-	"x10q298xegumOhtP1Myk302YVV2dSlte2r6wm8RdatTzw0FEAiMH/CJTV5pePix0OLiEOFP0nqF1f9VS",
-	"dtP6OV9Jb6ZzKMYTauCLMTnaw/Ez6NARl4rRhcjbFXwM6bisz0M+CawyO6xUC6EF0YusgEKKr2v1XNEF",
-	"4iV2gTiWx/x8Ozg83jkev2y97Uw2w8M1OkMs2R0EiF/ij824TkUDiV6esYukyG6eEUr0o5l2ztAJiwe1",
-	"UBHuM/Y1j7tjR3On/S1b1+Fyqo2ktB9HAWQiYqOT7fYu+f23rToxfz3VKjz+9bS1qX/rPMGjh4aGJCGb",
-	"YItN0rtRs94+OToEGRMkt3Xy+Zrr4zZ7Rk7fntnLcAI/PyPnFwdou8AFU9RasFriYdEDW8o5kttVbmOr",
-	"3HSDrHCZ4nGDDq5lb+NzDuTOVrn0WOVtn4s3lXaRma1wV4Gu9GxwFHVYc1yGCjo7F+oucA6Q6rrMLfCW",
-	"za7kvHsfn60Yz8XacZQbNlvdU6FP1hKTrria+vUVg72SrMLxR7OEYF8l8dkFVOCH9t+fqriKXMHefk+j",
-	"+Ks7eT5iTY7+1l88H8PDGalAABJhJrDjiLsmO2MaxXkBcNt/erb5ctB6ddOefNj8pTU+3L7ZnW0l//y5",
-	"EzwdX+yFO+r70Ztp+90PYgX9Yz5MMb/XTNGQKrrmXmf95bJmJeWzNz3VxID0aJCYzh1TRm8YVDQaKPFS",
-	"iO+dNZvooTPDqXVdxkOIcuU99ivCZOVf5bqFRFJ2XTBu0dzBz9Vp7Za7ofo0uAlGlHMWd03Ota2LXvBO",
-	"6/DCJ1DVMpnoPRlhz4DVvlX9jULDuec0uGkc4tPkHX633WyVfwn7xlWtT+X9ubvKKGHrDljvpf3SHuJb",
-	"858yAGXVxDdPGU93Ok/vhN7GeOgo5V70DaYuaLYrLMrT9RfFdZEz5TBdGg9LWcYDbULkm7T3W5ryV8H+",
-	"flU6yqKEaw/5p+mNtAiCaz+MXdq+5uZMUjliYbfIU7Hr1eKTstfu7NzppNjXr8yN/C5caz0UJay7aIZy",
-	"8czKXuo1w/o6O5Jrf/W1PnErggeQxCXv+fpn0dQLLX31nfqQGMCobiiCdMx4ZjKtvTYmpvsVdxGZ+L02",
-	"MP+Kr793tqPtfUZdtAVsEL1CyC9TAlZlgasylCVa3YoKZtlSVagYayvEixnwcm67UJtcwCJX0PyqJV69",
-	"3LCpPmer6jkluu7c0SrnmJWajSf0qzhKCRtbwPmrdMJVD/BanHpdLavM8D5h0zNM3l+/GMIA2Fb4W3qc",
-	"3kZDqkTSzO6VTdNo1jS7VGkCrUBcr+6e/r8mcpBoMOsVeqpCl+7r2v517fak8//+z/+9rtWvawmdHs9d",
-	"1DOFa+iDbdywGd5stg6bfKMT/QVVVH8X7mezN/YdVCkmkQ5OYcXgBtE5gRu+fFnuPmjvbD5dnrH8EMm5",
-	"dX9HFux0NX5rDCMkgJiecoXZG17+J0SQZwAMZqK9Ej3LY/FTRCIexGkIDTGEAw9zT19zCAEZfz04uB3G",
-	"zJjO7E9Y4K1GlBMWDUfKuMKFVCQQ47HgGdaMBcYQEjEbiRhcc5WLBQJSXL4ZtQmnmqP+D8z8rUO9SoY0",
-	"8qAAs0/XaGx1epCqEfbuW9uXlLknu0otQ4uPVD6xRJI4umX7hCpcbAAW5DPEDPJb60P2O0SrWhgDxhtz",
-	"h3RTqwLVdRpPd7aWV2qUiN5SbPePxZakkkH9Uc69g0md1If4kOSb1Zw0T5rkaDxRM5gtF1DPv1qbZ28K",
-	"DYcNsGbL/7UbFz5AhRrqYCDGqr1nEyYmMctleQpuGhBIh+RPXd9XNUpEOoS+1N9Y302etRuynjfk9Not",
-	"3vxIut2HtuWauvVTTXJgcJH0X6bLhsFxsgBy/ubyip0F/Ifc3po8vg3cLNje/zWicvTd1u6Lo39Ofnr6",
-	"+vkFbXQvj8cfG9tvDln6T3Z+M94+eT958/GHV5uji/Tl1UrUUJ7ycDHCvA+7DdORcBhGuRlMWX/t8hmH",
-	"ybA6CcRiiO54t8ku5dch1cDbVtvxiZDKnnq/EbysIgFvKH1m+okh+uLIhHzmkP9/XN6e/VO5S71ipxan",
-	"JKISsrDq06SZYsZElU9j9cXQIq10JQo08gcvhDPNbgK2cDmgWFRzc0INlqEzR3pNcmBD67bTaSrz+5sL",
-	"TnlLWNU6FYF4TLsIxKXBzj4sHpjUHACjQUloRKKfVpQt6Kf6Q3o50IZcTaSbu6VtVAbCfN8B54Betb48",
-	"XyjN/Xr0xSJdjaIk1JYoRvYXMhWoHwZIKMznmmV9UJaxjwUdY42ebM5ifkQFypxjgwXBWKmhePLKa0qb",
-	"P7iLOFx9XpXLU0FOyJfp+Z4SeQh3PqqS/01VyX9LVa6swBjUM9tCcEKHTBIoxYqCkR2eGdo+oeTs5FWd",
-	"vDk7eqVp5yPrn5FoTIfIkA3RbXbI2+g5WIjtVmeLTKLPLIb2V4C3IaOQQUZ3n0q2s5XfhOjD89Pzaevt",
-	"q6E4ODg4OLm4Gh1dDfU/j/R/nh8ewP92BhP1Qf/j8CY++ueH8y3+6gTuOhgePL94+583wT/h9jfnV9tH",
-	"yc2b4XD43XcF/XtzZ6+TNw8PGj/Qxi+txt5/bnz69rtfW/XOl1JL8VEv/G+jF+rR3zA2ySuHSxWdR13x",
-	"UVd81BXX0hUrQQ48leqr5/T5PsC/dk6fN5MVISvGEfevth9V00fV9L+5amr2RQkDOWOwAB7V1Ud19U/R",
-	"yB6Vykel8lGpXKJULlKFPkZqdOFKMB/9co8h3jVDvIureA9y2Aw+i1qpQvwxgPwYQH7UvB4DyI/626P+",
-	"9ugU/G8cQL4LpCuzzyz1b2Y98r/U8bFubjvnGud/nsSUY+NK6JwPu1wKMeS7J66vP3da+j9t/Z/NxvX1",
-	"5+3n+j8v9D93j1bp828bsc+PcvHaldcyw0/Yyg3mkYhhQsfSYNfubu2R33/bbnYMIsRO5yn5/bfN5vYT",
-	"v2Lddps32f9+/3l0G2cXLK2l3FYeMO8uv+l9lrbuPY4wK9nfiiZDVnwylws/V+MwYTzEhi4yFtNuKKCT",
-	"kSHRkHHsj4NoX2EG2jGgfqd8/SfjiYjjMcv30Ef+47rlKzaeiIQmUTzrrtk53zr2C6h2l+/flZBZKSc2",
-	"efSQdBEJfgrvkGuihpwBb3kLrzHZ3IUXYp78R9bXpMbJO8AX3AS6aTf3npRAE2ZZ7CXYK1pr7c3Bi1UU",
-	"czvo/wsWrwi7OIewDUiRBk6liPSVsAFLkqy7Z67bAHRolk4phNZwaOf4eOtoNuQAoTCIusoc9WMfWBIN",
-	"TLfZhWNc/sJ5bG83+ZJvlfETp7KUYI9ZH3GaxM2iXVZa9vwZMvQzwqpAnDOLm3Vw9vuOapOosC+gqgtu",
-	"dYIxQFBnkJk5aIJ1wmbhWnNul09aJZRLzalkNWSltTG1+p+AF36O+O6ITvm0pBawHH0tq1JZn64s1y6v",
-	"8FlqVxhmc0a1JMrFKdfxTiGSUDF8cnh6cURoPBRJpEbjxQ0cdra3N7c9JbBhLpRogl9tDfU01l/EZPIA",
-	"tK2P3khIlR07dxD7LBZ8SJSY8+FsrtGqxHZbHvglMGVovStgI1eGylU0ZiItsfrfR3EcGQTNxXSwuWMk",
-	"rKOEdhkRaP65bs+BSE5iOjupXKBBGsemJMiE/KwgWWGd6pXbmmH5uQae0QJOtoYj57J6iCs2nMk6zbil",
-	"md/XoiCbGPlV8yVUCTPJ6KFSf6jn9JMykjJ6lYFYfDC1Kv++hVpVu1WiVj2kaE4mx1+TI/yxh3KJAmUJ",
-	"qVTHo/JGGqVuEPEhSyZJpI8LNNFhiJJ4dnyyNnv3qTQjSVj2FTUxQ4UX0ZAfr6v1roG2PI3iGL1WsDhc",
-	"TllClCC9s9OLS7KBeIhN8tFoupGqkx4gQDXADVFooOP9stz7/6Vi1lORhIfQ7XPdaSNCcNaxdolr4BDv",
-	"d1WqkN80Xflxv8B1bv+LQym8+tOCud+lk1BgrP9F4/Uwz+4z02XYuFZ5VwIaved86mLQJOdmmbSlJNkt",
-	"SxCbVD9jcLFKOodDi/d8nSznyyIFuTrY/7q+lsVuLp/+c7k/xnT9XW/3PHjedfxZY9OhKDfL//Jc3D7L",
-	"xLsLp2ypDManSidggGIvLbTsHZq9zMHMWgvZw0gGD/VX6fNiMNzv3yqmCLptW5K7RuqaLLEtuC0LZ6T3",
-	"k4p6BvY8h5OQR0JaLeq6QgcXgxcPnnN9Z90C9o5EmjyDDhoYJtRn7N+6L+GyIIffFgBK7zVVQY8qbUGn",
-	"EjmG4EwSOgY1ZcTGpd4E7NOi/xOh/vpAcY8Fiq5zqVc3bslR7tKjeaciK/uBiHdDOitZ6ZciISMxxRwN",
-	"fYt3ZKciuZE57rvXWqy77SzT28rJyDVMcnDqA5HUiWkLFEdSSXfcAGZB6iEXMxRPouFIxTOSsIlI1Nrh",
-	"5CpaLAxuTGckFE1yRAPAsKDYmMAzvBwbRJJDLxUE/4uB+x9rY7YP/dhyoctsSu7n+tqEOo64/XMJ1RYJ",
-	"tkgzSynzq+eq50XUH9RpyG25cVBirwLgKJr9aI3lj2tBlFsBrZRfss9qbWHN2bS6j8q/r1i+rxB9UAG4",
-	"ukh7sNh6Bej/ZVG3Iqix9KQcd3t1stkiCeWhGJOYKUDW0Tw0jIaRVV9k9NkF3BWxXQsOzw8bmx3D0KBb",
-	"AXgZyE7nmn/TauzVyUHjhzqhjV+eIIjNnZ1B68rI+gLg/LNE9GM2XvdMcAIxPdvranu3zAOzgpGVizRn",
-	"PUfvHF6eP036A2t0TM76pS4nMIvvVuU4+L5hDJvG8QukC0BZwnjsSnqe61VZrT1s55oX+f4r3yMfqbjC",
-	"/sRvQB9AkYRyJWdnuYP/0hie0IGRXJ0fL8U0XdHrj6N3y+EIpW6tTW8jKmjcNVV8OLeQ9Rpn2YmF9pV/",
-	"VEbniMrKfNOsf5w3zFy7mGLPTdMUe1GaWgbiW7D8XJNBzE5DQEHplqm0V1Z5i1Dba2qhemOG/Fbfu6St",
-	"qMk7ShgNbcldP1VKrNRlK474TfcWPJB6p9DVUq7z4mpTUBlci9LIdigtdG/N2ngGgg+iZMyw3bH9lN/E",
-	"dH4Xym2CM5qorHEOZh5VNEMtnaufrVThsDKuJqh5GkZSLaf8CmDXZZaDpVd5I/M0OqiO+Jb3BFmje4WR",
-	"sbZ/qGn478BR/Xwz7+B5QrmKWgpruzTPy5L3nQzYh+BdmT3V7mxube/sPt1rNWg/aNLJRDaHQgxjlkqW",
-	"BIIrxpVxuC3A2muvny8PEgqbVC0ZsOdz94kHTM18Lin0x31GXkXqddq30IbzVmbt1enhxdn3jWzyK+BJ",
-	"Qn+bJVOuYp9ZO8E6YZ9poI1yitnuYSQDccsSbUMj+imEQbH5+EuR2MkIHs+K/mBqfzziCgI2kpELWJyK",
-	"KgrjXDY7PL+t2yv03CjvFXjAzQT1uPLVHxDRxYH6yXQiCoNavTaM1Cjt51u+mJ8WdtOo1z439KsatxRc",
-	"8FK/8/D86ODyqHt2fvrh+MXReff0+MVhrT53+dXx5eur57VP95EsHjHBYq7tXfkjRQ+cGjp2xOO69Tm+",
-	"q+93wkmT3qmmN1PMkutNPRMpUUkqTaUAA9r1mpYvLxK4m3jLFny40oL7MQ8slf1k/r9RAQJ6b6nlubHE",
-	"hHGQJDY4MUnEIIpZVUb+Qwk3I9QyIbFI/rz9Wkd5/ZNbPLJlZ9UO++t716xV8deGgbDTeCAMiL+L4mEr",
-	"y0ogfaxi0Np7uruzvbXZaT+QYvAoZv54MfOXY+fzBxi6KOS6vd452lVdg6RXH2E1sG0rVBwsSRhdno/k",
-	"dUgoj7H1Xh1dkg1XHdGbdx6skNadfcOP0pRzw/nFrOwdnPVRKFm2fLdtErNbFrv0DJMQX9d/46IKzqAZ",
-	"LhfpcLRPem3s4awvDwBZvk56HbympqJJjgdmH/RVGgvOsua1UC6qz1DW5N/lgOPLsM2i/oEOaWTyDgy1",
-	"Q19gwdkzr9N0/ihz+Bqgt4MPWI8i5WOGjQ2MZ8m28ogSps0V2WuSU+AcplkeTRiJhlzM9YftrOIewk4T",
-	"88t+CNfRNaHShJM+mwmHQ29X33REd00NCnXohyJhkFm4/aRuWphL0oPWBlgBg70J4JBf1/a1WP7ypbfv",
-	"YGiOX3hdg/XF3obtQdJrkit+w8WUE5xC9TqsX6pe1pbR/u56M5pic7CW9e6Wt4m2hZJ9RmI2UHPVtbVW",
-	"e4+GTzu7jf5m0G7shp12Y2+w02ps060+26SdYDfce4Cm13nzn6IUMQmiZir1fDtp03ayogn3nbpZ54tT",
-	"ywd59vbwiLh7TDfhnc0d8vtvW83NQpeMo733LB4J2jmd3r5Mjt5fvhmmh6+pYG/b6unV+cd++urNhVTT",
-	"RvC+oEWUCozSZjAlyaRaTPYZ6V10tncKiYj60kpxRVO2WN4o+oA72rfk5nEkORJpHEIBt+VLEHozdGZq",
-	"zCobZl9gw+w1mmPPNcKeV3vEMKqajJ+6rQ9yoVOFEmQQxfFcRf5cnl1Zkhnc0C2taDPyFji8t4AZK48F",
-	"H2p9ZCjqWDmLhdQGpAH4eX5Emzut1gq1VVzwsortQzFmkvRp4Dq62i3Of4U3Whc73Y+/HHTe/7QKB8f2",
-	"REsF5z7BCjjgpVJgfUQP9q1XJ71AcMm40v+UkLLeNdKqB4HanulmUzdSFuEjLFQYSjS8RfqS7ptjHqmI",
-	"qogPyZVkCTkHP3eCEUiAJMnNHYazStxssXP91NVoOcd6FgPQAqs/U1iXqv/hnx3Lo7UmDS5Ao05kr8FO",
-	"LRORGEYaCzGBTbX0DPk50WDATEz3aWe7Q37/bXeOeS1FE1ijcWGJMSwUcbWrz6DnPtyJGgqyeNMJBi/1",
-	"rHrHhdcdrLdIllYwg4W6qB4XjWMxZaGJebc7mrl3mu0ni761XTV/KdIkqArJYu1PLiUvy47CNC+zS7ut",
-	"3Sf7XnUfoWkYMR4wrzzQdfLBnk6OJBYPu3zUWUOyBQLm55QlM9MGOWQDmsYF7QFuWEHe5GuXqz8I3afz",
-	"nzCR4WVfwBLqpeo7qoxGa+qhndfzstvsQA0GTQWPxOeItQpXSV+QyjhlKrlyygNI/i/sJx20osFPMg5v",
-	"flrpRKZRNxYBjVcyZigfpoC1mENerBv72BTgor0RJVJ5WnTIGgeXJGRkrkwC7MsClJSBTFHss0Jrhc9s",
-	"FWs9r9O7GtE5y7/G+Ep5B3Om4DnDkMuhCJlcu44an+0G9uG5Uz7DGDkg/QDPtrhWZZ6Cna01O0TO2cC5",
-	"8Xwqna5tbFdp8C6wNg4c08Kb/iFJFBqTbxpJLaIooGMSNp6oGWx3Klm+OEaLr5lIEwIwDSSO+glNjIID",
-	"ahj1sLIqLaW72BklwzeOv8opPCuM3VrGD2NzVOSuHXArC8AZlrBBwuTIMzdpdaJiNqiDH5J/vdme3gaX",
-	"P8c/vN7i28nxCwAfPXje6bduNvubH1rB+GX6w6s99S8et374/kT8gDr1ksmgaF3ibDTIJ7MJq1C9ez5E",
-	"Sk9Pq2dmai5pxUA/alLdJSbtZw3scrPNPbpu2l114hyCBJ6zSUwDcHGsySJuGJt0RRx2B2VBgXm3G0jy",
-	"OLTmsFR05nnhMui/ncXYf53tvU5rGfpfYRFyQy1fC82uL5jSKvO6vJLxYcQrNCH8zTL5kCrap5g6Z6NK",
-	"8ucYE70nQqphgsxtYWQJpP6IjWn3liWytAhSf9r8mDmN9CNlI6lea4QiWYq0KL11WynyZBY6LwO2S+Gl",
-	"FE3UoqoYPxIDLkN8YNX6l7mVrVzSA6lNNPD7Nxrmrh6B8lE5X/WyQm6g/VLdEtDctuam7y1zOQVLub7j",
-	"nAZJVa/OWxYXvL3Lvbq15ZRLx0k1UMacrwBthPbuju/InEzDng2m2EJDMJaFmvScRgeJnFidVSgBnkzu",
-	"iLZRBs2wRumtN8NYDIc4QwNJuA9ZMp67s1B2a+YLhrorsgM3thYuRnnsFYHEc4HKVZLn8smcpcdtfg53",
-	"PmumaHZJ0qc1oLEkXdoAnYEcK08tzJcglBfTmXvy3lcja+/BQO5WuhBNbNCyAlmDqalIboplsgj8uUoG",
-	"6ML6QqgoiDLsDojiI60BsCCsyZ1X5CtURqSSJV06ZFV+zyvJksaB/n3RSlUUqc9VLVg6zSdPunxJzUSR",
-	"seX2MTfKe5UDGt7+1RNCrAz5AwutHCDkn19qZZWSNSFf8rCCy/0Ug5gOK8BhYjoE77BRM4Bt93BlJAMt",
-	"w5T5Yr5BAi5Sa7IVj9SdK3u10nobJYJDluYtTSL9mtwwVqqxyByEK6iCF3izVsBonFaMC37SQnMgkoA9",
-	"I70f0Zb4ZMUj/lk3XcOLuMlFjL1lhGNyzWDD7LjctPIFRQvo6aLCT5rBjuO0AvCIDRIxbpKewW3sYbP0",
-	"0Kw+G/dZKD3/UpMckJ5xUPbAAz4QcSym8Bpi839Qa7RltdfcJBNfnb8zt+NnXc0t4xEfupxEbFdujBWz",
-	"Fh6BYJKIHiwsCQxlFQvmIhry01TdxVVT1KuovJGuOtwPJkxtiDgX9ut9nUDw+qFFiyWPJwuDi4yH/wYx",
-	"RZGqimkcl0X6VwwZVmHKLjobRtcEJdZCRU9pEspczKAs2lTIF1gpBLRa1cejR/vP8mhrphHxoQH3vC96",
-	"INQC+dCBy3jWA5S63SyHcLths9XqnMbidqGp5tWwG/R2Y1jThNkYpK9QGE+kUAQSfB4MQiRhaqkxJpWY",
-	"4PgiPgTKC6OKwU1iyvnqBtrS4UEq2TI15S2bXUnmbu9qgVk9mz4bUmh/oG/GcxTF8d0NqHKOYyDmtbWq",
-	"icZAe0VDTrSqq3UDXHk89hCiMUmp0ndAupfUcHKYvG4eXS7Ki67WyL5HGrhLO/6CCeStY45EcpT9aSET",
-	"kF/XGsqYzbpwMHBj2dgvmVTvTYn4WkZGeV25y/FFcJSMQyOuGx6SpVFxucQHU/L6IGATxTJgljIvTGFR",
-	"JDMg9aoKkGo1IKrqpkVlJ+TNx0uT7tDaefrECcdczqDJtauT3nNGE5aQ//d//m8xT7dCV1qUePwuGjDf",
-	"qZLPgeBkJVjEYqej0iRkq3ou1jorskQ7T1z+OgLa6A22GQI2YcBE/E1SEiSO9qxQQSULckG18eqlii5f",
-	"wnrtc2MoGvpiQ95Ek4aY4MY3JkJPMEGuDaTkB8HmU48m9OeUoeUHMSXnp04la5Jc1yIXIcUeNSa66B+T",
-	"9j0GWpGQoWU8YOC7ZIw6kXklbjU8iCz4iLEnZOJ9oNy1uXXu+OTenaNtO6vKU/sYcf/zI+5BaU7TS8Px",
-	"8l0TwKcw3/BohW9vVeRxi5DZ+ptkQYaxvaWQYNx+glXADznS8lxj0yRl8WJ5N93t2+U75PXAqAyBBTSO",
-	"ixAXeauMajY2NsmDNsHXcGY7GnAcVXS3Mhxjfpm9njK1+lzWgTkOgYfuX6+lCd+PmBrsTwCPeV/ot+7D",
-	"t4BX7vvLjbejc9O/x4AO54ujy9d13hIqLbPMifdD/PZZ9sJznNqlmRn2TTzMTewFjNt71AxwVSkg1GQB",
-	"voxzAEGtio2kZpa7v2c2hlksYtF8wwA/0dxb56KddZtrYyrw57FVlxN0qQlqN67cskZoYa0ScHobDaHL",
-	"gUc9zSFTPVvCkp+8NmbuduR3Np9uLegYV33iF3SBq91wEdw04L8rnvwcEC2A0FbUYi8HKynWiPu7nGmw",
-	"JkZ6Bya6SqrzQs3LfjF3W9nHvl7SVom+9tApyk3yLifKDb16VcAGptK8V1qvLpRHKenSmtdPWl4rwzfX",
-	"6GlzLvd9zPahALcSX/IhGlwtA4zOeucAX3KFsvkClYyWF53Nn8SIh4KVuJ9XPINfSlVaNTnEct+7VKOW",
-	"6xaO+WcUN5lgQUehfvDpbutpZzWWvCRRkfGwC1Ggro2zVtv5WHpsY0bSTx2zsocZc3VpD0O79wuB6kDq",
-	"QT8ITCFLKyRmD37rYWRU0UTp7Skmy3c+jPqvPtwcvz6Jw9cfpsev9sbHr16mx69etsNXo7jPzyf/6rxs",
-	"9TePh//6/vl0lXr3pSAxcw4OPQUH6VbZwUQP/8JO9w5FzmVu1Cuuohh7FNvlKi1xXsfr+HPSrabkq/Nj",
-	"RMn75zlQ9b7WUS4+vCLReB78YbuiodnCoknNOV2yaMTJcyrZZgdBr2cT4MQRt8X6mNK1FI2wnMigTNuU",
-	"9yNtGb1KMhozzC3ri5QXsQFWs9crJTtCCEC1RU+oiZbYPb2uttaLTiaSiMmcd6K9QujagXphzbjdyroj",
-	"0iUZJ1fr9755iM7OkaT9mIGaVpLTZdHylyLiL3X5w4MOLqL8c4M0jrsl4K+dlZIryhweVzz6OcX6N81s",
-	"n0E0I2FQCsYAO32QawlEInkXKPlqbHVbOW7C5ibDK9DWhbxZiEl3pxwtwGO5F0FAAtWYKRpSRZcJFE2z",
-	"7+29BSVkfaRa93QGhlGgGp9EPNqtQrf1lqPqxB2E44i7Os01EW0hgyhicejlUmXvE9h9DuPS80i3/skr",
-	"Vw+AVqQfOlwNnsSd2jJMagegAuRvW5/LCYvjiA+t+iHiEFNdx6ZcLoNiMVifmV4VSYhHYGgiAQv5WiuI",
-	"GDpErodeYtdoHZn5PxzCC1pU7hmMRgGKS08f+x4JYkYTSIPC3Jj7NO9YykhybGihPpXGsdOmFrCAbL6G",
-	"GTiECUZ6Y7bfc+5pFEM5SBoyorKOSUIh1HsRyK+CYCM8ds39UK25MZKExlKYpQyzbCNvLEY/3dcyNsVG",
-	"19gX3O4TKP91k8GUdZ1QwjZ3x8rx/Jb8COdYgtFTW9T2eokivYjVreAUgtNxP372pYJn3K07RPmhvOLZ",
-	"yUpBo9SWq5hyBp536cJ9LIQj98ztqA3Ru1MzopMJw0z1iJPNFrSYcCfIOCetBjTvA/+3OUkP3jEJlYA6",
-	"SdiQJmFsPDoI1E4CKhkwp2kUqpFWEEjvv3p10tvQ/9nHSrLr614d+vBPaKCPqQV5FwOId+HHEHLqmudE",
-	"gAQZMIxumQHfFAPrKFIzLyMIHjIeZVOR3kOmiY/BVsdC3JA4uoHsoHEJK1yvW9PG/jX8b65nk/7n3kqd",
-	"mzyRvbBzkz42x3wg7npo1u3IVKZvVsfa8bgVLO95ALI7ICvnGlA2VwmWuMSx7moenZWMsLS/chNLCilm",
-	"KIHKArWd7e0yrTGneJaXJcqIB4y093Zbxfj7zpYff99z/1tWBHc/3p4z3hBdspJuF+B5LUqGuCw4OeuF",
-	"NPIKJKV1ffClmRJV0uu9t15r6LofDXQehDdig9ZFbhibAE8zUovQPjTr5hlBWRZHIYsM/Y8hm9BEjQFU",
-	"6tgChJExG/c1V9Xrs69PG3xP1olIrnnIglhrwjRXValXEcw2LJNyQMeAV5LzN5tEbqxJIQd5Hg2OWYj0",
-	"eQmw1r2MUTh5zaf5vAzw6s5ppL/OrbunrNT2az9JwZvndPqeSUmHzO7KVy80AffCXxt1VE9hRcTR/Erd",
-	"QQ0pOz0faaQiPrxDMpkWu+NJVb9yMVCmzM/L91JJhMiY0DgU6z/uXTX8AA6ju9XalUN7+/2rNQPRixRT",
-	"xZ6RnhJdLvoinPWIMk29GIGyeTzbELbAnl+QdyLASpWMq5VL8wCIsEwxmGUEbjYOdmQAWnhZet/yuh9N",
-	"2eZd91l8TQumXqoKYjVhwJ1N+r6+W9t1XEzL1RYlqmKgQTRBqLwxlTcsbJIT2+3Q2xxUUaM8Om9Aud6P",
-	"kAXJbKJyCYs+ndyBUYQZDrUSps00nKtsaQouoOLK5/a+jMl8ZP2REDd/gic2X9VWIn2xXNb4DJc2Ll/u",
-	"X8L32fv2SX8258GCeGF/lgO1BRcBtC8UAzgUacIqlGL9a8SHXVD9SjRD0AghhGJcHvPHDcku8opkoQml",
-	"TIOAsfABc9JBSKw0UK7QKaeJ/OeUpQwzH7X6YEsvbacvTrSUbbVaJGRxpK0RJsmURgqw1RDOx7wCfCn4",
-	"jRGNB7bCA24ZArZqL46kOoLv90waqJCM9JmaMvZwtQN35/AV7i/4KWvn6sojEhaw6JbJJjly8X2kA/1E",
-	"zjG+sB2Yfqvt5+MjB5SoNyIOTXZhF7wtC8N6KgMS7bOB3lFIoK8TJcSDrXaaxIuKscyh09wNZSCu4SrN",
-	"ckpd7ElcKKO0O5dzp88tU/Eo547L0q40hqfeyW+2JlvMzKbTJGSJfDBO2WfgjLf3ruaJX+dQoKZnz4I2",
-	"k7IE6uxU1NGtq7KmvVphSizyjNRmUwFh3FhiXbNJUD2PV0IWM8XyXtqHOml3o+t9AnWCWVNrCo4OjB6Q",
-	"QUKH48rKQjkSrrRwQ9Ob3MDEx7Kzsk6WgZ7KArL+6qabVUn+2tabW61ZLGh4h0ibVjiz6lPwxxhZMsVX",
-	"SytRXJKmOUGJGJPeCxTAsxdQDSN7VqcAwoO+1+Y4lITqVnAvwdnAtoljJhUdTxbAueA30WFvcVYNiHbP",
-	"TKbh3tNzJR+50hZUle6camJTolc871VNFu1c67hICzb+z8Y+y4luxz1Msc+ihgRbTx8a+sysyAN1T7mn",
-	"hEQLjt+KKGDyaxgWX0tU4rnmYkoEr1YhFwjCP0zs2b4wV+fv6oZCNdei0By4SJFfR55V0eDHSI0uXE7Y",
-	"o8X7aPE+WryPFu9XtXhX69txoSgPaRISw6iMTeAJd7OYiauwh8FSZQ/n0mS6v5vp7ZZ2XufAZU+TSM0u",
-	"NBEhD8cqrOdURsGKtaLYyt5CPmXwnAYbyLROQIhOjJqPm+SIBiPDx8cNxgMRsvCaQ1lmrnai09xstp/Y",
-	"JCjMm4PUlhF4sblv9V7gd8f0hhm8JDgcwI1hPm4JtDjVuw3Vqp2zyrKkDCYZw95Yhv0tLda1fQsNxGzv",
-	"DMEBEnPICsiPdRuSNJAsz5B6v7UB3G8JNUuAlal2BTNqcympNg7pajIiJVk8aJLLKLjxmhNl3c2mlCvz",
-	"QS64thuCGwbR1Gs+ZMrH2AfZ0rzm1/ygHAWafNOTctz9f//n//bqxpLCXT4zd0NJX+8JmYrkxrXSgc0B",
-	"Tb9uuzBgfNiA4sOODWIxxfDYXO1g8eKVPqq1rKdXVixpfrElk1kangnbYh7afu2c0dDwWrPU3+QTdZ64",
-	"gktpCnX2a+ixqhtahJ1AI3Hpm0zmSu2t1k8hbJ4vtdG33M6NL+MyRnh4aYAlHxmzfRxObb/2AsclODNV",
-	"9uY5vM3/yNwt9QwSEFDcYAD4nFsIXIC5R/EB4Amm2KVuO9qZuU9HAmiSJsxrbucvTI7Q4YrLmPEQeOfW",
-	"KQNZu2EzHPkUA7QQbcr6piEbL1k+92o7y3OhqAI0IImBLbPv00JfP3NIBZbuyLJ3ezmQOdpbsJv4yHLS",
-	"s72W599hoQpyZ6KQUfd4bB6PzeOxWX5s6rXPDe/G6LaY2pz/cj1/cIpnIk+2xe2ZW1OoerfIjvs/OlL0",
-	"iAtuEbzhuiL96NF1PWsrmjWOwbMFz2Fj2Ibg8azi9fUV3+b7FrR07tS+6EuRyfUMBFc0AGUf829Ay3fN",
-	"hfI605xPoPZODG0T24jXyZhybMHFIlcwaUgO+krn8NdsWaWpDQ4oR0NhBtrOt99eJjMSqea335JjTn68",
-	"mNLhkCXk6vjTNxuhCOTGEzKB4u9vbYoe+7YOmlSlyoUjMU9dGAXRdsm85kYT/BY8DFBPR/OH2MNWxxzB",
-	"b3pavyVJynuu5RjqbmPhjkTP1OP2nKKYo+9rbnKL66QvtP1ku3a6b/W8YvveEzDTORTBEcrNVkUmHc7M",
-	"DZeOiFR9axbzeAxtwnA9f9QP00nUnNFx/OmbDf/PJ/Aed8dPUnDvDv3nEwJEE2GfgWuOtPEP8OaLOFUs",
-	"w5vcJxF+F9wGUJp4JqQaY5rhwSQKBQLbDRnX08igaVw9xLh5zX+c4EN2NLD9/rUniPhg3x2IOGYBLMqY",
-	"hix7l83SHiJMY6rEmKoooDGkhevdgZgFsjTb/ql5zS+nwsDHy5HFJBFcJTRQ++WkqQRRsAl18uM5eyGC",
-	"T99sJCwUwRPsY2ozE/XeHCWJSOS334Jfpedlb25MEtGP2fg/9Rx7BrNra3v3ia3xkQpgiLFV1jOvL5g+",
-	"d9d8ICwGkGF2FgrX2XQRl0qP5ZseJNz06gT/0fWOee8Jnpue17HXXIAmCCKFxnyAbAHjgpVqkhNhWskm",
-	"bMKokkSm/XGktNmJ7WKb1/yAk9S0Tp1QBUboVmvLFCMRbHppK/PgBldMYXLw8Yltg/xyoGfXa17zo9wO",
-	"2gZeve8bJk+4cfyi94z8nArIKkXfCkhzrPkjIxZPIEgFwdwRlde8d0iDEWsc6n0X8T7hoiGVSFivTtjn",
-	"gE2Ug+tQo4T5G2HKQGx+rPE1wxpYVjdX0f/ttxZvYd4GlYBbuG/640DpghpFSUj0TRGTmfoh/3HN7XsN",
-	"DMLebqv1BM27OAoYl8zj/e+PL40jJPNy66OPoBFNkQw3zEMb48gE0xT2GrWOb9crpNZqtpst8HAh86jt",
-	"1zabreYmlCKoESizG80pi+MGUMDGT9MbCcdZ/zIs80CdQ/9fk2uIiM0GndEoS5oLQPvfj6xP3rIZuWDG",
-	"hbG73d590iQHnuWMLtM3Hy+ltqyJRcR7ds17N1EGF2RAmZ4SNUrHffCc+LCk+jOSJKBi7ZMBU4Ftuqx8",
-	"Byo11jqS4jW3ZA+fahKs/bth0HU9g7BEXxfjZBzxVEFhGnj9IhcvkwISqbOuSYEm05Bwcc1NV1Fw+kIr",
-	"jRwJ97D3obTsHNs9cAhiIoE4Ej7W2t6QKcCXzDr4wRZ2Wi2rSNiYocfB7HZm6de1GwCp/NEA0NaOTJva",
-	"ILmt7dfOGvgXYMLWTn7pv5Pfj56mLw6DsLHz/mT6/cutj91dLj5+//KHg8Hrm88/yPNXh3vf62HdqJl+",
-	"3yFqfrX9mowAC6m2Xxs83Tx9s/mi8/ll+/nw6W3a31PvWHv4+v0vH3Z32NPLVO6lZ69vzz8cXdXqNf2a",
-	"z92XR7+cp3vjzZ3X7066KmU723vvTibff9yZHM4uVHTzr5/eHn883qat2pdPrv3QCpipF0yhDlbilmYz",
-	"vZfNWr2G0Wb0Avq7VvUBc/8G3PwyumXvkWLwU9u4SWUPus3cwIZPII1yDsna/o+f6jWZjsc0mfmmSskR",
-	"rNVrig4BcOpFJBFcCVVaCtK+MRBxyBJt2Lmf9bdyjAAU1UbOv9QwGugqnCEPA+TUE1uHYhBsttpbT5qk",
-	"B3pp4g67/ruXM1Jz7dbmToQr1rjvqcj6zmcNT/Uqtmv1WkevYB69iPEQKikNo97f2Gh3dputZqvZ3n/a",
-	"etrKeeLyj7r+m5GUXcAoY4ol/lcxLtCnwY220jiLLUK5UelXu7d4D+JhLvqiuSM3/wh8CjLtwzxChGmo",
-	"1WsR+NP1zLomzIG9jvOtR6jqjqgcAbQumkdzxVt129PAK5EqVi5V1rt/qmjUXZgEsLhPDmhvza0se6qG",
-	"QDZ2Q5a+w2pqNR9xrzDKf0v0O9dCwHCZLo2HpQfl3C5ypPmknKABsHxl4O0b2UO1qjfABpTvbw4Ws4vx",
-	"DT0S4C1VX67Va1rjQZizisGVq0e20XbpOnABbdNs+2rTTBtcGH4vbReZ0gOdpFrb6Bb5BLZOXrqCE5rU",
-	"sk7LpefbZCh43ZiX3hclrLtoXNK72+tgXFgNbEr8qdB1uLh9mhbhHtstdVWy0U/cYLBj7tEF9GL2qIxs",
-	"ile1mavHhv6MMrKr9mhZnpXzbPluo1K/UokvaYk3rF7tdtMjRw9P19b+GSCPKman7Wfk+D9pci3ZLlQ7",
-	"IIgKnGG1vaoVb3/Y/bEIz8tHY++sraw0elWxpWqjlVN/Fb3RuJs98foAOiNQbQMKwodphhazVFvEMLXV",
-	"DS0MnQGWBKOqgBHuBkHazRb5/bctMMFtC6g5DRGfPsyN61FZfFQWH5XFR2XxUVl8VBYflcVHZfFRWaxW",
-	"FgvaV1BQpO6mOWYKT5WKeDnnSLR7lUuJ3Gq266S8icxms93sPGmSg/nUQUzk+4d0/eAAl++aX+b7fctF",
-	"CYyEQrGhIhSjP7kQUZ3QYcKYNMFiv/Uchmy5wrZ8Br3VjBCjaBBNrAOwsLKhPnCLYgCp09p9Yvp36bsx",
-	"cAiBLOhmgVe1fO0R06ka+m255hZP6ra9tPJTDaAX2zRSEL2IFBGDge1No7fcaA22c4leVRGya24hfeHe",
-	"nZbtIASjtq1uMHvS9sy2HTBtBMaumJ0RFBx46r+3PoiDo7zeinUyZEraHcJEBwzMXXMLU8/CJrlyUU4j",
-	"yDD4FJnWkeQg+8UrrTTNXaW9D/O8S2IzvgKffQKiLHmyfm/gInGTC4DRqGVF+j4UhRY1Ky8Qaz4rWlxD",
-	"8qVeil6dtXRHsBCf/Ly+lUWcfybv1Ka0bEL5ptUlkynvgz3XYmlxv8066c8Uotvqf/hdTF1D1miAbeg0",
-	"scJ5sa/BqkMIcsMixUJM4Mxa6tRvCqPBwHaOedrZ7pDff9udQ7ivau0Z0DjWb6zcdK8RQ9UylWfXrwbM",
-	"bztpmcZaGDyHKGkxcm8bduXnhc+RTPUomwW2CqgYfnu14a/bx7R0HKbh332W0RuHyeMuXxjeaF3sdD/+",
-	"ctB5XzUcawCXDme7tepRBpbvDNpCB6MiHR7tvWfxSNDO6fT2ZXL0/vLNMD18TQV721ZPr84/9tNXby6k",
-	"mjaC91XHNmc/V+5qCXDf/PAdKwRZlR+piUkvH4JRCe/FEguHY5/0tErZA4kkBVYU98BE01LZ2GggoHNG",
-	"mpHUpsTDVmlAMwXX/BYlmk1V81rofHPMIxVRSDO90mrCOfAhk1rWbrYKW2ktxrIVQntzwZFbZU1MI0By",
-	"PPAh30yz1ogTk9tAhwIw4Ux7M1v1gbi3uRFv7rRaFQMe089dOlxwOFc8DC5ZUBTTorWeNYjimBRHhZig",
-	"ZYOCFcaO05UiamuFgZU02TaLOR0J22K7z7Kl/bq9tsummm8TXjHbCgzFylMN3+jV/Vqa/DTsIBbqO2PT",
-	"IuChDvdfsSl12QJ5fbirRdpdlofdMi/HPRryRsTr+m9kZ0ZLYlykw9E+6bV7rqmlbRnW6+A1NRXAPrCm",
-	"WF+lMUCmU/8AeC2gbTJw9rLMCgOGUs+Sc02bMiiCBSulpBsZh69B7QPkQepRpHzM0Jlg2pFZJ1WUAOaC",
-	"7JlWiSZHMmcl5FviVOxMFhu4n3Q/yZIsWfgMgOs8+wkX1aDeG5vPOuy48Bz6vTms1PLzhkny9zv7d+hh",
-	"lWuZb/tReYZfzjz1dfPs+HlqayQfrgdWBVvC9l331tt6nncV2widnV5cko0JTTCRmOeaH2XGaT9VOfst",
-	"M06b5IDb+50xU0YfaRLdg0YWWSPbK6rR2JkXErFVmvAM7t/jihbx33Tjq2oVvN3cfuLx6F+vnTS7ru3/",
-	"eo1+1evaPk/j+MuX3r5j+1YoA/cG1EavS7DzF5gmwpVcoNK81Y+tZ218WhqV1LJkY6TGcS4cWbtOW63N",
-	"4H+EIoCiCX0DXGL4A6QI4wVTc4HXN7wfaqt6NwHLqcSzeYDqrZOpwOCbtS/12mZrc96793zO91Vwh74z",
-	"DvplntBzYyO7+2FsW6t4QvVUzvGA6HFudTprP7N9h+9s43osf+aK01saIVTAIk9trpCGWm3Cc81eoBQv",
-	"d8zaH/VvSOEN45hzfUPBa17dLsormHG+NS2xoZwdnSiZ7xMQaF3Pqqx9ZO/V0SXxCxzsW8fNameblgEv",
-	"RTLOAlrPRThbEMr/3JhOpw0os0+T2FTae4cp1yovW+EDU5WATV1q9RrI90Ir6VW9YQUTel2rvNz8dRZz",
-	"vnnnKp6nvGvReSFNh8eijweO12qsIofcbvHhv+ShH1wjdY/vlTKMy6UU8+czkPbmHZ7Z/u/OqOoAMgTM",
-	"Yl2eBaEkE0hdKdfI1u8Y551IQtfWIkqwkUiGrIjdUKCZT9YJpUkuGA9JzwPz62UeaOM0hXIl+6MSxEJK",
-	"6IdATlrnEGcRqGvjSEqoq8qKtZxTPhrYcmCthBg0EzJmlE9HUVxaKRJHUh2aZZmLR5TtZ3bLxrsIK4uW",
-	"3niISIb6TqhjAcCeD8gYMUMovw9nCRtEn+1aYa9VYxZ76/vMa2VLYxtukispXT9X6Vs7a7Re/XTf3DAD",
-	"UPRjvvVFV6kYoPFKkq+QVWfB6rWkiYcyVuu0OjuNdrvR2bxsb+232/ut1g81l8gEKTsuD0N/O/uyWcEp",
-	"63tZRIUntBpgh+yLGTivVYIGE1YgBcBQxcqPOhn1ycsxuQkceVlIBmAyJrXKrjJEZLsQkbWdrj4V0D/B",
-	"IFhVlkEVJx6pJRqwGGQ0u6ogeU9jzf4Me2+1lz9xxf1m/Oa5Fdj1S5H0ozBE1IuVBMkxh/Bu7U75BSsK",
-	"kQUC5Nc5WKJCJs2nLzkZ8y6SfsTYr4eyHLFUpNgfK9XdQ+uzz0XAvcC4NrlNLNriPyGTN33noFg1dCFq",
-	"fWUEiBfgKicHtppLv8d6r/bRz3PNKZERH8asgdIjZPJGiYm2XCcj/YA+O6Bp60ODHQawMDVSGN30y/GV",
-	"u+8fMquKLBMkyF1wbVZWskt4Yp693Jcd3OXUGmjtFdTPDp6/dZKB/wA276cxaVHXlh+GH/jbf7b6H4Pt",
-	"+OfWeJNvv/n56ez9tthL2/JSdZLvd3852qL/+osJCZcm+OdIiTuQlocQWpHyxdnUZbk4sC/cy39/IdHa",
-	"W/4ELsQJHbNLaiCVVrKGLoV4RxNs8rSSKfSehRG91Crb30B+maTLvABDRuXEzNryyzOJNn51nOYLCjTE",
-	"dCqKNoR48i2kusVfMiUaFsYJxIfBmxnRW0ag9z3gGCYiHY5ct6+8GMEPe2Ikx263yn1L1vzxYMf/7Y/K",
-	"1vInTsRFGhjO8bclYgMadmciri825bXG4whVmlgYF9MK1IQqwmv9G8r5R3Pu6wnqKvFsAxCP7OWvYeNB",
-	"avo9eMvCBN2MIP4h/UDr3TNfJ1SNyhNf84aIT9HrQW3r5ZlQFYxKzFYDEqzFuDYIue3HrwU8NicFTyh4",
-	"GL1ceQPUJcHihaNZJxShkbBDaTE32NwMQG7r6AvPiBSIKgVAvPqBPgsgz5J6sEqzf8gmyaPUG3vZNNPD",
-	"rFBINb8U0Bs1yyOvI9KOnUAdUJExddL2RdeTgqtetjnFDCD7/bqXaADJbjAjnHDRunbp6nXT1TdSJIBM",
-	"L+MLHhOD30amdFYmt7DA8f6m9/r8uT5XCnNP29u08VjJ9n6UyY8y2dP+sbMEHCk8339PIf1oY/+xNrbB",
-	"vn1gG3vDpIavFot0cLtTzHqacmjtrWUK1I5B5JHm/UYesKoYEEaDUb0ilhmFWHtGejYpGlLFeBrH19wr",
-	"/8pA8XpZWWgP65zIGeTJTkVyo80syJHy+o0sjjwe2rX46gHIB4zYrcLqHU+cr739lO/zX/UGgCvIS6C9",
-	"oDNo7LY3aYNu72w1dllnl+30O63N7S3zgM0u5bx2v1BWbntWCGaZfXw0j/56ITCzdT4jeTSXtLlUxcCz",
-	"zjt/TxuxNLL5HtrHU4hSmKAESA4RYxmEVHTmF/n2/PZ9PVvwC0ioYACZFgZi4ppRThIxTOgYo5IuF2aK",
-	"2ftU24vQ1AhbVVJJ+iziQ2jUTgMWOsxVOwguTPWRqV9s1V0vw0Lec64B3uX61luZiDPDwgNi4j73sM/y",
-	"XRs3d1qtlTn5fMPIv6yJ9Rje/AuHN/3q8UhJn5H8PZWGR7PrTmaX4VR+Ez0PfeBOVlgp2pYW35Up6/jE",
-	"QmiRpzudp4gf8gS7kSoWs9so62QTiPFY/38ccQPxYV+L1b49hBwz1WVQ4UN5eM3BxAIwrZ5NgcdCiTqU",
-	"wgHSey7N2Rl9NoEe1gtTfkw++niSKpbUs0o56IxRJ4xDIj7qgSGrY38Fi0ry3qaPmvJMXBN5I20dErD7",
-	"nmli6fDaUbT3Iv3uWxo74Q9u11Mez7K0VVeF1/NZbw8KWzVTI5FCgH/vECOAvMqPAbHZFVih+mG0kEms",
-	"zUQWEp6O+7Aw19z1vEZQlmjMTCVVLjk3kmSrs7cQxOMFjPhhqwoyGirUFuRWX6+3flzes8jg/tn7uAZ3",
-	"zeFfW8vwgebWlf9YJC27WpOG/uyWPmv728baNu/9+OLN88b7N68vsVFC7owuQfQreaKrl820yVr06P9y",
-	"Q/guG8B9NqJSEGvKuQ+u1Im4UCIBCXSW0GH14LIH4P1rFE2AzPCrGVaR9Z46sm7BBTy6tjCGpwoSeW/1",
-	"j72nfLayWIaH7iKb4cF1iy8AzsqwnAzo6I5FYyCDocKy4R8OuQGZscm4WhQf4g1yHu0Vi6zADhxDv2ei",
-	"RJO8NC2EYAKe+xRsylgMXV1JZJKXuOmids39O824iOm2bD4FjTkFt704oXgtpDNbCe48tdg2S4s5qO/M",
-	"jT0WWrZgSyH35kkibrVUsyXQ8ISeVV98xgHYom4wSaHZDTxj3MGj6P9n79+X28axvWH4VvCpvqpJ5pVk",
-	"ST5Gqa73cTtO2t05je0k07PVjwmJkMQxBagJymp1KlX7ava+j30p+0rewloLICiRsuRDErvVf8zEEkUC",
-	"ILDO6/cbu95oy6nnMLLgph3pIUuY1Ztvgg8sWGCQIWwBF4n1cGzD+zTSImvN71lYijRBbtRIpqojaf2M",
-	"e45xZjt9bI/TacKNY/43bQditHeucZ1aXjy4LzZNlBw4/p2q4xjqyIkWzoKps5f5Pv9s9zrqnglOwf6Z",
-	"CC1Sy7HkaHMLdx7AeuGbiyPp4H0AQwTtsmIQOFx0q7p92jAzw6pFYzs+O3xzfPHx+PTk5a8XH05fB1XG",
-	"O9LecKYmia4DjB0Q+aYZzZK/Ah6XuBmW7hn/O9FIRWZGrcvgyWjOx4QxeeNgBanRq+7B++2X/cary+b4",
-	"4/afjdHR7uX+bCf5x++t3sHo7Fm4l/5z+PO0+fpfygelbVc4myoVCsmGKtFidR0IAyeR4WnA62yQkspC",
-	"+9IjbTfDNygufLZk5X3aseI3gMjGKUeozFCkyAp6SNxW9ogYAeCmiPuWJl/3QGDXSUXolKcTXWnvNJ5l",
-	"5FPmzcQRoPFS1NFDCqbJtP0hr/zi3+OPC1MU18xVZFP9qj77eu+0pOPYaZBIo3isMghoqsRCAuUcBNwU",
-	"EcYDLFqz2xX+zeiaqr2NuaO5c52Rde/40czrgoA2sONRFJzuuORG5sArMMAr7coWDOXLb7fca61Wttc+",
-	"yHGijOYD5r1jmRpbZ9m+y62K2UajSOtIDvIL/pY6MS1NmAR95jSJsUa0kOlzJ4yhlz2N4hiD0gWvw4UQ",
-	"nZjy3gl0keZYJuf1vFN2GXqK6hPIfck7kUKEhPYBinHx594T8i/KCelv+7IW1+zLHD1z/oxklO/unJAa",
-	"9sWChETD6m8O7nThgal7RynStn1rydtzsGnzo4DhzdQEoxh9lQxUmgqJVqtDGcgbMG0CjSuzW5bsB5X6",
-	"o/ibZt6cvr+XP7fsawQrlqiJ6yXpczZnuZlLSUiAlWp+VV/ZBzwfJipNY/Ht4rJfqkWh2YwYea4Yhlwi",
-	"LhepxK0zeCqWYTu7b9EdvFq5BCajJOdx7NwszObFPDXaiDDYuEMHogrR2LgMqTJuHv2ubbN+HQnQfRQ9",
-	"tSjD1Nxv4akoUI0k33V2TCOZpDHSeYJvYw/zQh1MR0IhzJuZLYVhhykbKZ1aNKuAajyCKgsAycyCQ2bA",
-	"TYTwB0W5zqubZfFMdhnZyOrf/36uLHWsFFNat7//vYqRVCwjBUcD6uWCNpb7YsdqygLEdiUiZqzDFYIy",
-	"okQcawSU90rM1R3JE8jTGm8Ng8dIOuyBNCEtZsaKWWeHEu/hqnivIh0ZAQAsnBBLTrjUHOmBwQQfISst",
-	"ZJCVFB1p2XVH2Mwa2OXi47HgCZuMsaKBHm52SmLsFx7CPiI8P2A2T9QYxhmFem4FeJwIHs5oJX4U6VQI",
-	"2ZHpVMGiaiB9Z5z1MZlFUe7Cgqfjq6+GtHDNlTiSd/0PWqx1/aHZouv8wCXDVv7FL2Y3r/6Ds0j2xOqX",
-	"f5BpFFdKoNYszDXtzDqDTAVsbNrvvoAp29nFtR280dyu7XcbonbA93ZqrXC3KRp8v/es3yzDBzRHtHK7",
-	"Qo67Q6gw731lNb8swe4nKTzKZLMI4RoLNr6w2qddccF04KOVoQd7a1PdC/du1vZ7u7u1A77TrDXC7X6r",
-	"2d/hB919RyhhfiEncUyJAT6ANav0Jkm8dVDfrTe+eYEe7OjrC/Nw525AJu4pk+3zsBQV2BlNI67mICZI",
-	"ExRaSfSdZyNtiT/GKkmvNZUw64pa1RUp9aMYEryIQe0qoDybyZgicYT2CCAoYr0w1z5KrZmfRpw1MAfo",
-	"tqj7nUCcK/vFOCmOHruESUzmjTo043RKsjQLXxKekVHp6IiRYucjhYHlEXuihcg99mmdnSmjvjuSAvlp",
-	"JCcCpDoOhKdgQKXRSLQtK3sm/Y3lAYOZDlVMC8O1tZiQLf+KGo6t8W82v80mSONGjIQ2JkLUw0YjcvJo",
-	"KakRqR/JSA+r0PEzSW0GHjArIyWzMrmfzs/fO0CqROAUJIukzSpmKesnRjox8YeZA9hGzYOn9Y48smvg",
-	"235Uun3ujcuMIlsm3EFQ8zfCd8al+XqoJhSVh7dOafxE9ASw60mVDiM56Ejjom47no86O+a9YQa2aoxJ",
-	"zYwVhY/LJeM5608Sh08KYCm7je0iswp/fEPDamMFLbGC3KHE3U52ESy32TrZwXrYJs8cRCrAwnYq7c5K",
-	"0+hUqp0KT+H6InMHvjcWCVwBNgl8RHZD/jlLLAf3I7NO8Csu8U5gmK13H2eAwc88Ewy+zQymhVUoM5ng",
-	"d5lBBr9zJlk2X7Cg4MvMhupUvsChXsPgeR1Jy2O1uHnJ1kFZA6I7ApEWwE+DjRH09Y2gY9L+qO0tSDNU",
-	"xN3AIBoKHqfDP681hVqNhnkWRH/IkKEgI0smUkNFWW8oepdOYTERa1GFUKgZK9a78ZR3uRaFfLE/wVBu",
-	"jRZhQ6IVdbl6uoueXXIK7EwjmKyMKCp5p7RvR2bxMivTX1zvtdI4C1+rm0O1snUpZqtFAs2FhMweDfJp",
-	"C4wHSj/8B9dY/G5dBcOWdcUggkXJqiZdRzkWR0o1rbND8yzAVIOSbD0UoSN6yDUw2EghAs9z4ESjGBY+",
-	"Cwo6zJ2f4+cO4ROaJswTqw6mP4UU2cToZ2OJdiSo4Kz5zvJ8IOUUNrYPeXxFBAQ8ZUExvSiCxbNxEl3x",
-	"VNjfAAEaiwW1OJB5Vha/OkOy1l/My7rD2EI8MIeccIlXqdG/XMflTsRIXdEN0Z/HVdb+I1oLzXvmtQBJ",
-	"Q9bUoO3nF/1EjZY0/gGBVLtC3LaVL6s3w/srXHK4IQ79veux70Uv5SlOy/rf6EXB0vqVbTC+ksI2/M4J",
-	"r61E4Vsvq2N7T0LENlBdipktNMoLCZYKSY6wxpA1uOIB5sBQAOLDAqj+AY8U+50ct4Vta/LBf0/62ZMd",
-	"KgZINYpwV50mxBZ6DYgbnICGgeUPE/9Uc8SGPBnV2SnJLBiYTvmMpBemRjLx1ZGe/DKSkIrKjdRKBGvu",
-	"wR0wPkG5BleBDVAdsDgU8bfzgDK7HmZLgSXiSl0Kksu4Gq5XjLhjMAABub2iNWW1mlRTSsLUanjDoCNt",
-	"x5dX0F/Y8wU3yU7xbWqoikXQyqLkFzE7VekaRVAPWoA3a60d84jWvQjw6mqT3CmbpNgJ70hL3WaSc7+l",
-	"STo5cA96ykMjoDbO798D+/56tlarJlDqTKnvU/kubfLivvq9gfYd8ShezXeAK6kQFxLWWMkFRCNSJZAE",
-	"HgN371xZgVGxyYjH8Qy/MnZDpBGAPl9ri1a4uSMmpyNp45/P/ceDmozAQ9B8lnlRWK6bixJ3hXEqgGsZ",
-	"QP+NYvfj8C48nyYRcdW1djpyiJXCWNQCIh1bwuAJlvkYgaUxcO2oCXrRGAK6UL6OCYREpxZ637JkhWrE",
-	"I1nmKLyBd/KQAD14mprXqSvt7dVU2DrJSspJUmHWhWXwN7bRBVRkVdqVa19/m4URj1naG7Pms1a9UW/V",
-	"W7vt3YP9ts0atL30gTUBK5RgpPkVTunAagQhQ6h3pN7jVBnV8r//+V//x2s0vmXO0uyM61OWcFQ2wbpv",
-	"6hRNeQQksyM6yzeSy1tGiJY7RWeQEySpZFm+LOA8sKq5Ou0MoQ9NfpBEY06D/X0iJgIFWUISf1okVJGl",
-	"2jgXImx3ZIQZtXiGHXGU1ZplIHz5I1hn76TI6onM0/rRlbBJsSJpaM7UuUCJWLl97yOVbM5Py/p7+RSi",
-	"LVfsJYK4B3Tbmy7b3d7FU5+u2/XvZlRi+5G0od6sUNSNqyXTwGg782YQnbHw5fR6YpzSVLCy/GHgnt+4",
-	"Q0OqC7fLnWrIGjUYmCGwTAPjd6eQ205KT4cMs9I1CQb31+7fKJjQndXnYp0fMeYWTB/JW/lc9Wb98VrR",
-	"0B7AvU2SKjaaaRH3byyyP0P/zYpQ8Ci7s5C4hdhOwQjGpj44DfQ1dEeE1LwGAjrSbKRGxuLMyjxCxTTV",
-	"JmD2OVYDY5qqJNRQAk82d0c6GUJVsi6Sn4o4htQfNEgSfgTC+TnsO1u3W4pEXyy1S7rFrGn9CFHo39Ah",
-	"fvAWz3IQet/kWfP4rOvrmBU9eYEhl/lzt2WcuVkBuNiq91wO4OXST1ZLhxOjKqaAEIk+OZVBpdFIQIcK",
-	"d6fYO8Du6OWP8UIYuRgbK01ma52u3IjNKZuIzQl7YFrKP19mx91ARY15shy2ZzzBnEYOtsdmLvLwPc+a",
-	"rb2nHpS5djwmHkFtEeUsAucAUs8KqDTnlAvObm9BelJVQmfrt3/YiMsCEThA0mVUkrEx9tiZYlJ1VThz",
-	"nPn+A3tcYopaJVYZ5qdL/RuszydxOnPr5qWUzNxdZWd+TJEP/rfXyAD/HNW6TxoTY0GpQpIOFRbmU8zb",
-	"LISW2RD5fodEvu/h7N0cCmhNPrU8nE81xzuPnkkk0n4bdrduK3PI2t417XXAg26zBmXejD1d5lR2BXZX",
-	"bzB57gOT5zuC1zH7AxquixTUjWB1xlxrKEFwMkKXq0jHjAQfEFa35FfRgKcqqXuhovpApAF7EkDhQu8X",
-	"MTty39XHPNGCjvY7vNPLRI1+Pnv3NiAoPM76iZKgci1ySUeqqczzvCMMnu2phTw8dqwkM+udPSeVODIv",
-	"1Dyqzf5m9EqEfBx/CxwMilbM9TyI2KU0bN1svSPBDpmSn2oDhUYL+xrbS1oijUngBTngk5oRnG0acaah",
-	"oZbAh2GPJMYHqZqjToA/9jVlClPJnqizt2Q3Q9s5cIASWA6+bfRrHeCLrb8GZfzerl7W8GpGNIRO077D",
-	"lXn/4cfXJ0eAK1NnP+I70CwWSDatLYjMCNeRp3gDMz9z3ymwsBiXOokGkbSwSdAXgIhHhOKLZWkfTl97",
-	"aEVdYdwLO5Cjd6dnF+9OT16dvD0rxIcH/healdntJ/JWcDQlPWerS/XcSO6jnMK3D9ZQTGWXmtUan7hO",
-	"ON8UMEImGgk1SSvt7Yb5D/vSPnrAXOCiWWCFNRcpLxfKlB8JoBv7cCt5VvZYbMBYS7DezCnzJAxVV5Fk",
-	"87SRW8hCdZQts9VHxi2sASiFXu6uQSICL1zAyeByxoQ0kwgX4co8cIt2DkHDXZGFh6MUQU29yuCBAh0A",
-	"uN9GooHwUQlicUV9JtXCo+fvWUXBllNW1A8PqG8a2twtXkwOWlRatNRoZD69EjzOpUUQxFxPekMPxwxa",
-	"5i2eB/REQQ88hmBc6xz4b0CGg6oHig6gK62PQDHYvhVOEqiAhgJEB3iS68WjcCbs1uIYDpxzGwU4NS/x",
-	"NkIaUwXQGJtPOK8jf9xI1nI8WsWb03N/bV4K2bwRJYRQB6O+DzY3tzctxCCg0KIfjanEG8q9jRBbEGJv",
-	"IPwvLB5kqlhvqBQA/Ekx9ZFsboJSMifNrgesPENqd//RVq7ShkGIPjx6RZCS9oxiNvtKXQrb2ouAW4hW",
-	"aO6CTZY+hBk7pp4E6OKaQxuCFlyHekkVeUi1p7E9AJMlmMGJ+pEIWXeGaVhjtnfktWCVlAkqxs5jqVJV",
-	"RqRCfCksGyCEdKSNOrmVLMQ7tD222qwSzwBiHHVDliD0WI5wl4AURX4INUlBrDvASelAYQCRyRfhHQnF",
-	"yS0W0MMcEFVgXy0AyRAGSepQtUaIN1I6jTsAlrQrav0SfytmYJMdaY3x0+Oz43MLNsnWxJpcgiJ5Z5rh",
-	"RmiSUkwvcoiS3WgwEMkNgSXzc7kNqKQPHoUx2JBYtHMnF4rlZXiLPOIGOPKOgSMLQSNtyAGcf0iYffco",
-	"khbXLxfxPrtOdq6DizcvEwsBDa0knldSrho2p0IjkG9lGHYQZ6D0v+q3GZdQ1ipbefw6B7/ybfHrFpbH",
-	"7L0NtufXxPbsqdFonmHhvGDPGXWHtr951DpnAD5HCoA+2H3zb2P5o5asOkHHgXWgdMpwLu5e2hogPBFs",
-	"MBFa287V/GvJKchv+3oW1+prYTpWCyVN/lWARXitbVn/Lpyho7t0fRJ1FdlU1LXdFe7qRYihtiv+KiAg",
-	"7U7SVEnsVaBeQE4Yia2GhfpDq3SoYsIgYtyjJ52picNE7Ytpef/yezehB8U16gWvm63tnd29/YNnjRrv",
-	"9up8PNb1gVKDWBjVRnenIO8qXQxDrh2ZGvKERVpPYC+4RDJteHoO3ZxaGlQU9qCToSuMcHoFl5gPInl5",
-	"gUwPZgR4QsxKUGsB4b0M7PUlSeyF2PUWRSq38Jd+VruAbtVW0zra1dv1Ltjtc33/gjsLmx6Gb8lrOvbO",
-	"u4tku8+KQ9nu6y9lVXSvRarZWKhxjJ3j6KknajKAkAEeILMLjOt88oIdYUF+1Qu2kuvejwASbQax4DDS",
-	"KHxZqHoTrKQDhx7v/CpKf5p06x15KgaRtmTngX9wgqyJyxYF5dfBdowBo1qWZRSyl8yg6B4iQ1lnGAQk",
-	"Dt2UAKDLAkhYpi2/9BqiJubsVv2KIY9E2obZjfhWUw2B+ScuOXl68vHw3Pz/u48nL45Pz4KnxNsZlIiT",
-	"wGOmlkKENkwGooACIzJHANOlnC4ofqXaFGN3K4SYce6tqjlKF/FHpAvLhVHW2s1zV6nKtaT9HDPmq3dH",
-	"Z+//WctuUbkr2Z6X3WtLzyNYqnspCNpoyrvTlOu+1jLzG+xQK38eSC/P8l/YGZ/bQNMmKXMzmk+UBJ70",
-	"vZGaznkqW5/tP5d2r7zFEtmcrCc96+vLRVroCCqg0khAnRIZAZiw1SmfYSDXvy1CoUd9YHGyt3X1RRA0",
-	"JO0aaUZyqLwfJadgVgo220c+zr6UTPg80iPiWlNudUSqy7138K/p6qojhTE2KZEzF+zHgUjLN2Njo7Yf",
-	"utp+QCr7LyktivxeJLa4raiYC4wVWHRezibbJj4CsNv1gPE75oCSSSdinPeRMuvf37keyu/eTrUyiqT9",
-	"s2kGmKYiMXf+v//Ba382as9+o/+v/fb3/3+lEBR4zNPesIBcFDvUsNY3uhISK4exaudSiDG5rQBDXmcn",
-	"qQayFfjayEdS3YTVgdncNvGIFBgKrjgX+lZHdfYJQNAiIuAs83LBt4aCr4jw22/h8hYJ88k4vCPvNS8n",
-	"2SeVXOox793ATfwAY7qfUtuNvvlu9Q3VLqZYJy8H4tEqoI3TeDOnEdsW78BpBNDL65GkdxvbGVilQ4Qu",
-	"hucyI06FZKkiUC2JAGfDSRqqKRb1dMVgIgsBpY3+jiQSqn1XmNKnQIDVB/wxUAzfTbIzh0FNUXUssg1n",
-	"N4Chtl3MKzKt0OXWGMoV5CHBhddLBPUBLJJmHQm+aIqV3ikShkC0IYf1CgVHg4CNk0im2hoNZ6BeEGlu",
-	"xPWlCNuUSqVHaBb8B+qg39B2AKA6FsEoZ4h9BwAd6XMzng+nr3U1qx7w7muehQtiu4UtfnVH0mSxeBTD",
-	"HBStt5lyggywsNuW8qOPte8i7pf4lfaZtz4FQg4iCZbg77GRJPYgGD2q4X1ut6qV7J0vWLuHjjwTMP+A",
-	"U96c3H7MB5V2pVbDTzPjljIZr0/Ozo/fmuepSdITEL6BjuqsTCQjSGgfNA4akDCGtbzGvnBDr9AeuWrU",
-	"m/VGldjx2E6/0WvxZ83uPpbzZ+CfVTZQzXprr95cXSTg4XUvpER32xXcoFLfBQAbeHGpt6xOZtwALgGs",
-	"O+j0KhFoALEjQ1d2miEk5LOX7PR97URGaQRI0K/VQE1S1qw3ngKTgkM2mKs7t22errzVyA28IsNlxl2P",
-	"sdYoJSHCJQuiEBFtL4aRTCm5yVP3jHzbp1G1z9FTm0bE7m/sBCiMBhBPqK2WuXEhmkkKLaBjpdOLGCZ2",
-	"kcuqVklyWpgIxPnHJCw1AinbyYpPLWxojAby3SStXONgH2Z8BZla8VZMDwGXTsgQFp5QjywrQM4LF7Of",
-	"h91Xvehd9PPZhz9Pmm+jn5/VxeznP8NPJ9G76GT65jwe/uvFYPZ29vOzeq8Vy+7oZSP8589xCTtP7n1U",
-	"Svz1g+az1qILXsg0ROvpCtiRlANd1lj0U2b22LR4N5RQDi0HYiiaVOYMlkyotbu3wnw+gSqHkIhINBKW",
-	"wtYCf2bKk1C3/cI9bwM5Z85+Z0HL/BmWwTqUzKpsM5dOErpAr53lEdgpxj9kE0nF6/lx8n4j6v9bx+Hl",
-	"v0uGhrjTtxvHyUCqhf3OpSx5JC3Esm3b2t1Z4blnY94TNS3METYyK+ZyMIHO6b6jhgZOWYyNib5IoCpW",
-	"CkcdAvUGmgWhqB2es9BI32Cx/cTtJg8aUSqWij9S0Adczmw/STVPR+qgXqBlMC8QytZnEl3EqsdjYOQp",
-	"ey83Idsy490apqM5kq3OpNHY7v3/QtUzt2TmAvhI4BdQRoofnGEaDT/f8r6orN64sbRYy703OLVgwWyj",
-	"xs9f/qPZ8xah1J1PD6rjtbKd08tBN07pNLrrV0ffMFPxETRWce/nfrN7g+esZAGZ36zcdWxeqtnt+S27",
-	"LviF+S4CQVCjNi0XHyzvNwab2flkHs6TOVRmN4zqZarbnNGXKhndLfYQCKV8J4ZdHqv6rEHgF5nndfGt",
-	"lP0apdZnuBJr9NYWHqbzfIugg9iy1mrw7c9Wc/sGv9n9y5/hKuvO6BzdCMsG9/lSxAC0jZ2fovrs9OUR",
-	"29vfecb+57+36y0CmFHhDKFgzViqVNX489m7t9Rsx3vD7PgbO7ojiVwWwViA41YlIwinXHuqA0eXawZD",
-	"RwKKIjsyGE3iNBrzJN2CX4U85a5JNDAS5YX5xMykayFZnPWIvP41FkAOBxC7frChmoA9+Z//3qlvPyWW",
-	"Vq+3Fehr3HU4ZRuqsQ4FNNgyZpMKTNQQSoBOJXYm+5CQOTAddojLg+A8ZU82D4BIF9k33jQC7AeINKan",
-	"YAEjyV5ynR6+P/mbZukkVUnE47q5CTHougLSGPEPAMraoQDbWs1YDcytXGXp2cmrtxcnby8+vD169/bl",
-	"yemb4xc/qH4/eFqlfp7ESA0fewLHnW//MxvB9hHBkAMnocUf45hLjry9NjmIvdSQt/PbqWwzeBzJS5ja",
-	"oVzEruAEnsf6QPCJSBOY7wtUOg7aXplG8RzMaEd9nrUlFy6j3akLD5zryXuS9Qr/48PJ6fHF2fHRu7cv",
-	"Ll4eHp2/Ow2e0qSpJQqtVSksDZ42jx4knEjyoK21unzYQiYqjkfCb6xu+/6VJgAMNhkzJZ3tDQYd5bTq",
-	"8wcnh7kFvWB0hJrZIYKqavwK3kaQA37kWcAgswRtPzXDH9o0XUKHYS6YUHgU50eaiH4i9BB1PAxyz53y",
-	"/Hd50Hvb9xMlhARgRkU/yOjBMpRGWEAt2lgKniPqYWcezquK0YvBcjYLVMD6YmoeQECP7AlnsdKpqz+v",
-	"Ar9zyrv6aYa2ZY0w95xDZDmDrnI6wChL+ylibLKF+NLCehWD/XlgXaG4inrCvnMjpA/2WgegMXZyrz53",
-	"IQqCYIs+zO2fkleJOR9vo8JxHiRChHX2wTKj4YaF/j6gmGQsyG/OMS4+xu8DHavpRaimMrColHOhE5Yq",
-	"xVQ/FdJrM5AAuKoRCMa+o1jJgUhYV6RTkR1Om9d5blsGBJ5nUH5ILhUKGYkwgPFQvIm2YOHbWIKXBkdu",
-	"1+1n+3mO+s3YhEtg6ej8WRQ7ek+LoGGBJZwteVlWinIngTAIlW3DqSKRqD2k2BGfwXY1K9SHLgbmPsuh",
-	"GJFq05HZFF2VYlPmPD6e9xq9AJLNkeTXluJV3orQgu48pR7pBfh71w+a4RxRqanOJJdNOeEE8esAS16c",
-	"3OBds1ZeKBTHyJ4EetIFfW62mwde+7Rqtr+5v1RuzQl+JCeVql7rSTAS7b8HWNGC5s9hhmcEXZxessqB",
-	"WafJDLF3FOz6KkKboE7j1IcID2nuOnZF6jNsd+QkfzBdAw0yEOLoglORJrMaDIaYLIZqyizennlqnb3N",
-	"t8VQVq8js94fHzkhVoOBCI2tgrSE2FTKcf/5TZJA02Qx9jnTacLNMf6bpgZf3ZGhgqxerHqXnvmhJiks",
-	"oQ0wBbCsgdnwsM3+Zl8v2Clm6QEfeCQw+x5YQGB8p+5qHsf0ghwSMUVFjInhN2SOUK9w6ZG7mLn7hUwD",
-	"RP9S2tZC0YLTWCM5h3UcRzq1HFiHHjmuGT5WOWf2NQH5iwDNpyoajRTRh3KYDDwlwrUKEoGJO6sp9hv7",
-	"T9k46tEB5ZMwErLnAxc4EmIvyOuwxnIWVz57gCxhDhbx8MOLk+O3R8dnQZ29s/xb9jBT1MKcQzsA7FHW",
-	"2VI+9x4GkhHWEXAPItlXgQWPcflb3DVmGe3xzMre7DI4ZodcukYldWYRMgAeh8wJ2+orVWpemZ1pNWc/",
-	"pzwxchxPd7YV8X2YFwV7GSoN7d4D+DPIpbE46iY8Id40gH7AmkQ0ZnRHBh7Io9sKFEOlmmb25NyGax2i",
-	"jm28Q0xWTgYRybogVD0d1J/CUvnilYC9oR4QSwNthx3t2yCHBtxmP3Id9QKGUQugLMHDAdEnTH8BeCd8",
-	"X3VfgYZBMlZnRXWkJ22fOz/D+xDeC3ef4NCC/Nsg7Q+KpFXfrjcBFR1eRke61kY7XaxiBEkbpW2zpPhQ",
-	"qzoAYxxle7SkWe6cQlp3GEvL4H78eNpr8Ab94FmmTqE81TXJe3BBl1L1Lmvwvx409rx4rCByJoXR/62G",
-	"MlQYN6EVyI/klD4sG0rOsq9U5/5uVw7/lfz68+70qnf+e/yvn3bkbnLy4uOh+e/HVrdxud3d/tjojV5O",
-	"/vXqWfqrjBv/+udb9S8M8VUrtGnncM7n9vJtkc7nmhDXQdiu5tdi0c7x3oNZdFsftkb4ErZcFrysVgoi",
-	"M3M1JPe9VW449LsvivUpZPPx5JcYTz7RJ/J0t3d0sncyetn4pTXeDo/WSCjnwdobd7i5l645Bsnp/XUF",
-	"T7D6co1FL04eodFhHG0SsM5A8q2BDZz7vcC5r0TlhQ8bJipN4zUC518HBR51EjG6kk6w0fJzZHEuDJbT",
-	"d1msfCsym0mPRS+9HvQdrJlJkoDRAmznQIuFexlM3f29vRYBuJNi0BZ2HCwyCG0RtTpa4FrEVw7a3Fno",
-	"iejHooehWDVJ0Q4NI51D1NW2boeM3Xm/FQwe4zGAdVYlW7nMzmJLzSyyNL0bx0pdssk4w+91p7bqkBNz",
-	"PiqtxBTRefUE8Cytm86O1GhsLMaAT8KAhjrvLABxH82x7fk/VMWDAL3OojYG78yBrGcD841sSnxWMzgj",
-	"BAx1SFxo6H3uVHgvja5Ep9JmSPUYkB+OkPPGS6szqKftyCATmoF1TMGlA2/Dbpg2xRrmoosYM8rHKOss",
-	"4D0bDuWTdHiRRiMBPjS40BDls6WlLsCLfP2RfO5LVzWVnsNHFM5+9GAkEH81FEDUT/n9ETH+7Ow3nsJW",
-	"eAljx0chqpP3+tFf6IpBJDUlOLQeXQRVGyah3OtlJEMIewT2Rhe+GoXwiXU7fJO8IzEgRC5VtpmkylHk",
-	"WIZqXD2pEn/1MDYD280iK+UdUwcRSns/705TXsxClSaJJWJwZ9i8AzWyJSg6h+mBizLvP9Q70h4DOJD0",
-	"wHlUkqz9GSMIsJmR1NL6CeisFzkPmby7BwcC396ciSxzu8O3kO/NWMoOoM3v58yzNUzeE7dc65LxrGE/",
-	"0toZATPvXjjXvmwNec/otWal6m6AbVN8lBhlOJ6GRhPySUhFcO2trbnSafMtHYpKu7m/t/2ssb+316iW",
-	"sj6AMWovPWiZSyOe5n8bmW1Q+sB/p1GlXdntN/p73WeitsMbvdoO335Wexbui9qzsMn3+XZ/v7vbWm6d",
-	"6gUW8WZtv7e7WzvgO81aI9zut5r9HX7Q3TcXT7qr4/IV2b05D4RLTLlHsvDFWc1T9MLwclQjX6oVK/uK",
-	"X/2ccC26E73wpa+Y3th+c+9ge+/Gb4wWr1vb7jUbtX2x26odhDuitseb/UbvWbcl9vcX3xiQJM+JfeMN",
-	"Fsn8e3pPNzvvpZCI8zagM0U2Dssj5J/6XMHZg0FsPJE5uDRjCFsvYDK+sSeClucyLwSh7PMOR6Px7Cnm",
-	"mqlxGSrCFgzLNuFRuC4F21qF5jtc05FzLQJ1ViKF0JRBQxnh10TcR7cH7pcjUIww9DxvasMgY+g0c/fK",
-	"MmWxVqzVaDim4owYuYNGEyPbbspnZJ/hj11fRGYVLvhFVCPvTH3jPHUpHJ5P+fmhaeRAIZ8J5oX9E/P8",
-	"V57fQfmafBIos99cmwJ5LTYJVKVsUr5aJnOr8Hc65TNbiwCB5+bTYpoRM8t7MPYKQ7THMFG7zwiaL7cT",
-	"iwzAW8SuFk29fGBsDdlvDliP38zQK6uzIzBcfEtczsBThJAXultTvkbb10Z830ngKKsNdjtyXYltE4JL",
-	"+8I+aJGcyL4qbwo7Uolg//Pfu/Xtp21GpEdZkQCKXlsZaRtPp3UWEH5AwHgY6o4MXKvEhSskrLLA/j/C",
-	"U4QXPKUQgrnoYiRSDqWUz1kAuAR4t+wPcyVSAtgSx4BYTLK6zwAH7XzUYtpgn11jBPGX7gwiNMUNrHbd",
-	"ShpYr2klpB+/VBMZbhoqV2uoJICKOcPm01BlUaS1y5Gv7SLozphRm1bVlh6NetOVWWJZsZOsFImxid58",
-	"Jrgjn2Bh826DGe3YemqZeyDi2VXpsJAxWen8Bry7TgUY5iJkfvF0PDW5hgqzI/cU2JdHf4o2UCC3Odi3",
-	"bTmAXPK1gA889qD/aaPPAdlb1aWrGWI9VGsBKwy6OIGHPl5E4q5ZYL9MlbGiswI3cz8XryXnYRRBiZmE",
-	"PNJYcEi0ZAXrfUKuMpq3Iwm+yIgZgoJkI8ElYJtYoOXfjZVupzmFEiZH0+LHwwmzwnY1UuGc0qIj8Ve2",
-	"i8B4GGVw/B/0V4Hir36uANz08Wiczj6iTMKQU/5Vv09EP/pjvtGBUYNgvjuiapswY5Gm4Cdp8ZxwNvqI",
-	"b+3WMd+EWdKC+fvSxlQf8uz/djp/NBrFSGfV4u2LHuJi+u2JWYanWLgVZ1ybSgrNnkB872lu8IQ1VTR+",
-	"e/PcNGxYS6lYcLlSx+jqrAgrgHG5QdmRl1FM0jfOUHQ/6E/i+IKmeCglO6ahVCtrkaQ4JK0souhFgV3V",
-	"opFWmbFbPq/58OCtWA3MKbye0SDbzBtCg3vRdFjStJTOwL4DT80dhqNIRjpFyVqs7eauKTVsD+XM6C2s",
-	"MiSOAQS+wj8pMxdpoCN8Tt9hXKsXK+16erDGF7uVXJqvIwOvags9sUzIIlxiP6IuDJppm+4+kdHvE1E1",
-	"4+BJGFPPqCd6KYMchekQjWRkipGKBf+HHjXX3RZR9xhHt5VhAXhWN01dZRAlI18bCTdt5p24PAH7GUqz",
-	"7ZpFcpAxJSK3r6P25dIfwCXy4Z8QLyxGaaj33wyuI0t72yhkaEkYzDtLkxnba4CxQRABQCNqrCNCHwL0",
-	"gZ7Quj+JIYKjgJlnSc17R65U9J4NJAID5OT91U7W3ZvQR3tsa2/nOeNsa+fAjTgVsiNxzFxjB0udHcEO",
-	"0l5vod02DrwKK+TD8vLSD/p2SJblqqJcJ+ToJnM8k4syex3xfJ+UCRs1eqNXsozuwPJ136yJ/QbN63ep",
-	"am9MGOoriQvUBz7j3emcDsEr6uxQX6JYdEpKJZaq3FvI2zGJbmfcdJmxsIyQrmgyd0FIV7wKWWaEdKfT",
-	"H0aP5SXg3K769OlT7dB7ldftrk+fPuUup012O65Ye5AW6WLPh0Z9Oy2voedPLuE2tHe4F9LOtRll5yZ2",
-	"V5SECwtSZWORDPmYFDfm3jz7BmKD2HdBKcG5nvEpd/wONjoBJP7bDRbyma5/p2EmKuS98cZLlboYcTmz",
-	"FWh6jmMzEViumSrFzHU5SxZb87BQjuyXOvvEo9TWPLrQi/G+R+Pby6GWt//OlWJvzJBOs6GXb8TFid7J",
-	"XrTLkiYRJoKd4b+wNHPs9HNiyLMSixjxsfWY7MWF5U2TWS7M0DzA/oAydHij60CvRzLdbhnNz/+IRpNR",
-	"pb0NnQVGk8CfTbekRpgMUGt/K5/vS7Xc7StEOnZEb9lh9z0/6wwW+3z22yzEuTUSyyhxkGlELxDIQwEB",
-	"j2O//kKzaDQy5z4V8cy4V0aTOTzkiQyhevkkLfABFzs0OXX9DRyiB7RU+12Ztv4AL/QaDIFlNKH2UuNJ",
-	"UGdvBiKJF2DJ9JyP02hmlQxAEhtEUk/6/agHZYOQZPSspEjJAEsoghH/44IPxA97jYYrp+0NjeqWA+FV",
-	"GrctEgnAJlCY1OvgM9rekf5TQ6YxoIl1ABxR6lT13EbnFFroB/ilzkctzcKR8M+3N6PXO29w9bgEAgSA",
-	"E1EEI2HNr1I6ojdiZSIiD0Tl4fAQrdBl8prr9NBfyu8ppuR5RIW0QqPZzQWL+dKmNWu2iLeMaei8iN49",
-	"V5CVNZVWqTYJTvi0ECi9aN81Nn7vt/R70XHBOm/02TalC6ue0aKg76ehYnzETm6g8e+G7eY5C+QkjgPW",
-	"iwVPAEjNXJyP21a9Ng7UjfC3X1bsUdGQfUC4scyY5+VsNHTGbxi9mz94qs/OEzVbb6/fJwXNNxE/dhW+",
-	"jfhptbfvTfw4i/XBscdsaj+WSMZlDDCjGbM0RLfzirZ6Znjm4+uKQDI0EIsZkoRszJM0sl1sPggU7cnq",
-	"Qr+b6gP8ZLWkjiQKdZ29B2AShBLSHWnM+SCOdPpmdnxlnh+UFVUc2cnce13FXSbzbww1YYk3hmq8IkNX",
-	"Aa2Vo7NaxX66XbadXs/1CXe7KTcJ969reEG2fTRz6+8JF3e0CoWL+7ZYuGx9dpt8KTWxR4xgnHKpLGLf",
-	"nFhp5wMyQnpZhIyCAGh8iJ2nQGAYyRQmfEpjX9mbp0mZJ9hbyIdC1HbjYLNU6UUf6knzQeYcopuxcRHt",
-	"ETEKzTvInnL7TNZOFkF+q1L2ksZTHjnORn1X2Yvy6SK5gcPHf4S2xyfa7VAOYs/MuvJhBY5Vh3fgwQbc",
-	"nPIkz8DqM56sEGSfTOBKryRxu4AQ5bec0CNP5XNlPCkwp95AiBMLaiySJ8QbMcZZt+1ocJcaejV4fvQW",
-	"BT8Da1TxFG/Ty3zbjqQd+jdtb/mceRFQgCnmM+3iTADs6SptVBz60VapUoTHtuQs6FdYJGV6VEcWoDZX",
-	"PYxBQKkDdEfAT4hSn6uoKDR9fTB6HtLipL8AWW0Glc3MiyNXvVInf5KR1Kng4fOFIVnAuXpHHmZFTAML",
-	"woy1VQSsSeH6DLQTY9qACE2Z/aGaJFR7ZCFIXE0VVR6VjaCMxBZfzDExlN5p3Y9KBkure1aWrDA69F9W",
-	"Cyu0ivWvbUyKNIGyQCUFnoSsNm0ioVSOs9iY9sSLaKkq/aSCh+g3t4M2/rPTYTe2GwCy9sLDjssZD7YX",
-	"30dAh18sKZIwWjct+G2+bsJ9euu6iVYrszo+yHGiekJDbIodyzQCRI1yA2Ru+ndlhSysV3V+V/utq/WV",
-	"YcPWRwz7LkIh+fLWu0rnLCr1LV8dl/f6k4onYWIOgmPRc/BVU+4kFWWE5uuMAUyeMHMtxR2zVXZYjpsI",
-	"oKfQWckLIWfdpY7qyGIltUxLFvSxwwkEFfDRX8SN0L9hZvY2npx5mxepuiDraLlLt9D8A1UJuVy8hYK4",
-	"vYe3bo1awWTux9MrmL7Fv3DLcLNCs+9dzBppxhCKmlwWmjBk0BdE7qnoqSuRzIpFrvt2TrperRyCztwb",
-	"NZUMf0i+Bk+NhICuvDZ6HrrqQNvs3z4mI/lNVeKjVh054qFglmm6pGWR3bJj0QjUXMsiTMJrWBzy8VhI",
-	"vz/xA8KvUMnLGFsZPf42ngg70bLQuI2dP6jQOHiSq8uRZZHvcjy0BRiy7dp+tyFqB3xvp9YKd5uiwfd7",
-	"z/pNc+34wm55j8W6Uq0QLBbsMoTM0pGSF+tAnCEYivmFnMQxpgov+ADWrNKbJPHWQX233qAk4loC9k57",
-	"5mAfXR/Dx6O5ieB/mwi+uJqL39PpL5TK9F1eJhPxy0pCORf50XPVD1VLouSks21Tm9q6ZFQKoGBQmMWi",
-	"j8BTvhbmaUeOjFXcavi0NETaFWmvyRdM22ajQZQpeGNgbUrU9DlLxEhhvR+iQqVsMs6hz5YI0Ze0Jt+4",
-	"k9c/+rzW7O2K2n7Y6Nae8e1+bbd7IFr9vd5+2PAEU6rScaVaMU7ChVETRQ9s2QeSqHg/VNI2HuAbAmYo",
-	"fWHeTqXdhDplLVK411oiBNfR7NVyWn1/R20Kqu5GKuRX1ZMOdmMXigf7ZaF82PqM/7gutXcKR+5arj1z",
-	"HueqgD1WEPBx/fhygeiwFbYd6Wqwry+etqxIVdvvmh9k1F9gL1JSzEWxPSiLG4axC9xms2i4/teR53+i",
-	"NlvEBERR5mjZ8uMXMswDM2D+owjaQMjwAu51YbOtOZADaq51kmkF0IOSrGomxXHS4Salajl7Jr0hLc8j",
-	"TKHmp/cIs6Yo+OZFyrqyt6zi/NpkKj7ub5oFURhgZ1PgmTLFidXrjIqCxKrTAneaWC0t530VraRMUAxK",
-	"jEo+Bn1gpuL0wY3zfPTO3sUhG6ORt57l9r0VB38lg/jG61UmCi3B8YMr3N2ovntRfZt66PW1K/Ek3oN2",
-	"zbk7CNKTRmK1iEh2OeMpGyfqKgpFQoXSPY4ML1ADrZbHSursvVDjWABlOvJrZoTfHRls0S+9AZaWR59k",
-	"c/i6EYz5MGi/VdvnzUatu9Pbre22eg2+39/r74ZgW2g9gZczTNOxbm9tOfStgVID1/UR864o7gdZTaTb",
-	"V1JpV/C+SF7wb+CSqjSbjebes52DnZ39ne2Dvdb+3vb2zi3jprT6s7LQ6Xlu22xCHncT8oj8PW+Fwnt7",
-	"HovFQvZ1mQzY+kz/nq1S0myvnStqLhYBmOQvboj2+srXaAj3mzDWN2Nv3Tc+X6p3bgM5Uz5jkcwDemSd",
-	"chQGaPvfLjKWU+sel9kiIwanPd9M/BHpVJf3cdtjuXL9t3sQgLMZsbwJVuRNGrtCj9ZmyyZ4BwUZoK+m",
-	"fHYRLaIHUVkN4Ba445ITFmcidxwov6IStBcWilu+doGGP7m7eCOIF7h8TR6jnftB0vt0e+8m6uzGUSQI",
-	"HlF0xcm/LJh04tmexYX619h8i/EkT7/eX6m+OTaXYqbLa/mA1UmTwQ0Xo8YNJL+KBtx4bh5Lcx2N4QCE",
-	"xYiHVGm3oMVfIsAQIJIsqGDry3Qkqun2PDEkZDKdFrbD4rElos99BVLB9UbRtUQx5OVO6vmoYEeav7T9",
-	"AZXIBH78KbAfZSmKgOIXVEHzyTKWglCyRoc/XShPTAEXxs/jVDsSC2dy5oceqqlGytTHEMvjYfgeV/c2",
-	"kbxs81Xalc+dShR2Ku1O5ept63//8786lWqnkvDpycKH5ljAZ+NJN456tUsxw4tplp1K+3OHamZe8JT/",
-	"fPbuLVwvZj/be/A0FUYxREq+A78JLlCtt3DBly8LieRVxf9bMbUrcx+onxQiuO9YYyuLNY7de877pljn",
-	"M79I+WQ7lDH/ePSidvzy1U+1k59/eV178/bd+8pvKy/nYRiKcHkckgZ4JwR4Xx6GJbz8F2/Ve6saNnG5",
-	"m9grh2FIZilufGeq2GUttlTstysE5Kxq2nLgY/p6EnA1JvBDlVynwp8E70E2/iJmR+7r+pgnWgAksRF7",
-	"eDejzY2ADCyX3xR0UcoSfGrHGKhBJu+pf4/nuXWteQVtXpRsr1rgQazSt/hu5znItcjyyD0a1ahTnqS+",
-	"crxNpNJTU+DHSkGkuTQelZyJmChDgRhPg+n5izDb2HFzURFlrnfB//pLteLeSKVd+b2pPw4+yl/+0eh+",
-	"6u3GvzdG23L3598PZm921bNJU5+nreSf+38e7/Bfyy6tVI1ypt333hjoVBMbDyrt2r4zbTMNjqVaYwjP",
-	"umLUej44aiEjwEszo06jkVCTtNLebpj/cJpwgCI9jvnsbSmA15sXx7u/fvrHzpt/99J3n97M/hU1tt+c",
-	"vx2+/nTcfPvvf6RvWx9mb1sfWr/++2T65s8Pjezpln53RW8QN8LcoStTZXTCH0pA5l7V0PeuJM7MOYce",
-	"nK+iLXA4JX3Z5/yS/LyFpkTE35Riiu1Vx6sVWD33b9aB3iojtCI5MSL8pF/q991BA3VH3loGoyf3Pmuu",
-	"vLmLgktwsYwgQIpp/vtuNBiI5IadxnbU6zQblwR7/U5Lwm7btAXfsC0YVloPVZIu8uiZ0+WvNWBrQKMf",
-	"CBmPdpaipmDyIER9H5r/5gPTtmPQwcn3I2ocNg4N76VlPcbZYeMpiwXXKTsw7978hji7sj7j3Mb9tr3G",
-	"iyti9j0UwC+ud2nndcFSf6se7gXB8X31cn+5qwxD6Qq6rm7SPYsH49G3dns74+6bum2kpUaRlvKGbrAN",
-	"hIQXMRerZEtDlRamGtnfqbgDSObq7Jj3hnnvDVDxoKcbaMc6wEXqHEPfOkAnEDFMIIrKIcr8SKocYQls",
-	"r+gRvJzbuoF3HVXLj24JIQ487y8SWbttZ/oFbsALV8W1NNWc26ywy+faQXpqEkPDrNlO36I5fW4+95WS",
-	"zgmGR+kpvhJpgey9hzI/1+WypKTnWIaa2myK/b8qYt+Bxpa9eBIap2FeygkZnmUtNdd7I4dxnCEegnkq",
-	"ZPgAvJHvfWu9VgOmJim+UOAf9JmU7RsqplK235ZB/xcDF9i3iB4+dLQmoidkGs/Qv6fCz4X2V7y22WjU",
-	"C8s7y7fTLRrwzTxblWqFjxKzIOOpMcWwdn7U52ZdyjvrV8mvkfFrE/uIdKPzP9lu5Eo312mqL23YX61K",
-	"dCn892/lPfq3qxSlF7msUNT6DHYvbcTAXXXIujO0rgwo1CNbnzMoiC/XKhWjMeZUiuOWAPyPrOoL0kSI",
-	"+aGhyIJySehu9BOhh5hXckxfoiMBmcQGRlQhKm6mllYuiLQjBqSqB6GT7qsaMiEXHasEaV0ebRWkm98j",
-	"zF9bq8A7kTcyC66trHMm3Vx/pr1J8JzgpowwCDTV4XkHHg95adndUuW4WHbnAdfcW9UdjnilNhoMjWDt",
-	"G4/zUy6EGfFBoKquXtx8Qz9Kh2KkRXwldDm+yG6jrIPmPY3kHKfwdbto5m2j/VqjVWs1SztturXtXrNR",
-	"2xe7rdpBuCNqe7zZb/SedVtif3+JCbRz3mi1G4187+PbaDA0BmoixipJ500j7wzd3OzJLe4y48du+Y3J",
-	"cxcmT/Hp8qQdbfZCWUfflfLqY+iUU4kLhBkt8yFeBgYOsOpbYlKuCTrepxDBrg8dDWQtkm0WmEmqJPoT",
-	"ftNmPwqeiIRpPbr43//8L2S99yKTGI+NUgiyPqdoKjTYUPuIOf/DpZ03tnMFJzLkViDDKfCg4UDPO3rH",
-	"RDA+Arp4aErJJFZW9kPUKZdgxlFQeKKFe4QlmPKp40Bk6TSKY3MZdAWRcKBe4sDKikhehHymg4xp/0pd",
-	"ipB1ZyzAf+dOXVBl3VlHEgY5DHALLwsIJW++trjNpkORBZktvxUg3GmR92LtRQ6nKVbWeqUjjcz+hTuS",
-	"1kgq5mCacEi4gczndg/hg0Ix4sDfabcNexLk4z/B00cRL0fdkXuPtwIBz2+dSvtZY00tcCOB/415/u9X",
-	"ueYqfVdaRMIDNFaUHl00lv7XOjp49e+zys3W/VOUDs/FH+lSZWsFWqRBlhKTKpDY/SUyG5sC4LVTuHDm",
-	"GC8W5utZFyvE7VF/bH22IJpLYy1z0RPnHbhICZsPlLBDNpjwJETlYCR7rECPRggdCAl5sDD6KjGfpIpt",
-	"N0g/aDZSSQks9oIGXjnqgiPOVPpjqXg8m/SGuBKPEq7CvKu7ORXr9u15WzxY9GWLG/eu03IFEQQHY3uP",
-	"8YN0fG2xBhZMJCKFSgrJchXfjI/H7Mn5u/P3VWZMq73W9kGbnf10WGtW2R4Lo0GU6qp3gp/mfAONTYEW",
-	"Fx/odToyIFzsc5WOHcF7CqMJtEgn44AqSf2iDjMQqvH3DMzHU8V/jqmi24VJCpNCc5ma35MLCs52Jo3G",
-	"dk9fDdgfo1jqHzqAJNLe2ppOp/Xpdl0lg61Wo9HY0leDToVdRWL6o/rjh06lwRpsZ5ft7HbwHgLvZLY3",
-	"C3/oVN7ssJ3h/lVzWNv/s1PZ8q+Be8HfAP5s9l2lXfn5x7NPv26/eH/80/tftt//8/3833BtOhkbG771",
-	"cdh99fHy5Ke3cfjTx+nJq2ejk1cvJyevXjbDV8O4K0/Hv7ZeNrrbJ4Nf//njtFKtTJKo0q6odGxeS3sL",
-	"jsUWqrY2l/L/xWH8cN0gzLBbe4i68gP+HD/i8UAlUToc/XD202ETP8OT8cMe/jUWSaTCH7Ybq5ueZj+c",
-	"wZwLzM1PzsUdj3H3W2h2nrLc8cJvN7bng676d7jLi8L5Hio74HhYkohV+r0XNYbRJCxwci1gRVX7Ud9s",
-	"1VAEjEpAUn9XQySquCu8Ix3O7doN08uLEKljDKjioDjSDNz4pjgQrToSqqRJTVldl8tDWmM4u4GZW6HC",
-	"ARMjSrW1ojEZCenGRxBsyaTQrZoiUFe1DvYbBy1jeS3i7JLRlGsPvoXCWEtEH+Essc/tATdhXwf4+N10",
-	"YGcghxuF9i3bU/BcLnRLEM0UVOU/d+Z8pCkIj/7nYudEhJ4pWqbzfRP+PevsaCh6l0SyrnqXVuyG4iqy",
-	"VeRaEIwHEvEsqBUm1fSapgvf+UB23rmWCzPQb9tmkVszNDNA4s2/Ey3S2mRsVpDY0aqk0hAHeA75aK2X",
-	"Y97r/N3NbYFfh6H9grTS5as997P8MuOUvqt1vrNmFn9bAxqNszVU4p+cPD3h9260voxkpC2GHmyNkrDC",
-	"XVuun4nsZ2lA8wV8rheYFATkv+I4T5cejUZGWKYinhlTL9Ie6t5EhtDkakH6OpKHIzP3NIEZZlcSz0Kb",
-	"7TSe1RmMIJIDNlOTxK9VW8ne68icwccJoAEf8UYEyzKzzhLMmC8dI5vtvoFfaqTVtVxI8IjtBgv5TFdZ",
-	"OEnM6NGMhuRGbt6wRJCWjdJyRnkc7wctkpWjuHaVIu2IKx5RHBeWIusMWf6T11ynh/6iP+QAMBzeYlGC",
-	"h9WDtfR727L5mz1S3OGWv+a62nPjprlSCsv6bU2F/P4diLR4834NDPci7mnErIBvLpB71ftBfxLHF7IU",
-	"nmJVZbqswhv+SUL3t2plArD3y+c1T7W2qlrFo7K0+PJRSoYHfb6LyqpOBQ/v8nBfm+PJGkuCKJwrF510",
-	"1yoXXX5UCpI9lonwq3B+YFcwTm0QXQnJ+pGIQ6x5x0IusAqARfM5C4xzH7BeLHhiDBC4mIAMYdwjkfKQ",
-	"pzzALCp0CYYQ0+vI6VDFos5egJQyloGHQgxWVc6i4inF2Q5dgRXIFbwxEpCW5ZarEN4WVyLJtwl1JFWs",
-	"aj4zN5Zi6ts4E5nR70ICCkaEFhF9AwVlOcTlnE1TdcaYo9YSkvjzPLxlXCzSZUEVMayJ0LQrOtIVc0mV",
-	"QEEX3hbmj8ZhgaWEktQpmxsG0RZ0yLxKUH12nqjZelJ4/gh+LyQnt1aQdjW+jYJstbfvW0E+WCKVr2RL",
-	"b6qYbmCuExbFnWn0Atd+q2cGvSoDNvZbUvtDlAARNBCNUCUxNJHmOyMy/H84zEDPy3tDgJsAlZkYTxxD",
-	"jlHColDX2XtudO1UJZeM644EhzyOdIpksaUcI2abHtnpPCSuab+N1YnG7navWdsPW83as/5eo7bLd7pi",
-	"m7d6++GzjFPaYuoN1XjFptdMpqqxkGAVjRPVj+IV3Yzb9VnQ67mewtluy43j8RAcD+jnIIArbSXExhG5",
-	"i6KzRUm99dnJi2vpX/DKOfKXORndzjsUTmB7Pkc1g3FHLPhIM66Nr2EDkh0532xBuILgi5jdsBjT7Iqs",
-	"ZwMYFTDZ7vWmDG1DDtymylKl2l6afaexXaQLzH3ChE89fbByUJQWGdIIdBu5YVjB1tuU8UEiRIisQZjD",
-	"s095DJ3G+RZqZ8GoxIiTxSXAq+iI1R+pCfqJDgGkb/FobET7bUR7tVxMmyk60V7GZrLcLCyYQ2Zc3reC",
-	"wkKSGjTfQZnbXzB8WFjZ9xJIT0h1ToeKujh06qCc/PIyq2rzdXZ1dmwzqk5Vz3ehF5T2dWQWIIQIBWch",
-	"n/ltqAmx46euFEjX2QcI66XYXjnf94lpVTQacjhoyvLKwVA6Mmt/nCIfi1H7PUHjs02a9i4LqKkZowtL",
-	"o1FJF4sWaZbPntPxrXVx+rRIFxrSPddnPebdUzgHJWEjeBbsg64YTOQjjhZ9E0y+DeLestja4zNT4Kwt",
-	"QpXerR9arvNWi54tG9oi+24OQiRKqKWICriHaspGXM7mYSd5Ilgs+tD73pFFEG6tRiblzxVJf4AmgaqU",
-	"YjVlvoYaNxb4EndpJK5UKt8rUMm34menAt7f5it4L8zbqLSbjaqnXtYKmeE6vo50qS7J76tNxOxBRczu",
-	"UV5t4mYgou+RPn2Z/C4F0SyHeDLbfUOUviFK34jaexG13sneiNl7FLPfjKF+fXr3zEa+Bb87e0mtkkWA",
-	"qRjqmMS46YI88XvQkUaGz76zBEpWTL5hqN8w1N8uY7Jhrd+w1n+joNAicT1Wwm40/91mr65h6M97NQ+I",
-	"pT+zbW5OzZHttfbNkNMX8cDOszIMYwTEasAiY8gMeCSfW4DLXNomVWyciCuoa0i/M1tDyNBskL8EH8lf",
-	"zh0rFMvHMlxIY36tjrTUhz0vCMDfiBFlSTTnO+BF6SZqis0Oa3Gi2Mr/DSnK4yRF2YSG8lH4e5FFm8CQ",
-	"Zzzdio/GF9RYIOPavabGDQVkLNvqZlax79aSY8kaI0H4Xds/G+KbDfHN2sGVx0CGc529WCwLNgL6rv13",
-	"u8x59/2xMgJlSuoBEwOZF7QhB9qQA21M/xuZ/tnB3eiV+5CpKxIjnBJPfQk+fQGuXgEVZXnUtIT/YEF2",
-	"bjgQHgMHwtJKYaJB8LbV5tjflzk5T/ywaKs8FPKHTKxNZKx6l5sGp/mIjZnWlEcAxYjw/JYSDgE5bcod",
-	"010EHq5VhiaLCEJ5C9pLcWVQR+f0JNTaDACTOlKKFCEjEgHtQ473bj52pFP+vVXc4J66EXyja5cyK/Io",
-	"bc9NfwvEQNLcrr/Lppap6A6VulzN/bUXr9yxUua3frJPfVBQLav0oOTW7l0CmOoFrSl9HsWRHFzoSPaE",
-	"BYQH5KzcJ/n4Zdjo7dT2ebNZ6273W7U9vhs2es/EQbe5Qx0ssBVoc1zQeCtV9wlhvZrdoeLwAl/SBeC4",
-	"2SdOktir7dZDNa7TYmzBG9vC0Octs2r0/q/HgrE77vsXbg9U8GiRGq19jaM8zc6rFTjuCBeKGvdtKUXv",
-	"S2MYSjVlSvotyRpgDgXvDRlWrZBN0DMaXTLY5LYw+MPp6yqSoQBzbEA1ul0VQg0qZ4HbZ7NY8TBow8/M",
-	"PTqSaxYYIyeoui5jBp9FI6FTPhoT9az5DOEazWU4JvOZB0rliH7RPLGupzEEooEE2tuO/I+zlMuQJyGz",
-	"a/PbE3vMptNpXdPXbsf31OhpmwG8HjZtE+UCC+iSWhQG1eyvbODYge2+MIPg6SQRgbVZ4qib8GTmoLe0",
-	"azzPyMvAkLHbyiPiNOYGknEi/gs7lHpqDD1z69Yff3QkEYs1dy2NWa5yu6/iGFkDWCLCKBG91EPStORm",
-	"1hLEe3cnKfacQ4qG7LcZMfLSNfDCjVidJCL3wDSBfh4zWLJJ3cCq2OaOn4450TJyY1hNurEgRsVdNlST",
-	"RFcRursjQz7TdXYGFea4H4x5yJMkuhLAuYhkMsZe9THQ+EjMvTrASoct5N/BDJOiHQiQhtQ0QzFjQz4e",
-	"CynCekce2jNJmz4UcWT2iqCqKB7HsBoihGHvEuC4Suj6RPSE+QEtn2Y7zUbVZ0kmUuQPp6+N8c3ZOImu",
-	"eCqYM7WxlANvaSZpNnPVhx6dyBhcG2MqgAWgEjMs4sR+Epwdnx2+Ob54f3ry8fD8+OLT8Y8/vXv3y1mA",
-	"rHeJ6Egyu1uNTA+wM6MfjeVP0yeBgcvIp3xW9bxPhCsI8FsQcQGY5eV8xnQ4b4UPWmwDrKefV9bDa6rc",
-	"b8x3/ODtI8eyNx1q0bs4ar38qH/8x8kw0b2jYfyPkzcf/5/urj77VY9Vd1+92O/98XGnn/764ur4h8r9",
-	"vdVPUTo8w5GV5CekmNojU7WQHJrE/fdvXG0gRK+13ywyrifrSsmRp07IrWvN+S7j1mf61zo8IW4Pmu3n",
-	"KS0yQKKExWpQZ4f2u5mDi+4KYxgADBUEjSLNRmpk/hzxGcHToAot72vypfsqgRarZB4nT4Zdjcez/Us4",
-	"L26x4VeguciJVWVNVZSsBTtxINLSbdjYaNybRyTW1JllmpJe5+agP5w4BZJf3OqUrxeGpF+evKjcFXEE",
-	"qDzLaZD3bcgnRn9RKvI5I81+n4gJ+XdR+hz5ijFKHOkOAjZOjX+LqSdiWahavww/9dhP9xl5tvflYSHC",
-	"9D15WLA6kbxSUU/otYXBBxjat2NduHZCG4l9rcR+1DwMvgjfeEN34g0Rw8J9eENbmWezUmLNc4RSK8W9",
-	"XgeKhgK+xT5F8rzqUlQI1Kz2tiiCqjM+bQr7GQ1xKcYpxFYpZ2ejq4UpuxfZjO49abdQW/JOxjN/kYBA",
-	"IsKAsMhXTWDQ09ZF/D4RycyrKjbXV1YVOzTl2VmKuuEOc4k8TcVovEQtNI1aoKt0pd2sVsIJvpELc4ud",
-	"bdrbFwsdeNu1/W5D1A743k6tFe42RYPv9571mxWjMSaxo58mxLtFSQ9pPXq0R1eN1sZygglYKHC2zcLB",
-	"3WxbRauxc7ucoX0b1ycNs42yMeIfYLLRO+dY4/NNzPpVZPvWZ3sGv1wr5pV0M5t5aSFIVroyKGvJkJh2",
-	"xriNgdmM000t8IGwcnx26+CDnQxc+pcUZ2Z7QWIZloOnIMIQAXjl6r2lDdlZK3eRKb98cUq7rUsXymu5",
-	"sYZ8SUt11VUYrjzPRf41l68uXwAqQpwf6pe1dcYLaBrUZQ6E3cobdfEdq4ulxjxFgMJMuH1FXXG9YfvC",
-	"ShCoGFlfu5g1FDIsKDy+11GW1e6cCVv0i64H1eM4P3zAI59gtCt6fCSw4pl1RV8lSwsj6uwkZYgpyrhm",
-	"Ukzbtno6iSje5cow1koU6ZTPtGOjLiMVkGG5jlyTViCvF1GoZlqwMacFG19RCZaJ3DXU4ljIMJIDTyne",
-	"yJ6/Tijb2iOIbG4k9ANKvxkx4QlllAt3Gmax1Rifbxe/LxRybzj2pEkxpWyeVwWHFXDQB2BjEXYRERM0",
-	"uBRifKHi8KKvksAWnGFho1sQaBiYInUKVOjpKutCsV9HZo+FQBB+zFQcGk8i3zzhgjo9Li1ziroSyXPo",
-	"nYdbUFTJI5xGOYxfgDh3LRafjGRu4CjM8+gW/kVYdkmkMrHgl8WyFB5Fa03lKbeI+vsrWmkf7O00GutG",
-	"kHEQpziwESi57yji/0CC/MUMOQ+3NGqxLCo7e5sUwl88hbDgZ4DomKuVvp8cQir0Pam2U9GjZjwy4K35",
-	"fWGeKWxtMiZ+o3n73rPssRyfMGmwRL/OwBcDZTVJe2okLN1zHOmU2h470ovRFqgOM4zSIpmHYYPnV3Rj",
-	"gm9M8G9ogntpwlTdTlxdOyIcAUy8rDfadmYY2xP+TX2z5lAnHFCy0RzYAiFGY5y/02toDa5a9Nwq9Aqr",
-	"CXX6xkpdssnYdeg+OX15xPb2d55VmfnXfqNh/7W313r6HH4zU5OkBN0Huz/w8dCnTcFMQt1ZTFmeEYkB",
-	"tdwQAl02DPY//71Tb9ohbO9V2buxkCcv2JGSUvRSdmTM82a98dR72hlyKhY87lQMIp2KpEqAwjysWlfA",
-	"fIAGHU7QYyjwbn1INC4F9z5Ssh8lAJ4taiMexbb5g6nESH2lBflJDlqdZj3CDpSeCoX3qFOiybpm1fKU",
-	"DFmjCX52KWaMF5CrsSefRNfsSekv3Hv8RdHsfjVrMkfFhG+ptX3wNKO/RpY12LPk2RjfRwHGiD87S362",
-	"+KTDOLYLT/tprs0cphdkwDXQyWU/gPMdIEqU/zM2SDjQrhtnFBGQnGsYwdvuSDwCQ04Ucj2qTIOf2BF5",
-	"aw53FCG1w2NcLWUx713quYZ2GnIk9aTfj3qQr4BfBcQDStU4cSzMVjRLhO9sFGkNYToYMDXOTWKBxNIC",
-	"evyMaIh6liKXxp4qs955og0v32V38zw+R2EbfWY40JKNhRrHwiMgsYYQDGTZS6Mx+q/NfkQvLhvcEX5R",
-	"VOcAtYAsHSZqMhiy6VCN5sZUJUhAzV4BLVKV/SJmvVjxS3M+XkXpT5PubYb53O33PGXOwpqbaxJ/37+3",
-	"dFlFxxrVgT09EK5wFYXab25bMvZcOoAGn9d+/iJ7kf0FxWEMUWi+szLfzCuD783ErYVwXkbdTLU1URKy",
-	"MU9SV8Mz4oAijQ9YlLfETl92b1TWoNH67oh6P8fW05Ifk36NUi3ifpXq0XGhqrCRzMkz4hBWwQJ3AKfO",
-	"na0/vvKCAb4RKQ95yuEG40k3jno4FlCwdNJwCW3zK8J0gVA+2GnukNLcbe77Iv5FpEvVytFQ9C7xCbHi",
-	"IevymMueLbJUSW8o7GS9O/4keJwOK19++/L/BQAA//8=",
+	"7L35dhu3tif8Kmh+fVfiXJImqcmi11ndsizb8iDpaLBzErlJsAokKyoCTAElmsnyWv00nffIo9wn+Rb2",
+	"BlCoYhUHSU5Ocn3+yLGKNWDY2PP+7V9rgZhMBWdcyVr319qY0ZAl8M9DGozZi+iWvYt4qhhcC5kMkmiq",
+	"IsFr3do7OicDRgJ9Y0iGIiHD6JaRCd7frNVr7BOdTGNW69am6SCOgjqZ0E8NOmL/2Gq1avVawn5Oo4SF",
+	"ta5KUlavyWDMJlR/aUI/vWV8pMa17narXlPzqX6LVEnER7XPn+u1wzhiXB2OaRwzPmKLo3slZoSSAG4j",
+	"AeWEpmrMuIoCqhj59vzFIdnd294nv/+20+zUif57b7e99yg/7mdURgFJGI0n/7iuSSbphF3X6iQY00Qy",
+	"9Y/r2tXli8aT69q6s2m3WqXzeSsCiiMvTuRyzMjV+VsihkSNGaFBIFKu8sMcKzXtPn7c7uw1W81Ws919",
+	"0nrSepxKlsjHrfY+DZ909hr7QWfY2Gtv0Qbd2d1u7LHOHtsddFpbO9tLRz8UyYSqWreWJlGt7k+mUzGZ",
+	"EwHUUz4XvYR1IJdXl5dnj9vNFpJQgWK4aMDl+5HJibhQIikZCQxQkkkqFeFCEalvI0rcMC4L1NF+tDAy",
+	"uPt+IztnYZSwQFVv/Icx00MaMzJIxEyyhIxEcZX0xsvu48d0Om2aq81ATB4HNI4HNLj5X4EI2T9+mOzf",
+	"XqetVmdXKqrYP+iwFQ1/knF48xNejqT8h37Vf2wd/EfnxX90XjhK+o+tA01L68+1giTOmUrmB0PFksWJ",
+	"XrBA8FASJciMRooM2FCYmXP2SRGVzHOzbq9FrRFXWx2k12iSTmrdfT2yScTxr7YbZcQVG7EEhvnhw4cD",
+	"j0+UU3BguQ4Syn673SK//9ZuN3eb7Ud1MovUGAafMCoFt9S0o2/aKvIXRhOWlDAYliQi+cd1LeK3NI7C",
+	"HlDmfdnM53ptShM6Ycoy+TSRAnaExrGYHU2mav6eximzL1+cfF9vSS+AB/uWKU0TdhuJVJIpHbGnhOn3",
+	"wBHXPw6jRCr4pUmOFYkkgSkRwePsJj1vEkdSXXO3fnBtGMV6tM1rnlu4Wr0W6SH9nLJkXqvXOJ3oyziu",
+	"WsWq7JbT5nMWR7csYeHRLeOqfM/1eHGuTN+U30XHYmmrvdXYG7RY4wnd3W50wp02a9G9YH/YtgOeUjXO",
+	"xgsv60Xhmgw4hTu9GW3tlk0I5iFPhweBEiXn7VQvPHxZEjWmiqhxJImWFkQkRLLkNgqYFZ1jKklAU8nC",
+	"uv61H4jJhPKQxBFnfbykRxqmMetXrMpywVO2jRQGXrWL23CMHakvWwFUE5YvgRgSvfZM4r9hMXDyMD06",
+	"EKkiUWHLgagbU5qoeRUpwitwb0vn0dnZXX8ibyIeypXzUGMmGbnR99aJZPqwKxaSwZzAtuWFx4+1WIwi",
+	"Xvuor01jEbJad0hjycrno9+am0qk2ASG9D8TNqx1a//f40yZfIy3yccwfj342mcg3GN8qG14sf3TTZ0m",
+	"CZ3re6Wa40KLZFLzFuJKsmSNdYik1ZTqZDaOgjGZoLoaspgpFj4YqepjU9zkOx7Yi4gHbI3jOtN6QcIC",
+	"kYQsJPb8qmjCNL3GVLGkSQ44PmPnnd1PhmxGpJG5VItkEilJ+lQVDnCn1dlttNuNztZle7vbbndbrR8q",
+	"VkHC0EvXIKSKNfTg8gtRrhXhQlxxFcUbL4RTG8xiVExme+VkUvj8/SfzNppEqsxuAoWE8HQy0Cx3SOAk",
+	"kSlLUEr6495plY8xhnf7YwzZkKaxwkeqtaD2GlrQOxrFx8/LBWE/Cp3Yn9AofihJqN/14ILwAxuMhbip",
+	"mksm1Gd4Y8Vkwlaw3dij7XZjsDXsNHbpTtgK9tmTQXu7fDLmdQ88n8/6XXIquERzHIXbCZ2wS3rDwIII",
+	"BFdG4NHpNI7Qtng8TcQgZpP//EmioeHmqJ8IPWmlx99T8Dat/Cmqz2HtgAs1ZomvEsAp03fDkmllVda6",
+	"P/6aPaMPoXnPVGjiSmrd2mNYn88fcVGYBPG4NvvVxksq9Wnbr9dUpGCTDgUfxlGgz4JZrzThXVSku2be",
+	"3cXZffb3YZkAO8NX4PLnSah0WZhZlc/12guRDKIwvOfORFymw2EUwAxkIKbM35pLdAkwKdF4JTENbnAc",
+	"cC+ZsO4siRTs0/0WfStb9Gxmy1a9ZOQPsex6yv5cKc70KUw6s830Nkijt3l+rQ8fPjSKJl7ZQMwjj4sW",
+	"IQzoGK2ye+0rvAFu7g1pFLOwuK1mt0gomAQfxTBSOEfBVUIDVXX0wKkxprdM6wYTIRXptFrgsqIBWH65",
+	"IzlM47j3MOey08lI5IpPE6Hpkg5iRo64ikBTrqaWxfV4KGJZWMgJVcE4t5RPSR9Xsg9GqDSGK4tDCUf5",
+	"LZXqINRiU6qEGqvqzlsfU6l6NPe63N5HUlvJegj6TpK7s0kOprB7hBr2I7ixse9/xDflqyUTeahNM9p7",
+	"biEY18QUwozBS9AHFycyuD5s1DsgnSMu0tH4XnukhOhNKJ/3rG1YwnVhgJrt/4QnLiQyDcaEomJEPpQ5",
+	"swS/PyvuePt0KQR5R/mcnGfjrN6wxVk99H7p5SisBOxVxLN9xBABWNcQMkAlbFLg1OAybDyQz3C3dTen",
+	"4dbuSn0ZNeZYv4PdTyQMaGg3pkhtAxHO9VnQ7AvdZ68vTk/uf+JbGSU9o6EloqU05I/yoVl0QLme4YCR",
+	"KU0kC8m3+k891TqhJGFTBg6NGzbXxOOcmfpHVAkMmYG1pK8ORTJiIUG/4CNkESyM6CVM7x57lXKZTqci",
+	"USzsTfQbe7Bi3rZdMB4S/6X6ZXWScr08CZN6epSHesgQRLr3ZrZ3fPHrhkdgwuQSh1e9rxUzeqgt9inY",
+	"WF0hC2KasJDA54j+HDCFSJJsjWDPTsQZlfKGzeW9No0L1RuKlIcL8lay5JYlwL24IFPzsa4e5pxwBn4T",
+	"DGJCMM75qLXipKdDyVhIVccNRS5IOTk+IzQM9Tzuf1K3s809EYq8MNOo3s9ssg+1heWLVCfg/QEnkrdE",
+	"C0ugCX0a08Dy+8LamX2+SINx5rV96J1mCUMatEab2UitcYV/hz1y8wP5i5P0VvYdRcfal1tXLY0jPsoE",
+	"v1tdcozOSLBMBoxxIk0k5e+16HrmTzUTKJus24mzRNxGIUu+7G5MzVe8nbBOm7/XotuJeit8Ke7rFKta",
+	"3pyya0cA+sffgs0vmZ1bXBuG+XKkiwZElu3y96JXNzG3osZX/YW5M37kby72zCxRl8zTcYix/jks/OlB",
+	"qoyycc6GqVxqvpWsOriMwBbEJA0Ut9Yr1yvJHEGlI5Ik5TdczDiOUKufQcLgh1ki+Ki5/rrAHI5gIBXH",
+	"eeGj9bJPwmJprUxMWQIzBrVXZkl0WrVV2VJz1rzm3/a9QHjfrTS82ijDkiS4tkh0+rlHkMxRTDZsHAqu",
+	"EhGv8sjanK7P9dpZQkfVS5Q9gOlomN+zkfe3mGYISwxLvo4VuQbJZOZ+Gc0smJCfGrPZrDEUyaSRJjHj",
+	"+tyHS23KByQk34IDy3pSZq39GRvrdmXjYwyjjGD5Yob0INPJhCbzWrd2kHkY9CwnkZQRH9XqtVvMkdp0",
+	"O/UiaqtpJpKQjBLKlTljqWQJWEN67+wdTQhhwuHMD+uDvkSChIWajGksl40IPrNkPO7T5vi78Xm86PMD",
+	"EpH19MxoxhgK2biP/mQiugAzF2dxp8ONdnIP/6w42WLC1FgbSjMwQ2FLNXNtkn+mQjGTQIhrFYVkNmac",
+	"zEVKqLzxUpIeaGMOOCYcWsscJ/Anb8PlOBFKxXcVyopNpiKhSRTPeymntzSK6SBm1UchYZhQooQgE8rn",
+	"ZlPsgZAVDn2q9Jcebi8uKz5vUiWNBQe+80RMzBWmZiK5cc4mgicNcwWyuFfCbhmNNS1B4AgehVgK1Sw8",
+	"SVigmn+SYC44+5c95aUSe8QixFuajL6oNPZlYKw/ppeQcrK7Td5Ez76IqC37zJ97KIV4R/n8zzqSLlFz",
+	"gfb/6NO5ZCR/0SN05e3IH7O91qFsoj4mYSAn+riYNcllMid0RCNO5FgkKp4//HZCKqwkVBHBA+aMoZAq",
+	"OqCSeYGphEHBk81ll3So6ZMoO8a/4Paf0REr15wV+6Qej9Ukzm157TpttbaC/xGKQNv4RN8Alxj+AM4A",
+	"vIDBlWjEGxG3i6jfH/HU3PzYu7u2tjeAWmOsoMhABiVmh0o6l2Sm/+VUWXIiUOmCiA9XsHHORAaq0m+u",
+	"Pgn3Xo8Lk13vfeKLLQOqAfkzRrmcsQSO1dJo+0bkY3yv989CtF7c6hRE59DOJSESqxpFUqaouP6xiTCF",
+	"gT9kdmFhxoz41pqd7+d6bT2rZZ18Q6UtwtiZL1lA+2FslvvtzY6fsnBsxkpw8uTIDHlZTmJudg+zUaXG",
+	"E7lgNAnG4GuLxchVOmULBNu2jpVz/2yl+9o2f7eEpcpleCjD6R7sdA1TZg1OSuexoGFPrx8YEVUJReUW",
+	"xv3yULxMYbPJJgGU6IV/a4azhJsuDP6hk1AqzLdLIS6E4F/uKP5LpBAWloxjGqPSiwOxcurS4igPMS+O",
+	"cjIWafK3zBfMwgz6EIEbUDMnMVSMP9xZuuJ+2f8deKzxD7t0b885zIm5Xifs0zRKWKilcsJuxQ1MBjUY",
+	"55h14tUr6F2ayR9J+966e6tIvAxAEL33VnXaftKYXi2RRL+wcIUU9SehF9r6xnNLdCIqlyEtbEwxH2sh",
+	"CsVzi/PnTLs4aPCLKxovhA3AmkQrJJJI13HoNAA3t1Ly8GomoLbQ+yQ+kl8oG6TDTxYzbRXjDpCDvBUj",
+	"EvHMSv0z6GbF7DYINSzhL5buwIwHLmt2ouw8maDoU6j1XbpzPll+iaqS9Rww66Sm+r6XHIO5u8Plvlq7",
+	"pxOU2MCrjp2774FTGfWW3rJEaxumwP1hvD73EVmSJcd8KDCLYjNH3AR3mnL+vz00kFodf+ndsiQaRlkC",
+	"vKlWPOCcHJm31GvThA1ZkrCwZ0OD+Ea9m+lg/a1Pp6Fmkj2qat323u7Wfmtvd7e19v7ZZSjbwMOYRhNp",
+	"TEoIWrJE6jOZcQ/YhYMwZOELalEQaBhG+g00Pkv0QVaRFu+m5H3qXfq1NnQPLRujeTXUZQaajuY9fQRl",
+	"ebWpvYfAPQU8HwMboo1FxMvAEYBBMic0YfokzjiCZljB7yrwC+gIhcLRfOF9sdT+s18Y8aOd+Ud3mxj8",
+	"xALI9D8wTB7oz1YKdH8tLB0Nkh5ItZJluJjSgDUyYIKY3bLYLYVxE9b131izr3m3ZttQztMl/XYfWDFU",
+	"PME466TfwWtqJprkeEgiOJ/6Ko0F19q0oQ4yGwvwoejPMEiRsAkp5mXwi3Qi0kNywWp5fetT+BhqI5Ak",
+	"B6IC81701wAhBLwBehQpnzBVkHE9s9oTTUr9JjkFkxJXDDY6GnGRFBEKOvny4J0SJJN6LYBzUQJ2hOdF",
+	"CZIwlSacDNhcQDaPkC4bG4ooZZ1QCfUW5NvTKePHz8mh4JwFihyKhEF8fudR3eSwSdL/9bqWodN0f71G",
+	"TnNd6/I0jj9/7ned1nP83BPK+mIfAKoiPhT9Jrky+VCBOdpV67AGAFXdg94oL2F3v/cx/dzPBU/YKJKK",
+	"aW0+MRBNNqxaBF9yjHCwFbQbe2Gn3dgf7rYaO3R7wLZoJ9gL9wvj3dktG64IWS+ohjLTYz57c3hUBB7a",
+	"293aJb//tt0sogod7b9j8VjQzuns9kVy9O7y9Sg9fEUFe9NWT67OPwzSl68vpJo1gnf58bU7T1aOrzdh",
+	"aixKlvZdKkFU9i86O7sFKAl9aSVkQt2RUm8claG2HHBHRQ55KDvbcizSONQjcCfc5ZwPmNX98uNi89fj",
+	"wcsgOo1eX1z9ctw+iV7vN9n89S/hh+PoNDqevbuMxz88H81P5q/3m0En5oPJi1b4/es4P5sn7f1OyXxA",
+	"m6yYTDH5hjXQDWCKJZQgwyiOCaoW2YhREudoqoLj92gZMZnCOeCV3gJmTDEWfMQSQkeijtUvUE6sf88Z",
+	"D9mItnYBzC93LEtGxEUpusmhmDBJBjS4sbVbdosLqGuN1sVu78MvB513P63DC6eJmEzVShHUJX3NuBHJ",
+	"SAosSOnDvvXrpB8ILhlX+p+SxSxQPcP3++Cl6QcJo0o/jfJKy2hp0qhsGApvkb7M+PaYRyqiUCeh9Rxy",
+	"DkzHGLztZqtwnhGnp14A+CqZtOVYvTSJyvBTHLP3uJxjbnUymCsGrFn/wz87MRsqAv77IWogRjBnr0HP",
+	"6VQkCllqLMQUNtXSs35TGA2HLEHm9aSz0yG//7a3wLxWQdqtJQGSTDspmoaKuDK3p1BTaPLRUP1ayFft",
+	"W7OHC9VzT/aXSaUKZmBfVLo3IJe8O0Ay9c9OLy7J4ylN+oBuAJA+yZyYwJDLTRykKifUIumEJzng9n63",
+	"Z2WzS5NogxnuVK26FGkSVAE/GrPPQI4ters05SFt7LX2HnVhwFZLTsOI8YDJ7Gk0xQXGxTxCXD7s8lGD",
+	"u783AfO5UqxBTWm/bioXAWwn/zEL0bNKyrkPKpM+XPFBLXcL2wAW/uovINjGSvUbVb4m+QCkIKaMa+pR",
+	"Dl/DBUJsLV8pZ8bnyDQRwyhmC2yqdHyqFFzRkwUpD8aUj4r76SFXrsUH0qgXi4DGaxkjlI9SOmLSqaya",
+	"icu6RThEqziDW/C04JA1Di5JyAjjfVxODHaCVJk5HM98/aRinxRaG/qIYgl8Pa+TW+DPEshXxhcWoAwB",
+	"acGIMxntKNc2tIpRlKFJX4JWyn2Fgo4SxsIMmOIOEFqGjmXZxwwTMJq7Fi5ptmxe1VCZiVwuOwvgdEU8",
+	"Ot+dsebcY3qPqVtcuY1hovBR9NssSL80jknKY+v0w2Ou6dEgaSSMIucveBS0NYd+SfQcLRKa70PIMPHc",
+	"UNxe1n0qyi3rx1XUemYU2g0o1m3/WmCF+bOxmiY8KNSKtRaeL95iuxUBSTdbW5xI/tulK3e3E+5bzpvS",
+	"nYeytY5T6t+dm/yF2UeBZnwoUn+T7noo/6jj+Pc4iGmSwGphjkk+cZCSmRCh5sEikczfbJuTUuJAymPG",
+	"TqlSLNET/T8//p/r60+t1sfv/methEINzPF85Z4tpjcBkCg4Ph1SIjnWykuI+ExU5dCR67ZWkPTN7Q0P",
+	"NdKYHM1akTpMttGqU4KYWHgvYTxEHXGdU7Jig+t2BCU84sD84rAuIG3h55SlLKxnjmQbOBwwxEAIWW5s",
+	"ZWiciJjuEIZaiwhD9VqYom+gV+bdfSVm4LRZXBwFRbARJ5MojiMD+bp8QFu7aw3I4VbfQUwYmNLlZ98S",
+	"6wu4+XMd4Yc3ARuGc2lWopqgqKsINpCyNFKAvhamrEmAdUQQVHC5YPqOByM4JKDl9I6nb0ynU8ZNkFLT",
+	"HuQvO3fc3QSiWhKqLu7EBdz8OYvpltn4ry4vzwjeYI87UiSkHWcLinXEMxM2WU6S+/v7PgLXEk7tY9j6",
+	"rNpDWbco1jAZ78D7W1HPc6L88XPzt4S8SGllUsCu4nOIxssN5Wbose519gocoJhEt+oRAztwZu4uLp37",
+	"8rJJvbAnukjB80WehNiOTwn3jlYU6pPVJOfQMAGjPzSEiLy0SD2mVwcNAjZVWfk8Z7J5za95g/SRxvpd",
+	"NLWRBk21cufTpybcow+GSBXe5CjQZsWb7Jn2joXHxocCjIBFghefy36xWAODRNww861YmsEEeieH2Hkm",
+	"h+FmHQ2IHSUScvn2wqwQvmOaRLdUsZ7xopr3QcggYVLEtwwiBZSYG4uVgOTb/sXRxcG7o97Z+fH7g8uj",
+	"3oejZ69OT99c9B/hFyAhOkk1sdulQy+FVGI6ZSEJU80u0K426cDwIB4qA6duHkVWpRfHXLcZxZG7ip0W",
+	"snEdvT86ueydH10enVwen57YYSGEgBsRQBVk2RgCWGEWn51QqVhCbtj8KUkYgkxFCntG+OKoswZLtkT9",
+	"xdVb/7D+hfXbvHxYGJ0mYsbDiI/6XSQDyHEwuBd+lrkFE0DdCeCSgBQc0RhqSFjAIutHw5NracGdczxD",
+	"eYLWt4+iW8ZJOjXtRLiWKD/WzAAhWcp8C9g7oNB+zDs0FzSaeu1TQ7+ocUvB1SH1G58fvT1+f3T+r97Z",
+	"0cnz45OXtXp2yfzj6Ll/8cXB8duj57WPsKC3UcByyRYbiwv9hl5Q6s9+YZOc4CbMkoCdYZ/Q5WrqavTT",
+	"hCobhABXUdE1VB7Pxkir7EW8GrdzCI7RKBiTgVBjkxKj+T4wxtU66nJMzjpWsdzSeAlyqLX6zUIgYQ6Y",
+	"mjGteM1EVuJZtgrVw9tdOTjwjy3fHXQF1CGwPaFzwEaE8BQnsZhBCp9EuIiZ8TaDHJlPx+ieX0qyn+s1",
+	"TAUzGSmVEaksium5JzTzzVsR6zUGW/xoz4fdKO8UlvF4vV51Y4T+8xz+NEFHE8FWURxjkZRAF8odxrig",
+	"/WQHyd+2kvVbNrvckfBos5ydLpz+ylSrzfJcvEJHjPhQTvq5D/UJJiVa8Dov8vuFMl9wgCjfq6KGIPsx",
+	"T0fwYWRAT1yLHuPOxtCtSSHAaSyEAtdxrjxELM0Gf7xIof19w8iZ79y5vv7Uaen/tPV/thrX1592nun/",
+	"PNf/3DsqdfuUhYCOJjSKD4HXbyhYTILpr/l8FJdrKpKRv8p49xrJKlPPN7bUIVhwpS3YeeaD7n0fK2ev",
+	"KUkPc3Phavn2soEiCvmhvrMwvRJ4LpxUBryTD2Jl7BcEMobJoZCZ2KkjjyxUSOBrqCpvGPnH+R2Lrmi9",
+	"JqXbkiQiOSyVifATTl+z/2kiRgmdyCY5dFqDsRY5g+x2L3JsNLw8svZi8UmxKmeNMozSvhyJl8jTC2Ih",
+	"4e0+LB9mz0GuBfTcY36YzNU9l7VjWSiOBvT9GZ2jVCltKoB53/YBjtXvPSV6AR6AWr02prLnbToX1tjE",
+	"P9AS7g1tSzbunmVhLztwi9WGlQDZZY0voA7TH4aD1ENxa3/pOVqq1wxh+5fKau8W6pn9coKP9ZVhKtcU",
+	"cBOfedaVCtsFkgPsJgHmf4lTkU6n8dzYP/pv8G6UeMjLG/rlexlVNPIDZhBGIUim5W38fL+nDxtI5TVH",
+	"BcwmEUFmms1+g6ycGWcJAmbreQD8LbjBi7b4GlHleg39onfyba7QjcyiLIYkikxv5RjLvnBArq6On9/u",
+	"ubxAkWjbYu76km3qM4+m7lSWTqfo9lk6r7WWfmN/u2RS6jNdteLmd4PNoahmDHWM3zifdioLwZzy5Vk5",
+	"eEwirhoJGgw0zstL4/6XQK6uQgyG9lDDQkEyqmwyeiVZ0jgYPRBhehkk1Ri/TrtA111kqmoearblaSi5",
+	"1GdqB2GOxr0yT2Cg4LM3jv7SVBQry3ItOjPy9egnd/JyG1iqw7jzUDplPSQwZLiVCtDV847ubsxR7kLS",
+	"MpS1x2I0wqz37PdezhHmVExN5nnUV0sPYQQNm8LMkMnylj3ncySvObHDyqo3sOeWno/rqR3WyYBBA1mT",
+	"TY52ZQa54A1WWSyMfjeraPVwIrFZZRWGxdNM6AoewDG3aPR6sFOWRMK61a06gesLH3TrONIyCxVuQHZw",
+	"X6hDoq1fLGnYGGLeInujPNRfMzqo7ZOgH8dSGKOD5xY9km7d0WjEqVN5Yxrro/HoDqv+gH0WeqDVfT+n",
+	"XrGSokYfeBNrmDAtOF930CQvEjHRHxA8Eyve23GNpdfZeRjdYuET0KfZJEaDMax+naRTogRp77hCZLvj",
+	"IoXEevxXD1KbIVcSdt+sJwwfs57dFT0DjPvDmxI2TJgc9xKmiQQeNpcMZ3cAA9QWcmleY2UzLKMkCK4z",
+	"VE/NZOFbeh28L0EhTPYZTqjvPUEL5e4fy3gxrmsqYaOhmZKhs9xYIDkG8V1Z6BUr9LQ5GCZ0luMOJqkI",
+	"TULugwrX4dhCl2DPY1TP2hf41BcpPSYTsYOfkcCEuMHEXRrHrp8TDDSv2vtDmo0FLJdjXPAqPV/sG8VC",
+	"4/SDE0nNeS/ay4UTbQ6eXg9rIJjcJv+SDVv5l8wJ7Nf1DN1l03MMKkBgHdwXusQHZJJ0bijbPpnyWAQ3",
+	"llRcujrsITYdNa0ykDOZg1NEpDFhQPAQeZ92i8hiyRy3KcJD2UONATuwBZ3xpmdkLrm3es8YbBtzs3Ex",
+	"+NvivzQW0sbqUp495L8qYRNx60sDy38sI8sei5QJpmKUFSguP5KIk60WCelcPiUiqQPpOvOlbswWLmwt",
+	"U/Zw9nEi4tD7+pjK/Gfs8OSUxXHER/m9jfhtpBwX8I1upF/ABokU8oWJCXn3s2u+4AGAqIjf+EAoJBgL",
+	"ocdZReYJk0z1DF+oHAa+138dZ7NMDZj4kebcm4GL5u4FchgLyXgJLTzNs2ifT5kuQb1ATKMsIheNOFVp",
+	"wpAhYhdkajsKIbyY5iagECHLIoGYzrFZMmGfIqnkU79o2NcTTGAbHMVq3tNrgOTuLqXcXISFs5cJfMfh",
+	"rQUUGVJAeUZLdVsJ5w4m+mQ8HpNdy1iRu5bFy7MvQZRHOs2KRNxnxD4XhYqQEl3OaCpZ3h2IIodHBmLI",
+	"1DgjEKIJkuorPVA99SDN3+akGimcexbSjhRJp3WEuoEbrRT2KuB7RkQ6LlWouab5YviSN8ieieOHLucC",
+	"1Eo2K9bRF7tKiTi0erKbozTnxehA5SdmwEb6GoFbSxdPLqHz/IcCygMWW03W0SjOPb+o7lajpUmmSt7o",
+	"Yt96bGbhSwdo3DPeFBylDOaINBVGoe3ZxQVsj2YWjvVpPugLgoI/GjM6jBKCVOoRv72Skb654hO+Dd2U",
+	"6R34Ys0xoJeYHOcJCWL+Ti9GHqWXV8vRGzZ3Dheo5PfQb0xbfPfyRChqh6PfodkOPgR4vlzMiDBnHCSc",
+	"P3xsbVWZ5JJlLqAZ6a0OXjCuBeQBZb4If2WsKdpvkkvgEsAOGXciObNOhGvz5FsIdVTiuDAmPm5nlBBt",
+	"uSFvMd3KvYG6S9k+2kv+SrhGK8jAMB24lH3Zh62SlcvMsFcX32jyMSImcRZozsLea+lv6qv0nS4rZEa1",
+	"hs0Fmeg9gTnL/CCUZQEZe0IHaSTNGkFKle2VoykOcNrySSO2KNe3s92fzpL1fddW5uNdIlXuH57xA0EE",
+	"36CpmQJ876+c5u9dcYp/mUe9qCF7HnSz8d4Vs8n+FbNH3iWjGntXrMrrKgu8jxV0WBeccHwnu1K4Q2uX",
+	"3keM7oVBgqI+lY8VeDrSwg/6+byK4F+xGoJbSROI8GVm9qdhyLUCEEzP7FiFZHPPL4inhV+ckCj+YqaV",
+	"aViZWyvb1TxTzi5ku1zUY3KX/C3MaTHgrcuYY61ey/Ft87dhtc6tln0ixw71SucZkX/FjaHAhvwrGYXm",
+	"T/rKKE9pChcmJr49fXl8Uqv7f9lcrfzFy1fnp5eX/vWzg4uLD6fnz3sHh4dHZ5f5J06vLgt/9o7eH53/",
+	"68Oro/Mj98v50Yvzo4tXvfOjqwvv+cPT50eL104u9P+/PD84uSy5/uH48tXz84MP2WQ+nJ+evHSjXBz2",
+	"4auDk5femw4OD0+v9BvPjw4uS64/P3p7VHr9+OLg2duSH45Oyq9fnbw9PXzj/XBxeHp2dLEwoLPz0xfH",
+	"b48Wrh+9Ozh+qyf+4vj83eL10rvfnl5cLgzk+OT9sT8j+Pvg8vj0ZHFP3bKdH10cXfYuLg/Oq3/O3vj8",
+	"6OTy+PJfvbfHJ/6M3fWrk8IvuGuaAtylFweHl6fnvYPnz737zMXzo3en773L50eHp5BwCDSUo6DcTxe9",
+	"86OztweHC2+8MBM8P/rn1dHFZeXvhwcnh0dv31b9nluYN0f6o2fHPtm+PT4qoTV7ubCH5nKRAs/OT98f",
+	"Pz86X3hN9sMiSeEPxVcBkRQv6nGfXT17e3zxqnD1/PQy98HL0zdHJwvDwKvnR+9PczuMGdoLd7vrhTHb",
+	"68XRuevF82d/uMT9+2gjF28jXlYeecoZ6cMNfa3bATjUlCUQOq4bRy+qovoKGSSM3hBwFYKbthi7am/v",
+	"bT/Z2t3eq4q1f/HEa4zo/7Wzru+EapevuL1TWN0J2bJ6JXCY2VR/p9ODW7Pdaln/rbXaKUmwC4H5yECI",
+	"mFGexdQ3DZLflEbe+kqoad/BtmVpPPrCFD0Z1kvVv2NIbrHMYBEKikrIJCov9vISLsDpCXlMC2Hn+1Sa",
+	"VUVi87m9WY58VJY1sEbw1cRdTaTV08lyFca51aim77eRVF+UFWQIjhkv6JSwgoIGH7NhySae5x1TmFDA",
+	"TDB0YTPLakFXlV2iMbC0WtCF6bRFYsJ0aDDUNYGV+IklGbBR6jxfTXJQdFjlPFWSPFj9YwXvK1tsb+7V",
+	"5HJSSuMH6FgdzL00JUPu+ksjHv2SW6gmOYHKLpWIGAIR/DaS0SCGMEtCA8X0WlIOwd3+436d9Lt94CLX",
+	"1wW4nrOx4GzxGOUTKReOKk7mHMy7zYj/XvTxMFgDa2zTFcALbDg1y79Wn2agguKw4PHSIUUsDl3XlI2K",
+	"bJRJhl6NdzQVkIW4uC2gTJ3hr6YN5n6r/YhE3HQmGohwbjBHM8CvOqFExlSOsderypq6rxpKYVXsuBxK",
+	"dOkKpXFccbJkDoMxiZSW7Oop6euD3ydBzGgC/IIcKzIWcSjLzox12s4Av3FCb8CVisEre9CuuT2R/iFE",
+	"tDuMsSU3EuC+UQkpObOEfQLJ/ZOIuP7TL/XJ7jJOPneE8+DIRcCl/EkusrtcivTj7jX871Or1bi+/tR+",
+	"cX39ae+F/uf+i+vrtLXbPry+Tjut1jP8vyP8vxfwf50nDfx/vLrbwj939a8vjl68qIB8eIkuwosK4JMX",
+	"mqx8aSC7vqv/G2lD/zm8WHRAg6DzoqdN8i+RJibjAhSlscmjmRSW9MePS3BVVrDGFRr7K0Zj/ehGBzmr",
+	"Z7euXXGzsuqveJLMS8rOz7HxKW6cQ2zhYFQxVgghSYvIaRiFl+b/4Er/3dRx7E1V2ORyCL6YDli8BJjH",
+	"i8m6SJlDfjWCzUVxIaUEnLcZQhuoPZgLUUyl3NlYWQdZmqXdUQOP6sU3HxAhwk69IpXVLoyDofa6ghXQ",
+	"FkzXdoCbm4iEGUhJEwL0ScrV3Nk1vUsCsUzxBKzIVs+I3O9ntnKPykwPt1SO9rJRWBrb1A6xh/eLOyUc",
+	"l7inX+IgntE5FhlkuTZ626GWE2Uw1WSB34sWrNfOl3NaHGsJLqcosjdkhwh4vdshv//WaXa0keKlbdum",
+	"9IGKbpnFV0RNYMImA6SoBZj6ctIETPoFSHqjgQGxfiNz0dqVuPSo2O1v77XI77/tmv7mqwp0cS7VbpYM",
+	"vi+SBk2CV7lT6CQphw0qBYBGCNb23u6jpdOugkcr9X4st65pWpExrbVTSJdLWBBNI8aV1YXzGZ7VrKNc",
+	"H6epGveAIa8EY3PrAkBKBhfEZE+09/daK9fIN/h3t32Dv7Oztd3qbLVaezmEm1LLf71yFpOiCSIQ1iMk",
+	"SjwldCAzAK/SjIN16/or1gtysqDCuWKVHm4hokqJnJv3lx9HVSnOJnT4k4qWyceSplerqtUqqpWPlXSJ",
+	"s7bRg8xXMDfXQ+6F1jwGpb/C4WoprIeDx5uRG6I+htPJ06UPU93MYXOUvKygnpeyHFl2VvQ6uDxy9Ldq",
+	"aWG+uUqjhf43VcUs30gSZdn27rz6HSa+kUTM+AYnDpe5HCa6P2A0YUnfa0jiKOVplhXvLX6Ba1qzG/JI",
+	"EAYJXpGrm4VveDkpZcvf3r1z9U/dqKeZKMOmPtS19NnQB23E5krt4y6YCm+Ztmg1r5tM1dykQE6ZVV2d",
+	"SlsOqrC0j8ld0BHyw0EsDCMH/PJmB4pQPix0sLikRAO3kOHEf1EQBdN0PI/hYKZzKCZTaoCzMfXeQ5A0",
+	"uOQRl4rRpZjvFXwM6bisw0g+Ea8yQ69UC6EF0YusgEICuWsyXtF/5AX2HzmWx/x8Jzg83j2evGi96Uy3",
+	"wsMNepKs2B1sTbDCyZJxnYrWJf08YxdJkd08JZToRzPtnKHTGQ9qAYvAZ+wbHnfHjkpOu80NuyvGxYKK",
+	"YYjRy+yPpM2hN33hvDKFgh6ZSuNtjyN+k1+AgRgU2rVtDqExTOO4t5aP3Hpzc4DIy57IOxGXsvYDzP68",
+	"kiw5xM4oTx0+UaT8+MOE3jCZ6/CQuWdyK7MqepLzsf5v62SV5X7Wj/+5GqECl7yMpN6wTX14p9ruTgdx",
+	"FECCMXZt2mnvkd9/264T89cTbRXiX09aW/q3ziPk5mi7ShKyKfYLJv0bNe93ydEhqC1Bclsnn6655uDz",
+	"p+T0zZm9DEz901NyfnGA5jBcMFX4BUM4HhUdsaXCKLld5za2zk03KF1X6bI36DNd9Ta+4EfubJcrJOu8",
+	"7VPxptKWWPM17irQlZ4NjqIOa47LUEFn5+JOvAsy2Fed5zdsfiUXI2T4bMV4LjYORd6w+frOL32yVngJ",
+	"iqupX18x2CvJKnzJNMvz97VcXwIBZEho//2xSlDJNVw472gUf3G/4QcsItTf+ounNHmgSRVwZiLMdECo",
+	"bDOarebYecFxO3hytvVi2Hp5056+3/qlNTncudmbbyf//LkTPJlc7Ie76vvx61n77Q9iDZV2jcDUO6Zo",
+	"SBXdcK+zZplZ56Xy2ZsGkWJI+jRITBuiGdNiVGV9EUrjarsbdgRF/5izFHqMhxAozgeB1sT8y7/KtT6K",
+	"pOy5ePayuYPrtNPaK/dsDmhwE4wp5yzumVIKC+Sw5J3Wh4pPoPZuCkz6MsIGKOt9q/obhe6Zz2hw0zjE",
+	"p8lb/G672Sr/EjbBrFqfyvtzd5VRwvYdGleUNn98iG8tfsqgLVYT3yJlPNntPLkTFCXjoaOUe9E3eE/A",
+	"WFpjUZ5sviiuJaapcuvReFTKMh5oEyLfS3K/pSl/FezvF6WjLPC88ZB/mt1IC4e68cPYcvJLbs40lWMW",
+	"9oo8FVv4LT8p++3O7p1Oin392tzIbym40UNRwnrLZiiXz6zspV5nvy+zI7lefl/qE7cieABJXPKeL38W",
+	"TRngylffqamSQbjrhSJIJ4xnJtPGa2PSBL7gLiITv9cG5l/x5ffOtue+z6iLtoDNy6gQ8quUgHVZ4LoM",
+	"ZYVWt6aCWbZUFSrGxgrxcga8mtsu1SaXsMg1NL9qiVcvN2yqz9m6ek6JrrtwtMo5ZqVm4wn9Ko5SwsaW",
+	"cP4qnXDdA7wRp95UyyozvE/Y7AzrXzavJzJo3BX+lj6nt9GIKpE0s3tl03TNNp17VZpAXyMqsbbs277+",
+	"vyZykGg47xcaRP96XYvC61r3unZ70vmv//v/rmv161pCZ8cLF/VM4Rr6YBs3bI43m627rnV/vTZhtudU",
+	"Uf1duJ/NX9t3UKWYRDo4hRWDG0TnBG74/Hm1+6C9u/VkddL/Q+S31/0dWbLT1WDUMYwQIxkpV5gQ5KVQ",
+	"Q1LCHJAMTQKBRM/yRPwUkYgHcRpCdx/h0A7d09ccooomBAQObgeKNaFz+xPiNqgx5YRFo7EyrnAhFQnE",
+	"ZCJ4Bo5l8W6ERJBZIobXXOXCywBtme+sbyL05qh/g8nzdSj5ygCEHhQt+8kGXfpOD1I1xkakG/uSMvdk",
+	"T6lVrS8ilc9VkiSOblmXUIWLDUiofI4gZ15PYgzgQAC0hWkFeGPukG5pVaC61OnJ7vbqYqcS0VvaqOJD",
+	"sb+yZFDCl3PvYDyO+sg9kny7npPmUZMcTaZqDrPlAmA61utZ702h4SA/Vit69+vC+gBFnqiDgRir9p5N",
+	"mZjGLJc4LLjppiJd2I+6JtZqnIh0BE32v7W+mzxrN2S9aMjptVu++ZF0uz8WM4mgamIkmuTAALnpv0zL",
+	"IAM8ZxEv/c3lFTsLsC65vTWpoY9xs2B7/9eYyvE/tveeH/1z+tOTV88uaKN3eTz50Nh5fcjSf7Lzm8nO",
+	"ybvp6w8/vNwaX6QvrtaihvJQ68UYU4nsNszGwkGT5WYwY4ONK9AcUsr6JBCLEbrj3Sa7LHIHQAVvW2/H",
+	"p0Iqe+oThnU+mgJkFQl4Qxkw0xwR4WLHJuSz0Mbkx8pzG9A41me3VlGqUrFTy7NcUQlZWjhtMpcxCafK",
+	"p7H+YmiRVroSBRr5gxfCmWY3AVu6HFBGpLk5oQZ81Zkj/SY5sKF127Y5lfn9zQWnvCWs6gON+Fqm9w3C",
+	"TWGbMhYPTbYXYEyhJDQi0c9UW6/EaXMvB9qQ64l0c7e0XRdBmHcdHhboVZvL86XS3Id0WC7S1ThKQm2J",
+	"YmR/KVOBEnxAesMUwXnW1GkV+1jS/troyeYs5kdUoMwFNlgQjJUaiievvA7b+YO7jMPVF1W5PBXkhHyZ",
+	"nu8pkZiH81WV/G+qSv5bqnJlNfqgntl+qFM6guwwk6FshmeG1iWUnJ28rJPXZ0cvNe18YIMzEk3oCBmy",
+	"IbqtDnkTPQMLsd3qbJNp9InF0MsPIGtkFDIoEhhQyXa385sQvX92ej5rvXk5EgcHBwcnF1fjo6uR/ueR",
+	"/s+zwwP43+5wqt7rfxzexEf/fH++zV+ewF0Ho4NnF2/+8yb4J9z++vxq5yi5eT0ajf7xj4L+vbW738mb",
+	"hweNH2jjl1Zj/z8ff/zuH7+26p3PpZbiV73wv41eqEd/w9g0rxyuVHS+6opfdcWvuuJGumIlToinUn3x",
+	"nD7fB/jXzunzZrIm6ssk4v7V9lfV9Ktq+t9cNTX7ooRBbTLwEl/V1a/q6p+ikX1VKr8qlV+VyhVK5TJV",
+	"6EOkxheuqverX+5riHfDEO/ywvCDHNyHz6LWAh34GkD+GkD+qnl9DSB/1d++6m9fnYL/jQPId0FFZvaZ",
+	"lf5NeDtU+36u42O93HYWd/fo0zSmHHE3NJXhLpeiVvnuievrT52W/k9b/2ercX39aeeZ/s9z/c+9o9I0",
+	"zCIkBEyqbJTL1668lhl+wg6NMI9EjBI6kQb+eW97n/z+206zYxAhdjtPyO+/bTV3HvkV6xEHyD9byIC9",
+	"sOAK0qp3wdJaym3lAfPuSrnLDe9laeve44jck/2taDJixSdzufALNQ5TxkNssyRjMeuFAhqUGRINGceu",
+	"VQggF2Y4MEPac5uAfzKeiDie6LPo/YL8p2c3SbHJVCQ0ieJ5L+X0lkbo1/64GjzNOvYLQImX796WkFkp",
+	"JzZ59JB0EQl+Cu+QG6KGnAFveQOvMdnchRdinvwHNtCkxslbgKzcArppN/cflaBdZlnsJXA+WmvtLyDW",
+	"VRRzu+4ZFyxeE8lzAaQewEcNnEoRPC5hQ5YkWTviXMMOaCkvnVIIHR/RzvFbFqDZkMMYwyDqOnPUj71n",
+	"STQ07bGXjnH1Cxfh8d3kS75Vxk+cylICZ2d9xGkSN4t2WWnZ8yfI0M8IqwLE0Cxu1nI+D/V9UGykAqp6",
+	"huYzMfg+FoU1B02wSdgs3GjO7fJJq4RyqTmVrEZBtTamVv8T8MIvEN8dAU+flNQClgP6ZVUqm9OV5drl",
+	"FT4r7QrDbM6olkS5OOUm3ilEEiqGTw5PL44IjUciidR4srwHyu7OztaOpwQ2zIUSTfCLraGexuaLmEwf",
+	"gLb10RsLqbJj5w7igMWCj4gSCz6crQ26/dj28EO/BKYMAHoNuO3KULmKJkykJVb/uyiOIwPKupwOtnaN",
+	"hHWU0C4jAs0/N23bEclpTOcnlQs0TOPYlASZkJ8VJGusU71yWzN4SNeXN1rCyTZw5FxWD3HNnk1Zsya3",
+	"NIv7WhRkUyO/ar6EKmEmGT1U6g/1nH5SRlJGrzKonQ+mVuXft1SrardK1KqHFM3J9PhLcoQ/9lCuUKAs",
+	"IZXqeFTeSKPUDSM+Ysk0ifRxgT5UDIE3z45PNmbvPpVmJAnLvqYmZqjwIhrx40213g0AvGdRHKPXChaH",
+	"yxlLiBKkf3Z6cUkeI8Rmk3xwwIp10gcEqAa4IQo9qLxfVnv/P1fMeiaS8BB68G46bQSdzhpRr3ANHOL9",
+	"rkoV8ptmaz/uF7gu7H9xKIVXf1wy97s04wqM9b9svB7m2X1mugpu2SrvShDJVN6nLoZNcm6WSVtKkt2y",
+	"BOFu9TPS9fHJCmhRjun5FZBcOd8MrrMEqHMdiE7Ti3uz3fMQn++CBpub5T3hWtdGHD0z2MOXFq34Dv2D",
+	"FpCLrYXswW6Dh/qLtA4ybQHu332oiONOIsSaRRdnFAIwIHb7t2XhjPR/UlHfIOnncBLySEjrRV3XaApk",
+	"WhCA51zfWbcY0GORJk+hKQuGCfUZ+7du7bkqyOF3moDSe01VgIKsLehUIscQnElCJ6CmjNmk1JuArX/0",
+	"fyLUXx8o7rFE0XUu9epeQDnKXXk071RkZT8Q8V5I5xXt2cZihjka+hbvyM5EcpMHS95vLdfddlfpbeVk",
+	"5HpwOYT+oUjqhFowa6mkO24AsyD1kIsZiifRaKziOUnYVCRq43ByFS0WBjehcxKKJjmiAWBYUOx14Rle",
+	"jg0iyaGXCoL/xcD9j7UJ60JLw1zoMpuS+7m+MaFOIm7/XEG1RYIt0sxKyvziuep5EfUHNa9yW24clNj+",
+	"AjiKZj9aY/njulrlVkAr5Zfsk9pYWHM2q27N8+8rlu8rRB9UAK4v0h4stl7RR+KyqFuZ/gB9KSe9fp1s",
+	"tUhCeSgmJGYKkHU0Dw2jUWTVFxl9cgF3RWwjjMPzw8ZWxzA0aIABXgay27nm37Ya+3Vy0PihTmjjl0cI",
+	"YnNnZ9CmMrK+pBfDWSIGMZtseiY4gZiebZ+2s1fmgVnDyMpFmrO2vXcOLy+eJv2BDZqOZy2HVxOYxXer",
+	"chx83zCGTeP4OdIFoCxhPHYtPc+1P63WHnZy/bB8/5XvkY9UXGF/4jegtaRIQrmWs7PcwX9pDE9o6kmu",
+	"zo9XYpqu6fXH0bvlcIRSt9amtxEVNO76dD6cW8h6jbPsxEJH1D8qo3NMZWW+adaS0BtmrgNRsY2r6Su/",
+	"LE0tA/EtWH6ubyVmpyGgoHTLVNp+rbzrrG1ftlS9MUN+o+9d0anW5B0ljIa25G6QKiXWatwWR/ymdwse",
+	"SL1T6Gop13lxtSmoDK7rbWSb3hYaAmedYbPeNJGSxH7Kb7yyuAvlNsEZTVTWiwkzjyr665bO1c9WqnBY",
+	"GVcT1DyNIqlWU34FsOsqy8HSq7yReRodVkd8y3uCbNC9wshY25IWCNFrWuvnm3kHzxPKVdRSWNuVeV6W",
+	"vO9kwD4E78rsqXZna3tnd+/JfqtBB0GTTqeyORJiFLNUsiQQXDGujMNtCdZee/N8eZBQ2PdsxYA9n7tP",
+	"PGBq5nNJoeXyU/IyUq/SgYU2XLQyay9PDy/Ovm9kk18DTxL626yYchX7zDpU1gn7RANtlFPMdg8jGQho",
+	"627RTyEMiv37X4jETkbweF70B1P74xFXELCRjFzA4lRUURjnstnhxW3dWaPnRnn7yQNuJqjHla/+gIgu",
+	"DtRPphNRGNTqtVGkxukg3/LF/LS0m0a99qmhX9W4peCCl/qdh+dHB5dHvbPz0/fHz4/Oe6fHzw9r9YXL",
+	"L48vX109q328j2TxiAkWc2Pvyh8peuDU0IkjHtcA0vFdfb8TTpr0TjW9mWKWXLvzuUiJSlJpKgUY0K7X",
+	"B391kcDdxFu24KO1FtyPeWCp7Efz/40KENB7Sy3PjSWmjIMkscGJaSKGUcyqMvIfSrgZoZYJiWXy582X",
+	"Osqbn9zikS07q3bYX967Zq2KvzYMhJ3GA2FA/F0UD1tZVgLpYxWD1v6Tvd2d7a1O+4EUg69i5o8XM385",
+	"dr54gKGLQq6B8J2jXdU1SHr1EVYDOwFDxcGKhNHV+Uheh4TyGFv/5dEleeyqI/qLzoM10rqzb/hRmnJu",
+	"uLiYle2osz4KJcuWb+BOYnbLYpeeYRLi6/pvXFTBGfRX5iIdjbuk38a24PryEJDl66TfwWtqJprkeGj2",
+	"QV+lseAs64cM5aL6DOnPIEy8ywHHl2GbRf0DHdHI5B0YaodW04Kzp17z8vxR5vA1QG8HH7AeRconDBsb",
+	"GM+SbeURJUybK7LfJKfAOUyzPJowEo24WGg53FnHPYSdJhaX/RCuo2tCpQknAzYXDoferr5psu+aGhTq",
+	"0A9FwiCzcOdR3XTFl6QPrQ2wAgZ7E8Ahv651tVj+/LnfdTA0x8+9RtT6Yv+x7UHSb5IrfsPFjBOcQvU6",
+	"bF6qXtaW0f7uejOaYnOwlvXulncet4WSA0ZiNlQL1bW1Vnufhk86e43BVtBu7IWddmN/uNtq7NDtAdui",
+	"nWAv3H+APup585+iFDEJomYq9XyHctN2sqKv+50apOeLU8sHefbm8Ii4e0w34d2tXfL7b9vNrUKXjKP9",
+	"dyweC9o5nd2+SI7eXb4epYevqGBv2urJ1fmHQfry9YVUs0bwrqBFlAqM0mYwJcmkWkwOGOlfdHZ2C4mI",
+	"+tJacUVTtljee/yAO9q35OZxJDkWaRxCAbflSxB6M3Rmaswqe7BfYA/2DfqtL/RWX1R7xCiqmoyfuq0P",
+	"cqFThRJkGMXxQkX+Qp5deU/wCf3UK61oM/IWOLy3gBkrjwUfaX1kJOpYOYuF1AakAfh5fkRbu63WGrVV",
+	"XPCyiu1DMWGSDGjgOrraLc5/hTdaF7u9D78cdN79tA4Hx/ZEKwVnl2AFHPBSKbA+og/71q+TfiC4ZFzp",
+	"f0pIWe8ZadWHQG3fdLOpGymL8BEWKgwlGt4ifUn37TGPVERVxEfkSrKEnIOfO8EIJECS5OYOw1knbrbc",
+	"uX6adVy3jvUsBqAF1mCusC5V/8M/O5ZHa00aXIBGncheg51apiIxjDQWYgqbaukZ8nOi4ZCZmO6Tzk6H",
+	"/P7b3gLzWokmsEHjwhJjWCjialefEkrMnaihIIs3nWDwUt+qd1x43cH6y2RpBTNYqovqcdE4FjMWmph3",
+	"u6OZe6fZfrTsWztV85ciTYKqkCzW/uRS8rLsKEzzMru019p71M316k/DiPGAeeWBrpMP9nRyJLF82OWj",
+	"zhqSLREwP6csmZs2yCEb0jQuaA9wwxryJl+7XP1B6D6d/4SJDK/6ApZQr1TfUWU0WlMf7by+l91mB2ow",
+	"aCp4JD5HrFW4TvqCVMYpU8mVUx5A8n9hP+mwFQ1/knF489NaJzKNerEIaLyWMUP5KAWsxRzyYt3Yx6YA",
+	"F+2NKJHK06JD1ji4JCEjC2USYF8WoKQMZIpinxRaK3xuq1jreZ3e1YguWP41xtfKO1gwBc8ZhlwORcjk",
+	"xnXU+GwvsA8vnPI5xsgB6Qd4tsW1KvMU7G5v2CFywQbOjedj6XRtY7tKg3eJtXHgmBbe9I0kUWhMvlkk",
+	"tYiigI5J2GSq5rDdqWT54hgtvuYiTQjANJA4GiQ0MQoOqGHUw8qqtJTuYmeUDN84/iqn8LQwdmsZP4zN",
+	"UZG7dsCtLABnWMKGCZNjz9yk1YmK2aAOfkj+9Xpndhtc/hz/8Gqb7yTHzwF89OBZZ9C62RpsvW8Fkxfp",
+	"Dy/31b943Prh+xPxA+rUKyaDonWFs9Egn8ynrEL17vsQKX09rb6ZqbmkFQP9qEl1l5i0nzWwy8029+im",
+	"aXfViXMIEnjOpjENwMWxIYu4YWzaE3HYG5YFBRbdbiDJ49Caw1LRueeFy6D/dpdj/3V29jutVeh/hUXI",
+	"DbV8LTS7vmBKq8yb8krGRxGv0ITwN8vkQ6rogGLqnI0qyZ9jTPSeCqlGCTK3pZElkPpjNqG9W5bI0iJI",
+	"/WnzY+Y00o+UjaR6rRGKZCXSovTWba3Ik1novAzYKYWXUjRRy6pi/EgMuAzxgXXrXxZWtnJJD6Q20cDv",
+	"32iYu/oEykflYtXLGrmB9kt1S0AL25qbvrfM5RQs5eaOcxokVb06b1lc8Pau9urWVlMunSTVQBkLvgK0",
+	"Edp7u74jczoL+zaYYgsNwVgWatp3Gh0kcmJ1VqEEeDq9I9pGGTTDBqW33gxjMRrhDA0kYReyZDx3Z6Hs",
+	"1swXDHVXZAdubC1cjPLYLwKJ5wKV6yTP5ZM5S4/b4hzufNZM0eyKpE9rQGNJurQBOgM5Vp5amC9BKC+m",
+	"M/fkva9G1t6DgdytdCGa2qBlBbIGUzOR3BTLZBH4c50M0KX1hVBREGXYHRDFR1oDYEFYkzuvyBeojEgl",
+	"S3p0xKr8nleSJY0D/fuylaooUl+oWrB0mk+edPmSmokiY8vtY26U9yoHNLz9iyeEWBnyBxZaOUDIP7/U",
+	"yiolG0K+5GEFV/sphjEdVYDDxHQE3mGjZgDb7uPKSAZahinzxXyDBFyk1mQrHqk7V/ZqpfU2SgSHLM1b",
+	"mkT6NblhrFVjkTkI11AFL/BmrYDROK0YF/ykheZQJAF7Svo/oi3x0YpH/LNuuoYXcZOLGHurCMfkmsGG",
+	"2XG5aeULipbQ00WFnzSDHcdpBeARGyZi0iR9g9vYx2bpoVl9NhmwUHr+pSY5IH3joOyDB3wo4ljM4DXE",
+	"5v+g1mjLaq+5SSa+On9rbsfPuppbxiM+cjmJ2K7cGCtmLTwCwSQRPVhYEhjKOhbMRTTip6m6i6umqFdR",
+	"eSNddbgfTJjZEHEu7Nf/MoHgzUOLFkseTxYGFxkP/w1iiiJVFdM4Lov0rxkyrMKUXXY2jK4JSqyFip7R",
+	"JJS5mEFZtKmQL7BWCGi9qo+vHu0/y6OtmUbERwbc877ogVAL5EMHruJZD1DqdrMawu2Gzderc5qI26Wm",
+	"mlfDbtDbjWFNE2ZjkL5CYTyRQhFI8HkwCJGEqZXGmFRiiuOL+AgoL4wqBjeNKefrG2grhwepZKvUlDds",
+	"fiWZu72nBWb1bAZsRKH9gb4Zz1EUx3c3oMo5joGY19aqJhoD7RWNONGqrtYNcOXx2EOIxiSlSt8B6V5S",
+	"w8lh8rp5dLUoL7paI/seaeAu7fgLJpC3jjkSyVH2x6VMQH5ZayhjNpvCwcCNZWO/ZFK9MyXiGxkZ5XXl",
+	"LscXwVEyDo24bnhIVkbF5QofTMnrg4BNFcuAWcq8MIVFkcyA1KsqQKr1gKiqmxaVnZDXHy5NukNr98kj",
+	"JxxzOYMm165O+s8YTVhC/uv//r9inm6FrrQs8fhtNGS+UyWfA8HJWrCIxU5HpUnIVvVcrnVWZIl2Hrn8",
+	"dQS00RtsMwRswoCJ+JukJEgc7VuhgkoW5IJq49VLFV29hPXap8ZINPTFhryJpg0xxY1vTIWeYIJcG0jJ",
+	"D4Itph5N6c8pQ8sPYkrOT51K1iS5rkUuQoo9akx00T8m7XsMtCIhQ8t4wMB3yRh1IvNK3Hp4EFnwEWNP",
+	"yMQHQLkbc+vc8cm9O0fbdlaVp/ZrxP3Pj7gHpTlNLwzHy3dNAJ/CYsOjNb69XZHHLUJm62+SJRnG9pZC",
+	"gnH7EVYBP+RIy3ONTZOU5Yvl3XS3b5fvkNcDozIEFtA4LkJc5K0yqtnYxCQP2gRfw5ntaMBxVNHdynCM",
+	"xWX2esrU6gtZB+Y4BB66f72WJrwbMTXsTgGPuSv0W7vwLeCVXX+58XZ0bvr3GNDhfHF0+bouWkKlZZY5",
+	"8X6I3z7LXniOU7s0M8O+iYe5iT2HcXuPmgGuKwWEmi7Bl3EOIKhVsZHUzHL398zGMItFLJpvGOAnmnvr",
+	"QrSzbnNtTAX+IrbqaoIuNUHtxpVb1ggtrFUCTm+jEXQ58KinOWKqb0tY8pPXxszdjvzu1pPtJR3jqk/8",
+	"ki5wtRsugpsG/HfNk58DogUQ2opa7NVgJcUacX+XMw3WxEjvwETXSXVeqnnZL+ZuK/vYl0vaKtHXHjpF",
+	"uUne5kS5oVevCtjAVJr3SuvVhfIoJV1a8+ZJyxtl+OYaPW0t5L5PWBcKcCvxJR+iwdUqwOisdw7wJVco",
+	"my9QyWh52dn8SYx5KFiJ+3nNM/i5VKVV00Ms971LNWq5buGYf0Zx0ykWdBTqB5/stZ501mPJKxIVGQ97",
+	"EAXq2ThrtZ2Ppcc2ZiT91DEre5gxV1f2MLR7vxSoDqQe9IPAFLK0QmL24bc+RkYVTZTenmKyfOf9ePDy",
+	"/c3xq5M4fPV+dvxyf3L88kV6/PJFO3w5jgf8fPqvzovWYOt49K/vn83WqXdfCRKz4ODQU3CQbpUdTPTw",
+	"L+x071DkXOZGveIqirFHsV2u0hLnTbyOPye9akq+Oj9GlLx/ngNVd7WOcvH+JYkmi+APOxUNzZYWTWrO",
+	"6ZJFI06eUcm2Ogh6PZ8CJ464LdbHlK6VaITlRAZl2qa8H2nL6FWS0ZhhbtlApLyIDbCevV4p2RFCAKot",
+	"+kJNtcTu63W1tV50OpVETBe8E+01QtcO1Atrxu1W1h2Rrsg4udq8981DdHaOJB3EDNS0kpwui5a/EhF/",
+	"pcsfHnRwEeWfG6Zx3CsBf+2slVxR5vC44tHPKda/aWb7FKIZCYNSMAbY6cNcSyASybtAyVdjq9vKcRM2",
+	"NxlegbYu5M1STLo75WgBHsu9CAISqCZM0ZAqukqgaJp9Z+8tKCGbI9W6pzMwjALV+CTi0W4Vuq23HFUn",
+	"7iCcRNzVaW6IaAsZRBGLQy+XKnufwO5zGJdeRLr1T165egC0Iv3Q4XrwJO7UlmFSOwAVIH/b+lxOWRxH",
+	"fGTVDxGHmOo6MeVyGRSLwfrM9KpIQjwCQxMJWMjXWkHE0CFyPfQSu0bryMy/cQgvaFG5ZzAaBSgufX3s",
+	"+ySIGU0gDQpzY+7TvOMOrKpYcxvPSV8/3Pfbi3cBWeZWpMHYmdZFC9K2CjMgDwrSTGd+XgWIKGdbolBU",
+	"Y8avudsCXMzcUkoSYxcHFiU2MqAErOCJwL1y21RYwiqFMseMl2qVaRw7nXIJI8x23bBEh7PBSH/Cun3n",
+	"pEdhnAPmIWMq65gqFULVG4EsMwi5wmPX3A9YmxsjSWgshSGoMMu58sZitPSuXq8U231jd3RLrWAC1U0e",
+	"V9Z7Qwnb4h7r58m/RJrYxgX61Jg+O667hj7HOK7CDvwInE+CmVhb1ih8hemxTDis4UYDfnI/CfC5gsve",
+	"CY60mkFq7THHaGVXK+LIybBw4uHY5lV28EgKOn+kII7FIDYiXUCWhXDQnjpqs0kUjq+N6XTKsJYg4mSr",
+	"BU1AHI8z7mOroy5GKf4MXrdsqSvZnc+3yN3YVv6EVO7ZnZjUHVtyZbxt2UMvMeB4gTcvdcygclonCRvR",
+	"JIyNnMAGAiSgksGCzaJQjbXiSvr/u18n/cf6P12scLy+7tf1LxDV1PzRNB8QQxAp+DGEQrvm+W0EyTWK",
+	"bpkBhRVD68BUcy9TDR4ykQ6DlNDHjcTHgMBjIW5IHN3ATk5KRPRmXcQed6/hfwu9xPQ/99fqKOapkks7",
+	"imnmdMyH4q5dxDbtFLb6wPk5IMhkCh6hRWC8OyB+5xqjNtcJ4rmExt56nsa1nAPpYO3mqhRSH1EnKEsg",
+	"6OzslFkzOYOovFxWRjxgpL2/1yrmhexu+3kh++5/q4oz7ydBc04FRD2tpNslOHPLknQuC873eqG8oQLh",
+	"a9PYUGkGT5WO8M5brw1ssA8G0hHCbrFBkSM3jE2BpxlZTegAmsjzjKAsi6OQ3Yh+8ZBNaaImAHZ2bIHr",
+	"yIRNBpqr6vXp6tMG35Nai7/mIQtirWrQXLWvXkVwJ2D5ngPgBhydXBzEFBhgrRQ5yPNoCBhABNpLzLZh",
+	"D4wOy2s+y+cLQbRhQYT+urDunkpY69Z+koI3z+nsHZOSjpjdlS9eAAVur38TNNx6TQlF4/JMAeja5vQW",
+	"/anZWMSo0qN1EtnMeCyedH1vI1MW0Ye395vkgjHzRy+SPYBt7y/PSeusUxOef2OJLqd3y47SDhubEnnz",
+	"otwOFMzUCZ2DJdPFpPKIj0zi8MzWpnpJiloRYCGhirRb9Vardc3ti01Grl6Fn/sEKkhwRa28wI5J9qor",
+	"KUAqXpHnuG65maa1NSGL8yR9BzWzjM19oJFewDtko2r9aDJVspw0xVAt7oVKIoTWhc7DWEB2b9iBB/A4",
+	"361Yt7w3gN8AX3N6vUgxVeypJuEeFwMRzvtEma6AjADuBjJhiHti00BIXBPK+nHWru0FJNMyDW6ecSKz",
+	"cbAjQ3S/lASgVxcOaso277rP4mtaMAWXVRjNCQMxaup/9N2agXExK9cvlahKogiiKWJtTqi8YWGTnNh2",
+	"qd7moC0R5eG9A8r1foQsSOZTlct49unkDnWpYQZkr4TpUw/nKluagg+5uPK5vS9jMh/YYCzEzZ8QysmX",
+	"xZaoSVhvb4IOK2qB6ms4qPF99r4uGcwXXODA9wfzHCo2eNeg/6kYwqFIE1ZhvehfIz7qgY5eosKD6g6S",
+	"yHgLF48bkl3kVdlDF1uZBgFj4QMWtYCQWGugWtBqnVET+c8pS1lo9ISsdtu2CuREq0OtVouELI602cgk",
+	"mdFIATgj4oGZV4AbEr8xpvHQlojBLSMAZ+5roX8E3++bPHIhGRkwNWPs4YqP7s7hKzzH8FPWD9rVVyUs",
+	"YNEtk01y5BKEkA70E7nI2tJ+gvqttiGYDz1SooeKODTpyT1wBi7NC1AZEvGADfWOQgVOnSghHmy10yRe",
+	"Vs1pDp3mbigDcQ3X6bZVGqNL4kIdtt25XDxuYZmKRzl3XFa2tTI89W5u5M3YYmbfniYhS+SDccoBg2ie",
+	"vXc9n/QmhwI1PXsWtD2bVWBkp6KOEREvLqEVpsRCV0mtehdaFBgdvmc2CeA38ErIYqZYPmjxUCftbnTd",
+	"JVBonHXFp2BhoHFBhgkdTSpLk+VYuNrkx5re5GPMnC47K5ukKempLCHrL25jW5Xkr910xq3WPBY0vEOo",
+	"XiucWfk6GOlGlszw1dJKFJflbU5QIiak/xwF8Pw5lNPJvtUpgPCgcb45DiWx/jX8gHA2sO/qhElFJ9Ml",
+	"eFD4TYwnWaBmg8LfN5NpuPf0Xc1YrjYOVaU756rZmoo1z3tVl1Y71zou0pKN/7PBE3Oi23EPUy24rKPJ",
+	"9pOHxk40K/JA7ZfuKSHRguO3IgqY/BKGxZcSlXiuuZgRwatVyCWC8A8Te7ax1NX527qhUM21KHQXL1Lk",
+	"l5FnVTT4IVLjC5dU+tXi/WrxfrV4v1q8X9TiXa/xz4WiPKRJSAyjMjaBJ9zNYiYOogMGS5U9nCuzcf9u",
+	"prdb2kWdA5c9TSI1v9BEhDwcyzifURkFaxabg7LgMOMyfF8DLmZ6ryDGL6Y3TJrkiAZjw8cnDcYDEbLw",
+	"mkNdd674qtPcarYf2fxBTLyFzKsxeLG5b/Ve4Hcn9MYGmeBwADeG+bgl0OJU7zaUu3fOKusaM5x1zE9A",
+	"HIfvaLEw9jtInLLNdwQHTN0RK0DH1m3s2GA6PUXq/c5G2r8j1CwBlrbbFcyozeW024CxK+qKlGTxsEku",
+	"o+DG626WtUecUa7MB7ng2m4IbhiEva/5iCm/SQfIluY1v+YH5TDy5Nu+lJPef/3f/9evG0sKd/nM3A01",
+	"wf1HZCaSG9eLCzYHNP26beOCgXzTVQN2bBiLGYbHFoqPixev9FGtZU0Bs2pr84utuc6yvEx8HdMyu7Vz",
+	"RkPDa81Sf5vPqHrkKralqfTr1tBjVTe0CDuBRuLKN5kUo9obrZ9CfkO+Vk/fcrswvozLGOHhZdCWfGTC",
+	"ujicWrf2HMclODMwHeY5vM3/yMIt9QxTFGAgYQD4nFsIXICFR/EB4AmmWq5uW2Kauc/GAmiSJszrjukv",
+	"TI7Q4YpLbfIgvBfWKUNpvGFzHPkMA7QQbcoaLyIbL1k+92o7y3OhqAI4MYmBLbPvs0JjUHNIBWZDyrJ3",
+	"eynBOdpbspv4yGrSc8H+hXdYrJPcmShkTH49Nl+Pzddjs/rY1GufGt6N0W0x0z//5Xr+4BTPRJ5si9uz",
+	"sKYAm2GhYbs/OlL0iAtuEbzh2qr96NF1PetLnHWewrMFz2Fn6Ybg8bzi9fU13+b7FrR07tQ+60uRScoN",
+	"BFcmmQnzb0DLd93J8jrTgk+g9laMbBfsiNfJhHLs4cciV3FtSA4a0+cAHG1dtgEXCChHQ2EO2s53310m",
+	"cxKp5nffkWNOfryY0dGIJeTq+OO3j0MRyMePyBRqf76zuZTsuzpoUpUqF47EPHVhFETbZveaG03wO/Aw",
+	"QEEuzR9irzkDJnN+29f6LUlS3nc9C1F3mwh3JPqmoL/vFMUcfV9zkwReJwOh7Sfb9td9q++hdfQfgZnO",
+	"oYqWUG62KjJ5i2ZuuHREpOo7s5jHE+gziOv5o36YTqPmnE7ij98+9v98BO9xd/wkBffu0H8+IkA0ETYq",
+	"ueZIG9+AN1/EqWJZdlmXRPhdcBtAbfOZkGqC+aAH0ygUiIw5YlxPI8O2cqVEk+Y1/3GKD9nRwPb71x4h",
+	"ZIx9dyDimAWwKBMasuxdNp1+hDivqRITqqKAxpC/r3cHYhbI0mz/uOY1v5wJ039Cji2okeAqoYHqlpOm",
+	"EkTBJtTJj+fsuQg+fvs4YaEIHmEjZJtCqvfmKElEIr/7DvwqfS/N9vE0EYOYTf5Tz7FvQP+2d/Ye2SJB",
+	"qQDHHHvtPfUaC+pzd82HwoKIGWZnsbSdTRdxqfRYvu1Dwk2/TvAfPe+Y9x/huel7Lb/NBSgGEil09gRo",
+	"HBgXrBQUxmEv6oRNGVWSyHQwiZQ2O7HfdPOaH3CSmt7LU6rACN1ubZtqRoJdc21pL9zgan1MsQQ+sWNS",
+	"Hw/07PrNa36U20HbAbD/fcMkdDeOn/efkp9TAem/6FsBaY5Fw2TM4ikEqSCYO6bymvcPaTBmjUO97yLu",
+	"Ei4aUomE9euEfQrYVLkqHTVOmL8RpkrJJjIbXzOsgWV1C5Ag331nAVsWbVAJwKdd02ALakzUOEpCom+K",
+	"mMzUD/nNNbfvNTgq+3ut1iM07+IoYFwyj/e/O740jpDMy62PPqLONEUyemweejyJTDBNYbNi6/h2zYZq",
+	"rWa72QIPFzKPWre21Ww1t6BmRI1BmX3cnLE4bgAFPP5pdiPhOOtfRmUeqHNoIG5yDRHy3cC7GmVJcwHo",
+	"H/6BDcgbNicXzLgw9nbae4+a5MCznNFl+vrDpdSWNbGQmk+vef8myvDGDKrbE6LG6WQAnhMf11h/RpIE",
+	"VKwuGTIV2K7tynegUmOtIylec0v28KkmweLhGzbXX80wcNHXxTiZRDxVUNMJXr/IxcukgIz3rO1aoMk0",
+	"JFxcc9OWGJy+0IsnR8J9bJ4qLTvHfjEcgphIII6Ej7W2N2IKAGqzFqCwhZ1WyyoSNmbocTC7nVmefO0G",
+	"UG5/NAjWtSPT5zpIbmvd2lkD/wJQ6drJL4O38vvxk/T5YRA2dt+dzL5/sf2ht8fFh+9f/HAwfHXz6Qd5",
+	"/vJw/3s9rBs11+87RM2v1q3JCMDUat3a8MnW6eut551PL9rPRk9u08G+esvao1fvfnm/t8ueXKZyPz17",
+	"dXv+/uiqVq/p13zqvTj65Tzdn2ztvnp70lMp293Zf3sy/f7D7vRwfqGim3/99Ob4w/EObdU+f3T9y9YA",
+	"Xb5gCnWwErc0m+u9bNbqNYw2oxfQ37WqD5j7H8PNL6Jb9g4pBj+1g5tU9qDbzMfYMQ6kUc4hWev++LFe",
+	"k+lkQpO5b6qUHMFavaboCBDrnkcS0dlQpaUg7RtDEYcs0Yad+1l/K8cIQFFt5PxLDaOBrsMZ8jhiTj2x",
+	"BUMGAmu7vf2oSfqglybusOu/+zkjNdevceFEuKqa+54KGiQ9FItZx2S9iu1avdbRK5iHP2M8hMJiw6i7",
+	"jx+3O3vNVrPVbHeftJ60cp64/KOugW8kZQ9ADpliif9VjAsMaHCjrTTOYtviwKj0691bvAfrT5d90dyR",
+	"m38EPgWZDmAeIeK81Oq1CPzpemY9E+bAZun53kVU9cZUjgGbG82jhSq7um2K4tWyFUvMKgEzPlZ0+i9M",
+	"AljcR4fUueFWlj1VQyQsuyEr32E1tZoP2VkY5b8lfKbrQWK4TI/Go9KDcm4XOdJ8Uk7RAFi9MvD2x9lD",
+	"tao3wAaU728OV7eH8Q09EuAtVV+u1Wta40GcxIrBlatHtlN/6TpwAX0Xbf97040fXBh+M34XmdIDnaZa",
+	"2+gV+QT2Xl+5glOa1LJW7aXn22QoeO3cV94XJay3bFzSu9trgV5YDexq/rHQtry4fZoW4R7bbnldstFP",
+	"3GCwY+HRJfRi9qiMbIpXtZmrx4b+jDKyq/ZoWZ6V82z5bqNSv1KJL2mFN6xe7XbTI0cPT88WaRokoCpm",
+	"p+1n5Pg/aXIt2S5UOyCICpxhvb2qFW9/2P2xEPGrR2PvrK2tNHrly6Vqo5VTfxW90bibPfH6ADojUG0D",
+	"KvdHaQY3tVJbxDC11Q0tjqXBFQKjqtBkwA2CtJst8vtv22CC2x5yCxoiPn2YG9dXZfGrsvhVWfyqLH5V",
+	"Fr8qi1+Vxa/K4ldlsVpZLGhfQUGRupvmmCk8VSri5YIj0e5VLiVyu9muk/IuVFvNdrPzqEkOFlMHMZHv",
+	"G+kaSgKw5zW/zFBowL2/LIGRUCg2VIRi9CcXIqoTOkoYkyZY7PeuxJAtV9jX08A/mxFiFA2iiXVAJlc2",
+	"1AduUQwgdVp7jzy4EQwcQiAL2uHgVS1f+8S0uoeGfa47zqO67U+v/FQDaOY4ixRELyJFxHBom1vpLTda",
+	"g219pFdVhOyaW0xwuHe3ZVuQIRae6ZWF2ZMWN8a20LURGLtidkZQcOCp/976IGCR8pqz1smIKWl3CBMd",
+	"MDB3zW2fCxY2yZWLchpBhsGnyPSeJQfZL15ppekOLe19mOddEpvxFfjsExBlyZP1O4M3i5tcQJxHLSvS",
+	"96EotPBmeYFY81nR8hqSz/VS+HvXQquPYCE++XmNb4uNQpi8U5/jsgnlu96XTKa8kf4iVO3Shr11Mpgr",
+	"hMfW//DbILuOztEQ+1hqYoXzYl+DVYcQ5IZFioWYwpm11KnfFEbDoW099aSz0yG//7a30CKjqjdwQONY",
+	"v7Fy071OLlXLVJ5dv15nD9uKz3Tmw+A5REmLkXvb8S8/L3yOZKpH2Syw10jF8NvrDX/TRsil4zAdQ++z",
+	"jN44TB53+cLwRutit/fhl4POu6rhWAO4dDg7rXWPMrB8Z9AWWqAV6fBo/x2Lx4J2Tme3L5Kjd5evR+nh",
+	"KyrYm7Z6cnX+YZC+fH0h1awRvKs6tjn7uXJXSxAWF4fvWCHIqvxITUx69RCMSngvllg4HF3S1yolwoNJ",
+	"gRXFfTDRtFQ2NhoI6JyRZiS1KfGwVRrQjcV1z0aJZlPVvB5c3x7zSEUU0kyvtJpwDnzIpJa1m63CVlqL",
+	"sWyF0N5ccuTWWRPTSZQcD31sPtPtOeLE5DbQkQDwPtMf0VZ9IGR0bsRbu61WxYAn9FOPjpYczjUPg0sW",
+	"FMW0aK1nDaM4JsVRIXhr2aBghbFlfaWI2l5jYCVd+s1izsbC9ugfsGxpv2yz/rKpOrfNstlWgF1Wnmr4",
+	"Rr/u19Lkp2EHsVTfmZgeIw91uP+KXe3LFshr5F8t0u6yPOyWeTnuCDZe138jOzNaEuMiHY27pN/uu664",
+	"tudgv4PX1EwA+8CaYn2VxtBzgfoHwOshb5OBs5dlVhgwlHqWnGv6HEIRLFgpJe0MOXwNah8gD1KPIuUT",
+	"hs4E08/QOqmiBDAXZN/0WjU5kjkrId9Tq2JnstjA/aT7SZZkycKnAFzn2U+4qAb/3dh81mHHhefQ7y+A",
+	"2pafN0ySv9/Zv0MTvK7fG8I2tPMMv5x56uvm2fHz1NZIPlwTvQq2hP3/7q239T3vKvYhOzu9uCSPpzTB",
+	"RGKe656WGaeDVOXst8w4bZIDbu93xkwZfaRJdA8aWWaN7KypRjsk/AQCgVmnDI8r2mYZpp1nVa/xnebO",
+	"I49H/3rtpNl1rfvrNfpVr2tdnsbx58/9rmP7Vii7ZiV+m3HnLzCg/ZVcoNK81Y9tZm18XBmV1LLk8VhN",
+	"4lw4snadtlpbwf8IRQBFE/oGuMTwB0gRxgum5gKvP/Z+qK3r3QQspxLP5gGqt06mAoNv1j7Xa1utrUXv",
+	"3rMF31fBHfrWOOhXeULPjY3s7oexba/jCdVTOccDose53els/MzOHb6zg+ux+pkrTm9phFAByzy1uUIa",
+	"arUJzzV7gVK83DFrf9S/IYU3jGPONR4Gr3l1vzmvYMb51rTEhnJ2dKJkvk9AoHVN77LuQf2XR5fEL3Cw",
+	"b500q51tWga8EMkkC2g9E+F8SSj/U2M2mzWgzD5NYlNp7x2mXK/NbIUPTFUCdoWq1Wsg3wu96Nf1hhVM",
+	"6E2t8nLz11nM+e6/63ie8q5F54U0LWKLPh44XuuxihzEvgXy/5yHfjAUluN7pQzjciXF/PkMpL11h2d2",
+	"/rszqjqADAGz2JRnQSjJBFLXyjWy9TvGeSeS0PUfiRLs+JIhK2LbGuiDlbWsaZILxkPS98D8+pkH2jhN",
+	"oVzJ/qgEsZAS+iGQk9Y5xFkE6tokkhLqqrJiLeeUj4a2HFgrIQbNhEwY5bNxFJdWisSRVIdmWRbiEWX7",
+	"md3y+G2ElUUrbzxEJEN9J9SxAGDPe2SMmCGU34ezhA2jT3atsFmzMYu99X3q9cKmsQ03ybWUrp+r9K3d",
+	"DXo3f7xvbpgBKPox36Okp1QM0HglyVfIqrNg9UbSxEMZq3Vand1Gu93obF22t7vtdrfV+qHmEpkgZcfl",
+	"YehvZ182KzhjAy+LqPCEVgPskH0xA+e1StBgwgqkABiqWPtRJ6M+ejkmN4EjLwvJAEzGpFbZVYaIbA8i",
+	"srbx28cC+icYBOvKMqjixCO1QgMWw4xm1xUk72is2Z9h76326ieuuOfCsM+twa5fiGQQhSGiXqwlSI45",
+	"hHdrd8ovWFOILBEgvy7AEhUyaT5+zsmYt5H0I8Z+PZTliKUixf5Yqe4eWp99LgLuBca1yW1i0Rb/CZm8",
+	"adkIxaqhC1HrK2NAvMDuige2mku/x3qvuujnueaUyIiPYtZA6REyeaPEVFuu07F+QJ8d0LT1ocEOA1iY",
+	"GimMbvrl+Mrd943MqiLLBAlyF1ybtZXsEp6YZy/3ZQd3ObUGWnsN9bOD52+TZOA/gM37aUxa1LXl+9F7",
+	"/uafrcGHYCf+uTXZ4juvf34yf7cj9tO2vFSd5Pu9X4626b/+YkLCpQn+OVLiDqTlIYRWpHxxNnNZLg7s",
+	"C/fy319ItPZXP4ELcUIn7JIaSKW1rKFLId7SBLtxrWUKvWNhRC+1yvY3kF8m6TIvwJBROTGzsfzyTKLH",
+	"vzpO8xkFGmI6FUUbQjz5FlLd4i+ZEg0L4wTiw+DNQPtfqWiCOIaJSEdj15YtL0bww54YybHb7XLfkjV/",
+	"PNjxf/ujsr36iRNxkQaGc/xtidiAht2ZiOvLTXmt8ThClSYWxsWsAjWhivBa/4Zy/qs59+UEdZV4tgGI",
+	"r+zlr2HjQWr6PXjL0gTdjCC+kX6g9e6Zr1OqxuWJr3lDxKfozaC29fJMqQrGJWarAQnWYlwbhJwMIxab",
+	"/GzsIgueUPAwernyBqhLgsULR7NOKEIjYSvZYm6wuRmA3DbRF54SKRBVCoB49QMDFkCeJfVglebfyCbJ",
+	"o9Qbe9k008OsUEg1vxTQxDbLI68j0o6dQB1QkTF1UkwRzh9bgWKHb7sGFDOA7PfrXqIBJLvBjHDCReva",
+	"pavXTfvlSJEAMr2ML3hCDH4bmdF5mdzCAsf7m96b8+f6QinMPW1v08ZjLdv7q0z+KpM97R87S8CRwvP9",
+	"9xTSX23sP9bGNti3D2xjPzap4evFIh3c7gyznmYcerBrmQK1YxB5pHm/kQesKoaE0WBcr4hlRiHWnpG+",
+	"TYqGVDGexvE198q/MlC8flYW2sc6J3IGebIzkdxoMwtypLx+I8sjj4d2Lb54APIBI3brsHrHExdrbz/m",
+	"cAkq3wBwBXkJtB90ho299hZt0J3d7cYe6+yx3UGntbWzbR6w2aWc1+4XysptzxrBLLOPX82jv14IzGyd",
+	"z0i+mkvaXKpi4Fnnnb+njVga2XwH7eMpRClMUAIkh4ixDEIqOveLfPt++76+LfgFJFQwgEwLAzF1zSin",
+	"iRgldIJRSZcLM8PsfartRWhqhK0qqSQDFvERNGqnAQsd5qodxP/P3tsoJ3Jra8O3oo/6qpLZH2DAv8NU",
+	"6n0dj2fiJPOzbU9mZ7/kdQtaQG83Emk1JuzUVJ2rOec+zqWcK/lKay2p1dCNAdszY4ddp07G0HRLamn9",
+	"r+eRirqPqH+xUXVchnN1zzkCvMv1vbciFUfDwgNCeZ87+Gd51sbdg0ZjZUm+SBj5aF2sbXrzEac3/e7x",
+	"KNW+IHmaRsPW7drI7SJJ5ZPoeegDG3lhhWhbRn2XlqzjL5ZCixwdtI4QP+QZspGmIhY3UcZk01Ojkflv",
+	"HEmC+LC3xW7fACHHqLsMOny4DDsSXCwA0wpsCTw2SlShFQ6Q3nNlzs7pswX0sF5Y8kP16KPxJBVJNeuU",
+	"A2aMKhMSCvHRDgxFFfkVLCrJG1s+Su2ZuCb6Wts+JBD3AZFYOrx2VO1BZO59w2On/CHs+k7Gs6xs1XXh",
+	"Bb7oDaCx1Qg1FqUI8O8dYgSQT/NjQGz2FLxQ82P0kFls3EQRMjkZdWFhOtJxXiMoSzQS1EmVK86NNNtr",
+	"PV8K4vESRny/XQXZHprrLcitvllv83N9xyaDu1fv4xpsWsO/tpXhA82tq/+xSVpfGUsa+Nnt/qy098nb",
+	"pvt+fPnj97U3P/5wiUQJuTN6C6JfwS+uzLIRTdayn/4vN4TvsgHc5UWUKmKzc+6CK/VWXaQqAQ30PuGD",
+	"8sFlP4D7r9E0ATrD72ZYRdd75si6DRfw07WVMfxqTiM/X/1hb7icrayW4Ueb6Gb44brNFwBnRSInAzra",
+	"sGkMdDB0WNb8w6F3oDI2GZWr4hO8QC+ivWKTFfiBI+B7Zqmqs1dEIQQT8MKn4FPGauD6SiIqXpLEotaR",
+	"/pU0LkZsy/QoIOZU0nJxQvNayGe2E9xFapE2y6g56O/MjT1WRrcgpZC78zhRN0ar2RZo+IWZVVf9gQOw",
+	"Td3gkgLZDfyGwsHDaOx6oy2nnsPIgpt2pIcsYVZvvgk+sGCBQYawBVwk1sOxDe/TSIusNb9nYSnSBLlR",
+	"I5mqjqT1M+45xpnt9LE9TqcJN475N9oOxGjvXOM6tbx4cF9smig5cPw7Vccx1JETLZwFU2ev8n3+2e51",
+	"1D0TnIL9MxFapJZjydHmFu48gPXCNxdH0sH7AIYI2mXFIHC46FZ1+7RhZoZVi8Z2enH85vTql9Pzs1e/",
+	"Xn04/zmoMt6R9oYzNUl0HWDsgMg3zWiW/BXwuMTNsHTP+N+JRioyM2pdBk9Gcz4ljMmNgxWkRm+6R+93",
+	"X/Ubr6+b4192/90YnexfH872kr//3uodjS6ehwfpP4Y/Tps//1P5oLTtCmdTpUIh2VAlWqyuA2HgJDI8",
+	"DXibDVJSWWhfeqTtZvgCxYXPl6y8TztW/AYQ2TjlCJUZihRZQY+J28oeESMA3BRx39Lk6x4I7DqpCJ3y",
+	"dKIr7b3G84x8yryZOAI0Xoo6ekjBNJm2P+SVX/x7/HFhiuKWuYpsqp/VZ1/vnZZ0HDsNEmkUj1UGAU2V",
+	"WEignIOAmyLCeIBFa3a7wr8ZXVO1tzF3NHeuM7LuHT+aeV0Q0AZ2PIqC0x2X3MgceAUGeKVd2YGhfPrt",
+	"jnut1cr22gc5TpTRfMC8dypTY+ss23e5VTHbaBRpHclBfsHfUiempQmToM+cJjHWiBYyfeGEMfSyp1Ec",
+	"Y1C64HW4EKITU947gS7SHMvkvJ53yi5DT1F9ArkveSdSiJDQPkAxLv7ce0L+RTkh/WVf1uKafZqjZ86f",
+	"kYzy3Z0TUsO+WJCQaFj9zcGdrjwwde8oRdq2by15ew42bX4UMLyZmmAUo6+SgUpTIdFqdSgDeQOmTaBx",
+	"ZXbLkv2gUn8U32jmzenre/lzy75GsGKJmrhdkr5gc5abuZSEBFip5lf1lX3Ay2Gi0jQWXy4u+6laFJrN",
+	"iJHnimHIJeJykUrcOoPnYhm2s/sW3cGblUtgMkpyHsfOzcJsXsxTo40Ig407dCCqEI2Ny5Aq4+bR79o2",
+	"69eRAN1H0VOLMkzN/RaeigLVSPJdZ6c0kkkaI50n+Db2MC/UwXQkFMK8mdlSGHacspHSqUWzCqjGI6iy",
+	"AJDMLDhkBtxECH9QlOu8ulkWz2TXkY2s/u1vl8pSx0oxpXX729+qGEnFMlJwNKBeLmhjuS92rKYsQGxX",
+	"ImLGOlwhKCNKxLFGQHmvxFzdkTyBPK3x1jB4jKTDHkgT0mJmrJh1dizxHq6K9ybSkREAwMIJseSES82R",
+	"HhhM8BGy0kIGWUnRkZZdd4TNrIFdLj4eC56wyRgrGujhZqckxn7hIewjwvMDZvNEjWGcUajnVoDHieDh",
+	"jFbie5FOhZAdmU4VLKoG0nfGWR+TWRTlLix4Or35bEgLt1yJI3nX/6DFWtcfmy26zg9cMmzlX/xkdvPq",
+	"P7iIZE+sfvkHmUZxpQRqzcJc086sM8hUwMam/e4LmLKdXVzbwRvN3dphtyFqR/xgr9YK95uiwQ97z/vN",
+	"MnxAc0QrdyvkuD+ECvPeV1bzyxLsfpLCo0w2ixCusWDjK6t92hUXTAc+Whl6sLc21b1w72btsLe/Xzvi",
+	"e81aI9ztt5r9PX7UPXSEEuYXchLHlBjgA1izSm+SxDtH9f1644sX6MGOvr0wD3fuFmTigTLZPg9LUYGd",
+	"0TTiZg5igjRBoZVE33k20o74Y6yS9FZTCbOuqFVdkVI/iiHBixjUrgLKs5mMKRJHaI8AgiLWC3Pto9Sa",
+	"+WnEWQNzgG6Lut8JxLmyX4yT4uixS5jEZN6oQzNOpyRLs/Al4RkZlY6OGCl2PlIYWB6xb7UQucc+q7ML",
+	"ZdR3R1IgP43kRIBUx4HwFAyoNBqJtmVlz6S/sTxgMNOhimlhuLYWE7Ll31DDsTX+zea32QRp3IiR0MZE",
+	"iHrYaEROHi0lNSL1IxnpYRU6fiapzcADZmWkZFYm98Pl5XsHSJUInIJkkbRZxSxl/a2RTkz8YeYAtlHz",
+	"6Fm9I0/sGvi2H5VuX3rjMqPIlgl3ENT8jfCdcWm+HqoJReXhrVMaPxE9Aex6UqXDSA460riou47no85O",
+	"eW+Yga0aY1IzY0Xh43LJeM76k8ThkwJYyn5jt8iswh9vaFhtraAlVpA7lLjbyS6C5TZbJztYj9vkmYNI",
+	"BVjYTqXdWWkanUq1U+EpXF9k7sD3xiKBK8AmgY/Ibsg/Z4nl4H5k1gl+xSXeCQyz9e7jDDD4mWeCwbeZ",
+	"wbSwCmUmE/wuM8jgd84ky+YLFhR8mdlQnconONRrGDw/R9LyWC1uXrJ1UNaA6I5ApAXw02BrBH1+I+iU",
+	"tD9qewvSDBVxGxhEQ8HjdPjvW02hVqNhngXRHzJkKMjIkonUUFHWG4retVNYTMRaVCEUasaK9W485V2u",
+	"RSFf7A8wlDujRdiQaEVdr57uomeXnAI70wgmKyOKSt4r7duJWbzMyvQX13utNM7C1+rmUK3sRPImQgpB",
+	"vaQUZJENZTG1j2bYiEexBlMO6iOgDFBeGxMDc/tARNIbKjBbpagz0IhYNyJVV4UzqAKxLCWp6kg/Sk9x",
+	"J/tMtKLgCQUlIhq2U8hn2kPLmdpyQxugx7ZV/YIFidBChmduRYKOxOlQwg32blYCCtDKSGqmF1ICNo2Q",
+	"aPatLS44P704vYTagmc4ILNMNvKNMUtKIdgTfm5uVdjGB+9NfMCKoI2rBZDSsl3pqu7/9mraK9VKfxLH",
+	"V2QcfK+67JR+tPJByZbxQSDdVuooiCCxkfGglk93jofY/qBsFeZDJrfkXlw/YiFBaMYgukZ3Ig2qq7qr",
+	"vxK0tssB0Gw0fTOY5g3gmb8sYNoGZQAu8pWrD161zKEgj/nYq0Q++btxPvXryJ4izewU5xfAXrO4BpDI",
+	"XbjFklyqvYOXNnVju3PadO1lmpvY/aVKF5aEChG+zlqbR2dQ59iW8wY1qLSsAtOzto7DUSQdGVyx1TV3",
+	"DVhf12K2Wh7WXEi8OMYy8otGMBsr/eQrXGPZU3QVwoqsKwYRmKRZz4rD88HWFKmmdXZsngWIttAQp4ci",
+	"dDRbufZRm6dF2h8OjLSUQcRnQTmtufOLzOgCfHVoWTVPrDqSpBQKlCZgC0ap7kgIgGTQB5ZlDQk/EVZo",
+	"yOMbon/iKQuKyd2RqoeNk+iGp8L+BuhnWSyowZSCY2XZwwukyv/JvKx7zOzEA+NiESvEKvbM9TqSKxEj",
+	"dUM3xGwKrrL2H9FagE4wrwUosrKWUm0/v+onarQEdgHoO9twLQSFVoci8le4ROxBFcDXHkX4WoRYnmC+",
+	"DH2AXhQsrd9XAOMraSvA75zw2kkUvvUy1/E9CRHbvn4tZrbMOy8kWCokpSE0FgxAIiRAtYoCEB8WQO01",
+	"5AOw29wxi9mmcp964ayfPdlhkoFUo/qCqotDOE9QK4BPGyORgy2Op4pvNuTJqM7OSWbBwHTKZyS9sDAl",
+	"E18d6ckvIwmppc9IrUSw5gHcAbNDVOnh+t8AKA0Wh/xeOw9ocuhhrRpwdN2oa0FyGVfDdeoTcx+mf6Cy",
+	"qmhNWa0m1ZRKYGo1vGHQkbbf3munLOy4h5tkp/guPmmxCFpZlPwkZudqHcfzUQvwZq21Zx7RehABXl1t",
+	"kntlkxR74T1pqbtMcu63NEknBx5AT3lYUASi8fXHv78+j2C1Wk6lLpT6OpXv0hZ77qvfDbQvRCZX8h0w",
+	"holtUFAuiHX0QPMmVQIleGMRLhZ1GhWbjHgcz/ArYzdEGul/8p1OaIWbO2JpIARfIfv8wn88qMkIPATN",
+	"Z1kMG5ulcjn6rjBORW+IdcCo2P0qCFcckSYRMQW39jpyiH1aWFIMIh0b8uEJkTX8gdYDQ7COGKoXjSGd",
+	"Ds2DWL6R6NQSH1mO0lCNeCTLHIU38E4eE5waT1PzOnWlvbuaClunVIwqwigMcSWot83YRlcQw6m0K7e+",
+	"/jYLIx6ztDdmzeeteqPeqrf22/tHh21bs9H2ijesCVih8i6aX+GUjqxGEDKEbhMK+qbKqJb/+Y//zMWI",
+	"71YxZnbG7QVjcFS2qdIv6hRNeQQU/yM6yxvJ5R0jRMudogvIRJFUshyrlu4HOG1d5C7DR0aTHyTRmNNg",
+	"f5+IiUBBlpDEnxYJVeOCoHMhwnZHRljPFM8Qj4BqimYZBHL+CNbZOymyam7ztH50I2xJUpE0NGfqUqBE",
+	"rNwdeYKCvPPTsv5evoDLNov0EkHMT7rtTZft7+7jqU/XxVxyMyqx/UjaUGd8KOrG1ZJpYLQdZB5B8Ra+",
+	"nF5PjFOaCvb1PcUkihf4l+rK7XKnGrIECAMzBJZpYPzuFCoLk9LTIcOscUCCwf25A/4FE7q37ijsssAW",
+	"taLpI3U+n+udqT9dKxqaM7m3SVLFRjMt4v7GIvtPyGutSMSDsjsLiVuCkxSMYIRUgNNAX0NvakjQASCg",
+	"I81GamQszqzINlRMU2Uo1v7FamBMU5WEGhoQyebGmgiYN/UouUh+KmIoWKDyC0TvQjBlhzxs87ylPEDF",
+	"UrukV9+a1k+QA+gNHeJHb/EspwDyTZ41j8+6vo5Z0bOXGHKZP3c7xpmbFUC7rnrP5fCpLv1ktXQ4Mapi",
+	"Cvjc6JNTEXoajQT0B3N3ir0D7I5e/hgvhJGLkUnTZLbW6cqN2JyyidiesEempfzzZXbcBipqzJPloInj",
+	"CeY0cqCJNnORB0983mwdPPOIZLRjkcsOVSHhP8IWAk7iCpiAl5QLzm5vIRJTtXhvbJDwmm9txCWwVhyA",
+	"NKIO68iMyDuGKsILZasHp0PlWmXtA3tcYopaJVYZ5qdL3bOszydxOnPr5qWUzNxdX01+TJEPvXzQyOCW",
+	"EW8o0jnKvhjbeRRSpKmwMJ9i3mYhsN+9Ah4ugpocO4ADQii5C8KhucVVb2hsVzkwRvPp8zciHireeje9",
+	"eZWcvrn8cTA5+YEr8VMzPfpw/rE7ef3jhU6ntd6bhZ9fjUQ6VObplIrw8XkJ3e8Wzhy7Z67Ihqcp3h2I",
+	"8T2cvc2BGNcsfcyDKWZuDi6E8UwikfbbsLt1W5lD1vauaa8D3XiXNSjzZuzpMqeyKxDbZouI+BCIiF8R",
+	"uKHZH1A/XqSgNgI1HHOtoQTByYglFeyOlxI+IKYUyW+iAU9VUvdCRfWBSAP2bQCFC72fxOzEfVcf80QL",
+	"Otrv8E6vEjX68eLd24CAiDnrJ0qCyrW4cR2ppgTlYBUSghBbRBPIw2O/cDKz3tkLUokj80LNo9rsG6NX",
+	"ImRD+yZwIHRaMddxKmKX0rB1gvWOBDtkSn6qDRQaLexrbC9piSRygRfkgE9qRnC2acSZhoZaAp8EJ5IY",
+	"H6RqjjrBLdrXlClMJXuizt6S3QygP8DATlCF+LbRr3Vwe7b7DZTxe7t6GdyIGdEQcD76DtXv/Yfvfz47",
+	"gcr7Ovse34FmsUgRicJC+I1wHXmKNzDzM/edAgeecamTaBBJC1oJXZmIN0kcCliW9uH8Zw8rsiuMe2EH",
+	"cvLu/OLq3fnZ67O3F4Vl/cC+R7Myu/1M3gkMsKTjf3WpnhvJQ5RT+PbBGoqp7FKzWuMzh0NQz1f5G8dO",
+	"TdJKe7dh/oe1y794sKjgollYqzUXKS8XypQfCaCNfbiVPCt7LLalviVIu+aUeRLG6yrKJ+PdQhaqo2yZ",
+	"rT4ybmEN+n/0cncNEhF44QJKGZczJiR0riyCxXqV3O0cfpm7IgsPRylCynuVwQMFOgBYV4xEA+GjEkRC",
+	"jfpMqoVHz9+zioItp6wIjQgwdzWADFm0vhywu7RY9dHIfHojeJxLiyCFjJ70hl6rGQAW2WYt6EgHBCIM",
+	"wTjgAvDfgIoQVQ8UHQAmQB9h+rB5PpwkUAFte9HwReSQECicCbu1OIYD5zzXonUfPVhcynzCeR3540ay",
+	"luPRKt6cnvtr81IQLqBONcJ8jvp+P+Dc3rQAz8ABgH40phI3lHtbIbYgxN5A+F9YNO5U2bZKLBP1cAQ3",
+	"wYibk2a3w4VfmJOZf7SVq7RhECAZj14RoLcHcGHNKkDbsH2EBX2d0JGJxaoWhAXbYBBX2jwR4TD8Bhh2",
+	"Sv0L0G8/hwsJTaIOn5yq95AUWWMrASZWMNsD3YKsO8OUrTHxO/JWWHHKGhWjHLNUqSoj+sflTT2A5daR",
+	"NkLlVr0QmdqioZi1S3gG5edItrJkosdHiTtKY6fuR2r5jVIPGlw6+D7AzvTFfUdCIXOLBfQwBxka2G0A",
+	"kH+EFpc6/NMRIsOVTuMeIMDtilofxt+2GSx4Ry627la9Z6yICr4E7/vetMhGuN9STK9y2N/daDAQyYYQ",
+	"4Pm53AX+24f5xHgtdZeL3MmFwnoZ3iHnuIX4vmeI78KWQxuegEABJNe+erxvi8Cci45f3CY710EwnpeJ",
+	"hdDTrtdzTkm5ytmcukUUgbIOWYhJUKmA6rcZl1ACK1sP1TJ7J6ThheUxe2+Lwv45Udh7ajSa58K6LNhz",
+	"Rt2hn2Aetc4ZgM+RrKkPNuL821j+qCWrTiC/YB0onTKci7uXtgYITwQbTITWtss1/1pyCvLLvp7Ftfpc",
+	"6NvVQkmTfxVgEd5qW9a/Csfp5D7dpETdRDZtdWsnhrt6EQyy7QrFCqjiu5M0VRL7GqhvkBOadathQZnR",
+	"Kh2qmNAiGfeI5Gdq4tDr+2Ja3uv83k3oUbHCe4HuZmt3b//g8Oh5o8a7vTofj3V9oNQgFka10d0pILxK",
+	"x8OQa0d7i4yukdYT2Asu6Uwbnp5DN6f2BxWFPeh66AojnF7DJeaDSF47xBkL4WZWgtoQCOFlYK8vSXgv",
+	"xLl3KKq5g7/0M+AFxPi28tYR5N+tz8Fun9t7HdxZ2PY7fEkG+rF33l3U231WHPZ2X38qq7j7WaSajYUa",
+	"xyKD8homajKAkAEeILMLjOt89pKdYPF+1QvMkuvejwC8dgZx4zDSKHxZqHoTrLoDhx7v/DpKf5h06x15",
+	"LgaRTin6HPgHJ8gavmwBUX4dbHcZcN9mGUkhe8kMCvQhMpR1kUFA4thNCaBULdiE5UT1y7QhamLObtWv",
+	"LiIpDaKfQvJGfKuphiC+QxB7f372y/Gl+e+7X85enp5fBM+IYT0oEScB3JQYc4QIbZgMRAEFRmSOqq9L",
+	"+V9Q/Eq1KR7vVgjRfTOAtjnyPfFHpAtLi1HW2s1zX2nNtaT9HIf563cnF+//UctuUbkv2Z6X3WtLT8Tb",
+	"exjctK2mvDdNue5rXYa95uTPI+n7Wf4LO+NLG2jaJnA2I2RHSeBJ343UdM5T2fnT/nNpp8vbAjBO0rO+",
+	"vsRUslRTpqjGKYJqqTQSUNNERgAmd3XKZxjI9W+LpDVRH/g27W1dLZJGqDPQrpFmJIfKe1dyCmalYLN9",
+	"5NPsYcmEzxM9Iq6N5U5HpLrcewf/mq6uOvBbY5OiwivajwORlm/GxlZtP3a1/YhU9l9SWhT5vUhBdldR",
+	"MRcYK7DovJxNtk18rga364GNYcwBz5xOxDjvI2XWv79zPT6Gg71qZRRJ+2fTDDBNRWLu/H//D6/9u1F7",
+	"/hv9t/bb3/7fSiF9w5invWEB9jd2s2FdcHQjJFYZY4XPtRBjcluBMKbOzlINtHgO35pUN+F6YDa3TYxv",
+	"BYaCK+SFHtdRnX0EwLSIqNLLvFzwraE4LCKmnTu4vEXCHHGZ78N7zctJ9lEl13rMexu4iR9gTA9TlrvV",
+	"N1+tvqE6xxRr6uVAPFkFtHUaN3MascXxHpxGAMi8nfNjv7GbAVs67o5iKC8z4lRIlioC4JIIhjacpKGa",
+	"YlFPVwwmspD6w+jvSCKW+lfF/nEOVKV9wCoDxfDVJDtzbCEUVceC3HC2AWGI7XhekROPLrfGUK4gD6nI",
+	"vL4jqA9gkTTrSFBHU6wKT5HaDaINOVxYKDgaBGycRDLV1mi4APWCqHQjrq9F2KZUKj1Cs+D/oA76DW0H",
+	"ALVjUR8JSgAnD8A80hdmPB/Of9bVrHrAu695Fi6I7Sy2WNcdSZPF4lEMc1C03mbKCV7AQnRbcrY+1smL",
+	"uF/iV9pn3vkUCDmIJFiCv8fIRoFb3ehRDe9zt1WtZO98wdo9djTngA8oJFNwcvsxH1TalVoNP82MW8pk",
+	"/Hx2cXn61jxPTZKegPANdF9nZSIZlVX7qHHUgIQxrOUt9oUbeoX2yE2j3qw3qsRjzPb6jV6LP292D7H0",
+	"PwMKrbKBatZbB/Xm6iIBD697ISW6267gFsH6PsDawItLvWV1MmMDaAWw7qArrESgARyPDF3ZaYamkM9e",
+	"svP3tTMZpRGgRv+sBmqSsma98Qyq1B0KwlzduW0JdeWtRm7gFRmGM+56jLVGKQkRLlkQhYh+ezWMZErJ",
+	"TZ66Z+RbRI2qfYGe2jSCChhiL7rWBPgJtdUyNy5EPkmhXXSsdHoVw8SuclnVKklOCymBnACYhKWmIWW7",
+	"XvGphc2P0UC+m6SVWxzs44zbIFMr3orpIWDYCRnCwhNCkmUQyHnhYvbjsPu6F72Lfrz48O+z5tvox+d1",
+	"Mfvx3+HHs+hddDZ9cxkP//lyMHs7+/F5vdeKZXf0qhH+48e4hEcx9z4qJf76UfN5a9EFL+SEpPV0BexI",
+	"n4Yuayz6KTN7bFq8G0rIIZeDNhRNKnMGSybU2j9YYT4fQZVDSAT4M9zWAn9mypNQt/3CPW8DOWfOfmcB",
+	"zvwZlkFAlMyqbDOXThI6Rm+d5QnYKcY/ZBNJxev5cfJ+I+r/S8fh9b9KhoYY1Xcbx9lAqoX9zqUseSQt",
+	"xLJt29rfW+G5F2PeEzUtzBE2MivmcjCBLmvbe0Hs/xgbE32RQFWsFI5mBOoNNAtCUTu+ZKGRvsFi+4nb",
+	"TR6MolQsFX+koA+4nNl+kmqeON7Bwli2K08glK3PJLqKVY/HwJ1Y9l42oUU1490ZpqM5OtTOpNHY7f0/",
+	"oeqZWzJzAXwk8AsoI8UPLjCNhp/veF9UVm/cWFqs5d4bnFqwYHZR4+cv/97seYtm6s7nBkxi53QaN2AU",
+	"M1Px0TZWce/nfrO/wXNWsoDMb1buUDYv1ez2/JZdFyjDfBeBIKhRm5aLD5b3JoPN7HwyDxPKHCqzG0b1",
+	"MtVtzugrlYzuF6cIhFK+E8Muj1V91iDwi8zzuvhOyn6NUusLXIk1+nALD9NlvkXQwXFZazX48merubvB",
+	"b/b/8me4yrozOkcb4d7gPl+KLoC2sfNTVJ+dvzphB4d7z9l//9duvUVgNCqcIWysGUuVqhp/vHj3lprt",
+	"eG+YHX9jR3ckH48FTwi4xdzE/BTCKbee6qBq+YDNYOhIQFFkRwajSZxGY56kO/CrkKfcNYkGRqK8NJ+Y",
+	"mXQtfIuzHjXUYNZYADkcQPf6zoZqAvbtf//XXn33GfHpe72tQHXjrsMp21CNdSigwZYxm1RgooawA3Qq",
+	"sYvZh4/MAe+wY1weBPIpe7J5AES6yL7xphFgP0CkMT0FCxhJ9orr9Pj92TeapZNUJRGP6+YmZ/18AWmM",
+	"WAkAe+0Qg22tZqwG5lausvTi7PXbq7O3Vx/enrx7++rs/M3py+9Uvx88q1I/T2Kkho9TgePOt/+ZjWD7",
+	"iGDIgZPQ4o9xzCU1ctvkIPZSQ97Ob6eyjeNxJK9hasdyEeeCE9Ae6wMVO6JSYL4vUOk4aHtlGsVzMKMd",
+	"9XnWlly4jHanLjxwrifPo/n9+4ez89Ori9OTd29fXr06Prl8dx48o0lTSxRaq1JYyjxtHj1IOBHqQVtr",
+	"dfmwhUxUHI+E31jd9v0rTWAZbDJmSjrbGww6ymnV5w9ODp8LesHoCDWzQwRV1fgVvI0gBxLJs4BBZgna",
+	"fmqGP7RpuoQOw1wwofAozo80Ef1E6CHqeBjkgTvl+e/yAPm27ydKCAnAjIp+kFGJZYiOsIBatLEUPEfq",
+	"wy48TFgVoxeD5WwW1ID1xdQ8gEAh2becxUqnrv68ytKpYinv6mcZMpc1wtxzjpERDbrK6QCjLO2niMfJ",
+	"FuJLC+tVDAzoAXuF4ibqCfvOjZA+OmgdgcbYy7363IUoCIId+jC3f0peJeZ8vI0Kx3mQCBHm+MDNFdDf",
+	"B3SUjAX5zTnGxcf4faBjNb0K1VQGFsFyLnTCUqWY6qdCem0GEsBZNYLG2HcUKzkQCeuKdCqyw2nzOi9s",
+	"y4DA8wzKD4moQiEjEQYwHoo30RYsfBtLsNXgyO27/Ww/z9HEGZtwCYQdnT+LeEfvaRFgLDBbKdP6Cy9r",
+	"kekdg1DZNpwqEonaQ5Ud8RlsV7NCfehiYO6zHOIRqTYdmU3RVSk2Zc5j6Xmv0Qsg2RxJfm0pXuWtCC3o",
+	"3jPqkV6Aynf9oBkmEpWa6kxy2ZQTThC/DrDkxckN3jVr5YVCcYzs20BPuqDPzXbzgG6fVc32N/eXyq05",
+	"wY/kpFLVaz0JRqL9twArWtD8Oc6wj6CL00tWOeDrNJkhTo+CXV9FaBPUaZz6EOEhzX3HxEh9hu2OnOQP",
+	"pmugQbZCHF1wLtJkVoPBEOvFUE2ZxeYzT62zt/m2GMrqdWTW++MjJ8RqMBChsVWQwhCbSjnuP79JEiid",
+	"LB4/ZzpNuDnG32hq8NUdGSrI6sWqd+2ZH2qSwhLaAFMAyxo4nt9v7OsFOyUgDndmGdwDCx6M79RdzeOY",
+	"XpBDLaaoiDEx/IbMEeoVLj0iGDN3v5BpgEhhSttaKFpwGmsk53CR40inli/r2CPSDRzbfGZfE+i/CNB8",
+	"qqLRSBF9KIfJwFMiXKsgEZi4s5risHH4jI2jHh1QPgkjIXs+cIEjLPaCvA6XLGdx5bMHyCjmIBSPP7w8",
+	"O317cnoR1Nk7y9VlDzNFLcw5tAPAHmWdLeUL72EgGWEdAfcgkn0VWPAYl7/FXWOW0R7PrOzNLoNjgcil",
+	"a1RSZxYhA+BxyJywrb5SpeaV2ZlWc/ZzyhMjx/F0Z1sR34d5UbCXodLQ7j2ASoNcGoujbsIT4lgD6Aes",
+	"SURjRndk4AFCuq1AMVSqaWbfXtpwrUPUsY13iN/KySAiWReEqqeD+jNYKl+8Egg41ANiaaDtsKN9G+SQ",
+	"g9vse66jXsAwagH0Jng4IPqE6S8A+oTvq+4r0DBI3OqsqI70pO0L52d4HyKBuvsEhxbk3wZpf1Akrfpu",
+	"vQkI6vAyOtK1NtrpYhUjSNoobZslxYda1QF45CjboyXNcpcU0rrHWFoG9+PH034Gb9APnmXqFMpTXZO8",
+	"Bxd0LVXvugb/34PRnhePlarj+K+0K/9SQxkqjJvQCuRHck4flg0lZ9lXqnN/tyvH/0x+/XF/etO7/D3+",
+	"5w97cj85e/nLsfnf961u43q3u/tLozd6Nfnn6+fprzJu/PMfb9U/McRXrdCmncNEn9vLd0VFn2tCXAeN",
+	"u5pfi0U7x3sPPo/9GuFL2HJZ8LJaKYjMzNWQPPRW2XDo918U69PN5uPJrzCefKbP5Pl+7+Ts4Gz0qvFT",
+	"a7wbnqyRUM4DuzfucXMvXXMMktP76wqeYPXlGotenDxCo8M42iRgnYHkWwNb6PcHgX5fifYLHzZMVJrG",
+	"awTOPw9iPOokYn8lnWCj5ZfI+FwYLKfvslj5TmQ2kx6LXno7QDxYM5MkAaMFmNGBQgv3Mpi6hwcHLQJ7",
+	"J8WgLUQ5WGQQ2iIadrTAtYhvHAy6s9AT0Y9FD0OxapKiHRpGOoe+q23dDhm7834rGDzGYwDrrEq2cpmd",
+	"xZaaWWRpejeOlbpmk3GG9etObdUhJ+Z8VFqJKSL56gngWVo3nZ2o0dhYjAGfhAENdd5ZAJI/mmPb83+o",
+	"igfBfJ1FbQzemQNkzwbmG9mU+KxmcEYIGOqQuNDQ+7NT4b00uhGdSpshLWRAfjjC0xsvrc6gnrYjg0xo",
+	"BtYxBZcOvA27YdoUa5iLLmLMKB+jrLOA92w4lE/S4VUajQT40OBCQ5TPlpa6AC9y+0fyhS9d1VR6Dh/R",
+	"PfvRg5FArNZQAKk/5fdHxA60d9h4BlvhFYwdH4WoTt7rR3+hKwaR1JTg0Hp0FVRtmIRyr9eRDCHsEdgb",
+	"XflqFMIn1u3wTfKOxIAQuVTZZpIqR6dj2axx9aRK/NXD2AxsN4uslHdMHUQo7f28O015MQtVmiSWtMGd",
+	"YfMO1MiWoOgcpgcuyrz/UO9IewzgQNID51FJsvZnjCDAZkYCTOsnoLNe5Dxk8u4BHAh8e3MmssztDt9C",
+	"fjBjKTuANr+fM8/WMHnP3HKtS9yzhv1Ia2cEzLx74Vz7sjXkPaPXmpWquwG2TfFRYpTheBoaTcgnIRXB",
+	"tXd25kqnzbd0KCrt5uHB7vPG4cFBo1rKEAHGqL30qGUujXia/21ktkHpA/+VRpV2Zb/f6B90n4vaHm/0",
+	"ant893nteXgoas/DJj/ku/3D7n5ruXWqFxjHm7XD3v5+7YjvNWuNcLffavb3+FH30Fw86a6Oy1dk9+Y8",
+	"EC4x5R7JwhdnNU/RC8PLUY18qlas7Ct+9XPCtehO9MKXvmJ6Y4fNg6Pdg43fGC1et7bbazZqh2K/VTsK",
+	"90TtgDf7jd7zbkscHi6+MSBUnhP7xhsskvkP9J42O++lkIjzNqAzRbYOyxPkqvqzgrMHg9h4InNwacYQ",
+	"tl7AZLyxJ4KW5zIvBKHs8w5Ho/H8GeaaqXEZKsIWDMs24VG4LgXbWoXmO1zTkXMtAnVWIoXQlEFDGeHX",
+	"RNxHtwfulyNbjDD0PG9qwyBj6DRz98oyZbFWrNVoOFbjjES5g0YTI9tuymdkn+GPXV9EZhUu+EVUI+9M",
+	"feM8dSkcnk/5+aFp5Eshnwnmhf0T81xZnt9B+Zp8Eiiz31ybAnktNglUpWxSvlomc6vwdzrlM1uLAIHn",
+	"5rNiShIzywcw9gpDtKcwUbvPCJovtxOLDMA7xK4WTb18YGwN2W8OWI9vZuiV1dkRGC6+JS5n4ClCyAvd",
+	"rSlfo+1rK77vJXCU1Qa7HbmuxLYJwaV9YR+0SM5kX5U3hZ2oRLD//q/9+u6zNiOCpKxIAEWvrYy0jafT",
+	"OgsIPyBgPAx1RwauVeLKFRJWWWD/i/AU4RVPKYRgLroaiZRDKeULFgAuAd4t+8NciZQAtsQxIBaTrO4z",
+	"wEE7H7WYYthn1xhB/KU7gwhNcQOrXbeSBtZbWgnpx6/URIbbhsrVGioJoGLOsPk4VFkUae1y5Fu7CLoz",
+	"ZtSmVbWlR6PedGWWWFbsJCtFYmyiN58J7shvsbB5v8GMdmw9s8w9EPHsqnRYyK6sdH4D3l+nAgxzETK/",
+	"eDqemlxDhdmRewrs05M/RVsokLsc7Lu2HEAu+VbAB5eycGD0UIiVRiNRtRt/DtjeqjJwZ9ynUPwAvgn4",
+	"PIEHR17EAK9ZYL9MlTGrs4o3MwoXwCVvYhRBzZmExNJYcMi8ZBXsfYKyMqq4IwnPyAyPsCHZSHAJYCcW",
+	"efl3Y7bbuU+hpsnxtvgBcgKxsG2OVEmntOhI/JVtKzAuBzg8SFQGS9lTVM8FgrXKhmqKsXxjcHoIzMQP",
+	"AIz41N8dK3UNeaRWtdFo5DJLI2VG0hUzlaOJNG4Qi2Qo/mDij148CY1YPuuzvpg6iq4RT6larx/FqeM0",
+	"QBICrpFlgAFEP9a2BcAFGFSNzTPkYyx/J7epI/MvGd00Yvoloss40mlWG4918/lfGUN8EsdVkP/wPa1A",
+	"pJkeqiStszMzKUFR/44MbL6tzYzhD9kLCMhDGqOnZHiFla30vRnt4l62+7XKAod/hRWQYGDZzzBNFJQx",
+	"L3zQn4V1ofpnBZDFT0fjdPYLqh+MLuZP9ftE9KM/5ntaGPWC5hthqrbfNhZpCi6xFi8IUqWPUOZu2+X7",
+	"bUu6bX9f2oPso9v9307nj0ajGNSuWiypMBiwmGn91izDM6zRizMKViWFZt9CKPdZbvAEK1Y0fnvz3DRs",
+	"BFOpWHCJ41vpVfjDzoOtE8GK2d9m286t+UpLjYHckuVurtRqXjg+8r681iOSbtky28pyoy/WXOC803Lr",
+	"Mq8+3nyLz72MNSdI7mOoWY7dqicod4yIWFcl2C2Sf/2ActNo1hrNy0ajDf/3zzK8B1+I5QZsLAiA3jHe",
+	"Zg3SSVV/v+xtvF0W50RZdTev+ensrjsdvOH9z+fS6oIXjLPhbGwUT2KUszEzHFoLmAk4Z5mpjswAijQb",
+	"K62jbkw+czZXl+oo2V8qyWM2WCSl3C+FnIyM1ed9VPP+7QE3Vis176/fcgvSXAD6MMajuXfthuNMzEM+",
+	"ZDe2/3wpdA8bdipVgjUPj1P/394VvxUs83GsFbM9gMKzNvvOPFj1RKYq5XHxktGvFk7mfZIVrYCR6RSI",
+	"HVAZS3R1XhTaH/QncXxF8z2Wkp3SUKqVtbjLHMBllujzkrOumcBskywGVT6v+azdnciGzNa6nWgoMzy2",
+	"PEMP4oBipfFSliH7Djzv8zgcRTLSKVrBxU7o3DWl8aZjOTN6GYv/ifoH8SjxTyqYiTSwBL+g7zDd1IuV",
+	"dq222HqDTcSu+qYjA6+YGgOkmUGMKMb9iJojaaZtuvtERr9PRNWMgydhTFAOnplMhV1RmA7RF0ICN6lY",
+	"8L/pUXNN5xE1dXOMJjPsy8ramcjiguSVM8JC0ZG2II7ouMFXhI4pu2aRHGQExkjP79j5ufQHAGk+KN2C",
+	"LCEmTwiSxwyuI0tbzimTZ7mRzDtLkxk7aICSJ+QeYAJn3RkjuQygQD2hdX8SQ2JFAWHekla0jlypFy0b",
+	"SARhgLP3N3sZ6EZCHx2wnYM9o9139o7ciFMhOxLHzDU2ltbZCewg7bX8223jMCWxcS2EdYCazl75b8yz",
+	"tHB9Xtr4pVY1FIfvXyBIHMUwXE5hr9Wqs0tldl5HEtQ20cXnmjGzclWggYT8ZJQKI2mD8j6VD/pukNjl",
+	"yq1ci+V4q3OE1YtaZh2F8pDcS1vFv9ErWcabRNJlQzScDVBw7tM42Jh53FdrV6jBfOrc8zmth1fU2bG+",
+	"RkHu1KpKqKTaX8i7UZLvZiS3mXmzjNm2aDL3wWxbvApZiQVpe6fxjObNy9+5XfXx48fasfcqb9tdHz9+",
+	"zF1Om+xupPP2IC3yzl8aTzmzSzSAB8glJMn2Dg/C/r02Nf3cxO6L23hhQbIANJgaWMTjWWSQZMQGTqot",
+	"mgOfmXJHFGVDwTHXKdttsJDPdP0rzVdRR9DGGy9V6mrE5cyWsus5su5EYPwmVQqzEv65xh5/DOaQxVVn",
+	"H3mUZmEeStnwNBWj8d3lUMvbf5dKsTdmSOfZ0Ms34uJE72Uv2mVJkwgrypyrsrA0Dj0GDeE5MeTZtYuu",
+	"0AVhmJCFu7C8aTLLRUmaR9hoWEYz4yJkkUx3Wxgdi0aTUaW9Cy2KRpPAn023pEaYDFBrfykv9VO13FEt",
+	"pExwjLHZYfd9Veu+Fnup9tssV7ozEsu49ZCyLOcwIuKaeXM8jv1CTs2i0cic+1TEM+MQGk3miBUmMoQ2",
+	"qLO0wGtdhHrgBB8wcNBggM3iwzvYQka80EMqALryhHAqjO9DECEZGjVegL1Xc15Zo5mVRALbfBBJPen3",
+	"ox70H0C1kmclRUoGWIsZjPgfV3wgvjtoNFxfTm9oVLccCK9lqW0hzQB/idKrHhSA0fbgc11mkLHGgCb6",
+	"InCdCfLCc3SdG2sxpOCXOp8TMwtHwj+Pk2LDvXmDq8clMCkBLpkiPCprfpXyGr4RKzMaemhsj4fQcIV2",
+	"1Z+5To/9pfyaomCeR1TITziabS5YzJe2Pqpmu4HKKAv9HeCwVXKV3Rk6RZWKnOGETwsZV4r2XWPr935J",
+	"vxcdl2905rNtayBXPaNFYeqPQ8X4iJ1toPHvhzbvBQvkJI4D1osFTwCR1VycjzRXvX5Q1I3wt9+f5HHa",
+	"kX1AAPTMmOfltHZ0xjeM3s0fPNVnl4marbfXH5LL7ouIH7sKX0b8tNq7DyZ+nMX66GjotkWkSyTjMiq5",
+	"0YxZPsO7eUU7PTM88/Ft1aQZrJgFH0tCNuZJGtl2eB9NkvZkdaFxXvUBx7qsADUKdZ29B4QzxCTUHWnM",
+	"+SCOdPpmdnpjnl9asndiJ/PgVXv3WX6wMWaVZfAaqvGKVJ8F/JiOF3MV++lu9QH0em4vEbCbclsi8HkN",
+	"L6gPGM3c+nvCxR2tQuHivi0WLjt/uk3+aVkcxmNYMk65VBb6d06stPMBGSG9LELGZQR8gETzVyAwjGQK",
+	"Ez6lsa/szdOkzBPsLeRjYXzdONgsVXrVh8aUfJA5Bw1rbFyEjUawY/MOsqfcPZO1l0WQ36qUvaLxlEeO",
+	"s1HfV/aifLrIkuSIdp6g7fGRdjtWEdOZWVc+rEDW7oCTPPyhzbnT8lTuPnXaCkH2yQSu9AoudwuY1X7L",
+	"CT3yVP6sjCcF5tQbCHFiCZCFBId4I8Y467avHe5SQ68Gz4/eoeBnYI0q6MkIrbmvsQ+Hdug32t7yBfMi",
+	"oMB3wGfaxZkAIdzVBqk49KOtUqXIs2FZ3tCvsJQM9KiOLKB/qHpgxQB3C6XxAMQUpT7pYVFo+vZg9Dw2",
+	"1ll/gfvCDCqbmRdHrnrFWf4kI6lTwcMXC0OyXT71jjzOyq4Gls0Bq8EIoZvC9Rn6N8a0gVqCMvtDNUmo",
+	"WspimbkqMKqVKhtBGRs+vphTojq/17oflQyWVvesLFlhdOi/rBZWaBXrX9vhHGlCd4NKCjwJWTXdREJx",
+	"H2fQ5UQEy5bz2k8qeNDAczto6z87Hbax3QDY91ceCG3OeLCgPj6VCvxiSZGE0bppwW/zdRPu0zvXTbRa",
+	"mdXxQY4T1RMaYlPsVKYRQHOVGyBz078vK2Rhvarzu9rHwKivjD+6PvToVxEKyRfk3lc6Z1Gp7/jquBw0",
+	"iFQ8CRNzEBwdr8PBnHInqSgjNF8ZDaw0BL5vuXKZrbLDAuJEAM+VzkpeCILzPnVURxYrqWVasgAQB04g",
+	"qIBf/EXcCv0NM7N38eTM27xK1RVZR8tduoXWUqhKyOXiLabU3T28dWvUCibzMJ5ewfQtkJZbhs0Kzb52",
+	"MWukGUNOC3JZaMKQQV8Queeip25EMisWue7bOel6s3IIOnNv1FQy/CH5Gjw1EgK6+dvoeeiqQ3+1f/vg",
+	"zuQ3oTibDlVHjngoiKSlFOqA3RHpwAjUHNQBTMIDOhjy8VhIH9fgA+K4UcnLGPsxPSJYngg70bLQuI2d",
+	"P6rQOHborixHlkW+y4FVF/BMd2uH3YaoHfGDvVor3G+KBj/sPe83zbXjK7vl2xUH2FmpVghfE3YZYm/q",
+	"SMmrdbBSEVXN/AJAEyro9g5gzSq9SRLvHNX36w1KIq4lYO+1yw/20e0xfDya2wj+l4ngi5u5+D2d/kKp",
+	"TN/lZTIxyK0klHORHz1X/VC1bIxOOtvGuqmtS0alAAoGhVks+ohg6WthnnbkyFjFrYbPb0fQAJH2ICTA",
+	"tG02GsS9hjcG+sdETV+wRIwU1vshvGTKJuMcjH2JEH1Fa/KFe4/9o89rzd6+qB2GjW7tOd/t1/a7R6LV",
+	"P+gdhg1PMKUqHVeqFeMkXBk1UfTAln0giYr3QyVt4wG+IaCY1Ffm7VTaTahT1iKFe60lQnAdzV4ts77y",
+	"O2pbUHU/UiG/qp50sBu7UDzYLwvlw86f+I/bUnvncORuJe0153GuCtijFwMf148vF4gOW2Hbka4G+/bi",
+	"aUuvWC2GHYn6CzSISoq5KLYHgbVhGLvAbTaL9soClSzNnHykxmAEF0ZR5vhd8+MXMszD/mD+oxDXRYZX",
+	"cK8rm229K0xDSVY1k+I46XCbUrXkf5PekJbnCaZQ89N7gllTFHzzImVd2VtWcX5rMhUf941mQRQG2NkU",
+	"eKZMcWL1NqOiILHqtMC9JlZLy3lfRyspExSDEqOST0EfmKk4fbBxno/e2bs4ZGM08taz3L624uDPZBBv",
+	"vF5lopC20+Mr3N2qvgdRfdt66PW1KxEuP4B2zbk7CCuURmK1iEh2OeMpGyfqJgoRAIZjbaOOBhJqoNXy",
+	"WEmdvUd0mDiS10jULR2wa0cGO/RLb4Cl5dFn2Rw+bwRjPgzab9UOebNR6+719mv7rV6DH/YP+vsh2BZa",
+	"T+DlDNN0rNs7Ow4vbKDUwHV9xLwrivtBVhPp9pVU2hW8L7Ig/QtIKSvNZqN58HzvaG/vcG/36KB1eLC7",
+	"u3fHuCmt/qwsdHqZ2zbbkMf9hDwif89bofDensdisZB9XSYDdv6kf89WKWm2184VNReLAEzyFzdEe33l",
+	"azSE+00Y65uxd+4bny/Vu7SBnCmfsUjmAT2yTjkKA7T9by3oK88qYLB1j8tskRG7255vJv6IdKrL+7jt",
+	"sVy5/ts9CODkjFjeBivyJo1doSdrs2UTvIeCDNBXUz67ihbRg6isBnAL3HHJCYsLkTsOlF9RCdoLC8Ut",
+	"n7tAw5/cfbwRRDhcviZP0c79IOl9ur23iTrbOIoEwSOKrjj5lwWTzjzbs7hQ/xabbzGe5OnXhyvVN8fm",
+	"Wsx0eS0f0ENqh8l4LYiyLpD8Jhpw47n1EgFj5bGuozEcgLAY8ZAq7Ra0+CsEGAJEkgUVbH2ZjnRUB3mG",
+	"achkOi1sh8VjoG8gaPQ8iqTrjaJriavQy53U81HBjjR/afsDKpEJ/PhTYD/KUhQBxS+oguajpT4HoWSN",
+	"Dn+6UJ6YAi6Mn8epdiQWzuTMDz1UU43c608hlsfD8D2u7l0iednmq7Qrf3YqUdiptDuVm7et//mP/+xU",
+	"qp1KwqdnCx+aYwGfjSfdOOrVrsUML6ZZdirtPztUM/OSp/zHi3dv4Xox+9Heg6epMIohUvId+E1wgWq9",
+	"hQs+fVpIJK8q/t+KqV2Zh0D9pBDBQ8caW1mscezec943xTqf+UXKJ9uhjPn7k5e101evf6id/fjTz7U3",
+	"b9+9r/y28nIeh6EIl8chaYD3wqT76XFYwst/8Va9t6phG5fbxF45DkMyS3HjO1PFLmuxpWK/XSEgZ1XT",
+	"jgMf08t4fDE0p8YEfqiS21T4t8F7kI0/idmJ+7o+5okWJ8Qv9A7vZrS5EZCBJQWegi5KWYJP7RgDNcjk",
+	"PfXv8TxJvzWvoM2Lku1VCzyIVfoW3+0yB7kWWULaJ6MadcqT1FeOd4lUemoK/FgpiH2fxqOSCxET9zgw",
+	"7GowPX8SZhs7kk8qosz1Lvhff6pW3BuptCu/N/Uvg1/kT39vdD/29uPfG6Nduf/j70ezN/vq+aSpL9NW",
+	"8o/Df5/u8V/LLq1UjXKm3ffeGOhUExsPKu3aoTNtMw2OpVpjCM+6YtR6PjhqISPASzOjTqORUJO00t5t",
+	"mP/hNOEARXoc89nbUgCvNy9P93/9+Pe9N//qpe8+vpn9M2rsvrl8O/z542nz7b/+nr5tfZi9bX1o/fqv",
+	"s+mbf39oZE+3PP4reoO4EeYOXZkqoxP+WAIyD6qGvnYlcWHOOfTgfBZtgcMp6cu+5Nfk5y00JSL+phRT",
+	"bK86Xa3A6oV/sw70VjkCvfkOanbPDdQdeWcZjJ7c+6y5cnMXBZfgahlBgBTT/PfdaDAQyYadxnbU6zQb",
+	"lwR7/U5Lwm7btgVv2BYMKw28j4uEvOZ0+WsN2BrQ6AdCxuOvp6gpmDwIUd+H5r/5wLTtGHRw8v2IGoeN",
+	"Q8N7aVmPcXbYeMpiwXXKjsy7N78hRsiszzi3cb9sr/Hiiph9DwXwi+td2nldsNRfqod7QXB8Xb3cn+4r",
+	"w1C6gq6rm3TP4sF48q3d3s64/6ZuG2mpUaSlvKEbbAMh4UXMxSrZ0lClham+Uda8UDFSmNbZKe8N894b",
+	"oOJBTzcQpXWA1Nw5hr51gE4gYphAFJVDlPmJVDnCEthe0RN4OXd1A+87qpYf3RJCHHjeXySydtfO9Kt5",
+	"atalqebcZoVdPtcO0lOTGBpmzXb6Es3pc/N5qJR0TjA8SU/xtUgLZO8DlPm5LpclJT2nMtTUZlPs/1UR",
+	"+w40tgS69nARyl3I8CJrqbndGzmO4wzxEMxT4F3f1ondcWv9rAZMTVJ8ocCY6G0r94YK95X7tgz6vxi4",
+	"wL5F9PChozURPSHTeIb+PRV+LrS/4rXNRqNeWN5Zvp3u0IBv5tmqVCt8lJgFGU+NKYa186M+N+tS3lm/",
+	"Sn6NjF+b2EekG53/yW4jV7q5TlN9acP+alWiS+G/fyvv0b9bpSi9yGWFotZnsHtpKwbuq0PWnaF1ZUCh",
+	"Htn5M4OC+HSrUjEaY06lOG4JwP/Iqr4gTYSYHxqKLCiXhO5GPxF6iHklx/QlOhKQSWxgRBWi4mZqaeWC",
+	"SDtiQKp6FDrpoaohE3LRsUqQ1uXJVkG6+T3B/LW1CrwTuZFZcGtlnTPp5voz7U2CFwQ3ZYRBoKkOzzvw",
+	"eMhLy+6WKsfFsjsPuObBqu5wxCu10WBoBGvfeJyfciHMiA8CVXX14uYb+lFGqFyOL7LfKOugeU8jucQp",
+	"fN4umnnb6LDWaNVazdJOm25tt9ds1A7Ffqt2FO6J2gFv9hu9592WODxcYgLtXTZa7UYj3/v4NhoMjYGa",
+	"iLFK0nnTyDtDm5s9ucVdZvzYLb81ee7D5Ck+XZ60o81eKOvoOyPploROOZW4QJjRMh/iZWDgaOaOGiBT",
+	"I3S8TyGCXR86GshaJNssMJNUSfRv+E2bfS94IhKm9ejqf/7jP5Gn34tMYjw2SiHI+oKiqdBgQ+0j5vwP",
+	"l3be2M4VnMiQW4GMNPAZNBzoeUfvmAjGR0BwD00pmcTKyn6IOuUazDgKCk+0cI+wBFM+dRyILJ1GcWwu",
+	"g64gEg7USxxYWRHJq5DPdADXALjGjboWIevOWID/zp26oMq6s44kDHIY4A5eFhBK3nxtcZtNhyILMlt+",
+	"K0C40yLvxdqLHE5TrKz1SkfarPJx8Y6kNZKKOZgmHBJuIPO53UP4oFCMOPB32m3Dvg3y8Z/g2ZOIl6Pu",
+	"yL3HO4GA57dOpf28saYW2Ejgf2Ge/4dVrrlK35UWkfAAjRWlR1eNpf9rnRy9/tdFZbN1/xilw0vxR7pU",
+	"2VqBFmmQpcSkCiR2f4nMxrYAeO0ULpw5xouF+XrWxQpxe9QfO39aEM2lsZa56InzDlykhM0HStgxG0x4",
+	"EqJyMJI9VqBHI4QOhIQ8WBh9lZhPUsV2G6QfNBuppAQWe0EDrxx1wRFnKv2pVDxeTHpDXIknCVdh3tX9",
+	"nIp1+/a8LR4s+rLFjXu3abmCCIKDsX3A+EE6vrVYAwsmEpFCJYVkuYpvxsdj9u3lu8v3VWZMq4PW7lGb",
+	"XfxwXGtW2QELo0GU6qp3gp/lfAONTYEWFx/odToyIFzsS5WOHcF7CqMJtEgn44AqSf2iDjMQqvH3DMyn",
+	"U8V/iamiu4VJCpNCc5ma35MrCs52Jo3Gbk/fDNgfo1jq7zqAJNLe2ZlOp/Xpbl0lg51Wo9HY0TeDToXd",
+	"RGL6vfrju06lwRpsb5/t7XfwHgLvZLY3C7/rVN7ssb3h4U1zWDv8d6ey418D94K/AfzZ7LtKu/Lj9xcf",
+	"f919+f70h/c/7b7/x/v5v+HadDI2Nnzrl2H39S/XZz+8jcMffpmevX4+Onv9anL2+lUzfD2Mu/J8/Gvr",
+	"VaO7ezb49R/fTyvVyiSJKu2KSsfmtbR34FjsoGprcyn/Fw7ju9sGYYbdOkDUle/w5/gRjwcqidLh6LuL",
+	"H46b+BmejO8O8K+xSCIVfrfbWN30NPvhAuZcYG5+dC7ueIy730Kz85Tljhd+u7U9H3XVv8NdXhTOD1DZ",
+	"AcfDkkSs0u+9qDGMJmGBk2sBK6raj/pmq4YiYFQCkvq7GiJRxV3hHelwbtdumF5ehEgdY0AVB8WRZuDG",
+	"N8WBaNWRUCVNasrqulwe0hrD2Q3M3AoVDpgYUaqtFY3JSEg3PoFgSyaF7tQUgbqqdXTYOGoZy2sRZ5eM",
+	"plx78B0Uxloi+gRniX1uj7gJ+zbAx6+mAzsDOdwqtC/ZnoLncqFbgmimoCr/hTPnI01BePQ/FzsnIvRM",
+	"0TKd75vw71lnJ0PRuyaSddW7tmI3FDeRrSLXgmA8kIhnQa0wqaa3NF34zgey8861XJiBftk2i9yaoZkB",
+	"Em/+nWiR1iZjs4LEjlYllYY4wHPIR2u9HPNe5+9ubgv8OgztF6SVLl/tuZ/llxmn9FWt8701s/jbGtBo",
+	"nK2hEv/k5OkJv3aj9VUkI20x9GBrlIQV7tty/ZPIfpYGNF/C53qBSUFA/iuO83Tp0WhkhGUq4pkx9SLt",
+	"oe5NZAhNrhakryN5ODJzTxOYYXYl8Sy02V7jeZ3BCCI5YDM1SfxatZXsvY7MGXycABrwEW9EsCwz6yzB",
+	"jPnSMbLZ7hv4pUZaXcuFBI/YbbCQz3SVhZPEjB7NaEhu5OYNSwRp2SgtZ5TH8X7QIlk5imtXKdKOuOIJ",
+	"xXFhKbLOkOU/+Znr9Nhf9MccAIbDWyxK8LB6sJZ+b1s2f7NHijvc8tfcVntu3DRXSmFZv62pkN+/A5EW",
+	"b97PgeFexD2NmBXwzRVyr3o/6E/i+EqWwlOsqkyXVXjDP0no/latTAD2fvm85qnWVlWreFSWFl8+Scnw",
+	"qM93UVnVueDhfR7uW3M8WWNJEIVz5aKT7lrlosuPSkGyxzIRfhbOD+wKxqkNohshWT8ScYg171jIBVYB",
+	"sGi+YIFx7gPWiwVPjAECFxOQIYx7JFIe8pQHmEWFLsEQYnodOR2qWNTZS5BSxjLwUIjBqspZVDylONux",
+	"K7ACuYI3RgLSstxyFcLb4kYk+TahjqSKVc1n5sZSTH0bZyIz+l1IQMGI0CKib8wgweqeqQkLFcbRgrw0",
+	"DfKQzDmjp+qsNce9JSQR7HmAzLiapOyCKoJcE+NpV3Skq/aSKoGKL7wtLBBajwWmFIpap402jLItKJl5",
+	"naH67DJRs/XE9PwZ/VpYUO6sQe1qfBkN2mrvPrQGfbRMKxsY2xsEv1ynnB9rOc4HUiDSnokez/MqCLHg",
+	"vks51ja48Mhtt4y0vefnb9r2h2z2khF7i8GnRWFZMHsINc9fVIjvvXi7OjseQ8DIpyWlxtAvA+Kdn8j9",
+	"BYw8D3hBzbgU05yKUcl8fK98W26ZdTb2VAmG5d6M2YKo1k7PDHpV8ndsNabOnygBDnTg2KEieuifzjcF",
+	"ZdQXoKaAmZr3hoC0AtZiEgpLHBclLAp1nb3nxsycquSacd2REIuKI50iT3IpvY4RwCd2Oo+JZt3v4HbC",
+	"pLvba9YOw1az9rx/0Kjt872u2OWt3mH4PKNTt3CSQzVesd87sxbUWEhwCMaJ6kfxih723VqM6PXczl5u",
+	"t+XW534MPje0MhG2m7YSYuuD30e95aKk3vnTyYtbmY/wyjneozkZ3c770k5ge+52NWMwQBoEYyFq42bb",
+	"WHxHzvcZEaQmuOFmNyyG87sia1cCMhGsM/Hasoa2Fw1uU2WpUm2vwmSvsVukC8x9woRPPX2wcj6AFhky",
+	"aHQbuSUXwq7zlPFBIox1p1z62j7lKTTZ59EDnAWjEiNOFpcAr6IjVn+iJuhHOgRQuYBHYyva7yLaq+Vi",
+	"2kzRifYyIp/lZmHBHDLj8qEVFNZQ1aDvFCo8/4KR88Ki1lfA90OqczpU1MCkU4di5ldWWlWbLzGts1Nb",
+	"TOBU9TwAQ0FVa0dmsXGIvXEW8pnfgY0EQvgTHIGusw8Q0U6xs3i+5RkrCtBoyEEAKkupCEPpyKzzd4pU",
+	"REbt9wSNz/Yn27ssAAZnZEYsjUYlDVxapFkpx5yOb60LUalFuoDF4Lk+65FOn8M5KIm6wLNgH3TFYCK3",
+	"cdD7haPcgk0ui609PTMFztoiSu/9+qHlOm+16NmyoS0ST+fQc6KEuumod2GopmzE5WwecZUngsWiD7AP",
+	"HVmEXthqZFL+UpH0B1QeKMgqVlPmayjvZIEvcZdG4kql8oNi9DxYpXpZ31u+dv23+eL1K/M2Ku1mo+qp",
+	"l7VCZriOP0e6VJfk99U2YvaoImYPKK+2cTMQ0R4D+SpSOrvcyExLY00pjh6XPm34Mvldih9bjm5mtvuZ",
+	"z5f+OSXnPKrrUr5Y6FattKGzV7d3dmieuo5c/lT2EPOuKC6IWE222sWvtCt4X2OhTYDrstKuNJuN5sHz",
+	"vaO9vcO93aOD1uHB7u7eHfMTlox8GfpZtkG2ovZRiVrvZG/F7AOK2Z0/PfLoW1MUjs46n6TwpGyOb30J",
+	"RJxrmshoyb2qwaxzAm3esM24ZyNnIHeOBoaw6TLKb2MUa+F0AhN/RDrVdfaKuoSLsIIx1DGJcdNRS4UV",
+	"M0FHGhk++8oSKFkfxVlGdr5a/sQtFZRIxpG8/gvDERei9toV+otkTOYnfQ+BITAepnx2Fcmygi48DlYK",
+	"5ATIhcgdcvK1VcKI4D9X1vSFar1ocvfxls7S29fkiQaFPkh6pZlUgiLwrea/3+yVD3KVX+lg0asJSpGy",
+	"lzoci7PzbIyHt23kTWQpjLd5LQ/qK98JmrOqiywqZHHFU5lmmCkz1hsqwOe1mLLQ4mFuLHgSR1h9mwMM",
+	"70iAYgF4eKNgjC3IOLWw4j2w1hyYu4H9FcKbkg3VJClLJcnwLHvTxemkApPH/cS85RFQP27zObfWtRfY",
+	"R7a9hs6HmsqCqm6prrKC92XWlqjhpsCLVyhajtIvkjays/kE+iSjSS5fKu7TMs6vz5DrUq7Q4ptUmVZG",
+	"RmFeVypvRzu0hewMY+YykjoVPPz8C5ab3v1Xwc+vjEr8jZkqD+gJxBhS3HVF7tw/dEJuJcLRNzCgU6km",
+	"g+EjMdjewHmVvkSF+sIHyNvZN7ytVllTq7ud73EJ+Cqc56ikoeM9IAlhdwEkawOo8yCigDzGhW1e1MIy",
+	"wqtQQPciPkPnAPBR2Vss0B71qE5sAQtNwgENm7E/rCEB+HS5ua5sSsDCbo2I5UUhT1T7P0y5yFZzfRbN",
+	"VWIl+RUVD6DENidLzQR6ezMuu0WE9susO6DHJYvVgEWyI0GBv7CUI7lqwlSxcSJuoNw+/cpC4EKGRmT9",
+	"JRhi/3JZwsIjfGo0/Vx17efCCEp9IrqCurCNOGqXFBl8BUy13URNEV1iLZZaC7Wwpal9mjS124qFfHHY",
+	"g8iibb2CZzzdiSHYF9TYt+HwdaYiEQx8QQs+ZFax79aSYycVI0H4Vds/WyriLRXx2jn/p0BPfJu9WCwL",
+	"tgL6vtPKdpnzWeWnytGcKalHTNVsXtCWrnlL17w1/Tcy/bODu9UrDyFTV6SqRMJAXcYYWMB0UF8MqJZH",
+	"TUsYKRdk55aV8imwUi5tYCViSm9bbY/9Q5mT81Sci7bKY6HjzMTaRMaqd72tZJiP2JhpTXkE5BhImGhJ",
+	"+pEixabsMN1FdG5aZfw+rgrCz11lKa4MfPqSnoRamwGEdUdKkSKSYSIA1QJDRAWxI53yr60RBPfURoQa",
+	"DsXDrMiTtD23sAsQA0lzu/4+sRamojtU6no199devDKQQpnf+tE+9VEhiK4CjZBbu3cJsNwVICb0eRRH",
+	"cnClI9kTlqIPoMpzn+Tjl2Gjt1c75M1mrbvbb9UO+H7Y6D0XR93mHgErwFagzXFF461U3SfEvmN2h4rD",
+	"K3xJV1DGZZ84SWKv5VgP1bhOi7EDb2wHQ593zKrR+78dotTuuK9fuD1SwaNFarT2LY7yNDuvVuC4I1wo",
+	"aty3n0rxuoxhKNWUKekjZWnoShC8N2RYtUI2Qc9odMlgk9t+1Q/nP1eRnjZ4/+7iMqDW0a4KoTWSs8Dt",
+	"s1mseBi04WfmHh3JNQuMkRNUHfgV1FGaf+iUj8YBFSZqFiCBBrRKwJjMZx5WMjETRtQ5a11PYwhEAylC",
+	"1p115P+5SLkMeRIyuza/fWuP2XQ6rWv62u34nho9azPgM0AsMSLBZAFdUovCoJr9lQ0cgcHcF2YQPJ0k",
+	"IrA2Sxx1E57MHCK0dnhoGZ08GDJ2W1nuXSI1M/OlsuE6O5Z6agw9c+vWH390JFG9N/ctsXyuobiv4hh5",
+	"HFkiwigRvdTjNrElptYSxHt3JylCoUGKhuy3GaOQAF4DL9yI1Ukicg9ME4CZMIMlm9QNrIroa/jpmFP9",
+	"KjeG1aQbCzYZm622D1Wouopkah0Z8pmuswtofMb9YMxDniTRjWAjlQik9zX2qg/NzUdi7tVBEw5sIf8O",
+	"ZpgWDj/JyIKHYsaGfDwWUoT1jjy2Z5I2fSjiyOwVQVVRPI5hNUQIw94nCjiV0PWJ6AnzA1o+zfaajSow",
+	"tJGqwlU2Z8wY35yNk+iGp4I5U9sr+oRJms1c9clgJjIG18aYCmABqMQMC48K+za4OL04fnN69f787Jfj",
+	"y9Orj6ff//Du3U8XwTN4fYnoSDK7W41MD7ALox+N5U/TJ4GBy8infFb1vE/stgjwWxBxAZjlhaTHoC7p",
+	"cN6JkKXYBlhPP6+sh9dUuSfw0AehO/5L2Ef4WaVdmQ616F2dtF79or//+9kw0b2TYfz3sze//H/dfX3x",
+	"qx6r7qF6edj745e9fvrry5vT7yoP91Y/RunwAkdWkp+QYmqPTNUiRWoS91+/cbVltrjVfrNURJ6sW6C6",
+	"gA2fyc4NrDnfZdz5k/61DnOr24Nm+3lKiwyQKGGxGtTZsf1u5vi5usIYBoCODEGjSLORGpk/R3xGqKmo",
+	"QsvhNnzpvkqgxSqZp8lcalfj6Wz/EhbSO2z4FYhHc2JVWVMVJWvBThyItHQbNrYad/OIxJo6s0xT0uvc",
+	"HvTHE6dAOtI7nfL1wpD0y7OXlfui8gSVZ0kk874N+cS2B5N8zkiz3ydiQv5dlL4Aik2KEke6gzwCU+Pf",
+	"YuqJ+Maq1i/DTzN+cnbIyLN9KA8LiY8eyMOC1YnkjYp6Qq8tDD7A0L4czeWtE9pK7Fsl9pMmvvRF+NYb",
+	"uhdviIj/HsIb2sk8m5USa54jlFop7vU6UDQUYBcPKZLnVZeiQqBmtbdFEVRXnOrCfkZDXItxCrFVytnZ",
+	"6Gphyu5lNqMHT9ot1Ja8k/HMXyTgNYwwICzyVRMY9LR1Eb9PRDLzqorN9ZVVxQ5NeXaRom64x1wiT1Mx",
+	"Gi9RC02jFugqXWk3q5Vwgm/kytxib5f29tVCB95u7bDbELUjfrBXa4X7TdHgh73n/WbFaIxJnFopTUDs",
+	"i5Ie0nr0aAelXq2gtbGc9xAWCpxts3BwN9tW0Wrs3S1naN/G7UnDbKNsjfhHmGz0zjnW+HwRs34V2b7z",
+	"pz2Dn24V80q6mc28tBAkK10ZlLVkSEw7Y9zGwGzGaVMLfCCsHJ/dOfhgJwOX/iXFmdlekFiG5eApiDAk",
+	"plm5em9pQ3bWyl1kyi9fnNJu69KF8lpurCFf0lJddRWGK89zkfDe5avLF4CKEOeH+mltnfESmgZ1mQNh",
+	"t/JWXXzF6mKpMU8RoDATbp9RV9xu2L60EgQqRtbXLjsInFlQePygoyyr3bnIoEPB9aB6HOeHD3gkqxCP",
+	"EsbX6IoeHwmseGZd0VfJ0sKIOjtLGVJdMK6ZFNO2rZ5OIop3uTKMtRJFOuUzuCfcrhygtFxHrsl2l9eL",
+	"KFQzLdiY04KNz6gEy0TuGmpxLGQYyYGnFDey528Tyrb2CCKbWwn9iNJvRkx4QnkBZ/LuYRZbjfHn3eL3",
+	"JRCN2JMmxZSyeV4VHFbAQR+AjUXYRUSqiuBaiPGVisOrvkoCW3CGhY1uQaBhYIqMnlChp6usC8V+HZk9",
+	"FgJB+DFTcYgAzn7zhAvq9Li0hJ7qRiQvoHcebkFRJTPKccx7IiQ5jF+AOHctFh+NZG7gKMzz6Bb+RVh2",
+	"SVynseDXxbIUHkVrTeUpd4j6+ytaaR8d7DUa60aQcRDnOLARKLmvKOL/SIL8xcStj7c0arEsKjt72xTC",
+	"XzyFsOBngOiYq5V+mBxCKvQDqbZz0aNmPDLgrfl9ZZ4pbG0yJn6jefves+yxHJ8wabBEv87AFwNlNUl7",
+	"aiRQQwoWRzqltseO9GK0BarDDKO0SOZx2OD5Fd2a4FsT/Aua4F6aMFV3E1e3jghHABMv6422nRnG9oR/",
+	"U9+sOdQJBzxnNAd2QIjRGOfv9DO0Blctem4VeoXVhDp9Y6Wu2WTsOnS/PX91wg4O955XmfnXYaNh/3Vw",
+	"0Hr2An4zU5OkBN0Huz/w8dCnTcFMQt1ZTFleELcetdwQAl02DPbf/7VXb9oh7B5U2buxkGcv2YmSUvRS",
+	"dmLM82a98cx72gVS/Rc87lwMIp2KpEqAwjysWlfAfIAGHU7QI87zbn1M7KIF9z5B/G5QFznEb+bg4ucg",
+	"6e2sEfYaGr69R50Te/Mtq5bntckaTfCzazFjvIDzm337UXTNnpT+wr3HXxTN7lezJnMMwfiWWrtHz6qu",
+	"NQrJv2HPkmdjfB8FGCP+7Cwn9+KTjuPYLjztp7k2c5hekAHXQCeX/QDOd4AoUTko/0HCJaDrxzPsPNfO",
+	"NYzgbXckHoEhJ2ZzC+APP7Ej8tYc7ihCaofHuFrKYt671nMN7TTkSOpJvx/1IF8Bv0IToiOpGieOhdmK",
+	"ZonwnY0irSFMBwOmxrlJLBhocwE9fkY0RD3BMA9CY0+VWe88/6OX77K7eR6fo7CNPjMcaMnGQo1j4fFi",
+	"WkMIBrLspdEY/ddmP6IXlw3uBL8oqnOAWkCWDhM1GQzZdKhGc2OqEiSgZq+BrbfKfhKzXqz4tTkfr6P0",
+	"h0n3LsN84fZ7nsl1Yc3NNYm/799bFueiY43qwJ4eCFe4ikLtN7ctGXsuHUCDz2s/f5G9yP6C4jCGKDFg",
+	"ZSIxg+/NxK2FcC7eP7Ry1C2ZhGzMk9TV8Iw4oEjjAxbl7YmCCs2ye6OyBo3Wd0fU+zm2npb8mPRrlGoR",
+	"96tUj44LVYWNZE6eEYewCha4A6he72398ZUXDPCNSHnIUw43GE+6cdTDsYCCpZOGS2ibXxGmC4Ty0V5z",
+	"j5TmfvPQF/EvI12qVk6GoneNT4gVD1mXx1z2bJGlSnpDYSfr3fEHweN0WPn026f/PwAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
