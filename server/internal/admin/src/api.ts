@@ -63,23 +63,26 @@ export interface Page<T> { items: T[]; next_cursor: string | null }
 
 export interface Pages<T, P = Page<T>> { items: T[]; failure: Failure | null; loading: boolean; more: (() => void) | null; reload: () => void; set: (items: T[]) => void; page: P | undefined }
 
+// ItemOf is the item of a page, unless the caller says which one it is.
+type ItemOf<T, P extends Page<T>> = unknown extends T ? P['items'][number] : T;
+
 // emptyPages bounds how many pages without an item are read at once: a filter may match little of what the server looks at for a page.
 const emptyPages = 20;
 
 // usePages reads a list by its cursors: the first page when the screen opens or one of deps changes, and the next ones by more. page is
 // the first page as it came, for what else it has, such as a total.
-export function usePages<T, P extends Page<T> = Page<T>>(load: (cursor: string | undefined) => Promise<Answer<P>>, deps: unknown[]): Pages<T, P> {
-  const [now, show] = useState<{ items: T[]; page?: P | undefined; next?: string | null; failure: Failure | null; loading: boolean }>({ items: [], failure: null, loading: true });
+export function usePages<T, P extends Page<T> = Page<T>>(load: (cursor: string | undefined) => Promise<Answer<P>>, deps: unknown[]): Pages<ItemOf<T, P>, P> {
+  const [now, show] = useState<{ items: ItemOf<T, P>[]; page?: P | undefined; next?: string | null; failure: Failure | null; loading: boolean }>({ items: [], failure: null, loading: true });
   const [times, again] = useState(0);
   const turn = useRef(0); // counts the lists: an answer of an earlier one is not shown
-  const read = async (cursor: string | null, before: T[]) => {
+  const read = async (cursor: string | null, before: ItemOf<T, P>[]) => {
     const mine = turn.current;
     show((old) => ({ ...old, failure: null, loading: true }));
     try {
       let page = await ask(load(cursor ?? undefined));
       const first = cursor ? undefined : page;
       for (let i = 0; page.items.length === 0 && page.next_cursor && i < emptyPages; i++) page = await ask(load(page.next_cursor));
-      if (mine === turn.current) show((old) => ({ items: [...before, ...page.items], page: first ?? old.page, next: page.next_cursor, failure: null, loading: false }));
+      if (mine === turn.current) show((old) => ({ items: [...before, ...page.items as ItemOf<T, P>[]], page: first ?? old.page, next: page.next_cursor, failure: null, loading: false }));
     } catch (fault) {
       if (mine === turn.current) show((old) => ({ ...old, failure: failureOf(fault), loading: false }));
     }

@@ -2,7 +2,8 @@
 import type { ComponentType } from 'preact';
 import { Client } from './screens/client';
 import { Clients, NewClient } from './screens/clients';
-import { NewPerson, People } from './screens/people';
+import { Invite, NewPerson } from './screens/newperson';
+import { People } from './screens/people';
 import { NewProvider, Providers, ProviderScreen } from './screens/providers';
 import { texts } from './i18n';
 
@@ -21,6 +22,7 @@ const t = texts({ people: 'People', clients: 'Clients', providers: 'Providers' }
 export const screens: Entry[] = [
   { path: 'people', scopes: ['users:read'], component: People, menu: () => t('people') },
   { path: 'people/new', scopes: ['users:write'], component: NewPerson },
+  { path: 'people/invite', scopes: ['users:write'], component: Invite },
   { path: 'clients', scopes: ['clients:read'], component: Clients, menu: () => t('clients') },
   { path: 'clients/new', scopes: ['clients:write'], component: NewClient },
   { path: 'clients/:id', scopes: ['clients:read'], component: Client },
