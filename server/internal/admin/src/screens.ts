@@ -11,6 +11,8 @@ import { Person } from './screens/person';
 import { NewProvider, Providers, ProviderScreen } from './screens/providers';
 import { Server } from './screens/server';
 import { Sessions } from './screens/sessions';
+import { WebhookScreen } from './screens/webhook';
+import { NewWebhook, Webhooks } from './screens/webhooks';
 import { texts } from './i18n';
 
 export interface ScreenProps { id: string; query: URLSearchParams }
@@ -23,9 +25,9 @@ export interface Entry {
 }
 
 const t = texts({
-  people: 'People', sessions: 'Sessions', clients: 'Clients', providers: 'Providers', consents: 'Scopes and consents', events: 'Events', server: 'Keys and settings', mails: 'Mails',
+  people: 'People', sessions: 'Sessions', clients: 'Clients', providers: 'Providers', consents: 'Scopes and consents', events: 'Events', webhooks: 'Webhooks', server: 'Keys and settings', mails: 'Mails',
 }, {
-  people: 'Personen', sessions: 'Sitzungen', clients: 'Clients', providers: 'Anbieter', consents: 'Scopes und Zustimmungen', events: 'Ereignisse',
+  people: 'Personen', sessions: 'Sitzungen', clients: 'Clients', providers: 'Anbieter', consents: 'Scopes und Zustimmungen', events: 'Ereignisse', webhooks: 'Webhooks',
   server: 'Schlüssel und Einstellungen', mails: 'Mails',
 });
 
@@ -45,6 +47,9 @@ export const screens: Entry[] = [
   { path: 'consents', scopes: ['clients:read'], component: ScopesAndConsents, menu: () => t('consents') },
   { path: 'consents/:id', scopes: ['clients:read'], component: ClientConsents },
   { path: 'events', scopes: ['events:read'], component: Events, menu: () => t('events') },
+  { path: 'webhooks', scopes: ['settings:read'], component: Webhooks, menu: () => t('webhooks') },
+  { path: 'webhooks/new', scopes: ['settings:write', 'events:read'], component: NewWebhook },
+  { path: 'webhooks/:id', scopes: ['settings:read'], component: WebhookScreen },
   { path: 'server', scopes: ['settings:read'], component: Server, menu: () => t('server') },
   { path: 'mails', scopes: ['settings:read'], component: Mails, menu: () => t('mails') },
 ];
