@@ -86,7 +86,7 @@ function Deliveries({ hook }: { hook: Webhook }) {
     <Filters><Choice label={t('state')} value={state} options={[['', t('all')], ['pending', t('pending')], ['delivered', t('delivered')], ['failed', t('failed')]]} change={choose} /></Filters>
     <Fault failure={action.failure} />
     <Table<Delivery> caption={t('deliveries')} list={list} id={({ event_id: id }) => id} empty={t('none')} columns={[
-      { title: t('event'), kind: 'main', cell: ({ kind }) => inWords(kind) },
+      { title: t('event'), kind: 'main', cell: ({ kind }) => <Theirs>{inWords(kind)}</Theirs> },
       { title: t('state'), kind: 'short', cell: (delivery) => <Badge kind={kindOf[delivery.state] ?? 'plain'}>{t(delivery.state)}</Badge> },
       { title: t('answer'), cell: ({ status, fault, duration_ms: ms, attempted_at: at }) => at && [status, fault, t('ms', { n: formatNumber(ms) })].filter(Boolean).join(', ') },
       { title: t('attempts'), kind: 'short', cell: ({ attempts }) => formatNumber(attempts) },

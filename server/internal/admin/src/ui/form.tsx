@@ -13,7 +13,7 @@ import { useEffect, useId, useRef, useState } from 'preact/hooks';
 import { useAction, type Failure } from '../api';
 import { deleteDraft, readDraft, writeDraft } from '../drafts';
 import { texts } from '../i18n';
-import { Fault } from './parts';
+import { Code, Fault, Theirs } from './parts';
 
 const t = texts({
   lines: 'One per line.', kept: 'Your unsaved changes were kept.', discard: 'Discard', show: 'Show', hide: 'Hide', line: 'line {n}',
@@ -178,7 +178,7 @@ export const Checks = ({ name, value, change, fault, label, hint, options }: Bou
     {options.map((option) => <label key={option.name} class="option">
       <input type="checkbox" name={name} value={option.name} checked={value.includes(option.name)} disabled={option.disabled ?? false}
         onChange={(event) => change(event.currentTarget.checked ? [...value, option.name] : value.filter((other) => other !== option.name))} />
-      <span><code>{option.name}</code>{option.text && <span class="muted"> {option.text}</span>}</span>
+      <span><Code>{option.name}</Code>{option.text && <span class="muted"> <Theirs>{option.text}</Theirs></span>}</span>
     </label>)}
   </fieldset>;
 };
