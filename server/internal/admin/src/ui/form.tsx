@@ -6,7 +6,7 @@
 //     <Lines {...form.field('redirect_uris')} label={t('redirects')} />
 //   </Form>
 //
-// The server checks what is sent. A fault of a field (RFC 9457 with a JSON pointer) is shown at the field of that name, and any other
+// The server checks what is sent. A fault of a field (RFC 9457 with a JSON pointer) is shown at the field of that name until it changes, and any other
 // one above the buttons. send runs once at a time; when it succeeds the draft is deleted.
 import type { ComponentChildren } from 'preact';
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
@@ -52,6 +52,7 @@ export function useForm<T extends Fields>(name: string, initial: T, secrets: (ke
   const [restored, setRestored] = useState(() => Object.keys(typed).length > 0);
   const action = useAction();
   const asked = useRef(new Set<string>());
+  const sent = useRef<Partial<T>>({}); // the values that the faults are about
   const values = { ...initial, ...typed };
   const changed = Object.fromEntries(Object.entries(typed).filter(([key, value]) => !equal(value, initial[key]))) as Partial<T>;
   const forget = () => {
@@ -70,11 +71,12 @@ export function useForm<T extends Fields>(name: string, initial: T, secrets: (ke
       asked.current.add(key);
       return {
         name: key, value: values[key], change: (value) => type((before) => ({ ...before, [key]: value })),
-        fault: faults.filter((fault) => fieldOf(fault) === key).map(explain).join('; ') || undefined,
+        fault: faults.filter((fault) => fieldOf(fault) === key && equal(values[key], sent.current[key])).map(explain).join('; ') || undefined,
       };
     },
     reset: () => { forget(); action.clear(); },
     submit: (send) => action.run(async () => {
+      sent.current = values;
       await send(values, changed);
       forget();
     }),
