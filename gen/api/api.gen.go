@@ -25,6 +25,27 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for DeliveryState.
+const (
+	DeliveryStateDELIVERYDELIVERED DeliveryState = "delivered"
+	DeliveryStateDELIVERYFAILED    DeliveryState = "failed"
+	DeliveryStateDELIVERYPENDING   DeliveryState = "pending"
+)
+
+// Valid indicates whether the value is a known member of the DeliveryState enum.
+func (e DeliveryState) Valid() bool {
+	switch e {
+	case DeliveryStateDELIVERYDELIVERED:
+		return true
+	case DeliveryStateDELIVERYFAILED:
+		return true
+	case DeliveryStateDELIVERYPENDING:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ErrorCode.
 const (
 	ErrorCodeAccountRequired                ErrorCode = "account_required"
@@ -161,6 +182,13 @@ const (
 	EventKindEVENTRECOVERYCODEUSED      EventKind = "recovery_code_used"
 	EventKindEVENTREFRESHREUSED         EventKind = "refresh_reused"
 	EventKindEVENTSCOPESCHANGED         EventKind = "scopes_changed"
+	EventKindEVENTTOKENCREATED          EventKind = "token_created"
+	EventKindEVENTTOKENREVOKED          EventKind = "token_revoked"
+	EventKindEVENTWEBHOOKCHANGED        EventKind = "webhook_changed"
+	EventKindEVENTWEBHOOKCREATED        EventKind = "webhook_created"
+	EventKindEVENTWEBHOOKDELETED        EventKind = "webhook_deleted"
+	EventKindEVENTWEBHOOKDISABLED       EventKind = "webhook_disabled"
+	EventKindEVENTWEBHOOKTESTED         EventKind = "webhook_tested"
 	EventKindEVENTWRONGCODE             EventKind = "wrong_code"
 	EventKindEVENTWRONGPASSWORD         EventKind = "wrong_password"
 )
@@ -250,6 +278,20 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindEVENTSCOPESCHANGED:
 		return true
+	case EventKindEVENTTOKENCREATED:
+		return true
+	case EventKindEVENTTOKENREVOKED:
+		return true
+	case EventKindEVENTWEBHOOKCHANGED:
+		return true
+	case EventKindEVENTWEBHOOKCREATED:
+		return true
+	case EventKindEVENTWEBHOOKDELETED:
+		return true
+	case EventKindEVENTWEBHOOKDISABLED:
+		return true
+	case EventKindEVENTWEBHOOKTESTED:
+		return true
 	case EventKindEVENTWRONGCODE:
 		return true
 	case EventKindEVENTWRONGPASSWORD:
@@ -268,6 +310,21 @@ const (
 func (e HealthStatus) Valid() bool {
 	switch e {
 	case HealthStatusOk:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for IntrospectionSesameTokenKind.
+const (
+	IntrospectionSesameTokenKindPersonalAccessToken IntrospectionSesameTokenKind = "personal_access_token"
+)
+
+// Valid indicates whether the value is a known member of the IntrospectionSesameTokenKind enum.
+func (e IntrospectionSesameTokenKind) Valid() bool {
+	switch e {
+	case IntrospectionSesameTokenKindPersonalAccessToken:
 		return true
 	default:
 		return false
@@ -670,6 +727,129 @@ type ConsentPage struct {
 // CurrentPassword Example: a wooden horse
 type CurrentPassword = secret.Text
 
+// Delivery An event for a webhook. Its id is that of the event, and the `webhook-id` of the request.
+type Delivery struct {
+	// AttemptedAt When the last attempt ended.
+	AttemptedAt nullable.Nullable[time.Time] `json:"attempted_at"`
+
+	// Attempts Attempts since it was queued, with one that is being made.
+	Attempts int32 `json:"attempts"`
+
+	// DurationMs How long the last attempt took, in milliseconds.
+	DurationMs int32  `json:"duration_ms"`
+	EventID    string `json:"event_id"`
+
+	// Fault Why the last attempt failed; null if it did not. Reasons are added, so clients must accept unknown ones.
+	//
+	// - `answer`: the status is not 2xx.
+	// - `timeout`: there was no answer within 15 seconds.
+	// - `connection`: there was no connection, or it broke.
+	// - `tls`: the certificate is not valid for the host, or TLS failed.
+	// - `private_address`: the name resolves to a private network address (`SESAME_PRIVATE_WEBHOOKS`).
+	// - `interrupted`: the server stopped during the attempt.
+	// - `event_deleted`: the event was deleted before it was delivered (`SESAME_EVENT_RETENTION`).
+	// - `secret`: the secret cannot be opened with the master key; replace it.
+	Fault nullable.Nullable[DeliveryFault] `json:"fault"`
+
+	// Kind The kind of an event. Kinds are added, so clients must accept unknown ones.
+	//
+	// - `login`: somebody logged in.
+	// - `login_failed`: the password was wrong, or the account disabled. Without an account: the name is
+	//   unknown. Unknown names are not stored, because they may be passwords.
+	// - `login_throttled`: a login was refused after too many wrong passwords; recorded once per waiting
+	//   period.
+	// - `password_accepted`: somebody gave the correct password, but the request started no session and
+	//   changed no password: for example the account is disabled, the login asked for scopes that the
+	//   account lacks, the server was overloaded, or the request was for another e-mail address. From
+	//   one network the server records the first five, then one after each wait, up to 15 minutes.
+	// - `logout`, `logout_everywhere`: a session, or every session, was ended.
+	// - `refresh_reused`: a refresh token was used a second time, which counts as theft; the session
+	//   ended.
+	// - `code_reused`: an authorization code was used a second time, which counts as theft; the session that the first use
+	//   had started ended.
+	// - `consent_granted`, `consent_withdrawn`: somebody agreed that an application, named by `client_id`, may have scopes that it
+	//   did not have, or took back all of them.
+	// - `wrong_password`: somebody who was logged in, or had a mailed code, gave a wrong current password.
+	// - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
+	//   `account_enabled`, `scopes_changed`: as the name says.
+	// - `account_unlocked`: an operator ended the waiting period after wrong passwords.
+	// - `profile_changed`: somebody else changed the name or the address.
+	// - `email_confirmed`, `email_changed`: the address was confirmed with a mailed code.
+	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
+	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
+	//   confirmed another spelling.
+	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
+	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
+	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
+	// - `provider_created`, `provider_changed`, `provider_deleted`: a provider, whose name is in `client_id`.
+	// - `wrong_code`: the password was correct, and the code of the second factor wrong.
+	// - `factor_added`, `factor_removed`: a second factor was set up, or removed.
+	// - `recovery_code_used`: somebody signed in with a recovery code.
+	// - `recovery_codes_replaced`: there are new recovery codes in place of the old ones.
+	// - `factors_reset_requested`: an administrator began a reset of the second factors; every session ended.
+	// - `factors_reset_cancelled`: a sign-in with a second factor cancelled the reset.
+	// - `factors_reset`: the reset removed the second factors; or a reset of the password by mail did, since nobody had confirmed
+	//   the address of the account before.
+	// - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
+	// - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
+	// - `key_rotated`: a new key signs from now on.
+	// - `mail_deleted`: a mail was deleted before it was sent.
+	// - `token_created`, `token_revoked`: a personal access token, named by `token_id`. Those that end with a password, or with the
+	//   account, have no event of their own.
+	// - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
+	// - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
+	// - `webhook_tested`: somebody sent this event to a webhook as a test.
+	Kind EventKind `json:"kind"`
+
+	// NextAttemptAt When a delivery that waits is due. Null if it does not wait.
+	NextAttemptAt nullable.Nullable[time.Time] `json:"next_attempt_at"`
+
+	// QueuedAt When the event happened, or was sent again.
+	QueuedAt time.Time `json:"queued_at"`
+
+	// State - `pending`: it waits for its next attempt, or is being sent.
+	// - `delivered`: the receiver has answered with 2xx.
+	// - `failed`: the server has given up.
+	State DeliveryState `json:"state"`
+
+	// Status The HTTP status of the last answer. Null if there was none.
+	Status nullable.Nullable[int32] `json:"status"`
+}
+
+// DeliveryDetails defines model for DeliveryDetails.
+type DeliveryDetails struct {
+	// Delivery An event for a webhook. Its id is that of the event, and the `webhook-id` of the request.
+	Delivery Delivery `json:"delivery"`
+
+	// Payload The body of the requests that webhooks receive. It is absent from `DeliveryDetails` if the event was deleted.
+	Payload *WebhookPayload `json:"payload,omitempty"`
+}
+
+// DeliveryFault Why the last attempt failed; null if it did not. Reasons are added, so clients must accept unknown ones.
+//
+// - `answer`: the status is not 2xx.
+// - `timeout`: there was no answer within 15 seconds.
+// - `connection`: there was no connection, or it broke.
+// - `tls`: the certificate is not valid for the host, or TLS failed.
+// - `private_address`: the name resolves to a private network address (`SESAME_PRIVATE_WEBHOOKS`).
+// - `interrupted`: the server stopped during the attempt.
+// - `event_deleted`: the event was deleted before it was delivered (`SESAME_EVENT_RETENTION`).
+// - `secret`: the secret cannot be opened with the master key; replace it.
+type DeliveryFault = string
+
+// DeliveryPage defines model for DeliveryPage.
+type DeliveryPage struct {
+	Items []Delivery `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// DeliveryState - `pending`: it waits for its next attempt, or is being sent.
+// - `delivered`: the receiver has answered with 2xx.
+// - `failed`: the server has given up.
+type DeliveryState string
+
 // DeviceAuthorization defines model for DeviceAuthorization.
 type DeviceAuthorization struct {
 	// DeviceCode For the device alone: it exchanges this code at `POST /token`.
@@ -793,10 +973,18 @@ type Event struct {
 	// - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
 	// - `key_rotated`: a new key signs from now on.
 	// - `mail_deleted`: a mail was deleted before it was sent.
+	// - `token_created`, `token_revoked`: a personal access token, named by `token_id`. Those that end with a password, or with the
+	//   account, have no event of their own.
+	// - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
+	// - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
+	// - `webhook_tested`: somebody sent this event to a webhook as a test.
 	Kind EventKind `json:"kind"`
 
 	// SessionID The session that started, ended, or was used.
 	SessionID nullable.Nullable[string] `json:"session_id"`
+
+	// TokenID The personal access token that was made, revoked, or used.
+	TokenID nullable.Nullable[string] `json:"token_id"`
 
 	// UserAgent The User-Agent of the request.
 	UserAgent nullable.Nullable[string] `json:"user_agent"`
@@ -851,6 +1039,11 @@ type Event struct {
 //   - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
 //   - `key_rotated`: a new key signs from now on.
 //   - `mail_deleted`: a mail was deleted before it was sent.
+//   - `token_created`, `token_revoked`: a personal access token, named by `token_id`. Those that end with a password, or with the
+//     account, have no event of their own.
+//   - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
+//   - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
+//   - `webhook_tested`: somebody sent this event to a webhook as a test.
 type EventKind string
 
 // EventLines One `Event` in JSON per line, each with a line break at its end.
@@ -978,7 +1171,7 @@ type Introspection struct {
 	// AuthTime When the person signed in, in seconds since 1970, for a person's access token.
 	AuthTime *int64 `json:"auth_time,omitempty"`
 
-	// ClientID The client that it was issued to.
+	// ClientID The client that it was issued to; absent for a personal access token.
 	ClientID *string `json:"client_id,omitempty"`
 
 	// Exp When it expires, in seconds since 1970.
@@ -996,6 +1189,9 @@ type Introspection struct {
 	// Scope Its current scopes, space-separated.
 	Scope *string `json:"scope,omitempty"`
 
+	// SesameTokenKind `personal_access_token` for such a token; absent for any other one.
+	SesameTokenKind *IntrospectionSesameTokenKind `json:"sesame_token_kind,omitempty"`
+
 	// Sid Its session, if it has one.
 	Sid *string `json:"sid,omitempty"`
 
@@ -1008,6 +1204,9 @@ type Introspection struct {
 	// Username The username, if the token is about a person.
 	Username *string `json:"username,omitempty"`
 }
+
+// IntrospectionSesameTokenKind `personal_access_token` for such a token; absent for any other one.
+type IntrospectionSesameTokenKind string
 
 // IntrospectionTokenType `bearer` for an access token; `refresh_token` for a refresh token, which grants no access.
 type IntrospectionTokenType string
@@ -1029,7 +1228,7 @@ type IntrospectionRequest struct {
 	// Example:
 	Scope *string `json:"scope,omitempty"`
 
-	// Token An access token, or a refresh token that was issued to the calling client.
+	// Token An access token, a personal access token, or a refresh token that was issued to the calling client.
 	//
 	// Example: eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiIwMTlhZDgyNyJ9.c2lnbmF0dXJl
 	Token secret.Text `json:"token"`
@@ -1607,6 +1806,64 @@ type PersonSessionPage struct {
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
+// PersonalToken A personal access token, without the token itself.
+type PersonalToken struct {
+	CreatedAt time.Time `json:"created_at"`
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// ID It is in `token_id` of events, and the `jti` of an introspection.
+	ID string `json:"id"`
+
+	// LastUsedAt When it was last used, to the hour; null for never.
+	LastUsedAt nullable.Nullable[time.Time] `json:"last_used_at"`
+
+	// Name That the person has given it.
+	Name string `json:"name"`
+
+	// Scopes Those that it was made with. It can use the ones among them that the account has at that time.
+	Scopes []string `json:"scopes"`
+}
+
+// PersonalTokenCreate defines model for PersonalTokenCreate.
+type PersonalTokenCreate struct {
+	// ExpiresInDays For how many days the token works.
+	//
+	// Example: 90
+	ExpiresInDays int32 `json:"expires_in_days"`
+
+	// Name What the token is for, as the lists and the mail show it.
+	//
+	// Example: Nightly report
+	Name string `json:"name"`
+
+	// Scopes What the token may do. Each is a scope of the access token that makes this one.
+	//
+	// Example: ["me:write"]
+	Scopes []string `json:"scopes"`
+}
+
+// PersonalTokenPage defines model for PersonalTokenPage.
+type PersonalTokenPage struct {
+	Items []PersonalToken `json:"items"`
+
+	// NextCursor Always null, because one page holds all the tokens that an account can have.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// PersonalTokenWithText A new personal access token.
+type PersonalTokenWithText struct {
+	CreatedAt  time.Time                    `json:"created_at"`
+	ExpiresAt  time.Time                    `json:"expires_at"`
+	ID         string                       `json:"id"`
+	LastUsedAt nullable.Nullable[time.Time] `json:"last_used_at"`
+	Name       string                       `json:"name"`
+	Scopes     []string                     `json:"scopes"`
+
+	// Token The token itself. It is `ssm_`, 30 random letters and digits, and six more that are the CRC-32 of these in base 62
+	// (0-9, A-Z, a-z).
+	Token string `json:"token"`
+}
+
 // Problem An error (RFC 9457).
 type Problem struct {
 	// Code Error code for programs. Codes are added, never changed.
@@ -1875,7 +2132,7 @@ type RevocationRequest struct {
 	// Example:
 	ClientSecret *secret.Text `json:"client_secret,omitempty"`
 
-	// Token An access or a refresh token.
+	// Token An access or a refresh token, or a personal access token.
 	//
 	// Example: AZrYJ5wvcTqlZH4n5rIDVAAAAAB2b0k3b3V0cmFuZG9tYnl0ZXNoZXJl
 	Token secret.Text `json:"token"`
@@ -2368,8 +2625,189 @@ type WaitingMail struct {
 	To nullable.Nullable[string] `json:"to"`
 }
 
+// Webhook defines model for Webhook.
+type Webhook struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// Description What it is for.
+	Description string `json:"description"`
+
+	// Disabled Whether it is disabled: by an administrator, or by the server after days of failures.
+	Disabled bool `json:"disabled"`
+
+	// FailingSince Since when every attempt has failed. Null if the last ones succeeded.
+	FailingSince nullable.Nullable[time.Time] `json:"failing_since"`
+
+	// FullSince Since when events are not queued for it, because more than 100,000 deliveries wait. They are queued again when half of them are gone; `listEvents` has those between.
+	FullSince nullable.Nullable[time.Time] `json:"full_since"`
+	ID        string                       `json:"id"`
+
+	// Kinds The kinds of events that it receives. Empty for every kind.
+	Kinds []EventKind `json:"kinds"`
+
+	// OldSecretUntil Until when the secret before signs, too.
+	OldSecretUntil nullable.Nullable[time.Time] `json:"old_secret_until"`
+
+	// URL Where the server sends the events.
+	URL string `json:"url"`
+}
+
+// WebhookCreate defines model for WebhookCreate.
+type WebhookCreate struct {
+	// Description What it is for.
+	//
+	// Example: Orders
+	Description *string `json:"description,omitempty"`
+
+	// Disabled Whether it begins disabled.
+	//
+	// Example: false
+	Disabled *bool `json:"disabled,omitempty"`
+
+	// Kinds The kinds of events to send. Empty or absent for every kind, also those that later versions add.
+	//
+	// Example: ["account_created","account_deleted"]
+	Kinds []EventKind `json:"kinds,omitempty"`
+
+	// URL Where the server sends the events: https, without a user and a fragment.
+	//
+	// Example: https://shop.example/hooks/sesame
+	URL string `json:"url"`
+}
+
+// WebhookPage defines model for WebhookPage.
+type WebhookPage struct {
+	Items []Webhook `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// WebhookPayload The body of the requests that webhooks receive. It is absent from `DeliveryDetails` if the event was deleted.
+type WebhookPayload struct {
+	// Data A recorded event. A field is null if it does not apply or is not known.
+	Data Event `json:"data"`
+
+	// Timestamp When the event happened. The header `webhook-timestamp` has the time of the attempt.
+	Timestamp time.Time `json:"timestamp"`
+
+	// Type The kind of an event. Kinds are added, so clients must accept unknown ones.
+	//
+	// - `login`: somebody logged in.
+	// - `login_failed`: the password was wrong, or the account disabled. Without an account: the name is
+	//   unknown. Unknown names are not stored, because they may be passwords.
+	// - `login_throttled`: a login was refused after too many wrong passwords; recorded once per waiting
+	//   period.
+	// - `password_accepted`: somebody gave the correct password, but the request started no session and
+	//   changed no password: for example the account is disabled, the login asked for scopes that the
+	//   account lacks, the server was overloaded, or the request was for another e-mail address. From
+	//   one network the server records the first five, then one after each wait, up to 15 minutes.
+	// - `logout`, `logout_everywhere`: a session, or every session, was ended.
+	// - `refresh_reused`: a refresh token was used a second time, which counts as theft; the session
+	//   ended.
+	// - `code_reused`: an authorization code was used a second time, which counts as theft; the session that the first use
+	//   had started ended.
+	// - `consent_granted`, `consent_withdrawn`: somebody agreed that an application, named by `client_id`, may have scopes that it
+	//   did not have, or took back all of them.
+	// - `wrong_password`: somebody who was logged in, or had a mailed code, gave a wrong current password.
+	// - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
+	//   `account_enabled`, `scopes_changed`: as the name says.
+	// - `account_unlocked`: an operator ended the waiting period after wrong passwords.
+	// - `profile_changed`: somebody else changed the name or the address.
+	// - `email_confirmed`, `email_changed`: the address was confirmed with a mailed code.
+	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
+	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
+	//   confirmed another spelling.
+	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
+	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
+	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
+	// - `provider_created`, `provider_changed`, `provider_deleted`: a provider, whose name is in `client_id`.
+	// - `wrong_code`: the password was correct, and the code of the second factor wrong.
+	// - `factor_added`, `factor_removed`: a second factor was set up, or removed.
+	// - `recovery_code_used`: somebody signed in with a recovery code.
+	// - `recovery_codes_replaced`: there are new recovery codes in place of the old ones.
+	// - `factors_reset_requested`: an administrator began a reset of the second factors; every session ended.
+	// - `factors_reset_cancelled`: a sign-in with a second factor cancelled the reset.
+	// - `factors_reset`: the reset removed the second factors; or a reset of the password by mail did, since nobody had confirmed
+	//   the address of the account before.
+	// - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
+	// - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
+	// - `key_rotated`: a new key signs from now on.
+	// - `mail_deleted`: a mail was deleted before it was sent.
+	// - `token_created`, `token_revoked`: a personal access token, named by `token_id`. Those that end with a password, or with the
+	//   account, have no event of their own.
+	// - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
+	// - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
+	// - `webhook_tested`: somebody sent this event to a webhook as a test.
+	Type EventKind `json:"type"`
+}
+
+// WebhookSecretReplacement defines model for WebhookSecretReplacement.
+type WebhookSecretReplacement struct {
+	// KeepOldFor Seconds for which the old secret signs, too.
+	//
+	// Example: 86400
+	KeepOldFor int32 `json:"keep_old_for"`
+}
+
+// WebhookUpdate defines model for WebhookUpdate.
+type WebhookUpdate struct {
+	// Description What it is for.
+	//
+	// Example: Orders and invoices
+	Description *string `json:"description,omitempty"`
+
+	// Disabled Whether it is disabled.
+	//
+	// Example: false
+	Disabled *bool `json:"disabled,omitempty"`
+
+	// Kinds The kinds of events to send from now on. Empty for every kind.
+	//
+	// Example: ["account_created"]
+	Kinds []EventKind `json:"kinds,omitempty"`
+
+	// URL Another URL, for what waits, too.
+	//
+	// Example: https://shop.example/hooks/sesame
+	URL *string `json:"url,omitempty"`
+}
+
+// WebhookWithSecret defines model for WebhookWithSecret.
+type WebhookWithSecret struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// Description What it is for.
+	Description string `json:"description"`
+
+	// Disabled Whether it is disabled: by an administrator, or by the server after days of failures.
+	Disabled bool `json:"disabled"`
+
+	// FailingSince Since when every attempt has failed. Null if the last ones succeeded.
+	FailingSince nullable.Nullable[time.Time] `json:"failing_since"`
+
+	// FullSince Since when events are not queued for it, because more than 100,000 deliveries wait. They are queued again when half of them are gone; `listEvents` has those between.
+	FullSince nullable.Nullable[time.Time] `json:"full_since"`
+	ID        string                       `json:"id"`
+
+	// Kinds The kinds of events that it receives. Empty for every kind.
+	Kinds []EventKind `json:"kinds"`
+
+	// OldSecretUntil Until when the secret before signs, too.
+	OldSecretUntil nullable.Nullable[time.Time] `json:"old_secret_until"`
+
+	// Secret The secret of Standard Webhooks, with which the receiver verifies signatures.
+	Secret string `json:"secret"`
+
+	// URL Where the server sends the events.
+	URL string `json:"url"`
+}
+
 // Cursor defines model for Cursor.
 type Cursor = string
+
+// DeliveredEvent defines model for DeliveredEvent.
+type DeliveredEvent = string
 
 // EventsOfActor defines model for EventsOfActor.
 type EventsOfActor = string
@@ -2394,6 +2832,9 @@ type Limit = int32
 
 // MailID defines model for MailID.
 type MailID = string
+
+// WebhookID defines model for WebhookID.
+type WebhookID = string
 
 // ClientNameTaken An error (RFC 9457).
 type ClientNameTaken = Problem
@@ -2425,8 +2866,14 @@ type NoSuchMail = Problem
 // NoSuchProvider An error (RFC 9457).
 type NoSuchProvider = Problem
 
+// NoSuchToken An error (RFC 9457).
+type NoSuchToken = Problem
+
 // NoSuchUser An error (RFC 9457).
 type NoSuchUser = Problem
+
+// NoSuchWebhook An error (RFC 9457).
+type NoSuchWebhook = Problem
 
 // OAuthClientRefused defines model for OAuthClientRefused.
 type OAuthClientRefused = OAuthError
@@ -2717,6 +3164,29 @@ type ListUserConsentsParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// ListWebhooksParams defines parameters for ListWebhooks.
+type ListWebhooksParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListDeliveriesParams defines parameters for ListDeliveries.
+type ListDeliveriesParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// State Only deliveries in this state.
+	State *DeliveryState `form:"state,omitempty" json:"state,omitempty"`
+}
+
 // AuthorizeWithFormFormdataRequestBody defines body for AuthorizeWithForm for application/x-www-form-urlencoded ContentType.
 type AuthorizeWithFormFormdataRequestBody = AuthorizationRequest
 
@@ -2792,11 +3262,23 @@ type AddPasskeyJSONRequestBody = NewPasskey
 // ChangePasswordJSONRequestBody defines body for ChangePassword for application/json ContentType.
 type ChangePasswordJSONRequestBody = PasswordChange
 
+// CreatePersonalTokenJSONRequestBody defines body for CreatePersonalToken for application/json ContentType.
+type CreatePersonalTokenJSONRequestBody = PersonalTokenCreate
+
 // ConfirmTotpJSONRequestBody defines body for ConfirmTotp for application/json ContentType.
 type ConfirmTotpJSONRequestBody = TotpConfirmation
 
 // UpdateUserJSONRequestBody defines body for UpdateUser for application/json ContentType.
 type UpdateUserJSONRequestBody = UserAdministration
+
+// CreateWebhookJSONRequestBody defines body for CreateWebhook for application/json ContentType.
+type CreateWebhookJSONRequestBody = WebhookCreate
+
+// UpdateWebhookJSONRequestBody defines body for UpdateWebhook for application/json ContentType.
+type UpdateWebhookJSONRequestBody = WebhookUpdate
+
+// ReplaceWebhookSecretJSONRequestBody defines body for ReplaceWebhookSecret for application/json ContentType.
+type ReplaceWebhookSecretJSONRequestBody = WebhookSecretReplacement
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
@@ -2992,6 +3474,15 @@ type ServerInterface interface {
 	// EndSession Log out one session
 	// (DELETE /users/me/sessions/{session_id})
 	EndSession(ctx echo.Context, sessionID string) error
+	// ListPersonalTokens List my personal access tokens
+	// (GET /users/me/tokens)
+	ListPersonalTokens(ctx echo.Context) error
+	// CreatePersonalToken Create a personal access token
+	// (POST /users/me/tokens)
+	CreatePersonalToken(ctx echo.Context) error
+	// RevokePersonalToken Revoke a personal access token
+	// (DELETE /users/me/tokens/{token_id})
+	RevokePersonalToken(ctx echo.Context, tokenID string) error
 	// StartTotp Start to set up an authenticator app
 	// (POST /users/me/totp)
 	StartTotp(ctx echo.Context) error
@@ -3034,9 +3525,45 @@ type ServerInterface interface {
 	// EndUserSession End a session of an account
 	// (DELETE /users/{user_id}/sessions/{session_id})
 	EndUserSession(ctx echo.Context, userID string, sessionID string) error
+	// ListUserPersonalTokens List the tokens of an account
+	// (GET /users/{user_id}/tokens)
+	ListUserPersonalTokens(ctx echo.Context, userID string) error
+	// RevokeUserPersonalToken Revoke a token of an account
+	// (DELETE /users/{user_id}/tokens/{token_id})
+	RevokeUserPersonalToken(ctx echo.Context, userID string, tokenID string) error
 	// UnlockUser End the waits of an account
 	// (POST /users/{user_id}/unlock)
 	UnlockUser(ctx echo.Context, userID string) error
+	// ListWebhooks List the webhooks
+	// (GET /webhooks)
+	ListWebhooks(ctx echo.Context, params ListWebhooksParams) error
+	// CreateWebhook Create a webhook
+	// (POST /webhooks)
+	CreateWebhook(ctx echo.Context) error
+	// DeleteWebhook Delete a webhook
+	// (DELETE /webhooks/{webhook_id})
+	DeleteWebhook(ctx echo.Context, webhookID WebhookID) error
+	// GetWebhook Read a webhook
+	// (GET /webhooks/{webhook_id})
+	GetWebhook(ctx echo.Context, webhookID WebhookID) error
+	// UpdateWebhook Change a webhook
+	// (PATCH /webhooks/{webhook_id})
+	UpdateWebhook(ctx echo.Context, webhookID WebhookID) error
+	// ListDeliveries List the deliveries of a webhook
+	// (GET /webhooks/{webhook_id}/deliveries)
+	ListDeliveries(ctx echo.Context, webhookID WebhookID, params ListDeliveriesParams) error
+	// GetDelivery Read a delivery
+	// (GET /webhooks/{webhook_id}/deliveries/{event_id})
+	GetDelivery(ctx echo.Context, webhookID WebhookID, eventID DeliveredEvent) error
+	// ResendDelivery Send a delivery again
+	// (POST /webhooks/{webhook_id}/deliveries/{event_id}/resend)
+	ResendDelivery(ctx echo.Context, webhookID WebhookID, eventID DeliveredEvent) error
+	// ReplaceWebhookSecret Replace the secret of a webhook
+	// (POST /webhooks/{webhook_id}/secret)
+	ReplaceWebhookSecret(ctx echo.Context, webhookID WebhookID) error
+	// TestWebhook Send a test event to a webhook
+	// (POST /webhooks/{webhook_id}/test)
+	TestWebhook(ctx echo.Context, webhookID WebhookID) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -4178,6 +4705,40 @@ func (w *ServerInterfaceWrapper) EndSession(ctx echo.Context) error {
 	return err
 }
 
+// ListPersonalTokens converts echo context to params.
+func (w *ServerInterfaceWrapper) ListPersonalTokens(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListPersonalTokens(ctx)
+	return err
+}
+
+// CreatePersonalToken converts echo context to params.
+func (w *ServerInterfaceWrapper) CreatePersonalToken(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreatePersonalToken(ctx)
+	return err
+}
+
+// RevokePersonalToken converts echo context to params.
+func (w *ServerInterfaceWrapper) RevokePersonalToken(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "token_id" -------------
+	var tokenID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "token_id", ctx.Param("token_id"), &tokenID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter token_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RevokePersonalToken(ctx, tokenID)
+	return err
+}
+
 // StartTotp converts echo context to params.
 func (w *ServerInterfaceWrapper) StartTotp(ctx echo.Context) error {
 	var err error
@@ -4428,6 +4989,46 @@ func (w *ServerInterfaceWrapper) EndUserSession(ctx echo.Context) error {
 	return err
 }
 
+// ListUserPersonalTokens converts echo context to params.
+func (w *ServerInterfaceWrapper) ListUserPersonalTokens(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListUserPersonalTokens(ctx, userID)
+	return err
+}
+
+// RevokeUserPersonalToken converts echo context to params.
+func (w *ServerInterfaceWrapper) RevokeUserPersonalToken(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// ------------- Path parameter "token_id" -------------
+	var tokenID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "token_id", ctx.Param("token_id"), &tokenID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter token_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RevokeUserPersonalToken(ctx, userID, tokenID)
+	return err
+}
+
 // UnlockUser converts echo context to params.
 func (w *ServerInterfaceWrapper) UnlockUser(ctx echo.Context) error {
 	var err error
@@ -4441,6 +5042,207 @@ func (w *ServerInterfaceWrapper) UnlockUser(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.UnlockUser(ctx, userID)
+	return err
+}
+
+// ListWebhooks converts echo context to params.
+func (w *ServerInterfaceWrapper) ListWebhooks(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListWebhooksParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListWebhooks(ctx, params)
+	return err
+}
+
+// CreateWebhook converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateWebhook(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateWebhook(ctx)
+	return err
+}
+
+// DeleteWebhook converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteWebhook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteWebhook(ctx, webhookID)
+	return err
+}
+
+// GetWebhook converts echo context to params.
+func (w *ServerInterfaceWrapper) GetWebhook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetWebhook(ctx, webhookID)
+	return err
+}
+
+// UpdateWebhook converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateWebhook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateWebhook(ctx, webhookID)
+	return err
+}
+
+// ListDeliveries converts echo context to params.
+func (w *ServerInterfaceWrapper) ListDeliveries(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListDeliveriesParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", ctx.QueryParams(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter state: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListDeliveries(ctx, webhookID, params)
+	return err
+}
+
+// GetDelivery converts echo context to params.
+func (w *ServerInterfaceWrapper) GetDelivery(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// ------------- Path parameter "event_id" -------------
+	var eventID DeliveredEvent
+
+	err = runtime.BindStyledParameterWithOptions("simple", "event_id", ctx.Param("event_id"), &eventID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter event_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetDelivery(ctx, webhookID, eventID)
+	return err
+}
+
+// ResendDelivery converts echo context to params.
+func (w *ServerInterfaceWrapper) ResendDelivery(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// ------------- Path parameter "event_id" -------------
+	var eventID DeliveredEvent
+
+	err = runtime.BindStyledParameterWithOptions("simple", "event_id", ctx.Param("event_id"), &eventID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter event_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ResendDelivery(ctx, webhookID, eventID)
+	return err
+}
+
+// ReplaceWebhookSecret converts echo context to params.
+func (w *ServerInterfaceWrapper) ReplaceWebhookSecret(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ReplaceWebhookSecret(ctx, webhookID)
+	return err
+}
+
+// TestWebhook converts echo context to params.
+func (w *ServerInterfaceWrapper) TestWebhook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.TestWebhook(ctx, webhookID)
 	return err
 }
 
@@ -4494,6 +5296,9 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/token", wrapper.CreateToken, options.OperationMiddlewares["createToken"]...)
 	router.POST(options.BaseURL+"/token/revoke", wrapper.RevokeToken, options.OperationMiddlewares["revokeToken"]...)
 	router.POST(options.BaseURL+"/token/introspect", wrapper.IntrospectToken, options.OperationMiddlewares["introspectToken"]...)
+	router.GET(options.BaseURL+"/users/me/tokens", wrapper.ListPersonalTokens, options.OperationMiddlewares["listPersonalTokens"]...)
+	router.POST(options.BaseURL+"/users/me/tokens", wrapper.CreatePersonalToken, options.OperationMiddlewares["createPersonalToken"]...)
+	router.DELETE(options.BaseURL+"/users/me/tokens/:token_id", wrapper.RevokePersonalToken, options.OperationMiddlewares["revokePersonalToken"]...)
 	router.GET(options.BaseURL+"/authorize", wrapper.Authorize, options.OperationMiddlewares["authorize"]...)
 	router.POST(options.BaseURL+"/authorize", wrapper.AuthorizeWithForm, options.OperationMiddlewares["authorizeWithForm"]...)
 	router.POST(options.BaseURL+"/par", wrapper.PushAuthorizationRequest, options.OperationMiddlewares["pushAuthorizationRequest"]...)
@@ -4523,6 +5328,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/users/me/totp/confirm", wrapper.ConfirmTotp, options.OperationMiddlewares["confirmTotp"]...)
 	router.POST(options.BaseURL+"/users/me/recovery-codes", wrapper.ReplaceRecoveryCodes, options.OperationMiddlewares["replaceRecoveryCodes"]...)
 	router.POST(options.BaseURL+"/users/:user_id/factor-reset", wrapper.ResetFactors, options.OperationMiddlewares["resetFactors"]...)
+	router.GET(options.BaseURL+"/users/:user_id/tokens", wrapper.ListUserPersonalTokens, options.OperationMiddlewares["listUserPersonalTokens"]...)
+	router.DELETE(options.BaseURL+"/users/:user_id/tokens/:token_id", wrapper.RevokeUserPersonalToken, options.OperationMiddlewares["revokeUserPersonalToken"]...)
 	router.DELETE(options.BaseURL+"/users/:user_id/sessions", wrapper.EndUserSessions, options.OperationMiddlewares["endUserSessions"]...)
 	router.GET(options.BaseURL+"/users/:user_id/sessions", wrapper.ListUserSessions, options.OperationMiddlewares["listUserSessions"]...)
 	router.DELETE(options.BaseURL+"/users/:user_id/sessions/:session_id", wrapper.EndUserSession, options.OperationMiddlewares["endUserSession"]...)
@@ -4565,6 +5372,16 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/providers/:provider", wrapper.DeleteProvider, options.OperationMiddlewares["deleteProvider"]...)
 	router.GET(options.BaseURL+"/providers/:provider", wrapper.GetProvider, options.OperationMiddlewares["getProvider"]...)
 	router.PATCH(options.BaseURL+"/providers/:provider", wrapper.UpdateProvider, options.OperationMiddlewares["updateProvider"]...)
+	router.GET(options.BaseURL+"/webhooks", wrapper.ListWebhooks, options.OperationMiddlewares["listWebhooks"]...)
+	router.POST(options.BaseURL+"/webhooks", wrapper.CreateWebhook, options.OperationMiddlewares["createWebhook"]...)
+	router.DELETE(options.BaseURL+"/webhooks/:webhook_id", wrapper.DeleteWebhook, options.OperationMiddlewares["deleteWebhook"]...)
+	router.GET(options.BaseURL+"/webhooks/:webhook_id", wrapper.GetWebhook, options.OperationMiddlewares["getWebhook"]...)
+	router.PATCH(options.BaseURL+"/webhooks/:webhook_id", wrapper.UpdateWebhook, options.OperationMiddlewares["updateWebhook"]...)
+	router.POST(options.BaseURL+"/webhooks/:webhook_id/secret", wrapper.ReplaceWebhookSecret, options.OperationMiddlewares["replaceWebhookSecret"]...)
+	router.POST(options.BaseURL+"/webhooks/:webhook_id/test", wrapper.TestWebhook, options.OperationMiddlewares["testWebhook"]...)
+	router.GET(options.BaseURL+"/webhooks/:webhook_id/deliveries", wrapper.ListDeliveries, options.OperationMiddlewares["listDeliveries"]...)
+	router.GET(options.BaseURL+"/webhooks/:webhook_id/deliveries/:event_id", wrapper.GetDelivery, options.OperationMiddlewares["getDelivery"]...)
+	router.POST(options.BaseURL+"/webhooks/:webhook_id/deliveries/:event_id/resend", wrapper.ResendDelivery, options.OperationMiddlewares["resendDelivery"]...)
 	router.GET(options.BaseURL+"/.well-known/oauth-authorization-server", wrapper.GetMetadata, options.OperationMiddlewares["getMetadata"]...)
 	router.GET(options.BaseURL+"/.well-known/openid-configuration", wrapper.GetOpenIDConfiguration, options.OperationMiddlewares["getOpenIDConfiguration"]...)
 	router.GET(options.BaseURL+"/.well-known/jwks.json", wrapper.GetKeys, options.OperationMiddlewares["getKeys"]...)
@@ -4600,7 +5417,11 @@ type NoSuchMailApplicationProblemPlusJSONResponse Problem
 
 type NoSuchProviderApplicationProblemPlusJSONResponse Problem
 
+type NoSuchTokenApplicationProblemPlusJSONResponse Problem
+
 type NoSuchUserApplicationProblemPlusJSONResponse Problem
+
+type NoSuchWebhookApplicationProblemPlusJSONResponse Problem
 
 type OAuthClientRefusedResponseHeaders struct {
 	CacheControl    string
@@ -12966,6 +13787,402 @@ func (response EndSession503ApplicationProblemPlusJSONResponse) VisitEndSessionR
 	return err
 }
 
+type ListPersonalTokensRequestObject struct {
+}
+
+type ListPersonalTokensResponseObject interface {
+	VisitListPersonalTokensResponse(w http.ResponseWriter) error
+}
+
+type ListPersonalTokens200JSONResponse PersonalTokenPage
+
+func (response ListPersonalTokens200JSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPersonalTokens400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListPersonalTokens400ApplicationProblemPlusJSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPersonalTokens401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListPersonalTokens401ApplicationProblemPlusJSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPersonalTokens403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListPersonalTokens403ApplicationProblemPlusJSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPersonalTokens500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListPersonalTokens500ApplicationProblemPlusJSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPersonalTokens503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListPersonalTokens503ApplicationProblemPlusJSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalTokenRequestObject struct {
+	Body *CreatePersonalTokenJSONRequestBody
+}
+
+type CreatePersonalTokenResponseObject interface {
+	VisitCreatePersonalTokenResponse(w http.ResponseWriter) error
+}
+
+type CreatePersonalToken201ResponseHeaders struct {
+	CacheControl string
+}
+
+type CreatePersonalToken201JSONResponse struct {
+	Body    PersonalTokenWithText
+	Headers CreatePersonalToken201ResponseHeaders
+}
+
+func (response CreatePersonalToken201JSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken400ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken401ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken403ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken413ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken415ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken422ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken500ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken503ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalTokenRequestObject struct {
+	TokenID string `json:"token_id"`
+}
+
+type RevokePersonalTokenResponseObject interface {
+	VisitRevokePersonalTokenResponse(w http.ResponseWriter) error
+}
+
+type RevokePersonalToken204Response struct {
+}
+
+func (response RevokePersonalToken204Response) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RevokePersonalToken400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken400ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken401ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken403ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken404ApplicationProblemPlusJSONResponse struct {
+	NoSuchTokenApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken404ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken422ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken500ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken503ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type StartTotpRequestObject struct {
 }
 
@@ -14974,6 +16191,275 @@ func (response EndUserSession503ApplicationProblemPlusJSONResponse) VisitEndUser
 	return err
 }
 
+type ListUserPersonalTokensRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type ListUserPersonalTokensResponseObject interface {
+	VisitListUserPersonalTokensResponse(w http.ResponseWriter) error
+}
+
+type ListUserPersonalTokens200JSONResponse PersonalTokenPage
+
+func (response ListUserPersonalTokens200JSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens400ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens401ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens403ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens404ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens422ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens500ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens503ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalTokenRequestObject struct {
+	UserID  string `json:"user_id"`
+	TokenID string `json:"token_id"`
+}
+
+type RevokeUserPersonalTokenResponseObject interface {
+	VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error
+}
+
+type RevokeUserPersonalToken204Response struct {
+}
+
+func (response RevokeUserPersonalToken204Response) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RevokeUserPersonalToken400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken400ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken401ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken403ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken404ApplicationProblemPlusJSONResponse struct {
+	NoSuchTokenApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken404ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken422ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken500ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken503ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type UnlockUserRequestObject struct {
 	UserID string `json:"user_id"`
 }
@@ -15109,6 +16595,1439 @@ type UnlockUser503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UnlockUser503ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooksRequestObject struct {
+	Params ListWebhooksParams
+}
+
+type ListWebhooksResponseObject interface {
+	VisitListWebhooksResponse(w http.ResponseWriter) error
+}
+
+type ListWebhooks200JSONResponse WebhookPage
+
+func (response ListWebhooks200JSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListWebhooks400ApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListWebhooks401ApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListWebhooks403ApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListWebhooks422ApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListWebhooks500ApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListWebhooks503ApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhookRequestObject struct {
+	Body *CreateWebhookJSONRequestBody
+}
+
+type CreateWebhookResponseObject interface {
+	VisitCreateWebhookResponse(w http.ResponseWriter) error
+}
+
+type CreateWebhook201JSONResponse WebhookWithSecret
+
+func (response CreateWebhook201JSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook400ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook401ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook403ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook413ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook415ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook422ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook500ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook503ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhookRequestObject struct {
+	WebhookID WebhookID `json:"webhook_id"`
+}
+
+type DeleteWebhookResponseObject interface {
+	VisitDeleteWebhookResponse(w http.ResponseWriter) error
+}
+
+type DeleteWebhook204Response struct {
+}
+
+func (response DeleteWebhook204Response) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteWebhook400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook400ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhook401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook401ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook403ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhook404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook404ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhook422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook422ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhook500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook500ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhook503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook503ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhookRequestObject struct {
+	WebhookID WebhookID `json:"webhook_id"`
+}
+
+type GetWebhookResponseObject interface {
+	VisitGetWebhookResponse(w http.ResponseWriter) error
+}
+
+type GetWebhook200JSONResponse Webhook
+
+func (response GetWebhook200JSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook400ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook401ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook403ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook404ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook422ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook500ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook503ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhookRequestObject struct {
+	WebhookID WebhookID `json:"webhook_id"`
+	Body      *UpdateWebhookJSONRequestBody
+}
+
+type UpdateWebhookResponseObject interface {
+	VisitUpdateWebhookResponse(w http.ResponseWriter) error
+}
+
+type UpdateWebhook200JSONResponse Webhook
+
+func (response UpdateWebhook200JSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook400ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook401ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook403ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook404ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook413ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook415ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook422ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook500ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook503ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveriesRequestObject struct {
+	WebhookID WebhookID `json:"webhook_id"`
+	Params    ListDeliveriesParams
+}
+
+type ListDeliveriesResponseObject interface {
+	VisitListDeliveriesResponse(w http.ResponseWriter) error
+}
+
+type ListDeliveries200JSONResponse DeliveryPage
+
+func (response ListDeliveries200JSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries400ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries401ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries403ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries404ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries422ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries500ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries503ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDeliveryRequestObject struct {
+	WebhookID WebhookID      `json:"webhook_id"`
+	EventID   DeliveredEvent `json:"event_id"`
+}
+
+type GetDeliveryResponseObject interface {
+	VisitGetDeliveryResponse(w http.ResponseWriter) error
+}
+
+type GetDelivery200JSONResponse DeliveryDetails
+
+func (response GetDelivery200JSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery400ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery401ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery403ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery404ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery422ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery500ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery503ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDeliveryRequestObject struct {
+	WebhookID WebhookID      `json:"webhook_id"`
+	EventID   DeliveredEvent `json:"event_id"`
+}
+
+type ResendDeliveryResponseObject interface {
+	VisitResendDeliveryResponse(w http.ResponseWriter) error
+}
+
+type ResendDelivery202JSONResponse Delivery
+
+func (response ResendDelivery202JSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery400ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery401ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery403ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery404ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery422ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery500ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery503ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecretRequestObject struct {
+	WebhookID WebhookID `json:"webhook_id"`
+	Body      *ReplaceWebhookSecretJSONRequestBody
+}
+
+type ReplaceWebhookSecretResponseObject interface {
+	VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error
+}
+
+type ReplaceWebhookSecret200JSONResponse WebhookWithSecret
+
+func (response ReplaceWebhookSecret200JSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret400ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret401ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret403ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret404ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret413ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret415ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret422ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret500ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret503ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhookRequestObject struct {
+	WebhookID WebhookID `json:"webhook_id"`
+}
+
+type TestWebhookResponseObject interface {
+	VisitTestWebhookResponse(w http.ResponseWriter) error
+}
+
+type TestWebhook202JSONResponse Delivery
+
+func (response TestWebhook202JSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook400ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook401ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook403ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook404ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook422ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook500ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook503ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -15315,6 +18234,15 @@ type StrictServerInterface interface {
 	// EndSession Log out one session
 	// (DELETE /users/me/sessions/{session_id})
 	EndSession(ctx context.Context, request EndSessionRequestObject) (EndSessionResponseObject, error)
+	// ListPersonalTokens List my personal access tokens
+	// (GET /users/me/tokens)
+	ListPersonalTokens(ctx context.Context, request ListPersonalTokensRequestObject) (ListPersonalTokensResponseObject, error)
+	// CreatePersonalToken Create a personal access token
+	// (POST /users/me/tokens)
+	CreatePersonalToken(ctx context.Context, request CreatePersonalTokenRequestObject) (CreatePersonalTokenResponseObject, error)
+	// RevokePersonalToken Revoke a personal access token
+	// (DELETE /users/me/tokens/{token_id})
+	RevokePersonalToken(ctx context.Context, request RevokePersonalTokenRequestObject) (RevokePersonalTokenResponseObject, error)
 	// StartTotp Start to set up an authenticator app
 	// (POST /users/me/totp)
 	StartTotp(ctx context.Context, request StartTotpRequestObject) (StartTotpResponseObject, error)
@@ -15357,9 +18285,45 @@ type StrictServerInterface interface {
 	// EndUserSession End a session of an account
 	// (DELETE /users/{user_id}/sessions/{session_id})
 	EndUserSession(ctx context.Context, request EndUserSessionRequestObject) (EndUserSessionResponseObject, error)
+	// ListUserPersonalTokens List the tokens of an account
+	// (GET /users/{user_id}/tokens)
+	ListUserPersonalTokens(ctx context.Context, request ListUserPersonalTokensRequestObject) (ListUserPersonalTokensResponseObject, error)
+	// RevokeUserPersonalToken Revoke a token of an account
+	// (DELETE /users/{user_id}/tokens/{token_id})
+	RevokeUserPersonalToken(ctx context.Context, request RevokeUserPersonalTokenRequestObject) (RevokeUserPersonalTokenResponseObject, error)
 	// UnlockUser End the waits of an account
 	// (POST /users/{user_id}/unlock)
 	UnlockUser(ctx context.Context, request UnlockUserRequestObject) (UnlockUserResponseObject, error)
+	// ListWebhooks List the webhooks
+	// (GET /webhooks)
+	ListWebhooks(ctx context.Context, request ListWebhooksRequestObject) (ListWebhooksResponseObject, error)
+	// CreateWebhook Create a webhook
+	// (POST /webhooks)
+	CreateWebhook(ctx context.Context, request CreateWebhookRequestObject) (CreateWebhookResponseObject, error)
+	// DeleteWebhook Delete a webhook
+	// (DELETE /webhooks/{webhook_id})
+	DeleteWebhook(ctx context.Context, request DeleteWebhookRequestObject) (DeleteWebhookResponseObject, error)
+	// GetWebhook Read a webhook
+	// (GET /webhooks/{webhook_id})
+	GetWebhook(ctx context.Context, request GetWebhookRequestObject) (GetWebhookResponseObject, error)
+	// UpdateWebhook Change a webhook
+	// (PATCH /webhooks/{webhook_id})
+	UpdateWebhook(ctx context.Context, request UpdateWebhookRequestObject) (UpdateWebhookResponseObject, error)
+	// ListDeliveries List the deliveries of a webhook
+	// (GET /webhooks/{webhook_id}/deliveries)
+	ListDeliveries(ctx context.Context, request ListDeliveriesRequestObject) (ListDeliveriesResponseObject, error)
+	// GetDelivery Read a delivery
+	// (GET /webhooks/{webhook_id}/deliveries/{event_id})
+	GetDelivery(ctx context.Context, request GetDeliveryRequestObject) (GetDeliveryResponseObject, error)
+	// ResendDelivery Send a delivery again
+	// (POST /webhooks/{webhook_id}/deliveries/{event_id}/resend)
+	ResendDelivery(ctx context.Context, request ResendDeliveryRequestObject) (ResendDeliveryResponseObject, error)
+	// ReplaceWebhookSecret Replace the secret of a webhook
+	// (POST /webhooks/{webhook_id}/secret)
+	ReplaceWebhookSecret(ctx context.Context, request ReplaceWebhookSecretRequestObject) (ReplaceWebhookSecretResponseObject, error)
+	// TestWebhook Send a test event to a webhook
+	// (POST /webhooks/{webhook_id}/test)
+	TestWebhook(ctx context.Context, request TestWebhookRequestObject) (TestWebhookResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -17357,6 +20321,100 @@ func (sh *strictHandler) EndSession(ctx echo.Context, sessionID string) error {
 	return nil
 }
 
+// ListPersonalTokens operation middleware
+func (sh *strictHandler) ListPersonalTokens(ctx echo.Context) error {
+	var request ListPersonalTokensRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListPersonalTokens(ctx.Request().Context(), request.(ListPersonalTokensRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListPersonalTokens")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListPersonalTokensResponseObject); ok {
+		return validResponse.VisitListPersonalTokensResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreatePersonalToken operation middleware
+func (sh *strictHandler) CreatePersonalToken(ctx echo.Context) error {
+	var request CreatePersonalTokenRequestObject
+
+	var body CreatePersonalTokenJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreatePersonalToken(ctx.Request().Context(), request.(CreatePersonalTokenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreatePersonalToken")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreatePersonalTokenResponseObject); ok {
+		return validResponse.VisitCreatePersonalTokenResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RevokePersonalToken operation middleware
+func (sh *strictHandler) RevokePersonalToken(ctx echo.Context, tokenID string) error {
+	var request RevokePersonalTokenRequestObject
+
+	request.TokenID = tokenID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RevokePersonalToken(ctx.Request().Context(), request.(RevokePersonalTokenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RevokePersonalToken")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RevokePersonalTokenResponseObject); ok {
+		return validResponse.VisitRevokePersonalTokenResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // StartTotp operation middleware
 func (sh *strictHandler) StartTotp(ctx echo.Context) error {
 	var request StartTotpRequestObject
@@ -17753,6 +20811,57 @@ func (sh *strictHandler) EndUserSession(ctx echo.Context, userID string, session
 	return nil
 }
 
+// ListUserPersonalTokens operation middleware
+func (sh *strictHandler) ListUserPersonalTokens(ctx echo.Context, userID string) error {
+	var request ListUserPersonalTokensRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUserPersonalTokens(ctx.Request().Context(), request.(ListUserPersonalTokensRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUserPersonalTokens")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListUserPersonalTokensResponseObject); ok {
+		return validResponse.VisitListUserPersonalTokensResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RevokeUserPersonalToken operation middleware
+func (sh *strictHandler) RevokeUserPersonalToken(ctx echo.Context, userID string, tokenID string) error {
+	var request RevokeUserPersonalTokenRequestObject
+
+	request.UserID = userID
+	request.TokenID = tokenID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RevokeUserPersonalToken(ctx.Request().Context(), request.(RevokeUserPersonalTokenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RevokeUserPersonalToken")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RevokeUserPersonalTokenResponseObject); ok {
+		return validResponse.VisitRevokeUserPersonalTokenResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // UnlockUser operation middleware
 func (sh *strictHandler) UnlockUser(ctx echo.Context, userID string) error {
 	var request UnlockUserRequestObject
@@ -17778,667 +20887,1083 @@ func (sh *strictHandler) UnlockUser(ctx echo.Context, userID string) error {
 	return nil
 }
 
+// ListWebhooks operation middleware
+func (sh *strictHandler) ListWebhooks(ctx echo.Context, params ListWebhooksParams) error {
+	var request ListWebhooksRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListWebhooks(ctx.Request().Context(), request.(ListWebhooksRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListWebhooks")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListWebhooksResponseObject); ok {
+		return validResponse.VisitListWebhooksResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateWebhook operation middleware
+func (sh *strictHandler) CreateWebhook(ctx echo.Context) error {
+	var request CreateWebhookRequestObject
+
+	var body CreateWebhookJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateWebhook(ctx.Request().Context(), request.(CreateWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateWebhookResponseObject); ok {
+		return validResponse.VisitCreateWebhookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteWebhook operation middleware
+func (sh *strictHandler) DeleteWebhook(ctx echo.Context, webhookID WebhookID) error {
+	var request DeleteWebhookRequestObject
+
+	request.WebhookID = webhookID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteWebhook(ctx.Request().Context(), request.(DeleteWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteWebhookResponseObject); ok {
+		return validResponse.VisitDeleteWebhookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetWebhook operation middleware
+func (sh *strictHandler) GetWebhook(ctx echo.Context, webhookID WebhookID) error {
+	var request GetWebhookRequestObject
+
+	request.WebhookID = webhookID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetWebhook(ctx.Request().Context(), request.(GetWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetWebhookResponseObject); ok {
+		return validResponse.VisitGetWebhookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateWebhook operation middleware
+func (sh *strictHandler) UpdateWebhook(ctx echo.Context, webhookID WebhookID) error {
+	var request UpdateWebhookRequestObject
+
+	request.WebhookID = webhookID
+
+	var body UpdateWebhookJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateWebhook(ctx.Request().Context(), request.(UpdateWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateWebhookResponseObject); ok {
+		return validResponse.VisitUpdateWebhookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListDeliveries operation middleware
+func (sh *strictHandler) ListDeliveries(ctx echo.Context, webhookID WebhookID, params ListDeliveriesParams) error {
+	var request ListDeliveriesRequestObject
+
+	request.WebhookID = webhookID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListDeliveries(ctx.Request().Context(), request.(ListDeliveriesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListDeliveries")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListDeliveriesResponseObject); ok {
+		return validResponse.VisitListDeliveriesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetDelivery operation middleware
+func (sh *strictHandler) GetDelivery(ctx echo.Context, webhookID WebhookID, eventID DeliveredEvent) error {
+	var request GetDeliveryRequestObject
+
+	request.WebhookID = webhookID
+	request.EventID = eventID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetDelivery(ctx.Request().Context(), request.(GetDeliveryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetDelivery")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetDeliveryResponseObject); ok {
+		return validResponse.VisitGetDeliveryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ResendDelivery operation middleware
+func (sh *strictHandler) ResendDelivery(ctx echo.Context, webhookID WebhookID, eventID DeliveredEvent) error {
+	var request ResendDeliveryRequestObject
+
+	request.WebhookID = webhookID
+	request.EventID = eventID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResendDelivery(ctx.Request().Context(), request.(ResendDeliveryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResendDelivery")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ResendDeliveryResponseObject); ok {
+		return validResponse.VisitResendDeliveryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ReplaceWebhookSecret operation middleware
+func (sh *strictHandler) ReplaceWebhookSecret(ctx echo.Context, webhookID WebhookID) error {
+	var request ReplaceWebhookSecretRequestObject
+
+	request.WebhookID = webhookID
+
+	var body ReplaceWebhookSecretJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReplaceWebhookSecret(ctx.Request().Context(), request.(ReplaceWebhookSecretRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReplaceWebhookSecret")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReplaceWebhookSecretResponseObject); ok {
+		return validResponse.VisitReplaceWebhookSecretResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// TestWebhook operation middleware
+func (sh *strictHandler) TestWebhook(ctx echo.Context, webhookID WebhookID) error {
+	var request TestWebhookRequestObject
+
+	request.WebhookID = webhookID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.TestWebhook(ctx.Request().Context(), request.(TestWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TestWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(TestWebhookResponseObject); ok {
+		return validResponse.VisitTestWebhookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
 // Stored as a slice of fixed-width chunks rather than one concatenated
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L35dhu3tif8Kmh+fVfiXJIiqZleWX1lWbblSToa4pyEbhKsAsmKigBTAEUzWV6rn6bzHnmUfpJvYW8A",
-	"hSpWcZDkTFfnjxOrWAOGjT3v3/61EojxRHDGlay0f62MGA1ZAv88psGIvYhu2buITxWDayGTQRJNVCR4",
-	"pV15R+ekz0igbwzJQCRkEN0yMsb765VqhX2i40nMKu3KZNqPo6BKxvRTjQ7Zt9uNRqVaSdjP0yhhYaWt",
-	"kimrVmQwYmOqvzSmn94yPlSjSnunUa2o+US/Raok4sPK58/VynEcMa6ORzSOGR+yxdG9EjNCSQC3kYBy",
-	"QqdqxLiKAqoY+frixTHZ2985JL//tltvVYn+e3+vuf8kO+5nVEYBSRiNx992KpJJOmadSpUEI5pIpr7t",
-	"VK6vXtQOOpV1Z9NsNArn81YEFEeen8jViJHri7dEDIgaMUKDQEy5yg5zpNSkvbXVbO3XG/VGvdk+aBw0",
-	"tqaSJXKr0Tyk4UFrv3YYtAa1/eY2rdHdvZ3aPmvts71+q7G9u7N09AORjKmqtCvTJKpU/cm0SibzXgD1",
-	"FM9FL2EVyOXV1dX5VrPeQBLKUQwXNbh8PzJ5Ly6VSApGAgOUZDyVinChiNS3ESVuGJc56mg+WRgZ3H2/",
-	"kV2wMEpYoMo3/sOI6SGNGOknYiZZQoYiv0p642V7a4tOJnVztR6I8VZA47hPg5v/FYiQffvD+PC2M200",
-	"WntSUcW+pYNGNPhJxuHNT3g5kvJb/ar/2D76j9aL/2i9cJT0H9tHmpbWn2sJSVwwlcyPBoolixO9ZIHg",
-	"oSRKkBmNFOmzgTAz5+yTIiqZZ2bdXItaI662W0iv0Xg6rrQP9cjGEce/mm6UEVdsyBIY5ocPH448PlFM",
-	"wYHlOkgoh81mg/z+W7NZ36s3n1TJLFIjGHzCqBTcUtOuvmk7z18YTVhSwGBYkojk204l4rc0jsIuUOZ9",
-	"2cznamVCEzpmyjL5aSIF7AiNYzE7GU/U/DsaT5l9+eLke3pLugE82LNMaZKw20hMJZnQIXtKmH4PHHH9",
-	"4yBKpIJf6uRUkUgSmBIRPE5v0vMmcSRVh7v1g2uDKNajrXd4ZuEq1Uqkh/TzlCXzSrXC6VhfxnFVSlZl",
-	"r5g2T261/DsbHAVKFJDnmR4ng3uIGlFF1CiSRDNXIhIiWXIbBcxKmhGVJKBTycKq/rUXiPGY8pDEEWc9",
-	"vKSHFk5j1suSwpp8umjWFAZeNukdoHpHGctWAKXq8iUQA6JJkEn8NywGTh6mR/tiqkiUE1BAA7UJTdS8",
-	"bOfgFd0oLJtHa3dv/Ym8iXgoV85DjZhk5EbfWyWS6bOhWEj6cwLbluW1P1ZiMYx45aO+NolFyCrtAY0l",
-	"K56PfmtmKpFiYxjS/0zYoNKu/H9bqe61hbfJLRi/HnzlM3CuU3yoaViX/dNNnSYJnet7pZrjQotkXPEW",
-	"4lqyZI11iKRVLKpkNoqCERmjdheymCkWPhip6mOT3+RUwZjCL96mb++V7/JlxAO2xnGdaTGasEAkIQuJ",
-	"Pb8qGjNNrzFVLKmTI47P2Hmn95MBmxFpRBTVEoxESpIeVbkD3Gq09mrNZq21fdXcaTeb7Ubjh5JVkDD0",
-	"wjUIqWI1PbjsQuws4VzXXEXxxgvhpKxZjJLJ7KyczBQ+f//JvI3GkSoyM0B+Ez4d9zXLHRA4SWTCEhQq",
-	"/rh3G8VjjOHd/hhDNqDTWOEj5UpDcw2l4R2N4tPnxbpCLwqdlBzTKC45SLTR3K7t9xusdkD3dmqtcLfJ",
-	"GnQ/OBw07apPqBqlE9LvwnO0juK+1rn6rN8lJ4JLtPZQGLynY3ZFbxgoqIHgyggIOpnEEaquW5NE9GM2",
-	"/s+fJOqxboL6idDj7nrwXQVv07qFoppuK0dcqBFLfBEKVKnvhvXSupCstH/8NX1GE615z0TozUgq7coW",
-	"LM7nj7goTII4WZtdad14KjV1HlYrKlKwQ8eCD+Io0LRj1mua8DbqaW0z7/bi7D77+7CM4Z/jK3D5s+RT",
-	"uCzMrMrnauWFSPpRGN5zZyIup4NBFMAMZCAmzN+aK7Q4mZRoG5GYBjc4DriXjFl7lkQK9ul+i76dLno6",
-	"s2WrXjDyh1h2PWV/rhRn+hQmnar+ehuk0XM8t8mHDx9qeQuiaCDmka28wQEDOkWl/177Cm+Am7sDGsUs",
-	"zG+r2S0SCibBBB5ECucouEpooMqOHtjMI3rLtCwdC6lIq9EAjwgNwLDIHMnBNI67D3MuW62URK75JBGa",
-	"Lmk/ZuSEqwg0y3JqWVyPhyKWhYUcUxWMMkv5lPRwJXtg40hjF7E4lHCU31KpjkItZqRKqLFC7rz1MZWq",
-	"SzOvy+x9JLURpoeg7ySZO+vkaAK7R6hhP4IbE+7+R3xTvlowkYfaNKPtZhaCcU1MIcwYjNAeeNCQwfVg",
-	"o97RWEtVdr+z2adh16xk/lT2RTjXg9J0hGby68uz9/df+ka69M9oSC7c18tX3x/lQ5+VgHI9wz4jE5pI",
-	"FpKv9Z96qlVCScImDCyxGzbXOrpzWugfkTdHHPYN1Dx9dSCSIQsJ2v9PcK9YGNErmN499mrK5XQyEYli",
-	"YXes39iFFfO27ZLxkPgv1S+rkinXy5MwqadHeaiHDM7ie29mc9fng254BCZMrnB45ftaMqOH2mKfgo3i",
-	"G7IgpgkLCXyO6M+BryCSJF0j2LP34pxKecPm8l6bxoXqDsSUhwuMT7LkliWgTHFBJuZjbT3MOeEMDD4M",
-	"VoDT3fmitATT06FkJKSq4oaiUkY5OT0nNAz1PO5/UnfSzX0vFHlhplG+n+lkH2oLixepSsBsBevXW6KF",
-	"JdCEPolpwOz2Z9fO7PPlNBil7qaH3mlt6QINWu3ZbKQWfeE/YY/c/OQ0GJlJeiv7jqJH4Mut64xGKuJD",
-	"MGqzq0tO0YsCKmKfMU4k4+qft+h65k81EyiarNuJ80TcRiFLvuxuTMxXvJ2w1vM/a9HtRL0Vti7OL7e6",
-	"8GUv8PrPWlI3sc/Vypk2RpEtX7DBVC5VdAtWFKwc8Cpg2AoZkzUkuwWxNGTPkSRTfsPFjINeoLSgDhIG",
-	"P8wSwYf19ecOcziBgZTIt4WPVos+CSqKll9iwhKYMSgIMk0r0EqASpeTs3qHf93zYh09K0Px1UZtkCTB",
-	"tcXTqp97AuGtfPpF7VjbjyJe5USwUe7P1cp5QoflS5Q+gAF6jHhu5LDIJ17AEsOSr6Nvr0EyqWFURDML",
-	"yvan2mw2q2mjrDZNYsb1mQ6Xat8PSEi+rgs2yLhIr/0zNtbtysbHGEYZwfLFDOlBTsdjmswr7cpRaovp",
-	"WY4jKSM+rFQrtxg13nQ79SJq/XImkpAME8qVOWPa8ga9Ue+dvaMO7nY4nNlhfdCXSJCwUJMxjeWyEcFn",
-	"lozHfdocfzc+jxd9fkAisjbxjKaMIZef9ORPJqJLMAhwFnc63GhRdPHPkpMtxkyNtEo5A4UdtlQz1zr5",
-	"11QoZlIqcK2ikMxGjJO5mBIqb7yo8wNtzBHHFAxrw+AE/uRtuBolQqn4rkJZsfFEJDSJ4nl3yuktjWLa",
-	"j1n5UUgYxgyVEGRM+dxsij0Qsk4+FOXrUKW/9HB7cVXyeZM8YnRdfVwHiRibK0zNRHLjzHKCJw3DW6mr",
-	"NmG3jMaalsDXCY+C+49qFp4kLFD1P0kwQ8ZUzaVMLXvKS67yiEWItzQZflFp7MvAWH9MLyHlZG+HvIme",
-	"fRFRW/SZP/dQCvGO8vmfdSRdLs4C7f/Rp3PJSP6mR+ja25E/Znut6834x02MKyP6uJjVyVUyJ3RII07k",
-	"SCQqnj/8dkK2kyRUEcED5oyhkCrap5J5LvyEQQq4ze6TdKDpkyg7xr/h9p/TISvWnBX7pLZGahxntrzS",
-	"mTYa28H/CEWg7Xiib4BLDH8Agx8voBs6GvJaxO0i6vdHfGpu3vLurqxt8VNrjOUUGUiSwQQgSeeSzPS/",
-	"nCpL3gtUusA3zhVsnDORgar0m8tPwr3X49IkUHqf+GLLgGpA9oxRLmcsgWOVpdP7kI/xUt0/ccb6u8qz",
-	"ZpzrL5M3Q6xqFEk5RcX1j43d5gb+kAkxuRkz4ltrdr6fq5X1rJZ1UmSUtghjZ76kob+HsVnutze7fnD3",
-	"1IyV4OTJiRnysjSazOweZqMKjSdyyWgSjMDXFouhy/1OFwi2bR0rZ/WmKSG6Wo5ZDVYuOnfvZdvcN5fF",
-	"O09a5GoV0kbl5dL9WpzYg3iFS5fhoQyne7DTNUyZNTgpnceChl29fmBElKVeFFsY94vYe8ltZpNNzhLR",
-	"C//WDGcJN10Y/EOH60vMtyshLoXgX+4o/ltMIYAmGcfMG6UXB6KK1NQSotscigspJyMxTf55xy8TZtCH",
-	"CNyAmjmJgWL84c7SNfcLIe/AY41/2GUoes5hTsz1KmGfJlHCQi2VE3YrbmAyqME4x6wTr16J09Lk00ja",
-	"91bdW0Xi5UqB6L23qtP002v0aokk+oWFK6SoPwm90NY3nlmi96J0Gaa5jclnrixEoXhmcf6caecHDX5x",
-	"ReOFsAFYk2iFRBLpOg6dBuDmVkgeXpovlI94n8RHsgtlg3T4yVmkFbQ0yU8x7kqUyVsxJBFPrdQ/g25W",
-	"zG6DUMMS/mLpDsx44LJmJ4rOkwmKPoVyrqU755Pll0iEXs8Bs04Sn+97yTCYuztc7qu1ezpBgQ286ti5",
-	"+x446Utv6S1LtLZhahgfxutzH5ElWXLKBwIzJTZzxI1xpynn/+XVR1eq+Ev3liXRIEqLZ0x1zRHn5MS8",
-	"pVqZJGzAkoSFXRsaxDfq3Zz219/66STUTLJLVaXd3N/bPmzs7+011t4/uwxFG3gc02gsjUkJQUuWSH0m",
-	"U+4Bu3AUhix8QW2hKw3DSL+BxueJPsgq0uLdVDVOvEu/VgbuoWVjNK+GUqJA09G8q4+gLC6OsvcQuCeH",
-	"cGAKqbWxiBXEOAIwSOaEJkyfxBnHMmIr+F2RZa4ANlfrlK2tzFdTfvaLqn60M//obhP9n1gAOdFHhskD",
-	"/dmc6vavuaWjQdIFqVawDJcTGrBaWnsas1sWu6UwbsKq/hvLMjXv1mybi+lw1Ca9Zg9YMSTpwzirpNfC",
-	"a2om6uR0QCI4n/oqjQXX2rShDjIbCfCh6M8wSJGwCSnmZfCLdCLSq23Hgkh961P4GGojkFIPogLzXvTX",
-	"9N3oDdCjmPIxUzkZ1zWrPdak1KuTMzApccVgo6MhF0m+CLWVrWjbLajtrlYCOBcF8A94XpQgCVPThJM+",
-	"mwvI5hHS5a1C3Y+sEiohM518fTZh/PQ5ORacs0CRY5EwiM/vPqmaVCpJer92Kmm9fvvXDnKaTqXNp3H8",
-	"+XOv7bSe0+eeUNYXewDZEfGB6NXJtcmHCszRLluHNSA5ql51dXGVovu9h4m6ftZswoaRVExr84kBrbBh",
-	"1TwchWOE/e2gWdsPW83a4WCvUdulO322TVvBfniYG+/uXtFwRci6QTm4ix7z+ZvjkzwUw/7e9h75/bed",
-	"eh5n4eTwHYtHgrbOZrcvkpN3V6+H0+NXVLA3TXVwffGhP335+lKqWS14lx1fs3WwcnzdMVMjUbC076YS",
-	"RGXvsrW7l6sW1pdWVsVWHSl1R1FRYf4Rd1TksBjSsy1HYhqHegTuhLvs3D6zul92XGz+etR/GURn0evL",
-	"619Om++j14d1Nn/9S/jhNDqLTmfvruLRD8+H8/fz14f1oBXz/vhFI/z+dZydzUHzsFUwH9AmSyaTT75h",
-	"NXQDmLRyJcggimOCqkU6YpTEGZoq4fhdWkRMBn4EeKW3gClTjAUfsoTQoahinQBUwOnfM8ZDOqLtPYA3",
-	"yhzLghFxUVjAfizGTJI+DW5slYvd4hwOTa1xudf98MtR691P6/DCSSLGE7VSBLVJTzNuBKuQAlP3e7Bv",
-	"vSrpBYJLxpX+p2QxC1TX8P0eeGl6QcKo0k+jvNIyWpo0KhuGwlukLzO+PuWRiihklGs9h1wA0zEGb7Pe",
-	"yJ1nhGKo5iBPCiZtOVZ3mkRFJfKO2XtczjG3KunPFQPWrP/hn52YDRQB//0ANRAjmNPXoOd0IhKFLDUW",
-	"YgKbaulZvymMBgOWIPM6aO22yO+/7S8wr1UgP2tJgCTVTvKmoSKuIOgpVF+ZfDRUvxbyVXvW7OFCdd2T",
-	"vWVSqYQZ2BcV7g3IJe8OkEy987PLK7I1oUkPCnIBtSGZExMYcrmJ/anKCLVIOuFJjri93+1Z0eymSbTB",
-	"DHfLVl2KaRKUQWEZs8+gyix6uzTlIW3sN/aftGHAVkuehhHjAZPp02iKC4yLeYS4fNjFowZ3f3cM5nOp",
-	"WIPqu17V1HgBnkL2YxaFYZWUcx9UJn245INa7ua2ASz81V/A+vCV6jeqfHXyAUhBTBjX1KNcSbgLhNiq",
-	"p0LOjM+RSSIGUcwW2FTh+FQh3JQnC6Y8GFE+zO+nh+W1Fh+YRt1YBDReyxihfDilQyadyqqZuKxazCe0",
-	"itMKYU8LDlnt6IqEjDDew+XEYCdIlZlDNstWmin2SaG1oY8o0Pm4mtXJLRRaAQge4wsLUAQzsmDEmYx2",
-	"lGsbWsUoytCkL8Bv475CQYcJY2FaS30HlBRDx7LoY4YJGM1dC5dpumxe8UqRiVwsO3P4Q3nIId+dsebc",
-	"Y3qPqVvooI2RTfBR9NssSL9pHJMpj63TD4+5pkdT/J0wipw/51HQ1hz6JdFztEhovg8hhT1yQ3F7WfWp",
-	"KLOsH1dR67lRaDegWLf9a+FRZc/GaprwwOFK1lp4vngL35OHaNtsbXEi2W8XrtzdTrhvOW9Kdx4wzDpO",
-	"qb86N/kbs48czfhoc/4m3fVQ/lHH8Z9xEKdJAquFOSbZxEFKZkKEmgeLRDJ/s21OSoEDKQsLOKFKsURP",
-	"9H//+L87nU+Nxsdv/melgEKfM61+Z5y4G25fCG/oBoV68gsbPIGb0Pva1hYV+4SqnMnX008TqqxxAyIo",
-	"L3KK/WTowZHdiJejqg5A4dK2eF+okXG104RhyDxznBbQz7b3VsGfVTE77pbGS3BdLTcxCzGjkZKkz9SM",
-	"6WM+E2nqeNEqlA9vb+XgQO4u3x1kMVVwmGk+B/mq2uzlJBYzCA1KLEObGS1WPzWaT0ao9vt8sGiPMMRk",
-	"PN2llm7qHfHYnrYjZGYJ1oNgXvxo1y/nK8ZkTn37er0QoZmSf13An8aZYTxjKopjTL4UyJrvMMYc7/AP",
-	"kr9tBeu3bHaZI+HRZhEbKjj9pSGczfznXgI1WpKUk17mQz2CwU4LH+B5lL6QRx0HiHXIZd4IKH9G/7/g",
-	"g8gUUzp0V6Mmo0vIuCZxGgsuhnWY9kPY6Nao9DwQ9vcNLXJfaHQ6n1oN/X9N/X/btU7n0+4z/X/P9T/3",
-	"TwrFSZFpeTKmUXwMvH5DwWIC179m/dwuhi2Sob/KePcaTvCJJ3OXKho5EZ0/rvaD7n0fS2evKUkPc3Ph",
-	"avn2soG+Ayy3Y31nbnoFZf84qbSgN2scp+wXBDK636BAgtipI4/MZV7ha6gqhub/4/SZvIqr16RwW5JE",
-	"JMeFMhF+wulr9j9JxDChY1knx05roCHkhXAGWTOeR4prIfxjDttsMaktn+23RnpXIURl4gUIukEsJLzd",
-	"h/LAqBz4cAHdnPnmt6unKEImXSi6ACC6GZ2jVCnE18N8EvsAx6qarhLdAA8AXOxi2Lw7sIjd3P3Owm56",
-	"qBYzlUthyIpwHiGHu+vRl4PjQJFqf+k6eqlWDPH6l4rydhdqIfxUpI/VlSYuIBav5AP52h0HWgxwxnVy",
-	"hOCJAL2gbZkIshxccjqdTOK5AWLQf0MgvV6pLuRlFOK9a1YROeZQgvMOBz6MQpA+y1Heyft0iD7kCJUd",
-	"jkqWDUBAVMtGzsCjP+MsQVgyPQ8AGRrTkCEa/mYeqWoFLe07OQpW6D9mUVwoDcilyIJZOcaiLxyR6+vT",
-	"57f7LqYoEm0/zB1s9aZumWjSNUG44unkiseXz2utpQc0+E2w3yWTUp/pshU3v5u6PkU1Y6gSxm3Snk0h",
-	"X2N5Vg4eufKQlcXsryVLakfDB6IAz81bDtvpRDWCtkcm9e2hZlvsK87kJ1A7CEOD93IPw0DB0WTaBhT6",
-	"i63QyLRKSOkkQ9eZXSvUAhy1Fc5TjwNMAW55LrRU8FUAacH1TBsdrRNNVIrjxJmsd3iH12z2QBvSCaDg",
-	"JBbDIeajpL8b+dVrZ1FXNCVn8ZgsEYQRoP+GqSmQZhS008LASHY4scNK86oQwFnPx/X/Caukz6B7h8nz",
-	"QMssLYbyBqtslVqvneaaewgu2CmgrLrsaSrSBA/AsraIenqwE5ZEIsTPOWGN6wsfdOs41BIBVVaouXJf",
-	"qEII3E9jNkwC0aiQeVAe6q8ZLc5iPerHMUnNaLGZRY+kW3c0u3DqVN6YJmBofrkTqj9gnwVA7aof+NMr",
-	"VpBu7EPiYHYhBuyzGUF18iIRY/0BwVOm7b0d11h6XWgG0S2mJAJ9mk1iNBjB6lfJdEKUIM1dVyJgd1xM",
-	"IeUF/9WFpAOIYsLum/WE4WM+gruiZwBcGd+UsEHC5KibME0k8LC5ZGwJV/pDbYqlZjBW8sEySoJlrwP1",
-	"1EwWvqXXwfsSpKiln8H+Z87/gDr+3T+WMmBc16mEjR7R0NFZZizgtkbkJRZ6aURdbVCFCZ1luINx96NR",
-	"xX24ryocW2jR4vlcqikEo099kdJj0kqaVZ6QwIS4wZA6jWMbZsaBZhVnf0izkYDlcowLXqXnS6FYjYXG",
-	"bQYnkprznrc4cyfaHDy9Hlb9NlEH/5JpwZK5ZE5gr6pn6C4bAGvIzYJ1cF9oE79UWtK5oWz75JTHIrix",
-	"pOISSWAP4TkL94mcyRycfK0ozg59LN6n3SKyWDLHbfKF2/ZQw0vQmnKmkZ6RueTe6j1jqk7NzcZI97fF",
-	"f2kspDKPT3n6kP+qhI3FrS8NLP+xjCx9LFIIWAjPcQEUlx1JxMl2g4R0Lp8SkVSBdJ1xUDVGARc2yzB9",
-	"OP04EXHofX1EZfYzdnhywuI44sMcmSVMMgW8hrNZVrAGIyEZL1ixp1lG5p9mgwfcDcQkcjshoyGnapow",
-	"ZBvYqIVa7GAsj9dnDtQGPNgkEJM59nMh7FMklXzqJ7370hQ/jA5JNe/GEb9BonCXptxcBAK2lwl8x+EF",
-	"BBSPbUB5uuJVm8npyBdtf+8kptfSA+uu2ePZ9r4E0QTp9A8ScZ9d+bwGMpoKNB4jz6sWYxIZtqunB2Zt",
-	"cvQRyAPeiVe6oKDpQZq/DT0bWZV5lkoimSLTSRVLNeFGK6u8Co6uESTuLOdqBmi2mKPgDbKbMICFNiSj",
-	"FUmtfLFZvg4kjx8t4tBqk26OEqnauiackPO9MqTPhvoagVsLF08uofPshwLKAxZbfc/RKM49u6juVqPL",
-	"SKYK3mh2HcdmFr5wgMZF4E3BUUp/jpXSYRRadG4uYHu0ZHIMQnMLn13m/J6IcWBENVKpR/z2Skr65opP",
-	"+DZEUCSd8cWaYwBquBxlCQky6Zz2iDxKL6+WNjds7ox+qETxqjdN5y738kQoaoej36HZDj4EeFRczIgw",
-	"ZxzkgD98BLGm0rY7s7APhq8DpDM2IDReTpt/7Bsu7k9nGviuNqu9411iqtw/PG0S/Jq+hlgxtQbeXxlV",
-	"yrviNKkiB2Be5fAcfmarvStmEfwrRt/wLhldw7tidQiXROF9LKcUOH+pI9H0Su4OLa6zLkvJ9IWcMPCv",
-	"WFngFsK4PX3umP5pjl4lV7LWNQtewsPc8wuMaOEXxw7yv5hppbI0te3TTckev/RCukl5iZW55O9ARl6B",
-	"yyI9BpVqJXNCzd/mUK307FYrn2r6bNRuKXgrpD4kJ9+dvL/qvj17efq+UvX/6r44On178jx38erVxdnV",
-	"lX/9/Ojy8sPZxfPu0fHxyflV9omz66vcn92T704u/v3h1cnFifvl4uTFxcnlq+7FyfWl9/zx2fOTxWvv",
-	"L/V/X14cvb8quP7h9OrV84ujD+lkPlycvX/pRrk47ONXR+9fem86Oj4+u9ZvvDg5uiq4/vzk7Unh9dPL",
-	"o2dvC344eV98/fr927PjN94Pl8dn5yeXCwM6vzh7cfr2ZOH6ybuj07d64i9OL94tXi+8++3Z5dXiElyc",
-	"XJ6kl0+fn7y/Or36d/ft6Xt/eO769fvcL7jEervcpRdHx1dnF92j58+9+8zFi5N3Z995ly9Ojs80UeCG",
-	"Z7Y789Nl9+Lk/O3R8cIbL3EG3YuTf12fXF6V/n589P745O3bst8zC/PmRH/0/NSnsbenJwWEYS/nFtxc",
-	"zpPL+cXZd6fPTy4WXpP+sLj/+EP+VbCj+Yt63OfXz96eXr7KXb04u4IPfrSOxbcRZ7K43qYHN/S0lgdV",
-	"lROWQNykavwwqFHpK6SfMHpDwJIHL0ren9zc2d852N7b2S8LNH3xhDwMZ/290/HuVA6eTVW9U0zJKRVF",
-	"6Z9gzxr1y95ovA7NRsO6V6y5QEmC8H3mI30hYkZ5GlDaNEJ0U+gY7ymhJj1X75zGqfWFCZpQ1jzu3dFj",
-	"nhtcYQ0llRAqL86d9aKN4JOAQP1CKGjJRq2MkJRFR7LJa1qvH0a3jBuIu+WR4aKAiImFmOiHp4NmUnMz",
-	"q1FO328jqb4oK0ihD1Je0CpgBTmFMmaDgk28yFrEafteLtTiZq7oWtsoyoxE3XRp8rXzomsF2XjRUX+t",
-	"agJbMLf1jvfZcOpM7jo5ylvKGRPZ9s98AKos4X1Fi+3NvZxc3hfS+BF6dPpzL0ZvyF1/acijXzILVSfv",
-	"BTaBFDH4CfltJKN+zLx2meji4YL0trRx3e4BF+l0cnVu5yPB2eIxWtoQ3U7mAqyNzYj/XvTxMEn6a2zT",
-	"NeTlbzg1y79Wn2aggvyw4PHCIUUsDh3c6EZZ5Mpk+60uFHStVfPbAsrUOf5q+kccNppPSMQNpG9fhHMD",
-	"1pHtqChjKkemo13aN2rVUHKrYsfl4JUKV2gaxyUnS2bAC5JIQXfdp6SnD36PBDGjCfALcqrISMShLDoz",
-	"1ls0A+CDMb0BHw6okzf2oHW4PZH+IcQy8UhwMqbJjQScLFRCCs4sYZ9Acv8kIq7/9HPZ07uMy8gd4Syq",
-	"UL5SMXuS8+wukwO41e7A/z41GrVO51PzRafzaf+F/ufhi05n2thrHnc601aj8Qz/c4L/eQH/aR3U8L94",
-	"da+Bf+7pX1+cvHhRUivxitFYj20jwrZgV786x5m4yfkSmnurKMu8pIieTo3LZ+OEMltXpPJOe4gNWGgH",
-	"c3C8vM4HV4Lvpp4iyHGOYRTXcse0z+IlFV5ecMS5rB2EiGH0LpwCEVDwraWlvqAGuN6XmXSf3Y2VV5At",
-	"aZYINTgbXqDhwTSG1CVWUpFhF8bhGXnw0i6nL9P+C+qWxyJhBpvA+OJ9knJFFnZN75JNJqd4AlakLqZE",
-	"7gNjr9yjIlXcLZWjvXQUlsY21cvt4f3iRrrjEve004/iGZ1jxmkaGtbbDsU7KJOoJgv8XrRgzbW+nBF/",
-	"qiWanKAI25AdInLSXov8/lur3tJKO+aiWMxHSKkNVHTLbKE+SsYxG/eRohbwzopJE8DNFrDNjEYCxPqV",
-	"zKTWrwQ4Q0XncGe/QX7/bc80ylpVkYVzKXc7pHXgkTTAsrzMvUDHBXN9JWbFSEKI5dHc33uydNpldbaF",
-	"3oDl1iadliT4aW0NsjsSFkSTiHFldcNsQlI56yjWT+lUjbrAkFdW9bp1qeq1kaZaEMOYzcP9xso18g3g",
-	"vR3fAG7tbu80WtuNxv7h4SpLeL3cZpNRBCIQ1iMkSqxbpFmyFpD4AOVqJSvwcJOMSqVtZk5ffhxlOdeb",
-	"0NhPKlom+wqQkVeVJZSUnp0q6XK4LBqgzJaj1deDdymirlPoOWoSBdFjp/mr4Hn7q1AHBOjRshTlrySJ",
-	"0nRKR+E+uN9XkogZL1yiYjpGHLpihJ5en9GEJT0PC9Kt/9M07RGLeov4jDXcIK4NMgZfkSktgm94MXKs",
-	"Ifq4muOvl9NdNQpdyvwRT5U6NNUNvZhG0KyU13cpO33L6C0Yt2w8UXOTvTNhVtlzSmBx3elSCMm7FJBm",
-	"h4PlwrZLrlcB5upGi4eFJrrLp0kb8to8sC9ZZ2r6PWXLXM10jsV4Qg1mEeZW9tJaBwMJFXGpGF0Kt1XC",
-	"HZCOi8Ad/XNUJYXimeZkEp54ComAro1TCcLjC0R4PJWn/GI3OD7dOx2/aLxpTbbD4w1QH1dsAoK/rXBU",
-	"psylBByyh0thWYhI8lzlKaFEP5qqrQy9k3gec1WZ3ss2PdWO6ywc6jdsU0/EmbYepv04CiBfCUFMd5v7",
-	"5PffdqrE/HWgdVv866CxrX9rPcEThhq4JCGbYPsM0rtR816bnByDKAmS2yr51OH6VM2fkrM35/YyHLRP",
-	"T8nF5REq9XDBFJbl1Pl4mHdNFjKI5Had29g6N90gx1sltW/Q87PqbXzBs9raKRYS67ztU/6mQoTY+Rp3",
-	"5ehKzwZHUYU1x2UoobMLoe5SUg0Jcavs5Tdsfi0X/d74bMl4LjcOMNyw+fomvD5ZK2yd/Grq15cM9lqy",
-	"Eo8YTdMGfc3DZxdQBRvaf38s4ypyDUP0HY3iL+79+ICZ+/pbf/NEBa/WvwSFQ4SpXI4j7gB0xzSKswLg",
-	"tn9wvv1i0Hh505x8t/1LY3y8e7M/30n+9XMrOBhfHoZ76vvR61nz7Q9iDTVj0X+/uNdM0ZAquuFep9jx",
-	"KRBp8ewNXroYkB4NEoPKOWP0hkHdk4EJK4Tv2tsQIB+tfKe9dRkPIfyTdWWvCVWTfZVDAo2k7Loo1bK5",
-	"gwOo1dgv9s/0aXATjCjnLO6adFtbMrnkndYThE+gqiWxwKgnI8QDXO9b5d/Igck/o8FN7RifJm/xu816",
-	"o/hLiAlftj6l92fuKqKEnTvguBVioT/EtxY/ZUCCyolvkTIO9loHd0JQYjx0lHIv+gaLFjTbNRblYPNF",
-	"cQjxJmm+S+NhIct4oE2IfMv1fktT/CrY3y9KR2n4bOMh/zS7kRbFa+OHEYH9S27OZCpHLOzmeSoiWi8/",
-	"KYfN1t6dTop9/drcyEfY3uihKGHdZTOUy2dW9FIP6PrL7EgG2vpLfeJWBA8giQve8+XPoikVWfnqO2GM",
-	"GtCWbiiC6Zjx1GTaeG1MsPML7iIy8XttYPYVX37vbLea+4w6bwvY6HKJkF+lBKzLAtdlKCu0ujUVzKKl",
-	"KlExNlaIlzPg1dx2qTa5hEWuofmVS7xqsWFTfs7W1XMKdN2Fo1XMMUs1G0/ol3GUAja2hPOX6YTrHuCN",
-	"OPWmWlaR4f2ezc4xq33zKgEDIlnib+lxehsNqRJJPb1X1k0TGdPIQk0TzkKvD1dP/6eOHCQazHu5finQ",
-	"gatTaXcqt+9b/+///N9OpdqpJHR2unBRzxSuoQ+2dsPmeLPZOmzghU7051RR/V24n81f23dQpZhEOjiD",
-	"FYMbROs93PD582r3QXNv+2B1Ku9DZK1W/R1ZstPlGIoxjJAAavGUK0xr8BIjIfw6B/ggEyqV6Fkei58i",
-	"EvEgnoYsfEq4cBBD7ukOh0iP8deTK7+lyZjO7U+QYYWNqlk0HCnjChdSkUCMx4KniBS2fF5IxE0jYtDh",
-	"KhPyAxCpbKMpEzU1R/0rTImtQiFHikfwoCCPBxuAVp8dTdUIcfk39iWl7smuUqsQmyOVzbiQJI5uWZtQ",
-	"hYtNJUIbQWac3zYP0sIhWtXAUC/emDmk21oVKC9gONjbWV3CUCB6C/GVP+TbjUjGbYdg597BbEfqAwHI",
-	"hY5/JU6aJ3VyMp6oOcyWi5ntRrm6hZM3hZorC9+wnd/GTQkeoHQLdTAQY+XeswkTk5hl0h8FNyDg0qFp",
-	"U9fTRY0SMR1Cz6mvre8my9oNWS8acnrtlm9+JN3uQ0syTd36qTo5Mugp+i/T18egvViYKX9zecnOQul/",
-	"Zm9NgtsWbhZs7/8aUTn6dmf/+cm/Jj8dvHp2SWvdq9Pxh9ru62M2/Re7uBnvvn83ef3hh5fbo8vpi+u1",
-	"qKE4s+FyhOkddhugIaBBOsnMYMb6G9eVuHL89Ukgxl7b3ia7XFiHZwFvW2/HJ0Iqe+r9Jm+yjAS8ofQZ",
-	"QDpYjLaRCfksoG//uLr12sdil3rJTi3P1UMlZGk5pMm/xMSIMp/G+osBXXSLViJHI3/wQjjT7CZgS5cD",
-	"GzEyyBnpZc2RXp0c2dC67WIyldn9zQSnvCUsa4tyBWLOQLZDNGAA4E+SxQOTgROw6NZIQiMS/eyhdEE/",
-	"Vh/Sy4E25Hoi3dwtMYJnhHlbU1WqV20uz5dKc79Qe7lIV6MoCbUlipH9pUwFCmsBOAbTtuZpL4JV7GNJ",
-	"NxijJ5uzmB1RjjIX2GBOMJZqKJ688hrOZA/uMg5XXVTlslSQEfJFer6nRB7DnY+q5H9TVfIvqcoVVd6C",
-	"epbpQ0igRikKRnZ4ZmhtQsn5+5dV8vr85KWmnQ+sf06iMR0iQzZEt90ib6JnYCE2G60dMok+sRha0AAQ",
-	"hYxCBunQfSrZ3k52E6Lvnp1dzBpvXg7F0dHR0fvL69HJ9VD/80T/37PjI/jf3mCivtP/OL6JT/713cUO",
-	"f/ke7joaHj27fPOfN8G/4PbXF9e7J8nN6+Fw+O23Of17e++wlTUPj2o/0Novjdrhf259/ObbXxvV1udC",
-	"S/FRL/xvoxfq0d8wNskqhysVnUdd8VFXfNQVN9IVS6v/PZXqi+f0+T7Av3dOnzeTNbEcxhH3rzYfVdNH",
-	"1fS/uWpq9kUJg8ViiuQf1dVHdfVP0cgelcpHpfJRqVyhVC5ThT5EanTpKi0f/XKPId479Z0vK9Y96gPP",
-	"NegKPotaqxD8MYD8GEB+1LweA8iP+tuj/vboFPxvHEC+C9Yps8+s9G+mfao/V/GxbmY7F5pXf5rElGN7",
-	"O+heDbtc/1LN3jPt0E0z5MVRLl+7jbpwG1DX/Z1D8vtvu/WWQYTYax2Q33/bru8+8SvWbcfntBW36wGN",
-	"buP0gqU17NUtkugX5t3lN55O09a9x21DbtfYmyZDln8ykwu/UOMwYTzELiIyFrNuKKCJjSHRkHFsjYJQ",
-	"WWnn8PGA+t2q9Z+MJyKOxyzbxxr5j+tYrdh4IhKaRPG8u2H3auvYz8G9Xb17W0BmhZzY5NFD0kUk+Bm8",
-	"Q26IGnIOvOUNvMZkc+deiHnyH1hfkxonbwF4bxvoplk/fFKA2ZdmsRdgr2ittbeAzVVSzO0w8S9ZvCYe",
-	"4QL0NEAoGjiV3FgmCRuwJEl7AGZg+KGPq3RKITSQQjvHByJHsyGD+4RB1HXmqB/7jiXRwHaoXzbG1S9c",
-	"BL12ky/4VhE/cSpLAcSY9RFPk7iet8sKy54/QYZ+SlglcG1mcdM+r353Qm0S5fYFVHXBrU4wBmzmFEsy",
-	"A02wSdgs3GjOzeJJq4RyqTmVLMdytDamVv8T8MIvEN8dYRsPCmoBi0HW0iqVzenKcu3iCp+VdoVhNudU",
-	"S6JMnHIT7xQiCeXDJ8dnlyeExkORRGo0Xt7ZYG93d3vXUwJr5kKBJvjF1lBPY/NFTCYPQNv66I2E9Bqg",
-	"u4PYZ7HgwyJQyu0NenjYnqwDvwSmCMZ2DdDg0lC5isZMTAus/ndRHEcGfnI5HWzvGQnrKKFZRASaf24K",
-	"xh/JSUzn70sXaDCNY1MSZEJ+VpCssU7V0m1NIfsMJ/UifAWcbANHzlX5ENfsxJK2YHFLs7iveUE2MfKr",
-	"4kuoAmaS0kOp/lDN6CdFJGX0KoOk+GBqVfZ9S7WqZqNArXpI0ZxMTr8kR/hjD+UKBcoSUqGOR+WNaQtP",
-	"BhEfsmSSRPq4QHcZhiiJ56fvN2bvPpWmJAnLvqYmZqjwMhry00213g1giGdRHKPXChaHyxlLiBKkd352",
-	"eUW2EA+xTj4YTTdSVdIDBKgauCFynWW8X1Z7/z+XzHomkvAYmk1uOm2E102bla5wDRzj/a5KFfKbZms/",
-	"7he4Lux/fii5V39cMve7tNgJjPW/bLwe5tl9ZroKAtcq70pAO+iMT10M6uTCLJO2lCS7ZQmN7TMGF6ug",
-	"vzA0gs7WyXK+KlKQqYP9r05H5tucfPzP1f4Y0/B1s93zUHg38WeNTeuezCz/y3Nx+ywT786dspUyGJ8q",
-	"nAB4hi/Rc7c5tNz6MP0rkfjXAt6/M1i+bTbSm8zCnuthZAiU8pD0XGc+v1l6UZe+BwTX34BlezOMxXCI",
-	"MzShrDa41b2O2Tl2beYLAULnvhAc9c+eMUx7+QS0gR+zXAcDPRvWXQ7d7+Zwx05fVctsl3VhMGgATCqj",
-	"ykgLb2xc1cXxKwOp312GeG/uyWI9Gzzh9TslPlQ3n0nXcM4Si4ypmUhu8uwVA8ZrbOzyljv6C3p67rVU",
-	"KkNrEJCCNbnziqSRsAeLVmlJ1qXDQuLRk7mWLKkd6d+XrVRxagO8+2676AvYjSws+03vFVU0u+wZqWYC",
-	"TC7eoxk4MtUMDWVWaFlTnsxRWSldvnhSe1aW/b3T2s8T0Y/ZeNO+ZJxAkMJ2tdndLzIp19AaM6GztLvg",
-	"neNli25i/YENeqOmnRFX76sFrCoTq9/XjKZWO33uxJwNMK3V7MN1pSs3ZXczrUx8g9x3MUYqLlGo8RvQ",
-	"8UskoVzLe1Pssbyy+gyVhJLri9OVII1rujFx9G45HKFUrfrsbUQJjbv2aQ9n51o3WJpulWtU90elqI2o",
-	"LE2gy+godpiZNhf57nqm/e2yvJsUlTTnKHLtxDDdBhHSUg2vsHNOcTNA29Z6KRs2Q36j713RQNAkUiSM",
-	"hpbZ9qdKifXUkojfdG/BpaJ3CqUXk+WrTQlns7QZYWR7Eeb6NKYN+wLBB1EyZtjY1H7Kb1e4uAvFNvI5",
-	"TVTa8ANTKUraHhbO1U+/KLHAjXIHRRzDSKrVlF+CVFmSe+Q6Plp6lTcyS6OD8hBWcZODDeD4jVpjOwWa",
-	"1t4O7dHXb7yD5yk7ZdSSW9uViSuWvO8Ee/AQvCv1EzRb2zu7e/sHh40a7Qd1OpnI+lCIYcy0AhcIrhhX",
-	"xoOwBDysuXkCMEgobK6zYsCeE9EnnkjmM4exE+ZT8jJSr6Z9i9Xmulmls355dnx5/n0tnfwaAHnQsGPF",
-	"lMvYZ9pcrErYJxqoGPLZNUcII2narFs4R4jrYJvhFyKxkxE8nucdXNT+eMIVeKAlI5fO1i5ICzfeMrPD",
-	"i9u6u0YTAcu/F9RGnKAeVzadHVwEOFA/O0hEYVCpVoaRGk372R4W5qelrpxq5VNNv6p2S8Fekfqdxxcn",
-	"R1cn3fOLs+9On59cdM9Onx9XqguXX55evbp+Vvl4H8niERMs5sbZx3+k6IFTQ8eOeFyXMcd39f1OOGnS",
-	"O9P0ZpxcmS60czElKplKk/rMgHa99sSrs57vJt7SBR+uteC+Exdr/z6a/9ZKUA3vLbW8VGMxYRwkifW2",
-	"ThIxiDDD60sKNyPUUiGxTP68+VJHefOTmz+yRWfVDvvLewGsVfG3dwDANB6oqP2fonjYUpkCjBKrGDQO",
-	"D/b3dne2W80HUgwexcwfL2b+dux88QADLHymS+WmkUHjXI14eVGFXn3ECcAQBKRQr8iAW51g4UG+L35a",
-	"67W9lydXZMule/cWnQdr5Kmm36j6c/243mKW9jxNgeELli3bexcjlXKho7gYmEUVHHrzM45htlUhTHI6",
-	"MPugr9IYYmy2/Abq3/QZSiOULqkVX4Z94/QPdEj1OFx9mulnKjh76nXIzR5lDl8DOGrwAetRTPmYIVK7",
-	"8SzZ3gRRwrS5Int1cgacw3T/ogkj0ZCLhYaXrXXcQwidv7jsx3AdXRNqmnDSZ3PhgLXt6pv+yA6lPVdY",
-	"eywSBqlSu348F7DaMaUfwdbhkHcqbS2WP3/utV1Y8/S51wZVX+xt2aYKvTq55jdczDjBKZSvw+a1t0V9",
-	"5lyk1qU6YPUsWMt6d4vb29rKrz4jMRuohXLBSqN5SMOD1n6tvx00a/thq1k7HOw1art0p8+2aSvYDw8f",
-	"oFlv1vynKEVMxpuZSjUbGjV99EqaB9+pC2+22q54kOdvjk+Iu8e0R93b3iO//7ZT387B/p8cvmPxSNDW",
-	"2ez2RXLy7ur1cHr8igr2pqkOri8+9KcvX19KNasF73JaRKHAKOxuUZAdN4XwNOldtnb3cplV+tJaUWNT",
-	"h1Xc+faIO9q35OZxJDkS0ziEilTLl+rk1NGZKZop7QB8iR2AN+j2u9DZd1HtEcOobDJ+Lqo+yDnofSXI",
-	"IIrjhRLjhcShoqwZuKFbWKJj5C1w+MJkk1jwodZHhqKKpYBYGWqqzoGfZ0e0vddorFEswgUvKkE9FmMm",
-	"SZ8GrkWl3eLsV3itcbnX/fDLUevdT+twcOy3slJwtgmW9AAvlQKD/z3Yt16V9ALBJeNK/1NCDm7XSKse",
-	"5tqY9hy2ZzvWw9vUE5RoeIv0Jd3XpzxSEVURH0KMnlyAnzvBCCRgLGTmDsNZJ2623Ll+5opOnGM9jQFo",
-	"gdWfKyy00//wz47l0VqTBhegUSfS12DriYlIDCONhZjAplp61m8Ko8GAmZjuQWu3RX7/bX+Bea0sj96g",
-	"E1uBMSwUccV4T6GJOObVgIYS+S3W8VLPqndceO2OestkaQkzWKqL6nHROBYzFpqYd7OlmXur3nyy7Fu7",
-	"ZfOXYpoEZSFZLGbIVCw55BO9AgMbeT/Yb+w/aXvlSoROw4jxgHn1Tq41CTapcSSxfNjFo047LC0RMD9P",
-	"WTI3fV1DNqDTOKc9wA1ryJtsMWb5B6GdbvYTJjK8VtbPavUdVUajNfXQzuvB/HBPXGt9BNUo4ZH4HLFW",
-	"4TrpC1IZp0wpV57yALKZ833jB41o8JOMw5uf1jqR06gbi4DGaxkzlA+nkLuXyeSrGvvYVBSivRElUnla",
-	"dMhqR1ckZGQh7xvsyxw2jsGAUOyTQmuFz21ZXjWr07uitwXLv5Lvm1+Sd7BgCl4wDLkci5DJjQtD8dlu",
-	"YB9eOOVzjJEDdAnwbAvUU+Qp2NvZsOXdgg2cGc/HwunaTl2lBu8Sa+PIMS286StJotCYfLNIahFFAe6P",
-	"sPFEzWG7p5Ll0kejAZmLaUKg7pzEUT+hiVFwQA2jHvhPqaV0FzujYPjG8Vc6hae5sVvL+GFsDiwdL9Kw",
-	"jSwAZ5jJeSziNUc/JP9+vTu7Da5+jn94tcN3k9PngJh49KzVb9xs97e/awTjF9MfXh6qf/O48cP378UP",
-	"qDevGDCKzxUORQPXMJ+wEvW65+M69CA/2MzGXNLCXz9q4Dwk4UyzBNd1KzPbzKObFo7hQ0VnApHNLtgk",
-	"pgG4MTZkAzeMTboiDruDIsf/omsNpHUcWpNXKjr3PG0pXtnecsCy1u5hq7EKsiy3CJmhFq+FZsmXTGm1",
-	"eFN+yPgw4iXaDv5mGXlIFe1TTI+zkSP5cxwpZnBChgkysFUp/Bim6d6yRBZWbkEnevwxdQzpR4pGUr7W",
-	"iJ+wEh5Oeuu2VnTJLHSWz+8WYuIomqzIhk+jLeAWxAfunClduqRHUpth4Nuv1cxdPQI1b9IgvW6W/2e/",
-	"VLUEtLCtmel7y1xMwY/FJ4/FJ4/FJ4/FJ4/FJ/cpPimqu/+zC0D+qNKPByr6OIpnWrXj0ziukj4LqLaF",
-	"tMgAv+RIxKEkNI79U2wcOp6bMqAcKlqL5OqXyRWxSsmGOBVZLLTVvohBTIcliBYxHYIH2KgZwLZ7uDKS",
-	"gZbxFFbV5BQk4Aa1Zln+SK1YpGUoFYzfRongkIl5S5NIvyYzjLXqKFIn4Bqq4CXerBUwGk9LxgU/aaE5",
-	"EEnAnpLej2hLfLTiEf+smlbHebDXPDDYKsIx+WSwYXZcblrZoqEl9HRZ4gtNsZJxWgF4vQaJGNdJz4DN",
-	"9bDDc2hWn437LJSeD6lOjkjPOCF74OUeiDgWM3gNsTk+qDVWET6adbhJGL6+eGtux88im4ykYjziQ5d3",
-	"iD2WjbFi1sIjEEwE0YOFJYGhrGPBXEZDfjZVd3HH5PUqKm8kBAwMJqwLGMxsGDgT2ut9mWDv5uFDC4CN",
-	"JwsDiIyHf4G4oZiqkmmcFkXz1wwLlgFhLjsbRtcEJdbi285oEspMXKAoopTLCVgrzLNeZcej1/rP8lpr",
-	"phHxoUEkvC/kGdT7+Hhnq3jWA5Sz3azGnbph8/Vqmcbidqmphq0EDGCwnzPltdD3FQrjiRSKQBLPuvr+",
-	"SkUjYWqlMSaVmOD4Ij4EygujksFNYsr5+gbayuFButgqNeUNm19L5m7vaoFZPps+G1LAbNc34zmK4vju",
-	"BlQxxzG42Npa1URj8IiiISda1dW6Aa48HnsIw5jEU+k7IN1LKjg5TFA3j64W5XlXa2TfIw1Gnx1/zgTy",
-	"1jFDIhnK/riUCcgvaw2lzGaVQVRocRSN/YpJ9c6UgW9kZBTXjrs8Xsje8Tg0glHhIVkZ+ZYrfDAFrw8C",
-	"NlEm3Vn/WOSFyS2KZAZZW5Wh6FzZsNAdO60UnZDXH65MSkNj7+CJE46ZvECTT1clvWeMJiwh/+///N98",
-	"Lm6JrrQsufhtNGC+UyWb58DJWlhu+fYshYnGVvVcrnWWZIK2nrgcdfBowAbbLACbFGCi+ibxCJJDe1ao",
-	"oJIF+Z7aePXSQVcvYbXyqTYUNX2xJm+iSU1McONrE6EnmCDXBlLyg2CL6UUT+vOUoeUHMSXnp55KVieZ",
-	"VisuCoqNNUx00T8mzXsMtCTpQst4AO52CRdVIrNK3HqYD2nwEWNPyMT7QLkbc+vM8cm8O0Pbdlalp/Yx",
-	"qv7nR9WDwrylF4bjZaHewaew2KVljW/vlORqi5DZGptkSRaxvSWXRNx8gpW+DznS4nxi09lh+WJ5N93t",
-	"28U75AH3l4bAAhrHeRiLrFVGNRsbmwRBm8RrOLMdDTiOSlryGI6xuMxeI4xKdSHrwByHwIMkr1amCW9H",
-	"TA3aEwCRbQv91jZ8C3hl219uvB2dm/49Bik1WwBdvK6LllBhKWVGvB/jt8/TF17g1K7MzLDZ23FmYs9h",
-	"3N6jZoDrSgGhJkswZJwDCOpRbCQ1tdz9PbMxzHyhiuYb5FQhBoD/1oVoZ9Xm05gq+0VAyNUEXWiC2o0r",
-	"tqwRD1WrBJzeRkOAZveopz5kqmfLVLKT18bM3Y783vbBzpI2V+UnfknrqsoNF8FNDf5/zZOfQc8E5MyS",
-	"euvVgCT5OnB/l1MN1sRI78BE10lnXqp52S9mbiv62JdL2irQ1x46DblO3mZEuaFXr9LXwACb90rr1YUS",
-	"KCVd6vLmickbZfFmutNsL+S3j1kbimzHrD1LMO3o4bvyrEK5TRt+AF9yxbDZIpSUlpedzZ/EiIeCFbif",
-	"1zyDnwtVWjU5xpLeu1ScFusWjvmnFDeZYNFGrkbwYL9x0FqPJa9IVGQ87EIUqGvjrOV2PpYX25iR9FPH",
-	"rOxhxlxd2XjN7v1SMDqQegBijylk0xKJ2YPfehgZVTRRenvyCfGt70b9l9/dnL56H4evvpudvjwcn758",
-	"MT19+aIZvhzFfX4x+XfrRaO/fTr89/fPZuvUtK8EgllwcOgpONi20rYLeviXdrp3KGQucqNecxXF2FjV",
-	"LldhGfMmXsefk245JV9fnCIS3r8ugKrbWke5/O4lNlEvKGQudjwtKYzUnNMli0acPKOSbbeqkP4znwAn",
-	"jrgtyMeUrpWIg8VEBqXYpoQfacvoVZLRmGFuWV9Meb7+fz17vVSyI0wAVFT0hJpoid3T62rruehkIomY",
-	"LHgnmmuErh1wF9aF262sOiJdkXFyvXnDjodoRxtJ2o8ZqGkFOV0W4nsljPdKlz886CAhij83mMZxtwBJ",
-	"trVWckWRw+OaRz9PscZNM9unEM1IGJR7sVutdQwyfUxIlHUOrplKVt710laHm7C5yfAKtHUhb5bizt0p",
-	"RwswV+5FEJBANWaKhlTRVQJF0+w7e+99kIDzIMCWzHJU45OIR7teYlgm3uEtR9mJOwrHEXe1mBui1kIG",
-	"UcTi0MulSt8nsGUWxqUX0Wz9k1esHgCtSD90uB4EiTu1ee8ZZ7MUJAXI3/ZrlhMWxxEfWvVDxCGmuo5N",
-	"SVwKt2LwPFO9KpIQj8DQRAIWckcriBg6RK6HXmLXHRqZ+VcOxQUtKvcMRqMAqaWnj32PBDGjCaRBYW7M",
-	"fToOrGQkGTa0VJ+axrHTppawgHS+hhk4FAlGemPW7jn3NIqhDOwMGVFZxSShEGq6CORXQbARHutwP1Rr",
-	"bowkobEUZinDNNvIG4vRT9taxk6xOy82M7b7BMp/1WQwYVYIRB+E7UiN1eHZLUFYbwlGT2VZr94VivQy",
-	"VreGUwhOx/342ecSnnEnAM2SQ3nN05M1BY1SW65ixhl43qUL97EQjtxTt6M2RO9OzYhOJgwz1SNOthsk",
-	"pHPpTpBxTloNaNEH/pc5SQ/e5gWVgCpJ2JAmYWw8OjHTxioJqGTAnGZRqEZaQSC9/+pVSW9L/18bK8k6",
-	"nV4VmodPaKCPKT4LrxFci3j9MYSV6vCMCJAgA4bRLTMAm2JgHUVq7mUEwUPGo2yqznvINPEx2OpYiBsS",
-	"RzeQHTQuYIWbtZjZanfgfwuNZvQ/D9dqN+OJ7KXtZvSxOeUDcddDs2kbmSJ9szzWjsctZ3kvgozdAT05",
-	"0zWvvk6wxCWOddfz6KxlhE37a3feo5BihhKoKFDb2t0t0hozimdxWaKMeMBI83C/kY+/7+348fdD979V",
-	"RXD34+0Z4w0RJEvpdglm17JkiKuck7OaSyMvQUva1AdfmClRJr3eeeu1ga77wcDjQXgjNohc5IaxCfA0",
-	"I7UI7UOHYZ4SlGVxFLLI0P8YsglN1BiAo04tCBgZs3Ffc1W9Pm192uB7skpE0uEhC2JoW5+pqtSrCGYb",
-	"lkk5MGPAJMn4m00iN9akkKMsjwbHLET6vARY617GKJzs8Fk2LwO8ugsa6a8L6+4pK5V25ScpeP2Czt4x",
-	"KemQ2V354oUm4F74eyOL6imsiSqaXak7qCFFp+cDjVTEh3dIJtNidzwpa7IsBsqU+Xn5XiqJEP0Suh1i",
-	"/ce9q4YfwGF0t1q7Yvhuv+muZiB6kWKq2FPSU6LLRV+E8x5R0C8bDmYMXS712YawBRxszDsRYKVKtuAi",
-	"LC/Nw674BYrBPCVws3GwIwPQwovS+1bX/WjKNu+6z+JrWjD1UmUwqgkD7mzS9/Xd2q7jYlastihRFgMN",
-	"ognC4Y2pvGFhncDpB/jBdHNQRY2yCLwB5Xo/QhYk84nKJCz6dHIHRhGmWNNKmN64cK7Spcm5gPIrn9n7",
-	"wk6+kgVTrZxfap6AxxezFZ5RGQVr5lTBsrjSqLSM3dTQGBgxLGVH7XJcJyc0GJkw6LjGuDb3wg6H9KVM",
-	"jLFV3643n1hnAfqXwAQcwW5zUxMAp+MSvws951FSAa8DKoD5uCUYKTXRFAFZXa3z0vB9ChmC6iGmK35D",
-	"8/kf3wCYrsWR0/IUixGzFdJVK7pN6cJT9C99YxWdbwg1S4AZXHYF9XbLrOvWymsXu4yUZPGgTq6i4MYD",
-	"6kyRfmeUK/NBbQ8TFQU3DLSODh+aZqCmvkrbeWYBB7GYIVdfSHnJX7xO4kq7ksLNpjk+5heb6ZN6j4y2",
-	"ge6TduVCKxmojZuZf521L5+4PCFp4svtCjooqoY0YGFCFjPFVr7JGFyVN1zMUNvLRoj1LbcL4wPoVris",
-	"dzfrvSr4yJi1cTiVduU5jktwZpJDzXN4m/+RhVuqaSUrFB/CAPA5txC4AAuP4gNwRE2MtmrBls3cZyMB",
-	"JEIT5uEu+wuToTu44gw9DzhiYZ3S2kDoVA2eB9QrgElKvwE9S4qWz73azvJCKKqgiEUiPzb7PstBTpsz",
-	"IzDiLIve7bnuMrS3ZDfxkdWk55rmLrzDZthmzkTOEfR4bB6PzeOxWX1stLHp3Rjd5j3y2S9Xswcnfyay",
-	"ZJvfnoU1hWRNW5Dc/tGRokdccIvgNQfY+aNH19UU8T7FNHQtoD/VsGdBTfB4XvL66ppv8+07LZ1blc/6",
-	"UmRclIHgigagp6PZCDqxw73MqjCY4pwpQxFD218h4lqB5ogOyyKX52NIDlqeZMoGbTaQSWkLKMdsrXm9",
-	"wzv8m2+ukrm2Br/5hpxy8uPljA6HLCHXpx+/3gpFILeekAnkLH5jPUvsmyooNqUaEI7EPHVp9DUL4N7h",
-	"RjH7BlLHIA2EZg+xBwmErq2ve1rdJMmU9xwaLqpSY+GORM+kkfWc3pah7w43LvEq6Qs1SgHl3bd6Xo5o",
-	"7wng0XLI3SCUm62KjBfHzA2Xjoip+sYs5ukYEGxxPX/UD9NJVJ/Tcfzx6y3/zyfwHnfHT1Jw7w795xMC",
-	"RBMhPFaHI218JQntSxFPFUvLpNskwu9qtR8zas6FVGP0jh1NolBgPeaQcT2NtKLChfHG9Q7/cYIP2dHA",
-	"9vvXnmCisn13IOKYBbAoYxqy9F02uDDE6uKpEmOqooDGEM3Qu8OkkoaluXajHX41Ewb1SI5sKr3gKqGB",
-	"aheTphJEwSZUyY8X7LkIPn69lbBQBE8QYt861PTeQNNU+c03EP/ueU7HrQm2mP1PPcee1zHWtZpUgJ6B",
-	"KK5PPchafe46XJuwWLpimJ1FcHAmVsSl0mP5ugd2Yq9K8B9d75j3nuC56XnNJMwFwO4SU8CMhoRsGBes",
-	"VJ28F6bLQcImjCpJ5LQ/jpS2ArGTQb3DjziZGlT/CVVgE+40dkwMnSAeu00ogRtcDNCEjvCJXVOwcKRn",
-	"16t3+ElmBy22bM9vK9t7Sn6eCnCGYm4bSHNMVSEjFk/AYQuh5RGVHd47psGI1Y71vou4TbioSSUS1qsS",
-	"9ilgE+WyzNUoYf5GmOildeuakDOsgWV1C4mo33xj04QXTUIJ5bZtA+sIETc1ipKQ6JsiJlP1Q37V4fa9",
-	"Jnv3cL/ReILmXRwFjEvm8f53p1eQ1hV7MAb66GOuc10kwy3z0NY4Ul573Apa3xUP4q7SqDfrDX2PYR6V",
-	"dmW73qhvQwRNjUCZ3arPWBzXgAK2fprdSDjO+pdhUe7eBbSmMC4yBBoxRcVGWdJcADpTfGB98obNySUz",
-	"HoX93eb+kzo58gx6TDh5/eFKkglLiC3kfNrhvZsorXIxtUQHRI2m4z44Mvxqev0ZSRJQsdpkwFRg+4Eo",
-	"zBpA6qIm+RtJscMt2cOn6gRTVm4YNARKK68RIIFxMo74VEE+xUBA0jc2IqkSKcD/n4J9BppMQ8JFhxvA",
-	"ezWiHBHgMiTcQ1huadk5opRxwOpCAnEkfKq1vSFTUBadgkvDFrYaDatIWJhPj4PZ7UyjBpUbqK3+0eAm",
-	"VE5MB4Ugua20K+c1/AugDCrvf+m/ld+PDqbPj4Owtvfu/ez7FzsfuvtcfPj+xQ9Hg1c3n36QFy+PD7/X",
-	"w7pRc/2+Y9T8Ku2KjKCEp9KuDA62z15vP299etF8Njy4nfYP1VvWHL5698t3+3vs4GoqD6fnr24vvju5",
-	"rlQr+jWfui9OfrmYHo639169fd9VU7a3e/j2/eT7D3uT4/mlim7+/dOb0w+nu7RR+fzRoWauUep/yRTq",
-	"YIu+SL3/EntmYXwMnXL+rpV9wNy/BTe/iG7ZO6QY/NQublLRg24ztxCn1LTw9vyDlfaPH6sVOR2PaTL3",
-	"TZWCI1ipVhQdQp3Uc9t5E1VaCtK+NhAx9JP2ftbfyjACUFRrGf9SzWig63CGbPWKU09s+NQUXuw0d57U",
-	"SQ9b8bnDrv/uZYzU1P9XdCJcjPG+pyJtiZRi8etVbFaqlZZewWzRDeMhJAAZRt3e2mq29uuNeqPebB80",
-	"DhoZT1z2UQcNH0nZhdI6pljifxU91H0a3GgrjbPYAusYlX69e/P3YBn3si+aOzLzj8CnIKd9mEeI2cWV",
-	"aiUCF7eeWdeEFLANRxYxj6ruiMoRIEKgebSQc1C1UFxeZD8fcC9N0/xY0kMmNwlgcR9dfeiGW1n0VAXr",
-	"L+yGrHyH1dQqfqFobpR/yaJNh3xluEyXxsPCg3JhFznSfFJO0ABYvTLw9q30oUrZG2ADivc3U83dxXDD",
-	"x7RdcfGXK9WK1niwOq9kcMXqke0BU7gOXADar+2sYvq8gAvDb/Piwkd6oBPo3dbN8wns6rFyBSc0qaRN",
-	"QArPt4kVe41CVt4XJay7bFzSu9trrpFbDeyX8THXECO/fZoW4R4L5L8u2egnbjDYsfDoEnoxe1RENvmr",
-	"2szVY0N/RhHZlXu0LM/KeLZ8t1GhX6nAl7TCG1Ytd7vpkaOHp2tTVkz+eRmz0/YzcvyfNLkWbBeqHRDT",
-	"BM6w3l5V8rc/7P5YYJLVo7F3VtZWGr1krkK10cqpv4veaNzNnnh9AJ0RqLYGeYzDaVrksFJbxKix1Q1t",
-	"9aTtVaaNqhy0jRsEadYb5PffdsAEt8ilCxoiPn2cGdejsvioLD4qi4/K4qOy+KgsPiqLj8rio7JYrizm",
-	"tK8gp0jdTXNMFZ4yFfFqwZFo9yqTobhTb1ZJMfbhdr1Zbz2pk6PFTD7Mu/9KOhhjKCft8Ktsmxq5LJ+Q",
-	"UB5WCUTGIPqTCRFVCR0mjEkTLPYRkzFkyxWiSRvQATNCjKJBNLEKeBjKhvrALYoBpFZj/4mBndV3Y+AQ",
-	"AlkAwoZXoVMyMQ1WACbWYbI9cX2nF1psylmkIHoRKSIGAwupuNi6GlZVhKzDLRIF3LvXsMCXMGqL0KjH",
-	"dpTth0rTwKNdMTsjqG321H9vfbB8Q3mQ4FUyZEraHcJEBwzMdbhFV2Jh2rvcCbJs/3JylP7iOvBQ25NA",
-	"2vuqRAlRFJvxFfj0ExBl2bjxZ8S9PqMmMJhtJ+qzouWJ3J+razRXpxny8+DW8/BUTN4JXb9oQtleKwWT",
-	"KW7f8o9tPFy86R5+WNkyFeOF/EldYYtmgQhXJcNvrjf8TeH3C8dhcKrvs4x3bCleNBxrABcOZ7ex7lH+",
-	"gt37C49txn4u3dWCetPF4a/R1X/1EIxKeC+W+Hdu3F60QqZBffmRW2dNvlQz/6IBj+mnLh0uOZxrHgaX",
-	"LCjyadFazxpEcUzyo8JS9qJBwQpjo5RSEbWzxsAKesOYxZyNhO0M02fp0n7ZFjFFU812tymZbUnp7/1b",
-	"qS/Vd8YG2eqhDvffsZdK0QJ57WPKRdpdlofdMi/HHXuDVvXfyM6MlsQ49rVc1TNUsw/svaiv0hiQfqh/",
-	"ALzOJTYZOH1ZaoUBQ6mmybkGXVdw9hStlAIQXQ5fg9oHyIPUo5jyMUNngkHRtU6qKIE2ybJnEL5NjmTG",
-	"SsgiOZbsTBobuJ90f58mWbLwKdRbevaTa2gJAGNo81mHHReeQ7+3UOJffN4wSf5+Z/8O0KuZTk8WRtUz",
-	"/DLmqa+bp8fPU1sj+XDQrSVsyTaIu6fe1vO8q4h+eX52eUW2JjTBRGKewexMjdP+VGXst9Q4rZMjbu93",
-	"xkwRfUyT6B40sswa2V1TjcaGEpCIraYJT1GqPK5ogaoMiHRZh4vd+q7fPvjXjpNmnUr71w76VTuVNp/G",
-	"8efPvbZj+1YoA/eGYmOvuYXzF5jeF6VcoNS81Y9tZm18XBmV1LJka6TGcSYcWelMG43t4H+EIoCiCX0D",
-	"XGL4A6QI4wVTc4HXt7wfKut6NwE9osCzeYTqrZOpwODrlc/VynZje9G792zB95Vzh741DvpVntALYyO7",
-	"+2FsO+t4QvVULvCA6HHutFobP7N7h+/s4nqsfuaa01saYdH6Mk9tppCGWm3Cc81eohQvdszaH/VvSOE1",
-	"45hzcPfgNS9HOfUKZpxvTUtsqC5HJ0rq+8ROfxZqNUU97708uSJ+gYN967he7mzTMuCFSMZpQOuZCOdL",
-	"QvmfarPZrAZV79MkNoXv3mHKIDynK3xkqhIQi7DitTH1OqCs6w3LmdCbWuXF5q+zmLOY8+t4nrKuReeF",
-	"NMDkeR8PHK/1WEUGcMjCGn3OIi24/j8e3ytkGFcrKebPZyDN7Ts8s/vfnVFVSX9umMWmPAtCSSaQulau",
-	"ka3fMc47kYQOjS1KEP+u6tz/COIHGJQpgF+dXDIekp6HINRLPdDGaQrlSvZHJYhFeNAPgZy0ziHOIlDX",
-	"xhE0NeVesZZzykcDWw6slRADOULGjPLZKIoLK0XiSKpjsywL8Yii/Uxv2XobYWXRyhuPET5J3wl1LCfj",
-	"iZp/h4wRM4Sy+3CesEH0ya4VtggwZrG3vk+9Dgw0tuEmuZbS9XOZvrW3QceAj/fNDTMYWT9mEdu6SsUA",
-	"lVSQfIWsOtOAfn1p4uEsVVqN1l6t2ay1tq+aO+1ms91o/FBxiUyQsuPyMPS30y+bFZyxvpdFlHuirMMv",
-	"nNfSpruQsAIpAIYq1n7UyaiPXo7JTeDIy0IyAJMxqVV2lSEi24WIrAVo/ZiDHAODYF1ZBlWceKRWaMBi",
-	"kNLsuoLkHY01+zPsvdFc/cQ193tImefWYNcvRNKPwhBRL9YSJKccwruVO+UXrClElgiQXxdQgnKZNB8/",
-	"Z2TM20j6EWO/HspyxEKRYn8sVXePrc8+EwH3AuPa5DaxaAvHhEzewCVDsWroQtQCuoLPrKucHNlqLv0e",
-	"671qo5+nwymRER/GrIbSI2TyRomJtlwnI/2APjugaZsOYw4KNlIY3fTL8dNOZF/JtCqySJAgd8G1WVvJ",
-	"LuCJWfZyX3Zwl1NrkJTXUD9beP42SQb+A9h8tl1h5eem/G74HX/zr0b/Q7Ab/9wYb/Pd1z8fzN/tisNp",
-	"U16pVvL9/i8nO/TffzMh4dIE/xwpcQfS0lboJW5MScoXZzOX5WK8t66f5F9eSDQOVz+BC/GejtkVNZBK",
-	"a1lDV0K8pQlik65lCr1jYUSvtMr2D5BfJukyK8CQUTkxs7H88kyirV8dp/mMAg0xnfKiDSGefAupavGX",
-	"TImGhXEC8WHwZkb0lhFo2QSwgomYDkcOpDYrRvDDnhjJsNudknZaxvyRBp8o/BsclZ3VT7wXl9PAcI5/",
-	"LBEb0LA7E3F1uSmvNR5HqNLEwriYlaAmlBFe4y8o5x/NuS8nqMvEsw1APLKXv4eNB6np9+AtSxN0U4L4",
-	"SvqB1rtnvk6oGhUnvmYNEZ+iN0O91sszoSoYFZitBrNXi3FtEHLbRkoLeMTUB08oeBi9XHkD1CXB4oWj",
-	"WSXU9ixG9Odc61q8GYDcNtEXnhIpEFUKcHH1A30WQJ4l9WCV5l/JOrHY08jwjb1sMKBN86sO7/ArAZD+",
-	"aR55FZF27ASqAFKMqZO2nY+eFFz1ss0pZgDZ71e9RANIdoMZ4YTz1rVLV6+aZhSRIgFkehlf8JgY/DYy",
-	"o/MiuYUFjvc3vTfnz9WFUph72t4GSX8t2/tRJj/KZE/7xy5hcKRMc7t/pJB+tLH/WBvbYN8+sI29ZVLD",
-	"14tFOrjdGWY9zTh0pNEyBWrHIPJIs34jD1hVDAijwahaEsuMQqw9Iz2bFA2pYnwaxx3ulX+loHi9tCy0",
-	"h3VO5BzyZGciudFmFuRIxZFUJ7eYKLk08nhs1+KLByAfMGK3Dqt3PHGx9vZjtj1V2RsAriArgQ6D1qC2",
-	"39ymNbq7t1PbZ619ttdvNbZ3d/x2pZivfr9QVmZ71ghmmX18NI/+fiEws3U+I3k0l7S5VMbA057l/0wb",
-	"sTCy+Q66HlGIUpigBEgO05lX22xzv8i3p83GrojD7kAkPVvwC0io2P8MWxiIydzVuyRimNAxRiVdLswM",
-	"s/epthehDzw8PaOS9FnEh9BfiAYsdJirdhBcmOojU7/YqPqdhP28ZwCe5kJ/Cee0ofVWJOLMsPCAXNpW",
-	"7He2z/zF1BvXaKzNyfHjFziesVOm/44m1mN4828c3vSrxyMlfUbyz1QaHs2uO5ldhlPZ+i3N8j30gTtZ",
-	"YYVoW1p8l6as4xNLoUUO9loHiB/ypIoVDSxmt1HaySYQ47H+bxxxA/FhX4vVvj2EHDPVZVDhQ3nY4WBi",
-	"AZhWz6bAY6FEFUrhAOk9k+bsjD6bQA/rhSk/Jh99PJkqllTTSjnojFEljEMiPuqBIatifwWLSvLOpo+a",
-	"8kxcE3kjbR0SsHus44N+iYjXjqK9B43Pb2nshD+4Xc94PE/TVl0VXs9nvT0obNVMDXrunyriH2IEkFfZ",
-	"MSA2uwIrVD+MFjKJtZnIQsKn4z4sTIdbrCkDyhKNmamkyiTnRpLstA6Xgng8hxE/bFVBSkO52oLM6uv1",
-	"1o/LexYZ3D97H9fgrjn8G2sZPtDcpvIfi6RlV2vS0BTW0melvWusbfPeD89fP6u9e/3qChslZM7oCkS/",
-	"gie6etlMm6xlj/4vN4Rv0wHcZyNKBbGmnPvgSr0Xl0okIIHOEzosH1z6ALx/g6IJkBl+NcM6st5TRzYt",
-	"uIBHNxbG8FROIh+u/7F3lM/XFsvw0F1kMzy4afEFwFkZlpMCHd2xaAxkMFRY1vzDIbdMO/tyUXyMN8hF",
-	"tFcssgI7cAx9cIkSdfLCtBDitiu0rfbWNmUshq6uJDLJS9x0Uetw/04zLhA+9sSAg1MSwQOGblYoXgvp",
-	"3FaCO08tts3SYg7qOzNjj4WWLdhSyL15kohbLdVsCbTrUNsXn3AAtqgbTFJodgPPGHfwKJostM13GFnw",
-	"0g73kCX06uWL4HsWLLCXImxBLxJr4diC91kkWVqaH1hYCpVgq9KIK9HhZv20eY5+Zjt9LI+TKqHaMP9K",
-	"2oFo6Z0pXDclLx7cF5klgg9d/52q6zHU4VPJnAZTJy+ydf4p9brWPVOcgv0zYZIp22PJdbEtpDyA9cKd",
-	"iyPu4H0AQwT1smIQOFx0K7r9tmF6hlWLxnZyefTupPvdycXpi393ry/e9qqEdrh9ITSfrwOMnemi7Nos",
-	"+StQJX0WUH0FhiUDbX8nEluR6VHLMngyM+cTgzF5Z2eFEaO3/YPz7ReDxsub5uS77V8a4+Pdm/35TvKv",
-	"n1vBwfjyMNxT349ez5pvfxA+KG27QslMiJBxMhKJZOvLQBi4YRmeBFylg5RkFtpNj6Qlhj8hufBwycr7",
-	"bceKdwCRjRVFqMyQKewKemR6W9kjohmAmyLSrZl83QOB3SQUIRVVU1lp7zQO0+ZTemfiCNB4jdfRQwo2",
-	"k2n7Q15748/x4cIQxYq5snSqf6jNvtmellQcOwkSSWSPVQIOTZFYSKCMgYBEEaE/wKI1O6rwX2buqdrX",
-	"6DfqN9eJ0e5dfzTbSB2wU6wX3LxxyYv0gReggFfalS0YyueP96S1ViultWs+SYSWfNB574Qrresso7vM",
-	"qmgyGkdSmtb26YK/N5WYtk0YB3nmJInWRiTj6qljxlDLrqI4Rqd0wXY4F6JjU96eQBVppstkXs47YZei",
-	"p4iBAbkv2RPOWGjQPkAwLj7ufSG7UY5J/7mbtbhmn3PtmbNnJO3A7s6JEcM+W+AQaFh/5+BNXQ9M3TtK",
-	"kbTlW0t2z8Gm5UcBw5uLKXoxBiIZCqUYR63VoQxkFZi2AY0r01uW0INQ/ii+ksSb019v83PLvoGzYomY",
-	"WM1Jn5Kc5qZvNUwCtFT9VH1tG/BqlAilYvbn+WU/V4tcs2lj5FwyjDGJKF9sJW6NwQu2DNvZ/Yrm4O3a",
-	"KTBpS3Iax87MwmheTJWWRgaDjTp0IJMhGmuTQQlt5pnn2jbq1+EA3We8pxZl2BT3W3gq46jGJt91cmJG",
-	"MlUxtvME28Ye5oU8mA6HRJh3c5sKQ44UGQupLJpVz+R49KqkB0hmFhwyBW4yCH+QlOusunnqzyQ3kfWs",
-	"fvPNlbCtYzmbmXX75psqelIxjRQMDciX67Ux3RcrVhXpIbaracSMebiMmYioaRyrGZS3JfruDqcJxGm1",
-	"tYbOY2w67IE0YVvMtCtmnRxxfIfL4r2NZKQZAHThBF9yQrmk2B4YVPAxdqWFCLLgrMNtd90xFrP27HLR",
-	"yYTRhEwnmNFgPq4pJdH6Cw2BjgyeH3Q2T8QExhmFMrcCNE4YDedmJZ4xNWOMd7iaCVhUCU3fCSUDDGYZ",
-	"L3dhwtPJ7R+GtLDiThzJ2eBaso3uP9IkuskDLhi29hNvNDWv/8BlxAO2/u3XXEVxpQRqzcJcG8qsE4hU",
-	"AGEbevcZTBllF+d20EZzu7bfb7DaAd3bqbXC3SZr0P3gcNAswwfUR7Ryv0SOh0Oo0Pu+tphfFmD3gxRe",
-	"y2S9COEGCzbpWunTrjhnOvSj5aEHe2tD3Qvvbtb2g93d2gHdadYa4fag1Rzs0IP+vk27o0NYo0owTeKt",
-	"g/puvfGnJ+QBBa9OxENKfQSV+EKRa7/vSlFCnZYs7DYHKWE4f6FWZH7zdKIt9mkiErVSNcIoK0pRl5Q0",
-	"iGII6CLmtMt48nQkrXrEEeofgJiI+cFU+qi0en4ScdVA/JvXoqx3DDCX5ot+URw9VgUbtphV4lBtk8rw",
-	"ztRdafCLtAhHw8sIcjoW6Egek68lY5nPPqmTS6HFdYcbx72K+JQBF8eBUAUKk4rGrG27sKfcXmsaMJjZ",
-	"SMRmYai0GhJ2x781BcZW2dfEb6MHXJsNYya1ShAFWFhkjDqzlKbwaBDxSI6qUOEzVTbiDhiVkeBpWtyr",
-	"q6tzB0CVMJwCJxG3UcQ0RP215k6EfdJzAF2oefCk3uHHdg18Xc+kal9549KjSJcJKQhy/Ma4Z5Trn0di",
-	"arzwsOsmbJ+wgEE3PS7UKOLDDtcm6bbr61EnJzQYpeCqWnmURGtN+LlM8J2SwTRxeKQAjrLb2C5So/Dh",
-	"OypSj1rPEq3HHUqkdqMHwXJr0kkP1t9bxclBogIMbKfS7qw1jU6l2qlQBfcXqTfwu9ZA4A7QQeCS0Ruy",
-	"31miObiH9DrBU5Tjm0AR2+w9TuGCxzyVC35NFaSFVShTkeC5VAGD55wKls4XNCj4MdWhOpXPcKg3UHje",
-	"Rtz2rVokXqPrIK8B1h0BS+vBo71HJeiPV4JOjPRHaW9BmSED7g4K0YjRWI1+WakKtRoN/S3w9hhFxjgV",
-	"STLlEjLIghELbpzAIiyWrAquTz1WzG+jivapZIX9YV/BUO6NDmFdoBVxs354y3y75BTYmUYwWR4ZL+SD",
-	"tnk71ouXapn+4nrbasZZuK1uDtXK1g2br+f50zcaJPZomA1ToP+P++4+uMfidcsqKLakz4YRLEqaJekq",
-	"yDEZkotZnRzpbwGGGqRgyxELXWOHTMGC9Qwi0DyFHmjGZ4XfggQO/eaneN0hekKRhP5i1cHyKwiJTbV8",
-	"1ppoh4MITovtbF8PbDGFhewjGt+ahgNUkV5xO1EEhyeTJLqlitlnoOEZiZkpaTDqWZm/6hKbs77Rm/WA",
-	"voR4qA+5wSFeJyf/ZhOTO2FjcWteqM1rfUVB2p/3idZCsZ7eFmjKkBYxSHu9O0jEeEmhHzSMaldML9vK",
-	"5/WL3/0VLjnc4Hf+q8uxv4pcyrY0Lat3MxsFS+tnssH4ShLZ8DfHvLYSgbtelrd2bpiILZi6YXObWJRl",
-	"EkQxbgxhiS5qMMV7GPNCBogf60G2D1ikWN/kelnYMiYf7Pd0kH7ZoWAAVzMe7aqThFgyLwFhgxpgYejq",
-	"h4F+k2NERjQZ18mF4VkwMKno3HAvDIWk7KvDPf6lOaFJItdcK2GkuQdvQP+EiS24jGuA5oDFMR5+Ow9I",
-	"qwswOgpdIW7FDTN8GVfD1YaZXjHogIBYXtGaklqNi5kJutRq+MJeh9sKLy+Bv7DGC16SnuL75EwVs6C1",
-	"WckbNr8QaoOkp781A2/WWjv6E60vwsCr601yp2ySbCd8ICl1n0nmnjWTdHzgC8gpD33AlG3+9S2wv16N",
-	"1nrZA0JcCvHXFL5Li7qoL37vIH3HNIrXsx3gTpN4CwFqzNyCxiJcJBD0nUCv3lwagRaxyZjG8Rx/0npD",
-	"JBFwPptbi1q4fiMGoyNu/Z9P/c+DmIzAQpB0nlpRmJ6b8RL3mTYqoLcygPxrwe774Z17XiWR6U3X2unw",
-	"EWYGYxILsHQsAYMv2E7HCCSNjmvXiiCIJuDQhXR1DCAkUlmofdsVKxRjGvEyQ+Ed7MnfCcCDqv+fvbdf",
-	"btvW9kBfBVdzZ5qckWVZ/kqU6dzjOk7qtHG8bafZ7VGPCYmQxJoCVJKyqmYyc57m7PfYj3Ke5A7WWgBB",
-	"itSn3diu9h+7sUSRAAis7/X7Jfp1xpXm7mIqbJnkJOUgqRDr2jD2a9voGiqwKs3K3NffZH7AQ5Z0hmzn",
-	"ZaNWrzVqjf3m/ovDpskaNJ30gTEBK5RgpPkVTumF0QhC+lDfSL3GidKq5f/+53//02ksXjNnqXfG/JQl",
-	"HJVNsO6rOkVjHgCp7IDO8kpyeVsL0XKn6BJygiSVDKuXAZgHFjVbl50i8qHJD5JoyGmwv4/ESKAgi0ji",
-	"j4uEKrJSa+dC+M2WDDCjFk6wA46yWpMUdC97BGvsgxRp/ZB+Wje4FSYpViQN9Zm6EigRK+v3OlKJZn5a",
-	"xt/LphBNeWInEsQ1EDed6bL93X089cmyXf52RiW2H0kb6sXyRU27WjLxtLbTbwbRGAtfTqcjhglNBSvJ",
-	"HwfO+codGVJd211uVUPamMHADIFl6mm/O4HcdlR6OqSflqpJMLj/6n6NggndWT0u1vURQ27B9JGsleeq",
-	"NWtP14qGdgDubJJEscEkFmF3ZZH9GfptFoR+R9mdhsQNpHYCRjA28cFpoK+hG8KnZjUQ0EHMBmqgLc60",
-	"zMNXLKbaBMw+h6qnTVMV+TGUvJPN3ZJWhlBVrI3kJyIMIfUHDZGEF4HwfRbrztTpliLPF0vtku4wY1o/",
-	"QdT593SIH73FMxt03jV5ljw+y/o6ekVPX2PIJX/utrUzNykAE1v0nrMBu2z6yWhpf6RVxRgQIdEnpzKo",
-	"JBgI6Ejh9hQ7B9gevewxngojF2NhJdFkqdOVGbE+ZSOxOWGPTEu550vvuBVU1JBHs2F6hiPMaWRgekzm",
-	"IgvX83KncfDcgS6PLW+JQ0hbRDGLQDmAzLMACs0V5YLT2xtQnkSV0Ne67R4m4jJF/A0QdCl1ZKiNPXap",
-	"mFRt5U8sR777wA6XmKJWkVGG2elSvwbr8lGYTOy6OSklPXdb2ZkdU+CC/R3UU4A/S63uksSEWFCqkJRD",
-	"+YX5FP02C6FkNsS9D5C49xzO3urQP0vyp2Xhe6oZnnn0TAKRdJuwu+Om0oes6VzTXAYsaJ01KPNmzOnS",
-	"p7ItsJt6g8FzHxg8DwhOR+8PaLAuUlArwegMeRxDCYKVEXG5irRMSPABYXNLfhv0eKKimhMqqvVE4rFn",
-	"HhQudH4Qk2P7XW3Io1jQ0f6Ad3oTqcG7yw9nHkHfcdaNlASVa5BKWlKNZZbXHWHvTA8t5OGxYyWaGO/s",
-	"FanEgX6h+lFN9o3WKwHyb3zjWdiTWDHb8yBCm9IwdbO1lgQ7ZEx+qgkUai3samwnaYm0JZ4T5IBPtrTg",
-	"bNKIUw0NtQQu7HogMT5I1Rw1AvgxrylVmEp2RI2dkd0MbebA+UngOPi20a+1AC+m/hqU8blZvbTBVY+o",
-	"D52lXYsjc/7xux9PjwFHpsa+w3cQs1AguXRsQGMGuI48wRvo+en7joF1RbvUUdALpIFJgr4ARDgi1F4s",
-	"S/t48aODTtQW2r0wAzn+cHF5/eHi9O3p2WUhHjzwvdCs9G4/lWvBz5T0mC0u1TMjuY9yCtc+WEIxlV2q",
-	"V2t4ajvfXFNAC5lgINQoqTR36/p/2Jf2kwPEBS6aAVJYcpGycqFM+ZEAWtmHW8izMsdiA75agu2mT5kj",
-	"Yai6iiSbo43sQhaqo3SZjT7SbuEWgFDEs901SETghVO4GFxOmJB6Ev40PJkDZtHMIGbYK9LwcJAgiKlT",
-	"GdxToAMA51tLNBA+KkLsraDLpJp6dP6eVRRsGWVF/e+A8hZDW7vBh8lAiUqDjhoM9Ke3goeZtAiClsej",
-	"Tt/BLYMWeYPfAT1R0POOIRjbOgf+G5DfoOqBogPoSusiMAy2b/mjCCqgoQDRApxkevEonAm7tTiGA+fc",
-	"RAEu9EtcR0hjqgAaY7MJ52Xkjx3JUo5Ho3hzOu6vyUshezeighDKYNB1weVye9NACgLqLPrRmEpcUe5t",
-	"hNiUEHsP4X9h8B8TxTp9pQDQT4qxi1yzCipJTprNB6i8RCp399FGrtKGQUg+PHpFEJLmjGI2+1bdCNPa",
-	"iwBbiE6o74JNli5kGTuhngTo4sqhC0ELrkW5pIo8pNaLsT0AkyWYwQm6gfBZe4JpWG22t+RccErKBBVj",
-	"5bFEqSojEiE+E4YNEEFa0kSd7EoW4huaHttYrxJPAWEsVUOaIHRYjXCXgBRFPgg1SkCsW4BJaUFgAIHJ",
-	"FeEtCcXJDebRwyzwlGdeLQDHEOZIYlG0BogvUjqNOwCSNCtq/BJ3K6bgki1pjPGLk8uTKwMuyZbElpyB",
-	"GnlnmmEl9EgpxtcZBMl20OuJaEUgyexc1gGRdMGiMAbrE2t25uRCsbz018gjboAi7xgoshAk0oQcwPmH",
-	"hNmDR400OH6ZiPflPNm5DA5eXiYWAhgaSZxXUrYaNqNCA5BvZZh1EGeg9L/qNhmXUNYqG1m8Ogu/8nXx",
-	"6qaWR++9DZbnX4nl2VGDQZ5R4apgz2l1h7a/ftQyZwA+R8j/Lth9+bcx+1EzVp2g4sA6UHHCcC72XrEx",
-	"QHgkWG8k4th0rmZfS0ZBft3XM71WfxWGY7VQ0mRfBViEc23L2oNwho7v0vWJ1G1gUlFzuyvs1dMQQ01b",
-	"/FVAONoeJYmS2KtAvYCcMBEbdQPth1ZpX4WEQcS4Q0c6USOLgdoV4/L+5XM7oUfFLeoEr3cau3v7B4cv",
-	"Xta3eLtT48NhXOsp1QuFVm10dwryLtLF0OexJU9DXrAgjkewF2wimTY8PYduTi0NKvA70MnQFlo4vYVL",
-	"9AeBvLlGZgc9AjwheiWotYDwXnrm+pIk9lTsepsildv4SzerXUCvaqppLc3qer0LZvvM71+wZ2HTw/A1",
-	"eUyHznm3kWz7WXEo2379payK7keRxGwo1DDEznH01CM16kHIAA+Q3gXadT59zY6xIL/qBFvJde8GAIk2",
-	"gViwH8QofJmvOiOspAOHHu/8Nki+H7VrLXkhekFsyM099+B4aROXKQrKroPpGAMGtTTLKGQnmkDRPUSG",
-	"0s4wCEgc2SkBQJcBkDDMWm7pNURN9NmtuhVDDmm0CbNr8a3GMQTmn9nk5MXpT0dX+r8ffjp9fXJx6T0n",
-	"nk6vRJx4DhO1FMI3YTIQBRQYkRnClzbldEHxK9WkGLtdIcSMs29V5ShcxB9BXFgujLLWbJ67SlUuJe1z",
-	"TJhvPxxfnv9zK71F5a5ke1Z2Ly09j2Gp7qUgaKMp705TLvtay8xvsEON/HkkvTyzf2FmfGUCTZukzGq0",
-	"nigJHOm7kprOeCrbn80/Z3avnGGJbEbWk5519eU0DXQAFVBJIKBOiYwATNjGCZ9gINe9LUKfB11gbTK3",
-	"tfVFEDQk7RrEjORQeT9KRsEsFGw2j3yafSmp8HmiR8S2pqx1RKqzvXfwr+nqqiWB0TYpkTEX7MeeSMo3",
-	"Y32jth+72n5EKvtvKS2K/F4kslhXVOQCYwUWnZOzSbeJiwBsdz1g/A45oGTSiRhmfaTU+nd3roPye7BX",
-	"rQwCaf7c0QNMEhHpO//3f/GtP+tbL3+l/279+h//b6UQFHjIk06/gEwUO9Sw1je4FRIrh7Fq50aIIbmt",
-	"AENeY6dJDOQq8LWWj6S6CasDs7lN4g0pMBRscS70rQ5q7BOAoAVEuFnm5YJvDQVfAeG3r+HyFgnz0dC/",
-	"I+81KyfZJxXdxEPeWcFN/Ahjup9S242+ebD6hmoXE6yTlz3xZBXQxmlczWnEtsU7cBoB9HI+kvR+fTcF",
-	"q7SI0MXwXHrEiZAsUQSqJRHgrD9KfDXGop626I1kIaC01t+BRAK1B4UpfQGEV13AHwPF8GCSnRkMaoqq",
-	"Y5GtP1kBhpqKrxZLeJqLZ9LQgcA1KHJTdHBZvhR2AlvG0HQI6X+MRXSJj/HKkppHYXhphv2oENc6evUb",
-	"lWqFDyL9koZjrWJUMqxUK4Mu12/L1dQp0/wiergziqIU2Khqe0Uzv9mtZxAxl+GEKuWbAlC3UVw8vBR8",
-	"0+rWgUBbvurwLD5cyqlzIHmn/TY/D2qOyCYNek+qUr/cOdxTcSocjDg88geBDOIEJUmxWMxdQ+IRQR4W",
-	"JKKiy42vmKlXRv4fp9USyqeYlpUqInS3MTbCJMinBMHYDBQ21GP2PDaMApnExqe6BOsbgTgHPL4RfpMq",
-	"TegRMfP+C030X9G1AhxPFsAoJwgNCvhFySs9no8XP8bVtLjKua9+Fi6IAVMw8P4tSZPF2nqMAlMy0xQS",
-	"EaKKYSUwjEhdbA0SYbck7GaeubaRIGQvkOAo/x5qsWNkgHYzYnifu41qJX3nU8GAI8slDJCoQjIFhk03",
-	"5L1Ks7K1hZ+mvj8len88vbw6OdPPU6OoIyC6DYATaRVdKlKbL+ov6iC1YC3niH079Artkdt6badWrxJZ",
-	"KNvr1jsN/nKnfYjdTik2cpX11E6tcVDbWdxiwgNuX0iJa2NWcAPafxf4lBDkSpxltTJjBTQZcH6hEbZE",
-	"oAECmfRtVX4KIJMt7mAX51unMkgCAMr/UfXUKGE7tfpzIJqxwC+5thzTBW+r/7XcwCtS2Hrc9ZiKChIS",
-	"IlwyL/AR8Pu6H8iEaj94Yp+R7YrXnsgrDGSNAygQBB2NfSNgnULricyMC8GeEuiQH6o4uQ5hYteZopMq",
-	"SU6DooM0KFijQn2SyjT641ML+72DnvwwSipz4o9HKZ1LqlacFYv7ANsppA8LT6BwhjQlE6QUk3f99ttO",
-	"8CF4d/nxz9Ods+Ddy5qYvPvT/3QafAhOx++vwv4vr3uTs8m7l7VOI5TtwZu6/893YQl5WeZ9VErCmS92",
-	"XjamI5SFRGy0nra/BzmLMKIXim7C9B4bF++GEka22Tg1RZNKLfCSCTX2DxaYzydQ5RAxBgvSbi0I94x5",
-	"5MdNt67Z2UA21mW+M5iO7gzLUG9KZlW2mUsnCU3yc2d5DHZKm3du2EhSb092nLxbD7q/xaF/81vJ0BCW",
-	"f71xnPakmtrv2vgvfiQtxKxt29jfW+C5l0PeEVux0EdYy6yQy94IfN6uZcoHim1MHYiuiKBpQArLrATl",
-	"WDHzfLF1dMV8LX296e48u5sc5FipWCL+SEAfcDkx7XbVLDuzRcKCjuqsQChbn1FwHaoOD4GwrOy9rMJF",
-	"qMe73U8GOQ7C1qhe3+38P77q6FsyfQF8JPALqLLHDy6xygA/33a+qCze1zbTh7PvDU4tWDC7qPGzl3+n",
-	"97wBcLbn00Ey+lEZYInZmEQXdBrt9YuDE+mpuABDi7h0ud/sr/CchSwg/ZuFQRn0S9W7Pbtll8UG0t8F",
-	"IAi2qIvVpk/K4RjAZrY+mQODpw+V3g2DWpnq1mf0jYoGdwvNBkIp26hmlseoPmMQuD04WV28lrJfohPl",
-	"EldiCeiBwsN0le2gtgiExlr1vv7Z2tld4Tf7f/szXGXtCZ2jlaC+cJ/PBFRB29j6KarLLt4cs4PDvZfs",
-	"3//arTUIf0v5E0TK1mOpUtH3u8sPZ9SLzDv99PhrO7oliXsbsaqAAlxFAwinzD3VnmUT14OhIwE14y3p",
-	"DUZhEgx5lGzDr3yecNtD72mJ8lp/omfSNohV1nqMoUR9i3mQ4gZAw29NqMZjz/79r73a7nMisXZa/4Hd",
-	"y16HUzahGuNQAP4AYybnysQWIq3QqUTgBhcxN4M1xo5weTCUX/Zk/QCIdJF940zDw3apIMbsPSxgINkb",
-	"HidH56ffxCwZJSoKeFjTNyGCcVtfHyI8DCD9W5B0U8oeqp6+lS28vzx9e3Z9enb98ez4w9mb04v3J6+/",
-	"Vd2u97xK7Y6RlhouNA+OO9sdrTeCabOEIXtWQos/hiGXHGnNTe0EQk1AWYPbbWqwMsJA3sDUjuQ0tA8n",
-	"bFHWBf5jBOLBcghPJUOv6VSxFc9Bj3bQ5SlqQ+Eymp069cBcy/KzFErhHx9PL06uL0+OP5y9vn5zdHz1",
-	"4cJ7TpOmjlG0VqUwLKGxfnQv4sQhCl3/1dnDFjJSYTgQLu5E0/WvYsIHYqMhU9La3mDQUcq/lj84GUhC",
-	"aJWlI7STHiJoOsGv4G14GVxcngYMUkvQwE0w/KGpYojoMOSCCYVHMT/SSHQjEfdRx8MgD+wpz36X5QQx",
-	"bZFBREApelT0g5Q9MQWxhQWMRRM7ZTI8ZuzSgcFWIXoxWO1rcFxYV4z1AwgHlz3jLFRxYttzqkB/n/B2",
-	"/DwFIzRGmH3OEZJAAugGHWCUpd0EIYjZVHxpar2KsVAdLENf3AYdYd65FtIvDhovQGPsZV595kIUBN42",
-	"fZjZPyWvElPizkaF49yLhPBr7KMhjsQNC+3PwMDLmJfdnENcfIzfe3Goxte+GkvPgPbmQicsUYqpbiKk",
-	"04UlAY86Rpws845CJXsiYm2RjEV6OE3a+5XpqBJ4nkH5IfeeL2QgfA/GQ/Em2oKFb2MGnCQcuX27n83n",
-	"GWZMbRPOQO2k82dAPuk9TWMqeoaPu+RlGSnKrQTCIFS6DceKRGLsAGkP+AS2q16hLjR5MftZBuSNVFsc",
-	"6E3RVgn2rOfhQ53X6ASQTI4ku7YUr3JWhBZ07zlBSEyxg9h2+RQGjirx41RymZQTThC/9rAi0MoN3tZr",
-	"5YRCcYzsmReP2qDP9XZzsL2fV/X21/eXyq45oTNlpFLV6czzBqL5Hx4W/KH5c5TCvUGTu5Osslj/STRB",
-	"aDIFu76KyE+o0zi1acNDdvYt+Sy1YTdbcpQ9mLa/EAlacXTehUiiyRYMhoh++mrMDBypfmqNnWW7Bimr",
-	"15Jpa6QLLBOqXk/42lZB1lbsuee4/9wecmCxMxQknMVJxPUx/iYm/IO4JX0FWb1QdW4c80ONElhCE2Dy",
-	"YFk9veFhm31jXi/YKR4l65lJ1XsGLx3fqb0a8q7wgixQO0VFtInh9qsPUK9w6XBf6bm7dZ49BEdUsSkV",
-	"pQWnsQYyBwUfBnFiKAKPHO5wPXxsAknta+I5ER6aT1U0Gimij8UrFlsqwLXyIoGJO6MpDuuHz9kw6NAB",
-	"5SM/ELLj4rpYjnYnyGuhGDMWVzZ7gCSKFjX26OPr05Oz45NLr8Y+GHpCc5gpaqHPoRkAQjjE6VK+ch4G",
-	"khHWEWBhAtlVnsHWsvlb3DV6Gc3xTKuCzTJY4ptMukZFNWYAhAA9jMwJg4QgVaJfmZlpNWM/JzzSchxP",
-	"d7oV8X3oFwV7GQqxzd4DdEjIpbEwaEc8IlpJQMbBkm00ZuKW9BwMXLsVKIZKLR/s2ZUJ11rAMdOXjJDV",
-	"nAwiknWerzqxV3sOS+WKV+I9gHJprJw2Dci0b70MWHqTfcfjoOMxjFoAoxMeDog+YfoLsI3h+6r9CjQM",
-	"clVbK6olHWn7yvoZzofwXrj9BIfmZd8GaX9QJI3abm0HSCPgZbSk7fw208Uib5C0QdLUS4oPNaoDKBhQ",
-	"tgczeomvKKR1h7G0FA3Njaf9CN6gGzxL1SlU71sMEQdN7Uaqzs0W/L/DHJAXj9nqo99UX/oK4ya0AtmR",
-	"XNCHZUPJWPaVau7vZuXol+jnd/vj287V7+Ev3+/J/ej09U9H+n/fNdr1m9327k/1zuDN6Je3L5OfZVj/",
-	"5Z9n6hcM8VUrtGlzNBC5vbwuEUSuR3sZAoJqdi2m7RznPWBVEL6CJcKXsOXS4GW1UhCZydWQ3PdWWXHo",
-	"d98z4DJsZ+PJbzCefBqfyov9zvHpwengTf2HxnDXP14ioZzlsqjf4eaeueYYJKf31xY8wuL0JRa9OHmE",
-	"Rod2tEnAWgPJtQY2bBf3wnaxENMhPqwfqSQJlwic/zUkGaiTiPCadIKJll8hyX1hsJy+S2Pl24HeTPFQ",
-	"dJL5nBhgzWDdMIM0PLIG4l4GU/fw4KBB/BakGGLDygAWGYS2JvgLtMBjEd5a5gdroUeiG4oOhmLVKEE7",
-	"1A/iDOB4bOp2yNjN+61g8GiPAayzKtnKZXYWm2lmkaXp3DhU6oaNhim8uT21VQssm/FRaSXGCF4ejwDu",
-	"17jp7FgNhtpi9PjI92ioeWcBeE1pjk3H/6EqHsQvtxa1NngnloMiHZhrZFPis5qivSGesgUqREPvc6vC",
-	"O0lwK1qVJkMmXI/8cGTk0F5ajUG7QUt6qdD0jGMKLh14G2bDNCnWkIsuYswoG6OsMY93TDiUj5L+dRIM",
-	"BPjQ4EJDlM+UltoAb9CT4Bu/cqWrGkvH4SOGezd6MBAIT+2LAdAXY35/QIRoe4f157QVst4lpYkMsHEU",
-	"GdoWu6X1kNTAVGTEGQQgdOLy5nStJc2ugP1JD8xjGKVgCehQw7tFClxjNqPvWmRLp8f/HuxpPBQ5i1Fm",
-	"zoprMN6b7ZDuR5PuzlgrS1iAp3a5lqXuWsKcorXT5y1vbVtPt2wNsWlkp1K1N8AmS6eF5NdqhY98qglr",
-	"bm/nKon1t3TCKs2dw4Pdl/XDg4N6tZQjBmwzc+mLhr404En2twG0gZQ98LckqDQr+91696D9Umzt8Xpn",
-	"a4/vvtx66R+KrZf+Dj/ku93D9n5jtrEWL9OgEo/ai/eIFJmB050jX6qVQBa+OCOIi14YXo5SdcWdWArt",
-	"mVfWVmdsLMsnyKP2uYKzB8tFm4y5jhdtsRhzbTRc2WREE2GWuYiUDFnLsF5/+RyTgtSAD6U7UxZAk3BV",
-	"bDm56YFBOwuuaclcLTfE9vK2DNw8hE5Ha9WkqYgwVqxRr1um7JSYu4VqmBEvzZhPSOPjj23heWrDTRme",
-	"VIRsbSltnbYp3pjNqbixP+TgIaNUP4AK1PP8a45hRwHxbJQ9tQhsHTiZhSbKXqVwfbYcIbVb8Xdxwicm",
-	"2QuRvZ3nxTQ3epb3YD4UxsBOYKJmfxA0ZGYHFZkUawQHpo2HbORhCZmtD0aHr2Y6lBUyERgzviUuJ2CK",
-	"Q0wB7dkxX6KvZiN278QzT4sv7Y5cVtKajMvMxpuPsYhOZVeVd90ca9/r3//ar+0+bzIi3UqzsGhNmtIz",
-	"09k3rjGP8Cs8xn0/bknP1qJf20qtKvPMfxEexb/mCflo0IM7EAmHWrVXzANcDLxb+oe+EikpTA2ZRyw6",
-	"aWGdh4O2Xk8xbbXL7jIAB7c9ARe4uEPQrFtJh+CcXi368Rs1kv6mY22xjjUCSMkZJJ/6KnXTl673nFum",
-	"3Z4wrTaNqi09GrUdW8eGdZtWspJvbzJp2VRbSz7DytH9OtPasfHcMEdBSKmtkn4hY7eKsxvw7krBYZjT",
-	"lA3F03HU5BIqzIzcUWBfnvwp2kDRrHOw163phmTd3I56F2DEbPQckYJRXXE1ZUyAchhgJULXxHOgHzxb",
-	"m5LihcfMM18mSlvRaQWRvp+NAJLzMAighkdCoH4oOESy04rgLiGnac3bkgTbocUMQZGygeASsHUM0Pfv",
-	"2ko30xxDjYilCWqLXiCxJMuAApi2MapMUrFoSfyVKdPWHkYZcsrH+C+hgqh+rgDc+clgmEx+QpmEUavs",
-	"qz6PRDf4I19JzqgDK1t+XjVdbqFIEvCTYvGKgAy6iK9u1zHb5VbS4/b7zM4/F3Lvv1utP+r1YqS9avH2",
-	"RQ9xOr/xTC/Dc6yMCVOuVyVFzJ5BxOh5ZvCE5VI0fnPzzDRMQEupUHC5UEve4qwcC4DQ2EFZFJoSilP6",
-	"xhqK9gfdURhe0xSPpGQnNJQ8WM0ckp5ZaDPwTwJK/rVaSY3d8nndKaSMPoXzkWTSzbxBkvkaSDJOaea6",
-	"SDJlhu2RnGi9hWVcxHGBwGv4J+V6ghjoMF/RdxjX6oQqtk0TWESJ7SA2cdSSnlMWg55YKmQRrrMbUJk7",
-	"zbRJdx/J4PeRqOpx8MgPqSnPEb2Uogv8pI9GMjIVScW8/6RH5dqHAmrP4ei2MqywTQtTqW0HomTkayPh",
-	"q0ltEpcsYI9D7atZs0D2UqZO5Ja21NJcugOAeCIUdEOuDqM01FytB9eSpc1DFDI0JCD6nSXRhB3Uwdig",
-	"HmygsdXWEcG7QHt3R8RxdxRCBEcBM9SMouKWXKiqOB1IAAbI6fntXto+GdFHB2z7YO8V42x774UdcSJk",
-	"S+KYeYwtAjV2DDsodpq3zLax6EBYguyX1+99jNdDUi1XFeU6IUN3muE5nZbZy4jn+6Ts2KjRlV7JLLoN",
-	"wxe/WpfwCt3Bd6lqVyasdZXENeoDl3HxIqdD8IoaO4pvUCxaJaUiQ5XvLOR6TLa7KTdiaizMIkQsmsxd",
-	"ECIWr0KaGSHdafWH1mNZCZjbVZ8+fdo6cl7lvN316dOnzOW0ydbjKjYHaZqu+Kqv1bfV8jE0VckZ3Jrm",
-	"DvdCGrs0o3FuYndFiTm1IFU2FFGfD0lxY+7NsW8gNoiF7ZQSzDXljrnlFzHRiZDHCdutM59P4toDDTNR",
-	"peTKGy9R6nrA5cTUNMU5jtdIYD1cohTT12UsWex9wtYKsl9q7BMPElNUZkMv2vseDNeXQw1n/10pxd7r",
-	"IV2kQy/fiNMTvZO9aJYliQJMBFvDf2ppbFctmpU5MeRYidOOxSX1dpK9OLW8STTJhBl2XmABdhk7gdZ1",
-	"oNcDmew2tObnfwSD0aDS3IXSba1J4M8du6RamPRQa38tn+9LtdztK0TatkSD6WF3PT/jDBb7fObbNMS5",
-	"PRCzKJmQ6SbjfiEShX5zPAzduomYBYOBPveJCCfavdKazOJxj6QP5aGnSYEPON0Cx6mtqmchE6Bn1W17",
-	"M/UHeKHTwQUstxH172lPglonU5Q+vABrUnM+Tn0nrWQAkmIvkPGo2w06UIiGEMCprgyU9LCEwhvwP655",
-	"T3x7UK/bAs1OX6tu2RNOKWfTQD1AXzqFSZ0WKa3twZO7SqG0tAFNrBfgiFIroOM2WqfQ9NbDL+Ns1FIv",
-	"HAn/bP8oer15g6vDJRBwAF6Doj59Y36V0mG9FwsTYTkoFY+HB2uBMv4feZwcuUv5kGJKjkdUSGs1mKwh",
-	"WKrlhQMZ0yTfguo06FWpDAkO87gQk79oi9U3Lu7XdHHRR8EiYXTPNlUKix7Hovjup75ifMBOVzqDd0Gs",
-	"9Ip5chSGHuuEgkcASqUvzoZoq04PAKpB+Nut/HVYj8gUIAxOpi3xcuIjOuMrBuryB0912VWkJsvt9ftk",
-	"O/oq4seswtcRP43m7r2JH2ucPjqiok2ZxwzJOItsaDBhhvFqPQdou6OHpz9ehGCGeJAIfyHy2ZBHSWBa",
-	"oFxAHdqT1almKdUFKL9qSclI4Mc5VpqWtLQ07yeGmKakfuLYTOYx0c6s3rZvSAz6arggCU0Bg5plTlvE",
-	"flovsU6vZ35u3WzKTW79rzW8ILE+mNj1d4SLPVqFwsV+Wyxctj/bTT6TBdsBmdf+t1QG/SwnVprZ2IuQ",
-	"TsIghXMHShRiOikQGFoy+REf09gXdtxpUvoJ5hbysXACrhxXliq57kLpaDaenEHH0jYuIuch3pt+B+lT",
-	"1k9a7aXB4jOVsDc0nvIgcTrqu0pUlE8XgeIt1vgTtD0+0W6Hyg9zZpaVDwvQ+drecQcVaXX6iCzZr8se",
-	"sUA8fTSCK53qw90CcolfM0KPPJXPleGowJx6D9FMrJ0xqIgQWsRwZs10nsFdttCrwfMTb1Oc0zNGFU/w",
-	"Np3Ut21J2qHfxOaWr5gT7ATIVz6JbZwJQBJtUY0KfTewKlWCUMOG6AL9CoNKS49qyQIE3KqD1waIX4CU",
-	"B833QeLyvhRFoefHnfPwAKfdKfhfPah0Zk7IuOpUNbmTDGScCO6/mhqSAe+qteRRWq/UM4C2WEZFIIUU",
-	"mU8BEDF8Dei6lMTvq1FEZUYGzsGWT1GRUdkIyviS8cWcEBnunZb4qKg3s5BnYckKo0P/ZbGwQqNY/5oe",
-	"pCAmgAsomsCTkJahjSRUxXEWatOeKDgNK6qbP3DQ0XI7aOM/Wx22st0A8J/XDg5Xxngw7fIumjT8YkY9",
-	"hNa6ScFvsyUS9tO1SyQajdTq+CiHkeqIGGJT7EQmAcAxlBsguenflRUytV7V/K52u1RrC0MwLY++9CBC",
-	"IdlK1nUjIiAEt13NW955T9qc5Ibe85Z8zKL+jLkVSpT8yVcPAwY3QY0aZjBmauewyDYSgOofp4UsBDh0",
-	"l+qoJYv10SyFWNCdDocNpP1P7iJu5PuK+dZ1nDb9Nq8TdU2G0GzvbaqlB2oNMhl2A/CwvjO3bOVZwWTu",
-	"x6krmL5BtbDLsFr52EOXqFqaMUTwJe+EJgx58SnpeiE66lZEk2Lpar/NSdfbhaPNqSejxpLhDzNU5tBr",
-	"10QnI65acC/ztwtlRy5SlWh8VUsOuC+YIegtaURka/YhaoGaaUSESThtiH0+HArpdh1+RFAVKmQZYoOi",
-	"Q3vFI2EmWhYFN2HyR0a+nqhocTkyk2m9FDdrCq5qd+uwXRdbL/jB3lbD398RdX7YedndmcWnfhNIHzkK",
-	"oYeeopDXy0BhPVQyddg388PzeBQ3wfmvE5wXt7nQPJ32QilM32VlMPFjLCSEM0GdOFfYUDVcM1Yam2az",
-	"sakuRiUACgWFVyi6CA3val2etORAW8GNusveQdxGQey06oIpu1OvE7ME3hjIbSI1fsUiMVBYtYfYTgkb",
-	"DTMgnSVC8w2tyVfux3WPPt/a6eyLrUO/3t56yXe7W/vtF6LRPegc+nVHECUqGVaqFe0UXGu1UPTAhnkg",
-	"iYrzvpKmfQDfEBDoxNf67VSaO1BtHIsE7rWUCMF11Hu1nH3c3VGbWqm7kQrZVXWkg9nYheLBfFkoH7Y/",
-	"4z/mZe0u4MjNpSTT5zFXy+uQJ4BP64aOC0SHqZNtSVtJPb8E2pDHVE3XanaQQXeK5EVJkQtQO4AUK0ao",
-	"C9xkvWi4/vM4xj9Rsywi8qEoyxG3m/EL6WfhFTC1UQRQIKR/Dfe6NonUDFQBtchaybQAdEFJwjSV4jhp",
-	"f5MtNdQmo06flucJZkez03uCCVEUfHmRsrTsXSAlinf+JmZe4HvYiuQ5VktxenSe/VCQHrUC/07To6VF",
-	"uW+DhfQGSjyJAcenIPr1VKzoXzlbR+/sQ+izIdpzyxlpD63E9y+yfVderzKpZyhfH1357UbL3YuW21Q1",
-	"L69IiTluPUWacWIQQCcJxGJxjvRyxhM2jNRt4IuIKps7HOktoGhZzY6A1Ni5UMNQAF80kgumbMct6W3T",
-	"L50BltYzn6Zz+GvjEvlgZrexdch36lvtvc7+1n6jU+eH3YPuvg9mRByP4D30k2QYN7e3LTJWT6mebdMI",
-	"eVsUN3AsJr3NK6k0K3hfpBT4DYh0Kjs79Z2Dl3sv9vYO93ZfHDQOD3Z399aMhtLqT8oColeZbbMJZNxN",
-	"ICNw97w5/+fmPBZLgPTrMhmw/Zn+PVmkBtlcm6tCLhYBmKovblZ2er6XaNZ2uyaWt1jX7unO19ZdmfDM",
-	"mE9YILNgG2lrGzn3Tffbabpm6rXjMl1kxMc055uJP4I4ict7rM2xXLhg2z4IgNO0WN6EILLWi1mhJ2ue",
-	"pRO8g7IK0FdjPrkOppF9qDgGMAXscckIi0uROQ6UNVER2gtTJSp/dZmFO7m7eCOI5Td7TZ6iSftR0vu0",
-	"e28ldbZAbAhCQhQzsaIuDRGdOmZmcRH9HPNuOkrkqNL7K6PXJ+RGTOLy4jsgRYotf/+NIMIXT/LboMe1",
-	"P+aw0daIIh/kwoD7VBo3pbDfIM4PAINMaVvjobQkauRmngAPUpFW4Zph8dAQbme+AgFg+5boWmLocZIf",
-	"tWysryWRTt0sEHGvu1Elz3yU5hg8ikpQycsnw8yIPPtkX7jTRY53gGdxEzFVlxrfWhpxX41jpIZ8ChE6",
-	"7vvnuLrrxOfSzVdpVj63KoHfqjRblduzxv/9z/+2KtVWJeLj06kP9bGAz4ajdhh0tm7EBC+mWbYqzc8t",
-	"KnJ5zRP+7vLDGVwvJu/MPXiSiBhp0T+AiwQXqMYZXPDly1QmeFFJfybGZmXuA3yTHP/7jiA20gji0L7n",
-	"rBuqPcXpRcpmy6HE+Lvj11snb95+v3X67ocft96ffTiv/Lrwch75vvBnRxdpgHfCH/flcRi9s39xps6N",
-	"athE21YxTY58nyxQ3PjWKjHLWmyU2EUvVNPbFu4rns9rrIYEN6iiedr6mXcOYvAHMTm2X9eGPIoFgABr",
-	"CYd304pby0LPsN6NQe0kLMKntrTZ6aWindroeJYf1VhS0G1FifGqgfrDCnqDqHaVATkLDHPbk9GCccKj",
-	"xNWDa9HVpxoJvFMpiPiUxqOiSxESuSZQ0cVgZf4g9I61bFhU8JjpK3C//lKt2DdSaVZ+34l/6v0kf/hH",
-	"vf2psx/+Xh/syv13v7+YvN9XL0c78VXSiP55+OfJHv+57NJKVeth2n3n2hanetWwV2luHVorNlXWWFY1",
-	"hKCrLRStZUOeBrkBfC896iQYCDVKKs3duv4fThMOUBAPQz45K8XRev/6ZP/nT//Ye/9bJ/nw6f3kl6C+",
-	"+/7qrP/jp5Ods9/+kZw1Pk7OGh8bP/92On7/58d6+nRDobqgj4cbIXfoyrQWnfDHEma5V43z0PXBpT7n",
-	"0B9z14oBn1zSCX3Fb0Rc2MpH4JZSjLHL6WSxuqdX7s1a0OKk5VMgR1pan3ZLvbk7aFluybXFLfpn52k7",
-	"4+qOBy7B9Sz0fSnG2e/bQa8nohV7e82ol2nvLYnWur2NhJa2acRdsREXqeD7KkqmSer06XLXGtAsoN8O",
-	"5InD6UphT7BuEP+9Cz14+ciyadyzWO3dgFp1tZvCO0lZV2962HjCQsHjhL3Q717/hgix0s7ezMb9ut29",
-	"0yui9z3UpU+vd2mvc8FSf62u6SnB8bC6p7/cVYqgdAVtHzXpnumD8eSbqZ2dsVYbtQmVbFGopLyFGswA",
-	"IWHNc8FGNjPWaOCekf2cCjGArK3GTninn/XJAHIOuqiBvqsFnJ7W3XMNAXTtECAEwqAcwsRPpPgQlsB0",
-	"Zx7Dy1nXubvrsFh2dDOIZeB5f5PQ2Lq94Ne4Aa9tcdXMtHBms8IuzzVkdNQohBZVvZ2+Rjt4bj73lT7O",
-	"CIYn6f+9FUmB7F2v+s62lMyotDmRfkw9LcVeXRUx5EAPy0448rUrkBdoQvqXaf/KfB/jKAxT5EAwOoX0",
-	"H4GP8dB3keHhhxcKlH0u+bB5Q8Xsw+bbMgj9YlQA8xbRb4f20Uh0hEzCCXrtVI851WuK1+7U67XCqsvy",
-	"7bRGd7ueZ6NSrfBBpBdkONYGFlavD7pcr0t52/oiuTAyaU0SHmFk4uxPduuZisplOtZLu+EXK96cCaP9",
-	"a3lD/HoFnPQiZ9VvGk/A7KWNGLirdlR7hpaVAYV6ZPtzirPwZa5S0Rojp1IsRwOAa6TFWJDnQUCNGAoi",
-	"KBmEnkU3EnEfE0OWHEu0JMB+mHCHKkSXTdXSwnWKZsQAA/UodNJ9FSlG5Hhj8R6ty5MtTrTze4K5ZmMV",
-	"OCdyJbNgbhWcNelyHZLmJt4rwnLSwsCLqWbOOfB4yEtL5GYqx+kSOQcV5t4q5KD5bV5cBWMbkUgg6CFZ",
-	"JuXK+HDInl19uDqvsos3x+ygsfuiyS6/P9raqbID5ge9IImrbLdOblD8PFPsHmMBngGNA5jZlvQINOpK",
-	"JUPLaZbAaLxYJKOhR/kdN/6iB0JJdid28nTS6Fdo6q1nTxYadTlL6/fomoRra1Sv73bi2x77YxDK+NsW",
-	"NOg0t7fH43FtvFtTUW+7Ua/Xt+PbXqvCbgMx/k798W2rUmd1trfP9vZbeA+Bd9IbnPnftirv99he//B2",
-	"p791+Gersu1eA/eCvwEZSe+7SrPy7rvLTz/vvj4/+f78h93zf57n/4Zrk9FQ236Nn/rttz/dnH5/Fvrf",
-	"/zQ+fftycPr2zej07Zsd/20/bMuL4c+NN/X27mnv539+N65UK6MoqDS1Ka1fS3MbjsU2KvYml/L/w2F8",
-	"O28QetiNA2xm+hZ/jh/xsKeiIOkPvr38/mgHP8OT8e0B/jUUUaD8b3fri6sJvR8uYc4FiuKTZQkbDnH3",
-	"G9wynrDM8cJv/x4BsCebdrcgRdPCeb0gDJwEA5a4SBn1tHLQSoN5VoR5rChtHnT1rvSFxyhak7gbGOL1",
-	"xcXWLWnxX5auQ56dGqDqLEBHh+yEHvjIMkvHqiUhTUkayai1jMtgDPz0BnpuhboF7A1tTJBngH4DeAaP",
-	"X4E5AmetqgRUS40Xh/UXDW1mTePPkH2UqbpdQzcsJY2PcZYO0/zjrG2eh47wYAqbU0SAje76mvUheC6n",
-	"yhUIbhnS4q+s5R7ELE6CMMS8akHpQoC+KRqh+cIF9541dtwXnRviFVOdGyN2fXEbmNxuLKg7BgFpp9SK",
-	"YUmdUfXg+hlISJOredAD/bp1Dpk1Q4sCJF7+ncQi2RoN9QoSSniVVBqC5uR6B5d6Ofq95u+ubws4swxN",
-	"FWRSKl/t3M+yy4xTelDrfGfVJO62hiYva2uoyD05WUT+h26fvglkEJsudNgaJRGENYzUz4R3++WvJWI3",
-	"He0tOUX6TVcS1GCT7dVf1hiMIJA9NlGjyI0gL2TatWTGtuPU92AYw71ZAAKLs50jaUwR3XmV+aNIjx4t",
-	"ZuQ7d+cNSwQca0FSzpeG4wUi0ifNcb5QQfjlqNNHTtZ1aNEfa7QXDm+x1CAi9RQDwq0jS+ev90hxNVn2",
-	"mnkZYe2R2WqBudzpxZt3w57+VdnTHw8bx/KS4VGf76L87oXg/l0e7rl5nbTcwwv8XBJn1F4qiTP7qBQk",
-	"cQwY/1+ChXkXBPUEBQDjHoiE+zzhHgLvQpmeD+G7lhz3VShq7DVIKW0ZOJA9YFVlLCqeUEjtiGptfSRz",
-	"xhsj54bJjbNcarwKQWtxK6Js8U5LUlI95hN9Y4cCEWF6UsYZZC9MKfvoGz3ILDxRxqapWmPMoksLSRDy",
-	"DjgRLhbpMq+KgE/E4dEWLWlx56WKWKhickJh/mgclpL4W2WzYrxsSofcCa9//ghu+P03/P5Pw5beAAGs",
-	"YK5T38edafQC196ygC+Ew4lVkEQ0EkTAfQSonCB3B3yS5wJ3wfLgMANDDe/0od8DVGakPXGMLgYRC/y4",
-	"xs651rVjFd0wHrckOORhECfIl1IKyKm36XFKjv546JXc4tIF2ZPpJ6ZVva+GC5aipjJVDYUEq2gYqW4Q",
-	"LuhmrFf0Sa9nPouR2ZYbx+MxOB5QWJqk9PuxiUZuHJF1S8mmJfX2Zysv5mKl4pU5pNScjG5mHQorsB2f",
-	"IyUaJTS1IGY81r6GCUgi+Tb9ArQB9fCDL6J3w3RMs21sJZ/gBzGvjkgv9h6QGILbVFmiVNPJqO/Vd4t0",
-	"wZio8B19sHBQlBYZMgZ0G7mBI8WC2ITxXiSEjxC7mK4zT3kK9b/ZwmZrwSDR6PQS4FV0xGpP1AT9RIcA",
-	"MrV4NDaifR3RXi0X03qKVrSX4YHONgsL5pAal/etoLBmZAu46aCi7W8YPiws4nsDsKGkOsd9BcIEeMVN",
-	"g6VbSZZyersldTV2YjKqVlXnGzILqvhaMg0QQoSCM59PKG8MOc2ICOISW/UT19hHCOsB0KprCmB1CaZV",
-	"0WjINCIrA8IOQ2lJDn9vGdDVAAyRjqDxwT6psSNzlymEkhQTlSVBGZ95LMrZIRvLNsobUsXU9dlzXZ/l",
-	"GGku4ByUhI3gWbAP2qI3kk84WvRVmuI3Le+zYmtPz0yBs1ZCiXuv4bP12HrToRWR9Rp+BoyMYadEvDiH",
-	"b0sWNVa7HL5XyjDyJn0xgKqUYjWlv4ZyNua5EndmJG7D2bvh7N1EzOZGzO5RXm3iZiCi75FrbJb8LoW2",
-	"2K/PEpsbVrENq9hG1N6LqHVO9kbM3qOY/Wp0bstzoaU28hpkaOwNdUUWwZhgqGMU4qbzsixpXktqGT55",
-	"YAmUtJh8Q+e2oXNbL2OyoXjbULx9paDQNMsbVsJuNP/dZq/mcNxlvZpHxHOX2jarA2ame625Gp5ZvmYb",
-	"rRwK0mkjIFQ9FmhDpscD+YpRACyTtkkUG0biFuoakgdmawjp6w3yt0AJ/du5Y4Vi+UT6U2nMv6ojLXHB",
-	"yAoC8CvhlM6I5jwAtNJ2pMbY7LAUUqmp/N9AlT5NqNJNaCgbhb8XWbQJDDnG01oosa6gxgIZ2+411m4o",
-	"gGCZVje9il27lhxL1hgJwgdt/2zgaDdwtEsHV54CRO08e7FYFmwE9F3772aZs+77U8XpTZXUSIaqc7Op",
-	"Ws2rYT2tMQ8AXweRVGNqdUVAJRNHxRgGgT/GKkUDw7bwHCFkGrdI+9ev6ElogzHogm9JKRLsA4wE0aRp",
-	"vV9gEMQJf2hpFNxTK2Hy2BpYvSJP0pfYFC2CYksyu/7OKhXnjguHAtMvB22PEBmCJ/hvOgOGMBLQnbUR",
-	"tg3uNY03f6cf4ZhXTXizCudejejUhkrdALwunTbAOj043HuJkOeH9br518FB43ktFYRXIFYr0wrtkvLG",
-	"dIjJ6E9vzP79r73ajrnp7kGVfRgKefqaHSspRSdhxyoSbKdWd592iWXsBY+7EL0gTkRk4L64XzV16/oD",
-	"dHGmkMmcW6cEfVP3JtBTvS3E1oAHoQXhUBHr9JWWhDxLFUqzHgDhJYhj51GGuG3OqmWz4GBw0m2JfJjx",
-	"gnpW9uyTaOtdJt2Fc6iZ84/8Wa9JrvrtmcG5f552HGJhK5GcIUMgx6pUJd3ZWQC7alG42BQoVbHKNasE",
-	"XKwR/Qq9FKnFgI9gADCDR9eLOHS6apVBze1G6wXwtglGRWsPnE6HUGQQ5I1G5Kw53NECuCTEkB/yzk2c",
-	"Uzc05Ax4MPzKo9aLJEN/r5cI39kgiGOty3HAqHWjUSiwl09fpOCwBx3b7U+vQun1ztY2gCJEzWd2c97C",
-	"LlRyqd9HSzYUahgKp+bDAIzCQGa9NBqj+9rMR/Ti0sEd4xcFo/oAuD0s6Udq1Otr22OQG1OVvLCYvYVK",
-	"tCr7QUw6oeI3+ny8DZLvR+11hvnK7vdsldLUmutrInffn5sKxYJ5QXyL0BhTIZTGKF2ue8PmUd6fNg/3",
-	"AR4wLeEsJEPxvTEvBVqhaw+F83MEfSj5MemoIIlF2K1ST1KirVVthgY9qfe6FkAI0U+GLBQOzXhb5hbu",
-	"67KfTW0rNCIKBvieQJ7gBsNROww6OBb9YLO3cQkBQGdicn8gBl/s7eyRmtrfOXSF6usgLhXkANuLTwgV",
-	"91mbh1x29ObWg1BRpy/MZJ07fi94mPQrX3798v8HAAD//w==",
+	"7L37chu3tif8Khh+c2rHOSRFUjdLrtQcWZZt+SJp62JnJ/KQYDdIdtQEmAYomkm5ap5m8h55lHmSr7AW",
+	"gEY3u8mmJCc7Odp/ZFvNvuCysO7rt36tBWI8EZxxJWv7v9ZGjIYsgX8e0mDEXka37H3Ep4rBtZDJIIkm",
+	"KhK8tl97T+ekz0igbwzJQCRkEN0yMsb7m7V6jX2m40nMavu1ybQfR0GdjOnnBh2y7zZbrVq9lrCfp1HC",
+	"wtq+SqasXpPBiI2p/tKYfn7H+FCNavtbrXpNzSf6LVIlER/Wvnyp1w7jiHF1OKJxzPiQLY7utZgRSgK4",
+	"jQSUEzpVI8ZVFFDFyDfnLw/Jzu7WHvn9t+1mp07037s77d0n2XE/pzIKSMJoPP7uuiaZpGN2XauTYEQT",
+	"ydR317Wry5eNp9e1qrNpt1qF83knAoojz0/kcsTI1fk7IgZEjRihQSCmXGWHOVJqsr+x0e7sNlvNVrO9",
+	"/7T1tLUxlSyRG632Hg2fdnYbe0Fn0Nhtb9IG3d7Zauyyzi7b6Xdam9tbS0c/EMmYqtp+bZpEtbo/mU7J",
+	"ZE4EUE/xXPQS1oFcXl9enm20my0koRzFcNGAy/cjkxNxoURSMBIYoCTjqVSEC0Wkvo0occO4zFFH+8nC",
+	"yODu+43snIVRwgJVvvEfR0wPacRIPxEzyRIyFPlV0hsv9zc26GTSNFebgRhvBDSO+zS4+V+BCNl3P4z3",
+	"bq+nrVZnRyqq2Hd00IoGP8k4vPkJL0dSfqdf9R+bB//RefkfnZeOkv5j80DTUvW5lpDEOVPJ/GCgWLI4",
+	"0QsWCB5KogSZ0UiRPhsIM3POPiuiknlm1u1K1BpxtdlBeo3G03Ftf0+PbBxx/KvtRhlxxYYsgWF+/Pjx",
+	"wOMTxRQcWK6DhLLXbrfI77+1282dZvtJncwiNYLBJ4xKwS01beubNvP8hdGEJQUMhiWJSL67rkX8lsZR",
+	"2AXKvC+b+VKvTWhCx0xZJj9NpIAdoXEsZkfjiZp/oPGU2ZcvTr6nt6QbwIM9y5QmCbuNxFSSCR2yZ4Tp",
+	"98AR1z8OokQq+KVJjhWJJIEpEcHj9CY9bxJHUl1zt35wbRDFerTNa55ZuFq9Fukh/TxlybxWr3E61pdx",
+	"XLWSVdkpps0XLI5uWcLCo1vGVfGe6/HiXJm+KbuLjsXSVnuzsdtvscZTurPV6ITbbdaiu8HeoG0HPKFq",
+	"lI4XXtaNwooMeAp3ejPa3CmaEMxDng4OAiUKztupXnj4siRqRBVRo0gSLS2ISIhkyW0UMCs6R1SSgE4l",
+	"C+v6114gxmPKQxJHnPXwkh5pOI1Zr2RVlgueom2kMPCyXdyCY+xIfdkKoJqwfAnEgOi1ZxL/DYuBk4fp",
+	"0b6YKhLlthyIujGhiZqXkSK8Ave2cB6d7Z3qE3kb8VCunIcaMcnIjb63TiTTh12xkPTnBLYtKzx+rMVi",
+	"GPHaJ31tEouQ1fYHNJaseD76rZmpRIqNYUj/M2GD2n7t/9tIlckNvE1uwPj14GtfgHCP8aG24cX2Tzd1",
+	"miR0ru+Vao4LLZJxzVuIK8mSCusQSasp1clsFAUjMkZ1NWQxUyx8MFLVxya/yXc8sBcRD1iF4zrTekHC",
+	"ApGELCT2/KpozDS9xlSxpEkOOD5j553eTwZsRqSRuVSLZBIpSXpU5Q5wp9XZabTbjc7mZXtrv93eb7V+",
+	"KFkFCUMvXIOQKtbQg8suRLFWhAtxxVUUr70QTm0wi1Eyma2Vk5nC5+8/mXfROFJFdhMoJIRPx33NcgcE",
+	"ThKZsASlpD/u7VbxGGN4tz/GkA3oNFb4SLkW1K6gBb2nUXz8olgQ9qLQif0xjeKHkoT6XQ8uCD+y/kiI",
+	"m7K5pEJ9hjeWTCZsBVuNXdpuN/qbg05jh26HrWCPPe23t4onY173wPP5ot8lJ4JLNMdRuJ3QMbukNwws",
+	"iEBwZQQenUziCG2LjUki+jEb/+dPEg0NN0f9ROhJKz3+roK3aeVPUX0OawdcqBFLfJUATpm+G5ZMK6uy",
+	"tv/jr+kz+hCa90yEJq6ktl/bgPX58gkXhUkQj5XZrzZeplKftr16TUUKNulQ8EEcBfosmPWaJnwfFel9",
+	"M+/9xdl98fdhmQA7w1fg8mdJqHBZmFmVL/XaS5H0ozC8585EXE4HgyiAGchATJi/NZfoEmBSovFKYhrc",
+	"4DjgXjJm+7MkUrBP91v0zXTR05ktW/WCkT/Esusp+3OlONNnMOnUNtPbII3e5vm1Pn782MibeEUDMY9s",
+	"5C1CGNAxWmX32ld4A9zcHdAoZmF+W81ukVAwCT6KQaRwjoKrhAaq7OiBU2NEb5nWDcZCKtJptcBlRQOw",
+	"/DJHcjCN4+7DnMtOJyWRKz5JhKZL2o8ZOeIqAk25nFoW1+OhiGVhIcdUBaPMUj4jPVzJHhih0hiuLA4l",
+	"HOV3VKqDUItNqRJqrKo7b31MperSzOsyex9JbSXrIeg7SebOJjmYwO4RatiP4MbGvv8RX5evFkzkoTbN",
+	"aO+ZhWBcE1MIMwYvQQ9cnMjgerBR72mspSq739ns07BrVjJ/KvsinOtBaTpCP8abi9OT+y99K1365zQk",
+	"5+7r5avvj/Khz0pAuZ5hn5EJTSQLyTf6Tz3VOqEkYRMGluUNm2ubw3mV9I/ImyMO+wZqq746EMmQhQQd",
+	"NE9wr1gY0UuY3j32asrldDIRiWJhd6zf2IUV87btgvGQ+C/VL6uTKdfLkzCpp0d5qIcM3vx7b2Z72+eD",
+	"bngEJkwucXjl+1oyo4faYp+CjfobsiCmCQsJfI7oz4HvI5IkXSPYsxNxRqW8YXN5r03jQnUHYsrDBcYn",
+	"WXLLElCmuCAT87F9Pcw54QwMWIwmQVTEOQu1BNPToWQkpKrjhqJSRjk5PiM0DPU87n9St9LNPRGKvDTT",
+	"KN/PdLIPtYXFi1QnYIaDNe8t0cISaEKfxDRgdvuza2f2+WIajFL32UPvtLbcgQat9mw2Uou+8O+wR25+",
+	"chqMzCS9lX1P0cPx9dZ1RiMV8SEY6dnVJcfoFQIVsc8YJ9K4tP9ei65n/kwzgaLJup04S8RtFLLk6+7G",
+	"xHzF2wlrPf+9Ft1O1FvhS3Ff70TZ8jot0XBCGAHoH38LNr9kdm5xrT/865EufNZLO/h70aubmFtR4zT8",
+	"ytwZP/I3F3tmlqhLZuk4xKDrHBb+9GCqjLJxzgZTudR8K1h1sN3BV4bRchS31j3SLQjho9IRSTLlN1zM",
+	"OI5Qq59BwuCHWSL4sFl9XWAORzCQkuO88NF60SdhsbRWJiYsgRmD2ivTbCat2qp0qTlrXvNvel5EsudW",
+	"Gl5tlGFJElxbJDr93BOIquezvhqHgqtExKtcYza55ku9dpbQYfkSpQ9gXhAmWqzlhsvne8ESw5JXsSIr",
+	"kExq7hfRzIIJ+bkxm80aA5GMG9MkZlyf+3CpTfmAhORbcGBZj4ustT9jY92urH2MYZQRLF/MkB7kdDym",
+	"yby2XztIPQx6luNIyogPa/XaLSarrLudehG11TQTSUiGCeXKnLGpZAlYQ3rv7B1NiCXB4cwO66O+RIKE",
+	"hZqMaSyXjQg+s2Q87tPm+LvxebzoywMSkfX0zGjKGHJpkU/+ZCK6ADMXZ3Gnw412chf/LDnZYszUSBtK",
+	"MzBDYUs1c22Sf06FYiaTC9cqCslsxDiZiymh8sbLDXmgjTngmPllLXOcwJ+8DZejRCgV31UoKzaeiIQm",
+	"UTzvTjm9pVFM+zErPwoJw8i+EoKMKZ+bTbEHQjbJx6I0Qar0lx5uLy5LPm9y1owFp4/rIBFjc4WpmUhu",
+	"nLOJ4EnDoG0agEjYLaOxpiXw4MOj4NSmmoUnCQtU808SzJCo2XCZmsue8nI6PWIR4h1Nhl9VGvsyMNYf",
+	"00tIOdnZIm+j519F1BZ95s89lEK8p3z+Zx1JlzG3QPt/9OlcMpK/6BG68nbkj9le61A2UR8Tuc2IPi5m",
+	"TXKZzAkd0ogTORKJiucPv52QkygJVUTwgDljKKSK9qlkXmAqYVB5YpOKJR1o+iTKjvEvuP1ndMiKNWfF",
+	"PquNkRrHmS2vXU9brc3gf4Qi0DY+0TfAJYY/gDMAL2BwJRryRsTtIur3R3xqbt7w7q5V9gZQa4zlFBlI",
+	"ZcM0PUnnksz0v5wqS04EKl0Q8eEKNs6ZyEBV+s3lJ+He63Fh0py9T3y1ZUA1IHvGKJczlsCxytLpfcjH",
+	"+F7vnw5mvbjluWDOoZ3JBiNWNYqknKLi+sdmJOQG/pBpXrkZM+Jba3a+X+q1alZLlcQvpS3C2JkvaUD7",
+	"YWyW++3Ntp+ycGzGSnDy5MgMeVlyWGZ2D7NRhcYTuWA0CUbga4vF0JWcpAsE21bFylm9aUqIrpZjVoOV",
+	"iw7ge9k2983Q8s6TFrlahbS5JnLpfi1O7EE8xqXL8FCG0z3YaQVTpgInpfNY0LCr1w+MiLKEomIL4355",
+	"KF7Kptlkk4lH9MK/M8NZwk0XBv/QSSgl5tulEBdC8K93FP8lphAWloxjPpnSiwOxcmpKmNFtDjXNlJOR",
+	"mCZ/v+OXCTPoQwRuQM2cxEAx/nBn6Yr79dd34LHGP+zybj3nMCfmep2wz5MoYaGWygm7FTcwGdRgnGPW",
+	"iVevsnJpSnUk7Xvr7q0i8TIAQfTeW9Vp+0ljerVEEv3CwhVS1J+EXmjrG88s0YkoXYZpbmPy+VgLUSie",
+	"WZw/Z9r5QYNfXNF4IWwA1iRaIZFEuo5DpwG4uRWSh5e8DkVe3ifxkexC2SAdfnIWaQUtTV1VjDtkBPJO",
+	"DEnEUyv1z6CbFbNbI9SwhL9YugMzHris2Ymi82SCos+g6HLpzvlk+TXS+6s5YKqkpvq+lwyDubvD5b5a",
+	"u6cTFNjAq46du++BUxn1lt6yRGsbptL4Ybw+9xFZkiXHfCAwi2I9R9wYd5py/l8eLEOtjr90b1kSDaK0",
+	"JMyUjR1wTo7MW+q1ScIGLElY2LWhQXyj3s1pv/rWTyehZpJdqmr77d2dzb3W7s5Oq/L+2WUo2sDDmEZj",
+	"aUxKCFqyROozmXIP2IWDMGThS2rL0WkYRvoNND5L9EFWkRbvpvZ44l36tTZwDy0bo3k1FMgFmo7mXX0E",
+	"ZXHZn72HwD05YBWD36CNRQQuwBGAQTInNGH6JM44ohdYwe9KoXNl6rkKvmwFdL7m+YtfKvijnfknd5vo",
+	"/8QCyPQ/MEwe6M9WCuz/mls6GiRdkGoFy3AxoQFrpBXiMbtlsVsK4yas67+xeFrzbs22uZgOR/uk1+4B",
+	"K4bSExhnnfQ6eE3NRJMcD0gE51NfpbHgWps21EFmIwE+FP0ZBikSNiHFvAx+kU5EepAaWLasb30GH0Nt",
+	"BJLkQFRg3ov+GkA1gDdAj2LKx0zlZFzXrPZYk1KvSU7BpMQVg42Ohlwk+VLxTrZOc7sAUqJeC+BcFKDO",
+	"4HlRgiRMTRNO+mwuIJtHSJeNDdVssk6ohHoL8s3phPHjF+RQcM4CRQ5FwiA+v/2kbnLYJOn9el1LYUL2",
+	"f71GTnNd2+fTOP7ypbfvtJ7jF55Q1hd7gBQU8YHoNcmVyYcKzNEuW4cKSEB1DwOhuJbY/d7D9HM/Fzxh",
+	"w0gqprX5xGDl2LBqHgXHMcL+ZtBu7IaddmNvsNNqbNOtPtuknWA33MuNd3unaLgiZN2gHFNKj/ns7eFR",
+	"HgFmd2dzh/z+21YzD+9ytPeexSNBO6ez25fJ0fvLN8Pp4Wsq2Nu2enp1/rE/ffXmQqpZI3ifHV+783Tl",
+	"+LpjpkaiYGnfTyWIyt5FZ3snV9OvL62sXa87UuqOoiL4jAPuqMhBwKRnW47ENA71CNwJdznnfWZ1v+y4",
+	"2PzNqP8qiE6jNxdXvxy3T6I3e002f/NL+PE4Oo2OZ+8v49EPL4bzk/mbvWbQiXl//LIVfv8mzs7maXuv",
+	"UzAf0CZLJpNPvmENdAOYYgklyCCKY4KqRTpilMQZmirh+F1aREwG9Qh4pbeAKVOMBR+yhNChqGP1C9R1",
+	"6t8zxkM6os0dQFXLHMuCEXFRCDNxKMZMkj4Nbmztlt3iHPxVo3Wx0/34y0Hn/U9VeOEkEeOJWimC9klP",
+	"M26ElJECC1J6sG+9OukFgkvGlf6nZDELVNfw/R54aXpBwqjST6O80jJamjQqG4bCW6QvM7455pGKKNRJ",
+	"aD2HnAPTMQZvu9nKnWcETKnnkJYKJm05VneaREVAFo7Ze1zOMbc66c8VA9as/+GfnZgNFAH//QA1ECOY",
+	"09eg53QiEoUsNRZiAptq6Vm/KYwGA5Yg83ra2e6Q33/bXWBeq7DFKkmAJNVO8qahIq7M7RnUFJp8NFS/",
+	"FvJVe9bs4UJ13ZO9ZVKphBnYFxXuDcgl7w6QTL2z04tLsjGhSQ/KzAFbJZkTExhyuYn9qcoItUg64UkO",
+	"uL3f7VnR7KZJtMYMt8tWXYppEpQh8Bmzz2A/LXq7NOUhbey2dp/sw4CtljwNI8YDJtOn0RQXGBfzCHH5",
+	"sItHDe7+7hjM51KxBjWlvbqpXATUk+zHLFbKKinnPqhM+nDJB7XczW0DWPirv4CoByvVb1T5muQjkIKY",
+	"MK6pRzmgAxcIsbV8hZwZnyOTRAyimC2wqcLxqUKUO08WTHkwonyY308PQrASH5hG3VgENK5kjFA+nNIh",
+	"k05l1Uxc1i3UHFrFad27pwWHrHFwSUJGGO/hcmKwE6TKzAEqZusnFfus0NrQRxTofFzP6uQWgbEAe5Px",
+	"hQUogqJZMOJMRjvKtTWtYhRlaNIXwEZyX6Ggw4SxMEUIuAOWkaFjWfQxwwSM5q6FyzRdNq9qqMhELpad",
+	"OZSwPDCY786oOPeY3mPqFuBrbbwefBT9NgvSbxrHZMpj6/TDY67p0UAaJIwi5895FLQ1h35J9BwtEprv",
+	"Q0jBydxQ3F7WfSrKLOunVdR6ZhTaNSjWbX8l1Ljs2VhNEx4mZclaC88Xb0G28siQ660tTiT77cKVu9sJ",
+	"9y3ndenOgzuq4pT6d+cmf2H2kaMZHxPS36S7Hso/6jj+PQ7iNElgtTDHJJs4SMlMiFDzYJFI5m+2zUkp",
+	"cCBlwTsnVCmW6In+7x//9/X151br07f/s1ZAoQZvdr5yzxbTmwDRERyfDrKOHGvlJUSgHKoyMLV1WytI",
+	"eub2hgffZ0yOZi1PHSbbaNUpQXAivJcwHqKOWOWUrNjguh1BAY84ML84rAtIW/h5yqYsrKeOZBs47DPE",
+	"QAhZZmxFsIgIXe2gEVuL0Ij1WjhF30C3yLv7WszAabO4OAqKYCNOxlEcRwZ7c/mANncqDcgBCN9BTBi8",
+	"yOVn3xLrS7j5Sx1xYNdBfYVzaVainKCoqwg22J40UgCDFU5ZkwDriCCo4HLB9B0PRnBIQMvpHU/fiE4m",
+	"jJsgpaY9yF927ri7CUS1JFSd34kLuPlLGtMtsvFfX16eEbzBHnekSEg7ThcU64hnJmyynCT39vZ86NAl",
+	"nNoHE/VZtQd3beGEYTLegfe3op7lRNnj5+ZvCXmR0oqkgF3FFxCNl2vKzdBj3VX2ChygmES36hEDO3Bm",
+	"7s4vnfvyskm9tCc6T8HzRZ6EIHvPCPeOVhTqk9Uk54Bcj9EfGkJEXlqkHtM0gQYBm6i0fJ4z2bzm17xB",
+	"ekhjvX00tZEGTbVy5/PnJtyjD4aYKrzJUaDNijfZM+1ti1OMDwUYAYsEzz+X/mKxBvqJuGHmW7E0gwn0",
+	"Tg6wBUgGw806GhA7SiTk8t2FWSF8xySJbqliXeNFNe+DkEHCpIhvGUQKKDE35isByTe9i6OLg/dH3bPz",
+	"4w8Hl0fdj0fPX5+evr3oPcEvQEJ0MtXEbpcOvRRSicmEhSScanaBdrVJB4YH8VAZXGvzKLIqvTjmus0o",
+	"jtxVhLxPx3X04ejksnt+dHl0cnl8emKHhRACbkQAVZBmYwhghWl8dkylYgm5YfNnJGEIMhUpBO/3xVGn",
+	"Aku2RP3V1Vv/sP6F9dusfFgYnSZixsOID3v7SAaQ42BwL/wscwsmgLoTwCUBKTiiMdSQsIBF1o+GJ9fS",
+	"gjvneIayBK1vH0a3jJPpxPR14Fqi/FgzA4RkKfMtYO8AB/op69Bc0Gjqtc8N/aLGLQVXh9RvfHH07vjD",
+	"0fm/umdHJy+OT17V6ukl84+jF/7FlwfH745e1D7Bgt5GAcskW6wtLvQbukGhP/ulTXKCmzBLAnaGfUaX",
+	"q6mr0U8TqmwQAlxFeddQcTwbI62yG/HypisDcIxGwYj0hRqZlBjN94ExrtZRl4OJ17GK5ZbGS9q+WKvf",
+	"LAQSZp+pGdOK10ykJZ5Fq1A+vJ2VgwP/2PLdQVdAHQLbYzoHbEQIT3ESixmk8EmEi5gZbzPIkflkhO75",
+	"pST7pV7DVDCTkVIakUqjmJ57QjPfrBVRrUPT4ke7PuxGccumlMfr9aobI/Sf5/CnCTqaCLaK4hiLpAS6",
+	"UO4wxgXtJz1I/rYVrN+y2WWOhEebxex04fSXplqtl+fiFTpixIdy0st8qEcwKdGC13mR36+U+YIDRPle",
+	"FjUE2Y95OoIPIgN64nqlGHc2hm5NCgFOYyEUWMW58hCxNBv88SKF9vc1I2e+c+f6+nOnpf/T1v/ZbFxf",
+	"f95+rv/zQv9z96jQ7VMUAjoa0yg+BF6/pmAxCaa/ZvNRXK6pSIb+KuPdFZJVJp5vbKlDMOdKW7DzzAfd",
+	"+z6Vzl5Tkh7m+sLV8u1lA30PqsOhvjM3vQJ4LpxUCryTDWKl7BcEMobJoZCZ2Kkjj8xVSOBrqCru3PfH",
+	"+R3zrmi9JoXbkiQiOSyUifATTl+z/0kihgkdyyY5dFqDsRY5g+x2L3JsNLwssvZi8Um+KqdCGUZhg4TE",
+	"S+TpBrGQ8HYflg+z5yDXApqfMT9M5uqei/piLBRHAwz6jM5RqhSiu2Pet32AY/V7V4lugAcALnbR2u0O",
+	"bP8r7n5nYTc9VIsVhaUg2EVdBqDWsuvRl4PNQ5Fqf+k6eqnXDPH6l4rq6xZqlv2SgU/1laEo14FtHb94",
+	"2gIIe7ORA4TuBxO/wHFIJ5N4bmwc/Td4MAq84MXd07KNY0q6psGBD6MQpM/ynmm+b9OHBqTymqOSZROF",
+	"IPvMZrhB5s2MswRBsfU8AOIWXN15e7tC5LheQ9/nnfyXK/QfsyiLYYc8Y1s5xqIvHJCrq+MXt7su908k",
+	"2n6YuyZQ6/rFo4l18xRPJ+/aWTqvSku/tk9dMin1mS5bcfO7wd9QVDOGOsZonN96KnMBm+LlWTl4TBQu",
+	"GwkaBTTOykTj4pdArq4KDIb2UMNCYTEs7eh4JVnSOBg+EGF6WSLlOL5Og0D3XGQqZx5qtsWpJpn0ZmoH",
+	"YY7GvbJLYKDglzfO/MJ0EyvLMv0QU/L16Cdz8jIbWKinuPNQOGU9JDBWuJUK0ELxji5tzEPeh8RkKF2P",
+	"xXCIme3p792Ms8upkZrMs8iulh7CCLrjhKmxkuYmew7mSF5zYoeVVmhggyM9H9fAOKyTPoNunSZjHG3H",
+	"FFbBG6yyeBe9/bRq1cOCxM6AZTgVz1KhK3gAx9wizuvBTlgSCes6t+oEri980K3jUMssVKoBvcF9oQ7J",
+	"tH5BpGFjiGuL7I3yUH/N6Jm2F4J+HMtdjJ6dWfRIunVHwxCnTuWN6WKOBqI7rPoD9lloOFX3fZl6xQoK",
+	"F31wTaxTwtTfbG1Bk7xMxFh/QPBUrHhvxzWWXhvdQXSLxU1An2aTGA1GsPp1Mp0QJUh72xUb2x0XU0ie",
+	"x391IX0Z8iFh9816wvAxs9ld0TPA2D68KWGDhMlRN2GaSOBhc8lwdgciQG2xluY1VjbDMkqCADoD9cxM",
+	"Fr6l18H7EhS7pJ/BBu7OQ4JWyN0/lvJiXNephI0e0dDRWWYskACDGK4s9AoSutrkCxM6y3AHkziEZh/3",
+	"gYPrcGyhJavnFaqnLQp86ouUHpOJysHPSGBC3GByLo1jm7CKA82q9v6QZiMBy+UYF7xKz5cC7AULjWMP",
+	"TiQ15z1vE+dOtDl4ej2sgWDyl/xLNjTlXzInsFfXM3SXTYMnqPKAdXBf2Cc+6JKkc0PZ9skpj0VwY0nF",
+	"paTDHmKHR9MOAzmTOTh51BkT6gMvkPdpt4gslsxxmzwElD3UGJQDe88Zb3pG5pJ7q/eMwa8xNxs3gr8t",
+	"/ktjIW08bsrTh/xXJWwsbn1pYPmPZWTpY5EyAVOMpALFZUcScbLZIiGdy2dEJHUgXWe+1I3ZwoWtV0of",
+	"Tj9ORBx6Xx9Rmf2MHZ6csDiO+DBHZgmTEIKkhLNZVrAGIyEZL1ixZ1lG5p9m0y+nG4hJlMamoiGnapow",
+	"ZBvYmJXa3joItKXPHKgNeLBJICZz7N9K2OdIKvnML5/1pakJ8YLLVM27ccRvkCjcpSk3F4GA7WUC33HI",
+	"YwHFYxtQnq543daEOfJF74R3EtNr6YF119LIcfoliHdIp3+QiPvsyuc1UBtRoPEYeZ5moAHDdshcwKxN",
+	"tS9CAppwob7SBQVND9L8bejZyKrMs5CAo8h0UkfQF7jRyiqvFrxrBIk7y7nqY5otCy94g+yaiHbosg9A",
+	"+WKzfEV5vr+SiEOrTbo5SqRq6zxxQs73G5E+G+prBG4tXDy5hM6zHwooD1hs9T1Hozj37KK6W40uI5kq",
+	"eKOLAuuxmYUvHKBxYnhTcJTSnyPmUhiFtnsVF7A9WjI5BqG5hc8uc55ZzG0wohqp1CN+eyUlfXPFJ3wb",
+	"xCiSzvhizTGgq5YcZQkJot9Oe0QepZdXS5sbNnduCahp93BgTKdu9/JEKGqHo9+h2Q4+BMi2XMyIMGcc",
+	"5IA/fGzyVJrukcbw0djyVgcvGAMceUCRxe6vjDXYek1yCVwC2CHjTnClOrxwDY98PbqOqg4XxhDG7YwS",
+	"ou0b5C2mgbI3UHcp3Ud7yV8J13IEGRgmxhayL/uwVUUyOQr26uIbTWZCxCTOAo0+2HstI02lkb7T5UfM",
+	"qNZDuSBjvSfYwTw7CGVZQMqe0I0YSbNGkFxku8ZoigPEsmz6hC1P9a1R96ez93wPrzXJ8C4xVe4fnokA",
+	"7nRf7a+ZUnTvr4x+7F1x6nGR3zmvR3p+ZrPx3hWzyf4Vs0feJaNAelesYuhy7L2P5TQ956Z3fCe9krtD",
+	"62BZT7lk+kJOwvtXrIB3C2G87b7IS/80/LSWQzTpmgUvEUzu+QXpsvCL4/H5X8y0UgUp9d2km5LlqemF",
+	"dJPyakjmkr8DGSUEXFIpb6vVaxm2a/42nNL5jtJPZLiZXuksH/GvuDHkuIh/JSWw7EFdGcoozEXCDLt3",
+	"p6+OT2p1/y+bdJS9ePn6/PTy0r9+dnBx8fH0/EX34PDw6Owy+8Tp1WXuz+7Rh6Pzf318fXR+5H45P3p5",
+	"fnTxunt+dHXhPX94+uJo8drJhf7/V+cHJ5cF1z8eX75+cX7wMZ3Mx/PTk1dulIvDPnx9cPLKe9PB4eHp",
+	"lX7j+dHBZcH1F0fvjgqvH18cPH9X8MPRSfH1q5N3p4dvvR8uDk/Pji4WBnR2fvry+N3RwvWj9wfH7/TE",
+	"Xx6fv1+8Xnj3u9OLy8UlOD+6OEovH784Ork8vvxX993xiT88d/3qJPcLLrHeLnfp5cHh5el59+DFC+8+",
+	"c/H86P3pB+/y+dHhKaS5wYZntjvz00X3/Ojs3cHhwhsvcAbd86N/Xh1dXJb+fnhwcnj07l3Z75mFeXuk",
+	"P3p27NPYu+OjAsKwl3MLbi7nyeXs/PTD8Yuj84XXpD8s7j/+kH8V7Gj+oh732dXzd8cXr3NXz08vMx+8",
+	"PH17dLIwDLx6fvThNLPDmBe8cLe7nhuzvZ4fnbuePyz2h0vcv0/Wl/4u4kVFeaeckR7c0NN6FEASTVgC",
+	"wcy6cT2i2qevkH7C6A0B5xU4DvPRlPbW7tbTzZ2t3bLo71dP98UY81871/dOWGrZOs87BXqdRCyqkgEX",
+	"jk0wd/ozONrarZb1KFoLmZIEse/NR/pCxIzyNMq7btj2pjAW1FNCTXoOLCxNHtEXJug1sB6h3h2DRIvJ",
+	"7YsARFRC/kpxiZGXAgBuOMieWQiE3qe+qSw2mM0oTTOzo6I4doVwoIkEmtifp0Bl6lozq1FO3+8iqb4q",
+	"K0hxA1Ne0ClgBTl1O2aDgk08zzqBMMTNTHhuYTOLKhBXFfuh5r60Rs0FjrT5YAJHqN3XNYEteJj0jvfZ",
+	"cOq8TE1ykHcOZbxCkjxY1V0J7ytabG/u5eRyUkjjB+jE7M+9xBlD7vpLQx79klmoJjmBeiKViBhc4/w2",
+	"klE/Bsd/QgPF9FpSDuHG3kavTnr7PeAi19c5kJizkeBs8Rhl0/cWjipO5hxssfWI/1708TAV7hW26QqK",
+	"2tecmuVfq08zUEF+WPB44ZAiFoeuV8dapR3KpOCuRtmZCMiLW9wWUKbO8FfTfHGv1X5CIm764fRFODdI",
+	"lynMVJ1QImMqR9hhVKWtxFcNJbcqdlwOm7hwhaZxXHKyZAb5L4mUluzqGenpg98jQcxoAvyCHCsyEnEo",
+	"i86MdZDOADVwTG/AbQnq5I09aNfcnkj/ECLGWiQ4GdPkRgLINCohBWeWsM8guX8SEdd/+gUm6V3GoeaO",
+	"cBaSNw/zkz3JeXaXSczd2L+G/31utRrX15/bL6+vP+++1P/ce3l9PW3ttA+vr6edVus5/t8R/t9L+L/O",
+	"0wb+P17daeGfO/rXl0cvX5YADbxmNNZjW4uw06pi61YUNytrr/KUZV5SRE/HxiG2dpanBeVQ+TgVhMMs",
+	"LqI5OF6y9YMrwXdTT7FDUI5hFAOhxbTP4iXwKF480EVpHP6mYfQugghBf/A8pjhZoAZgtDqf7La9tvIK",
+	"siVNjKIGpNKLrT1gnb6dekmyoV0YBwbs9WbK1byb3tkA+jUWCTPAfib85JOUq3yya3qXFE85xROwIp84",
+	"JXK/q9TKPSpSxd1SOdpLR2FpbF293B7er26kOy5xTzv9IJ7ROaaBp9kQetuhog5lEtVkgd+LFqy5ztcz",
+	"4o+1RJMTFGFrskOEHd7pkN9/6zQ7Wmn3Emtta/BARbfMotyhZByzcR8pagEsvJg0ARl8ARjcaCRArP+Q",
+	"mUjhSnRwVHT2tnZb5PffdkyX6VVlkjiXcrdDCqIWSVPTz8vcC3ScFIO3FMLwIhBme3fnydJpl4FUFXoD",
+	"llubdFqS06q1NUhoSlgQTSLGldUNszl45ayjWD+lUzXqAkNeCYnl1gXgbAw6g4nct/d2WyvXyDeAd7Z8",
+	"A7izvbnV6my2WrsZnJFCS7hawYFJogMRCOsREiWeEdqXKYxSYbS7anV1yXpBPhDUmZas0sMtRFQqkTPz",
+	"/vrjKCuWWIcOf1LRMvlY0HpoVT1RSc3osZIutdHC7ctsHWmzGn4qNEgxWOklDkhLYV0cPN6M3BD1MZxO",
+	"li59sOBmBiGh4GU59byQ5ciis6LXwWX6ov9RSwvzzVUaLXQhKSs3+IckUZoP7c6rj/P/D0nEjK9x4nCZ",
+	"i8F6e31GE5b0vLYQjlKepXnL3uLnuKY1QyGHAcFo4BWZ6kX4hpcPUbT87Z0712fUjXqaijJsrUJdY5U1",
+	"fbJGbK7UPu5S2f6O0Vsw1dl4ouYm/W7CrOrqVNri0val3STuUqOeHQ4iEhg54BeZutL04mGhw8ElxJmi",
+	"9xSt+6uWspvWz9lKejOdQzGeUANfjMnRHo6fQYeOuFSMLkXeLuFjSMdFfR6ySWCl2WGFWgjNiV5kBRRS",
+	"fF2r55IuEC+xC8SxPObn28Hh8c7x+GXrbWeyGR6u0Rlixe4gQPwKf2zKdUoaSPSyjF0keXbzjFCiH021",
+	"c4ZOWDyouYpwn7GvedwdO1o47W/Zug6XU20kTftxFEAmIjY62W7vkt9/26oT89dTrcLjX09bm/q3zhM8",
+	"emhoSBKyCbbYJL0bNe/tk6NDkDFBclsnn6+5Pm7zZ+T07Zm9DCfw8zNyfnGAtgtcMEWtOaslHuY9sIWc",
+	"I7mtchurctMNssJViscNOrhWvY0vOJA7W8XSo8rbPudvKuwiM69wV46u9GxwFHVYc1yGEjo7F+oucA6Q",
+	"6rrKLfCWza/konsfny0Zz8XacZQbNq/uqdAna4VJl19N/fqSwV5JVuL4o2lCsK+S+OwCKvBD++9PZVxF",
+	"VrC339Mo/upOno9Yk6O/9RfPx/BwRkoQgESYCuw44q7JzphGcVYA3Pafnm2+HLRe3bQnHzZ/aY0Pt292",
+	"51vJP3/uBE/HF3vhjvp+9GbWfveDqKB/LIYpFveaKRpSRdfc67S/XNqspHj2pqeaGJAeDRLTuWPG6A2D",
+	"ikYDJV4I8b2zZhM9dGY4ta7LeAhRrqzHviJMVvZVrltIJGXXBeOWzR38XJ3WbrEbqk+Dm2BEOWdx1+Rc",
+	"27roJe+0Di98AlUtk4nekxH2DKj2rfJv5BrOPafBTeMQnybv8LvtZqv4S9g3rmx9Su/P3FVECVt3wHov",
+	"7Jf2EN9a/JQBKCsnvkXKeLrTeXon9DbGQ0cp96JvMHVBs62wKE/XXxTXRc6Uw3RpPCxkGQ+0CZFv0t5v",
+	"aYpfBfv7VekojRKuPeSfZjfSIgiu/TB2afuamzOZyhELu3meil2vlp+UvXZn504nxb6+Mjfyu3Ct9VCU",
+	"sO6yGcrlMyt6qdcM6+vsSKb91df6xK0IHkASF7zn659FUy+08tV36kNiAKO6oQimY8ZTk2nttTEx3a+4",
+	"i8jE77WB2Vd8/b2zHW3vM+q8LWCD6CVCfpUSUJUFVmUoK7S6igpm0VKVqBhrK8TLGfBqbrtUm1zCIito",
+	"fuUSr15s2JSfs6p6ToGuu3C0ijlmqWbjCf0yjlLAxpZw/jKdsOoBXotTr6tlFRneJ2x2hsn76xdDGADb",
+	"En9Lj9PbaEiVSJrpvbJpGs2aZpdqmkArENeru6f/r4kcJBrMe7meqtCl+7q2f127Pen8v//zf69r9eta",
+	"QmfHCxf1TOEa+mAbN2yON5utwybf6ER/QRXV34X72fyNfQdVikmkg1NYMbhBdE7ghi9fVrsP2jubT1dn",
+	"LD9Ecm7d35ElO12O3xrDCAkgpk+5wuwNL/8TIshzAAYz0V6JnuWx+CkiEQ/iaQgNMYQDD3NPX3MIARl/",
+	"PTi4HcbMmM7tT1jgrUaUExYNR8q4woVUJBDjseAp1owFxhASMRuJGFxzlYkFAlJcthm1Caeao/4PzPyt",
+	"Q71KijTyoACzT9dobHV6MFUj7N23ti8pdU92lVqFFh+pbGKJJHF0y/YJVbjYACzI54gZ5LfWh+x3iFa1",
+	"MAaMN2YO6aZWBcrrNJ7ubK2u1CgQvYXY7h/zLUklg/qjjHsHkzqpD/EhyTfVnDRPmuRoPFFzmC0XUM9f",
+	"rc2zN4WGwwZYs+X/2o0LH6BCDXUwEGPl3rMJE5OYZbI8BTcNCKRD8qeu76saJWI6hL7U31jfTZa1G7Je",
+	"NOT02i3f/Ei63Ye25Zq69VNNcmBwkfRfpsuGwXGyAHL+5vKSnQX8h8zemjy+Ddws2N7/NaJy9N3W7ouj",
+	"f05+evr6+QVtdC+Pxx8b228O2fSf7PxmvH3yfvLm4w+vNkcX05dXlaihOOXhYoR5H3YbZiPhMIwyM5ix",
+	"/trlMw6ToToJxGKI7ni3yS7l1yHVwNuq7fhESGVPvd8IXpaRgDeUPjP9xBB9cWRCPgvI/z+ubs/+qdil",
+	"XrJTy1MSUQlZWvVp0kwxY6LMp1F9MbRIK1yJHI38wQvhTLObgC1dDigW1dycUINl6MyRXpMc2NC67XQ6",
+	"ldn9zQSnvCUsa52KQDymXQTi0mBnHxYPTGoOgNGgJDQi0U8rShf0U/0hvRxoQ1YT6eZuaRuVgTDfd8A5",
+	"oFetL8+XSnO/Hn25SFejKAm1JYqR/aVMBeqHARIK87nmaR+UVexjScdYoyebs5gdUY4yF9hgTjCWaiie",
+	"vPKa0mYP7jIOV19U5bJUkBHyRXq+p0Qewp2PquR/U1Xy31KVKyowBvXMthCc0CGTBEqxomBkh2eGtk8o",
+	"OTt5VSdvzo5eadr5yPpnJBrTITJkQ3SbHfI2eg4WYrvV2SKT6DOLof0V4G3IKGSQ0d2nku1sZTch+vD8",
+	"9HzWevtqKA4ODg5OLq5GR1dD/c8j/Z/nhwfwv53BRH3Q/zi8iY/++eF8i786gbsOhgfPL97+503wT7j9",
+	"zfnV9lFy82Y4HH73XU7/3tzZ62TNw4PGD7TxS6ux958bn7797tdWvfOl0FJ81Av/2+iFevQ3jE2yyuFK",
+	"RedRV3zUFR91xbV0xVKQA0+l+uo5fb4P8K+d0+fNpCJkxTji/tX2o2r6qJr+N1dNzb4oYSBnDBbAo7r6",
+	"qK7+KRrZo1L5qFQ+KpUrlMplqtDHSI0uXAnmo1/uMcS7Zoh3eRXvQQabwWdRlSrEHwPIjwHkR83rMYD8",
+	"qL896m+PTsH/xgHku0C6MvvMSv9m2iP/Sx0f62a2c6Fx/udJTDk2roTO+bDLhRBDvnvi+vpzp6X/09b/",
+	"2WxcX3/efq7/80L/c/eoSp9/24h9cZTL1664lhl+wlZuMI9EDBM6lga7dndrj/z+23azYxAhdjpPye+/",
+	"bTa3n/gV67bbvMn+9/vPo9s4vWBpbcpt5QHz7vKb3qdp697jCLOS/q1oMmT5JzO58As1DhPGQ2zoImMx",
+	"64YCOhkZEg0Zx/44iPYVpqAdA+p3ytd/Mp6IOB6zbA995D+uW75i44lIaBLF8+6anfOtYz+Hanf5/l0B",
+	"mRVyYpNHD0kXkeCn8A65JmrIGfCWt/Aak82deyHmyX9kfU1qnLwDfMFNoJt2c+9JATRhmsVegL2itdbe",
+	"ArxYSTG3g/6/YHFF2MUFhG1AijRwKnmkr4QNWJKk3T0z3QagQ7N0SiG0hkM7x8dbR7MhAwiFQdQqc9SP",
+	"fWBJNDDdZpeOcfULF7G93eQLvlXET5zKUoA9Zn3E0yRu5u2ywrLnz5ChnxJWCeKcWdy0g7Pfd1SbRLl9",
+	"AVVdcKsTjAGCOoXMzEATrBM2C9eac7t40iqhXGpOJcshK62NqdX/BLzwC8R3R3TKpwW1gMXoa2mVyvp0",
+	"Zbl2cYXPSrvCMJszqiVRJk65jncKkYTy4ZPD04sjQuOhSCI1Gi9v4LCzvb257SmBDXOhQBP8amuop7H+",
+	"IiaTB6BtffRGQqr02LmD2Gex4EOixIIPZ3ONViW22/LAL4EpQuutgI1cGipX0ZiJaYHV/z6K48ggaC6n",
+	"g80dI2EdJbSLiEDzz3V7DkRyEtP5SekCDaZxbEqCTMjPCpIK61Qv3dYUy8818IyWcLI1HDmX5UOs2HAm",
+	"7TTjlmZxX/OCbGLkV82XUAXMJKWHUv2hntFPikjK6FUGYvHB1Krs+5ZqVe1WgVr1kKI5mRx/TY7wxx7K",
+	"FQqUJaRCHY/KG2mUukHEhyyZJJE+LtBEhyFK4tnxydrs3afSlCRh2StqYoYKL6IhP15X610DbXkWxTF6",
+	"rWBxuJyxhChBemenF5dkA/EQm+Sj0XQjVSc9QIBqgBsi10DH+2W19/9LyaxnIgkPodvnutNGhOC0Y+0K",
+	"18Ah3u+qVCG/aVb5cb/AdWH/80PJvfrTkrnfpZNQYKz/ZeP1MM/uM9NV2LhWeVcCGr1nfOpi0CTnZpm0",
+	"pSTZLUsQm1Q/Y3CxCjqHQ4v3bJ0s56siBZk62P+6vpb5bi6f/nO1P8Z0/V1v9zx43nX8WWPToSgzy//y",
+	"XNw+y8S7c6dspQzGpwonAJ7hC/TcrQ8tV70bwcqGA5X6C9y5J4DtqdKbzMKea9VkCJTykPRcA0JLeRbM",
+	"PN+M8AF7CKzBsr0ZxmI4xBmaUNY+uNW93uk5dm3mCwFC574QHPXPnjFMe/kEtIEfs6wC454N6y7vUODm",
+	"cMeGZnXLbJc1mzBoAEwqo8pIC29sXNXF8SvTFaC7DLTf3JMFgTZ4wtUbQj5U06JJ13DOEouMqZlIbvLs",
+	"FQPGFTZ2eWch/QU9PfdaKpWhNQhIwZrceUXSSNiDRau0JOvSYSHx6MlcSZY0DvTvy1aqOLUB3n23XfQF",
+	"7FoWlv2m94o6ml32jNQzASYX79EMHJlqhoYyK7Ss91DmqKyULl89qT0ry/7aae1nBsD90kK+36EJ2wL8",
+	"u2X9Xu8CiBx/lf5rWS56D26Yb4ahOW3ESQ9Dj1EIgL3sVpOChWthpPeTinpGgmfwi7IIhdVOZoXOaqaP",
+	"C1CKvrNuJc1ITJNn0NkK03eYEab/tv2CVyUf+O16ABJHUxX0jgwo13OHTwvOJKFjcB+M2LjQy4/90/R/",
+	"IvQrPRCHX+KAcqzv3kzNHM07FT/bD0S8G9J5wUq/FAkZiRnmTupbvCOrJbnMWEV7reU+lZ1V/pRiMnKN",
+	"DF2bk4FW2U27vjiSSrrjBvBHUg85XzlwEg1HKp6ThE1EotZO8yqjxdzgxnROQtEkRzQAbCmKDYM8h6hj",
+	"g0hyGD0CFTGfUPdjbcz2oU9qJqUonZL7ub42oY4jbv9cQbV5gs3TzErK/IPErRVRf1AHQLflJnCIPYSA",
+	"o2j2M6K37I9rDZhZgY+RGl2yz2ptYc3ZrLy/2b+vWL6vEH1QAVhdpD2YFVHSjOcyr1sR1Fh6Uo67vTrZ",
+	"bJGE8lCMScwUIN5pHhpGw8iqLzL67BLhFLHdhA7PDxubHcPQoIsQeP/JTueaf9Nq7NXJQeOHOqGNX54g",
+	"uNydgzTrysj6koY2Z4nox2y87pngBHJtbA/K7d2iyEgF52cmAyztBX7ntK/F06Q/UJ1len3MVxOYxV0t",
+	"8w593zAOx8bxC+etsXlSlfQ810O6XHvYzjQV9ONKfqQ8UnGJXxi/Af15RRLKSkHI4sD7pXXLacWRXJ0f",
+	"r8QarxiNx9G75XCEUrdeYG8jSmjcNTt+uHCNjeamVQO5ttJ/VKXFiMrSOpCMq80OM9PGLd8LG9J46NL0",
+	"8RRcP2f5uea/mDWOQL+po7Kwh2Vx627bA3KpemOG/Fbfu6Ldt8kHThgNrc+gP1VKVPOuRfymewuRQb1T",
+	"6IQp1nlxtSmoDK51eGQ7h+e6qqfttQPBB1EyZiH4ie2n/Obii7tQbBOc0USlDe0wI7ikSXnhXP0s4pJA",
+	"kvFRQi3yMJJqNeWXAK6vshwsvcobmaXRQXkmVnGvrjW6ShkZa/t6AyF6nb99N5138DyhXEYtubVdmX9t",
+	"yftOBuxD8K7Unmp3Nre2d3af7rUatB806WQim0MhhjGbSpYEgivGlQmELcHAba9fxwYSCptHrhiwFwv3",
+	"iQdMzWyNB/Stf0ZeRer1tG8hhxetzNqr08OLs+8b6eQr4DxD37kVUy5jn2mb3zphn2mgjXKKVWhhJANx",
+	"yxJtQyMqOaQn6R+b5KVI7GQEj+f5OC21Px5xBYkUkpELFzIqqG40QV+zw4vbul2hF1ZxD98Dbiaox5Wt",
+	"yoRIFw7UT3IXURjU6rVhpEbTfrYVm/lpaUSyXvvc0K9q3FJwu0v9zsPzo4PLo+7Z+emH4xdH593T4xeH",
+	"tfrC5VfHl6+vntc+3UeyeMQEi7m2d+WPFD1waujYEY/rouv4rr7fCSdNeqea3kys1t4Eb56LKVHJVJoK",
+	"Pga0a75drXjvbuItXfBhpQX3cxEQwuKT+f9GCTj3vaWW58YSE8ZBktikgUkiBlHMyirlHkq4GaGWColl",
+	"8uft1zrK65/c/JEtOqt22F/fu2atir94HMtM44Gwmf4uioet+C6A2rOKQWvv6e7O9tZmp/1AisGjmPnj",
+	"xcxfjp0vHmDobpTpwn7naFd5bbBefYS7wkwaqARcUcixOk/Y61xUHGPrvTq6JBuuarG36DyoUG6VfsOP",
+	"0hRzw8XFLO3pn/Y3Kli2CQ1YQ7IJTbSNhwl3MpdxV9d/46IKzqBJPcdssVWZeOR4YPZBX6UxpIrZKnKA",
+	"cdBnKE20c7VZ+DJsf6x/oEMambwDQ+3Qr19w9gwPHF88yhy+Bl1VwAesRzHlY4YNh4xnybbYihKmzRXZ",
+	"a5JT4BymiS1NGImGXCz0be9UcQ9hB6jFZT+E6+iaUNOEkz6bC9cfxq4+HHmv2VAOH+ZQJAwy/rf9tERo",
+	"OYSVqdgzCA75dW1fi+UvX3r7Ljvv+IXXzV9f7G3Y3mC9JrniN1zMOMEplK/D+hAyRe2SXcKhy9hFEBiw",
+	"lvXu9jK03iMjRkMDnEDnpM9IzAZqAfWi1mrv0fBpZ7fR3wzajd2w027sDXZajW261WebtBPshnuV3J/r",
+	"mP8UpYgp3DBTqWcz/Ew7aJzGwopWadqzOMYMaETxIM/eHh4Rd4/p8r+zuUN+/22ruZnrXnW0957FI0E7",
+	"p7Pbl8nR+8s3w+nhayrY27Z6enX+sT999eZCqlkjeJ/TIgoFRmGTtoIijylkWZLeRWd7J1cgoC9Viisa",
+	"OIFRYY/RA+5o35Kbx5HkSEzjEIBVLF+C0JuhM1P7nR0Xm78Z9V8F0Wn05uLql+P2SfRmr8nmb34JPx5H",
+	"p9Hx7P1lPPrhxXB+Mn+z1ww6Me+PX7bC79/kMrCftveKcn8ha7BkMn5JlT7IuQ5SSpBBFMcLSDkL+e9F",
+	"yd9wQ7ew0tzIW+DwhTnTseBDrY8MRR0RLRDgxIAnAT/Pjmhzp9WqUPPMBS9CUjkUYyZJnwau07rd4uxX",
+	"eKN1sdP9+MtB5/1PVTg4tg1cKTj3CVamAy+VAnNYe7BvvTrpBYJLxpX+p4RSsq6RVj1MGTdd5upGyiKs",
+	"k82gRomGt0hf0n1zzCMVURXxIaSaknPwcycYgQSosMzcYThV4mbLneunrnbaOdbTGIAWWP25QrwI/Q//",
+	"7FgerTVpcAEadSJ9DXZQm4jEMNJYiAlsqqVnyM+JBgNmYrpPO9sd8vtvuwvMayXKzxoNhQuMYaGIw5R4",
+	"RqhLDwcNxSVxTyUL8VLPqndceF07e8tkaQkzWKqL6nHROBYzFpqYd7ujmXun2X6y7FvbZfOXYpoEZSFZ",
+	"rMnNpOSl2VGY5mV2abe1+2Tfq7ondBpGjAfMK9t3Hfaw16IjieXDLh512ih0iYD5ecqSeQ9VxJAN6DTO",
+	"aQ9wQwV5k8UUKf+gloC5LTeR4UrJ66vVd1QZjdbUQzuv52W32YEabLgSHonPEWsVVklfkMo4ZUq58pQH",
+	"UJSX2086aEWDn2Qc3vxU6UROo24sAhpXMmYoH06hBCVTkFI39rEBxkB7I0qk8rTokDUOLknIyEL5ItiX",
+	"OYhHA2Wm2GeF1gqfW3SJeland9gNC5Z/jfFKeQcLpuA5w5DLoQiZXBvfBJ/tBvbhhVM+xxg5IPABz7Z4",
+	"k0Wegp2tNTs3L9jAmfF8KpyubThbavAusTYOHNPCm/4hSRQak28WSS2iKKBWEzaeqDls91SyXBVUNCBz",
+	"MU0IwCeROOonNDEKDqhh1MOwLLWU7mJnFAzfOP5Kp/AsN3ZrGT+MzVGSu3bArSwAZ5gp3fHMTVqeqJgO",
+	"6uCH5F9vtme3weXP8Q+vt/h2cvwCQMEPnnf6rZvN/uaHVjB+Of3h1Z76F49bP3x/In5AnXrFZFC0rnA2",
+	"GkSy+YSVqN49H7qsByVwZqbmklYM9KMm1V1i0n7aWDYz28yj66bdlSfOIXjvOZvENAAXx5os4oaxSVfE",
+	"YXdQFBRYdLuBJI9Daw5LReeeFy6F5N1Zjsnb2d7rtFah8uYWITPU4rXQ7PqCKa0yr8srGR9GvEQTwt8s",
+	"kw+pon2KqXM2qiR/jjHReyKkGibI3FZVqWIIp3vLElkITqA/bX5MnUb6kaKRlK81QoStRECW3rpVijyZ",
+	"hc7KgO1C2EdFkxUFn2kkBlyG+MCdiwFLl/RAahMN/P6NhrmrRwDWQS5WvVTIDbRfqlsCWtjWzPS9ZS6m",
+	"4Mf66sf66sf66sf66sf66vvUVxdVLfzZNc5/VHXzA9U1r1No5YCa//xSK6uUrAnFloX7Xe2nGMR0WALa",
+	"FtMheIeNmgFsu4crIxloGabMF/MNEnCRWpMtf6TuXNmrldbbKBEcsjRvaRLp12SGUanGInUQVlAFL/Bm",
+	"rYDReFoyLvhJC82BSAL2jPR+RFvikxWP+CfWOLGFfgZ57NtVhGNyzWDD7LjctLIFRUvo6aLET5q2A8Fp",
+	"BeARGyRi3CQ9g6fc0xsMigysPhv3WSg9/1KTHJCecVD2wAM+EHEsZvAaYvN/UGu0ZbXX3CQTX52/M7fj",
+	"Z13NLeMRH7qcxGvuGStmLTwCwSQRPVhYEhhKFQvmIhry06m6i6smr1dReSNddbgfTJjZEHEm7Nf7OoHg",
+	"9UOLtscLniwMLjIe/hvEFMVUlUzjuCjSXzFkWIb1vuxsGF0TlFjbwmFGk1BmYgZF0aZcvkClEFC1qo9H",
+	"j/af5dHWTCPiQwO6fV9UX6gF8iF9V/GsByh1u1kNrXrD5tXqnMbidqmp5tWwm64qxrCmCbMxSF+hMJ5I",
+	"oQgk+DwYhEjC1EpjTCoxwfFFfAiUF0Ylg5vElPPqBtrK4UEq2So15S2bX0nmbu9qgVk+mz4bUmhLpG/G",
+	"cxTF8d0NqGKOY1q/aGtVE42B3IyGnGhVV+sGuPJ47CFEY5JSpe+AdC+p4eQwed08ulqU512tkX2PNDDU",
+	"dvw5E8hbxwyJZCj701ImIL+uNZQym3XhYODGorFfMqnemxLxtYyM4rpyl+OL4Cgph0a8VTwkK6PicoUP",
+	"puD1QcAmiqXALEVemNyiSGaax6gyoMhqQFTlzQSLTsibj5cm3aG18/SJE46ZnEGTa1cnveeMJiwh/+//",
+	"/N98nm6JrrQs8fhdNGC+UyWbA8FJJbjifAfCwiRkq3ou1zpLskQ7T1z+OgLa6A22GQI2YcBE/E1SEiSO",
+	"9qxQQSULckG18eqliq5ewnrtc2MoGvpiQ95Ek4aY4MY3JkJPMEGuDaTkB8EWU48m9OcpQ8sPYkrOTz2V",
+	"rEky3QRdhBR7x5noon9M2vcYaElChpbx0JvGJWPUicwqcdXwINLgI8aekIn3gXLX5taZ45N5d4a27axK",
+	"T+1jxP3Pj7gHhTlNLw3Hy3YzAp/CYiPCCt/eKsnjFiGz9TfJkgxje0suwbj9BKuAH3KkxbnGpnnZ8sXy",
+	"brrbt4t3yOtNVRoCC2gc5yEuslYZ1WxsbJIHbYKv4cx2NOA4Kuk6aTjG4jJ7vd5q9YWsA3McAq/rTr02",
+	"Tfh+xNRgfwJ9EvaFfus+fAt45b6/3Hg7Ojf9e0wzgGxxdPG6LlpChWWWGfF+iN8+S194jlO7NDPDfsaH",
+	"mYm9gHF7j5oBVpUCQk2W4Ms4BxDUqthIamq5+3tmY5j5IhbNNwzwE828dSHaWbe5NqYCfxHzfDVBF5qg",
+	"duOKLWuE/NcqAae30RC6D3nU0xwy1bMlLNnJa2Pmbkd+Z/Pp1pJOruUnfkl31toNF8FNA/5b8eRnAOIB",
+	"HL6kFns1WEm+Rtzf5VSDNTHSOzDRKqnOSzUv+8XMbUUf+3pJWwX62kOnKDfJu4woN/TqVQEbmErzXmm9",
+	"ulAepaRLa14/aXmtDN9MA8bNhdz3MduHAtxSfMmHaDy5qpFD2tMO+JIrlM0WqKS0vOxs/iRGPBSswP1c",
+	"8Qx+KVRp1eQQy33vUo1arFs45p9S3GSCBR25+sGnu62nnWoseUWiIuNhF6JAXRtnLbfzsfTYxoyknzpm",
+	"ZQ8z5urK3sJ275cC1YHUgz5NmEI2LZGYPfith5FRRROltyefLN/5MOq/+nBz/PokDl9/mB2/2hsfv3o5",
+	"PX71sh2+GsV9fj75V+dlq795PPzX989nVerdV4LELDg49BQcpFtpZzE9/As73TsUORe5Ua+4imIyGzHu",
+	"lquwxHkdr+PPSbeckq/OjxEl75/nQNX7Wke5+PCKRONF8IftkkajS4smNed0yaIRJ8+pZJsdBL2eT4AT",
+	"R9wW62NK10o0wmIigzJtU96PtGX0KslozDC3rC+mPI8NUM1eL5XsCCEA1RY9oSZaYvf0utpaLzqZSCIm",
+	"C96JdoXQtQP1wppxu5V1R6QrMk6u1u9J9wDBkTCStB8zUNMKcrpsF5uVnWpWuvzhQQcXUfy5wTSOuwXg",
+	"r51KyRVFDo8rHv08xfo3zWyfQTQjYVAKxgA7fZBp1UcieRco+XJsdVs5bsLmJsMr0NaFvFmKSXenHC3A",
+	"Y7kXQUAC1ZgpGlJFVwkUTbPv7b33aXaR73NhySxHNT6JeLRbhm7rLUfZiTsIxxF3dZprItpCBlHE4tDL",
+	"pUrfJ7ArLMalF5Fu/ZNXrB4ArUg/dFgNnsSd2iJMagegAuRPLWLNhMVxxIdW/RBxiKmuY1Mul0KxGKzP",
+	"VK+KJMQjMDSRgIV8rRVEDB0i10Mvsf2aYeb/cAgvaFG5ZzAaBSguPX3seySIGU0gDQpzY+7TVGslI8mw",
+	"oaX61DSOnTa1hAWk8zXMwCFMMNIbs/2ec0+jGMpA0pARlXVMEgqh3otAfhUEG+Gxa+6Has2NkSQ0lsIs",
+	"ZZhmG3ljMfrpvpaxUwniHZI93D6B8l83GUxp1wklNGmmlePZLcHONRKMnlIQmwpogMtYXQWnEJyO+/Gz",
+	"LyU8427dIYoP5RVPT9YUNEptuYoZZ+B5ly7cx0I4cs/cjtoQvTs1IzqZMMxUjzjZbEGLCXeCjHPSakCL",
+	"PvB/m5P04J0MUQmok4QNaRLGxqODQO0koJIBc5pFoRppBYH0/qtXJ70N/Z99rCS7vu7V9S8QPdKn0YC8",
+	"iwHEu/BjCDl1zTMiQIIMGEa3zIBvioF1FKm5lxEEDxmPsqlI7yHTxMdgq2Mhbkgc3UB20LiAFa7XRXFj",
+	"/xr+t9BLUf9zr1JHRU9kL+2oqI/NMR+Iux6adTslFumb5bF2PG45y3sRgOwOyMqZxtDNKsESlzjWrebR",
+	"qWSETfuVm0tTSDFDCVQUqO1sbxdpjRnFs7gsUUY8YKS9t9vKx993tvz4+57736oiuPvx9ozxhuiSpXS7",
+	"BM9rWTLEZc7JWc+lkZcgKa3rgy/MlCiTXu+99VpD1/1ooPMgvBEbtC5yw9gEeJqRWoT2xdQvKkhZHIUs",
+	"MvQ/hmxCEzUGUKljCxBGxmzc11xVr8++Pm3wPVknIrnmIQtirQnTTFWlXkUw27BMygEdA15Jxt9sErmx",
+	"JoUcZHk0OGYh0uclwFr3Mkbh5DWfZfMywKu7oJH+urDunrJS26/9JAVvntPZeyYlHTK7K1+90ATcC39t",
+	"1FE9hYqIo9mVuoMaUnR6PtJIRXx4h2QyLXbHEyWLY9BioEyZn5fvpZIIkTGhoTfWf9y7avgBHEZ3q7Ur",
+	"hvaGKjuK6VqagehFiqliz0hPiS4XfRHOe0SZpl6MQNk8nm0IW2DPL8g7EWClSsZV5dI8ACIsUgzmKYGb",
+	"jYMdGYAWXpTet7ruR1O2edd9Fl/TgqmXKoNYTRhwZ5O+r+/Wdh0Xs2K1RYmyGGgQTRAqb0zlDQub5MR2",
+	"O/Q2B1XUKIvOG1Cu9yNkQTKfqEzCok8nd2AUYYpDrUStnp6rdGlyLqD8ymf2vojJfGT9kRA3f4InNlvV",
+	"ViB9sVzW+AxXpPLXK/iX8H32vn3Sny94sCBe2J9nQG3BRQDtC8UADsU0YSVKsf414sMuqH4FmiFohBBC",
+	"MS6PxeOGZBd5RbLQhFJOg4Cx8AFz0kFIVBooV+iU00T+85RNGWY+avXBll7aTl+caCnbarVIyOJIWyNM",
+	"khmNFGCrIZyPeQX4UvAbIxoPbIUH3DIEbNVeHEl1BN/vmTRQIRnpMzVj7OFqB+7O4UvcX/BT2s7VlUck",
+	"LGDRLZNNcuTi+0gH+omMY3xpOzD9VtvPx0cOKFBvRBya7MIueFuWhvVUCiTaZwO9o5BAXydKiAdb7WkS",
+	"LyvGModOczeUgbiGVZrlFLrYkzhXRml3LuNOX1im/FHOHJeVXWkMT72T32xNtpiaTadJyBL5YJyyz8AZ",
+	"b++t5olf51CgpmfPgjaT0gTq9FTU0a2r0qa9WmFKLPKM1GZTDmHcWGJds0lQPY9XQhYzxbJe2oc6aXej",
+	"630CdYJpU2sKjg6MHpBBQofj0spCORKutHBD05vcwMTHorOyTpaBnsoSsv7qpptVSf7a1ptbrXksaHiH",
+	"SJtWONPqU/DHGFkyw1dLK1FckqY5QYkYk94LFMDzF1ANI3tWpwDCg77X5jgUhOoquJfgbGDbxDGTio4n",
+	"S+Bc8JvosLc4qwZEu2cm03Dv6bmSj0xpC6pKd041sSnRFc97WZNFO9c6LtKSjf+zsc8yottxD1Pss6wh",
+	"wdbTh4Y+MyvyQN1T7ikh0YLjtyIKmPwahsXXEpV4rrmYEcHLVcglgvAPE3u2L8zV+bu6oVDNtSg0B85T",
+	"5NeRZ2U0+DFSowuXE/Zo8T5avI8W76PF+1Ut3mp9Oy4U5SFNQmIYlbEJPOFuFjNxFfYwWKrs4VyZTPd3",
+	"M73d0i7qHLjs0yRS8wtNRMjDsQrrOZVRULFWFFvZW8inFJ7TYAOZ1gkI0YlR83GTHNFgZPj4uMF4IEIW",
+	"XnMoy8zUTnSam832E5sEhXlzkNoyAi82963eC/zumN4wg5cEhwO4MczHLYEWp3q3oVq1c1ZalpTCJGPY",
+	"G8uwv6X5urZvoYGY7Z0hOEBiDlkO+bFuQ5IGkuUZUu+3NoD7LaFmCbAy1a5gSm0uJdXGIV1NRqQkiwdN",
+	"chkFN15zorS72YxyZT7IBdd2Q3DDIJp6zYdM+Rj7IFua1/yaHxSjQJNvelKOu//v//zfXt1YUrjLZ+Zu",
+	"KOnrPSEzkdy4VjqwOaDp120XBowPG1B82LFBLGYYHluoHcxfvNJHtZb29EqLJc0vtmQyTcMzYVvMQ9uv",
+	"nTMaGl5rlvqbbKLOE1dwKU2hzn4NPVZ1Q4uwE2gkrnyTyVypvdX6KYTNs6U2+pbbhfGlXMYIDy8NsOAj",
+	"Y7aPw6nt117guARnpsrePIe3+R9ZuKWeQgICihsMAJ9zC4ELsPAoPgA8wRS71G1HOzP32UgATdKEec3t",
+	"/IXJEDpccRkzHgLvwjqlIGs3bI4jn2GAFqJNad80ZOMFy+debWd5LhRVgAYkMbBl9n2W6+tnDqnA0h1Z",
+	"9G4vBzJDe0t2Ex9ZTXq21/LiOyxUQeZM5DLqHo/N47F5PDarj0299rnh3Rjd5lObs1+uZw9O/kxkyTa/",
+	"PQtrClXvFtlx/0dHih5xwS2CN1xXpB89uq6nbUXTxjF4tuA5bAzbEDyel7y+XvFtvm9BS+dO7Yu+FJlc",
+	"z0BwRQNQ9jH/BrR811woqzMt+ARq78TQNrGNeJ2MKccWXCxyBZOG5KCvdAZ/zZZVmtrggHI0FOag7Xz7",
+	"7WUyJ5FqfvstOebkx4sZHQ5ZQq6OP32zEYpAbjwhEyj+/tam6LFv66BJlapcOBLz1IVREG2XzGtuNMFv",
+	"wcMA9XQ0e4g9bHXMEfymp/Vbkkx5z7UcQ91tLNyR6Jl63J5TFDP0fc1NbnGd9IW2n2zXTvetnlds33sC",
+	"ZjqHIjhCudmqyKTDmbnh0hExVd+axTweQ5swXM8f9cN0EjXndBx/+mbD//MJvMfd8ZMU3LtD//mEANFE",
+	"2GfgmiNt/AO8+SKeKpbiTe6TCL8LbgMoTTwTUo0xzfBgEoUCge2GjOtppNA0rh5i3LzmP07wITsa2H7/",
+	"2hNEfLDvDkQcswAWZUxDlr7LZmkPEaZxqsSYqiigMaSF692BmAWyNNv+qXnNL2fCwMfLkcUkEVwlNFD7",
+	"xaSpBFGwCXXy4zl7IYJP32wkLBTBE+xjajMT9d4cJYlI5Lffgl+l52VvbkwS0Y/Z+D/1HHsGs2tre/eJ",
+	"rfGRCmCIsVXWM68vmD5313wgLAaQYXYWCtfZdBGXSo/lmx4k3PTqBP/R9Y557wmem57XsddcgCYIYgqN",
+	"+QDZAsYFK9UkJ8K0kk3YhFEliZz2x5HSZie2i21e8wNOpqZ16oQqMEK3WlumGIlg00tbmQc3uGIKk4OP",
+	"T2wb5JcDPbte85ofZXbQNvDqfd8wecKN4xe9Z+TnqYCsUvStgDTHmj8yYvEEglQQzB1Rec17hzQYscah",
+	"3ncR7xMuGlKJhPXqhH0O2EQ5uA41Spi/EaYMxObHGl8zrIFldQsV/d9+a/EWFm1QCbiF+6Y/DpQuqFGU",
+	"hETfFDGZqh/yH9fcvtfAIOzttlpP0LyLo4BxyTze//740jhCUi+3PvoIGtEUyXDDPLQxjkwwTWGvUev4",
+	"dr1Caq1mu9kCDxcyj9p+bbPZam5CKYIagTK70ZyxOG4ABWz8NLuRcJz1L8MiD9Q59P81uYaI2GzQGY2y",
+	"pLkAtP/9yPrkLZuTC2ZcGLvb7d0nTXLgWc7oMn3z8VJqy5pYRLxn17x3E6VwQQaU6SlRo+m4D54TH5ZU",
+	"f0aSBFSsfTJgKrBNl5XvQKXGWkdSvOaW7OFTTYK1fzcMuq6nEJbo62KcjCM+VVCYBl6/yMXLpIBE6rRr",
+	"UqDJNCRcXHPTVRScvtBKI0PCPex9KC07x3YPHIKYSCCOhI+1tjdkCvAl0w5+sIWdVssqEjZm6HEwu51p",
+	"+nXtBkAqfzQAtLUj06Y2SG5r+7WzBv4FmLC1k1/67+T3o6fTF4dB2Nh5fzL7/uXWx+4uFx+/f/nDweD1",
+	"zecf5Pmrw73v9bBu1Fy/7xA1v9p+TUaAhVTbrw2ebp6+2XzR+fyy/Xz49Hba31PvWHv4+v0vH3Z32NPL",
+	"qdybnr2+Pf9wdFWr1/RrPndfHv1yPt0bb+68fnfSVVO2s7337mTy/cedyeH8QkU3//rp7fHH423aqn35",
+	"5NoPVcBMvWAKdbACtzSb671s1uo1jDajF9DftbIPmPs34OaX0S17jxSDn9rGTSp60G3mBjZ8AmmUcUjW",
+	"9n/8VK/J6XhMk7lvqhQcwVq9pugQAKdeRBLBlVClpSDtGwMRhyzRhp37WX8rwwhAUW1k/EsNo4FW4QxZ",
+	"GCCnntg6FINgs9XeetIkPdBLE3fY9d+9jJGaabe2cCJcscZ9T0Xadz5teKpXsV2r1zp6BbPoRYyHUElp",
+	"GPX+xka7s9tsNVvN9v7T1tNWxhOXfdT134yk7AJGGVMs8b+KcYE+DW60lcZZbBHKjUpf7d78PYiHueyL",
+	"5o7M/CPwKchpH+YRIkxDrV6LwJ+uZ9Y1YQ7sdZxtPUJVd0TlCKB10TxaKN6q254GXolUvnKptN79U0mj",
+	"7twkgMV9ckB7a25l0VM1BLKxG7LyHVZTq/mIe7lR/lui37kWAobLdGk8LDwo53aRI80n5QQNgNUrA2/f",
+	"SB+qlb0BNqB4fzOwmF2Mb+iRAG8p+3KtXtMaD8KclQyuWD2yjbYL14ELaJtm21ebZtrgwvB7abvIlB7o",
+	"ZKq1jW6eT2Dr5JUrOKFJLe20XHi+TYaC14155X1RwrrLxiW9u70OxrnVwKbEn3Jdh/Pbp2kR7rHdUquS",
+	"jX7iBoMdC48uoRezR0Vkk7+qzVw9NvRnFJFduUfL8qyMZ8t3GxX6lQp8SSu8YfVyt5seOXp4urb2zwB5",
+	"lDE7bT8jx/9Jk2vBdqHaAUFU4AzV9qqWv/1h98ciPK8ejb2zVllp9KpiC9VGK6f+KnqjcTd74vUBdEag",
+	"2gYUhA+nKVrMSm0Rw9RWN7QwdAZYEoyqHEa4GwRpN1vk99+2wAS3LaAWNER8+jAzrkdl8VFZfFQWH5XF",
+	"R2XxUVl8VBYflcVHZbFcWcxpX0FOkbqb5pgqPGUq4uWCI9HuVSYlcqvZrpPiJjKbzXaz86RJDhZTBzGR",
+	"7x/S9YMDXL5rfpnt9y2XJTASCsWGilCM/mRCRHVChwlj0gSL/dZzGLLlCtvyGfRWM0KMokE0sQ7AwsqG",
+	"+sAtigGkTmv3ienfpe/GwCEEsqCbBV7V8rVHTKdq6Lflmls8qdv20spPNYBebLNIQfQiUkQMBrY3jd5y",
+	"ozXYziV6VUXIrrmF9IV7d1q2gxCM2ra6wexJ2zPbdsC0ERi7YnZGUHDgqf/e+iAOjvJ6K9bJkClpdwgT",
+	"HTAwd80tTD0Lm+TKRTmNIMPgU2RaR5KD9BevtNI0d5X2PszzLojN+Ap8+gmIsmTJ+r2Bi8RNzgFGo5YV",
+	"6ftQFFrUrKxArPmsaHkNyZd6IXp12tIdwUJ88vP6VuZx/pm8U5vSogllm1YXTKa4D/ZCi6Xl/TbrpD9X",
+	"iG6r/+F3MXUNWaMBtqHTxArnxb4Gqw4hyA2LFAsxgTNrqVO/KYwGA9s55mlnu0N+/213AeG+rLVnQONY",
+	"v7F0071GDGXLVJxdXw2Y33bSMo21MHgOUdJ85N427MrOC58jqepRNAtsFVAy/Ha14a/bx7RwHKbh332W",
+	"0RuHyeMuXhjeaF3sdD/+ctB5XzYcawAXDme7VfUoA8t3Bm2ug1GeDo/23rN4JGjndHb7Mjl6f/lmOD18",
+	"TQV721ZPr84/9qev3lxINWsE78uObcZ+Lt3VAuC+xeE7VgiyKjtSE5NePQSjEt6LJeYOxz7paZWyBxJJ",
+	"Cqwo7oGJpqWysdFAQGeMNCOpTYmHrdKAZgqu+S1KNJuq5rXQ+eaYRyqikGZ6pdWEc+BDJrWs3WzlttJa",
+	"jEUrhPbmkiNXZU1MI0ByPPAh30yz1ogTk9tAhwIw4Ux7M1v1gbi3mRFv7rRaJQMe089dOlxyOCseBpcs",
+	"KPJp0VrPGkRxTPKjQkzQokHBCmPH6VIRtVVhYAVNts1izkbCttjus3Rpv26v7aKpZtuEl8y2BEOx9FTD",
+	"N3p1v5YmOw07iKX6zti0CHiow/1XbEpdtEBeH+5ykXaX5WG3zMtxj4a8EfG6/hvZmdGSGBfT4Wif9No9",
+	"19TStgzrdfCamglgH1hTrK/SGCDTqX8AvBbQNhk4fVlqhQFDqafJuaZNGRTBgpVS0I2Mw9eg9gHyIPUo",
+	"pnzM0Jlg2pFZJ1WUAOaC7JlWiSZHMmMlZFvilOxMGhu4n3Q/SZMsWfgMgOs8+wkX1aDeG5vPOuy48Bz6",
+	"vQWs1OLzhkny9zv7d+hhlWmZb/tReYZfxjz1dfP0+HlqayQfrgdWCVvC9l331tt6nncV2widnV5cko0J",
+	"TTCRmGeaH6XGaX+qMvZbapw2yQG39ztjpog+pkl0DxpZZo1sV1SjsTMvJGKracJTuH+PK1rEf9ONr6xV",
+	"8HZz+4nHo3+9dtLsurb/6zX6Va9r+3wax1++9PYd27dCGbg3oDZ6XYKdv8A0ES7lAqXmrX5sPWvj08qo",
+	"pJYlGyM1jjPhyNr1tNXaDP5HKAIomtA3wCWGP0CKMF4wNRd4fcP7oVbVuwlYTgWezQNUb51MBQbfrH2p",
+	"1zZbm4vevecLvq+cO/SdcdCv8oSeGxvZ3Q9j26riCdVTOccDose51ems/cz2Hb6zjeux+pkrTm9phFAB",
+	"yzy1mUIaarUJzzV7gVK82DFrf9S/IYU3jGPO9Q0Fr3l5uyivYMb51rTEhnJ2dKKkvk9AoHU9q9L2kb1X",
+	"R5fEL3Cwbx03y51tWga8FMk4DWg9F+F8SSj/c2M2mzWgzH6axKbS3jtMmVZ56QofmKoEbOpSq9dAvuda",
+	"SVf1huVM6HWt8mLz11nM2eadVTxPWdei80KaDo95Hw8cr2qsIoPcbvHhv2ShH1wjdY/vFTKMy5UU8+cz",
+	"kPbmHZ7Z/u/OqOoAMgTMYl2eBaEkE0itlGtk63eM804koWtrESXYSCRFVsRuKNDMJ+2E0iQXjIek54H5",
+	"9VIPtHGaQrmS/VEJYiEl9EMgJ61ziLMI1LVxJCXUVaXFWs4pHw1sObBWQgyaCRkzymejKC6sFIkjqQ7N",
+	"sizEI4r2M71l412ElUUrbzxEJEN9J9SxAGDPB2SMmCGU3YezhA2iz3atsNeqMYu99X3mtbKlsQ03yUpK",
+	"189l+tbOGq1XP903N8wAFP2YbX3RVSoGaLyC5Ctk1Wmwei1p4qGM1Tqtzk6j3W50Ni/bW/vt9n6r9UPN",
+	"JTJByo7Lw9DfTr9sVnDG+l4WUe4JrQbYIftiBs5rmaDBhBVIATBUUflRJ6M+eTkmN4EjLwvJAEzGpFbZ",
+	"VYaIbBcisrbT1acc+icYBFVlGVRx4pFaoQGLQUqzVQXJexpr9mfYe6u9+okr7jfjN89VYNcvRdKPwhBR",
+	"LyoJkmMO4d3anfILKgqRJQLk1wVYolwmzacvGRnzLpJ+xNivh7IcsVCk2B9L1d1D67PPRMC9wLg2uU0s",
+	"2uI/IZM3feegWDV0IWp9ZQSIF+AqJwe2mku/x3qv9tHPc80pkREfxqyB0iNk8kaJibZcJyP9gD47oGnr",
+	"Q4MdBrAwNVIY3fTL8ZW77x8yrYosEiTIXXBtKivZBTwxy17uyw7ucmoNtHYF9bOD52+dZOA/gM37aUxa",
+	"1LXlh+EH/vafrf7HYDv+uTXe5Ntvfn46f78t9qZteak6yfe7vxxt0X/9xYSESxP8c6TEHUjLQwgtSfni",
+	"bOayXBzYF+7lv7+QaO2tfgIX4oSO2SU1kEqVrKFLId7RBJs8VTKF3rMwopdaZfsbyC+TdJkVYMionJhZ",
+	"W355JtHGr47TfEGBhphOedGGEE++hVS3+EumRMPCOIH4MHgzI3rLCPS+BxzDREyHI9ftKytG8MOeGMmw",
+	"261i35I1fzzY8X/7o7K1+okTcTENDOf42xKxAQ27MxHXl5vyWuNxhCpNLIyLWQlqQhnhtf4N5fyjOff1",
+	"BHWZeLYBiEf28tew8SA1/R68ZWmCbkoQ/5B+oPXuma8TqkbFia9ZQ8Sn6PWgtvXyTKgKRgVmqwEJ1mJc",
+	"G4Tc9uPXAh6bk4InFDyMXq68AeqSYPHC0awTitBI2KE0nxtsbgYgt3X0hWdECkSVAiBe/UCfBZBnST1Y",
+	"pfk/ZJNkUeqNvWya6WFWKKSaXwrojZrmkdcRacdOoA6oyJg6afui60nBVS/bnGIGkP1+3Us0gGQ3mBFO",
+	"OG9du3T1uunqGykSQKaX8QWPicFvIzM6L5JbWOB4f9N7ff5cXyiFuaftbdp4VLK9H2Xyo0z2tH/sLAFH",
+	"Cs/331NIP9rYf6yNbbBvH9jG3jCp4dVikQ5ud4ZZTzMOrb21TIHaMYg80qzfyANWFQPCaDCql8QyoxBr",
+	"z0jPJkVDqhifxvE198q/UlC8XloW2sM6J3IGebIzkdxoMwtypLx+I8sjj4d2Lb56APIBI3ZVWL3jiYu1",
+	"t5+yff7L3gBwBVkJtBd0Bo3d9iZt0O2drcYu6+yynX6ntbm9ZR6w2aWc1+4XyspsT4VgltnHR/PorxcC",
+	"M1vnM5JHc0mbS2UMPO288/e0EQsjm++hfTyFKIUJSoDkEDGWQUhF536Rb89v39ezBb+AhAoGkGlhICau",
+	"GeUkEcOEjjEq6XJhZpi9T7W9CE2NsFUllaTPIj6ERu00YKHDXLWD4MJUH5n6xVbd9TLM5T1nGuBdrm+9",
+	"FYk4Myw8ICbucw/7LNu1cXOn1arMyRcbRv5lTazH8OZfOLzpV49HSvqM5O+pNDyaXXcyuwyn8pvoeegD",
+	"d7LCCtG2tPguTVnHJ5ZCizzd6TxF/JAn2I1UsZjdRmknm0CMx/r/44gbiA/7Wqz27SHkmKkugwofysNr",
+	"DiYWgGn1bAo8FkrUoRQOkN4zac7O6LMJ9LBemPJj8tHHk6liST2tlIPOGHXCOCTiox4Ysjr2V7CoJO9t",
+	"+qgpz8Q1kTfS1iEBu++ZJpYOrx1Fey/S776lsRP+4HY95fE8TVt1VXg9n/X2oLBVMzUSKQT49w4xAsir",
+	"7BgQm12BFaofRguZxNpMZCHh03EfFuaau57XCMoSjZmppMok50aSbHX2loJ4vIARP2xVQUpDudqCzOrr",
+	"9daPy3sWGdw/ex/X4K45/GtrGT7Q3LryH4ukZVdr0tCf3dJnbX/bWNvmvR9fvHneeP/m9SU2Ssic0RWI",
+	"fgVPdPWymTZZyx79X24I36UDuM9GlApiTTn3wZU6ERdKJCCBzhI6LB9c+gC8f42iCZAZfjVDFVnvqSPr",
+	"FlzAo2sLY3gqJ5H3qn/sPeXzymIZHrqLbIYH1y2+ADgrw3JSoKM7Fo2BDIYKy4Z/OOQGZMYm43JRfIg3",
+	"yEW0VyyyAjvw/2fv35fTSLK9YfhW8iO+iLHnBQToaBwd76OWZbe6fRpJtqdn048qoRKoUZFJVxaiaYcj",
+	"9tXsfR/7UvaVvJFrrczKgioEOtiWmv5jxoKiKisP67x+vxHwPbNU1dlLohCCF/DCp+BTxmrg+koiKl6S",
+	"xKLWkf6VNC5GbMv0KCDmVNJycULzWshnthPcRWqRNsuoOejvzI09Vka3IKWQu/M4UVdGq9kWaPiFeauu",
+	"+gMHYJu6wSUFshv4DYWDh9HY9UZbTj2HkQU37UgPWcLM3nwTfGDBAoMMYQu4SKyHYxvep5EWWWt+z8JS",
+	"pAlyo0YyVR1J82fcc4wz29fH9jidJtw45n/TdiBGe+ca16nlxYP7YtNEyYHj36k6jqGOnGjhLJg6e5nv",
+	"8892r6PumeAr2D8ToUVqOZYcbW7hzgNYL1y5OJIO3gcwRNAuKwaBw0m3qtunDTNvWLVobMdnh2+OLz4e",
+	"n568/PXiw+nroMp4R9obztQk0XWAsQMi3zSjWfJnwOMSN8PSPeN/JxqpyMyodRk8Gb3zMWFM3jhYQWr0",
+	"qnvwfvtlv/Hqsjn+uP1nY3S0e7k/20n+8XurdzA6exbupf8c/jxtvv6X8kFp2xXOpkqFQrKhSrRYXQfC",
+	"wElkeBrwOhukpLLQLnqk7Wb4BsWFz5bMvE87VrwCiGyccoTKDEWKrKCHxG1lj4gRAO4Vcd/Sy9c9ENh1",
+	"UhE65elEV9o7jWcZ+ZRZmTgCNF6KOnpIwfQybX/IKy/8e/xxYYrimncV2at+VZ99vTUt6Th2GiTSKB6r",
+	"DAKaKrGQQDkHATdFhPEAi9bsdoV/M7qmam9j7mjuXGdk3Tt+NLNcENAGdjyKgtMdl9zIHHgFBnilXdmC",
+	"oXz57ZZ7rdXK9toHOU6U0XzAvHcsU2PrLNt3uVkx22gUaR3JQX7C31InpqUJk6DPnCYx1ogWMn3uhDH0",
+	"sqdRHGNQumA5XAjRiSlvTaCLNMcyOa/nnbLL0FNUn0DuS9ZEChES2gcoxsWfe0/IL5QT0t92sRbn7Msc",
+	"PXP+jGSU7+6ckBr2xYKERMPqKwd3uvDA1L2jFGnbvrVk9Rxs2vwoYHgzNcEoRl8lA5WmQqLV6lAG8gZM",
+	"m0DjyuyWJftBpf4o/qaZ907f3+LPTfsawYolauJ6SfqczVlu5lISEmClml/VV/YBz4eJStNYfLu47Jdq",
+	"UWg2I0aeK4Yhl4jLRSpx6wyeimXYzu5bdAevVi6BySjJeRw7NwuzeTFPjTYiDDbu0IGoQjQ2LkOqjJtH",
+	"v2vbrF9HAnQfRU8tyjA191t4KgpUI8l3nR3TSCZpjHSe4NvYw7xQB9ORUAjzZmZLYdhhykZKpxbNKqAa",
+	"j6DKAkAys+CQGXATIfxBUa7z6mZZPJNdRjay+ve/nytLHSvFlObt73+vYiQVy0jB0YB6uaCN5b7YsZqy",
+	"ALFdiYgZ63CFoIwoEccaAeUtibm6I3kCeVrjrWHwGEmHPZAmpMXMWDHr7FDiPVwV71WkIyMAgIUTYskJ",
+	"l5ojPTCY4CNkpYUMspKiIy277gibWQM7XXw8FjxhkzFWNNDDzU5JjP3CQ9hHhOcHzOaJGsM4o1DPzQCP",
+	"E8HDGc3EjyKdCiE7Mp0qmFQNpO+Msz4msyjKXVjwdHz11ZAWrrkSR/Ku/0GLta4/NFt0nR+4ZNjKv/jF",
+	"7ObVf3AWyZ5Y/fIPMo3iSgnUmoW5pp1ZZ5CpgI1N+90XMGU7u7i2gzea27X9bkPUDvjeTq0V7jZFg+/3",
+	"nvWbZfiA5ohWblfIcXcIFWbdV1bzyxLsfpLCo0w2kxCuMWHjC6t92hUXTAc+Whl6sLc21b1w72Ztv7e7",
+	"WzvgO81aI9zut5r9HX7Q3XeEEuYXchLHlBjgA5izSm+SxFsH9d1645sX6MGOvr4wD3fuBmTinjLZPg9L",
+	"UYGd0TTiag5igjRBoZVE33k20pb4Y6yS9FpTCbOuqFVdkVI/iiHBixjUrgLKs5mMKRJHaI8AgiLWC3Pt",
+	"o9Sa99OIswbmAN0Wdb8TiHNlvxgnxdFjlzCJybxRh2acTkmWZuFLwjMyKh0dMVLsfKQwsDxiT7QQucc+",
+	"rbMzZdR3R1IgP43kRIBUx4HwFAyoNBqJtmVlz6S/sTxgMNOhimliuLYWE7LlX1HDsTX+zea32QRp3IiR",
+	"0MZEiHrYaEROHk0lNSL1IxnpYRU6fiapzcADZmWkZFYm99P5+XsHSJUIfAXJImmzilnK+omRTkz8Yd4B",
+	"bKPmwdN6Rx7ZOfBtPyrdPvfGZUaRTRPuIKj5G+GacWm+HqoJReVh1SmNn4ieAHY9qdJhJAcdaVzUbcfz",
+	"UWfHvDfMwFaNMamZsaLwcblkPGf9SeLwSQEsZbexXWRW4Y9vaFhtrKAlVpA7lLjbyS6C6TZbJztYD9vk",
+	"mYNIBVjYTqXdWek1OpVqp8JTuL7I3IHvjUUCV4BNAh+R3ZB/zhLLwf3IzBP8iku8Exhm693HGWDwM88E",
+	"g28zg2lhFspMJvhdZpDB75xJlr0vWFDwZWZDdSpf4FCvYfC8jqTlsVrcvGTroKwB0R2BSAvgp8HGCPr6",
+	"RtAxaX/U9hakGSribmAQDQWP0+Gf15pCrUbDPAuiP2TIUJCRJROpoaKsNxS9S6ewmIi1qEIo1IwV6914",
+	"yrtci0K+2J9gKLdGi7Ah0Yq6XD3dRc8uOQX2TSN4WRlRVPJOad+OzORlVqY/ud6y0jgLl9W9Q7WydSlm",
+	"q0UCzYWEzB4N8mkLjAdKP/wH11j8bl0Fw5Z1xSCCScmqJl1HORZHSjWts0PzLMBUg5JsPRShI3rINTDY",
+	"SCECz3PgRKMYFj4LCjrMnZ/j5w7hE5omzBOrDqY/hRTZxOhnY4l2JKjgrPnO8nwg5RQ2tg95fEUEBDxl",
+	"QTG9KILFs3ESXfFU2N8AARqLBbU4kHlWFr86Q7LWX8xi3WFsIR6YQ064xKvU6F+u43InYqSu6Iboz+Ms",
+	"a/8RrYXmPbMsQNKQNTVo+/lFP1GjJY1/QCDVrhC3beXL6s3w/gyXHG6IQ3/veux70Ut5itOy/jdaKJha",
+	"v7INxldS2IbfOeG1lShc9bI6tvckRGwD1aWY2UKjvJBgqZDkCGsMWYMrHmAODAUgPiyA6h/wSLHfyXFb",
+	"2LYmH/z3pJ892aFigFSjCHfVaUJsodeAuMEJaBhY/jDxTzVHbMiTUZ2dksyCgemUz0h6YWokE18d6ckv",
+	"IwmpqNxIrUSw5h7cAeMTlGtwFdgA1QGTQxF/+x5QZtfDbCmwRFypS0FyGWfD9YoRdwwGICC3VzSnrFaT",
+	"akpJmFoNbxh0pO348gr6C3u+4CbZKb5NDVWxCFpZlPwiZqcqXaMI6kEL8GattWMe0boXAV5d7SV3yl5S",
+	"7IR3pKVu85Jzv6WXdHLgHvSUh0ZAbZzfvwf2/fVsrVZNoNSZUt+n8l3a5MV99XsD7TviUbya7wBXUiEu",
+	"JKyxkguIRqRKIAk8Bu7eubICo2KTEY/jGX5l7IZIIwB9vtYWrXBzR0xOR9LGP5/7jwc1GYGHoPks86Kw",
+	"XDcXJe4K41QA1zKA/hvF7sfhXXg+TSLiqmvtdOQQK4WxqAVEOraEwRMs8zECS2Pg2lET9KIxBHShfB0T",
+	"CIlOLfS+ZckK1YhHssxReANr8pAAPXiamuXUlfb2aipsnWQl5SSpMOvCMvgb2+gCKrIq7cq1y99mYcRj",
+	"lvbGrPmsVW/UW/XWbnv3YL9tswZtL31gTcAKJRjp/Qpf6cBqBCFDqHek3uNUGdXyv//5X//HazS+Zc7S",
+	"7IzrU5ZwVDbBum/qFE15BCSzIzrLN5LLW0aIljtFZ5ATJKlkWb4s4Dywqrk67QyhD01+kERjToP9fSIm",
+	"AgVZQhJ/WiRUkaXaOBcibHdkhBm1eIYdcZTVmmUgfPkjWGfvpMjqiczT+tGVsEmxImloztS5QIlYuX3v",
+	"I5Vszr+W9ffyKURbrthLBHEP6Lb3umx3exdPfbpu1797oxLbj6QN9WaFom5cLZkGRtuZlUF0xsLF6fXE",
+	"OKVXwcryh4F7fuMODaku3C53qiFr1GBghsA0DYzfnUJuOyk9HTLMStckGNxfu3+j4IXurD4X6/yIMbfg",
+	"9ZG8lc9Vb9YfrxUN7QHc2ySpYqOZFnH/xiL7M/TfrAgFj7I7C4lbiO0UjGBs6oPTQF9Dd0RIzWsgoCPN",
+	"RmpkLM6szCNUTFNtAmafYzUwpqlKQg0l8GRzd6STIVQl6yL5qYhjSP1BgyThRyCcn8O+s3W7pUj0xVK7",
+	"pFvMmtaPEIX+DR3iB2/xLAeh902eNY/Pur6OmdGTFxhymT93W8aZmxWAi616z+UAXi79ZLV0ODGqYgoI",
+	"keiTUxlUGo0EdKhwd4q9A+yOXv4YL4SRi7Gx0mS21unKjdicsonYnLAHpqX882V23A1U1Jgny2F7xhPM",
+	"aeRge2zmIg/f86zZ2nvqQZlrx2PiEdQWUc4icA4g9ayASnNOueDs9hakJ1UldLZ++4eNuCwQgQMkXUYl",
+	"GRtjj50pJlVXhTPHme8/sMclpqhVYpVh/nWpf4P1+SROZ27evJSSeXdX2ZkfU+SD/+01MsA/R7Xuk8bE",
+	"WFCqkKRDhYX5FLOahdAyGyLf75DI9z2cvZtDAa3Jp5aH86nmeOfRM4lE2m/D7tZtZQ5Z27umvQ540G3m",
+	"oMybsafLnMquwO7qDSbPfWDyfEfwOmZ/QMN1kYK6EazOmGsNJQhORuhyFemYkeADwuqW/Coa8FQldS9U",
+	"VB+INGBPAihc6P0iZkfuu/qYJ1rQ0X6Hd3qZqNHPZ+/eBgSFx1k/URJUrkUu6Ug1lXmed4TBsz21kIfH",
+	"jpVkZr2z56QSR2ZBzaPa7G9Gr0TIx/G3wMGgaMVcz4OIXUrD1s3WOxLskCn5qTZQaLSwr7G9pCXSmARe",
+	"kAM+qRnB2aYRZxoaagl8GPZIYnyQqjnqBPhjlylTmEr2RJ29JbsZ2s6BA5TAcnC10a91gC+2/hqU8Xs7",
+	"e1nDqxnREDpN+w5X5v2HH1+fHAGuTJ39iGugWSyQbFpbEJkRziNP8Qbm/cx9p8DCYlzqJBpE0sImQV8A",
+	"Ih4Rii+WpX04fe2hFXWFcS/sQI7enZ5dvDs9eXXy9qwQHx74X+itzG4/kbeCoynpOVtdqudGch/lFL59",
+	"sIZiKrvUzNb4xHXC+aaAETLRSKhJWmlvN8x/2Jf20QPmAhfNAiusOUl5uVCm/EgA3diHW8mzssdiA8Za",
+	"gvVmTpknYai6iiSbp43cRBaqo2yarT4ybmENQCn0cncNEhF44QJOBpczJqR5iXARrswDt2jnEDTcFVl4",
+	"OEoR1NSrDB4o0AGA+20kGggflSAWV9RnUi08ev6eVRRsOWVF/fCA+qahzd3ixeSgRaVFS41G5tMrweNc",
+	"WgRBzPWkN/RwzKBl3uJ5QE8U9MBjCMa1zoH/BmQ4qHqg6AC60voIFIPtW+EkgQpoKEB0gCe5XjwKZ8Ju",
+	"LY7hwDm3UYBTs4i3EdKYKoDG2HzCeR3540ayluPRKt6cnvtr81LI5o0oIYQ6GPV9sLm5vWkhBgGFFv1o",
+	"TCXeUO5thNiCEHsD4X9h8SBTxXpDpQDgT4qpj2RzE5SSOWl2PWDlGVK7+4+2cpU2DEL04dErgpS0ZxSz",
+	"2VfqUtjWXgTcQrRCcxdssvQhzNgx9SRAF9cc2hC04DrUS6rIQ6o9je0BmCzBDE7Uj0TIujNMwxqzvSOv",
+	"BaukTFAxdh5LlaoyIhXiS2HZACGkI23Uyc1kId6h7bHVZpZ4BhDjqBuyBKHHcoS7BKQo8kOoSQpi3QFO",
+	"SgcKA4hMvgjvSChObrGAHuaAqAK7tAAkQxgkqUPVGiHeSOlr3AGwpJ1R65f4WzEDm+xIa4yfHp8dn1uw",
+	"SbYm1uQSFMk70ww3QpOUYnqRQ5TsRoOBSG4ILJl/l9uASvrgURiDDYlFO3dyoVhehrfII26AI+8YOLIQ",
+	"NNKGHMD5h4TZd48iaXH9chHvs+tk5zq4ePMysRDQ0ErieSXlqmFzKjQC+VaGYQdxBkr/q36bcQllrbKV",
+	"x69z8CvfFr9uYXrM3ttge35NbM+eGo3mGRbOC/acUXdo+5tHrXMG4HOkAOiD3Te/GssftWTWCToOrAOl",
+	"U4bv4u6lrQHCE8EGE6G17VzNL0tOQX7b5Vmcq6+F6VgtlDT5pQCL8Frbsv5dOENHd+n6JOoqsqmoa7sr",
+	"3NWLEENtV/xVQEDanaSpktirQL2AnDASWw0L9YdW6VDFhEHEuEdPOlMTh4naF9Py/uX37oUeFNeoF7xu",
+	"trZ3dvf2D541arzbq/PxWNcHSg1iYVQb3Z2CvKt0MQy5dmRqyBMWaT2BveASybTh6Tl0c2ppUFHYg06G",
+	"rjDC6RVcYj6I5OUFMj2YEeAJMTNBrQWE9zKw15cksRdi11sUqdzCX/pZ7QK6VVtN62hXb9e7YLfP9f0L",
+	"7ixsehi+Ja/p2DvvLpLtPisOZbuvv5RV0b0WqWZjocYxdo6jp56oyQBCBniAzC4wrvPJC3aEBflVL9hK",
+	"rns/Aki0GcSCw0ij8GWh6k2wkg4cerzzqyj9adKtd+SpGETakp0H/sEJsiYuWxSUnwfbMQaMalmWUche",
+	"MoOie4gMZZ1hEJA4dK8EAF0WQMIybfml1xA1MWe36lcMeSTSNsxuxLeaagjMP3HJydOTj4fn5v/ffTx5",
+	"cXx6Fjwl3s6gRJwEHjO1FCK0YTIQBRQYkTkCmC7ldEHxK9WmGLubIcSMc6uq5ihdxB+RLiwXRllrN89d",
+	"pSrXkvZzzJiv3h2dvf9nLbtF5a5ke152ry09j2Cq7qUgaKMp705TrrusZeY32KFW/jyQXp7lv7BvfG4D",
+	"TZukzM1oPlESeNL3Rmo656lsfbb/XNq98hZLZHOynvSsry8XaaEjqIBKIwF1SmQEYMJWp3yGgVz/tgiF",
+	"HvWBxcne1tUXQdCQtGukGcmh8n6UnIJZKdhsH/k4+1Iy4fNIj4hrTbnVEaku997Bv6arq44UxtikRM5c",
+	"sB8HIi3fjI2N2n7oavsBqey/pLQo8nuR2OK2omIuMFZg0Xk5m2yb+AjAbtcDxu+YA0omnYhx3kfKrH9/",
+	"53oov3s71cookvbPphlgmorE3Pn//gev/dmoPfuN/r/229///5VCUOAxT3vDAnJR7FDDWt/oSkisHMaq",
+	"nUshxuS2Agx5nZ2kGshW4GsjH0l1E1YHZnPbxCNSYCi44lzoWx3V2ScAQYuIgLPMywXfGgq+IsJvv4XL",
+	"WyTMJ+PwjrzXvJxkn1Ryqce8dwM38QOM6X5KbTf65rvVN1S7mGKdvByIR6uANk7jzZxGbFu8A6cRQC+v",
+	"R5LebWxnYJUOEboYnsuMOBWSpYpAtSQCnA0naaimWNTTFYOJLASUNvo7kkio9l1hSp8CAVYf8MdAMXw3",
+	"yc4cBjVF1bHINpzdAIaaiq9WS3jai5fS0oHAtShyC/Rweb4UdgxbxtJ0CBl+0CI5w8cEZUnNwzg+s8N+",
+	"UIhrPTP7rUq1wkeJWaTx1KgYlY4r1cqoz81q+Zo6Y55fRQ/3JkmSARtVXa9o7jfbjRwi5jocUaX8UwDq",
+	"NtHFw8vAN51uHQm05ase7+L3Szn1Hkjfab9dnwe1R2STBr0nVWkW9xruKZ0JBysOD8NRJCOdoiQpFotz",
+	"15B4RJCHFYmo6HLrK+bqlZH/x2u1hPIpZmSlSgjdbYqNMCnyKUEwNgeFDfWYg4CNk0im2vpUZ2B9IxDn",
+	"iOtLEbap0oQeoVnwH2ii/4auFeB4sghGOUNoUMAvSp+b8Xw4fa2rWXGVd1/zLJwQC6Zg4f07kl4Wa+sx",
+	"CkzJTFtIRIgqlpXAMiL1sTVIxP2SsJt95q2NBCEHkQRH+ffYiB0rA4yboWE9t1vVSrbmC8GAQ8ctDJCo",
+	"QjIFhk0/5oNKu1Kr4aeZ70+J3tcnZ+fHb83z1CTpCYhuA+BEVkWXidT2QeOgAVIL5vIase+GXqE9ctWo",
+	"N+uNKpGHsp1+o9fiz5rdfex2yrCRq2ygmvXWXr25usWEB9wtSIlrY2dwA9p/F/iUEORKvWl1MuMGaDLg",
+	"/EIjbIlAAwQyGbqq/AxAJl/cwU7f105klEYAlP9aDdQkZc164ykQzTjgl7m2HNsF76r/jdzAKzLYetz1",
+	"mIqKUhIiXLIgChHw+2IYyZRqP3jqnpHvijeeyHMMZE0jKBAEHY19I2CdQuuJzI0LwZ5S6JAfK51exPBi",
+	"F7mikypJTouigzQoWKNCfZLKNvrjUwv7vaOBfDdJK9fEHw8zOpdMrXgzpocA2ylkCBNPoHCWNCUXpBSz",
+	"n4fdV73oXfTz2Yc/T5pvo5+f1cXs5z/DTyfRu+hk+uY8Hv7rxWD2dvbzs3qvFcvu6GUj/OfPcQl5WW49",
+	"KiXhzIPms9ZihLKQiI3m0/X3IGcRRvRi0U+Z2WPT4t1Qwsi2HKem6KUyC7zkhVq7eyu8zydQ5RAxBgvS",
+	"bS0I90x5Euq2X9fsbSAX67LfWUxH/w3LUG9K3qpsM5e+JDTJX/uWR2CndHnvkk0k9fbkx8n7jaj/bx2H",
+	"l/8uGRrC8t9uHCcDqRb2uzH+ix9JE7Fs27Z2d1Z47tmY90RNC3OEjcyKuRxMwOftO+Z8oNzG1IHoiwSa",
+	"BqRwzEpQjqVZEIra4TkLjfQNFrvz3G7ykGOlYqn4IwV9wOXMtttV82zNDgkLOqrzAqFsfibRRax6PAbC",
+	"srJ1uQkXoRnv1jAdzXEQdiaNxnbv/xeqnrklMxfARwK/gCp7/OAMqwzw8y3vi8rqfW1LfTi3bnBqwYLZ",
+	"Ro2fv/xHs+ctgLM7nx6S0WtlgSWWYxKd0ml0168OTmRexQcYWsWlm/vN7g2es5IFZH6zMiiDWVSz2/Nb",
+	"dl1sIPNdBIKgRl2sLn1SDscANrPzyTwYPHOozG4Y1ctUtzmjL1UyultoNhBK+UY1Oz1W9VmDwO/Byevi",
+	"Wyn7NTpRznAm1oAeKDxM5/kOaodAaK3V4Nufreb2DX6z+5c/w1XWndE5uhHUF+7zpYAqaBs7P0X12enL",
+	"I7a3v/OM/c9/b9dbhL+lwhkiZZuxVKno++ezd2+pF5n3htnxN3Z0RxL3NmJVAQW4SkYQTrn2VAeOTdwM",
+	"ho4E1Ix3ZDCaxGk05km6Bb8KecpdD31gJMoL84l5k65FrHLWo4YS9RoLIMUNgIY/2FBNwJ78z3/v1Lef",
+	"Eom11/oP7F7uOnxlG6qxDgXgDzBmc65M1BBphU4lAjf4iLk5rDF2iNODofyyJ5sHQKSL7BvvNQJsl4o0",
+	"Zu9hAiPJXnKdHr4/+Ztm6SRVScTjurkJEYy7+voY4WEA6d+BpNtS9lgNzK1c4f3Zyau3FydvLz68PXr3",
+	"9uXJ6ZvjFz+ofj94WqV2x8RIDR+aB8ed7442G8G2WcKQAyehxR/jmEuOtOa2dgKhJqCswe82tVgZcSQv",
+	"4dUO5SK0DydsUdYH/mME4sFyiECl46DtVbEVv4MZ7ajPM9SGwmm0O3XhgXMty08yKIV/fDg5Pb44Oz56",
+	"9/bFxcvDo/N3p8FTemnqGEVrVQrLEqrNowcJJw5R6PqvLh+2kImK45HwcSfavn+lCR+ITcZMSWd7g0FH",
+	"Kf/6/MHJQRJCqywdoWZ2iKDpBL+C1QhyuLg8CxhklqCFm2D4Q1vFkNBhmAsmFB7F+ZEmop8IPUQdD4Pc",
+	"c6c8/12eE8S2RUYJAaWYUdEPMvbEDMQWJlCLNnbK5HjM2JkHg61i9GKw2tfiuLC+mJoHEA4ue8JZrHTq",
+	"2nOqQH+f8q5+moERWiPMPecQSSABdIMOMMrSfooQxGwhvrQwX8VYqB6WYSiuop6wa26E9MFe6wA0xk5u",
+	"6XMXoiAItujD3P4pWUpMiXsbFY7zIBEirLMPljgSNyy0PwMDL2NBfnOOcfIxfh/oWE0vQjWVgQXtnQud",
+	"sFQppvqpkF4XlgQ8ao04WXaNYiUHImFdkU5Fdjht2vu57agSeJ5B+SH3XihkJMIAxkPxJtqChauxBE4S",
+	"jtyu28/28xwzprEJl6B20vmzIJ+0TouYioHl4y5ZLCtFuZNAGITKtuFUkUjUHpD2iM9gu5oZ6kOTF3Of",
+	"5UDeSLXpyGyKrkqxZ30ePtRbRi+AZHMk+bmleJU3IzShO08JQmKBHcS1y2cwcFSJrzPJZVNO+IL4dYAV",
+	"gU5u8K6ZKy8UimNkTwI96YI+N9vNw/Z+WjXb39xfKjfnhM6Uk0pVrzMvGIn23wMs+EPz5zCDe4Mmdy9Z",
+	"5bD+02SG0GQKdn0VkZ9Qp3Fq04aHNHcd+Sy1Ybc7cpI/mK6/EAlacXTBqUiTWQ0GQ0Q/QzVlFo7UPLXO",
+	"3ua7Bimr15FZa6QPLBOrwUCExlZB1lbsuee4//wecmCxsxQknOk04eYY/00T/oHuyFBBVi9WvUvP/FCT",
+	"FKbQBpgCmNbAbHjYZn+zywt2SkDJemZT9YHFS8c1dVdD3hUWyAG1U1TEmBh+v/oI9QqXHveVeXe/znOA",
+	"4IhK21JRmnAaayTnoODjSKeWIvDQ4w43w8cmkMy+Jp4TEaD5VEWjkSL6WLzisKUinKsgEZi4s5piv7H/",
+	"lI2jHh1QPgkjIXs+rovjaPeCvA6KMWdx5bMHSKLoUGMPP7w4OX57dHwW1Nk7S09oDzNFLcw5tANACAed",
+	"TeVz72EgGWEeARYmkn0VWGwtl7/FXWOm0R7PrCrYToMjvsmla1RSZxZACNDDyJywSAhSpWbJ7JtWc/Zz",
+	"yhMjx/F0Z1sR18MsFOxlKMS2ew/QISGXxuKom/CEaCUBGQdLttGY0R0ZeBi4bitQDJVaPtiTcxuudYBj",
+	"ti8ZIas5GUQk64JQ9XRQfwpT5YtX4j2AcmmsnLYNyLRvgxxYepv9yHXUCxhGLYDRCQ8HRJ8w/QXYxvB9",
+	"1X0FGga5qp0V1ZGetH3u/AzvQ1gX7j7BoQX51SDtD4qkVd+uN4E0AhajI13nt31dLPIGSRulbTOl+FCr",
+	"OoCCAWV7tKSX+JxCWncYS8vQ0Px42mvwBv3gWaZOoXrfYYh4aGqXUvUua/C/HnPAvHjMVx/9Ww1lqDBu",
+	"QjOQH8kpfVg2lJxlX6nO/d2uHP4r+fXn3elV7/z3+F8/7cjd5OTFx0Pz34+tbuNyu7v9sdEbvZz869Wz",
+	"9FcZN/71z7fqXxjiq1Zo087RQMzt5dsSQcz1aK9DQFDNz8WineOtA1YF4RKsEb6ELZcFL6uVgsjMXA3J",
+	"fW+VGw797nsGfIbtfDz5JcaTT/SJPN3tHZ3snYxeNn5pjbfDozUSynkui8Ydbu6lc45Bclq/ruAJFqev",
+	"MenFySM0OoyjTQLWGUi+NbBhu7gXtouVmA7xYcNEpWm8RuD865BkoE4iwmvSCTZafo4k94XBcvoui5Vv",
+	"RWYz6bHopddzYoA1g3XDDNLwyBqIexlM3f29vRbxW5Bi0JaVASwyCG3N8BdogWsRXznmB2ehJ6Ifix6G",
+	"YtUkRTs0jHQOcFzbuh0yduf9VjB4jMcA1lmVbOUyO4stNbPI0vRuHCt1ySbjDN7cndqqA5bN+ag0E1ME",
+	"L9cTgPu1bjo7UqOxsRgDPgkDGuq8swC8pvSObc//oSoexC93FrUxeGeOgyIbmG9kU+KzmqG9IZ6yAypE",
+	"Q+9zp8J7aXQlOpU2QybcgPxwZOQwXlqdQbtBRwaZ0AysYwouHXgbdsO0KdYwF13EmFE+RllnAe/ZcCif",
+	"pMOLNBoJ8KHBhYYony0tdQHeaCDBN37uS1c1lZ7DRwz3fvRgJBCeOhQjoC/G/P6ICNF29htPYSu8hLHj",
+	"oxD0zlt+9Be6YhBJTQkOrUcXQdWGSSj3ehnJEMIegb3Rha9GIXxi3Q7fJO9IDAiRS5VtJqlyDGKWwB9n",
+	"T6rEnz2MzcB2s8BzecfUISjT3s+705QXs0jOSWJ5atwZNmugRrYERecgj3BS5v2HekfaYwAHkh44D9qU",
+	"oUNgBAE2M3L+Wj8BnfUi5yGTd/fgQODqzZnIMrc7fAv53oyl7ADa/H7OPFvD5D1x07UuV9ka9iPNnREw",
+	"8+6Fc+3L5hC7ZJqVqrsBdpV6PTO/VSt8ElIRXHtra6502nxLh6LSbu7vbT9r7O/tNaqlpDhgjNpLD1rm",
+	"0oin+d9G0PdS9sB/p1GlXdntN/p73WeitsMbvdoO335Wexbui9qzsMn3+XZ/v7vbWm6d6nU6cvSku3pT",
+	"TJHdu9gq86VaiWThwlnNU7RgeDmqkS/VipV9xUs/J1yL7kQLvnSJacX2m3sH23s3XjGavG5tu9ds1PbF",
+	"bqt2EO6I2h5v9hu9Z92W2N9fXDHgkJ8T+8YbLJL597RONzvvpYix8zagM0U2DssjpOf7XMG3B4PYeCJz",
+	"jVTGELZewGR8Y08ELc9lXggyfeQdjkbj2VPMNROuA1SELRiWbYLrcV0KtrUKzXe4piPnWgTqrEQKoSmD",
+	"hjKiU4q4j24P3C/HLxth6Hne1IZBxtCI6+6VZcpirVir0XBE7hlvfAeNJka23ZTPyD7DH7u+iMwqXPCL",
+	"qEbemfrGeepSODyf8vND00gRRT4TvBf2T8zTA3p+B+Vr8kmgzH5zbQrktdgkUJWySflqmcytwt/plM9s",
+	"LQIEnptPi1mYzFveg7FXGKI9hhe1+4yQS3M7scgAvEXsatHUywfG1pD95oD1+M0MvbI6O8IKx1Xicgae",
+	"IoS80N2a8jXavjbi+04CR1ltsNuR60psmxBc2hf2QYvkRPZVeVPYkUoE+5//3q1vP20z4oTLigRQ9NrK",
+	"SNt4Oq2zgOBVAsbDUHdk4FolLlwhYZUF9v8RvSe84CmFEKBFfCRSDqWUz1kAsC14t+wPcyUyptgSx4BI",
+	"nrK6zwAH7XzUYlZ1n3xoBPGX7gwiNMUNrHbeShpYr2klpB+/VBMZbhoqV2uoJPyeOcPm01BlUaS1y5Gv",
+	"7SLozphRm1bVlh6NetOVWWJZsZOsFImxid58Jrgjn2Bh826DGe3YemqJzSDi2VXpsJBQXun8Bry7TgUY",
+	"5iKjSPHreGpyDRVmR+4psC+P/hRtkJJuc7Bv23IAueRrAR98/Bu70ed4Pqzq0tWM0AOqtYA0C12cwEMm",
+	"CVzpVAZnr1lgv0yVsaKzAjdzPxevJedhFEGJmYQ80lhwSLRkBet9AvYzmrcjCVXGiBlCymUjwSVAP1kc",
+	"+t+NlW5fcwolTI7Fyo+HE2aF7WqkwjmlRUfir2wXgfEwyoB9PuivwlRS/VwBNP7j0TidfUSZhCGn/FK/",
+	"T0Q/+mO+0YFRg2C+O6JqmzBjkabgJ2nxnHA2+gj/7+Yx34RZ0oL5+9LGVB8R8v92On80GsVAkNXi7Yse",
+	"4mL67YmZhqdYuBVnVMRKCs2eQHzvaW7wBDVUNH5789xr2LCWUrHgcqWO0dVJY1bASHKDciBJJQy89I0z",
+	"FN0P+pM4vqBXPJSSHdNQ5rGUruGQWgaGBP8kHO/fqpXM2C1/rztFPDKn8Hqgo2wzb4COvgXQkVc5fFug",
+	"ozLD9lDOjN7CKkOiYEFcQPyTMnORBrbW5/QdxrV6sdKupwdrfLFbyaX5OjLwqrbQE8uELKLJ9iPqwqA3",
+	"bdPdJzL6fSKqZhw8CWPqGfVEL2WQozAdopGMRFpSseD/0KPmutsi6h7j6LYyLADP6qapqwyiZORrIx+x",
+	"zbwT1TFA40Nptp2zSA4yIlmkPnfM51z6A4B4IuSIIRyJURrq/TeD68jS3jYKGVqOGrNmaTJjew0wNggi",
+	"AFiWjXVE6EOAPtATWvcnMURwFBCXLal578iVit6zgURggJy8v9rJunsT+miPbe3tPGecbe0cuBGnQnYk",
+	"jplr7GCpsyPYQdrrLbTbxoFXYYV8WF5e+kHfDui3XFWU64QcG2+OhndRZq8jnu+TUWajRm+0JMvYYOis",
+	"3rCJ/QbN63epam/Mp+wriQvUBz4h6OmcDsEr6uxQX6JYdEpKJVQJ5U/k7YiWtzPqzsxYWMbXWfQyd8HX",
+	"WTwLWWaEdKfTH0aP5SXg3K769OlT7dBbyut216dPn3KX0ya7HZW2PUiLbNrnQ6O+nZbX0PMnl1C/2jvc",
+	"C6fx2oTbcy92V4ytCxNSZWORDPmYFDfm3jz7BmKD2HdBKcG5nvEpd/Q3NjoRc52y7QYL+UzXv9MwExXy",
+	"3njjpUpdjLic2Qo0PUdBnAgs10yVYua6nCWLrXlYKEf2S5194lFqax5d6MV436Px7eVQy9t/50qxN2ZI",
+	"p9nQyzfi4oveyV6005ImESaCneG/MDWu6RvNyjkx5FmJi47FGbUek724ML1pMsuFGZoH2B9QRp5hdB3o",
+	"9Uim2y2j+fkf0WgyqrS3obPAaBL4s+mm1AiTAWrtb+XzfamWu32FQPCOBzM77L7nZ53BYp/PfpuFOLdG",
+	"YhljGBIx5dwvBEoxK8fj2K+/0Cwajcy5T0U8M+6V0WQOLn4iQ6hePkkLfMDFDk1OXX8Dh+gBLdV+V6at",
+	"P8ALvQZDIGFOqL3UeBLU2ZuBSOIFWDI95+M0mlklA3BoB5HUk34/6kHZICJUZ7oyUjLAEopgxP+44APx",
+	"w16j4cppe0OjuuVAeJXGbYtEArAJFCb1OviMtgdP7jxDejMGNJGygCNKnaqe2+icQgv9AL/U+ailmTgS",
+	"/vn2ZvR65w2uHpfADwNwIopgJKz5VcrW9kaszNPmgag8HJq2FbpMXnOdHvpT+T3FlDyPqJB1bTS7uWAx",
+	"X9q0Zs0W8ZYRsfk7wLVE5wqysqbSKtUmwQmfFvJIFO27xsbv/ZZ+LzouWOeNPtumdGHVM1oU9P00VIyP",
+	"2MkNNP7dkIE9Z4GcxHHAerHgCQCpmYvzcduq18aBuhH+9suKPaYusg8IN5YZ87ycrIvO+A2jd/MHT/XZ",
+	"eaJm6+31+2To+ibix87CtxE/rfb2vYkfZ7E+OHKtTe3HEsm4jCBrNGOWpe12XtFWzwzPfLwKKRJxd1GL",
+	"XRKyMU/SyHax+SBQtCerC/1uqg/wk9WSOpIo1HNMSh3pqJTezCyZUklRxZF9mYdElXRzqAlLvDFU4xWJ",
+	"kwpY/xzb3yr20+2y7bQ81yfc7abcJNy/ruEF2fbRzM2/J1zc0SoULu7bYuGy9dlt8qXM7R4xgnHKpbKI",
+	"fXNipZ0PyAjpZREyCgKg8SF2ngKBYSRTmPApjX1lb55eyjzB3kI+FB7LGwebpUov+lBPmg8y5xDdjI2L",
+	"aI+IUWjWIHvK7TNZO1kE+a1K2UsaT3nkOBv1XWUvyl8XyQ0cPv4jtD0+0W6HchB7ZtaVDytQUDu8Aw82",
+	"4OaUJ3mCap/xZIUg+2QCV3olidsFhCi/5YQeeSqfK+NJgTn1BkKcWFBjkTwh3ogxzrptR4O71NCrwfOj",
+	"tyj4GVijiqd4m17m23Yk7dC/aXvL58yLgAJMMZ9pF2cCYE9XaaPi0I+2SpUiPLYlZ0G/wiIp06M6sgC1",
+	"uephDAJKHaA7An5ClPpcRUWh6euD0fOQFif9BchqM6jszbw4ctUrdfJfMpI6FTx8vjAkCzhX78jDrIhp",
+	"YEGYsbaKgDUpXJ+BdmJMGxChKbM/VJOEao8sBImrqaLKo7IRlHF848IcE4Hzndb9qGSwtLpnZckKo0P/",
+	"ZbWwQqtY/9rGpEgTKAtUUuBJyGrTJhJK5TiLjWlPtLGWyddPKniIfnM7aOM/Ox12Y7sBIGsvPOy4nPFg",
+	"e/F9BHT4xZIiCaN104Lf5usm3Ke3rptotTKr44McJ6onNMSm2LFMI0DUKDdA5l7/rqyQhfmqzu9qv3W1",
+	"vjJs2PqIYd9FKCRf3npX6ZxFpb7lq+PyXn9S8SRMzEFwLHoOvmrKnaSijNB8nTGAyRNmrqW4Y7bKDstx",
+	"EwH0FDoreSHkrLvUUR1ZrKSWacmCPnY4gaACPvqTuBH6N8zM3saTM6t5kaoLso6Wu3QLzT9QlZDLxVso",
+	"iNt7eOvWqBW8zP14egWvb/Ev3DTcrNDsexezRpoxhKIml4VeGDLoCyL3VPTUlUhmxSLXfTsnXa9WDkFn",
+	"7o2aSoY/zHHyQ1deGz0PXXWgbfZvH5OR/KYq8VGrjhzxUDDLNF3Ssshu2bFoBGquZRFewmtYHPLxWEi/",
+	"P/EDwq9QycsYWxk9/jaeCPuiZaFxGzt/UKFx8CRXlyPLIt/leGgLMGTbtf1uQ9QO+N5OrRXuNkWD7/ee",
+	"9Zvm2vGF3fIei3WlWiFYLNhlCJmlIyUv1oE4QzAU8ws5iWNMFV7wAcxZpTdJ4q2D+m69QUnEtQTsnfbM",
+	"wT66PoaPR3MTwf82EXxxNRe/p9NfKJXpu7xMJuKXlYRyLvKj56ofqpZEyUln26Y2tXXJqBRAwaAwi0Uf",
+	"gad8LczTjhwZq7jV8GlpiLQr0l6TL5i2zUaDKFPwxsDalKjpc5aIkcJ6P0SFStlknEOfLRGiL2lOvnEn",
+	"r3/0ea3Z2xW1/bDRrT3j2/3abvdAtPp7vf2w4QmmVKXjSrVinIQLoyaKHtiyDyRR8X6opG08wBUCZih9",
+	"YVan0m5CnbIWKdxrLRGC82j2ajmtvr+jNgVVdyMV8rPqSQe7sQvFg/2yUD5sfcZ/XJfaO4Ujdy3XnjmP",
+	"c1XAHisI+Lh+fLlAdNgK2450NdjXF09bVqSq7XfNDzLqL7AXKSnmotgelMUNw9gFbrOZNJz/68jzP1Gb",
+	"LWICoihztGz58QsZ5oEZMP9RBG0gZHgB97qw2dYcyAE11zrJtALoQUlWNZPi+NLhJqVqOXsmvSFNzyNM",
+	"oeZf7xFmTVHwzYuUdWVvWcX5tclUfNzfNAuiMMDOpsAzZYoTq9cZFQWJVacF7jSxWlrO+ypaSZmgGJQY",
+	"lXwM+sC8itMHN87z0Zq9i0M2RiNvPcvteysO/koG8Y3nq0wUWoLjB1e4u1F996L6NvXQ62tX4km8B+2a",
+	"c3cQpCeNxGoRkexyxlM2TtRVFIqECqV7HBleoAZaLY+V1Nl7ocaxAMp05NfMCL87MtiiX3oDLC2PPsne",
+	"4etGMObDoP1WbZ83G7XuTm+3ttvqNfh+f6+/G4JtofUEFmeYpmPd3tpy6FsDpQau6yPmXVHcD7KaSLdL",
+	"UmlX8L5IXvBv4JKqNJuN5t6znYOdnf2d7YO91v7e9vbOLeOmNPuzstDpeW7bbEIedxPyiPw9b4XCe3se",
+	"i8VC9nWZDNj6TP+erVLSbK+dK2ouFgGY5C9uiPb6ytdoCPebMNY3Y2/dNz5fqnduAzlTPmORzAN6ZJ1y",
+	"FAZo+98uMpZT6x6X2SQjBqc930z8EelUl/dx22O5cv23exCAsxmxvAlW5E0aO0OP1mbLXvAOCjJAX035",
+	"7CJaRA+ishrALXDHJScszkTuOFB+RSVoLywUt3ztAg3/5e5iRRAvcPmcPEY794Ok9XR77ybq7MZRJAge",
+	"UXTFyb8smHTi2Z7FhfrX2HyL8SRPv95fqb45Npdipstr+YDVSZPBDRejxg0kv4oG3HhuHktzHY3hAITF",
+	"iIdUabegxV8iwBAgkiyoYOvLdCSq6fY8MSRkMp0WtsPisSWiz30FUsH1RtG1RDHk5U7q+ahgR5q/tP0B",
+	"lcgEfvwpsB9lKYqA4hdUQfPJMpaCULJGh/+6UJ6YAi6Mn8epdiQWzuTMDz1UU42UqY8hlsfD8D3O7m0i",
+	"ednmq7QrnzuVKOxU2p3K1dvW//7nf3Uq1U4l4dOThQ/NsYDPxpNuHPVql2KGF9Nbdirtzx2qmXnBU/7z",
+	"2bu3cL2Y/WzvwdNUGMUQKfkO/Ca4QLXewgVfviwkklcV/2/F1M7MfaB+UojgvmONrSzWOHbrnPdNsc5n",
+	"fpLyyXYoY/7x6EXt+OWrn2onP//yuvbm7bv3ld9Wns7DMBTh8jgkDfBOCPC+PAxLePkv3qr3VjVs4nI3",
+	"sVcOw5DMUtz4zlSx01psqdhvVwjIWdW05cDH9PUk4GpM4IcquU6FPwneg2z8RcyO3Nf1MU+0AEhiI/bw",
+	"bkabGwEZWC6/KeiilCX41I4xUINM3lP/Hs9z61rzCtq8KNletcCDWKVv8d3Oc5BrkeWRezSqUac8SX3l",
+	"eJtIpaemwI+VgkhzaTwqORMxUYYCMZ4G0/MXYbax4+aiIspc74L/9Zdqxa1IpV35vak/Dj7KX/7R6H7q",
+	"7ca/N0bbcvfn3w9mb3bVs0lTn6et5J/7fx7v8F/LLq1UjXKm3ffeGOhUExsPKu3avjNtMw2OpVpjCM+6",
+	"YtR6PjhqISPASzOjTqORUJO00t5umP/wNeEARXoc89nbUgCvNy+Od3/99I+dN//upe8+vZn9K2psvzl/",
+	"O3z96bj59t//SN+2Pszetj60fv33yfTNnx8a2dMt/e6K3iBuhLlDV6bK6IQ/lIDMvaqh711JnJlzDj04",
+	"X0Vb4HBK+rLP+SX5eQtNiYi/KcUU26uOVyuweu7frAO9VUZoRXJiRPhJv9Tvu4MG6o68tQxGT+591lx5",
+	"cxcFp+BiGUGAFNP8991oMBDJDTuN7ajXaTYuCfb6nZaE3bZpC75hWzDMtB6qJF3k0TOny59rwNaARj8Q",
+	"Mh7tLEVNweRBiPo+NP/NB6Ztx6CDk+9H1DhsHBreS8t6jLPDxlMWC65TdmDW3vyGOLuyPuPcxv22vcaL",
+	"M2L2PRTAL853aed1wVR/qx7uBcHxffVyf7mrDEPpDLqubtI9iwfj0bd2ezvj7pu6baSlRpGW8oZusA2E",
+	"hIWYi1WypaFKC1ON7O9U3AEkc3V2zHvDvPcGqHjQ0w20Yx3gInWOoW8doBOIGCYQReUQZX4kVY4wBbZX",
+	"9AgW57Zu4F1H1fKjW0KIA8/7i0TWbtuZfoEb8MJVcS1NNec2K+zyuXaQnprE0DBrttO3aE6fe5/7Sknn",
+	"BMOj9BRfibRA9t5DmZ/rcllS0nMsQ01tNsX+XxWx70Bjy148CY3TMC/lhAzPspaa672RwzjOEA/BPBUy",
+	"fADeyPe+tV6rAVOTFBcU+Ad9JmW7QsVUyvbbMuj/YuACu4ro4UNHayJ6QqbxDP17KvxcaH/Fa5uNRr2w",
+	"vLN8O92iAd+8Z6tSrfBRYiZkPDWmGNbOj/rczEt5Z/0q+TUyfm1iH5FudP4n241c6eY6TfWlDfurVYku",
+	"hf/+rbxH/3aVorSQywpFrc9g99JGDNxVh6w7Q+vKgEI9svU5g4L4cq1SMRpjTqU4bgnA/8iqviBNhJgf",
+	"GoosKJeE7kY/EXqIeSXH9CU6EpBJbGBEFaLiZmpp5YJIO2JAqnoQOum+qiETctGxSpDm5dFWQbr3e4T5",
+	"a2sVeCfyRmbBtZV1zqSb68+0NwmeE9yUEQaBpjo878DjIS8tu1uqHBfL7jzgmnurusMRr9RGg6ERrH3j",
+	"cf6VC2FGfBCoqqsXN9/Qj9KhGGkRXwldji+y2yjroHlPIznHV/i6XTTzttF+rdGqtZqlnTbd2nav2ajt",
+	"i91W7SDcEbU93uw3es+6LbG/v8QE2jlvtNqNRr738W00GBoDNRFjlaTzppF3hm5u9uQmd5nxY7f8xuS5",
+	"C5On+HR50o42e6Gso+9KefUxdMqpxAXCjJb5EC8DAwdY9S0xKdcEHe9TiGDXh44GshbJNgvMS6ok+hN+",
+	"02Y/Cp6IhGk9uvjf//wvZL33IpMYj41SCLI+p2gqNNhQ+4g5/8OlnTe2cwVfZMitQIZT4EHDgZ539I6J",
+	"YHwEdPHQlJJJrKzsh6hTLsGMo6DwRAv3CEsw5VPHgcjSaRTH5jLoCiLhQL3EgZUVkbwI+UwHGdP+lboU",
+	"IevOWID/zp26oMq6s44kDHIY4BZeFhBK3nxtcZtNhyILMlt+K0C40yLvxdqLHE5TrKz1Skcamf0LdyTN",
+	"kVTMwTThkHADmc/tHsIHhWLEgb/Tbhv2JMjHf4KnjyJejrojt463AgHPb51K+1ljTS1wI4H/jXn+71e5",
+	"5ip9V5pEwgM0VpQeXTSW/tc6Onj177PKzeb9U5QOz8Uf6VJlawVapEGWEpMqkNj9JTIbmwLgtVO4cOYY",
+	"Lxbm61kXK8TtUX9sfbYgmktjLXPRE+cduEgJmw+UsEM2mPAkROVgJHusQI9GCB0ICXmwMPoqMZ+kim03",
+	"SD9oNlJJCSz2ggZeOeqCI85U+mOpeDyb9IY4E48SrsKs1d2cinX79rwtHiz6ssWNe9dpuYIIgoOxvcf4",
+	"QTq+tlgDCyYSkUIlhWS5im/Gx2P25Pzd+fsqM6bVXmv7oM3OfjqsNatsj4XRIEp11TvBT3O+gcamQIuL",
+	"D/Q6HRkQLva5SseO4D2F0QRapJNxQJWkflGHGQjV+HsG5uOp4j/HVNHtwiSFSaG5TM3vyQUFZzuTRmO7",
+	"p68G7I9RLPUPHUASaW9tTafT+nS7rpLBVqvRaGzpq0Gnwq4iMf1R/fFDp9JgDbazy3Z2O3gPgXcy25uF",
+	"P3Qqb3bYznD/qjms7f/ZqWz518C94G8Afzb7rtKu/Pzj2adft1+8P/7p/S/b7//5fv5vuDadjI0N3/o4",
+	"7L76eHny09s4/Onj9OTVs9HJq5eTk1cvm+GrYdyVp+NfWy8b3e2Twa///HFaqVYmSVRpV1Q6NsvS3oJj",
+	"sYWqrc2l/H9xGD9cNwgz7NYeoq78gD/Hj3g8UEmUDkc/nP102MTP8GT8sId/jUUSqfCH7cbqpqfZD2fw",
+	"zgXm5ifn4o7HuPstNDtPWe544bcb2/NBV/073OVF4XwPlR1wPCxJxCr93osaw2gSFji5FrCiqv2ob7Zq",
+	"KAJGJSCpv6shElXcFd6RDud27Ybp5UWI1DEGVHFQHGkGbnxTHIhWHQlV0qSmrK7L5SGtMZzdwLxbocIB",
+	"EyNKtbWiMRkJ6cZHEGzJpNCtmiJQV7UO9hsHLWN5LeLsktGUaw++hcJYS0Qf4Vtin9sDbsK+DvDxu+nA",
+	"zkAONwrtW7an4Llc6JYgmimoyn/uzPlIUxAe/c/FzokIPVO0TOf7Jvx71tnRUPQuiWRd9S6t2A3FVWSr",
+	"yLUgGA8k4llQK0yq6TVNF77zgey8cy0XZqDfts0iN2doZoDEm18TLdLaZGxmkNjRqqTSEAd4DvlorcUx",
+	"6zp/d3Nb4NdhaL8grXT5bM/9LD/N+Erf1TzfWTOLv60BjcbZGirxT06envB7N1pfRjLSFkMPtkZJWOGu",
+	"LdfPRPazNKD5Aj7XC0wKAvJfcZynS49GIyMsUxHPjKkXaQ91byJDaHK1IH0dycORefc0gTfMriSehTbb",
+	"aTyrMxhBJAdspiaJX6u2kr3XkTmDjxNAAz7ijQiWZWadJZgxXzpGNtt9A7/USKtruZDgEdsNFvKZrrJw",
+	"kpjRoxkNyY3ce8MUQVo2SssZ5XG8H7RIVo7i2lmKtCOueERxXJiKrDNk+U9ec50e+pP+kAPAcHiLRQke",
+	"Vg/W0u9ty97f7JHiDrf8NdfVnhs3zZVSWNZvayrk9+9ApMWb92tguBdxTyNmBXxzgdyr3g/6kzi+kKXw",
+	"FKsq02UV3vBPErq/VSsTgL1f/l7zVGurqlU8KkuLLx+lZHjQ57uorOpU8PAuD/e1OZ6ssSSIwrly0Ul3",
+	"rXLR5UelINljmQi/CucHdgXjqw2iKyFZPxJxiDXvWMgFVgGwaD5ngXHuA9aLBU+MAQIXE5AhjHskUh7y",
+	"lAeYRYUuwRBieh05HapY1NkLkFLGMvBQiMGqyllUPKU426ErsAK5gjdGAtKy3HIVwtviSiT5NqGOpIpV",
+	"zWfmxlJMfRtnIjP6XUhAwYjQIqJvoKAsh7ics2mqzhhz1FpCEn+eh7eMk0W6LKgihjURmnZFR7piLqkS",
+	"KOjC28L7o3FYYCmhJHXK5oZBtAUdMq8SVJ+dJ2q2nhSeP4LfC8nJrRWknY1voyBb7e37VpAPlkjlK9nS",
+	"myqmG5jrhEVxZxq9wLXf6plBr8qAjf2W1P4QJUAEDUQjVEkMTaT5zogM/x8OM9Dz8t4Q4CZAZSbGE8eQ",
+	"Y5SwKNR19p4bXTtVySXjuiPBIY8jnSJZbCnHiNmmR/Z1HhLXtN/G6kRjd7vXrO2HrWbtWX+vUdvlO12x",
+	"zVu9/fBZxiltMfWGarxi02smU9VYSLCKxonqR/GKbsbt+ixoea6ncLbbcuN4PATHA/o5COBKWwmxcUTu",
+	"ouhsUVJvfXby4lr6F7xyjvxlTka38w6FE9iez1HNYNwRCz7SjGvja9iAZEfON1sQriD4ImY3LMY0uyLr",
+	"2QBGBUy2e70pQ9uQA7epslSptpdm32lsF+kCc58w4VNPH6wcFKVJhjQC3UZuGFaw9TZlfJAIESJrEObw",
+	"7FMeQ6dxvoXaWTAqMeJkcQrwKjpi9Udqgn6iQwDpWzwaG9F+G9FeLRfT5hWdaC9jM1luFha8Q2Zc3reC",
+	"wkKSGjTfQZnbXzB8WFjZ9xJIT0h1ToeKujh06qCc/PIyq2rzdXZ1dmwzqk5Vz3ehF5T2dWQWIIQIBWch",
+	"n/ltqAmx46euFEjX2QcI66XYXjnf94lpVTQacjhoyvLKwVA6Mmt/nCIfi1H7PUHjs02a9i4LqKkZowtL",
+	"o1FJF4sWaZbPntPxrXVx+rRIFxrSPddnPebdUzgHJWEjeBbsg64YTOQjjhZ9E0y+DeLestja4zNT4Kwt",
+	"QpXerR9arvNWi54tG9oi+24OQiRKqKWICriHaspGXM7mYSd5Ilgs+tD73pFFEG6tRiblzxVJf4AmgaqU",
+	"YjVlvoYaNxb4EndpJK5UKt8rUMm34menAt7f5it4L8xqVNrNRtVTL2uFzHAeX0e6VJfk99UmYvagImb3",
+	"KK82cTMQ0fdIn75MfpeCaJZDPJntviFK3xClb0TtvYha72RvxOw9itlvxlC/Pr17ZiPfgt+dvaRWySLA",
+	"VAx1TGLcdEGe+D3oSCPDZ99ZAiUrJt8w1G8Y6m+XMdmw1m9Y679RUGiRuB4rYTea/26zV9cw9Oe9mgfE",
+	"0p/ZNjen5sj2WvtmyOmLeGDnWRmGMQJiNWCRMWQGPJLPLcBlLm2TKjZOxBXUNaTfma0hZGg2yF+Cj+Qv",
+	"544ViuVjGS6kMb9WR1rqw54XBOBvxIiyJJrzHfCidBM1xWaHtThRbOX/hhTlcZKibEJD+Sj8vciiTWDI",
+	"M55uxUfjC2oskHHtXlPjhgIylm11M7PYd3PJsWSNkSD8ru2fDfHNhvhm7eDKYyDDuc5eLJYFGwF91/67",
+	"nea8+/5YGYEyJfWAiYHMAm3IgTbkQBvT/0amf3ZwN3rlPmTqisQIp8RTX4JPX4CrV0BFWR41LeE/WJCd",
+	"Gw6Ex8CBsLRSmGgQvG21Ofb3ZU7OEz8s2ioPhfwhE2sTGave5abBaT5iY15ryiOAYkR4fksJh4CcNuWO",
+	"6S4CD9cqQ5NFBKG8Be2luDKoo3N6EmptBoBJHSlFipARiYD2Icd7Nx870in/3ipucE/dCL7RtUuZGXmU",
+	"tuemvwViIGlu199lU8tUdIdKXa7m/tqLV+5YKfNbP9mnPiiollV6UHJz9y4BTPWC1pQ+j+JIDi50JHvC",
+	"AsIDclbuk3z8Mmz0dmr7vNmsdbf7rdoe3w0bvWfioNvcoQ4W2Aq0OS5ovJWq+4SwXs3uUHF4gYt0AThu",
+	"9omTJPZqu/VQjes0GVuwYlsY+rxlVo3W/3osGLvjvn/h9kAFjxap0drXOMrT7LxageOOcKGocd+WUvS+",
+	"NIahVFOmpN+SrAHmUPDekGHVCtkEPaPRJYNNbguDP5y+riIZCjDHBlSj21Uh1KByFrh9NosVD4M2/Mzc",
+	"oyO5ZoExcoKq6zJm8Fk0EjrlozFRz5rPEK7RXIZjMp95oFSO6BfNE+t6GkMgGkigve3I/zhLuQx5EjI7",
+	"N789scdsOp3WNX3tdnxPjZ62GcDrYdM2US6wgC6pRWFQzf7KBo4d2O4LMwieThIRWJsljroJT2YOeku7",
+	"xvOMvAwMGbutPCJOY24gGSfiv7BDqafG0DO3bv3xR0cSsVhz19KY5Sq3+yqOkTWAJSKMEtFLPSRNS25m",
+	"LUG8d3eSYs85pGjIfpsRIy9dAwtuxOokEbkHpgn085jBkk3qBlbFNnf8dMyJlpEbw2rSjQUxKu6yoZok",
+	"uorQ3R0Z8pmuszOoMMf9YMxDniTRlQDORSSTMfaqj4HGR2Ju6QArHbaQfwczTIp2IEAaUtMMxYwN+Xgs",
+	"pAjrHXlozyRt+lDEkdkrgqqieBzDbIgQhr1LgOMqoesT0RPmBzR9mu00G1WfJZlIkT+cvjbGN2fjJLri",
+	"qWDO1MZSDryleUmzmas+9OhExuDaGFMBLACVmGERJ/aT4Oz47PDN8cX705OPh+fHF5+Of/zp3btfzgJk",
+	"vUtER5LZ3WpkeoCdGf1oLH96fRIYOI18ymdVz/tEuIIAvwURF4BZXs5nTIfzVvigxTbAevp5ZT28psr9",
+	"xnzHD94+cix706EWvYuj1suP+sd/nAwT3Tsaxv84efPx/+nu6rNf9Vh199WL/d4fH3f66a8vro5/qNzf",
+	"qn6K0uEZjqwkPyHF1B6ZqoXk0CTuv3/jagMheq39ZpFxPVlXSo48dUJuXWvOdxm3PtO/1uEJcXvQbD9P",
+	"aZEBEiUsVoM6O7TfzRxcdFcYwwBgqCBoFGk2UiPz54jPCJ4GVWh5X5Mv3VcJtFgl8zh5MuxsPJ7tX8J5",
+	"cYsNvwLNRU6sKmuqomQt2IkDkZZuw8ZG4948IrGmzizTlLScm4P+cOIUSH5xq1O+XhiSfnnyonJXxBGg",
+	"8iynQd63IZ8Y/UWpyOeMNPt9Iibk30Xpc+QrxihxpDsI2Dg1/i2mnohloWr9MvzUYz/dZ+TZ3peHhQjT",
+	"9+RhwexE8kpFPaHXFgYfYGjfjnXh2hfaSOxrJfaj5mHwRfjGG7oTb4gYFu7DG9rKPJuVEmueI5RaKe71",
+	"OlA0FPAt9imS51WXokKgZrW3RRFUnfFpU9jPaIhLMU4htko5OxtdLUzZvcje6N6Tdgu1Je9kPPMnCQgk",
+	"IgwIi3zVBAY9bV3E7xORzLyqYnN9ZVWxQ688O0tRN9xhLpGnqRiNl6iFplELdJWutJvVSjjBFbkwt9jZ",
+	"pr19sdCBt13b7zZE7YDv7dRa4W5TNPh+71m/WTEaYxI7+mlCvFuU9JDWo0d7dNVobSwnmICJAmfbTBzc",
+	"zbZVtBo7t8sZ2tW4PmmYbZSNEf8Ak43eOccan29i1q8i27c+2zP45Voxr6R7s5mXFoJkpSuDspYMiWln",
+	"jNsYmM043dQCHwgrx2e3Dj7Yl4FL/5LizGwvSCzDdPAURBgiAK9cvbe0ITtr5S4y5ZdPTmm3delEeS03",
+	"1pAvaamuugrDld9zkX/N5avLJ4CKEOeH+mVtnfECmgZ1mQNht/JGXXzH6mKpMU8RoDATbl9RV1xv2L6w",
+	"EgQqRtbXLmYOhQwLCo/vdZRltTtnwhb9outB9TjODx/wyCcY7YoeHwmseGZd0VfJ0sKIOjtJGWKKMq6Z",
+	"FNO2rZ5OIop3uTKMtRJFOuUz7dioy0gFZFiuI9ekFcjrRRSqmRZszGnBxldUgmUidw21OBYyjOTAU4o3",
+	"suevE8q29ggimxsJ/YDSb0ZMeEIZ5cKdhllsNcbn28XvC4XcG449aVJMKZvnVcFhBRz0AdhYhJ1ExAQN",
+	"LoUYX6g4vOirJLAFZ1jY6CYEGgamSJ0CFXq6yrpQ7NeR2WMhEIQfMxWHxpPIN0+4oE6PS8ucoq5E8hx6",
+	"5+EWFFXyCKdRDuMXIM5di8UnI5kbOArzPLqFfxGWXRKpTCz4ZbEshUfRXFN5yi2i/v6MVtoHezuNxroR",
+	"ZBzEKQ5sBEruO4r4P5AgfzFDzsMtjVosi8rO3iaF8BdPISz4GSA65mql7yeHkAp9T6rtVPSoGY8MeGt+",
+	"X5hnClubjInfaN6+9yx7LMcnTBos0a8z8MVAWU3SnhoJS/ccRzqltseO9GK0BarDDKO0SOZh2OD5Gd2Y",
+	"4BsT/Bua4F6aMFW3E1fXjghHAC9e1httOzOM7Qn/pr5Zc6gTDijZaA5sgRCjMc7f6TW0Blctem4VeoXV",
+	"hDp9Y6Uu2WTsOnSfnL48Ynv7O8+qzPxrv9Gw/9rbaz19Dr+ZqUlSgu6D3R/4eOjTpmAmoe4spizPiMSA",
+	"Wm4IgS4bBvuf/96pN+0Qtveq7N1YyJMX7EhJKXopOzLmebPeeOo97Qw5FQsedyoGkU5FUiVAYR5WrStg",
+	"PkCDDl/QYyjwbn1INC4F9z5Ssh8lAJ4taiMexbb5g6nESH2lBflJDlqd3nqEHSg9FQrvUadEk3XNrOUp",
+	"GbJGE/zsUswYLyBXY08+ia7Zk9KfuPf4i6K3+9XMyRwVE65Sa/vgaUZ/jSxrsGfJszG+jwKMEf/tLPnZ",
+	"4pMO49hOPO2nuTZzeL0gA66BTi77AZzvAFGi/J+xQcKBdt04o4iA5FzDCFa7I/EIDDlRyPWoMg1+Ykfk",
+	"zTncUYTUDo9xtZTFvHep5xraaciR1JN+P+pBvgJ+FRAPKFXjxLEwW9FMEa7ZKNIawnQwYGqcm8QCiaUF",
+	"9PgZ0RD1LEUujT1VZr7zRBtevsvu5nl8jsI2+sxwoCkbCzWOhUdAYg0hGMiyRaMx+stmP6KFywZ3hF8U",
+	"1TlALSBLh4maDIZsOlSjuTFVCRJQs1dAi1Rlv4hZL1b80pyPV1H606R7m2E+d/s9T5mzMOfmmsTf9+8t",
+	"XVbRsUZ1YE8PhCtcRaH2m9uWjD2XDqDB57WfP8leZH9BcRhDFJrvrMw375XB92bi1kI4L6NuptqaKAnZ",
+	"mCepq+EZcUCRxgcsyltipy+7Nypr0Gh9d0S9n2PracmPSb9GqRZxv0r16DhRVdhI5uQZcQizYIE7gFPn",
+	"zuYfl7xggG9EykOecrjBeNKNox6OBRQsnTScQtv8ijBdIJQPdpo7pDR3m/u+iH8R6VK1cjQUvUt8Qqx4",
+	"yLo85rJniyxV0hsK+7LeHX8SPE6HlS+/ffn/AgAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
