@@ -52,6 +52,7 @@ const (
 	ErrorCodeBadRequest                     ErrorCode = "bad_request"
 	ErrorCodeClientNameTaken                ErrorCode = "client_name_taken"
 	ErrorCodeEmailTaken                     ErrorCode = "email_taken"
+	ErrorCodeHasPassword                    ErrorCode = "has_password"
 	ErrorCodeInsufficientScope              ErrorCode = "insufficient_scope"
 	ErrorCodeInsufficientUserAuthentication ErrorCode = "insufficient_user_authentication"
 	ErrorCodeInternalError                  ErrorCode = "internal_error"
@@ -60,6 +61,7 @@ const (
 	ErrorCodeLastAdministrator              ErrorCode = "last_administrator"
 	ErrorCodeLastWayIn                      ErrorCode = "last_way_in"
 	ErrorCodeMethodNotAllowed               ErrorCode = "method_not_allowed"
+	ErrorCodeNoAddress                      ErrorCode = "no_address"
 	ErrorCodeNoConfirmedEmail               ErrorCode = "no_confirmed_email"
 	ErrorCodeNoSecondFactor                 ErrorCode = "no_second_factor"
 	ErrorCodeNotFound                       ErrorCode = "not_found"
@@ -88,6 +90,8 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeEmailTaken:
 		return true
+	case ErrorCodeHasPassword:
+		return true
 	case ErrorCodeInsufficientScope:
 		return true
 	case ErrorCodeInsufficientUserAuthentication:
@@ -103,6 +107,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeLastWayIn:
 		return true
 	case ErrorCodeMethodNotAllowed:
+		return true
+	case ErrorCodeNoAddress:
 		return true
 	case ErrorCodeNoConfirmedEmail:
 		return true
@@ -145,6 +151,7 @@ const (
 	EventKindEVENTACCOUNTDELETED        EventKind = "account_deleted"
 	EventKindEVENTACCOUNTDISABLED       EventKind = "account_disabled"
 	EventKindEVENTACCOUNTENABLED        EventKind = "account_enabled"
+	EventKindEVENTACCOUNTINVITED        EventKind = "account_invited"
 	EventKindEVENTACCOUNTUNLOCKED       EventKind = "account_unlocked"
 	EventKindEVENTCLIENTCHANGED         EventKind = "client_changed"
 	EventKindEVENTCLIENTCREATED         EventKind = "client_created"
@@ -162,6 +169,7 @@ const (
 	EventKindEVENTFACTORSRESETREQUESTED EventKind = "factors_reset_requested"
 	EventKindEVENTIDENTITYLINKED        EventKind = "identity_linked"
 	EventKindEVENTIDENTITYUNLINKED      EventKind = "identity_unlinked"
+	EventKindEVENTINVITATIONACCEPTED    EventKind = "invitation_accepted"
 	EventKindEVENTKEYPUBLISHED          EventKind = "key_published"
 	EventKindEVENTKEYROTATED            EventKind = "key_rotated"
 	EventKindEVENTLOGIN                 EventKind = "login"
@@ -174,6 +182,7 @@ const (
 	EventKindEVENTPASSWORDACCEPTED      EventKind = "password_accepted"
 	EventKindEVENTPASSWORDCHANGED       EventKind = "password_changed"
 	EventKindEVENTPASSWORDRESET         EventKind = "password_reset"
+	EventKindEVENTPASSWORDRESETSTARTED  EventKind = "password_reset_started"
 	EventKindEVENTPROFILECHANGED        EventKind = "profile_changed"
 	EventKindEVENTPROVIDERCHANGED       EventKind = "provider_changed"
 	EventKindEVENTPROVIDERCREATED       EventKind = "provider_created"
@@ -203,6 +212,8 @@ func (e EventKind) Valid() bool {
 	case EventKindEVENTACCOUNTDISABLED:
 		return true
 	case EventKindEVENTACCOUNTENABLED:
+		return true
+	case EventKindEVENTACCOUNTINVITED:
 		return true
 	case EventKindEVENTACCOUNTUNLOCKED:
 		return true
@@ -238,6 +249,8 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindEVENTIDENTITYUNLINKED:
 		return true
+	case EventKindEVENTINVITATIONACCEPTED:
+		return true
 	case EventKindEVENTKEYPUBLISHED:
 		return true
 	case EventKindEVENTKEYROTATED:
@@ -261,6 +274,8 @@ func (e EventKind) Valid() bool {
 	case EventKindEVENTPASSWORDCHANGED:
 		return true
 	case EventKindEVENTPASSWORDRESET:
+		return true
+	case EventKindEVENTPASSWORDRESETSTARTED:
 		return true
 	case EventKindEVENTPROFILECHANGED:
 		return true
@@ -571,6 +586,30 @@ func (e TokenRequestGrantType) Valid() bool {
 	}
 }
 
+// Defines values for ListUsersParamsSort.
+const (
+	ListUsersParamsSortCreatedAt           ListUsersParamsSort = "created_at"
+	ListUsersParamsSortCreatedAtDescending ListUsersParamsSort = "-created_at"
+	ListUsersParamsSortUsername            ListUsersParamsSort = "username"
+	ListUsersParamsSortUsernameDescending  ListUsersParamsSort = "-username"
+)
+
+// Valid indicates whether the value is a known member of the ListUsersParamsSort enum.
+func (e ListUsersParamsSort) Valid() bool {
+	switch e {
+	case ListUsersParamsSortCreatedAt:
+		return true
+	case ListUsersParamsSortCreatedAtDescending:
+		return true
+	case ListUsersParamsSortUsername:
+		return true
+	case ListUsersParamsSortUsernameDescending:
+		return true
+	default:
+		return false
+	}
+}
+
 // AddedFactor defines model for AddedFactor.
 type AddedFactor struct {
 	Factor Factor `json:"factor"`
@@ -778,6 +817,8 @@ type Delivery struct {
 	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
 	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 	//   confirmed another spelling.
+	// - `account_invited`: an administrator had an invitation mailed; `invitation_accepted`: its link was used to choose a password.
+	// - `password_reset_started`: an administrator had a link to choose a new password mailed.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
 	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
 	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
@@ -957,6 +998,8 @@ type Event struct {
 	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
 	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 	//   confirmed another spelling.
+	// - `account_invited`: an administrator had an invitation mailed; `invitation_accepted`: its link was used to choose a password.
+	// - `password_reset_started`: an administrator had a link to choose a new password mailed.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
 	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
 	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
@@ -1023,6 +1066,8 @@ type Event struct {
 //   - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
 //     confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 //     confirmed another spelling.
+//   - `account_invited`: an administrator had an invitation mailed; `invitation_accepted`: its link was used to choose a password.
+//   - `password_reset_started`: an administrator had a link to choose a new password mailed.
 //   - `password_reset`: a new password was chosen with a mailed code; every session ended.
 //   - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
 //   - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
@@ -1118,6 +1163,11 @@ type FieldError struct {
 //
 // Example: Ann Example
 type FullName = string
+
+// GrantedScopes For administrators: the account's scopes beyond those that every account has. Your token must have them.
+//
+// Example: []
+type GrantedScopes = []string
 
 // Health defines model for Health.
 type Health struct {
@@ -1237,6 +1287,32 @@ type IntrospectionRequest struct {
 	//
 	// Example: access_token
 	TokenTypeHint *string `json:"token_type_hint,omitempty"`
+}
+
+// Invitation defines model for Invitation.
+type Invitation struct {
+	// Email Where the invitation is mailed. It is confirmed when the person uses the link.
+	//
+	// Example: bob@example.com
+	Email string `json:"email"`
+
+	// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
+	// control characters, direction marks or other invisible characters except joiners between two characters.
+	//
+	//
+	// Example: Ann Example
+	FullName nullable.Nullable[FullName] `json:"full_name,omitempty"`
+
+	// Scopes For administrators: the account's scopes beyond those that every account has. Your token must have them.
+	//
+	//
+	// Example: []
+	Scopes *GrantedScopes `json:"scopes,omitempty"`
+
+	// Username As in `UserCreate`; without it the server makes one of the address.
+	//
+	// Example: bob
+	Username *string `json:"username,omitempty"`
 }
 
 // Key One public key (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2). The members depend on `kty`: EC has crv, x
@@ -2489,6 +2565,13 @@ type UserAdministration struct {
 	// Example: ann@example.com
 	Email nullable.Nullable[string] `json:"email,omitempty"`
 
+	// EmailVerified Only `true` can be sent: you vouch for the address of the account, or for the new one of the same request. It is then
+	// confirmed, and other accounts lose their claims to it. No code is mailed.
+	//
+	//
+	// Example: true
+	EmailVerified *bool `json:"email_verified,omitempty"`
+
 	// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
 	// control characters, direction marks or other invisible characters except joiners between two characters.
 	//
@@ -2498,7 +2581,7 @@ type UserAdministration struct {
 
 	// Scopes The account's scopes beyond the `me:` scopes, which every account has, listed here or not. A scope
 	// that is not listed is also removed from the account's sessions: to use it after another grant, the
-	// person has to log in again.
+	// person has to log in again. Your token must have those that are listed.
 	//
 	//
 	// Example: ["users:read"]
@@ -2515,10 +2598,21 @@ type UserAdministration struct {
 
 // UserCreate defines model for UserCreate.
 type UserCreate struct {
+	// Disabled For administrators: whether sign-ins are refused.
+	//
+	// Example: false
+	Disabled *bool `json:"disabled,omitempty"`
+
 	// Email Unconfirmed until its owner uses the mailed code; removed if that does not happen within 30 days. `null` is the same as none.
 	//
 	// Example: ann@example.com
 	Email nullable.Nullable[string] `json:"email,omitempty"`
+
+	// EmailVerified For administrators: whether you vouch for the address. It is then confirmed, and other accounts lose their claims to it.
+	//
+	//
+	// Example: false
+	EmailVerified *bool `json:"email_verified,omitempty"`
 
 	// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
 	// control characters, direction marks or other invisible characters except joiners between two characters.
@@ -2534,6 +2628,12 @@ type UserCreate struct {
 	//
 	// Example: a wooden horse
 	Password NewPassword `json:"password"`
+
+	// Scopes For administrators: the account's scopes beyond those that every account has. Your token must have them.
+	//
+	//
+	// Example: []
+	Scopes *GrantedScopes `json:"scopes,omitempty"`
 
 	// Username Unique, regardless of letter case and width; no `@`, `/`, `:` or `\`, no spaces, letters of one script. Only
 	// administrators can give names of authority, such as `admin` and `support`, and names that look like them.
@@ -2592,6 +2692,13 @@ type UserPage struct {
 
 	// NextCursor Null on the last page.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// Total How many accounts the whole list has, if the request asks for it with `total`. See `total_is_exact`.
+	Total *int32 `json:"total,omitempty"`
+
+	// TotalIsExact False if the list has more accounts than `total`, or may have: counting stops when the server has looked at 10,000
+	// accounts, or with `q` at as many usernames and as many addresses.
+	TotalIsExact *bool `json:"total_is_exact,omitempty"`
 }
 
 // UserUpdate defines model for UserUpdate.
@@ -2718,6 +2825,8 @@ type WebhookPayload struct {
 	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
 	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 	//   confirmed another spelling.
+	// - `account_invited`: an administrator had an invitation mailed; `invitation_accepted`: its link was used to choose a password.
+	// - `password_reset_started`: an administrator had a link to choose a new password mailed.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
 	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
 	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
@@ -2847,6 +2956,9 @@ type Invalid = Problem
 
 // LastAdministrator An error (RFC 9457).
 type LastAdministrator = Problem
+
+// MailedEnough An error (RFC 9457).
+type MailedEnough = Problem
 
 // Malformed An error (RFC 9457).
 type Malformed = Problem
@@ -3126,7 +3238,31 @@ type ListUsersParams struct {
 
 	// Disabled Return only disabled accounts (true) or only enabled ones (false).
 	Disabled *bool `form:"disabled,omitempty" json:"disabled,omitempty"`
+
+	// Scope Return only accounts that have this scope; empty for all.
+	Scope *string `form:"scope,omitempty" json:"scope,omitempty"`
+
+	// EmailVerified Return only accounts with a confirmed address (true) or without one (false).
+	EmailVerified *bool `form:"email_verified,omitempty" json:"email_verified,omitempty"`
+
+	// SecondFactor Return only accounts with a second factor (true) or without one (false).
+	SecondFactor *bool `form:"second_factor,omitempty" json:"second_factor,omitempty"`
+
+	// CreatedAfter Return only accounts that were created at this time or later.
+	CreatedAfter *time.Time `form:"created_after,omitempty" json:"created_after,omitempty"`
+
+	// CreatedBefore Return only accounts that were created before this time.
+	CreatedBefore *time.Time `form:"created_before,omitempty" json:"created_before,omitempty"`
+
+	// Sort The order; a hyphen reverses it. With `q`, only an order of usernames is possible.
+	Sort *ListUsersParamsSort `form:"sort,omitempty" json:"sort,omitempty"`
+
+	// Total Also count the accounts of the list.
+	Total *bool `form:"total,omitempty" json:"total,omitempty"`
 }
+
+// ListUsersParamsSort defines parameters for ListUsers.
+type ListUsersParamsSort string
 
 // ListConsentsParams defines parameters for ListConsents.
 type ListConsentsParams struct {
@@ -3204,6 +3340,9 @@ type AuthorizeDeviceFormdataRequestBody = DeviceAuthorizationRequest
 
 // ConfirmEmailJSONRequestBody defines body for ConfirmEmail for application/json ContentType.
 type ConfirmEmailJSONRequestBody = EmailConfirmation
+
+// InviteUserJSONRequestBody defines body for InviteUser for application/json ContentType.
+type InviteUserJSONRequestBody = Invitation
 
 // RotateSigningKeyJSONRequestBody defines body for RotateSigningKey for application/json ContentType.
 type RotateSigningKeyJSONRequestBody = KeyRotation
@@ -3333,6 +3472,9 @@ type ServerInterface interface {
 	// GetHealth Check that the process runs
 	// (GET /healthz)
 	GetHealth(ctx echo.Context) error
+	// InviteUser Invite a person
+	// (POST /invitations)
+	InviteUser(ctx echo.Context) error
 	// ListSigningKeys List the signing keys
 	// (GET /keys)
 	ListSigningKeys(ctx echo.Context) error
@@ -3516,6 +3658,12 @@ type ServerInterface interface {
 	// DeleteUserIdentity Unlink an identity from an account
 	// (DELETE /users/{user_id}/identities/{identity_id})
 	DeleteUserIdentity(ctx echo.Context, userID string, identityID string) error
+	// ResendInvitation Mail an invitation again
+	// (POST /users/{user_id}/invitation)
+	ResendInvitation(ctx echo.Context, userID string) error
+	// StartPasswordReset Start a password reset for a person
+	// (POST /users/{user_id}/password-reset)
+	StartPasswordReset(ctx echo.Context, userID string) error
 	// EndUserSessions End all sessions of an account
 	// (DELETE /users/{user_id}/sessions)
 	EndUserSessions(ctx echo.Context, userID string) error
@@ -4049,6 +4197,15 @@ func (w *ServerInterfaceWrapper) GetHealth(ctx echo.Context) error {
 	return err
 }
 
+// InviteUser converts echo context to params.
+func (w *ServerInterfaceWrapper) InviteUser(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.InviteUser(ctx)
+	return err
+}
+
 // ListSigningKeys converts echo context to params.
 func (w *ServerInterfaceWrapper) ListSigningKeys(ctx echo.Context) error {
 	var err error
@@ -4433,6 +4590,55 @@ func (w *ServerInterfaceWrapper) ListUsers(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "disabled", ctx.QueryParams(), &params.Disabled, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter disabled: %s", err))
+	}
+
+	// ------------- Optional query parameter "scope" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "scope", ctx.QueryParams(), &params.Scope, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter scope: %s", err))
+	}
+
+	// ------------- Optional query parameter "email_verified" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "email_verified", ctx.QueryParams(), &params.EmailVerified, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter email_verified: %s", err))
+	}
+
+	// ------------- Optional query parameter "second_factor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "second_factor", ctx.QueryParams(), &params.SecondFactor, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter second_factor: %s", err))
+	}
+
+	// ------------- Optional query parameter "created_after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "created_after", ctx.QueryParams(), &params.CreatedAfter, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter created_after: %s", err))
+	}
+
+	// ------------- Optional query parameter "created_before" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "created_before", ctx.QueryParams(), &params.CreatedBefore, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter created_before: %s", err))
+	}
+
+	// ------------- Optional query parameter "sort" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort", ctx.QueryParams(), &params.Sort, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sort: %s", err))
+	}
+
+	// ------------- Optional query parameter "total" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "total", ctx.QueryParams(), &params.Total, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter total: %s", err))
 	}
 
 	// Invoke the callback with all the unmarshaled arguments
@@ -4933,6 +5139,38 @@ func (w *ServerInterfaceWrapper) DeleteUserIdentity(ctx echo.Context) error {
 	return err
 }
 
+// ResendInvitation converts echo context to params.
+func (w *ServerInterfaceWrapper) ResendInvitation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ResendInvitation(ctx, userID)
+	return err
+}
+
+// StartPasswordReset converts echo context to params.
+func (w *ServerInterfaceWrapper) StartPasswordReset(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StartPasswordReset(ctx, userID)
+	return err
+}
+
 // EndUserSessions converts echo context to params.
 func (w *ServerInterfaceWrapper) EndUserSessions(ctx echo.Context) error {
 	var err error
@@ -5340,6 +5578,9 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/users/:user_id/consents", wrapper.ListUserConsents, options.OperationMiddlewares["listUserConsents"]...)
 	router.DELETE(options.BaseURL+"/users/:user_id/consents/:client_id", wrapper.WithdrawUserConsent, options.OperationMiddlewares["withdrawUserConsent"]...)
 	router.GET(options.BaseURL+"/sessions", wrapper.ListAllSessions, options.OperationMiddlewares["listAllSessions"]...)
+	router.POST(options.BaseURL+"/invitations", wrapper.InviteUser, options.OperationMiddlewares["inviteUser"]...)
+	router.POST(options.BaseURL+"/users/:user_id/invitation", wrapper.ResendInvitation, options.OperationMiddlewares["resendInvitation"]...)
+	router.POST(options.BaseURL+"/users/:user_id/password-reset", wrapper.StartPasswordReset, options.OperationMiddlewares["startPasswordReset"]...)
 	router.POST(options.BaseURL+"/passkeys/challenges", wrapper.StartPasskeySignIn, options.OperationMiddlewares["startPasskeySignIn"]...)
 	router.POST(options.BaseURL+"/users/me/passkeys/challenges", wrapper.StartPasskey, options.OperationMiddlewares["startPasskey"]...)
 	router.POST(options.BaseURL+"/users/me/passkeys", wrapper.AddPasskey, options.OperationMiddlewares["addPasskey"]...)
@@ -5404,6 +5645,15 @@ type ForbiddenApplicationProblemPlusJSONResponse struct {
 type InvalidApplicationProblemPlusJSONResponse Problem
 
 type LastAdministratorApplicationProblemPlusJSONResponse Problem
+
+type MailedEnoughResponseHeaders struct {
+	RetryAfter int32
+}
+type MailedEnoughApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers MailedEnoughResponseHeaders
+}
 
 type MalformedApplicationProblemPlusJSONResponse Problem
 
@@ -7622,6 +7872,181 @@ func (response GetHealth500ApplicationProblemPlusJSONResponse) VisitGetHealthRes
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUserRequestObject struct {
+	Body *InviteUserJSONRequestBody
+}
+
+type InviteUserResponseObject interface {
+	VisitInviteUserResponse(w http.ResponseWriter) error
+}
+
+type InviteUser201ResponseHeaders struct {
+	Location string
+}
+
+type InviteUser201JSONResponse struct {
+	Body    User
+	Headers InviteUser201ResponseHeaders
+}
+
+func (response InviteUser201JSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser400ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser401ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser403ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser409ApplicationProblemPlusJSONResponse Problem
+
+func (response InviteUser409ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser413ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser415ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser422ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser500ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser503ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -14843,9 +15268,7 @@ func (response UpdateUser404ApplicationProblemPlusJSONResponse) VisitUpdateUserR
 	return err
 }
 
-type UpdateUser409ApplicationProblemPlusJSONResponse struct {
-	LastAdministratorApplicationProblemPlusJSONResponse
-}
+type UpdateUser409ApplicationProblemPlusJSONResponse Problem
 
 func (response UpdateUser409ApplicationProblemPlusJSONResponse) VisitUpdateUserResponse(w http.ResponseWriter) error {
 
@@ -15781,6 +16204,362 @@ type DeleteUserIdentity503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DeleteUserIdentity503ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitationRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type ResendInvitationResponseObject interface {
+	VisitResendInvitationResponse(w http.ResponseWriter) error
+}
+
+type ResendInvitation202Response struct {
+}
+
+func (response ResendInvitation202Response) VisitResendInvitationResponse(w http.ResponseWriter) error {
+	w.WriteHeader(202)
+	return nil
+}
+
+type ResendInvitation400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation400ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation401ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation403ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation404ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation409ApplicationProblemPlusJSONResponse Problem
+
+func (response ResendInvitation409ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation413ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation422ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation429ApplicationProblemPlusJSONResponse struct {
+	MailedEnoughApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation429ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation500ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation503ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordResetRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type StartPasswordResetResponseObject interface {
+	VisitStartPasswordResetResponse(w http.ResponseWriter) error
+}
+
+type StartPasswordReset202Response struct {
+}
+
+func (response StartPasswordReset202Response) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+	w.WriteHeader(202)
+	return nil
+}
+
+type StartPasswordReset400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset400ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset401ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset403ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset404ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset409ApplicationProblemPlusJSONResponse Problem
+
+func (response StartPasswordReset409ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset413ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset422ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset429ApplicationProblemPlusJSONResponse struct {
+	MailedEnoughApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset429ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset500ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset503ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -18093,6 +18872,9 @@ type StrictServerInterface interface {
 	// GetHealth Check that the process runs
 	// (GET /healthz)
 	GetHealth(ctx context.Context, request GetHealthRequestObject) (GetHealthResponseObject, error)
+	// InviteUser Invite a person
+	// (POST /invitations)
+	InviteUser(ctx context.Context, request InviteUserRequestObject) (InviteUserResponseObject, error)
 	// ListSigningKeys List the signing keys
 	// (GET /keys)
 	ListSigningKeys(ctx context.Context, request ListSigningKeysRequestObject) (ListSigningKeysResponseObject, error)
@@ -18276,6 +19058,12 @@ type StrictServerInterface interface {
 	// DeleteUserIdentity Unlink an identity from an account
 	// (DELETE /users/{user_id}/identities/{identity_id})
 	DeleteUserIdentity(ctx context.Context, request DeleteUserIdentityRequestObject) (DeleteUserIdentityResponseObject, error)
+	// ResendInvitation Mail an invitation again
+	// (POST /users/{user_id}/invitation)
+	ResendInvitation(ctx context.Context, request ResendInvitationRequestObject) (ResendInvitationResponseObject, error)
+	// StartPasswordReset Start a password reset for a person
+	// (POST /users/{user_id}/password-reset)
+	StartPasswordReset(ctx context.Context, request StartPasswordResetRequestObject) (StartPasswordResetResponseObject, error)
 	// EndUserSessions End all sessions of an account
 	// (DELETE /users/{user_id}/sessions)
 	EndUserSessions(ctx context.Context, request EndUserSessionsRequestObject) (EndUserSessionsResponseObject, error)
@@ -18854,6 +19642,52 @@ func (sh *strictHandler) GetHealth(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetHealthResponseObject); ok {
 		return validResponse.VisitGetHealthResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// InviteUser operation middleware
+func (sh *strictHandler) InviteUser(ctx echo.Context) error {
+	var request InviteUserRequestObject
+
+	var body InviteUserJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.InviteUser(ctx.Request().Context(), request.(InviteUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "InviteUser")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(InviteUserResponseObject); ok {
+		return validResponse.VisitInviteUserResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -20735,6 +21569,56 @@ func (sh *strictHandler) DeleteUserIdentity(ctx echo.Context, userID string, ide
 	return nil
 }
 
+// ResendInvitation operation middleware
+func (sh *strictHandler) ResendInvitation(ctx echo.Context, userID string) error {
+	var request ResendInvitationRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResendInvitation(ctx.Request().Context(), request.(ResendInvitationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResendInvitation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ResendInvitationResponseObject); ok {
+		return validResponse.VisitResendInvitationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StartPasswordReset operation middleware
+func (sh *strictHandler) StartPasswordReset(ctx echo.Context, userID string) error {
+	var request StartPasswordResetRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StartPasswordReset(ctx.Request().Context(), request.(StartPasswordResetRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartPasswordReset")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StartPasswordResetResponseObject); ok {
+		return validResponse.VisitStartPasswordResetResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // EndUserSessions operation middleware
 func (sh *strictHandler) EndUserSessions(ctx echo.Context, userID string) error {
 	var request EndUserSessionsRequestObject
@@ -21212,758 +22096,797 @@ func (sh *strictHandler) TestWebhook(ctx echo.Context, webhookID WebhookID) erro
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L37chu3tif8Khh+c2rHOSRFUjdLrtQcWZZt+SJp62JnJ/KQYDdIdtQEmAYomkm5ap5m8h55lHmSr7AW",
-	"gEY3u8mmJCc7Odp/ZFvNvuCysO7rt36tBWI8EZxxJWv7v9ZGjIYsgX8e0mDEXka37H3Ep4rBtZDJIIkm",
-	"KhK8tl97T+ekz0igbwzJQCRkEN0yMsb7m7V6jX2m40nMavu1ybQfR0GdjOnnBh2y7zZbrVq9lrCfp1HC",
-	"wtq+SqasXpPBiI2p/tKYfn7H+FCNavtbrXpNzSf6LVIlER/Wvnyp1w7jiHF1OKJxzPiQLY7utZgRSgK4",
-	"jQSUEzpVI8ZVFFDFyDfnLw/Jzu7WHvn9t+1mp07037s77d0n2XE/pzIKSMJoPP7uuiaZpGN2XauTYEQT",
-	"ydR317Wry5eNp9e1qrNpt1qF83knAoojz0/kcsTI1fk7IgZEjRihQSCmXGWHOVJqsr+x0e7sNlvNVrO9",
-	"/7T1tLUxlSyRG632Hg2fdnYbe0Fn0Nhtb9IG3d7Zauyyzi7b6Xdam9tbS0c/EMmYqtp+bZpEtbo/mU7J",
-	"ZE4EUE/xXPQS1oFcXl9enm20my0koRzFcNGAy/cjkxNxoURSMBIYoCTjqVSEC0Wkvo0occO4zFFH+8nC",
-	"yODu+43snIVRwgJVvvEfR0wPacRIPxEzyRIyFPlV0hsv9zc26GTSNFebgRhvBDSO+zS4+V+BCNl3P4z3",
-	"bq+nrVZnRyqq2Hd00IoGP8k4vPkJL0dSfqdf9R+bB//RefkfnZeOkv5j80DTUvW5lpDEOVPJ/GCgWLI4",
-	"0QsWCB5KogSZ0UiRPhsIM3POPiuiknlm1u1K1BpxtdlBeo3G03Ftf0+PbBxx/KvtRhlxxYYsgWF+/Pjx",
-	"wOMTxRQcWK6DhLLXbrfI77+1282dZvtJncwiNYLBJ4xKwS01beubNvP8hdGEJQUMhiWJSL67rkX8lsZR",
-	"2AXKvC+b+VKvTWhCx0xZJj9NpIAdoXEsZkfjiZp/oPGU2ZcvTr6nt6QbwIM9y5QmCbuNxFSSCR2yZ4Tp",
-	"98AR1z8OokQq+KVJjhWJJIEpEcHj9CY9bxJHUl1zt35wbRDFerTNa55ZuFq9Fukh/TxlybxWr3E61pdx",
-	"XLWSVdkpps0XLI5uWcLCo1vGVfGe6/HiXJm+KbuLjsXSVnuzsdtvscZTurPV6ITbbdaiu8HeoG0HPKFq",
-	"lI4XXtaNwooMeAp3ejPa3CmaEMxDng4OAiUKztupXnj4siRqRBVRo0gSLS2ISIhkyW0UMCs6R1SSgE4l",
-	"C+v6114gxmPKQxJHnPXwkh5pOI1Zr2RVlgueom2kMPCyXdyCY+xIfdkKoJqwfAnEgOi1ZxL/DYuBk4fp",
-	"0b6YKhLlthyIujGhiZqXkSK8Ave2cB6d7Z3qE3kb8VCunIcaMcnIjb63TiTTh12xkPTnBLYtKzx+rMVi",
-	"GPHaJ31tEouQ1fYHNJaseD76rZmpRIqNYUj/M2GD2n7t/9tIlckNvE1uwPj14GtfgHCP8aG24cX2Tzd1",
-	"miR0ru+Vao4LLZJxzVuIK8mSCusQSasp1clsFAUjMkZ1NWQxUyx8MFLVxya/yXc8sBcRD1iF4zrTekHC",
-	"ApGELCT2/KpozDS9xlSxpEkOOD5j553eTwZsRqSRuVSLZBIpSXpU5Q5wp9XZabTbjc7mZXtrv93eb7V+",
-	"KFkFCUMvXIOQKtbQg8suRLFWhAtxxVUUr70QTm0wi1Eyma2Vk5nC5+8/mXfROFJFdhMoJIRPx33NcgcE",
-	"ThKZsASlpD/u7VbxGGN4tz/GkA3oNFb4SLkW1K6gBb2nUXz8olgQ9qLQif0xjeKHkoT6XQ8uCD+y/kiI",
-	"m7K5pEJ9hjeWTCZsBVuNXdpuN/qbg05jh26HrWCPPe23t4onY173wPP5ot8lJ4JLNMdRuJ3QMbukNwws",
-	"iEBwZQQenUziCG2LjUki+jEb/+dPEg0NN0f9ROhJKz3+roK3aeVPUX0OawdcqBFLfJUATpm+G5ZMK6uy",
-	"tv/jr+kz+hCa90yEJq6ktl/bgPX58gkXhUkQj5XZrzZeplKftr16TUUKNulQ8EEcBfosmPWaJnwfFel9",
-	"M+/9xdl98fdhmQA7w1fg8mdJqHBZmFmVL/XaS5H0ozC8585EXE4HgyiAGchATJi/NZfoEmBSovFKYhrc",
-	"4DjgXjJm+7MkUrBP91v0zXTR05ktW/WCkT/Esusp+3OlONNnMOnUNtPbII3e5vm1Pn782MibeEUDMY9s",
-	"5C1CGNAxWmX32ld4A9zcHdAoZmF+W81ukVAwCT6KQaRwjoKrhAaq7OiBU2NEb5nWDcZCKtJptcBlRQOw",
-	"/DJHcjCN4+7DnMtOJyWRKz5JhKZL2o8ZOeIqAk25nFoW1+OhiGVhIcdUBaPMUj4jPVzJHhih0hiuLA4l",
-	"HOV3VKqDUItNqRJqrKo7b31MperSzOsyex9JbSXrIeg7SebOJjmYwO4RatiP4MbGvv8RX5evFkzkoTbN",
-	"aO+ZhWBcE1MIMwYvQQ9cnMjgerBR72mspSq739ns07BrVjJ/KvsinOtBaTpCP8abi9OT+y99K1365zQk",
-	"5+7r5avvj/Khz0pAuZ5hn5EJTSQLyTf6Tz3VOqEkYRMGluUNm2ubw3mV9I/ImyMO+wZqq746EMmQhQQd",
-	"NE9wr1gY0UuY3j32asrldDIRiWJhd6zf2IUV87btgvGQ+C/VL6uTKdfLkzCpp0d5qIcM3vx7b2Z72+eD",
-	"bngEJkwucXjl+1oyo4faYp+CjfobsiCmCQsJfI7oz4HvI5IkXSPYsxNxRqW8YXN5r03jQnUHYsrDBcYn",
-	"WXLLElCmuCAT87F9Pcw54QwMWIwmQVTEOQu1BNPToWQkpKrjhqJSRjk5PiM0DPU87n9St9LNPRGKvDTT",
-	"KN/PdLIPtYXFi1QnYIaDNe8t0cISaEKfxDRgdvuza2f2+WIajFL32UPvtLbcgQat9mw2Uou+8O+wR25+",
-	"chqMzCS9lX1P0cPx9dZ1RiMV8SEY6dnVJcfoFQIVsc8YJ9K4tP9ei65n/kwzgaLJup04S8RtFLLk6+7G",
-	"xHzF2wlrPf+9Ft1O1FvhS3Ff70TZ8jot0XBCGAHoH38LNr9kdm5xrT/865EufNZLO/h70aubmFtR4zT8",
-	"ytwZP/I3F3tmlqhLZuk4xKDrHBb+9GCqjLJxzgZTudR8K1h1sN3BV4bRchS31j3SLQjho9IRSTLlN1zM",
-	"OI5Qq59BwuCHWSL4sFl9XWAORzCQkuO88NF60SdhsbRWJiYsgRmD2ivTbCat2qp0qTlrXvNvel5EsudW",
-	"Gl5tlGFJElxbJDr93BOIquezvhqHgqtExKtcYza55ku9dpbQYfkSpQ9gXhAmWqzlhsvne8ESw5JXsSIr",
-	"kExq7hfRzIIJ+bkxm80aA5GMG9MkZlyf+3CpTfmAhORbcGBZj4ustT9jY92urH2MYZQRLF/MkB7kdDym",
-	"yby2XztIPQx6luNIyogPa/XaLSarrLudehG11TQTSUiGCeXKnLGpZAlYQ3rv7B1NiCXB4cwO66O+RIKE",
-	"hZqMaSyXjQg+s2Q87tPm+LvxebzoywMSkfX0zGjKGHJpkU/+ZCK6ADMXZ3Gnw412chf/LDnZYszUSBtK",
-	"MzBDYUs1c22Sf06FYiaTC9cqCslsxDiZiymh8sbLDXmgjTngmPllLXOcwJ+8DZejRCgV31UoKzaeiIQm",
-	"UTzvTjm9pVFM+zErPwoJw8i+EoKMKZ+bTbEHQjbJx6I0Qar0lx5uLy5LPm9y1owFp4/rIBFjc4WpmUhu",
-	"nLOJ4EnDoG0agEjYLaOxpiXw4MOj4NSmmoUnCQtU808SzJCo2XCZmsue8nI6PWIR4h1Nhl9VGvsyMNYf",
-	"00tIOdnZIm+j519F1BZ95s89lEK8p3z+Zx1JlzG3QPt/9OlcMpK/6BG68nbkj9le61A2UR8Tuc2IPi5m",
-	"TXKZzAkd0ogTORKJiucPv52QkygJVUTwgDljKKSK9qlkXmAqYVB5YpOKJR1o+iTKjvEvuP1ndMiKNWfF",
-	"PquNkRrHmS2vXU9brc3gf4Qi0DY+0TfAJYY/gDMAL2BwJRryRsTtIur3R3xqbt7w7q5V9gZQa4zlFBlI",
-	"ZcM0PUnnksz0v5wqS04EKl0Q8eEKNs6ZyEBV+s3lJ+He63Fh0py9T3y1ZUA1IHvGKJczlsCxytLpfcjH",
-	"+F7vnw5mvbjluWDOoZ3JBiNWNYqknKLi+sdmJOQG/pBpXrkZM+Jba3a+X+q1alZLlcQvpS3C2JkvaUD7",
-	"YWyW++3Ntp+ycGzGSnDy5MgMeVlyWGZ2D7NRhcYTuWA0CUbga4vF0JWcpAsE21bFylm9aUqIrpZjVoOV",
-	"iw7ge9k2983Q8s6TFrlahbS5JnLpfi1O7EE8xqXL8FCG0z3YaQVTpgInpfNY0LCr1w+MiLKEomIL4355",
-	"KF7Kptlkk4lH9MK/M8NZwk0XBv/QSSgl5tulEBdC8K93FP8lphAWloxjPpnSiwOxcmpKmNFtDjXNlJOR",
-	"mCZ/v+OXCTPoQwRuQM2cxEAx/nBn6Yr79dd34LHGP+zybj3nMCfmep2wz5MoYaGWygm7FTcwGdRgnGPW",
-	"iVevsnJpSnUk7Xvr7q0i8TIAQfTeW9Vp+0ljerVEEv3CwhVS1J+EXmjrG88s0YkoXYZpbmPy+VgLUSie",
-	"WZw/Z9r5QYNfXNF4IWwA1iRaIZFEuo5DpwG4uRWSh5e8DkVe3ifxkexC2SAdfnIWaQUtTV1VjDtkBPJO",
-	"DEnEUyv1z6CbFbNbI9SwhL9YugMzHris2Ymi82SCos+g6HLpzvlk+TXS+6s5YKqkpvq+lwyDubvD5b5a",
-	"u6cTFNjAq46du++BUxn1lt6yRGsbptL4Ybw+9xFZkiXHfCAwi2I9R9wYd5py/l8eLEOtjr90b1kSDaK0",
-	"JMyUjR1wTo7MW+q1ScIGLElY2LWhQXyj3s1pv/rWTyehZpJdqmr77d2dzb3W7s5Oq/L+2WUo2sDDmEZj",
-	"aUxKCFqyROozmXIP2IWDMGThS2rL0WkYRvoNND5L9EFWkRbvpvZ44l36tTZwDy0bo3k1FMgFmo7mXX0E",
-	"ZXHZn72HwD05YBWD36CNRQQuwBGAQTInNGH6JM44ohdYwe9KoXNl6rkKvmwFdL7m+YtfKvijnfknd5vo",
-	"/8QCyPQ/MEwe6M9WCuz/mls6GiRdkGoFy3AxoQFrpBXiMbtlsVsK4yas67+xeFrzbs22uZgOR/uk1+4B",
-	"K4bSExhnnfQ6eE3NRJMcD0gE51NfpbHgWps21EFmIwE+FP0ZBikSNiHFvAx+kU5EepAaWLasb30GH0Nt",
-	"BJLkQFRg3ov+GkA1gDdAj2LKx0zlZFzXrPZYk1KvSU7BpMQVg42Ohlwk+VLxTrZOc7sAUqJeC+BcFKDO",
-	"4HlRgiRMTRNO+mwuIJtHSJeNDdVssk6ohHoL8s3phPHjF+RQcM4CRQ5FwiA+v/2kbnLYJOn9el1LYUL2",
-	"f71GTnNd2+fTOP7ypbfvtJ7jF55Q1hd7gBQU8YHoNcmVyYcKzNEuW4cKSEB1DwOhuJbY/d7D9HM/Fzxh",
-	"w0gqprX5xGDl2LBqHgXHMcL+ZtBu7IaddmNvsNNqbNOtPtuknWA33MuNd3unaLgiZN2gHFNKj/ns7eFR",
-	"HgFmd2dzh/z+21YzD+9ytPeexSNBO6ez25fJ0fvLN8Pp4Wsq2Nu2enp1/rE/ffXmQqpZI3ifHV+783Tl",
-	"+LpjpkaiYGnfTyWIyt5FZ3snV9OvL62sXa87UuqOoiL4jAPuqMhBwKRnW47ENA71CNwJdznnfWZ1v+y4",
-	"2PzNqP8qiE6jNxdXvxy3T6I3e002f/NL+PE4Oo2OZ+8v49EPL4bzk/mbvWbQiXl//LIVfv8mzs7maXuv",
-	"UzAf0CZLJpNPvmENdAOYYgklyCCKY4KqRTpilMQZmirh+F1aREwG9Qh4pbeAKVOMBR+yhNChqGP1C9R1",
-	"6t8zxkM6os0dQFXLHMuCEXFRCDNxKMZMkj4Nbmztlt3iHPxVo3Wx0/34y0Hn/U9VeOEkEeOJWimC9klP",
-	"M26ElJECC1J6sG+9OukFgkvGlf6nZDELVNfw/R54aXpBwqjST6O80jJamjQqG4bCW6QvM7455pGKKNRJ",
-	"aD2HnAPTMQZvu9nKnWcETKnnkJYKJm05VneaREVAFo7Ze1zOMbc66c8VA9as/+GfnZgNFAH//QA1ECOY",
-	"09eg53QiEoUsNRZiAptq6Vm/KYwGA5Yg83ra2e6Q33/bXWBeq7DFKkmAJNVO8qahIq7M7RnUFJp8NFS/",
-	"FvJVe9bs4UJ13ZO9ZVKphBnYFxXuDcgl7w6QTL2z04tLsjGhSQ/KzAFbJZkTExhyuYn9qcoItUg64UkO",
-	"uL3f7VnR7KZJtMYMt8tWXYppEpQh8Bmzz2A/LXq7NOUhbey2dp/sw4CtljwNI8YDJtOn0RQXGBfzCHH5",
-	"sItHDe7+7hjM51KxBjWlvbqpXATUk+zHLFbKKinnPqhM+nDJB7XczW0DWPirv4CoByvVb1T5muQjkIKY",
-	"MK6pRzmgAxcIsbV8hZwZnyOTRAyimC2wqcLxqUKUO08WTHkwonyY308PQrASH5hG3VgENK5kjFA+nNIh",
-	"k05l1Uxc1i3UHFrFad27pwWHrHFwSUJGGO/hcmKwE6TKzAEqZusnFfus0NrQRxTofFzP6uQWgbEAe5Px",
-	"hQUogqJZMOJMRjvKtTWtYhRlaNIXwEZyX6Ggw4SxMEUIuAOWkaFjWfQxwwSM5q6FyzRdNq9qqMhELpad",
-	"OZSwPDCY786oOPeY3mPqFuBrbbwefBT9NgvSbxrHZMpj6/TDY67p0UAaJIwi5895FLQ1h35J9BwtEprv",
-	"Q0jBydxQ3F7WfSrKLOunVdR6ZhTaNSjWbX8l1Ljs2VhNEx4mZclaC88Xb0G28siQ660tTiT77cKVu9sJ",
-	"9y3ndenOgzuq4pT6d+cmf2H2kaMZHxPS36S7Hso/6jj+PQ7iNElgtTDHJJs4SMlMiFDzYJFI5m+2zUkp",
-	"cCBlwTsnVCmW6In+7x//9/X151br07f/s1ZAoQZvdr5yzxbTmwDRERyfDrKOHGvlJUSgHKoyMLV1WytI",
-	"eub2hgffZ0yOZi1PHSbbaNUpQXAivJcwHqKOWOWUrNjguh1BAY84ML84rAtIW/h5yqYsrKeOZBs47DPE",
-	"QAhZZmxFsIgIXe2gEVuL0Ij1WjhF30C3yLv7WszAabO4OAqKYCNOxlEcRwZ7c/mANncqDcgBCN9BTBi8",
-	"yOVn3xLrS7j5Sx1xYNdBfYVzaVainKCoqwg22J40UgCDFU5ZkwDriCCo4HLB9B0PRnBIQMvpHU/fiE4m",
-	"jJsgpaY9yF927ri7CUS1JFSd34kLuPlLGtMtsvFfX16eEbzBHnekSEg7ThcU64hnJmyynCT39vZ86NAl",
-	"nNoHE/VZtQd3beGEYTLegfe3op7lRNnj5+ZvCXmR0oqkgF3FFxCNl2vKzdBj3VX2ChygmES36hEDO3Bm",
-	"7s4vnfvyskm9tCc6T8HzRZ6EIHvPCPeOVhTqk9Uk54Bcj9EfGkJEXlqkHtM0gQYBm6i0fJ4z2bzm17xB",
-	"ekhjvX00tZEGTbVy5/PnJtyjD4aYKrzJUaDNijfZM+1ti1OMDwUYAYsEzz+X/mKxBvqJuGHmW7E0gwn0",
-	"Tg6wBUgGw806GhA7SiTk8t2FWSF8xySJbqliXeNFNe+DkEHCpIhvGUQKKDE35isByTe9i6OLg/dH3bPz",
-	"4w8Hl0fdj0fPX5+evr3oPcEvQEJ0MtXEbpcOvRRSicmEhSScanaBdrVJB4YH8VAZXGvzKLIqvTjmus0o",
-	"jtxVhLxPx3X04ejksnt+dHl0cnl8emKHhRACbkQAVZBmYwhghWl8dkylYgm5YfNnJGEIMhUpBO/3xVGn",
-	"Aku2RP3V1Vv/sP6F9dusfFgYnSZixsOID3v7SAaQ42BwL/wscwsmgLoTwCUBKTiiMdSQsIBF1o+GJ9fS",
-	"gjvneIayBK1vH0a3jJPpxPR14Fqi/FgzA4RkKfMtYO8AB/op69Bc0Gjqtc8N/aLGLQVXh9RvfHH07vjD",
-	"0fm/umdHJy+OT17V6ukl84+jF/7FlwfH745e1D7Bgt5GAcskW6wtLvQbukGhP/ulTXKCmzBLAnaGfUaX",
-	"q6mr0U8TqmwQAlxFeddQcTwbI62yG/HypisDcIxGwYj0hRqZlBjN94ExrtZRl4OJ17GK5ZbGS9q+WKvf",
-	"LAQSZp+pGdOK10ykJZ5Fq1A+vJ2VgwP/2PLdQVdAHQLbYzoHbEQIT3ESixmk8EmEi5gZbzPIkflkhO75",
-	"pST7pV7DVDCTkVIakUqjmJ57QjPfrBVRrUPT4ke7PuxGccumlMfr9aobI/Sf5/CnCTqaCLaK4hiLpAS6",
-	"UO4wxgXtJz1I/rYVrN+y2WWOhEebxex04fSXplqtl+fiFTpixIdy0st8qEcwKdGC13mR36+U+YIDRPle",
-	"FjUE2Y95OoIPIgN64nqlGHc2hm5NCgFOYyEUWMW58hCxNBv88SKF9vc1I2e+c+f6+nOnpf/T1v/ZbFxf",
-	"f95+rv/zQv9z96jQ7VMUAjoa0yg+BF6/pmAxCaa/ZvNRXK6pSIb+KuPdFZJVJp5vbKlDMOdKW7DzzAfd",
-	"+z6Vzl5Tkh7m+sLV8u1lA30PqsOhvjM3vQJ4LpxUCryTDWKl7BcEMobJoZCZ2Kkjj8xVSOBrqCru3PfH",
-	"+R3zrmi9JoXbkiQiOSyUifATTl+z/0kihgkdyyY5dFqDsRY5g+x2L3JsNLwssvZi8Um+KqdCGUZhg4TE",
-	"S+TpBrGQ8HYflg+z5yDXApqfMT9M5uqei/piLBRHAwz6jM5RqhSiu2Pet32AY/V7V4lugAcALnbR2u0O",
-	"bP8r7n5nYTc9VIsVhaUg2EVdBqDWsuvRl4PNQ5Fqf+k6eqnXDPH6l4rq6xZqlv2SgU/1laEo14FtHb94",
-	"2gIIe7ORA4TuBxO/wHFIJ5N4bmwc/Td4MAq84MXd07KNY0q6psGBD6MQpM/ynmm+b9OHBqTymqOSZROF",
-	"IPvMZrhB5s2MswRBsfU8AOIWXN15e7tC5LheQ9/nnfyXK/QfsyiLYYc8Y1s5xqIvHJCrq+MXt7su908k",
-	"2n6YuyZQ6/rFo4l18xRPJ+/aWTqvSku/tk9dMin1mS5bcfO7wd9QVDOGOsZonN96KnMBm+LlWTl4TBQu",
-	"GwkaBTTOykTj4pdArq4KDIb2UMNCYTEs7eh4JVnSOBg+EGF6WSLlOL5Og0D3XGQqZx5qtsWpJpn0ZmoH",
-	"YY7GvbJLYKDglzfO/MJ0EyvLMv0QU/L16Cdz8jIbWKinuPNQOGU9JDBWuJUK0ELxji5tzEPeh8RkKF2P",
-	"xXCIme3p792Ms8upkZrMs8iulh7CCLrjhKmxkuYmew7mSF5zYoeVVmhggyM9H9fAOKyTPoNunSZjHG3H",
-	"FFbBG6yyeBe9/bRq1cOCxM6AZTgVz1KhK3gAx9wizuvBTlgSCes6t+oEri980K3jUMssVKoBvcF9oQ7J",
-	"tH5BpGFjiGuL7I3yUH/N6Jm2F4J+HMtdjJ6dWfRIunVHwxCnTuWN6WKOBqI7rPoD9lloOFX3fZl6xQoK",
-	"F31wTaxTwtTfbG1Bk7xMxFh/QPBUrHhvxzWWXhvdQXSLxU1An2aTGA1GsPp1Mp0QJUh72xUb2x0XU0ie",
-	"x391IX0Z8iFh9816wvAxs9ld0TPA2D68KWGDhMlRN2GaSOBhc8lwdgciQG2xluY1VjbDMkqCADoD9cxM",
-	"Fr6l18H7EhS7pJ/BBu7OQ4JWyN0/lvJiXNephI0e0dDRWWYskACDGK4s9AoSutrkCxM6y3AHkziEZh/3",
-	"gYPrcGyhJavnFaqnLQp86ouUHpOJysHPSGBC3GByLo1jm7CKA82q9v6QZiMBy+UYF7xKz5cC7AULjWMP",
-	"TiQ15z1vE+dOtDl4ej2sgWDyl/xLNjTlXzInsFfXM3SXTYMnqPKAdXBf2Cc+6JKkc0PZ9skpj0VwY0nF",
-	"paTDHmKHR9MOAzmTOTh51BkT6gMvkPdpt4gslsxxmzwElD3UGJQDe88Zb3pG5pJ7q/eMwa8xNxs3gr8t",
-	"/ktjIW08bsrTh/xXJWwsbn1pYPmPZWTpY5EyAVOMpALFZUcScbLZIiGdy2dEJHUgXWe+1I3ZwoWtV0of",
-	"Tj9ORBx6Xx9Rmf2MHZ6csDiO+DBHZgmTEIKkhLNZVrAGIyEZL1ixZ1lG5p9m0y+nG4hJlMamoiGnapow",
-	"ZBvYmJXa3joItKXPHKgNeLBJICZz7N9K2OdIKvnML5/1pakJ8YLLVM27ccRvkCjcpSk3F4GA7WUC33HI",
-	"YwHFYxtQnq543daEOfJF74R3EtNr6YF119LIcfoliHdIp3+QiPvsyuc1UBtRoPEYeZ5moAHDdshcwKxN",
-	"tS9CAppwob7SBQVND9L8bejZyKrMs5CAo8h0UkfQF7jRyiqvFrxrBIk7y7nqY5otCy94g+yaiHbosg9A",
-	"+WKzfEV5vr+SiEOrTbo5SqRq6zxxQs73G5E+G+prBG4tXDy5hM6zHwooD1hs9T1Hozj37KK6W40uI5kq",
-	"eKOLAuuxmYUvHKBxYnhTcJTSnyPmUhiFtnsVF7A9WjI5BqG5hc8uc55ZzG0wohqp1CN+eyUlfXPFJ3wb",
-	"xCiSzvhizTGgq5YcZQkJot9Oe0QepZdXS5sbNnduCahp93BgTKdu9/JEKGqHo9+h2Q4+BMi2XMyIMGcc",
-	"5IA/fGzyVJrukcbw0djyVgcvGAMceUCRxe6vjDXYek1yCVwC2CHjTnClOrxwDY98PbqOqg4XxhDG7YwS",
-	"ou0b5C2mgbI3UHcp3Ud7yV8J13IEGRgmxhayL/uwVUUyOQr26uIbTWZCxCTOAo0+2HstI02lkb7T5UfM",
-	"qNZDuSBjvSfYwTw7CGVZQMqe0I0YSbNGkFxku8ZoigPEsmz6hC1P9a1R96ez93wPrzXJ8C4xVe4fnokA",
-	"7nRf7a+ZUnTvr4x+7F1x6nGR3zmvR3p+ZrPx3hWzyf4Vs0feJaNAelesYuhy7L2P5TQ956Z3fCe9krtD",
-	"62BZT7lk+kJOwvtXrIB3C2G87b7IS/80/LSWQzTpmgUvEUzu+QXpsvCL4/H5X8y0UgUp9d2km5LlqemF",
-	"dJPyakjmkr8DGSUEXFIpb6vVaxm2a/42nNL5jtJPZLiZXuksH/GvuDHkuIh/JSWw7EFdGcoozEXCDLt3",
-	"p6+OT2p1/y+bdJS9ePn6/PTy0r9+dnBx8fH0/EX34PDw6Owy+8Tp1WXuz+7Rh6Pzf318fXR+5H45P3p5",
-	"fnTxunt+dHXhPX94+uJo8drJhf7/V+cHJ5cF1z8eX75+cX7wMZ3Mx/PTk1dulIvDPnx9cPLKe9PB4eHp",
-	"lX7j+dHBZcH1F0fvjgqvH18cPH9X8MPRSfH1q5N3p4dvvR8uDk/Pji4WBnR2fvry+N3RwvWj9wfH7/TE",
-	"Xx6fv1+8Xnj3u9OLy8UlOD+6OEovH784Ork8vvxX993xiT88d/3qJPcLLrHeLnfp5cHh5el59+DFC+8+",
-	"c/H86P3pB+/y+dHhKaS5wYZntjvz00X3/Ojs3cHhwhsvcAbd86N/Xh1dXJb+fnhwcnj07l3Z75mFeXuk",
-	"P3p27NPYu+OjAsKwl3MLbi7nyeXs/PTD8Yuj84XXpD8s7j/+kH8V7Gj+oh732dXzd8cXr3NXz08vMx+8",
-	"PH17dLIwDLx6fvThNLPDmBe8cLe7nhuzvZ4fnbuePyz2h0vcv0/Wl/4u4kVFeaeckR7c0NN6FEASTVgC",
-	"wcy6cT2i2qevkH7C6A0B5xU4DvPRlPbW7tbTzZ2t3bLo71dP98UY81871/dOWGrZOs87BXqdRCyqkgEX",
-	"jk0wd/ozONrarZb1KFoLmZIEse/NR/pCxIzyNMq7btj2pjAW1FNCTXoOLCxNHtEXJug1sB6h3h2DRIvJ",
-	"7YsARFRC/kpxiZGXAgBuOMieWQiE3qe+qSw2mM0oTTOzo6I4doVwoIkEmtifp0Bl6lozq1FO3+8iqb4q",
-	"K0hxA1Ne0ClgBTl1O2aDgk08zzqBMMTNTHhuYTOLKhBXFfuh5r60Rs0FjrT5YAJHqN3XNYEteJj0jvfZ",
-	"cOq8TE1ykHcOZbxCkjxY1V0J7ytabG/u5eRyUkjjB+jE7M+9xBlD7vpLQx79klmoJjmBeiKViBhc4/w2",
-	"klE/Bsd/QgPF9FpSDuHG3kavTnr7PeAi19c5kJizkeBs8Rhl0/cWjipO5hxssfWI/1708TAV7hW26QqK",
-	"2tecmuVfq08zUEF+WPB44ZAiFoeuV8dapR3KpOCuRtmZCMiLW9wWUKbO8FfTfHGv1X5CIm764fRFODdI",
-	"lynMVJ1QImMqR9hhVKWtxFcNJbcqdlwOm7hwhaZxXHKyZAb5L4mUluzqGenpg98jQcxoAvyCHCsyEnEo",
-	"i86MdZDOADVwTG/AbQnq5I09aNfcnkj/ECLGWiQ4GdPkRgLINCohBWeWsM8guX8SEdd/+gUm6V3GoeaO",
-	"cBaSNw/zkz3JeXaXSczd2L+G/31utRrX15/bL6+vP+++1P/ce3l9PW3ttA+vr6edVus5/t8R/t9L+L/O",
-	"0wb+P17daeGfO/rXl0cvX5YADbxmNNZjW4uw06pi61YUNytrr/KUZV5SRE/HxiG2dpanBeVQ+TgVhMMs",
-	"LqI5OF6y9YMrwXdTT7FDUI5hFAOhxbTP4iXwKF480EVpHP6mYfQugghBf/A8pjhZoAZgtDqf7La9tvIK",
-	"siVNjKIGpNKLrT1gnb6dekmyoV0YBwbs9WbK1byb3tkA+jUWCTPAfib85JOUq3yya3qXFE85xROwIp84",
-	"JXK/q9TKPSpSxd1SOdpLR2FpbF293B7er26kOy5xTzv9IJ7ROaaBp9kQetuhog5lEtVkgd+LFqy5ztcz",
-	"4o+1RJMTFGFrskOEHd7pkN9/6zQ7Wmn3Emtta/BARbfMotyhZByzcR8pagEsvJg0ARl8ARjcaCRArP+Q",
-	"mUjhSnRwVHT2tnZb5PffdkyX6VVlkjiXcrdDCqIWSVPTz8vcC3ScFIO3FMLwIhBme3fnydJpl4FUFXoD",
-	"llubdFqS06q1NUhoSlgQTSLGldUNszl45ayjWD+lUzXqAkNeCYnl1gXgbAw6g4nct/d2WyvXyDeAd7Z8",
-	"A7izvbnV6my2WrsZnJFCS7hawYFJogMRCOsREiWeEdqXKYxSYbS7anV1yXpBPhDUmZas0sMtRFQqkTPz",
-	"/vrjKCuWWIcOf1LRMvlY0HpoVT1RSc3osZIutdHC7ctsHWmzGn4qNEgxWOklDkhLYV0cPN6M3BD1MZxO",
-	"li59sOBmBiGh4GU59byQ5ciis6LXwWX6ov9RSwvzzVUaLXQhKSs3+IckUZoP7c6rj/P/D0nEjK9x4nCZ",
-	"i8F6e31GE5b0vLYQjlKepXnL3uLnuKY1QyGHAcFo4BWZ6kX4hpcPUbT87Z0712fUjXqaijJsrUJdY5U1",
-	"fbJGbK7UPu5S2f6O0Vsw1dl4ouYm/W7CrOrqVNri0val3STuUqOeHQ4iEhg54BeZutL04mGhw8ElxJmi",
-	"9xSt+6uWspvWz9lKejOdQzGeUANfjMnRHo6fQYeOuFSMLkXeLuFjSMdFfR6ySWCl2WGFWgjNiV5kBRRS",
-	"fF2r55IuEC+xC8SxPObn28Hh8c7x+GXrbWeyGR6u0Rlixe4gQPwKf2zKdUoaSPSyjF0keXbzjFCiH021",
-	"c4ZOWDyouYpwn7GvedwdO1o47W/Zug6XU20kTftxFEAmIjY62W7vkt9/26oT89dTrcLjX09bm/q3zhM8",
-	"emhoSBKyCbbYJL0bNe/tk6NDkDFBclsnn6+5Pm7zZ+T07Zm9DCfw8zNyfnGAtgtcMEWtOaslHuY9sIWc",
-	"I7mtchurctMNssJViscNOrhWvY0vOJA7W8XSo8rbPudvKuwiM69wV46u9GxwFHVYc1yGEjo7F+oucA6Q",
-	"6rrKLfCWza/konsfny0Zz8XacZQbNq/uqdAna4VJl19N/fqSwV5JVuL4o2lCsK+S+OwCKvBD++9PZVxF",
-	"VrC339Mo/upOno9Yk6O/9RfPx/BwRkoQgESYCuw44q7JzphGcVYA3Pafnm2+HLRe3bQnHzZ/aY0Pt292",
-	"51vJP3/uBE/HF3vhjvp+9GbWfveDqKB/LIYpFveaKRpSRdfc67S/XNqspHj2pqeaGJAeDRLTuWPG6A2D",
-	"ikYDJV4I8b2zZhM9dGY4ta7LeAhRrqzHviJMVvZVrltIJGXXBeOWzR38XJ3WbrEbqk+Dm2BEOWdx1+Rc",
-	"27roJe+0Di98AlUtk4nekxH2DKj2rfJv5BrOPafBTeMQnybv8LvtZqv4S9g3rmx9Su/P3FVECVt3wHov",
-	"7Jf2EN9a/JQBKCsnvkXKeLrTeXon9DbGQ0cp96JvMHVBs62wKE/XXxTXRc6Uw3RpPCxkGQ+0CZFv0t5v",
-	"aYpfBfv7VekojRKuPeSfZjfSIgiu/TB2afuamzOZyhELu3meil2vlp+UvXZn504nxb6+Mjfyu3Ct9VCU",
-	"sO6yGcrlMyt6qdcM6+vsSKb91df6xK0IHkASF7zn659FUy+08tV36kNiAKO6oQimY8ZTk2nttTEx3a+4",
-	"i8jE77WB2Vd8/b2zHW3vM+q8LWCD6CVCfpUSUJUFVmUoK7S6igpm0VKVqBhrK8TLGfBqbrtUm1zCIito",
-	"fuUSr15s2JSfs6p6ToGuu3C0ijlmqWbjCf0yjlLAxpZw/jKdsOoBXotTr6tlFRneJ2x2hsn76xdDGADb",
-	"En9Lj9PbaEiVSJrpvbJpGs2aZpdqmkArENeru6f/r4kcJBrMe7meqtCl+7q2f127Pen8v//zf69r9eta",
-	"QmfHCxf1TOEa+mAbN2yON5utwybf6ER/QRXV34X72fyNfQdVikmkg1NYMbhBdE7ghi9fVrsP2jubT1dn",
-	"LD9Ecm7d35ElO12O3xrDCAkgpk+5wuwNL/8TIshzAAYz0V6JnuWx+CkiEQ/iaQgNMYQDD3NPX3MIARl/",
-	"PTi4HcbMmM7tT1jgrUaUExYNR8q4woVUJBDjseAp1owFxhASMRuJGFxzlYkFAlJcthm1Caeao/4PzPyt",
-	"Q71KijTyoACzT9dobHV6MFUj7N23ti8pdU92lVqFFh+pbGKJJHF0y/YJVbjYACzI54gZ5LfWh+x3iFa1",
-	"MAaMN2YO6aZWBcrrNJ7ubK2u1CgQvYXY7h/zLUklg/qjjHsHkzqpD/EhyTfVnDRPmuRoPFFzmC0XUM9f",
-	"rc2zN4WGwwZYs+X/2o0LH6BCDXUwEGPl3rMJE5OYZbI8BTcNCKRD8qeu76saJWI6hL7U31jfTZa1G7Je",
-	"NOT02i3f/Ei63Ye25Zq69VNNcmBwkfRfpsuGwXGyAHL+5vKSnQX8h8zemjy+Ddws2N7/NaJy9N3W7ouj",
-	"f05+evr6+QVtdC+Pxx8b228O2fSf7PxmvH3yfvLm4w+vNkcX05dXlaihOOXhYoR5H3YbZiPhMIwyM5ix",
-	"/trlMw6ToToJxGKI7ni3yS7l1yHVwNuq7fhESGVPvd8IXpaRgDeUPjP9xBB9cWRCPgvI/z+ubs/+qdil",
-	"XrJTy1MSUQlZWvVp0kwxY6LMp1F9MbRIK1yJHI38wQvhTLObgC1dDigW1dycUINl6MyRXpMc2NC67XQ6",
-	"ldn9zQSnvCUsa52KQDymXQTi0mBnHxYPTGoOgNGgJDQi0U8rShf0U/0hvRxoQ1YT6eZuaRuVgTDfd8A5",
-	"oFetL8+XSnO/Hn25SFejKAm1JYqR/aVMBeqHARIK87nmaR+UVexjScdYoyebs5gdUY4yF9hgTjCWaiie",
-	"vPKa0mYP7jIOV19U5bJUkBHyRXq+p0Qewp2PquR/U1Xy31KVKyowBvXMthCc0CGTBEqxomBkh2eGtk8o",
-	"OTt5VSdvzo5eadr5yPpnJBrTITJkQ3SbHfI2eg4WYrvV2SKT6DOLof0V4G3IKGSQ0d2nku1sZTch+vD8",
-	"9HzWevtqKA4ODg5OLq5GR1dD/c8j/Z/nhwfwv53BRH3Q/zi8iY/++eF8i786gbsOhgfPL97+503wT7j9",
-	"zfnV9lFy82Y4HH73XU7/3tzZ62TNw4PGD7TxS6ux958bn7797tdWvfOl0FJ81Av/2+iFevQ3jE2yyuFK",
-	"RedRV3zUFR91xbV0xVKQA0+l+uo5fb4P8K+d0+fNpCJkxTji/tX2o2r6qJr+N1dNzb4oYSBnDBbAo7r6",
-	"qK7+KRrZo1L5qFQ+KpUrlMplqtDHSI0uXAnmo1/uMcS7Zoh3eRXvQQabwWdRlSrEHwPIjwHkR83rMYD8",
-	"qL896m+PTsH/xgHku0C6MvvMSv9m2iP/Sx0f62a2c6Fx/udJTDk2roTO+bDLhRBDvnvi+vpzp6X/09b/",
-	"2WxcX3/efq7/80L/c/eoSp9/24h9cZTL1664lhl+wlZuMI9EDBM6lga7dndrj/z+23azYxAhdjpPye+/",
-	"bTa3n/gV67bbvMn+9/vPo9s4vWBpbcpt5QHz7vKb3qdp697jCLOS/q1oMmT5JzO58As1DhPGQ2zoImMx",
-	"64YCOhkZEg0Zx/44iPYVpqAdA+p3ytd/Mp6IOB6zbA995D+uW75i44lIaBLF8+6anfOtYz+Hanf5/l0B",
-	"mRVyYpNHD0kXkeCn8A65JmrIGfCWt/Aak82deyHmyX9kfU1qnLwDfMFNoJt2c+9JATRhmsVegL2itdbe",
-	"ArxYSTG3g/6/YHFF2MUFhG1AijRwKnmkr4QNWJKk3T0z3QagQ7N0SiG0hkM7x8dbR7MhAwiFQdQqc9SP",
-	"fWBJNDDdZpeOcfULF7G93eQLvlXET5zKUoA9Zn3E0yRu5u2ywrLnz5ChnxJWCeKcWdy0g7Pfd1SbRLl9",
-	"AVVdcKsTjAGCOoXMzEATrBM2C9eac7t40iqhXGpOJcshK62NqdX/BLzwC8R3R3TKpwW1gMXoa2mVyvp0",
-	"Zbl2cYXPSrvCMJszqiVRJk65jncKkYTy4ZPD04sjQuOhSCI1Gi9v4LCzvb257SmBDXOhQBP8amuop7H+",
-	"IiaTB6BtffRGQqr02LmD2Gex4EOixIIPZ3ONViW22/LAL4EpQuutgI1cGipX0ZiJaYHV/z6K48ggaC6n",
-	"g80dI2EdJbSLiEDzz3V7DkRyEtP5SekCDaZxbEqCTMjPCpIK61Qv3dYUy8818IyWcLI1HDmX5UOs2HAm",
-	"7TTjlmZxX/OCbGLkV82XUAXMJKWHUv2hntFPikjK6FUGYvHB1Krs+5ZqVe1WgVr1kKI5mRx/TY7wxx7K",
-	"FQqUJaRCHY/KG2mUukHEhyyZJJE+LtBEhyFK4tnxydrs3afSlCRh2StqYoYKL6IhP15X610DbXkWxTF6",
-	"rWBxuJyxhChBemenF5dkA/EQm+Sj0XQjVSc9QIBqgBsi10DH+2W19/9LyaxnIgkPodvnutNGhOC0Y+0K",
-	"18Ah3u+qVCG/aVb5cb/AdWH/80PJvfrTkrnfpZNQYKz/ZeP1MM/uM9NV2LhWeVcCGr1nfOpi0CTnZpm0",
-	"pSTZLUsQm1Q/Y3CxCjqHQ4v3bJ0s56siBZk62P+6vpb5bi6f/nO1P8Z0/V1v9zx43nX8WWPToSgzy//y",
-	"XNw+y8S7c6dspQzGpwonAJ7hC/TcrQ8tV70bwcqGA5X6C9y5J4DtqdKbzMKea9VkCJTykPRcA0JLeRbM",
-	"PN+M8AF7CKzBsr0ZxmI4xBmaUNY+uNW93uk5dm3mCwFC574QHPXPnjFMe/kEtIEfs6wC454N6y7vUODm",
-	"cMeGZnXLbJc1mzBoAEwqo8pIC29sXNXF8SvTFaC7DLTf3JMFgTZ4wtUbQj5U06JJ13DOEouMqZlIbvLs",
-	"FQPGFTZ2eWch/QU9PfdaKpWhNQhIwZrceUXSSNiDRau0JOvSYSHx6MlcSZY0DvTvy1aqOLUB3n23XfQF",
-	"7FoWlv2m94o6ml32jNQzASYX79EMHJlqhoYyK7Ss91DmqKyULl89qT0ry/7aae1nBsD90kK+36EJ2wL8",
-	"u2X9Xu8CiBx/lf5rWS56D26Yb4ahOW3ESQ9Dj1EIgL3sVpOChWthpPeTinpGgmfwi7IIhdVOZoXOaqaP",
-	"C1CKvrNuJc1ITJNn0NkK03eYEab/tv2CVyUf+O16ABJHUxX0jgwo13OHTwvOJKFjcB+M2LjQy4/90/R/",
-	"IvQrPRCHX+KAcqzv3kzNHM07FT/bD0S8G9J5wUq/FAkZiRnmTupbvCOrJbnMWEV7reU+lZ1V/pRiMnKN",
-	"DF2bk4FW2U27vjiSSrrjBvBHUg85XzlwEg1HKp6ThE1EotZO8yqjxdzgxnROQtEkRzQAbCmKDYM8h6hj",
-	"g0hyGD0CFTGfUPdjbcz2oU9qJqUonZL7ub42oY4jbv9cQbV5gs3TzErK/IPErRVRf1AHQLflJnCIPYSA",
-	"o2j2M6K37I9rDZhZgY+RGl2yz2ptYc3ZrLy/2b+vWL6vEH1QAVhdpD2YFVHSjOcyr1sR1Fh6Uo67vTrZ",
-	"bJGE8lCMScwUIN5pHhpGw8iqLzL67BLhFLHdhA7PDxubHcPQoIsQeP/JTueaf9Nq7NXJQeOHOqGNX54g",
-	"uNydgzTrysj6koY2Z4nox2y87pngBHJtbA/K7d2iyEgF52cmAyztBX7ntK/F06Q/UJ1len3MVxOYxV0t",
-	"8w593zAOx8bxC+etsXlSlfQ810O6XHvYzjQV9ONKfqQ8UnGJXxi/Af15RRLKSkHI4sD7pXXLacWRXJ0f",
-	"r8QarxiNx9G75XCEUrdeYG8jSmjcNTt+uHCNjeamVQO5ttJ/VKXFiMrSOpCMq80OM9PGLd8LG9J46NL0",
-	"8RRcP2f5uea/mDWOQL+po7Kwh2Vx627bA3KpemOG/Fbfu6Ldt8kHThgNrc+gP1VKVPOuRfymewuRQb1T",
-	"6IQp1nlxtSmoDK51eGQ7h+e6qqfttQPBB1EyZiH4ie2n/Obii7tQbBOc0USlDe0wI7ikSXnhXP0s4pJA",
-	"kvFRQi3yMJJqNeWXAK6vshwsvcobmaXRQXkmVnGvrjW6ShkZa/t6AyF6nb99N5138DyhXEYtubVdmX9t",
-	"yftOBuxD8K7Unmp3Nre2d3af7rUatB806WQim0MhhjGbSpYEgivGlQmELcHAba9fxwYSCptHrhiwFwv3",
-	"iQdMzWyNB/Stf0ZeRer1tG8hhxetzNqr08OLs+8b6eQr4DxD37kVUy5jn2mb3zphn2mgjXKKVWhhJANx",
-	"yxJtQyMqOaQn6R+b5KVI7GQEj+f5OC21Px5xBYkUkpELFzIqqG40QV+zw4vbul2hF1ZxD98Dbiaox5Wt",
-	"yoRIFw7UT3IXURjU6rVhpEbTfrYVm/lpaUSyXvvc0K9q3FJwu0v9zsPzo4PLo+7Z+emH4xdH593T4xeH",
-	"tfrC5VfHl6+vntc+3UeyeMQEi7m2d+WPFD1waujYEY/rouv4rr7fCSdNeqea3kys1t4Eb56LKVHJVJoK",
-	"Pga0a75drXjvbuItXfBhpQX3cxEQwuKT+f9GCTj3vaWW58YSE8ZBktikgUkiBlHMyirlHkq4GaGWColl",
-	"8uft1zrK65/c/JEtOqt22F/fu2atir94HMtM44Gwmf4uioet+C6A2rOKQWvv6e7O9tZmp/1AisGjmPnj",
-	"xcxfjp0vHmDobpTpwn7naFd5bbBefYS7wkwaqARcUcixOk/Y61xUHGPrvTq6JBuuarG36DyoUG6VfsOP",
-	"0hRzw8XFLO3pn/Y3Kli2CQ1YQ7IJTbSNhwl3MpdxV9d/46IKzqBJPcdssVWZeOR4YPZBX6UxpIrZKnKA",
-	"cdBnKE20c7VZ+DJsf6x/oEMambwDQ+3Qr19w9gwPHF88yhy+Bl1VwAesRzHlY4YNh4xnybbYihKmzRXZ",
-	"a5JT4BymiS1NGImGXCz0be9UcQ9hB6jFZT+E6+iaUNOEkz6bC9cfxq4+HHmv2VAOH+ZQJAwy/rf9tERo",
-	"OYSVqdgzCA75dW1fi+UvX3r7Ljvv+IXXzV9f7G3Y3mC9JrniN1zMOMEplK/D+hAyRe2SXcKhy9hFEBiw",
-	"lvXu9jK03iMjRkMDnEDnpM9IzAZqAfWi1mrv0fBpZ7fR3wzajd2w027sDXZajW261WebtBPshnuV3J/r",
-	"mP8UpYgp3DBTqWcz/Ew7aJzGwopWadqzOMYMaETxIM/eHh4Rd4/p8r+zuUN+/22ruZnrXnW0957FI0E7",
-	"p7Pbl8nR+8s3w+nhayrY27Z6enX+sT999eZCqlkjeJ/TIgoFRmGTtoIijylkWZLeRWd7J1cgoC9Viisa",
-	"OIFRYY/RA+5o35Kbx5HkSEzjEIBVLF+C0JuhM1P7nR0Xm78Z9V8F0Wn05uLql+P2SfRmr8nmb34JPx5H",
-	"p9Hx7P1lPPrhxXB+Mn+z1ww6Me+PX7bC79/kMrCftveKcn8ha7BkMn5JlT7IuQ5SSpBBFMcLSDkL+e9F",
-	"yd9wQ7ew0tzIW+DwhTnTseBDrY8MRR0RLRDgxIAnAT/Pjmhzp9WqUPPMBS9CUjkUYyZJnwau07rd4uxX",
-	"eKN1sdP9+MtB5/1PVTg4tg1cKTj3CVamAy+VAnNYe7BvvTrpBYJLxpX+p4RSsq6RVj1MGTdd5upGyiKs",
-	"k82gRomGt0hf0n1zzCMVURXxIaSaknPwcycYgQSosMzcYThV4mbLneunrnbaOdbTGIAWWP25QrwI/Q//",
-	"7FgerTVpcAEadSJ9DXZQm4jEMNJYiAlsqqVnyM+JBgNmYrpPO9sd8vtvuwvMayXKzxoNhQuMYaGIw5R4",
-	"RqhLDwcNxSVxTyUL8VLPqndceF07e8tkaQkzWKqL6nHROBYzFpqYd7ujmXun2X6y7FvbZfOXYpoEZSFZ",
-	"rMnNpOSl2VGY5mV2abe1+2Tfq7ondBpGjAfMK9t3Hfaw16IjieXDLh512ih0iYD5ecqSeQ9VxJAN6DTO",
-	"aQ9wQwV5k8UUKf+gloC5LTeR4UrJ66vVd1QZjdbUQzuv52W32YEabLgSHonPEWsVVklfkMo4ZUq58pQH",
-	"UJSX2086aEWDn2Qc3vxU6UROo24sAhpXMmYoH06hBCVTkFI39rEBxkB7I0qk8rTokDUOLknIyEL5ItiX",
-	"OYhHA2Wm2GeF1gqfW3SJeland9gNC5Z/jfFKeQcLpuA5w5DLoQiZXBvfBJ/tBvbhhVM+xxg5IPABz7Z4",
-	"k0Wegp2tNTs3L9jAmfF8KpyubThbavAusTYOHNPCm/4hSRQak28WSS2iKKBWEzaeqDls91SyXBVUNCBz",
-	"MU0IwCeROOonNDEKDqhh1MOwLLWU7mJnFAzfOP5Kp/AsN3ZrGT+MzVGSu3bArSwAZ5gp3fHMTVqeqJgO",
-	"6uCH5F9vtme3weXP8Q+vt/h2cvwCQMEPnnf6rZvN/uaHVjB+Of3h1Z76F49bP3x/In5AnXrFZFC0rnA2",
-	"GkSy+YSVqN49H7qsByVwZqbmklYM9KMm1V1i0n7aWDYz28yj66bdlSfOIXjvOZvENAAXx5os4oaxSVfE",
-	"YXdQFBRYdLuBJI9Daw5LReeeFy6F5N1Zjsnb2d7rtFah8uYWITPU4rXQ7PqCKa0yr8srGR9GvEQTwt8s",
-	"kw+pon2KqXM2qiR/jjHReyKkGibI3FZVqWIIp3vLElkITqA/bX5MnUb6kaKRlK81QoStRECW3rpVijyZ",
-	"hc7KgO1C2EdFkxUFn2kkBlyG+MCdiwFLl/RAahMN/P6NhrmrRwDWQS5WvVTIDbRfqlsCWtjWzPS9ZS6m",
-	"4Mf66sf66sf66sf66sf66vvUVxdVLfzZNc5/VHXzA9U1r1No5YCa//xSK6uUrAnFloX7Xe2nGMR0WALa",
-	"FtMheIeNmgFsu4crIxloGabMF/MNEnCRWpMtf6TuXNmrldbbKBEcsjRvaRLp12SGUanGInUQVlAFL/Bm",
-	"rYDReFoyLvhJC82BSAL2jPR+RFvikxWP+CfWOLGFfgZ57NtVhGNyzWDD7LjctLIFRUvo6aLET5q2A8Fp",
-	"BeARGyRi3CQ9g6fc0xsMigysPhv3WSg9/1KTHJCecVD2wAM+EHEsZvAaYvN/UGu0ZbXX3CQTX52/M7fj",
-	"Z13NLeMRH7qcxGvuGStmLTwCwSQRPVhYEhhKFQvmIhry06m6i6smr1dReSNddbgfTJjZEHEm7Nf7OoHg",
-	"9UOLtscLniwMLjIe/hvEFMVUlUzjuCjSXzFkWIb1vuxsGF0TlFjbwmFGk1BmYgZF0aZcvkClEFC1qo9H",
-	"j/af5dHWTCPiQwO6fV9UX6gF8iF9V/GsByh1u1kNrXrD5tXqnMbidqmp5tWwm64qxrCmCbMxSF+hMJ5I",
-	"oQgk+DwYhEjC1EpjTCoxwfFFfAiUF0Ylg5vElPPqBtrK4UEq2So15S2bX0nmbu9qgVk+mz4bUmhLpG/G",
-	"cxTF8d0NqGKOY1q/aGtVE42B3IyGnGhVV+sGuPJ47CFEY5JSpe+AdC+p4eQwed08ulqU512tkX2PNDDU",
-	"dvw5E8hbxwyJZCj701ImIL+uNZQym3XhYODGorFfMqnemxLxtYyM4rpyl+OL4Cgph0a8VTwkK6PicoUP",
-	"puD1QcAmiqXALEVemNyiSGaax6gyoMhqQFTlzQSLTsibj5cm3aG18/SJE46ZnEGTa1cnveeMJiwh/+//",
-	"/N98nm6JrrQs8fhdNGC+UyWbA8FJJbjifAfCwiRkq3ou1zpLskQ7T1z+OgLa6A22GQI2YcBE/E1SEiSO",
-	"9qxQQSULckG18eqliq5ewnrtc2MoGvpiQ95Ek4aY4MY3JkJPMEGuDaTkB8EWU48m9OcpQ8sPYkrOTz2V",
-	"rEky3QRdhBR7x5noon9M2vcYaElChpbx0JvGJWPUicwqcdXwINLgI8aekIn3gXLX5taZ45N5d4a27axK",
-	"T+1jxP3Pj7gHhTlNLw3Hy3YzAp/CYiPCCt/eKsnjFiGz9TfJkgxje0suwbj9BKuAH3KkxbnGpnnZ8sXy",
-	"brrbt4t3yOtNVRoCC2gc5yEuslYZ1WxsbJIHbYKv4cx2NOA4Kuk6aTjG4jJ7vd5q9YWsA3McAq/rTr02",
-	"Tfh+xNRgfwJ9EvaFfus+fAt45b6/3Hg7Ojf9e0wzgGxxdPG6LlpChWWWGfF+iN8+S194jlO7NDPDfsaH",
-	"mYm9gHF7j5oBVpUCQk2W4Ms4BxDUqthIamq5+3tmY5j5IhbNNwzwE828dSHaWbe5NqYCfxHzfDVBF5qg",
-	"duOKLWuE/NcqAae30RC6D3nU0xwy1bMlLNnJa2Pmbkd+Z/Pp1pJOruUnfkl31toNF8FNA/5b8eRnAOIB",
-	"HL6kFns1WEm+Rtzf5VSDNTHSOzDRKqnOSzUv+8XMbUUf+3pJWwX62kOnKDfJu4woN/TqVQEbmErzXmm9",
-	"ulAepaRLa14/aXmtDN9MA8bNhdz3MduHAtxSfMmHaDy5qpFD2tMO+JIrlM0WqKS0vOxs/iRGPBSswP1c",
-	"8Qx+KVRp1eQQy33vUo1arFs45p9S3GSCBR25+sGnu62nnWoseUWiIuNhF6JAXRtnLbfzsfTYxoyknzpm",
-	"ZQ8z5urK3sJ275cC1YHUgz5NmEI2LZGYPfith5FRRROltyefLN/5MOq/+nBz/PokDl9/mB2/2hsfv3o5",
-	"PX71sh2+GsV9fj75V+dlq795PPzX989nVerdV4LELDg49BQcpFtpZzE9/As73TsUORe5Ua+4imIyGzHu",
-	"lquwxHkdr+PPSbeckq/OjxEl75/nQNX7Wke5+PCKRONF8IftkkajS4smNed0yaIRJ8+pZJsdBL2eT4AT",
-	"R9wW62NK10o0wmIigzJtU96PtGX0KslozDC3rC+mPI8NUM1eL5XsCCEA1RY9oSZaYvf0utpaLzqZSCIm",
-	"C96JdoXQtQP1wppxu5V1R6QrMk6u1u9J9wDBkTCStB8zUNMKcrpsF5uVnWpWuvzhQQcXUfy5wTSOuwXg",
-	"r51KyRVFDo8rHv08xfo3zWyfQTQjYVAKxgA7fZBp1UcieRco+XJsdVs5bsLmJsMr0NaFvFmKSXenHC3A",
-	"Y7kXQUAC1ZgpGlJFVwkUTbPv7b33aXaR73NhySxHNT6JeLRbhm7rLUfZiTsIxxF3dZprItpCBlHE4tDL",
-	"pUrfJ7ArLMalF5Fu/ZNXrB4ArUg/dFgNnsSd2iJMagegAuRPLWLNhMVxxIdW/RBxiKmuY1Mul0KxGKzP",
-	"VK+KJMQjMDSRgIV8rRVEDB0i10Mvsf2aYeb/cAgvaFG5ZzAaBSguPX3seySIGU0gDQpzY+7TVGslI8mw",
-	"oaX61DSOnTa1hAWk8zXMwCFMMNIbs/2ec0+jGMpA0pARlXVMEgqh3otAfhUEG+Gxa+6Has2NkSQ0lsIs",
-	"ZZhmG3ljMfrpvpaxUwniHZI93D6B8l83GUxp1wklNGmmlePZLcHONRKMnlIQmwpogMtYXQWnEJyO+/Gz",
-	"LyU8427dIYoP5RVPT9YUNEptuYoZZ+B5ly7cx0I4cs/cjtoQvTs1IzqZMMxUjzjZbEGLCXeCjHPSakCL",
-	"PvB/m5P04J0MUQmok4QNaRLGxqODQO0koJIBc5pFoRppBYH0/qtXJ70N/Z99rCS7vu7V9S8QPdKn0YC8",
-	"iwHEu/BjCDl1zTMiQIIMGEa3zIBvioF1FKm5lxEEDxmPsqlI7yHTxMdgq2Mhbkgc3UB20LiAFa7XRXFj",
-	"/xr+t9BLUf9zr1JHRU9kL+2oqI/NMR+Iux6adTslFumb5bF2PG45y3sRgOwOyMqZxtDNKsESlzjWrebR",
-	"qWSETfuVm0tTSDFDCVQUqO1sbxdpjRnFs7gsUUY8YKS9t9vKx993tvz4+57736oiuPvx9ozxhuiSpXS7",
-	"BM9rWTLEZc7JWc+lkZcgKa3rgy/MlCiTXu+99VpD1/1ooPMgvBEbtC5yw9gEeJqRWoT2xdQvKkhZHIUs",
-	"MvQ/hmxCEzUGUKljCxBGxmzc11xVr8++Pm3wPVknIrnmIQtirQnTTFWlXkUw27BMygEdA15Jxt9sErmx",
-	"JoUcZHk0OGYh0uclwFr3Mkbh5DWfZfMywKu7oJH+urDunrJS26/9JAVvntPZeyYlHTK7K1+90ATcC39t",
-	"1FE9hYqIo9mVuoMaUnR6PtJIRXx4h2QyLXbHEyWLY9BioEyZn5fvpZIIkTGhoTfWf9y7avgBHEZ3q7Ur",
-	"hvaGKjuK6VqagehFiqliz0hPiS4XfRHOe0SZpl6MQNk8nm0IW2DPL8g7EWClSsZV5dI8ACIsUgzmKYGb",
-	"jYMdGYAWXpTet7ruR1O2edd9Fl/TgqmXKoNYTRhwZ5O+r+/Wdh0Xs2K1RYmyGGgQTRAqb0zlDQub5MR2",
-	"O/Q2B1XUKIvOG1Cu9yNkQTKfqEzCok8nd2AUYYpDrUStnp6rdGlyLqD8ymf2vojJfGT9kRA3f4InNlvV",
-	"ViB9sVzW+AxXpPLXK/iX8H32vn3Sny94sCBe2J9nQG3BRQDtC8UADsU0YSVKsf414sMuqH4FmiFohBBC",
-	"MS6PxeOGZBd5RbLQhFJOg4Cx8AFz0kFIVBooV+iU00T+85RNGWY+avXBll7aTl+caCnbarVIyOJIWyNM",
-	"khmNFGCrIZyPeQX4UvAbIxoPbIUH3DIEbNVeHEl1BN/vmTRQIRnpMzVj7OFqB+7O4UvcX/BT2s7VlUck",
-	"LGDRLZNNcuTi+0gH+omMY3xpOzD9VtvPx0cOKFBvRBya7MIueFuWhvVUCiTaZwO9o5BAXydKiAdb7WkS",
-	"LyvGModOczeUgbiGVZrlFLrYkzhXRml3LuNOX1im/FHOHJeVXWkMT72T32xNtpiaTadJyBL5YJyyz8AZ",
-	"b++t5olf51CgpmfPgjaT0gTq9FTU0a2r0qa9WmFKLPKM1GZTDmHcWGJds0lQPY9XQhYzxbJe2oc6aXej",
-	"630CdYJpU2sKjg6MHpBBQofj0spCORKutHBD05vcwMTHorOyTpaBnsoSsv7qpptVSf7a1ptbrXksaHiH",
-	"SJtWONPqU/DHGFkyw1dLK1FckqY5QYkYk94LFMDzF1ANI3tWpwDCg77X5jgUhOoquJfgbGDbxDGTio4n",
-	"S+Bc8JvosLc4qwZEu2cm03Dv6bmSj0xpC6pKd041sSnRFc97WZNFO9c6LtKSjf+zsc8yottxD1Pss6wh",
-	"wdbTh4Y+MyvyQN1T7ikh0YLjtyIKmPwahsXXEpV4rrmYEcHLVcglgvAPE3u2L8zV+bu6oVDNtSg0B85T",
-	"5NeRZ2U0+DFSowuXE/Zo8T5avI8W76PF+1Ut3mp9Oy4U5SFNQmIYlbEJPOFuFjNxFfYwWKrs4VyZTPd3",
-	"M73d0i7qHLjs0yRS8wtNRMjDsQrrOZVRULFWFFvZW8inFJ7TYAOZ1gkI0YlR83GTHNFgZPj4uMF4IEIW",
-	"XnMoy8zUTnSam832E5sEhXlzkNoyAi82963eC/zumN4wg5cEhwO4MczHLYEWp3q3oVq1c1ZalpTCJGPY",
-	"G8uwv6X5urZvoYGY7Z0hOEBiDlkO+bFuQ5IGkuUZUu+3NoD7LaFmCbAy1a5gSm0uJdXGIV1NRqQkiwdN",
-	"chkFN15zorS72YxyZT7IBdd2Q3DDIJp6zYdM+Rj7IFua1/yaHxSjQJNvelKOu//v//zfXt1YUrjLZ+Zu",
-	"KOnrPSEzkdy4VjqwOaDp120XBowPG1B82LFBLGYYHluoHcxfvNJHtZb29EqLJc0vtmQyTcMzYVvMQ9uv",
-	"nTMaGl5rlvqbbKLOE1dwKU2hzn4NPVZ1Q4uwE2gkrnyTyVypvdX6KYTNs6U2+pbbhfGlXMYIDy8NsOAj",
-	"Y7aPw6nt117guARnpsrePIe3+R9ZuKWeQgICihsMAJ9zC4ELsPAoPgA8wRS71G1HOzP32UgATdKEec3t",
-	"/IXJEDpccRkzHgLvwjqlIGs3bI4jn2GAFqJNad80ZOMFy+debWd5LhRVgAYkMbBl9n2W6+tnDqnA0h1Z",
-	"9G4vBzJDe0t2Ex9ZTXq21/LiOyxUQeZM5DLqHo/N47F5PDarj0299rnh3Rjd5lObs1+uZw9O/kxkyTa/",
-	"PQtrClXvFtlx/0dHih5xwS2CN1xXpB89uq6nbUXTxjF4tuA5bAzbEDyel7y+XvFtvm9BS+dO7Yu+FJlc",
-	"z0BwRQNQ9jH/BrR811woqzMt+ARq78TQNrGNeJ2MKccWXCxyBZOG5KCvdAZ/zZZVmtrggHI0FOag7Xz7",
-	"7WUyJ5FqfvstOebkx4sZHQ5ZQq6OP32zEYpAbjwhEyj+/tam6LFv66BJlapcOBLz1IVREG2XzGtuNMFv",
-	"wcMA9XQ0e4g9bHXMEfymp/Vbkkx5z7UcQ91tLNyR6Jl63J5TFDP0fc1NbnGd9IW2n2zXTvetnlds33sC",
-	"ZjqHIjhCudmqyKTDmbnh0hExVd+axTweQ5swXM8f9cN0EjXndBx/+mbD//MJvMfd8ZMU3LtD//mEANFE",
-	"2GfgmiNt/AO8+SKeKpbiTe6TCL8LbgMoTTwTUo0xzfBgEoUCge2GjOtppNA0rh5i3LzmP07wITsa2H7/",
-	"2hNEfLDvDkQcswAWZUxDlr7LZmkPEaZxqsSYqiigMaSF692BmAWyNNv+qXnNL2fCwMfLkcUkEVwlNFD7",
-	"xaSpBFGwCXXy4zl7IYJP32wkLBTBE+xjajMT9d4cJYlI5Lffgl+l52VvbkwS0Y/Z+D/1HHsGs2tre/eJ",
-	"rfGRCmCIsVXWM68vmD5313wgLAaQYXYWCtfZdBGXSo/lmx4k3PTqBP/R9Y557wmem57XsddcgCYIYgqN",
-	"+QDZAsYFK9UkJ8K0kk3YhFEliZz2x5HSZie2i21e8wNOpqZ16oQqMEK3WlumGIlg00tbmQc3uGIKk4OP",
-	"T2wb5JcDPbte85ofZXbQNvDqfd8wecKN4xe9Z+TnqYCsUvStgDTHmj8yYvEEglQQzB1Rec17hzQYscah",
-	"3ncR7xMuGlKJhPXqhH0O2EQ5uA41Spi/EaYMxObHGl8zrIFldQsV/d9+a/EWFm1QCbiF+6Y/DpQuqFGU",
-	"hETfFDGZqh/yH9fcvtfAIOzttlpP0LyLo4BxyTze//740jhCUi+3PvoIGtEUyXDDPLQxjkwwTWGvUev4",
-	"dr1Caq1mu9kCDxcyj9p+bbPZam5CKYIagTK70ZyxOG4ABWz8NLuRcJz1L8MiD9Q59P81uYaI2GzQGY2y",
-	"pLkAtP/9yPrkLZuTC2ZcGLvb7d0nTXLgWc7oMn3z8VJqy5pYRLxn17x3E6VwQQaU6SlRo+m4D54TH5ZU",
-	"f0aSBFSsfTJgKrBNl5XvQKXGWkdSvOaW7OFTTYK1fzcMuq6nEJbo62KcjCM+VVCYBl6/yMXLpIBE6rRr",
-	"UqDJNCRcXHPTVRScvtBKI0PCPex9KC07x3YPHIKYSCCOhI+1tjdkCvAl0w5+sIWdVssqEjZm6HEwu51p",
-	"+nXtBkAqfzQAtLUj06Y2SG5r+7WzBv4FmLC1k1/67+T3o6fTF4dB2Nh5fzL7/uXWx+4uFx+/f/nDweD1",
-	"zecf5Pmrw73v9bBu1Fy/7xA1v9p+TUaAhVTbrw2ebp6+2XzR+fyy/Xz49Hba31PvWHv4+v0vH3Z32NPL",
-	"qdybnr2+Pf9wdFWr1/RrPndfHv1yPt0bb+68fnfSVVO2s7337mTy/cedyeH8QkU3//rp7fHH423aqn35",
-	"5NoPVcBMvWAKdbACtzSb671s1uo1jDajF9DftbIPmPs34OaX0S17jxSDn9rGTSp60G3mBjZ8AmmUcUjW",
-	"9n/8VK/J6XhMk7lvqhQcwVq9pugQAKdeRBLBlVClpSDtGwMRhyzRhp37WX8rwwhAUW1k/EsNo4FW4QxZ",
-	"GCCnntg6FINgs9XeetIkPdBLE3fY9d+9jJGaabe2cCJcscZ9T0Xadz5teKpXsV2r1zp6BbPoRYyHUElp",
-	"GPX+xka7s9tsNVvN9v7T1tNWxhOXfdT134yk7AJGGVMs8b+KcYE+DW60lcZZbBHKjUpf7d78PYiHueyL",
-	"5o7M/CPwKchpH+YRIkxDrV6LwJ+uZ9Y1YQ7sdZxtPUJVd0TlCKB10TxaKN6q254GXolUvnKptN79U0mj",
-	"7twkgMV9ckB7a25l0VM1BLKxG7LyHVZTq/mIe7lR/lui37kWAobLdGk8LDwo53aRI80n5QQNgNUrA2/f",
-	"SB+qlb0BNqB4fzOwmF2Mb+iRAG8p+3KtXtMaD8KclQyuWD2yjbYL14ELaJtm21ebZtrgwvB7abvIlB7o",
-	"ZKq1jW6eT2Dr5JUrOKFJLe20XHi+TYaC14155X1RwrrLxiW9u70OxrnVwKbEn3Jdh/Pbp2kR7rHdUquS",
-	"jX7iBoMdC48uoRezR0Vkk7+qzVw9NvRnFJFduUfL8qyMZ8t3GxX6lQp8SSu8YfVyt5seOXp4urb2zwB5",
-	"lDE7bT8jx/9Jk2vBdqHaAUFU4AzV9qqWv/1h98ciPK8ejb2zVllp9KpiC9VGK6f+KnqjcTd74vUBdEag",
-	"2gYUhA+nKVrMSm0Rw9RWN7QwdAZYEoyqHEa4GwRpN1vk99+2wAS3LaAWNER8+jAzrkdl8VFZfFQWH5XF",
-	"R2XxUVl8VBYflcVHZbFcWcxpX0FOkbqb5pgqPGUq4uWCI9HuVSYlcqvZrpPiJjKbzXaz86RJDhZTBzGR",
-	"7x/S9YMDXL5rfpnt9y2XJTASCsWGilCM/mRCRHVChwlj0gSL/dZzGLLlCtvyGfRWM0KMokE0sQ7AwsqG",
-	"+sAtigGkTmv3ienfpe/GwCEEsqCbBV7V8rVHTKdq6Lflmls8qdv20spPNYBebLNIQfQiUkQMBrY3jd5y",
-	"ozXYziV6VUXIrrmF9IV7d1q2gxCM2ra6wexJ2zPbdsC0ERi7YnZGUHDgqf/e+iAOjvJ6K9bJkClpdwgT",
-	"HTAwd80tTD0Lm+TKRTmNIMPgU2RaR5KD9BevtNI0d5X2PszzLojN+Ap8+gmIsmTJ+r2Bi8RNzgFGo5YV",
-	"6ftQFFrUrKxArPmsaHkNyZd6IXp12tIdwUJ88vP6VuZx/pm8U5vSogllm1YXTKa4D/ZCi6Xl/TbrpD9X",
-	"iG6r/+F3MXUNWaMBtqHTxArnxb4Gqw4hyA2LFAsxgTNrqVO/KYwGA9s55mlnu0N+/213AeG+rLVnQONY",
-	"v7F0071GDGXLVJxdXw2Y33bSMo21MHgOUdJ85N427MrOC58jqepRNAtsFVAy/Ha14a/bx7RwHKbh332W",
-	"0RuHyeMuXhjeaF3sdD/+ctB5XzYcawAXDme7VfUoA8t3Bm2ug1GeDo/23rN4JGjndHb7Mjl6f/lmOD18",
-	"TQV721ZPr84/9qev3lxINWsE78uObcZ+Lt3VAuC+xeE7VgiyKjtSE5NePQSjEt6LJeYOxz7paZWyBxJJ",
-	"Cqwo7oGJpqWysdFAQGeMNCOpTYmHrdKAZgqu+S1KNJuq5rXQ+eaYRyqikGZ6pdWEc+BDJrWs3WzlttJa",
-	"jEUrhPbmkiNXZU1MI0ByPPAh30yz1ogTk9tAhwIw4Ux7M1v1gbi3mRFv7rRaJQMe089dOlxyOCseBpcs",
-	"KPJp0VrPGkRxTPKjQkzQokHBCmPH6VIRtVVhYAVNts1izkbCttjus3Rpv26v7aKpZtuEl8y2BEOx9FTD",
-	"N3p1v5YmOw07iKX6zti0CHiow/1XbEpdtEBeH+5ykXaX5WG3zMtxj4a8EfG6/hvZmdGSGBfT4Wif9No9",
-	"19TStgzrdfCamglgH1hTrK/SGCDTqX8AvBbQNhk4fVlqhQFDqafJuaZNGRTBgpVS0I2Mw9eg9gHyIPUo",
-	"pnzM0Jlg2pFZJ1WUAOaC7JlWiSZHMmMlZFvilOxMGhu4n3Q/SZMsWfgMgOs8+wkX1aDeG5vPOuy48Bz6",
-	"vQWs1OLzhkny9zv7d+hhlWmZb/tReYZfxjz1dfP0+HlqayQfrgdWCVvC9l331tt6nncV2widnV5cko0J",
-	"TTCRmGeaH6XGaX+qMvZbapw2yQG39ztjpog+pkl0DxpZZo1sV1SjsTMvJGKracJTuH+PK1rEf9ONr6xV",
-	"8HZz+4nHo3+9dtLsurb/6zX6Va9r+3wax1++9PYd27dCGbg3oDZ6XYKdv8A0ES7lAqXmrX5sPWvj08qo",
-	"pJYlGyM1jjPhyNr1tNXaDP5HKAIomtA3wCWGP0CKMF4wNRd4fcP7oVbVuwlYTgWezQNUb51MBQbfrH2p",
-	"1zZbm4vevecLvq+cO/SdcdCv8oSeGxvZ3Q9j26riCdVTOccDose51ems/cz2Hb6zjeux+pkrTm9phFAB",
-	"yzy1mUIaarUJzzV7gVK82DFrf9S/IYU3jGPO9Q0Fr3l5uyivYMb51rTEhnJ2dKKkvk9AoHU9q9L2kb1X",
-	"R5fEL3Cwbx03y51tWga8FMk4DWg9F+F8SSj/c2M2mzWgzH6axKbS3jtMmVZ56QofmKoEbOpSq9dAvuda",
-	"SVf1huVM6HWt8mLz11nM2eadVTxPWdei80KaDo95Hw8cr2qsIoPcbvHhv2ShH1wjdY/vFTKMy5UU8+cz",
-	"kPbmHZ7Z/u/OqOoAMgTMYl2eBaEkE0itlGtk63eM804koWtrESXYSCRFVsRuKNDMJ+2E0iQXjIek54H5",
-	"9VIPtHGaQrmS/VEJYiEl9EMgJ61ziLMI1LVxJCXUVaXFWs4pHw1sObBWQgyaCRkzymejKC6sFIkjqQ7N",
-	"sizEI4r2M71l412ElUUrbzxEJEN9J9SxAGDPB2SMmCGU3YezhA2iz3atsNeqMYu99X3mtbKlsQ03yUpK",
-	"189l+tbOGq1XP903N8wAFP2YbX3RVSoGaLyC5Ctk1Wmwei1p4qGM1Tqtzk6j3W50Ni/bW/vt9n6r9UPN",
-	"JTJByo7Lw9DfTr9sVnDG+l4WUe4JrQbYIftiBs5rmaDBhBVIATBUUflRJ6M+eTkmN4EjLwvJAEzGpFbZ",
-	"VYaIbBcisrbT1acc+icYBFVlGVRx4pFaoQGLQUqzVQXJexpr9mfYe6u9+okr7jfjN89VYNcvRdKPwhBR",
-	"LyoJkmMO4d3anfILKgqRJQLk1wVYolwmzacvGRnzLpJ+xNivh7IcsVCk2B9L1d1D67PPRMC9wLg2uU0s",
-	"2uI/IZM3feegWDV0IWp9ZQSIF+AqJwe2mku/x3qv9tHPc80pkREfxqyB0iNk8kaJibZcJyP9gD47oGnr",
-	"Q4MdBrAwNVIY3fTL8ZW77x8yrYosEiTIXXBtKivZBTwxy17uyw7ucmoNtHYF9bOD52+dZOA/gM37aUxa",
-	"1LXlh+EH/vafrf7HYDv+uTXe5Ntvfn46f78t9qZteak6yfe7vxxt0X/9xYSESxP8c6TEHUjLQwgtSfni",
-	"bOayXBzYF+7lv7+QaO2tfgIX4oSO2SU1kEqVrKFLId7RBJs8VTKF3rMwopdaZfsbyC+TdJkVYMionJhZ",
-	"W355JtHGr47TfEGBhphOedGGEE++hVS3+EumRMPCOIH4MHgzI3rLCPS+BxzDREyHI9ftKytG8MOeGMmw",
-	"261i35I1fzzY8X/7o7K1+okTcTENDOf42xKxAQ27MxHXl5vyWuNxhCpNLIyLWQlqQhnhtf4N5fyjOff1",
-	"BHWZeLYBiEf28tew8SA1/R68ZWmCbkoQ/5B+oPXuma8TqkbFia9ZQ8Sn6PWgtvXyTKgKRgVmqwEJ1mJc",
-	"G4Tc9uPXAh6bk4InFDyMXq68AeqSYPHC0awTitBI2KE0nxtsbgYgt3X0hWdECkSVAiBe/UCfBZBnST1Y",
-	"pfk/ZJNkUeqNvWya6WFWKKSaXwrojZrmkdcRacdOoA6oyJg6afui60nBVS/bnGIGkP1+3Us0gGQ3mBFO",
-	"OG9du3T1uunqGykSQKaX8QWPicFvIzM6L5JbWOB4f9N7ff5cXyiFuaftbdp4VLK9H2Xyo0z2tH/sLAFH",
-	"Cs/331NIP9rYf6yNbbBvH9jG3jCp4dVikQ5ud4ZZTzMOrb21TIHaMYg80qzfyANWFQPCaDCql8QyoxBr",
-	"z0jPJkVDqhifxvE198q/UlC8XloW2sM6J3IGebIzkdxoMwtypLx+I8sjj4d2Lb56APIBI3ZVWL3jiYu1",
-	"t5+yff7L3gBwBVkJtBd0Bo3d9iZt0O2drcYu6+yynX6ntbm9ZR6w2aWc1+4XyspsT4VgltnHR/PorxcC",
-	"M1vnM5JHc0mbS2UMPO288/e0EQsjm++hfTyFKIUJSoDkEDGWQUhF536Rb89v39ezBb+AhAoGkGlhICau",
-	"GeUkEcOEjjEq6XJhZpi9T7W9CE2NsFUllaTPIj6ERu00YKHDXLWD4MJUH5n6xVbd9TLM5T1nGuBdrm+9",
-	"FYk4Myw8ICbucw/7LNu1cXOn1arMyRcbRv5lTazH8OZfOLzpV49HSvqM5O+pNDyaXXcyuwyn8pvoeegD",
-	"d7LCCtG2tPguTVnHJ5ZCizzd6TxF/JAn2I1UsZjdRmknm0CMx/r/44gbiA/7Wqz27SHkmKkugwofysNr",
-	"DiYWgGn1bAo8FkrUoRQOkN4zac7O6LMJ9LBemPJj8tHHk6liST2tlIPOGHXCOCTiox4Ysjr2V7CoJO9t",
-	"+qgpz8Q1kTfS1iEBu++ZJpYOrx1Fey/S776lsRP+4HY95fE8TVt1VXg9n/X2oLBVMzUSKQT49w4xAsir",
-	"7BgQm12BFaofRguZxNpMZCHh03EfFuaau57XCMoSjZmppMok50aSbHX2loJ4vIARP2xVQUpDudqCzOrr",
-	"9daPy3sWGdw/ex/X4K45/GtrGT7Q3LryH4ukZVdr0tCf3dJnbX/bWNvmvR9fvHneeP/m9SU2Ssic0RWI",
-	"fgVPdPWymTZZyx79X24I36UDuM9GlApiTTn3wZU6ERdKJCCBzhI6LB9c+gC8f42iCZAZfjVDFVnvqSPr",
-	"FlzAo2sLY3gqJ5H3qn/sPeXzymIZHrqLbIYH1y2+ADgrw3JSoKM7Fo2BDIYKy4Z/OOQGZMYm43JRfIg3",
-	"yEW0VyyyAjvw/2fv35fTSLK9YfhW8iO+iLHnBQToaBwd76OWZbe6fRpJtqdn048qoRKoUZFJVxaiaYcj",
-	"9tXsfR/7UvaVvJFrrczKgioEOtiWmv5jxoKiKisP67x+vxHwPbNU1dlLohCCF/DCp+BTxmrg+koiKl6S",
-	"xKLWkf6VNC5GbMv0KCDmVNJycULzWshnthPcRWqRNsuoOejvzI09Vka3IKWQu/M4UVdGq9kWaPiFeauu",
-	"+gMHYJu6wSUFshv4DYWDh9HY9UZbTj2HkQU37UgPWcLM3nwTfGDBAoMMYQu4SKyHYxvep5EWWWt+z8JS",
-	"pAlyo0YyVR1J82fcc4wz29fH9jidJtw45n/TdiBGe+ca16nlxYP7YtNEyYHj36k6jqGOnGjhLJg6e5nv",
-	"8892r6PumeAr2D8ToUVqOZYcbW7hzgNYL1y5OJIO3gcwRNAuKwaBw0m3qtunDTNvWLVobMdnh2+OLz4e",
-	"n568/PXiw+nroMp4R9obztQk0XWAsQMi3zSjWfJnwOMSN8PSPeN/JxqpyMyodRk8Gb3zMWFM3jhYQWr0",
-	"qnvwfvtlv/Hqsjn+uP1nY3S0e7k/20n+8XurdzA6exbupf8c/jxtvv6X8kFp2xXOpkqFQrKhSrRYXQfC",
-	"wElkeBrwOhukpLLQLnqk7Wb4BsWFz5bMvE87VrwCiGyccoTKDEWKrKCHxG1lj4gRAO4Vcd/Sy9c9ENh1",
-	"UhE65elEV9o7jWcZ+ZRZmTgCNF6KOnpIwfQybX/IKy/8e/xxYYrimncV2at+VZ99vTUt6Th2GiTSKB6r",
-	"DAKaKrGQQDkHATdFhPEAi9bsdoV/M7qmam9j7mjuXGdk3Tt+NLNcENAGdjyKgtMdl9zIHHgFBnilXdmC",
-	"oXz57ZZ7rdXK9toHOU6U0XzAvHcsU2PrLNt3uVkx22gUaR3JQX7C31InpqUJk6DPnCYx1ogWMn3uhDH0",
-	"sqdRHGNQumA5XAjRiSlvTaCLNMcyOa/nnbLL0FNUn0DuS9ZEChES2gcoxsWfe0/IL5QT0t92sRbn7Msc",
-	"PXP+jGSU7+6ckBr2xYKERMPqKwd3uvDA1L2jFGnbvrVk9Rxs2vwoYHgzNcEoRl8lA5WmQqLV6lAG8gZM",
-	"m0DjyuyWJftBpf4o/qaZ907f3+LPTfsawYolauJ6SfqczVlu5lISEmClml/VV/YBz4eJStNYfLu47Jdq",
-	"UWg2I0aeK4Yhl4jLRSpx6wyeimXYzu5bdAevVi6BySjJeRw7NwuzeTFPjTYiDDbu0IGoQjQ2LkOqjJtH",
-	"v2vbrF9HAnQfRU8tyjA191t4KgpUI8l3nR3TSCZpjHSe4NvYw7xQB9ORUAjzZmZLYdhhykZKpxbNKqAa",
-	"j6DKAkAys+CQGXATIfxBUa7z6mZZPJNdRjay+ve/nytLHSvFlObt73+vYiQVy0jB0YB6uaCN5b7YsZqy",
-	"ALFdiYgZ63CFoIwoEccaAeUtibm6I3kCeVrjrWHwGEmHPZAmpMXMWDHr7FDiPVwV71WkIyMAgIUTYskJ",
-	"l5ojPTCY4CNkpYUMspKiIy277gibWQM7XXw8FjxhkzFWNNDDzU5JjP3CQ9hHhOcHzOaJGsM4o1DPzQCP",
-	"E8HDGc3EjyKdCiE7Mp0qmFQNpO+Msz4msyjKXVjwdHz11ZAWrrkSR/Ku/0GLta4/NFt0nR+4ZNjKv/jF",
-	"7ObVf3AWyZ5Y/fIPMo3iSgnUmoW5pp1ZZ5CpgI1N+90XMGU7u7i2gzea27X9bkPUDvjeTq0V7jZFg+/3",
-	"nvWbZfiA5ohWblfIcXcIFWbdV1bzyxLsfpLCo0w2kxCuMWHjC6t92hUXTAc+Whl6sLc21b1w72Ztv7e7",
-	"WzvgO81aI9zut5r9HX7Q3XeEEuYXchLHlBjgA5izSm+SxFsH9d1645sX6MGOvr4wD3fuBmTinjLZPg9L",
-	"UYGd0TTiag5igjRBoZVE33k20pb4Y6yS9FpTCbOuqFVdkVI/iiHBixjUrgLKs5mMKRJHaI8AgiLWC3Pt",
-	"o9Sa99OIswbmAN0Wdb8TiHNlvxgnxdFjlzCJybxRh2acTkmWZuFLwjMyKh0dMVLsfKQwsDxiT7QQucc+",
-	"rbMzZdR3R1IgP43kRIBUx4HwFAyoNBqJtmVlz6S/sTxgMNOhimliuLYWE7LlX1HDsTX+zea32QRp3IiR",
-	"0MZEiHrYaEROHk0lNSL1IxnpYRU6fiapzcADZmWkZFYm99P5+XsHSJUIfAXJImmzilnK+omRTkz8Yd4B",
-	"bKPmwdN6Rx7ZOfBtPyrdPvfGZUaRTRPuIKj5G+GacWm+HqoJReVh1SmNn4ieAHY9qdJhJAcdaVzUbcfz",
-	"UWfHvDfMwFaNMamZsaLwcblkPGf9SeLwSQEsZbexXWRW4Y9vaFhtrKAlVpA7lLjbyS6C6TZbJztYD9vk",
-	"mYNIBVjYTqXdWek1OpVqp8JTuL7I3IHvjUUCV4BNAh+R3ZB/zhLLwf3IzBP8iku8Exhm693HGWDwM88E",
-	"g28zg2lhFspMJvhdZpDB75xJlr0vWFDwZWZDdSpf4FCvYfC8jqTlsVrcvGTroKwB0R2BSAvgp8HGCPr6",
-	"RtAxaX/U9hakGSribmAQDQWP0+Gf15pCrUbDPAuiP2TIUJCRJROpoaKsNxS9S6ewmIi1qEIo1IwV6914",
-	"yrtci0K+2J9gKLdGi7Ah0Yq6XD3dRc8uOQX2TSN4WRlRVPJOad+OzORlVqY/ud6y0jgLl9W9Q7WydSlm",
-	"q0UCzYWEzB4N8mkLjAdKP/wH11j8bl0Fw5Z1xSCCScmqJl1HORZHSjWts0PzLMBUg5JsPRShI3rINTDY",
-	"SCECz3PgRKMYFj4LCjrMnZ/j5w7hE5omzBOrDqY/hRTZxOhnY4l2JKjgrPnO8nwg5RQ2tg95fEUEBDxl",
-	"QTG9KILFs3ESXfFU2N8AARqLBbU4kHlWFr86Q7LWX8xi3WFsIR6YQ064xKvU6F+u43InYqSu6Iboz+Ms",
-	"a/8RrYXmPbMsQNKQNTVo+/lFP1GjJY1/QCDVrhC3beXL6s3w/gyXHG6IQ3/veux70Ut5itOy/jdaKJha",
-	"v7INxldS2IbfOeG1lShc9bI6tvckRGwD1aWY2UKjvJBgqZDkCGsMWYMrHmAODAUgPiyA6h/wSLHfyXFb",
-	"2LYmH/z3pJ892aFigFSjCHfVaUJsodeAuMEJaBhY/jDxTzVHbMiTUZ2dksyCgemUz0h6YWokE18d6ckv",
-	"IwmpqNxIrUSw5h7cAeMTlGtwFdgA1QGTQxF/+x5QZtfDbCmwRFypS0FyGWfD9YoRdwwGICC3VzSnrFaT",
-	"akpJmFoNbxh0pO348gr6C3u+4CbZKb5NDVWxCFpZlPwiZqcqXaMI6kEL8GattWMe0boXAV5d7SV3yl5S",
-	"7IR3pKVu85Jzv6WXdHLgHvSUh0ZAbZzfvwf2/fVsrVZNoNSZUt+n8l3a5MV99XsD7TviUbya7wBXUiEu",
-	"JKyxkguIRqRKIAk8Bu7eubICo2KTEY/jGX5l7IZIIwB9vtYWrXBzR0xOR9LGP5/7jwc1GYGHoPks86Kw",
-	"XDcXJe4K41QA1zKA/hvF7sfhXXg+TSLiqmvtdOQQK4WxqAVEOraEwRMs8zECS2Pg2lET9KIxBHShfB0T",
-	"CIlOLfS+ZckK1YhHssxReANr8pAAPXiamuXUlfb2aipsnWQl5SSpMOvCMvgb2+gCKrIq7cq1y99mYcRj",
-	"lvbGrPmsVW/UW/XWbnv3YL9tswZtL31gTcAKJRjp/Qpf6cBqBCFDqHek3uNUGdXyv//5X//HazS+Zc7S",
-	"7IzrU5ZwVDbBum/qFE15BCSzIzrLN5LLW0aIljtFZ5ATJKlkWb4s4Dywqrk67QyhD01+kERjToP9fSIm",
-	"AgVZQhJ/WiRUkaXaOBcibHdkhBm1eIYdcZTVmmUgfPkjWGfvpMjqiczT+tGVsEmxImloztS5QIlYuX3v",
-	"I5Vszr+W9ffyKURbrthLBHEP6Lb3umx3exdPfbpu1797oxLbj6QN9WaFom5cLZkGRtuZlUF0xsLF6fXE",
-	"OKVXwcryh4F7fuMODaku3C53qiFr1GBghsA0DYzfnUJuOyk9HTLMStckGNxfu3+j4IXurD4X6/yIMbfg",
-	"9ZG8lc9Vb9YfrxUN7QHc2ySpYqOZFnH/xiL7M/TfrAgFj7I7C4lbiO0UjGBs6oPTQF9Dd0RIzWsgoCPN",
-	"RmpkLM6szCNUTFNtAmafYzUwpqlKQg0l8GRzd6STIVQl6yL5qYhjSP1BgyThRyCcn8O+s3W7pUj0xVK7",
-	"pFvMmtaPEIX+DR3iB2/xLAeh902eNY/Pur6OmdGTFxhymT93W8aZmxWAi616z+UAXi79ZLV0ODGqYgoI",
-	"keiTUxlUGo0EdKhwd4q9A+yOXv4YL4SRi7Gx0mS21unKjdicsonYnLAHpqX882V23A1U1Jgny2F7xhPM",
-	"aeRge2zmIg/f86zZ2nvqQZlrx2PiEdQWUc4icA4g9ayASnNOueDs9hakJ1UldLZ++4eNuCwQgQMkXUYl",
-	"GRtjj50pJlVXhTPHme8/sMclpqhVYpVh/nWpf4P1+SROZ27evJSSeXdX2ZkfU+SD/+01MsA/R7Xuk8bE",
-	"WFCqkKRDhYX5FLOahdAyGyLf75DI9z2cvZtDAa3Jp5aH86nmeOfRM4lE2m/D7tZtZQ5Z27umvQ540G3m",
-	"oMybsafLnMquwO7qDSbPfWDyfEfwOmZ/QMN1kYK6EazOmGsNJQhORuhyFemYkeADwuqW/Coa8FQldS9U",
-	"VB+INGBPAihc6P0iZkfuu/qYJ1rQ0X6Hd3qZqNHPZ+/eBgSFx1k/URJUrkUu6Ug1lXmed4TBsz21kIfH",
-	"jpVkZr2z56QSR2ZBzaPa7G9Gr0TIx/G3wMGgaMVcz4OIXUrD1s3WOxLskCn5qTZQaLSwr7G9pCXSmARe",
-	"kAM+qRnB2aYRZxoaagl8GPZIYnyQqjnqBPhjlylTmEr2RJ29JbsZ2s6BA5TAcnC10a91gC+2/hqU8Xs7",
-	"e1nDqxnREDpN+w5X5v2HH1+fHAGuTJ39iGugWSyQbFpbEJkRziNP8Qbm/cx9p8DCYlzqJBpE0sImQV8A",
-	"Ih4Rii+WpX04fe2hFXWFcS/sQI7enZ5dvDs9eXXy9qwQHx74X+itzG4/kbeCoynpOVtdqudGch/lFL59",
-	"sIZiKrvUzNb4xHXC+aaAETLRSKhJWmlvN8x/2Jf20QPmAhfNAiusOUl5uVCm/EgA3diHW8mzssdiA8Za",
-	"gvVmTpknYai6iiSbp43cRBaqo2yarT4ybmENQCn0cncNEhF44QJOBpczJqR5iXARrswDt2jnEDTcFVl4",
-	"OEoR1NSrDB4o0AGA+20kGggflSAWV9RnUi08ev6eVRRsOWVF/fCA+qahzd3ixeSgRaVFS41G5tMrweNc",
-	"WgRBzPWkN/RwzKBl3uJ5QE8U9MBjCMa1zoH/BmQ4qHqg6AC60voIFIPtW+EkgQpoKEB0gCe5XjwKZ8Ju",
-	"LY7hwDm3UYBTs4i3EdKYKoDG2HzCeR3540ayluPRKt6cnvtr81LI5o0oIYQ6GPV9sLm5vWkhBgGFFv1o",
-	"TCXeUO5thNiCEHsD4X9h8SBTxXpDpQDgT4qpj2RzE5SSOWl2PWDlGVK7+4+2cpU2DEL04dErgpS0ZxSz",
-	"2VfqUtjWXgTcQrRCcxdssvQhzNgx9SRAF9cc2hC04DrUS6rIQ6o9je0BmCzBDE7Uj0TIujNMwxqzvSOv",
-	"BaukTFAxdh5LlaoyIhXiS2HZACGkI23Uyc1kId6h7bHVZpZ4BhDjqBuyBKHHcoS7BKQo8kOoSQpi3QFO",
-	"SgcKA4hMvgjvSChObrGAHuaAqAK7tAAkQxgkqUPVGiHeSOlr3AGwpJ1R65f4WzEDm+xIa4yfHp8dn1uw",
-	"SbYm1uQSFMk70ww3QpOUYnqRQ5TsRoOBSG4ILJl/l9uASvrgURiDDYlFO3dyoVhehrfII26AI+8YOLIQ",
-	"NNKGHMD5h4TZd48iaXH9chHvs+tk5zq4ePMysRDQ0ErieSXlqmFzKjQC+VaGYQdxBkr/q36bcQllrbKV",
-	"x69z8CvfFr9uYXrM3ttge35NbM+eGo3mGRbOC/acUXdo+5tHrXMG4HOkAOiD3Te/GssftWTWCToOrAOl",
-	"U4bv4u6lrQHCE8EGE6G17VzNL0tOQX7b5Vmcq6+F6VgtlDT5pQCL8Frbsv5dOENHd+n6JOoqsqmoa7sr",
-	"3NWLEENtV/xVQEDanaSpktirQL2AnDASWw0L9YdW6VDFhEHEuEdPOlMTh4naF9Py/uX37oUeFNeoF7xu",
-	"trZ3dvf2D541arzbq/PxWNcHSg1iYVQb3Z2CvKt0MQy5dmRqyBMWaT2BveASybTh6Tl0c2ppUFHYg06G",
-	"rjDC6RVcYj6I5OUFMj2YEeAJMTNBrQWE9zKw15cksRdi11sUqdzCX/pZ7QK6VVtN62hXb9e7YLfP9f0L",
-	"7ixsehi+Ja/p2DvvLpLtPisOZbuvv5RV0b0WqWZjocYxdo6jp56oyQBCBniAzC4wrvPJC3aEBflVL9hK",
-	"rns/Aki0GcSCw0ij8GWh6k2wkg4cerzzqyj9adKtd+SpGETakp0H/sEJsiYuWxSUnwfbMQaMalmWUche",
-	"MoOie4gMZZ1hEJA4dK8EAF0WQMIybfml1xA1MWe36lcMeSTSNsxuxLeaagjMP3HJydOTj4fn5v/ffTx5",
-	"cXx6Fjwl3s6gRJwEHjO1FCK0YTIQBRQYkTkCmC7ldEHxK9WmGLubIcSMc6uq5ihdxB+RLiwXRllrN89d",
-	"pSrXkvZzzJiv3h2dvf9nLbtF5a5ke152ry09j2Cq7qUgaKMp705TrrusZeY32KFW/jyQXp7lv7BvfG4D",
-	"TZukzM1oPlESeNL3Rmo656lsfbb/XNq98hZLZHOynvSsry8XaaEjqIBKIwF1SmQEYMJWp3yGgVz/tgiF",
-	"HvWBxcne1tUXQdCQtGukGcmh8n6UnIJZKdhsH/k4+1Iy4fNIj4hrTbnVEaku997Bv6arq44UxtikRM5c",
-	"sB8HIi3fjI2N2n7oavsBqey/pLQo8nuR2OK2omIuMFZg0Xk5m2yb+AjAbtcDxu+YA0omnYhx3kfKrH9/",
-	"53oov3s71cookvbPphlgmorE3Pn//gev/dmoPfuN/r/229///5VCUOAxT3vDAnJR7FDDWt/oSkisHMaq",
-	"nUshxuS2Agx5nZ2kGshW4GsjH0l1E1YHZnPbxCNSYCi44lzoWx3V2ScAQYuIgLPMywXfGgq+IsJvv4XL",
-	"WyTMJ+PwjrzXvJxkn1Ryqce8dwM38QOM6X5KbTf65rvVN1S7mGKdvByIR6uANk7jzZxGbFu8A6cRQC+v",
-	"R5LebWxnYJUOEboYnsuMOBWSpYpAtSQCnA0naaimWNTTFYOJLASUNvo7kkio9l1hSp8CAVYf8MdAMXw3",
-	"yc4cBjVF1bHINpzdAIaaiq9WS3jai5fS0oHAtShyC/Rweb4UdgxbxtJ0CBl+0CI5w8cEZUnNwzg+s8N+",
-	"UIhrPTP7rUq1wkeJWaTx1KgYlY4r1cqoz81q+Zo6Y55fRQ/3JkmSARtVXa9o7jfbjRwi5jocUaX8UwDq",
-	"NtHFw8vAN51uHQm05ase7+L3Szn1Hkjfab9dnwe1R2STBr0nVWkW9xruKZ0JBysOD8NRJCOdoiQpFotz",
-	"15B4RJCHFYmo6HLrK+bqlZH/x2u1hPIpZmSlSgjdbYqNMCnyKUEwNgeFDfWYg4CNk0im2vpUZ2B9IxDn",
-	"iOtLEbap0oQeoVnwH2ii/4auFeB4sghGOUNoUMAvSp+b8Xw4fa2rWXGVd1/zLJwQC6Zg4f07kl4Wa+sx",
-	"CkzJTFtIRIgqlpXAMiL1sTVIxP2SsJt95q2NBCEHkQRH+ffYiB0rA4yboWE9t1vVSrbmC8GAQ8ctDJCo",
-	"QjIFhk0/5oNKu1Kr4aeZ70+J3tcnZ+fHb83z1CTpCYhuA+BEVkWXidT2QeOgAVIL5vIase+GXqE9ctWo",
-	"N+uNKpGHsp1+o9fiz5rdfex2yrCRq2ygmvXWXr25usWEB9wtSIlrY2dwA9p/F/iUEORKvWl1MuMGaDLg",
-	"/EIjbIlAAwQyGbqq/AxAJl/cwU7f105klEYAlP9aDdQkZc164ykQzTjgl7m2HNsF76r/jdzAKzLYetz1",
-	"mIqKUhIiXLIgChHw+2IYyZRqP3jqnpHvijeeyHMMZE0jKBAEHY19I2CdQuuJzI0LwZ5S6JAfK51exPBi",
-	"F7mikypJTouigzQoWKNCfZLKNvrjUwv7vaOBfDdJK9fEHw8zOpdMrXgzpocA2ylkCBNPoHCWNCUXpBSz",
-	"n4fdV73oXfTz2Yc/T5pvo5+f1cXs5z/DTyfRu+hk+uY8Hv7rxWD2dvbzs3qvFcvu6GUj/OfPcQl5WW49",
-	"KiXhzIPms9ZihLKQiI3m0/X3IGcRRvRi0U+Z2WPT4t1Qwsi2HKem6KUyC7zkhVq7eyu8zydQ5RAxBgvS",
-	"bS0I90x5Euq2X9fsbSAX67LfWUxH/w3LUG9K3qpsM5e+JDTJX/uWR2CndHnvkk0k9fbkx8n7jaj/bx2H",
-	"l/8uGRrC8t9uHCcDqRb2uzH+ix9JE7Fs27Z2d1Z47tmY90RNC3OEjcyKuRxMwOftO+Z8oNzG1IHoiwSa",
-	"BqRwzEpQjqVZEIra4TkLjfQNFrvz3G7ykGOlYqn4IwV9wOXMtttV82zNDgkLOqrzAqFsfibRRax6PAbC",
-	"srJ1uQkXoRnv1jAdzXEQdiaNxnbv/xeqnrklMxfARwK/gCp7/OAMqwzw8y3vi8rqfW1LfTi3bnBqwYLZ",
-	"Ro2fv/xHs+ctgLM7nx6S0WtlgSWWYxKd0ml0168OTmRexQcYWsWlm/vN7g2es5IFZH6zMiiDWVSz2/Nb",
-	"dl1sIPNdBIKgRl2sLn1SDscANrPzyTwYPHOozG4Y1ctUtzmjL1UyultoNhBK+UY1Oz1W9VmDwO/Byevi",
-	"Wyn7NTpRznAm1oAeKDxM5/kOaodAaK3V4Nufreb2DX6z+5c/w1XWndE5uhHUF+7zpYAqaBs7P0X12enL",
-	"I7a3v/OM/c9/b9dbhL+lwhkiZZuxVKno++ezd2+pF5n3htnxN3Z0RxL3NmJVAQW4SkYQTrn2VAeOTdwM",
-	"ho4E1Ix3ZDCaxGk05km6Bb8KecpdD31gJMoL84l5k65FrHLWo4YS9RoLIMUNgIY/2FBNwJ78z3/v1Lef",
-	"Eom11/oP7F7uOnxlG6qxDgXgDzBmc65M1BBphU4lAjf4iLk5rDF2iNODofyyJ5sHQKSL7BvvNQJsl4o0",
-	"Zu9hAiPJXnKdHr4/+Ztm6SRVScTjurkJEYy7+voY4WEA6d+BpNtS9lgNzK1c4f3Zyau3FydvLz68PXr3",
-	"9uXJ6ZvjFz+ofj94WqV2x8RIDR+aB8ed7442G8G2WcKQAyehxR/jmEuOtOa2dgKhJqCswe82tVgZcSQv",
-	"4dUO5SK0DydsUdYH/mME4sFyiECl46DtVbEVv4MZ7ajPM9SGwmm0O3XhgXMty08yKIV/fDg5Pb44Oz56",
-	"9/bFxcvDo/N3p8FTemnqGEVrVQrLEqrNowcJJw5R6PqvLh+2kImK45HwcSfavn+lCR+ITcZMSWd7g0FH",
-	"Kf/6/MHJQRJCqywdoWZ2iKDpBL+C1QhyuLg8CxhklqCFm2D4Q1vFkNBhmAsmFB7F+ZEmop8IPUQdD4Pc",
-	"c6c8/12eE8S2RUYJAaWYUdEPMvbEDMQWJlCLNnbK5HjM2JkHg61i9GKw2tfiuLC+mJoHEA4ue8JZrHTq",
-	"2nOqQH+f8q5+moERWiPMPecQSSABdIMOMMrSfooQxGwhvrQwX8VYqB6WYSiuop6wa26E9MFe6wA0xk5u",
-	"6XMXoiAItujD3P4pWUpMiXsbFY7zIBEirLMPljgSNyy0PwMDL2NBfnOOcfIxfh/oWE0vQjWVgQXtnQud",
-	"sFQppvqpkF4XlgQ8ao04WXaNYiUHImFdkU5Fdjht2vu57agSeJ5B+SH3XihkJMIAxkPxJtqChauxBE4S",
-	"jtyu28/28xwzprEJl6B20vmzIJ+0TouYioHl4y5ZLCtFuZNAGITKtuFUkUjUHpD2iM9gu5oZ6kOTF3Of",
-	"5UDeSLXpyGyKrkqxZ30ePtRbRi+AZHMk+bmleJU3IzShO08JQmKBHcS1y2cwcFSJrzPJZVNO+IL4dYAV",
-	"gU5u8K6ZKy8UimNkTwI96YI+N9vNw/Z+WjXb39xfKjfnhM6Uk0pVrzMvGIn23wMs+EPz5zCDe4Mmdy9Z",
-	"5bD+02SG0GQKdn0VkZ9Qp3Fq04aHNHcd+Sy1Ybc7cpI/mK6/EAlacXTBqUiTWQ0GQ0Q/QzVlFo7UPLXO",
-	"3ua7Bimr15FZa6QPLBOrwUCExlZB1lbsuee4//wecmCxsxQknOk04eYY/00T/oHuyFBBVi9WvUvP/FCT",
-	"FKbQBpgCmNbAbHjYZn+zywt2SkDJemZT9YHFS8c1dVdD3hUWyAG1U1TEmBh+v/oI9QqXHveVeXe/znOA",
-	"4IhK21JRmnAaayTnoODjSKeWIvDQ4w43w8cmkMy+Jp4TEaD5VEWjkSL6WLzisKUinKsgEZi4s5piv7H/",
-	"lI2jHh1QPgkjIXs+rovjaPeCvA6KMWdx5bMHSKLoUGMPP7w4OX57dHwW1Nk7S09oDzNFLcw5tANACAed",
-	"TeVz72EgGWEeARYmkn0VWGwtl7/FXWOm0R7PrCrYToMjvsmla1RSZxZACNDDyJywSAhSpWbJ7JtWc/Zz",
-	"yhMjx/F0Z1sR18MsFOxlKMS2ew/QISGXxuKom/CEaCUBGQdLttGY0R0ZeBi4bitQDJVaPtiTcxuudYBj",
-	"ti8ZIas5GUQk64JQ9XRQfwpT5YtX4j2AcmmsnLYNyLRvgxxYepv9yHXUCxhGLYDRCQ8HRJ8w/QXYxvB9",
-	"1X0FGga5qp0V1ZGetH3u/AzvQ1gX7j7BoQX51SDtD4qkVd+uN4E0AhajI13nt31dLPIGSRulbTOl+FCr",
-	"OoCCAWV7tKSX+JxCWncYS8vQ0Px42mvwBv3gWaZOoXrfYYh4aGqXUvUua/C/HnPAvHjMVx/9Ww1lqDBu",
-	"QjOQH8kpfVg2lJxlX6nO/d2uHP4r+fXn3elV7/z3+F8/7cjd5OTFx0Pz34+tbuNyu7v9sdEbvZz869Wz",
-	"9FcZN/71z7fqXxjiq1Zo087RQMzt5dsSQcz1aK9DQFDNz8WineOtA1YF4RKsEb6ELZcFL6uVgsjMXA3J",
-	"fW+VGw797nsGfIbtfDz5JcaTT/SJPN3tHZ3snYxeNn5pjbfDozUSynkui8Ydbu6lc45Bclq/ruAJFqev",
-	"MenFySM0OoyjTQLWGUi+NbBhu7gXtouVmA7xYcNEpWm8RuD865BkoE4iwmvSCTZafo4k94XBcvoui5Vv",
-	"RWYz6bHopddzYoA1g3XDDNLwyBqIexlM3f29vRbxW5Bi0JaVASwyCG3N8BdogWsRXznmB2ehJ6Ifix6G",
-	"YtUkRTs0jHQOcFzbuh0yduf9VjB4jMcA1lmVbOUyO4stNbPI0vRuHCt1ySbjDN7cndqqA5bN+ag0E1ME",
-	"L9cTgPu1bjo7UqOxsRgDPgkDGuq8swC8pvSObc//oSoexC93FrUxeGeOgyIbmG9kU+KzmqG9IZ6yAypE",
-	"Q+9zp8J7aXQlOpU2QybcgPxwZOQwXlqdQbtBRwaZ0AysYwouHXgbdsO0KdYwF13EmFE+RllnAe/ZcCif",
-	"pMOLNBoJ8KHBhYYony0tdQHeaCDBN37uS1c1lZ7DRwz3fvRgJBCeOhQjoC/G/P6ICNF29htPYSu8hLHj",
-	"oxD0zlt+9Be6YhBJTQkOrUcXQdWGSSj3ehnJEMIegb3Rha9GIXxi3Q7fJO9IDAiRS5VtJqlyDGKWwB9n",
-	"T6rEnz2MzcB2s8BzecfUISjT3s+705QXs0jOSWJ5atwZNmugRrYERecgj3BS5v2HekfaYwAHkh44D9qU",
-	"oUNgBAE2M3L+Wj8BnfUi5yGTd/fgQODqzZnIMrc7fAv53oyl7ADa/H7OPFvD5D1x07UuV9ka9iPNnREw",
-	"8+6Fc+3L5hC7ZJqVqrsBdpV6PTO/VSt8ElIRXHtra6502nxLh6LSbu7vbT9r7O/tNaqlpDhgjNpLD1rm",
-	"0oin+d9G0PdS9sB/p1GlXdntN/p73WeitsMbvdoO335Wexbui9qzsMn3+XZ/v7vbWm6d6nU6cvSku3pT",
-	"TJHdu9gq86VaiWThwlnNU7RgeDmqkS/VipV9xUs/J1yL7kQLvnSJacX2m3sH23s3XjGavG5tu9ds1PbF",
-	"bqt2EO6I2h5v9hu9Z92W2N9fXDHgkJ8T+8YbLJL597RONzvvpYix8zagM0U2DssjpOf7XMG3B4PYeCJz",
-	"jVTGELZewGR8Y08ELc9lXggyfeQdjkbj2VPMNROuA1SELRiWbYLrcV0KtrUKzXe4piPnWgTqrEQKoSmD",
-	"hjKiU4q4j24P3C/HLxth6Hne1IZBxtCI6+6VZcpirVir0XBE7hlvfAeNJka23ZTPyD7DH7u+iMwqXPCL",
-	"qEbemfrGeepSODyf8vND00gRRT4TvBf2T8zTA3p+B+Vr8kmgzH5zbQrktdgkUJWySflqmcytwt/plM9s",
-	"LQIEnptPi1mYzFveg7FXGKI9hhe1+4yQS3M7scgAvEXsatHUywfG1pD95oD1+M0MvbI6O8IKx1Xicgae",
-	"IoS80N2a8jXavjbi+04CR1ltsNuR60psmxBc2hf2QYvkRPZVeVPYkUoE+5//3q1vP20z4oTLigRQ9NrK",
-	"SNt4Oq2zgOBVAsbDUHdk4FolLlwhYZUF9v8RvSe84CmFEKBFfCRSDqWUz1kAsC14t+wPcyUyptgSx4BI",
-	"nrK6zwAH7XzUYlZ1n3xoBPGX7gwiNMUNrHbeShpYr2klpB+/VBMZbhoqV2uoJPyeOcPm01BlUaS1y5Gv",
-	"7SLozphRm1bVlh6NetOVWWJZsZOsFImxid58Jrgjn2Bh826DGe3YemqJzSDi2VXpsJBQXun8Bry7TgUY",
-	"5iKjSPHreGpyDRVmR+4psC+P/hRtkJJuc7Bv23IAueRrAR98/Bu70ed4Pqzq0tWM0AOqtYA0C12cwEMm",
-	"CVzpVAZnr1lgv0yVsaKzAjdzPxevJedhFEGJmYQ80lhwSLRkBet9AvYzmrcjCVXGiBlCymUjwSVAP1kc",
-	"+t+NlW5fcwolTI7Fyo+HE2aF7WqkwjmlRUfir2wXgfEwyoB9PuivwlRS/VwBNP7j0TidfUSZhCGn/FK/",
-	"T0Q/+mO+0YFRg2C+O6JqmzBjkabgJ2nxnHA2+gj/7+Yx34RZ0oL5+9LGVB8R8v92On80GsVAkNXi7Yse",
-	"4mL67YmZhqdYuBVnVMRKCs2eQHzvaW7wBDVUNH5789xr2LCWUrHgcqWO0dVJY1bASHKDciBJJQy89I0z",
-	"FN0P+pM4vqBXPJSSHdNQ5rGUruGQWgaGBP8kHO/fqpXM2C1/rztFPDKn8Hqgo2wzb4COvgXQkVc5fFug",
-	"ozLD9lDOjN7CKkOiYEFcQPyTMnORBrbW5/QdxrV6sdKupwdrfLFbyaX5OjLwqrbQE8uELKLJ9iPqwqA3",
-	"bdPdJzL6fSKqZhw8CWPqGfVEL2WQozAdopGMRFpSseD/0KPmutsi6h7j6LYyLADP6qapqwyiZORrIx+x",
-	"zbwT1TFA40Nptp2zSA4yIlmkPnfM51z6A4B4IuSIIRyJURrq/TeD68jS3jYKGVqOGrNmaTJjew0wNggi",
-	"AFiWjXVE6EOAPtATWvcnMURwFBCXLal578iVit6zgURggJy8v9rJunsT+miPbe3tPGecbe0cuBGnQnYk",
-	"jplr7GCpsyPYQdrrLbTbxoFXYYV8WF5e+kHfDui3XFWU64QcG2+OhndRZq8jnu+TUWajRm+0JMvYYOis",
-	"3rCJ/QbN63epam/Mp+wriQvUBz4h6OmcDsEr6uxQX6JYdEpKJVQJ5U/k7YiWtzPqzsxYWMbXWfQyd8HX",
-	"WTwLWWaEdKfTH0aP5SXg3K769OlT7dBbyut216dPn3KX0ya7HZW2PUiLbNrnQ6O+nZbX0PMnl1C/2jvc",
-	"C6fx2oTbcy92V4ytCxNSZWORDPmYFDfm3jz7BmKD2HdBKcG5nvEpd/Q3NjoRc52y7QYL+UzXv9MwExXy",
-	"3njjpUpdjLic2Qo0PUdBnAgs10yVYua6nCWLrXlYKEf2S5194lFqax5d6MV436Px7eVQy9t/50qxN2ZI",
-	"p9nQyzfi4oveyV6005ImESaCneG/MDWu6RvNyjkx5FmJi47FGbUek724ML1pMsuFGZoH2B9QRp5hdB3o",
-	"9Uim2y2j+fkf0WgyqrS3obPAaBL4s+mm1AiTAWrtb+XzfamWu32FQPCOBzM77L7nZ53BYp/PfpuFOLdG",
-	"YhljGBIx5dwvBEoxK8fj2K+/0Cwajcy5T0U8M+6V0WQOLn4iQ6hePkkLfMDFDk1OXX8Dh+gBLdV+V6at",
-	"P8ALvQZDIGFOqL3UeBLU2ZuBSOIFWDI95+M0mlklA3BoB5HUk34/6kHZICJUZ7oyUjLAEopgxP+44APx",
-	"w16j4cppe0OjuuVAeJXGbYtEArAJFCb1OviMtgdP7jxDejMGNJGygCNKnaqe2+icQgv9AL/U+ailmTgS",
-	"/vn2ZvR65w2uHpfADwNwIopgJKz5VcrW9kaszNPmgag8HJq2FbpMXnOdHvpT+T3FlDyPqJB1bTS7uWAx",
-	"X9q0Zs0W8ZYRsfk7wLVE5wqysqbSKtUmwQmfFvJIFO27xsbv/ZZ+LzouWOeNPtumdGHVM1oU9P00VIyP",
-	"2MkNNP7dkIE9Z4GcxHHAerHgCQCpmYvzcduq18aBuhH+9suKPaYusg8IN5YZ87ycrIvO+A2jd/MHT/XZ",
-	"eaJm6+31+2To+ibix87CtxE/rfb2vYkfZ7E+OHKtTe3HEsm4jCBrNGOWpe12XtFWzwzPfLwKKRJxd1GL",
-	"XRKyMU/SyHax+SBQtCerC/1uqg/wk9WSOpIo1HNMSh3pqJTezCyZUklRxZF9mYdElXRzqAlLvDFU4xWJ",
-	"kwpY/xzb3yr20+2y7bQ81yfc7abcJNy/ruEF2fbRzM2/J1zc0SoULu7bYuGy9dlt8qXM7R4xgnHKpbKI",
-	"fXNipZ0PyAjpZREyCgKg8SF2ngKBYSRTmPApjX1lb55eyjzB3kI+FB7LGwebpUov+lBPmg8y5xDdjI2L",
-	"aI+IUWjWIHvK7TNZO1kE+a1K2UsaT3nkOBv1XWUvyl8XyQ0cPv4jtD0+0W6HchB7ZtaVDytQUDu8Aw82",
-	"4OaUJ3mCap/xZIUg+2QCV3olidsFhCi/5YQeeSqfK+NJgTn1BkKcWFBjkTwh3ogxzrptR4O71NCrwfOj",
-	"tyj4GVijiqd4m17m23Yk7dC/aXvL58yLgAJMMZ9pF2cCYE9XaaPi0I+2SpUiPLYlZ0G/wiIp06M6sgC1",
-	"uephDAJKHaA7An5ClPpcRUWh6euD0fOQFif9BchqM6jszbw4ctUrdfJfMpI6FTx8vjAkCzhX78jDrIhp",
-	"YEGYsbaKgDUpXJ+BdmJMGxChKbM/VJOEao8sBImrqaLKo7IRlHF848IcE4Hzndb9qGSwtLpnZckKo0P/",
-	"ZbWwQqtY/9rGpEgTKAtUUuBJyGrTJhJK5TiLjWlPtLGWyddPKniIfnM7aOM/Ox12Y7sBIGsvPOy4nPFg",
-	"e/F9BHT4xZIiCaN104Lf5usm3Ke3rptotTKr44McJ6onNMSm2LFMI0DUKDdA5l7/rqyQhfmqzu9qv3W1",
-	"vjJs2PqIYd9FKCRf3npX6ZxFpb7lq+PyXn9S8SRMzEFwLHoOvmrKnaSijNB8nTGAyRNmrqW4Y7bKDstx",
-	"EwH0FDoreSHkrLvUUR1ZrKSWacmCPnY4gaACPvqTuBH6N8zM3saTM6t5kaoLso6Wu3QLzT9QlZDLxVso",
-	"iNt7eOvWqBW8zP14egWvb/Ev3DTcrNDsexezRpoxhKIml4VeGDLoCyL3VPTUlUhmxSLXfTsnXa9WDkFn",
-	"7o2aSoY/zHHyQ1deGz0PXXWgbfZvH5OR/KYq8VGrjhzxUDDLNF3Ssshu2bFoBGquZRFewmtYHPLxWEi/",
-	"P/EDwq9QycsYWxk9/jaeCPuiZaFxGzt/UKFx8CRXlyPLIt/leGgLMGTbtf1uQ9QO+N5OrRXuNkWD7/ee",
-	"9Zvm2vGF3fIei3WlWiFYLNhlCJmlIyUv1oE4QzAU8ws5iWNMFV7wAcxZpTdJ4q2D+m69QUnEtQTsnfbM",
-	"wT66PoaPR3MTwf82EXxxNRe/p9NfKJXpu7xMJuKXlYRyLvKj56ofqpZEyUln26Y2tXXJqBRAwaAwi0Uf",
-	"gad8LczTjhwZq7jV8GlpiLQr0l6TL5i2zUaDKFPwxsDalKjpc5aIkcJ6P0SFStlknEOfLRGiL2lOvnEn",
-	"r3/0ea3Z2xW1/bDRrT3j2/3abvdAtPp7vf2w4QmmVKXjSrVinIQLoyaKHtiyDyRR8X6opG08wBUCZih9",
-	"YVan0m5CnbIWKdxrLRGC82j2ajmtvr+jNgVVdyMV8rPqSQe7sQvFg/2yUD5sfcZ/XJfaO4Ujdy3XnjmP",
-	"c1XAHisI+Lh+fLlAdNgK2450NdjXF09bVqSq7XfNDzLqL7AXKSnmotgelMUNw9gFbrOZNJz/68jzP1Gb",
-	"LWICoihztGz58QsZ5oEZMP9RBG0gZHgB97qw2dYcyAE11zrJtALoQUlWNZPi+NLhJqVqOXsmvSFNzyNM",
-	"oeZf7xFmTVHwzYuUdWVvWcX5tclUfNzfNAuiMMDOpsAzZYoTq9cZFQWJVacF7jSxWlrO+ypaSZmgGJQY",
-	"lXwM+sC8itMHN87z0Zq9i0M2RiNvPcvteysO/koG8Y3nq0wUWoLjB1e4u1F996L6NvXQ62tX4km8B+2a",
-	"c3cQpCeNxGoRkexyxlM2TtRVFIqECqV7HBleoAZaLY+V1Nl7ocaxAMp05NfMCL87MtiiX3oDLC2PPsne",
-	"4etGMObDoP1WbZ83G7XuTm+3ttvqNfh+f6+/G4JtofUEFmeYpmPd3tpy6FsDpQau6yPmXVHcD7KaSLdL",
-	"UmlX8L5IXvBv4JKqNJuN5t6znYOdnf2d7YO91v7e9vbOLeOmNPuzstDpeW7bbEIedxPyiPw9b4XCe3se",
-	"i8VC9nWZDNj6TP+erVLSbK+dK2ouFgGY5C9uiPb6ytdoCPebMNY3Y2/dNz5fqnduAzlTPmORzAN6ZJ1y",
-	"FAZo+98uMpZT6x6X2SQjBqc930z8EelUl/dx22O5cv23exCAsxmxvAlW5E0aO0OP1mbLXvAOCjJAX035",
-	"7CJaRA+ishrALXDHJScszkTuOFB+RSVoLywUt3ztAg3/5e5iRRAvcPmcPEY794Ok9XR77ybq7MZRJAge",
-	"UXTFyb8smHTi2Z7FhfrX2HyL8SRPv95fqb45Npdipstr+YDVSZPBDRejxg0kv4oG3HhuHktzHY3hAITF",
-	"iIdUabegxV8iwBAgkiyoYOvLdCSq6fY8MSRkMp0WtsPisSWiz30FUsH1RtG1RDHk5U7q+ahgR5q/tP0B",
-	"lcgEfvwpsB9lKYqA4hdUQfPJMpaCULJGh/+6UJ6YAi6Mn8epdiQWzuTMDz1UU42UqY8hlsfD8D3O7m0i",
-	"ednmq7QrnzuVKOxU2p3K1dvW//7nf3Uq1U4l4dOThQ/NsYDPxpNuHPVql2KGF9Nbdirtzx2qmXnBU/7z",
-	"2bu3cL2Y/WzvwdNUGMUQKfkO/Ca4QLXewgVfviwkklcV/2/F1M7MfaB+UojgvmONrSzWOHbrnPdNsc5n",
-	"fpLyyXYoY/7x6EXt+OWrn2onP//yuvbm7bv3ld9Wns7DMBTh8jgkDfBOCPC+PAxLePkv3qr3VjVs4nI3",
-	"sVcOw5DMUtz4zlSx01psqdhvVwjIWdW05cDH9PUk4GpM4IcquU6FPwneg2z8RcyO3Nf1MU+0AEhiI/bw",
-	"bkabGwEZWC6/KeiilCX41I4xUINM3lP/Hs9z61rzCtq8KNletcCDWKVv8d3Oc5BrkeWRezSqUac8SX3l",
-	"eJtIpaemwI+VgkhzaTwqORMxUYYCMZ4G0/MXYbax4+aiIspc74L/9Zdqxa1IpV35vak/Dj7KX/7R6H7q",
-	"7ca/N0bbcvfn3w9mb3bVs0lTn6et5J/7fx7v8F/LLq1UjXKm3ffeGOhUExsPKu3avjNtMw2OpVpjCM+6",
-	"YtR6PjhqISPASzOjTqORUJO00t5umP/wNeEARXoc89nbUgCvNy+Od3/99I+dN//upe8+vZn9K2psvzl/",
-	"O3z96bj59t//SN+2Pszetj60fv33yfTNnx8a2dMt/e6K3iBuhLlDV6bK6IQ/lIDMvaqh711JnJlzDj04",
-	"X0Vb4HBK+rLP+SX5eQtNiYi/KcUU26uOVyuweu7frAO9VUZoRXJiRPhJv9Tvu4MG6o68tQxGT+591lx5",
-	"cxcFp+BiGUGAFNP8991oMBDJDTuN7ajXaTYuCfb6nZaE3bZpC75hWzDMtB6qJF3k0TOny59rwNaARj8Q",
-	"Mh7tLEVNweRBiPo+NP/NB6Ztx6CDk+9H1DhsHBreS8t6jLPDxlMWC65TdmDW3vyGOLuyPuPcxv22vcaL",
-	"M2L2PRTAL853aed1wVR/qx7uBcHxffVyf7mrDEPpDLqubtI9iwfj0bd2ezvj7pu6baSlRpGW8oZusA2E",
-	"hIWYi1WypaFKC1ON7O9U3AEkc3V2zHvDvPcGqHjQ0w20Yx3gInWOoW8doBOIGCYQReUQZX4kVY4wBbZX",
-	"9AgW57Zu4F1H1fKjW0KIA8/7i0TWbtuZfoEb8MJVcS1NNec2K+zyuXaQnprE0DBrttO3aE6fe5/7Sknn",
-	"BMOj9BRfibRA9t5DmZ/rcllS0nMsQ01tNsX+XxWx70Bjy148CY3TMC/lhAzPspaa672RwzjOEA/BPBUy",
-	"fADeyPe+tV6rAVOTFBcU+Ad9JmW7QsVUyvbbMuj/YuACu4ro4UNHayJ6QqbxDP17KvxcaH/Fa5uNRr2w",
-	"vLN8O92iAd+8Z6tSrfBRYiZkPDWmGNbOj/rczEt5Z/0q+TUyfm1iH5FudP4n241c6eY6TfWlDfurVYku",
-	"hf/+rbxH/3aVorSQywpFrc9g99JGDNxVh6w7Q+vKgEI9svU5g4L4cq1SMRpjTqU4bgnA/8iqviBNhJgf",
-	"GoosKJeE7kY/EXqIeSXH9CU6EpBJbGBEFaLiZmpp5YJIO2JAqnoQOum+qiETctGxSpDm5dFWQbr3e4T5",
-	"a2sVeCfyRmbBtZV1zqSb68+0NwmeE9yUEQaBpjo878DjIS8tu1uqHBfL7jzgmnurusMRr9RGg6ERrH3j",
-	"cf6VC2FGfBCoqqsXN9/Qj9KhGGkRXwldji+y2yjroHlPIznHV/i6XTTzttF+rdGqtZqlnTbd2nav2ajt",
-	"i91W7SDcEbU93uw3es+6LbG/v8QE2jlvtNqNRr738W00GBoDNRFjlaTzppF3hm5u9uQmd5nxY7f8xuS5",
-	"C5On+HR50o42e6Gso+9KefUxdMqpxAXCjJb5EC8DAwdY9S0xKdcEHe9TiGDXh44GshbJNgvMS6ok+hN+",
-	"02Y/Cp6IhGk9uvjf//wvZL33IpMYj41SCLI+p2gqNNhQ+4g5/8OlnTe2cwVfZMitQIZT4EHDgZ539I6J",
-	"YHwEdPHQlJJJrKzsh6hTLsGMo6DwRAv3CEsw5VPHgcjSaRTH5jLoCiLhQL3EgZUVkbwI+UwHGdP+lboU",
-	"IevOWID/zp26oMq6s44kDHIY4BZeFhBK3nxtcZtNhyILMlt+K0C40yLvxdqLHE5TrKz1Skcamf0LdyTN",
-	"kVTMwTThkHADmc/tHsIHhWLEgb/Tbhv2JMjHf4KnjyJejrojt463AgHPb51K+1ljTS1wI4H/jXn+71e5",
-	"5ip9V5pEwgM0VpQeXTSW/tc6Onj177PKzeb9U5QOz8Uf6VJlawVapEGWEpMqkNj9JTIbmwLgtVO4cOYY",
-	"Lxbm61kXK8TtUX9sfbYgmktjLXPRE+cduEgJmw+UsEM2mPAkROVgJHusQI9GCB0ICXmwMPoqMZ+kim03",
-	"SD9oNlJJCSz2ggZeOeqCI85U+mOpeDyb9IY4E48SrsKs1d2cinX79rwtHiz6ssWNe9dpuYIIgoOxvcf4",
-	"QTq+tlgDCyYSkUIlhWS5im/Gx2P25Pzd+fsqM6bVXmv7oM3OfjqsNatsj4XRIEp11TvBT3O+gcamQIuL",
-	"D/Q6HRkQLva5SseO4D2F0QRapJNxQJWkflGHGQjV+HsG5uOp4j/HVNHtwiSFSaG5TM3vyQUFZzuTRmO7",
-	"p68G7I9RLPUPHUASaW9tTafT+nS7rpLBVqvRaGzpq0Gnwq4iMf1R/fFDp9JgDbazy3Z2O3gPgXcy25uF",
-	"P3Qqb3bYznD/qjms7f/ZqWz518C94G8Afzb7rtKu/Pzj2adft1+8P/7p/S/b7//5fv5vuDadjI0N3/o4",
-	"7L76eHny09s4/Onj9OTVs9HJq5eTk1cvm+GrYdyVp+NfWy8b3e2Twa///HFaqVYmSVRpV1Q6NsvS3oJj",
-	"sYWqrc2l/H9xGD9cNwgz7NYeoq78gD/Hj3g8UEmUDkc/nP102MTP8GT8sId/jUUSqfCH7cbqpqfZD2fw",
-	"zgXm5ifn4o7HuPstNDtPWe544bcb2/NBV/073OVF4XwPlR1wPCxJxCr93osaw2gSFji5FrCiqv2ob7Zq",
-	"KAJGJSCpv6shElXcFd6RDud27Ybp5UWI1DEGVHFQHGkGbnxTHIhWHQlV0qSmrK7L5SGtMZzdwLxbocIB",
-	"EyNKtbWiMRkJ6cZHEGzJpNCtmiJQV7UO9hsHLWN5LeLsktGUaw++hcJYS0Qf4Vtin9sDbsK+DvDxu+nA",
-	"zkAONwrtW7an4Llc6JYgmimoyn/uzPlIUxAe/c/FzokIPVO0TOf7Jvx71tnRUPQuiWRd9S6t2A3FVWSr",
-	"yLUgGA8k4llQK0yq6TVNF77zgey8cy0XZqDfts0iN2doZoDEm18TLdLaZGxmkNjRqqTSEAd4DvlorcUx",
-	"6zp/d3Nb4NdhaL8grXT5bM/9LD/N+Erf1TzfWTOLv60BjcbZGirxT06envB7N1pfRjLSFkMPtkZJWOGu",
-	"LdfPRPazNKD5Aj7XC0wKAvJfcZynS49GIyMsUxHPjKkXaQ91byJDaHK1IH0dycORefc0gTfMriSehTbb",
-	"aTyrMxhBJAdspiaJX6u2kr3XkTmDjxNAAz7ijQiWZWadJZgxXzpGNtt9A7/USKtruZDgEdsNFvKZrrJw",
-	"kpjRoxkNyY3ce8MUQVo2SssZ5XG8H7RIVo7i2lmKtCOueERxXJiKrDNk+U9ec50e+pP+kAPAcHiLRQke",
-	"Vg/W0u9ty97f7JHiDrf8NdfVnhs3zZVSWNZvayrk9+9ApMWb92tguBdxTyNmBXxzgdyr3g/6kzi+kKXw",
-	"FKsq02UV3vBPErq/VSsTgL1f/l7zVGurqlU8KkuLLx+lZHjQ57uorOpU8PAuD/e1OZ6ssSSIwrly0Ul3",
-	"rXLR5UelINljmQi/CucHdgXjqw2iKyFZPxJxiDXvWMgFVgGwaD5ngXHuA9aLBU+MAQIXE5AhjHskUh7y",
-	"lAeYRYUuwRBieh05HapY1NkLkFLGMvBQiMGqyllUPKU426ErsAK5gjdGAtKy3HIVwtviSiT5NqGOpIpV",
-	"zWfmxlJMfRtnIjP6XUhAwYjQIqJvoKAsh7ics2mqzhhz1FpCEn+eh7eMk0W6LKgihjURmnZFR7piLqkS",
-	"KOjC28L7o3FYYCmhJHXK5oZBtAUdMq8SVJ+dJ2q2nhSeP4LfC8nJrRWknY1voyBb7e37VpAPlkjlK9nS",
-	"myqmG5jrhEVxZxq9wLXf6plBr8qAjf2W1P4QJUAEDUQjVEkMTaT5zogM/x8OM9Dz8t4Q4CZAZSbGE8eQ",
-	"Y5SwKNR19p4bXTtVySXjuiPBIY8jnSJZbCnHiNmmR/Z1HhLXtN/G6kRjd7vXrO2HrWbtWX+vUdvlO12x",
-	"zVu9/fBZxiltMfWGarxi02smU9VYSLCKxonqR/GKbsbt+ixoea6ncLbbcuN4PATHA/o5COBKWwmxcUTu",
-	"ouhsUVJvfXby4lr6F7xyjvxlTka38w6FE9iez1HNYNwRCz7SjGvja9iAZEfON1sQriD4ImY3LMY0uyLr",
-	"2QBGBUy2e70pQ9uQA7epslSptpdm32lsF+kCc58w4VNPH6wcFKVJhjQC3UZuGFaw9TZlfJAIESJrEObw",
-	"7FMeQ6dxvoXaWTAqMeJkcQrwKjpi9Udqgn6iQwDpWzwaG9F+G9FeLRfT5hWdaC9jM1luFha8Q2Zc3reC",
-	"wkKSGjTfQZnbXzB8WFjZ9xJIT0h1ToeKujh06qCc/PIyq2rzdXZ1dmwzqk5Vz3ehF5T2dWQWIIQIBWch",
-	"n/ltqAmx46euFEjX2QcI66XYXjnf94lpVTQacjhoyvLKwVA6Mmt/nCIfi1H7PUHjs02a9i4LqKkZowtL",
-	"o1FJF4sWaZbPntPxrXVx+rRIFxrSPddnPebdUzgHJWEjeBbsg64YTOQjjhZ9E0y+DeLestja4zNT4Kwt",
-	"QpXerR9arvNWi54tG9oi+24OQiRKqKWICriHaspGXM7mYSd5Ilgs+tD73pFFEG6tRiblzxVJf4AmgaqU",
-	"YjVlvoYaNxb4EndpJK5UKt8rUMm34menAt7f5it4L8xqVNrNRtVTL2uFzHAeX0e6VJfk99UmYvagImb3",
-	"KK82cTMQ0fdIn75MfpeCaJZDPJntviFK3xClb0TtvYha72RvxOw9itlvxlC/Pr17ZiPfgt+dvaRWySLA",
-	"VAx1TGLcdEGe+D3oSCPDZ99ZAiUrJt8w1G8Y6m+XMdmw1m9Y679RUGiRuB4rYTea/26zV9cw9Oe9mgfE",
-	"0p/ZNjen5sj2WvtmyOmLeGDnWRmGMQJiNWCRMWQGPJLPLcBlLm2TKjZOxBXUNaTfma0hZGg2yF+Cj+Qv",
-	"544ViuVjGS6kMb9WR1rqw54XBOBvxIiyJJrzHfCidBM1xWaHtThRbOX/hhTlcZKibEJD+Sj8vciiTWDI",
-	"M55uxUfjC2oskHHtXlPjhgIylm11M7PYd3PJsWSNkSD8ru2fDfHNhvhm7eDKYyDDuc5eLJYFGwF91/67",
-	"nea8+/5YGYEyJfWAiYHMAm3IgTbkQBvT/0amf3ZwN3rlPmTqisQIp8RTX4JPX4CrV0BFWR41LeE/WJCd",
-	"Gw6Ex8CBsLRSmGgQvG21Ofb3ZU7OEz8s2ioPhfwhE2sTGave5abBaT5iY15ryiOAYkR4fksJh4CcNuWO",
-	"6S4CD9cqQ5NFBKG8Be2luDKoo3N6EmptBoBJHSlFipARiYD2Icd7Nx870in/3ipucE/dCL7RtUuZGXmU",
-	"tuemvwViIGlu199lU8tUdIdKXa7m/tqLV+5YKfNbP9mnPiiollV6UHJz9y4BTPWC1pQ+j+JIDi50JHvC",
-	"AsIDclbuk3z8Mmz0dmr7vNmsdbf7rdoe3w0bvWfioNvcoQ4W2Aq0OS5ovJWq+4SwXs3uUHF4gYt0AThu",
-	"9omTJPZqu/VQjes0GVuwYlsY+rxlVo3W/3osGLvjvn/h9kAFjxap0drXOMrT7LxageOOcKGocd+WUvS+",
-	"NIahVFOmpN+SrAHmUPDekGHVCtkEPaPRJYNNbguDP5y+riIZCjDHBlSj21Uh1KByFrh9NosVD4M2/Mzc",
-	"oyO5ZoExcoKq6zJm8Fk0EjrlozFRz5rPEK7RXIZjMp95oFSO6BfNE+t6GkMgGkigve3I/zhLuQx5EjI7",
-	"N789scdsOp3WNX3tdnxPjZ62GcDrYdM2US6wgC6pRWFQzf7KBo4d2O4LMwieThIRWJsljroJT2YOeku7",
-	"xvOMvAwMGbutPCJOY24gGSfiv7BDqafG0DO3bv3xR0cSsVhz19KY5Sq3+yqOkTWAJSKMEtFLPSRNS25m",
-	"LUG8d3eSYs85pGjIfpsRIy9dAwtuxOokEbkHpgn085jBkk3qBlbFNnf8dMyJlpEbw2rSjQUxKu6yoZok",
-	"uorQ3R0Z8pmuszOoMMf9YMxDniTRlQDORSSTMfaqj4HGR2Ju6QArHbaQfwczTIp2IEAaUtMMxYwN+Xgs",
-	"pAjrHXlozyRt+lDEkdkrgqqieBzDbIgQhr1LgOMqoesT0RPmBzR9mu00G1WfJZlIkT+cvjbGN2fjJLri",
-	"qWDO1MZSDryleUmzmas+9OhExuDaGFMBLACVmGERJ/aT4Oz47PDN8cX705OPh+fHF5+Of/zp3btfzgJk",
-	"vUtER5LZ3WpkeoCdGf1oLH96fRIYOI18ymdVz/tEuIIAvwURF4BZXs5nTIfzVvigxTbAevp5ZT28psr9",
-	"xnzHD94+cix706EWvYuj1suP+sd/nAwT3Tsaxv84efPx/+nu6rNf9Vh199WL/d4fH3f66a8vro5/qNzf",
-	"qn6K0uEZjqwkPyHF1B6ZqoXk0CTuv3/jagMheq39ZpFxPVlXSo48dUJuXWvOdxm3PtO/1uEJcXvQbD9P",
-	"aZEBEiUsVoM6O7TfzRxcdFcYwwBgqCBoFGk2UiPz54jPCJ4GVWh5X5Mv3VcJtFgl8zh5MuxsPJ7tX8J5",
-	"cYsNvwLNRU6sKmuqomQt2IkDkZZuw8ZG4948IrGmzizTlLScm4P+cOIUSH5xq1O+XhiSfnnyonJXxBGg",
-	"8iynQd63IZ8Y/UWpyOeMNPt9Iibk30Xpc+QrxihxpDsI2Dg1/i2mnohloWr9MvzUYz/dZ+TZ3peHhQjT",
-	"9+RhwexE8kpFPaHXFgYfYGjfjnXh2hfaSOxrJfaj5mHwRfjGG7oTb4gYFu7DG9rKPJuVEmueI5RaKe71",
-	"OlA0FPAt9imS51WXokKgZrW3RRFUnfFpU9jPaIhLMU4htko5OxtdLUzZvcje6N6Tdgu1Je9kPPMnCQgk",
-	"IgwIi3zVBAY9bV3E7xORzLyqYnN9ZVWxQ688O0tRN9xhLpGnqRiNl6iFplELdJWutJvVSjjBFbkwt9jZ",
-	"pr19sdCBt13b7zZE7YDv7dRa4W5TNPh+71m/WTEaYxI7+mlCvFuU9JDWo0d7dNVobSwnmICJAmfbTBzc",
-	"zbZVtBo7t8sZ2tW4PmmYbZSNEf8Ak43eOccan29i1q8i27c+2zP45Voxr6R7s5mXFoJkpSuDspYMiWln",
-	"jNsYmM043dQCHwgrx2e3Dj7Yl4FL/5LizGwvSCzDdPAURBgiAK9cvbe0ITtr5S4y5ZdPTmm3delEeS03",
-	"1pAvaamuugrDld9zkX/N5avLJ4CKEOeH+mVtnfECmgZ1mQNht/JGXXzH6mKpMU8RoDATbl9RV1xv2L6w",
-	"EgQqRtbXLmYOhQwLCo/vdZRltTtnwhb9outB9TjODx/wyCcY7YoeHwmseGZd0VfJ0sKIOjtJGWKKMq6Z",
-	"FNO2rZ5OIop3uTKMtRJFOuUz7dioy0gFZFiuI9ekFcjrRRSqmRZszGnBxldUgmUidw21OBYyjOTAU4o3",
-	"suevE8q29ggimxsJ/YDSb0ZMeEIZ5cKdhllsNcbn28XvC4XcG449aVJMKZvnVcFhBRz0AdhYhJ1ExAQN",
-	"LoUYX6g4vOirJLAFZ1jY6CYEGgamSJ0CFXq6yrpQ7NeR2WMhEIQfMxWHxpPIN0+4oE6PS8ucoq5E8hx6",
-	"5+EWFFXyCKdRDuMXIM5di8UnI5kbOArzPLqFfxGWXRKpTCz4ZbEshUfRXFN5yi2i/v6MVtoHezuNxroR",
-	"ZBzEKQ5sBEruO4r4P5AgfzFDzsMtjVosi8rO3iaF8BdPISz4GSA65mql7yeHkAp9T6rtVPSoGY8MeGt+",
-	"X5hnClubjInfaN6+9yx7LMcnTBos0a8z8MVAWU3SnhoJS/ccRzqltseO9GK0BarDDKO0SOZh2OD5Gd2Y",
-	"4BsT/Bua4F6aMFW3E1fXjghHAC9e1httOzOM7Qn/pr5Zc6gTDijZaA5sgRCjMc7f6TW0Blctem4VeoXV",
-	"hDp9Y6Uu2WTsOnSfnL48Ynv7O8+qzPxrv9Gw/9rbaz19Dr+ZqUlSgu6D3R/4eOjTpmAmoe4spizPiMSA",
-	"Wm4IgS4bBvuf/96pN+0Qtveq7N1YyJMX7EhJKXopOzLmebPeeOo97Qw5FQsedyoGkU5FUiVAYR5WrStg",
-	"PkCDDl/QYyjwbn1INC4F9z5Ssh8lAJ4taiMexbb5g6nESH2lBflJDlqd3nqEHSg9FQrvUadEk3XNrOUp",
-	"GbJGE/zsUswYLyBXY08+ia7Zk9KfuPf4i6K3+9XMyRwVE65Sa/vgaUZ/jSxrsGfJszG+jwKMEf/tLPnZ",
-	"4pMO49hOPO2nuTZzeL0gA66BTi77AZzvAFGi/J+xQcKBdt04o4iA5FzDCFa7I/EIDDlRyPWoMg1+Ykfk",
-	"zTncUYTUDo9xtZTFvHep5xraaciR1JN+P+pBvgJ+FRAPKFXjxLEwW9FMEa7ZKNIawnQwYGqcm8QCiaUF",
-	"9PgZ0RD1LEUujT1VZr7zRBtevsvu5nl8jsI2+sxwoCkbCzWOhUdAYg0hGMiyRaMx+stmP6KFywZ3hF8U",
-	"1TlALSBLh4maDIZsOlSjuTFVCRJQs1dAi1Rlv4hZL1b80pyPV1H606R7m2E+d/s9T5mzMOfmmsTf9+8t",
-	"XVbRsUZ1YE8PhCtcRaH2m9uWjD2XDqDB57WfP8leZH9BcRhDFJrvrMw375XB92bi1kI4L6NuptqaKAnZ",
-	"mCepq+EZcUCRxgcsyltipy+7Nypr0Gh9d0S9n2PracmPSb9GqRZxv0r16DhRVdhI5uQZcQizYIE7gFPn",
-	"zuYfl7xggG9EykOecrjBeNKNox6OBRQsnTScQtv8ijBdIJQPdpo7pDR3m/u+iH8R6VK1cjQUvUt8Qqx4",
-	"yLo85rJniyxV0hsK+7LeHX8SPE6HlS+/ffn/AgAA//8=",
+	"7L35dhu3tif8Kmh+fVfiXJImqcmS11ndsizZ8iDpaLBzErlJsAokKyoCTAElmsnyWv00nffIo9wn+Rb2",
+	"BlCoYhUHSU5OcnX+yLGKNWDY2PP+7V9rgRhPBGdcydrer7URoyFL4J8HNBixo+iWvY94qhhcC5kMkmii",
+	"IsFre7X3dEb6jAT6xpAMREIG0S0jY7y/WavX2Gc6nsSstlebpP04CupkTD836JD9Y6PVqtVrCfs5jRIW",
+	"1vZUkrJ6TQYjNqb6S2P6+R3jQzWq7W226jU1m+i3SJVEfFj78qVeO4gjxtXBiMYx40M2P7rXYkooCeA2",
+	"ElBOaKpGjKsooIqRb8+PDsj2zuYu+f23rWanTvTfO9vtnSf5cb+gMgpIwmg8/sd1TTJJx+y6VifBiCaS",
+	"qX9c164ujxrPrmurzqbdapXO550IKI68OJHLESNX5++IGBA1YoQGgUi5yg9zpNRk7+nTdmen2Wq2mu29",
+	"Z61nraepZIl82mrv0vBZZ6exG3QGjZ32Bm3Qre3Nxg7r7LDtfqe1sbW5cPQDkYypqu3V0iSq1f3JdCom",
+	"cyKAesrnopewDuTy+vLy7Gm72UISKlAMFw24fD8yOREXSiQlI4EBSjJOpSJcKCL1bUSJG8ZlgTraT+ZG",
+	"Bnffb2TnLIwSFqjqjf84YnpII0b6iZhKlpChKK6S3ni59/QpnUya5mozEOOnAY3jPg1u/lcgQvaPH8a7",
+	"t9dpq9XZlooq9g86aEWDn2Qc3vyElyMp/6Ff9R8b+//ROfqPzpGjpP/Y2Ne0tPpcK0jinKlktj9QLJmf",
+	"6AULBA8lUYJMaaRInw2EmTlnnxVRySw36/ZK1BpxtdFBeo3G6bi2t6tHNo44/tV2o4y4YkOWwDA/fvy4",
+	"7/GJcgoOLNdBQtltt1vk99/a7eZ2s/2kTqaRGsHgE0al4JaatvRNG0X+wmjCkhIGw5JEJP+4rkX8lsZR",
+	"2AXKvC+b+VKvTWhCx0xZJp8mUsCO0DgW08PxRM0+0Dhl9uXzk+/pLekG8GDPMqVJwm4jkUoyoUP2nDD9",
+	"Hjji+sdBlEgFvzTJsSKRJDAlInic3aTnTeJIqmvu1g+uDaJYj7Z5zXMLV6vXIj2kn1OWzGr1GqdjfRnH",
+	"VatYle1y2nzJ4uiWJSw8vGVcle+5Hi/Olemb8rvoWCxttTcaO/0Wazyj25uNTrjVZi26E+wO2nbAE6pG",
+	"2XjhZd0oXJEBp3CnN6ON7bIJwTzk6WA/UKLkvJ3qhYcvS6JGVBE1iiTR0oKIhEiW3EYBs6JzRCUJaCpZ",
+	"WNe/9gIxHlMekjjirIeX9EjDNGa9ilVZLHjKtpHCwKt2cROOsSP1RSuAasLiJRADoteeSfw3LAZOHqZH",
+	"+yJVJCpsORB1Y0ITNasiRXgF7m3pPDpb26tP5G3EQ7l0HmrEJCM3+t46kUwfdsVC0p8R2La88PixFoth",
+	"xGuf9LVJLEJW2xvQWLLy+ei35qYSKTaGIf3PhA1qe7X/72mmTD7F2+RTGL8efO0LEO4xPtQ2vNj+6aZO",
+	"k4TO9L1SzXChRTKueQtxJVmywjpE0mpKdTIdRcGIjFFdDVnMFAsfjFT1sSlu8h0P7EXEA7bCcZ1qvSBh",
+	"gUhCFhJ7flU0ZppeY6pY0iT7HJ+x887uJwM2JdLIXKpFMomUJD2qCge40+psN9rtRmfjsr25127vtVo/",
+	"VKyChKGXrkFIFWvoweUXolwrwoW44iqK114IpzaYxaiYzObSyaTw+ftP5l00jlSZ3QQKCeHpuK9Z7oDA",
+	"SSITlqCU9Me91SofYwzv9scYsgFNY4WPVGtB7RW0oPc0io9flgvCXhQ6sT+mUfxQklC/68EF4UfWHwlx",
+	"UzWXTKhP8caKyYStYLOxQ9vtRn9j0Gls062wFeyyZ/32ZvlkzOseeD5f9LvkRHCJ5jgKtxM6Zpf0hoEF",
+	"EQiujMCjk0kcoW3xdJKIfszG//mTREPDzVE/EXrSSo+/q+BtWvlTVJ/D2j4XasQSXyWAU6bvhiXTyqqs",
+	"7f34a/aMPoTmPROhiSup7dWewvp8+YSLwiSIx5XZrzZeUqlP2269piIFm3Qg+CCOAn0WzHqlCd9DRXrP",
+	"zHtvfnZf/H1YJMDO8BW4/HkSKl0WZlblS712JJJ+FIb33JmIy3QwiAKYgQzEhPlbc4kuASYlGq8kpsEN",
+	"jgPuJWO2N00iBft0v0XfyBY9m9miVS8Z+UMsu56yP1eKM30Ok85sM70N0uhtnl/r48ePjaKJVzYQ88jT",
+	"okUIAzpGq+xe+wpvgJu7AxrFLCxuq9ktEgomwUcxiBTOUXCV0EBVHT1waozoLdO6wVhIRTqtFrisaACW",
+	"X+5IDtI47j7Muex0MhK54pNEaLqk/ZiRQ64i0JSrqWV+PR6KWOYWckxVMMot5XPSw5XsgREqjeHK4lDC",
+	"UX5HpdoPtdiUKqHGqrrz1sdUqi7NvS6395HUVrIegr6T5O5skv0J7B6hhv0Ibmzs+x/xdflqyUQeatOM",
+	"9p5bCMY1MYUwY/AS9MDFiQyuBxv1HkjnkIt0OLrXHikhumPKZ11rG5ZwXRigZvs/4YkLiUyDEaGoGJGP",
+	"Zc4swe/PijvePl0KQd5TPiPn2TirN2x+Vg+9X3o5CisBexXxbB8xRADWNYQMUAkbFzg1uAwbD+Qz3G7d",
+	"zWm4sb1UX0aNOdbvYPcTCX0a2o0pUltfhDN9FjT7QvfZm4vTk/uf+FZGSS9oaIloIQ35o3xoFh1QrmfY",
+	"Z2RCE8lC8q3+U0+1TihJ2ISBQ+OGzTTxOGem/hFVAkNmYC3pqwORDFlI0C/4BFkECyN6CdO7x16lXKaT",
+	"iUgUC7tj/cYurJi3bReMh8R/qX5ZnaRcL0/CpJ4e5aEeMgSR7r2Z7S1f/LrhEZgwucThVe9rxYweaot9",
+	"CjZWV8iCmCYsJPA5oj8HTCGSJFsj2LMTcUalvGEzea9N40J1ByLl4Zy8lSy5ZQlwLy7IxHxsTw9zRjgD",
+	"vwkGMSEY53zUWnHS06FkJKSq44YiF6ScHJ8RGoZ6Hvc/qZvZ5p4IRY7MNKr3M5vsQ21h+SLVCXh/wInk",
+	"LdHcEmhCn8Q0sPy+sHZmny/SYJR5bR96p1nCkAat0WY2Umtc4d9hj9z8QP7iJL2VfU/Rsfb11lVL44gP",
+	"M8HvVpccozMSLJM+Y5xIE0n5ey26nvlzzQTKJut24iwRt1HIkq+7GxPzFW8nrNPm77XodqLeCl+K+zrF",
+	"qpY3p+zaEYD+8bdg8wtm5xbXhmG+HumiAZFlu/y96NVNzK2o8VV/Ze6MH/mbiz0zS9Ql83QcYqx/Bgt/",
+	"up8qo2ycs0EqF5pvJasOLiOwBTFJA8Wt9cp1SzJHUOmIJEn5DRdTjiPU6meQMPhhmgg+bK6+LjCHQxhI",
+	"xXGe+2i97JOwWForExOWwIxB7ZVZEp1WbVW21Jw1r/m3PS8Q3nMrDa82yrAkCa4tEp1+7gkkcxSTDRsH",
+	"gqtExMs8sjan60u9dpbQYfUSZQ9gOhrm96zl/S2mGcISw5KvYkWuQDKZuV9GM3Mm5OfGdDptDEQybqRJ",
+	"zLg+9+FCm/IBCcm34MCyHpdZa3/GxrpdWfsYwygjWL6YIT3IdDymyay2V9vPPAx6luNIyogPa/XaLeZI",
+	"rbudehG11TQVSUiGCeXKnLFUsgSsIb139o4mhDDhcOaH9VFfIkHCQk3GNJaLRgSfWTAe92lz/N34PF70",
+	"5QGJyHp6pjRjDIVs3Cd/MhFdgJmLs7jT4UY7uYt/VpxsMWZqpA2lKZihsKWauTbJP1OhmEkgxLWKQjId",
+	"MU5mIiVU3ngpSQ+0MfscEw6tZY4T+JO34XKUCKXiuwplxcYTkdAkimfdlNNbGsW0H7Pqo5AwTChRQpAx",
+	"5TOzKfZAyAqHPlX6Sw+3F5cVnzepksaCA995IsbmClNTkdw4ZxPBk4a5AlncK2G3jMaaliBwBI9CLIVq",
+	"Fp4kLFDNP0kwF5z9i57yUok9YhHiHU2GX1Ua+zIw1h/TS0g52d4kb6MXX0XUln3mzz2UQrynfPZnHUmX",
+	"qDlH+3/06Vwwkr/oEbryduSP2V7rUDZRH5MwkBN9XEyb5DKZETqkESdyJBIVzx5+OyEVVhKqiOABc8ZQ",
+	"SBXtU8m8wFTCoODJ5rJLOtD0SZQd419w+8/okJVrzop9Vk9Hahzntrx2nbZaG8H/CEWgbXyib4BLDH8A",
+	"ZwBewOBKNOSNiNtF1O+PeGpufurdXVvZG0CtMVZQZCCDErNDJZ1JMtX/cqosORGodEHEhyvYOGciA1Xp",
+	"N1efhHuvx4XJrvc+8dWWAdWA/BmjXE5ZAsdqYbR9LfIxvtf7ZyFaL251CqJzaOeSEIlVjSIpU1Rc/9hE",
+	"mMLAHzK7sDBjRnxrzc73S722mtWySr6h0hZh7MyXLKD9MDbL/fZmy09ZODZjJTh5cmiGvCgnMTe7h9mo",
+	"UuOJXDCaBCPwtcVi6CqdsgWCbVvFyrl/ttJ9bZu/W8JS5TI8lOF0D3a6gimzAiels1jQsKvXD4yIqoSi",
+	"cgvjfnkoXqaw2WSTAEr0wr8zw1nATecG/9BJKBXm26UQF0Lwr3cU/yVSCAtLxjGNUenFgVg5dWlxlIeY",
+	"F0c5GYk0+VvmC2ZhBn2IwA2omZMYKMYf7ixdcb/s/w481viHXbq35xzmxFyvE/Z5EiUs1FI5YbfiBiaD",
+	"GoxzzDrx6hX0Lszkj6R9b929VSReBiCI3nurOm0/aUyvlkiiX1i4RIr6k9ALbX3juSU6EZXLkBY2ppiP",
+	"NReF4rnF+XOmXRw0+MUVjefCBmBNohUSSaTrOHQagJtbKXl4NRNQW+h9Eh/JL5QN0uEni5m2inEHyEHe",
+	"iSGJeGal/hl0s2R2a4QaFvAXS3dgxgOXNTtRdp5MUPQ51Pou3DmfLL9GVclqDphVUlN930uOwdzd4XJf",
+	"rd3TCUps4GXHzt33wKmMektvWaK1DVPg/jBen/uILMmSYz4QmEWxniNujDtNOf/fHhpIrY6/dG9ZEg2i",
+	"LAHeVCvuc04OzVvqtUnCBixJWNi1oUF8o97NtL/61qeTUDPJLlW1vfbO9sZua2d7u7Xy/tllKNvAg5hG",
+	"Y2lMSghaskTqM5lxD9iF/TBk4RG1KAg0DCP9BhqfJfogq0iLd1PyPvEu/VobuIcWjdG8GuoyA01Hs64+",
+	"grK82tTeQ+CeAp6PgQ3RxiLiZeAIwCCZEZowfRKnHEEzrOB3FfgFdIRC4Wi+8L5Yav/FL4z40c78k7tN",
+	"9H9iAWT67xsmD/RnKwX2fi0sHQ2SLki1kmW4mNCANTJggpjdstgthXET1vXfWLOvebdm21DOs0d67R6w",
+	"Yqh4gnHWSa+D19RUNMnxgERwPvVVGguutWlDHWQ6EuBD0Z9hkCJhE1LMy+AX6USkh+SC1fL61ufwMdRG",
+	"IEkORAXmveivAUIIeAP0KFI+Zqog47pmtcealHpNcgomJa4YbHQ05CIpIhR08uXBWyVIJvVaAOeiBOwI",
+	"z4sSJGEqTTjps5mAbB4hXTY2FFHKOqES6i3It6cTxo9fkgPBOQsUORAJg/j81pO6yWGTpPfrdS1Dp9n7",
+	"9Ro5zXVtj6dx/OVLb89pPccvPaGsL/YAoCriA9FrkiuTDxWYo121DisAUNU96I3yEnb3ew/Tz/1c8IQN",
+	"I6mY1uYTA9Fkw6pF8CXHCPsbQbuxE3bajd3BdquxRTf7bIN2gp1wtzDere2y4YqQdYNqKDM95rO3B4dF",
+	"4KGd7Y1t8vtvm80iqtDh7nsWjwTtnE5vj5LD95dvhunBayrY27Z6dnX+sZ++enMh1bQRvM+Pr915tnR8",
+	"3TFTI1GytO9TCaKyd9HZ2i5ASehLSyET6o6UuqOoDLVlnzsqcshD2dmWI5HGoR6BO+Eu57zPrO6XHxeb",
+	"vRn1XwXRafTm4uqX4/ZJ9Ga3yWZvfgk/Hken0fH0/WU8+uHlcHYye7PbDDox74+PWuH3b+L8bJ61dzsl",
+	"8wFtsmIyxeQb1kA3gCmWUIIMojgmqFpkI0ZJnKOpCo7fpWXEZArngFd6C5gxxVjwIUsIHYo6Vr9AObH+",
+	"PWc8ZCPa2AYwv9yxLBkRF6XoJgdizCTp0+DG1m7ZLS6grjVaF9vdj7/sd97/tAovnCRiPFFLRdAe6WnG",
+	"jUhGUmBBSg/2rVcnvUBwybjS/5QsZoHqGr7fAy9NL0gYVfpplFdaRkuTRmXDUHiL9GXGt8c8UhGFOgmt",
+	"55BzYDrG4G03W4XzjDg99QLAV8mkLcfqpklUhp/imL3H5Rxzq5P+TDFgzfof/tmJ2UAR8N8PUAMxgjl7",
+	"DXpOJyJRyFJjISawqZae9ZvCaDBgCTKvZ52tDvn9t5055rUM0m4lCZBk2knRNFTElbk9h5pCk4+G6tdc",
+	"vmrPmj1cqK57srdIKlUwA/ui0r0BueTdAZKpd3Z6cUmeTmjSA3QDgPRJZsQEhlxuYj9VOaEWSSc8yT63",
+	"97s9K5tdmkRrzHCratWlSJOgCvjRmH0Gcmze26UpD2ljp7XzZA8GbLXkNIwYD5jMnkZTXGBczCPExcMu",
+	"HzW4+7tjMJ8rxRrUlPbqpnIRwHbyH7MQPcuknPugMunDFR/UcrewDWDhL/8Cgm0sVb9R5WuSj0AKYsK4",
+	"ph7l8DVcIMTW8pVyZnyOTBIxiGI2x6ZKx6dKwRU9WZDyYET5sLifHnLlSnwgjbqxCGi8kjFC+TClQyad",
+	"yqqZuKxbhEO0ijO4BU8LDllj/5KEjDDew+XEYCdIlanD8czXTyr2WaG1oY8olsDX8zq5Bf4sgXxlfG4B",
+	"yhCQ5ow4k9GOcm1NqxhFGZr0JWil3Fco6DBhLMyAKe4AoWXoWJZ9zDABo7lr4ZJmy+ZVDZWZyOWyswBO",
+	"V8Sj890ZK849pveYusWVWxsmCh9Fv82c9EvjmKQ8tk4/POaaHg2SRsIocv6CR0Fbc+iXRM/RPKH5PoQM",
+	"E88Nxe1l3aei3LJ+WkatZ0ahXYNi3favBFaYPxvLacKDQq1Ya+H54i22WxGQdL21xYnkv126cnc74b7l",
+	"vC7deShbqzil/t25yV+YfRRoxoci9TfprofyjzqOf4+DmCYJrBbmmOQTBymZChFqHiwSyfzNtjkpJQ6k",
+	"PGbshCrFEj3R//Pj/7m+/txqffruf9ZKKNTAHM+W7tl8ehMAiYLj0yElkmOtvISIz0RVDh25bmsFSc/c",
+	"3vBQI43J0awVqcNkGy07JYiJhfcSxkPUEVc5JUs2uG5HUMIj9s0vDusC0hZ+TlnKwnrmSLaBwz5DDISQ",
+	"5cZWhsaJiOkOYag1jzBUr4Up+ga6Zd7d12IKTpv5xVFQBBtxMo7iODKQr4sHtLG90oAcbvUdxISBKV18",
+	"9i2xHsHNX+oIP7wO2DCcS7MS1QRFXUWwgZSlkQL0tTBlTQKsI4KggssF03c8GMEhAS2mdzx9IzqZMG6C",
+	"lJr2IH/ZuePuJhDVglB1cScu4OYvWUy3zMZ/fXl5RvAGe9yRIiHtOFtQrCOemrDJYpLc3d31EbgWcGof",
+	"w9Zn1R7KukWxhsl4B97finqeE+WPn5u/JeR5SiuTAnYVX0I0Xq4pN0OPda+yV+AAxSS6ZY8Y2IEzc3dx",
+	"6dyXF03qyJ7oIgXP5nkSYjs+J9w7WlGoT1aTnEPDBIz+0BAi8tIi9ZheHTQI2ERl5fOcyeY1v+YN0kMa",
+	"6+2hqY00aKqVO58/N+EefTBEqvAmR4E2K95kz7S3LDw2PhRgBCwSvPhc9ovFGugn4oaZb8XSDCbQOznA",
+	"zjM5DDfraEDsKJGQy3cXZoXwHZMkuqWKdY0X1bwPQgYJkyK+ZRApoMTcWKwEJN/2Lg4v9t8fds/Ojz/s",
+	"Xx52Px6+eH16+vai9wS/AAnRSaqJ3S4deimkEpMJC0mYanaBdrVJB4YH8VAZOHXzKLIqvTjmus0ojtxV",
+	"7LSQjevww+HJZff88PLw5PL49MQOCyEE3IgAqiDLxhDACrP47JhKxRJyw2bPScIQZCpS2DPCF0edFViy",
+	"Jeqvrt76h/UvrN/m5cPc6DQRMx5GfNjbQzKAHAeDe+FnmVswAdSdAC4JSMERjaGGhAUssn40PLmWFtw5",
+	"xzOUJ2h9+zC6ZZykE9NOhGuJ8mPNDBCSpcy3gL0DCu2nvENzTqOp1z439IsatxRcHVK/8eXhu+MPh+f/",
+	"6p4dnrw8PnlVq2eXzD8OX/oXj/aP3x2+rH2CBb2NApZLtlhbXOg3dINSf/aRTXKCmzBLAnaGfUaXq6mr",
+	"0U8TqmwQAlxFRddQeTwbI62yG/Fq3M4BOEajYET6Qo1MSozm+8AYl+uoizE561jFckvjBcih1uo3C4GE",
+	"2WdqyrTiNRVZiWfZKlQPb3vp4MA/tnh30BVQh8D2mM4AGxHCU5zEYgopfBLhIqbG2wxyZDYZoXt+Icl+",
+	"qdcwFcxkpFRGpLIopuee0Mw3b0Ws1hhs/qNdH3ajvFNYxuP1etWNEfrPc/jTBB1NBFtFcYxFUgJdKHcY",
+	"45z2kx0kf9tK1m/R7HJHwqPNcnY6d/orU63Wy3PxCh0x4kM56eU+1COYlGjB67zI71fKfMEBonyvihqC",
+	"7Mc8HcEHkQE9cS16jDsbQ7cmhQCnMRcKXMW58hCxNBv88SKF9vc1I2e+c+f6+nOnpf/T1v/ZaFxff956",
+	"of/zUv9z57DU7VMWAjoc0yg+AF6/pmAxCaa/5vNRXK6pSIb+KuPdKySrTDzf2EKHYMGVNmfnmQ+6932q",
+	"nL2mJD3M9YWr5duLBooo5Af6zsL0SuC5cFIZ8E4+iJWxXxDIGCaHQmZip448slAhga+hqrxh5B/ndyy6",
+	"ovWalG5LkojkoFQmwk84fc3+J4kYJnQsm+TAaQ3GWuQMstu9yLHR8PLI2vPFJ8WqnBXKMEr7ciReIk83",
+	"iIWEt/uwfJg9B7kW0HOP+WEyV/dc1o5lrjga0PendIZSpbSpAOZ92wc4Vr93legGeABq9dqIyq636VxY",
+	"YxP/QEu4O7At2bh7loXd7MDNVxtWAmSXNb6AOkx/GA5SD8Wt/aXraKleM4TtXyqrvZurZ/bLCT7Vl4ap",
+	"XFPAdXzmWVcqbBdI9rGbBJj/JU5FOpnEM2P/6L/Bu1HiIS9v6JfvZVTRyA+YQRiFIJkWt/Hz/Z4+bCCV",
+	"1xwVMJtEBJlpNvsNsnKmnCUImK3nAfC34AYv2uIrRJXrNfSL3sm3uUQ3MosyH5IoMr2lYyz7wj65ujp+",
+	"ebvj8gJFom2LmetLtq7PPJq4U1k6naLbZ+G8Vlr6tf3tkkmpz3TVipvfDTaHopox1DF+43zaqSwEc8qX",
+	"Z+ngMYm4aiRoMNA4Ly+N+18CuboKMRjaQw0LBcmwssnolWRJY3/4QITpZZBUY/w67QJdd5Gpqnmo2Zan",
+	"oeRSn6kdhDka98o8gYGCz944+ktTUawsy7XozMjXo5/cycttYKkO485D6ZT1kMCQ4VYqQFfPO7q7MUd5",
+	"D5KWoaw9FsMhZr1nv3dzjjCnYmoyz6O+WnoII2jYFGaGTJa37DmfI3nNiR1WVr2BPbf0fFxP7bBO+gwa",
+	"yJpscrQrM8gFb7DKYmH09rKKVg8nEptVVmFYPM+EruABHHOLRq8HO2FJJKxb3aoTuL7wQbeOQy2zUOEG",
+	"ZAf3hTok2vrFkoaNIeYtsjfKQ/01o4PaPgn6cSyFMTp4btEj6dYdjUacOpU3prE+Go/usOoP2GehB1rd",
+	"93PqFSspavSBN7GGCdOC83UHTXKUiLH+gOCZWPHejmssvc7Og+gWC5+APs0mMRqMYPXrJJ0QJUh7yxUi",
+	"2x0XKSTW47+6kNoMuZKw+2Y9YfiY9eyu6Blg3B/elLBBwuSomzBNJPCwuWQ4uwMYoLaQS/MaK5thGSVB",
+	"cJ2Bem4mC9/S6+B9CQphss9wQn3vCVood/9YxotxXVMJGw3NlAyd5cYCyTGI78pCr1ihq83BMKHTHHcw",
+	"SUVoEnIfVLgOxxa6BHseo3rWvsCnvkjpMZmIHfyMBCbEDSbu0jh2/ZxgoHnV3h/SdCRguRzjglfp+WLf",
+	"KBYapx+cSGrOe9FeLpxoc/D0elgDweQ2+Zds2Mq/ZE5gr65n6C6bnmNQAQLr4L6wR3xAJklnhrLtkymP",
+	"RXBjScWlq8MeYtNR0yoDOZM5OEVEGhMGBA+R92m3iCyWzHGbIjyUPdQYsANb0Blvekbmknur94zBtjE3",
+	"GxeDvy3+S2Mhbawu5dlD/qsSNha3vjSw/McysuyxSJlgKkZZgeLyI4k42WiRkM7kcyKSOpCuM1/qxmzh",
+	"wtYyZQ9nHyciDr2vj6jMf8YOT05YHEd8mN/biN9GynEB3+hG+gVskEghXxibkHcvu+YLHgCIiviND4RC",
+	"gpEQepxVZJ4wyVTX8IXKYeB7/ddxNs3UgLEfac69Gbho7l4gh5GQjJfQwvM8i/b5lOkS1A3EJMoictGQ",
+	"U5UmDBkidkGmtqMQwotpbgIKEbIsEojJDJslE/Y5kko+94uGfT3BBLbBUaxmXb0GSO7uUsrNRVg4e5nA",
+	"dxzeWkCRIQWUZ7RUt5Vw7mCiT8bjMdm1jBW5a1m8PPsSRHmk06xIxH1G7HNRqAgp0eWMppLl3YEocnhk",
+	"IIZMjTMCIZogqb7SBdVTD9L8bU6qkcK5ZyHtSJF0UkeoG7jRSmGvAr5rRKTjUoWaa5ovhi95g+yaOH7o",
+	"ci5ArWTTYh19sauUiEOrJ7s5SnNejA5UfmL6bKivEbi1dPHkAjrPfyigPGCx1WQdjeLc84vqbjVammSq",
+	"5I0u9q3HZha+dIDGPeNNwVFKf4ZIU2EU2p5dXMD2aGbhWJ/mg74gKPijMaPDKCFIpR7x2ysZ6ZsrPuHb",
+	"0E2Z3oEv1hwDeonJUZ6QIObv9GLkUXp5tRy9YTPncIFKfg/9xrTFdy9PhKJ2OPodmu3gQ4Dny8WUCHPG",
+	"QcL5w8fWVpVJLlnmApqR3urgBeNaQB5Q5ovwV8aaor0muQQuAeyQcSeSM+tEuDZPvoVQRyWOC2Pi43ZG",
+	"CdGWG/IW063cG6i7lO2jveSvhGu0ggwM04FL2Zd92CpZucwMe3X+jSYfI2ISZ4HmLOy9lv6mvkrf6bJC",
+	"plRr2FyQsd4TmLPMD0JZFpCxJ3SQRtKsEaRU2V45muIApy2fNGKLcn072/3pLFnfd21lPt4lUuX+4Rk/",
+	"EETwDZqaKcD3/spp/t4Vp/iXedSLGrLnQTcb710xm+xfMXvkXTKqsXfFqryussD7WEGHdcEJx3eyK4U7",
+	"tHbpfcToXhgkKOpT+ViBpyPN/aCfz6sI/hWrIbiVNIEIX2ZmfxqGXCsAwXTNjlVINvf8nHia+8UJieIv",
+	"ZlqZhpW5tbJdzTPl7EK2y0U9JnfJ38KcFgPeuow51uq1HN82fxtW69xq2Sdy7FCvdJ4R+VfcGApsyL+S",
+	"UWj+pC+N8pSmcGFi4rvTV8cntbr/l83Vyl+8fH1+ennpXz/bv7j4eHr+srt/cHB4dpl/4vTqsvBn9/DD",
+	"4fm/Pr4+PD90v5wfHp0fXrzunh9eXXjPH5y+PJy/dnKh///V+f7JZcn1j8eXr1+e73/MJvPx/PTklRvl",
+	"/LAPXu+fvPLetH9wcHql33h+uH9Zcv3l4bvD0uvHF/sv3pX8cHhSfv3q5N3pwVvvh4uD07PDi7kBnZ2f",
+	"Hh2/O5y7fvh+//idnvjR8fn7+euld787vbicG8jxyYdjf0bw9/7l8enJ/J66ZTs/vDi87F5c7p9X/5y9",
+	"8eXhyeXx5b+6745P/Bm761cnhV9w1zQFuEtH+weXp+fd/ZcvvfvMxfPD96cfvMvnhwenkHAINJSjoNxP",
+	"F93zw7N3+wdzb7wwEzw//OfV4cVl5e8H+ycHh+/eVf2eW5i3h/qjZ8c+2b47PiyhNXu5sIfmcpECz85P",
+	"Pxy/PDyfe032wzxJ4Q/FVwGRFC/qcZ9dvXh3fPG6cPX89DL3wcvTt4cnc8PAq+eHH05zO4wZ2nN3u+uF",
+	"MdvrxdG568XzZ3+4xP37ZCMX7yJeVh55yhnpwQ09rdsBONSEJRA6rhtHL6qi+grpJ4zeEHAVgpu2GLtq",
+	"b+5sPtvY3typirV/9cRrjOj/tbOu74Rql6+4vVNY3QnZsnolcJjZVH+n04Nbs91qWf+ttdopSbALgflI",
+	"X4iYUZ7F1NcNkt+URt56SqhJz8G2ZWk8+sIEPRnWS9W7Y0huvsxgHgqKSsgkKi/28hIuwOkJeUxzYef7",
+	"VJpVRWLzub1ZjnxUljWwQvDVxF1NpNXTyXIVxrnVqKbvd5FUX5UVZAiOGS/olLCCggYfs0HJJp7nHVOY",
+	"UMBMMHRuM8tqQZeVXaIxsLBa0IXptEViwnRoMNQ1gZX4iSXps2HqPF9Nsl90WOU8VZI8WP1jBe8rW2xv",
+	"7tXkclJK4/voWO3PvDQlQ+76S0Me/ZJbqCY5gcoulYgYAhH8NpJRP4YwS0IDxfRaUg7B3d7TXp309nrA",
+	"Ra6vC3A9ZyPB2fwxyidSzh1VnMw5mHfrEf+96ONhsAZW2KYrgBdYc2qWfy0/zUAFxWHB46VDilgcuq4p",
+	"axXZKJMMvRzvaCIgC3F+W0CZOsNfTRvM3Vb7CYm46UzUF+HMYI5mgF91QomMqRxhr1eVNXVfNpTCqthx",
+	"OZTo0hVK47jiZMkcBmMSKS3Z1XPS0we/R4KY0QT4BTlWZCTiUJadGeu0nQJ+45jegCsVg1f2oF1zeyL9",
+	"Q4hodxhjS24kwH2jElJyZgn7DJL7JxFx/adf6pPdZZx87gjnwZGLgEv5k1xkd7kU6ad71/C/z61W4/r6",
+	"c/vo+vrzzpH+5+7R9XXa2m4fXF+nnVbrBf7fIf7fEfxf51kD/x+vbrfwz23969Hh0VEF5MMrdBFeVACf",
+	"HGmy8qWB3PNd/d9IG/rP4cWiAxoEnRc9bZJ/iTQxGRegKI1MHs24sKQ/flqAq7KENS7R2F8zGutH1zrI",
+	"WT27de2Km6VVf8WTZF5Sdn6OjU9x7RxiCwejirFCCElaRE7DKLw0/wdX+u+mjmNvqsIml0PwxbTP4gXA",
+	"PF5M1kXKHPKrEWwuigspJeC8zRDaQO3BXIhiKuXW2so6yNIs7Y4aeFQvvvmACBF26hWprHZhHAy11xWs",
+	"gLZgurYD3NxYJMxASpoQoE9SrubOruldEohliidgSbZ6RuR+P7Ole1RmerilcrSXjcLS2Lp2iD28X90p",
+	"4bjEPf0S+/GUzrDIIMu10dsOtZwog6kmC/xeNGe9dr6e0+JYS3A5QZG9JjtEwOvtDvn9t06zo40UL23b",
+	"NqUPVHTLLL4iagJjNu4jRc3B1JeTJmDSz0HSGw0MiPUbmYvWLsWlR8Vud3OnRX7/bdv0N19WoItzqXaz",
+	"ZPB9kTRoErzKnULHSTlsUCkANEKwtne2nyycdhU8Wqn3Y7F1TdOKjGmtnUK6XMKCaBIxrqwunM/wrGYd",
+	"5fo4TdWoCwx5KRibWxcAUjK4ICZ7or2701q6Rr7Bv73pG/ydrY3NVmej1drJIdyUWv6rlbOYFE0QgbAe",
+	"IVHiOaF9mQF4lWYcrFrXX7FekJMFFc4Vq/RwCxFVSuTcvL/+OKpKcdahw59UtEg+ljS9WlatVlGtfKyk",
+	"S5y1jR5kvoK5uRpyL7TmMSj9FQ5XS2FdHDzejNwQ9TGcTp4ufZjqZg6bo+RlBfW8lOXIsrOi18HlkaO/",
+	"VUsL881lGi30v6kqZvlGkijLtnfn1e8w8Y0kYsrXOHG4zOUw0b0+owlLel5DEkcpz7OseG/xC1zTmt2Q",
+	"R4IwSPCKXN0sfMPLSSlb/vb2nat/6kY9zUQZNvWhrqXPmj5oIzaXah93wVR4x7RFq3ndeKJmJgVywqzq",
+	"6lTaclCFhX1M7oKOkB8OYmEYOeCXNztQhPJhoYPFJSUauIUMJ/6rgiiYpuN5DAcznQMxnlADnI2p9x6C",
+	"pMElj7hUjC7EfK/gY0jHZR1G8ol4lRl6pVoILYheZAUUEshdk/GK/iNH2H/kWB7z863g4Hj7eHzUetuZ",
+	"bIQHa/QkWbI72JpgiZMl4zoVrUt6ecYukiK7eU4o0Y9m2jlDpzMe1AIWgc/Y1zzujh2VnHabG3ZXjIs5",
+	"FcMQo5fZH0mbQ2/6wnllCgU9MpXG2x5H/Ca/AH3RL7RrWx9CY5DGcXclH7n15uYAkRc9kXciLmTt+5j9",
+	"eSVZcoCdUZ47fKJI+fGHMb1hMtfhIXPP5FZmWfQk52P939bJKsv9rJ/+czlCBS55GUm9Zev68E613Z32",
+	"4yiABGPs2rTV3iG//7ZZJ+avZ9oqxL+etTb0b50nyM3RdpUkZBPsF0x6N2rW2yOHB6C2BMltnXy+5pqD",
+	"z56T07dn9jIw9c/PyfnFPprDcMFU4RcM4XhYdMSWCqPkdpXb2Co33aB0XabL3qDPdNnb+JwfubNZrpCs",
+	"8rbPxZtKW2LNVrirQFd6NjiKOqw5LkMFnZ2LO/EuyGBfdp7fstmVnI+Q4bMV47lYOxR5w2arO7/0yVri",
+	"JSiupn59xWCvJKvwJdMsz9/Xcn0JBJAhof33pypBJVdw4bynUfzV/YYfsYhQf+svntLkgSZVwJmJMNMB",
+	"obLNaLaaY+cFx23/2dnG0aD16qY9+bDxS2t8sHWzM9tM/vlzJ3g2vtgNt9X3ozfT9rsfxAoq7QqBqfdM",
+	"0ZAquuZeZ80ys85L5bM3DSLFgPRokJg2RFOmxajK+iKUxtW21+wIiv4xZyl0GQ8hUJwPAq2I+Zd/lWt9",
+	"FEnZdfHsRXMH12mntVPu2ezT4CYYUc5Z3DWlFBbIYcE7rQ8Vn0Dt3RSY9GSEDVBW+1b1NwrdM1/Q4KZx",
+	"gE+Td/jddrNV/iVsglm1PpX35+4qo4TNOzSuKG3++BDfmv+UQVusJr55yni23Xl2JyhKxkNHKfeib/Ce",
+	"gLG0wqI8W39RXEtMU+XWpfGwlGU80CZEvpfkfktT/irY369KR1ngee0h/zS9kRYOde2HseXk19ycSSpH",
+	"LOwWeSq28Ft8Unbbne07nRT7+pW5kd9ScK2HooR1F81QLp5Z2Uu9zn5fZ0dyvfy+1iduRfAAkrjkPV//",
+	"LJoywKWvvlNTJYNw1w1FkI4Zz0ymtdfGpAl8xV1EJn6vDcy/4uvvnW3PfZ9RF20Bm5dRIeSXKQGrssBV",
+	"GcoSrW5FBbNsqSpUjLUV4sUMeDm3XahNLmCRK2h+1RKvXm7YVJ+zVfWcEl137miVc8xKzcYT+lUcpYSN",
+	"LeD8VTrhqgd4LU69rpZVZnifsOkZ1r+sX09k0Lgr/C09Tm+jIVUiaWb3yqbpmm0696o0gb5GVGJt2bc9",
+	"/X9N5CDRYNYrNIj+9boWhde1veva7Unnv/7v/7uu1a9rCZ0ez13UM4Vr6INt3LAZ3my27rq29+u1CbO9",
+	"pIrq78L9bPbGvoMqxSTSwSmsGNwgOidww5cvy90H7e2NZ8uT/h8iv73u78iCna4Go45hhBjJSLnChCAv",
+	"hRqSEmaAZGgSCCR6lsfip4hEPIjTELr7CId26J6+5hBVNCEgcHA7UKwxndmfELdBjSgnLBqOlHGFC6lI",
+	"IMZjwTNwLIt3IySCzBIxuOYqF14GaMt8Z30ToTdH/RtMnq9DyVcGIPSgaNnP1ujSd7qfqhE2Il3bl5S5",
+	"J7tKLWt9Eal8rpIkcXTL9ghVuNiAhMpnCHLm9STGAA4EQFuYVoA35g7phlYFqkudnm1vLi92KhG9pY0q",
+	"Phb7K0sGJXw59w7G46iP3CPJt6s5aZ40yeF4omYwWy4ApmO1nvXeFBoO8mO5one/LqwPUOSJOhiIsWrv",
+	"2YSJScxyicOCm24q0oX9qGtirUaJSIfQZP9b67vJs3ZD1vOGnF67xZsfSbf7IzGVCKomhqJJ9g2Qm/7L",
+	"tAwywHMW8dLfXF6xswDrkttbkxr6FDcLtvd/jagc/WNz5+XhPyc/PXv94oI2upfH44+NrTcHLP0nO78Z",
+	"b528n7z5+MOrjdFFenS1EjWUh1ovRphKZLdhOhIOmiw3gynrr12B5pBSVieBWAzRHe822WWROwAqeNtq",
+	"Oz4RUtlTnzCs89EUIKtIwBtKn5nmiAgXOzIhn7k2Jj9WntuAxrE+u7WKUpWKnVqc5YpKyMLCaZO5jEk4",
+	"VT6N1RdDi7TSlSjQyB+8EM40uwnYwuWAMiLNzQk14KvOHOk1yb4Nrdu2zanM728uOOUtYVUfaMTXMr1v",
+	"EG4K25SxeGCyvQBjCiWhEYl+ptpqJU7reznQhlxNpJu7pe26CMJ8z+FhgV61vjxfKM19SIfFIl2NoiTU",
+	"lihG9hcyFSjBB6Q3TBGcZU2dlrGPBe2vjZ5szmJ+RAXKnGODBcFYqaF48srrsJ0/uIs4XH1elctTQU7I",
+	"l+n5nhKJeTiPquR/U1Xy31KVK6vRB/XM9kOd0CFkh5kMZTM8M7Q9QsnZyas6eXN2+ErTzkfWPyPRmA6R",
+	"IRui2+iQt9ELsBDbrc4mmUSfWQy9/ACyRkYhgyKBPpVsezO/CdGHF6fn09bbV0Oxv7+/f3JxNTq8Gup/",
+	"Hur/vDjYh/9tDybqg/7HwU18+M8P55v81QnctT/cf3Hx9j9vgn/C7W/Or7YOk5s3w+HwH/8o6N8b27ud",
+	"vHm43/iBNn5pNXb/8+mn7/7xa6ve+VJqKT7qhf9t9EI9+hvGJnnlcKmi86grPuqKj7riWrpiJU6Ip1J9",
+	"9Zw+3wf4187p82ayIurLOOL+1fajavqomv43V03NvihhUJsMvMSjuvqorv4pGtmjUvmoVD4qlUuUykWq",
+	"0MdIjS5cVe+jX+4xxLtmiHdxYfh+Du7DZ1ErgQ48BpAfA8iPmtdjAPlRf3vU3x6dgv+NA8h3QUVm9pml",
+	"/k14O1T7fqnjY93cdhZ39/DzJKYccTc0leEul6JW+e6J6+vPnZb+T1v/Z6Nxff1564X+z0v9z53D0jTM",
+	"IiQETKpslIvXrryWGX7CDo0wj0QMEzqWBv55Z3OX/P7bVrNjECG2O8/I779tNLee+BXrEQfIP1vIgL2w",
+	"4ArSqnfB0lrKbeUB8+5KucsN72Zp697jiNyT/a1oMmTFJ3O58HM1DhPGQ2yzJGMx7YYCGpQZEg0Zx65V",
+	"CCAXZjgwA9p1m4B/Mp6IOB7rs+j9gvynazdJsfFEJDSJ4lk35fSWRujX/rQcPM069gtAiZfv35WQWSkn",
+	"Nnn0kHQRCX4K75BrooacAW95C68x2dyFF2Ke/EfW16TGyTuArNwAumk3d5+UoF1mWewlcD5aa+3NIdZV",
+	"FHO77hkXLF4RyXMOpB7ARw2cShE8LmEDliRZO+Jcww5oKS+dUggdH9HO8VsWoNmQwxjDIOoqc9SPfWBJ",
+	"NDDtsReOcfkL5+Hx3eRLvlXGT5zKUgJnZ33EaRI3i3ZZadnzZ8jQzwirAsTQLG7Wcj4P9b1fbKQCqnqG",
+	"5jM2+D4WhTUHTbBO2Cxca87t8kmrhHKpOZWsRkG1NqZW/xPwws8R3x0BT5+V1AKWA/plVSrr05Xl2uUV",
+	"PkvtCsNszqiWRLk45TreKUQSKoZPDk4vDgmNhyKJ1Gi8uAfK9tbWxpanBDbMhRJN8KutoZ7G+ouYTB6A",
+	"tvXRGwmpsmPnDmKfxYIPiRJzPpyNNbr92PbwA78EpgwAegW47cpQuYrGTKQlVv/7KI4jA8q6mA42to2E",
+	"dZTQLiMCzT/XbdsRyUlMZyeVCzRI49iUBJmQnxUkK6xTvXJbM3hI15c3WsDJ1nDkXFYPccWeTVmzJrc0",
+	"8/taFGQTI79qvoQqYSYZPVTqD/WcflJGUkavMqidD6ZW5d+3UKtqt0rUqocUzcnk+GtyhD/2UC5RoCwh",
+	"lep4VN5Io9QNIj5kySSJ9HGBPlQMgTfPjk/WZu8+lWYkCcu+oiZmqPAiGvLjdbXeNQC8p1Eco9cKFofL",
+	"KUuIEqR3dnpxSZ4ixGaTfHTAinXSAwSoBrghCj2ovF+We/+/VMx6KpLwAHrwrjttBJ3OGlEvcQ0c4P2u",
+	"ShXym6YrP+4XuM7tf3EohVd/WjD3uzTjCoz1v2i8HubZfWa6DG7ZKu9KEMlU3qcuBk1ybpZJW0qS3bIE",
+	"4W71M9L18ckKaFGO6fkVkFw5Xw+uswSocxWITtOLe73d8xCf74IGm5vlPeFaV0YcPQPP8AV67taHllu9",
+	"wcXSHhYrtay4c5sJ26anN5mGPdftzBAo5SHpuR6elvIsPn6xn+cDtqVYg2V7M4zFcIgzNKGsPXCr99zb",
+	"egV2beYLAULnvhAc9c+eMUx7xQS0gR+zXKUzQD6su7jphZvDHXsC1i2zXdS/xKABMKmMKiMtYrZxVZfH",
+	"r0yjie6iPhDmnjyuuIGoXr2n6kP1wZp0DeessMiYmorkpsheMWC8wsYublalv6Cn515LpTK0BgEpWJM7",
+	"r0gWCXuwaJWWZF06LCUePZkryZLGvv590UqVpzbAu++2i76AXcvCst/0XlFHs8uekXouwOTiPZqBI1PN",
+	"0VBuhRa1s8odlaXS5asntedl2V87rf3M9AS4tF0E7tDXb66jgGX9XjsMiBx/lZZ+eS56D25Y7K+iOW3E",
+	"SQ9Dj1EIgL3sVpOChWthpPeTinpGgufwi/IIhaudzBWa9ZnWQEAp+s66lTQjkSbPoVkapu8wI0z/bVtu",
+	"L0s+8DtAASSOpiroThBQaEIAnxacSULH4D4YsXGplx9b8un/ROhXeiAOv8AB5VjfvZmaOZp3Kn62H4h4",
+	"N6SzirapIzHF3El9i3dktSTPNzHYbS32qWwv86eUk5Hrjek65wy0yk5tkwmppDtuAH8k9ZCLlQMn0XCk",
+	"4hlJ2EQkau00rypaLAxuTGckFE1ySAPAlqLYg8pziDo2iCSH0SNQEYsJdT/WxmwPWg3nUoqyKbmf62sT",
+	"6jji9s8lVFsk2CLNLKXMP0jcWhH1BzWVdFtuAofYlgo4imY/I3rL/rhuk7kV+Bip0SX7rNYW1pxNq1vm",
+	"/fuK5fsK0QcVgKuLtAezIir6O10WdSvTt6cn5bjbq5ONFkkoD8WYxEwB4p3moWE0jKz6IqPPLhFOEdug",
+	"6uD8oLHRMQwNGlOB959sd675t63Gbp3sN36oE9r45QmCy905SLOujKwv6JF0loh+zMbrnglOINfGtjXd",
+	"2imLjKzg/MxlgGXt9O+c9jV/mvQHVmeZRxGLQ0x6W05gFne1yjv0fcM4HBvHL523xuZJraTnubbk1drD",
+	"Vq5PpR9X8iPlkYor/ML4DWj5LJJQrhSELA+8X1q3nFYcydX58VKs8RWj8Th6txyOUOrWC+xtRAWNu/7Z",
+	"DxeusdHcrGqg0Kn8j6q0GFFZWQeSc7XZYeY6Axbbq0MaD12YPp6B6xcsP9dPGrPGEeg3c1SWtkUt7wZv",
+	"24ouVG/MkN/qe5d0kDf5wAmjofUZ9FOlxGretYjfdG8hMqh3Cp0w5TovrjYFlcF1o49sM/pCo/6sY3vW",
+	"My5SkthP+Q3R5neh3CY4o4nKeiRiRnBF3/vSufpZxBWBJOOjhFrkYSTVcsqvAFxfZjlYepU3Mk+jg+pM",
+	"rPJeXWt0lTIy1raKB0L0msn7bjrv4HlCuYpaCmu7NP/akvedDNiH4F2ZPdXubGxube882201aD9o0slE",
+	"NodCDGOWSpYEgivGlQmELcDAba9fxwYSCvuRLhmwFwv3iQdMzXyNhz6i7Dl5FanXad9CDs9bmbVXpwcX",
+	"Z983ssmvgPMMfeeWTLmKfWado+uEfaaBNsopVqGFkQzELUu0DY2o5JCepH9skiOR2MkIHs+KcVpqfzzk",
+	"ChIpJCMXLmRUUt1ogr5mh+e3dWuFXljlbaH3uZmgHle+KhMiXThQP8ldRGFQq9eGkRql/XwrNvPTwohk",
+	"vfa5oV/VuKXgdpf6nQfnh/uXh92z89MPxy8Pz7unxy8PavW5y6+OL19fvah9uo9k8YgJFnNt78ofKXrg",
+	"1NCxIx7XmNnxXX2/E06a9E41vZlYrb0J3jwTKVFJKk0FHwPaNd9erXjvbuItW/DhSgvu5yIghMUn8/+N",
+	"CnDue0stz40lJoyDJLFJA5NEDKKYVVXKPZRwM0ItExKL5M/br3WU1z+5xSNbdlbtsL++d81aFX/xOJaZ",
+	"xgNhM/1dFA9b8V0CtWcVg9bus53trc2NTvuBFINHMfPHi5m/HDufP8DQ3SjX2P/O0a7q2mC9+gh3hZk0",
+	"UAm4pJBjeZ6w17moPMbWe3V4SZ66qsXevPNghXKr7Bt+lKacG84vppc0WNW4tWTZJjRgDckmNNE2Hibc",
+	"yULGXV3/jYsquNb9CeOYLbYsE48cD8w+6Ks0hlQxW0UOMA76DGWJdq42C1+G7Y/1D3RII5N3YKhdb7e+",
+	"9TkeOD5/lDl8DbqqgA9YjyLlY4YNh4xnybbYihKmzRXZa5JT4BymiS1NGImGXCSYi5VxsM4q7iHsADW/",
+	"7AdwHV0TKk046bOZcP1h7OrDkfeaDRXwYQ5EwiDjf8tPS4SWQ1iZij2D4JBf1/a0WP7ypbfnsvOOX9p0",
+	"DgFcgvSe2t5gvSa54jdcTDnBKVSvw/oQMmXtkl3CocvYRRAYsJb17vZytN4jI0ZDA5xAZ6TPSMwGag71",
+	"otZq79LwWWen0d8I2o2dsNNu7A62W40tutlnG7QT7IS7K7k/1zH/KUoRU7hhplLPZ/iZdtA4jbkVXaVp",
+	"z/wYc6AR5YM8e3twSNw9psv/9sY2+f23zeZGoXvV4e57Fo8E7ZxOb4+Sw/eXb4bpwWsq2Nu2enZ1/rGf",
+	"vnpzIdW0EbwvaBGlAqO0SVtJkUcKWZakd9HZ2i4UCOhLK8UVDZzAqLTH6D53tG/JzeNIciTSOARgFcuX",
+	"IPRm6MzUfufHxWZvRv1XQXQavbm4+uW4fRK92W2y2Ztfwo/H0Wl0PH1/GY9+eDmcncze7DaDTsz746NW",
+	"+P2bQgb2s/ZuWe4vZA1WTMYvqdIHudBBSgkyiOJ4DilnLv+9LPkbbuiWVpobeQscvjRnOhZ8qPWRoagj",
+	"ogUCnBjwJODn+RFtbLdaK9Q8c8HLkFQOxJhJ0qeB67Rutzj/Fd5oXWx3P/6y33n/0yocHNsGLhWcewQr",
+	"04GXSoE5rD3Yt16d9ALBJeNK/1NCKVnXSKsepoybLnN1I2UR1slmUKNEw1ukL+m+PeaRiqiK+BBSTck5",
+	"+LkTjEACVFhu7jCcVeJmi53rp6522jnWsxiAFlj9mUK8CP0P/+xYHq01aXABGnUiew12UJuIxDDSWIgJ",
+	"bKqlZ8jPiQYDZmK6zzpbHfL7bztzzGspys8aDYVLjGGhiMOUeE6oSw8HDcUlcaeShXipZ9U7Lryunb1F",
+	"srSCGSzURfW4aByLKQtNzLvd0cy902w/WfStrar5S5EmQVVIFmtycyl5WXYUpnmZXdpp7TzZ86ruCU3D",
+	"iPGAeWX7rsMe9lp0JLF42OWjzhqFLhAwP6csmfVQRQzZgKZxQXuAG1aQN3lMkeoPaglY2HITGV4peX25",
+	"+o4qo9Gaemjn9bzsNjtQgw1XwSPxOWKtwlXSF6QyTplKrpzyAIryCvtJB61o8JOMw5ufVjqRadSNRUDj",
+	"lYwZyocplKDkClLqxj42wBhob0SJVJ4WHbLG/iUJGZkrXwT7sgDxaKDMFPus0FrhM4suUc/r9A67Yc7y",
+	"rzG+Ut7BnCl4zjDkciBCJtfGN8Fnu4F9eO6UzzBGDgh8wLMt3mSZp2B7c83OzXM2cG48n0qnaxvOVhq8",
+	"C6yNfce08KZvJIlCY/JNI6lFFAXUasLGEzWD7U4lK1RBRQMyE2lCAD6JxFE/oYlRcEANox6GZaWldBc7",
+	"o2T4xvFXOYXnhbFby/hhbI6K3LV9bmUBOMNM6Y5nbtLqRMVsUPs/JP96szW9DS5/jn94vcm3kuOXAAq+",
+	"/6LTb91s9Dc+tILxUfrDq131Lx63fvj+RPyAOvWSyaBoXeJsNIhkswmrUL17PnRZD0rgzEzNJa0Y6EdN",
+	"qrvEpP2ssWxutrlH1027q06cQ/DeczaJaQAujjVZxA1jk66Iw+6gLCgw73YDSR6H1hyWis48L1wGybu9",
+	"GJO3s7XbaS1D5S0sQm6o5Wuh2fUFU1plXpdXMj6MeIUmhL9ZJh9SRfsUU+dsVEn+HGOi90RINUyQuS2r",
+	"UsUQTveWJbIUnEB/2vyYOY30I2UjqV5rhAhbioAsvXVbKfJkFjovA7ZKYR8VTZYUfGaRGHAZ4gN3Lgas",
+	"XNJ9qU008Ps3GuauHgFYBzlf9bJCbqD9Ut0S0Ny25qbvLXM5BT/WVz/WVz/WVz/WVz/WV9+nvrqsauHP",
+	"rnH+o6qbH6iueZ1CKwfU/OeXWlmlZE0otjzc73I/xSCmwwrQtpgOwTts1Axg2z1cGclAyzBlvphvkICL",
+	"1JpsxSN158perbTeRongkKV5S5NIvyY3jJVqLDIH4Qqq4AXerBUwGqcV44KftNAciCRgz0nvR7QlPlnx",
+	"iH9ijROb62dQxL5dRjgm1ww2zI7LTStfULSAni4q/KRZOxCcVgAesUEixk3SM3jKPb3BoMjA6rNxn4XS",
+	"8y81yT7pGQdlDzzgAxHHYgqvITb/B7VGW1Z7zU0y8dX5O3M7ftbV3DIe8aHLSbzmnrFi1sIjEEwS0YOF",
+	"JYGhrGLBXERDfpqqu7hqinoVlTfSVYf7wYSpDRHnwn69rxMIXj+0aHu84MnC4CLj4b9BTFGkqmIax2WR",
+	"/hVDhlVY74vOhtE1QYm1LRymNAllLmZQFm0q5AusFAJarerj0aP9Z3m0NdOI+NCAbt8X1RdqgXxI32U8",
+	"6wFK3W6WQ6vesNlqdU5jcbvQVPNq2E1XFWNY04TZGKSvUBhPpFAEEnweDEIkYWqpMSaVmOD4Ij4Eyguj",
+	"isFNYsr56gba0uFBKtkyNeUtm11J5m7vaoFZPZs+G1JoS6RvxnMUxfHdDahyjmNav2hrVRONgdyMhpxo",
+	"VVfrBrjyeOwhRGOSUqXvgHQvqeHkMHndPLpclBddrZF9jzQw1Hb8BRPIW8ccieQo+9NCJiC/rjWUMZt1",
+	"4WDgxrKxXzKp3psS8bWMjPK6cpfji+AoGYdGvFU8JEuj4nKJD6bk9UHAJoplwCxlXpjCokhmmseoKqDI",
+	"1YCoqpsJlp2QNx8vTbpDa/vZEyccczmDJteuTnovGE1YQv7r//6/Yp5uha60KPH4XTRgvlMlnwPByUpw",
+	"xcUOhKVJyFb1XKx1VmSJdp64/HUEtNEbbDMEbMKAifibpCRIHO1ZoYJKFuSCauPVSxVdvoT12ufGUDT0",
+	"xYa8iSYNMcGNb0yEnmCCXBtIyQ+CzaceTejPKUPLD2JKzk+dStYkuW6CLkKKveNMdNE/Ju17DLQiIUPL",
+	"eOhN45Ix6kTmlbjV8CCy4CPGnpCJ94Fy1+bWueOTe3eOtu2sKk/tY8T9z4+4B6U5TUeG4+W7GYFPYb4R",
+	"4Qrf3qzI4xYhs/U3yYIMY3tLIcG4/QSrgB9ypOW5xqZ52eLF8m6627fLd8jrTVUZAgtoHBchLvJWGdVs",
+	"bGySB22Cr+HMdjTgOKroOmk4xvwye73eavW5rANzHAKv6069liZ8L2JqsDeBPgl7Qr91D74FvHLPX268",
+	"HZ2b/j2mGUC+OLp8XectodIyy5x4P8Bvn2UvPMepXZqZYT/jg9zEXsK4vUfNAFeVAkJNFuDLOAcQ1KrY",
+	"SGpmuft7ZmOYxSIWzTcM8BPNvXUu2lm3uTamAn8e83w5QZeaoHbjyi1rhPzXKgGnt9EQug951NMcMtWz",
+	"JSz5yWtj5m5Hfnvj2eaCTq7VJ35Bd9baDRfBTQP+u+LJzwHEAzh8RS32crCSYo24v8uZBmtipHdgoquk",
+	"Oi/UvOwXc7eVfezrJW2V6GsPnaLcJO9yotzQq1cFbGAqzXul9epCeZSSLq15/aTltTJ8cw0YN+Zy38ds",
+	"DwpwK/ElH6Lx5LJGDllPO+BLrlA2X6CS0fKis/mTGPFQsBL384pn8EupSqsmB1jue5dq1HLdwjH/jOIm",
+	"EyzoKNQPPttpPeusxpKXJCoyHnYhCtS1cdZqOx9Lj23MSPqpY1b2MGOuLu0tbPd+IVAdSD3o04QpZGmF",
+	"xOzBbz2MjCqaKL09xWT5zodR/9WHm+PXJ3H4+sP0+NXu+PjVUXr86qgdvhrFfX4++VfnqNXfOB7+6/sX",
+	"01Xq3ZeCxMw5OPQUHKRbZWcxPfwLO907FDmXuVGvuIpiMh0x7partMR5Ha/jz0m3mpKvzo8RJe+f50DV",
+	"e1pHufjwikTjefCHrYpGowuLJjXndMmiEScvqGQbHQS9nk2AE0fcFutjStdSNMJyIoMybVPej7Rl9CrJ",
+	"aMwwt6wvUl7EBljNXq+U7AghANUWPaEmWmL39LraWi86mUgiJnPeifYKoWsH6oU143Yr645Il2ScXK3f",
+	"k+4BgiNhJGk/ZqCmleR02S42SzvVLHX5w4MOLqL8c4M0jrsl4K+dlZIryhweVzz6OcX6N81sn0M0I2FQ",
+	"CsYAO32Qa9VHInkXKPlqbHVbOW7C5ibDK9DWhbxZiEl3pxwtwGO5F0FAAtWYKRpSRZcJFE2z7+2992l2",
+	"UexzYcmsQDU+iXi0W4Vu6y1H1YnbD8cRd3WaayLaQgZRxOLQy6XK3iewKyzGpeeRbv2TV64eAK1IP3S4",
+	"GjyJO7VlmNQOQAXIn1rEmgmL44gPrfoh4hBTXcemXC6DYjFYn5leFUmIR2BoIgEL+VoriBg6RK6HXmL7",
+	"NcPMv3EIL2hRuWcwGgUoLj197HskiBlNIA0Kc2Pu01TrDqyqWHMbz0hPP9yz+S+ScbUHyDK3Ig1GzrQu",
+	"WpC2hacBeVCQZjr18ypARDnbEoWiGjF+zd0W4GLmllKSGLs4sCixkQElYAVPBO6V26bCElYplDlmvFCr",
+	"TOPY6ZQLGGG264YlOpwNRnpjttdzTnoUxjlgHjKiso6pUiFUvRHIMoOQKzx2zf2AtbkxkoTGUhiCCrOc",
+	"K28sRkvf0+uVSlByIOXFUSuYQHWTx5X13lBCH9Csfp78S6SJbVygT43pf+e6a+hzjOMq7AD2+pFgJlbC",
+	"/qyAn7hIOKzgRgN+cj8J8KWCy94JjrSaQWrtMcdo5Z5WxJGTYeHEw7HNq+zgkRR0/khBHItBbES6gCwL",
+	"4aA9d9RmkygcXxvRyYRhLUHEyUYLmoA4Hmfcx1ZHnY9S/Bm8btFSV7I7n2+Ru7Gt/Amp3LM7Mak7tsrM",
+	"eNuih15hwPECb17omEHltE4SNqRJGBs5gQ0ESEAlgwWbRqEaacWV9P53r056T/V/9rDC8fq6V9e/QFRT",
+	"80fTfEAMQKTgxxAK7ZrntxEk1zC6ZQYUVgysA1PNvEw1eMhEOgxSQg83Eh8DAo+FuCFxdAM7OS4R0et1",
+	"93y6dw3/m+vxqf+5u1KnT0+VXNjpUzOnYz4Qd+3uuW4Hz+UHzs8BQSZT8AjNA+PdAfE717C8uUoQzyU0",
+	"dlfzNK7kHEj7Kzc9p5D6iDpBWQJBZ2urzJrJGUTl5bIy4gEj7d2dVjEvZHvTzwvZdf9bVpx5Pwmacyog",
+	"6mkl3S7AmVuUpHNZcL7XC+UNFQhf68aGSjN4qnSE9956rWGDfTSQjhB2iw2KHLlhbAI8zchqQvsi9Ytd",
+	"MhZHIbsR/eIhm9BEjQHs7NgC15ExG/c1V9Xrs6dPG3xPai3+mocsiLWqQXPVvnoVwZ2A5XsOgBtwdHJx",
+	"EFNggLVSZD/PoyFgABFoLzHbhj0wOiyv+TSfLwTRhjkR+uvcunsqYW2v9pMUvHlOp++ZlHTI7K589QIo",
+	"cHv9m6Dh1mtKKBqXZwpA1zant+hPTUciRpUerZPIZsZj8aTrRx+ZsogevL3XJBeMmT+6kewCbHtvcU5a",
+	"Z5Wa8PwbS3Q5vVt2lHbY2JTImxfldqBgpo7pDCyZPUwqj/jQJA5PbW2ql6SoFQEWEqpIu1VvtVrX3L7Y",
+	"ZOTqVfi5R6CCBFfUygvsmGSvupICpOIleY6rlptpWlsRsjhP0ndQM8vY3Eca6QW8Qzaq1o/GEyXLSVMM",
+	"1PxeqCRCaF3JeGgKyO4NO/AAHue7FeuW9waAMl2K+Z6a0+tFiqlizzUJd7noi3DWI8p0BWQEcDeQCUPc",
+	"E5sGQuKaUNaPs3JtLyCZlmlws4wTmY2DHRmg+6UkAL28cFBTtnnXfRZf04IpuKzCaE4YiFFT/6Pv1gyM",
+	"i2m5fqlEVRJFEE0Qa3NM5Q0Lm+TEtkv1NgdtiSgP7x1QrvcjZEEym6hcxrNPJ3eoSw0zIHslavXsXGVL",
+	"U/AhF1c+t/dlTOYj64+EuPkTQjn5stgSNQnr7U3QYUktUH0FBzW+z963R/qzORc48P3+LIeKDd416H8q",
+	"BnAo0oRVWC/614gPu6Cjl6jwoLqDJDLewvnjhmQXeVX20MVWpkHAWPiARS0gJFYaqBa0WmfURP5zylIW",
+	"Gj0hq922rQI50epQq9UiIYsjbTYySaY0UgDOiHhg5hXghsRvjGg8sCVicMsQwJl7Wugfwvd7Jo9cSEb6",
+	"TE0Ze7jio7tz+ArPMfyU9YN29VUJC1h0y2STHLoEIaQD/UQusrawn6B+q20I5kOPlOihIg5NenIXnIEL",
+	"8wJUhkTcZwO9o1CBUydKiAdb7TSJF1VzmkOnuRvKQFzDVbptlcbokrhQh213LhePm1um4lHOHZelba0M",
+	"T72bG3k9tpjZt6dJyBL5YJyyzyCaZ+9dzSe9zqFATc+eBW3PZhUY2amoY0TEi0tohSmx0FVSq96FFgVG",
+	"h++aTQL4DbwSspgplg9aPNRJuxtd7xEoNM664lOwMNC4IIOEDseVpclyJFxt8lNNb/IpZk6XnZV10pT0",
+	"VBaQ9Ve3sa1K8tduOuNWaxYLGt4hVK8Vzqx8HYx0I0um+GppJYrL8jYnKBFj0nuJAnj2EsrpZM/qFEB4",
+	"0DjfHIeSWP8KfkA4G9h3dcykouPJAjwo/CbGkyxQs0Hh75nJNNx7eq5mLFcbh6rSnXPVbE3Fiue9qkur",
+	"nWsdF2nBxv/Z4Ik50e24h6kWXNTRZPPZQ2MnmhV5oPZL95SQaMHxWxEFTH4Nw+JriUo811xMieDVKuQC",
+	"QfiHiT3bWOrq/F3dUKjmWhS6ixcp8uvIsyoa/Bip0YVLKn20eB8t3keL99Hi/aoW72qNfy4U5SFNQmIY",
+	"lbEJPOFuFjNxEB0wWKrs4Vyajft3M73d0s7rHLjsaRKp2YUmIuThWMb5gsooWLHYHJQFhxmX4fsacDHT",
+	"ewUxfjG9YdwkhzQYGT4+bjAeiJCF1xzqunPFV53mRrP9xOYPYuItZF6NwIvNfav3Ar87pjc2yASHA7gx",
+	"zMctgRanereh3L1zVlnXmOGsY34C4jh8R4uFsd9B4pRtviM4YOoOWQE6tm5jxwbT6TlS73c20v4doWYJ",
+	"sLTdrmBGbS6n3QaMXVFXpCSLB01yGQU3XnezrD3ilHJlPsgF13ZDcMMg7H3Nh0z5TTpAtjSv+TXfL4eR",
+	"J9/2pBx3/+v//r9e3VhSuMtn5m6oCe49IVOR3LheXLA5oOnXbRsXDOSbrhqwY4NYTDE8Nld8XLx4pY9q",
+	"LWsKmFVbm19szXWW5WXi65iWuVc7ZzQ0vNYs9bf5jKonrmJbmkq/vRp6rOqGFmEn0Ehc+iaTYlR7q/VT",
+	"yG/I1+rpW27nxpdxGSM8vAzako+M2R4Op7ZXe4njEpwZmA7zHN7mf2TulnqGKQowkDAAfM4tBC7A3KP4",
+	"APAEUy1Xty0xzdynIwE0SRPmdcf0FyZH6HDFpTZ5EN5z65ShNN6wGY58igFaiDZljReRjZcsn3u1neW5",
+	"UFQBnJjEwJbZ92mhMag5pAKzIWXZu72U4BztLdhNfGQ56blg/9w7LNZJ7kwUMiYfj83jsXk8NsuPTb32",
+	"ueHdGN0WM/3zX67nD07xTOTJtrg9c2sKsBkWGnbvR0eKHnHBLYI3XFu1Hz26rmd9ibPOU3i24DnsLN0Q",
+	"PJ5VvL6+4tt834KWzp3aF30pMkm5geDKJDNh/g1o+a47WV5nmvMJ1N6Joe2CHfE6GVOOPfxY5CquDclB",
+	"Y/ocgKOtyzbgAgHlaCjMQNv57rvLZEYi1fzuO3LMyY8XUzocsoRcHX/69mkoAvn0CZlA7c93NpeSfVcH",
+	"TapS5cKRmKcujIJo2+xec6MJfgceBijIpflD7DVnwGTOb3tavyVJynuuZyHqbmPhjkTPFPT3nKKYo+9r",
+	"bpLA66QvtP1k2/66b/U8tI7eEzDTOVTREsrNVkUmb9HMDZeOiFR9ZxbzeAx9BnE9f9QP00nUnNFx/Onb",
+	"p/6fT+A97o6fpODeHfrPJwSIJsJGJdccaeMb8OaLOFUsyy7bIxF+F9wGUNt8JqQaYz7o/iQKBSJjDhnX",
+	"08iwrVwp0bh5zX+c4EN2NLD9/rUnCBlj3x2IOGYBLMqYhix7l02nHyLOa6rEmKoooDHk7+vdgZgFsjTb",
+	"P655zS+nwvSfkCMLaiS4Smig9spJUwmiYBPq5Mdz9lIEn759mrBQBE+wEbJNIdV7c5gkIpHffQd+lZ6X",
+	"Zvt0koh+zMb/qefYM6B/m1s7T2yRoFSAY4699p57jQX1ubvmA2FBxAyzs1jazqaLuFR6LN/2IOGmVyf4",
+	"j653zHtP8Nz0vJbf5gIUA4kUOnsCNA6MC1YKCuOwF3XCJowqSWTaH0dKm53Yb7p5zfc5SU3v5QlVYIRu",
+	"tjZNNSPBrrm2tBducLU+plgCn9gyqY/7ena95jU/zO2g7QDY+75hErobxy97z8nPqYD0X/StgDTHomEy",
+	"YvEEglQQzB1Rec17BzQYscaB3ncR7xEuGlKJhPXqhH0O2ES5Kh01Spi/EaZKySYyG18zrIFldXOQIN99",
+	"ZwFb5m1QCcCne6bBFtSYqFGUhETfFDGZqR/ym2tu32twVHZ3Wq0naN7FUcC4ZB7vf398aRwhmZdbH31E",
+	"nWmKZPjUPPR0HJlgmsJmxdbx7ZoN1VrNdrMFHi5kHrW92kaz1dyAmhE1AmX2aXPK4rgBFPD0p+mNhOOs",
+	"fxmWeaDOoYG4yTVEyHcD72qUJc0FoH/4R9Ynb9mMXDDjwtjZau88aZJ9z3JGl+mbj5dSW9bEQmo+v+a9",
+	"myjDGzOobs+IGqXjPnhOfFxj/RlJElCx9siAqcB2bVe+A5Uaax1J8ZpbsodPNQkWD9+wmf5qhoGLvi7G",
+	"yTjiqYKaTvD6RS5eJgVkvGdt1wJNpiHh4pqbtsTg9IVePDkS7mHzVGnZOfaL4RDERAJxJHystb0hUwBQ",
+	"m7UAhS3stFpWkbAxQ4+D2e3M8uRrN4By+6NBsK4dmj7XQXJb26udNfAvAJWunfzSfye/Hz1LXx4EYWP7",
+	"/cn0+6PNj90dLj5+f/TD/uD1zecf5Pmrg93v9bBu1Ey/7wA1v9peTUYAplbbqw2ebZy+2XjZ+XzUfjF8",
+	"dpv2d9U71h6+fv/Lh51t9uwylbvp2evb8w+HV7V6Tb/mc/fo8JfzdHe8sf363UlXpWx7a/fdyeT7j9uT",
+	"g9mFim7+9dPb44/HW7RV+/LJ9S9bAXT5ginUwUrc0mym97JZq9cw2oxeQH/Xqj5g7n8KNx9Ft+w9Ugx+",
+	"ags3qexBt5lPsWMcSKOcQ7K29+Onek2m4zFNZr6pUnIEa/WaokNArHsZSURnQ5WWgrRvDEQcskQbdu5n",
+	"/a0cIwBFtZHzLzWMBroKZ8jjiDn1xBYMGQiszfbmkybpgV6auMOu/+7ljNRcv8a5E+Gqau57KmiQdFEs",
+	"Zh2T9Sq2a/VaR69gHv6M8RAKiw2j3nv6tN3ZabaarWZ771nrWSvnics/6hr4RlJ2AeSQKZb4X8W4QJ8G",
+	"N9pK4yy2LQ6MSr/avcV7sP500RfNHbn5R+BTkGkf5hEizkutXovAn65n1jVhDmyWnu9dRFV3ROUIsLnR",
+	"PJqrsqvbpiheLVuxxKwSMONTRaf/wiSAxX1ySJ1rbmXZUzVEwrIbsvQdVlOr+ZCdhVH+W8Jnuh4khst0",
+	"aTwsPSjndpEjzSflBA2A5SsDb3+aPVSregNsQPn+5nB1uxjf0CMB3lL15Vq9pjUexEmsGFy5emQ79Zeu",
+	"AxfQd9H2vzfd+MGF4Tfjd5EpPdBJqrWNbpFPYO/1pSs4oUkta9Veer5NhoLXzn3pfVHCuovGJb27vRbo",
+	"hdXAruafCm3Li9unaRHuse2WVyUb/cQNBjvmHl1AL2aPysimeFWbuXps6M8oI7tqj5blWTnPlu82KvUr",
+	"lfiSlnjD6tVuNz1y9PB0bZGmQQKqYnbafkaO/5Mm15LtQrUDgqjAGVbbq1rx9ofdHwsRv3w09s7aykqj",
+	"V75cqjZaOfVX0RuNu9kTrw+gMwLVNqByf5hmcFNLtUUMU1vd0OJYGlwhMKoKTQbcIEi72SK//7YJJrjt",
+	"ITenIeLTB7lxPSqLj8rio7L4qCw+KouPyuKjsvioLD4qi9XKYkH7CgqK1N00x0zhqVIRL+cciXavcimR",
+	"m812nZR3odpotpudJ02yP586iIl830jXUBKAPa/5ZYZCA+79RQmMhEKxoSIUoz+5EFGd0GHCmDTBYr93",
+	"JYZsucK+ngb+2YwQo2gQTawDMrmyoT5wi2IAqdPaeeLBjWDgEAJZ0A4Hr2r52iOm1T007HPdcZ7UbX96",
+	"5acaQDPHaaQgehEpIgYD29xKb7nRGmzrI72qImTX3GKCw73bLduCDLHwTK8szJ60uDG2ha6NwNgVszOC",
+	"ggNP/ffWBwGLlNectU6GTEm7Q5jogIG5a277XLCwSa5clNMIMgw+Rab3LNnPfvFKK013aGnvwzzvktiM",
+	"r8Bnn4AoS56s3xu8WdzkAuI8almRvg9FoYU3ywvEms+KFteQfKmXwt+7Flo9BAvxyc9rfFtsFMLknfoc",
+	"l00o3/W+ZDLljfTnoWoXNuytk/5MITy2/offBtl1dI4G2MdSEyucF/sarDqEIDcsUizEBM6spU79pjAa",
+	"DGzrqWedrQ75/beduRYZVb2BAxrH+o2Vm+51cqlapvLs+tU6e9hWfKYzHwbPIUpajNzbjn/5eeFzJFM9",
+	"ymaBvUYqht9ebfjrNkIuHYfpGHqfZfTGYfK4yxeGN1oX292Pv+x33lcNxxrApcPZaq16lIHlO4O20AKt",
+	"SIeHu+9ZPBK0czq9PUoO31++GaYHr6lgb9vq2dX5x3766s2FVNNG8L7q2Obs58pdLUFYnB++Y4Ugq/Ij",
+	"NTHp5UMwKuG9WGLhcOyRnlYpER5MCqwo7oGJpqWysdFAQOeMNCOpTYmHrdKAbiyuezZKNJuq5vXg+vaY",
+	"RyqikGZ6pdWEc+BDJrWs3WwVttJajGUrhPbmgiO3ypqYTqLkeOBj85luzxEnJreBDgWA95n+iLbqAyGj",
+	"cyPe2G61KgY8pp+7dLjgcK54GFyyoCimRWs9axDFMSmOCsFbywYFK4wt6ytF1OYKAyvp0m8WczoStkd/",
+	"n2VL+3Wb9ZdN1bltFs22Auyy8lTDN3p1v5YmPw07iIX6ztj0GHmow/1X7GpftkBeI/9qkXaX5WG3zMtx",
+	"R7Dxuv4b2ZnRkhgX6XC0R3rtnuuKa3sO9jp4TU0FsA+sKdZXaQw9F6h/ALwe8jYZOHtZZoUBQ6lnybmm",
+	"zyEUwYKVUtLOkMPXoPYB8iD1KFI+ZuhMMP0MrZMqSgBzQfZMr1WTI5mzEvI9tSp2JosN3E+6n2RJlix8",
+	"DsB1nv2Ei2rw343NZx12XHgO/d4cqG35ecMk+fud/Ts0wdvze0PYhnae4ZczT33dPDt+ntoayYdrolfB",
+	"lrD/3731tp7nXcU+ZGenF5fk6YQmmEjMc93TMuO0n6qc/ZYZp02yz+39zpgpo480ie5BI4uska0V1WiH",
+	"hJ9AIDDrlOFxRdssw7TzrOo1vtXceuLx6F+vnTS7ru39eo1+1evaHk/j+MuX3p5j+1You2Ylfptx5y8w",
+	"oP2VXKDSvNWPrWdtfFoaldSy5OlIjeNcOLJ2nbZaG8H/CEUARRP6BrjE8AdIEcYLpuYCrz/1fqit6t0E",
+	"LKcSz+Y+qrdOpgKDb9a+1GsbrY15796LOd9XwR36zjjol3lCz42N7O6HsW2u4gnVUznHA6LHudnprP3M",
+	"1h2+s4XrsfyZK05vaYRQAYs8tblCGmq1Cc81e4FSvNwxa3/UvyGFN4xjzjUeBq95db85r2DG+da0xIZy",
+	"dnSiZL5PQKB1Te+y7kG9V4eXxC9wsG8dN6udbVoGHIlknAW0XohwtiCU/7kxnU4bUGafJrGptPcOU67X",
+	"ZrbC+6YqAbtC1eo1kO+FXvSresMKJvS6Vnm5+ess5nz331U8T3nXovNCmhaxRR8PHK/VWEUOYt8C+X/J",
+	"Qz8YCsvxvVKGcbmUYv58BtLeuMMzW//dGVUdQIaAWazLsyCUZAKpK+Ua2fod47wTSej6j0QJdnzJkBWx",
+	"bQ30wcpa1jTJBeMh6Xlgfr3MA22cplCuZH9UglhICf0QyEnrHOIsAnVtHEkJdVVZsZZzykcDWw6slRCD",
+	"ZkLGjPLpKIpLK0XiSKoDsyxz8Yiy/cxuefouwsqipTceIJKhvhPqWACw5wMyRswQyu/DWcIG0We7Vtis",
+	"2ZjF3vo+93ph09iGm+RKStfPVfrW9hq9mz/dNzfMABT9mO9R0lUqBmi8kuQrZNVZsHotaeKhjNU6rc52",
+	"o91udDYu25t77fZeq/VDzSUyQcqOy8PQ386+bFZwyvpeFlHhCa0G2CH7YgbOa5WgwYQVSAEwVLHyo05G",
+	"ffJyTG4CR14WkgGYjEmtsqsMEdkuRGRt47dPBfRPMAhWlWVQxYlHaokGLAYZza4qSN7TWLM/w95b7eVP",
+	"XHHPhWGfW4FdH4mkH4Uhol6sJEiOOYR3a3fKL1hRiCwQIL/OwRIVMmk+fcnJmHeR9CPGfj2U5YilIsX+",
+	"WKnuHliffS4C7gXGtcltYtEW/wmZvGnZCMWqoQtR6ysjQLzA7or7tppLv8d6r/bQz3PNKZERH8asgdIj",
+	"ZPJGiYm2XCcj/YA+O6Bp60ODHQawMDVSGN30y/GVu+8bmVVFlgkS5C64Nisr2SU8Mc9e7ssO7nJqDbT2",
+	"CupnB8/fOsnAfwCb99OYtKhryw/DD/ztP1v9j8FW/HNrvMG33vz8bPZ+S+ymbXmpOsn3O78cbtJ//cWE",
+	"hEsT/HOkxB1Iy0MIrUj54mzqslwc2Bfu5b+/kGjtLn8CF+KEjtklNZBKK1lDl0K8owl241rJFHrPwohe",
+	"apXtbyC/TNJlXoAho3JiZm355ZlET391nOYLCjTEdCqKNoR48i2kusVfMiUaFsYJxIfBm4H2v1LRBHEM",
+	"E5EOR64tW16M4Ic9MZJjt5vlviVr/niw4//2R2Vz+RMn4iINDOf42xKxAQ27MxHXF5vyWuNxhCpNLIyL",
+	"aQVqQhXhtf4N5fyjOff1BHWVeLYBiEf28tew8SA1/R68ZWGCbkYQ30g/0Hr3zNcJVaPyxNe8IeJT9HpQ",
+	"23p5JlQFoxKz1YAEazGuDUJOBhGLTX42dpEFTyh4GL1ceQPUJcHihaNZJxShkbCVbDE32NwMQG7r6AvP",
+	"iRSIKgVAvPqBPgsgz5J6sEqzb2ST5FHqjb1smulhViikml8KaGKb5ZHXEWnHTqAOqMiYOikmCOePrUCx",
+	"w7ddA4oZQPb7dS/RAJLdYEY44aJ17dLV66b9cqRIAJlexhc8Jga/jUzprExuYYHj/U3v9flzfa4U5p62",
+	"t2njsZLt/SiTH2Wyp/1jZwk4Uni+/55C+tHG/mNtbIN9+8A29lOTGr5aLNLB7U4x62nKoQe7lilQOwaR",
+	"R5r3G3nAqmJAGA1G9YpYZhRi7Rnp2aRoSBXjaRxfc6/8KwPF62VloT2scyJnkCc7FcmNNrMgR8rrN7I4",
+	"8nhg1+KrByAfMGK3Cqt3PHG+9vZTDpeg8g0AV5CXQLtBZ9DYaW/QBt3a3mzssM4O2+53Wv8/e2+jnMit",
+	"rQ3fij7qq0pmf4AB/zOVel/H45k4yfzssSezs1/yugUtoLcbibQaE3Zqqs7VnHMf51LOlXyltZbUaujG",
+	"gO2ZscOuUydjoLsltbT+1/Ps7u/RBba6VMrK3VJZudezQjKL3uPWPXp8KTB6db4g2bpLxl0qE+AZ887T",
+	"9BELM5uvgT6eQ5aCkhKgOVSMbRA65TO/yTfw6fsC2/ALSKjgABGFgRo7MspxogYJH2FW0tXCTLF6nxt/",
+	"EUiNkKqSa9YVkRwAUTvvidBhrtpBSEXdR9S/2Kg6LsO5uuccAd7l+t5bkYqjYeEBobzPHfyzPGvj7kGj",
+	"sbIkXySMfLQu1ja9+YjTm373eJRqX5A8TaNh63Zt5HaRpPJJ9Dz0gY28sEK0LaO+S0vW8Yql0CJHB60j",
+	"xA95hmykqYjFTZQx2fTUaGT+G0eSID7sbbHbN0DIMeougw4fLsOOBBcLwLQCWwKPjRJVaIUDpPdcmbNz",
+	"+mwBPawXlvxQPfpoPElFUs065YAZo8qEhEJ8tANDUUV+BYtK8tqWj1J7Jq6Jvta2DwnEfUAklg6vHVV7",
+	"EJl73/DYKX8Iu76V8SwrW3VdeIEvegNobDVCjUUpAvx7hxgB5NP8GBCbPQUv1FyMHjKLjZsoQiYnoy4s",
+	"TEc6zmsEZYlGgjqpcsW5kWZ7reOlIB4vYMT321WQ7aG53oLc6pv1NpfrOzYZ3L16H9dg0xr+ta0MH2hu",
+	"Xf2PTdL6yljSwM9u92elvU/eNt3344sfv6+9/vGHSyRKyJ3RWxD9Cq64MstGNFnLLv1fbgjfZQO4y4so",
+	"VcRm59wFV+qNukhVAhroXcIH5YPLLoD7r9E0ATrD72ZYRdd75si6DRdw6drKGK6a08jHqz/sNZezldUy",
+	"XLSJboYL122+ADgrEjkZ0NGGTWOgg6HDsuYfDr0DlbHJqFwVn+IP9CLaKzZZgR84Ar5nlqo6e0kUQjAB",
+	"L3wKPmWsBq6vJKLiJUksah3p/5LGxYhtmR4FxJxKWi5OaF4L+cx2grtILdJmGTUH/Z25scfK6BakFHJ3",
+	"Hifqxmg12wINV5hZddUfOADb1A0uKZDdwDUUDh5GY9cbbTn1HEYW3LQjPWQJs3rzTfCBBQsMMoQt4CKx",
+	"Ho5teJ9GWmSt+T0LS5EmyI0ayVR1JK2fcc8xzmynj+1xOk24ccy/0XYgRnvnGtep5cWD+2LTRMmB49+p",
+	"Oo6hjpxo4SyYOnuZ7/PPdq+j7pngFOyfidAitRxLjja3cOcBrBe+uTiSDt4HMETQLisGgcNFt6rbpw0z",
+	"M6xaNLazi5PXZ1e/nL0/f/nr1Yf3PwdVxjvS3nCmJomuA4wdEPmmGc2SvwIel7gZlu4Z/zvRSEVmRq3L",
+	"4MlozmeEMblxsILU6E336N3uy37j1XVz/Mvuvxuj0/3rw9le8vffW72j0cVxeJD+Y/jjtPnzP5UPStuu",
+	"cDZVKhSSDVWixeo6EAZOIsPTgLfZICWVhfalR9puhi9QXHi8ZOV92rHiN4DIxilHqMxQpMgKekLcVvaI",
+	"GAHgpoj7liZf90Bg10lF6JSnE11p7zWOM/Ip82biCNB4KeroIQXTZNr+kFd+8e/w4sIUxS1zFdlUP6vP",
+	"vt47Lek4dhok0igeqwwCmiqxkEA5BwE3RYTxAIvW7HaFfzP6TdXextzR3LnOyLp3/GjmdUFAG9jxKApO",
+	"d1xyI3PgFRjglXZlB4by6bc77rVWK9trH+Q4UUbzAfPemUyNrbNs3+VWxWyjUaR1JAf5BX9DnZiWJkyC",
+	"PnOaxFgjWsj0uRPG0MueRnGMQemC1+FCiE5Mee8EukhzLJPzet4puww9RfUJ5L7knUghQkL7AMW4eLn3",
+	"hPyLckL6y76sxTX7NEfPnD8jGeW7Oyekhn2xICHRsPqbgztdeWDq3lGKtG3fWvL2HGza/ChgeDM1wShG",
+	"XyUDlaZCotXqUAbyBkybQOPK7JYl+0Gl/ii+0cyb09f38ueWfY1gxRI1cbskfc7mLDfzUxISYKWaq+or",
+	"+4CXw0SlaSy+XFz2U7UoNJsRI88Vw5BLxOUilbh1Bt+LZdjO7lt0B29WLoHJKMl5HDs3C7N5MU+NNiIM",
+	"Nu7QgahCNDYuQ6qMm0fXtW3WryMBuo+ipxZlmJr7LTwVBaqR5LvOzmgkkzRGOk/wbexhXqiD6UgohHk9",
+	"s6Uw7CRlI6VTi2YVUI1HUGUBIJlZcMgMuIkQ/qAo13l1syyeya4jG1n9298ulaWOlWJK6/a3v1Uxkopl",
+	"pOBoQL1c0MZyX+xYTVmA2K5ExIx1uEJQRpSIY42A8l6J+XVH8gTytMZbw+Axkg57IE1Ii5mxYtbZicR7",
+	"uCrem0hHRgAACyfEkhMuNUd6YDDBR8hKCxlkJUVHWnbdETazBna5+HgseMImY6xooIebnZIY+4WHsI8I",
+	"zw+YzRM1hnFGoZ5bAR4ngoczWonvRToVQnZkOlWwqBpI3xlnfUxmUZS7sODp7OazIS3c8kscydv+By3W",
+	"+v2J2aLrXOCSYStf8ZPZzatfcBHJnlj95x9kGsWVEqg1C3NNO7POIFMBG5v2uy9gynZ2cW0HbzR3a4fd",
+	"hqgd8YO9Wivcb4oGP+wd95tl+IDmiFbuVshxfwgV5r2vrOaXJdj9JIVHmWwWIVxjwcZXVvu0Ky6YDny0",
+	"MvRgb22qe+Hezdphb3+/dsT3mrVGuNtvNft7/Kh76AglzBVyEseUGOADWLNKb5LEO0f1/XrjixfowY6+",
+	"vTAPd+4WZOKBMtk+D0tRgZ3RNOJmDmKCNEGhlUTfeTbSjvhjrJL0VlMJs66oVV2RUj+KIcGLGNSuAsqz",
+	"mYwpEkdojwCCItYLc+2j1Jr5acRZA3OAbou63wnEubJfjJPi6LFLmMRk3qhDM06nJEuz8CXhGRmVjo4Y",
+	"KXY+UhhYHrFvtRC5xz6rswtl1HdHUiA/jeREgFTHgfAUDKg0Gom2ZWXPpL+xPGAw06GKaWG4thYTsuXf",
+	"UMOxNf7N5rfZBGnciJHQxkSIethoRE4eLSU1IvUjGelhFTp+JqnNwANmZaRkVib3w+XlOwdIlQicgmSR",
+	"tFnFLGX9rZFOTPxh5gC2UfPoWb0jT+0a+LYflW5feuMyo8iWCXcQ1PyN8J1xab4eqglF5eGtUxo/ET0B",
+	"7HpSpcNIDjrSuKi7juejzs54b5iBrRpjUjNjReHjcsl4zvqTxOGTAljKfmO3yKzCizc0rLZW0BIryB1K",
+	"3O1kF8Fym62THazHbfLMQaQCLGyn0u6sNI1Opdqp8BR+X2TuwPfGIoFfgE0CH5HdkH/OEsvBXWTWCa7i",
+	"Eu8Ehtl693EGGFzmmWDwbWYwLaxCmckE12UGGVznTLJsvmBBwZeZDdWpfIJDvYbB83MkLY/V4uYlWwdl",
+	"DYjuCERaAJcGWyPo8xtBZ6T9UdtbkGaoiNvAIBoKHqfDf99qCrUaDfMsiP6QIUNBRpZMpIaKst5Q9K6d",
+	"wmIi1qIKoVAzVqx34ynvci0K+WJ/gKHcGS3ChkQr6nr1dBc9u+QU2JlGMFkZUVTyXmnfTs3iZVamv7je",
+	"a6VxFr5WN4dqZSeSNxFSCOolpSCLbCiLqX00w0Y8ijWYclAfAWWA8tqYGJjbByKS3lCB2SpFnYFGxLoR",
+	"qboqnEEViGUpSVVH+lF6ijvZZ6IVBU8oKBHRsJ1CPtMeWs7UlhvaAD22rernLEiEFjI8dysSdCROhxJu",
+	"sHezElCAVkZSM72QErBphESzb21xwfuzi7NLqC14hgMyy2Qj3xizpBSCPeHvza0K2/jgvYkPWBG0cbUA",
+	"Ulq2K13V/d9eTXulWulP4viKjIPvVZed0UUrH5RsGR8E0m2ljoIIEhsZD2r5dOd4iO0FZaswHzK5Jffi",
+	"+hELCUIzBtE1uhNpUF3VXf2VoLVdDoBmo+mbwTRvAM/8ZQHTNigDcJGvXH3wqmUOBXnMx14l8snfjfOp",
+	"X0f2FGlmpzi/APY3i2sAidyFWyzJpdo7eGlTN7Y7p03XXqa5id1fqnRhSagQ4eustXl0BnWObTlvUINK",
+	"yyowPWvrJBxF0pHBFVtdc78B6+tazFbLw5ofEi+OsYz8ohHMxko/+Qq/sewpugphRdYVgwhM0qxnxeH5",
+	"YGuKVNM6OzHPAkRbaIjTQxE6mq1c+6jN0yLtDwdGWsog4rOgnNbc+XlmdAG+OrSsmidWHUlSCgVKE7AF",
+	"o1R3JARAMugDy7KGhJ8IKzTk8Q3RP/GUBcXk7kjVw8ZJdMNTYa8B+lkWC2owpeBYWfbwAqnyfzIv6x4z",
+	"O/HAuFjECrGKPXO9juRKxEjd0A0xm4KrrP1HtBagE8xrAYqsrKVU28+v+okaLYFdAPrONvwWgkKrQxH5",
+	"K1wi9qAK4GuPInwtQixPMF+GPkAvCpbW7yuA8ZW0FeB3TnjtJArfepnr+I6EiG1fvxYzW+adFxIsFZLS",
+	"EBoLBiAREqBaRQGIDwug9hryAdht7pjFbFO5T71w3s+e7DDJQKpRfUHVxSGcJ6gVwKeNkcjBFsdTxTcb",
+	"8mRUZ+9JZsHAdMpnJL2wMCUTXx3pyS8jCamlz0itRLDmAdwBs0NU6eH63wAoDRaH/F47D2hy6GGtGnB0",
+	"3ahrQXIZV8N16hNzH6Z/oLKqaE1ZrSbVlEpgajW8YdCRtt/ea6cs7LiHm2Sn+C4+abEIWlmU/CRm79U6",
+	"juejFuDNWmvPPKL1IAK8utok98omKfbCe9JSd5nk3LU0SScHHkBPeVhQBKLx9ce/vz6PYLVaTqUulPo6",
+	"le/SFnvuq98NtC9EJlfyHTCGiW1QUC6IdfRA8yZVAiV4YxEuFnUaFZuMeBzP8CtjN0Qa6X/ynU5ohZs7",
+	"YmkgBF8h+/zcfzyoyQg8BM1nWQwbm6VyOfquME5Fb4h1wKjY/SoIVxyRJhExBbf2OnKIfVpYUgwiHRvy",
+	"4QmRNfyB1gNDsI4YqheNIZ0OzYNYvpHo1BIfWY7SUI14JMschdfwTh4TnBpPU/M6daW9u5oKW6dUjCrC",
+	"KAxxJai3zdhGVxDDqbQrt77+NgsjHrO0N2bN41a9UW/VW/vt/aPDtq3ZaHvFG9YErFB5F82vcEpHViMI",
+	"GUK3CQV9U2VUy//8x3/mYsR3qxgzO+P2gjE4KttU6Rd1iqY8Aor/EZ3ljeTyjhGi5U7RBWSiSCpZjlVL",
+	"9wOcti5yl+Ejo8kPkmjMabC/T8REoCBLSOJPi4SqcUHQuRBhuyMjrGeKZ4hHQDVFswwCOX8E6+ytFFk1",
+	"t3laP7oRtiSpSBqaM3UpUCJW7o48QUHe+WlZfy9fwGWbRXqJIOYn3famy/Z39/HUp+tiLrkZldh+JG2o",
+	"Mz4UdeNqyTQw2g4yj6B4C19OryfGKU0F+/qeYhLFC/xLdeV2uVMNWQKEgRkCyzQwfncKlYVJ6emQYdY4",
+	"IMHg/twB/4IJ3Vt3FHZZYIta0fSROp/P9c7Un64VDc2Z3NskqWKjmRZxf2OR/SfktVYk4kHZnYXELcFJ",
+	"CkYwQirAaaCvoTc1JOgAENCRZiM1MhZnVmQbKqapMhRr/2I1MKapSkINDYhkc2NNBMybepRcJD8VMRQs",
+	"UPkFonchmLJDHrZ53lIeoGKpXdKrb03rJ8gB9JoO8aO3eJZTAPkmz5rHZ11fx6zo+QsMucyfux3jzM0K",
+	"oF1Xvedy+FSXfrJaOpwYVTEFfG70yakIPY1GAvqDuTvF3gF2Ry9/jBfCyMXIpGkyW+t05UZsTtlEbE/Y",
+	"I9NS/vkyO24DFTXmyXLQxPEEcxo50ESbuciDJx43WwfPPCIZ7VjkskNVSPiPsIWAk7gCJuAl5YKz21uI",
+	"xFQt3hsbJLzmWxtxCawVByCNqMM6MiPyjqGK8ELZ6sHpULlWWfvAHpeYolaJVYb56VL3LOvzSZzO3Lp5",
+	"KSUzd9dXkx9T5EMvHzQyuGXEG4p0jrIvxnYehRRpKizMp5i3WQjsd6+Ah4ugJicO4IAQSu6CcGhucdUb",
+	"GttVDozRfHb8WsRDxVtvpzcvk7PXlz8OJqc/cCV+aqZHH95/7E5e/Xih02mt93rh8quRSIfKPJ1SET4+",
+	"L6H73cKZY/fMFdnwNMW7AzG+g7O3ORDjmqWPeTDFzM3BhTCeSSTSfht2t24rc8ja3m/a60A33mUNyrwZ",
+	"e7rMqewKxLbZIiI+BCLiVwRuaPYH1I8XKaiNQA3HXGsoQXAyYkkFu+OlhA+IKUXym2jAU5XUvVBRfSDS",
+	"gH0bQOFC7ycxO3Xf1cc80YKO9lu808tEjX68ePsmICBizvqJkqByLW5cR6opQTlYhYQgxBbRBPLw2C+c",
+	"zKx39pxU4si8UPOoNvvG6JUI2dC+CRwInVbMdZyK2KU0bJ1gvSPBDpmSn2oDhUYL+xrbS1oiiVzgBTng",
+	"k5oRnG0acaahoZbAJ8GJJMYHqZqjTnCL9jVlClPJnqizN2Q3A+gPMLATVCG+bfRrHdye7X4DZfzOrl4G",
+	"N2JGNAScj75D9Xv34fufz0+h8r7Ovsd3oFksUkSisBB+I1xHnuINzPzMfafAgWdc6iQaRNKCVkJXJuJN",
+	"EocClqV9eP+zhxXZFca9sAM5ffv+4urt+/NX528uCsv6gX2PZmV2+7m8ExhgScf/6lI9N5KHKKfw7YM1",
+	"FFPZT81qjc8dDkE9X+VvHDs1SSvt3Yb5H9Yu/+LBooKLZmGt1lykvFwoU34kgDb24VbyrOyx2Jb6liDt",
+	"mlPmSRivqyifjHcLWaiOsmW2+si4hTXo/9HL3TVIROAPF1DKuJwxIaFzZREs1qvkbufwy9wvsvBwlCKk",
+	"vFcZPFCgA4B1xUg0ED4qQSTUqM+kWnj0/D2rKNhyyorQiABzVwPIkEXrywG7S4tVH43MpzeCx7m0CFLI",
+	"6Elv6LWaAWCRbdaCjnRAIMIQjAMuAP8NqAhR9UDRAWAC9BGmD5vnw0kCFdC2Fw1fRA4JgcKZsFuLYzhw",
+	"znMtWvfRg8WlzCec15E/biRrOR6t4s3pub82LwXhAupUI8znqO/3A87tTQvwDBwA6EdjKnFDubcVYgtC",
+	"7DWE/4VF406VbavEMlEPR3ATjLg5aXY7XPiFOZn5R1u5ShsGAZLx6BUBensAF9asArQN20dY0NcJHZlY",
+	"rGpBWLANBnGlzRMRDsNvgGFn1L8A/fZzuJDQJOrwyal6D0mRNbYSYGIFsz3QLci6M0zZGhO/I2+FFaes",
+	"UTHKMUuVqjKif1ze1ANYbh1pI1Ru1QuRqS0ailm7hGdQfo5kK0smenyUuKM0dup+pJbfKPWgwaWD7wPs",
+	"TF/cdyQUMrdYQA9zkKGB3QYA+UdocanDPx0hMlzpNO4BAtyuqPVh/G2bwYJ35GLrbtV7xoqo4Evwvu9N",
+	"i2yE+y3F9CqH/d2NBgORbAgBnp/LXeC/fZhPjNdSd7nInVworJfhHXKOW4jve4b4Lmw5tOEJCBRAcu2r",
+	"x/u2CMy56PjFbbJzHQTjeZlYCD3tej3nlJSrnM2pW0QRKOuQhZgElQqofptxCSWwsvVQLbN3QhpeWB6z",
+	"97Yo7J8Thb2nRqN5LqzLgj1n1B36CeZR65wB+BzJmvpgI86/jeWPWrLqBPIL1oHSKcO5uHtpa4DwRLDB",
+	"RGhtu1zzryWnIL/s61lcq8+Fvl0tlDT5VwEW4a22Zf2rcJxO79NNStRNZNNWt3ZiuF8vgkG2XaFYAVV8",
+	"d5KmSmJfA/UNckKzbjUsKDNapUMVE1ok4x6R/ExNHHp9X0zLe53fuQk9KlZ4L9DdbO3u7R8cHh03arzb",
+	"q/PxWNcHSg1iYVQb3Z0Cwqt0PAy5drS3yOgaaT2BveCSzrTh6Tl0c2p/UFHYg66HrjDC6RX8xHwQyWuH",
+	"OGMh3MxKUBsCIbwM7O9LEt4Lce4dimru4JV+BryAGN9W3jqC/Lv1Odjtc3uvgzsL236HL8lAP/bOu4t6",
+	"u8+Kw97u609lFXc/i1SzsVDjWGRQXsNETQYQMsADZHaBcZ3PX7BTLN6veoFZct37EYDXziBuHEYahS8L",
+	"VW+CVXfg0OOdX0XpD5NuvSPfi0GkU4o+B/7BCbKGL1tAlF8H210G3LdZRlLIXjKDAn2IDGVdZBCQOHFT",
+	"AihVCzZhOVH9Mm2ImpizW/Wri0hKg+inkLwR32qqIYjvEMTevT//5eTS/PftL+cvzt5fBM+IYT0oEScB",
+	"3JQYc4QIbZgMRAEFRmSOqq9L+V9Q/Eq1KR7vVgjRfTOAtjnyPfFHpAtLi1HW2s1zX2nNtaT9HIf5q7en",
+	"F+/+UctuUbkv2Z6X3WtLT8TbexjctK2mvDdNue5rXYa95uTPI+n7WX6FnfGlDTRtEzibEbKjJPCk70Zq",
+	"Ouep7Pxp/7m00+VNARgn6VlfX2IqWaopU1TjFEG1VBoJqGkiIwCTuzrlMwzk+rdF0pqoD3yb9rauFkkj",
+	"1Blo10gzkkPlvSs5BbNSsNk+8mn2sGTC54keEdfGcqcjUl3uvYN/Tb+uOvBbY5OiwivajwORlm/GxlZt",
+	"P3a1/YhU9l9SWhT5vUhBdldRMRcYK7DovJxNtk18rga364GNYcwBz5xOxDjvI2XWv79zPT6Gg71qZRRJ",
+	"+2fTDDBNRWLu/H//D6/9u1E7/o3+W/vtb/9vpZC+YczT3rAA+xu72bAuOLoREquMscLnWogxua1AGFNn",
+	"56kGWjyHb02qm3A9MJvbJsa3AkPBFfJCj+uozj4CYFpEVOllXi741lAcFhHTzh1c3iJhjrjM9+G95uUk",
+	"+6iSaz3mvQ3cxA8wpocpy93qm69W31CdY4o19XIgnqwC2jqNmzmN2OJ4D04jAGTezvmx39jNgC0dd0cx",
+	"lJcZcSokSxUBcEkEQxtO0lBNsainKwYTWUj9YfR3JBFL/ati/3gPVKV9wCoDxfDVJDtzbCEUVceC3HC2",
+	"AWEIFV+tlvC0P15KIAwC1yLOLRD55pnt2BlsGUuoJmT4QYvkAh8TlCU1T+L4wg77UaGz9czqtyrVCh8l",
+	"5iWNp0bFqHRcqVZGfW7elq+pqb1sRT3cmyRJBoJUdX2luWt2Gzn0zHXYPEuZQgEAbqKLh5cBdS5jzfjt",
+	"6yUHfQfg8LTfbs+D2iOyTYM+KKD/UpZQnQmHuyL6W0CIFSlD6efWV8zVKyNTo9eWCeVTzMhKlRAS3BSb",
+	"ZlJkvoRgbA42G+oxBwEbJ5FMtfWpLsD6RtDOEdfXImxTpQk9QrPg/6CJ/hu6VoD5yaI+8jcBjChgHaXP",
+	"zXg+vP9ZV7PiKu++5lm4IBZ4wVIBdCRNFmvrMQpMyUxbSEToK5bBwHJX9rGNSMT9krCbfeadjQQhB5EE",
+	"R/n3GMl68JQbN0PD+9xtVSvZO18IBpxQBWyqAD5VSKbAsOnHfFBpV2o1/DTz/SnR+/P5xeXZG/M8NUl6",
+	"AqLbAE6RVdFlIrV91DhqgNSCtbxF7LuhV2iP3DTqzXqjSjTvbK/f6LX4cbN7iJ1RGY5ylQ1Us946qDdX",
+	"t5jwgLsXUuLa2BXcAvzfB5YlBLlSb1mdzNgAeQacX2iaLRFogFYmQ1eVn4HN5Is72Pt3tXMZpRGA6v+s",
+	"BmqSsma98QyaeBxIzFxbju2Yd9X/Rm7gLzKIe9z1mIqKUhIiXLIgChEc/GoYyZRqP3jqnpHvoDeeyHMM",
+	"ZE0jKBAkcrdrTdYptJ7I3LgQGCqFbvqx0ulVDBO7yhWdVElyWsQdpEzBGhXqqVQWFACfWtgbHg3k20la",
+	"uSX+eJJRv2RqxVsxPQSITyFDWHgCkLMEK7kgpZj9OOy+6kVvox8vPvz7vPkm+vG4LmY//jv8eB69jc6n",
+	"ry/j4T9fDGZvZj8e13utWHZHLxvhP36MS2hmc++jUhLOPGoetxYjlIWUubSerr8H2SUxoheLfsrMHpsW",
+	"74YS7tzlmDZFk8os8JIJtfYPVpjPR1DlEDEGC9JtLQj3THkS6rZf1+xtIBfrst9Z/Ed/hmUIOSWzKtvM",
+	"pZOEhvpbZ3kKdkqX967ZRFJvT36cvN+I+v/ScXj9r5KhIYT/3cZxPpBqYb8b47/4kbQQy7Zta39vhede",
+	"jHlP1LQwR9jIrJjLwQR8XtuaBpAUVUodiL5IoGlACsfCBOVYmgWhqJ1cstBI32CxO8/tJg9lViqWij9S",
+	"0Adczmy7XTWjkc+hZlkyQE8glK3PJLqKVY/HQC1b9l42YY02490ZpqM5tujOpNHY7f0/oeqZWzLzA/hI",
+	"4BdQZY8fXGCVAX6+431RWb2vbakP594bnFqwYHZR4+d//r3Z8xbs2Z3PDYgW39Np3IBw0UzFByNaxaWb",
+	"u2Z/g+esZAGZa1YGcDAv1ez2/JZdF0fIfBeBIKhRF6tLn5RDN4DN7HwyDzLPHCqzG0b1MtVtzuhLlYzu",
+	"F8YNhFK+Uc0uj1V91iDwe3DyuvhOyn6NTpQLXIk1YAoKD9NlvoPaoRVaazX48merubvBNft/+TNcZd0Z",
+	"naONYMFwny8FX0Hb2Pkpqs/evzxlB4d7x+y//2u33iKsLhXOEFXbjKVKRd8/Xrx9Q73IvDfMjr+xozuS",
+	"j8eCJ4RrZW5iLoVwyq2nOqhaunQzGDoSUDPekcFoEqfRmCfpDlwV8pS7HvrASJQX5hMzk65Ft3LWo4YS",
+	"9RoLIMUN4Iff2VBNwL797//aq+8+AyZR7bf+AxOY+x1O2YZqrEMB+AOM2ZwrEzVEZaFTiSAPPrpuDpeM",
+	"neDyYCi/7MnmARDpIvvGm0aA7VKRxuw9LGAk2Uuu05N3599olk5SlUQ8rpubnPfz9fUxQskAK4ADVLel",
+	"7LEamFu5wvuL81dvrs7fXH14c/r2zcvz96/PXnyn+v3gWZXaHRMjNXwYHxx3vjvabATbZglDDpyEFn+M",
+	"Yy4J58LWTiDUBJQ1+N2mFlcjjuQ1TO1ELsIAccIhZX3ew3YCragcIlDpOGh7VWzFczCjHfV5htpQuIx2",
+	"py48cK5l2WNB//uH8/dnVxdnp2/fvLh6eXJ6+fZ98IwmTR2jaK1KYRlFtXn0IOHENwpd/9XlwxYyUXE8",
+	"Ej7uRNv3rzRhCbHJmCnpbG8w6CjlX58/ODn4QmiVpSPUzA4RNJ3gV/A2ghyGLs8CBpklaOEmGF5oqxgS",
+	"OgxzwYTCozg/0kT0E6GHqONhkAfulOe/y/OH2LbIKCGgFDMquiBjWswAb2EBtWhjp0yO84xdeJDZKkYv",
+	"Bqt9LeYL64upeQBh5rJvOYuVTl17TpWlU8VS3tXPMuBCa4S555wgYSSAbtABRlnaTxGumC3ElxbWqxg3",
+	"1cM9DMVN1BP2nRshfXTQOgKNsZd79bkfoiAIdujD3P4peZWYEvc2KhznQSJEWGcfLMkkblhofwa2XsaC",
+	"/OYc4+Jj/D7QsZpehWoqAwvwOxc6YalSTPVTIb0uLAnY1Roxtew7ipUciIR1RToV2eG0ae/ntqNK4HkG",
+	"5Yc8faGQkQgDGA/Fm2gLFr6NJdCTcOT23X62n+dYNI1NuAThk86fBQSl97SIvxiYrZRp/YWXZaUodxII",
+	"g1DZNpwqEonaA90e8RlsV7NCfWjyYu6zHCAcqTYdmU3RVSn2rM9DjXqv0Qsg2RxJfm0pXuWtCC3o3jOC",
+	"kFhgEnHt8hlkHFXi60xy2ZQTThC/DrAi0MkN3jVr5YVCcYzs20BPuqDPzXbzcMCfVc32N/eXyq05oTPl",
+	"pFLV68wLRqL9twAL/tD8Ocmg4aDJ3UtWOV6ANJkhjJmCXV9F5CfUaZzatOEhzX1HVEtt2O2OnOQPpusv",
+	"RDJXHF3wXqTJrAaDIVKgoZoyC11qnlpnb/Jdg5TV68isNdIHlonVYCBCY6sgwyv23HPcf34POTDeWboS",
+	"znSacHOMv9GEf6A7MlSQ1YtV79ozP9QkhSW0AaYAljVwNOjf2NcLdkpAyXpmU/WBxVbHd+p+DXlXeEEO",
+	"1J2iIsbE8PvVR6hXuPR4sszc/TrPAQIpKm1LRWnBaayRnIONjyOdWjrBE49n3Awfm0Ay+5o4UUSA5lMV",
+	"jUaK6GPxisOWinCtgkRg4s5qisPG4TM2jnp0QPkkjITs+bgujs/dC/I62MacxZXPHiDhokOYPfnw4vzs",
+	"zenZRVBnby2VoT3MFLUw59AOACEcdLaUz72HgWSEdQRYmEj2VWCxtVz+FneNWUZ7PLOqYLsMjiQnl65R",
+	"SZ1ZACFADyNzwiIhSJWaV2ZnWs3ZzylPjBzH051tRXwf5kXBXoZCbLv3AEkScmksjroJT4iCEpBxsGQb",
+	"jRndkYGHl+u2AsVQqeWDfXtpw7UOcMz2JSO8NSeDiGRdEKqeDurPYKl88UocCVAujZXTtgGZ9m2QA1Zv",
+	"s++5jnoBw6gFsD/h4YDoE6a/AAcZvq+6r0DDIK+1s6I60pO2z52f4X0I74W7T3BoQf5tkPYHRdKq79ab",
+	"QDABL6MjXee3nS4WeYOkjdK2WVJ8qFUdQNeAsj1a0kt8SSGte4ylZWhofjztZ/AG/eBZpk6het9hiHho",
+	"atdS9a5r8P89loF58ZivPvqXGspQYdyEViA/kvf0YdlQcpZ9pTr3d7ty8s/k1x/3pze9y9/jf/6wJ/eT",
+	"8xe/nJj/fd/qNq53u7u/NHqjl5N/vjpOf5Vx45//eKP+iSG+aoU27RxlxNxevitpxFyP9jpkBdX8Wiza",
+	"Od57wKogfAVrhC9hy2XBy2qlIDIzV0Py0Ftlw6Hff8+Az8adjye/xHjyuT6X7/d7p+cH56OXjZ9a493w",
+	"dI2Ecp73onGPm3vpmmOQnN5fV/AEi9PXWPTi5BEaHcbRJgHrDCTfGtgyYzwIM8ZKrIj4sGGi0jReI3D+",
+	"eQg1UCcROTbpBBstv0RC/MJgOX2Xxcp3IrOZ9Fj00tv5M8CawbphBml4ZBjEvQym7uHBQYu4MEgxaMvg",
+	"ABYZhLZmeAVa4FrEN44lwlnoiejHooehWDVJ0Q4NI50DJ9e2boeM3Xm/FQwe4zGAdVYlW7nMzmJLzSyy",
+	"NL0bx0pds8k4g0J3p7bqgGVzPiqtxBSBzvUE4H6tm85O1WhsLMaAT8KAhjrvLAAHKs2x7fk/VMWDWOfO",
+	"ojYG78zxVWQD841sSnxWM7Q3xFN2QIVo6P3ZqfBeGt2ITqXNkDU3ID8c2TuMl1Zn0G7QkUEmNAPrmIJL",
+	"B96G3TBtijXMRRcxZpSPUdZZwHs2HMon6fAqjUYCfGhwoSHKZ0tLXYA3GkjwjZ/70lVNpefwERu+Hz0Y",
+	"CYSyDsUIqI4xvz8i8rS9w8Yz2AovYez4KAS9814/+gtdMYikpgSH1qOroGrDJJR7vY5kCGGPwN7oylej",
+	"ED6xbodvknckBoTIpco2k1Q5tjFL9o+rJ1Xirx7GZmC7WeC5vGPqEJRp7+fdacqLWSTnJLGcNu4Mm3eg",
+	"RrYERecgj3BR5v2HekfaYwAHkh44D9qUoUNgBAE2M/IDWz8BnfUi5yGTdw/gQODbmzORZW53+BbygxlL",
+	"2QG0+f2cebaGyXvulmtdXrM17EdaOyNg5t0L59qXrSF2yTQrVXcD7Cr1emZ+q1b4JKQiuPbOzlzptPmW",
+	"DkWl3Tw82D1uHB4cNKqlBDpgjNqfHrXMTyOe5q+NoO+l7IH/SqNKu7Lfb/QPuseitscbvdoe3z2uHYeH",
+	"onYcNvkh3+0fdvdby61TvU5Hjp50V2+KKbJ7F1tlPlUrkSx8cVbzFL0w/DmqkU/VipV9xa9+TrgW3Yle",
+	"+NJXTG/ssHlwtHuw8RujxevWdnvNRu1Q7LdqR+GeqB3wZr/RO+62xOHh4hsDvvk5sW+8wSKZ/0DvabPz",
+	"XooYO28DOlNk67A8QSq/Pys4ezCIjScy10hlDGHrBUzGG3siaHku80KQ6SPvcDQax88w10y4DlARtmBY",
+	"tgmux3Up2NYqNN/hNx051yJQZyVSCE0ZNJQRnVLEfXR74H45LtoIQ8/zpjYMMoZGXHevLFMWa8VajYYj",
+	"fc845jtoNDGy7aZ8RvYZXuz6IjKrcMEvohp5Z+ob56lL4fB8ys8PTSOdFPlMMC/sn5inEvT8DsrX5JNA",
+	"mf3m2hTIa7FJoCplk/LVMplbhdfplM9sLQIEnpvPihmbzCwfwNgrDNGewUTtPiPk0txOLDIA7xC7WjT1",
+	"8oGxNWS/OWA9vpmhV1ZnR1jh+Ja4nIGnCCEvdLemfI22r634vpfAUVYb7HbkuhLbJgSX9oV90CI5l31V",
+	"3hR2qhLB/vu/9uu7z9qM+OOyIgEUvbYy0jaeTussIHiVgPEw1B0ZuFaJK1dIWGWB/S+i94RXPKUQArSI",
+	"j0TKoZTyOQsAtgXvlv1hfomMKbbEMSCSp6zuM8BBOx+1mIHdJx8aQfylO4MITXEDq123kgbWW1oJ6eKX",
+	"aiLDbUPlag2VhN8zZ9h8HKosirR2OfKtXQTdGTNq06ra0qNRb7oySywrdpKVIjE20ZvPBHfkt1jYvN9g",
+	"Rju2nlliM4h4dlU6LCSfVzq/Ae+vUwGGucgoUjwdT02uocLsyD0F9unJn6ItUtJdDvZdWw4gl3wr4INL",
+	"WTiuDijESqORqNqNP8f7YVUZuDPuUyh+AN8EfJ7AgyoJXC1Vhm+vWWC/TJUxq7OKNzMKF8Alb2IUQc2Z",
+	"hMTSWHDIvGQV7H1C+jOquCMJZsYMj6Bz2UhwCVhQFpj+d2O227lPoabJ0Vr5AXICsbBtjlRJp7ToSLzK",
+	"thUYlwMcHuRxhKXsKarnAsFaZUM1xVi+MTg9gHqiT6mzC2X7u2OlriGP1Ko2Go1cZmmkzEi6YqZyLLrG",
+	"DWKRDMUfTPzRiyehEcvnfdYXU8dgOOIpVev1ozh1lC/I0cI1krAwgPrB2rYAqFKDqrF5hnyM5e/kNnVk",
+	"/iWjm0ZE6MQDHEc6zWrjsW4+f5UxxCdxXAX5D9/TCkSa6aFK0jo7N5MSFPXvyMDm29rMGP6QvYCAPKQx",
+	"ekqGV1jZSt+b0S7uZbtfqyxwsERYAQkGlv0M00SlGE4f9Gchpan+WQHihbPROJ39guoHo4v5U/0uEf3o",
+	"j/meFka9oPlGmKrtt41FmoJLrMVzglTpI9OD23b5ftuSbtvfl/Yg++Cf/7fT+aPRKMb8rBZLKgwGLGZa",
+	"vzXL8Axr9OKMoVpJodm3EMp9lhs8oUoVjd/ePDcNG8FUKhZc4vhWehX+sPNcFMQ/Zfa32bZza77SUmMg",
+	"t2S5myu1mheOj7wvr/WIpFu2zLay3OiLNRc477Tcusyrjzff4nMvY80JkvsYapZjt+oJyh0j4h1XCXaL",
+	"5F8/oNw0mrVG87LRaMP//bMM78EXYrkBGwsCoHeMt1mDdFLV3y97G2+XxTlRVt3Na346u+tOB294//O5",
+	"tLrgOeNsOBsbxZMY5WzMDIfWAmYCzllmqiMzgCLNxkrrqBuTz5zN1aU6SvaXSvKYDRZJKXelkJORRQuj",
+	"j2revz08vWql5v31W25BmgtAH8Z4NPeu3XCciXnIh+zG9p8vhO5hw06lSqwP4Unq/9v7xW8Fy3wSa8Vs",
+	"D6DwrM2+Mw9WPZGpSnlcvGR01cLJvE8utxWgC50CcdiFJST61XlRaC/oT+L4iuZ7IiU7o6HMQxzeQu24",
+	"DKMQ/kn0Gr9VK1kMqnxe9wpEaLbW7fiDmeGxxR/8EviD/mG9I/5gWbzpRM6MXsbif2JGQ7he/JMKZiIN",
+	"JOrP6TtMN/VipV2rLbbeYBOxq77pyMArpsYAaWYQI8h7P6LmSJppm+4+kdHvE1E14+BJGBOUg2cmU2FX",
+	"FKZD9IWQ31IqFvxvetRc03lETd0co8kM+7KydiayuCB55YywUHSkLYgbAbsq+orQMWXXLJKDjN/daDAe",
+	"GzcKO7ylPwBI80HpFmQJMXlCkDxmcB1Z2nJOmTxLHWfeWZrM2EEDlDwh97ChmiSsO2MklwEUqCe07k9i",
+	"SKwo4BNd0orWkSv1omUDiSAMcP7uZi8D3UjoowO2c7BntPvO3pEbcSpkR+KYucbG0jo7hR2kvZZ/u20c",
+	"piQ2roWwDlDT2Su/xjxLC9fnpY1falVDcfj+OYLEUQzD5RT2Wq06u1Rm53UkMRH0kCY214yZlasCSy7k",
+	"J6NUGEkblPepfNB3YwwoV27lWixH65/j81/UMusolIekptsq/o1eyTJaOZIuG6LhbICCc5/GwXq8/R6v",
+	"uK/WrlCD+czi7+e0Hv6izk70NQpyp1ZVQiXV/kLeiQO8sZtxgGfmzTLi76LJ3Afxd/EqZCUWpO2dxjOa",
+	"Ny9/53bVx48fayfeq7xtd338+DH3c9pkx3d69fYgXaUc89oen7wxOJxdogE8QC7hkLd38Pjg3TG9Mxd8",
+	"4zjbB6dK9uOoly7dBnMTuy/q94UFyQLQYGpgEY9nkUGSERs4qbZoDnxmyh2Png0Fx1ynbLfBQj4jP+Pr",
+	"y1dRR9DGGy9V6mrE5cyWsuv83jOmH8RvUqUwK+Gfa+zxx2AOWVx19pFHaRbmoZQNT1MxGt9dDrW8/Xep",
+	"FHtthvQ+G3r5Rlyc6L3sRbssaRJhRZlzVRaWxqHHoCE8J4Y8u3bRFbogDBOycBeWN01muShJ8wgbDctY",
+	"uFyELJLpbgujY9FoMqq0d6FF0WgS+LPpltQIkwFq7S/lpX6qljuqhYwyjlA7O+y+r2rd12Iv1X6b5Up3",
+	"RmIZ9SgyOuYcRkRcM2+Ox7FfyKlZNBqZc5+KeGYcQqPJHO/MRIbQBnWeFniti1APnOADBg4aDLBZfHgH",
+	"W8iIP/SQChjMl3AqjO9DECEZGjX+AHuv5ryyRjMriTTyxDgWetLvRz3oP0Cqi0xXRkoGWIsZjPgfV3wg",
+	"vjtoNFxfTm9oVLccCK9lqW0hzQB/idKrHhSA0fbgc11mkLHGgCZ2N3CdCfLCc3SdG2sxpOBKnc+JmYUj",
+	"4Z/HSbHh3rzB1eMSiOYAl0wRHpU1v0ppX1+LlQlfPTS2x8P3ukK76s9cpyf+Un5NUTDPIyqkbx3NNhcs",
+	"5ktbH1Wz3UBljK7+DnDYKrnK7gydokpFznDCp4WEVEX7rrH1e7+k34uOyzc689m2NZCrntGiMPXHoWJ8",
+	"xM430Pj3wyr6nAVyEscB68WCJ4DIan6cjzRXvX5Q1I3wt9+f5FF+kn1AAPTMmOflrJ90xjeM3s0fPNVn",
+	"l4marbfXH5Lq84uIH7sKX0b8tNq7DyZ+nMX66Fg6t0WkSyTjMqbN0YxZute7eUU7PTM88/Eq7IpEAkq9",
+	"+knIxjxJI9sO76NJ0p6sLjTOqz7gWJcVoEahnqNk7EjHyfh6ZlkZS0r2Tu1kHhPn4uaYVZbBa6jGKzIw",
+	"FtAHO9rgVeynu9UH0Ou5vUTAbspticDnNbygPmA0c+vvCRd3tAqFi/u2WLjs/Ok2+adlcRiPYck45VJZ",
+	"6N85sdLOB2SE9LIIGZcR8AESzV+BwDCSKUz4lMa+sjdPkzJPsLeQj4UQe+Ngs1TpVR8aU/JB5hw0rLFx",
+	"ETYawY7NO8iecvdM1l4WQX6jUvaSxlMeOc5GfV/Zi/LpIkuSI9p5grbHR9rtWEVMZ2Zd+XALl1wmAb7J",
+	"oTJvzp025umwmDpthSD7ZAK/9AoudwuY1X7LCT3yVP6sjCcF5tRrCHFiCZCFBId4I8Y467avHe5SQ68G",
+	"z4/eoeBnYI0q6MkIrbmvsQ+Hdug32t7yOfMioMB3wGfaxZkAIdzVBqk49KOtUqXIs2FZ3tCvsJQM9KiO",
+	"LKB/qHpgxQB3C6XxAMQUpT7pYVFo+vZg9Dw21nl/gfvCDCqbmRdHrnrFWf4kI6lTwcPnC0OyXT71jjzJ",
+	"yq4Gls0Bq8EIoZvC9Rn6N8a0gVqCMvtDNUmoWspimbkqMKqVKhsBS5UqLPuBF3MGO++e635UMlha3bOy",
+	"ZIXRof+yWlihVax/bYdzpAndDSop8CRk1XQTCcV9nEGXE/HP94bYOuYnFTxo4LkdtPWfnQ7b2G4A7Psr",
+	"D4Q2ZzxYUB+fSgWuWFIkYbRuWnBtvm7CfXrnuolWK7M6PshxonpCQ2yKnck0AmiucgNkbvr3ZYUsrFd1",
+	"flf7GBj1lfFH14ce/SpCIfmC3PtK5ywq9R1fHZeDBpGKJ2FiDoKj43U4mFPuJBVlhOYro4GVhsD3LVcu",
+	"s1V2WECcCOC50lnJC0Fw3qeO6shiJbVMSxYA4sAJBBXwi7+IW6G/YWb2Lp6ceZtXqboi62i5S7fQWgpV",
+	"CblcvMWUuruHt26NWsFkHsbTK5i+BdJyy7BZodnXLmaNNGPIaUEuC00YMugLIve96KkbkcyKRa77dk66",
+	"3qwcgs7cGzWVDC8kX4OnRkJAN38bPQ9ddeiv9m8f3Jn8JhRn06HqyBEPBZG0lEIdsDsiHRiBmoM6gEl4",
+	"QAdDPh4L6eMafEAcNyp5GWM/pkcEyxNhJ1oWGrex80cVGscO3ZXlyLLIdzmw6gKe6W7tsNsQtSN+sFdr",
+	"hftN0eCHveN+0/x2fGW3fLviADsr1Qrha8IuQ+xNHSl5tQ5WKqKqmSsANKGCbu8A1qzSmyTxzlF9v96g",
+	"JOJaAvZeu/xgH90ew8ejuY3gf5kIvriZi9/T6S+UyvRdXiYTg9xKQjkX+dFz1Q9Vy8bopLNtrJvaumRU",
+	"CqBgUJjFoo8Ilr4W5mlHjoxV3Gr4/HYEDRBpD0ICTNtmo0Hca3hjoH9M1PQ5S8RIYb0fwkumbDLOwdiX",
+	"CNGXtCZfuPfYP/q81uzti9ph2OjWjvluv7bfPRKt/kHvMGx4gilV6bhSrRgn4cqoiaIHtuwDSVS8Gypp",
+	"Gw/wDQHFpL4yb6fSbkKdshYp3GstEYLraPZqmfWV31Hbgqr7kQr5VfWkg93YheLBflkoH3b+xH/cltp7",
+	"D0fuVtJecx7nqoA9ejHwcf34coHosBW2HelqsG8vnrb0itVi2JGov0CDqKSYi2J7EFgbhrEL3GazaC8t",
+	"UMnSzMlHagxGcGEUZY7fNT9+IcM87A/mPwpxXWR4Bfe6stnWu8I0lGRVMymOkw63KVVL/jfpDWl5nmAK",
+	"NT+9J5g1RcE3L1LWlb1lFee3JlPxcd9oFkRhgJ1NgWfKFCdWbzMqChKrTgvca2K1tJz3VbSSMkExKDEq",
+	"+RT0gZmK0wcb5/nonb2NQzZGI289y+1rKw7+TAbxxutVJgppOz2+wt2t6nsQ1beth15fuxLh8gNo15y7",
+	"g7BCaSRWi4hkP2c8ZeNE3UQhAsBwrG3U0UBCDbRaHiups3eIDhNH8hqJuqUDdu3IYIeu9AZYWh59ns3h",
+	"80Yw5sOg/VbtkDcbte5eb7+23+o1+GH/oL8fgm2h9QRezjBNx7q9s+PwwgZKDVzXR8y7orgfZDWRbl9J",
+	"pV3B+yIL0r+AlLLSbDaaB8d7R3t7h3u7Rwetw4Pd3b07xk1p9WdlodPL3LbZhjzuJ+QR+XveCoV39jwW",
+	"i4Xs6zIZsPMn/Xu2Skmz/e1cUXOxCMAkf3FDtNdXvkZDuN+Esb4Ze+e+8flSvUsbyJnyGYtkHtAj65Sj",
+	"MEDb/9aCvvKsAgZb97jMFhmxu+35ZuKPSKe6vI/bHsuV67/dgwBOzojlbbAib9LYFXqyNls2wXsoyAB9",
+	"NeWzq2gRPYjKagC3wB2XnLC4ELnjQPkVlaC9sFDc8rkLNPzJ3ccbQYTD5WvyFO3cD5Lep9t7m6izjaNI",
+	"EDyi6IqTf1kw6dyzPYsL9W+x+RbjSZ5+fbhSfXNsrsVMl9fyAT2kdpiM14Io6wLJb6IBN55bLxEwVh7r",
+	"OhrDAQiLEQ+p0m5Bi79EgCFAJFlQwdaX6UhHdZBnmIZMptPCdlg8BvoGgkbPo0i63ij6LXEVermTej4q",
+	"2JHmL20voBKZwI8/BfajLEURUPyCKmg+WupzEErW6PCnC+WJKeDC+Hmcakdi4UzO/NBDNdXIvf4UYnk8",
+	"DN/h6t4lkpdtvkq78menEoWdSrtTuXnT+p//+M9OpdqpJHx6vvChORbw2XjSjaNe7VrM8Mc0y06l/WeH",
+	"amZe8JT/ePH2DfxezH609+BpKoxiiJR8C34T/EC13sAPPn1aSCSvKv7fiKldmYdA/aQQwUPHGltZrHHs",
+	"3nPeN8U6n/lFyifboYz5+9MXtbOXr36onf/408+112/evqv8tvJynoShCJfHIWmA98Kk++lxWMLLr3ij",
+	"3lnVsI3LbWKvnIQhmaW48Z2pYpe12FKx364QkLOqaceBj+llPL4YmlNjAj9UyW0q/NvgHcjGn8Ts1H1d",
+	"H/NEi1PiF3qLdzPa3AjIwJICT0EXpSzBp3aMgRpk8p7693iepN+aV9DmRcn2qgUexCp9i+92mYNciywh",
+	"7ZNRjTrlSeorx7tEKj01BX6sFMS+T+NRyYWIiXscGHY1mJ4/CbONHcknFVHmehf8rz9VK+6NVNqV35v6",
+	"l8Ev8qe/N7ofe/vx743Rrtz/8fej2et9dTxp6su0lfzj8N9ne/zXsp9WqkY50+57Zwx0qomNB5V27dCZ",
+	"tpkGx1KtMYRnXTFqPR8ctZAR4KWZUafRSKhJWmnvNsz/cJpwgCI9jvnsTSmA1+sXZ/u/fvz73ut/9dK3",
+	"H1/P/hk1dl9fvhn+/PGs+eZff0/ftD7M3rQ+tH791/n09b8/NLKnWx7/Fb1B3Ahzh65MldEJfywBmQdV",
+	"Q1+7krgw5xx6cD6LtsDhlPRlX/Jr8vMWmhIRf1OKKbZXna1WYPXcv1kHeqscgd58BzW75wbqjryzDEZP",
+	"7l3WXLm5i4JLcLWMIECKaf77bjQYiGTDTmM76nWajUuCvX6nJWG3bduCN2wLhpUG3sdFQl5zuvy1BmwN",
+	"aPQDIePx11PUFEwehKjvQ/PffGDadgw6OPl+RI3DxqHhvbSsxzg7bDxlseA6ZUfm3ZtriBEy6zPObdwv",
+	"22u8uCJm30MB/OJ6l3ZeFyz1l+rhXhAcX1cv96f7yjCUrqDr6ibds3gwnnxrt7cz7r+p20ZaahRpKW/o",
+	"BttASHgRc7FKtjRUaWGqb5Q1L1SMFKZ1dsZ7w7z3Bqh40NMNRGkdIDV3jqFvHaATiBgmEEXlEGV+IlWO",
+	"sAS2V/QUXs5d3cD7jqrlR7eEEAee9xeJrN21M/1qnpp1aao5t1lhl8+1g/TUJIaGWbOdvkRz+tx8Hiol",
+	"nRMMT9JTfCXSAtn7AGV+rstlSUnPmQw1tdkU+39VxL4DjS2Brj1chHIXMrzIWmpu90ZO4jhDPATzFHjX",
+	"t3Vid9xaP6sBU5MUXygwJnrbyr2hwn3lvi2D/i8GLrBvET186GhNRE/INJ6hf0+Fnwvtr/jbZqNRLyzv",
+	"LN9Od2jAN/NsVaoVPkrMgoynxhTD2vlRn5t1Ke+sXyW/RsavTewj0o3OX7LbyJVurtNUX9qwv1qV6FL4",
+	"79/Ke/TvVilKL3JZoaj1Gexe2oqB++qQdWdoXRlQqEd2/sygID7dqlSMxphTKY5bAvA/sqovSBMh5oeG",
+	"IgvKJaG70U+EHmJeyTF9iY4EZBIbGFGFqLiZWlq5INKOGJCqHoVOeqhqyIRcdKwSpHV5slWQbn5PMH9t",
+	"rQLvRG5kFtxaWedMurn+THuT4DnBTRlhEGiqw/MOPB7y0rK7pcpxsezOA655sKo7HPFKbTQYGsHaNx7n",
+	"p1wIM+KDQFVdvbj5hi7KCJXL8UX2G2UdNO9oJJc4hc/bRTNvGx3WGq1aq1naadOt7faajdqh2G/VjsI9",
+	"UTvgzX6jd9xticPDJSbQ3mWj1W408r2Pb6LB0BioiRirJJ03jbwztLnZk1vcZcaP3fJbk+c+TJ7i0+VJ",
+	"O9rshbKOvjOSbknolFOJC4QZLfMh/gwMHM3cUQNkaoSO9ylEsOtDRwNZi2SbBWaSKon+Dde02feCJyJh",
+	"Wo+u/uc//hN5+r3IJMZjoxSCrM8pmgoNNtQ+Ys7/cGnnje1cwYkMuRXISAOfQcOBnnf0jolgfAQE99CU",
+	"kkmsrOyHqFOuwYyjoPBEC/cISzDlU8eByNJpFMfmZ9AVRMKBeokDKysieRXymQ7gNwCucaOuRci6Mxbg",
+	"v3OnLqiy7qwjCYMcBriDPwsIJW++trjNpkORBZktvxUg3GmR92LtjxxOU6ys9UpH2qzySfGOpDWSijmY",
+	"JhwSbiDzud1D+KBQjDjwd9ptw74N8vGf4NmTiJej7si9xzuBgOe3TqV93FhTC2wk8L8wz//DKtdcpe9K",
+	"i0h4gMaK0qOrxtL/tU6PXv3rorLZun+M0uGl+CNdqmytQIs0yFJiUgUSu79EZmNbALx2ChfOHOPFwnw9",
+	"62KFuD3qj50/LYjm0ljLXPTEeQcuUsLmAyXshA0mPAlRORjJHivQoxFCB0JCHiyMvkrMJ6liuw3SD5qN",
+	"VFICi72ggVeOuuCIM5X+VCoeLya9Ia7Ek4SrMO/qfk7Fun173hYPFn3Z4sa927RcQQTBwdg+YPwgHd9a",
+	"rIEFE4lIoZJCslzFN+PjMfv28u3luyozptVBa/eozS5+OKk1q+yAhdEgSnXVO8HPcr6BxqZAi4sP9Dod",
+	"GRAu9qVKx47gPYXRBFqkk3FAlaR+UYcZCNX4ewbm06niv8RU0d3CJIVJoblMze/JFQVnO5NGY7enbwbs",
+	"j1Es9XcdQBJp7+xMp9P6dLeuksFOq9Fo7OibQafCbiIx/V798V2n0mANtrfP9vY7eA+BdzLbm4XfdSqv",
+	"99je8PCmOawd/rtT2fF/A/eCvwH82ey7Srvy4/cXH3/dffHu7Id3P+2++8e7+b/ht+lkbGz41i/D7qtf",
+	"rs9/eBOHP/wyPX91PDp/9XJy/uplM3w1jLvy/fjX1stGd/d88Os/vp9WqpVJElXaFZWOzWtp78Cx2EHV",
+	"1uZS/i8cxne3DcIMu3WAqCvf4eX4EY8HKonS4ei7ix9OmvgZnozvDvCvsUgiFX6321jd9DT74QLmXGBu",
+	"fnQu7niMu99Cs/OU5Y4Xfru1PR911b/DXV4Uzg9Q2QHHw5JErNLvvagxjCZhgZNrASuq2o/6ZquGImBU",
+	"ApL6uxoiUcVd4R3pcG7XbpheXoRIHWNAFQfFkWbgxjfFgWjVkVAlTWrK6rpcHtIaw9kNzNwKFQ6YGFGq",
+	"rRWNyUhINz6BYEsmhe7UFIG6qnV02DhqGctrEWeXjKZce/AdFMZaIvoUZ4l9bo+4Cfs2wMevpgM7Aznc",
+	"KrQv2Z6C53KhW4JopqAq/7kz5yNNQXj0Pxc7JyL0TNEyne+b8O9ZZ6dD0bsmknXVu7ZiNxQ3ka0i14Jg",
+	"PJCIZ0GtMKmmtzRd+M4HsvPOtVyYgX7ZNovcmqGZARJv/p1okdYmY7OCxI5WJZWGOMBzyEdrvRzzXufv",
+	"bm4L/DoM7ReklS5f7bnL8suMU/qq1vnemln8bQ1oNM7WUIl/cvL0hF+70foykpG2GHqwNUrCCvdtuf5J",
+	"ZD9LA5ov4HO9wKQgIP8Vx3m69Gg0MsIyFfHMmHqR9lD3JjKEJlcL0teRPByZuacJzDD7JfEstNle47jO",
+	"YASRHLCZmiR+rdpK9l5H5gw+TgAN+IjXIliWmXWWYMZ86RjZbPcNXKmRVtdyIcEjdhss5DNdZeEkMaNH",
+	"MxqSG7l5wxJBWjZKyxnlcbwftEhWjuLaVYq0I654QnFcWIqsM2T5JT9znZ74i/6YA8BweItFCR5WD9bS",
+	"723L5m/2SHGHW/43t9WeGzfNlVJY1m9rKuT370CkxZv3c2C4F3FPI2YFfHOF3KveBf1JHF/JUniKVZXp",
+	"sgpv+CcJ3d+qlQnA3i+f1zzV2qpqFY/K0uLLJykZHvX5Liqrei94eJ+H+9YcT9ZYEkThXLnopLtWuejy",
+	"o1KQ7LFMhJ+F8wO7gnFqg+hGSNaPRBxizTsWcoFVACyaz1lgnPuA9WLBE2OAwI8JyBDGPRIpD3nKA8yi",
+	"QpdgCDG9jpwOVSzq7AVIKWMZeCjEYFXlLCqeUpztxBVYgVzBGyMBaVluuQrhbXEjknybUEdSxarmM3Nj",
+	"Kaa+jTORGf0uJKBgRGgR0TdmkGB1z9SEhQrjaEFemgZ5SOac0VN11prj3hKSCPY8QGZcTVJ2QRVBronx",
+	"tCs60lV7SZVAxRfeFhYIrccCUwpFrdNGG0bZFpTMvM5QfXaZqNl6Ynr+jH4tLCh31qB2Nb6MBm21dx9a",
+	"gz5appUNjO0Ngl+uU86PtZzkAykQac9Ej+d5FYRYcN+lHGsbXHjktltG2t7z8zdt+0M2e8mIvcXg06Kw",
+	"LJg9hJrnf1SI7714uzo7GUPAyKclpcbQLwPinZ/I/QWMPA94Qc24FNOcilHJfHyvfFtumXU29lQJhuXe",
+	"jNmCqNZOzwx6VfJ3bDWmzp8oAQ504NihInron843BWXUF6CmgJma94aAtALWYhIKSxwXJSwKdZ2948bM",
+	"nKrkmnHdkRCLiiOdIk9yKb2OEcCndjqPiWbd7+B2wqS722vWDsNWs3bcP2jU9vleV+zyVu8wPM7o1C2c",
+	"5FCNV+z3zqwFNRYSHIJxovpRvKKHfbcWI3o9t7OX22259bkfg88NrUyE7aathNj64PdRb7koqXf+dPLi",
+	"VuYj/OUc79GcjG7nfWknsD13u5oxGCANgrEQtXGzbSy+I+f7jAhSE9xwsxsWw/ldkbUrAZkI1pl4bVlD",
+	"24sGt6myVKm2V2Gy19gt0gXmPmHCp54+WDkfQIsMGTS6jdySC2HXecr4IBHGulMufW2f8hSa7PPoAc6C",
+	"UYkRJ4tLgL+iI1Z/oiboRzoEULmAR2Mr2u8i2qvlYtpM0Yn2MiKf5WZhwRwy4/KhFRTWUNWg7xQqPP+C",
+	"kfPCotaXwPdDqnM6VNTApFOHYuZXVlpVmy8xrbMzW0zgVPU8AENBVWtHZrFxiL1xFvKZ34GNBEJ4CY5A",
+	"19kHiGin2Fk83/KMFQVoNOQgAJWlVIShdGTW+TtFKiKj9nuCxmf7k+1dFgCDMzIjlkajkgYuLdKslGNO",
+	"x7fWhajUIl3AYvBcn/VIp9/DOSiJusCzYB90xWAit3HQ+4Wj3IJNLoutPT0zBc7aIkrv/fqh5TpvtejZ",
+	"sqEtEk/n0HOihLrpqHdhqKZsxOVsHnGVJ4LFog+wDx1ZhF7YamRS/lKR9AdUHijIKlZT5mso72SBL3GX",
+	"RuJKpfKDYvQ8WKV6Wd9bvnb9t/ni9SvzNirtZqPqqZe1Qma4jj9HulSX5PfVNmL2qCJmDyivtnEzENEe",
+	"A/kqUjr7uZGZlsaaUhw9Ln3a8GXyuxQ/thzdzGz3c58v/XNKznlU16V8sdCtWmlDZ69u7+zQPHUdufyp",
+	"7CHmXVFcELGabLWLX2lX8L7GQpsA12WlXWk2G82D472jvb3Dvd2jg9bhwe7u3h3zE5aMfBn6WbZBtqL2",
+	"UYla72RvxewDitmdPz3y6FtTFI7OOp+k8KRsjm99CUSca5rIaMm9qsGscwJt3rDNuGcjZyB3jgaGsOky",
+	"ym9jFGvhdAITf0Q61XX2krqEi7CCMdQxiXHTUUuFFTNBRxoZPvvKEihZH8V5Rna+Wv7ELRWUSMaRvP4L",
+	"wxEXovbaFfqLZEzmJ30PgSEwHqZ8dhXJsoIuPA5WCuQEyIXIHXLytVXCiOA/V9b0hWq9aHL38ZbO09vX",
+	"5IkGhT5IeqWZVIIi8K3mv9/slQ9ylV/pYNGrCUqRspc6HIuz82yMh7dt5E1kKYy3eS0P6ivfCZqzqoss",
+	"KmRxxVOZZpgpM9YbKsDntZiy0OJhbix4EkdYfZsDDO9IgGIBeHijYIwtyDi1sOI9sNYcmLuB/RXCm5IN",
+	"1SQpSyXJ8Dx708XppAKTx11i3vIIqB+3+Zxb69oL7CPbXkPnQ01lQVW3VFdZwfsya0vUcFPgj1coWo7S",
+	"L5I2srP5BPoko0kuXyru0zLOr8+Q61Ku0OKbVJlWRkZhXlcqb0c7tIXsDGPmMpI6FTz8/AuWm979V8HP",
+	"r4xK/I2ZKg/oCcQYUtx1Re7cP3RCbiXC0dcwoDOpJoPhIzHYXsN5lb5EhfrCB8jb2Te8rVZZU6u7ne9x",
+	"CfgqnOeopKHjPSAJYXcBJGsDqPMgooA8xoVtXtTCMsKrUED3Ij5D5wDwUdlbLNAe9ahObAELTcIBDZux",
+	"P6whAfh0ubmubErAwm6NiOVFIU9U+z9MuchWc30WzVViJfkVFQ+gxDYnS80EenszLrtFhPbLrDugxyWL",
+	"1YBFsiNBgT+3lCO5asJUsXEibqDcPv3KQuBChkZk/SUYYv9yWcLCI3xmNP1cde3nwghKfSK6grqwjThq",
+	"lxQZfAVMtd1ETRFdYi2WWgu1sKWpfZo0tduKhXxx2IPIom29gmc83Ykh2BfU2Lfh8HWmIhEMfEELPmRW",
+	"se/WkmMnFSNB+FXbP1sq4i0V8do5/6dAT3ybvVgsC7YC+r7TynaZ81nlp8rRnCmpR0zVbF7Qlq55S9e8",
+	"Nf03Mv2zg7vVKw8hU1ekqkTCQF3GGFjAdFBfDKiWR01LGCkXZOeWlfIpsFIubWAlYkpvW22P/UOZk/NU",
+	"nIu2ymOh48zE2kTGqne9rWSYj9iYaU15BOQYSJhoSfqRIsWm7DDdRXRuWmX8Pq4Kws9dZSmuDHz6kp6E",
+	"WpsBhHVHSpEikmEiANUCQ0QFsSOd8q+tEQT31EaEGg7Fw6zIk7Q9t7ALEANJc7v+PrEWpqI7VOp6NffX",
+	"/nhlIIUyv/WjfeqjQhBdBRoht3ZvE2C5K0BM6PMojuTgSkeyJyxFH0CV5z7Jxy/DRm+vdsibzVp3t9+q",
+	"HfD9sNE7Fkfd5h4BK8BWoM1xReOtVN0nxL5jdoeKwyt8SVdQxmWfOElir+VYD9W4TouxA29sB0Ofd8yq",
+	"0fu/HaLU7rivX7g9UsGjRWq09i2O8jQ7r1bguCNcKGrct59K8bqMYSjVlCnpI2Vp6EoQvDdkWLVCNkHP",
+	"aHTJYJPbftUP73+uIj1t8O7txWVAraNdFUJrJGeB22ezWPEwaMNl5h4dyTULjJETVB34FdRRmn/olI/G",
+	"ARUmahYggQa0SsCYzGceVjIxE0bUOWtdT2MIRAMpQtaddeT/uUi5DHkSMrs2v31rj9l0Oq1r+trt+J4a",
+	"PWsz4DNALDEiwWQB/aQWhUE1+ysbOAKDuS/MIHg6SURgbZY46iY8mTlEaO3w0DI6eTBk7Lay3LtEambm",
+	"S2XDdXYi9dQYeubWrT/+6Eiiem/uW2L5XENxX8Ux8jiyRIRRInqpx21iS0ytJYj37k5ShEKDFA3ZbzNG",
+	"IQH8DbxwI1Ynicg9ME0AZsIMlmxSN7Aqoq/hp2NO9avcGFaTbizYZGy22j5Uoeoqkql1ZMhnus4uoPEZ",
+	"94MxD3mSRDeCjVQikN7X2Ks+NDcfiblXB004sIX8O5hhWjj8JCMLHooZG/LxWEgR1jvyxJ5J2vShiCOz",
+	"VwRVRfE4htUQIQx7nyjgVEK/T0RPmAto+TTbazaqwNBGqgpX2ZwxY3xzNk6iG54K5kxtr+gTJmk2c9Un",
+	"g5nIGFwbYyqABaASMyw8Kuzb4OLs4uT12dW79+e/nFyeXX08+/6Ht29/ugiewetLREeS2d1qZHqAXRj9",
+	"aCx/mj4JDFxGPuWzqud9YrdFgN+CiAvALC8kPQZ1SYfzToQsxTbAevp5ZT28pso9hYc+CN3xX8I+ws8q",
+	"7cp0qEXv6rT18hf9/d/Ph4nunQ7jv5+//uX/6+7ri1/1WHUP1YvD3h+/7PXTX1/cnH1Xebi3+jFKhxc4",
+	"spL8hBRTe2SqFilSk7j/+o2rLbPFrfabpSLyZN0C1QVs+Ex2bmDN+S7jzp/0r3WYW90eNNvPU1pkgEQJ",
+	"i9Wgzk7sdzPHz9UVxjAAdGQIGkWajdTI/DniM0JNRRVaDrfhS/dVAi1WyTxN5lK7Gk9n+5ewkN5hw69A",
+	"PJoTq8qaqihZC3biQKSl27Cx1bibRyTW1JllmpJe5/agP544BdKR3umUrxeGpCvPX1Tui8oTVJ4lkcz7",
+	"NuQT2x5M8jkjzX6fiAn5d1H6HCg2KUoc6Q7yCEyNf4upJ+Ibq1q/DD/N+MnZISPP9qE8LCQ+eiAPC1Yn",
+	"kjcq6gm9tjD4AEP7cjSXt05oK7FvldhPmvjSF+Fbb+hevCEi/nsIb2gn82xWSqx5jlBqpbjX60DRUIBd",
+	"PKRInlddigqBmtXeFEVQXXGqC/sZDXEtxinEVilnZ6OrhSm7F9mMHjxpt1Bb8lbGM3+RgNcwwoCwyFdN",
+	"YNDT1kX8PhHJzKsqNr+vrCp2aMqzixR1wz3mEnmaitF4iVpoGrVAv9KVdrNaCSf4Rq7MLfZ2aW9fLXTg",
+	"7dYOuw1RO+IHe7VWuN8UDX7YO+43K0ZjTOLUSmkCYl+U9JDWo0c7KPVqBa2N5byHsFDgbJuFg7vZtopW",
+	"Y+9uOUP7Nm5PGmYbZWvEP8Jko3fOscbni5j1q8j2nT/tGfx0q5hX0s1s5qWFIFnpyqCsJUNi2hnjNgZm",
+	"M06bWuADYeX47M7BBzsZ+OlfUpyZ7QWJZVgOnoIIQ2Kalav3ljZkZ63cRab88sUp7bYuXSiv5cYa8iUt",
+	"1VVXYbjyPBcJ712+unwBqAhxfqif1tYZL6BpUJc5EHYrb9XFV6wulhrzFAEKM+H2GXXF7YbtCytBoGJk",
+	"fe2yg8CZBYXHDzrKstqdiww6FFwPqsdxfviAR7IK8ShhfI2u6PGRwIpn1hV9lSwtjKiz85Qh1QXjmkkx",
+	"bdvq6SSieJcrw1grUaRTPoN7wu3KAUrLdeSabHd5vYhCNdOCjTkt2PiMSrBM5K6hFsdChpEceEpxI3v+",
+	"NqFsa48gsrmV0I8o/WbEhCeUF3Am7x5msdUYf94tfl8C0Yg9aVJMKZvnVcFhBRz0AdhYhF1EpKoIroUY",
+	"X6k4vOqrJLAFZ1jY6BYEGgamyOgJFXq6yrpQ7NeR2WMhEIQfMxWHCODsN0+4oE6PS0voqW5E8hx65+EW",
+	"FFUyoxzHvCdCksP4BYhz12Lx0UjmBo7CPI9u4f8Iyy6J6zQW/LpYlsKjaK2pPOUOUX9/RSvto4O9RmPd",
+	"CDIO4j0ObARK7iuK+D+SIH8xcevjLY1aLIvKzt42hfAXTyEs+BkgOuZqpR8mh5AK/UCq7b3oUTMeGfDW",
+	"/L4yzxS2NhkTv9G8fe9Z9liOT5g0WKJfZ+CLgbKapD01EqghBYsjnVLbY0d6MdoC1WGGUVok8zhs8PyK",
+	"bk3wrQn+BU1wL02YqruJq1tHhCOAiZf1RtvODGN7wr+pb9Yc6oQDnjOaAzsgxGiM83f6GVqDqxY9twq9",
+	"wmpCnb6xUtdsMnYdut++f3nKDg73jqvM/Ouw0bD/OjhoPXsO18zUJClB98HuD3w89GlTMJNQdxZTlhfE",
+	"rUctN4RAlw2D/fd/7dWbdgi7B1X2dizk+Qt2qqQUvZSdGvO8WW888552gVT/BY97LwaRTkVSJUBhHlat",
+	"K2A+QIMOJ+gR53m3PiF20YJ7nyJ+N6iLHOI3c3Dxc5D0dtYIew0N396j3hN78y2rlue1yRpN8LNrMWO8",
+	"gPObfftRdM2elP7CvcMrimb3q1mTOYZgfEut3aNnVdcaheTfsGfJszG+jwKMEX92lpN78UkncWwXnvbT",
+	"XJs5TC/IgGugk8t+AOc7QJSoHJT/IOES0PXjGXaea+caRvC2OxKPwJATs7kF8IdL7Ii8NYc7ipDa4TGu",
+	"lrKY9671XEM7DTmSetLvRz3IV8BVaEJ0JFXjxLEwW9EsEb6zUaQ1hOlgwNQ4N4kFA20uoMfPiIaoJxjm",
+	"QWjsqTLrned/9PJddjfP43MUttFnhgMt2ViocSw8XkxrCMFAlr00GqP/2uxH9OKywZ3iF0V1DlALyNJh",
+	"oiaDIZsO1WhuTFWCBNTsFbD1VtlPYtaLFb825+NVlP4w6d5lmM/dfs8zuS6suflN4u/7d5bFuehYozqw",
+	"pwfCFa6iUPvNbUvGnksH0ODz2s9fZC+yv6A4jCFKDFiZSMzgezNxayGci/cPrRx1SyYhG/MkdTU8Iw4o",
+	"0viARXl7qqBCs+zeqKxBo/XdEfUux9bTkotJv0apFnG/SvXouFBV2Ejm5BlxCKtggTuA6vXe1h9fecEA",
+	"X4uUhzzlcIPxpBtHPRwLKFg6abiEtvkVYbpAKB/tNfdIae43D30R/yLSpWrldCh61/iEWPGQdXnMZc8W",
+	"WaqkNxR2st4dfxA8ToeVT799+v8DAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
