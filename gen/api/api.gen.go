@@ -25,6 +25,27 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for ClientRegistration.
+const (
+	ClientRegistrationDocument ClientRegistration = "document"
+	ClientRegistrationDynamic  ClientRegistration = "dynamic"
+	ClientRegistrationOperator ClientRegistration = "operator"
+)
+
+// Valid indicates whether the value is a known member of the ClientRegistration enum.
+func (e ClientRegistration) Valid() bool {
+	switch e {
+	case ClientRegistrationDocument:
+		return true
+	case ClientRegistrationDynamic:
+		return true
+	case ClientRegistrationOperator:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for DeliveryState.
 const (
 	DeliveryStateDELIVERYDELIVERED DeliveryState = "delivered"
@@ -388,7 +409,9 @@ const (
 	OAuthErrorCodeAuthorizationPending    OAuthErrorCode = "authorization_pending"
 	OAuthErrorCodeExpiredToken            OAuthErrorCode = "expired_token"
 	OAuthErrorCodeInvalidClient           OAuthErrorCode = "invalid_client"
+	OAuthErrorCodeInvalidClientMetadata   OAuthErrorCode = "invalid_client_metadata"
 	OAuthErrorCodeInvalidGrant            OAuthErrorCode = "invalid_grant"
+	OAuthErrorCodeInvalidRedirectURI      OAuthErrorCode = "invalid_redirect_uri"
 	OAuthErrorCodeInvalidRequest          OAuthErrorCode = "invalid_request"
 	OAuthErrorCodeInvalidScope            OAuthErrorCode = "invalid_scope"
 	OAuthErrorCodeInvalidTarget           OAuthErrorCode = "invalid_target"
@@ -413,7 +436,11 @@ func (e OAuthErrorCode) Valid() bool {
 		return true
 	case OAuthErrorCodeInvalidClient:
 		return true
+	case OAuthErrorCodeInvalidClientMetadata:
+		return true
 	case OAuthErrorCodeInvalidGrant:
+		return true
+	case OAuthErrorCodeInvalidRedirectURI:
 		return true
 	case OAuthErrorCodeInvalidRequest:
 		return true
@@ -630,7 +657,7 @@ type AuthorizationRequest struct {
 	// Example:
 	Claims *string `json:"claims,omitempty"`
 
-	// ClientID The `client_id` of a client with registered redirect addresses.
+	// ClientID The `client_id` of a client with registered redirect addresses, or the URL of its client ID metadata document (`SESAME_CLIENT_DOCUMENTS`).
 	//
 	// Example: 019ad827-b3c1-7d21-9f60-5a4be3a2c7d9
 	ClientID *string `json:"client_id,omitempty"`
@@ -739,6 +766,12 @@ type ClientConsentPage struct {
 	// NextCursor Null on the last page.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
+
+// ClientRegistration How the client came here: an operator made it, it registered itself (`POST /register`), or it has a client ID metadata document.
+// Nobody has verified the latter two, and their settings cannot be changed here.
+//
+// Example: operator
+type ClientRegistration string
 
 // Consent defines model for Consent.
 type Consent struct {
@@ -957,7 +990,7 @@ type ErrorCode string
 
 // Event A recorded event. A field is null if it does not apply or is not known.
 type Event struct {
-	// Actor The id of the user or service client that did it, `command line`, or `schedule`. Null if it is unknown, as
+	// Actor The id of the user or service client that did it, `command line`, `schedule`, or `self-registration` for a client that nobody has verified. Null if it is unknown, as
 	// for a refused login, which the owner need not have made.
 	Actor nullable.Nullable[string] `json:"actor"`
 	At    time.Time                 `json:"at"`
@@ -1373,10 +1406,13 @@ type Metadata struct {
 	BackchannelLogoutSessionSupported bool `json:"backchannel_logout_session_supported"`
 
 	// BackchannelLogoutSupported OpenID Connect Back-Channel Logout 1.0.
-	BackchannelLogoutSupported    bool     `json:"backchannel_logout_supported"`
-	ClaimsParameterSupported      bool     `json:"claims_parameter_supported"`
-	ClaimsSupported               []string `json:"claims_supported"`
-	CodeChallengeMethodsSupported []string `json:"code_challenge_methods_supported"`
+	BackchannelLogoutSupported bool     `json:"backchannel_logout_supported"`
+	ClaimsParameterSupported   bool     `json:"claims_parameter_supported"`
+	ClaimsSupported            []string `json:"claims_supported"`
+
+	// ClientIDMetadataDocumentSupported Whether a `client_id` can be the URL of a client ID metadata document. Absent if it cannot.
+	ClientIDMetadataDocumentSupported *bool    `json:"client_id_metadata_document_supported,omitempty"`
+	CodeChallengeMethodsSupported     []string `json:"code_challenge_methods_supported"`
 
 	// DeviceAuthorizationEndpoint RFC 8628.
 	DeviceAuthorizationEndpoint               string   `json:"device_authorization_endpoint"`
@@ -1391,8 +1427,11 @@ type Metadata struct {
 
 	// PushedAuthorizationRequestEndpoint RFC 9126.
 	PushedAuthorizationRequestEndpoint string `json:"pushed_authorization_request_endpoint"`
-	RequestParameterSupported          bool   `json:"request_parameter_supported"`
-	RequestURIParameterSupported       bool   `json:"request_uri_parameter_supported"`
+
+	// RegistrationEndpoint RFC 7591. Absent if the server registers no clients.
+	RegistrationEndpoint         *string `json:"registration_endpoint,omitempty"`
+	RequestParameterSupported    bool    `json:"request_parameter_supported"`
+	RequestURIParameterSupported bool    `json:"request_uri_parameter_supported"`
 
 	// RequirePushedAuthorizationRequests RFC 9126.
 	RequirePushedAuthorizationRequests     bool     `json:"require_pushed_authorization_requests"`
@@ -1447,6 +1486,11 @@ type OAuthClient struct {
 	// Example: false
 	DeviceGrant bool `json:"device_grant"`
 
+	// DocumentURI Where a client with a metadata document has it, which is the `client_id` that it sends. Empty for others.
+	//
+	// Example:
+	DocumentURI string `json:"document_uri"`
+
 	// LogoURI Where this server shows its logo. Another logo has another address. Empty for none.
 	//
 	// Example: https://login.example.com/sign-in/client-logo?hash=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU
@@ -1474,6 +1518,13 @@ type OAuthClient struct {
 	//
 	// Example: ["https://app.example.com/callback"]
 	RedirectUris []string `json:"redirect_uris"`
+
+	// Registration How the client came here: an operator made it, it registered itself (`POST /register`), or it has a client ID metadata document.
+	// Nobody has verified the latter two, and their settings cannot be changed here.
+	//
+	//
+	// Example: operator
+	Registration ClientRegistration `json:"registration"`
 
 	// RequirePkce Whether it must send a `code_challenge`. A public client must.
 	//
@@ -1657,6 +1708,11 @@ type OAuthClientWithSecret struct {
 	// Example: false
 	DeviceGrant bool `json:"device_grant"`
 
+	// DocumentURI Where a client with a metadata document has it, which is the `client_id` that it sends. Empty for others.
+	//
+	// Example:
+	DocumentURI string `json:"document_uri"`
+
 	// LogoURI Where this server shows its logo. Another logo has another address. Empty for none.
 	//
 	// Example: https://login.example.com/sign-in/client-logo?hash=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU
@@ -1685,6 +1741,13 @@ type OAuthClientWithSecret struct {
 	// Example: ["https://app.example.com/callback"]
 	RedirectUris []string `json:"redirect_uris"`
 
+	// Registration How the client came here: an operator made it, it registered itself (`POST /register`), or it has a client ID metadata document.
+	// Nobody has verified the latter two, and their settings cannot be changed here.
+	//
+	//
+	// Example: operator
+	Registration ClientRegistration `json:"registration"`
+
 	// RequirePkce Whether it must send a `code_challenge`. A public client must.
 	//
 	// Example: true
@@ -1708,14 +1771,14 @@ type OAuthClientWithSecret struct {
 
 // OAuthError defines model for OAuthError.
 type OAuthError struct {
-	// Error Error code for programs (RFC 6749 §5.2, RFC 8628 §3.5).
+	// Error Error code for programs (RFC 6749 §5.2, RFC 8628 §3.5, RFC 7591 §3.2.2).
 	Error OAuthErrorCode `json:"error"`
 
 	// ErrorDescription Explanation for people.
 	ErrorDescription string `json:"error_description"`
 }
 
-// OAuthErrorCode Error code for programs (RFC 6749 §5.2, RFC 8628 §3.5).
+// OAuthErrorCode Error code for programs (RFC 6749 §5.2, RFC 8628 §3.5, RFC 7591 §3.2.2).
 type OAuthErrorCode string
 
 // Page HTML.
@@ -2194,6 +2257,55 @@ type PushedAuthorizationRequest struct {
 type RecoveryCodes struct {
 	// RecoveryCodes They are shown only here.
 	RecoveryCodes []string `json:"recovery_codes"`
+}
+
+// RegisteredClient defines model for RegisteredClient.
+type RegisteredClient struct {
+	ClientID string `json:"client_id"`
+
+	// ClientIDIssuedAt In seconds since 1970.
+	ClientIDIssuedAt int64    `json:"client_id_issued_at"`
+	ClientName       string   `json:"client_name"`
+	GrantTypes       []string `json:"grant_types"`
+	RedirectUris     []string `json:"redirect_uris"`
+	ResponseTypes    []string `json:"response_types"`
+
+	// Scope The scopes that it can ask people for, separated by spaces.
+	Scope                   string `json:"scope"`
+	TokenEndpointAuthMethod string `json:"token_endpoint_auth_method"`
+}
+
+// RegistrationRequest RFC 7591 §2. Other members are ignored.
+type RegistrationRequest struct {
+	// ClientName Shown to people who sign in, beside the remark that nobody has verified it. `/`, `:` and `\` become spaces. Without one it is `Unnamed application`.
+	//
+	// Example: Notes for agents
+	ClientName *string `json:"client_name,omitempty"`
+
+	// GrantTypes With `authorization_code`, if it is there. Others than that and `refresh_token` are left out.
+	//
+	// Example: ["authorization_code","refresh_token"]
+	GrantTypes []string `json:"grant_types,omitempty"`
+
+	// RedirectUris Where people are sent after they sign in: `https://`, `http://` at this machine, or the scheme of an app that contains a dot.
+	//
+	// Example: ["http://127.0.0.1:3000/callback"]
+	RedirectUris []string `json:"redirect_uris"`
+
+	// ResponseTypes With `code`, if it is there.
+	//
+	// Example: ["code"]
+	ResponseTypes []string `json:"response_types,omitempty"`
+
+	// Scope The client gets every scope that an unverified client can ask people for, so that it can ask for more later.
+	//
+	// Example: me:read
+	Scope *string `json:"scope,omitempty"`
+
+	// TokenEndpointAuthMethod `none`, which the client gets for `client_secret_basic` and `client_secret_post`, too.
+	//
+	// Example: none
+	TokenEndpointAuthMethod *string `json:"token_endpoint_auth_method,omitempty"`
 }
 
 // RevocationRequest defines model for RevocationRequest.
@@ -2969,6 +3081,9 @@ type MediaType = Problem
 // NoPasskeys An error (RFC 9457).
 type NoPasskeys = Problem
 
+// NoRegistration defines model for NoRegistration.
+type NoRegistration = OAuthError
+
 // NoSuchClient An error (RFC 9457).
 type NoSuchClient = Problem
 
@@ -3014,6 +3129,12 @@ type OAuthUnavailable = OAuthError
 // ProviderTaken An error (RFC 9457).
 type ProviderTaken = Problem
 
+// RegistrationMediaType defines model for RegistrationMediaType.
+type RegistrationMediaType = OAuthError
+
+// RegistrationRefused defines model for RegistrationRefused.
+type RegistrationRefused = OAuthError
+
 // ServerError An error (RFC 9457).
 type ServerError = Problem
 
@@ -3040,7 +3161,7 @@ type AuthorizeParams struct {
 	// ResponseType Must be `code`.
 	ResponseType *string `form:"response_type,omitempty" json:"response_type,omitempty"`
 
-	// ClientID The `client_id` of a client with registered redirect addresses.
+	// ClientID The `client_id` of a client with registered redirect addresses, or the URL of its client ID metadata document (`SESAME_CLIENT_DOCUMENTS`).
 	ClientID *string `form:"client_id,omitempty" json:"client_id,omitempty"`
 
 	// RedirectURI One of the registered addresses, byte for byte. It may be left out if only one is registered. The port of a loopback address may differ (RFC 8252 §7.3).
@@ -3365,6 +3486,9 @@ type CreateProviderJSONRequestBody = ProviderCreate
 // UpdateProviderJSONRequestBody defines body for UpdateProvider for application/json ContentType.
 type UpdateProviderJSONRequestBody = ProviderUpdate
 
+// RegisterClientJSONRequestBody defines body for RegisterClient for application/json ContentType.
+type RegisterClientJSONRequestBody = RegistrationRequest
+
 // SignOutWithFormFormdataRequestBody defines body for SignOutWithForm for application/x-www-form-urlencoded ContentType.
 type SignOutWithFormFormdataRequestBody = SignOutRequest
 
@@ -3523,6 +3647,9 @@ type ServerInterface interface {
 	// GetReadiness Check that the server is ready
 	// (GET /readyz)
 	GetReadiness(ctx echo.Context) error
+	// RegisterClient Register an application
+	// (POST /register)
+	RegisterClient(ctx echo.Context) error
 	// ListAllSessions List all sessions
 	// (GET /sessions)
 	ListAllSessions(ctx echo.Context, params ListAllSessionsParams) error
@@ -4414,6 +4541,15 @@ func (w *ServerInterfaceWrapper) GetReadiness(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetReadiness(ctx)
+	return err
+}
+
+// RegisterClient converts echo context to params.
+func (w *ServerInterfaceWrapper) RegisterClient(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RegisterClient(ctx)
 	return err
 }
 
@@ -5545,6 +5681,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/sign-out", wrapper.SignOutWithForm, options.OperationMiddlewares["signOutWithForm"]...)
 	router.GET(options.BaseURL+"/userinfo", wrapper.GetUserInfo, options.OperationMiddlewares["getUserInfo"]...)
 	router.POST(options.BaseURL+"/userinfo", wrapper.PostUserInfo, options.OperationMiddlewares["postUserInfo"]...)
+	router.POST(options.BaseURL+"/register", wrapper.RegisterClient, options.OperationMiddlewares["registerClient"]...)
 	router.GET(options.BaseURL+"/users", wrapper.ListUsers, options.OperationMiddlewares["listUsers"]...)
 	router.POST(options.BaseURL+"/users", wrapper.CreateUser, options.OperationMiddlewares["createUser"]...)
 	router.DELETE(options.BaseURL+"/users/me", wrapper.DeleteMe, options.OperationMiddlewares["deleteMe"]...)
@@ -5661,6 +5798,16 @@ type MediaTypeApplicationProblemPlusJSONResponse Problem
 
 type NoPasskeysApplicationProblemPlusJSONResponse Problem
 
+type NoRegistrationResponseHeaders struct {
+	CacheControl string
+	Pragma       string
+}
+type NoRegistrationJSONResponse struct {
+	Body OAuthError
+
+	Headers NoRegistrationResponseHeaders
+}
+
 type NoSuchClientApplicationProblemPlusJSONResponse Problem
 
 type NoSuchMailApplicationProblemPlusJSONResponse Problem
@@ -5774,6 +5921,26 @@ type PageUnavailableTextHTMLResponse struct {
 }
 
 type ProviderTakenApplicationProblemPlusJSONResponse Problem
+
+type RegistrationMediaTypeResponseHeaders struct {
+	CacheControl string
+	Pragma       string
+}
+type RegistrationMediaTypeJSONResponse struct {
+	Body OAuthError
+
+	Headers RegistrationMediaTypeResponseHeaders
+}
+
+type RegistrationRefusedResponseHeaders struct {
+	CacheControl string
+	Pragma       string
+}
+type RegistrationRefusedJSONResponse struct {
+	Body OAuthError
+
+	Headers RegistrationRefusedResponseHeaders
+}
 
 type ServerErrorApplicationProblemPlusJSONResponse Problem
 
@@ -10122,6 +10289,156 @@ func (response GetReadiness503ApplicationProblemPlusJSONResponse) VisitGetReadin
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClientRequestObject struct {
+	Body *RegisterClientJSONRequestBody
+}
+
+type RegisterClientResponseObject interface {
+	VisitRegisterClientResponse(w http.ResponseWriter) error
+}
+
+type RegisterClient201ResponseHeaders struct {
+	CacheControl string
+	Pragma       string
+}
+
+type RegisterClient201JSONResponse struct {
+	Body    RegisteredClient
+	Headers RegisterClient201ResponseHeaders
+}
+
+func (response RegisterClient201JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClient400JSONResponse struct {
+	RegistrationRefusedJSONResponse
+}
+
+func (response RegisterClient400JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClient404JSONResponse struct{ NoRegistrationJSONResponse }
+
+func (response RegisterClient404JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClient413JSONResponse struct{ OAuthTooLargeJSONResponse }
+
+func (response RegisterClient413JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClient415JSONResponse struct {
+	RegistrationMediaTypeJSONResponse
+}
+
+func (response RegisterClient415JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClient429JSONResponse struct{ OAuthTooManyJSONResponse }
+
+func (response RegisterClient429JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClient500JSONResponse struct{ OAuthServerErrorJSONResponse }
+
+func (response RegisterClient500JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClient503JSONResponse struct{ OAuthUnavailableJSONResponse }
+
+func (response RegisterClient503JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
@@ -18923,6 +19240,9 @@ type StrictServerInterface interface {
 	// GetReadiness Check that the server is ready
 	// (GET /readyz)
 	GetReadiness(ctx context.Context, request GetReadinessRequestObject) (GetReadinessResponseObject, error)
+	// RegisterClient Register an application
+	// (POST /register)
+	RegisterClient(ctx context.Context, request RegisterClientRequestObject) (RegisterClientResponseObject, error)
 	// ListAllSessions List all sessions
 	// (GET /sessions)
 	ListAllSessions(ctx context.Context, request ListAllSessionsRequestObject) (ListAllSessionsResponseObject, error)
@@ -20218,6 +20538,52 @@ func (sh *strictHandler) GetReadiness(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetReadinessResponseObject); ok {
 		return validResponse.VisitGetReadinessResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RegisterClient operation middleware
+func (sh *strictHandler) RegisterClient(ctx echo.Context) error {
+	var request RegisterClientRequestObject
+
+	var body RegisterClientJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RegisterClient(ctx.Request().Context(), request.(RegisterClientRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RegisterClient")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RegisterClientResponseObject); ok {
+		return validResponse.VisitRegisterClientResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -22096,797 +22462,826 @@ func (sh *strictHandler) TestWebhook(ctx echo.Context, webhookID WebhookID) erro
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L35dhu3tif8Kmh+fVfiXJImqcmS11ndsizZ8iDpaLBzErlJsAokKyoCTAElmsnyWv00nffIo9wn+Rb2",
-	"BlCoYhUHSU5OcnX+yLGKNWDY2PP+7V9rgRhPBGdcydrer7URoyFL4J8HNBixo+iWvY94qhhcC5kMkmii",
-	"IsFre7X3dEb6jAT6xpAMREIG0S0jY7y/WavX2Gc6nsSstlebpP04CupkTD836JD9Y6PVqtVrCfs5jRIW",
-	"1vZUkrJ6TQYjNqb6S2P6+R3jQzWq7W226jU1m+i3SJVEfFj78qVeO4gjxtXBiMYx40M2P7rXYkooCeA2",
-	"ElBOaKpGjKsooIqRb8+PDsj2zuYu+f23rWanTvTfO9vtnSf5cb+gMgpIwmg8/sd1TTJJx+y6VifBiCaS",
-	"qX9c164ujxrPrmurzqbdapXO550IKI68OJHLESNX5++IGBA1YoQGgUi5yg9zpNRk7+nTdmen2Wq2mu29",
-	"Z61nraepZIl82mrv0vBZZ6exG3QGjZ32Bm3Qre3Nxg7r7LDtfqe1sbW5cPQDkYypqu3V0iSq1f3JdCom",
-	"cyKAesrnopewDuTy+vLy7Gm72UISKlAMFw24fD8yOREXSiQlI4EBSjJOpSJcKCL1bUSJG8ZlgTraT+ZG",
-	"Bnffb2TnLIwSFqjqjf84YnpII0b6iZhKlpChKK6S3ni59/QpnUya5mozEOOnAY3jPg1u/lcgQvaPH8a7",
-	"t9dpq9XZlooq9g86aEWDn2Qc3vyElyMp/6Ff9R8b+//ROfqPzpGjpP/Y2Ne0tPpcK0jinKlktj9QLJmf",
-	"6AULBA8lUYJMaaRInw2EmTlnnxVRySw36/ZK1BpxtdFBeo3G6bi2t6tHNo44/tV2o4y4YkOWwDA/fvy4",
-	"7/GJcgoOLNdBQtltt1vk99/a7eZ2s/2kTqaRGsHgE0al4JaatvRNG0X+wmjCkhIGw5JEJP+4rkX8lsZR",
-	"2AXKvC+b+VKvTWhCx0xZJp8mUsCO0DgW08PxRM0+0Dhl9uXzk+/pLekG8GDPMqVJwm4jkUoyoUP2nDD9",
-	"Hjji+sdBlEgFvzTJsSKRJDAlInic3aTnTeJIqmvu1g+uDaJYj7Z5zXMLV6vXIj2kn1OWzGr1GqdjfRnH",
-	"VatYle1y2nzJ4uiWJSw8vGVcle+5Hi/Olemb8rvoWCxttTcaO/0Wazyj25uNTrjVZi26E+wO2nbAE6pG",
-	"2XjhZd0oXJEBp3CnN6ON7bIJwTzk6WA/UKLkvJ3qhYcvS6JGVBE1iiTR0oKIhEiW3EYBs6JzRCUJaCpZ",
-	"WNe/9gIxHlMekjjirIeX9EjDNGa9ilVZLHjKtpHCwKt2cROOsSP1RSuAasLiJRADoteeSfw3LAZOHqZH",
-	"+yJVJCpsORB1Y0ITNasiRXgF7m3pPDpb26tP5G3EQ7l0HmrEJCM3+t46kUwfdsVC0p8R2La88PixFoth",
-	"xGuf9LVJLEJW2xvQWLLy+ei35qYSKTaGIf3PhA1qe7X/72mmTD7F2+RTGL8efO0LEO4xPtQ2vNj+6aZO",
-	"k4TO9L1SzXChRTKueQtxJVmywjpE0mpKdTIdRcGIjFFdDVnMFAsfjFT1sSlu8h0P7EXEA7bCcZ1qvSBh",
-	"gUhCFhJ7flU0ZppeY6pY0iT7HJ+x887uJwM2JdLIXKpFMomUJD2qCge40+psN9rtRmfjsr25127vtVo/",
-	"VKyChKGXrkFIFWvoweUXolwrwoW44iqK114IpzaYxaiYzObSyaTw+ftP5l00jlSZ3QQKCeHpuK9Z7oDA",
-	"SSITlqCU9Me91SofYwzv9scYsgFNY4WPVGtB7RW0oPc0io9flgvCXhQ6sT+mUfxQklC/68EF4UfWHwlx",
-	"UzWXTKhP8caKyYStYLOxQ9vtRn9j0Gls062wFeyyZ/32ZvlkzOseeD5f9LvkRHCJ5jgKtxM6Zpf0hoEF",
-	"EQiujMCjk0kcoW3xdJKIfszG//mTREPDzVE/EXrSSo+/q+BtWvlTVJ/D2j4XasQSXyWAU6bvhiXTyqqs",
-	"7f34a/aMPoTmPROhiSup7dWewvp8+YSLwiSIx5XZrzZeUqlP2269piIFm3Qg+CCOAn0WzHqlCd9DRXrP",
-	"zHtvfnZf/H1YJMDO8BW4/HkSKl0WZlblS712JJJ+FIb33JmIy3QwiAKYgQzEhPlbc4kuASYlGq8kpsEN",
-	"jgPuJWO2N00iBft0v0XfyBY9m9miVS8Z+UMsu56yP1eKM30Ok85sM70N0uhtnl/r48ePjaKJVzYQ88jT",
-	"okUIAzpGq+xe+wpvgJu7AxrFLCxuq9ktEgomwUcxiBTOUXCV0EBVHT1waozoLdO6wVhIRTqtFrisaACW",
-	"X+5IDtI47j7Muex0MhK54pNEaLqk/ZiRQ64i0JSrqWV+PR6KWOYWckxVMMot5XPSw5XsgREqjeHK4lDC",
-	"UX5HpdoPtdiUKqHGqrrz1sdUqi7NvS6395HUVrIegr6T5O5skv0J7B6hhv0Ibmzs+x/xdflqyUQeatOM",
-	"9p5bCMY1MYUwY/AS9MDFiQyuBxv1HkjnkIt0OLrXHikhumPKZ11rG5ZwXRigZvs/4YkLiUyDEaGoGJGP",
-	"Zc4swe/PijvePl0KQd5TPiPn2TirN2x+Vg+9X3o5CisBexXxbB8xRADWNYQMUAkbFzg1uAwbD+Qz3G7d",
-	"zWm4sb1UX0aNOdbvYPcTCX0a2o0pUltfhDN9FjT7QvfZm4vTk/uf+FZGSS9oaIloIQ35o3xoFh1QrmfY",
-	"Z2RCE8lC8q3+U0+1TihJ2ISBQ+OGzTTxOGem/hFVAkNmYC3pqwORDFlI0C/4BFkECyN6CdO7x16lXKaT",
-	"iUgUC7tj/cYurJi3bReMh8R/qX5ZnaRcL0/CpJ4e5aEeMgSR7r2Z7S1f/LrhEZgwucThVe9rxYweaot9",
-	"CjZWV8iCmCYsJPA5oj8HTCGSJFsj2LMTcUalvGEzea9N40J1ByLl4Zy8lSy5ZQlwLy7IxHxsTw9zRjgD",
-	"vwkGMSEY53zUWnHS06FkJKSq44YiF6ScHJ8RGoZ6Hvc/qZvZ5p4IRY7MNKr3M5vsQ21h+SLVCXh/wInk",
-	"LdHcEmhCn8Q0sPy+sHZmny/SYJR5bR96p1nCkAat0WY2Umtc4d9hj9z8QP7iJL2VfU/Rsfb11lVL44gP",
-	"M8HvVpccozMSLJM+Y5xIE0n5ey26nvlzzQTKJut24iwRt1HIkq+7GxPzFW8nrNPm77XodqLeCl+K+zrF",
-	"qpY3p+zaEYD+8bdg8wtm5xbXhmG+HumiAZFlu/y96NVNzK2o8VV/Ze6MH/mbiz0zS9Ql83QcYqx/Bgt/",
-	"up8qo2ycs0EqF5pvJasOLiOwBTFJA8Wt9cp1SzJHUOmIJEn5DRdTjiPU6meQMPhhmgg+bK6+LjCHQxhI",
-	"xXGe+2i97JOwWForExOWwIxB7ZVZEp1WbVW21Jw1r/m3PS8Q3nMrDa82yrAkCa4tEp1+7gkkcxSTDRsH",
-	"gqtExMs8sjan60u9dpbQYfUSZQ9gOhrm96zl/S2mGcISw5KvYkWuQDKZuV9GM3Mm5OfGdDptDEQybqRJ",
-	"zLg+9+FCm/IBCcm34MCyHpdZa3/GxrpdWfsYwygjWL6YIT3IdDymyay2V9vPPAx6luNIyogPa/XaLeZI",
-	"rbudehG11TQVSUiGCeXKnLFUsgSsIb139o4mhDDhcOaH9VFfIkHCQk3GNJaLRgSfWTAe92lz/N34PF70",
-	"5QGJyHp6pjRjDIVs3Cd/MhFdgJmLs7jT4UY7uYt/VpxsMWZqpA2lKZihsKWauTbJP1OhmEkgxLWKQjId",
-	"MU5mIiVU3ngpSQ+0MfscEw6tZY4T+JO34XKUCKXiuwplxcYTkdAkimfdlNNbGsW0H7Pqo5AwTChRQpAx",
-	"5TOzKfZAyAqHPlX6Sw+3F5cVnzepksaCA995IsbmClNTkdw4ZxPBk4a5AlncK2G3jMaaliBwBI9CLIVq",
-	"Fp4kLFDNP0kwF5z9i57yUok9YhHiHU2GX1Ua+zIw1h/TS0g52d4kb6MXX0XUln3mzz2UQrynfPZnHUmX",
-	"qDlH+3/06Vwwkr/oEbryduSP2V7rUDZRH5MwkBN9XEyb5DKZETqkESdyJBIVzx5+OyEVVhKqiOABc8ZQ",
-	"SBXtU8m8wFTCoODJ5rJLOtD0SZQd419w+8/okJVrzop9Vk9Hahzntrx2nbZaG8H/CEWgbXyib4BLDH8A",
-	"ZwBewOBKNOSNiNtF1O+PeGpufurdXVvZG0CtMVZQZCCDErNDJZ1JMtX/cqosORGodEHEhyvYOGciA1Xp",
-	"N1efhHuvx4XJrvc+8dWWAdWA/BmjXE5ZAsdqYbR9LfIxvtf7ZyFaL251CqJzaOeSEIlVjSIpU1Rc/9hE",
-	"mMLAHzK7sDBjRnxrzc73S722mtWySr6h0hZh7MyXLKD9MDbL/fZmy09ZODZjJTh5cmiGvCgnMTe7h9mo",
-	"UuOJXDCaBCPwtcVi6CqdsgWCbVvFyrl/ttJ9bZu/W8JS5TI8lOF0D3a6gimzAiels1jQsKvXD4yIqoSi",
-	"cgvjfnkoXqaw2WSTAEr0wr8zw1nATecG/9BJKBXm26UQF0Lwr3cU/yVSCAtLxjGNUenFgVg5dWlxlIeY",
-	"F0c5GYk0+VvmC2ZhBn2IwA2omZMYKMYf7ixdcb/s/w481viHXbq35xzmxFyvE/Z5EiUs1FI5YbfiBiaD",
-	"GoxzzDrx6hX0Lszkj6R9b929VSReBiCI3nurOm0/aUyvlkiiX1i4RIr6k9ALbX3juSU6EZXLkBY2ppiP",
-	"NReF4rnF+XOmXRw0+MUVjefCBmBNohUSSaTrOHQagJtbKXl4NRNQW+h9Eh/JL5QN0uEni5m2inEHyEHe",
-	"iSGJeGal/hl0s2R2a4QaFvAXS3dgxgOXNTtRdp5MUPQ51Pou3DmfLL9GVclqDphVUlN930uOwdzd4XJf",
-	"rd3TCUps4GXHzt33wKmMektvWaK1DVPg/jBen/uILMmSYz4QmEWxniNujDtNOf/fHhpIrY6/dG9ZEg2i",
-	"LAHeVCvuc04OzVvqtUnCBixJWNi1oUF8o97NtL/61qeTUDPJLlW1vfbO9sZua2d7u7Xy/tllKNvAg5hG",
-	"Y2lMSghaskTqM5lxD9iF/TBk4RG1KAg0DCP9BhqfJfogq0iLd1PyPvEu/VobuIcWjdG8GuoyA01Hs64+",
-	"grK82tTeQ+CeAp6PgQ3RxiLiZeAIwCCZEZowfRKnHEEzrOB3FfgFdIRC4Wi+8L5Yav/FL4z40c78k7tN",
-	"9H9iAWT67xsmD/RnKwX2fi0sHQ2SLki1kmW4mNCANTJggpjdstgthXET1vXfWLOvebdm21DOs0d67R6w",
-	"Yqh4gnHWSa+D19RUNMnxgERwPvVVGguutWlDHWQ6EuBD0Z9hkCJhE1LMy+AX6USkh+SC1fL61ufwMdRG",
-	"IEkORAXmveivAUIIeAP0KFI+Zqog47pmtcealHpNcgomJa4YbHQ05CIpIhR08uXBWyVIJvVaAOeiBOwI",
-	"z4sSJGEqTTjps5mAbB4hXTY2FFHKOqES6i3It6cTxo9fkgPBOQsUORAJg/j81pO6yWGTpPfrdS1Dp9n7",
-	"9Ro5zXVtj6dx/OVLb89pPccvPaGsL/YAoCriA9FrkiuTDxWYo121DisAUNU96I3yEnb3ew/Tz/1c8IQN",
-	"I6mY1uYTA9Fkw6pF8CXHCPsbQbuxE3bajd3BdquxRTf7bIN2gp1wtzDere2y4YqQdYNqKDM95rO3B4dF",
-	"4KGd7Y1t8vtvm80iqtDh7nsWjwTtnE5vj5LD95dvhunBayrY27Z6dnX+sZ++enMh1bQRvM+Pr915tnR8",
-	"3TFTI1GytO9TCaKyd9HZ2i5ASehLSyET6o6UuqOoDLVlnzsqcshD2dmWI5HGoR6BO+Eu57zPrO6XHxeb",
-	"vRn1XwXRafTm4uqX4/ZJ9Ga3yWZvfgk/Hken0fH0/WU8+uHlcHYye7PbDDox74+PWuH3b+L8bJ61dzsl",
-	"8wFtsmIyxeQb1kA3gCmWUIIMojgmqFpkI0ZJnKOpCo7fpWXEZArngFd6C5gxxVjwIUsIHYo6Vr9AObH+",
-	"PWc8ZCPa2AYwv9yxLBkRF6XoJgdizCTp0+DG1m7ZLS6grjVaF9vdj7/sd97/tAovnCRiPFFLRdAe6WnG",
-	"jUhGUmBBSg/2rVcnvUBwybjS/5QsZoHqGr7fAy9NL0gYVfpplFdaRkuTRmXDUHiL9GXGt8c8UhGFOgmt",
-	"55BzYDrG4G03W4XzjDg99QLAV8mkLcfqpklUhp/imL3H5Rxzq5P+TDFgzfof/tmJ2UAR8N8PUAMxgjl7",
-	"DXpOJyJRyFJjISawqZae9ZvCaDBgCTKvZ52tDvn9t5055rUM0m4lCZBk2knRNFTElbk9h5pCk4+G6tdc",
-	"vmrPmj1cqK57srdIKlUwA/ui0r0BueTdAZKpd3Z6cUmeTmjSA3QDgPRJZsQEhlxuYj9VOaEWSSc8yT63",
-	"97s9K5tdmkRrzHCratWlSJOgCvjRmH0Gcmze26UpD2ljp7XzZA8GbLXkNIwYD5jMnkZTXGBczCPExcMu",
-	"HzW4+7tjMJ8rxRrUlPbqpnIRwHbyH7MQPcuknPugMunDFR/UcrewDWDhL/8Cgm0sVb9R5WuSj0AKYsK4",
-	"ph7l8DVcIMTW8pVyZnyOTBIxiGI2x6ZKx6dKwRU9WZDyYET5sLifHnLlSnwgjbqxCGi8kjFC+TClQyad",
-	"yqqZuKxbhEO0ijO4BU8LDllj/5KEjDDew+XEYCdIlanD8czXTyr2WaG1oY8olsDX8zq5Bf4sgXxlfG4B",
-	"yhCQ5ow4k9GOcm1NqxhFGZr0JWil3Fco6DBhLMyAKe4AoWXoWJZ9zDABo7lr4ZJmy+ZVDZWZyOWyswBO",
-	"V8Sj890ZK849pveYusWVWxsmCh9Fv82c9EvjmKQ8tk4/POaaHg2SRsIocv6CR0Fbc+iXRM/RPKH5PoQM",
-	"E88Nxe1l3aei3LJ+WkatZ0ahXYNi3favBFaYPxvLacKDQq1Ya+H54i22WxGQdL21xYnkv126cnc74b7l",
-	"vC7deShbqzil/t25yV+YfRRoxoci9TfprofyjzqOf4+DmCYJrBbmmOQTBymZChFqHiwSyfzNtjkpJQ6k",
-	"PGbshCrFEj3R//Pj/7m+/txqffruf9ZKKNTAHM+W7tl8ehMAiYLj0yElkmOtvISIz0RVDh25bmsFSc/c",
-	"3vBQI43J0awVqcNkGy07JYiJhfcSxkPUEVc5JUs2uG5HUMIj9s0vDusC0hZ+TlnKwnrmSLaBwz5DDISQ",
-	"5cZWhsaJiOkOYag1jzBUr4Up+ga6Zd7d12IKTpv5xVFQBBtxMo7iODKQr4sHtLG90oAcbvUdxISBKV18",
-	"9i2xHsHNX+oIP7wO2DCcS7MS1QRFXUWwgZSlkQL0tTBlTQKsI4KggssF03c8GMEhAS2mdzx9IzqZMG6C",
-	"lJr2IH/ZuePuJhDVglB1cScu4OYvWUy3zMZ/fXl5RvAGe9yRIiHtOFtQrCOemrDJYpLc3d31EbgWcGof",
-	"w9Zn1R7KukWxhsl4B97finqeE+WPn5u/JeR5SiuTAnYVX0I0Xq4pN0OPda+yV+AAxSS6ZY8Y2IEzc3dx",
-	"6dyXF03qyJ7oIgXP5nkSYjs+J9w7WlGoT1aTnEPDBIz+0BAi8tIi9ZheHTQI2ERl5fOcyeY1v+YN0kMa",
-	"6+2hqY00aKqVO58/N+EefTBEqvAmR4E2K95kz7S3LDw2PhRgBCwSvPhc9ovFGugn4oaZb8XSDCbQOznA",
-	"zjM5DDfraEDsKJGQy3cXZoXwHZMkuqWKdY0X1bwPQgYJkyK+ZRApoMTcWKwEJN/2Lg4v9t8fds/Ojz/s",
-	"Xx52Px6+eH16+vai9wS/AAnRSaqJ3S4deimkEpMJC0mYanaBdrVJB4YH8VAZOHXzKLIqvTjmus0ojtxV",
-	"7LSQjevww+HJZff88PLw5PL49MQOCyEE3IgAqiDLxhDACrP47JhKxRJyw2bPScIQZCpS2DPCF0edFViy",
-	"Jeqvrt76h/UvrN/m5cPc6DQRMx5GfNjbQzKAHAeDe+FnmVswAdSdAC4JSMERjaGGhAUssn40PLmWFtw5",
-	"xzOUJ2h9+zC6ZZykE9NOhGuJ8mPNDBCSpcy3gL0DCu2nvENzTqOp1z439IsatxRcHVK/8eXhu+MPh+f/",
-	"6p4dnrw8PnlVq2eXzD8OX/oXj/aP3x2+rH2CBb2NApZLtlhbXOg3dINSf/aRTXKCmzBLAnaGfUaXq6mr",
-	"0U8TqmwQAlxFRddQeTwbI62yG/Fq3M4BOEajYET6Qo1MSozm+8AYl+uoizE561jFckvjBcih1uo3C4GE",
-	"2WdqyrTiNRVZiWfZKlQPb3vp4MA/tnh30BVQh8D2mM4AGxHCU5zEYgopfBLhIqbG2wxyZDYZoXt+Icl+",
-	"qdcwFcxkpFRGpLIopuee0Mw3b0Ws1hhs/qNdH3ajvFNYxuP1etWNEfrPc/jTBB1NBFtFcYxFUgJdKHcY",
-	"45z2kx0kf9tK1m/R7HJHwqPNcnY6d/orU63Wy3PxCh0x4kM56eU+1COYlGjB67zI71fKfMEBonyvihqC",
-	"7Mc8HcEHkQE9cS16jDsbQ7cmhQCnMRcKXMW58hCxNBv88SKF9vc1I2e+c+f6+nOnpf/T1v/ZaFxff956",
-	"of/zUv9z57DU7VMWAjoc0yg+AF6/pmAxCaa/5vNRXK6pSIb+KuPdKySrTDzf2EKHYMGVNmfnmQ+6932q",
-	"nL2mJD3M9YWr5duLBooo5Af6zsL0SuC5cFIZ8E4+iJWxXxDIGCaHQmZip448slAhga+hqrxh5B/ndyy6",
-	"ovWalG5LkojkoFQmwk84fc3+J4kYJnQsm+TAaQ3GWuQMstu9yLHR8PLI2vPFJ8WqnBXKMEr7ciReIk83",
-	"iIWEt/uwfJg9B7kW0HOP+WEyV/dc1o5lrjga0PendIZSpbSpAOZ92wc4Vr93legGeABq9dqIyq636VxY",
-	"YxP/QEu4O7At2bh7loXd7MDNVxtWAmSXNb6AOkx/GA5SD8Wt/aXraKleM4TtXyqrvZurZ/bLCT7Vl4ap",
-	"XFPAdXzmWVcqbBdI9rGbBJj/JU5FOpnEM2P/6L/Bu1HiIS9v6JfvZVTRyA+YQRiFIJkWt/Hz/Z4+bCCV",
-	"1xwVMJtEBJlpNvsNsnKmnCUImK3nAfC34AYv2uIrRJXrNfSL3sm3uUQ3MosyH5IoMr2lYyz7wj65ujp+",
-	"ebvj8gJFom2LmetLtq7PPJq4U1k6naLbZ+G8Vlr6tf3tkkmpz3TVipvfDTaHopox1DF+43zaqSwEc8qX",
-	"Z+ngMYm4aiRoMNA4Ly+N+18CuboKMRjaQw0LBcmwssnolWRJY3/4QITpZZBUY/w67QJdd5Gpqnmo2Zan",
-	"oeRSn6kdhDka98o8gYGCz944+ktTUawsy7XozMjXo5/cycttYKkO485D6ZT1kMCQ4VYqQFfPO7q7MUd5",
-	"D5KWoaw9FsMhZr1nv3dzjjCnYmoyz6O+WnoII2jYFGaGTJa37DmfI3nNiR1WVr2BPbf0fFxP7bBO+gwa",
-	"yJpscrQrM8gFb7DKYmH09rKKVg8nEptVVmFYPM+EruABHHOLRq8HO2FJJKxb3aoTuL7wQbeOQy2zUOEG",
-	"ZAf3hTok2vrFkoaNIeYtsjfKQ/01o4PaPgn6cSyFMTp4btEj6dYdjUacOpU3prE+Go/usOoP2GehB1rd",
-	"93PqFSspavSBN7GGCdOC83UHTXKUiLH+gOCZWPHejmssvc7Og+gWC5+APs0mMRqMYPXrJJ0QJUh7yxUi",
-	"2x0XKSTW47+6kNoMuZKw+2Y9YfiY9eyu6Blg3B/elLBBwuSomzBNJPCwuWQ4uwMYoLaQS/MaK5thGSVB",
-	"cJ2Bem4mC9/S6+B9CQphss9wQn3vCVood/9YxotxXVMJGw3NlAyd5cYCyTGI78pCr1ihq83BMKHTHHcw",
-	"SUVoEnIfVLgOxxa6BHseo3rWvsCnvkjpMZmIHfyMBCbEDSbu0jh2/ZxgoHnV3h/SdCRguRzjglfp+WLf",
-	"KBYapx+cSGrOe9FeLpxoc/D0elgDweQ2+Zds2Mq/ZE5gr65n6C6bnmNQAQLr4L6wR3xAJklnhrLtkymP",
-	"RXBjScWlq8MeYtNR0yoDOZM5OEVEGhMGBA+R92m3iCyWzHGbIjyUPdQYsANb0Blvekbmknur94zBtjE3",
-	"GxeDvy3+S2Mhbawu5dlD/qsSNha3vjSw/McysuyxSJlgKkZZgeLyI4k42WiRkM7kcyKSOpCuM1/qxmzh",
-	"wtYyZQ9nHyciDr2vj6jMf8YOT05YHEd8mN/biN9GynEB3+hG+gVskEghXxibkHcvu+YLHgCIiviND4RC",
-	"gpEQepxVZJ4wyVTX8IXKYeB7/ddxNs3UgLEfac69Gbho7l4gh5GQjJfQwvM8i/b5lOkS1A3EJMoictGQ",
-	"U5UmDBkidkGmtqMQwotpbgIKEbIsEojJDJslE/Y5kko+94uGfT3BBLbBUaxmXb0GSO7uUsrNRVg4e5nA",
-	"dxzeWkCRIQWUZ7RUt5Vw7mCiT8bjMdm1jBW5a1m8PPsSRHmk06xIxH1G7HNRqAgp0eWMppLl3YEocnhk",
-	"IIZMjTMCIZogqb7SBdVTD9L8bU6qkcK5ZyHtSJF0UkeoG7jRSmGvAr5rRKTjUoWaa5ovhi95g+yaOH7o",
-	"ci5ArWTTYh19sauUiEOrJ7s5SnNejA5UfmL6bKivEbi1dPHkAjrPfyigPGCx1WQdjeLc84vqbjVammSq",
-	"5I0u9q3HZha+dIDGPeNNwVFKf4ZIU2EU2p5dXMD2aGbhWJ/mg74gKPijMaPDKCFIpR7x2ysZ6ZsrPuHb",
-	"0E2Z3oEv1hwDeonJUZ6QIObv9GLkUXp5tRy9YTPncIFKfg/9xrTFdy9PhKJ2OPodmu3gQ4Dny8WUCHPG",
-	"QcL5w8fWVpVJLlnmApqR3urgBeNaQB5Q5ovwV8aaor0muQQuAeyQcSeSM+tEuDZPvoVQRyWOC2Pi43ZG",
-	"CdGWG/IW063cG6i7lO2jveSvhGu0ggwM04FL2Zd92CpZucwMe3X+jSYfI2ISZ4HmLOy9lv6mvkrf6bJC",
-	"plRr2FyQsd4TmLPMD0JZFpCxJ3SQRtKsEaRU2V45muIApy2fNGKLcn072/3pLFnfd21lPt4lUuX+4Rk/",
-	"EETwDZqaKcD3/spp/t4Vp/iXedSLGrLnQTcb710xm+xfMXvkXTKqsXfFqryussD7WEGHdcEJx3eyK4U7",
-	"tHbpfcToXhgkKOpT+ViBpyPN/aCfz6sI/hWrIbiVNIEIX2ZmfxqGXCsAwXTNjlVINvf8nHia+8UJieIv",
-	"ZlqZhpW5tbJdzTPl7EK2y0U9JnfJ38KcFgPeuow51uq1HN82fxtW69xq2Sdy7FCvdJ4R+VfcGApsyL+S",
-	"UWj+pC+N8pSmcGFi4rvTV8cntbr/l83Vyl+8fH1+ennpXz/bv7j4eHr+srt/cHB4dpl/4vTqsvBn9/DD",
-	"4fm/Pr4+PD90v5wfHp0fXrzunh9eXXjPH5y+PJy/dnKh///V+f7JZcn1j8eXr1+e73/MJvPx/PTklRvl",
-	"/LAPXu+fvPLetH9wcHql33h+uH9Zcv3l4bvD0uvHF/sv3pX8cHhSfv3q5N3pwVvvh4uD07PDi7kBnZ2f",
-	"Hh2/O5y7fvh+//idnvjR8fn7+euld787vbicG8jxyYdjf0bw9/7l8enJ/J66ZTs/vDi87F5c7p9X/5y9",
-	"8eXhyeXx5b+6745P/Bm761cnhV9w1zQFuEtH+weXp+fd/ZcvvfvMxfPD96cfvMvnhwenkHAINJSjoNxP",
-	"F93zw7N3+wdzb7wwEzw//OfV4cVl5e8H+ycHh+/eVf2eW5i3h/qjZ8c+2b47PiyhNXu5sIfmcpECz85P",
-	"Pxy/PDyfe032wzxJ4Q/FVwGRFC/qcZ9dvXh3fPG6cPX89DL3wcvTt4cnc8PAq+eHH05zO4wZ2nN3u+uF",
-	"MdvrxdG568XzZ3+4xP37ZCMX7yJeVh55yhnpwQ09rdsBONSEJRA6rhtHL6qi+grpJ4zeEHAVgpu2GLtq",
-	"b+5sPtvY3typirV/9cRrjOj/tbOu74Rql6+4vVNY3QnZsnolcJjZVH+n04Nbs91qWf+ttdopSbALgflI",
-	"X4iYUZ7F1NcNkt+URt56SqhJz8G2ZWk8+sIEPRnWS9W7Y0huvsxgHgqKSsgkKi/28hIuwOkJeUxzYef7",
-	"VJpVRWLzub1ZjnxUljWwQvDVxF1NpNXTyXIVxrnVqKbvd5FUX5UVZAiOGS/olLCCggYfs0HJJp7nHVOY",
-	"UMBMMHRuM8tqQZeVXaIxsLBa0IXptEViwnRoMNQ1gZX4iSXps2HqPF9Nsl90WOU8VZI8WP1jBe8rW2xv",
-	"7tXkclJK4/voWO3PvDQlQ+76S0Me/ZJbqCY5gcoulYgYAhH8NpJRP4YwS0IDxfRaUg7B3d7TXp309nrA",
-	"Ra6vC3A9ZyPB2fwxyidSzh1VnMw5mHfrEf+96ONhsAZW2KYrgBdYc2qWfy0/zUAFxWHB46VDilgcuq4p",
-	"axXZKJMMvRzvaCIgC3F+W0CZOsNfTRvM3Vb7CYm46UzUF+HMYI5mgF91QomMqRxhr1eVNXVfNpTCqthx",
-	"OZTo0hVK47jiZMkcBmMSKS3Z1XPS0we/R4KY0QT4BTlWZCTiUJadGeu0nQJ+45jegCsVg1f2oF1zeyL9",
-	"Q4hodxhjS24kwH2jElJyZgn7DJL7JxFx/adf6pPdZZx87gjnwZGLgEv5k1xkd7kU6ad71/C/z61W4/r6",
-	"c/vo+vrzzpH+5+7R9XXa2m4fXF+nnVbrBf7fIf7fEfxf51kD/x+vbrfwz23969Hh0VEF5MMrdBFeVACf",
-	"HGmy8qWB3PNd/d9IG/rP4cWiAxoEnRc9bZJ/iTQxGRegKI1MHs24sKQ/flqAq7KENS7R2F8zGutH1zrI",
-	"WT27de2Km6VVf8WTZF5Sdn6OjU9x7RxiCwejirFCCElaRE7DKLw0/wdX+u+mjmNvqsIml0PwxbTP4gXA",
-	"PF5M1kXKHPKrEWwuigspJeC8zRDaQO3BXIhiKuXW2so6yNIs7Y4aeFQvvvmACBF26hWprHZhHAy11xWs",
-	"gLZgurYD3NxYJMxASpoQoE9SrubOruldEohliidgSbZ6RuR+P7Ole1RmerilcrSXjcLS2Lp2iD28X90p",
-	"4bjEPf0S+/GUzrDIIMu10dsOtZwog6kmC/xeNGe9dr6e0+JYS3A5QZG9JjtEwOvtDvn9t06zo40UL23b",
-	"NqUPVHTLLL4iagJjNu4jRc3B1JeTJmDSz0HSGw0MiPUbmYvWLsWlR8Vud3OnRX7/bdv0N19WoItzqXaz",
-	"ZPB9kTRoErzKnULHSTlsUCkANEKwtne2nyycdhU8Wqn3Y7F1TdOKjGmtnUK6XMKCaBIxrqwunM/wrGYd",
-	"5fo4TdWoCwx5KRibWxcAUjK4ICZ7or2701q6Rr7Bv73pG/ydrY3NVmej1drJIdyUWv6rlbOYFE0QgbAe",
-	"IVHiOaF9mQF4lWYcrFrXX7FekJMFFc4Vq/RwCxFVSuTcvL/+OKpKcdahw59UtEg+ljS9WlatVlGtfKyk",
-	"S5y1jR5kvoK5uRpyL7TmMSj9FQ5XS2FdHDzejNwQ9TGcTp4ufZjqZg6bo+RlBfW8lOXIsrOi18HlkaO/",
-	"VUsL881lGi30v6kqZvlGkijLtnfn1e8w8Y0kYsrXOHG4zOUw0b0+owlLel5DEkcpz7OseG/xC1zTmt2Q",
-	"R4IwSPCKXN0sfMPLSSlb/vb2nat/6kY9zUQZNvWhrqXPmj5oIzaXah93wVR4x7RFq3ndeKJmJgVywqzq",
-	"6lTaclCFhX1M7oKOkB8OYmEYOeCXNztQhPJhoYPFJSUauIUMJ/6rgiiYpuN5DAcznQMxnlADnI2p9x6C",
-	"pMElj7hUjC7EfK/gY0jHZR1G8ol4lRl6pVoILYheZAUUEshdk/GK/iNH2H/kWB7z863g4Hj7eHzUetuZ",
-	"bIQHa/QkWbI72JpgiZMl4zoVrUt6ecYukiK7eU4o0Y9m2jlDpzMe1AIWgc/Y1zzujh2VnHabG3ZXjIs5",
-	"FcMQo5fZH0mbQ2/6wnllCgU9MpXG2x5H/Ca/AH3RL7RrWx9CY5DGcXclH7n15uYAkRc9kXciLmTt+5j9",
-	"eSVZcoCdUZ47fKJI+fGHMb1hMtfhIXPP5FZmWfQk52P939bJKsv9rJ/+czlCBS55GUm9Zev68E613Z32",
-	"4yiABGPs2rTV3iG//7ZZJ+avZ9oqxL+etTb0b50nyM3RdpUkZBPsF0x6N2rW2yOHB6C2BMltnXy+5pqD",
-	"z56T07dn9jIw9c/PyfnFPprDcMFU4RcM4XhYdMSWCqPkdpXb2Co33aB0XabL3qDPdNnb+JwfubNZrpCs",
-	"8rbPxZtKW2LNVrirQFd6NjiKOqw5LkMFnZ2LO/EuyGBfdp7fstmVnI+Q4bMV47lYOxR5w2arO7/0yVri",
-	"JSiupn59xWCvJKvwJdMsz9/Xcn0JBJAhof33pypBJVdw4bynUfzV/YYfsYhQf+svntLkgSZVwJmJMNMB",
-	"obLNaLaaY+cFx23/2dnG0aD16qY9+bDxS2t8sHWzM9tM/vlzJ3g2vtgNt9X3ozfT9rsfxAoq7QqBqfdM",
-	"0ZAquuZeZ80ys85L5bM3DSLFgPRokJg2RFOmxajK+iKUxtW21+wIiv4xZyl0GQ8hUJwPAq2I+Zd/lWt9",
-	"FEnZdfHsRXMH12mntVPu2ezT4CYYUc5Z3DWlFBbIYcE7rQ8Vn0Dt3RSY9GSEDVBW+1b1NwrdM1/Q4KZx",
-	"gE+Td/jddrNV/iVsglm1PpX35+4qo4TNOzSuKG3++BDfmv+UQVusJr55yni23Xl2JyhKxkNHKfeib/Ce",
-	"gLG0wqI8W39RXEtMU+XWpfGwlGU80CZEvpfkfktT/irY369KR1ngee0h/zS9kRYOde2HseXk19ycSSpH",
-	"LOwWeSq28Ft8Unbbne07nRT7+pW5kd9ScK2HooR1F81QLp5Z2Uu9zn5fZ0dyvfy+1iduRfAAkrjkPV//",
-	"LJoywKWvvlNTJYNw1w1FkI4Zz0ymtdfGpAl8xV1EJn6vDcy/4uvvnW3PfZ9RF20Bm5dRIeSXKQGrssBV",
-	"GcoSrW5FBbNsqSpUjLUV4sUMeDm3XahNLmCRK2h+1RKvXm7YVJ+zVfWcEl137miVc8xKzcYT+lUcpYSN",
-	"LeD8VTrhqgd4LU69rpZVZnifsOkZ1r+sX09k0Lgr/C09Tm+jIVUiaWb3yqbpmm0696o0gb5GVGJt2bc9",
-	"/X9N5CDRYNYrNIj+9boWhde1veva7Unnv/7v/7uu1a9rCZ0ez13UM4Vr6INt3LAZ3my27rq29+u1CbO9",
-	"pIrq78L9bPbGvoMqxSTSwSmsGNwgOidww5cvy90H7e2NZ8uT/h8iv73u78iCna4Go45hhBjJSLnChCAv",
-	"hRqSEmaAZGgSCCR6lsfip4hEPIjTELr7CId26J6+5hBVNCEgcHA7UKwxndmfELdBjSgnLBqOlHGFC6lI",
-	"IMZjwTNwLIt3IySCzBIxuOYqF14GaMt8Z30ToTdH/RtMnq9DyVcGIPSgaNnP1ujSd7qfqhE2Il3bl5S5",
-	"J7tKLWt9Eal8rpIkcXTL9ghVuNiAhMpnCHLm9STGAA4EQFuYVoA35g7phlYFqkudnm1vLi92KhG9pY0q",
-	"Phb7K0sGJXw59w7G46iP3CPJt6s5aZ40yeF4omYwWy4ApmO1nvXeFBoO8mO5one/LqwPUOSJOhiIsWrv",
-	"2YSJScxyicOCm24q0oX9qGtirUaJSIfQZP9b67vJs3ZD1vOGnF67xZsfSbf7IzGVCKomhqJJ9g2Qm/7L",
-	"tAwywHMW8dLfXF6xswDrkttbkxr6FDcLtvd/jagc/WNz5+XhPyc/PXv94oI2upfH44+NrTcHLP0nO78Z",
-	"b528n7z5+MOrjdFFenS1EjWUh1ovRphKZLdhOhIOmiw3gynrr12B5pBSVieBWAzRHe822WWROwAqeNtq",
-	"Oz4RUtlTnzCs89EUIKtIwBtKn5nmiAgXOzIhn7k2Jj9WntuAxrE+u7WKUpWKnVqc5YpKyMLCaZO5jEk4",
-	"VT6N1RdDi7TSlSjQyB+8EM40uwnYwuWAMiLNzQk14KvOHOk1yb4Nrdu2zanM728uOOUtYVUfaMTXMr1v",
-	"EG4K25SxeGCyvQBjCiWhEYl+ptpqJU7reznQhlxNpJu7pe26CMJ8z+FhgV61vjxfKM19SIfFIl2NoiTU",
-	"lihG9hcyFSjBB6Q3TBGcZU2dlrGPBe2vjZ5szmJ+RAXKnGODBcFYqaF48srrsJ0/uIs4XH1elctTQU7I",
-	"l+n5nhKJeTiPquR/U1Xy31KVK6vRB/XM9kOd0CFkh5kMZTM8M7Q9QsnZyas6eXN2+ErTzkfWPyPRmA6R",
-	"IRui2+iQt9ELsBDbrc4mmUSfWQy9/ACyRkYhgyKBPpVsezO/CdGHF6fn09bbV0Oxv7+/f3JxNTq8Gup/",
-	"Hur/vDjYh/9tDybqg/7HwU18+M8P55v81QnctT/cf3Hx9j9vgn/C7W/Or7YOk5s3w+HwH/8o6N8b27ud",
-	"vHm43/iBNn5pNXb/8+mn7/7xa6ve+VJqKT7qhf9t9EI9+hvGJnnlcKmi86grPuqKj7riWrpiJU6Ip1J9",
-	"9Zw+3wf4187p82ayIurLOOL+1fajavqomv43V03NvihhUJsMvMSjuvqorv4pGtmjUvmoVD4qlUuUykWq",
-	"0MdIjS5cVe+jX+4xxLtmiHdxYfh+Du7DZ1ErgQ48BpAfA8iPmtdjAPlRf3vU3x6dgv+NA8h3QUVm9pml",
-	"/k14O1T7fqnjY93cdhZ39/DzJKYccTc0leEul6JW+e6J6+vPnZb+T1v/Z6Nxff1564X+z0v9z53D0jTM",
-	"IiQETKpslIvXrryWGX7CDo0wj0QMEzqWBv55Z3OX/P7bVrNjECG2O8/I779tNLee+BXrEQfIP1vIgL2w",
-	"4ArSqnfB0lrKbeUB8+5KucsN72Zp697jiNyT/a1oMmTFJ3O58HM1DhPGQ2yzJGMx7YYCGpQZEg0Zx65V",
-	"CCAXZjgwA9p1m4B/Mp6IOB7rs+j9gvynazdJsfFEJDSJ4lk35fSWRujX/rQcPM069gtAiZfv35WQWSkn",
-	"Nnn0kHQRCX4K75BrooacAW95C68x2dyFF2Ke/EfW16TGyTuArNwAumk3d5+UoF1mWewlcD5aa+3NIdZV",
-	"FHO77hkXLF4RyXMOpB7ARw2cShE8LmEDliRZO+Jcww5oKS+dUggdH9HO8VsWoNmQwxjDIOoqc9SPfWBJ",
-	"NDDtsReOcfkL5+Hx3eRLvlXGT5zKUgJnZ33EaRI3i3ZZadnzZ8jQzwirAsTQLG7Wcj4P9b1fbKQCqnqG",
-	"5jM2+D4WhTUHTbBO2Cxca87t8kmrhHKpOZWsRkG1NqZW/xPwws8R3x0BT5+V1AKWA/plVSrr05Xl2uUV",
-	"PkvtCsNszqiWRLk45TreKUQSKoZPDk4vDgmNhyKJ1Gi8uAfK9tbWxpanBDbMhRJN8KutoZ7G+ouYTB6A",
-	"tvXRGwmpsmPnDmKfxYIPiRJzPpyNNbr92PbwA78EpgwAegW47cpQuYrGTKQlVv/7KI4jA8q6mA42to2E",
-	"dZTQLiMCzT/XbdsRyUlMZyeVCzRI49iUBJmQnxUkK6xTvXJbM3hI15c3WsDJ1nDkXFYPccWeTVmzJrc0",
-	"8/taFGQTI79qvoQqYSYZPVTqD/WcflJGUkavMqidD6ZW5d+3UKtqt0rUqocUzcnk+GtyhD/2UC5RoCwh",
-	"lep4VN5Io9QNIj5kySSJ9HGBPlQMgTfPjk/WZu8+lWYkCcu+oiZmqPAiGvLjdbXeNQC8p1Eco9cKFofL",
-	"KUuIEqR3dnpxSZ4ixGaTfHTAinXSAwSoBrghCj2ovF+We/+/VMx6KpLwAHrwrjttBJ3OGlEvcQ0c4P2u",
-	"ShXym6YrP+4XuM7tf3EohVd/WjD3uzTjCoz1v2i8HubZfWa6DG7ZKu9KEMlU3qcuBk1ybpZJW0qS3bIE",
-	"4W71M9L18ckKaFGO6fkVkFw5Xw+uswSocxWITtOLe73d8xCf74IGm5vlPeFaV0YcPQPP8AV67taHllu9",
-	"wcXSHhYrtay4c5sJ26anN5mGPdftzBAo5SHpuR6elvIsPn6xn+cDtqVYg2V7M4zFcIgzNKGsPXCr99zb",
-	"egV2beYLAULnvhAc9c+eMUx7xQS0gR+zXKUzQD6su7jphZvDHXsC1i2zXdS/xKABMKmMKiMtYrZxVZfH",
-	"r0yjie6iPhDmnjyuuIGoXr2n6kP1wZp0DeessMiYmorkpsheMWC8wsYublalv6Cn515LpTK0BgEpWJM7",
-	"r0gWCXuwaJWWZF06LCUePZkryZLGvv590UqVpzbAu++2i76AXcvCst/0XlFHs8uekXouwOTiPZqBI1PN",
-	"0VBuhRa1s8odlaXS5asntedl2V87rf3M9AS4tF0E7tDXb66jgGX9XjsMiBx/lZZ+eS56D25Y7K+iOW3E",
-	"SQ9Dj1EIgL3sVpOChWthpPeTinpGgufwi/IIhaudzBWa9ZnWQEAp+s66lTQjkSbPoVkapu8wI0z/bVtu",
-	"L0s+8DtAASSOpiroThBQaEIAnxacSULH4D4YsXGplx9b8un/ROhXeiAOv8AB5VjfvZmaOZp3Kn62H4h4",
-	"N6SzirapIzHF3El9i3dktSTPNzHYbS32qWwv86eUk5Hrjek65wy0yk5tkwmppDtuAH8k9ZCLlQMn0XCk",
-	"4hlJ2EQkau00rypaLAxuTGckFE1ySAPAlqLYg8pziDo2iCSH0SNQEYsJdT/WxmwPWg3nUoqyKbmf62sT",
-	"6jji9s8lVFsk2CLNLKXMP0jcWhH1BzWVdFtuAofYlgo4imY/I3rL/rhuk7kV+Bip0SX7rNYW1pxNq1vm",
-	"/fuK5fsK0QcVgKuLtAezIir6O10WdSvTt6cn5bjbq5ONFkkoD8WYxEwB4p3moWE0jKz6IqPPLhFOEdug",
-	"6uD8oLHRMQwNGlOB959sd675t63Gbp3sN36oE9r45QmCy905SLOujKwv6JF0loh+zMbrnglOINfGtjXd",
-	"2imLjKzg/MxlgGXt9O+c9jV/mvQHVmeZRxGLQ0x6W05gFne1yjv0fcM4HBvHL523xuZJraTnubbk1drD",
-	"Vq5PpR9X8iPlkYor/ML4DWj5LJJQrhSELA+8X1q3nFYcydX58VKs8RWj8Th6txyOUOrWC+xtRAWNu/7Z",
-	"DxeusdHcrGqg0Kn8j6q0GFFZWQeSc7XZYeY6Axbbq0MaD12YPp6B6xcsP9dPGrPGEeg3c1SWtkUt7wZv",
-	"24ouVG/MkN/qe5d0kDf5wAmjofUZ9FOlxGretYjfdG8hMqh3Cp0w5TovrjYFlcF1o49sM/pCo/6sY3vW",
-	"My5SkthP+Q3R5neh3CY4o4nKeiRiRnBF3/vSufpZxBWBJOOjhFrkYSTVcsqvAFxfZjlYepU3Mk+jg+pM",
-	"rPJeXWt0lTIy1raKB0L0msn7bjrv4HlCuYpaCmu7NP/akvedDNiH4F2ZPdXubGxube882201aD9o0slE",
-	"NodCDGOWSpYEgivGlQmELcDAba9fxwYSCvuRLhmwFwv3iQdMzXyNhz6i7Dl5FanXad9CDs9bmbVXpwcX",
-	"Z983ssmvgPMMfeeWTLmKfWado+uEfaaBNsopVqGFkQzELUu0DY2o5JCepH9skiOR2MkIHs+KcVpqfzzk",
-	"ChIpJCMXLmRUUt1ogr5mh+e3dWuFXljlbaH3uZmgHle+KhMiXThQP8ldRGFQq9eGkRql/XwrNvPTwohk",
-	"vfa5oV/VuKXgdpf6nQfnh/uXh92z89MPxy8Pz7unxy8PavW5y6+OL19fvah9uo9k8YgJFnNt78ofKXrg",
-	"1NCxIx7XmNnxXX2/E06a9E41vZlYrb0J3jwTKVFJKk0FHwPaNd9erXjvbuItW/DhSgvu5yIghMUn8/+N",
-	"CnDue0stz40lJoyDJLFJA5NEDKKYVVXKPZRwM0ItExKL5M/br3WU1z+5xSNbdlbtsL++d81aFX/xOJaZ",
-	"xgNhM/1dFA9b8V0CtWcVg9bus53trc2NTvuBFINHMfPHi5m/HDufP8DQ3SjX2P/O0a7q2mC9+gh3hZk0",
-	"UAm4pJBjeZ6w17moPMbWe3V4SZ66qsXevPNghXKr7Bt+lKacG84vppc0WNW4tWTZJjRgDckmNNE2Hibc",
-	"yULGXV3/jYsquNb9CeOYLbYsE48cD8w+6Ks0hlQxW0UOMA76DGWJdq42C1+G7Y/1D3RII5N3YKhdb7e+",
-	"9TkeOD5/lDl8DbqqgA9YjyLlY4YNh4xnybbYihKmzRXZa5JT4BymiS1NGImGXCSYi5VxsM4q7iHsADW/",
-	"7AdwHV0TKk046bOZcP1h7OrDkfeaDRXwYQ5EwiDjf8tPS4SWQ1iZij2D4JBf1/a0WP7ypbfnsvOOX9p0",
-	"DgFcgvSe2t5gvSa54jdcTDnBKVSvw/oQMmXtkl3CocvYRRAYsJb17vZytN4jI0ZDA5xAZ6TPSMwGag71",
-	"otZq79LwWWen0d8I2o2dsNNu7A62W40tutlnG7QT7IS7K7k/1zH/KUoRU7hhplLPZ/iZdtA4jbkVXaVp",
-	"z/wYc6AR5YM8e3twSNw9psv/9sY2+f23zeZGoXvV4e57Fo8E7ZxOb4+Sw/eXb4bpwWsq2Nu2enZ1/rGf",
-	"vnpzIdW0EbwvaBGlAqO0SVtJkUcKWZakd9HZ2i4UCOhLK8UVDZzAqLTH6D53tG/JzeNIciTSOARgFcuX",
-	"IPRm6MzUfufHxWZvRv1XQXQavbm4+uW4fRK92W2y2Ztfwo/H0Wl0PH1/GY9+eDmcncze7DaDTsz746NW",
-	"+P2bQgb2s/ZuWe4vZA1WTMYvqdIHudBBSgkyiOJ4DilnLv+9LPkbbuiWVpobeQscvjRnOhZ8qPWRoagj",
-	"ogUCnBjwJODn+RFtbLdaK9Q8c8HLkFQOxJhJ0qeB67Rutzj/Fd5oXWx3P/6y33n/0yocHNsGLhWcewQr",
-	"04GXSoE5rD3Yt16d9ALBJeNK/1NCKVnXSKsepoybLnN1I2UR1slmUKNEw1ukL+m+PeaRiqiK+BBSTck5",
-	"+LkTjEACVFhu7jCcVeJmi53rp6522jnWsxiAFlj9mUK8CP0P/+xYHq01aXABGnUiew12UJuIxDDSWIgJ",
-	"bKqlZ8jPiQYDZmK6zzpbHfL7bztzzGspys8aDYVLjGGhiMOUeE6oSw8HDcUlcaeShXipZ9U7Lryunb1F",
-	"srSCGSzURfW4aByLKQtNzLvd0cy902w/WfStrar5S5EmQVVIFmtycyl5WXYUpnmZXdpp7TzZ86ruCU3D",
-	"iPGAeWX7rsMe9lp0JLF42OWjzhqFLhAwP6csmfVQRQzZgKZxQXuAG1aQN3lMkeoPaglY2HITGV4peX25",
-	"+o4qo9Gaemjn9bzsNjtQgw1XwSPxOWKtwlXSF6QyTplKrpzyAIryCvtJB61o8JOMw5ufVjqRadSNRUDj",
-	"lYwZyocplKDkClLqxj42wBhob0SJVJ4WHbLG/iUJGZkrXwT7sgDxaKDMFPus0FrhM4suUc/r9A67Yc7y",
-	"rzG+Ut7BnCl4zjDkciBCJtfGN8Fnu4F9eO6UzzBGDgh8wLMt3mSZp2B7c83OzXM2cG48n0qnaxvOVhq8",
-	"C6yNfce08KZvJIlCY/JNI6lFFAXUasLGEzWD7U4lK1RBRQMyE2lCAD6JxFE/oYlRcEANox6GZaWldBc7",
-	"o2T4xvFXOYXnhbFby/hhbI6K3LV9bmUBOMNM6Y5nbtLqRMVsUPs/JP96szW9DS5/jn94vcm3kuOXAAq+",
-	"/6LTb91s9Dc+tILxUfrDq131Lx63fvj+RPyAOvWSyaBoXeJsNIhkswmrUL17PnRZD0rgzEzNJa0Y6EdN",
-	"qrvEpP2ssWxutrlH1027q06cQ/DeczaJaQAujjVZxA1jk66Iw+6gLCgw73YDSR6H1hyWis48L1wGybu9",
-	"GJO3s7XbaS1D5S0sQm6o5Wuh2fUFU1plXpdXMj6MeIUmhL9ZJh9SRfsUU+dsVEn+HGOi90RINUyQuS2r",
-	"UsUQTveWJbIUnEB/2vyYOY30I2UjqV5rhAhbioAsvXVbKfJkFjovA7ZKYR8VTZYUfGaRGHAZ4gN3Lgas",
-	"XNJ9qU008Ps3GuauHgFYBzlf9bJCbqD9Ut0S0Ny25qbvLXM5BT/WVz/WVz/WVz/WVz/WV9+nvrqsauHP",
-	"rnH+o6qbH6iueZ1CKwfU/OeXWlmlZE0otjzc73I/xSCmwwrQtpgOwTts1Axg2z1cGclAyzBlvphvkICL",
-	"1JpsxSN158perbTeRongkKV5S5NIvyY3jJVqLDIH4Qqq4AXerBUwGqcV44KftNAciCRgz0nvR7QlPlnx",
-	"iH9ijROb62dQxL5dRjgm1ww2zI7LTStfULSAni4q/KRZOxCcVgAesUEixk3SM3jKPb3BoMjA6rNxn4XS",
-	"8y81yT7pGQdlDzzgAxHHYgqvITb/B7VGW1Z7zU0y8dX5O3M7ftbV3DIe8aHLSbzmnrFi1sIjEEwS0YOF",
-	"JYGhrGLBXERDfpqqu7hqinoVlTfSVYf7wYSpDRHnwn69rxMIXj+0aHu84MnC4CLj4b9BTFGkqmIax2WR",
-	"/hVDhlVY74vOhtE1QYm1LRymNAllLmZQFm0q5AusFAJarerj0aP9Z3m0NdOI+NCAbt8X1RdqgXxI32U8",
-	"6wFK3W6WQ6vesNlqdU5jcbvQVPNq2E1XFWNY04TZGKSvUBhPpFAEEnweDEIkYWqpMSaVmOD4Ij4Eyguj",
-	"isFNYsr56gba0uFBKtkyNeUtm11J5m7vaoFZPZs+G1JoS6RvxnMUxfHdDahyjmNav2hrVRONgdyMhpxo",
-	"VVfrBrjyeOwhRGOSUqXvgHQvqeHkMHndPLpclBddrZF9jzQw1Hb8BRPIW8ccieQo+9NCJiC/rjWUMZt1",
-	"4WDgxrKxXzKp3psS8bWMjPK6cpfji+AoGYdGvFU8JEuj4nKJD6bk9UHAJoplwCxlXpjCokhmmseoKqDI",
-	"1YCoqpsJlp2QNx8vTbpDa/vZEyccczmDJteuTnovGE1YQv7r//6/Yp5uha60KPH4XTRgvlMlnwPByUpw",
-	"xcUOhKVJyFb1XKx1VmSJdp64/HUEtNEbbDMEbMKAifibpCRIHO1ZoYJKFuSCauPVSxVdvoT12ufGUDT0",
-	"xYa8iSYNMcGNb0yEnmCCXBtIyQ+CzaceTejPKUPLD2JKzk+dStYkuW6CLkKKveNMdNE/Ju17DLQiIUPL",
-	"eOhN45Ix6kTmlbjV8CCy4CPGnpCJ94Fy1+bWueOTe3eOtu2sKk/tY8T9z4+4B6U5TUeG4+W7GYFPYb4R",
-	"4Qrf3qzI4xYhs/U3yYIMY3tLIcG4/QSrgB9ypOW5xqZ52eLF8m6627fLd8jrTVUZAgtoHBchLvJWGdVs",
-	"bGySB22Cr+HMdjTgOKroOmk4xvwye73eavW5rANzHAKv6069liZ8L2JqsDeBPgl7Qr91D74FvHLPX268",
-	"HZ2b/j2mGUC+OLp8XectodIyy5x4P8Bvn2UvPMepXZqZYT/jg9zEXsK4vUfNAFeVAkJNFuDLOAcQ1KrY",
-	"SGpmuft7ZmOYxSIWzTcM8BPNvXUu2lm3uTamAn8e83w5QZeaoHbjyi1rhPzXKgGnt9EQug951NMcMtWz",
-	"JSz5yWtj5m5Hfnvj2eaCTq7VJ35Bd9baDRfBTQP+u+LJzwHEAzh8RS32crCSYo24v8uZBmtipHdgoquk",
-	"Oi/UvOwXc7eVfezrJW2V6GsPnaLcJO9yotzQq1cFbGAqzXul9epCeZSSLq15/aTltTJ8cw0YN+Zy38ds",
-	"DwpwK/ElH6Lx5LJGDllPO+BLrlA2X6CS0fKis/mTGPFQsBL384pn8EupSqsmB1jue5dq1HLdwjH/jOIm",
-	"EyzoKNQPPttpPeusxpKXJCoyHnYhCtS1cdZqOx9Lj23MSPqpY1b2MGOuLu0tbPd+IVAdSD3o04QpZGmF",
-	"xOzBbz2MjCqaKL09xWT5zodR/9WHm+PXJ3H4+sP0+NXu+PjVUXr86qgdvhrFfX4++VfnqNXfOB7+6/sX",
-	"01Xq3ZeCxMw5OPQUHKRbZWcxPfwLO907FDmXuVGvuIpiMh0x7partMR5Ha/jz0m3mpKvzo8RJe+f50DV",
-	"e1pHufjwikTjefCHrYpGowuLJjXndMmiEScvqGQbHQS9nk2AE0fcFutjStdSNMJyIoMybVPej7Rl9CrJ",
-	"aMwwt6wvUl7EBljNXq+U7AghANUWPaEmWmL39LraWi86mUgiJnPeifYKoWsH6oU143Yr645Il2ScXK3f",
-	"k+4BgiNhJGk/ZqCmleR02S42SzvVLHX5w4MOLqL8c4M0jrsl4K+dlZIryhweVzz6OcX6N81sn0M0I2FQ",
-	"CsYAO32Qa9VHInkXKPlqbHVbOW7C5ibDK9DWhbxZiEl3pxwtwGO5F0FAAtWYKRpSRZcJFE2z7+2992l2",
-	"UexzYcmsQDU+iXi0W4Vu6y1H1YnbD8cRd3WaayLaQgZRxOLQy6XK3iewKyzGpeeRbv2TV64eAK1IP3S4",
-	"GjyJO7VlmNQOQAXIn1rEmgmL44gPrfoh4hBTXcemXC6DYjFYn5leFUmIR2BoIgEL+VoriBg6RK6HXmL7",
-	"NcPMv3EIL2hRuWcwGgUoLj197HskiBlNIA0Kc2Pu01TrDqyqWHMbz0hPP9yz+S+ScbUHyDK3Ig1GzrQu",
-	"WpC2hacBeVCQZjr18ypARDnbEoWiGjF+zd0W4GLmllKSGLs4sCixkQElYAVPBO6V26bCElYplDlmvFCr",
-	"TOPY6ZQLGGG264YlOpwNRnpjttdzTnoUxjlgHjKiso6pUiFUvRHIMoOQKzx2zf2AtbkxkoTGUhiCCrOc",
-	"K28sRkvf0+uVSlByIOXFUSuYQHWTx5X13lBCH9Csfp78S6SJbVygT43pf+e6a+hzjOMq7AD2+pFgJlbC",
-	"/qyAn7hIOKzgRgN+cj8J8KWCy94JjrSaQWrtMcdo5Z5WxJGTYeHEw7HNq+zgkRR0/khBHItBbES6gCwL",
-	"4aA9d9RmkygcXxvRyYRhLUHEyUYLmoA4Hmfcx1ZHnY9S/Bm8btFSV7I7n2+Ru7Gt/Amp3LM7Mak7tsrM",
-	"eNuih15hwPECb17omEHltE4SNqRJGBs5gQ0ESEAlgwWbRqEaacWV9P53r056T/V/9rDC8fq6V9e/QFRT",
-	"80fTfEAMQKTgxxAK7ZrntxEk1zC6ZQYUVgysA1PNvEw1eMhEOgxSQg83Eh8DAo+FuCFxdAM7OS4R0et1",
-	"93y6dw3/m+vxqf+5u1KnT0+VXNjpUzOnYz4Qd+3uuW4Hz+UHzs8BQSZT8AjNA+PdAfE717C8uUoQzyU0",
-	"dlfzNK7kHEj7Kzc9p5D6iDpBWQJBZ2urzJrJGUTl5bIy4gEj7d2dVjEvZHvTzwvZdf9bVpx5Pwmacyog",
-	"6mkl3S7AmVuUpHNZcL7XC+UNFQhf68aGSjN4qnSE9956rWGDfTSQjhB2iw2KHLlhbAI8zchqQvsi9Ytd",
-	"MhZHIbsR/eIhm9BEjQHs7NgC15ExG/c1V9Xrs6dPG3xPai3+mocsiLWqQXPVvnoVwZ2A5XsOgBtwdHJx",
-	"EFNggLVSZD/PoyFgABFoLzHbhj0wOiyv+TSfLwTRhjkR+uvcunsqYW2v9pMUvHlOp++ZlHTI7K589QIo",
-	"cHv9m6Dh1mtKKBqXZwpA1zant+hPTUciRpUerZPIZsZj8aTrRx+ZsogevL3XJBeMmT+6kewCbHtvcU5a",
-	"Z5Wa8PwbS3Q5vVt2lHbY2JTImxfldqBgpo7pDCyZPUwqj/jQJA5PbW2ql6SoFQEWEqpIu1VvtVrX3L7Y",
-	"ZOTqVfi5R6CCBFfUygvsmGSvupICpOIleY6rlptpWlsRsjhP0ndQM8vY3Eca6QW8Qzaq1o/GEyXLSVMM",
-	"1PxeqCRCaF3JeGgKyO4NO/AAHue7FeuW9waAMl2K+Z6a0+tFiqlizzUJd7noi3DWI8p0BWQEcDeQCUPc",
-	"E5sGQuKaUNaPs3JtLyCZlmlws4wTmY2DHRmg+6UkAL28cFBTtnnXfRZf04IpuKzCaE4YiFFT/6Pv1gyM",
-	"i2m5fqlEVRJFEE0Qa3NM5Q0Lm+TEtkv1NgdtiSgP7x1QrvcjZEEym6hcxrNPJ3eoSw0zIHslavXsXGVL",
-	"U/AhF1c+t/dlTOYj64+EuPkTQjn5stgSNQnr7U3QYUktUH0FBzW+z963R/qzORc48P3+LIeKDd416H8q",
-	"BnAo0oRVWC/614gPu6Cjl6jwoLqDJDLewvnjhmQXeVX20MVWpkHAWPiARS0gJFYaqBa0WmfURP5zylIW",
-	"Gj0hq922rQI50epQq9UiIYsjbTYySaY0UgDOiHhg5hXghsRvjGg8sCVicMsQwJl7Wugfwvd7Jo9cSEb6",
-	"TE0Ze7jio7tz+ArPMfyU9YN29VUJC1h0y2STHLoEIaQD/UQusrawn6B+q20I5kOPlOihIg5NenIXnIEL",
-	"8wJUhkTcZwO9o1CBUydKiAdb7TSJF1VzmkOnuRvKQFzDVbptlcbokrhQh213LhePm1um4lHOHZelba0M",
-	"T72bG3k9tpjZt6dJyBL5YJyyzyCaZ+9dzSe9zqFATc+eBW3PZhUY2amoY0TEi0tohSmx0FVSq96FFgVG",
-	"h++aTQL4DbwSspgplg9aPNRJuxtd7xEoNM664lOwMNC4IIOEDseVpclyJFxt8lNNb/IpZk6XnZV10pT0",
-	"VBaQ9Ve3sa1K8tduOuNWaxYLGt4hVK8Vzqx8HYx0I0um+GppJYrL8jYnKBFj0nuJAnj2EsrpZM/qFEB4",
-	"0DjfHIeSWP8KfkA4G9h3dcykouPJAjwo/CbGkyxQs0Hh75nJNNx7eq5mLFcbh6rSnXPVbE3Fiue9qkur",
-	"nWsdF2nBxv/Z4Ik50e24h6kWXNTRZPPZQ2MnmhV5oPZL95SQaMHxWxEFTH4Nw+JriUo811xMieDVKuQC",
-	"QfiHiT3bWOrq/F3dUKjmWhS6ixcp8uvIsyoa/Bip0YVLKn20eB8t3keL99Hi/aoW72qNfy4U5SFNQmIY",
-	"lbEJPOFuFjNxEB0wWKrs4Vyajft3M73d0s7rHLjsaRKp2YUmIuThWMb5gsooWLHYHJQFhxmX4fsacDHT",
-	"ewUxfjG9YdwkhzQYGT4+bjAeiJCF1xzqunPFV53mRrP9xOYPYuItZF6NwIvNfav3Ar87pjc2yASHA7gx",
-	"zMctgRanereh3L1zVlnXmOGsY34C4jh8R4uFsd9B4pRtviM4YOoOWQE6tm5jxwbT6TlS73c20v4doWYJ",
-	"sLTdrmBGbS6n3QaMXVFXpCSLB01yGQU3XnezrD3ilHJlPsgF13ZDcMMg7H3Nh0z5TTpAtjSv+TXfL4eR",
-	"J9/2pBx3/+v//r9e3VhSuMtn5m6oCe49IVOR3LheXLA5oOnXbRsXDOSbrhqwY4NYTDE8Nld8XLx4pY9q",
-	"LWsKmFVbm19szXWW5WXi65iWuVc7ZzQ0vNYs9bf5jKonrmJbmkq/vRp6rOqGFmEn0Ehc+iaTYlR7q/VT",
-	"yG/I1+rpW27nxpdxGSM8vAzako+M2R4Op7ZXe4njEpwZmA7zHN7mf2TulnqGKQowkDAAfM4tBC7A3KP4",
-	"APAEUy1Xty0xzdynIwE0SRPmdcf0FyZH6HDFpTZ5EN5z65ShNN6wGY58igFaiDZljReRjZcsn3u1neW5",
-	"UFQBnJjEwJbZ92mhMag5pAKzIWXZu72U4BztLdhNfGQ56blg/9w7LNZJ7kwUMiYfj83jsXk8NsuPTb32",
-	"ueHdGN0WM/3zX67nD07xTOTJtrg9c2sKsBkWGnbvR0eKHnHBLYI3XFu1Hz26rmd9ibPOU3i24DnsLN0Q",
-	"PJ5VvL6+4tt834KWzp3aF30pMkm5geDKJDNh/g1o+a47WV5nmvMJ1N6Joe2CHfE6GVOOPfxY5CquDclB",
-	"Y/ocgKOtyzbgAgHlaCjMQNv57rvLZEYi1fzuO3LMyY8XUzocsoRcHX/69mkoAvn0CZlA7c93NpeSfVcH",
-	"TapS5cKRmKcujIJo2+xec6MJfgceBijIpflD7DVnwGTOb3tavyVJynuuZyHqbmPhjkTPFPT3nKKYo+9r",
-	"bpLA66QvtP1k2/66b/U8tI7eEzDTOVTREsrNVkUmb9HMDZeOiFR9ZxbzeAx9BnE9f9QP00nUnNFx/Onb",
-	"p/6fT+A97o6fpODeHfrPJwSIJsJGJdccaeMb8OaLOFUsyy7bIxF+F9wGUNt8JqQaYz7o/iQKBSJjDhnX",
-	"08iwrVwp0bh5zX+c4EN2NLD9/rUnCBlj3x2IOGYBLMqYhix7l02nHyLOa6rEmKoooDHk7+vdgZgFsjTb",
-	"P655zS+nwvSfkCMLaiS4Smig9spJUwmiYBPq5Mdz9lIEn759mrBQBE+wEbJNIdV7c5gkIpHffQd+lZ6X",
-	"Zvt0koh+zMb/qefYM6B/m1s7T2yRoFSAY4699p57jQX1ubvmA2FBxAyzs1jazqaLuFR6LN/2IOGmVyf4",
-	"j653zHtP8Nz0vJbf5gIUA4kUOnsCNA6MC1YKCuOwF3XCJowqSWTaH0dKm53Yb7p5zfc5SU3v5QlVYIRu",
-	"tjZNNSPBrrm2tBducLU+plgCn9gyqY/7ena95jU/zO2g7QDY+75hErobxy97z8nPqYD0X/StgDTHomEy",
-	"YvEEglQQzB1Rec17BzQYscaB3ncR7xEuGlKJhPXqhH0O2ES5Kh01Spi/EaZKySYyG18zrIFldXOQIN99",
-	"ZwFb5m1QCcCne6bBFtSYqFGUhETfFDGZqR/ym2tu32twVHZ3Wq0naN7FUcC4ZB7vf398aRwhmZdbH31E",
-	"nWmKZPjUPPR0HJlgmsJmxdbx7ZoN1VrNdrMFHi5kHrW92kaz1dyAmhE1AmX2aXPK4rgBFPD0p+mNhOOs",
-	"fxmWeaDOoYG4yTVEyHcD72qUJc0FoH/4R9Ynb9mMXDDjwtjZau88aZJ9z3JGl+mbj5dSW9bEQmo+v+a9",
-	"myjDGzOobs+IGqXjPnhOfFxj/RlJElCx9siAqcB2bVe+A5Uaax1J8ZpbsodPNQkWD9+wmf5qhoGLvi7G",
-	"yTjiqYKaTvD6RS5eJgVkvGdt1wJNpiHh4pqbtsTg9IVePDkS7mHzVGnZOfaL4RDERAJxJHystb0hUwBQ",
-	"m7UAhS3stFpWkbAxQ4+D2e3M8uRrN4By+6NBsK4dmj7XQXJb26udNfAvAJWunfzSfye/Hz1LXx4EYWP7",
-	"/cn0+6PNj90dLj5+f/TD/uD1zecf5Pmrg93v9bBu1Ey/7wA1v9peTUYAplbbqw2ebZy+2XjZ+XzUfjF8",
-	"dpv2d9U71h6+fv/Lh51t9uwylbvp2evb8w+HV7V6Tb/mc/fo8JfzdHe8sf363UlXpWx7a/fdyeT7j9uT",
-	"g9mFim7+9dPb44/HW7RV+/LJ9S9bAXT5ginUwUrc0mym97JZq9cw2oxeQH/Xqj5g7n8KNx9Ft+w9Ugx+",
-	"ags3qexBt5lPsWMcSKOcQ7K29+Onek2m4zFNZr6pUnIEa/WaokNArHsZSURnQ5WWgrRvDEQcskQbdu5n",
-	"/a0cIwBFtZHzLzWMBroKZ8jjiDn1xBYMGQiszfbmkybpgV6auMOu/+7ljNRcv8a5E+Gqau57KmiQdFEs",
-	"Zh2T9Sq2a/VaR69gHv6M8RAKiw2j3nv6tN3ZabaarWZ771nrWSvnics/6hr4RlJ2AeSQKZb4X8W4QJ8G",
-	"N9pK4yy2LQ6MSr/avcV7sP500RfNHbn5R+BTkGkf5hEizkutXovAn65n1jVhDmyWnu9dRFV3ROUIsLnR",
-	"PJqrsqvbpiheLVuxxKwSMONTRaf/wiSAxX1ySJ1rbmXZUzVEwrIbsvQdVlOr+ZCdhVH+W8Jnuh4khst0",
-	"aTwsPSjndpEjzSflBA2A5SsDb3+aPVSregNsQPn+5nB1uxjf0CMB3lL15Vq9pjUexEmsGFy5emQ79Zeu",
-	"AxfQd9H2vzfd+MGF4Tfjd5EpPdBJqrWNbpFPYO/1pSs4oUkta9Veer5NhoLXzn3pfVHCuovGJb27vRbo",
-	"hdXAruafCm3Li9unaRHuse2WVyUb/cQNBjvmHl1AL2aPysimeFWbuXps6M8oI7tqj5blWTnPlu82KvUr",
-	"lfiSlnjD6tVuNz1y9PB0bZGmQQKqYnbafkaO/5Mm15LtQrUDgqjAGVbbq1rx9ofdHwsRv3w09s7aykqj",
-	"V75cqjZaOfVX0RuNu9kTrw+gMwLVNqByf5hmcFNLtUUMU1vd0OJYGlwhMKoKTQbcIEi72SK//7YJJrjt",
-	"ITenIeLTB7lxPSqLj8rio7L4qCw+KouPyuKjsvioLD4qi9XKYkH7CgqK1N00x0zhqVIRL+cciXavcimR",
-	"m812nZR3odpotpudJ02yP586iIl830jXUBKAPa/5ZYZCA+79RQmMhEKxoSIUoz+5EFGd0GHCmDTBYr93",
-	"JYZsucK+ngb+2YwQo2gQTawDMrmyoT5wi2IAqdPaeeLBjWDgEAJZ0A4Hr2r52iOm1T007HPdcZ7UbX96",
-	"5acaQDPHaaQgehEpIgYD29xKb7nRGmzrI72qImTX3GKCw73bLduCDLHwTK8szJ60uDG2ha6NwNgVszOC",
-	"ggNP/ffWBwGLlNectU6GTEm7Q5jogIG5a277XLCwSa5clNMIMgw+Rab3LNnPfvFKK013aGnvwzzvktiM",
-	"r8Bnn4AoS56s3xu8WdzkAuI8almRvg9FoYU3ywvEms+KFteQfKmXwt+7Flo9BAvxyc9rfFtsFMLknfoc",
-	"l00o3/W+ZDLljfTnoWoXNuytk/5MITy2/offBtl1dI4G2MdSEyucF/sarDqEIDcsUizEBM6spU79pjAa",
-	"DGzrqWedrQ75/beduRYZVb2BAxrH+o2Vm+51cqlapvLs+tU6e9hWfKYzHwbPIUpajNzbjn/5eeFzJFM9",
-	"ymaBvUYqht9ebfjrNkIuHYfpGHqfZfTGYfK4yxeGN1oX292Pv+x33lcNxxrApcPZaq16lIHlO4O20AKt",
-	"SIeHu+9ZPBK0czq9PUoO31++GaYHr6lgb9vq2dX5x3766s2FVNNG8L7q2Obs58pdLUFYnB++Y4Ugq/Ij",
-	"NTHp5UMwKuG9WGLhcOyRnlYpER5MCqwo7oGJpqWysdFAQOeMNCOpTYmHrdKAbiyuezZKNJuq5vXg+vaY",
-	"RyqikGZ6pdWEc+BDJrWs3WwVttJajGUrhPbmgiO3ypqYTqLkeOBj85luzxEnJreBDgWA95n+iLbqAyGj",
-	"cyPe2G61KgY8pp+7dLjgcK54GFyyoCimRWs9axDFMSmOCsFbywYFK4wt6ytF1OYKAyvp0m8WczoStkd/",
-	"n2VL+3Wb9ZdN1bltFs22Auyy8lTDN3p1v5YmPw07iIX6ztj0GHmow/1X7GpftkBeI/9qkXaX5WG3zMtx",
-	"R7Dxuv4b2ZnRkhgX6XC0R3rtnuuKa3sO9jp4TU0FsA+sKdZXaQw9F6h/ALwe8jYZOHtZZoUBQ6lnybmm",
-	"zyEUwYKVUtLOkMPXoPYB8iD1KFI+ZuhMMP0MrZMqSgBzQfZMr1WTI5mzEvI9tSp2JosN3E+6n2RJlix8",
-	"DsB1nv2Ei2rw343NZx12XHgO/d4cqG35ecMk+fud/Ts0wdvze0PYhnae4ZczT33dPDt+ntoayYdrolfB",
-	"lrD/3731tp7nXcU+ZGenF5fk6YQmmEjMc93TMuO0n6qc/ZYZp02yz+39zpgpo480ie5BI4uska0V1WiH",
-	"hJ9AIDDrlOFxRdssw7TzrOo1vtXceuLx6F+vnTS7ru39eo1+1evaHk/j+MuX3p5j+1You2Ylfptx5y8w",
-	"oP2VXKDSvNWPrWdtfFoaldSy5OlIjeNcOLJ2nbZaG8H/CEUARRP6BrjE8AdIEcYLpuYCrz/1fqit6t0E",
-	"LKcSz+Y+qrdOpgKDb9a+1GsbrY15796LOd9XwR36zjjol3lCz42N7O6HsW2u4gnVUznHA6LHudnprP3M",
-	"1h2+s4XrsfyZK05vaYRQAYs8tblCGmq1Cc81e4FSvNwxa3/UvyGFN4xjzjUeBq95db85r2DG+da0xIZy",
-	"dnSiZL5PQKB1Te+y7kG9V4eXxC9wsG8dN6udbVoGHIlknAW0XohwtiCU/7kxnU4bUGafJrGptPcOU67X",
-	"ZrbC+6YqAbtC1eo1kO+FXvSresMKJvS6Vnm5+ess5nz331U8T3nXovNCmhaxRR8PHK/VWEUOYt8C+X/J",
-	"Qz8YCsvxvVKGcbmUYv58BtLeuMMzW//dGVUdQIaAWazLsyCUZAKpK+Ua2fod47wTSej6j0QJdnzJkBWx",
-	"bQ30wcpa1jTJBeMh6Xlgfr3MA22cplCuZH9UglhICf0QyEnrHOIsAnVtHEkJdVVZsZZzykcDWw6slRCD",
-	"ZkLGjPLpKIpLK0XiSKoDsyxz8Yiy/cxuefouwsqipTceIJKhvhPqWACw5wMyRswQyu/DWcIG0We7Vtis",
-	"2ZjF3vo+93ph09iGm+RKStfPVfrW9hq9mz/dNzfMABT9mO9R0lUqBmi8kuQrZNVZsHotaeKhjNU6rc52",
-	"o91udDYu25t77fZeq/VDzSUyQcqOy8PQ386+bFZwyvpeFlHhCa0G2CH7YgbOa5WgwYQVSAEwVLHyo05G",
-	"ffJyTG4CR14WkgGYjEmtsqsMEdkuRGRt47dPBfRPMAhWlWVQxYlHaokGLAYZza4qSN7TWLM/w95b7eVP",
-	"XHHPhWGfW4FdH4mkH4Uhol6sJEiOOYR3a3fKL1hRiCwQIL/OwRIVMmk+fcnJmHeR9CPGfj2U5YilIsX+",
-	"WKnuHliffS4C7gXGtcltYtEW/wmZvGnZCMWqoQtR6ysjQLzA7or7tppLv8d6r/bQz3PNKZERH8asgdIj",
-	"ZPJGiYm2XCcj/YA+O6Bp60ODHQawMDVSGN30y/GVu+8bmVVFlgkS5C64Nisr2SU8Mc9e7ssO7nJqDbT2",
-	"CupnB8/fOsnAfwCb99OYtKhryw/DD/ztP1v9j8FW/HNrvMG33vz8bPZ+S+ymbXmpOsn3O78cbtJ//cWE",
-	"hEsT/HOkxB1Iy0MIrUj54mzqslwc2Bfu5b+/kGjtLn8CF+KEjtklNZBKK1lDl0K8owl241rJFHrPwohe",
-	"apXtbyC/TNJlXoAho3JiZm355ZlET391nOYLCjTEdCqKNoR48i2kusVfMiUaFsYJxIfBm4H2v1LRBHEM",
-	"E5EOR64tW16M4Ic9MZJjt5vlviVr/niw4//2R2Vz+RMn4iINDOf42xKxAQ27MxHXF5vyWuNxhCpNLIyL",
-	"aQVqQhXhtf4N5fyjOff1BHWVeLYBiEf28tew8SA1/R68ZWGCbkYQ30g/0Hr3zNcJVaPyxNe8IeJT9HpQ",
-	"23p5JlQFoxKz1YAEazGuDUJOBhGLTX42dpEFTyh4GL1ceQPUJcHihaNZJxShkbCVbDE32NwMQG7r6AvP",
-	"iRSIKgVAvPqBPgsgz5J6sEqzb2ST5FHqjb1smulhViikml8KaGKb5ZHXEWnHTqAOqMiYOikmCOePrUCx",
-	"w7ddA4oZQPb7dS/RAJLdYEY44aJ17dLV66b9cqRIAJlexhc8Jga/jUzprExuYYHj/U3v9flzfa4U5p62",
-	"t2njsZLt/SiTH2Wyp/1jZwk4Uni+/55C+tHG/mNtbIN9+8A29lOTGr5aLNLB7U4x62nKoQe7lilQOwaR",
-	"R5r3G3nAqmJAGA1G9YpYZhRi7Rnp2aRoSBXjaRxfc6/8KwPF62VloT2scyJnkCc7FcmNNrMgR8rrN7I4",
-	"8nhg1+KrByAfMGK3Cqt3PHG+9vZTDpeg8g0AV5CXQLtBZ9DYaW/QBt3a3mzssM4O2+53Wv8/e2+jnMit",
-	"rQ3fij7qq0pmf4AB/zOVel/H45k4yfzssSezs1/yugUtoLcbibQaE3Zqqs7VnHMf51LOlXyltZbUaujG",
-	"gO2ZscOuUydjoLsltbT+1/Ps7u/RBba6VMrK3VJZudezQjKL3uPWPXp8KTB6db4g2bpLxl0qE+AZ887T",
-	"9BELM5uvgT6eQ5aCkhKgOVSMbRA65TO/yTfw6fsC2/ALSKjgABGFgRo7MspxogYJH2FW0tXCTLF6nxt/",
-	"EUiNkKqSa9YVkRwAUTvvidBhrtpBSEXdR9S/2Kg6LsO5uuccAd7l+t5bkYqjYeEBobzPHfyzPGvj7kGj",
-	"sbIkXySMfLQu1ja9+YjTm373eJRqX5A8TaNh63Zt5HaRpPJJ9Dz0gY28sEK0LaO+S0vW8Yql0CJHB60j",
-	"xA95hmykqYjFTZQx2fTUaGT+G0eSID7sbbHbN0DIMeougw4fLsOOBBcLwLQCWwKPjRJVaIUDpPdcmbNz",
-	"+mwBPawXlvxQPfpoPElFUs065YAZo8qEhEJ8tANDUUV+BYtK8tqWj1J7Jq6Jvta2DwnEfUAklg6vHVV7",
-	"EJl73/DYKX8Iu76V8SwrW3VdeIEvegNobDVCjUUpAvx7hxgB5NP8GBCbPQUv1FyMHjKLjZsoQiYnoy4s",
-	"TEc6zmsEZYlGgjqpcsW5kWZ7reOlIB4vYMT321WQ7aG53oLc6pv1NpfrOzYZ3L16H9dg0xr+ta0MH2hu",
-	"Xf2PTdL6yljSwM9u92elvU/eNt3344sfv6+9/vGHSyRKyJ3RWxD9Cq64MstGNFnLLv1fbgjfZQO4y4so",
-	"VcRm59wFV+qNukhVAhroXcIH5YPLLoD7r9E0ATrD72ZYRdd75si6DRdw6drKGK6a08jHqz/sNZezldUy",
-	"XLSJboYL122+ADgrEjkZ0NGGTWOgg6HDsuYfDr0DlbHJqFwVn+IP9CLaKzZZgR84Ar5nlqo6e0kUQjAB",
-	"L3wKPmWsBq6vJKLiJUksah3p/5LGxYhtmR4FxJxKWi5OaF4L+cx2grtILdJmGTUH/Z25scfK6BakFHJ3",
-	"Hifqxmg12wINV5hZddUfOADb1A0uKZDdwDUUDh5GY9cbbTn1HEYW3LQjPWQJs3rzTfCBBQsMMoQt4CKx",
-	"Ho5teJ9GWmSt+T0LS5EmyI0ayVR1JK2fcc8xzmynj+1xOk24ccy/0XYgRnvnGtep5cWD+2LTRMmB49+p",
-	"Oo6hjpxo4SyYOnuZ7/PPdq+j7pngFOyfidAitRxLjja3cOcBrBe+uTiSDt4HMETQLisGgcNFt6rbpw0z",
-	"M6xaNLazi5PXZ1e/nL0/f/nr1Yf3PwdVxjvS3nCmJomuA4wdEPmmGc2SvwIel7gZlu4Z/zvRSEVmRq3L",
-	"4MlozmeEMblxsILU6E336N3uy37j1XVz/Mvuvxuj0/3rw9le8vffW72j0cVxeJD+Y/jjtPnzP5UPStuu",
-	"cDZVKhSSDVWixeo6EAZOIsPTgLfZICWVhfalR9puhi9QXHi8ZOV92rHiN4DIxilHqMxQpMgKekLcVvaI",
-	"GAHgpoj7liZf90Bg10lF6JSnE11p7zWOM/Ip82biCNB4KeroIQXTZNr+kFd+8e/w4sIUxS1zFdlUP6vP",
-	"vt47Lek4dhok0igeqwwCmiqxkEA5BwE3RYTxAIvW7HaFfzP6TdXextzR3LnOyLp3/GjmdUFAG9jxKApO",
-	"d1xyI3PgFRjglXZlB4by6bc77rVWK9trH+Q4UUbzAfPemUyNrbNs3+VWxWyjUaR1JAf5BX9DnZiWJkyC",
-	"PnOaxFgjWsj0uRPG0MueRnGMQemC1+FCiE5Mee8EukhzLJPzet4puww9RfUJ5L7knUghQkL7AMW4eLn3",
-	"hPyLckL6y76sxTX7NEfPnD8jGeW7Oyekhn2xICHRsPqbgztdeWDq3lGKtG3fWvL2HGza/ChgeDM1wShG",
-	"XyUDlaZCotXqUAbyBkybQOPK7JYl+0Gl/ii+0cyb09f38ueWfY1gxRI1cbskfc7mLDfzUxISYKWaq+or",
-	"+4CXw0SlaSy+XFz2U7UoNJsRI88Vw5BLxOUilbh1Bt+LZdjO7lt0B29WLoHJKMl5HDs3C7N5MU+NNiIM",
-	"Nu7QgahCNDYuQ6qMm0fXtW3WryMBuo+ipxZlmJr7LTwVBaqR5LvOzmgkkzRGOk/wbexhXqiD6UgohHk9",
-	"s6Uw7CRlI6VTi2YVUI1HUGUBIJlZcMgMuIkQ/qAo13l1syyeya4jG1n9298ulaWOlWJK6/a3v1Uxkopl",
-	"pOBoQL1c0MZyX+xYTVmA2K5ExIx1uEJQRpSIY42A8l6J+XVH8gTytMZbw+Axkg57IE1Ii5mxYtbZicR7",
-	"uCrem0hHRgAACyfEkhMuNUd6YDDBR8hKCxlkJUVHWnbdETazBna5+HgseMImY6xooIebnZIY+4WHsI8I",
-	"zw+YzRM1hnFGoZ5bAR4ngoczWonvRToVQnZkOlWwqBpI3xlnfUxmUZS7sODp7OazIS3c8kscydv+By3W",
-	"+v2J2aLrXOCSYStf8ZPZzatfcBHJnlj95x9kGsWVEqg1C3NNO7POIFMBG5v2uy9gynZ2cW0HbzR3a4fd",
-	"hqgd8YO9Wivcb4oGP+wd95tl+IDmiFbuVshxfwgV5r2vrOaXJdj9JIVHmWwWIVxjwcZXVvu0Ky6YDny0",
-	"MvRgb22qe+Hezdphb3+/dsT3mrVGuNtvNft7/Kh76AglzBVyEseUGOADWLNKb5LEO0f1/XrjixfowY6+",
-	"vTAPd+4WZOKBMtk+D0tRgZ3RNOJmDmKCNEGhlUTfeTbSjvhjrJL0VlMJs66oVV2RUj+KIcGLGNSuAsqz",
-	"mYwpEkdojwCCItYLc+2j1Jr5acRZA3OAbou63wnEubJfjJPi6LFLmMRk3qhDM06nJEuz8CXhGRmVjo4Y",
-	"KXY+UhhYHrFvtRC5xz6rswtl1HdHUiA/jeREgFTHgfAUDKg0Gom2ZWXPpL+xPGAw06GKaWG4thYTsuXf",
-	"UMOxNf7N5rfZBGnciJHQxkSIethoRE4eLSU1IvUjGelhFTp+JqnNwANmZaRkVib3w+XlOwdIlQicgmSR",
-	"tFnFLGX9rZFOTPxh5gC2UfPoWb0jT+0a+LYflW5feuMyo8iWCXcQ1PyN8J1xab4eqglF5eGtUxo/ET0B",
-	"7HpSpcNIDjrSuKi7juejzs54b5iBrRpjUjNjReHjcsl4zvqTxOGTAljKfmO3yKzCizc0rLZW0BIryB1K",
-	"3O1kF8Fym62THazHbfLMQaQCLGyn0u6sNI1Opdqp8BR+X2TuwPfGIoFfgE0CH5HdkH/OEsvBXWTWCa7i",
-	"Eu8Ehtl693EGGFzmmWDwbWYwLaxCmckE12UGGVznTLJsvmBBwZeZDdWpfIJDvYbB83MkLY/V4uYlWwdl",
-	"DYjuCERaAJcGWyPo8xtBZ6T9UdtbkGaoiNvAIBoKHqfDf99qCrUaDfMsiP6QIUNBRpZMpIaKst5Q9K6d",
-	"wmIi1qIKoVAzVqx34ynvci0K+WJ/gKHcGS3ChkQr6nr1dBc9u+QU2JlGMFkZUVTyXmnfTs3iZVamv7je",
-	"a6VxFr5WN4dqZSeSNxFSCOolpSCLbCiLqX00w0Y8ijWYclAfAWWA8tqYGJjbByKS3lCB2SpFnYFGxLoR",
-	"qboqnEEViGUpSVVH+lF6ijvZZ6IVBU8oKBHRsJ1CPtMeWs7UlhvaAD22rernLEiEFjI8dysSdCROhxJu",
-	"sHezElCAVkZSM72QErBphESzb21xwfuzi7NLqC14hgMyy2Qj3xizpBSCPeHvza0K2/jgvYkPWBG0cbUA",
-	"Ulq2K13V/d9eTXulWulP4viKjIPvVZed0UUrH5RsGR8E0m2ljoIIEhsZD2r5dOd4iO0FZaswHzK5Jffi",
-	"+hELCUIzBtE1uhNpUF3VXf2VoLVdDoBmo+mbwTRvAM/8ZQHTNigDcJGvXH3wqmUOBXnMx14l8snfjfOp",
-	"X0f2FGlmpzi/APY3i2sAidyFWyzJpdo7eGlTN7Y7p03XXqa5id1fqnRhSagQ4eustXl0BnWObTlvUINK",
-	"yyowPWvrJBxF0pHBFVtdc78B6+tazFbLw5ofEi+OsYz8ohHMxko/+Qq/sewpugphRdYVgwhM0qxnxeH5",
-	"YGuKVNM6OzHPAkRbaIjTQxE6mq1c+6jN0yLtDwdGWsog4rOgnNbc+XlmdAG+OrSsmidWHUlSCgVKE7AF",
-	"o1R3JARAMugDy7KGhJ8IKzTk8Q3RP/GUBcXk7kjVw8ZJdMNTYa8B+lkWC2owpeBYWfbwAqnyfzIv6x4z",
-	"O/HAuFjECrGKPXO9juRKxEjd0A0xm4KrrP1HtBagE8xrAYqsrKVU28+v+okaLYFdAPrONvwWgkKrQxH5",
-	"K1wi9qAK4GuPInwtQixPMF+GPkAvCpbW7yuA8ZW0FeB3TnjtJArfepnr+I6EiG1fvxYzW+adFxIsFZLS",
-	"EBoLBiAREqBaRQGIDwug9hryAdht7pjFbFO5T71w3s+e7DDJQKpRfUHVxSGcJ6gVwKeNkcjBFsdTxTcb",
-	"8mRUZ+9JZsHAdMpnJL2wMCUTXx3pyS8jCamlz0itRLDmAdwBs0NU6eH63wAoDRaH/F47D2hy6GGtGnB0",
-	"3ahrQXIZV8N16hNzH6Z/oLKqaE1ZrSbVlEpgajW8YdCRtt/ea6cs7LiHm2Sn+C4+abEIWlmU/CRm79U6",
-	"juejFuDNWmvPPKL1IAK8utok98omKfbCe9JSd5nk3LU0SScHHkBPeVhQBKLx9ce/vz6PYLVaTqUulPo6",
-	"le/SFnvuq98NtC9EJlfyHTCGiW1QUC6IdfRA8yZVAiV4YxEuFnUaFZuMeBzP8CtjN0Qa6X/ynU5ohZs7",
-	"YmkgBF8h+/zcfzyoyQg8BM1nWQwbm6VyOfquME5Fb4h1wKjY/SoIVxyRJhExBbf2OnKIfVpYUgwiHRvy",
-	"4QmRNfyB1gNDsI4YqheNIZ0OzYNYvpHo1BIfWY7SUI14JMschdfwTh4TnBpPU/M6daW9u5oKW6dUjCrC",
-	"KAxxJai3zdhGVxDDqbQrt77+NgsjHrO0N2bN41a9UW/VW/vt/aPDtq3ZaHvFG9YErFB5F82vcEpHViMI",
-	"GUK3CQV9U2VUy//8x3/mYsR3qxgzO+P2gjE4KttU6Rd1iqY8Aor/EZ3ljeTyjhGi5U7RBWSiSCpZjlVL",
-	"9wOcti5yl+Ejo8kPkmjMabC/T8REoCBLSOJPi4SqcUHQuRBhuyMjrGeKZ4hHQDVFswwCOX8E6+ytFFk1",
-	"t3laP7oRtiSpSBqaM3UpUCJW7o48QUHe+WlZfy9fwGWbRXqJIOYn3famy/Z39/HUp+tiLrkZldh+JG2o",
-	"Mz4UdeNqyTQw2g4yj6B4C19OryfGKU0F+/qeYhLFC/xLdeV2uVMNWQKEgRkCyzQwfncKlYVJ6emQYdY4",
-	"IMHg/twB/4IJ3Vt3FHZZYIta0fSROp/P9c7Un64VDc2Z3NskqWKjmRZxf2OR/SfktVYk4kHZnYXELcFJ",
-	"CkYwQirAaaCvoTc1JOgAENCRZiM1MhZnVmQbKqapMhRr/2I1MKapSkINDYhkc2NNBMybepRcJD8VMRQs",
-	"UPkFonchmLJDHrZ53lIeoGKpXdKrb03rJ8gB9JoO8aO3eJZTAPkmz5rHZ11fx6zo+QsMucyfux3jzM0K",
-	"oF1Xvedy+FSXfrJaOpwYVTEFfG70yakIPY1GAvqDuTvF3gF2Ry9/jBfCyMXIpGkyW+t05UZsTtlEbE/Y",
-	"I9NS/vkyO24DFTXmyXLQxPEEcxo50ESbuciDJx43WwfPPCIZ7VjkskNVSPiPsIWAk7gCJuAl5YKz21uI",
-	"xFQt3hsbJLzmWxtxCawVByCNqMM6MiPyjqGK8ELZ6sHpULlWWfvAHpeYolaJVYb56VL3LOvzSZzO3Lp5",
-	"KSUzd9dXkx9T5EMvHzQyuGXEG4p0jrIvxnYehRRpKizMp5i3WQjsd6+Ah4ugJicO4IAQSu6CcGhucdUb",
-	"GttVDozRfHb8WsRDxVtvpzcvk7PXlz8OJqc/cCV+aqZHH95/7E5e/Xih02mt93rh8quRSIfKPJ1SET4+",
-	"L6H73cKZY/fMFdnwNMW7AzG+g7O3ORDjmqWPeTDFzM3BhTCeSSTSfht2t24rc8ja3m/a60A33mUNyrwZ",
-	"e7rMqewKxLbZIiI+BCLiVwRuaPYH1I8XKaiNQA3HXGsoQXAyYkkFu+OlhA+IKUXym2jAU5XUvVBRfSDS",
-	"gH0bQOFC7ycxO3Xf1cc80YKO9lu808tEjX68ePsmICBizvqJkqByLW5cR6opQTlYhYQgxBbRBPLw2C+c",
-	"zKx39pxU4si8UPOoNvvG6JUI2dC+CRwInVbMdZyK2KU0bJ1gvSPBDpmSn2oDhUYL+xrbS1oiiVzgBTng",
-	"k5oRnG0acaahoZbAJ8GJJMYHqZqjTnCL9jVlClPJnqizN2Q3A+gPMLATVCG+bfRrHdye7X4DZfzOrl4G",
-	"N2JGNAScj75D9Xv34fufz0+h8r7Ovsd3oFksUkSisBB+I1xHnuINzPzMfafAgWdc6iQaRNKCVkJXJuJN",
-	"EocClqV9eP+zhxXZFca9sAM5ffv+4urt+/NX528uCsv6gX2PZmV2+7m8ExhgScf/6lI9N5KHKKfw7YM1",
-	"FFPZT81qjc8dDkE9X+VvHDs1SSvt3Yb5H9Yu/+LBooKLZmGt1lykvFwoU34kgDb24VbyrOyx2Jb6liDt",
-	"mlPmSRivqyifjHcLWaiOsmW2+si4hTXo/9HL3TVIROAPF1DKuJwxIaFzZREs1qvkbufwy9wvsvBwlCKk",
-	"vFcZPFCgA4B1xUg0ED4qQSTUqM+kWnj0/D2rKNhyyorQiABzVwPIkEXrywG7S4tVH43MpzeCx7m0CFLI",
-	"6Elv6LWaAWCRbdaCjnRAIMIQjAMuAP8NqAhR9UDRAWAC9BGmD5vnw0kCFdC2Fw1fRA4JgcKZsFuLYzhw",
-	"znMtWvfRg8WlzCec15E/biRrOR6t4s3pub82LwXhAupUI8znqO/3A87tTQvwDBwA6EdjKnFDubcVYgtC",
-	"7DWE/4VF406VbavEMlEPR3ATjLg5aXY7XPiFOZn5R1u5ShsGAZLx6BUBensAF9asArQN20dY0NcJHZlY",
-	"rGpBWLANBnGlzRMRDsNvgGFn1L8A/fZzuJDQJOrwyal6D0mRNbYSYGIFsz3QLci6M0zZGhO/I2+FFaes",
-	"UTHKMUuVqjKif1ze1ANYbh1pI1Ru1QuRqS0ailm7hGdQfo5kK0smenyUuKM0dup+pJbfKPWgwaWD7wPs",
-	"TF/cdyQUMrdYQA9zkKGB3QYA+UdocanDPx0hMlzpNO4BAtyuqPVh/G2bwYJ35GLrbtV7xoqo4Evwvu9N",
-	"i2yE+y3F9CqH/d2NBgORbAgBnp/LXeC/fZhPjNdSd7nInVworJfhHXKOW4jve4b4Lmw5tOEJCBRAcu2r",
-	"x/u2CMy56PjFbbJzHQTjeZlYCD3tej3nlJSrnM2pW0QRKOuQhZgElQqofptxCSWwsvVQLbN3QhpeWB6z",
-	"97Yo7J8Thb2nRqN5LqzLgj1n1B36CeZR65wB+BzJmvpgI86/jeWPWrLqBPIL1oHSKcO5uHtpa4DwRLDB",
-	"RGhtu1zzryWnIL/s61lcq8+Fvl0tlDT5VwEW4a22Zf2rcJxO79NNStRNZNNWt3ZiuF8vgkG2XaFYAVV8",
-	"d5KmSmJfA/UNckKzbjUsKDNapUMVE1ok4x6R/ExNHHp9X0zLe53fuQk9KlZ4L9DdbO3u7R8cHh03arzb",
-	"q/PxWNcHSg1iYVQb3Z0Cwqt0PAy5drS3yOgaaT2BveCSzrTh6Tl0c2p/UFHYg66HrjDC6RX8xHwQyWuH",
-	"OGMh3MxKUBsCIbwM7O9LEt4Lce4dimru4JV+BryAGN9W3jqC/Lv1Odjtc3uvgzsL236HL8lAP/bOu4t6",
-	"u8+Kw97u609lFXc/i1SzsVDjWGRQXsNETQYQMsADZHaBcZ3PX7BTLN6veoFZct37EYDXziBuHEYahS8L",
-	"VW+CVXfg0OOdX0XpD5NuvSPfi0GkU4o+B/7BCbKGL1tAlF8H210G3LdZRlLIXjKDAn2IDGVdZBCQOHFT",
-	"AihVCzZhOVH9Mm2ImpizW/Wri0hKg+inkLwR32qqIYjvEMTevT//5eTS/PftL+cvzt5fBM+IYT0oEScB",
-	"3JQYc4QIbZgMRAEFRmSOqq9L+V9Q/Eq1KR7vVgjRfTOAtjnyPfFHpAtLi1HW2s1zX2nNtaT9HIf5q7en",
-	"F+/+UctuUbkv2Z6X3WtLT8TbexjctK2mvDdNue5rXYa95uTPI+n7WX6FnfGlDTRtEzibEbKjJPCk70Zq",
-	"Ouep7Pxp/7m00+VNARgn6VlfX2IqWaopU1TjFEG1VBoJqGkiIwCTuzrlMwzk+rdF0pqoD3yb9rauFkkj",
-	"1Blo10gzkkPlvSs5BbNSsNk+8mn2sGTC54keEdfGcqcjUl3uvYN/Tb+uOvBbY5OiwivajwORlm/GxlZt",
-	"P3a1/YhU9l9SWhT5vUhBdldRMRcYK7DovJxNtk18rga364GNYcwBz5xOxDjvI2XWv79zPT6Gg71qZRRJ",
-	"+2fTDDBNRWLu/H//D6/9u1E7/o3+W/vtb/9vpZC+YczT3rAA+xu72bAuOLoREquMscLnWogxua1AGFNn",
-	"56kGWjyHb02qm3A9MJvbJsa3AkPBFfJCj+uozj4CYFpEVOllXi741lAcFhHTzh1c3iJhjrjM9+G95uUk",
-	"+6iSaz3mvQ3cxA8wpocpy93qm69W31CdY4o19XIgnqwC2jqNmzmN2OJ4D04jAGTezvmx39jNgC0dd0cx",
-	"lJcZcSokSxUBcEkEQxtO0lBNsainKwYTWUj9YfR3JBFL/ati/3gPVKV9wCoDxfDVJDtzbCEUVceC3HC2",
-	"AWEIFV+tlvC0P15KIAwC1yLOLRD55pnt2BlsGUuoJmT4QYvkAh8TlCU1T+L4wg77UaGz9czqtyrVCh8l",
-	"5iWNp0bFqHRcqVZGfW7elq+pqb1sRT3cmyRJBoJUdX2luWt2Gzn0zHXYPEuZQgEAbqKLh5cBdS5jzfjt",
-	"6yUHfQfg8LTfbs+D2iOyTYM+KKD/UpZQnQmHuyL6W0CIFSlD6efWV8zVKyNTo9eWCeVTzMhKlRAS3BSb",
-	"ZlJkvoRgbA42G+oxBwEbJ5FMtfWpLsD6RtDOEdfXImxTpQk9QrPg/6CJ/hu6VoD5yaI+8jcBjChgHaXP",
-	"zXg+vP9ZV7PiKu++5lm4IBZ4wVIBdCRNFmvrMQpMyUxbSEToK5bBwHJX9rGNSMT9krCbfeadjQQhB5EE",
-	"R/n3GMl68JQbN0PD+9xtVSvZO18IBpxQBWyqAD5VSKbAsOnHfFBpV2o1/DTz/SnR+/P5xeXZG/M8NUl6",
-	"AqLbAE6RVdFlIrV91DhqgNSCtbxF7LuhV2iP3DTqzXqjSjTvbK/f6LX4cbN7iJ1RGY5ylQ1Us946qDdX",
-	"t5jwgLsXUuLa2BXcAvzfB5YlBLlSb1mdzNgAeQacX2iaLRFogFYmQ1eVn4HN5Is72Pt3tXMZpRGA6v+s",
-	"BmqSsma98QyaeBxIzFxbju2Yd9X/Rm7gLzKIe9z1mIqKUhIiXLIgChEc/GoYyZRqP3jqnpHvoDeeyHMM",
-	"ZE0jKBAkcrdrTdYptJ7I3LgQGCqFbvqx0ulVDBO7yhWdVElyWsQdpEzBGhXqqVQWFACfWtgbHg3k20la",
-	"uSX+eJJRv2RqxVsxPQSITyFDWHgCkLMEK7kgpZj9OOy+6kVvox8vPvz7vPkm+vG4LmY//jv8eB69jc6n",
-	"ry/j4T9fDGZvZj8e13utWHZHLxvhP36MS2hmc++jUhLOPGoetxYjlIWUubSerr8H2SUxoheLfsrMHpsW",
-	"74YS7tzlmDZFk8os8JIJtfYPVpjPR1DlEDEGC9JtLQj3THkS6rZf1+xtIBfrst9Z/Ed/hmUIOSWzKtvM",
-	"pZOEhvpbZ3kKdkqX967ZRFJvT36cvN+I+v/ScXj9r5KhIYT/3cZxPpBqYb8b47/4kbQQy7Zta39vhede",
-	"jHlP1LQwR9jIrJjLwQR8XtuaBpAUVUodiL5IoGlACsfCBOVYmgWhqJ1cstBI32CxO8/tJg9lViqWij9S",
-	"0Adczmy7XTWjkc+hZlkyQE8glK3PJLqKVY/HQC1b9l42YY02490ZpqM5tujOpNHY7f0/oeqZWzLzA/hI",
-	"4BdQZY8fXGCVAX6+431RWb2vbakP594bnFqwYHZR4+d//r3Z8xbs2Z3PDYgW39Np3IBw0UzFByNaxaWb",
-	"u2Z/g+esZAGZa1YGcDAv1ez2/JZdF0fIfBeBIKhRF6tLn5RDN4DN7HwyDzLPHCqzG0b1MtVtzuhLlYzu",
-	"F8YNhFK+Uc0uj1V91iDwe3DyuvhOyn6NTpQLXIk1YAoKD9NlvoPaoRVaazX48merubvBNft/+TNcZd0Z",
-	"naONYMFwny8FX0Hb2Pkpqs/evzxlB4d7x+y//2u33iKsLhXOEFXbjKVKRd8/Xrx9Q73IvDfMjr+xozuS",
-	"j8eCJ4RrZW5iLoVwyq2nOqhaunQzGDoSUDPekcFoEqfRmCfpDlwV8pS7HvrASJQX5hMzk65Ft3LWo4YS",
-	"9RoLIMUN4Iff2VBNwL797//aq+8+AyZR7bf+AxOY+x1O2YZqrEMB+AOM2ZwrEzVEZaFTiSAPPrpuDpeM",
-	"neDyYCi/7MnmARDpIvvGm0aA7VKRxuw9LGAk2Uuu05N3599olk5SlUQ8rpubnPfz9fUxQskAK4ADVLel",
-	"7LEamFu5wvuL81dvrs7fXH14c/r2zcvz96/PXnyn+v3gWZXaHRMjNXwYHxx3vjvabATbZglDDpyEFn+M",
-	"Yy4J58LWTiDUBJQ1+N2mFlcjjuQ1TO1ELsIAccIhZX3ew3YCragcIlDpOGh7VWzFczCjHfV5htpQuIx2",
-	"py48cK5l2WNB//uH8/dnVxdnp2/fvLh6eXJ6+fZ98IwmTR2jaK1KYRlFtXn0IOHENwpd/9XlwxYyUXE8",
-	"Ej7uRNv3rzRhCbHJmCnpbG8w6CjlX58/ODn4QmiVpSPUzA4RNJ3gV/A2ghyGLs8CBpklaOEmGF5oqxgS",
-	"OgxzwYTCozg/0kT0E6GHqONhkAfulOe/y/OH2LbIKCGgFDMquiBjWswAb2EBtWhjp0yO84xdeJDZKkYv",
-	"Bqt9LeYL64upeQBh5rJvOYuVTl17TpWlU8VS3tXPMuBCa4S555wgYSSAbtABRlnaTxGumC3ElxbWqxg3",
-	"1cM9DMVN1BP2nRshfXTQOgKNsZd79bkfoiAIdujD3P4peZWYEvc2KhznQSJEWGcfLMkkblhofwa2XsaC",
-	"/OYc4+Jj/D7QsZpehWoqAwvwOxc6YalSTPVTIb0uLAnY1Roxtew7ipUciIR1RToV2eG0ae/ntqNK4HkG",
-	"5Yc8faGQkQgDGA/Fm2gLFr6NJdCTcOT23X62n+dYNI1NuAThk86fBQSl97SIvxiYrZRp/YWXZaUodxII",
-	"g1DZNpwqEonaA90e8RlsV7NCfWjyYu6zHCAcqTYdmU3RVSn2rM9DjXqv0Qsg2RxJfm0pXuWtCC3o3jOC",
-	"kFhgEnHt8hlkHFXi60xy2ZQTThC/DrAi0MkN3jVr5YVCcYzs20BPuqDPzXbzcMCfVc32N/eXyq05oTPl",
-	"pFLV68wLRqL9twAL/tD8Ocmg4aDJ3UtWOV6ANJkhjJmCXV9F5CfUaZzatOEhzX1HVEtt2O2OnOQPpusv",
-	"RDJXHF3wXqTJrAaDIVKgoZoyC11qnlpnb/Jdg5TV68isNdIHlonVYCBCY6sgwyv23HPcf34POTDeWboS",
-	"znSacHOMv9GEf6A7MlSQ1YtV79ozP9QkhSW0AaYAljVwNOjf2NcLdkpAyXpmU/WBxVbHd+p+DXlXeEEO",
-	"1J2iIsbE8PvVR6hXuPR4sszc/TrPAQIpKm1LRWnBaayRnIONjyOdWjrBE49n3Awfm0Ay+5o4UUSA5lMV",
-	"jUaK6GPxisOWinCtgkRg4s5qisPG4TM2jnp0QPkkjITs+bgujs/dC/I62MacxZXPHiDhokOYPfnw4vzs",
-	"zenZRVBnby2VoT3MFLUw59AOACEcdLaUz72HgWSEdQRYmEj2VWCxtVz+FneNWUZ7PLOqYLsMjiQnl65R",
-	"SZ1ZACFADyNzwiIhSJWaV2ZnWs3ZzylPjBzH051tRXwf5kXBXoZCbLv3AEkScmksjroJT4iCEpBxsGQb",
-	"jRndkYGHl+u2AsVQqeWDfXtpw7UOcMz2JSO8NSeDiGRdEKqeDurPYKl88UocCVAujZXTtgGZ9m2QA1Zv",
-	"s++5jnoBw6gFsD/h4YDoE6a/AAcZvq+6r0DDIK+1s6I60pO2z52f4X0I74W7T3BoQf5tkPYHRdKq79ab",
-	"QDABL6MjXee3nS4WeYOkjdK2WVJ8qFUdQNeAsj1a0kt8SSGte4ylZWhofjztZ/AG/eBZpk6het9hiHho",
-	"atdS9a5r8P89loF58ZivPvqXGspQYdyEViA/kvf0YdlQcpZ9pTr3d7ty8s/k1x/3pze9y9/jf/6wJ/eT",
-	"8xe/nJj/fd/qNq53u7u/NHqjl5N/vjpOf5Vx45//eKP+iSG+aoU27RxlxNxevitpxFyP9jpkBdX8Wiza",
-	"Od57wKogfAVrhC9hy2XBy2qlIDIzV0Py0Ftlw6Hff8+Az8adjye/xHjyuT6X7/d7p+cH56OXjZ9a493w",
-	"dI2Ecp73onGPm3vpmmOQnN5fV/AEi9PXWPTi5BEaHcbRJgHrDCTfGtgyYzwIM8ZKrIj4sGGi0jReI3D+",
-	"eQg1UCcROTbpBBstv0RC/MJgOX2Xxcp3IrOZ9Fj00tv5M8CawbphBml4ZBjEvQym7uHBQYu4MEgxaMvg",
-	"ABYZhLZmeAVa4FrEN44lwlnoiejHooehWDVJ0Q4NI50DJ9e2boeM3Xm/FQwe4zGAdVYlW7nMzmJLzSyy",
-	"NL0bx0pds8k4g0J3p7bqgGVzPiqtxBSBzvUE4H6tm85O1WhsLMaAT8KAhjrvLAAHKs2x7fk/VMWDWOfO",
-	"ojYG78zxVWQD841sSnxWM7Q3xFN2QIVo6P3ZqfBeGt2ITqXNkDU3ID8c2TuMl1Zn0G7QkUEmNAPrmIJL",
-	"B96G3TBtijXMRRcxZpSPUdZZwHs2HMon6fAqjUYCfGhwoSHKZ0tLXYA3GkjwjZ/70lVNpefwERu+Hz0Y",
-	"CYSyDsUIqI4xvz8i8rS9w8Yz2AovYez4KAS9814/+gtdMYikpgSH1qOroGrDJJR7vY5kCGGPwN7oylej",
-	"ED6xbodvknckBoTIpco2k1Q5tjFL9o+rJ1Xirx7GZmC7WeC5vGPqEJRp7+fdacqLWSTnJLGcNu4Mm3eg",
-	"RrYERecgj3BR5v2HekfaYwAHkh44D9qUoUNgBAE2M/IDWz8BnfUi5yGTdw/gQODbmzORZW53+BbygxlL",
-	"2QG0+f2cebaGyXvulmtdXrM17EdaOyNg5t0L59qXrSF2yTQrVXcD7Cr1emZ+q1b4JKQiuPbOzlzptPmW",
-	"DkWl3Tw82D1uHB4cNKqlBDpgjNqfHrXMTyOe5q+NoO+l7IH/SqNKu7Lfb/QPuseitscbvdoe3z2uHYeH",
-	"onYcNvkh3+0fdvdby61TvU5Hjp50V2+KKbJ7F1tlPlUrkSx8cVbzFL0w/DmqkU/VipV9xa9+TrgW3Yle",
-	"+NJXTG/ssHlwtHuw8RujxevWdnvNRu1Q7LdqR+GeqB3wZr/RO+62xOHh4hsDvvk5sW+8wSKZ/0DvabPz",
-	"XooYO28DOlNk67A8QSq/Pys4ezCIjScy10hlDGHrBUzGG3siaHku80KQ6SPvcDQax88w10y4DlARtmBY",
-	"tgmux3Up2NYqNN/hNx051yJQZyVSCE0ZNJQRnVLEfXR74H45LtoIQ8/zpjYMMoZGXHevLFMWa8VajYYj",
-	"fc845jtoNDGy7aZ8RvYZXuz6IjKrcMEvohp5Z+ob56lL4fB8ys8PTSOdFPlMMC/sn5inEvT8DsrX5JNA",
-	"mf3m2hTIa7FJoCplk/LVMplbhdfplM9sLQIEnpvPihmbzCwfwNgrDNGewUTtPiPk0txOLDIA7xC7WjT1",
-	"8oGxNWS/OWA9vpmhV1ZnR1jh+Ja4nIGnCCEvdLemfI22r634vpfAUVYb7HbkuhLbJgSX9oV90CI5l31V",
-	"3hR2qhLB/vu/9uu7z9qM+OOyIgEUvbYy0jaeTussIHiVgPEw1B0ZuFaJK1dIWGWB/S+i94RXPKUQArSI",
-	"j0TKoZTyOQsAtgXvlv1hfomMKbbEMSCSp6zuM8BBOx+1mIHdJx8aQfylO4MITXEDq123kgbWW1oJ6eKX",
-	"aiLDbUPlag2VhN8zZ9h8HKosirR2OfKtXQTdGTNq06ra0qNRb7oySywrdpKVIjE20ZvPBHfkt1jYvN9g",
-	"Rju2nlliM4h4dlU6LCSfVzq/Ae+vUwGGucgoUjwdT02uocLsyD0F9unJn6ItUtJdDvZdWw4gl3wr4INL",
-	"WTiuDijESqORqNqNP8f7YVUZuDPuUyh+AN8EfJ7AgyoJXC1Vhm+vWWC/TJUxq7OKNzMKF8Alb2IUQc2Z",
-	"hMTSWHDIvGQV7H1C+jOquCMJZsYMj6Bz2UhwCVhQFpj+d2O227lPoabJ0Vr5AXICsbBtjlRJp7ToSLzK",
-	"thUYlwMcHuRxhKXsKarnAsFaZUM1xVi+MTg9gHqiT6mzC2X7u2OlriGP1Ko2Go1cZmmkzEi6YqZyLLrG",
-	"DWKRDMUfTPzRiyehEcvnfdYXU8dgOOIpVev1ozh1lC/I0cI1krAwgPrB2rYAqFKDqrF5hnyM5e/kNnVk",
-	"/iWjm0ZE6MQDHEc6zWrjsW4+f5UxxCdxXAX5D9/TCkSa6aFK0jo7N5MSFPXvyMDm29rMGP6QvYCAPKQx",
-	"ekqGV1jZSt+b0S7uZbtfqyxwsERYAQkGlv0M00SlGE4f9Gchpan+WQHihbPROJ39guoHo4v5U/0uEf3o",
-	"j/meFka9oPlGmKrtt41FmoJLrMVzglTpI9OD23b5ftuSbtvfl/Yg++Cf/7fT+aPRKMb8rBZLKgwGLGZa",
-	"vzXL8Axr9OKMoVpJodm3EMp9lhs8oUoVjd/ePDcNG8FUKhZc4vhWehX+sPNcFMQ/Zfa32bZza77SUmMg",
-	"t2S5myu1mheOj7wvr/WIpFu2zLay3OiLNRc477Tcusyrjzff4nMvY80JkvsYapZjt+oJyh0j4h1XCXaL",
-	"5F8/oNw0mrVG87LRaMP//bMM78EXYrkBGwsCoHeMt1mDdFLV3y97G2+XxTlRVt3Na346u+tOB294//O5",
-	"tLrgOeNsOBsbxZMY5WzMDIfWAmYCzllmqiMzgCLNxkrrqBuTz5zN1aU6SvaXSvKYDRZJKXelkJORRQuj",
-	"j2revz08vWql5v31W25BmgtAH8Z4NPeu3XCciXnIh+zG9p8vhO5hw06lSqwP4Unq/9v7xW8Fy3wSa8Vs",
-	"D6DwrM2+Mw9WPZGpSnlcvGR01cLJvE8utxWgC50CcdiFJST61XlRaC/oT+L4iuZ7IiU7o6HMQxzeQu24",
-	"DKMQ/kn0Gr9VK1kMqnxe9wpEaLbW7fiDmeGxxR/8EviD/mG9I/5gWbzpRM6MXsbif2JGQ7he/JMKZiIN",
-	"JOrP6TtMN/VipV2rLbbeYBOxq77pyMArpsYAaWYQI8h7P6LmSJppm+4+kdHvE1E14+BJGBOUg2cmU2FX",
-	"FKZD9IWQ31IqFvxvetRc03lETd0co8kM+7KydiayuCB55YywUHSkLYgbAbsq+orQMWXXLJKDjN/daDAe",
-	"GzcKO7ylPwBI80HpFmQJMXlCkDxmcB1Z2nJOmTxLHWfeWZrM2EEDlDwh97ChmiSsO2MklwEUqCe07k9i",
-	"SKwo4BNd0orWkSv1omUDiSAMcP7uZi8D3UjoowO2c7BntPvO3pEbcSpkR+KYucbG0jo7hR2kvZZ/u20c",
-	"piQ2roWwDlDT2Su/xjxLC9fnpY1falVDcfj+OYLEUQzD5RT2Wq06u1Rm53UkMRH0kCY214yZlasCSy7k",
-	"J6NUGEkblPepfNB3YwwoV27lWixH65/j81/UMusolIekptsq/o1eyTJaOZIuG6LhbICCc5/GwXq8/R6v",
-	"uK/WrlCD+czi7+e0Hv6izk70NQpyp1ZVQiXV/kLeiQO8sZtxgGfmzTLi76LJ3Afxd/EqZCUWpO2dxjOa",
-	"Ny9/53bVx48fayfeq7xtd338+DH3c9pkx3d69fYgXaUc89oen7wxOJxdogE8QC7hkLd38Pjg3TG9Mxd8",
-	"4zjbB6dK9uOoly7dBnMTuy/q94UFyQLQYGpgEY9nkUGSERs4qbZoDnxmyh2Png0Fx1ynbLfBQj4jP+Pr",
-	"y1dRR9DGGy9V6mrE5cyWsuv83jOmH8RvUqUwK+Gfa+zxx2AOWVx19pFHaRbmoZQNT1MxGt9dDrW8/Xep",
-	"FHtthvQ+G3r5Rlyc6L3sRbssaRJhRZlzVRaWxqHHoCE8J4Y8u3bRFbogDBOycBeWN01muShJ8wgbDctY",
-	"uFyELJLpbgujY9FoMqq0d6FF0WgS+LPpltQIkwFq7S/lpX6qljuqhYwyjlA7O+y+r2rd12Iv1X6b5Up3",
-	"RmIZ9SgyOuYcRkRcM2+Ox7FfyKlZNBqZc5+KeGYcQqPJHO/MRIbQBnWeFniti1APnOADBg4aDLBZfHgH",
-	"W8iIP/SQChjMl3AqjO9DECEZGjX+AHuv5ryyRjMriTTyxDgWetLvRz3oP0Cqi0xXRkoGWIsZjPgfV3wg",
-	"vjtoNFxfTm9oVLccCK9lqW0hzQB/idKrHhSA0fbgc11mkLHGgCZ2N3CdCfLCc3SdG2sxpOBKnc+JmYUj",
-	"4Z/HSbHh3rzB1eMSiOYAl0wRHpU1v0ppX1+LlQlfPTS2x8P3ukK76s9cpyf+Un5NUTDPIyqkbx3NNhcs",
-	"5ktbH1Wz3UBljK7+DnDYKrnK7gydokpFznDCp4WEVEX7rrH1e7+k34uOyzc689m2NZCrntGiMPXHoWJ8",
-	"xM430Pj3wyr6nAVyEscB68WCJ4DIan6cjzRXvX5Q1I3wt9+f5FF+kn1AAPTMmOflrJ90xjeM3s0fPNVn",
-	"l4marbfXH5Lq84uIH7sKX0b8tNq7DyZ+nMX66Fg6t0WkSyTjMqbN0YxZute7eUU7PTM88/Eq7IpEAkq9",
-	"+knIxjxJI9sO76NJ0p6sLjTOqz7gWJcVoEahnqNk7EjHyfh6ZlkZS0r2Tu1kHhPn4uaYVZbBa6jGKzIw",
-	"FtAHO9rgVeynu9UH0Ou5vUTAbspticDnNbygPmA0c+vvCRd3tAqFi/u2WLjs/Ok2+adlcRiPYck45VJZ",
-	"6N85sdLOB2SE9LIIGZcR8AESzV+BwDCSKUz4lMa+sjdPkzJPsLeQj4UQe+Ngs1TpVR8aU/JB5hw0rLFx",
-	"ETYawY7NO8iecvdM1l4WQX6jUvaSxlMeOc5GfV/Zi/LpIkuSI9p5grbHR9rtWEVMZ2Zd+XALl1wmAb7J",
-	"oTJvzp025umwmDpthSD7ZAK/9AoudwuY1X7LCT3yVP6sjCcF5tRrCHFiCZCFBId4I8Y467avHe5SQ68G",
-	"z4/eoeBnYI0q6MkIrbmvsQ+Hdug32t7yOfMioMB3wGfaxZkAIdzVBqk49KOtUqXIs2FZ3tCvsJQM9KiO",
-	"LKB/qHpgxQB3C6XxAMQUpT7pYVFo+vZg9Dw21nl/gfvCDCqbmRdHrnrFWf4kI6lTwcPnC0OyXT71jjzJ",
-	"yq4Gls0Bq8EIoZvC9Rn6N8a0gVqCMvtDNUmoWspimbkqMKqVKhsBS5UqLPuBF3MGO++e635UMlha3bOy",
-	"ZIXRof+yWlihVax/bYdzpAndDSop8CRk1XQTCcV9nEGXE/HP94bYOuYnFTxo4LkdtPWfnQ7b2G4A7Psr",
-	"D4Q2ZzxYUB+fSgWuWFIkYbRuWnBtvm7CfXrnuolWK7M6PshxonpCQ2yKnck0AmiucgNkbvr3ZYUsrFd1",
-	"flf7GBj1lfFH14ce/SpCIfmC3PtK5ywq9R1fHZeDBpGKJ2FiDoKj43U4mFPuJBVlhOYro4GVhsD3LVcu",
-	"s1V2WECcCOC50lnJC0Fw3qeO6shiJbVMSxYA4sAJBBXwi7+IW6G/YWb2Lp6ceZtXqboi62i5S7fQWgpV",
-	"CblcvMWUuruHt26NWsFkHsbTK5i+BdJyy7BZodnXLmaNNGPIaUEuC00YMugLIve96KkbkcyKRa77dk66",
-	"3qwcgs7cGzWVDC8kX4OnRkJAN38bPQ9ddeiv9m8f3Jn8JhRn06HqyBEPBZG0lEIdsDsiHRiBmoM6gEl4",
-	"QAdDPh4L6eMafEAcNyp5GWM/pkcEyxNhJ1oWGrex80cVGscO3ZXlyLLIdzmw6gKe6W7tsNsQtSN+sFdr",
-	"hftN0eCHveN+0/x2fGW3fLviADsr1Qrha8IuQ+xNHSl5tQ5WKqKqmSsANKGCbu8A1qzSmyTxzlF9v96g",
-	"JOJaAvZeu/xgH90ew8ejuY3gf5kIvriZi9/T6S+UyvRdXiYTg9xKQjkX+dFz1Q9Vy8bopLNtrJvaumRU",
-	"CqBgUJjFoo8Ilr4W5mlHjoxV3Gr4/HYEDRBpD0ICTNtmo0Hca3hjoH9M1PQ5S8RIYb0fwkumbDLOwdiX",
-	"CNGXtCZfuPfYP/q81uzti9ph2OjWjvluv7bfPRKt/kHvMGx4gilV6bhSrRgn4cqoiaIHtuwDSVS8Gypp",
-	"Gw/wDQHFpL4yb6fSbkKdshYp3GstEYLraPZqmfWV31Hbgqr7kQr5VfWkg93YheLBflkoH3b+xH/cltp7",
-	"D0fuVtJecx7nqoA9ejHwcf34coHosBW2HelqsG8vnrb0itVi2JGov0CDqKSYi2J7EFgbhrEL3GazaC8t",
-	"UMnSzMlHagxGcGEUZY7fNT9+IcM87A/mPwpxXWR4Bfe6stnWu8I0lGRVMymOkw63KVVL/jfpDWl5nmAK",
-	"NT+9J5g1RcE3L1LWlb1lFee3JlPxcd9oFkRhgJ1NgWfKFCdWbzMqChKrTgvca2K1tJz3VbSSMkExKDEq",
-	"+RT0gZmK0wcb5/nonb2NQzZGI289y+1rKw7+TAbxxutVJgppOz2+wt2t6nsQ1beth15fuxLh8gNo15y7",
-	"g7BCaSRWi4hkP2c8ZeNE3UQhAsBwrG3U0UBCDbRaHiups3eIDhNH8hqJuqUDdu3IYIeu9AZYWh59ns3h",
-	"80Yw5sOg/VbtkDcbte5eb7+23+o1+GH/oL8fgm2h9QRezjBNx7q9s+PwwgZKDVzXR8y7orgfZDWRbl9J",
-	"pV3B+yIL0r+AlLLSbDaaB8d7R3t7h3u7Rwetw4Pd3b07xk1p9WdlodPL3LbZhjzuJ+QR+XveCoV39jwW",
-	"i4Xs6zIZsPMn/Xu2Skmz/e1cUXOxCMAkf3FDtNdXvkZDuN+Esb4Ze+e+8flSvUsbyJnyGYtkHtAj65Sj",
-	"MEDb/9aCvvKsAgZb97jMFhmxu+35ZuKPSKe6vI/bHsuV67/dgwBOzojlbbAib9LYFXqyNls2wXsoyAB9",
-	"NeWzq2gRPYjKagC3wB2XnLC4ELnjQPkVlaC9sFDc8rkLNPzJ3ccbQYTD5WvyFO3cD5Lep9t7m6izjaNI",
-	"EDyi6IqTf1kw6dyzPYsL9W+x+RbjSZ5+fbhSfXNsrsVMl9fyAT2kdpiM14Io6wLJb6IBN55bLxEwVh7r",
-	"OhrDAQiLEQ+p0m5Bi79EgCFAJFlQwdaX6UhHdZBnmIZMptPCdlg8BvoGgkbPo0i63ij6LXEVermTej4q",
-	"2JHmL20voBKZwI8/BfajLEURUPyCKmg+WupzEErW6PCnC+WJKeDC+Hmcakdi4UzO/NBDNdXIvf4UYnk8",
-	"DN/h6t4lkpdtvkq78menEoWdSrtTuXnT+p//+M9OpdqpJHx6vvChORbw2XjSjaNe7VrM8Mc0y06l/WeH",
-	"amZe8JT/ePH2DfxezH609+BpKoxiiJR8C34T/EC13sAPPn1aSCSvKv7fiKldmYdA/aQQwUPHGltZrHHs",
-	"3nPeN8U6n/lFyifboYz5+9MXtbOXr36onf/408+112/evqv8tvJynoShCJfHIWmA98Kk++lxWMLLr3ij",
-	"3lnVsI3LbWKvnIQhmaW48Z2pYpe12FKx364QkLOqaceBj+llPL4YmlNjAj9UyW0q/NvgHcjGn8Ts1H1d",
-	"H/NEi1PiF3qLdzPa3AjIwJICT0EXpSzBp3aMgRpk8p7693iepN+aV9DmRcn2qgUexCp9i+92mYNciywh",
-	"7ZNRjTrlSeorx7tEKj01BX6sFMS+T+NRyYWIiXscGHY1mJ4/CbONHcknFVHmehf8rz9VK+6NVNqV35v6",
-	"l8Ev8qe/N7ofe/vx743Rrtz/8fej2et9dTxp6su0lfzj8N9ne/zXsp9WqkY50+57Zwx0qomNB5V27dCZ",
-	"tpkGx1KtMYRnXTFqPR8ctZAR4KWZUafRSKhJWmnvNsz/cJpwgCI9jvnsTSmA1+sXZ/u/fvz73ut/9dK3",
-	"H1/P/hk1dl9fvhn+/PGs+eZff0/ftD7M3rQ+tH791/n09b8/NLKnWx7/Fb1B3Ahzh65MldEJfywBmQdV",
-	"Q1+7krgw5xx6cD6LtsDhlPRlX/Jr8vMWmhIRf1OKKbZXna1WYPXcv1kHeqscgd58BzW75wbqjryzDEZP",
-	"7l3WXLm5i4JLcLWMIECKaf77bjQYiGTDTmM76nWajUuCvX6nJWG3bduCN2wLhpUG3sdFQl5zuvy1BmwN",
-	"aPQDIePx11PUFEwehKjvQ/PffGDadgw6OPl+RI3DxqHhvbSsxzg7bDxlseA6ZUfm3ZtriBEy6zPObdwv",
-	"22u8uCJm30MB/OJ6l3ZeFyz1l+rhXhAcX1cv96f7yjCUrqDr6ibds3gwnnxrt7cz7r+p20ZaahRpKW/o",
-	"BttASHgRc7FKtjRUaWGqb5Q1L1SMFKZ1dsZ7w7z3Bqh40NMNRGkdIDV3jqFvHaATiBgmEEXlEGV+IlWO",
-	"sAS2V/QUXs5d3cD7jqrlR7eEEAee9xeJrN21M/1qnpp1aao5t1lhl8+1g/TUJIaGWbOdvkRz+tx8Hiol",
-	"nRMMT9JTfCXSAtn7AGV+rstlSUnPmQw1tdkU+39VxL4DjS2Brj1chHIXMrzIWmpu90ZO4jhDPATzFHjX",
-	"t3Vid9xaP6sBU5MUXygwJnrbyr2hwn3lvi2D/i8GLrBvET186GhNRE/INJ6hf0+Fnwvtr/jbZqNRLyzv",
-	"LN9Od2jAN/NsVaoVPkrMgoynxhTD2vlRn5t1Ke+sXyW/RsavTewj0o3OX7LbyJVurtNUX9qwv1qV6FL4",
-	"79/Ke/TvVilKL3JZoaj1Gexe2oqB++qQdWdoXRlQqEd2/sygID7dqlSMxphTKY5bAvA/sqovSBMh5oeG",
-	"IgvKJaG70U+EHmJeyTF9iY4EZBIbGFGFqLiZWlq5INKOGJCqHoVOeqhqyIRcdKwSpHV5slWQbn5PMH9t",
-	"rQLvRG5kFtxaWedMurn+THuT4DnBTRlhEGiqw/MOPB7y0rK7pcpxsezOA655sKo7HPFKbTQYGsHaNx7n",
-	"p1wIM+KDQFVdvbj5hi7KCJXL8UX2G2UdNO9oJJc4hc/bRTNvGx3WGq1aq1naadOt7faajdqh2G/VjsI9",
-	"UTvgzX6jd9xticPDJSbQ3mWj1W408r2Pb6LB0BioiRirJJ03jbwztLnZk1vcZcaP3fJbk+c+TJ7i0+VJ",
-	"O9rshbKOvjOSbknolFOJC4QZLfMh/gwMHM3cUQNkaoSO9ylEsOtDRwNZi2SbBWaSKon+Dde02feCJyJh",
-	"Wo+u/uc//hN5+r3IJMZjoxSCrM8pmgoNNtQ+Ys7/cGnnje1cwYkMuRXISAOfQcOBnnf0jolgfAQE99CU",
-	"kkmsrOyHqFOuwYyjoPBEC/cISzDlU8eByNJpFMfmZ9AVRMKBeokDKysieRXymQ7gNwCucaOuRci6Mxbg",
-	"v3OnLqiy7qwjCYMcBriDPwsIJW++trjNpkORBZktvxUg3GmR92LtjxxOU6ys9UpH2qzySfGOpDWSijmY",
-	"JhwSbiDzud1D+KBQjDjwd9ptw74N8vGf4NmTiJej7si9xzuBgOe3TqV93FhTC2wk8L8wz//DKtdcpe9K",
-	"i0h4gMaK0qOrxtL/tU6PXv3rorLZun+M0uGl+CNdqmytQIs0yFJiUgUSu79EZmNbALx2ChfOHOPFwnw9",
-	"62KFuD3qj50/LYjm0ljLXPTEeQcuUsLmAyXshA0mPAlRORjJHivQoxFCB0JCHiyMvkrMJ6liuw3SD5qN",
-	"VFICi72ggVeOuuCIM5X+VCoeLya9Ia7Ek4SrMO/qfk7Fun173hYPFn3Z4sa927RcQQTBwdg+YPwgHd9a",
-	"rIEFE4lIoZJCslzFN+PjMfv28u3luyozptVBa/eozS5+OKk1q+yAhdEgSnXVO8HPcr6BxqZAi4sP9Dod",
-	"GRAu9qVKx47gPYXRBFqkk3FAlaR+UYcZCNX4ewbm06niv8RU0d3CJIVJoblMze/JFQVnO5NGY7enbwbs",
-	"j1Es9XcdQBJp7+xMp9P6dLeuksFOq9Fo7OibQafCbiIx/V798V2n0mANtrfP9vY7eA+BdzLbm4XfdSqv",
-	"99je8PCmOawd/rtT2fF/A/eCvwH82ey7Srvy4/cXH3/dffHu7Id3P+2++8e7+b/ht+lkbGz41i/D7qtf",
-	"rs9/eBOHP/wyPX91PDp/9XJy/uplM3w1jLvy/fjX1stGd/d88Os/vp9WqpVJElXaFZWOzWtp78Cx2EHV",
-	"1uZS/i8cxne3DcIMu3WAqCvf4eX4EY8HKonS4ei7ix9OmvgZnozvDvCvsUgiFX6321jd9DT74QLmXGBu",
-	"fnQu7niMu99Cs/OU5Y4Xfru1PR911b/DXV4Uzg9Q2QHHw5JErNLvvagxjCZhgZNrASuq2o/6ZquGImBU",
-	"ApL6uxoiUcVd4R3pcG7XbpheXoRIHWNAFQfFkWbgxjfFgWjVkVAlTWrK6rpcHtIaw9kNzNwKFQ6YGFGq",
-	"rRWNyUhINz6BYEsmhe7UFIG6qnV02DhqGctrEWeXjKZce/AdFMZaIvoUZ4l9bo+4Cfs2wMevpgM7Aznc",
-	"KrQv2Z6C53KhW4JopqAq/7kz5yNNQXj0Pxc7JyL0TNEyne+b8O9ZZ6dD0bsmknXVu7ZiNxQ3ka0i14Jg",
-	"PJCIZ0GtMKmmtzRd+M4HsvPOtVyYgX7ZNovcmqGZARJv/p1okdYmY7OCxI5WJZWGOMBzyEdrvRzzXufv",
-	"bm4L/DoM7ReklS5f7bnL8suMU/qq1vnemln8bQ1oNM7WUIl/cvL0hF+70foykpG2GHqwNUrCCvdtuf5J",
-	"ZD9LA5ov4HO9wKQgIP8Vx3m69Gg0MsIyFfHMmHqR9lD3JjKEJlcL0teRPByZuacJzDD7JfEstNle47jO",
-	"YASRHLCZmiR+rdpK9l5H5gw+TgAN+IjXIliWmXWWYMZ86RjZbPcNXKmRVtdyIcEjdhss5DNdZeEkMaNH",
-	"MxqSG7l5wxJBWjZKyxnlcbwftEhWjuLaVYq0I654QnFcWIqsM2T5JT9znZ74i/6YA8BweItFCR5WD9bS",
-	"723L5m/2SHGHW/43t9WeGzfNlVJY1m9rKuT370CkxZv3c2C4F3FPI2YFfHOF3KveBf1JHF/JUniKVZXp",
-	"sgpv+CcJ3d+qlQnA3i+f1zzV2qpqFY/K0uLLJykZHvX5Liqrei94eJ+H+9YcT9ZYEkThXLnopLtWuejy",
-	"o1KQ7LFMhJ+F8wO7gnFqg+hGSNaPRBxizTsWcoFVACyaz1lgnPuA9WLBE2OAwI8JyBDGPRIpD3nKA8yi",
-	"QpdgCDG9jpwOVSzq7AVIKWMZeCjEYFXlLCqeUpztxBVYgVzBGyMBaVluuQrhbXEjknybUEdSxarmM3Nj",
-	"Kaa+jTORGf0uJKBgRGgR0TdmkGB1z9SEhQrjaEFemgZ5SOac0VN11prj3hKSCPY8QGZcTVJ2QRVBronx",
-	"tCs60lV7SZVAxRfeFhYIrccCUwpFrdNGG0bZFpTMvM5QfXaZqNl6Ynr+jH4tLCh31qB2Nb6MBm21dx9a",
-	"gz5appUNjO0Ngl+uU86PtZzkAykQac9Ej+d5FYRYcN+lHGsbXHjktltG2t7z8zdt+0M2e8mIvcXg06Kw",
-	"LJg9hJrnf1SI7714uzo7GUPAyKclpcbQLwPinZ/I/QWMPA94Qc24FNOcilHJfHyvfFtumXU29lQJhuXe",
-	"jNmCqNZOzwx6VfJ3bDWmzp8oAQ504NihInron843BWXUF6CmgJma94aAtALWYhIKSxwXJSwKdZ2948bM",
-	"nKrkmnHdkRCLiiOdIk9yKb2OEcCndjqPiWbd7+B2wqS722vWDsNWs3bcP2jU9vleV+zyVu8wPM7o1C2c",
-	"5FCNV+z3zqwFNRYSHIJxovpRvKKHfbcWI3o9t7OX22259bkfg88NrUyE7aathNj64PdRb7koqXf+dPLi",
-	"VuYj/OUc79GcjG7nfWknsD13u5oxGCANgrEQtXGzbSy+I+f7jAhSE9xwsxsWw/ldkbUrAZkI1pl4bVlD",
-	"24sGt6myVKm2V2Gy19gt0gXmPmHCp54+WDkfQIsMGTS6jdySC2HXecr4IBHGulMufW2f8hSa7PPoAc6C",
-	"UYkRJ4tLgL+iI1Z/oiboRzoEULmAR2Mr2u8i2qvlYtpM0Yn2MiKf5WZhwRwy4/KhFRTWUNWg7xQqPP+C",
-	"kfPCotaXwPdDqnM6VNTApFOHYuZXVlpVmy8xrbMzW0zgVPU8AENBVWtHZrFxiL1xFvKZ34GNBEJ4CY5A",
-	"19kHiGin2Fk83/KMFQVoNOQgAJWlVIShdGTW+TtFKiKj9nuCxmf7k+1dFgCDMzIjlkajkgYuLdKslGNO",
-	"x7fWhajUIl3AYvBcn/VIp9/DOSiJusCzYB90xWAit3HQ+4Wj3IJNLoutPT0zBc7aIkrv/fqh5TpvtejZ",
-	"sqEtEk/n0HOihLrpqHdhqKZsxOVsHnGVJ4LFog+wDx1ZhF7YamRS/lKR9AdUHijIKlZT5mso72SBL3GX",
-	"RuJKpfKDYvQ8WKV6Wd9bvnb9t/ni9SvzNirtZqPqqZe1Qma4jj9HulSX5PfVNmL2qCJmDyivtnEzENEe",
-	"A/kqUjr7uZGZlsaaUhw9Ln3a8GXyuxQ/thzdzGz3c58v/XNKznlU16V8sdCtWmlDZ69u7+zQPHUdufyp",
-	"7CHmXVFcELGabLWLX2lX8L7GQpsA12WlXWk2G82D472jvb3Dvd2jg9bhwe7u3h3zE5aMfBn6WbZBtqL2",
-	"UYla72RvxewDitmdPz3y6FtTFI7OOp+k8KRsjm99CUSca5rIaMm9qsGscwJt3rDNuGcjZyB3jgaGsOky",
-	"ym9jFGvhdAITf0Q61XX2krqEi7CCMdQxiXHTUUuFFTNBRxoZPvvKEihZH8V5Rna+Wv7ELRWUSMaRvP4L",
-	"wxEXovbaFfqLZEzmJ30PgSEwHqZ8dhXJsoIuPA5WCuQEyIXIHXLytVXCiOA/V9b0hWq9aHL38ZbO09vX",
-	"5IkGhT5IeqWZVIIi8K3mv9/slQ9ylV/pYNGrCUqRspc6HIuz82yMh7dt5E1kKYy3eS0P6ivfCZqzqoss",
-	"KmRxxVOZZpgpM9YbKsDntZiy0OJhbix4EkdYfZsDDO9IgGIBeHijYIwtyDi1sOI9sNYcmLuB/RXCm5IN",
-	"1SQpSyXJ8Dx708XppAKTx11i3vIIqB+3+Zxb69oL7CPbXkPnQ01lQVW3VFdZwfsya0vUcFPgj1coWo7S",
-	"L5I2srP5BPoko0kuXyru0zLOr8+Q61Ku0OKbVJlWRkZhXlcqb0c7tIXsDGPmMpI6FTz8/AuWm979V8HP",
-	"r4xK/I2ZKg/oCcQYUtx1Re7cP3RCbiXC0dcwoDOpJoPhIzHYXsN5lb5EhfrCB8jb2Te8rVZZU6u7ne9x",
-	"CfgqnOeopKHjPSAJYXcBJGsDqPMgooA8xoVtXtTCMsKrUED3Ij5D5wDwUdlbLNAe9ahObAELTcIBDZux",
-	"P6whAfh0ubmubErAwm6NiOVFIU9U+z9MuchWc30WzVViJfkVFQ+gxDYnS80EenszLrtFhPbLrDugxyWL",
-	"1YBFsiNBgT+3lCO5asJUsXEibqDcPv3KQuBChkZk/SUYYv9yWcLCI3xmNP1cde3nwghKfSK6grqwjThq",
-	"lxQZfAVMtd1ETRFdYi2WWgu1sKWpfZo0tduKhXxx2IPIom29gmc83Ykh2BfU2Lfh8HWmIhEMfEELPmRW",
-	"se/WkmMnFSNB+FXbP1sq4i0V8do5/6dAT3ybvVgsC7YC+r7TynaZ81nlp8rRnCmpR0zVbF7Qlq55S9e8",
-	"Nf03Mv2zg7vVKw8hU1ekqkTCQF3GGFjAdFBfDKiWR01LGCkXZOeWlfIpsFIubWAlYkpvW22P/UOZk/NU",
-	"nIu2ymOh48zE2kTGqne9rWSYj9iYaU15BOQYSJhoSfqRIsWm7DDdRXRuWmX8Pq4Kws9dZSmuDHz6kp6E",
-	"WpsBhHVHSpEikmEiANUCQ0QFsSOd8q+tEQT31EaEGg7Fw6zIk7Q9t7ALEANJc7v+PrEWpqI7VOp6NffX",
-	"/nhlIIUyv/WjfeqjQhBdBRoht3ZvE2C5K0BM6PMojuTgSkeyJyxFH0CV5z7Jxy/DRm+vdsibzVp3t9+q",
-	"HfD9sNE7Fkfd5h4BK8BWoM1xReOtVN0nxL5jdoeKwyt8SVdQxmWfOElir+VYD9W4TouxA29sB0Ofd8yq",
-	"0fu/HaLU7rivX7g9UsGjRWq09i2O8jQ7r1bguCNcKGrct59K8bqMYSjVlCnpI2Vp6EoQvDdkWLVCNkHP",
-	"aHTJYJPbftUP73+uIj1t8O7txWVAraNdFUJrJGeB22ezWPEwaMNl5h4dyTULjJETVB34FdRRmn/olI/G",
-	"ARUmahYggQa0SsCYzGceVjIxE0bUOWtdT2MIRAMpQtaddeT/uUi5DHkSMrs2v31rj9l0Oq1r+trt+J4a",
-	"PWsz4DNALDEiwWQB/aQWhUE1+ysbOAKDuS/MIHg6SURgbZY46iY8mTlEaO3w0DI6eTBk7Lay3LtEambm",
-	"S2XDdXYi9dQYeubWrT/+6Eiiem/uW2L5XENxX8Ux8jiyRIRRInqpx21iS0ytJYj37k5ShEKDFA3ZbzNG",
-	"IQH8DbxwI1Ynicg9ME0AZsIMlmxSN7Aqoq/hp2NO9avcGFaTbizYZGy22j5Uoeoqkql1ZMhnus4uoPEZ",
-	"94MxD3mSRDeCjVQikN7X2Ks+NDcfiblXB004sIX8O5hhWjj8JCMLHooZG/LxWEgR1jvyxJ5J2vShiCOz",
-	"VwRVRfE4htUQIQx7nyjgVEK/T0RPmAto+TTbazaqwNBGqgpX2ZwxY3xzNk6iG54K5kxtr+gTJmk2c9Un",
-	"g5nIGFwbYyqABaASMyw8Kuzb4OLs4uT12dW79+e/nFyeXX08+/6Ht29/ugiewetLREeS2d1qZHqAXRj9",
-	"aCx/mj4JDFxGPuWzqud9YrdFgN+CiAvALC8kPQZ1SYfzToQsxTbAevp5ZT28pso9hYc+CN3xX8I+ws8q",
-	"7cp0qEXv6rT18hf9/d/Ph4nunQ7jv5+//uX/6+7ri1/1WHUP1YvD3h+/7PXTX1/cnH1Xebi3+jFKhxc4",
-	"spL8hBRTe2SqFilSk7j/+o2rLbPFrfabpSLyZN0C1QVs+Ex2bmDN+S7jzp/0r3WYW90eNNvPU1pkgEQJ",
-	"i9Wgzk7sdzPHz9UVxjAAdGQIGkWajdTI/DniM0JNRRVaDrfhS/dVAi1WyTxN5lK7Gk9n+5ewkN5hw69A",
-	"PJoTq8qaqihZC3biQKSl27Cx1bibRyTW1JllmpJe5/agP544BdKR3umUrxeGpCvPX1Tui8oTVJ4lkcz7",
-	"NuQT2x5M8jkjzX6fiAn5d1H6HCg2KUoc6Q7yCEyNf4upJ+Ibq1q/DD/N+MnZISPP9qE8LCQ+eiAPC1Yn",
-	"kjcq6gm9tjD4AEP7cjSXt05oK7FvldhPmvjSF+Fbb+hevCEi/nsIb2gn82xWSqx5jlBqpbjX60DRUIBd",
-	"PKRInlddigqBmtXeFEVQXXGqC/sZDXEtxinEVilnZ6OrhSm7F9mMHjxpt1Bb8lbGM3+RgNcwwoCwyFdN",
-	"YNDT1kX8PhHJzKsqNr+vrCp2aMqzixR1wz3mEnmaitF4iVpoGrVAv9KVdrNaCSf4Rq7MLfZ2aW9fLXTg",
-	"7dYOuw1RO+IHe7VWuN8UDX7YO+43K0ZjTOLUSmkCYl+U9JDWo0c7KPVqBa2N5byHsFDgbJuFg7vZtopW",
-	"Y+9uOUP7Nm5PGmYbZWvEP8Jko3fOscbni5j1q8j2nT/tGfx0q5hX0s1s5qWFIFnpyqCsJUNi2hnjNgZm",
-	"M06bWuADYeX47M7BBzsZ+OlfUpyZ7QWJZVgOnoIIQ2Kalav3ljZkZ63cRab88sUp7bYuXSiv5cYa8iUt",
-	"1VVXYbjyPBcJ712+unwBqAhxfqif1tYZL6BpUJc5EHYrb9XFV6wulhrzFAEKM+H2GXXF7YbtCytBoGJk",
-	"fe2yg8CZBYXHDzrKstqdiww6FFwPqsdxfviAR7IK8ShhfI2u6PGRwIpn1hV9lSwtjKiz85Qh1QXjmkkx",
-	"bdvq6SSieJcrw1grUaRTPoN7wu3KAUrLdeSabHd5vYhCNdOCjTkt2PiMSrBM5K6hFsdChpEceEpxI3v+",
-	"NqFsa48gsrmV0I8o/WbEhCeUF3Am7x5msdUYf94tfl8C0Yg9aVJMKZvnVcFhBRz0AdhYhF1EpKoIroUY",
-	"X6k4vOqrJLAFZ1jY6BYEGgamyOgJFXq6yrpQ7NeR2WMhEIQfMxWHCODsN0+4oE6PS0voqW5E8hx65+EW",
-	"FFUyoxzHvCdCksP4BYhz12Lx0UjmBo7CPI9u4f8Iyy6J6zQW/LpYlsKjaK2pPOUOUX9/RSvto4O9RmPd",
-	"CDIO4j0ObARK7iuK+D+SIH8xcevjLY1aLIvKzt42hfAXTyEs+BkgOuZqpR8mh5AK/UCq7b3oUTMeGfDW",
-	"/L4yzxS2NhkTv9G8fe9Z9liOT5g0WKJfZ+CLgbKapD01EqghBYsjnVLbY0d6MdoC1WGGUVok8zhs8PyK",
-	"bk3wrQn+BU1wL02YqruJq1tHhCOAiZf1RtvODGN7wr+pb9Yc6oQDnjOaAzsgxGiM83f6GVqDqxY9twq9",
-	"wmpCnb6xUtdsMnYdut++f3nKDg73jqvM/Ouw0bD/OjhoPXsO18zUJClB98HuD3w89GlTMJNQdxZTlhfE",
-	"rUctN4RAlw2D/fd/7dWbdgi7B1X2dizk+Qt2qqQUvZSdGvO8WW888552gVT/BY97LwaRTkVSJUBhHlat",
-	"K2A+QIMOJ+gR53m3PiF20YJ7nyJ+N6iLHOI3c3Dxc5D0dtYIew0N396j3hN78y2rlue1yRpN8LNrMWO8",
-	"gPObfftRdM2elP7CvcMrimb3q1mTOYZgfEut3aNnVdcaheTfsGfJszG+jwKMEX92lpN78UkncWwXnvbT",
-	"XJs5TC/IgGugk8t+AOc7QJSoHJT/IOES0PXjGXaea+caRvC2OxKPwJATs7kF8IdL7Ii8NYc7ipDa4TGu",
-	"lrKY9671XEM7DTmSetLvRz3IV8BVaEJ0JFXjxLEwW9EsEb6zUaQ1hOlgwNQ4N4kFA20uoMfPiIaoJxjm",
-	"QWjsqTLrned/9PJddjfP43MUttFnhgMt2ViocSw8XkxrCMFAlr00GqP/2uxH9OKywZ3iF0V1DlALyNJh",
-	"oiaDIZsO1WhuTFWCBNTsFbD1VtlPYtaLFb825+NVlP4w6d5lmM/dfs8zuS6suflN4u/7d5bFuehYozqw",
-	"pwfCFa6iUPvNbUvGnksH0ODz2s9fZC+yv6A4jCFKDFiZSMzgezNxayGci/cPrRx1SyYhG/MkdTU8Iw4o",
-	"0viARXl7qqBCs+zeqKxBo/XdEfUux9bTkotJv0apFnG/SvXouFBV2Ejm5BlxCKtggTuA6vXe1h9fecEA",
-	"X4uUhzzlcIPxpBtHPRwLKFg6abiEtvkVYbpAKB/tNfdIae43D30R/yLSpWrldCh61/iEWPGQdXnMZc8W",
-	"WaqkNxR2st4dfxA8ToeVT799+v8DAAD//w==",
+	"7L37ciM3sif8Klh+e2LcPiRFUnd2TOzKanVbfZE0urg9tnpJsAokyyoCdAElNu3oiH2a9Xv4Uc6TfIFM",
+	"AIUqVvEiqe3xnJ4/PK1iXYBEIpHXX/5aC8RkKjjjSta6v9bGjIYsgX8e02DMXkb37F3EU8XgWshkkERT",
+	"FQle69be0TkZMBLoG0MyFAkZRveMTPD+Zq1eYx/pZBqzWrc2TQdxFNTJhH5s0BH7+3arVavXEvZzGiUs",
+	"rHVVkrJ6TQZjNqH6SxP68S3jIzWudXda9ZqaT/VbpEoiPqp9+lSvHccR4+p4TOOY8RFbHN23YkYoCeA2",
+	"ElBOaKrGjKsooIqRry5fHpO9/Z1D8vtvu81Onei/9/fa+8/y4/6GyiggCaPx5O+3NckknbDbWp0EY5pI",
+	"pv5+W7u5ftk4uK2tO5t2q1U6n7cioDjy4kSux4zcXL4lYkjUmBEaBCLlKj/MsVLT7tZWu7PfbDVbzXb3",
+	"oHXQ2kolS+RWq31Iw4POfuMw6Awb++1t2qC7ezuNfdbZZ3uDTmt7d2fp6IcimVBV69bSJKrV/cl0KiZz",
+	"JoB7yueiSVgHdvn2+vpiq91sIQsVOIaLBlx+HJuciSslkpKRwAAlmaRSES4Ukfo2osQd47LAHe1nCyOD",
+	"ux83sksWRgkLVPXCvx8zPaQxI4NEzCRLyEgUqaQXXna3tuh02jRXm4GYbAU0jgc0uPtfgQjZ33+YHN7f",
+	"pq1WZ08qqtjf6bAVDX+ScXj3E16OpPy7ftV/bB/9R+flf3ReOk76j+0jzUvrz7WCJS6ZSuZHQ8WSxYle",
+	"sUDwUBIlyIxGigzYUJiZc/ZREZXMc7Nur8WtEVfbHeTXaJJOat1DPbJJxPGvthtlxBUbsQSG+f79+yNP",
+	"TpRzcGClDjLKYbvdIr//1m4395rtZ3Uyi9QYBp8wKgW33LSrb9ouyhdGE5aUCBiWJCL5+20t4vc0jsIe",
+	"cOZjxcynem1KEzphygr5NJECVoTGsZidTKZq/h2NU2Zfvjj5vl6SXgAP9q1QmibsPhKpJFM6Ys8J0++B",
+	"La5/HEaJVPBLk5wqEkkCUyKCx9lNet4kjqS65Y5+cG0YxXq0zVueI1ytXov0kH5OWTKv1WucTvRlHFet",
+	"gip75bz5gsXRPUtYeHLPuCpfcz1enCvTN+VX0YlY2mpvN/YHLdY4oHs7jU6422Ytuh8cDtt2wFOqxtl4",
+	"4WW9KFxTAKdwpzej7b2yCcE85PnwKFCiZL+da8LDlyVRY6qIGkeS6NOCiIRIltxHAbNH55hKEtBUsrCu",
+	"f+0HYjKhPCRxxFkfL+mRhmnM+hVUWX7wlC0jhYFXreIObGPH6ssogGrCchKIIdG0ZxL/DcTAycP06ECk",
+	"ikSFJQembkxpouZVrAivwLUtnUdnd2/9ibyJeChXzkONmWTkTt9bJ5Lpza5YSAZzAsuWPzx+rMViFPHa",
+	"B31tGouQ1bpDGktWPh/91txUIsUmMKT/mbBhrVv7/7YyZXILb5NbMH49+NonYNxTfKhtZLH9002dJgmd",
+	"63ulmiOhRTKpeYS4kSxZgw6RtJpSnczGUTAmE1RXQxYzxcInY1W9bYqL/MANexXxgK2xXWdaL0hYIJKQ",
+	"hcTuXxVNmObXmCqWNMkRx2fsvLP7yZDNiDRnLtVHMomUJH2qChu40+rsNdrtRmf7ur3Tbbe7rdYPFVSQ",
+	"MPRSGoRUsYYeXJ4Q5VoREuKGqyjemBBObTDEqJjMzsrJpPD5x0/mbTSJVJndBAoJ4elkoEXukMBOIlOW",
+	"4Cnpj3u3VT7GGN7tjzFkQ5rGCh+p1oLaa2hB72gUn74oPwj7UeiO/QmN4qc6CfW7nvwgfM8GYyHuquaS",
+	"HeozvLFiMmEr2Gns03a7Mdgedhp7dDdsBYfsYNDeKZ+Med0Tz+eTfpecCi7RHMfD7YxO2DW9Y2BBBIIr",
+	"c+DR6TSO0LbYmiZiELPJf/4k0dBwc9RPhN5ppcffU/A2rfwpqvdh7YgLNWaJrxLALtN3A8m0sipr3R9/",
+	"zZ7Rm9C8Zyo0cyW1bm0L6PPpAxKFSTge1xa/2nhJpd5th/WaihQs0rHgwzgK9F4w9EoT3kVFumvm3V2c",
+	"3Sd/HZYdYBf4CiR/noVKycIMVT7Vay9FMojC8JErE3GZDodRADOQgZgyf2mu0SXApETjlcQ0uMNxwL1k",
+	"wrqzJFKwTo8j+nZG9Gxmy6heMvKnILuesj9XijN9DpPObDO9DNLobZ5f6/37942iiVc2EPPIVtEihAGd",
+	"olX2qHWFN8DNvSGNYhYWl9WsFgkFk+CjGEYK5yi4SmigqrYeODXG9J5p3WAipCKdVgtcVjQAyy+3JYdp",
+	"HPeeZl92OhmL3PBpIjRf0kHMyAlXEWjK1dyySI+nYpYFQk6oCsY5Uj4nfaRkH4xQaQxXFocStvJbKtVR",
+	"qI9NqRJqrKoHL31MperR3Otyax9JbSXrIeg7Se7OJjmawuoRasSP4MbGfvwW31SulkzkqRbNaO85QjCu",
+	"mSmEGYOXoA8uThRwfViod8A6J1yko/Gj1kgJ0ZtQPu9Z27BE6sIAtdj/CXdcSGQajAlFxYi8L3NmCf54",
+	"Udzx1ulaCPKO8jm5zMZZvWCLs3rq9dLkKFAC1iri2TpiiACsawgZoBI2KUhqcBk2nshnuNd6mNNwe2+l",
+	"vowac6zfwR53JAxoaBemyG0DEc71XtDiC91nr6/Ozx6/41sZJ31DQ8tES3nIH+VTi+iAcj3DASNTmkgW",
+	"kq/0n3qqdUJJwqYMHBp3bK6Zxzkz9Y+oEhg2A2tJXx2KZMRCgn7BZygiWBjRa5jeI9Yq5TKdTkWiWNib",
+	"6Df2gGLesl0xHhL/pfpldZJyTZ6EST09ykM9ZAgiPXox27v+8euGR2DC5BqHV72uFTN6qiX2OdhYXSEL",
+	"YpqwkMDniP4cCIVIkoxGsGZn4oJKecfm8lGLxoXqDUXKw4XzVrLkniUgvbggU/Oxrh7mnHAGfhMMYkIw",
+	"zvmoteKkp0PJWEhVxwVFKUg5Ob0gNAz1PB6/U3eyxT0Tirw006hez2yyT7WE5USqE/D+gBPJI9ECCTSj",
+	"T2MaWHlfoJ1Z50s2Ql3CxMQq1rpkjUGBA8mMIZNMksIvveJ8slV3imECH3cmnWySI3kHExNTBvoNBCxs",
+	"XLkXIXeuR9xzbUecwCCX09eOAqhsR5I/GyF82TjW2quIV5kwNgj6qV67SOioeqTZAxi//WRCqGkwzhzp",
+	"T735WMJQLFg72uwtrQSH/w7bxs0PVCKcpGF2Tdl3FH2dn4+uWkGK+CjTxRx1ySn6h8FYHDDGiTTBrX8v",
+	"ouuZP9dyuWyybiUuEnEfhSz5vKsxNV/xVsL60f69iG4n6lH4WjzWT1lF3pz9YUcAKuG/xcm7ZHaOuDYy",
+	"9vlYF226LAHp34tf3cQcRU344DNLZ/zIv/mxZ2aJ6n2ej0NMv5gD4UFJQmXjkg1TudSiXkMJxOO2Ugd0",
+	"aQ6RJCm/42LGcYRaNwwSBj/MEsFHT6roLXy0XvZJIJZWlFH5jAQHS0RmeY3a2lAZqTlr3vKv+l5uQt9R",
+	"Gl5t7BNJEqQtMp1+7hnk1/zxGmZ9Y4d8MfMTSAwkX8ewf7TdsGDVf2zMZrPGUCSTRprEjOt9Hy4185+Q",
+	"kXyjGpwdkzID+s8yHWD8G29jGGUE5IsZ8oNMJxOazGvd2lHm9NGznERSRnxUq9fuMW1tczOQgSE7E0lI",
+	"RgnlyuyxVLIEDFS9dvaOJkSVYXPmh/VeXyJBwkLNxjSWy0YEn1kyHvdps/3d+DxZ9OkJmcg632Y0EwyF",
+	"BOlnfzITXYFljLN40OZG07qHf1bsbDFhaqwNpRmYobCkWrg2yT9SoZjJ6URaRSGZjRknc5ESKu+8LLEn",
+	"Wpgjjjmg1lmCE/iTl+F6nAil4oceyopNpiKhSRTPeymn9zSK6SBm1VshYZjjo4QgE8rnZlHshpAVMRaq",
+	"9Jeebi2uKz5vsleNBQfhjERMzBWmZiK5c/4/gjsN0zd8j9M9o7HmJYjlwaMQ3qJahCcJC1TzTzqYC/GX",
+	"ZU952d0eswjxliYj9nm9eNkZGOuPaRJSTvZ2yJvom89y1JZ95s/dlEK8o3z+Z21Jlzu7wPt/9O5cMpK/",
+	"6Ba68Vbkj1le64M2gTiTw5E7+riYNcl1Mid0RCNO5FgkKp4//XJCdrIkVBHBA+aMoZAqOqCSebHChEEN",
+	"mi0vkHSo+ZMoO8a/4PJf0BEr15wV+6i2xmoS55a8dpu2WtvB/whFoG18om+ASwx/AGcAXsDIRzTijYhb",
+	"Iur3Rzw1N295d9fW9gZQa4wVFBlIasWEXUnnksz0v5wqS84EKl0QjuEKFs6ZyMBV+s3VO+HR9LgyBQ/e",
+	"Jz4bGVANyO8xyuWMJbCtliZAbMQ+xvf6+MRQ68Wtzgp1Du1cXiixqlEkZYqK6x+bm1QY+FMmfBZmzIhv",
+	"rdn5wv7PYpl/jnNiZcrBZ/JFYMbGv44nwl+JhzkkjB5f9EYkpowzC3IjAfQZtNwrgc/1sKi2bDH9W+RW",
+	"q4vFqgM2ijj67Wzx53Ni6n/1x7VJEouAxpiP4Ao5Yd1/7HbbHwiNBWfgycB0dX9G15abrVMpjsUMclMr",
+	"p2Ji4ROmqD6bK2bjpWB3SSzEnSRxdMcIzdIAUjUWSaTmT+vdsOPK6QsYYLd+jv3dwzb5/bftZudP9XSs",
+	"5+RYJ2NcsYTT2Hk7spSkp3FxPE6U7/pJZ6dmrAQnT07MkJdlledm9zRyvdTXQq4YTYIxuOZjMXK1qhmB",
+	"QH6u4xR5fL7pY10h/24pp5VkeCo/yyO0rzU8H2soXnQeCxr2NP3A51CVElrukHhcJqFX62EW2aTwE034",
+	"t2Y4S5SvhcE/dRphhbfnWogrIfjn24r/FClkkUitamkOUpo4kFpDXWKzPmshs5lyMhZp8m+Z8Z1FJfUm",
+	"gqiBFk5iqBh/ur10w33glgfIWBNOcgU7nvbGibleJ+zjNNL6gEi0qBB3MBk0eJzi445XD5JhaS1WJO17",
+	"6+6tIvFyuOHofbRl1PbTfo0W9QsLV5yi/iQ0oW0oLUeiM1FJhrSwMMWM2oWgNc8R58+ZdnHQoGgqGi9E",
+	"GcH5hE6LSCJfx6HTANzcStnDq3qD6nDvk/hInlA2po+fLNZKKMYdpBJ5K0badnNOrT+Db1bMbgPdfYl8",
+	"sXwHNiRIWbMSZfvJ5FA8B7SGpSvns+XnqAtcz1+7TnGB76rNCZiH+2cfq7V7OkGJy2zVtnP3PXEyul7S",
+	"e5ZobcNAlDyNk/gxR5ZkySkfCky62szdM8GVppz/bw/PSdvUUCB/z5JoGGUlTKbe/IhzcmLeUq9NEzZk",
+	"ScLCns0kwDfq1UwH6y99Og21kOxRVeu29/e2D1v7e3uttdfPkqFsAY9jGk2kMSkhx4ElUu/JTHrAKhyF",
+	"IQtfUotjQ8Mw0m+g8UWiN7KK9PFuQEum3qVfa0P30LIxmldDZX2g+Wje01tQluMF2HsI3FNAZDPAT9pY",
+	"RMQjHAEYJHNCE6Z34owj7JE9+B2GSgHfplD6n4dOKYKlfPJL2360M//gbhODn1gAtVpHRsgbPxi6Eru/",
+	"FkhHg6QHp1oJGa6mNGCNDFomZvcsdqQwUYW6/htRV7Ts1mIbCjK7pN/ugyiGmlUYZ530O3hNzUSTnA5J",
+	"BPtTXwVHVZ1Qwx1kNhbgctWfYeDFtPlr5mXwi3RHpIfFhXgn+tbnWMLBXU4tHBWYJqe/BhhP4A3Qo0j5",
+	"hKnCGdcz1J5oVuo3yTmYlEgxWOhoxEVSxJjp5AEedkuwqOq1APZFCVwd7hclSMJUmnAyYHMByX9Cunoa",
+	"KIOXdUIl+F/JV+dTxk9fkGPBOQsUORYJg3Se3Wd1k/IqSf/X21qGL9b99RYlzW2ty9M4/vSp33Vaz+kL",
+	"71DWF/sAMRjxoeg3yY1JnwzM1q6iwxoQgnUPPKkchMT93scCIr90xPPuFb2zmjpmMgZSUW9X8/Dpi8xX",
+	"GIog1ctLvupfnVwdvTvpHb89PTm77r04P755d3J2fdV/VgEWMtgO2o39sNNuHA73Wo1dujNg27QT7IeH",
+	"hanv7pXNXISsF1TjWurpX7w5Pimi0O3vbe+R33/baRYh5k4O37F4LGjnfHb/Mjl5d/16lB5/SwV701YH",
+	"N5fvB+mr11dSzRrBu/z42p2DlePrTZgai5JVeoe+atK/6uzuFXCF9KWV+Dl1x5W9cVQG4XXEHUM6GLpM",
+	"TMixSONQj8AJC1ftMmBWjcyPi81fjwevgug8en1188tp+yx6fdhk89e/hO9Po/PodPbuOh7/8GI0P5u/",
+	"PmwGnZgPJi9b4fev4/xsDtqHnZL5gGJaMZli2h9roEfBBBWUIMMojglqKdmI8VDP8VTF4dGjZcxkqqhB",
+	"7HoEzORrLPiIJYSORB1LISEGoX/P2SHZiLb3ANk1t8NLRsRFKdTVsZgwSQY0uLOFvHaJCxCcjdbVXu/9",
+	"L0eddz+tI1aniZhM1crTrEv6+gxAWDspMCzRh3Xr10k/EFwyrvQ/JYtZoHrmCOmDw6cfJIwq/TQeffq4",
+	"lyaB0wbA8RbpHz9fnfJIRRQqtLTKRPxYFWk3W4X9jKBt9QLaY8mkcyGmEjAtd254AtOTk4O5YiDl9T/8",
+	"vROzoSIQChiiMmPO+Ow16ISdikShdI6FmMKiWn7Wbwqj4ZAlKLwOOrsd8vtv+wvCaxW+6VqHSZIpOkUr",
+	"UxFX8/wcCsxNJixqcguZ8n1rQXGheu7J/rIDrkIY2BeVrg0ccd4dcMj1L86vrsnWlCZ9gLoBfLdkTkxI",
+	"2mVFD1KVOx8j6c5hcsTt/W7NymaXJtEGM9ytoroUaRJUoQAbC9LgTy46zjTnIW/st/afdWHAVuFOw4jx",
+	"gMnsaVeeO6Y5Rlw+7PJRQ+SgNwFLvPJYA4CBft2UsQPyWv5jFq9t1SnnPqhMbkDFB/W5W1gGcBas/gIi",
+	"L63U5FF7bJL3wApiyrjmHuXAllxMxRZ2l0pmfI5MEzGMYrYgpkrHp0qRdr2zIOXBmPJRcT09GOO15EAa",
+	"9SAyvpZdQ/kopSMmnfarhbisW7hbNLAz7B1PoQ5Z4+iahIww3kdyYtwUTpWZA3XOF9Mr9lGh4aK3KOKh",
+	"1PPqvUWBLsH/ZnyBAGVweAv2oKmlwXNtQwMbjzL0DpRAV3NfoaCjhLEwQyl6AJ6i4WNZ9jEjBIwerw+X",
+	"NCObV69YZm2Xn50FpNIiOKnvGVlz7jF9xNQtyOjGmIH4qE3zKJx+aRyTlMfWf4jbXPOjgVVKGEXJX3BO",
+	"aMMQXZzohFpkNN8dkQGkuqG4taz7XJQj64dV3HphFNoNONYt/1rItfm9sZonPFzsCloLz61vgT6L6NSb",
+	"0RYnkv92NeWK0BqLDRO8XRRoS0QLq64W9u58ndCQgSyLlK83RkqyeEi+MkqK/aX/zC/4pMss7eYtPxMQ",
+	"3NW3Wj+nIZjSio2aibqteIwSIpnSOrP0XLzmlEDvGgKG83SiCWXHX6vXwjmnkyjQ/zKfRgRk7wSzt/pi",
+	"omxvPVBw+r6NTbezl0a1jtvwX11I/4WlcmEr+nDf/iI9VNb9UVLu30O+pUkC1MIsoHwmOCUzIUJ9tIlE",
+	"Mn+xbdZQiV8uj8s+BQmkJ/p/fvw/t7cfW60PX//PWgmHmlYC85VrtpiABmDdiC5k0YjJqdYJQ8RApCrX",
+	"gcCJQtI3tzc8ZGZjyTVrRe4w+WCrdgniTuK9hPEQVe91dsmKBa7bEZTIiCPzi8OTgsSSn1OWsrCeufpt",
+	"aHfAENQmZLmxlSFeY1cSh+LXWkTxq9fCFE/GXpn/XR+OseCjReIoQDWIOJlEcRwZWPXlA9reW2tArjfE",
+	"A44JAwW+fO9bZn0JN3+qI8T/JoD+sC8NJaoZijqIBwPbTiMFidJhypoEREcEYR+XrafveDKGQwZazu+4",
+	"+8Z0OmXchJE170FBivNyPuxAVEuSCYorcQU3f8qi7mWuk2+vry8I3mC3O3Ik1JFkBEVgiJkJbC1nycPD",
+	"Qx/lcomk9nHifVHtdTKxnSJgMt6G95einpdE+e3n5m8ZeZHTyk4BS8UXkC8hNzw3Q090r7NW4FfGNMdV",
+	"jxgcmQtzd5F07svLJvXS7ugiB88XZRLiJz8n3NtaUah3VpNcQlMijM/REHImpEOZQ/c+DQI2VRkeCmey",
+	"ectveYP0kcf6XfRgIA+aSoHOx49NuEdvDJEqvMlxoC1zMvlN7V3bggIfCjBGGQlefC77xdoSg0TcMfOt",
+	"WJrBBHolh9jdLYeTav03WA8hEnL99spQCN8xTaJ7qljPOKfN+yASkzAp4nsGARhKzI3F0u4sRnhxefrd",
+	"0fVJ7/3JN9+en7+56j/DL0DKepJqZrekQ+ePVGI6ZSEJUy0u0F1hErbhQdxUpmWJeRRFlSaOuW5zviN3",
+	"FbsZZeM6+e7k7Lp3eXJ9cnZ9en5mh4WYMG5EgD2TGVMCRGEWQZ9QQEa8Y/PnJGEI5BgpNLP846izhki2",
+	"TP3Z1Vt/s/6F9dv8+bAwOs3EjIcRH/W7yAaQhWKAjPw6AFuThbqTRLu7QfqOaQw3JCxgkXVP4s61vOD2",
+	"Oe6hPEPr20fRPeMkneYtcDNASGcz3wLxDkjvH1bY2vXax4Z+UeOeggdJ6je+OHl7+t3J5T97FydnL07P",
+	"XtXq2SXzj5MX/sWXR6dvT17UPgBB76OA5dJhNj4u9Bt6QWmY4KVNQ4ObMI8FVoZ9RB+FKZTUTxOqbGwH",
+	"PHBFj1t5mgAGsGUv4tXY2EPwN0fBmAyEGpukJS33QTCu1lGX417Xsc7onsZL0Lmt1W8IgYw5YGrGtOI1",
+	"E1nNfhkVqoe3t3Jw4HZcvjroCqhDvsCEzgF/GKJ+nMRiBkmWEvF/ZsaJD+fIfDrGqMcq9xA6sUzOUGWg",
+	"LwsOe+4JLXzzVsR6zTcXP9rzcZTKu3FmMl7Tq26M0H9cwp8mlmsSA1QUx1j1KtCF8oAxLmg/2Ubyl62E",
+	"fstml9sSHm+Wi9OF3V+ZDLdZJpJXuY6BNMpJP/ehPsG0UYtG6gXUP1NCEQ4Qz/eqYCyc/ZhJJfgwMihW",
+	"rg2eiRJgRNxkZuA0FiKs6zhXniJEaWNqXgDW/r5hQNJ37tzefuy09H/a+j/bjdvbj7vf6P+80P/cPyl1",
+	"+5RF1k4mNIqPQdZveLCYFOBf82k+LhtYJCOfynj3GjlAU883ttQhWHClLdh55oPufR8qZ685SQ9z88PV",
+	"yu1lA8VOH8f6zsL0SvAWcVIZklo+NpiJXziQMfsAkCmInTrKyEINC76GqvKmzH+c37HoitY0KV2WJBHJ",
+	"cemZCD/h9LX4nyZilNCJbJJjpzUYa5EzqD/wAvJGw8t3r1gsDyrWTa1RKFPa+yrxwli9IBYS3u7jrGJS",
+	"IqSwZPXrNvrogCzKWp4toF1Ah5sZneOpUtq4BzPz7QMc4Ux6SvQC3AC1em1MZc9bdC6ssYl/oCXcG9q2",
+	"p9w9y8JetuEW60Erm1CUNZeCSll/GK6AH49b+0vP8VK9Zhjbv1RWHblQce4XfHyorwxTuca7m/jMs86P",
+	"2JKXHGHHJjD/S5yKdDqN58b+0X+Dd6PEQ17eNDffL7CiWS4IgzAK4WQqtsrN+uSatrksHjZ8Zu7nmgvg",
+	"y/hiTDTnMvUhZKm85fgGm9YFuYI2HxHypGacJdjPQpMAoNDBg14049eI89dr6FJ9kFt0hVplSLAYzSjK",
+	"y5VjLPvCEbm5OX1xv+8yNUWizZK5axu6qbs9mvY8fJDF6RQ9RkvntRbpN3bVSyalFgdVFDe/G5wmRbVM",
+	"qWPox7nDU1mIA5WTZ+XgMa27aiRoa9A4f9SayIEEdnXlfzC0pxoWnkGjyh7gN5IljaPREzGml9NTjffu",
+	"FBP0+kWmZOqpZlueGJRLRqd2EGZrPCoXCAYK7n4TIyhNDrLHYK6Ddsa+Hv/kdl5uAUvVH7cfSqeshwQ2",
+	"ELcHCjTdfqCnHLPGu5BGDiI8FqMR1iFkv/dyPjSnnWo2zyOAW34II+inGGY2UJZJ7vmtI3nLiR1WVpqD",
+	"LTH1fACiSAmopB0w6O9u8vvRJM3wNLzBKgt00u9m5coeZjD2kq4CKHmendeCB7DNbWcSPdgpSyJhPfJW",
+	"E0H6wgcdHUf6zEJdHWA73BfqkPrsV8IaMYb45yjeKA/112ymkGljpB/HOiejvueIHklHd7Q3cepU3jEM",
+	"L6Dd6Tar/oB9FlqU1n0XqaZYScWqD8KMBWqYqJ2vBGmSl4mY6A8Inh0ryu8dFAAyLfavhDLE6B6r2oA/",
+	"zSIxGoyB+nWSTokSpL3rqsztiosUSh3wXz1INofsVVh9Q08YPuahuyt6BpgyAG9K2DBhctxLmGYSeNhc",
+	"MpLdoUdQW6WnZY09m4GMkiDQ2lA9N5OFb2k6eF+C0qTsM9wiSqHjBY2bh38sk8VI11TCQkOvQ8NnubFA",
+	"Xg1ifbPQKx/paUsyTOgsJx1MPhJak9zHcKvDtoUm/p6zqZ61svG5L1J6TCbYBz8jgwlxh6nUNI5du0UY",
+	"aN4q8Ic0GwsglxNc8Co9X2zryELjL4QdSc1+L5rahR1tNp6mh7UtTFqUf8lGvPxLZgf263qG7rJpCYrq",
+	"taaD+0KX+OB8ks4NZ9snUx6L4M6yiktwhDXEnuCmbRJKJrNxinBDJoIIziXv046ILJZZXmIRKtBuaoz1",
+	"gRnp7D49I3PJvdV7xgAXmZuNd8JfFv+lsZA2zJfy7CH/VQmbiHv/NLDyxwqy7LFImTgsBmiB4/IjiTjZ",
+	"bpGQzuVzIpI6sK5n/KDZwoWtLssezj5ORBx6Xx9Tmf+MHZ6csjiO+Ci/thG/j5STAr69jvwLwC+RQrkw",
+	"MdHyfnbNP3gA/Svidz7KDQnGQuhxVrF5wiRTPSMXKoeB7/Vfx9ksUwMmfpA692aQorl7gR3GQjJewgvP",
+	"8yLal1OmiV8vENMoC+ZFI05VmjAUiCxB17C5F7HjtDQBhQhFFgnEdI4FtYR9jKSSz/2KcF9PMDFx8DGr",
+	"eU/TANndXUq5uQiEs5cJfMdhbwYUBVJAecZLdVub6DYmunM8GZNdy0SRu5aF2rMvQYBIZrCIEfcFsS9F",
+	"oUanRJczmkqWsgdHkQObg2PIFLAjKK6Jr+orPVA99SDN32anmlM49yxkLCmSTuuIYwQ32lPYgzfomSPS",
+	"SalCQT3NIx2UvEH2TApA6NI1QK1ksyJIQrHpo4hDqye7OUqzX4wOVL5jBmykrxG4tZR4cgmf5z8UUB6w",
+	"2Gqyjkdx7nmiuluNliaZKnmjC5vrsRnClw7QuGe8KThOGcwRRiyMQttS03l/wkz0aTnoHwQFVzYmgxgl",
+	"BLnUY357JWN9c8VnfBv1KdM78MVaYkCrTznOMxKkCzi9GGWUJq8+R+/Y3DlcAKbBgzYiMVUsyV6eCEXt",
+	"cPQ7tNjBhwDbnYsZEWaPwwnnDx/bHFbmx2RJD2hGetTBC8a1gDKgzBfhU8aaov0muQYpAeKQcXckZ9aJ",
+	"cC3/fAuhjkocF8bEx+WMEqItN5QtmD3mD9RdytbRXvIp4ZpuoQDDTOJS8WUftkpWLqnDXl18o0nliJjE",
+	"WaA5C2uvT39T8abvdAklM6o1bC7IRK8JzFnmB6GsCMjEE7pDI2loBNlYtm8aFJboZ/L5JrZM2rez3Z/O",
+	"kvXd3vbMx7tEqtw/POMH4g++QVMzkAjeXznN37viFP8yZ3xRQ/ac72bhvStmkf0rZo28S0Y19q5YldcV",
+	"JXgfK+iwLq7h5E52pXCH1i69jxjdC+MLRX0qH2bwdKSFH/TzeRXBv2I1BEdJE8Pwz8zsTyOQawWUn55Z",
+	"sYqTzT2/cDwt/OIOieIvZlqZhpW5tbJVzQvl7EK2ykU9JnfJX8KcFgPeukw41uq1nNw2fxtR69xq2Sdy",
+	"4lBTOi+I/CtuDAUx5F/JODS/01cGiEqzvzCn8e35q9OzWt3/y6Z55S9ef3t5fn3tX784urp6f375ond0",
+	"fHxycZ1/4vzmuvBn7+S7k8t/vv/25PLE/XJ58vLy5Orb3uXJzZX3/PH5i5PFa2dX+v9fXR6dXZdcf396",
+	"/e2Ly6P32WTeX56fvXKjXBz28bdHZ6+8Nx0dH5/f6Ddenhxdl1x/cfL2pPT66dXRN29Lfjg5K79+c/b2",
+	"/PiN98PV8fnFydXCgC4uz1+evj1ZuH7y7uj0rZ74y9PLd4vXS+9+e351vTCQ07PvTv0Zwd9H16fnZ4tr",
+	"6sh2eXJ1ct27uj66rP45e+OLk7Pr0+t/9t6envkzdtdvzgq/4KppDnCXXh4dX59f9o5evPDuMxcvT96d",
+	"f+ddvjw5PodcReChHAflfrrqXZ5cvD06XnjjlZng5ck/bk6urit/Pz46Oz55+7bq9xxh3pzoj16c+myL",
+	"aEhFXrOXC2tosZMKHHhxef7d6YuTy4XXZD8sshT+UHwVMEnxoh73xc03b0+vvi1cvTy/zn3w+vzNydnC",
+	"MPDq5cl357kVxuTuhbvd9cKY7fXi6Nz14v6zP1zj+n2wkYu3ES+rrDznjPThhr7W7QD5a8oSiDrXjaMX",
+	"VVF9hQwSRu8IuArBTVuMXbV39ncOtvd29qvC9J89ZxuTAf7aCdsPgizMF+s+KKzuDtmyUidwmNkqAafT",
+	"g1uz3WpZ/6212ilJsCON+chAiJhRnsXUNw2S35VG3vpKqGnfYfJlGUD6whQ9GdZL1X9gSG6xQmERnItK",
+	"SEIqrxPzEi7A6QkpUAth58cUqVVFYvNpwVl6fVSWNbBG8NXEXU2k1dPJcsXJOWpU8/fbSKrPKgoyeM5M",
+	"FnRKREFBg4/ZsGQRL/OOKUwoYCYYurCYZWWkqyo20RhYWmjownTaIjFhOjQY6prBSvzEkgzYKHWeryY5",
+	"Kjqscp4qSZ6sdLJC9pUR25t7NbuclfL4ETpWB3MvTcmwu/7SiEe/5AjVJGdQFKYSEUMggt9HMhrEEGZJ",
+	"aKCYpiXlENztb/XrpN/tgxS5vS0AKF2MBWeL2yifg7mwVXEyl2Debcb8j+KPp4EpWGOZbgCZYMOpWfm1",
+	"ejcDFxSHBY+XDiliceha4mxUn6NMHvVqBKqpgATGxWUBZeoCfzUtkQ9b7Wck4qZL3UCEcwMom0Gw1Qkl",
+	"MqZyjL22FDZEa64BhlWgih2XgwAvpVAaxxU7S+ZQMZNI6ZNdPSd9vfH7JIgZTUBekFNFxiIOZdmesU7b",
+	"GSBqTugduFIxeGU32i23O9LfhIg/iDG25E4CljsqISV7lrCPcHL/JCKu//SrhLK7jJPPbeE88nURAiu/",
+	"k4viLpddvdW9hf99bLUat7cf2y9vbz/uv9T/PHx5e5u29trHt7dpp9X6Bv/vBP/vJfxf56CB/49X91r4",
+	"557+9eXJy5cVaBGv0EV4VYGZ8lKzlX8ayK7v6v+btKH/HBgwOqDhoPOip03yT5EmJuMCFKWxyaOZFEj6",
+	"44clkCwrROMKjf1bRmP96EYbOSuFd2A+dysLBos7ybykbP+cGp/ixunHFklGFWOFEJK0GKlGUHgVAk+u",
+	"9D9MHcc+hYVFLgdFjOmAxUswfbyYrIuUOSxec7C5KC6klIDzNsPMA7UHcyGKqZS7GyvrcJZmaXfUANZ6",
+	"8c0nBJewU69IZbWEcRjjXofIAlBDhDgNAAA4EQkzIJ8mBOizlCvXszR9SAKxTHEHrEh0z5jc7225co3K",
+	"TA9HKsd72Sgsj21qh9jN+9mdEk5KPNIvcRTP6BzrE7JcG73sUAaKZzDVbIHfixas187nc1qc6hNcTvHI",
+	"3lAcIgT5Xof8/lun2dFGipe2bXtJBiq6ZxbxEjWBCZsMkKMWehCUsyY0HFjoN2A0MGDWv8lctHZl0wFU",
+	"7A539lvk99/2TAfIVbW9OJdqN0sGqBhJA0TBq9wpdJJUw/EtQHIjKG57f+/Z0mlXIauVej+WW9c0rciY",
+	"1toppMslLIimEePK6sL5DM9q0VGuj9NUjXsgkFfiuDm6AAaTgRQx2RPtw/3WShr5Bv/ejm/wd3a3d1qd",
+	"7VZrPweOU2r5r1fOYlI04QgEeoREieeEDmSG/VWacbAuJEAFvSAnC4qjK6j0dISIKk/k3Lw//ziqSnE2",
+	"4cOfVLTsfCzpaLaq0K2i0PlUSZc4a7t4yHzxc3M9LGXou2T6JlQ4XC2H9XDweDNKQ9THcDp5vvSBw5s5",
+	"WI+SlxXU81KRI8v2iqaDyyNHf6s+Lcw3V2m00Nyoqpjlb5JEWba9269++5C/SSJmfIMdh2QuB+7uDxhN",
+	"WNL3us04TnmeZcV7xC9ITWt2Qx4JIijBK3Ilt/ANLyeljPztvQdX/9SNepodZdixibp+TRv6oM2xuVL7",
+	"eAgcw1umLVot6yZTNTcpkFNmVVen0pbjMSxtUvMQYIX8cBBGw5wDfmW0w1MoHxY6WFxSokFqyJD7Pyv+",
+	"gumUnod/MNM5FpMpNVDmmHrvgU8apPiIS8XoUhT+CjmGfFzW8yWfiFeZoVeqhdDC0YuigEICuYXtqOoI",
+	"8xI7wpzKU365Gxyf7p1OXrbedKbb4fEGXWJWrA42i1jhZMmkTkUzmX5esIukKG6eE0r0o5l2ztDpjBu1",
+	"AGPgC/YNt7sTRyW73eaGPRQeY0HFMMzoZfZH0ubQm6Z/XplCQY9MpfG2xxG/yxNgIAaFXnybo28M0zju",
+	"reUjt97cHJbysifyTsSlov0Isz9vJEuOsVfNcwdtFCk//jChd0zmem5k7pkcZVZFT3I+1v9tnayy3M/6",
+	"4T9Xg1sgyctY6g3b1Id3ru3udBBHASQYYx+t3fY++f23nToxfx1oqxD/Omht6986z1Cao+0qScim2Aya",
+	"9O/UvN8lJ8egtgTJfZ18vOVags+fk/M3F/YyCPWPz8nl1RGaw3DBVOEXDOF4VHTElh5Gyf06t7F1brrD",
+	"03WVLnuHPtNVb+MLfuTOTrlCss7bPhZvKm1SNl/jrgJf6dngKOpAcyRDBZ9digfJLshgX7Wf37D5jVyM",
+	"kOGzFeO52jgUecfm6zu/9M5a4SUoUlO/vmKwN5JV+JJplufva7n+CQRoI6H994eqg0qu4cJ5R6P4s/sN",
+	"32MRof7WXzylycNbqkBCE2GmA0Jlm9FstcTOHxz3g4OL7ZfD1qu79vS77V9ak+Pdu/35TvKPnzvBweTq",
+	"MNxT349fz9pvfxBrqLRrBKbemXYTG6511gk164VVPnvT/VMMSZ8GiWkMNWP6GFVZS4XSuNrehu1e0T/m",
+	"LIUe4yEEivNBoDXhAvOvcs2oIil7Lp69bO7gOu209ss9mwMa3AVjyjmLe6aUwgI5LHmn9aHiE6i9mwKT",
+	"voywJc1636r+RqE16jc0uGsc49PkLX633WyVfwk7nFbRp/L+3F1lnLDzgJ4Xzh7u2Y4qPdvWZB0S0xyA",
+	"YUA5GTC/Peryli3kCD1E6KlB6OAKkpV1DX0KkixSxOBJVu+RRQY+2OscPAhsk/HQMfSjtiE4ecCmW4Mo",
+	"B5sTxfVSNcV4PRqPSiXbEy1C5DtzHkea8lfB+n5WPsri4xsP+afZnbSArxs/jL1KP+fiTFM5ZmGvKPqx",
+	"9+PynXLY7uw9aKfkQPuWf2N/97Dti5ZcWhz2lUJgeEz7feBwcLZry3C/NeZGD0UJ6y0juFxO6LKXeh0q",
+	"Pw+D5HpSfq5P3IvgCfSXkvd8ftFgiidXvvpBXawMpKA7xp2huTFtTHLFZ1xFPFMetYD5V3z+tbMd6x8z",
+	"6qIFZbNZKnSOVTrJuhJ5XYGyQhdeUy0vI1WFxrOxGbFcAK+Wtkt18CUicg1FtPoArpebg9X7bF21q8RC",
+	"WNha5RKzUtHydJAqiVIixpZI/ioVdd0NvJGk3lTpK3NXnLHZBVYNbV6FZeDPK7xUfU7voxFVImlm98qm",
+	"6f5uOlCrNIFGUlRiRd5Xff1/TZQg0XDeLzQ6//W2FoW3te5t7f6s81//9//d1uq3tYTOThcu6pnCNfRc",
+	"N+7YHG82S3db6/56a+zCF1RR/V24n81f23dQpZhEPjgHisENonMGN3z6tNrp0t7bPlhdKvEUVQF1f0WW",
+	"rHQ1+ncMI8T4T8oVplF5ieeQyjEH/EeTdiHRHz8RP0Uk4kGchtBOSTiMSPf0LYdYrAmcQVjA65U6tz8h",
+	"2oUaU05YNBorE0AQUpFATCaCZ5BiFiVISITmJWJ4y1UuKA+AoDlcQJvXYLb637DkoA6Fchns0pPCkx9s",
+	"0Bbx/ChVY2xCu7EHLnPq9pRa1WskUvkML0ni6J51CVVIbMCP5XOEhvN6a6N9AWHjFiZj4I25TbqtVYHq",
+	"ArGDvZ3VJWIlR29pZ5D3xT7hkkHhY84phlFM6uMdSfLVeq6tZ01yMpmqOcyWCwA3yYuksVJT2d3aotNp",
+	"04t/bnlTaDiglNWK3uPa3j5BaSzqYHCMVTvEpkxMY5ZLtxbctK+RLlhKXTN2NU5EOhqTSJnEzL3OQV60",
+	"G7ZeNOScn24JAzj/mwV1K/rg4LiJlE0WijCI7Tv1bNIhMJC/6JDPJTfPe9FrvpxpI+m4dixmEiH0xEg0",
+	"yZGB7dN/md5SBmbQ4pv6TMkrOBJAfHI8aRKBt3DewJb/a0zl+O87+y9O/jH96eDbb65oo3d9Onnf2H19",
+	"zNJ/sMu7ye7Zu+nr9z+82h5fpS9v1uLi8sD61RgTxyz7zMbCAdHlZjBjg43rDR0uzvqsG4sRBl8cc7qa",
+	"AQc3Bm9bj1OnQiorrRKGVV2aA2QVC3hDGTDTRRPBgccmwLfQ7+bHSnkT0DjWMqdWUZhUsVLLc5pReVpa",
+	"Jm/y1DHlqsoXsz4x9FFcSokCj/zBhEgKTeFXt8TPtZH3vVx3AVtKUCg702IIwg45Q6zfJEc2FcN2CE9l",
+	"nkNywUxvEapajiMem2mzhPBk2BGPxUOTHQiYZKgDGGXAz2xcryRuc/8OWs/rKTPmbmkbfIIa03X4aaBR",
+	"bq7JLNVjfAiQ5cqMGkdJqG1wzARZKpYAsgGQAdGlO8/6h60SQEs6rRsLwezm/IgKnLkgSAsqQaVu5p14",
+	"he1SOMO9Vu95wbBMgtYXVdw8j+SUnzL7x1OuMavri4r931TF/pdTcfXYyxAfQP2zjXmndAS5hkaFNcMz",
+	"Q+sSSi7OXtXJ64uTV5p33rPBBYkmdITi2jDddoe8ib4By7nd6uyQafSRxdBUEgCQZBQyKDkZUMn2dvKL",
+	"EH33zfnlrPXm1UgcHR0dnV3djE9uRvqfJ/o/3xwfwf/2hlP1nf7H8V188o/vLnf4qzO462h09M3Vm/+8",
+	"C/4Bt7++vNk9Se5ej0ajv/+9YJds7x128mbzUeMH2vil1Tj8z60PX//911a986nUgv6id/630Tv16O8Y",
+	"m+aVz5Vq0L+FLvpFk/yiSf5xmmQl6oynUn32DFHfN/rXzhD1ZrImhtAk4v7V9hfV9Itq+t9cNTXrooTB",
+	"ADNgJV/U1S/q6p+ikX1RKr8olV+UyhVK5TJV6H2kxleuRvyLX+5L6HvD0PdymIGjHHiML6LWgrD4Elj/",
+	"Elj/Elj/ojF+Cax/Cax/0Vy/BNa/BNYLSvxDsMeZfWal3xfeDjX1n+r4WC+32MW1P/k4jSlHdBvNg8gD",
+	"pdhwvtvm9vZjp6X/09b/2W7c3n7c/Ub/54X+5/5JadpuEXgFJlU2yuW0K0cMgJ+wDyrMIxGjhE6kAVnf",
+	"3zkkv/+22+wY3JW9zgH5/bft5q5FZTlsw98dg9ZpkSIiDlCbthQGe9DBFeRt74LlzZTb2hXm3ZVyV13Q",
+	"ywofvMcRMSv7W9FkxIpP5qopFqpkpoyH2N5MxmLWCwU0BjRMGzKO3eIQuDHM8JeGtOeWBf9kPBFxDLvF",
+	"+yWjRbYrFgjiqsZNmQhLenadFZtMRUKTKJ73Uk7vaYQhgw+rUQ5tzKSAaHr97m0Jp5aKelO6AfkskeDn",
+	"8A65IbzPBQivN/AaU0BQeCGWZrxnA82tnLwFbNltYL128/BZCSxtVjhRgrulFev+ArRkBeqCa3NzxeI1",
+	"IXcXukkASrDBPSqiPCZsyJIk6xue66wjlUgM4JXprWOBUv3eImiR5cAAMT69zhz1Y9+xJBqaPvZLx7j6",
+	"hYt9LNzkS75VJpKcTlSCO2nd72kSN4smb2nh/0coCskYqwJt1BDX6B1+n17A5D8qdjwCayKD3ZoYIC4L",
+	"l5zDENkkIhluNOd2+aRVQrnUok1WwxVb811bKAkEOBaY74HIxAcl5aflyJtZYdTmfGXFfHlR2UrTxwib",
+	"C6oPs1wIeBPHH0J+FSNTx+dXJ4TGI5FEajxZ3qxob3d3e9fTMhvmQomq+dloqKexORGT6RPwtt56YyFV",
+	"tu3cRhywWPARUWLBPba9QVsu0w3eMw2igJUhta+Bi1+ZhaCiCRNpiWPiXRTHkUFPXs4H23vmhHWc0C5j",
+	"Ai0/N+2vE8lpTOdnlQQapnFsqtBMNNUeJGvQqV65rBmOq2ugHS2RZBv4mq6rh7hmc7Wsq5ojzeK6Fg+y",
+	"qTm/av4JVSJMMn6o1B/qOf2kjKWMXmXgdZ9Mrcq/b6lW1W6VqFVPeTQn09PPKRH+2E25QoGyjFSq41F5",
+	"J41SN4z4iCXTJNLbBRrGMUTIvTg921i8+1yasSSQfU1NzHDhVTTip5tqvRsg7c+iOEa3GBCHyxlLiBKk",
+	"f3F+dU22EAu3Sd47BNQ66QNUWwP8HIVmcd4vq535nypmPRNJeAzNsjedNqLDZx3jV3kU8X5XGA2pY7O1",
+	"H/drqhfWvziUwqs/LJn7Q7rmBcaBsGy8HjjhY2a6ChfdKu9KEMlU3u0vhk1yacikLSXJ7lmCuNT6Geka",
+	"bmU123iO6fkVIJc53wxXtwRRdx0sXdM0f7PV86DZHwLbnJvlI3GV14YGvgDX8xU6/zbHgFy/E83KZjNr",
+	"9ZZ5cD8Y20+rP52FfdeW0DAo5SHpu2a7lvNsI4ti490n7B+zgcj2ZhiL0QhnaKJtXfDbexHYgrg284UY",
+	"pnNfCI76Z98Ypv1ibt/QD6uu08IjHzFf3p3GzeGBzTvrVtguazRkACiYVEaVkRba3ni7y0NspiNMb1nD",
+	"FnNPvgGAwZJfv/nxUzWsm/aM5KywyJiaieSuKF4xpr3Gwi7vKqe/oKfnXkulMrwGES+gyYMpkoXaniwc",
+	"pk+yHh2VMo+ezI1kSeNI/76MUuWZCvDuh62if8BuZGHZb3qvqKPZZfdIPRfBciEjLcBRqOZ4KEehZX3n",
+	"cltl5eny2esF8mfZX7ti4MI077i27T4e0IBzofWHFf1e3xoITX+W3pt5KfoIaVhshKQlbcRJH6OXUQjI",
+	"2uxes4JFCGKk/5OK+uYEz0Fm5UEx19uZa3TVND28gFP0nXV70oxFmjyHroaYYcTMYfov2xt/VXaD36oN",
+	"UJg0V0EbkYBCtxD4tOBMEjoB98GYTUq9/Ng7U/8nQr/SE0n4JQ4oJ/oeLdTM1nxQXbn9QMR7IZ1X9Dce",
+	"ixmmpepbvC2rT/J8Ct1ha7lPZW+VP6WcjVwTW9fiaqhVdmq7wUgl3XYDxC2ph1wsyjiLRmMVz0nCpiJR",
+	"G2eiVfFiYXATOiehaJITihmJFJvFeQ5RJwaR5TB6BCpiMefvx9qEdaEneC7rKZuS+7m+MaNOIm7/XMG1",
+	"RYYt8sxKzvyDjlt7RP1B3V/dkpvAIfaPA4mixc+Y3rM/ri1sjgLvIzW+Zh/Vxoc1Z7Pq3pb/usfyYw/R",
+	"Jz0A1z/SnsyKqGjEdl3UrUyDrb6Uk16/TrZbJKE8FBMSMwUgi1qGhtEosuqLjD66TDtFbCe548vjxnbH",
+	"CDToIAfef7LXueVftRqHdXLU+KFOaOOXZ4hn+OAgzaZnZH1JM7OLRAxiNtl0T3ACuTa2//DufllkZA3n",
+	"Zy6JLGSqtEHaBplji7tJf2B9kfkyYnGIeXOrGcxC/VZ5h75vGIdj4/SF89bYxKq19Dxs/e/vxQXtYTfX",
+	"UNaPK/mR8kjFFX5h/Ab0ZhdJKNcKQpYH3q+tW04rjuTm8nQlvP2a0XgcvSOHY5S69QJ7C1HB467R/dOF",
+	"a2w0NytssEq9+dwfVcQyprKyxCbnarPDzLXwLAzaFpUsy3DP2ksULD/X+B0T2xFbOnNUlvYv3i3lMNv/",
+	"d6l6Y4b8Rt/7ybbhL1dETcJxwmhofQaDVCmxnnct4ne9e4gM6pVCJ0y5zmtb02iVwfTBn+vDRb8i69vp",
+	"YjF6aNBXzzV3jJQk9lN+58LFVSi3CS5oorJmppg+6b9n1VxzKZflgSTjo4Qyb+xpsYrzKzD+V1kOll/l",
+	"nczz6LA6E6u8qd4G7d/MGYvMZBixnuHk+246b+N5h3IVtxRouzKF27L3gwzYp5BdmT3V7mzv7O7tHxy2",
+	"GnQQNOl0KpsjIUYxSyVLAsEV48oEwpbALrc3LxGEEwobB68YsBcL95kHTM18EYneouw5eRWpb9OBRble",
+	"tDJrr86Pry6+b2STXwNaHBpErphylfjMWrzXCftIA22UUyyUCyMZiHuWzLMaP82n+scmeSkSOxnB43kx",
+	"TkvtjydcQSKFZOTKhYxKCkdN0Nes8OKy7q7RtK68f/sRNxPU48oXvEKkCwfqZ8WLKAxq9dooUuN0kO+Z",
+	"aH5aGpGs1z429Ksa9xTc7lK/8/jy5Oj6pHdxef7d6YuTy9756YvjWn3h8qvT629vvql9eMzJ4jETEHNj",
+	"78ofefTArqETxzyug7qTu/p+dzhp1jvX/GZitfYmePNcpEQlqTRFhgx413x7vfrChx1vGcFHaxHcz0VA",
+	"dJAP5v8bFXjwjz61PDeWmDIOJ4lNGpgmYhjFrKqY76kON3OoZYfEsvPnzefaypvv3OKWLdurdtif37tm",
+	"rYq/eBzLTOOJYK/+XRQPW5RegmJoFYPW4cH+3u7Odqf9RIrBl2Pmjz9m/nLifHEDQ0OtI78+78HRruri",
+	"Y019AycB3lKoxFtRyLE6T9hrllUeY+u/OrkmW67Msb/oPFij3Cr7hh+lKZeGi8T0kgarOiyXkG1KA9aQ",
+	"bEoTbeNhwp0sZNzV9d9IVMG17k8Yx2yxVZl45HRo1kFfpTGkitkydUCa0HsoS7RztVn4MuxTrn+gIxqZ",
+	"vAPD7Xq59a3PccPxxa3M4WvQyAd8wHoUKZ8w7HFlPEu2q1uUMG2uyH6TnIPkMN2macJINOIiwVysTIJ1",
+	"1nEPYdOxRbIfw3V0Tag04WTA5sK1JLLUhy3v9bcqQO8ci4RBxv+un5YIXa6wlBXbVMEmv6119bH86VO/",
+	"67LzTl/YdA4BUoL0t2w7un6T3PA7Lmac4BSq6bA5Ok9ZX/MM8sVm7CK+DljLenX7OV7vkzGjoUFmoHMy",
+	"YCRmQ7UAzFFrtQ9peNDZbwy2g3ZjP+y0G4fDvVZjl+4M2DbtBPvh4Vruz03Mf4qniCncMFOp5zP8TN92",
+	"nMYCRdfpE7U4xhwqRfkgL94cnxB3D4ZF9ve298jvv+00twsN004O37F4LGjnfHb/Mjl5d/16lB5/SwV7",
+	"01YHN5fvB+mr11dSzRrBu4IWUXpglPYFLCnySCHLkvSvOrt7hQIBfWmtuKJBJBiXdsA94o73Lbt5EkmO",
+	"RRqHgP1i5RKE3gyfmWLx/LjY/PV48CqIzqPXVze/nLbPoteHTTZ//Uv4/jQ6j05n767j8Q8vRvOz+evD",
+	"ZtCJ+WDyshV+/7qQgX3QPuyUoxZFVZPxS6r0Ri40LVOCDKM4XgDzWch/L0v+hht6pZXm5rwFCV+aMx0L",
+	"PtL6yEjUETIDEVQMLhXI8/yItvdarTVqnrngZVAtx2LCJBnQ4M5uLbvE+a/wRutqr/f+l6POu5/WkeDY",
+	"qXLlwdklWJkOslQKzGHtw7r166QfCC4ZV/qfEkrJeua06mPKuGlsaJGwEHnKZlDjiYa3SP+k++qURyqi",
+	"KuIjSDUlProNorDl5g7DWSdutty5fu5qp51jPYsB6ANrMFcIOaH/4e8dK6O1Jg0uQKNOZK/Bpn1TkRhB",
+	"GgsxhUW1/Az5OdFwyExM96Cz2yG//7a/ILxWAhFt0MO6xBgWijgQiueEuvRw0FBcEncqWYiX+la948Jr",
+	"FNtfdpZWCIOluqgeF41jMWOhiXm3O1q4d5rtZ8u+tVs1fynSJKgKyWJNbi4lL8uOwjQvs0r7rf1nXa/q",
+	"ntA0jBgPmFe275o6YntPxxLLh10+6qw37ZID5ueUJfM+qoghG9I0LmgPcMMa500ehKT6g/oELCy5iQyv",
+	"lby+Wn1HldFoTX208/pedpsdqIGvq5CR+ByxVuE66QtSGadMpVROeQBFeYX1pMNWNPxJxuHdT2vtyDTq",
+	"xSKg8VrGDOWjFEpQcgUpdWMfG2AMtDeiRCpPiw5Z4+iahIwslC+CfVlAzzRoa4p9VGit8LlFl6jndXqH",
+	"3bBg+dcYXyvvYMEUvGQYcjkWIZMb45vgs73APrywy+cYIweQQJDZFsqzzFOwt7Nhs/AFGzg3ng+l07WC",
+	"4UHNTp8CJzQKe+BTLs/iPuXGOtWGLQ8YaR/ut4oeiL2dHGrZ7vZOq7Pdau3nkmRKU2TMGNbNV/NaSlcl",
+	"rR1s3uF9ATvwCSH9/O7YTzjkCgl67Qxtl48eaBVL3llXJuQqZ0JlMDf9i5uP7L2/ekpLsOPKODHPG4s4",
+	"bj4rLBB66Ugt9ar3Y1J0QeWp7CGKdayDZcImA8hazHsWSrfrxsildTIA9CKjpU5ocofry8VAhPNF121/",
+	"SyvnXaOP3972yYAFWo83i+3OAFBZ0aV1w/W4QkKn09j4kgqn+5lQ5vSBGii5scO7sH0Lvl845fOIZ6Bi",
+	"WBgpRNRNmCG5tJCLkO4cap0USurQWO7DSpS6UX6sLX4EWMh7vMp5/BTS5WHIpF3St0aAXlv9b/1PjORE",
+	"2pQIxhHPsFMgYOaKdadTY3cJrmjEJaEkFGWwr92trXZnv9lqtprt7nar1XoarNMlCf5lUrKMM8p5IT8D",
+	"WMqnW7olUtZktYyYkiYAgpUVNvs+5W5DmltLBbFYkNN6e0Gac0xV0Zc2Yd2E0XAtHXa5qC7DobP2uipM",
+	"D5ypOZdhb0BlFFhrP/fLVEiljRAhCp4KwQu698EaMQR/55SL63sRLI8XLHHWHjmbD2/6myRRaKTLLJJa",
+	"fFDop0LYZKrmsLVSyQpF5NGQzEWaEACwJHE0SGhi/EPgxaIeuvpm8N6rgqWLwzdx08opPC+M3QYWnsZl",
+	"W5H6f8StKQ2xRCNnPW89ra7zyAZ19EPyz9e7s/vg+uf4h293+G5y+gLa1Rx90xm07rYH29+1gsnL9IdX",
+	"h+qfPG798P2Z+AFdkismg56JFUeXwYSdT1mF57Lvg8f2AUEgfyA9J5ToR82Ol1jzaDPhCoZk/jDasGqh",
+	"uu4A20pcsmlMA4gQbWhv3DE27Yk47A3LcioWo5bgCIlDG02Qis69IGbWLGJvebeIzu5hp7WqX0SBCLmh",
+	"ltNCW7tXTKmIjzY1NRkfRbziaMDfrI0cUkUHFCsPbFKO/DnGOjktLUcJ2oarQD4wA6Z3zxJZiu2kP21+",
+	"zGJu+pGykVTTGhFWV/bmkB7d1krcMYTOH7q7pbDciiYr8DKyRBaIuOIDD8ZSqCTpkSR9ySBtotEwd/UJ",
+	"oGLJxaLhNUor7JfqloEWljU3fY/M5Rz8BZ7mCzzNF3iaL/A0X+BpHgNPU1b0+WdDxPxR4DBPBAuzSZ26",
+	"a6Tx51eqW6VkQyTbfMOF1b6QYUxHFZi3MR1BcN2oGSC2TacoyUDLMCgpmK6ZQITZmmzFLfVgYBSttN5H",
+	"ieBQ5HJPk0i/JjeMtUpUs/jqGqrgFd6sFTAapxXjgp/0oTkUScCek/6PaEt8sMcj/okl4myhY1WxdcAq",
+	"xjHOZlgwOy43rXw99hJ+uqoIM2eN6nBaAQQUh4mYNEnfdLTo6wUGRQaozyYDFkovPNckR6Rv4rt9SCAY",
+	"ijgWM3gNsenTqDVaVJJbbmqxbi7fmtvxsw6yhPGIj1xJxy33jBVDC49B0K+tBwskgaGsY8FcRSN+nqqH",
+	"uGqKehWVd9KB6/i5GDObYZfLmup/njy6zTOzbPdB3FmYm8V4+C+QkiVSVTGN07JEyTUzrqq67SzbG0bX",
+	"BCXWusJnNAllLuWiLFmnkG65VgbNekWzXxIC/qyEAC00Ij4yPUse2xQBSqn9jgirZNYTIAXcrUamv2Pz",
+	"9crEJ+J+qanmQQCZvnnGsKYJsylcvkJhPJFCEciPfjIEtoSplcaYVGKK44v4CDgvjCoGN40p5+sbaCuH",
+	"B5n4q9SUN2x+I5m7vacPzOrZDNiIQvhW34z7KIrjhxtQ5RLHtObT1qpmGoNYHo040aqu1g2Q8rjtIcPF",
+	"xKGk74B0L6nh5LD2zzy6+igvuloj+x5punjY8RdMII+OORbJcfaHpUJAfl5rKBM2m6LpwY1lY79mUr0z",
+	"CDsbGRnlsDyuRAqx5TIJjXD1uElWJhXKFT6YktcHAZsqluHalXlhCkSRzDT3U1U42+vheFa3uS7bIa/f",
+	"X5ts0dbewTN3OOZKLkypQp30v2E0YQn5r//7/4plThW60rK6rbfRkPlOlXwKqUulWu6BL/bGLq3hsqrn",
+	"cq2zosim88yV/2HUWi+wTbC0+ZYmYdJEeaHupm8PFVSyoJRGG69epc1qEtZrHxsj0dAXG/IumjbEFBe+",
+	"AZFqlqDU/lTMyFjM3J7Sn1OGlh/ElJyfOpWsSXJ9rl2EFHNsTHTR3ybtRwx0SZ4ApLy4XNY6JuBkSlxz",
+	"g1i+Tce1QnwAnLuxtM5tn9y7c7y9LEsKdu2XiPufH3EPSlPCXxqJt5jmVNJqeo1v71SUwYmQ2fLlZEmB",
+	"lr2lUJ/VfoYgKk850vJSLdNcdjmxvJse9u3yFfJ6gVaGwAIax0WEsLxVRrUYm5jaC1sfZSSzHU3ftpwv",
+	"6StuJEZp3ps3m2LWgdkOgde0sF5LE96NmBp2p9Bmqiv0W7vwLZCVXZ/ceDs6N/17TC+lPLZMOV0XLaFS",
+	"lIrc8X6M377IXniJU7s2M8Ns6+PcxF7AuL1HzQDXPQWEmi6B53MOICj1tZHUzHL318zGMIs1wFpuGNxM",
+	"mnvrQrSzbnNtDIDRYsuY1QxdaoLahSu3rLFjklYJOL2PRtC80eOe5oipvq0Azk9eGzMP2/J72wc7S3r1",
+	"V+/4Jf33a3dcBHcN+O+aOz/XXwd661RA2azGeitC7PirnGmwJkb6ACG6TqXYUs3LfjF3W9nHPl/SVom+",
+	"9tQVXk3yNneUG371QFQMyrd5r7ReXcgBV9JVhW1e87VRgVSuBfb2QumgSRollfDcT9H6e1UfrKwlMMgl",
+	"lxubr+/NeHnZ3vxJjHkoWIn7ec09+KlUpVXTY0RLeQiYR7lu4YR/xnHTKdbDFuAXDvZbB531RPKKREXG",
+	"wx5EgXo2zlpt52Piso0ZST91zJ49zJirbqw5j1oJcthSnF849aDNJaaQpRUnZh9+62NkVNFE6eUp1hp2",
+	"vhsPXn13d/rtWRx++93s9NXh5PTVy/T01ct2+GocD/jl9J+dl63B9unon99/M1sHLmglxt6Cg0NPwSHi",
+	"VjZm1cO/stN9AEZMmRv1hqsoJrMx445cpQgxm3gdf0561Zx8c3mKIMP/uASu7mod5eq7VySaLGJn7Vb0",
+	"aV+KOaElp0sWjTj5hkq23cGeIfMpVqpwi3WEKV0rwZzLmQxQbgw6EvKW0askozHD3LKBSHkRWmk9e73y",
+	"ZEcEJihW7Qs11Sd2X9PVpt7T6VQSMV3wTrTXCF07TFSE3LFLWXdMuiLj5Gbzlr5PEBwJI0kHMQM1rSSn",
+	"yzYBXNnob6XLHx50aFvlnxumcVxWi9hZK7mizOFxw6OfU4QP0ML2OUQzEgaV9AxazwxznY5JJB/Siae6",
+	"NU2+HtBmE3rFJk/YYKZeSwHO7lEMAQlUE6ZoSBVddaBonn1n731Mr7BimzDLZgWu8VnE492q5gAeOap2",
+	"3FE4ibgrOdywIQBkEEUsDr1cqux9ApvqY1x6sRjR33nl6gHwivRDh+uhu7ldW9bSw+HPAftTC/g3ZXEc",
+	"8ZFVP0QcYqrrxKANZEh2Bio906ug+C2KMTSRgIV8qxVEDB2i1EMvsf2aEeZ/cwB5aFG5ZzAahZWUetv3",
+	"SRAzmkAaFObGPKYn6QNEVRGyJJ6Tvn64b/NfJOOqC8B89yINxs60LlqQtgO6wchSkGY68/Mq4IhytuWp",
+	"LbXjt9wtARIzR0pJYmyCxaLERgaUAAqeCVwrt0wFElYplDlhvFSrTOPY6ZRLBGG26kYkOpgyRvoT1u07",
+	"Jz0exjlcQzKmso6pUiGABhDIMoOQKzx2y/2AtbkxkoTGUhiGCrOcK28sRkvvanqlEpQcrP603AomUN3k",
+	"cWWty5TQGzSDHyL/FGli+z7pXWPaB7vmZFAQC+MqrAC2SpRYW/hhyXGwwvRYdjis4UYDefK4E+BThZR9",
+	"EJp7tYDU2mNO0MquVsRRkmHhxNOJzZts45EUdP5IQRyLQWxEuoAsC2GjPXfcZpMonFwb0+mUYS1BxMl2",
+	"C3qoORln3MdWR12MUvwZsm4ZqSvFnS+3yMPEVn6HVK7Zg4TUAzuNZ7Jt2UOvMOB4hTcvdcygclonCRvR",
+	"JIzNOYH9l0hAJQOCzaJQjbXiSvr/u1/PoAW0BXV726/rXxBWoO56N4khHCn4MUSSveX5ZYSTaxTdM4Op",
+	"L4bWganmXqYaPGQiHQZoqo8LiY8Bg8dC3JE4uoOVnJQc0Zs1R9/q3sL/Flqk638ertUo3VMllzZK18Lp",
+	"lA/FQ5ujb9oAffWG83NAUMgUPEKLuMIPaJgCmmsax7CKzXWCeC6hsbeep3Et50A6WJWZ5zQmCqmPqBOU",
+	"JRB0dnfLrJmcQVReLrsurs6h+9+q4szHnaA5pwKCxlfy7RKY3mVJOtcF53u9UN5QAZC6aWyoNIOnSkd4",
+	"59FrAxvsvUHETnzgFHLH2BRkmjmrCR2I1C92yUQchexG9IuHbEoTNQGs2FOL++uwZTR9unq3wfek1uJv",
+	"eciCWKsaNFftq6kI7gQs33P9SwCGMBcHMQUGWCtFjvIyGgIGEIH2ErNt2AOjw/KWz/L5QhBtWDhCf12g",
+	"u6cS1rq1n6TgzUs6e8ekpCNmV+WzF0CB2+tfpJlAvaaEonF5pgA0vXV6i/7UbCxiVOnROolsZjwWTwJ4",
+	"utaMIlMW0Ye395vkijHzRy+SPeh601+ek9ZZpyY8/8YSXU6vlh2lHTaCnXjzotwOFMzUCZ2DJdPFpPKI",
+	"j0zi8MzWpnpJiloRYCGhirRb9Vardcvti01GrqbCzwCaA22a+dydF9hw0l51JQXIxSvyHNctN9O8tmbH",
+	"hzxLP0DNLBNz72mkCfiAbFStH02mSpazphiqxbVQSYSdCSTjoSkgezTswBN4nB9WrFveWgnKdCnme2pJ",
+	"r4kUU8WeaxbuITpXnyjTVJkRwN1AIQxxT+y5DIlrQlk/ztq1vQAEX6bBzTNJZBYOVmSI7peSAPTqwkHN",
+	"2eZdjyG+5gVTcFnV4iJhcIya+h99txZgXMzK9UslqpIogmiKUOUTKu9Y2CRnttu8tzhoS0T57igB5Xo9",
+	"QhYk86nKZTz7fPKAutQw6wOkRK2e7auMNAUfcpHyubUvEzLv2WAsxN2fEMrJl8WWqElYb2+CDitqgepr",
+	"OKjxffa+LhnMF1zgIPcH81xTEfCuQft4MYRNkSaswnrRv0Z81AMdvUSFB9UdTiLjLVzcbsh2kVdlLziT",
+	"Wv0LGAufsKgFDom1BqoPWq0zaib/OWUpC42ekNVu207LnGh1qNVqkZDFkTYbmSQzGinAtkY4VfMKcEPi",
+	"N8Y0HtoSMbhlBL0t+vrQP4Hv900euZCMDJiaMfZ0xUcPl/AVnmP4Sc/H0M7WVyUsYNE9k01y4hKEkA/0",
+	"E7nI2tJ2zPqttp+qDz1SooeKOLRQa+AMXJoXoLJGDgM21CsKFTgOnu1JqJ0m8bJqTrPptHTDMxBpuA7e",
+	"aGmMLokLddh25XLxuAUyFbdybrus7ApqZOrD3MibicXMvj1PQpbIJ5OUAwbRPHvvej7pTTYFanp2L2h7",
+	"NqvAyHZFHSMiXlwCgA4tdJXUqncRrhN1+J5ZJIDfwCshi5li+aDFU+20h/F1l0Chcd0B9lCwMNC4IMOE",
+	"jiaVpclyLFxt8pbmN7mFmdNle2WTNCU9lSVs/dltbKuS/LV79jlqzWNBwweE6gGrV+SMdHOWzPDV0p4o",
+	"Lsvb7KBETEj/BR7A8xdQTif7VqcAxiMzKonZDiWx/jX8gLA3sG39hElFJ9MleFD4TYwn2T4XpolR30ym",
+	"4d7TdzVjudo4VJUenKtmayrW3O9VTe7tXOtIpCUL/2eDJ+aObic9TLXgsoZwOwdPjZ1oKPJE3SsfeUKi",
+	"BcfvRRQw+TkMi891VOK+5mJGBK9WIZcchH/YsWf7ct5cvq0bDtVSi0aqhCM/z3lWxYPvIzW+ckmlXyze",
+	"LxbvF4v3i8X7WS3e9fomXinKQ5qExAgqYxN4h7shZuIgOmCwVNnNuTIb99/N9HakXdQ5kOxpEqn5FXQ2",
+	"AB7DMs5vqIyCNYvNQVlwmHEZvq8F6cfWdYjxi+kNkyY5ocHYyPFJg/FAhCy85VDXnSu+6jS3m+1nNn8Q",
+	"E28h82oMXmzuW71X+N0JvbNBJuzYoKUxzMeRQB+nerWh3L1zUVnXmOGsY34C4jh8TYuFsV9D4pTtXSg4",
+	"YOqOWAE6tm5jxwbT6Tly79c20v41oYYEWNpuKZhxm8tptwFjV9QVKcniYZNcR8Gd1xw26y49o1yZD3LB",
+	"td0Q3DEIe9/yEVN+jzM4W5q3/JYflcPIk6/6Uk56//V//1+/biwpXOULczfUBPefkZlI7lwrU1gc0PTr",
+	"tgseBvJNUzJYsWEsZhgeWyg+Ll680Vu1lvVUzqqtzS+25jrL8jLxdUzL7NYuGQ2NrDWk/iqfUfXMVWxL",
+	"U+nXraHHqm54EVYCjcSVbzIpRrU3Wj+F/IZ8rZ6+5X5hfJmUMYeHl0Fb8pEJ6+Jwat3aCxyX4MzAdJjn",
+	"8Db/Iwu31DNMUYCBvLfdaVhGCCTAwqP4AMgEUy1Xtx3FzdxnYwE8SRPmNRf3CZNjdLjiUps8CO8FOmUo",
+	"jXdsjiOfYYAWok1Z32oU4yXkc6+2s7wUiiqAE5MY2DLrPiv0VTebVGA2pCx7t5cSnOO9JauJj6xmPRfs",
+	"X3iHxTrJ7YlCxuSXbfNl23zZNqu3Tb32seHdGN0XM/3zX67nN05xT+TZtrg8CzQF2AwLDdv90e9cxPxb",
+	"BG+4rrQ/enztuCljHbu34DlsotQQPJ5XvL6+5tt834I+nTu1T/pSZJJyoWEWJjNh/g1o+a65a15nWvAJ",
+	"1N6KkW34FPE6mVCOLZBZ5CquDctB57scgKOtyzbgAgHlaCjMQdv5+uvrZE4i1fz6a3LKyY9XMzoasYTc",
+	"nH74aisUgdx6RqZQ+/O1zaVkX9dBk6pUuXAk5qkroyCC9gPFJ0YT/Bp7jM2nzAQ33Cb2mjNgMudXfa3f",
+	"kiTlfdfyGXW3iXBbom8K+vtOUczx9y03SeB1MhDafjLjyb7V99A6+s/ATOdQRUsoN0sVmbxFMzckHRGp",
+	"+toQ83QCbZqRnj/qh+k0as7pJP7w1Zb/5zN4j7vjJym4d4f+85ntsgasccuRN/4G3nwRp4pl2WVdEuF3",
+	"wW0Atc0XQqoJ5oMeTaNQIDLmiHE9jQzbypUSTZq3/McpPmRHA8vvX3uGkDH23YGIYxYAUSY0ZNm7bDr9",
+	"CHFeUyUmVEUBjSF/X68OxCxQpNm2bc1bfj0Tpv+EHFtQI8FVQgPVLWdNJYiCRaiTHy/ZCxF8+GorYaEI",
+	"4KcshVSvzUmSiER+/TX4Vfpemu3WNBGDmE3+U8+xb0D/dnb3n9kiQakAxxx7xz33+jLrfXfLh8KCiBlh",
+	"Z7G0nU0Xcan0WL7qQ8JNv07wHz1vm/ef4b7pZ9q9KVjYgmIgkUJjdIDGgXEBpaAwDt5FEjZlVEki08Ek",
+	"UtrsBHhwbWQccZJygGYlU6rACN1p7ZhqRoL93GxpL9zgan1MsQQ+sWtSH4/07PrNW36SW0HbQLn/fcMk",
+	"dDdOX/Sfk59TAem/6FuB09x0qBuzeApBKgjmjqm85f1jGoxZ41ivu4i7hIuGVCJh/TphHwM2Va5KR40T",
+	"5i+EqVKyiczG1ww0sKJuARLk668tYMuiDSoB+LRrGmxBjYkaR0lI9E0Rk5n6If92y+17DY7K4X6r9QzN",
+	"uzgKGJfMk/3vTq+NIyTzcuutj6gzTZGMtsxDW5PIBNMUqD1X1vHtmg3VWs12swUeLhQetW5tu9lqbkPN",
+	"iBqDMrvVnLE4bgAHbP00u5OwnfUvozIP1CVTacJNriFCvht4V6MsaSnw+ur8jLxnA/KGzckVMy6M/d32",
+	"/rMmOfIsZ3SZvn5/LbVlTSyk5vNb3r+LMrwxg+p2QNQ4nQzAc+LjGuvPSJKAitUlQ6aM90sy5TtQqbHW",
+	"kRVvuWV7+FSTYPHwHZvrr2YYuOjrYpxMIp4qqOkEr1/k4mVSQMZ71nYt0GwaEi5ueSz4CEpdKMdePDkW",
+	"7mPveZk1zQT8CQhiIoM4Fj7V2t6IKQCozRpawhJ2Wi2rSNiYoSfB7HJmefK1O0C5/dEgWNdOrjq7e+An",
+	"u691axcN/AtApWtnvwzeyu/HB+mL4yBs7L07m33/cud9b5+L99+//OFo+O3dxx/k5avjw+/1sO7UXL/v",
+	"GDW/WrcmIwBTq3Vrw4Pt89fbLzofX7a/GR3cp4ND9Za1R9++++W7/T12cJ3Kw/Ti2/vL705uavWafs3H",
+	"3suTXy7Tw8n23rdvz3oqZXu7h2/Ppt+/35sez69UdPfPn96cvj/dpa3apw+uf9kaoMtXTKEOVuKWZnO9",
+	"ls1avYbRZvQC+qtW9QFz/xbc/DK6Z++QY/BTu7hIZQ+6xdzCjnFwGuUckrXujx/qNZlOJjSZ+6ZKyRas",
+	"1WuKjgCx7kUkEZ0NVVoKp31jKOKQJdqwcz/rb+UEASiqjZx/qWE00HUkQx5HzKkntmDIQGDttHeeNUkf",
+	"9NLEbXb9dz9npOb6NS7sCFdV89hdQYOkh8dizxxt6Jpu1+q1jqZgHv7MNj41gjrX1vagddDKeeLyj7p2",
+	"tJGUPQA5ZIol/lcxLjCgwZ220jiLbYsDo9Kvd2/xHqw/XfZFc0du/hH4FGQ6gHmEiPNSq9ci8KdD21cT",
+	"5uACHe5+7yKqemMqx4DNjebRQpVd3TZF8WrZiiVmlYAZHwxMaDCmccz4iJketIVJgIj74JA6N1zKsqdq",
+	"iIRlF2TlO6ymlu8snh/lvyR8putBYqRMj8aj0o1yaYkcaTkpp2gArKYMvH0re6hW9Qa/x3Dh2yXdg2Ek",
+	"IFuqvlyr17TGgziJFYMrV4/AzJ9MVSkdTCdiKHgD6C5uYMol00ZRL/OfocWqBzpNtbbRK8oJUJVXU3BK",
+	"kxrG0/TtpfvbZCjYe9IkWnlflLDesnFJ724j0CYiLFLj59QcQPkm3IXlM221E9dueV220U/cYbBj4dEl",
+	"/GLWqIxtile1mavHhv6MMrar9mhZmZXzbPluo1K/UokvaYU3rF7tdtMjRw9PzxZpGiSgKmGn7WeU+D9p",
+	"di1ZLlQ7IIiaawK+fK1qy3qGP359LET86tHYO2trK41e+XKp2mjPqb+K3mjczd7x+gQ6I3BtAyr3R2kG",
+	"N7VSW8QwtdUNLY6lwRUCo6rQZMANgrSbLfL7bztggtsecgsaIj59nBvXF2Xxi7L4RVn8oix+URa/KItf",
+	"lMUvyuIXZbFaWSxoX0FBkXqY5pgpPFUq4vWCI9GuVS4lcqfZrpPyLlTbzXaz86xJjhZTBzGR72/SNZQE",
+	"YM9bfp2h0IB7f1kCI6FQbKgIxehPLkRUJ3SUMCZNsNjvXYkhW66wr6eBfzYjxCgaRBPrgEyubKgP3KIY",
+	"QOq09p95cCMYOIRAFrTDwav6fO0T0+oeGva57jjP6rY/vfJTDaCZ4yxSEL2IFBHDoW1upZfcaA229ZGm",
+	"qgjZLbeY4HDvXsu2IEMsPNMrC7MnLW6MbaFrIzCWYnZGUHDgqf8efRCwSHnNWetkxJS0K4SJDhiYu+W2",
+	"zwULm+TGRTnNQYbBp8j0niVH2S9eaaXpDi3tfZjnXRKb8RX47BMQZcmz9TuDN4uLXECcRy0r0vfhUWjh",
+	"zfIHYs0XRctrSD7VS+HvXQutPoKF+OznNb4tNgphCHOjAKz9rQUlMQ+fvsisOIcH9VX/6uTq6N1J7/jt",
+	"6cnZde/F+fHNu5Oz66v+swe1TC6jTb6BfgldynvyL6LeLu39WyeDuUKkbf0Pv6Oyaw4dDbElpuZ72Hr2",
+	"NVjACPFyoHcsxBS2v2V0/aYwGg5tF6uDzm6H/P7b/kK3jao2wwGNY/3GSv7xmsJUkak8UX+9JiG2q59p",
+	"8odxeAi4FpMAbPPA/LzwOZJpMWWzwLYlFcNvrzf8TXsql47DNB99DBm9cZiU8HLC8Ebraq/3/pejzruq",
+	"4VhbunQ4u611pQKcHs42LnRTK/LhyeE7Fo8F7ZzP7l8mJ++uX4/S42+pYG/a6uDm8v0gffX6SqpZI3hX",
+	"tW1zpnjlqpaANS4O30lVOPbyIzXh7dVDMNrlo6RrYXN0SV9rp4g0JgUWJ/fB2tMHvDH34KzP2Xvm0DfV",
+	"IrbgAxq7uEbceDjarDevnddXpzxSEYWM1RutcVyCHDJZau1mq7CU1vgsoxCarku23Do0MU1JyenQh/kz",
+	"jaMjTkyaBB0JwAE0rRZtAQmiT+dGvL3XalUMeEI/9uhoyeZcczO4vENRzLDWKtswimNSHBXiwJYNCiiM",
+	"3e8rj6idNQZW0vDfEHM2Frbd/4BlpP28ff/Lpuo8QMtmW4GbWbmr4Rv9ul+Wk5+GHcRS1Wli2pU81eb+",
+	"KzbILyNQGvViEdAYiturjrSHkIfdMy9dHnHL6/pvFGdGS2JcpKNxl/Tbfddg17Yv7HfwmpoJEB9Ynqyv",
+	"0hjaN1B/A3jt6G1ecfayzKADgVLP8nxNy0SopwWDp6QzIoevQRkFpFTqUaR8wtAvYVojWn9XlAB8g+yb",
+	"tq0m3TJncOTbc1WsTBZmeNzpfpbla7LwOWDgeaYYEtVAyRvz0fr+uPBiA/0FfNzy/Yb59o/b+w/op9f1",
+	"20zY3nieDZmzdH3dPNt+ntoayafrx1chlrCV4KP1tr7nqMWWZhfnV9dka0oTzEnmuUZsmZ07SFXOFMzs",
+	"3CY54vZ+Z8yU8UeaRI/gkWXWyO6aarQD1U8gppg13fCkou27YTqDVrUt323uPvNk9K+37jS7rXV/vUUX",
+	"7W2ty9M4/vSp33Vi3x7Kru+J37HcuR4M/n+lFKg0b/Vjm1kbH1YGOPVZsjVWkzgX2azdpq3WdvA/QhFA",
+	"/YW+AS4x/AGyjfGCKd/A61veD7V1HaUAC1XiJD1C9dadqSDgm7VP9dp2a3vRUfjNghut4Fl9a3z9q5yq",
+	"l8ZGdvfD2HbWcarqqVziBtHj3Ol0Nn5m9wHf2UV6rH7mhtN7GiHqwDKnb64mh1ptwvPyXuEpXu7jtT/q",
+	"35DDG8bH53oYgwO+unWdV3vj3HT6xIbKeHSiZG5UALN1/fOyRkT9VyfXxK+VsG+dNKv9dvoMeCmSSRYb",
+	"+0aE8yVZAR8bs9msARX7aRKbon1vM+XadmYUPjIFDthgqlavwfleaGu/rjesYEJvapWXm7/OYs43El7H",
+	"85T3UjqHpuk2W/TxwPZaT1Tk0PptT4BPeRQJw2E5uVcqMK5XcsyfL0Da2w94Zve/u6CqA14RCItNZRZE",
+	"pUxMdq20JVsKZJx3IgldK5MoweYxGUgjdsCBllpZ95smuWI8JH0PF7CfeaCN0xQqn+yPShCLTqEfgnPS",
+	"Ooc4i0Bdm0RSQolWVvfl/PvR0FYWayXEAKOQCaN8No7i0qKT/5+9f1Fu49byxeFXwcf6qhLvQ1Ikdacr",
+	"dY4iy4mS+LIl2d7ZQx81yAbJ3moCTKMphtvlqvM0M+8xjzJP8i+stYBGk90UqYttKdw1NZFJdjeABtZ9",
+	"/X5xpNNjWpaF1EbR+8x+svVbhE1KN/7wGEERzS+hJQawf96jYMRio/x7eJuIfvSnXSvkfSa32Fvf5x6t",
+	"No9t5kqvZHT9UWZv7a1BA/3xrmVmhHX0H3m6k8s0jQFlr6COC0V1lvdeS5t4gGWVVqO1V2s2a63ti+ZO",
+	"u9lsNxr/rLiaKKj+yZAoKduTPd2MJvsXrelUdL0Spbl7GMPATsJXPHCCy1QPVsNAfQHtk5UvdVoLXtLA",
+	"Y8isWD+x4pW2XPXcVrRIECCQqKLLvhFIBF9CItjyzX2cAx0F52FVvQfNo3j8brCWVT/b36sqnVc8NqKS",
+	"VEGjefMV76QX7rDXrSDaX6qkG4Uhgm2spHROJWSVK7cqa1hR4SxRNp8W0JDmCng+fs7po98i7Seq/TYs",
+	"Kz0L1Y/9stQ0Prbx/Vzi3cvHG/ecUuAWdgoVAjFFQo9s6DLj5pMhAG0gqeORbSIz97GRrjbGhDqSMx3J",
+	"QSxqqGlCoa9SNTZe7nhoLjCnCqxyc5yQ2AD7YaMUM6E+CkDqfvedzpoxi5QOSiJcm5UN8gL5mRc8dxUU",
+	"tzm1hOi9gqnawvO3Tg3yF1AJfvWUUYtN/X7wXv7690b3Q283/qMx2pa7v/xxMHu1qw4nTX2RtpJ/7P/7",
+	"ZIf//ugViqtX/NY0yi22oQdiWlKVJsXUFeI4PDJ879++Qmkc3nwFLsRrPhIXnFCfVvKyLpT6jSdIGLaS",
+	"i/VKhBG/MKbgE9B1VBeaV3Yo1JxKWlvXea7W1icnlT6j8kPYqXk1iChUvudVtRBR1EVikaZA1RAkDjAU",
+	"65QnCLWYqMlg6Jjj8ioHH+ypnJxo3imOWVm3ykNG/+aPys7NV7xW55MeSY4nu4kJ1+zWm7i6PERgrCO3",
+	"UTXl2KSalgA7lG28xjdoE2zcxG9DqZepcpsE2Yiix+E7QqX9HeTQ0nrjbEN8p/1k7+2rb8c8HRYX3+Yd",
+	"HH9Hr4ccbpZnzNPesMAdJsxjo/KNoylZPxIxlZsjKS5EYyHK6ZX+E+6YBk8ajmaVcUR6Qmbc+VJn+jHg",
+	"0q1jWzxnWiFIFuAKmwu6oge1ntxDiZp9p+ssD7pPfjhxA2JlKlTOXyjg5M3K4qsIHGQnUAWQZyzfVGNk",
+	"J0BmUyQst2vAsQrJPr/qFTtAwR3MCCc877W76vsqsUlHKetBtRnFo0eM4OjYlM+KdBz2a97dpV9fclcX",
+	"Onvu6NMTK8lKPv1Gf2/09+30N5FqwPFDWfA0FfrGd/+yvjvB/t6z775Fpeyr5U4d0vAUq7SmEujnjf6B",
+	"tjnIlPJ8PMrDlFV9JnhvWC3JvUYhtt2xwBZxQ2mbnMRxR3qdbxkeYJB1xAbY4sXeQl3vVCVXxn2Dmi6P",
+	"amV5pvTYrsWDJ0zvMcO4ilpwMnGx7fhjDpKh9A6A1JDXVoe9Vr+239zmNb67t1PbF619sddtNbZ3d+gC",
+	"Ww0rZeVu6bTc61khoUbvceNKPb40HL06X5BsXCvjWpUJ8Ix06Gn6k4XZ1VfAnM8h+0HJDtAcKsa2DZ3y",
+	"md/fHPjMhYHtdQYQWHCWiL1BjR0P5zhRg4SPMDPqanem2G3AjW8JfE7I0sk164pIDoCjnvdE6OBm7SCk",
+	"om4p6rdsVB2N41yddo7772J9T69IxdGw8IBQPukOvlyesHJ7r9FYWZIvcmU+Wndsk2L9i6RY/Sb7KNW+",
+	"0HmaBsbGRbuVi0ZSzeca9EAabuWxFYKSGVVfWo6PVyxFYDnYax0gzMozJG1NRSyuo4zwp6dGI/PfOJKE",
+	"hGJvi53MASKzUeccdC9xGXYkuGOAORbY8n5sAqlCmx8A4udKuJ2DaJsDYL2wRIlq7UfjSSqSatYFCAQi",
+	"VSYkNBmgzRiKKtJQWPCWV7Y0llpPcU30lbY9VqAaAuL6dLD2aAYEkbn3NY+doQDh3DcynmUlua7DMPDF",
+	"dABNu0bcsShFHgTvECPOfpofA0LYp+CxmovRm2axcSlFyORk1IWF6UhHDY7YNdFIUJdYrvA40myndbgU",
+	"6+QFjPh+OyayPTTXN5FbfbPe5nJ9xwaKu3cm4Brctj9hbYvEx+Nb11bABnB9aaxuoLG3+7PS3iXPnO77",
+	"4cUvP9Ze/fLzBfJJ5M7oDcCHBVdcmmUjNrFll/5vN4QfsgHc5UWUKmKzc+4Cv/VanacqAQ30NuGD8sFl",
+	"F8D912gIAZ3hd2qsous9c2TdZhK4dG1lDFfNaeTD1R/2isvZymoZLrqNboYL120sAdQvEjkZHtQtG+JA",
+	"B0P3aM0/HHoLKnmTUbkqPsYf6EVQXGwgA59xBLTYLFV19pKYlmACXqgV/M9YDVzPTEQFVJLI5jrS/yWN",
+	"ixEpNT0K+EuVtJSl0JgX8pntcndRXWQXM2oOeldzY4+V0S3IvOTuPE7UtdFqtr0brjCz6qo/cQC2YR3c",
+	"V+AEgmsodDyMxq7v21IPOigxuGlHeqgZZvXmG/wDi6kYZEBkQNlifR/bzD+NtMhgB3oWciNNkEI2kqnq",
+	"SFo/48pjTNpOH1v/jN9inPjvtB2I0d65pnxq5/FQ0dg0UXLgaIqqjoqpIydaOAumzl7mMQyy3esYjiY4",
+	"BfvPRGiRWioqxy5cuPMA/QzfXBxJB10E+CholxVj5eGiW9Xts6uZGVYtaB1ihb0/OTt9+fvlu7Pfgirj",
+	"HWlvOFOTRNcB7Q/4jtOMjcpfAY9y3QxL94yvnmhkbDOj1mUobjTnE4LivHVgg9Todffg7fbLfuOnq+b4",
+	"/fa/G6Pj3av92U7y9z9avYPR+WG4l/5j+Mu0+ds/lY/d265wNlUqFJINVaLF6joQBk4iw9OAN9kgJdWN",
+	"9qVH2m6Gr1DgeLhk5X12tuI3gADQKUdE0VCkSJ56RBRg9ogYAeCmiPuWJl/3sHLXSVvolKcTXWnvNA4z",
+	"ji7zZuIIQIspQukBKtNk2v6QV37xb/HiwnTGDXMV2VS/qM++3jst6aZ2GiTSKB6rDIKfKrFwRzkHATdF",
+	"hPEAC2rtdoV/M/pN1d7G3NHcuc7Iunc0cuZ1QfAbSAQpYk53XHIjc+AVGOCVdmULhoLZvDvstVYr22vv",
+	"5DhRRvMBQeGJTI2ts2zf5VbFbKNRpHUkB/kFf01dppZNTYI+c5rEWCNayPS5E8bQp59GcYwB7ILX4YKL",
+	"Tkx57wQ6ZHNknPN63im7DBkGcCmXvBMpREhIJqAYFy/3npB/UU5If92Xtbhmn+dYrPNnJGPGd+eE1LAv",
+	"FiQkJVZ/c3CnSw9z3jtKkbbtZkvenoOEmx8FDG+mJhjF6KtkoNJUSLRaHYJC3oBpEyBemd2yZD+o1B/F",
+	"d5p5c/r2Xv7csq8RrFiiJm6WpM/ZnOVmfkpCAqxUc1V9ZR/wYpioNI3F14vLfq4WhWYz/ui5whlyibhc",
+	"ZFy3zuCZWAaB7b5Fd/B65XKZjLmdx7FzszDzF/PUaCPCl+MO+YgqT2PjMqTKuHl0XdtmCDsSYAkpemrB",
+	"mAm4wEJvUaAaudDr7IRGMkljZD0F38Ye5oWamY6EoplXM1s2w45SNlI6tUhdAdWDBFUWAEqbBb7MQKkI",
+	"vRCKfZ1XN8vimewqspHVv/3tQlmGXSmmtG5/+1sVI6lYngqOBtTWBW0sI8YO25QFiFtLfNVY3ysEZU+J",
+	"X9cIKO+VmF93JE8gp2u8NQweIzezB0CF7KEZeWidHUm8h6sOvo50ZAQAkJVCLDnhUnNkUQYTfITkvZBt",
+	"VlJ0pCUhHmHzbWCXi4/HgidsMsbqB3q42SmJsV94CPuIsAqBAD5RYxhnFOq5FeBxIng4o5X4UaRTIWRH",
+	"plMFi6qBG59x1sdkFkW5C4ujTq6/GIrEDb/Ekbzpv9Nird8fmS26zgUuGbbyFb+a3bz6BeeR7InVf/5O",
+	"plFcKYGRs2jgtDPrDDIVsLFpv/sCpmxnF9eB8EZzu7bfbYjaAd/bqbXC3aZo8P3eYb9Zhn1ojmjlbkUf",
+	"94e+Yd77ymp+WTLeT1J4zNJmEcI1Fmx8abVPu+KC6UDbK0MP0temuhfu3azt93Z3awd8p1lrhNv9VrO/",
+	"ww+6+453w1whJ3FMiQE+gDWr9CZJvHVQ3603vnoxH+zom4v4cOduQDEeKJPt09UUFeMZTSOu5yAxSBMU",
+	"Wkn0nWcjbYk/xypJbzSVMOuKWtUVNPWjGBK8iK/tqqU8m8mYInGE9gigQ2JtMdc+Aq+Zn0YMOTAH6Lao",
+	"+51AnCsRxjgpjh47lUlM5o06NON0SrI0C18SVpNR6eiIkWLnI4WB5RH7XguRe+yzOjtXRn13JAXy00hO",
+	"BEh1HAhPwYBKo5FoW/L6TPobywMGMx2qmBaGa2sx1dlrRSvsGf9m89tsgjRuxEhoYyJEPWxgIiePlpIa",
+	"nPqRjPSwCp1Ek9Rm4AGPM1IyK6n7+eLirQPbSgROQbJI2qxilrL+3kgnJv40cwDbqHnwrN6Rx3YNfNuP",
+	"yrwvvHGZUWTLhDsI6gNH+M64NF8P1YSi8vDWKY2fiJ4AEkKp0mEkBx1pXNRtR4dSZye8N8yAZI0xqZmx",
+	"ovBxuWQ8Z/1J4rBXAdxlt7FdZFbhxbc0rDZW0BIryB1K3O1kF8Fym62THazHbfLMwb8C5G2n0u6sNI1O",
+	"pdqp8BR+X2TuwPfGIoFfgE0CH5HdkH/OEsvBXWTWCa7iEu8Ehtl693EGGFzmmWDwbWYwLaxCmckE12UG",
+	"GVznTLJsvmBBwZeZDdWpfIZDvYbB81skLd3X4uYlWwdlDYjuCERaAJcGGyPoyxtBJ6T9UdtbAGqoiLuF",
+	"QTQUPE6H/77RFGo1GuZZEP0hQ4aCjCyZSA0VZb2h6F05hcVErEUVQqFmrFjvxlPe5VoU0ur+DEO5M2KF",
+	"DYlW1NXq6S56dskpsDONYLIyoqjkvbLjHZvFy6xMf3G910rjLHytbg7VylYkryNkWtRLSkEWmV4WU/to",
+	"ho14FGsw5aA+AsoA5ZUxMTC3DyQrvaECs1WKOgONiHUjUnVVOIMqEMvAkqqO9KP0FHeyz0QrCp5QUCKi",
+	"YTuFfKY9xJ6pLTe0AXpscdXPWZAILWR46lYk6EicDiXcYO9mJaAAG43cb3ohJWDTCInOiMjOTs5PLqC2",
+	"4BkOCCjMKPKNMUtKIdgTfmZuVdjyB+9NvMOKoFtXCyDzZ7vSVd3/41W7V6qV/iSOL8k4+FF12QldtPJB",
+	"yZbxQSDoVuo+iCCxkdHFlk93jq7ZXlC2CvMhkxtyL653sZBHNSNaXaOTkQbVVd3VXwla2+UgbDaafjsI",
+	"6ltAT39d0LZblAG4yFeuPnjVMoeCPOZjrxL57O/G+dSvI7KKNLNTnF8A+5vFNYBE7sItluRS7R28tKkb",
+	"253Tpmsv09zE7i9VurAkVIjwbdbaPDqDOkdKnTeoQaVlFZietXUUjiKZ9YQVWl1zvwHr60rMVsvDmh8S",
+	"54+xjPyiEczGSj/5Cr+xzDC6CmFF1hWDCEzSrGfF4QRha4pU0zo7Ms8CBF5oldNDEToKsVyrqc3TIqUR",
+	"B+JeyiDis6Cc1tz5eWZ0AXY8tLeaJ1YdAVQKBUoTsAWjVHckBEAymATLIIdkpghXNOTxNVFb8ZQFxRz4",
+	"SEPExkl0zVNhrwGWXhYLakal4FhZ9vA8Gph1+9W8rHvM7MQD42IR48Uq9szVOpIrESN1TTfEbAqusvYf",
+	"0VqAWTCvBei/svZTbT+/7CdqtASiAahJ2/BbCAqtDnHkr3CJ2IMqgG89ivCtCLE8D38ZUgG9KFhav68A",
+	"xlfSVoDfOeG1lSh862Wu41sSIrbV/UrMbJl3XkiwVEhKQ2gsGIBESIBqFQUgPiyA2mvIB2BnumNNsw3o",
+	"Pq3EaT97ssM6A6lG9QVVF4dwnqBWAMs2RpIKWxxPFd9syJNRnZ2RzIKB6ZTPSHphYUomvjrSk19GElJL",
+	"n5FaiWDNPbgDZoeo0sP1vwEAGywO+b12HtDk0MNaNeAfu1ZXguQyrobr6idWQkz/QGVV0ZqyWk2qKZXA",
+	"1Gp4w6AjbW++105Z2J0PN8lO8V180mIRtLIo+VXMztQ6juejFuDNWmvHPKL1IAK8utokd8omKXbCe9JS",
+	"d5nk3LU0SScHHkBPebhRBLjx7ce/vz2PYLVaTqXOlfo2le/SFnvuq99baF+ITK7kO2AME9ugoFwQ6+iB",
+	"wk6qBErwxiJcLOo0KjYZ8Tie4VfGbog0UhvlO53QCjd3xNJACL5C9vm5/3hQkxF4CJrPshg2NkvlcvRd",
+	"YZyK3hDrgFGx+1UQrjgiTSJiQW7tdOQQ+7SwpBhEOjbkwxMia/gDDQmGYB3pVS8aQzodmgexfCPRqSV1",
+	"svyroRrxSJY5Cq/gnTwm6DWepuZ16kp7ezUVtk6pGFWEURjiUlBvm7GNLiGGU2lXbnz9bRZGPGZpb8ya",
+	"h616o96qt3bbuwf7bVuz0faKN6wJWKHyLppf4ZQOrEYQMoRuEwr6psqolv/5f/+ZixHfrWLM7IybC8bg",
+	"qGxSpV/VKZryyPwK38Vt5fKWEaLlTtE5ZKJIKln+WEtPBHy9LnKX4S6jyQ+SaMxpsH9MxESgIEtI4k+L",
+	"hKpxQdC5EGG7IyOsZ4pniEdANUWzDFo5fwTr7I0UWTW3eVo/uha2JKlIGpozdSFQIlbujjxBQd75aVl/",
+	"L1/AZZtFeokgpird9qbLdrd38dSn62IuuRmV2H4kbagzPhR142rJNDDaDjKPoHgLX06vJ8YpTQX7+p5i",
+	"EsUL/Et16Xa5Uw1ZAoSBGQLLNDB+dwqVhUnp6ZBh1jggweD+0gH/ggndW3cUdllgi1rR9BUEDfhc70z9",
+	"6VrR0JzJvU2SKjaaaRH3by2yP0Fea0UyIJTdWUjckqykYAQjpAKcBvoaelNDgg4AAR1pNlIjY3FmRbah",
+	"YpoqQ7H2L1YDY5qqJNTQgEg2N9ZEwLypR8lF8lMRQ8EClV8gehcCLzuUYpvnLeUiKpbaJb361rR+gjxE",
+	"r+gQP3qLZzkNkW/yrHl81vV1zIqevsCQy/y52zLO3KwABnbVey6HWnXpJ6ulw4lRFVPA8kafnIrQ02gk",
+	"oD+Yu1PsHWB39PLHeCGMXIximiaztU5XbsTmlE3E5oQ9Mi3lny+z426hosY8WQ6aOJ5gTiMHmmgzF3nw",
+	"xMNma++ZR1CjHZNddqiKqOkZwhYCTuIKmIAXlAvObm8hElO1eG9skPCab23EJbBWHIA0og7ryIykPIYq",
+	"wnNlqwenQ+VaZe0De1xiilolVhnmp0vds6zPJ3E6c+vmpZTM3F1fTX5MkQ/TvNfIoJkRbyjSOdrAGNt5",
+	"FNK0qbAwn2LeZiGw370CHi6Cmhw5gANCKLkLwqG5xWVvaGxXOTBG88nhKxEPFW+9mV6/TE5eXfwymBz/",
+	"zJX4tZkevDv70J389Mu5Tqe13quFyy9HIh0q83RKRfjIvYTudwMXj90zl2TD0xTvDsT4Fs7e7YEY1yx9",
+	"zIMpZm4OLoTxTCKR9tuwu3VbmUPW9n7TXge68S5rUObN2NNlTmVXILbNBhHxIRARvyFwQ7M/oH68SEHd",
+	"CtRwzLWGEgQnI5ZUsDtuTPiAWFUkv44GPFVJ3QsV1QciDdj3ARQu9H4Vs2P3XX3MEy3oaL/BO71M1OiX",
+	"8zevAwIi5qyfKAkq1+LGdaSaEpSDVUgIQmwRTSAPj/3Cycx6Z89JJY7MCzWParPvjF6JkGXtu8CB0GnF",
+	"XMepiF1Kw9YJ1jsS7JAp+ak2UGi0sK+xvaQlktMFXpADPqkZwdmmEWcaGmoJfMKcSGJ8kKo56gS3aF9T",
+	"pjCV7Ik6e012M4D+AGM8QRXi20a/1sHt2e43UMZv7eplcCNmREPA+eg7VL+373787fQYKu/r7Ed8B5rF",
+	"IkUkCgvhN8J15CnewMzP3HcK3HrGpU6iQSQtaCV0ZSLeJPEtYFnau7PfPKzIrjDuhR3I8Zuz88s3Z6c/",
+	"nb4+LyzrB1Y/mpXZ7afyTmCAJR3/q0v13EgeopzCtw/WUExlPzWrNT51OAT1fJW/cezUJK20txvmf1i7",
+	"/N6DRQUXzcJarblIeblQpvxIAN3ah1vJs7LHYlPqW4K0a06ZJ2G8rqJ8Mt4tZKE6ypbZ6iPjFtag/0cv",
+	"d9cgEYE/XEAp43LGhITOlUWwWK+Su53DL3O/yMLDUYqQ8l5l8ECBDgCGFiPRiLoCkVCjPpNq4dHz96yi",
+	"YMspK0IjAsxdDSBDFq0vB+wuLVZ9NDKfXgse59IiSDejJ72h12oGgEW2WQs60gGBCEMwDrgA/DegLUTV",
+	"A0UHgAnQR5g+bJ4PJwlUQNteNHwROSQECmfCbi2O4cA5z7Vo3UcPFpcyn3BeR/64kazleLSKN6fn/tq8",
+	"FIQLqFONMJ+jvt8POLc3LcAzcACgH42pxFvKvY0QWxBiryD8Lywad6psWyWWiXo4grfBiJuTZjfDhZ+b",
+	"k5l/tJWrtGEQIBmPXhGgtwdwYc0qQNuwfYQFfZ3QkYnFqhaEBdtgEFfaPBHhMPwGGHZC/QvQbz+HCwlN",
+	"og6fnKr3kGxZYysBJlYw2wPdgqw7w5StMfE78kZYccoaFaMcs1SpKiOqyOVNPYDl1pE2QuVWvRCZ2qKh",
+	"mLVLeAbl5wi5smSix12JO0pjp+4HavmNUg8aXDr4PsDO9MV9R0Ihc4sF9DAHGRrYbQCQf4QWlzr80xEi",
+	"w5VO4x4gwO2KWh/G37YZLHhHLrbuVr1nrIgKvgTv+960yK1wv6WYXuawv7vRYCCSW0KA5+dyF/hvH+YT",
+	"47XUXS5yJxcK62V4h5zjBuL7niG+C1sObXgCAgWQXPvm8b4tAnMuOn5+k+xcB8F4XiYWQk+7Xs85JeUq",
+	"Z3PqFlEEyjpkISZBpQKq32ZcQgmsbD1Uy+ydkIYXlsfsvQ0K+5dEYe+p0WieC+uiYM8ZdYd+gnnUOmcA",
+	"Pkeypj7YiPNvY/mjlqw6gfyCdaB0ynAu7l7aGiA8EWwwEVrbLtf8a8kpyK/7ehbX6kuhb1cLJU3+VYBF",
+	"eKNtWf8mHKfj+3STEnUd2bTVjZ0Y7teLYJBtVyhWQCvfnaSpktjXQH2DnNCsWw0LyoxW6VDFhBbJuEc6",
+	"P1MTh17fF9PyXue3bkKPikHeC3Q3W9s7u3v7B4eNGu/26nw81vWBUoNYGNVGd6eA8CodD0OuHUUuMrpG",
+	"Wk9gL7ikM214eg7dnNofVBT2oOuhK4xw+gl+Yj6I5JVDnLEQbmYlqA2BEF4G9vclCe+FOPcWRTW38Eo/",
+	"A15Aom8rbx2Z/t36HOz2ubnXwZ2FTb/D12SrH3vn3UW93WfFYW/39eeyirvfRKrZWKhxLDIor2GiJgMI",
+	"GeABMrvAuM6nL9gxFu9XvcAsue79CMBrZxA3DiONwpdZDmmKFuGdf4rSnyfdekeeAUEzRZ8D/+AEWcOX",
+	"LSDKr4PtLgPu2ywjKWQvmUGBPkSGsi4yCEgcuSkBlKoFm7CcqH6ZNkRNzNmt+tVFJKVB9FNI3ohvNdUQ",
+	"xHcIYm/PTt8fXZj/vnl/+uLk7Dx4RmzsQYk4CeCmxJgjRGjDZCAKKDAic1R9Xcr/guJXqk3xeLdCiO6b",
+	"AbTNke+JPyNdWFqMstZunvtKa64l7ef4zn96c3z+9h+17BaV+5Ltedm9tvREvL2HwU3baMp705TrvtZl",
+	"2GtO/jySvp/lV9gZX9hA0yaBcztCdpQEnvS9lZrOeSpbn+yfSztdXheAcZKe9fUlppKlmjJFNU4RVEul",
+	"kYCaJjICMLmrUz7DQK5/WyStifrAt2lv62qRNEKdgXaNNCM5VN67klMwKwWb7SOfZg9LJnye6BFxbSx3",
+	"OiLV5d47+Nf066oDvzU2KSq8ov04EGn5Zmxs1PZjV9uPSGX/JaVFkd+LFGR3FRVzgbECi87L2WTbxOdq",
+	"cLse2BjGHPDM6USM8z5SZv37O9fjY9jbqVZGkbT/bJoBpqlIzJ3/73/w2r8btcOP9N/ax7/9/yuF9A1j",
+	"nvaGBdjf2M2GdcHRtZBYZYwVPldCjMltBcKYOjtNNdDiOXxrUt2E64HZ3DYxvhUYCq6QF3pcR3X2AQDT",
+	"IqJKL/NywbeG4rCImHbu4PIWCXPEZb4P7zUvJ9kHlVzpMe/dwk18B2N6mLLcjb75ZvUN1TmmWFMvB+LJ",
+	"KqCN03g7pxFbHO/BaQSAzJs5P3Yb2xmwpePuKIbyMiNOhWSpIgAuiWBow0kaqikW9XTFYCILqT+M/o4k",
+	"Yql/U+wfZ0BV2gesMlAM30yyM8cWQlF1LMgNZ7cgDEkotl5eCfpiJvko6mX8ZAOHeo0NyPu7h01ql7Ls",
+	"amQrvVKhiNmxeYl/puxtolLVUzHuE2Skg5n0IxnmCvy6MzQXtIivBVaFRuamfdadsVBAW2/Gw/Hi99dH",
+	"r06PL89Ofjo9vzg7ujh98zp41rYw2l5yINJsp7FTdWWCI5Fys70JiqUjA392l7bPOmPgozWwuLM9uJMm",
+	"+Kcg3+IawLhdIXWuUQ4y9NiWhWBP/UTooQP4ng55CjkJEUPdZVbtiGMn4woSx/pKhH7R/YzxQSIEBG8w",
+	"3gPMfFHKAlRqQZUFpM3Mn6DgvO4vUIFM9bNiyXev35+cnb48PXlxefzb6cnri8vz4zdvT85d2WcAFy3m",
+	"YuLInBuzdm+wtMYud6RZNJAKEHSlygpnJQGvmIGKsM7OFeLiU9FgO397s7RTyrLbbYyl7WCvw9aKlbrS",
+	"HRlHV7ZSyr6JdFalVIhmgZ6MxypJAz+LAzeilI9ZxhG/EqzZyB0AGHNz17XGuS586CdLbRM7QEKZtxKy",
+	"VFE7XMhnXogqI5Dxm+Yj7cpxIS4HO1pJux2xv0IqNuKSD8SI4BFxkQpOaetZm/H8OTZnEAJ2xa0R+BNi",
+	"3bt7iodMttcqJYxHoDLTc8YbyC9jvrW3thz9GfR4ZbbaR8sua8/opXmtWVe5VHINC/zMW62HbPW+Tde9",
+	"veQSrGo0xZv7ezvNvb2Dg0b15qUFMQNN8rCwOUFka+ZIACH0buXjrd5Hrh8froGbf8xa8gVCHCFpDptr",
+	"0H+AF2rEgWWMLKmUcvLcEyDfdvN6fq96Pewr2eT+1Q/cv+4/as5IP1z9ma+4nH1jve+uHIFL5h34dbve",
+	"zXeoBWsk5EnKGLOMauJXq0OzPwbtFmcFezkIYPCDLRDwW+iTxmoG6p73CYfZCVjyludWyPCdFsk5PiYo",
+	"qzU7iuNzO+xHBZrbM6+lValW+Cgxr288NZ6/SseVamXU5+Y1+pKbuv5XDI/0JkmSYVNWHdxH7prtRg7U",
+	"fB2S9VICd8DlNeKhaHgZfvoyMrOP3y5n+1vg7KH9dnN5mj0im+q0B+VZWkrerjPhcFeiJYvTtSKTO/3c",
+	"Gse5NjIk0PbQMqCq3dj1fZUQQO8Ube0UCcnBFs+xmUCbzCBg4ySSqbah7nMIiiKW+gj8tDYVANMjNAv+",
+	"AyOnHzHiDVDsLOqTH5cIgqBMn5vxvDv7TVezmnfvvuZZuCAWD8syNHUkTRZbHsnWxxozW99NoHiWWMpS",
+	"ivexu1vE/ZJsqH3mnWM3Qg4iCfmLP2LkUMRTfnktEg3vc7tVrWTvfCFHc0QOZKrA50QnqVKt9GM+qLQr",
+	"tRp+mqVkyLP97fT84uS1eZ6aJD0BRQcQXMiaGzKR2j5oHDRAasFa3iD23dArtEeuG/VmvVGF1oUoZTv9",
+	"Rq/FD5vdfWxYz+gtqmygmvXWXr25ur2LB9y9kBJr167ghnfpPiDGIfeYesvqZMYtAAEhJwFYJiUCDUBk",
+	"IdiEzZIZBmC+5padva2dyiiNgOvoNzVQk5Q1641nEI1y2H1z3dIWyMg1ZRq5gb/ImIdw12MkIkpJiHDJ",
+	"gihEx/FyGMmUwkA8dc/IAxsp2RPPMfw3jaBvgzh3rzRZpxDbkLlxIV5nCiBHY6XTyxgmdpmrBa6S5LRe",
+	"HTLZWbfO9jkjVhM+tRCyJxrIN5O0ckNa+Chj5MvUirdiegjI60KGsPCE62t573K5YzH7Zdj9qRe9iX45",
+	"f/fv0+br6JfDupj98u/ww2n0JjqdvrqIh/98MZi9nv1yWO+1YtkdvWyE//glLmH/z72PSkmW+aB52FpM",
+	"HFc/lXvJru0aSb8x0RqLfsrMHpsW74b8VFcMehRNKrPASybU2t1bYT4fQJVDIh8sSLe1IAs35Umo2367",
+	"mbeBXArSfmdhuf0ZlgEXlsyqbDOXThJwjm6c5THYKV3eu2ITSdHT/Dh5vxH1/6Xj8OpfJUNDZqW7jeMU",
+	"o7xzj5ay5JG0EMu2bWt3Z4Xnno95T9S0MEfYyKyYy8EEfF6LGABIYVWq6BB9kUAvpxSOHNOGhkNRO7pg",
+	"oZG+wSJogttNHvi/VCwVf6agD7icWRSEKgH3zIlcx9HsCYSy9ZlEl7Hq8RgY/8veS2E1yA0Gmhnv1jAd",
+	"xTnLrNKZNBrbvf9fqHrmlsz8AD4S+AU0P+IH51j8iZ9veV9UVocbWOrDufcGpxYsmG3U+Pmf/2j2vOXg",
+	"cOfzFvzXZ3Qab8GDbabih+ZWcenmrtm9xXNWsoDMNSvjapmXanZ7fsveW6CrugRRC2xm55N5SMbmUJnd",
+	"MKqXqW5zRl+qZHS/6LoglPL4AXZ5rOqzBoHfGp3XxXdS9ms0CJ/jSqyRyyg8TBd5YBsHIm2t1eDrn63m",
+	"9i2u2f3Ln+Eq687oHN0KrRX3+VJMPLSNnZ+i+uzs5THb2985ZP/9X9v1FkGoqnCGZCdmLFXqxfvl/M1r",
+	"gojhvWF2/I0d3ZF8PBY8IbhRcxNzKYRTbjzVAcRtzEKYwdCRgFa+jgxGkziNxjxJt+CqkKc8y3EbifLC",
+	"fGJm0rWgo856xDx3jQVZuu0HG6oJ2Pf//V879e1nQPCufUQmIGh1v8Mp21CNdSgAFooxWwrHRA3B8uhU",
+	"IvaWT3qQg4tlR7g8GMove7J5AES6yL7xphFgF3uksWABFjCS7CXX6dHb0+80SyepSiIe181NTvv5tscY",
+	"Ef6ArMnx3NgOw1gNzK1cJcf56U+vL09fX757ffzm9cvTs1cnL35Q/X7wrEooFImRGj66Io47D1pjNoJF",
+	"v4AhB05Ciz/HMZcEP2Yz7ogABtWmPgiIhTuLI3kFUzuSi+iMnODhWZ/3sMtTK6pSDVQ6Dtpec0HxHMxo",
+	"R32egWkVLqPdqQsPnEOS+T5DuPr7u9Ozk8vzk+M3r19cvjw6vnhzFjyjSROQB1qrUliid20ePUg40cAD",
+	"GFN1+bCFTFQcj4QPB9b2/StNEI9sMmZKOtsbDDqqxKzPH5zFHDUdoWZ2iKAXGL+CtxHkqA14FjDILEGL",
+	"AsaoVIdOVEKHYS6YUHgU50eaS5zDIPfcKc9/l6d1s2gVUUL4dWZUuTKgPA8BLKAWbWxgzlHRsnOPyUTF",
+	"6MVgE5aF4mN9MTUPICoD9j1nsdKpK6WpsnSqWMq7+lmGJ22NMPecI+TxBiw0OsAoS/spskiwhfjSwnoV",
+	"w9l7cNShuI56wr5zI6QP9loHoDF2cq8+90MUBMEWfZjbPyWvEisVvY2aFenU2TvL/Y0bFlBpWATHI8hv",
+	"zjEuPsbvAx2r6WWopjKwvAtzoROWKsVUPxXSa46XQCmiEerUvqNYyYFIWFekU5EdTluN+Nw2ugs8z6D8",
+	"kD45FDISYQDjoXgTbcHCt7EEERyO3K7bz/bzHLm5sQmXAK/T+bM47fSeFmGxA7OVMq2/8LKsFOVOAmEQ",
+	"KtuGU0Ui0avCgrCb2a5mhfrQe8/cZzmcXlJtOjKboqtShBKaR4D3XqMXQLI5kvzaUrzKWxFa0J1nhOy1",
+	"QPDmUIwyJF9qkNSZ5LIpJ5wgfh1go4aTG7xr1soLheIY2feBnnRBn89Vmj2rmu1v7i+VW3MCzcxJpaoH",
+	"mBCMRPtvAVUMInBChtgL2ENessrRNaUJ1sOlCnZ9FQE5UadxQs+Bh2RldRYdp92Rk/zBzFV2tg5xdMGZ",
+	"SJNZDQZDXI1DNWUWUd48tc5e58EcKKvXkRlihY/3F6vBQITGVkHifYRC4rj/fGgfICK2LHKc6TTh5hh/",
+	"pwmWSndkqCCrF6velWd+qEkKS2gDTLamktM2+86+XrBTAltEZVP1gaW8wXfqfg15V1vSiQlBiooYE8OH",
+	"ERqhXuHSoy81c/fbbwaIb6207eChBaexRnKOzQcKQInl+YjuAX0/IyPoYwHjJvuaqOpEgOZTFY1Giuhj",
+	"8YqD/IxwrYJEYOLOaor9xv4zNo56V7bmNoyE7Plwe5glvBLSC/I6NO2cxZXPHiAPtgP+P3r34vTk9fHJ",
+	"eVBnbyzDtD3MFLUw59AOAJG1dLaUz72HgWSEdQS0vkj2VWAhT13+FneNWUZ7PLNmLbsMjrswl65RSZ1Z",
+	"XEcAdSVzwgJUSZWaV2ZnWs3ZzylPjBzH051tRXwf5kXBXoZ6W7v3AOAbcmksjroJT4gZHAALsZMOjRnd",
+	"kYFHY+C2AsVQqROXfX9hw7UOB9bCxWB5KyeDiGRdEKqeDurPYKl88UqF2tDFFlLlNuLC0L4Ncnw3bfYj",
+	"11EvYBi1AFJOPBwQfcL0F9BTwPdV9xVomESMhYeT2ZGetH3u/AzvQ3gv3H2CQwvyb4O0PyiSVn273gTe",
+	"L3gZHekAeex0sfcOJG2Uts2S4kOt6gAWLZTt0RKIlwsKad1jLC0DqfXjab+BN+gHzzJ1Ck2VDtrNA7m9",
+	"kqp3VYP/75E/zYvHfPXRv9RQhgrjJrQC+ZGc0YdlQ8mXy86Xz7YrR/9Mfv9ld3rdu/gj/ufPO3I3OX3x",
+	"/sj878dWt3G13d1+3+iNXk7++dNh+ruMG//8x2v1TwzxVSu0aeeYvOb28l25vOagc9bhkKrm12LRzvHe",
+	"A1YF4StYI3wJWy4LXlYrBZGZuRqSh94qtxz6/bdykpVvt5oXT36J8eRTfSrPdnvHp3uno5eNX1vj7fB4",
+	"jYRyno6scY+be+maY5Cc3l9X8AR7BtdY9OLkERodxtEmAesMJN8a2BCWPQhh2RqV3sNEpWm8RuD8y9R6",
+	"o05iEIGzOsFGy2HXlTRe0ndZrHwrMptJj0UvvZnWDKwZrBtmkIZH4mfcy9jNs7fXop47UgzaEmuBRQah",
+	"rRk1lDGvlw772JyFnoh+LHoYilWTFO3QMNI5zhht63bI2J33W8HgMR4DWGdVspXL7Cy21MwiS9O7cazU",
+	"FZuMM4Yad2qzRr58Ax3VLGF/lJ5g1xW56exYjcbGYgz4JAxoqPPOAlDT0xzbnv9DVTxIQeMsamPwzhyN",
+	"WDYw38imxGc1A+FFmguHH42G3qdOhffS6Fp0Km0GBeOfA/LDkVTNeGl1Bl2gHRlkQjOwjim4dOBt2A3T",
+	"pljDXHQRY0b5GGWdBbxnw6HQf5NGIwE+NLjQEOWzpaUuwBsNJPjGz33pqqbSc/gk0gf50YORQIaRUIzM",
+	"h5TfHxGn7c5+4xlshZcwdnwUYhF7rx/9ha4YRFJTgkPr0WVQtWESyr1eRRK76QJ7o0tfjWadmlLlTPKO",
+	"xIAQuVTZZpIqRwJL06PVkyrxVw9jM7DdLB5w3jF1fa+09/PuNOXFLMFGkliqQXeGzTtQI1uConNIlLgo",
+	"8/5DvSPtMYADWdK/mYF2YQQBNjOcDecnoLNe5Dxk8u4BHAh8e3MmssztDt9CfjBjKTuANr+fM8/WMHlP",
+	"3XKt24O4hv1Ia2cEzLx74Vz7sjXELplmpepugGAfXs/Mx2qFT0Iqgss1C0LpdLXiDgW0MG4fNvb39hrV",
+	"Ul5DMEbtTw9a5qcRtT+6ayPoeyl74L/SqNKu7PYb/b3uoajt8EavtsO3D2uH4b6oHYZNvs+3+/vd3dZy",
+	"61Sv05GjJ93Vm2KK7N7FVpnP1UokC1+c1TxFLwx/jmrkc7ViZV/xq58TrkV3ohe+9BXTG9tv7h1s7936",
+	"jdHidWvbvWajti92W7WDcEfU9niz3+gddltif3/xjZlP5sW+8QaLZP4DvafbnffS9tR5G9CZIhuH5Qky",
+	"LH+q4OzBIDaeyFwjlTGErRcwGd/aE0HLc5kXggRseYej0Th8hrlmgtuCirAFw7JNKIquS8G2VqH5Dr/p",
+	"yLkWgTorkUJoyqChjKDhIu6j2wP3g+qh6VCB8RZh6Hne1IZBxoCP4u6VZcpirVir0aiyruhxmyqkoDim",
+	"38m2m/IZ2Wd4seuLyKzCBb+IauSdqW+cpy6Fw/MpPz80jSyf5DPBvLB/Yp7h2fM7KF+TTwJl9ptrUyCv",
+	"xSaBqpRNylfLZG4VXqdTPrO1CBB4bj4rRosws3wAY68wRHsCE7X7jADlczuxyAC8Q+xq0dTLB8bWkP3m",
+	"gPX47Qy9sjo7onDBt8TlDDxFCHmhuzXla7R9bcT3vQSOstpgtyPXldg2Ibi0L+ydFsmp7KvyprBjlQj2",
+	"3/+1W99+1mZE65sVCaDotZWRtvF0Ws9wghgPQ92RgWuVuHSFhFUW2P8iqGJ4yVMKIUCLuEX9CZ5nYENh",
+	"qHPIQ/i3Q/sLiHszq/sMcNDOR83DKVmGW58TcgTxl+4MIjTFDax23UoaWG9oJaSLX6qJDDcNlas1VBKs",
+	"4pxh82GosijS2uXIN3YRdGfMqE2rakuPRr3pyiyxrNhJVorE2ERvPhPckd9jYfNugxnt2Hpm+WYh4tlV",
+	"6bBo/5lB5zbg/XUqwDAXid6Kp+OpyTVUmB25p8A+P/lTtAGwvMvBvmvLAeSSbwR8cCkLR6EGhVhpNBJV",
+	"u/Hn6NisKgN3xn0KxQ/gm4DPE3hQJYGrpcpohzQL7JepMmZ1VvFmRuECuORNjCKoOZOQWBoLDpmXrIK9",
+	"b/EReSI6kmBmzPAILo6NBJcA0Wn5gv4wZrud+xRqmhzbqB8gJxAL2+ZIlXRKi47Eq2xbgXE5wOFBem1Y",
+	"yp6iei4QrFU2VFOM5RuD0+MNIla7OjtXtr8bgPjMu2hVG41GLrM0UmYkXTFT4HbYcizjBrFIhuJPJv7s",
+	"xZMQkCD7rC+mjlh6xFOq1utHceqY+JA6j2vkxmMA9YO1bQEw2AdVY/MM+RjL38lt6sj8S0Y3Tck0khOh",
+	"MQ8URzrNauOxbj5/lTHEJ3FcBfkP39MKRJrpoUrSOjs1kxIU9e/IwObb2swY/pC9gIA8pDF6SoaXWNlK",
+	"35vRLu5lu1+rLHCwRFgBCQaW/QzTRKUYTu/0F+EKrH6qAB/WyWiczt6j+sHoYv5Uv01EP/pzvqeFUS9o",
+	"vhGmavttY5Gm4BJr8ZwgVfpIwOW2Xb7ftqTb9o+lPcg+Jvv/7XT+bDSKodirxZIKgwGLmdbvzTI8wxq9",
+	"eMaExO+VFJp9D6HcZ7nBE6pU0fjtzXPTsBFMpWLBJY5vpVfhDztPEUa0oGZ/m207t+YrLTUGckuWu7lS",
+	"q3nh+Mj78lqPSLply2wry42+WHOB807Ljcu8+njzLT73MtacILmPoWY5dqueoNwx0qBrzWihWyT/+gHl",
+	"ptGsNZoXjUYb/u+fZXgPvhDLDdhYEAC9Y7zNGqSTqv5+2bn1dlmcE2XV3bzmp7O97nTwhvc/nwurC54z",
+	"zoazsVE8iVHOxsxwaC1gJuCcZaY6MgMo0mystI66MfnM2VxdqqNkf6kkj9lgkZRyVwo5GVm0MPqo5v3t",
+	"4elVKzXvXx9zC9JcAPowxqO5d+2a40zMQ95lN7Z/vhC6hw07lSqRcYVHqf+394uPBct8FGvFbA+g8KzN",
+	"vjMPVj2RqUp5XLxkdNXCybxPit0VoAudAnHYhSNk5OZS/h8P3MTSJGSi0F7Qn8SxhaY9kpKd0FDmIQ5v",
+	"YNxehlEIfxLr2cdqJYtBlc/rXoEIzda6GX8wMzw2+INfA3/QP6x3xB8sizcdyZnRy1j8TwixyKKQA+Mm",
+	"ePPn9B2mm3qx0q7VFltvsInYVd90ZOAVU2OANDOIkXunH1FzJM20TXefyOiPiaiacfAkjAnKwTOTqbAr",
+	"CtMh+kJIOy4VC/4PPWqu6Tyipm6O0WSGfVlZOxNZXJC8ckZYKAgWPdLQYS1C9BWhY8quWSQHmO4y/pPR",
+	"YDx28PbGRc4GAGk+Sw5gkycEyWMG15GlLeeUybPw7uadpcmM7TVAyRNyDxuqSeIxDgAoUE9o3Z/EkFhR",
+	"aXt5K1pHrtSLlg0kgjDA6dvrnQx0I6GP9tjW3o7R7ls7B27EqZAdiWPmGhtL6+wYdpD2Wv7ttnGYkti4",
+	"FiI4P3Tnl19jnqWF6/PSxi+1qqE4fP8cQeIcxwPlFHZarTq7UGbndSRxGPSQvT/XjJmVq1ahUzOI5HWU",
+	"CiNpg/I+lXf6bkRO5cqtXIt53QWcTZUKhdk1iRYFWmYdhfKQjMEbxX+rV7KM7Zekyy3RcG6BgnOfxkHJ",
+	"1hknqhuL0f8q2kIqFI4egrhSUIOZvSNS3Ctnc1oPf1FnR/oKBblTqyqhkmp/Iekcr4UwbUmAdhrb1QqA",
+	"kFXalcy8cRa11/dO02wXTWYdqi9zk2IioaJVyEosSNs7jWc0b17+zu2qDx8+1I68V3nT7vrw4UPu57TJ",
+	"Du/06u1Bukw55rXdW78wnnJml2gAD4ByNQBRsFCa9Gv7vRGlKpLAQ4SRfjim6PDcZR8cZvvgWMl+HPXS",
+	"pdtgbmL3sQPyhhpNOAtAg6mBRTyeRQZJRmzgpNqiOfCZKXfcMTYUHHOdsu0GC/mM/IxvL19FHUG33nip",
+	"UpcjLme2lF3n954x/SB+kyqFWYk8Ww+x6ETaWlx19oFHaRbmoZQNT1MxGt9dDrW8/XehFHtlhnSWDb18",
+	"Iy5O9F72ol2WNImwosy5KgtL49Bj0BCeE0OeXbvoCp0ThglZuAvLmyazXJSkeYCNhmXkqC5CFsl0u4XR",
+	"sWg0GVXa29CiaDQJ/LPpltQIkwFq7a/lpX6uljuqhUR/OWIRPOy+r2rd12Iv1X6b5Uq3RmIZIzwSbecc",
+	"RkRcAzazOPYLOTWLRiNz7lMRz4xDaDSZowOcyBDaoE7TAq91EeqBE3zAwEGDATaLD+9gCxnxhx5SAYP5",
+	"Ek6F8X0c85ZFo8YfYO/VPPVbMyuJBAa2IJJ60u9HPeg/QKqLTFdGSgZYixmM+J+XfCB+2Gs0XF+OI3rz",
+	"WpbaFtIM8JcovepBARht78jkCNnBGNBEuguuM0FeeI6uc2MthhRcqfM5MbNwJPzzOCk23Js3uHxiOChd",
+	"9e3YUjb+V2JlHn4Pje3x0PCv0K76G9fpkb+U31IUzPOICln1R7PbCxbzpa2PqtluoDKifX8HOGyVXGV3",
+	"hk5RpSJnOOHTQp7Qon3X2Pi9X9PvRcflO535bJsayFXPaFGY+sNQMT5ip7fQ+PdD9v6cBXISxwHrxYIn",
+	"gMhqfpyPNFe9flDUjfBvvz/JY2In+4AA6Jkxz8vJ2OmM3zJ6N3/wVJ9dJGq23l5/SAb2ryJ+7Cp8HfHT",
+	"am8/mPhxFuujI0/fFJEukYzLCNBHM58s9A5e0VbPDM98vAq7Yo7TOkpCNuZJGtl2eB9NkvZkdaFxXvUB",
+	"x7qsADUK9RwlY0c6TsZXM8vKWFKyd2wn85g4F2+PWWUZvIZqvCIDYybOqEq5WrH7aCX76W71AfR6bi4R",
+	"sJtyUyLwZQ0vqA8Yzdz6e8LFHa1C4eK+LRYuW5/cJv+8LA7jMSwZp1wqC/07J1ba+YCMkF4WIeMyQj74",
+	"UkpvI5nChE9p7Ct78zQp8wR7C/kI/PmdOwWbpUov+9CYkg8y56BhjY2bcbsj7Gf2lLtnsnayCPJrlbKX",
+	"NJ7yyHE26vvKXpRPF1mSHNHOE7Q9PtBuxypiOjPryocbuOQyCfBdDpX59txpY54Oi6nTVgiyTybwS6/g",
+	"cruAWe1jTuiRp/KpMp4UmFOvIMSJJUAWEhzijRjjrNu+drhLDb0aPD96i4KfgTWqoCcjtOa+xj4c2qHf",
+	"aXvL58yLgALfAZ9pF2cChHBXG6Ti0I+2SpUiz4ZleUO/wlIy0KM6soD+oeqBFQPcLZTGAxBTlPqkh0Wh",
+	"6ZuD0fPYWKf9Be4LM6hsZl4cueoVZ/mTjKROBQ+fLwzJdvnUO/IoK7saWDYHrAYjhG4K12fo3xjTBmoJ",
+	"yuwP1SShaimLZeaqwKhWqmwELFWqsOwHXswJ7Lx7rvtRyWBpdc/KkhVGh/7LamGFVrH+tR3OkSZ0N6ik",
+	"wJOQVdNNJBT3cQZdTlgWx3tDbB3zkwoeNPDcDtr4z06H3dpuAOz7Sw+ENmc8WFAfn0oFrlhSJGG0blpw",
+	"bb5uwn1657qJViuzOt7JcaJ6QkNsip3INAJornIDZG7692WFLKxXdX5X+xgY9ZXxR9eHHv0mQiH5gtz7",
+	"SucsKvUtXx2XgwaRiidhYg6Co+N1OJhT7iQVZYTmK6OBlYbA9y1XLrNVdlhAnAjgudJZyQtBcN6njurI",
+	"YiW1TEsWAOLACQQV8N5fxI3Qv2Vm9i6enHmbl6m6JOtouUu30FoKVQm5XLzFlLq7h7dujVrBZB7G0yuY",
+	"vgXScstwu0Kzb13MGmnGkNOCXBaaMGTQF0Tumeipa5HMikWu+3ZOul6vHILO3Bs1lQwvJF+Dp0ZCQDd/",
+	"Gz0PXXXor/bfPrgz+U0ozqZD1ZEjHgoiaSmFOmB3RDowAjUHdQCT8IAOhnw8FtLHNXiHOG5U8jLGfkyP",
+	"CJYnwk60LDRuY+ePKjSOHbory5Flke9yYNUFPNPt2n63IWoHfG+n1gp3m6LB93uH/ab57fjSbvl2xQF2",
+	"VqoVwteEXYbYmzpS8nIdrFREVTNXAGhCBd3eAaxZpTdJ4q2D+m69QUnEtQTsvXb5wT66OYaPR3MTwf86",
+	"EXxxPRe/p9NfKJXpu7xMJga5lYRyLvKj56ofqpaN0Uln21g3tXXJqBRAwaAwi0UfESx9LczTjhwZq7jV",
+	"8PntCBog0h6EBJi2zUaDuNfwxkD/mKjpc5aIkcJ6P4SXTNlknIOxLxGiL2lNvnLvsX/0ea3Z2xW1/bDR",
+	"rR3y7X5tt3sgWv293n7Y8ARTqtJxpVoxTsKlURNFD2zZB5KoeDtU0jYe4BsCikl9ad5Opd2EOmUtUrjX",
+	"WiIE19Hs1TLrK7+jNgVV9yMV8qvqSQe7sQvFg/2yUD5sfcI/bkrtncGRu5G015zHuSpgj14MfFw/vlwg",
+	"OmyFbUe6Guybi6ctvWK1GHYk6i/QICop5qLYHgTWLcPYBW6zWbSXFqhkaebkAzUGI7gwijLH75ofv5Bh",
+	"HvYH8x+FuC4yvIR7Xdps611hGkqyqpkUx0mHm5SqJf+b9Ia0PE8whZqf3hPMmqLgmxcp68resorzG5Op",
+	"+LjvNAuiMMDOpsAzZYoTqzcZFQWJVacF7jWxWlrO+1O0kjJBMSgxKvkU9IGZitMHt87z0Tt7E4dsjEbe",
+	"epbbt1Yc/IUM4luvV5kopO30+Ap3N6rvQVTfph56fe1KhMsPoF1z7g7CCqWRWC0ikv2c8ZSNE3UdhQgA",
+	"w7G2UUcDCTXQanmspM7eIjpMHMkrJOqWDti1I4MtutIbYGl59Gk2hy8bwZgPg/ZbtX3ebNS6O73d2m6r",
+	"1+D7/b3+bgi2hdYTeDnDNB3r9taWwwsbKDVwXR8x74rifpDVRLp9JZV2Be+LLEj/AlLKSrPZaO4d7hzs",
+	"7OzvbB/stfb3trd37hg3pdWflYVOL3LbZhPyuJ+QR+TveSsU3trzWCwWsq/LZMDWJ/p7tkpJs/3tXFFz",
+	"sQjAJH9xQ7TXV75GQ7jfhLG+GXvnvvH5Ur0LG8iZ8hmLZB7QI+uUozBA2//Wgr7yrAIGW/e4zBYZsbvt",
+	"+Wbiz0inuryP2x7Lleu/3YMATs6I5U2wIm/S2BV6sjZbNsF7KMgAfTXls8toET2IymoAt8Adl5ywOBe5",
+	"40D5FZWgvbBQ3PKlCzT8yd3HG0GEw+Vr8hTt3HeS3qfbe7dRZ7eOIkHwiKIrTv5lwaRTz/YsLtS/weZb",
+	"jCd5+vXhSvXNsbkSM11eywf0kNphMl4JoqwLJL+OBtx4br1EwFh5rOtoDAcgLEY8pEq7BS3+EgGGAJFk",
+	"QQVbX6YjHdVBnmEaMplOC9th8RjoGwgaPY8i6Xqj6LfEVejlTur5qGBHmn9pewGVyAR+/CmwH2UpioDi",
+	"F1RB88FSn4NQskaHP10oT0wBF8bP41Q7EgtncuaHHqqpRu71pxDL42H4Flf3LpG8bPNV2pVPnUoUdirt",
+	"TuX6det//t9/dirVTiXh09OFD82xgM/Gk24c9WpXYoY/pll2Ku1PHaqZecFT/sv5m9fwezH7xd6Dp6kw",
+	"iiFS8g34TfAD1XoNP/j8eSGRvKr4fy2mdmUeAvWTQgQPHWtsZbHGsXvPed8U63zmFymfbIcy5h+PX9RO",
+	"Xv70c+30l19/q716/eZt5ePKy3kUhiJcHoekAd4Lk+7nx2EJL7/itXprVcMmLncbe+UoDMksxY3vTBW7",
+	"rMWWiv12hYCcVU1bDnxML+PxxdCcGhP4oUpuUuHfB29BNv4qZsfu6/qYJ1ocE7/QG7yb0eZGQAaWFHgK",
+	"uihlCT61YwzUIJP31L/H8yT91ryCNi9Ktlct8CBW6Vt8t4sc5FpkCWmfjGrUKU9SXzneJVLpqSnwY6Ug",
+	"9n0aj0rORUzc48Cwq8H0/FWYbexIPqmIMte74H/9uVpxb6TSrvzR1O8H7+Wvf290P/R24z8ao225+8sf",
+	"B7NXu+pw0tQXaSv5x/6/T3b472U/rVSNcqbd99YY6FQTGw8q7dq+M20zDY6lWmMIz7pi1Ho+OGohI8BL",
+	"M6NOo5FQk7TS3m6Y/+E04QBFehzz2etSAK9XL052f//w951X/+qlbz68mv0zamy/ung9/O3DSfP1v/6e",
+	"vm69m71uvWv9/q/T6at/v2tkT7c8/it6g7gR5g5dmSqjE/5YAjIPqoa+dSVxbs459OB8EW2Bwynpy77g",
+	"V+TnLTQlIv6mFFNsrzpZrcDquX+zDvRWOQK9+Q5qds8N1B15ZxmMntzbrLny9i4KLsHlMoIAKab577vR",
+	"YCCSW3Ya21Gv02xcEuz1Oy0Ju23TFnzLtmBYaeB9XCTkNafLX2vA1oBGPxAyHn89RU3B5EGI+j40/80H",
+	"pm3HoIOT70fUOGwcGt5Ly3qMs8PGUxYLrlN2YN69uYYYIbM+49zG/bq9xosrYvY9FMAvrndp53XBUn+t",
+	"Hu4FwfFt9XJ/vq8MQ+kKuq5u0j2LB+PJt3Z7O+P+m7ptpKVGkZbyhm6wDYSEFzEXq2RLQ5UWpvpaWfNC",
+	"xUhhWmcnvDfMe2+Aigc93UCU1gFSc+cY+tYBOoGIYQJRVA5R5idS5QhLYHtFj+Hl3NUNvO+oWn50Swhx",
+	"4Hl/kcjaXTvTL+epWZemmnObFXb5XDtIT01iaJg12+lrNKfPzeehUtI5wfAkPcWfRFogex+gzM91uSwp",
+	"6TmRoaY2m2L/r4rYd6CxJdC1h4tQ7kKG51lLzc3eyFEcZ4iHYJ4C7/qmTuyOW+s3NWBqkuILBcZEb1u5",
+	"N1S4r9y3ZdD/xcAF9i2ihw8drYnoCZnGM/TvqfBzof0Vf9tsNOqF5Z3l2+kODfhmnq1KtcJHiVmQ8dSY",
+	"Ylg7P+pzsy7lnfWr5NfI+LWJfUS60flLthu50s11mupLG/ZXqxJdCv/9sbxH/26VovQilxWKWp/B7qWN",
+	"GLivDll3htaVAYV6ZOtTBgXx+UalYjTGnEpx3BKA/5FVfUGaCDE/NBRZUC4J3Y1+IvQQ80qO6Ut0JCCT",
+	"2MCIKkTFzdTSygWRdsSAVPUodNJDVUMm5KJjlSCty5OtgnTze4L5a2sVeCfyVmbBjZV1zqSb68+0Nwme",
+	"E9yUEQaBpjo878DjIS8tu1uqHBfL7jzgmgerusMRr9RGg6ERrH3jcX7KhTAjPghU1dWLm2/oooxQuRxf",
+	"ZLdR1kHzlkZygVP4sl0087bRfq3RqrWapZ023dp2r9mo7YvdVu0g3BG1Pd7sN3qH3ZbY319iAu1cNFrt",
+	"RiPf+/g6GgyNgZqIsUrSedPIO0O3N3tyi7vM+LFbfmPy3IfJU3y6PGlHm71Q1tF3RtItCZ1yKnGBMKNl",
+	"PsSfgYGjmTtqgEyN0PE+hQh2fehoIGuRbLPATFIl0b/hmjb7UfBEJEzr0eX//L//RJ5+LzKJ8dgohSDr",
+	"c4qmQoMNtY+Y8z9c2nljO1dwIkNuBTLSwGfQcKDnHb1jIhgfAcE9NKVkEisr+yHqlCsw4ygoPNHCPcIS",
+	"TPnUcSCydBrFsfkZdAWRcKBe4sDKikhehnymA/gNgGtcqysRsu6MBfh37tQFVdaddSRhkMMAt/BnAaHk",
+	"zdcWt9l0KLIgs+W3AoQ7LfJerP2Rw2mKlbVe6UibVT4q3pG0RlIxB9OEQ8INZD63ewgfFIoRB/5Ou23Y",
+	"90E+/hM8exLxctQdufd4JxDw/NaptA8ba2qBWwn8r8zz/7DKNVfpu9IiEh6gsaL06LKx9H+t44Of/nVe",
+	"ud26f4jS4YX4M12qbK1AizTIUmJSBRK7v0RmY1MAvHYKF84c48XCfD3rYoW4PeqPrU8WRHNprGUueuK8",
+	"AxcpYfOBEnbEBhOehKgcjGSPFejRCKEDISEPFkZfJeaTVLHtBukHzUYqKYHFXtDAK0ddcMSZSn8qFY/n",
+	"k94QV+JJwlWYd3U/p2Ldvj1viweLvmxx495NWq4gguBgbB8wfpCObyzWwIKJRKRQSSFZruKb8fGYfX/x",
+	"5uJtlRnTaq+1fdBm5z8f1ZpVtsfCaBCluuqd4Gc530BjU6DFxQd6nY4MCBf7QqVjR/CewmgCLdLJOKBK",
+	"Ur+owwyEavw9A/PpVPFfYKrobmGSwqTQXKbmj+SSgrOdSaOx3dPXA/bnKJb6hw4gibS3tqbTaX26XVfJ",
+	"YKvVaDS29PWgU2HXkZj+qP78oVNpsAbb2WU7ux28h8A7me3Nwh86lVc7bGe4f90c1vb/3als+b+Be8G/",
+	"AfzZ7LtKu/LLj+cfft9+8fbk57e/br/9x9v5f8Nv08nY2PCt98PuT++vTn9+HYc/v5+e/nQ4Ov3p5eT0",
+	"p5fN8Kdh3JVn499bLxvd7dPB7//4cVqpViZJVGlXVDo2r6W9BcdiC1Vbm0v5v3EYP9w0CDPs1h6irvyA",
+	"l+NHPB6oJEqHox/Ofz5q4md4Mn7Yw3+NRRKp8Iftxuqmp9kP5zDnAnPzg3Nxx2Pc/Raanacsd7zw243t",
+	"+air/h3u8qJwfoDKDjgeliRilX7vRY1hNAkLnFwLWFHVftQ3WzUUAaMSkNTf1RCJKu4K70iHc7t2w/Ty",
+	"IkTqGAOqOCiONAM3vikORKuOhCppUlNW1+XykNYYzm5g5laocMDEiFJtrWhMRkK68QkEWzIpdKemCNRV",
+	"rYP9xkHLWF6LOLtkNOXag++gMNYS0cc4S+xze8RN2DcBPn4zHdgZyOFGoX3N9hQ8lwvdEkQzBVX5z505",
+	"H2kKwqP/udg5EaFnipbpfN+Ef886Ox6K3hWRrKvelRW7obiObBW5FgTjgUQ8C2qFSTW9oenCdz6QnXeu",
+	"5cIM9Ou2WeTWDM0MkHjz70SLtDYZmxUkdrQqqTTEAZ5DPlrr5Zj3On93c1vg12FovyCtdPlqz12WX2ac",
+	"0je1zvfWzOJva0CjcbaGSvyTk6cn/NaN1peRjLTF0IOtURJWuG/L9ROR/SwNaL6Az/UCk4KA/Fcc5+nS",
+	"o9HICMtUxDNj6kXaQ92byBCaXC1IX0fycGTmniYww+yXxLPQZjuNwzqDEURywGZqkvi1aivZex2ZM/g4",
+	"ATTgI16JYFlm1lmCGfOlY2Sz3TdwpUZaXcuFBI/YbrCQz3SVhZPEjB7NaEhu5OYNSwRp2SgtZ5TH8b7T",
+	"Ilk5imtXKdKOuOIJxXFhKbLOkOWX/MZ1euQv+mMOAMPhLRYleFg9WEu/ty2bv9kjxR1u+d/cVHtu3DRX",
+	"SmFZv62pkN+/A5EWb94vgeFexD2NmBXwzSVyr3oX9CdxfClL4SlWVabLKrzhTxK6H6uVCcDeL5/XPNXa",
+	"qmoVj8rS4ssnKRke9fkuKqs6Ezy8z8N9Y44naywJonCuXHTSXatcdPlRKUj2WCbCL8L5gV3BOLVBdC0k",
+	"60ciDrHmHQu5wCoAFs3nLDDOfcB6seCJMUDgxwRkCOMeiZSHPOUBZlGhSzCEmF5HTocqFnX2AqSUsQw8",
+	"FGKwqnIWFU8pznbkCqxAruCNkYC0LLdchfC2uBZJvk2oI6liVfOZubEUU9/GmciMfhcSUDAitIjoGzNI",
+	"sLpnasJChXG0IC9Ngzwkc87oqTprzXFvCUkEex4gM64mKbugiiDXxHjaFR3pqr2kSqDiC28LC4TWY4Ep",
+	"haLWaaNbRtkWlMy8zlB9dpGo2Xpiev6MfissKHfWoHY1vo4GbbW3H1qDPlqmlVsY27cIfrlOOT/WcpQP",
+	"pECkPRM9nudVEGLBfZdyrG1w4ZGbbhlpe88v37TtD9nsJSP2FoNPi8KyYPYQap7/USG+9+Lt6uxoDAEj",
+	"n5aUGkO/Doh3fiL3FzDyPOAFNeNSTHMqRiXz8b3ybblh1rm1p0owLPdmzBZEtbZ6ZtCrkr9jqzF1/kQJ",
+	"cKADxw4V0UP/dL4pKKO+ADUFzNS8NwSkFbAWk1BY4rgoYVGo6+wtN2bmVCVXjOuOhFhUHOkUeZJL6XWM",
+	"AD6203lMNOt+B7cTJt3tXrO2H7aatcP+XqO2y3e6Ypu3evvhYUanbuEkh2q8Yr93Zi2osZDgEIwT1Y/i",
+	"FT3su7UY0eu5mb3cbsuNz/0YfG5oZSJsN20lxMYHv496y0VJvfXJyYsbmY/wl3O8R3Myup33pZ3A9tzt",
+	"asZggDQIxkLUxs22sfiOnO8zIkhNcMPNblgM53dF1q4EZCJYZ+K1ZQ1tLxrcpspSpdpehclOY7tIF5j7",
+	"hAmfevpg5XwALTJk0Og2ckMuhF3nKeODRBjrTrn0tX3KU2iyz6MHOAtGJUacLC4B/oqOWP2JmqAf6BBA",
+	"5QIejY1ov4tor5aLaTNFJ9rLiHyWm4UFc8iMy4dWUFhDVYO+U6jw/AtGzguLWl8C3w+pzulQUQOTTh2K",
+	"mV9ZaVVtvsS0zk5sMYFT1fMADAVVrR2ZxcYh9sZZyGd+BzYSCOElOAJdZ+8gop1iZ/F8yzNWFKDRkIMA",
+	"VJZSEYbSkVnn7xSpiIza7wkan+1PtndZAAzOyIxYGo1KGri0SLNSjjkd31oXolKLdAGLwXN91iOdPoNz",
+	"UBJ1gWfBPuiKwURu4qD3C0e5AZtcFlt7emYKnLVFlN779UPLdd5q0bNlQ1skns6h50QJddNR78JQTdmI",
+	"y9k84ipPBItFH2AfOrIIvbDVyKT8hSLpD6g8UJBVrKbM11DeyQJf4i6NxJVK5QfF6HmwSvWyvrd87frH",
+	"+eL1S/M2Ku1mo+qpl7VCZriOv0W6VJfk99UmYvaoImYPKK82cTMQ0R4D+SpSOvu5kZmWxppSHD0ufdrw",
+	"ZfK7FD+2HN3MbPdTny/9S0rOeVTXpXyx0K1aaUNnr25vbdE8dR25/KnsIeZdUVwQsZpstYtfaVfwvsZC",
+	"mwDXZaVdaTYbzb3DnYOdnf2d7YO91v7e9vbOHfMTlox8GfpZtkE2ovZRiVrvZG/E7AOK2a1PHnn0jSkK",
+	"R2edT1J4UjbHt74EIs41TWS05F7VYNY5gTZv2Gbcs5EzkDtHA0PYdBnltzGKtXA6gYk/I53qOntJXcJF",
+	"WMEY6pjEuOmopcKKmaAjjQyffWMJlKyP4jQjO18tf+KWCkok40he/YXhiAtRe+0K/UUyJvOTvofAEBgP",
+	"Uz67jGRZQRceBysFcgLkXOQOOfnaKmFE8J8ra/pKtV40uft4S6fpzWvyRINC7yS90kwqQRH4RvPfb/bK",
+	"B7nKr3Sw6NUEpUjZSx2Oxdl5NsbD2zbyOrIUxpu8lgf1le8EzVnVRRYVsrjiqUwzzJQZ6w0V4PNaTFlo",
+	"8TA3FjyJI6y+zQGGdyRAsQA8vFEwxhZknFpY8R5Yaw7M3cD+CuFNyYZqkpSlkmR4mr3p4nRSgcnjLjFv",
+	"eQTUj5t8zo117QX2kW2vofOhprKgqluqy6zgfZm1JWq4KfDHKxQtR+lXSRvZ2XwGfZLRJJcvFfdpGefX",
+	"Z8h1KVdo8U2qTCsjozCvK5W3ox3aQnaGMXMZSZ0KHn75BctN7/6r4OdXRiX+xkyVB/QEYgwp7roid+4f",
+	"OiG3EuHoKxjQiVSTwfCRGGyv4LxKX6JCfeED5O3sG95Uq6yp1d3O97gEfBXOc1TS0PEekISwuwCStQHU",
+	"eRBRQB7jwjYvamEZ4VUooHsRn6FzAPio7C0WaI96VCe2gIUm4YCGzdgf1pAAfLrcXFc2JWBhN0bE8qKQ",
+	"J6r9H6ZcZKO5vojmKrGS/IqKB1BitydLzQR6+3ZcdosI7RdZd0CPSxarAYtkR4ICf24pR3LVhKli40Rc",
+	"Q7l9+o2FwIUMjcj6SzDE/uWyhIVH+MRo+rnq2i+FEZT6RHQFdWG34qhdUmTwDTDVdhM1RXSJtVhqLdTC",
+	"hqb2adLUbioW8sVhDyKLNvUKnvF0J4ZgX1Bj34bD15mKRDDwBS34kFnFvltLjp1UjAThN23/bKiIN1TE",
+	"a+f8nwI98U32YrEs2Ajo+04r22XOZ5WfKkdzpqQeMVWzeUEbuuYNXfPG9L+V6Z8d3I1eeQiZuiJVJRIG",
+	"6jLGwAKmg/piQLU8alrCSLkgOzeslE+BlXJpAysRU3rbanPsH8qcnKfiXLRVHgsdZybWJjJWvatNJcN8",
+	"xMZMa8ojIMdAwkRL0o8UKTZlh+kuonPTKuP3cVUQfu4qS3Fl4NMX9CTU2gwgrDtSihSRDBMBqBYYIiqI",
+	"HemUf2uNILinbkWo4VA8zIo8SdtzA7sAMZA0t+vvE2thKrpDpa5Wc3/tj1cGUijzWz/Ypz4qBNFVoBFy",
+	"a/cmAZa7AsSEPo/iSA4udSR7wlL0AVR57pN8/DJs9HZq+7zZrHW3+63aHt8NG71DcdBt7hCwAmwF2hyX",
+	"NN5K1X1C7Dtmd6g4vMSXdAllXPaJkyT2Wo71UI3rtBhb8Ma2MPR5x6wavf+bIUrtjvv2hdsjFTxapEZr",
+	"3+AoT7PzagWOO8KFosZ9+7kUr8sYhlJNmZI+UpaGrgTBe0OGVStkE/SMRpcMNrntV3139lsV6WmDt2/O",
+	"LwJqHe2qEFojOQvcPpvFiodBGy4z9+hIrllgjJyg6sCvoI7S/KFTPhoHVJioWYAEGtAqAWMyn3lYycRM",
+	"GFHnrHU9jSEQDaQIWXfWkf9xnnIZ8iRkdm0+fm+P2XQ6rWv62u34nho9azPgM0AsMSLBZAH9pBaFQTX7",
+	"VzZwBAZzX5hB8HSSiMDaLHHUTXgyc4jQ2uGhZXTyYMjYbWW5d4nUzMyXyobr7EjqqTH0zK1bf/7ZkUT1",
+	"3ty1xPK5huK+imPkcWSJCKNE9FKP28SWmFpLEO/dnaQIhQYpGrLfZoxCAvgbeOFGrE4SkXtgmgDMhBks",
+	"2aRuYFVEX8NPx5zqV7kxrCbdWLDJ2Gy1XahC1VUkU+vIkM90nZ1D4zPuB2Me8iSJrgUbqUQgva+xV31o",
+	"bj4Sc68OmnBgC/l3MMO0cPhJRhY8FDM25OOxkCKsd+SRPZO06UMRR2avCKqK4nEMqyFCGPYuUcCphH6f",
+	"iJ4wF9DyabbTbFSBoY1UFa6yOWPG+OZsnETXPBXMmdpe0SdM0mzmqk8GM5ExuDbGVAALQCVmWHhU2PfB",
+	"+cn50auTy7dnp++PLk4uP5z8+PObN7+eB8/g9SWiI8nsbjUyPcDOjX40lj9NnwQGLiOf8lnV8z6x2yLA",
+	"b0HEBWCWF5Ieg7qkw3knQpZiG2A9/byyHl5T5R7DQx+E7vgvYR/hZ5V2ZTrUond53Hr5Xv/499NhonvH",
+	"w/jvp6/e/6/urj7/XY9Vd1+92O/9+X6nn/7+4vrkh8rDvdUPUTo8x5GV5CekmNojU7VIkZrE/bdvXG2Y",
+	"LW603ywVkSfrFqguYMNnsvMW1pzvMm59or/WYW51e9BsP09pkQESJSxWgzo7st/NHD9XVxjDANCRIWgU",
+	"aTZSI/PPEZ8Raiqq0HK4DV+6rxJosUrmaTKX2tV4Otu/hIX0Dht+BeLRnFhV1lRFyVqwEwciLd2GjY3G",
+	"vX1EYk2dWaYp6XVuDvrjiVMgHemdTvl6YUi68vRF5b6oPEHlWRLJvG9DPrHtwSSfM9Lsj4mYkH8Xpc+B",
+	"YpOixJHuII/A1Pi3mHoivrGq9cvw04yfnO0z8mwfysNC4qMH8rBgdSJ5raKe0GsLg3cwtK9Hc3njhDYS",
+	"+0aJ/aSJL30RvvGG7sUbIuK/h/CGtjLPZqXEmucIpVaKe70OFA0F2MV9iuR51aWoEKhZ7XVRBNUVp7qw",
+	"n9EQV2KcQmyVcnY2ulqYsnuRzejBk3YLtSVvZDzzFwl4DSMMCIt81QQGPW1dxB8Tkcy8qmLz+8qqYoem",
+	"PDtPUTfcYy6Rp6kYjZeohaZRC/QrXWk3q5Vwgm/k0txiZ5v29uVCB952bb/bELUDvrdTa4W7TdHg+73D",
+	"frNiNMYkTq2UJiD2RUkPaT16tINSr1bQ2ljOewgLBc62WTi4m22raDV27pYztG/j5qRhtlE2RvwjTDZ6",
+	"5xxrfL6KWb+KbN/6ZM/g5xvFvJJuZjMvLQTJSlcGZS0ZEtPOGLcxMJtxuq0FPhBWjs/uHHywk4Gf/iXF",
+	"mdlekFiG5eApiDAkplm5em9pQ3bWyl1kyi9fnNJu69KF8lpurCFf0lJddRWGK89zkfDe5avLF4CKEOeH",
+	"+nltnfECmgZ1mQNht/JGXXzD6mKpMU8RoDATbl9QV9xs2L6wEgQqRtbXLlsInFlQePygoyyr3TnPoEPB",
+	"9aB6HOeHD3gkqxCPEsbX6IoeHwmseGZd0VfJ0sKIOjtNGVJdMK6ZFNO2rZ5OIop3uTKMtRJFOuUzuCfc",
+	"rhygtFxHrsl2l9eLKFQzLdiY04KNL6gEy0TuGmpxLGQYyYGnFG9lz98klG3tEUQ2NxL6EaXfjJjwhPIC",
+	"zuTdwyy2GuPT3eL3JRCN2JMmxZSyeV4VHFbAQR+AjUXYRUSqiuBKiPGlisPLvkoCW3CGhY1uQaBhYIqM",
+	"nlChp6usC8V+HZk9FgJB+DFTcYgAzn7zhAvq9Li0hJ7qWiTPoXcebkFRJTPKccx7IiQ5jF+AOHctFh+M",
+	"ZG7gKMzz6Bb+j7DskrhOY8GvimUpPIrWmspT7hD191e00j7Y22k01o0g4yDOcGAjUHLfUMT/kQT5i4lb",
+	"H29p1GJZVHb2NimEv3gKYcHPANExVyv9MDmEVOgHUm1nokfNeGTAW/P70jxT2NpkTPxG8/a9Z9ljOT5h",
+	"0mCJfp2BLwbKapL21EighhQsjnRKbY8d6cVoC1SHGUZpkczjsMHzK7oxwTcm+Fc0wb00YaruJq5uHBGO",
+	"ACZe1httOzOM7Ql/U9+sOdQJBzxnNAe2QIjRGOfv9Bu0Blctem4VeoXVhDp9Y6Wu2GTsOnS/P3t5zPb2",
+	"dw6rzPy132jYv/b2Ws+ewzUzNUlK0H2w+wMfD33aFMwk1J3FlOU5cetRyw0h0GXDYP/9Xzv1ph3C9l6V",
+	"vRkLefqCHSspRS9lx8Y8b9Ybz7ynnSPVf8HjzsQg0qlIqgQozMOqdQXMB2jQ4QQ94jzv1kfELlpw72PE",
+	"7wZ1kUP8Zg4ufg6S3s4aYa+h4dt71BmxN9+wanlem6zRBD+7EjPGCzi/2fcfRNfsSekv3Fu8omh2v5s1",
+	"mWMIxrfU2j54VnWtUUj+DXuWPBvj+yjAGPFnZzm5F590FMd24Wk/zbWZw/SCDLgGOrnsB3C+A0SJykH5",
+	"DxIuAV0/nmHnuXauYQRvuyPxCAw5MZtbAH+4xI7IW3O4owipHR7jaimLee9KzzW005AjqSf9ftSDfAVc",
+	"hSZER1I1ThwLsxXNEuE7G0VaQ5gOBkyNc5NYMNDmAnr8jGiIeoJhHoTGniqz3nn+Ry/fZXfzPD5HYRt9",
+	"ZjjQko2FGsfC48W0hhAMZNlLozH6r81+RC8uG9wxflFU5wC1gCwdJmoyGLLpUI3mxlQlSEDNfgK23ir7",
+	"Vcx6seJX5nz8FKU/T7p3GeZzt9/zTK4La25+k/j7/q1lcS461qgO7OmBcIWrKNR+c9uSsefSATT4vPbz",
+	"F9mL7C8oDmOIEgNWJhIz+N5M3FoI5+L9QytH3ZJJyMY8SV0Nz4gDijQ+YFHeHiuo0Cy7Nypr0Gh9d0S9",
+	"y7H1tORi0q9RqkXcr1I9Oi5UFTaSOXlGHMIqWOAOoHq9t/XHV14wwFci5SFPOdxgPOnGUQ/HAgqWThou",
+	"oW1+RZguEMoHO80dUpq7zX1fxL+IdKlaOR6K3hU+IVY8ZF0ec9mzRZYq6Q2Fnax3x58Fj9Nh5fPHz/9f",
+	"AAAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -6,6 +6,9 @@ import { ClientConsents, ScopesAndConsents } from './screens/consents';
 import { NewPerson, People } from './screens/people';
 import { Person } from './screens/person';
 import { Sessions } from './screens/sessions';
+import { Events } from './screens/events';
+import { Mails } from './screens/mails';
+import { Server } from './screens/server';
 import { texts } from './i18n';
 
 export interface ScreenProps { id: string; query: URLSearchParams }
@@ -18,9 +21,10 @@ export interface Entry {
 }
 
 const t = texts({
-  people: 'People', clients: 'Clients', sessions: 'Sessions', consents: 'Scopes and consents',
+  people: 'People', clients: 'Clients', sessions: 'Sessions', consents: 'Scopes and consents', events: 'Events', server: 'Keys and settings', mails: 'Mails',
 }, {
-  people: 'Personen', clients: 'Clients', sessions: 'Sitzungen', consents: 'Scopes und Zustimmungen',
+  people: 'Personen', clients: 'Clients', sessions: 'Sitzungen', consents: 'Scopes und Zustimmungen', events: 'Ereignisse',
+  server: 'Schlüssel und Einstellungen', mails: 'Mails',
 });
 
 // The first path that fits is shown. The first screen of the menu that the person may see is the start.
@@ -34,6 +38,9 @@ export const screens: Entry[] = [
   { path: 'clients/:id', scopes: ['clients:read'], component: Client },
   { path: 'consents', scopes: ['clients:read'], component: ScopesAndConsents, menu: () => t('consents') },
   { path: 'consents/:id', scopes: ['clients:read'], component: ClientConsents },
+  { path: 'events', scopes: ['events:read'], component: Events, menu: () => t('events') },
+  { path: 'server', scopes: ['settings:read'], component: Server, menu: () => t('server') },
+  { path: 'mails', scopes: ['settings:read'], component: Mails, menu: () => t('mails') },
 ];
 
 // find returns the screen of a path, and the part of it that is an id.
