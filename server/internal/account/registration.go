@@ -30,6 +30,7 @@ type Registration struct {
 	Scopes        []string
 	By            *identity.Caller // the administrator; nil for the person, and at the command line
 	confirm       bool             // whether to mail a code that confirms the address
+	first         bool             // only if there is no administrator
 	public        bool             // anybody may register: reserved names are refused, and the address is a claim
 }
 
@@ -167,7 +168,10 @@ func (s *Service) insertUser(ctx context.Context, q *store.Queries, r Registrati
 			return err
 		}
 	}
-	return s.record(ctx, q, audit.AccountCreated, user, r.By)
+	if err = s.record(ctx, q, audit.AccountCreated, user, r.By); err != nil || !r.first {
+		return err
+	}
+	return s.mustBeFirst(ctx, q, user)
 }
 
 // record records an event about a user's account. by may be nil; see audit.Event.
