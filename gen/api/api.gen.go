@@ -25,6 +25,27 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for DeliveryState.
+const (
+	DeliveryStateDELIVERYDELIVERED DeliveryState = "delivered"
+	DeliveryStateDELIVERYFAILED    DeliveryState = "failed"
+	DeliveryStateDELIVERYPENDING   DeliveryState = "pending"
+)
+
+// Valid indicates whether the value is a known member of the DeliveryState enum.
+func (e DeliveryState) Valid() bool {
+	switch e {
+	case DeliveryStateDELIVERYDELIVERED:
+		return true
+	case DeliveryStateDELIVERYFAILED:
+		return true
+	case DeliveryStateDELIVERYPENDING:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ErrorCode.
 const (
 	ErrorCodeAccountRequired                ErrorCode = "account_required"
@@ -161,6 +182,13 @@ const (
 	EventKindEVENTRECOVERYCODEUSED      EventKind = "recovery_code_used"
 	EventKindEVENTREFRESHREUSED         EventKind = "refresh_reused"
 	EventKindEVENTSCOPESCHANGED         EventKind = "scopes_changed"
+	EventKindEVENTTOKENCREATED          EventKind = "token_created"
+	EventKindEVENTTOKENREVOKED          EventKind = "token_revoked"
+	EventKindEVENTWEBHOOKCHANGED        EventKind = "webhook_changed"
+	EventKindEVENTWEBHOOKCREATED        EventKind = "webhook_created"
+	EventKindEVENTWEBHOOKDELETED        EventKind = "webhook_deleted"
+	EventKindEVENTWEBHOOKDISABLED       EventKind = "webhook_disabled"
+	EventKindEVENTWEBHOOKTESTED         EventKind = "webhook_tested"
 	EventKindEVENTWRONGCODE             EventKind = "wrong_code"
 	EventKindEVENTWRONGPASSWORD         EventKind = "wrong_password"
 )
@@ -250,6 +278,20 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindEVENTSCOPESCHANGED:
 		return true
+	case EventKindEVENTTOKENCREATED:
+		return true
+	case EventKindEVENTTOKENREVOKED:
+		return true
+	case EventKindEVENTWEBHOOKCHANGED:
+		return true
+	case EventKindEVENTWEBHOOKCREATED:
+		return true
+	case EventKindEVENTWEBHOOKDELETED:
+		return true
+	case EventKindEVENTWEBHOOKDISABLED:
+		return true
+	case EventKindEVENTWEBHOOKTESTED:
+		return true
 	case EventKindEVENTWRONGCODE:
 		return true
 	case EventKindEVENTWRONGPASSWORD:
@@ -268,6 +310,21 @@ const (
 func (e HealthStatus) Valid() bool {
 	switch e {
 	case HealthStatusOk:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for IntrospectionSesameTokenKind.
+const (
+	IntrospectionSesameTokenKindPersonalAccessToken IntrospectionSesameTokenKind = "personal_access_token"
+)
+
+// Valid indicates whether the value is a known member of the IntrospectionSesameTokenKind enum.
+func (e IntrospectionSesameTokenKind) Valid() bool {
+	switch e {
+	case IntrospectionSesameTokenKindPersonalAccessToken:
 		return true
 	default:
 		return false
@@ -670,6 +727,129 @@ type ConsentPage struct {
 // CurrentPassword Example: a wooden horse
 type CurrentPassword = secret.Text
 
+// Delivery An event for a webhook. Its id is that of the event, and the `webhook-id` of the request.
+type Delivery struct {
+	// AttemptedAt When the last attempt ended.
+	AttemptedAt nullable.Nullable[time.Time] `json:"attempted_at"`
+
+	// Attempts Attempts since it was queued, with one that is being made.
+	Attempts int32 `json:"attempts"`
+
+	// DurationMs How long the last attempt took, in milliseconds.
+	DurationMs int32  `json:"duration_ms"`
+	EventID    string `json:"event_id"`
+
+	// Fault Why the last attempt failed; null if it did not. Reasons are added, so clients must accept unknown ones.
+	//
+	// - `answer`: the status is not 2xx.
+	// - `timeout`: there was no answer within 15 seconds.
+	// - `connection`: there was no connection, or it broke.
+	// - `tls`: the certificate is not valid for the host, or TLS failed.
+	// - `private_address`: the name resolves to a private network address (`SESAME_PRIVATE_WEBHOOKS`).
+	// - `interrupted`: the server stopped during the attempt.
+	// - `event_deleted`: the event was deleted before it was delivered (`SESAME_EVENT_RETENTION`).
+	// - `secret`: the secret cannot be opened with the master key; replace it.
+	Fault nullable.Nullable[DeliveryFault] `json:"fault"`
+
+	// Kind The kind of an event. Kinds are added, so clients must accept unknown ones.
+	//
+	// - `login`: somebody logged in.
+	// - `login_failed`: the password was wrong, or the account disabled. Without an account: the name is
+	//   unknown. Unknown names are not stored, because they may be passwords.
+	// - `login_throttled`: a login was refused after too many wrong passwords; recorded once per waiting
+	//   period.
+	// - `password_accepted`: somebody gave the correct password, but the request started no session and
+	//   changed no password: for example the account is disabled, the login asked for scopes that the
+	//   account lacks, the server was overloaded, or the request was for another e-mail address. From
+	//   one network the server records the first five, then one after each wait, up to 15 minutes.
+	// - `logout`, `logout_everywhere`: a session, or every session, was ended.
+	// - `refresh_reused`: a refresh token was used a second time, which counts as theft; the session
+	//   ended.
+	// - `code_reused`: an authorization code was used a second time, which counts as theft; the session that the first use
+	//   had started ended.
+	// - `consent_granted`, `consent_withdrawn`: somebody agreed that an application, named by `client_id`, may have scopes that it
+	//   did not have, or took back all of them.
+	// - `wrong_password`: somebody who was logged in, or had a mailed code, gave a wrong current password.
+	// - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
+	//   `account_enabled`, `scopes_changed`: as the name says.
+	// - `account_unlocked`: an operator ended the waiting period after wrong passwords.
+	// - `profile_changed`: somebody else changed the name or the address.
+	// - `email_confirmed`, `email_changed`: the address was confirmed with a mailed code.
+	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
+	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
+	//   confirmed another spelling.
+	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
+	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
+	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
+	// - `provider_created`, `provider_changed`, `provider_deleted`: a provider, whose name is in `client_id`.
+	// - `wrong_code`: the password was correct, and the code of the second factor wrong.
+	// - `factor_added`, `factor_removed`: a second factor was set up, or removed.
+	// - `recovery_code_used`: somebody signed in with a recovery code.
+	// - `recovery_codes_replaced`: there are new recovery codes in place of the old ones.
+	// - `factors_reset_requested`: an administrator began a reset of the second factors; every session ended.
+	// - `factors_reset_cancelled`: a sign-in with a second factor cancelled the reset.
+	// - `factors_reset`: the reset removed the second factors; or a reset of the password by mail did, since nobody had confirmed
+	//   the address of the account before.
+	// - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
+	// - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
+	// - `key_rotated`: a new key signs from now on.
+	// - `mail_deleted`: a mail was deleted before it was sent.
+	// - `token_created`, `token_revoked`: a personal access token, named by `token_id`. Those that end with a password, or with the
+	//   account, have no event of their own.
+	// - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
+	// - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
+	// - `webhook_tested`: somebody sent this event to a webhook as a test.
+	Kind EventKind `json:"kind"`
+
+	// NextAttemptAt When a delivery that waits is due. Null if it does not wait.
+	NextAttemptAt nullable.Nullable[time.Time] `json:"next_attempt_at"`
+
+	// QueuedAt When the event happened, or was sent again.
+	QueuedAt time.Time `json:"queued_at"`
+
+	// State - `pending`: it waits for its next attempt, or is being sent.
+	// - `delivered`: the receiver has answered with 2xx.
+	// - `failed`: the server has given up.
+	State DeliveryState `json:"state"`
+
+	// Status The HTTP status of the last answer. Null if there was none.
+	Status nullable.Nullable[int32] `json:"status"`
+}
+
+// DeliveryDetails defines model for DeliveryDetails.
+type DeliveryDetails struct {
+	// Delivery An event for a webhook. Its id is that of the event, and the `webhook-id` of the request.
+	Delivery Delivery `json:"delivery"`
+
+	// Payload The body of the requests that webhooks receive. It is absent from `DeliveryDetails` if the event was deleted.
+	Payload *WebhookPayload `json:"payload,omitempty"`
+}
+
+// DeliveryFault Why the last attempt failed; null if it did not. Reasons are added, so clients must accept unknown ones.
+//
+// - `answer`: the status is not 2xx.
+// - `timeout`: there was no answer within 15 seconds.
+// - `connection`: there was no connection, or it broke.
+// - `tls`: the certificate is not valid for the host, or TLS failed.
+// - `private_address`: the name resolves to a private network address (`SESAME_PRIVATE_WEBHOOKS`).
+// - `interrupted`: the server stopped during the attempt.
+// - `event_deleted`: the event was deleted before it was delivered (`SESAME_EVENT_RETENTION`).
+// - `secret`: the secret cannot be opened with the master key; replace it.
+type DeliveryFault = string
+
+// DeliveryPage defines model for DeliveryPage.
+type DeliveryPage struct {
+	Items []Delivery `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// DeliveryState - `pending`: it waits for its next attempt, or is being sent.
+// - `delivered`: the receiver has answered with 2xx.
+// - `failed`: the server has given up.
+type DeliveryState string
+
 // DeviceAuthorization defines model for DeviceAuthorization.
 type DeviceAuthorization struct {
 	// DeviceCode For the device alone: it exchanges this code at `POST /token`.
@@ -793,10 +973,18 @@ type Event struct {
 	// - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
 	// - `key_rotated`: a new key signs from now on.
 	// - `mail_deleted`: a mail was deleted before it was sent.
+	// - `token_created`, `token_revoked`: a personal access token, named by `token_id`. Those that end with a password, or with the
+	//   account, have no event of their own.
+	// - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
+	// - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
+	// - `webhook_tested`: somebody sent this event to a webhook as a test.
 	Kind EventKind `json:"kind"`
 
 	// SessionID The session that started, ended, or was used.
 	SessionID nullable.Nullable[string] `json:"session_id"`
+
+	// TokenID The personal access token that was made, revoked, or used.
+	TokenID nullable.Nullable[string] `json:"token_id"`
 
 	// UserAgent The User-Agent of the request.
 	UserAgent nullable.Nullable[string] `json:"user_agent"`
@@ -851,6 +1039,11 @@ type Event struct {
 //   - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
 //   - `key_rotated`: a new key signs from now on.
 //   - `mail_deleted`: a mail was deleted before it was sent.
+//   - `token_created`, `token_revoked`: a personal access token, named by `token_id`. Those that end with a password, or with the
+//     account, have no event of their own.
+//   - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
+//   - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
+//   - `webhook_tested`: somebody sent this event to a webhook as a test.
 type EventKind string
 
 // EventLines One `Event` in JSON per line, each with a line break at its end.
@@ -978,7 +1171,7 @@ type Introspection struct {
 	// AuthTime When the person signed in, in seconds since 1970, for a person's access token.
 	AuthTime *int64 `json:"auth_time,omitempty"`
 
-	// ClientID The client that it was issued to.
+	// ClientID The client that it was issued to; absent for a personal access token.
 	ClientID *string `json:"client_id,omitempty"`
 
 	// Exp When it expires, in seconds since 1970.
@@ -996,6 +1189,9 @@ type Introspection struct {
 	// Scope Its current scopes, space-separated.
 	Scope *string `json:"scope,omitempty"`
 
+	// SesameTokenKind `personal_access_token` for such a token; absent for any other one.
+	SesameTokenKind *IntrospectionSesameTokenKind `json:"sesame_token_kind,omitempty"`
+
 	// Sid Its session, if it has one.
 	Sid *string `json:"sid,omitempty"`
 
@@ -1008,6 +1204,9 @@ type Introspection struct {
 	// Username The username, if the token is about a person.
 	Username *string `json:"username,omitempty"`
 }
+
+// IntrospectionSesameTokenKind `personal_access_token` for such a token; absent for any other one.
+type IntrospectionSesameTokenKind string
 
 // IntrospectionTokenType `bearer` for an access token; `refresh_token` for a refresh token, which grants no access.
 type IntrospectionTokenType string
@@ -1029,7 +1228,7 @@ type IntrospectionRequest struct {
 	// Example:
 	Scope *string `json:"scope,omitempty"`
 
-	// Token An access token, or a refresh token that was issued to the calling client.
+	// Token An access token, a personal access token, or a refresh token that was issued to the calling client.
 	//
 	// Example: eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiIwMTlhZDgyNyJ9.c2lnbmF0dXJl
 	Token secret.Text `json:"token"`
@@ -1565,6 +1764,64 @@ type PasswordResetRequest struct {
 	Email string `json:"email"`
 }
 
+// PersonalToken A personal access token, without the token itself.
+type PersonalToken struct {
+	CreatedAt time.Time `json:"created_at"`
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// ID It is in `token_id` of events, and the `jti` of an introspection.
+	ID string `json:"id"`
+
+	// LastUsedAt When it was last used, to the hour; null for never.
+	LastUsedAt nullable.Nullable[time.Time] `json:"last_used_at"`
+
+	// Name That the person has given it.
+	Name string `json:"name"`
+
+	// Scopes Those that it was made with. It can use the ones among them that the account has at that time.
+	Scopes []string `json:"scopes"`
+}
+
+// PersonalTokenCreate defines model for PersonalTokenCreate.
+type PersonalTokenCreate struct {
+	// ExpiresInDays For how many days the token works.
+	//
+	// Example: 90
+	ExpiresInDays int32 `json:"expires_in_days"`
+
+	// Name What the token is for, as the lists and the mail show it.
+	//
+	// Example: Nightly report
+	Name string `json:"name"`
+
+	// Scopes What the token may do. Each is a scope of the access token that makes this one.
+	//
+	// Example: ["me:write"]
+	Scopes []string `json:"scopes"`
+}
+
+// PersonalTokenPage defines model for PersonalTokenPage.
+type PersonalTokenPage struct {
+	Items []PersonalToken `json:"items"`
+
+	// NextCursor Always null, because one page holds all the tokens that an account can have.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// PersonalTokenWithText A new personal access token.
+type PersonalTokenWithText struct {
+	CreatedAt  time.Time                    `json:"created_at"`
+	ExpiresAt  time.Time                    `json:"expires_at"`
+	ID         string                       `json:"id"`
+	LastUsedAt nullable.Nullable[time.Time] `json:"last_used_at"`
+	Name       string                       `json:"name"`
+	Scopes     []string                     `json:"scopes"`
+
+	// Token The token itself. It is `ssm_`, 30 random letters and digits, and six more that are the CRC-32 of these in base 62
+	// (0-9, A-Z, a-z).
+	Token string `json:"token"`
+}
+
 // Problem An error (RFC 9457).
 type Problem struct {
 	// Code Error code for programs. Codes are added, never changed.
@@ -1833,7 +2090,7 @@ type RevocationRequest struct {
 	// Example:
 	ClientSecret *secret.Text `json:"client_secret,omitempty"`
 
-	// Token An access or a refresh token.
+	// Token An access or a refresh token, or a personal access token.
 	//
 	// Example: AZrYJ5wvcTqlZH4n5rIDVAAAAAB2b0k3b3V0cmFuZG9tYnl0ZXNoZXJl
 	Token secret.Text `json:"token"`
@@ -2326,8 +2583,189 @@ type WaitingMail struct {
 	To nullable.Nullable[string] `json:"to"`
 }
 
+// Webhook defines model for Webhook.
+type Webhook struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// Description What it is for.
+	Description string `json:"description"`
+
+	// Disabled Whether it is disabled: by an administrator, or by the server after days of failures.
+	Disabled bool `json:"disabled"`
+
+	// FailingSince Since when every attempt has failed. Null if the last ones succeeded.
+	FailingSince nullable.Nullable[time.Time] `json:"failing_since"`
+
+	// FullSince Since when events are not queued for it, because more than 100,000 deliveries wait. They are queued again when half of them are gone; `listEvents` has those between.
+	FullSince nullable.Nullable[time.Time] `json:"full_since"`
+	ID        string                       `json:"id"`
+
+	// Kinds The kinds of events that it receives. Empty for every kind.
+	Kinds []EventKind `json:"kinds"`
+
+	// OldSecretUntil Until when the secret before signs, too.
+	OldSecretUntil nullable.Nullable[time.Time] `json:"old_secret_until"`
+
+	// URL Where the server sends the events.
+	URL string `json:"url"`
+}
+
+// WebhookCreate defines model for WebhookCreate.
+type WebhookCreate struct {
+	// Description What it is for.
+	//
+	// Example: Orders
+	Description *string `json:"description,omitempty"`
+
+	// Disabled Whether it begins disabled.
+	//
+	// Example: false
+	Disabled *bool `json:"disabled,omitempty"`
+
+	// Kinds The kinds of events to send. Empty or absent for every kind, also those that later versions add.
+	//
+	// Example: ["account_created","account_deleted"]
+	Kinds []EventKind `json:"kinds,omitempty"`
+
+	// URL Where the server sends the events: https, without a user and a fragment.
+	//
+	// Example: https://shop.example/hooks/sesame
+	URL string `json:"url"`
+}
+
+// WebhookPage defines model for WebhookPage.
+type WebhookPage struct {
+	Items []Webhook `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// WebhookPayload The body of the requests that webhooks receive. It is absent from `DeliveryDetails` if the event was deleted.
+type WebhookPayload struct {
+	// Data A recorded event. A field is null if it does not apply or is not known.
+	Data Event `json:"data"`
+
+	// Timestamp When the event happened. The header `webhook-timestamp` has the time of the attempt.
+	Timestamp time.Time `json:"timestamp"`
+
+	// Type The kind of an event. Kinds are added, so clients must accept unknown ones.
+	//
+	// - `login`: somebody logged in.
+	// - `login_failed`: the password was wrong, or the account disabled. Without an account: the name is
+	//   unknown. Unknown names are not stored, because they may be passwords.
+	// - `login_throttled`: a login was refused after too many wrong passwords; recorded once per waiting
+	//   period.
+	// - `password_accepted`: somebody gave the correct password, but the request started no session and
+	//   changed no password: for example the account is disabled, the login asked for scopes that the
+	//   account lacks, the server was overloaded, or the request was for another e-mail address. From
+	//   one network the server records the first five, then one after each wait, up to 15 minutes.
+	// - `logout`, `logout_everywhere`: a session, or every session, was ended.
+	// - `refresh_reused`: a refresh token was used a second time, which counts as theft; the session
+	//   ended.
+	// - `code_reused`: an authorization code was used a second time, which counts as theft; the session that the first use
+	//   had started ended.
+	// - `consent_granted`, `consent_withdrawn`: somebody agreed that an application, named by `client_id`, may have scopes that it
+	//   did not have, or took back all of them.
+	// - `wrong_password`: somebody who was logged in, or had a mailed code, gave a wrong current password.
+	// - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
+	//   `account_enabled`, `scopes_changed`: as the name says.
+	// - `account_unlocked`: an operator ended the waiting period after wrong passwords.
+	// - `profile_changed`: somebody else changed the name or the address.
+	// - `email_confirmed`, `email_changed`: the address was confirmed with a mailed code.
+	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
+	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
+	//   confirmed another spelling.
+	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
+	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
+	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
+	// - `provider_created`, `provider_changed`, `provider_deleted`: a provider, whose name is in `client_id`.
+	// - `wrong_code`: the password was correct, and the code of the second factor wrong.
+	// - `factor_added`, `factor_removed`: a second factor was set up, or removed.
+	// - `recovery_code_used`: somebody signed in with a recovery code.
+	// - `recovery_codes_replaced`: there are new recovery codes in place of the old ones.
+	// - `factors_reset_requested`: an administrator began a reset of the second factors; every session ended.
+	// - `factors_reset_cancelled`: a sign-in with a second factor cancelled the reset.
+	// - `factors_reset`: the reset removed the second factors; or a reset of the password by mail did, since nobody had confirmed
+	//   the address of the account before.
+	// - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
+	// - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
+	// - `key_rotated`: a new key signs from now on.
+	// - `mail_deleted`: a mail was deleted before it was sent.
+	// - `token_created`, `token_revoked`: a personal access token, named by `token_id`. Those that end with a password, or with the
+	//   account, have no event of their own.
+	// - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
+	// - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
+	// - `webhook_tested`: somebody sent this event to a webhook as a test.
+	Type EventKind `json:"type"`
+}
+
+// WebhookSecretReplacement defines model for WebhookSecretReplacement.
+type WebhookSecretReplacement struct {
+	// KeepOldFor Seconds for which the old secret signs, too.
+	//
+	// Example: 86400
+	KeepOldFor int32 `json:"keep_old_for"`
+}
+
+// WebhookUpdate defines model for WebhookUpdate.
+type WebhookUpdate struct {
+	// Description What it is for.
+	//
+	// Example: Orders and invoices
+	Description *string `json:"description,omitempty"`
+
+	// Disabled Whether it is disabled.
+	//
+	// Example: false
+	Disabled *bool `json:"disabled,omitempty"`
+
+	// Kinds The kinds of events to send from now on. Empty for every kind.
+	//
+	// Example: ["account_created"]
+	Kinds []EventKind `json:"kinds,omitempty"`
+
+	// URL Another URL, for what waits, too.
+	//
+	// Example: https://shop.example/hooks/sesame
+	URL *string `json:"url,omitempty"`
+}
+
+// WebhookWithSecret defines model for WebhookWithSecret.
+type WebhookWithSecret struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// Description What it is for.
+	Description string `json:"description"`
+
+	// Disabled Whether it is disabled: by an administrator, or by the server after days of failures.
+	Disabled bool `json:"disabled"`
+
+	// FailingSince Since when every attempt has failed. Null if the last ones succeeded.
+	FailingSince nullable.Nullable[time.Time] `json:"failing_since"`
+
+	// FullSince Since when events are not queued for it, because more than 100,000 deliveries wait. They are queued again when half of them are gone; `listEvents` has those between.
+	FullSince nullable.Nullable[time.Time] `json:"full_since"`
+	ID        string                       `json:"id"`
+
+	// Kinds The kinds of events that it receives. Empty for every kind.
+	Kinds []EventKind `json:"kinds"`
+
+	// OldSecretUntil Until when the secret before signs, too.
+	OldSecretUntil nullable.Nullable[time.Time] `json:"old_secret_until"`
+
+	// Secret The secret of Standard Webhooks, with which the receiver verifies signatures.
+	Secret string `json:"secret"`
+
+	// URL Where the server sends the events.
+	URL string `json:"url"`
+}
+
 // Cursor defines model for Cursor.
 type Cursor = string
+
+// DeliveredEvent defines model for DeliveredEvent.
+type DeliveredEvent = string
 
 // EventsOfActor defines model for EventsOfActor.
 type EventsOfActor = string
@@ -2352,6 +2790,9 @@ type Limit = int32
 
 // MailID defines model for MailID.
 type MailID = string
+
+// WebhookID defines model for WebhookID.
+type WebhookID = string
 
 // ClientNameTaken An error (RFC 9457).
 type ClientNameTaken = Problem
@@ -2383,8 +2824,14 @@ type NoSuchMail = Problem
 // NoSuchProvider An error (RFC 9457).
 type NoSuchProvider = Problem
 
+// NoSuchToken An error (RFC 9457).
+type NoSuchToken = Problem
+
 // NoSuchUser An error (RFC 9457).
 type NoSuchUser = Problem
+
+// NoSuchWebhook An error (RFC 9457).
+type NoSuchWebhook = Problem
 
 // OAuthClientRefused defines model for OAuthClientRefused.
 type OAuthClientRefused = OAuthError
@@ -2665,6 +3112,29 @@ type ListUserConsentsParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// ListWebhooksParams defines parameters for ListWebhooks.
+type ListWebhooksParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListDeliveriesParams defines parameters for ListDeliveries.
+type ListDeliveriesParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// State Only deliveries in this state.
+	State *DeliveryState `form:"state,omitempty" json:"state,omitempty"`
+}
+
 // AuthorizeWithFormFormdataRequestBody defines body for AuthorizeWithForm for application/x-www-form-urlencoded ContentType.
 type AuthorizeWithFormFormdataRequestBody = AuthorizationRequest
 
@@ -2740,11 +3210,23 @@ type AddPasskeyJSONRequestBody = NewPasskey
 // ChangePasswordJSONRequestBody defines body for ChangePassword for application/json ContentType.
 type ChangePasswordJSONRequestBody = PasswordChange
 
+// CreatePersonalTokenJSONRequestBody defines body for CreatePersonalToken for application/json ContentType.
+type CreatePersonalTokenJSONRequestBody = PersonalTokenCreate
+
 // ConfirmTotpJSONRequestBody defines body for ConfirmTotp for application/json ContentType.
 type ConfirmTotpJSONRequestBody = TotpConfirmation
 
 // UpdateUserJSONRequestBody defines body for UpdateUser for application/json ContentType.
 type UpdateUserJSONRequestBody = UserAdministration
+
+// CreateWebhookJSONRequestBody defines body for CreateWebhook for application/json ContentType.
+type CreateWebhookJSONRequestBody = WebhookCreate
+
+// UpdateWebhookJSONRequestBody defines body for UpdateWebhook for application/json ContentType.
+type UpdateWebhookJSONRequestBody = WebhookUpdate
+
+// ReplaceWebhookSecretJSONRequestBody defines body for ReplaceWebhookSecret for application/json ContentType.
+type ReplaceWebhookSecretJSONRequestBody = WebhookSecretReplacement
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
@@ -2937,6 +3419,15 @@ type ServerInterface interface {
 	// EndSession Log out one session
 	// (DELETE /users/me/sessions/{session_id})
 	EndSession(ctx echo.Context, sessionID string) error
+	// ListPersonalTokens List my personal access tokens
+	// (GET /users/me/tokens)
+	ListPersonalTokens(ctx echo.Context) error
+	// CreatePersonalToken Create a personal access token
+	// (POST /users/me/tokens)
+	CreatePersonalToken(ctx echo.Context) error
+	// RevokePersonalToken Revoke a personal access token
+	// (DELETE /users/me/tokens/{token_id})
+	RevokePersonalToken(ctx echo.Context, tokenID string) error
 	// StartTotp Start to set up an authenticator app
 	// (POST /users/me/totp)
 	StartTotp(ctx echo.Context) error
@@ -2979,9 +3470,45 @@ type ServerInterface interface {
 	// EndUserSession End a session of an account
 	// (DELETE /users/{user_id}/sessions/{session_id})
 	EndUserSession(ctx echo.Context, userID string, sessionID string) error
+	// ListUserPersonalTokens List the tokens of an account
+	// (GET /users/{user_id}/tokens)
+	ListUserPersonalTokens(ctx echo.Context, userID string) error
+	// RevokeUserPersonalToken Revoke a token of an account
+	// (DELETE /users/{user_id}/tokens/{token_id})
+	RevokeUserPersonalToken(ctx echo.Context, userID string, tokenID string) error
 	// UnlockUser End the waits of an account
 	// (POST /users/{user_id}/unlock)
 	UnlockUser(ctx echo.Context, userID string) error
+	// ListWebhooks List the webhooks
+	// (GET /webhooks)
+	ListWebhooks(ctx echo.Context, params ListWebhooksParams) error
+	// CreateWebhook Create a webhook
+	// (POST /webhooks)
+	CreateWebhook(ctx echo.Context) error
+	// DeleteWebhook Delete a webhook
+	// (DELETE /webhooks/{webhook_id})
+	DeleteWebhook(ctx echo.Context, webhookID WebhookID) error
+	// GetWebhook Read a webhook
+	// (GET /webhooks/{webhook_id})
+	GetWebhook(ctx echo.Context, webhookID WebhookID) error
+	// UpdateWebhook Change a webhook
+	// (PATCH /webhooks/{webhook_id})
+	UpdateWebhook(ctx echo.Context, webhookID WebhookID) error
+	// ListDeliveries List the deliveries of a webhook
+	// (GET /webhooks/{webhook_id}/deliveries)
+	ListDeliveries(ctx echo.Context, webhookID WebhookID, params ListDeliveriesParams) error
+	// GetDelivery Read a delivery
+	// (GET /webhooks/{webhook_id}/deliveries/{event_id})
+	GetDelivery(ctx echo.Context, webhookID WebhookID, eventID DeliveredEvent) error
+	// ResendDelivery Send a delivery again
+	// (POST /webhooks/{webhook_id}/deliveries/{event_id}/resend)
+	ResendDelivery(ctx echo.Context, webhookID WebhookID, eventID DeliveredEvent) error
+	// ReplaceWebhookSecret Replace the secret of a webhook
+	// (POST /webhooks/{webhook_id}/secret)
+	ReplaceWebhookSecret(ctx echo.Context, webhookID WebhookID) error
+	// TestWebhook Send a test event to a webhook
+	// (POST /webhooks/{webhook_id}/test)
+	TestWebhook(ctx echo.Context, webhookID WebhookID) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -4098,6 +4625,40 @@ func (w *ServerInterfaceWrapper) EndSession(ctx echo.Context) error {
 	return err
 }
 
+// ListPersonalTokens converts echo context to params.
+func (w *ServerInterfaceWrapper) ListPersonalTokens(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListPersonalTokens(ctx)
+	return err
+}
+
+// CreatePersonalToken converts echo context to params.
+func (w *ServerInterfaceWrapper) CreatePersonalToken(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreatePersonalToken(ctx)
+	return err
+}
+
+// RevokePersonalToken converts echo context to params.
+func (w *ServerInterfaceWrapper) RevokePersonalToken(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "token_id" -------------
+	var tokenID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "token_id", ctx.Param("token_id"), &tokenID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter token_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RevokePersonalToken(ctx, tokenID)
+	return err
+}
+
 // StartTotp converts echo context to params.
 func (w *ServerInterfaceWrapper) StartTotp(ctx echo.Context) error {
 	var err error
@@ -4348,6 +4909,46 @@ func (w *ServerInterfaceWrapper) EndUserSession(ctx echo.Context) error {
 	return err
 }
 
+// ListUserPersonalTokens converts echo context to params.
+func (w *ServerInterfaceWrapper) ListUserPersonalTokens(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListUserPersonalTokens(ctx, userID)
+	return err
+}
+
+// RevokeUserPersonalToken converts echo context to params.
+func (w *ServerInterfaceWrapper) RevokeUserPersonalToken(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// ------------- Path parameter "token_id" -------------
+	var tokenID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "token_id", ctx.Param("token_id"), &tokenID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter token_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RevokeUserPersonalToken(ctx, userID, tokenID)
+	return err
+}
+
 // UnlockUser converts echo context to params.
 func (w *ServerInterfaceWrapper) UnlockUser(ctx echo.Context) error {
 	var err error
@@ -4361,6 +4962,207 @@ func (w *ServerInterfaceWrapper) UnlockUser(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.UnlockUser(ctx, userID)
+	return err
+}
+
+// ListWebhooks converts echo context to params.
+func (w *ServerInterfaceWrapper) ListWebhooks(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListWebhooksParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListWebhooks(ctx, params)
+	return err
+}
+
+// CreateWebhook converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateWebhook(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateWebhook(ctx)
+	return err
+}
+
+// DeleteWebhook converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteWebhook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteWebhook(ctx, webhookID)
+	return err
+}
+
+// GetWebhook converts echo context to params.
+func (w *ServerInterfaceWrapper) GetWebhook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetWebhook(ctx, webhookID)
+	return err
+}
+
+// UpdateWebhook converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateWebhook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateWebhook(ctx, webhookID)
+	return err
+}
+
+// ListDeliveries converts echo context to params.
+func (w *ServerInterfaceWrapper) ListDeliveries(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListDeliveriesParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", ctx.QueryParams(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter state: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListDeliveries(ctx, webhookID, params)
+	return err
+}
+
+// GetDelivery converts echo context to params.
+func (w *ServerInterfaceWrapper) GetDelivery(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// ------------- Path parameter "event_id" -------------
+	var eventID DeliveredEvent
+
+	err = runtime.BindStyledParameterWithOptions("simple", "event_id", ctx.Param("event_id"), &eventID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter event_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetDelivery(ctx, webhookID, eventID)
+	return err
+}
+
+// ResendDelivery converts echo context to params.
+func (w *ServerInterfaceWrapper) ResendDelivery(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// ------------- Path parameter "event_id" -------------
+	var eventID DeliveredEvent
+
+	err = runtime.BindStyledParameterWithOptions("simple", "event_id", ctx.Param("event_id"), &eventID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter event_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ResendDelivery(ctx, webhookID, eventID)
+	return err
+}
+
+// ReplaceWebhookSecret converts echo context to params.
+func (w *ServerInterfaceWrapper) ReplaceWebhookSecret(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ReplaceWebhookSecret(ctx, webhookID)
+	return err
+}
+
+// TestWebhook converts echo context to params.
+func (w *ServerInterfaceWrapper) TestWebhook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.TestWebhook(ctx, webhookID)
 	return err
 }
 
@@ -4414,6 +5216,9 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/token", wrapper.CreateToken, options.OperationMiddlewares["createToken"]...)
 	router.POST(options.BaseURL+"/token/revoke", wrapper.RevokeToken, options.OperationMiddlewares["revokeToken"]...)
 	router.POST(options.BaseURL+"/token/introspect", wrapper.IntrospectToken, options.OperationMiddlewares["introspectToken"]...)
+	router.GET(options.BaseURL+"/users/me/tokens", wrapper.ListPersonalTokens, options.OperationMiddlewares["listPersonalTokens"]...)
+	router.POST(options.BaseURL+"/users/me/tokens", wrapper.CreatePersonalToken, options.OperationMiddlewares["createPersonalToken"]...)
+	router.DELETE(options.BaseURL+"/users/me/tokens/:token_id", wrapper.RevokePersonalToken, options.OperationMiddlewares["revokePersonalToken"]...)
 	router.GET(options.BaseURL+"/authorize", wrapper.Authorize, options.OperationMiddlewares["authorize"]...)
 	router.POST(options.BaseURL+"/authorize", wrapper.AuthorizeWithForm, options.OperationMiddlewares["authorizeWithForm"]...)
 	router.POST(options.BaseURL+"/par", wrapper.PushAuthorizationRequest, options.OperationMiddlewares["pushAuthorizationRequest"]...)
@@ -4443,6 +5248,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/users/me/totp/confirm", wrapper.ConfirmTotp, options.OperationMiddlewares["confirmTotp"]...)
 	router.POST(options.BaseURL+"/users/me/recovery-codes", wrapper.ReplaceRecoveryCodes, options.OperationMiddlewares["replaceRecoveryCodes"]...)
 	router.POST(options.BaseURL+"/users/:user_id/factor-reset", wrapper.ResetFactors, options.OperationMiddlewares["resetFactors"]...)
+	router.GET(options.BaseURL+"/users/:user_id/tokens", wrapper.ListUserPersonalTokens, options.OperationMiddlewares["listUserPersonalTokens"]...)
+	router.DELETE(options.BaseURL+"/users/:user_id/tokens/:token_id", wrapper.RevokeUserPersonalToken, options.OperationMiddlewares["revokeUserPersonalToken"]...)
 	router.DELETE(options.BaseURL+"/users/:user_id/sessions", wrapper.EndUserSessions, options.OperationMiddlewares["endUserSessions"]...)
 	router.GET(options.BaseURL+"/users/:user_id/sessions", wrapper.ListUserSessions, options.OperationMiddlewares["listUserSessions"]...)
 	router.DELETE(options.BaseURL+"/users/:user_id/sessions/:session_id", wrapper.EndUserSession, options.OperationMiddlewares["endUserSession"]...)
@@ -4484,6 +5291,16 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/providers/:provider", wrapper.DeleteProvider, options.OperationMiddlewares["deleteProvider"]...)
 	router.GET(options.BaseURL+"/providers/:provider", wrapper.GetProvider, options.OperationMiddlewares["getProvider"]...)
 	router.PATCH(options.BaseURL+"/providers/:provider", wrapper.UpdateProvider, options.OperationMiddlewares["updateProvider"]...)
+	router.GET(options.BaseURL+"/webhooks", wrapper.ListWebhooks, options.OperationMiddlewares["listWebhooks"]...)
+	router.POST(options.BaseURL+"/webhooks", wrapper.CreateWebhook, options.OperationMiddlewares["createWebhook"]...)
+	router.DELETE(options.BaseURL+"/webhooks/:webhook_id", wrapper.DeleteWebhook, options.OperationMiddlewares["deleteWebhook"]...)
+	router.GET(options.BaseURL+"/webhooks/:webhook_id", wrapper.GetWebhook, options.OperationMiddlewares["getWebhook"]...)
+	router.PATCH(options.BaseURL+"/webhooks/:webhook_id", wrapper.UpdateWebhook, options.OperationMiddlewares["updateWebhook"]...)
+	router.POST(options.BaseURL+"/webhooks/:webhook_id/secret", wrapper.ReplaceWebhookSecret, options.OperationMiddlewares["replaceWebhookSecret"]...)
+	router.POST(options.BaseURL+"/webhooks/:webhook_id/test", wrapper.TestWebhook, options.OperationMiddlewares["testWebhook"]...)
+	router.GET(options.BaseURL+"/webhooks/:webhook_id/deliveries", wrapper.ListDeliveries, options.OperationMiddlewares["listDeliveries"]...)
+	router.GET(options.BaseURL+"/webhooks/:webhook_id/deliveries/:event_id", wrapper.GetDelivery, options.OperationMiddlewares["getDelivery"]...)
+	router.POST(options.BaseURL+"/webhooks/:webhook_id/deliveries/:event_id/resend", wrapper.ResendDelivery, options.OperationMiddlewares["resendDelivery"]...)
 	router.GET(options.BaseURL+"/.well-known/oauth-authorization-server", wrapper.GetMetadata, options.OperationMiddlewares["getMetadata"]...)
 	router.GET(options.BaseURL+"/.well-known/openid-configuration", wrapper.GetOpenIDConfiguration, options.OperationMiddlewares["getOpenIDConfiguration"]...)
 	router.GET(options.BaseURL+"/.well-known/jwks.json", wrapper.GetKeys, options.OperationMiddlewares["getKeys"]...)
@@ -4519,7 +5336,11 @@ type NoSuchMailApplicationProblemPlusJSONResponse Problem
 
 type NoSuchProviderApplicationProblemPlusJSONResponse Problem
 
+type NoSuchTokenApplicationProblemPlusJSONResponse Problem
+
 type NoSuchUserApplicationProblemPlusJSONResponse Problem
+
+type NoSuchWebhookApplicationProblemPlusJSONResponse Problem
 
 type OAuthClientRefusedResponseHeaders struct {
 	CacheControl    string
@@ -12764,6 +13585,402 @@ func (response EndSession503ApplicationProblemPlusJSONResponse) VisitEndSessionR
 	return err
 }
 
+type ListPersonalTokensRequestObject struct {
+}
+
+type ListPersonalTokensResponseObject interface {
+	VisitListPersonalTokensResponse(w http.ResponseWriter) error
+}
+
+type ListPersonalTokens200JSONResponse PersonalTokenPage
+
+func (response ListPersonalTokens200JSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPersonalTokens400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListPersonalTokens400ApplicationProblemPlusJSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPersonalTokens401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListPersonalTokens401ApplicationProblemPlusJSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPersonalTokens403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListPersonalTokens403ApplicationProblemPlusJSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPersonalTokens500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListPersonalTokens500ApplicationProblemPlusJSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPersonalTokens503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListPersonalTokens503ApplicationProblemPlusJSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalTokenRequestObject struct {
+	Body *CreatePersonalTokenJSONRequestBody
+}
+
+type CreatePersonalTokenResponseObject interface {
+	VisitCreatePersonalTokenResponse(w http.ResponseWriter) error
+}
+
+type CreatePersonalToken201ResponseHeaders struct {
+	CacheControl string
+}
+
+type CreatePersonalToken201JSONResponse struct {
+	Body    PersonalTokenWithText
+	Headers CreatePersonalToken201ResponseHeaders
+}
+
+func (response CreatePersonalToken201JSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken400ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken401ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken403ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken413ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken415ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken422ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken500ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken503ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalTokenRequestObject struct {
+	TokenID string `json:"token_id"`
+}
+
+type RevokePersonalTokenResponseObject interface {
+	VisitRevokePersonalTokenResponse(w http.ResponseWriter) error
+}
+
+type RevokePersonalToken204Response struct {
+}
+
+func (response RevokePersonalToken204Response) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RevokePersonalToken400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken400ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken401ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken403ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken404ApplicationProblemPlusJSONResponse struct {
+	NoSuchTokenApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken404ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken422ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken500ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken503ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type StartTotpRequestObject struct {
 }
 
@@ -14772,6 +15989,275 @@ func (response EndUserSession503ApplicationProblemPlusJSONResponse) VisitEndUser
 	return err
 }
 
+type ListUserPersonalTokensRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type ListUserPersonalTokensResponseObject interface {
+	VisitListUserPersonalTokensResponse(w http.ResponseWriter) error
+}
+
+type ListUserPersonalTokens200JSONResponse PersonalTokenPage
+
+func (response ListUserPersonalTokens200JSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens400ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens401ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens403ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens404ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens422ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens500ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens503ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalTokenRequestObject struct {
+	UserID  string `json:"user_id"`
+	TokenID string `json:"token_id"`
+}
+
+type RevokeUserPersonalTokenResponseObject interface {
+	VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error
+}
+
+type RevokeUserPersonalToken204Response struct {
+}
+
+func (response RevokeUserPersonalToken204Response) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RevokeUserPersonalToken400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken400ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken401ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken403ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken404ApplicationProblemPlusJSONResponse struct {
+	NoSuchTokenApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken404ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken422ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken500ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken503ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type UnlockUserRequestObject struct {
 	UserID string `json:"user_id"`
 }
@@ -14907,6 +16393,1439 @@ type UnlockUser503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UnlockUser503ApplicationProblemPlusJSONResponse) VisitUnlockUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooksRequestObject struct {
+	Params ListWebhooksParams
+}
+
+type ListWebhooksResponseObject interface {
+	VisitListWebhooksResponse(w http.ResponseWriter) error
+}
+
+type ListWebhooks200JSONResponse WebhookPage
+
+func (response ListWebhooks200JSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListWebhooks400ApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListWebhooks401ApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListWebhooks403ApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListWebhooks422ApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListWebhooks500ApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListWebhooks503ApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhookRequestObject struct {
+	Body *CreateWebhookJSONRequestBody
+}
+
+type CreateWebhookResponseObject interface {
+	VisitCreateWebhookResponse(w http.ResponseWriter) error
+}
+
+type CreateWebhook201JSONResponse WebhookWithSecret
+
+func (response CreateWebhook201JSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook400ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook401ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook403ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook413ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook415ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook422ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook500ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook503ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhookRequestObject struct {
+	WebhookID WebhookID `json:"webhook_id"`
+}
+
+type DeleteWebhookResponseObject interface {
+	VisitDeleteWebhookResponse(w http.ResponseWriter) error
+}
+
+type DeleteWebhook204Response struct {
+}
+
+func (response DeleteWebhook204Response) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteWebhook400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook400ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhook401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook401ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook403ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhook404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook404ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhook422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook422ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhook500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook500ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhook503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook503ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhookRequestObject struct {
+	WebhookID WebhookID `json:"webhook_id"`
+}
+
+type GetWebhookResponseObject interface {
+	VisitGetWebhookResponse(w http.ResponseWriter) error
+}
+
+type GetWebhook200JSONResponse Webhook
+
+func (response GetWebhook200JSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook400ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook401ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook403ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook404ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook422ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook500ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook503ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhookRequestObject struct {
+	WebhookID WebhookID `json:"webhook_id"`
+	Body      *UpdateWebhookJSONRequestBody
+}
+
+type UpdateWebhookResponseObject interface {
+	VisitUpdateWebhookResponse(w http.ResponseWriter) error
+}
+
+type UpdateWebhook200JSONResponse Webhook
+
+func (response UpdateWebhook200JSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook400ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook401ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook403ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook404ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook413ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook415ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook422ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook500ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook503ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveriesRequestObject struct {
+	WebhookID WebhookID `json:"webhook_id"`
+	Params    ListDeliveriesParams
+}
+
+type ListDeliveriesResponseObject interface {
+	VisitListDeliveriesResponse(w http.ResponseWriter) error
+}
+
+type ListDeliveries200JSONResponse DeliveryPage
+
+func (response ListDeliveries200JSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries400ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries401ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries403ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries404ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries422ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries500ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries503ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDeliveryRequestObject struct {
+	WebhookID WebhookID      `json:"webhook_id"`
+	EventID   DeliveredEvent `json:"event_id"`
+}
+
+type GetDeliveryResponseObject interface {
+	VisitGetDeliveryResponse(w http.ResponseWriter) error
+}
+
+type GetDelivery200JSONResponse DeliveryDetails
+
+func (response GetDelivery200JSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery400ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery401ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery403ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery404ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery422ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery500ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery503ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDeliveryRequestObject struct {
+	WebhookID WebhookID      `json:"webhook_id"`
+	EventID   DeliveredEvent `json:"event_id"`
+}
+
+type ResendDeliveryResponseObject interface {
+	VisitResendDeliveryResponse(w http.ResponseWriter) error
+}
+
+type ResendDelivery202JSONResponse Delivery
+
+func (response ResendDelivery202JSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery400ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery401ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery403ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery404ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery422ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery500ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery503ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecretRequestObject struct {
+	WebhookID WebhookID `json:"webhook_id"`
+	Body      *ReplaceWebhookSecretJSONRequestBody
+}
+
+type ReplaceWebhookSecretResponseObject interface {
+	VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error
+}
+
+type ReplaceWebhookSecret200JSONResponse WebhookWithSecret
+
+func (response ReplaceWebhookSecret200JSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret400ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret401ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret403ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret404ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret413ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret415ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret422ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret500ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret503ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhookRequestObject struct {
+	WebhookID WebhookID `json:"webhook_id"`
+}
+
+type TestWebhookResponseObject interface {
+	VisitTestWebhookResponse(w http.ResponseWriter) error
+}
+
+type TestWebhook202JSONResponse Delivery
+
+func (response TestWebhook202JSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook400ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook401ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook403ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook404ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook422ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook500ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook503ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -15110,6 +18029,15 @@ type StrictServerInterface interface {
 	// EndSession Log out one session
 	// (DELETE /users/me/sessions/{session_id})
 	EndSession(ctx context.Context, request EndSessionRequestObject) (EndSessionResponseObject, error)
+	// ListPersonalTokens List my personal access tokens
+	// (GET /users/me/tokens)
+	ListPersonalTokens(ctx context.Context, request ListPersonalTokensRequestObject) (ListPersonalTokensResponseObject, error)
+	// CreatePersonalToken Create a personal access token
+	// (POST /users/me/tokens)
+	CreatePersonalToken(ctx context.Context, request CreatePersonalTokenRequestObject) (CreatePersonalTokenResponseObject, error)
+	// RevokePersonalToken Revoke a personal access token
+	// (DELETE /users/me/tokens/{token_id})
+	RevokePersonalToken(ctx context.Context, request RevokePersonalTokenRequestObject) (RevokePersonalTokenResponseObject, error)
 	// StartTotp Start to set up an authenticator app
 	// (POST /users/me/totp)
 	StartTotp(ctx context.Context, request StartTotpRequestObject) (StartTotpResponseObject, error)
@@ -15152,9 +18080,45 @@ type StrictServerInterface interface {
 	// EndUserSession End a session of an account
 	// (DELETE /users/{user_id}/sessions/{session_id})
 	EndUserSession(ctx context.Context, request EndUserSessionRequestObject) (EndUserSessionResponseObject, error)
+	// ListUserPersonalTokens List the tokens of an account
+	// (GET /users/{user_id}/tokens)
+	ListUserPersonalTokens(ctx context.Context, request ListUserPersonalTokensRequestObject) (ListUserPersonalTokensResponseObject, error)
+	// RevokeUserPersonalToken Revoke a token of an account
+	// (DELETE /users/{user_id}/tokens/{token_id})
+	RevokeUserPersonalToken(ctx context.Context, request RevokeUserPersonalTokenRequestObject) (RevokeUserPersonalTokenResponseObject, error)
 	// UnlockUser End the waits of an account
 	// (POST /users/{user_id}/unlock)
 	UnlockUser(ctx context.Context, request UnlockUserRequestObject) (UnlockUserResponseObject, error)
+	// ListWebhooks List the webhooks
+	// (GET /webhooks)
+	ListWebhooks(ctx context.Context, request ListWebhooksRequestObject) (ListWebhooksResponseObject, error)
+	// CreateWebhook Create a webhook
+	// (POST /webhooks)
+	CreateWebhook(ctx context.Context, request CreateWebhookRequestObject) (CreateWebhookResponseObject, error)
+	// DeleteWebhook Delete a webhook
+	// (DELETE /webhooks/{webhook_id})
+	DeleteWebhook(ctx context.Context, request DeleteWebhookRequestObject) (DeleteWebhookResponseObject, error)
+	// GetWebhook Read a webhook
+	// (GET /webhooks/{webhook_id})
+	GetWebhook(ctx context.Context, request GetWebhookRequestObject) (GetWebhookResponseObject, error)
+	// UpdateWebhook Change a webhook
+	// (PATCH /webhooks/{webhook_id})
+	UpdateWebhook(ctx context.Context, request UpdateWebhookRequestObject) (UpdateWebhookResponseObject, error)
+	// ListDeliveries List the deliveries of a webhook
+	// (GET /webhooks/{webhook_id}/deliveries)
+	ListDeliveries(ctx context.Context, request ListDeliveriesRequestObject) (ListDeliveriesResponseObject, error)
+	// GetDelivery Read a delivery
+	// (GET /webhooks/{webhook_id}/deliveries/{event_id})
+	GetDelivery(ctx context.Context, request GetDeliveryRequestObject) (GetDeliveryResponseObject, error)
+	// ResendDelivery Send a delivery again
+	// (POST /webhooks/{webhook_id}/deliveries/{event_id}/resend)
+	ResendDelivery(ctx context.Context, request ResendDeliveryRequestObject) (ResendDeliveryResponseObject, error)
+	// ReplaceWebhookSecret Replace the secret of a webhook
+	// (POST /webhooks/{webhook_id}/secret)
+	ReplaceWebhookSecret(ctx context.Context, request ReplaceWebhookSecretRequestObject) (ReplaceWebhookSecretResponseObject, error)
+	// TestWebhook Send a test event to a webhook
+	// (POST /webhooks/{webhook_id}/test)
+	TestWebhook(ctx context.Context, request TestWebhookRequestObject) (TestWebhookResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -17127,6 +20091,100 @@ func (sh *strictHandler) EndSession(ctx echo.Context, sessionID string) error {
 	return nil
 }
 
+// ListPersonalTokens operation middleware
+func (sh *strictHandler) ListPersonalTokens(ctx echo.Context) error {
+	var request ListPersonalTokensRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListPersonalTokens(ctx.Request().Context(), request.(ListPersonalTokensRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListPersonalTokens")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListPersonalTokensResponseObject); ok {
+		return validResponse.VisitListPersonalTokensResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreatePersonalToken operation middleware
+func (sh *strictHandler) CreatePersonalToken(ctx echo.Context) error {
+	var request CreatePersonalTokenRequestObject
+
+	var body CreatePersonalTokenJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreatePersonalToken(ctx.Request().Context(), request.(CreatePersonalTokenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreatePersonalToken")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreatePersonalTokenResponseObject); ok {
+		return validResponse.VisitCreatePersonalTokenResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RevokePersonalToken operation middleware
+func (sh *strictHandler) RevokePersonalToken(ctx echo.Context, tokenID string) error {
+	var request RevokePersonalTokenRequestObject
+
+	request.TokenID = tokenID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RevokePersonalToken(ctx.Request().Context(), request.(RevokePersonalTokenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RevokePersonalToken")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RevokePersonalTokenResponseObject); ok {
+		return validResponse.VisitRevokePersonalTokenResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // StartTotp operation middleware
 func (sh *strictHandler) StartTotp(ctx echo.Context) error {
 	var request StartTotpRequestObject
@@ -17523,6 +20581,57 @@ func (sh *strictHandler) EndUserSession(ctx echo.Context, userID string, session
 	return nil
 }
 
+// ListUserPersonalTokens operation middleware
+func (sh *strictHandler) ListUserPersonalTokens(ctx echo.Context, userID string) error {
+	var request ListUserPersonalTokensRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUserPersonalTokens(ctx.Request().Context(), request.(ListUserPersonalTokensRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUserPersonalTokens")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListUserPersonalTokensResponseObject); ok {
+		return validResponse.VisitListUserPersonalTokensResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RevokeUserPersonalToken operation middleware
+func (sh *strictHandler) RevokeUserPersonalToken(ctx echo.Context, userID string, tokenID string) error {
+	var request RevokeUserPersonalTokenRequestObject
+
+	request.UserID = userID
+	request.TokenID = tokenID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RevokeUserPersonalToken(ctx.Request().Context(), request.(RevokeUserPersonalTokenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RevokeUserPersonalToken")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RevokeUserPersonalTokenResponseObject); ok {
+		return validResponse.VisitRevokeUserPersonalTokenResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // UnlockUser operation middleware
 func (sh *strictHandler) UnlockUser(ctx echo.Context, userID string) error {
 	var request UnlockUserRequestObject
@@ -17548,664 +20657,1080 @@ func (sh *strictHandler) UnlockUser(ctx echo.Context, userID string) error {
 	return nil
 }
 
+// ListWebhooks operation middleware
+func (sh *strictHandler) ListWebhooks(ctx echo.Context, params ListWebhooksParams) error {
+	var request ListWebhooksRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListWebhooks(ctx.Request().Context(), request.(ListWebhooksRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListWebhooks")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListWebhooksResponseObject); ok {
+		return validResponse.VisitListWebhooksResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateWebhook operation middleware
+func (sh *strictHandler) CreateWebhook(ctx echo.Context) error {
+	var request CreateWebhookRequestObject
+
+	var body CreateWebhookJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateWebhook(ctx.Request().Context(), request.(CreateWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateWebhookResponseObject); ok {
+		return validResponse.VisitCreateWebhookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteWebhook operation middleware
+func (sh *strictHandler) DeleteWebhook(ctx echo.Context, webhookID WebhookID) error {
+	var request DeleteWebhookRequestObject
+
+	request.WebhookID = webhookID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteWebhook(ctx.Request().Context(), request.(DeleteWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteWebhookResponseObject); ok {
+		return validResponse.VisitDeleteWebhookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetWebhook operation middleware
+func (sh *strictHandler) GetWebhook(ctx echo.Context, webhookID WebhookID) error {
+	var request GetWebhookRequestObject
+
+	request.WebhookID = webhookID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetWebhook(ctx.Request().Context(), request.(GetWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetWebhookResponseObject); ok {
+		return validResponse.VisitGetWebhookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateWebhook operation middleware
+func (sh *strictHandler) UpdateWebhook(ctx echo.Context, webhookID WebhookID) error {
+	var request UpdateWebhookRequestObject
+
+	request.WebhookID = webhookID
+
+	var body UpdateWebhookJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateWebhook(ctx.Request().Context(), request.(UpdateWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateWebhookResponseObject); ok {
+		return validResponse.VisitUpdateWebhookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListDeliveries operation middleware
+func (sh *strictHandler) ListDeliveries(ctx echo.Context, webhookID WebhookID, params ListDeliveriesParams) error {
+	var request ListDeliveriesRequestObject
+
+	request.WebhookID = webhookID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListDeliveries(ctx.Request().Context(), request.(ListDeliveriesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListDeliveries")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListDeliveriesResponseObject); ok {
+		return validResponse.VisitListDeliveriesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetDelivery operation middleware
+func (sh *strictHandler) GetDelivery(ctx echo.Context, webhookID WebhookID, eventID DeliveredEvent) error {
+	var request GetDeliveryRequestObject
+
+	request.WebhookID = webhookID
+	request.EventID = eventID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetDelivery(ctx.Request().Context(), request.(GetDeliveryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetDelivery")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetDeliveryResponseObject); ok {
+		return validResponse.VisitGetDeliveryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ResendDelivery operation middleware
+func (sh *strictHandler) ResendDelivery(ctx echo.Context, webhookID WebhookID, eventID DeliveredEvent) error {
+	var request ResendDeliveryRequestObject
+
+	request.WebhookID = webhookID
+	request.EventID = eventID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResendDelivery(ctx.Request().Context(), request.(ResendDeliveryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResendDelivery")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ResendDeliveryResponseObject); ok {
+		return validResponse.VisitResendDeliveryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ReplaceWebhookSecret operation middleware
+func (sh *strictHandler) ReplaceWebhookSecret(ctx echo.Context, webhookID WebhookID) error {
+	var request ReplaceWebhookSecretRequestObject
+
+	request.WebhookID = webhookID
+
+	var body ReplaceWebhookSecretJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReplaceWebhookSecret(ctx.Request().Context(), request.(ReplaceWebhookSecretRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReplaceWebhookSecret")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReplaceWebhookSecretResponseObject); ok {
+		return validResponse.VisitReplaceWebhookSecretResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// TestWebhook operation middleware
+func (sh *strictHandler) TestWebhook(ctx echo.Context, webhookID WebhookID) error {
+	var request TestWebhookRequestObject
+
+	request.WebhookID = webhookID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.TestWebhook(ctx.Request().Context(), request.(TestWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TestWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(TestWebhookResponseObject); ok {
+		return validResponse.VisitTestWebhookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
 // Stored as a slice of fixed-width chunks rather than one concatenated
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L35dhu3tif8Kmh+fVfiXJIiqZleWX1lWbblQdbREOckdJNgFUhWVASYAiiayfJa/TSd98ij9JN8C3sD",
-	"KFSxioMkZ7o6f5xYxRowbOx5//avlUCMJ4IzrmSl/WtlxGjIEvjnMQ1G7EV0y95FfKoYXAuZDJJooiLB",
-	"K+3KOzonfUYCfWNIBiIhg+iWkTHeX69UK+wTHU9iVmlXJtN+HAVVMqafanTIvt1uNCrVSsJ+nkYJCytt",
-	"lUxZtSKDERtT/aUx/fSW8aEaVdo7jWpFzSf6LVIlER9WPn+uVo7jiHF1PKJxzPiQLY7ulZgRSgK4jQSU",
-	"EzpVI8ZVFFDFyNcXL47J3v7OIfn9t916q0r03/t7zf0n2XE/ozIKSMJoPP62U5FM0jHrVKokGNFEMvVt",
-	"p3J99aJ20KmsO5tmo1E4n7cioDjy/ESuRoxcX7wlYkDUiBEaBGLKVXaYI6Um7a2tZmu/3qg36s32QeOg",
-	"sTWVLJFbjeYhDQ9a+7XDoDWo7Te3aY3u7u3U9llrn+31W43t3Z2lox+IZExVpV2ZJlGl6k+mVTKZMwHU",
-	"UzwXvYRVIJdXV1fnW816A0koRzFc1ODy/cjkTFwqkRSMBAYoyXgqFeFCEalvI0rcMC5z1NF8sjAyuPt+",
-	"I7tgYZSwQJVv/IcR00MaMdJPxEyyhAxFfpX0xsv21hadTOrmaj0Q462AxnGfBjf/KxAh+/aH8eFtZ9po",
-	"tPakoop9SweNaPCTjMObn/ByJOW3+lX/sX30H60X/9F64SjpP7aPNC2tP9cSkrhgKpkfDRRLFid6yQLB",
-	"Q0mUIDMaKdJnA2FmztknRVQyz8y6uRa1Rlxtt5Beo/F0XGkf6pGNI45/Nd0oI67YkCUwzA8fPhx5fKKY",
-	"ggPLdZBQDpvNBvn9t2azvldvPqmSWaRGMPiEUSm4paZdfdN2nr8wmrCkgMGwJBHJt51KxG9pHIVdoMz7",
-	"spnP1cqEJnTMlGXy00QK2BEax2J2Mp6o+Xc0njL78sXJ9/SWdAN4sGeZ0iRht5GYSjKhQ/aUMP0eOOL6",
-	"x0GUSAW/1MmpIpEkMCUieJzepOdN4kiqDnfrB9cGUaxHW+/wzMJVqpVID+nnKUvmlWqF07G+jOOqlKzK",
-	"XjFtntxq+fd+cBQoUUCe7/U4GdxD1IgqokaRJJq5EpEQyZLbKGBW0oyoJAGdShZW9a+9QIzHlIckjjjr",
-	"4SU9tHAas16WFNbk00WzpjDwsknvANU7yli2AihVly+BGBBNgkziv2ExcPIwPdoXU0WinIACGqhNaKLm",
-	"ZTsHr+hGYdk8Wrt760/kTcRDuXIeasQkIzf63iqRTJ8NxULSnxPYtiyv/bESi2HEKx/1tUksQlZpD2gs",
-	"WfF89FszU4kUG8OQ/mfCBpV25f/bSnWvLbxNbsH49eArn4FzneJDTcO67J9u6jRJ6FzfK9UcF1ok44q3",
-	"ENeSJWusQyStYlEls1EUjMgYtbuQxUyx8MFIVR+b/CanCsYUfvE2fXuvfJcvIx6wNY7rTIvRhAUiCVlI",
-	"7PlV0Zhpeo2pYkmdHHF8xs47vZ8M2IxII6KolmAkUpL0qMod4FajtVdrNmut7avmTrvZbDcaP5SsgoSh",
-	"F65BSBWr6cFlF2JnCee65iqKN14IJ2XNYpRMZmflZKbw+ftP5m00jlSRmQHym/DpuK9Z7oDASSITlqBQ",
-	"8ce92ygeYwzv9scYsgGdxgofKVcammsoDe9oFJ8+L9YVelHopOSYRnHJQaKN5nZtv99gtQO6t1NrhbtN",
-	"1qD7weGgaVd9QtUonZB+F56jdRT3tc7VZ/0uORFcorWHwuCMjtkVvWGgoAaCKyMg6GQSR6i6bk0S0Y/Z",
-	"+D9/kqjHugnqJ0KPu+vBdxW8TesWimq6rRxxoUYs8UUoUKW+G9ZL60Ky0v7x1/QZTbTmPROhNyOptCtb",
-	"sDifP+KiMAniZG12pXXjqdTUeVitqEjBDh0LPoijQNOOWa9pwtuop7XNvNuLs/vs78Myhn+Or8Dlz5JP",
-	"4bIwsyqfq5UXIulHYXjPnYm4nA4GUQAzkIGYMH9rrtDiZFKibURiGtzgOOBeMmbtWRIp2Kf7Lfp2uujp",
-	"zJatesHIH2LZ9ZT9uVKc6VOYdKr6622QRs/x3CYfPnyo5S2IooGYR7byBgcM6BSV/nvtK7wBbu4OaBSz",
-	"ML+tZrdIKJgEE3gQKZyj4CqhgSo7emAzj+gt07J0LKQirUYDPCI0AMMicyQH0zjuPsy5bLVSErnmk0Ro",
-	"uqT9mJETriLQLMupZXE9HopYFhZyTFUwyizlU9LDleyBjSONXcTiUMJRfkulOgq1mJEqocYKufPWx1Sq",
-	"Ls28LrP3kdRGmB6CvpNk7qyTownsHqGG/QhuTLj7H/FN+WrBRB5q04y2m1kIxjUxhTBjMEJ74EFDBteD",
-	"jXpHYy1V2f3OZp+GXbOS+VPZF+FcD0rTEZrJry/fn91/6Rvp0j+jIblwXy9ffX+UD31WAsr1DPuMTGgi",
-	"WUi+1n/qqVYJJQmbMLDEbthc6+jOaaF/RN4ccdg3UPP01YFIhiwkaP8/wb1iYUSvYHr32Kspl9PJRCSK",
-	"hd2xfmMXVszbtkvGQ+K/VL+sSqZcL0/CpJ4e5aEeMjiL772ZzV2fD7rhEZgwucLhle9ryYweaot9CjaK",
-	"b8iCmCYsJPA5oj8HvoJIknSNYM/OxDmV8obN5b02jQvVHYgpDxcYn2TJLUtAmeKCTMzH2nqYc8IZGHwY",
-	"rACnu/NFaQmmp0PJSEhVxQ1FpYxycnpOaBjqedz/pO6km3smFHlhplG+n+lkH2oLixepSsBsBevXW6KF",
-	"JdCEPolpwOz2Z9fO7PPlNBil7qaH3mlt6QINWu3ZbKQWfeE/YY/c/OQ0GJlJeiv7jqJH4Mut64xGKuJD",
-	"MGqzq0tO0YsCKmKfMU4k4+qft+h65k81EyiarNuJ80TcRiFLvuxuTMxXvJ2w1vM/a9HtRL0Vti7OL7e6",
-	"8GUv8PrPWlI3sc/VynttjCJbvmCDqVyq6BasKFg54FXAsBUyJmtIdgtiacieI0mm/IaLGQe9QGlBHSQM",
-	"fpglgg/r688d5nACAymRbwsfrRZ9ElQULb/EhCUwY1AQZJpWoJUAlS4nZ/UO/7rnxTp6Vobiq43aIEmC",
-	"a4unVT/3BMJb+fSL2rG2H0W8yolgo9yfq5XzhA7Llyh9AAP0GPHcyGGRT7yAJYYlX0ffXoNkUsOoiGYW",
-	"lO1PtdlsVtNGWW2axIzrMx0u1b4fkJB8XRdskHGRXvtnbKzblY2PMYwyguWLGdKDnI7HNJlX2pWj1BbT",
-	"sxxHUkZ8WKlWbjFqvOl26kXU+uVMJCEZJpQrc8a05Q16o947e0cd3O1wOLPD+qAvkSBhoSZjGstlI4LP",
-	"LBmP+7Q5/m58Hi/6/IBEZG3iGU0ZQy4/6cmfTESXYBDgLO50uNGi6OKfJSdbjJkaaZVyBgo7bKlmrnXy",
-	"r6lQzKRU4FpFIZmNGCdzMSVU3nhR5wfamCOOKRjWhsEJ/MnbcDVKhFLxXYWyYuOJSGgSxfPulNNbGsW0",
-	"H7Pyo5AwjBkqIciY8rnZFHsgZJ18KMrXoUp/6eH24qrk8yZ5xOi6+rgOEjE2V5iaieTGmeUETxqGt1JX",
-	"bcJuGY01LYGvEx4F9x/VLDxJWKDqf5JghoypmkuZWvaUl1zlEYsQb2ky/KLS2JeBsf6YXkLKyd4OeRM9",
-	"+yKitugzf+6hFOId5fM/60i6XJwF2v+jT+eSkfxNj9C1tyN/zPZa15vxj5sYV0b0cTGrk6tkTuiQRpzI",
-	"kUhUPH/47YRsJ0moIoIHzBlDIVW0TyXzXPgJgxRwm90n6UDTJ1F2jH/D7T+nQ1asOSv2SW2N1DjObHml",
-	"M200toP/EYpA2/FE3wCXGP4ABj9eQDd0NOS1iNtF1O+P+NTcvOXdXVnb4qfWGMspMpAkgwlAks4lmel/",
-	"OVWWnAlUusA3zhVsnDORgar0m8tPwr3X49IkUHqf+GLLgGpA9oxRLmcsgWOVpdP7kI/xUt0/ccb6u8qz",
-	"ZpzrL5M3Q6xqFEk5RcX1j43d5gb+kAkxuRkz4ltrdr6fq5X1rJZ1UmSUtghjZ76kob+HsVnutze7fnD3",
-	"1IyV4OTJiRnysjSazOweZqMKjSdyyWgSjMDXFouhy/1OFwi2bR0rZ/WmKSG6Wo5ZDVYuOnfvZdvcN5fF",
-	"O09a5GoV0kbl5dL9WpzYg3iFS5fhoQyne7DTNUyZNTgpnceChl29fmBElKVeFFsY94vYe8ltZpNNzhLR",
-	"C//WDGcJN10Y/EOH60vMtyshLoXgX+4o/ltMIYAmGcfMG6UXB6KK1NQSotscigspJyMxTf55xy8TZtCH",
-	"CNyAmjmJgWL84c7SNfcLIe/AY41/2GUoes5hTsz1KmGfJlHCQi2VE3YrbmAyqME4x6wTr16J09Lk00ja",
-	"91bdW0Xi5UqB6L23qtP002v0aokk+oWFK6SoPwm90NY3nlmiM1G6DNPcxuQzVxaiUDyzOH/OtPODBr+4",
-	"ovFC2ACsSbRCIol0HYdOA3BzKyQPL80Xyke8T+Ij2YWyQTr85CzSClqa5KcYdyXK5K0YkoinVuqfQTcr",
-	"ZrdBqGEJf7F0B2Y8cFmzE0XnyQRFn0I519Kd88nySyRCr+eAWSeJz/e9ZBjM3R0u99XaPZ2gwAZedezc",
-	"fQ+c9KW39JYlWtswNYwP4/W5j8iSLDnlA4GZEps54sa405Tz//LqoytV/KV7y5JoEKXFM6a65ohzcmLe",
-	"Uq1MEjZgScLCrg0N4hv1bk7762/9dBJqJtmlqtJu7u9tHzb29/Yaa++fXYaiDTyOaTSWxqSEoCVLpD6T",
-	"KfeAXTgKQxa+oLbQlYZhpN9A4/NEH2QVafFuqhon3qVfKwP30LIxmldDKVGg6Wje1UdQFhdH2XsI3JND",
-	"ODCF1NpYxApiHAEYJHNCE6ZP4oxjGbEV/K7IMlcAm6t1ytZW5qspP/tFVT/amX90t4n+TyyAnOgjw+SB",
-	"/mxOdfvX3NLRIOmCVCtYhssJDVgtrT2N2S2L3VIYN2FV/41lmZp3a7bNxXQ4apNeswesGJL0YZxV0mvh",
-	"NTUTdXI6IBGcT32VxoJrbdpQB5mNBPhQ9GcYpEjYhBTzMvhFOhHp1bZjQaS+9Sl8DLURSKkHUYF5L/pr",
-	"+m70BuhRTPmYqZyM65rVHmtS6tXJezApccVgo6MhF0m+CLWVrWjbLajtrlYCOBcF8A94XpQgCVPThJM+",
-	"mwvI5hHS5a1C3Y+sEiohM518/X7C+Olzciw4Z4EixyJhEJ/ffVI1qVSS9H7tVNJ6/favHeQ0nUqbT+P4",
-	"8+de22k9p889oawv9gCyI+ID0auTa5MPFZijXbYOa0ByVL3q6uIqRfd7DxN1/azZhA0jqZjW5hMDWmHD",
-	"qnk4CscI+9tBs7Yftpq1w8Feo7ZLd/psm7aC/fAwN97dvaLhipB1g3JwFz3m8zfHJ3kohv297T3y+287",
-	"9TzOwsnhOxaPBG29n92+SE7eXb0eTo9fUcHeNNXB9cWH/vTl60upZrXgXXZ8zdbByvF1x0yNRMHSvptK",
-	"EJW9y9buXq5aWF9aWRVbdaTUHUVFhflH3FGRw2JIz7YciWkc6hG4E+6yc/vM6n7ZcbH561H/ZRC9j15f",
-	"Xv9y2jyLXh/W2fz1L+GH0+h9dDp7dxWPfng+nJ/NXx/Wg1bM++MXjfD713F2NgfNw1bBfECbLJlMPvmG",
-	"1dANYNLKlSCDKI4JqhbpiFESZ2iqhON3aRExGfgR4JXeAqZMMRZ8yBJCh6KKdQJQAad/zxgP6Yi29wDe",
-	"KHMsC0bERWEB+7EYM0n6NLixVS52i3M4NLXG5V73wy9HrXc/rcMLJ4kYT9RKEdQmPc24EaxCCkzd78G+",
-	"9aqkFwguGVf6n5LFLFBdw/d74KXpBQmjSj+N8krLaGnSqGwYCm+Rvsz4+pRHKqKQUa71HHIBTMcYvM16",
-	"I3eeEYqhmoM8KZi05VjdaRIVlcg7Zu9xOcfcqqQ/VwxYs/6Hf3ZiNlAE/PcD1ECMYE5fg57TiUgUstRY",
-	"iAlsqqVn/aYwGgxYgszroLXbIr//tr/AvFaB/KwlAZJUO8mbhoq4gqCnUH1l8tFQ/VrIV+1Zs4cL1XVP",
-	"9pZJpRJmYF9UuDcgl7w7QDL1zt9fXpGtCU16UJALqA3JnJjAkMtN7E9VRqhF0glPcsTt/W7PimY3TaIN",
-	"ZrhbtupSTJOgDArLmH0GVWbR26UpD2ljv7H/pA0DtlryNIwYD5hMn0ZTXGBczCPE5cMuHjW4+7tjMJ9L",
-	"xRpU3/WqpsYL8BSyH7MoDKuknPugMunDJR/Ucje3DWDhr/4C1oevVL9R5auTD0AKYsK4ph7lSsJdIMRW",
-	"PRVyZnyOTBIxiGK2wKYKx6cK4aY8WTDlwYjyYX4/PSyvtfjANOrGIqDxWsYI5cMpHTLpVFbNxGXVYj6h",
-	"VZxWCHtacMhqR1ckZITxHi4nBjtBqswcslm20kyxTwqtDX1Egc7H1axObqHQCkDwGF9YgCKYkQUjzmS0",
-	"o1zb0CpGUYYmfQF+G/cVCjpMGAvTWuo7oKQYOpZFHzNMwGjuWrhM02XzileKTORi2ZnDH8pDDvnujDXn",
-	"HtN7TN1CB22MbIKPot9mQfpN45hMeWydfnjMNT2a4u+EUeT8OY+CtubQL4meo0VC830IKeyRG4rby6pP",
-	"RZll/biKWs+NQrsBxbrtXwuPKns2VtOEBw5XstbC88Vb+J48RNtma4sTyX67cOXudsJ9y3lTuvOAYdZx",
-	"Sv3VucnfmH3kaMZHm/M36a6H8o86jv+MgzhNElgtzDHJJg5SMhMi1DxYJJL5m21zUgocSFlYwAlViiV6",
-	"ov/7x//d6XxqND5+8z8rBRT6nGn1O+PE3XD7QnhDNyjUk1/Y4AnchN7Xtrao2CdU5Uy+nn6aUGWNGxBB",
-	"eZFT7CdDD47sRrwcVXUACpe2xftCjYyrnSYMQ+aZ47SAfra9twr+rIrZcbc0XoLrarmJWYgZjZQkfaZm",
-	"TB/zmUhTx4tWoXx4eysHB3J3+e4gi6mCw0zzOchX1WYvJ7GYQWhQYhnazGix+qnRfDJCtd/ng0V7hCEm",
-	"4+kutXRT74jH9rQdITNLsB4E8+JHu345XzEmc+rb1+uFCM2U/OsC/jTODOMZU1EcY/KlQNZ8hzHmeId/",
-	"kPxtK1i/ZbPLHAmPNovYUMHpLw3hbOY/9xKo0ZKknPQyH+oRDHZa+ADPo/SFPOo4QKxDLvNGQPkz+v8F",
-	"H0SmmNKhuxo1GV1CxjWJ01hwMazDtB/CRrdGpeeBsL9vaJH7QqPT+dRq6P9r6v/brnU6n3af6f97rv+5",
-	"f1IoTopMy5MxjeJj4PUbChYTuP416+d2MWyRDP1VxrvXcIJPPJm7VNHIiej8cbUfdO/7WDp7TUl6mJsL",
-	"V8u3lw30HWC5Hes7c9MrKPvHSaUFvVnjOGW/IJDR/QYFEsROHXlkLvMKX0NVMTT/H6fP5FVcvSaF25Ik",
-	"IjkulInwE05fs/9JIoYJHcs6OXZaAw0hL4QzyJrxPFJcC+Efc9hmi0lt+Wy/NdK7CiEqEy9A0A1iIeHt",
-	"PpQHRuXAhwvo5sw3v109RREy6ULRBQDRzegcpUohvh7mk9gHOFbVdJXoBngA4GIXw+bdgUXs5u53FnbT",
-	"Q7WYqVwKQ1aE8wg53F2PvhwcB4pU+0vX0Uu1YojXv1SUt7tQC+GnIn2srjRxAbF4JR/I1+440GKAM66T",
-	"IwRPBOgFbctEkOXgktPpZBLPDRCD/hsC6fVKdSEvoxDvXbOKyDGHEpx3OPBhFIL0WY7yTs7SIfqQI1R2",
-	"OCpZNgABUS0bOQOP/oyzBGHJ9DwAZGhMQ4Zo+Jt5pKoVtLTv5ChYof+YRXGhNCCXIgtm5RiLvnBErq9P",
-	"n9/uu5iiSLT9MHew1Zu6ZaJJ1wThiqeTKx5fPq+1lh7Q4DfBfpdMSn2my1bc/G7q+hTVjKFKGLdJezaF",
-	"fI3lWTl45MpDVhazv5YsqR0NH4gCPDdvOWynE9UI2h6Z1LeHmm2xrziTn0DtIAwN3ss9DAMFR5NpG1Do",
-	"L7ZCI9MqIaWTDF1ndq1QC3DUVjhPPQ4wBbjludBSwVcBpAXXM210tE40USmOE2ey3uEdXrPZA21IJ4CC",
-	"k1gMh5iPkv5u5FevnUVd0ZScxWOyRBBGgP4bpqZAmlHQTgsDI9nhxA4rzatCAGc9H9f/J6ySPoPuHSbP",
-	"Ay2ztBjKG6yyVWq9dppr7iG4YKeAsuqyp6lIEzwAy9oi6unBTlgSiRA/54Q1ri980K3jUEsEVFmh5sp9",
-	"oQohcD+N2TAJRKNC5kF5qL9mtDiL9agfxyQ1o8VmFj2Sbt3R7MKpU3ljmoCh+eVOqP6AfRYAtat+4E+v",
-	"WEG6sQ+Jg9mFGLDPZgTVyYtEjPUHBE+Ztvd2XGPpdaEZRLeYkgj0aTaJ0WAEq18l0wlRgjR3XYmA3XEx",
-	"hZQX/FcXkg4gigm7b9YTho/5CO6KngFwZXxTwgYJk6NuwjSRwMPmkrElXOkPtSmWmsFYyQfLKAmWvQ7U",
-	"UzNZ+JZeB+9LkKKWfgb7nzn/A+r4d/9YyoBxXacSNnpEQ0dnmbGA2xqRl1jopRF1tUEVJnSW4Q7G3Y9G",
-	"FffhvqpwbKFFi+dzqaYQjD71RUqPSStpVnlCAhPiBkPqNI5tmBkHmlWc/SHNRgKWyzEueJWeL4ViNRYa",
-	"txmcSGrOe97izJ1oc/D0elj120Qd/EumBUvmkjmBvaqeobtsAKwhNwvWwX2hTfxSaUnnhrLtk1Mei+DG",
-	"kopLJIE9hOcs3CdyJnNw8rWiODv0sXifdovIYskct8kXbttDDS9Ba8qZRnpG5pJ7q/eMqTo1Nxsj3d8W",
-	"/6WxkMo8PuXpQ/6rEjYWt740sPzHMrL0sUghYCE8xwVQXHYkESfbDRLSuXxKRFIF0nXGQdUYBVzYLMP0",
-	"4fTjRMSh9/URldnP2OHJCYvjiA9zZJYwyRTwGs5mWcEajIRkvGDFnmYZmX+aDR5wNxCTyO2EjIacqmnC",
-	"kG1goxZqsYOxPF6fOVAb8GCTQEzm2M+FsE+RVPKpn/TuS1P8MDok1bwbR/wGicJdmnJzEQjYXibwHYcX",
-	"EFA8tgHl6YpXbSanI1+0/b2TmF5LD6y7Zo9n2/sSRBOk0z9IxH125fMayGgq0HiMPK9ajElk2K6eHpi1",
-	"ydFHIA94J17pgoKmB2n+NvRsZFXmWSqJZIpMJ1Us1YQbrazyKji6RpC4s5yrGaDZYo6CN8huwgAW2pCM",
-	"ViS18sVm+TqQPH60iEOrTbo5SqRq65pwQs73ypA+G+prBG4tXDy5hM6zHwooD1hs9T1Hozj37KK6W40u",
-	"I5kqeKPZdRybWfjCARoXgTcFRyn9OVZKh1Fo0bm5gO3RkskxCM0tfHaZ83sixoER1UilHvHbKynpmys+",
-	"4dsQQZF0xhdrjgGo4XKUJSTIpHPaI/Iovbxa2tywuTP6oRLFq940nbvcyxOhqB2OfodmO/gQ4FFxMSPC",
-	"nHGQA/7wEcSaStvuzMI+GL4OkM7YgNB4OW3+sW+4uD+daeC72qz2jneJqXL/8LRJ8Gv6GmLF1Bp4f2VU",
-	"Ke+K06SKHIB5lcNz+Jmt9q6YRfCvGH3Du2R0De+K1SFcEoX3sZxS4PyljkTTK7k7tLjOuiwl0xdywsC/",
-	"YmWBWwjj9vS5Y/qnOXqVXMla1yx4CQ9zzy8wooVfHDvI/2KmlcrS1LZPNyV7/NIL6SblJVbmkr8DGXkF",
-	"Lov0GFSqlcwJNX+bQ7XSs1utfKrps1G7peCtkPqQnHx3cnbVffv+5elZper/1X1xdPr25Hnu4tWri/dX",
-	"V/7186PLyw/vL553j46PT86vsk+8v77K/dk9+e7k4t8fXp1cnLhfLk5eXJxcvupenFxfes8fv39+snjt",
-	"7FL/9+XF0dlVwfUPp1evnl8cfUgn8+Hi/dlLN8rFYR+/Ojp76b3p6Pj4/bV+48XJ0VXB9ecnb08Kr59e",
-	"Hj17W/DDyVnx9euzt++P33g/XB6/Pz+5XBjQ+cX7F6dvTxaun7w7On2rJ/7i9OLd4vXCu9++v7xaXIKL",
-	"k8uT9PLp85Ozq9Orf3ffnp75w3PXr89yv+AS6+1yl14cHV+9v+gePX/u3WcuXpy8e/+dd/ni5Pi9Jgrc",
-	"8Mx2Z3667F6cnL89Ol544yXOoHtx8q/rk8ur0t+Pj86OT96+Lfs9szBvTvRHz099Gnt7elJAGPZybsHN",
-	"5Ty5nF+8/+70+cnFwmvSHxb3H3/Ivwp2NH9Rj/v8+tnb08tXuasX76/ggx+tY/FtxJksrrfpwQ09reVB",
-	"VeWEJRA3qRo/DGpU+grpJ4zeELDkwYuS9yc3d/Z3Drb3dvbLAk1fPCEPw1l/73S8O5WDZ1NV7xRTckpF",
-	"Ufon2LNG/bI3Gq9Ds9Gw7hVrLlCSIHyf+UhfiJhRngaUNo0Q3RQ6xntKqEnP1TuncWp9YYImlDWPe3f0",
-	"mOcGV1hDSSWEyotzZ71oI/gkIFC/EApaslErIyRl0ZFs8prW64fRLeMG4m55ZLgoIGJiISb64emgmdTc",
-	"zGqU0/fbSKovygpS6IOUF7QKWEFOoYzZoGATL7IWcdq+lwu1uJkrutY2ijIjUTddmnztvOhaQTZedNRf",
-	"q5rAFsxtveN9Npw6k7tOjvKWcsZEtv0zH4AqS3hf0WJ7cy8nl7NCGj9Cj05/7sXoDbnrLw159Etmoerk",
-	"TGATSBGDn5DfRjLqx8xrl4kuHi5Ib0sb1+0ecJFOJ1fndj4SnC0eo6UN0e1kLsDa2Iz470UfD5Okv8Y2",
-	"XUNe/oZTs/xr9WkGKsgPCx4vHFLE4tDBjW6URa5Mtt/qQkHXWjW/LaBMneOvpn/EYaP5hETcQPr2RTg3",
-	"YB3ZjooypnJkOtqlfaNWDSW3KnZcDl6pcIWmcVxysmQGvCCJFHTXfUp6+uD3SBAzmgC/IKeKjEQcyqIz",
-	"Y71FMwA+GNMb8OGAOnljD1qH2xPpH0IsE48EJ2Oa3EjAyUIlpODMEvYJJPdPIuL6Tz+XPb3LuIzcEc6i",
-	"CuUrFbMnOc/uMjmAW+0O/O9To1HrdD41X3Q6n/Zf6H8evuh0po295nGnM201Gs/wPyf4nxfwn9ZBDf+L",
-	"V/ca+Oee/vXFyYsXJbUSrxiN9dg2ImwLdvWrc5yJm5wvobm3irLMS4ro6dS4fDZOKLN1RSrvtIfYgIV2",
-	"MAfHy+t8cCX4buopghznGEZxLXdM+yxeUuHlBUecy9pBiBhG78IpEAEF31pa6gtqgOt9mUn32d1YeQXZ",
-	"kmaJUIOz4QUaHkxjSF1iJRUZdmEcnpEHL+1y+jLtv6BueSwSZrAJjC/eJylXZGHX9C7ZZHKKJ2BF6mJK",
-	"5D4w9so9KlLF3VI52ktHYWlsU73cHt4vbqQ7LnFPO/0ontE5ZpymoWG97VC8gzKJarLA70UL1lzryxnx",
-	"p1qiyQmKsA3ZISIn7bXI77+16i2ttGMuisV8hJTaQEW3zBbqo2Qcs3EfKWoB76yYNAHcbAHbzGgkQKxf",
-	"yUxq/UqAM1R0Dnf2G+T33/ZMo6xVFVk4l3K3Q1oHHkkDLMvL3At0XDDXV2JWjCSEWB7N/b0nS6ddVmdb",
-	"6A1Ybm3SaUmCn9bWILsjYUE0iRhXVjfMJiSVs45i/ZRO1agLDHllVa9bl6peG2mqBTGM2Tzcb6xcI98A",
-	"3tvxDeDW7vZOo7XdaOwfHq6yhNfLbTYZRSACYT1CosS6RZolawGJD1CuVrICDzfJqFTaZub05cdRlnO9",
-	"CY39pKJlsq8AGXlVWUJJ6dmpki6Hy6IBymw5Wn09eJci6jqFnqMmURA9dpq/Cp63vwp1QIAeLUtR/kqS",
-	"KE2ndBTug/t9JYmY8cIlKqZjxKErRujp9RlNWNLzsCDd+j9N0x6xqLeIz1jDDeLaIGPwFZnSIviGFyPH",
-	"GqKPqzn+ejndVaPQpcwf8VSpQ1Pd0ItpBM1KeX2XstO3jN6CccvGEzU32TsTZpU9pwQW150uhZC8SwFp",
-	"djhYLmy75HoVYK5utHhYaKK7fJq0Ia/NA/uSdaam31O2zNVM51iMJ9RgFmFuZS+tdTCQUBGXitGlcFsl",
-	"3AHpuAjc0T9HVVIonmlOJuGJp5AI6No4lSA8vkCEx1N5yi92g+PTvdPxi8ab1mQ7PN4A9XHFJiD42wpH",
-	"ZcpcSsAhe7gUloWIJM9VnhJK9KOp2srQO4nnMVeV6b1s01PtuM7CoX7DNvVEvNfWw7QfRwHkKyGI6W5z",
-	"n/z+206VmL8OtG6Lfx00tvVvrSd4wlADlyRkE2yfQXo3at5rk5NjECVBclslnzpcn6r5U/L+zbm9DAft",
-	"01NycXmESj1cMIVlOXU+HuZdk4UMIrld5za2zk03yPFWSe0b9Pysehtf8Ky2doqFxDpv+5S/qRAhdr7G",
-	"XTm60rPBUVRhzXEZSujsQqi7lFRDQtwqe/kNm1/LRb83PlsynsuNAww3bL6+Ca9P1gpbJ7+a+vUlg72W",
-	"rMQjRtO0QV/z8NkFVMGG9t8fy7iKXMMQfUej+It7Pz5g5r7+1t88UcGr9S9B4RBhKpfjiDsA3TGN4qwA",
-	"uO0fnG+/GDRe3jQn323/0hgf797sz3eSf/3cCg7Gl4fhnvp+9HrWfPuDWEPNWPTfL+41UzSkim641yl2",
-	"fApEWjx7g5cuBqRHg8Sgcs4YvWFQ92Rgwgrhu/Y2BMhHK99pb13GQwj/ZF3Za0LVZF/lkEAjKbsuSrVs",
-	"7uAAajX2i/0zfRrcBCPKOYu7Jt3Wlkwueaf1BOETqGpJLDDqyQjxANf7Vvk3cmDyz2hwUzvGp8lb/G6z",
-	"3ij+EmLCl61P6f2Zu4ooYecOOG6FWOgP8a3FTxmQoHLiW6SMg73WwZ0QlBgPHaXci77BogXNdo1FOdh8",
-	"URxCvEma79J4WMgyHmgTIt9yvd/SFL8K9veL0lEaPtt4yD/NbqRF8dr4YURg/5KbM5nKEQu7eZ6KiNbL",
-	"T8phs7V3p5NiX782N/IRtjd6KEpYd9kM5fKZFb3UA7r+MjuSgbb+Up+4FcEDSOKC93z5s2hKRVa++k4Y",
-	"owa0pRuKYDpmPDWZNl4bE+z8gruITPxeG5h9xZffO9ut5j6jztsCNrpcIuRXKQHrssB1GcoKrW5NBbNo",
-	"qUpUjI0V4uUMeDW3XapNLmGRa2h+5RKvWmzYlJ+zdfWcAl134WgVc8xSzcYT+mUcpYCNLeH8ZTrhugd4",
-	"I069qZZVZHifsdk5ZrVvXiVgQCRL/C09Tm+jIVUiqaf3yrppImMaWahpwlno9eHq6f/UkYNEg3kv1y8F",
-	"OnB1Ku1O5fas9f/+z//tVKqdSkJnpwsX9UzhGvpgazdsjjebrcMGXuhEf04V1d+F+9n8tX0HVYpJpIP3",
-	"sGJwg2idwQ2fP692HzT3tg9Wp/I+RNZq1d+RJTtdjqEYwwgJoBZPucK0Bi8xEsKvc4APMqFSiZ7lsfgp",
-	"IhEP4mnIwqeECwcx5J7ucIj0GH89ufJbmozp3P4EGVbYqJpFw5EyrnAhFQnEeCx4ikhhy+eFRNw0IgYd",
-	"rjIhPwCRyjaaMlFTc9S/wpTYKhRypHgEDwryeLABaPX7o6kaIS7/xr6k1D3ZVWoVYnOkshkXksTRLWsT",
-	"qnCxqURoI8iM89vmQVo4RKsaGOrFGzOHdFurAuUFDAd7O6tLGApEbyG+8od8uxHJuO0Q7Nw7mO1IfSAA",
-	"udDxr8RJ86ROTsYTNYfZcjGz3ShXt3DyplBzZeEbtvPbuCnBA5RuoQ4GYqzcezZhYhKzTPqj4AYEXDo0",
-	"bep6uqhRIqZD6Dn1tfXdZFm7IetFQ06v3fLNj6TbfWhJpqlbP1UnRwY9Rf9l+voYtBcLM+VvLi/ZWSj9",
-	"z+ytSXDbws2C7f1fIypH3+7sPz/51+Sng1fPLmmte3U6/lDbfX3Mpv9iFzfj3bN3k9cffni5Pbqcvrhe",
-	"ixqKMxsuR5jeYbcBGgIapJPMDGasv3FdiSvHX58EYuy17W2yy4V1eBbwtvV2fCKksqfeb/Imy0jAG0qf",
-	"AaSDxWgbmZDPAvr2j6tbr30sdqmX7NTyXD1UQpaWQ5r8S0yMKPNprL8Y0EW3aCVyNPIHL4QzzW4CtnQ5",
-	"sBEjg5yRXtYc6dXJkQ2t2y4mU5nd30xwylvCsrYoVyDmDGQ7RAMGAP4kWTwwGTgBi26NJDQi0c8eShf0",
-	"Y/UhvRxoQ64n0s3dEiN4Rpi3NVWletXm8nypNPcLtZeLdDWKklBbohjZX8pUoLAWgGMwbWue9iJYxT6W",
-	"dIMxerI5i9kR5ShzgQ3mBGOphuLJK6/hTPbgLuNw1UVVLksFGSFfpOd7SuQx3PmoSv43VSX/kqpcUeUt",
-	"qGeZPoQEapSiYGSHZ4bWJpScn72sktfnJy817Xxg/XMSjekQGbIhuu0WeRM9Awux2WjtkEn0icXQggaA",
-	"KGQUMkiH7lPJ9naymxB99+z9xazx5uVQHB0dHZ1dXo9Orof6nyf6/54dH8H/9gYT9Z3+x/FNfPKv7y52",
-	"+MszuOtoePTs8s1/3gT/gttfX1zvniQ3r4fD4bff5vTv7b3DVtY8PKr9QGu/NGqH/7n18Ztvf21UW58L",
-	"LcVHvfC/jV6oR3/D2CSrHK5UdB51xUdd8VFX3EhXLK3+91SqL57T5/sA/945fd5M1sRyGEfcv9p8VE0f",
-	"VdP/5qqp2RclDBaLKZJ/VFcf1dU/RSN7VCoflcpHpXKFUrlMFfoQqdGlq7R89Ms9hnjv1He+rFj3qA88",
-	"16Ar+CxqrULwxwDyYwD5UfN6DCA/6m+P+tujU/C/cQD5LlinzD6z0r+Z9qn+XMXHupntXGhe/WkSU47t",
-	"7aB7Nexy/Us1e8+0QzfNkBdHuXztNurCbUBd93cOye+/7dZbBhFir3VAfv9tu777xK9Ytx2f01bcrgc0",
-	"uo3TC5bWsFe3SKJfmHeX33g6TVv3HrcNuV1jb5oMWf7JTC78Qo3DhPEQu4jIWMy6oYAmNoZEQ8axNQpC",
-	"ZaWdw8cD6ner1n8ynog4HrNsH2vkP65jtWLjiUhoEsXz7obdq61jPwf3dvXubQGZFXJik0cPSReR4O/h",
-	"HXJD1JBz4C1v4DUmmzv3QsyT/8D6mtQ4eQvAe9tAN8364ZMCzL40i70Ae0Vrrb0FbK6SYm6HiX/J4jXx",
-	"CBegpwFC0cCp5MYySdiAJUnaAzADww99XKVTCqGBFNo5PhA5mg0Z3CcMoq4zR/3YdyyJBrZD/bIxrn7h",
-	"Iui1m3zBt4r4iVNZCiDGrI94msT1vF1WWPb8CTL0U8IqgWszi5v2efW7E2qTKLcvoKoLbnWCMWAzp1iS",
-	"GWiCTcJm4UZzbhZPWiWUS82pZDmWo7UxtfqfgBd+gfjuCNt4UFALWAyyllapbE5XlmsXV/istCsMszmn",
-	"WhJl4pSbeKcQSSgfPjl+f3lCaDwUSaRG4+WdDfZ2d7d3PSWwZi4UaIJfbA31NDZfxGTyALStj95ISK8B",
-	"ujuIfRYLPiwCpdzeoIeH7ck68EtgimBs1wANLg2Vq2jMxLTA6n8XxXFk4CeX08H2npGwjhKaRUSg+eem",
-	"YPyRnMR0fla6QINpHJuSIBPys4JkjXWqlm5rCtlnOKkX4SvgZBs4cq7Kh7hmJ5a0BYtbmsV9zQuyiZFf",
-	"FV9CFTCTlB5K9YdqRj8pIimjVxkkxQdTq7LvW6pVNRsFatVDiuZkcvolOcIfeyhXKFCWkAp1PCpvTFt4",
-	"Moj4kCWTJNLHBbrLMERJPD8925i9+1SakiQs+5qamKHCy2jITzfVejeAIZ5FcYxeK1gcLmcsIUqQ3vn7",
-	"yyuyhXiIdfLBaLqRqpIeIEDVwA2R6yzj/bLa+/+5ZNYzkYTH0Gxy02kjvG7arHSFa+AY73dVqpDfNFv7",
-	"cb/AdWH/80PJvfrjkrnfpcVOYKz/ZeP1MM/uM9NVELhWeVcC2kFnfOpiUCcXZpm0pSTZLUtobJ8xuFgF",
-	"/YWhEXS2TpbzVZGCTB3sf3U6Mt/m5ON/rvbHmIavm+2eh8K7iT9rbFr3ZGb5X56L22eZeHfulK2UwfhU",
-	"4QQS0Y/ZeNP+J5yAM8Si5+/uF4muNagz46JLuxjd2S+3aI7qD2zQgy3twLTa622BMco47vc1QxG10+dI",
-	"0lCejo6stUDFXfebcpG5m4FM9wW/b8pEKi45uPgN6CwiklCupSUWW0ZXtsk8lYSS64vTlWBQa5pLOHq3",
-	"HI5QqvaYehtRQuOuTcvDyVOrbqdh3VxDnD8qFD6isjRQn3ak8IaZgdPOd/FJG9KXxvdS9LOcQuralmBY",
-	"D5FYpFumQoT+4qZDtn3msrNqt/WNvndFoyITsEkYDW2ucn+qlFgL2z+O+E33FlQ3vVMoo5gsX23sH++a",
-	"HkW251GuH1TaGMh1MYf4mP2U3xZpcReKZfE5TVQKLI4hm5L2SoVz9cM8JZLeyGhIFh1GUq2m/BJErJIY",
-	"p+ssZelVa+sZGh2Uu8qKwZQ3gP01lqrtSGRaiDpUKT9Q5x08L4hWRi25tV0ZILPkfafyyofgXak+0mxt",
-	"7+zu7R8cNmq0H9TpZCLrQyGGMdNKYSC4YlwZTWUJSElz80QjkFAI4r9iwJ6x4hNPJPMZSthx6yl5GalX",
-	"077FhHFdM9JZv3x/fHn+fS2d/BpAPAAMvmLKZewzbWJSJewTDVQMeXOaI4SRNO1cLWwU+I+wneELkdjJ",
-	"CB7P84o0tT+ecAWWrmTkEhanJP3MaOVmhxe3dXcNsOLi9sdH3ExQjyubNgeuMByoH4UUURhUqpVhpEbT",
-	"fhYr2/y0FIa4WvlU06+q3VKwXaR+JzY3T1uXvz99flypLlx+eXr16voZdCS/s2TxiAkWc+Mspz9S9MCp",
-	"oWNHPK6bieO7+n4nnDTpvdf0ZrIAM93u5mJKVDKVJsWKAe16bRBXZ1fdTbylCz5ca8F9YxFrDD6a/9ZK",
-	"0JPuLbW8lCYxYRwkibXqJokYRBhJ/pLCzQi1VEgskz9vvtRR3vzk5o9s0Vm1w/7iJXTOqvh718/ZaTxQ",
-	"8dw/RfGwKbkFtdBWMWgcHuzv7e5st5oPpBg8ipk/Xsz87dj54gEG+NlMN6xNPZDYQrAb8fLkTb36WI+I",
-	"ba0gVWtFpH11IMeDll38tNZrey9PrsiWSyvrLToP1siHSb9R9ef6cb3FLO2tlgLQFixbtscfNi6VC51L",
-	"xcAsquDQA5hxMR2OVjYtrZPTgdkHfZXGgrOqS/OFPHt9hnKNj9OXYX8a/QMdUj0Olwdv+qYJzp56nfiy",
-	"R5nD1wD2EnzAehRTPmaICGs8SxYDOUqYNldkr07eA+cwXUZowkg05GKhsVZrHfcQQvQuLvsxXEfXhJom",
-	"nPTZXDgAT7v6pg+jQ4PNFfAci4RBSHb3SdqkugeYsJg6iKCucMg7lbYWy58/99qufvf0udduTV/sbVnw",
-	"5l6dXPMbLmac4BTK12HzGp+ifjb2d9fUxlTpgLWsd7e4jZ7NMO8zErOBWihLqDSahzQ8aO3X+ttBs7Yf",
-	"tpq1w8Feo7ZLd/psm7aC/fDwAZoCZs1/ilLERNbNVKrZdnumX09Jk8I7dfvLZvUXD/L8zfEJcfeYNmx7",
-	"23vk99926ts5eOGTw3csHgnaej+7fZGcvLt6PZwev6KCvWmqg+uLD/3py9eXUs1qwbucFlEoMApRtAui",
-	"8FpM9hnpXbZ293IRXH1prV7zJt+7uMPeEXe0n+sgDpU/IzGNQ6h8sXypTk4dnZnk3NJOg5fYaXCDroIL",
-	"HQQX1R4xjMom4+e86IOcg/hVggyiOF4oZVoIUBZF5+CGbmEqsJG3wOELO0DHgg+1PjIUVSw5wAoUU90G",
-	"/Dw7ou29RmONpFQueFGpy7EYM0n6NHCtsOwWZ7/Ca43Lve6HX45a735ah4MjrvtKwdkmmDoMvFQKTCzr",
-	"wb71qqQXCC4ZV/qfEnJ9ukZa9QD6oGdgwG1vWKy7sxgLKNHwFulLuq9PeaQiqiI+JNeSJeQC/NwJRiCh",
-	"ljMzdxjOOnGz5c719y651TnW0xiAFlj9ucKEfv0P/+xYHq01aXABGnUifQ1CXE9EYhhpLMQENtXSs35T",
-	"GA0GzMR0D1q7LfL7b/sLzGtlGdYGHV8KjGGhiEv6fwrNSuFO1FAiv5UrXupZ9Y4Lr61Cb5ksLWEGS3VR",
-	"PS4ax2LGQhPzbrb2oN1988myb+2WzV+KaRKUhWQxaTKTGe0qrPUKDGzk/WC/sf+k7aVFEzoNI8YD5uVV",
-	"Owh0BMN3JLF82MWjTjs5LBEwP09ZMjf940I2oNM4pz3ADWvIm2zRR/kHoW1f9hMmMrzqCyWdfPPqO6qM",
-	"RmvqoZ3X8zo9uxa+WLxbwiPxOWKtwrXafivjlCnlylMeQNZUvj/toBENfpJxePPTWidyGnVjEdB4LWOG",
-	"8uEUQGoykDVVYx+bygW0N6JEKk+LDlnt6IqEjCzkl4F9mavBN7Wmin1SaK3wuU3/r2Z1epdcv2D5V/L9",
-	"eUvyDhZMwQuGIZdjETK5cQEKPtsN7MMLp3yOMXIokQaebQEBijwFezsbttZZsIEz4/lYOF3bEeQuzcSP",
-	"HNNyveGj0Jh8s0hqEbXQbXwqWTarUIuvuZgmBOrbSBz1E5oYBQfUMFrYjvoB7IyC4RvHX+kUnubGbi3j",
-	"h7E5Vjb0Xuzknf3w0Q/Jv1/vzm6Dq5/jH17t8N3k9DkgMx09a/UbN9v97e8awfjF9IeXh+rfPG788P2Z",
-	"+OFv240728//wdpxI4LKBZvENAA3xsYditmkK+KwOyhy/C+61kBax65tvVR07nnaUlyUveXAKK3dw1Zj",
-	"FTTKQrdjb6jFa6FZ8iVTWi3elB8yPox4ibaDv1lGHlJF+xTT42zkSP4cR4qZeuRhggxsVftZDNN0b1ki",
-	"CzPEoeMt/pg6hvQjRSMpX2us01wJQyO9dVsrumQWOsvndwtr7xVN0gyyBXc9z0RbwC2ID2TmtUm+WemS",
-	"HklthoFvv1Yzd/UI5NZLgyi3Wf6f/VLVEtDCtmam7y1zMQVLublznAZJWSOjWxbnPLqrPbdrNPWm46S8",
-	"inDBH4B2QHN/z3dWTmZhzwZMbBY2GMRCTXpOa4NkTei3lK+PmEzuWIpYVLe2QV2CN8NYDIc4Q4PX0oZM",
-	"GM+lmatJMPMFY9zV6IKrWgsXoyD28iiLmWDkOgly2YTNwuO2OIc7nzVTUbAisdMayVivI20QzuAxFKcP",
-	"2kBI6Ty0ooP3ZD2sRtbeg4HcDZIqmtjAZEnZIVMzkdzkawgQFWmdLE+qjX9ZsrX6C3p67rVUKkNrgLoC",
-	"a3LnFUmjkA8GyTKVLOnSISvzbV5LltSO9O/LVqqkgmehvs/SaTZB0uVEaiaKjC2zj5lRZo5Wbjsy5LqE",
-	"t3/xpA8rQ+6Z83EUz7Rqx6dxXCV9FlBtC2mRAX7JkYhDSWgc+6fYOHQ8N2VAOVTOFMnVL5MrYpWSDeth",
-	"s5grq30Rg5gOSypnYzoED7BRM4Bt93BlJAMt4ymsqskpSMANas2y/JFasUjLqmEZv40SwSET85YmkX5N",
-	"Zhhr1VGkTsA1VMFLvFkrYDSelowLftJCcyCSgD0lvR/RlvhoxSP+WTUtFfOgcnkAklWEY/LJYMPsuNy0",
-	"skVDS+jpssQXmmIy4rQC8HoNEjGuk54BtelhJ8nQrD4b91koPR9SnRyRnnFC9sDLPRBxLGbwGmJzfFBr",
-	"rCJMJetwkzB8ffHW3I6fRTYZScV4xIcu7xB7ORpjxayFRyCYCKIHC0sCQ1nHgrmMhvz9VN3FHZPXq6i8",
-	"kRAwMNhzLmAws2HgTGiv92WCvZuHDy3QJp4sDCAyHv4F4oZiqkqmcVoUzV8zLFgGuLXsbBhdE5RYi6M3",
-	"o0koM3GBoohSLidgrTDPepUdj17rP8trfYm9rd9s3Gm5EFoF6n18XJVVPOsBytluVuNb3LD5erVMY3G7",
-	"1FRDyGIDTOjnTHmten2FwngihSKQxLOuvr9S0UiYWmmMSSUmOL6ID4HywqhkcJOYcr6+gbZyeJAutkpN",
-	"ecPm15K527taYJbPps+GFLBh9c14jqI4vrsBVcxxDP6mtlY10Rjcg2jIiVZ1tW6AK4/HHsIwJvFU+g5I",
-	"95IKTg4T1M2jq0V53tUa2fdIgwVkx58zgbx1zJBIhrI/LmUC8staQymzWWUQFVocRWO/YlK9M2XgGxkZ",
-	"xbXjLo8Xsnc8Do2gF3hIVka+5QofTMHrg4BNlEl31j8WeWFyiyKZQfBUZdX6VzYsdEdE96IT8vrDlUlp",
-	"aOwdPHHCMZMXaPLpqqT3jNGEJeT//Z//m8/FLdGVliUXv40GzHeqZPMcOFkLMyYPA1+YaGxVz+VaZ0km",
-	"aOuJy1EHjwZssM0CsEkBJqpvEo8gObRnhQoqWZDvqY1XLx109RJWK59qQ1HTF2vyJprUxAQ3vjYReoIJ",
-	"cm0gJT8ItpheNKE/TxlafhBTcn7qqWR1koF0d1FQBPA20UX/mDTvMdCSpAst4wEg1CVcVInMKnHrYT6k",
-	"wUeMPSET7wPlbsytM8cn8+4MbdtZlZ7ax6j6nx9VDwrzll4YjpeFlAWfwiIa/Brf3inJ1RYhszU2yZIs",
-	"YntLLom4+QQrfR9ypMX5xAZBevlieTfd7dvFO+QBBJeGwAIax3kYi6xVRjUbG5sEQZvEazizHQ04jkqg",
-	"/w3HWFxmD3C7Ul3IOjDHIfCgT6uVacLbEVOD9gTA6tpCv7UN3wJe2faXG29H56Z/j0FkyxZAF6/roiVU",
-	"WEqZEe/H+O3z9IUXOLUrMzPX6Nmb2HMYt/eoGeC6UkCoyRIMGecAgnoUG0lNLXd/z2wMM1+oovkGOVWI",
-	"AeC/dSHaWbX5NKbKfhF4ajVBF5qgduOKLWvEXdMqAae30RAgYD3qqQ+Z6tkylezktTFztyO/t32ws6Sd",
-	"RvmJX9Iio3LDRXBTg/9f8+RnULoAoauk3no1IEm+Dtzf5VSDNTHSOzDRddKZl2pe9ouZ24o+9uWStgr0",
-	"tYdOQ66TtxlRbujVq/Q1cIPmvdJ6daEESkmXurx5YvJGWbwZFPzthfz2MWtDke2YtWcJph09PPr/KjS9",
-	"FFgc+JIrhs0WoaS0vOxs/iRGPBSswP285hn8XKjSqskxlvTepeK0WLdwzD+luMkEizZyNYIH+42D1nos",
-	"eUWiIuNhF6JAXRtnLbfzsbzYxoyknzpmZQ8z5urKBi9275eC0YHUA7BcTCGblkjMHvzWw8iooonS25NP",
-	"iG99N+q//O7m9NVZHL76bnb68nB8+vLF9PTli2b4chT3+cXk360Xjf726fDf3z+brVPTvhIIZsHBoafg",
-	"YNtK4Z318C/tdO9QyFzkRr3mKoqxgZtdrsIy5k28jj8n3XJKvr44RSS8f10AVbe1jnL53Uts1lpQyFzs",
-	"eFpSGKk5p0sWjTh5RiXbblUh/Wc+AU4ccVuQjyldKxEHi4kMSrFNCT/SltGrJKMxw9yyvpjyfP3/evZ6",
-	"qWRHmACoqOgJNdESu6fX1dZz0clEEjFZ8E401whdO+AurAu3W1l1RLoi4+R6c2Dwh2h7F0najxmoaQU5",
-	"XRZKdCVc6EqXPzzoICGKPzeYxnHXMrINM1CKYcyvefTzFGvcNLN9CtGMhEG5F7vVWscgg5dOoqxzcM1U",
-	"svLuWrY63ITNTYZXoK0LebMUd+5OOVqAuXIvgoAEqjFTNKSKrhIommbf2XtzSsjmmO7u6RTwIkc1Pol4",
-	"tOslhmXiHd5ylJ24o3AccVeLuSFqLWQQRSwOvVyq9H0CW3NgXHoRzdY/ecXqAdCK9EOH60GQuFOb955x",
-	"NktBUoD8bV9IOWFxHPGhVT9EHGKq69iUxKVwKwbPM9WrIgnxCAxNJGAhd7SCiKFD5HroJXZdKJGZf+VQ",
-	"XNCics+kPcNJTx/7HgliRhNIg8LcmPsgG69kJBk2tFSfmsax06aWsIB0voYZOBQJRnpj1u459zSKoQzs",
-	"DBlRWcUkoRBqugjkV0GwER7rcD9Ua26MJKGxtO3XwzTbyBuL0U/bWsZOsQsgNk20+wTKf9VkMGFWCEQf",
-	"hO18idXh2S35Ec6xBKOnsqwn4ApFehmrW8MpBKfjfvzscwnPuBOAZsmhvObpyZqCRqktVzHjDDzv0oX7",
-	"WAhH7qnbURuid6dmRCcThpnqESfbDRLSuXQnyDgnrQa06AP/y5ykB4eTRyWgShI2pEkYG49OzLSxSgIq",
-	"GTCnWRSqkVYQSO+/elXS29L/18ZKsk6nV4UmpRMa6GOKz8JrBNciXn8MYaU6PCMCJMiAYXTLDMCmGFhH",
-	"kZp7GUHwkPEom6rzHjJNfAy2OhbihsTRDWQHjQtY4WZQ9lvtDvxvAdBe//NwLVh7T2QvhbXXx+aUD8Rd",
-	"D82mcPVF+mZ5rB2PW87yXgQZuwN6cqY7T32dYIlLHOuu59FZywib9tfu8EMhxQwlUFGgtrW7W6Q1ZhTP",
-	"4rJEGfGAkebhfiMff9/b8ePvh+5/q4rg7sfbM8YbIkiW0u0SzK5lyRBXOSdnNZdGXoKWtKkPvjBTokx6",
-	"vfPWawNd94OBx4PwRmwQucgNYxPgaUZqEdqHToY8JSjL4ihkkaH/MWQTmqgxAEeduhbQYzbua66q16et",
-	"Txt8T1aJSDo8ZEEM7XEzVZV6FcFswzIpB2YMmCQZf7NJ5MaaFHKU5dHgmIVIn5cAa93LGIWTHT7L5mWA",
-	"V3dBI/11Yd09ZaXSrvwkBa9f0Nk7JiUdMrsrX7zQBNwLf29kUT2FNVFFsyt1BzWk6PR8oJGK+PAOyWRa",
-	"7I4nZc0cxUCZMj8v30slEaJfQlclrP+4d9XwAziM7lZrVwzf7Tf30wxEL1JMFXtKekp0ueiLcN4jCvpy",
-	"wsGMoZuWPtsQtoCDjXknQtkW+GuX5rm+z3lGN08J3Gwc7MgAtPCi9L7VdT+ass277rP40rQlXgKjmjDg",
-	"ziZ9X9+t7TouZsVqixJlMdAgmiAc3hg6ktcJnH6AH0w3B1XUKIvAG1Cu9yNkQTKfqEzCok8nd2AUYYo1",
-	"rYTpwQfnKl2anAsov/KZvS/sGChZMNXK+aXmCXh8MVvhGZVRsGZOFSyLK41Ky9hNDY2BEcNSdtQux3Vy",
-	"QoORCYOOa4xrcy/scEhfysQYW/XtevOJdRagfwlMwBHstu11D6fjEr8LvW1RUgGvAyqA+bglGCk1cb3A",
-	"W+el4fsUMgTVQ0xX/Ibm8z++ATBdiyOn5SkWI2YrpKtWdJvShafoX/rGKjrfEGqWADO47Arq7ZZZ162V",
-	"1y52GSnJ4kGdXEXBjQfUmSL9zihX5oPaHiYqCm4YaB0dPjRNx0x9lbbzzAIOYjFDrr6Q8pK/eJ3ElXYl",
-	"hZtNc3zMLzbTJ/UeGW0D3SftyoVWMlAbNzP/OmtfPnF5QtLEl9sVdFBUDWnAwoQsZoqtfJMxuCpvuJih",
-	"tpeNEOtbbhfGB9CtcFnvbtZ7VfCRMWvjcCrtynMcl+DMJIea5/A2/yMLt1TTSlYoPoQB4HNuIXABFh7F",
-	"B+CImhht1YItm7nPRgJIhCbMw132FyZDd3DFGXoecMTCOqW1gdAREzwPqFcAk5R+o1uWFC2fe7Wd5YVQ",
-	"VEERi0R+bPZ9loOcNmfGNLiWRe/2XHcZ2luym/jIatJzzfkW3mEzbDNnIucIejw2j8fm8disPjba2PRu",
-	"jG7zHvnsl6vZg5M/E1myzW/PwppCsqYtSG7/6EjRIy64RfCaA+z80aPraop4n2IaulaTn2rYs6AmeDwv",
-	"eX11zbf59p2Wzq3KZ30pMi7KQHBFA9DT0WwEndjhXmZVGExxzpShiKHtrxBxrUBzRIdlkcvzMSQHLU8y",
-	"ZYM2G8iktAWUY7bWvN7hHf7NN1fJXFuD33xDTjn58XJGh0OWkOvTj19vhSKQW0/IBHIWv7GeJfZNFRSb",
-	"Ug0IR2KeujT6mgVw73CjmH2DvcXnE0Zo9hB7kEDo2vq6p9VNkkx5z6Hhoio1Fu5I9EwaWc/pbRn67nDj",
-	"Eq+SvlCjFFDefavn5Yj2ngAeLYfcDUK52arIeHHM3HDpiJiqb8xino4BwRbX80f9MJ1E9Tkdxx+/3vL/",
-	"fALvcXf8JAX37tB/PiFANBHCY3U40sZXktC+FPFUsbRMuk0i/K5W+zGj5lxINUbv2NEkCgXWYw4Z19NI",
-	"KypcGG9c7/AfJ/iQHQ1sv3/tCSYq23cHIjbdy8mYhix9lw0uDLG6eKrEmKoooDFEM/TuMKmkYWmu3WiH",
-	"X82EQT2SI5tKL7hKaKDaxaSpBFGwCVXy4wV7LoKPX28lLBTBE4TYtw41vTfQNFV+8w3Ev3ue03Frgi1m",
-	"/1PPsed1jHWtJhWgZyCK61MPslafuw7XJiyWrhhmZxEcnIkVcan0WL7ugZ3YqxL8R9c75r0neG56XjMJ",
-	"cwGwu8QUMKMhIRvGBStVJ2fCdDlI2IRRJYmc9seR0lYgdjKod/gRJ1OD6j+hCmzCncaOiaETxGO3CSVw",
-	"g4sBmtARPrFrChaO9Ox69Q4/yeygxZbt+W1le0/Jz1MBzlDMbQNpjqkqZMTiCThsIbQ8orLDe8c0GLHa",
-	"sd53EbcJFzWpRMJ6VcI+BWyiXJa5GiXM3wgTvbRuXRNyhjWwrG4hEfWbb2ya8KJJKKHctm1gHSHipkZR",
-	"EhJ9U8Rkqn7Irzrcvtdk7x7uNxpP0LyLo4BxyTze/+70CtK6Yg/GQB99zHWui2S4ZR7aGkfKa49bQeu7",
-	"4kHcVRr1Zr2h7zHMo9KubNcb9W2IoKkRKLNb9RmL4xpQwNZPsxsJx1n/MizK3buA1hTGRYZAI6ao2ChL",
-	"mgtAZ4oPrE/esDm5ZMajsL/b3H9SJ0eeQY8JJ68/XEkyYQmxhZxPO7x3E6VVLqaW6ICo0XTcB0eGX02v",
-	"PyNJAipWmwyYCmw/EIVZA0hd1CR/Iyl2uCV7+FSdYMrKDYOGQGnlNQIkME7GEZ8qyKcYCEj6xkYkVSIF",
-	"+P9TsM9Ak2lIuOhwA3ivRpQjAlyGhHsIyy0tO0eUMg5YXUggjoRPtbY3ZArKolNwadjCVqNhFQkL8+lx",
-	"MLudadSgcgO11T8a3ITKiemgECS3lXblvIZ/AZRB5eyX/lv5/ehg+vw4CGt7785m37/Y+dDd5+LD9y9+",
-	"OBq8uvn0g7x4eXz4vR7WjZrr9x2j5ldpV2QEJTyVdmVwsP3+9fbz1qcXzWfDg9tp/1C9Zc3hq3e/fLe/",
-	"xw6upvJwev7q9uK7k+tKtaJf86n74uSXi+nheHvv1duzrpqyvd3Dt2eT7z/sTY7nlyq6+fdPb04/nO7S",
-	"RuXzR4eauUap/yVTqIMt+iL1/kvsmYXxMXTK+btW9gFz/xbc/CK6Ze+QYvBTu7hJRQ+6zdxCnFLTwtvz",
-	"D1baP36sVuR0PKbJ3DdVCo5gpVpRdAh1Us9t501UaSlI+9pAxNBP2vtZfyvDCEBRrWX8SzWjga7DGbLV",
-	"K049seFTU3ix09x5Uic9bMXnDrv+u5cxUlP/X9GJcDHG+56KtCVSisWvV7FZqVZaegWzRTeMh5AAZBh1",
-	"e2ur2dqvN+qNerN90DhoZDxx2UcdNHwkZRdK65hiif9V9FD3aXCjrTTOYgusY1T69e7N34Nl3Mu+aO7I",
-	"zD8Cn4Kc9mEeIWYXV6qVCFzcemZdE1LANhxZxDyquiMqR4AIgebRQs5B1UJxeZH9fMC9NE3zY0kPmdwk",
-	"gMV9dPWhG25l0VMVrL+wG7LyHVZTq/iForlR/iWLNh3yleEyXRoPCw/KhV3kSPNJOUEDYPXKwNu30ocq",
-	"ZW+ADSje30w1dxfDDR/TdsXFX65UK1rjweq8ksEVq0e2B0zhOnABaL+2s4rp8wIuDL/Niwsf6YFOoHdb",
-	"N88nsKvHyhWc0KSSNgEpPN8mVuw1Cll5X5Sw7rJxSe9ur7lGbjWwX8bHXEOM/PZpWoR7LJD/umSjn7jB",
-	"YMfCo0voxexREdnkr2ozV48N/RlFZFfu0bI8K+PZ8t1GhX6lAl/SCm9YtdztpkeOHp6uTVkx+edlzE7b",
-	"z8jxf9LkWrBdqHZATBM4w3p7Vcnf/rD7Y4FJVo/G3llZW2n0krkK1UYrp/4ueqNxN3vi9QF0RqDaGuQx",
-	"DqdpkcNKbRGjxlY3tNWTtleZNqpy0DZuEKRZb5Dff9sBE9wily5oiPj0cWZcj8rio7L4qCw+KouPyuKj",
-	"svioLD4qi4/KYrmymNO+gpwidTfNMVV4ylTEqwVHot2rTIbiTr1ZJcXYh9v1Zr31pE6OFjP5MO/+K+lg",
-	"jKGctMOvsm1q5LJ8QkJ5WCUQGYPoTyZEVCV0mDAmTbDYR0zGkC1XiCZtQAfMCDGKBtHEKuBhKBvqA7co",
-	"BpBajf0nBnZW342BQwhkAQgbXoVOycQ0WAGYWIfJ9sT1nV5osSlnkYLoRaSIGAwspOJi62pYVRGyDrdI",
-	"FHDvXsMCX8KoLUKjHttRth8qTQOPdsXsjKC22VP/vfXB8g3lQYJXyZApaXcIEx0wMNfhFl2JhWnvcifI",
-	"sv3LyVH6i+vAQ21PAmnvqxIlRFFsxlfg009AlGXjxp8R9/qMmsBgtp2oz4qWJ3J/rq7RXJ1myM+DW8/D",
-	"UzF5J3T9oglle60UTKa4fcs/tvFw8aZ7+GFly1SMF/IndYUtmgUiXJUMv7ne8DeF3y8ch8Gpvs8y3rGl",
-	"eNFwrAFcOJzdxrpH+Qt27y88thn7uXRXC+pNF4e/Rlf/1UMwKuG9WOLfuXF70QqZBvXlR26dNflSzfyL",
-	"Bjymn7p0uORwrnkYXLKgyKdFaz1rEMUxyY8KS9mLBgUrjI1SSkXUzhoDK+gNYxZzNhK2M0yfpUv7ZVvE",
-	"FE01292mZLYlpb/3b6W+VN8ZG2Srhzrcf8deKkUL5LWPKRdpd1kedsu8HHfsDVrVfyM7M1oS49jXclXP",
-	"UM0+sPeivkpjQPqh/gHwOpfYZOD0ZakVBgylmibnGnRdwdlTtFIKQHQ5fA1qHyAPUo9iyscMnQkGRdc6",
-	"qaIE2iTLnkH4NjmSGSshi+RYsjNpbOB+0v0sTbJk4VOot/TsJ9fQEgDG0OazDjsuPId+b6HEv/i8YZL8",
-	"/c7+HaBXM52eLIyqZ/hlzFNfN0+Pn6e2RvLhoFtL2JJtEHdPva3neVcR/fL8/eUV2ZrQBBOJeQazMzVO",
-	"+1OVsd9S47ROjri93xkzRfQxTaJ70Mgya2R3TTUaG0pAIraaJjxFqfK4ogWqMiDSZR0uduu7fvvgXztO",
-	"mnUq7V876FftVNp8GsefP/faju1boQzcG4qNveYWzl9gel+UcoFS81Y/tpm18XFlVFLLkq2RGseZcGSl",
-	"M200toP/EYoAiib0DXCJ4Q+QIowXTM0FXt/yfqis690E9IgCz+YRqrdOpgKDr1c+Vyvbje1F796zBd9X",
-	"zh361jjoV3lCL4yN7O6Hse2s4wnVU7nAA6LHudNqbfzM7h2+s4vrsfqZa05vaYRF68s8tZlCGmq1Cc81",
-	"e4lSvNgxa3/UvyGF14xjzsHdg9e8HOXUK5hxvjUtsaG6HJ0oqe8TO/1ZqNUU9bz38uSK+AUO9q3jermz",
-	"TcuAFyIZpwGtZyKcLwnlf6rNZrMaVL1Pk9gUvnuHKYPwnK7wkalKQCzCitfG1OuAsq43LGdCb2qVF5u/",
-	"zmLOYs6v43nKuhadF9IAk+d9PHC81mMVGcAhC2v0OYu04Pr/eHyvkGFcraSYP5+BNLfv8Mzuf3dGVSX9",
-	"uWEWm/IsCCWZQOpauUa2fsc470QSOjS2KEH8u6pz/yOIH2BQpgB+dXLJeEh6HoJQL/VAG6cplCvZH5Ug",
-	"FuFBPwRy0jqHOItAXRtH0NSUe8VazikfDWw5sFZCDOQIGTPKZ6MoLqwUiSOpjs2yLMQjivYzvWXrbYSV",
-	"RStvPEb4JH0n1LGcjCdq/h0yRswQyu7DecIG0Se7VtgiwJjF3vo+9Tow0NiGm+RaStfPZfrW3gYdAz7e",
-	"NzfMYGT9mEVs6yoVA1RSQfIVsupMA/r1pYmHs1RpNVp7tWaz1tq+au60m812o/FDxSUyQcqOy8PQ306/",
-	"bFZwxvpeFlHuibIOv3BeS5vuQsIKpAAYqlj7USejPno5JjeBIy8LyQBMxqRW2VWGiGwXIrIWoPVjDnIM",
-	"DIJ1ZRlUceKRWqEBi0FKs+sKknc01uzPsPdGc/UT19zvIWWeW4NdvxBJPwpDRL1YS5CccgjvVu6UX7Cm",
-	"EFkiQH5dQAnKZdJ8/JyRMW8j6UeM/XooyxELRYr9sVTdPbY++0wE3AuMa5PbxKItHBMyeQOXDMWqoQtR",
-	"C+gKPrOucnJkq7n0e6z3qo1+ng6nREZ8GLMaSo+QyRslJtpynYz0A/rsgKZtOow5KNhIYXTTL8dPO5F9",
-	"JdOqyCJBgtwF12ZtJbuAJ2bZy33ZwV1OrUFSXkP9bOH52yQZ+A9g89l2hZWfm/K74Xf8zb8a/Q/Bbvxz",
-	"Y7zNd1//fDB/tysOp015pVrJ9/u/nOzQf//NhIRLE/xzpMQdSEtboZe4MSUpX5zNXJaL8d66fpJ/eSHR",
-	"OFz9BC7EGR2zK2ogldayhq6EeEsTxCZdyxR6x8KIXmmV7R8gv0zSZVaAIaNyYmZj+eWZRFu/Ok7zGQUa",
-	"YjrlRRtCPPkWUtXiL5kSDQvjBOLD4M2M6C0j0LIJYAUTMR2OHEhtVozghz0xkmG3OyXttIz5Iw0+Ufg3",
-	"OCo7q584E5fTwHCOfywRG9CwOxNxdbkprzUeR6jSxMK4mJWgJpQRXuMvKOcfzbkvJ6jLxLMNQDyyl7+H",
-	"jQep6ffgLUsTdFOC+Er6gda7Z75OqBoVJ75mDRGfojdDvdbLM6EqGBWYrQazV4txbRBy20ZKC3jE1AdP",
-	"KHgYvVx5A9QlweKFo1kl1PYsRvTnXOtavBmA3DbRF54SKRBVCnBx9QN9FkCeJfVgleZfyTqx2NPI8I29",
-	"bDCgTfOrDu/wKwGQ/mkeeRWRduwEqgBSjKmTtp2PnhRc9bLNKWYA2e9XvUQDSHaDGeGE89a1S1evmmYU",
-	"kSIBZHoZX/CYGPw2MqPzIrmFBY73N70358/VhVKYe9reBkl/Ldv7USY/ymRP+8cuYXCkTHO7f6SQfrSx",
-	"/1gb22DfPrCNvWVSw9eLRTq43RlmPc04dKTRMgVqxyDySLN+Iw9YVQwIo8GoWhLLjEKsPSM9mxQNqWJ8",
-	"Gscd7pV/paB4vbQstId1TuQc8mRnIrnRZhbkSMWRVCe3mCi5NPJ4bNfiiwcgHzBitw6rdzxxsfb2Y7Y9",
-	"VdkbAK4gK4EOg9agtt/cpjW6u7dT22etfbbXbzW2d3f8dqWYr36/UFZme9YIZpl9fDSP/n4hMLN1PiN5",
-	"NJe0uVTGwNOe5f9MG7EwsvkOuh5RiFKYoARIDtOZV9tsc7/It6fNxq6Iw+5AJD1b8AtIqNj/DFsYiMnc",
-	"1bskYpjQMUYlXS7MDLP3qbYXoQ88PD2jkvRZxIfQX4gGLHSYq3YQXJjqI1O/2Kj6nYT9vGcAnuZCfwnn",
-	"tKH1ViTizLDwgFzaVux3ts/8xdQb12iszcnx4xc4nrFTpv+OJtZjePNvHN70q8cjJX1G8s9UGh7NrjuZ",
-	"XYZT2fotzfI99IE7WWGFaFtafJemrOMTS6FFDvZaB4gf8qSKFQ0sZrdR2skmEOOx/m8ccQPxYV+L1b49",
-	"hBwz1WVQ4UN52OFgYgGYVs+mwGOhRBVK4QDpPZPm7Iw+m0AP64UpPyYffTyZKpZU00o56IxRJYxDIj7q",
-	"gSGrYn8Fi0ryzqaPmvJMXBN5I20dErB7rOODfomI146ivQeNz29p7IQ/uF3f83iepq26Kryez3p7UNiq",
-	"mRr03D9VxD/ECCCvsmNAbHYFVqh+GC1kEmszkYWET8d9WJgOt1hTBpQlGjNTSZVJzo0k2WkdLgXxeA4j",
-	"ftiqgpSGcrUFmdXX660fl/csMrh/9j6uwV1z+DfWMnyguU3lPxZJy67WpKEprKXPSnvXWNvmvR+ev35W",
-	"e/f61RU2Ssic0RWIfgVPdPWymTZZyx79X24I36YDuM9GlApiTTn3wZU6E5dKJCCBzhM6LB9c+gC8f4Oi",
-	"CZAZfjXDOrLeU0c2LbiARzcWxvBUTiIfrv+xd5TP1xbL8NBdZDM8uGnxBcBZGZaTAh3dsWgMZDBUWNb8",
-	"wyG3TDv7clF8jDfIRbRXLLICO3AMfXCJEnXywrQQ4rYrtK321jZlLIauriQyyUvcdFHrcP9OMy4QPvbE",
-	"gINTEsEDhm5WKF4L6dxWgjtPLbbN0mIO6jszY4+Fli3YUsi9eZKIWy3VbAm061DbF59wALaoG0xSaHYD",
-	"zxh38CiaLLTNdxhZ8NIO95Al9Orli+B7FiywlyJsQS8Sa+HYgvdZJFlamh9YWAqVYKvSiCvR4Wb9tHmO",
-	"fmY7fSyPkyqh2jD/StqBaOmdKVw3JS8e3BeZJYIPXf+dqusx1OFTyZwGUycvsnX+KfW61j1TnIL9M2GS",
-	"KdtjyXWxLaQ8gPXCnYsj7uB9AEME9bJiEDhcdCu6/bZheoZVi8Z2cnn07qT73cnF6Yt/d68v3vaqhHa4",
-	"fSE0n68DjJ3pouzaLPkrUCV9FlB9BYYlA21/JxJbkelRyzJ4MjPnE4MxeWdnhRGjt/2D8+0Xg8bLm+bk",
-	"u+1fGuPj3Zv9+U7yr59bwcH48jDcU9+PXs+ab38QPihtu0LJTIiQcTISiWTry0AYuGEZngRcpYOUZBba",
-	"TY+kJYY/IbnwcMnK+23HincAkY0VRajMkCnsCnpkelvZI6IZgJsi0q2ZfN0Dgd0kFCEVVVNZae80DtPm",
-	"U3pn4gjQeI3X0UMKNpNp+0Nee+PP8eHCEMWKubJ0qn+ozb7ZnpZUHDsJEklkj1UCDk2RWEigjIGARBGh",
-	"P8CiNTuq8F9m7qna1+g36jfXidHuXX8020gdsFOsF9y8ccmL9IEXoIBX2pUtGMrnj/ektVYrpbVrPkmE",
-	"lnzQee+EK63rLKO7zKpoMhpHUprW9umCn5lKTNsmjIM8c5JEayOScfXUMWOoZVdRHKNTumA7nAvRsSlv",
-	"T6CKNNNlMi/nnbBL0VPEwIDcl+wJZyw0aB8gGBcf976Q3SjHpP/czVpcs8+59szZM5J2YHfnxIhhny1w",
-	"CDSsv3Pwpq4Hpu4dpUja8q0lu+dg0/KjgOHNxRS9GAORDIVSjKPW6lAGsgpM24DGlektS+hBKH8UX0ni",
-	"zemvt/m5Zd/AWbFETKzmpE9JTnPTtxomAVqqfqq+tg14NUqEUjH78/yyn6tFrtm0MXIuGcaYRJQvthK3",
-	"xuAFW4bt7H5Fc/B27RSYtCU5jWNnZmE0L6ZKSyODwUYdOpDJEI21yaCENvPMc20b9etwgO4z3lOLMmyK",
-	"+y08lXFUY5PvOjkxI5mqGNt5gm1jD/NCHkyHQyLMu7lNhSFHioyFVBbNqmdyPHpV0gMkMwsOmQI3GYQ/",
-	"SMp1Vt089WeSm8h6Vr/55krY1rGczcy6ffNNFT2pmEYKhgbky/XamO6LFauK9BDb1TRixjxcxkxE1DSO",
-	"1QzK2xJ9d4fTBOK02lpD5zE2HfZAmrAtZtoVs06OOL7DZfHeRjLSDAC6cIIvOaFcUmwPDCr4GLvSQgRZ",
-	"cNbhtrvuGItZe3a56GTCaEKmE8xoMB/XlJJo/YWGQEcGzw86mydiAuOMQplbARonjIZzsxLPmJoxxjtc",
-	"zQQsqoSm74SSAQazjJe7MOHp5PYPQ1pYcSeO5P3gWrKN7j/SJLrJAy4YtvYTbzQ1r//AZcQDtv7t11xF",
-	"caUEas3CXBvKrBOIVABhG3r3GUwZZRfndtBGc7u232+w2gHd26m1wt0ma9D94HDQLMMH1Ee0cr9EjodD",
-	"qND7vraYXxZg94MUXstkvQjhBgs26Vrp0644Zzr0o+WhB3trQ90L727W9oPd3doB3WnWGuH2oNUc7NCD",
-	"/r5Nu6NDWKNKME3irYP6br3xpyfkAQWvTsRDSn0ElfhCkWu/70pRQp2WLOw2BylhOH+hVmR+83SiLfZp",
-	"IhK1UjXCKCtKUZeUNIhiCOgi5rTLePJ0JK16xBHqH4CYiPnBVPqotHp+EnHVQPyb16Ksdwwwl+aLflEc",
-	"PVYFG7aYVeJQbZPK8M7UXWnwi7QIR8PLCHI6FuhIHpOvJWOZzz6pk0uhxXWHG8e9iviUARfHgVAFCpOK",
-	"xqxtu7Cn3F5rGjCY2UjEZmGotBoSdse/NQXGVtnXxG+jB1ybDWMmtUoQBVhYZIw6s5Sm8GgQ8UiOqlDh",
-	"M1U24g4YlZHgaVrcq6urcwdAlTCcAicRt1HENET9teZOhH3ScwBdqHnwpN7hx3YNfF3PpGpfeePSo0iX",
-	"CSkIcvzGuGeU659HYmq88LDrJmyfsIBBNz0u1Cjiww7XJum26+tRJyc0GKXgqlp5lERrTfi5TPCdksE0",
-	"cXikAI6y29guUqPw4TsqUo9azxKtxx1KpHajB8Fya9JJD9bfW8XJQaICDGyn0u6sNY1OpdqpUAX3F6k3",
-	"8LvWQOAO0EHgktEbst9Zojm4h/Q6wVOU45tAEdvsPU7hgsc8lQt+TRWkhVUoU5HguVQBg+ecCpbOFzQo",
-	"+DHVoTqVz3CoN1B43kbc9q1aJF6j6yCvAdYdAUvrwaO9RyXoj1eCToz0R2lvQZkhA+4OCtGI0ViNflmp",
-	"CrUaDf0t8PYYRcY4FUky5RIyyIIRC26cwCIslqwKrk89Vsxvo4r2qWSF/WFfwVDujQ5hXaAVcbN+eMt8",
-	"u+QU2JlGMFkeGS/kg7Z5O9aLl2qZ/uJ622rGWbitbg7VytYNm6/n+dM3GiT2aJgNU6D/j/vuPrjH4nXL",
-	"Kii2pM+GESxKmiXpKsgxGZKLWZ0c6W8BhhqkYMsRC11jh0zBgvUMItA8hR5oxmeF34IEDv3mp3jdIXpC",
-	"kYT+YtXB8isIiU21fNaaaIeDCE6L7WxfD2wxhYXsIxrfmoYDVJFecTtRBIcnkyS6pYrZZ6DhGYmZKWkw",
-	"6lmZv+oSm7O+0Zv1gL6EeKgPucEhXicn/2YTkzthY3FrXqjNa31FQdqf94nWQrGe3hZoypAWMUh7vTtI",
-	"xHhJoR80jGpXTC/byuf1i9/9FS453OB3/qvLsb+KXMq2NC2rdzMbBUvrZ7LB+EoS2fA3x7y2EoG7Xpa3",
-	"dm6YiC2YumFzm1iUZRJEMW4MYYkuajDFexjzQgaIH+tBtg9YpFjf5HpZ2DImH+z3dJB+2aFgAFczHu2q",
-	"k4RYMi8BYYMaYGHo6oeBfpNjREY0GdfJheFZMDCp6NxwLwyFpOyrwz3+pTmhSSLXXCthpLkHb0D/hIkt",
-	"uIxrgOaAxTEefjsPSKsLMDoKXSFuxQ0zfBlXw9WGmV4x6ICAWF7RmpJajYuZCbrUavjCXofbCi8vgb+w",
-	"xgtekp7i++RMFbOgtVnJGza/EGqDpKe/NQNv1lo7+hOtL8LAq+tNcqdskmwnfCApdZ9J5p41k3R84AvI",
-	"KQ99wJRt/vUtsL9ejdZ62QNCXArx1xS+S4u6qC9+7yB9xzSK17Md4E6TeAsBaszcgsYiXCQQ9J1Ar95c",
-	"GoEWscmYxvEcf9J6QyQRcD6bW4tauH4jBqMjbv2fT/3Pg5iMwEKQdJ5aUZiem/ES95k2KqC3MoD8a8Hu",
-	"++Gde14lkelN19rp8BFmBmMSC7B0LAGDL9hOxwgkjY5r14ogiCbg0IV0dQwgJFJZqH3bFSsUYxrxMkPh",
-	"HezJ3wnAgyqlt1NW2tvribBNgpMmBmkSsbq2Y7/WjbqQgVVpV1Zuf5uEEY2JCiakediqN+qtemu3vXuw",
-	"37ZRg7YXPrAqYMUEGM38Cqd0YCUC4yHkN5paYyW0aPl//+f//pdXWHzPmOX/z97bL7dta32jt4KjOTNN",
-	"npFkWf5KlOmc4zpO6rRxvG2n3u2jPiYkQhJrClBJyqp2JjPv1bz7PvalvFfyDtZaAEGKlPVhJ7Gr/cdu",
-	"LFEkAALre/1+emfcnbKEo7IJ1n1Vp2jCAyCVHdJZXkkub2khWu4UXUBOkKSSYfUyAPPAombrslNEPjT5",
-	"QRKNOA32z7EYCxRkEUn8SZFQRVZq7VwIv9WWAWbUwil2wFFWa5qC7mWPYJ19kCKtH9JP6wW3wiTFiqSh",
-	"PlOXAiViZf1eRyrRzE/L+HvZFKIpT+xGgrgG4pYzXba3s4enPlm2y9/OqMT2I2lDvVi+qGtXSyae1nb6",
-	"zSAaY+HL6XbFKKGpYCX548A5X7kjQ6pru8utakgbMxiYIbBMfe13J5DbjkpPh/TTUjUJBveX7tcomNC9",
-	"1eNiXR8x5BZMH8laea5as/50rWhoB+DOJkkUG05jEfZWFtmfoN9mQeh3lN1pSNxAaidgBGMTH5wG+hq6",
-	"IXxqVgMBHcRsqIba4kzLPHzFYqpNwOxzqPraNFWRH0PJO9ncbWllCFXF2kh+IsIQUn/QEEl4EQjfZ7Hu",
-	"TJ1uKfJ8sdQu6Q4zpvUTRJ1/T4f40Vs880HnXZNnyeOzrK+jV/TkNYZc8uduSztz0wIwsUXvOR+wy6af",
-	"jJb2x1pVTAAREn1yKoNKgqGAjhRuT7FzgO3Ryx7jmTByMRZWEk2XOl2ZEetTNhabE/bItJR7vvSOW0FF",
-	"jXg0H6ZnNMacRgamx2QusnA9L7eb+88d6PLY8pY4hLRFFLMIlAPIPAug0FxSLji9vQHlSVQJfa3b7mEi",
-	"LjPE3wBBl1JHhtrYYxeKSdVR/tRy5LsP7HKJKWoVGWWYnS71a7AeH4fJ1K6bk1LSc7eVndkxBS7Y334j",
-	"Bfiz1OouSUyIBaUKSTmUX5hP0W+zEEpmQ9z7DRL3nsHZWx36Z0n+tCx8TzXDM4+eSSCSXgt2d9xS+pC1",
-	"nGtay4AFrbMGZd6MOV36VHYEdlNvMHgeAoPnG4LT0fsDGqyLFNRKMDojHsdQgmBlRFyuIi0TEnxA2NyS",
-	"3wZ9nqio7oSK6n2ReOyZB4UL3Z/E9Mh+Vx/xKBZ0tD/gnd5Eavju4sOpR9B3nPUiJUHlGqSStlQTmeV1",
-	"R9g700MLeXjsWImmxjt7RSpxqF+oflSLfaf1SoD8G995FvYkVsz2PIjQpjRM3Wy9LcEOmZCfagKFWgu7",
-	"GttJWiJtiecEOeCTmhacLRpxqqGhlsCFXQ8kxgepmqNOAD/mNaUKU8muqLNTspuhzRw4PwkcB982+rUW",
-	"4MXUX4MyPjOrlza46hENoLO0Z3Fkzj7+8PPJEeDI1NkP+A5iFgokl44NaMwQ15EneAM9P33fCbCuaJc6",
-	"CvqBNDBJ0BeACEeE2otlaR/Pf3bQiTpCuxdmIEcfzi+uP5yfvD05vSjEgwe+F5qV3u0nci34mZIes8Wl",
-	"emYkD1FO4doHSyimskv1ao1ObOebawpoIRMMhRonldZOQ/8P+9J+cYC4wEUzQApLLlJWLpQpPxJAK/tw",
-	"C3lW5lhswFdLsN30KXMkDFVXkWRztJFdyEJ1lC6z0UfaLawBCEU8312DRAReOIOLweWUCakn4c/Ckzlg",
-	"Fq0MYoa9Ig0PBwmCmDqVwX0FOgBwvrVEA+GjIsTeCnpMqplH5+9ZRcGWUVbU/w4obzG0tRt8mAyUqDTo",
-	"qMFQf3oreJhJiyBoeTzuDhzcMmiRN/gd0BMFPe8YgrGtc+C/AfkNqh4oOoCutB4Cw2D7lj+OoAIaChAt",
-	"wEmmF4/CmbBbi2M4cM5NFOBcv8R1hDSmCqAxNptwXkb+2JEs5Xg0izen4/6avBSydyMqCKEMBj0XXC63",
-	"Nw2kIKDOoh+NqcQV5d5GiM0IsfcQ/hcG/zFRrDtQCgD9pJi4yDWroJLkpNndAJUXSOXuPtrIVdowCMmH",
-	"R68IQtKcUcxm36obYVp7EWAL0Qn1XbDJ0oUsY8fUkwBdXDl0IWjBtSiXVJGH1HoxtgdgsgQzOEEvED7r",
-	"TDENq832trwTnJIyQcVYeSxRqsqIRIjPhWEDRJC2NFEnu5KF+IamxzbWq8RTQBhL1ZAmCB1WI9wlIEWR",
-	"D0KNExDrFmBSWhAYQGByRXhbQnFyk3n0MAs85ZlXC8AxhDmSWBStIeKLlE7jHoAkzYoav8Tdiim4ZFsa",
-	"Y/z8+OL40oBLsiWxJeegRt6bZlgJPVKKyXUGQbIT9PsiWhFIMjuXdUAkXbAojMH6xJqdOblQLC/9NfKI",
-	"G6DIewaKLASJNCEHcP4hYfbNo0YaHL9MxPviLtm5DA5eXiYWAhgaSZxXUrYaNqNCA5BvZZh1EGeg9L/q",
-	"tRiXUNYqm1m8Ogu/8nXx6maWR++9DZbnl8Ty7KrhMM+ocFmw57S6Q9tfP2qZMwCfI+R/D+y+/NuY/6g5",
-	"q05QcWAdqDhhOBd7r9gYIDwSrD8WcWw6V7OvJaMgv+7rmV2rL4XhWC2UNNlXARbhnbZl/Ztwho7u0/WJ",
-	"1G1gUlF3dlfYq2chhlq2+KuAcLQzThIlsVeBegE5YSI2GwbaD63SgQoJg4hxh450qsYWA7UnJuX9y2d2",
-	"Qo+KW9QJXm83d3b39g9evGzUeKdb56NRXO8r1Q+FVm10dwryLtLFMOCxJU9DXrAgjsewF2wimTY8PYdu",
-	"Ti0NKvC70MnQEVo4vYVL9AeBvLlGZgc9AjwheiWotYDwXvrm+pIk9kzseosilVv4SzerXUCvaqppLc3q",
-	"er0LZvvc3b9gz8Kmh+Fr8piOnPNuI9n2s+JQtv36c1kV3c8iidlIqFGInePoqUdq3IeQAR4gvQu063zy",
-	"mh1hQX7VCbaS694LABJtCrFgP4hR+DJfdcdYSQcOPd75bZD8OO7U2/Jc9IPYkJt77sHx0iYuUxSUXQfT",
-	"MQYMammWUchuNIWie4gMpZ1hEJA4tFMCgC4DIGGYtdzSa4ia6LNbdSuGHNJoE2bX4ltNYgjMP7PJyfOT",
-	"Xw4v9X8//HLy+vj8wntOPJ1eiTjxHCZqKYRvwmQgCigwIjOELx3K6YLiV6pFMXa7QogZZ9+qylG4iL+C",
-	"uLBcGGWt2Tz3lapcStrnmDDffji6OPtnLb1F5b5ke1Z2Ly09j2CpHqQgaKMp709TLvtay8xvsEON/Hkk",
-	"vTzzf2FmfGkCTZukzGq0nigJHOm7kprOeCpbn8w/53avnGKJbEbWk5519eUsDXQAFVBJIKBOiYwATNjG",
-	"CZ9iINe9LUKfBz1gbTK3tfVFEDQk7RrEjORQeT9KRsEsFGw2j3yafSmp8HmiR8S2pqx1RKrzvXfwr+nq",
-	"qiWB0TYpkTEX7Me+SMo3Y2Ojth+72n5EKvtvKS2K/F4kslhXVOQCYwUWnZOzSbeJiwBsdz1g/I44oGTS",
-	"iRhlfaTU+nd3roPyu79brQwDaf7c1gNMEhHpO//Pf/Pavxq1l7/Tf2u//9f/WykEBR7xpDsoIBPFDjWs",
-	"9Q1uhcTKYazauRFiRG4rwJDX2UkSA7kKfK3lI6luwurAbG6LeEMKDAVbnAt9q8M6uwIQtIAIN8u8XPCt",
-	"oeArIPz2NVzeImE+Hvn35L1m5SS7UtFNPOLdFdzEjzCmhym13eibb1bfUO1ignXysi+erALaOI2rOY3Y",
-	"tngPTiOAXt6NJL3X2EnBKi0idDE8lx5xIiRLFIFqSQQ4G4wTX02wqKcj+mNZCCit9XcgkUDtm8KUPgfC",
-	"qx7gj4Fi+GaSnRkMaoqqY5GtP10Bhtp0MS/ItEKXG2MoU5CHBBdOLxHUB7BA6nUk+KIJVnonSBgC0YYM",
-	"1isUHPU9NooCmcTGaLgA9YJIc0Me3wi/RalUekTMvP9GHfQ72g4AVMcCGOUUse8AoCN5pcfz8fznuJpW",
-	"Dzj31c/CBTHdwga/ui1pslg8imEOitabTDlBBhjYbUP50cPadxH2SvxK88y1T4GQ/UCCJfhnqCWJOQha",
-	"j8bwPnea1Ur6zmes3UNLlgmYf8Ahr09uL+T9SqtSq+GnqXFLmYyfTy4uj0/189Q46goI30BHdVomkhIk",
-	"tF40XjQgYQxreYd9YYdeoT1y26hv1xtVYsNju71Gt8lfbncOsJw/Bf+ssr7arjf369uLiwQ8vPaFlOhu",
-	"s4IbVOr7AGADLy5xltXKjBXgEsC6g06vEoEGEDvSt2WnKUJCNnvJzs9qJzJIAkCC/ln11Thh2/XGc2BS",
-	"sMgGubpz0+Zpy1u13MArUlxm3PUYaw0SEiJcMi/wEdH2ehDIhJKbPLHPyLZ9alX7Cj21SUBs/tpOgMJo",
-	"APGE2mqZGReimSTQAjpScXIdwsSuM1nVKklOAxOBOP+YhKVGIGU6WfGphQ2NQV9+GCeVOxzsw5SvIFUr",
-	"zorFA8ClE9KHhSfUI8MKkPHCxfTdoPO2G3wI3l18/NfJ9mnw7mVdTN/9y786CT4EJ5P3l+Hgt9f96en0",
-	"3ct6txnKzvBNw//nu7CEnSfzPiol/vqL7ZfNWRe8kGmI1tMWsCMpB7qsoeglTO+xSfFuKKEcmg/EUDSp",
-	"1BksmVBzb3+B+VyBKoeQiIhiJCiFrQX+zIRHftxyC/ecDWSdOfOdAS1zZ1gG61Ayq7LNXDpJ6AK9c5ZH",
-	"YKdo/5CNJRWvZ8fJe42g90cc+jd/lAwNcafXG8dJX6qZ/c6lLHkkLcS8bdvc213guRcj3hW1WOgjrGVW",
-	"yGV/DJ3TPUsFDRyyGBsTPRFBVawUljoE6g1i5vmidnjJfC19vdn2E7ubHGhEqVgi/kpAH3A5Nf0k1Sz9",
-	"qIV6gZbBrEAoW59xcB2qLg+BkafsvaxCtqXHuzVIhjmSrfa40djp/j++6upbMn0BfCTwCygjxQ8uMI2G",
-	"n285X1QWb9yYW6xl3xucWrBgdlDjZy//Qe95g1Bqz6cD1fGzMp3T80E3zuk02usXR9/QU3ERNBZx73O/",
-	"2VvhOQtZQPo3C3cd65eqd3t2yy4LfqG/C0AQ1KhNy8YHy/uNwWa2PpmD86QPld4Nw3qZ6tZn9I2KhveL",
-	"PQRCKduJYZbHqD5jELhF5lldvJayX6LU+gJXYone2sLDdJltEbQQW8Za9b7+2dreWeE3e3/7M1xlnSmd",
-	"o5WwbHCfz0UMQNvY+imqx87fHLH9g92X7D//3qk3CWBG+VOEgtVjqVJV47uLD6fUbMe7g/T4azu6LYlc",
-	"FsFYgONWRUMIp9x5qj1Ll6sHQ0cCiiLb0huOwyQY8SjZgl/5POG2SdTTEuW1/kTPpGMgWaz1iDz+NeZB",
-	"DgcQu743oRqPPfvPv3frO8+JpdXpbQX6GnsdTtmEaoxDAQ22jJmkAhM1hBKgU4mdyS4kZAZMhx3i8iA4",
-	"T9mT9QMg0kX2jTMND/sBghjTU7CAgWRveJwcnp18F7NknKgo4GFd34QYdG0BaYj4BwBlbVGATa1mqPr6",
-	"Vray9OLk7en1yen1x9OjD6dvTs7fH7/+XvV63vMq9fNEWmq42BM47mz7n94Ipo8IhuxZCS3+GoVccuTt",
-	"NclB7KWGvJ3bTmWawcNA3sDUDuUsdgUn8DzWA4JPRJrAfJ+nkpHXcso0iuegRzvs8bQtuXAZzU6deWCu",
-	"J+9Z2iv8j48n58fXF8dHH05fX785PLr8cO49p0lTSxRaq1IYGrxYP7ofcSLJg7bW6vxhCxmpMBwKt7G6",
-	"5fpXMQFgsPGIKWltbzDoKKdVzx+cDOYW9ILREdpODxFUVeNX8Da8DPAjTwMGqSVo+qkZ/tCk6SI6DLlg",
-	"QuFRzI80Er1IxAPU8TDIfXvKs99lQe9N308QERKAHhX9IKUHS1EaYQFj0cJS8AxRD7twcF5ViF4MlrMZ",
-	"oALWExP9AAJ6ZM84C1Wc2PrzKvA7J7wTP0/RtowRZp9ziCxn0FVOBxhlaS9BjE02E1+aWa9isD8HrMsX",
-	"t0FXmHeuhfSL/eYL0Bi7mVefuRAFgbdFH2b2T8mrxJyPs1HhOPcjIfw6+2iY0XDDQn8fUEwy5mU35wgX",
-	"H+P3XhyqybWvJtIzqJS50AlLlGKqlwjptBlIAFyNEQjGvKNQyb6IWEckE5EeTpPXeWVaBgSeZ1B+SC7l",
-	"CxkI34PxULyJtmDh25iDlwZHbs/uZ/N5hvpN24RzYOno/BkUO3pPs6BhniGcLXlZRopyK4EwCJVuw4ki",
-	"kRg7SLFDPoXtqleoB10MzH6WQTEi1RYHelN0VIJNmXl8POc1OgEkkyPJri3Fq5wVoQXdfU490jPw97Yf",
-	"NMU5olLTOJVcJuWEE8SvPSx5sXKDd/RaOaFQHCN75sXjDuhzvd0c8NrnVb399f2lsmtO8CMZqVR1Wk+8",
-	"oWj9l4cVLWj+HKZ4RtDF6SSrLJh1Ek0Re0fBrq8itAnqNE59iPCQ7T3Lrkh9hq22HGcPpm2gQQZCHJ13",
-	"LpJoWoPBEJPFQE2YwdvTT62z02xbDGX12jLt/XGRE0LV7wtf2ypIS4hNpRz3n9skCTRNBmOfsziJuD7G",
-	"38XU4Bu3pa8gqxeq7o1jfqhxAktoAkweLKunNzxss+/M6wU7RS894AMPBWbfPQMIjO/UXs3DkF6QRSKm",
-	"qIg2MdyGzCHqFS4dchc9d7eQqY/oXyo2tVC04DTWQOawjsMgTgwH1qFDjquHj1XOqX1NQP7CQ/OpikYj",
-	"RfShHCYFTwlwrbxIYOLOaIqDxsFzNgq6dED52A+E7LrABZaE2AnyWqyxjMWVzR4gS5iFRTz8+Prk+PTo",
-	"+MKrsw+Gf8scZopa6HNoBoA9ynG6lK+ch4FkhHUE3INA9pRnwGNs/hZ3jV5GczzTsjezDJbZIZOuUVGd",
-	"GYQMgMchc8K0+kqV6FdmZlrN2M8Jj7Qcx9OdbkV8H/pFwV6GSkOz9wD+DHJpLAw6EY+INw2gH7AmEY2Z",
-	"uC09B+TRbgWKoVJNM3t2acK1FlHHNN4hJisng4hkneerbuzVn8NSueKVgL2hHhBLA02HHe1bL4MG3GI/",
-	"8DjoegyjFkBZgocDok+Y/gLwTvi+ar8CDYNkrNaKaktH2r6yfobzIbwXbj/BoXnZt0HaHxRJs75T3wZU",
-	"dHgZbWlbG810sYoRJG2QtPSS4kON6gCMcZTtwZxmuUsKad1jLC2F+3HjaT+DN+gGz1J1CuWptknegQu6",
-	"kap7U4P/d6Cx8+KxgsiZFEb/Qw2krzBuQiuQHck5fVg2lIxlX6nm/m5VDn+Lfn23N7ntXv4Z/vbjrtyL",
-	"Tl7/cqj/90Oz07jZ6ez80ugO34x/e/sy+VWGjd/+eap+wxBftUKbNodzntvL6yKd55oQl0HYrmbXYtbO",
-	"cd6DXnRTH7ZE+BK2XBq8rFYKIjO5GpKH3iorDv3+i2JdCtlsPPkNxpNP4hN5vtc9Otk/Gb5p/NQc7fhH",
-	"SySUs2DtjXvc3HPXHIPk9P46gkdYfbnEohcnj9Do0I42CVhrILnWwAbO/UHg3Bei8sKHDSKVJOESgfMv",
-	"gwKPOokYXUknmGj5JbI4FwbL6bs0Vr4V6M0Uj0Q3uRv0HayZcRSB0QJs50CLhXsZTN2D/f0mAbiTYogN",
-	"7DhYZBDaImp1tMBjEd5aaHNroUeiF4ouhmLVOEE71A/iDKJubOp2yNjN+61g8GiPAayzKtnKZXYWm2tm",
-	"kaXp3DhU6oaNRyl+rz21VYucmPFRaSUmiM4bjwHP0rjp7EgNR9pi9PjY92ioeWcBiPtoji3H/6EqHgTo",
-	"tRa1NninFmQ9HZhrZFPis5rCGSFgqEXiQkPvU7vCu0lwK9qVFkOqR4/8cISc115anUE9bVt6qdD0jGMK",
-	"Lh14G2bDtCjWkIsuYswoG6OsM493TTiUj5PBdRIMBfjQ4EJDlM+UltoAL/L1B/KVK13VRDoOH1E4u9GD",
-	"oUD8VV8AUT/l94fE+LN70HhOWyHrXVKayCB3RpHhJbBbWg9JDU1FRpyBuEAnLm9O19vS7ArYn/TAPEhH",
-	"2g2MDjW8W+R4NGYz+q5FtnR6/B/AnsZDkbMYZeasuAbjg9kO6X406e6MtbKEBXhil2tZbpolzClaO33e",
-	"8ta29XTL1pB3tZjfrlTtDbCLiA8jrRtGE18rBj72qSastbWVqyTW39IJq7S2D/Z3XjYO9vcb1VISBLDN",
-	"zKUvmvrSgCfZ3wZ6G5Q+8I8kqLQqe71Gb7/zUtR2eaNb2+U7L2sv/QNRe+lv8wO+0zvo7DXnG2vxDKn2",
-	"du2gu7dXe8F3t2sNf6fX3O7t8hedA33xuLM4TF2RGZgxyLnEDHQgC1+cEcRFLwwvR6m64k4sxa7LK2ur",
-	"MzaW5RMkCvpUwdmD5aJNxhyulbZYjLk2Hq1sMqKJMM9cRMzxrGXYaLx8jklB6jCF0p0ZC6BFwAG2nNz0",
-	"wKCdBde0Za6WG2J7eVsGbh5CK4+1atJURBgr1mw0LBVsyjzbRjXMiHhhwqek8fHHtvA8teFmDE8qQra2",
-	"lLZOOxRvzOZU3NgfkkyQUaofQAXqeYIhx7CjgHg2yp5aBLYOnMxCE2WvUrg+W46Q2q34uzjhU5Pshcje",
-	"9vNiHgc9ywcwHwpjYMcwUbM/CPsss4OKTIo1ggOzxkM28rCEzNYHo8tXMx3KCpkIbRTfEpdTMMUhpoD2",
-	"7IQv0VezEbv34pmnxZd2Ry4raU3GZW7jzcdYRCeyp8q7bo607/Wff+/Vd563GLHKpFlYtCZN6Znp7JvU",
-	"mUcN2h7jvh+3pWdr0a9tpVaVeea/2P/vX/OEfDR90fVQJBxq1V4xDxq/8W7pH/pKxFw3NWQe0USkhXUe",
-	"Dtp6PcW8rC59wRAc3M4UXODiDkGzbiUdgnf0atGP36ix9Dcda4t1rBECQM4guRqo1E1fut7zzjLtzpRp",
-	"tWlUbenRqG/bOjas27SSlXx7k0nLptra8hlWju41mNaOzeeGGgVCSh2VDAopaVWc3YD3VwoOw5zFJC+e",
-	"jqMml1BhZuSOAvv85E/RBmthnYO9bk03JOvu7KjnoYOtThs9hxRuVFdcTSHBoRwGeerBNfEceOciluyY",
-	"eebLRGkrOq0g0vezEUByHoYB1PBICNSPBIdIdloR3CNoIK1525LwYbSYIaw9NhRcAniEQbL9U1vpZpoT",
-	"qBGxPBgd0Q8klmQZUADTNkaVSSoWbYm/MmXa2sMowzv/GH8RrPPqpwrg+R4PR8n0F5RJGLXKvuqzSPSC",
-	"v/KV5Iw6sLLl51XT5RaKJAE/KRavCMighwDCdh2zXW4lPW5/zu38czGl/qfd/qvRKIaSqhZvX/QQZ/Mb",
-	"z/QyPMfKmDAlM1RSxOwZRIyeZwZPYD5F4zc3z0zDBLSUCgWXC7XkLQ47vwDakR2UGXkZhx99Yw1F+4Pe",
-	"OAyvaYqHUrJjGkq1shQLhYUqoqhipVpx4oq2LExLq9TYLZ9XPjC4Fmy8PoV3Q8anm3mDGP8gmg5rRubi",
-	"xZt34Ki5Q38YyCBOULIWa7vcNaWG7aGcar2FZVwE4o7IQvgn5XqCGPjeXtF3GNfqhiq2TRNYRIntIDZx",
-	"1JaeUxaDnlgqZBGPrhdQmTvNtEV3H8vgz7Go6nHwyA+pKc8RvZSiC/xkgEYyUnFIxbz/nx6Vax8KqD2H",
-	"o9vKsMI2LUylth2IkpGvjYyGJrVJZIkArgu1r2bNAtlPqeiQPNVyp3LpDuAGCcdPiHgTozTUXK0H15al",
-	"zUMUMjQo9/qdJdGU7TfA2KAebOBp1NYRwbtAe3dXxHFvHEIERwH1yZyi4rZcqKo4HUgABsjJ2e1u2j4Z",
-	"0Uf7bGt/9xXjbGv3hR1xImRb4ph5jC0CdXYEOyh2mrfMtrHoQFiC7JfX732M14MKLFcV5Tohw+eXIfKb",
-	"ldnLiOeHxKTfqNGVXsk8PHlDiLxal/AK3cH3qWpXZmR0lcQ16gOXUuw8p0Pwijo7jG9QLFolpSLDBe0s",
-	"5HpUjTsp+VdqLMxj/CqazH0wfhWvQpoZId1p9YfWY1kJmNtVV1dXtUPnVd61u66urjKX0yZbj4zTHKRZ",
-	"Ps7LgVbfVsvH0FQl55DHmTs8CCvi0pSduYndF+fbzIJU2UhEAz4ixY25N8e+gdggFrZTSjDXlDvhFkDf",
-	"RCeAJX2nwXw+jevfaJiJKiVX3niJUtdDLqempinOkRhGAuvhEqWYvi5jyWLvE7ZWkP1SZ1c8SExRmQ29",
-	"aO97OFpfDjWd/XepFHuvh3SeDr18I85O9F72olmWJAowEWwN/5mlydF/58SQYyUWUY5jbyfZizPLm0TT",
-	"TJhh+wUWYJfBb2tdB3o9kMlOU2t+/lcwHA8rrR0o3daaBP7ctkuqhUkftfbX8vk+V8vdvkIoWcuklR52",
-	"1/MzzmCxz2e+TUOcW0Mxj3MEqRziGYZuKCDgYejWTcQsGA71uU9EONXuldZkFnB2LH0oDz1JCnzA2RY4",
-	"Tm1VfQuZAD2rbtubqT/AC50OLqBxjKh/T3sS1DqZovThBViTmvNxGttpJQOwcHqBjMe9XtCFQjRIMjpW",
-	"UqCkhyUU3pD/dc374vv9RsMWaHYHWnXLvnBKOVsG6gH60ilM6rRIaW1vWdWp400b0LFLdt8r5as3vfXw",
-	"yzgbtdQLR8I/2z+KXm/e4OpyCQjzgNegqE/fmF+lfC/vxcJMLw5KxeMhelmgjP9nHieH7lJ+SzElxyMq",
-	"5G0ZTtcQLNXywoEZqmy3nNRp0KtSGRIc5kkh6HTRFmtsXNyv6eKij4JFwuiebaoUFj2ORfHdq4FifMhO",
-	"VjqD98Ec8op5chyGHuuGgkcASqUvzoZoq04PAKpB+Nut/HVoPcgUIAxOpi3xcmYPOuMrBuryB0/12GWk",
-	"psvt9Yek8/gq4seswtcRP83WzoOJH2ucPjomjk2ZxxzJOI9NYzhlhtJlPQdoq6uHpz9ehDKeiD4IfyHy",
-	"2YhHSWBaoFxAHdqT1ZlmKdUDKL9qSclI4Md1dgYgDwjLEreltty9MIiT99PjW/18r6x+4shM5rHSxS/X",
-	"tm9IDAZqtCDbUQFFkKUGWsR+Wi+xTq/n7ty62ZSb3PqXNbwgsT6c2vV3hIs9WoXCxX5bLFy2PtlNPpfm",
-	"1QGZ1/63VAb9LCdWWtnYi5BOwiCFcwdKFGI6KRAYWjL5EZ/Q2Bd23GlS+gnmFvKxkF6tHFeWKrnuQelo",
-	"Np6cQcfSNi4i5yHem34H6VPWT1rtpsHiU5WwNzSe8iBxOur7SlSUT5eI6Q3W+BO0Pa5ot0Plhzkzy8qH",
-	"Bfgqbe+4g4q0On1Els3SZY9YIJ4+HsOVTvXhTgG5xO8ZoUeeyqfKaFxgTr2HaCbWzhhURAgtYjizbjrP",
-	"4C419Grw/MRbFOf0jFHFE7xNN/Vt25J26HexueUr5gQ7AfKVT2MbZwKQRFtUo0LfDaxKlSDUsCG6QL/C",
-	"oNLSo9qyAAG36uC1AeIXIOVB832QuLwvRVHou+POeXiAk94M/K8eVDozJ2Rcdaqa3EkGMk4E91/NDMmA",
-	"d9Xb8jCtV+obQFssoyKQQorMpwCIGL4GdF1K4g/UOKIyIwPnYMunqMiobARlhKD4Yo6J7fFeS3xU1J9b",
-	"yLOwZIXRof+yWFihWax/TQ9SEBPABRRN4ElIy9DGEqriOAu1aU8cc4b2z80fOOhouR208Z+tDlvZbgD4",
-	"z2sHhytjPJh2eRdNGn4xpx5Ca92k4LfZEgn76dolEs1manV8lKNIdUUMsSl2LJMA4BjKDZDc9O/LCplZ",
-	"r2p+V7tdqvWFIZiWR1/6JkIh2UrWdSMiIAS3XM1b3nlP2pzkht7zlnzMov5MuBVKlPzJVw8DBjdBjRpm",
-	"MGZq57DINhKA6h+nhSwEOHSf6qgti/XRPIVY0J0Ohw2k/S/uIm7k+4r51nWcNv02rxN1TYbQfO9tpqUH",
-	"ag0yGXYD8LC+M7ds5VnBZB7GqSuYvkG1sMuwWvnYty5RtTRjiOBL3glNGPLiM9L1XHTVrYimxdLVfpuT",
-	"rrcLR5tTT0ZNJMMfklvBEy0hoNeuhU5GXLXgXuZvF8qOXKQq0fiqthxyXzBD0FvSiMjW7EPUAjXTiAiT",
-	"cNoQB3w0EtLtOvyIoCpUyDLCBkWH9opHwky0LApuwuSPKgoOTuPicmRekLscN2sGrmqndtBpiNoLvr9b",
-	"a/p726LBD7ove9v62pFh7XfJf1Pif9hlWqJhFPJ6GSgs9Gj7sEaV7jgKt17U9+oN880yAvVeO99g39wd",
-	"nsejuAnOf53gvLjNhebptBdKYfouK4OJH2MhIZwJ6sS5woaq4Zqx0tg0m01MdTEqAVAoKLxC0UNoeFfr",
-	"8qQth9oKbjZc9g7iNgpip1UXTNntRoOYJfDGQG4TqckrFomhwqo9xHZK2HiUAeksEZpvaE2+cj+ue/R5",
-	"bbu7J2oHfqNTe8l3erW9zgvR7O13D/yGI4gSlYwq1Yp2Cq61Wih6YNM8kETF2UBJ0z6AbwgIdOJr/XYq",
-	"rW2oNo5FAvdaSoTgOuq9Ws4+7u6oTa3U/UiF7Ko60sFs7ELxYL4slA9bn/Afd2XtzuHI3UlJps9jrpbX",
-	"IU8An9YNHReIDlMn25a2kvruEmhDHlM1XavZQQa9GZIXJUUuQO0AUqwYoS5wk/Wi4frfxTF+Rc2yiMiH",
-	"oixH3G7GL6SfhVfA1EYRQIGQ/jXc69okUjNQBdQiayXTAtAFJQnTVIrjpP1NttRQm4y7A1qeJ5gdzU7v",
-	"CSZEUfDlRcrSsneBlCje+buYeYHvYSuS51gtxenRu+yHgvSoFfj3mh4tLcp9GyykN1DiSQw4PgXRr6di",
-	"Rf/K2Tp6Zx9Cn43QnlvOSPvWSny/kO278nqVST1D+froym83Wu5BtNymqnl5RUrMcesp0owTgwA6SSAW",
-	"i3OklzOesFGkbgNfRFTZ3OVIbwFFy2p+BKTOzoQahQL4opFcMGU7bktvi37pDLC0nvkkncOXjUvkg5m9",
-	"Zu2Abzdqnd3uXm2v2W3wg95+b88HMyKOx/AeBkkyiltbWxYZq69U37ZphLwjihs4FpPe5pVUWhW8L1IK",
-	"/AFEOpXt7cb2/svdF7u7B7s7L/abB/s7O7trRkNp9adlAdHLzLbZBDLuJ5ARuHvenP8zcx6LJUD6dZkM",
-	"2PpE/54uUoNsrs1VIReLAEzVFzcrOz3fSzRru10Ty1usa/d052vrLk14ZsKnLJBZsI20tY2c+5b77Sxd",
-	"M/XacZkuMuJjmvPNxF9BnMTlPdbmWC5csG0fBMBpWixvQhBZ68Ws0JM1z9IJ3kNZBeirCZ9eB7PIPlQc",
-	"A5gC9rhkhMWFyBwHypqoCO2FmRKVL11m4U7uPt4IYvnNX5OnaNJ+lPQ+7d5bSZ0tEBuCkBDFTKyoS0NE",
-	"J46ZWVxEf4d5NxslclTpw5XR6xNyI6ZxefEdkCLFlr//RhDhiyf5bdDn2h9z2GjrRJEPcmHIfSqNm1HY",
-	"bxDnB4BBZrSt8VDaEjVyK0+AB6lIq3DNsHhoCLczX4EAsH1LdC0x9DjJj3o21teWSKduFoi4192okmc+",
-	"SnMMHkUlqOTlyjAzIs8+2RfudJHjHeBZ3ERM1aXGt5ZGPFCTGKkhn0KEjvv+Ga7uOvG5dPNVWpVP7Urg",
-	"tyutduX2tPl//tf/bleq7UrEJyczH+pjAZ+Nxp0w6NZuxBQvplm2K61PbSpyec0T/u7iwylcL6bvzD14",
-	"kogYadE/gIsEF6jmKVzw+fNMJnhRSX8qJmZlHgJ8kxz/h44gNtMI4si+56wbqj3F2UXKZsuhxPiHo9e1",
-	"4zdvf6ydvPvp59r70w9nld8XXs5D3xf+/OgiDfBe+OM+Pw6jd/4vTtWZUQ2baNsqpsmh75MFihvfWiVm",
-	"WYuNErvohWp6y8J9xXfzGqsRwQ2q6C5t/cw7AzH4k5ge2a/rIx7FAkCAtYTDu2nFrWWhZ1jvJqB2Ehbh",
-	"U9va7PRS0U5tdDzLj2osKei2osR41UD9YQW9QVS7zICcBYa57clowTjhUeLqwbXo6lONBN6pFER8SuNR",
-	"0YUIiVwTqOhisDJ/EnrHWjYsKnjM9BW4X3+uVuwbqbQqf27Hv/R/kT/9o9G56u6FfzaGO3Lv3Z8vpu/3",
-	"1MvxdnyZNKN/HvzreJf/WnZppar1MO2+M22LU71q2K+0agfWik2VNZZVjSDoagtF69mQp0FuAN9LjzoJ",
-	"hkKNk0prp6H/h9OEAxTEo5BPT0txtN6/Pt779eofu+//6CYfrt5PfwsaO+8vTwc/Xx1vn/7xj+S0+XF6",
-	"2vzY/PWPk8n7f31spE83FKoL+ni4EXKHrkxr0Ql/LGGWB9U437o+uNDnHPpj7lsx4JNLOqEv+Y2IC1v5",
-	"CNxSigl2OR0vVvf0yr1ZG1qctHwK5FhL65NeqTd3Dy3Lbbm2uEX/7CxtZ1zd8cAluJ6Hvi/FJPt9J+j3",
-	"RbRib68Z9TLtvSXRWre3kdDSNo24KzbiIhX8QEXJLEmdPl3uWgOaBfTbgTxxOF0p7AnWDeK/96AHLx9Z",
-	"No17Fqu9F1CrrnZTeDcp6+pNDxtPWCh4nLAX+t3r3xAhVtrZm9m4X7e7d3ZF9L6HuvTZ9S7tdS5Y6q/V",
-	"NT0jOL6t7unP95UiKF1B20dNumf2YDz5ZmpnZ6zVRm1CJTUKlZS3UIMZICSseS7YyObGGg3cM7KfUyEG",
-	"kLXV2THvDrI+GUDOQRc10He1gdPTunuuIYCuHQKEQBiUQ5j4iRQfwhKY7swjeDnrOnf3HRbLjm4OsQw8",
-	"728SGlu3F/waN+C1La6amxbObFbY5bmGjK4ah9CiqrfT12gHz83nodLHGcHwJP2/tyIpkL3rVd/ZlpI5",
-	"lTbH0o+pp6XYq6sihhzoYdkNx752BfICTUj/Iu1fudvHOAzDFDkQjE4h/UfgY3zru8jw8MMLBco+l3zY",
-	"vKFi9mHzbRmEfjEqgHmL6LdD+2gkukIm4RS9dqrHnOk1xWu3G416YdVl+XZao7tdz7NZqVb4MNILMppo",
-	"Awur14c9rtelvG19kVwYmbQmCY8wMnH2JzuNTEXlMh3rpd3wixVvzoXR/r28IX69Ak56kfPqN40nYPbS",
-	"RgzcVzuqPUPLyoBCPbL1KcVZ+HynUtEaI6dSLEcDgGukxViQ50FAjRgKIigZhJ5FLxLxABNDlhxLtCXA",
-	"fphwhypEl03V0sJ1imbEAAP1KHTSQxUpRuR4Y/EercuTLU6083uCuWZjFTgnciWz4M4qOGvS5TokzU28",
-	"V4TlpIWBF1PNnHPg8ZCXlsjNVY6zJXIOKsyDVchB89tdcRWMbUQigaCHZJmUK+OjEXt2+eHyrMrO3xyx",
-	"/ebOixa7+PGwtl1l+8wP+kESV9lOg9yg+Hmm2D3GAjwDGgcws23pEWjUpUpGltMsgdF4sUjGI4/yO278",
-	"RQ+EkuxO7OTppNEv0dRbz54sNOpyltaf0TUJ1/a40djpxrd99tcwlPH3bWjQaW1tTSaT+mSnrqL+VrPR",
-	"aGzFt/12hd0GYvKD+uv7dqXBGmx3j+3utfEeAu+kNzjzv29X3u+y3cHB7fagdvCvdmXLvQbuBX8DMpLe",
-	"d5VW5d0PF1e/7rw+O/7x7Keds3+e5f+Ga5PxSNt+zV8Gnbe/3Jz8eBr6P/4yOXn7cnjy9s345O2bbf/t",
-	"IOzI89GvzTeNzs5J/9d//jCpVCvjKKi0tCmtX0trC47FFir2Fpfy/8NhfH/XIPSwm/vYzPQ9/hw/4mFf",
-	"RUEyGH5/8ePhNn6GJ+P7ffxrJKJA+d/vNBZXE3o/XMCcCxTFlWUJG41w9xvcMp6wzPHCb/8eAbAnm3a3",
-	"IEWzwnm9IAycBAOWuEgZ9axy0EqDeVaEeawobR709K70hccoWpO4Gxji9cXF1m1p8V+WrkOenxqg6ixA",
-	"R4fshB742DJLx6otIU1JGsmotYzLYAz89AZ6boW6BewNbUyQZ4B+A3gGj1+BOQJnraoEVEvNFweNF01t",
-	"Zs3iz5B9lKm6XUM3LCWNj3CWDtP846xtvgsd4ZspbE4RATa662vWh+C5nClXILhlSIu/spZ7ELM4CcIQ",
-	"86oFpQsB+qZohOYLF9x71tnRQHRviFdMdW+M2PXFbWByu7Gg7hgEpJ1RK4YldU7Vg+tnICFNruZBD/Tr",
-	"1jlk1gwtCpB4+XcSi6Q2HukVJJTwKqk0BM3J9Q4u9XL0e83fXd8WcGYZmirIpFS+2rmfZZcZp/RNrfO9",
-	"VZO42xqavKytoSL35GQR+b91+/RNIIPYdKHD1iiJIKxhpH4ivNvPX5aI3XS0t+UM6TddSVCDLbbbeFln",
-	"MIJA9tlUjSM3gryQadeWGduOU9+DYQz35gEILM52jqQxRXTnVeaPIz16tJiR79ydNywRcKwFSTlfGo4X",
-	"iEifNMf5QgXhF+PuADlZ16FFf6zRXji8xVKDiNRTDAi3jiydv94jxdVk2Wvuyghrj8xWC9zJnV68eTfs",
-	"6V+VPf3xsHEsLxke9fkuyu+eC+7f5+G+M6+Tlnt4gZ9L4ow7SyVx5h+VgiSOAeP/IliY90FQT1AAMO6h",
-	"SLjPE+4h8C6U6fkQvmvLyUCFos5eg5TSloED2QNWVcai4gmF1A6p1tZHMme8MXJumNw4y6XGqxC0Frci",
-	"yhbvtCUl1WM+1Td2KBARpidlnEH2wpSyj77Rg8zCE2Vsmqo1xiy6tJAEIe+AE+FikS7zqgj4RBweHdGW",
-	"FndeqoiFKiYnFOaPxmEpib9VNivGy2Z0yL3w+ueP4Ibff8Pv/zRs6Q0QwArmOvV93JtGL3DtLQv4Qjic",
-	"WAVJRCNBBNxHgMoJcnfIp3kucBcsDw4zMNTw7gD6PUBlRtoTx+hiELHAj+vsjGtdO1HRDeNxW4JDHgZx",
-	"gnwppYCcepsepeToj4deyS0uXZA9mX5iWtUHarRgKWoqU9VISLCKRpHqBeGCbsZ6RZ/0eu5mMTLbcuN4",
-	"PAbHAwpLk5R+PzbRyI0jsm4p2ayk3vpk5cWdWKl4ZQ4pNSejW1mHwgpsx+dIiUYJTS2IGY+1r2ECkki+",
-	"Tb8AbUA9/OCL6N0wG9PsGFvJJ/hBzKsj0ou9BySG4DZVlijVcjLqu42dIl0wISp8Rx8sHBSlRYaMAd1G",
-	"buBIsSA2YbwfCeEjxC6m68xTnkL9b7aw2VowSDQ6uwR4FR2x+hM1Qa/oEECmFo/GRrSvI9qr5WJaT9GK",
-	"9jI80PlmYcEcUuPyoRUU1ozUgJsOKtr+huHDwiK+NwAbSqpzMlAgTIBX3DRYupVkKae3W1JXZ8cmo2pV",
-	"db4hs6CKry3TACFEKDjz+ZTyxpDTjIggLrFVP3GdfYSwHgCtuqYAVpdgWhWNhkwjsjIg7DCUtuTwd82A",
-	"rgZgiHQFjQ/2SZ0dmrvMIJSkmKgsCcr4zGNRzg7ZXLZR3pAqpq7Pruv6LMdIcw7noCRsBM+CfdAR/bF8",
-	"wtGir9IUv2l5nxdbe3pmCpy1EkrcBw2frcfWmw6tiKzX8DNgZAw7JeLFOXzbsqix2uXwvVSGkTcZiCFU",
-	"pRSrKf01lLMxz5W4cyNxG87eDWfvJmJ2Z8TsAeXVJm4GIvoBucbmye9SaIu9xjyxuWEV27CKbUTtg4ha",
-	"52RvxOwDitmvRue2PBdaaiOvQYbG3lBXZBGMCYY6xiFuOi/Lkua1pZbh028sgZIWk2/o3DZ0butlTDYU",
-	"bxuKt68UFJplecNK2I3mv9/s1R0cd1mv5hHx3KW2zeqAmelea62GZ5av2UYrh4J02ggIVZ8F2pDp80C+",
-	"YhQAy6RtEsVGkbiFuobkG7M1hPT1BvlboIT+7dyxQrF8LP2ZNOaX6khLXDCyggD8Sjilc6I53wBaaSdS",
-	"E2x2WAqp1FT+b6BKnyZU6SY0lI3CP4gs2gSGHONpLZRYV1BjgYxt95poNxRAsEyrm17Fnl1LjiVrjATh",
-	"N23/bOBoN3C0SwdXngJE7V32YrEs2Ajo+/bfzTJn3fenitObKqmxDFX3ZlO1mlfDeloTHgC+DiKpxtTq",
-	"ioBKJo6KMQwCf4xVigaGbeE5Qsg0bpH2r1/Sk9AGY9AF35ZSJNgHGAmiSdN6v8AgiBP+raVRcE+thMlj",
-	"a2D1ijxJX2JTtAiKLcns+nurVLxzXDgUmH45aHuEyBA8wX/TGTCEkYDurI2wLXCvabz5O/0Mx7xqwptV",
-	"OPdqTKc2VOoG4HXptAHW6f7B7kuEPD9oNMy/9vebz+upILwEsVqZVWgXlDemQ0xGf3pj9p9/79a3zU13",
-	"9qvsw0jIk9fsSEkpugk7UpFg2/WG+7QLLGMveNy56AdxIiID98X9qqlb1x+gizODTObcOiXom7k3gZ7q",
-	"bSFqQx6EFoRDRaw7UFoS8ixVKM16CISXII6dRxnitjtWLZsFB4OTbkvkw4wX1LOyZ1eio3eZdBfOoWbO",
-	"P/JXvSa56rdnBuf+edpxiIWtRHKGDIEcq1KVdGdnAeyqReFiU6BUxSrXrBJwsUb0K/RSpBYDPoIBwAwe",
-	"XT/i0OmqVQY1txutF8DbJhgVrT1wOl1CkUGQNxqRs+ZwRwvgkhBDfsi7N3FO3dCQM+DB8CuPWi+SDP29",
-	"XiJ8Z8MgjrUuxwGj1o3GocBePn2RgsMedG23P70Kpdc7W9sAihA1n9nNeQu7UMmlfh8t2UioUSicmg8D",
-	"MAoDmffSaIzuazMf0YtLB3eEXxSM6gPg9rBkEKlxf6Btj2FuTFXywmL2FirRquwnMe2Git/o8/E2SH4c",
-	"d9YZ5iu737NVSjNrrq+J3H1/ZioUC+YF8S1CY0yFUBqjdLnuDZtHeX/aXbgP8IBZCWchGYrvjXkp0Ao9",
-	"eyicnyPoQ8mPSUcFSSzCXpV6khJtrWozNOhLvde1AEKIfjJkoXBoztsyt3Bfl/1sZluhEVEwwPcE8gQ3",
-	"GI07YdDFsegHm72NSwgAOlOT+wMx+GJ3e5fU1N72gStUXwdxqSAH2F58Qqi4zzo85LKrN7cehIq6A2Em",
-	"69zxR8HDZFD5/Pvn/xsAAP//",
+	"7L35dhu3tif8Kmh+fdeJc0mKpCZLXll9ZVm25UHS0WDnJHKTYBVIVlQEmAJKNJPltfppOu+RR+kn+Rb2",
+	"BlCoYhUHSU5OcnX+yLGKNWDY2PP+7V9rgRhPBGdcydr+r7URoyFL4J+HNBixl9Etex/xVDG4FjIZJNFE",
+	"RYLX9mvv6Yz0GQn0jSEZiIQMoltGxnh/s1avsc90PIlZbb82SftxFNTJmH5u0CH7brPVqtVrCfs5jRIW",
+	"1vZVkrJ6TQYjNqb6S2P6+R3jQzWq7W+16jU1m+i3SJVEfFj78qVeO4wjxtXhiMYx40M2P7rXYkooCeA2",
+	"ElBOaKpGjKsooIqRb85fHpKd3a098vtv281Onei/d3fau0/y435OZRSQhNF4/N11TTJJx+y6VifBiCaS",
+	"qe+ua1eXLxtPr2urzqbdapXO550IKI68OJHLESNX5++IGBA1YoQGgUi5yg9zpNRkf2Oj3dlttpqtZnv/",
+	"aetpayOVLJEbrfYeDZ92dht7QWfQ2G1v0gbd3tlq7LLOLtvpd1qb21sLRz8QyZiq2n4tTaJa3Z9Mp2Iy",
+	"JwKop3wuegnrQC6vLy/PNtrNFpJQgWK4aMDl+5HJibhQIikZCQxQknEqFeFCEalvI0rcMC4L1NF+Mjcy",
+	"uPt+IztnYZSwQFVv/McR00MaMdJPxFSyhAxFcZX0xsv9jQ06mTTN1WYgxhsBjeM+DW7+VyBC9t0P473b",
+	"67TV6uxIRRX7jg5a0eAnGYc3P+HlSMrv9Kv+Y/PgPzov/6Pz0lHSf2weaFpafa4VJHHOVDI7GCiWzE/0",
+	"ggWCh5IoQaY0UqTPBsLMnLPPiqhklpt1eyVqjbja7CC9RuN0XNvf0yMbRxz/artRRlyxIUtgmB8/fjzw",
+	"+EQ5BQeW6yCh7LXbLfL7b+12c6fZflIn00iNYPAJo1JwS03b+qbNIn9hNGFJCYNhSSKS765rEb+lcRR2",
+	"gTLvy2a+1GsTmtAxU5bJp4kUsCM0jsX0aDxRsw80Tpl9+fzke3pLugE82LNMaZKw20ikkkzokD0jTL8H",
+	"jrj+cRAlUsEvTXKsSCQJTIkIHmc36XmTOJLqmrv1g2uDKNajbV7z3MLV6rVID+nnlCWzWr3G6VhfxnHV",
+	"KlZlp5w2X7A4umUJC49uGVfle67Hi3Nl+qb8LjoWS1vtzcZuv8UaT+nOVqMTbrdZi+4Ge4O2HfCEqlE2",
+	"XnhZNwpXZMAp3OnNaHOnbEIwD3k6OAiUKDlvp3rh4cuSqBFVRI0iSbS0ICIhkiW3UcCs6BxRSQKaShbW",
+	"9a+9QIzHlIckjjjr4SU90jCNWa9iVRYLnrJtpDDwql3cgmPsSH3RCqCasHgJxIDotWcS/w2LgZOH6dG+",
+	"SBWJClsORN2Y0ETNqkgRXoF7WzqPzvbO6hN5G/FQLp2HGjHJyI2+t04k04ddsZD0ZwS2LS88fqzFYhjx",
+	"2id9bRKLkNX2BzSWrHw++q25qUSKjWFI/zNhg9p+7f/byJTJDbxNbsD49eBrX4Bwj/GhtuHF9k83dZok",
+	"dKbvlWqGCy2Scc1biCvJkhXWIZJWU6qT6SgKRmSM6mrIYqZY+GCkqo9NcZPveGAvIh6wFY7rVOsFCQtE",
+	"ErKQ2POrojHT9BpTxZImOeD4jJ13dj8ZsCmRRuZSLZJJpCTpUVU4wJ1WZ6fRbjc6m5ftrf12e7/V+qFi",
+	"FSQMvXQNQqpYQw8uvxDlWhEuxBVXUbz2Qji1wSxGxWS2lk4mhc/ffzLvonGkyuwmUEgIT8d9zXIHBE4S",
+	"mbAEpaQ/7u1W+RhjeLc/xpANaBorfKRaC2qvoAW9p1F8/KJcEPai0In9MY3ih5KE+l0PLgg/sv5IiJuq",
+	"uWRCfYo3VkwmbAVbjV3abjf6m4NOY4duh61gjz3tt7fKJ2Ne98Dz+aLfJSeCSzTHUbid0DG7pDcMLIhA",
+	"cGUEHp1M4ghti41JIvoxG//nTxINDTdH/UToSSs9/q6Ct2nlT1F9DmsHXKgRS3yVAE6ZvhuWTCursrb/",
+	"46/ZM/oQmvdMhCaupLZf24D1+fIJF4VJEI8rs19tvKRSn7a9ek1FCjbpUPBBHAX6LJj1ShO+j4r0vpn3",
+	"/vzsvvj7sEiAneErcPnzJFS6LMysypd67aVI+lEY3nNnIi7TwSAKYAYyEBPmb80lugSYlGi8kpgGNzgO",
+	"uJeM2f40iRTs0/0WfTNb9Gxmi1a9ZOQPsex6yv5cKc70GUw6s830Nkijt3l+rY8fPzaKJl7ZQMwjG0WL",
+	"EAZ0jFbZvfYV3gA3dwc0illY3FazWyQUTIKPYhApnKPgKqGBqjp64NQY0VumdYOxkIp0Wi1wWdEALL/c",
+	"kRykcdx9mHPZ6WQkcsUnidB0SfsxI0dcRaApV1PL/Ho8FLHMLeSYqmCUW8pnpIcr2QMjVBrDlcWhhKP8",
+	"jkp1EGqxKVVCjVV1562PqVRdmntdbu8jqa1kPQR9J8nd2SQHE9g9Qg37EdzY2Pc/4uvy1ZKJPNSmGe09",
+	"txCMa2IKYcbgJeiBixMZXA826j2NtVRl9zubfRp2zUoWT2VfhDM9KE1H6Md4c3F6cv+lb2VL/5yG5Nx9",
+	"vXr1/VE+9FkJKNcz7DMyoYlkIflG/6mnWieUJGzCwLK8YTNtczivkv4ReXPEYd9AbdVXByIZspCgg+YJ",
+	"7hULI3oJ07vHXqVcppOJSBQLu2P9xi6smLdtF4yHxH+pflmdpFwvT8Kknh7loR4yePPvvZntbZ8PuuER",
+	"mDC5xOFV72vFjB5qi30KNupvyIKYJiwk8DmiPwe+j0iSbI1gz07EGZXyhs3kvTaNC9UdiJSHc4xPsuSW",
+	"JaBMcUEm5mP7epgzwhkYsBhNgqiIcxZqCaanQ8lISFXHDUWljHJyfEZoGOp53P+kbmWbeyIUeWmmUb2f",
+	"2WQfagvLF6lOwAwHa95borkl0IQ+iWnA7Pbn187s80UajDL32UPvtLbcgQat9mw2Uou+8O+wR25+Mg1G",
+	"ZpLeyr6n6OH4eus6pZGK+BCM9PzqkmP0CoGK2GeME2lc2n+vRdczf6aZQNlk3U6cJeI2ClnydXdjYr7i",
+	"7YS1nv9ei24n6q3wpbivd6JqeZ2WaDghjAD0j78Fm18wO7e41h/+9UgXPuulHfy96NVNzK2ocRp+Ze6M",
+	"H/mbiz0zS9Ql83QcYtB1Bgt/epAqo2ycs0EqF5pvJasOtjv4yjBajuLWuke6JSF8VDoiSVJ+w8WU4wi1",
+	"+hkkDH6YJoIPm6uvC8zhCAZScZznPlov+yQsltbKxIQlMGNQe2WWzaRVW5UtNWfNa/5Nz4tI9txKw6uN",
+	"MixJgmuLRKefewJR9WLWV+NQcJWIeJlrzCbXfKnXzhI6rF6i7AHMC8JEi7XccMV8L1hiWPJVrMgVSCYz",
+	"98toZs6E/NyYTqeNgUjGjTSJGdfnPlxoUz4gIfkWHFjW4zJr7c/YWLcrax9jGGUEyxczpAeZjsc0mdX2",
+	"aweZh0HPchxJGfFhrV67xWSVdbdTL6K2mqYiCckwoVyZM5ZKloA1pPfO3tGEWBIczvywPupLJEhYqMmY",
+	"xnLRiOAzC8bjPm2Ovxufx4u+PCARWU/PlGaMoZAW+eRPJqILMHNxFnc63Ggnd/HPipMtxkyNtKE0BTMU",
+	"tlQz1yb5ZyoUM5lcuFZRSKYjxslMpITKGy835IE25oBj5pe1zHECf/I2XI4SoVR8V6Gs2HgiEppE8ayb",
+	"cnpLo5j2Y1Z9FBKGkX0lBBlTPjObYg+EbJKPZWmCVOkvPdxeXFZ83uSsGQtOH9dBIsbmClNTkdw4ZxPB",
+	"k4ZB2ywAkbBbRmNNS+DBh0fBqU01C08SFqjmnySYIVGz4TI1Fz3l5XR6xCLEO5oMv6o09mVgrD+ml5By",
+	"srNF3kbPv4qoLfvMn3sohXhP+ezPOpIuY26O9v/o07lgJH/RI3Tl7cgfs73WoWyiPiZymxN9XEyb5DKZ",
+	"ETqkESdyJBIVzx5+OyEnURKqiOABc8ZQSBXtU8m8wFTCoPLEJhVLOtD0SZQd419w+8/okJVrzop9Vhsj",
+	"NY5zW167TlutzeB/hCLQNj7RN8Alhj+AMwAvYHAlGvJGxO0i6vdHPDU3b3h311b2BlBrjBUUGUhlwzQ9",
+	"SWeSTPW/nCpLTgQqXRDx4Qo2zpnIQFX6zdUn4d7rcWHSnL1PfLVlQDUgf8Yol1OWwLHK0+l9yMf4Xu+f",
+	"Dma9uNW5YM6hncsGI1Y1iqRMUXH9YzMSCgN/yDSvwowZ8a01O98v9dpqVssqiV9KW4SxM1+ygPbD2Cz3",
+	"25ttP2Xh2IyV4OTJkRnyouSw3OweZqNKjSdywWgSjMDXFouhKznJFgi2bRUrZ/mmKSG6Wo5ZDVbOO4Dv",
+	"ZdvcN0PLO09a5GoV0uaayIX7NT+xB/EYVy7DQxlO92CnK5gyK3BSOosFDbt6/cCIqEooKrcw7peH4qVs",
+	"mk02mXhEL/w7M5wF3HRu8A+dhFJhvl0KcSEE/3pH8V8ihbCwZBzzyZReHIiVU1PCjG5zqGmmnIxEmvz9",
+	"jl8uzKAPEbgBNXMSA8X4w52lK+7XX9+Bxxr/sMu79ZzDnJjrdcI+T6KEhVoqJ+xW3MBkUINxjlknXr3K",
+	"yoUp1ZG07627t4rEywAE0XtvVaftJ43p1RJJ9AsLl0hRfxJ6oa1vPLdEJ6JyGdLCxhTzseaiUDy3OH/O",
+	"tIuDBr+4ovFc2ACsSbRCIol0HYdOA3BzKyUPL3kdiry8T+Ij+YWyQTr85DTSClqWuqoYd8gI5J0Ykohn",
+	"VuqfQTdLZrdGqGEBf7F0B2Y8cFmzE2XnyQRFn0HR5cKd88nya6T3r+aAWSU11fe95BjM3R0u99XaPZ2g",
+	"xAZeduzcfQ+cyqi39JYlWtswlcYP4/W5j8iSLDnmA4FZFOs54sa405Tz//JgGWp1/KV7y5JoEGUlYaZs",
+	"7IBzcmTeUq9NEjZgScLCrg0N4hv1bqb91bc+nYSaSXapqu23d3c291q7OzutlffPLkPZBh7GNBpLY1JC",
+	"0JIlUp/JjHvALhyEIQtfUluOTsMw0m+g8VmiD7KKtHg3tccT79KvtYF7aNEYzauhQC7QdDTr6iMoy8v+",
+	"7D0E7ikAqxj8Bm0sInABjgAMkhmhCdMnccoRvcAKflcKXShTL1Tw5SugizXPX/xSwR/tzD+520T/JxZA",
+	"pv+BYfJAf7ZSYP/XwtLRIOmCVCtZhosJDVgjqxCP2S2L3VIYN2Fd/43F05p3a7bNRToc7ZNeuwesGEpP",
+	"YJx10uvgNTUVTXI8IBGcT32VxoJrbdpQB5mOBPhQ9GcYpEjYhBTzMvhFOhHpQWpg2bK+9Rl8DLURSJID",
+	"UYF5L/prANUA3gA9ipSPmSrIuK5Z7bEmpV6TnIJJiSsGGx0NuUiKpeKdfJ3mdgmkRL0WwLkoQZ3B86IE",
+	"SZhKE076bCYgm0dIl40N1WyyTqiEegvyzemE8eMX5FBwzgJFDkXCID6//aRuctgk6f16XctgQvZ/vUZO",
+	"c13b52kcf/nS23daz/ELTyjriz1ACor4QPSa5MrkQwXmaFetwwpIQHUPA6G8ltj93sP0cz8XPGHDSCqm",
+	"tfnEYOXYsGoRBccxwv5m0G7shp12Y2+w02ps060+26SdYDfcK4x3e6dsuCJk3aAaU0qP+ezt4VERAWZ3",
+	"Z3OH/P7bVrMI73K0957FI0E7p9Pbl8nR+8s3w/TwNRXsbVs9vTr/2E9fvbmQatoI3ufH1+48XTq+7pip",
+	"kShZ2vepBFHZu+hs7xRq+vWlpbXrdUdK3VFUBp9xwB0VOQiY7GzLkUjjUI/AnXCXc95nVvfLj4vN3oz6",
+	"r4LoNHpzcfXLcfskerPXZLM3v4Qfj6PT6Hj6/jIe/fBiODuZvdlrBp2Y98cvW+H3b+L8bJ629zol8wFt",
+	"smIyxeQb1kA3gCmWUIIMojgmqFpkI0ZJnKOpCo7fpWXEZFCPgFd6C5gxxVjwIUsIHYo6Vr9AXaf+PWc8",
+	"ZCPa3AFUtdyxLBkRF6UwE4dizCTp0+DG1m7ZLS7AXzVaFzvdj78cdN7/tAovnCRiPFFLRdA+6WnGjZAy",
+	"UmBBSg/2rVcnvUBwybjS/5QsZoHqGr7fAy9NL0gYVfpplFdaRkuTRmXDUHiL9GXGN8c8UhGFOgmt55Bz",
+	"YDrG4G03W4XzjIAp9QLSUsmkLcfqpklUBmThmL3H5Rxzq5P+TDFgzfof/tmJ2UAR8N8PUAMxgjl7DXpO",
+	"JyJRyFJjISawqZae9ZvCaDBgCTKvp53tDvn9t9055rUMW2wlCZBk2knRNFTElbk9g5pCk4+G6tdcvmrP",
+	"mj1cqK57srdIKlUwA/ui0r0BueTdAZKpd3Z6cUk2JjTpQZk5YKskM2ICQy43sZ+qnFCLpBOe5IDb+92e",
+	"lc0uTaI1ZrhdtepSpElQhcBnzD6D/TTv7dKUh7Sx29p9sg8DtlpyGkaMB0xmT6MpLjAu5hHi4mGXjxrc",
+	"/d0xmM+VYg1qSnt1U7kIqCf5j1mslGVSzn1QmfThig9quVvYBrDwl38BUQ+Wqt+o8jXJRyAFMWFcU49y",
+	"QAcuEGJr+Uo5Mz5HJokYRDGbY1Ol41OlKHeeLEh5MKJ8WNxPD0JwJT6QRt1YBDReyRihfJjSIZNOZdVM",
+	"XNYt1BxaxVndu6cFh6xxcElCRhjv4XJisBOkytQBKubrJxX7rNDa0EcU6Hxcz+vkFoGxBHuT8bkFKIOi",
+	"mTPiTEY7yrU1rWIUZWjSl8BGcl+hoMOEsTBDCLgDlpGhY1n2McMEjOauhUuaLZtXNVRmIpfLzgJKWBEY",
+	"zHdnrDj3mN5j6hbga228HnwU/TZz0i+NY5Ly2Dr98JhrejSQBgmjyPkLHgVtzaFfEj1H84Tm+xAycDI3",
+	"FLeXdZ+Kcsv6aRm1nhmFdg2Kddu/Empc/mwspwkPk7JirYXni7cgW0VkyPXWFieS/3bpyt3thPuW87p0",
+	"58EdreKU+nfnJn9h9lGgGR8T0t+kux7KP+o4/j0OYpoksFqYY5JPHKRkKkSoebBIJPM32+aklDiQ8uCd",
+	"E6oUS/RE//eP//v6+nOr9enb/1kroVCDNztbumfz6U2A6AiOTwdZR4618hIiUA5VOZjauq0VJD1ze8OD",
+	"7zMmR7NWpA6TbbTslCA4Ed5LGA9RR1zllCzZ4LodQQmPODC/OKwLSFv4OWUpC+uZI9kGDvsMMRBClhtb",
+	"GSwiQlc7aMTWPDRivRam6Bvolnl3X4spOG3mF0dBEWzEyTiK48hgby4e0ObOSgNyAMJ3EBMGL3Lx2bfE",
+	"+hJu/lJHHNh1UF/hXJqVqCYo6iqCDbYnjRTAYIUpaxJgHREEFVwumL7jwQgOCWgxvePpG9HJhHETpNS0",
+	"B/nLzh13N4GoFoSqiztxATd/yWK6ZTb+68vLM4I32OOOFAlpx9mCYh3x1IRNFpPk3t6eDx26gFP7YKI+",
+	"q/bgri2cMEzGO/D+VtTznCh//Nz8LSHPU1qZFLCr+AKi8XJNuRl6rHuVvQIHKCbRLXvEwA6cmbuLS+e+",
+	"vGhSL+2JLlLwbJ4nIcjeM8K9oxWF+mQ1yTkg12P0h4YQkZcWqcc0TaBBwCYqK5/nTDav+TVvkB7SWG8f",
+	"TW2kQVOt3Pn8uQn36IMhUoU3OQq0WfEme6a9bXGK8aEAI2CR4MXnsl8s1kA/ETfMfCuWZjCB3skBtgDJ",
+	"YbhZRwNiR4mEXL67MCuE75gk0S1VrGu8qOZ9EDJImBTxLYNIASXmxmIlIPmmd3F0cfD+qHt2fvzh4PKo",
+	"+/Ho+evT07cXvSf4BUiITlJN7Hbp0EshlZhMWEjCVLMLtKtNOjA8iIfK4FqbR5FV6cUx121GceSuIuR9",
+	"Nq6jD0cnl93zo8ujk8vj0xM7LIQQcCMCqIIsG0MAK8zis2MqFUvIDZs9IwlDkKlIIXi/L446K7BkS9Rf",
+	"Xb31D+tfWL/Ny4e50WkiZjyM+LC3j2QAOQ4G98LPMrdgAqg7AVwSkIIjGkMNCQtYZP1oeHItLbhzjmco",
+	"T9D69mF0yzhJJ6avA9cS5ceaGSAkS5lvAXsHONBPeYfmnEZTr31u6Bc1bim4OqR+44ujd8cfjs7/1T07",
+	"OnlxfPKqVs8umX8cvfAvvjw4fnf0ovYJFvQ2Clgu2WJtcaHf0A1K/dkvbZIT3IRZErAz7DO6XE1djX6a",
+	"UGWDEOAqKrqGyuPZGGmV3YhXN10ZgGM0CkakL9TIpMRovg+McbmOuhhMvI5VLLc0XtD2xVr9ZiGQMPtM",
+	"TZlWvKYiK/EsW4Xq4e0sHRz4xxbvDroC6hDYHtMZYCNCeIqTWEwhhU8iXMTUeJtBjswmI3TPLyTZL/Ua",
+	"poKZjJTKiFQWxfTcE5r55q2I1To0zX+068NulLdsyni8Xq+6MUL/eQ5/mqCjiWCrKI6xSEqgC+UOY5zT",
+	"frKD5G9byfotml3uSHi0Wc5O505/ZarVenkuXqEjRnwoJ73ch3oEkxIteJ0X+f1KmS84QJTvVVFDkP2Y",
+	"pyP4IDKgJ65XinFnY+jWpBDgNOZCgas4Vx4ilmaDP16k0P6+ZuTMd+5cX3/utPR/2vo/m43r68/bz/V/",
+	"Xuh/7h6Vun3KQkBHYxrFh8Dr1xQsJsH013w+iss1FcnQX2W8e4VklYnnG1voECy40ubsPPNB975PlbPX",
+	"lKSHub5wtXx70UDfg+pwqO8sTK8EngsnlQHv5INYGfsFgYxhcihkJnbqyCMLFRL4GqrKO/f9cX7Hoita",
+	"r0nptiSJSA5LZSL8hNPX7H+SiGFCx7JJDp3WYKxFziC73YscGw0vj6w9X3xSrMpZoQyjtEFC4iXydINY",
+	"SHi7D8uH2XOQawHNz5gfJnN1z2V9MeaKowEGfUpnKFVK0d0x79s+wLH6vatEN8ADABe7aO12B7b/FXe/",
+	"s7CbHar5isJKEOyyLgNQa9n16MvB5qFItb90Hb3Ua4Z4/Utl9XVzNct+ycCn+tJQlOvAto5fPGsBhL3Z",
+	"yAFC94OJX+I4pJNJPDM2jv4bPBglXvDy7mn5xjEVXdPgwIdRCNJncc8037fpQwNSec1RybKJQpB9ZjPc",
+	"IPNmylmCoNh6HgBxC67uor29QuS4XkPf5538l0v0H7Mo82GHImNbOsayLxyQq6vjF7e7LvdPJNp+mLkm",
+	"UOv6xaOJdfOUT6fo2lk4r5WWfm2fumRS6jNdteLmd4O/oahmDHWM0Ti/dSoLAZvy5Vk6eEwUrhoJGgU0",
+	"zstE4+KXQK6uCgyG9lDDQmExrOzoeCVZ0jgYPhBhelki1Ti+ToNA91xkKmcearblqSa59GZqB2GOxr2y",
+	"S2Cg4Jc3zvzSdBMry3L9EDPy9egnd/JyG1iqp7jzUDplPSQwVriVCtBC8Y4ubcxD3ofEZChdj8VwiJnt",
+	"2e/dnLPLqZGazPPIrpYewgi644SZsZLlJnsO5khec2KHlVVoYIMjPR/XwDiskz6Dbp0mYxxtxwxWwRus",
+	"sngXvf2satXDgsTOgFU4Fc8yoSt4AMfcIs7rwU5YEgnrOrfqBK4vfNCt41DLLFSqAb3BfaEOybR+QaRh",
+	"Y4hri+yN8lB/zeiZtheCfhzLXYyenVv0SLp1R8MQp07ljelijgaiO6z6A/ZZaDhV932ZesVKChd9cE2s",
+	"U8LU33xtQZO8TMRYf0DwTKx4b8c1ll4b3UF0i8VNQJ9mkxgNRrD6dZJOiBKkve2Kje2OixSS5/FfXUhf",
+	"hnxI2H2znjB8zGx2V/QMMLYPb0rYIGFy1E2YJhJ42FwynN2BCFBbrKV5jZXNsIySIIDOQD0zk4Vv6XXw",
+	"vgTFLtlnsIG785CgFXL3j2W8GNc1lbDRIxo6OsuNBRJgEMOVhV5BQlebfGFCpznuYBKH0OzjPnBwHY4t",
+	"tGT1vEL1rEWBT32R0mMyUTn4GQlMiBtMzqVxbBNWcaB51d4f0nQkYLkc44JX6flSgL1goXHswYmk5rwX",
+	"beLCiTYHT6+HNRBM/pJ/yYam/EvmBPbqeobusmnwBFUesA7uC/vEB12SdGYo2z6Z8lgEN5ZUXEo67CF2",
+	"eDTtMJAzmYNTRJ0xoT7wAnmfdovIYskctylCQNlDjUE5sPec8aZnZC65t3rPGPwac7NxI/jb4r80FtLG",
+	"41KePeS/KmFjcetLA8t/LCPLHouUCZhiJBUoLj+SiJPNFgnpTD4jIqkD6TrzpW7MFi5svVL2cPZxIuLQ",
+	"+/qIyvxn7PDkhMVxxIcFMkuYhBAkJZxN84I1GAnJeMmKPcszMv80m3453UBMoiw2FQ05VWnCkG1gY1Zq",
+	"e+sg0JY+c6A24MEmgZjMsH8rYZ8jqeQzv3zWl6YmxAsuUzXrxhG/QaJwl1JuLgIB28sEvuOQxwKKxzag",
+	"PFvxuq0Jc+SL3gnvJGbXsgPrrmWR4+xLEO+QTv8gEffZlc9roDaiROMx8jzLQAOG7ZC5gFmbal+EBDTh",
+	"Qn2lCwqaHqT529CzkVW5ZyEBR5F0UkfQF7jRyiqvFrxrBIk7y4XqY5ovCy95g+yaiHbosg9A+WLTYkV5",
+	"sb+SiEOrTbo5SqRq6zxxQs73G5E+G+prBG4tXTy5gM7zHwooD1hs9T1Hozj3/KK6W40uI5kqeaOLAuux",
+	"mYUvHaBxYnhTcJTSnyHmUhiFtnsVF7A9WjI5BqG5hc8uC55ZzG0wohqp1CN+eyUjfXPFJ3wbxCiTzvhi",
+	"zTGgq5Yc5QkJot9Oe0QepZdXS5sbNnNuCahp93BgTKdu9/JEKGqHo9+h2Q4+BMi2XEyJMGcc5IA/fGzy",
+	"VJnukcXw0djyVgcvGAMceUCZxe6vjDXYek1yCVwC2CHjTnBlOrxwDY98PbqOqg4XxhDG7YwSou0b5C2m",
+	"gbI3UHcp20d7yV8J13IEGRgmxpayL/uwVUVyOQr26vwbTWZCxCTOAo0+2HstI02lkb7T5UdMqdZDuSBj",
+	"vSfYwTw/CGVZQMae0I0YSbNGkFxku8ZoigPEsnz6hC1P9a1R96ez93wPrzXJ8C6RKvcPz0QAd7qv9tdM",
+	"Kbr3V04/9q449bjM71zUIz0/s9l474rZZP+K2SPvklEgvStWMXQ59t7HCpqec9M7vpNdKdyhdbC8p1wy",
+	"faEg4f0rVsC7hTDedl/kZX8aflorIJp0zYJXCCb3/Jx0mfvF8fjiL2ZamYKU+W6yTcnz1OxCtklFNSR3",
+	"yd+BnBICLqmMt9XqtRzbNX8bTul8R9knctxMr3Sej/hX3BgKXMS/khFY/qAuDWWU5iJhht2701fHJ7W6",
+	"/5dNOspfvHx9fnp56V8/O7i4+Hh6/qJ7cHh4dHaZf+L06rLwZ/fow9H5vz6+Pjo/cr+cH708P7p43T0/",
+	"urrwnj88fXE0f+3kQv//q/ODk8uS6x+PL1+/OD/4mE3m4/npySs3yvlhH74+OHnlveng8PD0Sr/x/Ojg",
+	"suT6i6N3R6XXjy8Onr8r+eHopPz61cm708O33g8Xh6dnRxdzAzo7P315/O5o7vrR+4Pjd3riL4/P389f",
+	"L7373enF5fwSnB9dHGWXj18cnVweX/6r++74xB+eu351UvgFl1hvl7v08uDw8vS8e/DihXefuXh+9P70",
+	"g3f5/OjwFNLcYMNz25376aJ7fnT27uBw7o0XOIPu+dE/r44uLit/Pzw4OTx6967q99zCvD3SHz079mns",
+	"3fFRCWHYy4UFN5eL5HJ2fvrh+MXR+dxrsh/m9x9/KL4KdrR4UY/77Or5u+OL14Wr56eXuQ9enr49Opkb",
+	"Bl49P/pwmtthzAueu9tdL4zZXi+Ozl0vHhb7wyXu3yfrS38X8bKivFPOSA9u6Gk9CiCJJiyBYGbduB5R",
+	"7dNXSD9h9IaA8woch8VoSntrd+vp5s7WblX096un+2KM+a+d63snLLV8needAr1OIpZVyYALxyaYO/0Z",
+	"HG3tVst6FK2FTEmC2PfmI30hYkZ5FuVdN2x7UxoL6imhJj0HFpYlj+gLE/QaWI9Q745Bovnk9nkAIioh",
+	"f6W8xMhLAQA3HGTPzAVC71PfVBUbzGeUZpnZUVkce4VwoIkEmtifp0Dl6lpzq1FN3+8iqb4qK8hwAzNe",
+	"0ClhBQV1O2aDkk08zzuBMMTNTHhubjPLKhCXFfuh5r6wRs0FjrT5YAJHqN3XNYHNeZj0jvfZMHVepiY5",
+	"KDqHcl4hSR6s6q6C95Uttjf3anI5KaXxA3Ri9mde4owhd/2lIY9+yS1Uk5xAPZFKRAyucX4byagfg+M/",
+	"oYFiei0ph3Bjb6NXJ739HnCR6+sCSMzZSHA2f4zy6XtzRxUncw622HrEfy/6eJgK9xW26QqK2tecmuVf",
+	"y08zUEFxWPB46ZAiFoeuV8dapR3KpOAuR9mZCMiLm98WUKbO8FfTfHGv1X5CIm764fRFODNIlxnMVJ1Q",
+	"ImMqR9hhVGWtxJcNpbAqdlwOm7h0hdI4rjhZMof8l0RKS3b1jPT0we+RIGY0AX5BjhUZiTiUZWfGOkin",
+	"gBo4pjfgtgR18sYetGtuT6R/CBFjLRKcjGlyIwFkGpWQkjNL2GeQ3D+JiOs//QKT7C7jUHNHOA/JW4T5",
+	"yZ/kIrvLJeZu7F/D/z63Wo3r68/tl9fXn3df6n/uvby+Tls77cPr67TTaj3H/zvC/3sJ/9d52sD/x6s7",
+	"LfxzR//68ujlywqggdeMxnpsaxF2VlVs3YriZmntVZGyzEvK6OnYOMTWzvK0oByqGKeCcJjFRTQHx0u2",
+	"fnAl+G7qKXYIKjCMciC0mPZZvAAexYsHuiiNw980jN5FECHoD57HDCcL1ACMVheT3bbXVl5BtmSJUdSA",
+	"VHqxtQes07dTr0g2tAvjwIC93kyFmnfTOxtAv8YiYQbYz4SffJJylU92Te+S4ilTPAFL8okzIve7Si3d",
+	"ozJV3C2Vo71sFJbG1tXL7eH96ka64xL3tNMP4imdYRp4lg2htx0q6lAmUU0W+L1ozprrfD0j/lhLNDlB",
+	"EbYmO0TY4Z0O+f23TrOjlXYvsda2Bg9UdMssyh1KxjEb95Gi5sDCy0kTkMHngMGNRgLE+g+ZixQuRQdH",
+	"RWdva7dFfv9tx3SZXlYmiXOpdjtkIGqRNDX9vMq9QMdJOXhLKQwvAmG2d3eeLJx2FUhVqTdgsbVJ04qc",
+	"Vq2tQUJTwoJoEjGurG6Yz8GrZh3l+ilN1agLDHkpJJZbF4CzMegMJnLf3tttLV0j3wDe2fIN4M725lar",
+	"s9lq7eZwRkot4dUKDkwSHYhAWI+QKPGM0L7MYJRKo92rVldXrBfkA0GdacUqPdxCRJUSOTfvrz+OqmKJ",
+	"dejwJxUtko8lrYeW1RNV1IweK+lSGy3cvszXkTZXw0+FBikGK73CAWkprIuDx5uRG6I+htPJ06UPFtzM",
+	"ISSUvKygnpeyHFl2VvQ6uExf9D9qaWG+uUyjhS4kVeUG/5AkyvKh3Xn1cf7/IYmY8jVOHC5zOVhvr89o",
+	"wpKe1xbCUcqzLG/ZW/wC17RmKOQwIBgNvCJXvQjf8PIhypa/vXPn+oy6UU8zUYatVahrrLKmT9aIzaXa",
+	"x10q298xegumOhtP1Myk302YVV2dSlte2r6wm8RdatTzw0FEAiMH/CJTV5pePix0OLiEOFP0nqF1f9VS",
+	"dtP6OV9Jb6ZzKMYTauCLMTnaw/Ez6NARl4rRhcjbFXwM6bisz0M+CawyO6xUC6EF0YusgEKKr2v1XNEF",
+	"4iV2gTiWx/x8Ozg83jkev2y97Uw2w8M1OkMs2R0EiF/ij824TkUDiV6esYukyG6eEUr0o5l2ztAJiwe1",
+	"UBHuM/Y1j7tjR3On/S1b1+Fyqo2ktB9HAWQiYqOT7fYu+f23rToxfz3VKjz+9bS1qX/rPMGjh4aGJCGb",
+	"YItN0rtRs94+OToEGRMkt3Xy+Zrr4zZ7Rk7fntnLcAI/PyPnFwdou8AFU9RasFriYdEDW8o5kttVbmOr",
+	"3HSDrHCZ4nGDDq5lb+NzDuTOVrn0WOVtn4s3lXaRma1wV4Gu9GxwFHVYc1yGCjo7F+oucA6Q6rrMLfCW",
+	"za7kvHsfn60Yz8XacZQbNlvdU6FP1hKTrria+vUVg72SrMLxR7OEYF8l8dkFVOCH9t+fqriKXMHefk+j",
+	"+Ks7eT5iTY7+1l88H8PDGalAABJhJrDjiLsmO2MaxXkBcNt/erb5ctB6ddOefNj8pTU+3L7ZnW0l//y5",
+	"EzwdX+yFO+r70Ztp+90PYgX9Yz5MMb/XTNGQKrrmXmf95bJmJeWzNz3VxID0aJCYzh1TRm8YVDQaKPFS",
+	"iO+dNZvooTPDqXVdxkOIcuU99ivCZOVf5bqFRFJ2XTBu0dzBz9Vp7Za7ofo0uAlGlHMWd03Ota2LXvBO",
+	"6/DCJ1DVMpnoPRlhz4DVvlX9jULDuec0uGkc4tPkHX633WyVfwn7xlWtT+X9ubvKKGHrDljvpf3SHuJb",
+	"858yAGXVxDdPGU93Ok/vhN7GeOgo5V70DaYuaLYrLMrT9RfFdZEz5TBdGg9LWcYDbULkm7T3W5ryV8H+",
+	"flU6yqKEaw/5p+mNtAiCaz+MXdq+5uZMUjliYbfIU7Hr1eKTstfu7NzppNjXr8yN/C5caz0UJay7aIZy",
+	"8czKXuo1w/o6O5Jrf/W1PnErggeQxCXv+fpn0dQLLX31nfqQGMCobiiCdMx4ZjKtvTYmpvsVdxGZ+L02",
+	"MP+Kr793tqPtfUZdtAVsEL1CyC9TAlZlgasylCVa3YoKZtlSVagYayvEixnwcm67UJtcwCJX0PyqJV69",
+	"3LCpPmer6jkluu7c0SrnmJWajSf0qzhKCRtbwPmrdMJVD/BanHpdLavM8D5h0zNM3l+/GMIA2Fb4W3qc",
+	"3kZDqkTSzO6VTdNo1jS7VGkCrUBcr+6e/r8mcpBoMOsVeqpCl+7r2v517fak8//+z/+9rtWvawmdHs9d",
+	"1DOFa+iDbdywGd5stg6bfKMT/QVVVH8X7mezN/YdVCkmkQ5OYcXgBtE5gRu+fFnuPmjvbD5dnrH8EMm5",
+	"dX9HFux0NX5rDCMkgJiecoXZG17+J0SQZwAMZqK9Ej3LY/FTRCIexGkIDTGEAw9zT19zCAEZfz04uB3G",
+	"zJjO7E9Y4K1GlBMWDUfKuMKFVCQQ47HgGdaMBcYQEjEbiRhcc5WLBQJSXL4ZtQmnmqP+D8z8rUO9SoY0",
+	"8qAAs0/XaGx1epCqEfbuW9uXlLknu0otQ4uPVD6xRJI4umX7hCpcbAAW5DPEDPJb60P2O0SrWhgDxhtz",
+	"h3RTqwLVdRpPd7aWV2qUiN5SbPePxZakkkH9Uc69g0md1If4kOSb1Zw0T5rkaDxRM5gtF1DPv1qbZ28K",
+	"DYcNsGbL/7UbFz5AhRrqYCDGqr1nEyYmMctleQpuGhBIh+RPXd9XNUpEOoS+1N9Y302etRuynjfk9Not",
+	"3vxIut2HtuWauvVTTXJgcJH0X6bLhsFxsgBy/ubyip0F/Ifc3po8vg3cLNje/zWicvTd1u6Lo39Ofnr6",
+	"+vkFbXQvj8cfG9tvDln6T3Z+M94+eT958/GHV5uji/Tl1UrUUJ7ycDHCvA+7DdORcBhGuRlMWX/t8hmH",
+	"ybA6CcRiiO54t8ku5dch1cDbVtvxiZDKnnq/EbysIgFvKH1m+okh+uLIhHzmkP9/XN6e/VO5S71ipxan",
+	"JKISsrDq06SZYsZElU9j9cXQIq10JQo08gcvhDPNbgK2cDmgWFRzc0INlqEzR3pNcmBD67bTaSrz+5sL",
+	"TnlLWNU6FYF4TLsIxKXBzj4sHpjUHACjQUloRKKfVpQt6Kf6Q3o50IZcTaSbu6VtVAbCfN8B54Betb48",
+	"XyjN/Xr0xSJdjaIk1JYoRvYXMhWoHwZIKMznmmV9UJaxjwUdY42ebM5ifkQFypxjgwXBWKmhePLKa0qb",
+	"P7iLOFx9XpXLU0FOyJfp+Z4SeQh3PqqS/01VyX9LVa6swBjUM9tCcEKHTBIoxYqCkR2eGdo+oeTs5FWd",
+	"vDk7eqVp5yPrn5FoTIfIkA3RbXbI2+g5WIjtVmeLTKLPLIb2V4C3IaOQQUZ3n0q2s5XfhOjD89Pzaevt",
+	"q6E4ODg4OLm4Gh1dDfU/j/R/nh8ewP92BhP1Qf/j8CY++ueH8y3+6gTuOhgePL94+583wT/h9jfnV9tH",
+	"yc2b4XD43XcF/XtzZ6+TNw8PGj/Qxi+txt5/bnz69rtfW/XOl1JL8VEv/G+jF+rR3zA2ySuHSxWdR13x",
+	"UVd81BXX0hUrQQ48leqr5/T5PsC/dk6fN5MVISvGEfevth9V00fV9L+5amr2RQkDOWOwAB7V1Ud19U/R",
+	"yB6Vykel8lGpXKJULlKFPkZqdOFKMB/9co8h3jVDvIureA9y2Aw+i1qpQvwxgPwYQH7UvB4DyI/626P+",
+	"9ugU/G8cQL4LpCuzzyz1b2Y98r/U8bFubjvnGud/nsSUY+NK6JwPu1wKMeS7J66vP3da+j9t/Z/NxvX1",
+	"5+3n+j8v9D93j1bp828bsc+PcvHaldcyw0/Yyg3mkYhhQsfSYNfubu2R33/bbnYMIsRO5yn5/bfN5vYT",
+	"v2Lddps32f9+/3l0G2cXLK2l3FYeMO8uv+l9lrbuPY4wK9nfiiZDVnwylws/V+MwYTzEhi4yFtNuKKCT",
+	"kSHRkHHsj4NoX2EG2jGgfqd8/SfjiYjjMcv30Ef+47rlKzaeiIQmUTzrrtk53zr2C6h2l+/flZBZKSc2",
+	"efSQdBEJfgrvkGuihpwBb3kLrzHZ3IUXYp78R9bXpMbJO8AX3AS6aTf3npRAE2ZZ7CXYK1pr7c3Bi1UU",
+	"czvo/wsWrwi7OIewDUiRBk6liPSVsAFLkqy7Z67bAHRolk4phNZwaOf4eOtoNuQAoTCIusoc9WMfWBIN",
+	"TLfZhWNc/sJ5bG83+ZJvlfETp7KUYI9ZH3GaxM2iXVZa9vwZMvQzwqpAnDOLm3Vw9vuOapOosC+gqgtu",
+	"dYIxQFBnkJk5aIJ1wmbhWnNul09aJZRLzalkNWSltTG1+p+AF36O+O6ITvm0pBawHH0tq1JZn64s1y6v",
+	"8FlqVxhmc0a1JMrFKdfxTiGSUDF8cnh6cURoPBRJpEbjxQ0cdra3N7c9JbBhLpRogl9tDfU01l/EZPIA",
+	"tK2P3khIlR07dxD7LBZ8SJSY8+FsrtGqxHZbHvglMGVovStgI1eGylU0ZiItsfrfR3EcGQTNxXSwuWMk",
+	"rKOEdhkRaP65bs+BSE5iOjupXKBBGsemJMiE/KwgWWGd6pXbmmH5uQae0QJOtoYj57J6iCs2nMk6zbil",
+	"md/XoiCbGPlV8yVUCTPJ6KFSf6jn9JMykjJ6lYFYfDC1Kv++hVpVu1WiVj2kaE4mx1+TI/yxh3KJAmUJ",
+	"qVTHo/JGGqVuEPEhSyZJpI8LNNFhiJJ4dnyyNnv3qTQjSVj2FTUxQ4UX0ZAfr6v1roG2PI3iGL1WsDhc",
+	"TllClCC9s9OLS7KBeIhN8tFoupGqkx4gQDXADVFooOP9stz7/6Vi1lORhIfQ7XPdaSNCcNaxdolr4BDv",
+	"d1WqkN80Xflxv8B1bv+LQym8+tOCud+lk1BgrP9F4/Uwz+4z02XYuFZ5VwIaved86mLQJOdmmbSlJNkt",
+	"SxCbVD9jcLFKOodDi/d8nSznyyIFuTrY/7q+lsVuLp/+c7k/xnT9XW/3PHjedfxZY9OhKDfL//Jc3D7L",
+	"xLsLp2ypDManSidggGIvLbTsHZq9zMHMWgvZw0gGD/VX6fNiMNzv3yqmCLptW5K7RuqaLLEtuC0LZ6T3",
+	"k4p6BvY8h5OQR0JaLeq6QgcXgxcPnnN9Z90C9o5EmjyDDhoYJtRn7N+6L+GyIIffFgBK7zVVQY8qbUGn",
+	"EjmG4EwSOgY1ZcTGpd4E7NOi/xOh/vpAcY8Fiq5zqVc3bslR7tKjeaciK/uBiHdDOitZ6ZciISMxxRwN",
+	"fYt3ZKciuZE57rvXWqy77SzT28rJyDVMcnDqA5HUiWkLFEdSSXfcAGZB6iEXMxRPouFIxTOSsIlI1Nrh",
+	"5CpaLAxuTGckFE1yRAPAsKDYmMAzvBwbRJJDLxUE/4uB+x9rY7YP/dhyoctsSu7n+tqEOo64/XMJ1RYJ",
+	"tkgzSynzq+eq50XUH9RpyG25cVBirwLgKJr9aI3lj2tBlFsBrZRfss9qbWHN2bS6j8q/r1i+rxB9UAG4",
+	"ukh7sNh6Bej/ZVG3Iqix9KQcd3t1stkiCeWhGJOYKUDW0Tw0jIaRVV9k9NkF3BWxXQsOzw8bmx3D0KBb",
+	"AXgZyE7nmn/TauzVyUHjhzqhjV+eIIjNnZ1B68rI+gLg/LNE9GM2XvdMcAIxPdvranu3zAOzgpGVizRn",
+	"PUfvHF6eP036A2t0TM76pS4nMIvvVuU4+L5hDJvG8QukC0BZwnjsSnqe61VZrT1s55oX+f4r3yMfqbjC",
+	"/sRvQB9AkYRyJWdnuYP/0hie0IGRXJ0fL8U0XdHrj6N3y+EIpW6tTW8jKmjcNVV8OLeQ9Rpn2YmF9pV/",
+	"VEbniMrKfNOsf5w3zFy7mGLPTdMUe1GaWgbiW7D8XJNBzE5DQEHplqm0V1Z5i1Dba2qhemOG/Fbfu6St",
+	"qMk7ShgNbcldP1VKrNRlK474TfcWPJB6p9DVUq7z4mpTUBlci9LIdigtdG/N2ngGgg+iZMyw3bH9lN/E",
+	"dH4Xym2CM5qorHEOZh5VNEMtnaufrVThsDKuJqh5GkZSLaf8CmDXZZaDpVd5I/M0OqiO+Jb3BFmje4WR",
+	"sbZ/qGn478BR/Xwz7+B5QrmKWgpruzTPy5L3nQzYh+BdmT3V7mxube/sPt1rNWg/aNLJRDaHQgxjlkqW",
+	"BIIrxpVxuC3A2muvny8PEgqbVC0ZsOdz94kHTM18Lin0x31GXkXqddq30IbzVmbt1enhxdn3jWzyK+BJ",
+	"Qn+bJVOuYp9ZO8E6YZ9poI1yitnuYSQDccsSbUMj+imEQbH5+EuR2MkIHs+K/mBqfzziCgI2kpELWJyK",
+	"KgrjXDY7PL+t2yv03CjvFXjAzQT1uPLVHxDRxYH6yXQiCoNavTaM1Cjt51u+mJ8WdtOo1z439KsatxRc",
+	"8FK/8/D86ODyqHt2fvrh+MXReff0+MVhrT53+dXx5eur57VP95EsHjHBYq7tXfkjRQ+cGjp2xOO69Tm+",
+	"q+93wkmT3qmmN1PMkutNPRMpUUkqTaUAA9r1mpYvLxK4m3jLFny40oL7MQ8slf1k/r9RAQJ6b6nlubHE",
+	"hHGQJDY4MUnEIIpZVUb+Qwk3I9QyIbFI/rz9Wkd5/ZNbPLJlZ9UO++t716xV8deGgbDTeCAMiL+L4mEr",
+	"y0ogfaxi0Np7uruzvbXZaT+QYvAoZv54MfOXY+fzBxi6KOS6vd452lVdg6RXH2E1sG0rVBwsSRhdno/k",
+	"dUgoj7H1Xh1dkg1XHdGbdx6skNadfcOP0pRzw/nFrOwdnPVRKFm2fLdtErNbFrv0DJMQX9d/46IKzqAZ",
+	"LhfpcLRPem3s4awvDwBZvk56HbympqJJjgdmH/RVGgvOsua1UC6qz1DW5N/lgOPLsM2i/oEOaWTyDgy1",
+	"Q19gwdkzr9N0/ihz+Bqgt4MPWI8i5WOGjQ2MZ8m28ogSps0V2WuSU+AcplkeTRiJhlzM9YftrOIewk4T",
+	"88t+CNfRNaHShJM+mwmHQ29X33REd00NCnXohyJhkFm4/aRuWphL0oPWBlgBg70J4JBf1/a1WP7ypbfv",
+	"YGiOX3hdg/XF3obtQdJrkit+w8WUE5xC9TqsX6pe1pbR/u56M5pic7CW9e6Wt4m2hZJ9RmI2UHPVtbVW",
+	"e4+GTzu7jf5m0G7shp12Y2+w02ps060+26SdYDfce4Cm13nzn6IUMQmiZir1fDtp03ayogn3nbpZ54tT",
+	"ywd59vbwiLh7TDfhnc0d8vtvW83NQpeMo733LB4J2jmd3r5Mjt5fvhmmh6+pYG/b6unV+cd++urNhVTT",
+	"RvC+oEWUCozSZjAlyaRaTPYZ6V10tncKiYj60kpxRVO2WN4o+oA72rfk5nEkORJpHEIBt+VLEHozdGZq",
+	"zCobZl9gw+w1mmPPNcKeV3vEMKqajJ+6rQ9yoVOFEmQQxfFcRf5cnl1Zkhnc0C2taDPyFji8t4AZK48F",
+	"H2p9ZCjqWDmLhdQGpAH4eX5Emzut1gq1VVzwsortQzFmkvRp4Dq62i3Of4U3Whc73Y+/HHTe/7QKB8f2",
+	"REsF5z7BCjjgpVJgfUQP9q1XJ71AcMm40v+UkLLeNdKqB4HanulmUzdSFuEjLFQYSjS8RfqS7ptjHqmI",
+	"qogPyZVkCTkHP3eCEUiAJMnNHYazStxssXP91NVoOcd6FgPQAqs/U1iXqv/hnx3Lo7UmDS5Ao05kr8FO",
+	"LRORGEYaCzGBTbX0DPk50WDATEz3aWe7Q37/bXeOeS1FE1ijcWGJMSwUcbWrz6DnPtyJGgqyeNMJBi/1",
+	"rHrHhdcdrLdIllYwg4W6qB4XjWMxZaGJebc7mrl3mu0ni761XTV/KdIkqArJYu1PLiUvy47CNC+zS7ut",
+	"3Sf7XnUfoWkYMR4wrzzQdfLBnk6OJBYPu3zUWUOyBQLm55QlM9MGOWQDmsYF7QFuWEHe5GuXqz8I3afz",
+	"nzCR4WVfwBLqpeo7qoxGa+qhndfzstvsQA0GTQWPxOeItQpXSV+QyjhlKrlyygNI/i/sJx20osFPMg5v",
+	"flrpRKZRNxYBjVcyZigfpoC1mENerBv72BTgor0RJVJ5WnTIGgeXJGRkrkwC7MsClJSBTFHss0Jrhc9s",
+	"FWs9r9O7GtE5y7/G+Ep5B3Om4DnDkMuhCJlcu44an+0G9uG5Uz7DGDkg/QDPtrhWZZ6Cna01O0TO2cC5",
+	"8Xwqna5tbFdp8C6wNg4c08Kb/iFJFBqTbxpJLaIooGMSNp6oGWx3Klm+OEaLr5lIEwIwDSSO+glNjIID",
+	"ahj1sLIqLaW72BklwzeOv8opPCuM3VrGD2NzVOSuHXArC8AZlrBBwuTIMzdpdaJiNqiDH5J/vdme3gaX",
+	"P8c/vN7i28nxCwAfPXje6bduNvubH1rB+GX6w6s99S8et374/kT8gDr1ksmgaF3ibDTIJ7MJq1C9ez5E",
+	"Sk9Pq2dmai5pxUA/alLdJSbtZw3scrPNPbpu2l114hyCBJ6zSUwDcHGsySJuGJt0RRx2B2VBgXm3G0jy",
+	"OLTmsFR05nnhMui/ncXYf53tvU5rGfpfYRFyQy1fC82uL5jSKvO6vJLxYcQrNCH8zTL5kCrap5g6Z6NK",
+	"8ucYE70nQqphgsxtYWQJpP6IjWn3liWytAhSf9r8mDmN9CNlI6lea4QiWYq0KL11WynyZBY6LwO2S+Gl",
+	"FE3UoqoYPxIDLkN8YNX6l7mVrVzSA6lNNPD7Nxrmrh6B8lE5X/WyQm6g/VLdEtDctuam7y1zOQVLub7j",
+	"nAZJVa/OWxYXvL3Lvbq15ZRLx0k1UMacrwBthPbuju/InEzDng2m2EJDMJaFmvScRgeJnFidVSgBnkzu",
+	"iLZRBs2wRumtN8NYDIc4QwNJuA9ZMp67s1B2a+YLhrorsgM3thYuRnnsFYHEc4HKVZLn8smcpcdtfg53",
+	"PmumaHZJ0qc1oLEkXdoAnYEcK08tzJcglBfTmXvy3lcja+/BQO5WuhBNbNCyAlmDqalIboplsgj8uUoG",
+	"6ML6QqgoiDLsDojiI60BsCCsyZ1X5CtURqSSJV06ZFV+zyvJksaB/n3RSlUUqc9VLVg6zSdPunxJzUSR",
+	"seX2MTfKe5UDGt7+1RNCrAz5AwutHCDkn19qZZWSNSFf8rCCy/0Ug5gOK8BhYjoE77BRM4Bt93BlJAMt",
+	"w5T5Yr5BAi5Sa7IVj9SdK3u10nobJYJDluYtTSL9mtwwVqqxyByEK6iCF3izVsBonFaMC37SQnMgkoA9",
+	"I70f0Zb4ZMUj/lk3XcOLuMlFjL1lhGNyzWDD7LjctPIFRQvo6aLCT5rBjuO0AvCIDRIxbpKewW3sYbP0",
+	"0Kw+G/dZKD3/UpMckJ5xUPbAAz4QcSym8Bpi839Qa7RltdfcJBNfnb8zt+NnXc0t4xEfupxEbFdujBWz",
+	"Fh6BYJKIHiwsCQxlFQvmIhry01TdxVVT1KuovJGuOtwPJkxtiDgX9ut9nUDw+qFFiyWPJwuDi4yH/wYx",
+	"RZGqimkcl0X6VwwZVmHKLjobRtcEJdZCRU9pEspczKAs2lTIF1gpBLRa1cejR/vP8mhrphHxoQH3vC96",
+	"INQC+dCBy3jWA5S63SyHcLths9XqnMbidqGp5tWwG/R2Y1jThNkYpK9QGE+kUAQSfB4MQiRhaqkxJpWY",
+	"4PgiPgTKC6OKwU1iyvnqBtrS4UEq2TI15S2bXUnmbu9qgVk9mz4bUmh/oG/GcxTF8d0NqHKOYyDmtbWq",
+	"icZAe0VDTrSqq3UDXHk89hCiMUmp0ndAupfUcHKYvG4eXS7Ki67WyL5HGrhLO/6CCeStY45EcpT9aSET",
+	"kF/XGsqYzbpwMHBj2dgvmVTvTYn4WkZGeV25y/FFcJSMQyOuGx6SpVFxucQHU/L6IGATxTJgljIvTGFR",
+	"JDMg9aoKkGo1IKrqpkVlJ+TNx0uT7tDaefrECcdczqDJtauT3nNGE5aQ//d//m8xT7dCV1qUePwuGjDf",
+	"qZLPgeBkJVjEYqej0iRkq3ou1jorskQ7T1z+OgLa6A22GQI2YcBE/E1SEiSO9qxQQSULckG18eqlii5f",
+	"wnrtc2MoGvpiQ95Ek4aY4MY3JkJPMEGuDaTkB8HmU48m9OeUoeUHMSXnp04la5Jc1yIXIcUeNSa66B+T",
+	"9j0GWpGQoWU8YOC7ZIw6kXklbjU8iCz4iLEnZOJ9oNy1uXXu+OTenaNtO6vKU/sYcf/zI+5BaU7TS8Px",
+	"8l0TwKcw3/BohW9vVeRxi5DZ+ptkQYaxvaWQYNx+glXADznS8lxj0yRl8WJ5N93t2+U75PXAqAyBBTSO",
+	"ixAXeauMajY2NsmDNsHXcGY7GnAcVXS3Mhxjfpm9njK1+lzWgTkOgYfuX6+lCd+PmBrsTwCPeV/ot+7D",
+	"t4BX7vvLjbejc9O/x4AO54ujy9d13hIqLbPMifdD/PZZ9sJznNqlmRn2TTzMTewFjNt71AxwVSkg1GQB",
+	"voxzAEGtio2kZpa7v2c2hlksYtF8wwA/0dxb56KddZtrYyrw57FVlxN0qQlqN67cskZoYa0ScHobDaHL",
+	"gUc9zSFTPVvCkp+8NmbuduR3Np9uLegYV33iF3SBq91wEdw04L8rnvwcEC2A0FbUYi8HKynWiPu7nGmw",
+	"JkZ6Bya6SqrzQs3LfjF3W9nHvl7SVom+9tApyk3yLifKDb16VcAGptK8V1qvLpRHKenSmtdPWl4rwzfX",
+	"6GlzLvd9zPahALcSX/IhGlwtA4zOeucAX3KFsvkClYyWF53Nn8SIh4KVuJ9XPINfSlVaNTnEct+7VKOW",
+	"6xaO+WcUN5lgQUehfvDpbutpZzWWvCRRkfGwC1Ggro2zVtv5WHpsY0bSTx2zsocZc3VpD0O79wuB6kDq",
+	"QT8ITCFLKyRmD37rYWRU0UTp7Skmy3c+jPqvPtwcvz6Jw9cfpsev9sbHr16mx69etsNXo7jPzyf/6rxs",
+	"9TePh//6/vl0lXr3pSAxcw4OPQUH6VbZwUQP/8JO9w5FzmVu1Cuuohh7FNvlKi1xXsfr+HPSrabkq/Nj",
+	"RMn75zlQ9b7WUS4+vCLReB78YbuiodnCoknNOV2yaMTJcyrZZgdBr2cT4MQRt8X6mNK1FI2wnMigTNuU",
+	"9yNtGb1KMhozzC3ri5QXsQFWs9crJTtCCEC1RU+oiZbYPb2uttaLTiaSiMmcd6K9QujagXphzbjdyroj",
+	"0iUZJ1fr9755iM7OkaT9mIGaVpLTZdHylyLiL3X5w4MOLqL8c4M0jrsl4K+dlZIryhweVzz6OcX6N81s",
+	"n0E0I2FQCsYAO32QawlEInkXKPlqbHVbOW7C5ibDK9DWhbxZiEl3pxwtwGO5F0FAAtWYKRpSRZcJFE2z",
+	"7+29BSVkfaRa93QGhlGgGp9EPNqtQrf1lqPqxB2E44i7Os01EW0hgyhicejlUmXvE9h9DuPS80i3/skr",
+	"Vw+AVqQfOlwNnsSd2jJMagegAuRvW5/LCYvjiA+t+iHiEFNdx6ZcLoNiMVifmV4VSYhHYGgiAQv5WiuI",
+	"GDpErodeYtdoHZn5PxzCC1pU7hmMRgGKS08f+x4JYkYTSIPC3Jj7NO9YykhybGihPpXGsdOmFrCAbL6G",
+	"GTiECUZ6Y7bfc+5pFEM5SBoyorKOSUIh1HsRyK+CYCM8ds39UK25MZKExlKYpQyzbCNvLEY/3dcyNsVG",
+	"19gX3O4TKP91k8GUdZ1QwjZ3x8rx/Jb8COdYgtFTW9T2eokivYjVreAUgtNxP372pYJn3K07RPmhvOLZ",
+	"yUpBo9SWq5hyBp536cJ9LIQj98ztqA3Ru1MzopMJw0z1iJPNFrSYcCfIOCetBjTvA/+3OUkP3jEJlYA6",
+	"SdiQJmFsPDoI1E4CKhkwp2kUqpFWEEjvv3p10tvQ/9nHSrLr614d+vBPaKCPqQV5FwOId+HHEHLqmudE",
+	"gAQZMIxumQHfFAPrKFIzLyMIHjIeZVOR3kOmiY/BVsdC3JA4uoHsoHEJK1yvW9PG/jX8b65nk/7n3kqd",
+	"mzyRvbBzkz42x3wg7npo1u3IVKZvVsfa8bgVLO95ALI7ICvnGlA2VwmWuMSx7moenZWMsLS/chNLCilm",
+	"KIHKArWd7e0yrTGneJaXJcqIB4y093Zbxfj7zpYff99z/1tWBHc/3p4z3hBdspJuF+B5LUqGuCw4OeuF",
+	"NPIKJKV1ffClmRJV0uu9t15r6LofDXQehDdig9ZFbhibAE8zUovQPjTr5hlBWRZHIYsM/Y8hm9BEjQFU",
+	"6tgChJExG/c1V9Xrs69PG3xP1olIrnnIglhrwjRXValXEcw2LJNyQMeAV5LzN5tEbqxJIQd5Hg2OWYj0",
+	"eQmw1r2MUTh5zaf5vAzw6s5ppL/OrbunrNT2az9JwZvndPqeSUmHzO7KVy80AffCXxt1VE9hRcTR/Erd",
+	"QQ0pOz0faaQiPrxDMpkWu+NJVb9yMVCmzM/L91JJhMiY0DgU6z/uXTX8AA6ju9XalUN7+/2rNQPRixRT",
+	"xZ6RnhJdLvoinPWIMk29GIGyeTzbELbAnl+QdyLASpWMq5VL8wCIsEwxmGUEbjYOdmQAWnhZet/yuh9N",
+	"2eZd91l8TQumXqoKYjVhwJ1N+r6+W9t1XEzL1RYlqmKgQTRBqLwxlTcsbJIT2+3Q2xxUUaM8Om9Aud6P",
+	"kAXJbKJyCYs+ndyBUYQZDrUSps00nKtsaQouoOLK5/a+jMl8ZP2REDd/gic2X9VWIn2xXNb4DJc2Ll/u",
+	"X8L32fv2SX8258GCeGF/lgO1BRcBtC8UAzgUacIqlGL9a8SHXVD9SjRD0AghhGJcHvPHDcku8opkoQml",
+	"TIOAsfABc9JBSKw0UK7QKaeJ/OeUpQwzH7X6YEsvbacvTrSUbbVaJGRxpK0RJsmURgqw1RDOx7wCfCn4",
+	"jRGNB7bCA24ZArZqL46kOoLv90waqJCM9JmaMvZwtQN35/AV7i/4KWvn6sojEhaw6JbJJjly8X2kA/1E",
+	"zjG+sB2Yfqvt5+MjB5SoNyIOTXZhF7wtC8N6KgMS7bOB3lFIoK8TJcSDrXaaxIuKscyh09wNZSCu4SrN",
+	"ckpd7ElcKKO0O5dzp88tU/Eo547L0q40hqfeyW+2JlvMzKbTJGSJfDBO2WfgjLf3ruaJX+dQoKZnz4I2",
+	"k7IE6uxU1NGtq7KmvVphSizyjNRmUwFh3FhiXbNJUD2PV0IWM8XyXtqHOml3o+t9AnWCWVNrCo4OjB6Q",
+	"QUKH48rKQjkSrrRwQ9Ob3MDEx7Kzsk6WgZ7KArL+6qabVUn+2tabW61ZLGh4h0ibVjiz6lPwxxhZMsVX",
+	"SytRXJKmOUGJGJPeCxTAsxdQDSN7VqcAwoO+1+Y4lITqVnAvwdnAtoljJhUdTxbAueA30WFvcVYNiHbP",
+	"TKbh3tNzJR+50hZUle6camJTolc871VNFu1c67hICzb+z8Y+y4luxz1Msc+ihgRbTx8a+sysyAN1T7mn",
+	"hEQLjt+KKGDyaxgWX0tU4rnmYkoEr1YhFwjCP0zs2b4wV+fv6oZCNdei0By4SJFfR55V0eDHSI0uXE7Y",
+	"o8X7aPE+WryPFu9XtXhX69txoSgPaRISw6iMTeAJd7OYiauwh8FSZQ/n0mS6v5vp7ZZ2XufAZU+TSM0u",
+	"NBEhD8cqrOdURsGKtaLYyt5CPmXwnAYbyLROQIhOjJqPm+SIBiPDx8cNxgMRsvCaQ1lmrnai09xstp/Y",
+	"JCjMm4PUlhF4sblv9V7gd8f0hhm8JDgcwI1hPm4JtDjVuw3Vqp2zyrKkDCYZw95Yhv0tLda1fQsNxGzv",
+	"DMEBEnPICsiPdRuSNJAsz5B6v7UB3G8JNUuAlal2BTNqcympNg7pajIiJVk8aJLLKLjxmhNl3c2mlCvz",
+	"QS64thuCGwbR1Gs+ZMrH2AfZ0rzm1/ygHAWafNOTctz9f//n//bqxpLCXT4zd0NJX+8JmYrkxrXSgc0B",
+	"Tb9uuzBgfNiA4sOODWIxxfDYXO1g8eKVPqq1rKdXVixpfrElk1kangnbYh7afu2c0dDwWrPU3+QTdZ64",
+	"gktpCnX2a+ixqhtahJ1AI3Hpm0zmSu2t1k8hbJ4vtdG33M6NL+MyRnh4aYAlHxmzfRxObb/2AsclODNV",
+	"9uY5vM3/yNwt9QwSEFDcYAD4nFsIXIC5R/EB4Amm2KVuO9qZuU9HAmiSJsxrbucvTI7Q4YrLmPEQeOfW",
+	"KQNZu2EzHPkUA7QQbcr6piEbL1k+92o7y3OhqAI0IImBLbPv00JfP3NIBZbuyLJ3ezmQOdpbsJv4yHLS",
+	"s72W599hoQpyZ6KQUfd4bB6PzeOxWX5s6rXPDe/G6LaY2pz/cj1/cIpnIk+2xe2ZW1OoerfIjvs/OlL0",
+	"iAtuEbzhuiL96NF1PWsrmjWOwbMFz2Fj2Ibg8azi9fUV3+b7FrR07tS+6EuRyfUMBFc0AGUf829Ay3fN",
+	"hfI605xPoPZODG0T24jXyZhybMHFIlcwaUgO+krn8NdsWaWpDQ4oR0NhBtrOt99eJjMSqea335JjTn68",
+	"mNLhkCXk6vjTNxuhCOTGEzKB4u9vbYoe+7YOmlSlyoUjMU9dGAXRdsm85kYT/BY8DFBPR/OH2MNWxxzB",
+	"b3pavyVJynuu5RjqbmPhjkTP1OP2nKKYo+9rbnKL66QvtP1ku3a6b/W8YvveEzDTORTBEcrNVkUmHc7M",
+	"DZeOiFR9axbzeAxtwnA9f9QP00nUnNFx/OmbDf/PJ/Aed8dPUnDvDv3nEwJEE2GfgWuOtPEP8OaLOFUs",
+	"w5vcJxF+F9wGUJp4JqQaY5rhwSQKBQLbDRnX08igaVw9xLh5zX+c4EN2NLD9/rUniPhg3x2IOGYBLMqY",
+	"hix7l83SHiJMY6rEmKoooDGkhevdgZgFsjTb/ql5zS+nwsDHy5HFJBFcJTRQ++WkqQRRsAl18uM5eyGC",
+	"T99sJCwUwRPsY2ozE/XeHCWJSOS334Jfpedlb25MEtGP2fg/9Rx7BrNra3v3ia3xkQpgiLFV1jOvL5g+",
+	"d9d8ICwGkGF2FgrX2XQRl0qP5ZseJNz06gT/0fWOee8Jnpue17HXXIAmCCKFxnyAbAHjgpVqkhNhWskm",
+	"bMKokkSm/XGktNmJ7WKb1/yAk9S0Tp1QBUboVmvLFCMRbHppK/PgBldMYXLw8Yltg/xyoGfXa17zo9wO",
+	"2gZeve8bJk+4cfyi94z8nArIKkXfCkhzrPkjIxZPIEgFwdwRlde8d0iDEWsc6n0X8T7hoiGVSFivTtjn",
+	"gE2Ug+tQo4T5G2HKQGx+rPE1wxpYVjdX0f/ttxZvYd4GlYBbuG/640DpghpFSUj0TRGTmfoh/3HN7XsN",
+	"DMLebqv1BM27OAoYl8zj/e+PL40jJPNy66OPoBFNkQw3zEMb48gE0xT2GrWOb9crpNZqtpst8HAh86jt",
+	"1zabreYmlCKoESizG80pi+MGUMDGT9MbCcdZ/zIs80CdQ/9fk2uIiM0GndEoS5oLQPvfj6xP3rIZuWDG",
+	"hbG73d590iQHnuWMLtM3Hy+ltqyJRcR7ds17N1EGF2RAmZ4SNUrHffCc+LCk+jOSJKBi7ZMBU4Ftuqx8",
+	"Byo11jqS4jW3ZA+fahKs/bth0HU9g7BEXxfjZBzxVEFhGnj9IhcvkwISqbOuSYEm05Bwcc1NV1Fw+kIr",
+	"jRwJ97D3obTsHNs9cAhiIoE4Ej7W2t6QKcCXzDr4wRZ2Wi2rSNiYocfB7HZm6de1GwCp/NEA0NaOTJva",
+	"ILmt7dfOGvgXYMLWTn7pv5Pfj56mLw6DsLHz/mT6/cutj91dLj5+//KHg8Hrm88/yPNXh3vf62HdqJl+",
+	"3yFqfrX9mowAC6m2Xxs83Tx9s/mi8/ll+/nw6W3a31PvWHv4+v0vH3Z32NPLVO6lZ69vzz8cXdXqNf2a",
+	"z92XR7+cp3vjzZ3X7066KmU723vvTibff9yZHM4uVHTzr5/eHn883qat2pdPrv3QCpipF0yhDlbilmYz",
+	"vZfNWr2G0Wb0Avq7VvUBc/8G3PwyumXvkWLwU9u4SWUPus3cwIZPII1yDsna/o+f6jWZjsc0mfmmSskR",
+	"rNVrig4BcOpFJBFcCVVaCtK+MRBxyBJt2Lmf9bdyjAAU1UbOv9QwGugqnCEPA+TUE1uHYhBsttpbT5qk",
+	"B3pp4g67/ruXM1Jz7dbmToQr1rjvqcj6zmcNT/Uqtmv1WkevYB69iPEQKikNo97f2Gh3dputZqvZ3n/a",
+	"etrKeeLyj7r+m5GUXcAoY4ol/lcxLtCnwY220jiLLUK5UelXu7d4D+JhLvqiuSM3/wh8CjLtwzxChGmo",
+	"1WsR+NP1zLomzIG9jvOtR6jqjqgcAbQumkdzxVt129PAK5EqVi5V1rt/qmjUXZgEsLhPDmhvza0se6qG",
+	"QDZ2Q5a+w2pqNR9xrzDKf0v0O9dCwHCZLo2HpQfl3C5ypPmknKABsHxl4O0b2UO1qjfABpTvbw4Ws4vx",
+	"DT0S4C1VX67Va1rjQZizisGVq0e20XbpOnABbdNs+2rTTBtcGH4vbReZ0gOdpFrb6Bb5BLZOXrqCE5rU",
+	"sk7LpefbZCh43ZiX3hclrLtoXNK72+tgXFgNbEr8qdB1uLh9mhbhHtstdVWy0U/cYLBj7tEF9GL2qIxs",
+	"ile1mavHhv6MMrKr9mhZnpXzbPluo1K/UokvaYk3rF7tdtMjRw9P19b+GSCPKman7Wfk+D9pci3ZLlQ7",
+	"IIgKnGG1vaoVb3/Y/bEIz8tHY++sraw0elWxpWqjlVN/Fb3RuJs98foAOiNQbQMKwodphhazVFvEMLXV",
+	"DS0MnQGWBKOqgBHuBkHazRb5/bctMMFtC6g5DRGfPsyN61FZfFQWH5XFR2XxUVl8VBYflcVHZfFRWaxW",
+	"FgvaV1BQpO6mOWYKT5WKeDnnSLR7lUuJ3Gq266S8icxms93sPGmSg/nUQUzk+4d0/eAAl++aX+b7fctF",
+	"CYyEQrGhIhSjP7kQUZ3QYcKYNMFiv/Uchmy5wrZ8Br3VjBCjaBBNrAOwsLKhPnCLYgCp09p9Yvp36bsx",
+	"cAiBLOhmgVe1fO0R06ka+m255hZP6ra9tPJTDaAX2zRSEL2IFBGDge1No7fcaA22c4leVRGya24hfeHe",
+	"nZbtIASjtq1uMHvS9sy2HTBtBMaumJ0RFBx46r+3PoiDo7zeinUyZEraHcJEBwzMXXMLU8/CJrlyUU4j",
+	"yDD4FJnWkeQg+8UrrTTNXaW9D/O8S2IzvgKffQKiLHmyfm/gInGTC4DRqGVF+j4UhRY1Ky8Qaz4rWlxD",
+	"8qVeil6dtXRHsBCf/Ly+lUWcfybv1Ka0bEL5ptUlkynvgz3XYmlxv8066c8Uotvqf/hdTF1D1miAbeg0",
+	"scJ5sa/BqkMIcsMixUJM4Mxa6tRvCqPBwHaOedrZ7pDff9udQ7ivau0Z0DjWb6zcdK8RQ9UylWfXrwbM",
+	"bztpmcZaGDyHKGkxcm8bduXnhc+RTPUomwW2CqgYfnu14a/bx7R0HKbh332W0RuHyeMuXxjeaF3sdD/+",
+	"ctB5XzUcawCXDme7tepRBpbvDNpCB6MiHR7tvWfxSNDO6fT2ZXL0/vLNMD18TQV721ZPr84/9tNXby6k",
+	"mjaC91XHNmc/V+5qCXDf/PAdKwRZlR+piUkvH4JRCe/FEguHY5/0tErZA4kkBVYU98BE01LZ2GggoHNG",
+	"mpHUpsTDVmlAMwXX/BYlmk1V81rofHPMIxVRSDO90mrCOfAhk1rWbrYKW2ktxrIVQntzwZFbZU1MI0By",
+	"PPAh30yz1ogTk9tAhwIw4Ux7M1v1gbi3uRFv7rRaFQMe089dOlxwOFc8DC5ZUBTTorWeNYjimBRHhZig",
+	"ZYOCFcaO05UiamuFgZU02TaLOR0J22K7z7Kl/bq9tsummm8TXjHbCgzFylMN3+jV/Vqa/DTsIBbqO2PT",
+	"IuChDvdfsSl12QJ5fbirRdpdlofdMi/HPRryRsTr+m9kZ0ZLYlykw9E+6bV7rqmlbRnW6+A1NRXAPrCm",
+	"WF+lMUCmU/8AeC2gbTJw9rLMCgOGUs+Sc02bMiiCBSulpBsZh69B7QPkQepRpHzM0Jlg2pFZJ1WUAOaC",
+	"7JlWiSZHMmcl5FviVOxMFhu4n3Q/yZIsWfgMgOs8+wkX1aDeG5vPOuy48Bz6vTms1PLzhkny9zv7d+hh",
+	"lWuZb/tReYZfzjz1dfPs+HlqayQfrgdWBVvC9l331tt6nncV2widnV5cko0JTTCRmOeaH2XGaT9VOfst",
+	"M06b5IDb+50xU0YfaRLdg0YWWSPbK6rR2JkXErFVmvAM7t/jihbx33Tjq2oVvN3cfuLx6F+vnTS7ru3/",
+	"eo1+1evaPk/j+MuX3r5j+1YoA/cG1EavS7DzF5gmwpVcoNK81Y+tZ218WhqV1LJkY6TGcS4cWbtOW63N",
+	"4H+EIoCiCX0DXGL4A6QI4wVTc4HXN7wfaqt6NwHLqcSzeYDqrZOpwOCbtS/12mZrc96793zO91Vwh74z",
+	"DvplntBzYyO7+2FsW6t4QvVUzvGA6HFudTprP7N9h+9s43osf+aK01saIVTAIk9trpCGWm3Cc81eoBQv",
+	"d8zaH/VvSOEN45hzfUPBa17dLsormHG+NS2xoZwdnSiZ7xMQaF3Pqqx9ZO/V0SXxCxzsW8fNameblgEv",
+	"RTLOAlrPRThbEMr/3JhOpw0os0+T2FTae4cp1yovW+EDU5WATV1q9RrI90Ir6VW9YQUTel2rvNz8dRZz",
+	"vnnnKp6nvGvReSFNh8eijweO12qsIofcbvHhv+ShH1wjdY/vlTKMy6UU8+czkPbmHZ7Z/u/OqOoAMgTM",
+	"Yl2eBaEkE0hdKdfI1u8Y551IQtfWIkqwkUiGrIjdUKCZT9YJpUkuGA9JzwPz62UeaOM0hXIl+6MSxEJK",
+	"6IdATlrnEGcRqGvjSEqoq8qKtZxTPhrYcmCthBg0EzJmlE9HUVxaKRJHUh2aZZmLR5TtZ3bLxrsIK4uW",
+	"3niISIb6TqhjAcCeD8gYMUMovw9nCRtEn+1aYa9VYxZ76/vMa2VLYxtukispXT9X6Vs7a7Re/XTf3DAD",
+	"UPRjvvVFV6kYoPFKkq+QVWfB6rWkiYcyVuu0OjuNdrvR2bxsb+232/ut1g81l8gEKTsuD0N/O/uyWcEp",
+	"63tZRIUntBpgh+yLGTivVYIGE1YgBcBQxcqPOhn1ycsxuQkceVlIBmAyJrXKrjJEZLsQkbWdrj4V0D/B",
+	"IFhVlkEVJx6pJRqwGGQ0u6ogeU9jzf4Me2+1lz9xxf1m/Oa5Fdj1S5H0ozBE1IuVBMkxh/Bu7U75BSsK",
+	"kQUC5Nc5WKJCJs2nLzkZ8y6SfsTYr4eyHLFUpNgfK9XdQ+uzz0XAvcC4NrlNLNriPyGTN33noFg1dCFq",
+	"fWUEiBfgKicHtppLv8d6r/bRz3PNKZERH8asgdIjZPJGiYm2XCcj/YA+O6Bp60ODHQawMDVSGN30y/GV",
+	"u+8fMquKLBMkyF1wbVZWskt4Yp693Jcd3OXUGmjtFdTPDp6/dZKB/wA276cxaVHXlh+GH/jbf7b6H4Pt",
+	"+OfWeJNvv/n56ez9tthL2/JSdZLvd3852qL/+osJCZcm+OdIiTuQlocQWpHyxdnUZbk4sC/cy39/IdHa",
+	"W/4ELsQJHbNLaiCVVrKGLoV4RxNs8rSSKfSehRG91Crb30B+maTLvABDRuXEzNryyzOJNn51nOYLCjTE",
+	"dCqKNoR48i2kusVfMiUaFsYJxIfBmxnRW0ag9z3gGCYiHY5ct6+8GMEPe2Ikx263yn1L1vzxYMf/7Y/K",
+	"1vInTsRFGhjO8bclYgMadmciri825bXG4whVmlgYF9MK1IQqwmv9G8r5R3Pu6wnqKvFsAxCP7OWvYeNB",
+	"avo9eMvCBN2MIP4h/UDr3TNfJ1SNyhNf84aIT9HrQW3r5ZlQFYxKzFYDEqzFuDYIue3HrwU8NicFTyh4",
+	"GL1ceQPUJcHihaNZJxShkbBDaTE32NwMQG7r6AvPiBSIKgVAvPqBPgsgz5J6sEqzf8gmyaPUG3vZNNPD",
+	"rFBINb8U0Bs1yyOvI9KOnUAdUJExddL2RdeTgqtetjnFDCD7/bqXaADJbjAjnHDRunbp6nXT1TdSJIBM",
+	"L+MLHhOD30amdFYmt7DA8f6m9/r8uT5XCnNP29u08VjJ9n6UyY8y2dP+sbMEHCk8339PIf1oY/+xNrbB",
+	"vn1gG3vDpIavFot0cLtTzHqacmjtrWUK1I5B5JHm/UYesKoYEEaDUb0ilhmFWHtGejYpGlLFeBrH19wr",
+	"/8pA8XpZWWgP65zIGeTJTkVyo80syJHy+o0sjjwe2rX46gHIB4zYrcLqHU+cr739lO/zX/UGgCvIS6C9",
+	"oDNo7LY3aYNu72w1dllnl+30O63N7S3zgM0u5bx2v1BWbntWCGaZfXw0j/56ITCzdT4jeTSXtLlUxcCz",
+	"zjt/TxuxNLL5HtrHU4hSmKAESA4RYxmEVHTmF/n2/PZ9PVvwC0ioYACZFgZi4ppRThIxTOgYo5IuF2aK",
+	"2ftU24vQ1AhbVVJJ+iziQ2jUTgMWOsxVOwguTPWRqV9s1V0vw0Lec64B3uX61luZiDPDwgNi4j73sM/y",
+	"XRs3d1qtlTn5fMPIv6yJ9Rje/AuHN/3q8UhJn5H8PZWGR7PrTmaX4VR+Ez0PfeBOVlgp2pYW35Up6/jE",
+	"QmiRpzudp4gf8gS7kSoWs9so62QTiPFY/38ccQPxYV+L1b49hBwz1WVQ4UN5eM3BxAIwrZ5NgcdCiTqU",
+	"wgHSey7N2Rl9NoEe1gtTfkw++niSKpbUs0o56IxRJ4xDIj7qgSGrY38Fi0ry3qaPmvJMXBN5I20dErD7",
+	"nmli6fDaUbT3Iv3uWxo74Q9u11Mez7K0VVeF1/NZbw8KWzVTI5FCgH/vECOAvMqPAbHZFVih+mG0kEms",
+	"zUQWEp6O+7Aw19z1vEZQlmjMTCVVLjk3kmSrs7cQxOMFjPhhqwoyGirUFuRWX6+3flzes8jg/tn7uAZ3",
+	"zeFfW8vwgebWlf9YJC27WpOG/uyWPmv728baNu/9+OLN88b7N68vsVFC7owuQfQreaKrl820yVr06P9y",
+	"Q/guG8B9NqJSEGvKuQ+u1Im4UCIBCXSW0GH14LIH4P1rFE2AzPCrGVaR9Z46sm7BBTy6tjCGpwoSeW/1",
+	"j72nfLayWIaH7iKb4cF1iy8AzsqwnAzo6I5FYyCDocKy4R8OuQGZscm4WhQf4g1yHu0Vi6zADhxDv2ei",
+	"RJO8NC2EYAKe+xRsylgMXV1JZJKXuOmids39O824iOm2bD4FjTkFt704oXgtpDNbCe48tdg2S4s5qO/M",
+	"jT0WWrZgSyH35kkibrVUsyXQ8ISeVV98xgHYom4wSaHZDTxj3MGj6P9n79+X28axvWH4VvCpvqpJ5pVk",
+	"ST5Gqa73cTtO2t05je0k07PVjwmJkMQxBagJymp1KlX7ava+j30p+0rewloLICiRsuRDErvVf8zEEkUC",
+	"ILDO6/cbu95oy6nnMLLgph3pIUuY1Ztvgg8sWGCQIWwBF4n1cGzD+zTSImvN71lYijRBbtRIpqojaf2M",
+	"e45xZjt9bI/TacKNY/43bQditHeucZ1aXjy4LzZNlBw4/p2q4xjqyIkWzoKps5f5Pv9s9zrqnglOwf6Z",
+	"CC1Sy7HkaHMLdx7AeuGbiyPp4H0AQwTtsmIQOFx0q7p92jAzw6pFYzs+O3xzfPHx+PTk5a8XH05fB1XG",
+	"O9LecKYmia4DjB0Q+aYZzZK/Ah6XuBmW7hn/O9FIRWZGrcvgyWjOx4QxeeNgBanRq+7B++2X/cary+b4",
+	"4/afjdHR7uX+bCf5x++t3sHo7Fm4l/5z+PO0+fpfygelbVc4myoVCsmGKtFidR0IAyeR4WnA62yQkspC",
+	"+9IjbTfDNygufLZk5X3aseI3gMjGKUeozFCkyAp6SNxW9ogYAeCmiPuWJl/3QGDXSUXolKcTXWnvNJ5l",
+	"5FPmzcQRoPFS1NFDCqbJtP0hr/zi3+OPC1MU18xVZFP9qj77eu+0pOPYaZBIo3isMghoqsRCAuUcBNwU",
+	"EcYDLFqz2xX+zeiaqr2NuaO5c52Rde/40czrgoA2sONRFJzuuORG5sArMMAr7coWDOXLb7fca61Wttc+",
+	"yHGijOYD5r1jmRpbZ9m+y62K2UajSOtIDvIL/pY6MS1NmAR95jSJsUa0kOlzJ4yhlz2N4hiD0gWvw4UQ",
+	"nZjy3gl0keZYJuf1vFN2GXqK6hPIfck7kUKEhPYBinHx594T8i/KCelv+7IW1+zLHD1z/oxklO/unJAa",
+	"9sWChETD6m8O7nThgal7RynStn1rydtzsGnzo4DhzdQEoxh9lQxUmgqJVqtDGcgbMG0CjSuzW5bsB5X6",
+	"o/ibZt6cvr+XP7fsawQrlqiJ6yXpczZnuZlLSUiAlWp+VV/ZBzwfJipNY/Ht4rJfqkWh2YwYea4Yhlwi",
+	"LhepxK0zeCqWYTu7b9EdvFq5BCajJOdx7NwszObFPDXaiDDYuEMHogrR2LgMqTJuHv2ubbN+HQnQfRQ9",
+	"tSjD1Nxv4akoUI0k33V2TCOZpDHSeYJvYw/zQh1MR0IhzJuZLYVhhykbKZ1aNKuAajyCKgsAycyCQ2bA",
+	"TYTwB0W5zqubZfFMdhnZyOrf/36uLHWsFFNat7//vYqRVCwjBUcD6uWCNpb7YsdqygLEdiUiZqzDFYIy",
+	"okQcawSU90rM1R3JE8jTGm8Ng8dIOuyBNCEtZsaKWWeHEu/hqnivIh0ZAQAsnBBLTrjUHOmBwQQfISst",
+	"ZJCVFB1p2XVH2Mwa2OXi47HgCZuMsaKBHm52SmLsFx7CPiI8P2A2T9QYxhmFem4FeJwIHs5oJX4U6VQI",
+	"2ZHpVMGiaiB9Z5z1MZlFUe7Cgqfjq6+GtHDNlTiSd/0PWqx1/aHZouv8wCXDVv7FL2Y3r/6Ds0j2xOqX",
+	"f5BpFFdKoNYszDXtzDqDTAVsbNrvvoAp29nFtR280dyu7XcbonbA93ZqrXC3KRp8v/es3yzDBzRHtHK7",
+	"Qo67Q6gw731lNb8swe4nKTzKZLMI4RoLNr6w2qddccF04KOVoQd7a1PdC/du1vZ7u7u1A77TrDXC7X6r",
+	"2d/hB919RyhhfiEncUyJAT6ANav0Jkm8dVDfrTe+eYEe7OjrC/Nw525AJu4pk+3zsBQV2BlNI67mICZI",
+	"ExRaSfSdZyNtiT/GKkmvNZUw64pa1RUp9aMYEryIQe0qoDybyZgicYT2CCAoYr0w1z5KrZmfRpw1MAfo",
+	"tqj7nUCcK/vFOCmOHruESUzmjTo043RKsjQLXxKekVHp6IiRYucjhYHlEXuihcg99mmdnSmjvjuSAvlp",
+	"JCcCpDoOhKdgQKXRSLQtK3sm/Y3lAYOZDlVMC8O1tZiQLf+KGo6t8W82v80mSONGjIQ2JkLUw0YjcvJo",
+	"KakRqR/JSA+r0PEzSW0GHjArIyWzMrmfzs/fO0CqROAUJIukzSpmKesnRjox8YeZA9hGzYOn9Y48smvg",
+	"235Uun3ujcuMIlsm3EFQ8zfCd8al+XqoJhSVh7dOafxE9ASw60mVDiM56Ejjom47no86O+a9YQa2aoxJ",
+	"zYwVhY/LJeM5608Sh08KYCm7je0iswp/fEPDamMFLbGC3KHE3U52ESy32TrZwXrYJs8cRCrAwnYq7c5K",
+	"0+hUqp0KT+H6InMHvjcWCVwBNgl8RHZD/jlLLAf3I7NO8Csu8U5gmK13H2eAwc88Ewy+zQymhVUoM5ng",
+	"d5lBBr9zJlk2X7Cg4MvMhupUvsChXsPgeR1Jy2O1uHnJ1kFZA6I7ApEWwE+DjRH09Y2gY9L+qO0tSDNU",
+	"xN3AIBoKHqfDP681hVqNhnkWRH/IkKEgI0smUkNFWW8oepdOYTERa1GFUKgZK9a78ZR3uRaFfLE/wVBu",
+	"jRZhQ6IVdbl6uoueXXIK7EwjmKyMKCp5p7RvR2bxMivTX1zvtdI4C1+rm0O1snUpZqtFAs2FhMweDfJp",
+	"C4wHSj/8B9dY/G5dBcOWdcUggkXJqiZdRzkWR0o1rbND8yzAVIOSbD0UoSN6yDUw2EghAs9z4ESjGBY+",
+	"Cwo6zJ2f4+cO4ROaJswTqw6mP4UU2cToZ2OJdiSo4Kz5zvJ8IOUUNrYPeXxFBAQ8ZUExvSiCxbNxEl3x",
+	"VNjfAAEaiwW1OJB5Vha/OkOy1l/My7rD2EI8MIeccIlXqdG/XMflTsRIXdEN0Z/HVdb+I1oLzXvmtQBJ",
+	"Q9bUoO3nF/1EjZY0/gGBVLtC3LaVL6s3w/srXHK4IQ79veux70Uv5SlOy/rf6EXB0vqVbTC+ksI2/M4J",
+	"r61E4Vsvq2N7T0LENlBdipktNMoLCZYKSY6wxpA1uOIB5sBQAOLDAqj+AY8U+50ct4Vta/LBf0/62ZMd",
+	"KgZINYpwV50mxBZ6DYgbnICGgeUPE/9Uc8SGPBnV2SnJLBiYTvmMpBemRjLx1ZGe/DKSkIrKjdRKBGvu",
+	"wR0wPkG5BleBDVAdsDgU8bfzgDK7HmZLgSXiSl0Kksu4Gq5XjLhjMAABub2iNWW1mlRTSsLUanjDoCNt",
+	"x5dX0F/Y8wU3yU7xbWqoikXQyqLkFzE7VekaRVAPWoA3a60d84jWvQjw6mqT3CmbpNgJ70hL3WaSc7+l",
+	"STo5cA96ykMjoDbO798D+/56tlarJlDqTKnvU/kubfLivvq9gfYd8ShezXeAK6kQFxLWWMkFRCNSJZAE",
+	"HgN371xZgVGxyYjH8Qy/MnZDpBGAPl9ri1a4uSMmpyNp45/P/ceDmozAQ9B8lnlRWK6bixJ3hXEqgGsZ",
+	"QP+NYvfj8C48nyYRcdW1djpyiJXCWNQCIh1bwuAJlvkYgaUxcO2oCXrRGAK6UL6OCYREpxZ637JkhWrE",
+	"I1nmKLyBd/KQAD14mprXqSvt7dVU2DrJSspJUmHWhWXwN7bRBVRkVdqVa19/m4URj1naG7Pms1a9UW/V",
+	"W7vt3YP9ts0atL30gTUBK5RgpPkVTunAagQhQ6h3pN7jVBnV8r//+V//x2s0vmXO0uyM61OWcFQ2wbpv",
+	"6hRNeQQksyM6yzeSy1tGiJY7RWeQEySpZFm+LOA8sKq5Ou0MoQ9NfpBEY06D/X0iJgIFWUISf1okVJGl",
+	"2jgXImx3ZIQZtXiGHXGU1ZplIHz5I1hn76TI6onM0/rRlbBJsSJpaM7UuUCJWLl97yOVbM5Py/p7+RSi",
+	"LVfsJYK4B3Tbmy7b3d7FU5+u2/XvZlRi+5G0od6sUNSNqyXTwGg782YQnbHw5fR6YpzSVLCy/GHgnt+4",
+	"Q0OqC7fLnWrIGjUYmCGwTAPjd6eQ205KT4cMs9I1CQb31+7fKJjQndXnYp0fMeYWTB/JW/lc9Wb98VrR",
+	"0B7AvU2SKjaaaRH3byyyP0P/zYpQ8Ci7s5C4hdhOwQjGpj44DfQ1dEeE1LwGAjrSbKRGxuLMyjxCxTTV",
+	"JmD2OVYDY5qqJNRQAk82d0c6GUJVsi6Sn4o4htQfNEgSfgTC+TnsO1u3W4pEXyy1S7rFrGn9CFHo39Ah",
+	"fvAWz3IQet/kWfP4rOvrmBU9eYEhl/lzt2WcuVkBuNiq91wO4OXST1ZLhxOjKqaAEIk+OZVBpdFIQIcK",
+	"d6fYO8Du6OWP8UIYuRgbK01ma52u3IjNKZuIzQl7YFrKP19mx91ARY15shy2ZzzBnEYOtsdmLvLwPc+a",
+	"rb2nHpS5djwmHkFtEeUsAucAUs8KqDTnlAvObm9BelJVQmfrt3/YiMsCEThA0mVUkrEx9tiZYlJ1VThz",
+	"nPn+A3tcYopaJVYZ5qdL/RuszydxOnPr5qWUzNxdZWd+TJEP/rfXyAD/HNW6TxoTY0GpQpIOFRbmU8zb",
+	"LISW2RD5fodEvu/h7N0cCmhNPrU8nE81xzuPnkkk0n4bdrduK3PI2t417XXAg26zBmXejD1d5lR2BXZX",
+	"bzB57gOT5zuC1zH7AxquixTUjWB1xlxrKEFwMkKXq0jHjAQfEFa35FfRgKcqqXuhovpApAF7EkDhQu8X",
+	"MTty39XHPNGCjvY7vNPLRI1+Pnv3NiAoPM76iZKgci1ySUeqqczzvCMMnu2phTw8dqwkM+udPSeVODIv",
+	"1Dyqzf5m9EqEfBx/CxwMilbM9TyI2KU0bN1svSPBDpmSn2oDhUYL+xrbS1oijUngBTngk5oRnG0acaah",
+	"oZbAh2GPJMYHqZqjToA/9jVlClPJnqizt2Q3Q9s5cIASWA6+bfRrHeCLrb8GZfzerl7W8GpGNIRO077D",
+	"lXn/4cfXJ0eAK1NnP+I70CwWSDatLYjMCNeRp3gDMz9z3ymwsBiXOokGkbSwSdAXgIhHhOKLZWkfTl97",
+	"aEVdYdwLO5Cjd6dnF+9OT16dvD0rxIcH/healdntJ/JWcDQlPWerS/XcSO6jnMK3D9ZQTGWXmtUan7hO",
+	"ON8UMEImGgk1SSvt7Yb5D/vSPnrAXOCiWWCFNRcpLxfKlB8JoBv7cCt5VvZYbMBYS7DezCnzJAxVV5Fk",
+	"87SRW8hCdZQts9VHxi2sASiFXu6uQSICL1zAyeByxoQ0kwgX4co8cIt2DkHDXZGFh6MUQU29yuCBAh0A",
+	"uN9GooHwUQlicUV9JtXCo+fvWUXBllNW1A8PqG8a2twtXkwOWlRatNRoZD69EjzOpUUQxFxPekMPxwxa",
+	"5i2eB/REQQ88hmBc6xz4b0CGg6oHig6gK62PQDHYvhVOEqiAhgJEB3iS68WjcCbs1uIYDpxzGwU4NS/x",
+	"NkIaUwXQGJtPOK8jf9xI1nI8WsWb03N/bV4K2bwRJYRQB6O+DzY3tzctxCCg0KIfjanEG8q9jRBbEGJv",
+	"IPwvLB5kqlhvqBQA/Ekx9ZFsboJSMifNrgesPENqd//RVq7ShkGIPjx6RZCS9oxiNvtKXQrb2ouAW4hW",
+	"aO6CTZY+hBk7pp4E6OKaQxuCFlyHekkVeUi1p7E9AJMlmMGJ+pEIWXeGaVhjtnfktWCVlAkqxs5jqVJV",
+	"RqRCfCksGyCEdKSNOrmVLMQ7tD222qwSzwBiHHVDliD0WI5wl4AURX4INUlBrDvASelAYQCRyRfhHQnF",
+	"yS0W0MMcEFVgXy0AyRAGSepQtUaIN1I6jTsAlrQrav0SfytmYJMdaY3x0+Oz43MLNsnWxJpcgiJ5Z5rh",
+	"RmiSUkwvcoiS3WgwEMkNgSXzc7kNqKQPHoUx2JBYtHMnF4rlZXiLPOIGOPKOgSMLQSNtyAGcf0iYffco",
+	"khbXLxfxPrtOdq6DizcvEwsBDa0knldSrho2p0IjkG9lGHYQZ6D0v+q3GZdQ1ipbefw6B7/ybfHrFpbH",
+	"7L0NtufXxPbsqdFonmHhvGDPGXWHtr951DpnAD5HCoA+2H3zb2P5o5asOkHHgXWgdMpwLu5e2hogPBFs",
+	"MBFa287V/GvJKchv+3oW1+prYTpWCyVN/lWARXitbVn/Lpyho7t0fRJ1FdlU1LXdFe7qRYihtiv+KiAg",
+	"7U7SVEnsVaBeQE4Yia2GhfpDq3SoYsIgYtyjJ52picNE7Ytpef/yezehB8U16gWvm63tnd29/YNnjRrv",
+	"9up8PNb1gVKDWBjVRnenIO8qXQxDrh2ZGvKERVpPYC+4RDJteHoO3ZxaGlQU9qCToSuMcHoFl5gPInl5",
+	"gUwPZgR4QsxKUGsB4b0M7PUlSeyF2PUWRSq38Jd+VruAbtVW0zra1dv1Ltjtc33/gjsLmx6Gb8lrOvbO",
+	"u4tku8+KQ9nu6y9lVXSvRarZWKhxjJ3j6KknajKAkAEeILMLjOt88oIdYUF+1Qu2kuvejwASbQax4DDS",
+	"KHxZqHoTrKQDhx7v/CpKf5p06x15KgaRtmTngX9wgqyJyxYF5dfBdowBo1qWZRSyl8yg6B4iQ1lnGAQk",
+	"Dt2UAKDLAkhYpi2/9BqiJubsVv2KIY9E2obZjfhWUw2B+ScuOXl68vHw3Pz/u48nL45Pz4KnxNsZlIiT",
+	"wGOmlkKENkwGooACIzJHANOlnC4ofqXaFGN3K4SYce6tqjlKF/FHpAvLhVHW2s1zV6nKtaT9HDPmq3dH",
+	"Z+//WctuUbkr2Z6X3WtLzyNYqnspCNpoyrvTlOu+1jLzG+xQK38eSC/P8l/YGZ/bQNMmKXMzmk+UBJ70",
+	"vZGaznkqW5/tP5d2r7zFEtmcrCc96+vLRVroCCqg0khAnRIZAZiw1SmfYSDXvy1CoUd9YHGyt3X1RRA0",
+	"JO0aaUZyqLwfJadgVgo220c+zr6UTPg80iPiWlNudUSqy7138K/p6qojhTE2KZEzF+zHgUjLN2Njo7Yf",
+	"utp+QCr7LyktivxeJLa4raiYC4wVWHRezibbJj4CsNv1gPE75oCSSSdinPeRMuvf37keyu/eTrUyiqT9",
+	"s2kGmKYiMXf+v//Ba382as9+o/+v/fb3/3+lEBR4zNPesIBcFDvUsNY3uhISK4exaudSiDG5rQBDXmcn",
+	"qQayFfjayEdS3YTVgdncNvGIFBgKrjgX+lZHdfYJQNAiIuAs83LBt4aCr4jw22/h8hYJ88k4vCPvNS8n",
+	"2SeVXOox793ATfwAY7qfUtuNvvlu9Q3VLqZYJy8H4tEqoI3TeDOnEdsW78BpBNDL65GkdxvbGVilQ4Qu",
+	"hucyI06FZKkiUC2JAGfDSRqqKRb1dMVgIgsBpY3+jiQSqn1XmNKnQIDVB/wxUAzfTbIzh0FNUXUssg1n",
+	"N4Chtl3MKzKt0OXWGMoV5CHBhddLBPUBLJJmHQm+aIqV3ikShkC0IYf1CgVHg4CNk0im2hoNZ6BeEGlu",
+	"xPWlCNuUSqVHaBb8B+qg39B2AKA6FsEoZ4h9BwAd6XMzng+nr3U1qx7w7muehQtiu4UtfnVH0mSxeBTD",
+	"HBStt5lyggywsNuW8qOPte8i7pf4lfaZtz4FQg4iCZbg77GRJPYgGD2q4X1ut6qV7J0vWLuHjjwTMP+A",
+	"U96c3H7MB5V2pVbDTzPjljIZr0/Ozo/fmuepSdITEL6BjuqsTCQjSGgfNA4akDCGtbzGvnBDr9AeuWrU",
+	"m/VGldjx2E6/0WvxZ83uPpbzZ+CfVTZQzXprr95cXSTg4XUvpER32xXcoFLfBQAbeHGpt6xOZtwALgGs",
+	"O+j0KhFoALEjQ1d2miEk5LOX7PR97URGaQRI0K/VQE1S1qw3ngKTgkM2mKs7t22errzVyA28IsNlxl2P",
+	"sdYoJSHCJQuiEBFtL4aRTCm5yVP3jHzbp1G1z9FTm0bE7m/sBCiMBhBPqK2WuXEhmkkKLaBjpdOLGCZ2",
+	"kcuqVklyWpgIxPnHJCw1AinbyYpPLWxojAby3SStXONgH2Z8BZla8VZMDwGXTsgQFp5QjywrQM4LF7Of",
+	"h91Xvehd9PPZhz9Pmm+jn5/VxeznP8NPJ9G76GT65jwe/uvFYPZ29vOzeq8Vy+7oZSP8589xCTtP7n1U",
+	"Svz1g+az1qILXsg0ROvpCtiRlANd1lj0U2b22LR4N5RQDi0HYiiaVOYMlkyotbu3wnw+gSqHkIhINBKW",
+	"wtYCf2bKk1C3/cI9bwM5Z85+Z0HL/BmWwTqUzKpsM5dOErpAr53lEdgpxj9kE0nF6/lx8n4j6v9bx+Hl",
+	"v0uGhrjTtxvHyUCqhf3OpSx5JC3Esm3b2t1Z4blnY94TNS3METYyK+ZyMIHO6b6jhgZOWYyNib5IoCpW",
+	"CkcdAvUGmgWhqB2es9BI32Cx/cTtJg8aUSqWij9S0Adczmw/STVPR+qgXqBlMC8QytZnEl3EqsdjYOQp",
+	"ey83Idsy490apqM5kq3OpNHY7v3/QtUzt2TmAvhI4BdQRoofnGEaDT/f8r6orN64sbRYy703OLVgwWyj",
+	"xs9f/qPZ8xah1J1PD6rjtbKd08tBN07pNLrrV0ffMFPxETRWce/nfrN7g+esZAGZ36zcdWxeqtnt+S27",
+	"LviF+S4CQVCjNi0XHyzvNwab2flkHs6TOVRmN4zqZarbnNGXKhndLfYQCKV8J4ZdHqv6rEHgF5nndfGt",
+	"lP0apdZnuBJr9NYWHqbzfIugg9iy1mrw7c9Wc/sGv9n9y5/hKuvO6BzdCMsG9/lSxAC0jZ2fovrs9OUR",
+	"29vfecb+57+36y0CmFHhDKFgzViqVNX489m7t9Rsx3vD7PgbO7ojiVwWwViA41YlIwinXHuqA0eXawZD",
+	"RwKKIjsyGE3iNBrzJN2CX4U85a5JNDAS5YX5xMykayFZnPWIvP41FkAOBxC7frChmoA9+Z//3qlvPyWW",
+	"Vq+3Fehr3HU4ZRuqsQ4FNNgyZpMKTNQQSoBOJXYm+5CQOTAddojLg+A8ZU82D4BIF9k33jQC7AeINKan",
+	"YAEjyV5ynR6+P/mbZukkVUnE47q5CTHougLSGPEPAMraoQDbWs1YDcytXGXp2cmrtxcnby8+vD169/bl",
+	"yemb4xc/qH4/eFqlfp7ESA0fewLHnW//MxvB9hHBkAMnocUf45hLjry9NjmIvdSQt/PbqWwzeBzJS5ja",
+	"oVzEruAEnsf6QPCJSBOY7wtUOg7aXplG8RzMaEd9nrUlFy6j3akLD5zryXuS9Qr/48PJ6fHF2fHRu7cv",
+	"Ll4eHp2/Ow2e0qSpJQqtVSksDZ42jx4knEjyoK21unzYQiYqjkfCb6xu+/6VJgAMNhkzJZ3tDQYd5bTq",
+	"8wcnh7kFvWB0hJrZIYKqavwK3kaQA37kWcAgswRtPzXDH9o0XUKHYS6YUHgU50eaiH4i9BB1PAxyz53y",
+	"/Hd50Hvb9xMlhARgRkU/yOjBMpRGWEAt2lgKniPqYWcezquK0YvBcjYLVMD6YmoeQECP7AlnsdKpqz+v",
+	"Ar9zyrv6aYa2ZY0w95xDZDmDrnI6wChL+ylibLKF+NLCehWD/XlgXaG4inrCvnMjpA/2WgegMXZyrz53",
+	"IQqCYIs+zO2fkleJOR9vo8JxHiRChHX2wTKj4YaF/j6gmGQsyG/OMS4+xu8DHavpRaimMrColHOhE5Yq",
+	"xVQ/FdJrM5AAuKoRCMa+o1jJgUhYV6RTkR1Om9d5blsGBJ5nUH5ILhUKGYkwgPFQvIm2YOHbWIKXBkdu",
+	"1+1n+3mO+s3YhEtg6ej8WRQ7ek+LoGGBJZwteVlWinIngTAIlW3DqSKRqD2k2BGfwXY1K9SHLgbmPsuh",
+	"GJFq05HZFF2VYlPmPD6e9xq9AJLNkeTXluJV3orQgu48pR7pBfh71w+a4RxRqanOJJdNOeEE8esAS16c",
+	"3OBds1ZeKBTHyJ4EetIFfW62mwde+7Rqtr+5v1RuzQl+JCeVql7rSTAS7b8HWNGC5s9hhmcEXZxessqB",
+	"WafJDLF3FOz6KkKboE7j1IcID2nuOnZF6jNsd+QkfzBdAw0yEOLoglORJrMaDIaYLIZqyizennlqnb3N",
+	"t8VQVq8js94fHzkhVoOBCI2tgrSE2FTKcf/5TZJA02Qx9jnTacLNMf6bpgZf3ZGhgqxerHqXnvmhJiks",
+	"oQ0wBbCsgdnwsM3+Zl8v2Clm6QEfeCQw+x5YQGB8p+5qHsf0ghwSMUVFjInhN2SOUK9w6ZG7mLn7hUwD",
+	"RP9S2tZC0YLTWCM5h3UcRzq1HFiHHjmuGT5WOWf2NQH5iwDNpyoajRTRh3KYDDwlwrUKEoGJO6sp9hv7",
+	"T9k46tEB5ZMwErLnAxc4EmIvyOuwxnIWVz57gCxhDhbx8MOLk+O3R8dnQZ29s/xb9jBT1MKcQzsA7FHW",
+	"2VI+9x4GkhHWEXAPItlXgQWPcflb3DVmGe3xzMre7DI4ZodcukYldWYRMgAeh8wJ2+orVWpemZ1pNWc/",
+	"pzwxchxPd7YV8X2YFwV7GSoN7d4D+DPIpbE46iY8Id40gH7AmkQ0ZnRHBh7Io9sKFEOlmmb25NyGax2i",
+	"jm28Q0xWTgYRybogVD0d1J/CUvnilYC9oR4QSwNthx3t2yCHBtxmP3Id9QKGUQugLMHDAdEnTH8BeCd8",
+	"X3VfgYZBMlZnRXWkJ22fOz/D+xDeC3ef4NCC/Nsg7Q+KpFXfrjcBFR1eRke61kY7XaxiBEkbpW2zpPhQ",
+	"qzoAYxxle7SkWe6cQlp3GEvL4H78eNpr8Ab94FmmTqE81TXJe3BBl1L1Lmvwvx409rx4rCByJoXR/62G",
+	"MlQYN6EVyI/klD4sG0rOsq9U5/5uVw7/lfz68+70qnf+e/yvn3bkbnLy4uOh+e/HVrdxud3d/tjojV5O",
+	"/vXqWfqrjBv/+udb9S8M8VUrtGnncM7n9vJtkc7nmhDXQdiu5tdi0c7x3oNZdFsftkb4ErZcFrysVgoi",
+	"M3M1JPe9VW449LsvivUpZPPx5JcYTz7RJ/J0t3d0sncyetn4pTXeDo/WSCjnwdobd7i5l645Bsnp/XUF",
+	"T7D6co1FL04eodFhHG0SsM5A8q2BDZz7vcC5r0TlhQ8bJipN4zUC518HBR51EjG6kk6w0fJzZHEuDJbT",
+	"d1msfCsym0mPRS+9HvQdrJlJkoDRAmznQIuFexlM3f29vRYBuJNi0BZ2HCwyCG0RtTpa4FrEVw7a3Fno",
+	"iejHooehWDVJ0Q4NI51D1NW2boeM3Xm/FQwe4zGAdVYlW7nMzmJLzSyyNL0bx0pdssk4w+91p7bqkBNz",
+	"PiqtxBTRefUE8Cytm86O1GhsLMaAT8KAhjrvLABxH82x7fk/VMWDAL3OojYG78yBrGcD841sSnxWMzgj",
+	"BAx1SFxo6H3uVHgvja5Ep9JmSPUYkB+OkPPGS6szqKftyCATmoF1TMGlA2/Dbpg2xRrmoosYM8rHKOss",
+	"4D0bDuWTdHiRRiMBPjS40BDls6WlLsCLfP2RfO5LVzWVnsNHFM5+9GAkEH81FEDUT/n9ETH+7Ow3nsJW",
+	"eAljx0chqpP3+tFf6IpBJDUlOLQeXQRVGyah3OtlJEMIewT2Rhe+GoXwiXU7fJO8IzEgRC5VtpmkylHk",
+	"WIZqXD2pEn/1MDYD280iK+UdUwcRSns/705TXsxClSaJJWJwZ9i8AzWyJSg6h+mBizLvP9Q70h4DOJD0",
+	"wHlUkqz9GSMIsJmR1NL6CeisFzkPmby7BwcC396ciSxzu8O3kO/NWMoOoM3v58yzNUzeE7dc65LxrGE/",
+	"0toZATPvXjjXvmwNec/otWal6m6AbVN8lBhlOJ6GRhPySUhFcO2trbnSafMtHYpKu7m/t/2ssb+316iW",
+	"sj6AMWovPWiZSyOe5n8bmW1Q+sB/p1GlXdntN/p73WeitsMbvdoO335Wexbui9qzsMn3+XZ/v7vbWm6d",
+	"6gUW8WZtv7e7WzvgO81aI9zut5r9HX7Q3TcXT7qr4/IV2b05D4RLTLlHsvDFWc1T9MLwclQjX6oVK/uK",
+	"X/2ccC26E73wpa+Y3th+c+9ge+/Gb4wWr1vb7jUbtX2x26odhDuitseb/UbvWbcl9vcX3xiQJM+JfeMN",
+	"Fsn8e3pPNzvvpZCI8zagM0U2Dssj5J/6XMHZg0FsPJE5uDRjCFsvYDK+sSeClucyLwSh7PMOR6Px7Cnm",
+	"mqlxGSrCFgzLNuFRuC4F21qF5jtc05FzLQJ1ViKF0JRBQxnh10TcR7cH7pcjUIww9DxvasMgY+g0c/fK",
+	"MmWxVqzVaDim4owYuYNGEyPbbspnZJ/hj11fRGYVLvhFVCPvTH3jPHUpHJ5P+fmhaeRAIZ8J5oX9E/P8",
+	"V57fQfmafBIos99cmwJ5LTYJVKVsUr5aJnOr8Hc65TNbiwCB5+bTYpoRM8t7MPYKQ7THMFG7zwiaL7cT",
+	"iwzAW8SuFk29fGBsDdlvDliP38zQK6uzIzBcfEtczsBThJAXultTvkbb10Z830ngKKsNdjtyXYltE4JL",
+	"+8I+aJGcyL4qbwo7Uolg//Pfu/Xtp21GpEdZkQCKXlsZaRtPp3UWEH5AwHgY6o4MXKvEhSskrLLA/j/C",
+	"U4QXPKUQgrnoYiRSDqWUz1kAuAR4t+wPcyVSAtgSx4BYTLK6zwAH7XzUYtpgn11jBPGX7gwiNMUNrHbd",
+	"ShpYr2klpB+/VBMZbhoqV2uoJICKOcPm01BlUaS1y5Gv7SLozphRm1bVlh6NetOVWWJZsZOsFImxid58",
+	"Jrgjn2Bh826DGe3YemqZeyDi2VXpsJAxWen8Bry7TgUY5iJkfvF0PDW5hgqzI/cU2JdHf4o2UCC3Odi3",
+	"bTmAXPK1gA889qD/aaPPAdlb1aWrGWI9VGsBKwy6OIGHPl5E4q5ZYL9MlbGiswI3cz8XryXnYRRBiZmE",
+	"PNJYcEi0ZAXrfUKuMpq3Iwm+yIgZgoJkI8ElYJtYoOXfjZVupzmFEiZH0+LHwwmzwnY1UuGc0qIj8Ve2",
+	"i8B4GGVw/B/0V4Hir36uANz08Wiczj6iTMKQU/5Vv09EP/pjvtGBUYNgvjuiapswY5Gm4Cdp8ZxwNvqI",
+	"b+3WMd+EWdKC+fvSxlQf8uz/djp/NBrFSGfV4u2LHuJi+u2JWYanWLgVZ1ybSgrNnkB872lu8IQ1VTR+",
+	"e/PcNGxYS6lYcLlSx+jqrAgrgHG5QdmRl1FM0jfOUHQ/6E/i+IKmeCglO6ahVCtrkaQ4JK0souhFgV3V",
+	"opFWmbFbPq/58OCtWA3MKbye0SDbzBtCg3vRdFjStJTOwL4DT80dhqNIRjpFyVqs7eauKTVsD+XM6C2s",
+	"MiSOAQS+wj8pMxdpoCN8Tt9hXKsXK+16erDGF7uVXJqvIwOvags9sUzIIlxiP6IuDJppm+4+kdHvE1E1",
+	"4+BJGFPPqCd6KYMchekQjWRkipGKBf+HHjXX3RZR9xhHt5VhAXhWN01dZRAlI18bCTdt5p24PAH7GUqz",
+	"7ZpFcpAxJSK3r6P25dIfwCXy4Z8QLyxGaaj33wyuI0t72yhkaEkYzDtLkxnba4CxQRABQCNqrCNCHwL0",
+	"gZ7Quj+JIYKjgJlnSc17R65U9J4NJAID5OT91U7W3ZvQR3tsa2/nOeNsa+fAjTgVsiNxzFxjB0udHcEO",
+	"0l5vod02DrwKK+TD8vLSD/p2SJblqqJcJ+ToJnM8k4syex3xfJ+UCRs1eqNXsozuwPJ136yJ/QbN63ep",
+	"am9MGOoriQvUBz7j3emcDsEr6uxQX6JYdEpKJZaq3FvI2zGJbmfcdJmxsIyQrmgyd0FIV7wKWWaEdKfT",
+	"H0aP5SXg3K769OlT7dB7ldftrk+fPuUup012O65Ye5AW6WLPh0Z9Oy2voedPLuE2tHe4F9LOtRll5yZ2",
+	"V5SECwtSZWORDPmYFDfm3jz7BmKD2HdBKcG5nvEpd/wONjoBJP7bDRbyma5/p2EmKuS98cZLlboYcTmz",
+	"FWh6jmMzEViumSrFzHU5SxZb87BQjuyXOvvEo9TWPLrQi/G+R+Pby6GWt//OlWJvzJBOs6GXb8TFid7J",
+	"XrTLkiYRJoKd4b+wNHPs9HNiyLMSixjxsfWY7MWF5U2TWS7M0DzA/oAydHij60CvRzLdbhnNz/+IRpNR",
+	"pb0NnQVGk8CfTbekRpgMUGt/K5/vS7Xc7StEOnZEb9lh9z0/6wwW+3z22yzEuTUSyyhxkGlELxDIQwEB",
+	"j2O//kKzaDQy5z4V8cy4V0aTOTzkiQyhevkkLfABFzs0OXX9DRyiB7RU+12Ztv4AL/QaDIFlNKH2UuNJ",
+	"UGdvBiKJF2DJ9JyP02hmlQxAEhtEUk/6/agHZYOQZPSspEjJAEsoghH/44IPxA97jYYrp+0NjeqWA+FV",
+	"GrctEgnAJlCY1OvgM9rekf5TQ6YxoIl1ABxR6lT13EbnFFroB/ilzkctzcKR8M+3N6PXO29w9bgEAgSA",
+	"E1EEI2HNr1I6ojdiZSIiD0Tl4fAQrdBl8prr9NBfyu8ppuR5RIW0QqPZzQWL+dKmNWu2iLeMaei8iN49",
+	"V5CVNZVWqTYJTvi0ECi9aN81Nn7vt/R70XHBOm/02TalC6ue0aKg76ehYnzETm6g8e+G7eY5C+QkjgPW",
+	"iwVPAEjNXJyP21a9Ng7UjfC3X1bsUdGQfUC4scyY5+VsNHTGbxi9mz94qs/OEzVbb6/fJwXNNxE/dhW+",
+	"jfhptbfvTfw4i/XBscdsaj+WSMZlDDCjGbM0RLfzirZ6Znjm4+uKQDI0EIsZkoRszJM0sl1sPggU7cnq",
+	"Qr+b6gP8ZLWkjiQKdZ29B2AShBLSHWnM+SCOdPpmdnxlnh+UFVUc2cnce13FXSbzbww1YYk3hmq8IkNX",
+	"Aa2Vo7NaxX66XbadXs/1CXe7KTcJ969reEG2fTRz6+8JF3e0CoWL+7ZYuGx9dpt8KTWxR4xgnHKpLGLf",
+	"nFhp5wMyQnpZhIyCAGh8iJ2nQGAYyRQmfEpjX9mbp0mZJ9hbyIdC1HbjYLNU6UUf6knzQeYcopuxcRHt",
+	"ETEKzTvInnL7TNZOFkF+q1L2ksZTHjnORn1X2Yvy6SK5gcPHf4S2xyfa7VAOYs/MuvJhBY5Vh3fgwQbc",
+	"nPIkz8DqM56sEGSfTOBKryRxu4AQ5bec0CNP5XNlPCkwp95AiBMLaiySJ8QbMcZZt+1ocJcaejV4fvQW",
+	"BT8Da1TxFG/Ty3zbjqQd+jdtb/mceRFQgCnmM+3iTADs6SptVBz60VapUoTHtuQs6FdYJGV6VEcWoDZX",
+	"PYxBQKkDdEfAT4hSn6uoKDR9fTB6HtLipL8AWW0Glc3MiyNXvVInf5KR1Kng4fOFIVnAuXpHHmZFTAML",
+	"woy1VQSsSeH6DLQTY9qACE2Z/aGaJFR7ZCFIXE0VVR6VjaCMxBZfzDExlN5p3Y9KBkure1aWrDA69F9W",
+	"Cyu0ivWvbUyKNIGyQCUFnoSsNm0ioVSOs9iY9sSLaKkq/aSCh+g3t4M2/rPTYTe2GwCy9sLDjssZD7YX",
+	"30dAh18sKZIwWjct+G2+bsJ9euu6iVYrszo+yHGiekJDbIodyzQCRI1yA2Ru+ndlhSysV3V+V/utq/WV",
+	"YcPWRwz7LkIh+fLWu0rnLCr1LV8dl/f6k4onYWIOgmPRc/BVU+4kFWWE5uuMAUyeMHMtxR2zVXZYjpsI",
+	"oKfQWckLIWfdpY7qyGIltUxLFvSxwwkEFfDRX8SN0L9hZvY2npx5mxepuiDraLlLt9D8A1UJuVy8hYK4",
+	"vYe3bo1awWTux9MrmL7Fv3DLcLNCs+9dzBppxhCKmlwWmjBk0BdE7qnoqSuRzIpFrvt2TrperRyCztwb",
+	"NZUMf0i+Bk+NhICuvDZ6HrrqQNvs3z4mI/lNVeKjVh054qFglmm6pGWR3bJj0QjUXMsiTMJrWBzy8VhI",
+	"vz/xA8KvUMnLGFsZPf42ngg70bLQuI2dP6jQOHiSq8uRZZHvcjy0BRiy7dp+tyFqB3xvp9YKd5uiwfd7",
+	"z/pNc+34wm55j8W6Uq0QLBbsMoTM0pGSF+tAnCEYivmFnMQxpgov+ADWrNKbJPHWQX233qAk4loC9k57",
+	"5mAfXR/Dx6O5ieB/mwi+uJqL39PpL5TK9F1eJhPxy0pCORf50XPVD1VLouSks21Tm9q6ZFQKoGBQmMWi",
+	"j8BTvhbmaUeOjFXcavi0NETaFWmvyRdM22ajQZQpeGNgbUrU9DlLxEhhvR+iQqVsMs6hz5YI0Ze0Jt+4",
+	"k9c/+rzW7O2K2n7Y6Nae8e1+bbd7IFr9vd5+2PAEU6rScaVaMU7ChVETRQ9s2QeSqHg/VNI2HuAbAmYo",
+	"fWHeTqXdhDplLVK411oiBNfR7NVyWn1/R20Kqu5GKuRX1ZMOdmMXigf7ZaF82PqM/7gutXcKR+5arj1z",
+	"HueqgD1WEPBx/fhygeiwFbYd6Wqwry+etqxIVdvvmh9k1F9gL1JSzEWxPSiLG4axC9xms2i4/teR53+i",
+	"NlvEBERR5mjZ8uMXMswDM2D+owjaQMjwAu51YbOtOZADaq51kmkF0IOSrGomxXHS4Salajl7Jr0hLc8j",
+	"TKHmp/cIs6Yo+OZFyrqyt6zi/NpkKj7ub5oFURhgZ1PgmTLFidXrjIqCxKrTAneaWC0t530VraRMUAxK",
+	"jEo+Bn1gpuL0wY3zfPTO3sUhG6ORt57l9r0VB38lg/jG61UmCi3B8YMr3N2ovntRfZt66PW1K/Ek3oN2",
+	"zbk7CNKTRmK1iEh2OeMpGyfqKgpFQoXSPY4ML1ADrZbHSursvVDjWABlOvJrZoTfHRls0S+9AZaWR59k",
+	"c/i6EYz5MGi/VdvnzUatu9Pbre22eg2+39/r74ZgW2g9gZczTNOxbm9tOfStgVID1/UR864o7gdZTaTb",
+	"V1JpV/C+SF7wb+CSqjSbjebes52DnZ39ne2Dvdb+3vb2zi3jprT6s7LQ6Xlu22xCHncT8oj8PW+Fwnt7",
+	"HovFQvZ1mQzY+kz/nq1S0myvnStqLhYBmOQvboj2+srXaAj3mzDWN2Nv3Tc+X6p3bgM5Uz5jkcwDemSd",
+	"chQGaPvfLjKWU+sel9kiIwanPd9M/BHpVJf3cdtjuXL9t3sQgLMZsbwJVuRNGrtCj9ZmyyZ4BwUZoK+m",
+	"fHYRLaIHUVkN4Ba445ITFmcidxwov6IStBcWilu+doGGP7m7eCOIF7h8TR6jnftB0vt0e+8m6uzGUSQI",
+	"HlF0xcm/LJh04tmexYX619h8i/EkT7/eX6m+OTaXYqbLa/mA1UmTwQ0Xo8YNJL+KBtx4bh5Lcx2N4QCE",
+	"xYiHVGm3oMVfIsAQIJIsqGDry3Qkqun2PDEkZDKdFrbD4rElos99BVLB9UbRtUQx5OVO6vmoYEeav7T9",
+	"AZXIBH78KbAfZSmKgOIXVEHzyTKWglCyRoc/XShPTAEXxs/jVDsSC2dy5oceqqlGytTHEMvjYfgeV/c2",
+	"kbxs81Xalc+dShR2Ku1O5ept63//8786lWqnkvDpycKH5ljAZ+NJN456tUsxw4tplp1K+3OHamZe8JT/",
+	"fPbuLVwvZj/be/A0FUYxREq+A78JLlCtt3DBly8LieRVxf9bMbUrcx+onxQiuO9YYyuLNY7de877pljn",
+	"M79I+WQ7lDH/ePSidvzy1U+1k59/eV178/bd+8pvKy/nYRiKcHkckgZ4JwR4Xx6GJbz8F2/Ve6saNnG5",
+	"m9grh2FIZilufGeq2GUttlTstysE5Kxq2nLgY/p6EnA1JvBDlVynwp8E70E2/iJmR+7r+pgnWgAksRF7",
+	"eDejzY2ADCyX3xR0UcoSfGrHGKhBJu+pf4/nuXWteQVtXpRsr1rgQazSt/hu5znItcjyyD0a1ahTnqS+",
+	"crxNpNJTU+DHSkGkuTQelZyJmChDgRhPg+n5izDb2HFzURFlrnfB//pLteLeSKVd+b2pPw4+yl/+0eh+",
+	"6u3GvzdG23L3598PZm921bNJU5+nreSf+38e7/Bfyy6tVI1ypt333hjoVBMbDyrt2r4zbTMNjqVaYwjP",
+	"umLUej44aiEjwEszo06jkVCTtNLebpj/cJpwgCI9jvnsbSmA15sXx7u/fvrHzpt/99J3n97M/hU1tt+c",
+	"vx2+/nTcfPvvf6RvWx9mb1sfWr/++2T65s8Pjezpln53RW8QN8LcoStTZXTCH0pA5l7V0PeuJM7MOYce",
+	"nK+iLXA4JX3Z5/yS/LyFpkTE35Riiu1Vx6sVWD33b9aB3iojtCI5MSL8pF/q991BA3VH3loGoyf3Pmuu",
+	"vLmLgktwsYwgQIpp/vtuNBiI5IadxnbU6zQblwR7/U5Lwm7btAXfsC0YVloPVZIu8uiZ0+WvNWBrQKMf",
+	"CBmPdpaipmDyIER9H5r/5gPTtmPQwcn3I2ocNg4N76VlPcbZYeMpiwXXKTsw7978hji7sj7j3Mb9tr3G",
+	"iyti9j0UwC+ud2nndcFSf6se7gXB8X31cn+5qwxD6Qq6rm7SPYsH49G3dns74+6bum2kpUaRlvKGbrAN",
+	"hIQXMRerZEtDlRamGtnfqbgDSObq7Jj3hnnvDVDxoKcbaMc6wEXqHEPfOkAnEDFMIIrKIcr8SKocYQls",
+	"r+gRvJzbuoF3HVXLj24JIQ487y8SWbttZ/oFbsALV8W1NNWc26ywy+faQXpqEkPDrNlO36I5fW4+95WS",
+	"zgmGR+kpvhJpgey9hzI/1+WypKTnWIaa2myK/b8qYt+Bxpa9eBIap2FeygkZnmUtNdd7I4dxnCEegnkq",
+	"ZPgAvJHvfWu9VgOmJim+UOAf9JmU7RsqplK235ZB/xcDF9i3iB4+dLQmoidkGs/Qv6fCz4X2V7y22WjU",
+	"C8s7y7fTLRrwzTxblWqFjxKzIOOpMcWwdn7U52ZdyjvrV8mvkfFrE/uIdKPzP9lu5Eo312mqL23YX61K",
+	"dCn892/lPfq3qxSlF7msUNT6DHYvbcTAXXXIujO0rgwo1CNbnzMoiC/XKhWjMeZUiuOWAPyPrOoL0kSI",
+	"+aGhyIJySehu9BOhh5hXckxfoiMBmcQGRlQhKm6mllYuiLQjBqSqB6GT7qsaMiEXHasEaV0ebRWkm98j",
+	"zF9bq8A7kTcyC66trHMm3Vx/pr1J8JzgpowwCDTV4XkHHg95adndUuW4WHbnAdfcW9UdjnilNhoMjWDt",
+	"G4/zUy6EGfFBoKquXtx8Qz9Kh2KkRXwldDm+yG6jrIPmPY3kHKfwdbto5m2j/VqjVWs1SztturXtXrNR",
+	"2xe7rdpBuCNqe7zZb/SedVtif3+JCbRz3mi1G4187+PbaDA0BmoixipJ500j7wzd3OzJLe4y48du+Y3J",
+	"cxcmT/Hp8qQdbfZCWUfflfLqY+iUU4kLhBkt8yFeBgYOsOpbYlKuCTrepxDBrg8dDWQtkm0WmEmqJPoT",
+	"ftNmPwqeiIRpPbr43//8L2S99yKTGI+NUgiyPqdoKjTYUPuIOf/DpZ03tnMFJzLkViDDKfCg4UDPO3rH",
+	"RDA+Arp4aErJJFZW9kPUKZdgxlFQeKKFe4QlmPKp40Bk6TSKY3MZdAWRcKBe4sDKikhehHymg4xp/0pd",
+	"ipB1ZyzAf+dOXVBl3VlHEgY5DHALLwsIJW++trjNpkORBZktvxUg3GmR92LtRQ6nKVbWeqUjjcz+hTuS",
+	"1kgq5mCacEi4gczndg/hg0Ix4sDfabcNexLk4z/B00cRL0fdkXuPtwIBz2+dSvtZY00tcCOB/415/u9X",
+	"ueYqfVdaRMIDNFaUHl00lv7XOjp49e+zys3W/VOUDs/FH+lSZWsFWqRBlhKTKpDY/SUyG5sC4LVTuHDm",
+	"GC8W5utZFyvE7VF/bH22IJpLYy1z0RPnHbhICZsPlLBDNpjwJETlYCR7rECPRggdCAl5sDD6KjGfpIpt",
+	"N0g/aDZSSQks9oIGXjnqgiPOVPpjqXg8m/SGuBKPEq7CvKu7ORXr9u15WzxY9GWLG/eu03IFEQQHY3uP",
+	"8YN0fG2xBhZMJCKFSgrJchXfjI/H7Mn5u/P3VWZMq73W9kGbnf10WGtW2R4Lo0GU6qp3gp/mfAONTYEW",
+	"Fx/odToyIFzsc5WOHcF7CqMJtEgn44AqSf2iDjMQqvH3DMzHU8V/jqmi24VJCpNCc5ma35MLCs52Jo3G",
+	"dk9fDdgfo1jqHzqAJNLe2ppOp/Xpdl0lg61Wo9HY0leDToVdRWL6o/rjh06lwRpsZ5ft7HbwHgLvZLY3",
+	"C3/oVN7ssJ3h/lVzWNv/s1PZ8q+Be8HfAP5s9l2lXfn5x7NPv26/eH/80/tftt//8/3833BtOhkbG771",
+	"cdh99fHy5Ke3cfjTx+nJq2ejk1cvJyevXjbDV8O4K0/Hv7ZeNrrbJ4Nf//njtFKtTJKo0q6odGxeS3sL",
+	"jsUWqrY2l/L/xWH8cN0gzLBbe4i68gP+HD/i8UAlUToc/XD202ETP8OT8cMe/jUWSaTCH7Ybq5ueZj+c",
+	"wZwLzM1PzsUdj3H3W2h2nrLc8cJvN7bng676d7jLi8L5Hio74HhYkohV+r0XNYbRJCxwci1gRVX7Ud9s",
+	"1VAEjEpAUn9XQySquCu8Ix3O7doN08uLEKljDKjioDjSDNz4pjgQrToSqqRJTVldl8tDWmM4u4GZW6HC",
+	"ARMjSrW1ojEZCenGRxBsyaTQrZoiUFe1DvYbBy1jeS3i7JLRlGsPvoXCWEtEH+Essc/tATdhXwf4+N10",
+	"YGcghxuF9i3bU/BcLnRLEM0UVOU/d+Z8pCkIj/7nYudEhJ4pWqbzfRP+PevsaCh6l0SyrnqXVuyG4iqy",
+	"VeRaEIwHEvEsqBUm1fSapgvf+UB23rmWCzPQb9tmkVszNDNA4s2/Ey3S2mRsVpDY0aqk0hAHeA75aK2X",
+	"Y97r/N3NbYFfh6H9grTS5as997P8MuOUvqt1vrNmFn9bAxqNszVU4p+cPD3h9260voxkpC2GHmyNkrDC",
+	"XVuun4nsZ2lA8wV8rheYFATkv+I4T5cejUZGWKYinhlTL9Ie6t5EhtDkakH6OpKHIzP3NIEZZlcSz0Kb",
+	"7TSe1RmMIJIDNlOTxK9VW8ne68icwccJoAEf8UYEyzKzzhLMmC8dI5vtvoFfaqTVtVxI8IjtBgv5TFdZ",
+	"OEnM6NGMhuRGbt6wRJCWjdJyRnkc7wctkpWjuHaVIu2IKx5RHBeWIusMWf6T11ynh/6iP+QAMBzeYlGC",
+	"h9WDtfR727L5mz1S3OGWv+a62nPjprlSCsv6bU2F/P4diLR4834NDPci7mnErIBvLpB71ftBfxLHF7IU",
+	"nmJVZbqswhv+SUL3t2plArD3y+c1T7W2qlrFo7K0+PJRSoYHfb6LyqpOBQ/v8nBfm+PJGkuCKJwrF510",
+	"1yoXXX5UCpI9lonwq3B+YFcwTm0QXQnJ+pGIQ6x5x0IusAqARfM5C4xzH7BeLHhiDBC4mIAMYdwjkfKQ",
+	"pzzALCp0CYYQ0+vI6VDFos5egJQyloGHQgxWVc6i4inF2Q5dgRXIFbwxEpCW5ZarEN4WVyLJtwl1JFWs",
+	"aj4zN5Zi6ts4E5nR70ICCkaEFhF9AwVlOcTlnE1TdcaYo9YSkvjzPLxlXCzSZUEVMayJ0LQrOtIVc0mV",
+	"QEEX3hbmj8ZhgaWEktQpmxsG0RZ0yLxKUH12nqjZelJ4/gh+LyQnt1aQdjW+jYJstbfvW0E+WCKVr2RL",
+	"b6qYbmCuExbFnWn0Atd+q2cGvSoDNvZbUvtDlAARNBCNUCUxNJHmOyMy/H84zEDPy3tDgJsAlZkYTxxD",
+	"jlHColDX2XtudO1UJZeM644EhzyOdIpksaUcI2abHtnpPCSuab+N1YnG7navWdsPW83as/5eo7bLd7pi",
+	"m7d6++GzjFPaYuoN1XjFptdMpqqxkGAVjRPVj+IV3Yzb9VnQ67mewtluy43j8RAcD+jnIIArbSXExhG5",
+	"i6KzRUm99dnJi2vpX/DKOfKXORndzjsUTmB7Pkc1g3FHLPhIM66Nr2EDkh0532xBuILgi5jdsBjT7Iqs",
+	"ZwMYFTDZ7vWmDG1DDtymylKl2l6afaexXaQLzH3ChE89fbByUJQWGdIIdBu5YVjB1tuU8UEiRIisQZjD",
+	"s095DJ3G+RZqZ8GoxIiTxSXAq+iI1R+pCfqJDgGkb/FobET7bUR7tVxMmyk60V7GZrLcLCyYQ2Zc3reC",
+	"wkKSGjTfQZnbXzB8WFjZ9xJIT0h1ToeKujh06qCc/PIyq2rzdXZ1dmwzqk5Vz3ehF5T2dWQWIIQIBWch",
+	"n/ltqAmx46euFEjX2QcI66XYXjnf94lpVTQacjhoyvLKwVA6Mmt/nCIfi1H7PUHjs02a9i4LqKkZowtL",
+	"o1FJF4sWaZbPntPxrXVx+rRIFxrSPddnPebdUzgHJWEjeBbsg64YTOQjjhZ9E0y+DeLestja4zNT4Kwt",
+	"QpXerR9arvNWi54tG9oi+24OQiRKqKWICriHaspGXM7mYSd5Ilgs+tD73pFFEG6tRiblzxVJf4AmgaqU",
+	"YjVlvoYaNxb4EndpJK5UKt8rUMm34menAt7f5it4L8zbqLSbjaqnXtYKmeE6vo50qS7J76tNxOxBRczu",
+	"UV5t4mYgou+RPn2Z/C4F0SyHeDLbfUOUviFK34jaexG13sneiNl7FLPfjKF+fXr3zEa+Bb87e0mtkkWA",
+	"qRjqmMS46YI88XvQkUaGz76zBEpWTL5hqN8w1N8uY7Jhrd+w1n+joNAicT1Wwm40/91mr65h6M97NQ+I",
+	"pT+zbW5OzZHttfbNkNMX8cDOszIMYwTEasAiY8gMeCSfW4DLXNomVWyciCuoa0i/M1tDyNBskL8EH8lf",
+	"zh0rFMvHMlxIY36tjrTUhz0vCMDfiBFlSTTnO+BF6SZqis0Oa3Gi2Mr/DSnK4yRF2YSG8lH4e5FFm8CQ",
+	"Zzzdio/GF9RYIOPavabGDQVkLNvqZlax79aSY8kaI0H4Xds/G+KbDfHN2sGVx0CGc529WCwLNgL6rv13",
+	"u8x59/2xMgJlSuoBEwOZF7QhB9qQA21M/xuZ/tnB3eiV+5CpKxIjnBJPfQk+fQGuXgEVZXnUtIT/YEF2",
+	"bjgQHgMHwtJKYaJB8LbV5tjflzk5T/ywaKs8FPKHTKxNZKx6l5sGp/mIjZnWlEcAxYjw/JYSDgE5bcod",
+	"010EHq5VhiaLCEJ5C9pLcWVQR+f0JNTaDACTOlKKFCEjEgHtQ473bj52pFP+vVXc4J66EXyja5cyK/Io",
+	"bc9NfwvEQNLcrr/Lppap6A6VulzN/bUXr9yxUua3frJPfVBQLav0oOTW7l0CmOoFrSl9HsWRHFzoSPaE",
+	"BYQH5KzcJ/n4Zdjo7dT2ebNZ6273W7U9vhs2es/EQbe5Qx0ssBVoc1zQeCtV9wlhvZrdoeLwAl/SBeC4",
+	"2SdOktir7dZDNa7TYmzBG9vC0Octs2r0/q/HgrE77vsXbg9U8GiRGq19jaM8zc6rFTjuCBeKGvdtKUXv",
+	"S2MYSjVlSvotyRpgDgXvDRlWrZBN0DMaXTLY5LYw+MPp6yqSoQBzbEA1ul0VQg0qZ4HbZ7NY8TBow8/M",
+	"PTqSaxYYIyeoui5jBp9FI6FTPhoT9az5DOEazWU4JvOZB0rliH7RPLGupzEEooEE2tuO/I+zlMuQJyGz",
+	"a/PbE3vMptNpXdPXbsf31OhpmwG8HjZtE+UCC+iSWhQG1eyvbODYge2+MIPg6SQRgbVZ4qib8GTmoLe0",
+	"azzPyMvAkLHbyiPiNOYGknEi/gs7lHpqDD1z69Yff3QkEYs1dy2NWa5yu6/iGFkDWCLCKBG91EPStORm",
+	"1hLEe3cnKfacQ4qG7LcZMfLSNfDCjVidJCL3wDSBfh4zWLJJ3cCq2OaOn4450TJyY1hNurEgRsVdNlST",
+	"RFcRursjQz7TdXYGFea4H4x5yJMkuhLAuYhkMsZe9THQ+EjMvTrASoct5N/BDJOiHQiQhtQ0QzFjQz4e",
+	"CynCekce2jNJmz4UcWT2iqCqKB7HsBoihGHvEuC4Suj6RPSE+QEtn2Y7zUbVZ0kmUuQPp6+N8c3ZOImu",
+	"eCqYM7WxlANvaSZpNnPVhx6dyBhcG2MqgAWgEjMs4sR+Epwdnx2+Ob54f3ry8fD8+OLT8Y8/vXv3y1mA",
+	"rHeJ6Egyu1uNTA+wM6MfjeVP0yeBgcvIp3xW9bxPhCsI8FsQcQGY5eV8xnQ4b4UPWmwDrKefV9bDa6rc",
+	"b8x3/ODtI8eyNx1q0bs4ar38qH/8x8kw0b2jYfyPkzcf/5/urj77VY9Vd1+92O/98XGnn/764ur4h8r9",
+	"vdVPUTo8w5GV5CekmNojU7WQHJrE/fdvXG0gRK+13ywyrifrSsmRp07IrWvN+S7j1mf61zo8IW4Pmu3n",
+	"KS0yQKKExWpQZ4f2u5mDi+4KYxgADBUEjSLNRmpk/hzxGcHToAot72vypfsqgRarZB4nT4Zdjcez/Us4",
+	"L26x4VeguciJVWVNVZSsBTtxINLSbdjYaNybRyTW1JllmpJe5+agP5w4BZJf3OqUrxeGpF+evKjcFXEE",
+	"qDzLaZD3bcgnRn9RKvI5I81+n4gJ+XdR+hz5ijFKHOkOAjZOjX+LqSdiWahavww/9dhP9xl5tvflYSHC",
+	"9D15WLA6kbxSUU/otYXBBxjat2NduHZCG4l9rcR+1DwMvgjfeEN34g0Rw8J9eENbmWezUmLNc4RSK8W9",
+	"XgeKhgK+xT5F8rzqUlQI1Kz2tiiCqjM+bQr7GQ1xKcYpxFYpZ2ejq4UpuxfZjO49abdQW/JOxjN/kYBA",
+	"IsKAsMhXTWDQ09ZF/D4RycyrKjbXV1YVOzTl2VmKuuEOc4k8TcVovEQtNI1aoKt0pd2sVsIJvpELc4ud",
+	"bdrbFwsdeNu1/W5D1A743k6tFe42RYPv9571mxWjMSaxo58mxLtFSQ9pPXq0R1eN1sZygglYKHC2zcLB",
+	"3WxbRauxc7ucoX0b1ycNs42yMeIfYLLRO+dY4/NNzPpVZPvWZ3sGv1wr5pV0M5t5aSFIVroyKGvJkJh2",
+	"xriNgdmM000t8IGwcnx26+CDnQxc+pcUZ2Z7QWIZloOnIMIQAXjl6r2lDdlZK3eRKb98cUq7rUsXymu5",
+	"sYZ8SUt11VUYrjzPRf41l68uXwAqQpwf6pe1dcYLaBrUZQ6E3cobdfEdq4ulxjxFgMJMuH1FXXG9YfvC",
+	"ShCoGFlfu5g1FDIsKDy+11GW1e6cCVv0i64H1eM4P3zAI59gtCt6fCSw4pl1RV8lSwsj6uwkZYgpyrhm",
+	"Ukzbtno6iSje5cow1koU6ZTPtGOjLiMVkGG5jlyTViCvF1GoZlqwMacFG19RCZaJ3DXU4ljIMJIDTyne",
+	"yJ6/Tijb2iOIbG4k9ANKvxkx4QlllAt3Gmax1Rifbxe/LxRybzj2pEkxpWyeVwWHFXDQB2BjEXYRERM0",
+	"uBRifKHi8KKvksAWnGFho1sQaBiYInUKVOjpKutCsV9HZo+FQBB+zFQcGk8i3zzhgjo9Li1ziroSyXPo",
+	"nYdbUFTJI5xGOYxfgDh3LRafjGRu4CjM8+gW/kVYdkmkMrHgl8WyFB5Fa03lKbeI+vsrWmkf7O00GutG",
+	"kHEQpziwESi57yji/0CC/MUMOQ+3NGqxLCo7e5sUwl88hbDgZ4DomKuVvp8cQir0Pam2U9GjZjwy4K35",
+	"fWGeKWxtMiZ+o3n73rPssRyfMGmwRL/OwBcDZTVJe2okLN1zHOmU2h470ovRFqgOM4zSIpmHYYPnV3Rj",
+	"gm9M8G9ogntpwlTdTlxdOyIcAUy8rDfadmYY2xP+TX2z5lAnHFCy0RzYAiFGY5y/02toDa5a9Nwq9Aqr",
+	"CXX6xkpdssnYdeg+OX15xPb2d55VmfnXfqNh/7W313r6HH4zU5OkBN0Huz/w8dCnTcFMQt1ZTFmeEYkB",
+	"tdwQAl02DPY//71Tb9ohbO9V2buxkCcv2JGSUvRSdmTM82a98dR72hlyKhY87lQMIp2KpEqAwjysWlfA",
+	"fIAGHU7QYyjwbn1INC4F9z5Ssh8lAJ4taiMexbb5g6nESH2lBflJDlqdZj3CDpSeCoX3qFOiybpm1fKU",
+	"DFmjCX52KWaMF5CrsSefRNfsSekv3Hv8RdHsfjVrMkfFhG+ptX3wNKO/RpY12LPk2RjfRwHGiD87S362",
+	"+KTDOLYLT/tprs0cphdkwDXQyWU/gPMdIEqU/zM2SDjQrhtnFBGQnGsYwdvuSDwCQ04Ucj2qTIOf2BF5",
+	"aw53FCG1w2NcLWUx713quYZ2GnIk9aTfj3qQr4BfBcQDStU4cSzMVjRLhO9sFGkNYToYMDXOTWKBxNIC",
+	"evyMaIh6liKXxp4qs955og0v32V38zw+R2EbfWY40JKNhRrHwiMgsYYQDGTZS6Mx+q/NfkQvLhvcEX5R",
+	"VOcAtYAsHSZqMhiy6VCN5sZUJUhAzV4BLVKV/SJmvVjxS3M+XkXpT5PubYb53O33PGXOwpqbaxJ/37+3",
+	"dFlFxxrVgT09EK5wFYXab25bMvZcOoAGn9d+/iJ7kf0FxWEMUWi+szLfzCuD783ErYVwXkbdTLU1URKy",
+	"MU9SV8Mz4oAijQ9YlLfETl92b1TWoNH67oh6P8fW05Ifk36NUi3ifpXq0XGhqrCRzMkz4hBWwQJ3AKfO",
+	"na0/vvKCAb4RKQ95yuEG40k3jno4FlCwdNJwCW3zK8J0gVA+2GnukNLcbe77Iv5FpEvVytFQ9C7xCbHi",
+	"IevymMueLbJUSW8o7GS9O/4keJwOK19++/L/BQAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -54,6 +54,11 @@ func escalations() map[string][]escalation {
 		"deleteUserIdentity":  {{"an account with every scope", all, onAccount("DELETE", "/identities/{identity_id}", nil)}},
 		"withdrawUserConsent": {{"an account with every scope", all, onAccount("DELETE", "/consents/{client_id}", nil)}},
 		"resetFactors":        {{"an account with every scope", all, onAccount("POST", "/factor-reset", nil)}},
+		"revokeUserPersonalToken": {{"an account with every scope", all, func(t *testing.T, c *seeder) request {
+			t.Helper()
+			its := c.owned(c.powerful(t))
+			return request{method: "DELETE", path: "/users/" + its["user_id"] + "/tokens/" + its["token_id"]}
+		}}},
 		"replaceClientSecret": {
 			{"a client with every scope", all, onClient("POST", "/secret", object{"keep_old_for": 0})},
 		},

@@ -11,7 +11,7 @@
 // Cache-Control: no-store, unless the handler sets another value.
 //
 // The guard verifies tokens locally, with the issuer's public keys, so a token works until it expires (10 minutes by
-// default) even after a logout.
+// default) even after a logout. Personal access tokens are opaque: with Options.Introspect the guard asks the issuer about them.
 //
 // The guard decodes the path of a request once and authorizes the operation that the document has for it. The router
 // behind the guard gets the path in one spelling, which every router reads in the same way. Echo has already chosen a route
@@ -60,6 +60,10 @@ type Options struct {
 	// and names its address in the challenges (RFC 9728): a client that gets 401 finds the issuer by itself. The Audience must
 	// then be the URL of the service, and one of SESAME_AUDIENCES, since such a client asks for a token for it.
 	Metadata bool
+	// Introspect makes the guard accept personal access tokens of the issuer, which it cannot verify by itself: it asks the issuer as
+	// this service client (RFC 7662), and uses the answer for 30 seconds. So it accepts a revoked token for up to 30 seconds. While the
+	// issuer does not answer, such tokens get 503. nil refuses them with 401. Their audience is SESAME_AUDIENCE.
+	Introspect *ServiceClient
 	// Schemes check the other security schemes of the document, such as API keys, by name.
 	Schemes map[string]Scheme
 	// StartTimeout is how long New waits for an issuer that does not answer yet. The default is 30 s. If it is negative, New does
@@ -106,7 +110,9 @@ type Guard struct {
 	keys    atomic.Pointer[keys] // nil until the issuer has answered
 	parser  *jwt.Parser
 	public  *published // nil without Metadata
-	ids     []string   // of the operations
+	// introspector looks up personal access tokens; nil without Introspect.
+	introspector atomic.Pointer[introspector]
+	ids          []string // of the operations
 
 	stop    context.CancelFunc
 	waiting sync.WaitGroup // for the issuer
@@ -160,36 +166,59 @@ func New(ctx context.Context, o Options) (*Guard, error) {
 	return g, nil
 }
 
-// start fetches the keys, or lets that happen in the background.
+// connectInterval is how long a guard waits before it tries again what was refused, such as a wrong secret.
+const connectInterval = 5 * time.Second
+
+// start connects the guard with the issuer, or lets that happen in the background.
 func (g *Guard) start(ctx context.Context) error {
 	ctx, g.stop = context.WithCancel(ctx)
-	fetch := func() error {
-		k, err := fetchKeys(ctx, g.options)
-		if err == nil {
-			g.keys.Store(k)
-		}
-		return err
-	}
 	if g.options.StartTimeout >= 0 {
-		err := fetch()
+		err := g.connect(ctx)
 		if err != nil {
-			g.stop()
+			g.Close()
 		}
 		return err
 	}
 	g.waiting.Go(func() {
-		if fetch() == nil {
-			g.options.Log.InfoContext(ctx, "the issuer's keys were fetched", "issuer", g.options.Issuer)
+		for err := g.connect(ctx); err != nil; err = g.connect(ctx) {
+			g.options.Log.WarnContext(ctx, "the guard cannot verify tokens; it tries again", "issuer", g.options.Issuer, "error", err)
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(connectInterval):
+			}
 		}
+		g.options.Log.InfoContext(ctx, "the guard has the issuer's keys", "issuer", g.options.Issuer)
 	})
 	return nil
+}
+
+// connect fetches the keys, and makes the introspector if there is to be one.
+func (g *Guard) connect(ctx context.Context) error {
+	if g.keys.Load() == nil {
+		k, err := fetchKeys(ctx, g.options)
+		if err != nil {
+			return err
+		}
+		g.keys.Store(k)
+	}
+	if g.options.Introspect == nil {
+		return nil
+	}
+	i, err := newIntrospector(ctx, g.options)
+	if err == nil {
+		g.introspector.Store(i)
+	}
+	return err
 }
 
 // Operations returns what OperationFrom can return.
 func (g *Guard) Operations() []string { return slices.Clone(g.ids) }
 
-// Ready reports whether the guard has the issuer's keys.
-func (g *Guard) Ready() bool { return g.keys.Load() != nil }
+// Ready reports whether the issuer has answered, so that the guard can verify tokens.
+func (g *Guard) Ready() bool {
+	return g.keys.Load() != nil && (g.options.Introspect == nil || g.introspector.Load() != nil)
+}
 
 func (o *Options) check() error {
 	issuer, err := url.Parse(o.Issuer)

@@ -62,10 +62,14 @@ func fetchKeys(ctx context.Context, o Options) (*keys, error) {
 
 func newKeys(ctx context.Context, o Options) (*keys, error) {
 	client := bounded(o.Client)
-	address, err := discover(ctx, client, o.Issuer)
+	found, err := discover(ctx, client, o.Issuer)
+	if err == nil {
+		err = checkEndpoint(o.Issuer, "jwks_uri", found.Keys)
+	}
 	if err != nil {
 		return nil, err
 	}
+	address := found.Keys
 	ctx, stop := context.WithCancel(ctx)
 	stored, err := jwkset.NewStorageFromHTTP(address, jwkset.HTTPClientStorageOptions{
 		Ctx: ctx, Client: client, HTTPTimeout: fetchTimeout, RefreshInterval: refreshInterval,
@@ -122,52 +126,60 @@ func (s notEmptied) KeyReplaceAll(ctx context.Context, set []jwkset.JWK) error {
 	return s.Storage.KeyReplaceAll(ctx, set)
 }
 
-// discover returns the URL of the issuer's keys from its metadata (RFC 8414 §3). Behind a proxy that removes a prefix,
-// Sesame serves them below that prefix.
-func discover(ctx context.Context, client *http.Client, issuer string) (string, error) {
+// metadata is the part of the issuer's metadata (RFC 8414 §2) that the guard needs.
+type metadata struct {
+	Issuer        string `json:"issuer"`
+	Keys          string `json:"jwks_uri"`
+	Introspection string `json:"introspection_endpoint"`
+}
+
+// discover returns the issuer's metadata (RFC 8414 §3). Behind a proxy that removes a prefix, Sesame serves them below that prefix.
+func discover(ctx context.Context, client *http.Client, issuer string) (metadata, error) {
 	const wellKnown = "/.well-known/oauth-authorization-server"
 	u, err := url.Parse(issuer)
 	if err != nil {
-		return "", err
+		return metadata{}, err
 	}
 	path := strings.TrimSuffix(u.Path, "/")
 	u.Path = wellKnown + path
-	address, err := metadata(ctx, client, u.String(), issuer)
+	m, err := fetchMetadata(ctx, client, u.String(), issuer)
 	if err != nil && path != "" {
-		return metadata(ctx, client, strings.TrimSuffix(issuer, "/")+wellKnown, issuer)
+		return fetchMetadata(ctx, client, strings.TrimSuffix(issuer, "/")+wellKnown, issuer)
 	}
-	return address, err
+	return m, err
 }
 
-func metadata(ctx context.Context, client *http.Client, address, issuer string) (string, error) {
+func fetchMetadata(ctx context.Context, client *http.Client, address, issuer string) (m metadata, err error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return "", err
+		return m, err
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		return "", err
+		return m, err
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("%s answers %d", address, response.StatusCode)
-	}
-	var m struct {
-		Issuer string `json:"issuer"`
-		Keys   string `json:"jwks_uri"`
+		return m, fmt.Errorf("%s answers %d", address, response.StatusCode)
 	}
 	if err = json.NewDecoder(response.Body).Decode(&m); err != nil {
-		return "", fmt.Errorf("%s: %w", address, err)
+		return m, fmt.Errorf("%s: %w", address, err)
 	}
-	switch keys, err := url.Parse(m.Keys); {
-	case m.Issuer != issuer: // RFC 8414 §3.3
-		return "", fmt.Errorf("%s says that it is the issuer %q, not %q", address, m.Issuer, issuer)
-	case err != nil || keys.Scheme != "https" && (keys.Scheme != "http" || strings.HasPrefix(issuer, "https:")):
-		return "", fmt.Errorf("%s: the jwks_uri %q must be https, or http if the issuer is", address, m.Keys)
+	if m.Issuer != issuer { // RFC 8414 §3.3
+		return m, fmt.Errorf("%s says that it is the issuer %q, not %q", address, m.Issuer, issuer)
 	}
-	return m.Keys, nil
+	return m, nil
+}
+
+// checkEndpoint checks an address of the issuer's metadata.
+func checkEndpoint(issuer, name, address string) error {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "https" && (u.Scheme != "http" || strings.HasPrefix(issuer, "https:")) {
+		return fmt.Errorf("the %s %q of the issuer must be https, or http if the issuer is", name, address)
+	}
+	return nil
 }
 
 // bounded returns a client that limits the size of answers and follows no redirects.

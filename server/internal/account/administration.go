@@ -200,11 +200,11 @@ func (s *Service) updateUser(ctx context.Context, by *identity.Caller, id string
 	return user, err
 }
 
-// revokeAccess ends the sessions of a disabled account, or takes revoked scopes from them. A scope that is revoked and
+// revokeAccess ends the sessions and tokens of a disabled account, or takes revoked scopes from them. A scope that is revoked and
 // granted again so comes back only with a new login.
 func revokeAccess(ctx context.Context, q *store.Queries, before, after store.User) error {
 	if after.Disabled {
-		return q.EndSessionsOf(ctx, after.ID, "")
+		return q.EndAccessOf(ctx, after.ID, "")
 	}
 	has := strings.Fields(after.Scopes)
 	for _, scope := range strings.Fields(before.Scopes) {

@@ -167,7 +167,7 @@ func (s *Service) reset(ctx context.Context, q *store.Queries, before store.User
 	if err = q.SetPasswordHash(ctx, before.ID, hash, s.now()); err != nil {
 		return err
 	}
-	if err = q.EndSessionsOf(ctx, before.ID, ""); err != nil {
+	if err = q.EndAccessOf(ctx, before.ID, ""); err != nil {
 		return err
 	}
 	if !before.EmailVerified { // a stranger may have registered the account and logged in to it

@@ -42,6 +42,7 @@ const (
 	IdentityUnlinked  Kind = "identity_unlinked"
 
 	FactorAdded      Kind = "factor_added"
+	TokenCreated     Kind = "token_created" // a personal access token
 	FactorRemoved    Kind = "factor_removed"
 	RecoveryCodeUsed Kind = "recovery_code_used"      // at a sign-in
 	CodesReplaced    Kind = "recovery_codes_replaced" // there are new ones
@@ -58,7 +59,7 @@ const Decoy Kind = "to_nobody"
 var kinds = []Kind{
 	ConfirmEmail, ResetPassword, MagicLink, PasswordChanged, PasswordResetDone, EmailChanged, EmailInUse, NewLogin, AccountDeleted,
 	IdentityLinked, IdentityUnlinked,
-	FactorAdded, FactorRemoved, RecoveryCodeUsed, CodesReplaced, ResetRequested, FactorsReset, Test,
+	TokenCreated, FactorAdded, FactorRemoved, RecoveryCodeUsed, CodesReplaced, ResetRequested, FactorsReset, Test,
 }
 
 // Mail is a mail before it is rendered.
@@ -81,6 +82,7 @@ type Fields struct {
 	NewEmail  string
 	Provider  string    // of an identity
 	Factor    string    // the name of a second factor
+	Token     string    // the name of a personal access token
 	CodesLeft int       // recovery codes
 	Due       time.Time // when a reset removes the second factors
 }
