@@ -308,7 +308,7 @@ func TestTheLinkOfTheFirstRunStaysOutOfLogs(t *testing.T) {
 	t.Parallel()
 	for _, settings := range [][]string{{"SESAME_SMTP_URL=smtp://127.0.0.1:1"}, {"SESAME_ADMIN=off"}} {
 		s, said := startWithLink(t, sqliteURL(t), settings...)
-		if !strings.Contains(said, "sesame user create NAME --scope ") || !strings.Contains(said, "users:write") || strings.Contains(said, "code=") || strings.Contains(s.wholeLog(), "code=") {
+		if !strings.Contains(said, "sesame user create NAME --administrator") || strings.Contains(said, "code=") || strings.Contains(s.wholeLog(), "code=") {
 			t.Errorf("%v: the start says %q", settings, said)
 		}
 	}

@@ -3,7 +3,6 @@ package login
 import (
 	"context"
 	"io"
-	"strings"
 
 	"sesame/server/internal/app"
 )
@@ -19,7 +18,7 @@ func (a *App) firstRun(w io.Writer) string {
 	}
 	first := a.app.FirstRun()
 	if first == nil || !first.Local && !app.IsTerminal(w) && !a.app.MailsToLog() {
-		return "there is no administrator; create one with: sesame user create NAME --scope " + strings.Join(a.accounts.AdministratorScopes(), ",")
+		return "there is no administrator; create one with: sesame user create NAME --administrator"
 	}
 	text := first.Address(a.app.PublicURL) + "   (makes the first administrator"
 	if !first.Local {

@@ -21,8 +21,8 @@ func (s *Service) HasAdministrator(ctx context.Context) (bool, error) {
 	return n > 0, err
 }
 
-// AdministratorScopes are the scopes of the first administrator: each that makes an account an administrator's.
-func (s *Service) AdministratorScopes() []string {
+// administratorScopes are the scopes of the first administrator: each that makes an account an administrator's.
+func (s *Service) administratorScopes() []string {
 	scopes := slices.Clone(s.identity.Policy.AdminScopes)
 	if !slices.Contains(scopes, s.identity.AdminScope) {
 		scopes = append(scopes, s.identity.AdminScope)
@@ -39,7 +39,7 @@ func (s *Service) CreateFirstAdministrator(ctx context.Context, r Registration) 
 	if r.Email == "" && s.identity.ConfirmedOnly {
 		return store.User{}, problem.Invalid().At("/email", "is required here: an account logs in when its address is confirmed")
 	}
-	r.Scopes, r.EmailVerified, r.By, r.confirm, r.public, r.first = s.AdministratorScopes(), false, nil, true, false, true
+	r.Scopes, r.EmailVerified, r.By, r.confirm, r.public, r.first = s.administratorScopes(), false, nil, true, false, true
 	user, err := s.CreateUser(ctx, r)
 	if err != nil {
 		// Another one may have got the name, and with it everything.
