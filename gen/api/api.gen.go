@@ -25,6 +25,27 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for ClientRegistration.
+const (
+	ClientRegistrationDocument ClientRegistration = "document"
+	ClientRegistrationDynamic  ClientRegistration = "dynamic"
+	ClientRegistrationOperator ClientRegistration = "operator"
+)
+
+// Valid indicates whether the value is a known member of the ClientRegistration enum.
+func (e ClientRegistration) Valid() bool {
+	switch e {
+	case ClientRegistrationDocument:
+		return true
+	case ClientRegistrationDynamic:
+		return true
+	case ClientRegistrationOperator:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for DeliveryState.
 const (
 	DeliveryStateDELIVERYDELIVERED DeliveryState = "delivered"
@@ -52,6 +73,7 @@ const (
 	ErrorCodeBadRequest                     ErrorCode = "bad_request"
 	ErrorCodeClientNameTaken                ErrorCode = "client_name_taken"
 	ErrorCodeEmailTaken                     ErrorCode = "email_taken"
+	ErrorCodeHasPassword                    ErrorCode = "has_password"
 	ErrorCodeInsufficientScope              ErrorCode = "insufficient_scope"
 	ErrorCodeInsufficientUserAuthentication ErrorCode = "insufficient_user_authentication"
 	ErrorCodeInternalError                  ErrorCode = "internal_error"
@@ -60,6 +82,7 @@ const (
 	ErrorCodeLastAdministrator              ErrorCode = "last_administrator"
 	ErrorCodeLastWayIn                      ErrorCode = "last_way_in"
 	ErrorCodeMethodNotAllowed               ErrorCode = "method_not_allowed"
+	ErrorCodeNoAddress                      ErrorCode = "no_address"
 	ErrorCodeNoConfirmedEmail               ErrorCode = "no_confirmed_email"
 	ErrorCodeNoSecondFactor                 ErrorCode = "no_second_factor"
 	ErrorCodeNotFound                       ErrorCode = "not_found"
@@ -88,6 +111,8 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeEmailTaken:
 		return true
+	case ErrorCodeHasPassword:
+		return true
 	case ErrorCodeInsufficientScope:
 		return true
 	case ErrorCodeInsufficientUserAuthentication:
@@ -103,6 +128,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeLastWayIn:
 		return true
 	case ErrorCodeMethodNotAllowed:
+		return true
+	case ErrorCodeNoAddress:
 		return true
 	case ErrorCodeNoConfirmedEmail:
 		return true
@@ -145,6 +172,7 @@ const (
 	EventKindEVENTACCOUNTDELETED        EventKind = "account_deleted"
 	EventKindEVENTACCOUNTDISABLED       EventKind = "account_disabled"
 	EventKindEVENTACCOUNTENABLED        EventKind = "account_enabled"
+	EventKindEVENTACCOUNTINVITED        EventKind = "account_invited"
 	EventKindEVENTACCOUNTUNLOCKED       EventKind = "account_unlocked"
 	EventKindEVENTCLIENTCHANGED         EventKind = "client_changed"
 	EventKindEVENTCLIENTCREATED         EventKind = "client_created"
@@ -162,6 +190,7 @@ const (
 	EventKindEVENTFACTORSRESETREQUESTED EventKind = "factors_reset_requested"
 	EventKindEVENTIDENTITYLINKED        EventKind = "identity_linked"
 	EventKindEVENTIDENTITYUNLINKED      EventKind = "identity_unlinked"
+	EventKindEVENTINVITATIONACCEPTED    EventKind = "invitation_accepted"
 	EventKindEVENTKEYPUBLISHED          EventKind = "key_published"
 	EventKindEVENTKEYROTATED            EventKind = "key_rotated"
 	EventKindEVENTLOGIN                 EventKind = "login"
@@ -174,6 +203,7 @@ const (
 	EventKindEVENTPASSWORDACCEPTED      EventKind = "password_accepted"
 	EventKindEVENTPASSWORDCHANGED       EventKind = "password_changed"
 	EventKindEVENTPASSWORDRESET         EventKind = "password_reset"
+	EventKindEVENTPASSWORDRESETSTARTED  EventKind = "password_reset_started"
 	EventKindEVENTPROFILECHANGED        EventKind = "profile_changed"
 	EventKindEVENTPROVIDERCHANGED       EventKind = "provider_changed"
 	EventKindEVENTPROVIDERCREATED       EventKind = "provider_created"
@@ -203,6 +233,8 @@ func (e EventKind) Valid() bool {
 	case EventKindEVENTACCOUNTDISABLED:
 		return true
 	case EventKindEVENTACCOUNTENABLED:
+		return true
+	case EventKindEVENTACCOUNTINVITED:
 		return true
 	case EventKindEVENTACCOUNTUNLOCKED:
 		return true
@@ -238,6 +270,8 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindEVENTIDENTITYUNLINKED:
 		return true
+	case EventKindEVENTINVITATIONACCEPTED:
+		return true
 	case EventKindEVENTKEYPUBLISHED:
 		return true
 	case EventKindEVENTKEYROTATED:
@@ -261,6 +295,8 @@ func (e EventKind) Valid() bool {
 	case EventKindEVENTPASSWORDCHANGED:
 		return true
 	case EventKindEVENTPASSWORDRESET:
+		return true
+	case EventKindEVENTPASSWORDRESETSTARTED:
 		return true
 	case EventKindEVENTPROFILECHANGED:
 		return true
@@ -373,7 +409,9 @@ const (
 	OAuthErrorCodeAuthorizationPending    OAuthErrorCode = "authorization_pending"
 	OAuthErrorCodeExpiredToken            OAuthErrorCode = "expired_token"
 	OAuthErrorCodeInvalidClient           OAuthErrorCode = "invalid_client"
+	OAuthErrorCodeInvalidClientMetadata   OAuthErrorCode = "invalid_client_metadata"
 	OAuthErrorCodeInvalidGrant            OAuthErrorCode = "invalid_grant"
+	OAuthErrorCodeInvalidRedirectURI      OAuthErrorCode = "invalid_redirect_uri"
 	OAuthErrorCodeInvalidRequest          OAuthErrorCode = "invalid_request"
 	OAuthErrorCodeInvalidScope            OAuthErrorCode = "invalid_scope"
 	OAuthErrorCodeInvalidTarget           OAuthErrorCode = "invalid_target"
@@ -398,7 +436,11 @@ func (e OAuthErrorCode) Valid() bool {
 		return true
 	case OAuthErrorCodeInvalidClient:
 		return true
+	case OAuthErrorCodeInvalidClientMetadata:
+		return true
 	case OAuthErrorCodeInvalidGrant:
+		return true
+	case OAuthErrorCodeInvalidRedirectURI:
 		return true
 	case OAuthErrorCodeInvalidRequest:
 		return true
@@ -571,6 +613,30 @@ func (e TokenRequestGrantType) Valid() bool {
 	}
 }
 
+// Defines values for ListUsersParamsSort.
+const (
+	ListUsersParamsSortCreatedAt           ListUsersParamsSort = "created_at"
+	ListUsersParamsSortCreatedAtDescending ListUsersParamsSort = "-created_at"
+	ListUsersParamsSortUsername            ListUsersParamsSort = "username"
+	ListUsersParamsSortUsernameDescending  ListUsersParamsSort = "-username"
+)
+
+// Valid indicates whether the value is a known member of the ListUsersParamsSort enum.
+func (e ListUsersParamsSort) Valid() bool {
+	switch e {
+	case ListUsersParamsSortCreatedAt:
+		return true
+	case ListUsersParamsSortCreatedAtDescending:
+		return true
+	case ListUsersParamsSortUsername:
+		return true
+	case ListUsersParamsSortUsernameDescending:
+		return true
+	default:
+		return false
+	}
+}
+
 // AddedFactor defines model for AddedFactor.
 type AddedFactor struct {
 	Factor Factor `json:"factor"`
@@ -591,7 +657,7 @@ type AuthorizationRequest struct {
 	// Example:
 	Claims *string `json:"claims,omitempty"`
 
-	// ClientID The `client_id` of a client with registered redirect addresses.
+	// ClientID The `client_id` of a client with registered redirect addresses, or the URL of its client ID metadata document (`SESAME_CLIENT_DOCUMENTS`).
 	//
 	// Example: 019ad827-b3c1-7d21-9f60-5a4be3a2c7d9
 	ClientID *string `json:"client_id,omitempty"`
@@ -701,6 +767,12 @@ type ClientConsentPage struct {
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
+// ClientRegistration How the client came here: an operator made it, it registered itself (`POST /register`), or it has a client ID metadata document.
+// Nobody has verified the latter two, and their settings cannot be changed here.
+//
+// Example: operator
+type ClientRegistration string
+
 // Consent defines model for Consent.
 type Consent struct {
 	ClientID   string `json:"client_id"`
@@ -778,6 +850,8 @@ type Delivery struct {
 	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
 	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 	//   confirmed another spelling.
+	// - `account_invited`: an administrator had an invitation mailed; `invitation_accepted`: its link was used to choose a password.
+	// - `password_reset_started`: an administrator had a link to choose a new password mailed.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
 	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
 	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
@@ -916,7 +990,7 @@ type ErrorCode string
 
 // Event A recorded event. A field is null if it does not apply or is not known.
 type Event struct {
-	// Actor The id of the user or service client that did it, `command line`, or `schedule`. Null if it is unknown, as
+	// Actor The id of the user or service client that did it, `command line`, `schedule`, or `self-registration` for a client that nobody has verified. Null if it is unknown, as
 	// for a refused login, which the owner need not have made.
 	Actor nullable.Nullable[string] `json:"actor"`
 	At    time.Time                 `json:"at"`
@@ -957,6 +1031,8 @@ type Event struct {
 	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
 	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 	//   confirmed another spelling.
+	// - `account_invited`: an administrator had an invitation mailed; `invitation_accepted`: its link was used to choose a password.
+	// - `password_reset_started`: an administrator had a link to choose a new password mailed.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
 	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
 	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
@@ -1023,6 +1099,8 @@ type Event struct {
 //   - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
 //     confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 //     confirmed another spelling.
+//   - `account_invited`: an administrator had an invitation mailed; `invitation_accepted`: its link was used to choose a password.
+//   - `password_reset_started`: an administrator had a link to choose a new password mailed.
 //   - `password_reset`: a new password was chosen with a mailed code; every session ended.
 //   - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
 //   - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
@@ -1118,6 +1196,11 @@ type FieldError struct {
 //
 // Example: Ann Example
 type FullName = string
+
+// GrantedScopes For administrators: the account's scopes beyond those that every account has. Your token must have them.
+//
+// Example: []
+type GrantedScopes = []string
 
 // Health defines model for Health.
 type Health struct {
@@ -1239,6 +1322,32 @@ type IntrospectionRequest struct {
 	TokenTypeHint *string `json:"token_type_hint,omitempty"`
 }
 
+// Invitation defines model for Invitation.
+type Invitation struct {
+	// Email Where the invitation is mailed. It is confirmed when the person uses the link.
+	//
+	// Example: bob@example.com
+	Email string `json:"email"`
+
+	// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
+	// control characters, direction marks or other invisible characters except joiners between two characters.
+	//
+	//
+	// Example: Ann Example
+	FullName nullable.Nullable[FullName] `json:"full_name,omitempty"`
+
+	// Scopes For administrators: the account's scopes beyond those that every account has. Your token must have them.
+	//
+	//
+	// Example: []
+	Scopes *GrantedScopes `json:"scopes,omitempty"`
+
+	// Username As in `UserCreate`; without it the server makes one of the address.
+	//
+	// Example: bob
+	Username *string `json:"username,omitempty"`
+}
+
 // Key One public key (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2). The members depend on `kty`: EC has crv, x
 // and y; OKP has crv and x; RSA has n and e.
 type Key struct {
@@ -1297,10 +1406,13 @@ type Metadata struct {
 	BackchannelLogoutSessionSupported bool `json:"backchannel_logout_session_supported"`
 
 	// BackchannelLogoutSupported OpenID Connect Back-Channel Logout 1.0.
-	BackchannelLogoutSupported    bool     `json:"backchannel_logout_supported"`
-	ClaimsParameterSupported      bool     `json:"claims_parameter_supported"`
-	ClaimsSupported               []string `json:"claims_supported"`
-	CodeChallengeMethodsSupported []string `json:"code_challenge_methods_supported"`
+	BackchannelLogoutSupported bool     `json:"backchannel_logout_supported"`
+	ClaimsParameterSupported   bool     `json:"claims_parameter_supported"`
+	ClaimsSupported            []string `json:"claims_supported"`
+
+	// ClientIDMetadataDocumentSupported Whether a `client_id` can be the URL of a client ID metadata document. Absent if it cannot.
+	ClientIDMetadataDocumentSupported *bool    `json:"client_id_metadata_document_supported,omitempty"`
+	CodeChallengeMethodsSupported     []string `json:"code_challenge_methods_supported"`
 
 	// DeviceAuthorizationEndpoint RFC 8628.
 	DeviceAuthorizationEndpoint               string   `json:"device_authorization_endpoint"`
@@ -1315,8 +1427,11 @@ type Metadata struct {
 
 	// PushedAuthorizationRequestEndpoint RFC 9126.
 	PushedAuthorizationRequestEndpoint string `json:"pushed_authorization_request_endpoint"`
-	RequestParameterSupported          bool   `json:"request_parameter_supported"`
-	RequestURIParameterSupported       bool   `json:"request_uri_parameter_supported"`
+
+	// RegistrationEndpoint RFC 7591. Absent if the server registers no clients.
+	RegistrationEndpoint         *string `json:"registration_endpoint,omitempty"`
+	RequestParameterSupported    bool    `json:"request_parameter_supported"`
+	RequestURIParameterSupported bool    `json:"request_uri_parameter_supported"`
 
 	// RequirePushedAuthorizationRequests RFC 9126.
 	RequirePushedAuthorizationRequests     bool     `json:"require_pushed_authorization_requests"`
@@ -1371,6 +1486,11 @@ type OAuthClient struct {
 	// Example: false
 	DeviceGrant bool `json:"device_grant"`
 
+	// DocumentURI Where a client with a metadata document has it, which is the `client_id` that it sends. Empty for others.
+	//
+	// Example:
+	DocumentURI string `json:"document_uri"`
+
 	// LogoURI Where this server shows its logo. Another logo has another address. Empty for none.
 	//
 	// Example: https://login.example.com/sign-in/client-logo?hash=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU
@@ -1398,6 +1518,13 @@ type OAuthClient struct {
 	//
 	// Example: ["https://app.example.com/callback"]
 	RedirectUris []string `json:"redirect_uris"`
+
+	// Registration How the client came here: an operator made it, it registered itself (`POST /register`), or it has a client ID metadata document.
+	// Nobody has verified the latter two, and their settings cannot be changed here.
+	//
+	//
+	// Example: operator
+	Registration ClientRegistration `json:"registration"`
 
 	// RequirePkce Whether it must send a `code_challenge`. A public client must.
 	//
@@ -1581,6 +1708,11 @@ type OAuthClientWithSecret struct {
 	// Example: false
 	DeviceGrant bool `json:"device_grant"`
 
+	// DocumentURI Where a client with a metadata document has it, which is the `client_id` that it sends. Empty for others.
+	//
+	// Example:
+	DocumentURI string `json:"document_uri"`
+
 	// LogoURI Where this server shows its logo. Another logo has another address. Empty for none.
 	//
 	// Example: https://login.example.com/sign-in/client-logo?hash=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU
@@ -1609,6 +1741,13 @@ type OAuthClientWithSecret struct {
 	// Example: ["https://app.example.com/callback"]
 	RedirectUris []string `json:"redirect_uris"`
 
+	// Registration How the client came here: an operator made it, it registered itself (`POST /register`), or it has a client ID metadata document.
+	// Nobody has verified the latter two, and their settings cannot be changed here.
+	//
+	//
+	// Example: operator
+	Registration ClientRegistration `json:"registration"`
+
 	// RequirePkce Whether it must send a `code_challenge`. A public client must.
 	//
 	// Example: true
@@ -1632,14 +1771,14 @@ type OAuthClientWithSecret struct {
 
 // OAuthError defines model for OAuthError.
 type OAuthError struct {
-	// Error Error code for programs (RFC 6749 §5.2, RFC 8628 §3.5).
+	// Error Error code for programs (RFC 6749 §5.2, RFC 8628 §3.5, RFC 7591 §3.2.2).
 	Error OAuthErrorCode `json:"error"`
 
 	// ErrorDescription Explanation for people.
 	ErrorDescription string `json:"error_description"`
 }
 
-// OAuthErrorCode Error code for programs (RFC 6749 §5.2, RFC 8628 §3.5).
+// OAuthErrorCode Error code for programs (RFC 6749 §5.2, RFC 8628 §3.5, RFC 7591 §3.2.2).
 type OAuthErrorCode string
 
 // Page HTML.
@@ -1762,6 +1901,48 @@ type PasswordReset struct {
 type PasswordResetRequest struct {
 	// Email Example: ann@example.com
 	Email string `json:"email"`
+}
+
+// PersonSession defines model for PersonSession.
+type PersonSession struct {
+	// Acr The level of the sign-in: `1` for one factor, `2` for two.
+	Acr string `json:"acr"`
+
+	// Amr How the person signed in (RFC 8176), such as `pwd` for a password and `otp` for the code of an authenticator app.
+	Amr []string `json:"amr"`
+
+	// ClientID The client that the person logged in through: its `client_id`, `first-party` for a login without one, or `browser` for the pages of this server.
+	ClientID string `json:"client_id"`
+
+	// CreatedAt When the person logged in.
+	CreatedAt time.Time `json:"created_at"`
+
+	// Current Whether this request belongs to the session.
+	Current bool `json:"current"`
+
+	// ExpiresAt When it expires unless it is refreshed.
+	ExpiresAt time.Time `json:"expires_at"`
+	ID        string    `json:"id"`
+
+	// IPAddress The network address of the login.
+	IPAddress string `json:"ip_address"`
+
+	// LastUsedAt The time of the last login or refresh.
+	LastUsedAt time.Time `json:"last_used_at"`
+	Scopes     []string  `json:"scopes"`
+
+	// UserAgent The User-Agent of the login.
+	UserAgent string `json:"user_agent"`
+	UserID    string `json:"user_id"`
+	Username  string `json:"username"`
+}
+
+// PersonSessionPage defines model for PersonSessionPage.
+type PersonSessionPage struct {
+	Items []PersonSession `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
 // PersonalToken A personal access token, without the token itself.
@@ -2076,6 +2257,55 @@ type PushedAuthorizationRequest struct {
 type RecoveryCodes struct {
 	// RecoveryCodes They are shown only here.
 	RecoveryCodes []string `json:"recovery_codes"`
+}
+
+// RegisteredClient defines model for RegisteredClient.
+type RegisteredClient struct {
+	ClientID string `json:"client_id"`
+
+	// ClientIDIssuedAt In seconds since 1970.
+	ClientIDIssuedAt int64    `json:"client_id_issued_at"`
+	ClientName       string   `json:"client_name"`
+	GrantTypes       []string `json:"grant_types"`
+	RedirectUris     []string `json:"redirect_uris"`
+	ResponseTypes    []string `json:"response_types"`
+
+	// Scope The scopes that it can ask people for, separated by spaces.
+	Scope                   string `json:"scope"`
+	TokenEndpointAuthMethod string `json:"token_endpoint_auth_method"`
+}
+
+// RegistrationRequest RFC 7591 §2. Other members are ignored.
+type RegistrationRequest struct {
+	// ClientName Shown to people who sign in, beside the remark that nobody has verified it. `/`, `:` and `\` become spaces. Without one it is `Unnamed application`.
+	//
+	// Example: Notes for agents
+	ClientName *string `json:"client_name,omitempty"`
+
+	// GrantTypes With `authorization_code`, if it is there. Others than that and `refresh_token` are left out.
+	//
+	// Example: ["authorization_code","refresh_token"]
+	GrantTypes []string `json:"grant_types,omitempty"`
+
+	// RedirectUris Where people are sent after they sign in: `https://`, `http://` at this machine, or the scheme of an app that contains a dot.
+	//
+	// Example: ["http://127.0.0.1:3000/callback"]
+	RedirectUris []string `json:"redirect_uris"`
+
+	// ResponseTypes With `code`, if it is there.
+	//
+	// Example: ["code"]
+	ResponseTypes []string `json:"response_types,omitempty"`
+
+	// Scope The client gets every scope that an unverified client can ask people for, so that it can ask for more later.
+	//
+	// Example: me:read
+	Scope *string `json:"scope,omitempty"`
+
+	// TokenEndpointAuthMethod `none`, which the client gets for `client_secret_basic` and `client_secret_post`, too.
+	//
+	// Example: none
+	TokenEndpointAuthMethod *string `json:"token_endpoint_auth_method,omitempty"`
 }
 
 // RevocationRequest defines model for RevocationRequest.
@@ -2447,6 +2677,13 @@ type UserAdministration struct {
 	// Example: ann@example.com
 	Email nullable.Nullable[string] `json:"email,omitempty"`
 
+	// EmailVerified Only `true` can be sent: you vouch for the address of the account, or for the new one of the same request. It is then
+	// confirmed, and other accounts lose their claims to it. No code is mailed.
+	//
+	//
+	// Example: true
+	EmailVerified *bool `json:"email_verified,omitempty"`
+
 	// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
 	// control characters, direction marks or other invisible characters except joiners between two characters.
 	//
@@ -2456,7 +2693,7 @@ type UserAdministration struct {
 
 	// Scopes The account's scopes beyond the `me:` scopes, which every account has, listed here or not. A scope
 	// that is not listed is also removed from the account's sessions: to use it after another grant, the
-	// person has to log in again.
+	// person has to log in again. Your token must have those that are listed.
 	//
 	//
 	// Example: ["users:read"]
@@ -2473,10 +2710,21 @@ type UserAdministration struct {
 
 // UserCreate defines model for UserCreate.
 type UserCreate struct {
+	// Disabled For administrators: whether sign-ins are refused.
+	//
+	// Example: false
+	Disabled *bool `json:"disabled,omitempty"`
+
 	// Email Unconfirmed until its owner uses the mailed code; removed if that does not happen within 30 days. `null` is the same as none.
 	//
 	// Example: ann@example.com
 	Email nullable.Nullable[string] `json:"email,omitempty"`
+
+	// EmailVerified For administrators: whether you vouch for the address. It is then confirmed, and other accounts lose their claims to it.
+	//
+	//
+	// Example: false
+	EmailVerified *bool `json:"email_verified,omitempty"`
 
 	// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
 	// control characters, direction marks or other invisible characters except joiners between two characters.
@@ -2492,6 +2740,12 @@ type UserCreate struct {
 	//
 	// Example: a wooden horse
 	Password NewPassword `json:"password"`
+
+	// Scopes For administrators: the account's scopes beyond those that every account has. Your token must have them.
+	//
+	//
+	// Example: []
+	Scopes *GrantedScopes `json:"scopes,omitempty"`
 
 	// Username Unique, regardless of letter case and width; no `@`, `/`, `:` or `\`, no spaces, letters of one script. Only
 	// administrators can give names of authority, such as `admin` and `support`, and names that look like them.
@@ -2550,6 +2804,13 @@ type UserPage struct {
 
 	// NextCursor Null on the last page.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// Total How many accounts the whole list has, if the request asks for it with `total`. See `total_is_exact`.
+	Total *int32 `json:"total,omitempty"`
+
+	// TotalIsExact False if the list has more accounts than `total`, or may have: counting stops when the server has looked at 10,000
+	// accounts, or with `q` at as many usernames and as many addresses.
+	TotalIsExact *bool `json:"total_is_exact,omitempty"`
 }
 
 // UserUpdate defines model for UserUpdate.
@@ -2676,6 +2937,8 @@ type WebhookPayload struct {
 	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
 	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 	//   confirmed another spelling.
+	// - `account_invited`: an administrator had an invitation mailed; `invitation_accepted`: its link was used to choose a password.
+	// - `password_reset_started`: an administrator had a link to choose a new password mailed.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
 	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
 	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
@@ -2806,6 +3069,9 @@ type Invalid = Problem
 // LastAdministrator An error (RFC 9457).
 type LastAdministrator = Problem
 
+// MailedEnough An error (RFC 9457).
+type MailedEnough = Problem
+
 // Malformed An error (RFC 9457).
 type Malformed = Problem
 
@@ -2814,6 +3080,9 @@ type MediaType = Problem
 
 // NoPasskeys An error (RFC 9457).
 type NoPasskeys = Problem
+
+// NoRegistration defines model for NoRegistration.
+type NoRegistration = OAuthError
 
 // NoSuchClient An error (RFC 9457).
 type NoSuchClient = Problem
@@ -2860,6 +3129,12 @@ type OAuthUnavailable = OAuthError
 // ProviderTaken An error (RFC 9457).
 type ProviderTaken = Problem
 
+// RegistrationMediaType defines model for RegistrationMediaType.
+type RegistrationMediaType = OAuthError
+
+// RegistrationRefused defines model for RegistrationRefused.
+type RegistrationRefused = OAuthError
+
 // ServerError An error (RFC 9457).
 type ServerError = Problem
 
@@ -2886,7 +3161,7 @@ type AuthorizeParams struct {
 	// ResponseType Must be `code`.
 	ResponseType *string `form:"response_type,omitempty" json:"response_type,omitempty"`
 
-	// ClientID The `client_id` of a client with registered redirect addresses.
+	// ClientID The `client_id` of a client with registered redirect addresses, or the URL of its client ID metadata document (`SESAME_CLIENT_DOCUMENTS`).
 	ClientID *string `form:"client_id,omitempty" json:"client_id,omitempty"`
 
 	// RedirectURI One of the registered addresses, byte for byte. It may be left out if only one is registered. The port of a loopback address may differ (RFC 8252 §7.3).
@@ -3039,6 +3314,16 @@ type ListProvidersParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// ListAllSessionsParams defines parameters for ListAllSessions.
+type ListAllSessionsParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // SignOutParams defines parameters for SignOut.
 type SignOutParams struct {
 	// IDTokenHint An ID token of the session that should end. It may be expired.
@@ -3074,7 +3359,31 @@ type ListUsersParams struct {
 
 	// Disabled Return only disabled accounts (true) or only enabled ones (false).
 	Disabled *bool `form:"disabled,omitempty" json:"disabled,omitempty"`
+
+	// Scope Return only accounts that have this scope; empty for all.
+	Scope *string `form:"scope,omitempty" json:"scope,omitempty"`
+
+	// EmailVerified Return only accounts with a confirmed address (true) or without one (false).
+	EmailVerified *bool `form:"email_verified,omitempty" json:"email_verified,omitempty"`
+
+	// SecondFactor Return only accounts with a second factor (true) or without one (false).
+	SecondFactor *bool `form:"second_factor,omitempty" json:"second_factor,omitempty"`
+
+	// CreatedAfter Return only accounts that were created at this time or later.
+	CreatedAfter *time.Time `form:"created_after,omitempty" json:"created_after,omitempty"`
+
+	// CreatedBefore Return only accounts that were created before this time.
+	CreatedBefore *time.Time `form:"created_before,omitempty" json:"created_before,omitempty"`
+
+	// Sort The order; a hyphen reverses it. With `q`, only an order of usernames is possible.
+	Sort *ListUsersParamsSort `form:"sort,omitempty" json:"sort,omitempty"`
+
+	// Total Also count the accounts of the list.
+	Total *bool `form:"total,omitempty" json:"total,omitempty"`
 }
+
+// ListUsersParamsSort defines parameters for ListUsers.
+type ListUsersParamsSort string
 
 // ListConsentsParams defines parameters for ListConsents.
 type ListConsentsParams struct {
@@ -3153,6 +3462,9 @@ type AuthorizeDeviceFormdataRequestBody = DeviceAuthorizationRequest
 // ConfirmEmailJSONRequestBody defines body for ConfirmEmail for application/json ContentType.
 type ConfirmEmailJSONRequestBody = EmailConfirmation
 
+// InviteUserJSONRequestBody defines body for InviteUser for application/json ContentType.
+type InviteUserJSONRequestBody = Invitation
+
 // RotateSigningKeyJSONRequestBody defines body for RotateSigningKey for application/json ContentType.
 type RotateSigningKeyJSONRequestBody = KeyRotation
 
@@ -3173,6 +3485,9 @@ type CreateProviderJSONRequestBody = ProviderCreate
 
 // UpdateProviderJSONRequestBody defines body for UpdateProvider for application/json ContentType.
 type UpdateProviderJSONRequestBody = ProviderUpdate
+
+// RegisterClientJSONRequestBody defines body for RegisterClient for application/json ContentType.
+type RegisterClientJSONRequestBody = RegistrationRequest
 
 // SignOutWithFormFormdataRequestBody defines body for SignOutWithForm for application/x-www-form-urlencoded ContentType.
 type SignOutWithFormFormdataRequestBody = SignOutRequest
@@ -3281,6 +3596,9 @@ type ServerInterface interface {
 	// GetHealth Check that the process runs
 	// (GET /healthz)
 	GetHealth(ctx echo.Context) error
+	// InviteUser Invite a person
+	// (POST /invitations)
+	InviteUser(ctx echo.Context) error
 	// ListSigningKeys List the signing keys
 	// (GET /keys)
 	ListSigningKeys(ctx echo.Context) error
@@ -3329,6 +3647,12 @@ type ServerInterface interface {
 	// GetReadiness Check that the server is ready
 	// (GET /readyz)
 	GetReadiness(ctx echo.Context) error
+	// RegisterClient Register an application
+	// (POST /register)
+	RegisterClient(ctx echo.Context) error
+	// ListAllSessions List all sessions
+	// (GET /sessions)
+	ListAllSessions(ctx echo.Context, params ListAllSessionsParams) error
 	// GetSettings Read the settings in force
 	// (GET /settings)
 	GetSettings(ctx echo.Context) error
@@ -3461,6 +3785,12 @@ type ServerInterface interface {
 	// DeleteUserIdentity Unlink an identity from an account
 	// (DELETE /users/{user_id}/identities/{identity_id})
 	DeleteUserIdentity(ctx echo.Context, userID string, identityID string) error
+	// ResendInvitation Mail an invitation again
+	// (POST /users/{user_id}/invitation)
+	ResendInvitation(ctx echo.Context, userID string) error
+	// StartPasswordReset Start a password reset for a person
+	// (POST /users/{user_id}/password-reset)
+	StartPasswordReset(ctx echo.Context, userID string) error
 	// EndUserSessions End all sessions of an account
 	// (DELETE /users/{user_id}/sessions)
 	EndUserSessions(ctx echo.Context, userID string) error
@@ -3994,6 +4324,15 @@ func (w *ServerInterfaceWrapper) GetHealth(ctx echo.Context) error {
 	return err
 }
 
+// InviteUser converts echo context to params.
+func (w *ServerInterfaceWrapper) InviteUser(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.InviteUser(ctx)
+	return err
+}
+
 // ListSigningKeys converts echo context to params.
 func (w *ServerInterfaceWrapper) ListSigningKeys(ctx echo.Context) error {
 	var err error
@@ -4205,6 +4544,40 @@ func (w *ServerInterfaceWrapper) GetReadiness(ctx echo.Context) error {
 	return err
 }
 
+// RegisterClient converts echo context to params.
+func (w *ServerInterfaceWrapper) RegisterClient(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RegisterClient(ctx)
+	return err
+}
+
+// ListAllSessions converts echo context to params.
+func (w *ServerInterfaceWrapper) ListAllSessions(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListAllSessionsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListAllSessions(ctx, params)
+	return err
+}
+
 // GetSettings converts echo context to params.
 func (w *ServerInterfaceWrapper) GetSettings(ctx echo.Context) error {
 	var err error
@@ -4353,6 +4726,55 @@ func (w *ServerInterfaceWrapper) ListUsers(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "disabled", ctx.QueryParams(), &params.Disabled, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter disabled: %s", err))
+	}
+
+	// ------------- Optional query parameter "scope" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "scope", ctx.QueryParams(), &params.Scope, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter scope: %s", err))
+	}
+
+	// ------------- Optional query parameter "email_verified" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "email_verified", ctx.QueryParams(), &params.EmailVerified, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter email_verified: %s", err))
+	}
+
+	// ------------- Optional query parameter "second_factor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "second_factor", ctx.QueryParams(), &params.SecondFactor, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter second_factor: %s", err))
+	}
+
+	// ------------- Optional query parameter "created_after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "created_after", ctx.QueryParams(), &params.CreatedAfter, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter created_after: %s", err))
+	}
+
+	// ------------- Optional query parameter "created_before" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "created_before", ctx.QueryParams(), &params.CreatedBefore, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter created_before: %s", err))
+	}
+
+	// ------------- Optional query parameter "sort" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort", ctx.QueryParams(), &params.Sort, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sort: %s", err))
+	}
+
+	// ------------- Optional query parameter "total" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "total", ctx.QueryParams(), &params.Total, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter total: %s", err))
 	}
 
 	// Invoke the callback with all the unmarshaled arguments
@@ -4853,6 +5275,38 @@ func (w *ServerInterfaceWrapper) DeleteUserIdentity(ctx echo.Context) error {
 	return err
 }
 
+// ResendInvitation converts echo context to params.
+func (w *ServerInterfaceWrapper) ResendInvitation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ResendInvitation(ctx, userID)
+	return err
+}
+
+// StartPasswordReset converts echo context to params.
+func (w *ServerInterfaceWrapper) StartPasswordReset(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StartPasswordReset(ctx, userID)
+	return err
+}
+
 // EndUserSessions converts echo context to params.
 func (w *ServerInterfaceWrapper) EndUserSessions(ctx echo.Context) error {
 	var err error
@@ -5227,6 +5681,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/sign-out", wrapper.SignOutWithForm, options.OperationMiddlewares["signOutWithForm"]...)
 	router.GET(options.BaseURL+"/userinfo", wrapper.GetUserInfo, options.OperationMiddlewares["getUserInfo"]...)
 	router.POST(options.BaseURL+"/userinfo", wrapper.PostUserInfo, options.OperationMiddlewares["postUserInfo"]...)
+	router.POST(options.BaseURL+"/register", wrapper.RegisterClient, options.OperationMiddlewares["registerClient"]...)
 	router.GET(options.BaseURL+"/users", wrapper.ListUsers, options.OperationMiddlewares["listUsers"]...)
 	router.POST(options.BaseURL+"/users", wrapper.CreateUser, options.OperationMiddlewares["createUser"]...)
 	router.DELETE(options.BaseURL+"/users/me", wrapper.DeleteMe, options.OperationMiddlewares["deleteMe"]...)
@@ -5259,6 +5714,10 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/users/:user_id/unlock", wrapper.UnlockUser, options.OperationMiddlewares["unlockUser"]...)
 	router.GET(options.BaseURL+"/users/:user_id/consents", wrapper.ListUserConsents, options.OperationMiddlewares["listUserConsents"]...)
 	router.DELETE(options.BaseURL+"/users/:user_id/consents/:client_id", wrapper.WithdrawUserConsent, options.OperationMiddlewares["withdrawUserConsent"]...)
+	router.GET(options.BaseURL+"/sessions", wrapper.ListAllSessions, options.OperationMiddlewares["listAllSessions"]...)
+	router.POST(options.BaseURL+"/invitations", wrapper.InviteUser, options.OperationMiddlewares["inviteUser"]...)
+	router.POST(options.BaseURL+"/users/:user_id/invitation", wrapper.ResendInvitation, options.OperationMiddlewares["resendInvitation"]...)
+	router.POST(options.BaseURL+"/users/:user_id/password-reset", wrapper.StartPasswordReset, options.OperationMiddlewares["startPasswordReset"]...)
 	router.POST(options.BaseURL+"/passkeys/challenges", wrapper.StartPasskeySignIn, options.OperationMiddlewares["startPasskeySignIn"]...)
 	router.POST(options.BaseURL+"/users/me/passkeys/challenges", wrapper.StartPasskey, options.OperationMiddlewares["startPasskey"]...)
 	router.POST(options.BaseURL+"/users/me/passkeys", wrapper.AddPasskey, options.OperationMiddlewares["addPasskey"]...)
@@ -5324,11 +5783,30 @@ type InvalidApplicationProblemPlusJSONResponse Problem
 
 type LastAdministratorApplicationProblemPlusJSONResponse Problem
 
+type MailedEnoughResponseHeaders struct {
+	RetryAfter int32
+}
+type MailedEnoughApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers MailedEnoughResponseHeaders
+}
+
 type MalformedApplicationProblemPlusJSONResponse Problem
 
 type MediaTypeApplicationProblemPlusJSONResponse Problem
 
 type NoPasskeysApplicationProblemPlusJSONResponse Problem
+
+type NoRegistrationResponseHeaders struct {
+	CacheControl string
+	Pragma       string
+}
+type NoRegistrationJSONResponse struct {
+	Body OAuthError
+
+	Headers NoRegistrationResponseHeaders
+}
 
 type NoSuchClientApplicationProblemPlusJSONResponse Problem
 
@@ -5443,6 +5921,26 @@ type PageUnavailableTextHTMLResponse struct {
 }
 
 type ProviderTakenApplicationProblemPlusJSONResponse Problem
+
+type RegistrationMediaTypeResponseHeaders struct {
+	CacheControl string
+	Pragma       string
+}
+type RegistrationMediaTypeJSONResponse struct {
+	Body OAuthError
+
+	Headers RegistrationMediaTypeResponseHeaders
+}
+
+type RegistrationRefusedResponseHeaders struct {
+	CacheControl string
+	Pragma       string
+}
+type RegistrationRefusedJSONResponse struct {
+	Body OAuthError
+
+	Headers RegistrationRefusedResponseHeaders
+}
 
 type ServerErrorApplicationProblemPlusJSONResponse Problem
 
@@ -7545,6 +8043,181 @@ func (response GetHealth500ApplicationProblemPlusJSONResponse) VisitGetHealthRes
 	return err
 }
 
+type InviteUserRequestObject struct {
+	Body *InviteUserJSONRequestBody
+}
+
+type InviteUserResponseObject interface {
+	VisitInviteUserResponse(w http.ResponseWriter) error
+}
+
+type InviteUser201ResponseHeaders struct {
+	Location string
+}
+
+type InviteUser201JSONResponse struct {
+	Body    User
+	Headers InviteUser201ResponseHeaders
+}
+
+func (response InviteUser201JSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser400ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser401ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser403ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser409ApplicationProblemPlusJSONResponse Problem
+
+func (response InviteUser409ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser413ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser415ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser422ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser500ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser503ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListSigningKeysRequestObject struct {
 }
 
@@ -9610,6 +10283,277 @@ type GetReadiness503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetReadiness503ApplicationProblemPlusJSONResponse) VisitGetReadinessResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClientRequestObject struct {
+	Body *RegisterClientJSONRequestBody
+}
+
+type RegisterClientResponseObject interface {
+	VisitRegisterClientResponse(w http.ResponseWriter) error
+}
+
+type RegisterClient201ResponseHeaders struct {
+	CacheControl string
+	Pragma       string
+}
+
+type RegisterClient201JSONResponse struct {
+	Body    RegisteredClient
+	Headers RegisterClient201ResponseHeaders
+}
+
+func (response RegisterClient201JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClient400JSONResponse struct {
+	RegistrationRefusedJSONResponse
+}
+
+func (response RegisterClient400JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClient404JSONResponse struct{ NoRegistrationJSONResponse }
+
+func (response RegisterClient404JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClient413JSONResponse struct{ OAuthTooLargeJSONResponse }
+
+func (response RegisterClient413JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClient415JSONResponse struct {
+	RegistrationMediaTypeJSONResponse
+}
+
+func (response RegisterClient415JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClient429JSONResponse struct{ OAuthTooManyJSONResponse }
+
+func (response RegisterClient429JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClient500JSONResponse struct{ OAuthServerErrorJSONResponse }
+
+func (response RegisterClient500JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClient503JSONResponse struct{ OAuthUnavailableJSONResponse }
+
+func (response RegisterClient503JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessionsRequestObject struct {
+	Params ListAllSessionsParams
+}
+
+type ListAllSessionsResponseObject interface {
+	VisitListAllSessionsResponse(w http.ResponseWriter) error
+}
+
+type ListAllSessions200JSONResponse PersonSessionPage
+
+func (response ListAllSessions200JSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessions400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllSessions400ApplicationProblemPlusJSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessions401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllSessions401ApplicationProblemPlusJSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessions403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllSessions403ApplicationProblemPlusJSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessions422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllSessions422ApplicationProblemPlusJSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessions500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllSessions500ApplicationProblemPlusJSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessions503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllSessions503ApplicationProblemPlusJSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -14641,9 +15585,7 @@ func (response UpdateUser404ApplicationProblemPlusJSONResponse) VisitUpdateUserR
 	return err
 }
 
-type UpdateUser409ApplicationProblemPlusJSONResponse struct {
-	LastAdministratorApplicationProblemPlusJSONResponse
-}
+type UpdateUser409ApplicationProblemPlusJSONResponse Problem
 
 func (response UpdateUser409ApplicationProblemPlusJSONResponse) VisitUpdateUserResponse(w http.ResponseWriter) error {
 
@@ -15579,6 +16521,362 @@ type DeleteUserIdentity503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DeleteUserIdentity503ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitationRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type ResendInvitationResponseObject interface {
+	VisitResendInvitationResponse(w http.ResponseWriter) error
+}
+
+type ResendInvitation202Response struct {
+}
+
+func (response ResendInvitation202Response) VisitResendInvitationResponse(w http.ResponseWriter) error {
+	w.WriteHeader(202)
+	return nil
+}
+
+type ResendInvitation400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation400ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation401ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation403ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation404ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation409ApplicationProblemPlusJSONResponse Problem
+
+func (response ResendInvitation409ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation413ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation422ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation429ApplicationProblemPlusJSONResponse struct {
+	MailedEnoughApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation429ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation500ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation503ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordResetRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type StartPasswordResetResponseObject interface {
+	VisitStartPasswordResetResponse(w http.ResponseWriter) error
+}
+
+type StartPasswordReset202Response struct {
+}
+
+func (response StartPasswordReset202Response) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+	w.WriteHeader(202)
+	return nil
+}
+
+type StartPasswordReset400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset400ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset401ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset403ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset404ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset409ApplicationProblemPlusJSONResponse Problem
+
+func (response StartPasswordReset409ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset413ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset422ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset429ApplicationProblemPlusJSONResponse struct {
+	MailedEnoughApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset429ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset500ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset503ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -17891,6 +19189,9 @@ type StrictServerInterface interface {
 	// GetHealth Check that the process runs
 	// (GET /healthz)
 	GetHealth(ctx context.Context, request GetHealthRequestObject) (GetHealthResponseObject, error)
+	// InviteUser Invite a person
+	// (POST /invitations)
+	InviteUser(ctx context.Context, request InviteUserRequestObject) (InviteUserResponseObject, error)
 	// ListSigningKeys List the signing keys
 	// (GET /keys)
 	ListSigningKeys(ctx context.Context, request ListSigningKeysRequestObject) (ListSigningKeysResponseObject, error)
@@ -17939,6 +19240,12 @@ type StrictServerInterface interface {
 	// GetReadiness Check that the server is ready
 	// (GET /readyz)
 	GetReadiness(ctx context.Context, request GetReadinessRequestObject) (GetReadinessResponseObject, error)
+	// RegisterClient Register an application
+	// (POST /register)
+	RegisterClient(ctx context.Context, request RegisterClientRequestObject) (RegisterClientResponseObject, error)
+	// ListAllSessions List all sessions
+	// (GET /sessions)
+	ListAllSessions(ctx context.Context, request ListAllSessionsRequestObject) (ListAllSessionsResponseObject, error)
 	// GetSettings Read the settings in force
 	// (GET /settings)
 	GetSettings(ctx context.Context, request GetSettingsRequestObject) (GetSettingsResponseObject, error)
@@ -18071,6 +19378,12 @@ type StrictServerInterface interface {
 	// DeleteUserIdentity Unlink an identity from an account
 	// (DELETE /users/{user_id}/identities/{identity_id})
 	DeleteUserIdentity(ctx context.Context, request DeleteUserIdentityRequestObject) (DeleteUserIdentityResponseObject, error)
+	// ResendInvitation Mail an invitation again
+	// (POST /users/{user_id}/invitation)
+	ResendInvitation(ctx context.Context, request ResendInvitationRequestObject) (ResendInvitationResponseObject, error)
+	// StartPasswordReset Start a password reset for a person
+	// (POST /users/{user_id}/password-reset)
+	StartPasswordReset(ctx context.Context, request StartPasswordResetRequestObject) (StartPasswordResetResponseObject, error)
 	// EndUserSessions End all sessions of an account
 	// (DELETE /users/{user_id}/sessions)
 	EndUserSessions(ctx context.Context, request EndUserSessionsRequestObject) (EndUserSessionsResponseObject, error)
@@ -18655,6 +19968,52 @@ func (sh *strictHandler) GetHealth(ctx echo.Context) error {
 	return nil
 }
 
+// InviteUser operation middleware
+func (sh *strictHandler) InviteUser(ctx echo.Context) error {
+	var request InviteUserRequestObject
+
+	var body InviteUserJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.InviteUser(ctx.Request().Context(), request.(InviteUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "InviteUser")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(InviteUserResponseObject); ok {
+		return validResponse.VisitInviteUserResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListSigningKeys operation middleware
 func (sh *strictHandler) ListSigningKeys(ctx echo.Context) error {
 	var request ListSigningKeysRequestObject
@@ -19179,6 +20538,77 @@ func (sh *strictHandler) GetReadiness(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetReadinessResponseObject); ok {
 		return validResponse.VisitGetReadinessResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RegisterClient operation middleware
+func (sh *strictHandler) RegisterClient(ctx echo.Context) error {
+	var request RegisterClientRequestObject
+
+	var body RegisterClientJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RegisterClient(ctx.Request().Context(), request.(RegisterClientRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RegisterClient")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RegisterClientResponseObject); ok {
+		return validResponse.VisitRegisterClientResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListAllSessions operation middleware
+func (sh *strictHandler) ListAllSessions(ctx echo.Context, params ListAllSessionsParams) error {
+	var request ListAllSessionsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAllSessions(ctx.Request().Context(), request.(ListAllSessionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAllSessions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListAllSessionsResponseObject); ok {
+		return validResponse.VisitListAllSessionsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -20505,6 +21935,56 @@ func (sh *strictHandler) DeleteUserIdentity(ctx echo.Context, userID string, ide
 	return nil
 }
 
+// ResendInvitation operation middleware
+func (sh *strictHandler) ResendInvitation(ctx echo.Context, userID string) error {
+	var request ResendInvitationRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResendInvitation(ctx.Request().Context(), request.(ResendInvitationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResendInvitation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ResendInvitationResponseObject); ok {
+		return validResponse.VisitResendInvitationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StartPasswordReset operation middleware
+func (sh *strictHandler) StartPasswordReset(ctx echo.Context, userID string) error {
+	var request StartPasswordResetRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StartPasswordReset(ctx.Request().Context(), request.(StartPasswordResetRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartPasswordReset")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StartPasswordResetResponseObject); ok {
+		return validResponse.VisitStartPasswordResetResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // EndUserSessions operation middleware
 func (sh *strictHandler) EndUserSessions(ctx echo.Context, userID string) error {
 	var request EndUserSessionsRequestObject
@@ -20982,755 +22462,826 @@ func (sh *strictHandler) TestWebhook(ctx echo.Context, webhookID WebhookID) erro
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L35dhu3tif8Kmh+fdeJc0mKpCZLXll9ZVm25UHS0WDnJHKTYBVIVlQEmAJKNJPltfppOu+RR+kn+Rb2",
-	"BlCoYhUHSU5OcnX+yLGKNWDY2PP+7V9rgRhPBGdcydr+r7URoyFL4J+HNBixl9Etex/xVDG4FjIZJNFE",
-	"RYLX9mvv6Yz0GQn0jSEZiIQMoltGxnh/s1avsc90PIlZbb82SftxFNTJmH5u0CH7brPVqtVrCfs5jRIW",
-	"1vZVkrJ6TQYjNqb6S2P6+R3jQzWq7W+16jU1m+i3SJVEfFj78qVeO4wjxtXhiMYx40M2P7rXYkooCeA2",
-	"ElBOaKpGjKsooIqRb85fHpKd3a098vtv281Onei/d3fau0/y435OZRSQhNF4/N11TTJJx+y6VifBiCaS",
-	"qe+ua1eXLxtPr2urzqbdapXO550IKI68OJHLESNX5++IGBA1YoQGgUi5yg9zpNRkf2Oj3dlttpqtZnv/",
-	"aetpayOVLJEbrfYeDZ92dht7QWfQ2G1v0gbd3tlq7LLOLtvpd1qb21sLRz8QyZiq2n4tTaJa3Z9Mp2Iy",
-	"JwKop3wuegnrQC6vLy/PNtrNFpJQgWK4aMDl+5HJibhQIikZCQxQknEqFeFCEalvI0rcMC4L1NF+Mjcy",
-	"uPt+IztnYZSwQFVv/McR00MaMdJPxFSyhAxFcZX0xsv9jQ06mTTN1WYgxhsBjeM+DW7+VyBC9t0P473b",
-	"67TV6uxIRRX7jg5a0eAnGYc3P+HlSMrv9Kv+Y/PgPzov/6Pz0lHSf2weaFpafa4VJHHOVDI7GCiWzE/0",
-	"ggWCh5IoQaY0UqTPBsLMnLPPiqhklpt1eyVqjbja7CC9RuN0XNvf0yMbRxz/artRRlyxIUtgmB8/fjzw",
-	"+EQ5BQeW6yCh7LXbLfL7b+12c6fZflIn00iNYPAJo1JwS03b+qbNIn9hNGFJCYNhSSKS765rEb+lcRR2",
-	"gTLvy2a+1GsTmtAxU5bJp4kUsCM0jsX0aDxRsw80Tpl9+fzke3pLugE82LNMaZKw20ikkkzokD0jTL8H",
-	"jrj+cRAlUsEvTXKsSCQJTIkIHmc36XmTOJLqmrv1g2uDKNajbV7z3MLV6rVID+nnlCWzWr3G6VhfxnHV",
-	"KlZlp5w2X7A4umUJC49uGVfle67Hi3Nl+qb8LjoWS1vtzcZuv8UaT+nOVqMTbrdZi+4Ge4O2HfCEqlE2",
-	"XnhZNwpXZMAp3OnNaHOnbEIwD3k6OAiUKDlvp3rh4cuSqBFVRI0iSbS0ICIhkiW3UcCs6BxRSQKaShbW",
-	"9a+9QIzHlIckjjjr4SU90jCNWa9iVRYLnrJtpDDwql3cgmPsSH3RCqCasHgJxIDotWcS/w2LgZOH6dG+",
-	"SBWJClsORN2Y0ETNqkgRXoF7WzqPzvbO6hN5G/FQLp2HGjHJyI2+t04k04ddsZD0ZwS2LS88fqzFYhjx",
-	"2id9bRKLkNX2BzSWrHw++q25qUSKjWFI/zNhg9p+7f/byJTJDbxNbsD49eBrX4Bwj/GhtuHF9k83dZok",
-	"dKbvlWqGCy2Scc1biCvJkhXWIZJWU6qT6SgKRmSM6mrIYqZY+GCkqo9NcZPveGAvIh6wFY7rVOsFCQtE",
-	"ErKQ2POrojHT9BpTxZImOeD4jJ13dj8ZsCmRRuZSLZJJpCTpUVU4wJ1WZ6fRbjc6m5ftrf12e7/V+qFi",
-	"FSQMvXQNQqpYQw8uvxDlWhEuxBVXUbz2Qji1wSxGxWS2lk4mhc/ffzLvonGkyuwmUEgIT8d9zXIHBE4S",
-	"mbAEpaQ/7u1W+RhjeLc/xpANaBorfKRaC2qvoAW9p1F8/KJcEPai0In9MY3ih5KE+l0PLgg/sv5IiJuq",
-	"uWRCfYo3VkwmbAVbjV3abjf6m4NOY4duh61gjz3tt7fKJ2Ne98Dz+aLfJSeCSzTHUbid0DG7pDcMLIhA",
-	"cGUEHp1M4ghti41JIvoxG//nTxINDTdH/UToSSs9/q6Ct2nlT1F9DmsHXKgRS3yVAE6ZvhuWTCursrb/",
-	"46/ZM/oQmvdMhCaupLZf24D1+fIJF4VJEI8rs19tvKRSn7a9ek1FCjbpUPBBHAX6LJj1ShO+j4r0vpn3",
-	"/vzsvvj7sEiAneErcPnzJFS6LMysypd67aVI+lEY3nNnIi7TwSAKYAYyEBPmb80lugSYlGi8kpgGNzgO",
-	"uJeM2f40iRTs0/0WfTNb9Gxmi1a9ZOQPsex6yv5cKc70GUw6s830Nkijt3l+rY8fPzaKJl7ZQMwjG0WL",
-	"EAZ0jFbZvfYV3gA3dwc0illY3FazWyQUTIKPYhApnKPgKqGBqjp64NQY0VumdYOxkIp0Wi1wWdEALL/c",
-	"kRykcdx9mHPZ6WQkcsUnidB0SfsxI0dcRaApV1PL/Ho8FLHMLeSYqmCUW8pnpIcr2QMjVBrDlcWhhKP8",
-	"jkp1EGqxKVVCjVV1562PqVRdmntdbu8jqa1kPQR9J8nd2SQHE9g9Qg37EdzY2Pc/4uvy1ZKJPNSmGe09",
-	"txCMa2IKYcbgJeiBixMZXA826j2NtVRl9zubfRp2zUoWT2VfhDM9KE1H6Md4c3F6cv+lb2VL/5yG5Nx9",
-	"vXr1/VE+9FkJKNcz7DMyoYlkIflG/6mnWieUJGzCwLK8YTNtczivkv4ReXPEYd9AbdVXByIZspCgg+YJ",
-	"7hULI3oJ07vHXqVcppOJSBQLu2P9xi6smLdtF4yHxH+pflmdpFwvT8Kknh7loR4yePPvvZntbZ8PuuER",
-	"mDC5xOFV72vFjB5qi30KNupvyIKYJiwk8DmiPwe+j0iSbI1gz07EGZXyhs3kvTaNC9UdiJSHc4xPsuSW",
-	"JaBMcUEm5mP7epgzwhkYsBhNgqiIcxZqCaanQ8lISFXHDUWljHJyfEZoGOp53P+kbmWbeyIUeWmmUb2f",
-	"2WQfagvLF6lOwAwHa95borkl0IQ+iWnA7Pbn187s80UajDL32UPvtLbcgQat9mw2Uou+8O+wR25+Mg1G",
-	"ZpLeyr6n6OH4eus6pZGK+BCM9PzqkmP0CoGK2GeME2lc2n+vRdczf6aZQNlk3U6cJeI2ClnydXdjYr7i",
-	"7YS1nv9ei24n6q3wpbivd6JqeZ2WaDghjAD0j78Fm18wO7e41h/+9UgXPuulHfy96NVNzK2ocRp+Ze6M",
-	"H/mbiz0zS9Ql83QcYtB1Bgt/epAqo2ycs0EqF5pvJasOtjv4yjBajuLWuke6JSF8VDoiSVJ+w8WU4wi1",
-	"+hkkDH6YJoIPm6uvC8zhCAZScZznPlov+yQsltbKxIQlMGNQe2WWzaRVW5UtNWfNa/5Nz4tI9txKw6uN",
-	"MixJgmuLRKefewJR9WLWV+NQcJWIeJlrzCbXfKnXzhI6rF6i7AHMC8JEi7XccMV8L1hiWPJVrMgVSCYz",
-	"98toZs6E/NyYTqeNgUjGjTSJGdfnPlxoUz4gIfkWHFjW4zJr7c/YWLcrax9jGGUEyxczpAeZjsc0mdX2",
-	"aweZh0HPchxJGfFhrV67xWSVdbdTL6K2mqYiCckwoVyZM5ZKloA1pPfO3tGEWBIczvywPupLJEhYqMmY",
-	"xnLRiOAzC8bjPm2Ovxufx4u+PCARWU/PlGaMoZAW+eRPJqILMHNxFnc63Ggnd/HPipMtxkyNtKE0BTMU",
-	"tlQz1yb5ZyoUM5lcuFZRSKYjxslMpITKGy835IE25oBj5pe1zHECf/I2XI4SoVR8V6Gs2HgiEppE8ayb",
-	"cnpLo5j2Y1Z9FBKGkX0lBBlTPjObYg+EbJKPZWmCVOkvPdxeXFZ83uSsGQtOH9dBIsbmClNTkdw4ZxPB",
-	"k4ZB2ywAkbBbRmNNS+DBh0fBqU01C08SFqjmnySYIVGz4TI1Fz3l5XR6xCLEO5oMv6o09mVgrD+ml5By",
-	"srNF3kbPv4qoLfvMn3sohXhP+ezPOpIuY26O9v/o07lgJH/RI3Tl7cgfs73WoWyiPiZymxN9XEyb5DKZ",
-	"ETqkESdyJBIVzx5+OyEnURKqiOABc8ZQSBXtU8m8wFTCoPLEJhVLOtD0SZQd419w+8/okJVrzop9Vhsj",
-	"NY5zW167TlutzeB/hCLQNj7RN8Alhj+AMwAvYHAlGvJGxO0i6vdHPDU3b3h311b2BlBrjBUUGUhlwzQ9",
-	"SWeSTPW/nCpLTgQqXRDx4Qo2zpnIQFX6zdUn4d7rcWHSnL1PfLVlQDUgf8Yol1OWwLHK0+l9yMf4Xu+f",
-	"Dma9uNW5YM6hncsGI1Y1iqRMUXH9YzMSCgN/yDSvwowZ8a01O98v9dpqVssqiV9KW4SxM1+ygPbD2Cz3",
-	"25ttP2Xh2IyV4OTJkRnyouSw3OweZqNKjSdywWgSjMDXFouhKznJFgi2bRUrZ/mmKSG6Wo5ZDVbOO4Dv",
-	"ZdvcN0PLO09a5GoV0uaayIX7NT+xB/EYVy7DQxlO92CnK5gyK3BSOosFDbt6/cCIqEooKrcw7peH4qVs",
-	"mk02mXhEL/w7M5wF3HRu8A+dhFJhvl0KcSEE/3pH8V8ihbCwZBzzyZReHIiVU1PCjG5zqGmmnIxEmvz9",
-	"jl8uzKAPEbgBNXMSA8X4w52lK+7XX9+Bxxr/sMu79ZzDnJjrdcI+T6KEhVoqJ+xW3MBkUINxjlknXr3K",
-	"yoUp1ZG07627t4rEywAE0XtvVaftJ43p1RJJ9AsLl0hRfxJ6oa1vPLdEJ6JyGdLCxhTzseaiUDy3OH/O",
-	"tIuDBr+4ovFc2ACsSbRCIol0HYdOA3BzKyUPL3kdiry8T+Ij+YWyQTr85DTSClqWuqoYd8gI5J0Ykohn",
-	"VuqfQTdLZrdGqGEBf7F0B2Y8cFmzE2XnyQRFn0HR5cKd88nya6T3r+aAWSU11fe95BjM3R0u99XaPZ2g",
-	"xAZeduzcfQ+cyqi39JYlWtswlcYP4/W5j8iSLDnmA4FZFOs54sa405Tz//JgGWp1/KV7y5JoEGUlYaZs",
-	"7IBzcmTeUq9NEjZgScLCrg0N4hv1bqb91bc+nYSaSXapqu23d3c291q7OzutlffPLkPZBh7GNBpLY1JC",
-	"0JIlUp/JjHvALhyEIQtfUluOTsMw0m+g8VmiD7KKtHg3tccT79KvtYF7aNEYzauhQC7QdDTr6iMoy8v+",
-	"7D0E7ikAqxj8Bm0sInABjgAMkhmhCdMnccoRvcAKflcKXShTL1Tw5SugizXPX/xSwR/tzD+520T/JxZA",
-	"pv+BYfJAf7ZSYP/XwtLRIOmCVCtZhosJDVgjqxCP2S2L3VIYN2Fd/43F05p3a7bNRToc7ZNeuwesGEpP",
-	"YJx10uvgNTUVTXI8IBGcT32VxoJrbdpQB5mOBPhQ9GcYpEjYhBTzMvhFOhHpQWpg2bK+9Rl8DLURSJID",
-	"UYF5L/prANUA3gA9ipSPmSrIuK5Z7bEmpV6TnIJJiSsGGx0NuUiKpeKdfJ3mdgmkRL0WwLkoQZ3B86IE",
-	"SZhKE076bCYgm0dIl40N1WyyTqiEegvyzemE8eMX5FBwzgJFDkXCID6//aRuctgk6f16XctgQvZ/vUZO",
-	"c13b52kcf/nS23daz/ELTyjriz1ACor4QPSa5MrkQwXmaFetwwpIQHUPA6G8ltj93sP0cz8XPGHDSCqm",
-	"tfnEYOXYsGoRBccxwv5m0G7shp12Y2+w02ps060+26SdYDfcK4x3e6dsuCJk3aAaU0qP+ezt4VERAWZ3",
-	"Z3OH/P7bVrMI73K0957FI0E7p9Pbl8nR+8s3w/TwNRXsbVs9vTr/2E9fvbmQatoI3ufH1+48XTq+7pip",
-	"kShZ2vepBFHZu+hs7xRq+vWlpbXrdUdK3VFUBp9xwB0VOQiY7GzLkUjjUI/AnXCXc95nVvfLj4vN3oz6",
-	"r4LoNHpzcfXLcfskerPXZLM3v4Qfj6PT6Hj6/jIe/fBiODuZvdlrBp2Y98cvW+H3b+L8bJ629zol8wFt",
-	"smIyxeQb1kA3gCmWUIIMojgmqFpkI0ZJnKOpCo7fpWXEZFCPgFd6C5gxxVjwIUsIHYo6Vr9AXaf+PWc8",
-	"ZCPa3AFUtdyxLBkRF6UwE4dizCTp0+DG1m7ZLS7AXzVaFzvdj78cdN7/tAovnCRiPFFLRdA+6WnGjZAy",
-	"UmBBSg/2rVcnvUBwybjS/5QsZoHqGr7fAy9NL0gYVfpplFdaRkuTRmXDUHiL9GXGN8c8UhGFOgmt55Bz",
-	"YDrG4G03W4XzjIAp9QLSUsmkLcfqpklUBmThmL3H5Rxzq5P+TDFgzfof/tmJ2UAR8N8PUAMxgjl7DXpO",
-	"JyJRyFJjISawqZae9ZvCaDBgCTKvp53tDvn9t9055rUMW2wlCZBk2knRNFTElbk9g5pCk4+G6tdcvmrP",
-	"mj1cqK57srdIKlUwA/ui0r0BueTdAZKpd3Z6cUk2JjTpQZk5YKskM2ICQy43sZ+qnFCLpBOe5IDb+92e",
-	"lc0uTaI1ZrhdtepSpElQhcBnzD6D/TTv7dKUh7Sx29p9sg8DtlpyGkaMB0xmT6MpLjAu5hHi4mGXjxrc",
-	"/d0xmM+VYg1qSnt1U7kIqCf5j1mslGVSzn1QmfThig9quVvYBrDwl38BUQ+Wqt+o8jXJRyAFMWFcU49y",
-	"QAcuEGJr+Uo5Mz5HJokYRDGbY1Ol41OlKHeeLEh5MKJ8WNxPD0JwJT6QRt1YBDReyRihfJjSIZNOZdVM",
-	"XNYt1BxaxVndu6cFh6xxcElCRhjv4XJisBOkytQBKubrJxX7rNDa0EcU6Hxcz+vkFoGxBHuT8bkFKIOi",
-	"mTPiTEY7yrU1rWIUZWjSl8BGcl+hoMOEsTBDCLgDlpGhY1n2McMEjOauhUuaLZtXNVRmIpfLzgJKWBEY",
-	"zHdnrDj3mN5j6hbga228HnwU/TZz0i+NY5Ly2Dr98JhrejSQBgmjyPkLHgVtzaFfEj1H84Tm+xAycDI3",
-	"FLeXdZ+Kcsv6aRm1nhmFdg2Kddu/Empc/mwspwkPk7JirYXni7cgW0VkyPXWFieS/3bpyt3thPuW87p0",
-	"58EdreKU+nfnJn9h9lGgGR8T0t+kux7KP+o4/j0OYpoksFqYY5JPHKRkKkSoebBIJPM32+aklDiQ8uCd",
-	"E6oUS/RE//eP//v6+nOr9enb/1kroVCDNztbumfz6U2A6AiOTwdZR4618hIiUA5VOZjauq0VJD1ze8OD",
-	"7zMmR7NWpA6TbbTslCA4Ed5LGA9RR1zllCzZ4LodQQmPODC/OKwLSFv4OWUpC+uZI9kGDvsMMRBClhtb",
-	"GSwiQlc7aMTWPDRivRam6Bvolnl3X4spOG3mF0dBEWzEyTiK48hgby4e0ObOSgNyAMJ3EBMGL3Lx2bfE",
-	"+hJu/lJHHNh1UF/hXJqVqCYo6iqCDbYnjRTAYIUpaxJgHREEFVwumL7jwQgOCWgxvePpG9HJhHETpNS0",
-	"B/nLzh13N4GoFoSqiztxATd/yWK6ZTb+68vLM4I32OOOFAlpx9mCYh3x1IRNFpPk3t6eDx26gFP7YKI+",
-	"q/bgri2cMEzGO/D+VtTznCh//Nz8LSHPU1qZFLCr+AKi8XJNuRl6rHuVvQIHKCbRLXvEwA6cmbuLS+e+",
-	"vGhSL+2JLlLwbJ4nIcjeM8K9oxWF+mQ1yTkg12P0h4YQkZcWqcc0TaBBwCYqK5/nTDav+TVvkB7SWG8f",
-	"TW2kQVOt3Pn8uQn36IMhUoU3OQq0WfEme6a9bXGK8aEAI2CR4MXnsl8s1kA/ETfMfCuWZjCB3skBtgDJ",
-	"YbhZRwNiR4mEXL67MCuE75gk0S1VrGu8qOZ9EDJImBTxLYNIASXmxmIlIPmmd3F0cfD+qHt2fvzh4PKo",
-	"+/Ho+evT07cXvSf4BUiITlJN7Hbp0EshlZhMWEjCVLMLtKtNOjA8iIfK4FqbR5FV6cUx121GceSuIuR9",
-	"Nq6jD0cnl93zo8ujk8vj0xM7LIQQcCMCqIIsG0MAK8zis2MqFUvIDZs9IwlDkKlIIXi/L446K7BkS9Rf",
-	"Xb31D+tfWL/Ny4e50WkiZjyM+LC3j2QAOQ4G98LPMrdgAqg7AVwSkIIjGkMNCQtYZP1oeHItLbhzjmco",
-	"T9D69mF0yzhJJ6avA9cS5ceaGSAkS5lvAXsHONBPeYfmnEZTr31u6Bc1bim4OqR+44ujd8cfjs7/1T07",
-	"OnlxfPKqVs8umX8cvfAvvjw4fnf0ovYJFvQ2Clgu2WJtcaHf0A1K/dkvbZIT3IRZErAz7DO6XE1djX6a",
-	"UGWDEOAqKrqGyuPZGGmV3YhXN10ZgGM0CkakL9TIpMRovg+McbmOuhhMvI5VLLc0XtD2xVr9ZiGQMPtM",
-	"TZlWvKYiK/EsW4Xq4e0sHRz4xxbvDroC6hDYHtMZYCNCeIqTWEwhhU8iXMTUeJtBjswmI3TPLyTZL/Ua",
-	"poKZjJTKiFQWxfTcE5r55q2I1To0zX+068NulLdsyni8Xq+6MUL/eQ5/mqCjiWCrKI6xSEqgC+UOY5zT",
-	"frKD5G9byfotml3uSHi0Wc5O505/ZarVenkuXqEjRnwoJ73ch3oEkxIteJ0X+f1KmS84QJTvVVFDkP2Y",
-	"pyP4IDKgJ65XinFnY+jWpBDgNOZCgas4Vx4ilmaDP16k0P6+ZuTMd+5cX3/utPR/2vo/m43r68/bz/V/",
-	"Xuh/7h6Vun3KQkBHYxrFh8Dr1xQsJsH013w+iss1FcnQX2W8e4VklYnnG1voECy40ubsPPNB975PlbPX",
-	"lKSHub5wtXx70UDfg+pwqO8sTK8EngsnlQHv5INYGfsFgYxhcihkJnbqyCMLFRL4GqrKO/f9cX7Hoita",
-	"r0nptiSJSA5LZSL8hNPX7H+SiGFCx7JJDp3WYKxFziC73YscGw0vj6w9X3xSrMpZoQyjtEFC4iXydINY",
-	"SHi7D8uH2XOQawHNz5gfJnN1z2V9MeaKowEGfUpnKFVK0d0x79s+wLH6vatEN8ADABe7aO12B7b/FXe/",
-	"s7CbHar5isJKEOyyLgNQa9n16MvB5qFItb90Hb3Ua4Z4/Utl9XVzNct+ycCn+tJQlOvAto5fPGsBhL3Z",
-	"yAFC94OJX+I4pJNJPDM2jv4bPBglXvDy7mn5xjEVXdPgwIdRCNJncc8037fpQwNSec1RybKJQpB9ZjPc",
-	"IPNmylmCoNh6HgBxC67uor29QuS4XkPf5538l0v0H7Mo82GHImNbOsayLxyQq6vjF7e7LvdPJNp+mLkm",
-	"UOv6xaOJdfOUT6fo2lk4r5WWfm2fumRS6jNdteLmd4O/oahmDHWM0Ti/dSoLAZvy5Vk6eEwUrhoJGgU0",
-	"zstE4+KXQK6uCgyG9lDDQmExrOzoeCVZ0jgYPhBhelki1Ti+ToNA91xkKmcearblqSa59GZqB2GOxr2y",
-	"S2Cg4Jc3zvzSdBMry3L9EDPy9egnd/JyG1iqp7jzUDplPSQwVriVCtBC8Y4ubcxD3ofEZChdj8VwiJnt",
-	"2e/dnLPLqZGazPPIrpYewgi644SZsZLlJnsO5khec2KHlVVoYIMjPR/XwDiskz6Dbp0mYxxtxwxWwRus",
-	"sngXvf2satXDgsTOgFU4Fc8yoSt4AMfcIs7rwU5YEgnrOrfqBK4vfNCt41DLLFSqAb3BfaEOybR+QaRh",
-	"Y4hri+yN8lB/zeiZtheCfhzLXYyenVv0SLp1R8MQp07ljelijgaiO6z6A/ZZaDhV932ZesVKChd9cE2s",
-	"U8LU33xtQZO8TMRYf0DwTKx4b8c1ll4b3UF0i8VNQJ9mkxgNRrD6dZJOiBKkve2Kje2OixSS5/FfXUhf",
-	"hnxI2H2znjB8zGx2V/QMMLYPb0rYIGFy1E2YJhJ42FwynN2BCFBbrKV5jZXNsIySIIDOQD0zk4Vv6XXw",
-	"vgTFLtlnsIG785CgFXL3j2W8GNc1lbDRIxo6OsuNBRJgEMOVhV5BQlebfGFCpznuYBKH0OzjPnBwHY4t",
-	"tGT1vEL1rEWBT32R0mMyUTn4GQlMiBtMzqVxbBNWcaB51d4f0nQkYLkc44JX6flSgL1goXHswYmk5rwX",
-	"beLCiTYHT6+HNRBM/pJ/yYam/EvmBPbqeobusmnwBFUesA7uC/vEB12SdGYo2z6Z8lgEN5ZUXEo67CF2",
-	"eDTtMJAzmYNTRJ0xoT7wAnmfdovIYskctylCQNlDjUE5sPec8aZnZC65t3rPGPwac7NxI/jb4r80FtLG",
-	"41KePeS/KmFjcetLA8t/LCPLHouUCZhiJBUoLj+SiJPNFgnpTD4jIqkD6TrzpW7MFi5svVL2cPZxIuLQ",
-	"+/qIyvxn7PDkhMVxxIcFMkuYhBAkJZxN84I1GAnJeMmKPcszMv80m3453UBMoiw2FQ05VWnCkG1gY1Zq",
-	"e+sg0JY+c6A24MEmgZjMsH8rYZ8jqeQzv3zWl6YmxAsuUzXrxhG/QaJwl1JuLgIB28sEvuOQxwKKxzag",
-	"PFvxuq0Jc+SL3gnvJGbXsgPrrmWR4+xLEO+QTv8gEffZlc9roDaiROMx8jzLQAOG7ZC5gFmbal+EBDTh",
-	"Qn2lCwqaHqT529CzkVW5ZyEBR5F0UkfQF7jRyiqvFrxrBIk7y4XqY5ovCy95g+yaiHbosg9A+WLTYkV5",
-	"sb+SiEOrTbo5SqRq6zxxQs73G5E+G+prBG4tXTy5gM7zHwooD1hs9T1Hozj3/KK6W40uI5kqeaOLAuux",
-	"mYUvHaBxYnhTcJTSnyHmUhiFtnsVF7A9WjI5BqG5hc8uC55ZzG0wohqp1CN+eyUjfXPFJ3wbxCiTzvhi",
-	"zTGgq5Yc5QkJot9Oe0QepZdXS5sbNnNuCahp93BgTKdu9/JEKGqHo9+h2Q4+BMi2XEyJMGcc5IA/fGzy",
-	"VJnukcXw0djyVgcvGAMceUCZxe6vjDXYek1yCVwC2CHjTnBlOrxwDY98PbqOqg4XxhDG7YwSou0b5C2m",
-	"gbI3UHcp20d7yV8J13IEGRgmxpayL/uwVUVyOQr26vwbTWZCxCTOAo0+2HstI02lkb7T5UdMqdZDuSBj",
-	"vSfYwTw/CGVZQMae0I0YSbNGkFxku8ZoigPEsnz6hC1P9a1R96ez93wPrzXJ8C6RKvcPz0QAd7qv9tdM",
-	"Kbr3V04/9q449bjM71zUIz0/s9l474rZZP+K2SPvklEgvStWMXQ59t7HCpqec9M7vpNdKdyhdbC8p1wy",
-	"faEg4f0rVsC7hTDedl/kZX8aflorIJp0zYJXCCb3/Jx0mfvF8fjiL2ZamYKU+W6yTcnz1OxCtklFNSR3",
-	"yd+BnBICLqmMt9XqtRzbNX8bTul8R9knctxMr3Sej/hX3BgKXMS/khFY/qAuDWWU5iJhht2701fHJ7W6",
-	"/5dNOspfvHx9fnp56V8/O7i4+Hh6/qJ7cHh4dHaZf+L06rLwZ/fow9H5vz6+Pjo/cr+cH708P7p43T0/",
-	"urrwnj88fXE0f+3kQv//q/ODk8uS6x+PL1+/OD/4mE3m4/npySs3yvlhH74+OHnlveng8PD0Sr/x/Ojg",
-	"suT6i6N3R6XXjy8Onr8r+eHopPz61cm708O33g8Xh6dnRxdzAzo7P315/O5o7vrR+4Pjd3riL4/P389f",
-	"L7373enF5fwSnB9dHGWXj18cnVweX/6r++74xB+eu351UvgFl1hvl7v08uDw8vS8e/DihXefuXh+9P70",
-	"g3f5/OjwFNLcYMNz25376aJ7fnT27uBw7o0XOIPu+dE/r44uLit/Pzw4OTx6967q99zCvD3SHz079mns",
-	"3fFRCWHYy4UFN5eL5HJ2fvrh+MXR+dxrsh/m9x9/KL4KdrR4UY/77Or5u+OL14Wr56eXuQ9enr49Opkb",
-	"Bl49P/pwmtthzAueu9tdL4zZXi+Ozl0vHhb7wyXu3yfrS38X8bKivFPOSA9u6Gk9CiCJJiyBYGbduB5R",
-	"7dNXSD9h9IaA8woch8VoSntrd+vp5s7WblX096un+2KM+a+d63snLLV8needAr1OIpZVyYALxyaYO/0Z",
-	"HG3tVst6FK2FTEmC2PfmI30hYkZ5FuVdN2x7UxoL6imhJj0HFpYlj+gLE/QaWI9Q745Bovnk9nkAIioh",
-	"f6W8xMhLAQA3HGTPzAVC71PfVBUbzGeUZpnZUVkce4VwoIkEmtifp0Dl6lpzq1FN3+8iqb4qK8hwAzNe",
-	"0ClhBQV1O2aDkk08zzuBMMTNTHhubjPLKhCXFfuh5r6wRs0FjrT5YAJHqN3XNYHNeZj0jvfZMHVepiY5",
-	"KDqHcl4hSR6s6q6C95Uttjf3anI5KaXxA3Ri9mde4owhd/2lIY9+yS1Uk5xAPZFKRAyucX4byagfg+M/",
-	"oYFiei0ph3Bjb6NXJ739HnCR6+sCSMzZSHA2f4zy6XtzRxUncw622HrEfy/6eJgK9xW26QqK2tecmuVf",
-	"y08zUEFxWPB46ZAiFoeuV8dapR3KpOAuR9mZCMiLm98WUKbO8FfTfHGv1X5CIm764fRFODNIlxnMVJ1Q",
-	"ImMqR9hhVGWtxJcNpbAqdlwOm7h0hdI4rjhZMof8l0RKS3b1jPT0we+RIGY0AX5BjhUZiTiUZWfGOkin",
-	"gBo4pjfgtgR18sYetGtuT6R/CBFjLRKcjGlyIwFkGpWQkjNL2GeQ3D+JiOs//QKT7C7jUHNHOA/JW4T5",
-	"yZ/kIrvLJeZu7F/D/z63Wo3r68/tl9fXn3df6n/uvby+Tls77cPr67TTaj3H/zvC/3sJ/9d52sD/x6s7",
-	"LfxzR//68ujlywqggdeMxnpsaxF2VlVs3YriZmntVZGyzEvK6OnYOMTWzvK0oByqGKeCcJjFRTQHx0u2",
-	"fnAl+G7qKXYIKjCMciC0mPZZvAAexYsHuiiNw980jN5FECHoD57HDCcL1ACMVheT3bbXVl5BtmSJUdSA",
-	"VHqxtQes07dTr0g2tAvjwIC93kyFmnfTOxtAv8YiYQbYz4SffJJylU92Te+S4ilTPAFL8okzIve7Si3d",
-	"ozJV3C2Vo71sFJbG1tXL7eH96ka64xL3tNMP4imdYRp4lg2htx0q6lAmUU0W+L1ozprrfD0j/lhLNDlB",
-	"EbYmO0TY4Z0O+f23TrOjlXYvsda2Bg9UdMssyh1KxjEb95Gi5sDCy0kTkMHngMGNRgLE+g+ZixQuRQdH",
-	"RWdva7dFfv9tx3SZXlYmiXOpdjtkIGqRNDX9vMq9QMdJOXhLKQwvAmG2d3eeLJx2FUhVqTdgsbVJ04qc",
-	"Vq2tQUJTwoJoEjGurG6Yz8GrZh3l+ilN1agLDHkpJJZbF4CzMegMJnLf3tttLV0j3wDe2fIN4M725lar",
-	"s9lq7eZwRkot4dUKDkwSHYhAWI+QKPGM0L7MYJRKo92rVldXrBfkA0GdacUqPdxCRJUSOTfvrz+OqmKJ",
-	"dejwJxUtko8lrYeW1RNV1IweK+lSGy3cvszXkTZXw0+FBikGK73CAWkprIuDx5uRG6I+htPJ06UPFtzM",
-	"ISSUvKygnpeyHFl2VvQ6uExf9D9qaWG+uUyjhS4kVeUG/5AkyvKh3Xn1cf7/IYmY8jVOHC5zOVhvr89o",
-	"wpKe1xbCUcqzLG/ZW/wC17RmKOQwIBgNvCJXvQjf8PIhypa/vXPn+oy6UU8zUYatVahrrLKmT9aIzaXa",
-	"x10q298xegumOhtP1Myk302YVV2dSlte2r6wm8RdatTzw0FEAiMH/CJTV5pePix0OLiEOFP0nqF1f9VS",
-	"dtP6OV9Jb6ZzKMYTauCLMTnaw/Ez6NARl4rRhcjbFXwM6bisz0M+CawyO6xUC6EF0YusgEKKr2v1XNEF",
-	"4iV2gTiWx/x8Ozg83jkev2y97Uw2w8M1OkMs2R0EiF/ij824TkUDiV6esYukyG6eEUr0o5l2ztAJiwe1",
-	"UBHuM/Y1j7tjR3On/S1b1+Fyqo2ktB9HAWQiYqOT7fYu+f23rToxfz3VKjz+9bS1qX/rPMGjh4aGJCGb",
-	"YItN0rtRs94+OToEGRMkt3Xy+Zrr4zZ7Rk7fntnLcAI/PyPnFwdou8AFU9RasFriYdEDW8o5kttVbmOr",
-	"3HSDrHCZ4nGDDq5lb+NzDuTOVrn0WOVtn4s3lXaRma1wV4Gu9GxwFHVYc1yGCjo7F+oucA6Q6rrMLfCW",
-	"za7kvHsfn60Yz8XacZQbNlvdU6FP1hKTrria+vUVg72SrMLxR7OEYF8l8dkFVOCH9t+fqriKXMHefk+j",
-	"+Ks7eT5iTY7+1l88H8PDGalAABJhJrDjiLsmO2MaxXkBcNt/erb5ctB6ddOefNj8pTU+3L7ZnW0l//y5",
-	"EzwdX+yFO+r70Ztp+90PYgX9Yz5MMb/XTNGQKrrmXmf95bJmJeWzNz3VxID0aJCYzh1TRm8YVDQaKPFS",
-	"iO+dNZvooTPDqXVdxkOIcuU99ivCZOVf5bqFRFJ2XTBu0dzBz9Vp7Za7ofo0uAlGlHMWd03Ota2LXvBO",
-	"6/DCJ1DVMpnoPRlhz4DVvlX9jULDuec0uGkc4tPkHX633WyVfwn7xlWtT+X9ubvKKGHrDljvpf3SHuJb",
-	"858yAGXVxDdPGU93Ok/vhN7GeOgo5V70DaYuaLYrLMrT9RfFdZEz5TBdGg9LWcYDbULkm7T3W5ryV8H+",
-	"flU6yqKEaw/5p+mNtAiCaz+MXdq+5uZMUjliYbfIU7Hr1eKTstfu7NzppNjXr8yN/C5caz0UJay7aIZy",
-	"8czKXuo1w/o6O5Jrf/W1PnErggeQxCXv+fpn0dQLLX31nfqQGMCobiiCdMx4ZjKtvTYmpvsVdxGZ+L02",
-	"MP+Kr793tqPtfUZdtAVsEL1CyC9TAlZlgasylCVa3YoKZtlSVagYayvEixnwcm67UJtcwCJX0PyqJV69",
-	"3LCpPmer6jkluu7c0SrnmJWajSf0qzhKCRtbwPmrdMJVD/BanHpdLavM8D5h0zNM3l+/GMIA2Fb4W3qc",
-	"3kZDqkTSzO6VTdNo1jS7VGkCrUBcr+6e/r8mcpBoMOsVeqpCl+7r2v517fak8//+z/+9rtWvawmdHs9d",
-	"1DOFa+iDbdywGd5stg6bfKMT/QVVVH8X7mezN/YdVCkmkQ5OYcXgBtE5gRu+fFnuPmjvbD5dnrH8EMm5",
-	"dX9HFux0NX5rDCMkgJiecoXZG17+J0SQZwAMZqK9Ej3LY/FTRCIexGkIDTGEAw9zT19zCAEZfz04uB3G",
-	"zJjO7E9Y4K1GlBMWDUfKuMKFVCQQ47HgGdaMBcYQEjEbiRhcc5WLBQJSXL4ZtQmnmqP+D8z8rUO9SoY0",
-	"8qAAs0/XaGx1epCqEfbuW9uXlLknu0otQ4uPVD6xRJI4umX7hCpcbAAW5DPEDPJb60P2O0SrWhgDxhtz",
-	"h3RTqwLVdRpPd7aWV2qUiN5SbPePxZakkkH9Uc69g0md1If4kOSb1Zw0T5rkaDxRM5gtF1DPv1qbZ28K",
-	"DYcNsGbL/7UbFz5AhRrqYCDGqr1nEyYmMctleQpuGhBIh+RPXd9XNUpEOoS+1N9Y302etRuynjfk9Not",
-	"3vxIut2HtuWauvVTTXJgcJH0X6bLhsFxsgBy/ubyip0F/Ifc3po8vg3cLNje/zWicvTd1u6Lo39Ofnr6",
-	"+vkFbXQvj8cfG9tvDln6T3Z+M94+eT958/GHV5uji/Tl1UrUUJ7ycDHCvA+7DdORcBhGuRlMWX/t8hmH",
-	"ybA6CcRiiO54t8ku5dch1cDbVtvxiZDKnnq/EbysIgFvKH1m+okh+uLIhHzmkP9/XN6e/VO5S71ipxan",
-	"JKISsrDq06SZYsZElU9j9cXQIq10JQo08gcvhDPNbgK2cDmgWFRzc0INlqEzR3pNcmBD67bTaSrz+5sL",
-	"TnlLWNU6FYF4TLsIxKXBzj4sHpjUHACjQUloRKKfVpQt6Kf6Q3o50IZcTaSbu6VtVAbCfN8B54Betb48",
-	"XyjN/Xr0xSJdjaIk1JYoRvYXMhWoHwZIKMznmmV9UJaxjwUdY42ebM5ifkQFypxjgwXBWKmhePLKa0qb",
-	"P7iLOFx9XpXLU0FOyJfp+Z4SeQh3PqqS/01VyX9LVa6swBjUM9tCcEKHTBIoxYqCkR2eGdo+oeTs5FWd",
-	"vDk7eqVp5yPrn5FoTIfIkA3RbXbI2+g5WIjtVmeLTKLPLIb2V4C3IaOQQUZ3n0q2s5XfhOjD89Pzaevt",
-	"q6E4ODg4OLm4Gh1dDfU/j/R/nh8ewP92BhP1Qf/j8CY++ueH8y3+6gTuOhgePL94+583wT/h9jfnV9tH",
-	"yc2b4XD43XcF/XtzZ6+TNw8PGj/Qxi+txt5/bnz69rtfW/XOl1JL8VEv/G+jF+rR3zA2ySuHSxWdR13x",
-	"UVd81BXX0hUrQQ48leqr5/T5PsC/dk6fN5MVISvGEfevth9V00fV9L+5amr2RQkDOWOwAB7V1Ud19U/R",
-	"yB6Vykel8lGpXKJULlKFPkZqdOFKMB/9co8h3jVDvIureA9y2Aw+i1qpQvwxgPwYQH7UvB4DyI/626P+",
-	"9ugU/G8cQL4LpCuzzyz1b2Y98r/U8bFubjvnGud/nsSUY+NK6JwPu1wKMeS7J66vP3da+j9t/Z/NxvX1",
-	"5+3n+j8v9D93j1bp828bsc+PcvHaldcyw0/Yyg3mkYhhQsfSYNfubu2R33/bbnYMIsRO5yn5/bfN5vYT",
-	"v2Lddps32f9+/3l0G2cXLK2l3FYeMO8uv+l9lrbuPY4wK9nfiiZDVnwylws/V+MwYTzEhi4yFtNuKKCT",
-	"kSHRkHHsj4NoX2EG2jGgfqd8/SfjiYjjMcv30Ef+47rlKzaeiIQmUTzrrtk53zr2C6h2l+/flZBZKSc2",
-	"efSQdBEJfgrvkGuihpwBb3kLrzHZ3IUXYp78R9bXpMbJO8AX3AS6aTf3npRAE2ZZ7CXYK1pr7c3Bi1UU",
-	"czvo/wsWrwi7OIewDUiRBk6liPSVsAFLkqy7Z67bAHRolk4phNZwaOf4eOtoNuQAoTCIusoc9WMfWBIN",
-	"TLfZhWNc/sJ5bG83+ZJvlfETp7KUYI9ZH3GaxM2iXVZa9vwZMvQzwqpAnDOLm3Vw9vuOapOosC+gqgtu",
-	"dYIxQFBnkJk5aIJ1wmbhWnNul09aJZRLzalkNWSltTG1+p+AF36O+O6ITvm0pBawHH0tq1JZn64s1y6v",
-	"8FlqVxhmc0a1JMrFKdfxTiGSUDF8cnh6cURoPBRJpEbjxQ0cdra3N7c9JbBhLpRogl9tDfU01l/EZPIA",
-	"tK2P3khIlR07dxD7LBZ8SJSY8+FsrtGqxHZbHvglMGVovStgI1eGylU0ZiItsfrfR3EcGQTNxXSwuWMk",
-	"rKOEdhkRaP65bs+BSE5iOjupXKBBGsemJMiE/KwgWWGd6pXbmmH5uQae0QJOtoYj57J6iCs2nMk6zbil",
-	"md/XoiCbGPlV8yVUCTPJ6KFSf6jn9JMykjJ6lYFYfDC1Kv++hVpVu1WiVj2kaE4mx1+TI/yxh3KJAmUJ",
-	"qVTHo/JGGqVuEPEhSyZJpI8LNNFhiJJ4dnyyNnv3qTQjSVj2FTUxQ4UX0ZAfr6v1roG2PI3iGL1WsDhc",
-	"TllClCC9s9OLS7KBeIhN8tFoupGqkx4gQDXADVFooOP9stz7/6Vi1lORhIfQ7XPdaSNCcNaxdolr4BDv",
-	"d1WqkN80Xflxv8B1bv+LQym8+tOCud+lk1BgrP9F4/Uwz+4z02XYuFZ5VwIaved86mLQJOdmmbSlJNkt",
-	"SxCbVD9jcLFKOodDi/d8nSznyyIFuTrY/7q+lsVuLp/+c7k/xnT9XW/3PHjedfxZY9OhKDfL//Jc3D7L",
-	"xLsLp2ypDManSidggGIvLbTsHZq9zMHMWgvZw0gGD/VX6fNiMNzv3yqmCLptW5K7RuqaLLEtuC0LZ6T3",
-	"k4p6BvY8h5OQR0JaLeq6QgcXgxcPnnN9Z90C9o5EmjyDDhoYJtRn7N+6L+GyIIffFgBK7zVVQY8qbUGn",
-	"EjmG4EwSOgY1ZcTGpd4E7NOi/xOh/vpAcY8Fiq5zqVc3bslR7tKjeaciK/uBiHdDOitZ6ZciISMxxRwN",
-	"fYt3ZKciuZE57rvXWqy77SzT28rJyDVMcnDqA5HUiWkLFEdSSXfcAGZB6iEXMxRPouFIxTOSsIlI1Nrh",
-	"5CpaLAxuTGckFE1yRAPAsKDYmMAzvBwbRJJDLxUE/4uB+x9rY7YP/dhyoctsSu7n+tqEOo64/XMJ1RYJ",
-	"tkgzSynzq+eq50XUH9RpyG25cVBirwLgKJr9aI3lj2tBlFsBrZRfss9qbWHN2bS6j8q/r1i+rxB9UAG4",
-	"ukh7sNh6Bej/ZVG3Iqix9KQcd3t1stkiCeWhGJOYKUDW0Tw0jIaRVV9k9NkF3BWxXQsOzw8bmx3D0KBb",
-	"AXgZyE7nmn/TauzVyUHjhzqhjV+eIIjNnZ1B68rI+gLg/LNE9GM2XvdMcAIxPdvranu3zAOzgpGVizRn",
-	"PUfvHF6eP036A2t0TM76pS4nMIvvVuU4+L5hDJvG8QukC0BZwnjsSnqe61VZrT1s55oX+f4r3yMfqbjC",
-	"/sRvQB9AkYRyJWdnuYP/0hie0IGRXJ0fL8U0XdHrj6N3y+EIpW6tTW8jKmjcNVV8OLeQ9Rpn2YmF9pV/",
-	"VEbniMrKfNOsf5w3zFy7mGLPTdMUe1GaWgbiW7D8XJNBzE5DQEHplqm0V1Z5i1Dba2qhemOG/Fbfu6St",
-	"qMk7ShgNbcldP1VKrNRlK474TfcWPJB6p9DVUq7z4mpTUBlci9LIdigtdG/N2ngGgg+iZMyw3bH9lN/E",
-	"dH4Xym2CM5qorHEOZh5VNEMtnaufrVThsDKuJqh5GkZSLaf8CmDXZZaDpVd5I/M0OqiO+Jb3BFmje4WR",
-	"sbZ/qGn478BR/Xwz7+B5QrmKWgpruzTPy5L3nQzYh+BdmT3V7mxube/sPt1rNWg/aNLJRDaHQgxjlkqW",
-	"BIIrxpVxuC3A2muvny8PEgqbVC0ZsOdz94kHTM18Lin0x31GXkXqddq30IbzVmbt1enhxdn3jWzyK+BJ",
-	"Qn+bJVOuYp9ZO8E6YZ9poI1yitnuYSQDccsSbUMj+imEQbH5+EuR2MkIHs+K/mBqfzziCgI2kpELWJyK",
-	"KgrjXDY7PL+t2yv03CjvFXjAzQT1uPLVHxDRxYH6yXQiCoNavTaM1Cjt51u+mJ8WdtOo1z439KsatxRc",
-	"8FK/8/D86ODyqHt2fvrh+MXReff0+MVhrT53+dXx5eur57VP95EsHjHBYq7tXfkjRQ+cGjp2xOO69Tm+",
-	"q+93wkmT3qmmN1PMkutNPRMpUUkqTaUAA9r1mpYvLxK4m3jLFny40oL7MQ8slf1k/r9RAQJ6b6nlubHE",
-	"hHGQJDY4MUnEIIpZVUb+Qwk3I9QyIbFI/rz9Wkd5/ZNbPLJlZ9UO++t716xV8deGgbDTeCAMiL+L4mEr",
-	"y0ogfaxi0Np7uruzvbXZaT+QYvAoZv54MfOXY+fzBxi6KOS6vd452lVdg6RXH2E1sG0rVBwsSRhdno/k",
-	"dUgoj7H1Xh1dkg1XHdGbdx6skNadfcOP0pRzw/nFrOwdnPVRKFm2fLdtErNbFrv0DJMQX9d/46IKzqAZ",
-	"LhfpcLRPem3s4awvDwBZvk56HbympqJJjgdmH/RVGgvOsua1UC6qz1DW5N/lgOPLsM2i/oEOaWTyDgy1",
-	"Q19gwdkzr9N0/ihz+Bqgt4MPWI8i5WOGjQ2MZ8m28ogSps0V2WuSU+AcplkeTRiJhlzM9YftrOIewk4T",
-	"88t+CNfRNaHShJM+mwmHQ29X33REd00NCnXohyJhkFm4/aRuWphL0oPWBlgBg70J4JBf1/a1WP7ypbfv",
-	"YGiOX3hdg/XF3obtQdJrkit+w8WUE5xC9TqsX6pe1pbR/u56M5pic7CW9e6Wt4m2hZJ9RmI2UHPVtbVW",
-	"e4+GTzu7jf5m0G7shp12Y2+w02ps060+26SdYDfce4Cm13nzn6IUMQmiZir1fDtp03ayogn3nbpZ54tT",
-	"ywd59vbwiLh7TDfhnc0d8vtvW83NQpeMo733LB4J2jmd3r5Mjt5fvhmmh6+pYG/b6unV+cd++urNhVTT",
-	"RvC+oEWUCozSZjAlyaRaTPYZ6V10tncKiYj60kpxRVO2WN4o+oA72rfk5nEkORJpHEIBt+VLEHozdGZq",
-	"zCobZl9gw+w1mmPPNcKeV3vEMKqajJ+6rQ9yoVOFEmQQxfFcRf5cnl1Zkhnc0C2taDPyFji8t4AZK48F",
-	"H2p9ZCjqWDmLhdQGpAH4eX5Emzut1gq1VVzwsortQzFmkvRp4Dq62i3Of4U3Whc73Y+/HHTe/7QKB8f2",
-	"REsF5z7BCjjgpVJgfUQP9q1XJ71AcMm40v+UkLLeNdKqB4HanulmUzdSFuEjLFQYSjS8RfqS7ptjHqmI",
-	"qogPyZVkCTkHP3eCEUiAJMnNHYazStxssXP91NVoOcd6FgPQAqs/U1iXqv/hnx3Lo7UmDS5Ao05kr8FO",
-	"LRORGEYaCzGBTbX0DPk50WDATEz3aWe7Q37/bXeOeS1FE1ijcWGJMSwUcbWrz6DnPtyJGgqyeNMJBi/1",
-	"rHrHhdcdrLdIllYwg4W6qB4XjWMxZaGJebc7mrl3mu0ni761XTV/KdIkqArJYu1PLiUvy47CNC+zS7ut",
-	"3Sf7XnUfoWkYMR4wrzzQdfLBnk6OJBYPu3zUWUOyBQLm55QlM9MGOWQDmsYF7QFuWEHe5GuXqz8I3afz",
-	"nzCR4WVfwBLqpeo7qoxGa+qhndfzstvsQA0GTQWPxOeItQpXSV+QyjhlKrlyygNI/i/sJx20osFPMg5v",
-	"flrpRKZRNxYBjVcyZigfpoC1mENerBv72BTgor0RJVJ5WnTIGgeXJGRkrkwC7MsClJSBTFHss0Jrhc9s",
-	"FWs9r9O7GtE5y7/G+Ep5B3Om4DnDkMuhCJlcu44an+0G9uG5Uz7DGDkg/QDPtrhWZZ6Cna01O0TO2cC5",
-	"8Xwqna5tbFdp8C6wNg4c08Kb/iFJFBqTbxpJLaIooGMSNp6oGWx3Klm+OEaLr5lIEwIwDSSO+glNjIID",
-	"ahj1sLIqLaW72BklwzeOv8opPCuM3VrGD2NzVOSuHXArC8AZlrBBwuTIMzdpdaJiNqiDH5J/vdme3gaX",
-	"P8c/vN7i28nxCwAfPXje6bduNvubH1rB+GX6w6s99S8et374/kT8gDr1ksmgaF3ibDTIJ7MJq1C9ez5E",
-	"Sk9Pq2dmai5pxUA/alLdJSbtZw3scrPNPbpu2l114hyCBJ6zSUwDcHGsySJuGJt0RRx2B2VBgXm3G0jy",
-	"OLTmsFR05nnhMui/ncXYf53tvU5rGfpfYRFyQy1fC82uL5jSKvO6vJLxYcQrNCH8zTL5kCrap5g6Z6NK",
-	"8ucYE70nQqphgsxtYWQJpP6IjWn3liWytAhSf9r8mDmN9CNlI6lea4QiWYq0KL11WynyZBY6LwO2S+Gl",
-	"FE3UoqoYPxIDLkN8YNX6l7mVrVzSA6lNNPD7Nxrmrh6B8lE5X/WyQm6g/VLdEtDctuam7y1zOQVLub7j",
-	"nAZJVa/OWxYXvL3Lvbq15ZRLx0k1UMacrwBthPbuju/InEzDng2m2EJDMJaFmvScRgeJnFidVSgBnkzu",
-	"iLZRBs2wRumtN8NYDIc4QwNJuA9ZMp67s1B2a+YLhrorsgM3thYuRnnsFYHEc4HKVZLn8smcpcdtfg53",
-	"PmumaHZJ0qc1oLEkXdoAnYEcK08tzJcglBfTmXvy3lcja+/BQO5WuhBNbNCyAlmDqalIboplsgj8uUoG",
-	"6ML6QqgoiDLsDojiI60BsCCsyZ1X5CtURqSSJV06ZFV+zyvJksaB/n3RSlUUqc9VLVg6zSdPunxJzUSR",
-	"seX2MTfKe5UDGt7+1RNCrAz5AwutHCDkn19qZZWSNSFf8rCCy/0Ug5gOK8BhYjoE77BRM4Bt93BlJAMt",
-	"w5T5Yr5BAi5Sa7IVj9SdK3u10nobJYJDluYtTSL9mtwwVqqxyByEK6iCF3izVsBonFaMC37SQnMgkoA9",
-	"I70f0Zb4ZMUj/lk3XcOLuMlFjL1lhGNyzWDD7LjctPIFRQvo6aLCT5rBjuO0AvCIDRIxbpKewW3sYbP0",
-	"0Kw+G/dZKD3/UpMckJ5xUPbAAz4QcSym8Bpi839Qa7RltdfcJBNfnb8zt+NnXc0t4xEfupxEbFdujBWz",
-	"Fh6BYJKIHiwsCQxlFQvmIhry01TdxVVT1KuovJGuOtwPJkxtiDgX9ut9nUDw+qFFiyWPJwuDi4yH/wYx",
-	"RZGqimkcl0X6VwwZVmHKLjobRtcEJdZCRU9pEspczKAs2lTIF1gpBLRa1cejR/vP8mhrphHxoQH3vC96",
-	"INQC+dCBy3jWA5S63SyHcLths9XqnMbidqGp5tWwG/R2Y1jThNkYpK9QGE+kUAQSfB4MQiRhaqkxJpWY",
-	"4PgiPgTKC6OKwU1iyvnqBtrS4UEq2TI15S2bXUnmbu9qgVk9mz4bUmh/oG/GcxTF8d0NqHKOYyDmtbWq",
-	"icZAe0VDTrSqq3UDXHk89hCiMUmp0ndAupfUcHKYvG4eXS7Ki67WyL5HGrhLO/6CCeStY45EcpT9aSET",
-	"kF/XGsqYzbpwMHBj2dgvmVTvTYn4WkZGeV25y/FFcJSMQyOuGx6SpVFxucQHU/L6IGATxTJgljIvTGFR",
-	"JDMg9aoKkGo1IKrqpkVlJ+TNx0uT7tDaefrECcdczqDJtauT3nNGE5aQ//d//m8xT7dCV1qUePwuGjDf",
-	"qZLPgeBkJVjEYqej0iRkq3ou1jorskQ7T1z+OgLa6A22GQI2YcBE/E1SEiSO9qxQQSULckG18eqlii5f",
-	"wnrtc2MoGvpiQ95Ek4aY4MY3JkJPMEGuDaTkB8HmU48m9OeUoeUHMSXnp04la5Jc1yIXIcUeNSa66B+T",
-	"9j0GWpGQoWU8YOC7ZIw6kXklbjU8iCz4iLEnZOJ9oNy1uXXu+OTenaNtO6vKU/sYcf/zI+5BaU7TS8Px",
-	"8l0TwKcw3/BohW9vVeRxi5DZ+ptkQYaxvaWQYNx+glXADznS8lxj0yRl8WJ5N93t2+U75PXAqAyBBTSO",
-	"ixAXeauMajY2NsmDNsHXcGY7GnAcVXS3Mhxjfpm9njK1+lzWgTkOgYfuX6+lCd+PmBrsTwCPeV/ot+7D",
-	"t4BX7vvLjbejc9O/x4AO54ujy9d13hIqLbPMifdD/PZZ9sJznNqlmRn2TTzMTewFjNt71AxwVSkg1GQB",
-	"voxzAEGtio2kZpa7v2c2hlksYtF8wwA/0dxb56KddZtrYyrw57FVlxN0qQlqN67cskZoYa0ScHobDaHL",
-	"gUc9zSFTPVvCkp+8NmbuduR3Np9uLegYV33iF3SBq91wEdw04L8rnvwcEC2A0FbUYi8HKynWiPu7nGmw",
-	"JkZ6Bya6SqrzQs3LfjF3W9nHvl7SVom+9tApyk3yLifKDb16VcAGptK8V1qvLpRHKenSmtdPWl4rwzfX",
-	"6GlzLvd9zPahALcSX/IhGlwtA4zOeucAX3KFsvkClYyWF53Nn8SIh4KVuJ9XPINfSlVaNTnEct+7VKOW",
-	"6xaO+WcUN5lgQUehfvDpbutpZzWWvCRRkfGwC1Ggro2zVtv5WHpsY0bSTx2zsocZc3VpD0O79wuB6kDq",
-	"QT8ITCFLKyRmD37rYWRU0UTp7Skmy3c+jPqvPtwcvz6Jw9cfpsev9sbHr16mx69etsNXo7jPzyf/6rxs",
-	"9TePh//6/vl0lXr3pSAxcw4OPQUH6VbZwUQP/8JO9w5FzmVu1Cuuohh7FNvlKi1xXsfr+HPSrabkq/Nj",
-	"RMn75zlQ9b7WUS4+vCLReB78YbuiodnCoknNOV2yaMTJcyrZZgdBr2cT4MQRt8X6mNK1FI2wnMigTNuU",
-	"9yNtGb1KMhozzC3ri5QXsQFWs9crJTtCCEC1RU+oiZbYPb2uttaLTiaSiMmcd6K9QujagXphzbjdyroj",
-	"0iUZJ1fr9755iM7OkaT9mIGaVpLTZdHylyLiL3X5w4MOLqL8c4M0jrsl4K+dlZIryhweVzz6OcX6N81s",
-	"n0E0I2FQCsYAO32QawlEInkXKPlqbHVbOW7C5ibDK9DWhbxZiEl3pxwtwGO5F0FAAtWYKRpSRZcJFE2z",
-	"7+29BSVkfaRa93QGhlGgGp9EPNqtQrf1lqPqxB2E44i7Os01EW0hgyhicejlUmXvE9h9DuPS80i3/skr",
-	"Vw+AVqQfOlwNnsSd2jJMagegAuRvW5/LCYvjiA+t+iHiEFNdx6ZcLoNiMVifmV4VSYhHYGgiAQv5WiuI",
-	"GDpErodeYtdoHZn5PxzCC1pU7hmMRgGKS08f+x4JYkYTSIPC3Jj7NO9YykhybGihPpXGsdOmFrCAbL6G",
-	"GTiECUZ6Y7bfc+5pFEM5SBoyorKOSUIh1HsRyK+CYCM8ds39UK25MZKExlKYpQyzbCNvLEY/3dcyNsVG",
-	"19gX3O4TKP91k8GUdZ1QwjZ3x8rx/Jb8COdYgtFTW9T2eokivYjVreAUgtNxP372pYJn3K07RPmhvOLZ",
-	"yUpBo9SWq5hyBp536cJ9LIQj98ztqA3Ru1MzopMJw0z1iJPNFrSYcCfIOCetBjTvA/+3OUkP3jEJlYA6",
-	"SdiQJmFsPDoI1E4CKhkwp2kUqpFWEEjvv3p10tvQ/9nHSrLr614d+vBPaKCPqQV5FwOId+HHEHLqmudE",
-	"gAQZMIxumQHfFAPrKFIzLyMIHjIeZVOR3kOmiY/BVsdC3JA4uoHsoHEJK1yvW9PG/jX8b65nk/7n3kqd",
-	"mzyRvbBzkz42x3wg7npo1u3IVKZvVsfa8bgVLO95ALI7ICvnGlA2VwmWuMSx7moenZWMsLS/chNLCilm",
-	"KIHKArWd7e0yrTGneJaXJcqIB4y093Zbxfj7zpYff99z/1tWBHc/3p4z3hBdspJuF+B5LUqGuCw4OeuF",
-	"NPIKJKV1ffClmRJV0uu9t15r6LofDXQehDdig9ZFbhibAE8zUovQPjTr5hlBWRZHIYsM/Y8hm9BEjQFU",
-	"6tgChJExG/c1V9Xrs69PG3xP1olIrnnIglhrwjRXValXEcw2LJNyQMeAV5LzN5tEbqxJIQd5Hg2OWYj0",
-	"eQmw1r2MUTh5zaf5vAzw6s5ppL/OrbunrNT2az9JwZvndPqeSUmHzO7KVy80AffCXxt1VE9hRcTR/Erd",
-	"QQ0pOz0faaQiPrxDMpkWu+NJVb9yMVCmzM/L91JJhMiY0DgU6z/uXTX8AA6ju9XalUN7+/2rNQPRixRT",
-	"xZ6RnhJdLvoinPWIMk29GIGyeTzbELbAnl+QdyLASpWMq5VL8wCIsEwxmGUEbjYOdmQAWnhZet/yuh9N",
-	"2eZd91l8TQumXqoKYjVhwJ1N+r6+W9t1XEzL1RYlqmKgQTRBqLwxlTcsbJIT2+3Q2xxUUaM8Om9Aud6P",
-	"kAXJbKJyCYs+ndyBUYQZDrUSps00nKtsaQouoOLK5/a+jMl8ZP2REDd/gic2X9VWIn2xXNb4DJc2Ll/u",
-	"X8L32fv2SX8258GCeGF/lgO1BRcBtC8UAzgUacIqlGL9a8SHXVD9SjRD0AghhGJcHvPHDcku8opkoQml",
-	"TIOAsfABc9JBSKw0UK7QKaeJ/OeUpQwzH7X6YEsvbacvTrSUbbVaJGRxpK0RJsmURgqw1RDOx7wCfCn4",
-	"jRGNB7bCA24ZArZqL46kOoLv90waqJCM9JmaMvZwtQN35/AV7i/4KWvn6sojEhaw6JbJJjly8X2kA/1E",
-	"zjG+sB2Yfqvt5+MjB5SoNyIOTXZhF7wtC8N6KgMS7bOB3lFIoK8TJcSDrXaaxIuKscyh09wNZSCu4SrN",
-	"ckpd7ElcKKO0O5dzp88tU/Eo547L0q40hqfeyW+2JlvMzKbTJGSJfDBO2WfgjLf3ruaJX+dQoKZnz4I2",
-	"k7IE6uxU1NGtq7KmvVphSizyjNRmUwFh3FhiXbNJUD2PV0IWM8XyXtqHOml3o+t9AnWCWVNrCo4OjB6Q",
-	"QUKH48rKQjkSrrRwQ9Ob3MDEx7Kzsk6WgZ7KArL+6qabVUn+2tabW61ZLGh4h0ibVjiz6lPwxxhZMsVX",
-	"SytRXJKmOUGJGJPeCxTAsxdQDSN7VqcAwoO+1+Y4lITqVnAvwdnAtoljJhUdTxbAueA30WFvcVYNiHbP",
-	"TKbh3tNzJR+50hZUle6camJTolc871VNFu1c67hICzb+z8Y+y4luxz1Msc+ihgRbTx8a+sysyAN1T7mn",
-	"hEQLjt+KKGDyaxgWX0tU4rnmYkoEr1YhFwjCP0zs2b4wV+fv6oZCNdei0By4SJFfR55V0eDHSI0uXE7Y",
-	"o8X7aPE+WryPFu9XtXhX69txoSgPaRISw6iMTeAJd7OYiauwh8FSZQ/n0mS6v5vp7ZZ2XufAZU+TSM0u",
-	"NBEhD8cqrOdURsGKtaLYyt5CPmXwnAYbyLROQIhOjJqPm+SIBiPDx8cNxgMRsvCaQ1lmrnai09xstp/Y",
-	"JCjMm4PUlhF4sblv9V7gd8f0hhm8JDgcwI1hPm4JtDjVuw3Vqp2zyrKkDCYZw95Yhv0tLda1fQsNxGzv",
-	"DMEBEnPICsiPdRuSNJAsz5B6v7UB3G8JNUuAlal2BTNqcympNg7pajIiJVk8aJLLKLjxmhNl3c2mlCvz",
-	"QS64thuCGwbR1Gs+ZMrH2AfZ0rzm1/ygHAWafNOTctz9f//n//bqxpLCXT4zd0NJX+8JmYrkxrXSgc0B",
-	"Tb9uuzBgfNiA4sOODWIxxfDYXO1g8eKVPqq1rKdXVixpfrElk1kangnbYh7afu2c0dDwWrPU3+QTdZ64",
-	"gktpCnX2a+ixqhtahJ1AI3Hpm0zmSu2t1k8hbJ4vtdG33M6NL+MyRnh4aYAlHxmzfRxObb/2AsclODNV",
-	"9uY5vM3/yNwt9QwSEFDcYAD4nFsIXIC5R/EB4Amm2KVuO9qZuU9HAmiSJsxrbucvTI7Q4YrLmPEQeOfW",
-	"KQNZu2EzHPkUA7QQbcr6piEbL1k+92o7y3OhqAI0IImBLbPv00JfP3NIBZbuyLJ3ezmQOdpbsJv4yHLS",
-	"s72W599hoQpyZ6KQUfd4bB6PzeOxWX5s6rXPDe/G6LaY2pz/cj1/cIpnIk+2xe2ZW1OoerfIjvs/OlL0",
-	"iAtuEbzhuiL96NF1PWsrmjWOwbMFz2Fj2Ibg8azi9fUV3+b7FrR07tS+6EuRyfUMBFc0AGUf829Ay3fN",
-	"hfI605xPoPZODG0T24jXyZhybMHFIlcwaUgO+krn8NdsWaWpDQ4oR0NhBtrOt99eJjMSqea335JjTn68",
-	"mNLhkCXk6vjTNxuhCOTGEzKB4u9vbYoe+7YOmlSlyoUjMU9dGAXRdsm85kYT/BY8DFBPR/OH2MNWxxzB",
-	"b3pavyVJynuu5RjqbmPhjkTP1OP2nKKYo+9rbnKL66QvtP1ku3a6b/W8YvveEzDTORTBEcrNVkUmHc7M",
-	"DZeOiFR9axbzeAxtwnA9f9QP00nUnNFx/OmbDf/PJ/Aed8dPUnDvDv3nEwJEE2GfgWuOtPEP8OaLOFUs",
-	"w5vcJxF+F9wGUJp4JqQaY5rhwSQKBQLbDRnX08igaVw9xLh5zX+c4EN2NLD9/rUniPhg3x2IOGYBLMqY",
-	"hix7l83SHiJMY6rEmKoooDGkhevdgZgFsjTb/ql5zS+nwsDHy5HFJBFcJTRQ++WkqQRRsAl18uM5eyGC",
-	"T99sJCwUwRPsY2ozE/XeHCWJSOS334Jfpedlb25MEtGP2fg/9Rx7BrNra3v3ia3xkQpgiLFV1jOvL5g+",
-	"d9d8ICwGkGF2FgrX2XQRl0qP5ZseJNz06gT/0fWOee8Jnpue17HXXIAmCCKFxnyAbAHjgpVqkhNhWskm",
-	"bMKokkSm/XGktNmJ7WKb1/yAk9S0Tp1QBUboVmvLFCMRbHppK/PgBldMYXLw8Yltg/xyoGfXa17zo9wO",
-	"2gZeve8bJk+4cfyi94z8nArIKkXfCkhzrPkjIxZPIEgFwdwRlde8d0iDEWsc6n0X8T7hoiGVSFivTtjn",
-	"gE2Ug+tQo4T5G2HKQGx+rPE1wxpYVjdX0f/ttxZvYd4GlYBbuG/640DpghpFSUj0TRGTmfoh/3HN7XsN",
-	"DMLebqv1BM27OAoYl8zj/e+PL40jJPNy66OPoBFNkQw3zEMb48gE0xT2GrWOb9crpNZqtpst8HAh86jt",
-	"1zabreYmlCKoESizG80pi+MGUMDGT9MbCcdZ/zIs80CdQ/9fk2uIiM0GndEoS5oLQPvfj6xP3rIZuWDG",
-	"hbG73d590iQHnuWMLtM3Hy+ltqyJRcR7ds17N1EGF2RAmZ4SNUrHffCc+LCk+jOSJKBi7ZMBU4Ftuqx8",
-	"Byo11jqS4jW3ZA+fahKs/bth0HU9g7BEXxfjZBzxVEFhGnj9IhcvkwISqbOuSYEm05Bwcc1NV1Fw+kIr",
-	"jRwJ97D3obTsHNs9cAhiIoE4Ej7W2t6QKcCXzDr4wRZ2Wi2rSNiYocfB7HZm6de1GwCp/NEA0NaOTJva",
-	"ILmt7dfOGvgXYMLWTn7pv5Pfj56mLw6DsLHz/mT6/cutj91dLj5+//KHg8Hrm88/yPNXh3vf62HdqJl+",
-	"3yFqfrX9mowAC6m2Xxs83Tx9s/mi8/ll+/nw6W3a31PvWHv4+v0vH3Z32NPLVO6lZ69vzz8cXdXqNf2a",
-	"z92XR7+cp3vjzZ3X7066KmU723vvTibff9yZHM4uVHTzr5/eHn883qat2pdPrv3QCpipF0yhDlbilmYz",
-	"vZfNWr2G0Wb0Avq7VvUBc/8G3PwyumXvkWLwU9u4SWUPus3cwIZPII1yDsna/o+f6jWZjsc0mfmmSskR",
-	"rNVrig4BcOpFJBFcCVVaCtK+MRBxyBJt2Lmf9bdyjAAU1UbOv9QwGugqnCEPA+TUE1uHYhBsttpbT5qk",
-	"B3pp4g67/ruXM1Jz7dbmToQr1rjvqcj6zmcNT/Uqtmv1WkevYB69iPEQKikNo97f2Gh3dputZqvZ3n/a",
-	"etrKeeLyj7r+m5GUXcAoY4ol/lcxLtCnwY220jiLLUK5UelXu7d4D+JhLvqiuSM3/wh8CjLtwzxChGmo",
-	"1WsR+NP1zLomzIG9jvOtR6jqjqgcAbQumkdzxVt129PAK5EqVi5V1rt/qmjUXZgEsLhPDmhvza0se6qG",
-	"QDZ2Q5a+w2pqNR9xrzDKf0v0O9dCwHCZLo2HpQfl3C5ypPmknKABsHxl4O0b2UO1qjfABpTvbw4Ws4vx",
-	"DT0S4C1VX67Va1rjQZizisGVq0e20XbpOnABbdNs+2rTTBtcGH4vbReZ0gOdpFrb6Bb5BLZOXrqCE5rU",
-	"sk7LpefbZCh43ZiX3hclrLtoXNK72+tgXFgNbEr8qdB1uLh9mhbhHtstdVWy0U/cYLBj7tEF9GL2qIxs",
-	"ile1mavHhv6MMrKr9mhZnpXzbPluo1K/UokvaYk3rF7tdtMjRw9P19b+GSCPKman7Wfk+D9pci3ZLlQ7",
-	"IIgKnGG1vaoVb3/Y/bEIz8tHY++sraw0elWxpWqjlVN/Fb3RuJs98foAOiNQbQMKwodphhazVFvEMLXV",
-	"DS0MnQGWBKOqgBHuBkHazRb5/bctMMFtC6g5DRGfPsyN61FZfFQWH5XFR2XxUVl8VBYflcVHZfFRWaxW",
-	"FgvaV1BQpO6mOWYKT5WKeDnnSLR7lUuJ3Gq266S8icxms93sPGmSg/nUQUzk+4d0/eAAl++aX+b7fctF",
-	"CYyEQrGhIhSjP7kQUZ3QYcKYNMFiv/Uchmy5wrZ8Br3VjBCjaBBNrAOwsLKhPnCLYgCp09p9Yvp36bsx",
-	"cAiBLOhmgVe1fO0R06ka+m255hZP6ra9tPJTDaAX2zRSEL2IFBGDge1No7fcaA22c4leVRGya24hfeHe",
-	"nZbtIASjtq1uMHvS9sy2HTBtBMaumJ0RFBx46r+3PoiDo7zeinUyZEraHcJEBwzMXXMLU8/CJrlyUU4j",
-	"yDD4FJnWkeQg+8UrrTTNXaW9D/O8S2IzvgKffQKiLHmyfm/gInGTC4DRqGVF+j4UhRY1Ky8Qaz4rWlxD",
-	"8qVeil6dtXRHsBCf/Ly+lUWcfybv1Ka0bEL5ptUlkynvgz3XYmlxv8066c8Uotvqf/hdTF1D1miAbeg0",
-	"scJ5sa/BqkMIcsMixUJM4Mxa6tRvCqPBwHaOedrZ7pDff9udQ7ivau0Z0DjWb6zcdK8RQ9UylWfXrwbM",
-	"bztpmcZaGDyHKGkxcm8bduXnhc+RTPUomwW2CqgYfnu14a/bx7R0HKbh332W0RuHyeMuXxjeaF3sdD/+",
-	"ctB5XzUcawCXDme7tepRBpbvDNpCB6MiHR7tvWfxSNDO6fT2ZXL0/vLNMD18TQV721ZPr84/9tNXby6k",
-	"mjaC91XHNmc/V+5qCXDf/PAdKwRZlR+piUkvH4JRCe/FEguHY5/0tErZA4kkBVYU98BE01LZ2GggoHNG",
-	"mpHUpsTDVmlAMwXX/BYlmk1V81rofHPMIxVRSDO90mrCOfAhk1rWbrYKW2ktxrIVQntzwZFbZU1MI0By",
-	"PPAh30yz1ogTk9tAhwIw4Ux7M1v1gbi3uRFv7rRaFQMe089dOlxwOFc8DC5ZUBTTorWeNYjimBRHhZig",
-	"ZYOCFcaO05UiamuFgZU02TaLOR0J22K7z7Kl/bq9tsummm8TXjHbCgzFylMN3+jV/Vqa/DTsIBbqO2PT",
-	"IuChDvdfsSl12QJ5fbirRdpdlofdMi/HPRryRsTr+m9kZ0ZLYlykw9E+6bV7rqmlbRnW6+A1NRXAPrCm",
-	"WF+lMUCmU/8AeC2gbTJw9rLMCgOGUs+Sc02bMiiCBSulpBsZh69B7QPkQepRpHzM0Jlg2pFZJ1WUAOaC",
-	"7JlWiSZHMmcl5FviVOxMFhu4n3Q/yZIsWfgMgOs8+wkX1aDeG5vPOuy48Bz6vTms1PLzhkny9zv7d+hh",
-	"lWuZb/tReYZfzjz1dfPs+HlqayQfrgdWBVvC9l331tt6nncV2widnV5cko0JTTCRmOeaH2XGaT9VOfst",
-	"M06b5IDb+50xU0YfaRLdg0YWWSPbK6rR2JkXErFVmvAM7t/jihbx33Tjq2oVvN3cfuLx6F+vnTS7ru3/",
-	"eo1+1evaPk/j+MuX3r5j+1YoA/cG1EavS7DzF5gmwpVcoNK81Y+tZ218WhqV1LJkY6TGcS4cWbtOW63N",
-	"4H+EIoCiCX0DXGL4A6QI4wVTc4HXN7wfaqt6NwHLqcSzeYDqrZOpwOCbtS/12mZrc96793zO91Vwh74z",
-	"DvplntBzYyO7+2FsW6t4QvVUzvGA6HFudTprP7N9h+9s43osf+aK01saIVTAIk9trpCGWm3Cc81eoBQv",
-	"d8zaH/VvSOEN45hzfUPBa17dLsormHG+NS2xoZwdnSiZ7xMQaF3Pqqx9ZO/V0SXxCxzsW8fNameblgEv",
-	"RTLOAlrPRThbEMr/3JhOpw0os0+T2FTae4cp1yovW+EDU5WATV1q9RrI90Ir6VW9YQUTel2rvNz8dRZz",
-	"vnnnKp6nvGvReSFNh8eijweO12qsIofcbvHhv+ShH1wjdY/vlTKMy6UU8+czkPbmHZ7Z/u/OqOoAMgTM",
-	"Yl2eBaEkE0hdKdfI1u8Y551IQtfWIkqwkUiGrIjdUKCZT9YJpUkuGA9JzwPz62UeaOM0hXIl+6MSxEJK",
-	"6IdATlrnEGcRqGvjSEqoq8qKtZxTPhrYcmCthBg0EzJmlE9HUVxaKRJHUh2aZZmLR5TtZ3bLxrsIK4uW",
-	"3niISIb6TqhjAcCeD8gYMUMovw9nCRtEn+1aYa9VYxZ76/vMa2VLYxtukispXT9X6Vs7a7Re/XTf3DAD",
-	"UPRjvvVFV6kYoPFKkq+QVWfB6rWkiYcyVuu0OjuNdrvR2bxsb+232/ut1g81l8gEKTsuD0N/O/uyWcEp",
-	"63tZRIUntBpgh+yLGTivVYIGE1YgBcBQxcqPOhn1ycsxuQkceVlIBmAyJrXKrjJEZLsQkbWdrj4V0D/B",
-	"IFhVlkEVJx6pJRqwGGQ0u6ogeU9jzf4Me2+1lz9xxf1m/Oa5Fdj1S5H0ozBE1IuVBMkxh/Bu7U75BSsK",
-	"kQUC5Nc5WKJCJs2nLzkZ8y6SfsTYr4eyHLFUpNgfK9XdQ+uzz0XAvcC4NrlNLNriPyGTN33noFg1dCFq",
-	"fWUEiBfgKicHtppLv8d6r/bRz3PNKZERH8asgdIjZPJGiYm2XCcj/YA+O6Bp60ODHQawMDVSGN30y/GV",
-	"u+8fMquKLBMkyF1wbVZWskt4Yp693Jcd3OXUGmjtFdTPDp6/dZKB/wA276cxaVHXlh+GH/jbf7b6H4Pt",
-	"+OfWeJNvv/n56ez9tthL2/JSdZLvd3852qL/+osJCZcm+OdIiTuQlocQWpHyxdnUZbk4sC/cy39/IdHa",
-	"W/4ELsQJHbNLaiCVVrKGLoV4RxNs8rSSKfSehRG91Crb30B+maTLvABDRuXEzNryyzOJNn51nOYLCjTE",
-	"dCqKNoR48i2kusVfMiUaFsYJxIfBmxnRW0ag9z3gGCYiHY5ct6+8GMEPe2Ikx263yn1L1vzxYMf/7Y/K",
-	"1vInTsRFGhjO8bclYgMadmciri825bXG4whVmlgYF9MK1IQqwmv9G8r5R3Pu6wnqKvFsAxCP7OWvYeNB",
-	"avo9eMvCBN2MIP4h/UDr3TNfJ1SNyhNf84aIT9HrQW3r5ZlQFYxKzFYDEqzFuDYIue3HrwU8NicFTyh4",
-	"GL1ceQPUJcHihaNZJxShkbBDaTE32NwMQG7r6AvPiBSIKgVAvPqBPgsgz5J6sEqzf8gmyaPUG3vZNNPD",
-	"rFBINb8U0Bs1yyOvI9KOnUAdUJExddL2RdeTgqtetjnFDCD7/bqXaADJbjAjnHDRunbp6nXT1TdSJIBM",
-	"L+MLHhOD30amdFYmt7DA8f6m9/r8uT5XCnNP29u08VjJ9n6UyY8y2dP+sbMEHCk8339PIf1oY/+xNrbB",
-	"vn1gG3vDpIavFot0cLtTzHqacmjtrWUK1I5B5JHm/UYesKoYEEaDUb0ilhmFWHtGejYpGlLFeBrH19wr",
-	"/8pA8XpZWWgP65zIGeTJTkVyo80syJHy+o0sjjwe2rX46gHIB4zYrcLqHU+cr739lO/zX/UGgCvIS6C9",
-	"oDNo7LY3aYNu72w1dllnl+30O63N7S3zgM0u5bx2v1BWbntWCGaZfXw0j/56ITCzdT4jeTSXtLlUxcCz",
-	"zjt/TxuxNLL5HtrHU4hSmKAESA4RYxmEVHTmF/n2/PZ9PVvwC0ioYACZFgZi4ppRThIxTOgYo5IuF2aK",
-	"2ftU24vQ1AhbVVJJ+iziQ2jUTgMWOsxVOwguTPWRqV9s1V0vw0Lec64B3uX61luZiDPDwgNi4j73sM/y",
-	"XRs3d1qtlTn5fMPIv6yJ9Rje/AuHN/3q8UhJn5H8PZWGR7PrTmaX4VR+Ez0PfeBOVlgp2pYW35Up6/jE",
-	"QmiRpzudp4gf8gS7kSoWs9so62QTiPFY/38ccQPxYV+L1b49hBwz1WVQ4UN5eM3BxAIwrZ5NgcdCiTqU",
-	"wgHSey7N2Rl9NoEe1gtTfkw++niSKpbUs0o56IxRJ4xDIj7qgSGrY38Fi0ry3qaPmvJMXBN5I20dErD7",
-	"nmli6fDaUbT3Iv3uWxo74Q9u11Mez7K0VVeF1/NZbw8KWzVTI5FCgH/vECOAvMqPAbHZFVih+mG0kEms",
-	"zUQWEp6O+7Aw19z1vEZQlmjMTCVVLjk3kmSrs7cQxOMFjPhhqwoyGirUFuRWX6+3flzes8jg/tn7uAZ3",
-	"zeFfW8vwgebWlf9YJC27WpOG/uyWPmv728baNu/9+OLN88b7N68vsVFC7owuQfQreaKrl820yVr06P9y",
-	"Q/guG8B9NqJSEGvKuQ+u1Im4UCIBCXSW0GH14LIH4P1rFE2AzPCrGVaR9Z46sm7BBTy6tjCGpwoSeW/1",
-	"j72nfLayWIaH7iKb4cF1iy8AzsqwnAzo6I5FYyCDocKy4R8OuQGZscm4WhQf4g1yHu0Vi6zADhxDv2ei",
-	"RJO8NC2EYAKe+xRsylgMXV1JZJKXuOmids39O824iOm2bD4FjTkFt704oXgtpDNbCe48tdg2S4s5qO/M",
-	"jT0WWrZgSyH35kkibrVUsyXQ8ISeVV98xgHYom4wSaHZDTxj3MGj6P9n79+X28axvWH4VvCpvqpJ5pVk",
-	"ST5Gqa73cTtO2t05je0k07PVjwmJkMQxBagJymp1KlX7ava+j30p+0rewloLICiRsuRDErvVf8zEEkUC",
-	"ILDO6/cbu95oy6nnMLLgph3pIUuY1Ztvgg8sWGCQIWwBF4n1cGzD+zTSImvN71lYijRBbtRIpqojaf2M",
-	"e45xZjt9bI/TacKNY/43bQditHeucZ1aXjy4LzZNlBw4/p2q4xjqyIkWzoKps5f5Pv9s9zrqnglOwf6Z",
-	"CC1Sy7HkaHMLdx7AeuGbiyPp4H0AQwTtsmIQOFx0q7p92jAzw6pFYzs+O3xzfPHx+PTk5a8XH05fB1XG",
-	"O9LecKYmia4DjB0Q+aYZzZK/Ah6XuBmW7hn/O9FIRWZGrcvgyWjOx4QxeeNgBanRq+7B++2X/cary+b4",
-	"4/afjdHR7uX+bCf5x++t3sHo7Fm4l/5z+PO0+fpfygelbVc4myoVCsmGKtFidR0IAyeR4WnA62yQkspC",
-	"+9IjbTfDNygufLZk5X3aseI3gMjGKUeozFCkyAp6SNxW9ogYAeCmiPuWJl/3QGDXSUXolKcTXWnvNJ5l",
-	"5FPmzcQRoPFS1NFDCqbJtP0hr/zi3+OPC1MU18xVZFP9qj77eu+0pOPYaZBIo3isMghoqsRCAuUcBNwU",
-	"EcYDLFqz2xX+zeiaqr2NuaO5c52Rde/40czrgoA2sONRFJzuuORG5sArMMAr7coWDOXLb7fca61Wttc+",
-	"yHGijOYD5r1jmRpbZ9m+y62K2UajSOtIDvIL/pY6MS1NmAR95jSJsUa0kOlzJ4yhlz2N4hiD0gWvw4UQ",
-	"nZjy3gl0keZYJuf1vFN2GXqK6hPIfck7kUKEhPYBinHx594T8i/KCelv+7IW1+zLHD1z/oxklO/unJAa",
-	"9sWChETD6m8O7nThgal7RynStn1rydtzsGnzo4DhzdQEoxh9lQxUmgqJVqtDGcgbMG0CjSuzW5bsB5X6",
-	"o/ibZt6cvr+XP7fsawQrlqiJ6yXpczZnuZlLSUiAlWp+VV/ZBzwfJipNY/Ht4rJfqkWh2YwYea4Yhlwi",
-	"LhepxK0zeCqWYTu7b9EdvFq5BCajJOdx7NwszObFPDXaiDDYuEMHogrR2LgMqTJuHv2ubbN+HQnQfRQ9",
-	"tSjD1Nxv4akoUI0k33V2TCOZpDHSeYJvYw/zQh1MR0IhzJuZLYVhhykbKZ1aNKuAajyCKgsAycyCQ2bA",
-	"TYTwB0W5zqubZfFMdhnZyOrf/36uLHWsFFNat7//vYqRVCwjBUcD6uWCNpb7YsdqygLEdiUiZqzDFYIy",
-	"okQcawSU90rM1R3JE8jTGm8Ng8dIOuyBNCEtZsaKWWeHEu/hqnivIh0ZAQAsnBBLTrjUHOmBwQQfISst",
-	"ZJCVFB1p2XVH2Mwa2OXi47HgCZuMsaKBHm52SmLsFx7CPiI8P2A2T9QYxhmFem4FeJwIHs5oJX4U6VQI",
-	"2ZHpVMGiaiB9Z5z1MZlFUe7Cgqfjq6+GtHDNlTiSd/0PWqx1/aHZouv8wCXDVv7FL2Y3r/6Ds0j2xOqX",
-	"f5BpFFdKoNYszDXtzDqDTAVsbNrvvoAp29nFtR280dyu7XcbonbA93ZqrXC3KRp8v/es3yzDBzRHtHK7",
-	"Qo67Q6gw731lNb8swe4nKTzKZLMI4RoLNr6w2qddccF04KOVoQd7a1PdC/du1vZ7u7u1A77TrDXC7X6r",
-	"2d/hB919RyhhfiEncUyJAT6ANav0Jkm8dVDfrTe+eYEe7OjrC/Nw525AJu4pk+3zsBQV2BlNI67mICZI",
-	"ExRaSfSdZyNtiT/GKkmvNZUw64pa1RUp9aMYEryIQe0qoDybyZgicYT2CCAoYr0w1z5KrZmfRpw1MAfo",
-	"tqj7nUCcK/vFOCmOHruESUzmjTo043RKsjQLXxKekVHp6IiRYucjhYHlEXuihcg99mmdnSmjvjuSAvlp",
-	"JCcCpDoOhKdgQKXRSLQtK3sm/Y3lAYOZDlVMC8O1tZiQLf+KGo6t8W82v80mSONGjIQ2JkLUw0YjcvJo",
-	"KakRqR/JSA+r0PEzSW0GHjArIyWzMrmfzs/fO0CqROAUJIukzSpmKesnRjox8YeZA9hGzYOn9Y48smvg",
-	"235Uun3ujcuMIlsm3EFQ8zfCd8al+XqoJhSVh7dOafxE9ASw60mVDiM56Ejjom47no86O+a9YQa2aoxJ",
-	"zYwVhY/LJeM5608Sh08KYCm7je0iswp/fEPDamMFLbGC3KHE3U52ESy32TrZwXrYJs8cRCrAwnYq7c5K",
-	"0+hUqp0KT+H6InMHvjcWCVwBNgl8RHZD/jlLLAf3I7NO8Csu8U5gmK13H2eAwc88Ewy+zQymhVUoM5ng",
-	"d5lBBr9zJlk2X7Cg4MvMhupUvsChXsPgeR1Jy2O1uHnJ1kFZA6I7ApEWwE+DjRH09Y2gY9L+qO0tSDNU",
-	"xN3AIBoKHqfDP681hVqNhnkWRH/IkKEgI0smUkNFWW8oepdOYTERa1GFUKgZK9a78ZR3uRaFfLE/wVBu",
-	"jRZhQ6IVdbl6uoueXXIK7EwjmKyMKCp5p7RvR2bxMivTX1zvtdI4C1+rm0O1snUpZqtFAs2FhMweDfJp",
-	"C4wHSj/8B9dY/G5dBcOWdcUggkXJqiZdRzkWR0o1rbND8yzAVIOSbD0UoSN6yDUw2EghAs9z4ESjGBY+",
-	"Cwo6zJ2f4+cO4ROaJswTqw6mP4UU2cToZ2OJdiSo4Kz5zvJ8IOUUNrYPeXxFBAQ8ZUExvSiCxbNxEl3x",
-	"VNjfAAEaiwW1OJB5Vha/OkOy1l/My7rD2EI8MIeccIlXqdG/XMflTsRIXdEN0Z/HVdb+I1oLzXvmtQBJ",
-	"Q9bUoO3nF/1EjZY0/gGBVLtC3LaVL6s3w/srXHK4IQ79veux70Uv5SlOy/rf6EXB0vqVbTC+ksI2/M4J",
-	"r61E4Vsvq2N7T0LENlBdipktNMoLCZYKSY6wxpA1uOIB5sBQAOLDAqj+AY8U+50ct4Vta/LBf0/62ZMd",
-	"KgZINYpwV50mxBZ6DYgbnICGgeUPE/9Uc8SGPBnV2SnJLBiYTvmMpBemRjLx1ZGe/DKSkIrKjdRKBGvu",
-	"wR0wPkG5BleBDVAdsDgU8bfzgDK7HmZLgSXiSl0Kksu4Gq5XjLhjMAABub2iNWW1mlRTSsLUanjDoCNt",
-	"x5dX0F/Y8wU3yU7xbWqoikXQyqLkFzE7VekaRVAPWoA3a60d84jWvQjw6mqT3CmbpNgJ70hL3WaSc7+l",
-	"STo5cA96ykMjoDbO798D+/56tlarJlDqTKnvU/kubfLivvq9gfYd8ShezXeAK6kQFxLWWMkFRCNSJZAE",
-	"HgN371xZgVGxyYjH8Qy/MnZDpBGAPl9ri1a4uSMmpyNp45/P/ceDmozAQ9B8lnlRWK6bixJ3hXEqgGsZ",
-	"QP+NYvfj8C48nyYRcdW1djpyiJXCWNQCIh1bwuAJlvkYgaUxcO2oCXrRGAK6UL6OCYREpxZ637JkhWrE",
-	"I1nmKLyBd/KQAD14mprXqSvt7dVU2DrJSspJUmHWhWXwN7bRBVRkVdqVa19/m4URj1naG7Pms1a9UW/V",
-	"W7vt3YP9ts0atL30gTUBK5RgpPkVTunAagQhQ6h3pN7jVBnV8r//+V//x2s0vmXO0uyM61OWcFQ2wbpv",
-	"6hRNeQQksyM6yzeSy1tGiJY7RWeQEySpZFm+LOA8sKq5Ou0MoQ9NfpBEY06D/X0iJgIFWUISf1okVJGl",
-	"2jgXImx3ZIQZtXiGHXGU1ZplIHz5I1hn76TI6onM0/rRlbBJsSJpaM7UuUCJWLl97yOVbM5Py/p7+RSi",
-	"LVfsJYK4B3Tbmy7b3d7FU5+u2/XvZlRi+5G0od6sUNSNqyXTwGg782YQnbHw5fR6YpzSVLCy/GHgnt+4",
-	"Q0OqC7fLnWrIGjUYmCGwTAPjd6eQ205KT4cMs9I1CQb31+7fKJjQndXnYp0fMeYWTB/JW/lc9Wb98VrR",
-	"0B7AvU2SKjaaaRH3byyyP0P/zYpQ8Ci7s5C4hdhOwQjGpj44DfQ1dEeE1LwGAjrSbKRGxuLMyjxCxTTV",
-	"JmD2OVYDY5qqJNRQAk82d0c6GUJVsi6Sn4o4htQfNEgSfgTC+TnsO1u3W4pEXyy1S7rFrGn9CFHo39Ah",
-	"fvAWz3IQet/kWfP4rOvrmBU9eYEhl/lzt2WcuVkBuNiq91wO4OXST1ZLhxOjKqaAEIk+OZVBpdFIQIcK",
-	"d6fYO8Du6OWP8UIYuRgbK01ma52u3IjNKZuIzQl7YFrKP19mx91ARY15shy2ZzzBnEYOtsdmLvLwPc+a",
-	"rb2nHpS5djwmHkFtEeUsAucAUs8KqDTnlAvObm9BelJVQmfrt3/YiMsCEThA0mVUkrEx9tiZYlJ1VThz",
-	"nPn+A3tcYopaJVYZ5qdL/RuszydxOnPr5qWUzNxdZWd+TJEP/rfXyAD/HNW6TxoTY0GpQpIOFRbmU8zb",
-	"LISW2RD5fodEvu/h7N0cCmhNPrU8nE81xzuPnkkk0n4bdrduK3PI2t417XXAg26zBmXejD1d5lR2BXZX",
-	"bzB57gOT5zuC1zH7AxquixTUjWB1xlxrKEFwMkKXq0jHjAQfEFa35FfRgKcqqXuhovpApAF7EkDhQu8X",
-	"MTty39XHPNGCjvY7vNPLRI1+Pnv3NiAoPM76iZKgci1ySUeqqczzvCMMnu2phTw8dqwkM+udPSeVODIv",
-	"1Dyqzf5m9EqEfBx/CxwMilbM9TyI2KU0bN1svSPBDpmSn2oDhUYL+xrbS1oijUngBTngk5oRnG0acaah",
-	"oZbAh2GPJMYHqZqjToA/9jVlClPJnqizt2Q3Q9s5cIASWA6+bfRrHeCLrb8GZfzerl7W8GpGNIRO077D",
-	"lXn/4cfXJ0eAK1NnP+I70CwWSDatLYjMCNeRp3gDMz9z3ymwsBiXOokGkbSwSdAXgIhHhOKLZWkfTl97",
-	"aEVdYdwLO5Cjd6dnF+9OT16dvD0rxIcH/healdntJ/JWcDQlPWerS/XcSO6jnMK3D9ZQTGWXmtUan7hO",
-	"ON8UMEImGgk1SSvt7Yb5D/vSPnrAXOCiWWCFNRcpLxfKlB8JoBv7cCt5VvZYbMBYS7DezCnzJAxVV5Fk",
-	"87SRW8hCdZQts9VHxi2sASiFXu6uQSICL1zAyeByxoQ0kwgX4co8cIt2DkHDXZGFh6MUQU29yuCBAh0A",
-	"uN9GooHwUQlicUV9JtXCo+fvWUXBllNW1A8PqG8a2twtXkwOWlRatNRoZD69EjzOpUUQxFxPekMPxwxa",
-	"5i2eB/REQQ88hmBc6xz4b0CGg6oHig6gK62PQDHYvhVOEqiAhgJEB3iS68WjcCbs1uIYDpxzGwU4NS/x",
-	"NkIaUwXQGJtPOK8jf9xI1nI8WsWb03N/bV4K2bwRJYRQB6O+DzY3tzctxCCg0KIfjanEG8q9jRBbEGJv",
-	"IPwvLB5kqlhvqBQA/Ekx9ZFsboJSMifNrgesPENqd//RVq7ShkGIPjx6RZCS9oxiNvtKXQrb2ouAW4hW",
-	"aO6CTZY+hBk7pp4E6OKaQxuCFlyHekkVeUi1p7E9AJMlmMGJ+pEIWXeGaVhjtnfktWCVlAkqxs5jqVJV",
-	"RqRCfCksGyCEdKSNOrmVLMQ7tD222qwSzwBiHHVDliD0WI5wl4AURX4INUlBrDvASelAYQCRyRfhHQnF",
-	"yS0W0MMcEFVgXy0AyRAGSepQtUaIN1I6jTsAlrQrav0SfytmYJMdaY3x0+Oz43MLNsnWxJpcgiJ5Z5rh",
-	"RmiSUkwvcoiS3WgwEMkNgSXzc7kNqKQPHoUx2JBYtHMnF4rlZXiLPOIGOPKOgSMLQSNtyAGcf0iYffco",
-	"khbXLxfxPrtOdq6DizcvEwsBDa0knldSrho2p0IjkG9lGHYQZ6D0v+q3GZdQ1ipbefw6B7/ybfHrFpbH",
-	"7L0NtufXxPbsqdFonmHhvGDPGXWHtr951DpnAD5HCoA+2H3zb2P5o5asOkHHgXWgdMpwLu5e2hogPBFs",
-	"MBFa287V/GvJKchv+3oW1+prYTpWCyVN/lWARXitbVn/Lpyho7t0fRJ1FdlU1LXdFe7qRYihtiv+KiAg",
-	"7U7SVEnsVaBeQE4Yia2GhfpDq3SoYsIgYtyjJ52picNE7Ytpef/yezehB8U16gWvm63tnd29/YNnjRrv",
-	"9up8PNb1gVKDWBjVRnenIO8qXQxDrh2ZGvKERVpPYC+4RDJteHoO3ZxaGlQU9qCToSuMcHoFl5gPInl5",
-	"gUwPZgR4QsxKUGsB4b0M7PUlSeyF2PUWRSq38Jd+VruAbtVW0zra1dv1Ltjtc33/gjsLmx6Gb8lrOvbO",
-	"u4tku8+KQ9nu6y9lVXSvRarZWKhxjJ3j6KknajKAkAEeILMLjOt88oIdYUF+1Qu2kuvejwASbQax4DDS",
-	"KHxZqHoTrKQDhx7v/CpKf5p06x15KgaRtmTngX9wgqyJyxYF5dfBdowBo1qWZRSyl8yg6B4iQ1lnGAQk",
-	"Dt2UAKDLAkhYpi2/9BqiJubsVv2KIY9E2obZjfhWUw2B+ScuOXl68vHw3Pz/u48nL45Pz4KnxNsZlIiT",
-	"wGOmlkKENkwGooACIzJHANOlnC4ofqXaFGN3K4SYce6tqjlKF/FHpAvLhVHW2s1zV6nKtaT9HDPmq3dH",
-	"Z+//WctuUbkr2Z6X3WtLzyNYqnspCNpoyrvTlOu+1jLzG+xQK38eSC/P8l/YGZ/bQNMmKXMzmk+UBJ70",
-	"vZGaznkqW5/tP5d2r7zFEtmcrCc96+vLRVroCCqg0khAnRIZAZiw1SmfYSDXvy1CoUd9YHGyt3X1RRA0",
-	"JO0aaUZyqLwfJadgVgo220c+zr6UTPg80iPiWlNudUSqy7138K/p6qojhTE2KZEzF+zHgUjLN2Njo7Yf",
-	"utp+QCr7LyktivxeJLa4raiYC4wVWHRezibbJj4CsNv1gPE75oCSSSdinPeRMuvf37keyu/eTrUyiqT9",
-	"s2kGmKYiMXf+v//Ba382as9+o/+v/fb3/3+lEBR4zNPesIBcFDvUsNY3uhISK4exaudSiDG5rQBDXmcn",
-	"qQayFfjayEdS3YTVgdncNvGIFBgKrjgX+lZHdfYJQNAiIuAs83LBt4aCr4jw22/h8hYJ88k4vCPvNS8n",
-	"2SeVXOox793ATfwAY7qfUtuNvvlu9Q3VLqZYJy8H4tEqoI3TeDOnEdsW78BpBNDL65GkdxvbGVilQ4Qu",
-	"hucyI06FZKkiUC2JAGfDSRqqKRb1dMVgIgsBpY3+jiQSqn1XmNKnQIDVB/wxUAzfTbIzh0FNUXUssg1n",
-	"N4Chtl3MKzKt0OXWGMoV5CHBhddLBPUBLJJmHQm+aIqV3ikShkC0IYf1CgVHg4CNk0im2hoNZ6BeEGlu",
-	"xPWlCNuUSqVHaBb8B+qg39B2AKA6FsEoZ4h9BwAd6XMzng+nr3U1qx7w7muehQtiu4UtfnVH0mSxeBTD",
-	"HBStt5lyggywsNuW8qOPte8i7pf4lfaZtz4FQg4iCZbg77GRJPYgGD2q4X1ut6qV7J0vWLuHjjwTMP+A",
-	"U96c3H7MB5V2pVbDTzPjljIZr0/Ozo/fmuepSdITEL6BjuqsTCQjSGgfNA4akDCGtbzGvnBDr9AeuWrU",
-	"m/VGldjx2E6/0WvxZ83uPpbzZ+CfVTZQzXprr95cXSTg4XUvpER32xXcoFLfBQAbeHGpt6xOZtwALgGs",
-	"O+j0KhFoALEjQ1d2miEk5LOX7PR97URGaQRI0K/VQE1S1qw3ngKTgkM2mKs7t22errzVyA28IsNlxl2P",
-	"sdYoJSHCJQuiEBFtL4aRTCm5yVP3jHzbp1G1z9FTm0bE7m/sBCiMBhBPqK2WuXEhmkkKLaBjpdOLGCZ2",
-	"kcuqVklyWpgIxPnHJCw1AinbyYpPLWxojAby3SStXONgH2Z8BZla8VZMDwGXTsgQFp5QjywrQM4LF7Of",
-	"h91Xvehd9PPZhz9Pmm+jn5/VxeznP8NPJ9G76GT65jwe/uvFYPZ29vOzeq8Vy+7oZSP8589xCTtP7n1U",
-	"Svz1g+az1qILXsg0ROvpCtiRlANd1lj0U2b22LR4N5RQDi0HYiiaVOYMlkyotbu3wnw+gSqHkIhINBKW",
-	"wtYCf2bKk1C3/cI9bwM5Z85+Z0HL/BmWwTqUzKpsM5dOErpAr53lEdgpxj9kE0nF6/lx8n4j6v9bx+Hl",
-	"v0uGhrjTtxvHyUCqhf3OpSx5JC3Esm3b2t1Z4blnY94TNS3METYyK+ZyMIHO6b6jhgZOWYyNib5IoCpW",
-	"CkcdAvUGmgWhqB2es9BI32Cx/cTtJg8aUSqWij9S0Adczmw/STVPR+qgXqBlMC8QytZnEl3EqsdjYOQp",
-	"ey83Idsy490apqM5kq3OpNHY7v3/QtUzt2TmAvhI4BdQRoofnGEaDT/f8r6orN64sbRYy703OLVgwWyj",
-	"xs9f/qPZ8xah1J1PD6rjtbKd08tBN07pNLrrV0ffMFPxETRWce/nfrN7g+esZAGZ36zcdWxeqtnt+S27",
-	"LviF+S4CQVCjNi0XHyzvNwab2flkHs6TOVRmN4zqZarbnNGXKhndLfYQCKV8J4ZdHqv6rEHgF5nndfGt",
-	"lP0apdZnuBJr9NYWHqbzfIugg9iy1mrw7c9Wc/sGv9n9y5/hKuvO6BzdCMsG9/lSxAC0jZ2fovrs9OUR",
-	"29vfecb+57+36y0CmFHhDKFgzViqVNX489m7t9Rsx3vD7PgbO7ojiVwWwViA41YlIwinXHuqA0eXawZD",
-	"RwKKIjsyGE3iNBrzJN2CX4U85a5JNDAS5YX5xMykayFZnPWIvP41FkAOBxC7frChmoA9+Z//3qlvPyWW",
-	"Vq+3Fehr3HU4ZRuqsQ4FNNgyZpMKTNQQSoBOJXYm+5CQOTAddojLg+A8ZU82D4BIF9k33jQC7AeINKan",
-	"YAEjyV5ynR6+P/mbZukkVUnE47q5CTHougLSGPEPAMraoQDbWs1YDcytXGXp2cmrtxcnby8+vD169/bl",
-	"yemb4xc/qH4/eFqlfp7ESA0fewLHnW//MxvB9hHBkAMnocUf45hLjry9NjmIvdSQt/PbqWwzeBzJS5ja",
-	"oVzEruAEnsf6QPCJSBOY7wtUOg7aXplG8RzMaEd9nrUlFy6j3akLD5zryXuS9Qr/48PJ6fHF2fHRu7cv",
-	"Ll4eHp2/Ow2e0qSpJQqtVSksDZ42jx4knEjyoK21unzYQiYqjkfCb6xu+/6VJgAMNhkzJZ3tDQYd5bTq",
-	"8wcnh7kFvWB0hJrZIYKqavwK3kaQA37kWcAgswRtPzXDH9o0XUKHYS6YUHgU50eaiH4i9BB1PAxyz53y",
-	"/Hd50Hvb9xMlhARgRkU/yOjBMpRGWEAt2lgKniPqYWcezquK0YvBcjYLVMD6YmoeQECP7AlnsdKpqz+v",
-	"Ar9zyrv6aYa2ZY0w95xDZDmDrnI6wChL+ylibLKF+NLCehWD/XlgXaG4inrCvnMjpA/2WgegMXZyrz53",
-	"IQqCYIs+zO2fkleJOR9vo8JxHiRChHX2wTKj4YaF/j6gmGQsyG/OMS4+xu8DHavpRaimMrColHOhE5Yq",
-	"xVQ/FdJrM5AAuKoRCMa+o1jJgUhYV6RTkR1Om9d5blsGBJ5nUH5ILhUKGYkwgPFQvIm2YOHbWIKXBkdu",
-	"1+1n+3mO+s3YhEtg6ej8WRQ7ek+LoGGBJZwteVlWinIngTAIlW3DqSKRqD2k2BGfwXY1K9SHLgbmPsuh",
-	"GJFq05HZFF2VYlPmPD6e9xq9AJLNkeTXluJV3orQgu48pR7pBfh71w+a4RxRqanOJJdNOeEE8esAS16c",
-	"3OBds1ZeKBTHyJ4EetIFfW62mwde+7Rqtr+5v1RuzQl+JCeVql7rSTAS7b8HWNGC5s9hhmcEXZxessqB",
-	"WafJDLF3FOz6KkKboE7j1IcID2nuOnZF6jNsd+QkfzBdAw0yEOLoglORJrMaDIaYLIZqyizennlqnb3N",
-	"t8VQVq8js94fHzkhVoOBCI2tgrSE2FTKcf/5TZJA02Qx9jnTacLNMf6bpgZf3ZGhgqxerHqXnvmhJiks",
-	"oQ0wBbCsgdnwsM3+Zl8v2Clm6QEfeCQw+x5YQGB8p+5qHsf0ghwSMUVFjInhN2SOUK9w6ZG7mLn7hUwD",
-	"RP9S2tZC0YLTWCM5h3UcRzq1HFiHHjmuGT5WOWf2NQH5iwDNpyoajRTRh3KYDDwlwrUKEoGJO6sp9hv7",
-	"T9k46tEB5ZMwErLnAxc4EmIvyOuwxnIWVz57gCxhDhbx8MOLk+O3R8dnQZ29s/xb9jBT1MKcQzsA7FHW",
-	"2VI+9x4GkhHWEXAPItlXgQWPcflb3DVmGe3xzMre7DI4ZodcukYldWYRMgAeh8wJ2+orVWpemZ1pNWc/",
-	"pzwxchxPd7YV8X2YFwV7GSoN7d4D+DPIpbE46iY8Id40gH7AmkQ0ZnRHBh7Io9sKFEOlmmb25NyGax2i",
-	"jm28Q0xWTgYRybogVD0d1J/CUvnilYC9oR4QSwNthx3t2yCHBtxmP3Id9QKGUQugLMHDAdEnTH8BeCd8",
-	"X3VfgYZBMlZnRXWkJ22fOz/D+xDeC3ef4NCC/Nsg7Q+KpFXfrjcBFR1eRke61kY7XaxiBEkbpW2zpPhQ",
-	"qzoAYxxle7SkWe6cQlp3GEvL4H78eNpr8Ab94FmmTqE81TXJe3BBl1L1Lmvwvx409rx4rCByJoXR/62G",
-	"MlQYN6EVyI/klD4sG0rOsq9U5/5uVw7/lfz68+70qnf+e/yvn3bkbnLy4uOh+e/HVrdxud3d/tjojV5O",
-	"/vXqWfqrjBv/+udb9S8M8VUrtGnncM7n9vJtkc7nmhDXQdiu5tdi0c7x3oNZdFsftkb4ErZcFrysVgoi",
-	"M3M1JPe9VW449LsvivUpZPPx5JcYTz7RJ/J0t3d0sncyetn4pTXeDo/WSCjnwdobd7i5l645Bsnp/XUF",
-	"T7D6co1FL04eodFhHG0SsM5A8q2BDZz7vcC5r0TlhQ8bJipN4zUC518HBR51EjG6kk6w0fJzZHEuDJbT",
-	"d1msfCsym0mPRS+9HvQdrJlJkoDRAmznQIuFexlM3f29vRYBuJNi0BZ2HCwyCG0RtTpa4FrEVw7a3Fno",
-	"iejHooehWDVJ0Q4NI51D1NW2boeM3Xm/FQwe4zGAdVYlW7nMzmJLzSyyNL0bx0pdssk4w+91p7bqkBNz",
-	"PiqtxBTRefUE8Cytm86O1GhsLMaAT8KAhjrvLABxH82x7fk/VMWDAL3OojYG78yBrGcD841sSnxWMzgj",
-	"BAx1SFxo6H3uVHgvja5Ep9JmSPUYkB+OkPPGS6szqKftyCATmoF1TMGlA2/Dbpg2xRrmoosYM8rHKOss",
-	"4D0bDuWTdHiRRiMBPjS40BDls6WlLsCLfP2RfO5LVzWVnsNHFM5+9GAkEH81FEDUT/n9ETH+7Ow3nsJW",
-	"eAljx0chqpP3+tFf6IpBJDUlOLQeXQRVGyah3OtlJEMIewT2Rhe+GoXwiXU7fJO8IzEgRC5VtpmkylHk",
-	"WIZqXD2pEn/1MDYD280iK+UdUwcRSns/705TXsxClSaJJWJwZ9i8AzWyJSg6h+mBizLvP9Q70h4DOJD0",
-	"wHlUkqz9GSMIsJmR1NL6CeisFzkPmby7BwcC396ciSxzu8O3kO/NWMoOoM3v58yzNUzeE7dc65LxrGE/",
-	"0toZATPvXjjXvmwNec/otWal6m6AbVN8lBhlOJ6GRhPySUhFcO2trbnSafMtHYpKu7m/t/2ssb+316iW",
-	"sj6AMWovPWiZSyOe5n8bmW1Q+sB/p1GlXdntN/p73WeitsMbvdoO335Wexbui9qzsMn3+XZ/v7vbWm6d",
-	"6gUW8WZtv7e7WzvgO81aI9zut5r9HX7Q3TcXT7qr4/IV2b05D4RLTLlHsvDFWc1T9MLwclQjX6oVK/uK",
-	"X/2ccC26E73wpa+Y3th+c+9ge+/Gb4wWr1vb7jUbtX2x26odhDuitseb/UbvWbcl9vcX3xiQJM+JfeMN",
-	"Fsn8e3pPNzvvpZCI8zagM0U2Dssj5J/6XMHZg0FsPJE5uDRjCFsvYDK+sSeClucyLwSh7PMOR6Px7Cnm",
-	"mqlxGSrCFgzLNuFRuC4F21qF5jtc05FzLQJ1ViKF0JRBQxnh10TcR7cH7pcjUIww9DxvasMgY+g0c/fK",
-	"MmWxVqzVaDim4owYuYNGEyPbbspnZJ/hj11fRGYVLvhFVCPvTH3jPHUpHJ5P+fmhaeRAIZ8J5oX9E/P8",
-	"V57fQfmafBIos99cmwJ5LTYJVKVsUr5aJnOr8Hc65TNbiwCB5+bTYpoRM8t7MPYKQ7THMFG7zwiaL7cT",
-	"iwzAW8SuFk29fGBsDdlvDliP38zQK6uzIzBcfEtczsBThJAXultTvkbb10Z830ngKKsNdjtyXYltE4JL",
-	"+8I+aJGcyL4qbwo7Uolg//Pfu/Xtp21GpEdZkQCKXlsZaRtPp3UWEH5AwHgY6o4MXKvEhSskrLLA/j/C",
-	"U4QXPKUQgrnoYiRSDqWUz1kAuAR4t+wPcyVSAtgSx4BYTLK6zwAH7XzUYtpgn11jBPGX7gwiNMUNrHbd",
-	"ShpYr2klpB+/VBMZbhoqV2uoJICKOcPm01BlUaS1y5Gv7SLozphRm1bVlh6NetOVWWJZsZOsFImxid58",
-	"Jrgjn2Bh826DGe3YemqZeyDi2VXpsJAxWen8Bry7TgUY5iJkfvF0PDW5hgqzI/cU2JdHf4o2UCC3Odi3",
-	"bTmAXPK1gA889qD/aaPPAdlb1aWrGWI9VGsBKwy6OIGHPl5E4q5ZYL9MlbGiswI3cz8XryXnYRRBiZmE",
-	"PNJYcEi0ZAXrfUKuMpq3Iwm+yIgZgoJkI8ElYJtYoOXfjZVupzmFEiZH0+LHwwmzwnY1UuGc0qIj8Ve2",
-	"i8B4GGVw/B/0V4Hir36uANz08Wiczj6iTMKQU/5Vv09EP/pjvtGBUYNgvjuiapswY5Gm4Cdp8ZxwNvqI",
-	"b+3WMd+EWdKC+fvSxlQf8uz/djp/NBrFSGfV4u2LHuJi+u2JWYanWLgVZ1ybSgrNnkB872lu8IQ1VTR+",
-	"e/PcNGxYS6lYcLlSx+jqrAgrgHG5QdmRl1FM0jfOUHQ/6E/i+IKmeCglO6ahVCtrkaQ4JK0souhFgV3V",
-	"opFWmbFbPq/58OCtWA3MKbye0SDbzBtCg3vRdFjStJTOwL4DT80dhqNIRjpFyVqs7eauKTVsD+XM6C2s",
-	"MiSOAQS+wj8pMxdpoCN8Tt9hXKsXK+16erDGF7uVXJqvIwOvags9sUzIIlxiP6IuDJppm+4+kdHvE1E1",
-	"4+BJGFPPqCd6KYMchekQjWRkipGKBf+HHjXX3RZR9xhHt5VhAXhWN01dZRAlI18bCTdt5p24PAH7GUqz",
-	"7ZpFcpAxJSK3r6P25dIfwCXy4Z8QLyxGaaj33wyuI0t72yhkaEkYzDtLkxnba4CxQRABQCNqrCNCHwL0",
-	"gZ7Quj+JIYKjgJlnSc17R65U9J4NJAID5OT91U7W3ZvQR3tsa2/nOeNsa+fAjTgVsiNxzFxjB0udHcEO",
-	"0l5vod02DrwKK+TD8vLSD/p2SJblqqJcJ+ToJnM8k4syex3xfJ+UCRs1eqNXsozuwPJ136yJ/QbN63ep",
-	"am9MGOoriQvUBz7j3emcDsEr6uxQX6JYdEpKJZaq3FvI2zGJbmfcdJmxsIyQrmgyd0FIV7wKWWaEdKfT",
-	"H0aP5SXg3K769OlT7dB7ldftrk+fPuUup012O65Ye5AW6WLPh0Z9Oy2voedPLuE2tHe4F9LOtRll5yZ2",
-	"V5SECwtSZWORDPmYFDfm3jz7BmKD2HdBKcG5nvEpd/wONjoBJP7bDRbyma5/p2EmKuS98cZLlboYcTmz",
-	"FWh6jmMzEViumSrFzHU5SxZb87BQjuyXOvvEo9TWPLrQi/G+R+Pby6GWt//OlWJvzJBOs6GXb8TFid7J",
-	"XrTLkiYRJoKd4b+wNHPs9HNiyLMSixjxsfWY7MWF5U2TWS7M0DzA/oAydHij60CvRzLdbhnNz/+IRpNR",
-	"pb0NnQVGk8CfTbekRpgMUGt/K5/vS7Xc7StEOnZEb9lh9z0/6wwW+3z22yzEuTUSyyhxkGlELxDIQwEB",
-	"j2O//kKzaDQy5z4V8cy4V0aTOTzkiQyhevkkLfABFzs0OXX9DRyiB7RU+12Ztv4AL/QaDIFlNKH2UuNJ",
-	"UGdvBiKJF2DJ9JyP02hmlQxAEhtEUk/6/agHZYOQZPSspEjJAEsoghH/44IPxA97jYYrp+0NjeqWA+FV",
-	"GrctEgnAJlCY1OvgM9rekf5TQ6YxoIl1ABxR6lT13EbnFFroB/ilzkctzcKR8M+3N6PXO29w9bgEAgSA",
-	"E1EEI2HNr1I6ojdiZSIiD0Tl4fAQrdBl8prr9NBfyu8ppuR5RIW0QqPZzQWL+dKmNWu2iLeMaei8iN49",
-	"V5CVNZVWqTYJTvi0ECi9aN81Nn7vt/R70XHBOm/02TalC6ue0aKg76ehYnzETm6g8e+G7eY5C+QkjgPW",
-	"iwVPAEjNXJyP21a9Ng7UjfC3X1bsUdGQfUC4scyY5+VsNHTGbxi9mz94qs/OEzVbb6/fJwXNNxE/dhW+",
-	"jfhptbfvTfw4i/XBscdsaj+WSMZlDDCjGbM0RLfzirZ6Znjm4+uKQDI0EIsZkoRszJM0sl1sPggU7cnq",
-	"Qr+b6gP8ZLWkjiQKdZ29B2AShBLSHWnM+SCOdPpmdnxlnh+UFVUc2cnce13FXSbzbww1YYk3hmq8IkNX",
-	"Aa2Vo7NaxX66XbadXs/1CXe7KTcJ969reEG2fTRz6+8JF3e0CoWL+7ZYuGx9dpt8KTWxR4xgnHKpLGLf",
-	"nFhp5wMyQnpZhIyCAGh8iJ2nQGAYyRQmfEpjX9mbp0mZJ9hbyIdC1HbjYLNU6UUf6knzQeYcopuxcRHt",
-	"ETEKzTvInnL7TNZOFkF+q1L2ksZTHjnORn1X2Yvy6SK5gcPHf4S2xyfa7VAOYs/MuvJhBY5Vh3fgwQbc",
-	"nPIkz8DqM56sEGSfTOBKryRxu4AQ5bec0CNP5XNlPCkwp95AiBMLaiySJ8QbMcZZt+1ocJcaejV4fvQW",
-	"BT8Da1TxFG/Ty3zbjqQd+jdtb/mceRFQgCnmM+3iTADs6SptVBz60VapUoTHtuQs6FdYJGV6VEcWoDZX",
-	"PYxBQKkDdEfAT4hSn6uoKDR9fTB6HtLipL8AWW0Glc3MiyNXvVInf5KR1Kng4fOFIVnAuXpHHmZFTAML",
-	"woy1VQSsSeH6DLQTY9qACE2Z/aGaJFR7ZCFIXE0VVR6VjaCMxBZfzDExlN5p3Y9KBkure1aWrDA69F9W",
-	"Cyu0ivWvbUyKNIGyQCUFnoSsNm0ioVSOs9iY9sSLaKkq/aSCh+g3t4M2/rPTYTe2GwCy9sLDjssZD7YX",
-	"30dAh18sKZIwWjct+G2+bsJ9euu6iVYrszo+yHGiekJDbIodyzQCRI1yA2Ru+ndlhSysV3V+V/utq/WV",
-	"YcPWRwz7LkIh+fLWu0rnLCr1LV8dl/f6k4onYWIOgmPRc/BVU+4kFWWE5uuMAUyeMHMtxR2zVXZYjpsI",
-	"oKfQWckLIWfdpY7qyGIltUxLFvSxwwkEFfDRX8SN0L9hZvY2npx5mxepuiDraLlLt9D8A1UJuVy8hYK4",
-	"vYe3bo1awWTux9MrmL7Fv3DLcLNCs+9dzBppxhCKmlwWmjBk0BdE7qnoqSuRzIpFrvt2TrperRyCztwb",
-	"NZUMf0i+Bk+NhICuvDZ6HrrqQNvs3z4mI/lNVeKjVh054qFglmm6pGWR3bJj0QjUXMsiTMJrWBzy8VhI",
-	"vz/xA8KvUMnLGFsZPf42ngg70bLQuI2dP6jQOHiSq8uRZZHvcjy0BRiy7dp+tyFqB3xvp9YKd5uiwfd7",
-	"z/pNc+34wm55j8W6Uq0QLBbsMoTM0pGSF+tAnCEYivmFnMQxpgov+ADWrNKbJPHWQX233qAk4loC9k57",
-	"5mAfXR/Dx6O5ieB/mwi+uJqL39PpL5TK9F1eJhPxy0pCORf50XPVD1VLouSks21Tm9q6ZFQKoGBQmMWi",
-	"j8BTvhbmaUeOjFXcavi0NETaFWmvyRdM22ajQZQpeGNgbUrU9DlLxEhhvR+iQqVsMs6hz5YI0Ze0Jt+4",
-	"k9c/+rzW7O2K2n7Y6Nae8e1+bbd7IFr9vd5+2PAEU6rScaVaMU7ChVETRQ9s2QeSqHg/VNI2HuAbAmYo",
-	"fWHeTqXdhDplLVK411oiBNfR7NVyWn1/R20Kqu5GKuRX1ZMOdmMXigf7ZaF82PqM/7gutXcKR+5arj1z",
-	"HueqgD1WEPBx/fhygeiwFbYd6Wqwry+etqxIVdvvmh9k1F9gL1JSzEWxPSiLG4axC9xms2i4/teR53+i",
-	"NlvEBERR5mjZ8uMXMswDM2D+owjaQMjwAu51YbOtOZADaq51kmkF0IOSrGomxXHS4Salajl7Jr0hLc8j",
-	"TKHmp/cIs6Yo+OZFyrqyt6zi/NpkKj7ub5oFURhgZ1PgmTLFidXrjIqCxKrTAneaWC0t530VraRMUAxK",
-	"jEo+Bn1gpuL0wY3zfPTO3sUhG6ORt57l9r0VB38lg/jG61UmCi3B8YMr3N2ovntRfZt66PW1K/Ek3oN2",
-	"zbk7CNKTRmK1iEh2OeMpGyfqKgpFQoXSPY4ML1ADrZbHSursvVDjWABlOvJrZoTfHRls0S+9AZaWR59k",
-	"c/i6EYz5MGi/VdvnzUatu9Pbre22eg2+39/r74ZgW2g9gZczTNOxbm9tOfStgVID1/UR864o7gdZTaTb",
-	"V1JpV/C+SF7wb+CSqjSbjebes52DnZ39ne2Dvdb+3vb2zi3jprT6s7LQ6Xlu22xCHncT8oj8PW+Fwnt7",
-	"HovFQvZ1mQzY+kz/nq1S0myvnStqLhYBmOQvboj2+srXaAj3mzDWN2Nv3Tc+X6p3bgM5Uz5jkcwDemSd",
-	"chQGaPvfLjKWU+sel9kiIwanPd9M/BHpVJf3cdtjuXL9t3sQgLMZsbwJVuRNGrtCj9ZmyyZ4BwUZoK+m",
-	"fHYRLaIHUVkN4Ba445ITFmcidxwov6IStBcWilu+doGGP7m7eCOIF7h8TR6jnftB0vt0e+8m6uzGUSQI",
-	"HlF0xcm/LJh04tmexYX619h8i/EkT7/eX6m+OTaXYqbLa/mA1UmTwQ0Xo8YNJL+KBtx4bh5Lcx2N4QCE",
-	"xYiHVGm3oMVfIsAQIJIsqGDry3Qkqun2PDEkZDKdFrbD4rElos99BVLB9UbRtUQx5OVO6vmoYEeav7T9",
-	"AZXIBH78KbAfZSmKgOIXVEHzyTKWglCyRoc/XShPTAEXxs/jVDsSC2dy5oceqqlGytTHEMvjYfgeV/c2",
-	"kbxs81Xalc+dShR2Ku1O5ept63//8786lWqnkvDpycKH5ljAZ+NJN456tUsxw4tplp1K+3OHamZe8JT/",
-	"fPbuLVwvZj/be/A0FUYxREq+A78JLlCtt3DBly8LieRVxf9bMbUrcx+onxQiuO9YYyuLNY7de877pljn",
-	"M79I+WQ7lDH/ePSidvzy1U+1k59/eV178/bd+8pvKy/nYRiKcHkckgZ4JwR4Xx6GJbz8F2/Ve6saNnG5",
-	"m9grh2FIZilufGeq2GUttlTstysE5Kxq2nLgY/p6EnA1JvBDlVynwp8E70E2/iJmR+7r+pgnWgAksRF7",
-	"eDejzY2ADCyX3xR0UcoSfGrHGKhBJu+pf4/nuXWteQVtXpRsr1rgQazSt/hu5znItcjyyD0a1ahTnqS+",
-	"crxNpNJTU+DHSkGkuTQelZyJmChDgRhPg+n5izDb2HFzURFlrnfB//pLteLeSKVd+b2pPw4+yl/+0eh+",
-	"6u3GvzdG23L3598PZm921bNJU5+nreSf+38e7/Bfyy6tVI1ypt333hjoVBMbDyrt2r4zbTMNjqVaYwjP",
-	"umLUej44aiEjwEszo06jkVCTtNLebpj/cJpwgCI9jvnsbSmA15sXx7u/fvrHzpt/99J3n97M/hU1tt+c",
-	"vx2+/nTcfPvvf6RvWx9mb1sfWr/++2T65s8Pjezpln53RW8QN8LcoStTZXTCH0pA5l7V0PeuJM7MOYce",
-	"nK+iLXA4JX3Z5/yS/LyFpkTE35Riiu1Vx6sVWD33b9aB3iojtCI5MSL8pF/q991BA3VH3loGoyf3Pmuu",
-	"vLmLgktwsYwgQIpp/vtuNBiI5IadxnbU6zQblwR7/U5Lwm7btAXfsC0YVloPVZIu8uiZ0+WvNWBrQKMf",
-	"CBmPdpaipmDyIER9H5r/5gPTtmPQwcn3I2ocNg4N76VlPcbZYeMpiwXXKTsw7978hji7sj7j3Mb9tr3G",
-	"iyti9j0UwC+ud2nndcFSf6se7gXB8X31cn+5qwxD6Qq6rm7SPYsH49G3dns74+6bum2kpUaRlvKGbrAN",
-	"hIQXMRerZEtDlRamGtnfqbgDSObq7Jj3hnnvDVDxoKcbaMc6wEXqHEPfOkAnEDFMIIrKIcr8SKocYQls",
-	"r+gRvJzbuoF3HVXLj24JIQ487y8SWbttZ/oFbsALV8W1NNWc26ywy+faQXpqEkPDrNlO36I5fW4+95WS",
-	"zgmGR+kpvhJpgey9hzI/1+WypKTnWIaa2myK/b8qYt+Bxpa9eBIap2FeygkZnmUtNdd7I4dxnCEegnkq",
-	"ZPgAvJHvfWu9VgOmJim+UOAf9JmU7RsqplK235ZB/xcDF9i3iB4+dLQmoidkGs/Qv6fCz4X2V7y22WjU",
-	"C8s7y7fTLRrwzTxblWqFjxKzIOOpMcWwdn7U52ZdyjvrV8mvkfFrE/uIdKPzP9lu5Eo312mqL23YX61K",
-	"dCn892/lPfq3qxSlF7msUNT6DHYvbcTAXXXIujO0rgwo1CNbnzMoiC/XKhWjMeZUiuOWAPyPrOoL0kSI",
-	"+aGhyIJySehu9BOhh5hXckxfoiMBmcQGRlQhKm6mllYuiLQjBqSqB6GT7qsaMiEXHasEaV0ebRWkm98j",
-	"zF9bq8A7kTcyC66trHMm3Vx/pr1J8JzgpowwCDTV4XkHHg95adndUuW4WHbnAdfcW9UdjnilNhoMjWDt",
-	"G4/zUy6EGfFBoKquXtx8Qz9Kh2KkRXwldDm+yG6jrIPmPY3kHKfwdbto5m2j/VqjVWs1SztturXtXrNR",
-	"2xe7rdpBuCNqe7zZb/SedVtif3+JCbRz3mi1G4187+PbaDA0BmoixipJ500j7wzd3OzJLe4y48du+Y3J",
-	"cxcmT/Hp8qQdbfZCWUfflfLqY+iUU4kLhBkt8yFeBgYOsOpbYlKuCTrepxDBrg8dDWQtkm0WmEmqJPoT",
-	"ftNmPwqeiIRpPbr43//8L2S99yKTGI+NUgiyPqdoKjTYUPuIOf/DpZ03tnMFJzLkViDDKfCg4UDPO3rH",
-	"RDA+Arp4aErJJFZW9kPUKZdgxlFQeKKFe4QlmPKp40Bk6TSKY3MZdAWRcKBe4sDKikhehHymg4xp/0pd",
-	"ipB1ZyzAf+dOXVBl3VlHEgY5DHALLwsIJW++trjNpkORBZktvxUg3GmR92LtRQ6nKVbWeqUjjcz+hTuS",
-	"1kgq5mCacEi4gczndg/hg0Ix4sDfabcNexLk4z/B00cRL0fdkXuPtwIBz2+dSvtZY00tcCOB/415/u9X",
-	"ueYqfVdaRMIDNFaUHl00lv7XOjp49e+zys3W/VOUDs/FH+lSZWsFWqRBlhKTKpDY/SUyG5sC4LVTuHDm",
-	"GC8W5utZFyvE7VF/bH22IJpLYy1z0RPnHbhICZsPlLBDNpjwJETlYCR7rECPRggdCAl5sDD6KjGfpIpt",
-	"N0g/aDZSSQks9oIGXjnqgiPOVPpjqXg8m/SGuBKPEq7CvKu7ORXr9u15WzxY9GWLG/eu03IFEQQHY3uP",
-	"8YN0fG2xBhZMJCKFSgrJchXfjI/H7Mn5u/P3VWZMq73W9kGbnf10WGtW2R4Lo0GU6qp3gp/mfAONTYEW",
-	"Fx/odToyIFzsc5WOHcF7CqMJtEgn44AqSf2iDjMQqvH3DMzHU8V/jqmi24VJCpNCc5ma35MLCs52Jo3G",
-	"dk9fDdgfo1jqHzqAJNLe2ppOp/Xpdl0lg61Wo9HY0leDToVdRWL6o/rjh06lwRpsZ5ft7HbwHgLvZLY3",
-	"C3/oVN7ssJ3h/lVzWNv/s1PZ8q+Be8HfAP5s9l2lXfn5x7NPv26/eH/80/tftt//8/3833BtOhkbG771",
-	"cdh99fHy5Ke3cfjTx+nJq2ejk1cvJyevXjbDV8O4K0/Hv7ZeNrrbJ4Nf//njtFKtTJKo0q6odGxeS3sL",
-	"jsUWqrY2l/L/xWH8cN0gzLBbe4i68gP+HD/i8UAlUToc/XD202ETP8OT8cMe/jUWSaTCH7Ybq5ueZj+c",
-	"wZwLzM1PzsUdj3H3W2h2nrLc8cJvN7bng676d7jLi8L5Hio74HhYkohV+r0XNYbRJCxwci1gRVX7Ud9s",
-	"1VAEjEpAUn9XQySquCu8Ix3O7doN08uLEKljDKjioDjSDNz4pjgQrToSqqRJTVldl8tDWmM4u4GZW6HC",
-	"ARMjSrW1ojEZCenGRxBsyaTQrZoiUFe1DvYbBy1jeS3i7JLRlGsPvoXCWEtEH+Essc/tATdhXwf4+N10",
-	"YGcghxuF9i3bU/BcLnRLEM0UVOU/d+Z8pCkIj/7nYudEhJ4pWqbzfRP+PevsaCh6l0SyrnqXVuyG4iqy",
-	"VeRaEIwHEvEsqBUm1fSapgvf+UB23rmWCzPQb9tmkVszNDNA4s2/Ey3S2mRsVpDY0aqk0hAHeA75aK2X",
-	"Y97r/N3NbYFfh6H9grTS5as997P8MuOUvqt1vrNmFn9bAxqNszVU4p+cPD3h9260voxkpC2GHmyNkrDC",
-	"XVuun4nsZ2lA8wV8rheYFATkv+I4T5cejUZGWKYinhlTL9Ie6t5EhtDkakH6OpKHIzP3NIEZZlcSz0Kb",
-	"7TSe1RmMIJIDNlOTxK9VW8ne68icwccJoAEf8UYEyzKzzhLMmC8dI5vtvoFfaqTVtVxI8IjtBgv5TFdZ",
-	"OEnM6NGMhuRGbt6wRJCWjdJyRnkc7wctkpWjuHaVIu2IKx5RHBeWIusMWf6T11ynh/6iP+QAMBzeYlGC",
-	"h9WDtfR727L5mz1S3OGWv+a62nPjprlSCsv6bU2F/P4diLR4834NDPci7mnErIBvLpB71ftBfxLHF7IU",
-	"nmJVZbqswhv+SUL3t2plArD3y+c1T7W2qlrFo7K0+PJRSoYHfb6LyqpOBQ/v8nBfm+PJGkuCKJwrF510",
-	"1yoXXX5UCpI9lonwq3B+YFcwTm0QXQnJ+pGIQ6x5x0IusAqARfM5C4xzH7BeLHhiDBC4mIAMYdwjkfKQ",
-	"pzzALCp0CYYQ0+vI6VDFos5egJQyloGHQgxWVc6i4inF2Q5dgRXIFbwxEpCW5ZarEN4WVyLJtwl1JFWs",
-	"aj4zN5Zi6ts4E5nR70ICCkaEFhF9AwVlOcTlnE1TdcaYo9YSkvjzPLxlXCzSZUEVMayJ0LQrOtIVc0mV",
-	"QEEX3hbmj8ZhgaWEktQpmxsG0RZ0yLxKUH12nqjZelJ4/gh+LyQnt1aQdjW+jYJstbfvW0E+WCKVr2RL",
-	"b6qYbmCuExbFnWn0Atd+q2cGvSoDNvZbUvtDlAARNBCNUCUxNJHmOyMy/H84zEDPy3tDgJsAlZkYTxxD",
-	"jlHColDX2XtudO1UJZeM644EhzyOdIpksaUcI2abHtnpPCSuab+N1YnG7navWdsPW83as/5eo7bLd7pi",
-	"m7d6++GzjFPaYuoN1XjFptdMpqqxkGAVjRPVj+IV3Yzb9VnQ67mewtluy43j8RAcD+jnIIArbSXExhG5",
-	"i6KzRUm99dnJi2vpX/DKOfKXORndzjsUTmB7Pkc1g3FHLPhIM66Nr2EDkh0532xBuILgi5jdsBjT7Iqs",
-	"ZwMYFTDZ7vWmDG1DDtymylKl2l6afaexXaQLzH3ChE89fbByUJQWGdIIdBu5YVjB1tuU8UEiRIisQZjD",
-	"s095DJ3G+RZqZ8GoxIiTxSXAq+iI1R+pCfqJDgGkb/FobET7bUR7tVxMmyk60V7GZrLcLCyYQ2Zc3reC",
-	"wkKSGjTfQZnbXzB8WFjZ9xJIT0h1ToeKujh06qCc/PIyq2rzdXZ1dmwzqk5Vz3ehF5T2dWQWIIQIBWch",
-	"n/ltqAmx46euFEjX2QcI66XYXjnf94lpVTQacjhoyvLKwVA6Mmt/nCIfi1H7PUHjs02a9i4LqKkZowtL",
-	"o1FJF4sWaZbPntPxrXVx+rRIFxrSPddnPebdUzgHJWEjeBbsg64YTOQjjhZ9E0y+DeLestja4zNT4Kwt",
-	"QpXerR9arvNWi54tG9oi+24OQiRKqKWICriHaspGXM7mYSd5Ilgs+tD73pFFEG6tRiblzxVJf4AmgaqU",
-	"YjVlvoYaNxb4EndpJK5UKt8rUMm34menAt7f5it4L8zbqLSbjaqnXtYKmeE6vo50qS7J76tNxOxBRczu",
-	"UV5t4mYgou+RPn2Z/C4F0SyHeDLbfUOUviFK34jaexG13sneiNl7FLPfjKF+fXr3zEa+Bb87e0mtkkWA",
-	"qRjqmMS46YI88XvQkUaGz76zBEpWTL5hqN8w1N8uY7Jhrd+w1n+joNAicT1Wwm40/91mr65h6M97NQ+I",
-	"pT+zbW5OzZHttfbNkNMX8cDOszIMYwTEasAiY8gMeCSfW4DLXNomVWyciCuoa0i/M1tDyNBskL8EH8lf",
-	"zh0rFMvHMlxIY36tjrTUhz0vCMDfiBFlSTTnO+BF6SZqis0Oa3Gi2Mr/DSnK4yRF2YSG8lH4e5FFm8CQ",
-	"Zzzdio/GF9RYIOPavabGDQVkLNvqZlax79aSY8kaI0H4Xds/G+KbDfHN2sGVx0CGc529WCwLNgL6rv13",
-	"u8x59/2xMgJlSuoBEwOZF7QhB9qQA21M/xuZ/tnB3eiV+5CpKxIjnBJPfQk+fQGuXgEVZXnUtIT/YEF2",
-	"bjgQHgMHwtJKYaJB8LbV5tjflzk5T/ywaKs8FPKHTKxNZKx6l5sGp/mIjZnWlEcAxYjw/JYSDgE5bcod",
-	"010EHq5VhiaLCEJ5C9pLcWVQR+f0JNTaDACTOlKKFCEjEgHtQ473bj52pFP+vVXc4J66EXyja5cyK/Io",
-	"bc9NfwvEQNLcrr/Lppap6A6VulzN/bUXr9yxUua3frJPfVBQLav0oOTW7l0CmOoFrSl9HsWRHFzoSPaE",
-	"BYQH5KzcJ/n4Zdjo7dT2ebNZ6273W7U9vhs2es/EQbe5Qx0ssBVoc1zQeCtV9wlhvZrdoeLwAl/SBeC4",
-	"2SdOktir7dZDNa7TYmzBG9vC0Octs2r0/q/HgrE77vsXbg9U8GiRGq19jaM8zc6rFTjuCBeKGvdtKUXv",
-	"S2MYSjVlSvotyRpgDgXvDRlWrZBN0DMaXTLY5LYw+MPp6yqSoQBzbEA1ul0VQg0qZ4HbZ7NY8TBow8/M",
-	"PTqSaxYYIyeoui5jBp9FI6FTPhoT9az5DOEazWU4JvOZB0rliH7RPLGupzEEooEE2tuO/I+zlMuQJyGz",
-	"a/PbE3vMptNpXdPXbsf31OhpmwG8HjZtE+UCC+iSWhQG1eyvbODYge2+MIPg6SQRgbVZ4qib8GTmoLe0",
-	"azzPyMvAkLHbyiPiNOYGknEi/gs7lHpqDD1z69Yff3QkEYs1dy2NWa5yu6/iGFkDWCLCKBG91EPStORm",
-	"1hLEe3cnKfacQ4qG7LcZMfLSNfDCjVidJCL3wDSBfh4zWLJJ3cCq2OaOn4450TJyY1hNurEgRsVdNlST",
-	"RFcRursjQz7TdXYGFea4H4x5yJMkuhLAuYhkMsZe9THQ+EjMvTrASoct5N/BDJOiHQiQhtQ0QzFjQz4e",
-	"CynCekce2jNJmz4UcWT2iqCqKB7HsBoihGHvEuC4Suj6RPSE+QEtn2Y7zUbVZ0kmUuQPp6+N8c3ZOImu",
-	"eCqYM7WxlANvaSZpNnPVhx6dyBhcG2MqgAWgEjMs4sR+Epwdnx2+Ob54f3ry8fD8+OLT8Y8/vXv3y1mA",
-	"rHeJ6Egyu1uNTA+wM6MfjeVP0yeBgcvIp3xW9bxPhCsI8FsQcQGY5eV8xnQ4b4UPWmwDrKefV9bDa6rc",
-	"b8x3/ODtI8eyNx1q0bs4ar38qH/8x8kw0b2jYfyPkzcf/5/urj77VY9Vd1+92O/98XGnn/764ur4h8r9",
-	"vdVPUTo8w5GV5CekmNojU7WQHJrE/fdvXG0gRK+13ywyrifrSsmRp07IrWvN+S7j1mf61zo8IW4Pmu3n",
-	"KS0yQKKExWpQZ4f2u5mDi+4KYxgADBUEjSLNRmpk/hzxGcHToAot72vypfsqgRarZB4nT4Zdjcez/Us4",
-	"L26x4VeguciJVWVNVZSsBTtxINLSbdjYaNybRyTW1JllmpJe5+agP5w4BZJf3OqUrxeGpF+evKjcFXEE",
-	"qDzLaZD3bcgnRn9RKvI5I81+n4gJ+XdR+hz5ijFKHOkOAjZOjX+LqSdiWahavww/9dhP9xl5tvflYSHC",
-	"9D15WLA6kbxSUU/otYXBBxjat2NduHZCG4l9rcR+1DwMvgjfeEN34g0Rw8J9eENbmWezUmLNc4RSK8W9",
-	"XgeKhgK+xT5F8rzqUlQI1Kz2tiiCqjM+bQr7GQ1xKcYpxFYpZ2ejq4UpuxfZjO49abdQW/JOxjN/kYBA",
-	"IsKAsMhXTWDQ09ZF/D4RycyrKjbXV1YVOzTl2VmKuuEOc4k8TcVovEQtNI1aoKt0pd2sVsIJvpELc4ud",
-	"bdrbFwsdeNu1/W5D1A743k6tFe42RYPv9571mxWjMSaxo58mxLtFSQ9pPXq0R1eN1sZygglYKHC2zcLB",
-	"3WxbRauxc7ucoX0b1ycNs42yMeIfYLLRO+dY4/NNzPpVZPvWZ3sGv1wr5pV0M5t5aSFIVroyKGvJkJh2",
-	"xriNgdmM000t8IGwcnx26+CDnQxc+pcUZ2Z7QWIZloOnIMIQAXjl6r2lDdlZK3eRKb98cUq7rUsXymu5",
-	"sYZ8SUt11VUYrjzPRf41l68uXwAqQpwf6pe1dcYLaBrUZQ6E3cobdfEdq4ulxjxFgMJMuH1FXXG9YfvC",
-	"ShCoGFlfu5g1FDIsKDy+11GW1e6cCVv0i64H1eM4P3zAI59gtCt6fCSw4pl1RV8lSwsj6uwkZYgpyrhm",
-	"Ukzbtno6iSje5cow1koU6ZTPtGOjLiMVkGG5jlyTViCvF1GoZlqwMacFG19RCZaJ3DXU4ljIMJIDTyne",
-	"yJ6/Tijb2iOIbG4k9ANKvxkx4QlllAt3Gmax1Rifbxe/LxRybzj2pEkxpWyeVwWHFXDQB2BjEXYRERM0",
-	"uBRifKHi8KKvksAWnGFho1sQaBiYInUKVOjpKutCsV9HZo+FQBB+zFQcGk8i3zzhgjo9Li1ziroSyXPo",
-	"nYdbUFTJI5xGOYxfgDh3LRafjGRu4CjM8+gW/kVYdkmkMrHgl8WyFB5Fa03lKbeI+vsrWmkf7O00GutG",
-	"kHEQpziwESi57yji/0CC/MUMOQ+3NGqxLCo7e5sUwl88hbDgZ4DomKuVvp8cQir0Pam2U9GjZjwy4K35",
-	"fWGeKWxtMiZ+o3n73rPssRyfMGmwRL/OwBcDZTVJe2okLN1zHOmU2h470ovRFqgOM4zSIpmHYYPnV3Rj",
-	"gm9M8G9ogntpwlTdTlxdOyIcAUy8rDfadmYY2xP+TX2z5lAnHFCy0RzYAiFGY5y/02toDa5a9Nwq9Aqr",
-	"CXX6xkpdssnYdeg+OX15xPb2d55VmfnXfqNh/7W313r6HH4zU5OkBN0Huz/w8dCnTcFMQt1ZTFmeEYkB",
-	"tdwQAl02DPY//71Tb9ohbO9V2buxkCcv2JGSUvRSdmTM82a98dR72hlyKhY87lQMIp2KpEqAwjysWlfA",
-	"fIAGHU7QYyjwbn1INC4F9z5Ssh8lAJ4taiMexbb5g6nESH2lBflJDlqdZj3CDpSeCoX3qFOiybpm1fKU",
-	"DFmjCX52KWaMF5CrsSefRNfsSekv3Hv8RdHsfjVrMkfFhG+ptX3wNKO/RpY12LPk2RjfRwHGiD87S362",
-	"+KTDOLYLT/tprs0cphdkwDXQyWU/gPMdIEqU/zM2SDjQrhtnFBGQnGsYwdvuSDwCQ04Ucj2qTIOf2BF5",
-	"aw53FCG1w2NcLWUx713quYZ2GnIk9aTfj3qQr4BfBcQDStU4cSzMVjRLhO9sFGkNYToYMDXOTWKBxNIC",
-	"evyMaIh6liKXxp4qs955og0v32V38zw+R2EbfWY40JKNhRrHwiMgsYYQDGTZS6Mx+q/NfkQvLhvcEX5R",
-	"VOcAtYAsHSZqMhiy6VCN5sZUJUhAzV4BLVKV/SJmvVjxS3M+XkXpT5PubYb53O33PGXOwpqbaxJ/37+3",
-	"dFlFxxrVgT09EK5wFYXab25bMvZcOoAGn9d+/iJ7kf0FxWEMUWi+szLfzCuD783ErYVwXkbdTLU1URKy",
-	"MU9SV8Mz4oAijQ9YlLfETl92b1TWoNH67oh6P8fW05Ifk36NUi3ifpXq0XGhqrCRzMkz4hBWwQJ3AKfO",
-	"na0/vvKCAb4RKQ95yuEG40k3jno4FlCwdNJwCW3zK8J0gVA+2GnukNLcbe77Iv5FpEvVytFQ9C7xCbHi",
-	"IevymMueLbJUSW8o7GS9O/4keJwOK19++/L/BQAA//8=",
+	"7L37ciM3sif8Klh+e2LcPiRFUnd2TOzKanVbfZE0urg9tnpJsAokyyoCdAElNu3oiH2a9Xv4Uc6TfIFM",
+	"AIUqVvEiqe3xnJ4/PK1iXYBEIpHXX/5aC8RkKjjjSta6v9bGjIYsgX8e02DMXkb37F3EU8XgWshkkERT",
+	"FQle69be0TkZMBLoG0MyFAkZRveMTPD+Zq1eYx/pZBqzWrc2TQdxFNTJhH5s0BH7+3arVavXEvZzGiUs",
+	"rHVVkrJ6TQZjNqH6SxP68S3jIzWudXda9ZqaT/VbpEoiPqp9+lSvHccR4+p4TOOY8RFbHN23YkYoCeA2",
+	"ElBOaKrGjKsooIqRry5fHpO9/Z1D8vtvu81Onei/9/fa+8/y4/6GyiggCaPx5O+3NckknbDbWp0EY5pI",
+	"pv5+W7u5ftk4uK2tO5t2q1U6n7cioDjy4kSux4zcXL4lYkjUmBEaBCLlKj/MsVLT7tZWu7PfbDVbzXb3",
+	"oHXQ2kolS+RWq31Iw4POfuMw6Awb++1t2qC7ezuNfdbZZ3uDTmt7d2fp6IcimVBV69bSJKrV/cl0KiZz",
+	"JoB7yueiSVgHdvn2+vpiq91sIQsVOIaLBlx+HJuciSslkpKRwAAlmaRSES4Ukfo2osQd47LAHe1nCyOD",
+	"ux83sksWRgkLVPXCvx8zPaQxI4NEzCRLyEgUqaQXXna3tuh02jRXm4GYbAU0jgc0uPtfgQjZ33+YHN7f",
+	"pq1WZ08qqtjf6bAVDX+ScXj3E16OpPy7ftV/bB/9R+flf3ReOk76j+0jzUvrz7WCJS6ZSuZHQ8WSxYle",
+	"sUDwUBIlyIxGigzYUJiZc/ZREZXMc7Nur8WtEVfbHeTXaJJOat1DPbJJxPGvthtlxBUbsQSG+f79+yNP",
+	"TpRzcGClDjLKYbvdIr//1m4395rtZ3Uyi9QYBp8wKgW33LSrb9ouyhdGE5aUCBiWJCL5+20t4vc0jsIe",
+	"cOZjxcynem1KEzphygr5NJECVoTGsZidTKZq/h2NU2Zfvjj5vl6SXgAP9q1QmibsPhKpJFM6Ys8J0++B",
+	"La5/HEaJVPBLk5wqEkkCUyKCx9lNet4kjqS65Y5+cG0YxXq0zVueI1ytXov0kH5OWTKv1WucTvRlHFet",
+	"gip75bz5gsXRPUtYeHLPuCpfcz1enCvTN+VX0YlY2mpvN/YHLdY4oHs7jU6422Ytuh8cDtt2wFOqxtl4",
+	"4WW9KFxTAKdwpzej7b2yCcE85PnwKFCiZL+da8LDlyVRY6qIGkeS6NOCiIRIltxHAbNH55hKEtBUsrCu",
+	"f+0HYjKhPCRxxFkfL+mRhmnM+hVUWX7wlC0jhYFXreIObGPH6ssogGrCchKIIdG0ZxL/DcTAycP06ECk",
+	"ikSFJQembkxpouZVrAivwLUtnUdnd2/9ibyJeChXzkONmWTkTt9bJ5Lpza5YSAZzAsuWPzx+rMViFPHa",
+	"B31tGouQ1bpDGktWPh/91txUIsUmMKT/mbBhrVv7/7YyZXILb5NbMH49+NonYNxTfKhtZLH9002dJgmd",
+	"63ulmiOhRTKpeYS4kSxZgw6RtJpSnczGUTAmE1RXQxYzxcInY1W9bYqL/MANexXxgK2xXWdaL0hYIJKQ",
+	"hcTuXxVNmObXmCqWNMkRx2fsvLP7yZDNiDRnLtVHMomUJH2qChu40+rsNdrtRmf7ur3Tbbe7rdYPFVSQ",
+	"MPRSGoRUsYYeXJ4Q5VoREuKGqyjemBBObTDEqJjMzsrJpPD5x0/mbTSJVJndBAoJ4elkoEXukMBOIlOW",
+	"4Cnpj3u3VT7GGN7tjzFkQ5rGCh+p1oLaa2hB72gUn74oPwj7UeiO/QmN4qc6CfW7nvwgfM8GYyHuquaS",
+	"HeozvLFiMmEr2Gns03a7Mdgedhp7dDdsBYfsYNDeKZ+Med0Tz+eTfpecCi7RHMfD7YxO2DW9Y2BBBIIr",
+	"c+DR6TSO0LbYmiZiELPJf/4k0dBwc9RPhN5ppcffU/A2rfwpqvdh7YgLNWaJrxLALtN3A8m0sipr3R9/",
+	"zZ7Rm9C8Zyo0cyW1bm0L6PPpAxKFSTge1xa/2nhJpd5th/WaihQs0rHgwzgK9F4w9EoT3kVFumvm3V2c",
+	"3Sd/HZYdYBf4CiR/noVKycIMVT7Vay9FMojC8JErE3GZDodRADOQgZgyf2mu0SXApETjlcQ0uMNxwL1k",
+	"wrqzJFKwTo8j+nZG9Gxmy6heMvKnILuesj9XijN9DpPObDO9DNLobZ5f6/37942iiVc2EPPIVtEihAGd",
+	"olX2qHWFN8DNvSGNYhYWl9WsFgkFk+CjGEYK5yi4SmigqrYeODXG9J5p3WAipCKdVgtcVjQAyy+3JYdp",
+	"HPeeZl92OhmL3PBpIjRf0kHMyAlXEWjK1dyySI+nYpYFQk6oCsY5Uj4nfaRkH4xQaQxXFocStvJbKtVR",
+	"qI9NqRJqrKoHL31MperR3Otyax9JbSXrIeg7Se7OJjmawuoRasSP4MbGfvwW31SulkzkqRbNaO85QjCu",
+	"mSmEGYOXoA8uThRwfViod8A6J1yko/Gj1kgJ0ZtQPu9Z27BE6sIAtdj/CXdcSGQajAlFxYi8L3NmCf54",
+	"Udzx1ulaCPKO8jm5zMZZvWCLs3rq9dLkKFAC1iri2TpiiACsawgZoBI2KUhqcBk2nshnuNd6mNNwe2+l",
+	"vowac6zfwR53JAxoaBemyG0DEc71XtDiC91nr6/Ozx6/41sZJ31DQ8tES3nIH+VTi+iAcj3DASNTmkgW",
+	"kq/0n3qqdUJJwqYMHBp3bK6Zxzkz9Y+oEhg2A2tJXx2KZMRCgn7BZygiWBjRa5jeI9Yq5TKdTkWiWNib",
+	"6Df2gGLesl0xHhL/pfpldZJyTZ6EST09ykM9ZAgiPXox27v+8euGR2DC5BqHV72uFTN6qiX2OdhYXSEL",
+	"YpqwkMDniP4cCIVIkoxGsGZn4oJKecfm8lGLxoXqDUXKw4XzVrLkniUgvbggU/Oxrh7mnHAGfhMMYkIw",
+	"zvmoteKkp0PJWEhVxwVFKUg5Ob0gNAz1PB6/U3eyxT0Tirw006hez2yyT7WE5USqE/D+gBPJI9ECCTSj",
+	"T2MaWHlfoJ1Z50s2Ql3CxMQq1rpkjUGBA8mMIZNMksIvveJ8slV3imECH3cmnWySI3kHExNTBvoNBCxs",
+	"XLkXIXeuR9xzbUecwCCX09eOAqhsR5I/GyF82TjW2quIV5kwNgj6qV67SOioeqTZAxi//WRCqGkwzhzp",
+	"T735WMJQLFg72uwtrQSH/w7bxs0PVCKcpGF2Tdl3FH2dn4+uWkGK+CjTxRx1ySn6h8FYHDDGiTTBrX8v",
+	"ouuZP9dyuWyybiUuEnEfhSz5vKsxNV/xVsL60f69iG4n6lH4WjzWT1lF3pz9YUcAKuG/xcm7ZHaOuDYy",
+	"9vlYF226LAHp34tf3cQcRU344DNLZ/zIv/mxZ2aJ6n2ej0NMv5gD4UFJQmXjkg1TudSiXkMJxOO2Ugd0",
+	"aQ6RJCm/42LGcYRaNwwSBj/MEsFHT6roLXy0XvZJIJZWlFH5jAQHS0RmeY3a2lAZqTlr3vKv+l5uQt9R",
+	"Gl5t7BNJEqQtMp1+7hnk1/zxGmZ9Y4d8MfMTSAwkX8ewf7TdsGDVf2zMZrPGUCSTRprEjOt9Hy4185+Q",
+	"kXyjGpwdkzID+s8yHWD8G29jGGUE5IsZ8oNMJxOazGvd2lHm9NGznERSRnxUq9fuMW1tczOQgSE7E0lI",
+	"RgnlyuyxVLIEDFS9dvaOJkSVYXPmh/VeXyJBwkLNxjSWy0YEn1kyHvdps/3d+DxZ9OkJmcg632Y0EwyF",
+	"BOlnfzITXYFljLN40OZG07qHf1bsbDFhaqwNpRmYobCkWrg2yT9SoZjJ6URaRSGZjRknc5ESKu+8LLEn",
+	"Wpgjjjmg1lmCE/iTl+F6nAil4oceyopNpiKhSRTPeymn9zSK6SBm1VshYZjjo4QgE8rnZlHshpAVMRaq",
+	"9Jeebi2uKz5vsleNBQfhjERMzBWmZiK5c/4/gjsN0zd8j9M9o7HmJYjlwaMQ3qJahCcJC1TzTzqYC/GX",
+	"ZU952d0eswjxliYj9nm9eNkZGOuPaRJSTvZ2yJvom89y1JZ95s/dlEK8o3z+Z21Jlzu7wPt/9O5cMpK/",
+	"6Ba68Vbkj1le64M2gTiTw5E7+riYNcl1Mid0RCNO5FgkKp4//XJCdrIkVBHBA+aMoZAqOqCSebHChEEN",
+	"mi0vkHSo+ZMoO8a/4PJf0BEr15wV+6i2xmoS55a8dpu2WtvB/whFoG18om+ASwx/AGcAXsDIRzTijYhb",
+	"Iur3Rzw1N295d9fW9gZQa4wVFBlIasWEXUnnksz0v5wqS84EKl0QjuEKFs6ZyMBV+s3VO+HR9LgyBQ/e",
+	"Jz4bGVANyO8xyuWMJbCtliZAbMQ+xvf6+MRQ68Wtzgp1Du1cXiixqlEkZYqK6x+bm1QY+FMmfBZmzIhv",
+	"rdn5wv7PYpl/jnNiZcrBZ/JFYMbGv44nwl+JhzkkjB5f9EYkpowzC3IjAfQZtNwrgc/1sKi2bDH9W+RW",
+	"q4vFqgM2ijj67Wzx53Ni6n/1x7VJEouAxpiP4Ao5Yd1/7HbbHwiNBWfgycB0dX9G15abrVMpjsUMclMr",
+	"p2Ji4ROmqD6bK2bjpWB3SSzEnSRxdMcIzdIAUjUWSaTmT+vdsOPK6QsYYLd+jv3dwzb5/bftZudP9XSs",
+	"5+RYJ2NcsYTT2Hk7spSkp3FxPE6U7/pJZ6dmrAQnT07MkJdlledm9zRyvdTXQq4YTYIxuOZjMXK1qhmB",
+	"QH6u4xR5fL7pY10h/24pp5VkeCo/yyO0rzU8H2soXnQeCxr2NP3A51CVElrukHhcJqFX62EW2aTwE034",
+	"t2Y4S5SvhcE/dRphhbfnWogrIfjn24r/FClkkUitamkOUpo4kFpDXWKzPmshs5lyMhZp8m+Z8Z1FJfUm",
+	"gqiBFk5iqBh/ur10w33glgfIWBNOcgU7nvbGibleJ+zjNNL6gEi0qBB3MBk0eJzi445XD5JhaS1WJO17",
+	"6+6tIvFyuOHofbRl1PbTfo0W9QsLV5yi/iQ0oW0oLUeiM1FJhrSwMMWM2oWgNc8R58+ZdnHQoGgqGi9E",
+	"GcH5hE6LSCJfx6HTANzcStnDq3qD6nDvk/hInlA2po+fLNZKKMYdpBJ5K0badnNOrT+Db1bMbgPdfYl8",
+	"sXwHNiRIWbMSZfvJ5FA8B7SGpSvns+XnqAtcz1+7TnGB76rNCZiH+2cfq7V7OkGJy2zVtnP3PXEyul7S",
+	"e5ZobcNAlDyNk/gxR5ZkySkfCky62szdM8GVppz/bw/PSdvUUCB/z5JoGGUlTKbe/IhzcmLeUq9NEzZk",
+	"ScLCns0kwDfq1UwH6y99Og21kOxRVeu29/e2D1v7e3uttdfPkqFsAY9jGk2kMSkhx4ElUu/JTHrAKhyF",
+	"IQtfUotjQ8Mw0m+g8UWiN7KK9PFuQEum3qVfa0P30LIxmldDZX2g+Wje01tQluMF2HsI3FNAZDPAT9pY",
+	"RMQjHAEYJHNCE6Z34owj7JE9+B2GSgHfplD6n4dOKYKlfPJL2360M//gbhODn1gAtVpHRsgbPxi6Eru/",
+	"FkhHg6QHp1oJGa6mNGCNDFomZvcsdqQwUYW6/htRV7Ts1mIbCjK7pN/ugyiGmlUYZ530O3hNzUSTnA5J",
+	"BPtTXwVHVZ1Qwx1kNhbgctWfYeDFtPlr5mXwi3RHpIfFhXgn+tbnWMLBXU4tHBWYJqe/BhhP4A3Qo0j5",
+	"hKnCGdcz1J5oVuo3yTmYlEgxWOhoxEVSxJjp5AEedkuwqOq1APZFCVwd7hclSMJUmnAyYHMByX9Cunoa",
+	"KIOXdUIl+F/JV+dTxk9fkGPBOQsUORYJg3Se3Wd1k/IqSf/X21qGL9b99RYlzW2ty9M4/vSp33Vaz+kL",
+	"71DWF/sAMRjxoeg3yY1JnwzM1q6iwxoQgnUPPKkchMT93scCIr90xPPuFb2zmjpmMgZSUW9X8/Dpi8xX",
+	"GIog1ctLvupfnVwdvTvpHb89PTm77r04P755d3J2fdV/VgEWMtgO2o39sNNuHA73Wo1dujNg27QT7IeH",
+	"hanv7pXNXISsF1TjWurpX7w5Pimi0O3vbe+R33/baRYh5k4O37F4LGjnfHb/Mjl5d/16lB5/SwV701YH",
+	"N5fvB+mr11dSzRrBu/z42p2DlePrTZgai5JVeoe+atK/6uzuFXCF9KWV+Dl1x5W9cVQG4XXEHUM6GLpM",
+	"TMixSONQj8AJC1ftMmBWjcyPi81fjwevgug8en1188tp+yx6fdhk89e/hO9Po/PodPbuOh7/8GI0P5u/",
+	"PmwGnZgPJi9b4fev4/xsDtqHnZL5gGJaMZli2h9roEfBBBWUIMMojglqKdmI8VDP8VTF4dGjZcxkqqhB",
+	"7HoEzORrLPiIJYSORB1LISEGoX/P2SHZiLb3ANk1t8NLRsRFKdTVsZgwSQY0uLOFvHaJCxCcjdbVXu/9",
+	"L0eddz+tI1aniZhM1crTrEv6+gxAWDspMCzRh3Xr10k/EFwyrvQ/JYtZoHrmCOmDw6cfJIwq/TQeffq4",
+	"lyaB0wbA8RbpHz9fnfJIRRQqtLTKRPxYFWk3W4X9jKBt9QLaY8mkcyGmEjAtd254AtOTk4O5YiDl9T/8",
+	"vROzoSIQChiiMmPO+Ow16ISdikShdI6FmMKiWn7Wbwqj4ZAlKLwOOrsd8vtv+wvCaxW+6VqHSZIpOkUr",
+	"UxFX8/wcCsxNJixqcguZ8n1rQXGheu7J/rIDrkIY2BeVrg0ccd4dcMj1L86vrsnWlCZ9gLoBfLdkTkxI",
+	"2mVFD1KVOx8j6c5hcsTt/W7NymaXJtEGM9ytoroUaRJUoQAbC9LgTy46zjTnIW/st/afdWHAVuFOw4jx",
+	"gMnsaVeeO6Y5Rlw+7PJRQ+SgNwFLvPJYA4CBft2UsQPyWv5jFq9t1SnnPqhMbkDFB/W5W1gGcBas/gIi",
+	"L63U5FF7bJL3wApiyrjmHuXAllxMxRZ2l0pmfI5MEzGMYrYgpkrHp0qRdr2zIOXBmPJRcT09GOO15EAa",
+	"9SAyvpZdQ/kopSMmnfarhbisW7hbNLAz7B1PoQ5Z4+iahIww3kdyYtwUTpWZA3XOF9Mr9lGh4aK3KOKh",
+	"1PPqvUWBLsH/ZnyBAGVweAv2oKmlwXNtQwMbjzL0DpRAV3NfoaCjhLEwQyl6AJ6i4WNZ9jEjBIwerw+X",
+	"NCObV69YZm2Xn50FpNIiOKnvGVlz7jF9xNQtyOjGmIH4qE3zKJx+aRyTlMfWf4jbXPOjgVVKGEXJX3BO",
+	"aMMQXZzohFpkNN8dkQGkuqG4taz7XJQj64dV3HphFNoNONYt/1rItfm9sZonPFzsCloLz61vgT6L6NSb",
+	"0RYnkv92NeWK0BqLDRO8XRRoS0QLq64W9u58ndCQgSyLlK83RkqyeEi+MkqK/aX/zC/4pMss7eYtPxMQ",
+	"3NW3Wj+nIZjSio2aibqteIwSIpnSOrP0XLzmlEDvGgKG83SiCWXHX6vXwjmnkyjQ/zKfRgRk7wSzt/pi",
+	"omxvPVBw+r6NTbezl0a1jtvwX11I/4WlcmEr+nDf/iI9VNb9UVLu30O+pUkC1MIsoHwmOCUzIUJ9tIlE",
+	"Mn+xbdZQiV8uj8s+BQmkJ/p/fvw/t7cfW60PX//PWgmHmlYC85VrtpiABmDdiC5k0YjJqdYJQ8RApCrX",
+	"gcCJQtI3tzc8ZGZjyTVrRe4w+WCrdgniTuK9hPEQVe91dsmKBa7bEZTIiCPzi8OTgsSSn1OWsrCeufpt",
+	"aHfAENQmZLmxlSFeY1cSh+LXWkTxq9fCFE/GXpn/XR+OseCjReIoQDWIOJlEcRwZWPXlA9reW2tArjfE",
+	"A44JAwW+fO9bZn0JN3+qI8T/JoD+sC8NJaoZijqIBwPbTiMFidJhypoEREcEYR+XrafveDKGQwZazu+4",
+	"+8Z0OmXchJE170FBivNyPuxAVEuSCYorcQU3f8qi7mWuk2+vry8I3mC3O3Ik1JFkBEVgiJkJbC1nycPD",
+	"Qx/lcomk9nHifVHtdTKxnSJgMt6G95einpdE+e3n5m8ZeZHTyk4BS8UXkC8hNzw3Q090r7NW4FfGNMdV",
+	"jxgcmQtzd5F07svLJvXS7ugiB88XZRLiJz8n3NtaUah3VpNcQlMijM/REHImpEOZQ/c+DQI2VRkeCmey",
+	"ectveYP0kcf6XfRgIA+aSoHOx49NuEdvDJEqvMlxoC1zMvlN7V3bggIfCjBGGQlefC77xdoSg0TcMfOt",
+	"WJrBBHolh9jdLYeTav03WA8hEnL99spQCN8xTaJ7qljPOKfN+yASkzAp4nsGARhKzI3F0u4sRnhxefrd",
+	"0fVJ7/3JN9+en7+56j/DL0DKepJqZrekQ+ePVGI6ZSEJUy0u0F1hErbhQdxUpmWJeRRFlSaOuW5zviN3",
+	"FbsZZeM6+e7k7Lp3eXJ9cnZ9en5mh4WYMG5EgD2TGVMCRGEWQZ9QQEa8Y/PnJGEI5BgpNLP846izhki2",
+	"TP3Z1Vt/s/6F9dv8+bAwOs3EjIcRH/W7yAaQhWKAjPw6AFuThbqTRLu7QfqOaQw3JCxgkXVP4s61vOD2",
+	"Oe6hPEPr20fRPeMkneYtcDNASGcz3wLxDkjvH1bY2vXax4Z+UeOeggdJ6je+OHl7+t3J5T97FydnL07P",
+	"XtXq2SXzj5MX/sWXR6dvT17UPgBB76OA5dJhNj4u9Bt6QWmY4KVNQ4ObMI8FVoZ9RB+FKZTUTxOqbGwH",
+	"PHBFj1t5mgAGsGUv4tXY2EPwN0fBmAyEGpukJS33QTCu1lGX417Xsc7onsZL0Lmt1W8IgYw5YGrGtOI1",
+	"E1nNfhkVqoe3t3Jw4HZcvjroCqhDvsCEzgF/GKJ+nMRiBkmWEvF/ZsaJD+fIfDrGqMcq9xA6sUzOUGWg",
+	"LwsOe+4JLXzzVsR6zTcXP9rzcZTKu3FmMl7Tq26M0H9cwp8mlmsSA1QUx1j1KtCF8oAxLmg/2Ubyl62E",
+	"fstml9sSHm+Wi9OF3V+ZDLdZJpJXuY6BNMpJP/ehPsG0UYtG6gXUP1NCEQ4Qz/eqYCyc/ZhJJfgwMihW",
+	"rg2eiRJgRNxkZuA0FiKs6zhXniJEaWNqXgDW/r5hQNJ37tzefuy09H/a+j/bjdvbj7vf6P+80P/cPyl1",
+	"+5RF1k4mNIqPQdZveLCYFOBf82k+LhtYJCOfynj3GjlAU883ttQhWHClLdh55oPufR8qZ685SQ9z88PV",
+	"yu1lA8VOH8f6zsL0SvAWcVIZklo+NpiJXziQMfsAkCmInTrKyEINC76GqvKmzH+c37HoitY0KV2WJBHJ",
+	"cemZCD/h9LX4nyZilNCJbJJjpzUYa5EzqD/wAvJGw8t3r1gsDyrWTa1RKFPa+yrxwli9IBYS3u7jrGJS",
+	"IqSwZPXrNvrogCzKWp4toF1Ah5sZneOpUtq4BzPz7QMc4Ux6SvQC3AC1em1MZc9bdC6ssYl/oCXcG9q2",
+	"p9w9y8JetuEW60Erm1CUNZeCSll/GK6AH49b+0vP8VK9Zhjbv1RWHblQce4XfHyorwxTuca7m/jMs86P",
+	"2JKXHGHHJjD/S5yKdDqN58b+0X+Dd6PEQ17eNDffL7CiWS4IgzAK4WQqtsrN+uSatrksHjZ8Zu7nmgvg",
+	"y/hiTDTnMvUhZKm85fgGm9YFuYI2HxHypGacJdjPQpMAoNDBg14049eI89dr6FJ9kFt0hVplSLAYzSjK",
+	"y5VjLPvCEbm5OX1xv+8yNUWizZK5axu6qbs9mvY8fJDF6RQ9RkvntRbpN3bVSyalFgdVFDe/G5wmRbVM",
+	"qWPox7nDU1mIA5WTZ+XgMa27aiRoa9A4f9SayIEEdnXlfzC0pxoWnkGjyh7gN5IljaPREzGml9NTjffu",
+	"FBP0+kWmZOqpZlueGJRLRqd2EGZrPCoXCAYK7n4TIyhNDrLHYK6Ddsa+Hv/kdl5uAUvVH7cfSqeshwQ2",
+	"ELcHCjTdfqCnHLPGu5BGDiI8FqMR1iFkv/dyPjSnnWo2zyOAW34II+inGGY2UJZJ7vmtI3nLiR1WVpqD",
+	"LTH1fACiSAmopB0w6O9u8vvRJM3wNLzBKgt00u9m5coeZjD2kq4CKHmendeCB7DNbWcSPdgpSyJhPfJW",
+	"E0H6wgcdHUf6zEJdHWA73BfqkPrsV8IaMYb45yjeKA/112ymkGljpB/HOiejvueIHklHd7Q3cepU3jEM",
+	"L6Dd6Tar/oB9FlqU1n0XqaZYScWqD8KMBWqYqJ2vBGmSl4mY6A8Inh0ryu8dFAAyLfavhDLE6B6r2oA/",
+	"zSIxGoyB+nWSTokSpL3rqsztiosUSh3wXz1INofsVVh9Q08YPuahuyt6BpgyAG9K2DBhctxLmGYSeNhc",
+	"MpLdoUdQW6WnZY09m4GMkiDQ2lA9N5OFb2k6eF+C0qTsM9wiSqHjBY2bh38sk8VI11TCQkOvQ8NnubFA",
+	"Xg1ifbPQKx/paUsyTOgsJx1MPhJak9zHcKvDtoUm/p6zqZ61svG5L1J6TCbYBz8jgwlxh6nUNI5du0UY",
+	"aN4q8Ic0GwsglxNc8Co9X2zryELjL4QdSc1+L5rahR1tNp6mh7UtTFqUf8lGvPxLZgf263qG7rJpCYrq",
+	"taaD+0KX+OB8ks4NZ9snUx6L4M6yiktwhDXEnuCmbRJKJrNxinBDJoIIziXv046ILJZZXmIRKtBuaoz1",
+	"gRnp7D49I3PJvdV7xgAXmZuNd8JfFv+lsZA2zJfy7CH/VQmbiHv/NLDyxwqy7LFImTgsBmiB4/IjiTjZ",
+	"bpGQzuVzIpI6sK5n/KDZwoWtLssezj5ORBx6Xx9Tmf+MHZ6csjiO+Ci/thG/j5STAr69jvwLwC+RQrkw",
+	"MdHyfnbNP3gA/Svidz7KDQnGQuhxVrF5wiRTPSMXKoeB7/Vfx9ksUwMmfpA692aQorl7gR3GQjJewgvP",
+	"8yLal1OmiV8vENMoC+ZFI05VmjAUiCxB17C5F7HjtDQBhQhFFgnEdI4FtYR9jKSSz/2KcF9PMDFx8DGr",
+	"eU/TANndXUq5uQiEs5cJfMdhbwYUBVJAecZLdVub6DYmunM8GZNdy0SRu5aF2rMvQYBIZrCIEfcFsS9F",
+	"oUanRJczmkqWsgdHkQObg2PIFLAjKK6Jr+orPVA99SDN32anmlM49yxkLCmSTuuIYwQ32lPYgzfomSPS",
+	"SalCQT3NIx2UvEH2TApA6NI1QK1ksyJIQrHpo4hDqye7OUqzX4wOVL5jBmykrxG4tZR4cgmf5z8UUB6w",
+	"2Gqyjkdx7nmiuluNliaZKnmjC5vrsRnClw7QuGe8KThOGcwRRiyMQttS03l/wkz0aTnoHwQFVzYmgxgl",
+	"BLnUY357JWN9c8VnfBv1KdM78MVaYkCrTznOMxKkCzi9GGWUJq8+R+/Y3DlcAKbBgzYiMVUsyV6eCEXt",
+	"cPQ7tNjBhwDbnYsZEWaPwwnnDx/bHFbmx2RJD2hGetTBC8a1gDKgzBfhU8aaov0muQYpAeKQcXckZ9aJ",
+	"cC3/fAuhjkocF8bEx+WMEqItN5QtmD3mD9RdytbRXvIp4ZpuoQDDTOJS8WUftkpWLqnDXl18o0nliJjE",
+	"WaA5C2uvT39T8abvdAklM6o1bC7IRK8JzFnmB6GsCMjEE7pDI2loBNlYtm8aFJboZ/L5JrZM2rez3Z/O",
+	"kvXd3vbMx7tEqtw/POMH4g++QVMzkAjeXznN37viFP8yZ3xRQ/ac72bhvStmkf0rZo28S0Y19q5YldcV",
+	"JXgfK+iwLq7h5E52pXCH1i69jxjdC+MLRX0qH2bwdKSFH/TzeRXBv2I1BEdJE8Pwz8zsTyOQawWUn55Z",
+	"sYqTzT2/cDwt/OIOieIvZlqZhpW5tbJVzQvl7EK2ykU9JnfJX8KcFgPeukw41uq1nNw2fxtR69xq2Sdy",
+	"4lBTOi+I/CtuDAUx5F/JODS/01cGiEqzvzCn8e35q9OzWt3/y6Z55S9ef3t5fn3tX784urp6f375ond0",
+	"fHxycZ1/4vzmuvBn7+S7k8t/vv/25PLE/XJ58vLy5Orb3uXJzZX3/PH5i5PFa2dX+v9fXR6dXZdcf396",
+	"/e2Ly6P32WTeX56fvXKjXBz28bdHZ6+8Nx0dH5/f6Ddenhxdl1x/cfL2pPT66dXRN29Lfjg5K79+c/b2",
+	"/PiN98PV8fnFydXCgC4uz1+evj1ZuH7y7uj0rZ74y9PLd4vXS+9+e351vTCQ07PvTv0Zwd9H16fnZ4tr",
+	"6sh2eXJ1ct27uj66rP45e+OLk7Pr0+t/9t6envkzdtdvzgq/4KppDnCXXh4dX59f9o5evPDuMxcvT96d",
+	"f+ddvjw5PodcReChHAflfrrqXZ5cvD06XnjjlZng5ck/bk6urit/Pz46Oz55+7bq9xxh3pzoj16c+myL",
+	"aEhFXrOXC2tosZMKHHhxef7d6YuTy4XXZD8sshT+UHwVMEnxoh73xc03b0+vvi1cvTy/zn3w+vzNydnC",
+	"MPDq5cl357kVxuTuhbvd9cKY7fXi6Nz14v6zP1zj+n2wkYu3ES+rrDznjPThhr7W7QD5a8oSiDrXjaMX",
+	"VVF9hQwSRu8IuArBTVuMXbV39ncOtvd29qvC9J89ZxuTAf7aCdsPgizMF+s+KKzuDtmyUidwmNkqAafT",
+	"g1uz3WpZ/6212ilJsCON+chAiJhRnsXUNw2S35VG3vpKqGnfYfJlGUD6whQ9GdZL1X9gSG6xQmERnItK",
+	"SEIqrxPzEi7A6QkpUAth58cUqVVFYvNpwVl6fVSWNbBG8NXEXU2k1dPJcsXJOWpU8/fbSKrPKgoyeM5M",
+	"FnRKREFBg4/ZsGQRL/OOKUwoYCYYurCYZWWkqyo20RhYWmjownTaIjFhOjQY6prBSvzEkgzYKHWeryY5",
+	"Kjqscp4qSZ6sdLJC9pUR25t7NbuclfL4ETpWB3MvTcmwu/7SiEe/5AjVJGdQFKYSEUMggt9HMhrEEGZJ",
+	"aKCYpiXlENztb/XrpN/tgxS5vS0AKF2MBWeL2yifg7mwVXEyl2Debcb8j+KPp4EpWGOZbgCZYMOpWfm1",
+	"ejcDFxSHBY+XDiliceha4mxUn6NMHvVqBKqpgATGxWUBZeoCfzUtkQ9b7Wck4qZL3UCEcwMom0Gw1Qkl",
+	"MqZyjL22FDZEa64BhlWgih2XgwAvpVAaxxU7S+ZQMZNI6ZNdPSd9vfH7JIgZTUBekFNFxiIOZdmesU7b",
+	"GSBqTugduFIxeGU32i23O9LfhIg/iDG25E4CljsqISV7lrCPcHL/JCKu//SrhLK7jJPPbeE88nURAiu/",
+	"k4viLpddvdW9hf99bLUat7cf2y9vbz/uv9T/PHx5e5u29trHt7dpp9X6Bv/vBP/vJfxf56CB/49X91r4",
+	"557+9eXJy5cVaBGv0EV4VYGZ8lKzlX8ayK7v6v+btKH/HBgwOqDhoPOip03yT5EmJuMCFKWxyaOZFEj6",
+	"44clkCwrROMKjf1bRmP96EYbOSuFd2A+dysLBos7ybykbP+cGp/ixunHFklGFWOFEJK0GKlGUHgVAk+u",
+	"9D9MHcc+hYVFLgdFjOmAxUswfbyYrIuUOSxec7C5KC6klIDzNsPMA7UHcyGKqZS7GyvrcJZmaXfUANZ6",
+	"8c0nBJewU69IZbWEcRjjXofIAlBDhDgNAAA4EQkzIJ8mBOizlCvXszR9SAKxTHEHrEh0z5jc7225co3K",
+	"TA9HKsd72Sgsj21qh9jN+9mdEk5KPNIvcRTP6BzrE7JcG73sUAaKZzDVbIHfixas187nc1qc6hNcTvHI",
+	"3lAcIgT5Xof8/lun2dFGipe2bXtJBiq6ZxbxEjWBCZsMkKMWehCUsyY0HFjoN2A0MGDWv8lctHZl0wFU",
+	"7A539lvk99/2TAfIVbW9OJdqN0sGqBhJA0TBq9wpdJJUw/EtQHIjKG57f+/Z0mlXIauVej+WW9c0rciY",
+	"1toppMslLIimEePK6sL5DM9q0VGuj9NUjXsgkFfiuDm6AAaTgRQx2RPtw/3WShr5Bv/ejm/wd3a3d1qd",
+	"7VZrPweOU2r5r1fOYlI04QgEeoREieeEDmSG/VWacbAuJEAFvSAnC4qjK6j0dISIKk/k3Lw//ziqSnE2",
+	"4cOfVLTsfCzpaLaq0K2i0PlUSZc4a7t4yHzxc3M9LGXou2T6JlQ4XC2H9XDweDNKQ9THcDp5vvSBw5s5",
+	"WI+SlxXU81KRI8v2iqaDyyNHf6s+Lcw3V2m00Nyoqpjlb5JEWba9269++5C/SSJmfIMdh2QuB+7uDxhN",
+	"WNL3us04TnmeZcV7xC9ITWt2Qx4JIijBK3Ilt/ANLyeljPztvQdX/9SNepodZdixibp+TRv6oM2xuVL7",
+	"eAgcw1umLVot6yZTNTcpkFNmVVen0pbjMSxtUvMQYIX8cBBGw5wDfmW0w1MoHxY6WFxSokFqyJD7Pyv+",
+	"gumUnod/MNM5FpMpNVDmmHrvgU8apPiIS8XoUhT+CjmGfFzW8yWfiFeZoVeqhdDC0YuigEICuYXtqOoI",
+	"8xI7wpzKU365Gxyf7p1OXrbedKbb4fEGXWJWrA42i1jhZMmkTkUzmX5esIukKG6eE0r0o5l2ztDpjBu1",
+	"AGPgC/YNt7sTRyW73eaGPRQeY0HFMMzoZfZH0ubQm6Z/XplCQY9MpfG2xxG/yxNgIAaFXnybo28M0zju",
+	"reUjt97cHJbysifyTsSlov0Isz9vJEuOsVfNcwdtFCk//jChd0zmem5k7pkcZVZFT3I+1v9tnayy3M/6",
+	"4T9Xg1sgyctY6g3b1Id3ru3udBBHASQYYx+t3fY++f23nToxfx1oqxD/Omht6986z1Cao+0qScim2Aya",
+	"9O/UvN8lJ8egtgTJfZ18vOVags+fk/M3F/YyCPWPz8nl1RGaw3DBVOEXDOF4VHTElh5Gyf06t7F1brrD",
+	"03WVLnuHPtNVb+MLfuTOTrlCss7bPhZvKm1SNl/jrgJf6dngKOpAcyRDBZ9digfJLshgX7Wf37D5jVyM",
+	"kOGzFeO52jgUecfm6zu/9M5a4SUoUlO/vmKwN5JV+JJplufva7n+CQRoI6H994eqg0qu4cJ5R6P4s/sN",
+	"32MRof7WXzylycNbqkBCE2GmA0Jlm9FstcTOHxz3g4OL7ZfD1qu79vS77V9ak+Pdu/35TvKPnzvBweTq",
+	"MNxT349fz9pvfxBrqLRrBKbemXYTG6511gk164VVPnvT/VMMSZ8GiWkMNWP6GFVZS4XSuNrehu1e0T/m",
+	"LIUe4yEEivNBoDXhAvOvcs2oIil7Lp69bO7gOu209ss9mwMa3AVjyjmLe6aUwgI5LHmn9aHiE6i9mwKT",
+	"voywJc1636r+RqE16jc0uGsc49PkLX633WyVfwk7nFbRp/L+3F1lnLDzgJ4Xzh7u2Y4qPdvWZB0S0xyA",
+	"YUA5GTC/Peryli3kCD1E6KlB6OAKkpV1DX0KkixSxOBJVu+RRQY+2OscPAhsk/HQMfSjtiE4ecCmW4Mo",
+	"B5sTxfVSNcV4PRqPSiXbEy1C5DtzHkea8lfB+n5WPsri4xsP+afZnbSArxs/jL1KP+fiTFM5ZmGvKPqx",
+	"9+PynXLY7uw9aKfkQPuWf2N/97Dti5ZcWhz2lUJgeEz7feBwcLZry3C/NeZGD0UJ6y0juFxO6LKXeh0q",
+	"Pw+D5HpSfq5P3IvgCfSXkvd8ftFgiidXvvpBXawMpKA7xp2huTFtTHLFZ1xFPFMetYD5V3z+tbMd6x8z",
+	"6qIFZbNZKnSOVTrJuhJ5XYGyQhdeUy0vI1WFxrOxGbFcAK+Wtkt18CUicg1FtPoArpebg9X7bF21q8RC",
+	"WNha5RKzUtHydJAqiVIixpZI/ioVdd0NvJGk3lTpK3NXnLHZBVYNbV6FZeDPK7xUfU7voxFVImlm98qm",
+	"6f5uOlCrNIFGUlRiRd5Xff1/TZQg0XDeLzQ6//W2FoW3te5t7f6s81//9//d1uq3tYTOThcu6pnCNfRc",
+	"N+7YHG82S3db6/56a+zCF1RR/V24n81f23dQpZhEPjgHisENonMGN3z6tNrp0t7bPlhdKvEUVQF1f0WW",
+	"rHQ1+ncMI8T4T8oVplF5ieeQyjEH/EeTdiHRHz8RP0Uk4kGchtBOSTiMSPf0LYdYrAmcQVjA65U6tz8h",
+	"2oUaU05YNBorE0AQUpFATCaCZ5BiFiVISITmJWJ4y1UuKA+AoDlcQJvXYLb637DkoA6Fchns0pPCkx9s",
+	"0Bbx/ChVY2xCu7EHLnPq9pRa1WskUvkML0ni6J51CVVIbMCP5XOEhvN6a6N9AWHjFiZj4I25TbqtVYHq",
+	"ArGDvZ3VJWIlR29pZ5D3xT7hkkHhY84phlFM6uMdSfLVeq6tZ01yMpmqOcyWCwA3yYuksVJT2d3aotNp",
+	"04t/bnlTaDiglNWK3uPa3j5BaSzqYHCMVTvEpkxMY5ZLtxbctK+RLlhKXTN2NU5EOhqTSJnEzL3OQV60",
+	"G7ZeNOScn24JAzj/mwV1K/rg4LiJlE0WijCI7Tv1bNIhMJC/6JDPJTfPe9FrvpxpI+m4dixmEiH0xEg0",
+	"yZGB7dN/md5SBmbQ4pv6TMkrOBJAfHI8aRKBt3DewJb/a0zl+O87+y9O/jH96eDbb65oo3d9Onnf2H19",
+	"zNJ/sMu7ye7Zu+nr9z+82h5fpS9v1uLi8sD61RgTxyz7zMbCAdHlZjBjg43rDR0uzvqsG4sRBl8cc7qa",
+	"AQc3Bm9bj1OnQiorrRKGVV2aA2QVC3hDGTDTRRPBgccmwLfQ7+bHSnkT0DjWMqdWUZhUsVLLc5pReVpa",
+	"Jm/y1DHlqsoXsz4x9FFcSokCj/zBhEgKTeFXt8TPtZH3vVx3AVtKUCg702IIwg45Q6zfJEc2FcN2CE9l",
+	"nkNywUxvEapajiMem2mzhPBk2BGPxUOTHQiYZKgDGGXAz2xcryRuc/8OWs/rKTPmbmkbfIIa03X4aaBR",
+	"bq7JLNVjfAiQ5cqMGkdJqG1wzARZKpYAsgGQAdGlO8/6h60SQEs6rRsLwezm/IgKnLkgSAsqQaVu5p14",
+	"he1SOMO9Vu95wbBMgtYXVdw8j+SUnzL7x1OuMavri4r931TF/pdTcfXYyxAfQP2zjXmndAS5hkaFNcMz",
+	"Q+sSSi7OXtXJ64uTV5p33rPBBYkmdITi2jDddoe8ib4By7nd6uyQafSRxdBUEgCQZBQyKDkZUMn2dvKL",
+	"EH33zfnlrPXm1UgcHR0dnV3djE9uRvqfJ/o/3xwfwf/2hlP1nf7H8V188o/vLnf4qzO462h09M3Vm/+8",
+	"C/4Bt7++vNk9Se5ej0ajv/+9YJds7x128mbzUeMH2vil1Tj8z60PX//911a986nUgv6id/630Tv16O8Y",
+	"m+aVz5Vq0L+FLvpFk/yiSf5xmmQl6oynUn32DFHfN/rXzhD1ZrImhtAk4v7V9hfV9Itq+t9cNTXrooTB",
+	"ADNgJV/U1S/q6p+ikX1RKr8olV+UyhVK5TJV6H2kxleuRvyLX+5L6HvD0PdymIGjHHiML6LWgrD4Elj/",
+	"Elj/Elj/ojF+Cax/Cax/0Vy/BNa/BNYLSvxDsMeZfWal3xfeDjX1n+r4WC+32MW1P/k4jSlHdBvNg8gD",
+	"pdhwvtvm9vZjp6X/09b/2W7c3n7c/Ub/54X+5/5JadpuEXgFJlU2yuW0K0cMgJ+wDyrMIxGjhE6kAVnf",
+	"3zkkv/+22+wY3JW9zgH5/bft5q5FZTlsw98dg9ZpkSIiDlCbthQGe9DBFeRt74LlzZTb2hXm3ZVyV13Q",
+	"ywofvMcRMSv7W9FkxIpP5qopFqpkpoyH2N5MxmLWCwU0BjRMGzKO3eIQuDHM8JeGtOeWBf9kPBFxDLvF",
+	"+yWjRbYrFgjiqsZNmQhLenadFZtMRUKTKJ73Uk7vaYQhgw+rUQ5tzKSAaHr97m0Jp5aKelO6AfkskeDn",
+	"8A65IbzPBQivN/AaU0BQeCGWZrxnA82tnLwFbNltYL128/BZCSxtVjhRgrulFev+ArRkBeqCa3NzxeI1",
+	"IXcXukkASrDBPSqiPCZsyJIk6xue66wjlUgM4JXprWOBUv3eImiR5cAAMT69zhz1Y9+xJBqaPvZLx7j6",
+	"hYt9LNzkS75VJpKcTlSCO2nd72kSN4smb2nh/0coCskYqwJt1BDX6B1+n17A5D8qdjwCayKD3ZoYIC4L",
+	"l5zDENkkIhluNOd2+aRVQrnUok1WwxVb811bKAkEOBaY74HIxAcl5aflyJtZYdTmfGXFfHlR2UrTxwib",
+	"C6oPs1wIeBPHH0J+FSNTx+dXJ4TGI5FEajxZ3qxob3d3e9fTMhvmQomq+dloqKexORGT6RPwtt56YyFV",
+	"tu3cRhywWPARUWLBPba9QVsu0w3eMw2igJUhta+Bi1+ZhaCiCRNpiWPiXRTHkUFPXs4H23vmhHWc0C5j",
+	"Ai0/N+2vE8lpTOdnlQQapnFsqtBMNNUeJGvQqV65rBmOq2ugHS2RZBv4mq6rh7hmc7Wsq5ojzeK6Fg+y",
+	"qTm/av4JVSJMMn6o1B/qOf2kjKWMXmXgdZ9Mrcq/b6lW1W6VqFVPeTQn09PPKRH+2E25QoGyjFSq41F5",
+	"J41SN4z4iCXTJNLbBRrGMUTIvTg921i8+1yasSSQfU1NzHDhVTTip5tqvRsg7c+iOEa3GBCHyxlLiBKk",
+	"f3F+dU22EAu3Sd47BNQ66QNUWwP8HIVmcd4vq535nypmPRNJeAzNsjedNqLDZx3jV3kU8X5XGA2pY7O1",
+	"H/drqhfWvziUwqs/LJn7Q7rmBcaBsGy8HjjhY2a6ChfdKu9KEMlU3u0vhk1yacikLSXJ7lmCuNT6Geka",
+	"bmU123iO6fkVIJc53wxXtwRRdx0sXdM0f7PV86DZHwLbnJvlI3GV14YGvgDX8xU6/zbHgFy/E83KZjNr",
+	"9ZZ5cD8Y20+rP52FfdeW0DAo5SHpu2a7lvNsI4ti490n7B+zgcj2ZhiL0QhnaKJtXfDbexHYgrg284UY",
+	"pnNfCI76Z98Ypv1ibt/QD6uu08IjHzFf3p3GzeGBzTvrVtguazRkACiYVEaVkRba3ni7y0NspiNMb1nD",
+	"FnNPvgGAwZJfv/nxUzWsm/aM5KywyJiaieSuKF4xpr3Gwi7vKqe/oKfnXkulMrwGES+gyYMpkoXaniwc",
+	"pk+yHh2VMo+ezI1kSeNI/76MUuWZCvDuh62if8BuZGHZb3qvqKPZZfdIPRfBciEjLcBRqOZ4KEehZX3n",
+	"cltl5eny2esF8mfZX7ti4MI077i27T4e0IBzofWHFf1e3xoITX+W3pt5KfoIaVhshKQlbcRJH6OXUQjI",
+	"2uxes4JFCGKk/5OK+uYEz0Fm5UEx19uZa3TVND28gFP0nXV70oxFmjyHroaYYcTMYfov2xt/VXaD36oN",
+	"UJg0V0EbkYBCtxD4tOBMEjoB98GYTUq9/Ng7U/8nQr/SE0n4JQ4oJ/oeLdTM1nxQXbn9QMR7IZ1X9Dce",
+	"ixmmpepbvC2rT/J8Ct1ha7lPZW+VP6WcjVwTW9fiaqhVdmq7wUgl3XYDxC2ph1wsyjiLRmMVz0nCpiJR",
+	"G2eiVfFiYXATOiehaJITihmJFJvFeQ5RJwaR5TB6BCpiMefvx9qEdaEneC7rKZuS+7m+MaNOIm7/XMG1",
+	"RYYt8sxKzvyDjlt7RP1B3V/dkpvAIfaPA4mixc+Y3rM/ri1sjgLvIzW+Zh/Vxoc1Z7Pq3pb/usfyYw/R",
+	"Jz0A1z/SnsyKqGjEdl3UrUyDrb6Uk16/TrZbJKE8FBMSMwUgi1qGhtEosuqLjD66TDtFbCe548vjxnbH",
+	"CDToIAfef7LXueVftRqHdXLU+KFOaOOXZ4hn+OAgzaZnZH1JM7OLRAxiNtl0T3ACuTa2//DufllkZA3n",
+	"Zy6JLGSqtEHaBplji7tJf2B9kfkyYnGIeXOrGcxC/VZ5h75vGIdj4/SF89bYxKq19Dxs/e/vxQXtYTfX",
+	"UNaPK/mR8kjFFX5h/Ab0ZhdJKNcKQpYH3q+tW04rjuTm8nQlvP2a0XgcvSOHY5S69QJ7C1HB467R/dOF",
+	"a2w0NytssEq9+dwfVcQyprKyxCbnarPDzLXwLAzaFpUsy3DP2ksULD/X+B0T2xFbOnNUlvYv3i3lMNv/",
+	"d6l6Y4b8Rt/7ybbhL1dETcJxwmhofQaDVCmxnnct4ne9e4gM6pVCJ0y5zmtb02iVwfTBn+vDRb8i69vp",
+	"YjF6aNBXzzV3jJQk9lN+58LFVSi3CS5oorJmppg+6b9n1VxzKZflgSTjo4Qyb+xpsYrzKzD+V1kOll/l",
+	"nczz6LA6E6u8qd4G7d/MGYvMZBixnuHk+246b+N5h3IVtxRouzKF27L3gwzYp5BdmT3V7mzv7O7tHxy2",
+	"GnQQNOl0KpsjIUYxSyVLAsEV48oEwpbALrc3LxGEEwobB68YsBcL95kHTM18EYneouw5eRWpb9OBRble",
+	"tDJrr86Pry6+b2STXwNaHBpErphylfjMWrzXCftIA22UUyyUCyMZiHuWzLMaP82n+scmeSkSOxnB43kx",
+	"TkvtjydcQSKFZOTKhYxKCkdN0Nes8OKy7q7RtK68f/sRNxPU48oXvEKkCwfqZ8WLKAxq9dooUuN0kO+Z",
+	"aH5aGpGs1z429Ksa9xTc7lK/8/jy5Oj6pHdxef7d6YuTy9756YvjWn3h8qvT629vvql9eMzJ4jETEHNj",
+	"78ofefTArqETxzyug7qTu/p+dzhp1jvX/GZitfYmePNcpEQlqTRFhgx413x7vfrChx1vGcFHaxHcz0VA",
+	"dJAP5v8bFXjwjz61PDeWmDIOJ4lNGpgmYhjFrKqY76kON3OoZYfEsvPnzefaypvv3OKWLdurdtif37tm",
+	"rYq/eBzLTOOJYK/+XRQPW5RegmJoFYPW4cH+3u7Odqf9RIrBl2Pmjz9m/nLifHEDQ0OtI78+78HRruri",
+	"Y019AycB3lKoxFtRyLE6T9hrllUeY+u/OrkmW67Msb/oPFij3Cr7hh+lKZeGi8T0kgarOiyXkG1KA9aQ",
+	"bEoTbeNhwp0sZNzV9d9IVMG17k8Yx2yxVZl45HRo1kFfpTGkitkydUCa0HsoS7RztVn4MuxTrn+gIxqZ",
+	"vAPD7Xq59a3PccPxxa3M4WvQyAd8wHoUKZ8w7HFlPEu2q1uUMG2uyH6TnIPkMN2macJINOIiwVysTIJ1",
+	"1nEPYdOxRbIfw3V0Tag04WTA5sK1JLLUhy3v9bcqQO8ci4RBxv+un5YIXa6wlBXbVMEmv6119bH86VO/",
+	"67LzTl/YdA4BUoL0t2w7un6T3PA7Lmac4BSq6bA5Ok9ZX/MM8sVm7CK+DljLenX7OV7vkzGjoUFmoHMy",
+	"YCRmQ7UAzFFrtQ9peNDZbwy2g3ZjP+y0G4fDvVZjl+4M2DbtBPvh4Vruz03Mf4qniCncMFOp5zP8TN92",
+	"nMYCRdfpE7U4xhwqRfkgL94cnxB3D4ZF9ve298jvv+00twsN004O37F4LGjnfHb/Mjl5d/16lB5/SwV7",
+	"01YHN5fvB+mr11dSzRrBu4IWUXpglPYFLCnySCHLkvSvOrt7hQIBfWmtuKJBJBiXdsA94o73Lbt5EkmO",
+	"RRqHgP1i5RKE3gyfmWLx/LjY/PV48CqIzqPXVze/nLbPoteHTTZ//Uv4/jQ6j05n767j8Q8vRvOz+evD",
+	"ZtCJ+WDyshV+/7qQgX3QPuyUoxZFVZPxS6r0Ri40LVOCDKM4XgDzWch/L0v+hht6pZXm5rwFCV+aMx0L",
+	"PtL6yEjUETIDEVQMLhXI8/yItvdarTVqnrngZVAtx2LCJBnQ4M5uLbvE+a/wRutqr/f+l6POu5/WkeDY",
+	"qXLlwdklWJkOslQKzGHtw7r166QfCC4ZV/qfEkrJeua06mPKuGlsaJGwEHnKZlDjiYa3SP+k++qURyqi",
+	"KuIjSDUlProNorDl5g7DWSdutty5fu5qp51jPYsB6ANrMFcIOaH/4e8dK6O1Jg0uQKNOZK/Bpn1TkRhB",
+	"GgsxhUW1/Az5OdFwyExM96Cz2yG//7a/ILxWAhFt0MO6xBgWijgQiueEuvRw0FBcEncqWYiX+la948Jr",
+	"FNtfdpZWCIOluqgeF41jMWOhiXm3O1q4d5rtZ8u+tVs1fynSJKgKyWJNbi4lL8uOwjQvs0r7rf1nXa/q",
+	"ntA0jBgPmFe275o6YntPxxLLh10+6qw37ZID5ueUJfM+qoghG9I0LmgPcMMa500ehKT6g/oELCy5iQyv",
+	"lby+Wn1HldFoTX208/pedpsdqIGvq5CR+ByxVuE66QtSGadMpVROeQBFeYX1pMNWNPxJxuHdT2vtyDTq",
+	"xSKg8VrGDOWjFEpQcgUpdWMfG2AMtDeiRCpPiw5Z4+iahIwslC+CfVlAzzRoa4p9VGit8LlFl6jndXqH",
+	"3bBg+dcYXyvvYMEUvGQYcjkWIZMb45vgs73APrywy+cYIweQQJDZFsqzzFOwt7Nhs/AFGzg3ng+l07WC",
+	"4UHNTp8CJzQKe+BTLs/iPuXGOtWGLQ8YaR/ut4oeiL2dHGrZ7vZOq7Pdau3nkmRKU2TMGNbNV/NaSlcl",
+	"rR1s3uF9ATvwCSH9/O7YTzjkCgl67Qxtl48eaBVL3llXJuQqZ0JlMDf9i5uP7L2/ekpLsOPKODHPG4s4",
+	"bj4rLBB66Ugt9ar3Y1J0QeWp7CGKdayDZcImA8hazHsWSrfrxsildTIA9CKjpU5ocofry8VAhPNF121/",
+	"SyvnXaOP3972yYAFWo83i+3OAFBZ0aV1w/W4QkKn09j4kgqn+5lQ5vSBGii5scO7sH0Lvl845fOIZ6Bi",
+	"WBgpRNRNmCG5tJCLkO4cap0USurQWO7DSpS6UX6sLX4EWMh7vMp5/BTS5WHIpF3St0aAXlv9b/1PjORE",
+	"2pQIxhHPsFMgYOaKdadTY3cJrmjEJaEkFGWwr92trXZnv9lqtprt7nar1XoarNMlCf5lUrKMM8p5IT8D",
+	"WMqnW7olUtZktYyYkiYAgpUVNvs+5W5DmltLBbFYkNN6e0Gac0xV0Zc2Yd2E0XAtHXa5qC7DobP2uipM",
+	"D5ypOZdhb0BlFFhrP/fLVEiljRAhCp4KwQu698EaMQR/55SL63sRLI8XLHHWHjmbD2/6myRRaKTLLJJa",
+	"fFDop0LYZKrmsLVSyQpF5NGQzEWaEACwJHE0SGhi/EPgxaIeuvpm8N6rgqWLwzdx08opPC+M3QYWnsZl",
+	"W5H6f8StKQ2xRCNnPW89ra7zyAZ19EPyz9e7s/vg+uf4h293+G5y+gLa1Rx90xm07rYH29+1gsnL9IdX",
+	"h+qfPG798P2Z+AFdkismg56JFUeXwYSdT1mF57Lvg8f2AUEgfyA9J5ToR82Ol1jzaDPhCoZk/jDasGqh",
+	"uu4A20pcsmlMA4gQbWhv3DE27Yk47A3LcioWo5bgCIlDG02Qis69IGbWLGJvebeIzu5hp7WqX0SBCLmh",
+	"ltNCW7tXTKmIjzY1NRkfRbziaMDfrI0cUkUHFCsPbFKO/DnGOjktLUcJ2oarQD4wA6Z3zxJZiu2kP21+",
+	"zGJu+pGykVTTGhFWV/bmkB7d1krcMYTOH7q7pbDciiYr8DKyRBaIuOIDD8ZSqCTpkSR9ySBtotEwd/UJ",
+	"oGLJxaLhNUor7JfqloEWljU3fY/M5Rz8BZ7mCzzNF3iaL/A0X+BpHgNPU1b0+WdDxPxR4DBPBAuzSZ26",
+	"a6Tx51eqW6VkQyTbfMOF1b6QYUxHFZi3MR1BcN2oGSC2TacoyUDLMCgpmK6ZQITZmmzFLfVgYBSttN5H",
+	"ieBQ5HJPk0i/JjeMtUpUs/jqGqrgFd6sFTAapxXjgp/0oTkUScCek/6PaEt8sMcj/okl4myhY1WxdcAq",
+	"xjHOZlgwOy43rXw99hJ+uqoIM2eN6nBaAQQUh4mYNEnfdLTo6wUGRQaozyYDFkovPNckR6Rv4rt9SCAY",
+	"ijgWM3gNsenTqDVaVJJbbmqxbi7fmtvxsw6yhPGIj1xJxy33jBVDC49B0K+tBwskgaGsY8FcRSN+nqqH",
+	"uGqKehWVd9KB6/i5GDObYZfLmup/njy6zTOzbPdB3FmYm8V4+C+QkiVSVTGN07JEyTUzrqq67SzbG0bX",
+	"BCXWusJnNAllLuWiLFmnkG65VgbNekWzXxIC/qyEAC00Ij4yPUse2xQBSqn9jgirZNYTIAXcrUamv2Pz",
+	"9crEJ+J+qanmQQCZvnnGsKYJsylcvkJhPJFCEciPfjIEtoSplcaYVGKK44v4CDgvjCoGN40p5+sbaCuH",
+	"B5n4q9SUN2x+I5m7vacPzOrZDNiIQvhW34z7KIrjhxtQ5RLHtObT1qpmGoNYHo040aqu1g2Q8rjtIcPF",
+	"xKGk74B0L6nh5LD2zzy6+igvuloj+x5punjY8RdMII+OORbJcfaHpUJAfl5rKBM2m6LpwY1lY79mUr0z",
+	"CDsbGRnlsDyuRAqx5TIJjXD1uElWJhXKFT6YktcHAZsqluHalXlhCkSRzDT3U1U42+vheFa3uS7bIa/f",
+	"X5ts0dbewTN3OOZKLkypQp30v2E0YQn5r//7/4plThW60rK6rbfRkPlOlXwKqUulWu6BL/bGLq3hsqrn",
+	"cq2zosim88yV/2HUWi+wTbC0+ZYmYdJEeaHupm8PFVSyoJRGG69epc1qEtZrHxsj0dAXG/IumjbEFBe+",
+	"AZFqlqDU/lTMyFjM3J7Sn1OGlh/ElJyfOpWsSXJ9rl2EFHNsTHTR3ybtRwx0SZ4ApLy4XNY6JuBkSlxz",
+	"g1i+Tce1QnwAnLuxtM5tn9y7c7y9LEsKdu2XiPufH3EPSlPCXxqJt5jmVNJqeo1v71SUwYmQ2fLlZEmB",
+	"lr2lUJ/VfoYgKk850vJSLdNcdjmxvJse9u3yFfJ6gVaGwAIax0WEsLxVRrUYm5jaC1sfZSSzHU3ftpwv",
+	"6StuJEZp3ps3m2LWgdkOgde0sF5LE96NmBp2p9Bmqiv0W7vwLZCVXZ/ceDs6N/17TC+lPLZMOV0XLaFS",
+	"lIrc8X6M377IXniJU7s2M8Ns6+PcxF7AuL1HzQDXPQWEmi6B53MOICj1tZHUzHL318zGMIs1wFpuGNxM",
+	"mnvrQrSzbnNtDIDRYsuY1QxdaoLahSu3rLFjklYJOL2PRtC80eOe5oipvq0Azk9eGzMP2/J72wc7S3r1",
+	"V+/4Jf33a3dcBHcN+O+aOz/XXwd661RA2azGeitC7PirnGmwJkb6ACG6TqXYUs3LfjF3W9nHPl/SVom+",
+	"9tQVXk3yNneUG371QFQMyrd5r7ReXcgBV9JVhW1e87VRgVSuBfb2QumgSRollfDcT9H6e1UfrKwlMMgl",
+	"lxubr+/NeHnZ3vxJjHkoWIn7ec09+KlUpVXTY0RLeQiYR7lu4YR/xnHTKdbDFuAXDvZbB531RPKKREXG",
+	"wx5EgXo2zlpt52Piso0ZST91zJ49zJirbqw5j1oJcthSnF849aDNJaaQpRUnZh9+62NkVNFE6eUp1hp2",
+	"vhsPXn13d/rtWRx++93s9NXh5PTVy/T01ct2+GocD/jl9J+dl63B9unon99/M1sHLmglxt6Cg0NPwSHi",
+	"VjZm1cO/stN9AEZMmRv1hqsoJrMx445cpQgxm3gdf0561Zx8c3mKIMP/uASu7mod5eq7VySaLGJn7Vb0",
+	"aV+KOaElp0sWjTj5hkq23cGeIfMpVqpwi3WEKV0rwZzLmQxQbgw6EvKW0askozHD3LKBSHkRWmk9e73y",
+	"ZEcEJihW7Qs11Sd2X9PVpt7T6VQSMV3wTrTXCF07TFSE3LFLWXdMuiLj5Gbzlr5PEBwJI0kHMQM1rSSn",
+	"yzYBXNnob6XLHx50aFvlnxumcVxWi9hZK7mizOFxw6OfU4QP0ML2OUQzEgaV9AxazwxznY5JJB/Siae6",
+	"NU2+HtBmE3rFJk/YYKZeSwHO7lEMAQlUE6ZoSBVddaBonn1n731Mr7BimzDLZgWu8VnE492q5gAeOap2",
+	"3FE4ibgrOdywIQBkEEUsDr1cqux9ApvqY1x6sRjR33nl6gHwivRDh+uhu7ldW9bSw+HPAftTC/g3ZXEc",
+	"8ZFVP0QcYqrrxKANZEh2Bio906ug+C2KMTSRgIV8qxVEDB2i1EMvsf2aEeZ/cwB5aFG5ZzAahZWUetv3",
+	"SRAzmkAaFObGPKYn6QNEVRGyJJ6Tvn64b/NfJOOqC8B89yINxs60LlqQtgO6wchSkGY68/Mq4IhytuWp",
+	"LbXjt9wtARIzR0pJYmyCxaLERgaUAAqeCVwrt0wFElYplDlhvFSrTOPY6ZRLBGG26kYkOpgyRvoT1u07",
+	"Jz0exjlcQzKmso6pUiGABhDIMoOQKzx2y/2AtbkxkoTGUhiGCrOcK28sRkvvanqlEpQcrP603AomUN3k",
+	"cWWty5TQGzSDHyL/FGli+z7pXWPaB7vmZFAQC+MqrAC2SpRYW/hhyXGwwvRYdjis4UYDefK4E+BThZR9",
+	"EJp7tYDU2mNO0MquVsRRkmHhxNOJzZts45EUdP5IQRyLQWxEuoAsC2GjPXfcZpMonFwb0+mUYS1BxMl2",
+	"C3qoORln3MdWR12MUvwZsm4ZqSvFnS+3yMPEVn6HVK7Zg4TUAzuNZ7Jt2UOvMOB4hTcvdcygclonCRvR",
+	"JIzNOYH9l0hAJQOCzaJQjbXiSvr/u1/PoAW0BXV726/rXxBWoO56N4khHCn4MUSSveX5ZYSTaxTdM4Op",
+	"L4bWganmXqYaPGQiHQZoqo8LiY8Bg8dC3JE4uoOVnJQc0Zs1R9/q3sL/Flqk638ertUo3VMllzZK18Lp",
+	"lA/FQ5ujb9oAffWG83NAUMgUPEKLuMIPaJgCmmsax7CKzXWCeC6hsbeep3Et50A6WJWZ5zQmCqmPqBOU",
+	"JRB0dnfLrJmcQVReLrsurs6h+9+q4szHnaA5pwKCxlfy7RKY3mVJOtcF53u9UN5QAZC6aWyoNIOnSkd4",
+	"59FrAxvsvUHETnzgFHLH2BRkmjmrCR2I1C92yUQchexG9IuHbEoTNQGs2FOL++uwZTR9unq3wfek1uJv",
+	"eciCWKsaNFftq6kI7gQs33P9SwCGMBcHMQUGWCtFjvIyGgIGEIH2ErNt2AOjw/KWz/L5QhBtWDhCf12g",
+	"u6cS1rq1n6TgzUs6e8ekpCNmV+WzF0CB2+tfpJlAvaaEonF5pgA0vXV6i/7UbCxiVOnROolsZjwWTwJ4",
+	"utaMIlMW0Ye395vkijHzRy+SPeh601+ek9ZZpyY8/8YSXU6vlh2lHTaCnXjzotwOFMzUCZ2DJdPFpPKI",
+	"j0zi8MzWpnpJiloRYCGhirRb9Vardcvti01GrqbCzwCaA22a+dydF9hw0l51JQXIxSvyHNctN9O8tmbH",
+	"hzxLP0DNLBNz72mkCfiAbFStH02mSpazphiqxbVQSYSdCSTjoSkgezTswBN4nB9WrFveWgnKdCnme2pJ",
+	"r4kUU8WeaxbuITpXnyjTVJkRwN1AIQxxT+y5DIlrQlk/ztq1vQAEX6bBzTNJZBYOVmSI7peSAPTqwkHN",
+	"2eZdjyG+5gVTcFnV4iJhcIya+h99txZgXMzK9UslqpIogmiKUOUTKu9Y2CRnttu8tzhoS0T57igB5Xo9",
+	"QhYk86nKZTz7fPKAutQw6wOkRK2e7auMNAUfcpHyubUvEzLv2WAsxN2fEMrJl8WWqElYb2+CDitqgepr",
+	"OKjxffa+LhnMF1zgIPcH81xTEfCuQft4MYRNkSaswnrRv0Z81AMdvUSFB9UdTiLjLVzcbsh2kVdlLziT",
+	"Wv0LGAufsKgFDom1BqoPWq0zaib/OWUpC42ekNVu207LnGh1qNVqkZDFkTYbmSQzGinAtkY4VfMKcEPi",
+	"N8Y0HtoSMbhlBL0t+vrQP4Hv900euZCMDJiaMfZ0xUcPl/AVnmP4Sc/H0M7WVyUsYNE9k01y4hKEkA/0",
+	"E7nI2tJ2zPqttp+qDz1SooeKOLRQa+AMXJoXoLJGDgM21CsKFTgOnu1JqJ0m8bJqTrPptHTDMxBpuA7e",
+	"aGmMLokLddh25XLxuAUyFbdybrus7ApqZOrD3MibicXMvj1PQpbIJ5OUAwbRPHvvej7pTTYFanp2L2h7",
+	"NqvAyHZFHSMiXlwCgA4tdJXUqncRrhN1+J5ZJIDfwCshi5li+aDFU+20h/F1l0Chcd0B9lCwMNC4IMOE",
+	"jiaVpclyLFxt8pbmN7mFmdNle2WTNCU9lSVs/dltbKuS/LV79jlqzWNBwweE6gGrV+SMdHOWzPDV0p4o",
+	"Lsvb7KBETEj/BR7A8xdQTif7VqcAxiMzKonZDiWx/jX8gLA3sG39hElFJ9MleFD4TYwn2T4XpolR30ym",
+	"4d7TdzVjudo4VJUenKtmayrW3O9VTe7tXOtIpCUL/2eDJ+aObic9TLXgsoZwOwdPjZ1oKPJE3SsfeUKi",
+	"BcfvRRQw+TkMi891VOK+5mJGBK9WIZcchH/YsWf7ct5cvq0bDtVSi0aqhCM/z3lWxYPvIzW+ckmlXyze",
+	"LxbvF4v3i8X7WS3e9fomXinKQ5qExAgqYxN4h7shZuIgOmCwVNnNuTIb99/N9HakXdQ5kOxpEqn5FXQ2",
+	"AB7DMs5vqIyCNYvNQVlwmHEZvq8F6cfWdYjxi+kNkyY5ocHYyPFJg/FAhCy85VDXnSu+6jS3m+1nNn8Q",
+	"E28h82oMXmzuW71X+N0JvbNBJuzYoKUxzMeRQB+nerWh3L1zUVnXmOGsY34C4jh8TYuFsV9D4pTtXSg4",
+	"YOqOWAE6tm5jxwbT6Tly79c20v41oYYEWNpuKZhxm8tptwFjV9QVKcniYZNcR8Gd1xw26y49o1yZD3LB",
+	"td0Q3DEIe9/yEVN+jzM4W5q3/JYflcPIk6/6Uk56//V//1+/biwpXOULczfUBPefkZlI7lwrU1gc0PTr",
+	"tgseBvJNUzJYsWEsZhgeWyg+Ll680Vu1lvVUzqqtzS+25jrL8jLxdUzL7NYuGQ2NrDWk/iqfUfXMVWxL",
+	"U+nXraHHqm54EVYCjcSVbzIpRrU3Wj+F/IZ8rZ6+5X5hfJmUMYeHl0Fb8pEJ6+Jwat3aCxyX4MzAdJjn",
+	"8Db/Iwu31DNMUYCBvLfdaVhGCCTAwqP4AMgEUy1Xtx3FzdxnYwE8SRPmNRf3CZNjdLjiUps8CO8FOmUo",
+	"jXdsjiOfYYAWok1Z32oU4yXkc6+2s7wUiiqAE5MY2DLrPiv0VTebVGA2pCx7t5cSnOO9JauJj6xmPRfs",
+	"X3iHxTrJ7YlCxuSXbfNl23zZNqu3Tb32seHdGN0XM/3zX67nN05xT+TZtrg8CzQF2AwLDdv90e9cxPxb",
+	"BG+4rrQ/enztuCljHbu34DlsotQQPJ5XvL6+5tt834I+nTu1T/pSZJJyoWEWJjNh/g1o+a65a15nWvAJ",
+	"1N6KkW34FPE6mVCOLZBZ5CquDctB57scgKOtyzbgAgHlaCjMQdv5+uvrZE4i1fz6a3LKyY9XMzoasYTc",
+	"nH74aisUgdx6RqZQ+/O1zaVkX9dBk6pUuXAk5qkroyCC9gPFJ0YT/Bp7jM2nzAQ33Cb2mjNgMudXfa3f",
+	"kiTlfdfyGXW3iXBbom8K+vtOUczx9y03SeB1MhDafjLjyb7V99A6+s/ATOdQRUsoN0sVmbxFMzckHRGp",
+	"+toQ83QCbZqRnj/qh+k0as7pJP7w1Zb/5zN4j7vjJym4d4f+85ntsgasccuRN/4G3nwRp4pl2WVdEuF3",
+	"wW0Atc0XQqoJ5oMeTaNQIDLmiHE9jQzbypUSTZq3/McpPmRHA8vvX3uGkDH23YGIYxYAUSY0ZNm7bDr9",
+	"CHFeUyUmVEUBjSF/X68OxCxQpNm2bc1bfj0Tpv+EHFtQI8FVQgPVLWdNJYiCRaiTHy/ZCxF8+GorYaEI",
+	"4KcshVSvzUmSiER+/TX4Vfpemu3WNBGDmE3+U8+xb0D/dnb3n9kiQakAxxx7xz33+jLrfXfLh8KCiBlh",
+	"Z7G0nU0Xcan0WL7qQ8JNv07wHz1vm/ef4b7pZ9q9KVjYgmIgkUJjdIDGgXEBpaAwDt5FEjZlVEki08Ek",
+	"UtrsBHhwbWQccZJygGYlU6rACN1p7ZhqRoL93GxpL9zgan1MsQQ+sWtSH4/07PrNW36SW0HbQLn/fcMk",
+	"dDdOX/Sfk59TAem/6FuB09x0qBuzeApBKgjmjqm85f1jGoxZ41ivu4i7hIuGVCJh/TphHwM2Va5KR40T",
+	"5i+EqVKyiczG1ww0sKJuARLk668tYMuiDSoB+LRrGmxBjYkaR0lI9E0Rk5n6If92y+17DY7K4X6r9QzN",
+	"uzgKGJfMk/3vTq+NIyTzcuutj6gzTZGMtsxDW5PIBNMUqD1X1vHtmg3VWs12swUeLhQetW5tu9lqbkPN",
+	"iBqDMrvVnLE4bgAHbP00u5OwnfUvozIP1CVTacJNriFCvht4V6MsaSnw+ur8jLxnA/KGzckVMy6M/d32",
+	"/rMmOfIsZ3SZvn5/LbVlTSyk5vNb3r+LMrwxg+p2QNQ4nQzAc+LjGuvPSJKAitUlQ6aM90sy5TtQqbHW",
+	"kRVvuWV7+FSTYPHwHZvrr2YYuOjrYpxMIp4qqOkEr1/k4mVSQMZ71nYt0GwaEi5ueSz4CEpdKMdePDkW",
+	"7mPveZk1zQT8CQhiIoM4Fj7V2t6IKQCozRpawhJ2Wi2rSNiYoSfB7HJmefK1O0C5/dEgWNdOrjq7e+An",
+	"u691axcN/AtApWtnvwzeyu/HB+mL4yBs7L07m33/cud9b5+L99+//OFo+O3dxx/k5avjw+/1sO7UXL/v",
+	"GDW/WrcmIwBTq3Vrw4Pt89fbLzofX7a/GR3cp4ND9Za1R9++++W7/T12cJ3Kw/Ti2/vL705uavWafs3H",
+	"3suTXy7Tw8n23rdvz3oqZXu7h2/Ppt+/35sez69UdPfPn96cvj/dpa3apw+uf9kaoMtXTKEOVuKWZnO9",
+	"ls1avYbRZvQC+qtW9QFz/xbc/DK6Z++QY/BTu7hIZQ+6xdzCjnFwGuUckrXujx/qNZlOJjSZ+6ZKyRas",
+	"1WuKjgCx7kUkEZ0NVVoKp31jKOKQJdqwcz/rb+UEASiqjZx/qWE00HUkQx5HzKkntmDIQGDttHeeNUkf",
+	"9NLEbXb9dz9npOb6NS7sCFdV89hdQYOkh8dizxxt6Jpu1+q1jqZgHv7MNj41gjrX1vagddDKeeLyj7p2",
+	"tJGUPQA5ZIol/lcxLjCgwZ220jiLbYsDo9Kvd2/xHqw/XfZFc0du/hH4FGQ6gHmEiPNSq9ci8KdD21cT",
+	"5uACHe5+7yKqemMqx4DNjebRQpVd3TZF8WrZiiVmlYAZHwxMaDCmccz4iJketIVJgIj74JA6N1zKsqdq",
+	"iIRlF2TlO6ymlu8snh/lvyR8putBYqRMj8aj0o1yaYkcaTkpp2gArKYMvH0re6hW9Qa/x3Dh2yXdg2Ek",
+	"IFuqvlyr17TGgziJFYMrV4/AzJ9MVSkdTCdiKHgD6C5uYMol00ZRL/OfocWqBzpNtbbRK8oJUJVXU3BK",
+	"kxrG0/TtpfvbZCjYe9IkWnlflLDesnFJ724j0CYiLFLj59QcQPkm3IXlM221E9dueV220U/cYbBj4dEl",
+	"/GLWqIxtile1mavHhv6MMrar9mhZmZXzbPluo1K/UokvaYU3rF7tdtMjRw9PzxZpGiSgKmGn7WeU+D9p",
+	"di1ZLlQ7IIiaawK+fK1qy3qGP359LET86tHYO2trK41e+XKp2mjPqb+K3mjczd7x+gQ6I3BtAyr3R2kG",
+	"N7VSW8QwtdUNLY6lwRUCo6rQZMANgrSbLfL7bztggtsecgsaIj59nBvXF2Xxi7L4RVn8oix+URa/KItf",
+	"lMUvyuIXZbFaWSxoX0FBkXqY5pgpPFUq4vWCI9GuVS4lcqfZrpPyLlTbzXaz86xJjhZTBzGR72/SNZQE",
+	"YM9bfp2h0IB7f1kCI6FQbKgIxehPLkRUJ3SUMCZNsNjvXYkhW66wr6eBfzYjxCgaRBPrgEyubKgP3KIY",
+	"QOq09p95cCMYOIRAFrTDwav6fO0T0+oeGva57jjP6rY/vfJTDaCZ4yxSEL2IFBHDoW1upZfcaA229ZGm",
+	"qgjZLbeY4HDvXsu2IEMsPNMrC7MnLW6MbaFrIzCWYnZGUHDgqf8efRCwSHnNWetkxJS0K4SJDhiYu+W2",
+	"zwULm+TGRTnNQYbBp8j0niVH2S9eaaXpDi3tfZjnXRKb8RX47BMQZcmz9TuDN4uLXECcRy0r0vfhUWjh",
+	"zfIHYs0XRctrSD7VS+HvXQutPoKF+OznNb4tNgphCHOjAKz9rQUlMQ+fvsisOIcH9VX/6uTq6N1J7/jt",
+	"6cnZde/F+fHNu5Oz66v+swe1TC6jTb6BfgldynvyL6LeLu39WyeDuUKkbf0Pv6Oyaw4dDbElpuZ72Hr2",
+	"NVjACPFyoHcsxBS2v2V0/aYwGg5tF6uDzm6H/P7b/kK3jao2wwGNY/3GSv7xmsJUkak8UX+9JiG2q59p",
+	"8odxeAi4FpMAbPPA/LzwOZJpMWWzwLYlFcNvrzf8TXsql47DNB99DBm9cZiU8HLC8Ebraq/3/pejzruq",
+	"4VhbunQ4u611pQKcHs42LnRTK/LhyeE7Fo8F7ZzP7l8mJ++uX4/S42+pYG/a6uDm8v0gffX6SqpZI3hX",
+	"tW1zpnjlqpaANS4O30lVOPbyIzXh7dVDMNrlo6RrYXN0SV9rp4g0JgUWJ/fB2tMHvDH34KzP2Xvm0DfV",
+	"IrbgAxq7uEbceDjarDevnddXpzxSEYWM1RutcVyCHDJZau1mq7CU1vgsoxCarku23Do0MU1JyenQh/kz",
+	"jaMjTkyaBB0JwAE0rRZtAQmiT+dGvL3XalUMeEI/9uhoyeZcczO4vENRzLDWKtswimNSHBXiwJYNCiiM",
+	"3e8rj6idNQZW0vDfEHM2Frbd/4BlpP28ff/Lpuo8QMtmW4GbWbmr4Rv9ul+Wk5+GHcRS1Wli2pU81eb+",
+	"KzbILyNQGvViEdAYiturjrSHkIfdMy9dHnHL6/pvFGdGS2JcpKNxl/Tbfddg17Yv7HfwmpoJEB9Ynqyv",
+	"0hjaN1B/A3jt6G1ecfayzKADgVLP8nxNy0SopwWDp6QzIoevQRkFpFTqUaR8wtAvYVojWn9XlAB8g+yb",
+	"tq0m3TJncOTbc1WsTBZmeNzpfpbla7LwOWDgeaYYEtVAyRvz0fr+uPBiA/0FfNzy/Yb59o/b+w/op9f1",
+	"20zY3nieDZmzdH3dPNt+ntoayafrx1chlrCV4KP1tr7nqMWWZhfnV9dka0oTzEnmuUZsmZ07SFXOFMzs",
+	"3CY54vZ+Z8yU8UeaRI/gkWXWyO6aarQD1U8gppg13fCkou27YTqDVrUt323uPvNk9K+37jS7rXV/vUUX",
+	"7W2ty9M4/vSp33Vi3x7Kru+J37HcuR4M/n+lFKg0b/Vjm1kbH1YGOPVZsjVWkzgX2azdpq3WdvA/QhFA",
+	"/YW+AS4x/AGyjfGCKd/A61veD7V1HaUAC1XiJD1C9dadqSDgm7VP9dp2a3vRUfjNghut4Fl9a3z9q5yq",
+	"l8ZGdvfD2HbWcarqqVziBtHj3Ol0Nn5m9wHf2UV6rH7mhtN7GiHqwDKnb64mh1ptwvPyXuEpXu7jtT/q",
+	"35DDG8bH53oYgwO+unWdV3vj3HT6xIbKeHSiZG5UALN1/fOyRkT9VyfXxK+VsG+dNKv9dvoMeCmSSRYb",
+	"+0aE8yVZAR8bs9msARX7aRKbon1vM+XadmYUPjIFDthgqlavwfleaGu/rjesYEJvapWXm7/OYs43El7H",
+	"85T3UjqHpuk2W/TxwPZaT1Tk0PptT4BPeRQJw2E5uVcqMK5XcsyfL0Da2w94Zve/u6CqA14RCItNZRZE",
+	"pUxMdq20JVsKZJx3IgldK5MoweYxGUgjdsCBllpZ95smuWI8JH0PF7CfeaCN0xQqn+yPShCLTqEfgnPS",
+	"Ooc4i0Bdm0RSQolWVvfl/PvR0FYWayXEAKOQCaN8No7i0qKT/5+9f1Fu49byxeFXwcf6qhLvQ1Ikdacr",
+	"dY4iy4mS+LIl2d7ZQx81yAbJ3moCTKMphtvlqvM0M+8xjzJP8i+stYBGk90UqYttKdw1NZFJdjeABtZ9",
+	"/X5xpNNjWpaF1EbR+8x+svVbhE1KN/7wGEERzS+hJQawf96jYMRio/x7eJuIfvSnXSvkfSa32Fvf5x6t",
+	"No9t5kqvZHT9UWZv7a1BA/3xrmVmhHX0H3m6k8s0jQFlr6COC0V1lvdeS5t4gGWVVqO1V2s2a63ti+ZO",
+	"u9lsNxr/rLiaKKj+yZAoKduTPd2MJvsXrelUdL0Spbl7GMPATsJXPHCCy1QPVsNAfQHtk5UvdVoLXtLA",
+	"Y8isWD+x4pW2XPXcVrRIECCQqKLLvhFIBF9CItjyzX2cAx0F52FVvQfNo3j8brCWVT/b36sqnVc8NqKS",
+	"VEGjefMV76QX7rDXrSDaX6qkG4Uhgm2spHROJWSVK7cqa1hR4SxRNp8W0JDmCng+fs7po98i7Seq/TYs",
+	"Kz0L1Y/9stQ0Prbx/Vzi3cvHG/ecUuAWdgoVAjFFQo9s6DLj5pMhAG0gqeORbSIz97GRrjbGhDqSMx3J",
+	"QSxqqGlCoa9SNTZe7nhoLjCnCqxyc5yQ2AD7YaMUM6E+CkDqfvedzpoxi5QOSiJcm5UN8gL5mRc8dxUU",
+	"tzm1hOi9gqnawvO3Tg3yF1AJfvWUUYtN/X7wXv7690b3Q283/qMx2pa7v/xxMHu1qw4nTX2RtpJ/7P/7",
+	"ZIf//ugViqtX/NY0yi22oQdiWlKVJsXUFeI4PDJ879++Qmkc3nwFLsRrPhIXnFCfVvKyLpT6jSdIGLaS",
+	"i/VKhBG/MKbgE9B1VBeaV3Yo1JxKWlvXea7W1icnlT6j8kPYqXk1iChUvudVtRBR1EVikaZA1RAkDjAU",
+	"65QnCLWYqMlg6Jjj8ioHH+ypnJxo3imOWVm3ykNG/+aPys7NV7xW55MeSY4nu4kJ1+zWm7i6PERgrCO3",
+	"UTXl2KSalgA7lG28xjdoE2zcxG9DqZepcpsE2Yiix+E7QqX9HeTQ0nrjbEN8p/1k7+2rb8c8HRYX3+Yd",
+	"HH9Hr4ccbpZnzNPesMAdJsxjo/KNoylZPxIxlZsjKS5EYyHK6ZX+E+6YBk8ajmaVcUR6Qmbc+VJn+jHg",
+	"0q1jWzxnWiFIFuAKmwu6oge1ntxDiZp9p+ssD7pPfjhxA2JlKlTOXyjg5M3K4qsIHGQnUAWQZyzfVGNk",
+	"J0BmUyQst2vAsQrJPr/qFTtAwR3MCCc877W76vsqsUlHKetBtRnFo0eM4OjYlM+KdBz2a97dpV9fclcX",
+	"Onvu6NMTK8lKPv1Gf2/09+30N5FqwPFDWfA0FfrGd/+yvjvB/t6z775Fpeyr5U4d0vAUq7SmEujnjf6B",
+	"tjnIlPJ8PMrDlFV9JnhvWC3JvUYhtt2xwBZxQ2mbnMRxR3qdbxkeYJB1xAbY4sXeQl3vVCVXxn2Dmi6P",
+	"amV5pvTYrsWDJ0zvMcO4ilpwMnGx7fhjDpKh9A6A1JDXVoe9Vr+239zmNb67t1PbF619sddtNbZ3d+gC",
+	"Ww0rZeVu6bTc61khoUbvceNKPb40HL06X5BsXCvjWpUJ8Ix06Gn6k4XZ1VfAnM8h+0HJDtAcKsa2DZ3y",
+	"md/fHPjMhYHtdQYQWHCWiL1BjR0P5zhRg4SPMDPqanem2G3AjW8JfE7I0sk164pIDoCjnvdE6OBm7SCk",
+	"om4p6rdsVB2N41yddo7772J9T69IxdGw8IBQPukOvlyesHJ7r9FYWZIvcmU+Wndsk2L9i6RY/Sb7KNW+",
+	"0HmaBsbGRbuVi0ZSzeca9EAabuWxFYKSGVVfWo6PVyxFYDnYax0gzMozJG1NRSyuo4zwp6dGI/PfOJKE",
+	"hGJvi53MASKzUeccdC9xGXYkuGOAORbY8n5sAqlCmx8A4udKuJ2DaJsDYL2wRIlq7UfjSSqSatYFCAQi",
+	"VSYkNBmgzRiKKtJQWPCWV7Y0llpPcU30lbY9VqAaAuL6dLD2aAYEkbn3NY+doQDh3DcynmUlua7DMPDF",
+	"dABNu0bcsShFHgTvECPOfpofA0LYp+CxmovRm2axcSlFyORk1IWF6UhHDY7YNdFIUJdYrvA40myndbgU",
+	"6+QFjPh+OyayPTTXN5FbfbPe5nJ9xwaKu3cm4Brctj9hbYvEx+Nb11bABnB9aaxuoLG3+7PS3iXPnO77",
+	"4cUvP9Ze/fLzBfJJ5M7oDcCHBVdcmmUjNrFll/5vN4QfsgHc5UWUKmKzc+4Cv/VanacqAQ30NuGD8sFl",
+	"F8D912gIAZ3hd2qsous9c2TdZhK4dG1lDFfNaeTD1R/2isvZymoZLrqNboYL120sAdQvEjkZHtQtG+JA",
+	"B0P3aM0/HHoLKnmTUbkqPsYf6EVQXGwgA59xBLTYLFV19pKYlmACXqgV/M9YDVzPTEQFVJLI5jrS/yWN",
+	"ixEpNT0K+EuVtJSl0JgX8pntcndRXWQXM2oOeldzY4+V0S3IvOTuPE7UtdFqtr0brjCz6qo/cQC2YR3c",
+	"V+AEgmsodDyMxq7v21IPOigxuGlHeqgZZvXmG/wDi6kYZEBkQNlifR/bzD+NtMhgB3oWciNNkEI2kqnq",
+	"SFo/48pjTNpOH1v/jN9inPjvtB2I0d65pnxq5/FQ0dg0UXLgaIqqjoqpIydaOAumzl7mMQyy3esYjiY4",
+	"BfvPRGiRWioqxy5cuPMA/QzfXBxJB10E+CholxVj5eGiW9Xts6uZGVYtaB1ihb0/OTt9+fvlu7Pfgirj",
+	"HWlvOFOTRNcB7Q/4jtOMjcpfAY9y3QxL94yvnmhkbDOj1mUobjTnE4LivHVgg9Todffg7fbLfuOnq+b4",
+	"/fa/G6Pj3av92U7y9z9avYPR+WG4l/5j+Mu0+ds/lY/d265wNlUqFJINVaLF6joQBk4iw9OAN9kgJdWN",
+	"9qVH2m6Gr1DgeLhk5X12tuI3gADQKUdE0VCkSJ56RBRg9ogYAeCmiPuWJl/3sHLXSVvolKcTXWnvNA4z",
+	"ji7zZuIIQIspQukBKtNk2v6QV37xb/HiwnTGDXMV2VS/qM++3jst6aZ2GiTSKB6rDIKfKrFwRzkHATdF",
+	"hPEAC2rtdoV/M/pN1d7G3NHcuc7Iunc0cuZ1QfAbSAQpYk53XHIjc+AVGOCVdmULhoLZvDvstVYr22vv",
+	"5DhRRvMBQeGJTI2ts2zf5VbFbKNRpHUkB/kFf01dppZNTYI+c5rEWCNayPS5E8bQp59GcYwB7ILX4YKL",
+	"Tkx57wQ6ZHNknPN63im7DBkGcCmXvBMpREhIJqAYFy/3npB/UU5If92Xtbhmn+dYrPNnJGPGd+eE1LAv",
+	"FiQkJVZ/c3CnSw9z3jtKkbbtZkvenoOEmx8FDG+mJhjF6KtkoNJUSLRaHYJC3oBpEyBemd2yZD+o1B/F",
+	"d5p5c/r2Xv7csq8RrFiiJm6WpM/ZnOVmfkpCAqxUc1V9ZR/wYpioNI3F14vLfq4WhWYz/ui5whlyibhc",
+	"ZFy3zuCZWAaB7b5Fd/B65XKZjLmdx7FzszDzF/PUaCPCl+MO+YgqT2PjMqTKuHl0XdtmCDsSYAkpemrB",
+	"mAm4wEJvUaAaudDr7IRGMkljZD0F38Ye5oWamY6EoplXM1s2w45SNlI6tUhdAdWDBFUWAEqbBb7MQKkI",
+	"vRCKfZ1XN8vimewqspHVv/3tQlmGXSmmtG5/+1sVI6lYngqOBtTWBW0sI8YO25QFiFtLfNVY3ysEZU+J",
+	"X9cIKO+VmF93JE8gp2u8NQweIzezB0CF7KEZeWidHUm8h6sOvo50ZAQAkJVCLDnhUnNkUQYTfITkvZBt",
+	"VlJ0pCUhHmHzbWCXi4/HgidsMsbqB3q42SmJsV94CPuIsAqBAD5RYxhnFOq5FeBxIng4o5X4UaRTIWRH",
+	"plMFi6qBG59x1sdkFkW5C4ujTq6/GIrEDb/Ekbzpv9Nird8fmS26zgUuGbbyFb+a3bz6BeeR7InVf/5O",
+	"plFcKYGRs2jgtDPrDDIVsLFpv/sCpmxnF9eB8EZzu7bfbYjaAd/bqbXC3aZo8P3eYb9Zhn1ojmjlbkUf",
+	"94e+Yd77ymp+WTLeT1J4zNJmEcI1Fmx8abVPu+KC6UDbK0MP0temuhfu3azt93Z3awd8p1lrhNv9VrO/",
+	"ww+6+453w1whJ3FMiQE+gDWr9CZJvHVQ3603vnoxH+zom4v4cOduQDEeKJPt09UUFeMZTSOu5yAxSBMU",
+	"Wkn0nWcjbYk/xypJbzSVMOuKWtUVNPWjGBK8iK/tqqU8m8mYInGE9gigQ2JtMdc+Aq+Zn0YMOTAH6Lao",
+	"+51AnCsRxjgpjh47lUlM5o06NON0SrI0C18SVpNR6eiIkWLnI4WB5RH7XguRe+yzOjtXRn13JAXy00hO",
+	"BEh1HAhPwYBKo5FoW/L6TPobywMGMx2qmBaGa2sx1dlrRSvsGf9m89tsgjRuxEhoYyJEPWxgIiePlpIa",
+	"nPqRjPSwCp1Ek9Rm4AGPM1IyK6n7+eLirQPbSgROQbJI2qxilrL+3kgnJv40cwDbqHnwrN6Rx3YNfNuP",
+	"yrwvvHGZUWTLhDsI6gNH+M64NF8P1YSi8vDWKY2fiJ4AEkKp0mEkBx1pXNRtR4dSZye8N8yAZI0xqZmx",
+	"ovBxuWQ8Z/1J4rBXAdxlt7FdZFbhxbc0rDZW0BIryB1K3O1kF8Fym62THazHbfLMwb8C5G2n0u6sNI1O",
+	"pdqp8BR+X2TuwPfGIoFfgE0CH5HdkH/OEsvBXWTWCa7iEu8Ehtl693EGGFzmmWDwbWYwLaxCmckE12UG",
+	"GVznTLJsvmBBwZeZDdWpfIZDvYbB81skLd3X4uYlWwdlDYjuCERaAJcGGyPoyxtBJ6T9UdtbAGqoiLuF",
+	"QTQUPE6H/77RFGo1GuZZEP0hQ4aCjCyZSA0VZb2h6F05hcVErEUVQqFmrFjvxlPe5VoU0ur+DEO5M2KF",
+	"DYlW1NXq6S56dskpsDONYLIyoqjkvbLjHZvFy6xMf3G910rjLHytbg7VylYkryNkWtRLSkEWmV4WU/to",
+	"ho14FGsw5aA+AsoA5ZUxMTC3DyQrvaECs1WKOgONiHUjUnVVOIMqEMvAkqqO9KP0FHeyz0QrCp5QUCKi",
+	"YTuFfKY9xJ6pLTe0AXpscdXPWZAILWR46lYk6EicDiXcYO9mJaAAG43cb3ohJWDTCInOiMjOTs5PLqC2",
+	"4BkOCCjMKPKNMUtKIdgTfmZuVdjyB+9NvMOKoFtXCyDzZ7vSVd3/41W7V6qV/iSOL8k4+FF12QldtPJB",
+	"yZbxQSDoVuo+iCCxkdHFlk93jq7ZXlC2CvMhkxtyL653sZBHNSNaXaOTkQbVVd3VXwla2+UgbDaafjsI",
+	"6ltAT39d0LZblAG4yFeuPnjVMoeCPOZjrxL57O/G+dSvI7KKNLNTnF8A+5vFNYBE7sItluRS7R28tKkb",
+	"253Tpmsv09zE7i9VurAkVIjwbdbaPDqDOkdKnTeoQaVlFZietXUUjiKZ9YQVWl1zvwHr60rMVsvDmh8S",
+	"54+xjPyiEczGSj/5Cr+xzDC6CmFF1hWDCEzSrGfF4QRha4pU0zo7Ms8CBF5oldNDEToKsVyrqc3TIqUR",
+	"B+JeyiDis6Cc1tz5eWZ0AXY8tLeaJ1YdAVQKBUoTsAWjVHckBEAymATLIIdkpghXNOTxNVFb8ZQFxRz4",
+	"SEPExkl0zVNhrwGWXhYLakal4FhZ9vA8Gph1+9W8rHvM7MQD42IR48Uq9szVOpIrESN1TTfEbAqusvYf",
+	"0VqAWTCvBei/svZTbT+/7CdqtASiAahJ2/BbCAqtDnHkr3CJ2IMqgG89ivCtCLE8D38ZUgG9KFhav68A",
+	"xlfSVoDfOeG1lSh862Wu41sSIrbV/UrMbJl3XkiwVEhKQ2gsGIBESIBqFQUgPiyA2mvIB2BnumNNsw3o",
+	"Pq3EaT97ssM6A6lG9QVVF4dwnqBWAMs2RpIKWxxPFd9syJNRnZ2RzIKB6ZTPSHphYUomvjrSk19GElJL",
+	"n5FaiWDNPbgDZoeo0sP1vwEAGywO+b12HtDk0MNaNeAfu1ZXguQyrobr6idWQkz/QGVV0ZqyWk2qKZXA",
+	"1Gp4w6AjbW++105Z2J0PN8lO8V180mIRtLIo+VXMztQ6juejFuDNWmvHPKL1IAK8utokd8omKXbCe9JS",
+	"d5nk3LU0SScHHkBPebhRBLjx7ce/vz2PYLVaTqXOlfo2le/SFnvuq99baF+ITK7kO2AME9ugoFwQ6+iB",
+	"wk6qBErwxiJcLOo0KjYZ8Tie4VfGbog0UhvlO53QCjd3xNJACL5C9vm5/3hQkxF4CJrPshg2NkvlcvRd",
+	"YZyK3hDrgFGx+1UQrjgiTSJiQW7tdOQQ+7SwpBhEOjbkwxMia/gDDQmGYB3pVS8aQzodmgexfCPRqSV1",
+	"svyroRrxSJY5Cq/gnTwm6DWepuZ16kp7ezUVtk6pGFWEURjiUlBvm7GNLiGGU2lXbnz9bRZGPGZpb8ya",
+	"h616o96qt3bbuwf7bVuz0faKN6wJWKHyLppf4ZQOrEYQMoRuEwr6psqolv/5f/+ZixHfrWLM7IybC8bg",
+	"qGxSpV/VKZryyPwK38Vt5fKWEaLlTtE5ZKJIKln+WEtPBHy9LnKX4S6jyQ+SaMxpsH9MxESgIEtI4k+L",
+	"hKpxQdC5EGG7IyOsZ4pniEdANUWzDFo5fwTr7I0UWTW3eVo/uha2JKlIGpozdSFQIlbujjxBQd75aVl/",
+	"L1/AZZtFeokgpird9qbLdrd38dSn62IuuRmV2H4kbagzPhR142rJNDDaDjKPoHgLX06vJ8YpTQX7+p5i",
+	"EsUL/Et16Xa5Uw1ZAoSBGQLLNDB+dwqVhUnp6ZBh1jggweD+0gH/ggndW3cUdllgi1rR9BUEDfhc70z9",
+	"6VrR0JzJvU2SKjaaaRH3by2yP0Fea0UyIJTdWUjckqykYAQjpAKcBvoaelNDgg4AAR1pNlIjY3FmRbah",
+	"YpoqQ7H2L1YDY5qqJNTQgEg2N9ZEwLypR8lF8lMRQ8EClV8gehcCLzuUYpvnLeUiKpbaJb361rR+gjxE",
+	"r+gQP3qLZzkNkW/yrHl81vV1zIqevsCQy/y52zLO3KwABnbVey6HWnXpJ6ulw4lRFVPA8kafnIrQ02gk",
+	"oD+Yu1PsHWB39PLHeCGMXIximiaztU5XbsTmlE3E5oQ9Mi3lny+z426hosY8WQ6aOJ5gTiMHmmgzF3nw",
+	"xMNma++ZR1CjHZNddqiKqOkZwhYCTuIKmIAXlAvObm8hElO1eG9skPCab23EJbBWHIA0og7ryIykPIYq",
+	"wnNlqwenQ+VaZe0De1xiilolVhnmp0vds6zPJ3E6c+vmpZTM3F1fTX5MkQ/TvNfIoJkRbyjSOdrAGNt5",
+	"FNK0qbAwn2LeZiGw370CHi6Cmhw5gANCKLkLwqG5xWVvaGxXOTBG88nhKxEPFW+9mV6/TE5eXfwymBz/",
+	"zJX4tZkevDv70J389Mu5Tqe13quFyy9HIh0q83RKRfjIvYTudwMXj90zl2TD0xTvDsT4Fs7e7YEY1yx9",
+	"zIMpZm4OLoTxTCKR9tuwu3VbmUPW9n7TXge68S5rUObN2NNlTmVXILbNBhHxIRARvyFwQ7M/oH68SEHd",
+	"CtRwzLWGEgQnI5ZUsDtuTPiAWFUkv44GPFVJ3QsV1QciDdj3ARQu9H4Vs2P3XX3MEy3oaL/BO71M1OiX",
+	"8zevAwIi5qyfKAkq1+LGdaSaEpSDVUgIQmwRTSAPj/3Cycx6Z89JJY7MCzWParPvjF6JkGXtu8CB0GnF",
+	"XMepiF1Kw9YJ1jsS7JAp+ak2UGi0sK+xvaQlktMFXpADPqkZwdmmEWcaGmoJfMKcSGJ8kKo56gS3aF9T",
+	"pjCV7Ik6e012M4D+AGM8QRXi20a/1sHt2e43UMZv7eplcCNmREPA+eg7VL+373787fQYKu/r7Ed8B5rF",
+	"IkUkCgvhN8J15CnewMzP3HcK3HrGpU6iQSQtaCV0ZSLeJPEtYFnau7PfPKzIrjDuhR3I8Zuz88s3Z6c/",
+	"nb4+LyzrB1Y/mpXZ7afyTmCAJR3/q0v13EgeopzCtw/WUExlPzWrNT51OAT1fJW/cezUJK20txvmf1i7",
+	"/N6DRQUXzcJarblIeblQpvxIAN3ah1vJs7LHYlPqW4K0a06ZJ2G8rqJ8Mt4tZKE6ypbZ6iPjFtag/0cv",
+	"d9cgEYE/XEAp43LGhITOlUWwWK+Su53DL3O/yMLDUYqQ8l5l8ECBDgCGFiPRiLoCkVCjPpNq4dHz96yi",
+	"YMspK0IjAsxdDSBDFq0vB+wuLVZ9NDKfXgse59IiSDejJ72h12oGgEW2WQs60gGBCEMwDrgA/DegLUTV",
+	"A0UHgAnQR5g+bJ4PJwlUQNteNHwROSQECmfCbi2O4cA5z7Vo3UcPFpcyn3BeR/64kazleLSKN6fn/tq8",
+	"FIQLqFONMJ+jvt8POLc3LcAzcACgH42pxFvKvY0QWxBiryD8Lywad6psWyWWiXo4grfBiJuTZjfDhZ+b",
+	"k5l/tJWrtGEQIBmPXhGgtwdwYc0qQNuwfYQFfZ3QkYnFqhaEBdtgEFfaPBHhMPwGGHZC/QvQbz+HCwlN",
+	"og6fnKr3kGxZYysBJlYw2wPdgqw7w5StMfE78kZYccoaFaMcs1SpKiOqyOVNPYDl1pE2QuVWvRCZ2qKh",
+	"mLVLeAbl5wi5smSix12JO0pjp+4HavmNUg8aXDr4PsDO9MV9R0Ihc4sF9DAHGRrYbQCQf4QWlzr80xEi",
+	"w5VO4x4gwO2KWh/G37YZLHhHLrbuVr1nrIgKvgTv+960yK1wv6WYXuawv7vRYCCSW0KA5+dyF/hvH+YT",
+	"47XUXS5yJxcK62V4h5zjBuL7niG+C1sObXgCAgWQXPvm8b4tAnMuOn5+k+xcB8F4XiYWQk+7Xs85JeUq",
+	"Z3PqFlEEyjpkISZBpQKq32ZcQgmsbD1Uy+ydkIYXlsfsvQ0K+5dEYe+p0WieC+uiYM8ZdYd+gnnUOmcA",
+	"Pkeypj7YiPNvY/mjlqw6gfyCdaB0ynAu7l7aGiA8EWwwEVrbLtf8a8kpyK/7ehbX6kuhb1cLJU3+VYBF",
+	"eKNtWf8mHKfj+3STEnUd2bTVjZ0Y7teLYJBtVyhWQCvfnaSpktjXQH2DnNCsWw0LyoxW6VDFhBbJuEc6",
+	"P1MTh17fF9PyXue3bkKPikHeC3Q3W9s7u3v7B4eNGu/26nw81vWBUoNYGNVGd6eA8CodD0OuHUUuMrpG",
+	"Wk9gL7ikM214eg7dnNofVBT2oOuhK4xw+gl+Yj6I5JVDnLEQbmYlqA2BEF4G9vclCe+FOPcWRTW38Eo/",
+	"A15Aom8rbx2Z/t36HOz2ubnXwZ2FTb/D12SrH3vn3UW93WfFYW/39eeyirvfRKrZWKhxLDIor2GiJgMI",
+	"GeABMrvAuM6nL9gxFu9XvcAsue79CMBrZxA3DiONwpdZDmmKFuGdf4rSnyfdekeeAUEzRZ8D/+AEWcOX",
+	"LSDKr4PtLgPu2ywjKWQvmUGBPkSGsi4yCEgcuSkBlKoFm7CcqH6ZNkRNzNmt+tVFJKVB9FNI3ohvNdUQ",
+	"xHcIYm/PTt8fXZj/vnl/+uLk7Dx4RmzsQYk4CeCmxJgjRGjDZCAKKDAic1R9Xcr/guJXqk3xeLdCiO6b",
+	"AbTNke+JPyNdWFqMstZunvtKa64l7ef4zn96c3z+9h+17BaV+5Ltedm9tvREvL2HwU3baMp705TrvtZl",
+	"2GtO/jySvp/lV9gZX9hA0yaBcztCdpQEnvS9lZrOeSpbn+yfSztdXheAcZKe9fUlppKlmjJFNU4RVEul",
+	"kYCaJjICMLmrUz7DQK5/WyStifrAt2lv62qRNEKdgXaNNCM5VN67klMwKwWb7SOfZg9LJnye6BFxbSx3",
+	"OiLV5d47+Nf066oDvzU2KSq8ov04EGn5Zmxs1PZjV9uPSGX/JaVFkd+LFGR3FRVzgbECi87L2WTbxOdq",
+	"cLse2BjGHPDM6USM8z5SZv37O9fjY9jbqVZGkbT/bJoBpqlIzJ3/73/w2r8btcOP9N/ax7/9/yuF9A1j",
+	"nvaGBdjf2M2GdcHRtZBYZYwVPldCjMltBcKYOjtNNdDiOXxrUt2E64HZ3DYxvhUYCq6QF3pcR3X2AQDT",
+	"IqJKL/NywbeG4rCImHbu4PIWCXPEZb4P7zUvJ9kHlVzpMe/dwk18B2N6mLLcjb75ZvUN1TmmWFMvB+LJ",
+	"KqCN03g7pxFbHO/BaQSAzJs5P3Yb2xmwpePuKIbyMiNOhWSpIgAuiWBow0kaqikW9XTFYCILqT+M/o4k",
+	"Yql/U+wfZ0BV2gesMlAM30yyM8cWQlF1LMgNZ7cgDEkotl5eCfpiJvko6mX8ZAOHeo0NyPu7h01ql7Ls",
+	"amQrvVKhiNmxeYl/puxtolLVUzHuE2Skg5n0IxnmCvy6MzQXtIivBVaFRuamfdadsVBAW2/Gw/Hi99dH",
+	"r06PL89Ofjo9vzg7ujh98zp41rYw2l5yINJsp7FTdWWCI5Fys70JiqUjA392l7bPOmPgozWwuLM9uJMm",
+	"+Kcg3+IawLhdIXWuUQ4y9NiWhWBP/UTooQP4ng55CjkJEUPdZVbtiGMn4woSx/pKhH7R/YzxQSIEBG8w",
+	"3gPMfFHKAlRqQZUFpM3Mn6DgvO4vUIFM9bNiyXev35+cnb48PXlxefzb6cnri8vz4zdvT85d2WcAFy3m",
+	"YuLInBuzdm+wtMYud6RZNJAKEHSlygpnJQGvmIGKsM7OFeLiU9FgO397s7RTyrLbbYyl7WCvw9aKlbrS",
+	"HRlHV7ZSyr6JdFalVIhmgZ6MxypJAz+LAzeilI9ZxhG/EqzZyB0AGHNz17XGuS586CdLbRM7QEKZtxKy",
+	"VFE7XMhnXogqI5Dxm+Yj7cpxIS4HO1pJux2xv0IqNuKSD8SI4BFxkQpOaetZm/H8OTZnEAJ2xa0R+BNi",
+	"3bt7iodMttcqJYxHoDLTc8YbyC9jvrW3thz9GfR4ZbbaR8sua8/opXmtWVe5VHINC/zMW62HbPW+Tde9",
+	"veQSrGo0xZv7ezvNvb2Dg0b15qUFMQNN8rCwOUFka+ZIACH0buXjrd5Hrh8froGbf8xa8gVCHCFpDptr",
+	"0H+AF2rEgWWMLKmUcvLcEyDfdvN6fq96Pewr2eT+1Q/cv+4/as5IP1z9ma+4nH1jve+uHIFL5h34dbve",
+	"zXeoBWsk5EnKGLOMauJXq0OzPwbtFmcFezkIYPCDLRDwW+iTxmoG6p73CYfZCVjyludWyPCdFsk5PiYo",
+	"qzU7iuNzO+xHBZrbM6+lValW+Cgxr288NZ6/SseVamXU5+Y1+pKbuv5XDI/0JkmSYVNWHdxH7prtRg7U",
+	"fB2S9VICd8DlNeKhaHgZfvoyMrOP3y5n+1vg7KH9dnN5mj0im+q0B+VZWkrerjPhcFeiJYvTtSKTO/3c",
+	"Gse5NjIk0PbQMqCq3dj1fZUQQO8Ube0UCcnBFs+xmUCbzCBg4ySSqbah7nMIiiKW+gj8tDYVANMjNAv+",
+	"AyOnHzHiDVDsLOqTH5cIgqBMn5vxvDv7TVezmnfvvuZZuCAWD8syNHUkTRZbHsnWxxozW99NoHiWWMpS",
+	"ivexu1vE/ZJsqH3mnWM3Qg4iCfmLP2LkUMRTfnktEg3vc7tVrWTvfCFHc0QOZKrA50QnqVKt9GM+qLQr",
+	"tRp+mqVkyLP97fT84uS1eZ6aJD0BRQcQXMiaGzKR2j5oHDRAasFa3iD23dArtEeuG/VmvVGF1oUoZTv9",
+	"Rq/FD5vdfWxYz+gtqmygmvXWXr25ur2LB9y9kBJr167ghnfpPiDGIfeYesvqZMYtAAEhJwFYJiUCDUBk",
+	"IdiEzZIZBmC+5padva2dyiiNgOvoNzVQk5Q1641nEI1y2H1z3dIWyMg1ZRq5gb/ImIdw12MkIkpJiHDJ",
+	"gihEx/FyGMmUwkA8dc/IAxsp2RPPMfw3jaBvgzh3rzRZpxDbkLlxIV5nCiBHY6XTyxgmdpmrBa6S5LRe",
+	"HTLZWbfO9jkjVhM+tRCyJxrIN5O0ckNa+Chj5MvUirdiegjI60KGsPCE62t573K5YzH7Zdj9qRe9iX45",
+	"f/fv0+br6JfDupj98u/ww2n0JjqdvrqIh/98MZi9nv1yWO+1YtkdvWyE//glLmH/z72PSkmW+aB52FpM",
+	"HFc/lXvJru0aSb8x0RqLfsrMHpsW74b8VFcMehRNKrPASybU2t1bYT4fQJVDIh8sSLe1IAs35Umo2367",
+	"mbeBXArSfmdhuf0ZlgEXlsyqbDOXThJwjm6c5THYKV3eu2ITSdHT/Dh5vxH1/6Xj8OpfJUNDZqW7jeMU",
+	"o7xzj5ay5JG0EMu2bWt3Z4Xnno95T9S0MEfYyKyYy8EEfF6LGABIYVWq6BB9kUAvpxSOHNOGhkNRO7pg",
+	"oZG+wSJogttNHvi/VCwVf6agD7icWRSEKgH3zIlcx9HsCYSy9ZlEl7Hq8RgY/8veS2E1yA0Gmhnv1jAd",
+	"xTnLrNKZNBrbvf9fqHrmlsz8AD4S+AU0P+IH51j8iZ9veV9UVocbWOrDufcGpxYsmG3U+Pmf/2j2vOXg",
+	"cOfzFvzXZ3Qab8GDbabih+ZWcenmrtm9xXNWsoDMNSvjapmXanZ7fsveW6CrugRRC2xm55N5SMbmUJnd",
+	"MKqXqW5zRl+qZHS/6LoglPL4AXZ5rOqzBoHfGp3XxXdS9ms0CJ/jSqyRyyg8TBd5YBsHIm2t1eDrn63m",
+	"9i2u2f3Ln+Eq687oHN0KrRX3+VJMPLSNnZ+i+uzs5THb2985ZP/9X9v1FkGoqnCGZCdmLFXqxfvl/M1r",
+	"gojhvWF2/I0d3ZF8PBY8IbhRcxNzKYRTbjzVAcRtzEKYwdCRgFa+jgxGkziNxjxJt+CqkKc8y3EbifLC",
+	"fGJm0rWgo856xDx3jQVZuu0HG6oJ2Pf//V879e1nQPCufUQmIGh1v8Mp21CNdSgAFooxWwrHRA3B8uhU",
+	"IvaWT3qQg4tlR7g8GMove7J5AES6yL7xphFgF3uksWABFjCS7CXX6dHb0+80SyepSiIe181NTvv5tscY",
+	"Ef6ArMnx3NgOw1gNzK1cJcf56U+vL09fX757ffzm9cvTs1cnL35Q/X7wrEooFImRGj66Io47D1pjNoJF",
+	"v4AhB05Ciz/HMZcEP2Yz7ogABtWmPgiIhTuLI3kFUzuSi+iMnODhWZ/3sMtTK6pSDVQ6Dtpec0HxHMxo",
+	"R32egWkVLqPdqQsPnEOS+T5DuPr7u9Ozk8vzk+M3r19cvjw6vnhzFjyjSROQB1qrUliid20ePUg40cAD",
+	"GFN1+bCFTFQcj4QPB9b2/StNEI9sMmZKOtsbDDqqxKzPH5zFHDUdoWZ2iKAXGL+CtxHkqA14FjDILEGL",
+	"AsaoVIdOVEKHYS6YUHgU50eaS5zDIPfcKc9/l6d1s2gVUUL4dWZUuTKgPA8BLKAWbWxgzlHRsnOPyUTF",
+	"6MVgE5aF4mN9MTUPICoD9j1nsdKpK6WpsnSqWMq7+lmGJ22NMPecI+TxBiw0OsAoS/spskiwhfjSwnoV",
+	"w9l7cNShuI56wr5zI6QP9loHoDF2cq8+90MUBMEWfZjbPyWvEisVvY2aFenU2TvL/Y0bFlBpWATHI8hv",
+	"zjEuPsbvAx2r6WWopjKwvAtzoROWKsVUPxXSa46XQCmiEerUvqNYyYFIWFekU5EdTluN+Nw2ugs8z6D8",
+	"kD45FDISYQDjoXgTbcHCt7EEERyO3K7bz/bzHLm5sQmXAK/T+bM47fSeFmGxA7OVMq2/8LKsFOVOAmEQ",
+	"KtuGU0Ui0avCgrCb2a5mhfrQe8/cZzmcXlJtOjKboqtShBKaR4D3XqMXQLI5kvzaUrzKWxFa0J1nhOy1",
+	"QPDmUIwyJF9qkNSZ5LIpJ5wgfh1go4aTG7xr1soLheIY2feBnnRBn89Vmj2rmu1v7i+VW3MCzcxJpaoH",
+	"mBCMRPtvAVUMInBChtgL2ENessrRNaUJ1sOlCnZ9FQE5UadxQs+Bh2RldRYdp92Rk/zBzFV2tg5xdMGZ",
+	"SJNZDQZDXI1DNWUWUd48tc5e58EcKKvXkRlihY/3F6vBQITGVkHifYRC4rj/fGgfICK2LHKc6TTh5hh/",
+	"pwmWSndkqCCrF6velWd+qEkKS2gDTLamktM2+86+XrBTAltEZVP1gaW8wXfqfg15V1vSiQlBiooYE8OH",
+	"ERqhXuHSoy81c/fbbwaIb6207eChBaexRnKOzQcKQInl+YjuAX0/IyPoYwHjJvuaqOpEgOZTFY1Giuhj",
+	"8YqD/IxwrYJEYOLOaor9xv4zNo56V7bmNoyE7Plwe5glvBLSC/I6NO2cxZXPHiAPtgP+P3r34vTk9fHJ",
+	"eVBnbyzDtD3MFLUw59AOAJG1dLaUz72HgWSEdQS0vkj2VWAhT13+FneNWUZ7PLNmLbsMjrswl65RSZ1Z",
+	"XEcAdSVzwgJUSZWaV2ZnWs3ZzylPjBzH051tRXwf5kXBXoZ6W7v3AOAbcmksjroJT4gZHAALsZMOjRnd",
+	"kYFHY+C2AsVQqROXfX9hw7UOB9bCxWB5KyeDiGRdEKqeDurPYKl88UqF2tDFFlLlNuLC0L4Ncnw3bfYj",
+	"11EvYBi1AFJOPBwQfcL0F9BTwPdV9xVomESMhYeT2ZGetH3u/AzvQ3gv3H2CQwvyb4O0PyiSVn273gTe",
+	"L3gZHekAeex0sfcOJG2Uts2S4kOt6gAWLZTt0RKIlwsKad1jLC0DqfXjab+BN+gHzzJ1Ck2VDtrNA7m9",
+	"kqp3VYP/75E/zYvHfPXRv9RQhgrjJrQC+ZGc0YdlQ8mXy86Xz7YrR/9Mfv9ld3rdu/gj/ufPO3I3OX3x",
+	"/sj878dWt3G13d1+3+iNXk7++dNh+ruMG//8x2v1TwzxVSu0aeeYvOb28l25vOagc9bhkKrm12LRzvHe",
+	"A1YF4StYI3wJWy4LXlYrBZGZuRqSh94qtxz6/bdykpVvt5oXT36J8eRTfSrPdnvHp3uno5eNX1vj7fB4",
+	"jYRyno6scY+be+maY5Cc3l9X8AR7BtdY9OLkERodxtEmAesMJN8a2BCWPQhh2RqV3sNEpWm8RuD8y9R6",
+	"o05iEIGzOsFGy2HXlTRe0ndZrHwrMptJj0UvvZnWDKwZrBtmkIZH4mfcy9jNs7fXop47UgzaEmuBRQah",
+	"rRk1lDGvlw772JyFnoh+LHoYilWTFO3QMNI5zhht63bI2J33W8HgMR4DWGdVspXL7Cy21MwiS9O7cazU",
+	"FZuMM4Yad2qzRr58Ax3VLGF/lJ5g1xW56exYjcbGYgz4JAxoqPPOAlDT0xzbnv9DVTxIQeMsamPwzhyN",
+	"WDYw38imxGc1A+FFmguHH42G3qdOhffS6Fp0Km0GBeOfA/LDkVTNeGl1Bl2gHRlkQjOwjim4dOBt2A3T",
+	"pljDXHQRY0b5GGWdBbxnw6HQf5NGIwE+NLjQEOWzpaUuwBsNJPjGz33pqqbSc/gk0gf50YORQIaRUIzM",
+	"h5TfHxGn7c5+4xlshZcwdnwUYhF7rx/9ha4YRFJTgkPr0WVQtWESyr1eRRK76QJ7o0tfjWadmlLlTPKO",
+	"xIAQuVTZZpIqRwJL06PVkyrxVw9jM7DdLB5w3jF1fa+09/PuNOXFLMFGkliqQXeGzTtQI1uConNIlLgo",
+	"8/5DvSPtMYADWdK/mYF2YQQBNjOcDecnoLNe5Dxk8u4BHAh8e3MmssztDt9CfjBjKTuANr+fM8/WMHlP",
+	"3XKt24O4hv1Ia2cEzLx74Vz7sjXELplmpepugGAfXs/Mx2qFT0Iqgss1C0LpdLXiDgW0MG4fNvb39hrV",
+	"Ul5DMEbtTw9a5qcRtT+6ayPoeyl74L/SqNKu7PYb/b3uoajt8EavtsO3D2uH4b6oHYZNvs+3+/vd3dZy",
+	"61Sv05GjJ93Vm2KK7N7FVpnP1UokC1+c1TxFLwx/jmrkc7ViZV/xq58TrkV3ohe+9BXTG9tv7h1s7936",
+	"jdHidWvbvWajti92W7WDcEfU9niz3+gddltif3/xjZlP5sW+8QaLZP4DvafbnffS9tR5G9CZIhuH5Qky",
+	"LH+q4OzBIDaeyFwjlTGErRcwGd/aE0HLc5kXggRseYej0Th8hrlmgtuCirAFw7JNKIquS8G2VqH5Dr/p",
+	"yLkWgTorkUJoyqChjKDhIu6j2wP3g+qh6VCB8RZh6Hne1IZBxoCP4u6VZcpirVir0aiyruhxmyqkoDim",
+	"38m2m/IZ2Wd4seuLyKzCBb+IauSdqW+cpy6Fw/MpPz80jSyf5DPBvLB/Yp7h2fM7KF+TTwJl9ptrUyCv",
+	"xSaBqpRNylfLZG4VXqdTPrO1CBB4bj4rRosws3wAY68wRHsCE7X7jADlczuxyAC8Q+xq0dTLB8bWkP3m",
+	"gPX47Qy9sjo7onDBt8TlDDxFCHmhuzXla7R9bcT3vQSOstpgtyPXldg2Ibi0L+ydFsmp7KvyprBjlQj2",
+	"3/+1W99+1mZE65sVCaDotZWRtvF0Ws9wghgPQ92RgWuVuHSFhFUW2P8iqGJ4yVMKIUCLuEX9CZ5nYENh",
+	"qHPIQ/i3Q/sLiHszq/sMcNDOR83DKVmGW58TcgTxl+4MIjTFDax23UoaWG9oJaSLX6qJDDcNlas1VBKs",
+	"4pxh82GosijS2uXIN3YRdGfMqE2rakuPRr3pyiyxrNhJVorE2ERvPhPckd9jYfNugxnt2Hpm+WYh4tlV",
+	"6bBo/5lB5zbg/XUqwDAXid6Kp+OpyTVUmB25p8A+P/lTtAGwvMvBvmvLAeSSbwR8cCkLR6EGhVhpNBJV",
+	"u/Hn6NisKgN3xn0KxQ/gm4DPE3hQJYGrpcpohzQL7JepMmZ1VvFmRuECuORNjCKoOZOQWBoLDpmXrIK9",
+	"b/EReSI6kmBmzPAILo6NBJcA0Wn5gv4wZrud+xRqmhzbqB8gJxAL2+ZIlXRKi47Eq2xbgXE5wOFBem1Y",
+	"yp6iei4QrFU2VFOM5RuD0+MNIla7OjtXtr8bgPjMu2hVG41GLrM0UmYkXTFT4HbYcizjBrFIhuJPJv7s",
+	"xZMQkCD7rC+mjlh6xFOq1utHceqY+JA6j2vkxmMA9YO1bQEw2AdVY/MM+RjL38lt6sj8S0Y3Tck0khOh",
+	"MQ8URzrNauOxbj5/lTHEJ3FcBfkP39MKRJrpoUrSOjs1kxIU9e/IwObb2swY/pC9gIA8pDF6SoaXWNlK",
+	"35vRLu5lu1+rLHCwRFgBCQaW/QzTRKUYTu/0F+EKrH6qAB/WyWiczt6j+sHoYv5Uv01EP/pzvqeFUS9o",
+	"vhGmavttY5Gm4BJr8ZwgVfpIwOW2Xb7ftqTb9o+lPcg+Jvv/7XT+bDSKodirxZIKgwGLmdbvzTI8wxq9",
+	"eMaExO+VFJp9D6HcZ7nBE6pU0fjtzXPTsBFMpWLBJY5vpVfhDztPEUa0oGZ/m207t+YrLTUGckuWu7lS",
+	"q3nh+Mj78lqPSLply2wry42+WHOB807Ljcu8+njzLT73MtacILmPoWY5dqueoNwx0qBrzWihWyT/+gHl",
+	"ptGsNZoXjUYb/u+fZXgPvhDLDdhYEAC9Y7zNGqSTqv5+2bn1dlmcE2XV3bzmp7O97nTwhvc/nwurC54z",
+	"zoazsVE8iVHOxsxwaC1gJuCcZaY6MgMo0mystI66MfnM2VxdqqNkf6kkj9lgkZRyVwo5GVm0MPqo5v3t",
+	"4elVKzXvXx9zC9JcAPowxqO5d+2a40zMQ95lN7Z/vhC6hw07lSqRcYVHqf+394uPBct8FGvFbA+g8KzN",
+	"vjMPVj2RqUp5XLxkdNXCybxPit0VoAudAnHYhSNk5OZS/h8P3MTSJGSi0F7Qn8SxhaY9kpKd0FDmIQ5v",
+	"YNxehlEIfxLr2cdqJYtBlc/rXoEIzda6GX8wMzw2+INfA3/QP6x3xB8sizcdyZnRy1j8TwixyKKQA+Mm",
+	"ePPn9B2mm3qx0q7VFltvsInYVd90ZOAVU2OANDOIkXunH1FzJM20TXefyOiPiaiacfAkjAnKwTOTqbAr",
+	"CtMh+kJIOy4VC/4PPWqu6Tyipm6O0WSGfVlZOxNZXJC8ckZYKAgWPdLQYS1C9BWhY8quWSQHmO4y/pPR",
+	"YDx28PbGRc4GAGk+Sw5gkycEyWMG15GlLeeUybPw7uadpcmM7TVAyRNyDxuqSeIxDgAoUE9o3Z/EkFhR",
+	"aXt5K1pHrtSLlg0kgjDA6dvrnQx0I6GP9tjW3o7R7ls7B27EqZAdiWPmGhtL6+wYdpD2Wv7ttnGYkti4",
+	"FiI4P3Tnl19jnqWF6/PSxi+1qqE4fP8cQeIcxwPlFHZarTq7UGbndSRxGPSQvT/XjJmVq1ahUzOI5HWU",
+	"CiNpg/I+lXf6bkRO5cqtXIt53QWcTZUKhdk1iRYFWmYdhfKQjMEbxX+rV7KM7Zekyy3RcG6BgnOfxkHJ",
+	"1hknqhuL0f8q2kIqFI4egrhSUIOZvSNS3Ctnc1oPf1FnR/oKBblTqyqhkmp/Iekcr4UwbUmAdhrb1QqA",
+	"kFXalcy8cRa11/dO02wXTWYdqi9zk2IioaJVyEosSNs7jWc0b17+zu2qDx8+1I68V3nT7vrw4UPu57TJ",
+	"Du/06u1Bukw55rXdW78wnnJml2gAD4ByNQBRsFCa9Gv7vRGlKpLAQ4SRfjim6PDcZR8cZvvgWMl+HPXS",
+	"pdtgbmL3sQPyhhpNOAtAg6mBRTyeRQZJRmzgpNqiOfCZKXfcMTYUHHOdsu0GC/mM/IxvL19FHUG33nip",
+	"UpcjLme2lF3n954x/SB+kyqFWYk8Ww+x6ETaWlx19oFHaRbmoZQNT1MxGt9dDrW8/XehFHtlhnSWDb18",
+	"Iy5O9F72ol2WNImwosy5KgtL49Bj0BCeE0OeXbvoCp0ThglZuAvLmyazXJSkeYCNhmXkqC5CFsl0u4XR",
+	"sWg0GVXa29CiaDQJ/LPpltQIkwFq7a/lpX6uljuqhUR/OWIRPOy+r2rd12Iv1X6b5Uq3RmIZIzwSbecc",
+	"RkRcAzazOPYLOTWLRiNz7lMRz4xDaDSZowOcyBDaoE7TAq91EeqBE3zAwEGDATaLD+9gCxnxhx5SAYP5",
+	"Ek6F8X0c85ZFo8YfYO/VPPVbMyuJBAa2IJJ60u9HPeg/QKqLTFdGSgZYixmM+J+XfCB+2Gs0XF+OI3rz",
+	"WpbaFtIM8JcovepBARht78jkCNnBGNBEuguuM0FeeI6uc2MthhRcqfM5MbNwJPzzOCk23Js3uHxiOChd",
+	"9e3YUjb+V2JlHn4Pje3x0PCv0K76G9fpkb+U31IUzPOICln1R7PbCxbzpa2PqtluoDKifX8HOGyVXGV3",
+	"hk5RpSJnOOHTQp7Qon3X2Pi9X9PvRcflO535bJsayFXPaFGY+sNQMT5ip7fQ+PdD9v6cBXISxwHrxYIn",
+	"gMhqfpyPNFe9flDUjfBvvz/JY2In+4AA6Jkxz8vJ2OmM3zJ6N3/wVJ9dJGq23l5/SAb2ryJ+7Cp8HfHT",
+	"am8/mPhxFuujI0/fFJEukYzLCNBHM58s9A5e0VbPDM98vAq7Yo7TOkpCNuZJGtl2eB9NkvZkdaFxXvUB",
+	"x7qsADUK9RwlY0c6TsZXM8vKWFKyd2wn85g4F2+PWWUZvIZqvCIDYybOqEq5WrH7aCX76W71AfR6bi4R",
+	"sJtyUyLwZQ0vqA8Yzdz6e8LFHa1C4eK+LRYuW5/cJv+8LA7jMSwZp1wqC/07J1ba+YCMkF4WIeMyQj74",
+	"UkpvI5nChE9p7Ct78zQp8wR7C/kI/PmdOwWbpUov+9CYkg8y56BhjY2bcbsj7Gf2lLtnsnayCPJrlbKX",
+	"NJ7yyHE26vvKXpRPF1mSHNHOE7Q9PtBuxypiOjPryocbuOQyCfBdDpX59txpY54Oi6nTVgiyTybwS6/g",
+	"cruAWe1jTuiRp/KpMp4UmFOvIMSJJUAWEhzijRjjrNu+drhLDb0aPD96i4KfgTWqoCcjtOa+xj4c2qHf",
+	"aXvL58yLgALfAZ9pF2cChHBXG6Ti0I+2SpUiz4ZleUO/wlIy0KM6soD+oeqBFQPcLZTGAxBTlPqkh0Wh",
+	"6ZuD0fPYWKf9Be4LM6hsZl4cueoVZ/mTjKROBQ+fLwzJdvnUO/IoK7saWDYHrAYjhG4K12fo3xjTBmoJ",
+	"yuwP1SShaimLZeaqwKhWqmwELFWqsOwHXswJ7Lx7rvtRyWBpdc/KkhVGh/7LamGFVrH+tR3OkSZ0N6ik",
+	"wJOQVdNNJBT3cQZdTlgWx3tDbB3zkwoeNPDcDtr4z06H3dpuAOz7Sw+ENmc8WFAfn0oFrlhSJGG0blpw",
+	"bb5uwn1657qJViuzOt7JcaJ6QkNsip3INAJornIDZG7692WFLKxXdX5X+xgY9ZXxR9eHHv0mQiH5gtz7",
+	"SucsKvUtXx2XgwaRiidhYg6Co+N1OJhT7iQVZYTmK6OBlYbA9y1XLrNVdlhAnAjgudJZyQtBcN6njurI",
+	"YiW1TEsWAOLACQQV8N5fxI3Qv2Vm9i6enHmbl6m6JOtouUu30FoKVQm5XLzFlLq7h7dujVrBZB7G0yuY",
+	"vgXScstwu0Kzb13MGmnGkNOCXBaaMGTQF0Tumeipa5HMikWu+3ZOul6vHILO3Bs1lQwvJF+Dp0ZCQDd/",
+	"Gz0PXXXor/bfPrgz+U0ozqZD1ZEjHgoiaSmFOmB3RDowAjUHdQCT8IAOhnw8FtLHNXiHOG5U8jLGfkyP",
+	"CJYnwk60LDRuY+ePKjSOHbory5Flke9yYNUFPNPt2n63IWoHfG+n1gp3m6LB93uH/ab57fjSbvl2xQF2",
+	"VqoVwteEXYbYmzpS8nIdrFREVTNXAGhCBd3eAaxZpTdJ4q2D+m69QUnEtQTsvXb5wT66OYaPR3MTwf86",
+	"EXxxPRe/p9NfKJXpu7xMJga5lYRyLvKj56ofqpaN0Uln21g3tXXJqBRAwaAwi0UfESx9LczTjhwZq7jV",
+	"8PntCBog0h6EBJi2zUaDuNfwxkD/mKjpc5aIkcJ6P4SXTNlknIOxLxGiL2lNvnLvsX/0ea3Z2xW1/bDR",
+	"rR3y7X5tt3sgWv293n7Y8ARTqtJxpVoxTsKlURNFD2zZB5KoeDtU0jYe4BsCikl9ad5Opd2EOmUtUrjX",
+	"WiIE19Hs1TLrK7+jNgVV9yMV8qvqSQe7sQvFg/2yUD5sfcI/bkrtncGRu5G015zHuSpgj14MfFw/vlwg",
+	"OmyFbUe6Guybi6ctvWK1GHYk6i/QICop5qLYHgTWLcPYBW6zWbSXFqhkaebkAzUGI7gwijLH75ofv5Bh",
+	"HvYH8x+FuC4yvIR7Xdps611hGkqyqpkUx0mHm5SqJf+b9Ia0PE8whZqf3hPMmqLgmxcp68resorzG5Op",
+	"+LjvNAuiMMDOpsAzZYoTqzcZFQWJVacF7jWxWlrO+1O0kjJBMSgxKvkU9IGZitMHt87z0Tt7E4dsjEbe",
+	"epbbt1Yc/IUM4luvV5kopO30+Ap3N6rvQVTfph56fe1KhMsPoF1z7g7CCqWRWC0ikv2c8ZSNE3UdhQgA",
+	"w7G2UUcDCTXQanmspM7eIjpMHMkrJOqWDti1I4MtutIbYGl59Gk2hy8bwZgPg/ZbtX3ebNS6O73d2m6r",
+	"1+D7/b3+bgi2hdYTeDnDNB3r9taWwwsbKDVwXR8x74rifpDVRLp9JZV2Be+LLEj/AlLKSrPZaO4d7hzs",
+	"7OzvbB/stfb3trd37hg3pdWflYVOL3LbZhPyuJ+QR+TveSsU3trzWCwWsq/LZMDWJ/p7tkpJs/3tXFFz",
+	"sQjAJH9xQ7TXV75GQ7jfhLG+GXvnvvH5Ur0LG8iZ8hmLZB7QI+uUozBA2//Wgr7yrAIGW/e4zBYZsbvt",
+	"+Wbiz0inuryP2x7Lleu/3YMATs6I5U2wIm/S2BV6sjZbNsF7KMgAfTXls8toET2IymoAt8Adl5ywOBe5",
+	"40D5FZWgvbBQ3PKlCzT8yd3HG0GEw+Vr8hTt3HeS3qfbe7dRZ7eOIkHwiKIrTv5lwaRTz/YsLtS/weZb",
+	"jCd5+vXhSvXNsbkSM11eywf0kNphMl4JoqwLJL+OBtx4br1EwFh5rOtoDAcgLEY8pEq7BS3+EgGGAJFk",
+	"QQVbX6YjHdVBnmEaMplOC9th8RjoGwgaPY8i6Xqj6LfEVejlTur5qGBHmn9pewGVyAR+/CmwH2UpioDi",
+	"F1RB88FSn4NQskaHP10oT0wBF8bP41Q7EgtncuaHHqqpRu71pxDL42H4Flf3LpG8bPNV2pVPnUoUdirt",
+	"TuX6det//t9/dirVTiXh09OFD82xgM/Gk24c9WpXYoY/pll2Ku1PHaqZecFT/sv5m9fwezH7xd6Dp6kw",
+	"iiFS8g34TfAD1XoNP/j8eSGRvKr4fy2mdmUeAvWTQgQPHWtsZbHGsXvPed8U63zmFymfbIcy5h+PX9RO",
+	"Xv70c+30l19/q716/eZt5ePKy3kUhiJcHoekAd4Lk+7nx2EJL7/itXprVcMmLncbe+UoDMksxY3vTBW7",
+	"rMWWiv12hYCcVU1bDnxML+PxxdCcGhP4oUpuUuHfB29BNv4qZsfu6/qYJ1ocE7/QG7yb0eZGQAaWFHgK",
+	"uihlCT61YwzUIJP31L/H8yT91ryCNi9Ktlct8CBW6Vt8t4sc5FpkCWmfjGrUKU9SXzneJVLpqSnwY6Ug",
+	"9n0aj0rORUzc48Cwq8H0/FWYbexIPqmIMte74H/9uVpxb6TSrvzR1O8H7+Wvf290P/R24z8ao225+8sf",
+	"B7NXu+pw0tQXaSv5x/6/T3b472U/rVSNcqbd99YY6FQTGw8q7dq+M20zDY6lWmMIz7pi1Ho+OGohI8BL",
+	"M6NOo5FQk7TS3m6Y/+E04QBFehzz2etSAK9XL052f//w951X/+qlbz68mv0zamy/ung9/O3DSfP1v/6e",
+	"vm69m71uvWv9/q/T6at/v2tkT7c8/it6g7gR5g5dmSqjE/5YAjIPqoa+dSVxbs459OB8EW2Bwynpy77g",
+	"V+TnLTQlIv6mFFNsrzpZrcDquX+zDvRWOQK9+Q5qds8N1B15ZxmMntzbrLny9i4KLsHlMoIAKab577vR",
+	"YCCSW3Ya21Gv02xcEuz1Oy0Ju23TFnzLtmBYaeB9XCTkNafLX2vA1oBGPxAyHn89RU3B5EGI+j40/80H",
+	"pm3HoIOT70fUOGwcGt5Ly3qMs8PGUxYLrlN2YN69uYYYIbM+49zG/bq9xosrYvY9FMAvrndp53XBUn+t",
+	"Hu4FwfFt9XJ/vq8MQ+kKuq5u0j2LB+PJt3Z7O+P+m7ptpKVGkZbyhm6wDYSEFzEXq2RLQ5UWpvpaWfNC",
+	"xUhhWmcnvDfMe2+Aigc93UCU1gFSc+cY+tYBOoGIYQJRVA5R5idS5QhLYHtFj+Hl3NUNvO+oWn50Swhx",
+	"4Hl/kcjaXTvTL+epWZemmnObFXb5XDtIT01iaJg12+lrNKfPzeehUtI5wfAkPcWfRFogex+gzM91uSwp",
+	"6TmRoaY2m2L/r4rYd6CxJdC1h4tQ7kKG51lLzc3eyFEcZ4iHYJ4C7/qmTuyOW+s3NWBqkuILBcZEb1u5",
+	"N1S4r9y3ZdD/xcAF9i2ihw8drYnoCZnGM/TvqfBzof0Vf9tsNOqF5Z3l2+kODfhmnq1KtcJHiVmQ8dSY",
+	"Ylg7P+pzsy7lnfWr5NfI+LWJfUS60flLthu50s11mupLG/ZXqxJdCv/9sbxH/26VovQilxWKWp/B7qWN",
+	"GLivDll3htaVAYV6ZOtTBgXx+UalYjTGnEpx3BKA/5FVfUGaCDE/NBRZUC4J3Y1+IvQQ80qO6Ut0JCCT",
+	"2MCIKkTFzdTSygWRdsSAVPUodNJDVUMm5KJjlSCty5OtgnTze4L5a2sVeCfyVmbBjZV1zqSb68+0Nwme",
+	"E9yUEQaBpjo878DjIS8tu1uqHBfL7jzgmgerusMRr9RGg6ERrH3jcX7KhTAjPghU1dWLm2/oooxQuRxf",
+	"ZLdR1kHzlkZygVP4sl0087bRfq3RqrWapZ023dp2r9mo7YvdVu0g3BG1Pd7sN3qH3ZbY319iAu1cNFrt",
+	"RiPf+/g6GgyNgZqIsUrSedPIO0O3N3tyi7vM+LFbfmPy3IfJU3y6PGlHm71Q1tF3RtItCZ1yKnGBMKNl",
+	"PsSfgYGjmTtqgEyN0PE+hQh2fehoIGuRbLPATFIl0b/hmjb7UfBEJEzr0eX//L//RJ5+LzKJ8dgohSDr",
+	"c4qmQoMNtY+Y8z9c2nljO1dwIkNuBTLSwGfQcKDnHb1jIhgfAcE9NKVkEisr+yHqlCsw4ygoPNHCPcIS",
+	"TPnUcSCydBrFsfkZdAWRcKBe4sDKikhehnymA/gNgGtcqysRsu6MBfh37tQFVdaddSRhkMMAt/BnAaHk",
+	"zdcWt9l0KLIgs+W3AoQ7LfJerP2Rw2mKlbVe6UibVT4q3pG0RlIxB9OEQ8INZD63ewgfFIoRB/5Ou23Y",
+	"90E+/hM8exLxctQdufd4JxDw/NaptA8ba2qBWwn8r8zz/7DKNVfpu9IiEh6gsaL06LKx9H+t44Of/nVe",
+	"ud26f4jS4YX4M12qbK1AizTIUmJSBRK7v0RmY1MAvHYKF84c48XCfD3rYoW4PeqPrU8WRHNprGUueuK8",
+	"AxcpYfOBEnbEBhOehKgcjGSPFejRCKEDISEPFkZfJeaTVLHtBukHzUYqKYHFXtDAK0ddcMSZSn8qFY/n",
+	"k94QV+JJwlWYd3U/p2Ldvj1viweLvmxx495NWq4gguBgbB8wfpCObyzWwIKJRKRQSSFZruKb8fGYfX/x",
+	"5uJtlRnTaq+1fdBm5z8f1ZpVtsfCaBCluuqd4Gc530BjU6DFxQd6nY4MCBf7QqVjR/CewmgCLdLJOKBK",
+	"Ur+owwyEavw9A/PpVPFfYKrobmGSwqTQXKbmj+SSgrOdSaOx3dPXA/bnKJb6hw4gibS3tqbTaX26XVfJ",
+	"YKvVaDS29PWgU2HXkZj+qP78oVNpsAbb2WU7ux28h8A7me3Nwh86lVc7bGe4f90c1vb/3als+b+Be8G/",
+	"AfzZ7LtKu/LLj+cfft9+8fbk57e/br/9x9v5f8Nv08nY2PCt98PuT++vTn9+HYc/v5+e/nQ4Ov3p5eT0",
+	"p5fN8Kdh3JVn499bLxvd7dPB7//4cVqpViZJVGlXVDo2r6W9BcdiC1Vbm0v5v3EYP9w0CDPs1h6irvyA",
+	"l+NHPB6oJEqHox/Ofz5q4md4Mn7Yw3+NRRKp8Iftxuqmp9kP5zDnAnPzg3Nxx2Pc/Raanacsd7zw243t",
+	"+air/h3u8qJwfoDKDjgeliRilX7vRY1hNAkLnFwLWFHVftQ3WzUUAaMSkNTf1RCJKu4K70iHc7t2w/Ty",
+	"IkTqGAOqOCiONAM3vikORKuOhCppUlNW1+XykNYYzm5g5laocMDEiFJtrWhMRkK68QkEWzIpdKemCNRV",
+	"rYP9xkHLWF6LOLtkNOXag++gMNYS0cc4S+xze8RN2DcBPn4zHdgZyOFGoX3N9hQ8lwvdEkQzBVX5z505",
+	"H2kKwqP/udg5EaFnipbpfN+Ef886Ox6K3hWRrKvelRW7obiObBW5FgTjgUQ8C2qFSTW9oenCdz6QnXeu",
+	"5cIM9Ou2WeTWDM0MkHjz70SLtDYZmxUkdrQqqTTEAZ5DPlrr5Zj3On93c1vg12FovyCtdPlqz12WX2ac",
+	"0je1zvfWzOJva0CjcbaGSvyTk6cn/NaN1peRjLTF0IOtURJWuG/L9ROR/SwNaL6Az/UCk4KA/Fcc5+nS",
+	"o9HICMtUxDNj6kXaQ92byBCaXC1IX0fycGTmniYww+yXxLPQZjuNwzqDEURywGZqkvi1aivZex2ZM/g4",
+	"ATTgI16JYFlm1lmCGfOlY2Sz3TdwpUZaXcuFBI/YbrCQz3SVhZPEjB7NaEhu5OYNSwRp2SgtZ5TH8b7T",
+	"Ilk5imtXKdKOuOIJxXFhKbLOkOWX/MZ1euQv+mMOAMPhLRYleFg9WEu/ty2bv9kjxR1u+d/cVHtu3DRX",
+	"SmFZv62pkN+/A5EWb94vgeFexD2NmBXwzSVyr3oX9CdxfClL4SlWVabLKrzhTxK6H6uVCcDeL5/XPNXa",
+	"qmoVj8rS4ssnKRke9fkuKqs6Ezy8z8N9Y44naywJonCuXHTSXatcdPlRKUj2WCbCL8L5gV3BOLVBdC0k",
+	"60ciDrHmHQu5wCoAFs3nLDDOfcB6seCJMUDgxwRkCOMeiZSHPOUBZlGhSzCEmF5HTocqFnX2AqSUsQw8",
+	"FGKwqnIWFU8pznbkCqxAruCNkYC0LLdchfC2uBZJvk2oI6liVfOZubEUU9/GmciMfhcSUDAitIjoGzNI",
+	"sLpnasJChXG0IC9Ngzwkc87oqTprzXFvCUkEex4gM64mKbugiiDXxHjaFR3pqr2kSqDiC28LC4TWY4Ep",
+	"haLWaaNbRtkWlMy8zlB9dpGo2Xpiev6MfissKHfWoHY1vo4GbbW3H1qDPlqmlVsY27cIfrlOOT/WcpQP",
+	"pECkPRM9nudVEGLBfZdyrG1w4ZGbbhlpe88v37TtD9nsJSP2FoNPi8KyYPYQap7/USG+9+Lt6uxoDAEj",
+	"n5aUGkO/Doh3fiL3FzDyPOAFNeNSTHMqRiXz8b3ybblh1rm1p0owLPdmzBZEtbZ6ZtCrkr9jqzF1/kQJ",
+	"cKADxw4V0UP/dL4pKKO+ADUFzNS8NwSkFbAWk1BY4rgoYVGo6+wtN2bmVCVXjOuOhFhUHOkUeZJL6XWM",
+	"AD6203lMNOt+B7cTJt3tXrO2H7aatcP+XqO2y3e6Ypu3evvhYUanbuEkh2q8Yr93Zi2osZDgEIwT1Y/i",
+	"FT3su7UY0eu5mb3cbsuNz/0YfG5oZSJsN20lxMYHv496y0VJvfXJyYsbmY/wl3O8R3Myup33pZ3A9tzt",
+	"asZggDQIxkLUxs22sfiOnO8zIkhNcMPNblgM53dF1q4EZCJYZ+K1ZQ1tLxrcpspSpdpehclOY7tIF5j7",
+	"hAmfevpg5XwALTJk0Og2ckMuhF3nKeODRBjrTrn0tX3KU2iyz6MHOAtGJUacLC4B/oqOWP2JmqAf6BBA",
+	"5QIejY1ov4tor5aLaTNFJ9rLiHyWm4UFc8iMy4dWUFhDVYO+U6jw/AtGzguLWl8C3w+pzulQUQOTTh2K",
+	"mV9ZaVVtvsS0zk5sMYFT1fMADAVVrR2ZxcYh9sZZyGd+BzYSCOElOAJdZ+8gop1iZ/F8yzNWFKDRkIMA",
+	"VJZSEYbSkVnn7xSpiIza7wkan+1PtndZAAzOyIxYGo1KGri0SLNSjjkd31oXolKLdAGLwXN91iOdPoNz",
+	"UBJ1gWfBPuiKwURu4qD3C0e5AZtcFlt7emYKnLVFlN779UPLdd5q0bNlQ1skns6h50QJddNR78JQTdmI",
+	"y9k84ipPBItFH2AfOrIIvbDVyKT8hSLpD6g8UJBVrKbM11DeyQJf4i6NxJVK5QfF6HmwSvWyvrd87frH",
+	"+eL1S/M2Ku1mo+qpl7VCZriOv0W6VJfk99UmYvaoImYPKK82cTMQ0R4D+SpSOvu5kZmWxppSHD0ufdrw",
+	"ZfK7FD+2HN3MbPdTny/9S0rOeVTXpXyx0K1aaUNnr25vbdE8dR25/KnsIeZdUVwQsZpstYtfaVfwvsZC",
+	"mwDXZaVdaTYbzb3DnYOdnf2d7YO91v7e9vbOHfMTlox8GfpZtkE2ovZRiVrvZG/E7AOK2a1PHnn0jSkK",
+	"R2edT1J4UjbHt74EIs41TWS05F7VYNY5gTZv2Gbcs5EzkDtHA0PYdBnltzGKtXA6gYk/I53qOntJXcJF",
+	"WMEY6pjEuOmopcKKmaAjjQyffWMJlKyP4jQjO18tf+KWCkok40he/YXhiAtRe+0K/UUyJvOTvofAEBgP",
+	"Uz67jGRZQRceBysFcgLkXOQOOfnaKmFE8J8ra/pKtV40uft4S6fpzWvyRINC7yS90kwqQRH4RvPfb/bK",
+	"B7nKr3Sw6NUEpUjZSx2Oxdl5NsbD2zbyOrIUxpu8lgf1le8EzVnVRRYVsrjiqUwzzJQZ6w0V4PNaTFlo",
+	"8TA3FjyJI6y+zQGGdyRAsQA8vFEwxhZknFpY8R5Yaw7M3cD+CuFNyYZqkpSlkmR4mr3p4nRSgcnjLjFv",
+	"eQTUj5t8zo117QX2kW2vofOhprKgqluqy6zgfZm1JWq4KfDHKxQtR+lXSRvZ2XwGfZLRJJcvFfdpGefX",
+	"Z8h1KVdo8U2qTCsjozCvK5W3ox3aQnaGMXMZSZ0KHn75BctN7/6r4OdXRiX+xkyVB/QEYgwp7roid+4f",
+	"OiG3EuHoKxjQiVSTwfCRGGyv4LxKX6JCfeED5O3sG95Uq6yp1d3O97gEfBXOc1TS0PEekISwuwCStQHU",
+	"eRBRQB7jwjYvamEZ4VUooHsRn6FzAPio7C0WaI96VCe2gIUm4YCGzdgf1pAAfLrcXFc2JWBhN0bE8qKQ",
+	"J6r9H6ZcZKO5vojmKrGS/IqKB1BitydLzQR6+3ZcdosI7RdZd0CPSxarAYtkR4ICf24pR3LVhKli40Rc",
+	"Q7l9+o2FwIUMjcj6SzDE/uWyhIVH+MRo+rnq2i+FEZT6RHQFdWG34qhdUmTwDTDVdhM1RXSJtVhqLdTC",
+	"hqb2adLUbioW8sVhDyKLNvUKnvF0J4ZgX1Bj34bD15mKRDDwBS34kFnFvltLjp1UjAThN23/bKiIN1TE",
+	"a+f8nwI98U32YrEs2Ajo+04r22XOZ5WfKkdzpqQeMVWzeUEbuuYNXfPG9L+V6Z8d3I1eeQiZuiJVJRIG",
+	"6jLGwAKmg/piQLU8alrCSLkgOzeslE+BlXJpAysRU3rbanPsH8qcnKfiXLRVHgsdZybWJjJWvatNJcN8",
+	"xMZMa8ojIMdAwkRL0o8UKTZlh+kuonPTKuP3cVUQfu4qS3Fl4NMX9CTU2gwgrDtSihSRDBMBqBYYIiqI",
+	"HemUf2uNILinbkWo4VA8zIo8SdtzA7sAMZA0t+vvE2thKrpDpa5Wc3/tj1cGUijzWz/Ypz4qBNFVoBFy",
+	"a/cmAZa7AsSEPo/iSA4udSR7wlL0AVR57pN8/DJs9HZq+7zZrHW3+63aHt8NG71DcdBt7hCwAmwF2hyX",
+	"NN5K1X1C7Dtmd6g4vMSXdAllXPaJkyT2Wo71UI3rtBhb8Ma2MPR5x6wavf+bIUrtjvv2hdsjFTxapEZr",
+	"3+AoT7PzagWOO8KFosZ9+7kUr8sYhlJNmZI+UpaGrgTBe0OGVStkE/SMRpcMNrntV3139lsV6WmDt2/O",
+	"LwJqHe2qEFojOQvcPpvFiodBGy4z9+hIrllgjJyg6sCvoI7S/KFTPhoHVJioWYAEGtAqAWMyn3lYycRM",
+	"GFHnrHU9jSEQDaQIWXfWkf9xnnIZ8iRkdm0+fm+P2XQ6rWv62u34nho9azPgM0AsMSLBZAH9pBaFQTX7",
+	"VzZwBAZzX5hB8HSSiMDaLHHUTXgyc4jQ2uGhZXTyYMjYbWW5d4nUzMyXyobr7EjqqTH0zK1bf/7ZkUT1",
+	"3ty1xPK5huK+imPkcWSJCKNE9FKP28SWmFpLEO/dnaQIhQYpGrLfZoxCAvgbeOFGrE4SkXtgmgDMhBks",
+	"2aRuYFVEX8NPx5zqV7kxrCbdWLDJ2Gy1XahC1VUkU+vIkM90nZ1D4zPuB2Me8iSJrgUbqUQgva+xV31o",
+	"bj4Sc68OmnBgC/l3MMO0cPhJRhY8FDM25OOxkCKsd+SRPZO06UMRR2avCKqK4nEMqyFCGPYuUcCphH6f",
+	"iJ4wF9DyabbTbFSBoY1UFa6yOWPG+OZsnETXPBXMmdpe0SdM0mzmqk8GM5ExuDbGVAALQCVmWHhU2PfB",
+	"+cn50auTy7dnp++PLk4uP5z8+PObN7+eB8/g9SWiI8nsbjUyPcDOjX40lj9NnwQGLiOf8lnV8z6x2yLA",
+	"b0HEBWCWF5Ieg7qkw3knQpZiG2A9/byyHl5T5R7DQx+E7vgvYR/hZ5V2ZTrUond53Hr5Xv/499NhonvH",
+	"w/jvp6/e/6/urj7/XY9Vd1+92O/9+X6nn/7+4vrkh8rDvdUPUTo8x5GV5CekmNojU7VIkZrE/bdvXG2Y",
+	"LW603ywVkSfrFqguYMNnsvMW1pzvMm59or/WYW51e9BsP09pkQESJSxWgzo7st/NHD9XVxjDANCRIWgU",
+	"aTZSI/PPEZ8Raiqq0HK4DV+6rxJosUrmaTKX2tV4Otu/hIX0Dht+BeLRnFhV1lRFyVqwEwciLd2GjY3G",
+	"vX1EYk2dWaYp6XVuDvrjiVMgHemdTvl6YUi68vRF5b6oPEHlWRLJvG9DPrHtwSSfM9Lsj4mYkH8Xpc+B",
+	"YpOixJHuII/A1Pi3mHoivrGq9cvw04yfnO0z8mwfysNC4qMH8rBgdSJ5raKe0GsLg3cwtK9Hc3njhDYS",
+	"+0aJ/aSJL30RvvGG7sUbIuK/h/CGtjLPZqXEmucIpVaKe70OFA0F2MV9iuR51aWoEKhZ7XVRBNUVp7qw",
+	"n9EQV2KcQmyVcnY2ulqYsnuRzejBk3YLtSVvZDzzFwl4DSMMCIt81QQGPW1dxB8Tkcy8qmLz+8qqYoem",
+	"PDtPUTfcYy6Rp6kYjZeohaZRC/QrXWk3q5Vwgm/k0txiZ5v29uVCB952bb/bELUDvrdTa4W7TdHg+73D",
+	"frNiNMYkTq2UJiD2RUkPaT16tINSr1bQ2ljOewgLBc62WTi4m22raDV27pYztG/j5qRhtlE2RvwjTDZ6",
+	"5xxrfL6KWb+KbN/6ZM/g5xvFvJJuZjMvLQTJSlcGZS0ZEtPOGLcxMJtxuq0FPhBWjs/uHHywk4Gf/iXF",
+	"mdlekFiG5eApiDAkplm5em9pQ3bWyl1kyi9fnNJu69KF8lpurCFf0lJddRWGK89zkfDe5avLF4CKEOeH",
+	"+nltnfECmgZ1mQNht/JGXXzD6mKpMU8RoDATbl9QV9xs2L6wEgQqRtbXLlsInFlQePygoyyr3TnPoEPB",
+	"9aB6HOeHD3gkqxCPEsbX6IoeHwmseGZd0VfJ0sKIOjtNGVJdMK6ZFNO2rZ5OIop3uTKMtRJFOuUzuCfc",
+	"rhygtFxHrsl2l9eLKFQzLdiY04KNL6gEy0TuGmpxLGQYyYGnFG9lz98klG3tEUQ2NxL6EaXfjJjwhPIC",
+	"zuTdwyy2GuPT3eL3JRCN2JMmxZSyeV4VHFbAQR+AjUXYRUSqiuBKiPGlisPLvkoCW3CGhY1uQaBhYIqM",
+	"nlChp6usC8V+HZk9FgJB+DFTcYgAzn7zhAvq9Li0hJ7qWiTPoXcebkFRJTPKccx7IiQ5jF+AOHctFh+M",
+	"ZG7gKMzz6Bb+j7DskrhOY8GvimUpPIrWmspT7hD191e00j7Y22k01o0g4yDOcGAjUHLfUMT/kQT5i4lb",
+	"H29p1GJZVHb2NimEv3gKYcHPANExVyv9MDmEVOgHUm1nokfNeGTAW/P70jxT2NpkTPxG8/a9Z9ljOT5h",
+	"0mCJfp2BLwbKapL21EighhQsjnRKbY8d6cVoC1SHGUZpkczjsMHzK7oxwTcm+Fc0wb00YaruJq5uHBGO",
+	"ACZe1httOzOM7Ql/U9+sOdQJBzxnNAe2QIjRGOfv9Bu0Blctem4VeoXVhDp9Y6Wu2GTsOnS/P3t5zPb2",
+	"dw6rzPy132jYv/b2Ws+ewzUzNUlK0H2w+wMfD33aFMwk1J3FlOU5cetRyw0h0GXDYP/9Xzv1ph3C9l6V",
+	"vRkLefqCHSspRS9lx8Y8b9Ybz7ynnSPVf8HjzsQg0qlIqgQozMOqdQXMB2jQ4QQ94jzv1kfELlpw72PE",
+	"7wZ1kUP8Zg4ufg6S3s4aYa+h4dt71BmxN9+wanlem6zRBD+7EjPGCzi/2fcfRNfsSekv3Fu8omh2v5s1",
+	"mWMIxrfU2j54VnWtUUj+DXuWPBvj+yjAGPFnZzm5F590FMd24Wk/zbWZw/SCDLgGOrnsB3C+A0SJykH5",
+	"DxIuAV0/nmHnuXauYQRvuyPxCAw5MZtbAH+4xI7IW3O4owipHR7jaimLee9KzzW005AjqSf9ftSDfAVc",
+	"hSZER1I1ThwLsxXNEuE7G0VaQ5gOBkyNc5NYMNDmAnr8jGiIeoJhHoTGniqz3nn+Ry/fZXfzPD5HYRt9",
+	"ZjjQko2FGsfC48W0hhAMZNlLozH6r81+RC8uG9wxflFU5wC1gCwdJmoyGLLpUI3mxlQlSEDNfgK23ir7",
+	"Vcx6seJX5nz8FKU/T7p3GeZzt9/zTK4La25+k/j7/q1lcS461qgO7OmBcIWrKNR+c9uSsefSATT4vPbz",
+	"F9mL7C8oDmOIEgNWJhIz+N5M3FoI5+L9QytH3ZJJyMY8SV0Nz4gDijQ+YFHeHiuo0Cy7Nypr0Gh9d0S9",
+	"y7H1tORi0q9RqkXcr1I9Oi5UFTaSOXlGHMIqWOAOoHq9t/XHV14wwFci5SFPOdxgPOnGUQ/HAgqWThou",
+	"oW1+RZguEMoHO80dUpq7zX1fxL+IdKlaOR6K3hU+IVY8ZF0ec9mzRZYq6Q2Fnax3x58Fj9Nh5fPHz/9f",
+	"AAAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

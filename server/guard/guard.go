@@ -110,9 +110,9 @@ type Guard struct {
 	keys    atomic.Pointer[keys] // nil until the issuer has answered
 	parser  *jwt.Parser
 	public  *published // nil without Metadata
-	// introspector looks up personal access tokens; nil without Introspect.
-	introspector atomic.Pointer[introspector]
-	ids          []string // of the operations
+	ids     []string   // of the operations
+	// introspector looks up personal access tokens; nil without Introspect, and until there are keys.
+	introspector *introspector
 
 	stop    context.CancelFunc
 	waiting sync.WaitGroup // for the issuer
@@ -166,59 +166,51 @@ func New(ctx context.Context, o Options) (*Guard, error) {
 	return g, nil
 }
 
-// connectInterval is how long a guard waits before it tries again what was refused, such as a wrong secret.
-const connectInterval = 5 * time.Second
-
-// start connects the guard with the issuer, or lets that happen in the background.
+// start fetches what the guard needs of the issuer, or lets that happen in the background.
 func (g *Guard) start(ctx context.Context) error {
 	ctx, g.stop = context.WithCancel(ctx)
 	if g.options.StartTimeout >= 0 {
-		err := g.connect(ctx)
+		err := g.fetch(ctx)
 		if err != nil {
-			g.Close()
+			g.stop()
 		}
 		return err
 	}
 	g.waiting.Go(func() {
-		for err := g.connect(ctx); err != nil; err = g.connect(ctx) {
-			g.options.Log.WarnContext(ctx, "the guard cannot verify tokens; it tries again", "issuer", g.options.Issuer, "error", err)
+		for err := g.fetch(ctx); err != nil; err = g.fetch(ctx) {
 			select {
 			case <-ctx.Done():
 				return
-			case <-time.After(connectInterval):
+			case <-time.After(fetchTimeout):
+				g.options.Log.WarnContext(ctx, "guard: the issuer cannot be used yet; the guard tries again", "issuer", g.options.Issuer, "error", err)
 			}
 		}
-		g.options.Log.InfoContext(ctx, "the guard has the issuer's keys", "issuer", g.options.Issuer)
+		g.options.Log.InfoContext(ctx, "the issuer's keys were fetched", "issuer", g.options.Issuer)
 	})
 	return nil
 }
 
-// connect fetches the keys, and makes the introspector if there is to be one.
-func (g *Guard) connect(ctx context.Context) error {
-	if g.keys.Load() == nil {
-		k, err := fetchKeys(ctx, g.options)
-		if err != nil {
+// fetch gets the keys, and examines the client that looks up personal access tokens. The keys come last: with them the guard is ready.
+func (g *Guard) fetch(ctx context.Context) error {
+	k, err := fetchKeys(ctx, g.options)
+	if err != nil {
+		return err
+	}
+	if g.options.Introspect != nil {
+		if g.introspector, err = newIntrospector(ctx, g.options); err != nil {
+			k.stop()
 			return err
 		}
-		g.keys.Store(k)
 	}
-	if g.options.Introspect == nil {
-		return nil
-	}
-	i, err := newIntrospector(ctx, g.options)
-	if err == nil {
-		g.introspector.Store(i)
-	}
-	return err
+	g.keys.Store(k)
+	return nil
 }
 
 // Operations returns what OperationFrom can return.
 func (g *Guard) Operations() []string { return slices.Clone(g.ids) }
 
-// Ready reports whether the issuer has answered, so that the guard can verify tokens.
-func (g *Guard) Ready() bool {
-	return g.keys.Load() != nil && (g.options.Introspect == nil || g.introspector.Load() != nil)
-}
+// Ready reports whether the guard has the issuer's keys.
+func (g *Guard) Ready() bool { return g.keys.Load() != nil }
 
 func (o *Options) check() error {
 	issuer, err := url.Parse(o.Issuer)

@@ -108,11 +108,10 @@ func (g *Guard) personal(ctx context.Context, text string) (*Caller, error) {
 	if !personal.IsWellFormed(text) {
 		return nil, problem.Wrap(problem.InvalidToken, invalid, errors.New("a personal access token that is mistyped"))
 	}
-	known := g.introspector.Load()
-	if known == nil {
-		return nil, errNotConnected
+	if !g.Ready() { // until then there is no introspector
+		return nil, errNoKeys
 	}
-	found, err := known.find(ctx, text)
+	found, err := g.introspector.find(ctx, text)
 	if err != nil {
 		g.options.Log.WarnContext(ctx, "guard: a personal access token could not be looked up", "issuer", g.options.Issuer, "error", err)
 		return nil, problem.Wrap(problem.Unavailable, "The access token cannot be checked now. Try again shortly.", err)

@@ -64,19 +64,17 @@ func (g *Guard) bearer(ctx context.Context, r *http.Request) (contract.Caller, e
 	if err != nil || text.Empty() {
 		return nil, err
 	}
+	var caller *Caller
 	if personal.Is(text.Reveal()) {
-		caller, err := g.personal(ctx, text.Reveal())
-		if err != nil { // an interface that holds a nil *Caller would not be nil
-			return nil, err
-		}
-		return caller, nil
+		caller, err = g.personal(ctx, text.Reveal())
+	} else if caller, err = g.verify(ctx, text.Reveal()); err != nil && !errors.Is(err, errNoKeys) {
+		err = problem.Wrap(problem.InvalidToken, "The access token is expired or not valid here.", errors.New(atjwt.Reason(err)))
 	}
-	caller, err := g.verify(ctx, text.Reveal())
-	if errors.Is(err, errNotConnected) {
-		return nil, errNotConnected
+	if errors.Is(err, errNoKeys) {
+		err = problem.Wrap(problem.Unavailable, "Access tokens cannot be verified at the moment. Try again in a few seconds.", err)
 	}
-	if err != nil {
-		return nil, problem.Wrap(problem.InvalidToken, "The access token is expired or not valid here.", errors.New(atjwt.Reason(err)))
+	if err != nil { // an interface that holds a nil *Caller would not be nil
+		return nil, err
 	}
 	return caller, nil
 }
@@ -98,8 +96,7 @@ func (g *Guard) verify(ctx context.Context, text string) (*Caller, error) {
 	return caller, nil
 }
 
-// errNotConnected is the error for every token until the issuer has answered.
-var errNotConnected = problem.Wrap(problem.Unavailable, "Access tokens cannot be verified now. Try again shortly.", errors.New("the issuer has not answered yet"))
+var errNoKeys = errors.New("the issuer has not answered yet")
 
 // key returns the issuer's key that the header of a token names.
 func (g *Guard) key(ctx context.Context, t *jwt.Token) (any, error) {
@@ -112,7 +109,7 @@ func (g *Guard) key(ctx context.Context, t *jwt.Token) (any, error) {
 	}
 	known := g.keys.Load()
 	if known == nil {
-		return nil, errNotConnected
+		return nil, errNoKeys
 	}
 	jwk, err := known.find(ctx, kid)
 	if err != nil {
