@@ -158,7 +158,10 @@ func TestTheFirstRunIsNotForStrangers(t *testing.T) {
 		if a := s.send(t, q); a.status != 404 {
 			t.Errorf("%s: GET is answered with %d", name, a.status)
 		}
-		q.path = "/admin/"
+		q.path, q.header = "/admin/", map[string]string{"Accept": "text/html"}
+		for field, value := range header {
+			q.header[field] = value
+		}
 		if a := s.send(t, q); a.status != 200 {
 			t.Errorf("%s: the page of administrators is answered with %d", name, a.status)
 		}
@@ -193,6 +196,9 @@ func TestTheFirstRunIsNotForStrangers(t *testing.T) {
 	}
 	if n := s.administrators(t); n != 0 {
 		t.Errorf("there are %d administrators", n)
+	}
+	if a := s.newBrowser().send(t, get("/admin/")); a.status != 302 {
+		t.Errorf("the page of administrators is answered with %d", a.status)
 	}
 	if a := s.claim(t, "ann", map[string]string{"Host": "localhost" + port, "Origin": "http://localhost" + port}, ""); a.status != 303 {
 		t.Errorf("the person at the machine gets %d", a.status)

@@ -113,9 +113,9 @@ func namesClient(header string) bool {
 	return false
 }
 
-// OffersFirstRun reports whether the sender of a request, who has no link, may make the first administrator.
+// OffersFirstRun reports whether the sender of a request, who has no link and wants a page, may make the first administrator.
 func (p *Pages) OffersFirstRun(r *http.Request) bool {
-	if p.FirstRun.admits(r, "") != nil {
+	if !WantsPage(r) || p.FirstRun.admits(r, "") != nil {
 		return false
 	}
 	exists, err := p.Accounts.HasAdministrator(r.Context())
