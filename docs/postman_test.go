@@ -181,6 +181,9 @@ func TestTheCollectionHarmsNobody(t *testing.T) {
 		"createClient":   "",                       // after.js deletes what it has made
 		"createProvider": "",                       // as well
 		"updateProvider": "", "deleteProvider": "", // the loop below checks that it is none
+		"createWebhook": "", // after.js deletes what it has made
+		// the loop below checks that it is the webhook of the example
+		"updateWebhook": "", "deleteWebhook": "", "replaceWebhookSecret": "", "testWebhook": "", "resendDelivery": "",
 		"updateClient": "", "deleteClient": "", "replaceClientSecret": "", // the loop below checks that it is the client of the example
 	}
 	for id, r := range requests(t, postman(t, common())) {
@@ -210,6 +213,9 @@ func TestTheCollectionHarmsNobody(t *testing.T) {
 			}
 			if parameter.Key == "provider" && parameter.Value != "{{guestName}}" {
 				t.Errorf("%s is sent to the provider %s; is it harmless?", id, parameter.Value)
+			}
+			if parameter.Key == "webhook_id" && parameter.Value != "019ad827-d0c4-7a11-b3f2-6a5d0c9e8b14" {
+				t.Errorf("%s is sent to the webhook %s; is it harmless?", id, parameter.Value)
 			}
 			if parameter.Key == "client_id" && parameter.Value != "019ad827-b3c1-7d21-9f60-5a4be3a2c7d9" {
 				t.Errorf("%s is sent to the client %s; is it harmless?", id, parameter.Value)

@@ -69,6 +69,11 @@ if (succeeded && id === 'createProvider' && pm.response.json().name === pm.varia
     pm.test('the provider is removed', () => pm.expect(answer.code).to.equal(204));
   });
 }
+if (succeeded && id === 'createWebhook' && pm.response.json().description === pm.variables.get('guestName')) {
+  send('DELETE', `/webhooks/${pm.response.json().id}`, { token: saved('accessToken') }, (answer) => {
+    pm.test('the webhook is removed', () => pm.expect(answer.code).to.equal(204));
+  });
+}
 if (succeeded && guest && /^(end|revoke)/.test(id)) {
   send('GET', '/users/me', { token: guest }, (answer) => {
     pm.test('the token of an ended session is refused', () => pm.expect(answer.code).to.equal(401));

@@ -25,6 +25,27 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for DeliveryState.
+const (
+	DeliveryStateDELIVERYDELIVERED DeliveryState = "delivered"
+	DeliveryStateDELIVERYFAILED    DeliveryState = "failed"
+	DeliveryStateDELIVERYPENDING   DeliveryState = "pending"
+)
+
+// Valid indicates whether the value is a known member of the DeliveryState enum.
+func (e DeliveryState) Valid() bool {
+	switch e {
+	case DeliveryStateDELIVERYDELIVERED:
+		return true
+	case DeliveryStateDELIVERYFAILED:
+		return true
+	case DeliveryStateDELIVERYPENDING:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ErrorCode.
 const (
 	ErrorCodeAccountRequired                ErrorCode = "account_required"
@@ -172,6 +193,11 @@ const (
 	EventKindEVENTSCOPESCHANGED         EventKind = "scopes_changed"
 	EventKindEVENTTOKENCREATED          EventKind = "token_created"
 	EventKindEVENTTOKENREVOKED          EventKind = "token_revoked"
+	EventKindEVENTWEBHOOKCHANGED        EventKind = "webhook_changed"
+	EventKindEVENTWEBHOOKCREATED        EventKind = "webhook_created"
+	EventKindEVENTWEBHOOKDELETED        EventKind = "webhook_deleted"
+	EventKindEVENTWEBHOOKDISABLED       EventKind = "webhook_disabled"
+	EventKindEVENTWEBHOOKTESTED         EventKind = "webhook_tested"
 	EventKindEVENTWRONGCODE             EventKind = "wrong_code"
 	EventKindEVENTWRONGPASSWORD         EventKind = "wrong_password"
 )
@@ -270,6 +296,16 @@ func (e EventKind) Valid() bool {
 	case EventKindEVENTTOKENCREATED:
 		return true
 	case EventKindEVENTTOKENREVOKED:
+		return true
+	case EventKindEVENTWEBHOOKCHANGED:
+		return true
+	case EventKindEVENTWEBHOOKCREATED:
+		return true
+	case EventKindEVENTWEBHOOKDELETED:
+		return true
+	case EventKindEVENTWEBHOOKDISABLED:
+		return true
+	case EventKindEVENTWEBHOOKTESTED:
 		return true
 	case EventKindEVENTWRONGCODE:
 		return true
@@ -730,6 +766,131 @@ type ConsentPage struct {
 // CurrentPassword Example: a wooden horse
 type CurrentPassword = secret.Text
 
+// Delivery An event for a webhook. Its id is that of the event, and the `webhook-id` of the request.
+type Delivery struct {
+	// AttemptedAt When the last attempt ended.
+	AttemptedAt nullable.Nullable[time.Time] `json:"attempted_at"`
+
+	// Attempts Attempts since it was queued, with one that is being made.
+	Attempts int32 `json:"attempts"`
+
+	// DurationMs How long the last attempt took, in milliseconds.
+	DurationMs int32  `json:"duration_ms"`
+	EventID    string `json:"event_id"`
+
+	// Fault Why the last attempt failed; null if it did not. Reasons are added, so clients must accept unknown ones.
+	//
+	// - `answer`: the status is not 2xx.
+	// - `timeout`: there was no answer within 15 seconds.
+	// - `connection`: there was no connection, or it broke.
+	// - `tls`: the certificate is not valid for the host, or TLS failed.
+	// - `private_address`: the name resolves to a private network address (`SESAME_PRIVATE_WEBHOOKS`).
+	// - `interrupted`: the server stopped during the attempt.
+	// - `event_deleted`: the event was deleted before it was delivered (`SESAME_EVENT_RETENTION`).
+	// - `secret`: the secret cannot be opened with the master key; replace it.
+	Fault nullable.Nullable[DeliveryFault] `json:"fault"`
+
+	// Kind The kind of an event. Kinds are added, so clients must accept unknown ones.
+	//
+	// - `login`: somebody logged in.
+	// - `login_failed`: the password was wrong, or the account disabled. Without an account: the name is
+	//   unknown. Unknown names are not stored, because they may be passwords.
+	// - `login_throttled`: a login was refused after too many wrong passwords; recorded once per waiting
+	//   period.
+	// - `password_accepted`: somebody gave the correct password, but the request started no session and
+	//   changed no password: for example the account is disabled, the login asked for scopes that the
+	//   account lacks, the server was overloaded, or the request was for another e-mail address. From
+	//   one network the server records the first five, then one after each wait, up to 15 minutes.
+	// - `logout`, `logout_everywhere`: a session, or every session, was ended.
+	// - `refresh_reused`: a refresh token was used a second time, which counts as theft; the session
+	//   ended.
+	// - `code_reused`: an authorization code was used a second time, which counts as theft; the session that the first use
+	//   had started ended.
+	// - `consent_granted`, `consent_withdrawn`: somebody agreed that an application, named by `client_id`, may have scopes that it
+	//   did not have, or took back all of them.
+	// - `wrong_password`: somebody who was logged in, or had a mailed code, gave a wrong current password.
+	// - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
+	//   `account_enabled`, `scopes_changed`: as the name says.
+	// - `account_unlocked`: an operator ended the waiting period after wrong passwords.
+	// - `profile_changed`: somebody else changed the name or the address.
+	// - `email_confirmed`, `email_changed`: the address was confirmed with a mailed code.
+	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
+	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
+	//   confirmed another spelling.
+	// - `account_invited`: an administrator had an invitation mailed; `invitation_accepted`: its link was used to choose a password.
+	// - `password_reset_started`: an administrator had a link to choose a new password mailed.
+	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
+	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
+	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
+	// - `provider_created`, `provider_changed`, `provider_deleted`: a provider, whose name is in `client_id`.
+	// - `wrong_code`: the password was correct, and the code of the second factor wrong.
+	// - `factor_added`, `factor_removed`: a second factor was set up, or removed.
+	// - `recovery_code_used`: somebody signed in with a recovery code.
+	// - `recovery_codes_replaced`: there are new recovery codes in place of the old ones.
+	// - `factors_reset_requested`: an administrator began a reset of the second factors; every session ended.
+	// - `factors_reset_cancelled`: a sign-in with a second factor cancelled the reset.
+	// - `factors_reset`: the reset removed the second factors; or a reset of the password by mail did, since nobody had confirmed
+	//   the address of the account before.
+	// - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
+	// - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
+	// - `key_rotated`: a new key signs from now on.
+	// - `mail_deleted`: a mail was deleted before it was sent.
+	// - `token_created`, `token_revoked`: a personal access token, named by `token_id`. Those that end with a password, or with the
+	//   account, have no event of their own.
+	// - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
+	// - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
+	// - `webhook_tested`: somebody sent this event to a webhook as a test.
+	Kind EventKind `json:"kind"`
+
+	// NextAttemptAt When a delivery that waits is due. Null if it does not wait.
+	NextAttemptAt nullable.Nullable[time.Time] `json:"next_attempt_at"`
+
+	// QueuedAt When the event happened, or was sent again.
+	QueuedAt time.Time `json:"queued_at"`
+
+	// State - `pending`: it waits for its next attempt, or is being sent.
+	// - `delivered`: the receiver has answered with 2xx.
+	// - `failed`: the server has given up.
+	State DeliveryState `json:"state"`
+
+	// Status The HTTP status of the last answer. Null if there was none.
+	Status nullable.Nullable[int32] `json:"status"`
+}
+
+// DeliveryDetails defines model for DeliveryDetails.
+type DeliveryDetails struct {
+	// Delivery An event for a webhook. Its id is that of the event, and the `webhook-id` of the request.
+	Delivery Delivery `json:"delivery"`
+
+	// Payload The body of the requests that webhooks receive. It is absent from `DeliveryDetails` if the event was deleted.
+	Payload *WebhookPayload `json:"payload,omitempty"`
+}
+
+// DeliveryFault Why the last attempt failed; null if it did not. Reasons are added, so clients must accept unknown ones.
+//
+// - `answer`: the status is not 2xx.
+// - `timeout`: there was no answer within 15 seconds.
+// - `connection`: there was no connection, or it broke.
+// - `tls`: the certificate is not valid for the host, or TLS failed.
+// - `private_address`: the name resolves to a private network address (`SESAME_PRIVATE_WEBHOOKS`).
+// - `interrupted`: the server stopped during the attempt.
+// - `event_deleted`: the event was deleted before it was delivered (`SESAME_EVENT_RETENTION`).
+// - `secret`: the secret cannot be opened with the master key; replace it.
+type DeliveryFault = string
+
+// DeliveryPage defines model for DeliveryPage.
+type DeliveryPage struct {
+	Items []Delivery `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// DeliveryState - `pending`: it waits for its next attempt, or is being sent.
+// - `delivered`: the receiver has answered with 2xx.
+// - `failed`: the server has given up.
+type DeliveryState string
+
 // DeviceAuthorization defines model for DeviceAuthorization.
 type DeviceAuthorization struct {
 	// DeviceCode For the device alone: it exchanges this code at `POST /token`.
@@ -857,6 +1018,9 @@ type Event struct {
 	// - `mail_deleted`: a mail was deleted before it was sent.
 	// - `token_created`, `token_revoked`: a personal access token, named by `token_id`. Those that end with a password, or with the
 	//   account, have no event of their own.
+	// - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
+	// - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
+	// - `webhook_tested`: somebody sent this event to a webhook as a test.
 	Kind EventKind `json:"kind"`
 
 	// SessionID The session that started, ended, or was used.
@@ -922,6 +1086,9 @@ type Event struct {
 //   - `mail_deleted`: a mail was deleted before it was sent.
 //   - `token_created`, `token_revoked`: a personal access token, named by `token_id`. Those that end with a password, or with the
 //     account, have no event of their own.
+//   - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
+//   - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
+//   - `webhook_tested`: somebody sent this event to a webhook as a test.
 type EventKind string
 
 // EventLines One `Event` in JSON per line, each with a line break at its end.
@@ -2523,8 +2690,191 @@ type WaitingMail struct {
 	To nullable.Nullable[string] `json:"to"`
 }
 
+// Webhook defines model for Webhook.
+type Webhook struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// Description What it is for.
+	Description string `json:"description"`
+
+	// Disabled Whether it is disabled: by an administrator, or by the server after days of failures.
+	Disabled bool `json:"disabled"`
+
+	// FailingSince Since when every attempt has failed. Null if the last ones succeeded.
+	FailingSince nullable.Nullable[time.Time] `json:"failing_since"`
+
+	// FullSince Since when events are not queued for it, because more than 100,000 deliveries wait. They are queued again when half of them are gone; `listEvents` has those between.
+	FullSince nullable.Nullable[time.Time] `json:"full_since"`
+	ID        string                       `json:"id"`
+
+	// Kinds The kinds of events that it receives. Empty for every kind.
+	Kinds []EventKind `json:"kinds"`
+
+	// OldSecretUntil Until when the secret before signs, too.
+	OldSecretUntil nullable.Nullable[time.Time] `json:"old_secret_until"`
+
+	// URL Where the server sends the events.
+	URL string `json:"url"`
+}
+
+// WebhookCreate defines model for WebhookCreate.
+type WebhookCreate struct {
+	// Description What it is for.
+	//
+	// Example: Orders
+	Description *string `json:"description,omitempty"`
+
+	// Disabled Whether it begins disabled.
+	//
+	// Example: false
+	Disabled *bool `json:"disabled,omitempty"`
+
+	// Kinds The kinds of events to send. Empty or absent for every kind, also those that later versions add.
+	//
+	// Example: ["account_created","account_deleted"]
+	Kinds []EventKind `json:"kinds,omitempty"`
+
+	// URL Where the server sends the events: https, without a user and a fragment.
+	//
+	// Example: https://shop.example/hooks/sesame
+	URL string `json:"url"`
+}
+
+// WebhookPage defines model for WebhookPage.
+type WebhookPage struct {
+	Items []Webhook `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// WebhookPayload The body of the requests that webhooks receive. It is absent from `DeliveryDetails` if the event was deleted.
+type WebhookPayload struct {
+	// Data A recorded event. A field is null if it does not apply or is not known.
+	Data Event `json:"data"`
+
+	// Timestamp When the event happened. The header `webhook-timestamp` has the time of the attempt.
+	Timestamp time.Time `json:"timestamp"`
+
+	// Type The kind of an event. Kinds are added, so clients must accept unknown ones.
+	//
+	// - `login`: somebody logged in.
+	// - `login_failed`: the password was wrong, or the account disabled. Without an account: the name is
+	//   unknown. Unknown names are not stored, because they may be passwords.
+	// - `login_throttled`: a login was refused after too many wrong passwords; recorded once per waiting
+	//   period.
+	// - `password_accepted`: somebody gave the correct password, but the request started no session and
+	//   changed no password: for example the account is disabled, the login asked for scopes that the
+	//   account lacks, the server was overloaded, or the request was for another e-mail address. From
+	//   one network the server records the first five, then one after each wait, up to 15 minutes.
+	// - `logout`, `logout_everywhere`: a session, or every session, was ended.
+	// - `refresh_reused`: a refresh token was used a second time, which counts as theft; the session
+	//   ended.
+	// - `code_reused`: an authorization code was used a second time, which counts as theft; the session that the first use
+	//   had started ended.
+	// - `consent_granted`, `consent_withdrawn`: somebody agreed that an application, named by `client_id`, may have scopes that it
+	//   did not have, or took back all of them.
+	// - `wrong_password`: somebody who was logged in, or had a mailed code, gave a wrong current password.
+	// - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
+	//   `account_enabled`, `scopes_changed`: as the name says.
+	// - `account_unlocked`: an operator ended the waiting period after wrong passwords.
+	// - `profile_changed`: somebody else changed the name or the address.
+	// - `email_confirmed`, `email_changed`: the address was confirmed with a mailed code.
+	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
+	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
+	//   confirmed another spelling.
+	// - `account_invited`: an administrator had an invitation mailed; `invitation_accepted`: its link was used to choose a password.
+	// - `password_reset_started`: an administrator had a link to choose a new password mailed.
+	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
+	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
+	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
+	// - `provider_created`, `provider_changed`, `provider_deleted`: a provider, whose name is in `client_id`.
+	// - `wrong_code`: the password was correct, and the code of the second factor wrong.
+	// - `factor_added`, `factor_removed`: a second factor was set up, or removed.
+	// - `recovery_code_used`: somebody signed in with a recovery code.
+	// - `recovery_codes_replaced`: there are new recovery codes in place of the old ones.
+	// - `factors_reset_requested`: an administrator began a reset of the second factors; every session ended.
+	// - `factors_reset_cancelled`: a sign-in with a second factor cancelled the reset.
+	// - `factors_reset`: the reset removed the second factors; or a reset of the password by mail did, since nobody had confirmed
+	//   the address of the account before.
+	// - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
+	// - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
+	// - `key_rotated`: a new key signs from now on.
+	// - `mail_deleted`: a mail was deleted before it was sent.
+	// - `token_created`, `token_revoked`: a personal access token, named by `token_id`. Those that end with a password, or with the
+	//   account, have no event of their own.
+	// - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
+	// - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
+	// - `webhook_tested`: somebody sent this event to a webhook as a test.
+	Type EventKind `json:"type"`
+}
+
+// WebhookSecretReplacement defines model for WebhookSecretReplacement.
+type WebhookSecretReplacement struct {
+	// KeepOldFor Seconds for which the old secret signs, too.
+	//
+	// Example: 86400
+	KeepOldFor int32 `json:"keep_old_for"`
+}
+
+// WebhookUpdate defines model for WebhookUpdate.
+type WebhookUpdate struct {
+	// Description What it is for.
+	//
+	// Example: Orders and invoices
+	Description *string `json:"description,omitempty"`
+
+	// Disabled Whether it is disabled.
+	//
+	// Example: false
+	Disabled *bool `json:"disabled,omitempty"`
+
+	// Kinds The kinds of events to send from now on. Empty for every kind.
+	//
+	// Example: ["account_created"]
+	Kinds []EventKind `json:"kinds,omitempty"`
+
+	// URL Another URL, for what waits, too.
+	//
+	// Example: https://shop.example/hooks/sesame
+	URL *string `json:"url,omitempty"`
+}
+
+// WebhookWithSecret defines model for WebhookWithSecret.
+type WebhookWithSecret struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// Description What it is for.
+	Description string `json:"description"`
+
+	// Disabled Whether it is disabled: by an administrator, or by the server after days of failures.
+	Disabled bool `json:"disabled"`
+
+	// FailingSince Since when every attempt has failed. Null if the last ones succeeded.
+	FailingSince nullable.Nullable[time.Time] `json:"failing_since"`
+
+	// FullSince Since when events are not queued for it, because more than 100,000 deliveries wait. They are queued again when half of them are gone; `listEvents` has those between.
+	FullSince nullable.Nullable[time.Time] `json:"full_since"`
+	ID        string                       `json:"id"`
+
+	// Kinds The kinds of events that it receives. Empty for every kind.
+	Kinds []EventKind `json:"kinds"`
+
+	// OldSecretUntil Until when the secret before signs, too.
+	OldSecretUntil nullable.Nullable[time.Time] `json:"old_secret_until"`
+
+	// Secret The secret of Standard Webhooks, with which the receiver verifies signatures.
+	Secret string `json:"secret"`
+
+	// URL Where the server sends the events.
+	URL string `json:"url"`
+}
+
 // Cursor defines model for Cursor.
 type Cursor = string
+
+// DeliveredEvent defines model for DeliveredEvent.
+type DeliveredEvent = string
 
 // EventsOfActor defines model for EventsOfActor.
 type EventsOfActor = string
@@ -2549,6 +2899,9 @@ type Limit = int32
 
 // MailID defines model for MailID.
 type MailID = string
+
+// WebhookID defines model for WebhookID.
+type WebhookID = string
 
 // ClientNameTaken An error (RFC 9457).
 type ClientNameTaken = Problem
@@ -2588,6 +2941,9 @@ type NoSuchToken = Problem
 
 // NoSuchUser An error (RFC 9457).
 type NoSuchUser = Problem
+
+// NoSuchWebhook An error (RFC 9457).
+type NoSuchWebhook = Problem
 
 // OAuthClientRefused defines model for OAuthClientRefused.
 type OAuthClientRefused = OAuthError
@@ -2892,6 +3248,29 @@ type ListUserConsentsParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// ListWebhooksParams defines parameters for ListWebhooks.
+type ListWebhooksParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListDeliveriesParams defines parameters for ListDeliveries.
+type ListDeliveriesParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// State Only deliveries in this state.
+	State *DeliveryState `form:"state,omitempty" json:"state,omitempty"`
+}
+
 // AuthorizeWithFormFormdataRequestBody defines body for AuthorizeWithForm for application/x-www-form-urlencoded ContentType.
 type AuthorizeWithFormFormdataRequestBody = AuthorizationRequest
 
@@ -2978,6 +3357,15 @@ type ConfirmTotpJSONRequestBody = TotpConfirmation
 
 // UpdateUserJSONRequestBody defines body for UpdateUser for application/json ContentType.
 type UpdateUserJSONRequestBody = UserAdministration
+
+// CreateWebhookJSONRequestBody defines body for CreateWebhook for application/json ContentType.
+type CreateWebhookJSONRequestBody = WebhookCreate
+
+// UpdateWebhookJSONRequestBody defines body for UpdateWebhook for application/json ContentType.
+type UpdateWebhookJSONRequestBody = WebhookUpdate
+
+// ReplaceWebhookSecretJSONRequestBody defines body for ReplaceWebhookSecret for application/json ContentType.
+type ReplaceWebhookSecretJSONRequestBody = WebhookSecretReplacement
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
@@ -3239,6 +3627,36 @@ type ServerInterface interface {
 	// UnlockUser End the waits of an account
 	// (POST /users/{user_id}/unlock)
 	UnlockUser(ctx echo.Context, userID string) error
+	// ListWebhooks List the webhooks
+	// (GET /webhooks)
+	ListWebhooks(ctx echo.Context, params ListWebhooksParams) error
+	// CreateWebhook Create a webhook
+	// (POST /webhooks)
+	CreateWebhook(ctx echo.Context) error
+	// DeleteWebhook Delete a webhook
+	// (DELETE /webhooks/{webhook_id})
+	DeleteWebhook(ctx echo.Context, webhookID WebhookID) error
+	// GetWebhook Read a webhook
+	// (GET /webhooks/{webhook_id})
+	GetWebhook(ctx echo.Context, webhookID WebhookID) error
+	// UpdateWebhook Change a webhook
+	// (PATCH /webhooks/{webhook_id})
+	UpdateWebhook(ctx echo.Context, webhookID WebhookID) error
+	// ListDeliveries List the deliveries of a webhook
+	// (GET /webhooks/{webhook_id}/deliveries)
+	ListDeliveries(ctx echo.Context, webhookID WebhookID, params ListDeliveriesParams) error
+	// GetDelivery Read a delivery
+	// (GET /webhooks/{webhook_id}/deliveries/{event_id})
+	GetDelivery(ctx echo.Context, webhookID WebhookID, eventID DeliveredEvent) error
+	// ResendDelivery Send a delivery again
+	// (POST /webhooks/{webhook_id}/deliveries/{event_id}/resend)
+	ResendDelivery(ctx echo.Context, webhookID WebhookID, eventID DeliveredEvent) error
+	// ReplaceWebhookSecret Replace the secret of a webhook
+	// (POST /webhooks/{webhook_id}/secret)
+	ReplaceWebhookSecret(ctx echo.Context, webhookID WebhookID) error
+	// TestWebhook Send a test event to a webhook
+	// (POST /webhooks/{webhook_id}/test)
+	TestWebhook(ctx echo.Context, webhookID WebhookID) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -4785,6 +5203,207 @@ func (w *ServerInterfaceWrapper) UnlockUser(ctx echo.Context) error {
 	return err
 }
 
+// ListWebhooks converts echo context to params.
+func (w *ServerInterfaceWrapper) ListWebhooks(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListWebhooksParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListWebhooks(ctx, params)
+	return err
+}
+
+// CreateWebhook converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateWebhook(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateWebhook(ctx)
+	return err
+}
+
+// DeleteWebhook converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteWebhook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteWebhook(ctx, webhookID)
+	return err
+}
+
+// GetWebhook converts echo context to params.
+func (w *ServerInterfaceWrapper) GetWebhook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetWebhook(ctx, webhookID)
+	return err
+}
+
+// UpdateWebhook converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateWebhook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateWebhook(ctx, webhookID)
+	return err
+}
+
+// ListDeliveries converts echo context to params.
+func (w *ServerInterfaceWrapper) ListDeliveries(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListDeliveriesParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", ctx.QueryParams(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter state: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListDeliveries(ctx, webhookID, params)
+	return err
+}
+
+// GetDelivery converts echo context to params.
+func (w *ServerInterfaceWrapper) GetDelivery(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// ------------- Path parameter "event_id" -------------
+	var eventID DeliveredEvent
+
+	err = runtime.BindStyledParameterWithOptions("simple", "event_id", ctx.Param("event_id"), &eventID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter event_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetDelivery(ctx, webhookID, eventID)
+	return err
+}
+
+// ResendDelivery converts echo context to params.
+func (w *ServerInterfaceWrapper) ResendDelivery(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// ------------- Path parameter "event_id" -------------
+	var eventID DeliveredEvent
+
+	err = runtime.BindStyledParameterWithOptions("simple", "event_id", ctx.Param("event_id"), &eventID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter event_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ResendDelivery(ctx, webhookID, eventID)
+	return err
+}
+
+// ReplaceWebhookSecret converts echo context to params.
+func (w *ServerInterfaceWrapper) ReplaceWebhookSecret(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ReplaceWebhookSecret(ctx, webhookID)
+	return err
+}
+
+// TestWebhook converts echo context to params.
+func (w *ServerInterfaceWrapper) TestWebhook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.TestWebhook(ctx, webhookID)
+	return err
+}
+
 // This is a simple interface which specifies echo.Route addition functions which
 // are present on both echo.Echo and echo.Group, since we want to allow using
 // either of them for path registration
@@ -4913,6 +5532,16 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/providers/:provider", wrapper.DeleteProvider, options.OperationMiddlewares["deleteProvider"]...)
 	router.GET(options.BaseURL+"/providers/:provider", wrapper.GetProvider, options.OperationMiddlewares["getProvider"]...)
 	router.PATCH(options.BaseURL+"/providers/:provider", wrapper.UpdateProvider, options.OperationMiddlewares["updateProvider"]...)
+	router.GET(options.BaseURL+"/webhooks", wrapper.ListWebhooks, options.OperationMiddlewares["listWebhooks"]...)
+	router.POST(options.BaseURL+"/webhooks", wrapper.CreateWebhook, options.OperationMiddlewares["createWebhook"]...)
+	router.DELETE(options.BaseURL+"/webhooks/:webhook_id", wrapper.DeleteWebhook, options.OperationMiddlewares["deleteWebhook"]...)
+	router.GET(options.BaseURL+"/webhooks/:webhook_id", wrapper.GetWebhook, options.OperationMiddlewares["getWebhook"]...)
+	router.PATCH(options.BaseURL+"/webhooks/:webhook_id", wrapper.UpdateWebhook, options.OperationMiddlewares["updateWebhook"]...)
+	router.POST(options.BaseURL+"/webhooks/:webhook_id/secret", wrapper.ReplaceWebhookSecret, options.OperationMiddlewares["replaceWebhookSecret"]...)
+	router.POST(options.BaseURL+"/webhooks/:webhook_id/test", wrapper.TestWebhook, options.OperationMiddlewares["testWebhook"]...)
+	router.GET(options.BaseURL+"/webhooks/:webhook_id/deliveries", wrapper.ListDeliveries, options.OperationMiddlewares["listDeliveries"]...)
+	router.GET(options.BaseURL+"/webhooks/:webhook_id/deliveries/:event_id", wrapper.GetDelivery, options.OperationMiddlewares["getDelivery"]...)
+	router.POST(options.BaseURL+"/webhooks/:webhook_id/deliveries/:event_id/resend", wrapper.ResendDelivery, options.OperationMiddlewares["resendDelivery"]...)
 	router.GET(options.BaseURL+"/.well-known/oauth-authorization-server", wrapper.GetMetadata, options.OperationMiddlewares["getMetadata"]...)
 	router.GET(options.BaseURL+"/.well-known/openid-configuration", wrapper.GetOpenIDConfiguration, options.OperationMiddlewares["getOpenIDConfiguration"]...)
 	router.GET(options.BaseURL+"/.well-known/jwks.json", wrapper.GetKeys, options.OperationMiddlewares["getKeys"]...)
@@ -4960,6 +5589,8 @@ type NoSuchProviderApplicationProblemPlusJSONResponse Problem
 type NoSuchTokenApplicationProblemPlusJSONResponse Problem
 
 type NoSuchUserApplicationProblemPlusJSONResponse Problem
+
+type NoSuchWebhookApplicationProblemPlusJSONResponse Problem
 
 type OAuthClientRefusedResponseHeaders struct {
 	CacheControl    string
@@ -16553,6 +17184,1439 @@ func (response UnlockUser503ApplicationProblemPlusJSONResponse) VisitUnlockUserR
 	return err
 }
 
+type ListWebhooksRequestObject struct {
+	Params ListWebhooksParams
+}
+
+type ListWebhooksResponseObject interface {
+	VisitListWebhooksResponse(w http.ResponseWriter) error
+}
+
+type ListWebhooks200JSONResponse WebhookPage
+
+func (response ListWebhooks200JSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListWebhooks400ApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListWebhooks401ApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListWebhooks403ApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListWebhooks422ApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListWebhooks500ApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListWebhooks503ApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhookRequestObject struct {
+	Body *CreateWebhookJSONRequestBody
+}
+
+type CreateWebhookResponseObject interface {
+	VisitCreateWebhookResponse(w http.ResponseWriter) error
+}
+
+type CreateWebhook201JSONResponse WebhookWithSecret
+
+func (response CreateWebhook201JSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook400ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook401ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook403ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook413ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook415ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook422ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook500ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook503ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhookRequestObject struct {
+	WebhookID WebhookID `json:"webhook_id"`
+}
+
+type DeleteWebhookResponseObject interface {
+	VisitDeleteWebhookResponse(w http.ResponseWriter) error
+}
+
+type DeleteWebhook204Response struct {
+}
+
+func (response DeleteWebhook204Response) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteWebhook400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook400ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhook401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook401ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook403ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhook404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook404ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhook422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook422ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhook500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook500ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhook503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook503ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhookRequestObject struct {
+	WebhookID WebhookID `json:"webhook_id"`
+}
+
+type GetWebhookResponseObject interface {
+	VisitGetWebhookResponse(w http.ResponseWriter) error
+}
+
+type GetWebhook200JSONResponse Webhook
+
+func (response GetWebhook200JSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook400ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook401ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook403ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook404ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook422ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook500ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook503ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhookRequestObject struct {
+	WebhookID WebhookID `json:"webhook_id"`
+	Body      *UpdateWebhookJSONRequestBody
+}
+
+type UpdateWebhookResponseObject interface {
+	VisitUpdateWebhookResponse(w http.ResponseWriter) error
+}
+
+type UpdateWebhook200JSONResponse Webhook
+
+func (response UpdateWebhook200JSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook400ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook401ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook403ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook404ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook413ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook415ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook422ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook500ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook503ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveriesRequestObject struct {
+	WebhookID WebhookID `json:"webhook_id"`
+	Params    ListDeliveriesParams
+}
+
+type ListDeliveriesResponseObject interface {
+	VisitListDeliveriesResponse(w http.ResponseWriter) error
+}
+
+type ListDeliveries200JSONResponse DeliveryPage
+
+func (response ListDeliveries200JSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries400ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries401ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries403ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries404ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries422ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries500ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries503ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDeliveryRequestObject struct {
+	WebhookID WebhookID      `json:"webhook_id"`
+	EventID   DeliveredEvent `json:"event_id"`
+}
+
+type GetDeliveryResponseObject interface {
+	VisitGetDeliveryResponse(w http.ResponseWriter) error
+}
+
+type GetDelivery200JSONResponse DeliveryDetails
+
+func (response GetDelivery200JSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery400ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery401ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery403ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery404ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery422ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery500ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery503ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDeliveryRequestObject struct {
+	WebhookID WebhookID      `json:"webhook_id"`
+	EventID   DeliveredEvent `json:"event_id"`
+}
+
+type ResendDeliveryResponseObject interface {
+	VisitResendDeliveryResponse(w http.ResponseWriter) error
+}
+
+type ResendDelivery202JSONResponse Delivery
+
+func (response ResendDelivery202JSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery400ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery401ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery403ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery404ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery422ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery500ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery503ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecretRequestObject struct {
+	WebhookID WebhookID `json:"webhook_id"`
+	Body      *ReplaceWebhookSecretJSONRequestBody
+}
+
+type ReplaceWebhookSecretResponseObject interface {
+	VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error
+}
+
+type ReplaceWebhookSecret200JSONResponse WebhookWithSecret
+
+func (response ReplaceWebhookSecret200JSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret400ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret401ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret403ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret404ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret413ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret415ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret422ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret500ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret503ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhookRequestObject struct {
+	WebhookID WebhookID `json:"webhook_id"`
+}
+
+type TestWebhookResponseObject interface {
+	VisitTestWebhookResponse(w http.ResponseWriter) error
+}
+
+type TestWebhook202JSONResponse Delivery
+
+func (response TestWebhook202JSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook400ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook401ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook403ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook404ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook422ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook500ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook503ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// GetKeys Read the public signing keys
@@ -16813,6 +18877,36 @@ type StrictServerInterface interface {
 	// UnlockUser End the waits of an account
 	// (POST /users/{user_id}/unlock)
 	UnlockUser(ctx context.Context, request UnlockUserRequestObject) (UnlockUserResponseObject, error)
+	// ListWebhooks List the webhooks
+	// (GET /webhooks)
+	ListWebhooks(ctx context.Context, request ListWebhooksRequestObject) (ListWebhooksResponseObject, error)
+	// CreateWebhook Create a webhook
+	// (POST /webhooks)
+	CreateWebhook(ctx context.Context, request CreateWebhookRequestObject) (CreateWebhookResponseObject, error)
+	// DeleteWebhook Delete a webhook
+	// (DELETE /webhooks/{webhook_id})
+	DeleteWebhook(ctx context.Context, request DeleteWebhookRequestObject) (DeleteWebhookResponseObject, error)
+	// GetWebhook Read a webhook
+	// (GET /webhooks/{webhook_id})
+	GetWebhook(ctx context.Context, request GetWebhookRequestObject) (GetWebhookResponseObject, error)
+	// UpdateWebhook Change a webhook
+	// (PATCH /webhooks/{webhook_id})
+	UpdateWebhook(ctx context.Context, request UpdateWebhookRequestObject) (UpdateWebhookResponseObject, error)
+	// ListDeliveries List the deliveries of a webhook
+	// (GET /webhooks/{webhook_id}/deliveries)
+	ListDeliveries(ctx context.Context, request ListDeliveriesRequestObject) (ListDeliveriesResponseObject, error)
+	// GetDelivery Read a delivery
+	// (GET /webhooks/{webhook_id}/deliveries/{event_id})
+	GetDelivery(ctx context.Context, request GetDeliveryRequestObject) (GetDeliveryResponseObject, error)
+	// ResendDelivery Send a delivery again
+	// (POST /webhooks/{webhook_id}/deliveries/{event_id}/resend)
+	ResendDelivery(ctx context.Context, request ResendDeliveryRequestObject) (ResendDeliveryResponseObject, error)
+	// ReplaceWebhookSecret Replace the secret of a webhook
+	// (POST /webhooks/{webhook_id}/secret)
+	ReplaceWebhookSecret(ctx context.Context, request ReplaceWebhookSecretRequestObject) (ReplaceWebhookSecretResponseObject, error)
+	// TestWebhook Send a test event to a webhook
+	// (POST /webhooks/{webhook_id}/test)
+	TestWebhook(ctx context.Context, request TestWebhookRequestObject) (TestWebhookResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -19447,736 +21541,1118 @@ func (sh *strictHandler) UnlockUser(ctx echo.Context, userID string) error {
 	return nil
 }
 
+// ListWebhooks operation middleware
+func (sh *strictHandler) ListWebhooks(ctx echo.Context, params ListWebhooksParams) error {
+	var request ListWebhooksRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListWebhooks(ctx.Request().Context(), request.(ListWebhooksRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListWebhooks")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListWebhooksResponseObject); ok {
+		return validResponse.VisitListWebhooksResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateWebhook operation middleware
+func (sh *strictHandler) CreateWebhook(ctx echo.Context) error {
+	var request CreateWebhookRequestObject
+
+	var body CreateWebhookJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateWebhook(ctx.Request().Context(), request.(CreateWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateWebhookResponseObject); ok {
+		return validResponse.VisitCreateWebhookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteWebhook operation middleware
+func (sh *strictHandler) DeleteWebhook(ctx echo.Context, webhookID WebhookID) error {
+	var request DeleteWebhookRequestObject
+
+	request.WebhookID = webhookID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteWebhook(ctx.Request().Context(), request.(DeleteWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteWebhookResponseObject); ok {
+		return validResponse.VisitDeleteWebhookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetWebhook operation middleware
+func (sh *strictHandler) GetWebhook(ctx echo.Context, webhookID WebhookID) error {
+	var request GetWebhookRequestObject
+
+	request.WebhookID = webhookID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetWebhook(ctx.Request().Context(), request.(GetWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetWebhookResponseObject); ok {
+		return validResponse.VisitGetWebhookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateWebhook operation middleware
+func (sh *strictHandler) UpdateWebhook(ctx echo.Context, webhookID WebhookID) error {
+	var request UpdateWebhookRequestObject
+
+	request.WebhookID = webhookID
+
+	var body UpdateWebhookJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateWebhook(ctx.Request().Context(), request.(UpdateWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateWebhookResponseObject); ok {
+		return validResponse.VisitUpdateWebhookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListDeliveries operation middleware
+func (sh *strictHandler) ListDeliveries(ctx echo.Context, webhookID WebhookID, params ListDeliveriesParams) error {
+	var request ListDeliveriesRequestObject
+
+	request.WebhookID = webhookID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListDeliveries(ctx.Request().Context(), request.(ListDeliveriesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListDeliveries")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListDeliveriesResponseObject); ok {
+		return validResponse.VisitListDeliveriesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetDelivery operation middleware
+func (sh *strictHandler) GetDelivery(ctx echo.Context, webhookID WebhookID, eventID DeliveredEvent) error {
+	var request GetDeliveryRequestObject
+
+	request.WebhookID = webhookID
+	request.EventID = eventID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetDelivery(ctx.Request().Context(), request.(GetDeliveryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetDelivery")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetDeliveryResponseObject); ok {
+		return validResponse.VisitGetDeliveryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ResendDelivery operation middleware
+func (sh *strictHandler) ResendDelivery(ctx echo.Context, webhookID WebhookID, eventID DeliveredEvent) error {
+	var request ResendDeliveryRequestObject
+
+	request.WebhookID = webhookID
+	request.EventID = eventID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResendDelivery(ctx.Request().Context(), request.(ResendDeliveryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResendDelivery")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ResendDeliveryResponseObject); ok {
+		return validResponse.VisitResendDeliveryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ReplaceWebhookSecret operation middleware
+func (sh *strictHandler) ReplaceWebhookSecret(ctx echo.Context, webhookID WebhookID) error {
+	var request ReplaceWebhookSecretRequestObject
+
+	request.WebhookID = webhookID
+
+	var body ReplaceWebhookSecretJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReplaceWebhookSecret(ctx.Request().Context(), request.(ReplaceWebhookSecretRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReplaceWebhookSecret")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReplaceWebhookSecretResponseObject); ok {
+		return validResponse.VisitReplaceWebhookSecretResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// TestWebhook operation middleware
+func (sh *strictHandler) TestWebhook(ctx echo.Context, webhookID WebhookID) error {
+	var request TestWebhookRequestObject
+
+	request.WebhookID = webhookID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.TestWebhook(ctx.Request().Context(), request.(TestWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TestWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(TestWebhookResponseObject); ok {
+		return validResponse.VisitTestWebhookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
 // Stored as a slice of fixed-width chunks rather than one concatenated
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L35dhu3tif8Kmh+fVfiXJIiqcmi11ndsizZ8iDpaLBzErpJkAWSFRUBpoASzWR5rX6aznvkUe6TfAt7",
-	"AyhUsYqDJCcnuT5/5FjFGjBs7Hn/9q+VgZhMBWdcyUr718qY0YDF8M8jOhizk/COvQt5ohhcC5gcxOFU",
-	"hYJX2pV3dE76jAz0jQEZipgMwztGJnh/vVKtsE90Mo1YpV2ZJv0oHFTJhH6q0RH7x3ajUalWYvZzEsYs",
-	"qLRVnLBqRQ7GbEL1lyb001vGR2pcae80qhU1n+q3SBWHfFT5/LlaOYpCxtXRmEYR4yO2OLpXYkYoGcBt",
-	"ZEA5oYkaM67CAVWMfHt5ckT29ncOyO+/7dZbVaL/3t9r7j/Jjvs5leGAxIxGk390KpJJOmGdSpUMxjSW",
-	"TP2jU7m5Pqk97VTWnU2z0Sicz1sxoDjy/ESux4zcXL4lYkjUmBE6GIiEq+wwx0pN21tbzdZ+vVFv1Jvt",
-	"p42nja1EslhuNZoHNHja2q8dDFrD2n5zm9bo7t5ObZ+19tlev9XY3t1ZOvqhiCdUVdqVJA4rVX8yrZLJ",
-	"nAmgnuK56CWsArm8ur6+2GrWG0hCOYrhogaXH0YmZ+JKibhgJDBASSaJVIQLRaS+jShxy7jMUUfzycLI",
-	"4O6HjeySBWHMBqp84z+MmR7SmJF+LGaSxWQk8qukN162t7bodFo3V+sDMdka0Cjq08Ht/xqIgP3jh8nB",
-	"XSdpNFp7UlHF/kGHjXD4k4yC25/wcijlP/Sr/mP78D9aJ//ROnGU9B/bh5qW1p9rCUlcMhXPD4eKxYsT",
-	"vWIDwQNJlCAzGirSZ0NhZs7ZJ0VUPM/MurkWtYZcbbeQXsNJMqm0D/TIJiHHv5pulCFXbMRiGOaHDx8O",
-	"PT5RTMEDy3WQUA6azQb5/bdms75Xbz6pklmoxjD4mFEpuKWmXX3Tdp6/MBqzuIDBsDgW8T86lZDf0SgM",
-	"ukCZD2Uzn6uVKY3phCnL5JNYCtgRGkVidjyZqvl7GiXMvnxx8j29Jd0BPNizTGkas7tQJJJM6Yg9I0y/",
-	"B464/nEYxlLBL3VyqkgoCUyJCB6lN+l5kyiUqsPd+sG1YRjp0dY7PLNwlWol1EP6OWHxvFKtcDrRl3Fc",
-	"lZJV2SumzeM7Lf/Oh4cDJQrI81yPk8E9RI2pImocSqKZKxExkSy+CwfMSpoxlWRAE8mCqv61NxCTCeUB",
-	"iULOenhJDy1IItbLksKafLpo1hQGXjbpHaB6RxnLVgCl6vIlEEOiSZBJ/DcsBk4epkf7IlEkzAkooIHa",
-	"lMZqXrZz8IpuGJTNo7W7t/5E3oQ8kCvnocZMMnKr760SyfTZUCwg/TmBbcvy2h8rkRiFvPJRX5tGImCV",
-	"9pBGkhXPR781M5VQsQkM6X/GbFhpV/6/rVT32sLb5BaMXw++8hk41yk+1DSsy/7ppk7jmM71vVLNcaFF",
-	"PKl4C3EjWbzGOoTSKhZVMhuHgzGZoHYXsIgpFjwaqepjk9/kVMFI4Bdv07f3ynf5KuQDtsZxnWkxGrOB",
-	"iAMWEHt+VThhml4jqlhcJ4ccn7HzTu8nQzYj0ogoqiUYCZUkPapyB7jVaO3Vms1aa/u6udNuNtuNxg8l",
-	"qyBh6IVrEFDFanpw2YXYWcK5brgKo40XwklZsxglk9lZOZkEPv/wybwNJ6EqMjNAfhOeTPqa5Q4JnCQy",
-	"ZTEKFX/cu43iMUbwbn+MARvSJFL4SLnS0FxDaXhHw+j0RbGu0AsDJyUnNIxKDhJtNLdr+/0Gqz2lezu1",
-	"VrDbZA26PzgYNu2qT6kapxPS78JztI7ivta5+qzfJaeCS7T2UBic0Qm7prcMFNSB4MoICDqdRiGqrlvT",
-	"WPQjNvnPnyTqsW6C+onA4+568F0Fb9O6haKabiuHXKgxi30RClSp74b10rqQrLR//DV9RhOtec9U6M2I",
-	"K+3KFizO54+4KEyCOFmbXWndOJGaOg+qFRUq2KEjwYdRONC0Y9YriXkb9bS2mXd7cXaf/X1YxvAv8BW4",
-	"/FnyKVwWZlblc7VyIuJ+GAQP3JmQy2Q4DAcwAzkQU+ZvzTVanExKtI1IRAe3OA64l0xYexaHCvbpYYu+",
-	"nS56OrNlq14w8sdYdj1lf64UZ/oMJp2q/nobpNFzPLfJhw8fankLomgg5pGtvMEBAzpFpf9B+wpvgJu7",
-	"QxpGLMhvq9ktEggmwQQehgrnKLiK6UCVHT2wmcf0jmlZOhFSkVajAR4ROgDDInMkh0kUdR/nXLZaKYnc",
-	"8GksNF3SfsTIMVchaJbl1LK4Ho9FLAsLOaFqMM4s5TPSw5XsgY0jjV3EokDCUX5LpToMtJiRKqbGCrn3",
-	"1kdUqi7NvC6z96HURpgegr6TZO6sk8Mp7B6hhv0Ibky4hx/xTflqwUQea9OMtptZCMY1MQUwYzBCe+BB",
-	"QwbXg416B6RzzEUyGj9oj5QQ3Qnl8661pQq4LgxQs/2f8MQFRCaDMaGoSJAPRb4SwR/OilvePl0LQd5R",
-	"PieX6TjLN2xxVo+9X3o5cisBexXydB/RAw3WKHikUf2a5Dg1eKRqj+SS2mvczye1vbdSv0QNM9LvYA8T",
-	"CX0a2I3JU1tfBHN9FjT7Qu/M66vzs4ef+EZKSc9pYIloKQ35o3xsFj2gXM+wz8iUxpIF5Fv9p55qlVAS",
-	"sykDB8Atm2vicb4y/SOqBIbMwLrQV4ciHrGAoNvpCbIIFoT0Gqb3gL1KuEymUxErFnQn+o1dWDFv264Y",
-	"D4j/Uv2yKkm4Xp6YST09ygM9ZIhRPHgzm7u++HXDIzBhco3DK9/Xkhk91hb7FGzsrYANIhqzgMDniP4c",
-	"MIVQknSNYM/OxAWV8pbN5YM2jQvVHYqEBwvyVrL4jsXAvbggU/Oxth7mnHAGfgaMkUGsx7lAteKkp0PJ",
-	"WEhVxQ1FLkg5Ob0gNAj0PB5+UnfSzT0TipyYaZTvZzrZx9rC4kWqEvCWgNPFW6KFJdCEPo3owPL73NqZ",
-	"fb5KBuPUy/nYO81ihjRojTazkVrjCv4Oe+TmB/IXJ+mt7DuKjqgvt65aGod8lAp+t7rkFJ13YJn0GeNE",
-	"Mq7+fouuZ/5MM4GiybqduIjFXRiw+MvuxtR8xdsJ67T5ey26nai3wtfioU6xsuXNKLt2BKB//C3Y/JLZ",
-	"ucW1YYsvR7poQKTJFH8venUT+1ytnB8mysi8SzZM5FIromBFwXMBJgmGopHrW+dQtyA+jrIvlCTht1zM",
-	"OChdSmtBg5jBD7NY8FF9/bnDHI5hICVUtfDRatEnQf/TyoGYshhmDNqXTFOFtIal0uXkrN7h3/a8+GXP",
-	"ES682uhkksS4tsgK9XNPIGSdT6mqHQmuYhGtcgzazJXP1cpFTEflS5Q+gEk3mMWwkRMyn0wFSwxLvo4x",
-	"swbJpFZnEc0sWDKfarPZrKYt3loSR4zrMx0sNW0ekZB8QwIMvEmR0fBnbKzblY2PMYwyhOWLGNKDTCYT",
-	"Gs8r7cphaujqWU5CKUM+qlQrd5gJsul26kXUyvtMxAEZxZQrc8YSyWJQyvXe2TvqEEKDw5kd1gd9iQxi",
-	"FmgyppFcNiL4zJLxuE+b4+/G5/Giz49IRNbhMKMpY8jlHD75k4noCqwtnMW9Djeaa138s+RkiwlTY62v",
-	"z8Aagi3VzLVO/pkIxUyaFK5VGJDZmHEyFwmh8tbLJHmkjTnkmFZlDUScwJ+8DdfjWCgV3VcoKzaZipjG",
-	"YTTvJpze0TCi/YiVH4WYYR6AEoJMKJ+bTbEHQpb4lanSX3q8vbgu+bxJCDOGBLhwYzExV5iaifjW+TwI",
-	"njQMWafhl5jdMRppWoL4BTwKLn2qWXgcs4Gq/0mCOedzXvaUlzDpEYsQb2k8+qLS2JeBkf6YXkLKyd4O",
-	"eRM+/yKitugzf+6hFOId5fM/60i6/LoF2v+jT+eSkfxFj9CNtyN/zPZav6YJPpi4dUb0cTGrk+t4TuiI",
-	"hpzIsYhVNH/87YQMRkmoIoIPmDOGAqpon0rmxUdiBmUdNmNX0qGmT6LsGP+C239BR6xYc1bsk9oaq0mU",
-	"2fJKJ2k0tgf/IxADbccTfQNcYvgDGPx4AX384YjXQm4XUb8/5Im5ecu7u7K2xU+tMZZTZCDxDZP6JJ1L",
-	"MtP/cqosOROodEHggSvYOGciA1XpN5efhAevx5VJivY+8cWWAdWA7BmjXM5YDMdqadB3I/IxLsCHJ8NZ",
-	"Z2J5Jpzzq2Zy4YhVjUIpE1Rc/9h8jNzAHzPJLTdjRnxrzc73c7WyntWyTtqb0hZh5MyXNK76ODbLw/Zm",
-	"14+cn5qxEpw8OTZDXpYal5nd42xUofFErhiNB2PwtUVi5Oo50gWCbVvHynl40sxDbZu/W95M6TI8luH0",
-	"AHa6himzBiel80jQoKvXD4yIsryWYgvjYekQXsKq2WSTh0j0wr81w1nCTRcG/9i5ECXm27UQV0LwL3cU",
-	"/yUSiE5KxjGbTunFgZAtddlZlAeYnkU5GYsk/lumraVhBn2IwA2omZMYKsYf7yzdcL+4+R481viHXdax",
-	"5xzmxFyvEvZpGsYs0FI5ZnfiFiaDGoxzzDrx6pUtLk0oD6V9b9W9VcReIhqI3gerOk0/d0mvlojDX1iw",
-	"Qor6k9ALbX3jmSU6E6XLkOQ2Jp8WtBCF4pnF+XOmnR80+MUVjRbCBmBNohUSSqTrKHAagJtbIXl4qftQ",
-	"EuZ9Eh/JLpQN0uEn8wmfinEHO0DeihEJeWql/hl0s2J2G4QalvAXS3dgxgOXNTtRdJ5MUPQZlGgu3Tmf",
-	"LL9EccN6Dph1MiR930uGwdzf4fJQrd3TCQps4FXHzt33yBl1ekvvWKy1DVOX/Dhen4eILMniUz4UmCmx",
-	"mSNugjtNOf/fHuZBpYq/dO9YHA7DNA/bVMwdck6OzVuqlWnMhiyOWdC1oUF8o97NpL/+1ifTQDPJLlWV",
-	"dnN/b/ugsb+311h7/+wyFG3gUUTDiTQmJQQtWSz1mUy5B+zCYRCw4ITa4nUaBKF+A40uYn2QVajFu6lU",
-	"nnqXfq0M3UPLxmheDeWBA01H864+grK44NHeQ+CeHGqJAUfQxiKiAuAIwCCZExozfRJnHKEBrOB3hdO5",
-	"ovZc/WK2XjpfIf3Zz8//0c78o7tN9H9iA0g4PzRMHujPJqy3f80tHR3EXZBqBctwNaUDVkvrySN2xyK3",
-	"FMZNWNV/Y6m15t2abUNVSZv0mj1gxVB4A+Oskl4Lr6mZqJPTIQnhfOqrNBJca9OGOshsLMCHoj/DIEXC",
-	"JqSYl8Ev0olID68Ci5z1rc/gY6iNQK4WiArMe9Ff03ejN0CPIuETpnIyrmtWe6JJqVcn52BS4orBRocj",
-	"LuJ8YXkrW6W6W4DXUK0M4FwUQLrgeVGCxEwlMSd9NheQzSOkSwqGWj5ZJVRC2j/59nzK+OkLciQ4ZwNF",
-	"jkTMID6/+6RqUqkk6f3aqaQYHO1fO8hpOpU2T6Lo8+de22k9py88oawv9gCGJ+RD0auTG5MPNTBHu2wd",
-	"1oDZqXqICcWVx+73HmZB+ynJMRuFUjGtzccGiMaGVfMQM44R9rcHzdp+0GrWDoZ7jdou3emzbdoa7AcH",
-	"ufHu7hUNVwSsOygHbNJjvnhzdJyHV9nf294jv/+2U89jpxwfvGPRWNDW+ezuJD5+d/16lBy9ooK9aaqn",
-	"N5cf+snL11dSzWqDd9nxNVtPV46vO2FqLAqW9l0iQVT2rlq7ezkEAH1pZaV71ZFSdxwWgW0cckdFDl8l",
-	"PdtyLJIo0CNwJ9ylPveZ1f2y42Lz1+P+y0F4Hr6+uvnltHkWvj6os/nrX4IPp+F5eDp7dx2Nf3gxmp/N",
-	"Xx/UB62I9ycnjeD711F2Nk+bB62C+YA2WTKZfPINq6EbwOTsK0GGYRQRVC3SEaMkztBUCcfv0iJiMvVb",
-	"wCu9BUyZYiT4iMWEjkQVizCgqlX/njEe0hFt7wFkWeZYFoyIi0JQiiMxYZL06eDWlhDZLc5hS9UaV3vd",
-	"D78ctt79tA4vnMZiMlUrRVCb9DTjRgAaKbAuogf71quS3kBwybjS/5QsYgPVNXy/B16a3iBmVOmnUV5p",
-	"GS1NGpUNQ+Et0pcZ357yUIUU0vW1nkMugekYg7dZb+TOM8KrVHMwRgWTthyrm8RhEeyFY/Yel3PMrUr6",
-	"c8WANet/+GcnYkNFwH8/RA3ECOb0Neg5nYpYIUuNhJjCplp61m8KwuGQxci8nrZ2W+T33/YXmNcq4K61",
-	"JECcaid501ARV231DErbTD4aql8L+ao9a/Zwobruyd4yqVTCDOyLCvcG5JJ3B0im3sX51TXZmtK4B0X2",
-	"gMQSz4kJDLncxH6iMkItlE54kkNu73d7VjS7JA43mOFu2apLkcSDMng7Y/YZpKhFb5emPKSN/cb+kzYM",
-	"2GrJSRAyPmAyfRpNcYFxMY8Qlw+7eNTg7u9OwHwuFWtQ2tirmgI6wEjJfswiq6yScu6DyqQPl3xQy93c",
-	"NoCFv/oLiPmwUv1Gla9OPgApiCnjmnqUg3lwgRBbUlbImfE5Mo3FMIzYApsqHJ8qhJDzZEHCB2PKR/n9",
-	"9PD51uIDSdiNxIBGaxkjlI8SOmLSqayaicuqxXFDqzit+ve04IDVDq9JwAjjPVxODHaCVJk5tMJsGZ9i",
-	"nxRaG/qIYiV2NauTW3jDAmBLxhcWoAg6aMGIMxntKNc2tIpRlKFJX4DJyH2Fgo5ixoIUH+EeyEeGjmXR",
-	"xwwTMJq7Fi5Jumxe8UqRiVwsO3OYYnkYMd+dsebcI/qAqVs4sI3RivBR9NssSL8kikjCI+v0w2Ou6dEA",
-	"OsSMIufPeRS0NYd+SfQcLRKa70NIoczcUNxeVn0qyizrx1XUemEU2g0o1m3/Whhz2bOxmiY8wMeStRae",
-	"L95CcuVhFzdbW5xI9tuFK3e/E+5bzpvSnQf2tI5T6t+dm/yF2UeOZnwESX+T7nso/6jj+Pc4iEkcw2ph",
-	"jkk2cZCSmRCB5sEilszfbJuTUuBAykJ9TqlSLNYT/T8//p9O51Oj8fG7/1kpoNAXTKvfGSfuhtsXwBu6",
-	"g0I9+cQGT+Am9L62tUXFPqEqZ/L19NOEKmvcgAjKi5xiPxl6cGQ35OWwNENQuLQt3hdqbFztNGYYMs8c",
-	"p3tAzlQxO+6ORkuAcSw3MQsxo6GSpM/UjOljPhNp6njRKpQPb2/l4EDuLt8dZDFVcJhpPgf5qtrs5SQS",
-	"MwgNSixDmxktVj81nk/HqPb7fLBojzDEZDzdpZZu6h3x2J62I2RmCdaDVV/8aNcv5yvGWU99+3q9EHWd",
-	"kn9ewp/GmWE8YyqMIky+FMia7zHGHO/wD5K/bQXrt2x2mSPh0WYRGyo4/aUhnM38514CNVqSlJNe5kM9",
-	"gsFOi83geZS+kEcdB4h1yGXeCCh/Rv+/4MPQFFM6xGajJqNLyLgmcRoLLoZ1mPZj2OjWqPQ8EPb3DS1y",
-	"X2h0Op9aDf2fpv7Pdq3T+bT7XP/nhf7n/nGhOCkyLY8nNIyOgNdvKFhM4PrXrJ/bxbBFPPJXGe9ewwk+",
-	"9WTuUkUjJ6Lzx9V+0L3vY+nsNSXpYW4uXC3fXjZQBNk70nfmpldQ9o+TSgt6s8Zxyn5BIKP7DQokiJ06",
-	"8shc5hW+hqridht/nD6TV3H1mhRuSxyL+KhQJsJPOH3N/qexGMV0IuvkyGkNNIC8EM4ga8bzSHEthH/M",
-	"AcctJrXls/3WSO8qhJ2NvQBBdxAJCW/3oTwwKgc+XOhYwHzz29VTFKENLxRdALjkjM5RqhRiZmI+iX2A",
-	"Y1VNV4nuAA9ApVoZU9n1Np2LrgkF4B8YUu8OLUI/d8+yoJseuMUs5lL8tyJcV8jv9ofhoDpQ3Npfuo6W",
-	"qhVD2P6lopzehToJP03pY3Wl+QsI5St5RL6ux4GUA3x5nRwiWCrAMmg7J4QMCJe4TqfTaG5AGvTfEGSv",
-	"V6oLORuF/R00Gwkd4yjp6wDMIAgDkEzLuzqQs3SIPhwJlR2OCpgNTkDEy0bVwNs/4yxGPDg9D0B3mtCA",
-	"YfeLzbxV1Qpa4fdyIqzQjcyiuDAbkEuRdbNyjEVfOCQ3N6cv7vZdvFHE2raYO5j6TV024dSdysLp5ArL",
-	"l89rraWH7g+b9HqQTEp9pstW3Pxuav4U1YyhShi3CX02vXyN5Vk5eExOKBsJGgw0yspLbDBAJZCryzyF",
-	"oT3WsFCQjFhZmsGNZHHtcPRIhOl5psshrJx2gb0jQpOt91izLXZvZ1IqqB2EORoP8mjDQME3ZrqXFLq4",
-	"rSzLdGxJydejn8zJy2xgoQ7jzkPhlPWQwJDhVipAkxdfgZEWd9E09tIUOlUpChVnst7hHV6zuQ9tSIaA",
-	"cplIjEaYTZP+biRsr53FjNFknkWTsvQQhIBHHqSGTJoP0U7LGkPZ4cQOK80KQ0h5PR/XkSyokj6DfkIm",
-	"SwXtyrSUyxussjV2vXaaKe/hz2DvkrLauGep0BV8AMfcgi3qwU5ZHIoAP+fUCVxf+KBbx5GWWahwQ8WY",
-	"+0IVAvh+ErZhY4ilheyN8kB/zeigFgZUP44pdkYHzyx6KN26o9GIU6fy1rQlROPRHVb9AfssQPxX/bCl",
-	"XrGCZGkf0AdzIzHdIJvPVCcnsZjoDwieihXv7bjG0uuLNQzvMKES6NNsEqODMax+lSRTogRp7roCB7vj",
-	"IoGEHfxXF1ImIAYLu2/WE4aP2RTuip4ByA18U8yGMZPjbsw0kcDD5pLh7K5widoEUc1rrGyGZZQEi3aH",
-	"6pmZLHxLr4P3JUiwSz+DHRmd9wQtlPt/LOXFuK6JhI0GrHBDZ5mxgNMdcaNY4CVBdbU5GMR0luEOJliB",
-	"JiH3wcqqcGyhaZTnMaqm6Jw+9YVKj0mrkVa9QwIT4hYTAmgUObhyGGhWtfeHNBsLWC7HuOBVer4Ii84C",
-	"4/SDE0nNec/by7kTbQ6eXg9rIJiYiX/JNIXKXDInsFfVM3SXDaQ+ZJbBOrgvtIlf6C3p3FC2fTLhkRjc",
-	"WlJxaTCwh/CcRYJFzmQOTr7SFWeHHiLv024RWSSZ4zb5snN7qOElaAs6403PyFxyb/WeMTWz5mbjYvC3",
-	"xX9pJKQyjyc8fch/Vcwm4s6XBpb/WEaWPhYqhFuE57gAisuOJORku0ECOpfPiIirQLrOfKkas4ULmyOZ",
-	"Ppx+nIgo8L4+pjL7GTs8OWVRFPJRdm9DfhcqxwV8oxvpF2oOQ4V8ARftGeml13zBA4XnIb/1CyzJYCyE",
-	"HmcZmcdMMtU1fKF0GPhe/3WczVI1AAdW9Gbgopl7gRzGQjJeQAvPsiza51MGBLs7ENPQ0ZgMR5yqJGbI",
-	"ELEpFrWA2QhboLkJKETIsshATOfYO4uwT6FU8plfjODrCfhhdBSreVevAZK7u5RwcxEWzl4m8B2H4zCg",
-	"yJAGlKe0VLUZtu5gok/G4zHptZQVuWuW8bS9L0GURzrNioTcZ8Q+F4VMswJdzmgqVYv9iaLI4RyAGDK1",
-	"EwiwAu/EK11QPfUgzd/mpBopnHmWSiKZIsm0iiW0cKOVwl5lTdeISMelcrUcNFtkU/AG2Y0ZYKEbktEq",
-	"slYr2Sxfn5MHTRdRYPVkN0dpzovRgYpPTJ+N9DUCtxYunlxC59kPDSgfsMhqso5Gce7ZRXW3Gi1NMlXw",
-	"RrPrODaz8IUDNO4ZbwqOUvpzrGAPwsBC0nMB26OZhWN9mg/6giDnj0bsCaOEIJV6xG+vpKRvrviEb0M3",
-	"RXoHvlhzDIDKl+MsIUGGo9OLkUfp5dVy9JbNncMFKoS8qlrTJdG9PBaK2uHod2i2gw8BThgXMyLMGQcJ",
-	"5w8fkduptK0lLRyHkViAYw5PohnprQ5eMK4F5AFFvgh/Zawp2quTa+ASwA4ZdyI5tU6EQzH3LYQqKnFc",
-	"GBMftzOMibbcsCetcZLb9HXfcnR/OtvM98ZaKYZ3iUS5f3jqPLjFfRW9YkpVvL8yuqx3xamyRT7ivM7n",
-	"+YTNmntXzF75V4zC510yyp53xSpxLgfH+1hOK3PudneS0iu5O7S+5H3EaBPo9s5rCFnvtyf1F37Qz2eF",
-	"nn/Fyjy3ksa17kuB9E/DYiq5ksmu2bESXu2eX2C4C784tpf/xUwr1RlSR026q1k2k15IdzkvmTOX/C3M",
-	"yGXwP6XHvVKtZDiR+dswD+coSj+ROeArowvVyqeaPny1OwquKalP4fH747Pr7tvzl6dnlar/V/fk8PTt",
-	"8YvcxetXl+fX1/71i8Orqw/nly+6h0dHxxfX2SfOb65zf3aP3x9f/uvDq+PLY/fL5fHJ5fHVq+7l8c2V",
-	"9/zR+YvjxWtnV/r/X14enl0XXP9wev3qxeXhh3QyHy7Pz166US4O++jV4dlL702HR0fnN/qNl8eH1wXX",
-	"Xxy/PS68fnp1+PxtwQ/HZ8XXb87enh+98X64Ojq/OL5aGNDF5fnJ6dvjhevH7w5P3+qJn5xevlu8Xnj3",
-	"2/Or64WBnJ69P/VnBH8fXp+eny3uqVu2y+Or4+vu1fXhZfnP6RtfHJ9dn17/q/v29Myfsbt+c5b7BXdN",
-	"U4C7dHJ4dH1+2T188cK7z1y8PH53/t67fHl8dK7pDGkoQ0GZn666l8cXbw+PFt54ZSZ4efzPm+Or69Lf",
-	"jw7Pjo7fvi37PbMwb471Ry9OfbJ9e3pcQGv2cm4PzeU8BV5cnr8/fXF8ufCa9IdFksIf8q8CIslf1OO+",
-	"uHn+9vTqVe7q5fl15oPX52+OzxaGgVcvj9+f6x3+aD3Xb0POZHE5Wg9u6GllG4qOpyyG0GHVOPpQFdFX",
-	"SD9m9JaAqwjcdPnYRXNnf+fp9t7Oflms9Yvnq2JE96+drXovtIRsJve9wqpOaSrKjgaHidGC7Y3GrdVs",
-	"NKz/zlptlMSIbmk+0hciYpSnMdVNg6S3hZGXnhJq2nNwAGkah74wRUvWeil69wzJ5AZXWGJMJWSSFKeW",
-	"ewF3cHpBHstC2HHJRq2MxpVF4rK5ndq8GoV3jBsEyOXJEUXBNxN3M5E2T8fOZK5nVqOcvt+GUn1RVpAi",
-	"g6S8oFXACnL6bsSGBZt4mXVMpB3ruVCLm7miUXujKHEYVeeltQkuTKP1dxOmQfW6qgmswE8oSZ+NEuf5",
-	"qJPDvMMi46mwLaMfgSpLeF/RYntzLyeXs0IaP0THWn/upakYctdfGvHwl8xC1cmZwL7HIgJHNL8LZdiP",
-	"mNchGj1tXJDelrbr2z3gIp1Orgz0Yiw4WzxG2US6haOKk7kEY2gz4n8QfTxODcsa23QDZSsbTs3yr9Wn",
-	"GaggPyx4vHBIIYsCh8a7UZGFMsmwq+toXTfx/LaAMnWBv5r2KgeN5hMScoN43RfB3GDZZLu5yojKsemm",
-	"mfasWzWU3KrYcTn0scIVSqKo5GTJDLZHHCpoKP+M9PTB75FBxGgM/IKcKjIWUSCLzox12s0AF2RCb8GV",
-	"hsELe9A63J5I/xAiigLGWOJbCTByqIQUnFnCPoHk/kmEXP/pl3qkdxmXmDvCWdCtfCFv9iTn2V0mRXar",
-	"3YH/fWo0ap3Op+ZJp/Np/0T/8+Ck00kae82jTidpNRrP8f+O8f9O4P9aT2v4/3h1r4F/7ulfT45PTkpK",
-	"iV6iQ+2qpKDuRJOVLw1k23f1fiNt6DeDQ4QOSBB0XvSsTv4lkthE3NMG+yYO7C/pjx+X1OutYI0rNPZX",
-	"jEZqvOFBtth3vzpHqLjNuW4KSmhyJ8m8pOj8nBoP3MY5pLbMUOVjRRCSskgvhlF4ad6PrvTfTx1HzPPc",
-	"JhdDO0S0z6IlBZ9eTM5FShyikBFsLooHKQXg6kwr/0HtcX2GM6l0uxsr6yBL07QramB3vPjWo2lIqYey",
-	"JJXRLoyDN/PQ5l0ab6YbIMAYTETMDFSJCQH5JOVqruya3ieBVCZ4AlZkK6dE7uPkr9yjItPDLZWjvXQU",
-	"lsY2tUPs4f3iTgnHJR7olziMZnSOSeZproXedqjlQxlMNVng98IF67X15ZwWp1qCyymK7A3ZIQKp7bXI",
-	"77+16i1tpHhpu7bZ4UCFd8zidqAmMGGTPlLUAvxhMWkC1uEC1KHRwIBYv5GZaN1KvENU7A529hvk99/2",
-	"TN+8VQWaOJdyN0sKCxFKgzPNy9wpdFIw11diVgwshtA+zf29J0unXVZ2X+j9WG5d06QkY1Zrp5AuFbNB",
-	"OA0ZV1YXzmb4lbOOYn2cJmrcBYa8ssjfrUtVr400xcMYPW8e7DdWrpFv8O/t+AZ/a3d7p9HabjT2Dw5W",
-	"Wf7rlTOYFD0QgbAeAVHiGaF9aKLjDzQXcV63rrtkvSAnBypcS1bp8RYiLJXImXl/+XGUlWJsQoc/qXCZ",
-	"fCwAU19VrVRSrXqqpEuctACiMlvBWl8PEQognw36Y4nD1VJYFwePNyM3RH0Mp5OlSx/+zK/cK3xZTj0v",
-	"ZDmy6KycQkNlk0eM/lYtLcw3V2m0gKtcVszwjSRhmm3tzquPXPqNJGLGNzhxuMzF8GO9PqMxi3se0K2j",
-	"lGdpVrS3+Dmuac1uyLoAiYmvyNRNwje8DI6i5W/u3bv6o2rU01SUIVg0dVDRG/qgjdhcqX3cp6b+LdMW",
-	"reZ1k6mamxS4KbOqq1Npi4vql+Lj3qc6PjscxEKwLcC98lZXFF88LHSwuKS0tNu4Tab8kkX0ppldtobf",
-	"TOdITKbUALJh6nUvrYoyeHchl4rRpViCJXwM6bgIuTabiFWaoVWohdCc6EVWQCGB2DWvK8G1PUFc21N5",
-	"yi93B0ene6eTk8ab1nQ7ONoA63bF7iDk5QonS8p1SiBxe1nGLuI8u3lGKNGPpto5Q6czHtRcLbrP2Dc8",
-	"7o4dFZx2m0l1X4yDBRXDEKOX2R1Km0Nt+g14aeo5PTKRxtsehfw2uwB90c+1AdgcQmGYRFF3LR+59eZm",
-	"gLaWPZF1Ii5l7YeYvHwjWXyEiLvPHD5NqPz4w4TeMplBDk3dM5mVWRU9yfhY/7d1sspiP+vH/1yNUIBL",
-	"XkRSb9imPrxzbXcn/SgcQIIpooHvNvfJ77/tVIn566m2CvGvp41t/VvrCXJztF0lCdgU+1CR3q2a99rk",
-	"+AjUlkF8VyWfOlxz8Pkzcv7mwl4Gpv7pGbm8OkRzGC6YKuycIRyN8o7YQmEU361zG1vnpluUrqt02Vv0",
-	"ma56G1/wI7d2ihWSdd72KX9TIdT6fI27cnSlZ4OjqMKa4zKU0NmluBfvggzmVef5DZvfyMUIGT5bMp6r",
-	"jUORt2y+vvNLn6wVXoL8aurXlwz2RrISXzJN87x9LdeXQAAZEdh/fywTVHINF847GkZf3G/4AYvI9Lf+",
-	"4ilNHmhOCZyVCFIdECqbjGarOXZWcNz1n15snwwbL2+b0/fbvzQmR7u3+/Od+J8/twZPJ1cHwZ76fvx6",
-	"1nz7g1hDpV0jMPWOKRpQRTfc67QJS4roXTx703hEDEmPDmIDbz1jWoyqFG+zMK62t2GnGfSPOUuhy3gA",
-	"geJsEGhNzLfsqxykdihl18Wzl80dXKetxn6xZ7NPB7eDMeWcRV1TeGAL+Ze80/pQ8QnU3iXGK3syRGDd",
-	"9b5V/o1cV5bndHBbO8KnyVv8brPeKP4SNlcpW5/S+zN3FVHCzj0AUQubijzGtxY/ZdD2yolvkTKe7rWe",
-	"3guKkPHAUcqD6Bu8J2AsrbEoTzdfFNdqxVQ5dWk0KmQZj7QJoe8ledjSFL8K9veL0lEaeN54yD/NbqWF",
-	"w9z4YWxl8iU3Z5rIMQu6eZ6KrSGWn5SDZmvvXifFvn5tbuS3qtjooTBm3WUzlMtnVvRSr2PEl9mRTI+I",
-	"L/WJOzF4BElc8J4vfxZN0dzKV98LrNsgnHUDMUgmjKcm08ZrY9IEvuAuIhN/0AZmX/Hl9862fXvIqPO2",
-	"gM3LKBHyq5SAdVngugxlhVa3poJZtFQlKsbGCvFyBrya2y7VJpewyDU0v3KJVy02bMrP2bp6ToGuu3C0",
-	"ijlmqWbjCf0yjlLAxpZw/jKdcN0DvBGn3lTLKjK8z9jsAutfNq8nMmjMJf6WHqd34YgqEdfTe2XddGMz",
-	"HaFUEnMWeA0te/r/6shBwuG8l2s8Bq0sO5V2p3J31vqv//v/OpVqpxLT2enCRT1TuIY+2Notm+PNZuuw",
-	"EybGZV5QRfV34X42f23fQZViEungHFYMbhCtM7jh8+fV7oPm3vbT1Un/j5HfXvV3ZMlOl4MRRzBCjGQk",
-	"XGFCkJdCDUkJc0CyMwkEEj3LE/FTSEI+iJKABc8IFw7tzj3d4RBVNCEgcHA7UKQJndufIDeRqDHlhIWj",
-	"sTKucCEVGYjJRPAUHMninQiJIKNEDDtcZcLLAG2Y7dhoIvTmqH+DyfNVKPlKAWQeFS356QbdH84PEzXG",
-	"Bjcb+5JS92RXqVWtD0KVzVWSJArvWJtQhYsNSJh8jiBXfv9ZCOBAALSBaQV4Y+aQbmtVoLzU6enezupi",
-	"pwLRW9io4EO+b5dk3Lbad+4djMdRH7lFLrTOLXHSPKmT48lUzWG2XMxsW+fVvRC9KdQcQMaGfXE37u7z",
-	"CEWeqIOBGCv3nk2ZmEYskzgsuOmmIV3Yj7rmaGoci2QEzRu/tb6bLGs3ZL1oyOm1W775oXS7D709AVRL",
-	"jESdHBogL/2XaZBngMcs4qG/ubxkZwEEJbO3JjV0CzcLtvd/jakc/2Nn/8XxP6c/PX31/IrWutenkw+1",
-	"3ddHLPknu7yd7J69m77+8MPL7fFVcnKzFjUUh1qvxphKZLcBOusaaKrMDGasv3EFmsMVWZ8EIjFCd7zb",
-	"ZJdF7gCI4G3r7fhUSGVPvd8tVZaRgDeUPgMMHgsXOjYhn4U2Fj+u7mFaUqpSslPLs1xRCVlaOG0ylzEJ",
-	"p8ynsf5iQDv6opXI0cgfvBDONLsdsKXLgR2NGeQn9bLmSK9ODm1o3bYDS2R2fzPBKW8Jy/qLIb6S6X0C",
-	"0YAh4BBKFg1NtteAhXdGEhqR6GeqrVfitLmXA23I9US6uVtiBM8I87amqlSv2lyeL5XmPqTDcpGuxmEc",
-	"aEsUI/tLmQqU4APSF6YIztOmPqvYx5K2akZPNmcxO6IcZS6wwZxgLNVQPHnldW7LHtxlHK66qMplqSAj",
-	"5Iv0fE+JxDycr6rkf1NV8t9SlSuq0Qf1LNPQl0B1XzgY2+GZobUJJRdnL6vk9cXxS007H1j/goQTOkKG",
-	"bIhuu0XehM/BQmw2WjtkGn5iEfRyA8gaGQYMigT6VLK9newmhO+fn1/OGm9ejsTh4eHh2dXN+PhmpP95",
-	"rP/z/OgQ/rc3nKr3+h9Ht9HxP99f7vCXZ3DX4ejw+dWb/7wd/BNuf315s3sc374ejUb/+EdO/97eO2hl",
-	"zcPD2g+09kujdvCfWx+/+8evjWrrc6Gl+FUv/G+jF+rR3zI2zSqHKxWdr7riV13xq664ka5YihPiqVRf",
-	"PKfP9wH+tXP6vJmsifoyCbl/tflVNf2qmv43V03NvihhUJsMvMRXdfWruvqnaGRflcqvSuVXpXKFUrlM",
-	"FfoQqvGVq+r96pf7GuLdMMS7vDD8MAP34bOotUAHvgaQvwaQv2peXwPIX/W3r/rbV6fgf+MA8n1QkZl9",
-	"ZqV/E94O1b6fq/hYN7Od+d09/jSNKEfcDU1luMuFqFW+e6LT+dRq6P809X+2a53Op93n+j8v9D/3jwvT",
-	"MPOQEDCpolEuX7viWmb4CTv0wTxiMYrpRBr45/2dA/L7b7v1lkGE2Gs9Jb//tl3ffeJXrIccIP9sIQN2",
-	"joIrSKveBUtrCbeVB8y7K+EuN7ybpq17jyNyT/q3ovGI5Z/M5MIv1DhMGQ+w3ZGMxKwbCGjnZUg0YBx7",
-	"PCGAXJDiwAxp120C/sl4LKJoos+i9wvyn67dJMUmUxHTOIzm3YTTOxqiX/vjavA069jPASVev3tbQGaF",
-	"nNjk0UPSRSj4ObxDbogacgG85Q28xmRz516IefIfWF+TGidvAbJyG+imWT94UoB2mWaxF8D5aK21t4BY",
-	"V1LM7bpnXLFoTSTPBZB6AB81cCp58LiYDVkcp+1oMw07oKW4dEohdPxDO8dvWYBmQwZjDIOo68xRP/ae",
-	"xeHQtEdeOsbVL1yEx3eTL/hWET9xKksBnJ31ESdxVM/bZYVlz58gQz8lrBIQQ7O4acvxLNT3Yb6RCqjq",
-	"KZrPxOD7WBTWDDTBJmGzYKM5N4snrWLKpeZUshwF1dqYWv2PwQu/QHz3BDx9WlALWAzol1apbE5XlmsX",
-	"V/istCsMs7mgWhJl4pSbeKcQSSgfPjk6vzomNBqJOFTjyfIeKHu7u9u7nhJYMxcKNMEvtoZ6GpsvYjx9",
-	"BNrWR28spEqPnTuIfRYJPiJKLPhwtjfo9mPbgw/9EpgiAOg14LZLQ+UqnDCRFFj978IoCg0o63I62N4z",
-	"EtZRQrOICDT/3LRtRyinEZ2flS7QMIkiUxJkQn5WkKyxTtXSbU3hIV1f1nAJJ9vAkXNdPsQ1ezalzZrc",
-	"0izua16QTY38qvgSqoCZpPRQqj9UM/pJEUkZvcqgdj6aWpV931KtqtkoUKseUzTH09MvyRH+2EO5QoGy",
-	"hFSo41F5K41SNwz5iMXTONTHBfpQMQTevDg925i9+1SakiQs+5qamKHCq3DETzfVejcA8J6FUYReK1gc",
-	"LmcsJkqQ3sX51TXZQojNOvnggBWrpAcIUDVwQ+R6UHm/rPb+fy6Z9UzEwRF0zd102gg6nbZtXuEaOML7",
-	"XZUq5DfN1n7cL3Bd2P/8UHKv/rhk7vdpxjUw1v+y8XqYZw+Z6Sq4Zau8KwH9+zM+dTGsk0uzTNpSkuyO",
-	"xQh3q5+Rro9PviE8dO7P1slyvhlcZwFQ5zoQnaZz9Wa75yE+3wcNNjPLB8K1ro04emGwh68tWvE9+gct",
-	"IBdbC9mD3QYP9RdpHWTaAjy8+1Aex52EiDXr+uNrsoQO964snJHeTyrsGST9DE5CFglpvajrGk2BTAsC",
-	"8JzrO6sWA3oskvgZNGXBMKE+Y//WrT1XBTn8ThNQeq+pClCQtQWdSOQYgjNJ6ATUlDGbFHoTsPWP/k+I",
-	"+usjxT2WKLrOpV7eCyhDuSuP5r2KrOwHQt4N6LykPdtYzDBHQ9/iHdmZiG+zYMkHjeW6294qva2YjFwP",
-	"LofQPxRxlVALZi2VdMcNYBakHnI+Q/EsHI1VNCcxm4pYbRxOLqPF3OAmdE4CUSfHdAAYFhR7XXiGl2OD",
-	"SHLopYLgfz5w/2NlwtrQ0jATukyn5H6ubkyok5DbP1dQbZ5g8zSzkjK/eK56VkT9Qc2r3JYbByW2vwCO",
-	"otmP1lj+uK5WmRXQSvk1+6Q2Ftaczcpb8/z7iuWHCtFHFYDri7RHi62X9JG4zutWpj9AT8pJt1cl2w0S",
-	"Ux6ICYmYAmQdzUODcBRa9UWGn1zAXRHbCOPo8qi23TIMDRpggJeB7LU6/NtG7aBKDms/VAmt/fIEQWzu",
-	"7QzaVEZWl/RiuIhFP2KTTc8EJxDTs+3TdveLPDBrGFmZSHPatvfe4eXF06Q/sEHT8bTl8GoCs/huZY6D",
-	"72vGsKmdvkC6AJQljMeupee59qfl2sNuph+W77/yPfKhikrsT/wGtJYUcSDXcnYWO/ivjeEJTT3JzeXp",
-	"SkzTNb3+OHq3HI5Qqtba9DaihMZdn87HcwtZr3GanZjriPpHZXSOqSzNN01bEnrDzHQgyrdxNX3ll6Wp",
-	"pSC+OcvP9a3E7DQEFJRumQrbrxV3nbXty5aqN2bIb/S9KzrVmryjmNHAltz1E6XEWo3bopDfdu/AA6l3",
-	"Cl0txTovrjYFlcF1vQ1t09tcQ+C0M2zamyZUkthP+Y1XFneh2Ca4oLFKezFh5lFJf93CufrZSiUOK+Nq",
-	"gpqnUSjVasovAXZdZTlYepW3Mkujw/KIb3FPkA26VxgZa1vSAiF6TWv9fDPv4HlCuYxacmu7Ms/Lkve9",
-	"DNjH4F2pPdVsbe/s7u0/PWjUaH9Qp9OprI+EGEUskSweCK4YV8bhtgRrr7l5vjxIKOx7tmLAns/dJx4w",
-	"NbO5pNBy+Rl5GapXSd9CGy5amZWX50dXF9/X0smvgScJ/W1WTLmMfaYdKquEfaIDbZRTzHYPQjkQ0Nbd",
-	"op9CGBT795+I2E5G8Gie9wdT++MxVxCwkYxcweKUVFEY57LZ4cVt3V2j50Zx+8lDbiaox5Wt/oCILg7U",
-	"T6YTYTCoVCujUI2Tfrbli/lpaTeNauVTTb+qdkfBBS/1O48ujw+vj7sXl+fvT18cX3bPT18cVaoLl1+e",
-	"Xr+6eV75+BDJ4hETLObG3pU/UvTAqaETRzyuAaTju/p+J5w06Z1rejPFLJl253OREBUn0lQKMKBdrw/+",
-	"6iKB+4m3dMFHay24H/PAUtmP5v9rJSCgD5ZanhtLTBkHSWKDE9NYDMOIlWXkP5ZwM0ItFRLL5M+bL3WU",
-	"Nz+5+SNbdFbtsL+8d81aFX9tGAg7jUfCgPi7KB62sqwA0scqBo2Dp/t7uzvbreYjKQZfxcwfL2b+cux8",
-	"8QBDF4VMA+F7R7vKa5D06iOsBnYChoqDFQmjq/ORvA4JxTG23svja7LlqiN6i86DNdK602/4UZpibri4",
-	"mKXtqNM+CgXLlm3gTiJ2xyKXnmES4qv6b1xUwRn0V+YiGY3bpNfEtuD68hCQ5auk18Jraibq5HRo9kFf",
-	"pZHgLO2HDOWi+gzpzyBMvMsBx5dhm0X9Ax3R0OQdGGqHVtOCs2de8/LsUebwNUBvBx+wHkXCJwwbGxjP",
-	"km3lEcZMmyuyVyfnwDlMszwaMxKOuFhoOdxaxz2EnSYWl/0IrqNrQiUxJ302Fw6H3q6+abLvmhrk6tCP",
-	"RMwgs3D3SdV0xZekB60NsAIGexPAIe9U2losf/7cazsYmtMXXiNqfbG3ZXuQ9Orkht9yMeMEp1C+DpuX",
-	"qhe1ZbS/u96MptgcrGW9u8Wdx22hZJ+RiA3VQnVtpdE8oMHT1n6tvz1o1vaDVrN2MNxr1HbpTp9t09Zg",
-	"Pzh4hD7qWfOfohQxCaJmKtVsh3LTdrKkr/u9GqRni1OLB3nx5uiYuHtMN+G97T3y+2879e1cl4zjg3cs",
-	"GgvaOp/dncTH765fj5KjV1SwN0319ObyQz95+fpKqllt8C6nRRQKjMJmMAXJpFpM9hnpXbV293KJiPrS",
-	"WnFFU7ZY3Hv8kDvat+TmcSQ5FkkUQAG35UsQejN0ZmrMSnuwX2EP9g36rS/0Vl9Ue8QoLJuMn7qtD3Ku",
-	"U4USZBhG0UJF/kKeXXFP8An91C2saDPyFji8t4ApK48EH2l9ZCSqWDmLhdQGpAH4eXZE23uNxhq1VVzw",
-	"oortIzFhkvTpwHV0tVuc/QqvNa72uh9+OWy9+2kdDo7tiVYKzjbBCjjgpVJgfUQP9q1XJb2B4JJxpf8p",
-	"IWW9a6RVDwK1PdPNpmqkLMJHWKgwlGh4i/Ql3benPFQhVSEfkRvJYnIJfu4YI5AASZKZOwxnnbjZcuf6",
-	"edpx3TrW0xiAFlj9ucK6VP0P/+xYHq01aXABGnUifQ12apmK2DDSSIgpbKqlZ8jPCYdDZmK6T1u7LfL7",
-	"b/sLzGslmsAGjQsLjGGhiKtdfUYoMXeihoIs3nSCwUs9q95x4XUH6y2TpSXMYKkuqsdFo0jMWGBi3s2W",
-	"Zu6tevPJsm/tls1fiiQelIVksfYnk5KXZkdhmpfZpf3G/pN2pld/EoSMD5hXHug6+WBPJ0cSy4ddPOq0",
-	"IdkSAfNzwuK5aYMcsCFNopz2ADesIW+ytcvlH4Tu09lPmMjwqi9gCfVK9R1VRqM19dDO63nZbXagBoOm",
-	"hEfic8RaheukL0hlnDKlXDnhA0j+z+0nHTbC4U8yCm5/WutEJmE3EgMarWXMUD5KAGsxg7xYNfaxKcBF",
-	"eyOMpfK06IDVDq9JwMhCmQTYlzkoKQOZotgnhdYKn9sq1mpWp3c1oguWf4XxtfIOFkzBS4YhlyMRMLlx",
-	"HTU+2x3YhxdO+Rxj5ID0Azzb4loVeQr2djbsELlgA2fG87FwuraxXanBu8TaOHRMC2/6RpIwMCbfLJRa",
-	"RFFAxyRsMlVz2O5EsmxxjBZfc5HEBGAaSBT2YxobBQfUMOphZZVaSvexMwqGbxx/pVN4lhu7tYwfx+Yo",
-	"yV075FYWgDMsZsOYybFnbtLyRMV0UIc/xP96vTu7G1z/HP3waofvxqcvAHz08Hmr37jd7m+/bwwmJ8kP",
-	"Lw/Uv3jU+OH7M/ED6tQrJoOidYWz0SCfzKesRPXu+RApPT2tnpmpuaQVA/2oSXWXmLSfNrDLzDbz6KZp",
-	"d+WJcwgSeMmmER2Ai2NDFnHL2LQroqA7LAoKLLrdQJJHgTWHpaJzzwuXQv/tLcf+a+0etBqr0P9yi5AZ",
-	"avFaaHZ9xZRWmTfllYyPQl6iCeFvlskHVNE+xdQ5G1WSP0eY6D0VUo1iZG5LI0sg9cdsQrt3LJaFRZD6",
-	"0+bH1GmkHykaSflaIxTJSqRF6a3bWpEns9BZGbBbCC+laKyWVcX4kRhwGeID69a/LKxs6ZIeSm2igd+/",
-	"VjN39QiUj8rFqpc1cgPtl6qWgBa2NTN9b5mLKVjKzR3ndBCX9eq8Y1HO27vaq1tZTbl0EpcDZSz4CtBG",
-	"aO7v+Y7M6Szo2WCKLTQEY1moac9pdJDIidVZuRLg6fSeaBtF0AwblN56M4zEaIQzNJCEbciS8dydubJb",
-	"M18w1F2RHbixtXAxymMvDySeCVSukzyXTeYsPG6Lc7j3WTNFsyuSPq0BjSXp0gboDORYcWphtgShuJjO",
-	"3JP1vhpZ+wAGcr/ShXBqg5YlyBpMzUR8my+TReDPdTJAl9YXQkVBmGJ3QBQfaQ2ABWFN7r0iX6AyIpEs",
-	"7tIRK/N73kgW1w7178tWqqRIfaFqwdJpNnnS5UtqJoqMLbOPmVE+qBzQ8PYvnhBiZcgfWGjlACH//FIr",
-	"q5RsCPmShRVc7acYRnRUAg4T0RF4h42aAWy7hysjGWgZpswX8w1icJFaky1/pO5d2auV1rswFhyyNO9o",
-	"HOrXZIaxVo1F6iBcQxW8wpu1AkajpGRc8JMWmkMRD9gz0vsRbYmPVjzin1XTNTyPm5zH2FtFOCbXDDbM",
-	"jstNK1tQtISerkr8pCnsOE5rAB6xYSwmddIzuI09bJYemNVnkz4LpOdfqpND0jMOyh54wIciisQMXkNs",
-	"/g9qjbastsNNMvHN5VtzO37W1dwyHvKRy0nEduXGWDFr4REIJonowcKSwFDWsWCuwhE/T9R9XDV5vYrK",
-	"W+mqw/1gwsyGiDNhv96XCQRvHlq0WPJ4sjC4yHjwbxBTFIkqmcZpUaR/zZBhGabssrNhdE1QYi1U9IzG",
-	"gczEDIqiTbl8gbVCQOtVfXz1aP9ZHm3NNEI+MuCeD0UPhFogHzpwFc96hFK329UQbrdsvl6d00TcLTXV",
-	"vBp2g95uDGsaMxuD9BUK44kUikCCz6NBiMRMrTTGpBJTHF/IR0B5QVgyuGlEOV/fQFs5PEglW6WmvGHz",
-	"G8nc7V0tMMtn02cjCu0P9M14jsIour8BVcxxDMS8tlY10Rhor3DEiVZ1tW6AK4/HHkI0JilV+g5I95IK",
-	"Tg6T182jq0V53tUa2vdIA3dpx58zgbx1zJBIhrI/LmUC8staQymz2RQOBm4sGvs1k+qdKRHfyMgorit3",
-	"Ob4IjpJyaMR1w0OyMiouV/hgCl4/GLCpYikwS5EXJrcokhmQelUGSLUeEFV506KiE/L6w7VJd2jsPX3i",
-	"hGMmZ9Dk2lVJ7zmjMYvJf/3f/5fP0y3RlZYlHr8Nh8x3qmRzIDhZCxYx3+moMAnZqp7Ltc6SLNHWE5e/",
-	"joA2eoNthoBNGDARf5OUBImjPStUUMmCXFBtvHqpoquXsFr5VBuJmr5Yk7fhtCamuPG1qdATjJFrAyn5",
-	"QbDF1KMp/TlhaPlBTMn5qRPJ6iTTtchFSLFHjYku+sek+YCBliRkaBkPGPguGaNKZFaJWw8PIg0+YuwJ",
-	"mXgfKHdjbp05Ppl3Z2jbzqr01H6NuP/5EfdBYU7TieF42a4J4FNYbHi0xrd3SvK4RcBs/U28JMPY3pJL",
-	"MG4+wSrgxxxpca6xaZKyfLG8m+737eId8npglIbABjSK8hAXWauMajY2McmDNsHXcGY7GnAclXS3Mhxj",
-	"cZm9njKV6kLWgTkOAw/dv1pJYt4OmRq2p4DH3Bb6rW34FvDKtr/ceDs6N/17DOhwtji6eF0XLaHCMsuM",
-	"eD/Cb1+kL7zEqV2bmWHfxKPMxF7AuL1HzQDXlQJCTZfgyzgHENSq2Ehqarn7e2ZjmPkiFs03DPATzbx1",
-	"IdpZtbk2pgJ/EVt1NUEXmqB244ota4QW1ioBp3fhCLoceNRTHzHVsyUs2clrY+Z+R35v++nOko5x5Sd+",
-	"SRe4yi0Xg9sa/HfNk58BogUQ2pJa7NVgJfkacX+XUw3WxEjvwUTXSXVeqnnZL2ZuK/rYl0vaKtDXHjtF",
-	"uU7eZkS5oVevCtjAVJr3SuvVhfIoJV1a8+ZJyxtl+GYaPW0v5L5PWBsKcEvxJR+jwdUqwOi0dw7wJVco",
-	"my1QSWl52dn8SYx5IFiB+3nNM/i5UKVV0yMs971PNWqxbuGYf0px0ykWdOTqB5/uN5621mPJKxIVGQ+6",
-	"EAXq2jhruZ2Ppcc2ZiT91DEre5gxV1f2MLR7vxSoDqQe9IPAFLKkRGL24LceRkYVjZXennyyfOv9uP/y",
-	"/e3pq7MoePV+dvryYHL68iQ5fXnSDF6Ooz6/nP6rddLob5+O/vX989k69e4rQWIWHBx6Cg7SrbSDiR7+",
-	"lZ3uPYqci9yoN1yFEfYotstVWOK8idfx57hbTsk3l6eIkvfPS6DqttZRrt6/JOFkEfxht6Sh2dKiSc05",
-	"XbJoyMlzKtl2C0Gv51PgxCG3xfqY0rUSjbCYyKBM25T3I20ZvUoyGjHMLeuLhOexAdaz10slO0IIQLVF",
-	"T6ipltg9va621otOp5KI6YJ3orlG6NqBemHNuN3KqiPSFRknN5v3vnmMzs6hpP2IgZpWkNNl0fJXIuKv",
-	"dPnDgw4uovhzwySKugXgr621kiuKHB43PPw5wfo3zWyfQTQjZlAKxgA7fZhpCURCeR8o+XJsdVs5bsLm",
-	"JsNroK0LebsUk+5eOVqAx/IggoAEqglTNKCKrhIommbf2XtzSsjmSLXu6RQMI0c1Pol4tFuGbustR9mJ",
-	"OwwmIXd1mhsi2kIGUciiwMulSt8nsPscxqUXkW79k1esHgCtSD90uB48iTu1RZjUDkAFyN+2PpdTFkUh",
-	"H1n1Q0QBprpOTLlcCsVisD5TvSqUEI/A0EQMFnJHK4gYOkSuh15i12gdmfk3DuEFLSr3DEajAMWlp499",
-	"jwwiRmNIg8LcmIc077gHq8rX3EZz0tMP9/z24m1AlrkTyWDsTOu8BWlbhRmQBwVppjM/rwJElLMtUSiq",
-	"MeMd7rYAFzOzlJJE2MWBhbGNDCgBK3gmcK/cNuWWsEyhzDDjpVplEkVOp1zCCNNdNyzR4Www0puwds85",
-	"6VEYZ4B5yJjKKqZKBVD1RiDLDEKu8FiH+wFrc2MoCY2kMAQVpDlX3liMlt7W65Vgu2/sjm6pFUygqsnj",
-	"SntvKGFb3GP9PPmXSGLbuECfGtNnx3XX0OcYx5XbgR+B80kwEyvLGoWvMD2WCYc13GjATx4mAT6XcNl7",
-	"wZGWM0itPWYYrWxrRRw5GRZOPB7bvEkPHklA5w8VxLEYxEakC8iyAA7aM0dtNonC8bUxnU4Z1hKEnGw3",
-	"oAmI43HGfWx11MUoxZ/B65YtdSm78/kWuR/byp6Q0j27F5O6Z0uulLcte+glBhyv8OaljhlUTqskZiMa",
-	"B5GRE9hAgAyoZLBgszBQY624kt7/7lVJb0v/p40Vjp1Or6p/gaim5o+m+YAYgkjBjyEUWodntxEk1yi8",
-	"YwYUVgytA1PNvUw1eMhEOgxSQg83Eh8DAo+EuCVReAs7OSkQ0Zt1Edtqd+B/C73E9D8P1uoo5qmSSzuK",
-	"aeZ0yofivl3ENu0UtvrA+TkgyGRyHqFFYLx7IH5nGqPW1wniuYTG7nqexrWcA0l/7eaqFFIfUScoSiBo",
-	"7e4WWTMZg6i4XFaGfMBI82C/kc8L2dvx80IO3P9WFWc+TIJmnAqIelpKt0tw5pYl6VznnO/VXHlDCcLX",
-	"prGhwgyeMh3hnbdeG9hgHwykI4TdIoMiR24ZmwJPM7Ka0D40kecpQVkWRyG7Ef3iAZvSWE0A7OzUAteR",
-	"CZv0NVfV69PWpw2+J7UW3+EBG0Ra1aCZal+9iuBOwPI9B8ANODqZOIgpMMBaKXKY5dEQMIAItJeYbcMe",
-	"GB2WHT7L5gtBtGFBhP66sO6eSlhpV36Sgtcv6ewdk5KOmN2VL14ABW6vfxM03GpFCUWj4kwB6Nrm9Bb9",
-	"qdlYRKjSo3US2sx4LJ50fW9DUxbRg7f36uSKMfNHN5RdgG3vLc9Ja61TE559Y4Eup3fLjtIOG5sSefOi",
-	"3A4UzNQJnYMl08ak8pCPTOLwzNamekmKWhFgAaGKNBvVRqPR4fbFJiNXr8LPPQIVJLiiVl5gxyR71ZUU",
-	"IBWvyHNct9xM09qakMVZkr6HmlnE5j7QUC/gPbJRtX40mSpZTJpiqBb3QsUhQutC52EsIHsw7MAjeJzv",
-	"V6xb3BvAb4CvOb1epIgq9kyTcJeLvgjmPaJMV0BGAHcDmTDEPbFpICSuCWX9OGvX9gKSaZEGN085kdk4",
-	"2JEhul8KAtCrCwc1ZZt3PWTxNS2YgssyjOaYgRg19T/6bs3AuJgV65dKlCVRDMIpYm1OqLxlQZ2c2Xap",
-	"3uagLRFm4b0HlOv9CNggnk9VJuPZp5N71KUGKZC9EqZPPZyrdGlyPuT8ymf2vrCrvmSDRFtRV5on4PHF",
-	"dKfnVIaDNZMysWecra1McTBMEZ7BKEQsDDQDJmmfTE0aNcYHImBBh0P+YyZJoVXfrjefWD8bOqjBQzGG",
-	"3ea+1+oKvwudNZEZA68DKoD5uCUYKzXVFAFpoa2L0vyfFI8I9XjMd/6O5hPIvgMHgwWp1IoPVjNnIRaq",
-	"VscytU/PUMp8ZzXS7wg1S4ApoHYF9XbLbOzHKlYu+cH2+rsOB7ceCnAKIz6jXJkPcm1wq3Cg5d9cJB0+",
-	"Mo25TYEm9M6td3iHlzRyJt9CM8H/+r//r1dFR6VBosz0o+w9wVaxdtawOcDWqhbuEBVegz4HOzaMxAzF",
-	"yEKSXv7iTRxV2pUUPDvNSjS/2NzE1Bti9FB0X7Yrl1r9RDvNLPW3Wc/DE5fZKE1GTLuCDsKqoUVsnsgi",
-	"ptjKNxlTvPKGixnaAdmcFn3L3cL4AIgaLps2056nueAjE9bG4VTalRc4LsGZSWc3z+Ft/kcWbqmmtfdQ",
-	"Lg0DwOfcQuACLDyKDwBPMFklVQsdb+Y+GwugSRozD0XeX5gMocMV5wLwoG4W1imtZr5lcxz5DBUZ4Mop",
-	"QDky74Llc6+2s7wUiioouzPdMc2+z3IA+uaQCvQayqJ3e67zDO0t2U18ZDXpOaV44R22JiBzJnKexa/H",
-	"5uux+XpsVh+bauVTzbsxvMtHxLJfrmYPTv5MZMk2vz0Lawrp5RZCAXuEmxv9buGfaoLXHPzwjx5dV9P+",
-	"HSlCK54teA47sNQEj+Ylr6+u+TbfoNTSuVX5rC+Fxnk9EFwZox/tVFDCHYpvVmfCooxM4ZwY2W4xIdca",
-	"O0esaxa6zERDctDAKVPobPMXTRLugHLML52DtvPdd9fxXJuf331HTjn58WpGRyMWk5vTj99uBWIgt56Q",
-	"KcTIv7M+R/ZdFTSpUpULR2KeujIKom1H0eFGE/wOfA6QuEazh9gDMUOn57c9rd+SOOE9h+2NuttEuCPR",
-	"M4mvPacoZui7w02wpEr6Qo3T9hjuWz0vq733BNC1OWSbEcrNVoXGv2fmhktHRKK+M4t5OgE8blzPH/XD",
-	"dBrW53QSffx2y//zCbzH3fGTFNy7Q//5hADRhAjo1+FIG99IQvtSRIliqRemTUL8rrYzMAfwQkg1Qb/p",
-	"4TQMBFaQjxjX00hrwFzIfVLv8B+n+JAdDWy/f+0JllbYdw9EFLEBLMqEBix9lw07jRAPIVFiQlU4oBHE",
-	"ufTuMKmkYWmueXKHX8+EwWmTY1v8I7iK6UC1i0lTCaJgE6rkx0v2Qgw+frsVs0AMnmDDEOtq1XsDLaDl",
-	"d99B6LnnuaO3ptgw+z/1HHte/2vXOFcB3g9iUj/zALj1uetwbTNjsZ1hdhZzxtl0IZdKj+XbHhimvSrB",
-	"f3S9Y957guem57XGMRcgaC4SQMCHEhIYF6wUJJBgz5aYTRlVksikPwmVNjuxL0u9ww85SUyPkilVYITu",
-	"NHZM1g/B7hI2BQ5ucDFxE1TEJ3aNi/BQz65X7/DjzA5apOye3yS794z8nAhwk6NPEqQ5JteRMYum4MqH",
-	"NJAxlR3eO6KDMasd6X0XUZtwUZNKxKxXJezTgE2Vi2arccz8jTDRfOvwN+khsAaW1S2kzn/3nS1sWLRB",
-	"JQAEtA0QLcRi1TiMA6JvCplM1Q/5TYfb95p6g4P9RsP0hI/CAeOSebz/3ek1JKJGHvCKPvpYnVEX8WjL",
-	"PLQ1CZXX7LuC5n7FA+WsNOrNekPfY5hHpV3Zrjfq2xBbVWNQZrfqMxZFNaCArZ9mtxKOs/5lVJRtfAmN",
-	"doxPDqGRDAyCUZY0F4A+Ox9Yn7xhc3LFjAtjf7e5/6RODj3LGXM9Xn+4ltqyJrb0/FmH927DtC7PVD8+",
-	"JWqcTPrgOfHxP/RnJIlBxWqTIVMD291IYYYPUhc11jqSYodbsodP1Qkm2d0yaG+WYkUgpAvjZBLyREHu",
-	"01BAmQq2VaoSKSAylMITDzSZBoSLDjftO8A3D5iVGRLuYZMBadk54ipyQBdEAnEkfKq1vRFTAOSQQuXD",
-	"FrYaDatIWGBij4PZ7UzjSZVbQIP40SC9VI5NP5hBfFdpVy5q+BeAr1TOfum/ld+PnyYvjgZBbe/d2ez7",
-	"k50P3X0uPnx/8sPh8NXtpx/k5cujg+/1sG7VXL/vCDW/SrsiQyg6rLQrw6fb56+3X7Q+nTSfj57eJf0D",
-	"9ZY1R6/e/fJ+f489vU7kQXLx6u7y/fFNpVrRr/nUPTn+5TI5mGzvvXp71lUJ29s9eHs2/f7D3vRofqXC",
-	"23/99Ob0w+kubVQ+f3Q4v2uAk1wxhTrYovNT77/EDoAYOUUvoL9rZR8w92/BzSfhHXuHFIOf2sVNKnrQ",
-	"beYWIiuDNMo4JCvtHz9WKzKZTGg8902VgiNYqVYUHUFl5wvbRxhVWgrSvjYUEXTH937W38owAlBUaxn/",
-	"Us1ooOtwhmy9nVNPbGDdlIrtNHee1EkPG4u6w67/7mWM1Ayu+cKJcNHnh56KtMFb2llEr2KzUq209Apm",
-	"ywQZDyABzzDq9tZWs7Vfb9Qb9Wb7aeNpI+OJyz7qGl2EUnahGJgpFvtfRZd4nw5utZXGWWShwIxKv969",
-	"+XswT2vZF80dmfmH4FOQSR/mEWA9RKVaCcGnrmfWNTEMbCqUxfikqjumcgwYNmgeLWSjVC14oJfzkU/F",
-	"KE0s/1jSESs3CWBxH11F+4ZbWfRUBSvG7IasfIfV1Cp+aXtulP+WZeYOq89wmS6NRoUH5dIucqj5pJyi",
-	"AbB6ZeDtW+lDlbI3wAYU728Gf6KL8Y2PafP14i9XqhWt8WA9ccngitUj29GqcB24AHxy2yfKdK0CF4bf",
-	"tMrFq/RAp9CJspvnE9ijaOUKTmlcSVsaFZ5vE5z22h6tvC+MWXfZuKR3t9cqKLca2P3nY669T377NC3C",
-	"PbYtybpko5+4xWDHwqNL6MXsURHZ5K9qM1ePDf0ZRWRX7tGyPCvj2fLdRoV+pQJf0gpvWLXc7aZHjh6e",
-	"rk1mMhUzZcxO28/I8X/S5FqwXah2QBAVOMN6e1XJ3/64+2OhlFaPxt5ZWVtp9NL8CtVGK6f+KnqjcTd7",
-	"4vURdEag2hpkuI6StCxrpbaIYWqrG9p6b9t5URtVOTAuNwjSrDfI77/tgAlusZYXNER8+igzrq/K4ldl",
-	"8auy+FVZ/KosflUWvyqLX5XFr8piubKY074GOUXqfppjqvCUqYjXC45Eu1eZlMiderNKitFat+vNeutJ",
-	"nRwupg5iIt830gGvQwF8h19nG2vJZQmMhPKgChnxGP3JhIiqhI5ixqQJFvsY7xiy5Qrx7w1MihkhRtEg",
-	"mlgFBB9lQ33gFsUAUqux/8RLy8fAIQSyADYSr0Lfd2JaQgGwtUORfOK66C80DJazUEH0IlREDIcWBHax",
-	"ET+sqghYh1vsHLh3r2GherFm1GDKYvZkprszTQOPdsXsjACNwVP/vfXBwh7lNTGokhFT0u4QJjpgYK7D",
-	"LR4cC+rkxkU5jSDD4FNoejSQw/QX1zOM2i4q0t5XJUqIotiMr8Cnn4Aoy8ZtjEPudU02gcFsc2SfFS3P",
-	"HP9cLYSJSnunYVK9T35eg4g8oB6T9+oHUjShbHeogskUN5z627ZRL950D/GwbJmKEY7+pB7XRbNATL6S",
-	"4TfXG/6mDUMKx2GQ9R+yjN44TB538cLwWuNqr/vhl8PWu7LhWAO4cDi7jXWPMrB8Z9DmoILzdHh88I5F",
-	"Y0Fb57O7k/j43fXrUXL0igr2pqme3lx+6CcvX19JNasN3pUd24z9XLqrBZXIi8N3rBBkVXakJia9eghG",
-	"JXwQS8wdjjbpaZUSy+ikwCqlHphoWiobGw0EdMZIM5LalHjYKg1ALXRdZlCi2VQ1D6v221MeqpBCmumN",
-	"VhMugQ+Z1LJmvZHbSmsxFq0Q2ptLjtw6a2IQ98npsLjdqMltoCMBRa4GR9xWfSC0SmbE23uNRsmAJ/RT",
-	"l46WHM41D4NLFhT5tGitZw3DKCL5USHIQdGgYIWxtVOpiNpZY2AF3azMYs7Gwvay6rN0ab9sU6uiqWb7",
-	"cZXMtqQovPRUwzd6Vb+WJjsNO4il+s7EYPE91uH+K3Z/Klogr+FVuUi7z/KwO+bluCMoT1X/jezMaEmM",
-	"YyfeVV2ONfvAbrH6Ko0Am4z6B8DrtWSTgdOXpVYYMJRqmpxr8MAFZ8/QSimA/ebwNah9gDxIPYqETxg6",
-	"Ewzut3VShTE0dpc905PA5EhmrIQs9mzJzqSxgYdJ97M0yZIFz6DA07OfXAtegEREm8867LjwHPq9BfCH",
-	"4vOGSfIPO/v3AIvO9KazwM+e4ZcxT33dPD1+ntoayscDmy5hS7al5QP1tp7nXUW83ovzq2uyNaUxJhLz",
-	"DMpwapz2E5Wx31LjtE4Oub3fGTNF9JHE4QNoZJk1srumGu0Qo2IIBKaIch5XtKByBva+rCfPbn3Xb3j+",
-	"a8dJs06l/WsH/aqdSpsnUfT5c6/t2L4Vyg7Uz2/H4/wFBtyqlAuUmrf6sc2sjY8ro5JalmyN1STKhCMr",
-	"naTR2B78j0AMoGhC3wCXGP4AKcJ4wdRc4PUt74fKut5NwBUp8GweonrrZCow+Hrlc7Wy3dhe9O49X/B9",
-	"5dyhb42DfpUn9NLYyO5+GNvOOp5QPZVLPCB6nDut1sbP7N7jO7u4HqufueH0joZYJb/MU5sppKFWm/Bc",
-	"s1coxYsds/ZH/RtSeM045lyDDvCal+MyewUzzremJTaUs6MTJfV9Ym9SCw6domz2Xh5fE7/Awb51Ui93",
-	"tmkZcCLiSRrQei6C+ZJQ/qfabDarQZl9Ekem0t47TBlM+nSFD01VAqKnVrzGy17PpnW9YTkTelOrvNj8",
-	"dRZztkvGOp6nrGvReSFNK4W8jweO13qsIgNFZQGvPmehHVzHMo/vFTKM65UU8+czkOb2PZ7Z/e/OqKqk",
-	"PzfMYlOeBaEkE0hdK9fI1u8Y552IA4fTF8aIjFh17n+EdwS82BTasU6uGA9Iz4Ms6qUeaOM0hXIl+6MS",
-	"xEJK6IdATlrnEGchqGuTENowc69Yyznlw6EtB9ZKiME4IRNG+WwcRoWVIlEo1ZFZloV4RNF+prdsvQ2x",
-	"smjljUeI16TvhDqW48lUzd8jY8QMoew+XMRsGH6ya4VNTYxZ7K3vM69nDI1suEmupXT9XKZv7W3Q4+Tj",
-	"Q3PDDHraj1ksv65SEWAzFSRfIatOg9UbSRMP2KnSarT2as1mrbV93dxpN5vtRuOHiktkgpQdl4ehv51+",
-	"2azgjPW9LKLcE2U9yeG8lrYJh4QVSAEwVLH2o05GffRyTG4HjrwsJAMwGZNaZVcZIrJdiMhagOSPOTA6",
-	"MAjWlWVQxYlHaoUGLIYpza4rSN7RSLM/w94bzdVP3HC/6515bg12fSLifhgEiHqxliA55RDerdwrv2BN",
-	"IbJEgPy6AEuUy6T5+DkjY96G0o8Y+/VQliMWihT7Y6m6e2R99pkIuBcY1ya3iUVb/Cdk8gbaHIpVAxei",
-	"1lfGgHiBKOSHtppLv8d6r9ro5+lwSmTIRxGrofQImLxVYqot1+lYP6DPDmjapieiAwkOFUY3/XL8tHfi",
-	"NzKtiiwSJMhdcG3WVrILeGKWvTyUHdzn1Bok8zXUzxaev02Sgf8ANp9tsFr5uSnfj97zN/9s9D8MdqOf",
-	"G5Ntvvv656fzd7viIGnKa9WKv9//5XiH/usvJiRcmuCfIyXuQVraCr3CjSlJ+eJs5rJcHNiX6YD7by8k",
-	"Ggern8CFOKMTdk0NpNJa1tC1EG9pjKi1a5lC71gQ0mutsv0N5JdJuswKMGRUTsxsLL88k2jrV8dpPqNA",
-	"Q0ynvGhDiCffQqpa/CVTomFhnEB8GLwZaJMBTeYAxzAWyWjs4IuzYgQ/7ImRDLvdKWkAaMwfafCJgr/A",
-	"UdlZ/cSZuEoGhnP8bYnYgIbdm4iry015rfE4QpUmFsbFrAQ1oYzwGv+Gcv6rOfflBHWZeLYBiK/s5a9h",
-	"40Fq+gN4y9IE3ZQgvpF+oPX+ma9TqsbFia9ZQ8Sn6M1gtvXyTKkajAvMVgMSrMW4Ngi5bXynBTx2WwBP",
-	"KHgYvVx5A9QlweKFo1kl1HZZR7jpXLNtvBmA3DbRF54RKRBVCoB49QN9NoA8S+rBKs2/kXViwa6R4Rt7",
-	"2YBOm3Z9Hd7h1wKaPaR55FVE2rETqAIqMqZO2nZaCJmPnXDsGlDMALLfr3qJBn6jMD3hvHXt0tWrpk1J",
-	"qMgAMr2ML3hCDH4bmdF5kdzCAseHm96b8+fqQinMA21vA92/lu39VSZ/lcme9o8d/eBImXacf0sh/dXG",
-	"/mNtbIN9+8g29pZJDV8vFungdmeY9TTj0KtIyxSoHYPII836jTxgVTEkjA7G1ZJYZhhg7Rnp2aRoSBXj",
-	"SRR1uFf+lYLi9dKy0B7WOZELyJOdifhWm1mQIxWFUh3fYaLk0sjjkV2LLx6AfMSI3Tqs3vHExdrbj9nG",
-	"ZWVvALiCrAQ6GLSGtf3mNq3R3b2d2j5r7bO9fquxvbvjN1jGfPWHhbIy27NGMMvs41fz6K8XAjNb5zOS",
-	"r+aSNpfKGLiNr/z6N7URCyOb76DNEoUohQlKgOQwvcS1zTb3i3x72mzsiijoDkXcswW/gISKnfGwhYGY",
-	"zl29SyxGMZ1gVNLlwswwe59qe1F/FZ+eUUn6LOQjaGhEByxwmKt2EFyY6iNTv9io+r3P/bxnAJ7mQn8J",
-	"57Sh9VYk4syw8ICYuM8D7DN/MfXGNRprc3L8+CWOZ+KU6b+iifU1vPkXDm/61eOhkj4j+XsqDV/NrnuZ",
-	"XYZT2fotzfI99IF7WWGFaFtafJemrOMTS6FFnu61niJ+yJMqVjSwiN2FaSebgZhM9P9HITcQH/a1WO3b",
-	"Q8gxU10GFT6UBx0OJhaAafVsCjwWSlShFA6Q3jNpzs7oswn0sF6Y8mPy0SfTRLG4mlbKQWeMKmEcEvFR",
-	"DwxYFfsrWFSSdzZ91JRn4prIW2nrkIDd90wbVIfXjqK9F+p339HICX9wu57zaJ6mrboqvJ7PentQ2KqZ",
-	"GgmxV69/iBFAXmXHgNjsCqxQ29SUUBJpM5EFhCeTPixMh1usKQPKEk6YqaTKJOeGkuy0DpaCeLyAET9u",
-	"VUFKQ7nagszq6/XWj8sHFhk8PHsf1+C+Ofwbaxk+0Nym8h+LpGVXa9LQLtjSZ6W9a6xt894PL14/r717",
-	"/eoaGyVkzugKRL+CJ7p62UybrGWP/i83hH+kA3jIRpQKYk05D8GVOhNXSsQggS5iOiofXPoAvH+DogmQ",
-	"GX41wzqy3lNHNi24gEc3FsbwVE4iH6z/sXeUz9cWy/DQfWQzPLhp8QXAWRmWkwId3bNoDGQwVFjW/MMh",
-	"tyAzNp6Ui+IjvEEuor1ikRXYgRNovEuUqJMT00KI237httpb25SRGLm6ktAkL3HTRc21soY7zbhA+NgT",
-	"YxpzCm57cULxWkDnthLcb7Jt0mmhvjMz9kho2YIthdybp7G401LNlkC7lrh98QkHYIu6wSSFZjfwjHEH",
-	"j8Opq422PfUcRha8tMM9ZAm9evki+J4FC+ylCFvQi8RaOLbgfRZKlpbmDywshYqxN2rIlehws37aPEc/",
-	"s50+lsdJFVNtmH8j7UC09M4UrpuSFw/ui8xiwUeu/07V9Rjq8EQyp8HUyUm2zj+lXte6J8Ep2D9jJpmy",
-	"PZZc29xCygNYL9y5KOQO3gcwRFAvKwaBw0W3ottvG6ZnWLVobMdXh++Ou++PL09P/tW9uXzbqxLa4faF",
-	"c5HEsg4wdqZts2uz5K9AlfTZgOorMCw50PZ3LLEVmR61LIMnM3M+NhiT93ZWGDF61396sX0ybLy8bU7f",
-	"b//SmBzt3u7Pd+J//twaPJ1cHQR76vvx61nz7Q/CB6VtVyiZCREwTsYilmx9GQgDNyzDk4CrdJCSzEK7",
-	"6aG0xPAnJBceLFl5v+1Y8Q4gsrGiCJUZMIVdQQ9Nbyt7RDQDcFNEujWTr3sgsJuEIqSiKpGV9k7jIG0+",
-	"pXcmCgGN13gdPaRgM5m2P+S1N/4CHy4MUayYK0un+ofa7JvtaUnFsZMgoUT2WCXg0BSxhQTKGAhIFCH6",
-	"Ayxas6MK/2Xmnqp9jX6jfnOdGO3e9UezndsBO8V6wc0bl7xIH3gBCnilXdmCoXz++EBaa7VSWrvh01ho",
-	"yQed94650rrOMrrLrIomo0kopemlny74manEtG3COMgzJ0m0NiIZV88cM4ZadhVGETqlC7bDuRAdm/L2",
-	"BKpIM10m83LeCbsUPUUMDch9yZ5wxgKD9gGCcfFx7wvZjXJM+s/drMU1+5xrz5w9I2nLd3dOjBj22QKH",
-	"QMP6Owdv6npg6t5RCqUt31qyew42LT8KGN5cJOjFGIp4JJRiHLVWhzKQVWDaBjSuTG9ZQg9C+aP4RhJv",
-	"Tv9+m59b9g2cFUvExGpO+ozkNDd9q2ESoKXqp+pr24DX41goFbE/zy/7uVrkmk0bI+eSYYxJRPliK3Fr",
-	"DF6yZdjO7lc0B+/WToFJW5LTKHJmFkbzIqq0NDIYbNShA5kM0UibDEpoM88817ZRvw4H6D7jPbUow6a4",
-	"38JTGUc1Nvmuk2MzkkRF2M4TbBt7mBfyYDocEmHezW0qDDlUZCKksmhWPZPj0auSHiCZWXDIFLjJIPxB",
-	"Uq6z6uapP5Pchtaz+t1318K2juVsZtbtu++q6EnFNFIwNCBfrtfGdF+sWFWkh9iuphEz5uEyZiKipnGs",
-	"ZlDelui7O5zGEKfV1ho6j7HpsAfShG0x066YdXLI8R0ui/culKFmANCFE3zJMeWSYntgUMEn2JUWIsiC",
-	"sw633XUnWMzas8tFp1NGY5JMMaPBfFxTSqz1FxoAHRk8P+hsHospjDMMZG4FaBQzGszNSjxnasYY73A1",
-	"E7CoEpq+E0qGGMwyXu7ChKfjuz8MaWHFnTiS8+GNZBvdf6hJdJMHXDBs7SfeaGpe/4GrkA/Y+rffcBVG",
-	"lRKoNQtzbSizTiBSAYRt6N1nMGWUXZzbQRvN7dp+v8FqT+neTq0V7DZZg+4PDobNMnxAfUQrD0vkeDyE",
-	"Cr3va4v5ZQF2P0jhtUzWixBssGDT/5+9d1Fu3NbSRl8FR3WqdvovSZbka6srdX6nb3GSvkzbnd7Zv/Kb",
-	"kAhJjClAISgrSqqr5mlm3mM/yjzJKay1AIIUKUuy3RdHqanZbYkiARBY9/V9l1b7dGsumA58tDL0YG9t",
-	"qnvp3u3G8eDwsHHCD9qNVrg/7LSHB/ykf+wIJcwv5CyOKTHAR7BmtcEsifdOmofN1mcv0IMdfXNhHu7c",
-	"HcjEPWWyfR6WsgI7o2nEdQFigjRBqZVE33k20p74Y6qS9EZTCbOuqFVdkdIwiiHBixjUrgLKs5mMKRJH",
-	"aI8AgiLWC3Pto9Sa+WnEWQNzgG6Lut8JxELZL8ZJcfTYJUxiMm/UoRmnU5KlWfiS8IyMSkdHjBQ7nygM",
-	"LE/YN1qI3GMfNdm5Muq7JymQn0ZyJkCq40B4CgZUGk1E17KyZ9LfWB4wmPlYxbQwXFuLCdnyr6nh2Br/",
-	"ZvPbbII0bsREaGMiRANsNCInj5aSGpGGkYz0uA4dP7PUZuABszJSMiuT+/7i4q0DpEoETkGySNqsYpay",
-	"/sZIJyb+MHMA26h98qjZk0/tGvi2H5VuX3jjMqPIlgl3ENT8TfCdcWm+HqsZReXhrVMaPxEDAex6UqXj",
-	"SI560rio+47no8me88E4A1s1xqRmxorCx+WS8ZwNZ4nDJwWwlMPWfplZhT/e0rDaWUErrCB3KHG3k10E",
-	"y222Tnawvm6TpwCRCrCwvVq3t9Y0erV6r8ZTuL7M3IHvjUUCV4BNAh+R3ZB/zgrLwf3IrBP8iku8Exhm",
-	"m93HGWDwM88Eg28zg2lpFapMJvhdZpDB75xJls0XLCj4MrOherWPcKg3MHh+iqTlsVrevGTroKwB0R2B",
-	"SAvgp8HOCPr0RtBz0v6o7S1IM1TEbWEQjQWP0/GfN5pCnVbLPAuiP2TIUJCRJTOpoaJsMBaDK6ewmIi1",
-	"qEMo1IwV6914yvtci1K+2O9hKLdGi7Ah0Zq6Wj/dRc+uOAV2phFMVkYUlbxT2renZvEyK9NfXO+10jhL",
-	"X6ubQ722F8nrCCkE9YpSkGU2lOXUPpphEx7FGkw5qI+AMkB5ZUwMzO0DEclgrMBslaLJQCNi3YhUfRUu",
-	"oArEspSkqif9KD3Fnewz0YqCJ5SUiGjYTiFfaA8tZ27LDW2AHttW9RMWJEILGZ65FQl6EqdDCTfYu1kJ",
-	"KEArI6mZXkoJ2DRCotk3trjg3fPz5xdQW/AIB2SWyUa+MWZJKQR7wt+ZW5W28cF7E++xImjragGktOzW",
-	"+qr/v72a9lq9NpzF8SUZB9+pPntOP1r7oGTLeC+Qbmt1FESQ2Mh4UKunW+Ahtj+oWoViyOSG3IvrRywl",
-	"CM0YRDfoTqRB9VV//VeC1nY1AJqNpm8H07wFPPPnBUzbogzARb5y9cHrljmU5DG/9iqRj/5uLKZ+HdlT",
-	"pJmdYnEB7DXLawCJ3KVbrMil2jt4aVM3tlunTTdepsLE7i5VurQkVIjwZdbafHUGdY5tOW9Qg0rLKjA9",
-	"a+s0nETSkcGVW12Fa8D6uhKL9fKw5kLixTGWkV80gtlY6Sdf4RrLnqLrEFZkfTGKwCTNelYcng+2pkg1",
-	"b7JT8yxAtIWGOD0WoaPZyrWP2jwt0v5wYKSlDCI+C8ppzZ2fZEYX4KtDy6p5Yt2RJKVQoDQDWzBKdU9C",
-	"ACSDPrAsa0j4ibBCYx5fE/0TT1lQTu6OVD1smkTXPBX2N0A/y2JBDaYUHKvKHp4jVf6P5mXdYWYnHhkX",
-	"i1gh1rFnrjaRXImYqGu6IWZTcJW1/4jOEnSCeS1AkZW1lGr7+eUwUZMVsAtA39mFayEotD4Ukb/CFWIP",
-	"qgC+9CjClyLE8gTzVegD9KJgaf2+AhhfRVsBfueE116i8K1XuY5vSYjY9vUrsbBl3nkhwVIhKQ2hsWAA",
-	"EiEBqlUUgPiwAGqvIR+A3eaOWcw2lfvUC2fD7MkOkwykGtUX1F0cwnmCWgF82hSJHGxxPFV8szFPJk32",
-	"jmQWDEynfEHSCwtTMvHVk578MpKQWvqM1EoEax/BHTA7RJUerv8NgNJgccjvtfOAJocB1qoBR9e1uhIk",
-	"l3E1XKc+Mfdh+gcqq8rWlDUaUs2pBKbRwBsGPWn77b12ytKOe7hJdopv45OWi6C1RcmPYvFObeJ4ftUC",
-	"vN3oHJhHdO5FgNfXm+RB1STFQXhHWuo2kyz8libp5MA96CkPC4pANL78+PeX5xGsV8up1LlSX6byXdli",
-	"z331u4X2hcjkWr4DxjCxDQrKBbGOHmjepEqgBG8qwuWiTqNikwmP4wV+ZeyGSCP9T77TCa1wc0csDYTg",
-	"K2Sfn/iPBzUZgYeg+SKLYWOzVC5H3xfGqRiMsQ4YFbtfBeGKI9IkIqbgzkFPjrFPC0uKQaRjQz48IbKG",
-	"P9B6YAjWEUMNoimk06F5EMs3Ep1a4iPLURqqCY9klaPwCt7J1wSnxtPUvE5d6+6vp8I2KRWjijAKQ1wK",
-	"6m0zttElxHBq3dqNr7/LwojHLB1MWftxp9lqdpqdw+7hyXHX1mx0veINawLWqLyL5lc6pROrEYQModuE",
-	"gr6pMqrlf/7zv3Ix4ttVjJmdcXPBGByVXar0szpFcx4Bxf+EzvJWcnnPCNFqp+gcMlEklSzHqqX7AU5b",
-	"F7nL8JHR5AdJNOU02N9nYiZQkCUk8edlQtW4IOhciLDbkxHWM8ULxCOgmqJFBoGcP4JN9kaKrJrbPG0Y",
-	"XQtbklQmDc2ZuhAoEWu3R56gIG9xWtbfyxdw2WaRQSKI+Ul3vemyw/1DPPXppphLbkYVth9JG+qMD0XT",
-	"uFoyDYy2g8wjKN7SlzMYiGlKU8G+voeYRPEC/1Jdul3uVEOWAGFghsAyjYzfnUJlYVJ5OmSYNQ5IMLg/",
-	"dcC/ZEJ31h2FXRbYolY2faTO54XemebDtaKhOZN7myRVbLLQIh5uLbL/grzWmkQ8KLuzkLglOEnBCEZI",
-	"BTgN9DX0poYEHQACOtJsoibG4syKbEPFNFWGYu1frEbGNFVJqKEBkWxurImAeVOPkovkpyKGggUqv0D0",
-	"LgRTdsjDNs9byQNULrUrevWtaf0AOYBe0SH+6i2e1RRAvsmz4fHZ1NcxK3r2DEMuxXO3Z5y5RQm067r3",
-	"XA2f6tJPVkuHM6Mq5oDPjT45FaGn0URAfzB3p9g7wO7o5Y/xUhi5HJk0TRYbna7ciM0pm4ndCfvKtJR/",
-	"vsyO20JFTXmyGjRxOsOcRg400WYu8uCJj9udo0cekYx2LHLZoSol/EfYQsBJXAMT8IJywdntLURiqpbv",
-	"jQ0SXvOtjbgE1ooDkEbUYT2ZEXnHUEV4rmz14HysXKusfeCAS0xRq8Qqw/x0qXuWDfksThdu3byUkpm7",
-	"66vJjynyoZePWhncMuINRTpH2RdjO49CijQVluZTzNssBfa7U8DDZVCTUwdwQAglt0E4NLe4HIyN7SpH",
-	"xmh+/viViMeKd97Mr18kz19d/DCaPf2eK/FjOz15/+5Df/byh3OdzhuDV0s/v5yIdKzM0ykV4ePzErrf",
-	"DZw5ds9ckg1PU7w9EONbOHvbAzFuWPqYB1PM3BxcCOOZRCIddmF3664yh6zrXdPdBLrxNmtQ5c3Y02VO",
-	"ZV8gts0OEfE+EBG/IHBDsz+gfrxMQW0FajjlWkMJgpMRKyrYHS8lfEBMKZJfRyOeqqTphYqaI5EG7JsA",
-	"ChcGP4rFU/ddc8oTLehov8E7vUjU5IfzN68DAiLmbJgoCSrX4sb1pJoTlINVSAhCbBFNIA+P/cLJwnpn",
-	"T0glTswLNY/qsn8YvRIhG9o/AgdCpxVzHacidikNWyfY7EmwQ+bkp9pAodHCvsb2kpZIIhd4QQ74pGEE",
-	"Z5dGnGloqCXwSXAiifFBquZoEtyifU2ZwlRyIJrsNdnNAPoDDOwEVYhvG/1aB7dnu99AGb+1q5fBjZgR",
-	"jQHnY+hQ/d6+/+6ns6dQed9k3+E70CwWKSJRWAi/Ca4jT/EGZn7mvnPgwDMudRKNImlBK6ErE/EmiUMB",
-	"y9Lev/vJw4rsC+Ne2IE8ffPu/PLNu7OXZ6/PS8v6gX2PZmV2+5m8FRhgRcf/+lI9N5L7KKfw7YMNFFPV",
-	"pWa1pmcOh6CZr/I3jp2apbXufsv8h7XLP3uwqOCiWVirDRcpLxeqlB8JoK19uLU8K3ssdqW+FUi75pR5",
-	"EsbrKson491ClqqjbJmtPjJuYQP6f/Rqdw0SEXjhEkoZlwsmJHSuLIPFepXc3Rx+mbsiCw9HKULKe5XB",
-	"IwU6AFhXjEQD4aMSREKNhkyqpUcX71lHwZZTVoRGBJi7GkCGLFpfDthdWqz6aGI+vRY8zqVFkEJGzwZj",
-	"r9UMAItssxZ0pAMCEYZgHHAB+G9ARYiqB4oOABNgiDB92DwfzhKogLa9aPgickgIFM6E3Voew4FznmvR",
-	"uoseLC5lPuG8ifxxI9nI8eiUb07P/bV5KQgXUKcaYT5HQ78fsLA3LcAzcACgH42pxC3l3k6ILQmxVxD+",
-	"FxaNO1W2rRLLRD0cwW0w4grS7Ga48HNzMvOPtnKVNgwCJOPRKwP09gAurFkFaBu2j7CkrxM6MrFY1YKw",
-	"YBsM4kqbJyIcht8Aw55T/wL02xdwIaFJ1OGTU/UekiJrbCXAxApme6BbkPUXmLI1Jn5P3ggrTlmjcpRj",
-	"lipVZ0T/uLqpB7DcetJGqNyqlyJTWzQUs3YJz6D8HMlWlkz0+ChxR2ns1P1ALb9R6kGDSwffB9iZvrjv",
-	"SShk7rCAHuYgQwO7DQDyj9DiUod/OkFkuMpp3AEEuF1R68P42zaDBe/J5dbduveMNVHBV+B935kW2Qr3",
-	"W4r5ZQ77ux+NRiLZEgI8P5fbwH/7MJ8Yr6XucpE7uVBYL8Nb5Bx3EN93DPFd2nJowxMQKIDk2heP920R",
-	"mHPR8fObZOcmCMZFmVgKPe16PQtKylXO5tQtoghUdchCTIJKBdSwy7iEEljZua+W2VshDS8tj9l7OxT2",
-	"T4nCPlCTSZEL66Jkzxl1h36CedQmZwA+R7KmIdiIxbex+lErVp1AfsE6UDplOBd3L20NEJ4INpoJrW2X",
-	"a/615BTk5309y2v1qdC366WSJv8qwCK80bZsfhGO09O7dJMSdR3ZtNWNnRju6mUwyK4rFCuhiu/P0lRJ",
-	"7GugvkFOaNadlgVlRqt0rGJCi2TcI5JfqJlDrx+KeXWv81s3oa+KFd4LdLc7+weHR8cnj1sN3h80+XSq",
-	"myOlRrEwqo3uTgHhdToexlw72ltkdI20nsFecEln2vD0HLo5tT+oKBxA10NfGOH0Ei4xH0TyyiHOWAg3",
-	"sxLUhkAILyN7fUXCeynOvUdRzT38pZ8BLyHGt5W3jiD/dn0Odvvc3OvgzsKu3+FzMtBPvfPuot7us/Kw",
-	"t/v6Y1XF3U8i1Wwq1DQWGZTXOFGzEYQM8ACZXWBc57Nn7CkW79e9wCy57sMIwGsXEDcOI43Cl4VqMMOq",
-	"O3Do8c4vo/T7Wb/Zk+/EKNIpRZ8D/+AEWcOXLSDKr4PtLgPu2ywjKeQgWUCBPkSGsi4yCEicuikBlKoF",
-	"m7CcqH6ZNkRNzNmt+9VFJKVB9FNI3ohvNdcQxHcIYm/fnf18emH+983PZ8+evzsPHhHDelAhTgK4KTHm",
-	"CBHaMBmIAgqMyBxVX5/yv6D4lepSPN6tEKL7ZgBtBfI98UekS0uLUdbazXNXac2NpH2Bw/zlm6fnb//Z",
-	"yG5RuyvZnpfdG0tPxNu7H9y0naa8M0256Wtdhb3m5M9X0vez+hd2xhc20LRL4GxHyI6SwJO+W6npnKey",
-	"95f958pOl9clYJykZ319ialkqeZMUY1TBNVSaSSgpomMAEzu6pQvMJDr3xZJa6Ih8G3a27paJI1QZ6Bd",
-	"I81IDlX3ruQUzFrBZvvIh9nDkgmfB3pEXBvLrY5IfbX3Dv41XV134LfGJkWFV7YfRyKt3oytndr+2tX2",
-	"V6Sy/5bSoszvRQqy24qKQmCsxKLzcjbZNvG5GtyuBzaGKQc8czoR07yPlFn//s71+BiODuq1SSTtn20z",
-	"wDQVibnz//0/vPFnq/H4V/rfxq//6/+tldI3THk6GJdgf2M3G9YFR9dCYpUxVvhcCTEltxUIY5rsLNVA",
-	"i+fwrUl1E64HZnO7xPhWYii4Ql7ocZ002QcATIuIKr3KywXfGorDImLauYXLWybMEZf5LrzXvJxkH1Ry",
-	"pad8sIWb+B7GdD9luTt988XqG6pzTLGmXo7Eg1VAO6dxO6cRWxzvwGkEgMybOT8OW/sZsKXj7iiH8jIj",
-	"ToVkqSIALolgaONZGqo5FvX0xWgmS6k/jP6OJGKpf1HsH++AqnQIWGWgGL6YZGeOLYSi6liQGy62IAyx",
-	"Hc9rcuLR5dYYyhXkIRWZ13cE9QEskmYdCepojlXhKVK7QbQhhwsLBUejgE2TSKbaGg3noF4QlW7C9ZUI",
-	"u5RKpUdoFvwf1EG/ou0AoHYsGiJBCeDkAZhH+sSM5/27n3Q9qx7w7muehQtiO4st1nVP0mSxeBTDHBSt",
-	"t5lyghewEN2WnG2IdfIiHlb4lfaZtz4FQo4iCZbg7zGyUeBWN3pUw/vc79Rr2TtfsnZPHc054AMKyRSc",
-	"3GHMR7VurdHATzPjljIZP52dXzx/bZ6nZslAQPgGuq+zMpGMyqp70jppQcIY1vIG+8INvUZ75LrVbDdb",
-	"deIxZgfD1qDDH7f7x1j6nwGF1tlItZudo2Z7fZGAh9e9kArdbVdwh2B9F2Bt4MWl3rI6mbEFtAJYd9AV",
-	"ViHQAI5Hhq7sNENTyGcv2bu3jTMZpRGgRv+kRmqWsnaz9Qiq1B0KQqHu3LaEuvJWIzfwigzDGXc9xlqj",
-	"lIQIlyyIQkS/vRxHMqXkJk/dM/ItokbVPkFPbR5BBQyxF11pAvyE2mqZGxcin6TQLjpVOr2MYWKXuaxq",
-	"nSSnhZRATgBMwlLTkLJdr/jU0ubHaCTfzNLaDQ72acZtkKkVb8X0GDDshAxh4QkhyTII5Lxwsfhh3H85",
-	"iN5EP5y///Os/Tr64XFTLH74M/xwFr2JzuavLuLxv56NFq8XPzxuDjqx7E9etMJ//hBX8Cjm3ketwl8/",
-	"aT/uLLvgpZyQtJ6ugB3p09BljcUwZWaPzct3QwU55GrQhrJJZc5gxYQ6h0drzOcDqHIIiQB/htta4M/M",
-	"eRLqrl+4520g58zZ7yzAmT/DKgiIillVbebKSULH6I2zfAp2ivEP2UxS8Xp+nHzYioa/6Ti8+q1iaIhR",
-	"fbtxnI2kWtrvXMqKR9JCrNq2ncODNZ57PuUD0dDCHGEjs2IuRzPosra9F8T+j7ExMRQJVMVK4WhGoN5A",
-	"syAUjdMLFhrpGyy3n7jd5MEoSsVS8UcK+oDLhe0nqeeJ4x0sjGW78gRC1frMostYDXgM3IlV72UbWlQz",
-	"3r1xOinQofZmrdb+4P8J1cDckpkL4COBX0AZKX5wjmk0/HzP+6K2fuPGymIt997g1IIFs48aP3/5d2bP",
-	"WzRTdz63YBJ7R6dxC0YxMxUfbWMd977wm8MtnrOWBWR+s3aHsnmpZrfnt+ymQBnmuwgEQYPatFx8sLo3",
-	"GWxm55N5mFDmUJndMGlWqW5zRl+oZHK3OEUglPKdGHZ5rOqzBoFfZJ7XxbdS9huUWp/jSmzQh1t6mC7y",
-	"LYIOjstaq8HnP1vt/S1+c/i3P8N11l/QOdoK9wb3+Up0AbSNnZ+ihuzdi6fs6PjgMfv3f+83OwRGo8IF",
-	"wsaasdSpqvGH8zevqdmOD8bZ8Td2dE/y6VTwhIBbzE3MTyGccuOpDuqWD9gMho4EFEX2ZDCZxWk05Um6",
-	"B78Kecpdk2hgJMoz84mZSd/CtzjrUUMNZoMFkMMBdK9vbagmYN/8+78PmvuPiE/f620Fqht3HU7Zhmqs",
-	"QwENtozZpAITDYQdoFOJXcw+fGQOeIed4vIgkE/Vk80DINJF9o03jQD7ASKN6SlYwEiyF1ynp2/P/qFZ",
-	"OktVEvG4aW5yNswXkMaIlQCw1w4x2NZqxmpkbuUqS8/PXr6+PHt9+f710zevX5y9e/X82bdqOAwe1amf",
-	"JzFSw8epwHHn2//MRrB9RDDkwElo8cc05pIauW1yEHupIW/nt1PZxvE4klcwtVO5jHPBCWiPDYGKHVEp",
-	"MN8XqHQadL0yjfI5mNFOhjxrSy5dRrtTlx5Y6MnzaH7/4/3Zu+eX58+fvnn97PLF6dOLN++CRzRpaolC",
-	"a1UKS5mnzaNHCSdCPWhrra8etpCJiuOJ8Buru75/pQksg82mTElne4NBRzmtZvHg5PC5oBeMjlA7O0RQ",
-	"VY1fwdsIciCRPAsYZJag7adm+EObpkvoMBSCCaVHsTjSRAwToceo42GQR+6U57/LA+Tbvp8oISQAMyr6",
-	"QUYlliE6wgJq0cVS8BypDzv3MGFVjF4MlrNZUAM2FHPzAAKFZN9wFiuduvrzOkvniqW8rx9lyFzWCHPP",
-	"OUVGNOgqpwOMsnSYIh4nW4ovLa1XOTCgB+wViutoIOw7N0L65KhzAhrjIPfqcxeiIAj26MPc/ql4lZjz",
-	"8TYqHOdRIkSY4wM3V0B/H9BRMhbkN+cUFx/j94GO1fwyVHMZWATLQuiEpUoxNUyF9NoMJICzagSNse8o",
-	"VnIkEtYX6Vxkh9PmdZ7YlgGB5xmUHxJRhUJGIgxgPBRvoi1Y+jZWYKvBkTt0+9l+nqOJMzbhCgg7On8W",
-	"8Y7e0zLAWGC2Uqb1l17WMtM7BqGybThXJBK1hyo74QvYrmaFhtDFwNxnOcQjUm06Mpuir1Jsyixi6Xmv",
-	"0Qsg2RxJfm0pXuWtCC3owSPqkV6Cynf9oBkmEpWa6kxy2ZQTThC/DrDkxckN3jdr5YVCcYzsm0DP+qDP",
-	"zXbzgG4f1c32N/eXyq05wY/kpFLdaz0JJqL7vwKsaEHz5zTDPoIuTi9Z5YCv02SBOD0Kdn0doU1Qp3Hq",
-	"Q4SHtA8dEyP1GXZ7cpY/mK6BBtkKcXTBO5EmiwYMhlgvxmrOLDafeWqTvc63xVBWryez3h8fOSFWo5EI",
-	"ja2CFIbYVMpx//lNkkDpZPH4OdNpws0x/oemBl/dk6GCrF6sBlee+aFmKSyhDTAFsKyB4/n9h329YKcE",
-	"xOHOLIN7YMGD8Z26q3kc0wtyqMUUFTEmht+QOUG9wqVHBGPm7hcyjRApTGlbC0ULTmONZAEXOY50avmy",
-	"Tj0i3cCxzWf2NYH+iwDNpzoajRTRh3KYDDwlwrUKEoGJO6spjlvHj9g0GtAB5bMwEnLgAxc4wmIvyOtw",
-	"yXIWVz57gIxiDkLx9P2zs+evnz4/D5rsjeXqsoeZohbmHNoBYI+yzpbyifcwkIywjoB7EMmhCix4jMvf",
-	"4q4xy2iPZ1b2ZpfBsUDk0jUqaTKLkAHwOGRO2FZfqVLzyuxM6zn7OeWJkeN4urOtiO/DvCjYy1BpaPce",
-	"QKVBLo3FUT/hCXGsAfQD1iSiMaN7MvAAId1WoBgq1TSzby5suNYh6tjGO8Rv5WQQkawLQjXQQfMRLJUv",
-	"XgkEHOoBsTTQdtjRvg1yyMFd9h3X0SBgGLUAehM8HBB9wvQXAH3C93X3FWgYJG51VlRPetL2ifMzvA+R",
-	"QN19gkML8m+DtD8okk5zv9kGBHV4GT3pWhvtdLGKESRtlHbNkuJDreoAPHKU7dGKZrkLCmndYSwtg/vx",
-	"42k/gTfoB88ydQrlqa5J3oMLupJqcNWA/+/BaBfFY63uOP5r3dpvaixDhXETWoH8SN7Rh1VDyVn2tXrh",
-	"727t9F/JLz8czq8HF7/H//r+QB4mZ89+PjX/fdfpt672+/s/twaTF7N/vXyc/iLj1r/++Vr9C0N89Rpt",
-	"2gImemEv3xYVvdCEuAkadz2/Fst2jvcefB77DcKXsOWy4GW9VhKZKdSQ3PdW2XLod18U69PN5uPJLzCe",
-	"fKbP5LvDwdOzo7PJi9aPnel++HSDhHIe2L11h5t75ZpjkJzeX1/wBKsvN1j08uQRGh3G0SYB6wwk3xrY",
-	"Qb/fC/T7WrRf+LBxotI03iBw/mkQ41EnEfsr6QQbLb9AxufSYDl9l8XK9yKzmfRUDNKbAeLBmpklCRgt",
-	"wIwOFFq4l8HUPT466hDYOykGbSHKwSKD0BbRsKMFrkV87WDQnYWeiGEsBhiKVbMU7dAw0jn0XW3rdsjY",
-	"LfqtYPAYjwGsszrZylV2FltpZpGl6d04VuqKzaYZ1q87tXWHnJjzUWkl5ojkq2eAZ2nddPZUTabGYgz4",
-	"LAxoqEVnAUj+aI5dz/+hKh4E83UWtTF4Fw6QPRuYb2RT4rOewRkhYKhD4kJD769ejQ/S6Fr0al2GtJAB",
-	"+eEIT2+8tCaDetqeDDKhGVjHFFw68DbshulSrKEQXcSYUT5G2WQBH9hwKJ+l48s0mgjwocGFhiifLS11",
-	"AV7k9o/kE1+6qrn0HD6ie/ajBxOBWK2hAFJ/yu9PiB3o4Lj1CLbCCxg7PgpRnbzXj/5CX4wiqSnBofXk",
-	"MqjbMAnlXq8iGULYI7A3uvTVKIRPrNvhm+Q9iQEhcqmyzSRVjk7Hslnj6kmV+KuHsRnYbhZZKe+YOohQ",
-	"2vt5d5ryYhaqNEksaYM7w+YdqIktQdE5TA9clKL/0OxJewzgQNIDi6gkWfszRhBgMyMBpvUT0Fkvcx4y",
-	"eXcPDgS+vYKJLHO7w7eQ781Yyg6gze/nzLMNTN4zt1ybEvdsYD/S2hkBU3QvnGtftYZ8YPRau1Z3N8C2",
-	"KT5JjDKczkOjCfkspCK47t5eoXTafEuHotZtHx/tP24dHx216pUMEWCM2ktPOubSiKf530ZmG1Q+8Lc0",
-	"qnVrh8PW8Kj/WDQOeGvQOOD7jxuPw2PReBy2+THfHx73DzurrVO9xDjebhwPDg8bJ/yg3WiF+8NOe3jA",
-	"T/rH5uJZf31cvjK7N+eBcIkp90iWvjirecpeGF6OauRjvWZlX/mrLwjXsjvRC1/5iumNHbePTvaPtn5j",
-	"tHj9xv6g3Woci8NO4yQ8EI0j3h62Bo/7HXF8vPzGgFC5IPaNN1gm8+/pPW133ishEYs2oDNFdg7LA+Sq",
-	"+quGsweD2HgiBbg0YwhbL2A23doTQctzlReCUPZ5h6PVevwIc83UuAwVYUuGZZfwKFyXgm2tQvMdrunJ",
-	"QotAk1VIITRl0FBG+DURD9HtgfvlyBYjDD0XTW0YZAydZu5eWaYs1op1Wi3HapyRKPfQaGJk2835guwz",
-	"/LHri8iswiW/iGrknalvnKc+hcPzKT8/NI18KeQzwbywf6LIleX5HZSvySeBMvvNtSmQ12KTQHXKJuWr",
-	"ZTK3Cn+nU76wtQgQeG4/KqckMbO8B2OvNET7HCZq9xlB8+V2YpkBeIvY1bKplw+MbSD7zQEb8O0Mvao6",
-	"OwLDxbfE5QI8RQh5obs15xu0fe3E950EjrLaYLcjN5XYNiG4si/svRbJmRyq6qawpyoR7N//fdjcf9Rl",
-	"RJCUFQmg6LWVkbbxdN5kAeEHBIyHoe7JwLVKXLpCwjoL7P8iPEV4yVMKIZiLLici5VBK+YQFgEuAd8v+",
-	"MFciJYAtcQyIxSSr+wxw0M5HLacY9tk1JhB/6S8gQlPewGrXraKB9YZWQvrxCzWT4a6hcr2GSgKoKBg2",
-	"H8YqiyJtXI58YxdBf8GM2rSqtvJoNNuuzBLLip1kpUiMTfTmM8E9+Q0WNh+2mNGOnUeWuQcinn2VjkvZ",
-	"lZXOb8C761SAYS5D5pdPx1OTG6gwO3JPgX188KdoBwVym4N925YDyCXfCPjgUhYOjB4KsdJoIup24xeA",
-	"7a0qA3fGfQrFD+CbgM8TeHDkZQzwmgX2y1QZszqreDOjcAFc8iYmEdScSUgsTQWHzEtWwT4kKCujinuS",
-	"8IzM8Agbkk0ElwB2YpGXfzdmu537HGqaHG+LHyAnEAvb5kiVdEqLnsRf2bYC43KAw4NEZbCUA0X1XCBY",
-	"62ys5hjLNwanh8BM/ADAiE/93bFSV5BH6tRbrVYuszRRZiR9sVA5mkjjBrFIhuIPJv4YxLPQiOWzIRuK",
-	"uaPomvCUqvWGUZw6TgMkIeAaWQYYQPRjbVsAXIBB3dg8Yz7F8ndym3oy/5LRTSOmXyK6jCOdZrXxWDef",
-	"/5UxxGdxXAf5D9/TCkSa6bFK0iY7M5MSFPXvycDm27rMGP6QvYCAPKQxBkqGl1jZSt+b0S7vZbtf6yxw",
-	"+FdYAQkGlv0M00RBFfPCe/1JWBfqf9UAWfz5ZJoufkb1g9HF/Kl+m4hh9Eexp4VRL2i+EaZu+21jkabg",
-	"EmvxhCBVhghl7rZdvt+2otv295U9yD663f/t9f5otcpB7erlkgqDAcuZ1m/MMjzCGr04o2BVUmj2DYRy",
-	"H+UGT7BiZeO3N89Nw0YwlYoFlzi+tV6FP+w82DoRrJj9bbZtYc3XWmoM5FYsd3utVvPS8ZH35bUekXTL",
-	"ltlWlht9seEC552WG5d5/fHmW3zuZKw5QXIXQ81y7FY9QbljRMS6KsFukfzrB5SbVrvRal+0Wl34v39V",
-	"4T34Qiw3YGNBAPSO8TYbkE6q+/vlYOvtsjwnyqq7eRWns7/pdPCGdz+fC6sLnjDOxoupUTyJUc7GzHBo",
-	"LWAm4JxlpjoyAyjSbKq0jvox+czZXF2qo2J/qSSP2WCRlHK/FHI2MVaf91HD+7cH3FivNby/fs0tSHsJ",
-	"6MMYj+bejWuOMzEPeZ/d2P7zmdADbNip1QnWPDxN/X97V/xassynsVbM9gAKz9ocOvNg3ROZqpTH5UtG",
-	"v1o6mXdJVrQGRqZTIHZAVSzR9aIotD8YzuL4kuZ7KiV7TkOp1zbiLnMAl1miz0vOumYCs02yGFT1vIpZ",
-	"u1uRDZmtdTPRUGZ47HiG7sUBxUrjlSxD9h143udpOIlkpFO0gsud0MI1lfGmU7kwehmL/4n6B/Eo8U8q",
-	"mIk0sAQ/oe8w3TSIlXattth6g03ErvqmJwOvmBoDpJlBjCjGw4iaI2mmXbr7TEa/z0TdjIMnYUxQDp6Z",
-	"TIVdUZiO0RdCAjepWPC/6VGFpvOImro5RpMZ9mVl7UxkcUHyyhlhoehJWxBHdNzgK0LHlF2zSI4yAmOk",
-	"53fs/Fz6A4A0H5RuQZYQkycEyWMG15OVLeeUybPcSOadpcmCHbVAyRNyDzCBs/6CkVwGUKCB0Ho4iyGx",
-	"ooAwb0UrWk+u1YuWDSSCMMDZ2+uDDHQjoY+O2N7RgdHuewcnbsSpkD2JY+YaG0ub7CnsIO21/Ntt4zAl",
-	"sXEthHWAms5B9W/Ms7RwfV7a+KVWNZSH758gSBzFMFxO4aDTabILZXZeTxLUNtHF55oxs3JVoIGE/GSU",
-	"CiNpg+o+lff6dpDY1cqtWovleKtzhNXLWmYThXKf3Es7xb/VK1nFm0TSZUs0nC1QcO7SONiaedxXa5eo",
-	"wXzq3HcFrYdXNNmpvkJB7tSqSqik2l/I21GS72ckt5l5s4rZtmwyd8FsW74KWYkFaXun8Yzmzcvfwq76",
-	"8OFD49R7lTftrg8fPuQup012O9J5e5CWeecvjKec2SUawAPkCpJke4d7Yf/emJq+MLG74jZeWpAsAA2m",
-	"BhbxeBYZJBmxgZNqiwrgM3PuiKJsKDjmOmX7LRbyhW5+ofkq6gjaeuOlSl1OuFzYUnZdIOtOBMZvUqUw",
-	"K+Gfa+zxx2AOWVxN9oFHaRbmoZQNT1Mxmd5eDnW8/XehFHtlhvQuG3r1Rlye6J3sRbssaRJhRZlzVZaW",
-	"xqHHoCFcEEOeXbvsCp0ThglZuEvLmyaLXJSkfYKNhlU0My5CFsl0v4PRsWgym9S6+9CiaDQJ/Nl2S2qE",
-	"yQi19ufyUj/Wqx3VUsoExxibHXbfV7Xua7mXar/NcqV7E7GKWw8py3IOIyKumTfH49gv5NQsmkzMuU9F",
-	"vDAOodFkjlhhJkNogzpLS7zWZagHTvABIwcNBtgsPryDLWTECz2kAqArTwinwvg+BBGSoVHjBdh7VfDK",
-	"Wu2sJBLY5oNI6tlwGA2g/wCqlTwrKVIywFrMYML/uOQj8e1Rq+X6cgZjo7rlSHgtS10LaQb4S5Re9aAA",
-	"jLYHn+sig4w1BjTRF4HrTJAXnqPr3FiLIQW/1PmcmFk4Ev55nBQb7s0bXAMugUkJcMkU4VFZ86uS1/CV",
-	"WJvR0ENj+3oIDddoV/2J6/TUX8ovKQrmeUSl/ISTxfaCxXxp66MathuoirLQ3wEOWyVX2Z2hU9SpyBlO",
-	"+LyUcaVs37V2fu/n9HvRcfmHzny2XQ3kume0LEz9YawYn7CzLTT+3dDmPWGBnMVxwAax4AkgspqL85Hm",
-	"utcPiroR/vb7kzxOO7IPCICeGfO8mtaOzviW0bviwVNDdpGoxWZ7/T657D6L+LGr8HnET6e7f2/ix1ms",
-	"Xx0N3a6IdIVkXEUlN1kwy2d4O69ob2CGZz6+qZo0gxWz4GNJyKY8SSPbDu+jSdKerC81zqsh4FhXFaBG",
-	"oW6yt4BwhpiEuieNOR/EkU5fLZ5fm+dXluw9tZO596q9uyw/2BqzyjJ4jdV0TarPEn5Mx4u5jv10u/oA",
-	"ej03lwjYTbkrEfi0hhfUB0wWbv094eKOVqlwcd+WC5e9v9wm/7gqDuMxLBmnXCoL/VsQK918QEZIL4uQ",
-	"cRkBHyDR/JUIDCOZwoTPaexre/M0KfMEewv5tTC+bh1sliq9HEJjSj7InIOGNTYuwkYj2LF5B9lTbp/J",
-	"OsgiyK9Vyl7QeKojx9mo7yp7UT1dZElyRDsP0Pb4QLsdq4jpzGwqH9Yga3fASR7+0PbcaXkqd586bY0g",
-	"+2wGV3oFl/slzGq/5oQeeSp/1aazEnPqFYQ4sQTIQoJDvBFjnE3b1w53aaBXg+dH71HwM7BGFfRkhNbc",
-	"19iHQzv0H9re8gnzIqDAd8AX2sWZACHc1QapOPSjrVKlyLNhWd7Qr7CUDPSoniyhf6h7YMUAdwul8QDE",
-	"FKU+6WFZaPrmYHQRG+tsuMR9YQaVzcyLI9e94ix/kpHUqeDhk6Uh2S6fZk+eZmVXI8vmgNVghNBN4foM",
-	"/Rtj2kAtQZn9sZolVC1lscxcFRjVSlWNoIoNH1/Mc6I6v9O6H5WMVlb3rC1ZYXTov6wXVuiU61/b4Rxp",
-	"QneDSgo8CVk13UxCcR9n0OVEBMuW89pPKnjQwIUdtPOfnQ7b2m4A7PtLD4Q2ZzxYUB+fSgV+saJIwmjd",
-	"tOS3+boJ9+mt6yY6nczqeC+niRoIDbEp9lymEUBzVRsghenflRWytF714q72MTCaa+OPbg49+kWEQvIF",
-	"uXeVzllW6nu+Oq4GDSIVT8LEHARHx+twMOfcSSrKCBUro4GVhsD3LVcus1V2WECcCOC50lnJC0Fw3qWO",
-	"6slyJbVKS5YA4sAJBBXws7+IO6G/ZWb2Np6ceZuXqbok62i1S7fUWgpVCblcvMWUur2Ht2mNWslk7sfT",
-	"K5m+BdJyy7BdodmXLmaNNGPIaUEuC00YMuhLIvedGKhrkSzKRa77tiBdr9cOQWfujZpLhj8kX4OnRkJA",
-	"N38XPQ9dd+iv9m8f3Jn8JhRn87HqyQkPBZG0VEIdsFsiHRiBmoM6gEl4QAdjPp0K6eMavEccNyp5mWI/",
-	"pkcEyxNhJ1oVGrex868qNI4dumvLkVWR72pg1SU80/3Gcb8lGif86KDRCQ/bosWPB4+HbXPt9NJu+W7N",
-	"AXbW6jXC14RdhtibOlLychOsVERVM78A0IQaur0jWLPaYJbEeyfNw2aLkogbCdg77fKDfXRzDB+P5i6C",
-	"/3ki+OK6EL+n018qlem7vEwmBrm1hHIu8qML1Q91y8bopLNtrJvbumRUCqBgUJjFYogIlr4W5mlPToxV",
-	"3Gn5/HYEDRBpD0ICTNt2q0Xca3hjoH9M1PwJS8REYb0fwkumbDbNwdhXCNEXtCafuffYP/q80R4cisZx",
-	"2Oo3HvP9YeOwfyI6w6PBcdjyBFOq0mmtXjNOwqVRE2UP7NgHkqh4O1bSNh7gGwKKSX1p3k6t24Y6ZS1S",
-	"uNdGIgTX0ezVKusrv6N2BVV3IxXyq+pJB7uxS8WD/bJUPuz9hf+4KbX3Do7cjaS95jwWqoA9ejHwcf34",
-	"conosBW2PelqsG8unrb0ivVy2JFouESDqKQoRLE9CKwtw9glbrNZtBcWqGRl5uQDNQYjuDCKMsfvmh+/",
-	"kGEe9gfzH6W4LjK8hHtd2mzrbWEaKrKqmRTHSYe7lKol/5sNxrQ8DzCFmp/eA8yaouAripRNZW9VxfmN",
-	"yVR83D80C6IwwM6mwDNlyhOrNxkVJYlVpwXuNLFaWc77MlpLmaAYlBiVfAj6wEzF6YOt83z0zt7EIZui",
-	"kbeZ5falFQd/IoN46/WqEoW0nb6+wt2d6rsX1berh95cuxLh8j1o15y7g7BCaSTWi4hklzOesmmirqMQ",
-	"AWA41jbqaCShBlqtjpU02VtEh4kjeYVE3dIBu/ZksEe/9AZYWR59ls3h00YwimHQYadxzNutRv9gcNg4",
-	"7Axa/Hh4NDwMwbbQegYvZ5ymU93d23N4YSOlRq7rI+Z9Ud4Psp5It6+k1q3hfZEF6Tcgpay126320eOD",
-	"k4OD44P9k6PO8dH+/sEt46a0+ouq0OlFbtvsQh53E/KI/D1vhcJbex7LxUL2dZUM2PuL/r1Yp6TZXlso",
-	"ai4XAZjkL2+I9vrKN2gI95swNjdjb903XizVu7CBnDlfsEjmAT2yTjkKA3T9by3oK88qYLB1j8tskRG7",
-	"255vJv6IdKqr+7jtsVy7/ts9CODkjFjeBSvyJo1doQdrs2UTvIOCDNBXc764jJbRg6isBnAL3HHJCYtz",
-	"kTsOlF9RCdoLS8Utn7pAw5/cXbwRRDhcvSYP0c59L+l9ur23jTrbOooEwSOKrjj5lwWTzjzbs7xQ/wab",
-	"bzme5OnX+yvVN8fmSix0dS0f0ENqh8l4JYiyLpD8Ohpx47kNEgFj5bFuojEcgLCY8JAq7Za0+AsEGAJE",
-	"kiUVbH2ZnnRUB3mGachkOi1sh8VjoG8gaPQ8iqTrjaJriavQy50081HBnjR/afsDKpEJ/PhTYD/KUhQB",
-	"xS+oguaDpT4HoWSNDn+6UJ6YAi6Mn8ep9yQWzuTMDz1Wc43c6w8hlsfD8C2u7m0iednmq3Vrf/VqUdir",
-	"dXu169ed//nP/+rV6r1awudnSx+aYwGfTWf9OBo0rsQCL6ZZ9mrdv3pUM/OMp/yH8zev4Xqx+MHeg6ep",
-	"MIohUvIN+E1wgeq8hgs+flxKJK8r/l+LuV2Z+0D9pBDBfccaO1mscerec943xTqf4iLlk+1Qxvzd02eN",
-	"5y9eft84++HHnxqvXr95W/t17eU8DUMRro5D0gDvhEn349dhCa/+xWv11qqGXVxuG3vlNAzJLMWN70wV",
-	"u6zllor9do2AnFVNew58TK/i8cXQnJoS+KFKblLh3wRvQTb+KBZP3dfNKU+0eEr8Qm/wbkabGwEZWFLg",
-	"OeiilCX41J4xUINM3lP/Hs+T9FvzCtq8KNlet8CDWKVv8d0ucpBrkSWkfTCqUac8SX3leJtIpaemwI+V",
-	"gtj3aTwqORcxcY8Dw64G0/NHYbaxI/mkIspc74L/9cd6zb2RWrf2e1v/PPpZ/vgfrf6HwWH8e2uyLw9/",
-	"+P1k8epQPZ619UXaSf55/OfzA/5L1aW1ulHOtPveGgOdamLjUa3bOHambabBsVRrCuFZV4zazAdHLWQE",
-	"eGlm1Gk0EWqW1rr7LfMfThMOUKSnMV+8rgTwevXs+eEvH/7j4NVvg/TNh1eLf0Wt/VcXr8c/fXjefv3b",
-	"f6SvO+8XrzvvO7/8djZ/9ef7VvZ0y+O/pjeIG6Fw6KpUGZ3wryUgc69q6EtXEufmnEMPzifRFjicir7s",
-	"C35Fft5SUyLib0oxx/aq5+sVWD3xb9aD3ipHoFfsoGZ33EDdk7eWwejJvc2aK7d3UXAJLlcRBEgxz3/f",
-	"j0YjkWzZaWxHvUmzcUWw1++0JOy2XVvwlm3BsNLA+7hMyGtOl7/WgK0BjX4gZDz+eoqagsmDEPVDaP4r",
-	"BqZtx6CDkx9G1DhsHBo+SKt6jLPDxlMWC65TdmLevfkNMUJmfca5jft5e42XV8TseyiAX17vys7rkqX+",
-	"XD3cS4Ljy+rl/nhXGYbKFXRd3aR7lg/Gg2/t9nbG3Td120hLgyIt1Q3dYBsICS+iEKtkK0OVFqb6Wlnz",
-	"QsVIYdpkz/lgnPfeABUPerqBKK0HpObOMfStA3QCEcMEoqgcoswPpMoRlsD2ij6Fl3NbN/Cuo2r50a0g",
-	"xIHn/U0ia7ftTL8sUrOuTDXnNivs8kI7yEDNYmiYNdvpczSnF+ZzXynpnGB4kJ7iS5GWyN57KPNzXS4r",
-	"Snqey1BTm025/1dH7DvQ2BLo2sNlKHchw/OspeZmb+Q0jjPEQzBPgXd9Vyd2y631kxoxNUvxhQJjoret",
-	"3Bsq3Vfu2yro/3LgAvsW0cOHjtZEDIRM4wX691T4udT+ite2W61maXln9Xa6RQO+mWenVq/xSWIWZDo3",
-	"phjWzk+G3KxLdWf9Ovk1Mn5tYh+RbnT+J/utXOnmJk31lQ3761WJroT//rW6R/92laL0IlcVilqfwe6l",
-	"nRi4qw5Zd4Y2lQGlemTvrwwK4uONSsVojIJKcdwSgP+RVX1BmggxPzQUWVAuCd2NYSL0GPNKjulL9CQg",
-	"k9jAiCpFxc3U0toFkXbEgFT1Veik+6qGTMhFxypBWpcHWwXp5vcA89fWKvBO5FZmwY2Vdc6kK/Rn2psE",
-	"TwhuygiDQFMdnnfg8ZBXlt2tVI7LZXcecM29Vd3hiNdqo8HQCNa+8Tg/5VKYER8Equ7qxc039KOMULka",
-	"X+SwVdVB85ZGcoFT+LRdNEXb6LjR6jQ67cpOm35jf9BuNY7FYadxEh6IxhFvD1uDx/2OOD5eYQIdXLQ6",
-	"3VYr3/v4OhqNjYGaiKlK0qJp5J2h7c2e3OKuMn7slt+ZPHdh8pSfLk/a0WYvlXX0nZF0K0KnnEpcIMxo",
-	"mQ/xMjBwNHNHDZCpETrepxDBrg8djWQjkl0WmEmqJPoTftNl3wmeiIRpPbn8n//8L+Tp9yKTGI+NUgiy",
-	"PqFoKjTYUPuIOf/jlZ03tnMFJzLmViAjDXwGDQd63tE7JoLxCRDcQ1NKJrGysh+iTrkCM46CwjMt3CMs",
-	"wZRPHQciS6dRHJvLoCuIhAP1EgdWVkTyMuQLHcA1AK5xra5EyPoLFuC/c6cuqLP+oicJgxwGuIeXBYSS",
-	"V6wt7rL5WGRBZstvBQh3WuS9WHuRw2mKlbVe6UibVT4t35G0RlIxB9OEQ8INZD63ewgfFIoJB/5Ou23Y",
-	"N0E+/hM8ehDxctQdufd4KxDw/NapdR+3NtQCWwn8z8zzf7/KNVfpu9YiEh6gsaL05LK18r/O05OXv53X",
-	"tlv3D1E6vhB/pCuVrRVokQZZSkyqQGL3t8hs7AqAN07hwpljvFyYb2ZdrBG3R/2x95cF0VwZaylET5x3",
-	"4CIlrBgoYadsNONJiMrBSPZYgR6NEDoQEvJgYQxVYj5JFdtvkX7QbKKSCljsJQ28dtQFR5yp9IdS8Xg+",
-	"G4xxJR4kXIV5V3dzKjbt2/O2eLDsy5Y37t2k5UoiCA7G9h7jB+n0xmINLJhIRAqVFJLlKr4Zn07ZNxdv",
-	"Lt7WmTGtjjr7J112/v1po11nRyyMRlGq694JfpTzDTQ2BVpcfKDX6cmAcLEvVDp1BO8pjCbQIp1NA6ok",
-	"9Ys6zECoxt8zMB9OFf8FpopuFyYpTQoVMjW/J5cUnO3NWq39gb4esT8msdTf9gBJpLu3N5/Pm/P9pkpG",
-	"e51Wq7Wnr0e9GruOxPw79ce3vVqLtdjBITs47OE9BN7JbG8WfturvTpgB+Pj6/a4cfxnr7bnXwP3gr8B",
-	"/Nnsu1q39sN35x9+2X/29vn3b3/cf/vPt8W/4dp0NjU2fOfncf/lz1dn37+Ow+9/np+9fDw5e/lidvby",
-	"RTt8OY778t30l86LVn//bPTLP7+b1+q1WRLVujWVTs1r6e7BsdhD1dblUv5/OIxvbxqEGXbnCFFXvsWf",
-	"40c8HqkkSseTb8+/P23jZ3gyvj3Cv6YiiVT47X5rfdPT7IdzmHOJufnBubjTKe5+C83OU5Y7Xvjtzvb8",
-	"qqv+He7ysnC+h8oOOB6WJGKdfu9ljWE0CQucXAtYWdV+NDRbNRQBoxKQ1N/VEIkq7wrvSYdzu3HD9Ooi",
-	"ROoYA6o4KI40Aze+KQ5Eq56EKmlSU1bX5fKQ1hjObmDmVqpwwMSIUm2taExGQrrxAQRbMil0q6YI1FWd",
-	"k+PWScdYXss4u2Q05dqDb6EwNhLRT3GW2Of2FTdh3wT4+MV0YGcghzuF9jnbU/BcLnVLEM0UVOU/ceZ8",
-	"pCkIj/7ncudEhJ4pWqbFvgn/nk32dCwGV0SyrgZXVuyG4jqyVeRaEIwHEvEsqRUm1fyGpgvf+UB23kLL",
-	"hRno522zyK0Zmhkg8YrvRIu0MZuaFSR2tDqpNMQBLiAfbfRyzHst3t3cFvh1GNovSCtdvdqFn+WXGaf0",
-	"Ra3znTWz+Nsa0GicraES/+Tk6Qm/dKP1RSQjbTH0YGtUhBXu2nL9i8h+VgY0n8HneolJQUD+K47zdOnR",
-	"ZGKEZSrihTH1Iu2h7s1kCE2uFqSvJ3k4MXNPE5hhdiXxLHTZQetxk8EIIjliCzVL/Fq1tey9nswZfJwA",
-	"GvARr0SwKjPrLMGM+dIxstnuG/ilRlpdy4UEj9hvsZAvdJ2Fs8SMHs1oSG7k5g1LBGnZKK1mlMfxvtci",
-	"WTuKa1cp0o644gHFcWEpss6Q1T/5iev01F/0rzkADIe3XJTgYfVgLf3etmz+Zo+Ud7jlr7mp9ty4aa6U",
-	"wrJ+W1Mhv39HIi3fvJ8Cw72MexoxK+CbS+Re9X4wnMXxpayEp1hXma6q8IZ/ktD9tV6bAez96nkVqdbW",
-	"Vat4VFYWXz5IyfBVn++ysqp3god3ebhvzPFkjSVBFBbKRWf9jcpFVx+VkmSPZSL8JJwf2BWMUxtF10Ky",
-	"YSTiEGvesZALrAJg0XzCAuPcB2wQC54YAwQuJiBDGPdEpDzkKQ8wiwpdgiHE9HpyPlaxaLJnIKWMZeCh",
-	"EINVlbOoeEpxtlNXYAVyBW+MBKRVueU6hLfFtUjybUI9SRWrmi/MjaWY+zbOTGb0u5CAghGhRUTfmEGC",
-	"1b1QMxYqjKMFeWka5CGZc0ZP3VlrjntLSCLY8wCZcTVJ2QV1BLkmxtO+6ElX7SVVAhVfeFtYILQeS0wp",
-	"FLVOG20ZZVtSMkWdoYbsIlGLzcR08Yx+KSwot9agdjU+jwbtdPfvW4N+tUwrWxjbWwS/XKecH2s5zQdS",
-	"INKeiR7P8yoJseC+SznWNrjwyE23jLS956dv2vaHbPaSEXvLwadlYVkyewg1Fy8qxfdevl2TnU4hYOTT",
-	"klJj6OcB8c5P5O4CRp4HvKRmXIqpoGJUUozvVW/LHbPO1p4qwbDcmTFbEtXaG5hBr0v+jq3G1PkTJcCB",
-	"Dhw7VEQP/dP5pqCM+gLUFDBT88EYkFbAWkxCYYnjooRFoW6yt9yYmXOVXDGuexJiUXGkU+RJrqTXMQL4",
-	"qZ3O10Sz7ndwO2HS3x+0G8dhp914PDxqNQ75QV/s887gOHyc0albOMmxmq7Z751ZC2oqJDgE00QNo3hN",
-	"D/t2LUb0em5mL7fbcudzfw0+N7QyEbabthJi54PfRb3lsqTe+8vJixuZj/DKAu9RQUZ38760E9ieu13P",
-	"GAyQBsFYiNq42TYW35PFPiOC1AQ33OyG5XB+X2TtSkAmgnUmXlvW2PaiwW3qLFWq61WYHLT2y3SBuU+Y",
-	"8LmnD9bOB9AiQwaNbiN35ELYdZ4yPkqEse6US1/bpzyEJvs8eoCzYFRixMnyEuBVdMSaD9QE/UCHACoX",
-	"8GjsRPttRHu9WkybKTrRXkXks9osLJlDZlzet4LCGqoG9J1CheffMHJeWtT6Avh+SHXOx4oamHTqUMz8",
-	"ykqravMlpk323BYTOFVdBGAoqWrtySw2DrE3zkK+8DuwkUAIf4Ij0E32HiLaKXYWF1uesaIAjYYcBKCy",
-	"lIowlJ7MOn/nSEVk1P5A0Phsf7K9yxJgcEZmxNJoUtHApUWalXIUdHxnU4hKLdIlLAbP9dmMdPodnIOK",
-	"qAs8C/ZBX4xmchcHvVs4yh3Y5KrY2sMzU+CsLaP03q0fWq3z1ouerRraMvF0Dj0nSqibjnoXxmrOJlwu",
-	"ioirPBEsFkOAfejJMvTCTiuT8heKpD+g8kBBVrmaMl9DeScLfIm7MhJXKZXvFaPn3irVq/re8rXrvxaL",
-	"1y/N26h12626p142CpnhOv4U6Updkt9Xu4jZVxUxu0d5tYubgYj2GMjXkdLZ5UZmWhprSnEMuPRpw1fJ",
-	"70r82Gp0M7Pdz3y+9E8pOYuoriv5YqFbtdaFzl7d3dujeeomcvlT2UPM+6K8IGI92WoXv9at4X2NhTYD",
-	"rstat9Zut9pHjw9ODg6OD/ZPjjrHR/v7B7fMT1gy8lXoZ9kG2Ynar0rUeid7J2bvUczu/eWRR9+YonB0",
-	"1vkkhSdlc3zrKyDiXNNERkvuVQ1mnRNo84Zdxj0bOQO5czQwhE2XUX4bo1gLpxOY+CPSqW6yF9QlXIYV",
-	"jKGOWYybjloqrJgJetLI8MUXlkDJ+ijOMrLz9fInbqmgRDKO5NXfGI64FLXXrtDfJGNSnPQdBIbAeJjz",
-	"xWUkqwq68DhYKZATIOcid8jJ11YJI4L/XFnTZ6r1osndxVs6S29ekwcaFHov6ZVmUgmKwHea/26zVz7I",
-	"VX6lg2WvJqhEyl7pcCzPzrMx7t+2kdeRpTDe5bU8qK98J2jOqi6zqJDFFU9lmmGmLNhgrACf12LKQouH",
-	"ubHgSRxh9W0OMLwnAYoF4OGNgjG2IOPUwor3wFpzYO4G9lcIb0o2VrOkKpUkw7PsTZenk0pMHvcT85Yn",
-	"QP24y+fcWNdeYh/Z9ho6H2ouS6q6pbrMCt5XWVuigZsCL16jaDlKP0vayM7mI+iTjCa5eqm4T8tYXJ8x",
-	"15VcoeU3qTOtjIzCvK5U3o52aAvZGcbMZSR1Knj46RcsN727r4IvroxK/I2ZKg/oCcQYUtz1Re7c33dC",
-	"bi3C0VcwoOdSzUbjr8RgewXnVfoSFeoL7yFvZ9/wrlplQ63udr7HJeCrcJ6jkoaO94AkhN0FkKwNoM6D",
-	"iALyGBe2eVELywivQgHdi/gMnQPAR2VvsUAH1KM6swUsNAkHNGzGfr+GBODT5ea6tikBC7szIlYXhTxQ",
-	"7X8/5SI7zfVJNFeFleRXVNyDEtueLDUT6N3tuOyWEdovsu6AAZcsViMWyZ4EBf7EUo7kqglTxaaJuIZy",
-	"+/QLC4ELGRqR9bdgiP3bZQlLj/Bzo+kL1bWfCiMo9YnoSurCtuKoXVFk8AUw1fYTNUd0iY1Yai3Uwo6m",
-	"9mHS1O4qFvLFYfcii3b1Cp7xdCuGYF9QY9+Gw9eZi0Qw8AUt+JBZxaFbS46dVIwE4Rdt/+yoiHdUxBvn",
-	"/B8CPfFN9mK5LNgJ6LtOK9tlzmeVHypHc6akvmKqZvOCdnTNO7rmnem/lemfHdydXrkPmbomVSUSBuoq",
-	"xsASpoPmckC1OmpawUi5JDt3rJQPgZVyZQMrEVN622p37O/LnCxScS7bKl8LHWcm1mYyVoOrXSVDMWJj",
-	"pjXnEZBjIGGiJelHihSbssN0F9G5aZXx+7gqCD93laW4MvDpC3oSam0GENY9KUWKSIaJAFQLDBGVxI50",
-	"yr+0RhDcU1sRajgUD7MiD9L23MEuQAwkze36O8NauHFcOBSYfpWcoz4xhDsHCho8A8bjTDjUZsySuNat",
-	"7UEmhsZbvNNPcMzrNhNeh3OvZnRqY6WugEWTThuwFx4dHzxGZuPjVsv+6+io8+gJ/AY4eso99TrUDODj",
-	"QeaS2HSc00uEmdQnR0eeosnZMNi///ug2bZD2D+qszdTIc+esadKSjFI2VOVCNZuth55TztH2J6Sx70T",
-	"o0inIrHMPjysW5we8wGa0UskRN6tT6lTuOTeRHpoNlG+eoe50q9CeZmdNZawgPD2HvWOkBhuWLV8jTpE",
-	"Mum25rMrsWC8BL+DffNB9M2elP7CvcVflM3uF7MmhW7/byz59aMMYRGBPGDPEicCkDeBv+DPzuJrLD/p",
-	"NI7twtN+KqgMH9LZvMIgI2WwGM8Y8cmV5Y0SDsieRsEQmK/VkRG8bWJMMLoGp2OL8ZDPiUbkrTnc0XE1",
-	"INlBymI+uNIF5URDzpGHwq8CgpoiSPk4FmYrmiXCdzaJtDaaHweMOjqZxQKxC4VGHtzkOho4dGN6Fcqs",
-	"d76XE9Qm6km7m4u2dqlKzKJatGRToaax8HpcLcEgDGTVS6Mx+q/NfkQvLhvcU/yiZFRvgKKDpeNEzUZj",
-	"Y6lMCmOqU3hfs5fQeV9nP4rFIFb8ypyPl1H6/ax/m2E+cfs935W9tObmmsTf928tIkPJvCB6Qv0jmRDK",
-	"kt+ZgLMFEKvw+G7CuYYHLEs4B0Fdfm8seAIdMnSHwvs5glxX/Jg0WpRqEQ/rhMGWGtvWGK3RSJq9bgQQ",
-	"8naT2QuN0ivelr2F/7rcZ0vbCk2OkgG+Ij4XuMF01o+jAY4FVBrtbVxCoMJY2CAXiMGTg/YBqanD9rEv",
-	"VJ9FulKQA20nPiFWPGR9HnM5MJvbDEIlg7Gwk/Xu+L3gcTquffz14/8fAAD//w==",
+	"7L35dhu3tif8Kmh+fVfiXJImqcmi11ndsizb8iDpaLBzErlJsAokKyoCTAElmsnyWv00nffIo9wn+Rb2",
+	"BlCoYhUHSU5Ocn3+yLGKNWDY2PP+7V9rgZhMBWdcyVr319qY0ZAl8M9DGozZi+iWvYt4qhhcC5kMkmiq",
+	"IsFr3do7OicDRgJ9Y0iGIiHD6JaRCd7frNVr7BOdTGNW69am6SCOgjqZ0E8NOmL/2Gq1avVawn5Oo4SF",
+	"ta5KUlavyWDMJlR/aUI/vWV8pMa17narXlPzqX6LVEnER7XPn+u1wzhiXB2OaRwzPmKLo3slZoSSAG4j",
+	"AeWEpmrMuIoCqhj59vzFIdnd294nv/+20+zUif57b7e99yg/7mdURgFJGI0n/7iuSSbphF3X6iQY00Qy",
+	"9Y/r2tXli8aT69q6s2m3WqXzeSsCiiMvTuRyzMjV+VsihkSNGaFBIFKu8sMcKzXtPn7c7uw1W81Ws919",
+	"0nrSepxKlsjHrfY+DZ909hr7QWfY2Gtv0Qbd2d1u7LHOHtsddFpbO9tLRz8UyYSqWreWJlGt7k+mUzGZ",
+	"EwHUUz4XvYR1IJdXl5dnj9vNFpJQgWK4aMDl+5HJibhQIikZCQxQkkkqFeFCEalvI0rcMC4L1NF+tDAy",
+	"uPt+IztnYZSwQFVv/Icx00MaMzJIxEyyhIxEcZX0xsvu48d0Om2aq81ATB4HNI4HNLj5X4EI2T9+mOzf",
+	"XqetVmdXKqrYP+iwFQ1/knF48xNejqT8h37Vf2wd/EfnxX90XjhK+o+tA01L68+1giTOmUrmB0PFksWJ",
+	"XrBA8FASJciMRooM2FCYmXP2SRGVzHOzbq9FrRFXWx2k12iSTmrdfT2yScTxr7YbZcQVG7EEhvnhw4cD",
+	"j0+UU3BguQ4Syn673SK//9ZuN3eb7Ud1MovUGAafMCoFt9S0o2/aKvIXRhOWlDAYliQi+cd1LeK3NI7C",
+	"HlDmfdnM53ptShM6Ycoy+TSRAnaExrGYHU2mav6eximzL1+cfF9vSS+AB/uWKU0TdhuJVJIpHbGnhOn3",
+	"wBHXPw6jRCr4pUmOFYkkgSkRwePsJj1vEkdSXXO3fnBtGMV6tM1rnlu4Wr0W6SH9nLJkXqvXOJ3oyziu",
+	"WsWq7JbT5nMWR7csYeHRLeOqfM/1eHGuTN+U30XHYmmrvdXYG7RY4wnd3W50wp02a9G9YH/YtgOeUjXO",
+	"xgsv60Xhmgw4hTu9GW3tlk0I5iFPhweBEiXn7VQvPHxZEjWmiqhxJImWFkQkRLLkNgqYFZ1jKklAU8nC",
+	"uv61H4jJhPKQxBFnfbykRxqmMetXrMpywVO2jRQGXrWL23CMHakvWwFUE5YvgRgSvfZM4r9hMXDyMD06",
+	"EKkiUWHLgagbU5qoeRUpwitwb0vn0dnZXX8ibyIeypXzUGMmGbnR99aJZPqwKxaSwZzAtuWFx4+1WIwi",
+	"Xvuor01jEbJad0hjycrno9+am0qk2ASG9D8TNqx1a//f40yZfIy3yccwfj342mcg3GN8qG14sf3TTZ0m",
+	"CZ3re6Wa40KLZFLzFuJKsmSNdYik1ZTqZDaOgjGZoLoaspgpFj4YqepjU9zkOx7Yi4gHbI3jOtN6QcIC",
+	"kYQsJPb8qmjCNL3GVLGkSQ44PmPnnd1PhmxGpJG5VItkEilJ+lQVDnCn1dlttNuNztZle7vbbndbrR8q",
+	"VkHC0EvXIKSKNfTg8gtRrhXhQlxxFcUbL4RTG8xiVExme+VkUvj8/SfzNppEqsxuAoWE8HQy0Cx3SOAk",
+	"kSlLUEr6495plY8xhnf7YwzZkKaxwkeqtaD2GlrQOxrFx8/LBWE/Cp3Yn9AofihJqN/14ILwAxuMhbip",
+	"mksm1Gd4Y8Vkwlaw3dij7XZjsDXsNHbpTtgK9tmTQXu7fDLmdQ88n8/6XXIquERzHIXbCZ2wS3rDwIII",
+	"BFdG4NHpNI7Qtng8TcQgZpP//EmioeHmqJ8IPWmlx99T8Dat/Cmqz2HtgAs1ZomvEsAp03fDkmllVda6",
+	"P/6aPaMPoXnPVGjiSmrd2mNYn88fcVGYBPG4NvvVxksq9Wnbr9dUpGCTDgUfxlGgz4JZrzThXVSku2be",
+	"3cXZffb3YZkAO8NX4PLnSah0WZhZlc/12guRDKIwvOfORFymw2EUwAxkIKbM35pLdAkwKdF4JTENbnAc",
+	"cC+ZsO4siRTs0/0WfStb9Gxmy1a9ZOQPsex6yv5cKc70KUw6s830Nkijt3l+rQ8fPjSKJl7ZQMwjj4sW",
+	"IQzoGK2ye+0rvAFu7g1pFLOwuK1mt0gomAQfxTBSOEfBVUIDVXX0wKkxprdM6wYTIRXptFrgsqIBWH65",
+	"IzlM47j3MOey08lI5IpPE6Hpkg5iRo64ikBTrqaWxfV4KGJZWMgJVcE4t5RPSR9Xsg9GqDSGK4tDCUf5",
+	"LZXqINRiU6qEGqvqzlsfU6l6NPe63N5HUlvJegj6TpK7s0kOprB7hBr2I7ixse9/xDflqyUTeahNM9p7",
+	"biEY18QUwozBS9AHFycyuD5s1DsgnSMu0tH4XnukhOhNKJ/3rG1YwnVhgJrt/4QnLiQyDcaEomJEPpQ5",
+	"swS/PyvuePt0KQR5R/mcnGfjrN6wxVk99H7p5SisBOxVxLN9xBABWNcQMkAlbFLg1OAybDyQz3C3dTen",
+	"4dbuSn0ZNeZYv4PdTyQMaGg3pkhtAxHO9VnQ7AvdZ68vTk/uf+JbGSU9o6EloqU05I/yoVl0QLme4YCR",
+	"KU0kC8m3+k891TqhJGFTBg6NGzbXxOOcmfpHVAkMmYG1pK8ORTJiIUG/4CNkESyM6CVM7x57lXKZTqci",
+	"USzsTfQbe7Bi3rZdMB4S/6X6ZXWScr08CZN6epSHesgQRLr3ZrZ3fPHrhkdgwuQSh1e9rxUzeqgt9inY",
+	"WF0hC2KasJDA54j+HDCFSJJsjWDPTsQZlfKGzeW9No0L1RuKlIcL8lay5JYlwL24IFPzsa4e5pxwBn4T",
+	"DGJCMM75qLXipKdDyVhIVccNRS5IOTk+IzQM9Tzuf1K3s809EYq8MNOo3s9ssg+1heWLVCfg/QEnkrdE",
+	"C0ugCX0a08Dy+8LamX2+SINx5rV96J1mCUMatEab2UitcYV/hz1y8wP5i5P0VvYdRcfal1tXLY0jPsoE",
+	"v1tdcozOSLBMBoxxIk0k5e+16HrmTzUTKJus24mzRNxGIUu+7G5MzVe8nbBOm7/XotuJeit8Ke7rFKta",
+	"3pyya0cA+sffgs0vmZ1bXBuG+XKkiwZElu3y96JXNzG3osZX/YW5M37kby72zCxRl8zTcYix/jks/OlB",
+	"qoyycc6GqVxqvpWsOriMwBbEJA0Ut9Yr1yvJHEGlI5Ik5TdczDiOUKufQcLgh1ki+Ki5/rrAHI5gIBXH",
+	"eeGj9bJPwmJprUxMWQIzBrVXZkl0WrVV2VJz1rzm3/a9QHjfrTS82ijDkiS4tkh0+rlHkMxRTDZsHAqu",
+	"EhGv8sjanK7P9dpZQkfVS5Q9gOlomN+zkfe3mGYISwxLvo4VuQbJZOZ+Gc0smJCfGrPZrDEUyaSRJjHj",
+	"+tyHS23KByQk34IDy3pSZq39GRvrdmXjYwyjjGD5Yob0INPJhCbzWrd2kHkY9CwnkZQRH9XqtVvMkdp0",
+	"O/UiaqtpJpKQjBLKlTljqWQJWEN67+wdTQhhwuHMD+uDvkSChIWajGksl40IPrNkPO7T5vi78Xm86PMD",
+	"EpH19MxoxhgK2biP/mQiugAzF2dxp8ONdnIP/6w42WLC1FgbSjMwQ2FLNXNtkn+mQjGTQIhrFYVkNmac",
+	"zEVKqLzxUpIeaGMOOCYcWsscJ/Anb8PlOBFKxXcVyopNpiKhSRTPeymntzSK6SBm1UchYZhQooQgE8rn",
+	"ZlPsgZAVDn2q9Jcebi8uKz5vUiWNBQe+80RMzBWmZiK5cc4mgicNcwWyuFfCbhmNNS1B4AgehVgK1Sw8",
+	"SVigmn+SYC44+5c95aUSe8QixFuajL6oNPZlYKw/ppeQcrK7Td5Ez76IqC37zJ97KIV4R/n8zzqSLlFz",
+	"gfb/6NO5ZCR/0SN05e3IH7O91qFsoj4mYSAn+riYNcllMid0RCNO5FgkKp4//HZCKqwkVBHBA+aMoZAq",
+	"OqCSeYGphEHBk81ll3So6ZMoO8a/4Paf0REr15wV+6Qej9Ukzm157TpttbaC/xGKQNv4RN8Alxj+AM4A",
+	"vIDBlWjEGxG3i6jfH/HU3PzYu7u2tjeAWmOsoMhABiVmh0o6l2Sm/+VUWXIiUOmCiA9XsHHORAaq0m+u",
+	"Pgn3Xo8Lk13vfeKLLQOqAfkzRrmcsQSO1dJo+0bkY3yv989CtF7c6hRE59DOJSESqxpFUqaouP6xiTCF",
+	"gT9kdmFhxoz41pqd7+d6bT2rZZ18Q6UtwtiZL1lA+2FslvvtzY6fsnBsxkpw8uTIDHlZTmJudg+zUaXG",
+	"E7lgNAnG4GuLxchVOmULBNu2jpVz/2yl+9o2f7eEpcpleCjD6R7sdA1TZg1OSuexoGFPrx8YEVUJReUW",
+	"xv3yULxMYbPJJgGU6IV/a4azhJsuDP6hk1AqzLdLIS6E4F/uKP5LpBAWloxjGqPSiwOxcurS4igPMS+O",
+	"cjIWafK3zBfMwgz6EIEbUDMnMVSMP9xZuuJ+2f8deKzxD7t0b885zIm5Xifs0zRKWKilcsJuxQ1MBjUY",
+	"55h14tUr6F2ayR9J+966e6tIvAxAEL33VnXaftKYXi2RRL+wcIUU9SehF9r6xnNLdCIqlyEtbEwxH2sh",
+	"CsVzi/PnTLs4aPCLKxovhA3AmkQrJJJI13HoNAA3t1Ly8GomoLbQ+yQ+kl8oG6TDTxYzbRXjDpCDvBUj",
+	"EvHMSv0z6GbF7DYINSzhL5buwIwHLmt2ouw8maDoU6j1XbpzPll+iaqS9Rww66Sm+r6XHIO5u8Plvlq7",
+	"pxOU2MCrjp2774FTGfWW3rJEaxumwP1hvD73EVmSJcd8KDCLYjNH3AR3mnL+vz00kFodf+ndsiQaRlkC",
+	"vKlWPOCcHJm31GvThA1ZkrCwZ0OD+Ea9m+lg/a1Pp6Fmkj2qat323u7Wfmtvd7e19v7ZZSjbwMOYRhNp",
+	"TEoIWrJE6jOZcQ/YhYMwZOELalEQaBhG+g00Pkv0QVaRFu+m5H3qXfq1NnQPLRujeTXUZQaajuY9fQRl",
+	"ebWpvYfAPQU8HwMboo1FxMvAEYBBMic0YfokzjiCZljB7yrwC+gIhcLRfOF9sdT+s18Y8aOd+Ud3mxj8",
+	"xALI9D8wTB7oz1YKdH8tLB0Nkh5ItZJluJjSgDUyYIKY3bLYLYVxE9b131izr3m3ZttQztMl/XYfWDFU",
+	"PME466TfwWtqJprkeEgiOJ/6Ko0F19q0oQ4yGwvwoejPMEiRsAkp5mXwi3Qi0kNywWp5fetT+BhqI5Ak",
+	"B6IC81701wAhBLwBehQpnzBVkHE9s9oTTUr9JjkFkxJXDDY6GnGRFBEKOvny4J0SJJN6LYBzUQJ2hOdF",
+	"CZIwlSacDNhcQDaPkC4bG4ooZZ1QCfUW5NvTKePHz8mh4JwFihyKhEF8fudR3eSwSdL/9bqWodN0f71G",
+	"TnNd6/I0jj9/7ned1nP83BPK+mIfAKoiPhT9Jrky+VCBOdpV67AGAFXdg94oL2F3v/cx/dzPBU/YKJKK",
+	"aW0+MRBNNqxaBF9yjHCwFbQbe2Gn3dgf7rYaO3R7wLZoJ9gL9wvj3dktG64IWS+ohjLTYz57c3hUBB7a",
+	"293aJb//tt0sogod7b9j8VjQzuns9kVy9O7y9Sg9fEUFe9NWT67OPwzSl68vpJo1gnf58bU7T1aOrzdh",
+	"aixKlvZdKkFU9i86O7sFKAl9aSVkQt2RUm8claG2HHBHRQ55KDvbcizSONQjcCfc5ZwPmNX98uNi89fj",
+	"wcsgOo1eX1z9ctw+iV7vN9n89S/hh+PoNDqevbuMxz88H81P5q/3m0En5oPJi1b4/es4P5sn7f1OyXxA",
+	"m6yYTDH5hjXQDWCKJZQgwyiOCaoW2YhREudoqoLj92gZMZnCOeCV3gJmTDEWfMQSQkeijtUvUE6sf88Z",
+	"D9mItnYBzC93LEtGxEUpusmhmDBJBjS4sbVbdosLqGuN1sVu78MvB513P63DC6eJmEzVShHUJX3NuBHJ",
+	"SAosSOnDvvXrpB8ILhlX+p+SxSxQPcP3++Cl6QcJo0o/jfJKy2hp0qhsGApvkb7M+PaYRyqiUCeh9Rxy",
+	"DkzHGLztZqtwnhGnp14A+CqZtOVYvTSJyvBTHLP3uJxjbnUymCsGrFn/wz87MRsqAv77IWogRjBnr0HP",
+	"6VQkCllqLMQUNtXSs35TGA2HLEHm9aSz0yG//7a3wLxWQdqtJQGSTDspmoaKuDK3p1BTaPLRUP1ayFft",
+	"W7OHC9VzT/aXSaUKZmBfVLo3IJe8O0Ay9c9OLy7J4ylN+oBuAJA+yZyYwJDLTRykKifUIumEJzng9n63",
+	"Z2WzS5NogxnuVK26FGkSVAE/GrPPQI4ters05SFt7LX2HnVhwFZLTsOI8YDJ7Gk0xQXGxTxCXD7s8lGD",
+	"u783AfO5UqxBTWm/bioXAWwn/zEL0bNKyrkPKpM+XPFBLXcL2wAW/uovINjGSvUbVb4m+QCkIKaMa+pR",
+	"Dl/DBUJsLV8pZ8bnyDQRwyhmC2yqdHyqFFzRkwUpD8aUj4r76SFXrsUH0qgXi4DGaxkjlI9SOmLSqaya",
+	"icu6RThEqziDW/C04JA1Di5JyAjjfVxODHaCVJk5HM98/aRinxRaG/qIYgl8Pa+TW+DPEshXxhcWoAwB",
+	"acGIMxntKNc2tIpRlKFJX4JWyn2Fgo4SxsIMmOIOEFqGjmXZxwwTMJq7Fi5ptmxe1VCZiVwuOwvgdEU8",
+	"Ot+dsebcY3qPqVtcuY1hovBR9NssSL80jknKY+v0w2Ou6dEgaSSMIucveBS0NYd+SfQcLRKa70PIMPHc",
+	"UNxe1n0qyi3rx1XUemYU2g0o1m3/WmCF+bOxmiY8KNSKtRaeL95iuxUBSTdbW5xI/tulK3e3E+5bzpvS",
+	"nYeytY5T6t+dm/yF2UeBZnwoUn+T7noo/6jj+Pc4iGmSwGphjkk+cZCSmRCh5sEikczfbJuTUuJAymPG",
+	"TqlSLNET/T8//p/r60+t1sfv/methEINzPF85Z4tpjcBkCg4Ph1SIjnWykuI+ExU5dCR67ZWkPTN7Q0P",
+	"NdKYHM1akTpMttGqU4KYWHgvYTxEHXGdU7Jig+t2BCU84sD84rAuIG3h55SlLKxnjmQbOBwwxEAIWW5s",
+	"ZWiciJjuEIZaiwhD9VqYom+gV+bdfSVm4LRZXBwFRbARJ5MojiMD+bp8QFu7aw3I4VbfQUwYmNLlZ98S",
+	"6wu4+XMd4Yc3ARuGc2lWopqgqKsINpCyNFKAvhamrEmAdUQQVHC5YPqOByM4JKDl9I6nb0ynU8ZNkFLT",
+	"HuQvO3fc3QSiWhKqLu7EBdz8OYvpltn4ry4vzwjeYI87UiSkHWcLinXEMxM2WU6S+/v7PgLXEk7tY9j6",
+	"rNpDWbco1jAZ78D7W1HPc6L88XPzt4S8SGllUsCu4nOIxssN5Wbose519gocoJhEt+oRAztwZu4uLp37",
+	"8rJJvbAnukjB80WehNiOTwn3jlYU6pPVJOfQMAGjPzSEiLy0SD2mVwcNAjZVWfk8Z7J5za95g/SRxvpd",
+	"NLWRBk21cufTpybcow+GSBXe5CjQZsWb7Jn2joXHxocCjIBFghefy36xWAODRNww861YmsEEeieH2Hkm",
+	"h+FmHQ2IHSUScvn2wqwQvmOaRLdUsZ7xopr3QcggYVLEtwwiBZSYG4uVgOTb/sXRxcG7o97Z+fH7g8uj",
+	"3oejZ69OT99c9B/hFyAhOkk1sdulQy+FVGI6ZSEJU80u0K426cDwIB4qA6duHkVWpRfHXLcZxZG7ip0W",
+	"snEdvT86ueydH10enVwen57YYSGEgBsRQBVk2RgCWGEWn51QqVhCbtj8KUkYgkxFCntG+OKoswZLtkT9",
+	"xdVb/7D+hfXbvHxYGJ0mYsbDiI/6XSQDyHEwuBd+lrkFE0DdCeCSgBQc0RhqSFjAIutHw5NracGdczxD",
+	"eYLWt4+iW8ZJOjXtRLiWKD/WzAAhWcp8C9g7oNB+zDs0FzSaeu1TQ7+ocUvB1SH1G58fvT1+f3T+r97Z",
+	"0cnz45OXtXp2yfzj6Ll/8cXB8duj57WPsKC3UcByyRYbiwv9hl5Q6s9+YZOc4CbMkoCdYZ/Q5WrqavTT",
+	"hCobhABXUdE1VB7Pxkir7EW8GrdzCI7RKBiTgVBjkxKj+T4wxtU66nJMzjpWsdzSeAlyqLX6zUIgYQ6Y",
+	"mjGteM1EVuJZtgrVw9tdOTjwjy3fHXQF1CGwPaFzwEaE8BQnsZhBCp9EuIiZ8TaDHJlPx+ieX0qyn+s1",
+	"TAUzGSmVEaksium5JzTzzVsR6zUGW/xoz4fdKO8UlvF4vV51Y4T+8xz+NEFHE8FWURxjkZRAF8odxrig",
+	"/WQHyd+2kvVbNrvckfBos5ydLpz+ylSrzfJcvEJHjPhQTvq5D/UJJiVa8Dov8vuFMl9wgCjfq6KGIPsx",
+	"T0fwYWRAT1yLHuPOxtCtSSHAaSyEAtdxrjxELM0Gf7xIof19w8iZ79y5vv7Uaen/tPV/thrX1592nun/",
+	"PNf/3DsqdfuUhYCOJjSKD4HXbyhYTILpr/l8FJdrKpKRv8p49xrJKlPPN7bUIVhwpS3YeeaD7n0fK2ev",
+	"KUkPc3Phavn2soEiCvmhvrMwvRJ4LpxUBryTD2Jl7BcEMobJoZCZ2KkjjyxUSOBrqCpvGPnH+R2Lrmi9",
+	"JqXbkiQiOSyVifATTl+z/2kiRgmdyCY5dFqDsRY5g+x2L3JsNLw8svZi8UmxKmeNMozSvhyJl8jTC2Ih",
+	"4e0+LB9mz0GuBfTcY36YzNU9l7VjWSiOBvT9GZ2jVCltKoB53/YBjtXvPSV6AR6AWr02prLnbToX1tjE",
+	"P9AS7g1tSzbunmVhLztwi9WGlQDZZY0voA7TH4aD1ENxa3/pOVqq1wxh+5fKau8W6pn9coKP9ZVhKtcU",
+	"cBOfedaVCtsFkgPsJgHmf4lTkU6n8dzYP/pv8G6UeMjLG/rlexlVNPIDZhBGIUim5W38fL+nDxtI5TVH",
+	"BcwmEUFmms1+g6ycGWcJAmbreQD8LbjBi7b4GlHleg39onfyba7QjcyiLIYkikxv5RjLvnBArq6On9/u",
+	"ubxAkWjbYu76km3qM4+m7lSWTqfo9lk6r7WWfmN/u2RS6jNdteLmd4PNoahmDHWM3zifdioLwZzy5Vk5",
+	"eEwirhoJGgw0zstL4/6XQK6uQgyG9lDDQkEyqmwyeiVZ0jgYPRBhehkk1Ri/TrtA111kqmoearblaSi5",
+	"1GdqB2GOxr0yT2Cg4LM3jv7SVBQry3ItOjPy9egnd/JyG1iqw7jzUDplPSQwZLiVCtDV847ubsxR7kLS",
+	"MpS1x2I0wqz37PdezhHmVExN5nnUV0sPYQQNm8LMkMnylj3ncySvObHDyqo3sOeWno/rqR3WyYBBA1mT",
+	"TY52ZQa54A1WWSyMfjeraPVwIrFZZRWGxdNM6AoewDG3aPR6sFOWRMK61a06gesLH3TrONIyCxVuQHZw",
+	"X6hDoq1fLGnYGGLeInujPNRfMzqo7ZOgH8dSGKOD5xY9km7d0WjEqVN5Yxrro/HoDqv+gH0WeqDVfT+n",
+	"XrGSokYfeBNrmDAtOF930CQvEjHRHxA8Eyve23GNpdfZeRjdYuET0KfZJEaDMax+naRTogRp77hCZLvj",
+	"IoXEevxXD1KbIVcSdt+sJwwfs57dFT0DjPvDmxI2TJgc9xKmiQQeNpcMZ3cAA9QWcmleY2UzLKMkCK4z",
+	"VE/NZOFbeh28L0EhTPYZTqjvPUEL5e4fy3gxrmsqYaOhmZKhs9xYIDkG8V1Z6BUr9LQ5GCZ0luMOJqkI",
+	"TULugwrX4dhCl2DPY1TP2hf41BcpPSYTsYOfkcCEuMHEXRrHrp8TDDSv2vtDmo0FLJdjXPAqPV/sG8VC",
+	"4/SDE0nNeS/ay4UTbQ6eXg9rIJjcJv+SDVv5l8wJ7Nf1DN1l03MMKkBgHdwXusQHZJJ0bijbPpnyWAQ3",
+	"llRcujrsITYdNa0ykDOZg1NEpDFhQPAQeZ92i8hiyRy3KcJD2UONATuwBZ3xpmdkLrm3es8YbBtzs3Ex",
+	"+NvivzQW0sbqUp495L8qYRNx60sDy38sI8sei5QJpmKUFSguP5KIk60WCelcPiUiqQPpOvOlbswWLmwt",
+	"U/Zw9nEi4tD7+pjK/Gfs8OSUxXHER/m9jfhtpBwX8I1upF/ABokU8oWJCXn3s2u+4AGAqIjf+EAoJBgL",
+	"ocdZReYJk0z1DF+oHAa+138dZ7NMDZj4kebcm4GL5u4FchgLyXgJLTzNs2ifT5kuQb1ATKMsIheNOFVp",
+	"wpAhYhdkajsKIbyY5iagECHLIoGYzrFZMmGfIqnkU79o2NcTTGAbHMVq3tNrgOTuLqXcXISFs5cJfMfh",
+	"rQUUGVJAeUZLdVsJ5w4m+mQ8HpNdy1iRu5bFy7MvQZRHOs2KRNxnxD4XhYqQEl3OaCpZ3h2IIodHBmLI",
+	"1DgjEKIJkuorPVA99SDN3+akGimcexbSjhRJp3WEuoEbrRT2KuB7RkQ6LlWouab5YviSN8ieieOHLucC",
+	"1Eo2K9bRF7tKiTi0erKbozTnxehA5SdmwEb6GoFbSxdPLqHz/IcCygMWW03W0SjOPb+o7lajpUmmSt7o",
+	"Yt96bGbhSwdo3DPeFBylDOaINBVGoe3ZxQVsj2YWjvVpPugLgoI/GjM6jBKCVOoRv72Skb654hO+Dd2U",
+	"6R34Ys0xoJeYHOcJCWL+Ti9GHqWXV8vRGzZ3Dheo5PfQb0xbfPfyRChqh6PfodkOPgR4vlzMiDBnHCSc",
+	"P3xsbVWZ5JJlLqAZ6a0OXjCuBeQBZb4If2WsKdpvkkvgEsAOGXciObNOhGvz5FsIdVTiuDAmPm5nlBBt",
+	"uSFvMd3KvYG6S9k+2kv+SrhGK8jAMB24lH3Zh62SlcvMsFcX32jyMSImcRZozsLea+lv6qv0nS4rZEa1",
+	"hs0Fmeg9gTnL/CCUZQEZe0IHaSTNGkFKle2VoykOcNrySSO2KNe3s92fzpL1fddW5uNdIlXuH57xA0EE",
+	"36CpmQJ876+c5u9dcYp/mUe9qCF7HnSz8d4Vs8n+FbNH3iWjGntXrMrrKgu8jxV0WBeccHwnu1K4Q2uX",
+	"3keM7oVBgqI+lY8VeDrSwg/6+byK4F+xGoJbSROI8GVm9qdhyLUCEEzP7FiFZHPPL4inhV+ckCj+YqaV",
+	"aViZWyvb1TxTzi5ku1zUY3KX/C3MaTHgrcuYY61ey/Ft87dhtc6tln0ixw71SucZkX/FjaHAhvwrGYXm",
+	"T/rKKE9pChcmJr49fXl8Uqv7f9lcrfzFy1fnp5eX/vWzg4uLD6fnz3sHh4dHZ5f5J06vLgt/9o7eH53/",
+	"68Oro/Mj98v50Yvzo4tXvfOjqwvv+cPT50eL104u9P+/PD84uSy5/uH48tXz84MP2WQ+nJ+evHSjXBz2",
+	"4auDk5femw4OD0+v9BvPjw4uS64/P3p7VHr9+OLg2duSH45Oyq9fnbw9PXzj/XBxeHp2dLEwoLPz0xfH",
+	"b48Wrh+9Ozh+qyf+4vj83eL10rvfnl5cLgzk+OT9sT8j+Pvg8vj0ZHFP3bKdH10cXfYuLg/Oq3/O3vj8",
+	"6OTy+PJfvbfHJ/6M3fWrk8IvuGuaAtylFweHl6fnvYPnz737zMXzo3en773L50eHp5BwCDSUo6DcTxe9",
+	"86OztweHC2+8MBM8P/rn1dHFZeXvhwcnh0dv31b9nluYN0f6o2fHPtm+PT4qoTV7ubCH5nKRAs/OT98f",
+	"Pz86X3hN9sMiSeEPxVcBkRQv6nGfXT17e3zxqnD1/PQy98HL0zdHJwvDwKvnR+9PczuMGdoLd7vrhTHb",
+	"68XRuevF82d/uMT9+2gjF28jXlYeecoZ6cMNfa3bATjUlCUQOq4bRy+qovoKGSSM3hBwFYKbthi7am/v",
+	"bT/Z2t3eq4q1f/HEa4zo/7Wzru+EapevuL1TWN0J2bJ6JXCY2VR/p9ODW7Pdaln/rbXaKUmwC4H5yECI",
+	"mFGexdQ3DZLflEbe+kqoad/BtmVpPPrCFD0Z1kvVv2NIbrHMYBEKikrIJCov9vISLsDpCXlMC2Hn+1Sa",
+	"VUVi87m9WY58VJY1sEbw1cRdTaTV08lyFca51aim77eRVF+UFWQIjhkv6JSwgoIGH7NhySae5x1TmFDA",
+	"TDB0YTPLakFXlV2iMbC0WtCF6bRFYsJ0aDDUNYGV+IklGbBR6jxfTXJQdFjlPFWSPFj9YwXvK1tsb+7V",
+	"5HJSSuMH6FgdzL00JUPu+ksjHv2SW6gmOYHKLpWIGAIR/DaS0SCGMEtCA8X0WlIOwd3+436d9Lt94CLX",
+	"1wW4nrOx4GzxGOUTKReOKk7mHMy7zYj/XvTxMFgDa2zTFcALbDg1y79Wn2agguKw4PHSIUUsDl3XlI2K",
+	"bJRJhl6NdzQVkIW4uC2gTJ3hr6YN5n6r/YhE3HQmGohwbjBHM8CvOqFExlSOsderypq6rxpKYVXsuBxK",
+	"dOkKpXFccbJkDoMxiZSW7Oop6euD3ydBzGgC/IIcKzIWcSjLzox12s4Av3FCb8CVisEre9CuuT2R/iFE",
+	"tDuMsSU3EuC+UQkpObOEfQLJ/ZOIuP7TL/XJ7jJOPneE8+DIRcCl/EkusrtcivTj7jX871Or1bi+/tR+",
+	"cX39ae+F/uf+i+vrtLXbPry+Tjut1jP8vyP8vxfwf50nDfx/vLrbwj939a8vjl68qIB8eIkuwosK4JMX",
+	"mqx8aSC7vqv/G2lD/zm8WHRAg6DzoqdN8i+RJibjAhSlscmjmRSW9MePS3BVVrDGFRr7K0Zj/ehGBzmr",
+	"Z7euXXGzsuqveJLMS8rOz7HxKW6cQ2zhYFQxVgghSYvIaRiFl+b/4Er/3dRx7E1V2ORyCL6YDli8BJjH",
+	"i8m6SJlDfjWCzUVxIaUEnLcZQhuoPZgLUUyl3NlYWQdZmqXdUQOP6sU3HxAhwk69IpXVLoyDofa6ghXQ",
+	"FkzXdoCbm4iEGUhJEwL0ScrV3Nk1vUsCsUzxBKzIVs+I3O9ntnKPykwPt1SO9rJRWBrb1A6xh/eLOyUc",
+	"l7inX+IgntE5FhlkuTZ626GWE2Uw1WSB34sWrNfOl3NaHGsJLqcosjdkhwh4vdshv//WaXa0keKlbdum",
+	"9IGKbpnFV0RNYMImA6SoBZj6ctIETPoFSHqjgQGxfiNz0dqVuPSo2O1v77XI77/tmv7mqwp0cS7VbpYM",
+	"vi+SBk2CV7lT6CQphw0qBYBGCNb23u6jpdOugkcr9X4st65pWpExrbVTSJdLWBBNI8aV1YXzGZ7VrKNc",
+	"H6epGveAIa8EY3PrAkBKBhfEZE+09/daK9fIN/h3t32Dv7Oztd3qbLVaezmEm1LLf71yFpOiCSIQ1iMk",
+	"SjwldCAzAK/SjIN16/or1gtysqDCuWKVHm4hokqJnJv3lx9HVSnOJnT4k4qWyceSplerqtUqqpWPlXSJ",
+	"s7bRg8xXMDfXQ+6F1jwGpb/C4WoprIeDx5uRG6I+htPJ06UPU93MYXOUvKygnpeyHFl2VvQ6uDxy9Ldq",
+	"aWG+uUqjhf43VcUs30gSZdn27rz6HSa+kUTM+AYnDpe5HCa6P2A0YUnfa0jiKOVplhXvLX6Ba1qzG/JI",
+	"EAYJXpGrm4VveDkpZcvf3r1z9U/dqKeZKMOmPtS19NnQB23E5krt4y6YCm+Ztmg1r5tM1dykQE6ZVV2d",
+	"SlsOqrC0j8ld0BHyw0EsDCMH/PJmB4pQPix0sLikRAO3kOHEf1EQBdN0PI/hYKZzKCZTaoCzMfXeQ5A0",
+	"uOQRl4rRpZjvFXwM6bisw0g+Ea8yQ69UC6EF0YusgEICuWsyXtF/5AX2HzmWx/x8Jzg83j2evGi96Uy3",
+	"wsMNepKs2B1sTbDCyZJxnYrWJf08YxdJkd08JZToRzPtnKHTGQ9qAYvAZ+wbHnfHjkpOu80NuyvGxYKK",
+	"YYjRy+yPpM2hN33hvDKFgh6ZSuNtjyN+k1+AgRgU2rVtDqExTOO4t5aP3Hpzc4DIy57IOxGXsvYDzP68",
+	"kiw5xM4oTx0+UaT8+MOE3jCZ6/CQuWdyK7MqepLzsf5v62SV5X7Wj/+5GqECl7yMpN6wTX14p9ruTgdx",
+	"FECCMXZt2mnvkd9/264T89cTbRXiX09aW/q3ziPk5mi7ShKyKfYLJv0bNe93ydEhqC1Bclsnn6655uDz",
+	"p+T0zZm9DEz901NyfnGA5jBcMFX4BUM4HhUdsaXCKLld5za2zk03KF1X6bI36DNd9Ta+4EfubJcrJOu8",
+	"7VPxptKWWPM17irQlZ4NjqIOa47LUEFn5+JOvAsy2Fed5zdsfiUXI2T4bMV4LjYORd6w+frOL32yVngJ",
+	"iqupX18x2CvJKnzJNMvz97VcXwIBZEho//2xSlDJNVw472gUf3G/4QcsItTf+ounNHmgSRVwZiLMdECo",
+	"bDOarebYecFxO3hytvVi2Hp5056+3/qlNTncudmbbyf//LkTPJlc7Ie76vvx61n77Q9iDZV2jcDUO6Zo",
+	"SBXdcK+zZplZ56Xy2ZsGkWJI+jRITBuiGdNiVGV9EUrjarsbdgRF/5izFHqMhxAozgeB1sT8y7/KtT6K",
+	"pOy5ePayuYPrtNPaK/dsDmhwE4wp5yzumVIKC+Sw5J3Wh4pPoPZuCkz6MsIGKOt9q/obhe6Zz2hw0zjE",
+	"p8lb/G672Sr/EjbBrFqfyvtzd5VRwvYdGleUNn98iG8tfsqgLVYT3yJlPNntPLkTFCXjoaOUe9E3eE/A",
+	"WFpjUZ5sviiuJaapcuvReFTKMh5oEyLfS3K/pSl/FezvF6WjLPC88ZB/mt1IC4e68cPYcvJLbs40lWMW",
+	"9oo8FVv4LT8p++3O7p1Oin392tzIbym40UNRwnrLZiiXz6zspV5nvy+zI7lefl/qE7cieABJXPKeL38W",
+	"TRngylffqamSQbjrhSJIJ4xnJtPGa2PSBL7gLiITv9cG5l/x5ffOtue+z6iLtoDNy6gQ8quUgHVZ4LoM",
+	"ZYVWt6aCWbZUFSrGxgrxcga8mtsu1SaXsMg1NL9qiVcvN2yqz9m6ek6JrrtwtMo5ZqVm4wn9Ko5SwsaW",
+	"cP4qnXDdA7wRp95UyyozvE/Y7AzrXzavJzJo3BX+lj6nt9GIKpE0s3tl03TNNp17VZpAXyMqsbbs277+",
+	"vyZykGg47xcaRP96XYvC61r3unZ70vmv//v/rmv161pCZ8cLF/VM4Rr6YBs3bI43m627rnV/vTZhtudU",
+	"Uf1duJ/NX9t3UKWYRDo4hRWDG0TnBG74/Hm1+6C9u/VkddL/Q+S31/0dWbLT1WDUMYwQIxkpV5gQ5KVQ",
+	"Q1LCHJAMTQKBRM/yRPwUkYgHcRpCdx/h0A7d09ccooomBAQObgeKNaFz+xPiNqgx5YRFo7EyrnAhFQnE",
+	"ZCJ4Bo5l8W6ERJBZIobXXOXCywBtme+sbyL05qh/g8nzdSj5ygCEHhQt+8kGXfpOD1I1xkakG/uSMvdk",
+	"T6lVrS8ilc9VkiSOblmXUIWLDUiofI4gZ15PYgzgQAC0hWkFeGPukG5pVaC61OnJ7vbqYqcS0VvaqOJD",
+	"sb+yZFDCl3PvYDyO+sg9kny7npPmUZMcTaZqDrPlAmA61utZ702h4SA/Vit69+vC+gBFnqiDgRir9p5N",
+	"mZjGLJc4LLjppiJd2I+6JtZqnIh0BE32v7W+mzxrN2S9aMjptVu++ZF0uz8WM4mgamIkmuTAALnpv0zL",
+	"IAM8ZxEv/c3lFTsLsC65vTWpoY9xs2B7/9eYyvE/tveeH/1z+tOTV88uaKN3eTz50Nh5fcjSf7Lzm8nO",
+	"ybvp6w8/vNwaX6QvrtaihvJQ68UYU4nsNszGwkGT5WYwY4ONK9AcUsr6JBCLEbrj3Sa7LHIHQAVvW2/H",
+	"p0Iqe+oThnU+mgJkFQl4Qxkw0xwR4WLHJuSz0Mbkx8pzG9A41me3VlGqUrFTy7NcUQlZWjhtMpcxCafK",
+	"p7H+YmiRVroSBRr5gxfCmWY3AVu6HFBGpLk5oQZ81Zkj/SY5sKF127Y5lfn9zQWnvCWs6gON+Fqm9w3C",
+	"TWGbMhYPTbYXYEyhJDQi0c9UW6/EaXMvB9qQ64l0c7e0XRdBmHcdHhboVZvL86XS3Id0WC7S1ThKQm2J",
+	"YmR/KVOBEnxAesMUwXnW1GkV+1jS/troyeYs5kdUoMwFNlgQjJUaiievvA7b+YO7jMPVF1W5PBXkhHyZ",
+	"nu8pkZiH81WV/G+qSv5bqnJlNfqgntl+qFM6guwwk6FshmeG1iWUnJ28rJPXZ0cvNe18YIMzEk3oCBmy",
+	"IbqtDnkTPQMLsd3qbJNp9InF0MsPIGtkFDIoEhhQyXa385sQvX92ej5rvXk5EgcHBwcnF1fjo6uR/ueR",
+	"/s+zwwP43+5wqt7rfxzexEf/fH++zV+ewF0Ho4NnF2/+8yb4J9z++vxq5yi5eT0ajf7xj4L+vbW738mb",
+	"hweNH2jjl1Zj/z8ff/zuH7+26p3PpZbiV73wv41eqEd/w9g0rxyuVHS+6opfdcWvuuJGumIlToinUn3x",
+	"nD7fB/jXzunzZrIm6ssk4v7V9lfV9Ktq+t9cNTX7ooRBbTLwEl/V1a/q6p+ikX1VKr8qlV+VyhVK5TJV",
+	"6EOkxheuqverX+5riHfDEO/ywvCDHNyHz6LWAh34GkD+GkD+qnl9DSB/1d++6m9fnYL/jQPId0FFZvaZ",
+	"lf5NeDtU+36u42O93HYWd/fo0zSmHHE3NJXhLpeiVvnuievrT52W/k9b/2ercX39aeeZ/s9z/c+9o9I0",
+	"zCIkBEyqbJTL1668lhl+wg6NMI9EjBI6kQb+eW97n/z+206zYxAhdjtPyO+/bTV3HvkV6xEHyD9byIC9",
+	"sOAK0qp3wdJaym3lAfPuSrnLDe9laeve44jck/2taDJixSdzufALNQ5TxkNssyRjMeuFAhqUGRINGceu",
+	"VQggF2Y4MEPac5uAfzKeiDie6LPo/YL8p2c3SbHJVCQ0ieJ5L+X0lkbo1/64GjzNOvYLQImX796WkFkp",
+	"JzZ59JB0EQl+Cu+QG6KGnAFveQOvMdnchRdinvwHNtCkxslbgKzcArppN/cflaBdZlnsJXA+WmvtLyDW",
+	"VRRzu+4ZFyxeE8lzAaQewEcNnEoRPC5hQ5YkWTviXMMOaCkvnVIIHR/RzvFbFqDZkMMYwyDqOnPUj71n",
+	"STQ07bGXjnH1Cxfh8d3kS75Vxk+cylICZ2d9xGkSN4t2WWnZ8yfI0M8IqwLE0Cxu1nI+D/V9UGykAqp6",
+	"huYzMfg+FoU1B02wSdgs3GjO7fJJq4RyqTmVrEZBtTamVv8T8MIvEN8dAU+flNQClgP6ZVUqm9OV5drl",
+	"FT4r7QrDbM6olkS5OOUm3ilEEiqGTw5PL44IjUciidR4srwHyu7OztaOpwQ2zIUSTfCLraGexuaLmEwf",
+	"gLb10RsLqbJj5w7igMWCj4gSCz6crQ26/dj28EO/BKYMAHoNuO3KULmKJkykJVb/uyiOIwPKupwOtnaN",
+	"hHWU0C4jAs0/N23bEclpTOcnlQs0TOPYlASZkJ8VJGusU71yWzN4SNeXN1rCyTZw5FxWD3HNnk1Zsya3",
+	"NIv7WhRkUyO/ar6EKmEmGT1U6g/1nH5SRlJGrzKonQ+mVuXft1SrardK1KqHFM3J9PhLcoQ/9lCuUKAs",
+	"IZXqeFTeSKPUDSM+Ysk0ifRxgT5UDIE3z45PNmbvPpVmJAnLvqYmZqjwIhrx40213g0AvGdRHKPXChaH",
+	"yxlLiBKkf3Z6cUkeI8Rmk3xwwIp10gcEqAa4IQo9qLxfVnv/P1fMeiaS8BB68G46bQSdzhpRr3ANHOL9",
+	"rkoV8ptmaz/uF7gu7H9xKIVXf1wy97s04wqM9b9svB7m2X1mugpu2SrvShDJVN6nLoZNcm6WSVtKkt2y",
+	"BOFu9TPS9fHJCmhRjun5FZBcOd8MrrMEqHMdiE7Ti3uz3fMQn++CBpub5T3hWtdGHD0z2MOXFq34Dv2D",
+	"FpCLrYXswW6Dh/qLtA4ybQHu332oiONOIsSaRRdnFAIwIHb7t2XhjPR/UlHfIOnncBLySEjrRV3XaApk",
+	"WhCA51zfWbcY0GORJk+hKQuGCfUZ+7du7bkqyOF3moDSe01VgIKsLehUIscQnElCJ6CmjNmk1JuArX/0",
+	"fyLUXx8o7rFE0XUu9epeQDnKXXk071RkZT8Q8V5I5xXt2cZihjka+hbvyM5EcpMHS95vLdfddlfpbeVk",
+	"5HpwOYT+oUjqhFowa6mkO24AsyD1kIsZiifRaKziOUnYVCRq43ByFS0WBjehcxKKJjmiAWBYUOx14Rle",
+	"jg0iyaGXCoL/xcD9j7UJ60JLw1zoMpuS+7m+MaFOIm7/XEG1RYIt0sxKyvziuep5EfUHNa9yW24clNj+",
+	"AjiKZj9aY/njulrlVkAr5Zfsk9pYWHM2q27N8+8rlu8rRB9UAK4v0h4stl7RR+KyqFuZ/gB9KSe9fp1s",
+	"tUhCeSgmJGYKkHU0Dw2jUWTVFxl9cgF3RWwjjMPzw8ZWxzA0aIABXgay27nm37Ya+3Vy0PihTmjjl0cI",
+	"YnNnZ9CmMrK+pBfDWSIGMZtseiY4gZiebZ+2s1fmgVnDyMpFmrO2vXcOLy+eJv2BDZqOZy2HVxOYxXer",
+	"chx83zCGTeP4OdIFoCxhPHYtPc+1P63WHnZy/bB8/5XvkY9UXGF/4jegtaRIQrmWs7PcwX9pDE9o6kmu",
+	"zo9XYpqu6fXH0bvlcIRSt9amtxEVNO76dD6cW8h6jbPsxEJH1D8qo3NMZWW+adaS0BtmrgNRsY2r6Su/",
+	"LE0tA/EtWH6ubyVmpyGgoHTLVNp+rbzrrG1ftlS9MUN+o+9d0anW5B0ljIa25G6QKiXWatwWR/ymdwse",
+	"SL1T6Gop13lxtSmoDK7rbWSb3hYaAmedYbPeNJGSxH7Kb7yyuAvlNsEZTVTWiwkzjyr665bO1c9WqnBY",
+	"GVcT1DyNIqlWU34FsOsqy8HSq7yReRodVkd8y3uCbNC9wshY25IWCNFrWuvnm3kHzxPKVdRSWNuVeV6W",
+	"vO9kwD4E78rsqXZna3tnd+/JfqtBB0GTTqeyORJiFLNUsiQQXDGujMNtCdZee/N8eZBQ2PdsxYA9n7tP",
+	"PGBq5nNJoeXyU/IyUq/SgYU2XLQyay9PDy/Ovm9kk18DTxL626yYchX7zDpU1gn7RANtlFPMdg8jGQho",
+	"627RTyEMiv37X4jETkbweF70B1P74xFXELCRjFzA4lRUURjnstnhxW3dWaPnRnn7yQNuJqjHla/+gIgu",
+	"DtRPphNRGNTqtVGkxukg3/LF/LS0m0a99qmhX9W4peCCl/qdh+dHB5dHvbPz0/fHz4/Oe6fHzw9r9YXL",
+	"L48vX109q328j2TxiAkWc2Pvyh8peuDU0IkjHtcA0vFdfb8TTpr0TjW9mWKWXLvzuUiJSlJpKgUY0K7X",
+	"B391kcDdxFu24KO1FtyPeWCp7Efz/40KENB7Sy3PjSWmjIMkscGJaSKGUcyqMvIfSrgZoZYJiWXy582X",
+	"Osqbn9zikS07q3bYX967Zq2KvzYMhJ3GA2FA/F0UD1tZVgLpYxWD1v6Tvd2d7a1O+4EUg69i5o8XM385",
+	"dr54gKGLQq6B8J2jXdU1SHr1EVYDOwFDxcGKhNHV+Uheh4TyGFv/5dEleeyqI/qLzoM10rqzb/hRmnJu",
+	"uLiYle2osz4KJcuWb+BOYnbLYpeeYRLi6/pvXFTBGfRX5iIdjbuk38a24PryEJDl66TfwWtqJprkeGj2",
+	"QV+lseAs64cM5aL6DOnPIEy8ywHHl2GbRf0DHdHI5B0YaodW04Kzp17z8vxR5vA1QG8HH7AeRconDBsb",
+	"GM+SbeURJUybK7LfJKfAOUyzPJowEo24WGg53FnHPYSdJhaX/RCuo2tCpQknAzYXDoferr5psu+aGhTq",
+	"0A9FwiCzcOdR3XTFl6QPrQ2wAgZ7E8Ahv651tVj+/LnfdTA0x8+9RtT6Yv+x7UHSb5IrfsPFjBOcQvU6",
+	"bF6qXtaW0f7uejOaYnOwlvXulncet4WSA0ZiNlQL1bW1Vnufhk86e43BVtBu7IWddmN/uNtq7NDtAdui",
+	"nWAv3H+APup585+iFDEJomYq9XyHctN2sqKv+50apOeLU8sHefbm8Ii4e0w34d2tXfL7b9vNrUKXjKP9",
+	"dyweC9o5nd2+SI7eXb4epYevqGBv2urJ1fmHQfry9YVUs0bwrqBFlAqM0mYwJcmkWkwOGOlfdHZ2C4mI",
+	"+tJacUVTtljee/yAO9q35OZxJDkWaRxCAbflSxB6M3Rmaswqe7BfYA/2DfqtL/RWX1R7xCiqmoyfuq0P",
+	"cqFThRJkGMXxQkX+Qp5deU/wCf3UK61oM/IWOLy3gBkrjwUfaX1kJOpYOYuF1AakAfh5fkRbu63WGrVV",
+	"XPCyiu1DMWGSDGjgOrraLc5/hTdaF7u9D78cdN79tA4Hx/ZEKwVnl2AFHPBSKbA+og/71q+TfiC4ZFzp",
+	"f0pIWe8ZadWHQG3fdLOpGymL8BEWKgwlGt4ifUn37TGPVERVxEfkSrKEnIOfO8EIJECS5OYOw1knbrbc",
+	"uX6adVy3jvUsBqAF1mCusC5V/8M/O5ZHa00aXIBGncheg51apiIxjDQWYgqbaukZ8nOi4ZCZmO6Tzk6H",
+	"/P7b3gLzWokmsEHjwhJjWCjialefEkrMnaihIIs3nWDwUt+qd1x43cH6y2RpBTNYqovqcdE4FjMWmph3",
+	"u6OZe6fZfrTsWztV85ciTYKqkCzW/uRS8rLsKEzzMru019p71M316k/DiPGAeeWBrpMP9nRyJLF82OWj",
+	"zhqSLREwP6csmZs2yCEb0jQuaA9wwxryJl+7XP1B6D6d/4SJDK/6ApZQr1TfUWU0WlMf7by+l91mB2ow",
+	"aCp4JD5HrFW4TvqCVMYpU8mVUx5A8n9hP+mwFQ1/knF489NaJzKNerEIaLyWMUP5KAWsxRzyYt3Yx6YA",
+	"F+2NKJHK06JD1ji4JCEjC2USYF8WoKQMZIpinxRaK3xuq1jreZ3e1YguWP41xtfKO1gwBc8ZhlwORcjk",
+	"xnXU+GwvsA8vnPI5xsgB6Qd4tsW1KvMU7G5v2CFywQbOjedj6XRtY7tKg3eJtXHgmBbe9I0kUWhMvlkk",
+	"tYiigI5J2GSq5rDdqWT54hgtvuYiTQjANJA4GiQ0MQoOqGHUw8qqtJTuYmeUDN84/iqn8LQwdmsZP4zN",
+	"UZG7dsCtLABnWMKGCZNjz9yk1YmK2aAOfkj+9Xpndhtc/hz/8Gqb7yTHzwF89OBZZ9C62RpsvW8Fkxfp",
+	"Dy/31b943Prh+xPxA+rUKyaDonWFs9Egn8ynrEL17vsQKX09rb6ZqbmkFQP9qEl1l5i0nzWwy8029+im",
+	"aXfViXMIEnjOpjENwMWxIYu4YWzaE3HYG5YFBRbdbiDJ49Caw1LRueeFy6D/dpdj/3V29jutVeh/hUXI",
+	"DbV8LTS7vmBKq8yb8krGRxGv0ITwN8vkQ6rogGLqnI0qyZ9jTPSeCqlGCTK3pZElkPpjNqG9W5bI0iJI",
+	"/WnzY+Y00o+UjaR6rRGKZCXSovTWba3Ik1novAzYKYWXUjRRy6pi/EgMuAzxgXXrXxZWtnJJD6Q20cDv",
+	"32iYu/oEykflYtXLGrmB9kt1S0AL25qbvrfM5RQs5eaOcxokVb06b1lc8Pau9urWVlMunSTVQBkLvgK0",
+	"Edp7u74jczoL+zaYYgsNwVgWatp3Gh0kcmJ1VqEEeDq9I9pGGTTDBqW33gxjMRrhDA0kYReyZDx3Z6Hs",
+	"1swXDHVXZAdubC1cjPLYLwKJ5wKV6yTP5ZM5S4/b4hzufNZM0eyKpE9rQGNJurQBOgM5Vp5amC9BKC+m",
+	"M/fkva9G1t6DgdytdCGa2qBlBbIGUzOR3BTLZBH4c50M0KX1hVBREGXYHRDFR1oDYEFYkzuvyBeojEgl",
+	"S3p0xKr8nleSJY0D/fuylaooUl+oWrB0mk+edPmSmokiY8vtY26U9yoHNLz9iyeEWBnyBxZaOUDIP7/U",
+	"yiolG0K+5GEFV/sphjEdVYDDxHQE3mGjZgDb7uPKSAZahinzxXyDBFyk1mQrHqk7V/ZqpfU2SgSHLM1b",
+	"mkT6NblhrFVjkTkI11AFL/BmrYDROK0YF/ykheZQJAF7Svo/oi3x0YpH/LNuuoYXcZOLGHurCMfkmsGG",
+	"2XG5aeULipbQ00WFnzSDHcdpBeARGyZi0iR9g9vYx2bpoVl9NhmwUHr+pSY5IH3joOyDB3wo4ljM4DXE",
+	"5v+g1mjLaq+5SSa+On9rbsfPuppbxiM+cjmJ2K7cGCtmLTwCwSQRPVhYEhjKOhbMRTTip6m6i6umqFdR",
+	"eSNddbgfTJjZEHEu7Nf/MoHgzUOLFkseTxYGFxkP/w1iiiJVFdM4Lov0rxkyrMKUXXY2jK4JSqyFip7R",
+	"JJS5mEFZtKmQL7BWCGi9qo+vHu0/y6OtmUbERwbc877ogVAL5EMHruJZD1DqdrMawu2Gzderc5qI26Wm",
+	"mlfDbtDbjWFNE2ZjkL5CYTyRQhFI8HkwCJGEqZXGmFRiiuOL+AgoL4wqBjeNKefrG2grhwepZKvUlDds",
+	"fiWZu72nBWb1bAZsRKH9gb4Zz1EUx3c3oMo5joGY19aqJhoD7RWNONGqrtYNcOXx2EOIxiSlSt8B6V5S",
+	"w8lh8rp5dLUoL7paI/seaeAu7fgLJpC3jjkSyVH2x6VMQH5ZayhjNpvCwcCNZWO/ZFK9MyXiGxkZ5XXl",
+	"LscXwVEyDo24bnhIVkbF5QofTMnrg4BNFcuAWcq8MIVFkcyA1KsqQKr1gKiqmxaVnZDXHy5NukNr98kj",
+	"JxxzOYMm165O+s8YTVhC/uv//r9inm6FrrQs8fhtNGS+UyWfA8HJWrCIxU5HpUnIVvVcrnVWZIl2Hrn8",
+	"dQS00RtsMwRswoCJ+JukJEgc7VuhgkoW5IJq49VLFV29hPXap8ZINPTFhryJpg0xxY1vTIWeYIJcG0jJ",
+	"D4Itph5N6c8pQ8sPYkrOT51K1iS5rkUuQoo9akx00T8m7XsMtCIhQ8t4wMB3yRh1IvNK3Hp4EFnwEWNP",
+	"yMQHQLkbc+vc8cm9O0fbdlaVp/ZrxP3Pj7gHpTlNLwzHy3dNAJ/CYsOjNb69XZHHLUJm62+SJRnG9pZC",
+	"gnH7EVYBP+RIy3ONTZOU5Yvl3XS3b5fvkNcDozIEFtA4LkJc5K0yqtnYxCQP2gRfw5ntaMBxVNHdynCM",
+	"xWX2esrU6gtZB+Y4BB66f72WJrwbMTXsTgGPuSv0W7vwLeCVXX+58XZ0bvr3GNDhfHF0+bouWkKlZZY5",
+	"8X6I3z7LXniOU7s0M8O+iYe5iT2HcXuPmgGuKwWEmi7Bl3EOIKhVsZHUzHL398zGMItFLJpvGOAnmnvr",
+	"QrSzbnNtTAX+IrbqaoIuNUHtxpVb1ggtrFUCTm+jEXQ58KinOWKqb0tY8pPXxszdjvzu1pPtJR3jqk/8",
+	"ki5wtRsugpsG/HfNk58DogUQ2opa7NVgJcUacX+XMw3WxEjvwETXSXVeqnnZL+ZuK/vYl0vaKtHXHjpF",
+	"uUne5kS5oVevCtjAVJr3SuvVhfIoJV1a8+ZJyxtl+OYaPW0t5L5PWBcKcCvxJR+iwdUqwOisdw7wJVco",
+	"my9QyWh52dn8SYx5KFiJ+3nNM/i5VKVV00Ms971LNWq5buGYf0Zx0ykWdBTqB5/stZ501mPJKxIVGQ97",
+	"EAXq2ThrtZ2Ppcc2ZiT91DEre5gxV1f2MLR7vxSoDqQe9IPAFLK0QmL24bc+RkYVTZTenmKyfOf9ePDy",
+	"/c3xq5M4fPV+dvxyf3L88kV6/PJFO3w5jgf8fPqvzovWYOt49K/vn83WqXdfCRKz4ODQU3CQbpUdTPTw",
+	"L+x071DkXOZGveIqirFHsV2u0hLnTbyOPye9akq+Oj9GlLx/ngNVd7WOcvH+JYkmi+APOxUNzZYWTWrO",
+	"6ZJFI06eUcm2Ogh6PZ8CJ464LdbHlK6VaITlRAZl2qa8H2nL6FWS0ZhhbtlApLyIDbCevV4p2RFCAKot",
+	"+kJNtcTu63W1tV50OpVETBe8E+01QtcO1Atrxu1W1h2Rrsg4udq8981DdHaOJB3EDNS0kpwui5a/EhF/",
+	"pcsfHnRwEeWfG6Zx3CsBf+2slVxR5vC44tHPKda/aWb7FKIZCYNSMAbY6cNcSyASybtAyVdjq9vKcRM2",
+	"NxlegbYu5M1STLo75WgBHsu9CAISqCZM0ZAqukqgaJp9Z+8tKCGbI9W6pzMwjALV+CTi0W4Vuq23HFUn",
+	"7iCcRNzVaW6IaAsZRBGLQy+XKnufwO5zGJdeRLr1T165egC0Iv3Q4XrwJO7UlmFSOwAVIH/b+lxOWRxH",
+	"fGTVDxGHmOo6MeVyGRSLwfrM9KpIQjwCQxMJWMjXWkHE0CFyPfQSu0bryMy/cQgvaFG5ZzAaBSgufX3s",
+	"+ySIGU0gDQpzY+7TvOMOrKpYcxvPSV8/3Pfbi3cBWeZWpMHYmdZFC9K2CjMgDwrSTGd+XgWIKGdbolBU",
+	"Y8avudsCXMzcUkoSYxcHFiU2MqAErOCJwL1y21RYwiqFMseMl2qVaRw7nXIJI8x23bBEh7PBSH/Cun3n",
+	"pEdhnAPmIWMq65gqFULVG4EsMwi5wmPX3A9YmxsjSWgshSGoMMu58sZitPSuXq8U231jd3RLrWAC1U0e",
+	"V9Z7Qwnb4h7r58m/RJrYxgX61Jg+O667hj7HOK7CDvwInE+CmVhb1ih8hemxTDis4UYDfnI/CfC5gsve",
+	"CY60mkFq7THHaGVXK+LIybBw4uHY5lV28EgKOn+kII7FIDYiXUCWhXDQnjpqs0kUjq+N6XTKsJYg4mSr",
+	"BU1AHI8z7mOroy5GKf4MXrdsqSvZnc+3yN3YVv6EVO7ZnZjUHVtyZbxt2UMvMeB4gTcvdcygclonCRvR",
+	"JIyNnMAGAiSgksGCzaJQjbXiSvr/u18n/cf6P12scLy+7tf1LxDV1PzRNB8QQxAp+DGEQrvm+W0EyTWK",
+	"bpkBhRVD68BUcy9TDR4ykQ6DlNDHjcTHgMBjIW5IHN3ATk5KRPRmXcQed6/hfwu9xPQ/99fqKOapkks7",
+	"imnmdMyH4q5dxDbtFLb6wPk5IMhkCh6hRWC8OyB+5xqjNtcJ4rmExt56nsa1nAPpYO3mqhRSH1EnKEsg",
+	"6OzslFkzOYOovFxWRjxgpL2/1yrmhexu+3kh++5/q4oz7ydBc04FRD2tpNslOHPLknQuC873eqG8oQLh",
+	"a9PYUGkGT5WO8M5brw1ssA8G0hHCbrFBkSM3jE2BpxlZTegAmsjzjKAsi6OQ3Yh+8ZBNaaImAHZ2bIHr",
+	"yIRNBpqr6vXp6tMG35Nai7/mIQtirWrQXLWvXkVwJ2D5ngPgBhydXBzEFBhgrRQ5yPNoCBhABNpLzLZh",
+	"D4wOy2s+y+cLQbRhQYT+urDunkpY69Z+koI3z+nsHZOSjpjdlS9eAAVur38TNNx6TQlF4/JMAeja5vQW",
+	"/anZWMSo0qN1EtnMeCyedH1vI1MW0Ye395vkgjHzRy+SPYBt7y/PSeusUxOef2OJLqd3y47SDhubEnnz",
+	"otwOFMzUCZ2DJdPFpPKIj0zi8MzWpnpJiloRYCGhirRb9Vardc3ti01Grl6Fn/sEKkhwRa28wI5J9qor",
+	"KUAqXpHnuG65maa1NSGL8yR9BzWzjM19oJFewDtko2r9aDJVspw0xVAt7oVKIoTWhc7DWEB2b9iBB/A4",
+	"361Yt7w3gN8AX3N6vUgxVeypJuEeFwMRzvtEma6AjADuBjJhiHti00BIXBPK+nHWru0FJNMyDW6ecSKz",
+	"cbAjQ3S/lASgVxcOaso277rP4mtaMAWXVRjNCQMxaup/9N2agXExK9cvlahKogiiKWJtTqi8YWGTnNh2",
+	"qd7moC0R5eG9A8r1foQsSOZTlct49unkDnWpYQZkr4TpUw/nKluagg+5uPK5vS9jMh/YYCzEzZ8QysmX",
+	"xZaoSVhvb4IOK2qB6ms4qPF99r4uGcwXXODA9wfzHCo2eNeg/6kYwqFIE1ZhvehfIz7qgY5eosKD6g6S",
+	"yHgLF48bkl3kVdlDF1uZBgFj4QMWtYCQWGugWtBqnVET+c8pS1lo9ISsdtu2CuREq0OtVouELI602cgk",
+	"mdFIATgj4oGZV4AbEr8xpvHQlojBLSMAZ+5roX8E3++bPHIhGRkwNWPs4YqP7s7hKzzH8FPWD9rVVyUs",
+	"YNEtk01y5BKEkA70E7nI2tJ+gvqttiGYDz1SooeKODTpyT1wBi7NC1AZEvGADfWOQgVOnSghHmy10yRe",
+	"Vs1pDp3mbigDcQ3X6bZVGqNL4kIdtt25XDxuYZmKRzl3XFa2tTI89W5u5M3YYmbfniYhS+SDccoBg2ie",
+	"vXc9n/QmhwI1PXsWtD2bVWBkp6KOEREvLqEVpsRCV0mtehdaFBgdvmc2CeA38ErIYqZYPmjxUCftbnTd",
+	"JVBonHXFp2BhoHFBhgkdTSpLk+VYuNrkx5re5GPMnC47K5ukKempLCHrL25jW5Xkr910xq3WPBY0vEOo",
+	"XiucWfk6GOlGlszw1dJKFJflbU5QIiak/xwF8Pw5lNPJvtUpgPCgcb45DiWx/jX8gHA2sO/qhElFJ9Ml",
+	"eFD4TYwnWaBmg8LfN5NpuPf0Xc1YrjYOVaU756rZmoo1z3tVl1Y71zou0pKN/7PBE3Oi23EPUy24rKPJ",
+	"9pOHxk40K/JA7ZfuKSHRguO3IgqY/BKGxZcSlXiuuZgRwatVyCWC8A8Te7ax1NX527qhUM21KHQXL1Lk",
+	"l5FnVTT4IVLjC5dU+tXi/WrxfrV4v1q8X9TiXa/xz4WiPKRJSAyjMjaBJ9zNYiYOogMGS5U9nCuzcf9u",
+	"prdb2kWdA5c9TSI1v9BEhDwcyzifURkFaxabg7LgMOMyfF8DLmZ6ryDGL6Y3TJrkiAZjw8cnDcYDEbLw",
+	"mkNdd674qtPcarYf2fxBTLyFzKsxeLG5b/Ve4Hcn9MYGmeBwADeG+bgl0OJU7zaUu3fOKusaM5x1zE9A",
+	"HIfvaLEw9jtInLLNdwQHTN0RK0DH1m3s2GA6PUXq/c5G2r8j1CwBlrbbFcyozeW024CxK+qKlGTxsEku",
+	"o+DG626WtUecUa7MB7ng2m4IbhiEva/5iCm/SQfIluY1v+YH5TDy5Nu+lJPef/3f/9evG0sKd/nM3A01",
+	"wf1HZCaSG9eLCzYHNP26beOCgXzTVQN2bBiLGYbHFoqPixev9FGtZU0Bs2pr84utuc6yvEx8HdMyu7Vz",
+	"RkPDa81Sf5vPqHrkKralqfTr1tBjVTe0CDuBRuLKN5kUo9obrZ9CfkO+Vk/fcrswvozLGOHhZdCWfGTC",
+	"ujicWrf2HMclODMwHeY5vM3/yMIt9QxTFGAgYQD4nFsIXICFR/EB4AmmWq5uW2Kauc/GAmiSJszrjukv",
+	"TI7Q4YpLbfIgvBfWKUNpvGFzHPkMA7QQbcoaLyIbL1k+92o7y3OhqAI4MYmBLbPvs0JjUHNIBWZDyrJ3",
+	"eynBOdpbspv4yGrSc8H+hXdYrJPcmShkTH49Nl+Pzddjs/rY1GufGt6N0W0x0z//5Xr+4BTPRJ5si9uz",
+	"sKYAm2GhYbs/OlL0iAtuEbzh2qr96NF1PetLnHWewrMFz2Fn6Ybg8bzi9fU13+b7FrR07tQ+60uRScoN",
+	"BFcmmQnzb0DLd93J8jrTgk+g9laMbBfsiNfJhHLs4cciV3FtSA4a0+cAHG1dtgEXCChHQ2EO2s53310m",
+	"cxKp5nffkWNOfryY0dGIJeTq+OO3j0MRyMePyBRqf76zuZTsuzpoUpUqF47EPHVhFETbZveaG03wO/Aw",
+	"QEEuzR9irzkDJnN+29f6LUlS3nc9C1F3mwh3JPqmoL/vFMUcfV9zkwReJwOh7Sfb9td9q++hdfQfgZnO",
+	"oYqWUG62KjJ5i2ZuuHREpOo7s5jHE+gziOv5o36YTqPmnE7ij98+9v98BO9xd/wkBffu0H8+IkA0ETYq",
+	"ueZIG9+AN1/EqWJZdlmXRPhdcBtAbfOZkGqC+aAH0ygUiIw5YlxPI8O2cqVEk+Y1/3GKD9nRwPb71x4h",
+	"ZIx9dyDimAWwKBMasuxdNp1+hDivqRITqqKAxpC/r3cHYhbI0mz/uOY1v5wJ039Cji2okeAqoYHqlpOm",
+	"EkTBJtTJj+fsuQg+fvs4YaEIHmEjZJtCqvfmKElEIr/7DvwqfS/N9vE0EYOYTf5Tz7FvQP+2d/Ye2SJB",
+	"qQDHHHvtPfUaC+pzd82HwoKIGWZnsbSdTRdxqfRYvu1Dwk2/TvAfPe+Y9x/huel7Lb/NBSgGEil09gRo",
+	"HBgXrBQUxmEv6oRNGVWSyHQwiZQ2O7HfdPOaH3CSmt7LU6rACN1ubZtqRoJdc21pL9zgan1MsQQ+sWNS",
+	"Hw/07PrNa36U20HbAbD/fcMkdDeOn/efkp9TAem/6FsBaY5Fw2TM4ikEqSCYO6bymvcPaTBmjUO97yLu",
+	"Ei4aUomE9euEfQrYVLkqHTVOmL8RpkrJJjIbXzOsgWV1C5Ag331nAVsWbVAJwKdd02ALakzUOEpCom+K",
+	"mMzUD/nNNbfvNTgq+3ut1iM07+IoYFwyj/e/O740jpDMy62PPqLONEUyemweejyJTDBNYbNi6/h2zYZq",
+	"rWa72QIPFzKPWre21Ww1t6BmRI1BmX3cnLE4bgAFPP5pdiPhOOtfRmUeqHNoIG5yDRHy3cC7GmVJcwHo",
+	"H/6BDcgbNicXzLgw9nbae4+a5MCznNFl+vrDpdSWNbGQmk+vef8myvDGDKrbE6LG6WQAnhMf11h/RpIE",
+	"VKwuGTIV2K7tynegUmOtIylec0v28KkmweLhGzbXX80wcNHXxTiZRDxVUNMJXr/IxcukgIz3rO1aoMk0",
+	"JFxcc9OWGJy+0IsnR8J9bJ4qLTvHfjEcgphIII6Ej7W2N2IKAGqzFqCwhZ1WyyoSNmbocTC7nVmefO0G",
+	"UG5/NAjWtSPT5zpIbmvd2lkD/wJQ6drJL4O38vvxk/T5YRA2dt+dzL5/sf2ht8fFh+9f/HAwfHXz6Qd5",
+	"/vJw/3s9rBs11+87RM2v1q3JCMDUat3a8MnW6eut551PL9rPRk9u08G+esvao1fvfnm/t8ueXKZyPz17",
+	"dXv+/uiqVq/p13zqvTj65Tzdn2ztvnp70lMp293Zf3sy/f7D7vRwfqGim3/99Ob4w/EObdU+f3T9y9YA",
+	"Xb5gCnWwErc0m+u9bNbqNYw2oxfQ37WqD5j7H8PNL6Jb9g4pBj+1g5tU9qDbzMfYMQ6kUc4hWev++LFe",
+	"k+lkQpO5b6qUHMFavaboCBDrnkcS0dlQpaUg7RtDEYcs0Yad+1l/K8cIQFFt5PxLDaOBrsMZ8jhiTj2x",
+	"BUMGAmu7vf2oSfqglybusOu/+zkjNdevceFEuKqa+54KGiQ9FItZx2S9iu1avdbRK5iHP2M8hMJiw6i7",
+	"jx+3O3vNVrPVbHeftJ60cp64/KOugW8kZQ9ADpliif9VjAsMaHCjrTTOYtviwKj0691bvAfrT5d90dyR",
+	"m38EPgWZDmAeIeK81Oq1CPzpemY9E+bAZun53kVU9cZUjgGbG82jhSq7um2K4tWyFUvMKgEzPlZ0+i9M",
+	"AljcR4fUueFWlj1VQyQsuyEr32E1tZoP2VkY5b8lfKbrQWK4TI/Go9KDcm4XOdJ8Uk7RAFi9MvD2x9lD",
+	"tao3wAaU728OV7eH8Q09EuAtVV+u1Wta40GcxIrBlatHtlN/6TpwAX0Xbf97040fXBh+M34XmdIDnaZa",
+	"2+gV+QT2Xl+5glOa1LJW7aXn22QoeO3cV94XJay3bFzSu9trgV5YDexq/rHQtry4fZoW4R7bbnldstFP",
+	"3GCwY+HRJfRi9qiMbIpXtZmrx4b+jDKyq/ZoWZ6V82z5bqNSv1KJL2mFN6xe7XbTI0cPT88WaRokoCpm",
+	"p+1n5Pg/aXIt2S5UOyCICpxhvb2qFW9/2P2xEPGrR2PvrK2tNHrly6Vqo5VTfxW90bibPfH6ADojUG0D",
+	"KvdHaQY3tVJbxDC11Q0tjqXBFQKjqtBkwA2CtJst8vtv22CC2x5yCxoiPn2YG9dXZfGrsvhVWfyqLH5V",
+	"Fr8qi1+Vxa/K4ldlsVpZLGhfQUGRupvmmCk8VSri5YIj0e5VLiVyu9muk/IuVFvNdrPzqEkOFlMHMZHv",
+	"G+kaSgKw5zW/zFBowL2/LIGRUCg2VIRi9CcXIqoTOkoYkyZY7PeuxJAtV9jX08A/mxFiFA2iiXVAJlc2",
+	"1AduUQwgdVp7jzy4EQwcQiAL2uHgVS1f+8S0uoeGfa47zqO67U+v/FQDaOY4ixRELyJFxHBom1vpLTda",
+	"g219pFdVhOyaW0xwuHe3ZVuQIRae6ZWF2ZMWN8a20LURGLtidkZQcOCp/976IGCR8pqz1smIKWl3CBMd",
+	"MDB3zW2fCxY2yZWLchpBhsGnyPSeJQfZL15ppekOLe19mOddEpvxFfjsExBlyZP1O4M3i5tcQJxHLSvS",
+	"96EotPBmeYFY81nR8hqSz/VS+HvXQquPYCE++XmNb4uNQpi8U5/jsgnlu96XTKa8kf4iVO3Shr11Mpgr",
+	"hMfW//DbILuOztEQ+1hqYoXzYl+DVYcQ5IZFioWYwpm11KnfFEbDoW099aSz0yG//7a30CKjqjdwQONY",
+	"v7Fy071OLlXLVJ5dv15nD9uKz3Tmw+A5REmLkXvb8S8/L3yOZKpH2Syw10jF8NvrDX/TRsil4zAdQ++z",
+	"jN44TB53+cLwRutit/fhl4POu6rhWAO4dDg7rXWPMrB8Z9AWWqAV6fBo/x2Lx4J2Tme3L5Kjd5evR+nh",
+	"KyrYm7Z6cnX+YZC+fH0h1awRvKs6tjn7uXJXSxAWF4fvWCHIqvxITUx69RCMSngvllg4HF3S1yolwoNJ",
+	"gRXFfTDRtFQ2NhoI6JyRZiS1KfGwVRrQjcV1z0aJZlPVvB5c3x7zSEUU0kyvtJpwDnzIpJa1m63CVlqL",
+	"sWyF0N5ccuTWWRPTSZQcD31sPtPtOeLE5DbQkQDwPtMf0VZ9IGR0bsRbu61WxYAn9FOPjpYczjUPg0sW",
+	"FMW0aK1nDaM4JsVRIXhr2aBghbFlfaWI2l5jYCVd+s1izsbC9ugfsGxpv2yz/rKpOrfNstlWgF1Wnmr4",
+	"Rr/u19Lkp2EHsVTfmZgeIw91uP+KXe3LFshr5F8t0u6yPOyWeTnuCDZe138jOzNaEuMiHY27pN/uu664",
+	"tudgv4PX1EwA+8CaYn2VxtBzgfoHwOshb5OBs5dlVhgwlHqWnGv6HEIRLFgpJe0MOXwNah8gD1KPIuUT",
+	"hs4E08/QOqmiBDAXZN/0WjU5kjkrId9Tq2JnstjA/aT7SZZkycKnAFzn2U+4qAb/3dh81mHHhefQ7y+A",
+	"2pafN0ySv9/Zv0MTvK7fG8I2tPMMv5x56uvm2fHz1NZIPlwTvQq2hP3/7q239T3vKvYhOzu9uCSPpzTB",
+	"RGKe656WGaeDVOXst8w4bZIDbu93xkwZfaRJdA8aWWaN7KypRjsk/AQCgVmnDI8r2mYZpp1nVa/xnebO",
+	"I49H/3rtpNl1rfvrNfpVr2tdnsbx58/9rmP7Vii7ZiV+m3HnLzCg/ZVcoNK81Y9tZm18XBmV1LLk8VhN",
+	"4lw4snadtlpbwf8IRQBFE/oGuMTwB0gRxgum5gKvP/Z+qK3r3QQspxLP5gGqt06mAoNv1j7Xa1utrUXv",
+	"3rMF31fBHfrWOOhXeULPjY3s7oexba/jCdVTOccDose53els/MzOHb6zg+ux+pkrTm9phFAByzy1uUIa",
+	"arUJzzV7gVK83DFrf9S/IYU3jGPONR4Gr3l1vzmvYMb51rTEhnJ2dKJkvk9AoHVN77LuQf2XR5fEL3Cw",
+	"b500q51tWga8EMkkC2g9E+F8SSj/U2M2mzWgzD5NYlNp7x2mXK/NbIUPTFUCdoWq1Wsg3wu96Nf1hhVM",
+	"6E2t8nLz11nM+e6/63ie8q5F54U0LWKLPh44XuuxihzEvgXy/5yHfjAUluN7pQzjciXF/PkMpL11h2d2",
+	"/rszqjqADAGz2JRnQSjJBFLXyjWy9TvGeSeS0PUfiRLs+JIhK2LbGuiDlbWsaZILxkPS98D8+pkH2jhN",
+	"oVzJ/qgEsZAS+iGQk9Y5xFkE6tokkhLqqrJiLeeUj4a2HFgrIQbNhEwY5bNxFJdWisSRVIdmWRbiEWX7",
+	"md3y+G2ElUUrbzxEJEN9J9SxAGDPe2SMmCGU34ezhA2jT3atsFmzMYu99X3q9cKmsQ03ybWUrp+r9K3d",
+	"DXo3f7xvbpgBKPox36Okp1QM0HglyVfIqrNg9UbSxEMZq3Vand1Gu93obF22t7vtdrfV+qHmEpkgZcfl",
+	"YehvZ182KzhjAy+LqPCEVgPskH0xA+e1StBgwgqkABiqWPtRJ6M+ejkmN4EjLwvJAEzGpFbZVYaIbA8i",
+	"srbx28cC+icYBOvKMqjixCO1QgMWw4xm1xUk72is2Z9h76326ieuuOfCsM+twa5fiGQQhSGiXqwlSI45",
+	"hHdrd8ovWFOILBEgvy7AEhUyaT5+zsmYt5H0I8Z+PZTliKUixf5Yqe4eWp99LgLuBca1yW1i0Rb/CZm8",
+	"adkIxaqhC1HrK2NAvMDuige2mku/x3qvuujnueaUyIiPYtZA6REyeaPEVFuu07F+QJ8d0LT1ocEOA1iY",
+	"GimMbvrl+Mrd943MqiLLBAlyF1ybtZXsEp6YZy/3ZQd3ObUGWnsN9bOD52+TZOA/gM37aUxa1LXl+9F7",
+	"/uafrcGHYCf+uTXZ4juvf34yf7cj9tO2vFSd5Pu9X4626b/+YkLCpQn+OVLiDqTlIYRWpHxxNnNZLg7s",
+	"C/fy319ItPZXP4ELcUIn7JIaSKW1rKFLId7SBLtxrWUKvWNhRC+1yvY3kF8m6TIvwJBROTGzsfzyTKLH",
+	"vzpO8xkFGmI6FUUbQjz5FlLd4i+ZEg0L4wTiw+DNQPtfqWiCOIaJSEdj15YtL0bww54YybHb7XLfkjV/",
+	"PNjxf/ujsr36iRNxkQaGc/xtidiAht2ZiOvLTXmt8ThClSYWxsWsAjWhivBa/4Zy/qs59+UEdZV4tgGI",
+	"r+zlr2HjQWr6PXjL0gTdjCC+kX6g9e6Zr1OqxuWJr3lDxKfozaC29fJMqQrGJWarAQnWYlwbhJwMIxab",
+	"/GzsIgueUPAwernyBqhLgsULR7NOKEIjYSvZYm6wuRmA3DbRF54SKRBVCoB49QMDFkCeJfVglebfyCbJ",
+	"o9Qbe9k008OsUEg1vxTQxDbLI68j0o6dQB1QkTF1UkwRzh9bgWKHb7sGFDOA7PfrXqIBJLvBjHDCReva",
+	"pavXTfvlSJEAMr2ML3hCDH4bmdF5mdzCAsf7m96b8+f6QinMPW1v08ZjLdv7q0z+KpM97R87S8CRwvP9",
+	"9xTSX23sP9bGNti3D2xjPzap4evFIh3c7gyznmYcerBrmQK1YxB5pHm/kQesKoaE0WBcr4hlRiHWnpG+",
+	"TYqGVDGexvE198q/MlC8flYW2sc6J3IGebIzkdxoMwtypLx+I8sjj4d2Lb54APIBI3brsHrHExdrbz/m",
+	"cAkq3wBwBXkJtB90ho299hZt0J3d7cYe6+yx3UGntbWzbR6w2aWc1+4XysptzxrBLLOPX82jv14IzGyd",
+	"z0i+mkvaXKpi4Fnnnb+njVga2XwH7eMpRClMUAIkh4ixDEIqOveLfPt++76+LfgFJFQwgEwLAzF1zSin",
+	"iRgldIJRSZcLM8PsfartRWhqhK0qqSQDFvERNGqnAQsd5qodxP/P3tsoJ3Jra8O3oo/6qpLZH2DAv8NU",
+	"6n0dj2fiJPOzbU9mZ7/kdQtaQG83Emk1JuzUVJ2rOec+zqWcK/lKay2p1dCNAdszY4ddp07G0HRLamn9",
+	"r+eRirqPqH+xUXVchnN1zzkCvMv1vbciFUfDwgNCeZ87+Gd51sbdg0ZjZUm+SBj5aF2sbXrzEac3/e7x",
+	"KNW+IHmaRsPW7drI7SJJ5ZPoeegDG3lhhWhbRn2XlqzjL5ZCixwdtI4QP+QZspGmIhY3UcZk01Ojkflv",
+	"HEmC+LC3xW7fACHHqLsMOny4DDsSXCwA0wpsCTw2SlShFQ6Q3nNlzs7pswX0sF5Y8kP16KPxJBVJNeuU",
+	"A2aMKhMSCvHRDgxFFfkVLCrJG1s+Su2ZuCb6Wts+JBD3AZFYOrx2VO1BZO59w2On/CHs+k7Gs6xs1XXh",
+	"Bb7oDaCx1Qg1FqUI8O8dYgSQT/NjQGz2FLxQ82P0kFls3EQRMjkZdWFhOtJxXiMoSzQS1EmVK86NNNtr",
+	"PV8K4vESRny/XQXZHprrLcitvllv83N9xyaDu1fv4xpsWsO/tpXhA82tq/+xSVpfGUsa+Nnt/qy098nb",
+	"pvt+fPnj97U3P/5wiUQJuTN6C6JfwS+uzLIRTdayn/4vN4TvsgHc5UWUKmKzc+6CK/VWXaQqAQ30PuGD",
+	"8sFlP4D7r9E0ATrD72ZYRdd75si6DRfw07WVMfxqTiM/X/1hb7icrayW4Ueb6Gb44brNFwBnRSInAzra",
+	"sGkMdDB0WNb8w6F3oDI2GZWr4hO8QC+ivWKTFfiBI+B7Zqmqs1dEIQQT8MKn4FPGauD6SiIqXpLEotaR",
+	"/pU0LkZsy/QoIOZU0nJxQvNayGe2E9xFapE2y6g56O/MjT1WRrcgpZC78zhRN0ar2RZo+IWZVVf9gQOw",
+	"Td3gkgLZDfyGwsHDaOx6oy2nnsPIgpt2pIcsYVZvvgk+sGCBQYawBVwk1sOxDe/TSIusNb9nYSnSBLlR",
+	"I5mqjqT1M+45xpnt9LE9TqcJN475N9oOxGjvXOM6tbx4cF9smig5cPw7Vccx1JETLZwFU2ev8n3+2e51",
+	"1D0TnIL9MxFapJZjydHmFu48gPXCNxdH0sH7AIYI2mXFIHC46FZ1+7RhZoZVi8Z2enH85vTql9Pzs1e/",
+	"Xn04/zmoMt6R9oYzNUl0HWDsgMg3zWiW/BXwuMTNsHTP+N+JRioyM2pdBk9Gcz4ljMmNgxWkRm+6R+93",
+	"X/Ubr6+b4192/90YnexfH872kr//3uodjS6ehwfpP4Y/Tps//1P5oLTtCmdTpUIh2VAlWqyuA2HgJDI8",
+	"DXibDVJSWWhfeqTtZvgCxYXPl6y8TztW/AYQ2TjlCJUZihRZQY+J28oeESMA3BRx39Lk6x4I7DqpCJ3y",
+	"dKIr7b3G84x8yryZOAI0Xoo6ekjBNJm2P+SVX/x7/HFhiuKWuYpsqp/VZ1/vnZZ0HDsNEmkUj1UGAU2V",
+	"WEignIOAmyLCeIBFa3a7wr8ZXVO1tzF3NHeuM7LuHT+aeV0Q0AZ2PIqC0x2X3MgceAUGeKVd2YGhfPrt",
+	"jnut1cr22gc5TpTRfMC8dypTY+ss23e5VTHbaBRpHclBfsHfUiempQmToM+cJjHWiBYyfeGEMfSyp1Ec",
+	"Y1C64HW4EKITU947gS7SHMvkvJ53yi5DT1F9ArkveSdSiJDQPkAxLv7ce0L+RTkh/WVf1uKafZqjZ86f",
+	"kYzy3Z0TUsO+WJCQaFj9zcGdrjwwde8oRdq2by15ew42bX4UMLyZmmAUo6+SgUpTIdFqdSgDeQOmTaBx",
+	"ZXbLkv2gUn8U32jmzenre/lzy75GsGKJmrhdkr5gc5abuZSEBFip5lf1lX3Ay2Gi0jQWXy4u+6laFJrN",
+	"iJHnimHIJeJykUrcOoPnYhm2s/sW3cGblUtgMkpyHsfOzcJsXsxTo40Ig407dCCqEI2Ny5Aq4+bR79o2",
+	"69eRAN1H0VOLMkzN/RaeigLVSPJdZ6c0kkkaI50n+Db2MC/UwXQkFMK8mdlSGHacspHSqUWzCqjGI6iy",
+	"AJDMLDhkBtxECH9QlOu8ulkWz2TXkY2s/u1vl8pSx0oxpXX729+qGEnFMlJwNKBeLmhjuS92rKYsQGxX",
+	"ImLGOlwhKCNKxLFGQHmvxFzdkTyBPK3x1jB4jKTDHkgT0mJmrJh1dizxHq6K9ybSkREAwMIJseSES82R",
+	"HhhM8BGy0kIGWUnRkZZdd4TNrIFdLj4eC56wyRgrGujhZqckxn7hIewjwvMDZvNEjWGcUajnVoDHieDh",
+	"jFbie5FOhZAdmU4VLKoG0nfGWR+TWRTlLix4Or35bEgLt1yJI3nX/6DFWtcfmy26zg9cMmzlX/xkdvPq",
+	"P7iIZE+sfvkHmUZxpQRqzcJc086sM8hUwMam/e4LmLKdXVzbwRvN3dphtyFqR/xgr9YK95uiwQ97z/vN",
+	"MnxAc0QrdyvkuD+ECvPeV1bzyxLsfpLCo0w2ixCusWDjK6t92hUXTAc+Whl6sLc21b1w72btsLe/Xzvi",
+	"e81aI9ztt5r9PX7UPXSEEuYXchLHlBjgA1izSm+SxDtH9f1644sX6MGOvr0wD3fuFmTigTLZPg9LUYGd",
+	"0TTiZg5igjRBoZVE33k20o74Y6yS9FZTCbOuqFVdkVI/iiHBixjUrgLKs5mMKRJHaI8AgiLWC3Pto9Sa",
+	"+WnEWQNzgG6Lut8JxLmyX4yT4uixS5jEZN6oQzNOpyRLs/Al4RkZlY6OGCl2PlIYWB6xb7UQucc+q7ML",
+	"ZdR3R1IgP43kRIBUx4HwFAyoNBqJtmVlz6S/sTxgMNOhimlhuLYWE7Ll31DDsTX+zea32QRp3IiR0MZE",
+	"iHrYaEROHi0lNSL1IxnpYRU6fiapzcADZmWkZFYm98Pl5XsHSJUInIJkkbRZxSxl/a2RTkz8YeYAtlHz",
+	"6Fm9I0/sGvi2H5VuX3rjMqPIlgl3ENT8jfCdcWm+HqoJReXhrVMaPxE9Aex6UqXDSA460riou47no85O",
+	"eW+Yga0aY1IzY0Xh43LJeM76k8ThkwJYyn5jt8iswh9vaFhtraAlVpA7lLjbyS6C5TZbJztYj9vkmYNI",
+	"BVjYTqXdWWkanUq1U+EpXF9k7sD3xiKBK8AmgY/Ibsg/Z4nl4H5k1gl+xSXeCQyz9e7jDDD4mWeCwbeZ",
+	"wbSwCmUmE/wuM8jgd84ky+YLFhR8mdlQnconONRrGDw/R9LyWC1uXrJ1UNaA6I5ApAXw02BrBH1+I+iU",
+	"tD9qewvSDBVxGxhEQ8HjdPjvW02hVqNhngXRHzJkKMjIkonUUFHWG4retVNYTMRaVCEUasaK9W485V2u",
+	"RSFf7A8wlDujRdiQaEVdr57uomeXnAI70wgmKyOKSt4r7duJWbzMyvQX13utNM7C1+rmUK3sRPImQgpB",
+	"vaQUZJENZTG1j2bYiEexBlMO6iOgDFBeGxMDc/tARNIbKjBbpagz0IhYNyJVV4UzqAKxLCWp6kg/Sk9x",
+	"J/tMtKLgCQUlIhq2U8hn2kPLmdpyQxugx7ZV/YIFidBChmduRYKOxOlQwg32blYCCtDKSGqmF1ICNo2Q",
+	"aPatLS44P704vYTagmc4ILNMNvKNMUtKIdgTfm5uVdjGB+9NfMCKoI2rBZDSsl3pqu7/9mraK9VKfxLH",
+	"V2QcfK+67JR+tPJByZbxQSDdVuooiCCxkfGglk93jofY/qBsFeZDJrfkXlw/YiFBaMYgukZ3Ig2qq7qr",
+	"vxK0tssB0Gw0fTOY5g3gmb8sYNoGZQAu8pWrD161zKEgj/nYq0Q++btxPvXryJ4izewU5xfAXrO4BpDI",
+	"XbjFklyqvYOXNnVju3PadO1lmpvY/aVKF5aEChG+zlqbR2dQ59iW8wY1qLSsAtOzto7DUSQdGVyx1TV3",
+	"DVhf12K2Wh7WXEi8OMYy8otGMBsr/eQrXGPZU3QVwoqsKwYRmKRZz4rD88HWFKmmdXZsngWIttAQp4ci",
+	"dDRbufZRm6dF2h8OjLSUQcRnQTmtufOLzOgCfHVoWTVPrDqSpBQKlCZgC0ap7kgIgGTQB5ZlDQk/EVZo",
+	"yOMbon/iKQuKyd2RqoeNk+iGp8L+BuhnWSyowZSCY2XZwwukyv/JvKx7zOzEA+NiESvEKvbM9TqSKxEj",
+	"dUM3xGwKrrL2H9FagE4wrwUosrKWUm0/v+onarQEdgHoO9twLQSFVoci8le4ROxBFcDXHkX4WoRYnmC+",
+	"DH2AXhQsrd9XAOMraSvA75zw2kkUvvUy1/E9CRHbvn4tZrbMOy8kWCokpSE0FgxAIiRAtYoCEB8WQO01",
+	"5AOw29wxi9mmcp964ayfPdlhkoFUo/qCqotDOE9QK4BPGyORgy2Op4pvNuTJqM7OSWbBwHTKZyS9sDAl",
+	"E18d6ckvIwmppc9IrUSw5gHcAbNDVOnh+t8AKA0Wh/xeOw9ocuhhrRpwdN2oa0FyGVfDdeoTcx+mf6Cy",
+	"qmhNWa0m1ZRKYGo1vGHQkbbf3munLOy4h5tkp/guPmmxCFpZlPwkZudqHcfzUQvwZq21Zx7RehABXl1t",
+	"kntlkxR74T1pqbtMcu63NEknBx5AT3lYUASi8fXHv78+j2C1Wk6lLpT6OpXv0hZ77qvfDbQvRCZX8h0w",
+	"holtUFAuiHX0QPMmVQIleGMRLhZ1GhWbjHgcz/ArYzdEGul/8p1OaIWbO2JpIARfIfv8wn88qMkIPATN",
+	"Z1kMG5ulcjn6rjBORW+IdcCo2P0qCFcckSYRMQW39jpyiH1aWFIMIh0b8uEJkTX8gdYDQ7COGKoXjSGd",
+	"Ds2DWL6R6NQSH1mO0lCNeCTLHIU38E4eE5waT1PzOnWlvbuaClunVIwqwigMcSWot83YRlcQw6m0K7e+",
+	"/jYLIx6ztDdmzeeteqPeqrf22/tHh21bs9H2ijesCVih8i6aX+GUjqxGEDKEbhMK+qbKqJb/+Y//zMWI",
+	"71YxZnbG7QVjcFS2qdIv6hRNeQQU/yM6yxvJ5R0jRMudogvIRJFUshyrlu4HOG1d5C7DR0aTHyTRmNNg",
+	"f5+IiUBBlpDEnxYJVeOCoHMhwnZHRljPFM8Qj4BqimYZBHL+CNbZOymyam7ztH50I2xJUpE0NGfqUqBE",
+	"rNwdeYKCvPPTsv5evoDLNov0EkHMT7rtTZft7+7jqU/XxVxyMyqx/UjaUGd8KOrG1ZJpYLQdZB5B8Ra+",
+	"nF5PjFOaCvb1PcUkihf4l+rK7XKnGrIECAMzBJZpYPzuFCoLk9LTIcOscUCCwf25A/4FE7q37ijsssAW",
+	"taLpI3U+n+udqT9dKxqaM7m3SVLFRjMt4v7GIvtPyGutSMSDsjsLiVuCkxSMYIRUgNNAX0NvakjQASCg",
+	"I81GamQszqzINlRMU2Uo1v7FamBMU5WEGhoQyebGmgiYN/UouUh+KmIoWKDyC0TvQjBlhzxs87ylPEDF",
+	"UrukV9+a1k+QA+gNHeJHb/EspwDyTZ41j8+6vo5Z0bOXGHKZP3c7xpmbFUC7rnrP5fCpLv1ktXQ4Mapi",
+	"Cvjc6JNTEXoajQT0B3N3ir0D7I5e/hgvhJGLkUnTZLbW6cqN2JyyidiesEempfzzZXbcBipqzJPloInj",
+	"CeY0cqCJNnORB0983mwdPPOIZLRjkcsOVSHhP8IWAk7iCpiAl5QLzm5vIRJTtXhvbJDwmm9txCWwVhyA",
+	"NKIO68iMyDuGKsILZasHp0PlWmXtA3tcYopaJVYZ5qdL3bOszydxOnPr5qWUzNxdX01+TJEPvXzQyOCW",
+	"EW8o0jnKvhjbeRRSpKmwMJ9i3mYhsN+9Ah4ugpocO4ADQii5C8KhucVVb2hsVzkwRvPp8zciHireeje9",
+	"eZWcvrn8cTA5+YEr8VMzPfpw/rE7ef3jhU6ntd6bhZ9fjUQ6VObplIrw8XkJ3e8Wzhy7Z67Ihqcp3h2I",
+	"8T2cvc2BGNcsfcyDKWZuDi6E8UwikfbbsLt1W5lD1vauaa8D3XiXNSjzZuzpMqeyKxDbZouI+BCIiF8R",
+	"uKHZH1A/XqSgNgI1HHOtoQTByYglFeyOlxI+IKYUyW+iAU9VUvdCRfWBSAP2bQCFC72fxOzEfVcf80QL",
+	"Otrv8E6vEjX68eLd24CAiDnrJ0qCyrW4cR2ppgTlYBUSghBbRBPIw2O/cDKz3tkLUokj80LNo9rsG6NX",
+	"ImRD+yZwIHRaMddxKmKX0rB1gvWOBDtkSn6qDRQaLexrbC9piSRygRfkgE9qRnC2acSZhoZaAp8EJ5IY",
+	"H6RqjjrBLdrXlClMJXuizt6S3QygP8DATlCF+LbRr3Vwe7b7DZTxe7t6GdyIGdEQcD76DtXv/Yfvfz47",
+	"gcr7Ovse34FmsUgRicJC+I1wHXmKNzDzM/edAgeecamTaBBJC1oJXZmIN0kcCliW9uH8Zw8rsiuMe2EH",
+	"cvLu/OLq3fnZ67O3F4Vl/cC+R7Myu/1M3gkMsKTjf3WpnhvJQ5RT+PbBGoqp7FKzWuMzh0NQz1f5G8dO",
+	"TdJKe7dh/oe1y794sKjgollYqzUXKS8XypQfCaCNfbiVPCt7LLalviVIu+aUeRLG6yrKJ+PdQhaqo2yZ",
+	"rT4ybmEN+n/0cncNEhF44QJKGZczJiR0riyCxXqV3O0cfpm7IgsPRylCynuVwQMFOgBYV4xEA+GjEkRC",
+	"jfpMqoVHz9+zioItp6wIjQgwdzWADFm0vhywu7RY9dHIfHojeJxLiyCFjJ70hl6rGQAW2WYt6EgHBCIM",
+	"wTjgAvDfgIoQVQ8UHQAmQB9h+rB5PpwkUAFte9HwReSQECicCbu1OIYD5zzXonUfPVhcynzCeR3540ay",
+	"luPRKt6cnvtr81IQLqBONcJ8jvp+P+Dc3rQAz8ABgH40phI3lHtbIbYgxN5A+F9YNO5U2bZKLBP1cAQ3",
+	"wYibk2a3w4VfmJOZf7SVq7RhECAZj14RoLcHcGHNKkDbsH2EBX2d0JGJxaoWhAXbYBBX2jwR4TD8Bhh2",
+	"Sv0L0G8/hwsJTaIOn5yq95AUWWMrASZWMNsD3YKsO8OUrTHxO/JWWHHKGhWjHLNUqSoj+sflTT2A5daR",
+	"NkLlVr0QmdqioZi1S3gG5edItrJkosdHiTtKY6fuR2r5jVIPGlw6+D7AzvTFfUdCIXOLBfQwBxka2G0A",
+	"kH+EFpc6/NMRIsOVTuMeIMDtilofxt+2GSx4Ry627la9Z6yICr4E7/vetMhGuN9STK9y2N/daDAQyYYQ",
+	"4Pm53AX+24f5xHgtdZeL3MmFwnoZ3iHnuIX4vmeI78KWQxuegEABJNe+erxvi8Cci45f3CY710EwnpeJ",
+	"hdDTrtdzTkm5ytmcukUUgbIOWYhJUKmA6rcZl1ACK1sP1TJ7J6ThheUxe2+Lwv45Udh7ajSa58K6LNhz",
+	"Rt2hn2Aetc4ZgM+RrKkPNuL821j+qCWrTiC/YB0onTKci7uXtgYITwQbTITWtss1/1pyCvLLvp7Ftfpc",
+	"6NvVQkmTfxVgEd5qW9a/Csfp5D7dpETdRDZtdWsnhrt6EQyy7QrFCqjiu5M0VRL7GqhvkBOadathQZnR",
+	"Kh2qmNAiGfeI5Gdq4tDr+2Ja3uv83k3oUbHCe4HuZmt3b//g8Oh5o8a7vTofj3V9oNQgFka10d0pILxK",
+	"x8OQa0d7i4yukdYT2Asu6Uwbnp5DN6f2BxWFPeh66AojnF7DJeaDSF47xBkL4WZWgtoQCOFlYK8vSXgv",
+	"xLl3KKq5g7/0M+AFxPi28tYR5N+tz8Fun9t7HdxZ2PY7fEkG+rF33l3U231WHPZ2X38qq7j7WaSajYUa",
+	"xyKD8homajKAkAEeILMLjOt89pKdYPF+1QvMkuvejwC8dgZx4zDSKHxZqHoTrLoDhx7v/DpKf5h06x15",
+	"LgaRTin6HPgHJ8gavmwBUX4dbHcZcN9mGUkhe8kMCvQhMpR1kUFA4thNCaBULdiE5UT1y7QhamLObtWv",
+	"LiIpDaKfQvJGfKuphiC+QxB7f372y/Gl+e+7X85enp5fBM+IYT0oEScB3JQYc4QIbZgMRAEFRmSOqq9L",
+	"+V9Q/Eq1KR7vVgjRfTOAtjnyPfFHpAtLi1HW2s1zX2nNtaT9HIf563cnF+//UctuUbkv2Z6X3WtLT8Tb",
+	"exjctK2mvDdNue5rXYa95uTPI+n7Wf4LO+NLG2jaJnA2I2RHSeBJ343UdM5T2fnT/nNpp8vbAjBO0rO+",
+	"vsRUslRTpqjGKYJqqTQSUNNERgAmd3XKZxjI9W+LpDVRH/g27W1dLZJGqDPQrpFmJIfKe1dyCmalYLN9",
+	"5NPsYcmEzxM9Iq6N5U5HpLrcewf/mq6uOvBbY5OiwivajwORlm/GxlZtP3a1/YhU9l9SWhT5vUhBdldR",
+	"MRcYK7DovJxNtk18rga364GNYcwBz5xOxDjvI2XWv79zPT6Gg71qZRRJ+2fTDDBNRWLu/H//D6/9u1F7",
+	"/hv9t/bb3/7fSiF9w5invWEB9jd2s2FdcHQjJFYZY4XPtRBjcluBMKbOzlINtHgO35pUN+F6YDa3TYxv",
+	"BYaCK+SFHtdRnX0EwLSIqNLLvFzwraE4LCKmnTu4vEXCHHGZ78N7zctJ9lEl13rMexu4iR9gTA9TlrvV",
+	"N1+tvqE6xxRr6uVAPFkFtHUaN3MascXxHpxGAMi8nfNjv7GbAVs67o5iKC8z4lRIlioC4JIIhjacpKGa",
+	"YlFPVwwmspD6w+jvSCKW+lfF/nEOVKV9wCoDxfDVJDtzbCEUVceC3HC2AWGI7XhekROPLrfGUK4gD6nI",
+	"vL4jqA9gkTTrSFBHU6wKT5HaDaINOVxYKDgaBGycRDLV1mi4APWCqHQjrq9F2KZUKj1Cs+D/oA76DW0H",
+	"ALVjUR8JSgAnD8A80hdmPB/Of9bVrHrAu695Fi6I7Sy2WNcdSZPF4lEMc1C03mbKCV7AQnRbcrY+1smL",
+	"uF/iV9pn3vkUCDmIJFiCv8fIRoFb3ehRDe9zt1WtZO98wdo9djTngA8oJFNwcvsxH1TalVoNP82MW8pk",
+	"/Hx2cXn61jxPTZKegPANdF9nZSIZlVX7qHHUgIQxrOUt9oUbeoX2yE2j3qw3qsRjzPb6jV6LP292D7H0",
+	"PwMKrbKBatZbB/Xm6iIBD697ISW6267gFsH6PsDawItLvWV1MmMDaAWw7qArrESgARyPDF3ZaYamkM9e",
+	"svP3tTMZpRGgRv+sBmqSsma98Qyq1B0KwlzduW0JdeWtRm7gFRmGM+56jLVGKQkRLlkQhYh+ezWMZErJ",
+	"TZ66Z+RbRI2qfYGe2jSCChhiL7rWBPgJtdUyNy5EPkmhXXSsdHoVw8SuclnVKklOCymBnACYhKWmIWW7",
+	"XvGphc2P0UC+m6SVWxzs44zbIFMr3orpIWDYCRnCwhNCkmUQyHnhYvbjsPu6F72Lfrz48O+z5tvox+d1",
+	"Mfvx3+HHs+hddDZ9cxkP//lyMHs7+/F5vdeKZXf0qhH+48e4hEcx9z4qJf76UfN5a9EFL+SEpPV0BexI",
+	"n4Yuayz6KTN7bFq8G0rIIZeDNhRNKnMGSybU2j9YYT4fQZVDSAT4M9zWAn9mypNQt/3CPW8DOWfOfmcB",
+	"zvwZlkFAlMyqbDOXThI6Rm+d5QnYKcY/ZBNJxev5cfJ+I+r/S8fh9b9KhoYY1Xcbx9lAqoX9zqUseSQt",
+	"xLJt29rfW+G5F2PeEzUtzBE2MivmcjCBLmvbe0Hs/xgbE32RQFWsFI5mBOoNNAtCUTu+ZKGRvsFi+4nb",
+	"TR6MolQsFX+koA+4nNl+kmqeON7Bwli2K08glK3PJLqKVY/HwJ1Y9l42oUU1490ZpqM5OtTOpNHY7f0/",
+	"oeqZWzJzAXwk8AsoI8UPLjCNhp/veF9UVm/cWFqs5d4bnFqwYHZR4+cv/97seYtm6s7nBkxi53QaN2AU",
+	"M1Px0TZWce/nfrO/wXNWsoDMb1buUDYv1ez2/JZdFyjDfBeBIKhRm5aLD5b3JoPN7HwyDxPKHCqzG0b1",
+	"MtVtzugrlYzuF6cIhFK+E8Muj1V91iDwi8zzuvhOyn6NUusLXIk1+nALD9NlvkXQwXFZazX48merubvB",
+	"b/b/8me4yrozOkcb4d7gPl+KLoC2sfNTVJ+dvzphB4d7z9l//9duvUVgNCqcIWysGUuVqhp/vHj3lprt",
+	"eG+YHX9jR3ckH48FTwi4xdzE/BTCKbee6qBq+YDNYOhIQFFkRwajSZxGY56kO/CrkKfcNYkGRqK8NJ+Y",
+	"mXQtfIuzHjXUYNZYADkcQPf6zoZqAvbtf//XXn33GfHpe72tQHXjrsMp21CNdSigwZYxm1RgooawA3Qq",
+	"sYvZh4/MAe+wY1weBPIpe7J5AES6yL7xphFgP0CkMT0FCxhJ9orr9Pj92TeapZNUJRGP6+YmZ/18AWmM",
+	"WAkAe+0Qg22tZqwG5lausvTi7PXbq7O3Vx/enrx7++rs/M3py+9Uvx88q1I/T2Kkho9TgePOt/+ZjWD7",
+	"iGDIgZPQ4o9xzCU1ctvkIPZSQ97Ob6eyjeNxJK9hasdyEeeCE9Ae6wMVO6JSYL4vUOk4aHtlGsVzMKMd",
+	"9XnWlly4jHanLjxwrifPo/n9+4ez89Ori9OTd29fXr06Prl8dx48o0lTSxRaq1JYyjxtHj1IOBHqQVtr",
+	"dfmwhUxUHI+E31jd9v0rTWAZbDJmSjrbGww6ymnV5w9ODp8LesHoCDWzQwRV1fgVvI0gBxLJs4BBZgna",
+	"fmqGP7RpuoQOw1wwofAozo80Ef1E6CHqeBjkgTvl+e/yAPm27ydKCAnAjIp+kFGJZYiOsIBatLEUPEfq",
+	"wy48TFgVoxeD5WwW1ID1xdQ8gEAh2becxUqnrv68ytKpYinv6mcZMpc1wtxzjpERDbrK6QCjLO2niMfJ",
+	"FuJLC+tVDAzoAXuF4ibqCfvOjZA+OmgdgcbYy7363IUoCIId+jC3f0peJeZ8vI0Kx3mQCBHm+MDNFdDf",
+	"B3SUjAX5zTnGxcf4faBjNb0K1VQGFsFyLnTCUqWY6qdCem0GEsBZNYLG2HcUKzkQCeuKdCqyw2nzOi9s",
+	"y4DA8wzKD4moQiEjEQYwHoo30RYsfBtLsNXgyO27/Ww/z9HEGZtwCYQdnT+LeEfvaRFgLDBbKdP6Cy9r",
+	"kekdg1DZNpwqEonaQ5Ud8RlsV7NCfehiYO6zHOIRqTYdmU3RVSk2Zc5j6Xmv0Qsg2RxJfm0pXuWtCC3o",
+	"3jPqkV6Aynf9oBkmEpWa6kxy2ZQTThC/DrDkxckN3jVr5YVCcYzs20BPuqDPzXbzgG6fVc32N/eXyq05",
+	"wY/kpFLVaz0JRqL9twArWtD8Oc6wj6CL00tWOeDrNJkhTo+CXV9FaBPUaZz6EOEhzX3HxEh9hu2OnOQP",
+	"pmugQbZCHF1wLtJkVoPBEOvFUE2ZxeYzT62zt/m2GMrqdWTW++MjJ8RqMBChsVWQwhCbSjnuP79JEiid",
+	"LB4/ZzpNuDnG32hq8NUdGSrI6sWqd+2ZH2qSwhLaAFMAyxo4nt9v7OsFOyUgDndmGdwDCx6M79RdzeOY",
+	"XpBDLaaoiDEx/IbMEeoVLj0iGDN3v5BpgEhhSttaKFpwGmsk53CR40inli/r2CPSDRzbfGZfE+i/CNB8",
+	"qqLRSBF9KIfJwFMiXKsgEZi4s5risHH4jI2jHh1QPgkjIXs+cIEjLPaCvA6XLGdx5bMHyCjmIBSPP7w8",
+	"O317cnoR1Nk7y9VlDzNFLcw5tAPAHmWdLeUL72EgGWEdAfcgkn0VWPAYl7/FXWOW0R7PrOzNLoNjgcil",
+	"a1RSZxYhA+BxyJywrb5SpeaV2ZlWc/ZzyhMjx/F0Z1sR34d5UbCXodLQ7j2ASoNcGoujbsIT4lgD6Aes",
+	"SURjRndk4AFCuq1AMVSqaWbfXtpwrUPUsY13iN/KySAiWReEqqeD+jNYKl+8Egg41ANiaaDtsKN9G+SQ",
+	"g9vse66jXsAwagH0Jng4IPqE6S8A+oTvq+4r0DBI3OqsqI70pO0L52d4HyKBuvsEhxbk3wZpf1Akrfpu",
+	"vQkI6vAyOtK1NtrpYhUjSNoobZslxYda1QF45CjboyXNcpcU0rrHWFoG9+PH034Gb9APnmXqFMpTXZO8",
+	"Bxd0LVXvugb/34PRnhePlarj+K+0K/9SQxkqjJvQCuRHck4flg0lZ9lXqnN/tyvH/0x+/XF/etO7/D3+",
+	"5w97cj85e/nLsfnf961u43q3u/tLozd6Nfnn6+fprzJu/PMfb9U/McRXrdCmncNEn9vLd0VFn2tCXAeN",
+	"u5pfi0U7x3sPPo/9GuFL2HJZ8LJaKYjMzNWQPPRW2XDo918U69PN5uPJrzCefKbP5Pl+7+Ts4Gz0qvFT",
+	"a7wbnqyRUM4DuzfucXMvXXMMktP76wqeYPXlGotenDxCo8M42iRgnYHkWwNb6PcHgX5fifYLHzZMVJrG",
+	"awTOPw9iPOokYn8lnWCj5ZfI+FwYLKfvslj5TmQ2kx6LXno7QDxYM5MkAaMFmNGBQgv3Mpi6hwcHLQJ7",
+	"J8WgLUQ5WGQQ2iIadrTAtYhvHAy6s9AT0Y9FD0OxapKiHRpGOoe+q23dDhm7834rGDzGYwDrrEq2cpmd",
+	"xZaaWWRpejeOlbpmk3GG9etObdUhJ+Z8VFqJKSL56gngWVo3nZ2o0dhYjAGfhAENdd5ZAJI/mmPb83+o",
+	"igfBfJ1FbQzemQNkzwbmG9mU+KxmcEYIGOqQuNDQ+7NT4b00uhGdSpshLWRAfjjC0xsvrc6gnrYjg0xo",
+	"BtYxBZcOvA27YdoUa5iLLmLMKB+jrLOA92w4lE/S4VUajQT40OBCQ5TPlpa6AC9y+0fyhS9d1VR6Dh/R",
+	"PfvRg5FArNZQAKk/5fdHxA60d9h4BlvhFYwdH4WoTt7rR3+hKwaR1JTg0Hp0FVRtmIRyr9eRDCHsEdgb",
+	"XflqFMIn1u3wTfKOxIAQuVTZZpIqR6dj2axx9aRK/NXD2AxsN4uslHdMHUQo7f28O015MQtVmiSWtMGd",
+	"YfMO1MiWoOgcpgcuyrz/UO9IewzgQNID51FJsvZnjCDAZkYCTOsnoLNe5Dxk8u4BHAh8e3MmssztDt9C",
+	"fjBjKTuANr+fM8/WMHnP3HKtS9yzhv1Ia2cEzLx74Vz7sjXkPaPXmpWquwG2TfFRYpTheBoaTcgnIRXB",
+	"tXd25kqnzbd0KCrt5uHB7vPG4cFBo1rKEAHGqL30qGUujXia/21ktkHpA/+VRpV2Zb/f6B90n4vaHm/0",
+	"ant893nteXgoas/DJj/ku/3D7n5ruXWqFxjHm7XD3v5+7YjvNWuNcLffavb3+FH30Fw86a6Oy1dk9+Y8",
+	"EC4x5R7JwhdnNU/RC8PLUY18qlas7Ct+9XPCtehO9MKXvmJ6Y4fNg6Pdg43fGC1et7bbazZqh2K/VTsK",
+	"90TtgDf7jd7zbkscHi6+MSBUnhP7xhsskvkP9J42O++lkIjzNqAzRbYOyxPkqvqzgrMHg9h4InNwacYQ",
+	"tl7AZLyxJ4KW5zIvBKHs8w5Ho/H8GeaaqXEZKsIWDMs24VG4LgXbWoXmO1zTkXMtAnVWIoXQlEFDGeHX",
+	"RNxHtwfulyNbjDD0PG9qwyBj6DRz98oyZbFWrNVoOFbjjES5g0YTI9tuymdkn+GPXV9EZhUu+EVUI+9M",
+	"feM8dSkcnk/5+aFp5Eshnwnmhf0T81xZnt9B+Zp8Eiiz31ybAnktNglUpWxSvlomc6vwdzrlM1uLAIHn",
+	"5rNiShIzywcw9gpDtKcwUbvPCJovtxOLDMA7xK4WTb18YGwN2W8OWI9vZuiV1dkRGC6+JS5n4ClCyAvd",
+	"rSlfo+1rK77vJXCU1Qa7HbmuxLYJwaV9YR+0SM5kX5U3hZ2oRLD//q/9+u6zNiOCpKxIAEWvrYy0jafT",
+	"OgsIPyBgPAx1RwauVeLKFRJWWWD/i/AU4RVPKYRgLroaiZRDKeULFgAuAd4t+8NciZQAtsQxIBaTrO4z",
+	"wEE7H7WYYthn1xhB/KU7gwhNcQOrXbeSBtZbWgnpx6/URIbbhsrVGioJoGLOsPk4VFkUae1y5Fu7CLoz",
+	"ZtSmVbWlR6PedGWWWFbsJCtFYmyiN58J7shvsbB5v8GMdmw9s8w9EPHsqnRYyK6sdH4D3l+nAgxzETK/",
+	"eDqemlxDhdmRewrs05M/RVsokLsc7Lu2HEAu+VbAB5eycGD0UIiVRiNRtRt/DtjeqjJwZ9ynUPwAvgn4",
+	"PIEHR17EAK9ZYL9MlTGrs4o3MwoXwCVvYhRBzZmExNJYcMi8ZBXsfYKyMqq4IwnPyAyPsCHZSHAJYCcW",
+	"efl3Y7bbuU+hpsnxtvgBcgKxsG2OVEmntOhI/JVtKzAuBzg8SFQGS9lTVM8FgrXKhmqKsXxjcHoIzMQP",
+	"AIz41N8dK3UNeaRWtdFo5DJLI2VG0hUzlaOJNG4Qi2Qo/mDij148CY1YPuuzvpg6iq4RT6larx/FqeM0",
+	"QBICrpFlgAFEP9a2BcAFGFSNzTPkYyx/J7epI/MvGd00Yvoloss40mlWG4918/lfGUN8EsdVkP/wPa1A",
+	"pJkeqiStszMzKUFR/44MbL6tzYzhD9kLCMhDGqOnZHiFla30vRnt4l62+7XKAod/hRWQYGDZzzBNFJQx",
+	"L3zQn4V1ofpnBZDFT0fjdPYLqh+MLuZP9ftE9KM/5ntaGPWC5hthqrbfNhZpCi6xFi8IUqWPUOZu2+X7",
+	"bUu6bX9f2oPso9v9307nj0ajGNSuWiypMBiwmGn91izDM6zRizMKViWFZt9CKPdZbvAEK1Y0fnvz3DRs",
+	"BFOpWHCJ41vpVfjDzoOtE8GK2d9m286t+UpLjYHckuVurtRqXjg+8r681iOSbtky28pyoy/WXOC803Lr",
+	"Mq8+3nyLz72MNSdI7mOoWY7dqicod4yIWFcl2C2Sf/2ActNo1hrNy0ajDf/3zzK8B1+I5QZsLAiA3jHe",
+	"Zg3SSVV/v+xtvF0W50RZdTev+ensrjsdvOH9z+fS6oIXjLPhbGwUT2KUszEzHFoLmAk4Z5mpjswAijQb",
+	"K62jbkw+czZXl+oo2V8qyWM2WCSl3C+FnIyM1ed9VPP+7QE3Vis176/fcgvSXAD6MMajuXfthuNMzEM+",
+	"ZDe2/3wpdA8bdipVgjUPj1P/394VvxUs83GsFbM9gMKzNvvOPFj1RKYq5XHxktGvFk7mfZIVrYCR6RSI",
+	"HVAZS3R1XhTaH/QncXxF8z2Wkp3SUKqVtbjLHMBllujzkrOumcBskywGVT6v+azdnciGzNa6nWgoMzy2",
+	"PEMP4oBipfFSliH7Djzv8zgcRTLSKVrBxU7o3DWl8aZjOTN6GYv/ifoH8SjxTyqYiTSwBL+g7zDd1IuV",
+	"dq222HqDTcSu+qYjA6+YGgOkmUGMKMb9iJojaaZtuvtERr9PRNWMgydhTFAOnplMhV1RmA7RF0ICN6lY",
+	"8L/pUXNN5xE1dXOMJjPsy8ramcjiguSVM8JC0ZG2II7ouMFXhI4pu2aRHGQExkjP79j5ufQHAGk+KN2C",
+	"LCEmTwiSxwyuI0tbzimTZ7mRzDtLkxk7aICSJ+QeYAJn3RkjuQygQD2hdX8SQ2JFAWHekla0jlypFy0b",
+	"SARhgLP3N3sZ6EZCHx2wnYM9o9139o7ciFMhOxLHzDU2ltbZCewg7bX8223jMCWxcS2EdYCazl75b8yz",
+	"tHB9Xtr4pVY1FIfvXyBIHMUwXE5hr9Wqs0tldl5HEtQ20cXnmjGzclWggYT8ZJQKI2mD8j6VD/pukNjl",
+	"yq1ci+V4q3OE1YtaZh2F8pDcS1vFv9ErWcabRNJlQzScDVBw7tM42Jh53FdrV6jBfOrc8zmth1fU2bG+",
+	"RkHu1KpKqKTaX8i7UZLvZiS3mXmzjNm2aDL3wWxbvApZiQVpe6fxjObNy9+5XfXx48fasfcqb9tdHz9+",
+	"zF1Om+xupPP2IC3yzl8aTzmzSzSAB8glJMn2Dg/C/r02Nf3cxO6L23hhQbIANJgaWMTjWWSQZMQGTqot",
+	"mgOfmXJHFGVDwTHXKdttsJDPdP0rzVdRR9DGGy9V6mrE5cyWsus5su5EYPwmVQqzEv65xh5/DOaQxVVn",
+	"H3mUZmEeStnwNBWj8d3lUMvbf5dKsTdmSOfZ0Ms34uJE72Uv2mVJkwgrypyrsrA0Dj0GDeE5MeTZtYuu",
+	"0AVhmJCFu7C8aTLLRUmaR9hoWEYz4yJkkUx3Wxgdi0aTUaW9Cy2KRpPAn023pEaYDFBrfykv9VO13FEt",
+	"pExwjLHZYfd9Veu+Fnup9tssV7ozEsu49ZCyLOcwIuKaeXM8jv1CTs2i0cic+1TEM+MQGk3miBUmMoQ2",
+	"qLO0wGtdhHrgBB8wcNBggM3iwzvYQka80EMqALryhHAqjO9DECEZGjVegL1Xc15Zo5mVRALbfBBJPen3",
+	"ox70H0C1kmclRUoGWIsZjPgfV3wgvjtoNFxfTm9oVLccCK9lqW0hzQB/idKrHhSA0fbgc11mkLHGgCb6",
+	"InCdCfLCc3SdG2sxpOCXOp8TMwtHwj+Pk2LDvXmDq8clMCkBLpkiPCprfpXyGr4RKzMaemhsj4fQcIV2",
+	"1Z+5To/9pfyaomCeR1TITziabS5YzJe2Pqpmu4HKKAv9HeCwVXKV3Rk6RZWKnOGETwsZV4r2XWPr935J",
+	"vxcdl2905rNtayBXPaNFYeqPQ8X4iJ1toPHvhzbvBQvkJI4D1osFTwCR1VycjzRXvX5Q1I3wt9+f5HHa",
+	"kX1AAPTMmOfltHZ0xjeM3s0fPNVnl4marbfXH5LL7ouIH7sKX0b8tNq7DyZ+nMX66GjotkWkSyTjMiq5",
+	"0YxZPsO7eUU7PTM88/Ft1aQZrJgFH0tCNuZJGtl2eB9NkvZkdaFxXvUBx7qsADUKdZ29B4QzxCTUHWnM",
+	"+SCOdPpmdnpjnl9asndiJ/PgVXv3WX6wMWaVZfAaqvGKVJ8F/JiOF3MV++lu9QH0em4vEbCbclsi8HkN",
+	"L6gPGM3c+nvCxR2tQuHivi0WLjt/uk3+aVkcxmNYMk65VBb6d06stPMBGSG9LELGZQR8gETzVyAwjGQK",
+	"Ez6lsa/szdOkzBPsLeRjYXzdONgsVXrVh8aUfJA5Bw1rbFyEjUawY/MOsqfcPZO1l0WQ36qUvaLxlEeO",
+	"s1HfV/aifLrIkuSIdp6g7fGRdjtWEdOZWVc+rEDW7oCTPPyhzbnT8lTuPnXaCkH2yQSu9AoudwuY1X7L",
+	"CT3yVP6sjCcF5tQbCHFiCZCFBId4I8Y467avHe5SQ68Gz4/eoeBnYI0q6MkIrbmvsQ+Hdug32t7yBfMi",
+	"oMB3wGfaxZkAIdzVBqk49KOtUqXIs2FZ3tCvsJQM9KiOLKB/qHpgxQB3C6XxAMQUpT7pYVFo+vZg9Dw2",
+	"1ll/gfvCDCqbmRdHrnrFWf4kI6lTwcMXC0OyXT71jjzOyq4Gls0Bq8EIoZvC9Rn6N8a0gVqCMvtDNUmo",
+	"WspimbkqMKqVKhtBGRs+vphTojq/17oflQyWVvesLFlhdOi/rBZWaBXrX9vhHGlCd4NKCjwJWTXdREJx",
+	"H2fQ5UQEy5bz2k8qeNDAczto6z87Hbax3QDY91ceCG3OeLCgPj6VCvxiSZGE0bppwW/zdRPu0zvXTbRa",
+	"mdXxQY4T1RMaYlPsVKYRQHOVGyBz078vK2Rhvarzu9rHwKivjD+6PvToVxEKyRfk3lc6Z1Gp7/jquBw0",
+	"iFQ8CRNzEBwdr8PBnHInqSgjNF8ZDaw0BL5vuXKZrbLDAuJEAM+VzkpeCILzPnVURxYrqWVasgAQB04g",
+	"qIBf/EXcCv0NM7N38eTM27xK1RVZR8tduoXWUqhKyOXiLabU3T28dWvUCibzMJ5ewfQtkJZbhs0Kzb52",
+	"MWukGUNOC3JZaMKQQV8Queeip25EMisWue7bOel6s3IIOnNv1FQy/CH5Gjw1EgK6+dvoeeiqQ3+1f/vg",
+	"zuQ3oTibDlVHjngoiKSlFOqA3RHpwAjUHNQBTMIDOhjy8VhIH9fgA+K4UcnLGPsxPSJYngg70bLQuI2d",
+	"P6rQOHborixHlkW+y4FVF/BMd2uH3YaoHfGDvVor3G+KBj/sPe83zbXjK7vl2xUH2FmpVghfE3YZYm/q",
+	"SMmrdbBSEVXN/AJAEyro9g5gzSq9SRLvHNX36w1KIq4lYO+1yw/20e0xfDya2wj+l4ngi5u5+D2d/kKp",
+	"TN/lZTIxyK0klHORHz1X/VC1bIxOOtvGuqmtS0alAAoGhVks+ohg6WthnnbkyFjFrYbPb0fQAJH2ICTA",
+	"tG02GsS9hjcG+sdETV+wRIwU1vshvGTKJuMcjH2JEH1Fa/KFe4/9o89rzd6+qB2GjW7tOd/t1/a7R6LV",
+	"P+gdhg1PMKUqHVeqFeMkXBk1UfTAln0giYr3QyVt4wG+IaCY1Ffm7VTaTahT1iKFe60lQnAdzV4ts77y",
+	"O2pbUHU/UiG/qp50sBu7UDzYLwvlw86f+I/bUnvncORuJe0153GuCtijFwMf148vF4gOW2Hbka4G+/bi",
+	"aUuvWC2GHYn6CzSISoq5KLYHgbVhGLvAbTaL9soClSzNnHykxmAEF0ZR5vhd8+MXMszD/mD+oxDXRYZX",
+	"cK8rm229K0xDSVY1k+I46XCbUrXkf5PekJbnCaZQ89N7gllTFHzzImVd2VtWcX5rMhUf941mQRQG2NkU",
+	"eKZMcWL1NqOiILHqtMC9JlZLy3lfRyspExSDEqOST0EfmKk4fbBxno/e2bs4ZGM08taz3L624uDPZBBv",
+	"vF5lopC20+Mr3N2qvgdRfdt66PW1KxEuP4B2zbk7CCuURmK1iEh2OeMpGyfqJgoRAIZjbaOOBhJqoNXy",
+	"WEmdvUd0mDiS10jULR2wa0cGO/RLb4Cl5dFn2Rw+bwRjPgzab9UOebNR6+719mv7rV6DH/YP+vsh2BZa",
+	"T+DlDNN0rNs7Ow4vbKDUwHV9xLwrivtBVhPp9pVU2hW8L7Ig/QtIKSvNZqN58HzvaG/vcG/36KB1eLC7",
+	"u3fHuCmt/qwsdHqZ2zbbkMf9hDwif89bofDensdisZB9XSYDdv6kf89WKWm2184VNReLAEzyFzdEe33l",
+	"azSE+00Y65uxd+4bny/Vu7SBnCmfsUjmAT2yTjkKA7T9by3oK88qYLB1j8tskRG7255vJv6IdKrL+7jt",
+	"sVy5/ts9CODkjFjeBivyJo1doSdrs2UTvIeCDNBXUz67ihbRg6isBnAL3HHJCYsLkTsOlF9RCdoLC8Ut",
+	"n7tAw5/cfbwRRDhcviZP0c79IOl9ur23iTrbOIoEwSOKrjj5lwWTzjzbs7hQ/xabbzGe5OnXhyvVN8fm",
+	"Wsx0eS0f0ENqh8l4LYiyLpD8Jhpw47n1EgFj5bGuozEcgLAY8ZAq7Ra0+CsEGAJEkgUVbH2ZjnRUB3mG",
+	"achkOi1sh8VjoG8gaPQ8iqTrjaJriavQy53U81HBjjR/afsDKpEJ/PhTYD/KUhQBxS+oguajpT4HoWSN",
+	"Dn+6UJ6YAi6Mn8epdiQWzuTMDz1UU43c608hlsfD8D2u7l0iednmq7Qrf3YqUdiptDuVm7et//mP/+xU",
+	"qp1KwqdnCx+aYwGfjSfdOOrVrsUML6ZZdirtPztUM/OSp/zHi3dv4Xox+9Heg6epMIohUvId+E1wgWq9",
+	"hQs+fVpIJK8q/t+KqV2Zh0D9pBDBQ8caW1mscezec943xTqf+UXKJ9uhjPn7k5e101evf6id/fjTz7U3",
+	"b9+9r/y28nIeh6EIl8chaYD3wqT76XFYwst/8Va9t6phG5fbxF45DkMyS3HjO1PFLmuxpWK/XSEgZ1XT",
+	"jgMf08t4fDE0p8YEfqiS21T4t8F7kI0/idmJ+7o+5okWJ8Qv9A7vZrS5EZCBJQWegi5KWYJP7RgDNcjk",
+	"PfXv8TxJvzWvoM2Lku1VCzyIVfoW3+0yB7kWWULaJ6MadcqT1FeOd4lUemoK/FgpiH2fxqOSCxET9zgw",
+	"7GowPX8SZhs7kk8qosz1Lvhff6pW3BuptCu/N/Uvg1/kT39vdD/29uPfG6Nduf/j70ezN/vq+aSpL9NW",
+	"8o/Df5/u8V/LLq1UjXKm3ffeGOhUExsPKu3aoTNtMw2OpVpjCM+6YtR6PjhqISPASzOjTqORUJO00t5t",
+	"mP/hNOEARXoc89nbUgCvNy9P93/9+Pe9N//qpe8+vpn9M2rsvrl8O/z542nz7b/+nr5tfZi9bX1o/fqv",
+	"s+mbf39oZE+3PP4reoO4EeYOXZkqoxP+WAIyD6qGvnYlcWHOOfTgfBZtgcMp6cu+5Nfk5y00JSL+phRT",
+	"bK86Xa3A6oV/sw70VjkCvfkOanbPDdQdeWcZjJ7c+6y5cnMXBZfgahlBgBTT/PfdaDAQyYadxnbU6zQb",
+	"lwR7/U5Lwm7btgVv2BYMKw28j4uEvOZ0+WsN2BrQ6AdCxuOvp6gpmDwIUd+H5r/5wLTtGHRw8v2IGoeN",
+	"Q8N7aVmPcXbYeMpiwXXKjsy7N78hRsiszzi3cb9sr/Hiiph9DwXwi+td2nldsNRfqod7QXB8Xb3cn+4r",
+	"w1C6gq6rm3TP4sF48q3d3s64/6ZuG2mpUaSlvKEbbAMh4UXMxSrZ0lClham+Uda8UDFSmNbZKe8N894b",
+	"oOJBTzcQpXWA1Nw5hr51gE4gYphAFJVDlPmJVDnCEthe0RN4OXd1A+87qpYf3RJCHHjeXySydtfO9Kt5",
+	"atalqebcZoVdPtcO0lOTGBpmzXb6Es3pc/N5qJR0TjA8SU/xtUgLZO8DlPm5LpclJT2nMtTUZlPs/1UR",
+	"+w40tgS69nARyl3I8CJrqbndGzmO4wzxEMxT4F3f1ondcWv9rAZMTVJ8ocCY6G0r94YK95X7tgz6vxi4",
+	"wL5F9PChozURPSHTeIb+PRV+LrS/4rXNRqNeWN5Zvp3u0IBv5tmqVCt8lJgFGU+NKYa186M+N+tS3lm/",
+	"Sn6NjF+b2EekG53/yW4jV7q5TlN9acP+alWiS+G/fyvv0b9bpSi9yGWFotZnsHtpKwbuq0PWnaF1ZUCh",
+	"Htn5M4OC+HSrUjEaY06lOG4JwP/Iqr4gTYSYHxqKLCiXhO5GPxF6iHklx/QlOhKQSWxgRBWi4mZqaeWC",
+	"SDtiQKp6FDrpoaohE3LRsUqQ1uXJVkG6+T3B/LW1CrwTuZFZcGtlnTPp5voz7U2CFwQ3ZYRBoKkOzzvw",
+	"eMhLy+6WKsfFsjsPuObBqu5wxCu10WBoBGvfeJyfciHMiA8CVXX14uYb+lFGqFyOL7LfKOugeU8jucQp",
+	"fN4umnnb6LDWaNVazdJOm25tt9ds1A7Ffqt2FO6J2gFv9hu9592WODxcYgLtXTZa7UYj3/v4NhoMjYGa",
+	"iLFK0nnTyDtDm5s9ucVdZvzYLb81ee7D5Ck+XZ60o81eKOvoOyPploROOZW4QJjRMh/iZWDgaOaOGiBT",
+	"I3S8TyGCXR86GshaJNssMJNUSfRv+E2bfS94IhKm9ejqf/7jP5Gn34tMYjw2SiHI+oKiqdBgQ+0j5vwP",
+	"l3be2M4VnMiQW4GMNPAZNBzoeUfvmAjGR0BwD00pmcTKyn6IOuUazDgKCk+0cI+wBFM+dRyILJ1GcWwu",
+	"g64gEg7USxxYWRHJq5DPdADXALjGjboWIevOWID/zp26oMq6s44kDHIY4A5eFhBK3nxtcZtNhyILMlt+",
+	"K0C40yLvxdqLHE5TrKz1SkfarPJx8Y6kNZKKOZgmHBJuIPO53UP4oFCMOPB32m3Dvg3y8Z/g2ZOIl6Pu",
+	"yL3HO4GA57dOpf28saYW2Ejgf2Ge/4dVrrlK35UWkfAAjRWlR1eNpf9rnRy9/tdFZbN1/xilw0vxR7pU",
+	"2VqBFmmQpcSkCiR2f4nMxrYAeO0ULpw5xouF+XrWxQpxe9QfO39aEM2lsZa56InzDlykhM0HStgxG0x4",
+	"EqJyMJI9VqBHI4QOhIQ8WBh9lZhPUsV2G6QfNBuppAQWe0EDrxx1wRFnKv2pVDxeTHpDXIknCVdh3tX9",
+	"nIp1+/a8LR4s+rLFjXu3abmCCIKDsX3A+EE6vrVYAwsmEpFCJYVkuYpvxsdj9u3lu8v3VWZMq4PW7lGb",
+	"XfxwXGtW2QELo0GU6qp3gp/lfAONTYEWFx/odToyIFzsS5WOHcF7CqMJtEgn44AqSf2iDjMQqvH3DMyn",
+	"U8V/iamiu4VJCpNCc5ma35MrCs52Jo3Gbk/fDNgfo1jq7zqAJNLe2ZlOp/Xpbl0lg51Wo9HY0TeDToXd",
+	"RGL6vfrju06lwRpsb5/t7XfwHgLvZLY3C7/rVN7ssb3h4U1zWDv8d6ey418D94K/AfzZ7LtKu/Lj9xcf",
+	"f919+f70h/c/7b7/x/v5v+HadDI2Nnzrl2H39S/XZz+8jcMffpmevX4+Onv9anL2+lUzfD2Mu/J8/Gvr",
+	"VaO7ezb49R/fTyvVyiSJKu2KSsfmtbR34FjsoGprcyn/Fw7ju9sGYYbdOkDUle/w5/gRjwcqidLh6LuL",
+	"H46b+BmejO8O8K+xSCIVfrfbWN30NPvhAuZcYG5+dC7ueIy730Kz85Tljhd+u7U9H3XVv8NdXhTOD1DZ",
+	"AcfDkkSs0u+9qDGMJmGBk2sBK6raj/pmq4YiYFQCkvq7GiJRxV3hHelwbtdumF5ehEgdY0AVB8WRZuDG",
+	"N8WBaNWRUCVNasrqulwe0hrD2Q3M3AoVDpgYUaqtFY3JSEg3PoFgSyaF7tQUgbqqdXTYOGoZy2sRZ5eM",
+	"plx78B0Uxloi+gRniX1uj7gJ+zbAx6+mAzsDOdwqtC/ZnoLncqFbgmimoCr/hTPnI01BePQ/FzsnIvRM",
+	"0TKd75vw71lnJ0PRuyaSddW7tmI3FDeRrSLXgmA8kIhnQa0wqaa3NF34zgey8861XJiBftk2i9yaoZkB",
+	"Em/+nWiR1iZjs4LEjlYllYY4wHPIR2u9HPNe5+9ubgv8OgztF6SVLl/tuZ/llxmn9FWt8701s/jbGtBo",
+	"nK2hEv/k5OkJv3aj9VUkI20x9GBrlIQV7tty/ZPIfpYGNF/C53qBSUFA/iuO83Tp0WhkhGUq4pkx9SLt",
+	"oe5NZAhNrhakryN5ODJzTxOYYXYl8Sy02V7jeZ3BCCI5YDM1SfxatZXsvY7MGXycABrwEW9EsCwz6yzB",
+	"jPnSMbLZ7hv4pUZaXcuFBI/YbbCQz3SVhZPEjB7NaEhu5OYNSwRp2SgtZ5TH8X7QIlk5imtXKdKOuOIJ",
+	"xXFhKbLOkOU/+Znr9Nhf9MccAIbDWyxK8LB6sJZ+b1s2f7NHijvc8tfcVntu3DRXSmFZv62pkN+/A5EW",
+	"b97PgeFexD2NmBXwzRVyr3o/6E/i+EqWwlOsqkyXVXjDP0no/latTAD2fvm85qnWVlWreFSWFl8+Scnw",
+	"qM93UVnVueDhfR7uW3M8WWNJEIVz5aKT7lrlosuPSkGyxzIRfhbOD+wKxqkNohshWT8ScYg171jIBVYB",
+	"sGi+YIFx7gPWiwVPjAECFxOQIYx7JFIe8pQHmEWFLsEQYnodOR2qWNTZS5BSxjLwUIjBqspZVDylONux",
+	"K7ACuYI3RgLSstxyFcLb4kYk+TahjqSKVc1n5sZSTH0bZyIz+l1IQMGI0CKib8wgweqeqQkLFcbRgrw0",
+	"DfKQzDmjp+qsNce9JSQR7HmAzLiapOyCKoJcE+NpV3Skq/aSKoGKL7wtLBBajwWmFIpap402jLItKJl5",
+	"naH67DJRs/XE9PwZ/VpYUO6sQe1qfBkN2mrvPrQGfbRMKxsY2xsEv1ynnB9rOc4HUiDSnokez/MqCLHg",
+	"vks51ja48Mhtt4y0vefnb9r2h2z2khF7i8GnRWFZMHsINc9fVIjvvXi7OjseQ8DIpyWlxtAvA+Kdn8j9",
+	"BYw8D3hBzbgU05yKUcl8fK98W26ZdTb2VAmG5d6M2YKo1k7PDHpV8ndsNabOnygBDnTg2KEieuifzjcF",
+	"ZdQXoKaAmZr3hoC0AtZiEgpLHBclLAp1nb3nxsycquSacd2REIuKI50iT3IpvY4RwCd2Oo+JZt3v4HbC",
+	"pLvba9YOw1az9rx/0Kjt872u2OWt3mH4PKNTt3CSQzVesd87sxbUWEhwCMaJ6kfxih723VqM6PXczl5u",
+	"t+XW534MPje0MhG2m7YSYuuD30e95aKk3vnTyYtbmY/wyjneozkZ3c770k5ge+52NWMwQBoEYyFq42bb",
+	"WHxHzvcZEaQmuOFmNyyG87sia1cCMhGsM/Hasoa2Fw1uU2WpUm2vwmSvsVukC8x9woRPPX2wcj6AFhky",
+	"aHQbuSUXwq7zlPFBIox1p1z62j7lKTTZ59EDnAWjEiNOFpcAr6IjVn+iJuhHOgRQuYBHYyva7yLaq+Vi",
+	"2kzRifYyIp/lZmHBHDLj8qEVFNZQ1aDvFCo8/4KR88Ki1lfA90OqczpU1MCkU4di5ldWWlWbLzGts1Nb",
+	"TOBU9TwAQ0FVa0dmsXGIvXEW8pnfgY0EQvgTHIGusw8Q0U6xs3i+5RkrCtBoyEEAKkupCEPpyKzzd4pU",
+	"REbt9wSNz/Yn27ssAAZnZEYsjUYlDVxapFkpx5yOb60LUalFuoDF4Lk+65FOn8M5KIm6wLNgH3TFYCK3",
+	"cdD7haPcgk0ui609PTMFztoiSu/9+qHlOm+16NmyoS0ST+fQc6KEuumod2GopmzE5WwecZUngsWiD7AP",
+	"HVmEXthqZFL+UpH0B1QeKMgqVlPmayjvZIEvcZdG4kql8oNi9DxYpXpZ31u+dv23+eL1K/M2Ku1mo+qp",
+	"l7VCZriOP0e6VJfk99U2YvaoImYPKK+2cTMQ0R4D+SpSOrvcyExLY00pjh6XPm34Mvldih9bjm5mtvuZ",
+	"z5f+OSXnPKrrUr5Y6FattKGzV7d3dmieuo5c/lT2EPOuKC6IWE222sWvtCt4X2OhTYDrstKuNJuN5sHz",
+	"vaO9vcO93aOD1uHB7u7eHfMTlox8GfpZtkG2ovZRiVrvZG/F7AOK2Z0/PfLoW1MUjs46n6TwpGyOb30J",
+	"RJxrmshoyb2qwaxzAm3esM24ZyNnIHeOBoaw6TLKb2MUa+F0AhN/RDrVdfaKuoSLsIIx1DGJcdNRS4UV",
+	"M0FHGhk++8oSKFkfxVlGdr5a/sQtFZRIxpG8/gvDERei9toV+otkTOYnfQ+BITAepnx2Fcmygi48DlYK",
+	"5ATIhcgdcvK1VcKI4D9X1vSFar1ocvfxls7S29fkiQaFPkh6pZlUgiLwrea/3+yVD3KVX+lg0asJSpGy",
+	"lzoci7PzbIyHt23kTWQpjLd5LQ/qK98JmrOqiywqZHHFU5lmmCkz1hsqwOe1mLLQ4mFuLHgSR1h9mwMM",
+	"70iAYgF4eKNgjC3IOLWw4j2w1hyYu4H9FcKbkg3VJClLJcnwLHvTxemkApPH/cS85RFQP27zObfWtRfY",
+	"R7a9hs6HmsqCqm6prrKC92XWlqjhpsCLVyhajtIvkjays/kE+iSjSS5fKu7TMs6vz5DrUq7Q4ptUmVZG",
+	"RmFeVypvRzu0hewMY+YykjoVPPz8C5ab3v1Xwc+vjEr8jZkqD+gJxBhS3HVF7tw/dEJuJcLRNzCgU6km",
+	"g+EjMdjewHmVvkSF+sIHyNvZN7ytVllTq7ud73EJ+Cqc56ikoeM9IAlhdwEkawOo8yCigDzGhW1e1MIy",
+	"wqtQQPciPkPnAPBR2Vss0B71qE5sAQtNwgENm7E/rCEB+HS5ua5sSsDCbo2I5UUhT1T7P0y5yFZzfRbN",
+	"VWIl+RUVD6DENidLzQR6ezMuu0WE9susO6DHJYvVgEWyI0GBv7CUI7lqwlSxcSJuoNw+/cpC4EKGRmT9",
+	"JRhi/3JZwsIjfGo0/Vx17efCCEp9IrqCurCNOGqXFBl8BUy13URNEV1iLZZaC7Wwpal9mjS124qFfHHY",
+	"g8iibb2CZzzdiSHYF9TYt+HwdaYiEQx8QQs+ZFax79aSYycVI0H4Vds/WyriLRXx2jn/p0BPfJu9WCwL",
+	"tgL6vtPKdpnzWeWnytGcKalHTNVsXtCWrnlL17w1/Tcy/bODu9UrDyFTV6SqRMJAXcYYWMB0UF8MqJZH",
+	"TUsYKRdk55aV8imwUi5tYCViSm9bbY/9Q5mT81Sci7bKY6HjzMTaRMaqd72tZJiP2JhpTXkE5BhImGhJ",
+	"+pEixabsMN1FdG5aZfw+rgrCz11lKa4MfPqSnoRamwGEdUdKkSKSYSIA1QJDRAWxI53yr60RBPfURoQa",
+	"DsXDrMiTtD23sAsQA0lzu/4+sRamojtU6no199devDKQQpnf+tE+9VEhiK4CjZBbu3cJsNwVICb0eRRH",
+	"cnClI9kTlqIPoMpzn+Tjl2Gjt1c75M1mrbvbb9UO+H7Y6D0XR93mHgErwFagzXFF461U3SfEvmN2h4rD",
+	"K3xJV1DGZZ84SWKv5VgP1bhOi7EDb2wHQ593zKrR+78dotTuuK9fuD1SwaNFarT2LY7yNDuvVuC4I1wo",
+	"aty3n0rxuoxhKNWUKekjZWnoShC8N2RYtUI2Qc9odMlgk9t+1Q/nP1eRnjZ4/+7iMqDW0a4KoTWSs8Dt",
+	"s1mseBi04WfmHh3JNQuMkRNUHfgV1FGaf+iUj8YBFSZqFiCBBrRKwJjMZx5WMjETRtQ5a11PYwhEAylC",
+	"1p115P+5SLkMeRIyuza/fWuP2XQ6rWv62u34nho9azPgM0AsMSLBZAFdUovCoJr9lQ0cgcHcF2YQPJ0k",
+	"IrA2Sxx1E57MHCK0dnhoGZ08GDJ2W1nuXSI1M/OlsuE6O5Z6agw9c+vWH390JFG9N/ctsXyuobiv4hh5",
+	"HFkiwigRvdTjNrElptYSxHt3JylCoUGKhuy3GaOQAF4DL9yI1Ukicg9ME4CZMIMlm9QNrIroa/jpmFP9",
+	"KjeG1aQbCzYZm622D1Wouopkah0Z8pmuswtofMb9YMxDniTRjWAjlQik9zX2qg/NzUdi7tVBEw5sIf8O",
+	"ZpgWDj/JyIKHYsaGfDwWUoT1jjy2Z5I2fSjiyOwVQVVRPI5hNUQIw94nCjiV0PWJ6AnzA1o+zfaajSow",
+	"tJGqwlU2Z8wY35yNk+iGp4I5U9sr+oRJms1c9clgJjIG18aYCmABqMQMC48K+za4OL04fnN69f787Jfj",
+	"y9Orj6ff//Du3U8XwTN4fYnoSDK7W41MD7ALox+N5U/TJ4GBy8infFb1vE/stgjwWxBxAZjlhaTHoC7p",
+	"cN6JkKXYBlhPP6+sh9dUuSfw0AehO/5L2Ef4WaVdmQ616F2dtF79or//+9kw0b2TYfz3sze//H/dfX3x",
+	"qx6r7qF6edj745e9fvrry5vT7yoP91Y/RunwAkdWkp+QYmqPTNUiRWoS91+/cbVltrjVfrNURJ6sW6C6",
+	"gA2fyc4NrDnfZdz5k/61DnOr24Nm+3lKiwyQKGGxGtTZsf1u5vi5usIYBoCODEGjSLORGpk/R3xGqKmo",
+	"QsvhNnzpvkqgxSqZp8lcalfj6Wz/EhbSO2z4FYhHc2JVWVMVJWvBThyItHQbNrYad/OIxJo6s0xT0uvc",
+	"HvTHE6dAOtI7nfL1wpD0y7OXlfui8gSVZ0kk874N+cS2B5N8zkiz3ydiQv5dlL4Aik2KEke6gzwCU+Pf",
+	"YuqJ+Maq1i/DTzN+cnbIyLN9KA8LiY8eyMOC1YnkjYp6Qq8tDD7A0L4czeWtE9pK7Fsl9pMmvvRF+NYb",
+	"uhdviIj/HsIb2sk8m5USa54jlFop7vU6UDQUYBcPKZLnVZeiQqBmtbdFEVRXnOrCfkZDXItxCrFVytnZ",
+	"6Gphyu5lNqMHT9ot1Ja8k/HMXyTgNYwwICzyVRMY9LR1Eb9PRDLzqorN9ZVVxQ5NeXaRom64x1wiT1Mx",
+	"Gi9RC02jFugqXWk3q5Vwgm/kytxib5f29tVCB95u7bDbELUjfrBXa4X7TdHgh73n/WbFaIxJnFopTUDs",
+	"i5Ie0nr0aAelXq2gtbGc9xAWCpxts3BwN9tW0Wrs3S1naN/G7UnDbKNsjfhHmGz0zjnW+HwRs34V2b7z",
+	"pz2Dn24V80q6mc28tBAkK10ZlLVkSEw7Y9zGwGzGaVMLfCCsHJ/dOfhgJwOX/iXFmdlekFiG5eApiDAk",
+	"plm5em9pQ3bWyl1kyi9fnNJu69KF8lpurCFf0lJddRWGK89zkfDe5avLF4CKEOeH+mltnfESmgZ1mQNh",
+	"t/JWXXzF6mKpMU8RoDATbp9RV9xu2L60EgQqRtbXLjsInFlQePygoyyr3bnIoEPB9aB6HOeHD3gkqxCP",
+	"EsbX6IoeHwmseGZd0VfJ0sKIOjtLGVJdMK6ZFNO2rZ5OIop3uTKMtRJFOuUzuCfcrhygtFxHrsl2l9eL",
+	"KFQzLdiY04KNz6gEy0TuGmpxLGQYyYGnFDey528Tyrb2CCKbWwn9iNJvRkx4QnkBZ/LuYRZbjfHn3eL3",
+	"JRCN2JMmxZSyeV4VHFbAQR+AjUXYRUSqiuBaiPGVisOrvkoCW3CGhY1uQaBhYIqMnlChp6usC8V+HZk9",
+	"FgJB+DFTcYgAzn7zhAvq9Li0hJ7qRiQvoHcebkFRJTPKccx7IiQ5jF+AOHctFh+NZG7gKMzz6Bb+RVh2",
+	"SVynseDXxbIUHkVrTeUpd4j6+ytaaR8d7DUa60aQcRDnOLARKLmvKOL/SIL8xcStj7c0arEsKjt72xTC",
+	"XzyFsOBngOiYq5V+mBxCKvQDqbZz0aNmPDLgrfl9ZZ4pbG0yJn6jefves+yxHJ8wabBEv87AFwNlNUl7",
+	"aiRQQwoWRzqltseO9GK0BarDDKO0SOZx2OD5Fd2a4FsT/Aua4F6aMFV3E1e3jghHABMv6422nRnG9oR/",
+	"U9+sOdQJBzxnNAd2QIjRGOfv9DO0Blctem4VeoXVhDp9Y6Wu2WTsOnS/PX91wg4O955XmfnXYaNh/3Vw",
+	"0Hr2An4zU5OkBN0Huz/w8dCnTcFMQt1ZTFleELcetdwQAl02DPbf/7VXb9oh7B5U2buxkGcv2YmSUvRS",
+	"dmLM82a98cx72gVS/Rc87lwMIp2KpEqAwjysWlfAfIAGHU7QI87zbn1M7KIF9z5B/G5QFznEb+bg4ucg",
+	"6e2sEfYaGr69R50Te/Mtq5bntckaTfCzazFjvIDzm337UXTNnpT+wr3HXxTN7lezJnMMwfiWWrtHz6qu",
+	"NQrJv2HPkmdjfB8FGCP+7Cwn9+KTjuPYLjztp7k2c5hekAHXQCeX/QDOd4AoUTko/0HCJaDrxzPsPNfO",
+	"NYzgbXckHoEhJ2ZzC+APP7Ej8tYc7ihCaofHuFrKYt671nMN7TTkSOpJvx/1IF8Bv0IToiOpGieOhdmK",
+	"ZonwnY0irSFMBwOmxrlJLBhocwE9fkY0RD3BMA9CY0+VWe88/6OX77K7eR6fo7CNPjMcaMnGQo1j4fFi",
+	"WkMIBrLspdEY/ddmP6IXlw3uBL8oqnOAWkCWDhM1GQzZdKhGc2OqEiSgZq+BrbfKfhKzXqz4tTkfr6P0",
+	"h0n3LsN84fZ7nsl1Yc3NNYm/799bFueiY43qwJ4eCFe4ikLtN7ctGXsuHUCDz2s/f5G9yP6C4jCGKDFg",
+	"ZSIxg+/NxK2FcC7eP7Ry1C2ZhGzMk9TV8Iw4oEjjAxbl7YmCCs2ye6OyBo3Wd0fU+zm2npb8mPRrlGoR",
+	"96tUj44LVYWNZE6eEYewCha4A6he72398ZUXDPCNSHnIUw43GE+6cdTDsYCCpZOGS2ibXxGmC4Ty0V5z",
+	"j5TmfvPQF/EvI12qVk6GoneNT4gVD1mXx1z2bJGlSnpDYSfr3fEHweN0WPn026f/PwAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

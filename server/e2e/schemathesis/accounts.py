@@ -97,6 +97,24 @@ def make_provider(base):
     return name
 
 
+def remove_webhooks(base):
+    """Removes every webhook, since there can be few."""
+    bearer = {"Authorization": f"Bearer {administrator(base).token}"}
+    for webhook in requests.get(f"{base}/webhooks", headers=bearer, timeout=10).json()["items"]:
+        requests.delete(f"{base}/webhooks/{webhook['id']}", headers=bearer, timeout=10)
+
+
+def make_delivery(base):
+    """Makes a webhook that sends nothing, with one delivery, and gives their ids."""
+    bearer = {"Authorization": f"Bearer {administrator(base).token}"}
+    remove_webhooks(base)
+    webhook = requests.post(f"{base}/webhooks", json={"url": "https://shop.example", "disabled": True}, headers=bearer, timeout=10)
+    webhook.raise_for_status()
+    delivery = requests.post(f"{base}/webhooks/{webhook.json()['id']}/test", headers=bearer, timeout=10)
+    delivery.raise_for_status()
+    return webhook.json()["id"], delivery.json()["event_id"]
+
+
 def client():
     return {"name": f"st-{secrets.token_hex(8)}", "redirect_uris": ["https://app.example.com/callback"]}
 

@@ -11,7 +11,7 @@ import secrets
 import uuid
 
 import schemathesis
-from accounts import Accounts, administrator, client, code, enrolled, invited, make_client, make_provider, newcomer, passkey, plant_consent, plant_factor, plant_personal_token, register, remove_providers, set_up, subject_of, with_factor
+from accounts import Accounts, administrator, client, code, enrolled, invited, make_client, make_delivery, make_provider, newcomer, passkey, plant_consent, plant_factor, plant_personal_token, register, remove_providers, remove_webhooks, set_up, subject_of, with_factor
 from schemathesis.openapi.checks import RejectedPositiveData
 
 ANONYMOUS = os.environ.get("SESAME_TEST_ANONYMOUS") == "1"
@@ -321,6 +321,24 @@ if not ANONYMOUS:
         fill_provider_name(case, me)
         case.body = {"label": "Provider"}
 
+    def fill_webhook(case, me):
+        # There are 20 at most, and addresses must be public ones. None of them is called.
+        remove_webhooks(base_of(case))
+        case.body = {"url": "https://shop.example", "kinds": case.body.get("kinds", []), "disabled": True}
+
+    def fill_webhook_id(case, me):
+        case.path_parameters["webhook_id"], event = make_delivery(base_of(case))
+        if "event_id" in case.path_parameters:
+            case.path_parameters["event_id"] = event
+
+    def fill_webhook_change(case, me):
+        fill_webhook_id(case, me)
+        case.body = {"description": "Webhook"}
+
+    def fill_deliveries(case, me):
+        fill_webhook_id(case, me)
+        fill_page(case, me)
+
     def fill_user_info(case, me):
         case.body = {}  # the token is in the header
 
@@ -385,6 +403,16 @@ if not ANONYMOUS:
         "getProvider": fill_provider_name,
         "updateProvider": fill_provider_change,
         "deleteProvider": fill_provider_name,
+        "createWebhook": fill_webhook,
+        "getWebhook": fill_webhook_id,
+        "updateWebhook": fill_webhook_change,
+        "deleteWebhook": fill_webhook_id,
+        "replaceWebhookSecret": fill_webhook_id,
+        "testWebhook": fill_webhook_id,
+        "listWebhooks": fill_page,
+        "listDeliveries": fill_deliveries,
+        "getDelivery": fill_webhook_id,
+        "resendDelivery": fill_webhook_id,
         "createToken": fill_login,
         "revokeToken": fill_revocation,
         "introspectToken": fill_introspection,

@@ -76,6 +76,11 @@ const (
 	MailDeleted      Kind = "mail_deleted"  // before it was sent
 	TokenCreated     Kind = "token_created" // a personal access token
 	TokenRevoked     Kind = "token_revoked"
+	WebhookCreated   Kind = "webhook_created"
+	WebhookChanged   Kind = "webhook_changed" // its settings or its secret
+	WebhookDeleted   Kind = "webhook_deleted"
+	WebhookDisabled  Kind = "webhook_disabled" // by the server: its receiver has failed for days, or wants no more events
+	WebhookTested    Kind = "webhook_tested"
 )
 
 // Kinds are all kinds.
@@ -86,6 +91,7 @@ var Kinds = []Kind{
 	WrongCode, FactorAdded, FactorRemoved, RecoveryCodeUsed, CodesReplaced, ResetRequested, ResetCancelled, FactorsReset, PasskeyCopied,
 	ClientCreated, ClientChanged, ClientDeleted, ProviderCreated, ProviderChanged, ProviderDeleted, KeyRotated, KeyPublished, MailDeleted,
 	TokenCreated, TokenRevoked,
+	WebhookCreated, WebhookChanged, WebhookDeleted, WebhookDisabled, WebhookTested,
 }
 
 // The values of Event.Actor for changes that neither a user nor a client makes.
@@ -118,11 +124,20 @@ func Event(ctx context.Context, user store.User, by *Actor) store.Event {
 
 // Record stores an event, with the sender of the request of ctx.
 func Record(ctx context.Context, q *store.Queries, kind Kind, e store.Event, at time.Time) error {
+	e, err := New(ctx, kind, e, at)
+	if err != nil {
+		return err
+	}
+	return q.RecordEvent(ctx, e)
+}
+
+// New completes an event that is to be stored: its id, its time and kind, and the sender of the request of ctx.
+func New(ctx context.Context, kind Kind, e store.Event, at time.Time) (store.Event, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
-		return fmt.Errorf("make an event id: %w", err)
+		return e, fmt.Errorf("make an event id: %w", err)
 	}
 	from, _ := network.RequestOf(ctx)
 	e.ID, e.At, e.Kind, e.IPAddress, e.UserAgent = id.String(), at, string(kind), from.IPAddress, from.UserAgent
-	return q.RecordEvent(ctx, e)
+	return e, nil
 }
