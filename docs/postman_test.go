@@ -172,13 +172,18 @@ func TestTheCollectionHarmsNobody(t *testing.T) {
 	harmless := map[string]string{
 		"updateUser": "", "deleteUser": "", // the loop below checks whose account
 		"introspectToken": "{{clientId}}", "postUserInfo": "", // change nothing
-		"resetFactors":    "",                                                                                              // as for updateUser; the guest has no factor
-		"endUserSessions": "", "endUserSession": "", "deleteUserIdentity": "", "unlockUser": "", "withdrawUserConsent": "", // as for updateUser
+		"resetFactors":     "",                           // as for updateUser; the guest has no factor
+		"resendInvitation": "", "startPasswordReset": "", // as well; the guest has a password and no address
+		"inviteUser":      "",                                                                                                                             // after.js deletes what it has made
+		"endUserSessions": "", "endUserSession": "", "deleteUserIdentity": "", "unlockUser": "", "revokeUserPersonalToken": "", "withdrawUserConsent": "", // as for updateUser
 		"sendTestMail": "", "rotateSigningKey": "", // reaches the caller alone, and refuses no token
 		"retryMail": "", "deleteMail": "", // the loop below checks that it is the mail of the example
 		"createClient":   "",                       // after.js deletes what it has made
 		"createProvider": "",                       // as well
 		"updateProvider": "", "deleteProvider": "", // the loop below checks that it is none
+		"createWebhook": "", // after.js deletes what it has made
+		// the loop below checks that it is the webhook of the example
+		"updateWebhook": "", "deleteWebhook": "", "replaceWebhookSecret": "", "testWebhook": "", "resendDelivery": "",
 		"updateClient": "", "deleteClient": "", "replaceClientSecret": "", // the loop below checks that it is the client of the example
 	}
 	for id, r := range requests(t, postman(t, common())) {
@@ -208,6 +213,9 @@ func TestTheCollectionHarmsNobody(t *testing.T) {
 			}
 			if parameter.Key == "provider" && parameter.Value != "{{guestName}}" {
 				t.Errorf("%s is sent to the provider %s; is it harmless?", id, parameter.Value)
+			}
+			if parameter.Key == "webhook_id" && parameter.Value != "019ad827-d0c4-7a11-b3f2-6a5d0c9e8b14" {
+				t.Errorf("%s is sent to the webhook %s; is it harmless?", id, parameter.Value)
 			}
 			if parameter.Key == "client_id" && parameter.Value != "019ad827-b3c1-7d21-9f60-5a4be3a2c7d9" {
 				t.Errorf("%s is sent to the client %s; is it harmless?", id, parameter.Value)

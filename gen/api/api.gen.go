@@ -25,12 +25,34 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for DeliveryState.
+const (
+	DeliveryStateDELIVERYDELIVERED DeliveryState = "delivered"
+	DeliveryStateDELIVERYFAILED    DeliveryState = "failed"
+	DeliveryStateDELIVERYPENDING   DeliveryState = "pending"
+)
+
+// Valid indicates whether the value is a known member of the DeliveryState enum.
+func (e DeliveryState) Valid() bool {
+	switch e {
+	case DeliveryStateDELIVERYDELIVERED:
+		return true
+	case DeliveryStateDELIVERYFAILED:
+		return true
+	case DeliveryStateDELIVERYPENDING:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ErrorCode.
 const (
 	ErrorCodeAccountRequired                ErrorCode = "account_required"
 	ErrorCodeBadRequest                     ErrorCode = "bad_request"
 	ErrorCodeClientNameTaken                ErrorCode = "client_name_taken"
 	ErrorCodeEmailTaken                     ErrorCode = "email_taken"
+	ErrorCodeHasPassword                    ErrorCode = "has_password"
 	ErrorCodeInsufficientScope              ErrorCode = "insufficient_scope"
 	ErrorCodeInsufficientUserAuthentication ErrorCode = "insufficient_user_authentication"
 	ErrorCodeInternalError                  ErrorCode = "internal_error"
@@ -39,6 +61,7 @@ const (
 	ErrorCodeLastAdministrator              ErrorCode = "last_administrator"
 	ErrorCodeLastWayIn                      ErrorCode = "last_way_in"
 	ErrorCodeMethodNotAllowed               ErrorCode = "method_not_allowed"
+	ErrorCodeNoAddress                      ErrorCode = "no_address"
 	ErrorCodeNoConfirmedEmail               ErrorCode = "no_confirmed_email"
 	ErrorCodeNoSecondFactor                 ErrorCode = "no_second_factor"
 	ErrorCodeNotFound                       ErrorCode = "not_found"
@@ -67,6 +90,8 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeEmailTaken:
 		return true
+	case ErrorCodeHasPassword:
+		return true
 	case ErrorCodeInsufficientScope:
 		return true
 	case ErrorCodeInsufficientUserAuthentication:
@@ -82,6 +107,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeLastWayIn:
 		return true
 	case ErrorCodeMethodNotAllowed:
+		return true
+	case ErrorCodeNoAddress:
 		return true
 	case ErrorCodeNoConfirmedEmail:
 		return true
@@ -124,6 +151,7 @@ const (
 	EventKindEVENTACCOUNTDELETED        EventKind = "account_deleted"
 	EventKindEVENTACCOUNTDISABLED       EventKind = "account_disabled"
 	EventKindEVENTACCOUNTENABLED        EventKind = "account_enabled"
+	EventKindEVENTACCOUNTINVITED        EventKind = "account_invited"
 	EventKindEVENTACCOUNTUNLOCKED       EventKind = "account_unlocked"
 	EventKindEVENTCLIENTCHANGED         EventKind = "client_changed"
 	EventKindEVENTCLIENTCREATED         EventKind = "client_created"
@@ -141,6 +169,7 @@ const (
 	EventKindEVENTFACTORSRESETREQUESTED EventKind = "factors_reset_requested"
 	EventKindEVENTIDENTITYLINKED        EventKind = "identity_linked"
 	EventKindEVENTIDENTITYUNLINKED      EventKind = "identity_unlinked"
+	EventKindEVENTINVITATIONACCEPTED    EventKind = "invitation_accepted"
 	EventKindEVENTKEYPUBLISHED          EventKind = "key_published"
 	EventKindEVENTKEYROTATED            EventKind = "key_rotated"
 	EventKindEVENTLOGIN                 EventKind = "login"
@@ -153,6 +182,7 @@ const (
 	EventKindEVENTPASSWORDACCEPTED      EventKind = "password_accepted"
 	EventKindEVENTPASSWORDCHANGED       EventKind = "password_changed"
 	EventKindEVENTPASSWORDRESET         EventKind = "password_reset"
+	EventKindEVENTPASSWORDRESETSTARTED  EventKind = "password_reset_started"
 	EventKindEVENTPROFILECHANGED        EventKind = "profile_changed"
 	EventKindEVENTPROVIDERCHANGED       EventKind = "provider_changed"
 	EventKindEVENTPROVIDERCREATED       EventKind = "provider_created"
@@ -161,6 +191,13 @@ const (
 	EventKindEVENTRECOVERYCODEUSED      EventKind = "recovery_code_used"
 	EventKindEVENTREFRESHREUSED         EventKind = "refresh_reused"
 	EventKindEVENTSCOPESCHANGED         EventKind = "scopes_changed"
+	EventKindEVENTTOKENCREATED          EventKind = "token_created"
+	EventKindEVENTTOKENREVOKED          EventKind = "token_revoked"
+	EventKindEVENTWEBHOOKCHANGED        EventKind = "webhook_changed"
+	EventKindEVENTWEBHOOKCREATED        EventKind = "webhook_created"
+	EventKindEVENTWEBHOOKDELETED        EventKind = "webhook_deleted"
+	EventKindEVENTWEBHOOKDISABLED       EventKind = "webhook_disabled"
+	EventKindEVENTWEBHOOKTESTED         EventKind = "webhook_tested"
 	EventKindEVENTWRONGCODE             EventKind = "wrong_code"
 	EventKindEVENTWRONGPASSWORD         EventKind = "wrong_password"
 )
@@ -175,6 +212,8 @@ func (e EventKind) Valid() bool {
 	case EventKindEVENTACCOUNTDISABLED:
 		return true
 	case EventKindEVENTACCOUNTENABLED:
+		return true
+	case EventKindEVENTACCOUNTINVITED:
 		return true
 	case EventKindEVENTACCOUNTUNLOCKED:
 		return true
@@ -210,6 +249,8 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindEVENTIDENTITYUNLINKED:
 		return true
+	case EventKindEVENTINVITATIONACCEPTED:
+		return true
 	case EventKindEVENTKEYPUBLISHED:
 		return true
 	case EventKindEVENTKEYROTATED:
@@ -234,6 +275,8 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindEVENTPASSWORDRESET:
 		return true
+	case EventKindEVENTPASSWORDRESETSTARTED:
+		return true
 	case EventKindEVENTPROFILECHANGED:
 		return true
 	case EventKindEVENTPROVIDERCHANGED:
@@ -249,6 +292,20 @@ func (e EventKind) Valid() bool {
 	case EventKindEVENTREFRESHREUSED:
 		return true
 	case EventKindEVENTSCOPESCHANGED:
+		return true
+	case EventKindEVENTTOKENCREATED:
+		return true
+	case EventKindEVENTTOKENREVOKED:
+		return true
+	case EventKindEVENTWEBHOOKCHANGED:
+		return true
+	case EventKindEVENTWEBHOOKCREATED:
+		return true
+	case EventKindEVENTWEBHOOKDELETED:
+		return true
+	case EventKindEVENTWEBHOOKDISABLED:
+		return true
+	case EventKindEVENTWEBHOOKTESTED:
 		return true
 	case EventKindEVENTWRONGCODE:
 		return true
@@ -268,6 +325,21 @@ const (
 func (e HealthStatus) Valid() bool {
 	switch e {
 	case HealthStatusOk:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for IntrospectionSesameTokenKind.
+const (
+	IntrospectionSesameTokenKindPersonalAccessToken IntrospectionSesameTokenKind = "personal_access_token"
+)
+
+// Valid indicates whether the value is a known member of the IntrospectionSesameTokenKind enum.
+func (e IntrospectionSesameTokenKind) Valid() bool {
+	switch e {
+	case IntrospectionSesameTokenKindPersonalAccessToken:
 		return true
 	default:
 		return false
@@ -514,6 +586,30 @@ func (e TokenRequestGrantType) Valid() bool {
 	}
 }
 
+// Defines values for ListUsersParamsSort.
+const (
+	ListUsersParamsSortCreatedAt           ListUsersParamsSort = "created_at"
+	ListUsersParamsSortCreatedAtDescending ListUsersParamsSort = "-created_at"
+	ListUsersParamsSortUsername            ListUsersParamsSort = "username"
+	ListUsersParamsSortUsernameDescending  ListUsersParamsSort = "-username"
+)
+
+// Valid indicates whether the value is a known member of the ListUsersParamsSort enum.
+func (e ListUsersParamsSort) Valid() bool {
+	switch e {
+	case ListUsersParamsSortCreatedAt:
+		return true
+	case ListUsersParamsSortCreatedAtDescending:
+		return true
+	case ListUsersParamsSortUsername:
+		return true
+	case ListUsersParamsSortUsernameDescending:
+		return true
+	default:
+		return false
+	}
+}
+
 // AddedFactor defines model for AddedFactor.
 type AddedFactor struct {
 	Factor Factor `json:"factor"`
@@ -670,6 +766,131 @@ type ConsentPage struct {
 // CurrentPassword Example: a wooden horse
 type CurrentPassword = secret.Text
 
+// Delivery An event for a webhook. Its id is that of the event, and the `webhook-id` of the request.
+type Delivery struct {
+	// AttemptedAt When the last attempt ended.
+	AttemptedAt nullable.Nullable[time.Time] `json:"attempted_at"`
+
+	// Attempts Attempts since it was queued, with one that is being made.
+	Attempts int32 `json:"attempts"`
+
+	// DurationMs How long the last attempt took, in milliseconds.
+	DurationMs int32  `json:"duration_ms"`
+	EventID    string `json:"event_id"`
+
+	// Fault Why the last attempt failed; null if it did not. Reasons are added, so clients must accept unknown ones.
+	//
+	// - `answer`: the status is not 2xx.
+	// - `timeout`: there was no answer within 15 seconds.
+	// - `connection`: there was no connection, or it broke.
+	// - `tls`: the certificate is not valid for the host, or TLS failed.
+	// - `private_address`: the name resolves to a private network address (`SESAME_PRIVATE_WEBHOOKS`).
+	// - `interrupted`: the server stopped during the attempt.
+	// - `event_deleted`: the event was deleted before it was delivered (`SESAME_EVENT_RETENTION`).
+	// - `secret`: the secret cannot be opened with the master key; replace it.
+	Fault nullable.Nullable[DeliveryFault] `json:"fault"`
+
+	// Kind The kind of an event. Kinds are added, so clients must accept unknown ones.
+	//
+	// - `login`: somebody logged in.
+	// - `login_failed`: the password was wrong, or the account disabled. Without an account: the name is
+	//   unknown. Unknown names are not stored, because they may be passwords.
+	// - `login_throttled`: a login was refused after too many wrong passwords; recorded once per waiting
+	//   period.
+	// - `password_accepted`: somebody gave the correct password, but the request started no session and
+	//   changed no password: for example the account is disabled, the login asked for scopes that the
+	//   account lacks, the server was overloaded, or the request was for another e-mail address. From
+	//   one network the server records the first five, then one after each wait, up to 15 minutes.
+	// - `logout`, `logout_everywhere`: a session, or every session, was ended.
+	// - `refresh_reused`: a refresh token was used a second time, which counts as theft; the session
+	//   ended.
+	// - `code_reused`: an authorization code was used a second time, which counts as theft; the session that the first use
+	//   had started ended.
+	// - `consent_granted`, `consent_withdrawn`: somebody agreed that an application, named by `client_id`, may have scopes that it
+	//   did not have, or took back all of them.
+	// - `wrong_password`: somebody who was logged in, or had a mailed code, gave a wrong current password.
+	// - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
+	//   `account_enabled`, `scopes_changed`: as the name says.
+	// - `account_unlocked`: an operator ended the waiting period after wrong passwords.
+	// - `profile_changed`: somebody else changed the name or the address.
+	// - `email_confirmed`, `email_changed`: the address was confirmed with a mailed code.
+	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
+	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
+	//   confirmed another spelling.
+	// - `account_invited`: an administrator had an invitation mailed; `invitation_accepted`: its link was used to choose a password.
+	// - `password_reset_started`: an administrator had a link to choose a new password mailed.
+	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
+	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
+	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
+	// - `provider_created`, `provider_changed`, `provider_deleted`: a provider, whose name is in `client_id`.
+	// - `wrong_code`: the password was correct, and the code of the second factor wrong.
+	// - `factor_added`, `factor_removed`: a second factor was set up, or removed.
+	// - `recovery_code_used`: somebody signed in with a recovery code.
+	// - `recovery_codes_replaced`: there are new recovery codes in place of the old ones.
+	// - `factors_reset_requested`: an administrator began a reset of the second factors; every session ended.
+	// - `factors_reset_cancelled`: a sign-in with a second factor cancelled the reset.
+	// - `factors_reset`: the reset removed the second factors; or a reset of the password by mail did, since nobody had confirmed
+	//   the address of the account before.
+	// - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
+	// - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
+	// - `key_rotated`: a new key signs from now on.
+	// - `mail_deleted`: a mail was deleted before it was sent.
+	// - `token_created`, `token_revoked`: a personal access token, named by `token_id`. Those that end with a password, or with the
+	//   account, have no event of their own.
+	// - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
+	// - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
+	// - `webhook_tested`: somebody sent this event to a webhook as a test.
+	Kind EventKind `json:"kind"`
+
+	// NextAttemptAt When a delivery that waits is due. Null if it does not wait.
+	NextAttemptAt nullable.Nullable[time.Time] `json:"next_attempt_at"`
+
+	// QueuedAt When the event happened, or was sent again.
+	QueuedAt time.Time `json:"queued_at"`
+
+	// State - `pending`: it waits for its next attempt, or is being sent.
+	// - `delivered`: the receiver has answered with 2xx.
+	// - `failed`: the server has given up.
+	State DeliveryState `json:"state"`
+
+	// Status The HTTP status of the last answer. Null if there was none.
+	Status nullable.Nullable[int32] `json:"status"`
+}
+
+// DeliveryDetails defines model for DeliveryDetails.
+type DeliveryDetails struct {
+	// Delivery An event for a webhook. Its id is that of the event, and the `webhook-id` of the request.
+	Delivery Delivery `json:"delivery"`
+
+	// Payload The body of the requests that webhooks receive. It is absent from `DeliveryDetails` if the event was deleted.
+	Payload *WebhookPayload `json:"payload,omitempty"`
+}
+
+// DeliveryFault Why the last attempt failed; null if it did not. Reasons are added, so clients must accept unknown ones.
+//
+// - `answer`: the status is not 2xx.
+// - `timeout`: there was no answer within 15 seconds.
+// - `connection`: there was no connection, or it broke.
+// - `tls`: the certificate is not valid for the host, or TLS failed.
+// - `private_address`: the name resolves to a private network address (`SESAME_PRIVATE_WEBHOOKS`).
+// - `interrupted`: the server stopped during the attempt.
+// - `event_deleted`: the event was deleted before it was delivered (`SESAME_EVENT_RETENTION`).
+// - `secret`: the secret cannot be opened with the master key; replace it.
+type DeliveryFault = string
+
+// DeliveryPage defines model for DeliveryPage.
+type DeliveryPage struct {
+	Items []Delivery `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// DeliveryState - `pending`: it waits for its next attempt, or is being sent.
+// - `delivered`: the receiver has answered with 2xx.
+// - `failed`: the server has given up.
+type DeliveryState string
+
 // DeviceAuthorization defines model for DeviceAuthorization.
 type DeviceAuthorization struct {
 	// DeviceCode For the device alone: it exchanges this code at `POST /token`.
@@ -777,6 +998,8 @@ type Event struct {
 	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
 	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 	//   confirmed another spelling.
+	// - `account_invited`: an administrator had an invitation mailed; `invitation_accepted`: its link was used to choose a password.
+	// - `password_reset_started`: an administrator had a link to choose a new password mailed.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
 	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
 	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
@@ -793,10 +1016,18 @@ type Event struct {
 	// - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
 	// - `key_rotated`: a new key signs from now on.
 	// - `mail_deleted`: a mail was deleted before it was sent.
+	// - `token_created`, `token_revoked`: a personal access token, named by `token_id`. Those that end with a password, or with the
+	//   account, have no event of their own.
+	// - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
+	// - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
+	// - `webhook_tested`: somebody sent this event to a webhook as a test.
 	Kind EventKind `json:"kind"`
 
 	// SessionID The session that started, ended, or was used.
 	SessionID nullable.Nullable[string] `json:"session_id"`
+
+	// TokenID The personal access token that was made, revoked, or used.
+	TokenID nullable.Nullable[string] `json:"token_id"`
 
 	// UserAgent The User-Agent of the request.
 	UserAgent nullable.Nullable[string] `json:"user_agent"`
@@ -835,6 +1066,8 @@ type Event struct {
 //   - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
 //     confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 //     confirmed another spelling.
+//   - `account_invited`: an administrator had an invitation mailed; `invitation_accepted`: its link was used to choose a password.
+//   - `password_reset_started`: an administrator had a link to choose a new password mailed.
 //   - `password_reset`: a new password was chosen with a mailed code; every session ended.
 //   - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
 //   - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
@@ -851,6 +1084,11 @@ type Event struct {
 //   - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
 //   - `key_rotated`: a new key signs from now on.
 //   - `mail_deleted`: a mail was deleted before it was sent.
+//   - `token_created`, `token_revoked`: a personal access token, named by `token_id`. Those that end with a password, or with the
+//     account, have no event of their own.
+//   - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
+//   - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
+//   - `webhook_tested`: somebody sent this event to a webhook as a test.
 type EventKind string
 
 // EventLines One `Event` in JSON per line, each with a line break at its end.
@@ -926,6 +1164,11 @@ type FieldError struct {
 // Example: Ann Example
 type FullName = string
 
+// GrantedScopes For administrators: the account's scopes beyond those that every account has. Your token must have them.
+//
+// Example: []
+type GrantedScopes = []string
+
 // Health defines model for Health.
 type Health struct {
 	Status HealthStatus `json:"status"`
@@ -978,7 +1221,7 @@ type Introspection struct {
 	// AuthTime When the person signed in, in seconds since 1970, for a person's access token.
 	AuthTime *int64 `json:"auth_time,omitempty"`
 
-	// ClientID The client that it was issued to.
+	// ClientID The client that it was issued to; absent for a personal access token.
 	ClientID *string `json:"client_id,omitempty"`
 
 	// Exp When it expires, in seconds since 1970.
@@ -996,6 +1239,9 @@ type Introspection struct {
 	// Scope Its current scopes, space-separated.
 	Scope *string `json:"scope,omitempty"`
 
+	// SesameTokenKind `personal_access_token` for such a token; absent for any other one.
+	SesameTokenKind *IntrospectionSesameTokenKind `json:"sesame_token_kind,omitempty"`
+
 	// Sid Its session, if it has one.
 	Sid *string `json:"sid,omitempty"`
 
@@ -1008,6 +1254,9 @@ type Introspection struct {
 	// Username The username, if the token is about a person.
 	Username *string `json:"username,omitempty"`
 }
+
+// IntrospectionSesameTokenKind `personal_access_token` for such a token; absent for any other one.
+type IntrospectionSesameTokenKind string
 
 // IntrospectionTokenType `bearer` for an access token; `refresh_token` for a refresh token, which grants no access.
 type IntrospectionTokenType string
@@ -1029,7 +1278,7 @@ type IntrospectionRequest struct {
 	// Example:
 	Scope *string `json:"scope,omitempty"`
 
-	// Token An access token, or a refresh token that was issued to the calling client.
+	// Token An access token, a personal access token, or a refresh token that was issued to the calling client.
 	//
 	// Example: eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiIwMTlhZDgyNyJ9.c2lnbmF0dXJl
 	Token secret.Text `json:"token"`
@@ -1038,6 +1287,32 @@ type IntrospectionRequest struct {
 	//
 	// Example: access_token
 	TokenTypeHint *string `json:"token_type_hint,omitempty"`
+}
+
+// Invitation defines model for Invitation.
+type Invitation struct {
+	// Email Where the invitation is mailed. It is confirmed when the person uses the link.
+	//
+	// Example: bob@example.com
+	Email string `json:"email"`
+
+	// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
+	// control characters, direction marks or other invisible characters except joiners between two characters.
+	//
+	//
+	// Example: Ann Example
+	FullName nullable.Nullable[FullName] `json:"full_name,omitempty"`
+
+	// Scopes For administrators: the account's scopes beyond those that every account has. Your token must have them.
+	//
+	//
+	// Example: []
+	Scopes *GrantedScopes `json:"scopes,omitempty"`
+
+	// Username As in `UserCreate`; without it the server makes one of the address.
+	//
+	// Example: bob
+	Username *string `json:"username,omitempty"`
 }
 
 // Key One public key (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2). The members depend on `kty`: EC has crv, x
@@ -1565,6 +1840,64 @@ type PasswordResetRequest struct {
 	Email string `json:"email"`
 }
 
+// PersonalToken A personal access token, without the token itself.
+type PersonalToken struct {
+	CreatedAt time.Time `json:"created_at"`
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// ID It is in `token_id` of events, and the `jti` of an introspection.
+	ID string `json:"id"`
+
+	// LastUsedAt When it was last used, to the hour; null for never.
+	LastUsedAt nullable.Nullable[time.Time] `json:"last_used_at"`
+
+	// Name That the person has given it.
+	Name string `json:"name"`
+
+	// Scopes Those that it was made with. It can use the ones among them that the account has at that time.
+	Scopes []string `json:"scopes"`
+}
+
+// PersonalTokenCreate defines model for PersonalTokenCreate.
+type PersonalTokenCreate struct {
+	// ExpiresInDays For how many days the token works.
+	//
+	// Example: 90
+	ExpiresInDays int32 `json:"expires_in_days"`
+
+	// Name What the token is for, as the lists and the mail show it.
+	//
+	// Example: Nightly report
+	Name string `json:"name"`
+
+	// Scopes What the token may do. Each is a scope of the access token that makes this one.
+	//
+	// Example: ["me:write"]
+	Scopes []string `json:"scopes"`
+}
+
+// PersonalTokenPage defines model for PersonalTokenPage.
+type PersonalTokenPage struct {
+	Items []PersonalToken `json:"items"`
+
+	// NextCursor Always null, because one page holds all the tokens that an account can have.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// PersonalTokenWithText A new personal access token.
+type PersonalTokenWithText struct {
+	CreatedAt  time.Time                    `json:"created_at"`
+	ExpiresAt  time.Time                    `json:"expires_at"`
+	ID         string                       `json:"id"`
+	LastUsedAt nullable.Nullable[time.Time] `json:"last_used_at"`
+	Name       string                       `json:"name"`
+	Scopes     []string                     `json:"scopes"`
+
+	// Token The token itself. It is `ssm_`, 30 random letters and digits, and six more that are the CRC-32 of these in base 62
+	// (0-9, A-Z, a-z).
+	Token string `json:"token"`
+}
+
 // Problem An error (RFC 9457).
 type Problem struct {
 	// Code Error code for programs. Codes are added, never changed.
@@ -1833,7 +2166,7 @@ type RevocationRequest struct {
 	// Example:
 	ClientSecret *secret.Text `json:"client_secret,omitempty"`
 
-	// Token An access or a refresh token.
+	// Token An access or a refresh token, or a personal access token.
 	//
 	// Example: AZrYJ5wvcTqlZH4n5rIDVAAAAAB2b0k3b3V0cmFuZG9tYnl0ZXNoZXJl
 	Token secret.Text `json:"token"`
@@ -2190,6 +2523,13 @@ type UserAdministration struct {
 	// Example: ann@example.com
 	Email nullable.Nullable[string] `json:"email,omitempty"`
 
+	// EmailVerified Only `true` can be sent: you vouch for the address of the account, or for the new one of the same request. It is then
+	// confirmed, and other accounts lose their claims to it. No code is mailed.
+	//
+	//
+	// Example: true
+	EmailVerified *bool `json:"email_verified,omitempty"`
+
 	// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
 	// control characters, direction marks or other invisible characters except joiners between two characters.
 	//
@@ -2199,7 +2539,7 @@ type UserAdministration struct {
 
 	// Scopes The account's scopes beyond the `me:` scopes, which every account has, listed here or not. A scope
 	// that is not listed is also removed from the account's sessions: to use it after another grant, the
-	// person has to log in again.
+	// person has to log in again. Your token must have those that are listed.
 	//
 	//
 	// Example: ["users:read"]
@@ -2216,10 +2556,21 @@ type UserAdministration struct {
 
 // UserCreate defines model for UserCreate.
 type UserCreate struct {
+	// Disabled For administrators: whether sign-ins are refused.
+	//
+	// Example: false
+	Disabled *bool `json:"disabled,omitempty"`
+
 	// Email Unconfirmed until its owner uses the mailed code; removed if that does not happen within 30 days. `null` is the same as none.
 	//
 	// Example: ann@example.com
 	Email nullable.Nullable[string] `json:"email,omitempty"`
+
+	// EmailVerified For administrators: whether you vouch for the address. It is then confirmed, and other accounts lose their claims to it.
+	//
+	//
+	// Example: false
+	EmailVerified *bool `json:"email_verified,omitempty"`
 
 	// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
 	// control characters, direction marks or other invisible characters except joiners between two characters.
@@ -2235,6 +2586,12 @@ type UserCreate struct {
 	//
 	// Example: a wooden horse
 	Password NewPassword `json:"password"`
+
+	// Scopes For administrators: the account's scopes beyond those that every account has. Your token must have them.
+	//
+	//
+	// Example: []
+	Scopes *GrantedScopes `json:"scopes,omitempty"`
 
 	// Username Unique, regardless of letter case and width; no `@`, `/`, `:` or `\`, no spaces, letters of one script. Only
 	// administrators can give names of authority, such as `admin` and `support`, and names that look like them.
@@ -2293,6 +2650,13 @@ type UserPage struct {
 
 	// NextCursor Null on the last page.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// Total How many accounts the whole list has, if the request asks for it with `total`. See `total_is_exact`.
+	Total *int32 `json:"total,omitempty"`
+
+	// TotalIsExact False if the list has more accounts than `total`, or may have: counting stops when the server has looked at 10,000
+	// accounts, or with `q` at as many usernames and as many addresses.
+	TotalIsExact *bool `json:"total_is_exact,omitempty"`
 }
 
 // UserUpdate defines model for UserUpdate.
@@ -2326,8 +2690,191 @@ type WaitingMail struct {
 	To nullable.Nullable[string] `json:"to"`
 }
 
+// Webhook defines model for Webhook.
+type Webhook struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// Description What it is for.
+	Description string `json:"description"`
+
+	// Disabled Whether it is disabled: by an administrator, or by the server after days of failures.
+	Disabled bool `json:"disabled"`
+
+	// FailingSince Since when every attempt has failed. Null if the last ones succeeded.
+	FailingSince nullable.Nullable[time.Time] `json:"failing_since"`
+
+	// FullSince Since when events are not queued for it, because more than 100,000 deliveries wait. They are queued again when half of them are gone; `listEvents` has those between.
+	FullSince nullable.Nullable[time.Time] `json:"full_since"`
+	ID        string                       `json:"id"`
+
+	// Kinds The kinds of events that it receives. Empty for every kind.
+	Kinds []EventKind `json:"kinds"`
+
+	// OldSecretUntil Until when the secret before signs, too.
+	OldSecretUntil nullable.Nullable[time.Time] `json:"old_secret_until"`
+
+	// URL Where the server sends the events.
+	URL string `json:"url"`
+}
+
+// WebhookCreate defines model for WebhookCreate.
+type WebhookCreate struct {
+	// Description What it is for.
+	//
+	// Example: Orders
+	Description *string `json:"description,omitempty"`
+
+	// Disabled Whether it begins disabled.
+	//
+	// Example: false
+	Disabled *bool `json:"disabled,omitempty"`
+
+	// Kinds The kinds of events to send. Empty or absent for every kind, also those that later versions add.
+	//
+	// Example: ["account_created","account_deleted"]
+	Kinds []EventKind `json:"kinds,omitempty"`
+
+	// URL Where the server sends the events: https, without a user and a fragment.
+	//
+	// Example: https://shop.example/hooks/sesame
+	URL string `json:"url"`
+}
+
+// WebhookPage defines model for WebhookPage.
+type WebhookPage struct {
+	Items []Webhook `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// WebhookPayload The body of the requests that webhooks receive. It is absent from `DeliveryDetails` if the event was deleted.
+type WebhookPayload struct {
+	// Data A recorded event. A field is null if it does not apply or is not known.
+	Data Event `json:"data"`
+
+	// Timestamp When the event happened. The header `webhook-timestamp` has the time of the attempt.
+	Timestamp time.Time `json:"timestamp"`
+
+	// Type The kind of an event. Kinds are added, so clients must accept unknown ones.
+	//
+	// - `login`: somebody logged in.
+	// - `login_failed`: the password was wrong, or the account disabled. Without an account: the name is
+	//   unknown. Unknown names are not stored, because they may be passwords.
+	// - `login_throttled`: a login was refused after too many wrong passwords; recorded once per waiting
+	//   period.
+	// - `password_accepted`: somebody gave the correct password, but the request started no session and
+	//   changed no password: for example the account is disabled, the login asked for scopes that the
+	//   account lacks, the server was overloaded, or the request was for another e-mail address. From
+	//   one network the server records the first five, then one after each wait, up to 15 minutes.
+	// - `logout`, `logout_everywhere`: a session, or every session, was ended.
+	// - `refresh_reused`: a refresh token was used a second time, which counts as theft; the session
+	//   ended.
+	// - `code_reused`: an authorization code was used a second time, which counts as theft; the session that the first use
+	//   had started ended.
+	// - `consent_granted`, `consent_withdrawn`: somebody agreed that an application, named by `client_id`, may have scopes that it
+	//   did not have, or took back all of them.
+	// - `wrong_password`: somebody who was logged in, or had a mailed code, gave a wrong current password.
+	// - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
+	//   `account_enabled`, `scopes_changed`: as the name says.
+	// - `account_unlocked`: an operator ended the waiting period after wrong passwords.
+	// - `profile_changed`: somebody else changed the name or the address.
+	// - `email_confirmed`, `email_changed`: the address was confirmed with a mailed code.
+	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
+	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
+	//   confirmed another spelling.
+	// - `account_invited`: an administrator had an invitation mailed; `invitation_accepted`: its link was used to choose a password.
+	// - `password_reset_started`: an administrator had a link to choose a new password mailed.
+	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
+	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
+	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
+	// - `provider_created`, `provider_changed`, `provider_deleted`: a provider, whose name is in `client_id`.
+	// - `wrong_code`: the password was correct, and the code of the second factor wrong.
+	// - `factor_added`, `factor_removed`: a second factor was set up, or removed.
+	// - `recovery_code_used`: somebody signed in with a recovery code.
+	// - `recovery_codes_replaced`: there are new recovery codes in place of the old ones.
+	// - `factors_reset_requested`: an administrator began a reset of the second factors; every session ended.
+	// - `factors_reset_cancelled`: a sign-in with a second factor cancelled the reset.
+	// - `factors_reset`: the reset removed the second factors; or a reset of the password by mail did, since nobody had confirmed
+	//   the address of the account before.
+	// - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
+	// - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
+	// - `key_rotated`: a new key signs from now on.
+	// - `mail_deleted`: a mail was deleted before it was sent.
+	// - `token_created`, `token_revoked`: a personal access token, named by `token_id`. Those that end with a password, or with the
+	//   account, have no event of their own.
+	// - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
+	// - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
+	// - `webhook_tested`: somebody sent this event to a webhook as a test.
+	Type EventKind `json:"type"`
+}
+
+// WebhookSecretReplacement defines model for WebhookSecretReplacement.
+type WebhookSecretReplacement struct {
+	// KeepOldFor Seconds for which the old secret signs, too.
+	//
+	// Example: 86400
+	KeepOldFor int32 `json:"keep_old_for"`
+}
+
+// WebhookUpdate defines model for WebhookUpdate.
+type WebhookUpdate struct {
+	// Description What it is for.
+	//
+	// Example: Orders and invoices
+	Description *string `json:"description,omitempty"`
+
+	// Disabled Whether it is disabled.
+	//
+	// Example: false
+	Disabled *bool `json:"disabled,omitempty"`
+
+	// Kinds The kinds of events to send from now on. Empty for every kind.
+	//
+	// Example: ["account_created"]
+	Kinds []EventKind `json:"kinds,omitempty"`
+
+	// URL Another URL, for what waits, too.
+	//
+	// Example: https://shop.example/hooks/sesame
+	URL *string `json:"url,omitempty"`
+}
+
+// WebhookWithSecret defines model for WebhookWithSecret.
+type WebhookWithSecret struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// Description What it is for.
+	Description string `json:"description"`
+
+	// Disabled Whether it is disabled: by an administrator, or by the server after days of failures.
+	Disabled bool `json:"disabled"`
+
+	// FailingSince Since when every attempt has failed. Null if the last ones succeeded.
+	FailingSince nullable.Nullable[time.Time] `json:"failing_since"`
+
+	// FullSince Since when events are not queued for it, because more than 100,000 deliveries wait. They are queued again when half of them are gone; `listEvents` has those between.
+	FullSince nullable.Nullable[time.Time] `json:"full_since"`
+	ID        string                       `json:"id"`
+
+	// Kinds The kinds of events that it receives. Empty for every kind.
+	Kinds []EventKind `json:"kinds"`
+
+	// OldSecretUntil Until when the secret before signs, too.
+	OldSecretUntil nullable.Nullable[time.Time] `json:"old_secret_until"`
+
+	// Secret The secret of Standard Webhooks, with which the receiver verifies signatures.
+	Secret string `json:"secret"`
+
+	// URL Where the server sends the events.
+	URL string `json:"url"`
+}
+
 // Cursor defines model for Cursor.
 type Cursor = string
+
+// DeliveredEvent defines model for DeliveredEvent.
+type DeliveredEvent = string
 
 // EventsOfActor defines model for EventsOfActor.
 type EventsOfActor = string
@@ -2353,6 +2900,9 @@ type Limit = int32
 // MailID defines model for MailID.
 type MailID = string
 
+// WebhookID defines model for WebhookID.
+type WebhookID = string
+
 // ClientNameTaken An error (RFC 9457).
 type ClientNameTaken = Problem
 
@@ -2364,6 +2914,9 @@ type Invalid = Problem
 
 // LastAdministrator An error (RFC 9457).
 type LastAdministrator = Problem
+
+// MailedEnough An error (RFC 9457).
+type MailedEnough = Problem
 
 // Malformed An error (RFC 9457).
 type Malformed = Problem
@@ -2383,8 +2936,14 @@ type NoSuchMail = Problem
 // NoSuchProvider An error (RFC 9457).
 type NoSuchProvider = Problem
 
+// NoSuchToken An error (RFC 9457).
+type NoSuchToken = Problem
+
 // NoSuchUser An error (RFC 9457).
 type NoSuchUser = Problem
+
+// NoSuchWebhook An error (RFC 9457).
+type NoSuchWebhook = Problem
 
 // OAuthClientRefused defines model for OAuthClientRefused.
 type OAuthClientRefused = OAuthError
@@ -2627,7 +3186,31 @@ type ListUsersParams struct {
 
 	// Disabled Return only disabled accounts (true) or only enabled ones (false).
 	Disabled *bool `form:"disabled,omitempty" json:"disabled,omitempty"`
+
+	// Scope Return only accounts that have this scope; empty for all.
+	Scope *string `form:"scope,omitempty" json:"scope,omitempty"`
+
+	// EmailVerified Return only accounts with a confirmed address (true) or without one (false).
+	EmailVerified *bool `form:"email_verified,omitempty" json:"email_verified,omitempty"`
+
+	// SecondFactor Return only accounts with a second factor (true) or without one (false).
+	SecondFactor *bool `form:"second_factor,omitempty" json:"second_factor,omitempty"`
+
+	// CreatedAfter Return only accounts that were created at this time or later.
+	CreatedAfter *time.Time `form:"created_after,omitempty" json:"created_after,omitempty"`
+
+	// CreatedBefore Return only accounts that were created before this time.
+	CreatedBefore *time.Time `form:"created_before,omitempty" json:"created_before,omitempty"`
+
+	// Sort The order; a hyphen reverses it. With `q`, only an order of usernames is possible.
+	Sort *ListUsersParamsSort `form:"sort,omitempty" json:"sort,omitempty"`
+
+	// Total Also count the accounts of the list.
+	Total *bool `form:"total,omitempty" json:"total,omitempty"`
 }
+
+// ListUsersParamsSort defines parameters for ListUsers.
+type ListUsersParamsSort string
 
 // ListConsentsParams defines parameters for ListConsents.
 type ListConsentsParams struct {
@@ -2665,6 +3248,29 @@ type ListUserConsentsParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// ListWebhooksParams defines parameters for ListWebhooks.
+type ListWebhooksParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListDeliveriesParams defines parameters for ListDeliveries.
+type ListDeliveriesParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// State Only deliveries in this state.
+	State *DeliveryState `form:"state,omitempty" json:"state,omitempty"`
+}
+
 // AuthorizeWithFormFormdataRequestBody defines body for AuthorizeWithForm for application/x-www-form-urlencoded ContentType.
 type AuthorizeWithFormFormdataRequestBody = AuthorizationRequest
 
@@ -2682,6 +3288,9 @@ type AuthorizeDeviceFormdataRequestBody = DeviceAuthorizationRequest
 
 // ConfirmEmailJSONRequestBody defines body for ConfirmEmail for application/json ContentType.
 type ConfirmEmailJSONRequestBody = EmailConfirmation
+
+// InviteUserJSONRequestBody defines body for InviteUser for application/json ContentType.
+type InviteUserJSONRequestBody = Invitation
 
 // RotateSigningKeyJSONRequestBody defines body for RotateSigningKey for application/json ContentType.
 type RotateSigningKeyJSONRequestBody = KeyRotation
@@ -2740,11 +3349,23 @@ type AddPasskeyJSONRequestBody = NewPasskey
 // ChangePasswordJSONRequestBody defines body for ChangePassword for application/json ContentType.
 type ChangePasswordJSONRequestBody = PasswordChange
 
+// CreatePersonalTokenJSONRequestBody defines body for CreatePersonalToken for application/json ContentType.
+type CreatePersonalTokenJSONRequestBody = PersonalTokenCreate
+
 // ConfirmTotpJSONRequestBody defines body for ConfirmTotp for application/json ContentType.
 type ConfirmTotpJSONRequestBody = TotpConfirmation
 
 // UpdateUserJSONRequestBody defines body for UpdateUser for application/json ContentType.
 type UpdateUserJSONRequestBody = UserAdministration
+
+// CreateWebhookJSONRequestBody defines body for CreateWebhook for application/json ContentType.
+type CreateWebhookJSONRequestBody = WebhookCreate
+
+// UpdateWebhookJSONRequestBody defines body for UpdateWebhook for application/json ContentType.
+type UpdateWebhookJSONRequestBody = WebhookUpdate
+
+// ReplaceWebhookSecretJSONRequestBody defines body for ReplaceWebhookSecret for application/json ContentType.
+type ReplaceWebhookSecretJSONRequestBody = WebhookSecretReplacement
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
@@ -2799,6 +3420,9 @@ type ServerInterface interface {
 	// GetHealth Check that the process runs
 	// (GET /healthz)
 	GetHealth(ctx echo.Context) error
+	// InviteUser Invite a person
+	// (POST /invitations)
+	InviteUser(ctx echo.Context) error
 	// ListSigningKeys List the signing keys
 	// (GET /keys)
 	ListSigningKeys(ctx echo.Context) error
@@ -2937,6 +3561,15 @@ type ServerInterface interface {
 	// EndSession Log out one session
 	// (DELETE /users/me/sessions/{session_id})
 	EndSession(ctx echo.Context, sessionID string) error
+	// ListPersonalTokens List my personal access tokens
+	// (GET /users/me/tokens)
+	ListPersonalTokens(ctx echo.Context) error
+	// CreatePersonalToken Create a personal access token
+	// (POST /users/me/tokens)
+	CreatePersonalToken(ctx echo.Context) error
+	// RevokePersonalToken Revoke a personal access token
+	// (DELETE /users/me/tokens/{token_id})
+	RevokePersonalToken(ctx echo.Context, tokenID string) error
 	// StartTotp Start to set up an authenticator app
 	// (POST /users/me/totp)
 	StartTotp(ctx echo.Context) error
@@ -2970,6 +3603,12 @@ type ServerInterface interface {
 	// DeleteUserIdentity Unlink an identity from an account
 	// (DELETE /users/{user_id}/identities/{identity_id})
 	DeleteUserIdentity(ctx echo.Context, userID string, identityID string) error
+	// ResendInvitation Mail an invitation again
+	// (POST /users/{user_id}/invitation)
+	ResendInvitation(ctx echo.Context, userID string) error
+	// StartPasswordReset Start a password reset for a person
+	// (POST /users/{user_id}/password-reset)
+	StartPasswordReset(ctx echo.Context, userID string) error
 	// EndUserSessions End all sessions of an account
 	// (DELETE /users/{user_id}/sessions)
 	EndUserSessions(ctx echo.Context, userID string) error
@@ -2979,9 +3618,45 @@ type ServerInterface interface {
 	// EndUserSession End a session of an account
 	// (DELETE /users/{user_id}/sessions/{session_id})
 	EndUserSession(ctx echo.Context, userID string, sessionID string) error
+	// ListUserPersonalTokens List the tokens of an account
+	// (GET /users/{user_id}/tokens)
+	ListUserPersonalTokens(ctx echo.Context, userID string) error
+	// RevokeUserPersonalToken Revoke a token of an account
+	// (DELETE /users/{user_id}/tokens/{token_id})
+	RevokeUserPersonalToken(ctx echo.Context, userID string, tokenID string) error
 	// UnlockUser End the waits of an account
 	// (POST /users/{user_id}/unlock)
 	UnlockUser(ctx echo.Context, userID string) error
+	// ListWebhooks List the webhooks
+	// (GET /webhooks)
+	ListWebhooks(ctx echo.Context, params ListWebhooksParams) error
+	// CreateWebhook Create a webhook
+	// (POST /webhooks)
+	CreateWebhook(ctx echo.Context) error
+	// DeleteWebhook Delete a webhook
+	// (DELETE /webhooks/{webhook_id})
+	DeleteWebhook(ctx echo.Context, webhookID WebhookID) error
+	// GetWebhook Read a webhook
+	// (GET /webhooks/{webhook_id})
+	GetWebhook(ctx echo.Context, webhookID WebhookID) error
+	// UpdateWebhook Change a webhook
+	// (PATCH /webhooks/{webhook_id})
+	UpdateWebhook(ctx echo.Context, webhookID WebhookID) error
+	// ListDeliveries List the deliveries of a webhook
+	// (GET /webhooks/{webhook_id}/deliveries)
+	ListDeliveries(ctx echo.Context, webhookID WebhookID, params ListDeliveriesParams) error
+	// GetDelivery Read a delivery
+	// (GET /webhooks/{webhook_id}/deliveries/{event_id})
+	GetDelivery(ctx echo.Context, webhookID WebhookID, eventID DeliveredEvent) error
+	// ResendDelivery Send a delivery again
+	// (POST /webhooks/{webhook_id}/deliveries/{event_id}/resend)
+	ResendDelivery(ctx echo.Context, webhookID WebhookID, eventID DeliveredEvent) error
+	// ReplaceWebhookSecret Replace the secret of a webhook
+	// (POST /webhooks/{webhook_id}/secret)
+	ReplaceWebhookSecret(ctx echo.Context, webhookID WebhookID) error
+	// TestWebhook Send a test event to a webhook
+	// (POST /webhooks/{webhook_id}/test)
+	TestWebhook(ctx echo.Context, webhookID WebhookID) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -3467,6 +4142,15 @@ func (w *ServerInterfaceWrapper) GetHealth(ctx echo.Context) error {
 	return err
 }
 
+// InviteUser converts echo context to params.
+func (w *ServerInterfaceWrapper) InviteUser(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.InviteUser(ctx)
+	return err
+}
+
 // ListSigningKeys converts echo context to params.
 func (w *ServerInterfaceWrapper) ListSigningKeys(ctx echo.Context) error {
 	var err error
@@ -3828,6 +4512,55 @@ func (w *ServerInterfaceWrapper) ListUsers(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter disabled: %s", err))
 	}
 
+	// ------------- Optional query parameter "scope" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "scope", ctx.QueryParams(), &params.Scope, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter scope: %s", err))
+	}
+
+	// ------------- Optional query parameter "email_verified" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "email_verified", ctx.QueryParams(), &params.EmailVerified, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter email_verified: %s", err))
+	}
+
+	// ------------- Optional query parameter "second_factor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "second_factor", ctx.QueryParams(), &params.SecondFactor, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter second_factor: %s", err))
+	}
+
+	// ------------- Optional query parameter "created_after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "created_after", ctx.QueryParams(), &params.CreatedAfter, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter created_after: %s", err))
+	}
+
+	// ------------- Optional query parameter "created_before" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "created_before", ctx.QueryParams(), &params.CreatedBefore, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter created_before: %s", err))
+	}
+
+	// ------------- Optional query parameter "sort" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort", ctx.QueryParams(), &params.Sort, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sort: %s", err))
+	}
+
+	// ------------- Optional query parameter "total" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "total", ctx.QueryParams(), &params.Total, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter total: %s", err))
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ListUsers(ctx, params)
 	return err
@@ -4098,6 +4831,40 @@ func (w *ServerInterfaceWrapper) EndSession(ctx echo.Context) error {
 	return err
 }
 
+// ListPersonalTokens converts echo context to params.
+func (w *ServerInterfaceWrapper) ListPersonalTokens(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListPersonalTokens(ctx)
+	return err
+}
+
+// CreatePersonalToken converts echo context to params.
+func (w *ServerInterfaceWrapper) CreatePersonalToken(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreatePersonalToken(ctx)
+	return err
+}
+
+// RevokePersonalToken converts echo context to params.
+func (w *ServerInterfaceWrapper) RevokePersonalToken(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "token_id" -------------
+	var tokenID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "token_id", ctx.Param("token_id"), &tokenID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter token_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RevokePersonalToken(ctx, tokenID)
+	return err
+}
+
 // StartTotp converts echo context to params.
 func (w *ServerInterfaceWrapper) StartTotp(ctx echo.Context) error {
 	var err error
@@ -4292,6 +5059,38 @@ func (w *ServerInterfaceWrapper) DeleteUserIdentity(ctx echo.Context) error {
 	return err
 }
 
+// ResendInvitation converts echo context to params.
+func (w *ServerInterfaceWrapper) ResendInvitation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ResendInvitation(ctx, userID)
+	return err
+}
+
+// StartPasswordReset converts echo context to params.
+func (w *ServerInterfaceWrapper) StartPasswordReset(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StartPasswordReset(ctx, userID)
+	return err
+}
+
 // EndUserSessions converts echo context to params.
 func (w *ServerInterfaceWrapper) EndUserSessions(ctx echo.Context) error {
 	var err error
@@ -4348,6 +5147,46 @@ func (w *ServerInterfaceWrapper) EndUserSession(ctx echo.Context) error {
 	return err
 }
 
+// ListUserPersonalTokens converts echo context to params.
+func (w *ServerInterfaceWrapper) ListUserPersonalTokens(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListUserPersonalTokens(ctx, userID)
+	return err
+}
+
+// RevokeUserPersonalToken converts echo context to params.
+func (w *ServerInterfaceWrapper) RevokeUserPersonalToken(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// ------------- Path parameter "token_id" -------------
+	var tokenID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "token_id", ctx.Param("token_id"), &tokenID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter token_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RevokeUserPersonalToken(ctx, userID, tokenID)
+	return err
+}
+
 // UnlockUser converts echo context to params.
 func (w *ServerInterfaceWrapper) UnlockUser(ctx echo.Context) error {
 	var err error
@@ -4361,6 +5200,207 @@ func (w *ServerInterfaceWrapper) UnlockUser(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.UnlockUser(ctx, userID)
+	return err
+}
+
+// ListWebhooks converts echo context to params.
+func (w *ServerInterfaceWrapper) ListWebhooks(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListWebhooksParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListWebhooks(ctx, params)
+	return err
+}
+
+// CreateWebhook converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateWebhook(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateWebhook(ctx)
+	return err
+}
+
+// DeleteWebhook converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteWebhook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteWebhook(ctx, webhookID)
+	return err
+}
+
+// GetWebhook converts echo context to params.
+func (w *ServerInterfaceWrapper) GetWebhook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetWebhook(ctx, webhookID)
+	return err
+}
+
+// UpdateWebhook converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateWebhook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateWebhook(ctx, webhookID)
+	return err
+}
+
+// ListDeliveries converts echo context to params.
+func (w *ServerInterfaceWrapper) ListDeliveries(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListDeliveriesParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", ctx.QueryParams(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter state: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListDeliveries(ctx, webhookID, params)
+	return err
+}
+
+// GetDelivery converts echo context to params.
+func (w *ServerInterfaceWrapper) GetDelivery(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// ------------- Path parameter "event_id" -------------
+	var eventID DeliveredEvent
+
+	err = runtime.BindStyledParameterWithOptions("simple", "event_id", ctx.Param("event_id"), &eventID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter event_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetDelivery(ctx, webhookID, eventID)
+	return err
+}
+
+// ResendDelivery converts echo context to params.
+func (w *ServerInterfaceWrapper) ResendDelivery(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// ------------- Path parameter "event_id" -------------
+	var eventID DeliveredEvent
+
+	err = runtime.BindStyledParameterWithOptions("simple", "event_id", ctx.Param("event_id"), &eventID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter event_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ResendDelivery(ctx, webhookID, eventID)
+	return err
+}
+
+// ReplaceWebhookSecret converts echo context to params.
+func (w *ServerInterfaceWrapper) ReplaceWebhookSecret(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ReplaceWebhookSecret(ctx, webhookID)
+	return err
+}
+
+// TestWebhook converts echo context to params.
+func (w *ServerInterfaceWrapper) TestWebhook(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "webhook_id" -------------
+	var webhookID WebhookID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "webhook_id", ctx.Param("webhook_id"), &webhookID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter webhook_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.TestWebhook(ctx, webhookID)
 	return err
 }
 
@@ -4414,6 +5454,9 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/token", wrapper.CreateToken, options.OperationMiddlewares["createToken"]...)
 	router.POST(options.BaseURL+"/token/revoke", wrapper.RevokeToken, options.OperationMiddlewares["revokeToken"]...)
 	router.POST(options.BaseURL+"/token/introspect", wrapper.IntrospectToken, options.OperationMiddlewares["introspectToken"]...)
+	router.GET(options.BaseURL+"/users/me/tokens", wrapper.ListPersonalTokens, options.OperationMiddlewares["listPersonalTokens"]...)
+	router.POST(options.BaseURL+"/users/me/tokens", wrapper.CreatePersonalToken, options.OperationMiddlewares["createPersonalToken"]...)
+	router.DELETE(options.BaseURL+"/users/me/tokens/:token_id", wrapper.RevokePersonalToken, options.OperationMiddlewares["revokePersonalToken"]...)
 	router.GET(options.BaseURL+"/authorize", wrapper.Authorize, options.OperationMiddlewares["authorize"]...)
 	router.POST(options.BaseURL+"/authorize", wrapper.AuthorizeWithForm, options.OperationMiddlewares["authorizeWithForm"]...)
 	router.POST(options.BaseURL+"/par", wrapper.PushAuthorizationRequest, options.OperationMiddlewares["pushAuthorizationRequest"]...)
@@ -4443,6 +5486,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/users/me/totp/confirm", wrapper.ConfirmTotp, options.OperationMiddlewares["confirmTotp"]...)
 	router.POST(options.BaseURL+"/users/me/recovery-codes", wrapper.ReplaceRecoveryCodes, options.OperationMiddlewares["replaceRecoveryCodes"]...)
 	router.POST(options.BaseURL+"/users/:user_id/factor-reset", wrapper.ResetFactors, options.OperationMiddlewares["resetFactors"]...)
+	router.GET(options.BaseURL+"/users/:user_id/tokens", wrapper.ListUserPersonalTokens, options.OperationMiddlewares["listUserPersonalTokens"]...)
+	router.DELETE(options.BaseURL+"/users/:user_id/tokens/:token_id", wrapper.RevokeUserPersonalToken, options.OperationMiddlewares["revokeUserPersonalToken"]...)
 	router.DELETE(options.BaseURL+"/users/:user_id/sessions", wrapper.EndUserSessions, options.OperationMiddlewares["endUserSessions"]...)
 	router.GET(options.BaseURL+"/users/:user_id/sessions", wrapper.ListUserSessions, options.OperationMiddlewares["listUserSessions"]...)
 	router.DELETE(options.BaseURL+"/users/:user_id/sessions/:session_id", wrapper.EndUserSession, options.OperationMiddlewares["endUserSession"]...)
@@ -4452,6 +5497,9 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/users/:user_id/unlock", wrapper.UnlockUser, options.OperationMiddlewares["unlockUser"]...)
 	router.GET(options.BaseURL+"/users/:user_id/consents", wrapper.ListUserConsents, options.OperationMiddlewares["listUserConsents"]...)
 	router.DELETE(options.BaseURL+"/users/:user_id/consents/:client_id", wrapper.WithdrawUserConsent, options.OperationMiddlewares["withdrawUserConsent"]...)
+	router.POST(options.BaseURL+"/invitations", wrapper.InviteUser, options.OperationMiddlewares["inviteUser"]...)
+	router.POST(options.BaseURL+"/users/:user_id/invitation", wrapper.ResendInvitation, options.OperationMiddlewares["resendInvitation"]...)
+	router.POST(options.BaseURL+"/users/:user_id/password-reset", wrapper.StartPasswordReset, options.OperationMiddlewares["startPasswordReset"]...)
 	router.POST(options.BaseURL+"/passkeys/challenges", wrapper.StartPasskeySignIn, options.OperationMiddlewares["startPasskeySignIn"]...)
 	router.POST(options.BaseURL+"/users/me/passkeys/challenges", wrapper.StartPasskey, options.OperationMiddlewares["startPasskey"]...)
 	router.POST(options.BaseURL+"/users/me/passkeys", wrapper.AddPasskey, options.OperationMiddlewares["addPasskey"]...)
@@ -4484,6 +5532,16 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/providers/:provider", wrapper.DeleteProvider, options.OperationMiddlewares["deleteProvider"]...)
 	router.GET(options.BaseURL+"/providers/:provider", wrapper.GetProvider, options.OperationMiddlewares["getProvider"]...)
 	router.PATCH(options.BaseURL+"/providers/:provider", wrapper.UpdateProvider, options.OperationMiddlewares["updateProvider"]...)
+	router.GET(options.BaseURL+"/webhooks", wrapper.ListWebhooks, options.OperationMiddlewares["listWebhooks"]...)
+	router.POST(options.BaseURL+"/webhooks", wrapper.CreateWebhook, options.OperationMiddlewares["createWebhook"]...)
+	router.DELETE(options.BaseURL+"/webhooks/:webhook_id", wrapper.DeleteWebhook, options.OperationMiddlewares["deleteWebhook"]...)
+	router.GET(options.BaseURL+"/webhooks/:webhook_id", wrapper.GetWebhook, options.OperationMiddlewares["getWebhook"]...)
+	router.PATCH(options.BaseURL+"/webhooks/:webhook_id", wrapper.UpdateWebhook, options.OperationMiddlewares["updateWebhook"]...)
+	router.POST(options.BaseURL+"/webhooks/:webhook_id/secret", wrapper.ReplaceWebhookSecret, options.OperationMiddlewares["replaceWebhookSecret"]...)
+	router.POST(options.BaseURL+"/webhooks/:webhook_id/test", wrapper.TestWebhook, options.OperationMiddlewares["testWebhook"]...)
+	router.GET(options.BaseURL+"/webhooks/:webhook_id/deliveries", wrapper.ListDeliveries, options.OperationMiddlewares["listDeliveries"]...)
+	router.GET(options.BaseURL+"/webhooks/:webhook_id/deliveries/:event_id", wrapper.GetDelivery, options.OperationMiddlewares["getDelivery"]...)
+	router.POST(options.BaseURL+"/webhooks/:webhook_id/deliveries/:event_id/resend", wrapper.ResendDelivery, options.OperationMiddlewares["resendDelivery"]...)
 	router.GET(options.BaseURL+"/.well-known/oauth-authorization-server", wrapper.GetMetadata, options.OperationMiddlewares["getMetadata"]...)
 	router.GET(options.BaseURL+"/.well-known/openid-configuration", wrapper.GetOpenIDConfiguration, options.OperationMiddlewares["getOpenIDConfiguration"]...)
 	router.GET(options.BaseURL+"/.well-known/jwks.json", wrapper.GetKeys, options.OperationMiddlewares["getKeys"]...)
@@ -4507,6 +5565,15 @@ type InvalidApplicationProblemPlusJSONResponse Problem
 
 type LastAdministratorApplicationProblemPlusJSONResponse Problem
 
+type MailedEnoughResponseHeaders struct {
+	RetryAfter int32
+}
+type MailedEnoughApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers MailedEnoughResponseHeaders
+}
+
 type MalformedApplicationProblemPlusJSONResponse Problem
 
 type MediaTypeApplicationProblemPlusJSONResponse Problem
@@ -4519,7 +5586,11 @@ type NoSuchMailApplicationProblemPlusJSONResponse Problem
 
 type NoSuchProviderApplicationProblemPlusJSONResponse Problem
 
+type NoSuchTokenApplicationProblemPlusJSONResponse Problem
+
 type NoSuchUserApplicationProblemPlusJSONResponse Problem
+
+type NoSuchWebhookApplicationProblemPlusJSONResponse Problem
 
 type OAuthClientRefusedResponseHeaders struct {
 	CacheControl    string
@@ -6720,6 +7791,181 @@ func (response GetHealth500ApplicationProblemPlusJSONResponse) VisitGetHealthRes
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUserRequestObject struct {
+	Body *InviteUserJSONRequestBody
+}
+
+type InviteUserResponseObject interface {
+	VisitInviteUserResponse(w http.ResponseWriter) error
+}
+
+type InviteUser201ResponseHeaders struct {
+	Location string
+}
+
+type InviteUser201JSONResponse struct {
+	Body    User
+	Headers InviteUser201ResponseHeaders
+}
+
+func (response InviteUser201JSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser400ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser401ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser403ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser409ApplicationProblemPlusJSONResponse Problem
+
+func (response InviteUser409ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser413ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser415ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser422ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser500ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser503ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -12764,6 +14010,402 @@ func (response EndSession503ApplicationProblemPlusJSONResponse) VisitEndSessionR
 	return err
 }
 
+type ListPersonalTokensRequestObject struct {
+}
+
+type ListPersonalTokensResponseObject interface {
+	VisitListPersonalTokensResponse(w http.ResponseWriter) error
+}
+
+type ListPersonalTokens200JSONResponse PersonalTokenPage
+
+func (response ListPersonalTokens200JSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPersonalTokens400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListPersonalTokens400ApplicationProblemPlusJSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPersonalTokens401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListPersonalTokens401ApplicationProblemPlusJSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPersonalTokens403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListPersonalTokens403ApplicationProblemPlusJSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPersonalTokens500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListPersonalTokens500ApplicationProblemPlusJSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPersonalTokens503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListPersonalTokens503ApplicationProblemPlusJSONResponse) VisitListPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalTokenRequestObject struct {
+	Body *CreatePersonalTokenJSONRequestBody
+}
+
+type CreatePersonalTokenResponseObject interface {
+	VisitCreatePersonalTokenResponse(w http.ResponseWriter) error
+}
+
+type CreatePersonalToken201ResponseHeaders struct {
+	CacheControl string
+}
+
+type CreatePersonalToken201JSONResponse struct {
+	Body    PersonalTokenWithText
+	Headers CreatePersonalToken201ResponseHeaders
+}
+
+func (response CreatePersonalToken201JSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken400ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken401ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken403ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken413ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken415ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken422ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken500ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreatePersonalToken503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response CreatePersonalToken503ApplicationProblemPlusJSONResponse) VisitCreatePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalTokenRequestObject struct {
+	TokenID string `json:"token_id"`
+}
+
+type RevokePersonalTokenResponseObject interface {
+	VisitRevokePersonalTokenResponse(w http.ResponseWriter) error
+}
+
+type RevokePersonalToken204Response struct {
+}
+
+func (response RevokePersonalToken204Response) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RevokePersonalToken400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken400ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken401ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken403ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken404ApplicationProblemPlusJSONResponse struct {
+	NoSuchTokenApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken404ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken422ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken500ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokePersonalToken503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RevokePersonalToken503ApplicationProblemPlusJSONResponse) VisitRevokePersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type StartTotpRequestObject struct {
 }
 
@@ -13424,9 +15066,7 @@ func (response UpdateUser404ApplicationProblemPlusJSONResponse) VisitUpdateUserR
 	return err
 }
 
-type UpdateUser409ApplicationProblemPlusJSONResponse struct {
-	LastAdministratorApplicationProblemPlusJSONResponse
-}
+type UpdateUser409ApplicationProblemPlusJSONResponse Problem
 
 func (response UpdateUser409ApplicationProblemPlusJSONResponse) VisitUpdateUserResponse(w http.ResponseWriter) error {
 
@@ -14374,6 +16014,362 @@ func (response DeleteUserIdentity503ApplicationProblemPlusJSONResponse) VisitDel
 	return err
 }
 
+type ResendInvitationRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type ResendInvitationResponseObject interface {
+	VisitResendInvitationResponse(w http.ResponseWriter) error
+}
+
+type ResendInvitation202Response struct {
+}
+
+func (response ResendInvitation202Response) VisitResendInvitationResponse(w http.ResponseWriter) error {
+	w.WriteHeader(202)
+	return nil
+}
+
+type ResendInvitation400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation400ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation401ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation403ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation404ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation409ApplicationProblemPlusJSONResponse Problem
+
+func (response ResendInvitation409ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation413ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation422ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation429ApplicationProblemPlusJSONResponse struct {
+	MailedEnoughApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation429ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation500ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation503ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordResetRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type StartPasswordResetResponseObject interface {
+	VisitStartPasswordResetResponse(w http.ResponseWriter) error
+}
+
+type StartPasswordReset202Response struct {
+}
+
+func (response StartPasswordReset202Response) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+	w.WriteHeader(202)
+	return nil
+}
+
+type StartPasswordReset400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset400ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset401ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset403ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset404ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset409ApplicationProblemPlusJSONResponse Problem
+
+func (response StartPasswordReset409ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset413ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset422ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset429ApplicationProblemPlusJSONResponse struct {
+	MailedEnoughApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset429ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset500ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset503ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type EndUserSessionsRequestObject struct {
 	UserID string `json:"user_id"`
 }
@@ -14772,6 +16768,275 @@ func (response EndUserSession503ApplicationProblemPlusJSONResponse) VisitEndUser
 	return err
 }
 
+type ListUserPersonalTokensRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type ListUserPersonalTokensResponseObject interface {
+	VisitListUserPersonalTokensResponse(w http.ResponseWriter) error
+}
+
+type ListUserPersonalTokens200JSONResponse PersonalTokenPage
+
+func (response ListUserPersonalTokens200JSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens400ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens401ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens403ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens404ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens422ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens500ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUserPersonalTokens503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListUserPersonalTokens503ApplicationProblemPlusJSONResponse) VisitListUserPersonalTokensResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalTokenRequestObject struct {
+	UserID  string `json:"user_id"`
+	TokenID string `json:"token_id"`
+}
+
+type RevokeUserPersonalTokenResponseObject interface {
+	VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error
+}
+
+type RevokeUserPersonalToken204Response struct {
+}
+
+func (response RevokeUserPersonalToken204Response) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RevokeUserPersonalToken400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken400ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken401ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken403ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken404ApplicationProblemPlusJSONResponse struct {
+	NoSuchTokenApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken404ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken422ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken500ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RevokeUserPersonalToken503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeUserPersonalToken503ApplicationProblemPlusJSONResponse) VisitRevokeUserPersonalTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type UnlockUserRequestObject struct {
 	UserID string `json:"user_id"`
 }
@@ -14919,6 +17184,1439 @@ func (response UnlockUser503ApplicationProblemPlusJSONResponse) VisitUnlockUserR
 	return err
 }
 
+type ListWebhooksRequestObject struct {
+	Params ListWebhooksParams
+}
+
+type ListWebhooksResponseObject interface {
+	VisitListWebhooksResponse(w http.ResponseWriter) error
+}
+
+type ListWebhooks200JSONResponse WebhookPage
+
+func (response ListWebhooks200JSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListWebhooks400ApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListWebhooks401ApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListWebhooks403ApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListWebhooks422ApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListWebhooks500ApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListWebhooks503ApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhookRequestObject struct {
+	Body *CreateWebhookJSONRequestBody
+}
+
+type CreateWebhookResponseObject interface {
+	VisitCreateWebhookResponse(w http.ResponseWriter) error
+}
+
+type CreateWebhook201JSONResponse WebhookWithSecret
+
+func (response CreateWebhook201JSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook400ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook401ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook403ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook413ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook415ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook422ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook500ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateWebhook503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook503ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhookRequestObject struct {
+	WebhookID WebhookID `json:"webhook_id"`
+}
+
+type DeleteWebhookResponseObject interface {
+	VisitDeleteWebhookResponse(w http.ResponseWriter) error
+}
+
+type DeleteWebhook204Response struct {
+}
+
+func (response DeleteWebhook204Response) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteWebhook400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook400ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhook401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook401ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook403ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhook404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook404ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhook422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook422ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhook500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook500ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhook503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook503ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhookRequestObject struct {
+	WebhookID WebhookID `json:"webhook_id"`
+}
+
+type GetWebhookResponseObject interface {
+	VisitGetWebhookResponse(w http.ResponseWriter) error
+}
+
+type GetWebhook200JSONResponse Webhook
+
+func (response GetWebhook200JSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook400ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook401ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook403ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook404ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook422ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook500ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook503ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhookRequestObject struct {
+	WebhookID WebhookID `json:"webhook_id"`
+	Body      *UpdateWebhookJSONRequestBody
+}
+
+type UpdateWebhookResponseObject interface {
+	VisitUpdateWebhookResponse(w http.ResponseWriter) error
+}
+
+type UpdateWebhook200JSONResponse Webhook
+
+func (response UpdateWebhook200JSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook400ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook401ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook403ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook404ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook413ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook415ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook422ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook500ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateWebhook503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook503ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveriesRequestObject struct {
+	WebhookID WebhookID `json:"webhook_id"`
+	Params    ListDeliveriesParams
+}
+
+type ListDeliveriesResponseObject interface {
+	VisitListDeliveriesResponse(w http.ResponseWriter) error
+}
+
+type ListDeliveries200JSONResponse DeliveryPage
+
+func (response ListDeliveries200JSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries400ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries401ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries403ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries404ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries422ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries500ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries503ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDeliveryRequestObject struct {
+	WebhookID WebhookID      `json:"webhook_id"`
+	EventID   DeliveredEvent `json:"event_id"`
+}
+
+type GetDeliveryResponseObject interface {
+	VisitGetDeliveryResponse(w http.ResponseWriter) error
+}
+
+type GetDelivery200JSONResponse DeliveryDetails
+
+func (response GetDelivery200JSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery400ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery401ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery403ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery404ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery422ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery500ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDelivery503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetDelivery503ApplicationProblemPlusJSONResponse) VisitGetDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDeliveryRequestObject struct {
+	WebhookID WebhookID      `json:"webhook_id"`
+	EventID   DeliveredEvent `json:"event_id"`
+}
+
+type ResendDeliveryResponseObject interface {
+	VisitResendDeliveryResponse(w http.ResponseWriter) error
+}
+
+type ResendDelivery202JSONResponse Delivery
+
+func (response ResendDelivery202JSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery400ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery401ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery403ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery404ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery422ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery500ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendDelivery503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ResendDelivery503ApplicationProblemPlusJSONResponse) VisitResendDeliveryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecretRequestObject struct {
+	WebhookID WebhookID `json:"webhook_id"`
+	Body      *ReplaceWebhookSecretJSONRequestBody
+}
+
+type ReplaceWebhookSecretResponseObject interface {
+	VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error
+}
+
+type ReplaceWebhookSecret200JSONResponse WebhookWithSecret
+
+func (response ReplaceWebhookSecret200JSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret400ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret401ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret403ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret404ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret413ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret415ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret422ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret500ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceWebhookSecret503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceWebhookSecret503ApplicationProblemPlusJSONResponse) VisitReplaceWebhookSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhookRequestObject struct {
+	WebhookID WebhookID `json:"webhook_id"`
+}
+
+type TestWebhookResponseObject interface {
+	VisitTestWebhookResponse(w http.ResponseWriter) error
+}
+
+type TestWebhook202JSONResponse Delivery
+
+func (response TestWebhook202JSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook400ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook401ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook403ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook404ApplicationProblemPlusJSONResponse struct {
+	NoSuchWebhookApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook404ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook422ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook500ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TestWebhook503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook503ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// GetKeys Read the public signing keys
@@ -14972,6 +18670,9 @@ type StrictServerInterface interface {
 	// GetHealth Check that the process runs
 	// (GET /healthz)
 	GetHealth(ctx context.Context, request GetHealthRequestObject) (GetHealthResponseObject, error)
+	// InviteUser Invite a person
+	// (POST /invitations)
+	InviteUser(ctx context.Context, request InviteUserRequestObject) (InviteUserResponseObject, error)
 	// ListSigningKeys List the signing keys
 	// (GET /keys)
 	ListSigningKeys(ctx context.Context, request ListSigningKeysRequestObject) (ListSigningKeysResponseObject, error)
@@ -15110,6 +18811,15 @@ type StrictServerInterface interface {
 	// EndSession Log out one session
 	// (DELETE /users/me/sessions/{session_id})
 	EndSession(ctx context.Context, request EndSessionRequestObject) (EndSessionResponseObject, error)
+	// ListPersonalTokens List my personal access tokens
+	// (GET /users/me/tokens)
+	ListPersonalTokens(ctx context.Context, request ListPersonalTokensRequestObject) (ListPersonalTokensResponseObject, error)
+	// CreatePersonalToken Create a personal access token
+	// (POST /users/me/tokens)
+	CreatePersonalToken(ctx context.Context, request CreatePersonalTokenRequestObject) (CreatePersonalTokenResponseObject, error)
+	// RevokePersonalToken Revoke a personal access token
+	// (DELETE /users/me/tokens/{token_id})
+	RevokePersonalToken(ctx context.Context, request RevokePersonalTokenRequestObject) (RevokePersonalTokenResponseObject, error)
 	// StartTotp Start to set up an authenticator app
 	// (POST /users/me/totp)
 	StartTotp(ctx context.Context, request StartTotpRequestObject) (StartTotpResponseObject, error)
@@ -15143,6 +18853,12 @@ type StrictServerInterface interface {
 	// DeleteUserIdentity Unlink an identity from an account
 	// (DELETE /users/{user_id}/identities/{identity_id})
 	DeleteUserIdentity(ctx context.Context, request DeleteUserIdentityRequestObject) (DeleteUserIdentityResponseObject, error)
+	// ResendInvitation Mail an invitation again
+	// (POST /users/{user_id}/invitation)
+	ResendInvitation(ctx context.Context, request ResendInvitationRequestObject) (ResendInvitationResponseObject, error)
+	// StartPasswordReset Start a password reset for a person
+	// (POST /users/{user_id}/password-reset)
+	StartPasswordReset(ctx context.Context, request StartPasswordResetRequestObject) (StartPasswordResetResponseObject, error)
 	// EndUserSessions End all sessions of an account
 	// (DELETE /users/{user_id}/sessions)
 	EndUserSessions(ctx context.Context, request EndUserSessionsRequestObject) (EndUserSessionsResponseObject, error)
@@ -15152,9 +18868,45 @@ type StrictServerInterface interface {
 	// EndUserSession End a session of an account
 	// (DELETE /users/{user_id}/sessions/{session_id})
 	EndUserSession(ctx context.Context, request EndUserSessionRequestObject) (EndUserSessionResponseObject, error)
+	// ListUserPersonalTokens List the tokens of an account
+	// (GET /users/{user_id}/tokens)
+	ListUserPersonalTokens(ctx context.Context, request ListUserPersonalTokensRequestObject) (ListUserPersonalTokensResponseObject, error)
+	// RevokeUserPersonalToken Revoke a token of an account
+	// (DELETE /users/{user_id}/tokens/{token_id})
+	RevokeUserPersonalToken(ctx context.Context, request RevokeUserPersonalTokenRequestObject) (RevokeUserPersonalTokenResponseObject, error)
 	// UnlockUser End the waits of an account
 	// (POST /users/{user_id}/unlock)
 	UnlockUser(ctx context.Context, request UnlockUserRequestObject) (UnlockUserResponseObject, error)
+	// ListWebhooks List the webhooks
+	// (GET /webhooks)
+	ListWebhooks(ctx context.Context, request ListWebhooksRequestObject) (ListWebhooksResponseObject, error)
+	// CreateWebhook Create a webhook
+	// (POST /webhooks)
+	CreateWebhook(ctx context.Context, request CreateWebhookRequestObject) (CreateWebhookResponseObject, error)
+	// DeleteWebhook Delete a webhook
+	// (DELETE /webhooks/{webhook_id})
+	DeleteWebhook(ctx context.Context, request DeleteWebhookRequestObject) (DeleteWebhookResponseObject, error)
+	// GetWebhook Read a webhook
+	// (GET /webhooks/{webhook_id})
+	GetWebhook(ctx context.Context, request GetWebhookRequestObject) (GetWebhookResponseObject, error)
+	// UpdateWebhook Change a webhook
+	// (PATCH /webhooks/{webhook_id})
+	UpdateWebhook(ctx context.Context, request UpdateWebhookRequestObject) (UpdateWebhookResponseObject, error)
+	// ListDeliveries List the deliveries of a webhook
+	// (GET /webhooks/{webhook_id}/deliveries)
+	ListDeliveries(ctx context.Context, request ListDeliveriesRequestObject) (ListDeliveriesResponseObject, error)
+	// GetDelivery Read a delivery
+	// (GET /webhooks/{webhook_id}/deliveries/{event_id})
+	GetDelivery(ctx context.Context, request GetDeliveryRequestObject) (GetDeliveryResponseObject, error)
+	// ResendDelivery Send a delivery again
+	// (POST /webhooks/{webhook_id}/deliveries/{event_id}/resend)
+	ResendDelivery(ctx context.Context, request ResendDeliveryRequestObject) (ResendDeliveryResponseObject, error)
+	// ReplaceWebhookSecret Replace the secret of a webhook
+	// (POST /webhooks/{webhook_id}/secret)
+	ReplaceWebhookSecret(ctx context.Context, request ReplaceWebhookSecretRequestObject) (ReplaceWebhookSecretResponseObject, error)
+	// TestWebhook Send a test event to a webhook
+	// (POST /webhooks/{webhook_id}/test)
+	TestWebhook(ctx context.Context, request TestWebhookRequestObject) (TestWebhookResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -15685,6 +19437,52 @@ func (sh *strictHandler) GetHealth(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetHealthResponseObject); ok {
 		return validResponse.VisitGetHealthResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// InviteUser operation middleware
+func (sh *strictHandler) InviteUser(ctx echo.Context) error {
+	var request InviteUserRequestObject
+
+	var body InviteUserJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.InviteUser(ctx.Request().Context(), request.(InviteUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "InviteUser")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(InviteUserResponseObject); ok {
+		return validResponse.VisitInviteUserResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -17127,6 +20925,100 @@ func (sh *strictHandler) EndSession(ctx echo.Context, sessionID string) error {
 	return nil
 }
 
+// ListPersonalTokens operation middleware
+func (sh *strictHandler) ListPersonalTokens(ctx echo.Context) error {
+	var request ListPersonalTokensRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListPersonalTokens(ctx.Request().Context(), request.(ListPersonalTokensRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListPersonalTokens")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListPersonalTokensResponseObject); ok {
+		return validResponse.VisitListPersonalTokensResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreatePersonalToken operation middleware
+func (sh *strictHandler) CreatePersonalToken(ctx echo.Context) error {
+	var request CreatePersonalTokenRequestObject
+
+	var body CreatePersonalTokenJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreatePersonalToken(ctx.Request().Context(), request.(CreatePersonalTokenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreatePersonalToken")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreatePersonalTokenResponseObject); ok {
+		return validResponse.VisitCreatePersonalTokenResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RevokePersonalToken operation middleware
+func (sh *strictHandler) RevokePersonalToken(ctx echo.Context, tokenID string) error {
+	var request RevokePersonalTokenRequestObject
+
+	request.TokenID = tokenID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RevokePersonalToken(ctx.Request().Context(), request.(RevokePersonalTokenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RevokePersonalToken")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RevokePersonalTokenResponseObject); ok {
+		return validResponse.VisitRevokePersonalTokenResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // StartTotp operation middleware
 func (sh *strictHandler) StartTotp(ctx echo.Context) error {
 	var request StartTotpRequestObject
@@ -17447,6 +21339,56 @@ func (sh *strictHandler) DeleteUserIdentity(ctx echo.Context, userID string, ide
 	return nil
 }
 
+// ResendInvitation operation middleware
+func (sh *strictHandler) ResendInvitation(ctx echo.Context, userID string) error {
+	var request ResendInvitationRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResendInvitation(ctx.Request().Context(), request.(ResendInvitationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResendInvitation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ResendInvitationResponseObject); ok {
+		return validResponse.VisitResendInvitationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StartPasswordReset operation middleware
+func (sh *strictHandler) StartPasswordReset(ctx echo.Context, userID string) error {
+	var request StartPasswordResetRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StartPasswordReset(ctx.Request().Context(), request.(StartPasswordResetRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartPasswordReset")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StartPasswordResetResponseObject); ok {
+		return validResponse.VisitStartPasswordResetResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // EndUserSessions operation middleware
 func (sh *strictHandler) EndUserSessions(ctx echo.Context, userID string) error {
 	var request EndUserSessionsRequestObject
@@ -17523,6 +21465,57 @@ func (sh *strictHandler) EndUserSession(ctx echo.Context, userID string, session
 	return nil
 }
 
+// ListUserPersonalTokens operation middleware
+func (sh *strictHandler) ListUserPersonalTokens(ctx echo.Context, userID string) error {
+	var request ListUserPersonalTokensRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUserPersonalTokens(ctx.Request().Context(), request.(ListUserPersonalTokensRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUserPersonalTokens")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListUserPersonalTokensResponseObject); ok {
+		return validResponse.VisitListUserPersonalTokensResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RevokeUserPersonalToken operation middleware
+func (sh *strictHandler) RevokeUserPersonalToken(ctx echo.Context, userID string, tokenID string) error {
+	var request RevokeUserPersonalTokenRequestObject
+
+	request.UserID = userID
+	request.TokenID = tokenID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RevokeUserPersonalToken(ctx.Request().Context(), request.(RevokeUserPersonalTokenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RevokeUserPersonalToken")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RevokeUserPersonalTokenResponseObject); ok {
+		return validResponse.VisitRevokeUserPersonalTokenResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // UnlockUser operation middleware
 func (sh *strictHandler) UnlockUser(ctx echo.Context, userID string) error {
 	var request UnlockUserRequestObject
@@ -17548,664 +21541,1118 @@ func (sh *strictHandler) UnlockUser(ctx echo.Context, userID string) error {
 	return nil
 }
 
+// ListWebhooks operation middleware
+func (sh *strictHandler) ListWebhooks(ctx echo.Context, params ListWebhooksParams) error {
+	var request ListWebhooksRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListWebhooks(ctx.Request().Context(), request.(ListWebhooksRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListWebhooks")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListWebhooksResponseObject); ok {
+		return validResponse.VisitListWebhooksResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateWebhook operation middleware
+func (sh *strictHandler) CreateWebhook(ctx echo.Context) error {
+	var request CreateWebhookRequestObject
+
+	var body CreateWebhookJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateWebhook(ctx.Request().Context(), request.(CreateWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateWebhookResponseObject); ok {
+		return validResponse.VisitCreateWebhookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteWebhook operation middleware
+func (sh *strictHandler) DeleteWebhook(ctx echo.Context, webhookID WebhookID) error {
+	var request DeleteWebhookRequestObject
+
+	request.WebhookID = webhookID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteWebhook(ctx.Request().Context(), request.(DeleteWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteWebhookResponseObject); ok {
+		return validResponse.VisitDeleteWebhookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetWebhook operation middleware
+func (sh *strictHandler) GetWebhook(ctx echo.Context, webhookID WebhookID) error {
+	var request GetWebhookRequestObject
+
+	request.WebhookID = webhookID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetWebhook(ctx.Request().Context(), request.(GetWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetWebhookResponseObject); ok {
+		return validResponse.VisitGetWebhookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateWebhook operation middleware
+func (sh *strictHandler) UpdateWebhook(ctx echo.Context, webhookID WebhookID) error {
+	var request UpdateWebhookRequestObject
+
+	request.WebhookID = webhookID
+
+	var body UpdateWebhookJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateWebhook(ctx.Request().Context(), request.(UpdateWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateWebhookResponseObject); ok {
+		return validResponse.VisitUpdateWebhookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListDeliveries operation middleware
+func (sh *strictHandler) ListDeliveries(ctx echo.Context, webhookID WebhookID, params ListDeliveriesParams) error {
+	var request ListDeliveriesRequestObject
+
+	request.WebhookID = webhookID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListDeliveries(ctx.Request().Context(), request.(ListDeliveriesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListDeliveries")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListDeliveriesResponseObject); ok {
+		return validResponse.VisitListDeliveriesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetDelivery operation middleware
+func (sh *strictHandler) GetDelivery(ctx echo.Context, webhookID WebhookID, eventID DeliveredEvent) error {
+	var request GetDeliveryRequestObject
+
+	request.WebhookID = webhookID
+	request.EventID = eventID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetDelivery(ctx.Request().Context(), request.(GetDeliveryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetDelivery")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetDeliveryResponseObject); ok {
+		return validResponse.VisitGetDeliveryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ResendDelivery operation middleware
+func (sh *strictHandler) ResendDelivery(ctx echo.Context, webhookID WebhookID, eventID DeliveredEvent) error {
+	var request ResendDeliveryRequestObject
+
+	request.WebhookID = webhookID
+	request.EventID = eventID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResendDelivery(ctx.Request().Context(), request.(ResendDeliveryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResendDelivery")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ResendDeliveryResponseObject); ok {
+		return validResponse.VisitResendDeliveryResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ReplaceWebhookSecret operation middleware
+func (sh *strictHandler) ReplaceWebhookSecret(ctx echo.Context, webhookID WebhookID) error {
+	var request ReplaceWebhookSecretRequestObject
+
+	request.WebhookID = webhookID
+
+	var body ReplaceWebhookSecretJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReplaceWebhookSecret(ctx.Request().Context(), request.(ReplaceWebhookSecretRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReplaceWebhookSecret")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReplaceWebhookSecretResponseObject); ok {
+		return validResponse.VisitReplaceWebhookSecretResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// TestWebhook operation middleware
+func (sh *strictHandler) TestWebhook(ctx echo.Context, webhookID WebhookID) error {
+	var request TestWebhookRequestObject
+
+	request.WebhookID = webhookID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.TestWebhook(ctx.Request().Context(), request.(TestWebhookRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "TestWebhook")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(TestWebhookResponseObject); ok {
+		return validResponse.VisitTestWebhookResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
 // Stored as a slice of fixed-width chunks rather than one concatenated
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L35dhu3tif8Kmh+fVfiXJIiqZleWX1lWbblQdbREOckdJNgFUhWVASYAiiayfJa/TSd98ij9JN8C3sD",
-	"KFSxioMkZ7o6f5xYxRowbOx5//avlUCMJ4IzrmSl/WtlxGjIEvjnMQ1G7EV0y95FfKoYXAuZDJJooiLB",
-	"K+3KOzonfUYCfWNIBiIhg+iWkTHeX69UK+wTHU9iVmlXJtN+HAVVMqafanTIvt1uNCrVSsJ+nkYJCytt",
-	"lUxZtSKDERtT/aUx/fSW8aEaVdo7jWpFzSf6LVIlER9WPn+uVo7jiHF1PKJxzPiQLY7ulZgRSgK4jQSU",
-	"EzpVI8ZVFFDFyNcXL47J3v7OIfn9t916q0r03/t7zf0n2XE/ozIKSMJoPP62U5FM0jHrVKokGNFEMvVt",
-	"p3J99aJ20KmsO5tmo1E4n7cioDjy/ESuRoxcX7wlYkDUiBEaBGLKVXaYI6Um7a2tZmu/3qg36s32QeOg",
-	"sTWVLJFbjeYhDQ9a+7XDoDWo7Te3aY3u7u3U9llrn+31W43t3Z2lox+IZExVpV2ZJlGl6k+mVTKZMwHU",
-	"UzwXvYRVIJdXV1fnW816A0koRzFc1ODy/cjkTFwqkRSMBAYoyXgqFeFCEalvI0rcMC5z1NF8sjAyuPt+",
-	"I7tgYZSwQJVv/IcR00MaMdJPxEyyhAxFfpX0xsv21hadTOrmaj0Q462AxnGfBjf/KxAh+/aH8eFtZ9po",
-	"tPakoop9SweNaPCTjMObn/ByJOW3+lX/sX30H60X/9F64SjpP7aPNC2tP9cSkrhgKpkfDRRLFid6yQLB",
-	"Q0mUIDMaKdJnA2FmztknRVQyz8y6uRa1Rlxtt5Beo/F0XGkf6pGNI45/Nd0oI67YkCUwzA8fPhx5fKKY",
-	"ggPLdZBQDpvNBvn9t2azvldvPqmSWaRGMPiEUSm4paZdfdN2nr8wmrCkgMGwJBHJt51KxG9pHIVdoMz7",
-	"spnP1cqEJnTMlGXy00QK2BEax2J2Mp6o+Xc0njL78sXJ9/SWdAN4sGeZ0iRht5GYSjKhQ/aUMP0eOOL6",
-	"x0GUSAW/1MmpIpEkMCUieJzepOdN4kiqDnfrB9cGUaxHW+/wzMJVqpVID+nnKUvmlWqF07G+jOOqlKzK",
-	"XjFtntxq+fd+cBQoUUCe7/U4GdxD1IgqokaRJJq5EpEQyZLbKGBW0oyoJAGdShZW9a+9QIzHlIckjjjr",
-	"4SU9tHAas16WFNbk00WzpjDwsknvANU7yli2AihVly+BGBBNgkziv2ExcPIwPdoXU0WinIACGqhNaKLm",
-	"ZTsHr+hGYdk8Wrt760/kTcRDuXIeasQkIzf63iqRTJ8NxULSnxPYtiyv/bESi2HEKx/1tUksQlZpD2gs",
-	"WfF89FszU4kUG8OQ/mfCBpV25f/bSnWvLbxNbsH49eArn4FzneJDTcO67J9u6jRJ6FzfK9UcF1ok44q3",
-	"ENeSJWusQyStYlEls1EUjMgYtbuQxUyx8MFIVR+b/CanCsYUfvE2fXuvfJcvIx6wNY7rTIvRhAUiCVlI",
-	"7PlV0Zhpeo2pYkmdHHF8xs47vZ8M2IxII6KolmAkUpL0qMod4FajtVdrNmut7avmTrvZbDcaP5SsgoSh",
-	"F65BSBWr6cFlF2JnCee65iqKN14IJ2XNYpRMZmflZKbw+ftP5m00jlSRmQHym/DpuK9Z7oDASSITlqBQ",
-	"8ce92ygeYwzv9scYsgGdxgofKVcammsoDe9oFJ8+L9YVelHopOSYRnHJQaKN5nZtv99gtQO6t1NrhbtN",
-	"1qD7weGgaVd9QtUonZB+F56jdRT3tc7VZ/0uORFcorWHwuCMjtkVvWGgoAaCKyMg6GQSR6i6bk0S0Y/Z",
-	"+D9/kqjHugnqJ0KPu+vBdxW8TesWimq6rRxxoUYs8UUoUKW+G9ZL60Ky0v7x1/QZTbTmPROhNyOptCtb",
-	"sDifP+KiMAniZG12pXXjqdTUeVitqEjBDh0LPoijQNOOWa9pwtuop7XNvNuLs/vs78Myhn+Or8Dlz5JP",
-	"4bIwsyqfq5UXIulHYXjPnYm4nA4GUQAzkIGYMH9rrtDiZFKibURiGtzgOOBeMmbtWRIp2Kf7Lfp2uujp",
-	"zJatesHIH2LZ9ZT9uVKc6VOYdKr6622QRs/x3CYfPnyo5S2IooGYR7byBgcM6BSV/nvtK7wBbu4OaBSz",
-	"ML+tZrdIKJgEE3gQKZyj4CqhgSo7emAzj+gt07J0LKQirUYDPCI0AMMicyQH0zjuPsy5bLVSErnmk0Ro",
-	"uqT9mJETriLQLMupZXE9HopYFhZyTFUwyizlU9LDleyBjSONXcTiUMJRfkulOgq1mJEqocYKufPWx1Sq",
-	"Ls28LrP3kdRGmB6CvpNk7qyTownsHqGG/QhuTLj7H/FN+WrBRB5q04y2m1kIxjUxhTBjMEJ74EFDBteD",
-	"jXpHYy1V2f3OZp+GXbOS+VPZF+FcD0rTEZrJry/fn91/6Rvp0j+jIblwXy9ffX+UD31WAsr1DPuMTGgi",
-	"WUi+1n/qqVYJJQmbMLDEbthc6+jOaaF/RN4ccdg3UPP01YFIhiwkaP8/wb1iYUSvYHr32Kspl9PJRCSK",
-	"hd2xfmMXVszbtkvGQ+K/VL+sSqZcL0/CpJ4e5aEeMjiL772ZzV2fD7rhEZgwucLhle9ryYweaot9CjaK",
-	"b8iCmCYsJPA5oj8HvoJIknSNYM/OxDmV8obN5b02jQvVHYgpDxcYn2TJLUtAmeKCTMzH2nqYc8IZGHwY",
-	"rACnu/NFaQmmp0PJSEhVxQ1FpYxycnpOaBjqedz/pO6km3smFHlhplG+n+lkH2oLixepSsBsBevXW6KF",
-	"JdCEPolpwOz2Z9fO7PPlNBil7qaH3mlt6QINWu3ZbKQWfeE/YY/c/OQ0GJlJeiv7jqJH4Mut64xGKuJD",
-	"MGqzq0tO0YsCKmKfMU4k4+qft+h65k81EyiarNuJ80TcRiFLvuxuTMxXvJ2w1vM/a9HtRL0Vti7OL7e6",
-	"8GUv8PrPWlI3sc/VynttjCJbvmCDqVyq6BasKFg54FXAsBUyJmtIdgtiacieI0mm/IaLGQe9QGlBHSQM",
-	"fpglgg/r688d5nACAymRbwsfrRZ9ElQULb/EhCUwY1AQZJpWoJUAlS4nZ/UO/7rnxTp6Vobiq43aIEmC",
-	"a4unVT/3BMJb+fSL2rG2H0W8yolgo9yfq5XzhA7Llyh9AAP0GPHcyGGRT7yAJYYlX0ffXoNkUsOoiGYW",
-	"lO1PtdlsVtNGWW2axIzrMx0u1b4fkJB8XRdskHGRXvtnbKzblY2PMYwyguWLGdKDnI7HNJlX2pWj1BbT",
-	"sxxHUkZ8WKlWbjFqvOl26kXU+uVMJCEZJpQrc8a05Q16o947e0cd3O1wOLPD+qAvkSBhoSZjGstlI4LP",
-	"LBmP+7Q5/m58Hi/6/IBEZG3iGU0ZQy4/6cmfTESXYBDgLO50uNGi6OKfJSdbjJkaaZVyBgo7bKlmrnXy",
-	"r6lQzKRU4FpFIZmNGCdzMSVU3nhR5wfamCOOKRjWhsEJ/MnbcDVKhFLxXYWyYuOJSGgSxfPulNNbGsW0",
-	"H7Pyo5AwjBkqIciY8rnZFHsgZJ18KMrXoUp/6eH24qrk8yZ5xOi6+rgOEjE2V5iaieTGmeUETxqGt1JX",
-	"bcJuGY01LYGvEx4F9x/VLDxJWKDqf5JghoypmkuZWvaUl1zlEYsQb2ky/KLS2JeBsf6YXkLKyd4OeRM9",
-	"+yKitugzf+6hFOId5fM/60i6XJwF2v+jT+eSkfxNj9C1tyN/zPZa15vxj5sYV0b0cTGrk6tkTuiQRpzI",
-	"kUhUPH/47YRsJ0moIoIHzBlDIVW0TyXzXPgJgxRwm90n6UDTJ1F2jH/D7T+nQ1asOSv2SW2N1DjObHml",
-	"M200toP/EYpA2/FE3wCXGP4ABj9eQDd0NOS1iNtF1O+P+NTcvOXdXVnb4qfWGMspMpAkgwlAks4lmel/",
-	"OVWWnAlUusA3zhVsnDORgar0m8tPwr3X49IkUHqf+GLLgGpA9oxRLmcsgWOVpdP7kI/xUt0/ccb6u8qz",
-	"ZpzrL5M3Q6xqFEk5RcX1j43d5gb+kAkxuRkz4ltrdr6fq5X1rJZ1UmSUtghjZ76kob+HsVnutze7fnD3",
-	"1IyV4OTJiRnysjSazOweZqMKjSdyyWgSjMDXFouhy/1OFwi2bR0rZ/WmKSG6Wo5ZDVYuOnfvZdvcN5fF",
-	"O09a5GoV0kbl5dL9WpzYg3iFS5fhoQyne7DTNUyZNTgpnceChl29fmBElKVeFFsY94vYe8ltZpNNzhLR",
-	"C//WDGcJN10Y/EOH60vMtyshLoXgX+4o/ltMIYAmGcfMG6UXB6KK1NQSotscigspJyMxTf55xy8TZtCH",
-	"CNyAmjmJgWL84c7SNfcLIe/AY41/2GUoes5hTsz1KmGfJlHCQi2VE3YrbmAyqME4x6wTr16J09Lk00ja",
-	"91bdW0Xi5UqB6L23qtP002v0aokk+oWFK6SoPwm90NY3nlmiM1G6DNPcxuQzVxaiUDyzOH/OtPODBr+4",
-	"ovFC2ACsSbRCIol0HYdOA3BzKyQPL80Xyke8T+Ij2YWyQTr85CzSClqa5KcYdyXK5K0YkoinVuqfQTcr",
-	"ZrdBqGEJf7F0B2Y8cFmzE0XnyQRFn0I519Kd88nySyRCr+eAWSeJz/e9ZBjM3R0u99XaPZ2gwAZedezc",
-	"fQ+c9KW39JYlWtswNYwP4/W5j8iSLDnlA4GZEps54sa405Tz//LqoytV/KV7y5JoEKXFM6a65ohzcmLe",
-	"Uq1MEjZgScLCrg0N4hv1bk7762/9dBJqJtmlqtJu7u9tHzb29/Yaa++fXYaiDTyOaTSWxqSEoCVLpD6T",
-	"KfeAXTgKQxa+oLbQlYZhpN9A4/NEH2QVafFuqhon3qVfKwP30LIxmldDKVGg6Wje1UdQFhdH2XsI3JND",
-	"ODCF1NpYxApiHAEYJHNCE6ZP4oxjGbEV/K7IMlcAm6t1ytZW5qspP/tFVT/amX90t4n+TyyAnOgjw+SB",
-	"/mxOdfvX3NLRIOmCVCtYhssJDVgtrT2N2S2L3VIYN2FV/41lmZp3a7bNxXQ4apNeswesGJL0YZxV0mvh",
-	"NTUTdXI6IBGcT32VxoJrbdpQB5mNBPhQ9GcYpEjYhBTzMvhFOhHp1bZjQaS+9Sl8DLURSKkHUYF5L/pr",
-	"+m70BuhRTPmYqZyM65rVHmtS6tXJezApccVgo6MhF0m+CLWVrWjbLajtrlYCOBcF8A94XpQgCVPThJM+",
-	"mwvI5hHS5a1C3Y+sEiohM518/X7C+Olzciw4Z4EixyJhEJ/ffVI1qVSS9H7tVNJ6/favHeQ0nUqbT+P4",
-	"8+de22k9p889oawv9gCyI+ID0auTa5MPFZijXbYOa0ByVL3q6uIqRfd7DxN1/azZhA0jqZjW5hMDWmHD",
-	"qnk4CscI+9tBs7Yftpq1w8Feo7ZLd/psm7aC/fAwN97dvaLhipB1g3JwFz3m8zfHJ3kohv297T3y+287",
-	"9TzOwsnhOxaPBG29n92+SE7eXb0eTo9fUcHeNNXB9cWH/vTl60upZrXgXXZ8zdbByvF1x0yNRMHSvptK",
-	"EJW9y9buXq5aWF9aWRVbdaTUHUVFhflH3FGRw2JIz7YciWkc6hG4E+6yc/vM6n7ZcbH561H/ZRC9j15f",
-	"Xv9y2jyLXh/W2fz1L+GH0+h9dDp7dxWPfng+nJ/NXx/Wg1bM++MXjfD713F2NgfNw1bBfECbLJlMPvmG",
-	"1dANYNLKlSCDKI4JqhbpiFESZ2iqhON3aRExGfgR4JXeAqZMMRZ8yBJCh6KKdQJQAad/zxgP6Yi29wDe",
-	"KHMsC0bERWEB+7EYM0n6NLixVS52i3M4NLXG5V73wy9HrXc/rcMLJ4kYT9RKEdQmPc24EaxCCkzd78G+",
-	"9aqkFwguGVf6n5LFLFBdw/d74KXpBQmjSj+N8krLaGnSqGwYCm+Rvsz4+pRHKqKQUa71HHIBTMcYvM16",
-	"I3eeEYqhmoM8KZi05VjdaRIVlcg7Zu9xOcfcqqQ/VwxYs/6Hf3ZiNlAE/PcD1ECMYE5fg57TiUgUstRY",
-	"iAlsqqVn/aYwGgxYgszroLXbIr//tr/AvFaB/KwlAZJUO8mbhoq4gqCnUH1l8tFQ/VrIV+1Zs4cL1XVP",
-	"9pZJpRJmYF9UuDcgl7w7QDL1zt9fXpGtCU16UJALqA3JnJjAkMtN7E9VRqhF0glPcsTt/W7PimY3TaIN",
-	"ZrhbtupSTJOgDArLmH0GVWbR26UpD2ljv7H/pA0DtlryNIwYD5hMn0ZTXGBczCPE5cMuHjW4+7tjMJ9L",
-	"xRpU3/WqpsYL8BSyH7MoDKuknPugMunDJR/Ucje3DWDhr/4C1oevVL9R5auTD0AKYsK4ph7lSsJdIMRW",
-	"PRVyZnyOTBIxiGK2wKYKx6cK4aY8WTDlwYjyYX4/PSyvtfjANOrGIqDxWsYI5cMpHTLpVFbNxGXVYj6h",
-	"VZxWCHtacMhqR1ckZITxHi4nBjtBqswcslm20kyxTwqtDX1Egc7H1axObqHQCkDwGF9YgCKYkQUjzmS0",
-	"o1zb0CpGUYYmfQF+G/cVCjpMGAvTWuo7oKQYOpZFHzNMwGjuWrhM02XzileKTORi2ZnDH8pDDvnujDXn",
-	"HtN7TN1CB22MbIKPot9mQfpN45hMeWydfnjMNT2a4u+EUeT8OY+CtubQL4meo0VC830IKeyRG4rby6pP",
-	"RZll/biKWs+NQrsBxbrtXwuPKns2VtOEBw5XstbC88Vb+J48RNtma4sTyX67cOXudsJ9y3lTuvOAYdZx",
-	"Sv3VucnfmH3kaMZHm/M36a6H8o86jv+MgzhNElgtzDHJJg5SMhMi1DxYJJL5m21zUgocSFlYwAlViiV6",
-	"ov/7x//d6XxqND5+8z8rBRT6nGn1O+PE3XD7QnhDNyjUk1/Y4AnchN7Xtrao2CdU5Uy+nn6aUGWNGxBB",
-	"eZFT7CdDD47sRrwcVXUACpe2xftCjYyrnSYMQ+aZ47SAfra9twr+rIrZcbc0XoLrarmJWYgZjZQkfaZm",
-	"TB/zmUhTx4tWoXx4eysHB3J3+e4gi6mCw0zzOchX1WYvJ7GYQWhQYhnazGix+qnRfDJCtd/ng0V7hCEm",
-	"4+kutXRT74jH9rQdITNLsB4E8+JHu345XzEmc+rb1+uFCM2U/OsC/jTODOMZU1EcY/KlQNZ8hzHmeId/",
-	"kPxtK1i/ZbPLHAmPNovYUMHpLw3hbOY/9xKo0ZKknPQyH+oRDHZa+ADPo/SFPOo4QKxDLvNGQPkz+v8F",
-	"H0SmmNKhuxo1GV1CxjWJ01hwMazDtB/CRrdGpeeBsL9vaJH7QqPT+dRq6P9r6v/brnU6n3af6f97rv+5",
-	"f1IoTopMy5MxjeJj4PUbChYTuP416+d2MWyRDP1VxrvXcIJPPJm7VNHIiej8cbUfdO/7WDp7TUl6mJsL",
-	"V8u3lw30HWC5Hes7c9MrKPvHSaUFvVnjOGW/IJDR/QYFEsROHXlkLvMKX0NVMTT/H6fP5FVcvSaF25Ik",
-	"IjkulInwE05fs/9JIoYJHcs6OXZaAw0hL4QzyJrxPFJcC+Efc9hmi0lt+Wy/NdK7CiEqEy9A0A1iIeHt",
-	"PpQHRuXAhwvo5sw3v109RREy6ULRBQDRzegcpUohvh7mk9gHOFbVdJXoBngA4GIXw+bdgUXs5u53FnbT",
-	"Q7WYqVwKQ1aE8wg53F2PvhwcB4pU+0vX0Uu1YojXv1SUt7tQC+GnIn2srjRxAbF4JR/I1+440GKAM66T",
-	"IwRPBOgFbctEkOXgktPpZBLPDRCD/hsC6fVKdSEvoxDvXbOKyDGHEpx3OPBhFIL0WY7yTs7SIfqQI1R2",
-	"OCpZNgABUS0bOQOP/oyzBGHJ9DwAZGhMQ4Zo+Jt5pKoVtLTv5ChYof+YRXGhNCCXIgtm5RiLvnBErq9P",
-	"n9/uu5iiSLT9MHew1Zu6ZaJJ1wThiqeTKx5fPq+1lh7Q4DfBfpdMSn2my1bc/G7q+hTVjKFKGLdJezaF",
-	"fI3lWTl45MpDVhazv5YsqR0NH4gCPDdvOWynE9UI2h6Z1LeHmm2xrziTn0DtIAwN3ss9DAMFR5NpG1Do",
-	"L7ZCI9MqIaWTDF1ndq1QC3DUVjhPPQ4wBbjludBSwVcBpAXXM210tE40USmOE2ey3uEdXrPZA21IJ4CC",
-	"k1gMh5iPkv5u5FevnUVd0ZScxWOyRBBGgP4bpqZAmlHQTgsDI9nhxA4rzatCAGc9H9f/J6ySPoPuHSbP",
-	"Ay2ztBjKG6yyVWq9dppr7iG4YKeAsuqyp6lIEzwAy9oi6unBTlgSiRA/54Q1ri980K3jUEsEVFmh5sp9",
-	"oQohcD+N2TAJRKNC5kF5qL9mtDiL9agfxyQ1o8VmFj2Sbt3R7MKpU3ljmoCh+eVOqP6AfRYAtat+4E+v",
-	"WEG6sQ+Jg9mFGLDPZgTVyYtEjPUHBE+Ztvd2XGPpdaEZRLeYkgj0aTaJ0WAEq18l0wlRgjR3XYmA3XEx",
-	"hZQX/FcXkg4gigm7b9YTho/5CO6KngFwZXxTwgYJk6NuwjSRwMPmkrElXOkPtSmWmsFYyQfLKAmWvQ7U",
-	"UzNZ+JZeB+9LkKKWfgb7nzn/A+r4d/9YyoBxXacSNnpEQ0dnmbGA2xqRl1jopRF1tUEVJnSW4Q7G3Y9G",
-	"FffhvqpwbKFFi+dzqaYQjD71RUqPSStpVnlCAhPiBkPqNI5tmBkHmlWc/SHNRgKWyzEueJWeL4ViNRYa",
-	"txmcSGrOe97izJ1oc/D0elj120Qd/EumBUvmkjmBvaqeobtsAKwhNwvWwX2hTfxSaUnnhrLtk1Mei+DG",
-	"kopLJIE9hOcs3CdyJnNw8rWiODv0sXifdovIYskct8kXbttDDS9Ba8qZRnpG5pJ7q/eMqTo1Nxsj3d8W",
-	"/6WxkMo8PuXpQ/6rEjYWt740sPzHMrL0sUghYCE8xwVQXHYkESfbDRLSuXxKRFIF0nXGQdUYBVzYLMP0",
-	"4fTjRMSh9/URldnP2OHJCYvjiA9zZJYwyRTwGs5mWcEajIRkvGDFnmYZmX+aDR5wNxCTyO2EjIacqmnC",
-	"kG1goxZqsYOxPF6fOVAb8GCTQEzm2M+FsE+RVPKpn/TuS1P8MDok1bwbR/wGicJdmnJzEQjYXibwHYcX",
-	"EFA8tgHl6YpXbSanI1+0/b2TmF5LD6y7Zo9n2/sSRBOk0z9IxH125fMayGgq0HiMPK9ajElk2K6eHpi1",
-	"ydFHIA94J17pgoKmB2n+NvRsZFXmWSqJZIpMJ1Us1YQbrazyKji6RpC4s5yrGaDZYo6CN8huwgAW2pCM",
-	"ViS18sVm+TqQPH60iEOrTbo5SqRq65pwQs73ypA+G+prBG4tXDy5hM6zHwooD1hs9T1Hozj37KK6W40u",
-	"I5kqeKPZdRybWfjCARoXgTcFRyn9OVZKh1Fo0bm5gO3RkskxCM0tfHaZ83sixoER1UilHvHbKynpmys+",
-	"4dsQQZF0xhdrjgGo4XKUJSTIpHPaI/Iovbxa2tywuTP6oRLFq940nbvcyxOhqB2OfodmO/gQ4FFxMSPC",
-	"nHGQA/7wEcSaStvuzMI+GL4OkM7YgNB4OW3+sW+4uD+daeC72qz2jneJqXL/8LRJ8Gv6GmLF1Bp4f2VU",
-	"Ke+K06SKHIB5lcNz+Jmt9q6YRfCvGH3Du2R0De+K1SFcEoX3sZxS4PyljkTTK7k7tLjOuiwl0xdywsC/",
-	"YmWBWwjj9vS5Y/qnOXqVXMla1yx4CQ9zzy8wooVfHDvI/2KmlcrS1LZPNyV7/NIL6SblJVbmkr8DGXkF",
-	"Lov0GFSqlcwJNX+bQ7XSs1utfKrps1G7peCtkPqQnHx3cnbVffv+5elZper/1X1xdPr25Hnu4tWri/dX",
-	"V/7186PLyw/vL553j46PT86vsk+8v77K/dk9+e7k4t8fXp1cnLhfLk5eXJxcvupenFxfes8fv39+snjt",
-	"7FL/9+XF0dlVwfUPp1evnl8cfUgn8+Hi/dlLN8rFYR+/Ojp76b3p6Pj4/bV+48XJ0VXB9ecnb08Kr59e",
-	"Hj17W/DDyVnx9euzt++P33g/XB6/Pz+5XBjQ+cX7F6dvTxaun7w7On2rJ/7i9OLd4vXCu9++v7xaXIKL",
-	"k8uT9PLp85Ozq9Orf3ffnp75w3PXr89yv+AS6+1yl14cHV+9v+gePX/u3WcuXpy8e/+dd/ni5Pi9Jgrc",
-	"8Mx2Z3667F6cnL89Ol544yXOoHtx8q/rk8ur0t+Pj86OT96+Lfs9szBvTvRHz099Gnt7elJAGPZybsHN",
-	"5Ty5nF+8/+70+cnFwmvSHxb3H3/Ivwp2NH9Rj/v8+tnb08tXuasX76/ggx+tY/FtxJksrrfpwQ09reVB",
-	"VeWEJRA3qRo/DGpU+grpJ4zeELDkwYuS9yc3d/Z3Drb3dvbLAk1fPCEPw1l/73S8O5WDZ1NV7xRTckpF",
-	"Ufon2LNG/bI3Gq9Ds9Gw7hVrLlCSIHyf+UhfiJhRngaUNo0Q3RQ6xntKqEnP1TuncWp9YYImlDWPe3f0",
-	"mOcGV1hDSSWEyotzZ71oI/gkIFC/EApaslErIyRl0ZFs8prW64fRLeMG4m55ZLgoIGJiISb64emgmdTc",
-	"zGqU0/fbSKovygpS6IOUF7QKWEFOoYzZoGATL7IWcdq+lwu1uJkrutY2ijIjUTddmnztvOhaQTZedNRf",
-	"q5rAFsxtveN9Npw6k7tOjvKWcsZEtv0zH4AqS3hf0WJ7cy8nl7NCGj9Cj05/7sXoDbnrLw159Etmoerk",
-	"TGATSBGDn5DfRjLqx8xrl4kuHi5Ib0sb1+0ecJFOJ1fndj4SnC0eo6UN0e1kLsDa2Iz470UfD5Okv8Y2",
-	"XUNe/oZTs/xr9WkGKsgPCx4vHFLE4tDBjW6URa5Mtt/qQkHXWjW/LaBMneOvpn/EYaP5hETcQPr2RTg3",
-	"YB3ZjooypnJkOtqlfaNWDSW3KnZcDl6pcIWmcVxysmQGvCCJFHTXfUp6+uD3SBAzmgC/IKeKjEQcyqIz",
-	"Y71FMwA+GNMb8OGAOnljD1qH2xPpH0IsE48EJ2Oa3EjAyUIlpODMEvYJJPdPIuL6Tz+XPb3LuIzcEc6i",
-	"CuUrFbMnOc/uMjmAW+0O/O9To1HrdD41X3Q6n/Zf6H8evuh0po295nGnM201Gs/wPyf4nxfwn9ZBDf+L",
-	"V/ca+Oee/vXFyYsXJbUSrxiN9dg2ImwLdvWrc5yJm5wvobm3irLMS4ro6dS4fDZOKLN1RSrvtIfYgIV2",
-	"MAfHy+t8cCX4buopghznGEZxLXdM+yxeUuHlBUecy9pBiBhG78IpEAEF31pa6gtqgOt9mUn32d1YeQXZ",
-	"kmaJUIOz4QUaHkxjSF1iJRUZdmEcnpEHL+1y+jLtv6BueSwSZrAJjC/eJylXZGHX9C7ZZHKKJ2BF6mJK",
-	"5D4w9so9KlLF3VI52ktHYWlsU73cHt4vbqQ7LnFPO/0ontE5ZpymoWG97VC8gzKJarLA70UL1lzryxnx",
-	"p1qiyQmKsA3ZISIn7bXI77+16i2ttGMuisV8hJTaQEW3zBbqo2Qcs3EfKWoB76yYNAHcbAHbzGgkQKxf",
-	"yUxq/UqAM1R0Dnf2G+T33/ZMo6xVFVk4l3K3Q1oHHkkDLMvL3At0XDDXV2JWjCSEWB7N/b0nS6ddVmdb",
-	"6A1Ybm3SaUmCn9bWILsjYUE0iRhXVjfMJiSVs45i/ZRO1agLDHllVa9bl6peG2mqBTGM2Tzcb6xcI98A",
-	"3tvxDeDW7vZOo7XdaOwfHq6yhNfLbTYZRSACYT1CosS6RZolawGJD1CuVrICDzfJqFTaZub05cdRlnO9",
-	"CY39pKJlsq8AGXlVWUJJ6dmpki6Hy6IBymw5Wn09eJci6jqFnqMmURA9dpq/Cp63vwp1QIAeLUtR/kqS",
-	"KE2ndBTug/t9JYmY8cIlKqZjxKErRujp9RlNWNLzsCDd+j9N0x6xqLeIz1jDDeLaIGPwFZnSIviGFyPH",
-	"GqKPqzn+ejndVaPQpcwf8VSpQ1Pd0ItpBM1KeX2XstO3jN6CccvGEzU32TsTZpU9pwQW150uhZC8SwFp",
-	"djhYLmy75HoVYK5utHhYaKK7fJq0Ia/NA/uSdaam31O2zNVM51iMJ9RgFmFuZS+tdTCQUBGXitGlcFsl",
-	"3AHpuAjc0T9HVVIonmlOJuGJp5AI6No4lSA8vkCEx1N5yi92g+PTvdPxi8ab1mQ7PN4A9XHFJiD42wpH",
-	"ZcpcSsAhe7gUloWIJM9VnhJK9KOp2srQO4nnMVeV6b1s01PtuM7CoX7DNvVEvNfWw7QfRwHkKyGI6W5z",
-	"n/z+206VmL8OtG6Lfx00tvVvrSd4wlADlyRkE2yfQXo3at5rk5NjECVBclslnzpcn6r5U/L+zbm9DAft",
-	"01NycXmESj1cMIVlOXU+HuZdk4UMIrld5za2zk03yPFWSe0b9Pysehtf8Ky2doqFxDpv+5S/qRAhdr7G",
-	"XTm60rPBUVRhzXEZSujsQqi7lFRDQtwqe/kNm1/LRb83PlsynsuNAww3bL6+Ca9P1gpbJ7+a+vUlg72W",
-	"rMQjRtO0QV/z8NkFVMGG9t8fy7iKXMMQfUej+It7Pz5g5r7+1t88UcGr9S9B4RBhKpfjiDsA3TGN4qwA",
-	"uO0fnG+/GDRe3jQn323/0hgf797sz3eSf/3cCg7Gl4fhnvp+9HrWfPuDWEPNWPTfL+41UzSkim641yl2",
-	"fApEWjx7g5cuBqRHg8Sgcs4YvWFQ92Rgwgrhu/Y2BMhHK99pb13GQwj/ZF3Za0LVZF/lkEAjKbsuSrVs",
-	"7uAAajX2i/0zfRrcBCPKOYu7Jt3Wlkwueaf1BOETqGpJLDDqyQjxANf7Vvk3cmDyz2hwUzvGp8lb/G6z",
-	"3ij+EmLCl61P6f2Zu4ooYecOOG6FWOgP8a3FTxmQoHLiW6SMg73WwZ0QlBgPHaXci77BogXNdo1FOdh8",
-	"URxCvEma79J4WMgyHmgTIt9yvd/SFL8K9veL0lEaPtt4yD/NbqRF8dr4YURg/5KbM5nKEQu7eZ6KiNbL",
-	"T8phs7V3p5NiX782N/IRtjd6KEpYd9kM5fKZFb3UA7r+MjuSgbb+Up+4FcEDSOKC93z5s2hKRVa++k4Y",
-	"owa0pRuKYDpmPDWZNl4bE+z8gruITPxeG5h9xZffO9ut5j6jztsCNrpcIuRXKQHrssB1GcoKrW5NBbNo",
-	"qUpUjI0V4uUMeDW3XapNLmGRa2h+5RKvWmzYlJ+zdfWcAl134WgVc8xSzcYT+mUcpYCNLeH8ZTrhugd4",
-	"I069qZZVZHifsdk5ZrVvXiVgQCRL/C09Tm+jIVUiqaf3yrppImMaWahpwlno9eHq6f/UkYNEg3kv1y8F",
-	"OnB1Ku1O5fas9f/+z//tVKqdSkJnpwsX9UzhGvpgazdsjjebrcMGXuhEf04V1d+F+9n8tX0HVYpJpIP3",
-	"sGJwg2idwQ2fP692HzT3tg9Wp/I+RNZq1d+RJTtdjqEYwwgJoBZPucK0Bi8xEsKvc4APMqFSiZ7lsfgp",
-	"IhEP4mnIwqeECwcx5J7ucIj0GH89ufJbmozp3P4EGVbYqJpFw5EyrnAhFQnEeCx4ikhhy+eFRNw0IgYd",
-	"rjIhPwCRyjaaMlFTc9S/wpTYKhRypHgEDwryeLABaPX7o6kaIS7/xr6k1D3ZVWoVYnOkshkXksTRLWsT",
-	"qnCxqURoI8iM89vmQVo4RKsaGOrFGzOHdFurAuUFDAd7O6tLGApEbyG+8od8uxHJuO0Q7Nw7mO1IfSAA",
-	"udDxr8RJ86ROTsYTNYfZcjGz3ShXt3DyplBzZeEbtvPbuCnBA5RuoQ4GYqzcezZhYhKzTPqj4AYEXDo0",
-	"bep6uqhRIqZD6Dn1tfXdZFm7IetFQ06v3fLNj6TbfWhJpqlbP1UnRwY9Rf9l+voYtBcLM+VvLi/ZWSj9",
-	"z+ytSXDbws2C7f1fIypH3+7sPz/51+Sng1fPLmmte3U6/lDbfX3Mpv9iFzfj3bN3k9cffni5Pbqcvrhe",
-	"ixqKMxsuR5jeYbcBGgIapJPMDGasv3FdiSvHX58EYuy17W2yy4V1eBbwtvV2fCKksqfeb/Imy0jAG0qf",
-	"AaSDxWgbmZDPAvr2j6tbr30sdqmX7NTyXD1UQpaWQ5r8S0yMKPNprL8Y0EW3aCVyNPIHL4QzzW4CtnQ5",
-	"sBEjg5yRXtYc6dXJkQ2t2y4mU5nd30xwylvCsrYoVyDmDGQ7RAMGAP4kWTwwGTgBi26NJDQi0c8eShf0",
-	"Y/UhvRxoQ64n0s3dEiN4Rpi3NVWletXm8nypNPcLtZeLdDWKklBbohjZX8pUoLAWgGMwbWue9iJYxT6W",
-	"dIMxerI5i9kR5ShzgQ3mBGOphuLJK6/hTPbgLuNw1UVVLksFGSFfpOd7SuQx3PmoSv43VSX/kqpcUeUt",
-	"qGeZPoQEapSiYGSHZ4bWJpScn72sktfnJy817Xxg/XMSjekQGbIhuu0WeRM9Awux2WjtkEn0icXQggaA",
-	"KGQUMkiH7lPJ9naymxB99+z9xazx5uVQHB0dHZ1dXo9Orof6nyf6/54dH8H/9gYT9Z3+x/FNfPKv7y52",
-	"+MszuOtoePTs8s1/3gT/gttfX1zvniQ3r4fD4bff5vTv7b3DVtY8PKr9QGu/NGqH/7n18Ztvf21UW58L",
-	"LcVHvfC/jV6oR3/D2CSrHK5UdB51xUdd8VFX3EhXLK3+91SqL57T5/sA/945fd5M1sRyGEfcv9p8VE0f",
-	"VdP/5qqp2RclDBaLKZJ/VFcf1dU/RSN7VCoflcpHpXKFUrlMFfoQqdGlq7R89Ms9hnjv1He+rFj3qA88",
-	"16Ar+CxqrULwxwDyYwD5UfN6DCA/6m+P+tujU/C/cQD5LlinzD6z0r+Z9qn+XMXHupntXGhe/WkSU47t",
-	"7aB7Nexy/Us1e8+0QzfNkBdHuXztNurCbUBd93cOye+/7dZbBhFir3VAfv9tu777xK9Ytx2f01bcrgc0",
-	"uo3TC5bWsFe3SKJfmHeX33g6TVv3HrcNuV1jb5oMWf7JTC78Qo3DhPEQu4jIWMy6oYAmNoZEQ8axNQpC",
-	"ZaWdw8cD6ner1n8ynog4HrNsH2vkP65jtWLjiUhoEsXz7obdq61jPwf3dvXubQGZFXJik0cPSReR4O/h",
-	"HXJD1JBz4C1v4DUmmzv3QsyT/8D6mtQ4eQvAe9tAN8364ZMCzL40i70Ae0Vrrb0FbK6SYm6HiX/J4jXx",
-	"CBegpwFC0cCp5MYySdiAJUnaAzADww99XKVTCqGBFNo5PhA5mg0Z3CcMoq4zR/3YdyyJBrZD/bIxrn7h",
-	"Iui1m3zBt4r4iVNZCiDGrI94msT1vF1WWPb8CTL0U8IqgWszi5v2efW7E2qTKLcvoKoLbnWCMWAzp1iS",
-	"GWiCTcJm4UZzbhZPWiWUS82pZDmWo7UxtfqfgBd+gfjuCNt4UFALWAyyllapbE5XlmsXV/istCsMszmn",
-	"WhJl4pSbeKcQSSgfPjl+f3lCaDwUSaRG4+WdDfZ2d7d3PSWwZi4UaIJfbA31NDZfxGTyALStj95ISK8B",
-	"ujuIfRYLPiwCpdzeoIeH7ck68EtgimBs1wANLg2Vq2jMxLTA6n8XxXFk4CeX08H2npGwjhKaRUSg+eem",
-	"YPyRnMR0fla6QINpHJuSIBPys4JkjXWqlm5rCtlnOKkX4SvgZBs4cq7Kh7hmJ5a0BYtbmsV9zQuyiZFf",
-	"FV9CFTCTlB5K9YdqRj8pIimjVxkkxQdTq7LvW6pVNRsFatVDiuZkcvolOcIfeyhXKFCWkAp1PCpvTFt4",
-	"Moj4kCWTJNLHBbrLMERJPD8925i9+1SakiQs+5qamKHCy2jITzfVejeAIZ5FcYxeK1gcLmcsIUqQ3vn7",
-	"yyuyhXiIdfLBaLqRqpIeIEDVwA2R6yzj/bLa+/+5ZNYzkYTH0Gxy02kjvG7arHSFa+AY73dVqpDfNFv7",
-	"cb/AdWH/80PJvfrjkrnfpcVOYKz/ZeP1MM/uM9NVELhWeVcC2kFnfOpiUCcXZpm0pSTZLUtobJ8xuFgF",
-	"/YWhEXS2TpbzVZGCTB3sf3U6Mt/m5ON/rvbHmIavm+2eh8K7iT9rbFr3ZGb5X56L22eZeHfulK2UwfhU",
-	"4QQS0Y/ZeNP+J5yAM8Si5+/uF4muNagz46JLuxjd2S+3aI7qD2zQgy3twLTa622BMco47vc1QxG10+dI",
-	"0lCejo6stUDFXfebcpG5m4FM9wW/b8pEKi45uPgN6CwiklCupSUWW0ZXtsk8lYSS64vTlWBQa5pLOHq3",
-	"HI5QqvaYehtRQuOuTcvDyVOrbqdh3VxDnD8qFD6isjRQn3ak8IaZgdPOd/FJG9KXxvdS9LOcQuralmBY",
-	"D5FYpFumQoT+4qZDtn3msrNqt/WNvndFoyITsEkYDW2ucn+qlFgL2z+O+E33FlQ3vVMoo5gsX23sH++a",
-	"HkW251GuH1TaGMh1MYf4mP2U3xZpcReKZfE5TVQKLI4hm5L2SoVz9cM8JZLeyGhIFh1GUq2m/BJErJIY",
-	"p+ssZelVa+sZGh2Uu8qKwZQ3gP01lqrtSGRaiDpUKT9Q5x08L4hWRi25tV0ZILPkfafyyofgXak+0mxt",
-	"7+zu7R8cNmq0H9TpZCLrQyGGMdNKYSC4YlwZTWUJSElz80QjkFAI4r9iwJ6x4hNPJPMZSthx6yl5GalX",
-	"077FhHFdM9JZv3x/fHn+fS2d/BpAPAAMvmLKZewzbWJSJewTDVQMeXOaI4SRNO1cLWwU+I+wneELkdjJ",
-	"CB7P84o0tT+ecAWWrmTkEhanJP3MaOVmhxe3dXcNsOLi9sdH3ExQjyubNgeuMByoH4UUURhUqpVhpEbT",
-	"fhYr2/y0FIa4WvlU06+q3VKwXaR+JzY3T1uXvz99flypLlx+eXr16voZdCS/s2TxiAkWc+Mspz9S9MCp",
-	"oWNHPK6bieO7+n4nnDTpvdf0ZrIAM93u5mJKVDKVJsWKAe16bRBXZ1fdTbylCz5ca8F9YxFrDD6a/9ZK",
-	"0JPuLbW8lCYxYRwkibXqJokYRBhJ/pLCzQi1VEgskz9vvtRR3vzk5o9s0Vm1w/7iJXTOqvh718/ZaTxQ",
-	"8dw/RfGwKbkFtdBWMWgcHuzv7e5st5oPpBg8ipk/Xsz87dj54gEG+NlMN6xNPZDYQrAb8fLkTb36WI+I",
-	"ba0gVWtFpH11IMeDll38tNZrey9PrsiWSyvrLToP1siHSb9R9ef6cb3FLO2tlgLQFixbtscfNi6VC51L",
-	"xcAsquDQA5hxMR2OVjYtrZPTgdkHfZXGgrOqS/OFPHt9hnKNj9OXYX8a/QMdUj0Olwdv+qYJzp56nfiy",
-	"R5nD1wD2EnzAehRTPmaICGs8SxYDOUqYNldkr07eA+cwXUZowkg05GKhsVZrHfcQQvQuLvsxXEfXhJom",
-	"nPTZXDgAT7v6pg+jQ4PNFfAci4RBSHb3SdqkugeYsJg6iKCucMg7lbYWy58/99qufvf0udduTV/sbVnw",
-	"5l6dXPMbLmac4BTK12HzGp+ifjb2d9fUxlTpgLWsd7e4jZ7NMO8zErOBWihLqDSahzQ8aO3X+ttBs7Yf",
-	"tpq1w8Feo7ZLd/psm7aC/fDwAZoCZs1/ilLERNbNVKrZdnumX09Jk8I7dfvLZvUXD/L8zfEJcfeYNmx7",
-	"23vk99926ts5eOGTw3csHgnaej+7fZGcvLt6PZwev6KCvWmqg+uLD/3py9eXUs1qwbucFlEoMApRtAui",
-	"8FpM9hnpXbZ293IRXH1prV7zJt+7uMPeEXe0n+sgDpU/IzGNQ6h8sXypTk4dnZnk3NJOg5fYaXCDroIL",
-	"HQQX1R4xjMom4+e86IOcg/hVggyiOF4oZVoIUBZF5+CGbmEqsJG3wOELO0DHgg+1PjIUVSw5wAoUU90G",
-	"/Dw7ou29RmONpFQueFGpy7EYM0n6NHCtsOwWZ7/Ca43Lve6HX45a735ah4MjrvtKwdkmmDoMvFQKTCzr",
-	"wb71qqQXCC4ZV/qfEnJ9ukZa9QD6oGdgwG1vWKy7sxgLKNHwFulLuq9PeaQiqiI+JNeSJeQC/NwJRiCh",
-	"ljMzdxjOOnGz5c719y651TnW0xiAFlj9ucKEfv0P/+xYHq01aXABGnUifQ1CXE9EYhhpLMQENtXSs35T",
-	"GA0GzMR0D1q7LfL7b/sLzGtlGdYGHV8KjGGhiEv6fwrNSuFO1FAiv5UrXupZ9Y4Lr61Cb5ksLWEGS3VR",
-	"PS4ax2LGQhPzbrb2oN1988myb+2WzV+KaRKUhWQxaTKTGe0qrPUKDGzk/WC/sf+k7aVFEzoNI8YD5uVV",
-	"Owh0BMN3JLF82MWjTjs5LBEwP09ZMjf940I2oNM4pz3ADWvIm2zRR/kHoW1f9hMmMrzqCyWdfPPqO6qM",
-	"RmvqoZ3X8zo9uxa+WLxbwiPxOWKtwrXafivjlCnlylMeQNZUvj/toBENfpJxePPTWidyGnVjEdB4LWOG",
-	"8uEUQGoykDVVYx+bygW0N6JEKk+LDlnt6IqEjCzkl4F9mavBN7Wmin1SaK3wuU3/r2Z1epdcv2D5V/L9",
-	"eUvyDhZMwQuGIZdjETK5cQEKPtsN7MMLp3yOMXIokQaebQEBijwFezsbttZZsIEz4/lYOF3bEeQuzcSP",
-	"HNNyveGj0Jh8s0hqEbXQbXwqWTarUIuvuZgmBOrbSBz1E5oYBQfUMFrYjvoB7IyC4RvHX+kUnubGbi3j",
-	"h7E5Vjb0Xuzknf3w0Q/Jv1/vzm6Dq5/jH17t8N3k9DkgMx09a/UbN9v97e8awfjF9IeXh+rfPG788P2Z",
-	"+OFv240728//wdpxI4LKBZvENAA3xsYditmkK+KwOyhy/C+61kBax65tvVR07nnaUlyUveXAKK3dw1Zj",
-	"FTTKQrdjb6jFa6FZ8iVTWi3elB8yPox4ibaDv1lGHlJF+xTT42zkSP4cR4qZeuRhggxsVftZDNN0b1ki",
-	"CzPEoeMt/pg6hvQjRSMpX2us01wJQyO9dVsrumQWOsvndwtr7xVN0gyyBXc9z0RbwC2ID2TmtUm+WemS",
-	"HklthoFvv1Yzd/UI5NZLgyi3Wf6f/VLVEtDCtmam7y1zMQVLublznAZJWSOjWxbnPLqrPbdrNPWm46S8",
-	"inDBH4B2QHN/z3dWTmZhzwZMbBY2GMRCTXpOa4NkTei3lK+PmEzuWIpYVLe2QV2CN8NYDIc4Q4PX0oZM",
-	"GM+lmatJMPMFY9zV6IKrWgsXoyD28iiLmWDkOgly2YTNwuO2OIc7nzVTUbAisdMayVivI20QzuAxFKcP",
-	"2kBI6Ty0ooP3ZD2sRtbeg4HcDZIqmtjAZEnZIVMzkdzkawgQFWmdLE+qjX9ZsrX6C3p67rVUKkNrgLoC",
-	"a3LnFUmjkA8GyTKVLOnSISvzbV5LltSO9O/LVqqkgmehvs/SaTZB0uVEaiaKjC2zj5lRZo5Wbjsy5LqE",
-	"t3/xpA8rQ+6Z83EUz7Rqx6dxXCV9FlBtC2mRAX7JkYhDSWgc+6fYOHQ8N2VAOVTOFMnVL5MrYpWSDeth",
-	"s5grq30Rg5gOSypnYzoED7BRM4Bt93BlJAMt4ymsqskpSMANas2y/JFasUjLqmEZv40SwSET85YmkX5N",
-	"Zhhr1VGkTsA1VMFLvFkrYDSelowLftJCcyCSgD0lvR/RlvhoxSP+WTUtFfOgcnkAklWEY/LJYMPsuNy0",
-	"skVDS+jpssQXmmIy4rQC8HoNEjGuk54BtelhJ8nQrD4b91koPR9SnRyRnnFC9sDLPRBxLGbwGmJzfFBr",
-	"rCJMJetwkzB8ffHW3I6fRTYZScV4xIcu7xB7ORpjxayFRyCYCKIHC0sCQ1nHgrmMhvz9VN3FHZPXq6i8",
-	"kRAwMNhzLmAws2HgTGiv92WCvZuHDy3QJp4sDCAyHv4F4oZiqkqmcVoUzV8zLFgGuLXsbBhdE5RYi6M3",
-	"o0koM3GBoohSLidgrTDPepUdj17rP8trfYm9rd9s3Gm5EFoF6n18XJVVPOsBytluVuNb3LD5erVMY3G7",
-	"1FRDyGIDTOjnTHmten2FwngihSKQxLOuvr9S0UiYWmmMSSUmOL6ID4HywqhkcJOYcr6+gbZyeJAutkpN",
-	"ecPm15K527taYJbPps+GFLBh9c14jqI4vrsBVcxxDP6mtlY10Rjcg2jIiVZ1tW6AK4/HHsIwJvFU+g5I",
-	"95IKTg4T1M2jq0V53tUa2fdIgwVkx58zgbx1zJBIhrI/LmUC8staQymzWWUQFVocRWO/YlK9M2XgGxkZ",
-	"xbXjLo8Xsnc8Do2gF3hIVka+5QofTMHrg4BNlEl31j8WeWFyiyKZQfBUZdX6VzYsdEdE96IT8vrDlUlp",
-	"aOwdPHHCMZMXaPLpqqT3jNGEJeT//Z//m8/FLdGVliUXv40GzHeqZPMcOFkLMyYPA1+YaGxVz+VaZ0km",
-	"aOuJy1EHjwZssM0CsEkBJqpvEo8gObRnhQoqWZDvqY1XLx109RJWK59qQ1HTF2vyJprUxAQ3vjYReoIJ",
-	"cm0gJT8ItpheNKE/TxlafhBTcn7qqWR1koF0d1FQBPA20UX/mDTvMdCSpAst4wEg1CVcVInMKnHrYT6k",
-	"wUeMPSET7wPlbsytM8cn8+4MbdtZlZ7ax6j6nx9VDwrzll4YjpeFlAWfwiIa/Brf3inJ1RYhszU2yZIs",
-	"YntLLom4+QQrfR9ypMX5xAZBevlieTfd7dvFO+QBBJeGwAIax3kYi6xVRjUbG5sEQZvEazizHQ04jkqg",
-	"/w3HWFxmD3C7Ul3IOjDHIfCgT6uVacLbEVOD9gTA6tpCv7UN3wJe2faXG29H56Z/j0FkyxZAF6/roiVU",
-	"WEqZEe/H+O3z9IUXOLUrMzPX6Nmb2HMYt/eoGeC6UkCoyRIMGecAgnoUG0lNLXd/z2wMM1+oovkGOVWI",
-	"AeC/dSHaWbX5NKbKfhF4ajVBF5qgduOKLWvEXdMqAae30RAgYD3qqQ+Z6tkylezktTFztyO/t32ws6Sd",
-	"RvmJX9Iio3LDRXBTg/9f8+RnULoAoauk3no1IEm+Dtzf5VSDNTHSOzDRddKZl2pe9ouZ24o+9uWStgr0",
-	"tYdOQ66TtxlRbujVq/Q1cIPmvdJ6daEESkmXurx5YvJGWbwZFPzthfz2MWtDke2YtWcJph09PPr/KjS9",
-	"FFgc+JIrhs0WoaS0vOxs/iRGPBSswP285hn8XKjSqskxlvTepeK0WLdwzD+luMkEizZyNYIH+42D1nos",
-	"eUWiIuNhF6JAXRtnLbfzsbzYxoyknzpmZQ8z5urKBi9275eC0YHUA7BcTCGblkjMHvzWw8iooonS25NP",
-	"iG99N+q//O7m9NVZHL76bnb68nB8+vLF9PTli2b4chT3+cXk360Xjf726fDf3z+brVPTvhIIZsHBoafg",
-	"YNtK4Z318C/tdO9QyFzkRr3mKoqxgZtdrsIy5k28jj8n3XJKvr44RSS8f10AVbe1jnL53Uts1lpQyFzs",
-	"eFpSGKk5p0sWjTh5RiXbblUh/Wc+AU4ccVuQjyldKxEHi4kMSrFNCT/SltGrJKMxw9yyvpjyfP3/evZ6",
-	"qWRHmACoqOgJNdESu6fX1dZz0clEEjFZ8E401whdO+AurAu3W1l1RLoi4+R6c2Dwh2h7F0najxmoaQU5",
-	"XRZKdCVc6EqXPzzoICGKPzeYxnHXMrINM1CKYcyvefTzFGvcNLN9CtGMhEG5F7vVWscgg5dOoqxzcM1U",
-	"svLuWrY63ITNTYZXoK0LebMUd+5OOVqAuXIvgoAEqjFTNKSKrhIommbf2XtzSsjmmO7u6RTwIkc1Pol4",
-	"tOslhmXiHd5ylJ24o3AccVeLuSFqLWQQRSwOvVyq9H0CW3NgXHoRzdY/ecXqAdCK9EOH60GQuFOb955x",
-	"NktBUoD8bV9IOWFxHPGhVT9EHGKq69iUxKVwKwbPM9WrIgnxCAxNJGAhd7SCiKFD5HroJXZdKJGZf+VQ",
-	"XNCics+kPcNJTx/7HgliRhNIg8LcmPsgG69kJBk2tFSfmsax06aWsIB0voYZOBQJRnpj1u459zSKoQzs",
-	"DBlRWcUkoRBqugjkV0GwER7rcD9Ua26MJKGxtO3XwzTbyBuL0U/bWsZOsQsgNk20+wTKf9VkMGFWCEQf",
-	"hO18idXh2S35Ec6xBKOnsqwn4ApFehmrW8MpBKfjfvzscwnPuBOAZsmhvObpyZqCRqktVzHjDDzv0oX7",
-	"WAhH7qnbURuid6dmRCcThpnqESfbDRLSuXQnyDgnrQa06AP/y5ykB4eTRyWgShI2pEkYG49OzLSxSgIq",
-	"GTCnWRSqkVYQSO+/elXS29L/18ZKsk6nV4UmpRMa6GOKz8JrBNciXn8MYaU6PCMCJMiAYXTLDMCmGFhH",
-	"kZp7GUHwkPEom6rzHjJNfAy2OhbihsTRDWQHjQtY4WZQ9lvtDvxvAdBe//NwLVh7T2QvhbXXx+aUD8Rd",
-	"D82mcPVF+mZ5rB2PW87yXgQZuwN6cqY7T32dYIlLHOuu59FZywib9tfu8EMhxQwlUFGgtrW7W6Q1ZhTP",
-	"4rJEGfGAkebhfiMff9/b8ePvh+5/q4rg7sfbM8YbIkiW0u0SzK5lyRBXOSdnNZdGXoKWtKkPvjBTokx6",
-	"vfPWawNd94OBx4PwRmwQucgNYxPgaUZqEdqHToY8JSjL4ihkkaH/MWQTmqgxAEeduhbQYzbua66q16et",
-	"Txt8T1aJSDo8ZEEM7XEzVZV6FcFswzIpB2YMmCQZf7NJ5MaaFHKU5dHgmIVIn5cAa93LGIWTHT7L5mWA",
-	"V3dBI/11Yd09ZaXSrvwkBa9f0Nk7JiUdMrsrX7zQBNwLf29kUT2FNVFFsyt1BzWk6PR8oJGK+PAOyWRa",
-	"7I4nZc0cxUCZMj8v30slEaJfQlclrP+4d9XwAziM7lZrVwzf7Tf30wxEL1JMFXtKekp0ueiLcN4jCvpy",
-	"wsGMoZuWPtsQtoCDjXknQtkW+GuX5rm+z3lGN08J3Gwc7MgAtPCi9L7VdT+ass277rP40rQlXgKjmjDg",
-	"ziZ9X9+t7TouZsVqixJlMdAgmiAc3hg6ktcJnH6AH0w3B1XUKIvAG1Cu9yNkQTKfqEzCok8nd2AUYYo1",
-	"rYTpwQfnKl2anAsov/KZvS/sGChZMNXK+aXmCXh8MVvhGZVRsGZOFSyLK41Ky9hNDY2BEcNSdtQux3Vy",
-	"QoORCYOOa4xrcy/scEhfysQYW/XtevOJdRagfwlMwBHstu11D6fjEr8LvW1RUgGvAyqA+bglGCk1cb3A",
-	"W+el4fsUMgTVQ0xX/Ibm8z++ATBdiyOn5SkWI2YrpKtWdJvShafoX/rGKjrfEGqWADO47Arq7ZZZ162V",
-	"1y52GSnJ4kGdXEXBjQfUmSL9zihX5oPaHiYqCm4YaB0dPjRNx0x9lbbzzAIOYjFDrr6Q8pK/eJ3ElXYl",
-	"hZtNc3zMLzbTJ/UeGW0D3SftyoVWMlAbNzP/OmtfPnF5QtLEl9sVdFBUDWnAwoQsZoqtfJMxuCpvuJih",
-	"tpeNEOtbbhfGB9CtcFnvbtZ7VfCRMWvjcCrtynMcl+DMJIea5/A2/yMLt1TTSlYoPoQB4HNuIXABFh7F",
-	"B+CImhht1YItm7nPRgJIhCbMw132FyZDd3DFGXoecMTCOqW1gdAREzwPqFcAk5R+o1uWFC2fe7Wd5YVQ",
-	"VEERi0R+bPZ9loOcNmfGNLiWRe/2XHcZ2luym/jIatJzzfkW3mEzbDNnIucIejw2j8fm8disPjba2PRu",
-	"jG7zHvnsl6vZg5M/E1myzW/PwppCsqYtSG7/6EjRIy64RfCaA+z80aPraop4n2IaulaTn2rYs6AmeDwv",
-	"eX11zbf59p2Wzq3KZ30pMi7KQHBFA9DT0WwEndjhXmZVGExxzpShiKHtrxBxrUBzRIdlkcvzMSQHLU8y",
-	"ZYM2G8iktAWUY7bWvN7hHf7NN1fJXFuD33xDTjn58XJGh0OWkOvTj19vhSKQW0/IBHIWv7GeJfZNFRSb",
-	"Ug0IR2KeujT6mgVw73CjmH2DvcXnE0Zo9hB7kEDo2vq6p9VNkkx5z6Hhoio1Fu5I9EwaWc/pbRn67nDj",
-	"Eq+SvlCjFFDefavn5Yj2ngAeLYfcDUK52arIeHHM3HDpiJiqb8xino4BwRbX80f9MJ1E9Tkdxx+/3vL/",
-	"fALvcXf8JAX37tB/PiFANBHCY3U40sZXktC+FPFUsbRMuk0i/K5W+zGj5lxINUbv2NEkCgXWYw4Z19NI",
-	"KypcGG9c7/AfJ/iQHQ1sv3/tCSYq23cHIjbdy8mYhix9lw0uDLG6eKrEmKoooDFEM/TuMKmkYWmu3WiH",
-	"X82EQT2SI5tKL7hKaKDaxaSpBFGwCVXy4wV7LoKPX28lLBTBE4TYtw41vTfQNFV+8w3Ev3ue03Frgi1m",
-	"/1PPsed1jHWtJhWgZyCK61MPslafuw7XJiyWrhhmZxEcnIkVcan0WL7ugZ3YqxL8R9c75r0neG56XjMJ",
-	"cwGwu8QUMKMhIRvGBStVJ2fCdDlI2IRRJYmc9seR0lYgdjKod/gRJ1OD6j+hCmzCncaOiaETxGO3CSVw",
-	"g4sBmtARPrFrChaO9Ox69Q4/yeygxZbt+W1le0/Jz1MBzlDMbQNpjqkqZMTiCThsIbQ8orLDe8c0GLHa",
-	"sd53EbcJFzWpRMJ6VcI+BWyiXJa5GiXM3wgTvbRuXRNyhjWwrG4hEfWbb2ya8KJJKKHctm1gHSHipkZR",
-	"EhJ9U8Rkqn7Irzrcvtdk7x7uNxpP0LyLo4BxyTze/+70CtK6Yg/GQB99zHWui2S4ZR7aGkfKa49bQeu7",
-	"4kHcVRr1Zr2h7zHMo9KubNcb9W2IoKkRKLNb9RmL4xpQwNZPsxsJx1n/MizK3buA1hTGRYZAI6ao2ChL",
-	"mgtAZ4oPrE/esDm5ZMajsL/b3H9SJ0eeQY8JJ68/XEkyYQmxhZxPO7x3E6VVLqaW6ICo0XTcB0eGX02v",
-	"PyNJAipWmwyYCmw/EIVZA0hd1CR/Iyl2uCV7+FSdYMrKDYOGQGnlNQIkME7GEZ8qyKcYCEj6xkYkVSIF",
-	"+P9TsM9Ak2lIuOhwA3ivRpQjAlyGhHsIyy0tO0eUMg5YXUggjoRPtbY3ZArKolNwadjCVqNhFQkL8+lx",
-	"MLudadSgcgO11T8a3ITKiemgECS3lXblvIZ/AZRB5eyX/lv5/ehg+vw4CGt7785m37/Y+dDd5+LD9y9+",
-	"OBq8uvn0g7x4eXz4vR7WjZrr9x2j5ldpV2QEJTyVdmVwsP3+9fbz1qcXzWfDg9tp/1C9Zc3hq3e/fLe/",
-	"xw6upvJwev7q9uK7k+tKtaJf86n74uSXi+nheHvv1duzrpqyvd3Dt2eT7z/sTY7nlyq6+fdPb04/nO7S",
-	"RuXzR4eauUap/yVTqIMt+iL1/kvsmYXxMXTK+btW9gFz/xbc/CK6Ze+QYvBTu7hJRQ+6zdxCnFLTwtvz",
-	"D1baP36sVuR0PKbJ3DdVCo5gpVpRdAh1Us9t501UaSlI+9pAxNBP2vtZfyvDCEBRrWX8SzWjga7DGbLV",
-	"K049seFTU3ix09x5Uic9bMXnDrv+u5cxUlP/X9GJcDHG+56KtCVSisWvV7FZqVZaegWzRTeMh5AAZBh1",
-	"e2ur2dqvN+qNerN90DhoZDxx2UcdNHwkZRdK65hiif9V9FD3aXCjrTTOYgusY1T69e7N34Nl3Mu+aO7I",
-	"zD8Cn4Kc9mEeIWYXV6qVCFzcemZdE1LANhxZxDyquiMqR4AIgebRQs5B1UJxeZH9fMC9NE3zY0kPmdwk",
-	"gMV9dPWhG25l0VMVrL+wG7LyHVZTq/iForlR/iWLNh3yleEyXRoPCw/KhV3kSPNJOUEDYPXKwNu30ocq",
-	"ZW+ADSje30w1dxfDDR/TdsXFX65UK1rjweq8ksEVq0e2B0zhOnABaL+2s4rp8wIuDL/Niwsf6YFOoHdb",
-	"N88nsKvHyhWc0KSSNgEpPN8mVuw1Cll5X5Sw7rJxSe9ur7lGbjWwX8bHXEOM/PZpWoR7LJD/umSjn7jB",
-	"YMfCo0voxexREdnkr2ozV48N/RlFZFfu0bI8K+PZ8t1GhX6lAl/SCm9YtdztpkeOHp6uTVkx+edlzE7b",
-	"z8jxf9LkWrBdqHZATBM4w3p7Vcnf/rD7Y4FJVo/G3llZW2n0krkK1UYrp/4ueqNxN3vi9QF0RqDaGuQx",
-	"DqdpkcNKbRGjxlY3tNWTtleZNqpy0DZuEKRZb5Dff9sBE9wily5oiPj0cWZcj8rio7L4qCw+KouPyuKj",
-	"svioLD4qi4/KYrmymNO+gpwidTfNMVV4ylTEqwVHot2rTIbiTr1ZJcXYh9v1Zr31pE6OFjP5MO/+K+lg",
-	"jKGctMOvsm1q5LJ8QkJ5WCUQGYPoTyZEVCV0mDAmTbDYR0zGkC1XiCZtQAfMCDGKBtHEKuBhKBvqA7co",
-	"BpBajf0nBnZW342BQwhkAQgbXoVOycQ0WAGYWIfJ9sT1nV5osSlnkYLoRaSIGAwspOJi62pYVRGyDrdI",
-	"FHDvXsMCX8KoLUKjHttRth8qTQOPdsXsjKC22VP/vfXB8g3lQYJXyZApaXcIEx0wMNfhFl2JhWnvcifI",
-	"sv3LyVH6i+vAQ21PAmnvqxIlRFFsxlfg009AlGXjxp8R9/qMmsBgtp2oz4qWJ3J/rq7RXJ1myM+DW8/D",
-	"UzF5J3T9oglle60UTKa4fcs/tvFw8aZ7+GFly1SMF/IndYUtmgUiXJUMv7ne8DeF3y8ch8Gpvs8y3rGl",
-	"eNFwrAFcOJzdxrpH+Qt27y88thn7uXRXC+pNF4e/Rlf/1UMwKuG9WOLfuXF70QqZBvXlR26dNflSzfyL",
-	"Bjymn7p0uORwrnkYXLKgyKdFaz1rEMUxyY8KS9mLBgUrjI1SSkXUzhoDK+gNYxZzNhK2M0yfpUv7ZVvE",
-	"FE01292mZLYlpb/3b6W+VN8ZG2Srhzrcf8deKkUL5LWPKRdpd1kedsu8HHfsDVrVfyM7M1oS49jXclXP",
-	"UM0+sPeivkpjQPqh/gHwOpfYZOD0ZakVBgylmibnGnRdwdlTtFIKQHQ5fA1qHyAPUo9iyscMnQkGRdc6",
-	"qaIE2iTLnkH4NjmSGSshi+RYsjNpbOB+0v0sTbJk4VOot/TsJ9fQEgDG0OazDjsuPId+b6HEv/i8YZL8",
-	"/c7+HaBXM52eLIyqZ/hlzFNfN0+Pn6e2RvLhoFtL2JJtEHdPva3neVcR/fL8/eUV2ZrQBBOJeQazMzVO",
-	"+1OVsd9S47ROjri93xkzRfQxTaJ70Mgya2R3TTUaG0pAIraaJjxFqfK4ogWqMiDSZR0uduu7fvvgXztO",
-	"mnUq7V876FftVNp8GsefP/faju1boQzcG4qNveYWzl9gel+UcoFS81Y/tpm18XFlVFLLkq2RGseZcGSl",
-	"M200toP/EYoAiib0DXCJ4Q+QIowXTM0FXt/yfqis690E9IgCz+YRqrdOpgKDr1c+Vyvbje1F796zBd9X",
-	"zh361jjoV3lCL4yN7O6Hse2s4wnVU7nAA6LHudNqbfzM7h2+s4vrsfqZa05vaYRF68s8tZlCGmq1Cc81",
-	"e4lSvNgxa3/UvyGF14xjzsHdg9e8HOXUK5hxvjUtsaG6HJ0oqe8TO/1ZqNUU9bz38uSK+AUO9q3jermz",
-	"TcuAFyIZpwGtZyKcLwnlf6rNZrMaVL1Pk9gUvnuHKYPwnK7wkalKQCzCitfG1OuAsq43LGdCb2qVF5u/",
-	"zmLOYs6v43nKuhadF9IAk+d9PHC81mMVGcAhC2v0OYu04Pr/eHyvkGFcraSYP5+BNLfv8Mzuf3dGVSX9",
-	"uWEWm/IsCCWZQOpauUa2fsc470QSOjS2KEH8u6pz/yOIH2BQpgB+dXLJeEh6HoJQL/VAG6cplCvZH5Ug",
-	"FuFBPwRy0jqHOItAXRtH0NSUe8VazikfDWw5sFZCDOQIGTPKZ6MoLqwUiSOpjs2yLMQjivYzvWXrbYSV",
-	"RStvPEb4JH0n1LGcjCdq/h0yRswQyu7DecIG0Se7VtgiwJjF3vo+9Tow0NiGm+RaStfPZfrW3gYdAz7e",
-	"NzfMYGT9mEVs6yoVA1RSQfIVsupMA/r1pYmHs1RpNVp7tWaz1tq+au60m812o/FDxSUyQcqOy8PQ306/",
-	"bFZwxvpeFlHuibIOv3BeS5vuQsIKpAAYqlj7USejPno5JjeBIy8LyQBMxqRW2VWGiGwXIrIWoPVjDnIM",
-	"DIJ1ZRlUceKRWqEBi0FKs+sKknc01uzPsPdGc/UT19zvIWWeW4NdvxBJPwpDRL1YS5CccgjvVu6UX7Cm",
-	"EFkiQH5dQAnKZdJ8/JyRMW8j6UeM/XooyxELRYr9sVTdPbY++0wE3AuMa5PbxKItHBMyeQOXDMWqoQtR",
-	"C+gKPrOucnJkq7n0e6z3qo1+ng6nREZ8GLMaSo+QyRslJtpynYz0A/rsgKZtOow5KNhIYXTTL8dPO5F9",
-	"JdOqyCJBgtwF12ZtJbuAJ2bZy33ZwV1OrUFSXkP9bOH52yQZ+A9g89l2hZWfm/K74Xf8zb8a/Q/Bbvxz",
-	"Y7zNd1//fDB/tysOp015pVrJ9/u/nOzQf//NhIRLE/xzpMQdSEtboZe4MSUpX5zNXJaL8d66fpJ/eSHR",
-	"OFz9BC7EGR2zK2ogldayhq6EeEsTxCZdyxR6x8KIXmmV7R8gv0zSZVaAIaNyYmZj+eWZRFu/Ok7zGQUa",
-	"YjrlRRtCPPkWUtXiL5kSDQvjBOLD4M2M6C0j0LIJYAUTMR2OHEhtVozghz0xkmG3OyXttIz5Iw0+Ufg3",
-	"OCo7q584E5fTwHCOfywRG9CwOxNxdbkprzUeR6jSxMK4mJWgJpQRXuMvKOcfzbkvJ6jLxLMNQDyyl7+H",
-	"jQep6ffgLUsTdFOC+Er6gda7Z75OqBoVJ75mDRGfojdDvdbLM6EqGBWYrQazV4txbRBy20ZKC3jE1AdP",
-	"KHgYvVx5A9QlweKFo1kl1PYsRvTnXOtavBmA3DbRF54SKRBVCnBx9QN9FkCeJfVgleZfyTqx2NPI8I29",
-	"bDCgTfOrDu/wKwGQ/mkeeRWRduwEqgBSjKmTtp2PnhRc9bLNKWYA2e9XvUQDSHaDGeGE89a1S1evmmYU",
-	"kSIBZHoZX/CYGPw2MqPzIrmFBY73N70358/VhVKYe9reBkl/Ldv7USY/ymRP+8cuYXCkTHO7f6SQfrSx",
-	"/1gb22DfPrCNvWVSw9eLRTq43RlmPc04dKTRMgVqxyDySLN+Iw9YVQwIo8GoWhLLjEKsPSM9mxQNqWJ8",
-	"Gscd7pV/paB4vbQstId1TuQc8mRnIrnRZhbkSMWRVCe3mCi5NPJ4bNfiiwcgHzBitw6rdzxxsfb2Y7Y9",
-	"VdkbAK4gK4EOg9agtt/cpjW6u7dT22etfbbXbzW2d3f8dqWYr36/UFZme9YIZpl9fDSP/n4hMLN1PiN5",
-	"NJe0uVTGwNOe5f9MG7EwsvkOuh5RiFKYoARIDtOZV9tsc7/It6fNxq6Iw+5AJD1b8AtIqNj/DFsYiMnc",
-	"1bskYpjQMUYlXS7MDLP3qbYXoQ88PD2jkvRZxIfQX4gGLHSYq3YQXJjqI1O/2Kj6nYT9vGcAnuZCfwnn",
-	"tKH1ViTizLDwgFzaVux3ts/8xdQb12iszcnx4xc4nrFTpv+OJtZjePNvHN70q8cjJX1G8s9UGh7NrjuZ",
-	"XYZT2fotzfI99IE7WWGFaFtafJemrOMTS6FFDvZaB4gf8qSKFQ0sZrdR2skmEOOx/m8ccQPxYV+L1b49",
-	"hBwz1WVQ4UN52OFgYgGYVs+mwGOhRBVK4QDpPZPm7Iw+m0AP64UpPyYffTyZKpZU00o56IxRJYxDIj7q",
-	"gSGrYn8Fi0ryzqaPmvJMXBN5I20dErB7rOODfomI146ivQeNz29p7IQ/uF3f83iepq26Kryez3p7UNiq",
-	"mRr03D9VxD/ECCCvsmNAbHYFVqh+GC1kEmszkYWET8d9WJgOt1hTBpQlGjNTSZVJzo0k2WkdLgXxeA4j",
-	"ftiqgpSGcrUFmdXX660fl/csMrh/9j6uwV1z+DfWMnyguU3lPxZJy67WpKEprKXPSnvXWNvmvR+ev35W",
-	"e/f61RU2Ssic0RWIfgVPdPWymTZZyx79X24I36YDuM9GlApiTTn3wZU6E5dKJCCBzhM6LB9c+gC8f4Oi",
-	"CZAZfjXDOrLeU0c2LbiARzcWxvBUTiIfrv+xd5TP1xbL8NBdZDM8uGnxBcBZGZaTAh3dsWgMZDBUWNb8",
-	"wyG3TDv7clF8jDfIRbRXLLICO3AMfXCJEnXywrQQ4rYrtK321jZlLIauriQyyUvcdFHrcP9OMy4QPvbE",
-	"gINTEsEDhm5WKF4L6dxWgjtPLbbN0mIO6jszY4+Fli3YUsi9eZKIWy3VbAm061DbF59wALaoG0xSaHYD",
-	"zxh38CiaLLTNdxhZ8NIO95Al9Orli+B7FiywlyJsQS8Sa+HYgvdZJFlamh9YWAqVYKvSiCvR4Wb9tHmO",
-	"fmY7fSyPkyqh2jD/StqBaOmdKVw3JS8e3BeZJYIPXf+dqusx1OFTyZwGUycvsnX+KfW61j1TnIL9M2GS",
-	"KdtjyXWxLaQ8gPXCnYsj7uB9AEME9bJiEDhcdCu6/bZheoZVi8Z2cnn07qT73cnF6Yt/d68v3vaqhHa4",
-	"fSE0n68DjJ3pouzaLPkrUCV9FlB9BYYlA21/JxJbkelRyzJ4MjPnE4MxeWdnhRGjt/2D8+0Xg8bLm+bk",
-	"u+1fGuPj3Zv9+U7yr59bwcH48jDcU9+PXs+ab38QPihtu0LJTIiQcTISiWTry0AYuGEZngRcpYOUZBba",
-	"TY+kJYY/IbnwcMnK+23HincAkY0VRajMkCnsCnpkelvZI6IZgJsi0q2ZfN0Dgd0kFCEVVVNZae80DtPm",
-	"U3pn4gjQeI3X0UMKNpNp+0Nee+PP8eHCEMWKubJ0qn+ozb7ZnpZUHDsJEklkj1UCDk2RWEigjIGARBGh",
-	"P8CiNTuq8F9m7qna1+g36jfXidHuXX8020gdsFOsF9y8ccmL9IEXoIBX2pUtGMrnj/ektVYrpbVrPkmE",
-	"lnzQee+EK63rLKO7zKpoMhpHUprW9umCn5lKTNsmjIM8c5JEayOScfXUMWOoZVdRHKNTumA7nAvRsSlv",
-	"T6CKNNNlMi/nnbBL0VPEwIDcl+wJZyw0aB8gGBcf976Q3SjHpP/czVpcs8+59szZM5J2YHfnxIhhny1w",
-	"CDSsv3Pwpq4Hpu4dpUja8q0lu+dg0/KjgOHNxRS9GAORDIVSjKPW6lAGsgpM24DGlektS+hBKH8UX0ni",
-	"zemvt/m5Zd/AWbFETKzmpE9JTnPTtxomAVqqfqq+tg14NUqEUjH78/yyn6tFrtm0MXIuGcaYRJQvthK3",
-	"xuAFW4bt7H5Fc/B27RSYtCU5jWNnZmE0L6ZKSyODwUYdOpDJEI21yaCENvPMc20b9etwgO4z3lOLMmyK",
-	"+y08lXFUY5PvOjkxI5mqGNt5gm1jD/NCHkyHQyLMu7lNhSFHioyFVBbNqmdyPHpV0gMkMwsOmQI3GYQ/",
-	"SMp1Vt089WeSm8h6Vr/55krY1rGczcy6ffNNFT2pmEYKhgbky/XamO6LFauK9BDb1TRixjxcxkxE1DSO",
-	"1QzK2xJ9d4fTBOK02lpD5zE2HfZAmrAtZtoVs06OOL7DZfHeRjLSDAC6cIIvOaFcUmwPDCr4GLvSQgRZ",
-	"cNbhtrvuGItZe3a56GTCaEKmE8xoMB/XlJJo/YWGQEcGzw86mydiAuOMQplbARonjIZzsxLPmJoxxjtc",
-	"zQQsqoSm74SSAQazjJe7MOHp5PYPQ1pYcSeO5P3gWrKN7j/SJLrJAy4YtvYTbzQ1r//AZcQDtv7t11xF",
-	"caUEas3CXBvKrBOIVABhG3r3GUwZZRfndtBGc7u232+w2gHd26m1wt0ma9D94HDQLMMH1Ee0cr9EjodD",
-	"qND7vraYXxZg94MUXstkvQjhBgs26Vrp0644Zzr0o+WhB3trQ90L727W9oPd3doB3WnWGuH2oNUc7NCD",
-	"/r5Nu6NDWKNKME3irYP6br3xpyfkAQWvTsRDSn0ElfhCkWu/70pRQp2WLOw2BylhOH+hVmR+83SiLfZp",
-	"IhK1UjXCKCtKUZeUNIhiCOgi5rTLePJ0JK16xBHqH4CYiPnBVPqotHp+EnHVQPyb16Ksdwwwl+aLflEc",
-	"PVYFG7aYVeJQbZPK8M7UXWnwi7QIR8PLCHI6FuhIHpOvJWOZzz6pk0uhxXWHG8e9iviUARfHgVAFCpOK",
-	"xqxtu7Cn3F5rGjCY2UjEZmGotBoSdse/NQXGVtnXxG+jB1ybDWMmtUoQBVhYZIw6s5Sm8GgQ8UiOqlDh",
-	"M1U24g4YlZHgaVrcq6urcwdAlTCcAicRt1HENET9teZOhH3ScwBdqHnwpN7hx3YNfF3PpGpfeePSo0iX",
-	"CSkIcvzGuGeU659HYmq88LDrJmyfsIBBNz0u1Cjiww7XJum26+tRJyc0GKXgqlp5lERrTfi5TPCdksE0",
-	"cXikAI6y29guUqPw4TsqUo9azxKtxx1KpHajB8Fya9JJD9bfW8XJQaICDGyn0u6sNY1OpdqpUAX3F6k3",
-	"8LvWQOAO0EHgktEbst9Zojm4h/Q6wVOU45tAEdvsPU7hgsc8lQt+TRWkhVUoU5HguVQBg+ecCpbOFzQo",
-	"+DHVoTqVz3CoN1B43kbc9q1aJF6j6yCvAdYdAUvrwaO9RyXoj1eCToz0R2lvQZkhA+4OCtGI0ViNflmp",
-	"CrUaDf0t8PYYRcY4FUky5RIyyIIRC26cwCIslqwKrk89Vsxvo4r2qWSF/WFfwVDujQ5hXaAVcbN+eMt8",
-	"u+QU2JlGMFkeGS/kg7Z5O9aLl2qZ/uJ622rGWbitbg7VytYNm6/n+dM3GiT2aJgNU6D/j/vuPrjH4nXL",
-	"Kii2pM+GESxKmiXpKsgxGZKLWZ0c6W8BhhqkYMsRC11jh0zBgvUMItA8hR5oxmeF34IEDv3mp3jdIXpC",
-	"kYT+YtXB8isIiU21fNaaaIeDCE6L7WxfD2wxhYXsIxrfmoYDVJFecTtRBIcnkyS6pYrZZ6DhGYmZKWkw",
-	"6lmZv+oSm7O+0Zv1gL6EeKgPucEhXicn/2YTkzthY3FrXqjNa31FQdqf94nWQrGe3hZoypAWMUh7vTtI",
-	"xHhJoR80jGpXTC/byuf1i9/9FS453OB3/qvLsb+KXMq2NC2rdzMbBUvrZ7LB+EoS2fA3x7y2EoG7Xpa3",
-	"dm6YiC2YumFzm1iUZRJEMW4MYYkuajDFexjzQgaIH+tBtg9YpFjf5HpZ2DImH+z3dJB+2aFgAFczHu2q",
-	"k4RYMi8BYYMaYGHo6oeBfpNjREY0GdfJheFZMDCp6NxwLwyFpOyrwz3+pTmhSSLXXCthpLkHb0D/hIkt",
-	"uIxrgOaAxTEefjsPSKsLMDoKXSFuxQ0zfBlXw9WGmV4x6ICAWF7RmpJajYuZCbrUavjCXofbCi8vgb+w",
-	"xgtekp7i++RMFbOgtVnJGza/EGqDpKe/NQNv1lo7+hOtL8LAq+tNcqdskmwnfCApdZ9J5p41k3R84AvI",
-	"KQ99wJRt/vUtsL9ejdZ62QNCXArx1xS+S4u6qC9+7yB9xzSK17Md4E6TeAsBaszcgsYiXCQQ9J1Ar95c",
-	"GoEWscmYxvEcf9J6QyQRcD6bW4tauH4jBqMjbv2fT/3Pg5iMwEKQdJ5aUZiem/ES95k2KqC3MoD8a8Hu",
-	"++Gde14lkelN19rp8BFmBmMSC7B0LAGDL9hOxwgkjY5r14ogiCbg0IV0dQwgJFJZqH3bFSsUYxrxMkPh",
-	"HezJ3wnAgyqlt1NW2tvribBNgpMmBmkSsbq2Y7/WjbqQgVVpV1Zuf5uEEY2JCiakediqN+qtemu3vXuw",
-	"37ZRg7YXPrAqYMUEGM38Cqd0YCUC4yHkN5paYyW0aPl//+f//pdXWHzPmOX/z97bL7dta32jt4KjOTNN",
-	"npFkWf5KlOmc4zpO6rRxvG2n3u2jPiYkQhJrClBJyqp2JjPv1bz7PvalvFfyDtZaAEGKlPVhJ7Gr/cdu",
-	"LFEkAALre/1+emfcnbKEo7IJ1n1Vp2jCAyCVHdJZXkkub2khWu4UXUBOkKSSYfUyAPPAombrslNEPjT5",
-	"QRKNOA32z7EYCxRkEUn8SZFQRVZq7VwIv9WWAWbUwil2wFFWa5qC7mWPYJ19kCKtH9JP6wW3wiTFiqSh",
-	"PlOXAiViZf1eRyrRzE/L+HvZFKIpT+xGgrgG4pYzXba3s4enPlm2y9/OqMT2I2lDvVi+qGtXSyae1nb6",
-	"zSAaY+HL6XbFKKGpYCX548A5X7kjQ6pru8utakgbMxiYIbBMfe13J5DbjkpPh/TTUjUJBveX7tcomNC9",
-	"1eNiXR8x5BZMH8laea5as/50rWhoB+DOJkkUG05jEfZWFtmfoN9mQeh3lN1pSNxAaidgBGMTH5wG+hq6",
-	"IXxqVgMBHcRsqIba4kzLPHzFYqpNwOxzqPraNFWRH0PJO9ncbWllCFXF2kh+IsIQUn/QEEl4EQjfZ7Hu",
-	"TJ1uKfJ8sdQu6Q4zpvUTRJ1/T4f40Vs880HnXZNnyeOzrK+jV/TkNYZc8uduSztz0wIwsUXvOR+wy6af",
-	"jJb2x1pVTAAREn1yKoNKgqGAjhRuT7FzgO3Ryx7jmTByMRZWEk2XOl2ZEetTNhabE/bItJR7vvSOW0FF",
-	"jXg0H6ZnNMacRgamx2QusnA9L7eb+88d6PLY8pY4hLRFFLMIlAPIPAug0FxSLji9vQHlSVQJfa3b7mEi",
-	"LjPE3wBBl1JHhtrYYxeKSdVR/tRy5LsP7HKJKWoVGWWYnS71a7AeH4fJ1K6bk1LSc7eVndkxBS7Y334j",
-	"Bfiz1OouSUyIBaUKSTmUX5hP0W+zEEpmQ9z7DRL3nsHZWx36Z0n+tCx8TzXDM4+eSSCSXgt2d9xS+pC1",
-	"nGtay4AFrbMGZd6MOV36VHYEdlNvMHgeAoPnG4LT0fsDGqyLFNRKMDojHsdQgmBlRFyuIi0TEnxA2NyS",
-	"3wZ9nqio7oSK6n2ReOyZB4UL3Z/E9Mh+Vx/xKBZ0tD/gnd5Eavju4sOpR9B3nPUiJUHlGqSStlQTmeV1",
-	"R9g700MLeXjsWImmxjt7RSpxqF+oflSLfaf1SoD8G995FvYkVsz2PIjQpjRM3Wy9LcEOmZCfagKFWgu7",
-	"GttJWiJtiecEOeCTmhacLRpxqqGhlsCFXQ8kxgepmqNOAD/mNaUKU8muqLNTspuhzRw4PwkcB982+rUW",
-	"4MXUX4MyPjOrlza46hENoLO0Z3Fkzj7+8PPJEeDI1NkP+A5iFgokl44NaMwQ15EneAM9P33fCbCuaJc6",
-	"CvqBNDBJ0BeACEeE2otlaR/Pf3bQiTpCuxdmIEcfzi+uP5yfvD05vSjEgwe+F5qV3u0nci34mZIes8Wl",
-	"emYkD1FO4doHSyimskv1ao1ObOebawpoIRMMhRonldZOQ/8P+9J+cYC4wEUzQApLLlJWLpQpPxJAK/tw",
-	"C3lW5lhswFdLsN30KXMkDFVXkWRztJFdyEJ1lC6z0UfaLawBCEU8312DRAReOIOLweWUCakn4c/Ckzlg",
-	"Fq0MYoa9Ig0PBwmCmDqVwX0FOgBwvrVEA+GjIsTeCnpMqplH5+9ZRcGWUVbU/w4obzG0tRt8mAyUqDTo",
-	"qMFQf3oreJhJiyBoeTzuDhzcMmiRN/gd0BMFPe8YgrGtc+C/AfkNqh4oOoCutB4Cw2D7lj+OoAIaChAt",
-	"wEmmF4/CmbBbi2M4cM5NFOBcv8R1hDSmCqAxNptwXkb+2JEs5Xg0izen4/6avBSydyMqCKEMBj0XXC63",
-	"Nw2kIKDOoh+NqcQV5d5GiM0IsfcQ/hcG/zFRrDtQCgD9pJi4yDWroJLkpNndAJUXSOXuPtrIVdowCMmH",
-	"R68IQtKcUcxm36obYVp7EWAL0Qn1XbDJ0oUsY8fUkwBdXDl0IWjBtSiXVJGH1HoxtgdgsgQzOEEvED7r",
-	"TDENq832trwTnJIyQcVYeSxRqsqIRIjPhWEDRJC2NFEnu5KF+IamxzbWq8RTQBhL1ZAmCB1WI9wlIEWR",
-	"D0KNExDrFmBSWhAYQGByRXhbQnFyk3n0MAs85ZlXC8AxhDmSWBStIeKLlE7jHoAkzYoav8Tdiim4ZFsa",
-	"Y/z8+OL40oBLsiWxJeegRt6bZlgJPVKKyXUGQbIT9PsiWhFIMjuXdUAkXbAojMH6xJqdOblQLC/9NfKI",
-	"G6DIewaKLASJNCEHcP4hYfbNo0YaHL9MxPviLtm5DA5eXiYWAhgaSZxXUrYaNqNCA5BvZZh1EGeg9L/q",
-	"tRiXUNYqm1m8Ogu/8nXx6maWR++9DZbnl8Ty7KrhMM+ocFmw57S6Q9tfP2qZMwCfI+R/D+y+/NuY/6g5",
-	"q05QcWAdqDhhOBd7r9gYIDwSrD8WcWw6V7OvJaMgv+7rmV2rL4XhWC2UNNlXARbhnbZl/Ztwho7u0/WJ",
-	"1G1gUlF3dlfYq2chhlq2+KuAcLQzThIlsVeBegE5YSI2GwbaD63SgQoJg4hxh450qsYWA7UnJuX9y2d2",
-	"Qo+KW9QJXm83d3b39g9evGzUeKdb56NRXO8r1Q+FVm10dwryLtLFMOCxJU9DXrAgjsewF2wimTY8PYdu",
-	"Ti0NKvC70MnQEVo4vYVL9AeBvLlGZgc9AjwheiWotYDwXvrm+pIk9kzseosilVv4SzerXUCvaqppLc3q",
-	"er0LZvvc3b9gz8Kmh+Fr8piOnPNuI9n2s+JQtv36c1kV3c8iidlIqFGInePoqUdq3IeQAR4gvQu063zy",
-	"mh1hQX7VCbaS694LABJtCrFgP4hR+DJfdcdYSQcOPd75bZD8OO7U2/Jc9IPYkJt77sHx0iYuUxSUXQfT",
-	"MQYMammWUchuNIWie4gMpZ1hEJA4tFMCgC4DIGGYtdzSa4ia6LNbdSuGHNJoE2bX4ltNYgjMP7PJyfOT",
-	"Xw4v9X8//HLy+vj8wntOPJ1eiTjxHCZqKYRvwmQgCigwIjOELx3K6YLiV6pFMXa7QogZZ9+qylG4iL+C",
-	"uLBcGGWt2Tz3lapcStrnmDDffji6OPtnLb1F5b5ke1Z2Ly09j2CpHqQgaKMp709TLvtay8xvsEON/Hkk",
-	"vTzzf2FmfGkCTZukzGq0nigJHOm7kprOeCpbn8w/53avnGKJbEbWk5519eUsDXQAFVBJIKBOiYwATNjG",
-	"CZ9iINe9LUKfBz1gbTK3tfVFEDQk7RrEjORQeT9KRsEsFGw2j3yafSmp8HmiR8S2pqx1RKrzvXfwr+nq",
-	"qiWB0TYpkTEX7Me+SMo3Y2Ojth+72n5EKvtvKS2K/F4kslhXVOQCYwUWnZOzSbeJiwBsdz1g/I44oGTS",
-	"iRhlfaTU+nd3roPyu79brQwDaf7c1gNMEhHpO//Pf/Pavxq1l7/Tf2u//9f/WykEBR7xpDsoIBPFDjWs",
-	"9Q1uhcTKYazauRFiRG4rwJDX2UkSA7kKfK3lI6luwurAbG6LeEMKDAVbnAt9q8M6uwIQtIAIN8u8XPCt",
-	"oeArIPz2NVzeImE+Hvn35L1m5SS7UtFNPOLdFdzEjzCmhym13eibb1bfUO1ignXysi+erALaOI2rOY3Y",
-	"tngPTiOAXt6NJL3X2EnBKi0idDE8lx5xIiRLFIFqSQQ4G4wTX02wqKcj+mNZCCit9XcgkUDtm8KUPgfC",
-	"qx7gj4Fi+GaSnRkMaoqqY5GtP10Bhtp0MS/ItEKXG2MoU5CHBBdOLxHUB7BA6nUk+KIJVnonSBgC0YYM",
-	"1isUHPU9NooCmcTGaLgA9YJIc0Me3wi/RalUekTMvP9GHfQ72g4AVMcCGOUUse8AoCN5pcfz8fznuJpW",
-	"Dzj31c/CBTHdwga/ui1pslg8imEOitabTDlBBhjYbUP50cPadxH2SvxK88y1T4GQ/UCCJfhnqCWJOQha",
-	"j8bwPnea1Ur6zmes3UNLlgmYf8Ahr09uL+T9SqtSq+GnqXFLmYyfTy4uj0/189Q46goI30BHdVomkhIk",
-	"tF40XjQgYQxreYd9YYdeoT1y26hv1xtVYsNju71Gt8lfbncOsJw/Bf+ssr7arjf369uLiwQ8vPaFlOhu",
-	"s4IbVOr7AGADLy5xltXKjBXgEsC6g06vEoEGEDvSt2WnKUJCNnvJzs9qJzJIAkCC/ln11Thh2/XGc2BS",
-	"sMgGubpz0+Zpy1u13MArUlxm3PUYaw0SEiJcMi/wEdH2ehDIhJKbPLHPyLZ9alX7Cj21SUBs/tpOgMJo",
-	"APGE2mqZGReimSTQAjpScXIdwsSuM1nVKklOAxOBOP+YhKVGIGU6WfGphQ2NQV9+GCeVOxzsw5SvIFUr",
-	"zorFA8ClE9KHhSfUI8MKkPHCxfTdoPO2G3wI3l18/NfJ9mnw7mVdTN/9y786CT4EJ5P3l+Hgt9f96en0",
-	"3ct6txnKzvBNw//nu7CEnSfzPiol/vqL7ZfNWRe8kGmI1tMWsCMpB7qsoeglTO+xSfFuKKEcmg/EUDSp",
-	"1BksmVBzb3+B+VyBKoeQiIhiJCiFrQX+zIRHftxyC/ecDWSdOfOdAS1zZ1gG61Ayq7LNXDpJ6AK9c5ZH",
-	"YKdo/5CNJRWvZ8fJe42g90cc+jd/lAwNcafXG8dJX6qZ/c6lLHkkLcS8bdvc213guRcj3hW1WOgjrGVW",
-	"yGV/DJ3TPUsFDRyyGBsTPRFBVawUljoE6g1i5vmidnjJfC19vdn2E7ubHGhEqVgi/kpAH3A5Nf0k1Sz9",
-	"qIV6gZbBrEAoW59xcB2qLg+BkafsvaxCtqXHuzVIhjmSrfa40djp/j++6upbMn0BfCTwCygjxQ8uMI2G",
-	"n285X1QWb9yYW6xl3xucWrBgdlDjZy//Qe95g1Bqz6cD1fGzMp3T80E3zuk02usXR9/QU3ERNBZx73O/",
-	"2VvhOQtZQPo3C3cd65eqd3t2yy4LfqG/C0AQ1KhNy8YHy/uNwWa2PpmD86QPld4Nw3qZ6tZn9I2KhveL",
-	"PQRCKduJYZbHqD5jELhF5lldvJayX6LU+gJXYone2sLDdJltEbQQW8Za9b7+2dreWeE3e3/7M1xlnSmd",
-	"o5WwbHCfz0UMQNvY+imqx87fHLH9g92X7D//3qk3CWBG+VOEgtVjqVJV47uLD6fUbMe7g/T4azu6LYlc",
-	"FsFYgONWRUMIp9x5qj1Ll6sHQ0cCiiLb0huOwyQY8SjZgl/5POG2SdTTEuW1/kTPpGMgWaz1iDz+NeZB",
-	"DgcQu743oRqPPfvPv3frO8+JpdXpbQX6GnsdTtmEaoxDAQ22jJmkAhM1hBKgU4mdyS4kZAZMhx3i8iA4",
-	"T9mT9QMg0kX2jTMND/sBghjTU7CAgWRveJwcnp18F7NknKgo4GFd34QYdG0BaYj4BwBlbVGATa1mqPr6",
-	"Vray9OLk7en1yen1x9OjD6dvTs7fH7/+XvV63vMq9fNEWmq42BM47mz7n94Ipo8IhuxZCS3+GoVccuTt",
-	"NclB7KWGvJ3bTmWawcNA3sDUDuUsdgUn8DzWA4JPRJrAfJ+nkpHXcso0iuegRzvs8bQtuXAZzU6deWCu",
-	"J+9Z2iv8j48n58fXF8dHH05fX785PLr8cO49p0lTSxRaq1IYGrxYP7ofcSLJg7bW6vxhCxmpMBwKt7G6",
-	"5fpXMQFgsPGIKWltbzDoKKdVzx+cDOYW9ILREdpODxFUVeNX8Da8DPAjTwMGqSVo+qkZ/tCk6SI6DLlg",
-	"QuFRzI80Er1IxAPU8TDIfXvKs99lQe9N308QERKAHhX9IKUHS1EaYQFj0cJS8AxRD7twcF5ViF4MlrMZ",
-	"oALWExP9AAJ6ZM84C1Wc2PrzKvA7J7wTP0/RtowRZp9ziCxn0FVOBxhlaS9BjE02E1+aWa9isD8HrMsX",
-	"t0FXmHeuhfSL/eYL0Bi7mVefuRAFgbdFH2b2T8mrxJyPs1HhOPcjIfw6+2iY0XDDQn8fUEwy5mU35wgX",
-	"H+P3XhyqybWvJtIzqJS50AlLlGKqlwjptBlIAFyNEQjGvKNQyb6IWEckE5EeTpPXeWVaBgSeZ1B+SC7l",
-	"CxkI34PxULyJtmDh25iDlwZHbs/uZ/N5hvpN24RzYOno/BkUO3pPs6BhniGcLXlZRopyK4EwCJVuw4ki",
-	"kRg7SLFDPoXtqleoB10MzH6WQTEi1RYHelN0VIJNmXl8POc1OgEkkyPJri3Fq5wVoQXdfU490jPw97Yf",
-	"NMU5olLTOJVcJuWEE8SvPSx5sXKDd/RaOaFQHCN75sXjDuhzvd0c8NrnVb399f2lsmtO8CMZqVR1Wk+8",
-	"oWj9l4cVLWj+HKZ4RtDF6SSrLJh1Ek0Re0fBrq8itAnqNE59iPCQ7T3Lrkh9hq22HGcPpm2gQQZCHJ13",
-	"LpJoWoPBEJPFQE2YwdvTT62z02xbDGX12jLt/XGRE0LV7wtf2ypIS4hNpRz3n9skCTRNBmOfsziJuD7G",
-	"38XU4Bu3pa8gqxeq7o1jfqhxAktoAkweLKunNzxss+/M6wU7RS894AMPBWbfPQMIjO/UXs3DkF6QRSKm",
-	"qIg2MdyGzCHqFS4dchc9d7eQqY/oXyo2tVC04DTWQOawjsMgTgwH1qFDjquHj1XOqX1NQP7CQ/OpikYj",
-	"RfShHCYFTwlwrbxIYOLOaIqDxsFzNgq6dED52A+E7LrABZaE2AnyWqyxjMWVzR4gS5iFRTz8+Prk+PTo",
-	"+MKrsw+Gf8scZopa6HNoBoA9ynG6lK+ch4FkhHUE3INA9pRnwGNs/hZ3jV5GczzTsjezDJbZIZOuUVGd",
-	"GYQMgMchc8K0+kqV6FdmZlrN2M8Jj7Qcx9OdbkV8H/pFwV6GSkOz9wD+DHJpLAw6EY+INw2gH7AmEY2Z",
-	"uC09B+TRbgWKoVJNM3t2acK1FlHHNN4hJisng4hkneerbuzVn8NSueKVgL2hHhBLA02HHe1bL4MG3GI/",
-	"8DjoegyjFkBZgocDok+Y/gLwTvi+ar8CDYNkrNaKaktH2r6yfobzIbwXbj/BoXnZt0HaHxRJs75T3wZU",
-	"dHgZbWlbG810sYoRJG2QtPSS4kON6gCMcZTtwZxmuUsKad1jLC2F+3HjaT+DN+gGz1J1CuWptknegQu6",
-	"kap7U4P/d6Cx8+KxgsiZFEb/Qw2krzBuQiuQHck5fVg2lIxlX6nm/m5VDn+Lfn23N7ntXv4Z/vbjrtyL",
-	"Tl7/cqj/90Oz07jZ6ez80ugO34x/e/sy+VWGjd/+eap+wxBftUKbNodzntvL6yKd55oQl0HYrmbXYtbO",
-	"cd6DXnRTH7ZE+BK2XBq8rFYKIjO5GpKH3iorDv3+i2JdCtlsPPkNxpNP4hN5vtc9Otk/Gb5p/NQc7fhH",
-	"SySUs2DtjXvc3HPXHIPk9P46gkdYfbnEohcnj9Do0I42CVhrILnWwAbO/UHg3Bei8sKHDSKVJOESgfMv",
-	"gwKPOokYXUknmGj5JbI4FwbL6bs0Vr4V6M0Uj0Q3uRv0HayZcRSB0QJs50CLhXsZTN2D/f0mAbiTYogN",
-	"7DhYZBDaImp1tMBjEd5aaHNroUeiF4ouhmLVOEE71A/iDKJubOp2yNjN+61g8GiPAayzKtnKZXYWm2tm",
-	"kaXp3DhU6oaNRyl+rz21VYucmPFRaSUmiM4bjwHP0rjp7EgNR9pi9PjY92ioeWcBiPtoji3H/6EqHgTo",
-	"tRa1NninFmQ9HZhrZFPis5rCGSFgqEXiQkPvU7vCu0lwK9qVFkOqR4/8cISc115anUE9bVt6qdD0jGMK",
-	"Lh14G2bDtCjWkIsuYswoG6OsM493TTiUj5PBdRIMBfjQ4EJDlM+UltoAL/L1B/KVK13VRDoOH1E4u9GD",
-	"oUD8VV8AUT/l94fE+LN70HhOWyHrXVKayCB3RpHhJbBbWg9JDU1FRpyBuEAnLm9O19vS7ArYn/TAPEhH",
-	"2g2MDjW8W+R4NGYz+q5FtnR6/B/AnsZDkbMYZeasuAbjg9kO6X406e6MtbKEBXhil2tZbpolzClaO33e",
-	"8ta29XTL1pB3tZjfrlTtDbCLiA8jrRtGE18rBj72qSastbWVqyTW39IJq7S2D/Z3XjYO9vcb1VISBLDN",
-	"zKUvmvrSgCfZ3wZ6G5Q+8I8kqLQqe71Gb7/zUtR2eaNb2+U7L2sv/QNRe+lv8wO+0zvo7DXnG2vxDKn2",
-	"du2gu7dXe8F3t2sNf6fX3O7t8hedA33xuLM4TF2RGZgxyLnEDHQgC1+cEcRFLwwvR6m64k4sxa7LK2ur",
-	"MzaW5RMkCvpUwdmD5aJNxhyulbZYjLk2Hq1sMqKJMM9cRMzxrGXYaLx8jklB6jCF0p0ZC6BFwAG2nNz0",
-	"wKCdBde0Za6WG2J7eVsGbh5CK4+1atJURBgr1mw0LBVsyjzbRjXMiHhhwqek8fHHtvA8teFmDE8qQra2",
-	"lLZOOxRvzOZU3NgfkkyQUaofQAXqeYIhx7CjgHg2yp5aBLYOnMxCE2WvUrg+W46Q2q34uzjhU5Pshcje",
-	"9vNiHgc9ywcwHwpjYMcwUbM/CPsss4OKTIo1ggOzxkM28rCEzNYHo8tXMx3KCpkIbRTfEpdTMMUhpoD2",
-	"7IQv0VezEbv34pmnxZd2Ry4raU3GZW7jzcdYRCeyp8q7bo607/Wff+/Vd563GLHKpFlYtCZN6Znp7JvU",
-	"mUcN2h7jvh+3pWdr0a9tpVaVeea/2P/vX/OEfDR90fVQJBxq1V4xDxq/8W7pH/pKxFw3NWQe0USkhXUe",
-	"Dtp6PcW8rC59wRAc3M4UXODiDkGzbiUdgnf0atGP36ix9Dcda4t1rBECQM4guRqo1E1fut7zzjLtzpRp",
-	"tWlUbenRqG/bOjas27SSlXx7k0nLptra8hlWju41mNaOzeeGGgVCSh2VDAopaVWc3YD3VwoOw5zFJC+e",
-	"jqMml1BhZuSOAvv85E/RBmthnYO9bk03JOvu7KjnoYOtThs9hxRuVFdcTSHBoRwGeerBNfEceOciluyY",
-	"eebLRGkrOq0g0vezEUByHoYB1PBICNSPBIdIdloR3CNoIK1525LwYbSYIaw9NhRcAniEQbL9U1vpZpoT",
-	"qBGxPBgd0Q8klmQZUADTNkaVSSoWbYm/MmXa2sMowzv/GH8RrPPqpwrg+R4PR8n0F5RJGLXKvuqzSPSC",
-	"v/KV5Iw6sLLl51XT5RaKJAE/KRavCMighwDCdh2zXW4lPW5/zu38czGl/qfd/qvRKIaSqhZvX/QQZ/Mb",
-	"z/QyPMfKmDAlM1RSxOwZRIyeZwZPYD5F4zc3z0zDBLSUCgWXC7XkLQ47vwDakR2UGXkZhx99Yw1F+4Pe",
-	"OAyvaYqHUrJjGkq1shQLhYUqoqhipVpx4oq2LExLq9TYLZ9XPjC4Fmy8PoV3Q8anm3mDGP8gmg5rRubi",
-	"xZt34Ki5Q38YyCBOULIWa7vcNaWG7aGcar2FZVwE4o7IQvgn5XqCGPjeXtF3GNfqhiq2TRNYRIntIDZx",
-	"1JaeUxaDnlgqZBGPrhdQmTvNtEV3H8vgz7Go6nHwyA+pKc8RvZSiC/xkgEYyUnFIxbz/nx6Vax8KqD2H",
-	"o9vKsMI2LUylth2IkpGvjYyGJrVJZIkArgu1r2bNAtlPqeiQPNVyp3LpDuAGCcdPiHgTozTUXK0H15al",
-	"zUMUMjQo9/qdJdGU7TfA2KAebOBp1NYRwbtAe3dXxHFvHEIERwH1yZyi4rZcqKo4HUgABsjJ2e1u2j4Z",
-	"0Uf7bGt/9xXjbGv3hR1xImRb4ph5jC0CdXYEOyh2mrfMtrHoQFiC7JfX732M14MKLFcV5Tohw+eXIfKb",
-	"ldnLiOeHxKTfqNGVXsk8PHlDiLxal/AK3cH3qWpXZmR0lcQ16gOXUuw8p0Pwijo7jG9QLFolpSLDBe0s",
-	"5HpUjTsp+VdqLMxj/CqazH0wfhWvQpoZId1p9YfWY1kJmNtVV1dXtUPnVd61u66urjKX0yZbj4zTHKRZ",
-	"Ps7LgVbfVsvH0FQl55DHmTs8CCvi0pSduYndF+fbzIJU2UhEAz4ixY25N8e+gdggFrZTSjDXlDvhFkDf",
-	"RCeAJX2nwXw+jevfaJiJKiVX3niJUtdDLqempinOkRhGAuvhEqWYvi5jyWLvE7ZWkP1SZ1c8SExRmQ29",
-	"aO97OFpfDjWd/XepFHuvh3SeDr18I85O9F72olmWJAowEWwN/5mlydF/58SQYyUWUY5jbyfZizPLm0TT",
-	"TJhh+wUWYJfBb2tdB3o9kMlOU2t+/lcwHA8rrR0o3daaBP7ctkuqhUkftfbX8vk+V8vdvkIoWcuklR52",
-	"1/MzzmCxz2e+TUOcW0Mxj3MEqRziGYZuKCDgYejWTcQsGA71uU9EONXuldZkFnB2LH0oDz1JCnzA2RY4",
-	"Tm1VfQuZAD2rbtubqT/AC50OLqBxjKh/T3sS1DqZovThBViTmvNxGttpJQOwcHqBjMe9XtCFQjRIMjpW",
-	"UqCkhyUU3pD/dc374vv9RsMWaHYHWnXLvnBKOVsG6gH60ilM6rRIaW1vWdWp400b0LFLdt8r5as3vfXw",
-	"yzgbtdQLR8I/2z+KXm/e4OpyCQjzgNegqE/fmF+lfC/vxcJMLw5KxeMhelmgjP9nHieH7lJ+SzElxyMq",
-	"5G0ZTtcQLNXywoEZqmy3nNRp0KtSGRIc5kkh6HTRFmtsXNyv6eKij4JFwuiebaoUFj2ORfHdq4FifMhO",
-	"VjqD98Ec8op5chyGHuuGgkcASqUvzoZoq04PAKpB+Nut/HVoPcgUIAxOpi3xcmYPOuMrBuryB0/12GWk",
-	"psvt9Yek8/gq4seswtcRP83WzoOJH2ucPjomjk2ZxxzJOI9NYzhlhtJlPQdoq6uHpz9ehDKeiD4IfyHy",
-	"2YhHSWBaoFxAHdqT1ZlmKdUDKL9qSclI4Md1dgYgDwjLEreltty9MIiT99PjW/18r6x+4shM5rHSxS/X",
-	"tm9IDAZqtCDbUQFFkKUGWsR+Wi+xTq/n7ty62ZSb3PqXNbwgsT6c2vV3hIs9WoXCxX5bLFy2PtlNPpfm",
-	"1QGZ1/63VAb9LCdWWtnYi5BOwiCFcwdKFGI6KRAYWjL5EZ/Q2Bd23GlS+gnmFvKxkF6tHFeWKrnuQelo",
-	"Np6cQcfSNi4i5yHem34H6VPWT1rtpsHiU5WwNzSe8iBxOur7SlSUT5eI6Q3W+BO0Pa5ot0Plhzkzy8qH",
-	"Bfgqbe+4g4q0On1Els3SZY9YIJ4+HsOVTvXhTgG5xO8ZoUeeyqfKaFxgTr2HaCbWzhhURAgtYjizbjrP",
-	"4C419Grw/MRbFOf0jFHFE7xNN/Vt25J26HexueUr5gQ7AfKVT2MbZwKQRFtUo0LfDaxKlSDUsCG6QL/C",
-	"oNLSo9qyAAG36uC1AeIXIOVB832QuLwvRVHou+POeXiAk94M/K8eVDozJ2Rcdaqa3EkGMk4E91/NDMmA",
-	"d9Xb8jCtV+obQFssoyKQQorMpwCIGL4GdF1K4g/UOKIyIwPnYMunqMiobARlhKD4Yo6J7fFeS3xU1J9b",
-	"yLOwZIXRof+yWFihWax/TQ9SEBPABRRN4ElIy9DGEqriOAu1aU8cc4b2z80fOOhouR208Z+tDlvZbgD4",
-	"z2sHhytjPJh2eRdNGn4xpx5Ca92k4LfZEgn76dolEs1manV8lKNIdUUMsSl2LJMA4BjKDZDc9O/LCplZ",
-	"r2p+V7tdqvWFIZiWR1/6JkIh2UrWdSMiIAS3XM1b3nlP2pzkht7zlnzMov5MuBVKlPzJVw8DBjdBjRpm",
-	"MGZq57DINhKA6h+nhSwEOHSf6qgti/XRPIVY0J0Ohw2k/S/uIm7k+4r51nWcNv02rxN1TYbQfO9tpqUH",
-	"ag0yGXYD8LC+M7ds5VnBZB7GqSuYvkG1sMuwWvnYty5RtTRjiOBL3glNGPLiM9L1XHTVrYimxdLVfpuT",
-	"rrcLR5tTT0ZNJMMfklvBEy0hoNeuhU5GXLXgXuZvF8qOXKQq0fiqthxyXzBD0FvSiMjW7EPUAjXTiAiT",
-	"cNoQB3w0EtLtOvyIoCpUyDLCBkWH9opHwky0LApuwuSPKgoOTuPicmRekLscN2sGrmqndtBpiNoLvr9b",
-	"a/p726LBD7ove9v62pFh7XfJf1Pif9hlWqJhFPJ6GSgs9Gj7sEaV7jgKt17U9+oN880yAvVeO99g39wd",
-	"nsejuAnOf53gvLjNhebptBdKYfouK4OJH2MhIZwJ6sS5woaq4Zqx0tg0m01MdTEqAVAoKLxC0UNoeFfr",
-	"8qQth9oKbjZc9g7iNgpip1UXTNntRoOYJfDGQG4TqckrFomhwqo9xHZK2HiUAeksEZpvaE2+cj+ue/R5",
-	"bbu7J2oHfqNTe8l3erW9zgvR7O13D/yGI4gSlYwq1Yp2Cq61Wih6YNM8kETF2UBJ0z6AbwgIdOJr/XYq",
-	"rW2oNo5FAvdaSoTgOuq9Ws4+7u6oTa3U/UiF7Ko60sFs7ELxYL4slA9bn/Afd2XtzuHI3UlJps9jrpbX",
-	"IU8An9YNHReIDlMn25a2kvruEmhDHlM1XavZQQa9GZIXJUUuQO0AUqwYoS5wk/Wi4frfxTF+Rc2yiMiH",
-	"oixH3G7GL6SfhVfA1EYRQIGQ/jXc69okUjNQBdQiayXTAtAFJQnTVIrjpP1NttRQm4y7A1qeJ5gdzU7v",
-	"CSZEUfDlRcrSsneBlCje+buYeYHvYSuS51gtxenRu+yHgvSoFfj3mh4tLcp9GyykN1DiSQw4PgXRr6di",
-	"Rf/K2Tp6Zx9Cn43QnlvOSPvWSny/kO278nqVST1D+froym83Wu5BtNymqnl5RUrMcesp0owTgwA6SSAW",
-	"i3OklzOesFGkbgNfRFTZ3OVIbwFFy2p+BKTOzoQahQL4opFcMGU7bktvi37pDLC0nvkkncOXjUvkg5m9",
-	"Zu2Abzdqnd3uXm2v2W3wg95+b88HMyKOx/AeBkkyiltbWxYZq69U37ZphLwjihs4FpPe5pVUWhW8L1IK",
-	"/AFEOpXt7cb2/svdF7u7B7s7L/abB/s7O7trRkNp9adlAdHLzLbZBDLuJ5ARuHvenP8zcx6LJUD6dZkM",
-	"2PpE/54uUoNsrs1VIReLAEzVFzcrOz3fSzRru10Ty1usa/d052vrLk14ZsKnLJBZsI20tY2c+5b77Sxd",
-	"M/XacZkuMuJjmvPNxF9BnMTlPdbmWC5csG0fBMBpWixvQhBZ68Ws0JM1z9IJ3kNZBeirCZ9eB7PIPlQc",
-	"A5gC9rhkhMWFyBwHypqoCO2FmRKVL11m4U7uPt4IYvnNX5OnaNJ+lPQ+7d5bSZ0tEBuCkBDFTKyoS0NE",
-	"J46ZWVxEf4d5NxslclTpw5XR6xNyI6ZxefEdkCLFlr//RhDhiyf5bdDn2h9z2GjrRJEPcmHIfSqNm1HY",
-	"bxDnB4BBZrSt8VDaEjVyK0+AB6lIq3DNsHhoCLczX4EAsH1LdC0x9DjJj3o21teWSKduFoi4192okmc+",
-	"SnMMHkUlqOTlyjAzIs8+2RfudJHjHeBZ3ERM1aXGt5ZGPFCTGKkhn0KEjvv+Ga7uOvG5dPNVWpVP7Urg",
-	"tyutduX2tPl//tf/bleq7UrEJyczH+pjAZ+Nxp0w6NZuxBQvplm2K61PbSpyec0T/u7iwylcL6bvzD14",
-	"kogYadE/gIsEF6jmKVzw+fNMJnhRSX8qJmZlHgJ8kxz/h44gNtMI4si+56wbqj3F2UXKZsuhxPiHo9e1",
-	"4zdvf6ydvPvp59r70w9nld8XXs5D3xf+/OgiDfBe+OM+Pw6jd/4vTtWZUQ2baNsqpsmh75MFihvfWiVm",
-	"WYuNErvohWp6y8J9xXfzGqsRwQ2q6C5t/cw7AzH4k5ge2a/rIx7FAkCAtYTDu2nFrWWhZ1jvJqB2Ehbh",
-	"U9va7PRS0U5tdDzLj2osKei2osR41UD9YQW9QVS7zICcBYa57clowTjhUeLqwbXo6lONBN6pFER8SuNR",
-	"0YUIiVwTqOhisDJ/EnrHWjYsKnjM9BW4X3+uVuwbqbQqf27Hv/R/kT/9o9G56u6FfzaGO3Lv3Z8vpu/3",
-	"1MvxdnyZNKN/HvzreJf/WnZppar1MO2+M22LU71q2K+0agfWik2VNZZVjSDoagtF69mQp0FuAN9LjzoJ",
-	"hkKNk0prp6H/h9OEAxTEo5BPT0txtN6/Pt779eofu+//6CYfrt5PfwsaO+8vTwc/Xx1vn/7xj+S0+XF6",
-	"2vzY/PWPk8n7f31spE83FKoL+ni4EXKHrkxr0Ql/LGGWB9U437o+uNDnHPpj7lsx4JNLOqEv+Y2IC1v5",
-	"CNxSigl2OR0vVvf0yr1ZG1qctHwK5FhL65NeqTd3Dy3Lbbm2uEX/7CxtZ1zd8cAluJ6Hvi/FJPt9J+j3",
-	"RbRib68Z9TLtvSXRWre3kdDSNo24KzbiIhX8QEXJLEmdPl3uWgOaBfTbgTxxOF0p7AnWDeK/96AHLx9Z",
-	"No17Fqu9F1CrrnZTeDcp6+pNDxtPWCh4nLAX+t3r3xAhVtrZm9m4X7e7d3ZF9L6HuvTZ9S7tdS5Y6q/V",
-	"NT0jOL6t7unP95UiKF1B20dNumf2YDz5ZmpnZ6zVRm1CJTUKlZS3UIMZICSseS7YyObGGg3cM7KfUyEG",
-	"kLXV2THvDrI+GUDOQRc10He1gdPTunuuIYCuHQKEQBiUQ5j4iRQfwhKY7swjeDnrOnf3HRbLjm4OsQw8",
-	"728SGlu3F/waN+C1La6amxbObFbY5bmGjK4ah9CiqrfT12gHz83nodLHGcHwJP2/tyIpkL3rVd/ZlpI5",
-	"lTbH0o+pp6XYq6sihhzoYdkNx752BfICTUj/Iu1fudvHOAzDFDkQjE4h/UfgY3zru8jw8MMLBco+l3zY",
-	"vKFi9mHzbRmEfjEqgHmL6LdD+2gkukIm4RS9dqrHnOk1xWu3G416YdVl+XZao7tdz7NZqVb4MNILMppo",
-	"Awur14c9rtelvG19kVwYmbQmCY8wMnH2JzuNTEXlMh3rpd3wixVvzoXR/r28IX69Ak56kfPqN40nYPbS",
-	"RgzcVzuqPUPLyoBCPbL1KcVZ+HynUtEaI6dSLEcDgGukxViQ50FAjRgKIigZhJ5FLxLxABNDlhxLtCXA",
-	"fphwhypEl03V0sJ1imbEAAP1KHTSQxUpRuR4Y/EercuTLU6083uCuWZjFTgnciWz4M4qOGvS5TokzU28",
-	"V4TlpIWBF1PNnHPg8ZCXlsjNVY6zJXIOKsyDVchB89tdcRWMbUQigaCHZJmUK+OjEXt2+eHyrMrO3xyx",
-	"/ebOixa7+PGwtl1l+8wP+kESV9lOg9yg+Hmm2D3GAjwDGgcws23pEWjUpUpGltMsgdF4sUjGI4/yO278",
-	"RQ+EkuxO7OTppNEv0dRbz54sNOpyltaf0TUJ1/a40djpxrd99tcwlPH3bWjQaW1tTSaT+mSnrqL+VrPR",
-	"aGzFt/12hd0GYvKD+uv7dqXBGmx3j+3utfEeAu+kNzjzv29X3u+y3cHB7fagdvCvdmXLvQbuBX8DMpLe",
-	"d5VW5d0PF1e/7rw+O/7x7Keds3+e5f+Ga5PxSNt+zV8Gnbe/3Jz8eBr6P/4yOXn7cnjy9s345O2bbf/t",
-	"IOzI89GvzTeNzs5J/9d//jCpVCvjKKi0tCmtX0trC47FFir2Fpfy/8NhfH/XIPSwm/vYzPQ9/hw/4mFf",
-	"RUEyGH5/8ePhNn6GJ+P7ffxrJKJA+d/vNBZXE3o/XMCcCxTFlWUJG41w9xvcMp6wzPHCb/8eAbAnm3a3",
-	"IEWzwnm9IAycBAOWuEgZ9axy0EqDeVaEeawobR709K70hccoWpO4Gxji9cXF1m1p8V+WrkOenxqg6ixA",
-	"R4fshB742DJLx6otIU1JGsmotYzLYAz89AZ6boW6BewNbUyQZ4B+A3gGj1+BOQJnraoEVEvNFweNF01t",
-	"Zs3iz5B9lKm6XUM3LCWNj3CWDtP846xtvgsd4ZspbE4RATa662vWh+C5nClXILhlSIu/spZ7ELM4CcIQ",
-	"86oFpQsB+qZohOYLF9x71tnRQHRviFdMdW+M2PXFbWByu7Gg7hgEpJ1RK4YldU7Vg+tnICFNruZBD/Tr",
-	"1jlk1gwtCpB4+XcSi6Q2HukVJJTwKqk0BM3J9Q4u9XL0e83fXd8WcGYZmirIpFS+2rmfZZcZp/RNrfO9",
-	"VZO42xqavKytoSL35GQR+b91+/RNIIPYdKHD1iiJIKxhpH4ivNvPX5aI3XS0t+UM6TddSVCDLbbbeFln",
-	"MIJA9tlUjSM3gryQadeWGduOU9+DYQz35gEILM52jqQxRXTnVeaPIz16tJiR79ydNywRcKwFSTlfGo4X",
-	"iEifNMf5QgXhF+PuADlZ16FFf6zRXji8xVKDiNRTDAi3jiydv94jxdVk2Wvuyghrj8xWC9zJnV68eTfs",
-	"6V+VPf3xsHEsLxke9fkuyu+eC+7f5+G+M6+Tlnt4gZ9L4ow7SyVx5h+VgiSOAeP/IliY90FQT1AAMO6h",
-	"SLjPE+4h8C6U6fkQvmvLyUCFos5eg5TSloED2QNWVcai4gmF1A6p1tZHMme8MXJumNw4y6XGqxC0Frci",
-	"yhbvtCUl1WM+1Td2KBARpidlnEH2wpSyj77Rg8zCE2Vsmqo1xiy6tJAEIe+AE+FikS7zqgj4RBweHdGW",
-	"FndeqoiFKiYnFOaPxmEpib9VNivGy2Z0yL3w+ueP4Ibff8Pv/zRs6Q0QwArmOvV93JtGL3DtLQv4Qjic",
-	"WAVJRCNBBNxHgMoJcnfIp3kucBcsDw4zMNTw7gD6PUBlRtoTx+hiELHAj+vsjGtdO1HRDeNxW4JDHgZx",
-	"gnwppYCcepsepeToj4deyS0uXZA9mX5iWtUHarRgKWoqU9VISLCKRpHqBeGCbsZ6RZ/0eu5mMTLbcuN4",
-	"PAbHAwpLk5R+PzbRyI0jsm4p2ayk3vpk5cWdWKl4ZQ4pNSejW1mHwgpsx+dIiUYJTS2IGY+1r2ECkki+",
-	"Tb8AbUA9/OCL6N0wG9PsGFvJJ/hBzKsj0ou9BySG4DZVlijVcjLqu42dIl0wISp8Rx8sHBSlRYaMAd1G",
-	"buBIsSA2YbwfCeEjxC6m68xTnkL9b7aw2VowSDQ6uwR4FR2x+hM1Qa/oEECmFo/GRrSvI9qr5WJaT9GK",
-	"9jI80PlmYcEcUuPyoRUU1ozUgJsOKtr+huHDwiK+NwAbSqpzMlAgTIBX3DRYupVkKae3W1JXZ8cmo2pV",
-	"db4hs6CKry3TACFEKDjz+ZTyxpDTjIggLrFVP3GdfYSwHgCtuqYAVpdgWhWNhkwjsjIg7DCUtuTwd82A",
-	"rgZgiHQFjQ/2SZ0dmrvMIJSkmKgsCcr4zGNRzg7ZXLZR3pAqpq7Pruv6LMdIcw7noCRsBM+CfdAR/bF8",
-	"wtGir9IUv2l5nxdbe3pmCpy1EkrcBw2frcfWmw6tiKzX8DNgZAw7JeLFOXzbsqix2uXwvVSGkTcZiCFU",
-	"pRSrKf01lLMxz5W4cyNxG87eDWfvJmJ2Z8TsAeXVJm4GIvoBucbmye9SaIu9xjyxuWEV27CKbUTtg4ha",
-	"52RvxOwDitmvRue2PBdaaiOvQYbG3lBXZBGMCYY6xiFuOi/Lkua1pZbh028sgZIWk2/o3DZ0butlTDYU",
-	"bxuKt68UFJplecNK2I3mv9/s1R0cd1mv5hHx3KW2zeqAmelea62GZ5av2UYrh4J02ggIVZ8F2pDp80C+",
-	"YhQAy6RtEsVGkbiFuobkG7M1hPT1BvlboIT+7dyxQrF8LP2ZNOaX6khLXDCyggD8Sjilc6I53wBaaSdS",
-	"E2x2WAqp1FT+b6BKnyZU6SY0lI3CP4gs2gSGHONpLZRYV1BjgYxt95poNxRAsEyrm17Fnl1LjiVrjATh",
-	"N23/bOBoN3C0SwdXngJE7V32YrEs2Ajo+/bfzTJn3fenitObKqmxDFX3ZlO1mlfDeloTHgC+DiKpxtTq",
-	"ioBKJo6KMQwCf4xVigaGbeE5Qsg0bpH2r1/Sk9AGY9AF35ZSJNgHGAmiSdN6v8AgiBP+raVRcE+thMlj",
-	"a2D1ijxJX2JTtAiKLcns+nurVLxzXDgUmH45aHuEyBA8wX/TGTCEkYDurI2wLXCvabz5O/0Mx7xqwptV",
-	"OPdqTKc2VOoG4HXptAHW6f7B7kuEPD9oNMy/9vebz+upILwEsVqZVWgXlDemQ0xGf3pj9p9/79a3zU13",
-	"9qvsw0jIk9fsSEkpugk7UpFg2/WG+7QLLGMveNy56AdxIiID98X9qqlb1x+gizODTObcOiXom7k3gZ7q",
-	"bSFqQx6EFoRDRaw7UFoS8ixVKM16CISXII6dRxnitjtWLZsFB4OTbkvkw4wX1LOyZ1eio3eZdBfOoWbO",
-	"P/JXvSa56rdnBuf+edpxiIWtRHKGDIEcq1KVdGdnAeyqReFiU6BUxSrXrBJwsUb0K/RSpBYDPoIBwAwe",
-	"XT/i0OmqVQY1txutF8DbJhgVrT1wOl1CkUGQNxqRs+ZwRwvgkhBDfsi7N3FO3dCQM+DB8CuPWi+SDP29",
-	"XiJ8Z8MgjrUuxwGj1o3GocBePn2RgsMedG23P70Kpdc7W9sAihA1n9nNeQu7UMmlfh8t2UioUSicmg8D",
-	"MAoDmffSaIzuazMf0YtLB3eEXxSM6gPg9rBkEKlxf6Btj2FuTFXywmL2FirRquwnMe2Git/o8/E2SH4c",
-	"d9YZ5iu737NVSjNrrq+J3H1/ZioUC+YF8S1CY0yFUBqjdLnuDZtHeX/aXbgP8IBZCWchGYrvjXkp0Ao9",
-	"eyicnyPoQ8mPSUcFSSzCXpV6khJtrWozNOhLvde1AEKIfjJkoXBoztsyt3Bfl/1sZluhEVEwwPcE8gQ3",
-	"GI07YdDFsegHm72NSwgAOlOT+wMx+GJ3e5fU1N72gStUXwdxqSAH2F58Qqi4zzo85LKrN7cehIq6A2Em",
-	"69zxR8HDZFD5/Pvn/xsAAP//",
+	"7L35dhu3tif8Kmh+fVfiXJImqcmi11ndsizb8iDpaLBzErlJsAokKyoCTAElmsnyWv00nffIo9wn+Rb2",
+	"BlCoYhUHSU5Ocn3+yLGKNWDY2PP+7V9rgZhMBWdcyVr319qY0ZAl8M9DGozZi+iWvYt4qhhcC5kMkmiq",
+	"IsFr3do7OicDRgJ9Y0iGIiHD6JaRCd7frNVr7BOdTGNW69am6SCOgjqZ0E8NOmL/2Gq1avVawn5Oo4SF",
+	"ta5KUlavyWDMJlR/aUI/vWV8pMa17narXlPzqX6LVEnER7XPn+u1wzhiXB2OaRwzPmKLo3slZoSSAG4j",
+	"AeWEpmrMuIoCqhj59vzFIdnd294nv/+20+zUif57b7e99yg/7mdURgFJGI0n/7iuSSbphF3X6iQY00Qy",
+	"9Y/r2tXli8aT69q6s2m3WqXzeSsCiiMvTuRyzMjV+VsihkSNGaFBIFKu8sMcKzXtPn7c7uw1W81Ws919",
+	"0nrSepxKlsjHrfY+DZ909hr7QWfY2Gtv0Qbd2d1u7LHOHtsddFpbO9tLRz8UyYSqWreWJlGt7k+mUzGZ",
+	"EwHUUz4XvYR1IJdXl5dnj9vNFpJQgWK4aMDl+5HJibhQIikZCQxQkkkqFeFCEalvI0rcMC4L1NF+tDAy",
+	"uPt+IztnYZSwQFVv/Icx00MaMzJIxEyyhIxEcZX0xsvu48d0Om2aq81ATB4HNI4HNLj5X4EI2T9+mOzf",
+	"XqetVmdXKqrYP+iwFQ1/knF48xNejqT8h37Vf2wd/EfnxX90XjhK+o+tA01L68+1giTOmUrmB0PFksWJ",
+	"XrBA8FASJciMRooM2FCYmXP2SRGVzHOzbq9FrRFXWx2k12iSTmrdfT2yScTxr7YbZcQVG7EEhvnhw4cD",
+	"j0+UU3BguQ4Syn673SK//9ZuN3eb7Ud1MovUGAafMCoFt9S0o2/aKvIXRhOWlDAYliQi+cd1LeK3NI7C",
+	"HlDmfdnM53ptShM6Ycoy+TSRAnaExrGYHU2mav6eximzL1+cfF9vSS+AB/uWKU0TdhuJVJIpHbGnhOn3",
+	"wBHXPw6jRCr4pUmOFYkkgSkRwePsJj1vEkdSXXO3fnBtGMV6tM1rnlu4Wr0W6SH9nLJkXqvXOJ3oyziu",
+	"WsWq7JbT5nMWR7csYeHRLeOqfM/1eHGuTN+U30XHYmmrvdXYG7RY4wnd3W50wp02a9G9YH/YtgOeUjXO",
+	"xgsv60Xhmgw4hTu9GW3tlk0I5iFPhweBEiXn7VQvPHxZEjWmiqhxJImWFkQkRLLkNgqYFZ1jKklAU8nC",
+	"uv61H4jJhPKQxBFnfbykRxqmMetXrMpywVO2jRQGXrWL23CMHakvWwFUE5YvgRgSvfZM4r9hMXDyMD06",
+	"EKkiUWHLgagbU5qoeRUpwitwb0vn0dnZXX8ibyIeypXzUGMmGbnR99aJZPqwKxaSwZzAtuWFx4+1WIwi",
+	"Xvuor01jEbJad0hjycrno9+am0qk2ASG9D8TNqx1a//f40yZfIy3yccwfj342mcg3GN8qG14sf3TTZ0m",
+	"CZ3re6Wa40KLZFLzFuJKsmSNdYik1ZTqZDaOgjGZoLoaspgpFj4YqepjU9zkOx7Yi4gHbI3jOtN6QcIC",
+	"kYQsJPb8qmjCNL3GVLGkSQ44PmPnnd1PhmxGpJG5VItkEilJ+lQVDnCn1dlttNuNztZle7vbbndbrR8q",
+	"VkHC0EvXIKSKNfTg8gtRrhXhQlxxFcUbL4RTG8xiVExme+VkUvj8/SfzNppEqsxuAoWE8HQy0Cx3SOAk",
+	"kSlLUEr6495plY8xhnf7YwzZkKaxwkeqtaD2GlrQOxrFx8/LBWE/Cp3Yn9AofihJqN/14ILwAxuMhbip",
+	"mksm1Gd4Y8Vkwlaw3dij7XZjsDXsNHbpTtgK9tmTQXu7fDLmdQ88n8/6XXIquERzHIXbCZ2wS3rDwIII",
+	"BFdG4NHpNI7Qtng8TcQgZpP//EmioeHmqJ8IPWmlx99T8Dat/Cmqz2HtgAs1ZomvEsAp03fDkmllVda6",
+	"P/6aPaMPoXnPVGjiSmrd2mNYn88fcVGYBPG4NvvVxksq9Wnbr9dUpGCTDgUfxlGgz4JZrzThXVSku2be",
+	"3cXZffb3YZkAO8NX4PLnSah0WZhZlc/12guRDKIwvOfORFymw2EUwAxkIKbM35pLdAkwKdF4JTENbnAc",
+	"cC+ZsO4siRTs0/0WfStb9Gxmy1a9ZOQPsex6yv5cKc70KUw6s830Nkijt3l+rQ8fPjSKJl7ZQMwjj4sW",
+	"IQzoGK2ye+0rvAFu7g1pFLOwuK1mt0gomAQfxTBSOEfBVUIDVXX0wKkxprdM6wYTIRXptFrgsqIBWH65",
+	"IzlM47j3MOey08lI5IpPE6Hpkg5iRo64ikBTrqaWxfV4KGJZWMgJVcE4t5RPSR9Xsg9GqDSGK4tDCUf5",
+	"LZXqINRiU6qEGqvqzlsfU6l6NPe63N5HUlvJegj6TpK7s0kOprB7hBr2I7ixse9/xDflqyUTeahNM9p7",
+	"biEY18QUwozBS9AHFycyuD5s1DsgnSMu0tH4XnukhOhNKJ/3rG1YwnVhgJrt/4QnLiQyDcaEomJEPpQ5",
+	"swS/PyvuePt0KQR5R/mcnGfjrN6wxVk99H7p5SisBOxVxLN9xBABWNcQMkAlbFLg1OAybDyQz3C3dTen",
+	"4dbuSn0ZNeZYv4PdTyQMaGg3pkhtAxHO9VnQ7AvdZ68vTk/uf+JbGSU9o6EloqU05I/yoVl0QLme4YCR",
+	"KU0kC8m3+k891TqhJGFTBg6NGzbXxOOcmfpHVAkMmYG1pK8ORTJiIUG/4CNkESyM6CVM7x57lXKZTqci",
+	"USzsTfQbe7Bi3rZdMB4S/6X6ZXWScr08CZN6epSHesgQRLr3ZrZ3fPHrhkdgwuQSh1e9rxUzeqgt9inY",
+	"WF0hC2KasJDA54j+HDCFSJJsjWDPTsQZlfKGzeW9No0L1RuKlIcL8lay5JYlwL24IFPzsa4e5pxwBn4T",
+	"DGJCMM75qLXipKdDyVhIVccNRS5IOTk+IzQM9Tzuf1K3s809EYq8MNOo3s9ssg+1heWLVCfg/QEnkrdE",
+	"C0ugCX0a08Dy+8LamX2+SINx5rV96J1mCUMatEab2UitcYV/hz1y8wP5i5P0VvYdRcfal1tXLY0jPsoE",
+	"v1tdcozOSLBMBoxxIk0k5e+16HrmTzUTKJus24mzRNxGIUu+7G5MzVe8nbBOm7/XotuJeit8Ke7rFKta",
+	"3pyya0cA+sffgs0vmZ1bXBuG+XKkiwZElu3y96JXNzG3osZX/YW5M37kby72zCxRl8zTcYix/jks/OlB",
+	"qoyycc6GqVxqvpWsOriMwBbEJA0Ut9Yr1yvJHEGlI5Ik5TdczDiOUKufQcLgh1ki+Ki5/rrAHI5gIBXH",
+	"eeGj9bJPwmJprUxMWQIzBrVXZkl0WrVV2VJz1rzm3/a9QHjfrTS82ijDkiS4tkh0+rlHkMxRTDZsHAqu",
+	"EhGv8sjanK7P9dpZQkfVS5Q9gOlomN+zkfe3mGYISwxLvo4VuQbJZOZ+Gc0smJCfGrPZrDEUyaSRJjHj",
+	"+tyHS23KByQk34IDy3pSZq39GRvrdmXjYwyjjGD5Yob0INPJhCbzWrd2kHkY9CwnkZQRH9XqtVvMkdp0",
+	"O/UiaqtpJpKQjBLKlTljqWQJWEN67+wdTQhhwuHMD+uDvkSChIWajGksl40IPrNkPO7T5vi78Xm86PMD",
+	"EpH19MxoxhgK2biP/mQiugAzF2dxp8ONdnIP/6w42WLC1FgbSjMwQ2FLNXNtkn+mQjGTQIhrFYVkNmac",
+	"zEVKqLzxUpIeaGMOOCYcWsscJ/Anb8PlOBFKxXcVyopNpiKhSRTPeymntzSK6SBm1UchYZhQooQgE8rn",
+	"ZlPsgZAVDn2q9Jcebi8uKz5vUiWNBQe+80RMzBWmZiK5cc4mgicNcwWyuFfCbhmNNS1B4AgehVgK1Sw8",
+	"SVigmn+SYC44+5c95aUSe8QixFuajL6oNPZlYKw/ppeQcrK7Td5Ez76IqC37zJ97KIV4R/n8zzqSLlFz",
+	"gfb/6NO5ZCR/0SN05e3IH7O91qFsoj4mYSAn+riYNcllMid0RCNO5FgkKp4//HZCKqwkVBHBA+aMoZAq",
+	"OqCSeYGphEHBk81ll3So6ZMoO8a/4Paf0REr15wV+6Qej9Ukzm157TpttbaC/xGKQNv4RN8Alxj+AM4A",
+	"vIDBlWjEGxG3i6jfH/HU3PzYu7u2tjeAWmOsoMhABiVmh0o6l2Sm/+VUWXIiUOmCiA9XsHHORAaq0m+u",
+	"Pgn3Xo8Lk13vfeKLLQOqAfkzRrmcsQSO1dJo+0bkY3yv989CtF7c6hRE59DOJSESqxpFUqaouP6xiTCF",
+	"gT9kdmFhxoz41pqd7+d6bT2rZZ18Q6UtwtiZL1lA+2FslvvtzY6fsnBsxkpw8uTIDHlZTmJudg+zUaXG",
+	"E7lgNAnG4GuLxchVOmULBNu2jpVz/2yl+9o2f7eEpcpleCjD6R7sdA1TZg1OSuexoGFPrx8YEVUJReUW",
+	"xv3yULxMYbPJJgGU6IV/a4azhJsuDP6hk1AqzLdLIS6E4F/uKP5LpBAWloxjGqPSiwOxcurS4igPMS+O",
+	"cjIWafK3zBfMwgz6EIEbUDMnMVSMP9xZuuJ+2f8deKzxD7t0b885zIm5Xifs0zRKWKilcsJuxQ1MBjUY",
+	"55h14tUr6F2ayR9J+966e6tIvAxAEL33VnXaftKYXi2RRL+wcIUU9SehF9r6xnNLdCIqlyEtbEwxH2sh",
+	"CsVzi/PnTLs4aPCLKxovhA3AmkQrJJJI13HoNAA3t1Ly8GomoLbQ+yQ+kl8oG6TDTxYzbRXjDpCDvBUj",
+	"EvHMSv0z6GbF7DYINSzhL5buwIwHLmt2ouw8maDoU6j1XbpzPll+iaqS9Rww66Sm+r6XHIO5u8Plvlq7",
+	"pxOU2MCrjp2774FTGfWW3rJEaxumwP1hvD73EVmSJcd8KDCLYjNH3AR3mnL+vz00kFodf+ndsiQaRlkC",
+	"vKlWPOCcHJm31GvThA1ZkrCwZ0OD+Ea9m+lg/a1Pp6Fmkj2qat323u7Wfmtvd7e19v7ZZSjbwMOYRhNp",
+	"TEoIWrJE6jOZcQ/YhYMwZOELalEQaBhG+g00Pkv0QVaRFu+m5H3qXfq1NnQPLRujeTXUZQaajuY9fQRl",
+	"ebWpvYfAPQU8HwMboo1FxMvAEYBBMic0YfokzjiCZljB7yrwC+gIhcLRfOF9sdT+s18Y8aOd+Ud3mxj8",
+	"xALI9D8wTB7oz1YKdH8tLB0Nkh5ItZJluJjSgDUyYIKY3bLYLYVxE9b131izr3m3ZttQztMl/XYfWDFU",
+	"PME466TfwWtqJprkeEgiOJ/6Ko0F19q0oQ4yGwvwoejPMEiRsAkp5mXwi3Qi0kNywWp5fetT+BhqI5Ak",
+	"B6IC81701wAhBLwBehQpnzBVkHE9s9oTTUr9JjkFkxJXDDY6GnGRFBEKOvny4J0SJJN6LYBzUQJ2hOdF",
+	"CZIwlSacDNhcQDaPkC4bG4ooZZ1QCfUW5NvTKePHz8mh4JwFihyKhEF8fudR3eSwSdL/9bqWodN0f71G",
+	"TnNd6/I0jj9/7ned1nP83BPK+mIfAKoiPhT9Jrky+VCBOdpV67AGAFXdg94oL2F3v/cx/dzPBU/YKJKK",
+	"aW0+MRBNNqxaBF9yjHCwFbQbe2Gn3dgf7rYaO3R7wLZoJ9gL9wvj3dktG64IWS+ohjLTYz57c3hUBB7a",
+	"293aJb//tt0sogod7b9j8VjQzuns9kVy9O7y9Sg9fEUFe9NWT67OPwzSl68vpJo1gnf58bU7T1aOrzdh",
+	"aixKlvZdKkFU9i86O7sFKAl9aSVkQt2RUm8claG2HHBHRQ55KDvbcizSONQjcCfc5ZwPmNX98uNi89fj",
+	"wcsgOo1eX1z9ctw+iV7vN9n89S/hh+PoNDqevbuMxz88H81P5q/3m0En5oPJi1b4/es4P5sn7f1OyXxA",
+	"m6yYTDH5hjXQDWCKJZQgwyiOCaoW2YhREudoqoLj92gZMZnCOeCV3gJmTDEWfMQSQkeijtUvUE6sf88Z",
+	"D9mItnYBzC93LEtGxEUpusmhmDBJBjS4sbVbdosLqGuN1sVu78MvB513P63DC6eJmEzVShHUJX3NuBHJ",
+	"SAosSOnDvvXrpB8ILhlX+p+SxSxQPcP3++Cl6QcJo0o/jfJKy2hp0qhsGApvkb7M+PaYRyqiUCeh9Rxy",
+	"DkzHGLztZqtwnhGnp14A+CqZtOVYvTSJyvBTHLP3uJxjbnUymCsGrFn/wz87MRsqAv77IWogRjBnr0HP",
+	"6VQkCllqLMQUNtXSs35TGA2HLEHm9aSz0yG//7a3wLxWQdqtJQGSTDspmoaKuDK3p1BTaPLRUP1ayFft",
+	"W7OHC9VzT/aXSaUKZmBfVLo3IJe8O0Ay9c9OLy7J4ylN+oBuAJA+yZyYwJDLTRykKifUIumEJzng9n63",
+	"Z2WzS5NogxnuVK26FGkSVAE/GrPPQI4ters05SFt7LX2HnVhwFZLTsOI8YDJ7Gk0xQXGxTxCXD7s8lGD",
+	"u783AfO5UqxBTWm/bioXAWwn/zEL0bNKyrkPKpM+XPFBLXcL2wAW/uovINjGSvUbVb4m+QCkIKaMa+pR",
+	"Dl/DBUJsLV8pZ8bnyDQRwyhmC2yqdHyqFFzRkwUpD8aUj4r76SFXrsUH0qgXi4DGaxkjlI9SOmLSqaya",
+	"icu6RThEqziDW/C04JA1Di5JyAjjfVxODHaCVJk5HM98/aRinxRaG/qIYgl8Pa+TW+DPEshXxhcWoAwB",
+	"acGIMxntKNc2tIpRlKFJX4JWyn2Fgo4SxsIMmOIOEFqGjmXZxwwTMJq7Fi5ptmxe1VCZiVwuOwvgdEU8",
+	"Ot+dsebcY3qPqVtcuY1hovBR9NssSL80jknKY+v0w2Ou6dEgaSSMIucveBS0NYd+SfQcLRKa70PIMPHc",
+	"UNxe1n0qyi3rx1XUemYU2g0o1m3/WmCF+bOxmiY8KNSKtRaeL95iuxUBSTdbW5xI/tulK3e3E+5bzpvS",
+	"nYeytY5T6t+dm/yF2UeBZnwoUn+T7noo/6jj+Pc4iGmSwGphjkk+cZCSmRCh5sEikczfbJuTUuJAymPG",
+	"TqlSLNET/T8//p/r60+t1sfv/methEINzPF85Z4tpjcBkCg4Ph1SIjnWykuI+ExU5dCR67ZWkPTN7Q0P",
+	"NdKYHM1akTpMttGqU4KYWHgvYTxEHXGdU7Jig+t2BCU84sD84rAuIG3h55SlLKxnjmQbOBwwxEAIWW5s",
+	"ZWiciJjuEIZaiwhD9VqYom+gV+bdfSVm4LRZXBwFRbARJ5MojiMD+bp8QFu7aw3I4VbfQUwYmNLlZ98S",
+	"6wu4+XMd4Yc3ARuGc2lWopqgqKsINpCyNFKAvhamrEmAdUQQVHC5YPqOByM4JKDl9I6nb0ynU8ZNkFLT",
+	"HuQvO3fc3QSiWhKqLu7EBdz8OYvpltn4ry4vzwjeYI87UiSkHWcLinXEMxM2WU6S+/v7PgLXEk7tY9j6",
+	"rNpDWbco1jAZ78D7W1HPc6L88XPzt4S8SGllUsCu4nOIxssN5Wbose519gocoJhEt+oRAztwZu4uLp37",
+	"8rJJvbAnukjB80WehNiOTwn3jlYU6pPVJOfQMAGjPzSEiLy0SD2mVwcNAjZVWfk8Z7J5za95g/SRxvpd",
+	"NLWRBk21cufTpybcow+GSBXe5CjQZsWb7Jn2joXHxocCjIBFghefy36xWAODRNww861YmsEEeieH2Hkm",
+	"h+FmHQ2IHSUScvn2wqwQvmOaRLdUsZ7xopr3QcggYVLEtwwiBZSYG4uVgOTb/sXRxcG7o97Z+fH7g8uj",
+	"3oejZ69OT99c9B/hFyAhOkk1sdulQy+FVGI6ZSEJU80u0K426cDwIB4qA6duHkVWpRfHXLcZxZG7ip0W",
+	"snEdvT86ueydH10enVwen57YYSGEgBsRQBVk2RgCWGEWn51QqVhCbtj8KUkYgkxFCntG+OKoswZLtkT9",
+	"xdVb/7D+hfXbvHxYGJ0mYsbDiI/6XSQDyHEwuBd+lrkFE0DdCeCSgBQc0RhqSFjAIutHw5NracGdczxD",
+	"eYLWt4+iW8ZJOjXtRLiWKD/WzAAhWcp8C9g7oNB+zDs0FzSaeu1TQ7+ocUvB1SH1G58fvT1+f3T+r97Z",
+	"0cnz45OXtXp2yfzj6Ll/8cXB8duj57WPsKC3UcByyRYbiwv9hl5Q6s9+YZOc4CbMkoCdYZ/Q5WrqavTT",
+	"hCobhABXUdE1VB7Pxkir7EW8GrdzCI7RKBiTgVBjkxKj+T4wxtU66nJMzjpWsdzSeAlyqLX6zUIgYQ6Y",
+	"mjGteM1EVuJZtgrVw9tdOTjwjy3fHXQF1CGwPaFzwEaE8BQnsZhBCp9EuIiZ8TaDHJlPx+ieX0qyn+s1",
+	"TAUzGSmVEaksium5JzTzzVsR6zUGW/xoz4fdKO8UlvF4vV51Y4T+8xz+NEFHE8FWURxjkZRAF8odxrig",
+	"/WQHyd+2kvVbNrvckfBos5ydLpz+ylSrzfJcvEJHjPhQTvq5D/UJJiVa8Dov8vuFMl9wgCjfq6KGIPsx",
+	"T0fwYWRAT1yLHuPOxtCtSSHAaSyEAtdxrjxELM0Gf7xIof19w8iZ79y5vv7Uaen/tPV/thrX1592nun/",
+	"PNf/3DsqdfuUhYCOJjSKD4HXbyhYTILpr/l8FJdrKpKRv8p49xrJKlPPN7bUIVhwpS3YeeaD7n0fK2ev",
+	"KUkPc3Phavn2soEiCvmhvrMwvRJ4LpxUBryTD2Jl7BcEMobJoZCZ2KkjjyxUSOBrqCpvGPnH+R2Lrmi9",
+	"JqXbkiQiOSyVifATTl+z/2kiRgmdyCY5dFqDsRY5g+x2L3JsNLw8svZi8UmxKmeNMozSvhyJl8jTC2Ih",
+	"4e0+LB9mz0GuBfTcY36YzNU9l7VjWSiOBvT9GZ2jVCltKoB53/YBjtXvPSV6AR6AWr02prLnbToX1tjE",
+	"P9AS7g1tSzbunmVhLztwi9WGlQDZZY0voA7TH4aD1ENxa3/pOVqq1wxh+5fKau8W6pn9coKP9ZVhKtcU",
+	"cBOfedaVCtsFkgPsJgHmf4lTkU6n8dzYP/pv8G6UeMjLG/rlexlVNPIDZhBGIUim5W38fL+nDxtI5TVH",
+	"BcwmEUFmms1+g6ycGWcJAmbreQD8LbjBi7b4GlHleg39onfyba7QjcyiLIYkikxv5RjLvnBArq6On9/u",
+	"ubxAkWjbYu76km3qM4+m7lSWTqfo9lk6r7WWfmN/u2RS6jNdteLmd4PNoahmDHWM3zifdioLwZzy5Vk5",
+	"eEwirhoJGgw0zstL4/6XQK6uQgyG9lDDQkEyqmwyeiVZ0jgYPRBhehkk1Ri/TrtA111kqmoearblaSi5",
+	"1GdqB2GOxr0yT2Cg4LM3jv7SVBQry3ItOjPy9egnd/JyG1iqw7jzUDplPSQwZLiVCtDV847ubsxR7kLS",
+	"MpS1x2I0wqz37PdezhHmVExN5nnUV0sPYQQNm8LMkMnylj3ncySvObHDyqo3sOeWno/rqR3WyYBBA1mT",
+	"TY52ZQa54A1WWSyMfjeraPVwIrFZZRWGxdNM6AoewDG3aPR6sFOWRMK61a06gesLH3TrONIyCxVuQHZw",
+	"X6hDoq1fLGnYGGLeInujPNRfMzqo7ZOgH8dSGKOD5xY9km7d0WjEqVN5Yxrro/HoDqv+gH0WeqDVfT+n",
+	"XrGSokYfeBNrmDAtOF930CQvEjHRHxA8Eyve23GNpdfZeRjdYuET0KfZJEaDMax+naRTogRp77hCZLvj",
+	"IoXEevxXD1KbIVcSdt+sJwwfs57dFT0DjPvDmxI2TJgc9xKmiQQeNpcMZ3cAA9QWcmleY2UzLKMkCK4z",
+	"VE/NZOFbeh28L0EhTPYZTqjvPUEL5e4fy3gxrmsqYaOhmZKhs9xYIDkG8V1Z6BUr9LQ5GCZ0luMOJqkI",
+	"TULugwrX4dhCl2DPY1TP2hf41BcpPSYTsYOfkcCEuMHEXRrHrp8TDDSv2vtDmo0FLJdjXPAqPV/sG8VC",
+	"4/SDE0nNeS/ay4UTbQ6eXg9rIJjcJv+SDVv5l8wJ7Nf1DN1l03MMKkBgHdwXusQHZJJ0bijbPpnyWAQ3",
+	"llRcujrsITYdNa0ykDOZg1NEpDFhQPAQeZ92i8hiyRy3KcJD2UONATuwBZ3xpmdkLrm3es8YbBtzs3Ex",
+	"+NvivzQW0sbqUp495L8qYRNx60sDy38sI8sei5QJpmKUFSguP5KIk60WCelcPiUiqQPpOvOlbswWLmwt",
+	"U/Zw9nEi4tD7+pjK/Gfs8OSUxXHER/m9jfhtpBwX8I1upF/ABokU8oWJCXn3s2u+4AGAqIjf+EAoJBgL",
+	"ocdZReYJk0z1DF+oHAa+138dZ7NMDZj4kebcm4GL5u4FchgLyXgJLTzNs2ifT5kuQb1ATKMsIheNOFVp",
+	"wpAhYhdkajsKIbyY5iagECHLIoGYzrFZMmGfIqnkU79o2NcTTGAbHMVq3tNrgOTuLqXcXISFs5cJfMfh",
+	"rQUUGVJAeUZLdVsJ5w4m+mQ8HpNdy1iRu5bFy7MvQZRHOs2KRNxnxD4XhYqQEl3OaCpZ3h2IIodHBmLI",
+	"1DgjEKIJkuorPVA99SDN3+akGimcexbSjhRJp3WEuoEbrRT2KuB7RkQ6LlWouab5YviSN8ieieOHLucC",
+	"1Eo2K9bRF7tKiTi0erKbozTnxehA5SdmwEb6GoFbSxdPLqHz/IcCygMWW03W0SjOPb+o7lajpUmmSt7o",
+	"Yt96bGbhSwdo3DPeFBylDOaINBVGoe3ZxQVsj2YWjvVpPugLgoI/GjM6jBKCVOoRv72Skb654hO+Dd2U",
+	"6R34Ys0xoJeYHOcJCWL+Ti9GHqWXV8vRGzZ3Dheo5PfQb0xbfPfyRChqh6PfodkOPgR4vlzMiDBnHCSc",
+	"P3xsbVWZ5JJlLqAZ6a0OXjCuBeQBZb4If2WsKdpvkkvgEsAOGXciObNOhGvz5FsIdVTiuDAmPm5nlBBt",
+	"uSFvMd3KvYG6S9k+2kv+SrhGK8jAMB24lH3Zh62SlcvMsFcX32jyMSImcRZozsLea+lv6qv0nS4rZEa1",
+	"hs0Fmeg9gTnL/CCUZQEZe0IHaSTNGkFKle2VoykOcNrySSO2KNe3s92fzpL1fddW5uNdIlXuH57xA0EE",
+	"36CpmQJ876+c5u9dcYp/mUe9qCF7HnSz8d4Vs8n+FbNH3iWjGntXrMrrKgu8jxV0WBeccHwnu1K4Q2uX",
+	"3keM7oVBgqI+lY8VeDrSwg/6+byK4F+xGoJbSROI8GVm9qdhyLUCEEzP7FiFZHPPL4inhV+ckCj+YqaV",
+	"aViZWyvb1TxTzi5ku1zUY3KX/C3MaTHgrcuYY61ey/Ft87dhtc6tln0ixw71SucZkX/FjaHAhvwrGYXm",
+	"T/rKKE9pChcmJr49fXl8Uqv7f9lcrfzFy1fnp5eX/vWzg4uLD6fnz3sHh4dHZ5f5J06vLgt/9o7eH53/",
+	"68Oro/Mj98v50Yvzo4tXvfOjqwvv+cPT50eL104u9P+/PD84uSy5/uH48tXz84MP2WQ+nJ+evHSjXBz2",
+	"4auDk5femw4OD0+v9BvPjw4uS64/P3p7VHr9+OLg2duSH45Oyq9fnbw9PXzj/XBxeHp2dLEwoLPz0xfH",
+	"b48Wrh+9Ozh+qyf+4vj83eL10rvfnl5cLgzk+OT9sT8j+Pvg8vj0ZHFP3bKdH10cXfYuLg/Oq3/O3vj8",
+	"6OTy+PJfvbfHJ/6M3fWrk8IvuGuaAtylFweHl6fnvYPnz737zMXzo3en773L50eHp5BwCDSUo6DcTxe9",
+	"86OztweHC2+8MBM8P/rn1dHFZeXvhwcnh0dv31b9nluYN0f6o2fHPtm+PT4qoTV7ubCH5nKRAs/OT98f",
+	"Pz86X3hN9sMiSeEPxVcBkRQv6nGfXT17e3zxqnD1/PQy98HL0zdHJwvDwKvnR+9PczuMGdoLd7vrhTHb",
+	"68XRuevF82d/uMT9+2gjF28jXlYeecoZ6cMNfa3bATjUlCUQOq4bRy+qovoKGSSM3hBwFYKbthi7am/v",
+	"bT/Z2t3eq4q1f/HEa4zo/7Wzru+EapevuL1TWN0J2bJ6JXCY2VR/p9ODW7Pdaln/rbXaKUmwC4H5yECI",
+	"mFGexdQ3DZLflEbe+kqoad/BtmVpPPrCFD0Z1kvVv2NIbrHMYBEKikrIJCov9vISLsDpCXlMC2Hn+1Sa",
+	"VUVi87m9WY58VJY1sEbw1cRdTaTV08lyFca51aim77eRVF+UFWQIjhkv6JSwgoIGH7NhySae5x1TmFDA",
+	"TDB0YTPLakFXlV2iMbC0WtCF6bRFYsJ0aDDUNYGV+IklGbBR6jxfTXJQdFjlPFWSPFj9YwXvK1tsb+7V",
+	"5HJSSuMH6FgdzL00JUPu+ksjHv2SW6gmOYHKLpWIGAIR/DaS0SCGMEtCA8X0WlIOwd3+436d9Lt94CLX",
+	"1wW4nrOx4GzxGOUTKReOKk7mHMy7zYj/XvTxMFgDa2zTFcALbDg1y79Wn2agguKw4PHSIUUsDl3XlI2K",
+	"bJRJhl6NdzQVkIW4uC2gTJ3hr6YN5n6r/YhE3HQmGohwbjBHM8CvOqFExlSOsderypq6rxpKYVXsuBxK",
+	"dOkKpXFccbJkDoMxiZSW7Oop6euD3ydBzGgC/IIcKzIWcSjLzox12s4Av3FCb8CVisEre9CuuT2R/iFE",
+	"tDuMsSU3EuC+UQkpObOEfQLJ/ZOIuP7TL/XJ7jJOPneE8+DIRcCl/EkusrtcivTj7jX871Or1bi+/tR+",
+	"cX39ae+F/uf+i+vrtLXbPry+Tjut1jP8vyP8vxfwf50nDfx/vLrbwj939a8vjl68qIB8eIkuwosK4JMX",
+	"mqx8aSC7vqv/G2lD/zm8WHRAg6DzoqdN8i+RJibjAhSlscmjmRSW9MePS3BVVrDGFRr7K0Zj/ehGBzmr",
+	"Z7euXXGzsuqveJLMS8rOz7HxKW6cQ2zhYFQxVgghSYvIaRiFl+b/4Er/3dRx7E1V2ORyCL6YDli8BJjH",
+	"i8m6SJlDfjWCzUVxIaUEnLcZQhuoPZgLUUyl3NlYWQdZmqXdUQOP6sU3HxAhwk69IpXVLoyDofa6ghXQ",
+	"FkzXdoCbm4iEGUhJEwL0ScrV3Nk1vUsCsUzxBKzIVs+I3O9ntnKPykwPt1SO9rJRWBrb1A6xh/eLOyUc",
+	"l7inX+IgntE5FhlkuTZ626GWE2Uw1WSB34sWrNfOl3NaHGsJLqcosjdkhwh4vdshv//WaXa0keKlbdum",
+	"9IGKbpnFV0RNYMImA6SoBZj6ctIETPoFSHqjgQGxfiNz0dqVuPSo2O1v77XI77/tmv7mqwp0cS7VbpYM",
+	"vi+SBk2CV7lT6CQphw0qBYBGCNb23u6jpdOugkcr9X4st65pWpExrbVTSJdLWBBNI8aV1YXzGZ7VrKNc",
+	"H6epGveAIa8EY3PrAkBKBhfEZE+09/daK9fIN/h3t32Dv7Oztd3qbLVaezmEm1LLf71yFpOiCSIQ1iMk",
+	"SjwldCAzAK/SjIN16/or1gtysqDCuWKVHm4hokqJnJv3lx9HVSnOJnT4k4qWyceSplerqtUqqpWPlXSJ",
+	"s7bRg8xXMDfXQ+6F1jwGpb/C4WoprIeDx5uRG6I+htPJ06UPU93MYXOUvKygnpeyHFl2VvQ6uDxy9Ldq",
+	"aWG+uUqjhf43VcUs30gSZdn27rz6HSa+kUTM+AYnDpe5HCa6P2A0YUnfa0jiKOVplhXvLX6Ba1qzG/JI",
+	"EAYJXpGrm4VveDkpZcvf3r1z9U/dqKeZKMOmPtS19NnQB23E5krt4y6YCm+Ztmg1r5tM1dykQE6ZVV2d",
+	"SlsOqrC0j8ld0BHyw0EsDCMH/PJmB4pQPix0sLikRAO3kOHEf1EQBdN0PI/hYKZzKCZTaoCzMfXeQ5A0",
+	"uOQRl4rRpZjvFXwM6bisw0g+Ea8yQ69UC6EF0YusgEICuWsyXtF/5AX2HzmWx/x8Jzg83j2evGi96Uy3",
+	"wsMNepKs2B1sTbDCyZJxnYrWJf08YxdJkd08JZToRzPtnKHTGQ9qAYvAZ+wbHnfHjkpOu80NuyvGxYKK",
+	"YYjRy+yPpM2hN33hvDKFgh6ZSuNtjyN+k1+AgRgU2rVtDqExTOO4t5aP3Hpzc4DIy57IOxGXsvYDzP68",
+	"kiw5xM4oTx0+UaT8+MOE3jCZ6/CQuWdyK7MqepLzsf5v62SV5X7Wj/+5GqECl7yMpN6wTX14p9ruTgdx",
+	"FECCMXZt2mnvkd9/264T89cTbRXiX09aW/q3ziPk5mi7ShKyKfYLJv0bNe93ydEhqC1Bclsnn6655uDz",
+	"p+T0zZm9DEz901NyfnGA5jBcMFX4BUM4HhUdsaXCKLld5za2zk03KF1X6bI36DNd9Ta+4EfubJcrJOu8",
+	"7VPxptKWWPM17irQlZ4NjqIOa47LUEFn5+JOvAsy2Fed5zdsfiUXI2T4bMV4LjYORd6w+frOL32yVngJ",
+	"iqupX18x2CvJKnzJNMvz97VcXwIBZEho//2xSlDJNVw472gUf3G/4QcsItTf+ounNHmgSRVwZiLMdECo",
+	"bDOarebYecFxO3hytvVi2Hp5056+3/qlNTncudmbbyf//LkTPJlc7Ie76vvx61n77Q9iDZV2jcDUO6Zo",
+	"SBXdcK+zZplZ56Xy2ZsGkWJI+jRITBuiGdNiVGV9EUrjarsbdgRF/5izFHqMhxAozgeB1sT8y7/KtT6K",
+	"pOy5ePayuYPrtNPaK/dsDmhwE4wp5yzumVIKC+Sw5J3Wh4pPoPZuCkz6MsIGKOt9q/obhe6Zz2hw0zjE",
+	"p8lb/G672Sr/EjbBrFqfyvtzd5VRwvYdGleUNn98iG8tfsqgLVYT3yJlPNntPLkTFCXjoaOUe9E3eE/A",
+	"WFpjUZ5sviiuJaapcuvReFTKMh5oEyLfS3K/pSl/FezvF6WjLPC88ZB/mt1IC4e68cPYcvJLbs40lWMW",
+	"9oo8FVv4LT8p++3O7p1Oin392tzIbym40UNRwnrLZiiXz6zspV5nvy+zI7lefl/qE7cieABJXPKeL38W",
+	"TRngylffqamSQbjrhSJIJ4xnJtPGa2PSBL7gLiITv9cG5l/x5ffOtue+z6iLtoDNy6gQ8quUgHVZ4LoM",
+	"ZYVWt6aCWbZUFSrGxgrxcga8mtsu1SaXsMg1NL9qiVcvN2yqz9m6ek6JrrtwtMo5ZqVm4wn9Ko5SwsaW",
+	"cP4qnXDdA7wRp95UyyozvE/Y7AzrXzavJzJo3BX+lj6nt9GIKpE0s3tl03TNNp17VZpAXyMqsbbs277+",
+	"vyZykGg47xcaRP96XYvC61r3unZ70vmv//v/rmv161pCZ8cLF/VM4Rr6YBs3bI43m627rnV/vTZhtudU",
+	"Uf1duJ/NX9t3UKWYRDo4hRWDG0TnBG74/Hm1+6C9u/VkddL/Q+S31/0dWbLT1WDUMYwQIxkpV5gQ5KVQ",
+	"Q1LCHJAMTQKBRM/yRPwUkYgHcRpCdx/h0A7d09ccooomBAQObgeKNaFz+xPiNqgx5YRFo7EyrnAhFQnE",
+	"ZCJ4Bo5l8W6ERJBZIobXXOXCywBtme+sbyL05qh/g8nzdSj5ygCEHhQt+8kGXfpOD1I1xkakG/uSMvdk",
+	"T6lVrS8ilc9VkiSOblmXUIWLDUiofI4gZ15PYgzgQAC0hWkFeGPukG5pVaC61OnJ7vbqYqcS0VvaqOJD",
+	"sb+yZFDCl3PvYDyO+sg9kny7npPmUZMcTaZqDrPlAmA61utZ702h4SA/Vit69+vC+gBFnqiDgRir9p5N",
+	"mZjGLJc4LLjppiJd2I+6JtZqnIh0BE32v7W+mzxrN2S9aMjptVu++ZF0uz8WM4mgamIkmuTAALnpv0zL",
+	"IAM8ZxEv/c3lFTsLsC65vTWpoY9xs2B7/9eYyvE/tveeH/1z+tOTV88uaKN3eTz50Nh5fcjSf7Lzm8nO",
+	"ybvp6w8/vNwaX6QvrtaihvJQ68UYU4nsNszGwkGT5WYwY4ONK9AcUsr6JBCLEbrj3Sa7LHIHQAVvW2/H",
+	"p0Iqe+oThnU+mgJkFQl4Qxkw0xwR4WLHJuSz0Mbkx8pzG9A41me3VlGqUrFTy7NcUQlZWjhtMpcxCafK",
+	"p7H+YmiRVroSBRr5gxfCmWY3AVu6HFBGpLk5oQZ81Zkj/SY5sKF127Y5lfn9zQWnvCWs6gON+Fqm9w3C",
+	"TWGbMhYPTbYXYEyhJDQi0c9UW6/EaXMvB9qQ64l0c7e0XRdBmHcdHhboVZvL86XS3Id0WC7S1ThKQm2J",
+	"YmR/KVOBEnxAesMUwXnW1GkV+1jS/troyeYs5kdUoMwFNlgQjJUaiievvA7b+YO7jMPVF1W5PBXkhHyZ",
+	"nu8pkZiH81WV/G+qSv5bqnJlNfqgntl+qFM6guwwk6FshmeG1iWUnJ28rJPXZ0cvNe18YIMzEk3oCBmy",
+	"IbqtDnkTPQMLsd3qbJNp9InF0MsPIGtkFDIoEhhQyXa385sQvX92ej5rvXk5EgcHBwcnF1fjo6uR/ueR",
+	"/s+zwwP43+5wqt7rfxzexEf/fH++zV+ewF0Ho4NnF2/+8yb4J9z++vxq5yi5eT0ajf7xj4L+vbW738mb",
+	"hweNH2jjl1Zj/z8ff/zuH7+26p3PpZbiV73wv41eqEd/w9g0rxyuVHS+6opfdcWvuuJGumIlToinUn3x",
+	"nD7fB/jXzunzZrIm6ssk4v7V9lfV9Ktq+t9cNTX7ooRBbTLwEl/V1a/q6p+ikX1VKr8qlV+VyhVK5TJV",
+	"6EOkxheuqverX+5riHfDEO/ywvCDHNyHz6LWAh34GkD+GkD+qnl9DSB/1d++6m9fnYL/jQPId0FFZvaZ",
+	"lf5NeDtU+36u42O93HYWd/fo0zSmHHE3NJXhLpeiVvnuievrT52W/k9b/2ercX39aeeZ/s9z/c+9o9I0",
+	"zCIkBEyqbJTL1668lhl+wg6NMI9EjBI6kQb+eW97n/z+206zYxAhdjtPyO+/bTV3HvkV6xEHyD9byIC9",
+	"sOAK0qp3wdJaym3lAfPuSrnLDe9laeve44jck/2taDJixSdzufALNQ5TxkNssyRjMeuFAhqUGRINGceu",
+	"VQggF2Y4MEPac5uAfzKeiDie6LPo/YL8p2c3SbHJVCQ0ieJ5L+X0lkbo1/64GjzNOvYLQImX796WkFkp",
+	"JzZ59JB0EQl+Cu+QG6KGnAFveQOvMdnchRdinvwHNtCkxslbgKzcArppN/cflaBdZlnsJXA+WmvtLyDW",
+	"VRRzu+4ZFyxeE8lzAaQewEcNnEoRPC5hQ5YkWTviXMMOaCkvnVIIHR/RzvFbFqDZkMMYwyDqOnPUj71n",
+	"STQ07bGXjnH1Cxfh8d3kS75Vxk+cylICZ2d9xGkSN4t2WWnZ8yfI0M8IqwLE0Cxu1nI+D/V9UGykAqp6",
+	"huYzMfg+FoU1B02wSdgs3GjO7fJJq4RyqTmVrEZBtTamVv8T8MIvEN8dAU+flNQClgP6ZVUqm9OV5drl",
+	"FT4r7QrDbM6olkS5OOUm3ilEEiqGTw5PL44IjUciidR4srwHyu7OztaOpwQ2zIUSTfCLraGexuaLmEwf",
+	"gLb10RsLqbJj5w7igMWCj4gSCz6crQ26/dj28EO/BKYMAHoNuO3KULmKJkykJVb/uyiOIwPKupwOtnaN",
+	"hHWU0C4jAs0/N23bEclpTOcnlQs0TOPYlASZkJ8VJGusU71yWzN4SNeXN1rCyTZw5FxWD3HNnk1Zsya3",
+	"NIv7WhRkUyO/ar6EKmEmGT1U6g/1nH5SRlJGrzKonQ+mVuXft1SrardK1KqHFM3J9PhLcoQ/9lCuUKAs",
+	"IZXqeFTeSKPUDSM+Ysk0ifRxgT5UDIE3z45PNmbvPpVmJAnLvqYmZqjwIhrx40213g0AvGdRHKPXChaH",
+	"yxlLiBKkf3Z6cUkeI8Rmk3xwwIp10gcEqAa4IQo9qLxfVnv/P1fMeiaS8BB68G46bQSdzhpRr3ANHOL9",
+	"rkoV8ptmaz/uF7gu7H9xKIVXf1wy97s04wqM9b9svB7m2X1mugpu2SrvShDJVN6nLoZNcm6WSVtKkt2y",
+	"BOFu9TPS9fHJCmhRjun5FZBcOd8MrrMEqHMdiE7Ti3uz3fMQn++CBpub5T3hWtdGHD0z2MOXFq34Dv2D",
+	"FpCLrYXswW6Dh/qLtA4ybQHu332oiONOIsSaRRdnFAIwIHb7t2XhjPR/UlHfIOnncBLySEjrRV3XaApk",
+	"WhCA51zfWbcY0GORJk+hKQuGCfUZ+7du7bkqyOF3moDSe01VgIKsLehUIscQnElCJ6CmjNmk1JuArX/0",
+	"fyLUXx8o7rFE0XUu9epeQDnKXXk071RkZT8Q8V5I5xXt2cZihjka+hbvyM5EcpMHS95vLdfddlfpbeVk",
+	"5HpwOYT+oUjqhFowa6mkO24AsyD1kIsZiifRaKziOUnYVCRq43ByFS0WBjehcxKKJjmiAWBYUOx14Rle",
+	"jg0iyaGXCoL/xcD9j7UJ60JLw1zoMpuS+7m+MaFOIm7/XEG1RYIt0sxKyvziuep5EfUHNa9yW24clNj+",
+	"AjiKZj9aY/njulrlVkAr5Zfsk9pYWHM2q27N8+8rlu8rRB9UAK4v0h4stl7RR+KyqFuZ/gB9KSe9fp1s",
+	"tUhCeSgmJGYKkHU0Dw2jUWTVFxl9cgF3RWwjjMPzw8ZWxzA0aIABXgay27nm37Ya+3Vy0PihTmjjl0cI",
+	"YnNnZ9CmMrK+pBfDWSIGMZtseiY4gZiebZ+2s1fmgVnDyMpFmrO2vXcOLy+eJv2BDZqOZy2HVxOYxXer",
+	"chx83zCGTeP4OdIFoCxhPHYtPc+1P63WHnZy/bB8/5XvkY9UXGF/4jegtaRIQrmWs7PcwX9pDE9o6kmu",
+	"zo9XYpqu6fXH0bvlcIRSt9amtxEVNO76dD6cW8h6jbPsxEJH1D8qo3NMZWW+adaS0BtmrgNRsY2r6Su/",
+	"LE0tA/EtWH6ubyVmpyGgoHTLVNp+rbzrrG1ftlS9MUN+o+9d0anW5B0ljIa25G6QKiXWatwWR/ymdwse",
+	"SL1T6Gop13lxtSmoDK7rbWSb3hYaAmedYbPeNJGSxH7Kb7yyuAvlNsEZTVTWiwkzjyr665bO1c9WqnBY",
+	"GVcT1DyNIqlWU34FsOsqy8HSq7yReRodVkd8y3uCbNC9wshY25IWCNFrWuvnm3kHzxPKVdRSWNuVeV6W",
+	"vO9kwD4E78rsqXZna3tnd+/JfqtBB0GTTqeyORJiFLNUsiQQXDGujMNtCdZee/N8eZBQ2PdsxYA9n7tP",
+	"PGBq5nNJoeXyU/IyUq/SgYU2XLQyay9PDy/Ovm9kk18DTxL626yYchX7zDpU1gn7RANtlFPMdg8jGQho",
+	"627RTyEMiv37X4jETkbweF70B1P74xFXELCRjFzA4lRUURjnstnhxW3dWaPnRnn7yQNuJqjHla/+gIgu",
+	"DtRPphNRGNTqtVGkxukg3/LF/LS0m0a99qmhX9W4peCCl/qdh+dHB5dHvbPz0/fHz4/Oe6fHzw9r9YXL",
+	"L48vX109q328j2TxiAkWc2Pvyh8peuDU0IkjHtcA0vFdfb8TTpr0TjW9mWKWXLvzuUiJSlJpKgUY0K7X",
+	"B391kcDdxFu24KO1FtyPeWCp7Efz/40KENB7Sy3PjSWmjIMkscGJaSKGUcyqMvIfSrgZoZYJiWXy582X",
+	"Osqbn9zikS07q3bYX967Zq2KvzYMhJ3GA2FA/F0UD1tZVgLpYxWD1v6Tvd2d7a1O+4EUg69i5o8XM385",
+	"dr54gKGLQq6B8J2jXdU1SHr1EVYDOwFDxcGKhNHV+Uheh4TyGFv/5dEleeyqI/qLzoM10rqzb/hRmnJu",
+	"uLiYle2osz4KJcuWb+BOYnbLYpeeYRLi6/pvXFTBGfRX5iIdjbuk38a24PryEJDl66TfwWtqJprkeGj2",
+	"QV+lseAs64cM5aL6DOnPIEy8ywHHl2GbRf0DHdHI5B0YaodW04Kzp17z8vxR5vA1QG8HH7AeRconDBsb",
+	"GM+SbeURJUybK7LfJKfAOUyzPJowEo24WGg53FnHPYSdJhaX/RCuo2tCpQknAzYXDoferr5psu+aGhTq",
+	"0A9FwiCzcOdR3XTFl6QPrQ2wAgZ7E8Ahv651tVj+/LnfdTA0x8+9RtT6Yv+x7UHSb5IrfsPFjBOcQvU6",
+	"bF6qXtaW0f7uejOaYnOwlvXulncet4WSA0ZiNlQL1bW1Vnufhk86e43BVtBu7IWddmN/uNtq7NDtAdui",
+	"nWAv3H+APup585+iFDEJomYq9XyHctN2sqKv+50apOeLU8sHefbm8Ii4e0w34d2tXfL7b9vNrUKXjKP9",
+	"dyweC9o5nd2+SI7eXb4epYevqGBv2urJ1fmHQfry9YVUs0bwrqBFlAqM0mYwJcmkWkwOGOlfdHZ2C4mI",
+	"+tJacUVTtljee/yAO9q35OZxJDkWaRxCAbflSxB6M3Rmaswqe7BfYA/2DfqtL/RWX1R7xCiqmoyfuq0P",
+	"cqFThRJkGMXxQkX+Qp5deU/wCf3UK61oM/IWOLy3gBkrjwUfaX1kJOpYOYuF1AakAfh5fkRbu63WGrVV",
+	"XPCyiu1DMWGSDGjgOrraLc5/hTdaF7u9D78cdN79tA4Hx/ZEKwVnl2AFHPBSKbA+og/71q+TfiC4ZFzp",
+	"f0pIWe8ZadWHQG3fdLOpGymL8BEWKgwlGt4ifUn37TGPVERVxEfkSrKEnIOfO8EIJECS5OYOw1knbrbc",
+	"uX6adVy3jvUsBqAF1mCusC5V/8M/O5ZHa00aXIBGncheg51apiIxjDQWYgqbaukZ8nOi4ZCZmO6Tzk6H",
+	"/P7b3gLzWokmsEHjwhJjWCjialefEkrMnaihIIs3nWDwUt+qd1x43cH6y2RpBTNYqovqcdE4FjMWmph3",
+	"u6OZe6fZfrTsWztV85ciTYKqkCzW/uRS8rLsKEzzMru019p71M316k/DiPGAeeWBrpMP9nRyJLF82OWj",
+	"zhqSLREwP6csmZs2yCEb0jQuaA9wwxryJl+7XP1B6D6d/4SJDK/6ApZQr1TfUWU0WlMf7by+l91mB2ow",
+	"aCp4JD5HrFW4TvqCVMYpU8mVUx5A8n9hP+mwFQ1/knF489NaJzKNerEIaLyWMUP5KAWsxRzyYt3Yx6YA",
+	"F+2NKJHK06JD1ji4JCEjC2USYF8WoKQMZIpinxRaK3xuq1jreZ3e1YguWP41xtfKO1gwBc8ZhlwORcjk",
+	"xnXU+GwvsA8vnPI5xsgB6Qd4tsW1KvMU7G5v2CFywQbOjedj6XRtY7tKg3eJtXHgmBbe9I0kUWhMvlkk",
+	"tYiigI5J2GSq5rDdqWT54hgtvuYiTQjANJA4GiQ0MQoOqGHUw8qqtJTuYmeUDN84/iqn8LQwdmsZP4zN",
+	"UZG7dsCtLABnWMKGCZNjz9yk1YmK2aAOfkj+9Xpndhtc/hz/8Gqb7yTHzwF89OBZZ9C62RpsvW8Fkxfp",
+	"Dy/31b943Prh+xPxA+rUKyaDonWFs9Egn8ynrEL17vsQKX09rb6ZqbmkFQP9qEl1l5i0nzWwy8029+im",
+	"aXfViXMIEnjOpjENwMWxIYu4YWzaE3HYG5YFBRbdbiDJ49Caw1LRueeFy6D/dpdj/3V29jutVeh/hUXI",
+	"DbV8LTS7vmBKq8yb8krGRxGv0ITwN8vkQ6rogGLqnI0qyZ9jTPSeCqlGCTK3pZElkPpjNqG9W5bI0iJI",
+	"/WnzY+Y00o+UjaR6rRGKZCXSovTWba3Ik1novAzYKYWXUjRRy6pi/EgMuAzxgXXrXxZWtnJJD6Q20cDv",
+	"32iYu/oEykflYtXLGrmB9kt1S0AL25qbvrfM5RQs5eaOcxokVb06b1lc8Pau9urWVlMunSTVQBkLvgK0",
+	"Edp7u74jczoL+zaYYgsNwVgWatp3Gh0kcmJ1VqEEeDq9I9pGGTTDBqW33gxjMRrhDA0kYReyZDx3Z6Hs",
+	"1swXDHVXZAdubC1cjPLYLwKJ5wKV6yTP5ZM5S4/b4hzufNZM0eyKpE9rQGNJurQBOgM5Vp5amC9BKC+m",
+	"M/fkva9G1t6DgdytdCGa2qBlBbIGUzOR3BTLZBH4c50M0KX1hVBREGXYHRDFR1oDYEFYkzuvyBeojEgl",
+	"S3p0xKr8nleSJY0D/fuylaooUl+oWrB0mk+edPmSmokiY8vtY26U9yoHNLz9iyeEWBnyBxZaOUDIP7/U",
+	"yiolG0K+5GEFV/sphjEdVYDDxHQE3mGjZgDb7uPKSAZahinzxXyDBFyk1mQrHqk7V/ZqpfU2SgSHLM1b",
+	"mkT6NblhrFVjkTkI11AFL/BmrYDROK0YF/ykheZQJAF7Svo/oi3x0YpH/LNuuoYXcZOLGHurCMfkmsGG",
+	"2XG5aeULipbQ00WFnzSDHcdpBeARGyZi0iR9g9vYx2bpoVl9NhmwUHr+pSY5IH3joOyDB3wo4ljM4DXE",
+	"5v+g1mjLaq+5SSa+On9rbsfPuppbxiM+cjmJ2K7cGCtmLTwCwSQRPVhYEhjKOhbMRTTip6m6i6umqFdR",
+	"eSNddbgfTJjZEHEu7Nf/MoHgzUOLFkseTxYGFxkP/w1iiiJVFdM4Lov0rxkyrMKUXXY2jK4JSqyFip7R",
+	"JJS5mEFZtKmQL7BWCGi9qo+vHu0/y6OtmUbERwbc877ogVAL5EMHruJZD1DqdrMawu2Gzderc5qI26Wm",
+	"mlfDbtDbjWFNE2ZjkL5CYTyRQhFI8HkwCJGEqZXGmFRiiuOL+AgoL4wqBjeNKefrG2grhwepZKvUlDds",
+	"fiWZu72nBWb1bAZsRKH9gb4Zz1EUx3c3oMo5joGY19aqJhoD7RWNONGqrtYNcOXx2EOIxiSlSt8B6V5S",
+	"w8lh8rp5dLUoL7paI/seaeAu7fgLJpC3jjkSyVH2x6VMQH5ZayhjNpvCwcCNZWO/ZFK9MyXiGxkZ5XXl",
+	"LscXwVEyDo24bnhIVkbF5QofTMnrg4BNFcuAWcq8MIVFkcyA1KsqQKr1gKiqmxaVnZDXHy5NukNr98kj",
+	"JxxzOYMm165O+s8YTVhC/uv//r9inm6FrrQs8fhtNGS+UyWfA8HJWrCIxU5HpUnIVvVcrnVWZIl2Hrn8",
+	"dQS00RtsMwRswoCJ+JukJEgc7VuhgkoW5IJq49VLFV29hPXap8ZINPTFhryJpg0xxY1vTIWeYIJcG0jJ",
+	"D4Itph5N6c8pQ8sPYkrOT51K1iS5rkUuQoo9akx00T8m7XsMtCIhQ8t4wMB3yRh1IvNK3Hp4EFnwEWNP",
+	"yMQHQLkbc+vc8cm9O0fbdlaVp/ZrxP3Pj7gHpTlNLwzHy3dNAJ/CYsOjNb69XZHHLUJm62+SJRnG9pZC",
+	"gnH7EVYBP+RIy3ONTZOU5Yvl3XS3b5fvkNcDozIEFtA4LkJc5K0yqtnYxCQP2gRfw5ntaMBxVNHdynCM",
+	"xWX2esrU6gtZB+Y4BB66f72WJrwbMTXsTgGPuSv0W7vwLeCVXX+58XZ0bvr3GNDhfHF0+bouWkKlZZY5",
+	"8X6I3z7LXniOU7s0M8O+iYe5iT2HcXuPmgGuKwWEmi7Bl3EOIKhVsZHUzHL398zGMItFLJpvGOAnmnvr",
+	"QrSzbnNtTAX+IrbqaoIuNUHtxpVb1ggtrFUCTm+jEXQ58KinOWKqb0tY8pPXxszdjvzu1pPtJR3jqk/8",
+	"ki5wtRsugpsG/HfNk58DogUQ2opa7NVgJcUacX+XMw3WxEjvwETXSXVeqnnZL+ZuK/vYl0vaKtHXHjpF",
+	"uUne5kS5oVevCtjAVJr3SuvVhfIoJV1a8+ZJyxtl+OYaPW0t5L5PWBcKcCvxJR+iwdUqwOisdw7wJVco",
+	"my9QyWh52dn8SYx5KFiJ+3nNM/i5VKVV00Ms971LNWq5buGYf0Zx0ykWdBTqB5/stZ501mPJKxIVGQ97",
+	"EAXq2ThrtZ2Ppcc2ZiT91DEre5gxV1f2MLR7vxSoDqQe9IPAFLK0QmL24bc+RkYVTZTenmKyfOf9ePDy",
+	"/c3xq5M4fPV+dvxyf3L88kV6/PJFO3w5jgf8fPqvzovWYOt49K/vn83WqXdfCRKz4ODQU3CQbpUdTPTw",
+	"L+x071DkXOZGveIqirFHsV2u0hLnTbyOPye9akq+Oj9GlLx/ngNVd7WOcvH+JYkmi+APOxUNzZYWTWrO",
+	"6ZJFI06eUcm2Ogh6PZ8CJ464LdbHlK6VaITlRAZl2qa8H2nL6FWS0ZhhbtlApLyIDbCevV4p2RFCAKot",
+	"+kJNtcTu63W1tV50OpVETBe8E+01QtcO1Atrxu1W1h2Rrsg4udq8981DdHaOJB3EDNS0kpwui5a/EhF/",
+	"pcsfHnRwEeWfG6Zx3CsBf+2slVxR5vC44tHPKda/aWb7FKIZCYNSMAbY6cNcSyASybtAyVdjq9vKcRM2",
+	"NxlegbYu5M1STLo75WgBHsu9CAISqCZM0ZAqukqgaJp9Z+8tKCGbI9W6pzMwjALV+CTi0W4Vuq23HFUn",
+	"7iCcRNzVaW6IaAsZRBGLQy+XKnufwO5zGJdeRLr1T165egC0Iv3Q4XrwJO7UlmFSOwAVIH/b+lxOWRxH",
+	"fGTVDxGHmOo6MeVyGRSLwfrM9KpIQjwCQxMJWMjXWkHE0CFyPfQSu0bryMy/cQgvaFG5ZzAaBSgufX3s",
+	"+ySIGU0gDQpzY+7TvOMOrKpYcxvPSV8/3Pfbi3cBWeZWpMHYmdZFC9K2CjMgDwrSTGd+XgWIKGdbolBU",
+	"Y8avudsCXMzcUkoSYxcHFiU2MqAErOCJwL1y21RYwiqFMseMl2qVaRw7nXIJI8x23bBEh7PBSH/Cun3n",
+	"pEdhnAPmIWMq65gqFULVG4EsMwi5wmPX3A9YmxsjSWgshSGoMMu58sZitPSuXq8U231jd3RLrWAC1U0e",
+	"V9Z7Qwnb4h7r58m/RJrYxgX61Jg+O667hj7HOK7CDvwInE+CmVhb1ih8hemxTDis4UYDfnI/CfC5gsve",
+	"CY60mkFq7THHaGVXK+LIybBw4uHY5lV28EgKOn+kII7FIDYiXUCWhXDQnjpqs0kUjq+N6XTKsJYg4mSr",
+	"BU1AHI8z7mOroy5GKf4MXrdsqSvZnc+3yN3YVv6EVO7ZnZjUHVtyZbxt2UMvMeB4gTcvdcygclonCRvR",
+	"JIyNnMAGAiSgksGCzaJQjbXiSvr/u18n/cf6P12scLy+7tf1LxDV1PzRNB8QQxAp+DGEQrvm+W0EyTWK",
+	"bpkBhRVD68BUcy9TDR4ykQ6DlNDHjcTHgMBjIW5IHN3ATk5KRPRmXcQed6/hfwu9xPQ/99fqKOapkks7",
+	"imnmdMyH4q5dxDbtFLb6wPk5IMhkCh6hRWC8OyB+5xqjNtcJ4rmExt56nsa1nAPpYO3mqhRSH1EnKEsg",
+	"6OzslFkzOYOovFxWRjxgpL2/1yrmhexu+3kh++5/q4oz7ydBc04FRD2tpNslOHPLknQuC873eqG8oQLh",
+	"a9PYUGkGT5WO8M5brw1ssA8G0hHCbrFBkSM3jE2BpxlZTegAmsjzjKAsi6OQ3Yh+8ZBNaaImAHZ2bIHr",
+	"yIRNBpqr6vXp6tMG35Nai7/mIQtirWrQXLWvXkVwJ2D5ngPgBhydXBzEFBhgrRQ5yPNoCBhABNpLzLZh",
+	"D4wOy2s+y+cLQbRhQYT+urDunkpY69Z+koI3z+nsHZOSjpjdlS9eAAVur38TNNx6TQlF4/JMAeja5vQW",
+	"/anZWMSo0qN1EtnMeCyedH1vI1MW0Ye395vkgjHzRy+SPYBt7y/PSeusUxOef2OJLqd3y47SDhubEnnz",
+	"otwOFMzUCZ2DJdPFpPKIj0zi8MzWpnpJiloRYCGhirRb9Vardc3ti01Grl6Fn/sEKkhwRa28wI5J9qor",
+	"KUAqXpHnuG65maa1NSGL8yR9BzWzjM19oJFewDtko2r9aDJVspw0xVAt7oVKIoTWhc7DWEB2b9iBB/A4",
+	"361Yt7w3gN8AX3N6vUgxVeypJuEeFwMRzvtEma6AjADuBjJhiHti00BIXBPK+nHWru0FJNMyDW6ecSKz",
+	"cbAjQ3S/lASgVxcOaso277rP4mtaMAWXVRjNCQMxaup/9N2agXExK9cvlahKogiiKWJtTqi8YWGTnNh2",
+	"qd7moC0R5eG9A8r1foQsSOZTlct49unkDnWpYQZkr4TpUw/nKluagg+5uPK5vS9jMh/YYCzEzZ8QysmX",
+	"xZaoSVhvb4IOK2qB6ms4qPF99r4uGcwXXODA9wfzHCo2eNeg/6kYwqFIE1ZhvehfIz7qgY5eosKD6g6S",
+	"yHgLF48bkl3kVdlDF1uZBgFj4QMWtYCQWGugWtBqnVET+c8pS1lo9ISsdtu2CuREq0OtVouELI602cgk",
+	"mdFIATgj4oGZV4AbEr8xpvHQlojBLSMAZ+5roX8E3++bPHIhGRkwNWPs4YqP7s7hKzzH8FPWD9rVVyUs",
+	"YNEtk01y5BKEkA70E7nI2tJ+gvqttiGYDz1SooeKODTpyT1wBi7NC1AZEvGADfWOQgVOnSghHmy10yRe",
+	"Vs1pDp3mbigDcQ3X6bZVGqNL4kIdtt25XDxuYZmKRzl3XFa2tTI89W5u5M3YYmbfniYhS+SDccoBg2ie",
+	"vXc9n/QmhwI1PXsWtD2bVWBkp6KOEREvLqEVpsRCV0mtehdaFBgdvmc2CeA38ErIYqZYPmjxUCftbnTd",
+	"JVBonHXFp2BhoHFBhgkdTSpLk+VYuNrkx5re5GPMnC47K5ukKempLCHrL25jW5Xkr910xq3WPBY0vEOo",
+	"XiucWfk6GOlGlszw1dJKFJflbU5QIiak/xwF8Pw5lNPJvtUpgPCgcb45DiWx/jX8gHA2sO/qhElFJ9Ml",
+	"eFD4TYwnWaBmg8LfN5NpuPf0Xc1YrjYOVaU756rZmoo1z3tVl1Y71zou0pKN/7PBE3Oi23EPUy24rKPJ",
+	"9pOHxk40K/JA7ZfuKSHRguO3IgqY/BKGxZcSlXiuuZgRwatVyCWC8A8Te7ax1NX527qhUM21KHQXL1Lk",
+	"l5FnVTT4IVLjC5dU+tXi/WrxfrV4v1q8X9TiXa/xz4WiPKRJSAyjMjaBJ9zNYiYOogMGS5U9nCuzcf9u",
+	"prdb2kWdA5c9TSI1v9BEhDwcyzifURkFaxabg7LgMOMyfF8DLmZ6ryDGL6Y3TJrkiAZjw8cnDcYDEbLw",
+	"mkNdd674qtPcarYf2fxBTLyFzKsxeLG5b/Ve4Hcn9MYGmeBwADeG+bgl0OJU7zaUu3fOKusaM5x1zE9A",
+	"HIfvaLEw9jtInLLNdwQHTN0RK0DH1m3s2GA6PUXq/c5G2r8j1CwBlrbbFcyozeW024CxK+qKlGTxsEku",
+	"o+DG626WtUecUa7MB7ng2m4IbhiEva/5iCm/SQfIluY1v+YH5TDy5Nu+lJPef/3f/9evG0sKd/nM3A01",
+	"wf1HZCaSG9eLCzYHNP26beOCgXzTVQN2bBiLGYbHFoqPixev9FGtZU0Bs2pr84utuc6yvEx8HdMyu7Vz",
+	"RkPDa81Sf5vPqHrkKralqfTr1tBjVTe0CDuBRuLKN5kUo9obrZ9CfkO+Vk/fcrswvozLGOHhZdCWfGTC",
+	"ujicWrf2HMclODMwHeY5vM3/yMIt9QxTFGAgYQD4nFsIXICFR/EB4AmmWq5uW2Kauc/GAmiSJszrjukv",
+	"TI7Q4YpLbfIgvBfWKUNpvGFzHPkMA7QQbcoaLyIbL1k+92o7y3OhqAI4MYmBLbPvs0JjUHNIBWZDyrJ3",
+	"eynBOdpbspv4yGrSc8H+hXdYrJPcmShkTH49Nl+Pzddjs/rY1GufGt6N0W0x0z//5Xr+4BTPRJ5si9uz",
+	"sKYAm2GhYbs/OlL0iAtuEbzh2qr96NF1PetLnHWewrMFz2Fn6Ybg8bzi9fU13+b7FrR07tQ+60uRScoN",
+	"BFcmmQnzb0DLd93J8jrTgk+g9laMbBfsiNfJhHLs4cciV3FtSA4a0+cAHG1dtgEXCChHQ2EO2s53310m",
+	"cxKp5nffkWNOfryY0dGIJeTq+OO3j0MRyMePyBRqf76zuZTsuzpoUpUqF47EPHVhFETbZveaG03wO/Aw",
+	"QEEuzR9irzkDJnN+29f6LUlS3nc9C1F3mwh3JPqmoL/vFMUcfV9zkwReJwOh7Sfb9td9q++hdfQfgZnO",
+	"oYqWUG62KjJ5i2ZuuHREpOo7s5jHE+gziOv5o36YTqPmnE7ij98+9v98BO9xd/wkBffu0H8+IkA0ETYq",
+	"ueZIG9+AN1/EqWJZdlmXRPhdcBtAbfOZkGqC+aAH0ygUiIw5YlxPI8O2cqVEk+Y1/3GKD9nRwPb71x4h",
+	"ZIx9dyDimAWwKBMasuxdNp1+hDivqRITqqKAxpC/r3cHYhbI0mz/uOY1v5wJ039Cji2okeAqoYHqlpOm",
+	"EkTBJtTJj+fsuQg+fvs4YaEIHmEjZJtCqvfmKElEIr/7DvwqfS/N9vE0EYOYTf5Tz7FvQP+2d/Ye2SJB",
+	"qQDHHHvtPfUaC+pzd82HwoKIGWZnsbSdTRdxqfRYvu1Dwk2/TvAfPe+Y9x/huel7Lb/NBSgGEil09gRo",
+	"HBgXrBQUxmEv6oRNGVWSyHQwiZQ2O7HfdPOaH3CSmt7LU6rACN1ubZtqRoJdc21pL9zgan1MsQQ+sWNS",
+	"Hw/07PrNa36U20HbAbD/fcMkdDeOn/efkp9TAem/6FsBaY5Fw2TM4ikEqSCYO6bymvcPaTBmjUO97yLu",
+	"Ei4aUomE9euEfQrYVLkqHTVOmL8RpkrJJjIbXzOsgWV1C5Ag331nAVsWbVAJwKdd02ALakzUOEpCom+K",
+	"mMzUD/nNNbfvNTgq+3ut1iM07+IoYFwyj/e/O740jpDMy62PPqLONEUyemweejyJTDBNYbNi6/h2zYZq",
+	"rWa72QIPFzKPWre21Ww1t6BmRI1BmX3cnLE4bgAFPP5pdiPhOOtfRmUeqHNoIG5yDRHy3cC7GmVJcwHo",
+	"H/6BDcgbNicXzLgw9nbae4+a5MCznNFl+vrDpdSWNbGQmk+vef8myvDGDKrbE6LG6WQAnhMf11h/RpIE",
+	"VKwuGTIV2K7tynegUmOtIylec0v28KkmweLhGzbXX80wcNHXxTiZRDxVUNMJXr/IxcukgIz3rO1aoMk0",
+	"JFxcc9OWGJy+0IsnR8J9bJ4qLTvHfjEcgphIII6Ej7W2N2IKAGqzFqCwhZ1WyyoSNmbocTC7nVmefO0G",
+	"UG5/NAjWtSPT5zpIbmvd2lkD/wJQ6drJL4O38vvxk/T5YRA2dt+dzL5/sf2ht8fFh+9f/HAwfHXz6Qd5",
+	"/vJw/3s9rBs11+87RM2v1q3JCMDUat3a8MnW6eut551PL9rPRk9u08G+esvao1fvfnm/t8ueXKZyPz17",
+	"dXv+/uiqVq/p13zqvTj65Tzdn2ztvnp70lMp293Zf3sy/f7D7vRwfqGim3/99Ob4w/EObdU+f3T9y9YA",
+	"Xb5gCnWwErc0m+u9bNbqNYw2oxfQ37WqD5j7H8PNL6Jb9g4pBj+1g5tU9qDbzMfYMQ6kUc4hWev++LFe",
+	"k+lkQpO5b6qUHMFavaboCBDrnkcS0dlQpaUg7RtDEYcs0Yad+1l/K8cIQFFt5PxLDaOBrsMZ8jhiTj2x",
+	"BUMGAmu7vf2oSfqglybusOu/+zkjNdevceFEuKqa+54KGiQ9FItZx2S9iu1avdbRK5iHP2M8hMJiw6i7",
+	"jx+3O3vNVrPVbHeftJ60cp64/KOugW8kZQ9ADpliif9VjAsMaHCjrTTOYtviwKj0691bvAfrT5d90dyR",
+	"m38EPgWZDmAeIeK81Oq1CPzpemY9E+bAZun53kVU9cZUjgGbG82jhSq7um2K4tWyFUvMKgEzPlZ0+i9M",
+	"AljcR4fUueFWlj1VQyQsuyEr32E1tZoP2VkY5b8lfKbrQWK4TI/Go9KDcm4XOdJ8Uk7RAFi9MvD2x9lD",
+	"tao3wAaU728OV7eH8Q09EuAtVV+u1Wta40GcxIrBlatHtlN/6TpwAX0Xbf97040fXBh+M34XmdIDnaZa",
+	"2+gV+QT2Xl+5glOa1LJW7aXn22QoeO3cV94XJay3bFzSu9trgV5YDexq/rHQtry4fZoW4R7bbnldstFP",
+	"3GCwY+HRJfRi9qiMbIpXtZmrx4b+jDKyq/ZoWZ6V82z5bqNSv1KJL2mFN6xe7XbTI0cPT88WaRokoCpm",
+	"p+1n5Pg/aXIt2S5UOyCICpxhvb2qFW9/2P2xEPGrR2PvrK2tNHrly6Vqo5VTfxW90bibPfH6ADojUG0D",
+	"KvdHaQY3tVJbxDC11Q0tjqXBFQKjqtBkwA2CtJst8vtv22CC2x5yCxoiPn2YG9dXZfGrsvhVWfyqLH5V",
+	"Fr8qi1+Vxa/K4ldlsVpZLGhfQUGRupvmmCk8VSri5YIj0e5VLiVyu9muk/IuVFvNdrPzqEkOFlMHMZHv",
+	"G+kaSgKw5zW/zFBowL2/LIGRUCg2VIRi9CcXIqoTOkoYkyZY7PeuxJAtV9jX08A/mxFiFA2iiXVAJlc2",
+	"1AduUQwgdVp7jzy4EQwcQiAL2uHgVS1f+8S0uoeGfa47zqO67U+v/FQDaOY4ixRELyJFxHBom1vpLTda",
+	"g219pFdVhOyaW0xwuHe3ZVuQIRae6ZWF2ZMWN8a20LURGLtidkZQcOCp/976IGCR8pqz1smIKWl3CBMd",
+	"MDB3zW2fCxY2yZWLchpBhsGnyPSeJQfZL15ppekOLe19mOddEpvxFfjsExBlyZP1O4M3i5tcQJxHLSvS",
+	"96EotPBmeYFY81nR8hqSz/VS+HvXQquPYCE++XmNb4uNQpi8U5/jsgnlu96XTKa8kf4iVO3Shr11Mpgr",
+	"hMfW//DbILuOztEQ+1hqYoXzYl+DVYcQ5IZFioWYwpm11KnfFEbDoW099aSz0yG//7a30CKjqjdwQONY",
+	"v7Fy071OLlXLVJ5dv15nD9uKz3Tmw+A5REmLkXvb8S8/L3yOZKpH2Syw10jF8NvrDX/TRsil4zAdQ++z",
+	"jN44TB53+cLwRutit/fhl4POu6rhWAO4dDg7rXWPMrB8Z9AWWqAV6fBo/x2Lx4J2Tme3L5Kjd5evR+nh",
+	"KyrYm7Z6cnX+YZC+fH0h1awRvKs6tjn7uXJXSxAWF4fvWCHIqvxITUx69RCMSngvllg4HF3S1yolwoNJ",
+	"gRXFfTDRtFQ2NhoI6JyRZiS1KfGwVRrQjcV1z0aJZlPVvB5c3x7zSEUU0kyvtJpwDnzIpJa1m63CVlqL",
+	"sWyF0N5ccuTWWRPTSZQcD31sPtPtOeLE5DbQkQDwPtMf0VZ9IGR0bsRbu61WxYAn9FOPjpYczjUPg0sW",
+	"FMW0aK1nDaM4JsVRIXhr2aBghbFlfaWI2l5jYCVd+s1izsbC9ugfsGxpv2yz/rKpOrfNstlWgF1Wnmr4",
+	"Rr/u19Lkp2EHsVTfmZgeIw91uP+KXe3LFshr5F8t0u6yPOyWeTnuCDZe138jOzNaEuMiHY27pN/uu664",
+	"tudgv4PX1EwA+8CaYn2VxtBzgfoHwOshb5OBs5dlVhgwlHqWnGv6HEIRLFgpJe0MOXwNah8gD1KPIuUT",
+	"hs4E08/QOqmiBDAXZN/0WjU5kjkrId9Tq2JnstjA/aT7SZZkycKnAFzn2U+4qAb/3dh81mHHhefQ7y+A",
+	"2pafN0ySv9/Zv0MTvK7fG8I2tPMMv5x56uvm2fHz1NZIPlwTvQq2hP3/7q239T3vKvYhOzu9uCSPpzTB",
+	"RGKe656WGaeDVOXst8w4bZIDbu93xkwZfaRJdA8aWWaN7KypRjsk/AQCgVmnDI8r2mYZpp1nVa/xnebO",
+	"I49H/3rtpNl1rfvrNfpVr2tdnsbx58/9rmP7Vii7ZiV+m3HnLzCg/ZVcoNK81Y9tZm18XBmV1LLk8VhN",
+	"4lw4snadtlpbwf8IRQBFE/oGuMTwB0gRxgum5gKvP/Z+qK3r3QQspxLP5gGqt06mAoNv1j7Xa1utrUXv",
+	"3rMF31fBHfrWOOhXeULPjY3s7oexba/jCdVTOccDose53els/MzOHb6zg+ux+pkrTm9phFAByzy1uUIa",
+	"arUJzzV7gVK83DFrf9S/IYU3jGPONR4Gr3l1vzmvYMb51rTEhnJ2dKJkvk9AoHVN77LuQf2XR5fEL3Cw",
+	"b500q51tWga8EMkkC2g9E+F8SSj/U2M2mzWgzD5NYlNp7x2mXK/NbIUPTFUCdoWq1Wsg3wu96Nf1hhVM",
+	"6E2t8nLz11nM+e6/63ie8q5F54U0LWKLPh44XuuxihzEvgXy/5yHfjAUluN7pQzjciXF/PkMpL11h2d2",
+	"/rszqjqADAGz2JRnQSjJBFLXyjWy9TvGeSeS0PUfiRLs+JIhK2LbGuiDlbWsaZILxkPS98D8+pkH2jhN",
+	"oVzJ/qgEsZAS+iGQk9Y5xFkE6tokkhLqqrJiLeeUj4a2HFgrIQbNhEwY5bNxFJdWisSRVIdmWRbiEWX7",
+	"md3y+G2ElUUrbzxEJEN9J9SxAGDPe2SMmCGU34ezhA2jT3atsFmzMYu99X3q9cKmsQ03ybWUrp+r9K3d",
+	"DXo3f7xvbpgBKPox36Okp1QM0HglyVfIqrNg9UbSxEMZq3Vand1Gu93obF22t7vtdrfV+qHmEpkgZcfl",
+	"YehvZ182KzhjAy+LqPCEVgPskH0xA+e1StBgwgqkABiqWPtRJ6M+ejkmN4EjLwvJAEzGpFbZVYaIbA8i",
+	"srbx28cC+icYBOvKMqjixCO1QgMWw4xm1xUk72is2Z9h76326ieuuOfCsM+twa5fiGQQhSGiXqwlSI45",
+	"hHdrd8ovWFOILBEgvy7AEhUyaT5+zsmYt5H0I8Z+PZTliKUixf5Yqe4eWp99LgLuBca1yW1i0Rb/CZm8",
+	"adkIxaqhC1HrK2NAvMDuige2mku/x3qvuujnueaUyIiPYtZA6REyeaPEVFuu07F+QJ8d0LT1ocEOA1iY",
+	"GimMbvrl+Mrd943MqiLLBAlyF1ybtZXsEp6YZy/3ZQd3ObUGWnsN9bOD52+TZOA/gM37aUxa1LXl+9F7",
+	"/uafrcGHYCf+uTXZ4juvf34yf7cj9tO2vFSd5Pu9X4626b/+YkLCpQn+OVLiDqTlIYRWpHxxNnNZLg7s",
+	"C/fy319ItPZXP4ELcUIn7JIaSKW1rKFLId7SBLtxrWUKvWNhRC+1yvY3kF8m6TIvwJBROTGzsfzyTKLH",
+	"vzpO8xkFGmI6FUUbQjz5FlLd4i+ZEg0L4wTiw+DNQPtfqWiCOIaJSEdj15YtL0bww54YybHb7XLfkjV/",
+	"PNjxf/ujsr36iRNxkQaGc/xtidiAht2ZiOvLTXmt8ThClSYWxsWsAjWhivBa/4Zy/qs59+UEdZV4tgGI",
+	"r+zlr2HjQWr6PXjL0gTdjCC+kX6g9e6Zr1OqxuWJr3lDxKfozaC29fJMqQrGJWarAQnWYlwbhJwMIxab",
+	"/GzsIgueUPAwernyBqhLgsULR7NOKEIjYSvZYm6wuRmA3DbRF54SKRBVCoB49QMDFkCeJfVglebfyCbJ",
+	"o9Qbe9k008OsUEg1vxTQxDbLI68j0o6dQB1QkTF1UkwRzh9bgWKHb7sGFDOA7PfrXqIBJLvBjHDCReva",
+	"pavXTfvlSJEAMr2ML3hCDH4bmdF5mdzCAsf7m96b8+f6QinMPW1v08ZjLdv7q0z+KpM97R87S8CRwvP9",
+	"9xTSX23sP9bGNti3D2xjPzap4evFIh3c7gyznmYcerBrmQK1YxB5pHm/kQesKoaE0WBcr4hlRiHWnpG+",
+	"TYqGVDGexvE198q/MlC8flYW2sc6J3IGebIzkdxoMwtypLx+I8sjj4d2Lb54APIBI3brsHrHExdrbz/m",
+	"cAkq3wBwBXkJtB90ho299hZt0J3d7cYe6+yx3UGntbWzbR6w2aWc1+4XysptzxrBLLOPX82jv14IzGyd",
+	"z0i+mkvaXKpi4Fnnnb+njVga2XwH7eMpRClMUAIkh4ixDEIqOveLfPt++76+LfgFJFQwgEwLAzF1zSin",
+	"iRgldIJRSZcLM8PsfartRWhqhK0qqSQDFvERNGqnAQsd5qodxP/P3tsoJ3Jra8O3oo/6qpLZH2DAv8NU",
+	"6n0dj2fiJPOzbU9mZ7/kdQtaQG83Emk1JuzUVJ2rOec+zqWcK/lKay2p1dCNAdszY4ddp07G0HRLamn9",
+	"r+eRirqPqH+xUXVchnN1zzkCvMv1vbciFUfDwgNCeZ87+Gd51sbdg0ZjZUm+SBj5aF2sbXrzEac3/e7x",
+	"KNW+IHmaRsPW7drI7SJJ5ZPoeegDG3lhhWhbRn2XlqzjL5ZCixwdtI4QP+QZspGmIhY3UcZk01Ojkflv",
+	"HEmC+LC3xW7fACHHqLsMOny4DDsSXCwA0wpsCTw2SlShFQ6Q3nNlzs7pswX0sF5Y8kP16KPxJBVJNeuU",
+	"A2aMKhMSCvHRDgxFFfkVLCrJG1s+Su2ZuCb6Wts+JBD3AZFYOrx2VO1BZO59w2On/CHs+k7Gs6xs1XXh",
+	"Bb7oDaCx1Qg1FqUI8O8dYgSQT/NjQGz2FLxQ82P0kFls3EQRMjkZdWFhOtJxXiMoSzQS1EmVK86NNNtr",
+	"PV8K4vESRny/XQXZHprrLcitvllv83N9xyaDu1fv4xpsWsO/tpXhA82tq/+xSVpfGUsa+Nnt/qy098nb",
+	"pvt+fPnj97U3P/5wiUQJuTN6C6JfwS+uzLIRTdayn/4vN4TvsgHc5UWUKmKzc+6CK/VWXaQqAQ30PuGD",
+	"8sFlP4D7r9E0ATrD72ZYRdd75si6DRfw07WVMfxqTiM/X/1hb7icrayW4Ueb6Gb44brNFwBnRSInAzra",
+	"sGkMdDB0WNb8w6F3oDI2GZWr4hO8QC+ivWKTFfiBI+B7Zqmqs1dEIQQT8MKn4FPGauD6SiIqXpLEotaR",
+	"/pU0LkZsy/QoIOZU0nJxQvNayGe2E9xFapE2y6g56O/MjT1WRrcgpZC78zhRN0ar2RZo+IWZVVf9gQOw",
+	"Td3gkgLZDfyGwsHDaOx6oy2nnsPIgpt2pIcsYVZvvgk+sGCBQYawBVwk1sOxDe/TSIusNb9nYSnSBLlR",
+	"I5mqjqT1M+45xpnt9LE9TqcJN475N9oOxGjvXOM6tbx4cF9smig5cPw7Vccx1JETLZwFU2ev8n3+2e51",
+	"1D0TnIL9MxFapJZjydHmFu48gPXCNxdH0sH7AIYI2mXFIHC46FZ1+7RhZoZVi8Z2enH85vTql9Pzs1e/",
+	"Xn04/zmoMt6R9oYzNUl0HWDsgMg3zWiW/BXwuMTNsHTP+N+JRioyM2pdBk9Gcz4ljMmNgxWkRm+6R+93",
+	"X/Ubr6+b4192/90YnexfH872kr//3uodjS6ehwfpP4Y/Tps//1P5oLTtCmdTpUIh2VAlWqyuA2HgJDI8",
+	"DXibDVJSWWhfeqTtZvgCxYXPl6y8TztW/AYQ2TjlCJUZihRZQY+J28oeESMA3BRx39Lk6x4I7DqpCJ3y",
+	"dKIr7b3G84x8yryZOAI0Xoo6ekjBNJm2P+SVX/x7/HFhiuKWuYpsqp/VZ1/vnZZ0HDsNEmkUj1UGAU2V",
+	"WEignIOAmyLCeIBFa3a7wr8ZXVO1tzF3NHeuM7LuHT+aeV0Q0AZ2PIqC0x2X3MgceAUGeKVd2YGhfPrt",
+	"jnut1cr22gc5TpTRfMC8dypTY+ss23e5VTHbaBRpHclBfsHfUiempQmToM+cJjHWiBYyfeGEMfSyp1Ec",
+	"Y1C64HW4EKITU947gS7SHMvkvJ53yi5DT1F9ArkveSdSiJDQPkAxLv7ce0L+RTkh/WVf1uKafZqjZ86f",
+	"kYzy3Z0TUsO+WJCQaFj9zcGdrjwwde8oRdq2by15ew42bX4UMLyZmmAUo6+SgUpTIdFqdSgDeQOmTaBx",
+	"ZXbLkv2gUn8U32jmzenre/lzy75GsGKJmrhdkr5gc5abuZSEBFip5lf1lX3Ay2Gi0jQWXy4u+6laFJrN",
+	"iJHnimHIJeJykUrcOoPnYhm2s/sW3cGblUtgMkpyHsfOzcJsXsxTo40Ig407dCCqEI2Ny5Aq4+bR79o2",
+	"69eRAN1H0VOLMkzN/RaeigLVSPJdZ6c0kkkaI50n+Db2MC/UwXQkFMK8mdlSGHacspHSqUWzCqjGI6iy",
+	"AJDMLDhkBtxECH9QlOu8ulkWz2TXkY2s/u1vl8pSx0oxpXX729+qGEnFMlJwNKBeLmhjuS92rKYsQGxX",
+	"ImLGOlwhKCNKxLFGQHmvxFzdkTyBPK3x1jB4jKTDHkgT0mJmrJh1dizxHq6K9ybSkREAwMIJseSES82R",
+	"HhhM8BGy0kIGWUnRkZZdd4TNrIFdLj4eC56wyRgrGujhZqckxn7hIewjwvMDZvNEjWGcUajnVoDHieDh",
+	"jFbie5FOhZAdmU4VLKoG0nfGWR+TWRTlLix4Or35bEgLt1yJI3nX/6DFWtcfmy26zg9cMmzlX/xkdvPq",
+	"P7iIZE+sfvkHmUZxpQRqzcJc086sM8hUwMam/e4LmLKdXVzbwRvN3dphtyFqR/xgr9YK95uiwQ97z/vN",
+	"MnxAc0QrdyvkuD+ECvPeV1bzyxLsfpLCo0w2ixCusWDjK6t92hUXTAc+Whl6sLc21b1w72btsLe/Xzvi",
+	"e81aI9ztt5r9PX7UPXSEEuYXchLHlBjgA1izSm+SxDtH9f1644sX6MGOvr0wD3fuFmTigTLZPg9LUYGd",
+	"0TTiZg5igjRBoZVE33k20o74Y6yS9FZTCbOuqFVdkVI/iiHBixjUrgLKs5mMKRJHaI8AgiLWC3Pto9Sa",
+	"+WnEWQNzgG6Lut8JxLmyX4yT4uixS5jEZN6oQzNOpyRLs/Al4RkZlY6OGCl2PlIYWB6xb7UQucc+q7ML",
+	"ZdR3R1IgP43kRIBUx4HwFAyoNBqJtmVlz6S/sTxgMNOhimlhuLYWE7Ll31DDsTX+zea32QRp3IiR0MZE",
+	"iHrYaEROHi0lNSL1IxnpYRU6fiapzcADZmWkZFYm98Pl5XsHSJUInIJkkbRZxSxl/a2RTkz8YeYAtlHz",
+	"6Fm9I0/sGvi2H5VuX3rjMqPIlgl3ENT8jfCdcWm+HqoJReXhrVMaPxE9Aex6UqXDSA460riou47no85O",
+	"eW+Yga0aY1IzY0Xh43LJeM76k8ThkwJYyn5jt8iswh9vaFhtraAlVpA7lLjbyS6C5TZbJztYj9vkmYNI",
+	"BVjYTqXdWWkanUq1U+EpXF9k7sD3xiKBK8AmgY/Ibsg/Z4nl4H5k1gl+xSXeCQyz9e7jDDD4mWeCwbeZ",
+	"wbSwCmUmE/wuM8jgd84ky+YLFhR8mdlQnconONRrGDw/R9LyWC1uXrJ1UNaA6I5ApAXw02BrBH1+I+iU",
+	"tD9qewvSDBVxGxhEQ8HjdPjvW02hVqNhngXRHzJkKMjIkonUUFHWG4retVNYTMRaVCEUasaK9W485V2u",
+	"RSFf7A8wlDujRdiQaEVdr57uomeXnAI70wgmKyOKSt4r7duJWbzMyvQX13utNM7C1+rmUK3sRPImQgpB",
+	"vaQUZJENZTG1j2bYiEexBlMO6iOgDFBeGxMDc/tARNIbKjBbpagz0IhYNyJVV4UzqAKxLCWp6kg/Sk9x",
+	"J/tMtKLgCQUlIhq2U8hn2kPLmdpyQxugx7ZV/YIFidBChmduRYKOxOlQwg32blYCCtDKSGqmF1ICNo2Q",
+	"aPatLS44P704vYTagmc4ILNMNvKNMUtKIdgTfm5uVdjGB+9NfMCKoI2rBZDSsl3pqu7/9mraK9VKfxLH",
+	"V2QcfK+67JR+tPJByZbxQSDdVuooiCCxkfGglk93jofY/qBsFeZDJrfkXlw/YiFBaMYgukZ3Ig2qq7qr",
+	"vxK0tssB0Gw0fTOY5g3gmb8sYNoGZQAu8pWrD161zKEgj/nYq0Q++btxPvXryJ4izewU5xfAXrO4BpDI",
+	"XbjFklyqvYOXNnVju3PadO1lmpvY/aVKF5aEChG+zlqbR2dQ59iW8wY1qLSsAtOzto7DUSQdGVyx1TV3",
+	"DVhf12K2Wh7WXEi8OMYy8otGMBsr/eQrXGPZU3QVwoqsKwYRmKRZz4rD88HWFKmmdXZsngWIttAQp4ci",
+	"dDRbufZRm6dF2h8OjLSUQcRnQTmtufOLzOgCfHVoWTVPrDqSpBQKlCZgC0ap7kgIgGTQB5ZlDQk/EVZo",
+	"yOMbon/iKQuKyd2RqoeNk+iGp8L+BuhnWSyowZSCY2XZwwukyv/JvKx7zOzEA+NiESvEKvbM9TqSKxEj",
+	"dUM3xGwKrrL2H9FagE4wrwUosrKWUm0/v+onarQEdgHoO9twLQSFVoci8le4ROxBFcDXHkX4WoRYnmC+",
+	"DH2AXhQsrd9XAOMraSvA75zw2kkUvvUy1/E9CRHbvn4tZrbMOy8kWCokpSE0FgxAIiRAtYoCEB8WQO01",
+	"5AOw29wxi9mmcp964ayfPdlhkoFUo/qCqotDOE9QK4BPGyORgy2Op4pvNuTJqM7OSWbBwHTKZyS9sDAl",
+	"E18d6ckvIwmppc9IrUSw5gHcAbNDVOnh+t8AKA0Wh/xeOw9ocuhhrRpwdN2oa0FyGVfDdeoTcx+mf6Cy",
+	"qmhNWa0m1ZRKYGo1vGHQkbbf3munLOy4h5tkp/guPmmxCFpZlPwkZudqHcfzUQvwZq21Zx7RehABXl1t",
+	"kntlkxR74T1pqbtMcu63NEknBx5AT3lYUASi8fXHv78+j2C1Wk6lLpT6OpXv0hZ77qvfDbQvRCZX8h0w",
+	"holtUFAuiHX0QPMmVQIleGMRLhZ1GhWbjHgcz/ArYzdEGul/8p1OaIWbO2JpIARfIfv8wn88qMkIPATN",
+	"Z1kMG5ulcjn6rjBORW+IdcCo2P0qCFcckSYRMQW39jpyiH1aWFIMIh0b8uEJkTX8gdYDQ7COGKoXjSGd",
+	"Ds2DWL6R6NQSH1mO0lCNeCTLHIU38E4eE5waT1PzOnWlvbuaClunVIwqwigMcSWot83YRlcQw6m0K7e+",
+	"/jYLIx6ztDdmzeeteqPeqrf22/tHh21bs9H2ijesCVih8i6aX+GUjqxGEDKEbhMK+qbKqJb/+Y//zMWI",
+	"71YxZnbG7QVjcFS2qdIv6hRNeQQU/yM6yxvJ5R0jRMudogvIRJFUshyrlu4HOG1d5C7DR0aTHyTRmNNg",
+	"f5+IiUBBlpDEnxYJVeOCoHMhwnZHRljPFM8Qj4BqimYZBHL+CNbZOymyam7ztH50I2xJUpE0NGfqUqBE",
+	"rNwdeYKCvPPTsv5evoDLNov0EkHMT7rtTZft7+7jqU/XxVxyMyqx/UjaUGd8KOrG1ZJpYLQdZB5B8Ra+",
+	"nF5PjFOaCvb1PcUkihf4l+rK7XKnGrIECAMzBJZpYPzuFCoLk9LTIcOscUCCwf25A/4FE7q37ijsssAW",
+	"taLpI3U+n+udqT9dKxqaM7m3SVLFRjMt4v7GIvtPyGutSMSDsjsLiVuCkxSMYIRUgNNAX0NvakjQASCg",
+	"I81GamQszqzINlRMU2Uo1v7FamBMU5WEGhoQyebGmgiYN/UouUh+KmIoWKDyC0TvQjBlhzxs87ylPEDF",
+	"UrukV9+a1k+QA+gNHeJHb/EspwDyTZ41j8+6vo5Z0bOXGHKZP3c7xpmbFUC7rnrP5fCpLv1ktXQ4Mapi",
+	"Cvjc6JNTEXoajQT0B3N3ir0D7I5e/hgvhJGLkUnTZLbW6cqN2JyyidiesEempfzzZXbcBipqzJPloInj",
+	"CeY0cqCJNnORB0983mwdPPOIZLRjkcsOVSHhP8IWAk7iCpiAl5QLzm5vIRJTtXhvbJDwmm9txCWwVhyA",
+	"NKIO68iMyDuGKsILZasHp0PlWmXtA3tcYopaJVYZ5qdL3bOszydxOnPr5qWUzNxdX01+TJEPvXzQyOCW",
+	"EW8o0jnKvhjbeRRSpKmwMJ9i3mYhsN+9Ah4ugpocO4ADQii5C8KhucVVb2hsVzkwRvPp8zciHireeje9",
+	"eZWcvrn8cTA5+YEr8VMzPfpw/rE7ef3jhU6ntd6bhZ9fjUQ6VObplIrw8XkJ3e8Wzhy7Z67Ihqcp3h2I",
+	"8T2cvc2BGNcsfcyDKWZuDi6E8UwikfbbsLt1W5lD1vauaa8D3XiXNSjzZuzpMqeyKxDbZouI+BCIiF8R",
+	"uKHZH1A/XqSgNgI1HHOtoQTByYglFeyOlxI+IKYUyW+iAU9VUvdCRfWBSAP2bQCFC72fxOzEfVcf80QL",
+	"Otrv8E6vEjX68eLd24CAiDnrJ0qCyrW4cR2ppgTlYBUSghBbRBPIw2O/cDKz3tkLUokj80LNo9rsG6NX",
+	"ImRD+yZwIHRaMddxKmKX0rB1gvWOBDtkSn6qDRQaLexrbC9piSRygRfkgE9qRnC2acSZhoZaAp8EJ5IY",
+	"H6RqjjrBLdrXlClMJXuizt6S3QygP8DATlCF+LbRr3Vwe7b7DZTxe7t6GdyIGdEQcD76DtXv/Yfvfz47",
+	"gcr7Ovse34FmsUgRicJC+I1wHXmKNzDzM/edAgeecamTaBBJC1oJXZmIN0kcCliW9uH8Zw8rsiuMe2EH",
+	"cvLu/OLq3fnZ67O3F4Vl/cC+R7Myu/1M3gkMsKTjf3WpnhvJQ5RT+PbBGoqp7FKzWuMzh0NQz1f5G8dO",
+	"TdJKe7dh/oe1y794sKjgollYqzUXKS8XypQfCaCNfbiVPCt7LLalviVIu+aUeRLG6yrKJ+PdQhaqo2yZ",
+	"rT4ybmEN+n/0cncNEhF44QJKGZczJiR0riyCxXqV3O0cfpm7IgsPRylCynuVwQMFOgBYV4xEA+GjEkRC",
+	"jfpMqoVHz9+zioItp6wIjQgwdzWADFm0vhywu7RY9dHIfHojeJxLiyCFjJ70hl6rGQAW2WYt6EgHBCIM",
+	"wTjgAvDfgIoQVQ8UHQAmQB9h+rB5PpwkUAFte9HwReSQECicCbu1OIYD5zzXonUfPVhcynzCeR3540ay",
+	"luPRKt6cnvtr81IQLqBONcJ8jvp+P+Dc3rQAz8ABgH40phI3lHtbIbYgxN5A+F9YNO5U2bZKLBP1cAQ3",
+	"wYibk2a3w4VfmJOZf7SVq7RhECAZj14RoLcHcGHNKkDbsH2EBX2d0JGJxaoWhAXbYBBX2jwR4TD8Bhh2",
+	"Sv0L0G8/hwsJTaIOn5yq95AUWWMrASZWMNsD3YKsO8OUrTHxO/JWWHHKGhWjHLNUqSoj+sflTT2A5daR",
+	"NkLlVr0QmdqioZi1S3gG5edItrJkosdHiTtKY6fuR2r5jVIPGlw6+D7AzvTFfUdCIXOLBfQwBxka2G0A",
+	"kH+EFpc6/NMRIsOVTuMeIMDtilofxt+2GSx4Ry627la9Z6yICr4E7/vetMhGuN9STK9y2N/daDAQyYYQ",
+	"4Pm53AX+24f5xHgtdZeL3MmFwnoZ3iHnuIX4vmeI78KWQxuegEABJNe+erxvi8Cci45f3CY710EwnpeJ",
+	"hdDTrtdzTkm5ytmcukUUgbIOWYhJUKmA6rcZl1ACK1sP1TJ7J6ThheUxe2+Lwv45Udh7ajSa58K6LNhz",
+	"Rt2hn2Aetc4ZgM+RrKkPNuL821j+qCWrTiC/YB0onTKci7uXtgYITwQbTITWtss1/1pyCvLLvp7Ftfpc",
+	"6NvVQkmTfxVgEd5qW9a/Csfp5D7dpETdRDZtdWsnhrt6EQyy7QrFCqjiu5M0VRL7GqhvkBOadathQZnR",
+	"Kh2qmNAiGfeI5Gdq4tDr+2Ja3uv83k3oUbHCe4HuZmt3b//g8Oh5o8a7vTofj3V9oNQgFka10d0pILxK",
+	"x8OQa0d7i4yukdYT2Asu6Uwbnp5DN6f2BxWFPeh66AojnF7DJeaDSF47xBkL4WZWgtoQCOFlYK8vSXgv",
+	"xLl3KKq5g7/0M+AFxPi28tYR5N+tz8Fun9t7HdxZ2PY7fEkG+rF33l3U231WHPZ2X38qq7j7WaSajYUa",
+	"xyKD8homajKAkAEeILMLjOt89pKdYPF+1QvMkuvejwC8dgZx4zDSKHxZqHoTrLoDhx7v/DpKf5h06x15",
+	"LgaRTin6HPgHJ8gavmwBUX4dbHcZcN9mGUkhe8kMCvQhMpR1kUFA4thNCaBULdiE5UT1y7QhamLObtWv",
+	"LiIpDaKfQvJGfKuphiC+QxB7f372y/Gl+e+7X85enp5fBM+IYT0oEScB3JQYc4QIbZgMRAEFRmSOqq9L",
+	"+V9Q/Eq1KR7vVgjRfTOAtjnyPfFHpAtLi1HW2s1zX2nNtaT9HIf563cnF+//UctuUbkv2Z6X3WtLT8Tb",
+	"exjctK2mvDdNue5rXYa95uTPI+n7Wf4LO+NLG2jaJnA2I2RHSeBJ343UdM5T2fnT/nNpp8vbAjBO0rO+",
+	"vsRUslRTpqjGKYJqqTQSUNNERgAmd3XKZxjI9W+LpDVRH/g27W1dLZJGqDPQrpFmJIfKe1dyCmalYLN9",
+	"5NPsYcmEzxM9Iq6N5U5HpLrcewf/mq6uOvBbY5OiwivajwORlm/GxlZtP3a1/YhU9l9SWhT5vUhBdldR",
+	"MRcYK7DovJxNtk18rga364GNYcwBz5xOxDjvI2XWv79zPT6Gg71qZRRJ+2fTDDBNRWLu/H//D6/9u1F7",
+	"/hv9t/bb3/7fSiF9w5invWEB9jd2s2FdcHQjJFYZY4XPtRBjcluBMKbOzlINtHgO35pUN+F6YDa3TYxv",
+	"BYaCK+SFHtdRnX0EwLSIqNLLvFzwraE4LCKmnTu4vEXCHHGZ78N7zctJ9lEl13rMexu4iR9gTA9TlrvV",
+	"N1+tvqE6xxRr6uVAPFkFtHUaN3MascXxHpxGAMi8nfNjv7GbAVs67o5iKC8z4lRIlioC4JIIhjacpKGa",
+	"YlFPVwwmspD6w+jvSCKW+lfF/nEOVKV9wCoDxfDVJDtzbCEUVceC3HC2AWGI7XhekROPLrfGUK4gD6nI",
+	"vL4jqA9gkTTrSFBHU6wKT5HaDaINOVxYKDgaBGycRDLV1mi4APWCqHQjrq9F2KZUKj1Cs+D/oA76DW0H",
+	"ALVjUR8JSgAnD8A80hdmPB/Of9bVrHrAu695Fi6I7Sy2WNcdSZPF4lEMc1C03mbKCV7AQnRbcrY+1smL",
+	"uF/iV9pn3vkUCDmIJFiCv8fIRoFb3ehRDe9zt1WtZO98wdo9djTngA8oJFNwcvsxH1TalVoNP82MW8pk",
+	"/Hx2cXn61jxPTZKegPANdF9nZSIZlVX7qHHUgIQxrOUt9oUbeoX2yE2j3qw3qsRjzPb6jV6LP292D7H0",
+	"PwMKrbKBatZbB/Xm6iIBD697ISW6267gFsH6PsDawItLvWV1MmMDaAWw7qArrESgARyPDF3ZaYamkM9e",
+	"svP3tTMZpRGgRv+sBmqSsma98Qyq1B0KwlzduW0JdeWtRm7gFRmGM+56jLVGKQkRLlkQhYh+ezWMZErJ",
+	"TZ66Z+RbRI2qfYGe2jSCChhiL7rWBPgJtdUyNy5EPkmhXXSsdHoVw8SuclnVKklOCymBnACYhKWmIWW7",
+	"XvGphc2P0UC+m6SVWxzs44zbIFMr3orpIWDYCRnCwhNCkmUQyHnhYvbjsPu6F72Lfrz48O+z5tvox+d1",
+	"Mfvx3+HHs+hddDZ9cxkP//lyMHs7+/F5vdeKZXf0qhH+48e4hEcx9z4qJf76UfN5a9EFL+SEpPV0BexI",
+	"n4Yuayz6KTN7bFq8G0rIIZeDNhRNKnMGSybU2j9YYT4fQZVDSAT4M9zWAn9mypNQt/3CPW8DOWfOfmcB",
+	"zvwZlkFAlMyqbDOXThI6Rm+d5QnYKcY/ZBNJxev5cfJ+I+r/S8fh9b9KhoYY1Xcbx9lAqoX9zqUseSQt",
+	"xLJt29rfW+G5F2PeEzUtzBE2MivmcjCBLmvbe0Hs/xgbE32RQFWsFI5mBOoNNAtCUTu+ZKGRvsFi+4nb",
+	"TR6MolQsFX+koA+4nNl+kmqeON7Bwli2K08glK3PJLqKVY/HwJ1Y9l42oUU1490ZpqM5OtTOpNHY7f0/",
+	"oeqZWzJzAXwk8AsoI8UPLjCNhp/veF9UVm/cWFqs5d4bnFqwYHZR4+cv/97seYtm6s7nBkxi53QaN2AU",
+	"M1Px0TZWce/nfrO/wXNWsoDMb1buUDYv1ez2/JZdFyjDfBeBIKhRm5aLD5b3JoPN7HwyDxPKHCqzG0b1",
+	"MtVtzugrlYzuF6cIhFK+E8Muj1V91iDwi8zzuvhOyn6NUusLXIk1+nALD9NlvkXQwXFZazX48merubvB",
+	"b/b/8me4yrozOkcb4d7gPl+KLoC2sfNTVJ+dvzphB4d7z9l//9duvUVgNCqcIWysGUuVqhp/vHj3lprt",
+	"eG+YHX9jR3ckH48FTwi4xdzE/BTCKbee6qBq+YDNYOhIQFFkRwajSZxGY56kO/CrkKfcNYkGRqK8NJ+Y",
+	"mXQtfIuzHjXUYNZYADkcQPf6zoZqAvbtf//XXn33GfHpe72tQHXjrsMp21CNdSigwZYxm1RgooawA3Qq",
+	"sYvZh4/MAe+wY1weBPIpe7J5AES6yL7xphFgP0CkMT0FCxhJ9orr9Pj92TeapZNUJRGP6+YmZ/18AWmM",
+	"WAkAe+0Qg22tZqwG5lausvTi7PXbq7O3Vx/enrx7++rs/M3py+9Uvx88q1I/T2Kkho9TgePOt/+ZjWD7",
+	"iGDIgZPQ4o9xzCU1ctvkIPZSQ97Ob6eyjeNxJK9hasdyEeeCE9Ae6wMVO6JSYL4vUOk4aHtlGsVzMKMd",
+	"9XnWlly4jHanLjxwrifPo/n9+4ez89Ori9OTd29fXr06Prl8dx48o0lTSxRaq1JYyjxtHj1IOBHqQVtr",
+	"dfmwhUxUHI+E31jd9v0rTWAZbDJmSjrbGww6ymnV5w9ODp8LesHoCDWzQwRV1fgVvI0gBxLJs4BBZgna",
+	"fmqGP7RpuoQOw1wwofAozo80Ef1E6CHqeBjkgTvl+e/yAPm27ydKCAnAjIp+kFGJZYiOsIBatLEUPEfq",
+	"wy48TFgVoxeD5WwW1ID1xdQ8gEAh2becxUqnrv68ytKpYinv6mcZMpc1wtxzjpERDbrK6QCjLO2niMfJ",
+	"FuJLC+tVDAzoAXuF4ibqCfvOjZA+OmgdgcbYy7363IUoCIId+jC3f0peJeZ8vI0Kx3mQCBHm+MDNFdDf",
+	"B3SUjAX5zTnGxcf4faBjNb0K1VQGFsFyLnTCUqWY6qdCem0GEsBZNYLG2HcUKzkQCeuKdCqyw2nzOi9s",
+	"y4DA8wzKD4moQiEjEQYwHoo30RYsfBtLsNXgyO27/Ww/z9HEGZtwCYQdnT+LeEfvaRFgLDBbKdP6Cy9r",
+	"kekdg1DZNpwqEonaQ5Ud8RlsV7NCfehiYO6zHOIRqTYdmU3RVSk2Zc5j6Xmv0Qsg2RxJfm0pXuWtCC3o",
+	"3jPqkV6Aynf9oBkmEpWa6kxy2ZQTThC/DrDkxckN3jVr5YVCcYzs20BPuqDPzXbzgG6fVc32N/eXyq05",
+	"wY/kpFLVaz0JRqL9twArWtD8Oc6wj6CL00tWOeDrNJkhTo+CXV9FaBPUaZz6EOEhzX3HxEh9hu2OnOQP",
+	"pmugQbZCHF1wLtJkVoPBEOvFUE2ZxeYzT62zt/m2GMrqdWTW++MjJ8RqMBChsVWQwhCbSjnuP79JEiid",
+	"LB4/ZzpNuDnG32hq8NUdGSrI6sWqd+2ZH2qSwhLaAFMAyxo4nt9v7OsFOyUgDndmGdwDCx6M79RdzeOY",
+	"XpBDLaaoiDEx/IbMEeoVLj0iGDN3v5BpgEhhSttaKFpwGmsk53CR40inli/r2CPSDRzbfGZfE+i/CNB8",
+	"qqLRSBF9KIfJwFMiXKsgEZi4s5risHH4jI2jHh1QPgkjIXs+cIEjLPaCvA6XLGdx5bMHyCjmIBSPP7w8",
+	"O317cnoR1Nk7y9VlDzNFLcw5tAPAHmWdLeUL72EgGWEdAfcgkn0VWPAYl7/FXWOW0R7PrOzNLoNjgcil",
+	"a1RSZxYhA+BxyJywrb5SpeaV2ZlWc/ZzyhMjx/F0Z1sR34d5UbCXodLQ7j2ASoNcGoujbsIT4lgD6Aes",
+	"SURjRndk4AFCuq1AMVSqaWbfXtpwrUPUsY13iN/KySAiWReEqqeD+jNYKl+8Egg41ANiaaDtsKN9G+SQ",
+	"g9vse66jXsAwagH0Jng4IPqE6S8A+oTvq+4r0DBI3OqsqI70pO0L52d4HyKBuvsEhxbk3wZpf1Akrfpu",
+	"vQkI6vAyOtK1NtrpYhUjSNoobZslxYda1QF45CjboyXNcpcU0rrHWFoG9+PH034Gb9APnmXqFMpTXZO8",
+	"Bxd0LVXvugb/34PRnhePlarj+K+0K/9SQxkqjJvQCuRHck4flg0lZ9lXqnN/tyvH/0x+/XF/etO7/D3+",
+	"5w97cj85e/nLsfnf961u43q3u/tLozd6Nfnn6+fprzJu/PMfb9U/McRXrdCmncNEn9vLd0VFn2tCXAeN",
+	"u5pfi0U7x3sPPo/9GuFL2HJZ8LJaKYjMzNWQPPRW2XDo918U69PN5uPJrzCefKbP5Pl+7+Ts4Gz0qvFT",
+	"a7wbnqyRUM4DuzfucXMvXXMMktP76wqeYPXlGotenDxCo8M42iRgnYHkWwNb6PcHgX5fifYLHzZMVJrG",
+	"awTOPw9iPOokYn8lnWCj5ZfI+FwYLKfvslj5TmQ2kx6LXno7QDxYM5MkAaMFmNGBQgv3Mpi6hwcHLQJ7",
+	"J8WgLUQ5WGQQ2iIadrTAtYhvHAy6s9AT0Y9FD0OxapKiHRpGOoe+q23dDhm7834rGDzGYwDrrEq2cpmd",
+	"xZaaWWRpejeOlbpmk3GG9etObdUhJ+Z8VFqJKSL56gngWVo3nZ2o0dhYjAGfhAENdd5ZAJI/mmPb83+o",
+	"igfBfJ1FbQzemQNkzwbmG9mU+KxmcEYIGOqQuNDQ+7NT4b00uhGdSpshLWRAfjjC0xsvrc6gnrYjg0xo",
+	"BtYxBZcOvA27YdoUa5iLLmLMKB+jrLOA92w4lE/S4VUajQT40OBCQ5TPlpa6AC9y+0fyhS9d1VR6Dh/R",
+	"PfvRg5FArNZQAKk/5fdHxA60d9h4BlvhFYwdH4WoTt7rR3+hKwaR1JTg0Hp0FVRtmIRyr9eRDCHsEdgb",
+	"XflqFMIn1u3wTfKOxIAQuVTZZpIqR6dj2axx9aRK/NXD2AxsN4uslHdMHUQo7f28O015MQtVmiSWtMGd",
+	"YfMO1MiWoOgcpgcuyrz/UO9IewzgQNID51FJsvZnjCDAZkYCTOsnoLNe5Dxk8u4BHAh8e3MmssztDt9C",
+	"fjBjKTuANr+fM8/WMHnP3HKtS9yzhv1Ia2cEzLx74Vz7sjXkPaPXmpWquwG2TfFRYpTheBoaTcgnIRXB",
+	"tXd25kqnzbd0KCrt5uHB7vPG4cFBo1rKEAHGqL30qGUujXia/21ktkHpA/+VRpV2Zb/f6B90n4vaHm/0",
+	"ant893nteXgoas/DJj/ku/3D7n5ruXWqFxjHm7XD3v5+7YjvNWuNcLffavb3+FH30Fw86a6Oy1dk9+Y8",
+	"EC4x5R7JwhdnNU/RC8PLUY18qlas7Ct+9XPCtehO9MKXvmJ6Y4fNg6Pdg43fGC1et7bbazZqh2K/VTsK",
+	"90TtgDf7jd7zbkscHi6+MSBUnhP7xhsskvkP9J42O++lkIjzNqAzRbYOyxPkqvqzgrMHg9h4InNwacYQ",
+	"tl7AZLyxJ4KW5zIvBKHs8w5Ho/H8GeaaqXEZKsIWDMs24VG4LgXbWoXmO1zTkXMtAnVWIoXQlEFDGeHX",
+	"RNxHtwfulyNbjDD0PG9qwyBj6DRz98oyZbFWrNVoOFbjjES5g0YTI9tuymdkn+GPXV9EZhUu+EVUI+9M",
+	"feM8dSkcnk/5+aFp5Eshnwnmhf0T81xZnt9B+Zp8Eiiz31ybAnktNglUpWxSvlomc6vwdzrlM1uLAIHn",
+	"5rNiShIzywcw9gpDtKcwUbvPCJovtxOLDMA7xK4WTb18YGwN2W8OWI9vZuiV1dkRGC6+JS5n4ClCyAvd",
+	"rSlfo+1rK77vJXCU1Qa7HbmuxLYJwaV9YR+0SM5kX5U3hZ2oRLD//q/9+u6zNiOCpKxIAEWvrYy0jafT",
+	"OgsIPyBgPAx1RwauVeLKFRJWWWD/i/AU4RVPKYRgLroaiZRDKeULFgAuAd4t+8NciZQAtsQxIBaTrO4z",
+	"wEE7H7WYYthn1xhB/KU7gwhNcQOrXbeSBtZbWgnpx6/URIbbhsrVGioJoGLOsPk4VFkUae1y5Fu7CLoz",
+	"ZtSmVbWlR6PedGWWWFbsJCtFYmyiN58J7shvsbB5v8GMdmw9s8w9EPHsqnRYyK6sdH4D3l+nAgxzETK/",
+	"eDqemlxDhdmRewrs05M/RVsokLsc7Lu2HEAu+VbAB5eycGD0UIiVRiNRtRt/DtjeqjJwZ9ynUPwAvgn4",
+	"PIEHR17EAK9ZYL9MlTGrs4o3MwoXwCVvYhRBzZmExNJYcMi8ZBXsfYKyMqq4IwnPyAyPsCHZSHAJYCcW",
+	"efl3Y7bbuU+hpsnxtvgBcgKxsG2OVEmntOhI/JVtKzAuBzg8SFQGS9lTVM8FgrXKhmqKsXxjcHoIzMQP",
+	"AIz41N8dK3UNeaRWtdFo5DJLI2VG0hUzlaOJNG4Qi2Qo/mDij148CY1YPuuzvpg6iq4RT6larx/FqeM0",
+	"QBICrpFlgAFEP9a2BcAFGFSNzTPkYyx/J7epI/MvGd00Yvoloss40mlWG4918/lfGUN8EsdVkP/wPa1A",
+	"pJkeqiStszMzKUFR/44MbL6tzYzhD9kLCMhDGqOnZHiFla30vRnt4l62+7XKAod/hRWQYGDZzzBNFJQx",
+	"L3zQn4V1ofpnBZDFT0fjdPYLqh+MLuZP9ftE9KM/5ntaGPWC5hthqrbfNhZpCi6xFi8IUqWPUOZu2+X7",
+	"bUu6bX9f2oPso9v9307nj0ajGNSuWiypMBiwmGn91izDM6zRizMKViWFZt9CKPdZbvAEK1Y0fnvz3DRs",
+	"BFOpWHCJ41vpVfjDzoOtE8GK2d9m286t+UpLjYHckuVurtRqXjg+8r681iOSbtky28pyoy/WXOC803Lr",
+	"Mq8+3nyLz72MNSdI7mOoWY7dqicod4yIWFcl2C2Sf/2ActNo1hrNy0ajDf/3zzK8B1+I5QZsLAiA3jHe",
+	"Zg3SSVV/v+xtvF0W50RZdTev+ensrjsdvOH9z+fS6oIXjLPhbGwUT2KUszEzHFoLmAk4Z5mpjswAijQb",
+	"K62jbkw+czZXl+oo2V8qyWM2WCSl3C+FnIyM1ed9VPP+7QE3Vis176/fcgvSXAD6MMajuXfthuNMzEM+",
+	"ZDe2/3wpdA8bdipVgjUPj1P/394VvxUs83GsFbM9gMKzNvvOPFj1RKYq5XHxktGvFk7mfZIVrYCR6RSI",
+	"HVAZS3R1XhTaH/QncXxF8z2Wkp3SUKqVtbjLHMBllujzkrOumcBskywGVT6v+azdnciGzNa6nWgoMzy2",
+	"PEMP4oBipfFSliH7Djzv8zgcRTLSKVrBxU7o3DWl8aZjOTN6GYv/ifoH8SjxTyqYiTSwBL+g7zDd1IuV",
+	"dq222HqDTcSu+qYjA6+YGgOkmUGMKMb9iJojaaZtuvtERr9PRNWMgydhTFAOnplMhV1RmA7RF0ICN6lY",
+	"8L/pUXNN5xE1dXOMJjPsy8ramcjiguSVM8JC0ZG2II7ouMFXhI4pu2aRHGQExkjP79j5ufQHAGk+KN2C",
+	"LCEmTwiSxwyuI0tbzimTZ7mRzDtLkxk7aICSJ+QeYAJn3RkjuQygQD2hdX8SQ2JFAWHekla0jlypFy0b",
+	"SARhgLP3N3sZ6EZCHx2wnYM9o9139o7ciFMhOxLHzDU2ltbZCewg7bX8223jMCWxcS2EdYCazl75b8yz",
+	"tHB9Xtr4pVY1FIfvXyBIHMUwXE5hr9Wqs0tldl5HEtQ20cXnmjGzclWggYT8ZJQKI2mD8j6VD/pukNjl",
+	"yq1ci+V4q3OE1YtaZh2F8pDcS1vFv9ErWcabRNJlQzScDVBw7tM42Jh53FdrV6jBfOrc8zmth1fU2bG+",
+	"RkHu1KpKqKTaX8i7UZLvZiS3mXmzjNm2aDL3wWxbvApZiQVpe6fxjObNy9+5XfXx48fasfcqb9tdHz9+",
+	"zF1Om+xupPP2IC3yzl8aTzmzSzSAB8glJMn2Dg/C/r02Nf3cxO6L23hhQbIANJgaWMTjWWSQZMQGTqot",
+	"mgOfmXJHFGVDwTHXKdttsJDPdP0rzVdRR9DGGy9V6mrE5cyWsus5su5EYPwmVQqzEv65xh5/DOaQxVVn",
+	"H3mUZmEeStnwNBWj8d3lUMvbf5dKsTdmSOfZ0Ms34uJE72Uv2mVJkwgrypyrsrA0Dj0GDeE5MeTZtYuu",
+	"0AVhmJCFu7C8aTLLRUmaR9hoWEYz4yJkkUx3Wxgdi0aTUaW9Cy2KRpPAn023pEaYDFBrfykv9VO13FEt",
+	"pExwjLHZYfd9Veu+Fnup9tssV7ozEsu49ZCyLOcwIuKaeXM8jv1CTs2i0cic+1TEM+MQGk3miBUmMoQ2",
+	"qLO0wGtdhHrgBB8wcNBggM3iwzvYQka80EMqALryhHAqjO9DECEZGjVegL1Xc15Zo5mVRALbfBBJPen3",
+	"ox70H0C1kmclRUoGWIsZjPgfV3wgvjtoNFxfTm9oVLccCK9lqW0hzQB/idKrHhSA0fbgc11mkLHGgCb6",
+	"InCdCfLCc3SdG2sxpOCXOp8TMwtHwj+Pk2LDvXmDq8clMCkBLpkiPCprfpXyGr4RKzMaemhsj4fQcIV2",
+	"1Z+5To/9pfyaomCeR1TITziabS5YzJe2Pqpmu4HKKAv9HeCwVXKV3Rk6RZWKnOGETwsZV4r2XWPr935J",
+	"vxcdl2905rNtayBXPaNFYeqPQ8X4iJ1toPHvhzbvBQvkJI4D1osFTwCR1VycjzRXvX5Q1I3wt9+f5HHa",
+	"kX1AAPTMmOfltHZ0xjeM3s0fPNVnl4marbfXH5LL7ouIH7sKX0b8tNq7DyZ+nMX66GjotkWkSyTjMiq5",
+	"0YxZPsO7eUU7PTM88/Ft1aQZrJgFH0tCNuZJGtl2eB9NkvZkdaFxXvUBx7qsADUKdZ29B4QzxCTUHWnM",
+	"+SCOdPpmdnpjnl9asndiJ/PgVXv3WX6wMWaVZfAaqvGKVJ8F/JiOF3MV++lu9QH0em4vEbCbclsi8HkN",
+	"L6gPGM3c+nvCxR2tQuHivi0WLjt/uk3+aVkcxmNYMk65VBb6d06stPMBGSG9LELGZQR8gETzVyAwjGQK",
+	"Ez6lsa/szdOkzBPsLeRjYXzdONgsVXrVh8aUfJA5Bw1rbFyEjUawY/MOsqfcPZO1l0WQ36qUvaLxlEeO",
+	"s1HfV/aifLrIkuSIdp6g7fGRdjtWEdOZWVc+rEDW7oCTPPyhzbnT8lTuPnXaCkH2yQSu9AoudwuY1X7L",
+	"CT3yVP6sjCcF5tQbCHFiCZCFBId4I8Y467avHe5SQ68Gz4/eoeBnYI0q6MkIrbmvsQ+Hdug32t7yBfMi",
+	"oMB3wGfaxZkAIdzVBqk49KOtUqXIs2FZ3tCvsJQM9KiOLKB/qHpgxQB3C6XxAMQUpT7pYVFo+vZg9Dw2",
+	"1ll/gfvCDCqbmRdHrnrFWf4kI6lTwcMXC0OyXT71jjzOyq4Gls0Bq8EIoZvC9Rn6N8a0gVqCMvtDNUmo",
+	"WspimbkqMKqVKhtBGRs+vphTojq/17oflQyWVvesLFlhdOi/rBZWaBXrX9vhHGlCd4NKCjwJWTXdREJx",
+	"H2fQ5UQEy5bz2k8qeNDAczto6z87Hbax3QDY91ceCG3OeLCgPj6VCvxiSZGE0bppwW/zdRPu0zvXTbRa",
+	"mdXxQY4T1RMaYlPsVKYRQHOVGyBz078vK2Rhvarzu9rHwKivjD+6PvToVxEKyRfk3lc6Z1Gp7/jquBw0",
+	"iFQ8CRNzEBwdr8PBnHInqSgjNF8ZDaw0BL5vuXKZrbLDAuJEAM+VzkpeCILzPnVURxYrqWVasgAQB04g",
+	"qIBf/EXcCv0NM7N38eTM27xK1RVZR8tduoXWUqhKyOXiLabU3T28dWvUCibzMJ5ewfQtkJZbhs0Kzb52",
+	"MWukGUNOC3JZaMKQQV8Queeip25EMisWue7bOel6s3IIOnNv1FQy/CH5Gjw1EgK6+dvoeeiqQ3+1f/vg",
+	"zuQ3oTibDlVHjngoiKSlFOqA3RHpwAjUHNQBTMIDOhjy8VhIH9fgA+K4UcnLGPsxPSJYngg70bLQuI2d",
+	"P6rQOHborixHlkW+y4FVF/BMd2uH3YaoHfGDvVor3G+KBj/sPe83zbXjK7vl2xUH2FmpVghfE3YZYm/q",
+	"SMmrdbBSEVXN/AJAEyro9g5gzSq9SRLvHNX36w1KIq4lYO+1yw/20e0xfDya2wj+l4ngi5u5+D2d/kKp",
+	"TN/lZTIxyK0klHORHz1X/VC1bIxOOtvGuqmtS0alAAoGhVks+ohg6WthnnbkyFjFrYbPb0fQAJH2ICTA",
+	"tG02GsS9hjcG+sdETV+wRIwU1vshvGTKJuMcjH2JEH1Fa/KFe4/9o89rzd6+qB2GjW7tOd/t1/a7R6LV",
+	"P+gdhg1PMKUqHVeqFeMkXBk1UfTAln0giYr3QyVt4wG+IaCY1Ffm7VTaTahT1iKFe60lQnAdzV4ts77y",
+	"O2pbUHU/UiG/qp50sBu7UDzYLwvlw86f+I/bUnvncORuJe0153GuCtijFwMf148vF4gOW2Hbka4G+/bi",
+	"aUuvWC2GHYn6CzSISoq5KLYHgbVhGLvAbTaL9soClSzNnHykxmAEF0ZR5vhd8+MXMszD/mD+oxDXRYZX",
+	"cK8rm229K0xDSVY1k+I46XCbUrXkf5PekJbnCaZQ89N7gllTFHzzImVd2VtWcX5rMhUf941mQRQG2NkU",
+	"eKZMcWL1NqOiILHqtMC9JlZLy3lfRyspExSDEqOST0EfmKk4fbBxno/e2bs4ZGM08taz3L624uDPZBBv",
+	"vF5lopC20+Mr3N2qvgdRfdt66PW1KxEuP4B2zbk7CCuURmK1iEh2OeMpGyfqJgoRAIZjbaOOBhJqoNXy",
+	"WEmdvUd0mDiS10jULR2wa0cGO/RLb4Cl5dFn2Rw+bwRjPgzab9UOebNR6+719mv7rV6DH/YP+vsh2BZa",
+	"T+DlDNN0rNs7Ow4vbKDUwHV9xLwrivtBVhPp9pVU2hW8L7Ig/QtIKSvNZqN58HzvaG/vcG/36KB1eLC7",
+	"u3fHuCmt/qwsdHqZ2zbbkMf9hDwif89bofDensdisZB9XSYDdv6kf89WKWm2184VNReLAEzyFzdEe33l",
+	"azSE+00Y65uxd+4bny/Vu7SBnCmfsUjmAT2yTjkKA7T9by3oK88qYLB1j8tskRG7255vJv6IdKrL+7jt",
+	"sVy5/ts9CODkjFjeBivyJo1doSdrs2UTvIeCDNBXUz67ihbRg6isBnAL3HHJCYsLkTsOlF9RCdoLC8Ut",
+	"n7tAw5/cfbwRRDhcviZP0c79IOl9ur23iTrbOIoEwSOKrjj5lwWTzjzbs7hQ/xabbzGe5OnXhyvVN8fm",
+	"Wsx0eS0f0ENqh8l4LYiyLpD8Jhpw47n1EgFj5bGuozEcgLAY8ZAq7Ra0+CsEGAJEkgUVbH2ZjnRUB3mG",
+	"achkOi1sh8VjoG8gaPQ8iqTrjaJriavQy53U81HBjjR/afsDKpEJ/PhTYD/KUhQBxS+oguajpT4HoWSN",
+	"Dn+6UJ6YAi6Mn8epdiQWzuTMDz1UU43c608hlsfD8D2u7l0iednmq7Qrf3YqUdiptDuVm7et//mP/+xU",
+	"qp1KwqdnCx+aYwGfjSfdOOrVrsUML6ZZdirtPztUM/OSp/zHi3dv4Xox+9Heg6epMIohUvId+E1wgWq9",
+	"hQs+fVpIJK8q/t+KqV2Zh0D9pBDBQ8caW1mscezec943xTqf+UXKJ9uhjPn7k5e101evf6id/fjTz7U3",
+	"b9+9r/y28nIeh6EIl8chaYD3wqT76XFYwst/8Va9t6phG5fbxF45DkMyS3HjO1PFLmuxpWK/XSEgZ1XT",
+	"jgMf08t4fDE0p8YEfqiS21T4t8F7kI0/idmJ+7o+5okWJ8Qv9A7vZrS5EZCBJQWegi5KWYJP7RgDNcjk",
+	"PfXv8TxJvzWvoM2Lku1VCzyIVfoW3+0yB7kWWULaJ6MadcqT1FeOd4lUemoK/FgpiH2fxqOSCxET9zgw",
+	"7GowPX8SZhs7kk8qosz1Lvhff6pW3BuptCu/N/Uvg1/kT39vdD/29uPfG6Nduf/j70ezN/vq+aSpL9NW",
+	"8o/Df5/u8V/LLq1UjXKm3ffeGOhUExsPKu3aoTNtMw2OpVpjCM+6YtR6PjhqISPASzOjTqORUJO00t5t",
+	"mP/hNOEARXoc89nbUgCvNy9P93/9+Pe9N//qpe8+vpn9M2rsvrl8O/z542nz7b/+nr5tfZi9bX1o/fqv",
+	"s+mbf39oZE+3PP4reoO4EeYOXZkqoxP+WAIyD6qGvnYlcWHOOfTgfBZtgcMp6cu+5Nfk5y00JSL+phRT",
+	"bK86Xa3A6oV/sw70VjkCvfkOanbPDdQdeWcZjJ7c+6y5cnMXBZfgahlBgBTT/PfdaDAQyYadxnbU6zQb",
+	"lwR7/U5Lwm7btgVv2BYMKw28j4uEvOZ0+WsN2BrQ6AdCxuOvp6gpmDwIUd+H5r/5wLTtGHRw8v2IGoeN",
+	"Q8N7aVmPcXbYeMpiwXXKjsy7N78hRsiszzi3cb9sr/Hiiph9DwXwi+td2nldsNRfqod7QXB8Xb3cn+4r",
+	"w1C6gq6rm3TP4sF48q3d3s64/6ZuG2mpUaSlvKEbbAMh4UXMxSrZ0lClham+Uda8UDFSmNbZKe8N894b",
+	"oOJBTzcQpXWA1Nw5hr51gE4gYphAFJVDlPmJVDnCEthe0RN4OXd1A+87qpYf3RJCHHjeXySydtfO9Kt5",
+	"atalqebcZoVdPtcO0lOTGBpmzXb6Es3pc/N5qJR0TjA8SU/xtUgLZO8DlPm5LpclJT2nMtTUZlPs/1UR",
+	"+w40tgS69nARyl3I8CJrqbndGzmO4wzxEMxT4F3f1ondcWv9rAZMTVJ8ocCY6G0r94YK95X7tgz6vxi4",
+	"wL5F9PChozURPSHTeIb+PRV+LrS/4rXNRqNeWN5Zvp3u0IBv5tmqVCt8lJgFGU+NKYa186M+N+tS3lm/",
+	"Sn6NjF+b2EekG53/yW4jV7q5TlN9acP+alWiS+G/fyvv0b9bpSi9yGWFotZnsHtpKwbuq0PWnaF1ZUCh",
+	"Htn5M4OC+HSrUjEaY06lOG4JwP/Iqr4gTYSYHxqKLCiXhO5GPxF6iHklx/QlOhKQSWxgRBWi4mZqaeWC",
+	"SDtiQKp6FDrpoaohE3LRsUqQ1uXJVkG6+T3B/LW1CrwTuZFZcGtlnTPp5voz7U2CFwQ3ZYRBoKkOzzvw",
+	"eMhLy+6WKsfFsjsPuObBqu5wxCu10WBoBGvfeJyfciHMiA8CVXX14uYb+lFGqFyOL7LfKOugeU8jucQp",
+	"fN4umnnb6LDWaNVazdJOm25tt9ds1A7Ffqt2FO6J2gFv9hu9592WODxcYgLtXTZa7UYj3/v4NhoMjYGa",
+	"iLFK0nnTyDtDm5s9ucVdZvzYLb81ee7D5Ck+XZ60o81eKOvoOyPploROOZW4QJjRMh/iZWDgaOaOGiBT",
+	"I3S8TyGCXR86GshaJNssMJNUSfRv+E2bfS94IhKm9ejqf/7jP5Gn34tMYjw2SiHI+oKiqdBgQ+0j5vwP",
+	"l3be2M4VnMiQW4GMNPAZNBzoeUfvmAjGR0BwD00pmcTKyn6IOuUazDgKCk+0cI+wBFM+dRyILJ1GcWwu",
+	"g64gEg7USxxYWRHJq5DPdADXALjGjboWIevOWID/zp26oMq6s44kDHIY4A5eFhBK3nxtcZtNhyILMlt+",
+	"K0C40yLvxdqLHE5TrKz1SkfarPJx8Y6kNZKKOZgmHBJuIPO53UP4oFCMOPB32m3Dvg3y8Z/g2ZOIl6Pu",
+	"yL3HO4GA57dOpf28saYW2Ejgf2Ge/4dVrrlK35UWkfAAjRWlR1eNpf9rnRy9/tdFZbN1/xilw0vxR7pU",
+	"2VqBFmmQpcSkCiR2f4nMxrYAeO0ULpw5xouF+XrWxQpxe9QfO39aEM2lsZa56InzDlykhM0HStgxG0x4",
+	"EqJyMJI9VqBHI4QOhIQ8WBh9lZhPUsV2G6QfNBuppAQWe0EDrxx1wRFnKv2pVDxeTHpDXIknCVdh3tX9",
+	"nIp1+/a8LR4s+rLFjXu3abmCCIKDsX3A+EE6vrVYAwsmEpFCJYVkuYpvxsdj9u3lu8v3VWZMq4PW7lGb",
+	"XfxwXGtW2QELo0GU6qp3gp/lfAONTYEWFx/odToyIFzsS5WOHcF7CqMJtEgn44AqSf2iDjMQqvH3DMyn",
+	"U8V/iamiu4VJCpNCc5ma35MrCs52Jo3Gbk/fDNgfo1jq7zqAJNLe2ZlOp/Xpbl0lg51Wo9HY0TeDToXd",
+	"RGL6vfrju06lwRpsb5/t7XfwHgLvZLY3C7/rVN7ssb3h4U1zWDv8d6ey418D94K/AfzZ7LtKu/Lj9xcf",
+	"f919+f70h/c/7b7/x/v5v+HadDI2Nnzrl2H39S/XZz+8jcMffpmevX4+Onv9anL2+lUzfD2Mu/J8/Gvr",
+	"VaO7ezb49R/fTyvVyiSJKu2KSsfmtbR34FjsoGprcyn/Fw7ju9sGYYbdOkDUle/w5/gRjwcqidLh6LuL",
+	"H46b+BmejO8O8K+xSCIVfrfbWN30NPvhAuZcYG5+dC7ueIy730Kz85Tljhd+u7U9H3XVv8NdXhTOD1DZ",
+	"AcfDkkSs0u+9qDGMJmGBk2sBK6raj/pmq4YiYFQCkvq7GiJRxV3hHelwbtdumF5ehEgdY0AVB8WRZuDG",
+	"N8WBaNWRUCVNasrqulwe0hrD2Q3M3AoVDpgYUaqtFY3JSEg3PoFgSyaF7tQUgbqqdXTYOGoZy2sRZ5eM",
+	"plx78B0Uxloi+gRniX1uj7gJ+zbAx6+mAzsDOdwqtC/ZnoLncqFbgmimoCr/hTPnI01BePQ/FzsnIvRM",
+	"0TKd75vw71lnJ0PRuyaSddW7tmI3FDeRrSLXgmA8kIhnQa0wqaa3NF34zgey8861XJiBftk2i9yaoZkB",
+	"Em/+nWiR1iZjs4LEjlYllYY4wHPIR2u9HPNe5+9ubgv8OgztF6SVLl/tuZ/llxmn9FWt8701s/jbGtBo",
+	"nK2hEv/k5OkJv3aj9VUkI20x9GBrlIQV7tty/ZPIfpYGNF/C53qBSUFA/iuO83Tp0WhkhGUq4pkx9SLt",
+	"oe5NZAhNrhakryN5ODJzTxOYYXYl8Sy02V7jeZ3BCCI5YDM1SfxatZXsvY7MGXycABrwEW9EsCwz6yzB",
+	"jPnSMbLZ7hv4pUZaXcuFBI/YbbCQz3SVhZPEjB7NaEhu5OYNSwRp2SgtZ5TH8X7QIlk5imtXKdKOuOIJ",
+	"xXFhKbLOkOU/+Znr9Nhf9MccAIbDWyxK8LB6sJZ+b1s2f7NHijvc8tfcVntu3DRXSmFZv62pkN+/A5EW",
+	"b97PgeFexD2NmBXwzRVyr3o/6E/i+EqWwlOsqkyXVXjDP0no/latTAD2fvm85qnWVlWreFSWFl8+Scnw",
+	"qM93UVnVueDhfR7uW3M8WWNJEIVz5aKT7lrlosuPSkGyxzIRfhbOD+wKxqkNohshWT8ScYg171jIBVYB",
+	"sGi+YIFx7gPWiwVPjAECFxOQIYx7JFIe8pQHmEWFLsEQYnodOR2qWNTZS5BSxjLwUIjBqspZVDylONux",
+	"K7ACuYI3RgLSstxyFcLb4kYk+TahjqSKVc1n5sZSTH0bZyIz+l1IQMGI0CKib8wgweqeqQkLFcbRgrw0",
+	"DfKQzDmjp+qsNce9JSQR7HmAzLiapOyCKoJcE+NpV3Skq/aSKoGKL7wtLBBajwWmFIpap402jLItKJl5",
+	"naH67DJRs/XE9PwZ/VpYUO6sQe1qfBkN2mrvPrQGfbRMKxsY2xsEv1ynnB9rOc4HUiDSnokez/MqCLHg",
+	"vks51ja48Mhtt4y0vefnb9r2h2z2khF7i8GnRWFZMHsINc9fVIjvvXi7OjseQ8DIpyWlxtAvA+Kdn8j9",
+	"BYw8D3hBzbgU05yKUcl8fK98W26ZdTb2VAmG5d6M2YKo1k7PDHpV8ndsNabOnygBDnTg2KEieuifzjcF",
+	"ZdQXoKaAmZr3hoC0AtZiEgpLHBclLAp1nb3nxsycquSacd2REIuKI50iT3IpvY4RwCd2Oo+JZt3v4HbC",
+	"pLvba9YOw1az9rx/0Kjt872u2OWt3mH4PKNTt3CSQzVesd87sxbUWEhwCMaJ6kfxih723VqM6PXczl5u",
+	"t+XW534MPje0MhG2m7YSYuuD30e95aKk3vnTyYtbmY/wyjneozkZ3c770k5ge+52NWMwQBoEYyFq42bb",
+	"WHxHzvcZEaQmuOFmNyyG87sia1cCMhGsM/Hasoa2Fw1uU2WpUm2vwmSvsVukC8x9woRPPX2wcj6AFhky",
+	"aHQbuSUXwq7zlPFBIox1p1z62j7lKTTZ59EDnAWjEiNOFpcAr6IjVn+iJuhHOgRQuYBHYyva7yLaq+Vi",
+	"2kzRifYyIp/lZmHBHDLj8qEVFNZQ1aDvFCo8/4KR88Ki1lfA90OqczpU1MCkU4di5ldWWlWbLzGts1Nb",
+	"TOBU9TwAQ0FVa0dmsXGIvXEW8pnfgY0EQvgTHIGusw8Q0U6xs3i+5RkrCtBoyEEAKkupCEPpyKzzd4pU",
+	"REbt9wSNz/Yn27ssAAZnZEYsjUYlDVxapFkpx5yOb60LUalFuoDF4Lk+65FOn8M5KIm6wLNgH3TFYCK3",
+	"cdD7haPcgk0ui609PTMFztoiSu/9+qHlOm+16NmyoS0ST+fQc6KEuumod2GopmzE5WwecZUngsWiD7AP",
+	"HVmEXthqZFL+UpH0B1QeKMgqVlPmayjvZIEvcZdG4kql8oNi9DxYpXpZ31u+dv23+eL1K/M2Ku1mo+qp",
+	"l7VCZriOP0e6VJfk99U2YvaoImYPKK+2cTMQ0R4D+SpSOrvcyExLY00pjh6XPm34Mvldih9bjm5mtvuZ",
+	"z5f+OSXnPKrrUr5Y6FattKGzV7d3dmieuo5c/lT2EPOuKC6IWE222sWvtCt4X2OhTYDrstKuNJuN5sHz",
+	"vaO9vcO93aOD1uHB7u7eHfMTlox8GfpZtkG2ovZRiVrvZG/F7AOK2Z0/PfLoW1MUjs46n6TwpGyOb30J",
+	"RJxrmshoyb2qwaxzAm3esM24ZyNnIHeOBoaw6TLKb2MUa+F0AhN/RDrVdfaKuoSLsIIx1DGJcdNRS4UV",
+	"M0FHGhk++8oSKFkfxVlGdr5a/sQtFZRIxpG8/gvDERei9toV+otkTOYnfQ+BITAepnx2Fcmygi48DlYK",
+	"5ATIhcgdcvK1VcKI4D9X1vSFar1ocvfxls7S29fkiQaFPkh6pZlUgiLwrea/3+yVD3KVX+lg0asJSpGy",
+	"lzoci7PzbIyHt23kTWQpjLd5LQ/qK98JmrOqiywqZHHFU5lmmCkz1hsqwOe1mLLQ4mFuLHgSR1h9mwMM",
+	"70iAYgF4eKNgjC3IOLWw4j2w1hyYu4H9FcKbkg3VJClLJcnwLHvTxemkApPH/cS85RFQP27zObfWtRfY",
+	"R7a9hs6HmsqCqm6prrKC92XWlqjhpsCLVyhajtIvkjays/kE+iSjSS5fKu7TMs6vz5DrUq7Q4ptUmVZG",
+	"RmFeVypvRzu0hewMY+YykjoVPPz8C5ab3v1Xwc+vjEr8jZkqD+gJxBhS3HVF7tw/dEJuJcLRNzCgU6km",
+	"g+EjMdjewHmVvkSF+sIHyNvZN7ytVllTq7ud73EJ+Cqc56ikoeM9IAlhdwEkawOo8yCigDzGhW1e1MIy",
+	"wqtQQPciPkPnAPBR2Vss0B71qE5sAQtNwgENm7E/rCEB+HS5ua5sSsDCbo2I5UUhT1T7P0y5yFZzfRbN",
+	"VWIl+RUVD6DENidLzQR6ezMuu0WE9susO6DHJYvVgEWyI0GBv7CUI7lqwlSxcSJuoNw+/cpC4EKGRmT9",
+	"JRhi/3JZwsIjfGo0/Vx17efCCEp9IrqCurCNOGqXFBl8BUy13URNEV1iLZZaC7Wwpal9mjS124qFfHHY",
+	"g8iibb2CZzzdiSHYF9TYt+HwdaYiEQx8QQs+ZFax79aSYycVI0H4Vds/WyriLRXx2jn/p0BPfJu9WCwL",
+	"tgL6vtPKdpnzWeWnytGcKalHTNVsXtCWrnlL17w1/Tcy/bODu9UrDyFTV6SqRMJAXcYYWMB0UF8MqJZH",
+	"TUsYKRdk55aV8imwUi5tYCViSm9bbY/9Q5mT81Sci7bKY6HjzMTaRMaqd72tZJiP2JhpTXkE5BhImGhJ",
+	"+pEixabsMN1FdG5aZfw+rgrCz11lKa4MfPqSnoRamwGEdUdKkSKSYSIA1QJDRAWxI53yr60RBPfURoQa",
+	"DsXDrMiTtD23sAsQA0lzu/4+sRamojtU6no199devDKQQpnf+tE+9VEhiK4CjZBbu3cJsNwVICb0eRRH",
+	"cnClI9kTlqIPoMpzn+Tjl2Gjt1c75M1mrbvbb9UO+H7Y6D0XR93mHgErwFagzXFF461U3SfEvmN2h4rD",
+	"K3xJV1DGZZ84SWKv5VgP1bhOi7EDb2wHQ593zKrR+78dotTuuK9fuD1SwaNFarT2LY7yNDuvVuC4I1wo",
+	"aty3n0rxuoxhKNWUKekjZWnoShC8N2RYtUI2Qc9odMlgk9t+1Q/nP1eRnjZ4/+7iMqDW0a4KoTWSs8Dt",
+	"s1mseBi04WfmHh3JNQuMkRNUHfgV1FGaf+iUj8YBFSZqFiCBBrRKwJjMZx5WMjETRtQ5a11PYwhEAylC",
+	"1p115P+5SLkMeRIyuza/fWuP2XQ6rWv62u34nho9azPgM0AsMSLBZAFdUovCoJr9lQ0cgcHcF2YQPJ0k",
+	"IrA2Sxx1E57MHCK0dnhoGZ08GDJ2W1nuXSI1M/OlsuE6O5Z6agw9c+vWH390JFG9N/ctsXyuobiv4hh5",
+	"HFkiwigRvdTjNrElptYSxHt3JylCoUGKhuy3GaOQAF4DL9yI1Ukicg9ME4CZMIMlm9QNrIroa/jpmFP9",
+	"KjeG1aQbCzYZm622D1Wouopkah0Z8pmuswtofMb9YMxDniTRjWAjlQik9zX2qg/NzUdi7tVBEw5sIf8O",
+	"ZpgWDj/JyIKHYsaGfDwWUoT1jjy2Z5I2fSjiyOwVQVVRPI5hNUQIw94nCjiV0PWJ6AnzA1o+zfaajSow",
+	"tJGqwlU2Z8wY35yNk+iGp4I5U9sr+oRJms1c9clgJjIG18aYCmABqMQMC48K+za4OL04fnN69f787Jfj",
+	"y9Orj6ff//Du3U8XwTN4fYnoSDK7W41MD7ALox+N5U/TJ4GBy8infFb1vE/stgjwWxBxAZjlhaTHoC7p",
+	"cN6JkKXYBlhPP6+sh9dUuSfw0AehO/5L2Ef4WaVdmQ616F2dtF79or//+9kw0b2TYfz3sze//H/dfX3x",
+	"qx6r7qF6edj745e9fvrry5vT7yoP91Y/RunwAkdWkp+QYmqPTNUiRWoS91+/cbVltrjVfrNURJ6sW6C6",
+	"gA2fyc4NrDnfZdz5k/61DnOr24Nm+3lKiwyQKGGxGtTZsf1u5vi5usIYBoCODEGjSLORGpk/R3xGqKmo",
+	"QsvhNnzpvkqgxSqZp8lcalfj6Wz/EhbSO2z4FYhHc2JVWVMVJWvBThyItHQbNrYad/OIxJo6s0xT0uvc",
+	"HvTHE6dAOtI7nfL1wpD0y7OXlfui8gSVZ0kk874N+cS2B5N8zkiz3ydiQv5dlL4Aik2KEke6gzwCU+Pf",
+	"YuqJ+Maq1i/DTzN+cnbIyLN9KA8LiY8eyMOC1YnkjYp6Qq8tDD7A0L4czeWtE9pK7Fsl9pMmvvRF+NYb",
+	"uhdviIj/HsIb2sk8m5USa54jlFop7vU6UDQUYBcPKZLnVZeiQqBmtbdFEVRXnOrCfkZDXItxCrFVytnZ",
+	"6Gphyu5lNqMHT9ot1Ja8k/HMXyTgNYwwICzyVRMY9LR1Eb9PRDLzqorN9ZVVxQ5NeXaRom64x1wiT1Mx",
+	"Gi9RC02jFugqXWk3q5Vwgm/kytxib5f29tVCB95u7bDbELUjfrBXa4X7TdHgh73n/WbFaIxJnFopTUDs",
+	"i5Ie0nr0aAelXq2gtbGc9xAWCpxts3BwN9tW0Wrs3S1naN/G7UnDbKNsjfhHmGz0zjnW+HwRs34V2b7z",
+	"pz2Dn24V80q6mc28tBAkK10ZlLVkSEw7Y9zGwGzGaVMLfCCsHJ/dOfhgJwOX/iXFmdlekFiG5eApiDAk",
+	"plm5em9pQ3bWyl1kyi9fnNJu69KF8lpurCFf0lJddRWGK89zkfDe5avLF4CKEOeH+mltnfESmgZ1mQNh",
+	"t/JWXXzF6mKpMU8RoDATbp9RV9xu2L60EgQqRtbXLjsInFlQePygoyyr3bnIoEPB9aB6HOeHD3gkqxCP",
+	"EsbX6IoeHwmseGZd0VfJ0sKIOjtLGVJdMK6ZFNO2rZ5OIop3uTKMtRJFOuUzuCfcrhygtFxHrsl2l9eL",
+	"KFQzLdiY04KNz6gEy0TuGmpxLGQYyYGnFDey528Tyrb2CCKbWwn9iNJvRkx4QnkBZ/LuYRZbjfHn3eL3",
+	"JRCN2JMmxZSyeV4VHFbAQR+AjUXYRUSqiuBaiPGVisOrvkoCW3CGhY1uQaBhYIqMnlChp6usC8V+HZk9",
+	"FgJB+DFTcYgAzn7zhAvq9Li0hJ7qRiQvoHcebkFRJTPKccx7IiQ5jF+AOHctFh+NZG7gKMzz6Bb+RVh2",
+	"SVynseDXxbIUHkVrTeUpd4j6+ytaaR8d7DUa60aQcRDnOLARKLmvKOL/SIL8xcStj7c0arEsKjt72xTC",
+	"XzyFsOBngOiYq5V+mBxCKvQDqbZz0aNmPDLgrfl9ZZ4pbG0yJn6jefves+yxHJ8wabBEv87AFwNlNUl7",
+	"aiRQQwoWRzqltseO9GK0BarDDKO0SOZx2OD5Fd2a4FsT/Aua4F6aMFV3E1e3jghHABMv6422nRnG9oR/",
+	"U9+sOdQJBzxnNAd2QIjRGOfv9DO0Blctem4VeoXVhDp9Y6Wu2WTsOnS/PX91wg4O955XmfnXYaNh/3Vw",
+	"0Hr2An4zU5OkBN0Huz/w8dCnTcFMQt1ZTFleELcetdwQAl02DPbf/7VXb9oh7B5U2buxkGcv2YmSUvRS",
+	"dmLM82a98cx72gVS/Rc87lwMIp2KpEqAwjysWlfAfIAGHU7QI87zbn1M7KIF9z5B/G5QFznEb+bg4ucg",
+	"6e2sEfYaGr69R50Te/Mtq5bntckaTfCzazFjvIDzm337UXTNnpT+wr3HXxTN7lezJnMMwfiWWrtHz6qu",
+	"NQrJv2HPkmdjfB8FGCP+7Cwn9+KTjuPYLjztp7k2c5hekAHXQCeX/QDOd4AoUTko/0HCJaDrxzPsPNfO",
+	"NYzgbXckHoEhJ2ZzC+APP7Ej8tYc7ihCaofHuFrKYt671nMN7TTkSOpJvx/1IF8Bv0IToiOpGieOhdmK",
+	"ZonwnY0irSFMBwOmxrlJLBhocwE9fkY0RD3BMA9CY0+VWe88/6OX77K7eR6fo7CNPjMcaMnGQo1j4fFi",
+	"WkMIBrLspdEY/ddmP6IXlw3uBL8oqnOAWkCWDhM1GQzZdKhGc2OqEiSgZq+BrbfKfhKzXqz4tTkfr6P0",
+	"h0n3LsN84fZ7nsl1Yc3NNYm/799bFueiY43qwJ4eCFe4ikLtN7ctGXsuHUCDz2s/f5G9yP6C4jCGKDFg",
+	"ZSIxg+/NxK2FcC7eP7Ry1C2ZhGzMk9TV8Iw4oEjjAxbl7YmCCs2ye6OyBo3Wd0fU+zm2npb8mPRrlGoR",
+	"96tUj44LVYWNZE6eEYewCha4A6he72398ZUXDPCNSHnIUw43GE+6cdTDsYCCpZOGS2ibXxGmC4Ty0V5z",
+	"j5TmfvPQF/EvI12qVk6GoneNT4gVD1mXx1z2bJGlSnpDYSfr3fEHweN0WPn026f/PwAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -380,6 +380,28 @@ var deeds = []struct {
 		s.sesame(t, "", "keys", "rotate", "--now", "--revoke")
 		return trace{"", "command line", "", ""}
 	}},
+	{"token_created", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		access := s.logInHere(t, ann).AccessToken
+		s.do(t, here(newPersonalToken(access, "me:read"))).want(201)
+		return own(ann, s.latestSession(t, ann.ID))
+	}},
+	{"token_revoked", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		access := s.logInHere(t, ann).AccessToken
+		made := decode[api.PersonalTokenWithText](s.do(t, here(newPersonalToken(access, "me:read"))).want(201))
+		s.do(t, here(request{method: "DELETE", path: "/users/me/tokens/" + made.ID, token: access})).want(204)
+		return own(ann, s.latestSession(t, ann.ID))
+	}},
+	{"token_revoked", "by an administrator", func(t *testing.T, s *server, ann api.User, root string) trace {
+		made := decode[api.PersonalTokenWithText](s.do(t, here(newPersonalToken(s.logInHere(t, ann).AccessToken, "me:read"))).want(201))
+		s.do(t, here(request{method: "DELETE", path: "/users/" + ann.ID + "/tokens/" + made.ID, token: root})).want(204)
+		id := s.idOf(t, "root")
+		return trace{ann.ID, id, "first-party", s.latestSession(t, id)} // access does not know the keys of this moment
+	}},
+	{"token_revoked", "by its holder", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		made := decode[api.PersonalTokenWithText](s.do(t, here(newPersonalToken(s.logInHere(t, ann).AccessToken, "me:read"))).want(201))
+		s.do(t, here(revocation(made.Token))).want(200)
+		return trace{ann.ID, ann.ID, "", ""}
+	}},
 }
 
 // by is the trace of what an administrator does to no account.
@@ -442,6 +464,12 @@ func (s *server) administers(t *testing.T, root string, who api.User) trace {
 	t.Helper()
 	by := s.access(t, root)
 	return trace{who.ID, by.Subject, "first-party", by.SessionID}
+}
+
+// latestSession is the session of an account that began last.
+func (s *server) latestSession(t *testing.T, userID string) string {
+	t.Helper()
+	return s.value(t, `SELECT id FROM sessions WHERE user_id = '`+userID+`' ORDER BY id DESC LIMIT 1`)
 }
 
 // own is what somebody does who is logged in.

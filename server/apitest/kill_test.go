@@ -24,12 +24,13 @@ func killRounds() int {
 }
 
 // doomed is a process of the server that is killed and not stopped.
-func doomed(t *testing.T, databaseURL string) (s *server, kill func()) {
+func doomed(t *testing.T, databaseURL string, settings ...string) (s *server, kill func()) {
 	t.Helper()
 	s = &server{t: t, dbURL: databaseURL, clock: &clock{}, log: &lockedBuffer{}, client: &http.Client{
 		Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: time.Minute,
 	}}
 	c, output := process(t, databaseURL, "serve"), newLines()
+	c.Env = append(c.Env, settings...)
 	c.Stdout, c.Stderr = output, s.log
 	if err := c.Start(); err != nil {
 		t.Fatal(err)

@@ -11,6 +11,9 @@ import (
 
 	"sesame/gen/api"
 	"sesame/server/internal/smtptest"
+	"sesame/server/internal/token"
+	"sesame/server/internal/token/personal"
+	"sesame/server/secret"
 )
 
 // canary stands for whatever must not be seen again: passwords, tokens, names.
@@ -67,6 +70,12 @@ func inEachFormat(t *testing.T, test func(t *testing.T, s *server)) {
 	}
 }
 
+// canaryToken is a well-formed personal access token that holds the canary.
+func canaryToken() string {
+	body := (canary + strings.Repeat("0", 30))[:30]
+	return personal.Prefix + body + personal.Checksum(body)
+}
+
 // canariesIn gives variants of a request that carry the canary, each in other places.
 func canariesIn(t *testing.T, good request) []request {
 	t.Helper()
@@ -79,6 +88,8 @@ func canariesIn(t *testing.T, good request) []request {
 	variants := []request{
 		with(func(r *request) { r.token = canary }),
 		with(func(r *request) { r.token += canary }),
+		with(func(r *request) { r.token = personal.Prefix + canary }),
+		with(func(r *request) { r.token = canaryToken() }),
 		with(func(r *request) { r.header["Authorization"] = "Basic " + canary }),
 		with(func(r *request) {
 			r.header["Authorization"] = "Basic " + base64.StdEncoding.EncodeToString([]byte(canary+":"+canary))
@@ -135,18 +146,27 @@ func TestTheLogHoldsNoSecrets(t *testing.T) {
 		s.do(t, change).want(204)
 		s.do(t, change).want(422, "wrong_password")
 		s.do(t, passwordGrant("ann", horse)).want(400)
+		personal := s.makePersonalToken(t, newer.AccessToken, "me:read").Token
+		client := s.makeClient(t, "service")
+		s.do(t, me(personal)).want(200)
+		s.do(t, me(personal+"x")).want(401)
+		s.do(t, client.sends(introspection(personal))).want(200)
 		hash := s.value(t, `SELECT password_hash FROM users`)
 		s.sql(t, `DROP TABLE sessions`) // a fault of the database, while it holds secrets
 		s.do(t, me(newer.AccessToken)).want(500, "internal_error")
+		s.sql(t, `DROP TABLE personal_tokens`)
+		s.do(t, me(personal)).want(500, "internal_error")
+		s.do(t, client.sends(introspection(personal))).want(500, "server_error")
+		s.do(t, revocation(personal)).want(500, "server_error")
 		s.do(t, passwordGrant("ann", next)).want(500, "server_error")
 		s.do(t, refreshGrant(newer.RefreshToken)).want(500, "server_error")
 		log := s.wholeLog()
-		for name, secret := range map[string]string{
+		for name, text := range map[string]string{
 			"a password": horse, "an access token": newer.AccessToken, "its signature": newer.AccessToken[strings.LastIndex(newer.AccessToken, ".")+1:],
-			"a refresh token": newer.RefreshToken, "the first refresh token": tokens.RefreshToken, "a hash": hash,
+			"a refresh token": newer.RefreshToken, "the first refresh token": tokens.RefreshToken, "a hash": hash, "a personal access token": personal, "its random part": personal[4:34], "its hash": token.HashSecret(secret.New(personal)),
 			"an address": "ann@example.com", "the master key": testKey(),
 		} {
-			if strings.Contains(log, secret) {
+			if strings.Contains(log, text) {
 				t.Errorf("the log has %s:\n%s", name, log)
 			}
 		}

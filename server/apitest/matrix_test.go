@@ -81,28 +81,56 @@ var callers = []struct {
 	accepted bool
 	status   int
 	code     string
+	// signedIn says that the person has signed in, which some operations demand.
+	signedIn bool
 }{
-	{"no token", func(*testing.T, *seeder, seededUser, *contract.Operation) string { return "" }, true, 401, "unauthenticated"},
-	{"a garbage token", func(*testing.T, *seeder, seededUser, *contract.Operation) string { return "garbage" }, false, 401, "invalid_token"},
+	{"no token", func(*testing.T, *seeder, seededUser, *contract.Operation) string { return "" }, true, 401, "unauthenticated", true},
+	{"a garbage token", func(*testing.T, *seeder, seededUser, *contract.Operation) string { return "garbage" }, false, 401, "invalid_token", true},
 	{"an expired token", func(t *testing.T, c *seeder, a seededUser, op *contract.Operation) string {
 		return c.token(t, a, op.Scopes(), c.s.clock.now().Add(-31*time.Second))
-	}, false, 401, "invalid_token"},
+	}, false, 401, "invalid_token", true},
 	{"an ended session", func(t *testing.T, c *seeder, a seededUser, op *contract.Operation) string {
 		if err := c.db.EndSession(t.Context(), a.sessionID); err != nil {
 			t.Fatal(err)
 		}
 		return c.token(t, a, op.Scopes(), c.s.clock.now().Add(time.Minute))
-	}, false, 401, "invalid_token"},
+	}, false, 401, "invalid_token", true},
 	{"a disabled user", func(t *testing.T, c *seeder, a seededUser, op *contract.Operation) string {
 		c.s.sql(t, `UPDATE users SET disabled = TRUE WHERE id = '`+a.userID+`'`)
 		return c.token(t, a, op.Scopes(), c.s.clock.now().Add(time.Minute))
-	}, false, 401, "invalid_token"},
+	}, false, 401, "invalid_token", true},
 	{"too few scopes", func(t *testing.T, c *seeder, a seededUser, op *contract.Operation) string {
 		return c.token(t, a, beyond(op.Scopes()), c.s.clock.now().Add(time.Minute))
-	}, true, 403, "insufficient_scope"},
+	}, true, 403, "insufficient_scope", true},
 	{"the right token", func(t *testing.T, c *seeder, a seededUser, op *contract.Operation) string {
 		return c.token(t, a, op.Scopes(), c.s.clock.now().Add(time.Minute))
-	}, true, 0, ""},
+	}, true, 0, "", true},
+	{"a personal access token with the right scopes", func(t *testing.T, c *seeder, a seededUser, op *contract.Operation) string {
+		return c.personalToken(t, a, op.Scopes())
+	}, true, 0, "", false},
+	{"a personal access token with too few scopes", func(t *testing.T, c *seeder, a seededUser, op *contract.Operation) string {
+		return c.personalToken(t, a, beyond(op.Scopes()))
+	}, true, 403, "insufficient_scope", false},
+	{"a personal access token of another scope than the account has", func(t *testing.T, c *seeder, a seededUser, op *contract.Operation) string {
+		c.s.sql(t, `UPDATE users SET scopes = '' WHERE id = '`+a.userID+`'`)
+		if scopes := op.Scopes(); len(scopes) > 0 && !slices.Contains(rules.Scopes().Administrative, scopes[0]) {
+			return c.personalToken(t, a, beyond(scopes)) // everybody has the scope, so the token must lack it
+		}
+		return c.personalToken(t, a, op.Scopes())
+	}, true, 403, "insufficient_scope", false},
+	{"a revoked personal access token", func(t *testing.T, c *seeder, a seededUser, op *contract.Operation) string {
+		text := c.personalToken(t, a, op.Scopes())
+		c.s.sql(t, `DELETE FROM personal_tokens WHERE user_id = '`+a.userID+`'`)
+		return text
+	}, false, 401, "invalid_token", false},
+	{"a personal access token of a disabled user", func(t *testing.T, c *seeder, a seededUser, op *contract.Operation) string {
+		c.s.sql(t, `UPDATE users SET disabled = TRUE WHERE id = '`+a.userID+`'`)
+		return c.personalToken(t, a, op.Scopes())
+	}, false, 401, "invalid_token", false},
+	{"a mistyped personal access token", func(t *testing.T, c *seeder, a seededUser, op *contract.Operation) string {
+		text := c.personalToken(t, a, op.Scopes())
+		return text[:len(text)-1] + "_"
+	}, false, 401, "invalid_token", false},
 }
 
 // T6: every operation, called by everyone.
@@ -129,6 +157,9 @@ func TestEveryOperationByEveryCaller(t *testing.T) {
 					accepted := caller.status == 0 || op.Public() || op.Anonymous() && caller.accepted ||
 						caller.code == "insufficient_scope" && len(op.Scopes()) == 0
 					switch {
+					case accepted && !caller.signedIn && op.Demand != (contract.Demand{}):
+						got.want(401, "insufficient_user_authentication")
+						checkChallenge(t, op, "insufficient_user_authentication", got)
 					case !accepted:
 						got.want(caller.status, caller.code)
 						checkChallenge(t, op, caller.code, got)
@@ -227,14 +258,16 @@ func checkChallenge(t *testing.T, op *contract.Operation, code string, a *answer
 	t.Helper()
 	challenge := a.header.Get("WWW-Authenticate")
 	wanted := map[string]string{
-		"unauthenticated":    `Bearer realm="sesame"`,
-		"invalid_token":      `Bearer realm="sesame", error="invalid_token"`,
-		"insufficient_scope": `Bearer realm="sesame", error="insufficient_scope"`,
+		"unauthenticated":                  `Bearer realm="sesame"`,
+		"invalid_token":                    `Bearer realm="sesame", error="invalid_token"`,
+		"insufficient_scope":               `Bearer realm="sesame", error="insufficient_scope"`,
+		"insufficient_user_authentication": `Bearer realm="sesame", error="insufficient_user_authentication"`,
 	}[code]
 	if !strings.HasPrefix(challenge, wanted) || code == "unauthenticated" && challenge != wanted {
 		t.Errorf("the challenge is %s", challenge)
 	}
-	if code == "insufficient_scope" && !slices.ContainsFunc(op.Scopes(), func(scope string) bool {
+	together := strings.Join(op.Scopes(), " ") // if it needs all of them
+	if code == "insufficient_scope" && !slices.ContainsFunc(append(op.Scopes(), together), func(scope string) bool {
 		return strings.Contains(challenge, `scope="`+scope+`"`)
 	}) {
 		t.Errorf("the challenge names no scope of the operation: %s", challenge)
@@ -269,6 +302,25 @@ func TestOtherPeoplesThingsAreNotFound(t *testing.T) {
 			})
 		}
 	})
+}
+
+// This list names the operations that only a person at a sign-in may call: those that change how the account is signed in to, that
+// give somebody else a way into it, or that delete it. A new one of that kind must be added to it.
+func TestOperationsOfAPersonAtASignIn(t *testing.T) {
+	t.Parallel()
+	var demanding []string
+	for _, op := range rules.Operations() {
+		if op.Demand != (contract.Demand{}) {
+			demanding = append(demanding, op.ID)
+		}
+	}
+	want := []string{
+		"addPasskey", "changeEmail", "changePassword", "confirmTotp", "createPersonalToken", "deleteIdentity", "deleteMe", "removeFactor", "renameFactor",
+		"replaceRecoveryCodes", "startPasskey", "startTotp",
+	}
+	if !slices.Equal(demanding, want) {
+		t.Errorf("a sign-in is demanded by %v, want %v", demanding, want)
+	}
 }
 
 // sameButForID compares two problems without their request ids.

@@ -33,6 +33,7 @@ var perishable = []struct{ table, columns, values string }{
 	{"revoked_tokens", "id, expires_at", "'%[1]s-' || i, %[3]d"},
 	{"used_codes", "id, session_id, expires_at", "'%[1]s-' || i, '', %[3]d"},
 	{"reserved_usernames", "username_key, reserved_until", "'%[1]s-' || i, %[3]d"},
+	{"personal_tokens", "id, user_id, hash, name, scope, methods, password, created_at, expires_at", "'%[1]s-' || i, '%[2]s', '%[1]s-' || i, '', '', '', '', 0, %[3]d"},
 	{"device_requests", "hash, user_code, client_id, scope, ip_address, created_at, expires_at, wait", "'%[1]s-' || i, '%[1]s-' || i, '', '', '', 0, %[3]d, 5"},
 }
 

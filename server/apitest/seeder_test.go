@@ -14,6 +14,7 @@ import (
 	"sesame/server/internal/identity"
 	"sesame/server/internal/store"
 	"sesame/server/internal/token"
+	"sesame/server/internal/token/personal"
 	"sesame/server/secret"
 )
 
@@ -91,6 +92,20 @@ func (c *seeder) token(t *testing.T, a seededUser, scopes []string, expires time
 	})
 }
 
+// personalToken returns a personal access token of a user.
+func (c *seeder) personalToken(t *testing.T, a seededUser, scopes []string) string {
+	t.Helper()
+	text, now := personal.New(), c.s.clock.now()
+	err := c.db.CreatePersonalToken(t.Context(), store.PersonalToken{
+		ID: newID(), UserID: a.userID, Hash: token.HashSecret(text), Name: "seeded", Scope: strings.Join(scopes, " "), Methods: identity.TwoFactors,
+		CreatedAt: now, ExpiresAt: now.Add(time.Hour),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text.Reveal()
+}
+
 // mailCodes makes the code in the examples valid for a user.
 func (c *seeder) mailCodes(t *testing.T, a seededUser, r request) {
 	t.Helper()
@@ -129,8 +144,18 @@ func (c *seeder) owned(a seededUser) map[string]string {
 	if err := c.db.SetFactorKinds(c.s.t.Context(), a.userID, c.s.clock.now()); err != nil {
 		c.s.t.Fatal(err)
 	}
+	personal := store.PersonalToken{ID: newID(), UserID: a.userID, Hash: newID(), Name: "owned", CreatedAt: c.s.clock.now(), ExpiresAt: c.s.clock.now().Add(time.Hour)}
+	if err := c.db.CreatePersonalToken(c.s.t.Context(), personal); err != nil {
+		c.s.t.Fatal(err)
+	}
+	c.s.sql(c.s.t, `DELETE FROM webhooks`) // there can be few
+	event, webhook := store.Event{ID: newID(), At: c.s.clock.now(), Kind: "login"}, store.Webhook{ID: newID(), URL: "https://shop.example", Disabled: true, CreatedAt: c.s.clock.now()}
+	if err := errors.Join(c.db.CreateWebhook(c.s.t.Context(), webhook), c.db.RecordEvent(c.s.t.Context(), event), c.db.QueueDelivery(c.s.t.Context(), webhook.ID, event)); err != nil {
+		c.s.t.Fatal(err)
+	}
 	return map[string]string{
-		"session_id": a.otherSessionID, "user_id": a.userID, "client_id": client.ID, "factor_id": factor.ID, "provider": provider.Name, "identity_id": identity.ID, "mail_id": c.s.waitingMail(c.s.t),
+		"webhook_id": webhook.ID, "event_id": event.ID,
+		"token_id": personal.ID, "mail_id": c.s.waitingMail(c.s.t), "session_id": a.otherSessionID, "user_id": a.userID, "client_id": client.ID, "factor_id": factor.ID, "provider": provider.Name, "identity_id": identity.ID,
 	}
 }
 

@@ -33,7 +33,7 @@ func everyCommand(t *testing.T) (commands map[string][]string) {
 	t.Helper()
 	arguments := map[string][]string{
 		"user create": {"ann"}, "user show": {"ann"}, "user disable": {"ann"}, "user enable": {"ann"}, "user grant": {"ann", "users:read"},
-		"user set-password": {"ann"}, "user delete": {"ann", "--yes"}, "user verify": {"ann"}, "user sessions": {"ann"}, "user events": {"ann"}, "user unlock": {"ann"}, "user factors": {"ann"}, "user reset-factors": {"ann"}, "help": {"user"}, "completion": {"bash"}, "user import": {"-"}, "client create": {"billing"}, "client delete": {newID()}, "client update": {newID(), "--name", "x"}, "client secret": {newID()}, "new": {"notes"},
+		"user set-password": {"ann"}, "user delete": {"ann", "--yes"}, "user verify": {"ann"}, "user sessions": {"ann"}, "user events": {"ann"}, "user unlock": {"ann"}, "user factors": {"ann"}, "user tokens": {"ann"}, "user add-token": {"ann", "--name", "x", "--scope", "me:read"}, "user reset-factors": {"ann"}, "help": {"user"}, "completion": {"bash"}, "user import": {"-"}, "client create": {"billing"}, "client delete": {newID()}, "client update": {newID(), "--name", "x"}, "client secret": {newID()}, "new": {"notes"},
 		"login":        {"http://127.0.0.1:1", "--client-id", newID()},
 		"backup":       {filepath.Join(t.TempDir(), "backup.db")},
 		"provider add": {"corp", "--github", "--client-id", "x", "--client-secret-file", secretFile(t, "secret")}, "provider show": {"corp"},

@@ -44,7 +44,20 @@ const cases = {
   getProvider: { fields: () => ({ provider: 'google' }) },
   updateProvider: { fields: () => ({ provider: 'google' }), body: () => ({ label: 'Google' }) },
   deleteProvider: { fields: () => ({ provider: 'google' }) },
+  createWebhook: { body: () => ({ url: 'https://shop.example/hooks/sesame', kinds: ['account_created'], disabled: true }) },
+  listWebhooks: {},
+  getWebhook: { fields: () => ({ webhook_id: shown.createWebhook.id }) },
+  updateWebhook: { fields: () => ({ webhook_id: shown.createWebhook.id }), body: () => ({ description: 'Orders' }) },
+  replaceWebhookSecret: { fields: () => ({ webhook_id: shown.createWebhook.id }), body: () => ({ keep_old_for: 0 }) },
+  testWebhook: { fields: () => ({ webhook_id: shown.createWebhook.id }) },
+  listDeliveries: { fields: () => ({ webhook_id: shown.createWebhook.id, state: 'pending' }) },
+  getDelivery: { fields: () => ({ webhook_id: shown.createWebhook.id, event_id: shown.testWebhook.event_id }) },
+  resendDelivery: { fields: () => ({ webhook_id: shown.createWebhook.id, event_id: shown.testWebhook.event_id }) },
+  deleteWebhook: { fields: () => ({ webhook_id: shown.createWebhook.id }) },
   resetFactors: { before: strengthenGuest, fields: () => ({ user_id: guest.id }) },
+  startPasswordReset: { fields: () => ({ user_id: shown.createUser.id }) },
+  inviteUser: { body: () => ({ email: 'helen@example.com' }) },
+  resendInvitation: { fields: () => ({ user_id: shown.inviteUser.id }), refused: 429 }, // the first mail was just now
   listUserSessions: { fields: () => ({ user_id: guest.id }) },
   endUserSession: { before: enterGuest, fields: () => ({ user_id: guest.id, session_id: guest.session }) },
   endUserSessions: { fields: () => ({ user_id: guest.id }) },
@@ -79,6 +92,11 @@ const cases = {
   deleteIdentity: { fields: () => ({ identity_id: '019ad827-a0f2-7a10-b4c5-52c0a7f6f5d1' }), refused: 404 }, // the account has none
   listConsents: {},
   withdrawConsent: { fields: () => ({ client_id: shown.createClient.client_id }), refused: 404 }, // the account has agreed to nothing
+  createPersonalToken: {},
+  listPersonalTokens: {},
+  listUserPersonalTokens: { fields: () => ({ user_id: shown.createUser.id }) },
+  revokeUserPersonalToken: { fields: () => ({ user_id: shown.createUser.id, token_id: shown.createPersonalToken.id }) },
+  revokePersonalToken: { before: anotherToken, fields: () => ({ token_id: shown.anotherToken.id }) },
   listMyEvents: { fields: () => ({ limit: '1' }) },
   startPasskeySignIn: {},
   startTotp: {},
@@ -174,6 +192,11 @@ async function enterGuest() {
   guest.session = JSON.parse(Buffer.from(token.split('.')[1], 'base64url')).sid;
 }
 
+// anotherToken makes another personal access token, after an administrator has revoked the first one.
+async function anotherToken() {
+  shown.anotherToken = await post('/users/me/tokens', JSON.stringify({ name: 'Another', scopes: ['me:read'], expires_in_days: 1 }), pair.access_token);
+}
+
 async function post(path, body, token) {
   const headers = { ...token && { Authorization: `Bearer ${token}` }, ...typeof body === 'string' && { 'Content-Type': 'application/json' } };
   const answer = await fetch(`${at.sesame.origin}${path}`, { method: 'POST', headers, body });
@@ -240,7 +263,7 @@ test('every operation can be tried out', async (t) => {
   assert.match(shown.authorize, /<title>Sign in/);
   assert.deepEqual([shown.introspectToken.active, shown.introspectToken.username], [true, 'trojan']);
   assert.deepEqual([shown.updateMe.email, shown.updateMe.email_verified], [changed, true]);
-  assert.deepEqual(shown.listMyEvents.items.map(({ kind }) => kind), ['email_changed']);
+  assert.deepEqual(shown.listMyEvents.items.map(({ kind }) => kind), ['token_revoked']);
   const { email: username, password } = forgetful;
   const login = await fetch(`${sesame.origin}/token`, { method: 'POST', body: new URLSearchParams({ grant_type: 'password', username, password }) });
   assert.equal(login.status, 200, 'the reset password does not log in');

@@ -80,8 +80,11 @@ async function conforms(t, name, command) {
   return statuses;
 }
 
+// excluded are the operations that schemathesis.toml leaves out.
+const excluded = new Set([...readFileSync(join(folder, 'schemathesis.toml'), 'utf8').matchAll(/^include-name = "(.+)"\nenabled = false$/gm)].map(([, name]) => name));
+
 const operations = () => Object.entries(contract.paths).flatMap(([path, item]) =>
-  Object.entries(item).filter(([, operation]) => operation.operationId && !['authorizeDevice', 'deleteIdentity', 'deleteUserIdentity', 'sendTestMail', 'deleteMail', 'retryMail'].includes(operation.operationId)) // schemathesis.toml says why
+  Object.entries(item).filter(([method, operation]) => operation.operationId && !excluded.has(`${method.toUpperCase()} ${path}`))
     .map(([method, operation]) => [`${method.toUpperCase()} ${path}`, operation]));
 
 const succeeded = (statuses) => operations().map(([operation]) => operation)

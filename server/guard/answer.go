@@ -44,6 +44,9 @@ func (g *Guard) answer(w http.ResponseWriter, r *http.Request, op *contract.Oper
 	if challenge := p.Challenge(); challenge != "" {
 		w.Header().Set("WWW-Authenticate", g.public.challenge(challenge))
 	}
+	if p.Code == problem.Unavailable {
+		w.Header().Set("Retry-After", "5")
+	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(p.Code.Status())

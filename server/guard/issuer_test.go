@@ -72,6 +72,7 @@ type issuer struct {
 	keys    map[string]crypto.Signer
 	fetches int
 	broken  func(w http.ResponseWriter) // answers for the keys while it is set
+	lookups *lookups                    // nil for an issuer that looks up no tokens
 }
 
 func newIssuer(t testing.TB) *issuer {
@@ -96,7 +97,13 @@ func (i *issuer) serve(w http.ResponseWriter, r *http.Request) {
 	defer i.mu.Unlock()
 	switch r.URL.Path {
 	case "/.well-known/oauth-authorization-server":
-		json.NewEncoder(w).Encode(map[string]string{"issuer": i.URL, "jwks_uri": i.URL + "/keys"})
+		m := map[string]string{"issuer": i.URL, "jwks_uri": i.URL + "/keys"}
+		if i.lookups != nil {
+			m["introspection_endpoint"] = i.URL + "/introspect"
+		}
+		json.NewEncoder(w).Encode(m)
+	case "/introspect":
+		i.lookups.serve(i, w, r)
 	case "/keys":
 		i.fetches++
 		if i.broken != nil {

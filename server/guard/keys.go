@@ -35,16 +35,23 @@ type keys struct {
 	stop    context.CancelFunc
 }
 
-// fetchKeys waits for the issuer: a service and its login server are often started together.
+// fetchKeys waits for the issuer: a service and its login server are often started together. It logs each reason once in a row.
 func fetchKeys(ctx context.Context, o Options) (*keys, error) {
-	starting, cancel := context.WithTimeout(ctx, o.StartTimeout)
+	starting, cancel := ctx, context.CancelFunc(func() {})
+	if o.StartTimeout >= 0 {
+		starting, cancel = context.WithTimeout(ctx, o.StartTimeout)
+	}
 	defer cancel()
+	reason := ""
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		k, err := newKeys(ctx, o)
 		if err == nil {
 			return k, nil
 		}
-		o.Log.Warn("the issuer's keys could not be fetched", "issuer", o.Issuer, "error", err)
+		if err.Error() != reason {
+			reason = err.Error()
+			o.Log.Warn("the issuer's keys could not be fetched; the guard tries again", "issuer", o.Issuer, "error", err)
+		}
 		select {
 		case <-starting.Done():
 			return nil, fmt.Errorf("no keys from the issuer %s: %w", o.Issuer, err)
@@ -55,10 +62,14 @@ func fetchKeys(ctx context.Context, o Options) (*keys, error) {
 
 func newKeys(ctx context.Context, o Options) (*keys, error) {
 	client := bounded(o.Client)
-	address, err := discover(ctx, client, o.Issuer)
+	found, err := discover(ctx, client, o.Issuer)
+	if err == nil {
+		err = checkEndpoint(o.Issuer, "jwks_uri", found.Keys)
+	}
 	if err != nil {
 		return nil, err
 	}
+	address := found.Keys
 	ctx, stop := context.WithCancel(ctx)
 	stored, err := jwkset.NewStorageFromHTTP(address, jwkset.HTTPClientStorageOptions{
 		Ctx: ctx, Client: client, HTTPTimeout: fetchTimeout, RefreshInterval: refreshInterval,
@@ -115,52 +126,60 @@ func (s notEmptied) KeyReplaceAll(ctx context.Context, set []jwkset.JWK) error {
 	return s.Storage.KeyReplaceAll(ctx, set)
 }
 
-// discover returns the URL of the issuer's keys from its metadata (RFC 8414 §3). Behind a proxy that removes a prefix,
-// Sesame serves them below that prefix.
-func discover(ctx context.Context, client *http.Client, issuer string) (string, error) {
+// metadata is the part of the issuer's metadata (RFC 8414 §2) that the guard needs.
+type metadata struct {
+	Issuer        string `json:"issuer"`
+	Keys          string `json:"jwks_uri"`
+	Introspection string `json:"introspection_endpoint"`
+}
+
+// discover returns the issuer's metadata (RFC 8414 §3). Behind a proxy that removes a prefix, Sesame serves them below that prefix.
+func discover(ctx context.Context, client *http.Client, issuer string) (metadata, error) {
 	const wellKnown = "/.well-known/oauth-authorization-server"
 	u, err := url.Parse(issuer)
 	if err != nil {
-		return "", err
+		return metadata{}, err
 	}
 	path := strings.TrimSuffix(u.Path, "/")
 	u.Path = wellKnown + path
-	address, err := metadata(ctx, client, u.String(), issuer)
+	m, err := fetchMetadata(ctx, client, u.String(), issuer)
 	if err != nil && path != "" {
-		return metadata(ctx, client, strings.TrimSuffix(issuer, "/")+wellKnown, issuer)
+		return fetchMetadata(ctx, client, strings.TrimSuffix(issuer, "/")+wellKnown, issuer)
 	}
-	return address, err
+	return m, err
 }
 
-func metadata(ctx context.Context, client *http.Client, address, issuer string) (string, error) {
+func fetchMetadata(ctx context.Context, client *http.Client, address, issuer string) (m metadata, err error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return "", err
+		return m, err
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		return "", err
+		return m, err
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("%s answers %d", address, response.StatusCode)
-	}
-	var m struct {
-		Issuer string `json:"issuer"`
-		Keys   string `json:"jwks_uri"`
+		return m, fmt.Errorf("%s answers %d", address, response.StatusCode)
 	}
 	if err = json.NewDecoder(response.Body).Decode(&m); err != nil {
-		return "", fmt.Errorf("%s: %w", address, err)
+		return m, fmt.Errorf("%s: %w", address, err)
 	}
-	switch keys, err := url.Parse(m.Keys); {
-	case m.Issuer != issuer: // RFC 8414 §3.3
-		return "", fmt.Errorf("%s says that it is the issuer %q, not %q", address, m.Issuer, issuer)
-	case err != nil || keys.Scheme != "https" && (keys.Scheme != "http" || strings.HasPrefix(issuer, "https:")):
-		return "", fmt.Errorf("%s: the jwks_uri %q must be https, or http if the issuer is", address, m.Keys)
+	if m.Issuer != issuer { // RFC 8414 §3.3
+		return m, fmt.Errorf("%s says that it is the issuer %q, not %q", address, m.Issuer, issuer)
 	}
-	return m.Keys, nil
+	return m, nil
+}
+
+// checkEndpoint checks an address of the issuer's metadata.
+func checkEndpoint(issuer, name, address string) error {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "https" && (u.Scheme != "http" || strings.HasPrefix(issuer, "https:")) {
+		return fmt.Errorf("the %s %q of the issuer must be https, or http if the issuer is", name, address)
+	}
+	return nil
 }
 
 // bounded returns a client that limits the size of answers and follows no redirects.

@@ -14,18 +14,23 @@ import (
 	"sesame/server/internal/contract"
 	"sesame/server/internal/problem"
 	"sesame/server/internal/token/atjwt"
+	"sesame/server/internal/token/personal"
 )
 
 // Caller is the user or the client to whom an access token belongs (RFC 9068 §2.2).
 type Caller struct {
 	Subject  string         // sub: the id of a user, or of a client that acts for itself
-	ClientID string         // client_id
+	ClientID string         // client_id; "" for a personal access token
 	Scopes   []string       // scope
 	ACR      string         // acr: "1" for a sign-in with one factor, "2" with two; "" for a client
 	AMR      []string       // amr: how the person has signed in (RFC 8176), such as pwd, otp and mfa; nil for a client
 	AuthTime time.Time      // auth_time: when the person has signed in; zero for a client
-	Claims   map[string]any // all claims of the token
+	Claims   map[string]any // all claims of the token; of a personal access token the members of the issuer's answer (RFC 7662 §2.2)
+	// Personal says that a script of the user calls, with a personal access token. It has no ACR, AMR and AuthTime, and meets no
+	// demand for them. Claims["jti"] is the id of the token.
+	Personal bool
 	checked  time.Time
+	expires  time.Time // of a personal access token
 }
 
 // SignIn returns how and when the person has signed in, and when the guard has checked the token. It implements
@@ -59,9 +64,17 @@ func (g *Guard) bearer(ctx context.Context, r *http.Request) (contract.Caller, e
 	if err != nil || text.Empty() {
 		return nil, err
 	}
-	caller, err := g.verify(ctx, text.Reveal())
-	if err != nil {
-		return nil, problem.Wrap(problem.InvalidToken, "The access token is expired or not valid here.", errors.New(atjwt.Reason(err)))
+	var caller *Caller
+	if personal.Is(text.Reveal()) {
+		caller, err = g.personal(ctx, text.Reveal())
+	} else if caller, err = g.verify(ctx, text.Reveal()); err != nil && !errors.Is(err, errNoKeys) {
+		err = problem.Wrap(problem.InvalidToken, "The access token is expired or not valid here.", errors.New(atjwt.Reason(err)))
+	}
+	if errors.Is(err, errNoKeys) {
+		err = problem.Wrap(problem.Unavailable, "Access tokens cannot be verified at the moment. Try again in a few seconds.", err)
+	}
+	if err != nil { // an interface that holds a nil *Caller would not be nil
+		return nil, err
 	}
 	return caller, nil
 }
@@ -83,6 +96,8 @@ func (g *Guard) verify(ctx context.Context, text string) (*Caller, error) {
 	return caller, nil
 }
 
+var errNoKeys = errors.New("the issuer has not answered yet")
+
 // key returns the issuer's key that the header of a token names.
 func (g *Guard) key(ctx context.Context, t *jwt.Token) (any, error) {
 	if err := atjwt.CheckHeader(t); err != nil {
@@ -92,7 +107,11 @@ func (g *Guard) key(ctx context.Context, t *jwt.Token) (any, error) {
 	if kid == "" {
 		return nil, atjwt.ErrUnknownKey
 	}
-	jwk, err := g.keys.find(ctx, kid)
+	known := g.keys.Load()
+	if known == nil {
+		return nil, errNoKeys
+	}
+	jwk, err := known.find(ctx, kid)
 	if err != nil {
 		return nil, atjwt.ErrUnknownKey
 	}

@@ -45,7 +45,7 @@ func (a *App) Mount(e *echo.Echo, openAPI []byte) error {
 	_, socket := a.app.Socket()
 	options := httpapi.Options{
 		Contract: a.contract, Identity: services.Identity, Accounts: services.Accounts, OAuth: services.OAuth, Upstream: services.Upstream, Audit: services.Audit,
-		Mails: services.Mails, Keys: []*keys.Keys{a.app.Keys, a.app.IDKeys}, Info: a.info,
+		Mails: services.Mails, Webhooks: services.Webhooks, Keys: []*keys.Keys{a.app.Keys, a.app.IDKeys}, Info: a.info,
 		PublicURL: a.app.PublicURL, CheckResponses: a.app.CheckResponses == "on", CORSOrigins: a.app.CorsOrigins.Items(),
 		ClientIP: httpapi.ClientAddress(a.app.Proxies(), socket, a.log), Log: a.log, Ready: a.app.DB.Ready,
 		Site:   web.Site{Name: a.app.ServiceName(a.contract.Title), Home: a.app.HomeURL, MinLength: a.app.PasswordMinLength.Value, Look: a.look},
@@ -86,8 +86,8 @@ func (a *App) Mount(e *echo.Echo, openAPI []byte) error {
 			return fmt.Errorf("%s: %w", config.Variable("bootstrap-file"), err)
 		}
 	}
-	if err = services.Upstream.Start(context.Background()); err != nil {
-		return fmt.Errorf("the providers: %w", err)
+	if err = errors.Join(services.Upstream.Start(context.Background()), services.Webhooks.Start(context.Background())); err != nil {
+		return fmt.Errorf("the secrets of providers and webhooks: %w", err)
 	}
 	a.http, a.echo = server, e
 	if openAPI == nil {

@@ -26,8 +26,14 @@ class Account:
 
     @property
     def session_id(self):
-        return json.loads(base64.urlsafe_b64decode(self.token.split(".")[1] + "=="))["sid"]
+        return self._claims()["sid"]
 
+    @property
+    def id(self):
+        return self._claims()["sub"]
+
+    def _claims(self):
+        return json.loads(base64.urlsafe_b64decode(self.token.split(".")[1] + "=="))
 
 
 class Accounts:
@@ -58,6 +64,14 @@ def register(base):
     return answer.json(), password
 
 
+def invited(base):
+    """Makes an account without a password that has had no invitation yet, and gives its id."""
+    user, _ = register(base)
+    with closing(database()) as connection, connection:
+        connection.execute("UPDATE users SET password_hash = NULL WHERE id = ?", (user["id"],))
+    return user["id"]
+
+
 def make_client(base):
     """Makes a client, and gives its id."""
     bearer = {"Authorization": f"Bearer {administrator(base).token}"}
@@ -81,6 +95,24 @@ def make_provider(base):
     provider = {"name": name, "kind": "oidc", "issuer": f"https://{name}.example.com", "client_id": "sesame"}
     requests.post(f"{base}/providers", json=provider, headers=bearer, timeout=10).raise_for_status()
     return name
+
+
+def remove_webhooks(base):
+    """Removes every webhook, since there can be few."""
+    bearer = {"Authorization": f"Bearer {administrator(base).token}"}
+    for webhook in requests.get(f"{base}/webhooks", headers=bearer, timeout=10).json()["items"]:
+        requests.delete(f"{base}/webhooks/{webhook['id']}", headers=bearer, timeout=10)
+
+
+def make_delivery(base):
+    """Makes a webhook that sends nothing, with one delivery, and gives their ids."""
+    bearer = {"Authorization": f"Bearer {administrator(base).token}"}
+    remove_webhooks(base)
+    webhook = requests.post(f"{base}/webhooks", json={"url": "https://shop.example", "disabled": True}, headers=bearer, timeout=10)
+    webhook.raise_for_status()
+    delivery = requests.post(f"{base}/webhooks/{webhook.json()['id']}/test", headers=bearer, timeout=10)
+    delivery.raise_for_status()
+    return webhook.json()["id"], delivery.json()["event_id"]
 
 
 def client():
@@ -173,6 +205,18 @@ def enrolled(base):
     form = {"grant_type": "refresh_token", "refresh_token": account.refresh_token}
     pair = requests.post(f"{base}/token", data=form, timeout=10).json()
     return Account(account.username, account.password, pair["access_token"], pair["refresh_token"])
+
+
+def plant_personal_token(account):
+    """A personal access token of an account in place of those before, and its id."""
+    token = str(uuid.uuid4())
+    with closing(database()) as connection, connection:
+        connection.execute("DELETE FROM personal_tokens WHERE user_id = ?", (account.id,))
+        connection.execute(
+            "INSERT INTO personal_tokens (id, user_id, hash, name, scope, methods, password, created_at, expires_at) VALUES (?, ?, ?, 'Script', '', '', '', 1, 1)",
+            (token, account.id, token),
+        )
+    return token
 
 
 def plant_factor(base):

@@ -11,13 +11,13 @@ import secrets
 import uuid
 
 import schemathesis
-from accounts import Accounts, administrator, client, code, enrolled, make_client, make_provider, newcomer, passkey, plant_consent, plant_factor, register, remove_providers, set_up, subject_of, with_factor
+from accounts import Accounts, administrator, client, code, enrolled, invited, make_client, make_delivery, make_provider, newcomer, passkey, plant_consent, plant_factor, plant_personal_token, register, remove_providers, remove_webhooks, set_up, subject_of, with_factor
 from schemathesis.openapi.checks import RejectedPositiveData
 
 ANONYMOUS = os.environ.get("SESAME_TEST_ANONYMOUS") == "1"
 SCHEME = "OAuth2Password"
 CLIENT = "Basic " + base64.b64encode(os.environ.get("SESAME_TEST_CLIENT", "").encode()).decode()
-SETS_TEXT = ("createUser", "updateMe", "updateUser", "changePassword", "confirmPasswordReset", "renameFactor", "confirmTotp", "addPasskey")
+SETS_TEXT = ("createUser", "inviteUser", "updateMe", "updateUser", "changePassword", "confirmPasswordReset", "renameFactor", "confirmTotp", "addPasskey", "createPersonalToken")
 OWN_SCOPES = {"openid", "profile", "email", "me:read", "me:write", "me:delete"}  # those of every account
 accounts = Accounts()
 
@@ -130,6 +130,8 @@ class EveryOperationSucceeds:
 # What no generator can know, for operations that would refuse everything else: what to do with a case, for
 # the account that calls now, or for nobody.
 def fill_registration(case, me):
+    for name in ("scopes", "disabled", "email_verified"):  # which are for administrators
+        case.body.pop(name, None)
     if case.meta.phase.name != "fuzzing":  # else a username that is taken hides everything after it
         case.body["username"] = f"st-{secrets.token_hex(8)}"
 
@@ -245,6 +247,9 @@ if not ANONYMOUS:
 
     def fill_page(case, me):
         case.query.pop("cursor", None)  # which only an answer can give
+        case.query.pop("scope", None)  # which must be declared
+        if case.query.get("q"):
+            case.query.pop("sort", None)  # only an order of usernames goes with it
 
     def fill_events(case, me):
         fill_page(case, me)
@@ -279,6 +284,14 @@ if not ANONYMOUS:
         fill_user(case, me)
         if "scopes" in case.body:  # which must be declared
             case.body["scopes"] = ["users:read"]
+        case.body.pop("email_verified", None)  # which is true or absent, and needs an address
+
+    def fill_invitation(case, me):
+        fill_registration(case, me)
+        case.body["email"] = f"st-{secrets.token_hex(8)}@example.com"
+
+    def fill_invited(case, me):
+        case.path_parameters["user_id"] = invited(base_of(case))
 
     def fill_client(case, me):
         # Names must differ, addresses and scopes be real ones, and a public client needs PKCE.
@@ -308,6 +321,24 @@ if not ANONYMOUS:
         fill_provider_name(case, me)
         case.body = {"label": "Provider"}
 
+    def fill_webhook(case, me):
+        # There are 20 at most, and addresses must be public ones. None of them is called.
+        remove_webhooks(base_of(case))
+        case.body = {"url": "https://shop.example", "kinds": case.body.get("kinds", []), "disabled": True}
+
+    def fill_webhook_id(case, me):
+        case.path_parameters["webhook_id"], event = make_delivery(base_of(case))
+        if "event_id" in case.path_parameters:
+            case.path_parameters["event_id"] = event
+
+    def fill_webhook_change(case, me):
+        fill_webhook_id(case, me)
+        case.body = {"description": "Webhook"}
+
+    def fill_deliveries(case, me):
+        fill_webhook_id(case, me)
+        fill_page(case, me)
+
     def fill_user_info(case, me):
         case.body = {}  # the token is in the header
 
@@ -335,7 +366,23 @@ if not ANONYMOUS:
         # Not of that account, whose session would end.
         case.path_parameters["user_id"] = with_factor(base_of(case))
 
+    def fill_new_token(case, me):
+        # An account has 50 at most, and can only have its own scopes.
+        plant_personal_token(me)
+        case.body["name"], case.body["scopes"] = "Script", ["me:read"]
+
+    def fill_personal_token(case, me):
+        case.path_parameters["token_id"] = plant_personal_token(me)
+
+    def fill_user_token(case, me):
+        fill_personal_token(case, me)
+        case.path_parameters["user_id"] = me.id
+
     FILL |= {
+        "createPersonalToken": fill_new_token,
+        "revokePersonalToken": fill_personal_token,
+        "listUserPersonalTokens": fill_user,
+        "revokeUserPersonalToken": fill_user_token,
         "renameFactor": fill_factor,
         "removeFactor": fill_factor,
         "confirmTotp": fill_totp,
@@ -343,6 +390,9 @@ if not ANONYMOUS:
         "addPasskey": fill_passkey,
         "replaceRecoveryCodes": as_enrolled,
         "resetFactors": fill_reset_of_factors,
+        "inviteUser": fill_invitation,
+        "resendInvitation": fill_invited,
+        "startPasswordReset": fill_user,
         "postUserInfo": fill_user_info,
         "createClient": fill_client,
         "getClient": fill_client_id,
@@ -353,6 +403,16 @@ if not ANONYMOUS:
         "getProvider": fill_provider_name,
         "updateProvider": fill_provider_change,
         "deleteProvider": fill_provider_name,
+        "createWebhook": fill_webhook,
+        "getWebhook": fill_webhook_id,
+        "updateWebhook": fill_webhook_change,
+        "deleteWebhook": fill_webhook_id,
+        "replaceWebhookSecret": fill_webhook_id,
+        "testWebhook": fill_webhook_id,
+        "listWebhooks": fill_page,
+        "listDeliveries": fill_deliveries,
+        "getDelivery": fill_webhook_id,
+        "resendDelivery": fill_webhook_id,
         "createToken": fill_login,
         "revokeToken": fill_revocation,
         "introspectToken": fill_introspection,

@@ -37,7 +37,7 @@ func (s *Service) ResetFactors(ctx context.Context, by *identity.Caller, id stri
 		if err = q.SetFactorReset(ctx, user.ID, at); err != nil {
 			return err
 		}
-		if err = q.EndSessionsOf(ctx, user.ID, ""); err != nil {
+		if err = q.EndAccessOf(ctx, user.ID, ""); err != nil {
 			return err
 		}
 		if err = s.outbox.NotifyOf(ctx, q, mailer.ResetRequested, user, mailer.Fields{Due: at}); err != nil {

@@ -88,7 +88,7 @@ func (s *Service) SetPassword(ctx context.Context, id string, next secret.Text) 
 }
 
 // storePassword stores the hash of a changed password in a transaction that has locked the user. It ends the other
-// sessions and the codes, and notifies the owner. caller is nil at the command line, where every session ends.
+// sessions, the personal access tokens and the codes, and notifies the owner. caller is nil at the command line, where every session ends.
 func (s *Service) storePassword(ctx context.Context, q *store.Queries, user store.User, hash string, caller *identity.Caller) error {
 	if err := q.SetPasswordHash(ctx, user.ID, hash, s.now()); err != nil {
 		return err
@@ -97,7 +97,7 @@ func (s *Service) storePassword(ctx context.Context, q *store.Queries, user stor
 	if caller != nil {
 		keep = caller.SessionID
 	}
-	if err := q.EndSessionsOf(ctx, user.ID, keep); err != nil {
+	if err := q.EndAccessOf(ctx, user.ID, keep); err != nil {
 		return err
 	}
 	if err := s.endCodes(ctx, q, user); err != nil {

@@ -196,7 +196,7 @@ func (a *App) Start(ctx context.Context) {
 		a.serveRedirects(until)
 	}
 	logouts := &logout.Worker{DB: a.DB, IDs: token.NewIDIssuer(a.PublicURL, a.IDKeys), Now: a.Now, Log: a.Log, Every: a.every(), Attempted: func(outcome string) { a.Metrics.logouts.Add(1, outcome) }}
-	jobs := []func(context.Context){a.mails.Run, logouts.Run, a.Keys.Run, a.IDKeys.Run, job.Run, a.watchDatabase}
+	jobs := []func(context.Context){a.mails.Run, logouts.Run, a.services.Webhooks.Run, a.Keys.Run, a.IDKeys.Run, job.Run, a.watchDatabase}
 	if a.certificates != nil {
 		jobs = append(jobs, a.certificates.Run)
 	}

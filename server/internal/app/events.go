@@ -72,4 +72,7 @@ func (a *App) recorded(e store.Event) {
 	if a.eventLog != nil {
 		a.eventLog.Write(e)
 	}
+	if a.services != nil {
+		a.services.Webhooks.Wake()
+	}
 }

@@ -20,6 +20,7 @@ import (
 	"sesame/server/internal/store"
 	"sesame/server/internal/telemetry"
 	"sesame/server/internal/tracing"
+	"sesame/server/internal/webhook"
 )
 
 // Metrics are what the server counts and measures. They are counted whether or not they are served: it costs less than a
@@ -30,12 +31,12 @@ type Metrics struct {
 	registry *telemetry.Registry
 	requests *telemetry.Histogram // nil until the routes are known
 
-	logins, throttled, tokens, events, mails, logouts *telemetry.Counter
-	hashWait                                          *telemetry.Histogram
-	hashRefused, eventsLost                           *telemetry.Counter
-	cleanupRuns, cleanupRows, acmeAttempts            *telemetry.Counter
-	cleanupSuccess                                    *telemetry.Gauge
-	spansSent, spansDropped                           *telemetry.Counter
+	logins, throttled, tokens, events, mails, logouts, deliveries *telemetry.Counter
+	hashWait                                                      *telemetry.Histogram
+	hashRefused, eventsLost                                       *telemetry.Counter
+	cleanupRuns, cleanupRows, acmeAttempts                        *telemetry.Counter
+	cleanupSuccess                                                *telemetry.Gauge
+	spansSent, spansDropped                                       *telemetry.Counter
 }
 
 func newMetrics() *Metrics {
@@ -54,6 +55,8 @@ func newMetrics() *Metrics {
 		mails:      r.Counter("sesame_mail_attempts_total", "Attempts to send a mail.", telemetry.Label{Name: "outcome", Values: mailer.Outcomes}),
 		logouts: r.Counter("sesame_logout_token_attempts_total", "Attempts to send a logout token to a client.",
 			telemetry.Label{Name: "outcome", Values: logout.Outcomes}),
+		deliveries: r.Counter("sesame_webhook_attempts_total", "Attempts to deliver an event to a webhook.",
+			telemetry.Label{Name: "outcome", Values: webhook.Outcomes}),
 
 		hashWait:    r.Histogram("sesame_hash_queue_wait_seconds", "How long a password hash waited for a core."),
 		hashRefused: r.Counter("sesame_hash_queue_refused_total", "Password hashes that found no room in the queue (503)."),
@@ -154,6 +157,7 @@ func (a *App) readOnScrape() {
 	})
 	a.readQueue("sesame_mails_waiting", "sesame_oldest_waiting_mail_age_seconds", "Mails", a.DB.WaitingMails)
 	a.readQueue("sesame_logout_tokens_waiting", "sesame_oldest_waiting_logout_token_age_seconds", "Logout tokens", a.DB.WaitingLogouts)
+	a.readQueue("sesame_webhook_deliveries_waiting", "sesame_oldest_waiting_webhook_delivery_age_seconds", "Deliveries to webhooks that are not disabled", a.DB.WaitingDeliveries)
 	a.readPools()
 	a.readCertificate()
 }

@@ -11,6 +11,7 @@ import (
 	"sesame/server/internal/token"
 	"sesame/server/internal/upstream"
 	"sesame/server/internal/web"
+	"sesame/server/internal/webhook"
 )
 
 // Services are the domain.
@@ -21,6 +22,7 @@ type Services struct {
 	Upstream *upstream.Service
 	Audit    *audit.Log
 	Mails    *mailer.Queue // only after Create
+	Webhooks *webhook.Service
 }
 
 // MakeServices makes the domain, for the scopes of the contract. Call it once.
@@ -51,6 +53,10 @@ func (a *App) MakeServices(rules *contract.Contract) *Services {
 		Upstream: upstream.New(a.DB, a.master, id, upstream.Settings{PublicURL: a.PublicURL, Private: a.PrivateProviders == "on", Cursors: cursors, Log: a.Log}),
 		Audit:    audit.NewLog(a.DB, cursors, a.Now),
 		Mails:    &mailer.Queue{Dispatcher: a.mails, Cursors: cursors, KeyedHash: token.NewKeyedHash(a.master)},
+		Webhooks: webhook.New(a.DB, a.master, cursors, webhook.Settings{
+			Private: a.PrivateWebhooks == "on", Now: a.Now, Log: a.Log, Every: a.every(),
+			Attempted: func(outcome string) { a.Metrics.deliveries.Add(1, outcome) },
+		}),
 	}
 	return a.services
 }

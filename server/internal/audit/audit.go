@@ -50,6 +50,9 @@ const (
 	EmailConfirmed   Kind = "email_confirmed"
 	EmailChanged     Kind = "email_changed" // by its owner, who has confirmed the new address
 	EmailLost        Kind = "email_lost"    // another account has confirmed the address, or the claim has expired
+	Invited          Kind = "account_invited"
+	Accepted         Kind = "invitation_accepted"    // the person has chosen a password
+	ResetStarted     Kind = "password_reset_started" // by an administrator
 	PasswordReset    Kind = "password_reset"
 	WrongCode        Kind = "wrong_code" // of a second factor, after the correct password
 	FactorAdded      Kind = "factor_added"
@@ -71,15 +74,24 @@ const (
 	KeyRotated       Kind = "key_rotated"
 	KeyPublished     Kind = "key_published" // somebody has asked for a new key, which will sign later
 	MailDeleted      Kind = "mail_deleted"  // before it was sent
+	TokenCreated     Kind = "token_created" // a personal access token
+	TokenRevoked     Kind = "token_revoked"
+	WebhookCreated   Kind = "webhook_created"
+	WebhookChanged   Kind = "webhook_changed" // its settings or its secret
+	WebhookDeleted   Kind = "webhook_deleted"
+	WebhookDisabled  Kind = "webhook_disabled" // by the server: its receiver has failed for days, or wants no more events
+	WebhookTested    Kind = "webhook_tested"
 )
 
 // Kinds are all kinds.
 var Kinds = []Kind{
 	Login, LoginFailed, LoginThrottled, PasswordAccepted, Logout, LogoutEverywhere, RefreshReused, CodeReused, ConsentGranted, ConsentWithdrawn,
 	WrongPassword, PasswordChanged, AccountCreated, AccountDeleted, AccountDisabled, AccountEnabled, AccountUnlocked, ScopesChanged, ProfileChanged, EmailConfirmed, EmailChanged, EmailLost,
-	PasswordReset, IdentityLinked, IdentityUnlinked,
+	Invited, Accepted, ResetStarted, PasswordReset, IdentityLinked, IdentityUnlinked,
 	WrongCode, FactorAdded, FactorRemoved, RecoveryCodeUsed, CodesReplaced, ResetRequested, ResetCancelled, FactorsReset, PasskeyCopied,
 	ClientCreated, ClientChanged, ClientDeleted, ProviderCreated, ProviderChanged, ProviderDeleted, KeyRotated, KeyPublished, MailDeleted,
+	TokenCreated, TokenRevoked,
+	WebhookCreated, WebhookChanged, WebhookDeleted, WebhookDisabled, WebhookTested,
 }
 
 // The values of Event.Actor for changes that neither a user nor a client makes.
@@ -89,7 +101,10 @@ const (
 )
 
 // Actor is the user or the client that causes an event.
-type Actor struct{ ID, ClientID, SessionID string }
+type Actor struct {
+	ID, ClientID, SessionID string
+	TokenID                 string // of the personal access token that the user acts with
+}
 
 // Event returns an event about a user's account. by is the actor; nil means the command line or, in a request that
 // carries no token, such as a registration, the user.
@@ -98,7 +113,7 @@ func Event(ctx context.Context, user store.User, by *Actor) store.Event {
 	_, isRequest := network.RequestOf(ctx)
 	switch {
 	case by != nil:
-		e.Actor, e.ClientID, e.SessionID = by.ID, by.ClientID, by.SessionID
+		e.Actor, e.ClientID, e.SessionID, e.TokenID = by.ID, by.ClientID, by.SessionID, by.TokenID
 	case isRequest:
 		e.Actor = user.ID
 	default:
@@ -109,11 +124,20 @@ func Event(ctx context.Context, user store.User, by *Actor) store.Event {
 
 // Record stores an event, with the sender of the request of ctx.
 func Record(ctx context.Context, q *store.Queries, kind Kind, e store.Event, at time.Time) error {
+	e, err := New(ctx, kind, e, at)
+	if err != nil {
+		return err
+	}
+	return q.RecordEvent(ctx, e)
+}
+
+// New completes an event that is to be stored: its id, its time and kind, and the sender of the request of ctx.
+func New(ctx context.Context, kind Kind, e store.Event, at time.Time) (store.Event, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
-		return fmt.Errorf("make an event id: %w", err)
+		return e, fmt.Errorf("make an event id: %w", err)
 	}
 	from, _ := network.RequestOf(ctx)
 	e.ID, e.At, e.Kind, e.IPAddress, e.UserAgent = id.String(), at, string(kind), from.IPAddress, from.UserAgent
-	return q.RecordEvent(ctx, e)
+	return e, nil
 }

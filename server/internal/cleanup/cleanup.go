@@ -1,5 +1,5 @@
 // Package cleanup deletes expired rows: sessions, codes, throttles, known networks, claims of addresses, events, revoked
-// tokens, reserved usernames, the uses of authorization codes and requests of devices.
+// tokens, reserved usernames, the uses of authorization codes, requests of devices and deliveries to webhooks.
 //
 //	job := &cleanup.Job{DB: db, Accounts: accounts, EventRetention: 90 * 24 * time.Hour, Now: time.Now, Log: log}
 //	go job.Run(ctx)
@@ -17,6 +17,7 @@ import (
 	"sesame/server/internal/identity"
 	"sesame/server/internal/oauth"
 	"sesame/server/internal/store"
+	"sesame/server/internal/webhook"
 )
 
 const (
@@ -44,7 +45,7 @@ type Job struct {
 // which they are listed.
 var Tables = []string{
 	"sessions", "one_time_codes", "throttles", "known_addresses", "users", "events", "revoked_tokens", "reserved_usernames", "used_codes",
-	"device_requests", "factors", "clients",
+	"device_requests", "factors", "clients", "webhook_deliveries", "personal_tokens",
 }
 
 // Run cleans up every ten minutes until ctx ends.
@@ -85,6 +86,8 @@ func (j *Job) Cleanup(ctx context.Context) (deleted int64, err error) {
 		before(oauth.DeviceMemory, j.DB.DeleteDeviceRequestsBefore),
 		j.Accounts.CompleteFactorResets,
 		j.DB.FillClientKeys,
+		j.DB.DeleteExpiredPersonalTokens,
+		before(webhook.Retention, j.DB.DeleteDeliveriesBefore),
 	} {
 		n, failed := j.repeat(ctx, b)
 		if j.Deleted != nil {

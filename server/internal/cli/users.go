@@ -32,6 +32,8 @@ type userCommands struct {
 	SetPassword  userSetPasswordCommand  `cmd:"" example:"sesame user set-password ann" help:"Set an account's password, and revoke its sessions. Prompts for it, or reads it from standard input."`
 	Factors      userFactorsCommand      `cmd:"" example:"sesame user factors ann" help:"List the second factors of an account, and count its recovery codes."`
 	ResetFactors userResetFactorsCommand `cmd:"" example:"sesame user reset-factors ann" help:"Revoke the sessions of an account, and remove its second factors after a day, for a person who has lost them. A sign-in with a second factor cancels it."`
+	Tokens       userTokensCommand       `cmd:"" example:"sesame user tokens ann" help:"List the personal access tokens of an account, or revoke them."`
+	AddToken     userAddTokenCommand     `cmd:"" example:"sesame user add-token ann --name backup --scope me:read" help:"Create a personal access token for the scripts of an account, and print it once."`
 	Import       userImportCommand       `cmd:"" example:"sesame user import users.jsonl" help:"Create accounts from a file, with password hashes of another application."`
 	Export       userExportCommand       `cmd:"" example:"sesame user export users.jsonl" help:"Write all accounts with their password hashes as JSON lines, for import."`
 }
@@ -108,16 +110,16 @@ func (c *userListCommand) Run(p *program) error {
 		list := p.newListing(c.JSON, "USERNAME", "ID", "EMAIL", "DISABLED", "SCOPES", "CREATED AT")
 		query := account.UserQuery{Prefix: c.Prefix, Disabled: c.Disabled, Limit: 500}
 		for {
-			users, next, err := s.Accounts.ListUsers(p.ctx, query)
+			page, err := s.Accounts.ListUsers(p.ctx, query)
 			if err != nil {
 				return err
 			}
-			for _, u := range users {
+			for _, u := range page.Users {
 				if err = list.add(userObject(s, u), u.Username, u.ID, emailState(u), yesOrNo(u.Disabled), u.Scopes, moment(&u.CreatedAt)); err != nil {
 					return err
 				}
 			}
-			if query.Cursor = next; next == "" {
+			if query.Cursor = page.Next; page.Next == "" {
 				break
 			}
 		}

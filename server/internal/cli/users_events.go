@@ -61,7 +61,7 @@ func (c *userEventsCommand) Run(p *program) error {
 func eventObject(e store.Event) map[string]any {
 	return map[string]any{
 		"id": e.ID, "at": e.At, "kind": e.Kind, "user_id": orNil(e.UserID), "username": orNil(e.Username), "actor": orNil(e.Actor),
-		"client_id": orNil(e.ClientID), "session_id": orNil(e.SessionID), "ip_address": orNil(e.IPAddress), "user_agent": orNil(e.UserAgent),
+		"client_id": orNil(e.ClientID), "session_id": orNil(e.SessionID), "token_id": orNil(e.TokenID), "ip_address": orNil(e.IPAddress), "user_agent": orNil(e.UserAgent),
 	}
 }
 

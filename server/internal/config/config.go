@@ -70,6 +70,7 @@ type Settings struct {
 	RegistrationLimit   Number   `default:"60" placeholder:"N" help:"Maximum number of registrations per hour from one network: an IPv4 address or an IPv6 /64, and ten times as many from a /48. 0 disables the limit. Callers with the scope users:write are not counted."`
 	SignInUnconfirmed   string   `default:"on" placeholder:"on|off" help:"Whether people may log in before they have confirmed their email address. off refuses accounts without an address, too, and registrations without one."`
 	PrivateProviders    string   `default:"off" placeholder:"on|off" help:"Whether people may sign in through providers at private network addresses, such as a Keycloak in your own network, and through providers that speak plain http. Requests to providers then use the proxy of HTTPS_PROXY, too."`
+	PrivateWebhooks     string   `default:"off" placeholder:"on|off" help:"Whether webhooks may be sent to private network addresses, such as a receiver in your own network, and by plain http. They then use the proxy of HTTPS_PROXY, too."`
 	MagicLinks          string   `default:"off" placeholder:"on|off" help:"Whether people may sign in with a link that is mailed to their confirmed email address. It counts as one factor."`
 	PasswordMinLength   Number   `default:"8" placeholder:"N" help:"Minimum number of characters of a new password, 8 to 64. NIST recommends 15 where the password is the only factor."`
 	PasswordHash        string   `default:"argon2id" placeholder:"argon2id|bcrypt" help:"Scheme of new password hashes. Hashes of the other scheme remain valid and are replaced at the next login."`
@@ -224,6 +225,7 @@ func (s *Settings) Check() error {
 	f.between("SECOND_FACTOR_GRACE", s.SecondFactorGrace, 0, 90*24*time.Hour)
 	f.oneOf("SIGN_IN_UNCONFIRMED", s.SignInUnconfirmed, "on", "off")
 	f.oneOf("PRIVATE_PROVIDERS", s.PrivateProviders, "on", "off")
+	f.oneOf("PRIVATE_WEBHOOKS", s.PrivateWebhooks, "on", "off")
 	f.oneOf("MAGIC_LINKS", s.MagicLinks, "on", "off")
 	f.number("REGISTRATION_LIMIT", s.RegistrationLimit, 0, 1_000_000)
 	f.number("PASSWORD_MIN_LENGTH", s.PasswordMinLength, 8, 64)

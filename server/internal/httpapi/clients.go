@@ -120,11 +120,11 @@ func secondsOf(n *int32) *time.Duration {
 	return new(time.Duration(*n) * time.Second)
 }
 
-func orZero(d *time.Duration) time.Duration {
-	if d == nil {
-		return 0
+func orZero[T any](p *T) (value T) {
+	if p != nil {
+		value = *p
 	}
-	return *d
+	return value
 }
 
 func isTrue(b *bool) bool { return b != nil && *b }

@@ -6,6 +6,7 @@ import (
 
 	"sesame/gen/api"
 	"sesame/server/internal/audit"
+	"sesame/server/internal/store"
 )
 
 // ListMyEvents is GET /users/me/events.
@@ -55,10 +56,14 @@ func (s *Server) events(ctx context.Context, query audit.Query) (api.EventPage, 
 	}
 	page := api.EventPage{Items: make([]api.Event, len(events)), NextCursor: orNull(next)}
 	for i, e := range events {
-		page.Items[i] = api.Event{
-			ID: e.ID, At: e.At, Kind: api.EventKind(e.Kind), UserID: orNull(e.UserID), Username: orNull(e.Username), Actor: orNull(e.Actor),
-			ClientID: orNull(e.ClientID), SessionID: orNull(e.SessionID), IPAddress: orNull(e.IPAddress), UserAgent: orNull(e.UserAgent),
-		}
+		page.Items[i] = eventOf(e)
 	}
 	return page, nil
+}
+
+func eventOf(e store.Event) api.Event {
+	return api.Event{
+		ID: e.ID, At: e.At, Kind: api.EventKind(e.Kind), UserID: orNull(e.UserID), Username: orNull(e.Username), Actor: orNull(e.Actor),
+		ClientID: orNull(e.ClientID), SessionID: orNull(e.SessionID), TokenID: orNull(e.TokenID), IPAddress: orNull(e.IPAddress), UserAgent: orNull(e.UserAgent),
+	}
 }

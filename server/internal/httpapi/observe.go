@@ -175,6 +175,9 @@ func (m *Middleware) logRequest(c echo.Context, id string, now time.Time, took t
 	}
 	if who := caller(ctx); who != nil {
 		line.AddAttrs(slog.String("user_id", who.User.ID))
+		if who.TokenID != "" {
+			line.AddAttrs(slog.String("token_id", who.TokenID))
+		}
 	}
 	if p != nil {
 		line.AddAttrs(slog.String("error", p.Error()))

@@ -36,6 +36,7 @@ import (
 	"sesame/server/internal/tracing"
 	"sesame/server/internal/upstream"
 	"sesame/server/internal/web"
+	"sesame/server/internal/webhook"
 )
 
 // Options are what the wiring hands over.
@@ -47,6 +48,7 @@ type Options struct {
 	Upstream *upstream.Service
 	Audit    *audit.Log
 	Mails    *mailer.Queue
+	Webhooks *webhook.Service
 	Keys     []*keys.Keys // of access tokens, and of ID tokens
 	// Info describes the server.
 	Info           func(context.Context) (Info, error)

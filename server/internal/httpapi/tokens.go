@@ -163,8 +163,12 @@ func introspectionOf(i oauth.Introspection) api.Introspection {
 	if !i.AuthTime.IsZero() {
 		authTime = new(i.AuthTime.Unix())
 	}
+	var personal *api.IntrospectionSesameTokenKind
+	if i.Personal {
+		personal = new(api.IntrospectionSesameTokenKindPersonalAccessToken)
+	}
 	return api.Introspection{
-		Active: true, TokenType: &kind, Scope: &i.Scope, Exp: &exp, Iat: &iat,
+		SesameTokenKind: personal, Active: true, TokenType: &kind, Scope: &i.Scope, Exp: &exp, Iat: &iat,
 		ClientID: orAbsent(i.ClientID), Username: orAbsent(i.Username), Sub: orAbsent(i.Subject),
 		Aud: orAbsent(i.Audience), Iss: orAbsent(i.Issuer), Jti: orAbsent(i.ID), Sid: orAbsent(i.SessionID),
 		Acr: orAbsent(atjwt.LevelOf(i.Methods)), Amr: i.Methods, AuthTime: authTime,

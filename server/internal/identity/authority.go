@@ -31,8 +31,14 @@ func (s *Service) Beyond(by *Caller, scopes []string) []string {
 
 // MayAdminister refuses a change of an account to a caller whose token lacks a scope that the account was granted. Call it for
 // every operation on an account that its caller names by an id, in the transaction that has locked the account: a scope may be
-// granted at the same moment. Errors: InsufficientScope, with the missing scopes.
+// granted at the same moment. Nobody administers their own account with a personal access token: a new address, for example, would
+// lead to a new password, and a token that was stolen to the account. Errors: InsufficientScope, with the missing scopes; StaleLogin.
 func (s *Service) MayAdminister(by *Caller, target store.User) error {
+	if by != nil && by.User.ID == target.ID {
+		if err := RequireSignIn(by); err != nil {
+			return err
+		}
+	}
 	return s.RequireScopes(by, strings.Fields(target.Scopes), "The account has scopes that your token does not have, so you may not change it.")
 }
 

@@ -12,17 +12,19 @@ import (
 	"sesame/server/internal/store"
 	"sesame/server/internal/token"
 	"sesame/server/internal/token/atjwt"
+	"sesame/server/internal/token/personal"
 	"sesame/server/secret"
 )
 
-// Caller is the holder of an access token: a user in a session, or a service client for itself. For a client, User is
-// the zero User.
+// Caller is the holder of an access token: a user in a session, a user's script with a personal access token, or a service client for
+// itself. For a client, User is the zero User.
 type Caller struct {
 	User       store.User
-	ClientID   string    // the client that the token was issued to
-	SessionID  string    // "" for a client
-	LoggedInAt time.Time // when the person last proved who they are
-	Methods    []string  // how they did (RFC 8176); nil for a client
+	ClientID   string    // the client that the token was issued to; "" for a personal access token
+	SessionID  string    // "" for a client and for a personal access token
+	TokenID    string    // of a personal access token; "" for another one
+	LoggedInAt time.Time // when the person last proved who they are; zero without a session
+	Methods    []string  // how they did (RFC 8176); nil without a session
 	Claims     string    // that the client has asked for one by one
 	Scopes     []string  // those of the token that the session and the user, or the client, still have
 	checked    time.Time // when the token was checked
@@ -44,7 +46,7 @@ func (c *Caller) Actor() *audit.Actor {
 	case c.User.ID == "":
 		return &audit.Actor{ID: c.ClientID, ClientID: c.ClientID}
 	}
-	return &audit.Actor{ID: c.User.ID, ClientID: c.ClientID, SessionID: c.SessionID}
+	return &audit.Actor{ID: c.User.ID, ClientID: c.ClientID, SessionID: c.SessionID, TokenID: c.TokenID}
 }
 
 // IsAdministrator reports whether a caller, which may be nil, has the scope of administrators.
@@ -74,6 +76,10 @@ func NoSuchUser(err error) error {
 // Authenticate returns the caller of an access token. It verifies the token and reads its session and user, or its
 // client, from the database for each request, so a logout takes effect at once on every replica. Errors: InvalidToken.
 func (s *Service) Authenticate(ctx context.Context, accessToken secret.Text) (*Caller, error) {
+	if personal.Is(accessToken.Reveal()) {
+		caller, _, err := s.CallerOfPersonalToken(ctx, accessToken)
+		return caller, err
+	}
 	access, err := s.issuer.Verify(accessToken.Reveal())
 	if errors.Is(err, token.ErrInvalid) {
 		return nil, errInvalidToken(err)

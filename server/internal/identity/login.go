@@ -159,7 +159,9 @@ func (s *Service) rehash(ctx context.Context, user store.User, plain secret.Text
 	if err != nil {
 		return secret.Text{}, err
 	}
-	err = s.db.ReplacePasswordHash(ctx, user.ID, user.PasswordHash.Reveal(), hash, s.Now())
+	err = s.db.Tx(ctx, func(q *store.Queries) error {
+		return q.ReplacePasswordHash(ctx, user.ID, user.PasswordHash.Reveal(), hash, s.Now())
+	})
 	if errors.Is(err, store.ErrNotFound) {
 		// The hash has changed: perhaps by another login of the same person, with the same password.
 		now, err := s.db.UserByID(ctx, user.ID)

@@ -52,9 +52,12 @@ func (s *Service) verifyPassword(ctx context.Context, c Check) error {
 // ConfirmPassword makes the caller prove again who they are. It returns the account with the hash that was verified, and
 // the counter that the caller's transaction clears. pointer is the field of the request that holds the password. Where the account
 // has a second factor, the session must have begun with it: with the password alone nobody deletes the account, or takes its address
-// or its password, from a session that is older than the factor. Errors: those of VerifyPassword; StaleLogin; InvalidToken if the
+// or its password, from a session that is older than the factor. A personal access token confirms nothing. Errors: those of VerifyPassword; StaleLogin; InvalidToken if the
 // account was deleted.
 func (s *Service) ConfirmPassword(ctx context.Context, caller *Caller, given secret.Text, pointer string) (user store.User, counter string, err error) {
+	if err = RequireSignIn(caller); err != nil {
+		return user, "", err
+	}
 	counter = s.sessionCounter(caller.User.ID)
 	user, until, err := s.db.UserWithWait(ctx, caller.User.ID, counter, s.Now())
 	if err != nil {

@@ -17,21 +17,23 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
 
+	"sesame/server/internal/queue"
 	"sesame/server/internal/store"
 	"sesame/server/internal/token"
 )
 
 const (
-	// maxSending bounds the requests at once: a logout is claimed only when there is room for it.
+	// maxSending bounds the requests at once.
 	maxSending = 8
 	// sendTime bounds one request, and lease is how long no other replica claims the logout.
 	sendTime = 5 * time.Second
 	lease    = time.Minute
+	// finishTime bounds the wait for logout tokens that are being sent when the server stops.
+	finishTime = 8 * time.Second
 	// A logout that fails is due again after firstPause, doubling to store.LongestLogoutPause. After maxAttempts, in about five
 	// hours, it is dropped.
 	firstPause  = 10 * time.Second
@@ -67,7 +69,7 @@ func (w *Worker) attempted(outcome string) {
 	}
 }
 
-// Run sends logout tokens until ctx ends. It returns when the requests that it has sent are answered.
+// Run sends logout tokens until ctx ends. It returns when the requests that it has sent are answered, or after finishTime.
 func (w *Worker) Run(ctx context.Context) {
 	// An operator has chosen the addresses, and nobody chooses them by a redirect. No answer is read.
 	client := &http.Client{
@@ -79,43 +81,19 @@ func (w *Worker) Run(ctx context.Context) {
 		},
 	}
 	defer client.CloseIdleConnections()
-	ticker := time.NewTicker(w.Every)
-	defer ticker.Stop()
-	busy := make(chan struct{}, maxSending)
-	var sending sync.WaitGroup
-	defer sending.Wait()
-	for ctx.Err() == nil {
-		for _, l := range w.claim(ctx, maxSending-len(busy)) {
-			busy <- struct{}{}
-			sending.Go(func() {
-				w.deliver(context.WithoutCancel(ctx), client, l)
-				<-busy
-			})
-		}
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-		}
+	worker := &queue.Worker[store.Logout]{
+		What: "logouts", Claim: w.DB.ClaimLogouts, Max: maxSending, Lease: lease, WorkTime: sendTime, FinishTime: finishTime,
+		Every: w.Every, Now: w.Now, Log: w.Log,
 	}
-}
-
-func (w *Worker) claim(ctx context.Context, limit int) []store.Logout {
-	if limit == 0 {
-		return nil
-	}
-	now := w.Now()
-	logouts, err := w.DB.ClaimLogouts(ctx, now, now.Add(lease), limit)
-	if err != nil && ctx.Err() == nil {
-		w.Log.Error("reading the queue of logouts failed", "error", err)
-	}
-	return logouts
+	worker.Do = func(ctx context.Context, l store.Logout) { w.deliver(ctx, worker, client, l) }
+	worker.Run(ctx)
 }
 
 // errDrop is the error for a logout that no attempt can deliver.
 var errDrop = errors.New("the client refuses the logout token")
 
 // deliver sends a logout token, and records the outcome.
-func (w *Worker) deliver(ctx context.Context, client *http.Client, l store.Logout) {
+func (w *Worker) deliver(ctx context.Context, worker *queue.Worker[store.Logout], client *http.Client, l store.Logout) {
 	needed, err := w.send(ctx, client, l)
 	now, log := w.Now(), w.Log.With("client_id", l.ClientID, "session_id", l.SessionID, "attempts", l.Attempts)
 	switch {
@@ -123,25 +101,17 @@ func (w *Worker) deliver(ctx context.Context, client *http.Client, l store.Logou
 		if needed {
 			w.attempted(sent)
 		}
-		err = w.DB.DeleteLogout(ctx, l.SessionID)
 	case errors.Is(err, errDrop) || l.Attempts >= maxAttempts:
 		log.Error("a logout token was dropped", "error", err)
 		w.attempted(dropped)
-		err = w.DB.DeleteLogout(ctx, l.SessionID)
 	default:
-		next := now.Add(pause(l.Attempts))
+		next := now.Add(queue.Pause(l.Attempts, firstPause, store.LongestLogoutPause))
 		log.Warn("sending a logout token failed and will be retried", "error", err, "retry_at", next)
 		w.attempted(retried)
-		err = w.DB.RetryLogout(ctx, l, next)
+		worker.Record(ctx, func(ctx context.Context) error { return w.DB.RetryLogout(ctx, l, next) })
+		return
 	}
-	if err != nil {
-		log.Error("recording the outcome of a logout failed; its token may be sent twice", "error", err)
-	}
-}
-
-// pause is how long a logout waits after so many attempts.
-func pause(attempts int) time.Duration {
-	return min(firstPause<<min(max(attempts-1, 0), 10), store.LongestLogoutPause)
+	worker.Record(ctx, func(ctx context.Context) error { return w.DB.DeleteLogout(ctx, l.SessionID) })
 }
 
 // send sends a logout token (§2.5), where one is needed: none for a session that has expired, since the client knows when that is.

@@ -5,19 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
+	"sesame/server/internal/queue"
 	"sesame/server/internal/store"
 	"sesame/server/internal/tracing"
 )
 
 const (
-	// maxSending bounds how many mails are sent at once. A mail is claimed only when there is room for it, so no mail
-	// waits under its lease.
+	// maxSending bounds how many mails are sent at once.
 	maxSending = 4
-	// sendTime bounds the sending of one mail. mailLease is how long no other replica claims it; the difference covers
-	// clocks that differ, and the time to record that the mail was sent.
+	// sendTime bounds the sending of one mail, and mailLease is how long no other replica claims it.
 	sendTime  = 30 * time.Second
 	mailLease = 2 * time.Minute
 	// finishTime bounds the wait for mails that are being sent when the server stops.
@@ -61,45 +59,16 @@ func (d *Dispatcher) attempted(outcome string) {
 // Run sends mails until ctx ends. It returns once the mails that are being sent are finished, or after finishTime; a
 // replica retries those that are not.
 func (d *Dispatcher) Run(ctx context.Context) {
-	ticker := time.NewTicker(d.PollEvery)
-	defer ticker.Stop()
-	sending, abort := context.WithCancel(context.WithoutCancel(ctx))
-	defer abort()
-	busy := make(chan struct{}, maxSending)
-	var deliveries sync.WaitGroup
-	for ctx.Err() == nil {
-		for _, row := range d.claim(ctx, maxSending-len(busy)) {
-			busy <- struct{}{}
-			deliveries.Go(func() {
-				d.deliver(sending, row)
-				<-busy
-				d.Outbox.wake() // there is room for another mail
-			})
-		}
-		select {
-		case <-d.Outbox.ring:
-		case <-ticker.C:
-		case <-ctx.Done():
-		}
+	worker := &queue.Worker[store.Mail]{
+		What: "mails", Claim: d.DB.ClaimMails, Max: maxSending, Lease: mailLease, WorkTime: sendTime, FinishTime: finishTime,
+		Every: d.PollEvery, Bell: d.Outbox.bell, Now: d.Outbox.now, Log: d.Log,
 	}
-	defer time.AfterFunc(finishTime, abort).Stop()
-	deliveries.Wait()
-}
-
-func (d *Dispatcher) claim(ctx context.Context, limit int) []store.Mail {
-	if limit == 0 {
-		return nil
-	}
-	now := d.Outbox.now()
-	mails, err := d.DB.ClaimMails(ctx, now, now.Add(mailLease), limit)
-	if err != nil && ctx.Err() == nil {
-		d.Log.Error("reading the mail queue failed", "error", err)
-	}
-	return mails
+	worker.Do = func(ctx context.Context, row store.Mail) { d.deliver(ctx, worker, row) }
+	worker.Run(ctx)
 }
 
 // deliver sends one mail and records the outcome.
-func (d *Dispatcher) deliver(ctx context.Context, row store.Mail) {
+func (d *Dispatcher) deliver(ctx context.Context, worker *queue.Worker[store.Mail], row store.Mail) {
 	ctx, span := d.Tracer.Background(ctx, "mail")
 	defer span.End()
 	span.SetNumber("sesame.mail.attempt", row.Attempts)
@@ -115,14 +84,14 @@ func (d *Dispatcher) deliver(ctx context.Context, row store.Mail) {
 		d.attempted(mailDropped)
 		span.Fail(mailDropped)
 	default:
-		next := now.Add(pause(row.Attempts))
+		next := now.Add(queue.Pause(row.Attempts, firstPause, longestPause))
 		log.Warn("sending a mail failed and will be retried", "error", err, "retry_at", next)
 		d.attempted(mailRetried)
 		span.Fail(mailRetried)
-		d.record(ctx, func(ctx context.Context) error { return d.DB.RetryMail(ctx, row, next, shortened(err)) })
+		worker.Record(ctx, func(ctx context.Context) error { return d.DB.RetryMail(ctx, row, next, shortened(err)) })
 		return
 	}
-	d.record(ctx, func(ctx context.Context) error { return d.DB.DeleteMail(ctx, row.ID) })
+	worker.Record(ctx, func(ctx context.Context) error { return d.DB.DeleteMail(ctx, row.ID) })
 }
 
 // send renders and sends one mail. It recovers panics: an operator's template, or a mail server that breaks the
@@ -146,30 +115,4 @@ func (d *Dispatcher) send(ctx context.Context, row store.Mail) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, sendTime)
 	defer cancel()
 	return d.Sender.Send(ctx, message)
-}
-
-// record writes the outcome of a mail. It retries for most of the lease, so that a short outage of the database does
-// not send a mail twice. While the server stops it tries once.
-func (d *Dispatcher) record(ctx context.Context, write func(context.Context) error) {
-	for until := time.Now().Add(mailLease - sendTime); ; {
-		writing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		err := write(writing)
-		cancel()
-		if err == nil {
-			return
-		}
-		select {
-		case <-time.After(time.Second):
-		case <-ctx.Done():
-		}
-		if ctx.Err() != nil || time.Now().After(until) {
-			d.Log.Error("recording the outcome of a mail failed; it may be sent twice", "error", err)
-			return
-		}
-	}
-}
-
-// pause is how long a mail waits after so many attempts.
-func pause(attempts int) time.Duration {
-	return min(firstPause<<min(max(attempts-1, 0), 10), longestPause)
 }

@@ -27,10 +27,11 @@ import (
 // Kind is the subject of a mail. Each kind has a pair of templates of that name.
 type Kind string
 
-// The kinds. The first three have a Link; the others report a change.
+// The kinds. The first four have a Link; the others report a change.
 const (
 	ConfirmEmail      Kind = "confirm_email"       // asks whether the address is the person's
 	ResetPassword     Kind = "reset_password"      // at the person's request
+	Invitation        Kind = "invitation"          // to choose the first password, at an administrator's request
 	MagicLink         Kind = "magic_link"          // signs in, at the person's request
 	PasswordChanged   Kind = "password_changed"    // with the old password, or by an operator
 	PasswordResetDone Kind = "password_reset_done" // with a mailed code
@@ -42,6 +43,7 @@ const (
 	IdentityUnlinked  Kind = "identity_unlinked"
 
 	FactorAdded      Kind = "factor_added"
+	TokenCreated     Kind = "token_created" // a personal access token
 	FactorRemoved    Kind = "factor_removed"
 	RecoveryCodeUsed Kind = "recovery_code_used"      // at a sign-in
 	CodesReplaced    Kind = "recovery_codes_replaced" // there are new ones
@@ -56,9 +58,9 @@ const (
 const Decoy Kind = "to_nobody"
 
 var kinds = []Kind{
-	ConfirmEmail, ResetPassword, MagicLink, PasswordChanged, PasswordResetDone, EmailChanged, EmailInUse, NewLogin, AccountDeleted,
+	ConfirmEmail, ResetPassword, Invitation, MagicLink, PasswordChanged, PasswordResetDone, EmailChanged, EmailInUse, NewLogin, AccountDeleted,
 	IdentityLinked, IdentityUnlinked,
-	FactorAdded, FactorRemoved, RecoveryCodeUsed, CodesReplaced, ResetRequested, FactorsReset, Test,
+	TokenCreated, FactorAdded, FactorRemoved, RecoveryCodeUsed, CodesReplaced, ResetRequested, FactorsReset, Test,
 }
 
 // Mail is a mail before it is rendered.
@@ -81,6 +83,7 @@ type Fields struct {
 	NewEmail  string
 	Provider  string    // of an identity
 	Factor    string    // the name of a second factor
+	Token     string    // the name of a personal access token
 	CodesLeft int       // recovery codes
 	Due       time.Time // when a reset removes the second factors
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"sesame/server/internal/network"
+	"sesame/server/internal/queue"
 	"sesame/server/internal/store"
 	"sesame/server/internal/token"
 	"sesame/server/secret"
@@ -20,12 +21,12 @@ import (
 type Outbox struct {
 	sealer token.Sealer
 	now    func() time.Time
-	ring   chan struct{} // wakes the Dispatcher of this process; other processes poll
+	bell   queue.Bell // wakes the Dispatcher of this process
 }
 
 // NewOutbox makes an Outbox.
 func NewOutbox(master token.MasterKey, now func() time.Time) *Outbox {
-	return &Outbox{sealer: token.NewSealer(master, "mails"), now: now, ring: make(chan struct{}, 1)}
+	return &Outbox{sealer: token.NewSealer(master, "mails"), now: now, bell: queue.NewBell()}
 }
 
 // Add stores a mail in the transaction of q. It fails only when the database does. The Dispatcher finds an address that
@@ -43,15 +44,8 @@ func (o *Outbox) Add(ctx context.Context, q *store.Queries, m Mail) error {
 	if err != nil {
 		return err
 	}
-	q.AfterCommit(o.wake)
+	q.AfterCommit(o.bell.Ring)
 	return nil
-}
-
-func (o *Outbox) wake() {
-	select {
-	case o.ring <- struct{}{}:
-	default: // a wake-up is pending already
-	}
 }
 
 // Notify mails the owner of an account about a change of it, if they have confirmed their address: an unconfirmed one

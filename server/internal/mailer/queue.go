@@ -94,7 +94,7 @@ func (u *Queue) Retry(ctx context.Context, id string) error {
 	if err := u.DB.HurryMail(ctx, id, u.Outbox.now()); err != nil {
 		return errNoSuchMail(err)
 	}
-	u.Outbox.wake()
+	u.Outbox.bell.Ring()
 	return nil
 }
 

@@ -35,7 +35,7 @@ type pair struct {
 
 // view is the data of a template.
 type view struct {
-	Username, FullName, Link, ExpiresIn, PublicURL, When, IPAddress, UserAgent, NewEmail, Provider, Factor, Due string
+	Username, FullName, Link, ExpiresIn, PublicURL, When, IPAddress, UserAgent, NewEmail, Provider, Factor, Token, Due string
 	CodesLeft                                                                                                   int
 }
 
@@ -113,7 +113,7 @@ func parse(files fs.FS, kind Kind) (p pair, err error) {
 
 // try fills the templates in, with all fields and with none, so that a mistyped field name is found at start.
 func (p pair) try() error {
-	all := view{"ann", "Ann", "https://login.example/x?code=y", "2 hours", "https://login.example", "today", "192.0.2.1", "curl", "ann@example.org", "Example", "Phone", "tomorrow", 9}
+	all := view{"ann", "Ann", "https://login.example/x?code=y", "2 hours", "https://login.example", "today", "192.0.2.1", "curl", "ann@example.org", "Example", "Phone", "Backup", "tomorrow", 9}
 	_, err := p.fill(all)
 	_, emptyErr := p.fill(view{})
 	if err == nil {
@@ -139,7 +139,7 @@ func (t *Templates) Render(id string, m Mail, now time.Time) (Message, error) {
 	v := view{
 		Username: named(m.Username), FullName: named(m.FullName), Link: m.Link.Reveal(), PublicURL: t.publicURL,
 		IPAddress: clean(m.IPAddress), UserAgent: unlinked(m.UserAgent), NewEmail: clean(m.NewEmail), Provider: unlinked(m.Provider),
-		Factor: unlinked(m.Factor), CodesLeft: m.CodesLeft,
+		Factor: unlinked(m.Factor), Token: unlinked(m.Token), CodesLeft: m.CodesLeft,
 	}
 	if !m.ExpiresAt.IsZero() {
 		left := m.ExpiresAt.Sub(now)
@@ -160,10 +160,14 @@ func (t *Templates) Render(id string, m Mail, now time.Time) (Message, error) {
 	return message, err
 }
 
-// inWords rounds a duration to minutes or hours.
+// inWords rounds a duration to minutes, hours or days.
 func inWords(d time.Duration) string {
 	count, unit := int((d+time.Minute/2)/time.Minute), "minute"
-	if d >= 2*time.Hour {
+	const day = 24 * time.Hour
+	switch {
+	case d >= 2*day:
+		count, unit = int((d+day/2)/day), "day"
+	case d >= 2*time.Hour:
 		count, unit = int((d+time.Hour/2)/time.Hour), "hour"
 	}
 	if count = max(count, 1); count > 1 {

@@ -11,6 +11,7 @@ import (
 	"sesame/server/internal/problem"
 	"sesame/server/internal/store"
 	"sesame/server/internal/token"
+	"sesame/server/internal/token/personal"
 	"sesame/server/secret"
 )
 
@@ -18,8 +19,9 @@ import (
 type Introspection struct {
 	Active    bool
 	Refresh   bool // a refresh token, which authorises no operation
+	Personal  bool // a personal access token
 	Scope     string
-	ClientID  string
+	ClientID  string // "" for a personal access token
 	Username  string // "" for a client's own token
 	Subject   string
 	Audience  string
@@ -38,23 +40,37 @@ func (s *Service) Introspect(ctx context.Context, client Client, text secret.Tex
 	if refresh, ok := s.refresher.Parse(text.Reveal()); ok {
 		return s.introspectRefresh(ctx, client, refresh)
 	}
+	if personal.Is(text.Reveal()) {
+		return s.introspectPersonal(ctx, text)
+	}
 	access, err := s.issuer.VerifyIssued(text.Reveal())
 	// No leeway here: it is for the clocks of other servers, and this one has set exp itself.
 	if err != nil || !s.now().Before(access.ExpiresAt) {
 		return Introspection{}, ignoreInvalid(err)
 	}
 	caller, err := s.identity.CallerOf(ctx, access)
-	if p, ok := errors.AsType[*problem.Error](err); ok && p.Code == problem.InvalidToken {
-		return Introspection{}, nil
-	}
 	if err != nil {
-		return Introspection{}, err
+		return Introspection{}, ignoreInvalid(err)
 	}
 	issuer, audience := s.issuer.Names()
 	return Introspection{
 		Active: true, Scope: strings.Join(caller.Scopes, " "), ClientID: access.ClientID, Username: caller.User.Username,
 		Subject: access.Subject, Audience: cmp.Or(access.Resource, audience), Issuer: issuer, ID: access.ID, SessionID: access.SessionID,
 		Methods: access.Methods, AuthTime: access.AuthTime, IssuedAt: access.IssuedAt, ExpiresAt: access.ExpiresAt,
+	}, nil
+}
+
+// introspectPersonal returns the state of a personal access token. It says neither how nor when the person signed in, so that it meets
+// no demand for that (RFC 9470 §5), and names no client, since it was issued to none.
+func (s *Service) introspectPersonal(ctx context.Context, text secret.Text) (Introspection, error) {
+	caller, t, err := s.identity.CallerOfPersonalToken(ctx, text)
+	if err != nil {
+		return Introspection{}, ignoreInvalid(err)
+	}
+	issuer, audience := s.issuer.Names()
+	return Introspection{
+		Active: true, Personal: true, Scope: strings.Join(caller.Scopes, " "), Username: caller.User.Username, Subject: caller.User.ID,
+		Audience: audience, Issuer: issuer, ID: t.ID, IssuedAt: t.CreatedAt, ExpiresAt: t.ExpiresAt,
 	}, nil
 }
 
@@ -81,7 +97,8 @@ func (s *Service) introspectRefresh(ctx context.Context, client Client, presente
 
 // ignoreInvalid returns err, or nil if it means that a token is invalid.
 func ignoreInvalid(err error) error {
-	if errors.Is(err, token.ErrInvalid) {
+	p, ok := errors.AsType[*problem.Error](err)
+	if errors.Is(err, token.ErrInvalid) || ok && p.Code == problem.InvalidToken {
 		return nil
 	}
 	return err

@@ -8,15 +8,19 @@ import (
 	"sesame/server/internal/identity"
 	"sesame/server/internal/problem"
 	"sesame/server/internal/store"
+	"sesame/server/internal/token/personal"
 	"sesame/server/secret"
 )
 
 // Revoke ends the session of an access or a refresh token (RFC 7009 §2.1), or revokes a client's own token. An unknown or
-// expired token is not an error. A token of another client is refused and stays valid. Errors: InvalidGrant.
+// expired token is not an error. A personal access token is revoked for everybody who sends it. A token of another client is refused and stays valid. Errors: InvalidGrant.
 func (s *Service) Revoke(ctx context.Context, client Client, text secret.Text) error {
 	// A page that is being closed revokes its token and does not wait for the answer.
 	ctx, done := identity.IgnoreDisconnect(ctx)
 	defer done()
+	if personal.Is(text.Reveal()) { // it belongs to no client: its holder may revoke it, and so may the finder of a lost one
+		return s.identity.RevokeHeldToken(ctx, text)
+	}
 	session, err := s.sessionOf(ctx, text)
 	if err != nil || session.ClientID == "" {
 		return store.IgnoreNotFound(err)

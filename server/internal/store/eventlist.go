@@ -24,8 +24,6 @@ type EventQuery struct {
 // endOfIDs is greater than every id of an event.
 const endOfIDs = "g"
 
-const eventColumns = `id, at, kind, user_id, username, actor, client_id, session_id, ip_address, user_agent`
-
 // ListEvents lists events, the latest first unless the query says otherwise.
 //
 // Conditions and order are row values of all columns of an index. So no planner has a choice: with an equation in place of them
@@ -41,9 +39,7 @@ func (q *Queries) ListEvents(ctx context.Context, query EventQuery) ([]Event, er
 	}
 	text, args := query.statement(kinds, q.skipLocked == "")
 	rows, err := q.read.QueryContext(ctx, text, args...)
-	return collect(rows, err, func(e *Event) []any {
-		return []any{&e.ID, timeScanner{&e.At}, &e.Kind, &e.UserID, &e.Username, &e.Actor, &e.ClientID, &e.SessionID, &e.IPAddress, &e.UserAgent}
-	})
+	return collect(rows, err, (*Event).fields)
 }
 
 // eventIndexes are the indexes whose last column is the id, by the others.

@@ -15,16 +15,23 @@ type Event struct {
 	Actor     string
 	ClientID  string
 	SessionID string
+	TokenID   string // of the personal access token that was made, revoked or used
 	IPAddress string
 	UserAgent string
 }
 
-// RecordEvent inserts an event.
+const eventColumns = `id, at, kind, user_id, username, actor, client_id, session_id, token_id, ip_address, user_agent`
+
+func (e *Event) fields() []any {
+	return []any{&e.ID, timeScanner{&e.At}, &e.Kind, &e.UserID, &e.Username, &e.Actor, &e.ClientID, &e.SessionID, &e.TokenID, &e.IPAddress, &e.UserAgent}
+}
+
+// RecordEvent inserts an event. A trigger queues it for the webhooks that have chosen its kind (migration 34).
 func (q *Queries) RecordEvent(ctx context.Context, e Event) error {
 	err := q.later(ctx, `
-		INSERT INTO events (id, at, kind, user_id, username, actor, client_id, session_id, ip_address, user_agent)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-		e.ID, micros(e.At), e.Kind, e.UserID, e.Username, e.Actor, e.ClientID, e.SessionID, e.IPAddress, e.UserAgent)
+		INSERT INTO events (`+eventColumns+`)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+		e.ID, micros(e.At), e.Kind, e.UserID, e.Username, e.Actor, e.ClientID, e.SessionID, e.TokenID, e.IPAddress, e.UserAgent)
 	if then := q.recorded; err == nil && then != nil {
 		q.AfterCommit(func() { then(e) })
 	}

@@ -138,9 +138,23 @@ func (q *Queries) EndSessionsOf(ctx context.Context, userID, except string) erro
 	return q.later(ctx, `DELETE FROM sessions WHERE user_id = $1 AND id <> $2`, userID, except)
 }
 
-// RevokeScope removes a scope from every session of a user, so that a later grant does not restore it there.
+// EndAccessOf deletes all sessions of a user except one, "" for none, and all personal access tokens: what somebody else may have
+// got by the password, a factor or a sign-in that the account no longer has.
+func (q *Queries) EndAccessOf(ctx context.Context, userID, except string) error {
+	if err := q.EndSessionsOf(ctx, userID, except); err != nil {
+		return err
+	}
+	return q.DeletePersonalTokensOf(ctx, userID)
+}
+
+// RevokeScope removes a scope from every session and personal access token of a user, so that a later grant does not restore it there.
 func (q *Queries) RevokeScope(ctx context.Context, userID, scope string) error {
 	const without = `TRIM(REPLACE(' ' || scope || ' ', ' ' || $2 || ' ', ' '))`
-	return q.later(ctx, `
-		UPDATE sessions SET scope = `+without+` WHERE user_id = $1 AND scope <> `+without, userID, scope)
+	for _, table := range []string{"sessions", "personal_tokens"} {
+		if err := q.later(ctx, `
+			UPDATE `+table+` SET scope = `+without+` WHERE user_id = $1 AND scope <> `+without, userID, scope); err != nil {
+			return err
+		}
+	}
+	return nil
 }

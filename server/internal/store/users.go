@@ -141,11 +141,16 @@ func (q *Queries) UserForLogin(ctx context.Context, key string, byEmail bool, po
 	return found, near, err
 }
 
-// ReplacePasswordHash replaces a password hash. Errors: ErrNotFound when the stored one is not the old one.
+// ReplacePasswordHash replaces a password hash by one of the same password, in a transaction. Errors: ErrNotFound when the stored one
+// is not the old one.
 func (q *Queries) ReplacePasswordHash(ctx context.Context, id, old, hash string, now time.Time) error {
-	return one(q.write.ExecContext(ctx, `
+	err := one(q.write.ExecContext(ctx, `
 		UPDATE users SET password_hash = $3, updated_at = $4 WHERE id = $1 AND password_hash = $2`,
 		id, old, hash, micros(now)))
+	if err != nil {
+		return err
+	}
+	return q.keepPersonalTokens(ctx, id, old)
 }
 
 // SetPasswordHash stores a password hash. Errors: ErrNotFound; see must.

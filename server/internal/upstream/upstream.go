@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"sesame/server/internal/identity"
+	"sesame/server/internal/outbound"
 	"sesame/server/internal/store"
 	"sesame/server/internal/token"
 )
@@ -40,7 +41,9 @@ type Service struct {
 	secrets  token.Sealer
 	flows    token.Sealer
 	client   *http.Client
-	now      func() time.Time
+	// addresses are those that the client connects to.
+	addresses outbound.Policy
+	now       func() time.Time
 	Settings
 
 	mu         sync.Mutex
@@ -51,10 +54,11 @@ type Service struct {
 // New makes a Service. It takes the clock from id.
 func New(db *store.DB, master token.MasterKey, id *identity.Service, s Settings) *Service {
 	s.Log = cmp.Or(s.Log, slog.New(slog.DiscardHandler))
+	addresses := addressesOf(s.Private)
 	return &Service{
 		db: db, identity: id, now: id.Now, Settings: s,
 		secrets: token.NewSealer(master, "providers"), flows: token.NewSealer(master, "sign-in at a provider"),
-		client: newClient(s.Private, cmp.Or(s.Timeout, 5*time.Second)), discovered: map[string]*discovery{}, readings: map[string]*reading{},
+		addresses: addresses, client: addresses.NewClient(cmp.Or(s.Timeout, 5*time.Second), maxBody), discovered: map[string]*discovery{}, readings: map[string]*reading{},
 	}
 }
 

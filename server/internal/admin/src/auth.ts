@@ -202,19 +202,24 @@ function demandOf(answer: Response): Record<string, string> | null {
 // signOut ends the session here and in the browser, by the server's own page, which comes back. The ID token says whose session it is,
 // so that nobody has to be asked; it is no credential.
 export function signOut() {
+  const hint = tokens?.id;
   deleteDrafts();
+  revoke();
   sessionStorage.setItem(keys.known, 'left');
+  state.set({ name: 'signed-out', reason: 'left' }); // the Back button must not show the screen again
   location.assign(new URL(`sign-out?${new URLSearchParams({
-    ...tokens?.id && { id_token_hint: tokens.id }, client_id: client, post_logout_redirect_uri: redirect,
+    ...hint && { id_token_hint: hint }, client_id: client, post_logout_redirect_uri: redirect,
   })}`, root));
 }
 
-// The tokens of a closed page are lost, so their session ends as well. A page that the browser keeps for the Back button is not closed.
-addEventListener('pagehide', ({ persisted }) => {
-  if (persisted || !tokens?.refresh) return;
-  void post('token/revoke', { token: tokens.refresh }).catch(() => {});
+// revoke ends the session of the tokens.
+function revoke() {
+  if (tokens?.refresh) void post('token/revoke', { token: tokens.refresh }).catch(() => {});
   tokens = null;
-});
+}
+
+// The tokens of a closed page are lost, so their session ends as well. A page that the browser keeps for the Back button is not closed.
+addEventListener('pagehide', ({ persisted }) => { if (!persisted) revoke(); });
 
 // may reports whether the person's token has a scope.
 export function may(scope: string) {
