@@ -43,7 +43,8 @@ export function texts<K extends string>(en: Record<K, string>, de: Record<NoInfe
 
 // formatTime shows a moment in the person's own time zone.
 export function formatTime(time: string) {
-  return new Intl.DateTimeFormat(current, { dateStyle: 'medium', timeStyle: 'short' }).format(new Date(time));
+  const at = new Date(time);
+  return Number.isNaN(at.getTime()) ? visible(time) : new Intl.DateTimeFormat(current, { dateStyle: 'medium', timeStyle: 'short' }).format(at);
 }
 
 export const formatNumber = (n: number) => new Intl.NumberFormat(current).format(n);
