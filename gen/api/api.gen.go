@@ -25,6 +25,27 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for ClientRegistration.
+const (
+	ClientRegistrationDocument ClientRegistration = "document"
+	ClientRegistrationDynamic  ClientRegistration = "dynamic"
+	ClientRegistrationOperator ClientRegistration = "operator"
+)
+
+// Valid indicates whether the value is a known member of the ClientRegistration enum.
+func (e ClientRegistration) Valid() bool {
+	switch e {
+	case ClientRegistrationDocument:
+		return true
+	case ClientRegistrationDynamic:
+		return true
+	case ClientRegistrationOperator:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for DeliveryState.
 const (
 	DeliveryStateDELIVERYDELIVERED DeliveryState = "delivered"
@@ -388,7 +409,9 @@ const (
 	OAuthErrorCodeAuthorizationPending    OAuthErrorCode = "authorization_pending"
 	OAuthErrorCodeExpiredToken            OAuthErrorCode = "expired_token"
 	OAuthErrorCodeInvalidClient           OAuthErrorCode = "invalid_client"
+	OAuthErrorCodeInvalidClientMetadata   OAuthErrorCode = "invalid_client_metadata"
 	OAuthErrorCodeInvalidGrant            OAuthErrorCode = "invalid_grant"
+	OAuthErrorCodeInvalidRedirectURI      OAuthErrorCode = "invalid_redirect_uri"
 	OAuthErrorCodeInvalidRequest          OAuthErrorCode = "invalid_request"
 	OAuthErrorCodeInvalidScope            OAuthErrorCode = "invalid_scope"
 	OAuthErrorCodeInvalidTarget           OAuthErrorCode = "invalid_target"
@@ -413,7 +436,11 @@ func (e OAuthErrorCode) Valid() bool {
 		return true
 	case OAuthErrorCodeInvalidClient:
 		return true
+	case OAuthErrorCodeInvalidClientMetadata:
+		return true
 	case OAuthErrorCodeInvalidGrant:
+		return true
+	case OAuthErrorCodeInvalidRedirectURI:
 		return true
 	case OAuthErrorCodeInvalidRequest:
 		return true
@@ -630,7 +657,7 @@ type AuthorizationRequest struct {
 	// Example:
 	Claims *string `json:"claims,omitempty"`
 
-	// ClientID The `client_id` of a client with registered redirect addresses.
+	// ClientID The `client_id` of a client with registered redirect addresses, or the URL of its client ID metadata document (`SESAME_CLIENT_DOCUMENTS`).
 	//
 	// Example: 019ad827-b3c1-7d21-9f60-5a4be3a2c7d9
 	ClientID *string `json:"client_id,omitempty"`
@@ -739,6 +766,12 @@ type ClientConsentPage struct {
 	// NextCursor Null on the last page.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
+
+// ClientRegistration How the client came here: an operator made it, it registered itself (`POST /register`), or it has a client ID metadata document.
+// Nobody has verified the latter two, and their settings cannot be changed here.
+//
+// Example: operator
+type ClientRegistration string
 
 // Consent defines model for Consent.
 type Consent struct {
@@ -957,7 +990,7 @@ type ErrorCode string
 
 // Event A recorded event. A field is null if it does not apply or is not known.
 type Event struct {
-	// Actor The id of the user or service client that did it, `command line`, or `schedule`. Null if it is unknown, as
+	// Actor The id of the user or service client that did it, `command line`, `schedule`, or `self-registration` for a client that nobody has verified. Null if it is unknown, as
 	// for a refused login, which the owner need not have made.
 	Actor nullable.Nullable[string] `json:"actor"`
 	At    time.Time                 `json:"at"`
@@ -1373,10 +1406,13 @@ type Metadata struct {
 	BackchannelLogoutSessionSupported bool `json:"backchannel_logout_session_supported"`
 
 	// BackchannelLogoutSupported OpenID Connect Back-Channel Logout 1.0.
-	BackchannelLogoutSupported    bool     `json:"backchannel_logout_supported"`
-	ClaimsParameterSupported      bool     `json:"claims_parameter_supported"`
-	ClaimsSupported               []string `json:"claims_supported"`
-	CodeChallengeMethodsSupported []string `json:"code_challenge_methods_supported"`
+	BackchannelLogoutSupported bool     `json:"backchannel_logout_supported"`
+	ClaimsParameterSupported   bool     `json:"claims_parameter_supported"`
+	ClaimsSupported            []string `json:"claims_supported"`
+
+	// ClientIDMetadataDocumentSupported Whether a `client_id` can be the URL of a client ID metadata document. Absent if it cannot.
+	ClientIDMetadataDocumentSupported *bool    `json:"client_id_metadata_document_supported,omitempty"`
+	CodeChallengeMethodsSupported     []string `json:"code_challenge_methods_supported"`
 
 	// DeviceAuthorizationEndpoint RFC 8628.
 	DeviceAuthorizationEndpoint               string   `json:"device_authorization_endpoint"`
@@ -1391,8 +1427,11 @@ type Metadata struct {
 
 	// PushedAuthorizationRequestEndpoint RFC 9126.
 	PushedAuthorizationRequestEndpoint string `json:"pushed_authorization_request_endpoint"`
-	RequestParameterSupported          bool   `json:"request_parameter_supported"`
-	RequestURIParameterSupported       bool   `json:"request_uri_parameter_supported"`
+
+	// RegistrationEndpoint RFC 7591. Absent if the server registers no clients.
+	RegistrationEndpoint         *string `json:"registration_endpoint,omitempty"`
+	RequestParameterSupported    bool    `json:"request_parameter_supported"`
+	RequestURIParameterSupported bool    `json:"request_uri_parameter_supported"`
 
 	// RequirePushedAuthorizationRequests RFC 9126.
 	RequirePushedAuthorizationRequests     bool     `json:"require_pushed_authorization_requests"`
@@ -1447,6 +1486,11 @@ type OAuthClient struct {
 	// Example: false
 	DeviceGrant bool `json:"device_grant"`
 
+	// DocumentURI Where a client with a metadata document has it, which is the `client_id` that it sends. Empty for others.
+	//
+	// Example:
+	DocumentURI string `json:"document_uri"`
+
 	// LogoURI Where this server shows its logo. Another logo has another address. Empty for none.
 	//
 	// Example: https://login.example.com/sign-in/client-logo?hash=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU
@@ -1474,6 +1518,13 @@ type OAuthClient struct {
 	//
 	// Example: ["https://app.example.com/callback"]
 	RedirectUris []string `json:"redirect_uris"`
+
+	// Registration How the client came here: an operator made it, it registered itself (`POST /register`), or it has a client ID metadata document.
+	// Nobody has verified the latter two, and their settings cannot be changed here.
+	//
+	//
+	// Example: operator
+	Registration ClientRegistration `json:"registration"`
 
 	// RequirePkce Whether it must send a `code_challenge`. A public client must.
 	//
@@ -1657,6 +1708,11 @@ type OAuthClientWithSecret struct {
 	// Example: false
 	DeviceGrant bool `json:"device_grant"`
 
+	// DocumentURI Where a client with a metadata document has it, which is the `client_id` that it sends. Empty for others.
+	//
+	// Example:
+	DocumentURI string `json:"document_uri"`
+
 	// LogoURI Where this server shows its logo. Another logo has another address. Empty for none.
 	//
 	// Example: https://login.example.com/sign-in/client-logo?hash=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU
@@ -1685,6 +1741,13 @@ type OAuthClientWithSecret struct {
 	// Example: ["https://app.example.com/callback"]
 	RedirectUris []string `json:"redirect_uris"`
 
+	// Registration How the client came here: an operator made it, it registered itself (`POST /register`), or it has a client ID metadata document.
+	// Nobody has verified the latter two, and their settings cannot be changed here.
+	//
+	//
+	// Example: operator
+	Registration ClientRegistration `json:"registration"`
+
 	// RequirePkce Whether it must send a `code_challenge`. A public client must.
 	//
 	// Example: true
@@ -1708,14 +1771,14 @@ type OAuthClientWithSecret struct {
 
 // OAuthError defines model for OAuthError.
 type OAuthError struct {
-	// Error Error code for programs (RFC 6749 §5.2, RFC 8628 §3.5).
+	// Error Error code for programs (RFC 6749 §5.2, RFC 8628 §3.5, RFC 7591 §3.2.2).
 	Error OAuthErrorCode `json:"error"`
 
 	// ErrorDescription Explanation for people.
 	ErrorDescription string `json:"error_description"`
 }
 
-// OAuthErrorCode Error code for programs (RFC 6749 §5.2, RFC 8628 §3.5).
+// OAuthErrorCode Error code for programs (RFC 6749 §5.2, RFC 8628 §3.5, RFC 7591 §3.2.2).
 type OAuthErrorCode string
 
 // Page HTML.
@@ -1838,6 +1901,48 @@ type PasswordReset struct {
 type PasswordResetRequest struct {
 	// Email Example: ann@example.com
 	Email string `json:"email"`
+}
+
+// PersonSession defines model for PersonSession.
+type PersonSession struct {
+	// Acr The level of the sign-in: `1` for one factor, `2` for two.
+	Acr string `json:"acr"`
+
+	// Amr How the person signed in (RFC 8176), such as `pwd` for a password and `otp` for the code of an authenticator app.
+	Amr []string `json:"amr"`
+
+	// ClientID The client that the person logged in through: its `client_id`, `first-party` for a login without one, or `browser` for the pages of this server.
+	ClientID string `json:"client_id"`
+
+	// CreatedAt When the person logged in.
+	CreatedAt time.Time `json:"created_at"`
+
+	// Current Whether this request belongs to the session.
+	Current bool `json:"current"`
+
+	// ExpiresAt When it expires unless it is refreshed.
+	ExpiresAt time.Time `json:"expires_at"`
+	ID        string    `json:"id"`
+
+	// IPAddress The network address of the login.
+	IPAddress string `json:"ip_address"`
+
+	// LastUsedAt The time of the last login or refresh.
+	LastUsedAt time.Time `json:"last_used_at"`
+	Scopes     []string  `json:"scopes"`
+
+	// UserAgent The User-Agent of the login.
+	UserAgent string `json:"user_agent"`
+	UserID    string `json:"user_id"`
+	Username  string `json:"username"`
+}
+
+// PersonSessionPage defines model for PersonSessionPage.
+type PersonSessionPage struct {
+	Items []PersonSession `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
 // PersonalToken A personal access token, without the token itself.
@@ -2152,6 +2257,55 @@ type PushedAuthorizationRequest struct {
 type RecoveryCodes struct {
 	// RecoveryCodes They are shown only here.
 	RecoveryCodes []string `json:"recovery_codes"`
+}
+
+// RegisteredClient defines model for RegisteredClient.
+type RegisteredClient struct {
+	ClientID string `json:"client_id"`
+
+	// ClientIDIssuedAt In seconds since 1970.
+	ClientIDIssuedAt int64    `json:"client_id_issued_at"`
+	ClientName       string   `json:"client_name"`
+	GrantTypes       []string `json:"grant_types"`
+	RedirectUris     []string `json:"redirect_uris"`
+	ResponseTypes    []string `json:"response_types"`
+
+	// Scope The scopes that it can ask people for, separated by spaces.
+	Scope                   string `json:"scope"`
+	TokenEndpointAuthMethod string `json:"token_endpoint_auth_method"`
+}
+
+// RegistrationRequest RFC 7591 §2. Other members are ignored.
+type RegistrationRequest struct {
+	// ClientName Shown to people who sign in, beside the remark that nobody has verified it. `/`, `:` and `\` become spaces. Without one it is `Unnamed application`.
+	//
+	// Example: Notes for agents
+	ClientName *string `json:"client_name,omitempty"`
+
+	// GrantTypes With `authorization_code`, if it is there. Others than that and `refresh_token` are left out.
+	//
+	// Example: ["authorization_code","refresh_token"]
+	GrantTypes []string `json:"grant_types,omitempty"`
+
+	// RedirectUris Where people are sent after they sign in: `https://`, `http://` at this machine, or the scheme of an app that contains a dot.
+	//
+	// Example: ["http://127.0.0.1:3000/callback"]
+	RedirectUris []string `json:"redirect_uris"`
+
+	// ResponseTypes With `code`, if it is there.
+	//
+	// Example: ["code"]
+	ResponseTypes []string `json:"response_types,omitempty"`
+
+	// Scope The client gets every scope that an unverified client can ask people for, so that it can ask for more later.
+	//
+	// Example: me:read
+	Scope *string `json:"scope,omitempty"`
+
+	// TokenEndpointAuthMethod `none`, which the client gets for `client_secret_basic` and `client_secret_post`, too.
+	//
+	// Example: none
+	TokenEndpointAuthMethod *string `json:"token_endpoint_auth_method,omitempty"`
 }
 
 // RevocationRequest defines model for RevocationRequest.
@@ -2927,6 +3081,9 @@ type MediaType = Problem
 // NoPasskeys An error (RFC 9457).
 type NoPasskeys = Problem
 
+// NoRegistration defines model for NoRegistration.
+type NoRegistration = OAuthError
+
 // NoSuchClient An error (RFC 9457).
 type NoSuchClient = Problem
 
@@ -2972,6 +3129,12 @@ type OAuthUnavailable = OAuthError
 // ProviderTaken An error (RFC 9457).
 type ProviderTaken = Problem
 
+// RegistrationMediaType defines model for RegistrationMediaType.
+type RegistrationMediaType = OAuthError
+
+// RegistrationRefused defines model for RegistrationRefused.
+type RegistrationRefused = OAuthError
+
 // ServerError An error (RFC 9457).
 type ServerError = Problem
 
@@ -2998,7 +3161,7 @@ type AuthorizeParams struct {
 	// ResponseType Must be `code`.
 	ResponseType *string `form:"response_type,omitempty" json:"response_type,omitempty"`
 
-	// ClientID The `client_id` of a client with registered redirect addresses.
+	// ClientID The `client_id` of a client with registered redirect addresses, or the URL of its client ID metadata document (`SESAME_CLIENT_DOCUMENTS`).
 	ClientID *string `form:"client_id,omitempty" json:"client_id,omitempty"`
 
 	// RedirectURI One of the registered addresses, byte for byte. It may be left out if only one is registered. The port of a loopback address may differ (RFC 8252 §7.3).
@@ -3143,6 +3306,16 @@ type ListMailsParams struct {
 
 // ListProvidersParams defines parameters for ListProviders.
 type ListProvidersParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListAllSessionsParams defines parameters for ListAllSessions.
+type ListAllSessionsParams struct {
 	// Limit Maximum number of items per page.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
@@ -3313,6 +3486,9 @@ type CreateProviderJSONRequestBody = ProviderCreate
 // UpdateProviderJSONRequestBody defines body for UpdateProvider for application/json ContentType.
 type UpdateProviderJSONRequestBody = ProviderUpdate
 
+// RegisterClientJSONRequestBody defines body for RegisterClient for application/json ContentType.
+type RegisterClientJSONRequestBody = RegistrationRequest
+
 // SignOutWithFormFormdataRequestBody defines body for SignOutWithForm for application/x-www-form-urlencoded ContentType.
 type SignOutWithFormFormdataRequestBody = SignOutRequest
 
@@ -3471,6 +3647,12 @@ type ServerInterface interface {
 	// GetReadiness Check that the server is ready
 	// (GET /readyz)
 	GetReadiness(ctx echo.Context) error
+	// RegisterClient Register an application
+	// (POST /register)
+	RegisterClient(ctx echo.Context) error
+	// ListAllSessions List all sessions
+	// (GET /sessions)
+	ListAllSessions(ctx echo.Context, params ListAllSessionsParams) error
 	// GetSettings Read the settings in force
 	// (GET /settings)
 	GetSettings(ctx echo.Context) error
@@ -4359,6 +4541,40 @@ func (w *ServerInterfaceWrapper) GetReadiness(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetReadiness(ctx)
+	return err
+}
+
+// RegisterClient converts echo context to params.
+func (w *ServerInterfaceWrapper) RegisterClient(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RegisterClient(ctx)
+	return err
+}
+
+// ListAllSessions converts echo context to params.
+func (w *ServerInterfaceWrapper) ListAllSessions(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListAllSessionsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListAllSessions(ctx, params)
 	return err
 }
 
@@ -5465,6 +5681,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/sign-out", wrapper.SignOutWithForm, options.OperationMiddlewares["signOutWithForm"]...)
 	router.GET(options.BaseURL+"/userinfo", wrapper.GetUserInfo, options.OperationMiddlewares["getUserInfo"]...)
 	router.POST(options.BaseURL+"/userinfo", wrapper.PostUserInfo, options.OperationMiddlewares["postUserInfo"]...)
+	router.POST(options.BaseURL+"/register", wrapper.RegisterClient, options.OperationMiddlewares["registerClient"]...)
 	router.GET(options.BaseURL+"/users", wrapper.ListUsers, options.OperationMiddlewares["listUsers"]...)
 	router.POST(options.BaseURL+"/users", wrapper.CreateUser, options.OperationMiddlewares["createUser"]...)
 	router.DELETE(options.BaseURL+"/users/me", wrapper.DeleteMe, options.OperationMiddlewares["deleteMe"]...)
@@ -5497,6 +5714,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/users/:user_id/unlock", wrapper.UnlockUser, options.OperationMiddlewares["unlockUser"]...)
 	router.GET(options.BaseURL+"/users/:user_id/consents", wrapper.ListUserConsents, options.OperationMiddlewares["listUserConsents"]...)
 	router.DELETE(options.BaseURL+"/users/:user_id/consents/:client_id", wrapper.WithdrawUserConsent, options.OperationMiddlewares["withdrawUserConsent"]...)
+	router.GET(options.BaseURL+"/sessions", wrapper.ListAllSessions, options.OperationMiddlewares["listAllSessions"]...)
 	router.POST(options.BaseURL+"/invitations", wrapper.InviteUser, options.OperationMiddlewares["inviteUser"]...)
 	router.POST(options.BaseURL+"/users/:user_id/invitation", wrapper.ResendInvitation, options.OperationMiddlewares["resendInvitation"]...)
 	router.POST(options.BaseURL+"/users/:user_id/password-reset", wrapper.StartPasswordReset, options.OperationMiddlewares["startPasswordReset"]...)
@@ -5579,6 +5797,16 @@ type MalformedApplicationProblemPlusJSONResponse Problem
 type MediaTypeApplicationProblemPlusJSONResponse Problem
 
 type NoPasskeysApplicationProblemPlusJSONResponse Problem
+
+type NoRegistrationResponseHeaders struct {
+	CacheControl string
+	Pragma       string
+}
+type NoRegistrationJSONResponse struct {
+	Body OAuthError
+
+	Headers NoRegistrationResponseHeaders
+}
 
 type NoSuchClientApplicationProblemPlusJSONResponse Problem
 
@@ -5693,6 +5921,26 @@ type PageUnavailableTextHTMLResponse struct {
 }
 
 type ProviderTakenApplicationProblemPlusJSONResponse Problem
+
+type RegistrationMediaTypeResponseHeaders struct {
+	CacheControl string
+	Pragma       string
+}
+type RegistrationMediaTypeJSONResponse struct {
+	Body OAuthError
+
+	Headers RegistrationMediaTypeResponseHeaders
+}
+
+type RegistrationRefusedResponseHeaders struct {
+	CacheControl string
+	Pragma       string
+}
+type RegistrationRefusedJSONResponse struct {
+	Body OAuthError
+
+	Headers RegistrationRefusedResponseHeaders
+}
 
 type ServerErrorApplicationProblemPlusJSONResponse Problem
 
@@ -10035,6 +10283,277 @@ type GetReadiness503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetReadiness503ApplicationProblemPlusJSONResponse) VisitGetReadinessResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClientRequestObject struct {
+	Body *RegisterClientJSONRequestBody
+}
+
+type RegisterClientResponseObject interface {
+	VisitRegisterClientResponse(w http.ResponseWriter) error
+}
+
+type RegisterClient201ResponseHeaders struct {
+	CacheControl string
+	Pragma       string
+}
+
+type RegisterClient201JSONResponse struct {
+	Body    RegisteredClient
+	Headers RegisterClient201ResponseHeaders
+}
+
+func (response RegisterClient201JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClient400JSONResponse struct {
+	RegistrationRefusedJSONResponse
+}
+
+func (response RegisterClient400JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClient404JSONResponse struct{ NoRegistrationJSONResponse }
+
+func (response RegisterClient404JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClient413JSONResponse struct{ OAuthTooLargeJSONResponse }
+
+func (response RegisterClient413JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClient415JSONResponse struct {
+	RegistrationMediaTypeJSONResponse
+}
+
+func (response RegisterClient415JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClient429JSONResponse struct{ OAuthTooManyJSONResponse }
+
+func (response RegisterClient429JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClient500JSONResponse struct{ OAuthServerErrorJSONResponse }
+
+func (response RegisterClient500JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClient503JSONResponse struct{ OAuthUnavailableJSONResponse }
+
+func (response RegisterClient503JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessionsRequestObject struct {
+	Params ListAllSessionsParams
+}
+
+type ListAllSessionsResponseObject interface {
+	VisitListAllSessionsResponse(w http.ResponseWriter) error
+}
+
+type ListAllSessions200JSONResponse PersonSessionPage
+
+func (response ListAllSessions200JSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessions400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllSessions400ApplicationProblemPlusJSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessions401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllSessions401ApplicationProblemPlusJSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessions403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllSessions403ApplicationProblemPlusJSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessions422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllSessions422ApplicationProblemPlusJSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessions500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllSessions500ApplicationProblemPlusJSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessions503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllSessions503ApplicationProblemPlusJSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -18721,6 +19240,12 @@ type StrictServerInterface interface {
 	// GetReadiness Check that the server is ready
 	// (GET /readyz)
 	GetReadiness(ctx context.Context, request GetReadinessRequestObject) (GetReadinessResponseObject, error)
+	// RegisterClient Register an application
+	// (POST /register)
+	RegisterClient(ctx context.Context, request RegisterClientRequestObject) (RegisterClientResponseObject, error)
+	// ListAllSessions List all sessions
+	// (GET /sessions)
+	ListAllSessions(ctx context.Context, request ListAllSessionsRequestObject) (ListAllSessionsResponseObject, error)
 	// GetSettings Read the settings in force
 	// (GET /settings)
 	GetSettings(ctx context.Context, request GetSettingsRequestObject) (GetSettingsResponseObject, error)
@@ -20013,6 +20538,77 @@ func (sh *strictHandler) GetReadiness(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetReadinessResponseObject); ok {
 		return validResponse.VisitGetReadinessResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RegisterClient operation middleware
+func (sh *strictHandler) RegisterClient(ctx echo.Context) error {
+	var request RegisterClientRequestObject
+
+	var body RegisterClientJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RegisterClient(ctx.Request().Context(), request.(RegisterClientRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RegisterClient")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RegisterClientResponseObject); ok {
+		return validResponse.VisitRegisterClientResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListAllSessions operation middleware
+func (sh *strictHandler) ListAllSessions(ctx echo.Context, params ListAllSessionsParams) error {
+	var request ListAllSessionsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAllSessions(ctx.Request().Context(), request.(ListAllSessionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAllSessions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListAllSessionsResponseObject); ok {
+		return validResponse.VisitListAllSessionsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -21866,793 +22462,826 @@ func (sh *strictHandler) TestWebhook(ctx echo.Context, webhookID WebhookID) erro
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L35dhu3tif8Kmh+fVfiXJImqcmi11ndsizb8iDpaLBzErlJsAokKyoCTAElmsnyWv00nffIo9wn+Rb2",
-	"BlCoYhUHSU5Ocn3+yLGKNWDY2PP+7V9rgZhMBWdcyVr319qY0ZAl8M9DGozZi+iWvYt4qhhcC5kMkmiq",
-	"IsFr3do7OicDRgJ9Y0iGIiHD6JaRCd7frNVr7BOdTGNW69am6SCOgjqZ0E8NOmL/2Gq1avVawn5Oo4SF",
-	"ta5KUlavyWDMJlR/aUI/vWV8pMa17narXlPzqX6LVEnER7XPn+u1wzhiXB2OaRwzPmKLo3slZoSSAG4j",
-	"AeWEpmrMuIoCqhj59vzFIdnd294nv/+20+zUif57b7e99yg/7mdURgFJGI0n/7iuSSbphF3X6iQY00Qy",
-	"9Y/r2tXli8aT69q6s2m3WqXzeSsCiiMvTuRyzMjV+VsihkSNGaFBIFKu8sMcKzXtPn7c7uw1W81Ws919",
-	"0nrSepxKlsjHrfY+DZ909hr7QWfY2Gtv0Qbd2d1u7LHOHtsddFpbO9tLRz8UyYSqWreWJlGt7k+mUzGZ",
-	"EwHUUz4XvYR1IJdXl5dnj9vNFpJQgWK4aMDl+5HJibhQIikZCQxQkkkqFeFCEalvI0rcMC4L1NF+tDAy",
-	"uPt+IztnYZSwQFVv/Icx00MaMzJIxEyyhIxEcZX0xsvu48d0Om2aq81ATB4HNI4HNLj5X4EI2T9+mOzf",
-	"XqetVmdXKqrYP+iwFQ1/knF48xNejqT8h37Vf2wd/EfnxX90XjhK+o+tA01L68+1giTOmUrmB0PFksWJ",
-	"XrBA8FASJciMRooM2FCYmXP2SRGVzHOzbq9FrRFXWx2k12iSTmrdfT2yScTxr7YbZcQVG7EEhvnhw4cD",
-	"j0+UU3BguQ4Syn673SK//9ZuN3eb7Ud1MovUGAafMCoFt9S0o2/aKvIXRhOWlDAYliQi+cd1LeK3NI7C",
-	"HlDmfdnM53ptShM6Ycoy+TSRAnaExrGYHU2mav6eximzL1+cfF9vSS+AB/uWKU0TdhuJVJIpHbGnhOn3",
-	"wBHXPw6jRCr4pUmOFYkkgSkRwePsJj1vEkdSXXO3fnBtGMV6tM1rnlu4Wr0W6SH9nLJkXqvXOJ3oyziu",
-	"WsWq7JbT5nMWR7csYeHRLeOqfM/1eHGuTN+U30XHYmmrvdXYG7RY4wnd3W50wp02a9G9YH/YtgOeUjXO",
-	"xgsv60Xhmgw4hTu9GW3tlk0I5iFPhweBEiXn7VQvPHxZEjWmiqhxJImWFkQkRLLkNgqYFZ1jKklAU8nC",
-	"uv61H4jJhPKQxBFnfbykRxqmMetXrMpywVO2jRQGXrWL23CMHakvWwFUE5YvgRgSvfZM4r9hMXDyMD06",
-	"EKkiUWHLgagbU5qoeRUpwitwb0vn0dnZXX8ibyIeypXzUGMmGbnR99aJZPqwKxaSwZzAtuWFx4+1WIwi",
-	"Xvuor01jEbJad0hjycrno9+am0qk2ASG9D8TNqx1a//f40yZfIy3yccwfj342mcg3GN8qG14sf3TTZ0m",
-	"CZ3re6Wa40KLZFLzFuJKsmSNdYik1ZTqZDaOgjGZoLoaspgpFj4YqepjU9zkOx7Yi4gHbI3jOtN6QcIC",
-	"kYQsJPb8qmjCNL3GVLGkSQ44PmPnnd1PhmxGpJG5VItkEilJ+lQVDnCn1dlttNuNztZle7vbbndbrR8q",
-	"VkHC0EvXIKSKNfTg8gtRrhXhQlxxFcUbL4RTG8xiVExme+VkUvj8/SfzNppEqsxuAoWE8HQy0Cx3SOAk",
-	"kSlLUEr6495plY8xhnf7YwzZkKaxwkeqtaD2GlrQOxrFx8/LBWE/Cp3Yn9AofihJqN/14ILwAxuMhbip",
-	"mksm1Gd4Y8Vkwlaw3dij7XZjsDXsNHbpTtgK9tmTQXu7fDLmdQ88n8/6XXIquERzHIXbCZ2wS3rDwIII",
-	"BFdG4NHpNI7Qtng8TcQgZpP//EmioeHmqJ8IPWmlx99T8Dat/Cmqz2HtgAs1ZomvEsAp03fDkmllVda6",
-	"P/6aPaMPoXnPVGjiSmrd2mNYn88fcVGYBPG4NvvVxksq9Wnbr9dUpGCTDgUfxlGgz4JZrzThXVSku2be",
-	"3cXZffb3YZkAO8NX4PLnSah0WZhZlc/12guRDKIwvOfORFymw2EUwAxkIKbM35pLdAkwKdF4JTENbnAc",
-	"cC+ZsO4siRTs0/0WfStb9Gxmy1a9ZOQPsex6yv5cKc70KUw6s830Nkijt3l+rQ8fPjSKJl7ZQMwjj4sW",
-	"IQzoGK2ye+0rvAFu7g1pFLOwuK1mt0gomAQfxTBSOEfBVUIDVXX0wKkxprdM6wYTIRXptFrgsqIBWH65",
-	"IzlM47j3MOey08lI5IpPE6Hpkg5iRo64ikBTrqaWxfV4KGJZWMgJVcE4t5RPSR9Xsg9GqDSGK4tDCUf5",
-	"LZXqINRiU6qEGqvqzlsfU6l6NPe63N5HUlvJegj6TpK7s0kOprB7hBr2I7ixse9/xDflqyUTeahNM9p7",
-	"biEY18QUwozBS9AHFycyuD5s1DsgnSMu0tH4XnukhOhNKJ/3rG1YwnVhgJrt/4QnLiQyDcaEomJEPpQ5",
-	"swS/PyvuePt0KQR5R/mcnGfjrN6wxVk99H7p5SisBOxVxLN9xBABWNcQMkAlbFLg1OAybDyQz3C3dTen",
-	"4dbuSn0ZNeZYv4PdTyQMaGg3pkhtAxHO9VnQ7AvdZ68vTk/uf+JbGSU9o6EloqU05I/yoVl0QLme4YCR",
-	"KU0kC8m3+k891TqhJGFTBg6NGzbXxOOcmfpHVAkMmYG1pK8ORTJiIUG/4CNkESyM6CVM7x57lXKZTqci",
-	"USzsTfQbe7Bi3rZdMB4S/6X6ZXWScr08CZN6epSHesgQRLr3ZrZ3fPHrhkdgwuQSh1e9rxUzeqgt9inY",
-	"WF0hC2KasJDA54j+HDCFSJJsjWDPTsQZlfKGzeW9No0L1RuKlIcL8lay5JYlwL24IFPzsa4e5pxwBn4T",
-	"DGJCMM75qLXipKdDyVhIVccNRS5IOTk+IzQM9Tzuf1K3s809EYq8MNOo3s9ssg+1heWLVCfg/QEnkrdE",
-	"C0ugCX0a08Dy+8LamX2+SINx5rV96J1mCUMatEab2UitcYV/hz1y8wP5i5P0VvYdRcfal1tXLY0jPsoE",
-	"v1tdcozOSLBMBoxxIk0k5e+16HrmTzUTKJus24mzRNxGIUu+7G5MzVe8nbBOm7/XotuJeit8Ke7rFKta",
-	"3pyya0cA+sffgs0vmZ1bXBuG+XKkiwZElu3y96JXNzG3osZX/YW5M37kby72zCxRl8zTcYix/jks/OlB",
-	"qoyycc6GqVxqvpWsOriMwBbEJA0Ut9Yr1yvJHEGlI5Ik5TdczDiOUKufQcLgh1ki+Ki5/rrAHI5gIBXH",
-	"eeGj9bJPwmJprUxMWQIzBrVXZkl0WrVV2VJz1rzm3/a9QHjfrTS82ijDkiS4tkh0+rlHkMxRTDZsHAqu",
-	"EhGv8sjanK7P9dpZQkfVS5Q9gOlomN+zkfe3mGYISwxLvo4VuQbJZOZ+Gc0smJCfGrPZrDEUyaSRJjHj",
-	"+tyHS23KByQk34IDy3pSZq39GRvrdmXjYwyjjGD5Yob0INPJhCbzWrd2kHkY9CwnkZQRH9XqtVvMkdp0",
-	"O/UiaqtpJpKQjBLKlTljqWQJWEN67+wdTQhhwuHMD+uDvkSChIWajGksl40IPrNkPO7T5vi78Xm86PMD",
-	"EpH19MxoxhgK2biP/mQiugAzF2dxp8ONdnIP/6w42WLC1FgbSjMwQ2FLNXNtkn+mQjGTQIhrFYVkNmac",
-	"zEVKqLzxUpIeaGMOOCYcWsscJ/Anb8PlOBFKxXcVyopNpiKhSRTPeymntzSK6SBm1UchYZhQooQgE8rn",
-	"ZlPsgZAVDn2q9Jcebi8uKz5vUiWNBQe+80RMzBWmZiK5cc4mgicNcwWyuFfCbhmNNS1B4AgehVgK1Sw8",
-	"SVigmn+SYC44+5c95aUSe8QixFuajL6oNPZlYKw/ppeQcrK7Td5Ez76IqC37zJ97KIV4R/n8zzqSLlFz",
-	"gfb/6NO5ZCR/0SN05e3IH7O91qFsoj4mYSAn+riYNcllMid0RCNO5FgkKp4//HZCKqwkVBHBA+aMoZAq",
-	"OqCSeYGphEHBk81ll3So6ZMoO8a/4Paf0REr15wV+6Qej9Ukzm157TpttbaC/xGKQNv4RN8Alxj+AM4A",
-	"vIDBlWjEGxG3i6jfH/HU3PzYu7u2tjeAWmOsoMhABiVmh0o6l2Sm/+VUWXIiUOmCiA9XsHHORAaq0m+u",
-	"Pgn3Xo8Lk13vfeKLLQOqAfkzRrmcsQSO1dJo+0bkY3yv989CtF7c6hRE59DOJSESqxpFUqaouP6xiTCF",
-	"gT9kdmFhxoz41pqd7+d6bT2rZZ18Q6UtwtiZL1lA+2FslvvtzY6fsnBsxkpw8uTIDHlZTmJudg+zUaXG",
-	"E7lgNAnG4GuLxchVOmULBNu2jpVz/2yl+9o2f7eEpcpleCjD6R7sdA1TZg1OSuexoGFPrx8YEVUJReUW",
-	"xv3yULxMYbPJJgGU6IV/a4azhJsuDP6hk1AqzLdLIS6E4F/uKP5LpBAWloxjGqPSiwOxcurS4igPMS+O",
-	"cjIWafK3zBfMwgz6EIEbUDMnMVSMP9xZuuJ+2f8deKzxD7t0b885zIm5Xifs0zRKWKilcsJuxQ1MBjUY",
-	"55h14tUr6F2ayR9J+966e6tIvAxAEL33VnXaftKYXi2RRL+wcIUU9SehF9r6xnNLdCIqlyEtbEwxH2sh",
-	"CsVzi/PnTLs4aPCLKxovhA3AmkQrJJJI13HoNAA3t1Ly8GomoLbQ+yQ+kl8oG6TDTxYzbRXjDpCDvBUj",
-	"EvHMSv0z6GbF7DYINSzhL5buwIwHLmt2ouw8maDoU6j1XbpzPll+iaqS9Rww66Sm+r6XHIO5u8Plvlq7",
-	"pxOU2MCrjp2774FTGfWW3rJEaxumwP1hvD73EVmSJcd8KDCLYjNH3AR3mnL+vz00kFodf+ndsiQaRlkC",
-	"vKlWPOCcHJm31GvThA1ZkrCwZ0OD+Ea9m+lg/a1Pp6Fmkj2qat323u7Wfmtvd7e19v7ZZSjbwMOYRhNp",
-	"TEoIWrJE6jOZcQ/YhYMwZOELalEQaBhG+g00Pkv0QVaRFu+m5H3qXfq1NnQPLRujeTXUZQaajuY9fQRl",
-	"ebWpvYfAPQU8HwMboo1FxMvAEYBBMic0YfokzjiCZljB7yrwC+gIhcLRfOF9sdT+s18Y8aOd+Ud3mxj8",
-	"xALI9D8wTB7oz1YKdH8tLB0Nkh5ItZJluJjSgDUyYIKY3bLYLYVxE9b131izr3m3ZttQztMl/XYfWDFU",
-	"PME466TfwWtqJprkeEgiOJ/6Ko0F19q0oQ4yGwvwoejPMEiRsAkp5mXwi3Qi0kNywWp5fetT+BhqI5Ak",
-	"B6IC81701wAhBLwBehQpnzBVkHE9s9oTTUr9JjkFkxJXDDY6GnGRFBEKOvny4J0SJJN6LYBzUQJ2hOdF",
-	"CZIwlSacDNhcQDaPkC4bG4ooZZ1QCfUW5NvTKePHz8mh4JwFihyKhEF8fudR3eSwSdL/9bqWodN0f71G",
-	"TnNd6/I0jj9/7ned1nP83BPK+mIfAKoiPhT9Jrky+VCBOdpV67AGAFXdg94oL2F3v/cx/dzPBU/YKJKK",
-	"aW0+MRBNNqxaBF9yjHCwFbQbe2Gn3dgf7rYaO3R7wLZoJ9gL9wvj3dktG64IWS+ohjLTYz57c3hUBB7a",
-	"293aJb//tt0sogod7b9j8VjQzuns9kVy9O7y9Sg9fEUFe9NWT67OPwzSl68vpJo1gnf58bU7T1aOrzdh",
-	"aixKlvZdKkFU9i86O7sFKAl9aSVkQt2RUm8claG2HHBHRQ55KDvbcizSONQjcCfc5ZwPmNX98uNi89fj",
-	"wcsgOo1eX1z9ctw+iV7vN9n89S/hh+PoNDqevbuMxz88H81P5q/3m0En5oPJi1b4/es4P5sn7f1OyXxA",
-	"m6yYTDH5hjXQDWCKJZQgwyiOCaoW2YhREudoqoLj92gZMZnCOeCV3gJmTDEWfMQSQkeijtUvUE6sf88Z",
-	"D9mItnYBzC93LEtGxEUpusmhmDBJBjS4sbVbdosLqGuN1sVu78MvB513P63DC6eJmEzVShHUJX3NuBHJ",
-	"SAosSOnDvvXrpB8ILhlX+p+SxSxQPcP3++Cl6QcJo0o/jfJKy2hp0qhsGApvkb7M+PaYRyqiUCeh9Rxy",
-	"DkzHGLztZqtwnhGnp14A+CqZtOVYvTSJyvBTHLP3uJxjbnUymCsGrFn/wz87MRsqAv77IWogRjBnr0HP",
-	"6VQkCllqLMQUNtXSs35TGA2HLEHm9aSz0yG//7a3wLxWQdqtJQGSTDspmoaKuDK3p1BTaPLRUP1ayFft",
-	"W7OHC9VzT/aXSaUKZmBfVLo3IJe8O0Ay9c9OLy7J4ylN+oBuAJA+yZyYwJDLTRykKifUIumEJzng9n63",
-	"Z2WzS5NogxnuVK26FGkSVAE/GrPPQI4ters05SFt7LX2HnVhwFZLTsOI8YDJ7Gk0xQXGxTxCXD7s8lGD",
-	"u783AfO5UqxBTWm/bioXAWwn/zEL0bNKyrkPKpM+XPFBLXcL2wAW/uovINjGSvUbVb4m+QCkIKaMa+pR",
-	"Dl/DBUJsLV8pZ8bnyDQRwyhmC2yqdHyqFFzRkwUpD8aUj4r76SFXrsUH0qgXi4DGaxkjlI9SOmLSqaya",
-	"icu6RThEqziDW/C04JA1Di5JyAjjfVxODHaCVJk5HM98/aRinxRaG/qIYgl8Pa+TW+DPEshXxhcWoAwB",
-	"acGIMxntKNc2tIpRlKFJX4JWyn2Fgo4SxsIMmOIOEFqGjmXZxwwTMJq7Fi5ptmxe1VCZiVwuOwvgdEU8",
-	"Ot+dsebcY3qPqVtcuY1hovBR9NssSL80jknKY+v0w2Ou6dEgaSSMIucveBS0NYd+SfQcLRKa70PIMPHc",
-	"UNxe1n0qyi3rx1XUemYU2g0o1m3/WmCF+bOxmiY8KNSKtRaeL95iuxUBSTdbW5xI/tulK3e3E+5bzpvS",
-	"nYeytY5T6t+dm/yF2UeBZnwoUn+T7noo/6jj+Pc4iGmSwGphjkk+cZCSmRCh5sEikczfbJuTUuJAymPG",
-	"TqlSLNET/T8//p/r60+t1sfv/methEINzPF85Z4tpjcBkCg4Ph1SIjnWykuI+ExU5dCR67ZWkPTN7Q0P",
-	"NdKYHM1akTpMttGqU4KYWHgvYTxEHXGdU7Jig+t2BCU84sD84rAuIG3h55SlLKxnjmQbOBwwxEAIWW5s",
-	"ZWiciJjuEIZaiwhD9VqYom+gV+bdfSVm4LRZXBwFRbARJ5MojiMD+bp8QFu7aw3I4VbfQUwYmNLlZ98S",
-	"6wu4+XMd4Yc3ARuGc2lWopqgqKsINpCyNFKAvhamrEmAdUQQVHC5YPqOByM4JKDl9I6nb0ynU8ZNkFLT",
-	"HuQvO3fc3QSiWhKqLu7EBdz8OYvpltn4ry4vzwjeYI87UiSkHWcLinXEMxM2WU6S+/v7PgLXEk7tY9j6",
-	"rNpDWbco1jAZ78D7W1HPc6L88XPzt4S8SGllUsCu4nOIxssN5Wbose519gocoJhEt+oRAztwZu4uLp37",
-	"8rJJvbAnukjB80WehNiOTwn3jlYU6pPVJOfQMAGjPzSEiLy0SD2mVwcNAjZVWfk8Z7J5za95g/SRxvpd",
-	"NLWRBk21cufTpybcow+GSBXe5CjQZsWb7Jn2joXHxocCjIBFghefy36xWAODRNww861YmsEEeieH2Hkm",
-	"h+FmHQ2IHSUScvn2wqwQvmOaRLdUsZ7xopr3QcggYVLEtwwiBZSYG4uVgOTb/sXRxcG7o97Z+fH7g8uj",
-	"3oejZ69OT99c9B/hFyAhOkk1sdulQy+FVGI6ZSEJU80u0K426cDwIB4qA6duHkVWpRfHXLcZxZG7ip0W",
-	"snEdvT86ueydH10enVwen57YYSGEgBsRQBVk2RgCWGEWn51QqVhCbtj8KUkYgkxFCntG+OKoswZLtkT9",
-	"xdVb/7D+hfXbvHxYGJ0mYsbDiI/6XSQDyHEwuBd+lrkFE0DdCeCSgBQc0RhqSFjAIutHw5NracGdczxD",
-	"eYLWt4+iW8ZJOjXtRLiWKD/WzAAhWcp8C9g7oNB+zDs0FzSaeu1TQ7+ocUvB1SH1G58fvT1+f3T+r97Z",
-	"0cnz45OXtXp2yfzj6Ll/8cXB8duj57WPsKC3UcByyRYbiwv9hl5Q6s9+YZOc4CbMkoCdYZ/Q5WrqavTT",
-	"hCobhABXUdE1VB7Pxkir7EW8GrdzCI7RKBiTgVBjkxKj+T4wxtU66nJMzjpWsdzSeAlyqLX6zUIgYQ6Y",
-	"mjGteM1EVuJZtgrVw9tdOTjwjy3fHXQF1CGwPaFzwEaE8BQnsZhBCp9EuIiZ8TaDHJlPx+ieX0qyn+s1",
-	"TAUzGSmVEaksium5JzTzzVsR6zUGW/xoz4fdKO8UlvF4vV51Y4T+8xz+NEFHE8FWURxjkZRAF8odxrig",
-	"/WQHyd+2kvVbNrvckfBos5ydLpz+ylSrzfJcvEJHjPhQTvq5D/UJJiVa8Dov8vuFMl9wgCjfq6KGIPsx",
-	"T0fwYWRAT1yLHuPOxtCtSSHAaSyEAtdxrjxELM0Gf7xIof19w8iZ79y5vv7Uaen/tPV/thrX1592nun/",
-	"PNf/3DsqdfuUhYCOJjSKD4HXbyhYTILpr/l8FJdrKpKRv8p49xrJKlPPN7bUIVhwpS3YeeaD7n0fK2ev",
-	"KUkPc3Phavn2soEiCvmhvrMwvRJ4LpxUBryTD2Jl7BcEMobJoZCZ2KkjjyxUSOBrqCpvGPnH+R2Lrmi9",
-	"JqXbkiQiOSyVifATTl+z/2kiRgmdyCY5dFqDsRY5g+x2L3JsNLw8svZi8UmxKmeNMozSvhyJl8jTC2Ih",
-	"4e0+LB9mz0GuBfTcY36YzNU9l7VjWSiOBvT9GZ2jVCltKoB53/YBjtXvPSV6AR6AWr02prLnbToX1tjE",
-	"P9AS7g1tSzbunmVhLztwi9WGlQDZZY0voA7TH4aD1ENxa3/pOVqq1wxh+5fKau8W6pn9coKP9ZVhKtcU",
-	"cBOfedaVCtsFkgPsJgHmf4lTkU6n8dzYP/pv8G6UeMjLG/rlexlVNPIDZhBGIUim5W38fL+nDxtI5TVH",
-	"BcwmEUFmms1+g6ycGWcJAmbreQD8LbjBi7b4GlHleg39onfyba7QjcyiLIYkikxv5RjLvnBArq6On9/u",
-	"ubxAkWjbYu76km3qM4+m7lSWTqfo9lk6r7WWfmN/u2RS6jNdteLmd4PNoahmDHWM3zifdioLwZzy5Vk5",
-	"eEwirhoJGgw0zstL4/6XQK6uQgyG9lDDQkEyqmwyeiVZ0jgYPRBhehkk1Ri/TrtA111kqmoearblaSi5",
-	"1GdqB2GOxr0yT2Cg4LM3jv7SVBQry3ItOjPy9egnd/JyG1iqw7jzUDplPSQwZLiVCtDV847ubsxR7kLS",
-	"MpS1x2I0wqz37PdezhHmVExN5nnUV0sPYQQNm8LMkMnylj3ncySvObHDyqo3sOeWno/rqR3WyYBBA1mT",
-	"TY52ZQa54A1WWSyMfjeraPVwIrFZZRWGxdNM6AoewDG3aPR6sFOWRMK61a06gesLH3TrONIyCxVuQHZw",
-	"X6hDoq1fLGnYGGLeInujPNRfMzqo7ZOgH8dSGKOD5xY9km7d0WjEqVN5Yxrro/HoDqv+gH0WeqDVfT+n",
-	"XrGSokYfeBNrmDAtOF930CQvEjHRHxA8Eyve23GNpdfZeRjdYuET0KfZJEaDMax+naRTogRp77hCZLvj",
-	"IoXEevxXD1KbIVcSdt+sJwwfs57dFT0DjPvDmxI2TJgc9xKmiQQeNpcMZ3cAA9QWcmleY2UzLKMkCK4z",
-	"VE/NZOFbeh28L0EhTPYZTqjvPUEL5e4fy3gxrmsqYaOhmZKhs9xYIDkG8V1Z6BUr9LQ5GCZ0luMOJqkI",
-	"TULugwrX4dhCl2DPY1TP2hf41BcpPSYTsYOfkcCEuMHEXRrHrp8TDDSv2vtDmo0FLJdjXPAqPV/sG8VC",
-	"4/SDE0nNeS/ay4UTbQ6eXg9rIJjcJv+SDVv5l8wJ7Nf1DN1l03MMKkBgHdwXusQHZJJ0bijbPpnyWAQ3",
-	"llRcujrsITYdNa0ykDOZg1NEpDFhQPAQeZ92i8hiyRy3KcJD2UONATuwBZ3xpmdkLrm3es8YbBtzs3Ex",
-	"+NvivzQW0sbqUp495L8qYRNx60sDy38sI8sei5QJpmKUFSguP5KIk60WCelcPiUiqQPpOvOlbswWLmwt",
-	"U/Zw9nEi4tD7+pjK/Gfs8OSUxXHER/m9jfhtpBwX8I1upF/ABokU8oWJCXn3s2u+4AGAqIjf+EAoJBgL",
-	"ocdZReYJk0z1DF+oHAa+138dZ7NMDZj4kebcm4GL5u4FchgLyXgJLTzNs2ifT5kuQb1ATKMsIheNOFVp",
-	"wpAhYhdkajsKIbyY5iagECHLIoGYzrFZMmGfIqnkU79o2NcTTGAbHMVq3tNrgOTuLqXcXISFs5cJfMfh",
-	"rQUUGVJAeUZLdVsJ5w4m+mQ8HpNdy1iRu5bFy7MvQZRHOs2KRNxnxD4XhYqQEl3OaCpZ3h2IIodHBmLI",
-	"1DgjEKIJkuorPVA99SDN3+akGimcexbSjhRJp3WEuoEbrRT2KuB7RkQ6LlWouab5YviSN8ieieOHLucC",
-	"1Eo2K9bRF7tKiTi0erKbozTnxehA5SdmwEb6GoFbSxdPLqHz/IcCygMWW03W0SjOPb+o7lajpUmmSt7o",
-	"Yt96bGbhSwdo3DPeFBylDOaINBVGoe3ZxQVsj2YWjvVpPugLgoI/GjM6jBKCVOoRv72Skb654hO+Dd2U",
-	"6R34Ys0xoJeYHOcJCWL+Ti9GHqWXV8vRGzZ3Dheo5PfQb0xbfPfyRChqh6PfodkOPgR4vlzMiDBnHCSc",
-	"P3xsbVWZ5JJlLqAZ6a0OXjCuBeQBZb4If2WsKdpvkkvgEsAOGXciObNOhGvz5FsIdVTiuDAmPm5nlBBt",
-	"uSFvMd3KvYG6S9k+2kv+SrhGK8jAMB24lH3Zh62SlcvMsFcX32jyMSImcRZozsLea+lv6qv0nS4rZEa1",
-	"hs0Fmeg9gTnL/CCUZQEZe0IHaSTNGkFKle2VoykOcNrySSO2KNe3s92fzpL1fddW5uNdIlXuH57xA0EE",
-	"36CpmQJ876+c5u9dcYp/mUe9qCF7HnSz8d4Vs8n+FbNH3iWjGntXrMrrKgu8jxV0WBeccHwnu1K4Q2uX",
-	"3keM7oVBgqI+lY8VeDrSwg/6+byK4F+xGoJbSROI8GVm9qdhyLUCEEzP7FiFZHPPL4inhV+ckCj+YqaV",
-	"aViZWyvb1TxTzi5ku1zUY3KX/C3MaTHgrcuYY61ey/Ft87dhtc6tln0ixw71SucZkX/FjaHAhvwrGYXm",
-	"T/rKKE9pChcmJr49fXl8Uqv7f9lcrfzFy1fnp5eX/vWzg4uLD6fnz3sHh4dHZ5f5J06vLgt/9o7eH53/",
-	"68Oro/Mj98v50Yvzo4tXvfOjqwvv+cPT50eL104u9P+/PD84uSy5/uH48tXz84MP2WQ+nJ+evHSjXBz2",
-	"4auDk5femw4OD0+v9BvPjw4uS64/P3p7VHr9+OLg2duSH45Oyq9fnbw9PXzj/XBxeHp2dLEwoLPz0xfH",
-	"b48Wrh+9Ozh+qyf+4vj83eL10rvfnl5cLgzk+OT9sT8j+Pvg8vj0ZHFP3bKdH10cXfYuLg/Oq3/O3vj8",
-	"6OTy+PJfvbfHJ/6M3fWrk8IvuGuaAtylFweHl6fnvYPnz737zMXzo3en773L50eHp5BwCDSUo6DcTxe9",
-	"86OztweHC2+8MBM8P/rn1dHFZeXvhwcnh0dv31b9nluYN0f6o2fHPtm+PT4qoTV7ubCH5nKRAs/OT98f",
-	"Pz86X3hN9sMiSeEPxVcBkRQv6nGfXT17e3zxqnD1/PQy98HL0zdHJwvDwKvnR+9PczuMGdoLd7vrhTHb",
-	"68XRuevF82d/uMT9+2gjF28jXlYeecoZ6cMNfa3bATjUlCUQOq4bRy+qovoKGSSM3hBwFYKbthi7am/v",
-	"bT/Z2t3eq4q1f/HEa4zo/7Wzru+EapevuL1TWN0J2bJ6JXCY2VR/p9ODW7Pdaln/rbXaKUmwC4H5yECI",
-	"mFGexdQ3DZLflEbe+kqoad/BtmVpPPrCFD0Z1kvVv2NIbrHMYBEKikrIJCov9vISLsDpCXlMC2Hn+1Sa",
-	"VUVi87m9WY58VJY1sEbw1cRdTaTV08lyFca51aim77eRVF+UFWQIjhkv6JSwgoIGH7NhySae5x1TmFDA",
-	"TDB0YTPLakFXlV2iMbC0WtCF6bRFYsJ0aDDUNYGV+IklGbBR6jxfTXJQdFjlPFWSPFj9YwXvK1tsb+7V",
-	"5HJSSuMH6FgdzL00JUPu+ksjHv2SW6gmOYHKLpWIGAIR/DaS0SCGMEtCA8X0WlIOwd3+436d9Lt94CLX",
-	"1wW4nrOx4GzxGOUTKReOKk7mHMy7zYj/XvTxMFgDa2zTFcALbDg1y79Wn2agguKw4PHSIUUsDl3XlI2K",
-	"bJRJhl6NdzQVkIW4uC2gTJ3hr6YN5n6r/YhE3HQmGohwbjBHM8CvOqFExlSOsderypq6rxpKYVXsuBxK",
-	"dOkKpXFccbJkDoMxiZSW7Oop6euD3ydBzGgC/IIcKzIWcSjLzox12s4Av3FCb8CVisEre9CuuT2R/iFE",
-	"tDuMsSU3EuC+UQkpObOEfQLJ/ZOIuP7TL/XJ7jJOPneE8+DIRcCl/EkusrtcivTj7jX871Or1bi+/tR+",
-	"cX39ae+F/uf+i+vrtLXbPry+Tjut1jP8vyP8vxfwf50nDfx/vLrbwj939a8vjl68qIB8eIkuwosK4JMX",
-	"mqx8aSC7vqv/G2lD/zm8WHRAg6DzoqdN8i+RJibjAhSlscmjmRSW9MePS3BVVrDGFRr7K0Zj/ehGBzmr",
-	"Z7euXXGzsuqveJLMS8rOz7HxKW6cQ2zhYFQxVgghSYvIaRiFl+b/4Er/3dRx7E1V2ORyCL6YDli8BJjH",
-	"i8m6SJlDfjWCzUVxIaUEnLcZQhuoPZgLUUyl3NlYWQdZmqXdUQOP6sU3HxAhwk69IpXVLoyDofa6ghXQ",
-	"FkzXdoCbm4iEGUhJEwL0ScrV3Nk1vUsCsUzxBKzIVs+I3O9ntnKPykwPt1SO9rJRWBrb1A6xh/eLOyUc",
-	"l7inX+IgntE5FhlkuTZ626GWE2Uw1WSB34sWrNfOl3NaHGsJLqcosjdkhwh4vdshv//WaXa0keKlbdum",
-	"9IGKbpnFV0RNYMImA6SoBZj6ctIETPoFSHqjgQGxfiNz0dqVuPSo2O1v77XI77/tmv7mqwp0cS7VbpYM",
-	"vi+SBk2CV7lT6CQphw0qBYBGCNb23u6jpdOugkcr9X4st65pWpExrbVTSJdLWBBNI8aV1YXzGZ7VrKNc",
-	"H6epGveAIa8EY3PrAkBKBhfEZE+09/daK9fIN/h3t32Dv7Oztd3qbLVaezmEm1LLf71yFpOiCSIQ1iMk",
-	"SjwldCAzAK/SjIN16/or1gtysqDCuWKVHm4hokqJnJv3lx9HVSnOJnT4k4qWyceSplerqtUqqpWPlXSJ",
-	"s7bRg8xXMDfXQ+6F1jwGpb/C4WoprIeDx5uRG6I+htPJ06UPU93MYXOUvKygnpeyHFl2VvQ6uDxy9Ldq",
-	"aWG+uUqjhf43VcUs30gSZdn27rz6HSa+kUTM+AYnDpe5HCa6P2A0YUnfa0jiKOVplhXvLX6Ba1qzG/JI",
-	"EAYJXpGrm4VveDkpZcvf3r1z9U/dqKeZKMOmPtS19NnQB23E5krt4y6YCm+Ztmg1r5tM1dykQE6ZVV2d",
-	"SlsOqrC0j8ld0BHyw0EsDCMH/PJmB4pQPix0sLikRAO3kOHEf1EQBdN0PI/hYKZzKCZTaoCzMfXeQ5A0",
-	"uOQRl4rRpZjvFXwM6bisw0g+Ea8yQ69UC6EF0YusgEICuWsyXtF/5AX2HzmWx/x8Jzg83j2evGi96Uy3",
-	"wsMNepKs2B1sTbDCyZJxnYrWJf08YxdJkd08JZToRzPtnKHTGQ9qAYvAZ+wbHnfHjkpOu80NuyvGxYKK",
-	"YYjRy+yPpM2hN33hvDKFgh6ZSuNtjyN+k1+AgRgU2rVtDqExTOO4t5aP3Hpzc4DIy57IOxGXsvYDzP68",
-	"kiw5xM4oTx0+UaT8+MOE3jCZ6/CQuWdyK7MqepLzsf5v62SV5X7Wj/+5GqECl7yMpN6wTX14p9ruTgdx",
-	"FECCMXZt2mnvkd9/264T89cTbRXiX09aW/q3ziPk5mi7ShKyKfYLJv0bNe93ydEhqC1Bclsnn6655uDz",
-	"p+T0zZm9DEz901NyfnGA5jBcMFX4BUM4HhUdsaXCKLld5za2zk03KF1X6bI36DNd9Ta+4EfubJcrJOu8",
-	"7VPxptKWWPM17irQlZ4NjqIOa47LUEFn5+JOvAsy2Fed5zdsfiUXI2T4bMV4LjYORd6w+frOL32yVngJ",
-	"iqupX18x2CvJKnzJNMvz97VcXwIBZEho//2xSlDJNVw472gUf3G/4QcsItTf+ounNHmgSRVwZiLMdECo",
-	"bDOarebYecFxO3hytvVi2Hp5056+3/qlNTncudmbbyf//LkTPJlc7Ie76vvx61n77Q9iDZV2jcDUO6Zo",
-	"SBXdcK+zZplZ56Xy2ZsGkWJI+jRITBuiGdNiVGV9EUrjarsbdgRF/5izFHqMhxAozgeB1sT8y7/KtT6K",
-	"pOy5ePayuYPrtNPaK/dsDmhwE4wp5yzumVIKC+Sw5J3Wh4pPoPZuCkz6MsIGKOt9q/obhe6Zz2hw0zjE",
-	"p8lb/G672Sr/EjbBrFqfyvtzd5VRwvYdGleUNn98iG8tfsqgLVYT3yJlPNntPLkTFCXjoaOUe9E3eE/A",
-	"WFpjUZ5sviiuJaapcuvReFTKMh5oEyLfS3K/pSl/FezvF6WjLPC88ZB/mt1IC4e68cPYcvJLbs40lWMW",
-	"9oo8FVv4LT8p++3O7p1Oin392tzIbym40UNRwnrLZiiXz6zspV5nvy+zI7lefl/qE7cieABJXPKeL38W",
-	"TRngylffqamSQbjrhSJIJ4xnJtPGa2PSBL7gLiITv9cG5l/x5ffOtue+z6iLtoDNy6gQ8quUgHVZ4LoM",
-	"ZYVWt6aCWbZUFSrGxgrxcga8mtsu1SaXsMg1NL9qiVcvN2yqz9m6ek6JrrtwtMo5ZqVm4wn9Ko5SwsaW",
-	"cP4qnXDdA7wRp95UyyozvE/Y7AzrXzavJzJo3BX+lj6nt9GIKpE0s3tl03TNNp17VZpAXyMqsbbs277+",
-	"vyZykGg47xcaRP96XYvC61r3unZ70vmv//v/rmv161pCZ8cLF/VM4Rr6YBs3bI43m627rnV/vTZhtudU",
-	"Uf1duJ/NX9t3UKWYRDo4hRWDG0TnBG74/Hm1+6C9u/VkddL/Q+S31/0dWbLT1WDUMYwQIxkpV5gQ5KVQ",
-	"Q1LCHJAMTQKBRM/yRPwUkYgHcRpCdx/h0A7d09ccooomBAQObgeKNaFz+xPiNqgx5YRFo7EyrnAhFQnE",
-	"ZCJ4Bo5l8W6ERJBZIobXXOXCywBtme+sbyL05qh/g8nzdSj5ygCEHhQt+8kGXfpOD1I1xkakG/uSMvdk",
-	"T6lVrS8ilc9VkiSOblmXUIWLDUiofI4gZ15PYgzgQAC0hWkFeGPukG5pVaC61OnJ7vbqYqcS0VvaqOJD",
-	"sb+yZFDCl3PvYDyO+sg9kny7npPmUZMcTaZqDrPlAmA61utZ702h4SA/Vit69+vC+gBFnqiDgRir9p5N",
-	"mZjGLJc4LLjppiJd2I+6JtZqnIh0BE32v7W+mzxrN2S9aMjptVu++ZF0uz8WM4mgamIkmuTAALnpv0zL",
-	"IAM8ZxEv/c3lFTsLsC65vTWpoY9xs2B7/9eYyvE/tveeH/1z+tOTV88uaKN3eTz50Nh5fcjSf7Lzm8nO",
-	"ybvp6w8/vNwaX6QvrtaihvJQ68UYU4nsNszGwkGT5WYwY4ONK9AcUsr6JBCLEbrj3Sa7LHIHQAVvW2/H",
-	"p0Iqe+oThnU+mgJkFQl4Qxkw0xwR4WLHJuSz0Mbkx8pzG9A41me3VlGqUrFTy7NcUQlZWjhtMpcxCafK",
-	"p7H+YmiRVroSBRr5gxfCmWY3AVu6HFBGpLk5oQZ81Zkj/SY5sKF127Y5lfn9zQWnvCWs6gON+Fqm9w3C",
-	"TWGbMhYPTbYXYEyhJDQi0c9UW6/EaXMvB9qQ64l0c7e0XRdBmHcdHhboVZvL86XS3Id0WC7S1ThKQm2J",
-	"YmR/KVOBEnxAesMUwXnW1GkV+1jS/troyeYs5kdUoMwFNlgQjJUaiievvA7b+YO7jMPVF1W5PBXkhHyZ",
-	"nu8pkZiH81WV/G+qSv5bqnJlNfqgntl+qFM6guwwk6FshmeG1iWUnJ28rJPXZ0cvNe18YIMzEk3oCBmy",
-	"IbqtDnkTPQMLsd3qbJNp9InF0MsPIGtkFDIoEhhQyXa385sQvX92ej5rvXk5EgcHBwcnF1fjo6uR/ueR",
-	"/s+zwwP43+5wqt7rfxzexEf/fH++zV+ewF0Ho4NnF2/+8yb4J9z++vxq5yi5eT0ajf7xj4L+vbW738mb",
-	"hweNH2jjl1Zj/z8ff/zuH7+26p3PpZbiV73wv41eqEd/w9g0rxyuVHS+6opfdcWvuuJGumIlToinUn3x",
-	"nD7fB/jXzunzZrIm6ssk4v7V9lfV9Ktq+t9cNTX7ooRBbTLwEl/V1a/q6p+ikX1VKr8qlV+VyhVK5TJV",
-	"6EOkxheuqverX+5riHfDEO/ywvCDHNyHz6LWAh34GkD+GkD+qnl9DSB/1d++6m9fnYL/jQPId0FFZvaZ",
-	"lf5NeDtU+36u42O93HYWd/fo0zSmHHE3NJXhLpeiVvnuievrT52W/k9b/2ercX39aeeZ/s9z/c+9o9I0",
-	"zCIkBEyqbJTL1668lhl+wg6NMI9EjBI6kQb+eW97n/z+206zYxAhdjtPyO+/bTV3HvkV6xEHyD9byIC9",
-	"sOAK0qp3wdJaym3lAfPuSrnLDe9laeve44jck/2taDJixSdzufALNQ5TxkNssyRjMeuFAhqUGRINGceu",
-	"VQggF2Y4MEPac5uAfzKeiDie6LPo/YL8p2c3SbHJVCQ0ieJ5L+X0lkbo1/64GjzNOvYLQImX796WkFkp",
-	"JzZ59JB0EQl+Cu+QG6KGnAFveQOvMdnchRdinvwHNtCkxslbgKzcArppN/cflaBdZlnsJXA+WmvtLyDW",
-	"VRRzu+4ZFyxeE8lzAaQewEcNnEoRPC5hQ5YkWTviXMMOaCkvnVIIHR/RzvFbFqDZkMMYwyDqOnPUj71n",
-	"STQ07bGXjnH1Cxfh8d3kS75Vxk+cylICZ2d9xGkSN4t2WWnZ8yfI0M8IqwLE0Cxu1nI+D/V9UGykAqp6",
-	"huYzMfg+FoU1B02wSdgs3GjO7fJJq4RyqTmVrEZBtTamVv8T8MIvEN8dAU+flNQClgP6ZVUqm9OV5drl",
-	"FT4r7QrDbM6olkS5OOUm3ilEEiqGTw5PL44IjUciidR4srwHyu7OztaOpwQ2zIUSTfCLraGexuaLmEwf",
-	"gLb10RsLqbJj5w7igMWCj4gSCz6crQ26/dj28EO/BKYMAHoNuO3KULmKJkykJVb/uyiOIwPKupwOtnaN",
-	"hHWU0C4jAs0/N23bEclpTOcnlQs0TOPYlASZkJ8VJGusU71yWzN4SNeXN1rCyTZw5FxWD3HNnk1Zsya3",
-	"NIv7WhRkUyO/ar6EKmEmGT1U6g/1nH5SRlJGrzKonQ+mVuXft1SrardK1KqHFM3J9PhLcoQ/9lCuUKAs",
-	"IZXqeFTeSKPUDSM+Ysk0ifRxgT5UDIE3z45PNmbvPpVmJAnLvqYmZqjwIhrx40213g0AvGdRHKPXChaH",
-	"yxlLiBKkf3Z6cUkeI8Rmk3xwwIp10gcEqAa4IQo9qLxfVnv/P1fMeiaS8BB68G46bQSdzhpRr3ANHOL9",
-	"rkoV8ptmaz/uF7gu7H9xKIVXf1wy97s04wqM9b9svB7m2X1mugpu2SrvShDJVN6nLoZNcm6WSVtKkt2y",
-	"BOFu9TPS9fHJCmhRjun5FZBcOd8MrrMEqHMdiE7Ti3uz3fMQn++CBpub5T3hWtdGHD0z2MOXFq34Dv2D",
-	"FpCLrYXswW6Dh/qLtA4ybQHu332oiONOIsSaRRdnFAIwIHb7t2XhjPR/UlHfIOnncBLySEjrRV3XaApk",
-	"WhCA51zfWbcY0GORJk+hKQuGCfUZ+7du7bkqyOF3moDSe01VgIKsLehUIscQnElCJ6CmjNmk1JuArX/0",
-	"fyLUXx8o7rFE0XUu9epeQDnKXXk071RkZT8Q8V5I5xXt2cZihjka+hbvyM5EcpMHS95vLdfddlfpbeVk",
-	"5HpwOYT+oUjqhFowa6mkO24AsyD1kIsZiifRaKziOUnYVCRq43ByFS0WBjehcxKKJjmiAWBYUOx14Rle",
-	"jg0iyaGXCoL/xcD9j7UJ60JLw1zoMpuS+7m+MaFOIm7/XEG1RYIt0sxKyvziuep5EfUHNa9yW24clNj+",
-	"AjiKZj9aY/njulrlVkAr5Zfsk9pYWHM2q27N8+8rlu8rRB9UAK4v0h4stl7RR+KyqFuZ/gB9KSe9fp1s",
-	"tUhCeSgmJGYKkHU0Dw2jUWTVFxl9cgF3RWwjjMPzw8ZWxzA0aIABXgay27nm37Ya+3Vy0PihTmjjl0cI",
-	"YnNnZ9CmMrK+pBfDWSIGMZtseiY4gZiebZ+2s1fmgVnDyMpFmrO2vXcOLy+eJv2BDZqOZy2HVxOYxXer",
-	"chx83zCGTeP4OdIFoCxhPHYtPc+1P63WHnZy/bB8/5XvkY9UXGF/4jegtaRIQrmWs7PcwX9pDE9o6kmu",
-	"zo9XYpqu6fXH0bvlcIRSt9amtxEVNO76dD6cW8h6jbPsxEJH1D8qo3NMZWW+adaS0BtmrgNRsY2r6Su/",
-	"LE0tA/EtWH6ubyVmpyGgoHTLVNp+rbzrrG1ftlS9MUN+o+9d0anW5B0ljIa25G6QKiXWatwWR/ymdwse",
-	"SL1T6Gop13lxtSmoDK7rbWSb3hYaAmedYbPeNJGSxH7Kb7yyuAvlNsEZTVTWiwkzjyr665bO1c9WqnBY",
-	"GVcT1DyNIqlWU34FsOsqy8HSq7yReRodVkd8y3uCbNC9wshY25IWCNFrWuvnm3kHzxPKVdRSWNuVeV6W",
-	"vO9kwD4E78rsqXZna3tnd+/JfqtBB0GTTqeyORJiFLNUsiQQXDGujMNtCdZee/N8eZBQ2PdsxYA9n7tP",
-	"PGBq5nNJoeXyU/IyUq/SgYU2XLQyay9PDy/Ovm9kk18DTxL626yYchX7zDpU1gn7RANtlFPMdg8jGQho",
-	"627RTyEMiv37X4jETkbweF70B1P74xFXELCRjFzA4lRUURjnstnhxW3dWaPnRnn7yQNuJqjHla/+gIgu",
-	"DtRPphNRGNTqtVGkxukg3/LF/LS0m0a99qmhX9W4peCCl/qdh+dHB5dHvbPz0/fHz4/Oe6fHzw9r9YXL",
-	"L48vX109q328j2TxiAkWc2Pvyh8peuDU0IkjHtcA0vFdfb8TTpr0TjW9mWKWXLvzuUiJSlJpKgUY0K7X",
-	"B391kcDdxFu24KO1FtyPeWCp7Efz/40KENB7Sy3PjSWmjIMkscGJaSKGUcyqMvIfSrgZoZYJiWXy582X",
-	"Osqbn9zikS07q3bYX967Zq2KvzYMhJ3GA2FA/F0UD1tZVgLpYxWD1v6Tvd2d7a1O+4EUg69i5o8XM385",
-	"dr54gKGLQq6B8J2jXdU1SHr1EVYDOwFDxcGKhNHV+Uheh4TyGFv/5dEleeyqI/qLzoM10rqzb/hRmnJu",
-	"uLiYle2osz4KJcuWb+BOYnbLYpeeYRLi6/pvXFTBGfRX5iIdjbuk38a24PryEJDl66TfwWtqJprkeGj2",
-	"QV+lseAs64cM5aL6DOnPIEy8ywHHl2GbRf0DHdHI5B0YaodW04Kzp17z8vxR5vA1QG8HH7AeRconDBsb",
-	"GM+SbeURJUybK7LfJKfAOUyzPJowEo24WGg53FnHPYSdJhaX/RCuo2tCpQknAzYXDoferr5psu+aGhTq",
-	"0A9FwiCzcOdR3XTFl6QPrQ2wAgZ7E8Ahv651tVj+/LnfdTA0x8+9RtT6Yv+x7UHSb5IrfsPFjBOcQvU6",
-	"bF6qXtaW0f7uejOaYnOwlvXulncet4WSA0ZiNlQL1bW1Vnufhk86e43BVtBu7IWddmN/uNtq7NDtAdui",
-	"nWAv3H+APup585+iFDEJomYq9XyHctN2sqKv+50apOeLU8sHefbm8Ii4e0w34d2tXfL7b9vNrUKXjKP9",
-	"dyweC9o5nd2+SI7eXb4epYevqGBv2urJ1fmHQfry9YVUs0bwrqBFlAqM0mYwJcmkWkwOGOlfdHZ2C4mI",
-	"+tJacUVTtljee/yAO9q35OZxJDkWaRxCAbflSxB6M3Rmaswqe7BfYA/2DfqtL/RWX1R7xCiqmoyfuq0P",
-	"cqFThRJkGMXxQkX+Qp5deU/wCf3UK61oM/IWOLy3gBkrjwUfaX1kJOpYOYuF1AakAfh5fkRbu63WGrVV",
-	"XPCyiu1DMWGSDGjgOrraLc5/hTdaF7u9D78cdN79tA4Hx/ZEKwVnl2AFHPBSKbA+og/71q+TfiC4ZFzp",
-	"f0pIWe8ZadWHQG3fdLOpGymL8BEWKgwlGt4ifUn37TGPVERVxEfkSrKEnIOfO8EIJECS5OYOw1knbrbc",
-	"uX6adVy3jvUsBqAF1mCusC5V/8M/O5ZHa00aXIBGncheg51apiIxjDQWYgqbaukZ8nOi4ZCZmO6Tzk6H",
-	"/P7b3gLzWokmsEHjwhJjWCjialefEkrMnaihIIs3nWDwUt+qd1x43cH6y2RpBTNYqovqcdE4FjMWmph3",
-	"u6OZe6fZfrTsWztV85ciTYKqkCzW/uRS8rLsKEzzMru019p71M316k/DiPGAeeWBrpMP9nRyJLF82OWj",
-	"zhqSLREwP6csmZs2yCEb0jQuaA9wwxryJl+7XP1B6D6d/4SJDK/6ApZQr1TfUWU0WlMf7by+l91mB2ow",
-	"aCp4JD5HrFW4TvqCVMYpU8mVUx5A8n9hP+mwFQ1/knF489NaJzKNerEIaLyWMUP5KAWsxRzyYt3Yx6YA",
-	"F+2NKJHK06JD1ji4JCEjC2USYF8WoKQMZIpinxRaK3xuq1jreZ3e1YguWP41xtfKO1gwBc8ZhlwORcjk",
-	"xnXU+GwvsA8vnPI5xsgB6Qd4tsW1KvMU7G5v2CFywQbOjedj6XRtY7tKg3eJtXHgmBbe9I0kUWhMvlkk",
-	"tYiigI5J2GSq5rDdqWT54hgtvuYiTQjANJA4GiQ0MQoOqGHUw8qqtJTuYmeUDN84/iqn8LQwdmsZP4zN",
-	"UZG7dsCtLABnWMKGCZNjz9yk1YmK2aAOfkj+9Xpndhtc/hz/8Gqb7yTHzwF89OBZZ9C62RpsvW8Fkxfp",
-	"Dy/31b943Prh+xPxA+rUKyaDonWFs9Egn8ynrEL17vsQKX09rb6ZqbmkFQP9qEl1l5i0nzWwy8029+im",
-	"aXfViXMIEnjOpjENwMWxIYu4YWzaE3HYG5YFBRbdbiDJ49Caw1LRueeFy6D/dpdj/3V29jutVeh/hUXI",
-	"DbV8LTS7vmBKq8yb8krGRxGv0ITwN8vkQ6rogGLqnI0qyZ9jTPSeCqlGCTK3pZElkPpjNqG9W5bI0iJI",
-	"/WnzY+Y00o+UjaR6rRGKZCXSovTWba3Ik1novAzYKYWXUjRRy6pi/EgMuAzxgXXrXxZWtnJJD6Q20cDv",
-	"32iYu/oEykflYtXLGrmB9kt1S0AL25qbvrfM5RQs5eaOcxokVb06b1lc8Pau9urWVlMunSTVQBkLvgK0",
-	"Edp7u74jczoL+zaYYgsNwVgWatp3Gh0kcmJ1VqEEeDq9I9pGGTTDBqW33gxjMRrhDA0kYReyZDx3Z6Hs",
-	"1swXDHVXZAdubC1cjPLYLwKJ5wKV6yTP5ZM5S4/b4hzufNZM0eyKpE9rQGNJurQBOgM5Vp5amC9BKC+m",
-	"M/fkva9G1t6DgdytdCGa2qBlBbIGUzOR3BTLZBH4c50M0KX1hVBREGXYHRDFR1oDYEFYkzuvyBeojEgl",
-	"S3p0xKr8nleSJY0D/fuylaooUl+oWrB0mk+edPmSmokiY8vtY26U9yoHNLz9iyeEWBnyBxZaOUDIP7/U",
-	"yiolG0K+5GEFV/sphjEdVYDDxHQE3mGjZgDb7uPKSAZahinzxXyDBFyk1mQrHqk7V/ZqpfU2SgSHLM1b",
-	"mkT6NblhrFVjkTkI11AFL/BmrYDROK0YF/ykheZQJAF7Svo/oi3x0YpH/LNuuoYXcZOLGHurCMfkmsGG",
-	"2XG5aeULipbQ00WFnzSDHcdpBeARGyZi0iR9g9vYx2bpoVl9NhmwUHr+pSY5IH3joOyDB3wo4ljM4DXE",
-	"5v+g1mjLaq+5SSa+On9rbsfPuppbxiM+cjmJ2K7cGCtmLTwCwSQRPVhYEhjKOhbMRTTip6m6i6umqFdR",
-	"eSNddbgfTJjZEHEu7Nf/MoHgzUOLFkseTxYGFxkP/w1iiiJVFdM4Lov0rxkyrMKUXXY2jK4JSqyFip7R",
-	"JJS5mEFZtKmQL7BWCGi9qo+vHu0/y6OtmUbERwbc877ogVAL5EMHruJZD1DqdrMawu2Gzderc5qI26Wm",
-	"mlfDbtDbjWFNE2ZjkL5CYTyRQhFI8HkwCJGEqZXGmFRiiuOL+AgoL4wqBjeNKefrG2grhwepZKvUlDds",
-	"fiWZu72nBWb1bAZsRKH9gb4Zz1EUx3c3oMo5joGY19aqJhoD7RWNONGqrtYNcOXx2EOIxiSlSt8B6V5S",
-	"w8lh8rp5dLUoL7paI/seaeAu7fgLJpC3jjkSyVH2x6VMQH5ZayhjNpvCwcCNZWO/ZFK9MyXiGxkZ5XXl",
-	"LscXwVEyDo24bnhIVkbF5QofTMnrg4BNFcuAWcq8MIVFkcyA1KsqQKr1gKiqmxaVnZDXHy5NukNr98kj",
-	"JxxzOYMm165O+s8YTVhC/uv//r9inm6FrrQs8fhtNGS+UyWfA8HJWrCIxU5HpUnIVvVcrnVWZIl2Hrn8",
-	"dQS00RtsMwRswoCJ+JukJEgc7VuhgkoW5IJq49VLFV29hPXap8ZINPTFhryJpg0xxY1vTIWeYIJcG0jJ",
-	"D4Itph5N6c8pQ8sPYkrOT51K1iS5rkUuQoo9akx00T8m7XsMtCIhQ8t4wMB3yRh1IvNK3Hp4EFnwEWNP",
-	"yMQHQLkbc+vc8cm9O0fbdlaVp/ZrxP3Pj7gHpTlNLwzHy3dNAJ/CYsOjNb69XZHHLUJm62+SJRnG9pZC",
-	"gnH7EVYBP+RIy3ONTZOU5Yvl3XS3b5fvkNcDozIEFtA4LkJc5K0yqtnYxCQP2gRfw5ntaMBxVNHdynCM",
-	"xWX2esrU6gtZB+Y4BB66f72WJrwbMTXsTgGPuSv0W7vwLeCVXX+58XZ0bvr3GNDhfHF0+bouWkKlZZY5",
-	"8X6I3z7LXniOU7s0M8O+iYe5iT2HcXuPmgGuKwWEmi7Bl3EOIKhVsZHUzHL398zGMItFLJpvGOAnmnvr",
-	"QrSzbnNtTAX+IrbqaoIuNUHtxpVb1ggtrFUCTm+jEXQ58KinOWKqb0tY8pPXxszdjvzu1pPtJR3jqk/8",
-	"ki5wtRsugpsG/HfNk58DogUQ2opa7NVgJcUacX+XMw3WxEjvwETXSXVeqnnZL+ZuK/vYl0vaKtHXHjpF",
-	"uUne5kS5oVevCtjAVJr3SuvVhfIoJV1a8+ZJyxtl+OYaPW0t5L5PWBcKcCvxJR+iwdUqwOisdw7wJVco",
-	"my9QyWh52dn8SYx5KFiJ+3nNM/i5VKVV00Ms971LNWq5buGYf0Zx0ykWdBTqB5/stZ501mPJKxIVGQ97",
-	"EAXq2ThrtZ2Ppcc2ZiT91DEre5gxV1f2MLR7vxSoDqQe9IPAFLK0QmL24bc+RkYVTZTenmKyfOf9ePDy",
-	"/c3xq5M4fPV+dvxyf3L88kV6/PJFO3w5jgf8fPqvzovWYOt49K/vn83WqXdfCRKz4ODQU3CQbpUdTPTw",
-	"L+x071DkXOZGveIqirFHsV2u0hLnTbyOPye9akq+Oj9GlLx/ngNVd7WOcvH+JYkmi+APOxUNzZYWTWrO",
-	"6ZJFI06eUcm2Ogh6PZ8CJ464LdbHlK6VaITlRAZl2qa8H2nL6FWS0ZhhbtlApLyIDbCevV4p2RFCAKot",
-	"+kJNtcTu63W1tV50OpVETBe8E+01QtcO1Atrxu1W1h2Rrsg4udq8981DdHaOJB3EDNS0kpwui5a/EhF/",
-	"pcsfHnRwEeWfG6Zx3CsBf+2slVxR5vC44tHPKda/aWb7FKIZCYNSMAbY6cNcSyASybtAyVdjq9vKcRM2",
-	"NxlegbYu5M1STLo75WgBHsu9CAISqCZM0ZAqukqgaJp9Z+8tKCGbI9W6pzMwjALV+CTi0W4Vuq23HFUn",
-	"7iCcRNzVaW6IaAsZRBGLQy+XKnufwO5zGJdeRLr1T165egC0Iv3Q4XrwJO7UlmFSOwAVIH/b+lxOWRxH",
-	"fGTVDxGHmOo6MeVyGRSLwfrM9KpIQjwCQxMJWMjXWkHE0CFyPfQSu0bryMy/cQgvaFG5ZzAaBSgufX3s",
-	"+ySIGU0gDQpzY+7TvOMOrKpYcxvPSV8/3Pfbi3cBWeZWpMHYmdZFC9K2CjMgDwrSTGd+XgWIKGdbolBU",
-	"Y8avudsCXMzcUkoSYxcHFiU2MqAErOCJwL1y21RYwiqFMseMl2qVaRw7nXIJI8x23bBEh7PBSH/Cun3n",
-	"pEdhnAPmIWMq65gqFULVG4EsMwi5wmPX3A9YmxsjSWgshSGoMMu58sZitPSuXq8U231jd3RLrWAC1U0e",
-	"V9Z7Qwnb4h7r58m/RJrYxgX61Jg+O667hj7HOK7CDvwInE+CmVhb1ih8hemxTDis4UYDfnI/CfC5gsve",
-	"CY60mkFq7THHaGVXK+LIybBw4uHY5lV28EgKOn+kII7FIDYiXUCWhXDQnjpqs0kUjq+N6XTKsJYg4mSr",
-	"BU1AHI8z7mOroy5GKf4MXrdsqSvZnc+3yN3YVv6EVO7ZnZjUHVtyZbxt2UMvMeB4gTcvdcygclonCRvR",
-	"JIyNnMAGAiSgksGCzaJQjbXiSvr/u18n/cf6P12scLy+7tf1LxDV1PzRNB8QQxAp+DGEQrvm+W0EyTWK",
-	"bpkBhRVD68BUcy9TDR4ykQ6DlNDHjcTHgMBjIW5IHN3ATk5KRPRmXcQed6/hfwu9xPQ/99fqKOapkks7",
-	"imnmdMyH4q5dxDbtFLb6wPk5IMhkCh6hRWC8OyB+5xqjNtcJ4rmExt56nsa1nAPpYO3mqhRSH1EnKEsg",
-	"6OzslFkzOYOovFxWRjxgpL2/1yrmhexu+3kh++5/q4oz7ydBc04FRD2tpNslOHPLknQuC873eqG8oQLh",
-	"a9PYUGkGT5WO8M5brw1ssA8G0hHCbrFBkSM3jE2BpxlZTegAmsjzjKAsi6OQ3Yh+8ZBNaaImAHZ2bIHr",
-	"yIRNBpqr6vXp6tMG35Nai7/mIQtirWrQXLWvXkVwJ2D5ngPgBhydXBzEFBhgrRQ5yPNoCBhABNpLzLZh",
-	"D4wOy2s+y+cLQbRhQYT+urDunkpY69Z+koI3z+nsHZOSjpjdlS9eAAVur38TNNx6TQlF4/JMAeja5vQW",
-	"/anZWMSo0qN1EtnMeCyedH1vI1MW0Ye395vkgjHzRy+SPYBt7y/PSeusUxOef2OJLqd3y47SDhubEnnz",
-	"otwOFMzUCZ2DJdPFpPKIj0zi8MzWpnpJiloRYCGhirRb9Vardc3ti01Grl6Fn/sEKkhwRa28wI5J9qor",
-	"KUAqXpHnuG65maa1NSGL8yR9BzWzjM19oJFewDtko2r9aDJVspw0xVAt7oVKIoTWhc7DWEB2b9iBB/A4",
-	"361Yt7w3gN8AX3N6vUgxVeypJuEeFwMRzvtEma6AjADuBjJhiHti00BIXBPK+nHWru0FJNMyDW6ecSKz",
-	"cbAjQ3S/lASgVxcOaso277rP4mtaMAWXVRjNCQMxaup/9N2agXExK9cvlahKogiiKWJtTqi8YWGTnNh2",
-	"qd7moC0R5eG9A8r1foQsSOZTlct49unkDnWpYQZkr4TpUw/nKluagg+5uPK5vS9jMh/YYCzEzZ8QysmX",
-	"xZaoSVhvb4IOK2qB6ms4qPF99r4uGcwXXODA9wfzHCo2eNeg/6kYwqFIE1ZhvehfIz7qgY5eosKD6g6S",
-	"yHgLF48bkl3kVdlDF1uZBgFj4QMWtYCQWGugWtBqnVET+c8pS1lo9ISsdtu2CuREq0OtVouELI602cgk",
-	"mdFIATgj4oGZV4AbEr8xpvHQlojBLSMAZ+5roX8E3++bPHIhGRkwNWPs4YqP7s7hKzzH8FPWD9rVVyUs",
-	"YNEtk01y5BKEkA70E7nI2tJ+gvqttiGYDz1SooeKODTpyT1wBi7NC1AZEvGADfWOQgVOnSghHmy10yRe",
-	"Vs1pDp3mbigDcQ3X6bZVGqNL4kIdtt25XDxuYZmKRzl3XFa2tTI89W5u5M3YYmbfniYhS+SDccoBg2ie",
-	"vXc9n/QmhwI1PXsWtD2bVWBkp6KOEREvLqEVpsRCV0mtehdaFBgdvmc2CeA38ErIYqZYPmjxUCftbnTd",
-	"JVBonHXFp2BhoHFBhgkdTSpLk+VYuNrkx5re5GPMnC47K5ukKempLCHrL25jW5Xkr910xq3WPBY0vEOo",
-	"XiucWfk6GOlGlszw1dJKFJflbU5QIiak/xwF8Pw5lNPJvtUpgPCgcb45DiWx/jX8gHA2sO/qhElFJ9Ml",
-	"eFD4TYwnWaBmg8LfN5NpuPf0Xc1YrjYOVaU756rZmoo1z3tVl1Y71zou0pKN/7PBE3Oi23EPUy24rKPJ",
-	"9pOHxk40K/JA7ZfuKSHRguO3IgqY/BKGxZcSlXiuuZgRwatVyCWC8A8Te7ax1NX527qhUM21KHQXL1Lk",
-	"l5FnVTT4IVLjC5dU+tXi/WrxfrV4v1q8X9TiXa/xz4WiPKRJSAyjMjaBJ9zNYiYOogMGS5U9nCuzcf9u",
-	"prdb2kWdA5c9TSI1v9BEhDwcyzifURkFaxabg7LgMOMyfF8DLmZ6ryDGL6Y3TJrkiAZjw8cnDcYDEbLw",
-	"mkNdd674qtPcarYf2fxBTLyFzKsxeLG5b/Ve4Hcn9MYGmeBwADeG+bgl0OJU7zaUu3fOKusaM5x1zE9A",
-	"HIfvaLEw9jtInLLNdwQHTN0RK0DH1m3s2GA6PUXq/c5G2r8j1CwBlrbbFcyozeW024CxK+qKlGTxsEku",
-	"o+DG626WtUecUa7MB7ng2m4IbhiEva/5iCm/SQfIluY1v+YH5TDy5Nu+lJPef/3f/9evG0sKd/nM3A01",
-	"wf1HZCaSG9eLCzYHNP26beOCgXzTVQN2bBiLGYbHFoqPixev9FGtZU0Bs2pr84utuc6yvEx8HdMyu7Vz",
-	"RkPDa81Sf5vPqHrkKralqfTr1tBjVTe0CDuBRuLKN5kUo9obrZ9CfkO+Vk/fcrswvozLGOHhZdCWfGTC",
-	"ujicWrf2HMclODMwHeY5vM3/yMIt9QxTFGAgYQD4nFsIXICFR/EB4AmmWq5uW2Kauc/GAmiSJszrjukv",
-	"TI7Q4YpLbfIgvBfWKUNpvGFzHPkMA7QQbcoaLyIbL1k+92o7y3OhqAI4MYmBLbPvs0JjUHNIBWZDyrJ3",
-	"eynBOdpbspv4yGrSc8H+hXdYrJPcmShkTH49Nl+Pzddjs/rY1GufGt6N0W0x0z//5Xr+4BTPRJ5si9uz",
-	"sKYAm2GhYbs/OlL0iAtuEbzh2qr96NF1PetLnHWewrMFz2Fn6Ybg8bzi9fU13+b7FrR07tQ+60uRScoN",
-	"BFcmmQnzb0DLd93J8jrTgk+g9laMbBfsiNfJhHLs4cciV3FtSA4a0+cAHG1dtgEXCChHQ2EO2s53310m",
-	"cxKp5nffkWNOfryY0dGIJeTq+OO3j0MRyMePyBRqf76zuZTsuzpoUpUqF47EPHVhFETbZveaG03wO/Aw",
-	"QEEuzR9irzkDJnN+29f6LUlS3nc9C1F3mwh3JPqmoL/vFMUcfV9zkwReJwOh7Sfb9td9q++hdfQfgZnO",
-	"oYqWUG62KjJ5i2ZuuHREpOo7s5jHE+gziOv5o36YTqPmnE7ij98+9v98BO9xd/wkBffu0H8+IkA0ETYq",
-	"ueZIG9+AN1/EqWJZdlmXRPhdcBtAbfOZkGqC+aAH0ygUiIw5YlxPI8O2cqVEk+Y1/3GKD9nRwPb71x4h",
-	"ZIx9dyDimAWwKBMasuxdNp1+hDivqRITqqKAxpC/r3cHYhbI0mz/uOY1v5wJ039Cji2okeAqoYHqlpOm",
-	"EkTBJtTJj+fsuQg+fvs4YaEIHmEjZJtCqvfmKElEIr/7DvwqfS/N9vE0EYOYTf5Tz7FvQP+2d/Ye2SJB",
-	"qQDHHHvtPfUaC+pzd82HwoKIGWZnsbSdTRdxqfRYvu1Dwk2/TvAfPe+Y9x/huel7Lb/NBSgGEil09gRo",
-	"HBgXrBQUxmEv6oRNGVWSyHQwiZQ2O7HfdPOaH3CSmt7LU6rACN1ubZtqRoJdc21pL9zgan1MsQQ+sWNS",
-	"Hw/07PrNa36U20HbAbD/fcMkdDeOn/efkp9TAem/6FsBaY5Fw2TM4ikEqSCYO6bymvcPaTBmjUO97yLu",
-	"Ei4aUomE9euEfQrYVLkqHTVOmL8RpkrJJjIbXzOsgWV1C5Ag331nAVsWbVAJwKdd02ALakzUOEpCom+K",
-	"mMzUD/nNNbfvNTgq+3ut1iM07+IoYFwyj/e/O740jpDMy62PPqLONEUyemweejyJTDBNYbNi6/h2zYZq",
-	"rWa72QIPFzKPWre21Ww1t6BmRI1BmX3cnLE4bgAFPP5pdiPhOOtfRmUeqHNoIG5yDRHy3cC7GmVJcwHo",
-	"H/6BDcgbNicXzLgw9nbae4+a5MCznNFl+vrDpdSWNbGQmk+vef8myvDGDKrbE6LG6WQAnhMf11h/RpIE",
-	"VKwuGTIV2K7tynegUmOtIylec0v28KkmweLhGzbXX80wcNHXxTiZRDxVUNMJXr/IxcukgIz3rO1aoMk0",
-	"JFxcc9OWGJy+0IsnR8J9bJ4qLTvHfjEcgphIII6Ej7W2N2IKAGqzFqCwhZ1WyyoSNmbocTC7nVmefO0G",
-	"UG5/NAjWtSPT5zpIbmvd2lkD/wJQ6drJL4O38vvxk/T5YRA2dt+dzL5/sf2ht8fFh+9f/HAwfHXz6Qd5",
-	"/vJw/3s9rBs11+87RM2v1q3JCMDUat3a8MnW6eut551PL9rPRk9u08G+esvao1fvfnm/t8ueXKZyPz17",
-	"dXv+/uiqVq/p13zqvTj65Tzdn2ztvnp70lMp293Zf3sy/f7D7vRwfqGim3/99Ob4w/EObdU+f3T9y9YA",
-	"Xb5gCnWwErc0m+u9bNbqNYw2oxfQ37WqD5j7H8PNL6Jb9g4pBj+1g5tU9qDbzMfYMQ6kUc4hWev++LFe",
-	"k+lkQpO5b6qUHMFavaboCBDrnkcS0dlQpaUg7RtDEYcs0Yad+1l/K8cIQFFt5PxLDaOBrsMZ8jhiTj2x",
-	"BUMGAmu7vf2oSfqglybusOu/+zkjNdevceFEuKqa+54KGiQ9FItZx2S9iu1avdbRK5iHP2M8hMJiw6i7",
-	"jx+3O3vNVrPVbHeftJ60cp64/KOugW8kZQ9ADpliif9VjAsMaHCjrTTOYtviwKj0691bvAfrT5d90dyR",
-	"m38EPgWZDmAeIeK81Oq1CPzpemY9E+bAZun53kVU9cZUjgGbG82jhSq7um2K4tWyFUvMKgEzPlZ0+i9M",
-	"AljcR4fUueFWlj1VQyQsuyEr32E1tZoP2VkY5b8lfKbrQWK4TI/Go9KDcm4XOdJ8Uk7RAFi9MvD2x9lD",
-	"tao3wAaU728OV7eH8Q09EuAtVV+u1Wta40GcxIrBlatHtlN/6TpwAX0Xbf97040fXBh+M34XmdIDnaZa",
-	"2+gV+QT2Xl+5glOa1LJW7aXn22QoeO3cV94XJay3bFzSu9trgV5YDexq/rHQtry4fZoW4R7bbnldstFP",
-	"3GCwY+HRJfRi9qiMbIpXtZmrx4b+jDKyq/ZoWZ6V82z5bqNSv1KJL2mFN6xe7XbTI0cPT88WaRokoCpm",
-	"p+1n5Pg/aXIt2S5UOyCICpxhvb2qFW9/2P2xEPGrR2PvrK2tNHrly6Vqo5VTfxW90bibPfH6ADojUG0D",
-	"KvdHaQY3tVJbxDC11Q0tjqXBFQKjqtBkwA2CtJst8vtv22CC2x5yCxoiPn2YG9dXZfGrsvhVWfyqLH5V",
-	"Fr8qi1+Vxa/K4ldlsVpZLGhfQUGRupvmmCk8VSri5YIj0e5VLiVyu9muk/IuVFvNdrPzqEkOFlMHMZHv",
-	"G+kaSgKw5zW/zFBowL2/LIGRUCg2VIRi9CcXIqoTOkoYkyZY7PeuxJAtV9jX08A/mxFiFA2iiXVAJlc2",
-	"1AduUQwgdVp7jzy4EQwcQiAL2uHgVS1f+8S0uoeGfa47zqO67U+v/FQDaOY4ixRELyJFxHBom1vpLTda",
-	"g219pFdVhOyaW0xwuHe3ZVuQIRae6ZWF2ZMWN8a20LURGLtidkZQcOCp/976IGCR8pqz1smIKWl3CBMd",
-	"MDB3zW2fCxY2yZWLchpBhsGnyPSeJQfZL15ppekOLe19mOddEpvxFfjsExBlyZP1O4M3i5tcQJxHLSvS",
-	"96EotPBmeYFY81nR8hqSz/VS+HvXQquPYCE++XmNb4uNQpi8U5/jsgnlu96XTKa8kf4iVO3Shr11Mpgr",
-	"hMfW//DbILuOztEQ+1hqYoXzYl+DVYcQ5IZFioWYwpm11KnfFEbDoW099aSz0yG//7a30CKjqjdwQONY",
-	"v7Fy071OLlXLVJ5dv15nD9uKz3Tmw+A5REmLkXvb8S8/L3yOZKpH2Syw10jF8NvrDX/TRsil4zAdQ++z",
-	"jN44TB53+cLwRutit/fhl4POu6rhWAO4dDg7rXWPMrB8Z9AWWqAV6fBo/x2Lx4J2Tme3L5Kjd5evR+nh",
-	"KyrYm7Z6cnX+YZC+fH0h1awRvKs6tjn7uXJXSxAWF4fvWCHIqvxITUx69RCMSngvllg4HF3S1yolwoNJ",
-	"gRXFfTDRtFQ2NhoI6JyRZiS1KfGwVRrQjcV1z0aJZlPVvB5c3x7zSEUU0kyvtJpwDnzIpJa1m63CVlqL",
-	"sWyF0N5ccuTWWRPTSZQcD31sPtPtOeLE5DbQkQDwPtMf0VZ9IGR0bsRbu61WxYAn9FOPjpYczjUPg0sW",
-	"FMW0aK1nDaM4JsVRIXhr2aBghbFlfaWI2l5jYCVd+s1izsbC9ugfsGxpv2yz/rKpOrfNstlWgF1Wnmr4",
-	"Rr/u19Lkp2EHsVTfmZgeIw91uP+KXe3LFshr5F8t0u6yPOyWeTnuCDZe138jOzNaEuMiHY27pN/uu664",
-	"tudgv4PX1EwA+8CaYn2VxtBzgfoHwOshb5OBs5dlVhgwlHqWnGv6HEIRLFgpJe0MOXwNah8gD1KPIuUT",
-	"hs4E08/QOqmiBDAXZN/0WjU5kjkrId9Tq2JnstjA/aT7SZZkycKnAFzn2U+4qAb/3dh81mHHhefQ7y+A",
-	"2pafN0ySv9/Zv0MTvK7fG8I2tPMMv5x56uvm2fHz1NZIPlwTvQq2hP3/7q239T3vKvYhOzu9uCSPpzTB",
-	"RGKe656WGaeDVOXst8w4bZIDbu93xkwZfaRJdA8aWWaN7KypRjsk/AQCgVmnDI8r2mYZpp1nVa/xnebO",
-	"I49H/3rtpNl1rfvrNfpVr2tdnsbx58/9rmP7Vii7ZiV+m3HnLzCg/ZVcoNK81Y9tZm18XBmV1LLk8VhN",
-	"4lw4snadtlpbwf8IRQBFE/oGuMTwB0gRxgum5gKvP/Z+qK3r3QQspxLP5gGqt06mAoNv1j7Xa1utrUXv",
-	"3rMF31fBHfrWOOhXeULPjY3s7oexba/jCdVTOccDose53els/MzOHb6zg+ux+pkrTm9phFAByzy1uUIa",
-	"arUJzzV7gVK83DFrf9S/IYU3jGPONR4Gr3l1vzmvYMb51rTEhnJ2dKJkvk9AoHVN77LuQf2XR5fEL3Cw",
-	"b500q51tWga8EMkkC2g9E+F8SSj/U2M2mzWgzD5NYlNp7x2mXK/NbIUPTFUCdoWq1Wsg3wu96Nf1hhVM",
-	"6E2t8nLz11nM+e6/63ie8q5F54U0LWKLPh44XuuxihzEvgXy/5yHfjAUluN7pQzjciXF/PkMpL11h2d2",
-	"/rszqjqADAGz2JRnQSjJBFLXyjWy9TvGeSeS0PUfiRLs+JIhK2LbGuiDlbWsaZILxkPS98D8+pkH2jhN",
-	"oVzJ/qgEsZAS+iGQk9Y5xFkE6tokkhLqqrJiLeeUj4a2HFgrIQbNhEwY5bNxFJdWisSRVIdmWRbiEWX7",
-	"md3y+G2ElUUrbzxEJEN9J9SxAGDPe2SMmCGU34ezhA2jT3atsFmzMYu99X3q9cKmsQ03ybWUrp+r9K3d",
-	"DXo3f7xvbpgBKPox36Okp1QM0HglyVfIqrNg9UbSxEMZq3Vand1Gu93obF22t7vtdrfV+qHmEpkgZcfl",
-	"YehvZ182KzhjAy+LqPCEVgPskH0xA+e1StBgwgqkABiqWPtRJ6M+ejkmN4EjLwvJAEzGpFbZVYaIbA8i",
-	"srbx28cC+icYBOvKMqjixCO1QgMWw4xm1xUk72is2Z9h76326ieuuOfCsM+twa5fiGQQhSGiXqwlSI45",
-	"hHdrd8ovWFOILBEgvy7AEhUyaT5+zsmYt5H0I8Z+PZTliKUixf5Yqe4eWp99LgLuBca1yW1i0Rb/CZm8",
-	"adkIxaqhC1HrK2NAvMDuige2mku/x3qvuujnueaUyIiPYtZA6REyeaPEVFuu07F+QJ8d0LT1ocEOA1iY",
-	"GimMbvrl+Mrd943MqiLLBAlyF1ybtZXsEp6YZy/3ZQd3ObUGWnsN9bOD52+TZOA/gM37aUxa1LXl+9F7",
-	"/uafrcGHYCf+uTXZ4juvf34yf7cj9tO2vFSd5Pu9X4626b/+YkLCpQn+OVLiDqTlIYRWpHxxNnNZLg7s",
-	"C/fy319ItPZXP4ELcUIn7JIaSKW1rKFLId7SBLtxrWUKvWNhRC+1yvY3kF8m6TIvwJBROTGzsfzyTKLH",
-	"vzpO8xkFGmI6FUUbQjz5FlLd4i+ZEg0L4wTiw+DNQPtfqWiCOIaJSEdj15YtL0bww54YybHb7XLfkjV/",
-	"PNjxf/ujsr36iRNxkQaGc/xtidiAht2ZiOvLTXmt8ThClSYWxsWsAjWhivBa/4Zy/qs59+UEdZV4tgGI",
-	"r+zlr2HjQWr6PXjL0gTdjCC+kX6g9e6Zr1OqxuWJr3lDxKfozaC29fJMqQrGJWarAQnWYlwbhJwMIxab",
-	"/GzsIgueUPAwernyBqhLgsULR7NOKEIjYSvZYm6wuRmA3DbRF54SKRBVCoB49QMDFkCeJfVglebfyCbJ",
-	"o9Qbe9k008OsUEg1vxTQxDbLI68j0o6dQB1QkTF1UkwRzh9bgWKHb7sGFDOA7PfrXqIBJLvBjHDCReva",
-	"pavXTfvlSJEAMr2ML3hCDH4bmdF5mdzCAsf7m96b8+f6QinMPW1v08ZjLdv7q0z+KpM97R87S8CRwvP9",
-	"9xTSX23sP9bGNti3D2xjPzap4evFIh3c7gyznmYcerBrmQK1YxB5pHm/kQesKoaE0WBcr4hlRiHWnpG+",
-	"TYqGVDGexvE198q/MlC8flYW2sc6J3IGebIzkdxoMwtypLx+I8sjj4d2Lb54APIBI3brsHrHExdrbz/m",
-	"cAkq3wBwBXkJtB90ho299hZt0J3d7cYe6+yx3UGntbWzbR6w2aWc1+4XysptzxrBLLOPX82jv14IzGyd",
-	"z0i+mkvaXKpi4Fnnnb+njVga2XwH7eMpRClMUAIkh4ixDEIqOveLfPt++76+LfgFJFQwgEwLAzF1zSin",
-	"iRgldIJRSZcLM8PsfartRWhqhK0qqSQDFvERNGqnAQsd5qodxP/P3tsoJ3Jra8O3oo/6qpLZH2DAv8NU",
-	"6n0dj2fiJPOzbU9mZ7/kdQtaQG83Emk1JuzUVJ2rOec+zqWcK/lKay2p1dCNAdszY4ddp07G0HRLamn9",
-	"r+eRirqPqH+xUXVchnN1zzkCvMv1vbciFUfDwgNCeZ87+Gd51sbdg0ZjZUm+SBj5aF2sbXrzEac3/e7x",
-	"KNW+IHmaRsPW7drI7SJJ5ZPoeegDG3lhhWhbRn2XlqzjL5ZCixwdtI4QP+QZspGmIhY3UcZk01Ojkflv",
-	"HEmC+LC3xW7fACHHqLsMOny4DDsSXCwA0wpsCTw2SlShFQ6Q3nNlzs7pswX0sF5Y8kP16KPxJBVJNeuU",
-	"A2aMKhMSCvHRDgxFFfkVLCrJG1s+Su2ZuCb6Wts+JBD3AZFYOrx2VO1BZO59w2On/CHs+k7Gs6xs1XXh",
-	"Bb7oDaCx1Qg1FqUI8O8dYgSQT/NjQGz2FLxQ82P0kFls3EQRMjkZdWFhOtJxXiMoSzQS1EmVK86NNNtr",
-	"PV8K4vESRny/XQXZHprrLcitvllv83N9xyaDu1fv4xpsWsO/tpXhA82tq/+xSVpfGUsa+Nnt/qy098nb",
-	"pvt+fPnj97U3P/5wiUQJuTN6C6JfwS+uzLIRTdayn/4vN4TvsgHc5UWUKmKzc+6CK/VWXaQqAQ30PuGD",
-	"8sFlP4D7r9E0ATrD72ZYRdd75si6DRfw07WVMfxqTiM/X/1hb7icrayW4Ueb6Gb44brNFwBnRSInAzra",
-	"sGkMdDB0WNb8w6F3oDI2GZWr4hO8QC+ivWKTFfiBI+B7Zqmqs1dEIQQT8MKn4FPGauD6SiIqXpLEotaR",
-	"/pU0LkZsy/QoIOZU0nJxQvNayGe2E9xFapE2y6g56O/MjT1WRrcgpZC78zhRN0ar2RZo+IWZVVf9gQOw",
-	"Td3gkgLZDfyGwsHDaOx6oy2nnsPIgpt2pIcsYVZvvgk+sGCBQYawBVwk1sOxDe/TSIusNb9nYSnSBLlR",
-	"I5mqjqT1M+45xpnt9LE9TqcJN475N9oOxGjvXOM6tbx4cF9smig5cPw7Vccx1JETLZwFU2ev8n3+2e51",
-	"1D0TnIL9MxFapJZjydHmFu48gPXCNxdH0sH7AIYI2mXFIHC46FZ1+7RhZoZVi8Z2enH85vTql9Pzs1e/",
-	"Xn04/zmoMt6R9oYzNUl0HWDsgMg3zWiW/BXwuMTNsHTP+N+JRioyM2pdBk9Gcz4ljMmNgxWkRm+6R+93",
-	"X/Ubr6+b4192/90YnexfH872kr//3uodjS6ehwfpP4Y/Tps//1P5oLTtCmdTpUIh2VAlWqyuA2HgJDI8",
-	"DXibDVJSWWhfeqTtZvgCxYXPl6y8TztW/AYQ2TjlCJUZihRZQY+J28oeESMA3BRx39Lk6x4I7DqpCJ3y",
-	"dKIr7b3G84x8yryZOAI0Xoo6ekjBNJm2P+SVX/x7/HFhiuKWuYpsqp/VZ1/vnZZ0HDsNEmkUj1UGAU2V",
-	"WEignIOAmyLCeIBFa3a7wr8ZXVO1tzF3NHeuM7LuHT+aeV0Q0AZ2PIqC0x2X3MgceAUGeKVd2YGhfPrt",
-	"jnut1cr22gc5TpTRfMC8dypTY+ss23e5VTHbaBRpHclBfsHfUiempQmToM+cJjHWiBYyfeGEMfSyp1Ec",
-	"Y1C64HW4EKITU947gS7SHMvkvJ53yi5DT1F9ArkveSdSiJDQPkAxLv7ce0L+RTkh/WVf1uKafZqjZ86f",
-	"kYzy3Z0TUsO+WJCQaFj9zcGdrjwwde8oRdq2by15ew42bX4UMLyZmmAUo6+SgUpTIdFqdSgDeQOmTaBx",
-	"ZXbLkv2gUn8U32jmzenre/lzy75GsGKJmrhdkr5gc5abuZSEBFip5lf1lX3Ay2Gi0jQWXy4u+6laFJrN",
-	"iJHnimHIJeJykUrcOoPnYhm2s/sW3cGblUtgMkpyHsfOzcJsXsxTo40Ig407dCCqEI2Ny5Aq4+bR79o2",
-	"69eRAN1H0VOLMkzN/RaeigLVSPJdZ6c0kkkaI50n+Db2MC/UwXQkFMK8mdlSGHacspHSqUWzCqjGI6iy",
-	"AJDMLDhkBtxECH9QlOu8ulkWz2TXkY2s/u1vl8pSx0oxpXX729+qGEnFMlJwNKBeLmhjuS92rKYsQGxX",
-	"ImLGOlwhKCNKxLFGQHmvxFzdkTyBPK3x1jB4jKTDHkgT0mJmrJh1dizxHq6K9ybSkREAwMIJseSES82R",
-	"HhhM8BGy0kIGWUnRkZZdd4TNrIFdLj4eC56wyRgrGujhZqckxn7hIewjwvMDZvNEjWGcUajnVoDHieDh",
-	"jFbie5FOhZAdmU4VLKoG0nfGWR+TWRTlLix4Or35bEgLt1yJI3nX/6DFWtcfmy26zg9cMmzlX/xkdvPq",
-	"P7iIZE+sfvkHmUZxpQRqzcJc086sM8hUwMam/e4LmLKdXVzbwRvN3dphtyFqR/xgr9YK95uiwQ97z/vN",
-	"MnxAc0QrdyvkuD+ECvPeV1bzyxLsfpLCo0w2ixCusWDjK6t92hUXTAc+Whl6sLc21b1w72btsLe/Xzvi",
-	"e81aI9ztt5r9PX7UPXSEEuYXchLHlBjgA1izSm+SxDtH9f1644sX6MGOvr0wD3fuFmTigTLZPg9LUYGd",
-	"0TTiZg5igjRBoZVE33k20o74Y6yS9FZTCbOuqFVdkVI/iiHBixjUrgLKs5mMKRJHaI8AgiLWC3Pto9Sa",
-	"+WnEWQNzgG6Lut8JxLmyX4yT4uixS5jEZN6oQzNOpyRLs/Al4RkZlY6OGCl2PlIYWB6xb7UQucc+q7ML",
-	"ZdR3R1IgP43kRIBUx4HwFAyoNBqJtmVlz6S/sTxgMNOhimlhuLYWE7Ll31DDsTX+zea32QRp3IiR0MZE",
-	"iHrYaEROHi0lNSL1IxnpYRU6fiapzcADZmWkZFYm98Pl5XsHSJUInIJkkbRZxSxl/a2RTkz8YeYAtlHz",
-	"6Fm9I0/sGvi2H5VuX3rjMqPIlgl3ENT8jfCdcWm+HqoJReXhrVMaPxE9Aex6UqXDSA460riou47no85O",
-	"eW+Yga0aY1IzY0Xh43LJeM76k8ThkwJYyn5jt8iswh9vaFhtraAlVpA7lLjbyS6C5TZbJztYj9vkmYNI",
-	"BVjYTqXdWWkanUq1U+EpXF9k7sD3xiKBK8AmgY/Ibsg/Z4nl4H5k1gl+xSXeCQyz9e7jDDD4mWeCwbeZ",
-	"wbSwCmUmE/wuM8jgd84ky+YLFhR8mdlQnconONRrGDw/R9LyWC1uXrJ1UNaA6I5ApAXw02BrBH1+I+iU",
-	"tD9qewvSDBVxGxhEQ8HjdPjvW02hVqNhngXRHzJkKMjIkonUUFHWG4retVNYTMRaVCEUasaK9W485V2u",
-	"RSFf7A8wlDujRdiQaEVdr57uomeXnAI70wgmKyOKSt4r7duJWbzMyvQX13utNM7C1+rmUK3sRPImQgpB",
-	"vaQUZJENZTG1j2bYiEexBlMO6iOgDFBeGxMDc/tARNIbKjBbpagz0IhYNyJVV4UzqAKxLCWp6kg/Sk9x",
-	"J/tMtKLgCQUlIhq2U8hn2kPLmdpyQxugx7ZV/YIFidBChmduRYKOxOlQwg32blYCCtDKSGqmF1ICNo2Q",
-	"aPatLS44P704vYTagmc4ILNMNvKNMUtKIdgTfm5uVdjGB+9NfMCKoI2rBZDSsl3pqu7/9mraK9VKfxLH",
-	"V2QcfK+67JR+tPJByZbxQSDdVuooiCCxkfGglk93jofY/qBsFeZDJrfkXlw/YiFBaMYgukZ3Ig2qq7qr",
-	"vxK0tssB0Gw0fTOY5g3gmb8sYNoGZQAu8pWrD161zKEgj/nYq0Q++btxPvXryJ4izewU5xfAXrO4BpDI",
-	"XbjFklyqvYOXNnVju3PadO1lmpvY/aVKF5aEChG+zlqbR2dQ59iW8wY1qLSsAtOzto7DUSQdGVyx1TV3",
-	"DVhf12K2Wh7WXEi8OMYy8otGMBsr/eQrXGPZU3QVwoqsKwYRmKRZz4rD88HWFKmmdXZsngWIttAQp4ci",
-	"dDRbufZRm6dF2h8OjLSUQcRnQTmtufOLzOgCfHVoWTVPrDqSpBQKlCZgC0ap7kgIgGTQB5ZlDQk/EVZo",
-	"yOMbon/iKQuKyd2RqoeNk+iGp8L+BuhnWSyowZSCY2XZwwukyv/JvKx7zOzEA+NiESvEKvbM9TqSKxEj",
-	"dUM3xGwKrrL2H9FagE4wrwUosrKWUm0/v+onarQEdgHoO9twLQSFVoci8le4ROxBFcDXHkX4WoRYnmC+",
-	"DH2AXhQsrd9XAOMraSvA75zw2kkUvvUy1/E9CRHbvn4tZrbMOy8kWCokpSE0FgxAIiRAtYoCEB8WQO01",
-	"5AOw29wxi9mmcp964ayfPdlhkoFUo/qCqotDOE9QK4BPGyORgy2Op4pvNuTJqM7OSWbBwHTKZyS9sDAl",
-	"E18d6ckvIwmppc9IrUSw5gHcAbNDVOnh+t8AKA0Wh/xeOw9ocuhhrRpwdN2oa0FyGVfDdeoTcx+mf6Cy",
-	"qmhNWa0m1ZRKYGo1vGHQkbbf3munLOy4h5tkp/guPmmxCFpZlPwkZudqHcfzUQvwZq21Zx7RehABXl1t",
-	"kntlkxR74T1pqbtMcu63NEknBx5AT3lYUASi8fXHv78+j2C1Wk6lLpT6OpXv0hZ77qvfDbQvRCZX8h0w",
-	"holtUFAuiHX0QPMmVQIleGMRLhZ1GhWbjHgcz/ArYzdEGul/8p1OaIWbO2JpIARfIfv8wn88qMkIPATN",
-	"Z1kMG5ulcjn6rjBORW+IdcCo2P0qCFcckSYRMQW39jpyiH1aWFIMIh0b8uEJkTX8gdYDQ7COGKoXjSGd",
-	"Ds2DWL6R6NQSH1mO0lCNeCTLHIU38E4eE5waT1PzOnWlvbuaClunVIwqwigMcSWot83YRlcQw6m0K7e+",
-	"/jYLIx6ztDdmzeeteqPeqrf22/tHh21bs9H2ijesCVih8i6aX+GUjqxGEDKEbhMK+qbKqJb/+Y//zMWI",
-	"71YxZnbG7QVjcFS2qdIv6hRNeQQU/yM6yxvJ5R0jRMudogvIRJFUshyrlu4HOG1d5C7DR0aTHyTRmNNg",
-	"f5+IiUBBlpDEnxYJVeOCoHMhwnZHRljPFM8Qj4BqimYZBHL+CNbZOymyam7ztH50I2xJUpE0NGfqUqBE",
-	"rNwdeYKCvPPTsv5evoDLNov0EkHMT7rtTZft7+7jqU/XxVxyMyqx/UjaUGd8KOrG1ZJpYLQdZB5B8Ra+",
-	"nF5PjFOaCvb1PcUkihf4l+rK7XKnGrIECAMzBJZpYPzuFCoLk9LTIcOscUCCwf25A/4FE7q37ijsssAW",
-	"taLpI3U+n+udqT9dKxqaM7m3SVLFRjMt4v7GIvtPyGutSMSDsjsLiVuCkxSMYIRUgNNAX0NvakjQASCg",
-	"I81GamQszqzINlRMU2Uo1v7FamBMU5WEGhoQyebGmgiYN/UouUh+KmIoWKDyC0TvQjBlhzxs87ylPEDF",
-	"UrukV9+a1k+QA+gNHeJHb/EspwDyTZ41j8+6vo5Z0bOXGHKZP3c7xpmbFUC7rnrP5fCpLv1ktXQ4Mapi",
-	"Cvjc6JNTEXoajQT0B3N3ir0D7I5e/hgvhJGLkUnTZLbW6cqN2JyyidiesEempfzzZXbcBipqzJPloInj",
-	"CeY0cqCJNnORB0983mwdPPOIZLRjkcsOVSHhP8IWAk7iCpiAl5QLzm5vIRJTtXhvbJDwmm9txCWwVhyA",
-	"NKIO68iMyDuGKsILZasHp0PlWmXtA3tcYopaJVYZ5qdL3bOszydxOnPr5qWUzNxdX01+TJEPvXzQyOCW",
-	"EW8o0jnKvhjbeRRSpKmwMJ9i3mYhsN+9Ah4ugpocO4ADQii5C8KhucVVb2hsVzkwRvPp8zciHireeje9",
-	"eZWcvrn8cTA5+YEr8VMzPfpw/rE7ef3jhU6ntd6bhZ9fjUQ6VObplIrw8XkJ3e8Wzhy7Z67Ihqcp3h2I",
-	"8T2cvc2BGNcsfcyDKWZuDi6E8UwikfbbsLt1W5lD1vauaa8D3XiXNSjzZuzpMqeyKxDbZouI+BCIiF8R",
-	"uKHZH1A/XqSgNgI1HHOtoQTByYglFeyOlxI+IKYUyW+iAU9VUvdCRfWBSAP2bQCFC72fxOzEfVcf80QL",
-	"Otrv8E6vEjX68eLd24CAiDnrJ0qCyrW4cR2ppgTlYBUSghBbRBPIw2O/cDKz3tkLUokj80LNo9rsG6NX",
-	"ImRD+yZwIHRaMddxKmKX0rB1gvWOBDtkSn6qDRQaLexrbC9piSRygRfkgE9qRnC2acSZhoZaAp8EJ5IY",
-	"H6RqjjrBLdrXlClMJXuizt6S3QygP8DATlCF+LbRr3Vwe7b7DZTxe7t6GdyIGdEQcD76DtXv/Yfvfz47",
-	"gcr7Ovse34FmsUgRicJC+I1wHXmKNzDzM/edAgeecamTaBBJC1oJXZmIN0kcCliW9uH8Zw8rsiuMe2EH",
-	"cvLu/OLq3fnZ67O3F4Vl/cC+R7Myu/1M3gkMsKTjf3WpnhvJQ5RT+PbBGoqp7FKzWuMzh0NQz1f5G8dO",
-	"TdJKe7dh/oe1y794sKjgollYqzUXKS8XypQfCaCNfbiVPCt7LLalviVIu+aUeRLG6yrKJ+PdQhaqo2yZ",
-	"rT4ybmEN+n/0cncNEhF44QJKGZczJiR0riyCxXqV3O0cfpm7IgsPRylCynuVwQMFOgBYV4xEA+GjEkRC",
-	"jfpMqoVHz9+zioItp6wIjQgwdzWADFm0vhywu7RY9dHIfHojeJxLiyCFjJ70hl6rGQAW2WYt6EgHBCIM",
-	"wTjgAvDfgIoQVQ8UHQAmQB9h+rB5PpwkUAFte9HwReSQECicCbu1OIYD5zzXonUfPVhcynzCeR3540ay",
-	"luPRKt6cnvtr81IQLqBONcJ8jvp+P+Dc3rQAz8ABgH40phI3lHtbIbYgxN5A+F9YNO5U2bZKLBP1cAQ3",
-	"wYibk2a3w4VfmJOZf7SVq7RhECAZj14RoLcHcGHNKkDbsH2EBX2d0JGJxaoWhAXbYBBX2jwR4TD8Bhh2",
-	"Sv0L0G8/hwsJTaIOn5yq95AUWWMrASZWMNsD3YKsO8OUrTHxO/JWWHHKGhWjHLNUqSoj+sflTT2A5daR",
-	"NkLlVr0QmdqioZi1S3gG5edItrJkosdHiTtKY6fuR2r5jVIPGlw6+D7AzvTFfUdCIXOLBfQwBxka2G0A",
-	"kH+EFpc6/NMRIsOVTuMeIMDtilofxt+2GSx4Ry627la9Z6yICr4E7/vetMhGuN9STK9y2N/daDAQyYYQ",
-	"4Pm53AX+24f5xHgtdZeL3MmFwnoZ3iHnuIX4vmeI78KWQxuegEABJNe+erxvi8Cci45f3CY710EwnpeJ",
-	"hdDTrtdzTkm5ytmcukUUgbIOWYhJUKmA6rcZl1ACK1sP1TJ7J6ThheUxe2+Lwv45Udh7ajSa58K6LNhz",
-	"Rt2hn2Aetc4ZgM+RrKkPNuL821j+qCWrTiC/YB0onTKci7uXtgYITwQbTITWtss1/1pyCvLLvp7Ftfpc",
-	"6NvVQkmTfxVgEd5qW9a/Csfp5D7dpETdRDZtdWsnhrt6EQyy7QrFCqjiu5M0VRL7GqhvkBOadathQZnR",
-	"Kh2qmNAiGfeI5Gdq4tDr+2Ja3uv83k3oUbHCe4HuZmt3b//g8Oh5o8a7vTofj3V9oNQgFka10d0pILxK",
-	"x8OQa0d7i4yukdYT2Asu6Uwbnp5DN6f2BxWFPeh66AojnF7DJeaDSF47xBkL4WZWgtoQCOFlYK8vSXgv",
-	"xLl3KKq5g7/0M+AFxPi28tYR5N+tz8Fun9t7HdxZ2PY7fEkG+rF33l3U231WHPZ2X38qq7j7WaSajYUa",
-	"xyKD8homajKAkAEeILMLjOt89pKdYPF+1QvMkuvejwC8dgZx4zDSKHxZqHoTrLoDhx7v/DpKf5h06x15",
-	"LgaRTin6HPgHJ8gavmwBUX4dbHcZcN9mGUkhe8kMCvQhMpR1kUFA4thNCaBULdiE5UT1y7QhamLObtWv",
-	"LiIpDaKfQvJGfKuphiC+QxB7f372y/Gl+e+7X85enp5fBM+IYT0oEScB3JQYc4QIbZgMRAEFRmSOqq9L",
-	"+V9Q/Eq1KR7vVgjRfTOAtjnyPfFHpAtLi1HW2s1zX2nNtaT9HIf563cnF+//UctuUbkv2Z6X3WtLT8Tb",
-	"exjctK2mvDdNue5rXYa95uTPI+n7Wf4LO+NLG2jaJnA2I2RHSeBJ343UdM5T2fnT/nNpp8vbAjBO0rO+",
-	"vsRUslRTpqjGKYJqqTQSUNNERgAmd3XKZxjI9W+LpDVRH/g27W1dLZJGqDPQrpFmJIfKe1dyCmalYLN9",
-	"5NPsYcmEzxM9Iq6N5U5HpLrcewf/mq6uOvBbY5OiwivajwORlm/GxlZtP3a1/YhU9l9SWhT5vUhBdldR",
-	"MRcYK7DovJxNtk18rga364GNYcwBz5xOxDjvI2XWv79zPT6Gg71qZRRJ+2fTDDBNRWLu/H//D6/9u1F7",
-	"/hv9t/bb3/7fSiF9w5invWEB9jd2s2FdcHQjJFYZY4XPtRBjcluBMKbOzlINtHgO35pUN+F6YDa3TYxv",
-	"BYaCK+SFHtdRnX0EwLSIqNLLvFzwraE4LCKmnTu4vEXCHHGZ78N7zctJ9lEl13rMexu4iR9gTA9TlrvV",
-	"N1+tvqE6xxRr6uVAPFkFtHUaN3MascXxHpxGAMi8nfNjv7GbAVs67o5iKC8z4lRIlioC4JIIhjacpKGa",
-	"YlFPVwwmspD6w+jvSCKW+lfF/nEOVKV9wCoDxfDVJDtzbCEUVceC3HC2AWGI7XhekROPLrfGUK4gD6nI",
-	"vL4jqA9gkTTrSFBHU6wKT5HaDaINOVxYKDgaBGycRDLV1mi4APWCqHQjrq9F2KZUKj1Cs+D/oA76DW0H",
-	"ALVjUR8JSgAnD8A80hdmPB/Of9bVrHrAu695Fi6I7Sy2WNcdSZPF4lEMc1C03mbKCV7AQnRbcrY+1smL",
-	"uF/iV9pn3vkUCDmIJFiCv8fIRoFb3ehRDe9zt1WtZO98wdo9djTngA8oJFNwcvsxH1TalVoNP82MW8pk",
-	"/Hx2cXn61jxPTZKegPANdF9nZSIZlVX7qHHUgIQxrOUt9oUbeoX2yE2j3qw3qsRjzPb6jV6LP292D7H0",
-	"PwMKrbKBatZbB/Xm6iIBD697ISW6267gFsH6PsDawItLvWV1MmMDaAWw7qArrESgARyPDF3ZaYamkM9e",
-	"svP3tTMZpRGgRv+sBmqSsma98Qyq1B0KwlzduW0JdeWtRm7gFRmGM+56jLVGKQkRLlkQhYh+ezWMZErJ",
-	"TZ66Z+RbRI2qfYGe2jSCChhiL7rWBPgJtdUyNy5EPkmhXXSsdHoVw8SuclnVKklOCymBnACYhKWmIWW7",
-	"XvGphc2P0UC+m6SVWxzs44zbIFMr3orpIWDYCRnCwhNCkmUQyHnhYvbjsPu6F72Lfrz48O+z5tvox+d1",
-	"Mfvx3+HHs+hddDZ9cxkP//lyMHs7+/F5vdeKZXf0qhH+48e4hEcx9z4qJf76UfN5a9EFL+SEpPV0BexI",
-	"n4Yuayz6KTN7bFq8G0rIIZeDNhRNKnMGSybU2j9YYT4fQZVDSAT4M9zWAn9mypNQt/3CPW8DOWfOfmcB",
-	"zvwZlkFAlMyqbDOXThI6Rm+d5QnYKcY/ZBNJxev5cfJ+I+r/S8fh9b9KhoYY1Xcbx9lAqoX9zqUseSQt",
-	"xLJt29rfW+G5F2PeEzUtzBE2MivmcjCBLmvbe0Hs/xgbE32RQFWsFI5mBOoNNAtCUTu+ZKGRvsFi+4nb",
-	"TR6MolQsFX+koA+4nNl+kmqeON7Bwli2K08glK3PJLqKVY/HwJ1Y9l42oUU1490ZpqM5OtTOpNHY7f0/",
-	"oeqZWzJzAXwk8AsoI8UPLjCNhp/veF9UVm/cWFqs5d4bnFqwYHZR4+cv/97seYtm6s7nBkxi53QaN2AU",
-	"M1Px0TZWce/nfrO/wXNWsoDMb1buUDYv1ez2/JZdFyjDfBeBIKhRm5aLD5b3JoPN7HwyDxPKHCqzG0b1",
-	"MtVtzugrlYzuF6cIhFK+E8Muj1V91iDwi8zzuvhOyn6NUusLXIk1+nALD9NlvkXQwXFZazX48merubvB",
-	"b/b/8me4yrozOkcb4d7gPl+KLoC2sfNTVJ+dvzphB4d7z9l//9duvUVgNCqcIWysGUuVqhp/vHj3lprt",
-	"eG+YHX9jR3ckH48FTwi4xdzE/BTCKbee6qBq+YDNYOhIQFFkRwajSZxGY56kO/CrkKfcNYkGRqK8NJ+Y",
-	"mXQtfIuzHjXUYNZYADkcQPf6zoZqAvbtf//XXn33GfHpe72tQHXjrsMp21CNdSigwZYxm1RgooawA3Qq",
-	"sYvZh4/MAe+wY1weBPIpe7J5AES6yL7xphFgP0CkMT0FCxhJ9orr9Pj92TeapZNUJRGP6+YmZ/18AWmM",
-	"WAkAe+0Qg22tZqwG5lausvTi7PXbq7O3Vx/enrx7++rs/M3py+9Uvx88q1I/T2Kkho9TgePOt/+ZjWD7",
-	"iGDIgZPQ4o9xzCU1ctvkIPZSQ97Ob6eyjeNxJK9hasdyEeeCE9Ae6wMVO6JSYL4vUOk4aHtlGsVzMKMd",
-	"9XnWlly4jHanLjxwrifPo/n9+4ez89Ori9OTd29fXr06Prl8dx48o0lTSxRaq1JYyjxtHj1IOBHqQVtr",
-	"dfmwhUxUHI+E31jd9v0rTWAZbDJmSjrbGww6ymnV5w9ODp8LesHoCDWzQwRV1fgVvI0gBxLJs4BBZgna",
-	"fmqGP7RpuoQOw1wwofAozo80Ef1E6CHqeBjkgTvl+e/yAPm27ydKCAnAjIp+kFGJZYiOsIBatLEUPEfq",
-	"wy48TFgVoxeD5WwW1ID1xdQ8gEAh2becxUqnrv68ytKpYinv6mcZMpc1wtxzjpERDbrK6QCjLO2niMfJ",
-	"FuJLC+tVDAzoAXuF4ibqCfvOjZA+OmgdgcbYy7363IUoCIId+jC3f0peJeZ8vI0Kx3mQCBHm+MDNFdDf",
-	"B3SUjAX5zTnGxcf4faBjNb0K1VQGFsFyLnTCUqWY6qdCem0GEsBZNYLG2HcUKzkQCeuKdCqyw2nzOi9s",
-	"y4DA8wzKD4moQiEjEQYwHoo30RYsfBtLsNXgyO27/Ww/z9HEGZtwCYQdnT+LeEfvaRFgLDBbKdP6Cy9r",
-	"kekdg1DZNpwqEonaQ5Ud8RlsV7NCfehiYO6zHOIRqTYdmU3RVSk2Zc5j6Xmv0Qsg2RxJfm0pXuWtCC3o",
-	"3jPqkV6Aynf9oBkmEpWa6kxy2ZQTThC/DrDkxckN3jVr5YVCcYzs20BPuqDPzXbzgG6fVc32N/eXyq05",
-	"wY/kpFLVaz0JRqL9twArWtD8Oc6wj6CL00tWOeDrNJkhTo+CXV9FaBPUaZz6EOEhzX3HxEh9hu2OnOQP",
-	"pmugQbZCHF1wLtJkVoPBEOvFUE2ZxeYzT62zt/m2GMrqdWTW++MjJ8RqMBChsVWQwhCbSjnuP79JEiid",
-	"LB4/ZzpNuDnG32hq8NUdGSrI6sWqd+2ZH2qSwhLaAFMAyxo4nt9v7OsFOyUgDndmGdwDCx6M79RdzeOY",
-	"XpBDLaaoiDEx/IbMEeoVLj0iGDN3v5BpgEhhSttaKFpwGmsk53CR40inli/r2CPSDRzbfGZfE+i/CNB8",
-	"qqLRSBF9KIfJwFMiXKsgEZi4s5risHH4jI2jHh1QPgkjIXs+cIEjLPaCvA6XLGdx5bMHyCjmIBSPP7w8",
-	"O317cnoR1Nk7y9VlDzNFLcw5tAPAHmWdLeUL72EgGWEdAfcgkn0VWPAYl7/FXWOW0R7PrOzNLoNjgcil",
-	"a1RSZxYhA+BxyJywrb5SpeaV2ZlWc/ZzyhMjx/F0Z1sR34d5UbCXodLQ7j2ASoNcGoujbsIT4lgD6Aes",
-	"SURjRndk4AFCuq1AMVSqaWbfXtpwrUPUsY13iN/KySAiWReEqqeD+jNYKl+8Egg41ANiaaDtsKN9G+SQ",
-	"g9vse66jXsAwagH0Jng4IPqE6S8A+oTvq+4r0DBI3OqsqI70pO0L52d4HyKBuvsEhxbk3wZpf1Akrfpu",
-	"vQkI6vAyOtK1NtrpYhUjSNoobZslxYda1QF45CjboyXNcpcU0rrHWFoG9+PH034Gb9APnmXqFMpTXZO8",
-	"Bxd0LVXvugb/34PRnhePlarj+K+0K/9SQxkqjJvQCuRHck4flg0lZ9lXqnN/tyvH/0x+/XF/etO7/D3+",
-	"5w97cj85e/nLsfnf961u43q3u/tLozd6Nfnn6+fprzJu/PMfb9U/McRXrdCmncNEn9vLd0VFn2tCXAeN",
-	"u5pfi0U7x3sPPo/9GuFL2HJZ8LJaKYjMzNWQPPRW2XDo918U69PN5uPJrzCefKbP5Pl+7+Ts4Gz0qvFT",
-	"a7wbnqyRUM4DuzfucXMvXXMMktP76wqeYPXlGotenDxCo8M42iRgnYHkWwNb6PcHgX5fifYLHzZMVJrG",
-	"awTOPw9iPOokYn8lnWCj5ZfI+FwYLKfvslj5TmQ2kx6LXno7QDxYM5MkAaMFmNGBQgv3Mpi6hwcHLQJ7",
-	"J8WgLUQ5WGQQ2iIadrTAtYhvHAy6s9AT0Y9FD0OxapKiHRpGOoe+q23dDhm7834rGDzGYwDrrEq2cpmd",
-	"xZaaWWRpejeOlbpmk3GG9etObdUhJ+Z8VFqJKSL56gngWVo3nZ2o0dhYjAGfhAENdd5ZAJI/mmPb83+o",
-	"igfBfJ1FbQzemQNkzwbmG9mU+KxmcEYIGOqQuNDQ+7NT4b00uhGdSpshLWRAfjjC0xsvrc6gnrYjg0xo",
-	"BtYxBZcOvA27YdoUa5iLLmLMKB+jrLOA92w4lE/S4VUajQT40OBCQ5TPlpa6AC9y+0fyhS9d1VR6Dh/R",
-	"PfvRg5FArNZQAKk/5fdHxA60d9h4BlvhFYwdH4WoTt7rR3+hKwaR1JTg0Hp0FVRtmIRyr9eRDCHsEdgb",
-	"XflqFMIn1u3wTfKOxIAQuVTZZpIqR6dj2axx9aRK/NXD2AxsN4uslHdMHUQo7f28O015MQtVmiSWtMGd",
-	"YfMO1MiWoOgcpgcuyrz/UO9IewzgQNID51FJsvZnjCDAZkYCTOsnoLNe5Dxk8u4BHAh8e3MmssztDt9C",
-	"fjBjKTuANr+fM8/WMHnP3HKtS9yzhv1Ia2cEzLx74Vz7sjXkPaPXmpWquwG2TfFRYpTheBoaTcgnIRXB",
-	"tXd25kqnzbd0KCrt5uHB7vPG4cFBo1rKEAHGqL30qGUujXia/21ktkHpA/+VRpV2Zb/f6B90n4vaHm/0",
-	"ant893nteXgoas/DJj/ku/3D7n5ruXWqFxjHm7XD3v5+7YjvNWuNcLffavb3+FH30Fw86a6Oy1dk9+Y8",
-	"EC4x5R7JwhdnNU/RC8PLUY18qlas7Ct+9XPCtehO9MKXvmJ6Y4fNg6Pdg43fGC1et7bbazZqh2K/VTsK",
-	"90TtgDf7jd7zbkscHi6+MSBUnhP7xhsskvkP9J42O++lkIjzNqAzRbYOyxPkqvqzgrMHg9h4InNwacYQ",
-	"tl7AZLyxJ4KW5zIvBKHs8w5Ho/H8GeaaqXEZKsIWDMs24VG4LgXbWoXmO1zTkXMtAnVWIoXQlEFDGeHX",
-	"RNxHtwfulyNbjDD0PG9qwyBj6DRz98oyZbFWrNVoOFbjjES5g0YTI9tuymdkn+GPXV9EZhUu+EVUI+9M",
-	"feM8dSkcnk/5+aFp5Eshnwnmhf0T81xZnt9B+Zp8Eiiz31ybAnktNglUpWxSvlomc6vwdzrlM1uLAIHn",
-	"5rNiShIzywcw9gpDtKcwUbvPCJovtxOLDMA7xK4WTb18YGwN2W8OWI9vZuiV1dkRGC6+JS5n4ClCyAvd",
-	"rSlfo+1rK77vJXCU1Qa7HbmuxLYJwaV9YR+0SM5kX5U3hZ2oRLD//q/9+u6zNiOCpKxIAEWvrYy0jafT",
-	"OgsIPyBgPAx1RwauVeLKFRJWWWD/i/AU4RVPKYRgLroaiZRDKeULFgAuAd4t+8NciZQAtsQxIBaTrO4z",
-	"wEE7H7WYYthn1xhB/KU7gwhNcQOrXbeSBtZbWgnpx6/URIbbhsrVGioJoGLOsPk4VFkUae1y5Fu7CLoz",
-	"ZtSmVbWlR6PedGWWWFbsJCtFYmyiN58J7shvsbB5v8GMdmw9s8w9EPHsqnRYyK6sdH4D3l+nAgxzETK/",
-	"eDqemlxDhdmRewrs05M/RVsokLsc7Lu2HEAu+VbAB5eycGD0UIiVRiNRtRt/DtjeqjJwZ9ynUPwAvgn4",
-	"PIEHR17EAK9ZYL9MlTGrs4o3MwoXwCVvYhRBzZmExNJYcMi8ZBXsfYKyMqq4IwnPyAyPsCHZSHAJYCcW",
-	"efl3Y7bbuU+hpsnxtvgBcgKxsG2OVEmntOhI/JVtKzAuBzg8SFQGS9lTVM8FgrXKhmqKsXxjcHoIzMQP",
-	"AIz41N8dK3UNeaRWtdFo5DJLI2VG0hUzlaOJNG4Qi2Qo/mDij148CY1YPuuzvpg6iq4RT6larx/FqeM0",
-	"QBICrpFlgAFEP9a2BcAFGFSNzTPkYyx/J7epI/MvGd00Yvoloss40mlWG4918/lfGUN8EsdVkP/wPa1A",
-	"pJkeqiStszMzKUFR/44MbL6tzYzhD9kLCMhDGqOnZHiFla30vRnt4l62+7XKAod/hRWQYGDZzzBNFJQx",
-	"L3zQn4V1ofpnBZDFT0fjdPYLqh+MLuZP9ftE9KM/5ntaGPWC5hthqrbfNhZpCi6xFi8IUqWPUOZu2+X7",
-	"bUu6bX9f2oPso9v9307nj0ajGNSuWiypMBiwmGn91izDM6zRizMKViWFZt9CKPdZbvAEK1Y0fnvz3DRs",
-	"BFOpWHCJ41vpVfjDzoOtE8GK2d9m286t+UpLjYHckuVurtRqXjg+8r681iOSbtky28pyoy/WXOC803Lr",
-	"Mq8+3nyLz72MNSdI7mOoWY7dqicod4yIWFcl2C2Sf/2ActNo1hrNy0ajDf/3zzK8B1+I5QZsLAiA3jHe",
-	"Zg3SSVV/v+xtvF0W50RZdTev+ensrjsdvOH9z+fS6oIXjLPhbGwUT2KUszEzHFoLmAk4Z5mpjswAijQb",
-	"K62jbkw+czZXl+oo2V8qyWM2WCSl3C+FnIyM1ed9VPP+7QE3Vis176/fcgvSXAD6MMajuXfthuNMzEM+",
-	"ZDe2/3wpdA8bdipVgjUPj1P/394VvxUs83GsFbM9gMKzNvvOPFj1RKYq5XHxktGvFk7mfZIVrYCR6RSI",
-	"HVAZS3R1XhTaH/QncXxF8z2Wkp3SUKqVtbjLHMBllujzkrOumcBskywGVT6v+azdnciGzNa6nWgoMzy2",
-	"PEMP4oBipfFSliH7Djzv8zgcRTLSKVrBxU7o3DWl8aZjOTN6GYv/ifoH8SjxTyqYiTSwBL+g7zDd1IuV",
-	"dq222HqDTcSu+qYjA6+YGgOkmUGMKMb9iJojaaZtuvtERr9PRNWMgydhTFAOnplMhV1RmA7RF0ICN6lY",
-	"8L/pUXNN5xE1dXOMJjPsy8ramcjiguSVM8JC0ZG2II7ouMFXhI4pu2aRHGQExkjP79j5ufQHAGk+KN2C",
-	"LCEmTwiSxwyuI0tbzimTZ7mRzDtLkxk7aICSJ+QeYAJn3RkjuQygQD2hdX8SQ2JFAWHekla0jlypFy0b",
-	"SARhgLP3N3sZ6EZCHx2wnYM9o9139o7ciFMhOxLHzDU2ltbZCewg7bX8223jMCWxcS2EdYCazl75b8yz",
-	"tHB9Xtr4pVY1FIfvXyBIHMUwXE5hr9Wqs0tldl5HEtQ20cXnmjGzclWggYT8ZJQKI2mD8j6VD/pukNjl",
-	"yq1ci+V4q3OE1YtaZh2F8pDcS1vFv9ErWcabRNJlQzScDVBw7tM42Jh53FdrV6jBfOrc8zmth1fU2bG+",
-	"RkHu1KpKqKTaX8i7UZLvZiS3mXmzjNm2aDL3wWxbvApZiQVpe6fxjObNy9+5XfXx48fasfcqb9tdHz9+",
-	"zF1Om+xupPP2IC3yzl8aTzmzSzSAB8glJMn2Dg/C/r02Nf3cxO6L23hhQbIANJgaWMTjWWSQZMQGTqot",
-	"mgOfmXJHFGVDwTHXKdttsJDPdP0rzVdRR9DGGy9V6mrE5cyWsus5su5EYPwmVQqzEv65xh5/DOaQxVVn",
-	"H3mUZmEeStnwNBWj8d3lUMvbf5dKsTdmSOfZ0Ms34uJE72Uv2mVJkwgrypyrsrA0Dj0GDeE5MeTZtYuu",
-	"0AVhmJCFu7C8aTLLRUmaR9hoWEYz4yJkkUx3Wxgdi0aTUaW9Cy2KRpPAn023pEaYDFBrfykv9VO13FEt",
-	"pExwjLHZYfd9Veu+Fnup9tssV7ozEsu49ZCyLOcwIuKaeXM8jv1CTs2i0cic+1TEM+MQGk3miBUmMoQ2",
-	"qLO0wGtdhHrgBB8wcNBggM3iwzvYQka80EMqALryhHAqjO9DECEZGjVegL1Xc15Zo5mVRALbfBBJPen3",
-	"ox70H0C1kmclRUoGWIsZjPgfV3wgvjtoNFxfTm9oVLccCK9lqW0hzQB/idKrHhSA0fbgc11mkLHGgCb6",
-	"InCdCfLCc3SdG2sxpOCXOp8TMwtHwj+Pk2LDvXmDq8clMCkBLpkiPCprfpXyGr4RKzMaemhsj4fQcIV2",
-	"1Z+5To/9pfyaomCeR1TITziabS5YzJe2Pqpmu4HKKAv9HeCwVXKV3Rk6RZWKnOGETwsZV4r2XWPr935J",
-	"vxcdl2905rNtayBXPaNFYeqPQ8X4iJ1toPHvhzbvBQvkJI4D1osFTwCR1VycjzRXvX5Q1I3wt9+f5HHa",
-	"kX1AAPTMmOfltHZ0xjeM3s0fPNVnl4marbfXH5LL7ouIH7sKX0b8tNq7DyZ+nMX66GjotkWkSyTjMiq5",
-	"0YxZPsO7eUU7PTM88/Ft1aQZrJgFH0tCNuZJGtl2eB9NkvZkdaFxXvUBx7qsADUKdZ29B4QzxCTUHWnM",
-	"+SCOdPpmdnpjnl9asndiJ/PgVXv3WX6wMWaVZfAaqvGKVJ8F/JiOF3MV++lu9QH0em4vEbCbclsi8HkN",
-	"L6gPGM3c+nvCxR2tQuHivi0WLjt/uk3+aVkcxmNYMk65VBb6d06stPMBGSG9LELGZQR8gETzVyAwjGQK",
-	"Ez6lsa/szdOkzBPsLeRjYXzdONgsVXrVh8aUfJA5Bw1rbFyEjUawY/MOsqfcPZO1l0WQ36qUvaLxlEeO",
-	"s1HfV/aifLrIkuSIdp6g7fGRdjtWEdOZWVc+rEDW7oCTPPyhzbnT8lTuPnXaCkH2yQSu9AoudwuY1X7L",
-	"CT3yVP6sjCcF5tQbCHFiCZCFBId4I8Y467avHe5SQ68Gz4/eoeBnYI0q6MkIrbmvsQ+Hdug32t7yBfMi",
-	"oMB3wGfaxZkAIdzVBqk49KOtUqXIs2FZ3tCvsJQM9KiOLKB/qHpgxQB3C6XxAMQUpT7pYVFo+vZg9Dw2",
-	"1ll/gfvCDCqbmRdHrnrFWf4kI6lTwcMXC0OyXT71jjzOyq4Gls0Bq8EIoZvC9Rn6N8a0gVqCMvtDNUmo",
-	"WspimbkqMKqVKhtBGRs+vphTojq/17oflQyWVvesLFlhdOi/rBZWaBXrX9vhHGlCd4NKCjwJWTXdREJx",
-	"H2fQ5UQEy5bz2k8qeNDAczto6z87Hbax3QDY91ceCG3OeLCgPj6VCvxiSZGE0bppwW/zdRPu0zvXTbRa",
-	"mdXxQY4T1RMaYlPsVKYRQHOVGyBz078vK2Rhvarzu9rHwKivjD+6PvToVxEKyRfk3lc6Z1Gp7/jquBw0",
-	"iFQ8CRNzEBwdr8PBnHInqSgjNF8ZDaw0BL5vuXKZrbLDAuJEAM+VzkpeCILzPnVURxYrqWVasgAQB04g",
-	"qIBf/EXcCv0NM7N38eTM27xK1RVZR8tduoXWUqhKyOXiLabU3T28dWvUCibzMJ5ewfQtkJZbhs0Kzb52",
-	"MWukGUNOC3JZaMKQQV8Queeip25EMisWue7bOel6s3IIOnNv1FQy/CH5Gjw1EgK6+dvoeeiqQ3+1f/vg",
-	"zuQ3oTibDlVHjngoiKSlFOqA3RHpwAjUHNQBTMIDOhjy8VhIH9fgA+K4UcnLGPsxPSJYngg70bLQuI2d",
-	"P6rQOHborixHlkW+y4FVF/BMd2uH3YaoHfGDvVor3G+KBj/sPe83zbXjK7vl2xUH2FmpVghfE3YZYm/q",
-	"SMmrdbBSEVXN/AJAEyro9g5gzSq9SRLvHNX36w1KIq4lYO+1yw/20e0xfDya2wj+l4ngi5u5+D2d/kKp",
-	"TN/lZTIxyK0klHORHz1X/VC1bIxOOtvGuqmtS0alAAoGhVks+ohg6WthnnbkyFjFrYbPb0fQAJH2ICTA",
-	"tG02GsS9hjcG+sdETV+wRIwU1vshvGTKJuMcjH2JEH1Fa/KFe4/9o89rzd6+qB2GjW7tOd/t1/a7R6LV",
-	"P+gdhg1PMKUqHVeqFeMkXBk1UfTAln0giYr3QyVt4wG+IaCY1Ffm7VTaTahT1iKFe60lQnAdzV4ts77y",
-	"O2pbUHU/UiG/qp50sBu7UDzYLwvlw86f+I/bUnvncORuJe0153GuCtijFwMf148vF4gOW2Hbka4G+/bi",
-	"aUuvWC2GHYn6CzSISoq5KLYHgbVhGLvAbTaL9soClSzNnHykxmAEF0ZR5vhd8+MXMszD/mD+oxDXRYZX",
-	"cK8rm229K0xDSVY1k+I46XCbUrXkf5PekJbnCaZQ89N7gllTFHzzImVd2VtWcX5rMhUf941mQRQG2NkU",
-	"eKZMcWL1NqOiILHqtMC9JlZLy3lfRyspExSDEqOST0EfmKk4fbBxno/e2bs4ZGM08taz3L624uDPZBBv",
-	"vF5lopC20+Mr3N2qvgdRfdt66PW1KxEuP4B2zbk7CCuURmK1iEh2OeMpGyfqJgoRAIZjbaOOBhJqoNXy",
-	"WEmdvUd0mDiS10jULR2wa0cGO/RLb4Cl5dFn2Rw+bwRjPgzab9UOebNR6+719mv7rV6DH/YP+vsh2BZa",
-	"T+DlDNN0rNs7Ow4vbKDUwHV9xLwrivtBVhPp9pVU2hW8L7Ig/QtIKSvNZqN58HzvaG/vcG/36KB1eLC7",
-	"u3fHuCmt/qwsdHqZ2zbbkMf9hDwif89bofDensdisZB9XSYDdv6kf89WKWm2184VNReLAEzyFzdEe33l",
-	"azSE+00Y65uxd+4bny/Vu7SBnCmfsUjmAT2yTjkKA7T9by3oK88qYLB1j8tskRG7255vJv6IdKrL+7jt",
-	"sVy5/ts9CODkjFjeBivyJo1doSdrs2UTvIeCDNBXUz67ihbRg6isBnAL3HHJCYsLkTsOlF9RCdoLC8Ut",
-	"n7tAw5/cfbwRRDhcviZP0c79IOl9ur23iTrbOIoEwSOKrjj5lwWTzjzbs7hQ/xabbzGe5OnXhyvVN8fm",
-	"Wsx0eS0f0ENqh8l4LYiyLpD8Jhpw47n1EgFj5bGuozEcgLAY8ZAq7Ra0+CsEGAJEkgUVbH2ZjnRUB3mG",
-	"achkOi1sh8VjoG8gaPQ8iqTrjaJriavQy53U81HBjjR/afsDKpEJ/PhTYD/KUhQBxS+oguajpT4HoWSN",
-	"Dn+6UJ6YAi6Mn8epdiQWzuTMDz1UU43c608hlsfD8D2u7l0iednmq7Qrf3YqUdiptDuVm7et//mP/+xU",
-	"qp1KwqdnCx+aYwGfjSfdOOrVrsUML6ZZdirtPztUM/OSp/zHi3dv4Xox+9Heg6epMIohUvId+E1wgWq9",
-	"hQs+fVpIJK8q/t+KqV2Zh0D9pBDBQ8caW1mscezec943xTqf+UXKJ9uhjPn7k5e101evf6id/fjTz7U3",
-	"b9+9r/y28nIeh6EIl8chaYD3wqT76XFYwst/8Va9t6phG5fbxF45DkMyS3HjO1PFLmuxpWK/XSEgZ1XT",
-	"jgMf08t4fDE0p8YEfqiS21T4t8F7kI0/idmJ+7o+5okWJ8Qv9A7vZrS5EZCBJQWegi5KWYJP7RgDNcjk",
-	"PfXv8TxJvzWvoM2Lku1VCzyIVfoW3+0yB7kWWULaJ6MadcqT1FeOd4lUemoK/FgpiH2fxqOSCxET9zgw",
-	"7GowPX8SZhs7kk8qosz1Lvhff6pW3BuptCu/N/Uvg1/kT39vdD/29uPfG6Nduf/j70ezN/vq+aSpL9NW",
-	"8o/Df5/u8V/LLq1UjXKm3ffeGOhUExsPKu3aoTNtMw2OpVpjCM+6YtR6PjhqISPASzOjTqORUJO00t5t",
-	"mP/hNOEARXoc89nbUgCvNy9P93/9+Pe9N//qpe8+vpn9M2rsvrl8O/z542nz7b/+nr5tfZi9bX1o/fqv",
-	"s+mbf39oZE+3PP4reoO4EeYOXZkqoxP+WAIyD6qGvnYlcWHOOfTgfBZtgcMp6cu+5Nfk5y00JSL+phRT",
-	"bK86Xa3A6oV/sw70VjkCvfkOanbPDdQdeWcZjJ7c+6y5cnMXBZfgahlBgBTT/PfdaDAQyYadxnbU6zQb",
-	"lwR7/U5Lwm7btgVv2BYMKw28j4uEvOZ0+WsN2BrQ6AdCxuOvp6gpmDwIUd+H5r/5wLTtGHRw8v2IGoeN",
-	"Q8N7aVmPcXbYeMpiwXXKjsy7N78hRsiszzi3cb9sr/Hiiph9DwXwi+td2nldsNRfqod7QXB8Xb3cn+4r",
-	"w1C6gq6rm3TP4sF48q3d3s64/6ZuG2mpUaSlvKEbbAMh4UXMxSrZ0lClham+Uda8UDFSmNbZKe8N894b",
-	"oOJBTzcQpXWA1Nw5hr51gE4gYphAFJVDlPmJVDnCEthe0RN4OXd1A+87qpYf3RJCHHjeXySydtfO9Kt5",
-	"atalqebcZoVdPtcO0lOTGBpmzXb6Es3pc/N5qJR0TjA8SU/xtUgLZO8DlPm5LpclJT2nMtTUZlPs/1UR",
-	"+w40tgS69nARyl3I8CJrqbndGzmO4wzxEMxT4F3f1ondcWv9rAZMTVJ8ocCY6G0r94YK95X7tgz6vxi4",
-	"wL5F9PChozURPSHTeIb+PRV+LrS/4rXNRqNeWN5Zvp3u0IBv5tmqVCt8lJgFGU+NKYa186M+N+tS3lm/",
-	"Sn6NjF+b2EekG53/yW4jV7q5TlN9acP+alWiS+G/fyvv0b9bpSi9yGWFotZnsHtpKwbuq0PWnaF1ZUCh",
-	"Htn5M4OC+HSrUjEaY06lOG4JwP/Iqr4gTYSYHxqKLCiXhO5GPxF6iHklx/QlOhKQSWxgRBWi4mZqaeWC",
-	"SDtiQKp6FDrpoaohE3LRsUqQ1uXJVkG6+T3B/LW1CrwTuZFZcGtlnTPp5voz7U2CFwQ3ZYRBoKkOzzvw",
-	"eMhLy+6WKsfFsjsPuObBqu5wxCu10WBoBGvfeJyfciHMiA8CVXX14uYb+lFGqFyOL7LfKOugeU8jucQp",
-	"fN4umnnb6LDWaNVazdJOm25tt9ds1A7Ffqt2FO6J2gFv9hu9592WODxcYgLtXTZa7UYj3/v4NhoMjYGa",
-	"iLFK0nnTyDtDm5s9ucVdZvzYLb81ee7D5Ck+XZ60o81eKOvoOyPploROOZW4QJjRMh/iZWDgaOaOGiBT",
-	"I3S8TyGCXR86GshaJNssMJNUSfRv+E2bfS94IhKm9ejqf/7jP5Gn34tMYjw2SiHI+oKiqdBgQ+0j5vwP",
-	"l3be2M4VnMiQW4GMNPAZNBzoeUfvmAjGR0BwD00pmcTKyn6IOuUazDgKCk+0cI+wBFM+dRyILJ1GcWwu",
-	"g64gEg7USxxYWRHJq5DPdADXALjGjboWIevOWID/zp26oMq6s44kDHIY4A5eFhBK3nxtcZtNhyILMlt+",
-	"K0C40yLvxdqLHE5TrKz1SkfarPJx8Y6kNZKKOZgmHBJuIPO53UP4oFCMOPB32m3Dvg3y8Z/g2ZOIl6Pu",
-	"yL3HO4GA57dOpf28saYW2Ejgf2Ge/4dVrrlK35UWkfAAjRWlR1eNpf9rnRy9/tdFZbN1/xilw0vxR7pU",
-	"2VqBFmmQpcSkCiR2f4nMxrYAeO0ULpw5xouF+XrWxQpxe9QfO39aEM2lsZa56InzDlykhM0HStgxG0x4",
-	"EqJyMJI9VqBHI4QOhIQ8WBh9lZhPUsV2G6QfNBuppAQWe0EDrxx1wRFnKv2pVDxeTHpDXIknCVdh3tX9",
-	"nIp1+/a8LR4s+rLFjXu3abmCCIKDsX3A+EE6vrVYAwsmEpFCJYVkuYpvxsdj9u3lu8v3VWZMq4PW7lGb",
-	"XfxwXGtW2QELo0GU6qp3gp/lfAONTYEWFx/odToyIFzsS5WOHcF7CqMJtEgn44AqSf2iDjMQqvH3DMyn",
-	"U8V/iamiu4VJCpNCc5ma35MrCs52Jo3Gbk/fDNgfo1jq7zqAJNLe2ZlOp/Xpbl0lg51Wo9HY0TeDToXd",
-	"RGL6vfrju06lwRpsb5/t7XfwHgLvZLY3C7/rVN7ssb3h4U1zWDv8d6ey418D94K/AfzZ7LtKu/Lj9xcf",
-	"f919+f70h/c/7b7/x/v5v+HadDI2Nnzrl2H39S/XZz+8jcMffpmevX4+Onv9anL2+lUzfD2Mu/J8/Gvr",
-	"VaO7ezb49R/fTyvVyiSJKu2KSsfmtbR34FjsoGprcyn/Fw7ju9sGYYbdOkDUle/w5/gRjwcqidLh6LuL",
-	"H46b+BmejO8O8K+xSCIVfrfbWN30NPvhAuZcYG5+dC7ueIy730Kz85Tljhd+u7U9H3XVv8NdXhTOD1DZ",
-	"AcfDkkSs0u+9qDGMJmGBk2sBK6raj/pmq4YiYFQCkvq7GiJRxV3hHelwbtdumF5ehEgdY0AVB8WRZuDG",
-	"N8WBaNWRUCVNasrqulwe0hrD2Q3M3AoVDpgYUaqtFY3JSEg3PoFgSyaF7tQUgbqqdXTYOGoZy2sRZ5eM",
-	"plx78B0Uxloi+gRniX1uj7gJ+zbAx6+mAzsDOdwqtC/ZnoLncqFbgmimoCr/hTPnI01BePQ/FzsnIvRM",
-	"0TKd75vw71lnJ0PRuyaSddW7tmI3FDeRrSLXgmA8kIhnQa0wqaa3NF34zgey8861XJiBftk2i9yaoZkB",
-	"Em/+nWiR1iZjs4LEjlYllYY4wHPIR2u9HPNe5+9ubgv8OgztF6SVLl/tuZ/llxmn9FWt8701s/jbGtBo",
-	"nK2hEv/k5OkJv3aj9VUkI20x9GBrlIQV7tty/ZPIfpYGNF/C53qBSUFA/iuO83Tp0WhkhGUq4pkx9SLt",
-	"oe5NZAhNrhakryN5ODJzTxOYYXYl8Sy02V7jeZ3BCCI5YDM1SfxatZXsvY7MGXycABrwEW9EsCwz6yzB",
-	"jPnSMbLZ7hv4pUZaXcuFBI/YbbCQz3SVhZPEjB7NaEhu5OYNSwRp2SgtZ5TH8X7QIlk5imtXKdKOuOIJ",
-	"xXFhKbLOkOU/+Znr9Nhf9MccAIbDWyxK8LB6sJZ+b1s2f7NHijvc8tfcVntu3DRXSmFZv62pkN+/A5EW",
-	"b97PgeFexD2NmBXwzRVyr3o/6E/i+EqWwlOsqkyXVXjDP0no/latTAD2fvm85qnWVlWreFSWFl8+Scnw",
-	"qM93UVnVueDhfR7uW3M8WWNJEIVz5aKT7lrlosuPSkGyxzIRfhbOD+wKxqkNohshWT8ScYg171jIBVYB",
-	"sGi+YIFx7gPWiwVPjAECFxOQIYx7JFIe8pQHmEWFLsEQYnodOR2qWNTZS5BSxjLwUIjBqspZVDylONux",
-	"K7ACuYI3RgLSstxyFcLb4kYk+TahjqSKVc1n5sZSTH0bZyIz+l1IQMGI0CKib8wgweqeqQkLFcbRgrw0",
-	"DfKQzDmjp+qsNce9JSQR7HmAzLiapOyCKoJcE+NpV3Skq/aSKoGKL7wtLBBajwWmFIpap402jLItKJl5",
-	"naH67DJRs/XE9PwZ/VpYUO6sQe1qfBkN2mrvPrQGfbRMKxsY2xsEv1ynnB9rOc4HUiDSnokez/MqCLHg",
-	"vks51ja48Mhtt4y0vefnb9r2h2z2khF7i8GnRWFZMHsINc9fVIjvvXi7OjseQ8DIpyWlxtAvA+Kdn8j9",
-	"BYw8D3hBzbgU05yKUcl8fK98W26ZdTb2VAmG5d6M2YKo1k7PDHpV8ndsNabOnygBDnTg2KEieuifzjcF",
-	"ZdQXoKaAmZr3hoC0AtZiEgpLHBclLAp1nb3nxsycquSacd2REIuKI50iT3IpvY4RwCd2Oo+JZt3v4HbC",
-	"pLvba9YOw1az9rx/0Kjt872u2OWt3mH4PKNTt3CSQzVesd87sxbUWEhwCMaJ6kfxih723VqM6PXczl5u",
-	"t+XW534MPje0MhG2m7YSYuuD30e95aKk3vnTyYtbmY/wyjneozkZ3c770k5ge+52NWMwQBoEYyFq42bb",
-	"WHxHzvcZEaQmuOFmNyyG87sia1cCMhGsM/Hasoa2Fw1uU2WpUm2vwmSvsVukC8x9woRPPX2wcj6AFhky",
-	"aHQbuSUXwq7zlPFBIox1p1z62j7lKTTZ59EDnAWjEiNOFpcAr6IjVn+iJuhHOgRQuYBHYyva7yLaq+Vi",
-	"2kzRifYyIp/lZmHBHDLj8qEVFNZQ1aDvFCo8/4KR88Ki1lfA90OqczpU1MCkU4di5ldWWlWbLzGts1Nb",
-	"TOBU9TwAQ0FVa0dmsXGIvXEW8pnfgY0EQvgTHIGusw8Q0U6xs3i+5RkrCtBoyEEAKkupCEPpyKzzd4pU",
-	"REbt9wSNz/Yn27ssAAZnZEYsjUYlDVxapFkpx5yOb60LUalFuoDF4Lk+65FOn8M5KIm6wLNgH3TFYCK3",
-	"cdD7haPcgk0ui609PTMFztoiSu/9+qHlOm+16NmyoS0ST+fQc6KEuumod2GopmzE5WwecZUngsWiD7AP",
-	"HVmEXthqZFL+UpH0B1QeKMgqVlPmayjvZIEvcZdG4kql8oNi9DxYpXpZ31u+dv23+eL1K/M2Ku1mo+qp",
-	"l7VCZriOP0e6VJfk99U2YvaoImYPKK+2cTMQ0R4D+SpSOrvcyExLY00pjh6XPm34Mvldih9bjm5mtvuZ",
-	"z5f+OSXnPKrrUr5Y6FattKGzV7d3dmieuo5c/lT2EPOuKC6IWE222sWvtCt4X2OhTYDrstKuNJuN5sHz",
-	"vaO9vcO93aOD1uHB7u7eHfMTlox8GfpZtkG2ovZRiVrvZG/F7AOK2Z0/PfLoW1MUjs46n6TwpGyOb30J",
-	"RJxrmshoyb2qwaxzAm3esM24ZyNnIHeOBoaw6TLKb2MUa+F0AhN/RDrVdfaKuoSLsIIx1DGJcdNRS4UV",
-	"M0FHGhk++8oSKFkfxVlGdr5a/sQtFZRIxpG8/gvDERei9toV+otkTOYnfQ+BITAepnx2Fcmygi48DlYK",
-	"5ATIhcgdcvK1VcKI4D9X1vSFar1ocvfxls7S29fkiQaFPkh6pZlUgiLwrea/3+yVD3KVX+lg0asJSpGy",
-	"lzoci7PzbIyHt23kTWQpjLd5LQ/qK98JmrOqiywqZHHFU5lmmCkz1hsqwOe1mLLQ4mFuLHgSR1h9mwMM",
-	"70iAYgF4eKNgjC3IOLWw4j2w1hyYu4H9FcKbkg3VJClLJcnwLHvTxemkApPH/cS85RFQP27zObfWtRfY",
-	"R7a9hs6HmsqCqm6prrKC92XWlqjhpsCLVyhajtIvkjays/kE+iSjSS5fKu7TMs6vz5DrUq7Q4ptUmVZG",
-	"RmFeVypvRzu0hewMY+YykjoVPPz8C5ab3v1Xwc+vjEr8jZkqD+gJxBhS3HVF7tw/dEJuJcLRNzCgU6km",
-	"g+EjMdjewHmVvkSF+sIHyNvZN7ytVllTq7ud73EJ+Cqc56ikoeM9IAlhdwEkawOo8yCigDzGhW1e1MIy",
-	"wqtQQPciPkPnAPBR2Vss0B71qE5sAQtNwgENm7E/rCEB+HS5ua5sSsDCbo2I5UUhT1T7P0y5yFZzfRbN",
-	"VWIl+RUVD6DENidLzQR6ezMuu0WE9susO6DHJYvVgEWyI0GBv7CUI7lqwlSxcSJuoNw+/cpC4EKGRmT9",
-	"JRhi/3JZwsIjfGo0/Vx17efCCEp9IrqCurCNOGqXFBl8BUy13URNEV1iLZZaC7Wwpal9mjS124qFfHHY",
-	"g8iibb2CZzzdiSHYF9TYt+HwdaYiEQx8QQs+ZFax79aSYycVI0H4Vds/WyriLRXx2jn/p0BPfJu9WCwL",
-	"tgL6vtPKdpnzWeWnytGcKalHTNVsXtCWrnlL17w1/Tcy/bODu9UrDyFTV6SqRMJAXcYYWMB0UF8MqJZH",
-	"TUsYKRdk55aV8imwUi5tYCViSm9bbY/9Q5mT81Sci7bKY6HjzMTaRMaqd72tZJiP2JhpTXkE5BhImGhJ",
-	"+pEixabsMN1FdG5aZfw+rgrCz11lKa4MfPqSnoRamwGEdUdKkSKSYSIA1QJDRAWxI53yr60RBPfURoQa",
-	"DsXDrMiTtD23sAsQA0lzu/4+sRamojtU6no199devDKQQpnf+tE+9VEhiK4CjZBbu3cJsNwVICb0eRRH",
-	"cnClI9kTlqIPoMpzn+Tjl2Gjt1c75M1mrbvbb9UO+H7Y6D0XR93mHgErwFagzXFF461U3SfEvmN2h4rD",
-	"K3xJV1DGZZ84SWKv5VgP1bhOi7EDb2wHQ593zKrR+78dotTuuK9fuD1SwaNFarT2LY7yNDuvVuC4I1wo",
-	"aty3n0rxuoxhKNWUKekjZWnoShC8N2RYtUI2Qc9odMlgk9t+1Q/nP1eRnjZ4/+7iMqDW0a4KoTWSs8Dt",
-	"s1mseBi04WfmHh3JNQuMkRNUHfgV1FGaf+iUj8YBFSZqFiCBBrRKwJjMZx5WMjETRtQ5a11PYwhEAylC",
-	"1p115P+5SLkMeRIyuza/fWuP2XQ6rWv62u34nho9azPgM0AsMSLBZAFdUovCoJr9lQ0cgcHcF2YQPJ0k",
-	"IrA2Sxx1E57MHCK0dnhoGZ08GDJ2W1nuXSI1M/OlsuE6O5Z6agw9c+vWH390JFG9N/ctsXyuobiv4hh5",
-	"HFkiwigRvdTjNrElptYSxHt3JylCoUGKhuy3GaOQAF4DL9yI1Ukicg9ME4CZMIMlm9QNrIroa/jpmFP9",
-	"KjeG1aQbCzYZm622D1Wouopkah0Z8pmuswtofMb9YMxDniTRjWAjlQik9zX2qg/NzUdi7tVBEw5sIf8O",
-	"ZpgWDj/JyIKHYsaGfDwWUoT1jjy2Z5I2fSjiyOwVQVVRPI5hNUQIw94nCjiV0PWJ6AnzA1o+zfaajSow",
-	"tJGqwlU2Z8wY35yNk+iGp4I5U9sr+oRJms1c9clgJjIG18aYCmABqMQMC48K+za4OL04fnN69f787Jfj",
-	"y9Orj6ff//Du3U8XwTN4fYnoSDK7W41MD7ALox+N5U/TJ4GBy8infFb1vE/stgjwWxBxAZjlhaTHoC7p",
-	"cN6JkKXYBlhPP6+sh9dUuSfw0AehO/5L2Ef4WaVdmQ616F2dtF79or//+9kw0b2TYfz3sze//H/dfX3x",
-	"qx6r7qF6edj745e9fvrry5vT7yoP91Y/RunwAkdWkp+QYmqPTNUiRWoS91+/cbVltrjVfrNURJ6sW6C6",
-	"gA2fyc4NrDnfZdz5k/61DnOr24Nm+3lKiwyQKGGxGtTZsf1u5vi5usIYBoCODEGjSLORGpk/R3xGqKmo",
-	"QsvhNnzpvkqgxSqZp8lcalfj6Wz/EhbSO2z4FYhHc2JVWVMVJWvBThyItHQbNrYad/OIxJo6s0xT0uvc",
-	"HvTHE6dAOtI7nfL1wpD0y7OXlfui8gSVZ0kk874N+cS2B5N8zkiz3ydiQv5dlL4Aik2KEke6gzwCU+Pf",
-	"YuqJ+Maq1i/DTzN+cnbIyLN9KA8LiY8eyMOC1YnkjYp6Qq8tDD7A0L4czeWtE9pK7Fsl9pMmvvRF+NYb",
-	"uhdviIj/HsIb2sk8m5USa54jlFop7vU6UDQUYBcPKZLnVZeiQqBmtbdFEVRXnOrCfkZDXItxCrFVytnZ",
-	"6Gphyu5lNqMHT9ot1Ja8k/HMXyTgNYwwICzyVRMY9LR1Eb9PRDLzqorN9ZVVxQ5NeXaRom64x1wiT1Mx",
-	"Gi9RC02jFugqXWk3q5Vwgm/kytxib5f29tVCB95u7bDbELUjfrBXa4X7TdHgh73n/WbFaIxJnFopTUDs",
-	"i5Ie0nr0aAelXq2gtbGc9xAWCpxts3BwN9tW0Wrs3S1naN/G7UnDbKNsjfhHmGz0zjnW+HwRs34V2b7z",
-	"pz2Dn24V80q6mc28tBAkK10ZlLVkSEw7Y9zGwGzGaVMLfCCsHJ/dOfhgJwOX/iXFmdlekFiG5eApiDAk",
-	"plm5em9pQ3bWyl1kyi9fnNJu69KF8lpurCFf0lJddRWGK89zkfDe5avLF4CKEOeH+mltnfESmgZ1mQNh",
-	"t/JWXXzF6mKpMU8RoDATbp9RV9xu2L60EgQqRtbXLjsInFlQePygoyyr3bnIoEPB9aB6HOeHD3gkqxCP",
-	"EsbX6IoeHwmseGZd0VfJ0sKIOjtLGVJdMK6ZFNO2rZ5OIop3uTKMtRJFOuUzuCfcrhygtFxHrsl2l9eL",
-	"KFQzLdiY04KNz6gEy0TuGmpxLGQYyYGnFDey528Tyrb2CCKbWwn9iNJvRkx4QnkBZ/LuYRZbjfHn3eL3",
-	"JRCN2JMmxZSyeV4VHFbAQR+AjUXYRUSqiuBaiPGVisOrvkoCW3CGhY1uQaBhYIqMnlChp6usC8V+HZk9",
-	"FgJB+DFTcYgAzn7zhAvq9Li0hJ7qRiQvoHcebkFRJTPKccx7IiQ5jF+AOHctFh+NZG7gKMzz6Bb+RVh2",
-	"SVynseDXxbIUHkVrTeUpd4j6+ytaaR8d7DUa60aQcRDnOLARKLmvKOL/SIL8xcStj7c0arEsKjt72xTC",
-	"XzyFsOBngOiYq5V+mBxCKvQDqbZz0aNmPDLgrfl9ZZ4pbG0yJn6jefves+yxHJ8wabBEv87AFwNlNUl7",
-	"aiRQQwoWRzqltseO9GK0BarDDKO0SOZx2OD5Fd2a4FsT/Aua4F6aMFV3E1e3jghHABMv6422nRnG9oR/",
-	"U9+sOdQJBzxnNAd2QIjRGOfv9DO0Blctem4VeoXVhDp9Y6Wu2WTsOnS/PX91wg4O955XmfnXYaNh/3Vw",
-	"0Hr2An4zU5OkBN0Huz/w8dCnTcFMQt1ZTFleELcetdwQAl02DPbf/7VXb9oh7B5U2buxkGcv2YmSUvRS",
-	"dmLM82a98cx72gVS/Rc87lwMIp2KpEqAwjysWlfAfIAGHU7QI87zbn1M7KIF9z5B/G5QFznEb+bg4ucg",
-	"6e2sEfYaGr69R50Te/Mtq5bntckaTfCzazFjvIDzm337UXTNnpT+wr3HXxTN7lezJnMMwfiWWrtHz6qu",
-	"NQrJv2HPkmdjfB8FGCP+7Cwn9+KTjuPYLjztp7k2c5hekAHXQCeX/QDOd4AoUTko/0HCJaDrxzPsPNfO",
-	"NYzgbXckHoEhJ2ZzC+APP7Ej8tYc7ihCaofHuFrKYt671nMN7TTkSOpJvx/1IF8Bv0IToiOpGieOhdmK",
-	"ZonwnY0irSFMBwOmxrlJLBhocwE9fkY0RD3BMA9CY0+VWe88/6OX77K7eR6fo7CNPjMcaMnGQo1j4fFi",
-	"WkMIBrLspdEY/ddmP6IXlw3uBL8oqnOAWkCWDhM1GQzZdKhGc2OqEiSgZq+BrbfKfhKzXqz4tTkfr6P0",
-	"h0n3LsN84fZ7nsl1Yc3NNYm/799bFueiY43qwJ4eCFe4ikLtN7ctGXsuHUCDz2s/f5G9yP6C4jCGKDFg",
-	"ZSIxg+/NxK2FcC7eP7Ry1C2ZhGzMk9TV8Iw4oEjjAxbl7YmCCs2ye6OyBo3Wd0fU+zm2npb8mPRrlGoR",
-	"96tUj44LVYWNZE6eEYewCha4A6he72398ZUXDPCNSHnIUw43GE+6cdTDsYCCpZOGS2ibXxGmC4Ty0V5z",
-	"j5TmfvPQF/EvI12qVk6GoneNT4gVD1mXx1z2bJGlSnpDYSfr3fEHweN0WPn026f/PwAA//8=",
+	"7L37ciM3sif8Klh+e2LcPiRFUnd2TOzKanVbfZE0urg9tnpJsAokyyoCdAElNu3oiH2a9Xv4Uc6TfIFM",
+	"AIUqVvEiqe3xnJ4/PK1iXYBEIpHXX/5aC8RkKjjjSta6v9bGjIYsgX8e02DMXkb37F3EU8XgWshkkERT",
+	"FQle69be0TkZMBLoG0MyFAkZRveMTPD+Zq1eYx/pZBqzWrc2TQdxFNTJhH5s0BH7+3arVavXEvZzGiUs",
+	"rHVVkrJ6TQZjNqH6SxP68S3jIzWudXda9ZqaT/VbpEoiPqp9+lSvHccR4+p4TOOY8RFbHN23YkYoCeA2",
+	"ElBOaKrGjKsooIqRry5fHpO9/Z1D8vtvu81Onei/9/fa+8/y4/6GyiggCaPx5O+3NckknbDbWp0EY5pI",
+	"pv5+W7u5ftk4uK2tO5t2q1U6n7cioDjy4kSux4zcXL4lYkjUmBEaBCLlKj/MsVLT7tZWu7PfbDVbzXb3",
+	"oHXQ2kolS+RWq31Iw4POfuMw6Awb++1t2qC7ezuNfdbZZ3uDTmt7d2fp6IcimVBV69bSJKrV/cl0KiZz",
+	"JoB7yueiSVgHdvn2+vpiq91sIQsVOIaLBlx+HJuciSslkpKRwAAlmaRSES4Ukfo2osQd47LAHe1nCyOD",
+	"ux83sksWRgkLVPXCvx8zPaQxI4NEzCRLyEgUqaQXXna3tuh02jRXm4GYbAU0jgc0uPtfgQjZ33+YHN7f",
+	"pq1WZ08qqtjf6bAVDX+ScXj3E16OpPy7ftV/bB/9R+flf3ReOk76j+0jzUvrz7WCJS6ZSuZHQ8WSxYle",
+	"sUDwUBIlyIxGigzYUJiZc/ZREZXMc7Nur8WtEVfbHeTXaJJOat1DPbJJxPGvthtlxBUbsQSG+f79+yNP",
+	"TpRzcGClDjLKYbvdIr//1m4395rtZ3Uyi9QYBp8wKgW33LSrb9ouyhdGE5aUCBiWJCL5+20t4vc0jsIe",
+	"cOZjxcynem1KEzphygr5NJECVoTGsZidTKZq/h2NU2Zfvjj5vl6SXgAP9q1QmibsPhKpJFM6Ys8J0++B",
+	"La5/HEaJVPBLk5wqEkkCUyKCx9lNet4kjqS65Y5+cG0YxXq0zVueI1ytXov0kH5OWTKv1WucTvRlHFet",
+	"gip75bz5gsXRPUtYeHLPuCpfcz1enCvTN+VX0YlY2mpvN/YHLdY4oHs7jU6422Ytuh8cDtt2wFOqxtl4",
+	"4WW9KFxTAKdwpzej7b2yCcE85PnwKFCiZL+da8LDlyVRY6qIGkeS6NOCiIRIltxHAbNH55hKEtBUsrCu",
+	"f+0HYjKhPCRxxFkfL+mRhmnM+hVUWX7wlC0jhYFXreIObGPH6ssogGrCchKIIdG0ZxL/DcTAycP06ECk",
+	"ikSFJQembkxpouZVrAivwLUtnUdnd2/9ibyJeChXzkONmWTkTt9bJ5Lpza5YSAZzAsuWPzx+rMViFPHa",
+	"B31tGouQ1bpDGktWPh/91txUIsUmMKT/mbBhrVv7/7YyZXILb5NbMH49+NonYNxTfKhtZLH9002dJgmd",
+	"63ulmiOhRTKpeYS4kSxZgw6RtJpSnczGUTAmE1RXQxYzxcInY1W9bYqL/MANexXxgK2xXWdaL0hYIJKQ",
+	"hcTuXxVNmObXmCqWNMkRx2fsvLP7yZDNiDRnLtVHMomUJH2qChu40+rsNdrtRmf7ur3Tbbe7rdYPFVSQ",
+	"MPRSGoRUsYYeXJ4Q5VoREuKGqyjemBBObTDEqJjMzsrJpPD5x0/mbTSJVJndBAoJ4elkoEXukMBOIlOW",
+	"4Cnpj3u3VT7GGN7tjzFkQ5rGCh+p1oLaa2hB72gUn74oPwj7UeiO/QmN4qc6CfW7nvwgfM8GYyHuquaS",
+	"HeozvLFiMmEr2Gns03a7Mdgedhp7dDdsBYfsYNDeKZ+Med0Tz+eTfpecCi7RHMfD7YxO2DW9Y2BBBIIr",
+	"c+DR6TSO0LbYmiZiELPJf/4k0dBwc9RPhN5ppcffU/A2rfwpqvdh7YgLNWaJrxLALtN3A8m0sipr3R9/",
+	"zZ7Rm9C8Zyo0cyW1bm0L6PPpAxKFSTge1xa/2nhJpd5th/WaihQs0rHgwzgK9F4w9EoT3kVFumvm3V2c",
+	"3Sd/HZYdYBf4CiR/noVKycIMVT7Vay9FMojC8JErE3GZDodRADOQgZgyf2mu0SXApETjlcQ0uMNxwL1k",
+	"wrqzJFKwTo8j+nZG9Gxmy6heMvKnILuesj9XijN9DpPObDO9DNLobZ5f6/37942iiVc2EPPIVtEihAGd",
+	"olX2qHWFN8DNvSGNYhYWl9WsFgkFk+CjGEYK5yi4SmigqrYeODXG9J5p3WAipCKdVgtcVjQAyy+3JYdp",
+	"HPeeZl92OhmL3PBpIjRf0kHMyAlXEWjK1dyySI+nYpYFQk6oCsY5Uj4nfaRkH4xQaQxXFocStvJbKtVR",
+	"qI9NqRJqrKoHL31MperR3Otyax9JbSXrIeg7Se7OJjmawuoRasSP4MbGfvwW31SulkzkqRbNaO85QjCu",
+	"mSmEGYOXoA8uThRwfViod8A6J1yko/Gj1kgJ0ZtQPu9Z27BE6sIAtdj/CXdcSGQajAlFxYi8L3NmCf54",
+	"Udzx1ulaCPKO8jm5zMZZvWCLs3rq9dLkKFAC1iri2TpiiACsawgZoBI2KUhqcBk2nshnuNd6mNNwe2+l",
+	"vowac6zfwR53JAxoaBemyG0DEc71XtDiC91nr6/Ozx6/41sZJ31DQ8tES3nIH+VTi+iAcj3DASNTmkgW",
+	"kq/0n3qqdUJJwqYMHBp3bK6Zxzkz9Y+oEhg2A2tJXx2KZMRCgn7BZygiWBjRa5jeI9Yq5TKdTkWiWNib",
+	"6Df2gGLesl0xHhL/pfpldZJyTZ6EST09ykM9ZAgiPXox27v+8euGR2DC5BqHV72uFTN6qiX2OdhYXSEL",
+	"YpqwkMDniP4cCIVIkoxGsGZn4oJKecfm8lGLxoXqDUXKw4XzVrLkniUgvbggU/Oxrh7mnHAGfhMMYkIw",
+	"zvmoteKkp0PJWEhVxwVFKUg5Ob0gNAz1PB6/U3eyxT0Tirw006hez2yyT7WE5USqE/D+gBPJI9ECCTSj",
+	"T2MaWHlfoJ1Z50s2Ql3CxMQq1rpkjUGBA8mMIZNMksIvveJ8slV3imECH3cmnWySI3kHExNTBvoNBCxs",
+	"XLkXIXeuR9xzbUecwCCX09eOAqhsR5I/GyF82TjW2quIV5kwNgj6qV67SOioeqTZAxi//WRCqGkwzhzp",
+	"T735WMJQLFg72uwtrQSH/w7bxs0PVCKcpGF2Tdl3FH2dn4+uWkGK+CjTxRx1ySn6h8FYHDDGiTTBrX8v",
+	"ouuZP9dyuWyybiUuEnEfhSz5vKsxNV/xVsL60f69iG4n6lH4WjzWT1lF3pz9YUcAKuG/xcm7ZHaOuDYy",
+	"9vlYF226LAHp34tf3cQcRU344DNLZ/zIv/mxZ2aJ6n2ej0NMv5gD4UFJQmXjkg1TudSiXkMJxOO2Ugd0",
+	"aQ6RJCm/42LGcYRaNwwSBj/MEsFHT6roLXy0XvZJIJZWlFH5jAQHS0RmeY3a2lAZqTlr3vKv+l5uQt9R",
+	"Gl5t7BNJEqQtMp1+7hnk1/zxGmZ9Y4d8MfMTSAwkX8ewf7TdsGDVf2zMZrPGUCSTRprEjOt9Hy4185+Q",
+	"kXyjGpwdkzID+s8yHWD8G29jGGUE5IsZ8oNMJxOazGvd2lHm9NGznERSRnxUq9fuMW1tczOQgSE7E0lI",
+	"RgnlyuyxVLIEDFS9dvaOJkSVYXPmh/VeXyJBwkLNxjSWy0YEn1kyHvdps/3d+DxZ9OkJmcg632Y0EwyF",
+	"BOlnfzITXYFljLN40OZG07qHf1bsbDFhaqwNpRmYobCkWrg2yT9SoZjJ6URaRSGZjRknc5ESKu+8LLEn",
+	"Wpgjjjmg1lmCE/iTl+F6nAil4oceyopNpiKhSRTPeymn9zSK6SBm1VshYZjjo4QgE8rnZlHshpAVMRaq",
+	"9Jeebi2uKz5vsleNBQfhjERMzBWmZiK5c/4/gjsN0zd8j9M9o7HmJYjlwaMQ3qJahCcJC1TzTzqYC/GX",
+	"ZU952d0eswjxliYj9nm9eNkZGOuPaRJSTvZ2yJvom89y1JZ95s/dlEK8o3z+Z21Jlzu7wPt/9O5cMpK/",
+	"6Ba68Vbkj1le64M2gTiTw5E7+riYNcl1Mid0RCNO5FgkKp4//XJCdrIkVBHBA+aMoZAqOqCSebHChEEN",
+	"mi0vkHSo+ZMoO8a/4PJf0BEr15wV+6i2xmoS55a8dpu2WtvB/whFoG18om+ASwx/AGcAXsDIRzTijYhb",
+	"Iur3Rzw1N295d9fW9gZQa4wVFBlIasWEXUnnksz0v5wqS84EKl0QjuEKFs6ZyMBV+s3VO+HR9LgyBQ/e",
+	"Jz4bGVANyO8xyuWMJbCtliZAbMQ+xvf6+MRQ68Wtzgp1Du1cXiixqlEkZYqK6x+bm1QY+FMmfBZmzIhv",
+	"rdn5wv7PYpl/jnNiZcrBZ/JFYMbGv44nwl+JhzkkjB5f9EYkpowzC3IjAfQZtNwrgc/1sKi2bDH9W+RW",
+	"q4vFqgM2ijj67Wzx53Ni6n/1x7VJEouAxpiP4Ao5Yd1/7HbbHwiNBWfgycB0dX9G15abrVMpjsUMclMr",
+	"p2Ji4ROmqD6bK2bjpWB3SSzEnSRxdMcIzdIAUjUWSaTmT+vdsOPK6QsYYLd+jv3dwzb5/bftZudP9XSs",
+	"5+RYJ2NcsYTT2Hk7spSkp3FxPE6U7/pJZ6dmrAQnT07MkJdlledm9zRyvdTXQq4YTYIxuOZjMXK1qhmB",
+	"QH6u4xR5fL7pY10h/24pp5VkeCo/yyO0rzU8H2soXnQeCxr2NP3A51CVElrukHhcJqFX62EW2aTwE034",
+	"t2Y4S5SvhcE/dRphhbfnWogrIfjn24r/FClkkUitamkOUpo4kFpDXWKzPmshs5lyMhZp8m+Z8Z1FJfUm",
+	"gqiBFk5iqBh/ur10w33glgfIWBNOcgU7nvbGibleJ+zjNNL6gEi0qBB3MBk0eJzi445XD5JhaS1WJO17",
+	"6+6tIvFyuOHofbRl1PbTfo0W9QsLV5yi/iQ0oW0oLUeiM1FJhrSwMMWM2oWgNc8R58+ZdnHQoGgqGi9E",
+	"GcH5hE6LSCJfx6HTANzcStnDq3qD6nDvk/hInlA2po+fLNZKKMYdpBJ5K0badnNOrT+Db1bMbgPdfYl8",
+	"sXwHNiRIWbMSZfvJ5FA8B7SGpSvns+XnqAtcz1+7TnGB76rNCZiH+2cfq7V7OkGJy2zVtnP3PXEyul7S",
+	"e5ZobcNAlDyNk/gxR5ZkySkfCky62szdM8GVppz/bw/PSdvUUCB/z5JoGGUlTKbe/IhzcmLeUq9NEzZk",
+	"ScLCns0kwDfq1UwH6y99Og21kOxRVeu29/e2D1v7e3uttdfPkqFsAY9jGk2kMSkhx4ElUu/JTHrAKhyF",
+	"IQtfUotjQ8Mw0m+g8UWiN7KK9PFuQEum3qVfa0P30LIxmldDZX2g+Wje01tQluMF2HsI3FNAZDPAT9pY",
+	"RMQjHAEYJHNCE6Z34owj7JE9+B2GSgHfplD6n4dOKYKlfPJL2360M//gbhODn1gAtVpHRsgbPxi6Eru/",
+	"FkhHg6QHp1oJGa6mNGCNDFomZvcsdqQwUYW6/htRV7Ts1mIbCjK7pN/ugyiGmlUYZ530O3hNzUSTnA5J",
+	"BPtTXwVHVZ1Qwx1kNhbgctWfYeDFtPlr5mXwi3RHpIfFhXgn+tbnWMLBXU4tHBWYJqe/BhhP4A3Qo0j5",
+	"hKnCGdcz1J5oVuo3yTmYlEgxWOhoxEVSxJjp5AEedkuwqOq1APZFCVwd7hclSMJUmnAyYHMByX9Cunoa",
+	"KIOXdUIl+F/JV+dTxk9fkGPBOQsUORYJg3Se3Wd1k/IqSf/X21qGL9b99RYlzW2ty9M4/vSp33Vaz+kL",
+	"71DWF/sAMRjxoeg3yY1JnwzM1q6iwxoQgnUPPKkchMT93scCIr90xPPuFb2zmjpmMgZSUW9X8/Dpi8xX",
+	"GIog1ctLvupfnVwdvTvpHb89PTm77r04P755d3J2fdV/VgEWMtgO2o39sNNuHA73Wo1dujNg27QT7IeH",
+	"hanv7pXNXISsF1TjWurpX7w5Pimi0O3vbe+R33/baRYh5k4O37F4LGjnfHb/Mjl5d/16lB5/SwV701YH",
+	"N5fvB+mr11dSzRrBu/z42p2DlePrTZgai5JVeoe+atK/6uzuFXCF9KWV+Dl1x5W9cVQG4XXEHUM6GLpM",
+	"TMixSONQj8AJC1ftMmBWjcyPi81fjwevgug8en1188tp+yx6fdhk89e/hO9Po/PodPbuOh7/8GI0P5u/",
+	"PmwGnZgPJi9b4fev4/xsDtqHnZL5gGJaMZli2h9roEfBBBWUIMMojglqKdmI8VDP8VTF4dGjZcxkqqhB",
+	"7HoEzORrLPiIJYSORB1LISEGoX/P2SHZiLb3ANk1t8NLRsRFKdTVsZgwSQY0uLOFvHaJCxCcjdbVXu/9",
+	"L0eddz+tI1aniZhM1crTrEv6+gxAWDspMCzRh3Xr10k/EFwyrvQ/JYtZoHrmCOmDw6cfJIwq/TQeffq4",
+	"lyaB0wbA8RbpHz9fnfJIRRQqtLTKRPxYFWk3W4X9jKBt9QLaY8mkcyGmEjAtd254AtOTk4O5YiDl9T/8",
+	"vROzoSIQChiiMmPO+Ow16ISdikShdI6FmMKiWn7Wbwqj4ZAlKLwOOrsd8vtv+wvCaxW+6VqHSZIpOkUr",
+	"UxFX8/wcCsxNJixqcguZ8n1rQXGheu7J/rIDrkIY2BeVrg0ccd4dcMj1L86vrsnWlCZ9gLoBfLdkTkxI",
+	"2mVFD1KVOx8j6c5hcsTt/W7NymaXJtEGM9ytoroUaRJUoQAbC9LgTy46zjTnIW/st/afdWHAVuFOw4jx",
+	"gMnsaVeeO6Y5Rlw+7PJRQ+SgNwFLvPJYA4CBft2UsQPyWv5jFq9t1SnnPqhMbkDFB/W5W1gGcBas/gIi",
+	"L63U5FF7bJL3wApiyrjmHuXAllxMxRZ2l0pmfI5MEzGMYrYgpkrHp0qRdr2zIOXBmPJRcT09GOO15EAa",
+	"9SAyvpZdQ/kopSMmnfarhbisW7hbNLAz7B1PoQ5Z4+iahIww3kdyYtwUTpWZA3XOF9Mr9lGh4aK3KOKh",
+	"1PPqvUWBLsH/ZnyBAGVweAv2oKmlwXNtQwMbjzL0DpRAV3NfoaCjhLEwQyl6AJ6i4WNZ9jEjBIwerw+X",
+	"NCObV69YZm2Xn50FpNIiOKnvGVlz7jF9xNQtyOjGmIH4qE3zKJx+aRyTlMfWf4jbXPOjgVVKGEXJX3BO",
+	"aMMQXZzohFpkNN8dkQGkuqG4taz7XJQj64dV3HphFNoNONYt/1rItfm9sZonPFzsCloLz61vgT6L6NSb",
+	"0RYnkv92NeWK0BqLDRO8XRRoS0QLq64W9u58ndCQgSyLlK83RkqyeEi+MkqK/aX/zC/4pMss7eYtPxMQ",
+	"3NW3Wj+nIZjSio2aibqteIwSIpnSOrP0XLzmlEDvGgKG83SiCWXHX6vXwjmnkyjQ/zKfRgRk7wSzt/pi",
+	"omxvPVBw+r6NTbezl0a1jtvwX11I/4WlcmEr+nDf/iI9VNb9UVLu30O+pUkC1MIsoHwmOCUzIUJ9tIlE",
+	"Mn+xbdZQiV8uj8s+BQmkJ/p/fvw/t7cfW60PX//PWgmHmlYC85VrtpiABmDdiC5k0YjJqdYJQ8RApCrX",
+	"gcCJQtI3tzc8ZGZjyTVrRe4w+WCrdgniTuK9hPEQVe91dsmKBa7bEZTIiCPzi8OTgsSSn1OWsrCeufpt",
+	"aHfAENQmZLmxlSFeY1cSh+LXWkTxq9fCFE/GXpn/XR+OseCjReIoQDWIOJlEcRwZWPXlA9reW2tArjfE",
+	"A44JAwW+fO9bZn0JN3+qI8T/JoD+sC8NJaoZijqIBwPbTiMFidJhypoEREcEYR+XrafveDKGQwZazu+4",
+	"+8Z0OmXchJE170FBivNyPuxAVEuSCYorcQU3f8qi7mWuk2+vry8I3mC3O3Ik1JFkBEVgiJkJbC1nycPD",
+	"Qx/lcomk9nHifVHtdTKxnSJgMt6G95einpdE+e3n5m8ZeZHTyk4BS8UXkC8hNzw3Q090r7NW4FfGNMdV",
+	"jxgcmQtzd5F07svLJvXS7ugiB88XZRLiJz8n3NtaUah3VpNcQlMijM/REHImpEOZQ/c+DQI2VRkeCmey",
+	"ectveYP0kcf6XfRgIA+aSoHOx49NuEdvDJEqvMlxoC1zMvlN7V3bggIfCjBGGQlefC77xdoSg0TcMfOt",
+	"WJrBBHolh9jdLYeTav03WA8hEnL99spQCN8xTaJ7qljPOKfN+yASkzAp4nsGARhKzI3F0u4sRnhxefrd",
+	"0fVJ7/3JN9+en7+56j/DL0DKepJqZrekQ+ePVGI6ZSEJUy0u0F1hErbhQdxUpmWJeRRFlSaOuW5zviN3",
+	"FbsZZeM6+e7k7Lp3eXJ9cnZ9en5mh4WYMG5EgD2TGVMCRGEWQZ9QQEa8Y/PnJGEI5BgpNLP846izhki2",
+	"TP3Z1Vt/s/6F9dv8+bAwOs3EjIcRH/W7yAaQhWKAjPw6AFuThbqTRLu7QfqOaQw3JCxgkXVP4s61vOD2",
+	"Oe6hPEPr20fRPeMkneYtcDNASGcz3wLxDkjvH1bY2vXax4Z+UeOeggdJ6je+OHl7+t3J5T97FydnL07P",
+	"XtXq2SXzj5MX/sWXR6dvT17UPgBB76OA5dJhNj4u9Bt6QWmY4KVNQ4ObMI8FVoZ9RB+FKZTUTxOqbGwH",
+	"PHBFj1t5mgAGsGUv4tXY2EPwN0fBmAyEGpukJS33QTCu1lGX417Xsc7onsZL0Lmt1W8IgYw5YGrGtOI1",
+	"E1nNfhkVqoe3t3Jw4HZcvjroCqhDvsCEzgF/GKJ+nMRiBkmWEvF/ZsaJD+fIfDrGqMcq9xA6sUzOUGWg",
+	"LwsOe+4JLXzzVsR6zTcXP9rzcZTKu3FmMl7Tq26M0H9cwp8mlmsSA1QUx1j1KtCF8oAxLmg/2Ubyl62E",
+	"fstml9sSHm+Wi9OF3V+ZDLdZJpJXuY6BNMpJP/ehPsG0UYtG6gXUP1NCEQ4Qz/eqYCyc/ZhJJfgwMihW",
+	"rg2eiRJgRNxkZuA0FiKs6zhXniJEaWNqXgDW/r5hQNJ37tzefuy09H/a+j/bjdvbj7vf6P+80P/cPyl1",
+	"+5RF1k4mNIqPQdZveLCYFOBf82k+LhtYJCOfynj3GjlAU883ttQhWHClLdh55oPufR8qZ685SQ9z88PV",
+	"yu1lA8VOH8f6zsL0SvAWcVIZklo+NpiJXziQMfsAkCmInTrKyEINC76GqvKmzH+c37HoitY0KV2WJBHJ",
+	"cemZCD/h9LX4nyZilNCJbJJjpzUYa5EzqD/wAvJGw8t3r1gsDyrWTa1RKFPa+yrxwli9IBYS3u7jrGJS",
+	"IqSwZPXrNvrogCzKWp4toF1Ah5sZneOpUtq4BzPz7QMc4Ux6SvQC3AC1em1MZc9bdC6ssYl/oCXcG9q2",
+	"p9w9y8JetuEW60Erm1CUNZeCSll/GK6AH49b+0vP8VK9Zhjbv1RWHblQce4XfHyorwxTuca7m/jMs86P",
+	"2JKXHGHHJjD/S5yKdDqN58b+0X+Dd6PEQ17eNDffL7CiWS4IgzAK4WQqtsrN+uSatrksHjZ8Zu7nmgvg",
+	"y/hiTDTnMvUhZKm85fgGm9YFuYI2HxHypGacJdjPQpMAoNDBg14049eI89dr6FJ9kFt0hVplSLAYzSjK",
+	"y5VjLPvCEbm5OX1xv+8yNUWizZK5axu6qbs9mvY8fJDF6RQ9RkvntRbpN3bVSyalFgdVFDe/G5wmRbVM",
+	"qWPox7nDU1mIA5WTZ+XgMa27aiRoa9A4f9SayIEEdnXlfzC0pxoWnkGjyh7gN5IljaPREzGml9NTjffu",
+	"FBP0+kWmZOqpZlueGJRLRqd2EGZrPCoXCAYK7n4TIyhNDrLHYK6Ddsa+Hv/kdl5uAUvVH7cfSqeshwQ2",
+	"ELcHCjTdfqCnHLPGu5BGDiI8FqMR1iFkv/dyPjSnnWo2zyOAW34II+inGGY2UJZJ7vmtI3nLiR1WVpqD",
+	"LTH1fACiSAmopB0w6O9u8vvRJM3wNLzBKgt00u9m5coeZjD2kq4CKHmendeCB7DNbWcSPdgpSyJhPfJW",
+	"E0H6wgcdHUf6zEJdHWA73BfqkPrsV8IaMYb45yjeKA/112ymkGljpB/HOiejvueIHklHd7Q3cepU3jEM",
+	"L6Dd6Tar/oB9FlqU1n0XqaZYScWqD8KMBWqYqJ2vBGmSl4mY6A8Inh0ryu8dFAAyLfavhDLE6B6r2oA/",
+	"zSIxGoyB+nWSTokSpL3rqsztiosUSh3wXz1INofsVVh9Q08YPuahuyt6BpgyAG9K2DBhctxLmGYSeNhc",
+	"MpLdoUdQW6WnZY09m4GMkiDQ2lA9N5OFb2k6eF+C0qTsM9wiSqHjBY2bh38sk8VI11TCQkOvQ8NnubFA",
+	"Xg1ifbPQKx/paUsyTOgsJx1MPhJak9zHcKvDtoUm/p6zqZ61svG5L1J6TCbYBz8jgwlxh6nUNI5du0UY",
+	"aN4q8Ic0GwsglxNc8Co9X2zryELjL4QdSc1+L5rahR1tNp6mh7UtTFqUf8lGvPxLZgf263qG7rJpCYrq",
+	"taaD+0KX+OB8ks4NZ9snUx6L4M6yiktwhDXEnuCmbRJKJrNxinBDJoIIziXv046ILJZZXmIRKtBuaoz1",
+	"gRnp7D49I3PJvdV7xgAXmZuNd8JfFv+lsZA2zJfy7CH/VQmbiHv/NLDyxwqy7LFImTgsBmiB4/IjiTjZ",
+	"bpGQzuVzIpI6sK5n/KDZwoWtLssezj5ORBx6Xx9Tmf+MHZ6csjiO+Ci/thG/j5STAr69jvwLwC+RQrkw",
+	"MdHyfnbNP3gA/Svidz7KDQnGQuhxVrF5wiRTPSMXKoeB7/Vfx9ksUwMmfpA692aQorl7gR3GQjJewgvP",
+	"8yLal1OmiV8vENMoC+ZFI05VmjAUiCxB17C5F7HjtDQBhQhFFgnEdI4FtYR9jKSSz/2KcF9PMDFx8DGr",
+	"eU/TANndXUq5uQiEs5cJfMdhbwYUBVJAecZLdVub6DYmunM8GZNdy0SRu5aF2rMvQYBIZrCIEfcFsS9F",
+	"oUanRJczmkqWsgdHkQObg2PIFLAjKK6Jr+orPVA99SDN32anmlM49yxkLCmSTuuIYwQ32lPYgzfomSPS",
+	"SalCQT3NIx2UvEH2TApA6NI1QK1ksyJIQrHpo4hDqye7OUqzX4wOVL5jBmykrxG4tZR4cgmf5z8UUB6w",
+	"2Gqyjkdx7nmiuluNliaZKnmjC5vrsRnClw7QuGe8KThOGcwRRiyMQttS03l/wkz0aTnoHwQFVzYmgxgl",
+	"BLnUY357JWN9c8VnfBv1KdM78MVaYkCrTznOMxKkCzi9GGWUJq8+R+/Y3DlcAKbBgzYiMVUsyV6eCEXt",
+	"cPQ7tNjBhwDbnYsZEWaPwwnnDx/bHFbmx2RJD2hGetTBC8a1gDKgzBfhU8aaov0muQYpAeKQcXckZ9aJ",
+	"cC3/fAuhjkocF8bEx+WMEqItN5QtmD3mD9RdytbRXvIp4ZpuoQDDTOJS8WUftkpWLqnDXl18o0nliJjE",
+	"WaA5C2uvT39T8abvdAklM6o1bC7IRK8JzFnmB6GsCMjEE7pDI2loBNlYtm8aFJboZ/L5JrZM2rez3Z/O",
+	"kvXd3vbMx7tEqtw/POMH4g++QVMzkAjeXznN37viFP8yZ3xRQ/ac72bhvStmkf0rZo28S0Y19q5YldcV",
+	"JXgfK+iwLq7h5E52pXCH1i69jxjdC+MLRX0qH2bwdKSFH/TzeRXBv2I1BEdJE8Pwz8zsTyOQawWUn55Z",
+	"sYqTzT2/cDwt/OIOieIvZlqZhpW5tbJVzQvl7EK2ykU9JnfJX8KcFgPeukw41uq1nNw2fxtR69xq2Sdy",
+	"4lBTOi+I/CtuDAUx5F/JODS/01cGiEqzvzCn8e35q9OzWt3/y6Z55S9ef3t5fn3tX784urp6f375ond0",
+	"fHxycZ1/4vzmuvBn7+S7k8t/vv/25PLE/XJ58vLy5Orb3uXJzZX3/PH5i5PFa2dX+v9fXR6dXZdcf396",
+	"/e2Ly6P32WTeX56fvXKjXBz28bdHZ6+8Nx0dH5/f6Ddenhxdl1x/cfL2pPT66dXRN29Lfjg5K79+c/b2",
+	"/PiN98PV8fnFydXCgC4uz1+evj1ZuH7y7uj0rZ74y9PLd4vXS+9+e351vTCQ07PvTv0Zwd9H16fnZ4tr",
+	"6sh2eXJ1ct27uj66rP45e+OLk7Pr0+t/9t6envkzdtdvzgq/4KppDnCXXh4dX59f9o5evPDuMxcvT96d",
+	"f+ddvjw5PodcReChHAflfrrqXZ5cvD06XnjjlZng5ck/bk6urit/Pz46Oz55+7bq9xxh3pzoj16c+myL",
+	"aEhFXrOXC2tosZMKHHhxef7d6YuTy4XXZD8sshT+UHwVMEnxoh73xc03b0+vvi1cvTy/zn3w+vzNydnC",
+	"MPDq5cl357kVxuTuhbvd9cKY7fXi6Nz14v6zP1zj+n2wkYu3ES+rrDznjPThhr7W7QD5a8oSiDrXjaMX",
+	"VVF9hQwSRu8IuArBTVuMXbV39ncOtvd29qvC9J89ZxuTAf7aCdsPgizMF+s+KKzuDtmyUidwmNkqAafT",
+	"g1uz3WpZ/6212ilJsCON+chAiJhRnsXUNw2S35VG3vpKqGnfYfJlGUD6whQ9GdZL1X9gSG6xQmERnItK",
+	"SEIqrxPzEi7A6QkpUAth58cUqVVFYvNpwVl6fVSWNbBG8NXEXU2k1dPJcsXJOWpU8/fbSKrPKgoyeM5M",
+	"FnRKREFBg4/ZsGQRL/OOKUwoYCYYurCYZWWkqyo20RhYWmjownTaIjFhOjQY6prBSvzEkgzYKHWeryY5",
+	"Kjqscp4qSZ6sdLJC9pUR25t7NbuclfL4ETpWB3MvTcmwu/7SiEe/5AjVJGdQFKYSEUMggt9HMhrEEGZJ",
+	"aKCYpiXlENztb/XrpN/tgxS5vS0AKF2MBWeL2yifg7mwVXEyl2Debcb8j+KPp4EpWGOZbgCZYMOpWfm1",
+	"ejcDFxSHBY+XDiliceha4mxUn6NMHvVqBKqpgATGxWUBZeoCfzUtkQ9b7Wck4qZL3UCEcwMom0Gw1Qkl",
+	"MqZyjL22FDZEa64BhlWgih2XgwAvpVAaxxU7S+ZQMZNI6ZNdPSd9vfH7JIgZTUBekFNFxiIOZdmesU7b",
+	"GSBqTugduFIxeGU32i23O9LfhIg/iDG25E4CljsqISV7lrCPcHL/JCKu//SrhLK7jJPPbeE88nURAiu/",
+	"k4viLpddvdW9hf99bLUat7cf2y9vbz/uv9T/PHx5e5u29trHt7dpp9X6Bv/vBP/vJfxf56CB/49X91r4",
+	"557+9eXJy5cVaBGv0EV4VYGZ8lKzlX8ayK7v6v+btKH/HBgwOqDhoPOip03yT5EmJuMCFKWxyaOZFEj6",
+	"44clkCwrROMKjf1bRmP96EYbOSuFd2A+dysLBos7ybykbP+cGp/ixunHFklGFWOFEJK0GKlGUHgVAk+u",
+	"9D9MHcc+hYVFLgdFjOmAxUswfbyYrIuUOSxec7C5KC6klIDzNsPMA7UHcyGKqZS7GyvrcJZmaXfUANZ6",
+	"8c0nBJewU69IZbWEcRjjXofIAlBDhDgNAAA4EQkzIJ8mBOizlCvXszR9SAKxTHEHrEh0z5jc7225co3K",
+	"TA9HKsd72Sgsj21qh9jN+9mdEk5KPNIvcRTP6BzrE7JcG73sUAaKZzDVbIHfixas187nc1qc6hNcTvHI",
+	"3lAcIgT5Xof8/lun2dFGipe2bXtJBiq6ZxbxEjWBCZsMkKMWehCUsyY0HFjoN2A0MGDWv8lctHZl0wFU",
+	"7A539lvk99/2TAfIVbW9OJdqN0sGqBhJA0TBq9wpdJJUw/EtQHIjKG57f+/Z0mlXIauVej+WW9c0rciY",
+	"1toppMslLIimEePK6sL5DM9q0VGuj9NUjXsgkFfiuDm6AAaTgRQx2RPtw/3WShr5Bv/ejm/wd3a3d1qd",
+	"7VZrPweOU2r5r1fOYlI04QgEeoREieeEDmSG/VWacbAuJEAFvSAnC4qjK6j0dISIKk/k3Lw//ziqSnE2",
+	"4cOfVLTsfCzpaLaq0K2i0PlUSZc4a7t4yHzxc3M9LGXou2T6JlQ4XC2H9XDweDNKQ9THcDp5vvSBw5s5",
+	"WI+SlxXU81KRI8v2iqaDyyNHf6s+Lcw3V2m00Nyoqpjlb5JEWba9269++5C/SSJmfIMdh2QuB+7uDxhN",
+	"WNL3us04TnmeZcV7xC9ITWt2Qx4JIijBK3Ilt/ANLyeljPztvQdX/9SNepodZdixibp+TRv6oM2xuVL7",
+	"eAgcw1umLVot6yZTNTcpkFNmVVen0pbjMSxtUvMQYIX8cBBGw5wDfmW0w1MoHxY6WFxSokFqyJD7Pyv+",
+	"gumUnod/MNM5FpMpNVDmmHrvgU8apPiIS8XoUhT+CjmGfFzW8yWfiFeZoVeqhdDC0YuigEICuYXtqOoI",
+	"8xI7wpzKU365Gxyf7p1OXrbedKbb4fEGXWJWrA42i1jhZMmkTkUzmX5esIukKG6eE0r0o5l2ztDpjBu1",
+	"AGPgC/YNt7sTRyW73eaGPRQeY0HFMMzoZfZH0ubQm6Z/XplCQY9MpfG2xxG/yxNgIAaFXnybo28M0zju",
+	"reUjt97cHJbysifyTsSlov0Isz9vJEuOsVfNcwdtFCk//jChd0zmem5k7pkcZVZFT3I+1v9tnayy3M/6",
+	"4T9Xg1sgyctY6g3b1Id3ru3udBBHASQYYx+t3fY++f23nToxfx1oqxD/Omht6986z1Cao+0qScim2Aya",
+	"9O/UvN8lJ8egtgTJfZ18vOVags+fk/M3F/YyCPWPz8nl1RGaw3DBVOEXDOF4VHTElh5Gyf06t7F1brrD",
+	"03WVLnuHPtNVb+MLfuTOTrlCss7bPhZvKm1SNl/jrgJf6dngKOpAcyRDBZ9digfJLshgX7Wf37D5jVyM",
+	"kOGzFeO52jgUecfm6zu/9M5a4SUoUlO/vmKwN5JV+JJplufva7n+CQRoI6H994eqg0qu4cJ5R6P4s/sN",
+	"32MRof7WXzylycNbqkBCE2GmA0Jlm9FstcTOHxz3g4OL7ZfD1qu79vS77V9ak+Pdu/35TvKPnzvBweTq",
+	"MNxT349fz9pvfxBrqLRrBKbemXYTG6511gk164VVPnvT/VMMSZ8GiWkMNWP6GFVZS4XSuNrehu1e0T/m",
+	"LIUe4yEEivNBoDXhAvOvcs2oIil7Lp69bO7gOu209ss9mwMa3AVjyjmLe6aUwgI5LHmn9aHiE6i9mwKT",
+	"voywJc1636r+RqE16jc0uGsc49PkLX633WyVfwk7nFbRp/L+3F1lnLDzgJ4Xzh7u2Y4qPdvWZB0S0xyA",
+	"YUA5GTC/Peryli3kCD1E6KlB6OAKkpV1DX0KkixSxOBJVu+RRQY+2OscPAhsk/HQMfSjtiE4ecCmW4Mo",
+	"B5sTxfVSNcV4PRqPSiXbEy1C5DtzHkea8lfB+n5WPsri4xsP+afZnbSArxs/jL1KP+fiTFM5ZmGvKPqx",
+	"9+PynXLY7uw9aKfkQPuWf2N/97Dti5ZcWhz2lUJgeEz7feBwcLZry3C/NeZGD0UJ6y0juFxO6LKXeh0q",
+	"Pw+D5HpSfq5P3IvgCfSXkvd8ftFgiidXvvpBXawMpKA7xp2huTFtTHLFZ1xFPFMetYD5V3z+tbMd6x8z",
+	"6qIFZbNZKnSOVTrJuhJ5XYGyQhdeUy0vI1WFxrOxGbFcAK+Wtkt18CUicg1FtPoArpebg9X7bF21q8RC",
+	"WNha5RKzUtHydJAqiVIixpZI/ioVdd0NvJGk3lTpK3NXnLHZBVYNbV6FZeDPK7xUfU7voxFVImlm98qm",
+	"6f5uOlCrNIFGUlRiRd5Xff1/TZQg0XDeLzQ6//W2FoW3te5t7f6s81//9//d1uq3tYTOThcu6pnCNfRc",
+	"N+7YHG82S3db6/56a+zCF1RR/V24n81f23dQpZhEPjgHisENonMGN3z6tNrp0t7bPlhdKvEUVQF1f0WW",
+	"rHQ1+ncMI8T4T8oVplF5ieeQyjEH/EeTdiHRHz8RP0Uk4kGchtBOSTiMSPf0LYdYrAmcQVjA65U6tz8h",
+	"2oUaU05YNBorE0AQUpFATCaCZ5BiFiVISITmJWJ4y1UuKA+AoDlcQJvXYLb637DkoA6Fchns0pPCkx9s",
+	"0Bbx/ChVY2xCu7EHLnPq9pRa1WskUvkML0ni6J51CVVIbMCP5XOEhvN6a6N9AWHjFiZj4I25TbqtVYHq",
+	"ArGDvZ3VJWIlR29pZ5D3xT7hkkHhY84phlFM6uMdSfLVeq6tZ01yMpmqOcyWCwA3yYuksVJT2d3aotNp",
+	"04t/bnlTaDiglNWK3uPa3j5BaSzqYHCMVTvEpkxMY5ZLtxbctK+RLlhKXTN2NU5EOhqTSJnEzL3OQV60",
+	"G7ZeNOScn24JAzj/mwV1K/rg4LiJlE0WijCI7Tv1bNIhMJC/6JDPJTfPe9FrvpxpI+m4dixmEiH0xEg0",
+	"yZGB7dN/md5SBmbQ4pv6TMkrOBJAfHI8aRKBt3DewJb/a0zl+O87+y9O/jH96eDbb65oo3d9Onnf2H19",
+	"zNJ/sMu7ye7Zu+nr9z+82h5fpS9v1uLi8sD61RgTxyz7zMbCAdHlZjBjg43rDR0uzvqsG4sRBl8cc7qa",
+	"AQc3Bm9bj1OnQiorrRKGVV2aA2QVC3hDGTDTRRPBgccmwLfQ7+bHSnkT0DjWMqdWUZhUsVLLc5pReVpa",
+	"Jm/y1DHlqsoXsz4x9FFcSokCj/zBhEgKTeFXt8TPtZH3vVx3AVtKUCg702IIwg45Q6zfJEc2FcN2CE9l",
+	"nkNywUxvEapajiMem2mzhPBk2BGPxUOTHQiYZKgDGGXAz2xcryRuc/8OWs/rKTPmbmkbfIIa03X4aaBR",
+	"bq7JLNVjfAiQ5cqMGkdJqG1wzARZKpYAsgGQAdGlO8/6h60SQEs6rRsLwezm/IgKnLkgSAsqQaVu5p14",
+	"he1SOMO9Vu95wbBMgtYXVdw8j+SUnzL7x1OuMavri4r931TF/pdTcfXYyxAfQP2zjXmndAS5hkaFNcMz",
+	"Q+sSSi7OXtXJ64uTV5p33rPBBYkmdITi2jDddoe8ib4By7nd6uyQafSRxdBUEgCQZBQyKDkZUMn2dvKL",
+	"EH33zfnlrPXm1UgcHR0dnV3djE9uRvqfJ/o/3xwfwf/2hlP1nf7H8V188o/vLnf4qzO462h09M3Vm/+8",
+	"C/4Bt7++vNk9Se5ej0ajv/+9YJds7x128mbzUeMH2vil1Tj8z60PX//911a986nUgv6id/630Tv16O8Y",
+	"m+aVz5Vq0L+FLvpFk/yiSf5xmmQl6oynUn32DFHfN/rXzhD1ZrImhtAk4v7V9hfV9Itq+t9cNTXrooTB",
+	"ADNgJV/U1S/q6p+ikX1RKr8olV+UyhVK5TJV6H2kxleuRvyLX+5L6HvD0PdymIGjHHiML6LWgrD4Elj/",
+	"Elj/Elj/ojF+Cax/Cax/0Vy/BNa/BNYLSvxDsMeZfWal3xfeDjX1n+r4WC+32MW1P/k4jSlHdBvNg8gD",
+	"pdhwvtvm9vZjp6X/09b/2W7c3n7c/Ub/54X+5/5JadpuEXgFJlU2yuW0K0cMgJ+wDyrMIxGjhE6kAVnf",
+	"3zkkv/+22+wY3JW9zgH5/bft5q5FZTlsw98dg9ZpkSIiDlCbthQGe9DBFeRt74LlzZTb2hXm3ZVyV13Q",
+	"ywofvMcRMSv7W9FkxIpP5qopFqpkpoyH2N5MxmLWCwU0BjRMGzKO3eIQuDHM8JeGtOeWBf9kPBFxDLvF",
+	"+yWjRbYrFgjiqsZNmQhLenadFZtMRUKTKJ73Uk7vaYQhgw+rUQ5tzKSAaHr97m0Jp5aKelO6AfkskeDn",
+	"8A65IbzPBQivN/AaU0BQeCGWZrxnA82tnLwFbNltYL128/BZCSxtVjhRgrulFev+ArRkBeqCa3NzxeI1",
+	"IXcXukkASrDBPSqiPCZsyJIk6xue66wjlUgM4JXprWOBUv3eImiR5cAAMT69zhz1Y9+xJBqaPvZLx7j6",
+	"hYt9LNzkS75VJpKcTlSCO2nd72kSN4smb2nh/0coCskYqwJt1BDX6B1+n17A5D8qdjwCayKD3ZoYIC4L",
+	"l5zDENkkIhluNOd2+aRVQrnUok1WwxVb811bKAkEOBaY74HIxAcl5aflyJtZYdTmfGXFfHlR2UrTxwib",
+	"C6oPs1wIeBPHH0J+FSNTx+dXJ4TGI5FEajxZ3qxob3d3e9fTMhvmQomq+dloqKexORGT6RPwtt56YyFV",
+	"tu3cRhywWPARUWLBPba9QVsu0w3eMw2igJUhta+Bi1+ZhaCiCRNpiWPiXRTHkUFPXs4H23vmhHWc0C5j",
+	"Ai0/N+2vE8lpTOdnlQQapnFsqtBMNNUeJGvQqV65rBmOq2ugHS2RZBv4mq6rh7hmc7Wsq5ojzeK6Fg+y",
+	"qTm/av4JVSJMMn6o1B/qOf2kjKWMXmXgdZ9Mrcq/b6lW1W6VqFVPeTQn09PPKRH+2E25QoGyjFSq41F5",
+	"J41SN4z4iCXTJNLbBRrGMUTIvTg921i8+1yasSSQfU1NzHDhVTTip5tqvRsg7c+iOEa3GBCHyxlLiBKk",
+	"f3F+dU22EAu3Sd47BNQ66QNUWwP8HIVmcd4vq535nypmPRNJeAzNsjedNqLDZx3jV3kU8X5XGA2pY7O1",
+	"H/drqhfWvziUwqs/LJn7Q7rmBcaBsGy8HjjhY2a6ChfdKu9KEMlU3u0vhk1yacikLSXJ7lmCuNT6Geka",
+	"bmU123iO6fkVIJc53wxXtwRRdx0sXdM0f7PV86DZHwLbnJvlI3GV14YGvgDX8xU6/zbHgFy/E83KZjNr",
+	"9ZZ5cD8Y20+rP52FfdeW0DAo5SHpu2a7lvNsI4ti490n7B+zgcj2ZhiL0QhnaKJtXfDbexHYgrg284UY",
+	"pnNfCI76Z98Ypv1ibt/QD6uu08IjHzFf3p3GzeGBzTvrVtguazRkACiYVEaVkRba3ni7y0NspiNMb1nD",
+	"FnNPvgGAwZJfv/nxUzWsm/aM5KywyJiaieSuKF4xpr3Gwi7vKqe/oKfnXkulMrwGES+gyYMpkoXaniwc",
+	"pk+yHh2VMo+ezI1kSeNI/76MUuWZCvDuh62if8BuZGHZb3qvqKPZZfdIPRfBciEjLcBRqOZ4KEehZX3n",
+	"cltl5eny2esF8mfZX7ti4MI077i27T4e0IBzofWHFf1e3xoITX+W3pt5KfoIaVhshKQlbcRJH6OXUQjI",
+	"2uxes4JFCGKk/5OK+uYEz0Fm5UEx19uZa3TVND28gFP0nXV70oxFmjyHroaYYcTMYfov2xt/VXaD36oN",
+	"UJg0V0EbkYBCtxD4tOBMEjoB98GYTUq9/Ng7U/8nQr/SE0n4JQ4oJ/oeLdTM1nxQXbn9QMR7IZ1X9Dce",
+	"ixmmpepbvC2rT/J8Ct1ha7lPZW+VP6WcjVwTW9fiaqhVdmq7wUgl3XYDxC2ph1wsyjiLRmMVz0nCpiJR",
+	"G2eiVfFiYXATOiehaJITihmJFJvFeQ5RJwaR5TB6BCpiMefvx9qEdaEneC7rKZuS+7m+MaNOIm7/XMG1",
+	"RYYt8sxKzvyDjlt7RP1B3V/dkpvAIfaPA4mixc+Y3rM/ri1sjgLvIzW+Zh/Vxoc1Z7Pq3pb/usfyYw/R",
+	"Jz0A1z/SnsyKqGjEdl3UrUyDrb6Uk16/TrZbJKE8FBMSMwUgi1qGhtEosuqLjD66TDtFbCe548vjxnbH",
+	"CDToIAfef7LXueVftRqHdXLU+KFOaOOXZ4hn+OAgzaZnZH1JM7OLRAxiNtl0T3ACuTa2//DufllkZA3n",
+	"Zy6JLGSqtEHaBplji7tJf2B9kfkyYnGIeXOrGcxC/VZ5h75vGIdj4/SF89bYxKq19Dxs/e/vxQXtYTfX",
+	"UNaPK/mR8kjFFX5h/Ab0ZhdJKNcKQpYH3q+tW04rjuTm8nQlvP2a0XgcvSOHY5S69QJ7C1HB467R/dOF",
+	"a2w0NytssEq9+dwfVcQyprKyxCbnarPDzLXwLAzaFpUsy3DP2ksULD/X+B0T2xFbOnNUlvYv3i3lMNv/",
+	"d6l6Y4b8Rt/7ybbhL1dETcJxwmhofQaDVCmxnnct4ne9e4gM6pVCJ0y5zmtb02iVwfTBn+vDRb8i69vp",
+	"YjF6aNBXzzV3jJQk9lN+58LFVSi3CS5oorJmppg+6b9n1VxzKZflgSTjo4Qyb+xpsYrzKzD+V1kOll/l",
+	"nczz6LA6E6u8qd4G7d/MGYvMZBixnuHk+246b+N5h3IVtxRouzKF27L3gwzYp5BdmT3V7mzv7O7tHxy2",
+	"GnQQNOl0KpsjIUYxSyVLAsEV48oEwpbALrc3LxGEEwobB68YsBcL95kHTM18EYneouw5eRWpb9OBRble",
+	"tDJrr86Pry6+b2STXwNaHBpErphylfjMWrzXCftIA22UUyyUCyMZiHuWzLMaP82n+scmeSkSOxnB43kx",
+	"TkvtjydcQSKFZOTKhYxKCkdN0Nes8OKy7q7RtK68f/sRNxPU48oXvEKkCwfqZ8WLKAxq9dooUuN0kO+Z",
+	"aH5aGpGs1z429Ksa9xTc7lK/8/jy5Oj6pHdxef7d6YuTy9756YvjWn3h8qvT629vvql9eMzJ4jETEHNj",
+	"78ofefTArqETxzyug7qTu/p+dzhp1jvX/GZitfYmePNcpEQlqTRFhgx413x7vfrChx1vGcFHaxHcz0VA",
+	"dJAP5v8bFXjwjz61PDeWmDIOJ4lNGpgmYhjFrKqY76kON3OoZYfEsvPnzefaypvv3OKWLdurdtif37tm",
+	"rYq/eBzLTOOJYK/+XRQPW5RegmJoFYPW4cH+3u7Odqf9RIrBl2Pmjz9m/nLifHEDQ0OtI78+78HRruri",
+	"Y019AycB3lKoxFtRyLE6T9hrllUeY+u/OrkmW67Msb/oPFij3Cr7hh+lKZeGi8T0kgarOiyXkG1KA9aQ",
+	"bEoTbeNhwp0sZNzV9d9IVMG17k8Yx2yxVZl45HRo1kFfpTGkitkydUCa0HsoS7RztVn4MuxTrn+gIxqZ",
+	"vAPD7Xq59a3PccPxxa3M4WvQyAd8wHoUKZ8w7HFlPEu2q1uUMG2uyH6TnIPkMN2macJINOIiwVysTIJ1",
+	"1nEPYdOxRbIfw3V0Tag04WTA5sK1JLLUhy3v9bcqQO8ci4RBxv+un5YIXa6wlBXbVMEmv6119bH86VO/",
+	"67LzTl/YdA4BUoL0t2w7un6T3PA7Lmac4BSq6bA5Ok9ZX/MM8sVm7CK+DljLenX7OV7vkzGjoUFmoHMy",
+	"YCRmQ7UAzFFrtQ9peNDZbwy2g3ZjP+y0G4fDvVZjl+4M2DbtBPvh4Vruz03Mf4qniCncMFOp5zP8TN92",
+	"nMYCRdfpE7U4xhwqRfkgL94cnxB3D4ZF9ve298jvv+00twsN004O37F4LGjnfHb/Mjl5d/16lB5/SwV7",
+	"01YHN5fvB+mr11dSzRrBu4IWUXpglPYFLCnySCHLkvSvOrt7hQIBfWmtuKJBJBiXdsA94o73Lbt5EkmO",
+	"RRqHgP1i5RKE3gyfmWLx/LjY/PV48CqIzqPXVze/nLbPoteHTTZ//Uv4/jQ6j05n767j8Q8vRvOz+evD",
+	"ZtCJ+WDyshV+/7qQgX3QPuyUoxZFVZPxS6r0Ri40LVOCDKM4XgDzWch/L0v+hht6pZXm5rwFCV+aMx0L",
+	"PtL6yEjUETIDEVQMLhXI8/yItvdarTVqnrngZVAtx2LCJBnQ4M5uLbvE+a/wRutqr/f+l6POu5/WkeDY",
+	"qXLlwdklWJkOslQKzGHtw7r166QfCC4ZV/qfEkrJeua06mPKuGlsaJGwEHnKZlDjiYa3SP+k++qURyqi",
+	"KuIjSDUlProNorDl5g7DWSdutty5fu5qp51jPYsB6ANrMFcIOaH/4e8dK6O1Jg0uQKNOZK/Bpn1TkRhB",
+	"GgsxhUW1/Az5OdFwyExM96Cz2yG//7a/ILxWAhFt0MO6xBgWijgQiueEuvRw0FBcEncqWYiX+la948Jr",
+	"FNtfdpZWCIOluqgeF41jMWOhiXm3O1q4d5rtZ8u+tVs1fynSJKgKyWJNbi4lL8uOwjQvs0r7rf1nXa/q",
+	"ntA0jBgPmFe275o6YntPxxLLh10+6qw37ZID5ueUJfM+qoghG9I0LmgPcMMa500ehKT6g/oELCy5iQyv",
+	"lby+Wn1HldFoTX208/pedpsdqIGvq5CR+ByxVuE66QtSGadMpVROeQBFeYX1pMNWNPxJxuHdT2vtyDTq",
+	"xSKg8VrGDOWjFEpQcgUpdWMfG2AMtDeiRCpPiw5Z4+iahIwslC+CfVlAzzRoa4p9VGit8LlFl6jndXqH",
+	"3bBg+dcYXyvvYMEUvGQYcjkWIZMb45vgs73APrywy+cYIweQQJDZFsqzzFOwt7Nhs/AFGzg3ng+l07WC",
+	"4UHNTp8CJzQKe+BTLs/iPuXGOtWGLQ8YaR/ut4oeiL2dHGrZ7vZOq7Pdau3nkmRKU2TMGNbNV/NaSlcl",
+	"rR1s3uF9ATvwCSH9/O7YTzjkCgl67Qxtl48eaBVL3llXJuQqZ0JlMDf9i5uP7L2/ekpLsOPKODHPG4s4",
+	"bj4rLBB66Ugt9ar3Y1J0QeWp7CGKdayDZcImA8hazHsWSrfrxsildTIA9CKjpU5ocofry8VAhPNF121/",
+	"SyvnXaOP3972yYAFWo83i+3OAFBZ0aV1w/W4QkKn09j4kgqn+5lQ5vSBGii5scO7sH0Lvl845fOIZ6Bi",
+	"WBgpRNRNmCG5tJCLkO4cap0USurQWO7DSpS6UX6sLX4EWMh7vMp5/BTS5WHIpF3St0aAXlv9b/1PjORE",
+	"2pQIxhHPsFMgYOaKdadTY3cJrmjEJaEkFGWwr92trXZnv9lqtprt7nar1XoarNMlCf5lUrKMM8p5IT8D",
+	"WMqnW7olUtZktYyYkiYAgpUVNvs+5W5DmltLBbFYkNN6e0Gac0xV0Zc2Yd2E0XAtHXa5qC7DobP2uipM",
+	"D5ypOZdhb0BlFFhrP/fLVEiljRAhCp4KwQu698EaMQR/55SL63sRLI8XLHHWHjmbD2/6myRRaKTLLJJa",
+	"fFDop0LYZKrmsLVSyQpF5NGQzEWaEACwJHE0SGhi/EPgxaIeuvpm8N6rgqWLwzdx08opPC+M3QYWnsZl",
+	"W5H6f8StKQ2xRCNnPW89ra7zyAZ19EPyz9e7s/vg+uf4h293+G5y+gLa1Rx90xm07rYH29+1gsnL9IdX",
+	"h+qfPG798P2Z+AFdkismg56JFUeXwYSdT1mF57Lvg8f2AUEgfyA9J5ToR82Ol1jzaDPhCoZk/jDasGqh",
+	"uu4A20pcsmlMA4gQbWhv3DE27Yk47A3LcioWo5bgCIlDG02Qis69IGbWLGJvebeIzu5hp7WqX0SBCLmh",
+	"ltNCW7tXTKmIjzY1NRkfRbziaMDfrI0cUkUHFCsPbFKO/DnGOjktLUcJ2oarQD4wA6Z3zxJZiu2kP21+",
+	"zGJu+pGykVTTGhFWV/bmkB7d1krcMYTOH7q7pbDciiYr8DKyRBaIuOIDD8ZSqCTpkSR9ySBtotEwd/UJ",
+	"oGLJxaLhNUor7JfqloEWljU3fY/M5Rz8BZ7mCzzNF3iaL/A0X+BpHgNPU1b0+WdDxPxR4DBPBAuzSZ26",
+	"a6Tx51eqW6VkQyTbfMOF1b6QYUxHFZi3MR1BcN2oGSC2TacoyUDLMCgpmK6ZQITZmmzFLfVgYBSttN5H",
+	"ieBQ5HJPk0i/JjeMtUpUs/jqGqrgFd6sFTAapxXjgp/0oTkUScCek/6PaEt8sMcj/okl4myhY1WxdcAq",
+	"xjHOZlgwOy43rXw99hJ+uqoIM2eN6nBaAQQUh4mYNEnfdLTo6wUGRQaozyYDFkovPNckR6Rv4rt9SCAY",
+	"ijgWM3gNsenTqDVaVJJbbmqxbi7fmtvxsw6yhPGIj1xJxy33jBVDC49B0K+tBwskgaGsY8FcRSN+nqqH",
+	"uGqKehWVd9KB6/i5GDObYZfLmup/njy6zTOzbPdB3FmYm8V4+C+QkiVSVTGN07JEyTUzrqq67SzbG0bX",
+	"BCXWusJnNAllLuWiLFmnkG65VgbNekWzXxIC/qyEAC00Ij4yPUse2xQBSqn9jgirZNYTIAXcrUamv2Pz",
+	"9crEJ+J+qanmQQCZvnnGsKYJsylcvkJhPJFCEciPfjIEtoSplcaYVGKK44v4CDgvjCoGN40p5+sbaCuH",
+	"B5n4q9SUN2x+I5m7vacPzOrZDNiIQvhW34z7KIrjhxtQ5RLHtObT1qpmGoNYHo040aqu1g2Q8rjtIcPF",
+	"xKGk74B0L6nh5LD2zzy6+igvuloj+x5punjY8RdMII+OORbJcfaHpUJAfl5rKBM2m6LpwY1lY79mUr0z",
+	"CDsbGRnlsDyuRAqx5TIJjXD1uElWJhXKFT6YktcHAZsqluHalXlhCkSRzDT3U1U42+vheFa3uS7bIa/f",
+	"X5ts0dbewTN3OOZKLkypQp30v2E0YQn5r//7/4plThW60rK6rbfRkPlOlXwKqUulWu6BL/bGLq3hsqrn",
+	"cq2zosim88yV/2HUWi+wTbC0+ZYmYdJEeaHupm8PFVSyoJRGG69epc1qEtZrHxsj0dAXG/IumjbEFBe+",
+	"AZFqlqDU/lTMyFjM3J7Sn1OGlh/ElJyfOpWsSXJ9rl2EFHNsTHTR3ybtRwx0SZ4ApLy4XNY6JuBkSlxz",
+	"g1i+Tce1QnwAnLuxtM5tn9y7c7y9LEsKdu2XiPufH3EPSlPCXxqJt5jmVNJqeo1v71SUwYmQ2fLlZEmB",
+	"lr2lUJ/VfoYgKk850vJSLdNcdjmxvJse9u3yFfJ6gVaGwAIax0WEsLxVRrUYm5jaC1sfZSSzHU3ftpwv",
+	"6StuJEZp3ps3m2LWgdkOgde0sF5LE96NmBp2p9Bmqiv0W7vwLZCVXZ/ceDs6N/17TC+lPLZMOV0XLaFS",
+	"lIrc8X6M377IXniJU7s2M8Ns6+PcxF7AuL1HzQDXPQWEmi6B53MOICj1tZHUzHL318zGMIs1wFpuGNxM",
+	"mnvrQrSzbnNtDIDRYsuY1QxdaoLahSu3rLFjklYJOL2PRtC80eOe5oipvq0Azk9eGzMP2/J72wc7S3r1",
+	"V+/4Jf33a3dcBHcN+O+aOz/XXwd661RA2azGeitC7PirnGmwJkb6ACG6TqXYUs3LfjF3W9nHPl/SVom+",
+	"9tQVXk3yNneUG371QFQMyrd5r7ReXcgBV9JVhW1e87VRgVSuBfb2QumgSRollfDcT9H6e1UfrKwlMMgl",
+	"lxubr+/NeHnZ3vxJjHkoWIn7ec09+KlUpVXTY0RLeQiYR7lu4YR/xnHTKdbDFuAXDvZbB531RPKKREXG",
+	"wx5EgXo2zlpt52Piso0ZST91zJ49zJirbqw5j1oJcthSnF849aDNJaaQpRUnZh9+62NkVNFE6eUp1hp2",
+	"vhsPXn13d/rtWRx++93s9NXh5PTVy/T01ct2+GocD/jl9J+dl63B9unon99/M1sHLmglxt6Cg0NPwSHi",
+	"VjZm1cO/stN9AEZMmRv1hqsoJrMx445cpQgxm3gdf0561Zx8c3mKIMP/uASu7mod5eq7VySaLGJn7Vb0",
+	"aV+KOaElp0sWjTj5hkq23cGeIfMpVqpwi3WEKV0rwZzLmQxQbgw6EvKW0askozHD3LKBSHkRWmk9e73y",
+	"ZEcEJihW7Qs11Sd2X9PVpt7T6VQSMV3wTrTXCF07TFSE3LFLWXdMuiLj5Gbzlr5PEBwJI0kHMQM1rSSn",
+	"yzYBXNnob6XLHx50aFvlnxumcVxWi9hZK7mizOFxw6OfU4QP0ML2OUQzEgaV9AxazwxznY5JJB/Siae6",
+	"NU2+HtBmE3rFJk/YYKZeSwHO7lEMAQlUE6ZoSBVddaBonn1n731Mr7BimzDLZgWu8VnE492q5gAeOap2",
+	"3FE4ibgrOdywIQBkEEUsDr1cqux9ApvqY1x6sRjR33nl6gHwivRDh+uhu7ldW9bSw+HPAftTC/g3ZXEc",
+	"8ZFVP0QcYqrrxKANZEh2Bio906ug+C2KMTSRgIV8qxVEDB2i1EMvsf2aEeZ/cwB5aFG5ZzAahZWUetv3",
+	"SRAzmkAaFObGPKYn6QNEVRGyJJ6Tvn64b/NfJOOqC8B89yINxs60LlqQtgO6wchSkGY68/Mq4IhytuWp",
+	"LbXjt9wtARIzR0pJYmyCxaLERgaUAAqeCVwrt0wFElYplDlhvFSrTOPY6ZRLBGG26kYkOpgyRvoT1u07",
+	"Jz0exjlcQzKmso6pUiGABhDIMoOQKzx2y/2AtbkxkoTGUhiGCrOcK28sRkvvanqlEpQcrP603AomUN3k",
+	"cWWty5TQGzSDHyL/FGli+z7pXWPaB7vmZFAQC+MqrAC2SpRYW/hhyXGwwvRYdjis4UYDefK4E+BThZR9",
+	"EJp7tYDU2mNO0MquVsRRkmHhxNOJzZts45EUdP5IQRyLQWxEuoAsC2GjPXfcZpMonFwb0+mUYS1BxMl2",
+	"C3qoORln3MdWR12MUvwZsm4ZqSvFnS+3yMPEVn6HVK7Zg4TUAzuNZ7Jt2UOvMOB4hTcvdcygclonCRvR",
+	"JIzNOYH9l0hAJQOCzaJQjbXiSvr/u1/PoAW0BXV726/rXxBWoO56N4khHCn4MUSSveX5ZYSTaxTdM4Op",
+	"L4bWganmXqYaPGQiHQZoqo8LiY8Bg8dC3JE4uoOVnJQc0Zs1R9/q3sL/Flqk638ertUo3VMllzZK18Lp",
+	"lA/FQ5ujb9oAffWG83NAUMgUPEKLuMIPaJgCmmsax7CKzXWCeC6hsbeep3Et50A6WJWZ5zQmCqmPqBOU",
+	"JRB0dnfLrJmcQVReLrsurs6h+9+q4szHnaA5pwKCxlfy7RKY3mVJOtcF53u9UN5QAZC6aWyoNIOnSkd4",
+	"59FrAxvsvUHETnzgFHLH2BRkmjmrCR2I1C92yUQchexG9IuHbEoTNQGs2FOL++uwZTR9unq3wfek1uJv",
+	"eciCWKsaNFftq6kI7gQs33P9SwCGMBcHMQUGWCtFjvIyGgIGEIH2ErNt2AOjw/KWz/L5QhBtWDhCf12g",
+	"u6cS1rq1n6TgzUs6e8ekpCNmV+WzF0CB2+tfpJlAvaaEonF5pgA0vXV6i/7UbCxiVOnROolsZjwWTwJ4",
+	"utaMIlMW0Ye395vkijHzRy+SPeh601+ek9ZZpyY8/8YSXU6vlh2lHTaCnXjzotwOFMzUCZ2DJdPFpPKI",
+	"j0zi8MzWpnpJiloRYCGhirRb9Vardcvti01GrqbCzwCaA22a+dydF9hw0l51JQXIxSvyHNctN9O8tmbH",
+	"hzxLP0DNLBNz72mkCfiAbFStH02mSpazphiqxbVQSYSdCSTjoSkgezTswBN4nB9WrFveWgnKdCnme2pJ",
+	"r4kUU8WeaxbuITpXnyjTVJkRwN1AIQxxT+y5DIlrQlk/ztq1vQAEX6bBzTNJZBYOVmSI7peSAPTqwkHN",
+	"2eZdjyG+5gVTcFnV4iJhcIya+h99txZgXMzK9UslqpIogmiKUOUTKu9Y2CRnttu8tzhoS0T57igB5Xo9",
+	"QhYk86nKZTz7fPKAutQw6wOkRK2e7auMNAUfcpHyubUvEzLv2WAsxN2fEMrJl8WWqElYb2+CDitqgepr",
+	"OKjxffa+LhnMF1zgIPcH81xTEfCuQft4MYRNkSaswnrRv0Z81AMdvUSFB9UdTiLjLVzcbsh2kVdlLziT",
+	"Wv0LGAufsKgFDom1BqoPWq0zaib/OWUpC42ekNVu207LnGh1qNVqkZDFkTYbmSQzGinAtkY4VfMKcEPi",
+	"N8Y0HtoSMbhlBL0t+vrQP4Hv900euZCMDJiaMfZ0xUcPl/AVnmP4Sc/H0M7WVyUsYNE9k01y4hKEkA/0",
+	"E7nI2tJ2zPqttp+qDz1SooeKOLRQa+AMXJoXoLJGDgM21CsKFTgOnu1JqJ0m8bJqTrPptHTDMxBpuA7e",
+	"aGmMLokLddh25XLxuAUyFbdybrus7ApqZOrD3MibicXMvj1PQpbIJ5OUAwbRPHvvej7pTTYFanp2L2h7",
+	"NqvAyHZFHSMiXlwCgA4tdJXUqncRrhN1+J5ZJIDfwCshi5li+aDFU+20h/F1l0Chcd0B9lCwMNC4IMOE",
+	"jiaVpclyLFxt8pbmN7mFmdNle2WTNCU9lSVs/dltbKuS/LV79jlqzWNBwweE6gGrV+SMdHOWzPDV0p4o",
+	"Lsvb7KBETEj/BR7A8xdQTif7VqcAxiMzKonZDiWx/jX8gLA3sG39hElFJ9MleFD4TYwn2T4XpolR30ym",
+	"4d7TdzVjudo4VJUenKtmayrW3O9VTe7tXOtIpCUL/2eDJ+aObic9TLXgsoZwOwdPjZ1oKPJE3SsfeUKi",
+	"BcfvRRQw+TkMi891VOK+5mJGBK9WIZcchH/YsWf7ct5cvq0bDtVSi0aqhCM/z3lWxYPvIzW+ckmlXyze",
+	"LxbvF4v3i8X7WS3e9fomXinKQ5qExAgqYxN4h7shZuIgOmCwVNnNuTIb99/N9HakXdQ5kOxpEqn5FXQ2",
+	"AB7DMs5vqIyCNYvNQVlwmHEZvq8F6cfWdYjxi+kNkyY5ocHYyPFJg/FAhCy85VDXnSu+6jS3m+1nNn8Q",
+	"E28h82oMXmzuW71X+N0JvbNBJuzYoKUxzMeRQB+nerWh3L1zUVnXmOGsY34C4jh8TYuFsV9D4pTtXSg4",
+	"YOqOWAE6tm5jxwbT6Tly79c20v41oYYEWNpuKZhxm8tptwFjV9QVKcniYZNcR8Gd1xw26y49o1yZD3LB",
+	"td0Q3DEIe9/yEVN+jzM4W5q3/JYflcPIk6/6Uk56//V//1+/biwpXOULczfUBPefkZlI7lwrU1gc0PTr",
+	"tgseBvJNUzJYsWEsZhgeWyg+Ll680Vu1lvVUzqqtzS+25jrL8jLxdUzL7NYuGQ2NrDWk/iqfUfXMVWxL",
+	"U+nXraHHqm54EVYCjcSVbzIpRrU3Wj+F/IZ8rZ6+5X5hfJmUMYeHl0Fb8pEJ6+Jwat3aCxyX4MzAdJjn",
+	"8Db/Iwu31DNMUYCBvLfdaVhGCCTAwqP4AMgEUy1Xtx3FzdxnYwE8SRPmNRf3CZNjdLjiUps8CO8FOmUo",
+	"jXdsjiOfYYAWok1Z32oU4yXkc6+2s7wUiiqAE5MY2DLrPiv0VTebVGA2pCx7t5cSnOO9JauJj6xmPRfs",
+	"X3iHxTrJ7YlCxuSXbfNl23zZNqu3Tb32seHdGN0XM/3zX67nN05xT+TZtrg8CzQF2AwLDdv90e9cxPxb",
+	"BG+4rrQ/enztuCljHbu34DlsotQQPJ5XvL6+5tt834I+nTu1T/pSZJJyoWEWJjNh/g1o+a65a15nWvAJ",
+	"1N6KkW34FPE6mVCOLZBZ5CquDctB57scgKOtyzbgAgHlaCjMQdv5+uvrZE4i1fz6a3LKyY9XMzoasYTc",
+	"nH74aisUgdx6RqZQ+/O1zaVkX9dBk6pUuXAk5qkroyCC9gPFJ0YT/Bp7jM2nzAQ33Cb2mjNgMudXfa3f",
+	"kiTlfdfyGXW3iXBbom8K+vtOUczx9y03SeB1MhDafjLjyb7V99A6+s/ATOdQRUsoN0sVmbxFMzckHRGp",
+	"+toQ83QCbZqRnj/qh+k0as7pJP7w1Zb/5zN4j7vjJym4d4f+85ntsgasccuRN/4G3nwRp4pl2WVdEuF3",
+	"wW0Atc0XQqoJ5oMeTaNQIDLmiHE9jQzbypUSTZq3/McpPmRHA8vvX3uGkDH23YGIYxYAUSY0ZNm7bDr9",
+	"CHFeUyUmVEUBjSF/X68OxCxQpNm2bc1bfj0Tpv+EHFtQI8FVQgPVLWdNJYiCRaiTHy/ZCxF8+GorYaEI",
+	"4KcshVSvzUmSiER+/TX4Vfpemu3WNBGDmE3+U8+xb0D/dnb3n9kiQakAxxx7xz33+jLrfXfLh8KCiBlh",
+	"Z7G0nU0Xcan0WL7qQ8JNv07wHz1vm/ef4b7pZ9q9KVjYgmIgkUJjdIDGgXEBpaAwDt5FEjZlVEki08Ek",
+	"UtrsBHhwbWQccZJygGYlU6rACN1p7ZhqRoL93GxpL9zgan1MsQQ+sWtSH4/07PrNW36SW0HbQLn/fcMk",
+	"dDdOX/Sfk59TAem/6FuB09x0qBuzeApBKgjmjqm85f1jGoxZ41ivu4i7hIuGVCJh/TphHwM2Va5KR40T",
+	"5i+EqVKyiczG1ww0sKJuARLk668tYMuiDSoB+LRrGmxBjYkaR0lI9E0Rk5n6If92y+17DY7K4X6r9QzN",
+	"uzgKGJfMk/3vTq+NIyTzcuutj6gzTZGMtsxDW5PIBNMUqD1X1vHtmg3VWs12swUeLhQetW5tu9lqbkPN",
+	"iBqDMrvVnLE4bgAHbP00u5OwnfUvozIP1CVTacJNriFCvht4V6MsaSnw+ur8jLxnA/KGzckVMy6M/d32",
+	"/rMmOfIsZ3SZvn5/LbVlTSyk5vNb3r+LMrwxg+p2QNQ4nQzAc+LjGuvPSJKAitUlQ6aM90sy5TtQqbHW",
+	"kRVvuWV7+FSTYPHwHZvrr2YYuOjrYpxMIp4qqOkEr1/k4mVSQMZ71nYt0GwaEi5ueSz4CEpdKMdePDkW",
+	"7mPveZk1zQT8CQhiIoM4Fj7V2t6IKQCozRpawhJ2Wi2rSNiYoSfB7HJmefK1O0C5/dEgWNdOrjq7e+An",
+	"u691axcN/AtApWtnvwzeyu/HB+mL4yBs7L07m33/cud9b5+L99+//OFo+O3dxx/k5avjw+/1sO7UXL/v",
+	"GDW/WrcmIwBTq3Vrw4Pt89fbLzofX7a/GR3cp4ND9Za1R9++++W7/T12cJ3Kw/Ti2/vL705uavWafs3H",
+	"3suTXy7Tw8n23rdvz3oqZXu7h2/Ppt+/35sez69UdPfPn96cvj/dpa3apw+uf9kaoMtXTKEOVuKWZnO9",
+	"ls1avYbRZvQC+qtW9QFz/xbc/DK6Z++QY/BTu7hIZQ+6xdzCjnFwGuUckrXujx/qNZlOJjSZ+6ZKyRas",
+	"1WuKjgCx7kUkEZ0NVVoKp31jKOKQJdqwcz/rb+UEASiqjZx/qWE00HUkQx5HzKkntmDIQGDttHeeNUkf",
+	"9NLEbXb9dz9npOb6NS7sCFdV89hdQYOkh8dizxxt6Jpu1+q1jqZgHv7MNj41gjrX1vagddDKeeLyj7p2",
+	"tJGUPQA5ZIol/lcxLjCgwZ220jiLbYsDo9Kvd2/xHqw/XfZFc0du/hH4FGQ6gHmEiPNSq9ci8KdD21cT",
+	"5uACHe5+7yKqemMqx4DNjebRQpVd3TZF8WrZiiVmlYAZHwxMaDCmccz4iJketIVJgIj74JA6N1zKsqdq",
+	"iIRlF2TlO6ymlu8snh/lvyR8putBYqRMj8aj0o1yaYkcaTkpp2gArKYMvH0re6hW9Qa/x3Dh2yXdg2Ek",
+	"IFuqvlyr17TGgziJFYMrV4/AzJ9MVSkdTCdiKHgD6C5uYMol00ZRL/OfocWqBzpNtbbRK8oJUJVXU3BK",
+	"kxrG0/TtpfvbZCjYe9IkWnlflLDesnFJ724j0CYiLFLj59QcQPkm3IXlM221E9dueV220U/cYbBj4dEl",
+	"/GLWqIxtile1mavHhv6MMrar9mhZmZXzbPluo1K/UokvaYU3rF7tdtMjRw9PzxZpGiSgKmGn7WeU+D9p",
+	"di1ZLlQ7IIiaawK+fK1qy3qGP359LET86tHYO2trK41e+XKp2mjPqb+K3mjczd7x+gQ6I3BtAyr3R2kG",
+	"N7VSW8QwtdUNLY6lwRUCo6rQZMANgrSbLfL7bztggtsecgsaIj59nBvXF2Xxi7L4RVn8oix+URa/KItf",
+	"lMUvyuIXZbFaWSxoX0FBkXqY5pgpPFUq4vWCI9GuVS4lcqfZrpPyLlTbzXaz86xJjhZTBzGR72/SNZQE",
+	"YM9bfp2h0IB7f1kCI6FQbKgIxehPLkRUJ3SUMCZNsNjvXYkhW66wr6eBfzYjxCgaRBPrgEyubKgP3KIY",
+	"QOq09p95cCMYOIRAFrTDwav6fO0T0+oeGva57jjP6rY/vfJTDaCZ4yxSEL2IFBHDoW1upZfcaA229ZGm",
+	"qgjZLbeY4HDvXsu2IEMsPNMrC7MnLW6MbaFrIzCWYnZGUHDgqf8efRCwSHnNWetkxJS0K4SJDhiYu+W2",
+	"zwULm+TGRTnNQYbBp8j0niVH2S9eaaXpDi3tfZjnXRKb8RX47BMQZcmz9TuDN4uLXECcRy0r0vfhUWjh",
+	"zfIHYs0XRctrSD7VS+HvXQutPoKF+OznNb4tNgphCHOjAKz9rQUlMQ+fvsisOIcH9VX/6uTq6N1J7/jt",
+	"6cnZde/F+fHNu5Oz66v+swe1TC6jTb6BfgldynvyL6LeLu39WyeDuUKkbf0Pv6Oyaw4dDbElpuZ72Hr2",
+	"NVjACPFyoHcsxBS2v2V0/aYwGg5tF6uDzm6H/P7b/kK3jao2wwGNY/3GSv7xmsJUkak8UX+9JiG2q59p",
+	"8odxeAi4FpMAbPPA/LzwOZJpMWWzwLYlFcNvrzf8TXsql47DNB99DBm9cZiU8HLC8Ebraq/3/pejzruq",
+	"4VhbunQ4u611pQKcHs42LnRTK/LhyeE7Fo8F7ZzP7l8mJ++uX4/S42+pYG/a6uDm8v0gffX6SqpZI3hX",
+	"tW1zpnjlqpaANS4O30lVOPbyIzXh7dVDMNrlo6RrYXN0SV9rp4g0JgUWJ/fB2tMHvDH34KzP2Xvm0DfV",
+	"IrbgAxq7uEbceDjarDevnddXpzxSEYWM1RutcVyCHDJZau1mq7CU1vgsoxCarku23Do0MU1JyenQh/kz",
+	"jaMjTkyaBB0JwAE0rRZtAQmiT+dGvL3XalUMeEI/9uhoyeZcczO4vENRzLDWKtswimNSHBXiwJYNCiiM",
+	"3e8rj6idNQZW0vDfEHM2Frbd/4BlpP28ff/Lpuo8QMtmW4GbWbmr4Rv9ul+Wk5+GHcRS1Wli2pU81eb+",
+	"KzbILyNQGvViEdAYiturjrSHkIfdMy9dHnHL6/pvFGdGS2JcpKNxl/Tbfddg17Yv7HfwmpoJEB9Ynqyv",
+	"0hjaN1B/A3jt6G1ecfayzKADgVLP8nxNy0SopwWDp6QzIoevQRkFpFTqUaR8wtAvYVojWn9XlAB8g+yb",
+	"tq0m3TJncOTbc1WsTBZmeNzpfpbla7LwOWDgeaYYEtVAyRvz0fr+uPBiA/0FfNzy/Yb59o/b+w/op9f1",
+	"20zY3nieDZmzdH3dPNt+ntoayafrx1chlrCV4KP1tr7nqMWWZhfnV9dka0oTzEnmuUZsmZ07SFXOFMzs",
+	"3CY54vZ+Z8yU8UeaRI/gkWXWyO6aarQD1U8gppg13fCkou27YTqDVrUt323uPvNk9K+37jS7rXV/vUUX",
+	"7W2ty9M4/vSp33Vi3x7Kru+J37HcuR4M/n+lFKg0b/Vjm1kbH1YGOPVZsjVWkzgX2azdpq3WdvA/QhFA",
+	"/YW+AS4x/AGyjfGCKd/A61veD7V1HaUAC1XiJD1C9dadqSDgm7VP9dp2a3vRUfjNghut4Fl9a3z9q5yq",
+	"l8ZGdvfD2HbWcarqqVziBtHj3Ol0Nn5m9wHf2UV6rH7mhtN7GiHqwDKnb64mh1ptwvPyXuEpXu7jtT/q",
+	"35DDG8bH53oYgwO+unWdV3vj3HT6xIbKeHSiZG5UALN1/fOyRkT9VyfXxK+VsG+dNKv9dvoMeCmSSRYb",
+	"+0aE8yVZAR8bs9msARX7aRKbon1vM+XadmYUPjIFDthgqlavwfleaGu/rjesYEJvapWXm7/OYs43El7H",
+	"85T3UjqHpuk2W/TxwPZaT1Tk0PptT4BPeRQJw2E5uVcqMK5XcsyfL0Da2w94Zve/u6CqA14RCItNZRZE",
+	"pUxMdq20JVsKZJx3IgldK5MoweYxGUgjdsCBllpZ95smuWI8JH0PF7CfeaCN0xQqn+yPShCLTqEfgnPS",
+	"Ooc4i0Bdm0RSQolWVvfl/PvR0FYWayXEAKOQCaN8No7i0qKT/5+9f1Fu49byxeFXwcf6qhLvQ1Ikdacr",
+	"dY4iy4mS+LIl2d7ZQx81yAbJ3moCTKMphtvlqvM0M+8xjzJP8i+stYBGk90UqYttKdw1NZFJdjeABtZ9",
+	"/X5xpNNjWpaF1EbR+8x+svVbhE1KN/7wGEERzS+hJQawf96jYMRio/x7eJuIfvSnXSvkfSa32Fvf5x6t",
+	"No9t5kqvZHT9UWZv7a1BA/3xrmVmhHX0H3m6k8s0jQFlr6COC0V1lvdeS5t4gGWVVqO1V2s2a63ti+ZO",
+	"u9lsNxr/rLiaKKj+yZAoKduTPd2MJvsXrelUdL0Spbl7GMPATsJXPHCCy1QPVsNAfQHtk5UvdVoLXtLA",
+	"Y8isWD+x4pW2XPXcVrRIECCQqKLLvhFIBF9CItjyzX2cAx0F52FVvQfNo3j8brCWVT/b36sqnVc8NqKS",
+	"VEGjefMV76QX7rDXrSDaX6qkG4Uhgm2spHROJWSVK7cqa1hR4SxRNp8W0JDmCng+fs7po98i7Seq/TYs",
+	"Kz0L1Y/9stQ0Prbx/Vzi3cvHG/ecUuAWdgoVAjFFQo9s6DLj5pMhAG0gqeORbSIz97GRrjbGhDqSMx3J",
+	"QSxqqGlCoa9SNTZe7nhoLjCnCqxyc5yQ2AD7YaMUM6E+CkDqfvedzpoxi5QOSiJcm5UN8gL5mRc8dxUU",
+	"tzm1hOi9gqnawvO3Tg3yF1AJfvWUUYtN/X7wXv7690b3Q283/qMx2pa7v/xxMHu1qw4nTX2RtpJ/7P/7",
+	"ZIf//ugViqtX/NY0yi22oQdiWlKVJsXUFeI4PDJ879++Qmkc3nwFLsRrPhIXnFCfVvKyLpT6jSdIGLaS",
+	"i/VKhBG/MKbgE9B1VBeaV3Yo1JxKWlvXea7W1icnlT6j8kPYqXk1iChUvudVtRBR1EVikaZA1RAkDjAU",
+	"65QnCLWYqMlg6Jjj8ioHH+ypnJxo3imOWVm3ykNG/+aPys7NV7xW55MeSY4nu4kJ1+zWm7i6PERgrCO3",
+	"UTXl2KSalgA7lG28xjdoE2zcxG9DqZepcpsE2Yiix+E7QqX9HeTQ0nrjbEN8p/1k7+2rb8c8HRYX3+Yd",
+	"HH9Hr4ccbpZnzNPesMAdJsxjo/KNoylZPxIxlZsjKS5EYyHK6ZX+E+6YBk8ajmaVcUR6Qmbc+VJn+jHg",
+	"0q1jWzxnWiFIFuAKmwu6oge1ntxDiZp9p+ssD7pPfjhxA2JlKlTOXyjg5M3K4qsIHGQnUAWQZyzfVGNk",
+	"J0BmUyQst2vAsQrJPr/qFTtAwR3MCCc877W76vsqsUlHKetBtRnFo0eM4OjYlM+KdBz2a97dpV9fclcX",
+	"Onvu6NMTK8lKPv1Gf2/09+30N5FqwPFDWfA0FfrGd/+yvjvB/t6z775Fpeyr5U4d0vAUq7SmEujnjf6B",
+	"tjnIlPJ8PMrDlFV9JnhvWC3JvUYhtt2xwBZxQ2mbnMRxR3qdbxkeYJB1xAbY4sXeQl3vVCVXxn2Dmi6P",
+	"amV5pvTYrsWDJ0zvMcO4ilpwMnGx7fhjDpKh9A6A1JDXVoe9Vr+239zmNb67t1PbF619sddtNbZ3d+gC",
+	"Ww0rZeVu6bTc61khoUbvceNKPb40HL06X5BsXCvjWpUJ8Ix06Gn6k4XZ1VfAnM8h+0HJDtAcKsa2DZ3y",
+	"md/fHPjMhYHtdQYQWHCWiL1BjR0P5zhRg4SPMDPqanem2G3AjW8JfE7I0sk164pIDoCjnvdE6OBm7SCk",
+	"om4p6rdsVB2N41yddo7772J9T69IxdGw8IBQPukOvlyesHJ7r9FYWZIvcmU+Wndsk2L9i6RY/Sb7KNW+",
+	"0HmaBsbGRbuVi0ZSzeca9EAabuWxFYKSGVVfWo6PVyxFYDnYax0gzMozJG1NRSyuo4zwp6dGI/PfOJKE",
+	"hGJvi53MASKzUeccdC9xGXYkuGOAORbY8n5sAqlCmx8A4udKuJ2DaJsDYL2wRIlq7UfjSSqSatYFCAQi",
+	"VSYkNBmgzRiKKtJQWPCWV7Y0llpPcU30lbY9VqAaAuL6dLD2aAYEkbn3NY+doQDh3DcynmUlua7DMPDF",
+	"dABNu0bcsShFHgTvECPOfpofA0LYp+CxmovRm2axcSlFyORk1IWF6UhHDY7YNdFIUJdYrvA40myndbgU",
+	"6+QFjPh+OyayPTTXN5FbfbPe5nJ9xwaKu3cm4Brctj9hbYvEx+Nb11bABnB9aaxuoLG3+7PS3iXPnO77",
+	"4cUvP9Ze/fLzBfJJ5M7oDcCHBVdcmmUjNrFll/5vN4QfsgHc5UWUKmKzc+4Cv/VanacqAQ30NuGD8sFl",
+	"F8D912gIAZ3hd2qsous9c2TdZhK4dG1lDFfNaeTD1R/2isvZymoZLrqNboYL120sAdQvEjkZHtQtG+JA",
+	"B0P3aM0/HHoLKnmTUbkqPsYf6EVQXGwgA59xBLTYLFV19pKYlmACXqgV/M9YDVzPTEQFVJLI5jrS/yWN",
+	"ixEpNT0K+EuVtJSl0JgX8pntcndRXWQXM2oOeldzY4+V0S3IvOTuPE7UtdFqtr0brjCz6qo/cQC2YR3c",
+	"V+AEgmsodDyMxq7v21IPOigxuGlHeqgZZvXmG/wDi6kYZEBkQNlifR/bzD+NtMhgB3oWciNNkEI2kqnq",
+	"SFo/48pjTNpOH1v/jN9inPjvtB2I0d65pnxq5/FQ0dg0UXLgaIqqjoqpIydaOAumzl7mMQyy3esYjiY4",
+	"BfvPRGiRWioqxy5cuPMA/QzfXBxJB10E+CholxVj5eGiW9Xts6uZGVYtaB1ihb0/OTt9+fvlu7Pfgirj",
+	"HWlvOFOTRNcB7Q/4jtOMjcpfAY9y3QxL94yvnmhkbDOj1mUobjTnE4LivHVgg9Todffg7fbLfuOnq+b4",
+	"/fa/G6Pj3av92U7y9z9avYPR+WG4l/5j+Mu0+ds/lY/d265wNlUqFJINVaLF6joQBk4iw9OAN9kgJdWN",
+	"9qVH2m6Gr1DgeLhk5X12tuI3gADQKUdE0VCkSJ56RBRg9ogYAeCmiPuWJl/3sHLXSVvolKcTXWnvNA4z",
+	"ji7zZuIIQIspQukBKtNk2v6QV37xb/HiwnTGDXMV2VS/qM++3jst6aZ2GiTSKB6rDIKfKrFwRzkHATdF",
+	"hPEAC2rtdoV/M/pN1d7G3NHcuc7Iunc0cuZ1QfAbSAQpYk53XHIjc+AVGOCVdmULhoLZvDvstVYr22vv",
+	"5DhRRvMBQeGJTI2ts2zf5VbFbKNRpHUkB/kFf01dppZNTYI+c5rEWCNayPS5E8bQp59GcYwB7ILX4YKL",
+	"Tkx57wQ6ZHNknPN63im7DBkGcCmXvBMpREhIJqAYFy/3npB/UU5If92Xtbhmn+dYrPNnJGPGd+eE1LAv",
+	"FiQkJVZ/c3CnSw9z3jtKkbbtZkvenoOEmx8FDG+mJhjF6KtkoNJUSLRaHYJC3oBpEyBemd2yZD+o1B/F",
+	"d5p5c/r2Xv7csq8RrFiiJm6WpM/ZnOVmfkpCAqxUc1V9ZR/wYpioNI3F14vLfq4WhWYz/ui5whlyibhc",
+	"ZFy3zuCZWAaB7b5Fd/B65XKZjLmdx7FzszDzF/PUaCPCl+MO+YgqT2PjMqTKuHl0XdtmCDsSYAkpemrB",
+	"mAm4wEJvUaAaudDr7IRGMkljZD0F38Ye5oWamY6EoplXM1s2w45SNlI6tUhdAdWDBFUWAEqbBb7MQKkI",
+	"vRCKfZ1XN8vimewqspHVv/3tQlmGXSmmtG5/+1sVI6lYngqOBtTWBW0sI8YO25QFiFtLfNVY3ysEZU+J",
+	"X9cIKO+VmF93JE8gp2u8NQweIzezB0CF7KEZeWidHUm8h6sOvo50ZAQAkJVCLDnhUnNkUQYTfITkvZBt",
+	"VlJ0pCUhHmHzbWCXi4/HgidsMsbqB3q42SmJsV94CPuIsAqBAD5RYxhnFOq5FeBxIng4o5X4UaRTIWRH",
+	"plMFi6qBG59x1sdkFkW5C4ujTq6/GIrEDb/Ekbzpv9Nird8fmS26zgUuGbbyFb+a3bz6BeeR7InVf/5O",
+	"plFcKYGRs2jgtDPrDDIVsLFpv/sCpmxnF9eB8EZzu7bfbYjaAd/bqbXC3aZo8P3eYb9Zhn1ojmjlbkUf",
+	"94e+Yd77ymp+WTLeT1J4zNJmEcI1Fmx8abVPu+KC6UDbK0MP0temuhfu3azt93Z3awd8p1lrhNv9VrO/",
+	"ww+6+453w1whJ3FMiQE+gDWr9CZJvHVQ3603vnoxH+zom4v4cOduQDEeKJPt09UUFeMZTSOu5yAxSBMU",
+	"Wkn0nWcjbYk/xypJbzSVMOuKWtUVNPWjGBK8iK/tqqU8m8mYInGE9gigQ2JtMdc+Aq+Zn0YMOTAH6Lao",
+	"+51AnCsRxjgpjh47lUlM5o06NON0SrI0C18SVpNR6eiIkWLnI4WB5RH7XguRe+yzOjtXRn13JAXy00hO",
+	"BEh1HAhPwYBKo5FoW/L6TPobywMGMx2qmBaGa2sx1dlrRSvsGf9m89tsgjRuxEhoYyJEPWxgIiePlpIa",
+	"nPqRjPSwCp1Ek9Rm4AGPM1IyK6n7+eLirQPbSgROQbJI2qxilrL+3kgnJv40cwDbqHnwrN6Rx3YNfNuP",
+	"yrwvvHGZUWTLhDsI6gNH+M64NF8P1YSi8vDWKY2fiJ4AEkKp0mEkBx1pXNRtR4dSZye8N8yAZI0xqZmx",
+	"ovBxuWQ8Z/1J4rBXAdxlt7FdZFbhxbc0rDZW0BIryB1K3O1kF8Fym62THazHbfLMwb8C5G2n0u6sNI1O",
+	"pdqp8BR+X2TuwPfGIoFfgE0CH5HdkH/OEsvBXWTWCa7iEu8Ehtl693EGGFzmmWDwbWYwLaxCmckE11mj",
+	"idCBqx3PRIM7OSMtWwGwqeDLzKrqVD7DMV/DBPotkpYAbHE7k/WD0geEeQRCLoBLg41Z9OXNohOyB1D/",
+	"W0hqqJG7hYk0FDxOh/++0ThqNRrmWRAPItOGwo4smUgNNWa9oehdORXGRKxFFYKjZqxYAcdT3uVaFBLt",
+	"/gxDuTOGhQ2SVtTV6gkwenbJKbAzjWCyMqI45b3y5R2bxcvsTn9xvddK4yx8rW4O1cpWJK8j5F7US4pD",
+	"FrlfFpP9aJiNeBRrMO6gYgIKA+WVMTow2w+0K72hAkNWijoDHYmVJFJ1VTiDuhDLyZKqjvTj9hSJss9E",
+	"uwqeUFA0omE7hXymPQyfqS1AtCF7bHrVz1mQCC1keOpWJOhInA6l4GDvZkWhACSNbHB6IUlgEwuJzqjJ",
+	"zk7OTy6g2uAZDghIzSgWjlFMSirYE35mblXYBAjvTbzDGqFb1w8gF2i70lXd/+PVv1eqlf4kji/JXPhR",
+	"ddkJXbTyQcmW8UFA6VbqR4gg1ZERyJZPd47A2V5QtgrzQZQbsjGum7GQWTWjXl2jt5EG1VXd1V8J2t/l",
+	"sGw2vn47UOpbgFF/XRi3WxQGuFhYrmJ41cKHgszmY68b+ezvxvlksKO2ijSzU5xfAPubxTWA1O7CLZZk",
+	"V+0dvESqG9udE6lrL9PcxO4vebqwJFSa8G1W3zw6gzpHU503qEGlZTWZnrV1FI4imXWJFVpdc78B6+tK",
+	"zFbLzJofEguQsYz8MhLMz0o/HQu/sVwxugqBRtYVgwhM0qyLxSEHYbOKVNM6OzLPAkxeaJ7TQxE6UrFc",
+	"86nN3CLJEQcqX8op4rOgwNbc+XlmdAGaPDS8midWHSVUCiVLE7AFo1R3JIREMuAEyymH9KYIYDTk8TWR",
+	"XfGUBcWs+EhMxMZJdM1TYa8B3l4WC2pPpXBZWT7xPBqYdfvVvKx7zPXEA+NiEQfGKvbM1TqSKxEjdU03",
+	"xPwKrrL2H9FaAF4wrwUIwbKGVG0/v+wnarQEtAHIStvwWwgTrQ565K9widiDuoBvPYrwrQixPDN/GXYB",
+	"vShYWr/TAMZX0miA3znhtZUofOtlruNbEiK2+f1KzGzhd15IsFRISkxoLCGA1EiAahUFID4sgGpsyBBg",
+	"r7rjUbMt6T7RxGk/e7JDPwOpRhUHVReHcJ6gVgDUNkbaClsuTzXgbMiTUZ2dkcyCgemUz0h6YalKJr46",
+	"0pNfRhJSk5+RWolgzT24A+aLqPbDdcQBJBssDvm9dh7Q9tDD6jVgJLtWV4LkMq6G6/MnnkJMCEGtVdGa",
+	"slpNqikVxdRqeMOgI223vtdgWdivDzfJTvFdfNJiEbSyKPlVzM7UOo7noxbgzVprxzyi9SACvLraJHfK",
+	"Jil2wnvSUneZ5Ny1NEknBx5AT3lIUgTB8e3Hv789j2C16k6lzpX6NpXv0qZ77qvfW2hfiEyu5DtgDBMb",
+	"o6CAECvrgdROqgSK8sYiXCzzNCo2GfE4nuFXxm6INJId5Xuf0Ao3d8RiQQi+Qj76uf94UJMReAiaz7IY",
+	"NrZP5bL2XWGcit4QK4NRsft1Ea5cIk0i4kVu7XTkEDu3sMgYRDq26MMTImv4AzEJhmAdDVYvGkOCHdoJ",
+	"saAj0amlebKMrKEa8UiWOQqv4J08JjA2nqbmdepKe3s1FbZO8RjViFEY4lJQt5uxjS4hhlNpV258/W0W",
+	"RjxmaW/MmoeteqPeqrd227sH+21bxdH2yjmsCVihgi+aX+GUDqxGEDKE/hMK+qbKqJb/+X//mYsR362G",
+	"zOyMm0vI4KhsUqVf1Sma8sj8Ct/FbeXylhGi5U7ROWSiSCpZRllLWAQMvi5ylyExo8kPkmjMabB/TMRE",
+	"oCBLSOJPi4SqcUHQuRBhuyMjrHCKZ4hQQFVGswxsOX8E6+yNFFl9t3laP7oWtkipSBqaM3UhUCJW7o5F",
+	"QUHe+WlZfy9f0mXbR3qJIO4q3famy3a3d/HUp+uiMLkZldh+JG2oVz4UdeNqyTQw2g4yj6B4C19OryfG",
+	"KU0FO/2eYhLFC/xLdel2uVMNWQKEgRkCyzQwfncKtYZJ6emQYdZKIMHg/tIB/4IJ3Vu/FPZdYNNa0fQV",
+	"BA34XDdN/ela0dCuyb1Nkio2mmkR928tsj9BXmtFeiCU3VlI3NKupGAEI8gCnAb6GrpVQwITAAEdaTZS",
+	"I2NxZmW3oWKaakWxGjBWA2OaqiTU0JJINjfWRMC8qWvJRfJTEUPBApVfIJ4XQjE73GKb5y1lJyqW2iXd",
+	"+9a0foLMRK/oED96i2c5MZFv8qx5fNb1dcyKnr7AkMv8udsyztysABh21XsuB1916SerpcOJURVTQPdG",
+	"n5zK0tNoJKBjmLtT7B1gd/Tyx3ghjFyMa5oms7VOV27E5pRNxOaEPTIt5Z8vs+NuoaLGPFkOozieYE4j",
+	"B6NoMxd5OMXDZmvvmUdZox23XXaoisjqGQIZAnLiCiiBF5QLzm5vQRNTtXhvbJnw2nFtxCWwVhzANqIO",
+	"68iMtjyGKsJzZasHp0PlmmftA3tcYopaJVYZ5qdL/bSszydxOnPr5qWUzNxdp01+TJEP3LzXyMCaEYEo",
+	"0jkiwRgbfBQSt6mwMJ9i3mYh1N+9QiAuwpwcOcgDwiy5C+ahucVlb2hsVzkwRvPJ4SsRDxVvvZlev0xO",
+	"Xl38Mpgc/8yV+LWZHrw7+9Cd/PTLuU6ntd6rhcsvRyIdKvN0SkX4WL6E93cDO4/dM5dkw9MU7w7N+BbO",
+	"3u2hGdcsfczDK2ZuDi6E8UwikfbbsLt1W5lD1vZ+014HzPEua1DmzdjTZU5lVyDazQYj8SEwEr8huEOz",
+	"P6B+vEhB3QrmcMy1hhIEJyOWVLA7tkz4gHhWJL+OBjxVSd0LFdUHIg3Y9wEULvR+FbNj9119zBMt6Gi/",
+	"wTu9TNTol/M3rwOCJuasnygJKtciyXWkmhK4g1VICEtsMU4gD48dxMnMemfPSSWOzAs1j2qz74xeiZB3",
+	"7bvAwdJpxVwPqohdSsPWCdY7EuyQKfmpNlBotLCvsb2kJdLVBV6QAz6pGcHZphFnGhpqCXwKnUhifJCq",
+	"OeoEwGhfU6YwleyJOntNdjPAAAGHPIEX4ttGv9YB8Nl+OFDGb+3qZQAkZkRDQP7oO5y/t+9+/O30GCrv",
+	"6+xHfAeaxSJFbAoL6jfCdeQp3sDMz9x3Cmx7xqVOokEkLYwl9GkiAiUxMGBZ2ruz3zz0yK4w7oUdyPGb",
+	"s/PLN2enP52+Pi8s6weeP5qV2e2n8k7wgCUYAKtL9dxIHqKcwrcP1lBMZT81qzU+dcgE9XyVv3Hs1CSt",
+	"tLcb5n9Yu/zeA0oFF80CXa25SHm5UKb8SADd2odbybOyx2JT6luCvWtOmSdhvK6ifDLeLWShOsqW2eoj",
+	"4xbWoP9HL3fXIBGBP1zALeNyxoSEzpVF+FivkrudQzRzv8jCw1GKIPNeZfBAgQ4AzhYj0YjMArFRoz6T",
+	"auHR8/esomDLKSvCJwIUXg2wQxa/Lwf1Li16fTQyn14LHufSIkhAoye9oddqBhBGtlkLetQBkwhDMA7K",
+	"APw3IDJE1QNFB4AS0EfgPmynDycJVEDbXjR8ETlsBApnwm4tjuHAOc+1aN1HDxaXMp9wXkf+uJGs5Xi0",
+	"ijen5/7avBSEC6hTjVCgo77fDzi3Ny3kM7ACoB+NqcRbyr2NEFsQYq8g/C8sPneqbFsllol6yIK3QY2b",
+	"k2Y3A4ifm5OZf7SVq7RhEDIZj14RxLcHeWHNKsDfsH2EBX2d0JGJxaoWlgXbYBBp2jwRATL8Bhh2Qv0L",
+	"0IE/hxQJTaIOsZyq95B+WWMrASZWMNsD3YKsO8OUrTHxO/JGoHHKGhXjHrNUqSoj8sjlTT2A7taRNkLl",
+	"Vr0Qq9rio5i1S3gG7ucourJkosdmiTtKY6fuB2r5jVIPLFw6QD9A0/TFfUdCIXOLBfQwByIa2G0AIICE",
+	"H5c6RNQRYsWVTuMeQMHtilofxt+2GVB4Ry627la9Z6yIE74EAfzetMitkMClmF7m0MC70WAgkluCgufn",
+	"chdAcB/4E+O11F0ucicXCutleIec4wb0+55BvwtbDm14AgIFkFz75hHALSZzLjp+fpPsXAfTeF4mFoJR",
+	"u17POSXlKmdz6hZRBMo6ZCEmQaUCqt9mXEIJrGw9VMvsnbCHF5bH7L0NLvuXxGXvqdFonh3romDPGXWH",
+	"foJ51DpnAD5H+qY+2Ijzb2P5o5asOsH+gnWgdMpwLu5e2hogPBFsMBFa2y7X/GvJKciv+3oW1+pL4XFX",
+	"CyVN/lWARXijbVn/Jhyn4/t0kxJ1Hdm01Y2dGO7Xi/CQbVcoVkA0352kqZLY10B9g5zwrVsNC9OMVulQ",
+	"xYQfybhHQz9TE4dn3xfT8l7nt25Cj4pT3gt0N1vbO7t7+weHjRrv9up8PNb1gVKDWBjVRnengPAqHQ9D",
+	"rh1pLnK8RlpPYC+4pDNteHoO3ZzaH1QU9qDroSuMcPoJfmI+iOSVQ5yxEG5mJagNgRBeBvb3JQnvhTj3",
+	"FkU1t/BKPwNeQKtvK28dvf7d+hzs9rm518GdhU2/w9fkrx97591Fvd1nxWFv9/Xnsoq730Sq2ViocSwy",
+	"KK9hoiYDCBngATK7wLjOpy/YMRbvV73ALLnu/QjgbGcQNw4jjcKXWVZpihbhnX+K0p8n3XpHngFlM0Wf",
+	"A//gBFnDly0gyq+D7S4DNtwsIylkL5lBgT5EhrIuMghIHLkpAbiqBZuwLKl+mTZETczZrfrVRSSlQfRT",
+	"SN6IbzXVEMR3CGJvz07fH12Y/755f/ri5Ow8eEb87EGJOAngpsShI0Row2QgCigwInPkfV3K/4LiV6pN",
+	"8Xi3Qoj3mwG0zdHxiT8jXVhajLLWbp77SmuuJe3nGNB/enN8/vYftewWlfuS7XnZvbb0RLy9h8FN22jK",
+	"e9OU677WZdhrTv48kr6f5VfYGV/YQNMmgXM7inaUBJ70vZWaznkqW5/sn0s7XV4XgHGSnvX1JaaSpZoy",
+	"RTVOEVRLpZGAmiYyAjC5q1M+w0Cuf1uksYn6wMBpb+tqkTRCnYF2jTQjOVTeu5JTMCsFm+0jn2YPSyZ8",
+	"nugRcW0sdzoi1eXeO/jX9OuqA781NikqvKL9OBBp+WZsbNT2Y1fbj0hl/yWlRZHfi6RkdxUVc4GxAovO",
+	"y9lk28Rnb3C7HvgZxhzwzOlEjPM+Umb9+zvXY2jY26lWRpG0/2yaAaapSMyd/+9/8Nq/G7XDj/Tf2se/",
+	"/f8rhYQOY572hgXY39jNhnXB0bWQWGWMFT5XQozJbQUKmTo7TTUQ5Tl8a1LdhOuB2dw2ccAVGAqukBd6",
+	"XEd19gEA0yIiTy/zcsG3huKwiLh37uDyFglzxGW+D+81LyfZB5Vc6THv3cJNfAdjepiy3I2++Wb1DdU5",
+	"plhTLwfiySqgjdN4O6cRWxzvwWkEgMybOT92G9sZsKXj7iiG8jIjToVkqSIALolgaMNJGqopFvV0xWAi",
+	"C6k/jP6OJGKpf1PsH2dAXtoHrDJQDN9MsjPHFkJRdSzIDWe3IAxJKLZeXgn6Yib5KOpljGUDh3qNDcj7",
+	"u4dNapeyfGtkK71SoYjZsXmJf6bsbaJS1VMx7hPkqIOZ9CMZ5gr8ujM0F7SIrwVWhUbmpn3WnbFQQFtv",
+	"xsPx4vfXR69Ojy/PTn46Pb84O7o4ffM6eNa2MNpeciDSbKexU3VlgiORcrO9CYqlIwN/dpe2zzrj5KM1",
+	"sLizPbiTJvinIN/iGsC4XSF1rlEOMvTYloVgT/1E6KED+J4OeQo5CRFD3WVW7YhjJ+MKEsf6SoR+0f2M",
+	"8UEiBARvMN4DXH1RygJUakGVBaTNzJ+g4LzuL1CBTPWzYsl3r9+fnJ2+PD15cXn82+nJ64vL8+M3b0/O",
+	"XdlnABct5mLiyJwbs3ZvsLTGLnekWTSQChB0pcoKZyUBr5iBirDOzhXi4lPRYDt/e7O0U8qy222Mpe1g",
+	"r8PWipW60h0ZR1e2Usq+iXRWpVSIZoGejMcqSQM/iwM3opSPWcYRvxKs2cgdABhzc9e1xrkufOgnS20T",
+	"O0BCmbcSslRRO1zIZ16IKiOQ8ZvmI+3KcSEuBztaSbsdsb9CKjbikg/EiOARcZEKTmnrWZvx/Dk2ZxAC",
+	"dsWtEfgT4uG7e4qHTLbXKiWMR6Ay03PGG8gvY761t7Yc/Rn0eGW22kfLN2vP6KV5rVlXuVRyDQv8zFut",
+	"h2z1vk3Xvb3kEqxqNMWb+3s7zb29g4NG9ealBTEDTfKwsDlBZGvmSAAh9G7l463eR64fH66Bm3/MWvIF",
+	"QhwhaQ6ba9B/gBdqxIHlkCyplHLy3BMg33bzen6vej3sK9nk/tUP3L/uP2rOSD9c/ZmvuJx9Y73vrhyB",
+	"S+Yd+HW73s13qAVrJORJyhizjGriV6tDsz8G7RZnBXs5CGDwgy0Q8Fvok8ZqBuqe9ymI2QlY8pb5Vsjw",
+	"nRbJOT4mKKs1O4rjczvsRwWa2zOvpVWpVvgoMa9vPDWev0rHlWpl1OfmNfqSm7r+VwyP9CZJkmFTVh3c",
+	"R+6a7UYO1Hwd2vVSSnfA5TXioWh4GX76MjKzj98ui/tb4Oyh/XZzeZo9IpvqtAflWVpK564z4XBXoiWL",
+	"07Uitzv93BrHuTYypNT20DKgqt3Y9X2VEEDvFG3tFCnKwRbPsZlAm8wgYOMkkqm2oe5zCIoilvoI/LQ2",
+	"FQDTIzQL/gMjpx8x4g1Q7Czqkx+XCIKgTJ+b8bw7+01Xs5p3777mWbggFg/LMjR1JE0WWx7J1scaM1vf",
+	"TaB4lljKkoz3sbtbxP2SbKh95p1jN0IOIgn5iz9i5FDEU355LRIN73O7Va1k73whR3NEDmSqwOdEJ6lS",
+	"rfRjPqi0K7UafpqlZMiz/e30/OLktXmemiQ9AUUHEFzImhsykdo+aBw0QGrBWt4g9t3QK7RHrhv1Zr1R",
+	"hdaFKGU7/UavxQ+b3X1sWM/oLapsoJr11l69ubq9iwfcvZASa9eu4IZ36T4gxiH3mHrL6mTGLQABIScB",
+	"WCYlAg1AZCHYhM2SGQZgvuaWnb2tncoojYDr6Dc1UJOUNeuNZxCNcth9c93SFsjINWUauYG/yJiHcNdj",
+	"JCJKSYhwyYIoRMfxchjJlMJAPHXPyAMbKdkTzzH8N42gb4M4d680WacQ25C5cSFeZwogR2Ol08sYJnaZ",
+	"qwWukuS0Xh0y2Vm3zvY5I1YTPrUQsicayDeTtHJDWvgoY+TL1Iq3YnoIyOtChrDwhOtree9yuWMx+2XY",
+	"/akXvYl+OX/379Pm6+iXw7qY/fLv8MNp9CY6nb66iIf/fDGYvZ79cljvtWLZHb1shP/4Jbb55j8mIpll",
+	"0i33PiolWeaD5mFrMXFc/VTuJbu2ayT9xkRrLPopM3tsWrwb8lNdMehRNKnMAi+ZUGt3b4X5fABVDol8",
+	"sCDd1oIs3JQnoW777WbeBnIpSPudheX2Z1gGXFgyq7LNXDpJwDm6cZbHYKd0ee+KTSRFT/Pj5P1G1P+X",
+	"jsOrf5UMDZmV7jaOU4zyzj1aypJH0kIs27at3Z0Vnns+5j1R08IcYSOzYi4HE/B5LWIAIIVVqaJD9EUC",
+	"vZxSOHJMGxoORe3ogoVG+gaLoAluN3ng/1KxVPyZgj7gcmZREKoE3DMnch1HsycQytZnEl3GqsdjYPwv",
+	"ey+F1SA3GGhmvFvDdBTnLLNKZ9JobPf+f6HqmVsy8wP4SOAX0PyIH5xj8Sd+vuV9UVkdbmCpD+feG5xa",
+	"sGC2UePnf/6j2fOWg8Odz1vwX5/RabwFD7aZih+aW8Wlm7tm9xbPWckCMtesjKtlXqrZ7fkte2+BruoS",
+	"RC2wmZ1P5iEZm0NldsOoXqa6zRl9qZLR/aLrglDK4wfY5bGqzxoEfmt0XhffSdmv0SB8jiuxRi6j8DBd",
+	"5IFtHIi0tVaDr3+2mtu3uGb3L3+Gq6w7o3N0K7RW3OdLMfHQNnZ+iuqzs5fHbG9/55D9939t11sEoarC",
+	"GZKdmLFUqRfvl/M3rwkihveG2fE3dnRH8vFY8ITgRs1NzKUQTrnxVAcQtzELYQZDRwJa+ToyGE3iNBrz",
+	"JN2Cq0Ke8izHbSTKC/OJmUnXgo466xHz3DUWZOm2H2yoJmDf//d/7dS3nwHBu/YRmYCg1f0Op2xDNdah",
+	"AFgoxmwpHBM1BMujU4nYWz7pQQ4ulh3h8mAov+zJ5gEQ6SL7xptGgF3skcaCBVjASLKXXKdHb0+/0yyd",
+	"pCqJeFw3Nznt59seY0T4A7Imx3NjOwxjNTC3cpUc56c/vb48fX357vXxm9cvT89enbz4QfX7wbMqoVAk",
+	"Rmr46Io47jxojdkIFv0Chhw4CS3+HMdcEvyYzbgjAhhUm/ogIBbuLI7kFUztSC6iM3KCh2d93sMuT62o",
+	"SjVQ6Thoe80FxXMwox31eQamVbiMdqcuPHAOSeb7DOHq7+9Oz04uz0+O37x+cfny6PjizVnwjCZNQB5o",
+	"rUphid61efQg4UQDD2BM1eXDFjJRcTwSPhxY2/evNEE8ssmYKelsbzDoqBKzPn9wFnPUdISa2SGCXmD8",
+	"Ct5GkKM24FnAILMELQoYo1IdOlEJHYa5YELhUZwfaS5xDoPcc6c8/12e1s2iVUQJ4deZUeXKgPI8BLCA",
+	"WrSxgTlHRcvOPSYTFaMXg01YFoqP9cXUPICoDNj3nMVKp66UpsrSqWIp7+pnGZ60NcLcc46Qxxuw0OgA",
+	"oyztp8giwRbiSwvrVQxn78FRh+I66gn7zo2QPthrHYDG2Mm9+twPURAEW/Rhbv+UvEqsVPQ2alakU2fv",
+	"LPc3blhApWERHI8gvznHuPgYvw90rKaXoZrKwPIuzIVOWKoUU/1USK85XgKliEaoU/uOYiUHImFdkU5F",
+	"djhtNeJz2+gu8DyD8kP65FDISIQBjIfiTbQFC9/GEkRwOHK7bj/bz3Pk5sYmXAK8TufP4rTTe1qExQ7M",
+	"Vsq0/sLLslKUOwmEQahsG04ViUSvCgvCbma7mhXqQ+89c5/lcHpJtenIbIquShFKaB4B3nuNXgDJ5kjy",
+	"a0vxKm9FaEF3nhGy1wLBm0MxypB8qUFSZ5LLppxwgvh1gI0aTm7wrlkrLxSKY2TfB3rSBX0+V2n2rGq2",
+	"v7m/VG7NCTQzJ5WqHmBCMBLtvwVUMYjACRliL2APeckqR9eUJlgPlyrY9VUE5ESdxgk9Bx6SldVZdJx2",
+	"R07yBzNX2dk6xNEFZyJNZjUYDHE1DtWUWUR589Q6e50Hc6CsXkdmiBU+3l+sBgMRGlsFifcRConj/vOh",
+	"fYCI2LLIcabThJtj/J0mWCrdkaGCrF6selee+aEmKSyhDTDZmkpO2+w7+3rBTglsEZVN1QeW8gbfqfs1",
+	"5F1tSScmBCkqYkwMH0ZohHqFS4++1Mzdb78ZIL610raDhxacxhrJOTYfKAAllucjugf0/YyMoI8FjJvs",
+	"a6KqEwGaT1U0Gimij8UrDvIzwrUKEoGJO6sp9hv7z9g46l3ZmtswErLnw+1hlvBKSC/I69C0cxZXPnuA",
+	"PNgO+P/o3YvTk9fHJ+dBnb2xDNP2MFPUwpxDOwBE1tLZUj73HgaSEdYR0Poi2VeBhTx1+VvcNWYZ7fHM",
+	"mrXsMjjuwly6RiV1ZnEdAdSVzAkLUCVVal6ZnWk1Zz+nPDFyHE93thXxfZgXBXsZ6m3t3gOAb8ilsTjq",
+	"JjwhZnAALMROOjRmdEcGHo2B2woUQ6VOXPb9hQ3XOhxYCxeD5a2cDCKSdUGoejqoP4Ol8sUrFWpDF1tI",
+	"lduIC0P7Nsjx3bTZj1xHvYBh1AJIOfFwQPQJ019ATwHfV91XoGESMRYeTmZHetL2ufMzvA/hvXD3CQ4t",
+	"yL8N0v6gSFr17XoTeL/gZXSkA+Sx08XeO5C0Udo2S4oPtaoDWLRQtkdLIF4uKKR1j7G0DKTWj6f9Bt6g",
+	"HzzL1Ck0VTpoNw/k9kqq3lUN/r9H/jQvHvPVR/9SQxkqjJvQCuRHckYflg0lXy47Xz7brhz9M/n9l93p",
+	"de/ij/ifP+/I3eT0xfsj878fW93G1XZ3+32jN3o5+edPh+nvMm788x+v1T8xxFet0KadY/Ka28t35fKa",
+	"g85Zh0Oqml+LRTvHew9YFYSvYI3wJWy5LHhZrRREZuZqSB56q9xy6PffyklWvt1qXjz5JcaTT/WpPNvt",
+	"HZ/unY5eNn5tjbfD4zUSynk6ssY9bu6la45Bcnp/XcET7BlcY9GLk0dodBhHmwSsM5B8a2BDWPYghGVr",
+	"VHoPE5Wm8RqB8y9T6406iUEEzuoEGy2HXVfSeEnfZbHyrchsJj0WvfRmWjOwZrBumEEaHomfcS9jN8/e",
+	"Xot67kgxaEusBRYZhLZm1FDGvF467GNzFnoi+rHoYShWTVK0Q8NI5zhjtK3bIWN33m8Fg8d4DGCdVclW",
+	"LrOz2FIziyxN78axUldsMs4YatypzRr58g10VLOE/VF6gl1X5KazYzUaG4sx4JMwoKHOOwtATU9zbHv+",
+	"D1XxIAWNs6iNwTtzNGLZwHwjmxKf1QyEF2kuHH40GnqfOhXeS6Nr0am0GRSMfw7ID0dSNeOl1Rl0gXZk",
+	"kAnNwDqm4NKBt2E3TJtiDXPRRYwZ5WOUdRbwng2HQv9NGo0E+NDgQkOUz5aWugBvNJDgGz/3pauaSs/h",
+	"k0gf5EcPRgIZRkIxMh9Sfn9EnLY7+41nsBVewtjxUYhF7L1+9Be6YhBJTQkOrUeXQdWGSSj3ehVJ7KYL",
+	"7I0ufTWadWpKlTPJOxIDQuRSZZtJqhwJLE2PVk+qxF89jM3AdrN4wHnH1PW90t7Pu9OUF7MEG0liqQbd",
+	"GTbvQI1sCYrOIVHiosz7D/WOtMcADmRJ/2YG2oURBNjMcDacn4DOepHzkMm7B3Ag8O3Nmcgytzt8C/nB",
+	"jKXsANr8fs48W8PkPXXLtW4P4hr2I62dETDz7oVz7cvWELtkmpWquwGCfXg9Mx+rFT4JqQgu1ywIpdPV",
+	"ijsU0MK4fdjY39trVEt5DcEYtT89aJmfRtT+6K6NoO+l7IH/SqNKu7Lbb/T3uoeitsMbvdoO3z6sHYb7",
+	"onYYNvk+3+7vd3dby61TvU5Hjp50V2+KKbJ7F1tlPlcrkSx8cVbzFL0w/Dmqkc/VipV9xa9+TrgW3Yle",
+	"+NJXTG9sv7l3sL136zdGi9etbfeajdq+2G3VDsIdUdvjzX6jd9htif39xTdmPpkX+8YbLJL5D/Sebnfe",
+	"S9tT521AZ4psHJYnyLD8qYKzB4PYeCJzjVTGELZewGR8a08ELc9lXggSsOUdjkbj8BnmmgluCyrCFgzL",
+	"NqEoui4F21qF5jv8piPnWgTqrEQKoSmDhjKChou4j24P3A+qh6ZDBcZbhKHneVMbBhkDPoq7V5Ypi7Vi",
+	"rUajyrqix22qkILimH4n227KZ2Sf4cWuLyKzChf8IqqRd6a+cZ66FA7Pp/z80DSyfJLPBPPC/ol5hmfP",
+	"76B8TT4JlNlvrk2BvBabBKpSNilfLZO5VXidTvnM1iJA4Ln5rBgtwszyAYy9whDtCUzU7jMClM/txCID",
+	"8A6xq0VTLx8YW0P2mwPW47cz9Mrq7IjCBd8SlzPwFCHkhe7WlK/R9rUR3/cSOMpqg92OXFdi24Tg0r6w",
+	"d1okp7KvypvCjlUi2H//1259+1mbEa1vViSAotdWRtrG02k9wwliPAx1RwauVeLSFRJWWWD/i6CK4SVP",
+	"KYQALeIW9Sd4noENhaHOIQ/h3w7tLyDuzazuM8BBOx81D6dkGW59TsgRxF+6M4jQFDew2nUraWC9oZWQ",
+	"Ln6pJjLcNFSu1lBJsIpzhs2HocqiSGuXI9/YRdCdMaM2raotPRr1piuzxLJiJ1kpEmMTvflMcEd+j4XN",
+	"uw1mtGPrmeWbhYhnV6XDov1nBp3bgPfXqQDDXCR6K56OpybXUGF25J4C+/zkT9EGwPIuB/uuLQeQS74R",
+	"8MGlLByFGhRipdFIVO3Gn6Njs6oM3Bn3KRQ/gG8CPk/gQZUErpYqox3SLLBfpsqY1VnFmxmFC+CSNzGK",
+	"oOZMQmJpLDhkXrIK9r7FR+SJ6EiCmTHDI7g4NhJcAkSn5Qv6w5jtdu5TqGlybKN+gJxALGybI1XSKS06",
+	"Eq+ybQXG5QCHB+m1YSl7iuq5QLBW2VBNMZZvDE6PN4hY7ersXNn+bgDiM++iVW00GrnM0kiZkXTFTIHb",
+	"YcuxjBvEIhmKP5n4sxdPQkCC7LO+mDpi6RFPqVqvH8WpY+JD6jyukRuPAdQP1rYFwGAfVI3NM+RjLH8n",
+	"t6kj8y8Z3TQl00hOhMY8UBzpNKuNx7r5/FXGEJ/EcRXkP3xPKxBppocqSevs1ExKUNS/IwObb2szY/hD",
+	"9gIC8pDG6CkZXmJlK31vRru4l+1+rbLAwRJhBSQYWPYzTBOVYji901+EK7D6qQJ8WCejcTp7j+oHo4v5",
+	"U/02Ef3oz/meFka9oPlGmKrtt41FmoJLrMVzglTpIwGX23b5ftuSbts/lvYg+5js/7fT+bPRKIZirxZL",
+	"KgwGLGZavzfL8Axr9OIZExK/V1Jo9j2Ecp/lBk+oUkXjtzfPTcNGMJWKBZc4vpVehT/sPEUY0YKa/W22",
+	"7dyar7TUGMgtWe7mSq3mheMj78trPSLpli2zrSw3+mLNBc47LTcu8+rjzbf43MtYc4LkPoaa5diteoJy",
+	"x0iDrjWjhW6R/OsHlJtGs9ZoXjQabfi/f5bhPfhCLDdgY0EA9I7xNmuQTqr6+2Xn1ttlcU6UVXfzmp/O",
+	"9rrTwRve/3wurC54zjgbzsZG8SRGORszw6G1gJmAc5aZ6sgMoEizsdI66sbkM2dzdamOkv2lkjxmg0VS",
+	"yl0p5GRk0cLoo5r3t4enV63UvH99zC1IcwHowxiP5t61a44zMQ95l93Y/vlC6B427FSqRMYVHqX+394v",
+	"PhYs81GsFbM9gMKzNvvOPFj1RKYq5XHxktFVCyfzPil2V4AudArEYReOkJGbS/l/PHATS5OQiUJ7QX8S",
+	"xxaa9khKdkJDmYc4vIFxexlGIfxJrGcfq5UsBlU+r3sFIjRb62b8wczw2OAPfg38Qf+w3hF/sCzedCRn",
+	"Ri9j8T8hxCKLQg6Mm+DNn9N3mG7qxUq7VltsvcEmYld905GBV0yNAdLMIEbunX5EzZE00zbdfSKjPyai",
+	"asbBkzAmKAfPTKbCrihMh+gLIe24VCz4P/SouabziJq6OUaTGfZlZe1MZHFB8soZYaEgWPRIQ4e1CNFX",
+	"hI4pu2aRHGC6y/hPRoPx2MHbGxc5GwCk+Sw5gE2eECSPGVxHlracUybPwrubd5YmM7bXACVPyD1sqCaJ",
+	"xzgAoEA9oXV/EkNiRaXt5a1oHblSL1o2kAjCAKdvr3cy0I2EPtpjW3s7Rrtv7Ry4EadCdiSOmWtsLK2z",
+	"Y9hB2mv5t9vGYUpi41qI4PzQnV9+jXmWFq7PSxu/1KqG4vD9cwSJcxwPlFPYabXq7EKZndeRxGHQQ/b+",
+	"XDNmVq5ahU7NIJLXUSqMpA3K+1Te6bsROZUrt3It5nUXcDZVKhRm1yRaFGiZdRTKQzIGbxT/rV7JMrZf",
+	"ki63RMO5BQrOfRoHJVtnnKhuLEb/q2gLqVA4egjiSkENZvaOSHGvnM1pPfxFnR3pKxTkTq2qhEqq/YWk",
+	"c7wWwrQlAdppbFcrAEJWaVcy88ZZ1F7fO02zXTSZdai+zE2KiYSKViErsSBt7zSe0bx5+Tu3qz58+FA7",
+	"8l7lTbvrw4cPuZ/TJju806u3B+ky5ZjXdm/9wnjKmV2iATwAytUARMFCadKv7fdGlKpIAg8RRvrhmKLD",
+	"c5d9cJjtg2Ml+3HUS5dug7mJ3ccOyBtqNOEsAA2mBhbxeBYZJBmxgZNqi+bAZ6bcccfYUHDMdcq2Gyzk",
+	"M/Izvr18FXUE3XrjpUpdjric2VJ2nd97xvSD+E2qFGYl8mw9xKITaWtx1dkHHqVZmIdSNjxNxWh8dznU",
+	"8vbfhVLslRnSWTb08o24ONF72Yt2WdIkwooy56osLI1Dj0FDeE4MeXbtoit0ThgmZOEuLG+azHJRkuYB",
+	"NhqWkaO6CFkk0+0WRsei0WRUaW9Di6LRJPDPpltSI0wGqLW/lpf6uVruqBYS/eWIRfCw+76qdV+LvVT7",
+	"bZYr3RqJZYzwSLSdcxgRcQ3YzOLYL+TULBqNzLlPRTwzDqHRZI4OcCJDaIM6TQu81kWoB07wAQMHDQbY",
+	"LD68gy1kxB96SAUM5ks4Fcb3ccxbFo0af4C9V/PUb82sJBIY2IJI6km/H/Wg/wCpLjJdGSkZYC1mMOJ/",
+	"XvKB+GGv0XB9OY7ozWtZaltIM8BfovSqBwVgtL0jkyNkB2NAE+kuuM4EeeE5us6NtRhScKXO58TMwpHw",
+	"z+Ok2HBv3uDyieGgdNW3Y0vZ+F+JlXn4PTS2x0PDv0K76m9cp0f+Un5LUTDPIypk1R/Nbi9YzJe2Pqpm",
+	"u4HKiPb9HeCwVXKV3Rk6RZWKnOGETwt5Qov2XWPj935Nvxcdl+905rNtaiBXPaNFYeoPQ8X4iJ3eQuPf",
+	"D9n7cxbISRwHrBcLngAiq/lxPtJc9fpBUTfCv/3+JI+JnewDAqBnxjwvJ2OnM37L6N38wVN9dpGo2Xp7",
+	"/SEZ2L+K+LGr8HXET6u9/WDix1msj448fVNEukQyLiNAH818stA7eEVbPTM88/Eq7Io5TusoCdmYJ2lk",
+	"2+F9NEnak9WFxnnVBxzrsgLUKNRzlIwd6TgZX80sK2NJyd6xncxj4ly8PWaVZfAaqvGKDIyZOKMq5WrF",
+	"7qOV7Ke71QfQ67m5RMBuyk2JwJc1vKA+YDRz6+8JF3e0CoWL+7ZYuGx9cpv887I4jMewZJxyqSz075xY",
+	"aecDMkJ6WYSMywj54EspvY1kChM+pbGv7M3TpMwT7C3kI/Dnd+4UbJYqvexDY0o+yJyDhjU2bsbtjrCf",
+	"2VPunsnaySLIr1XKXtJ4yiPH2ajvK3tRPl1kSXJEO0/Q9vhAux2riOnMrCsfbuCSyyTAdzlU5ttzp415",
+	"OiymTlshyD6ZwC+9gsvtAma1jzmhR57Kp8p4UmBOvYIQJ5YAWUhwiDdijLNu+9rhLjX0avD86C0KfgbW",
+	"qIKejNCa+xr7cGiHfqftLZ8zLwIKfAd8pl2cCRDCXW2QikM/2ipVijwbluUN/QpLyUCP6sgC+oeqB1YM",
+	"cLdQGg9ATFHqkx4WhaZvDkbPY2Od9he4L8ygspl5ceSqV5zlTzKSOhU8fL4wJNvlU+/Io6zsamDZHLAa",
+	"jBC6KVyfoX9jTBuoJSizP1SThKqlLJaZqwKjWqmyEbBUqcKyH3gxJ7Dz7rnuRyWDpdU9K0tWGB36L6uF",
+	"FVrF+td2OEea0N2gkgJPQlZNN5FQ3McZdDlhWRzvDbF1zE8qeNDAczto4z87HXZruwGw7y89ENqc8WBB",
+	"fXwqFbhiSZGE0bppwbX5ugn36Z3rJlqtzOp4J8eJ6gkNsSl2ItMIoLnKDZC56d+XFbKwXtX5Xe1jYNRX",
+	"xh9dH3r0mwiF5Aty7yuds6jUt3x1XA4aRCqehIk5CI6O1+FgTrmTVJQRmq+MBlYaAt+3XLnMVtlhAXEi",
+	"gOdKZyUvBMF5nzqqI4uV1DItWQCIAycQVMB7fxE3Qv+Wmdm7eHLmbV6m6pKso+Uu3UJrKVQl5HLxFlPq",
+	"7h7eujVqBZN5GE+vYPoWSMstw+0Kzb51MWukGUNOC3JZaMKQQV8QuWeip65FMisWue7bOel6vXIIOnNv",
+	"1FQyvJB8DZ4aCQHd/G30PHTVob/af/vgzuQ3oTibDlVHjngoiKSlFOqA3RHpwAjUHNQBTMIDOhjy8VhI",
+	"H9fgHeK4UcnLGPsxPSJYngg70bLQuI2dP6rQOHborixHlkW+y4FVF/BMt2v73YaoHfC9nVor3G2KBt/v",
+	"Hfab5rfjS7vl2xUH2FmpVghfE3YZYm/qSMnLdbBSEVXNXAGgCRV0ewewZpXeJIm3Duq79QYlEdcSsPfa",
+	"5Qf76OYYPh7NTQT/60TwxfVc/J5Of6FUpu/yMpkY5FYSyrnIj56rfqhaNkYnnW1j3dTWJaNSAAWDwiwW",
+	"fUSw9LUwTztyZKziVsPntyNogEh7EBJg2jYbDeJewxsD/WOips9ZIkYK6/0QXjJlk3EOxr5EiL6kNfnK",
+	"vcf+0ee1Zm9X1PbDRrd2yLf7td3ugWj193r7YcMTTKlKx5VqxTgJl0ZNFD2wZR9IouLtUEnbeIBvCCgm",
+	"9aV5O5V2E+qUtUjhXmuJEFxHs1fLrK/8jtoUVN2PVMivqicd7MYuFA/2y0L5sPUJ/7gptXcGR+5G0l5z",
+	"HueqgD16MfBx/fhygeiwFbYd6Wqwby6etvSK1WLYkai/QIOopJiLYnsQWLcMYxe4zWbRXlqgkqWZkw/U",
+	"GIzgwijKHL9rfvxChnnYH8x/FOK6yPAS7nVps613hWkoyapmUhwnHW5Sqpb8b9Ib0vI8wRRqfnpPMGuK",
+	"gm9epKwre8sqzm9MpuLjvtMsiMIAO5sCz5QpTqzeZFQUJFadFrjXxGppOe9P0UrKBMWgxKjkU9AHZipO",
+	"H9w6z0fv7E0csjEaeetZbt9acfAXMohvvV5lopC20+Mr3N2ovgdRfZt66PW1KxEuP4B2zbk7CCuURmK1",
+	"iEj2c8ZTNk7UdRQiAAzH2kYdDSTUQKvlsZI6e4voMHEkr5CoWzpg144MtuhKb4Cl5dGn2Ry+bARjPgza",
+	"b9X2ebNR6+70dmu7rV6D7/f3+rsh2BZaT+DlDNN0rNtbWw4vbKDUwHV9xLwrivtBVhPp9pVU2hW8L7Ig",
+	"/QtIKSvNZqO5d7hzsLOzv7N9sNfa39ve3rlj3JRWf1YWOr3IbZtNyON+Qh6Rv+etUHhrz2OxWMi+LpMB",
+	"W5/o79kqJc32t3NFzcUiAJP8xQ3RXl/5Gg3hfhPG+mbsnfvG50v1LmwgZ8pnLJJ5QI+sU47CAG3/Wwv6",
+	"yrMKGGzd4zJbZMTutuebiT8jneryPm57LFeu/3YPAjg5I5Y3wYq8SWNX6MnabNkE76EgA/TVlM8uo0X0",
+	"ICqrAdwCd1xywuJc5I4D5VdUgvbCQnHLly7Q8Cd3H28EEQ6Xr8lTtHPfSXqfbu/dRp3dOooEwSOKrjj5",
+	"lwWTTj3bs7hQ/wabbzGe5OnXhyvVN8fmSsx0eS0f0ENqh8l4JYiyLpD8Ohpw47n1EgFj5bGuozEcgLAY",
+	"8ZAq7Ra0+EsEGAJEkgUVbH2ZjnRUB3mGachkOi1sh8VjoG8gaPQ8iqTrjaLfElehlzup56OCHWn+pe0F",
+	"VCIT+PGnwH6UpSgCil9QBc0HS30OQskaHf50oTwxBVwYP49T7UgsnMmZH3qophq5159CLI+H4Vtc3btE",
+	"8rLNV2lXPnUqUdiptDuV69et//l//9mpVDuVhE9PFz40xwI+G0+6cdSrXYkZ/phm2am0P3WoZuYFT/kv",
+	"529ew+/F7Bd7D56mwiiGSMk34DfBD1TrNfzg8+eFRPKq4v+1mNqVeQjUTwoRPHSssZXFGsfuPed9U6zz",
+	"mV+kfLIdyph/PH5RO3n508+1019+/a326vWbt5WPKy/nURiKcHkckgZ4L0y6nx+HJbz8itfqrVUNm7jc",
+	"beyVozAksxQ3vjNV7LIWWyr22xUCclY1bTnwMb2MxxdDc2pM4IcquUmFfx+8Bdn4q5gdu6/rY55ocUz8",
+	"Qm/wbkabGwEZWFLgKeiilCX41I4xUINM3lP/Hs+T9FvzCtq8KNletcCDWKVv8d0ucpBrkSWkfTKqUac8",
+	"SX3leJdIpaemwI+Vgtj3aTwqORcxcY8Dw64G0/NXYbaxI/mkIspc74L/9edqxb2RSrvyR1O/H7yXv/69",
+	"0f3Q243/aIy25e4vfxzMXu2qw0lTX6St5B/7/z7Z4b+X/bRSNcqZdt9bY6BTTWw8qLRr+860zTQ4lmqN",
+	"ITzrilHr+eCohYwAL82MOo1GQk3SSnu7Yf6H04QDFOlxzGevSwG8Xr042f39w993Xv2rl7758Gr2z6ix",
+	"/eri9fC3DyfN1//6e/q69W72uvWu9fu/Tqev/v2ukT3d8viv6A3iRpg7dGWqjE74YwnIPKga+taVxLk5",
+	"59CD80W0BQ6npC/7gl+Rn7fQlIj4m1JMsb3qZLUCq+f+zTrQW+UI9OY7qNk9N1B35J1lMHpyb7Pmytu7",
+	"KLgEl8sIAqSY5r/vRoOBSG7ZaWxHvU6zcUmw1++0JOy2TVvwLduCYaWB93GRkNecLn+tAVsDGv1AyHj8",
+	"9RQ1BZMHIer70Pw3H5i2HYMOTr4fUeOwcWh4Ly3rMc4OG09ZLLhO2YF59+YaYoTM+oxzG/fr9hovrojZ",
+	"91AAv7jepZ3XBUv9tXq4FwTHt9XL/fm+MgylK+i6ukn3LB6MJ9/a7e2M+2/qtpGWGkVayhu6wTYQEl7E",
+	"XKySLQ1VWpjqa2XNCxUjhWmdnfDeMO+9ASoe9HQDUVoHSM2dY+hbB+gEIoYJRFE5RJmfSJUjLIHtFT2G",
+	"l3NXN/C+o2r50S0hxIHn/UUia3ftTL+cp2ZdmmrObVbY5XPtID01iaFh1mynr9GcPjefh0pJ5wTDk/QU",
+	"fxJpgex9gDI/1+WypKTnRIaa2myK/b8qYt+BxpZA1x4uQrkLGZ5nLTU3eyNHcZwhHoJ5CrzrmzqxO26t",
+	"39SAqUmKLxQYE71t5d5Q4b5y35ZB/xcDF9i3iB4+dLQmoidkGs/Qv6fCz4X2V/xts9GoF5Z3lm+nOzTg",
+	"m3m2KtUKHyVmQcZTY4ph7fyoz826lHfWr5JfI+PXJvYR6UbnL9lu5Eo312mqL23YX61KdCn898fyHv27",
+	"VYrSi1xWKGp9BruXNmLgvjpk3RlaVwYU6pGtTxkUxOcblYrRGHMqxXFLAP5HVvUFaSLE/NBQZEG5JHQ3",
+	"+onQQ8wrOaYv0ZGATGIDI6oQFTdTSysXRNoRA1LVo9BJD1UNmZCLjlWCtC5PtgrSze8J5q+tVeCdyFuZ",
+	"BTdW1jmTbq4/094keE5wU0YYBJrq8LwDj4e8tOxuqXJcLLvzgGserOoOR7xSGw2GRrD2jcf5KRfCjPgg",
+	"UFVXL26+oYsyQuVyfJHdRlkHzVsayQVO4ct20czbRvu1RqvWapZ22nRr271mo7Yvdlu1g3BH1PZ4s9/o",
+	"HXZbYn9/iQm0c9FotRuNfO/j62gwNAZqIsYqSedNI+8M3d7syS3uMuPHbvmNyXMfJk/x6fKkHW32QllH",
+	"3xlJtyR0yqnEBcKMlvkQfwYGjmbuqAEyNULH+xQi2PWho4GsRbLNAjNJlUT/hmva7EfBE5EwrUeX//P/",
+	"/hN5+r3IJMZjoxSCrM8pmgoNNtQ+Ys7/cGnnje1cwYkMuRXISAOfQcOBnnf0jolgfAQE99CUkkmsrOyH",
+	"qFOuwIyjoPBEC/cISzDlU8eByNJpFMfmZ9AVRMKBeokDKysieRnymQ7gNwCuca2uRMi6Mxbg37lTF1RZ",
+	"d9aRhEEOA9zCnwWEkjdfW9xm06HIgsyW3woQ7rTIe7H2Rw6nKVbWeqUjbVb5qHhH0hpJxRxMEw4JN5D5",
+	"3O4hfFAoRhz4O+22Yd8H+fhP8OxJxMtRd+Te451AwPNbp9I+bKypBW4l8L8yz//DKtdcpe9Ki0h4gMaK",
+	"0qPLxtL/tY4PfvrXeeV26/4hSocX4s90qbK1Ai3SIEuJSRVI7P4SmY1NAfDaKVw4c4wXC/P1rIsV4vao",
+	"P7Y+WRDNpbGWueiJ8w5cpITNB0rYERtMeBKicjCSPVagRyOEDoSEPFgYfZWYT1LFthukHzQbqaQEFntB",
+	"A68cdcERZyr9qVQ8nk96Q1yJJwlXYd7V/ZyKdfv2vC0eLPqyxY17N2m5ggiCg7F9wPhBOr6xWAMLJhKR",
+	"QiWFZLmKb8bHY/b9xZuLt1VmTKu91vZBm53/fFRrVtkeC6NBlOqqd4Kf5XwDjU2BFhcf6HU6MiBc7AuV",
+	"jh3BewqjCbRIJ+OAKkn9og4zEKrx9wzMp1PFf4GporuFSQqTQnOZmj+SSwrOdiaNxnZPXw/Yn6NY6h86",
+	"gCTS3tqaTqf16XZdJYOtVqPR2NLXg06FXUdi+qP684dOpcEabGeX7ex28B4C72S2Nwt/6FRe7bCd4f51",
+	"c1jb/3ensuX/Bu4F/wbwZ7PvKu3KLz+ef/h9+8Xbk5/f/rr99h9v5/8Nv00nY2PDt94Puz+9vzr9+XUc",
+	"/vx+evrT4ej0p5eT059eNsOfhnFXno1/b71sdLdPB7//48dppVqZJFGlXVHp2LyW9hYciy1UbW0u5f/G",
+	"Yfxw0yDMsFt7iLryA16OH/F4oJIoHY5+OP/5qImf4cn4YQ//NRZJpMIfthurm55mP5zDnAvMzQ/OxR2P",
+	"cfdbaHaestzxwm83tuejrvp3uMuLwvkBKjvgeFiSiFX6vRc1htEkLHByLWBFVftR32zVUASMSkBSf1dD",
+	"JKq4K7wjHc7t2g3Ty4sQqWMMqOKgONIM3PimOBCtOhKqpElNWV2Xy0NaYzi7gZlbocIBEyNKtbWiMRkJ",
+	"6cYnEGzJpNCdmiJQV7UO9hsHLWN5LeLsktGUaw++g8JYS0Qf4yyxz+0RN2HfBPj4zXRgZyCHG4X2NdtT",
+	"8FwudEsQzRRU5T935nykKQiP/udi50SEnilapvN9E/496+x4KHpXRLKueldW7IbiOrJV5FoQjAcS8Syo",
+	"FSbV9IamC9/5QHbeuZYLM9Cv22aRWzM0M0Dizb8TLdLaZGxWkNjRqqTSEAd4DvlorZdj3uv83c1tgV+H",
+	"of2CtNLlqz13WX6ZcUrf1DrfWzOLv60BjcbZGirxT06envBbN1pfRjLSFkMPtkZJWOG+LddPRPazNKD5",
+	"Aj7XC0wKAvJfcZynS49GIyMsUxHPjKkXaQ91byJDaHK1IH0dycORmXuawAyzXxLPQpvtNA7rDEYQyQGb",
+	"qUni16qtZO91ZM7g4wTQgI94JYJlmVlnCWbMl46RzXbfwJUaaXUtFxI8YrvBQj7TVRZOEjN6NKMhuZGb",
+	"NywRpGWjtJxRHsf7Totk5SiuXaVIO+KKJxTHhaXIOkOWX/Ib1+mRv+iPOQAMh7dYlOBh9WAt/d62bP5m",
+	"jxR3uOV/c1PtuXHTXCmFZf22pkJ+/w5EWrx5vwSGexH3NGJWwDeXyL3qXdCfxPGlLIWnWFWZLqvwhj9J",
+	"6H6sViYAe798XvNUa6uqVTwqS4svn6RkeNTnu6is6kzw8D4P9405nqyxJIjCuXLRSXetctHlR6Ug2WOZ",
+	"CL8I5wd2BePUBtG1kKwfiTjEmncs5AKrAFg0n7PAOPcB68WCJ8YAgR8TkCGMeyRSHvKUB5hFhS7BEGJ6",
+	"HTkdqljU2QuQUsYy8FCIwarKWVQ8pTjbkSuwArmCN0YC0rLcchXC2+JaJPk2oY6kilXNZ+bGUkx9G2ci",
+	"M/pdSEDBiNAiom/MIMHqnqkJCxXG0YK8NA3ykMw5o6fqrDXHvSUkEex5gMy4mqTsgiqCXBPjaVd0pKv2",
+	"kiqBii+8LSwQWo8FphSKWqeNbhllW1Ay8zpD9dlFombrien5M/qtsKDcWYPa1fg6GrTV3n5oDfpomVZu",
+	"YWzfIvjlOuX8WMtRPpACkfZM9HieV0GIBfddyrG2wYVHbrplpO09v3zTtj9ks5eM2FsMPi0Ky4LZQ6h5",
+	"/keF+N6Lt6uzozEEjHxaUmoM/Tog3vmJ3F/AyPOAF9SMSzHNqRiVzMf3yrflhlnn1p4qwbDcmzFbENXa",
+	"6plBr0r+jq3G1PkTJcCBDhw7VEQP/dP5pqCM+gLUFDBT894QkFbAWkxCYYnjooRFoa6zt9yYmVOVXDGu",
+	"OxJiUXGkU+RJLqXXMQL42E7nMdGs+x3cTph0t3vN2n7YatYO+3uN2i7f6Ypt3urth4cZnbqFkxyq8Yr9",
+	"3pm1oMZCgkMwTlQ/ilf0sO/WYkSv52b2crstNz73Y/C5oZWJsN20lRAbH/w+6i0XJfXWJycvbmQ+wl/O",
+	"8R7Nyeh23pd2Attzt6sZgwHSIBgLURs328biO3K+z4ggNcENN7thMZzfFVm7EpCJYJ2J15Y1tL1ocJsq",
+	"S5VqexUmO43tIl1g7hMmfOrpg5XzAbTIkEGj28gNuRB2naeMDxJhrDvl0tf2KU+hyT6PHuAsGJUYcbK4",
+	"BPgrOmL1J2qCfqBDAJULeDQ2ov0uor1aLqbNFJ1oLyPyWW4WFswhMy4fWkFhDVUN+k6hwvMvGDkvLGp9",
+	"CXw/pDqnQ0UNTDp1KGZ+ZaVVtfkS0zo7scUETlXPAzAUVLV2ZBYbh9gbZyGf+R3YSCCEl+AIdJ29g4h2",
+	"ip3F8y3PWFGARkMOAlBZSkUYSkdmnb9TpCIyar8naHy2P9neZQEwOCMzYmk0Kmng0iLNSjnmdHxrXYhK",
+	"LdIFLAbP9VmPdPoMzkFJ1AWeBfugKwYTuYmD3i8c5QZsclls7emZKXDWFlF679cPLdd5q0XPlg1tkXg6",
+	"h54TJdRNR70LQzVlIy5n84irPBEsFn2AfejIIvTCViOT8heKpD+g8kBBVrGaMl9DeScLfIm7NBJXKpUf",
+	"FKPnwSrVy/re8rXrH+eL1y/N26i0m42qp17WCpnhOv4W6VJdkt9Xm4jZo4qYPaC82sTNQER7DOSrSOns",
+	"50ZmWhprSnH0uPRpw5fJ71L82HJ0M7PdT32+9C8pOedRXZfyxUK3aqUNnb26vbVF89R15PKnsoeYd0Vx",
+	"QcRqstUufqVdwfsaC20CXJeVdqXZbDT3DncOdnb2d7YP9lr7e9vbO3fMT1gy8mXoZ9kG2YjaRyVqvZO9",
+	"EbMPKGa3Pnnk0TemKByddT5J4UnZHN/6Eog41zSR0ZJ7VYNZ5wTavGGbcc9GzkDuHA0MYdNllN/GKNbC",
+	"6QQm/ox0quvsJXUJF2EFY6hjEuOmo5YKK2aCjjQyfPaNJVCyPorTjOx8tfyJWyookYwjefUXhiMuRO21",
+	"K/QXyZjMT/oeAkNgPEz57DKSZQVdeBysFMgJkHORO+Tka6uEEcF/rqzpK9V60eTu4y2dpjevyRMNCr2T",
+	"9EozqQRF4BvNf7/ZKx/kKr/SwaJXE5QiZS91OBZn59kYD2/byOvIUhhv8loe1Fe+EzRnVRdZVMjiiqcy",
+	"zTBTZqw3VIDPazFlocXD3FjwJI6w+jYHGN6RAMUC8PBGwRhbkHFqYcV7YK05MHcD+yuENyUbqklSlkqS",
+	"4Wn2povTSQUmj7vEvOURUD9u8jk31rUX2Ee2vYbOh5rKgqpuqS6zgvdl1pao4abAH69QtBylXyVtZGfz",
+	"GfRJRpNcvlTcp2WcX58h16VcocU3qTKtjIzCvK5U3o52aAvZGcbMZSR1Knj45RcsN737r4KfXxmV+Bsz",
+	"VR7QE4gxpLjrity5f+iE3EqEo69gQCdSTQbDR2KwvYLzKn2JCvWFD5C3s294U62yplZ3O9/jEvBVOM9R",
+	"SUPHe0ASwu4CSNYGUOdBRAF5jAvbvKiFZYRXoYDuRXyGzgHgo7K3WKA96lGd2AIWmoQDGjZjf1hDAvDp",
+	"cnNd2ZSAhd0YEcuLQp6o9n+YcpGN5voimqvESvIrKh5Aid2eLDUT6O3bcdktIrRfZN0BPS5ZrAYskh0J",
+	"Cvy5pRzJVROmio0TcQ3l9uk3FgIXMjQi6y/BEPuXyxIWHuETo+nnqmu/FEZQ6hPRFdSF3YqjdkmRwTfA",
+	"VNtN1BTRJdZiqbVQCxua2qdJU7upWMgXhz2ILNrUK3jG050Ygn1BjX0bDl9nKhLBwBe04ENmFftuLTl2",
+	"UjEShN+0/bOhIt5QEa+d838K9MQ32YvFsmAjoO87rWyXOZ9VfqoczZmSesRUzeYFbeiaN3TNG9P/VqZ/",
+	"dnA3euUhZOqKVJVIGKjLGAMLmA7qiwHV8qhpCSPlguzcsFI+BVbKpQ2sREzpbavNsX8oc3KeinPRVnks",
+	"dJyZWJvIWPWuNpUM8xEbM60pj4AcAwkTLUk/UqTYlB2mu4jOTauM38dVQfi5qyzFlYFPX9CTUGszgLDu",
+	"SClSRDJMBKBaYIioIHakU/6tNYLgnroVoYZD8TAr8iRtzw3sAsRA0tyuv0+shanoDpW6Ws39tT9eGUih",
+	"zG/9YJ/6qBBEV4FGyK3dmwRY7goQE/o8iiM5uNSR7AlL0QdQ5blP8vHLsNHbqe3zZrPW3e63ant8N2z0",
+	"DsVBt7lDwAqwFWhzXNJ4K1X3CbHvmN2h4vASX9IllHHZJ06S2Gs51kM1rtNibMEb28LQ5x2zavT+b4Yo",
+	"tTvu2xduj1TwaJEarX2DozzNzqsVOO4IF4oa9+3nUrwuYxhKNWVK+khZGroSBO8NGVatkE3QMxpdMtjk",
+	"tl/13dlvVaSnDd6+Ob8IqHW0q0JojeQscPtsFiseBm24zNyjI7lmgTFygqoDv4I6SvOHTvloHFBhomYB",
+	"EmhAqwSMyXzmYSUTM2FEnbPW9TSGQDSQImTdWUf+x3nKZciTkNm1+fi9PWbT6bSu6Wu343tq9KzNgM8A",
+	"scSIBJMF9JNaFAbV7F/ZwBEYzH1hBsHTSSICa7PEUTfhycwhQmuHh5bRyYMhY7eV5d4lUjMzXyobrrMj",
+	"qafG0DO3bv35Z0cS1Xtz1xLL5xqK+yqOkceRJSKMEtFLPW4TW2JqLUG8d3eSIhQapGjIfpsxCgngb+CF",
+	"G7E6SUTugWkCMBNmsGSTuoFVEX0NPx1zql/lxrCadGPBJmOz1XahClVXkUytI0M+03V2Do3PuB+MeciT",
+	"JLoWbKQSgfS+xl71obn5SMy9OmjCgS3k38EM08LhJxlZ8FDM2JCPx0KKsN6RR/ZM0qYPRRyZvSKoKorH",
+	"MayGCGHYu0QBpxL6fSJ6wlxAy6fZTrNRBYY2UlW4yuaMGeObs3ESXfNUMGdqe0WfMEmzmas+GcxExuDa",
+	"GFMBLACVmGHhUWHfB+cn50evTi7fnp2+P7o4ufxw8uPPb978eh48g9eXiI4ks7vVyPQAOzf60Vj+NH0S",
+	"GLiMfMpnVc/7xG6LAL8FEReAWV5Iegzqkg7nnQhZim2A9fTzynp4TZV7DA99ELrjv4R9hJ9V2pXpUIve",
+	"5XHr5Xv9499Ph4nuHQ/jv5++ev+/urv6/Hc9Vt199WK/9+f7nX76+4vrkx8qD/dWP0Tp8BxHVpKfkGJq",
+	"j0zVIkVqEvffvnG1Yba40X6zVESerFuguoANn8nOW1hzvsu49Yn+Woe51e1Bs/08pUUGSJSwWA3q7Mh+",
+	"N3P8XF1hDANAR4agUaTZSI3MP0d8RqipqELL4TZ86b5KoMUqmafJXGpX4+ls/xIW0jts+BWIR3NiVVlT",
+	"FSVrwU4ciLR0GzY2Gvf2EYk1dWaZpqTXuTnojydOgXSkdzrl64Uh6crTF5X7ovIElWdJJPO+DfnEtgeT",
+	"fM5Isz8mYkL+XZQ+B4pNihJHuoM8AlPj32LqifjGqtYvw08zfnK2z8izfSgPC4mPHsjDgtWJ5LWKekKv",
+	"LQzewdC+Hs3ljRPaSOwbJfaTJr70RfjGG7oXb4iI/x7CG9rKPJuVEmueI5RaKe71OlA0FGAX9ymS51WX",
+	"okKgZrXXRRFUV5zqwn5GQ1yJcQqxVcrZ2ehqYcruRTajB0/aLdSWvJHxzF8k4DWMMCAs8lUTGPS0dRF/",
+	"TEQy86qKze8rq4odmvLsPEXdcI+5RJ6mYjReohaaRi3Qr3Sl3axWwgm+kUtzi51t2tuXCx1427X9bkPU",
+	"DvjeTq0V7jZFg+/3DvvNitEYkzi1UpqA2BclPaT16NEOSr1aQWtjOe8hLBQ422bh4G62raLV2LlbztC+",
+	"jZuThtlG2RjxjzDZ6J1zrPH5Kmb9KrJ965M9g59vFPNKupnNvLQQJCtdGZS1ZEhMO2PcxsBsxum2FvhA",
+	"WDk+u3PwwU4GfvqXFGdme0FiGZaDpyDCkJhm5eq9pQ3ZWSt3kSm/fHFKu61LF8pruaHnubpKa9iXtFhX",
+	"XcXhyvNeJMB3+evyBaGixPmhf15bh7yAJkJd5lDYrb1RH9+w+lhq3FNEKMyE3RfUHTcbui+sRIEKkvW1",
+	"zRYCaRYUIj/oKMtqec4zKFFwRag+x/nlAx7JKsSnhPE9uqLHRwIroFlX9FWytFCizk5ThtQXjGsmxbRt",
+	"q6mTiOJfrixjrcSRTvkM7gm3KwcsLdeZa7Lf5fUkCtVMKzbmtGLjCyrFMpG7hpocCxlGcuApyVvZ9zcJ",
+	"ZVuLBJHOjYR+ROk4IyY8obyAO3n3sIutzvh0t3h+CWQj9qhJMaXsnlcVhxVx0BdgYxN2EZG6IrgSYnyp",
+	"4vCyr5LAFqBhoaNbEGggmCLDJ1Ts6SrrQvFfR2aPhcAQfsxUHCKgs99M4YI8PS4twae6Fslz6KWHW1CU",
+	"yYxyHPOeCEkO4xcgzl3LxQcjmRs4CvM8uoX/IyzDJO7TWPCrYlkKj6K1pnKVO2QB/BWttA/2dhqNdSPK",
+	"OIgzHNgIlNw3lAF4JEH/YiLXx1sqtVgmlZ29TUrhL55SWPAzQHTM1U4/TE4hFfqBVNuZ6FFzHhnw1vy+",
+	"NM8UtlYZE8HRvH3vWfZYnk8YNViyX2fgi4GymqQ9NRKoIQWLI51SG2RHejHbAtVhhlFaNPM4bPD8im5M",
+	"8I0J/hVNcC9tmKq7iasbR4QjgImX9UrbTg1je8Lf1EdrDnXCAd8ZzYEtEGI0xvk7/QatwlWLpluF3mE1",
+	"oc7fWKkrNhm7jt3vz14es739ncMqM3/tNxr2r7291rPncM1MTZIStB/sBsHHQ982BTMJhWcxhXlOXHvU",
+	"gkOIdNkw2H//1069aYewvVdlb8ZCnr5gx0pK0UvZsTHPm/XGM+9p50j9X/C4MzGIdCqSKgEM87BqXQHz",
+	"ARp0OEGPSM+79RGxjRbc+xjxvEFd5BDAmYOPn4Oot7NGGGxoAPcedUZszjesWp7nJms8wc+uxIzxAg5w",
+	"9v0H0TV7UvoL9xavKJrd72ZN5hiD8S21tg+eVV2rFJKBw54lz8b4PgowR/zZWY7uxScdxbFdeNpPc23n",
+	"ML0gA7KBzi77AZzvAFGjctD+g4RLQNuPZ9iJrp1rGMHb7kg8AkNOTOcW0B8usSPy1hzuKEJqj8e4Wspi",
+	"3rvScw3uNORI6km/H/UgfwFXoQnRkVSdE8fCbEWzRPjORpHWEKaDAVMj3SQWDLS5gJ4/IxqinmCYF6Gx",
+	"p8qsd54P0st/2d08j9dR2FafGQ60ZGOhxrHweDKtIQQDWfbSaIz+a7Mf0YvLBneMXxTVPUBtIEuHiZoM",
+	"hmw6VKO5MVUJIlCzn4C9t8p+FbNerPiVOR8/RenPk+5dhvnc7fc8s+vCmpvfJP6+f2tZnYuONaoDe3og",
+	"XOEqDLXf7LZk7Ll0AA0+r/38RfYi+wuKwxiixIiVicQMzjcTtxbSuXj/0MpR92QSsjFPUlfTM+KAKo0P",
+	"WJS3xwoqNsvujcoaNFrfHVHvcmxFLbmY9GuUahH3q1SfjgtVhY1kTp4Rh7AKFsgDqF/vbf3xlRcM8JVI",
+	"echTDjcYT7px1MOxgIKlk4ZLaJthEbYLhPLBTnOHlOZuc98X8S8iXapWjoeid4VPiBUPWZfHXPZs0aVK",
+	"ekNhJ+vd8WfB43RY+fzx8/8XAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

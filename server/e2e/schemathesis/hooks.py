@@ -429,6 +429,7 @@ if not ANONYMOUS:
         "listConsents": fill_page,
         "withdrawConsent": fill_consent,
         "listClientConsents": fill_client_page,
+        "listAllSessions": fill_page,
         "listUserSessions": fill_user,
         "endUserSessions": fill_user,
         "endUserSession": fill_user_session,
