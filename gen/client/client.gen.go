@@ -3950,7 +3950,7 @@ type ClientInterface interface {
 	// `SESAME_UNVERIFIED_CLIENT_SCOPES`, which `scope` of the response lists.
 	//
 	// Other metadata is ignored; no address in it is opened. Some is changed: the response has what is registered. A name that looks
-	// like one of authority, such as `support`, is refused. A network can make 10 registrations in 15 minutes. A client
+	// like one of authority, such as `support`, is refused. A network can make 20 registrations in 15 minutes. A client
 	// that nobody has agreed to for a day is deleted, and its `client_id` is unknown from then on.
 	//
 	// There is no management of the registration (RFC 7592): a client registers again.
@@ -3971,7 +3971,7 @@ type ClientInterface interface {
 	// `SESAME_UNVERIFIED_CLIENT_SCOPES`, which `scope` of the response lists.
 	//
 	// Other metadata is ignored; no address in it is opened. Some is changed: the response has what is registered. A name that looks
-	// like one of authority, such as `support`, is refused. A network can make 10 registrations in 15 minutes. A client
+	// like one of authority, such as `support`, is refused. A network can make 20 registrations in 15 minutes. A client
 	// that nobody has agreed to for a day is deleted, and its `client_id` is unknown from then on.
 	//
 	// There is no management of the registration (RFC 7592): a client registers again.
@@ -5890,7 +5890,7 @@ func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn
 // `SESAME_UNVERIFIED_CLIENT_SCOPES`, which `scope` of the response lists.
 //
 // Other metadata is ignored; no address in it is opened. Some is changed: the response has what is registered. A name that looks
-// like one of authority, such as `support`, is refused. A network can make 10 registrations in 15 minutes. A client
+// like one of authority, such as `support`, is refused. A network can make 20 registrations in 15 minutes. A client
 // that nobody has agreed to for a day is deleted, and its `client_id` is unknown from then on.
 //
 // There is no management of the registration (RFC 7592): a client registers again.
@@ -5921,7 +5921,7 @@ func (c *Client) RegisterClientWithBody(ctx context.Context, contentType string,
 // `SESAME_UNVERIFIED_CLIENT_SCOPES`, which `scope` of the response lists.
 //
 // Other metadata is ignored; no address in it is opened. Some is changed: the response has what is registered. A name that looks
-// like one of authority, such as `support`, is refused. A network can make 10 registrations in 15 minutes. A client
+// like one of authority, such as `support`, is refused. A network can make 20 registrations in 15 minutes. A client
 // that nobody has agreed to for a day is deleted, and its `client_id` is unknown from then on.
 //
 // There is no management of the registration (RFC 7592): a client registers again.
@@ -12516,7 +12516,7 @@ type ClientWithResponsesInterface interface {
 	// `SESAME_UNVERIFIED_CLIENT_SCOPES`, which `scope` of the response lists.
 	//
 	// Other metadata is ignored; no address in it is opened. Some is changed: the response has what is registered. A name that looks
-	// like one of authority, such as `support`, is refused. A network can make 10 registrations in 15 minutes. A client
+	// like one of authority, such as `support`, is refused. A network can make 20 registrations in 15 minutes. A client
 	// that nobody has agreed to for a day is deleted, and its `client_id` is unknown from then on.
 	//
 	// There is no management of the registration (RFC 7592): a client registers again.
@@ -12537,7 +12537,7 @@ type ClientWithResponsesInterface interface {
 	// `SESAME_UNVERIFIED_CLIENT_SCOPES`, which `scope` of the response lists.
 	//
 	// Other metadata is ignored; no address in it is opened. Some is changed: the response has what is registered. A name that looks
-	// like one of authority, such as `support`, is refused. A network can make 10 registrations in 15 minutes. A client
+	// like one of authority, such as `support`, is refused. A network can make 20 registrations in 15 minutes. A client
 	// that nobody has agreed to for a day is deleted, and its `client_id` is unknown from then on.
 	//
 	// There is no management of the registration (RFC 7592): a client registers again.
@@ -24463,7 +24463,7 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 // `SESAME_UNVERIFIED_CLIENT_SCOPES`, which `scope` of the response lists.
 //
 // Other metadata is ignored; no address in it is opened. Some is changed: the response has what is registered. A name that looks
-// like one of authority, such as `support`, is refused. A network can make 10 registrations in 15 minutes. A client
+// like one of authority, such as `support`, is refused. A network can make 20 registrations in 15 minutes. A client
 // that nobody has agreed to for a day is deleted, and its `client_id` is unknown from then on.
 //
 // There is no management of the registration (RFC 7592): a client registers again.
@@ -24490,7 +24490,7 @@ func (c *ClientWithResponses) RegisterClientWithBodyWithResponse(ctx context.Con
 // `SESAME_UNVERIFIED_CLIENT_SCOPES`, which `scope` of the response lists.
 //
 // Other metadata is ignored; no address in it is opened. Some is changed: the response has what is registered. A name that looks
-// like one of authority, such as `support`, is refused. A network can make 10 registrations in 15 minutes. A client
+// like one of authority, such as `support`, is refused. A network can make 20 registrations in 15 minutes. A client
 // that nobody has agreed to for a day is deleted, and its `client_id` is unknown from then on.
 //
 // There is no management of the registration (RFC 7592): a client registers again.

@@ -235,7 +235,7 @@ func TestUnusedClientsAreBounded(t *testing.T) {
 			return s.do(t, r)
 		}
 		used := decode[api.RegisteredClient](from("192.0.2.1").want(201)).ClientID
-		for range 9 {
+		for range 19 {
 			from("192.0.2.1").want(201)
 		}
 		if a := from("192.0.2.1").want(429); a.header.Get("Retry-After") == "" {
@@ -252,7 +252,7 @@ func TestUnusedClientsAreBounded(t *testing.T) {
 		from("192.0.2.3").want(429)
 		s.clock.advance(time.Hour + time.Minute)
 		from("192.0.2.3").want(201)
-		if n := s.count(t, `clients WHERE registration = 'dynamic' AND NOT agreed`); n != "10010" {
+		if n := s.count(t, `clients WHERE registration = 'dynamic' AND NOT agreed`); n != "10020" {
 			t.Errorf("there are %s unused clients", n)
 		}
 		s.sql(t, `DELETE FROM clients WHERE id LIKE 'flood %'`)
