@@ -73,6 +73,7 @@ const (
 	ErrorCodeBadRequest                     ErrorCode = "bad_request"
 	ErrorCodeClientNameTaken                ErrorCode = "client_name_taken"
 	ErrorCodeEmailTaken                     ErrorCode = "email_taken"
+	ErrorCodeHasPassword                    ErrorCode = "has_password"
 	ErrorCodeInsufficientScope              ErrorCode = "insufficient_scope"
 	ErrorCodeInsufficientUserAuthentication ErrorCode = "insufficient_user_authentication"
 	ErrorCodeInternalError                  ErrorCode = "internal_error"
@@ -81,6 +82,7 @@ const (
 	ErrorCodeLastAdministrator              ErrorCode = "last_administrator"
 	ErrorCodeLastWayIn                      ErrorCode = "last_way_in"
 	ErrorCodeMethodNotAllowed               ErrorCode = "method_not_allowed"
+	ErrorCodeNoAddress                      ErrorCode = "no_address"
 	ErrorCodeNoConfirmedEmail               ErrorCode = "no_confirmed_email"
 	ErrorCodeNoSecondFactor                 ErrorCode = "no_second_factor"
 	ErrorCodeNotFound                       ErrorCode = "not_found"
@@ -109,6 +111,8 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeEmailTaken:
 		return true
+	case ErrorCodeHasPassword:
+		return true
 	case ErrorCodeInsufficientScope:
 		return true
 	case ErrorCodeInsufficientUserAuthentication:
@@ -124,6 +128,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeLastWayIn:
 		return true
 	case ErrorCodeMethodNotAllowed:
+		return true
+	case ErrorCodeNoAddress:
 		return true
 	case ErrorCodeNoConfirmedEmail:
 		return true
@@ -166,6 +172,7 @@ const (
 	EventKindEVENTACCOUNTDELETED        EventKind = "account_deleted"
 	EventKindEVENTACCOUNTDISABLED       EventKind = "account_disabled"
 	EventKindEVENTACCOUNTENABLED        EventKind = "account_enabled"
+	EventKindEVENTACCOUNTINVITED        EventKind = "account_invited"
 	EventKindEVENTACCOUNTUNLOCKED       EventKind = "account_unlocked"
 	EventKindEVENTCLIENTCHANGED         EventKind = "client_changed"
 	EventKindEVENTCLIENTCREATED         EventKind = "client_created"
@@ -183,6 +190,7 @@ const (
 	EventKindEVENTFACTORSRESETREQUESTED EventKind = "factors_reset_requested"
 	EventKindEVENTIDENTITYLINKED        EventKind = "identity_linked"
 	EventKindEVENTIDENTITYUNLINKED      EventKind = "identity_unlinked"
+	EventKindEVENTINVITATIONACCEPTED    EventKind = "invitation_accepted"
 	EventKindEVENTKEYPUBLISHED          EventKind = "key_published"
 	EventKindEVENTKEYROTATED            EventKind = "key_rotated"
 	EventKindEVENTLOGIN                 EventKind = "login"
@@ -195,6 +203,7 @@ const (
 	EventKindEVENTPASSWORDACCEPTED      EventKind = "password_accepted"
 	EventKindEVENTPASSWORDCHANGED       EventKind = "password_changed"
 	EventKindEVENTPASSWORDRESET         EventKind = "password_reset"
+	EventKindEVENTPASSWORDRESETSTARTED  EventKind = "password_reset_started"
 	EventKindEVENTPROFILECHANGED        EventKind = "profile_changed"
 	EventKindEVENTPROVIDERCHANGED       EventKind = "provider_changed"
 	EventKindEVENTPROVIDERCREATED       EventKind = "provider_created"
@@ -224,6 +233,8 @@ func (e EventKind) Valid() bool {
 	case EventKindEVENTACCOUNTDISABLED:
 		return true
 	case EventKindEVENTACCOUNTENABLED:
+		return true
+	case EventKindEVENTACCOUNTINVITED:
 		return true
 	case EventKindEVENTACCOUNTUNLOCKED:
 		return true
@@ -259,6 +270,8 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindEVENTIDENTITYUNLINKED:
 		return true
+	case EventKindEVENTINVITATIONACCEPTED:
+		return true
 	case EventKindEVENTKEYPUBLISHED:
 		return true
 	case EventKindEVENTKEYROTATED:
@@ -282,6 +295,8 @@ func (e EventKind) Valid() bool {
 	case EventKindEVENTPASSWORDCHANGED:
 		return true
 	case EventKindEVENTPASSWORDRESET:
+		return true
+	case EventKindEVENTPASSWORDRESETSTARTED:
 		return true
 	case EventKindEVENTPROFILECHANGED:
 		return true
@@ -598,6 +613,30 @@ func (e TokenRequestGrantType) Valid() bool {
 	}
 }
 
+// Defines values for ListUsersParamsSort.
+const (
+	ListUsersParamsSortCreatedAt           ListUsersParamsSort = "created_at"
+	ListUsersParamsSortCreatedAtDescending ListUsersParamsSort = "-created_at"
+	ListUsersParamsSortUsername            ListUsersParamsSort = "username"
+	ListUsersParamsSortUsernameDescending  ListUsersParamsSort = "-username"
+)
+
+// Valid indicates whether the value is a known member of the ListUsersParamsSort enum.
+func (e ListUsersParamsSort) Valid() bool {
+	switch e {
+	case ListUsersParamsSortCreatedAt:
+		return true
+	case ListUsersParamsSortCreatedAtDescending:
+		return true
+	case ListUsersParamsSortUsername:
+		return true
+	case ListUsersParamsSortUsernameDescending:
+		return true
+	default:
+		return false
+	}
+}
+
 // AddedFactor defines model for AddedFactor.
 type AddedFactor struct {
 	Factor Factor `json:"factor"`
@@ -811,6 +850,8 @@ type Delivery struct {
 	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
 	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 	//   confirmed another spelling.
+	// - `account_invited`: an administrator had an invitation mailed; `invitation_accepted`: its link was used to choose a password.
+	// - `password_reset_started`: an administrator had a link to choose a new password mailed.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
 	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
 	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
@@ -990,6 +1031,8 @@ type Event struct {
 	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
 	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 	//   confirmed another spelling.
+	// - `account_invited`: an administrator had an invitation mailed; `invitation_accepted`: its link was used to choose a password.
+	// - `password_reset_started`: an administrator had a link to choose a new password mailed.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
 	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
 	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
@@ -1056,6 +1099,8 @@ type Event struct {
 //   - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
 //     confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 //     confirmed another spelling.
+//   - `account_invited`: an administrator had an invitation mailed; `invitation_accepted`: its link was used to choose a password.
+//   - `password_reset_started`: an administrator had a link to choose a new password mailed.
 //   - `password_reset`: a new password was chosen with a mailed code; every session ended.
 //   - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
 //   - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
@@ -1151,6 +1196,11 @@ type FieldError struct {
 //
 // Example: Ann Example
 type FullName = string
+
+// GrantedScopes For administrators: the account's scopes beyond those that every account has. Your token must have them.
+//
+// Example: []
+type GrantedScopes = []string
 
 // Health defines model for Health.
 type Health struct {
@@ -1270,6 +1320,32 @@ type IntrospectionRequest struct {
 	//
 	// Example: access_token
 	TokenTypeHint *string `json:"token_type_hint,omitempty"`
+}
+
+// Invitation defines model for Invitation.
+type Invitation struct {
+	// Email Where the invitation is mailed. It is confirmed when the person uses the link.
+	//
+	// Example: bob@example.com
+	Email string `json:"email"`
+
+	// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
+	// control characters, direction marks or other invisible characters except joiners between two characters.
+	//
+	//
+	// Example: Ann Example
+	FullName nullable.Nullable[FullName] `json:"full_name,omitempty"`
+
+	// Scopes For administrators: the account's scopes beyond those that every account has. Your token must have them.
+	//
+	//
+	// Example: []
+	Scopes *GrantedScopes `json:"scopes,omitempty"`
+
+	// Username As in `UserCreate`; without it the server makes one of the address.
+	//
+	// Example: bob
+	Username *string `json:"username,omitempty"`
 }
 
 // Key One public key (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2). The members depend on `kty`: EC has crv, x
@@ -1825,6 +1901,48 @@ type PasswordReset struct {
 type PasswordResetRequest struct {
 	// Email Example: ann@example.com
 	Email string `json:"email"`
+}
+
+// PersonSession defines model for PersonSession.
+type PersonSession struct {
+	// Acr The level of the sign-in: `1` for one factor, `2` for two.
+	Acr string `json:"acr"`
+
+	// Amr How the person signed in (RFC 8176), such as `pwd` for a password and `otp` for the code of an authenticator app.
+	Amr []string `json:"amr"`
+
+	// ClientID The client that the person logged in through: its `client_id`, `first-party` for a login without one, or `browser` for the pages of this server.
+	ClientID string `json:"client_id"`
+
+	// CreatedAt When the person logged in.
+	CreatedAt time.Time `json:"created_at"`
+
+	// Current Whether this request belongs to the session.
+	Current bool `json:"current"`
+
+	// ExpiresAt When it expires unless it is refreshed.
+	ExpiresAt time.Time `json:"expires_at"`
+	ID        string    `json:"id"`
+
+	// IPAddress The network address of the login.
+	IPAddress string `json:"ip_address"`
+
+	// LastUsedAt The time of the last login or refresh.
+	LastUsedAt time.Time `json:"last_used_at"`
+	Scopes     []string  `json:"scopes"`
+
+	// UserAgent The User-Agent of the login.
+	UserAgent string `json:"user_agent"`
+	UserID    string `json:"user_id"`
+	Username  string `json:"username"`
+}
+
+// PersonSessionPage defines model for PersonSessionPage.
+type PersonSessionPage struct {
+	Items []PersonSession `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
 // PersonalToken A personal access token, without the token itself.
@@ -2559,6 +2677,13 @@ type UserAdministration struct {
 	// Example: ann@example.com
 	Email nullable.Nullable[string] `json:"email,omitempty"`
 
+	// EmailVerified Only `true` can be sent: you vouch for the address of the account, or for the new one of the same request. It is then
+	// confirmed, and other accounts lose their claims to it. No code is mailed.
+	//
+	//
+	// Example: true
+	EmailVerified *bool `json:"email_verified,omitempty"`
+
 	// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
 	// control characters, direction marks or other invisible characters except joiners between two characters.
 	//
@@ -2568,7 +2693,7 @@ type UserAdministration struct {
 
 	// Scopes The account's scopes beyond the `me:` scopes, which every account has, listed here or not. A scope
 	// that is not listed is also removed from the account's sessions: to use it after another grant, the
-	// person has to log in again.
+	// person has to log in again. Your token must have those that are listed.
 	//
 	//
 	// Example: ["users:read"]
@@ -2585,10 +2710,21 @@ type UserAdministration struct {
 
 // UserCreate defines model for UserCreate.
 type UserCreate struct {
+	// Disabled For administrators: whether sign-ins are refused.
+	//
+	// Example: false
+	Disabled *bool `json:"disabled,omitempty"`
+
 	// Email Unconfirmed until its owner uses the mailed code; removed if that does not happen within 30 days. `null` is the same as none.
 	//
 	// Example: ann@example.com
 	Email nullable.Nullable[string] `json:"email,omitempty"`
+
+	// EmailVerified For administrators: whether you vouch for the address. It is then confirmed, and other accounts lose their claims to it.
+	//
+	//
+	// Example: false
+	EmailVerified *bool `json:"email_verified,omitempty"`
 
 	// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
 	// control characters, direction marks or other invisible characters except joiners between two characters.
@@ -2604,6 +2740,12 @@ type UserCreate struct {
 	//
 	// Example: a wooden horse
 	Password NewPassword `json:"password"`
+
+	// Scopes For administrators: the account's scopes beyond those that every account has. Your token must have them.
+	//
+	//
+	// Example: []
+	Scopes *GrantedScopes `json:"scopes,omitempty"`
 
 	// Username Unique, regardless of letter case and width; no `@`, `/`, `:` or `\`, no spaces, letters of one script. Only
 	// administrators can give names of authority, such as `admin` and `support`, and names that look like them.
@@ -2662,6 +2804,13 @@ type UserPage struct {
 
 	// NextCursor Null on the last page.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// Total How many accounts the whole list has, if the request asks for it with `total`. See `total_is_exact`.
+	Total *int32 `json:"total,omitempty"`
+
+	// TotalIsExact False if the list has more accounts than `total`, or may have: counting stops when the server has looked at 10,000
+	// accounts, or with `q` at as many usernames and as many addresses.
+	TotalIsExact *bool `json:"total_is_exact,omitempty"`
 }
 
 // UserUpdate defines model for UserUpdate.
@@ -2788,6 +2937,8 @@ type WebhookPayload struct {
 	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
 	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 	//   confirmed another spelling.
+	// - `account_invited`: an administrator had an invitation mailed; `invitation_accepted`: its link was used to choose a password.
+	// - `password_reset_started`: an administrator had a link to choose a new password mailed.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
 	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
 	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
@@ -2917,6 +3068,9 @@ type Invalid = Problem
 
 // LastAdministrator An error (RFC 9457).
 type LastAdministrator = Problem
+
+// MailedEnough An error (RFC 9457).
+type MailedEnough = Problem
 
 // Malformed An error (RFC 9457).
 type Malformed = Problem
@@ -3160,6 +3314,16 @@ type ListProvidersParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// ListAllSessionsParams defines parameters for ListAllSessions.
+type ListAllSessionsParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // SignOutParams defines parameters for SignOut.
 type SignOutParams struct {
 	// IDTokenHint An ID token of the session that should end. It may be expired.
@@ -3195,7 +3359,31 @@ type ListUsersParams struct {
 
 	// Disabled Return only disabled accounts (true) or only enabled ones (false).
 	Disabled *bool `form:"disabled,omitempty" json:"disabled,omitempty"`
+
+	// Scope Return only accounts that have this scope; empty for all.
+	Scope *string `form:"scope,omitempty" json:"scope,omitempty"`
+
+	// EmailVerified Return only accounts with a confirmed address (true) or without one (false).
+	EmailVerified *bool `form:"email_verified,omitempty" json:"email_verified,omitempty"`
+
+	// SecondFactor Return only accounts with a second factor (true) or without one (false).
+	SecondFactor *bool `form:"second_factor,omitempty" json:"second_factor,omitempty"`
+
+	// CreatedAfter Return only accounts that were created at this time or later.
+	CreatedAfter *time.Time `form:"created_after,omitempty" json:"created_after,omitempty"`
+
+	// CreatedBefore Return only accounts that were created before this time.
+	CreatedBefore *time.Time `form:"created_before,omitempty" json:"created_before,omitempty"`
+
+	// Sort The order; a hyphen reverses it. With `q`, only an order of usernames is possible.
+	Sort *ListUsersParamsSort `form:"sort,omitempty" json:"sort,omitempty"`
+
+	// Total Also count the accounts of the list.
+	Total *bool `form:"total,omitempty" json:"total,omitempty"`
 }
+
+// ListUsersParamsSort defines parameters for ListUsers.
+type ListUsersParamsSort string
 
 // ListConsentsParams defines parameters for ListConsents.
 type ListConsentsParams struct {
@@ -3273,6 +3461,9 @@ type AuthorizeDeviceFormdataRequestBody = DeviceAuthorizationRequest
 
 // ConfirmEmailJSONRequestBody defines body for ConfirmEmail for application/json ContentType.
 type ConfirmEmailJSONRequestBody = EmailConfirmation
+
+// InviteUserJSONRequestBody defines body for InviteUser for application/json ContentType.
+type InviteUserJSONRequestBody = Invitation
 
 // RotateSigningKeyJSONRequestBody defines body for RotateSigningKey for application/json ContentType.
 type RotateSigningKeyJSONRequestBody = KeyRotation
@@ -3405,6 +3596,9 @@ type ServerInterface interface {
 	// GetHealth Check that the process runs
 	// (GET /healthz)
 	GetHealth(ctx echo.Context) error
+	// InviteUser Invite a person
+	// (POST /invitations)
+	InviteUser(ctx echo.Context) error
 	// ListSigningKeys List the signing keys
 	// (GET /keys)
 	ListSigningKeys(ctx echo.Context) error
@@ -3456,6 +3650,9 @@ type ServerInterface interface {
 	// RegisterClient Register an application
 	// (POST /register)
 	RegisterClient(ctx echo.Context) error
+	// ListAllSessions List all sessions
+	// (GET /sessions)
+	ListAllSessions(ctx echo.Context, params ListAllSessionsParams) error
 	// GetSettings Read the settings in force
 	// (GET /settings)
 	GetSettings(ctx echo.Context) error
@@ -3588,6 +3785,12 @@ type ServerInterface interface {
 	// DeleteUserIdentity Unlink an identity from an account
 	// (DELETE /users/{user_id}/identities/{identity_id})
 	DeleteUserIdentity(ctx echo.Context, userID string, identityID string) error
+	// ResendInvitation Mail an invitation again
+	// (POST /users/{user_id}/invitation)
+	ResendInvitation(ctx echo.Context, userID string) error
+	// StartPasswordReset Start a password reset for a person
+	// (POST /users/{user_id}/password-reset)
+	StartPasswordReset(ctx echo.Context, userID string) error
 	// EndUserSessions End all sessions of an account
 	// (DELETE /users/{user_id}/sessions)
 	EndUserSessions(ctx echo.Context, userID string) error
@@ -4121,6 +4324,15 @@ func (w *ServerInterfaceWrapper) GetHealth(ctx echo.Context) error {
 	return err
 }
 
+// InviteUser converts echo context to params.
+func (w *ServerInterfaceWrapper) InviteUser(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.InviteUser(ctx)
+	return err
+}
+
 // ListSigningKeys converts echo context to params.
 func (w *ServerInterfaceWrapper) ListSigningKeys(ctx echo.Context) error {
 	var err error
@@ -4341,6 +4553,31 @@ func (w *ServerInterfaceWrapper) RegisterClient(ctx echo.Context) error {
 	return err
 }
 
+// ListAllSessions converts echo context to params.
+func (w *ServerInterfaceWrapper) ListAllSessions(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListAllSessionsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListAllSessions(ctx, params)
+	return err
+}
+
 // GetSettings converts echo context to params.
 func (w *ServerInterfaceWrapper) GetSettings(ctx echo.Context) error {
 	var err error
@@ -4489,6 +4726,55 @@ func (w *ServerInterfaceWrapper) ListUsers(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "disabled", ctx.QueryParams(), &params.Disabled, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter disabled: %s", err))
+	}
+
+	// ------------- Optional query parameter "scope" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "scope", ctx.QueryParams(), &params.Scope, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter scope: %s", err))
+	}
+
+	// ------------- Optional query parameter "email_verified" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "email_verified", ctx.QueryParams(), &params.EmailVerified, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter email_verified: %s", err))
+	}
+
+	// ------------- Optional query parameter "second_factor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "second_factor", ctx.QueryParams(), &params.SecondFactor, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter second_factor: %s", err))
+	}
+
+	// ------------- Optional query parameter "created_after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "created_after", ctx.QueryParams(), &params.CreatedAfter, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter created_after: %s", err))
+	}
+
+	// ------------- Optional query parameter "created_before" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "created_before", ctx.QueryParams(), &params.CreatedBefore, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter created_before: %s", err))
+	}
+
+	// ------------- Optional query parameter "sort" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort", ctx.QueryParams(), &params.Sort, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sort: %s", err))
+	}
+
+	// ------------- Optional query parameter "total" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "total", ctx.QueryParams(), &params.Total, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter total: %s", err))
 	}
 
 	// Invoke the callback with all the unmarshaled arguments
@@ -4989,6 +5275,38 @@ func (w *ServerInterfaceWrapper) DeleteUserIdentity(ctx echo.Context) error {
 	return err
 }
 
+// ResendInvitation converts echo context to params.
+func (w *ServerInterfaceWrapper) ResendInvitation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ResendInvitation(ctx, userID)
+	return err
+}
+
+// StartPasswordReset converts echo context to params.
+func (w *ServerInterfaceWrapper) StartPasswordReset(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StartPasswordReset(ctx, userID)
+	return err
+}
+
 // EndUserSessions converts echo context to params.
 func (w *ServerInterfaceWrapper) EndUserSessions(ctx echo.Context) error {
 	var err error
@@ -5396,6 +5714,10 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/users/:user_id/unlock", wrapper.UnlockUser, options.OperationMiddlewares["unlockUser"]...)
 	router.GET(options.BaseURL+"/users/:user_id/consents", wrapper.ListUserConsents, options.OperationMiddlewares["listUserConsents"]...)
 	router.DELETE(options.BaseURL+"/users/:user_id/consents/:client_id", wrapper.WithdrawUserConsent, options.OperationMiddlewares["withdrawUserConsent"]...)
+	router.GET(options.BaseURL+"/sessions", wrapper.ListAllSessions, options.OperationMiddlewares["listAllSessions"]...)
+	router.POST(options.BaseURL+"/invitations", wrapper.InviteUser, options.OperationMiddlewares["inviteUser"]...)
+	router.POST(options.BaseURL+"/users/:user_id/invitation", wrapper.ResendInvitation, options.OperationMiddlewares["resendInvitation"]...)
+	router.POST(options.BaseURL+"/users/:user_id/password-reset", wrapper.StartPasswordReset, options.OperationMiddlewares["startPasswordReset"]...)
 	router.POST(options.BaseURL+"/passkeys/challenges", wrapper.StartPasskeySignIn, options.OperationMiddlewares["startPasskeySignIn"]...)
 	router.POST(options.BaseURL+"/users/me/passkeys/challenges", wrapper.StartPasskey, options.OperationMiddlewares["startPasskey"]...)
 	router.POST(options.BaseURL+"/users/me/passkeys", wrapper.AddPasskey, options.OperationMiddlewares["addPasskey"]...)
@@ -5460,6 +5782,15 @@ type ForbiddenApplicationProblemPlusJSONResponse struct {
 type InvalidApplicationProblemPlusJSONResponse Problem
 
 type LastAdministratorApplicationProblemPlusJSONResponse Problem
+
+type MailedEnoughResponseHeaders struct {
+	RetryAfter int32
+}
+type MailedEnoughApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers MailedEnoughResponseHeaders
+}
 
 type MalformedApplicationProblemPlusJSONResponse Problem
 
@@ -7712,6 +8043,181 @@ func (response GetHealth500ApplicationProblemPlusJSONResponse) VisitGetHealthRes
 	return err
 }
 
+type InviteUserRequestObject struct {
+	Body *InviteUserJSONRequestBody
+}
+
+type InviteUserResponseObject interface {
+	VisitInviteUserResponse(w http.ResponseWriter) error
+}
+
+type InviteUser201ResponseHeaders struct {
+	Location string
+}
+
+type InviteUser201JSONResponse struct {
+	Body    User
+	Headers InviteUser201ResponseHeaders
+}
+
+func (response InviteUser201JSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser400ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser401ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser403ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser409ApplicationProblemPlusJSONResponse Problem
+
+func (response InviteUser409ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser413ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser415ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser422ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser500ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser503ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListSigningKeysRequestObject struct {
 }
 
@@ -9933,6 +10439,127 @@ func (response RegisterClient503JSONResponse) VisitRegisterClientResponse(w http
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
 	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessionsRequestObject struct {
+	Params ListAllSessionsParams
+}
+
+type ListAllSessionsResponseObject interface {
+	VisitListAllSessionsResponse(w http.ResponseWriter) error
+}
+
+type ListAllSessions200JSONResponse PersonSessionPage
+
+func (response ListAllSessions200JSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessions400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllSessions400ApplicationProblemPlusJSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessions401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllSessions401ApplicationProblemPlusJSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessions403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllSessions403ApplicationProblemPlusJSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessions422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllSessions422ApplicationProblemPlusJSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessions500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllSessions500ApplicationProblemPlusJSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessions503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllSessions503ApplicationProblemPlusJSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
@@ -14958,9 +15585,7 @@ func (response UpdateUser404ApplicationProblemPlusJSONResponse) VisitUpdateUserR
 	return err
 }
 
-type UpdateUser409ApplicationProblemPlusJSONResponse struct {
-	LastAdministratorApplicationProblemPlusJSONResponse
-}
+type UpdateUser409ApplicationProblemPlusJSONResponse Problem
 
 func (response UpdateUser409ApplicationProblemPlusJSONResponse) VisitUpdateUserResponse(w http.ResponseWriter) error {
 
@@ -15896,6 +16521,362 @@ type DeleteUserIdentity503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DeleteUserIdentity503ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitationRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type ResendInvitationResponseObject interface {
+	VisitResendInvitationResponse(w http.ResponseWriter) error
+}
+
+type ResendInvitation202Response struct {
+}
+
+func (response ResendInvitation202Response) VisitResendInvitationResponse(w http.ResponseWriter) error {
+	w.WriteHeader(202)
+	return nil
+}
+
+type ResendInvitation400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation400ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation401ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation403ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation404ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation409ApplicationProblemPlusJSONResponse Problem
+
+func (response ResendInvitation409ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation413ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation422ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation429ApplicationProblemPlusJSONResponse struct {
+	MailedEnoughApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation429ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation500ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation503ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordResetRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type StartPasswordResetResponseObject interface {
+	VisitStartPasswordResetResponse(w http.ResponseWriter) error
+}
+
+type StartPasswordReset202Response struct {
+}
+
+func (response StartPasswordReset202Response) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+	w.WriteHeader(202)
+	return nil
+}
+
+type StartPasswordReset400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset400ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset401ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset403ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset404ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset409ApplicationProblemPlusJSONResponse Problem
+
+func (response StartPasswordReset409ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset413ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset422ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset429ApplicationProblemPlusJSONResponse struct {
+	MailedEnoughApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset429ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset500ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset503ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -18208,6 +19189,9 @@ type StrictServerInterface interface {
 	// GetHealth Check that the process runs
 	// (GET /healthz)
 	GetHealth(ctx context.Context, request GetHealthRequestObject) (GetHealthResponseObject, error)
+	// InviteUser Invite a person
+	// (POST /invitations)
+	InviteUser(ctx context.Context, request InviteUserRequestObject) (InviteUserResponseObject, error)
 	// ListSigningKeys List the signing keys
 	// (GET /keys)
 	ListSigningKeys(ctx context.Context, request ListSigningKeysRequestObject) (ListSigningKeysResponseObject, error)
@@ -18259,6 +19243,9 @@ type StrictServerInterface interface {
 	// RegisterClient Register an application
 	// (POST /register)
 	RegisterClient(ctx context.Context, request RegisterClientRequestObject) (RegisterClientResponseObject, error)
+	// ListAllSessions List all sessions
+	// (GET /sessions)
+	ListAllSessions(ctx context.Context, request ListAllSessionsRequestObject) (ListAllSessionsResponseObject, error)
 	// GetSettings Read the settings in force
 	// (GET /settings)
 	GetSettings(ctx context.Context, request GetSettingsRequestObject) (GetSettingsResponseObject, error)
@@ -18391,6 +19378,12 @@ type StrictServerInterface interface {
 	// DeleteUserIdentity Unlink an identity from an account
 	// (DELETE /users/{user_id}/identities/{identity_id})
 	DeleteUserIdentity(ctx context.Context, request DeleteUserIdentityRequestObject) (DeleteUserIdentityResponseObject, error)
+	// ResendInvitation Mail an invitation again
+	// (POST /users/{user_id}/invitation)
+	ResendInvitation(ctx context.Context, request ResendInvitationRequestObject) (ResendInvitationResponseObject, error)
+	// StartPasswordReset Start a password reset for a person
+	// (POST /users/{user_id}/password-reset)
+	StartPasswordReset(ctx context.Context, request StartPasswordResetRequestObject) (StartPasswordResetResponseObject, error)
 	// EndUserSessions End all sessions of an account
 	// (DELETE /users/{user_id}/sessions)
 	EndUserSessions(ctx context.Context, request EndUserSessionsRequestObject) (EndUserSessionsResponseObject, error)
@@ -18975,6 +19968,52 @@ func (sh *strictHandler) GetHealth(ctx echo.Context) error {
 	return nil
 }
 
+// InviteUser operation middleware
+func (sh *strictHandler) InviteUser(ctx echo.Context) error {
+	var request InviteUserRequestObject
+
+	var body InviteUserJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.InviteUser(ctx.Request().Context(), request.(InviteUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "InviteUser")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(InviteUserResponseObject); ok {
+		return validResponse.VisitInviteUserResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListSigningKeys operation middleware
 func (sh *strictHandler) ListSigningKeys(ctx echo.Context) error {
 	var request ListSigningKeysRequestObject
@@ -19545,6 +20584,31 @@ func (sh *strictHandler) RegisterClient(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(RegisterClientResponseObject); ok {
 		return validResponse.VisitRegisterClientResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListAllSessions operation middleware
+func (sh *strictHandler) ListAllSessions(ctx echo.Context, params ListAllSessionsParams) error {
+	var request ListAllSessionsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAllSessions(ctx.Request().Context(), request.(ListAllSessionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAllSessions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListAllSessionsResponseObject); ok {
+		return validResponse.VisitListAllSessionsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -20871,6 +21935,56 @@ func (sh *strictHandler) DeleteUserIdentity(ctx echo.Context, userID string, ide
 	return nil
 }
 
+// ResendInvitation operation middleware
+func (sh *strictHandler) ResendInvitation(ctx echo.Context, userID string) error {
+	var request ResendInvitationRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResendInvitation(ctx.Request().Context(), request.(ResendInvitationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResendInvitation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ResendInvitationResponseObject); ok {
+		return validResponse.VisitResendInvitationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StartPasswordReset operation middleware
+func (sh *strictHandler) StartPasswordReset(ctx echo.Context, userID string) error {
+	var request StartPasswordResetRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StartPasswordReset(ctx.Request().Context(), request.(StartPasswordResetRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartPasswordReset")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StartPasswordResetResponseObject); ok {
+		return validResponse.VisitStartPasswordResetResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // EndUserSessions operation middleware
 func (sh *strictHandler) EndUserSessions(ctx echo.Context, userID string) error {
 	var request EndUserSessionsRequestObject
@@ -21348,782 +22462,826 @@ func (sh *strictHandler) TestWebhook(ctx echo.Context, webhookID WebhookID) erro
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L35dhu3tif8Kmh+fdeJc0mKpCaLXmf1VWTZkQdJR4Odk8hNglUgWVERYAoo0UyW1+qn6bxHHqWf5FvY",
-	"G0ChilUcJDnT9fkjxyrWAGxsbOzxt3+pBWIyFZxxJWvdX2pjRkOWwD+PaDBmL6I79jbiqWJwLWQySKKp",
-	"igSvdWtv6ZwMGAn0jSEZioQMoztGJnh/s1avsY90Mo1ZrVubpoM4CupkQj826Ij9c7vVqtVrCfspjRIW",
-	"1roqSVm9JoMxm1D9pQn9+IbxkRrXujutek3Np/otUiURH9U+farXjuKIcXU0pnHM+Igtju5bMSOUBHAb",
-	"CSgnNFVjxlUUUMXIVxcvjsje/s4B+e3X3WanTvTf+3vt/Sf5cX9DZRSQhNF48s+bmmSSTthNrU6CMU0k",
-	"U/+8qV1fvWg8vamtO5t2q1U6nzcioDjy4kSuxoxcX7whYkjUmBEaBCLlKj/MsVLT7tZWu7PfbDVbzXb3",
-	"aetpayuVLJFbrfYBDZ929hsHQWfY2G9v0wbd3dtp7LPOPtsbdFrbuztLRz8UyYSqWreWJlGt7k+mUzGZ",
-	"UwHcUz4XTcI6sMu3V1fnW+1mC1mowDFcNODyw9jkVFwqkZSMBAYoySSVinChiNS3ESVuGZcF7mg/WRgZ",
-	"3P2wkV2wMEpYoKoX/v2Y6SGNGRkkYiZZQkaiSCW98LK7tUWn06a52gzEZCugcTygwe3/CkTI/vn95ODu",
-	"Jm21OntSUcX+SYetaPijjMPbH/FyJOU/9av+Y/vwPzov/qPzwnHSf2wfal5af64VLHHBVDI/HCqWLE70",
-	"kgWCh5IoQWY0UmTAhsLMnLOPiqhknpt1ey1ujbja7iC/RpN0Uuse6JFNIo5/td0oI67YiCUwzPfv3x96",
-	"cqKcgwMrdZBRDtrtFvnt13a7uddsP6mTWaTGMPiEUSm45aZdfdN2Ub4wmrCkRMCwJBHJP29qEb+jcRT2",
-	"gDMfKmY+1WtTmtAJU1bIp4kUsCI0jsXseDJV83c0Tpl9+eLk+3pJegE82LdCaZqwu0ikkkzpiD0jTL8H",
-	"trj+cRglUsEvTXKiSCQJTIkIHmc36XmTOJLqhjv6wbVhFOvRNm94jnC1ei3SQ/opZcm8Vq9xOtGXcVy1",
-	"CqrslfPmcxZHdyxh4fEd46p8zfV4ca5M35RfRSdiaau93dgftFjjKd3baXTC3TZr0f3gYNi2A55SNc7G",
-	"Cy/rReGaAjiFO70Zbe+VTQjmIc+Gh4ESJfvtTBMeviyJGlNF1DiSRJ8WRCREsuQuCpg9OsdUkoCmkoV1",
-	"/Ws/EJMJ5SGJI876eEmPNExj1q+gyvKDp2wZKQy8ahV3YBs7Vl9GAVQTlpNADImmPZP4byAGTh6mRwci",
-	"VSQqLDkwdWNKEzWvYkV4Ba5t6Tw6u3vrT+R1xEO5ch5qzCQjt/reOpFMb3bFQjKYE1i2/OHxQy0Wo4jX",
-	"Puhr01iErNYd0liy8vnot+amEik2gSH9z4QNa93a/7eVKZNbeJvcgvHrwdc+AeOe4ENtI4vtn27qNEno",
-	"XN8r1RwJLZJJzSPEtWTJGnSIpNWU6mQ2joIxmaC6GrKYKRY+GqvqbVNc5Htu2MuIB2yN7TrTekHCApGE",
-	"LCR2/6powjS/xlSxpEkOOT5j553dT4ZsRqQ5c6k+kkmkJOlTVdjAnVZnr9FuNzrbV+2dbrvdbbW+r6CC",
-	"hKGX0iCkijX04PKEKNeKkBDXXEXxxoRwaoMhRsVkdlZOJoXPP3wyb6JJpMrsJlBICE8nAy1yhwR2Epmy",
-	"BE9Jf9y7rfIxxvBuf4whG9I0VvhItRbUXkMLekuj+OR5+UHYj0J37E9oFD/WSajf9egH4Xs2GAtxWzWX",
-	"7FCf4Y0VkwlbwU5jn7bbjcH2sNPYo7thKzhgTwftnfLJmNc98nw+6XfJqeASzXE83E7phF3RWwYWRCC4",
-	"MgcenU7jCG2LrWkiBjGb/OePEg0NN0f9ROidVnr8PQVv08qfonof1g65UGOW+CoB7DJ9N5BMK6uy1v3h",
-	"l+wZvQnNe6ZCM1dS69a2gD6fPiBRmITjcW3xq42XVOrddlCvqUjBIh0JPoyjQO8FQ6804V1UpLtm3t3F",
-	"2X3y12HZAXaOr0Dy51molCzMUOVTvfZCJIMoDB+4MhGX6XAYBTADGYgp85fmCl0CTEo0XklMg1scB9xL",
-	"Jqw7SyIF6/Qwom9nRM9mtozqJSN/DLLrKftzpTjTZzDpzDbTyyCN3ub5td6/f98omnhlAzGPbBUtQhjQ",
-	"CVplD1pXeAPc3BvSKGZhcVnNapFQMAk+imGkcI6Cq4QGqmrrgVNjTO+Y1g0mQirSabXAZUUDsPxyW3KY",
-	"xnHvcfZlp5OxyDWfJkLzJR3EjBxzFYGmXM0ti/R4LGZZIOSEqmCcI+Uz0kdK9sEIlcZwZXEoYSu/oVId",
-	"hvrYlCqhxqq699LHVKoezb0ut/aR1FayHoK+k+TubJLDKaweoUb8CG5s7Idv8U3laslEHmvRjPaeIwTj",
-	"mplCmDF4Cfrg4kQB14eFektjfaqyh+3NAQ17hpLFXTkQ4VwPSvMR+jFeXZ6dPpz0rYz039CQXLivV1Pf",
-	"H+Vj75WAcj3DASNTmkgWkq/0n3qqdUJJwqYMLMtbNtc2h/Mq6R9RNkcc1g3UVn11KJIRCwk6aJ7gWrEw",
-	"olcwvQesVcplOp2KRLGwN9Fv7AHFvGW7ZDwk/kv1y+ok5Zo8CZN6epSHesjgzX/wYrZ3fTnohkdgwuQK",
-	"h1e9rhUzeqwl9jnYqL8hC2KasJDA54j+HPg+IkkyGsGanYpzKuUtm8sHLRoXqjcUKQ8XBJ9kyR1LQJni",
-	"gkzNx7p6mHPCGRiwGE2CqIhzFuoTTE+HkrGQqo4LikoZ5eTknNAw1PN4+E7dyRb3VCjywkyjej2zyT7W",
-	"EpYTqU7ADAdr3iPRAgk0o09jGjC7/HnamXW+YCMU6iY4UbHWJWsMJylorui7ziQp/NIrzidbdXdCJ/Bx",
-	"p1vLJjmUtzAxMWVw0IDn2Ab4ehFy53rEPdMK3TEMcjl97SiAynYkeXUS4kiNI61GiHiVLmmjUZ/qtfOE",
-	"jqpHmj2AgbRPJpaVBuPMo/nYm48lDMWCNWjM3tLaSPh32DZufjINxmaShtk1Zd9SdDp9PrrOaKQiPgK/",
-	"SZ665AQddaC1DxjjRJoow9+L6Hrmz7RcLpusW4nzRNxFIUs+72pMzVe8lbAOjb8X0e1EPQpfiYc6jKrI",
-	"6xR3czjBCEAl/FucvEtm54hrQxSfj3Xhs14myN+LX93EHEWNH/czS2f8yN/82DOzRPU+z8chxsHnQHhQ",
-	"klDZuGDDVC61qNdQAvG4rdQBXbw5kiTlt1zMOI5Q64ZBwuCHWSL46FEVvYWP1ss+CcTSijIqn5HgYInI",
-	"LMFMWxsqIzVnzRv+Vd8LEvcdpeHVxj6RJEHaItPp555AosPvr2HWN/aMFlPwgMRA8nUM+wfbDQtW/cfG",
-	"bDZrDEUyaaRJzLje9+FSM/8RGck3qsHZMSkzoP8o0wHGv/E2hlFGQL6YIT/IdDKhybzWrR1mTh89y0kk",
-	"ZcRHtXrtDvOHNjcDGRiyM5GEZJRQrsweSyVLwEDVa2fvaEJ4DzZnfljv9SUSJCzUbExjuWxE8Jkl43Gf",
-	"Ntvfjc+TRZ8ekYms821GM8FQyFR98gcz0SVYxjiLe21uNK17+GfFzhYTpsbaUJqBGQpLqoVrk/wrFYqZ",
-	"5DqkVRSS2ZhxMhcpofLWS9d5pIU55JiMZ50lOIE/eBmuxolQKr7voazYZCoSmkTxvJdyekejmA5iVr0V",
-	"EobJFkoIMqF8bhbFbgjZJO/LMjep0l96vLW4qvi8SSM0FpzersNETMwVpmYiuXX+P4I7DePovsfpjtFY",
-	"8xIEVeBRiDNQLcKThAWq+QcdzJA723DJs8ue8tJsPWYR4g1NRuzzevGyMzDWH9MkpJzs7ZDX0Tef5agt",
-	"+8wfuymFeEv5/I/aki6JcYH3f+/duWQkf9EtdO2tyO+zvNYHbQJxJpieO/q4mDXJVTIndEQjTuRYJCqe",
-	"P/5yQpqoJFQRwQPmjKGQKjqgknmxwoRBMZDN85Z0qPmTKDvGv+Dyn9MRK9ecFfuotsZqEueWvHaTtlrb",
-	"wf8IRaBtfKJvgEsMfwBnAF7AyEc04o2IWyLq90c8NTdveXfX1vYGUGuMFRQZyC7EzElJ55LM9L+cKktO",
-	"BSpdEI7hChbOmcjAVfrN1TvhwfS4NJnn3ic+GxlQDcjvMcrljCWwrfJ8+hD2Mb7Xh2foWS9udXqec2jn",
-	"EvSIVY0iKVNUXH/fJJHCwB8z864wY0Z8a83OF/Z/Fsv8Y5wTK1MOPpMvAjM2/jyeCH8l7ueQMHp80RuR",
-	"mHq6LMiNBNBn0HKvBD7Xw+rGssX0b5FbrS5WDQ7YKOLot7NVeM+IKcTUH9cmSSwCGmM+gquog3X/odtt",
-	"fyA0FpyBJwPzhv0ZXVlutk6lOBYzSBKsnIqJhU+YovpsrpiNlwvbJbEQt5LE0S0jNEsDSNVYJJGaP653",
-	"w44rpy9ggN36OfZ3D9rkt1+3m50/1NOxnpNjndRdxRJOY+ftyFKSHsfF8TBRvusnnZ2YsRKcPDk2Q16W",
-	"3pub3ePI9VJfC7lkNAnG4JqPxcgVDWYEAvm5jlNk9aIpIXpa7bUSXi7Gix7kCnlojq13/GoNXVucNltQ",
-	"Ll2vxYk9SoCpkgyP5Wd5gPa1hudjDcWLzmNBw56mH/gcqlJCyx0SD8sk9JLuzSKbXGqiCf/GDGeJ8rUw",
-	"+MdOI6zw9lwJcSkE/3xb8d8ihSwSqVUtzUFKEwdSa6gBocAoG6BSUE7GIk3+ftsvF5XUmwiiBlo4iaFi",
-	"/PH20jX3ETTuIWNNOMlVTnjaGyfmep2wj9NI6wMi0aJC3MJk0OBxio87Xr3a+KVFMZG07627t4rEy+GG",
-	"o/fBllHbT/s1WtTPLFxxivqT0IS2obQciU5FJRnSwsIUM2oXgtY8R5w/ZtrFQYOiqWi8EGUE5xM6LSKJ",
-	"fB2HTgNwcytlD6/8CMp0vU/iI3lC2Zg+flJr9iaJHYoPFOMO24a8ESNtuzmn1h/BNytmt4HuvkS+WL4D",
-	"GxKkrFmJsv1kciieQdn80pXz2fJzFGit569dp7jAd9XmBMz9/bMP1do9naDEZbZq27n7HjkZXS/pHUu0",
-	"tmGwIh7HSfyQI0uy5IQPBSZdbebumeBKU87/ywPW0TY1VCrfsSQaRllRryn8PeScHJu31GvThA1ZkrCw",
-	"ZzMJ8I16NdPB+kufTkMtJHtU1brt/b3tg9b+3l5r7fWzZChbwKOYRhNpTErIcWCJ1Hsykx6wCodhyMIX",
-	"1AKK0DCM9BtofJ7ojawifbwb9Iipd+mX2tA9tGyM5tVQ4hxoPpr39BaU5YXb9h4C9xSgsQwCjzYWEXoG",
-	"RwAGyZzQhOmdOOOIP2MPfgdmUQAaKdRg5zEsiqgVn/xi7x/szD+428TgRxZArdahEfLGD4auxO4vBdLR",
-	"IOnBqVZChsspDVgjw/iI2R2LHSlMVKGu/0b4Cy27tdjmIh2Nu6Tf7oMohuJBGGed9Dt4Tc1Ek5wMSQT7",
-	"U18FR1WdUMMdZDYW4HLVn2HgxbT5a+Zl8It0R6QHioTAE/rWZ1jCwV1OLRwVmCanvwZgO+AN0KNI+YSp",
-	"whnXM9SeaFbqN8kZmJRIMVjoaMRFUgT76OQr7XdLQIHqtQD2RQluGO4XJUjCVJpwMmBzAcl/Qrp6GqhH",
-	"lnVCJfhfyVdnU8ZPnpMjwTkLFDkSCYN0nt0ndZPyKkn/l5taBvTU/eUGJc1NrcvTOP70qd91Ws/Jc+9Q",
-	"1hf7gPUW8aHoN8m1SZ8MzNauosMaWG51D8WmHA3C/d7HAiK/dMTz7hW9s5o6ZjIG205vV/PwyfPMVxiK",
-	"INXLS77qXx5fHr497h29OTk+veo9Pzu6fnt8enXZf1KB2jDYDtqN/bDTbhwM91qNXbozYNu0E+yHB4Wp",
-	"7+6VzVyErBdUAwzq6Z+/PjouwoHt723vkd9+3WkWsb6OD96yeCxo52x29yI5fnv1apQefUsFe91WT68v",
-	"3g/Sl68upZo1grf58bU7T1eOrzdhaixKVukt+qpJ/7Kzu1cAeNGXVgKZ1B1X9sZRGZbSIXcM6fDAMjEh",
-	"xyKNQz0CJyxctcuAWTUyPy42fzUevAyis+jV5fXPJ+3T6NVBk81f/Ry+P4nOopPZ26t4/P3z0fx0/uqg",
-	"GXRiPpi8aIXfvYrzs3naPuiUzAcU04rJFNP+WAM9CiaooAQZRnFMUEvJRoyHeo6nKg6PHi1jJgOBB2LX",
-	"I2AmX2PBRywhdCTqWAoJMQj9e84OyUa0vQcQm7kdXjIiLkoxh47EhEkyoMGtLeS1S1zAQmy0Lvd6738+",
-	"7Lz9cR2xOk3EZKpWnmZd0tdnAOKLSYFhiT6sW79O+oHgknGl/ylZzALVM0dIHxw+/SBhVOmn8ejTx700",
-	"CZw2AI63SP/4+eqERyqiUKGlVSbix6pIu9kq7GdEz6oXYPdKJp0LMZWgGrlzwxOYnpwczBUDKa//4e+d",
-	"mA0VgVDAEJUZc8Znr0En7FQkCqVzLMQUFtXys35TGA2HLEHh9bSz2yG//bq/ILxWAU2udZgkmaJTtDIV",
-	"cTXPz6DA3GTCoia3kCnftxYUF6rnnuwvO+AqhIF9UenawBHn3QGHXP/87PKKbE1p0gfMEQDaSubEhKRd",
-	"VvQgVbnzMZLuHCaH3N7v1qxsdmkSbTDD3SqqS5EmQRUcq7EgDRDgouNMcx7yxn5r/0kXBmwV7jSMGA+Y",
-	"zJ525bljmmPE5cMuHzVEDnoTsMQrjzUAGOjXTRk7QGDlP2aBs1adcu6DyuQGVHxQn7uFZQBnweovIATO",
-	"Sk0etccmeQ+sIKaMa+5RDvXGxVRsYXepZMbnyDQRwyhmC2KqdHyqFPLUOwtSHowpHxXX08OTXUsOpFEP",
-	"IuNr2TWUj1I6YtJpv1qIy7rFHUUDOwNB8RTqkDUOr0jICON9JCfGTeFUmTl03XwxvWIfFRoueosCn0/q",
-	"efXewvGWADEzvkCAMlyyBXvQ1NLgubahgY1HGXoHSjCEua9Q0FHCWJjBxdwD2M7wsSz7mBECRo/Xh0ua",
-	"kc2rVyyztsvPzgJkZBEl0veMrDn3mD5g6hbtcWPwNnzUpnkUTr80jknKY+s/xG2u+dHg2ySMouQvOCe0",
-	"YYguTnRCLTKa747IkCrdUNxa1n0uypH1wypuPTcK7QYc65Z/LQjR/N5YzRMeQHEFrYXn1reIi0WY4M1o",
-	"ixPJf7uackVojUXkem8XBdoS0cKqq4W9O18nNGQgyyLl642Rkiwekq+MkmJ/6T/xCz7pMku7ecNPBQR3",
-	"9a3Wz2kIprRio2aibiseo4RIprTOLD0Xrzkl0LuGyM08nWhC2fHX6rVwzukkCvS/zKcRitY7weytvpgo",
-	"21v3FJy+b2PT7eylUa3jNvyzC+m/sFQubEUfd9lfpPvKut9Lyv095FuaJEAtzALKZ4JTMhMi1EebSCTz",
-	"F9tmDZX45fIA2VOQQHqi//uH/31z87HV+vD1/6yVcKjBdJ+vXLPFBDRATUZ0IQsLS060ThgiGB1VOSh4",
-	"JwpJ39ze8CByjSXXrBW5w+SDrdolCACI9xLGQ1S919klKxa4bkdQIiMOzS8OTwoSS35KWcrCeubqt6Hd",
-	"AUNQm5DlxlYGPYztIRz8cGsRfrheC1M8GXtl/nd9OMaCjxaJowDVIOJkEsVxZPCtlw9oe2+tATmQ/nsc",
-	"EwaTefnet8z6Am7+VEes9U2Q1WFfGkpUMxR1EA8GP5tGChKlw5Q1CYiOCMI+LltP3/FoDIcMtJzfcfeN",
-	"6XTKuAkja96DghTn5bzfgaiWJBMUV+ISbv6URd3LXCffXl2dE7zBbnfkSKgjyQiKwBAzE9hazpIHBwc+",
-	"PPcSSe0Ddvui2mspYSH7YTLehveXop6XRPnt5+ZvGXmR08pOAUvF55AvITc8N0NPdK+zVuBXxjTHVY8Y",
-	"HJlzc3eRdO7Lyyb1wu7oIgfPF2USAtk+I9zbWlGod1aTXEB3GIzP0RByJqRDmUP3Pg0CNlUZHgpnsnnD",
-	"b3iD9JHH+l30YCAPmkqBzsePTbhHbwyRKrzJcaAtczL5Te1d2wsAHwowRhkJXnwu+8XaEoNE3DLzrVia",
-	"wQR6JYfYZiuHk2r9N1gPIRJy9ebSUAjfMU2iO6pYzzinzfsgEpMwKeI7BgEYSsyNxdLuLEZ4fnHy7vDq",
-	"uPf++Jtvz85eX/af4BcgZT1JNbNb0qHzRyoxnbKQhKkWF+iuMAnb8CBuKtM7wjyKokoTx1y3Od+Ru4pt",
-	"ZbJxHb87Pr3qXRxfHZ9enZyd2mEhJowbEWDPZMaUAFGYRdAnFJARb9n8GUkYAjlGCs0s/zjqrCGSLVN/",
-	"dvXW36x/Yf02fz4sjE4zMeNhxEf9LrIBZKEYICO/DsDWZKHuJNHubpC+YxrDDQkLWGTdk7hzLS+4fY57",
-	"KM/Q+vZRdMc4Sad5C9wMENLZzLdAvAPk9ocVtna99rGhX9S4o+BBkvqNz4/fnLw7vvh37/z49PnJ6cta",
-	"Pbtk/nH83L/44vDkzfHz2gcg6F0UsFw6zMbHhX5DLygNE7ywaWhwE+axwMqwj+ijMIWS+mlClY3tgAeu",
-	"6HErTxPAALbsRby6sdkQ/M1RMCYDocYmaUnLfRCMq3XU5Q076lhndEfjJa3VrNVvCIGMOWBqxrTiNRNZ",
-	"zX4ZFaqHt7dycOB2XL466AqoQ77AhM4BfxiifpzEYgZJlhLxf2bGiQ/nyHw6xqjHKvcQOrFMzlBloC8L",
-	"DnvuCS1881bEel0QFz/a83GUytsiZjJe06tujNB/XcCfJpZrEgNUFMdY9SrQhXKPMS5oP9lG8pethH7L",
-	"ZpfbEh5vlovThd1fmQy3WSaSV7mOgTTKST/3oT7BtFGLRuoF1D9TQhEOEM/3qmAsnP2YSSX4MDIoVq4f",
-	"mYkSYETcZGbgNBYirOs4Vx4jRGljal4A1v6+YUDSd+7c3HzstPR/2vo/242bm4+73+j/PNf/3D8udfuU",
-	"RdaOJzSKj0DWb3iwmBTgX/JpPi4bWCQjn8p49xo5QFPPN7bUIVhwpS3YeeaD7n0fKmevOUkPc/PD1crt",
-	"ZQN9C6rDkb6zML0SvEWcVIaklo8NZuIXDmTMPgBkCmKnjjKyUMOCr6GqvDvu7+d3LLqiNU1KlyVJRHJU",
-	"eibCTzh9Lf6niRgldCKb5MhpDcZa5AzqD7yAvNHw8t0rFsuDinVTaxTKlDYhSrwwVi+IhYS3+zirmJQI",
-	"KSxZ/bqNPjogi7LeUwtoF9BqZEbneKqUdlDBzHz7AEc4k54SvQA3AFzsobXbG9oek9z9zsJetqkWaz4r",
-	"G02UdfKBatiex1+uSB+PVPtLz/FLvWaY179UVgG5UFXuF3V8qK8MRbkup5v4xbM2e9j/lBxiexww8Usc",
-	"h3Q6jefGxtF/gwejxAte3qE035ytojMpbPgwCuH0KfYlzZqSmh6lLB42fIbt5xoI4Mv4Ytwz5xb1YWKp",
-	"vOH4Bpu6BfmANucQcqFmnCXYs0KTAODOwUteNNXXiOXXa+g2vZfrc4XqZEiwGLEoysSVYyz7wiG5vj55",
-	"frfvsjFFok2PuevRuKlLPZr2PAyQxekUvUJL57UW6Td2x0smpRYHVRQ3vxssJkW1TKljeMe5vFNZiPWU",
-	"k2fl4DF1u2okaE/QOH+cmuiABHZ1JX4wtMcaFp4zo8qGy9eSJY3D0SMxppe3U43p7pQP9OxFpizqsWZb",
-	"nvyTSzindhBmazwo3wcGCi59EwcoTQCyx2CuXXHGvh7/5HZebgFLVRy3H0qnrIcEdg63Bwp0OL6nNxwz",
-	"w7uQKg4iPBajEdYaZL/3cn4yp4FqNs+jfFt+CCNoXhdmdk6WLe75piN5w4kdVlZ+g/0H9XwAhkgJqJYd",
-	"MGimbXL40ezMMDO8wSoLZtLvZiXJHi4wNu6tAiF5lp3XggewzW33ET3YKUsiYb3uVhNB+sIHHR1H+sxC",
-	"fRygOdwX6pDe7Fe7GjGGGOco3igP9ddsNpBpVaQfx1omo6LniB5JR3e0KXHqVN4yDCGgbek2q/6AfRb6",
-	"QdZ9N6imWElVqg+0jEVomIydr/ZokheJmOgPCJ4dK8rvDxQA+mzW5X4Y3WHlGvCnWSRGgzFQv07SKVGC",
-	"tHddJbldcZFCOQP+qwcJ5ZChCqtv6AnDx1xzd0XPANMC4E0JGyZMjnsJ00wCD5tLRrI7hAhqK/G0rLFn",
-	"M5BREgRTG6pnZrLwLU0H70tQfpR9hlvUKHSuoAFz/49lshjpmkpY6DENHZ/lxgK5M4jnzUKvRKSnrcUw",
-	"obOcdDA5R2gxch+nrQ7bFjqmew6letauxue+SOkxmYAe/IwMJsQtpkvTOLYpxDjQvFXgD2k2FkAuJ7jg",
-	"VXq+FDBNWGh8grAjqdnvRXO6sKPNxtP0sLaFSX3yL9moln/J7MB+Xc/QXTb9F1G91nRwX+gSH4BP0rnh",
-	"bPtkymMR3FpWcUmMsIbYgNm0RkLJZDZOEVLIRAnBgeR92hGRxTLLPSzCAdpNjfE8MBWd3adnZC65t3rP",
-	"GHAic7PxQPjL4r80FtKG8lKePeS/KmETceefBlb+WEGWPRYpE2vFICxwXH4kESfbLRLSuXxGRFIH1vWM",
-	"HzRbuLAVZNnD2ceJiEPv62Mq85+xw5NTFscRHxXYLGESopeUcDbLH6zBWEjGSyj2LC/I/N1s2tn1AjGN",
-	"srBWNOJUpQlDsYF906ltfYcoanrPgdqAG5sEYjrH0lLCPkZSyWd+bbR/mproMHhb1bwXR/wWmcJdSrm5",
-	"CAxsLxP4jkOhDChu24DyjOJ1W6Xn2BcdG95OzK5lG9Zdy4LO2ZcgVCIzgMCI++LKlzVQrVKi8ZjzPEte",
-	"A4HtYNdAWJtSboSHNZFGfaUHCpoepPnb8LM5q3LPQu6OIum0jog+cKM9q7xC/545SNxeLpSW03zNf8kb",
-	"ZM8Ew0OXuADKF5sV4QKK7Q9FHFpt0s1RIldbv4s75HyXExmwkb5G4NZS4sklfJ7/UEB5wGKr7zkexbnn",
-	"iepuNbqMZKrkjS6ArMdmCF86QOPE8KbgOGUwR0CtMAptc0nnIwkzAaGlhS8uC05dTIswRzVyqcf89krG",
-	"+uaKz/g2/lF2OuOLtcSAppdynGckCJw77RFllCavPm1u2dy5JQCwwAP5ITFVLMlenghF7XD0O7TYwYcA",
-	"5ZyLGRFmj8M54A8fG/5VZopk4X80tjzq4AVjgKMMKLPYfcpYg63fJFcgJUAcMu4OrkyHF675na9H11HV",
-	"4cIYwricUUK0fYOyBfOo/IG6S9k62ks+JVz7KRRgmFNbKr7sw1YVyaU32KuLbzRJDRGTOAs0+mDt9Rlp",
-	"ar/0nS61Yka1HsoFmeg1gTnL/CCUFQGZeEKnYSQNjSAvyXYQgxIL/Uw+88IWDPvWqPvT2Xu+c9iaZHiX",
-	"SJX7h2cigCfeV/trBhzA+yunH3tXnHpc5rIu6pGei9osvHfFLLJ/xayRd8kokN4Vqxi69HzvYwVNz3n4",
-	"ndzJrhTu0DpY3skumb5QOOH9K/aAd4Qwjnr/yMv+NPK0VoCr6RmCVxxM7vmF02XhFyfji7+YaWUKUua7",
-	"yRYlL1OzC9kiFdWQ3CV/BXJKCLikMtlWq9dyYtf8bSSl8x1ln8hJM03pvBzxr7gxFKSIfyVjsPxGXRkF",
-	"KU1jwuS8N2cvT05rdf8vm6+Uv3j17cXZ1ZV//fzw8vL92cXz3uHR0fH5Vf6Js+urwp+943fHF/9+/+3x",
-	"xbH75eL4xcXx5be9i+PrS+/5o7Pnx4vXTi/1/7+8ODy9Krn+/uTq2+cXh++zyby/ODt96Ua5OOyjbw9P",
-	"X3pvOjw6OrvWb7w4Prwquf78+M1x6fWTy8Nv3pT8cHxafv369M3Z0Wvvh8ujs/Pjy4UBnV+cvTh5c7xw",
-	"/fjt4ckbPfEXJxdvF6+X3v3m7PJqkQQXx5fH2eWT58enVydX/+69OTn1h+euX58WfkES6+Vyl14cHl2d",
-	"XfQOnz/37jMXL47fnr3zLl8cH51BhhwseG65cz9d9i6Oz98cHi288RJn0Ls4/tf18eVV5e9Hh6dHx2/e",
-	"VP2eI8zrY/3R8xOfxxCDp8gY9nKB4Baxp8Au5xdn706eH18svCb7YXH98Yfiq2BFixf1uM+vv3lzcvlt",
-	"4erF2VXug1dnr49PF4aBVy+O353lVhhTihfudtcLY7bXi6Nz14ubxf5whev3wfrS30S8rJ7vjDPShxv6",
-	"Wo8CvKkpSyAOWjeuR1T79BUySBi9JeC8AsdhMZrS3tnfebq9t7NfFTj+7JnCGJ7+a6cJ3wsoL18ieq9A",
-	"rzsRywpswIVjc9Od/gyOtnarZT2K1kKmJME+KOYjAyFiRnkW5d00bHtbGgvqK6GmfYcEl+Wd6AtT9BpY",
-	"j1D/nkGixbz4RUgoKiH1pbw6yUsBADccJN4sBEIfUhpVFRvMJ6NmSd1RWRx7jXCgiQSa2J+nQOVKYnPU",
-	"qObvN5FUn1UUZKCQmSzolIiCgrods2HJIl7knUAY4mYmPLewmGXFi6vqBFFzX1re5gJH2nwwgSPU7uua",
-	"wRY8THrFB2yUOi9TkxwWnUM5r5Akj1awVyH7yojtzb2aXU5LefwQnZiDuZc4Y9hdf2nEo59zhGqSUyhF",
-	"UomIwTXO7yIZDWJw/Cc0UEzTknIIN/a3+nXS7/ZBitzcFGB7zseCs8VtlM/8W9iqOJkLsMU2Y/4H8cfj",
-	"FMevsUzXUA+/4dSs/Fq9m4ELisOCx0uHFLE4dI1YNqoKUSZ7dzXu0VRASt3isoAydY6/mka8B632ExJx",
-	"0xttIMK5gTHNgL/qhBIZUznGDk8K23A114BgKlDFjssBT5dSKI3jip0lc1iMSaT0ya6ekb7e+H0SxIwm",
-	"IC/IiSJjEYeybM9YB+kMcBwn9BbclqBO3tqNdsPtjvQ3IaLeRYKTCU1uJSCIoxJSsmcJ+wgn948i4vpP",
-	"vzYlu8s41NwWzuMtF4GX8ju5KO5yOb1b3Rv438dWq3Fz87H94ubm4/4L/c+DFzc3aWuvfXRzk3ZarW/w",
-	"/47x/17A/3WeNvD/8epeC//c07++OH7xogKj4FtGYz22jRg7K0h2kCq3K8u2ipxlXlLGTyfGIbZxgqjF",
-	"81DFOBWEwyxSpdk4Xp72oyvB91NPsVtcQWCUQ9PFdMDiJcgqXjzQRWkcIqoR9C6CCEF/8DxmyGWgBmC0",
-	"upjstrux8gpnS5YYRQ1sqBdbe8QSfzv1imRDSxiH9Oz16SuUy0dYLQ8wbBORMAO1aMJPPku5oilL0/uk",
-	"eMoUd8CKVOSMyf0OgyvXqEwVd6RyvJeNwvLYpnq53byf3Uh3UuKBdvphPKNzzCDPsiH0skMxHp5JVLMF",
-	"fi9asOY6n8+IP9EnmpziEbahOEQg6L0O+e3XTrOjlXYvsdZ29AtUdMcs7iCejBM2GSBHLSDBl7MmwL4v",
-	"oL4bjQSY9R8yFylcCf2Ois7Bzn6L/PbrnunDt6rCEudS7XbIYO0iaeAAeJV7gU6SalC0BWBkhCZt7+89",
-	"WTrtKnyrUm/AcmuTphU5rVpbg4SmhAXRNGJcWd0wn4NXLTrK9VOaqnEPBPJKNC1HF0DCMcAOJnLfPthv",
-	"raSRbwDv7fgGcGd3e6fV2W619nMQJaWW8HoFByaJDo5AoEdIlHhG6EBmCEyl0e51C7Mr6AX5QFCiWkGl",
-	"xyNEVHki5+b9+cdRVSyxCR/+qKJl52NJX6lVpUgV5aYnSrrURttLQeZLUJvrIdpC9xuDXl/hgLQc1sPB",
-	"480oDVEfw+nk+dKHb27mwBVKXlZQz0tFjizbK5oOLtMX/Y/6tDDfXKXRQouZqnKDf0gSZfnQbr/6TRz+",
-	"IYmY8Q12HJK5HD65P2A0YUnf6/nhOOVZlrfsEb8gNa0ZCjkMiGMDr8gVPsI3vHyIMvK39+5dn1E36ml2",
-	"lGHfHOq65mzokzXH5krt4z5F8W8YvQNTnU2mam7S76bMqq5OpS2vil/aKuQ+5e354SCYgTkH/PpUV9Ve",
-	"Pix0OLiEOFMvn+Gnf9YqeNOvOl+Eb6ZzJCZTagClMTnagwA0eN0Rl4rRpVjoFXIM+bis80Y+CawyO6xU",
-	"C6GFoxdFAYUUX9f2v6Ivxwvsy3EiT/jFbnB0sncyedF63Zluh0cb9OpYsToI2b/CH5tJnYqWHv28YBdJ",
-	"Udw8I5ToRzPtnKETFjdqoZjcF+wbbncnjhZ2+2u2qcPlTBtJ6SCOAshENO2z2/vkt1936sT89VSr8PjX",
-	"09a2/q3zBLceGhqShGyK/VNJ/1bN+11yfARnTJDc1cnHG6632/wZOXt9bi/DDvz4jFxcHqLtAhdMUWvB",
-	"aolHRQ9sqeRI7ta5ja1z0y2KwlWKxy06uFa9jS84kDs75afHOm/7WLyptK/PfI27CnylZ4OjqAPNkQwV",
-	"fHYh1H2QICDVdZVb4DWbX8tF9z4+WzGey43jKLdsvr6nQu+sFSZdkZr69RWDvZaswvFHs4RgXyXxxQUU",
-	"74f23x+qpIpcw95+S6P4szt53mNNjv7WXzwfw4MoqQAPEmF2YMcRd22PJjSK8wfA3eDp+faLYevlbXv6",
-	"bvvn1uRo93Z/vpP866dO8HRyeRDuqe/Gr2btN9+LNfSPxTDF4lobhPYN1zprHpi1jymfvWmYJ4akT4PE",
-	"9FKZMXrLoKLRoJCXooPvbdghEZ0ZTq3rMR5ClCvvsV8TYSv/Kte/JZKy54Jxy+YOfq5Oa7/cDTWgwW0w",
-	"ppyzuGdyrm1d9JJ3WocXPoGqlslE78sIuzis963qbxS6CX5Dg9vGET5N3uB3281W+ZewKWAVfSrvz91V",
-	"xgk794CJd8ZLzzYh6NlOAOuQmOYwvwLKyYD5HQWXdzkgh2jOo1mNaJsVJCtrtPcYJFmkiIFgq94jiwz8",
-	"dK/z9F74dIyHjqEftA3BIgcFfA2iPN2cKK79oKna6dF4VCrZHmkRIt/yfhhpyl8F6/tZ+SgLZm485B9n",
-	"t9JiJG78MLb3+5yLM03lmIW9oujHdmnLd8pBu7N3r52Sw7la/o393YO2L1pyOT3YigWxlDFn8Z7Dwdmu",
-	"LcP9bnIbPRQlrLeM4HI5octe6jV1+zwMkmvj9rk+cSeCR9BfSt7z+UWDqbJa+ep7NX4xCF3uGHeG5sa0",
-	"MZHwz7iKeKY8aAHzr/j8a2ebPD9k1EULyqYeVOgcq3SSdSXyugJlhS68plpeRqoKjWdjM2K5AF4tbZfq",
-	"4EtE5BqKaPUBXC83B6v32bpqV4mFsLC1yiVmpaLl6SBVEqVEjC2R/FUq6robeCNJvanSV+auOGWzcyx5",
-	"2LyExCAGV3ip+pzeRSOqRNLM7pVN0zDZNG1VaQK9V1z7+r7+vyZKkGg4L3Zch8b1N7XuTe3utPP//s//",
-	"vanVb2oJnZ0sXNQzhWvouW7csjnebJYO+96jcvScKqq/C/ez+Sv7DqoUk8gHZ0AxuEF0TuGGT59WO13a",
-	"e9tPV+d5P0ZKc91fkSUrXQ2YG8MICUDUp1xhzouXNQtx9znAqZkYuUR//ET8GJGIB3EaQgcS4SDX3NM3",
-	"HAJnJsoBYQGvveDc/oRl8WpMOWHRaKxMAEFIRQIxmQieIfRYOBEhEemSiOENV7kIKuDr5ZuqmyC02er/",
-	"wHzpOlT5ZPgsj4ro+3SDTmJnh6kaY9/GjT1wmVO3p9QqeP5I5dNxJImjO9YlVCGxAY6RzxFpyWtHi/YF",
-	"xPhaGDnHG3ObdFurAtXVLU/3dlbXt5QcvaVg+u+LrXUlg6qtnFMMU2GpD4wiyVfrubaeNMnxZKrmMFsu",
-	"AAVhvXbl3hQaDlFhtaL3sE6Rj1DXhzoYHGPVDrEpE9OY5XJjBTcdH6RrnUBd/2I1TkQ6gv7qX1lXUl60",
-	"G7ZeNOScn24JAzj/m0V/Kvrg4LiJlM3siDAd2Hfq2QwxYCB/0SH5Rm6epKDXfDnTRtJx7VjMJOxK/VST",
-	"HBoULP2XacdiULssXKDPlLyCIwHtI8eTJmtzC+cNbPm/xlSO/7mz//z4X9Mfn377zSVt9K5OJu8bu6+O",
-	"WPovdnE72T19O331/vuX2+PL9MX1WlxcnuByOcYsH8s+s7FwiFW5GczYYONiKYfAsT7rxmKEwRfHnC7B",
-	"2+ESwdvW49SpkMpKq4RhSYrmAFnFAt5QBsw0nkOszbEJ8C20iPihUt4ENI61zNGHf5kRWLFSyxNQUXla",
-	"WuNrkooxP6bKF7M+MfRRXEqJAo/8zoRICn2UV3eRznVe9r1ctwFbSlAoLtZiCMIOOUOs3ySHNhXDNtVN",
-	"ZZ5DcsFMbxGquvQicJPpTII4RthEisVDk8oF4EWoAxhlwE9Dy5bkQ/0x/TtoPa+nzJi7pe2JB2pM1wEt",
-	"gUa5uSazVI/x8QuWKzNqHCWhtsExE2SpWIJ6c4AQQ5fuPGu5s0oALWlObCwEs5vzIypw5oIgLagElbqZ",
-	"d+IVtkvhDPe6I+cFwzIJWl9UcfM8klN+yuwfT7k+gju/qNj/TVXsP52Kq8deVq4O6p/tZTmlIyYJFPZp",
-	"FdYMzwytSyg5P31ZJ6/Oj19q3nnPBuckmtARimvDdNsd8jr6BizndquzQ6bRRxZDHzZAb5FRyKA+YEAl",
-	"29vJL0L07puzi1nr9cuRODw8PDy9vB4fX4/0P4/1f745OoT/7Q2n6p3+x9FtfPyvdxc7/OUp3HU4Ovzm",
-	"8vV/3gb/gttfXVzvHie3r0aj0T//WbBLtvcOOnmz+bDxPW383Goc/OfWh6//+Uur3vlUakF/0Tv/2+id",
-	"evS3jE3zyudKNehvoYt+0SS/aJK/nyZZCZnhqVSfPUPU943+tTNEvZmsCYAyibh/tf1FNf2imv43V03N",
-	"uihhAIwMssQXdfWLuvqHaGRflMovSuUXpXKFUrlMFXofqfGlK+j94pf7EvreMPS9vCb8MIf04YuotfAG",
-	"vgTWvwTWvwTWv2iMXwLrXwLrXzTXL4H1L4H1ghJ/H+BkZp9Z6feFt0NN/ac6PtbLLXZx7Y8/TmPKsT2s",
-	"5kHkgVIgL99tc3PzsdPS/2nr/2w3bm4+7n6j//Nc/3P/uDRtt8AdOKmyUS6nXTliAPyEDRNhHokYJXQi",
-	"DUL0/s4B+e3X3WbH4K7sdZ6S337dbu5aVJaDNvzdMdCKFiki4oCLaEthoJAAryBvexcsb6bc1q4w766U",
-	"u+qCXlb44D2O8EbZ34omI1Z8MldNsVAlM2U8xEZKMhazXiigg5hh2pBx7EuFKHthBpYzpD23LPgn44mI",
-	"Y9gt3i8ZLbJdsUAQVzVuykRY0rPrrNhkKhKaRPG8l3J6RyMMGXxYDUlnYyYF+Mmrt29KOLVU1JvSDchn",
-	"iQQ/g3fIDeF9zkF4vYbXmAKCwguxNOM9G2hu5eQNAIFuA+u1mwdPSjBEs8KJEpAkrVj3F3AAK1AXXI+O",
-	"SxaviY+6AIUPkK4G96gIyZewIUuSrA1vri0ItFKXTm+FHo5oQvqNEdAiyyG3YXx6nTnqx96xJBqattBL",
-	"x7j6hYsg/G7yJd8qE0lOJyoBCbTu9zSJm0WTt7Tw/yMUhWSMVQENaYibtVr3GwRrq62wLmBNCG6Vjglg",
-	"xWfYtjkMkU0ikuFGc26XT1ollEst2mQ1tqw137WFkkCAY4H57gkj+7Sk/LQcJjErjNqcr6yYLy8qW2n6",
-	"GGFzTvVhlgsBb+L4Q8ivYmTq6OzymNB4JJJIjSfLO63s7e5u73paZsNcKFE1PxsN9TQ2J2IyfQTe1ltv",
-	"LKTKtp3biAMWCz4iSiy4x7Y36Clk26IP/aqrMljtNUDMK7MQVDRhIi1xTLyN4jgyULfL+WB7z5ywjhPa",
-	"ZUyg5eemzUEiOY3p/LSSQMM0jk0Vmomm2oNkDTrVK5c1A910nXajJZJsA1/TVfUQ1+wMlbWEcqRZXNfi",
-	"QTY151fNP6FKhEnGD5X6Qz2nn5SxlNGrDBbqo6lV+fct1ararRK16jGP5mR68jklwu+7KVcoUJaRSnU8",
-	"Km+lUeqGER+xZJpEertAtyuGcKbnJ6cbi3efSzOWBLKvqYkZLryMRvxkU613A1j0WRTH6BYD4nA5YwlR",
-	"gvTPzy6vyBYClzbJe6PpRqpO+gDV1gA/R6HTlffLamf+p4pZz0QSHkFb3k2njVDeWWvpVR5FvN8VRkPq",
-	"2Gztx/2a6oX1Lw6l8OoPS+Z+n5ZfgXEgLBuvB074kJmuArG2yrsSRDKVd/uLYZNcGDJpS0myO5YgiLB+",
-	"xgDYlbT41/Mr4ONyviqYkSu9/q+bG1lsu/ThP1e7dEx77s1Wz8PR3sQlNjGtxHKz/C/PC++LTLy7sMtW",
-	"nsH4VOkEDKLzlcWAvkdXpgU8aGshe2Dm4AL/LA2ZTLOFh/d0KqLjkwjgwvvoJY1CQPDE/v0WiYCR/o8q",
-	"6pv+BDlojjz41noB7TVaLZnGDuCa13fWLbL2WKTJM2h1g5FMvcf+1A1EV0VR/P4dgPaguQqayWkLOpUo",
-	"MQRnktAJqCljNin1JmBDJf2fCPXXRwqsLFF0nVe+usNSjnNXbs171a/ZD0S8F9J5CaVfiISMxQzTX/Qt",
-	"3padieQ2H6o/aC3X3fZW6W3lbOQ6m7m+B0OR1Inp3xVHUkm33QDZQ+ohF5M/T6PRWMVzkrCpSNTGEe8q",
-	"XiwMbkLnJBRNckwx84FiBxHP8HJiEFkOvVSQn1DMLfihNmFdaJyYi65mU3I/1zdm1EnE7Z8ruLbIsEWe",
-	"WcmZn70MIH9E/U4twdySGwclNhUBiaLFj9ZYfr9eYTkKaKX8in1UGx/WnM2qGx79eY/lhx6ij3oArn+k",
-	"PVrwvqI7x1VRtyKosfSlnPT6dbLdIgnloZiQmCkAc9IyNIxGkVVfZPTRRfQVse1Fji6OGtsdI9CgrQh4",
-	"Gche54Z/1Woc1Mlh4/s6oY2fnyBu0r2dQZuekfUlHS7OEzGI2WTTPcEJxPRsU7rd/TIPzBpGVi5YnTUH",
-	"vneEenE36Q9s0No8a2y8msEspGCV4+C7hjFsGifPkS8A2AsDuGvpea6pbLX2sJvrMub7r3yPfKTiCvsT",
-	"vwENO0USyrWcneUO/itjeEKrVHJ9cbISRndNrz+O3pHDMUrdWpveQlTwuOt++nhuIes1zhIoC31mf69k",
-	"2TGVlam8WaNHb5i5vk7F5rgmeXVZJl0GY12w/Fw3UEygQwxL6chU2tSuvJevbQq3VL0xQ36t713R/9ck",
-	"NiWMhraacZAqJdZqhxdH/LZ3Bx5IvVLoainXeS0EvlYZXC/hyLYSLrRZzvrtBoIPo2TCsC+5/ZTfbXhx",
-	"FcptgnOaqKzDFaZpVHQtLp1rLrWj3GFlXE1QTobY2as4vwJLeJXlYPlV3so8jw6rI77lzXs2aDNjzljb",
-	"6BcY0WsF7Ce0eRvPO5SruKVA25WpYpa972XAPobsyuypdmd7Z3dv/+lBq0EHQZNOp7I5EmIUs1SyJBBc",
-	"Ma6Mw20JvGN781IEOKGwm9yKAXs+d595wNTMJ6tCI+tn5GWkvk0HFk1z0cqsvTw7ujz/rpFNfg0IU2hE",
-	"tWLKVeIz6/tZJ+wjDbRRTjEhP4xkIO5YMs9qCTSf6h+b5IVI7GQEj+dFfzC1Px5zBQEbycglEKeiQMU4",
-	"l80KLy7r7hrNccqbeh5yM0E9rnxhDUR0caB+9p2IwqBWr40iNU4H+d5M5qelbW/qtY8N/arGHQUXvNTv",
-	"PLo4Prw67p1fnL07eX580Ts7eX5Uqy9cfnly9e31N7UPDzlZPGYCYm7sXfk9jx7YNXTimMe11XRyV9/v",
-	"DifNemea30ydUK6J/FykRCWpNMUMDHjXfHu9Oob7HW8ZwUdrEdyPeWAV8gfz/40K3NkHn1qeG0tMGYeT",
-	"xAYnpokYRjGrKhp4rMPNHGrZIbHs/Hn9ubby5ju3uGXL9qod9uf3rlmr4q+NsGGn8UjwGn8XxcMWv5Wg",
-	"JVnFoHXwdH9vd2e7034kxeDLMfP7HzN/OXG+uIGhcUeuLfO9o13VRU6a+qZsFbylkPG/ImF0dT6S15Sj",
-	"PMbWf3l8RbZcOUV/0XmwRlp39g0/SlMuDReJWdnkO2vdUUK2fFt8ErM7Frv0DJMQX9d/I1EFZ9C1mot0",
-	"NO6SfhubrevLQ2hmUCf9Dl5TM9EkJ0OzDvoqjQVnWZdpqGjVe0h/BjsTuBxwfBn2Q9U/0BGNTN6B4XZo",
-	"4C04e+a1hM9vZQ5fg4YB4APWo0j5hGEvDeNZst1jooRpc0X2m+QMJIfpakkTRqIRFwuNnDvruIewucki",
-	"2Y/gOromVJpwMmBz4VofWOrDlvf6aBRK/I9EwiCzcPdJncg0GOs7+9BNA0tmsB0GbPKbWlcfy58+9bsO",
-	"4efkudfeW1/sb9m2N/0muea3XMw4wSlU02FzFICy/qlZabnNDMI6frCW9eqW93O3lZgDRmI2VAsFwLVW",
-	"+4CGTzv7jcF20G7sh51242C412rs0p0B26adYD88eITu9Hnzn+IpYhJEzVTq+b7vpj9sRbf8e7Wdz1e/",
-	"lg/y/PXRMXH3mLbfe9t75Ldfd5rbhcYsxwdvWTwWtHM2u3uRHL+9ejVKj76lgr1uq6fXF+8H6ctXl1LN",
-	"GsHbghZRemCU9h8qSSbVx+SAkf5lZ3evkIioL60VVzSVj+Ud3Q+5433Lbp5EkmORxiHUmFu5BKE3w2em",
-	"KK2ys/0ldrbfoIv9Qsf6MnSEqGoyfuq23siF5ihKkGEUxwugAQt5dmVJZnBDr7SizZy3IOE9AmaiPBZ8",
-	"pPWRkahjaS5Wahv8C5Dn+RFt77Vaa9RWccHLSsKPxIRJMqCBa71slzj/Fd5oXe713v982Hn74zoSHDti",
-	"rTw4uwQr4ECWSoH1EX1Yt36d9APBJeNK/1NCynrPnFZ9CNT2TQMli7iBCBcWhQ1PNLxF+ifdVyc8UhFV",
-	"ER+Ra8kS4lfRI9pLbu4wnHXiZsud62euRss51rMYgD6wBnOFpa36H/7esTJaa9LgAjTqRPYabA40FYkR",
-	"pLEQU1hUy8+QnxMNh8zEdJ92djvkt1/3F4TXSsCDDXpllhjDQhFX7PqMUGLuRA0FRbxpPoSX+la948Jr",
-	"SNdfdpZWCIOluqgeF41jMWOhiXm3O1q4d5rtJ8u+tVs1fynSJKgKyWLtTy4lL8uOwjQvs0r7rf0nXa+6",
-	"j9A0jBgPmFce6JpHYRsxxxLLh10+6qwH3pID5qeUJXPTrzxkQ5rGBe0BbljjvMkXO1d/ENrE5z9hIsOr",
-	"voA11yvVd1QZjdbURzuv72W32YEamJwKGYnPEWsVrpO+IJVxylRK5ZQHkPxfWE86bEXDH2Uc3v641o5M",
-	"o14sAhqvZcxQPkoBxjIHalk39rEpwEV7I0qk8rTokDUOr0jIyEKZBNiXBZQug+qi2EeF1gqf2yrWel6n",
-	"dzWiC5Z/jfG18g4WTMELhiGXIxEyuXEdNT7bC+zDC7t8jjFyACMCmW0hw8o8BXs7GzYlXbCBc+P5UDpd",
-	"Kxju1VTtMfDIorAHPuXyLO4TbqxTbdjygJH2wX6r6IHY28mho+xu77Q6263Wfi5JpjRFxoxh3Xw1r3Xl",
-	"I/ZUX8AoekToIL8L5yMOuUKCXjlD2+WjB1rFkrfWlQm5yplQGcxNn8TmA3v8rp7SEoyaMk7M88YiXozP",
-	"CguEXjpSS73q/ZgUXVDlvc1BEzEOlgmbDCBrMe9ZKN2uGyOk1ckAUBKMljqhyS2uLxcDEc4XXbf9La2c",
-	"d40+fnPTJwMWaD3eLLY7A0BlRZfWNdfjCgmdTmPjSyqc7qdCmdOHjhiH/sSbObwL27fg+4VTPo+sAiqG",
-	"hatA5L6EGZJLC+0E6c6h1kmHCZNjNJb7sBKlbpQfaosfARbyHq9yHj+GdLkfAlqX9K0RoNdW/1v/EyM5",
-	"kTYlgnHEsxptCJgxU+pDp1NjdwmuaMQloSQUZfBy3a2tdme/2Wq2mu3udqvVehxMtSUJ/mVSsowzynkh",
-	"PwNYysdbuiVS1mS1jJiSJgCClRU2+z7lbkOaW0sFsViQ03p7QZpzTFXRlzZh3YTRcC0ddrmoLsO7sfa6",
-	"KkwPnKk5l2FvQGUUWGs/98tUSKWNECEKngrBC7r30zViCP7OKRfXthV1ZbxgibP20Nl8eNM/JIlCI11m",
-	"kdTigwJuO2GTqZrD1koly9cWa4acizQhAJRF4miQ0MT4h8CLRT0U181gRFcFSxeHb+KmlVN4Vhi7DSw8",
-	"jsu2IvX/kFtTGmKJRs563npaXeeRDerw++Tfr3Znd8HVT/H33+7w3eTkOcDiH37TGbRutwfb71rB5EX6",
-	"/csD9W8et77/7lR8jy7JFZNBz8SKo8tgz82nrMJz2fdB6vp6WoUD6RmhRD9qdrzEmses5XRutvnDaMOq",
-	"heq6A4SvvmDTmAYQIdrQ3rhlbNoTcdgbluVULEYtwREShzaaIBWde0HMDJR6bzkqdWf3oNNahUtdIEJu",
-	"qOW00NbuJVMq4qNNTU3GRxGvOBrwN2sjh1TRAcXKA5uUI3+KsU5OS8tRgrbh0sQcOIzGbEJ7dyyRpRgS",
-	"+tPmxyzmph8pG0k1rRHJbSUGuPTotlbijiF0/tDdLYX/VDRRy4qK/UQWiLjiA+uWDy9QtpKkh5L0JYO0",
-	"iUbD3NUngL4hF4uG1yitsF+qWwZaWNbc9D0yl3OwlJvnHdAgqequf8fiQrB8dVC8tppz6SSpxhlbCLWg",
-	"i7W9v+fHgaezsG9zUSxOA2gfQk37ziEGdTBG480jqEyn9wQrK7PqN0Au8WYYi9EIZ2hAp7uQZOxFiwuo",
-	"JWa+EOdwGAXCqPh943vrF1vc5PK81qk9yNfClG63xTnce68ZzJEVNTM2/oCIPtLmNxnQ1/LKjHwFZzkW",
-	"gbknH7w2Z+0DBMj9/G/R1OZ8VQCTMTUTyW0RZQSh3dcpoFkKzwAFmVEGfQZJkMhrAPwMNLk3RT5DYWkq",
-	"WdIDx0P5ZK4lSxqH+vdllKrA+Fko+rR8mq89ceUmWoiiYMutY26UD0JTMLL9s+fT2jPkd6xTd4Ddf3yl",
-	"ulVKNkTMywM7r/aFDGM6qsDWi+kIgutGzQCxbTpSSAZahkFJwXTNBCLM1mQrbql7A6NopfUuSgSHIpc7",
-	"mkT6NblhrFWimsVX11AFL/FmrYDROK0YF/ykD82hSAL2jPR/QFvigz0e8U8sEWcLnTGKEMWrGMc4m2HB",
-	"7LjctPL12Ev46bIizJw1xMFpBRBQHCZi0iR9g5zd1wsMigxQn00GLJReeK5JDknfxHf7kEAwFHEsZvAa",
-	"YtOnUWu0qCQ33NRiXV+8MbfjZx1kCeMRH7mSjhvuGSuGFh6DoF9bDxZIAkNZx4K5jEb8LFX3cdUU9Soq",
-	"b6UD1/FzMWY2wy6XNdX/PHl0m2dm2S5HuLMwN4vx8E+QkiVSVTGNk7JEyTUzrqpQ/ZftDaNrghJrXeEz",
-	"moQyl3JRlqxTSLdcK4NmvaLZLwkBf1RCgBYaER8ZbPSHgi9DKbWPvLxKZj0CUsDtagTcWzZfr0x8Iu6W",
-	"mmoeBJDpz2MMa5owm8LlKxTGEykUgfzoR0NgS5haaYxJJaY4voiPgPPCqGJw05hyvr6BtnJ4kIm/Sk15",
-	"zebXkrnbe/rArJ7NgI0ohG/1zbiPoji+vwFVLnFMCyBtrWqmMcio0YgTrepq3QApj9seMlxMHEr6Dkj3",
-	"khpODmv/zKOrj/KiqzWy75EGLdyOv2ACeXTMsUiOsz8sFQLy81pDmbDZFE0Pbiwb+xWT6q1B2NnIyCiH",
-	"5XElUogtl0lohMXFTbIyqVCu8MGUvD4I2FSxDNeuzAtTIIpkpomQqsLzXA/Hs7qdZtkOefX+ymSLtvae",
-	"PnGHY67kwpQq1En/G0YTlpD/93/+b7HMqUJXWla39SYaMt+pkk8hdalUyz3wxR6cpTVcVvVcrnVWFNl0",
-	"nrjyP4xa6wW2CZY239IkTJooL9Td9O2hgkoWlNJo49WrtFlNwnrtY2MkGvpiQ95G04aY4sI3IFLNEpTa",
-	"n4oZGYuZ21P6U8rQ8oOYkvNTp5I1Sa6fpouQYo6NiS7626T9gIEuyROAlBeXy1rHBJxMiWtuEMu36bhW",
-	"iA+AczeW1rntk3t3jreXZUnBrv0Scf/jI+5BaUr4CyPxFtOcSlparvHtnYoyOBEyW76cLCnQsrcU6rPa",
-	"TxBE5TFHWl6qZZrYLSeWd9P9vl2+Ql7PscoQWEDjuIgQlrfKqBZjE1N7YeujjGS2o+nb1rYl/UuNxCjN",
-	"e/NmU8w6MNsh8Joj1WtpwrsRU8PuFNpZdIV+axe+BbKy65Mbb0fnpn+P6dmQx5Ypp+uiJVSKUpE73o/w",
-	"2+fZCy9waldmZphtfZSb2HMYt/eoGeC6p4BQ0yXwfM4BBKW+NpKaWe7+mtkYZrEGWMsNg5tJc29diHbW",
-	"ba6NATBahKZfzdClJqhduHLLGjszaJWA07toBE2iPO5pjpjq2wrg/OS1MXO/Lb+3/XRnSU/g6h2/pM9v",
-	"7ZaL4LYB/11z5+dw/AHDvwLKZjXWWxFix1/lTIM1MdJ7CNF1KsWWal72i7nbyj72+ZK2SvS1x67wapI3",
-	"uaPc8KsHomJQvs17pfXqQg64kq4qbPOar40KpHKtNrcXSgdN0iiphOd+jBajq/ptZK0HQS653Nh8fW/G",
-	"y8v25o9izEPBStzPa+7BT6UqrZoeIVrKfcA8ynULJ/wzjptOsR62AL/wdL/1tLOeSF6RqMh42IMoUM/G",
-	"WavtfExctjEj6aeO2bOHGXN1ZY9pu/ZLcX7h1IN2WphCllacmH34rY+RUUUTpZenWGvYeTcevHx3e/Lt",
-	"aRx++2528vJgcvLyRXry8kU7fDmOB/xi+u/Oi9Zg+2T07+++ma0DF7QSY2/BwaGn4BBxKxvA6eFf2une",
-	"AyOmzI16zVUUk9mYcUeuUoSYTbyOPyW9ak6+vjhBkOF/XQBXd7WOcvnuJYkmi9hZuxX9YJdiTmjJ6ZJF",
-	"I06+oZJtd7BnyHyKlSrcYh1hStdKMOdyJgOUG4OOhLxl9CrJaMwwt2wgUl6EVlrPXq882RGBCYpV+0JN",
-	"9Ynd13S1qfd0OpVETBe8E+01QtcOExUhd+xS1h2Trsg4ud68deAjBEfCSNJBzEBNK8npss2GVjYUWuny",
-	"hwcd2lb554ZpHJfVInbWSq4oc3hc8+inFOEDtLB9BtGMhEElPYPWM8NcR0USyft04qluTZOvB7TZhF6x",
-	"ySM2mKnXUoCzexBDQAKVa2a94kDRPPvW3ltQQjYH+ndPZ1hiBa7xWcTj3armAB45qnbcYTiJeNYvf7OG",
-	"AJBBFLE49HKpsvcJbN6LcenFYkR/55WrB8Ar0g8drofu5nZtWUsPhz8H7E8t4N+UxXHER1b9EHGIqa4T",
-	"gzaQIdkZqPRMr4LityjG0EQCFvKNVhAxdIhSD73E9mtGmP/DAeShReWewWgUVlLqbd8nQcxoAmlQmBvz",
-	"kN5nKwVJTgwt1afSOHba1BIRkM3XCAMH0MVIf8K6feeexmMoh+hHxlTWMUkohHJ5AvlVEGyEx264H6o1",
-	"N0aS0FgKQ8owyzbyxmL0064+Y1MJxzvWPdp1AuW/bjKYsqZdSmjWzIB38kvyA+xjiZVyH5YItxWK9DJR",
-	"t4ZTCHbHw+TZpwqZcb/mWuWb8ppnOysFjVJbrmLGGXjepQv3sRC23DO3ojZE73bNmE6nDDPVI062W9Ch",
-	"y+0g45y0GtCiD/xPs5MeveEkKgF1krARTcLYeHSwzw0JqGQgnGZRqMZaQSD9/+rXsxJurane3PTr+hcs",
-	"3667HjliCPEu/Bgidt7w3BEg4QwYRXfMYJeLoXUUqbmXEQQPGY+yAfTpo9DEx2CpYyFuSRzdQnbQpEQU",
-	"btbscqt7A/9baHmp/3mwVuNL78he2vhSb5sTPhT33TSbNrQs0zerY+243QqW9yJ+6z0aU+T6dzfXCZa4",
-	"xLHeeh6dtYywdLB2D3AKKWZ4ApUFaju7u2VaY07xLC9LXBe/5MD9b1UR3MNke854Q3DuSr5dAoe6LBni",
-	"quDkrBfSyCuAKDf1wZdmSlSdXm89em2g6743yMOJD1BBbhmbgkwzpxahA5H6RQWZiKOQRYb+x5BNaaIm",
-	"gMl5YvFVHYaHpk9X7zb4nqwTkdzwkAWx1oRprqpSUxHMNiyTcn0iAO4t5282idxYk0IO8zIaHLMQ6fMS",
-	"YK17GaNw8obP8nkZ4NVd0Eh/WaC7p6zUurUfpeDNCzp7y6SkI2ZX5bMXmoB74a8N2q6nsCZge55S91BD",
-	"ynbPexqpiI/ukUymj93JVMnyGLQYKlPm5+V7qSRCYHHou471Hw+uGn4Eh9H9au3KO6NAlR3FdC0tQDSR",
-	"YqrYM9JXoofgOn2iTE9URqBsHvc2hC2wZSrknQiwUiXjau3SPMBxLlMM5hmDm4WDFRmCFl6W3re67kdz",
-	"tnnXQ4ivecHUS1Uh1CcMpLNJ39d3a7uOi1m52qJEVQw0iKaINDyh8paFTXJqm0V7i4MqapRvbhBQrtcj",
-	"ZEEyn6pcwqLPJ/cQFGHWxkOJWj3bVxlpCi6gIuVza18mZN6zwViI2z/AE5uvais5fbFc1vgMV6Ty19fw",
-	"L+H77H1dMpgveLAgXjiY53oCgIsAuj+LIWyKNGEVSrH+NeKjHqh+JZohaIQQQjEuj8XthmwXeUWy0MNb",
-	"pkHAWPiIOelwSKw1UK7QKaeZ/KeUpQwzH7X6YEsvbaNUTvQp22q1SMjiSFsjTJIZjRRA0yIaonkF+FLw",
-	"G2MaD22FB9wyAmj6fhxJdQzf75s0UCEZGTA1Y+zxagfuL+Er3F/wU9YN35VHJCxg0R2TTXLs4vvIB/qJ",
-	"nGN8aTdV/VbbDtFHDihRb0QcWqQk8LYsDeupDId9wIZ6RSGB3qErPQq10yReVoxlNp2WbngGIg3XgQss",
-	"dbEncaGM0q5czp2+QKbiVs5tl5VN/YxMvZffbEOxmJlNZ0nIEvloknLAwBlv713PE7/JpkBNz+4FbSZl",
-	"CdTZrqijWxd3PjqFqJbHBr9EarOpiLaHlljPLBJUz+OVkMVMsbyX9rF22v34ukugTrDu8DYoODowekCG",
-	"CR1NKisL5Vi40sItzW9yCxMfy/bKJlkGeipL2Pqzm25WJflrW2+OWvNY0PAekTaA2nTVp+CPMWfJDF8t",
-	"7YnikjTNDkrEhPSf4wE8fw7VMLJvdQpgPDKjkpjtUBKqW8O9BHsDu05PmFR0Ml0C54LfRIe9hak3PUj6",
-	"ZjIN956+K/nIlbagqnTvVBObEr3mfq/qUW3nWkciLVn4Pxr7LHd0O+lhin2W9XPaefrY0GeGIo/UfO6B",
-	"JyRacPxORAGTn8Ow+FxHJe5rLmZE8GoVcslB+Lsde7at3vXFm7rhUC21aKRKOPLznGdVPPg+UuNLlxP2",
-	"xeL9YvF+sXi/WLyf1eJdr+3ZpaI8pElIjKAyNoF3uBtiJq7CHgZLld2cK5Pp/m6mtyPtos6BZE+TSM0v",
-	"AZgceAyrsL6hMgrWrBUFZcFBPmXwnBZjGztPIUQnRs0nTXJMg7GR45MG44EIWXjDoSwzVzvRaW43209s",
-	"EhTmzUFqyxi82Ny3ei/xuxN6ywxeEgKua2kM83Ek0MepXm2oVu2cV5YlZTDJGPbGMuyvabGu7Wvov2pb",
-	"jwkOkJgjVkB+rNuQpIFkeYbc+7UN4H5NqCEBVqZaCmbc5lJSbRzS1WRESrJ42CRXUXDr9XbMmsPOKFfm",
-	"g1xwbTcEtwyiqTd8xJTfogjOluYNv+GH5SjQ5Ku+lJPe//s//7dfN5YUrvK5uRtK+vpPyEwkt64TISwO",
-	"aPp128QK48OmpxCs2DAWMwyPLdQOFi9e661ay1qiZsWS5hdbMpml4ZmwLeahdWsXjIZG1hpSf5VP1Hni",
-	"Ci6lKdTp1tBjVTe8CCuBRuLKN5nMldprrZ9C2DxfaqNvuVsYXyZlzOHhpQGWfGTCujicWrf2HMclODNV",
-	"9uY5vM3/yMIt9QwSEFDc7mxzCZYRAgmw8Cg+ADLBFLvUbUNgM/fZWABP0oR5vYF9wuQYHa64jBkPgXeB",
-	"ThnI2i2b48hnGKCFaFPWdhbFeAn53KvtLC+EogrQgCQGtsy6zwptkc0mFVi6I8ve7eVA5nhvyWriI6tZ",
-	"z7yi5LMWqiC3JwoZdV+2zZdt82XbrN429drHhndjdFdMbc5/uZ7fOMU9kWfb4vIs0BSq3i2yY/cHv/EI",
-	"828RvOGaSv7g8XU968qe9d3DvQXPYQ+UhuDxvOL19TXf5vsW9OncqX3SlyKT6wn9bgJQ9jH/BrR815sx",
-	"rzMt+ARqb8TI9muJeJ1MKMcOpixyBZOG5aBxVQ5/zZZVmtrggHI0FOag7Xz99VUyJ5Fqfv01OeHkh8sZ",
-	"HY1YQq5PPny1FYpAbj0hUyj+/tqm6LGv66BJVapcOBLz1KVREG2T8RtuNMGvsUXQfMpMcMNtYg9bHXME",
-	"v+pr/ZYkKe+7jq2ou02E2xJ9U4/bd4pijr9vuMktrpOB0PaTbXruvtX3iu37T8BM51AERyg3SxWZdDgz",
-	"NyQdEan62hDzZAJdVpGeP+iH6TRqzukk/vDVlv/nE3iPu+NHKbh3h/7ziW2SBKxxw5E3/gHefBGnimV4",
-	"k10S4XfBbQCliedCqgmmGR5Oo1AgsN2IcT2NDJrG1UNMmjf8hyk+ZEcDy+9fe4KID/bdgYhjFgBRJjRk",
-	"2btslvYIYRpTJSZURQGNIS1crw7ELFCk2a5LzRt+NRMGPl6OLSaJ4CqhgeqWs6YSRMEi1MkPF+y5CD58",
-	"tZWwUARPsA28zUzUa3OcJCKRX38NfpW+l725NU3EIGaT/9Rz7BvMrp3d/Se2xkcqgCHG1k/PvLaqet/d",
-	"8KGwGEBG2FkoXGfTRVwqPZav+pBw068T/EfP2+b9J7hv+pl2b/Lgt6AJgkihrzEgW8C4gFJNcipMJ/6E",
-	"TRlVksh0MImUNjux237zhh9ykprO81OqwAjdae2YYiSC7ZhsZR7c4IopTA4+PrFrkF8O9ez6zRt+nFtB",
-	"2/+0/13D5Ak3Tp73n5GfUgFZpehbgdPcNJgas3gKQSoI5o6pvOH9IxqMWeNIr7uIu4SLhlQiYf06YR8D",
-	"NlUOrkONE+YvhCkDsfmxxtcMNLCibqGi/+uvLd7Cog0qAbewa/rjQOmCGkdJSPRNEZOZ+iH/ccPtew0M",
-	"wsF+q/UEzbs4ChiXzJP9b0+ujCMk83LrrY+gEU2RjLbMQ1uTyATTFLZqt45v1yuk1mq2my3wcKHwqHVr",
-	"281WcxtKEdQYlNmt5ozFcQM4YOvH2a2E7ax/GZV5oC6YShNucg0RsdmgMxplSUuBV5dnp+Q9G5DXbE4u",
-	"mXFh7O+29580yaFnOaPL9NX7K6kta2IR8Z7d8P5tlMEFGVCmp0SN08kAPCc+LKn+jCQJqFhdMmTKeL8k",
-	"U74DlRprHVnxhlu2h081Cdb+3bK5/moGYYm+LsbJJOKpgsI08PpFLl4mBSRSZ12TAs2mIeHihpum7OD0",
-	"hVYaORbuY+tomfW8g/JxCGIigzgWPtHa3ogpwJfM+tHBEnZaLatI2JihJ8Hscmbp17VbAKn8wQDQ1o5N",
-	"l/8guat1a+cN/AswYWunPw/eyO/GT9PnR0HY2Ht7Ovvuxc773j4X77978f3h8Nvbj9/Li5dHB9/pYd2q",
-	"uX7fEWp+tW5NRoCFVOvWhk+3z15tP+98fNH+ZvT0Lh0cqDesPfr27c/v9vfY06tUHqTn395dvDu+rtVr",
-	"+jUfey+Of75IDybbe9++Oe2plO3tHrw5nX73fm96NL9U0e2/f3x98v5kl7Zqnz649kNrYKZeMoU6WIlb",
-	"ms31WjZr9RpGm9EL6K9a1QfM/Vtw84vojr1FjsFP7eIilT3oFnMLGz7BaZRzSNa6P3yo12Q6mdBk7psq",
-	"JVuwVq8pOgLAqeeRRHAlVGkpnPaNoYhDlmjDzv2sv5UTBKCoNnL+pYbRQNeRDHkYIKee2DoUg2Cz0955",
-	"0iR90EsTt9n13/2ckZprt7awI1yxxkN3BQ2SHh6LWb94TcV2rV7raArm0Yts30IjqHNdKZ+2nrZynrj8",
-	"o66bZCRlDzDKmGKJ/1WMCwxocKutNM5ii1BuVPr17i3eg3iYy75o7sjNPwKfgkwHMI8QYRpq9VoE/nTo",
-	"2mjCHFygw91vPUJVb0zlGKB10TxaKN6q254GXolUsXKpst79g0H5C8Y0jhkfMdNCsjAJEHEfHNDehktZ",
-	"9lQNgWzsgqx8h9XU8o2B86P8U6LfuRYCRsr0aDwq3SgXlsiRlpNyigbAasrA27eyh2pVb/BbhBa+XdL8",
-	"E0YCsqXqy7V6TWs8CHNWMbhy9QjM/MlUldLBNBKFOipA3uEGZVgybRT1Mv8ZWqx6oNNUaxu9opwAVXk1",
-	"Bac0qWE8Td9eur9NhoK9J02ilfdFCestG5f07jYCbSLCIjV+Ss0BlO+hW1g+0xU3cd1S12Ub/cQtBjsW",
-	"Hl3CL2aNytimeFWbuXps6M8oY7tqj5aVWTnPlu82KvUrlfiSVnjD6tVuNz1y9PD0bO2fAfKoEnbafkaJ",
-	"/6Nm15LlQrUDgqi5Hr7L12ppz/OHr49FeF49GntnbW2l0auKLVUb7Tn1V9EbjbvZO14fQWcErm1AQfgo",
-	"zdBiVmqLGKa2uqGFoTPAkmBUFTDC3SBIu9kiv/26Aya4bQG1oCHi00e5cX1RFr8oi1+UxS/K4hdl8Yuy",
-	"+EVZ/KIsflEWq5XFgvYVFBSp+2mOmcJTpSJeLTgS7VrlUiJ3mu06KW8is91sNztPmuRwMXUQE/n+IV0/",
-	"OMDlu+FX+X7fclkCI6FQbKgIxehPLkRUJ3SUMCZNsNhvPYchW66wLZ9BbzUjxCgaRBPrACysbKgP3KIY",
-	"QOq09p+Y/l36bgwcQiALulngVX2+9onpVA39tlxziyd1215a+akG0IttFimIXkSKiOHQ9qbRS260Btu5",
-	"RFNVhOyGW0hfuHevZTsIwahtqxvMnrQ9s20HTBuBsRSzM4KCA0/99+iDODjK661YJyOmpF0hTHTAwNwN",
-	"tzD1LGySaxflNAcZBp8i0zqSHGa/eKWVprmrtPdhnndJbMZX4LNPQJQlz9ZvDVwkLnIBMBq1rEjfh0eh",
-	"Rc3KH4g1XxQtryH5VC9Fr85auiNYiM9+Xt/KIs4/k5iaAVjLbywoiXn45HlmxTmYoa/6l8eXh2+Pe0dv",
-	"To5Pr3rPz46u3x6fXl32n9yr42kZbfL9r0voUt5Se6Fb0/LWnXUymCsEytX/8Buiut6u0RA72mm+h61n",
-	"X4MFjBAvB3rHQkxh+1tG128Ko+HQNqF52tntkN9+3V8Ay6/qEhrQONZvrOQfr6dDFZnKE/XXw/i3TblM",
-	"jy6Mw0PAtZgEYHt/5eeFz5FMiymbBXYdqBh+e73hb9oStXQcpnfgQ8jojcOkhJcThjdal3u99z8fdt5W",
-	"Dcfa0qXD2W2tKxXg9HC2caEZUpEPjw/esngsaOdsdvciOX579WqUHn1LBXvdVk+vL94P0pevLqWaNYK3",
-	"Vds2Z4pXrmoJBuDi8J1UhWMvP1IT3l49BKNdPki6FjZHl/S1dtoHsSkFFif3wdrTB7wx9+Csz9l75tA3",
-	"1SK24AP6Mrg+ung42qw3rxvPVyc8UhGFjNVrrXFcgBwyWWrtZquwlNb4LKMQmq5Lttw6NDE9BcnJ0EeP",
-	"M31fI05MmgQdCYCXM53SbAEJQujmRry912pVDHhCP/boaMnmXHMzuLxDUcyw1irbMIpjUhwVwouWDQoo",
-	"jM2rK4+onTUGVtKv2xBzNha2W/eAZaT9vG27y6aa7zheMdsKOMbKXQ3f6Nf9spz8NOwglqpOE9Nt4LE2",
-	"91+xv3UZgbyW3tVH2n3Iw+6Yly4fjXgj4nX9N4ozoyUxLtLRuEv67b7rj2m7j/U7eE3NBIgPLE/WV2kM",
-	"6OvU3wBeN2mbV5y9LDPoQKDUszxf0/EM6mnB4ClpbMbha1BGASmVehQpnzD0S5jOZtbfFSUA3yD7puui",
-	"SbfMGRz57joVK5OFGR52up9m+ZosfAYYeJ4phkQ1APrGfLS+Py682EB/AXa1fL9hvv3D9v492mHluu/b",
-	"1laeDZmzdH3dPNt+ntoaycdrp1UhlrAT2IP1tr7nqMWOROdnl1dka0oTzEnmuT5KmZ07SFXOFMzs3CY5",
-	"5PZ+Z8yU8UeaRA/gkWXWyO6aajQ2+YWcbpUmPOsc4ElF2zzANPar6jq829x94snoX27caXZT6/5ygy7a",
-	"m1qXp3H86VO/68S+PZRBegMApNdw2LkeTD/iSilQad7qxzazNj6sDHDqs2RrrCZxLrJZu0lbre3gf4Qi",
-	"gPoLfQNcYvgDZBvjBVO+gde3vB9q6zpKARaqxEl6iOqtO1NBwDdrn+q17db2oqPwmwU3WsGz+sb4+lc5",
-	"VS+Mjezuh7HtrONU1VO5wA2ix7nT6Wz8zO49vrOL9Fj9zDWndzRC1IFlTt9cTQ612oTn5b3EU7zcx2t/",
-	"1L8hhzeMj8+1IAUHfHXnKa/2xrnp9IkNlfHoRMncqABm69pfZZ0o+y+Pr4hfK2HfOmlW++30GfBCJJMs",
-	"NvaNCOdLsgI+NmazWQMq9tMkNkX73mbKdd3LKHxoChywP0ytXoPzvdCVel1vWMGE3tQqLzd/ncWc7wO6",
-	"jucp76V0Dk3TLLLo44HttZ6oyIHAW6j5T3kUCdeT3ZN7pQLjaiXH/PECpL19j2d2/7sLqjrgFYGw2FRm",
-	"QVTKxGTXSluypUDGeSeS0HXIiBLsSZKBNGJjFegLlDVVaZJLxkPS93AB+5kH2jhNofLJ/qgEsegU+iE4",
-	"J61ziLMI1LVJJCWUaGV1X86/Hw1tZbFWQgwwCpkwymfjKC4tOokjqY4MWRZCG2Xrmd2y9SbCIqWVNx4h",
-	"KKK+E0piAPvnHQpGTDbKr8N5wobRR0srbNtqzGKPvs+8rrg0tpEruZbS9VOVvrW3QRfXDw9NMzNYRz/k",
-	"u2j0lIoBZa8kjwtFdRb33ug08QDLap1WZ6/Rbjc621ftnW673W21vq+5nCjI/smQKE20J/u6Hk32l6Hp",
-	"jA28FKXCO7RiYCfhHzywg6uOHsyGgfwCwydrP+pOLVikkdfgrmbtxJqX2nIbOFa0SBAgkExGl10RCAT3",
-	"IBBsG2x9KICOgvGw7rkHxaO4/VZoy2KY8fe6h85bGmtRaY6CVnv1E9fcc3fY59YQ7S9EMojCEME21jp0",
-	"TjhElWv3SmtY88BZctj8soCGVEjg+fApdx69iaQfqPbLsKz0LD1+7I+VqvGR9e/nAu9ePF6b5yYEbmGn",
-	"8EAw7e6gRjZ0kXF9ZQxAG+BWJ4e2iEy/x3q6uugTuuGUyIiPYtbAkyZk8laJqbZyp2P9gN5VoJXr7YSN",
-	"DbAeNlIYCfVRAJS77x8yK8YsO3RQEiFt1lbIS+RnXvA8VFDcZ9caRO81VNUO7r9NcpB/hyPBz57Sx2Jb",
-	"vhu946//1Rq8D3bjn1qTbb776qen87e74iBtyyvVSb7b//l4h/77L3+guHzFP9uJcg829EBMK7LSOJu5",
-	"RByHR4br/uc/UFoHq59AQpzSCbuiBvVpLSvrSog3NME+VGuZWG9ZGNErrQr+Dc46kxeaP+xQqLkjaeOz",
-	"zjO1tn5xUukTHn4IO1U8BhGFyre86hYiylSRWKQpOGoMJM6Y3jEC7fkBajER6WjsGpLljxz8sHfk5ETz",
-	"TrnPyppVHjL6n36r7Kx+4lRcpoGRHH9bJja4Zvdm4vpyF4HWjhyjShNj42JWAexQxXitP6FO8MVM/HMc",
-	"6lVHuQ2CfBFFfw3bETLtHyCHluYbZwzxD+kHe++ffTulalyefJs3cHyO3gw5XJNnSlUwLjGHDeaxPvK1",
-	"ocnJMPr/2XvX5TaOLF30VfIgToStPgAIgHcoHHvTFCXTlig1SVnt3vBmJVAJoJqFTLiyQBjtcMQ8zcx7",
-	"zKPMk5zItVZmZQFVIMCLJNKYH9MWUZesvKz7+j4RU7k5cq1CNBainF7pP+GOafCk4WhWGUekJyRcnS91",
-	"posBl24d2+Il0wpBsgBX2NzQFT2o9eQeStTsG11nedB98sOJGxArU6Fy/lIB1WtWFl9F4CD7AVUAecby",
-	"TUvzbj4K/uoVz3OsQrLvr3rFDlBwB1+EHzzvtbvq+yqRFEcp60G1GcWjR4zg6NiUz4p0HPZr3t+lX19y",
-	"Vxc6e+7p0xMryUo+/UZ/b/T33fQ3kWrA8UNZ8DwV+sZ3/7y+O8H+PrDvvkWl7KvlTh3S8BSrtKYSWM2N",
-	"/oG2OciU8nw8ysOUVX0meG9YLcm9RiG23bHAFnFDaZucxHFHep1vGR5gkHXEBtjixT5AXe9UJdfGfYOa",
-	"Lo9qZXmm9NjOxaMnTB8ww7iKWnAycbHt+NccJEPpEwCpIa+tDnutfm2/uc1rfHdvp7YvWvtir9tqbO/u",
-	"0A22GlbKyv3SabnlWSGhRuu4caWeXhqOls4XJBvXyrhWZQI8Ix16nv5kYXb1HTDnc8h+ULIDNIeKsW1D",
-	"p3zm9zcHPnNhYHudAQQWnCVib1Bjx8M5TtQg4SPMjLranSl2G3DjWwKfE7J0cs26IpID4KjnPRE6uFk7",
-	"CKmoW4r6LRtVR+M4V6ed4/67XN/TK1JxNCw8IJRPuocvlyes3N5rNFaW5ItcmU/WHdukWP8iKVa/yT5K",
-	"tS90nqeBsXHR7uSikVTzuQY9kIY7eWyFoGRG1ZeW4+MdSxFYDvZaBwiz8gJJW1MRi5soI/zpqdHI/G8c",
-	"SUJCsY/FTuYAkdmocw66l7gMOxLcMcAcC2x5PzaBVKHNDwDxcyXczkG0zQEwX1iiRLX2o/EkFUk16wIE",
-	"ApEqExKaDNBmDEUVaSgseMs7WxpLrac4J/pa2x4rUA0BcX06WHs0A4LIPPuGx85QgHDuexnPspJc12EY",
-	"+GI6gKZdI+5YlCIPgneIEWc/zY8BIexT8FjNzehNs9i4lCJkcjLqwsR0pKMGR+yaaCSoSyxXeBxpttM6",
-	"XIp18gpG/LAdE9kemuubyM2+mW9zu75nA8X9OxNwDu7an7C2ReLj8a1rK2ADuL4yVjfQ2Nv9WWnvkmdO",
-	"z/306sfva+9+/OES+SRyZ/QW4MOCO67MtBGb2LJb/5cbwnfZAO6zEKWK2Oyc+8BvnamLVCWggT4kfFA+",
-	"uOwGeP4aDSGgM/xOjVV0vWeOrNtMAreurYzhrjmNfLj6y95xOVtZLcNNd9HNcOO6jSWA+kUiJ8ODumND",
-	"HOhg6B6t+YdDb0ElbzIqV8XHeIFeBMXFBjLwGUdAi81SVWeviWkJPsALtYL/GauB65mJqIBKEtlcR/pX",
-	"0rgYkVLTq4C/VElLWQqNeSGf2S53F9VFdjGj5qB3NTf2WBndgsxL7snjRN0YrWbbu+EO81Vd9TsOwDas",
-	"g/sKnEBwD4WOh9HY9X1b6kEHJQYP7UgPNcPM3nyDf2AxFYMMiAwoW6zvY5v5p5EWGexAz0JupAlSyEYy",
-	"VR1J82dceYxJ28/H1j/jtxgn/httB2K0d64pn9p5PFQ0Nk2UHDiaoqqjYurIiRbOgqmz13kMg2z3Ooaj",
-	"CX6C/WcitEgtFZVjFy7ceYB+hisXR9JBFwE+CtplxVh5OOlWdfvsauYLqxa0DrHCfj45P339y9XH87dB",
-	"lfGOtA+cqUmi64D2B3zHacZG5c+AR7luhqV7xldPNDK2mVHrMhQ3+uYTguK8c2CD1OhN9+DD9ut+4811",
-	"c/zz9r8bo+Pd6/3ZTvL331q9g9HFYbiX/mP447T59p/Kx+5tVzibKhUKyYYq0WJ1HQgDJ5HhacDbbJCS",
-	"6ka76JG2m+ELFDgeLpl5n52teAUQADrliCgaihTJU4+IAsweESMA3CfivqWPr3tYueukLXTK04mutHca",
-	"hxlHl1mZOALQYopQeoDK9DFtf8grL/wHvLkwnXHLt4rsUz+rz77empZ0UzsNEmkUj1UGwU+VWLijnIOA",
-	"myLCeIAFtXa7wn8YXVO1jzFPNE+uM7LuHY2cWS4IfgOJIEXM6YlLHmQOvAIDvNKubMFQMJt3j73WamV7",
-	"7aMcJ8poPiAoPJGpsXWW7bvcrJhtNIq0juQgP+Fn1GVq2dQk6DOnSYw1ooVMXzphDH36aRTHGMAuWA4X",
-	"XHRiylsT6JDNkXHO63mn7DJkGMClXLImUoiQkExAMS7e7r0hv1BOSH/ZxVqcsz/nWKzzZyRjxnfnhNSw",
-	"LxYkJCVWXzl40pWHOe8dpUjbdrMlq+cg4eZHAcObqQlGMfoqGag0FRKtVoegkDdg2gSIV2a3LNkPKvVH",
-	"8Y1m3jd9fYs/N+1rBCuWqInbJelLNme5mUtJSICVau6qr+wDXg4Tlaax+HJx2T+rRaHZjD96rnCGXCIu",
-	"FxnXrTN4LpZBYLtf0R28WblcJmNu53Hs3CzM/MU8NdqI8OW4Qz6iytPYuAypMm4e3de2GcKOBFhCip5a",
-	"MGYCLrDQWxSoRi70OjuhkUzSGFlPwbexh3mhZqYjoWjm3cyWzbCjlI2UTi1SV0D1IEGVBYDSZoEvM1Aq",
-	"Qi+EYl/n1c2yeCa7jmxk9W9/u1SWYVeKKc3b3/5WxUgqlqeCowG1dUEby4ixwzZlAeLWEl811vcKQdlT",
-	"4tc1AspbEnN1R/IEcrrGW8PgMXIzewBUyB6akYfW2ZHEZ7jq4JtIR0YAAFkpxJITLjVHFmUwwUdI3gvZ",
-	"ZiVFR1oS4hE23wZ2uvh4LHjCJmOsfqCXm52SGPuFh7CPCKsQCOATNYZxRqGemwEeJ4KHM5qJ70U6FUJ2",
-	"ZDpVMKkauPEZZ31MZlGUu7A46uTms6FI3HIljuR9/6MWa11/ZLboOje4ZNjKd/xkdvPqN1xEsidWv/yj",
-	"TKO4UgIjZ9HAaWfWGWQqYGPTfvcFTNnOLq4D4Y3mdm2/2xC1A763U2uFu03R4Pu9w36zDPvQHNHK/Yo+",
-	"Hg59w6z7ymp+WTLeT1J4zNJmEsI1Jmx8ZbVPu+KC6UDbK0MP0temuhee3azt93Z3awd8p1lrhNv9VrO/",
-	"ww+6+453w9whJ3FMiQE+gDmr9CZJvHVQ3603vngxH+zo24v4cOduQDEeKZPt09UUFeMZTSNu5iAxSBMU",
-	"Wkn0m2cjbYnfxypJbzWVMOuKWtUVNPWjGBK8iK/tqqU8m8mYInGE9gigQ2JtMdc+Aq/5Po0YcmAO0GNR",
-	"9zuBOFcijHFSHD12KpOYzBt1aMbplGRpFr4krCaj0tERI8XORwoDyyP2rRYi99oXdXahjPruSArkp5Gc",
-	"CJDqOBCeggGVRiPRtuT1mfQ3lgcMZjpUMU0M19ZiqrMzRTPsGf9m89tsgjRuxEhoYyJEPWxgIiePppIa",
-	"nPqRjPSwCp1Ek9Rm4AGPM1IyK6n74fLygwPbSgR+gmSRtFnFLGX9rZFOTPxuvgFso+bBi3pHHts58G0/",
-	"KvO+9MZlRpFNE+4gqA8c4ZpxaX4eqglF5WHVKY2fiJ4AEkKp0mEkBx1pXNRtR4dSZye8N8yAZI0xqZmx",
-	"ovB1uWQ8Z/1J4rBXAdxlt7FdZFbhzXc0rDZW0BIryB1K3O1kF8F0m62THaynbfLMwb8C5G2n0u6s9Bmd",
-	"SrVT4SlcX2TuwO/GIoErwCaBP5HdkH/PEsvB3WTmCe7iEp8Ehtl6z3EGGNzmmWDwa2YwLcxCmckE92UG",
-	"GdznTLLse8GCgh8zG6pT+RMO9RoGz9tIWrqvxc1Ltg7KGhDdEYi0AG4NNkbQ5zeCTkj7o7a3ANRQEXcH",
-	"g2goeJwO/32rKdRqNMy7IPpDhgwFGVkykRoqynpD0bt2CouJWIsqhELNWLHejae8y7UopNX9AYZyb8QK",
-	"GxKtqOvV01307pJTYL80go+VEUUlH5Qd79hMXmZl+pPrLSuNs3BZ3TdUK1vXYrZaJNBcSKjz0SCftsB4",
-	"oPTDf3CNxSbXVTBsWVcMIpiUrGrSdapjcaRU0zo7Mu8CDDgo1tZDEToSi1yzg40UIqg+B+o4imHhu6Cg",
-	"wzz5Jf7doZdCg4V5Y9VREKSQIpsY/Wws0Y4EFZw16lkOE6TTwob5IY9viFyBpywoZmFFIHw2TqIbngp7",
-	"D/DEsVhQOwSZZ2XxqwvktP3JLNYDxhbigTnkhLm8Sj3/9ToudyJG6oYeiP48zrL2X9FaaPQzywIEFFkD",
-	"hLZ/v+onarSkSRDIsdoVogCu/Ll6k70/wyWHG+LQX7se+1r0Up4JtqxXjhYKptavbIPxlRS24W9OeG0l",
-	"Cle9rI7tAwkR22x1LWa20CgvJFgqJDnCGkPW4IoHmANDAYgvC6D6BzxS7I1yvB22BcoHNj7tZ292aBsg",
-	"1SjCXXWaENvtNSB5cAJRBjJETPxTzREb8mRUZ+cks2BgOuUzkl6YGsnEV0d68stIQioqN1IrEay5B0/A",
-	"+ATlGlwFNkCAwORQxN9+B5TZ9TBbCgwYN+pakFzG2XB9ZcSLgwEIyO0VzSmr1aSaUhKmVsMHBh1pu8O8",
-	"gv7C/jB4SHaK71NDVSyCVhYlP4nZuUrXKIJ60gK8WWvtmFe0HkWAV1f7yJ2yjxQ74QNpqft85Ny99JFO",
-	"DjyCnvKQC6jl8+v3wL6+nq3VqgmUulDq61S+S5u8uK9+76B9RzyKV/Md4EoqxIWENVZyAYmKVAkkgcdA",
-	"cTxXVmBUbDLicTzDn4zdEGkE18/X2qIVbp6IyelI2vjnS//1oCYj8BA0n2VeFJbr5qLEXWGcCqCkBkID",
-	"o9j9OLwLz6dJRDx8rZ2OHGKlMBa1gEjHljB4gyWIRiBsDFw72oVeNIaALpSvYwIh0amlFbAMYKEa8UiW",
-	"OQrvYE2eEvgHT1OznLrS3l5Nha2TrKScJBVmXQmqrja20RVUZFXalVuXv83CiMcs7Y1Z87BVb9Rb9dZu",
-	"e/dgv22zBm0vfWBNwAolGOn7Cj/pwGoEIUOod6Su5FQZ1fI///Gf/9trQb5nztLsjNtTlnBUNsG6L+oU",
-	"TXkEBLojOst3kstbRoiWO0UXkBMkqWQZzCxAPjDGuTrtDPkPTX6QRGNOg/1tIiYCBVlCEn9aJFSRgds4",
-	"FyJsd2SEGbV4hh1xlNWaZeB++SNYZ++lyOqJzNv60Y2wSbEiaWjO1KVAiVi5f+8jlWzOf5b19/IpRFuu",
-	"2EsEcSXotve5bHd7F099um7Xv/uiEtuPpA31ZoWiblwtmQZG25mVQdTHwsXp9cQ4pU/ByvKngb1+5w4N",
-	"qa7cLneqIWvUYGCGwDQNjN+dQm47KT0dMsxK1yQY3J+7f6Pggx6sPhfr/IgNuODzkZiWz1Vv1p+vFQ3t",
-	"AdzbJKlio5kWcf/OIvsP6L9ZEY4eZXcWErcw3ykYwdjUB6eBfobuiJCa10BAR5qN1MhYnFmZR6iYptoE",
-	"zD7HamBMU5WEGkrgyebuSCdDqErWRfJTEceQ+oMGScKPQOg/h5Nn63ZL0fCLpXZJt5g1rZ8hEv47OsRP",
-	"3uJZDoTvmzxrHp91fR0zo6evMOQyf+62jDM3KwAiW/WZy8G+XPrJaulwYlTFFNAk0SenMqg0GgnoUOHu",
-	"FHsH2B29/DFeCCMX42ilyWyt05UbsTllE7E5YU9MS/nny+y4O6ioMU+Ww/aMJ5jTyMH22MxFHr7nsNna",
-	"e+FBpGvHpeKR7xbR6SJwDiD1rIBKc0m54OzxFqQnVSVUvX77h424LJCcA3xdRpMZG2OPXSgmVVeFMwAK",
-	"ss0a9oU9LjFFrRKrDPOfS/0brM8ncTpz8+allMy3u8rO/JgiHyhwr5GBAzoaeZ+4JsaCUoVEISoszKeY",
-	"1SyEltmQFH+FJMUf4OzdHQpoTf63PJxPNcepj55JJNJ+G3a3bitzyNreNe11wIPuMwdl3ow9XeZUdgV2",
-	"V28weR4Dk+crgtcx+wMarosU1J1gdcZcayhBcDJCl6tIx84EfyBcb8lvogFPVVL3QkX1gUgD9m0AhQu9",
-	"n8Ts2P1WH/NECzra7/FJrxM1+vHi/VlAUHic9RMlQeVa5JKOVFOZ57BHGDzbUwt5eOxYSWbWO3tJKnFk",
-	"FtS8qs2+MXolQp6PbwIHg6IVcz0PInYpDVs3W+9IsEOm5KfaQKHRwr7G9pKWSI8SeEEO+EvNCM42jTjT",
-	"0FBL4EO2RxLjg1TNUSfAH7tMmcJUsifq7IzsZmg7B85SAsvB1Ua/1gG+2PprUMYf7OxlDa9mREPoNO07",
-	"XJkPH79/e3oMuDJ19j2ugWaxQCJtbUFkRjiPPMUHmO8zz50Cu4txqZNoEEkLmwR9AYh4RIi/WJb28fyt",
-	"h1bUFca9sAM5fn9+cfX+/PTN6dlFIZY88MrQV5ndfirvBUdT0nO2ulTPjeQxyil8+2ANxVR2qZmt8anr",
-	"hPNNASNkopFQk7TS3m6Y/8O+tJ89YC5w0SywwpqTlJcLZcqPBNCdfbiVPCt7LDZgrCVYb+aUeRKGqqtI",
-	"snnayE1koTrKptnqI+MW1gCUQi931yARgRcu4GRwOWNCmo8IF+HKPHCLdg5Bw12RhYejFEFNvcrggQId",
-	"ABjhRqIReDJicUV9JtXCq+efWUXBllNW1A8PqG8a2twtXkwOWlRatNRoZP56I3icS4sg4Lme9IYejhm0",
-	"zFs8D+iJgh54DMG41jnw34A4B1UPFB1AV1ofgWKwfSucJFABDQWIDvAk14tH4UzYrcUxHDjnNgpwbhbx",
-	"PkIaUwXQGJtPOK8jf9xI1nI8WsWb03N/bV4K2ccRJYRQB6O+DzY3tzctxCCg0KIfjanEO8q9jRBbEGLv",
-	"IPwvLB5kqlhvqBQA/Ekx9ZFs7oJSMifNbgesvEAqev/VVq7ShkGIPjx6RZCS9oxiNvtGXQvb2ouAW4hW",
-	"aJ6CTZY+hBk7oZ4E6OKaQxuCFlyHekkVeUjhp7E9AJMlmMGJ+pEIWXeGaVhjtnfkrWCVlAkqxs5jqVJV",
-	"RgREfCksGyCEdKSNOrmZLMQ7tD222swSzwBiHM1DliD0GJFwl4AURS4JNUlBrDvASelAYQCRyRfhHQnF",
-	"yS0W0MscEFVglxaAZAiDJHWoWiPEGyn9jAcAlrQzav0SfytmYJMdaY3x85OLk0sLNsnWxJpcgiL5YJrh",
-	"TmiSUkyvcoiS3WgwEMkdgSXz33IfUEkfPApjsCExeedOLhTLy/AeecQNcOQDA0cWgkbakAM4/5Aw++pR",
-	"JC2uXy7ifXGb7FwHF29eJhYCGlpJPK+kXDVsToVGIN/KMOwgzkDpf9VvMy6hrFW28vh1Dn7ly+LXLUyP",
-	"2XsbbM/Pie3ZU6PRPMPCZcGeM+oObX/zqnXOAPwdKQD6YPfNr8byVy2ZdYKOA+tA6ZTht7hnaWuA8ESw",
-	"wURobTtX88uSU5BfdnkW5+pzYTpWCyVNfinAIrzVtqx/Fc7Q8UO6Pom6iWwq6tbuCnf1IsRQ2xV/FZCV",
-	"didpqiT2KlAvICeMxFbDQv2hVTpUMWEQMe5Rmc7UxGGi9sW0vH/5g/ugJ8VL6gWvm63tnd29/YPDRo13",
-	"e3U+Huv6QKlBLIxqo6dTkHeVLoYh1454DXnCIq0nsBdcIpk2PL2HHk4tDSoKe9DJ0BVGOL2BS8wfInl9",
-	"hUwPZgR4QsxMUGsB4b0M7PUlSeyF2PUWRSq38E4/q11AzWqraR1F6/16F+z2ub1/wZ2FTQ/Dl+RAHXvn",
-	"3UWy3d+KQ9nu5z/LqujeilSzsVDjGDvH0VNP1GQAIQM8QGYXGNf59BU7xoL8qhdsJde9HwEk2gxiwWGk",
-	"Ufgyy0xIENX45DdR+sOkW+/Ic6D9o4hy4B+cIGviskVB+XmwHWPAqJZlGYXsJTMouofIUNYZBgGJI/dJ",
-	"ANBlASQs05Zfeg1RE3N2q37FkEc4bcPsRnyrqYbA/LcuOXl++vPRpfnf9z+fvjo5vwheEMdnUCJOAo/F",
-	"WgoR2jAZiAIKjMgcAUyXcrqg+JVqU4zdzRBixrlVVXOULuL3SBeWC6OstZvnoVKVa0n7ORbNN++PLz78",
-	"o5Y9ovJQsj0vu9eWnscwVY9SELTRlA+nKddd1jLzG+xQK3+eSC/P8jvsF1/aQNMmKXM3mk+UBJ70vZOa",
-	"znkqW3/Y/1zavXKGJbI5WU961teXixTSEVRApZGAOiUyAjBhq1M+w0Cu/1iEQo/6wOJkH+vqiyBoSNo1",
-	"0ozkUHk/Sk7BrBRstq98nn0pmfB5pkfEtabc64hUl3vv4F/T1VVHCmNsUiJnLtiPA5GWb8bGRm0/dbX9",
-	"hFT2X1JaFPm9SGxxX1ExFxgrsOi8nE22TXwEYLfrAeN3zAElk07EOO8jZda/v3M9lN+9nWplFEn7z6YZ",
-	"YJqKxDz5//4fXvt3o3b4K/1v7de//b+VQlDgMU97wwJyUexQw1rf6EZIrBzGqp1rIcbktgIMeZ2dphrI",
-	"VuBnIx9JdRNWB2Zz28QjUmAouOJc6Fsd1dknAEGLiICzzMsF3xoKviLCb7+Hy1skzCfj8IG817ycZJ9U",
-	"cq3HvHcHN/EjjOlxSm03+uar1TdUu5hinbwciGergDZO492cRmxbfACnEUAvb0eS3m1sZ2CVDhG6GJ7L",
-	"jDgVkqWKQLUkApwNJ2mopljU0xWDiSwElDb6O5JIqPZVYUqfAwFWH/DHQDF8NcnOHAY1RdWxyDac3QGG",
-	"OqHYenl156uZ5KOol7FemBtwGbGpeH/3sEktUJazg2yldyoUMTs2i/h7yj4kKlU9FeM+QZ4T+JJ+JMNc",
-	"gV93huaCFvGNQOTyyDy0z7ozFgpo1WUuiv7ql7Ojd6fHV+cnb04vLs+PLk/fnwUv2hYa20sORJrtNHaq",
-	"rkxwJFJutjfBq3Rk4H/dle2dznhdaA4slmwPnqQJ0inIt60GMG5XHJ1rfoMMPbZaYclrPxF66EC7p0Oe",
-	"Qk5CxFB3mVU74tjJuILEsb4WoV9IP2N8kAgBwRuM9wDfS5SyAJVaUGUBaTPzn6DgvI4uUIFM9bNiyY9n",
-	"QM59evLq6vjt6cnZ5dXF8fsPJxeu7DOAmxZzMXFkzo2ZOySLd9MdaRYNpAJUXKmywllJYCpmoCKsswsF",
-	"wSJbNNjOP95M7ZSy7HYbY7k62OuwtWKlrnVHxtG1rZSyK5HOqpQK0SzQk/FYJWngZ3HgQZTyMdM44teC",
-	"tRq5AwBjbu66djfXWQ89YqltTAeYJ7MqIUsVtbiFfOaFqKrOwPYb4SPtynH7Hsm/3Y7YMyEVG3HJB2JE",
-	"kIc4SQWntPWizXj+HJszCAG74nYHvIS4XO6f4iGT7UylhNsIBBl6zngD+WXMt/bWliPVgL6tzFb71XKW",
-	"2TN6ZZY16xSXSq5hgZ97s/WY7dt36aS3t1yBVY2meHN/b6e5t3dw0KjePrUgZqDxHSY2J4hszRwJIITT",
-	"rfx6p/XI9djDPfDwX7M2e4GwRaKNgAz5pvtHWFAjDiwPUUmllJPnngD5uhvS83vV60tfySb3737knnT/",
-	"VXNG+uHq73zH5ewr62d35QhcMu/Ar9vJbn5DLVgjIU9SxphlFlxmRQI8utxK/1yfBPKOeS3eULZpFFdf",
-	"JYQqOUVlkiKPGyibHAQ/1IEPAjZOIplqG8u5AK8fAYBHYIi0qcKNXqFZ8H8wNPArhnQAP5hFfTJUEkG4",
-	"aelLM56P5291NSvq9J5r3oUTYkFcLK1IR9LHYk8PKTMsorAFjITkZNlQLBNbH1sSRdwvCffbd97bORFy",
-	"EEkI0P0WGwfPirGrG5FoWM/tVrWSrflCEPLIcZqDUYVWQKVa6cd8UGlXajX8axZzJNPt7enF5cmZeZ+a",
-	"JD0BWTWwnrPq3Yy3qn3QOGhAHR/M5S1hHzf0Cu2Rm0a9WW9UibSY7fQbvRY/bHb3scsyw2SvsoFq1lt7",
-	"9ebqAh0PtVuQEnFuZ3BDFvIQuLgQXE+9aXUy4w4oVhB0gwb8EoEGyIfgTWE3UAZclS8qY+cfaqcySiMg",
-	"6HirBmqSsma98QLcLQc4NdcOaNE3XNeRkRt4RUaXgbseTe0oJSHCJQuiEC2jq6HxBvGZPHXvyKNxKNkT",
-	"L9G/nUZQmAw1kujBAbY6GO8yNy4EmUsBmcO44VcxfNhVrtitSpLTmi1Iv2TtFtvIhwAj+NZCnIloIN9P",
-	"0soteY+jjEYqUyvejOkhwAULGcLEExilJWvKJUfE7Mdh900veh/9ePHx36fNs+jHw7qY/fjv8NNp9D46",
-	"nb67jIf/fDWYnc1+PKz3WrHsjl43wn/8GJeQJubWo1KSRjloHrYWMyOFBJA0n66vELnSMJMQi37KzB6b",
-	"Fu+GEibI5VZ90UdlzkHJB7V291b4nk+gyiFTJRKNPPKwtSDMPOVJqNt+P4W3gVyM3f5msWT9LyxD2yr5",
-	"qrLNXPqRAM5x61ceg51iXA82kRQeyI+T9xtR/186Dq//VTI0pAO53zhOMYwx92opS15JE7Fs27Z2d1Z4",
-	"78WY90RNC3OEjcyKuRxMANDGtsQS1T+mLEVfJNCsJIVjdLOxj1DUji5ZaKRvsNgV7HaTh1gtFUvF7yno",
-	"Ay5nts23mmeJdwh8gOSQFwhl8zOJrmLV4zEQJZaty104UM14t4bpaI77tDNpNLZ7/0+oeuaRzFwAfxL4",
-	"A3T34B8usLoJ/77l/VBZvZ92aQ29Wzc4tWDBbKPGz1/+vdnzFjjenU/PYX2rLKDNctfznE6ju351H9R8",
-	"iu97rpJ1mbtn9w7vWckCMvesDAZjFtXs9vyWfTBPrroEBgZsZueTefCb5lCZ3TCql6luc0Zfq2T0sJCQ",
-	"IJTyDbJ2eqzqswaB3/uX18X3UvZrdMBd4EysEawrPEyXeeQGh3xqrdXgy5+t5vYd7tn9y5/hKuvO6Bzd",
-	"CWIQ9/lSICe0jZ2fovrs/PUx29vfOWT//V/b9Rbh/qlwhgj9ZixVajb58eL9GWEg8N4wO/7Gju5I4vxH",
-	"jDzzEHMrhFNuPdVB1ZL/msHQkYBelY4MRpM4jcY8SbfgrpCnPEviGInyyvzFfEnXIuU56xETOTUWZPHk",
-	"72yoJmDf/vd/7dS3XxB5vgc5AqyC7jr8ZBuqsQ4F4J4wZms9mKghwhOdSgSM8ZG6cxiH7AinBzETy95s",
-	"XgCRLrJvvM8IsE0z0piRgwmMJHvNdXr04fQbzdJJqpKIx3XzkNN+vq8nRlgqYBhx5Ay2hSZWA/Mol6q8",
-	"OH1zdnV6dvXx7Pj92evT83cnr75T/X7wokpt1omRGj4kGI47j8pgNoJt74YhB05Ci9/HMZewP7KUEkLc",
-	"QDmV3+VuMXriSF7Dpx3JRUgxTpjGrA+86wgAhmVYgUrHQdurni3+BjPaUZ9naDGF02h36sIL56ASvs0g",
-	"XP7+8fT85Ori5Pj92aur10fHl+/Pgxf00dSpjtaqFJadWJtXDxJO3MWANlJdPmwhExXHI+Hj3bR9/0oT",
-	"LhmbjJmSzvYGg45KjerzB2cxCUNHqJkdImh2w59gNYIcHjfPAgaZJWhhbhjloulEJXQY5oIJhUdxfqS5",
-	"zBAMcs+d8vxveS4i244dJQTQZEaVy3PnwbNhArVoY4dejj+RXXjw+ypGLwa7DCx+FOuLqXkB4W+zbzmL",
-	"lU5drrjK0qliKe/qFxkIqjXC3HuOkHwWwH7oAKMs7acIfc4W4ksL81WMwexhqIbiJuoJu+ZGSB/stQ5A",
-	"Y+zklj53IQqCYIv+mNs/JUuJpTjeRs2y0HX20RLW4oYF2AVg/mYsyG/OMU4+xu8DHavpVaimMrBg4XOh",
-	"E5YqxVQ/FdLr/pSAg68Rn8+uUazkQCSsK9KpyA6nLbd5aTs5BZ5nUH7I+RkKGYkwgPFQvIm2YOFqLIGx",
-	"hSO36/az/XuOkdfYhEvQgun8WXBhWqdFLNfAbKVM6y8slpWi3EkgDEJl23CqSCR6ZQYQdjPb1cxQH5pL",
-	"mftbDlySVJuOzKboqhSxMuZhi71l9AJINkeSn1uKV3kzQhO684KgaxZYiRxMRwY/SR1AOpNcNuWEH4g/",
-	"B1iJ7OQG75q58kKhOEb2baAnXdDnc6UUL6pm+5vnS+XmnFDhclKp6nUEByPR/ltAJTHYGZzBTAK4hpes",
-	"chwjaYIFH6mCXV9FxDnUaZzgIeAlWd2IhX9od+QkfzBzpUutQxxdcC7SZFaDwRDB2FBNmYVBNm+ts7N8",
-	"tzJl9Toya8n2Aa1iNRiI0NgqyBaNWB8c95+PXQHsmZb6iDOdJtwc42804a7ojgwVZPVi1bv2zA81SWEK",
-	"bYDJFg1x2mbf2OUFOyWwVQIjgUWRgeVpwDV1V/M4zmqWMCFIURFjYvg4GSPUK1x6nHvm2/368gGCsipt",
-	"S9RpwmmskZyjoIAKJ6ImPaJnQGH7yAj6WMC4yb4mfiURoPlURaORIvpQpZxh2kU4V0EiMHFnNcV+Y/8F",
-	"G0e9a1tUFkZC9nw8KcwSXgvpBXkdBGzO4spnD5C81aFVH318dXpydnxyEdTZe0uLag8zRS3MObQDQOgY",
-	"nU3lS+9lIBlhHgGOKpJ9FVhMP5e/xV1jptEez6wbwU6DI9zKpWtUUmcWuAxQC8mcsAgsUqVmyeyXVnP2",
-	"c8oTI8fxdGdbEdfDLBTsZSgos3sPUGkhl8biqJvwhOhsAZELW0XQmNEdGXjY224rUAyVWs3Yt5c2XOuA",
-	"Di0eAtZvcTKISNYFoerpoP4CpsoXr1SJCG0aIZUmIvAB7dsgR9LQZt9zHfUChlELYJLDwwHRJ0x/AaY6",
-	"/F51P4GGQY58Z0V1pCdtXzo/w/sjrAt3f8GhBfnVIO0PiqRV3643gawGFqMjHeKE/VxsLgFJG6VtM6X4",
-	"Uqs6gPoFZXu0BMPgkkJaDxhLy1AY/XjaW/AG/eBZpk6ha8hhF3kojtdS9a5r8P89xpJ58VhBQHMKo/9L",
-	"DWWoMG5CM5AfyTn9sWwo+Xqw+fqwduXon8kvP+5Ob3qXv8X//GFH7ianr34+Mv/3favbuN7ubv/c6I1e",
-	"T/755jD9RcaNf/7jTP0TQ3zVCm3aOfqZub18XwKaOWyIdYhPqvm5WLRzvHUwk27L9tcIX8KWy4KX1UpB",
-	"ZGauhuSxt8odh/7wvUo+s38+nvwa48mn+lSe7/aOT/dOR68bP7XG2+HxGgnlPIdO4wE399I5xyA5rV9X",
-	"8ASbYtaY9OLkERodxtEmAesMJN8a2LDsPArLzhqljMNEpWm8RuD88xQzok4ion3SCTZaDruupLOIfsti",
-	"5VuR2Ux6LHrp7Vw8YM1MkgSMlpSnWJhPexnL1ff2WtRUQopBWzYYsMggtDWjjgnmNYtgo4az0BPRj0UP",
-	"Q7FqkqIdGkY6R3Sgbd0OGbvzfisYPMZjAOusSrZymZ3FlppZZGl6D46VumaTcUar4E5t1qmS7xChmiVs",
-	"ANATbCsgN50dq9HYWIwBn4QBDXXeWQA+ZfrGtuf/UBUP8iY4i9oYvDPHfZMNzDeyKfFZzVAmEcfdAaSi",
-	"ofdHp8J7aXQjOpU2QwbugPxwZAIyXlqdQZtTRwaZ0AysYwouHXgbdsO0KdYwF13EmFE+RllnAe/ZcCgU",
-	"mKfRSIAPDS40RPlsaakL8EYDCb7xS1+6qqn0HD6JnBd+9GAkEBY/FCOgTcf8/oiIGHf2Gy9gK7yGseOr",
-	"EGzTW370F7piEElNCQ6tR1dB1YZJKPd6HUlsFwnsg658NZq1IkmVM8k7EgNC5FJlm0mqHHMhfR7NnlSJ",
-	"P3sYm4HtZgEv846pa+yivZ93pykvZhHkk8TyY7kzbNZAjWwJis5BreGkzPsP9Y60xwAOZEmDUoZKgxEE",
-	"2MzINW79BHTWi5yHTN49ggOBqzdnIsvc7vAt5EczlrIDaPP7OfNsDZP31E3Xuk02a9iPNHdGwMy7F861",
-	"L5tD3jN6rVmpugdgNzsfJUYZjqeh0YR8ElIRXK4bBkqnqxV3KKBHZ/uwsb+316iWknGBMWovPWiZSyPq",
-	"73H3RmYblL7wX2lUaVd2+43+XvdQ1HZ4o1fb4duHtcNwX9QOwybf59v9/e5ua7l1qvPOFW80m7X93u5u",
-	"7YDvNGuNcLvfavZ3+EF331w86a4Ol1xk9+Y8EC4x5R7JwoWzmqdowfByVCN/VitW9hUv/ZxwLXoSLfjS",
-	"JaYV22/uHWzv3XnFaPK6te1es1HbF7ut2kG4I2p7vNlv9A67LbG/v7hi5i/zYt94g0Uy/5HW6W7nvbT/",
-	"at4GdKbIxmF5hrSgf1Tw68EgNp7IHIqtMYStFzAZ39kTQctzmReCDEN5h6PROHyBuWbCk4GKsAXDsk0w",
-	"Ya5LwbZWofkO13TkXItAnZVIITRl0FBGVFwR99HtgefleK0jDD3Pm9owyBgAANyzskxZrBVrNRpV1hU9",
-	"blOFFBTH9DvZdlM+I/sMb3Z9EZlVuOAXUY28M/WN89SlcHg+5eeHppGajnwm+C7sn5inJfX8DsrX5JNA",
-	"mf3m2hTIa7FJoCplk/LVMplbhffplM9sLQIEnpsvituhzVc+grFXGKI9gQ+1+4wQk3M7scgAvEfsatHU",
-	"ywfG1pD95oD1+N0MvbI6O+IowFXicgaeIoS80N2a8jXavjbi+0ECR1ltsNuR60psmxBc2hf2UYvkVPZV",
-	"eVPYsUoE++//2q1vv2gz4qLMigRQ9NrKSNt4Oq1nQBiMh6HuyMC1Sly5QsIqC+z/ImpYeMVTCiGYi64s",
-	"rEXwMkPTCEOdg9bA/3ZwVgGRy2V1nwEO2vmohWTZOdKzEcRfujOI0BQ3sNp5K2lgvaWVkG5+rSYy3DRU",
-	"rtZQSbhhc4bNp6HKokhrlyPf2kXQnTGjNq2qLT0a9aYrs8SyYidZKRJjE735THBHfouFzbsNZrRj64Ul",
-	"VISIZ1elw6L9Zwad24AP16kAw1xkMir+HE9NrqHC7Mg9Bfbnsz9FG4S2+xzs+7YcQC75VsAHHnuMTLTR",
-	"5/iFrOrS1YxICKq1gKwPXZzAI4UJXOlURqOhWWB/TJWxorMCN/M8F68l52EUQYmZhDzSWHBItGQF632L",
-	"98UT0ZGEKmnEDMEfsZHgEiDnLP/Fb8ZKt585hRImx57nx8MJs8J2NVLhnNKiI/Eu20VgPIwylqSP+rMw",
-	"JFX/qAALyMlonM5+RpmEIaf8Un9IRD/6fb7RgVGDYL47omqbMGORpuAnafGScDb6SDvi5jHfhFnSgvnb",
-	"0sZUH4n2/3Y6vzcaxQC01eLtix7iYvrtWzMNL7BwK84o0JUUmn0L8b0XucETBGjR+O3Dc59hw1pKxYLL",
-	"lTpGVyerWgEj1Q3KjryM+Zt+cYaiu6E/iWML8nQkJTuhoVQra3HXOYDTLKLoRYFd1aKRVpmxW/5d8+HB",
-	"e5FNmVN4O9FUtpk3PFOPoumwpGkpy5RdA0/NHYWjSGbQUoXabu6aUsP2SM6M3sIqQ8JaQjzSHKwdAQW+",
-	"pN8wrtWLlXY9PVjji91KLs3XkYFXtYWeWCZkEcW6H1EXBn1pm54+kdFvE1E14+BJGFPPqCd6KYMchekQ",
-	"jWQk8JOKBf+bXjXX3RZR9xhHt5VhAXhWN01dZRAlI18bedBt5p0o1oGSA0qz7ZxFcpARWCfiRvDYAUUa",
-	"5ZwNAOKJFmbTRmmo998MriNLe9soZGiBEs2apcmM7TXA2CCIAGB397A7AX2gJ7TuT2KI4Ki0vbzmvSNX",
-	"KnrPBhKBAXL64WYn6+5N6E97bGtv5yXjbGvnwI04FbIjccxcYwdLnR3DDtJeb6HdNg68Civkw/Ly0o/6",
-	"fgDj5aqiXCfkWMBz9N+LMnsd8fyYTFYbNXqnJVnGQkVn9Y5N7HdoXn9IVXtnHvcchi/qA5+I+HxOh+AV",
-	"dXakr1EsOiWlEqqE8ifyfgTv2xllcGYsLOMJLvqYh+AJLp6FLDNCutPpD6PH8hJwbld9+vSpduQt5W27",
-	"69OnT7nLaZPdj8LfHqRFFv/LoVHfTstr6PmTSyin7RMehUt9baL/uQ97KKbohQmpsrFIhnxMihtzb559",
-	"A7FB7LuglOBcz/iUO0xjG52IuU7ZdoOFfEZW+9cXZqJC3jtvvFSpqxGXM1uBpueozxOB5ZqpArTm2RyK",
-	"NKE7R9raL3X2iUeprXl0oRfjfY/G95dDLW//XSrF3pkhnWdDL9+Iix/6IHvRTkuaRJgIdob/wtS4pm80",
-	"K+fEkGclLjoWF9R6TPbiwvSmySwXZmgeYH9AGWmP0XWg1yOZbreM5ue/R6PJqNLehs4Co0ngn003pUaY",
-	"DFBrfymf789qudtXSECRA7zFw+57ftYZLPb57K9ZiHNrJJYxFSIBXM79QqAUQNmPY7/+QrNoNDLnPhXx",
-	"zLhXRpM5moqJDKF6+TQt8AEXOzQ5df0NHKIHtFT7XZm2/gAv9BoMgfw9ofZS40k4RHgLIokXYMn0PCVB",
-	"M6tkAGaAIJJ60u9HPSgbhCSjZyVFSgZYQhGM+O9XfCC+22s0XDmtIyDwKo3bFokEYBMoTOp18Blt70gO",
-	"qCHTGNBEBgWOKHWqem6jcwot9APcqfNRSzNxJPzz7c3o9c4bXD5hAVSc+HZsKUvkO7EyP6QHovJ06CFX",
-	"6DJ5y3V65E/l1xRT8jyiQrbH0ezugsX8aNOaNVvEW0YA6e8A1xKdK8jKmkqrVJsEJ3xayF9TtO8aG7/3",
-	"S/q96LhgnTf6bJvShVXPaFHQ99NQMT5ip3fQ+A9DQviSBXISxwHrxYInAKRmLs7HbateGwfqRvi3X1bs",
-	"MQSSfUC4scyY5+UkgXTG7xi9mz94qs8uEzVbb68/JjPgFxE/dha+jPhptbcfTfw4i/XJkfptaj+WSMZl",
-	"xHyjmU9icw+vaKtnhmf+fFsRSIYGYjFDkpCNeZJGtovNB4GiPVld6HdTfYCfrJbUkUShrrMPAEyCUEK6",
-	"I405H8SRTt/NTm7M+4Oyoopj+zGPXlfxkMn8O0NNWOKNoRqvSJxawDbqWEZXsZ/ul22n5bk94W435Sbh",
-	"/nkNL8i2j2Zu/j3h4o5WoXBxvxYLl60/3Cb/c1kcxiNGME65VBaxb06stPMBGSG9LEJGQYA8haVUc0Yy",
-	"hQmf0thX9ubpo8wb7CPkU+HPvXOwWar0qg/1pPkgcw7Rzdi4GecgonVlb7l/JmsniyCfqZS9pvGUR46z",
-	"UT9U9qL8c5HcwOHjP0Pb4xPtdigHsWdmXfmwAvW9wzvwYAPuTnmSJ8b3GU9WCLJPJnClV5K4XUCI8mtO",
-	"6JGn8kdlPCkwp95BiBMLaiySJ8QbMcZZt+1o8JQaejV4fvQWBT8Da1TxFB/Ty3zbjqQd+o22j3zJvAgo",
-	"wBTzmXZxJgD2dJU2Kg79aKtUKcJjW3IW9CsskjK9qiMLUJurHsYgoNQBuiPgJ0Spz1VUFJq+PRg9D2lx",
-	"2l+ArDaDyr7MiyNXvVIn/yMjqVPBw5cLQ7KAc/WOPMqKmAYWhBlrqwhYk8L1GWgnxrQBEZoy+0M1Saj2",
-	"yEKQuJoqqjwqGwFLlSos+4GFOSHi+Aet+1HJYGl1z8qSFUaH/stqYYVWsf61jUmRJlAW5M2Fk5DVpk0k",
-	"lMpxFhvTnuiqLYO4n1TwEP3mdtDGf3Y67M52A0DWXnnYcTnjwfbi+wjocMeSIgmjddOCe/N1E+6v966b",
-	"aLUyq+OjHCeqJzTEptiJTCNA1Cg3QOY+/6GskIX5qs7var91tb4ybNj6iGFfRSgkX976UOmcRaW+5avj",
-	"8l5/UvEkTMxBcCx6Dr5qyp2koozQfJ0xgMkTZq6luGO2yg7LcRMB9BQ6K3kh5KyH1FEdWayklmnJgj52",
-	"OIGgAn72J3Ej9O+Ymb2PJ2dW8ypVV2QdLXfpFpp/oCohl4u3UBD39/DWrVEr+JjH8fQKPt/iX7hpuFuh",
-	"2dcuZt8hgbrnstAHQwZ9QeSei566EcmsWOS6X+ek683KIejMvVFTyfBG8jV4aiQEdOW10fPQVQfaZv/t",
-	"YzKS31QlPmrVkSMeCmaZpktaFtk9OxaNQM21LMJHeA2LQz4eC+n3J35E+BUqeRljK6PH38YTYT+0LDRu",
-	"Y+dPKjQOnuTqcmRZ5LscD20Bhmy7tt9tiNoB39uptcLdpmjw/d5hv2muHV/ZLe+xWFeqFYLFgl2GkFk6",
-	"UvJqHYgzBEMxd8hJHGOq8IoPYM4qvUkSbx3Ud+sNSiKuJWAftGcO9tHtMXw8mpsI/peJ4Iubufg9nf5C",
-	"qUy/5WUyEb+sJJRzkR89V/1QtSRKTjrbNrWprUtGpQAKBoVZLPoIPOVrYZ525MhYxa2GT0tDpF2R9pp8",
-	"wbRtNhpEmYIPBtamRE1fskSMFNb7ISpUyibjHPpsiRB9TXPyhTt5/aPPa83erqjth41u7ZBv92u73QPR",
-	"6u/19sOGJ5hSlY4r1YpxEq6Mmih6Ycu+kETFh6GStvEAVwiYofSVWZ1Kuwl1ylqk8Ky1RAjOo9mr5bT6",
-	"/o7aFFQ9jFTIz6onHezGLhQP9sdC+bD1B/7Hbam9czhyt3LtmfM4VwXssYKAj+vHlwtEh62w7UhXg317",
-	"8bRlRaraftf8IKP+AnuRkmIuiu1BWdwxjF3gNptJw/m/jTz/E7XZIiYgijJHy5Yfv5BhHpgB8x9F0AZC",
-	"hlfwrCubbc2BHFBzrZNMK4AelGRVMymOHx1uUqqWs2fSG9L0PMMUav7znmHWFAXfvEhZV/aWVZzfmkzF",
-	"132jWRCFAXY2BZ4pU5xYvc2oKEisOi3woInV0nLeN9FKygTFoMSo5HPQB+ZTnD64c56P1ux9HLIxGnnr",
-	"WW5fW3HwZzKI7zxfZaLQEhw/ucLdjep7FNW3qYdeX7sST+IjaNecu4MgPWkkVouIZJcznrJxom6iUCRU",
-	"KN3jyPACNdBqeaykzj4INY4FUKYjv2ZG+N2RwRbd6Q2wtDz6NPuGzxvBmA+D9lu1fd5s1Lo7vd3abqvX",
-	"4Pv9vf5uCLaF1hNYnGGajnV7a8uhbw2UGriuj5h3RXE/yGoi3S5JpV3B5yJ5wb+AS6rSbDaae4c7Bzs7",
-	"+zvbB3ut/b3t7Z17xk1p9mdlodPL3LbZhDweJuQR+XveCoUP9jwWi4Xs5zIZsPUH/fdslZJme+1cUXOx",
-	"CMAkf3FDtNdXvkZDuN+Esb4Ze+++8flSvUsbyJnyGYtkHtAj65SjMEDb/3WRsZxa97jMJhkxOO35ZuL3",
-	"SKe6vI/bHsuV67/diwCczYjlTbAib9LYGXq2Nlv2gQ9QkAH6aspnV9EiehCV1QBugTsuOWFxIXLHgfIr",
-	"KkF7YaG45XMXaPgf9xArgniBy+fkOdq5HyWtp9t7d1Fnd44iQfCIoitO/mXBpFPP9iwu1L/F5luMJ3n6",
-	"9fFK9c2xuRYzXV7LB6xOmgxuuBg1biD5TTTgxnPzWJrraAwHICxGPKRKuwUt/hoBhgCRZEEFW1+mI1FN",
-	"t+eJISGT6bSwHRaPLRF97ieQCq43iq4liiEvd1LPRwU70vxL2xuoRCbw40+B/VOWoggofkEVNJ8sYykI",
-	"JWt0+J8L5Ykp4ML4eZxqR2LhTM780EM11UiZ+hxieTwMP+Ds3ieSl22+SrvyR6cShZ1Ku1O5OWv9z3/8",
-	"Z6dS7VQSPj1d+KM5FvC38aQbR73atZjhxfSVnUr7jw7VzLziKf/x4v0ZXC9mP9pn8DQVRjFESr4Hvwku",
-	"UK0zuODPPxcSyauK/zMxtTPzGKifFCJ47FhjK4s1jt06531TrPOZn6R8sh3KmL8/flU7ef3mh9rpjz+9",
-	"rb07e/+h8uvK03kUhiJcHoekAT4IAd6fT8MSXn7HmfpgVcMmLncXe+UoDMksxY3vTBU7rcWWiv11hYCc",
-	"VU1bDnxM304CrsYEfqiS21T4t8EHkI0/idmx+7k+5okWAElsxB4+zWhzIyADy+U3BV2UsgTf2jEGapDJ",
-	"e+rf43luXWteQZsXJdurFngQq/QtvttlDnItsjxyz0Y16pQnqa8c7xOp9NQU+LFSEGkujUclFyImylAg",
-	"xtNgev4kzDZ23FxURJnrXfB//rNacStSaVd+a+qfBz/Ln/7e6H7q7ca/NUbbcvfH3w5m73bV4aSpL9NW",
-	"8o/9f5/s8F/KLq1UjXKm3ffBGOhUExsPKu3avjNtMw2OpVpjCM+6YtR6PjhqISPASzOjTqORUJO00t5u",
-	"mP/Dz4QDFOlxzGdnpQBe716d7P7y6e877/7VS99/ejf7Z9TYfnd5Nnz76aR59q+/p2etj7Oz1sfWL/86",
-	"nb7798dG9nZLv7uiN4gbYe7QlakyOuFPJSDzqGroa1cSF+acQw/OZ9EWOJySvuxLfk1+3kJTIuJvSjHF",
-	"9qqT1QqsXvoP60BvlRFakZwYEX7aL/X7HqCBuiPvLYPRk/uQNVfe3UXBKbhaRhAgxTT/ezcaDERyx05j",
-	"O+p1mo1Lgr1+pyVht23agu/YFgwzrYcqSRd59Mzp8ucasDWg0Q+EjEc7S1FTMHkQor4PzX/zgWnbMejg",
-	"5PsRNQ4bh4b30rIe4+yw8ZTFguuUHZi1N/cQZ1fWZ5zbuF+213hxRsy+hwL4xfku7bwumOov1cO9IDi+",
-	"rl7uPx8qw1A6g66rm3TP4sF49q3d3s54+KZuG2mpUaSlvKEbbAMhYSHmYpVsaajSwlQj+zsVdwDJXJ2d",
-	"8N4w770BKh70dAPtWAe4SJ1j6FsH6AQihglEUTlEmZ9JlSNMge0VPYbFua8b+NBRtfzolhDiwPv+IpG1",
-	"+3amX+EGvHJVXEtTzbnNCrt8rh2kpyYxNMya7fQlmtPnvuexUtI5wfAsPcU3Ii2QvY9Q5ue6XJaU9JzI",
-	"UFObTbH/V0XsO9DYshdPQuM0zEs5IcOLrKXmdm/kKI4zxEMwT4UMn4A38rVvrbdqwNQkxQUF/kGfSdmu",
-	"UDGVsv21DPq/GLjAriJ6+NDRmoiekGk8Q/+eCj8X2l/x2majUS8s7yzfTvdowDff2apUK3yUmAkZT40p",
-	"hrXzoz4381LeWb9Kfo2MX5vYR6Qbnb9lu5Er3Vynqb60YX+1KtGl8N+/lvfo369SlBZyWaGo9RnsXtqI",
-	"gYfqkHVnaF0ZUKhHtv7IoCD+vFWpGI0xp1IctwTgf2RVX5AmQswPDUUWlEtCd6OfCD3EvJJj+hIdCcgk",
-	"NjCiClFxM7W0ckGkHTEgVT0JnfRY1ZAJuehYJUjz8myrIN33PcP8tbUKvBN5J7Pg1so6Z9LN9WfahwQv",
-	"CW7KCINAUx2ed+DxkJeW3S1Vjotldx5wzaNV3eGIV2qjwdAI1r7xOP/JhTAjPghU1dWLm1/opnQoRlrE",
-	"N0KX44vsNso6aD7QSC7xEz5vF828bbRfa7RqrWZpp023tt1rNmr7YrdVOwh3RG2PN/uN3mG3Jfb3l5hA",
-	"O5eNVrvRyPc+nkWDoTFQEzFWSTpvGnln6O5mT25ylxk/dstvTJ6HMHmKT5cn7WizF8o6+q2UVx9Dp5xK",
-	"XCDMaJkP8TIwcIBV3xKTck3Q8T6FCHZ96Ggga5Fss8B8pEqif8M9bfa94IlImNajq//5j/9E1nsvMonx",
-	"2CiFIOtLiqZCgw21j5jzP1zaeWM7V/BDhtwKZDgFHjQc6HlH75gIxkdAFw9NKZnEysp+iDrlGsw4CgpP",
-	"tHCvsARTPnUciCydRnFsLoOuIBIO1EscWFkRyauQz3SQMe3fqGsRsu6MBfjfuVMXVFl31pGEQQ4D3MLL",
-	"AkLJm68tbrPpUGRBZstvBQh3WuS9WHuRw2mKlbVe6Ugjs3/hjqQ5koo5mCYcEm4g83e7h/BFoRhx4O+0",
-	"24Z9G+TjP8GLZxEvR92RW8d7gYDnt06lfdhYUwvcSeB/YZ7/x1WuuUrflSaR8ACNFaVHV42l/9c6Pnjz",
-	"r4vK3eb9U5QOL8Xv6VJlawVapEGWEpMqkNj9JTIbmwLgtVO4cOYYLxbm61kXK8TtUX9s/WFBNJfGWuai",
-	"J847cJESNh8oYUdsMOFJiMrBSPZYgR6NEDoQEvJgYfRVYv6SKrbdIP2g2UglJbDYCxp45agLjjhT6c+l",
-	"4vFi0hviTDxLuAqzVg9zKtbt2/O2eLDoyxY37t2m5QoiCA7G9hHjB+n41mINLJhIRAqVFJLlKr4ZH4/Z",
-	"t5fvLz9UmTGt9lrbB2128cNRrVlleyyMBlGqq94JfpHzDTQ2BVpcfKDX6ciAcLEvVTp2BO8pjCbQIp2M",
-	"A6ok9Ys6zECoxt8zMJ9PFf8lporuFyYpTArNZWp+S64oONuZNBrbPX0zYL+PYqm/6wCSSHtrazqd1qfb",
-	"dZUMtlqNRmNL3ww6FXYTien36vfvOpUGa7CdXbaz28FnCHyS2d4s/K5TebfDdob7N81hbf/fncqWfw08",
-	"C/4N4M9m31XalR+/v/j0y/arDyc/fPhp+8M/Psz/G65NJ2Njw7d+Hnbf/Hx9+sNZHP7w8/T0zeHo9M3r",
-	"yemb183wzTDuyvPxL63Xje726eCXf3w/rVQrkySqtCsqHZtlaW/BsdhC1dbmUv4vHMZ3tw3CDLu1h6gr",
-	"3+Ht+CceD1QSpcPRdxc/HDXxb3gyvtvDf41FEqnwu+3G6qan2Q8X8M0F5uYn5+KOx7j7LTQ7T1nueOGv",
-	"G9vzSVf9O9zlReH8CJUdcDwsScQq/d6LGsNoEhY4uRawoqr9qG+2aigCRiUgqb+rIRJV3BXekQ7ndu2G",
-	"6eVFiNQxBlRxUBxpBm58UxyIVh0JVdKkpqyuy+UhrTGcPcB8W6HCARMjSrW1ojEZCenGZxBsyaTQvZoi",
-	"UFe1DvYbBy1jeS3i7JLRlGsPvofCWEtEH+NXYp/bE27Cvg3w8avpwM5ADjcK7Uu2p+C5XOiWIJopqMp/",
-	"6cz5SFMQHv3Pxc6JCD1TtEzn+yb8Z9bZ8VD0rolkXfWurdgNxU1kq8i1IBgPJOJZUCtMquktTRe+84Hs",
-	"vHMtF2agX7bNIjdnaGaAxJtfEy3S2mRsZpDY0aqk0hAHeA75aK3FMes6/3TzWODXYWi/IK10+WzP3Zaf",
-	"Zvykr2qeH6yZxd/WgEbjbA2V+CcnT0/4tRutryMZaYuhB1ujJKzw0JbrH0T2szSg+Qr+rheYFATkv+I4",
-	"T5cejUZGWKYinhlTL9Ie6t5EhtDkakH6OpKHI/PtaQJfmF1JPAttttM4rDMYQSQHbKYmiV+rtpK915E5",
-	"g48TQAO+4p0IlmVmnSWYMV86RjbbfQN3aqTVtVxI8IrtBgv5TFdZOEnM6NGMhuRG7rthiiAtG6XljPI4",
-	"3o9aJCtHce0sRdoRVzyjOC5MRdYZsvyWt1ynR/6kP+UAMBzeYlGCh9WDtfR727LvN3ukuMMtf81ttefG",
-	"TXOlFJb125oK+f07EGnx5v0cGO5F3NOIWQG/XCH3qndDfxLHV7IUnmJVZbqswhv+k4Tur9XKBGDvl3/X",
-	"PNXaqmoVj8rS4stnKRme9PkuKqs6Fzx8yMN9a44naywJonCuXHTSXatcdPlRKUj2WCbCz8L5gV3B+GmD",
-	"6EZI1o9EHGLNOxZygVUALJovWWCc+4D1YsETY4DAxQRkCOMeiZSHPOUBZlGhSzCEmF5HTocqFnX2CqSU",
-	"sQw8FGKwqnIWFU8pznbkCqxAruCDkYC0LLdchfC2uBFJvk2oI6liVfOZebAUU9/GmciMfhcSUDAitIjo",
-	"FygoyyEu52yaqjPGHLWWkMSf5+Et42SRLguqiGFNhKZd0ZGumEuqBAq68LHw/WgcFlhKKEmdsrljEG1B",
-	"h8yrBNVnl4marSeF54/g10Jycm8FaWfjyyjIVnv7sRXkkyVS+Uy29KaK6Q7mOmFRPJhGL3Dtt3pm0Ksy",
-	"YGO/JbU/RAkQQQPRCFUSQxNpvjMiw/+Hwwz0vLw3BLgJUJmJ8cQx5BglLAp1nX3gRtdOVXLNuO5IcMjj",
-	"SKdIFlvKMWK26bH9nKfENe23sTrR2N3uNWv7YatZO+zvNWq7fKcrtnmrtx8eZpzSFlNvqMYrNr1mMlWN",
-	"hQSraJyofhSv6Gbcr8+Clud2Cme7LTeOx1NwPKCfgwCutJUQG0fkIYrOFiX11h9OXtxK/4JXzpG/zMno",
-	"dt6hcALb8zmqGYw7YsFHmnFtfA0bkOzI+WYLwhUEX8TshsWYZldkPRvAqIDJdq83ZWgbcuAxVZYq1fbS",
-	"7DuN7SJdYJ4TJnzq6YOVg6I0yZBGoMfIDcMKtt6mjA8SIUJkDcIcnn3Lc+g0zrdQOwtGJUacLE4BXkVH",
-	"rP5MTdBPdAggfYtHYyPa7yPaq+Vi2nyiE+1lbCbLzcKCb8iMy8dWUFhIUoPmOyhz+wuGDwsr+14D6Qmp",
-	"zulQUReHTh2Uk19eZlVtvs6uzk5sRtWp6vku9ILSvo7MAoQQoeAs5DO/DTUhdvzUlQLpOvsIYb0U2yvn",
-	"+z4xrYpGQw4HTVleORhKR2btj1PkYzFqvydofLZJ0z5lATU1Y3RhaTQq6WLRIs3y2XM6vrUuTp8W6UJD",
-	"uuf6rMe8ew7noCRsBO+CfdAVg4l8xtGiL4LJt0HcWxZbe35mCpy1RajSh/VDy3XeatGzZUNbZN/NQYhE",
-	"CbUUUQH3UE3ZiMvZPOwkTwSLRR963zuyCMKt1cik/KUi6Q/QJFCVUqymzM9Q48YCX+IujcSVSuVHBSr5",
-	"UvzsVMD763wF75VZjUq72ah66mWtkBnO49tIl+qS/L7aRMyeVMTsEeXVJm4GIvoR6dOXye9SEM1yiCez",
-	"3TdE6Rui9I2ofRRR653sjZh9RDH7xRjq16d3z2zke/C7s9fUKlkEmIqhjkmMmy7IE78HHWlk+OwrS6Bk",
-	"xeQbhvoNQ/39MiYb1voNa/0XCgotEtdjJexG8z9s9uoWhv68V/OEWPoz2+bu1BzZXmvfDTl9EQ/sMivD",
-	"MEZArAYsMobMgEfypQW4zKVtUsXGibiBuob0K7M1hAzNBvlL8JH85dyxQrF8IsOFNObn6khLfdjzggD8",
-	"nRhRlkRzvgJelG6iptjssBYniq3835CiPE9SlE1oKB+FfxRZtAkMecbTvfhofEGNBTKu3Wtq3FBAxrKt",
-	"bmYW+24uOZasMRKEX7X9syG+2RDfrB1ceQ5kOLfZi8WyYCOgH9p/t9Ocd9+fKyNQpqSeMDGQWaANOdCG",
-	"HGhj+t/J9M8O7kavPIZMXZEY4Zx46kvw6Qtw9QqoKMujpiX8Bwuyc8OB8Bw4EJZWChMNgretNsf+sczJ",
-	"eeKHRVvlqZA/ZGJtImPVu940OM1HbMxnTXkEUIwIz28p4RCQ06bcMd1F4OFaZWiyiCCUt6C9FFcGdXRJ",
-	"b0KtzQAwqSOlSBEyIhHQPuR47+ZjRzrlX1vFDe6pO8E3unYpMyPP0vbc9LdADCTN7fqHbGqZiu5QqevV",
-	"3F978codK2V+6yf71icF1bJKD0pu7t4ngKle0JrS51EcycGVjmRPWEB4QM7K/SUfvwwbvZ3aPm82a93t",
-	"fqu2x3fDRu9QHHSbO9TBAluBNscVjbdSdX8hrFezO1QcXuEiXQGOm33jJIm92m49VOM6TcYWrNgWhj7v",
-	"mVWj9b8dC8buuK9fuD1RwaNFarT2LY7yNDuvVuC4I1woatyvpRS9r41hKNWUKem3JGuAORS8N2RYtUI2",
-	"Qc9odMlgk9vC4I/nb6tIhgLMsQHV6HZVCDWonAVun81ixcOgDbeZZ3Qk1ywwRk5QdV3GDP4WjYRO+WhM",
-	"1LPmbwjXaC7DMZm/eaBUjugXzRPrehpDIBpIoL3tyP9zkXIZ8iRkdm5+/dYes+l0Wtf0s9vxPTV60WYA",
-	"r4dN20S5wAK6pBaFQTX7VzZw7MB2P5hB8HSSiMDaLHHUTXgyc9Bb2jWeZ+RlYMjYbeURcRpzA8k4Ef+F",
-	"HUk9NYaeeXTr9987kojFmruWxixXud1XcYysASwRYZSIXuohaVpyM2sJ4rO7kxR7ziFFQ/bbjBh56RpY",
-	"cCNWJ4nIvTBNoJ/HDJZsUjewKra541/HnGgZuTGsJt1YEKPiLhuqSaKrCN3dkSGf6Tq7gApz3A/GPORJ",
-	"Et0I4FxEMhljr/oYaHwk5pYOsNJhC/lPMMOkaAcCpCE1zVDM2JCPx0KKsN6RR/ZM0qYPRRyZvSKoKorH",
-	"McyGCGHYuwQ4rhK6PhE9YW6g6dNsp9mo+izJRIr88fytMb45GyfRDU8Fc6Y2lnLgI81Hms1c9aFHJzIG",
-	"18aYCmABqMQMizixvw0uTi6O3p1cfTg//fno8uTq08n3P7x//9NFgKx3iehIMrtbjUwPsAujH43lT59P",
-	"AgOnkU/5rOp5nwhXEOCvIOICMMvL+YzpcN4LH7TYBlhPP6+sh9dUuV+Y7/jJ20eOZW861KJ3ddx6/bP+",
-	"/u+nw0T3jofx30/f/fz/dXf1xS96rLr76tV+7/efd/rpL69uTr6rPN6qforS4QWOrCQ/IcXUHpmqheTQ",
-	"JO6/fuNqAyF6q/1mkXE9WVdKjjx1Qm5da853Gbf+oP9ahyfE7UGz/TylRQZIlLBYDersyP42c3DRXWEM",
-	"A4ChgqBRpNlIjcw/R3xG8DSoQsv7mnzpvkqgxSqZ58mTYWfj+Wz/Es6Le2z4FWgucmJVWVMVJWvBThyI",
-	"tHQbNjYa9+4RiTV1ZpmmpOXcHPSnE6dA8ot7nfL1wpB05+mrykMRR4DKs5wGed+GfGL0F6UinzPS7LeJ",
-	"mJB/F6Uvka8Yo8SR7iBg49T4t5h6IpaFqvXL8K8e++k+I8/2sTwsRJh+JA8LZieSNyrqCb22MPgIQ/ty",
-	"rAu3ftBGYt8qsZ81D4Mvwjfe0IN4Q8Sw8Bje0Fbm2ayUWPMcodRKca/XgaKhgG+xT5E8r7oUFQI1q50V",
-	"RVB1xqdNYT+jIa7FOIXYKuXsbHS1MGX3KvuiR0/aLdSWvJfxzJ8kIJCIMCAs8lUTGPS0dRG/TUQy86qK",
-	"zfWVVcUOffLsIkXd8IC5RJ6mYjReohaaRi3QVbrSblYr4QRX5Mo8Ymeb9vbVQgfedm2/2xC1A763U2uF",
-	"u03R4Pu9w36zYjTGJHb004R4tyjpIa1Hr/boqtHaWE4wARMFzraZOHiabatoNXbulzO0q3F70jDbKBsj",
-	"/gkmG71zjjU+X8SsX0W2b/1hz+Cft4p5Jd2Xzby0ECQrXRmUtWRITDtj3MbAbMbprhb4QFg5Prt38MF+",
-	"DFz6lxRnZntBYhmmg6cgwhABeOXqvaUN2Vkrd5Epv3xySrutSyfKa7mxhnxJS3XVVRiu/J2L/GsuX10+",
-	"AVSEOD/UP9fWGa+gaVCXORB2K2/UxVesLpYa8xQBCjPh9hl1xe2G7SsrQaBiZH3tYuZQyLCg8PhRR1lW",
-	"u3MhbNEvuh5Uj+P88AGPfILRrujxkcCKZ9YVfZUsLYyos9OUIaYo45pJMW3b6ukkoniXK8NYK1GkUz7T",
-	"jo26jFRAhuU6ck1agbxeRKGaacHGnBZsfEYlWCZy11CLYyHDSA48pXgne/42oWxrjyCyuZHQTyj9ZsSE",
-	"J5RRLjxomMVWY/xxv/h9oZB7x7EnTYopZfO8KjisgIM+ABuLsJOImKDBtRDjKxWHV32VBLbgDAsb3YRA",
-	"w8AUqVOgQk9XWReK/Toyey0EgvDPTMWh8STyzRMuqNPj0jKnqBuRvITeeXgERZU8wmmUw/gDiHPXYvHJ",
-	"SOYGjsK8jx7hX4Rll0QqEwt+XSxL4VU011Seco+ovz+jlfbB3k6jsW4EGQdxjgMbgZL7iiL+TyTIX8yQ",
-	"83RLoxbLorKzt0kh/MVTCAt+BoiOuVrpx8khpEI/kmo7Fz1qxiMD3prfV+adwtYmY+I3mrfvPcsey/EJ",
-	"kwZL9OsMfDFQVpO0p0bC0j3HkU6p7bEjvRhtgeowwygtknkaNnh+Rjcm+MYE/4ImuJcmTNX9xNWtI8IR",
-	"wIeX9Ubbzgxje8J/U9+sOdQJB5RsNAe2QIjRGOef9BZag6sWPbcKvcJqQp2+sVLXbDJ2Hbrfnr8+Znv7",
-	"O4dVZv5rv9Gw/7W313rxEu6ZqUlSgu6D3R/4eujTpmAmoe4spiwviMSAWm4IgS4bBvvv/9qpN+0Qtveq",
-	"7P1YyNNX7FhJKXopOzbmebPeeOG97QI5FQtedy4GkU5FUiVAYR5WrStg/oAGHX6gx1DgPfqIaFwKnn2s",
-	"ZD9KADxb1EY8im3zB1OJkfpKC/KTHLQ6ffUIO1B6KhTeq86JJuuWWctTMmSNJvi3azFjvIBcjX37SXTN",
-	"npT+xH3AO4q+7hczJ3NUTLhKre2DFxn9NbKswZ4lz8b4PgowRvyvs+Rni286imM78bSf5trM4fOCDLgG",
-	"OrnsH+B8B4gS5d/GBgkH2nXjjCICknMNI1jtjsQjMOREIdejyjS4xY7Im3N4ogipHR7jaimLee9azzW0",
-	"05AjqSf9ftSDfAXcFRAPKFXjxLEwW9FMEa7ZKNIawnQwYGqcm8QCiaUF9PgZ0RD1LEUujT1VZr7zRBte",
-	"vsvu5nl8jsI2+sxwoCkbCzWOhUdAYg0hGMiyRaMx+stm/0QLlw3uGH8oqnOAWkCWDhM1GQzZdKhGc2Oq",
-	"EiSgZm+AFqnKfhKzXqz4tTkfb6L0h0n3PsN86fZ7njJnYc7NNYm/7z9YuqyiY43qwJ4eCFe4ikLtN7ct",
-	"GXsuHUCDz2s/f5K9yP6C4jCGKDTfWZlvviuD783ErYVwXkbdTLU1URKyMU9SV8Mz4oAijS9YlLfETl/2",
-	"bFTWoNH67oh6t2PracnNpF+jVIu4X6V6dJyoKmwkc/KMOIRZsMAdwKnzYPOPS14wwHci5SFPOTxgPOnG",
-	"UQ/HAgqWThpOoW1+RZguEMoHO80dUpq7zX1fxL+KdKlaOR6K3jW+IVY8ZF0ec9mzRZYq6Q2F/VjviT8I",
-	"HqfDyp+//vn/BwAA//8=",
+	"7L37ciM3sif8Klh+e2LcPiRFUnd2TOzKanVbfZE0urg9tnpJsAokyyoCdAElNu3oiH2a9Xv4Uc6TfIFM",
+	"AIUqVvEiqe3xnJ4/PK1iXYBEIpHXX/5aC8RkKjjjSta6v9bGjIYsgX8e02DMXkb37F3EU8XgWshkkERT",
+	"FQle69be0TkZMBLoG0MyFAkZRveMTPD+Zq1eYx/pZBqzWrc2TQdxFNTJhH5s0BH7+3arVavXEvZzGiUs",
+	"rHVVkrJ6TQZjNqH6SxP68S3jIzWudXda9ZqaT/VbpEoiPqp9+lSvHccR4+p4TOOY8RFbHN23YkYoCeA2",
+	"ElBOaKrGjKsooIqRry5fHpO9/Z1D8vtvu81Onei/9/fa+8/y4/6GyiggCaPx5O+3NckknbDbWp0EY5pI",
+	"pv5+W7u5ftk4uK2tO5t2q1U6n7cioDjy4kSux4zcXL4lYkjUmBEaBCLlKj/MsVLT7tZWu7PfbDVbzXb3",
+	"oHXQ2kolS+RWq31Iw4POfuMw6Awb++1t2qC7ezuNfdbZZ3uDTmt7d2fp6IcimVBV69bSJKrV/cl0KiZz",
+	"JoB7yueiSVgHdvn2+vpiq91sIQsVOIaLBlx+HJuciSslkpKRwAAlmaRSES4Ukfo2osQd47LAHe1nCyOD",
+	"ux83sksWRgkLVPXCvx8zPaQxI4NEzCRLyEgUqaQXXna3tuh02jRXm4GYbAU0jgc0uPtfgQjZ33+YHN7f",
+	"pq1WZ08qqtjf6bAVDX+ScXj3E16OpPy7ftV/bB/9R+flf3ReOk76j+0jzUvrz7WCJS6ZSuZHQ8WSxYle",
+	"sUDwUBIlyIxGigzYUJiZc/ZREZXMc7Nur8WtEVfbHeTXaJJOat1DPbJJxPGvthtlxBUbsQSG+f79+yNP",
+	"TpRzcGClDjLKYbvdIr//1m4395rtZ3Uyi9QYBp8wKgW33LSrb9ouyhdGE5aUCBiWJCL5+20t4vc0jsIe",
+	"cOZjxcynem1KEzphygr5NJECVoTGsZidTKZq/h2NU2Zfvjj5vl6SXgAP9q1QmibsPhKpJFM6Ys8J0++B",
+	"La5/HEaJVPBLk5wqEkkCUyKCx9lNet4kjqS65Y5+cG0YxXq0zVueI1ytXov0kH5OWTKv1WucTvRlHFet",
+	"gip75bz5gsXRPUtYeHLPuCpfcz1enCvTN+VX0YlY2mpvN/YHLdY4oHs7jU6422Ytuh8cDtt2wFOqxtl4",
+	"4WW9KFxTAKdwpzej7b2yCcE85PnwKFCiZL+da8LDlyVRY6qIGkeS6NOCiIRIltxHAbNH55hKEtBUsrCu",
+	"f+0HYjKhPCRxxFkfL+mRhmnM+hVUWX7wlC0jhYFXreIObGPH6ssogGrCchKIIdG0ZxL/DcTAycP06ECk",
+	"ikSFJQembkxpouZVrAivwLUtnUdnd2/9ibyJeChXzkONmWTkTt9bJ5Lpza5YSAZzAsuWPzx+rMViFPHa",
+	"B31tGouQ1bpDGktWPh/91txUIsUmMKT/mbBhrVv7/7YyZXILb5NbMH49+NonYNxTfKhtZLH9002dJgmd",
+	"63ulmiOhRTKpeYS4kSxZgw6RtJpSnczGUTAmE1RXQxYzxcInY1W9bYqL/MANexXxgK2xXWdaL0hYIJKQ",
+	"hcTuXxVNmObXmCqWNMkRx2fsvLP7yZDNiDRnLtVHMomUJH2qChu40+rsNdrtRmf7ur3Tbbe7rdYPFVSQ",
+	"MPRSGoRUsYYeXJ4Q5VoREuKGqyjemBBObTDEqJjMzsrJpPD5x0/mbTSJVJndBAoJ4elkoEXukMBOIlOW",
+	"4Cnpj3u3VT7GGN7tjzFkQ5rGCh+p1oLaa2hB72gUn74oPwj7UeiO/QmN4qc6CfW7nvwgfM8GYyHuquaS",
+	"HeozvLFiMmEr2Gns03a7Mdgedhp7dDdsBYfsYNDeKZ+Med0Tz+eTfpecCi7RHMfD7YxO2DW9Y2BBBIIr",
+	"c+DR6TSO0LbYmiZiELPJf/4k0dBwc9RPhN5ppcffU/A2rfwpqvdh7YgLNWaJrxLALtN3A8m0sipr3R9/",
+	"zZ7Rm9C8Zyo0cyW1bm0L6PPpAxKFSTge1xa/2nhJpd5th/WaihQs0rHgwzgK9F4w9EoT3kVFumvm3V2c",
+	"3Sd/HZYdYBf4CiR/noVKycIMVT7Vay9FMojC8JErE3GZDodRADOQgZgyf2mu0SXApETjlcQ0uMNxwL1k",
+	"wrqzJFKwTo8j+nZG9Gxmy6heMvKnILuesj9XijN9DpPObDO9DNLobZ5f6/37942iiVc2EPPIVtEihAGd",
+	"olX2qHWFN8DNvSGNYhYWl9WsFgkFk+CjGEYK5yi4SmigqrYeODXG9J5p3WAipCKdVgtcVjQAyy+3JYdp",
+	"HPeeZl92OhmL3PBpIjRf0kHMyAlXEWjK1dyySI+nYpYFQk6oCsY5Uj4nfaRkH4xQaQxXFocStvJbKtVR",
+	"qI9NqRJqrKoHL31MperR3Otyax9JbSXrIeg7Se7OJjmawuoRasSP4MbGfvwW31SulkzkqRbNaO85QjCu",
+	"mSmEGYOXoA8uThRwfViod8A6J1yko/Gj1kgJ0ZtQPu9Z27BE6sIAtdj/CXdcSGQajAlFxYi8L3NmCf54",
+	"Udzx1ulaCPKO8jm5zMZZvWCLs3rq9dLkKFAC1iri2TpiiACsawgZoBI2KUhqcBk2nshnuNd6mNNwe2+l",
+	"vowac6zfwR53JAxoaBemyG0DEc71XtDiC91nr6/Ozx6/41sZJ31DQ8tES3nIH+VTi+iAcj3DASNTmkgW",
+	"kq/0n3qqdUJJwqYMHBp3bK6Zxzkz9Y+oEhg2A2tJXx2KZMRCgn7BZygiWBjRa5jeI9Yq5TKdTkWiWNib",
+	"6Df2gGLesl0xHhL/pfpldZJyTZ6EST09ykM9ZAgiPXox27v+8euGR2DC5BqHV72uFTN6qiX2OdhYXSEL",
+	"YpqwkMDniP4cCIVIkoxGsGZn4oJKecfm8lGLxoXqDUXKw4XzVrLkniUgvbggU/Oxrh7mnHAGfhMMYkIw",
+	"zvmoteKkp0PJWEhVxwVFKUg5Ob0gNAz1PB6/U3eyxT0Tirw006hez2yyT7WE5USqE/D+gBPJI9ECCTSj",
+	"T2MaWHlfoJ1Z50s2Ql3CxMQq1rpkjUGBA8mMIZNMksIvveJ8slV3imECH3cmnWySI3kHExNTBvoNBCxs",
+	"XLkXIXeuR9xzbUecwCCX09eOAqhsR5I/GyF82TjW2quIV5kwNgj6qV67SOioeqTZAxi//WRCqGkwzhzp",
+	"T735WMJQLFg72uwtrQSH/w7bxs0PVCKcpGF2Tdl3FH2dn4+uWkGK+CjTxRx1ySn6h8FYHDDGiTTBrX8v",
+	"ouuZP9dyuWyybiUuEnEfhSz5vKsxNV/xVsL60f69iG4n6lH4WjzWT1lF3pz9YUcAKuG/xcm7ZHaOuDYy",
+	"9vlYF226LAHp34tf3cQcRU344DNLZ/zIv/mxZ2aJ6n2ej0NMv5gD4UFJQmXjkg1TudSiXkMJxOO2Ugd0",
+	"aQ6RJCm/42LGcYRaNwwSBj/MEsFHT6roLXy0XvZJIJZWlFH5jAQHS0RmeY3a2lAZqTlr3vKv+l5uQt9R",
+	"Gl5t7BNJEqQtMp1+7hnk1/zxGmZ9Y4d8MfMTSAwkX8ewf7TdsGDVf2zMZrPGUCSTRprEjOt9Hy4185+Q",
+	"kXyjGpwdkzID+s8yHWD8G29jGGUE5IsZ8oNMJxOazGvd2lHm9NGznERSRnxUq9fuMW1tczOQgSE7E0lI",
+	"RgnlyuyxVLIEDFS9dvaOJkSVYXPmh/VeXyJBwkLNxjSWy0YEn1kyHvdps/3d+DxZ9OkJmcg632Y0EwyF",
+	"BOlnfzITXYFljLN40OZG07qHf1bsbDFhaqwNpRmYobCkWrg2yT9SoZjJ6URaRSGZjRknc5ESKu+8LLEn",
+	"Wpgjjjmg1lmCE/iTl+F6nAil4oceyopNpiKhSRTPeymn9zSK6SBm1VshYZjjo4QgE8rnZlHshpAVMRaq",
+	"9Jeebi2uKz5vsleNBQfhjERMzBWmZiK5c/4/gjsN0zd8j9M9o7HmJYjlwaMQ3qJahCcJC1TzTzqYC/GX",
+	"ZU952d0eswjxliYj9nm9eNkZGOuPaRJSTvZ2yJvom89y1JZ95s/dlEK8o3z+Z21Jlzu7wPt/9O5cMpK/",
+	"6Ba68Vbkj1le64M2gTiTw5E7+riYNcl1Mid0RCNO5FgkKp4//XJCdrIkVBHBA+aMoZAqOqCSebHChEEN",
+	"mi0vkHSo+ZMoO8a/4PJf0BEr15wV+6i2xmoS55a8dpu2WtvB/whFoG18om+ASwx/AGcAXsDIRzTijYhb",
+	"Iur3Rzw1N295d9fW9gZQa4wVFBlIasWEXUnnksz0v5wqS84EKl0QjuEKFs6ZyMBV+s3VO+HR9LgyBQ/e",
+	"Jz4bGVANyO8xyuWMJbCtliZAbMQ+xvf6+MRQ68Wtzgp1Du1cXiixqlEkZYqK6x+bm1QY+FMmfBZmzIhv",
+	"rdn5wv7PYpl/jnNiZcrBZ/JFYMbGv44nwl+JhzkkjB5f9EYkpowzC3IjAfQZtNwrgc/1sKi2bDH9W+RW",
+	"q4vFqgM2ijj67Wzx53Ni6n/1x7VJEouAxpiP4Ao5Yd1/7HbbHwiNBWfgycB0dX9G15abrVMpjsUMclMr",
+	"p2Ji4ROmqD6bK2bjpWB3SSzEnSRxdMcIzdIAUjUWSaTmT+vdsOPK6QsYYLd+jv3dwzb5/bftZudP9XSs",
+	"5+RYJ2NcsYTT2Hk7spSkp3FxPE6U7/pJZ6dmrAQnT07MkJdlledm9zRyvdTXQq4YTYIxuOZjMXK1qhmB",
+	"QH6u4xR5fL7pY10h/24pp5VkeCo/yyO0rzU8H2soXnQeCxr2NP3A51CVElrukHhcJqFX62EW2aTwE034",
+	"t2Y4S5SvhcE/dRphhbfnWogrIfjn24r/FClkkUitamkOUpo4kFpDXWKzPmshs5lyMhZp8m+Z8Z1FJfUm",
+	"gqiBFk5iqBh/ur10w33glgfIWBNOcgU7nvbGibleJ+zjNNL6gEi0qBB3MBk0eJzi445XD5JhaS1WJO17",
+	"6+6tIvFyuOHofbRl1PbTfo0W9QsLV5yi/iQ0oW0oLUeiM1FJhrSwMMWM2oWgNc8R58+ZdnHQoGgqGi9E",
+	"GcH5hE6LSCJfx6HTANzcStnDq3qD6nDvk/hInlA2po+fLNZKKMYdpBJ5K0badnNOrT+Db1bMbgPdfYl8",
+	"sXwHNiRIWbMSZfvJ5FA8B7SGpSvns+XnqAtcz1+7TnGB76rNCZiH+2cfq7V7OkGJy2zVtnP3PXEyul7S",
+	"e5ZobcNAlDyNk/gxR5ZkySkfCky62szdM8GVppz/bw/PSdvUUCB/z5JoGGUlTKbe/IhzcmLeUq9NEzZk",
+	"ScLCns0kwDfq1UwH6y99Og21kOxRVeu29/e2D1v7e3uttdfPkqFsAY9jGk2kMSkhx4ElUu/JTHrAKhyF",
+	"IQtfUotjQ8Mw0m+g8UWiN7KK9PFuQEum3qVfa0P30LIxmldDZX2g+Wje01tQluMF2HsI3FNAZDPAT9pY",
+	"RMQjHAEYJHNCE6Z34owj7JE9+B2GSgHfplD6n4dOKYKlfPJL2360M//gbhODn1gAtVpHRsgbPxi6Eru/",
+	"FkhHg6QHp1oJGa6mNGCNDFomZvcsdqQwUYW6/htRV7Ts1mIbCjK7pN/ugyiGmlUYZ530O3hNzUSTnA5J",
+	"BPtTXwVHVZ1Qwx1kNhbgctWfYeDFtPlr5mXwi3RHpIfFhXgn+tbnWMLBXU4tHBWYJqe/BhhP4A3Qo0j5",
+	"hKnCGdcz1J5oVuo3yTmYlEgxWOhoxEVSxJjp5AEedkuwqOq1APZFCVwd7hclSMJUmnAyYHMByX9Cunoa",
+	"KIOXdUIl+F/JV+dTxk9fkGPBOQsUORYJg3Se3Wd1k/IqSf/X21qGL9b99RYlzW2ty9M4/vSp33Vaz+kL",
+	"71DWF/sAMRjxoeg3yY1JnwzM1q6iwxoQgnUPPKkchMT93scCIr90xPPuFb2zmjpmMgZSUW9X8/Dpi8xX",
+	"GIog1ctLvupfnVwdvTvpHb89PTm77r04P755d3J2fdV/VgEWMtgO2o39sNNuHA73Wo1dujNg27QT7IeH",
+	"hanv7pXNXISsF1TjWurpX7w5Pimi0O3vbe+R33/baRYh5k4O37F4LGjnfHb/Mjl5d/16lB5/SwV701YH",
+	"N5fvB+mr11dSzRrBu/z42p2DlePrTZgai5JVeoe+atK/6uzuFXCF9KWV+Dl1x5W9cVQG4XXEHUM6GLpM",
+	"TMixSONQj8AJC1ftMmBWjcyPi81fjwevgug8en1188tp+yx6fdhk89e/hO9Po/PodPbuOh7/8GI0P5u/",
+	"PmwGnZgPJi9b4fev4/xsDtqHnZL5gGJaMZli2h9roEfBBBWUIMMojglqKdmI8VDP8VTF4dGjZcxkqqhB",
+	"7HoEzORrLPiIJYSORB1LISEGoX/P2SHZiLb3ANk1t8NLRsRFKdTVsZgwSQY0uLOFvHaJCxCcjdbVXu/9",
+	"L0eddz+tI1aniZhM1crTrEv6+gxAWDspMCzRh3Xr10k/EFwyrvQ/JYtZoHrmCOmDw6cfJIwq/TQeffq4",
+	"lyaB0wbA8RbpHz9fnfJIRRQqtLTKRPxYFWk3W4X9jKBt9QLaY8mkcyGmEjAtd254AtOTk4O5YiDl9T/8",
+	"vROzoSIQChiiMmPO+Ow16ISdikShdI6FmMKiWn7Wbwqj4ZAlKLwOOrsd8vtv+wvCaxW+6VqHSZIpOkUr",
+	"UxFX8/wcCsxNJixqcguZ8n1rQXGheu7J/rIDrkIY2BeVrg0ccd4dcMj1L86vrsnWlCZ9gLoBfLdkTkxI",
+	"2mVFD1KVOx8j6c5hcsTt/W7NymaXJtEGM9ytoroUaRJUoQAbC9LgTy46zjTnIW/st/afdWHAVuFOw4jx",
+	"gMnsaVeeO6Y5Rlw+7PJRQ+SgNwFLvPJYA4CBft2UsQPyWv5jFq9t1SnnPqhMbkDFB/W5W1gGcBas/gIi",
+	"L63U5FF7bJL3wApiyrjmHuXAllxMxRZ2l0pmfI5MEzGMYrYgpkrHp0qRdr2zIOXBmPJRcT09GOO15EAa",
+	"9SAyvpZdQ/kopSMmnfarhbisW7hbNLAz7B1PoQ5Z4+iahIww3kdyYtwUTpWZA3XOF9Mr9lGh4aK3KOKh",
+	"1PPqvUWBLsH/ZnyBAGVweAv2oKmlwXNtQwMbjzL0DpRAV3NfoaCjhLEwQyl6AJ6i4WNZ9jEjBIwerw+X",
+	"NCObV69YZm2Xn50FpNIiOKnvGVlz7jF9xNQtyOjGmIH4qE3zKJx+aRyTlMfWf4jbXPOjgVVKGEXJX3BO",
+	"aMMQXZzohFpkNN8dkQGkuqG4taz7XJQj64dV3HphFNoNONYt/1rItfm9sZonPFzsCloLz61vgT6L6NSb",
+	"0RYnkv92NeWK0BqLDRO8XRRoS0QLq64W9u58ndCQgSyLlK83RkqyeEi+MkqK/aX/zC/4pMss7eYtPxMQ",
+	"3NW3Wj+nIZjSio2aibqteIwSIpnSOrP0XLzmlEDvGgKG83SiCWXHX6vXwjmnkyjQ/zKfRgRk7wSzt/pi",
+	"omxvPVBw+r6NTbezl0a1jtvwX11I/4WlcmEr+nDf/iI9VNb9UVLu30O+pUkC1MIsoHwmOCUzIUJ9tIlE",
+	"Mn+xbdZQiV8uj8s+BQmkJ/p/fvw/t7cfW60PX//PWgmHmlYC85VrtpiABmDdiC5k0YjJqdYJQ8RApCrX",
+	"gcCJQtI3tzc8ZGZjyTVrRe4w+WCrdgniTuK9hPEQVe91dsmKBa7bEZTIiCPzi8OTgsSSn1OWsrCeufpt",
+	"aHfAENQmZLmxlSFeY1cSh+LXWkTxq9fCFE/GXpn/XR+OseCjReIoQDWIOJlEcRwZWPXlA9reW2tArjfE",
+	"A44JAwW+fO9bZn0JN3+qI8T/JoD+sC8NJaoZijqIBwPbTiMFidJhypoEREcEYR+XrafveDKGQwZazu+4",
+	"+8Z0OmXchJE170FBivNyPuxAVEuSCYorcQU3f8qi7mWuk2+vry8I3mC3O3Ik1JFkBEVgiJkJbC1nycPD",
+	"Qx/lcomk9nHifVHtdTKxnSJgMt6G95einpdE+e3n5m8ZeZHTyk4BS8UXkC8hNzw3Q090r7NW4FfGNMdV",
+	"jxgcmQtzd5F07svLJvXS7ugiB88XZRLiJz8n3NtaUah3VpNcQlMijM/REHImpEOZQ/c+DQI2VRkeCmey",
+	"ectveYP0kcf6XfRgIA+aSoHOx49NuEdvDJEqvMlxoC1zMvlN7V3bggIfCjBGGQlefC77xdoSg0TcMfOt",
+	"WJrBBHolh9jdLYeTav03WA8hEnL99spQCN8xTaJ7qljPOKfN+yASkzAp4nsGARhKzI3F0u4sRnhxefrd",
+	"0fVJ7/3JN9+en7+56j/DL0DKepJqZrekQ+ePVGI6ZSEJUy0u0F1hErbhQdxUpmWJeRRFlSaOuW5zviN3",
+	"FbsZZeM6+e7k7Lp3eXJ9cnZ9en5mh4WYMG5EgD2TGVMCRGEWQZ9QQEa8Y/PnJGEI5BgpNLP846izhki2",
+	"TP3Z1Vt/s/6F9dv8+bAwOs3EjIcRH/W7yAaQhWKAjPw6AFuThbqTRLu7QfqOaQw3JCxgkXVP4s61vOD2",
+	"Oe6hPEPr20fRPeMkneYtcDNASGcz3wLxDkjvH1bY2vXax4Z+UeOeggdJ6je+OHl7+t3J5T97FydnL07P",
+	"XtXq2SXzj5MX/sWXR6dvT17UPgBB76OA5dJhNj4u9Bt6QWmY4KVNQ4ObMI8FVoZ9RB+FKZTUTxOqbGwH",
+	"PHBFj1t5mgAGsGUv4tXY2EPwN0fBmAyEGpukJS33QTCu1lGX417Xsc7onsZL0Lmt1W8IgYw5YGrGtOI1",
+	"E1nNfhkVqoe3t3Jw4HZcvjroCqhDvsCEzgF/GKJ+nMRiBkmWEvF/ZsaJD+fIfDrGqMcq9xA6sUzOUGWg",
+	"LwsOe+4JLXzzVsR6zTcXP9rzcZTKu3FmMl7Tq26M0H9cwp8mlmsSA1QUx1j1KtCF8oAxLmg/2Ubyl62E",
+	"fstml9sSHm+Wi9OF3V+ZDLdZJpJXuY6BNMpJP/ehPsG0UYtG6gXUP1NCEQ4Qz/eqYCyc/ZhJJfgwMihW",
+	"rg2eiRJgRNxkZuA0FiKs6zhXniJEaWNqXgDW/r5hQNJ37tzefuy09H/a+j/bjdvbj7vf6P+80P/cPyl1",
+	"+5RF1k4mNIqPQdZveLCYFOBf82k+LhtYJCOfynj3GjlAU883ttQhWHClLdh55oPufR8qZ685SQ9z88PV",
+	"yu1lA8VOH8f6zsL0SvAWcVIZklo+NpiJXziQMfsAkCmInTrKyEINC76GqvKmzH+c37HoitY0KV2WJBHJ",
+	"cemZCD/h9LX4nyZilNCJbJJjpzUYa5EzqD/wAvJGw8t3r1gsDyrWTa1RKFPa+yrxwli9IBYS3u7jrGJS",
+	"IqSwZPXrNvrogCzKWp4toF1Ah5sZneOpUtq4BzPz7QMc4Ux6SvQC3AC1em1MZc9bdC6ssYl/oCXcG9q2",
+	"p9w9y8JetuEW60Erm1CUNZeCSll/GK6AH49b+0vP8VK9Zhjbv1RWHblQce4XfHyorwxTuca7m/jMs86P",
+	"2JKXHGHHJjD/S5yKdDqN58b+0X+Dd6PEQ17eNDffL7CiWS4IgzAK4WQqtsrN+uSatrksHjZ8Zu7nmgvg",
+	"y/hiTDTnMvUhZKm85fgGm9YFuYI2HxHypGacJdjPQpMAoNDBg14049eI89dr6FJ9kFt0hVplSLAYzSjK",
+	"y5VjLPvCEbm5OX1xv+8yNUWizZK5axu6qbs9mvY8fJDF6RQ9RkvntRbpN3bVSyalFgdVFDe/G5wmRbVM",
+	"qWPox7nDU1mIA5WTZ+XgMa27aiRoa9A4f9SayIEEdnXlfzC0pxoWnkGjyh7gN5IljaPREzGml9NTjffu",
+	"FBP0+kWmZOqpZlueGJRLRqd2EGZrPCoXCAYK7n4TIyhNDrLHYK6Ddsa+Hv/kdl5uAUvVH7cfSqeshwQ2",
+	"ELcHCjTdfqCnHLPGu5BGDiI8FqMR1iFkv/dyPjSnnWo2zyOAW34II+inGGY2UJZJ7vmtI3nLiR1WVpqD",
+	"LTH1fACiSAmopB0w6O9u8vvRJM3wNLzBKgt00u9m5coeZjD2kq4CKHmendeCB7DNbWcSPdgpSyJhPfJW",
+	"E0H6wgcdHUf6zEJdHWA73BfqkPrsV8IaMYb45yjeKA/112ymkGljpB/HOiejvueIHklHd7Q3cepU3jEM",
+	"L6Dd6Tar/oB9FlqU1n0XqaZYScWqD8KMBWqYqJ2vBGmSl4mY6A8Inh0ryu8dFAAyLfavhDLE6B6r2oA/",
+	"zSIxGoyB+nWSTokSpL3rqsztiosUSh3wXz1INofsVVh9Q08YPuahuyt6BpgyAG9K2DBhctxLmGYSeNhc",
+	"MpLdoUdQW6WnZY09m4GMkiDQ2lA9N5OFb2k6eF+C0qTsM9wiSqHjBY2bh38sk8VI11TCQkOvQ8NnubFA",
+	"Xg1ifbPQKx/paUsyTOgsJx1MPhJak9zHcKvDtoUm/p6zqZ61svG5L1J6TCbYBz8jgwlxh6nUNI5du0UY",
+	"aN4q8Ic0GwsglxNc8Co9X2zryELjL4QdSc1+L5rahR1tNp6mh7UtTFqUf8lGvPxLZgf263qG7rJpCYrq",
+	"taaD+0KX+OB8ks4NZ9snUx6L4M6yiktwhDXEnuCmbRJKJrNxinBDJoIIziXv046ILJZZXmIRKtBuaoz1",
+	"gRnp7D49I3PJvdV7xgAXmZuNd8JfFv+lsZA2zJfy7CH/VQmbiHv/NLDyxwqy7LFImTgsBmiB4/IjiTjZ",
+	"bpGQzuVzIpI6sK5n/KDZwoWtLssezj5ORBx6Xx9Tmf+MHZ6csjiO+Ci/thG/j5STAr69jvwLwC+RQrkw",
+	"MdHyfnbNP3gA/Svidz7KDQnGQuhxVrF5wiRTPSMXKoeB7/Vfx9ksUwMmfpA692aQorl7gR3GQjJewgvP",
+	"8yLal1OmiV8vENMoC+ZFI05VmjAUiCxB17C5F7HjtDQBhQhFFgnEdI4FtYR9jKSSz/2KcF9PMDFx8DGr",
+	"eU/TANndXUq5uQiEs5cJfMdhbwYUBVJAecZLdVub6DYmunM8GZNdy0SRu5aF2rMvQYBIZrCIEfcFsS9F",
+	"oUanRJczmkqWsgdHkQObg2PIFLAjKK6Jr+orPVA99SDN32anmlM49yxkLCmSTuuIYwQ32lPYgzfomSPS",
+	"SalCQT3NIx2UvEH2TApA6NI1QK1ksyJIQrHpo4hDqye7OUqzX4wOVL5jBmykrxG4tZR4cgmf5z8UUB6w",
+	"2Gqyjkdx7nmiuluNliaZKnmjC5vrsRnClw7QuGe8KThOGcwRRiyMQttS03l/wkz0aTnoHwQFVzYmgxgl",
+	"BLnUY357JWN9c8VnfBv1KdM78MVaYkCrTznOMxKkCzi9GGWUJq8+R+/Y3DlcAKbBgzYiMVUsyV6eCEXt",
+	"cPQ7tNjBhwDbnYsZEWaPwwnnDx/bHFbmx2RJD2hGetTBC8a1gDKgzBfhU8aaov0muQYpAeKQcXckZ9aJ",
+	"cC3/fAuhjkocF8bEx+WMEqItN5QtmD3mD9RdytbRXvIp4ZpuoQDDTOJS8WUftkpWLqnDXl18o0nliJjE",
+	"WaA5C2uvT39T8abvdAklM6o1bC7IRK8JzFnmB6GsCMjEE7pDI2loBNlYtm8aFJboZ/L5JrZM2rez3Z/O",
+	"kvXd3vbMx7tEqtw/POMH4g++QVMzkAjeXznN37viFP8yZ3xRQ/ac72bhvStmkf0rZo28S0Y19q5YldcV",
+	"JXgfK+iwLq7h5E52pXCH1i69jxjdC+MLRX0qH2bwdKSFH/TzeRXBv2I1BEdJE8Pwz8zsTyOQawWUn55Z",
+	"sYqTzT2/cDwt/OIOieIvZlqZhpW5tbJVzQvl7EK2ykU9JnfJX8KcFgPeukw41uq1nNw2fxtR69xq2Sdy",
+	"4lBTOi+I/CtuDAUx5F/JODS/01cGiEqzvzCn8e35q9OzWt3/y6Z55S9ef3t5fn3tX784urp6f375ond0",
+	"fHxycZ1/4vzmuvBn7+S7k8t/vv/25PLE/XJ58vLy5Orb3uXJzZX3/PH5i5PFa2dX+v9fXR6dXZdcf396",
+	"/e2Ly6P32WTeX56fvXKjXBz28bdHZ6+8Nx0dH5/f6Ddenhxdl1x/cfL2pPT66dXRN29Lfjg5K79+c/b2",
+	"/PiN98PV8fnFydXCgC4uz1+evj1ZuH7y7uj0rZ74y9PLd4vXS+9+e351vTCQ07PvTv0Zwd9H16fnZ4tr",
+	"6sh2eXJ1ct27uj66rP45e+OLk7Pr0+t/9t6envkzdtdvzgq/4KppDnCXXh4dX59f9o5evPDuMxcvT96d",
+	"f+ddvjw5PodcReChHAflfrrqXZ5cvD06XnjjlZng5ck/bk6urit/Pz46Oz55+7bq9xxh3pzoj16c+myL",
+	"aEhFXrOXC2tosZMKHHhxef7d6YuTy4XXZD8sshT+UHwVMEnxoh73xc03b0+vvi1cvTy/zn3w+vzNydnC",
+	"MPDq5cl357kVxuTuhbvd9cKY7fXi6Nz14v6zP1zj+n2wkYu3ES+rrDznjPThhr7W7QD5a8oSiDrXjaMX",
+	"VVF9hQwSRu8IuArBTVuMXbV39ncOtvd29qvC9J89ZxuTAf7aCdsPgizMF+s+KKzuDtmyUidwmNkqAafT",
+	"g1uz3WpZ/6212ilJsCON+chAiJhRnsXUNw2S35VG3vpKqGnfYfJlGUD6whQ9GdZL1X9gSG6xQmERnItK",
+	"SEIqrxPzEi7A6QkpUAth58cUqVVFYvNpwVl6fVSWNbBG8NXEXU2k1dPJcsXJOWpU8/fbSKrPKgoyeM5M",
+	"FnRKREFBg4/ZsGQRL/OOKUwoYCYYurCYZWWkqyo20RhYWmjownTaIjFhOjQY6prBSvzEkgzYKHWeryY5",
+	"Kjqscp4qSZ6sdLJC9pUR25t7NbuclfL4ETpWB3MvTcmwu/7SiEe/5AjVJGdQFKYSEUMggt9HMhrEEGZJ",
+	"aKCYpiXlENztb/XrpN/tgxS5vS0AKF2MBWeL2yifg7mwVXEyl2Debcb8j+KPp4EpWGOZbgCZYMOpWfm1",
+	"ejcDFxSHBY+XDiliceha4mxUn6NMHvVqBKqpgATGxWUBZeoCfzUtkQ9b7Wck4qZL3UCEcwMom0Gw1Qkl",
+	"MqZyjL22FDZEa64BhlWgih2XgwAvpVAaxxU7S+ZQMZNI6ZNdPSd9vfH7JIgZTUBekFNFxiIOZdmesU7b",
+	"GSBqTugduFIxeGU32i23O9LfhIg/iDG25E4CljsqISV7lrCPcHL/JCKu//SrhLK7jJPPbeE88nURAiu/",
+	"k4viLpddvdW9hf99bLUat7cf2y9vbz/uv9T/PHx5e5u29trHt7dpp9X6Bv/vBP/vJfxf56CB/49X91r4",
+	"557+9eXJy5cVaBGv0EV4VYGZ8lKzlX8ayK7v6v+btKH/HBgwOqDhoPOip03yT5EmJuMCFKWxyaOZFEj6",
+	"44clkCwrROMKjf1bRmP96EYbOSuFd2A+dysLBos7ybykbP+cGp/ixunHFklGFWOFEJK0GKlGUHgVAk+u",
+	"9D9MHcc+hYVFLgdFjOmAxUswfbyYrIuUOSxec7C5KC6klIDzNsPMA7UHcyGKqZS7GyvrcJZmaXfUANZ6",
+	"8c0nBJewU69IZbWEcRjjXofIAlBDhDgNAAA4EQkzIJ8mBOizlCvXszR9SAKxTHEHrEh0z5jc7225co3K",
+	"TA9HKsd72Sgsj21qh9jN+9mdEk5KPNIvcRTP6BzrE7JcG73sUAaKZzDVbIHfixas187nc1qc6hNcTvHI",
+	"3lAcIgT5Xof8/lun2dFGipe2bXtJBiq6ZxbxEjWBCZsMkKMWehCUsyY0HFjoN2A0MGDWv8lctHZl0wFU",
+	"7A539lvk99/2TAfIVbW9OJdqN0sGqBhJA0TBq9wpdJJUw/EtQHIjKG57f+/Z0mlXIauVej+WW9c0rciY",
+	"1toppMslLIimEePK6sL5DM9q0VGuj9NUjXsgkFfiuDm6AAaTgRQx2RPtw/3WShr5Bv/ejm/wd3a3d1qd",
+	"7VZrPweOU2r5r1fOYlI04QgEeoREieeEDmSG/VWacbAuJEAFvSAnC4qjK6j0dISIKk/k3Lw//ziqSnE2",
+	"4cOfVLTsfCzpaLaq0K2i0PlUSZc4a7t4yHzxc3M9LGXou2T6JlQ4XC2H9XDweDNKQ9THcDp5vvSBw5s5",
+	"WI+SlxXU81KRI8v2iqaDyyNHf6s+Lcw3V2m00Nyoqpjlb5JEWba9269++5C/SSJmfIMdh2QuB+7uDxhN",
+	"WNL3us04TnmeZcV7xC9ITWt2Qx4JIijBK3Ilt/ANLyeljPztvQdX/9SNepodZdixibp+TRv6oM2xuVL7",
+	"eAgcw1umLVot6yZTNTcpkFNmVVen0pbjMSxtUvMQYIX8cBBGw5wDfmW0w1MoHxY6WFxSokFqyJD7Pyv+",
+	"gumUnod/MNM5FpMpNVDmmHrvgU8apPiIS8XoUhT+CjmGfFzW8yWfiFeZoVeqhdDC0YuigEICuYXtqOoI",
+	"8xI7wpzKU365Gxyf7p1OXrbedKbb4fEGXWJWrA42i1jhZMmkTkUzmX5esIukKG6eE0r0o5l2ztDpjBu1",
+	"AGPgC/YNt7sTRyW73eaGPRQeY0HFMMzoZfZH0ubQm6Z/XplCQY9MpfG2xxG/yxNgIAaFXnybo28M0zju",
+	"reUjt97cHJbysifyTsSlov0Isz9vJEuOsVfNcwdtFCk//jChd0zmem5k7pkcZVZFT3I+1v9tnayy3M/6",
+	"4T9Xg1sgyctY6g3b1Id3ru3udBBHASQYYx+t3fY++f23nToxfx1oqxD/Omht6986z1Cao+0qScim2Aya",
+	"9O/UvN8lJ8egtgTJfZ18vOVags+fk/M3F/YyCPWPz8nl1RGaw3DBVOEXDOF4VHTElh5Gyf06t7F1brrD",
+	"03WVLnuHPtNVb+MLfuTOTrlCss7bPhZvKm1SNl/jrgJf6dngKOpAcyRDBZ9digfJLshgX7Wf37D5jVyM",
+	"kOGzFeO52jgUecfm6zu/9M5a4SUoUlO/vmKwN5JV+JJplufva7n+CQRoI6H994eqg0qu4cJ5R6P4s/sN",
+	"32MRof7WXzylycNbqkBCE2GmA0Jlm9FstcTOHxz3g4OL7ZfD1qu79vS77V9ak+Pdu/35TvKPnzvBweTq",
+	"MNxT349fz9pvfxBrqLRrBKbemXYTG6511gk164VVPnvT/VMMSZ8GiWkMNWP6GFVZS4XSuNrehu1e0T/m",
+	"LIUe4yEEivNBoDXhAvOvcs2oIil7Lp69bO7gOu209ss9mwMa3AVjyjmLe6aUwgI5LHmn9aHiE6i9mwKT",
+	"voywJc1636r+RqE16jc0uGsc49PkLX633WyVfwk7nFbRp/L+3F1lnLDzgJ4Xzh7u2Y4qPdvWZB0S0xyA",
+	"YUA5GTC/Peryli3kCD1E6KlB6OAKkpV1DX0KkixSxOBJVu+RRQY+2OscPAhsk/HQMfSjtiE4ecCmW4Mo",
+	"B5sTxfVSNcV4PRqPSiXbEy1C5DtzHkea8lfB+n5WPsri4xsP+afZnbSArxs/jL1KP+fiTFM5ZmGvKPqx",
+	"9+PynXLY7uw9aKfkQPuWf2N/97Dti5ZcWhz2lUJgeEz7feBwcLZry3C/NeZGD0UJ6y0juFxO6LKXeh0q",
+	"Pw+D5HpSfq5P3IvgCfSXkvd8ftFgiidXvvpBXawMpKA7xp2huTFtTHLFZ1xFPFMetYD5V3z+tbMd6x8z",
+	"6qIFZbNZKnSOVTrJuhJ5XYGyQhdeUy0vI1WFxrOxGbFcAK+Wtkt18CUicg1FtPoArpebg9X7bF21q8RC",
+	"WNha5RKzUtHydJAqiVIixpZI/ioVdd0NvJGk3lTpK3NXnLHZBVYNbV6FZeDPK7xUfU7voxFVImlm98qm",
+	"6f5uOlCrNIFGUlRiRd5Xff1/TZQg0XDeLzQ6//W2FoW3te5t7f6s81//9//d1uq3tYTOThcu6pnCNfRc",
+	"N+7YHG82S3db6/56a+zCF1RR/V24n81f23dQpZhEPjgHisENonMGN3z6tNrp0t7bPlhdKvEUVQF1f0WW",
+	"rHQ1+ncMI8T4T8oVplF5ieeQyjEH/EeTdiHRHz8RP0Uk4kGchtBOSTiMSPf0LYdYrAmcQVjA65U6tz8h",
+	"2oUaU05YNBorE0AQUpFATCaCZ5BiFiVISITmJWJ4y1UuKA+AoDlcQJvXYLb637DkoA6Fchns0pPCkx9s",
+	"0Bbx/ChVY2xCu7EHLnPq9pRa1WskUvkML0ni6J51CVVIbMCP5XOEhvN6a6N9AWHjFiZj4I25TbqtVYHq",
+	"ArGDvZ3VJWIlR29pZ5D3xT7hkkHhY84phlFM6uMdSfLVeq6tZ01yMpmqOcyWCwA3yYuksVJT2d3aotNp",
+	"04t/bnlTaDiglNWK3uPa3j5BaSzqYHCMVTvEpkxMY5ZLtxbctK+RLlhKXTN2NU5EOhqTSJnEzL3OQV60",
+	"G7ZeNOScn24JAzj/mwV1K/rg4LiJlE0WijCI7Tv1bNIhMJC/6JDPJTfPe9FrvpxpI+m4dixmEiH0xEg0",
+	"yZGB7dN/md5SBmbQ4pv6TMkrOBJAfHI8aRKBt3DewJb/a0zl+O87+y9O/jH96eDbb65oo3d9Onnf2H19",
+	"zNJ/sMu7ye7Zu+nr9z+82h5fpS9v1uLi8sD61RgTxyz7zMbCAdHlZjBjg43rDR0uzvqsG4sRBl8cc7qa",
+	"AQc3Bm9bj1OnQiorrRKGVV2aA2QVC3hDGTDTRRPBgccmwLfQ7+bHSnkT0DjWMqdWUZhUsVLLc5pReVpa",
+	"Jm/y1DHlqsoXsz4x9FFcSokCj/zBhEgKTeFXt8TPtZH3vVx3AVtKUCg702IIwg45Q6zfJEc2FcN2CE9l",
+	"nkNywUxvEapajiMem2mzhPBk2BGPxUOTHQiYZKgDGGXAz2xcryRuc/8OWs/rKTPmbmkbfIIa03X4aaBR",
+	"bq7JLNVjfAiQ5cqMGkdJqG1wzARZKpYAsgGQAdGlO8/6h60SQEs6rRsLwezm/IgKnLkgSAsqQaVu5p14",
+	"he1SOMO9Vu95wbBMgtYXVdw8j+SUnzL7x1OuMavri4r931TF/pdTcfXYyxAfQP2zjXmndAS5hkaFNcMz",
+	"Q+sSSi7OXtXJ64uTV5p33rPBBYkmdITi2jDddoe8ib4By7nd6uyQafSRxdBUEgCQZBQyKDkZUMn2dvKL",
+	"EH33zfnlrPXm1UgcHR0dnV3djE9uRvqfJ/o/3xwfwf/2hlP1nf7H8V188o/vLnf4qzO462h09M3Vm/+8",
+	"C/4Bt7++vNk9Se5ej0ajv/+9YJds7x128mbzUeMH2vil1Tj8z60PX//911a986nUgv6id/630Tv16O8Y",
+	"m+aVz5Vq0L+FLvpFk/yiSf5xmmQl6oynUn32DFHfN/rXzhD1ZrImhtAk4v7V9hfV9Itq+t9cNTXrooTB",
+	"ADNgJV/U1S/q6p+ikX1RKr8olV+UyhVK5TJV6H2kxleuRvyLX+5L6HvD0PdymIGjHHiML6LWgrD4Elj/",
+	"Elj/Elj/ojF+Cax/Cax/0Vy/BNa/BNYLSvxDsMeZfWal3xfeDjX1n+r4WC+32MW1P/k4jSlHdBvNg8gD",
+	"pdhwvtvm9vZjp6X/09b/2W7c3n7c/Ub/54X+5/5JadpuEXgFJlU2yuW0K0cMgJ+wDyrMIxGjhE6kAVnf",
+	"3zkkv/+22+wY3JW9zgH5/bft5q5FZTlsw98dg9ZpkSIiDlCbthQGe9DBFeRt74LlzZTb2hXm3ZVyV13Q",
+	"ywofvMcRMSv7W9FkxIpP5qopFqpkpoyH2N5MxmLWCwU0BjRMGzKO3eIQuDHM8JeGtOeWBf9kPBFxDLvF",
+	"+yWjRbYrFgjiqsZNmQhLenadFZtMRUKTKJ73Uk7vaYQhgw+rUQ5tzKSAaHr97m0Jp5aKelO6AfkskeDn",
+	"8A65IbzPBQivN/AaU0BQeCGWZrxnA82tnLwFbNltYL128/BZCSxtVjhRgrulFev+ArRkBeqCa3NzxeI1",
+	"IXcXukkASrDBPSqiPCZsyJIk6xue66wjlUgM4JXprWOBUv3eImiR5cAAMT69zhz1Y9+xJBqaPvZLx7j6",
+	"hYt9LNzkS75VJpKcTlSCO2nd72kSN4smb2nh/0coCskYqwJt1BDX6B1+n17A5D8qdjwCayKD3ZoYIC4L",
+	"l5zDENkkIhluNOd2+aRVQrnUok1WwxVb811bKAkEOBaY74HIxAcl5aflyJtZYdTmfGXFfHlR2UrTxwib",
+	"C6oPs1wIeBPHH0J+FSNTx+dXJ4TGI5FEajxZ3qxob3d3e9fTMhvmQomq+dloqKexORGT6RPwtt56YyFV",
+	"tu3cRhywWPARUWLBPba9QVsu0w3eMw2igJUhta+Bi1+ZhaCiCRNpiWPiXRTHkUFPXs4H23vmhHWc0C5j",
+	"Ai0/N+2vE8lpTOdnlQQapnFsqtBMNNUeJGvQqV65rBmOq2ugHS2RZBv4mq6rh7hmc7Wsq5ojzeK6Fg+y",
+	"qTm/av4JVSJMMn6o1B/qOf2kjKWMXmXgdZ9Mrcq/b6lW1W6VqFVPeTQn09PPKRH+2E25QoGyjFSq41F5",
+	"J41SN4z4iCXTJNLbBRrGMUTIvTg921i8+1yasSSQfU1NzHDhVTTip5tqvRsg7c+iOEa3GBCHyxlLiBKk",
+	"f3F+dU22EAu3Sd47BNQ66QNUWwP8HIVmcd4vq535nypmPRNJeAzNsjedNqLDZx3jV3kU8X5XGA2pY7O1",
+	"H/drqhfWvziUwqs/LJn7Q7rmBcaBsGy8HjjhY2a6ChfdKu9KEMlU3u0vhk1yacikLSXJ7lmCuNT6Geka",
+	"bmU123iO6fkVIJc53wxXtwRRdx0sXdM0f7PV86DZHwLbnJvlI3GV14YGvgDX8xU6/zbHgFy/E83KZjNr",
+	"9ZZ5cD8Y20+rP52FfdeW0DAo5SHpu2a7lvNsI4ti490n7B+zgcj2ZhiL0QhnaKJtXfDbexHYgrg284UY",
+	"pnNfCI76Z98Ypv1ibt/QD6uu08IjHzFf3p3GzeGBzTvrVtguazRkACiYVEaVkRba3ni7y0NspiNMb1nD",
+	"FnNPvgGAwZJfv/nxUzWsm/aM5KywyJiaieSuKF4xpr3Gwi7vKqe/oKfnXkulMrwGES+gyYMpkoXaniwc",
+	"pk+yHh2VMo+ezI1kSeNI/76MUuWZCvDuh62if8BuZGHZb3qvqKPZZfdIPRfBciEjLcBRqOZ4KEehZX3n",
+	"cltl5eny2esF8mfZX7ti4MI077i27T4e0IBzofWHFf1e3xoITX+W3pt5KfoIaVhshKQlbcRJH6OXUQjI",
+	"2uxes4JFCGKk/5OK+uYEz0Fm5UEx19uZa3TVND28gFP0nXV70oxFmjyHroaYYcTMYfov2xt/VXaD36oN",
+	"UJg0V0EbkYBCtxD4tOBMEjoB98GYTUq9/Ng7U/8nQr/SE0n4JQ4oJ/oeLdTM1nxQXbn9QMR7IZ1X9Dce",
+	"ixmmpepbvC2rT/J8Ct1ha7lPZW+VP6WcjVwTW9fiaqhVdmq7wUgl3XYDxC2ph1wsyjiLRmMVz0nCpiJR",
+	"G2eiVfFiYXATOiehaJITihmJFJvFeQ5RJwaR5TB6BCpiMefvx9qEdaEneC7rKZuS+7m+MaNOIm7/XMG1",
+	"RYYt8sxKzvyDjlt7RP1B3V/dkpvAIfaPA4mixc+Y3rM/ri1sjgLvIzW+Zh/Vxoc1Z7Pq3pb/usfyYw/R",
+	"Jz0A1z/SnsyKqGjEdl3UrUyDrb6Uk16/TrZbJKE8FBMSMwUgi1qGhtEosuqLjD66TDtFbCe548vjxnbH",
+	"CDToIAfef7LXueVftRqHdXLU+KFOaOOXZ4hn+OAgzaZnZH1JM7OLRAxiNtl0T3ACuTa2//DufllkZA3n",
+	"Zy6JLGSqtEHaBplji7tJf2B9kfkyYnGIeXOrGcxC/VZ5h75vGIdj4/SF89bYxKq19Dxs/e/vxQXtYTfX",
+	"UNaPK/mR8kjFFX5h/Ab0ZhdJKNcKQpYH3q+tW04rjuTm8nQlvP2a0XgcvSOHY5S69QJ7C1HB467R/dOF",
+	"a2w0NytssEq9+dwfVcQyprKyxCbnarPDzLXwLAzaFpUsy3DP2ksULD/X+B0T2xFbOnNUlvYv3i3lMNv/",
+	"d6l6Y4b8Rt/7ybbhL1dETcJxwmhofQaDVCmxnnct4ne9e4gM6pVCJ0y5zmtb02iVwfTBn+vDRb8i69vp",
+	"YjF6aNBXzzV3jJQk9lN+58LFVSi3CS5oorJmppg+6b9n1VxzKZflgSTjo4Qyb+xpsYrzKzD+V1kOll/l",
+	"nczz6LA6E6u8qd4G7d/MGYvMZBixnuHk+246b+N5h3IVtxRouzKF27L3gwzYp5BdmT3V7mzv7O7tHxy2",
+	"GnQQNOl0KpsjIUYxSyVLAsEV48oEwpbALrc3LxGEEwobB68YsBcL95kHTM18EYneouw5eRWpb9OBRble",
+	"tDJrr86Pry6+b2STXwNaHBpErphylfjMWrzXCftIA22UUyyUCyMZiHuWzLMaP82n+scmeSkSOxnB43kx",
+	"TkvtjydcQSKFZOTKhYxKCkdN0Nes8OKy7q7RtK68f/sRNxPU48oXvEKkCwfqZ8WLKAxq9dooUuN0kO+Z",
+	"aH5aGpGs1z429Ksa9xTc7lK/8/jy5Oj6pHdxef7d6YuTy9756YvjWn3h8qvT629vvql9eMzJ4jETEHNj",
+	"78ofefTArqETxzyug7qTu/p+dzhp1jvX/GZitfYmePNcpEQlqTRFhgx413x7vfrChx1vGcFHaxHcz0VA",
+	"dJAP5v8bFXjwjz61PDeWmDIOJ4lNGpgmYhjFrKqY76kON3OoZYfEsvPnzefaypvv3OKWLdurdtif37tm",
+	"rYq/eBzLTOOJYK/+XRQPW5RegmJoFYPW4cH+3u7Odqf9RIrBl2Pmjz9m/nLifHEDQ0OtI78+78HRruri",
+	"Y019AycB3lKoxFtRyLE6T9hrllUeY+u/OrkmW67Msb/oPFij3Cr7hh+lKZeGi8T0kgarOiyXkG1KA9aQ",
+	"bEoTbeNhwp0sZNzV9d9IVMG17k8Yx2yxVZl45HRo1kFfpTGkitkydUCa0HsoS7RztVn4MuxTrn+gIxqZ",
+	"vAPD7Xq59a3PccPxxa3M4WvQyAd8wHoUKZ8w7HFlPEu2q1uUMG2uyH6TnIPkMN2macJINOIiwVysTIJ1",
+	"1nEPYdOxRbIfw3V0Tag04WTA5sK1JLLUhy3v9bcqQO8ci4RBxv+un5YIXa6wlBXbVMEmv6119bH86VO/",
+	"67LzTl/YdA4BUoL0t2w7un6T3PA7Lmac4BSq6bA5Ok9ZX/MM8sVm7CK+DljLenX7OV7vkzGjoUFmoHMy",
+	"YCRmQ7UAzFFrtQ9peNDZbwy2g3ZjP+y0G4fDvVZjl+4M2DbtBPvh4Vruz03Mf4qniCncMFOp5zP8TN92",
+	"nMYCRdfpE7U4xhwqRfkgL94cnxB3D4ZF9ve298jvv+00twsN004O37F4LGjnfHb/Mjl5d/16lB5/SwV7",
+	"01YHN5fvB+mr11dSzRrBu4IWUXpglPYFLCnySCHLkvSvOrt7hQIBfWmtuKJBJBiXdsA94o73Lbt5EkmO",
+	"RRqHgP1i5RKE3gyfmWLx/LjY/PV48CqIzqPXVze/nLbPoteHTTZ//Uv4/jQ6j05n767j8Q8vRvOz+evD",
+	"ZtCJ+WDyshV+/7qQgX3QPuyUoxZFVZPxS6r0Ri40LVOCDKM4XgDzWch/L0v+hht6pZXm5rwFCV+aMx0L",
+	"PtL6yEjUETIDEVQMLhXI8/yItvdarTVqnrngZVAtx2LCJBnQ4M5uLbvE+a/wRutqr/f+l6POu5/WkeDY",
+	"qXLlwdklWJkOslQKzGHtw7r166QfCC4ZV/qfEkrJeua06mPKuGlsaJGwEHnKZlDjiYa3SP+k++qURyqi",
+	"KuIjSDUlProNorDl5g7DWSdutty5fu5qp51jPYsB6ANrMFcIOaH/4e8dK6O1Jg0uQKNOZK/Bpn1TkRhB",
+	"GgsxhUW1/Az5OdFwyExM96Cz2yG//7a/ILxWAhFt0MO6xBgWijgQiueEuvRw0FBcEncqWYiX+la948Jr",
+	"FNtfdpZWCIOluqgeF41jMWOhiXm3O1q4d5rtZ8u+tVs1fynSJKgKyWJNbi4lL8uOwjQvs0r7rf1nXa/q",
+	"ntA0jBgPmFe275o6YntPxxLLh10+6qw37ZID5ueUJfM+qoghG9I0LmgPcMMa500ehKT6g/oELCy5iQyv",
+	"lby+Wn1HldFoTX208/pedpsdqIGvq5CR+ByxVuE66QtSGadMpVROeQBFeYX1pMNWNPxJxuHdT2vtyDTq",
+	"xSKg8VrGDOWjFEpQcgUpdWMfG2AMtDeiRCpPiw5Z4+iahIwslC+CfVlAzzRoa4p9VGit8LlFl6jndXqH",
+	"3bBg+dcYXyvvYMEUvGQYcjkWIZMb45vgs73APrywy+cYIweQQJDZFsqzzFOwt7Nhs/AFGzg3ng+l07WC",
+	"4UHNTp8CJzQKe+BTLs/iPuXGOtWGLQ8YaR/ut4oeiL2dHGrZ7vZOq7Pdau3nkmRKU2TMGNbNV/NaSlcl",
+	"rR1s3uF9ATvwCSH9/O7YTzjkCgl67Qxtl48eaBVL3llXJuQqZ0JlMDf9i5uP7L2/ekpLsOPKODHPG4s4",
+	"bj4rLBB66Ugt9ar3Y1J0QeWp7CGKdayDZcImA8hazHsWSrfrxsildTIA9CKjpU5ocofry8VAhPNF121/",
+	"SyvnXaOP3972yYAFWo83i+3OAFBZ0aV1w/W4QkKn09j4kgqn+5lQ5vSBGii5scO7sH0Lvl845fOIZ6Bi",
+	"WBgpRNRNmCG5tJCLkO4cap0USurQWO7DSpS6UX6sLX4EWMh7vMp5/BTS5WHIpF3St0aAXlv9b/1PjORE",
+	"2pQIxhHPsFMgYOaKdadTY3cJrmjEJaEkFGWwr92trXZnv9lqtprt7nar1XoarNMlCf5lUrKMM8p5IT8D",
+	"WMqnW7olUtZktYyYkiYAgpUVNvs+5W5DmltLBbFYkNN6e0Gac0xV0Zc2Yd2E0XAtHXa5qC7DobP2uipM",
+	"D5ypOZdhb0BlFFhrP/fLVEiljRAhCp4KwQu698EaMQR/55SL63sRLI8XLHHWHjmbD2/6myRRaKTLLJJa",
+	"fFDop0LYZKrmsLVSyQpF5NGQzEWaEACwJHE0SGhi/EPgxaIeuvpm8N6rgqWLwzdx08opPC+M3QYWnsZl",
+	"W5H6f8StKQ2xRCNnPW89ra7zyAZ19EPyz9e7s/vg+uf4h293+G5y+gLa1Rx90xm07rYH29+1gsnL9IdX",
+	"h+qfPG798P2Z+AFdkismg56JFUeXwYSdT1mF57Lvg8f2AUEgfyA9J5ToR82Ol1jzaDPhCoZk/jDasGqh",
+	"uu4A20pcsmlMA4gQbWhv3DE27Yk47A3LcioWo5bgCIlDG02Qis69IGbWLGJvebeIzu5hp7WqX0SBCLmh",
+	"ltNCW7tXTKmIjzY1NRkfRbziaMDfrI0cUkUHFCsPbFKO/DnGOjktLUcJ2oarQD4wA6Z3zxJZiu2kP21+",
+	"zGJu+pGykVTTGhFWV/bmkB7d1krcMYTOH7q7pbDciiYr8DKyRBaIuOIDD8ZSqCTpkSR9ySBtotEwd/UJ",
+	"oGLJxaLhNUor7JfqloEWljU3fY/M5Rz8BZ7mCzzNF3iaL/A0X+BpHgNPU1b0+WdDxPxR4DBPBAuzSZ26",
+	"a6Tx51eqW6VkQyTbfMOF1b6QYUxHFZi3MR1BcN2oGSC2TacoyUDLMCgpmK6ZQITZmmzFLfVgYBSttN5H",
+	"ieBQ5HJPk0i/JjeMtUpUs/jqGqrgFd6sFTAapxXjgp/0oTkUScCek/6PaEt8sMcj/okl4myhY1WxdcAq",
+	"xjHOZlgwOy43rXw99hJ+uqoIM2eN6nBaAQQUh4mYNEnfdLTo6wUGRQaozyYDFkovPNckR6Rv4rt9SCAY",
+	"ijgWM3gNsenTqDVaVJJbbmqxbi7fmtvxsw6yhPGIj1xJxy33jBVDC49B0K+tBwskgaGsY8FcRSN+nqqH",
+	"uGqKehWVd9KB6/i5GDObYZfLmup/njy6zTOzbPdB3FmYm8V4+C+QkiVSVTGN07JEyTUzrqq67SzbG0bX",
+	"BCXWusJnNAllLuWiLFmnkG65VgbNekWzXxIC/qyEAC00Ij4yPUse2xQBSqn9jgirZNYTIAXcrUamv2Pz",
+	"9crEJ+J+qanmQQCZvnnGsKYJsylcvkJhPJFCEciPfjIEtoSplcaYVGKK44v4CDgvjCoGN40p5+sbaCuH",
+	"B5n4q9SUN2x+I5m7vacPzOrZDNiIQvhW34z7KIrjhxtQ5RLHtObT1qpmGoNYHo040aqu1g2Q8rjtIcPF",
+	"xKGk74B0L6nh5LD2zzy6+igvuloj+x5punjY8RdMII+OORbJcfaHpUJAfl5rKBM2m6LpwY1lY79mUr0z",
+	"CDsbGRnlsDyuRAqx5TIJjXD1uElWJhXKFT6YktcHAZsqluHalXlhCkSRzDT3U1U42+vheFa3uS7bIa/f",
+	"X5ts0dbewTN3OOZKLkypQp30v2E0YQn5r//7/4plThW60rK6rbfRkPlOlXwKqUulWu6BL/bGLq3hsqrn",
+	"cq2zosim88yV/2HUWi+wTbC0+ZYmYdJEeaHupm8PFVSyoJRGG69epc1qEtZrHxsj0dAXG/IumjbEFBe+",
+	"AZFqlqDU/lTMyFjM3J7Sn1OGlh/ElJyfOpWsSXJ9rl2EFHNsTHTR3ybtRwx0SZ4ApLy4XNY6JuBkSlxz",
+	"g1i+Tce1QnwAnLuxtM5tn9y7c7y9LEsKdu2XiPufH3EPSlPCXxqJt5jmVNJqeo1v71SUwYmQ2fLlZEmB",
+	"lr2lUJ/VfoYgKk850vJSLdNcdjmxvJse9u3yFfJ6gVaGwAIax0WEsLxVRrUYm5jaC1sfZSSzHU3ftpwv",
+	"6StuJEZp3ps3m2LWgdkOgde0sF5LE96NmBp2p9Bmqiv0W7vwLZCVXZ/ceDs6N/17TC+lPLZMOV0XLaFS",
+	"lIrc8X6M377IXniJU7s2M8Ns6+PcxF7AuL1HzQDXPQWEmi6B53MOICj1tZHUzHL318zGMIs1wFpuGNxM",
+	"mnvrQrSzbnNtDIDRYsuY1QxdaoLahSu3rLFjklYJOL2PRtC80eOe5oipvq0Azk9eGzMP2/J72wc7S3r1",
+	"V+/4Jf33a3dcBHcN+O+aOz/XXwd661RA2azGeitC7PirnGmwJkb6ACG6TqXYUs3LfjF3W9nHPl/SVom+",
+	"9tQVXk3yNneUG371QFQMyrd5r7ReXcgBV9JVhW1e87VRgVSuBfb2QumgSRollfDcT9H6e1UfrKwlMMgl",
+	"lxubr+/NeHnZ3vxJjHkoWIn7ec09+KlUpVXTY0RLeQiYR7lu4YR/xnHTKdbDFuAXDvZbB531RPKKREXG",
+	"wx5EgXo2zlpt52Piso0ZST91zJ49zJirbqw5j1oJcthSnF849aDNJaaQpRUnZh9+62NkVNFE6eUp1hp2",
+	"vhsPXn13d/rtWRx++93s9NXh5PTVy/T01ct2+GocD/jl9J+dl63B9unon99/M1sHLmglxt6Cg0NPwSHi",
+	"VjZm1cO/stN9AEZMmRv1hqsoJrMx445cpQgxm3gdf0561Zx8c3mKIMP/uASu7mod5eq7VySaLGJn7Vb0",
+	"aV+KOaElp0sWjTj5hkq23cGeIfMpVqpwi3WEKV0rwZzLmQxQbgw6EvKW0askozHD3LKBSHkRWmk9e73y",
+	"ZEcEJihW7Qs11Sd2X9PVpt7T6VQSMV3wTrTXCF07TFSE3LFLWXdMuiLj5Gbzlr5PEBwJI0kHMQM1rSSn",
+	"yzYBXNnob6XLHx50aFvlnxumcVxWi9hZK7mizOFxw6OfU4QP0ML2OUQzEgaV9AxazwxznY5JJB/Siae6",
+	"NU2+HtBmE3rFJk/YYKZeSwHO7lEMAQlUE6ZoSBVddaBonn1n731Mr7BimzDLZgWu8VnE492q5gAeOap2",
+	"3FE4ibgrOdywIQBkEEUsDr1cqux9ApvqY1x6sRjR33nl6gHwivRDh+uhu7ldW9bSw+HPAftTC/g3ZXEc",
+	"8ZFVP0QcYqrrxKANZEh2Bio906ug+C2KMTSRgIV8qxVEDB2i1EMvsf2aEeZ/cwB5aFG5ZzAahZWUetv3",
+	"SRAzmkAaFObGPKYn6QNEVRGyJJ6Tvn64b/NfJOOqC8B89yINxs60LlqQtgO6wchSkGY68/Mq4IhytuWp",
+	"LbXjt9wtARIzR0pJYmyCxaLERgaUAAqeCVwrt0wFElYplDlhvFSrTOPY6ZRLBGG26kYkOpgyRvoT1u07",
+	"Jz0exjlcQzKmso6pUiGABhDIMoOQKzx2y/2AtbkxkoTGUhiGCrOcK28sRkvvanqlEpQcrP603AomUN3k",
+	"cWWty5TQGzSDHyL/FGli+z7pXWPaB7vmZFAQC+MqrAC2SpRYW/hhyXGwwvRYdjis4UYDefK4E+BThZR9",
+	"EJp7tYDU2mNO0MquVsRRkmHhxNOJzZts45EUdP5IQRyLQWxEuoAsC2GjPXfcZpMonFwb0+mUYS1BxMl2",
+	"C3qoORln3MdWR12MUvwZsm4ZqSvFnS+3yMPEVn6HVK7Zg4TUAzuNZ7Jt2UOvMOB4hTcvdcygclonCRvR",
+	"JIzNOYH9l0hAJQOCzaJQjbXiSvr/u1/PoAW0BXV726/rXxBWoO56N4khHCn4MUSSveX5ZYSTaxTdM4Op",
+	"L4bWganmXqYaPGQiHQZoqo8LiY8Bg8dC3JE4uoOVnJQc0Zs1R9/q3sL/Flqk638ertUo3VMllzZK18Lp",
+	"lA/FQ5ujb9oAffWG83NAUMgUPEKLuMIPaJgCmmsax7CKzXWCeC6hsbeep3Et50A6WJWZ5zQmCqmPqBOU",
+	"JRB0dnfLrJmcQVReLrsurs6h+9+q4szHnaA5pwKCxlfy7RKY3mVJOtcF53u9UN5QAZC6aWyoNIOnSkd4",
+	"59FrAxvsvUHETnzgFHLH2BRkmjmrCR2I1C92yUQchexG9IuHbEoTNQGs2FOL++uwZTR9unq3wfek1uJv",
+	"eciCWKsaNFftq6kI7gQs33P9SwCGMBcHMQUGWCtFjvIyGgIGEIH2ErNt2AOjw/KWz/L5QhBtWDhCf12g",
+	"u6cS1rq1n6TgzUs6e8ekpCNmV+WzF0CB2+tfpJlAvaaEonF5pgA0vXV6i/7UbCxiVOnROolsZjwWTwJ4",
+	"utaMIlMW0Ye395vkijHzRy+SPeh601+ek9ZZpyY8/8YSXU6vlh2lHTaCnXjzotwOFMzUCZ2DJdPFpPKI",
+	"j0zi8MzWpnpJiloRYCGhirRb9Vardcvti01GrqbCzwCaA22a+dydF9hw0l51JQXIxSvyHNctN9O8tmbH",
+	"hzxLP0DNLBNz72mkCfiAbFStH02mSpazphiqxbVQSYSdCSTjoSkgezTswBN4nB9WrFveWgnKdCnme2pJ",
+	"r4kUU8WeaxbuITpXnyjTVJkRwN1AIQxxT+y5DIlrQlk/ztq1vQAEX6bBzTNJZBYOVmSI7peSAPTqwkHN",
+	"2eZdjyG+5gVTcFnV4iJhcIya+h99txZgXMzK9UslqpIogmiKUOUTKu9Y2CRnttu8tzhoS0T57igB5Xo9",
+	"QhYk86nKZTz7fPKAutQw6wOkRK2e7auMNAUfcpHyubUvEzLv2WAsxN2fEMrJl8WWqElYb2+CDitqgepr",
+	"OKjxffa+LhnMF1zgIPcH81xTEfCuQft4MYRNkSaswnrRv0Z81AMdvUSFB9UdTiLjLVzcbsh2kVdlLziT",
+	"Wv0LGAufsKgFDom1BqoPWq0zaib/OWUpC42ekNVu207LnGh1qNVqkZDFkTYbmSQzGinAtkY4VfMKcEPi",
+	"N8Y0HtoSMbhlBL0t+vrQP4Hv900euZCMDJiaMfZ0xUcPl/AVnmP4Sc/H0M7WVyUsYNE9k01y4hKEkA/0",
+	"E7nI2tJ2zPqttp+qDz1SooeKOLRQa+AMXJoXoLJGDgM21CsKFTgOnu1JqJ0m8bJqTrPptHTDMxBpuA7e",
+	"aGmMLokLddh25XLxuAUyFbdybrus7ApqZOrD3MibicXMvj1PQpbIJ5OUAwbRPHvvej7pTTYFanp2L2h7",
+	"NqvAyHZFHSMiXlwCgA4tdJXUqncRrhN1+J5ZJIDfwCshi5li+aDFU+20h/F1l0Chcd0B9lCwMNC4IMOE",
+	"jiaVpclyLFxt8pbmN7mFmdNle2WTNCU9lSVs/dltbKuS/LV79jlqzWNBwweE6gGrV+SMdHOWzPDV0p4o",
+	"Lsvb7KBETEj/BR7A8xdQTif7VqcAxiMzKonZDiWx/jX8gLA3sG39hElFJ9MleFD4TYwn2T4XpolR30ym",
+	"4d7TdzVjudo4VJUenKtmayrW3O9VTe7tXOtIpCUL/2eDJ+aObic9TLXgsoZwOwdPjZ1oKPJE3SsfeUKi",
+	"BcfvRRQw+TkMi891VOK+5mJGBK9WIZcchH/YsWf7ct5cvq0bDtVSi0aqhCM/z3lWxYPvIzW+ckmlXyze",
+	"LxbvF4v3i8X7WS3e9fomXinKQ5qExAgqYxN4h7shZuIgOmCwVNnNuTIb99/N9HakXdQ5kOxpEqn5FXQ2",
+	"AB7DMs5vqIyCNYvNQVlwmHEZvq8F6cfWdYjxi+kNkyY5ocHYyPFJg/FAhCy85VDXnSu+6jS3m+1nNn8Q",
+	"E28h82oMXmzuW71X+N0JvbNBJuzYoKUxzMeRQB+nerWh3L1zUVnXmOGsY34C4jh8TYuFsV9D4pTtXSg4",
+	"YOqOWAE6tm5jxwbT6Tly79c20v41oYYEWNpuKZhxm8tptwFjV9QVKcniYZNcR8Gd1xw26y49o1yZD3LB",
+	"td0Q3DEIe9/yEVN+jzM4W5q3/JYflcPIk6/6Uk56//V//1+/biwpXOULczfUBPefkZlI7lwrU1gc0PTr",
+	"tgseBvJNUzJYsWEsZhgeWyg+Ll680Vu1lvVUzqqtzS+25jrL8jLxdUzL7NYuGQ2NrDWk/iqfUfXMVWxL",
+	"U+nXraHHqm54EVYCjcSVbzIpRrU3Wj+F/IZ8rZ6+5X5hfJmUMYeHl0Fb8pEJ6+Jwat3aCxyX4MzAdJjn",
+	"8Db/Iwu31DNMUYCBvLfdaVhGCCTAwqP4AMgEUy1Xtx3FzdxnYwE8SRPmNRf3CZNjdLjiUps8CO8FOmUo",
+	"jXdsjiOfYYAWok1Z32oU4yXkc6+2s7wUiiqAE5MY2DLrPiv0VTebVGA2pCx7t5cSnOO9JauJj6xmPRfs",
+	"X3iHxTrJ7YlCxuSXbfNl23zZNqu3Tb32seHdGN0XM/3zX67nN05xT+TZtrg8CzQF2AwLDdv90e9cxPxb",
+	"BG+4rrQ/enztuCljHbu34DlsotQQPJ5XvL6+5tt834I+nTu1T/pSZJJyoWEWJjNh/g1o+a65a15nWvAJ",
+	"1N6KkW34FPE6mVCOLZBZ5CquDctB57scgKOtyzbgAgHlaCjMQdv5+uvrZE4i1fz6a3LKyY9XMzoasYTc",
+	"nH74aisUgdx6RqZQ+/O1zaVkX9dBk6pUuXAk5qkroyCC9gPFJ0YT/Bp7jM2nzAQ33Cb2mjNgMudXfa3f",
+	"kiTlfdfyGXW3iXBbom8K+vtOUczx9y03SeB1MhDafjLjyb7V99A6+s/ATOdQRUsoN0sVmbxFMzckHRGp",
+	"+toQ83QCbZqRnj/qh+k0as7pJP7w1Zb/5zN4j7vjJym4d4f+85ntsgasccuRN/4G3nwRp4pl2WVdEuF3",
+	"wW0Atc0XQqoJ5oMeTaNQIDLmiHE9jQzbypUSTZq3/McpPmRHA8vvX3uGkDH23YGIYxYAUSY0ZNm7bDr9",
+	"CHFeUyUmVEUBjSF/X68OxCxQpNm2bc1bfj0Tpv+EHFtQI8FVQgPVLWdNJYiCRaiTHy/ZCxF8+GorYaEI",
+	"4KcshVSvzUmSiER+/TX4Vfpemu3WNBGDmE3+U8+xb0D/dnb3n9kiQakAxxx7xz33+jLrfXfLh8KCiBlh",
+	"Z7G0nU0Xcan0WL7qQ8JNv07wHz1vm/ef4b7pZ9q9KVjYgmIgkUJjdIDGgXEBpaAwDt5FEjZlVEki08Ek",
+	"UtrsBHhwbWQccZJygGYlU6rACN1p7ZhqRoL93GxpL9zgan1MsQQ+sWtSH4/07PrNW36SW0HbQLn/fcMk",
+	"dDdOX/Sfk59TAem/6FuB09x0qBuzeApBKgjmjqm85f1jGoxZ41ivu4i7hIuGVCJh/TphHwM2Va5KR40T",
+	"5i+EqVKyiczG1ww0sKJuARLk668tYMuiDSoB+LRrGmxBjYkaR0lI9E0Rk5n6If92y+17DY7K4X6r9QzN",
+	"uzgKGJfMk/3vTq+NIyTzcuutj6gzTZGMtsxDW5PIBNMUqD1X1vHtmg3VWs12swUeLhQetW5tu9lqbkPN",
+	"iBqDMrvVnLE4bgAHbP00u5OwnfUvozIP1CVTacJNriFCvht4V6MsaSnw+ur8jLxnA/KGzckVMy6M/d32",
+	"/rMmOfIsZ3SZvn5/LbVlTSyk5vNb3r+LMrwxg+p2QNQ4nQzAc+LjGuvPSJKAitUlQ6aM90sy5TtQqbHW",
+	"kRVvuWV7+FSTYPHwHZvrr2YYuOjrYpxMIp4qqOkEr1/k4mVSQMZ71nYt0GwaEi5ueSz4CEpdKMdePDkW",
+	"7mPveZk1zQT8CQhiIoM4Fj7V2t6IKQCozRpawhJ2Wi2rSNiYoSfB7HJmefK1O0C5/dEgWNdOrjq7e+An",
+	"u691axcN/AtApWtnvwzeyu/HB+mL4yBs7L07m33/cud9b5+L99+//OFo+O3dxx/k5avjw+/1sO7UXL/v",
+	"GDW/WrcmIwBTq3Vrw4Pt89fbLzofX7a/GR3cp4ND9Za1R9++++W7/T12cJ3Kw/Ti2/vL705uavWafs3H",
+	"3suTXy7Tw8n23rdvz3oqZXu7h2/Ppt+/35sez69UdPfPn96cvj/dpa3apw+uf9kaoMtXTKEOVuKWZnO9",
+	"ls1avYbRZvQC+qtW9QFz/xbc/DK6Z++QY/BTu7hIZQ+6xdzCjnFwGuUckrXujx/qNZlOJjSZ+6ZKyRas",
+	"1WuKjgCx7kUkEZ0NVVoKp31jKOKQJdqwcz/rb+UEASiqjZx/qWE00HUkQx5HzKkntmDIQGDttHeeNUkf",
+	"9NLEbXb9dz9npOb6NS7sCFdV89hdQYOkh8dizxxt6Jpu1+q1jqZgHv7MNj41gjrX1vagddDKeeLyj7p2",
+	"tJGUPQA5ZIol/lcxLjCgwZ220jiLbYsDo9Kvd2/xHqw/XfZFc0du/hH4FGQ6gHmEiPNSq9ci8KdD21cT",
+	"5uACHe5+7yKqemMqx4DNjebRQpVd3TZF8WrZiiVmlYAZHwxMaDCmccz4iJketIVJgIj74JA6N1zKsqdq",
+	"iIRlF2TlO6ymlu8snh/lvyR8putBYqRMj8aj0o1yaYkcaTkpp2gArKYMvH0re6hW9Qa/x3Dh2yXdg2Ek",
+	"IFuqvlyr17TGgziJFYMrV4/AzJ9MVSkdTCdiKHgD6C5uYMol00ZRL/OfocWqBzpNtbbRK8oJUJVXU3BK",
+	"kxrG0/TtpfvbZCjYe9IkWnlflLDesnFJ724j0CYiLFLj59QcQPkm3IXlM221E9dueV220U/cYbBj4dEl",
+	"/GLWqIxtile1mavHhv6MMrar9mhZmZXzbPluo1K/UokvaYU3rF7tdtMjRw9PzxZpGiSgKmGn7WeU+D9p",
+	"di1ZLlQ7IIiaawK+fK1qy3qGP359LET86tHYO2trK41e+XKp2mjPqb+K3mjczd7x+gQ6I3BtAyr3R2kG",
+	"N7VSW8QwtdUNLY6lwRUCo6rQZMANgrSbLfL7bztggtsecgsaIj59nBvXF2Xxi7L4RVn8oix+URa/KItf",
+	"lMUvyuIXZbFaWSxoX0FBkXqY5pgpPFUq4vWCI9GuVS4lcqfZrpPyLlTbzXaz86xJjhZTBzGR72/SNZQE",
+	"YM9bfp2h0IB7f1kCI6FQbKgIxehPLkRUJ3SUMCZNsNjvXYkhW66wr6eBfzYjxCgaRBPrgEyubKgP3KIY",
+	"QOq09p95cCMYOIRAFrTDwav6fO0T0+oeGva57jjP6rY/vfJTDaCZ4yxSEL2IFBHDoW1upZfcaA229ZGm",
+	"qgjZLbeY4HDvXsu2IEMsPNMrC7MnLW6MbaFrIzCWYnZGUHDgqf8efRCwSHnNWetkxJS0K4SJDhiYu+W2",
+	"zwULm+TGRTnNQYbBp8j0niVH2S9eaaXpDi3tfZjnXRKb8RX47BMQZcmz9TuDN4uLXECcRy0r0vfhUWjh",
+	"zfIHYs0XRctrSD7VS+HvXQutPoKF+OznNb4tNgphCHOjAKz9rQUlMQ+fvsisOIcH9VX/6uTq6N1J7/jt",
+	"6cnZde/F+fHNu5Oz66v+swe1TC6jTb6BfgldynvyL6LeLu39WyeDuUKkbf0Pv6Oyaw4dDbElpuZ72Hr2",
+	"NVjACPFyoHcsxBS2v2V0/aYwGg5tF6uDzm6H/P7b/kK3jao2wwGNY/3GSv7xmsJUkak8UX+9JiG2q59p",
+	"8odxeAi4FpMAbPPA/LzwOZJpMWWzwLYlFcNvrzf8TXsql47DNB99DBm9cZiU8HLC8Ebraq/3/pejzruq",
+	"4VhbunQ4u611pQKcHs42LnRTK/LhyeE7Fo8F7ZzP7l8mJ++uX4/S42+pYG/a6uDm8v0gffX6SqpZI3hX",
+	"tW1zpnjlqpaANS4O30lVOPbyIzXh7dVDMNrlo6RrYXN0SV9rp4g0JgUWJ/fB2tMHvDH34KzP2Xvm0DfV",
+	"IrbgAxq7uEbceDjarDevnddXpzxSEYWM1RutcVyCHDJZau1mq7CU1vgsoxCarku23Do0MU1JyenQh/kz",
+	"jaMjTkyaBB0JwAE0rRZtAQmiT+dGvL3XalUMeEI/9uhoyeZcczO4vENRzLDWKtswimNSHBXiwJYNCiiM",
+	"3e8rj6idNQZW0vDfEHM2Frbd/4BlpP28ff/Lpuo8QMtmW4GbWbmr4Rv9ul+Wk5+GHcRS1Wli2pU81eb+",
+	"KzbILyNQGvViEdAYiturjrSHkIfdMy9dHnHL6/pvFGdGS2JcpKNxl/Tbfddg17Yv7HfwmpoJEB9Ynqyv",
+	"0hjaN1B/A3jt6G1ecfayzKADgVLP8nxNy0SopwWDp6QzIoevQRkFpFTqUaR8wtAvYVojWn9XlAB8g+yb",
+	"tq0m3TJncOTbc1WsTBZmeNzpfpbla7LwOWDgeaYYEtVAyRvz0fr+uPBiA/0FfNzy/Yb59o/b+w/op9f1",
+	"20zY3nieDZmzdH3dPNt+ntoayafrx1chlrCV4KP1tr7nqMWWZhfnV9dka0oTzEnmuUZsmZ07SFXOFMzs",
+	"3CY54vZ+Z8yU8UeaRI/gkWXWyO6aarQD1U8gppg13fCkou27YTqDVrUt323uPvNk9K+37jS7rXV/vUUX",
+	"7W2ty9M4/vSp33Vi3x7Kru+J37HcuR4M/n+lFKg0b/Vjm1kbH1YGOPVZsjVWkzgX2azdpq3WdvA/QhFA",
+	"/YW+AS4x/AGyjfGCKd/A61veD7V1HaUAC1XiJD1C9dadqSDgm7VP9dp2a3vRUfjNghut4Fl9a3z9q5yq",
+	"l8ZGdvfD2HbWcarqqVziBtHj3Ol0Nn5m9wHf2UV6rH7mhtN7GiHqwDKnb64mh1ptwvPyXuEpXu7jtT/q",
+	"35DDG8bH53oYgwO+unWdV3vj3HT6xIbKeHSiZG5UALN1/fOyRkT9VyfXxK+VsG+dNKv9dvoMeCmSSRYb",
+	"+0aE8yVZAR8bs9msARX7aRKbon1vM+XadmYUPjIFDthgqlavwfleaGu/rjesYEJvapWXm7/OYs43El7H",
+	"85T3UjqHpuk2W/TxwPZaT1Tk0PptT4BPeRQJw2E5uVcqMK5XcsyfL0Da2w94Zve/u6CqA14RCItNZRZE",
+	"pUxMdq20JVsKZJx3IgldK5MoweYxGUgjdsCBllpZ95smuWI8JH0PF7CfeaCN0xQqn+yPShCLTqEfgnPS",
+	"Ooc4i0Bdm0RSQolWVvfl/PvR0FYWayXEAKOQCaN8No7i0qKT/5+9f1Fu49byxeFXwcf6qhLvQ1Ikdacr",
+	"dY4iy4mS+LIl2d7ZQx81yAbJ3moCTKMphtvlqvM0M+8xjzJP8i+stYBGk90UqYttKdw1NZFJdjeABtZ9",
+	"/X5xpNNjWpaF1EbR+8x+svVbhE1KN/7wGEERzS+hJQawf96jYMRio/x7eJuIfvSnXSvkfSa32Fvf5x6t",
+	"No9t5kqvZHT9UWZv7a1BA/3xrmVmhHX0H3m6k8s0jQFlr6COC0V1lvdeS5t4gGWVVqO1V2s2a63ti+ZO",
+	"u9lsNxr/rLiaKKj+yZAoKduTPd2MJvsXrelUdL0Spbl7GMPATsJXPHCCy1QPVsNAfQHtk5UvdVoLXtLA",
+	"Y8isWD+x4pW2XPXcVrRIECCQqKLLvhFIBF9CItjyzX2cAx0F52FVvQfNo3j8brCWVT/b36sqnVc8NqKS",
+	"VEGjefMV76QX7rDXrSDaX6qkG4Uhgm2spHROJWSVK7cqa1hR4SxRNp8W0JDmCng+fs7po98i7Seq/TYs",
+	"Kz0L1Y/9stQ0Prbx/Vzi3cvHG/ecUuAWdgoVAjFFQo9s6DLj5pMhAG0gqeORbSIz97GRrjbGhDqSMx3J",
+	"QSxqqGlCoa9SNTZe7nhoLjCnCqxyc5yQ2AD7YaMUM6E+CkDqfvedzpoxi5QOSiJcm5UN8gL5mRc8dxUU",
+	"tzm1hOi9gqnawvO3Tg3yF1AJfvWUUYtN/X7wXv7690b3Q283/qMx2pa7v/xxMHu1qw4nTX2RtpJ/7P/7",
+	"ZIf//ugViqtX/NY0yi22oQdiWlKVJsXUFeI4PDJ879++Qmkc3nwFLsRrPhIXnFCfVvKyLpT6jSdIGLaS",
+	"i/VKhBG/MKbgE9B1VBeaV3Yo1JxKWlvXea7W1icnlT6j8kPYqXk1iChUvudVtRBR1EVikaZA1RAkDjAU",
+	"65QnCLWYqMlg6Jjj8ioHH+ypnJxo3imOWVm3ykNG/+aPys7NV7xW55MeSY4nu4kJ1+zWm7i6PERgrCO3",
+	"UTXl2KSalgA7lG28xjdoE2zcxG9DqZepcpsE2Yiix+E7QqX9HeTQ0nrjbEN8p/1k7+2rb8c8HRYX3+Yd",
+	"HH9Hr4ccbpZnzNPesMAdJsxjo/KNoylZPxIxlZsjKS5EYyHK6ZX+E+6YBk8ajmaVcUR6Qmbc+VJn+jHg",
+	"0q1jWzxnWiFIFuAKmwu6oge1ntxDiZp9p+ssD7pPfjhxA2JlKlTOXyjg5M3K4qsIHGQnUAWQZyzfVGNk",
+	"J0BmUyQst2vAsQrJPr/qFTtAwR3MCCc877W76vsqsUlHKetBtRnFo0eM4OjYlM+KdBz2a97dpV9fclcX",
+	"Onvu6NMTK8lKPv1Gf2/09+30N5FqwPFDWfA0FfrGd/+yvjvB/t6z775Fpeyr5U4d0vAUq7SmEujnjf6B",
+	"tjnIlPJ8PMrDlFV9JnhvWC3JvUYhtt2xwBZxQ2mbnMRxR3qdbxkeYJB1xAbY4sXeQl3vVCVXxn2Dmi6P",
+	"amV5pvTYrsWDJ0zvMcO4ilpwMnGx7fhjDpKh9A6A1JDXVoe9Vr+239zmNb67t1PbF619sddtNbZ3d+gC",
+	"Ww0rZeVu6bTc61khoUbvceNKPb40HL06X5BsXCvjWpUJ8Ix06Gn6k4XZ1VfAnM8h+0HJDtAcKsa2DZ3y",
+	"md/fHPjMhYHtdQYQWHCWiL1BjR0P5zhRg4SPMDPqanem2G3AjW8JfE7I0sk164pIDoCjnvdE6OBm7SCk",
+	"om4p6rdsVB2N41yddo7772J9T69IxdGw8IBQPukOvlyesHJ7r9FYWZIvcmU+Wndsk2L9i6RY/Sb7KNW+",
+	"0HmaBsbGRbuVi0ZSzeca9EAabuWxFYKSGVVfWo6PVyxFYDnYax0gzMozJG1NRSyuo4zwp6dGI/PfOJKE",
+	"hGJvi53MASKzUeccdC9xGXYkuGOAORbY8n5sAqlCmx8A4udKuJ2DaJsDYL2wRIlq7UfjSSqSatYFCAQi",
+	"VSYkNBmgzRiKKtJQWPCWV7Y0llpPcU30lbY9VqAaAuL6dLD2aAYEkbn3NY+doQDh3DcynmUlua7DMPDF",
+	"dABNu0bcsShFHgTvECPOfpofA0LYp+CxmovRm2axcSlFyORk1IWF6UhHDY7YNdFIUJdYrvA40myndbgU",
+	"6+QFjPh+OyayPTTXN5FbfbPe5nJ9xwaKu3cm4Brctj9hbYvEx+Nb11bABnB9aaxuoLG3+7PS3iXPnO77",
+	"4cUvP9Ze/fLzBfJJ5M7oDcCHBVdcmmUjNrFll/5vN4QfsgHc5UWUKmKzc+4Cv/VanacqAQ30NuGD8sFl",
+	"F8D912gIAZ3hd2qsous9c2TdZhK4dG1lDFfNaeTD1R/2isvZymoZLrqNboYL120sAdQvEjkZHtQtG+JA",
+	"B0P3aM0/HHoLKnmTUbkqPsYf6EVQXGwgA59xBLTYLFV19pKYlmACXqgV/M9YDVzPTEQFVJLI5jrS/yWN",
+	"ixEpNT0K+EuVtJSl0JgX8pntcndRXWQXM2oOeldzY4+V0S3IvOTuPE7UtdFqtr0brjCz6qo/cQC2YR3c",
+	"V+AEgmsodDyMxq7v21IPOigxuGlHeqgZZvXmG/wDi6kYZEBkQNlifR/bzD+NtMhgB3oWciNNkEI2kqnq",
+	"SFo/48pjTNpOH1v/jN9inPjvtB2I0d65pnxq5/FQ0dg0UXLgaIqqjoqpIydaOAumzl7mMQyy3esYjiY4",
+	"BfvPRGiRWioqxy5cuPMA/QzfXBxJB10E+CholxVj5eGiW9Xts6uZGVYtaB1ihb0/OTt9+fvlu7Pfgirj",
+	"HWlvOFOTRNcB7Q/4jtOMjcpfAY9y3QxL94yvnmhkbDOj1mUobjTnE4LivHVgg9Todffg7fbLfuOnq+b4",
+	"/fa/G6Pj3av92U7y9z9avYPR+WG4l/5j+Mu0+ds/lY/d265wNlUqFJINVaLF6joQBk4iw9OAN9kgJdWN",
+	"9qVH2m6Gr1DgeLhk5X12tuI3gADQKUdE0VCkSJ56RBRg9ogYAeCmiPuWJl/3sHLXSVvolKcTXWnvNA4z",
+	"ji7zZuIIQIspQukBKtNk2v6QV37xb/HiwnTGDXMV2VS/qM++3jst6aZ2GiTSKB6rDIKfKrFwRzkHATdF",
+	"hPEAC2rtdoV/M/pN1d7G3NHcuc7Iunc0cuZ1QfAbSAQpYk53XHIjc+AVGOCVdmULhoLZvDvstVYr22vv",
+	"5DhRRvMBQeGJTI2ts2zf5VbFbKNRpHUkB/kFf01dppZNTYI+c5rEWCNayPS5E8bQp59GcYwB7ILX4YKL",
+	"Tkx57wQ6ZHNknPN63im7DBkGcCmXvBMpREhIJqAYFy/3npB/UU5If92Xtbhmn+dYrPNnJGPGd+eE1LAv",
+	"FiQkJVZ/c3CnSw9z3jtKkbbtZkvenoOEmx8FDG+mJhjF6KtkoNJUSLRaHYJC3oBpEyBemd2yZD+o1B/F",
+	"d5p5c/r2Xv7csq8RrFiiJm6WpM/ZnOVmfkpCAqxUc1V9ZR/wYpioNI3F14vLfq4WhWYz/ui5whlyibhc",
+	"ZFy3zuCZWAaB7b5Fd/B65XKZjLmdx7FzszDzF/PUaCPCl+MO+YgqT2PjMqTKuHl0XdtmCDsSYAkpemrB",
+	"mAm4wEJvUaAaudDr7IRGMkljZD0F38Ye5oWamY6EoplXM1s2w45SNlI6tUhdAdWDBFUWAEqbBb7MQKkI",
+	"vRCKfZ1XN8vimewqspHVv/3tQlmGXSmmtG5/+1sVI6lYngqOBtTWBW0sI8YO25QFiFtLfNVY3ysEZU+J",
+	"X9cIKO+VmF93JE8gp2u8NQweIzezB0CF7KEZeWidHUm8h6sOvo50ZAQAkJVCLDnhUnNkUQYTfITkvZBt",
+	"VlJ0pCUhHmHzbWCXi4/HgidsMsbqB3q42SmJsV94CPuIsAqBAD5RYxhnFOq5FeBxIng4o5X4UaRTIWRH",
+	"plMFi6qBG59x1sdkFkW5C4ujTq6/GIrEDb/Ekbzpv9Nird8fmS26zgUuGbbyFb+a3bz6BeeR7InVf/5O",
+	"plFcKYGRs2jgtDPrDDIVsLFpv/sCpmxnF9eB8EZzu7bfbYjaAd/bqbXC3aZo8P3eYb9Zhn1ojmjlbkUf",
+	"94e+Yd77ymp+WTLeT1J4zNJmEcI1Fmx8abVPu+KC6UDbK0MP0temuhfu3azt93Z3awd8p1lrhNv9VrO/",
+	"ww+6+453w1whJ3FMiQE+gDWr9CZJvHVQ3603vnoxH+zom4v4cOduQDEeKJPt09UUFeMZTSOu5yAxSBMU",
+	"Wkn0nWcjbYk/xypJbzSVMOuKWtUVNPWjGBK8iK/tqqU8m8mYInGE9gigQ2JtMdc+Aq+Zn0YMOTAH6Lao",
+	"+51AnCsRxjgpjh47lUlM5o06NON0SrI0C18SVpNR6eiIkWLnI4WB5RH7XguRe+yzOjtXRn13JAXy00hO",
+	"BEh1HAhPwYBKo5FoW/L6TPobywMGMx2qmBaGa2sx1dlrRSvsGf9m89tsgjRuxEhoYyJEPWxgIiePlpIa",
+	"nPqRjPSwCp1Ek9Rm4AGPM1IyK6n7+eLirQPbSgROQbJI2qxilrL+3kgnJv40cwDbqHnwrN6Rx3YNfNuP",
+	"yrwvvHGZUWTLhDsI6gNH+M64NF8P1YSi8vDWKY2fiJ4AEkKp0mEkBx1pXNRtR4dSZye8N8yAZI0xqZmx",
+	"ovBxuWQ8Z/1J4rBXAdxlt7FdZFbhxbc0rDZW0BIryB1K3O1kF8Fym62THazHbfLMwb8C5G2n0u6sNI1O",
+	"pdqp8BR+X2TuwPfGIoFfgE0CH5HdkH/OEsvBXWTWCa7iEu8Ehtl693EGGFzmmWDwbWYwLaxCmckE12UG",
+	"GVznTLJsvmBBwZeZDdWpfIZDvYbB81skLd3X4uYlWwdlDYjuCERaAJcGGyPoyxtBJ6T9UdtbAGqoiLuF",
+	"QTQUPE6H/77RFGo1GuZZEP0hQ4aCjCyZSA0VZb2h6F05hcVErEUVQqFmrFjvxlPe5VoU0ur+DEO5M2KF",
+	"DYlW1NXq6S56dskpsDONYLIyoqjkvbLjHZvFy6xMf3G910rjLHytbg7VylYkryNkWtRLSkEWmV4WU/to",
+	"ho14FGsw5aA+AsoA5ZUxMTC3DyQrvaECs1WKOgONiHUjUnVVOIMqEMvAkqqO9KP0FHeyz0QrCp5QUCKi",
+	"YTuFfKY9xJ6pLTe0AXpscdXPWZAILWR46lYk6EicDiXcYO9mJaAAG43cb3ohJWDTCInOiMjOTs5PLqC2",
+	"4BkOCCjMKPKNMUtKIdgTfmZuVdjyB+9NvMOKoFtXCyDzZ7vSVd3/41W7V6qV/iSOL8k4+FF12QldtPJB",
+	"yZbxQSDoVuo+iCCxkdHFlk93jq7ZXlC2CvMhkxtyL653sZBHNSNaXaOTkQbVVd3VXwla2+UgbDaafjsI",
+	"6ltAT39d0LZblAG4yFeuPnjVMoeCPOZjrxL57O/G+dSvI7KKNLNTnF8A+5vFNYBE7sItluRS7R28tKkb",
+	"253Tpmsv09zE7i9VurAkVIjwbdbaPDqDOkdKnTeoQaVlFZietXUUjiKZ9YQVWl1zvwHr60rMVsvDmh8S",
+	"54+xjPyiEczGSj/5Cr+xzDC6CmFF1hWDCEzSrGfF4QRha4pU0zo7Ms8CBF5oldNDEToKsVyrqc3TIqUR",
+	"B+JeyiDis6Cc1tz5eWZ0AXY8tLeaJ1YdAVQKBUoTsAWjVHckBEAymATLIIdkpghXNOTxNVFb8ZQFxRz4",
+	"SEPExkl0zVNhrwGWXhYLakal4FhZ9vA8Gph1+9W8rHvM7MQD42IR48Uq9szVOpIrESN1TTfEbAqusvYf",
+	"0VqAWTCvBei/svZTbT+/7CdqtASiAahJ2/BbCAqtDnHkr3CJ2IMqgG89ivCtCLE8D38ZUgG9KFhav68A",
+	"xlfSVoDfOeG1lSh862Wu41sSIrbV/UrMbJl3XkiwVEhKQ2gsGIBESIBqFQUgPiyA2mvIB2BnumNNsw3o",
+	"Pq3EaT97ssM6A6lG9QVVF4dwnqBWAMs2RpIKWxxPFd9syJNRnZ2RzIKB6ZTPSHphYUomvjrSk19GElJL",
+	"n5FaiWDNPbgDZoeo0sP1vwEAGywO+b12HtDk0MNaNeAfu1ZXguQyrobr6idWQkz/QGVV0ZqyWk2qKZXA",
+	"1Gp4w6AjbW++105Z2J0PN8lO8V180mIRtLIo+VXMztQ6juejFuDNWmvHPKL1IAK8utokd8omKXbCe9JS",
+	"d5nk3LU0SScHHkBPebhRBLjx7ce/vz2PYLVaTqXOlfo2le/SFnvuq99baF+ITK7kO2AME9ugoFwQ6+iB",
+	"wk6qBErwxiJcLOo0KjYZ8Tie4VfGbog0UhvlO53QCjd3xNJACL5C9vm5/3hQkxF4CJrPshg2NkvlcvRd",
+	"YZyK3hDrgFGx+1UQrjgiTSJiQW7tdOQQ+7SwpBhEOjbkwxMia/gDDQmGYB3pVS8aQzodmgexfCPRqSV1",
+	"svyroRrxSJY5Cq/gnTwm6DWepuZ16kp7ezUVtk6pGFWEURjiUlBvm7GNLiGGU2lXbnz9bRZGPGZpb8ya",
+	"h616o96qt3bbuwf7bVuz0faKN6wJWKHyLppf4ZQOrEYQMoRuEwr6psqolv/5f/+ZixHfrWLM7IybC8bg",
+	"qGxSpV/VKZryyPwK38Vt5fKWEaLlTtE5ZKJIKln+WEtPBHy9LnKX4S6jyQ+SaMxpsH9MxESgIEtI4k+L",
+	"hKpxQdC5EGG7IyOsZ4pniEdANUWzDFo5fwTr7I0UWTW3eVo/uha2JKlIGpozdSFQIlbujjxBQd75aVl/",
+	"L1/AZZtFeokgpird9qbLdrd38dSn62IuuRmV2H4kbagzPhR142rJNDDaDjKPoHgLX06vJ8YpTQX7+p5i",
+	"EsUL/Et16Xa5Uw1ZAoSBGQLLNDB+dwqVhUnp6ZBh1jggweD+0gH/ggndW3cUdllgi1rR9BUEDfhc70z9",
+	"6VrR0JzJvU2SKjaaaRH3by2yP0Fea0UyIJTdWUjckqykYAQjpAKcBvoaelNDgg4AAR1pNlIjY3FmRbah",
+	"YpoqQ7H2L1YDY5qqJNTQgEg2N9ZEwLypR8lF8lMRQ8EClV8gehcCLzuUYpvnLeUiKpbaJb361rR+gjxE",
+	"r+gQP3qLZzkNkW/yrHl81vV1zIqevsCQy/y52zLO3KwABnbVey6HWnXpJ6ulw4lRFVPA8kafnIrQ02gk",
+	"oD+Yu1PsHWB39PLHeCGMXIximiaztU5XbsTmlE3E5oQ9Mi3lny+z426hosY8WQ6aOJ5gTiMHmmgzF3nw",
+	"xMNma++ZR1CjHZNddqiKqOkZwhYCTuIKmIAXlAvObm8hElO1eG9skPCab23EJbBWHIA0og7ryIykPIYq",
+	"wnNlqwenQ+VaZe0De1xiilolVhnmp0vds6zPJ3E6c+vmpZTM3F1fTX5MkQ/TvNfIoJkRbyjSOdrAGNt5",
+	"FNK0qbAwn2LeZiGw370CHi6Cmhw5gANCKLkLwqG5xWVvaGxXOTBG88nhKxEPFW+9mV6/TE5eXfwymBz/",
+	"zJX4tZkevDv70J389Mu5Tqe13quFyy9HIh0q83RKRfjIvYTudwMXj90zl2TD0xTvDsT4Fs7e7YEY1yx9",
+	"zIMpZm4OLoTxTCKR9tuwu3VbmUPW9n7TXge68S5rUObN2NNlTmVXILbNBhHxIRARvyFwQ7M/oH68SEHd",
+	"CtRwzLWGEgQnI5ZUsDtuTPiAWFUkv44GPFVJ3QsV1QciDdj3ARQu9H4Vs2P3XX3MEy3oaL/BO71M1OiX",
+	"8zevAwIi5qyfKAkq1+LGdaSaEpSDVUgIQmwRTSAPj/3Cycx6Z89JJY7MCzWParPvjF6JkGXtu8CB0GnF",
+	"XMepiF1Kw9YJ1jsS7JAp+ak2UGi0sK+xvaQlktMFXpADPqkZwdmmEWcaGmoJfMKcSGJ8kKo56gS3aF9T",
+	"pjCV7Ik6e012M4D+AGM8QRXi20a/1sHt2e43UMZv7eplcCNmREPA+eg7VL+373787fQYKu/r7Ed8B5rF",
+	"IkUkCgvhN8J15CnewMzP3HcK3HrGpU6iQSQtaCV0ZSLeJPEtYFnau7PfPKzIrjDuhR3I8Zuz88s3Z6c/",
+	"nb4+LyzrB1Y/mpXZ7afyTmCAJR3/q0v13EgeopzCtw/WUExlPzWrNT51OAT1fJW/cezUJK20txvmf1i7",
+	"/N6DRQUXzcJarblIeblQpvxIAN3ah1vJs7LHYlPqW4K0a06ZJ2G8rqJ8Mt4tZKE6ypbZ6iPjFtag/0cv",
+	"d9cgEYE/XEAp43LGhITOlUWwWK+Su53DL3O/yMLDUYqQ8l5l8ECBDgCGFiPRiLoCkVCjPpNq4dHz96yi",
+	"YMspK0IjAsxdDSBDFq0vB+wuLVZ9NDKfXgse59IiSDejJ72h12oGgEW2WQs60gGBCEMwDrgA/DegLUTV",
+	"A0UHgAnQR5g+bJ4PJwlUQNteNHwROSQECmfCbi2O4cA5z7Vo3UcPFpcyn3BeR/64kazleLSKN6fn/tq8",
+	"FIQLqFONMJ+jvt8POLc3LcAzcACgH42pxFvKvY0QWxBiryD8Lywad6psWyWWiXo4grfBiJuTZjfDhZ+b",
+	"k5l/tJWrtGEQIBmPXhGgtwdwYc0qQNuwfYQFfZ3QkYnFqhaEBdtgEFfaPBHhMPwGGHZC/QvQbz+HCwlN",
+	"og6fnKr3kGxZYysBJlYw2wPdgqw7w5StMfE78kZYccoaFaMcs1SpKiOqyOVNPYDl1pE2QuVWvRCZ2qKh",
+	"mLVLeAbl5wi5smSix12JO0pjp+4HavmNUg8aXDr4PsDO9MV9R0Ihc4sF9DAHGRrYbQCQf4QWlzr80xEi",
+	"w5VO4x4gwO2KWh/G37YZLHhHLrbuVr1nrIgKvgTv+960yK1wv6WYXuawv7vRYCCSW0KA5+dyF/hvH+YT",
+	"47XUXS5yJxcK62V4h5zjBuL7niG+C1sObXgCAgWQXPvm8b4tAnMuOn5+k+xcB8F4XiYWQk+7Xs85JeUq",
+	"Z3PqFlEEyjpkISZBpQKq32ZcQgmsbD1Uy+ydkIYXlsfsvQ0K+5dEYe+p0WieC+uiYM8ZdYd+gnnUOmcA",
+	"Pkeypj7YiPNvY/mjlqw6gfyCdaB0ynAu7l7aGiA8EWwwEVrbLtf8a8kpyK/7ehbX6kuhb1cLJU3+VYBF",
+	"eKNtWf8mHKfj+3STEnUd2bTVjZ0Y7teLYJBtVyhWQCvfnaSpktjXQH2DnNCsWw0LyoxW6VDFhBbJuEc6",
+	"P1MTh17fF9PyXue3bkKPikHeC3Q3W9s7u3v7B4eNGu/26nw81vWBUoNYGNVGd6eA8CodD0OuHUUuMrpG",
+	"Wk9gL7ikM214eg7dnNofVBT2oOuhK4xw+gl+Yj6I5JVDnLEQbmYlqA2BEF4G9vclCe+FOPcWRTW38Eo/",
+	"A15Aom8rbx2Z/t36HOz2ubnXwZ2FTb/D12SrH3vn3UW93WfFYW/39eeyirvfRKrZWKhxLDIor2GiJgMI",
+	"GeABMrvAuM6nL9gxFu9XvcAsue79CMBrZxA3DiONwpdZDmmKFuGdf4rSnyfdekeeAUEzRZ8D/+AEWcOX",
+	"LSDKr4PtLgPu2ywjKWQvmUGBPkSGsi4yCEgcuSkBlKoFm7CcqH6ZNkRNzNmt+tVFJKVB9FNI3ohvNdUQ",
+	"xHcIYm/PTt8fXZj/vnl/+uLk7Dx4RmzsQYk4CeCmxJgjRGjDZCAKKDAic1R9Xcr/guJXqk3xeLdCiO6b",
+	"AbTNke+JPyNdWFqMstZunvtKa64l7ef4zn96c3z+9h+17BaV+5Ltedm9tvREvL2HwU3baMp705TrvtZl",
+	"2GtO/jySvp/lV9gZX9hA0yaBcztCdpQEnvS9lZrOeSpbn+yfSztdXheAcZKe9fUlppKlmjJFNU4RVEul",
+	"kYCaJjICMLmrUz7DQK5/WyStifrAt2lv62qRNEKdgXaNNCM5VN67klMwKwWb7SOfZg9LJnye6BFxbSx3",
+	"OiLV5d47+Nf066oDvzU2KSq8ov04EGn5Zmxs1PZjV9uPSGX/JaVFkd+LFGR3FRVzgbECi87L2WTbxOdq",
+	"cLse2BjGHPDM6USM8z5SZv37O9fjY9jbqVZGkbT/bJoBpqlIzJ3/73/w2r8btcOP9N/ax7/9/yuF9A1j",
+	"nvaGBdjf2M2GdcHRtZBYZYwVPldCjMltBcKYOjtNNdDiOXxrUt2E64HZ3DYxvhUYCq6QF3pcR3X2AQDT",
+	"IqJKL/NywbeG4rCImHbu4PIWCXPEZb4P7zUvJ9kHlVzpMe/dwk18B2N6mLLcjb75ZvUN1TmmWFMvB+LJ",
+	"KqCN03g7pxFbHO/BaQSAzJs5P3Yb2xmwpePuKIbyMiNOhWSpIgAuiWBow0kaqikW9XTFYCILqT+M/o4k",
+	"Yql/U+wfZ0BV2gesMlAM30yyM8cWQlF1LMgNZ7cgDEkotl5eCfpiJvko6mX8ZAOHeo0NyPu7h01ql7Ls",
+	"amQrvVKhiNmxeYl/puxtolLVUzHuE2Skg5n0IxnmCvy6MzQXtIivBVaFRuamfdadsVBAW2/Gw/Hi99dH",
+	"r06PL89Ofjo9vzg7ujh98zp41rYw2l5yINJsp7FTdWWCI5Fys70JiqUjA392l7bPOmPgozWwuLM9uJMm",
+	"+Kcg3+IawLhdIXWuUQ4y9NiWhWBP/UTooQP4ng55CjkJEUPdZVbtiGMn4woSx/pKhH7R/YzxQSIEBG8w",
+	"3gPMfFHKAlRqQZUFpM3Mn6DgvO4vUIFM9bNiyXev35+cnb48PXlxefzb6cnri8vz4zdvT85d2WcAFy3m",
+	"YuLInBuzdm+wtMYud6RZNJAKEHSlygpnJQGvmIGKsM7OFeLiU9FgO397s7RTyrLbbYyl7WCvw9aKlbrS",
+	"HRlHV7ZSyr6JdFalVIhmgZ6MxypJAz+LAzeilI9ZxhG/EqzVyB0AGHNz17XGuS586CdLbRM7QEKZtxKy",
+	"VFE7XMhnXogqI5Dxm+Yj7cpxIS4HO1pJux2xv0IqNuKSD8SI4BFxkQpOaetZm/H8OTZnEAJ2xa0R+BNi",
+	"3bt7iodMttcqJYxHoDLTc8YbyC9jvrW3thz9GfR4ZbbaR8sua8/opXmtWVe5VHINC/zMW62HbPW+Tde9",
+	"veQSrGo0xZv7ezvNvb2Dg0b15qUFMQNN8rCwOUFka+ZIACH0buXjrd5Hrh8froGbf8xa8gVCHCFpDptr",
+	"0H+AF2rEgWWMLKmUcvLcEyDfdvN6fq96Pewr2eT+1Q/cv+4/as5IP1z9ma+4nH1jve+uHIFL5h34dbve",
+	"zXeoBWsk5EnKGLOMauJXq0OzPwbtFmcFezkIYPCDLRDwW+iTxmoG6p73CYfZCVjyludWyPCdFsk5PiYo",
+	"qzU7iuNzO+xHBZrbM6+lValW+Cgxr288NZ6/SseVamXU5+Y1+pKbuv5XDI/0JkmSYVNWHdxH7prtRg7U",
+	"fB2S9VICd8DlNeKhaHgZfvoyMrOP3y5n+1vg7KH9dnN5mj0im+q0B+VZWkrerjPhcFeiJYvTtSKTO/3c",
+	"Gse5NjIk0PbQMqCq3dj1fZUQQO8Ube0UCcnBFs+xmUCbzCBg4ySSqbah7nMIiiKW+gj8tDYVANMjNAv+",
+	"AyOnHzHiDVDsLOqTH5cIgqBMn5vxvDv7TVezmnfvvuZZuCAWD8syNHUkTRZbHsnWxxozW99NoHiWWMpS",
+	"ivexu1vE/ZJsqH3mnWM3Qg4iCfmLP2LkUMRTfnktEg3vc7tVrWTvfCFHc0QOZKrA50QnqVKt9GM+qLQr",
+	"tRp+mqVkyLP97fT84uS1eZ6aJD0BRQcQXMiaGzKR2j5oHDRAasFa3iD23dArtEeuG/VmvVGF1oUoZTv9",
+	"Rq/FD5vdfWxYz+gtqmygmvXWXr25ur2LB9y9kBJr167ghnfpPiDGIfeYesvqZMYtAAEhJwFYJiUCDUBk",
+	"IdiEzZIZBmC+5padva2dyiiNgOvoNzVQk5Q1641nEI1y2H1z3dIWyMg1ZRq5gb/ImIdw12MkIkpJiHDJ",
+	"gihEx/FyGMmUwkA8dc/IAxsp2RPPMfw3jaBvgzh3rzRZpxDbkLlxIV5nCiBHY6XTyxgmdpmrBa6S5LRe",
+	"HTLZWbfO9jkjVhM+tRCyJxrIN5O0ckNa+Chj5MvUirdiegjI60KGsPCE62t573K5YzH7Zdj9qRe9iX45",
+	"f/fv0+br6JfDupj98u/ww2n0JjqdvrqIh/98MZi9nv1yWO+1YtkdvWyE//glLmH/z72PSkmW+aB52FpM",
+	"HFc/lXvJru0aSb8x0RqLfsrMHpsW74b8VFcMehRNKrPASybU2t1bYT4fQJVDIh8sSLe1IAs35Umo2367",
+	"mbeBXArSfmdhuf0ZlgEXlsyqbDOXThJwjm6c5THYKV3eu2ITSdHT/Dh5vxH1/6Xj8OpfJUNDZqW7jeMU",
+	"o7xzj5ay5JG0EMu2bWt3Z4Xnno95T9S0MEfYyKyYy8EEfF6LGABIYVWq6BB9kUAvpxSOHNOGhkNRO7pg",
+	"oZG+wSJogttNHvi/VCwVf6agD7icWRSEKgH3zIlcx9HsCYSy9ZlEl7Hq8RgY/8veS2E1yA0Gmhnv1jAd",
+	"xTnLrNKZNBrbvf9fqHrmlsz8AD4S+AU0P+IH51j8iZ9veV9UVocbWOrDufcGpxYsmG3U+Pmf/2j2vOXg",
+	"cOfzFvzXZ3Qab8GDbabih+ZWcenmrtm9xXNWsoDMNSvjapmXanZ7fsveW6CrugRRC2xm55N5SMbmUJnd",
+	"MKqXqW5zRl+qZHS/6LoglPL4AXZ5rOqzBoHfGp3XxXdS9ms0CJ/jSqyRyyg8TBd5YBsHIm2t1eDrn63m",
+	"9i2u2f3Ln+Eq687oHN0KrRX3+VJMPLSNnZ+i+uzs5THb2985ZP/9X9v1FkGoqnCGZCdmLFXqxfvl/M1r",
+	"gojhvWF2/I0d3ZF8PBY8IbhRcxNzKYRTbjzVAcRtzEKYwdCRgFa+jgxGkziNxjxJt+CqkKc8y3EbifLC",
+	"fGJm0rWgo856xDx3jQVZuu0HG6oJ2Pf//V879e1nQPCufUQmIGh1v8Mp21CNdSgAFooxWwrHRA3B8uhU",
+	"IvaWT3qQg4tlR7g8GMove7J5AES6yL7xphFgF3uksWABFjCS7CXX6dHb0+80SyepSiIe181NTvv5tscY",
+	"Ef6ArMnx3NgOw1gNzK1cJcf56U+vL09fX757ffzm9cvTs1cnL35Q/X7wrEooFImRGj66Io47D1pjNoJF",
+	"v4AhB05Ciz/HMZcEP2Yz7ogABtWmPgiIhTuLI3kFUzuSi+iMnODhWZ/3sMtTK6pSDVQ6Dtpec0HxHMxo",
+	"R32egWkVLqPdqQsPnEOS+T5DuPr7u9Ozk8vzk+M3r19cvjw6vnhzFjyjSROQB1qrUliid20ePUg40cAD",
+	"GFN1+bCFTFQcj4QPB9b2/StNEI9sMmZKOtsbDDqqxKzPH5zFHDUdoWZ2iKAXGL+CtxHkqA14FjDILEGL",
+	"AsaoVIdOVEKHYS6YUHgU50eaS5zDIPfcKc9/l6d1s2gVUUL4dWZUuTKgPA8BLKAWbWxgzlHRsnOPyUTF",
+	"6MVgE5aF4mN9MTUPICoD9j1nsdKpK6WpsnSqWMq7+lmGJ22NMPecI+TxBiw0OsAoS/spskiwhfjSwnoV",
+	"w9l7cNShuI56wr5zI6QP9loHoDF2cq8+90MUBMEWfZjbPyWvEisVvY2aFenU2TvL/Y0bFlBpWATHI8hv",
+	"zjEuPsbvAx2r6WWopjKwvAtzoROWKsVUPxXSa46XQCmiEerUvqNYyYFIWFekU5EdTluN+Nw2ugs8z6D8",
+	"kD45FDISYQDjoXgTbcHCt7EEERyO3K7bz/bzHLm5sQmXAK/T+bM47fSeFmGxA7OVMq2/8LKsFOVOAmEQ",
+	"KtuGU0Ui0avCgrCb2a5mhfrQe8/cZzmcXlJtOjKboqtShBKaR4D3XqMXQLI5kvzaUrzKWxFa0J1nhOy1",
+	"QPDmUIwyJF9qkNSZ5LIpJ5wgfh1go4aTG7xr1soLheIY2feBnnRBn89Vmj2rmu1v7i+VW3MCzcxJpaoH",
+	"mBCMRPtvAVUMInBChtgL2ENessrRNaUJ1sOlCnZ9FQE5UadxQs+Bh2RldRYdp92Rk/zBzFV2tg5xdMGZ",
+	"SJNZDQZDXI1DNWUWUd48tc5e58EcKKvXkRlihY/3F6vBQITGVkHifYRC4rj/fGgfICK2LHKc6TTh5hh/",
+	"pwmWSndkqCCrF6velWd+qEkKS2gDTLamktM2+86+XrBTAltEZVP1gaW8wXfqfg15V1vSiQlBiooYE8OH",
+	"ERqhXuHSoy81c/fbbwaIb6207eChBaexRnKOzQcKQInl+YjuAX0/IyPoYwHjJvuaqOpEgOZTFY1Giuhj",
+	"8YqD/IxwrYJEYOLOaor9xv4zNo56V7bmNoyE7Plwe5glvBLSC/I6NO2cxZXPHiAPtgP+P3r34vTk9fHJ",
+	"eVBnbyzDtD3MFLUw59AOAJG1dLaUz72HgWSEdQS0vkj2VWAhT13+FneNWUZ7PLNmLbsMjrswl65RSZ1Z",
+	"XEcAdSVzwgJUSZWaV2ZnWs3ZzylPjBzH051tRXwf5kXBXoZ6W7v3AOAbcmksjroJT4gZHAALsZMOjRnd",
+	"kYFHY+C2AsVQqROXfX9hw7UOB9bCxWB5KyeDiGRdEKqeDurPYKl88UqF2tDFFlLlNuLC0L4Ncnw3bfYj",
+	"11EvYBi1AFJOPBwQfcL0F9BTwPdV9xVomESMhYeT2ZGetH3u/AzvQ3gv3H2CQwvyb4O0PyiSVn273gTe",
+	"L3gZHekAeex0sfcOJG2Uts2S4kOt6gAWLZTt0RKIlwsKad1jLC0DqfXjab+BN+gHzzJ1Ck2VDtrNA7m9",
+	"kqp3VYP/75E/zYvHfPXRv9RQhgrjJrQC+ZGc0YdlQ8mXy86Xz7YrR/9Mfv9ld3rdu/gj/ufPO3I3OX3x",
+	"/sj878dWt3G13d1+3+iNXk7++dNh+ruMG//8x2v1TwzxVSu0aeeYvOb28l25vOagc9bhkKrm12LRzvHe",
+	"A1YF4StYI3wJWy4LXlYrBZGZuRqSh94qtxz6/bdykpVvt5oXT36J8eRTfSrPdnvHp3uno5eNX1vj7fB4",
+	"jYRyno6scY+be+maY5Cc3l9X8AR7BtdY9OLkERodxtEmAesMJN8a2BCWPQhh2RqV3sNEpWm8RuD8y9R6",
+	"o05iEIGzOsFGy2HXlTRe0ndZrHwrMptJj0UvvZnWDKwZrBtmkIZH4mfcy9jNs7fXop47UgzaEmuBRQah",
+	"rRk1lDGvlw772JyFnoh+LHoYilWTFO3QMNI5zhht63bI2J33W8HgMR4DWGdVspXL7Cy21MwiS9O7cazU",
+	"FZuMM4Yad2qzRr58Ax3VLGF/lJ5g1xW56exYjcbGYgz4JAxoqPPOAlDT0xzbnv9DVTxIQeMsamPwzhyN",
+	"WDYw38imxGc1A+FFmguHH42G3qdOhffS6Fp0Km0GBeOfA/LDkVTNeGl1Bl2gHRlkQjOwjim4dOBt2A3T",
+	"pljDXHQRY0b5GGWdBbxnw6HQf5NGIwE+NLjQEOWzpaUuwBsNJPjGz33pqqbSc/gk0gf50YORQIaRUIzM",
+	"h5TfHxGn7c5+4xlshZcwdnwUYhF7rx/9ha4YRFJTgkPr0WVQtWESyr1eRRK76QJ7o0tfjWadmlLlTPKO",
+	"xIAQuVTZZpIqRwJL06PVkyrxVw9jM7DdLB5w3jF1fa+09/PuNOXFLMFGkliqQXeGzTtQI1uConNIlLgo",
+	"8/5DvSPtMYADWdK/mYF2YQQBNjOcDecnoLNe5Dxk8u4BHAh8e3MmssztDt9CfjBjKTuANr+fM8/WMHlP",
+	"3XKt24O4hv1Ia2cEzLx74Vz7sjXELplmpepugGAfXs/Mx2qFT0Iqgss1C0LpdLXiDgW0MG4fNvb39hrV",
+	"Ul5DMEbtTw9a5qcRtT+6ayPoeyl74L/SqNKu7PYb/b3uoajt8EavtsO3D2uH4b6oHYZNvs+3+/vd3dZy",
+	"61Sv05GjJ93Vm2KK7N7FVpnP1UokC1+c1TxFLwx/jmrkc7ViZV/xq58TrkV3ohe+9BXTG9tv7h1s7936",
+	"jdHidWvbvWajti92W7WDcEfU9niz3+gddltif3/xjZlP5sW+8QaLZP4DvafbnffS9tR5G9CZIhuH5Qky",
+	"LH+q4OzBIDaeyFwjlTGErRcwGd/aE0HLc5kXggRseYej0Th8hrlmgtuCirAFw7JNKIquS8G2VqH5Dr/p",
+	"yLkWgTorkUJoyqChjKDhIu6j2wP3g+qh6VCB8RZh6Hne1IZBxoCP4u6VZcpirVir0aiyruhxmyqkoDim",
+	"38m2m/IZ2Wd4seuLyKzCBb+IauSdqW+cpy6Fw/MpPz80jSyf5DPBvLB/Yp7h2fM7KF+TTwJl9ptrUyCv",
+	"xSaBqpRNylfLZG4VXqdTPrO1CBB4bj4rRosws3wAY68wRHsCE7X7jADlczuxyAC8Q+xq0dTLB8bWkP3m",
+	"gPX47Qy9sjo7onDBt8TlDDxFCHmhuzXla7R9bcT3vQSOstpgtyPXldg2Ibi0L+ydFsmp7KvyprBjlQj2",
+	"3/+1W99+1mZE65sVCaDotZWRtvF0Ws9wghgPQ92RgWuVuHSFhFUW2P8iqGJ4yVMKIUCLuEX9CZ5nYENh",
+	"qHPIQ/i3Q/sLiHszq/sMcNDOR83DKVmGW58TcgTxl+4MIjTFDax23UoaWG9oJaSLX6qJDDcNlas1VBKs",
+	"4pxh82GosijS2uXIN3YRdGfMqE2rakuPRr3pyiyxrNhJVorE2ERvPhPckd9jYfNugxnt2Hpm+WYh4tlV",
+	"6bBo/5lB5zbg/XUqwDAXid6Kp+OpyTVUmB25p8A+P/lTtAGwvMvBvmvLAeSSbwR8cCkLR6EGhVhpNBJV",
+	"u/Hn6NisKgN3xn0KxQ/gm4DPE3hQJYGrpcpohzQL7JepMmZ1VvFmRuECuORNjCKoOZOQWBoLDpmXrIK9",
+	"b/EReSI6kmBmzPAILo6NBJcA0Wn5gv4wZrud+xRqmhzbqB8gJxAL2+ZIlXRKi47Eq2xbgXE5wOFBem1Y",
+	"yp6iei4QrFU2VFOM5RuD0+MNIla7OjtXtr8bgPjMu2hVG41GLrM0UmYkXTFT4HbYcizjBrFIhuJPJv7s",
+	"xZMQkCD7rC+mjlh6xFOq1utHceqY+JA6j2vkxmMA9YO1bQEw2AdVY/MM+RjL38lt6sj8S0Y3Tck0khOh",
+	"MQ8URzrNauOxbj5/lTHEJ3FcBfkP39MKRJrpoUrSOjs1kxIU9e/IwObb2swY/pC9gIA8pDF6SoaXWNlK",
+	"35vRLu5lu1+rLHCwRFgBCQaW/QzTRKUYTu/0F+EKrH6qAB/WyWiczt6j+sHoYv5Uv01EP/pzvqeFUS9o",
+	"vhGmavttY5Gm4BJr8ZwgVfpIwOW2Xb7ftqTb9o+lPcg+Jvv/7XT+bDSKodirxZIKgwGLmdbvzTI8wxq9",
+	"eMaExO+VFJp9D6HcZ7nBE6pU0fjtzXPTsBFMpWLBJY5vpVfhDztPEUa0oGZ/m207t+YrLTUGckuWu7lS",
+	"q3nh+Mj78lqPSLply2wry42+WHOB807Ljcu8+njzLT73MtacILmPoWY5dqueoNwx0qBrzWihWyT/+gHl",
+	"ptGsNZoXjUYb/u+fZXgPvhDLDdhYEAC9Y7zNGqSTqv5+2bn1dlmcE2XV3bzmp7O97nTwhvc/nwurC54z",
+	"zoazsVE8iVHOxsxwaC1gJuCcZaY6MgMo0mystI66MfnM2VxdqqNkf6kkj9lgkZRyVwo5GVm0MPqo5v3t",
+	"4elVKzXvXx9zC9JcAPowxqO5d+2a40zMQ95lN7Z/vhC6hw07lSqRcYVHqf+394uPBct8FGvFbA+g8KzN",
+	"vjMPVj2RqUp5XLxkdNXCybxPit0VoAudAnHYhSNk5OZS/h8P3MTSJGSi0F7Qn8SxhaY9kpKd0FDmIQ5v",
+	"YNxehlEIfxLr2cdqJYtBlc/rXoEIzda6GX8wMzw2+INfA3/QP6x3xB8sizcdyZnRy1j8TwixyKKQA+Mm",
+	"ePPn9B2mm3qx0q7VFltvsInYVd90ZOAVU2OANDOIkXunH1FzJM20TXefyOiPiaiacfAkjAnKwTOTqbAr",
+	"CtMh+kJIOy4VC/4PPWqu6Tyipm6O0WSGfVlZOxNZXJC8ckZYKAgWPdLQYS1C9BWhY8quWSQHmO4y/pPR",
+	"YDx28PbGRc4GAGk+Sw5gkycEyWMG15GlLeeUybPw7uadpcmM7TVAyRNyDxuqSeIxDgAoUE9o3Z/EkFhR",
+	"aXt5K1pHrtSLlg0kgjDA6dvrnQx0I6GP9tjW3o7R7ls7B27EqZAdiWPmGhtL6+wYdpD2Wv7ttnGYkti4",
+	"FiI4P3Tnl19jnqWF6/PSxi+1qqE4fP8cQeIcxwPlFHZarTq7UGbndSRxGPSQvT/XjJmVq1ahUzOI5HWU",
+	"CiNpg/I+lXf6bkRO5cqtXIt53QWcTZUKhdk1iRYFWmYdhfKQjMEbxX+rV7KM7Zekyy3RcG6BgnOfxkHJ",
+	"1hknqhuL0f8q2kIqFI4egrhSUIOZvSNS3Ctnc1oPf1FnR/oKBblTqyqhkmp/Iekcr4UwbUmAdhrb1QqA",
+	"kFXalcy8cRa11/dO02wXTWYdqi9zk2IioaJVyEosSNs7jWc0b17+zu2qDx8+1I68V3nT7vrw4UPu57TJ",
+	"Du/06u1Bukw55rXdW78wnnJml2gAD4ByNQBRsFCa9Gv7vRGlKpLAQ4SRfjim6PDcZR8cZvvgWMl+HPXS",
+	"pdtgbmL3sQPyhhpNOAtAg6mBRTyeRQZJRmzgpNqiOfCZKXfcMTYUHHOdsu0GC/mM/IxvL19FHUG33nip",
+	"UpcjLme2lF3n954x/SB+kyqFWYk8Ww+x6ETaWlx19oFHaRbmoZQNT1MxGt9dDrW8/XehFHtlhnSWDb18",
+	"Iy5O9F72ol2WNImwosy5KgtL49Bj0BCeE0OeXbvoCp0ThglZuAvLmyazXJSkeYCNhmXkqC5CFsl0u4XR",
+	"sWg0GVXa29CiaDQJ/LPpltQIkwFq7a/lpX6uljuqhUR/OWIRPOy+r2rd12Iv1X6b5Uq3RmIZIzwSbecc",
+	"RkRcAzazOPYLOTWLRiNz7lMRz4xDaDSZowOcyBDaoE7TAq91EeqBE3zAwEGDATaLD+9gCxnxhx5SAYP5",
+	"Ek6F8X0c85ZFo8YfYO/VPPVbMyuJBAa2IJJ60u9HPeg/QKqLTFdGSgZYixmM+J+XfCB+2Gs0XF+OI3rz",
+	"WpbaFtIM8JcovepBARht78jkCNnBGNBEuguuM0FeeI6uc2MthhRcqfM5MbNwJPzzOCk23Js3uHxiOChd",
+	"9e3YUjb+V2JlHn4Pje3x0PCv0K76G9fpkb+U31IUzPOICln1R7PbCxbzpa2PqtluoDKifX8HOGyVXGV3",
+	"hk5RpSJnOOHTQp7Qon3X2Pi9X9PvRcflO535bJsayFXPaFGY+sNQMT5ip7fQ+PdD9v6cBXISxwHrxYIn",
+	"gMhqfpyPNFe9flDUjfBvvz/JY2In+4AA6Jkxz8vJ2OmM3zJ6N3/wVJ9dJGq23l5/SAb2ryJ+7Cp8HfHT",
+	"am8/mPhxFuujI0/fFJEukYzLCNBHM58s9A5e0VbPDM98vAq7Yo7TOkpCNuZJGtl2eB9NkvZkdaFxXvUB",
+	"x7qsADUK9RwlY0c6TsZXM8vKWFKyd2wn85g4F2+PWWUZvIZqvCIDYybOqEq5WrH7aCX76W71AfR6bi4R",
+	"sJtyUyLwZQ0vqA8Yzdz6e8LFHa1C4eK+LRYuW5/cJv+8LA7jMSwZp1wqC/07J1ba+YCMkF4WIeMyQj74",
+	"UkpvI5nChE9p7Ct78zQp8wR7C/kI/PmdOwWbpUov+9CYkg8y56BhjY2bcbsj7Gf2lLtnsnayCPJrlbKX",
+	"NJ7yyHE26vvKXpRPF1mSHNHOE7Q9PtBuxypiOjPryocbuOQyCfBdDpX59txpY54Oi6nTVgiyTybwS6/g",
+	"cruAWe1jTuiRp/KpMp4UmFOvIMSJJUAWEhzijRjjrNu+drhLDb0aPD96i4KfgTWqoCcjtOa+xj4c2qHf",
+	"aXvL58yLgALfAZ9pF2cChHBXG6Ti0I+2SpUiz4ZleUO/wlIy0KM6soD+oeqBFQPcLZTGAxBTlPqkh0Wh",
+	"6ZuD0fPYWKf9Be4LM6hsZl4cueoVZ/mTjKROBQ+fLwzJdvnUO/IoK7saWDYHrAYjhG4K12fo3xjTBmoJ",
+	"yuwP1SShaimLZeaqwKhWqmwELFWqsOwHXswJ7Lx7rvtRyWBpdc/KkhVGh/7LamGFVrH+tR3OkSZ0N6ik",
+	"wJOQVdNNJBT3cQZdTlgWx3tDbB3zkwoeNPDcDtr4z06H3dpuAOz7Sw+ENmc8WFAfn0oFrlhSJGG0blpw",
+	"bb5uwn1657qJViuzOt7JcaJ6QkNsip3INAJornIDZG7692WFLKxXdX5X+xgY9ZXxR9eHHv0mQiH5gtz7",
+	"SucsKvUtXx2XgwaRiidhYg6Co+N1OJhT7iQVZYTmK6OBlYbA9y1XLrNVdlhAnAjgudJZyQtBcN6njurI",
+	"YiW1TEsWAOLACQQV8N5fxI3Qv2Vm9i6enHmbl6m6JOtouUu30FoKVQm5XLzFlLq7h7dujVrBZB7G0yuY",
+	"vgXScstwu0Kzb13MGmnGkNOCXBaaMGTQF0Tumeipa5HMikWu+3ZOul6vHILO3Bs1lQwvJF+Dp0ZCQDd/",
+	"Gz0PXXXor/bfPrgz+U0ozqZD1ZEjHgoiaSmFOmB3RDowAjUHdQCT8IAOhnw8FtLHNXiHOG5U8jLGfkyP",
+	"CJYnwk60LDRuY+ePKjSOHbory5Flke9yYNUFPNPt2n63IWoHfG+n1gp3m6LB93uH/ab57fjSbvl2xQF2",
+	"VqoVwteEXYbYmzpS8nIdrFREVTNXAGhCBd3eAaxZpTdJ4q2D+m69QUnEtQTsvXb5wT66OYaPR3MTwf86",
+	"EXxxPRe/p9NfKJXpu7xMJga5lYRyLvKj56ofqpaN0Uln21g3tXXJqBRAwaAwi0UfESx9LczTjhwZq7jV",
+	"8PntCBog0h6EBJi2zUaDuNfwxkD/mKjpc5aIkcJ6P4SXTNlknIOxLxGiL2lNvnLvsX/0ea3Z2xW1/bDR",
+	"rR3y7X5tt3sgWv293n7Y8ARTqtJxpVoxTsKlURNFD2zZB5KoeDtU0jYe4BsCikl9ad5Opd2EOmUtUrjX",
+	"WiIE19Hs1TLrK7+jNgVV9yMV8qvqSQe7sQvFg/2yUD5sfcI/bkrtncGRu5G015zHuSpgj14MfFw/vlwg",
+	"OmyFbUe6Guybi6ctvWK1GHYk6i/QICop5qLYHgTWLcPYBW6zWbSXFqhkaebkAzUGI7gwijLH75ofv5Bh",
+	"HvYH8x+FuC4yvIR7Xdps611hGkqyqpkUx0mHm5SqJf+b9Ia0PE8whZqf3hPMmqLgmxcp68resorzG5Op",
+	"+LjvNAuiMMDOpsAzZYoTqzcZFQWJVacF7jWxWlrO+1O0kjJBMSgxKvkU9IGZitMHt87z0Tt7E4dsjEbe",
+	"epbbt1Yc/IUM4luvV5kopO30+Ap3N6rvQVTfph56fe1KhMsPoF1z7g7CCqWRWC0ikv2c8ZSNE3UdhQgA",
+	"w7G2UUcDCTXQanmspM7eIjpMHMkrJOqWDti1I4MtutIbYGl59Gk2hy8bwZgPg/ZbtX3ebNS6O73d2m6r",
+	"1+D7/b3+bgi2hdYTeDnDNB3r9taWwwsbKDVwXR8x74rifpDVRLp9JZV2Be+LLEj/AlLKSrPZaO4d7hzs",
+	"7OzvbB/stfb3trd37hg3pdWflYVOL3LbZhPyuJ+QR+TveSsU3trzWCwWsq/LZMDWJ/p7tkpJs/3tXFFz",
+	"sQjAJH9xQ7TXV75GQ7jfhLG+GXvnvvH5Ur0LG8iZ8hmLZB7QI+uUozBA2//Wgr7yrAIGW/e4zBYZsbvt",
+	"+Wbiz0inuryP2x7Lleu/3YMATs6I5U2wIm/S2BV6sjZbNsF7KMgAfTXls8toET2IymoAt8Adl5ywOBe5",
+	"40D5FZWgvbBQ3PKlCzT8yd3HG0GEw+Vr8hTt3HeS3qfbe7dRZ7eOIkHwiKIrTv5lwaRTz/YsLtS/weZb",
+	"jCd5+vXhSvXNsbkSM11eywf0kNphMl4JoqwLJL+OBtx4br1EwFh5rOtoDAcgLEY8pEq7BS3+EgGGAJFk",
+	"QQVbX6YjHdVBnmEaMplOC9th8RjoGwgaPY8i6Xqj6LfEVejlTur5qGBHmn9pewGVyAR+/CmwH2UpioDi",
+	"F1RB88FSn4NQskaHP10oT0wBF8bP41Q7EgtncuaHHqqpRu71pxDL42H4Flf3LpG8bPNV2pVPnUoUdirt",
+	"TuX6det//t9/dirVTiXh09OFD82xgM/Gk24c9WpXYoY/pll2Ku1PHaqZecFT/sv5m9fwezH7xd6Dp6kw",
+	"iiFS8g34TfAD1XoNP/j8eSGRvKr4fy2mdmUeAvWTQgQPHWtsZbHGsXvPed8U63zmFymfbIcy5h+PX9RO",
+	"Xv70c+30l19/q716/eZt5ePKy3kUhiJcHoekAd4Lk+7nx2EJL7/itXprVcMmLncbe+UoDMksxY3vTBW7",
+	"rMWWiv12hYCcVU1bDnxML+PxxdCcGhP4oUpuUuHfB29BNv4qZsfu6/qYJ1ocE7/QG7yb0eZGQAaWFHgK",
+	"uihlCT61YwzUIJP31L/H8yT91ryCNi9Ktlct8CBW6Vt8t4sc5FpkCWmfjGrUKU9SXzneJVLpqSnwY6Ug",
+	"9n0aj0rORUzc48Cwq8H0/FWYbexIPqmIMte74H/9uVpxb6TSrvzR1O8H7+Wvf290P/R24z8ao225+8sf",
+	"B7NXu+pw0tQXaSv5x/6/T3b472U/rVSNcqbd99YY6FQTGw8q7dq+M20zDY6lWmMIz7pi1Ho+OGohI8BL",
+	"M6NOo5FQk7TS3m6Y/+E04QBFehzz2etSAK9XL052f//w951X/+qlbz68mv0zamy/ung9/O3DSfP1v/6e",
+	"vm69m71uvWv9/q/T6at/v2tkT7c8/it6g7gR5g5dmSqjE/5YAjIPqoa+dSVxbs459OB8EW2Bwynpy77g",
+	"V+TnLTQlIv6mFFNsrzpZrcDquX+zDvRWOQK9+Q5qds8N1B15ZxmMntzbrLny9i4KLsHlMoIAKab577vR",
+	"YCCSW3Ya21Gv02xcEuz1Oy0Ju23TFnzLtmBYaeB9XCTkNafLX2vA1oBGPxAyHn89RU3B5EGI+j40/80H",
+	"pm3HoIOT70fUOGwcGt5Ly3qMs8PGUxYLrlN2YN69uYYYIbM+49zG/bq9xosrYvY9FMAvrndp53XBUn+t",
+	"Hu4FwfFt9XJ/vq8MQ+kKuq5u0j2LB+PJt3Z7O+P+m7ptpKVGkZbyhm6wDYSEFzEXq2RLQ5UWpvpaWfNC",
+	"xUhhWmcnvDfMe2+Aigc93UCU1gFSc+cY+tYBOoGIYQJRVA5R5idS5QhLYHtFj+Hl3NUNvO+oWn50Swhx",
+	"4Hl/kcjaXTvTL+epWZemmnObFXb5XDtIT01iaJg12+lrNKfPzeehUtI5wfAkPcWfRFogex+gzM91uSwp",
+	"6TmRoaY2m2L/r4rYd6CxJdC1h4tQ7kKG51lLzc3eyFEcZ4iHYJ4C7/qmTuyOW+s3NWBqkuILBcZEb1u5",
+	"N1S4r9y3ZdD/xcAF9i2ihw8drYnoCZnGM/TvqfBzof0Vf9tsNOqF5Z3l2+kODfhmnq1KtcJHiVmQ8dSY",
+	"Ylg7P+pzsy7lnfWr5NfI+LWJfUS60flLthu50s11mupLG/ZXqxJdCv/9sbxH/26VovQilxWKWp/B7qWN",
+	"GLivDll3htaVAYV6ZOtTBgXx+UalYjTGnEpx3BKA/5FVfUGaCDE/NBRZUC4J3Y1+IvQQ80qO6Ut0JCCT",
+	"2MCIKkTFzdTSygWRdsSAVPUodNJDVUMm5KJjlSCty5OtgnTze4L5a2sVeCfyVmbBjZV1zqSb68+0Nwme",
+	"E9yUEQaBpjo878DjIS8tu1uqHBfL7jzgmgerusMRr9RGg6ERrH3jcX7KhTAjPghU1dWLm2/oooxQuRxf",
+	"ZLdR1kHzlkZygVP4sl0087bRfq3RqrWapZ023dp2r9mo7YvdVu0g3BG1Pd7sN3qH3ZbY319iAu1cNFrt",
+	"RiPf+/g6GgyNgZqIsUrSedPIO0O3N3tyi7vM+LFbfmPy3IfJU3y6PGlHm71Q1tF3RtItCZ1yKnGBMKNl",
+	"PsSfgYGjmTtqgEyN0PE+hQh2fehoIGuRbLPATFIl0b/hmjb7UfBEJEzr0eX//L//RJ5+LzKJ8dgohSDr",
+	"c4qmQoMNtY+Y8z9c2nljO1dwIkNuBTLSwGfQcKDnHb1jIhgfAcE9NKVkEisr+yHqlCsw4ygoPNHCPcIS",
+	"TPnUcSCydBrFsfkZdAWRcKBe4sDKikhehnymA/gNgGtcqysRsu6MBfh37tQFVdaddSRhkMMAt/BnAaHk",
+	"zdcWt9l0KLIgs+W3AoQ7LfJerP2Rw2mKlbVe6UibVT4q3pG0RlIxB9OEQ8INZD63ewgfFIoRB/5Ou23Y",
+	"90E+/hM8exLxctQdufd4JxDw/NaptA8ba2qBWwn8r8zz/7DKNVfpu9IiEh6gsaL06LKx9H+t44Of/nVe",
+	"ud26f4jS4YX4M12qbK1AizTIUmJSBRK7v0RmY1MAvHYKF84c48XCfD3rYoW4PeqPrU8WRHNprGUueuK8",
+	"AxcpYfOBEnbEBhOehKgcjGSPFejRCKEDISEPFkZfJeaTVLHtBukHzUYqKYHFXtDAK0ddcMSZSn8qFY/n",
+	"k94QV+JJwlWYd3U/p2Ldvj1viweLvmxx495NWq4gguBgbB8wfpCObyzWwIKJRKRQSSFZruKb8fGYfX/x",
+	"5uJtlRnTaq+1fdBm5z8f1ZpVtsfCaBCluuqd4Gc530BjU6DFxQd6nY4MCBf7QqVjR/CewmgCLdLJOKBK",
+	"Ur+owwyEavw9A/PpVPFfYKrobmGSwqTQXKbmj+SSgrOdSaOx3dPXA/bnKJb6hw4gibS3tqbTaX26XVfJ",
+	"YKvVaDS29PWgU2HXkZj+qP78oVNpsAbb2WU7ux28h8A7me3Nwh86lVc7bGe4f90c1vb/3als+b+Be8G/",
+	"AfzZ7LtKu/LLj+cfft9+8fbk57e/br/9x9v5f8Nv08nY2PCt98PuT++vTn9+HYc/v5+e/nQ4Ov3p5eT0",
+	"p5fN8Kdh3JVn499bLxvd7dPB7//4cVqpViZJVGlXVDo2r6W9BcdiC1Vbm0v5v3EYP9w0CDPs1h6irvyA",
+	"l+NHPB6oJEqHox/Ofz5q4md4Mn7Yw3+NRRKp8Iftxuqmp9kP5zDnAnPzg3Nxx2Pc/Raanacsd7zw243t",
+	"+air/h3u8qJwfoDKDjgeliRilX7vRY1hNAkLnFwLWFHVftQ3WzUUAaMSkNTf1RCJKu4K70iHc7t2w/Ty",
+	"IkTqGAOqOCiONAM3vikORKuOhCppUlNW1+XykNYYzm5g5laocMDEiFJtrWhMRkK68QkEWzIpdKemCNRV",
+	"rYP9xkHLWF6LOLtkNOXag++gMNYS0cc4S+xze8RN2DcBPn4zHdgZyOFGoX3N9hQ8lwvdEkQzBVX5z505",
+	"H2kKwqP/udg5EaFnipbpfN+Ef886Ox6K3hWRrKvelRW7obiObBW5FgTjgUQ8C2qFSTW9oenCdz6QnXeu",
+	"5cIM9Ou2WeTWDM0MkHjz70SLtDYZmxUkdrQqqTTEAZ5DPlrr5Zj3On93c1vg12FovyCtdPlqz12WX2ac",
+	"0je1zvfWzOJva0CjcbaGSvyTk6cn/NaN1peRjLTF0IOtURJWuG/L9ROR/SwNaL6Az/UCk4KA/Fcc5+nS",
+	"o9HICMtUxDNj6kXaQ92byBCaXC1IX0fycGTmniYww+yXxLPQZjuNwzqDEURywGZqkvi1aivZex2ZM/g4",
+	"ATTgI16JYFlm1lmCGfOlY2Sz3TdwpUZaXcuFBI/YbrCQz3SVhZPEjB7NaEhu5OYNSwRp2SgtZ5TH8b7T",
+	"Ilk5imtXKdKOuOIJxXFhKbLOkOWX/MZ1euQv+mMOAMPhLRYleFg9WEu/ty2bv9kjxR1u+d/cVHtu3DRX",
+	"SmFZv62pkN+/A5EWb94vgeFexD2NmBXwzSVyr3oX9CdxfClL4SlWVabLKrzhTxK6H6uVCcDeL5/XPNXa",
+	"qmoVj8rS4ssnKRke9fkuKqs6Ezy8z8N9Y44naywJonCuXHTSXatcdPlRKUj2WCbCL8L5gV3BOLVBdC0k",
+	"60ciDrHmHQu5wCoAFs3nLDDOfcB6seCJMUDgxwRkCOMeiZSHPOUBZlGhSzCEmF5HTocqFnX2AqSUsQw8",
+	"FGKwqnIWFU8pznbkCqxAruCNkYC0LLdchfC2uBZJvk2oI6liVfOZubEUU9/GmciMfhcSUDAitIjoGzNI",
+	"sLpnasJChXG0IC9Ngzwkc87oqTprzXFvCUkEex4gM64mKbugiiDXxHjaFR3pqr2kSqDiC28LC4TWY4Ep",
+	"haLWaaNbRtkWlMy8zlB9dpGo2Xpiev6MfissKHfWoHY1vo4GbbW3H1qDPlqmlVsY27cIfrlOOT/WcpQP",
+	"pECkPRM9nudVEGLBfZdyrG1w4ZGbbhlpe88v37TtD9nsJSP2FoNPi8KyYPYQap7/USG+9+Lt6uxoDAEj",
+	"n5aUGkO/Doh3fiL3FzDyPOAFNeNSTHMqRiXz8b3ybblh1rm1p0owLPdmzBZEtbZ6ZtCrkr9jqzF1/kQJ",
+	"cKADxw4V0UP/dL4pKKO+ADUFzNS8NwSkFbAWk1BY4rgoYVGo6+wtN2bmVCVXjOuOhFhUHOkUeZJL6XWM",
+	"AD6203lMNOt+B7cTJt3tXrO2H7aatcP+XqO2y3e6Ypu3evvhYUanbuEkh2q8Yr93Zi2osZDgEIwT1Y/i",
+	"FT3su7UY0eu5mb3cbsuNz/0YfG5oZSJsN20lxMYHv496y0VJvfXJyYsbmY/wl3O8R3Myup33pZ3A9tzt",
+	"asZggDQIxkLUxs22sfiOnO8zIkhNcMPNblgM53dF1q4EZCJYZ+K1ZQ1tLxrcpspSpdpehclOY7tIF5j7",
+	"hAmfevpg5XwALTJk0Og2ckMuhF3nKeODRBjrTrn0tX3KU2iyz6MHOAtGJUacLC4B/oqOWP2JmqAf6BBA",
+	"5QIejY1ov4tor5aLaTNFJ9rLiHyWm4UFc8iMy4dWUFhDVYO+U6jw/AtGzguLWl8C3w+pzulQUQOTTh2K",
+	"mV9ZaVVtvsS0zk5sMYFT1fMADAVVrR2ZxcYh9sZZyGd+BzYSCOElOAJdZ+8gop1iZ/F8yzNWFKDRkIMA",
+	"VJZSEYbSkVnn7xSpiIza7wkan+1PtndZAAzOyIxYGo1KGri0SLNSjjkd31oXolKLdAGLwXN91iOdPoNz",
+	"UBJ1gWfBPuiKwURu4qD3C0e5AZtcFlt7emYKnLVFlN779UPLdd5q0bNlQ1skns6h50QJddNR78JQTdmI",
+	"y9k84ipPBItFH2AfOrIIvbDVyKT8hSLpD6g8UJBVrKbM11DeyQJf4i6NxJVK5QfF6HmwSvWyvrd87frH",
+	"+eL1S/M2Ku1mo+qpl7VCZriOv0W6VJfk99UmYvaoImYPKK82cTMQ0R4D+SpSOvu5kZmWxppSHD0ufdrw",
+	"ZfK7FD+2HN3MbPdTny/9S0rOeVTXpXyx0K1aaUNnr25vbdE8dR25/KnsIeZdUVwQsZpstYtfaVfwvsZC",
+	"mwDXZaVdaTYbzb3DnYOdnf2d7YO91v7e9vbOHfMTlox8GfpZtkE2ovZRiVrvZG/E7AOK2a1PHnn0jSkK",
+	"R2edT1J4UjbHt74EIs41TWS05F7VYNY5gTZv2Gbcs5EzkDtHA0PYdBnltzGKtXA6gYk/I53qOntJXcJF",
+	"WMEY6pjEuOmopcKKmaAjjQyffWMJlKyP4jQjO18tf+KWCkok40he/YXhiAtRe+0K/UUyJvOTvofAEBgP",
+	"Uz67jGRZQRceBysFcgLkXOQOOfnaKmFE8J8ra/pKtV40uft4S6fpzWvyRINC7yS90kwqQRH4RvPfb/bK",
+	"B7nKr3Sw6NUEpUjZSx2Oxdl5NsbD2zbyOrIUxpu8lgf1le8EzVnVRRYVsrjiqUwzzJQZ6w0V4PNaTFlo",
+	"8TA3FjyJI6y+zQGGdyRAsQA8vFEwxhZknFpY8R5Yaw7M3cD+CuFNyYZqkpSlkmR4mr3p4nRSgcnjLjFv",
+	"eQTUj5t8zo117QX2kW2vofOhprKgqluqy6zgfZm1JWq4KfDHKxQtR+lXSRvZ2XwGfZLRJJcvFfdpGefX",
+	"Z8h1KVdo8U2qTCsjozCvK5W3ox3aQnaGMXMZSZ0KHn75BctN7/6r4OdXRiX+xkyVB/QEYgwp7roid+4f",
+	"OiG3EuHoKxjQiVSTwfCRGGyv4LxKX6JCfeED5O3sG95Uq6yp1d3O97gEfBXOc1TS0PEekISwuwCStQHU",
+	"eRBRQB7jwjYvamEZ4VUooHsRn6FzAPio7C0WaI96VCe2gIUm4YCGzdgf1pAAfLrcXFc2JWBhN0bE8qKQ",
+	"J6r9H6ZcZKO5vojmKrGS/IqKB1BitydLzQR6+3ZcdosI7RdZd0CPSxarAYtkR4ICf24pR3LVhKli40Rc",
+	"Q7l9+o2FwIUMjcj6SzDE/uWyhIVH+MRo+rnq2i+FEZT6RHQFdWG34qhdUmTwDTDVdhM1RXSJtVhqLdTC",
+	"hqb2adLUbioW8sVhDyKLNvUKnvF0J4ZgX1Bj34bD15mKRDDwBS34kFnFvltLjp1UjAThN23/bKiIN1TE",
+	"a+f8nwI98U32YrEs2Ajo+04r22XOZ5WfKkdzpqQeMVWzeUEbuuYNXfPG9L+V6Z8d3I1eeQiZuiJVJRIG",
+	"6jLGwAKmg/piQLU8alrCSLkgOzeslE+BlXJpAysRU3rbanPsH8qcnKfiXLRVHgsdZybWJjJWvatNJcN8",
+	"xMZMa8ojIMdAwkRL0o8UKTZlh+kuonPTKuP3cVUQfu4qS3Fl4NMX9CTU2gwgrDtSihSRDBMBqBYYIiqI",
+	"HemUf2uNILinbkWo4VA8zIo8SdtzA7sAMZA0t+vvE2thKrpDpa5Wc3/tj1cGUijzWz/Ypz4qBNFVoBFy",
+	"a/cmAZa7AsSEPo/iSA4udSR7wlL0AVR57pN8/DJs9HZq+7zZrHW3+63aHt8NG71DcdBt7hCwAmwF2hyX",
+	"NN5K1X1C7Dtmd6g4vMSXdAllXPaJkyT2Wo71UI3rtBhb8Ma2MPR5x6wavf+bIUrtjvv2hdsjFTxapEZr",
+	"3+AoT7PzagWOO8KFosZ9+7kUr8sYhlJNmZI+UpaGrgTBe0OGVStkE/SMRpcMNrntV3139lsV6WmDt2/O",
+	"LwJqHe2qEFojOQvcPpvFiodBGy4z9+hIrllgjJyg6sCvoI7S/KFTPhoHVJioWYAEGtAqAWMyn3lYycRM",
+	"GFHnrHU9jSEQDaQIWXfWkf9xnnIZ8iRkdm0+fm+P2XQ6rWv62u34nho9azPgM0AsMSLBZAH9pBaFQTX7",
+	"VzZwBAZzX5hB8HSSiMDaLHHUTXgyc4jQ2uGhZXTyYMjYbWW5d4nUzMyXyobr7EjqqTH0zK1bf/7ZkUT1",
+	"3ty1xPK5huK+imPkcWSJCKNE9FKP28SWmFpLEO/dnaQIhQYpGrLfZoxCAvgbeOFGrE4SkXtgmgDMhBks",
+	"2aRuYFVEX8NPx5zqV7kxrCbdWLDJ2Gy1XahC1VUkU+vIkM90nZ1D4zPuB2Me8iSJrgUbqUQgva+xV31o",
+	"bj4Sc68OmnBgC/l3MMO0cPhJRhY8FDM25OOxkCKsd+SRPZO06UMRR2avCKqK4nEMqyFCGPYuUcCphH6f",
+	"iJ4wF9DyabbTbFSBoY1UFa6yOWPG+OZsnETXPBXMmdpe0SdM0mzmqk8GM5ExuDbGVAALQCVmWHhU2PfB",
+	"+cn50auTy7dnp++PLk4uP5z8+PObN7+eB8/g9SWiI8nsbjUyPcDOjX40lj9NnwQGLiOf8lnV8z6x2yLA",
+	"b0HEBWCWF5Ieg7qkw3knQpZiG2A9/byyHl5T5R7DQx+E7vgvYR/hZ5V2ZTrUond53Hr5Xv/499NhonvH",
+	"w/jvp6/e/6/urj7/XY9Vd1+92O/9+X6nn/7+4vrkh8rDvdUPUTo8x5GV5CekmNojU7VIkZrE/bdvXG2Y",
+	"LW603ywVkSfrFqguYMNnsvMW1pzvMm59or/WYW51e9BsP09pkQESJSxWgzo7st/NHD9XVxjDANCRIWgU",
+	"aTZSI/PPEZ8Raiqq0HK4DV+6rxJosUrmaTKX2tV4Otu/hIX0Dht+BeLRnFhV1lRFyVqwEwciLd2GjY3G",
+	"vX1EYk2dWaYp6XVuDvrjiVMgHemdTvl6YUi68vRF5b6oPEHlWRLJvG9DPrHtwSSfM9Lsj4mYkH8Xpc+B",
+	"YpOixJHuII/A1Pi3mHoivrGq9cvw04yfnO0z8mwfysNC4qMH8rBgdSJ5raKe0GsLg3cwtK9Hc3njhDYS",
+	"+0aJ/aSJL30RvvGG7sUbIuK/h/CGtjLPZqXEmucIpVaKe70OFA0F2MV9iuR51aWoEKhZ7XVRBNUVp7qw",
+	"n9EQV2KcQmyVcnY2ulqYsnuRzejBk3YLtSVvZDzzFwl4DSMMCIt81QQGPW1dxB8Tkcy8qmLz+8qqYoem",
+	"PDtPUTfcYy6Rp6kYjZeohaZRC/QrXWk3q5Vwgm/k0txiZ5v29uVCB952bb/bELUDvrdTa4W7TdHg+73D",
+	"frNiNMYkTq2UJiD2RUkPaT16tINSr1bQ2ljOewgLBc62WTi4m22raDV27pYztG/j5qRhtlE2RvwjTDZ6",
+	"5xxrfL6KWb+KbN/6ZM/g5xvFvJJuZjMvLQTJSlcGZS0ZEtPOGLcxMJtxuq0FPhBWjs/uHHywk4Gf/iXF",
+	"mdlekFiG5eApiDAkplm5em9pQ3bWyl1kyi9fnNJu69KF8lpurCFf0lJddRWGK89zkfDe5avLF4CKEOeH",
+	"+nltnfECmgZ1mQNht/JGXXzD6mKpMU8RoDATbl9QV9xs2L6wEgQqRtbXLlsInFlQePygoyyr3TnPoEPB",
+	"9aB6HOeHD3gkqxCPEsbX6IoeHwmseGZd0VfJ0sKIOjtNGVJdMK6ZFNO2rZ5OIop3uTKMtRJFOuUzuCfc",
+	"rhygtFxHrsl2l9eLKFQzLdiY04KNL6gEy0TuGmpxLGQYyYGnFG9lz98klG3tEUQ2NxL6EaXfjJjwhPIC",
+	"zuTdwyy2GuPT3eL3JRCN2JMmxZSyeV4VHFbAQR+AjUXYRUSqiuBKiPGlisPLvkoCW3CGhY1uQaBhYIqM",
+	"nlChp6usC8V+HZk9FgJB+DFTcYgAzn7zhAvq9Li0hJ7qWiTPoXcebkFRJTPKccx7IiQ5jF+AOHctFh+M",
+	"ZG7gKMzz6Bb+j7DskrhOY8GvimUpPIrWmspT7hD191e00j7Y22k01o0g4yDOcGAjUHLfUMT/kQT5i4lb",
+	"H29p1GJZVHb2NimEv3gKYcHPANExVyv9MDmEVOgHUm1nokfNeGTAW/P70jxT2NpkTPxG8/a9Z9ljOT5h",
+	"0mCJfp2BLwbKapL21EighhQsjnRKbY8d6cVoC1SHGUZpkczjsMHzK7oxwTcm+Fc0wb00YaruJq5uHBGO",
+	"ACZe1httOzOM7Ql/U9+sOdQJBzxnNAe2QIjRGOfv9Bu0Blctem4VeoXVhDp9Y6Wu2GTsOnS/P3t5zPb2",
+	"dw6rzPy132jYv/b2Ws+ewzUzNUlK0H2w+wMfD33aFMwk1J3FlOU5cetRyw0h0GXDYP/9Xzv1ph3C9l6V",
+	"vRkLefqCHSspRS9lx8Y8b9Ybz7ynnSPVf8HjzsQg0qlIqgQozMOqdQXMB2jQ4QQ94jzv1kfELlpw72PE",
+	"7wZ1kUP8Zg4ufg6S3s4aYa+h4dt71BmxN9+wanlem6zRBD+7EjPGCzi/2fcfRNfsSekv3Fu8omh2v5s1",
+	"mWMIxrfU2j54VnWtUUj+DXuWPBvj+yjAGPFnZzm5F590FMd24Wk/zbWZw/SCDLgGOrnsB3C+A0SJykH5",
+	"DxIuAV0/nmHnuXauYQRvuyPxCAw5MZtbAH+4xI7IW3O4owipHR7jaimLee9KzzW005AjqSf9ftSDfAVc",
+	"hSZER1I1ThwLsxXNEuE7G0VaQ5gOBkyNc5NYMNDmAnr8jGiIeoJhHoTGniqz3nn+Ry/fZXfzPD5HYRt9",
+	"ZjjQko2FGsfC48W0hhAMZNlLozH6r81+RC8uG9wxflFU5wC1gCwdJmoyGLLpUI3mxlQlSEDNfgK23ir7",
+	"Vcx6seJX5nz8FKU/T7p3GeZzt9/zTK4La25+k/j7/q1lcS461qgO7OmBcIWrKNR+c9uSsefSATT4vPbz",
+	"F9mL7C8oDmOIEgNWJhIz+N5M3FoI5+L9QytH3ZJJyMY8SV0Nz4gDijQ+YFHeHiuo0Cy7Nypr0Gh9d0S9",
+	"y7H1tORi0q9RqkXcr1I9Oi5UFTaSOXlGHMIqWOAOoHq9t/XHV14wwFci5SFPOdxgPOnGUQ/HAgqWThou",
+	"oW1+RZguEMoHO80dUpq7zX1fxL+IdKlaOR6K3hU+IVY8ZF0ec9mzRZYq6Q2Fnax3x58Fj9Nh5fPHz/9f",
+	"AAAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

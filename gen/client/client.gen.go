@@ -67,6 +67,7 @@ const (
 	ErrorCodeBadRequest                     ErrorCode = "bad_request"
 	ErrorCodeClientNameTaken                ErrorCode = "client_name_taken"
 	ErrorCodeEmailTaken                     ErrorCode = "email_taken"
+	ErrorCodeHasPassword                    ErrorCode = "has_password"
 	ErrorCodeInsufficientScope              ErrorCode = "insufficient_scope"
 	ErrorCodeInsufficientUserAuthentication ErrorCode = "insufficient_user_authentication"
 	ErrorCodeInternalError                  ErrorCode = "internal_error"
@@ -75,6 +76,7 @@ const (
 	ErrorCodeLastAdministrator              ErrorCode = "last_administrator"
 	ErrorCodeLastWayIn                      ErrorCode = "last_way_in"
 	ErrorCodeMethodNotAllowed               ErrorCode = "method_not_allowed"
+	ErrorCodeNoAddress                      ErrorCode = "no_address"
 	ErrorCodeNoConfirmedEmail               ErrorCode = "no_confirmed_email"
 	ErrorCodeNoSecondFactor                 ErrorCode = "no_second_factor"
 	ErrorCodeNotFound                       ErrorCode = "not_found"
@@ -103,6 +105,8 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeEmailTaken:
 		return true
+	case ErrorCodeHasPassword:
+		return true
 	case ErrorCodeInsufficientScope:
 		return true
 	case ErrorCodeInsufficientUserAuthentication:
@@ -118,6 +122,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeLastWayIn:
 		return true
 	case ErrorCodeMethodNotAllowed:
+		return true
+	case ErrorCodeNoAddress:
 		return true
 	case ErrorCodeNoConfirmedEmail:
 		return true
@@ -160,6 +166,7 @@ const (
 	EventKindAccountDeleted        EventKind = "account_deleted"
 	EventKindAccountDisabled       EventKind = "account_disabled"
 	EventKindAccountEnabled        EventKind = "account_enabled"
+	EventKindAccountInvited        EventKind = "account_invited"
 	EventKindAccountUnlocked       EventKind = "account_unlocked"
 	EventKindClientChanged         EventKind = "client_changed"
 	EventKindClientCreated         EventKind = "client_created"
@@ -177,6 +184,7 @@ const (
 	EventKindFactorsResetRequested EventKind = "factors_reset_requested"
 	EventKindIdentityLinked        EventKind = "identity_linked"
 	EventKindIdentityUnlinked      EventKind = "identity_unlinked"
+	EventKindInvitationAccepted    EventKind = "invitation_accepted"
 	EventKindKeyPublished          EventKind = "key_published"
 	EventKindKeyRotated            EventKind = "key_rotated"
 	EventKindLogin                 EventKind = "login"
@@ -189,6 +197,7 @@ const (
 	EventKindPasswordAccepted      EventKind = "password_accepted"
 	EventKindPasswordChanged       EventKind = "password_changed"
 	EventKindPasswordReset         EventKind = "password_reset"
+	EventKindPasswordResetStarted  EventKind = "password_reset_started"
 	EventKindProfileChanged        EventKind = "profile_changed"
 	EventKindProviderChanged       EventKind = "provider_changed"
 	EventKindProviderCreated       EventKind = "provider_created"
@@ -218,6 +227,8 @@ func (e EventKind) Valid() bool {
 	case EventKindAccountDisabled:
 		return true
 	case EventKindAccountEnabled:
+		return true
+	case EventKindAccountInvited:
 		return true
 	case EventKindAccountUnlocked:
 		return true
@@ -253,6 +264,8 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindIdentityUnlinked:
 		return true
+	case EventKindInvitationAccepted:
+		return true
 	case EventKindKeyPublished:
 		return true
 	case EventKindKeyRotated:
@@ -276,6 +289,8 @@ func (e EventKind) Valid() bool {
 	case EventKindPasswordChanged:
 		return true
 	case EventKindPasswordReset:
+		return true
+	case EventKindPasswordResetStarted:
 		return true
 	case EventKindProfileChanged:
 		return true
@@ -592,6 +607,30 @@ func (e TokenRequestGrantType) Valid() bool {
 	}
 }
 
+// Defines values for ListUsersParamsSort.
+const (
+	ListUsersParamsSortCreatedAt           ListUsersParamsSort = "created_at"
+	ListUsersParamsSortCreatedAtDescending ListUsersParamsSort = "-created_at"
+	ListUsersParamsSortUsername            ListUsersParamsSort = "username"
+	ListUsersParamsSortUsernameDescending  ListUsersParamsSort = "-username"
+)
+
+// Valid indicates whether the value is a known member of the ListUsersParamsSort enum.
+func (e ListUsersParamsSort) Valid() bool {
+	switch e {
+	case ListUsersParamsSortCreatedAt:
+		return true
+	case ListUsersParamsSortCreatedAtDescending:
+		return true
+	case ListUsersParamsSortUsername:
+		return true
+	case ListUsersParamsSortUsernameDescending:
+		return true
+	default:
+		return false
+	}
+}
+
 // AddedFactor defines model for AddedFactor.
 type AddedFactor struct {
 	Factor Factor `json:"factor"`
@@ -805,6 +844,8 @@ type Delivery struct {
 	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
 	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 	//   confirmed another spelling.
+	// - `account_invited`: an administrator had an invitation mailed; `invitation_accepted`: its link was used to choose a password.
+	// - `password_reset_started`: an administrator had a link to choose a new password mailed.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
 	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
 	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
@@ -984,6 +1025,8 @@ type Event struct {
 	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
 	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 	//   confirmed another spelling.
+	// - `account_invited`: an administrator had an invitation mailed; `invitation_accepted`: its link was used to choose a password.
+	// - `password_reset_started`: an administrator had a link to choose a new password mailed.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
 	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
 	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
@@ -1050,6 +1093,8 @@ type Event struct {
 //   - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
 //     confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 //     confirmed another spelling.
+//   - `account_invited`: an administrator had an invitation mailed; `invitation_accepted`: its link was used to choose a password.
+//   - `password_reset_started`: an administrator had a link to choose a new password mailed.
 //   - `password_reset`: a new password was chosen with a mailed code; every session ended.
 //   - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
 //   - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
@@ -1145,6 +1190,11 @@ type FieldError struct {
 //
 // Example: Ann Example
 type FullName = string
+
+// GrantedScopes For administrators: the account's scopes beyond those that every account has. Your token must have them.
+//
+// Example: []
+type GrantedScopes = []string
 
 // Health defines model for Health.
 type Health struct {
@@ -1264,6 +1314,32 @@ type IntrospectionRequest struct {
 	//
 	// Example: access_token
 	TokenTypeHint *string `json:"token_type_hint,omitempty"`
+}
+
+// Invitation defines model for Invitation.
+type Invitation struct {
+	// Email Where the invitation is mailed. It is confirmed when the person uses the link.
+	//
+	// Example: bob@example.com
+	Email string `json:"email"`
+
+	// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
+	// control characters, direction marks or other invisible characters except joiners between two characters.
+	//
+	//
+	// Example: Ann Example
+	FullName nullable.Nullable[FullName] `json:"full_name,omitempty"`
+
+	// Scopes For administrators: the account's scopes beyond those that every account has. Your token must have them.
+	//
+	//
+	// Example: []
+	Scopes *GrantedScopes `json:"scopes,omitempty"`
+
+	// Username As in `UserCreate`; without it the server makes one of the address.
+	//
+	// Example: bob
+	Username *string `json:"username,omitempty"`
 }
 
 // Key One public key (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2). The members depend on `kty`: EC has crv, x
@@ -1819,6 +1895,48 @@ type PasswordReset struct {
 type PasswordResetRequest struct {
 	// Email Example: ann@example.com
 	Email string `json:"email"`
+}
+
+// PersonSession defines model for PersonSession.
+type PersonSession struct {
+	// Acr The level of the sign-in: `1` for one factor, `2` for two.
+	Acr string `json:"acr"`
+
+	// Amr How the person signed in (RFC 8176), such as `pwd` for a password and `otp` for the code of an authenticator app.
+	Amr []string `json:"amr"`
+
+	// ClientID The client that the person logged in through: its `client_id`, `first-party` for a login without one, or `browser` for the pages of this server.
+	ClientID string `json:"client_id"`
+
+	// CreatedAt When the person logged in.
+	CreatedAt time.Time `json:"created_at"`
+
+	// Current Whether this request belongs to the session.
+	Current bool `json:"current"`
+
+	// ExpiresAt When it expires unless it is refreshed.
+	ExpiresAt time.Time          `json:"expires_at"`
+	ID        openapi_types.UUID `json:"id"`
+
+	// IPAddress The network address of the login.
+	IPAddress string `json:"ip_address"`
+
+	// LastUsedAt The time of the last login or refresh.
+	LastUsedAt time.Time `json:"last_used_at"`
+	Scopes     []string  `json:"scopes"`
+
+	// UserAgent The User-Agent of the login.
+	UserAgent string             `json:"user_agent"`
+	UserID    openapi_types.UUID `json:"user_id"`
+	Username  string             `json:"username"`
+}
+
+// PersonSessionPage defines model for PersonSessionPage.
+type PersonSessionPage struct {
+	Items []PersonSession `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
 // PersonalToken A personal access token, without the token itself.
@@ -2553,6 +2671,13 @@ type UserAdministration struct {
 	// Example: ann@example.com
 	Email nullable.Nullable[string] `json:"email,omitempty"`
 
+	// EmailVerified Only `true` can be sent: you vouch for the address of the account, or for the new one of the same request. It is then
+	// confirmed, and other accounts lose their claims to it. No code is mailed.
+	//
+	//
+	// Example: true
+	EmailVerified *bool `json:"email_verified,omitempty"`
+
 	// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
 	// control characters, direction marks or other invisible characters except joiners between two characters.
 	//
@@ -2562,7 +2687,7 @@ type UserAdministration struct {
 
 	// Scopes The account's scopes beyond the `me:` scopes, which every account has, listed here or not. A scope
 	// that is not listed is also removed from the account's sessions: to use it after another grant, the
-	// person has to log in again.
+	// person has to log in again. Your token must have those that are listed.
 	//
 	//
 	// Example: ["users:read"]
@@ -2579,10 +2704,21 @@ type UserAdministration struct {
 
 // UserCreate defines model for UserCreate.
 type UserCreate struct {
+	// Disabled For administrators: whether sign-ins are refused.
+	//
+	// Example: false
+	Disabled *bool `json:"disabled,omitempty"`
+
 	// Email Unconfirmed until its owner uses the mailed code; removed if that does not happen within 30 days. `null` is the same as none.
 	//
 	// Example: ann@example.com
 	Email nullable.Nullable[string] `json:"email,omitempty"`
+
+	// EmailVerified For administrators: whether you vouch for the address. It is then confirmed, and other accounts lose their claims to it.
+	//
+	//
+	// Example: false
+	EmailVerified *bool `json:"email_verified,omitempty"`
 
 	// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
 	// control characters, direction marks or other invisible characters except joiners between two characters.
@@ -2598,6 +2734,12 @@ type UserCreate struct {
 	//
 	// Example: a wooden horse
 	Password NewPassword `json:"password"`
+
+	// Scopes For administrators: the account's scopes beyond those that every account has. Your token must have them.
+	//
+	//
+	// Example: []
+	Scopes *GrantedScopes `json:"scopes,omitempty"`
 
 	// Username Unique, regardless of letter case and width; no `@`, `/`, `:` or `\`, no spaces, letters of one script. Only
 	// administrators can give names of authority, such as `admin` and `support`, and names that look like them.
@@ -2656,6 +2798,13 @@ type UserPage struct {
 
 	// NextCursor Null on the last page.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// Total How many accounts the whole list has, if the request asks for it with `total`. See `total_is_exact`.
+	Total *int32 `json:"total,omitempty"`
+
+	// TotalIsExact False if the list has more accounts than `total`, or may have: counting stops when the server has looked at 10,000
+	// accounts, or with `q` at as many usernames and as many addresses.
+	TotalIsExact *bool `json:"total_is_exact,omitempty"`
 }
 
 // UserUpdate defines model for UserUpdate.
@@ -2782,6 +2931,8 @@ type WebhookPayload struct {
 	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
 	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 	//   confirmed another spelling.
+	// - `account_invited`: an administrator had an invitation mailed; `invitation_accepted`: its link was used to choose a password.
+	// - `password_reset_started`: an administrator had a link to choose a new password mailed.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
 	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
 	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
@@ -2911,6 +3062,9 @@ type Invalid = Problem
 
 // LastAdministrator An error (RFC 9457).
 type LastAdministrator = Problem
+
+// MailedEnough An error (RFC 9457).
+type MailedEnough = Problem
 
 // Malformed An error (RFC 9457).
 type Malformed = Problem
@@ -3154,6 +3308,16 @@ type ListProvidersParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// ListAllSessionsParams defines parameters for ListAllSessions.
+type ListAllSessionsParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // SignOutParams defines parameters for SignOut.
 type SignOutParams struct {
 	// IDTokenHint An ID token of the session that should end. It may be expired.
@@ -3189,7 +3353,31 @@ type ListUsersParams struct {
 
 	// Disabled Return only disabled accounts (true) or only enabled ones (false).
 	Disabled *bool `form:"disabled,omitempty" json:"disabled,omitempty"`
+
+	// Scope Return only accounts that have this scope; empty for all.
+	Scope *string `form:"scope,omitempty" json:"scope,omitempty"`
+
+	// EmailVerified Return only accounts with a confirmed address (true) or without one (false).
+	EmailVerified *bool `form:"email_verified,omitempty" json:"email_verified,omitempty"`
+
+	// SecondFactor Return only accounts with a second factor (true) or without one (false).
+	SecondFactor *bool `form:"second_factor,omitempty" json:"second_factor,omitempty"`
+
+	// CreatedAfter Return only accounts that were created at this time or later.
+	CreatedAfter *time.Time `form:"created_after,omitempty" json:"created_after,omitempty"`
+
+	// CreatedBefore Return only accounts that were created before this time.
+	CreatedBefore *time.Time `form:"created_before,omitempty" json:"created_before,omitempty"`
+
+	// Sort The order; a hyphen reverses it. With `q`, only an order of usernames is possible.
+	Sort *ListUsersParamsSort `form:"sort,omitempty" json:"sort,omitempty"`
+
+	// Total Also count the accounts of the list.
+	Total *bool `form:"total,omitempty" json:"total,omitempty"`
 }
+
+// ListUsersParamsSort defines parameters for ListUsers.
+type ListUsersParamsSort string
 
 // ListConsentsParams defines parameters for ListConsents.
 type ListConsentsParams struct {
@@ -3267,6 +3455,9 @@ type AuthorizeDeviceFormdataRequestBody = DeviceAuthorizationRequest
 
 // ConfirmEmailJSONRequestBody defines body for ConfirmEmail for application/json ContentType.
 type ConfirmEmailJSONRequestBody = EmailConfirmation
+
+// InviteUserJSONRequestBody defines body for InviteUser for application/json ContentType.
+type InviteUserJSONRequestBody = Invitation
 
 // RotateSigningKeyJSONRequestBody defines body for RotateSigningKey for application/json ContentType.
 type RotateSigningKeyJSONRequestBody = KeyRotation
@@ -3676,6 +3867,30 @@ type ClientInterface interface {
 	// Corresponds with GET /healthz (the `GetHealth` operationId).
 	GetHealth(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// InviteUserWithBody Invite a person
+	//
+	// Creates an account without a password, and mails its owner a link at which they choose one. Until then nobody can sign in to
+	// the account with a password. The link works once, within seven days, and ends when the address changes; `resendInvitation`
+	// mails another. It opens the same page as a password reset, or yours (`SESAME_RESET_URL`), and its code is for
+	// `confirmPasswordReset`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /invitations (the `InviteUser` operationId).
+	InviteUserWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// InviteUser Invite a person
+	//
+	// Creates an account without a password, and mails its owner a link at which they choose one. Until then nobody can sign in to
+	// the account with a password. The link works once, within seven days, and ends when the address changes; `resendInvitation`
+	// mails another. It opens the same page as a password reset, or yours (`SESAME_RESET_URL`), and its code is for
+	// `confirmPasswordReset`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /invitations (the `InviteUser` operationId).
+	InviteUser(ctx context.Context, body InviteUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListSigningKeys List the signing keys
 	//
 	// Returns the keys that sign access tokens, then those that sign ID tokens, each beginning with the one that signs now. A key is
@@ -3827,7 +4042,7 @@ type ClientInterface interface {
 
 	// ConfirmPasswordResetWithBody Choose a new password
 	//
-	// Sets a new password with a mailed code, which works once, within an hour, and revokes every other reset code
+	// Sets a new password with a mailed code, which works once, within an hour, or that of an invitation, within seven days. It revokes every other reset code
 	// for the address. Every session of the account ends, and no new one starts; the owner is notified by mail. The
 	// code proves access to the mailbox, so the address is confirmed too, unless another account has confirmed it. A
 	// refused password does not use the code.
@@ -3845,7 +4060,7 @@ type ClientInterface interface {
 
 	// ConfirmPasswordReset Choose a new password
 	//
-	// Sets a new password with a mailed code, which works once, within an hour, and revokes every other reset code
+	// Sets a new password with a mailed code, which works once, within an hour, or that of an invitation, within seven days. It revokes every other reset code
 	// for the address. Every session of the account ends, and no new one starts; the owner is notified by mail. The
 	// code proves access to the mailbox, so the address is confirmed too, unless another account has confirmed it. A
 	// refused password does not use the code.
@@ -3980,6 +4195,13 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /register (the `RegisterClient` operationId).
 	RegisterClient(ctx context.Context, body RegisterClientJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListAllSessions List all sessions
+	//
+	// Returns the sessions of all accounts, the latest login first. Pages work as for `listEvents`. End one with `endUserSession`.
+	//
+	// Corresponds with GET /sessions (the `ListAllSessions` operationId).
+	ListAllSessions(ctx context.Context, params *ListAllSessionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetSettings Read the settings in force
 	//
@@ -4236,10 +4458,15 @@ type ClientInterface interface {
 
 	// ListUsers List the accounts
 	//
-	// Returns all accounts in the order of their usernames, one page at a time. Send `next_cursor` of the
+	// Returns accounts one page at a time, in the order of their usernames or of their creation. Send `next_cursor` of the
 	// response as `cursor` to get the next page, which neither misses nor repeats an account if others are
 	// created or deleted meanwhile. With `q`, accounts whose username begins with it come first, then those
 	// whose address does.
+	//
+	// Every page costs the same, however many accounts there are. So a page looks at 2,000 accounts at most, beyond those that
+	// an index excludes. If few of them match the filters, the page has fewer items than `limit`, perhaps none, and a
+	// `next_cursor` that continues: the list has ended when `next_cursor` is null, not when a page is short. Indexes serve
+	// `disabled: true`, `scope`, `second_factor: true` and, in the order of creation, `created_after` and `created_before`.
 	//
 	// Corresponds with GET /users (the `ListUsers` operationId).
 	ListUsers(ctx context.Context, params *ListUsersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -4255,6 +4482,9 @@ type ClientInterface interface {
 	// A network may try 60 times in an hour by default, successful or not: then the response is 429, and
 	// `Retry-After` says how long to wait. A network is an IPv4 address or an IPv6 /64; a /48 may try ten
 	// times as often. Callers with `users:write` are not counted.
+	//
+	// Only callers with `users:write` may send `scopes`, `disabled` and `email_verified`; from others they are 422. To let
+	// people choose the password themselves, use `inviteUser`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4272,6 +4502,9 @@ type ClientInterface interface {
 	// A network may try 60 times in an hour by default, successful or not: then the response is 429, and
 	// `Retry-After` says how long to wait. A network is an IPv4 address or an IPv6 /64; a /48 may try ten
 	// times as often. Callers with `users:write` are not counted.
+	//
+	// Only callers with `users:write` may send `scopes`, `disabled` and `email_verified`; from others they are 422. To let
+	// people choose the password themselves, use `inviteUser`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4638,7 +4871,7 @@ type ClientInterface interface {
 	//
 	// Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a
 	// whole. Disabling an account ends its sessions at once. A revoked scope is refused from the next request on, whatever the account's
-	// tokens say. A new address is unconfirmed until its owner confirms it.
+	// tokens say. A new address is unconfirmed until its owner confirms it, or you do with `email_verified`.
 	//
 	// The last administrator, that is the last enabled account with `users:write`, can neither be
 	// disabled nor lose that scope: 409.
@@ -4652,7 +4885,7 @@ type ClientInterface interface {
 	//
 	// Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a
 	// whole. Disabling an account ends its sessions at once. A revoked scope is refused from the next request on, whatever the account's
-	// tokens say. A new address is unconfirmed until its owner confirms it.
+	// tokens say. A new address is unconfirmed until its owner confirms it, or you do with `email_verified`.
 	//
 	// The last administrator, that is the last enabled account with `users:write`, can neither be
 	// disabled nor lose that scope: 409.
@@ -4713,6 +4946,23 @@ type ClientInterface interface {
 	//
 	// Corresponds with DELETE /users/{user_id}/identities/{identity_id} (the `DeleteUserIdentity` operationId).
 	DeleteUserIdentity(ctx context.Context, userID openapi_types.UUID, identityID openapi_types.UUID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ResendInvitation Mail an invitation again
+	//
+	// Mails the owner of an account without a password a new link at which they choose one, and ends the earlier ones. An account
+	// gets one such mail a minute, and after five none for an hour.
+	//
+	// Corresponds with POST /users/{user_id}/invitation (the `ResendInvitation` operationId).
+	ResendInvitation(ctx context.Context, userID openapi_types.UUID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StartPasswordReset Start a password reset for a person
+	//
+	// Mails the owner of an account the link with which they choose a new password, as `requestPasswordReset` does. The
+	// administrator neither sees the code nor chooses the password, and nothing changes until the owner uses the link. An account
+	// gets one such mail a minute, and after five none for an hour.
+	//
+	// Corresponds with POST /users/{user_id}/password-reset (the `StartPasswordReset` operationId).
+	StartPasswordReset(ctx context.Context, userID openapi_types.UUID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// EndUserSessions End all sessions of an account
 	//
@@ -5386,6 +5636,50 @@ func (c *Client) GetHealth(ctx context.Context, reqEditors ...RequestEditorFn) (
 	return c.Client.Do(req)
 }
 
+// InviteUserWithBody Invite a person
+//
+// Creates an account without a password, and mails its owner a link at which they choose one. Until then nobody can sign in to
+// the account with a password. The link works once, within seven days, and ends when the address changes; `resendInvitation`
+// mails another. It opens the same page as a password reset, or yours (`SESAME_RESET_URL`), and its code is for
+// `confirmPasswordReset`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /invitations (the `InviteUser` operationId).
+func (c *Client) InviteUserWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewInviteUserRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// InviteUser Invite a person
+//
+// Creates an account without a password, and mails its owner a link at which they choose one. Until then nobody can sign in to
+// the account with a password. The link works once, within seven days, and ends when the address changes; `resendInvitation`
+// mails another. It opens the same page as a password reset, or yours (`SESAME_RESET_URL`), and its code is for
+// `confirmPasswordReset`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /invitations (the `InviteUser` operationId).
+func (c *Client) InviteUser(ctx context.Context, body InviteUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewInviteUserRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListSigningKeys List the signing keys
 //
 // Returns the keys that sign access tokens, then those that sign ID tokens, each beginning with the one that signs now. A key is
@@ -5667,7 +5961,7 @@ func (c *Client) RequestPasswordReset(ctx context.Context, body RequestPasswordR
 
 // ConfirmPasswordResetWithBody Choose a new password
 //
-// Sets a new password with a mailed code, which works once, within an hour, and revokes every other reset code
+// Sets a new password with a mailed code, which works once, within an hour, or that of an invitation, within seven days. It revokes every other reset code
 // for the address. Every session of the account ends, and no new one starts; the owner is notified by mail. The
 // code proves access to the mailbox, so the address is confirmed too, unless another account has confirmed it. A
 // refused password does not use the code.
@@ -5695,7 +5989,7 @@ func (c *Client) ConfirmPasswordResetWithBody(ctx context.Context, contentType s
 
 // ConfirmPasswordReset Choose a new password
 //
-// Sets a new password with a mailed code, which works once, within an hour, and revokes every other reset code
+// Sets a new password with a mailed code, which works once, within an hour, or that of an invitation, within seven days. It revokes every other reset code
 // for the address. Every session of the account ends, and no new one starts; the owner is notified by mail. The
 // code proves access to the mailbox, so the address is confirmed too, unless another account has confirmed it. A
 // refused password does not use the code.
@@ -5931,6 +6225,23 @@ func (c *Client) RegisterClientWithBody(ctx context.Context, contentType string,
 // Corresponds with POST /register (the `RegisterClient` operationId).
 func (c *Client) RegisterClient(ctx context.Context, body RegisterClientJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRegisterClientRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListAllSessions List all sessions
+//
+// Returns the sessions of all accounts, the latest login first. Pages work as for `listEvents`. End one with `endUserSession`.
+//
+// Corresponds with GET /sessions (the `ListAllSessions` operationId).
+func (c *Client) ListAllSessions(ctx context.Context, params *ListAllSessionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListAllSessionsRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -6326,10 +6637,15 @@ func (c *Client) PostUserInfoWithFormdataBody(ctx context.Context, body PostUser
 
 // ListUsers List the accounts
 //
-// Returns all accounts in the order of their usernames, one page at a time. Send `next_cursor` of the
+// Returns accounts one page at a time, in the order of their usernames or of their creation. Send `next_cursor` of the
 // response as `cursor` to get the next page, which neither misses nor repeats an account if others are
 // created or deleted meanwhile. With `q`, accounts whose username begins with it come first, then those
 // whose address does.
+//
+// Every page costs the same, however many accounts there are. So a page looks at 2,000 accounts at most, beyond those that
+// an index excludes. If few of them match the filters, the page has fewer items than `limit`, perhaps none, and a
+// `next_cursor` that continues: the list has ended when `next_cursor` is null, not when a page is short. Indexes serve
+// `disabled: true`, `scope`, `second_factor: true` and, in the order of creation, `created_after` and `created_before`.
 //
 // Corresponds with GET /users (the `ListUsers` operationId).
 func (c *Client) ListUsers(ctx context.Context, params *ListUsersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -6355,6 +6671,9 @@ func (c *Client) ListUsers(ctx context.Context, params *ListUsersParams, reqEdit
 // A network may try 60 times in an hour by default, successful or not: then the response is 429, and
 // `Retry-After` says how long to wait. A network is an IPv4 address or an IPv6 /64; a /48 may try ten
 // times as often. Callers with `users:write` are not counted.
+//
+// Only callers with `users:write` may send `scopes`, `disabled` and `email_verified`; from others they are 422. To let
+// people choose the password themselves, use `inviteUser`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -6382,6 +6701,9 @@ func (c *Client) CreateUserWithBody(ctx context.Context, contentType string, bod
 // A network may try 60 times in an hour by default, successful or not: then the response is 429, and
 // `Retry-After` says how long to wait. A network is an IPv4 address or an IPv6 /64; a /48 may try ten
 // times as often. Callers with `users:write` are not counted.
+//
+// Only callers with `users:write` may send `scopes`, `disabled` and `email_verified`; from others they are 422. To let
+// people choose the password themselves, use `inviteUser`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -7098,7 +7420,7 @@ func (c *Client) GetUser(ctx context.Context, userID openapi_types.UUID, reqEdit
 //
 // Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a
 // whole. Disabling an account ends its sessions at once. A revoked scope is refused from the next request on, whatever the account's
-// tokens say. A new address is unconfirmed until its owner confirms it.
+// tokens say. A new address is unconfirmed until its owner confirms it, or you do with `email_verified`.
 //
 // The last administrator, that is the last enabled account with `users:write`, can neither be
 // disabled nor lose that scope: 409.
@@ -7122,7 +7444,7 @@ func (c *Client) UpdateUserWithBody(ctx context.Context, userID openapi_types.UU
 //
 // Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a
 // whole. Disabling an account ends its sessions at once. A revoked scope is refused from the next request on, whatever the account's
-// tokens say. A new address is unconfirmed until its owner confirms it.
+// tokens say. A new address is unconfirmed until its owner confirms it, or you do with `email_verified`.
 //
 // The last administrator, that is the last enabled account with `users:write`, can neither be
 // disabled nor lose that scope: 409.
@@ -7244,6 +7566,43 @@ func (c *Client) ListUserIdentities(ctx context.Context, userID openapi_types.UU
 // Corresponds with DELETE /users/{user_id}/identities/{identity_id} (the `DeleteUserIdentity` operationId).
 func (c *Client) DeleteUserIdentity(ctx context.Context, userID openapi_types.UUID, identityID openapi_types.UUID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewDeleteUserIdentityRequest(c.Server, userID, identityID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ResendInvitation Mail an invitation again
+//
+// Mails the owner of an account without a password a new link at which they choose one, and ends the earlier ones. An account
+// gets one such mail a minute, and after five none for an hour.
+//
+// Corresponds with POST /users/{user_id}/invitation (the `ResendInvitation` operationId).
+func (c *Client) ResendInvitation(ctx context.Context, userID openapi_types.UUID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResendInvitationRequest(c.Server, userID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StartPasswordReset Start a password reset for a person
+//
+// Mails the owner of an account the link with which they choose a new password, as `requestPasswordReset` does. The
+// administrator neither sees the code nor chooses the password, and nothing changes until the owner uses the link. An account
+// gets one such mail a minute, and after five none for an hour.
+//
+// Corresponds with POST /users/{user_id}/password-reset (the `StartPasswordReset` operationId).
+func (c *Client) StartPasswordReset(ctx context.Context, userID openapi_types.UUID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStartPasswordResetRequest(c.Server, userID)
 	if err != nil {
 		return nil, err
 	}
@@ -8756,6 +9115,46 @@ func NewGetHealthRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewInviteUserRequest calls the generic InviteUser builder with application/json body
+func NewInviteUserRequest(server string, body InviteUserJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewInviteUserRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewInviteUserRequestWithBody constructs an http.Request for the InviteUser method, with any body, and a specified content type
+func NewInviteUserRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/invitations")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewListSigningKeysRequest constructs an http.Request for the ListSigningKeys method
 func NewListSigningKeysRequest(server string) (*http.Request, error) {
 	var err error
@@ -9432,6 +9831,72 @@ func NewRegisterClientRequestWithBody(server string, contentType string, body io
 	return req, nil
 }
 
+// NewListAllSessionsRequest constructs an http.Request for the ListAllSessions method
+func NewListAllSessionsRequest(server string, params *ListAllSessionsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/sessions")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetSettingsRequest constructs an http.Request for the GetSettings method
 func NewGetSettingsRequest(server string) (*http.Request, error) {
 	var err error
@@ -9867,6 +10332,90 @@ func NewListUsersRequest(server string, params *ListUsersParams) (*http.Request,
 		if params.Disabled != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "disabled", *params.Disabled, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Scope != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "scope", *params.Scope, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.EmailVerified != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "email_verified", *params.EmailVerified, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.SecondFactor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "second_factor", *params.SecondFactor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.CreatedAfter != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "created_after", *params.CreatedAfter, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.CreatedBefore != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "created_before", *params.CreatedBefore, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Sort != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sort", *params.Sort, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Total != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "total", *params.Total, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -11215,6 +11764,74 @@ func NewDeleteUserIdentityRequest(server string, userID openapi_types.UUID, iden
 	return req, nil
 }
 
+// NewResendInvitationRequest constructs an http.Request for the ResendInvitation method
+func NewResendInvitationRequest(server string, userID openapi_types.UUID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "user_id", userID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/users/%s/invitation", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewStartPasswordResetRequest constructs an http.Request for the StartPasswordReset method
+func NewStartPasswordResetRequest(server string, userID openapi_types.UUID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "user_id", userID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/users/%s/password-reset", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewEndUserSessionsRequest constructs an http.Request for the EndUserSessions method
 func NewEndUserSessionsRequest(server string, userID openapi_types.UUID) (*http.Request, error) {
 	var err error
@@ -12224,6 +12841,30 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /healthz (the `GetHealth` operationId).
 	GetHealthWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetHealthResponse, error)
 
+	// InviteUserWithBodyWithResponse Invite a person
+	//
+	// Creates an account without a password, and mails its owner a link at which they choose one. Until then nobody can sign in to
+	// the account with a password. The link works once, within seven days, and ends when the address changes; `resendInvitation`
+	// mails another. It opens the same page as a password reset, or yours (`SESAME_RESET_URL`), and its code is for
+	// `confirmPasswordReset`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /invitations (the `InviteUser` operationId).
+	InviteUserWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*InviteUserResponse, error)
+
+	// InviteUserWithResponse Invite a person
+	//
+	// Creates an account without a password, and mails its owner a link at which they choose one. Until then nobody can sign in to
+	// the account with a password. The link works once, within seven days, and ends when the address changes; `resendInvitation`
+	// mails another. It opens the same page as a password reset, or yours (`SESAME_RESET_URL`), and its code is for
+	// `confirmPasswordReset`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /invitations (the `InviteUser` operationId).
+	InviteUserWithResponse(ctx context.Context, body InviteUserJSONRequestBody, reqEditors ...RequestEditorFn) (*InviteUserResponse, error)
+
 	// ListSigningKeysWithResponse List the signing keys
 	//
 	// Returns the keys that sign access tokens, then those that sign ID tokens, each beginning with the one that signs now. A key is
@@ -12385,7 +13026,7 @@ type ClientWithResponsesInterface interface {
 
 	// ConfirmPasswordResetWithBodyWithResponse Choose a new password
 	//
-	// Sets a new password with a mailed code, which works once, within an hour, and revokes every other reset code
+	// Sets a new password with a mailed code, which works once, within an hour, or that of an invitation, within seven days. It revokes every other reset code
 	// for the address. Every session of the account ends, and no new one starts; the owner is notified by mail. The
 	// code proves access to the mailbox, so the address is confirmed too, unless another account has confirmed it. A
 	// refused password does not use the code.
@@ -12403,7 +13044,7 @@ type ClientWithResponsesInterface interface {
 
 	// ConfirmPasswordResetWithResponse Choose a new password
 	//
-	// Sets a new password with a mailed code, which works once, within an hour, and revokes every other reset code
+	// Sets a new password with a mailed code, which works once, within an hour, or that of an invitation, within seven days. It revokes every other reset code
 	// for the address. Every session of the account ends, and no new one starts; the owner is notified by mail. The
 	// code proves access to the mailbox, so the address is confirmed too, unless another account has confirmed it. A
 	// refused password does not use the code.
@@ -12546,6 +13187,15 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /register (the `RegisterClient` operationId).
 	RegisterClientWithResponse(ctx context.Context, body RegisterClientJSONRequestBody, reqEditors ...RequestEditorFn) (*RegisterClientResponse, error)
+
+	// ListAllSessionsWithResponse List all sessions
+	//
+	// Returns the sessions of all accounts, the latest login first. Pages work as for `listEvents`. End one with `endUserSession`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /sessions (the `ListAllSessions` operationId).
+	ListAllSessionsWithResponse(ctx context.Context, params *ListAllSessionsParams, reqEditors ...RequestEditorFn) (*ListAllSessionsResponse, error)
 
 	// GetSettingsWithResponse Read the settings in force
 	//
@@ -12808,10 +13458,15 @@ type ClientWithResponsesInterface interface {
 
 	// ListUsersWithResponse List the accounts
 	//
-	// Returns all accounts in the order of their usernames, one page at a time. Send `next_cursor` of the
+	// Returns accounts one page at a time, in the order of their usernames or of their creation. Send `next_cursor` of the
 	// response as `cursor` to get the next page, which neither misses nor repeats an account if others are
 	// created or deleted meanwhile. With `q`, accounts whose username begins with it come first, then those
 	// whose address does.
+	//
+	// Every page costs the same, however many accounts there are. So a page looks at 2,000 accounts at most, beyond those that
+	// an index excludes. If few of them match the filters, the page has fewer items than `limit`, perhaps none, and a
+	// `next_cursor` that continues: the list has ended when `next_cursor` is null, not when a page is short. Indexes serve
+	// `disabled: true`, `scope`, `second_factor: true` and, in the order of creation, `created_after` and `created_before`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -12830,6 +13485,9 @@ type ClientWithResponsesInterface interface {
 	// `Retry-After` says how long to wait. A network is an IPv4 address or an IPv6 /64; a /48 may try ten
 	// times as often. Callers with `users:write` are not counted.
 	//
+	// Only callers with `users:write` may send `scopes`, `disabled` and `email_verified`; from others they are 422. To let
+	// people choose the password themselves, use `inviteUser`.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /users (the `CreateUser` operationId).
@@ -12846,6 +13504,9 @@ type ClientWithResponsesInterface interface {
 	// A network may try 60 times in an hour by default, successful or not: then the response is 429, and
 	// `Retry-After` says how long to wait. A network is an IPv4 address or an IPv6 /64; a /48 may try ten
 	// times as often. Callers with `users:write` are not counted.
+	//
+	// Only callers with `users:write` may send `scopes`, `disabled` and `email_verified`; from others they are 422. To let
+	// people choose the password themselves, use `inviteUser`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -13252,7 +13913,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a
 	// whole. Disabling an account ends its sessions at once. A revoked scope is refused from the next request on, whatever the account's
-	// tokens say. A new address is unconfirmed until its owner confirms it.
+	// tokens say. A new address is unconfirmed until its owner confirms it, or you do with `email_verified`.
 	//
 	// The last administrator, that is the last enabled account with `users:write`, can neither be
 	// disabled nor lose that scope: 409.
@@ -13266,7 +13927,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a
 	// whole. Disabling an account ends its sessions at once. A revoked scope is refused from the next request on, whatever the account's
-	// tokens say. A new address is unconfirmed until its owner confirms it.
+	// tokens say. A new address is unconfirmed until its owner confirms it, or you do with `email_verified`.
 	//
 	// The last administrator, that is the last enabled account with `users:write`, can neither be
 	// disabled nor lose that scope: 409.
@@ -13339,6 +14000,27 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with DELETE /users/{user_id}/identities/{identity_id} (the `DeleteUserIdentity` operationId).
 	DeleteUserIdentityWithResponse(ctx context.Context, userID openapi_types.UUID, identityID openapi_types.UUID, reqEditors ...RequestEditorFn) (*DeleteUserIdentityResponse, error)
+
+	// ResendInvitationWithResponse Mail an invitation again
+	//
+	// Mails the owner of an account without a password a new link at which they choose one, and ends the earlier ones. An account
+	// gets one such mail a minute, and after five none for an hour.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /users/{user_id}/invitation (the `ResendInvitation` operationId).
+	ResendInvitationWithResponse(ctx context.Context, userID openapi_types.UUID, reqEditors ...RequestEditorFn) (*ResendInvitationResponse, error)
+
+	// StartPasswordResetWithResponse Start a password reset for a person
+	//
+	// Mails the owner of an account the link with which they choose a new password, as `requestPasswordReset` does. The
+	// administrator neither sees the code nor chooses the password, and nothing changes until the owner uses the link. An account
+	// gets one such mail a minute, and after five none for an hour.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /users/{user_id}/password-reset (the `StartPasswordReset` operationId).
+	StartPasswordResetWithResponse(ctx context.Context, userID openapi_types.UUID, reqEditors ...RequestEditorFn) (*StartPasswordResetResponse, error)
 
 	// EndUserSessionsWithResponse End all sessions of an account
 	//
@@ -15143,6 +15825,138 @@ func (r GetHealthResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetHealthResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// InviteUserResponse201Headers the declared response headers of an HTTP 201 response for InviteUser
+type InviteUserResponse201Headers struct {
+	Location string
+}
+
+// InviteUserResponse401Headers the declared response headers of an HTTP 401 response for InviteUser
+type InviteUserResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// InviteUserResponse403Headers the declared response headers of an HTTP 403 response for InviteUser
+type InviteUserResponse403Headers struct {
+	WWWAuthenticate string
+}
+
+// InviteUserResponse503Headers the declared response headers of an HTTP 503 response for InviteUser
+type InviteUserResponse503Headers struct {
+	RetryAfter int32
+}
+
+type InviteUserResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *User
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *Malformed
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthenticated
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *Problem
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *TooLarge
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *MediaType
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *Invalid
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ServerError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *InviteUserResponse201Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *InviteUserResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *InviteUserResponse403Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *InviteUserResponse503Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r InviteUserResponse) GetJSON201() *User {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r InviteUserResponse) GetApplicationProblemJSON400() *Malformed {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r InviteUserResponse) GetApplicationProblemJSON401() *Unauthenticated {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r InviteUserResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r InviteUserResponse) GetApplicationProblemJSON409() *Problem {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r InviteUserResponse) GetApplicationProblemJSON413() *TooLarge {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r InviteUserResponse) GetApplicationProblemJSON415() *MediaType {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r InviteUserResponse) GetApplicationProblemJSON422() *Invalid {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r InviteUserResponse) GetApplicationProblemJSON500() *ServerError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r InviteUserResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r InviteUserResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r InviteUserResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r InviteUserResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r InviteUserResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -17000,6 +17814,110 @@ func (r RegisterClientResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r RegisterClientResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListAllSessionsResponse401Headers the declared response headers of an HTTP 401 response for ListAllSessions
+type ListAllSessionsResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// ListAllSessionsResponse403Headers the declared response headers of an HTTP 403 response for ListAllSessions
+type ListAllSessionsResponse403Headers struct {
+	WWWAuthenticate string
+}
+
+// ListAllSessionsResponse503Headers the declared response headers of an HTTP 503 response for ListAllSessions
+type ListAllSessionsResponse503Headers struct {
+	RetryAfter int32
+}
+
+type ListAllSessionsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PersonSessionPage
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *Malformed
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthenticated
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *Invalid
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ServerError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListAllSessionsResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *ListAllSessionsResponse403Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ListAllSessionsResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListAllSessionsResponse) GetJSON200() *PersonSessionPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListAllSessionsResponse) GetApplicationProblemJSON400() *Malformed {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListAllSessionsResponse) GetApplicationProblemJSON401() *Unauthenticated {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListAllSessionsResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ListAllSessionsResponse) GetApplicationProblemJSON422() *Invalid {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ListAllSessionsResponse) GetApplicationProblemJSON500() *ServerError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListAllSessionsResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListAllSessionsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListAllSessionsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListAllSessionsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListAllSessionsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -21065,7 +21983,7 @@ type UpdateUserResponse struct {
 	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
 	ApplicationProblemJSON404 *NoSuchUser
 	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
-	ApplicationProblemJSON409 *LastAdministrator
+	ApplicationProblemJSON409 *Problem
 	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
 	ApplicationProblemJSON413 *TooLarge
 	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
@@ -21110,7 +22028,7 @@ func (r UpdateUserResponse) GetApplicationProblemJSON404() *NoSuchUser {
 }
 
 // GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
-func (r UpdateUserResponse) GetApplicationProblemJSON409() *LastAdministrator {
+func (r UpdateUserResponse) GetApplicationProblemJSON409() *Problem {
 	return r.ApplicationProblemJSON409
 }
 
@@ -21835,6 +22753,270 @@ func (r DeleteUserIdentityResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r DeleteUserIdentityResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ResendInvitationResponse401Headers the declared response headers of an HTTP 401 response for ResendInvitation
+type ResendInvitationResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// ResendInvitationResponse403Headers the declared response headers of an HTTP 403 response for ResendInvitation
+type ResendInvitationResponse403Headers struct {
+	WWWAuthenticate string
+}
+
+// ResendInvitationResponse429Headers the declared response headers of an HTTP 429 response for ResendInvitation
+type ResendInvitationResponse429Headers struct {
+	RetryAfter int32
+}
+
+// ResendInvitationResponse503Headers the declared response headers of an HTTP 503 response for ResendInvitation
+type ResendInvitationResponse503Headers struct {
+	RetryAfter int32
+}
+
+type ResendInvitationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *Malformed
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthenticated
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NoSuchUser
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *Problem
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *TooLarge
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *Invalid
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *MailedEnough
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ServerError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ResendInvitationResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *ResendInvitationResponse403Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *ResendInvitationResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ResendInvitationResponse503Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ResendInvitationResponse) GetApplicationProblemJSON400() *Malformed {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ResendInvitationResponse) GetApplicationProblemJSON401() *Unauthenticated {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ResendInvitationResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ResendInvitationResponse) GetApplicationProblemJSON404() *NoSuchUser {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r ResendInvitationResponse) GetApplicationProblemJSON409() *Problem {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ResendInvitationResponse) GetApplicationProblemJSON413() *TooLarge {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ResendInvitationResponse) GetApplicationProblemJSON422() *Invalid {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ResendInvitationResponse) GetApplicationProblemJSON429() *MailedEnough {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ResendInvitationResponse) GetApplicationProblemJSON500() *ServerError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ResendInvitationResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ResendInvitationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ResendInvitationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ResendInvitationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ResendInvitationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// StartPasswordResetResponse401Headers the declared response headers of an HTTP 401 response for StartPasswordReset
+type StartPasswordResetResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// StartPasswordResetResponse403Headers the declared response headers of an HTTP 403 response for StartPasswordReset
+type StartPasswordResetResponse403Headers struct {
+	WWWAuthenticate string
+}
+
+// StartPasswordResetResponse429Headers the declared response headers of an HTTP 429 response for StartPasswordReset
+type StartPasswordResetResponse429Headers struct {
+	RetryAfter int32
+}
+
+// StartPasswordResetResponse503Headers the declared response headers of an HTTP 503 response for StartPasswordReset
+type StartPasswordResetResponse503Headers struct {
+	RetryAfter int32
+}
+
+type StartPasswordResetResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *Malformed
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthenticated
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NoSuchUser
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *Problem
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *TooLarge
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *Invalid
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *MailedEnough
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ServerError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *StartPasswordResetResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *StartPasswordResetResponse403Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *StartPasswordResetResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *StartPasswordResetResponse503Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r StartPasswordResetResponse) GetApplicationProblemJSON400() *Malformed {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r StartPasswordResetResponse) GetApplicationProblemJSON401() *Unauthenticated {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r StartPasswordResetResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r StartPasswordResetResponse) GetApplicationProblemJSON404() *NoSuchUser {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r StartPasswordResetResponse) GetApplicationProblemJSON409() *Problem {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r StartPasswordResetResponse) GetApplicationProblemJSON413() *TooLarge {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r StartPasswordResetResponse) GetApplicationProblemJSON422() *Invalid {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r StartPasswordResetResponse) GetApplicationProblemJSON429() *MailedEnough {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r StartPasswordResetResponse) GetApplicationProblemJSON500() *ServerError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r StartPasswordResetResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r StartPasswordResetResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r StartPasswordResetResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r StartPasswordResetResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r StartPasswordResetResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -24033,6 +25215,42 @@ func (c *ClientWithResponses) GetHealthWithResponse(ctx context.Context, reqEdit
 	return ParseGetHealthResponse(rsp)
 }
 
+// InviteUserWithBodyWithResponse Invite a person
+//
+// Creates an account without a password, and mails its owner a link at which they choose one. Until then nobody can sign in to
+// the account with a password. The link works once, within seven days, and ends when the address changes; `resendInvitation`
+// mails another. It opens the same page as a password reset, or yours (`SESAME_RESET_URL`), and its code is for
+// `confirmPasswordReset`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /invitations (the `InviteUser` operationId).
+func (c *ClientWithResponses) InviteUserWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*InviteUserResponse, error) {
+	rsp, err := c.InviteUserWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseInviteUserResponse(rsp)
+}
+
+// InviteUserWithResponse Invite a person
+//
+// Creates an account without a password, and mails its owner a link at which they choose one. Until then nobody can sign in to
+// the account with a password. The link works once, within seven days, and ends when the address changes; `resendInvitation`
+// mails another. It opens the same page as a password reset, or yours (`SESAME_RESET_URL`), and its code is for
+// `confirmPasswordReset`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /invitations (the `InviteUser` operationId).
+func (c *ClientWithResponses) InviteUserWithResponse(ctx context.Context, body InviteUserJSONRequestBody, reqEditors ...RequestEditorFn) (*InviteUserResponse, error) {
+	rsp, err := c.InviteUser(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseInviteUserResponse(rsp)
+}
+
 // ListSigningKeysWithResponse List the signing keys
 //
 // Returns the keys that sign access tokens, then those that sign ID tokens, each beginning with the one that signs now. A key is
@@ -24272,7 +25490,7 @@ func (c *ClientWithResponses) RequestPasswordResetWithResponse(ctx context.Conte
 
 // ConfirmPasswordResetWithBodyWithResponse Choose a new password
 //
-// Sets a new password with a mailed code, which works once, within an hour, and revokes every other reset code
+// Sets a new password with a mailed code, which works once, within an hour, or that of an invitation, within seven days. It revokes every other reset code
 // for the address. Every session of the account ends, and no new one starts; the owner is notified by mail. The
 // code proves access to the mailbox, so the address is confirmed too, unless another account has confirmed it. A
 // refused password does not use the code.
@@ -24296,7 +25514,7 @@ func (c *ClientWithResponses) ConfirmPasswordResetWithBodyWithResponse(ctx conte
 
 // ConfirmPasswordResetWithResponse Choose a new password
 //
-// Sets a new password with a mailed code, which works once, within an hour, and revokes every other reset code
+// Sets a new password with a mailed code, which works once, within an hour, or that of an invitation, within seven days. It revokes every other reset code
 // for the address. Every session of the account ends, and no new one starts; the owner is notified by mail. The
 // code proves access to the mailbox, so the address is confirmed too, unless another account has confirmed it. A
 // refused password does not use the code.
@@ -24504,6 +25722,21 @@ func (c *ClientWithResponses) RegisterClientWithResponse(ctx context.Context, bo
 		return nil, err
 	}
 	return ParseRegisterClientResponse(rsp)
+}
+
+// ListAllSessionsWithResponse List all sessions
+//
+// Returns the sessions of all accounts, the latest login first. Pages work as for `listEvents`. End one with `endUserSession`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /sessions (the `ListAllSessions` operationId).
+func (c *ClientWithResponses) ListAllSessionsWithResponse(ctx context.Context, params *ListAllSessionsParams, reqEditors ...RequestEditorFn) (*ListAllSessionsResponse, error) {
+	rsp, err := c.ListAllSessions(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListAllSessionsResponse(rsp)
 }
 
 // GetSettingsWithResponse Read the settings in force
@@ -24845,10 +26078,15 @@ func (c *ClientWithResponses) PostUserInfoWithFormdataBodyWithResponse(ctx conte
 
 // ListUsersWithResponse List the accounts
 //
-// Returns all accounts in the order of their usernames, one page at a time. Send `next_cursor` of the
+// Returns accounts one page at a time, in the order of their usernames or of their creation. Send `next_cursor` of the
 // response as `cursor` to get the next page, which neither misses nor repeats an account if others are
 // created or deleted meanwhile. With `q`, accounts whose username begins with it come first, then those
 // whose address does.
+//
+// Every page costs the same, however many accounts there are. So a page looks at 2,000 accounts at most, beyond those that
+// an index excludes. If few of them match the filters, the page has fewer items than `limit`, perhaps none, and a
+// `next_cursor` that continues: the list has ended when `next_cursor` is null, not when a page is short. Indexes serve
+// `disabled: true`, `scope`, `second_factor: true` and, in the order of creation, `created_after` and `created_before`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -24873,6 +26111,9 @@ func (c *ClientWithResponses) ListUsersWithResponse(ctx context.Context, params 
 // `Retry-After` says how long to wait. A network is an IPv4 address or an IPv6 /64; a /48 may try ten
 // times as often. Callers with `users:write` are not counted.
 //
+// Only callers with `users:write` may send `scopes`, `disabled` and `email_verified`; from others they are 422. To let
+// people choose the password themselves, use `inviteUser`.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /users (the `CreateUser` operationId).
@@ -24895,6 +26136,9 @@ func (c *ClientWithResponses) CreateUserWithBodyWithResponse(ctx context.Context
 // A network may try 60 times in an hour by default, successful or not: then the response is 429, and
 // `Retry-After` says how long to wait. A network is an IPv4 address or an IPv6 /64; a /48 may try ten
 // times as often. Callers with `users:write` are not counted.
+//
+// Only callers with `users:write` may send `scopes`, `disabled` and `email_verified`; from others they are 422. To let
+// people choose the password themselves, use `inviteUser`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -25511,7 +26755,7 @@ func (c *ClientWithResponses) GetUserWithResponse(ctx context.Context, userID op
 //
 // Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a
 // whole. Disabling an account ends its sessions at once. A revoked scope is refused from the next request on, whatever the account's
-// tokens say. A new address is unconfirmed until its owner confirms it.
+// tokens say. A new address is unconfirmed until its owner confirms it, or you do with `email_verified`.
 //
 // The last administrator, that is the last enabled account with `users:write`, can neither be
 // disabled nor lose that scope: 409.
@@ -25531,7 +26775,7 @@ func (c *ClientWithResponses) UpdateUserWithBodyWithResponse(ctx context.Context
 //
 // Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a
 // whole. Disabling an account ends its sessions at once. A revoked scope is refused from the next request on, whatever the account's
-// tokens say. A new address is unconfirmed until its owner confirms it.
+// tokens say. A new address is unconfirmed until its owner confirms it, or you do with `email_verified`.
 //
 // The last administrator, that is the last enabled account with `users:write`, can neither be
 // disabled nor lose that scope: 409.
@@ -25645,6 +26889,39 @@ func (c *ClientWithResponses) DeleteUserIdentityWithResponse(ctx context.Context
 		return nil, err
 	}
 	return ParseDeleteUserIdentityResponse(rsp)
+}
+
+// ResendInvitationWithResponse Mail an invitation again
+//
+// Mails the owner of an account without a password a new link at which they choose one, and ends the earlier ones. An account
+// gets one such mail a minute, and after five none for an hour.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /users/{user_id}/invitation (the `ResendInvitation` operationId).
+func (c *ClientWithResponses) ResendInvitationWithResponse(ctx context.Context, userID openapi_types.UUID, reqEditors ...RequestEditorFn) (*ResendInvitationResponse, error) {
+	rsp, err := c.ResendInvitation(ctx, userID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseResendInvitationResponse(rsp)
+}
+
+// StartPasswordResetWithResponse Start a password reset for a person
+//
+// Mails the owner of an account the link with which they choose a new password, as `requestPasswordReset` does. The
+// administrator neither sees the code nor chooses the password, and nothing changes until the owner uses the link. An account
+// gets one such mail a minute, and after five none for an hour.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /users/{user_id}/password-reset (the `StartPasswordReset` operationId).
+func (c *ClientWithResponses) StartPasswordResetWithResponse(ctx context.Context, userID openapi_types.UUID, reqEditors ...RequestEditorFn) (*StartPasswordResetResponse, error) {
+	rsp, err := c.StartPasswordReset(ctx, userID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStartPasswordResetResponse(rsp)
 }
 
 // EndUserSessionsWithResponse End all sessions of an account
@@ -27558,6 +28835,138 @@ func ParseGetHealthResponse(rsp *http.Response) (*GetHealthResponse, error) {
 		}
 		response.ApplicationProblemJSON500 = &dest
 
+	}
+
+	return response, nil
+}
+
+// ParseInviteUserResponse parses an HTTP response from a InviteUserWithResponse call
+func ParseInviteUserResponse(rsp *http.Response) (*InviteUserResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &InviteUserResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest User
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Malformed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest MediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Invalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers InviteUserResponse201Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: "uri"}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		response.Headers201 = &headers
+	case rsp.StatusCode == 401:
+		var headers InviteUserResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers InviteUserResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 503:
+		var headers InviteUserResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
 	}
 
 	return response, nil
@@ -29494,6 +30903,107 @@ func ParseRegisterClientResponse(rsp *http.Response) (*RegisterClientResponse, e
 			}
 			headers.Pragma = value
 		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListAllSessionsResponse parses an HTTP response from a ListAllSessionsWithResponse call
+func ParseListAllSessionsResponse(rsp *http.Response) (*ListAllSessionsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListAllSessionsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PersonSessionPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Malformed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Invalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListAllSessionsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers ListAllSessionsResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 503:
+		var headers ListAllSessionsResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
@@ -33731,7 +35241,7 @@ func ParseUpdateUserResponse(rsp *http.Response) (*UpdateUserResponse, error) {
 		response.ApplicationProblemJSON404 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
-		var dest LastAdministrator
+		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -34458,6 +35968,276 @@ func ParseDeleteUserIdentityResponse(rsp *http.Response) (*DeleteUserIdentityRes
 		response.Headers403 = &headers
 	case rsp.StatusCode == 503:
 		var headers DeleteUserIdentityResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseResendInvitationResponse parses an HTTP response from a ResendInvitationWithResponse call
+func ParseResendInvitationResponse(rsp *http.Response) (*ResendInvitationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ResendInvitationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Malformed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NoSuchUser
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Invalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest MailedEnough
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ResendInvitationResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers ResendInvitationResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 429:
+		var headers ResendInvitationResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers ResendInvitationResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseStartPasswordResetResponse parses an HTTP response from a StartPasswordResetWithResponse call
+func ParseStartPasswordResetResponse(rsp *http.Response) (*StartPasswordResetResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &StartPasswordResetResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Malformed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NoSuchUser
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Invalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest MailedEnough
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers StartPasswordResetResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers StartPasswordResetResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 429:
+		var headers StartPasswordResetResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers StartPasswordResetResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {

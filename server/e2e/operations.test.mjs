@@ -55,6 +55,10 @@ const cases = {
   resendDelivery: { fields: () => ({ webhook_id: shown.createWebhook.id, event_id: shown.testWebhook.event_id }) },
   deleteWebhook: { fields: () => ({ webhook_id: shown.createWebhook.id }) },
   resetFactors: { before: strengthenGuest, fields: () => ({ user_id: guest.id }) },
+  startPasswordReset: { fields: () => ({ user_id: shown.createUser.id }) },
+  inviteUser: { body: () => ({ email: 'helen@example.com' }) },
+  resendInvitation: { fields: () => ({ user_id: shown.inviteUser.id }), refused: 429 }, // the first mail was just now
+  listAllSessions: {},
   listUserSessions: { fields: () => ({ user_id: guest.id }) },
   endUserSession: { before: enterGuest, fields: () => ({ user_id: guest.id, session_id: guest.session }) },
   endUserSessions: { fields: () => ({ user_id: guest.id }) },

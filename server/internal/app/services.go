@@ -42,7 +42,7 @@ func (a *App) MakeServices(rules *contract.Contract) *Services {
 		},
 		Passkeys:  passkey.New(a.PublicURL, a.ServiceName(rules.Title), a.CorsOrigins.Items()),
 		KeyedHash: token.NewKeyedHash(a.master), Steps: token.NewSealer(a.master, "sign-ins"), Factors: a.factorSealer(), Outbox: a.outbox, Now: a.Now, Log: a.Log,
-		Count: a.Metrics.counts(),
+		Count: a.Metrics.counts(), Cursors: cursors,
 	})
 	a.services = &Services{
 		Identity: id,

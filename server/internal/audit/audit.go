@@ -50,6 +50,9 @@ const (
 	EmailConfirmed   Kind = "email_confirmed"
 	EmailChanged     Kind = "email_changed" // by its owner, who has confirmed the new address
 	EmailLost        Kind = "email_lost"    // another account has confirmed the address, or the claim has expired
+	Invited          Kind = "account_invited"
+	Accepted         Kind = "invitation_accepted"    // the person has chosen a password
+	ResetStarted     Kind = "password_reset_started" // by an administrator
 	PasswordReset    Kind = "password_reset"
 	WrongCode        Kind = "wrong_code" // of a second factor, after the correct password
 	FactorAdded      Kind = "factor_added"
@@ -84,7 +87,7 @@ const (
 var Kinds = []Kind{
 	Login, LoginFailed, LoginThrottled, PasswordAccepted, Logout, LogoutEverywhere, RefreshReused, CodeReused, ConsentGranted, ConsentWithdrawn,
 	WrongPassword, PasswordChanged, AccountCreated, AccountDeleted, AccountDisabled, AccountEnabled, AccountUnlocked, ScopesChanged, ProfileChanged, EmailConfirmed, EmailChanged, EmailLost,
-	PasswordReset, IdentityLinked, IdentityUnlinked,
+	Invited, Accepted, ResetStarted, PasswordReset, IdentityLinked, IdentityUnlinked,
 	WrongCode, FactorAdded, FactorRemoved, RecoveryCodeUsed, CodesReplaced, ResetRequested, ResetCancelled, FactorsReset, PasskeyCopied,
 	ClientCreated, ClientChanged, ClientDeleted, ProviderCreated, ProviderChanged, ProviderDeleted, KeyRotated, KeyPublished, MailDeleted,
 	TokenCreated, TokenRevoked,

@@ -23,6 +23,8 @@ var statuses = map[Code]int{
 	LastAdministrator:    http.StatusConflict,
 	EmailTaken:           http.StatusConflict,
 	NothingToConfirm:     http.StatusConflict,
+	HasPassword:          http.StatusConflict,
+	NoAddress:            http.StatusConflict,
 	NoSecondFactor:       http.StatusConflict,
 	NoConfirmedEmail:     http.StatusConflict,
 	PayloadTooLarge:      http.StatusRequestEntityTooLarge,

@@ -32,6 +32,8 @@ const (
 	LastAdministrator    Code = "last_administrator"
 	EmailTaken           Code = "email_taken"
 	NothingToConfirm     Code = "nothing_to_confirm"
+	HasPassword          Code = "has_password"
+	NoAddress            Code = "no_address"
 	NoSecondFactor       Code = "no_second_factor"
 	NoConfirmedEmail     Code = "no_confirmed_email"
 	PayloadTooLarge      Code = "payload_too_large"
