@@ -103,7 +103,7 @@ test('a client of the MCP SDK has a metadata document and calls a tool', async (
 });
 
 test('docs/guides/mcp.md shows the programs', () => {
-  assertShown('mcp/server/main.go', 'server', 'mcp.md');
-  assertShown('mcp/client.mjs', 'client', 'mcp.md');
+  for (const block of ['server', 'tool']) assertShown('mcp/server/main.go', block, 'mcp.md');
+  for (const block of ['client', 'connection']) assertShown('mcp/client.mjs', block, 'mcp.md');
   assertShown('mcp/server/openapi.yaml', 'document', 'mcp.md');
 });
