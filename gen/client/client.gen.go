@@ -3245,7 +3245,7 @@ type ListEventsParams struct {
 	// UserID Only events of this account, which may be deleted.
 	UserID *EventsOfUser `form:"user_id,omitempty" json:"user_id,omitempty"`
 
-	// Actor Only events that this user or service client has caused, or `command line`, or `schedule`.
+	// Actor Only events that this user or service client has caused, or `command line`, `schedule`, or `self-registration`.
 	Actor *EventsOfActor `form:"actor,omitempty" json:"actor,omitempty"`
 
 	// ClientID Only events of requests of this client, or about it.
@@ -3269,7 +3269,7 @@ type ExportEventsParams struct {
 	// UserID Only events of this account, which may be deleted.
 	UserID *EventsOfUser `form:"user_id,omitempty" json:"user_id,omitempty"`
 
-	// Actor Only events that this user or service client has caused, or `command line`, or `schedule`.
+	// Actor Only events that this user or service client has caused, or `command line`, `schedule`, or `self-registration`.
 	Actor *EventsOfActor `form:"actor,omitempty" json:"actor,omitempty"`
 
 	// ClientID Only events of requests of this client, or about it.
