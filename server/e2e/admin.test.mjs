@@ -79,7 +79,7 @@ describe('sign-in', () => {
     await fillSignIn(page, reader);
     await page.getByRole('heading', { name: 'Clients' }).waitFor();
     await settled(page);
-    assert.deepEqual(await page.getByRole('navigation').getByRole('link').allInnerTexts(), ['Clients']);
+    assert.deepEqual(await page.getByRole('navigation').getByRole('link').allInnerTexts(), ['Clients', 'Providers', 'Scopes and consents']);
     assert.equal(await link(page, 'New client').count(), 0);
     await go(at, 'people', 'Nothing here');
     await go(at, 'clients/new', 'Nothing here');
