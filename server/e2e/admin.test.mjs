@@ -418,6 +418,8 @@ describe('with the keyboard, in German', () => {
     assert.ok(await page.locator('.skip').evaluate((element) => element.getBoundingClientRect().top >= 0), 'the link is not shown');
     await page.keyboard.press('Enter');
     await page.keyboard.press('Tab');
+    assert.equal(await focused(), 'Einladen');
+    await page.keyboard.press('Tab');
     assert.equal(await focused(), 'Neue Person');
     const outline = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
     assert.equal(outline, 'solid');
