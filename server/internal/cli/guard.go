@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"sesame/server/guard"
@@ -15,6 +16,7 @@ import (
 	"sesame/server/internal/httpapi"
 	"sesame/server/internal/proxy"
 	"sesame/server/internal/telemetry"
+	"sesame/server/secret"
 )
 
 type guardCommand struct {
@@ -32,6 +34,8 @@ type guardCommand struct {
 	AllowUpgrade bool          `help:"Let requests become WebSocket connections. The token is checked only when they begin."`
 	AnswerTime   time.Duration `default:"1m" placeholder:"TIME" help:"How long the service may take until its response begins; then the answer is 504."`
 	Longest      time.Duration `default:"1h" placeholder:"TIME" help:"How long a request may take in all, streams and WebSocket connections included, whose token may have expired by then."`
+	ClientID     string        `name:"client-id" placeholder:"ID" help:"A service client of the login server's, as which the guard looks up personal access tokens. Not with --resource, since their audience is that of the login server. (default: none; they get 401)"`
+	ClientSecret string        `name:"client-secret-file" placeholder:"FILE" help:"File with the secret of --client-id."`
 	HealthListen string        `placeholder:"HOST:PORT" help:"Address of a listener of its own for /healthz, and for /readyz, which is 200 once the guard has the login server's keys. (default: none)"`
 }
 
@@ -51,18 +55,39 @@ func (c *guardCommand) Run(p *program) error {
 	if err != nil {
 		return err
 	}
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
 	log := app.NewLog(*p.Settings, p.Stderr)
 	defer log.Close()
 	p.Audience = cmp.Or(c.Resource, p.Audience, c.Issuer)
 	g, err := guard.New(p.ctx, guard.Options{
 		OpenAPI: document, Issuer: c.Issuer, Audience: p.Audience, BasePath: c.BasePath,
-		ValidateRequests: c.Validate && !c.MCP, Metadata: c.Resource != "", Proxied: true, StartTimeout: -1, Log: log.Logger, Now: p.Now,
+		ValidateRequests: c.Validate && !c.MCP, Metadata: c.Resource != "", Proxied: true, Introspect: client, StartTimeout: -1, Log: log.Logger, Now: p.Now,
 	})
 	if err != nil {
 		return usageError{err}
 	}
 	defer g.Close()
 	return c.serve(p, g, upstream, log.Logger)
+}
+
+// client is the service client that looks up personal access tokens, or nil.
+func (c *guardCommand) client() (*guard.ServiceClient, error) {
+	switch {
+	case c.ClientID == "" && c.ClientSecret == "":
+		return nil, nil
+	case c.ClientID == "" || c.ClientSecret == "":
+		return nil, usagef("--client-id and --client-secret-file belong together: sesame client create prints an id and a secret")
+	case c.Resource != "":
+		return nil, usagef("--client-id cannot be used with --resource: the audience of personal access tokens is that of the login server")
+	}
+	text, err := os.ReadFile(c.ClientSecret)
+	if err != nil {
+		return nil, fmt.Errorf("--client-secret-file: %w", err)
+	}
+	return &guard.ServiceClient{ID: c.ClientID, Secret: secret.New(strings.TrimSpace(string(text)))}, nil
 }
 
 // document reads or makes the OpenAPI document.

@@ -16,6 +16,8 @@ const (
 	headerUser   = "X-Auth-Request-User"
 	headerClient = "X-Auth-Request-Client"
 	headerScope  = "X-Auth-Request-Scope"
+	// headerKind is "personal_access_token" for such a token, which belongs to no client, and missing for another one.
+	headerKind = "X-Auth-Request-Token-Kind"
 )
 
 // ParseUpstream parses http://HOST:PORT, https://HOST:PORT, either with a path in front of all paths, or unix:PATH.
@@ -62,7 +64,11 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 	set(headerRequestID, x.id)
 	if x.caller != nil {
 		set(headerUser, x.caller.Subject)
-		set(headerClient, x.caller.ClientID)
+		if x.caller.Personal {
+			set(headerKind, "personal_access_token")
+		} else {
+			set(headerClient, x.caller.ClientID)
+		}
 		set(headerScope, strings.Join(x.caller.Scopes, " "))
 	}
 }
