@@ -51,11 +51,11 @@ func (c *guardCommand) Run(p *program) error {
 	if c.AnswerTime <= 0 || c.Longest <= 0 || c.MaxBody < 0 || c.MaxBody > 1<<20 {
 		return usagef("--answer-time and --longest must be durations such as 1m, and --max-body a number of MiB from 0 to %d", 1<<20)
 	}
-	document, err := c.document()
+	client, err := c.client()
 	if err != nil {
 		return err
 	}
-	client, err := c.client()
+	document, err := c.document()
 	if err != nil {
 		return err
 	}
