@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"strings"
 	"time"
 
 	"sesame/server/guard"
@@ -16,7 +15,6 @@ import (
 	"sesame/server/internal/httpapi"
 	"sesame/server/internal/proxy"
 	"sesame/server/internal/telemetry"
-	"sesame/server/secret"
 )
 
 type guardCommand struct {
@@ -26,6 +24,8 @@ type guardCommand struct {
 	Upstream     string        `required:"" placeholder:"URL" help:"Address of the service: http://HOST:PORT or https://HOST:PORT, with a path that is put in front of every path, or unix:PATH. Nothing but the guard may reach it, because it believes the X-Auth-Request headers."`
 	Issuer       string        `required:"" placeholder:"URL" help:"The login server's public URL, such as https://login.example.com."`
 	Resource     string        `placeholder:"URL" help:"URL of the service, and the audience of its access tokens: one of the login server's SESAME_AUDIENCES. The guard then serves the metadata by which clients find the login server (RFC 9728). (default: none; the audience is --audience, or else the issuer)"`
+	ClientID     string        `name:"client-id" placeholder:"ID" help:"A service client of the login server, with which the guard looks up personal access tokens. (default: none; it refuses them)"`
+	SecretFile   string        `name:"client-secret-file" placeholder:"FILE" help:"File with the secret of that client, which only its owner and its group can read."`
 	BasePath     string        `placeholder:"PATH" help:"Prefix of the document's paths. (default: the path of the document's first server)"`
 	Validate     bool          `default:"true" negatable:"" help:"Refuse requests whose parameters or body do not fit the document. A body of JSON or a form may then have at most 64 KiB."`
 	MaxBody      int64         `default:"32" placeholder:"MIB" help:"Largest request body in MiB; 0 is no limit."`
@@ -34,8 +34,6 @@ type guardCommand struct {
 	AllowUpgrade bool          `help:"Let requests become WebSocket connections. The token is checked only when they begin."`
 	AnswerTime   time.Duration `default:"1m" placeholder:"TIME" help:"How long the service may take until its response begins; then the answer is 504."`
 	Longest      time.Duration `default:"1h" placeholder:"TIME" help:"How long a request may take in all, streams and WebSocket connections included, whose token may have expired by then."`
-	ClientID     string        `name:"client-id" placeholder:"ID" help:"A service client of the login server's, as which the guard looks up personal access tokens. Not with --resource, since their audience is that of the login server. (default: none; they get 401)"`
-	ClientSecret string        `name:"client-secret-file" placeholder:"FILE" help:"File with the secret of --client-id."`
 	HealthListen string        `placeholder:"HOST:PORT" help:"Address of a listener of its own for /healthz, and for /readyz, which is 200 once the guard has the login server's keys. (default: none)"`
 }
 
@@ -51,11 +49,11 @@ func (c *guardCommand) Run(p *program) error {
 	if c.AnswerTime <= 0 || c.Longest <= 0 || c.MaxBody < 0 || c.MaxBody > 1<<20 {
 		return usagef("--answer-time and --longest must be durations such as 1m, and --max-body a number of MiB from 0 to %d", 1<<20)
 	}
-	client, err := c.client()
+	document, err := c.document()
 	if err != nil {
 		return err
 	}
-	document, err := c.document()
+	client, err := c.client()
 	if err != nil {
 		return err
 	}
@@ -73,21 +71,16 @@ func (c *guardCommand) Run(p *program) error {
 	return c.serve(p, g, upstream, log.Logger)
 }
 
-// client is the service client that looks up personal access tokens, or nil.
+// client is the service client that looks up personal access tokens; nil for none.
 func (c *guardCommand) client() (*guard.ServiceClient, error) {
-	switch {
-	case c.ClientID == "" && c.ClientSecret == "":
-		return nil, nil
-	case c.ClientID == "" || c.ClientSecret == "":
-		return nil, usagef("--client-id and --client-secret-file belong together: sesame client create prints an id and a secret")
-	case c.Resource != "":
-		return nil, usagef("--client-id cannot be used with --resource: the audience of personal access tokens is that of the login server")
+	if (c.ClientID == "") != (c.SecretFile == "") {
+		return nil, usagef("--client-id and --client-secret-file belong together; give both, or neither")
 	}
-	text, err := os.ReadFile(c.ClientSecret)
-	if err != nil {
-		return nil, fmt.Errorf("--client-secret-file: %w", err)
+	if c.ClientID == "" {
+		return nil, nil //nolint:nilnil // no client is what the flags ask for
 	}
-	return &guard.ServiceClient{ID: c.ClientID, Secret: secret.New(strings.TrimSpace(string(text)))}, nil
+	text, err := secretOf(c.SecretFile)
+	return &guard.ServiceClient{ID: c.ClientID, Secret: text}, err
 }
 
 // document reads or makes the OpenAPI document.

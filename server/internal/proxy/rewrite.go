@@ -66,7 +66,8 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 		set(headerUser, x.caller.Subject)
 		if x.caller.Personal {
 			set(headerKind, "personal_access_token")
-		} else {
+		}
+		if x.caller.ClientID != "" { // a personal access token belongs to no client
 			set(headerClient, x.caller.ClientID)
 		}
 		set(headerScope, strings.Join(x.caller.Scopes, " "))
