@@ -92,6 +92,10 @@ func TestMetricsCountWhatHappens(t *testing.T) {
 		second := decode[api.Token](s.do(t, refreshGrant(first.RefreshToken)).want(200))
 		s.do(t, refreshGrant(second.RefreshToken)).want(200)
 		s.do(t, refreshGrant(first.RefreshToken)).want(400, "invalid_grant")
+		personal := s.makePersonalToken(t, s.login(t, "ann").AccessToken, "me:read").Token
+		for _, text := range []string{personal, personal, personal[:39], "ssm_" + strings.Repeat("0", 30) + "2C8GjS"} {
+			s.do(t, me(text))
+		}
 		c := s.makeClient(t, "shop", "--scope", "users:read")
 		s.do(t, c.sends(clientGrant(""))).want(200)
 		s.register(t, "bob")
@@ -105,12 +109,16 @@ func TestMetricsCountWhatHappens(t *testing.T) {
 
 		after := s.metrics(t)
 		for series, want := range map[string]float64{
-			`sesame_logins_total{outcome="success"}`:                 1,
+			`sesame_logins_total{outcome="success"}`:                 2,
+			`sesame_personal_token_uses_total{outcome="accepted"}`:   2,
+			`sesame_personal_token_uses_total{outcome="malformed"}`:  1,
+			`sesame_personal_token_uses_total{outcome="unknown"}`:    1,
+			`sesame_events_total{kind="token_created"}`:              1,
 			`sesame_logins_total{outcome="wrong_credentials"}`:       7,
 			`sesame_logins_total{outcome="invalid_scope"}`:           1,
 			`sesame_logins_total{outcome="throttled"}`:               3,
 			`sesame_throttled_attempts_total{attempt="login"}`:       3,
-			`sesame_tokens_issued_total{grant="password"}`:           1,
+			`sesame_tokens_issued_total{grant="password"}`:           2,
 			`sesame_tokens_issued_total{grant="refresh_token"}`:      2,
 			`sesame_tokens_issued_total{grant="client_credentials"}`: 1,
 			`sesame_events_total{kind="refresh_reused"}`:             1,

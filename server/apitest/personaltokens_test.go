@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -410,6 +411,43 @@ func TestAnotherServiceAcceptsPersonalTokens(t *testing.T) {
 		s.do(t, request{method: "DELETE", path: "/users/me/tokens/" + made.ID, token: ann}).want(204)
 		now = now.Add(30 * time.Second)
 		ask("GET", made.Token, 401)
+	})
+}
+
+// sesame guard with a client of its own accepts personal access tokens, and tells the service what they are.
+func TestTheProxyAcceptsPersonalTokens(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		u, client := startUpstream(t), s.makeClient(t, "guard")
+		file := filepath.Join(t.TempDir(), "secret")
+		if err := os.WriteFile(file, []byte(client.Secret+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		without := startGuard(t, guardedDocument, u.URL, s.url)
+		with := startGuard(t, guardedDocument, u.URL, s.url, "SESAME_GUARD_CLIENT_ID="+client.ID, "SESAME_GUARD_CLIENT_SECRET_FILE="+file)
+		ann := s.newcomer(t, "ann").AccessToken
+		made := s.makePersonalToken(t, ann, "me:read").Token
+		page := func(g *server, text string) *answer {
+			var a *answer
+			until(t, "the guard is ready", func() bool { // it starts without the issuer
+				got, err := g.try(request{method: "GET", path: "/pages/x", token: text, header: map[string]string{"X-Auth-Request-Token-Kind": "forged"}})
+				a = got
+				return err == nil && got.status != 503
+			})
+			return a
+		}
+		page(without, made).want(401, "invalid_token")
+		if r, _ := u.seen(); r != nil {
+			t.Error("a refused request has reached the service")
+		}
+		page(with, made).want(200)
+		if r, _ := u.seen(); r == nil || r.Header.Get("X-Auth-Request-User") != s.idOf(t, "ann") || r.Header.Get("X-Auth-Request-Token-Kind") != "personal_access_token" ||
+			r.Header["X-Auth-Request-Client"] != nil || r.Header.Get("X-Auth-Request-Scope") != "me:read" || r.Header.Get("Authorization") != "" {
+			t.Errorf("the service got %v", r)
+		}
+		page(with, ann).want(200)
+		if r, _ := u.seen(); r == nil || r.Header["X-Auth-Request-Token-Kind"] != nil || r.Header.Get("X-Auth-Request-Client") != "first-party" {
+			t.Errorf("the service got %v", r)
+		}
 	})
 }
 

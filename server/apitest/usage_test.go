@@ -78,6 +78,7 @@ var wrongTurns = map[string]string{
 	"user list --contract none.yaml":      "none.yaml, which --contract names",
 	"new x --spec none.yaml":              "none.yaml, which --spec names",
 	"mock --spec none.yaml":               "none.yaml, which --spec names",
+	"user add-token ann --name x":         "missing flags: --scope",
 	"user sessions ann --end 1 --end-all": "--end and --end-all can't be used together",
 	"keys rotate --revoke":                "--revoke deletes the key that signs; give --now as well",
 	"serve --access-token-ttl long":       `--access-token-ttl is "long"; it must be a duration such as 10m or 168h`,

@@ -31,12 +31,12 @@ type Metrics struct {
 	registry *telemetry.Registry
 	requests *telemetry.Histogram // nil until the routes are known
 
-	logins, throttled, tokens, events, mails, logouts, deliveries *telemetry.Counter
-	hashWait                                                      *telemetry.Histogram
-	hashRefused, eventsLost                                       *telemetry.Counter
-	cleanupRuns, cleanupRows, acmeAttempts                        *telemetry.Counter
-	cleanupSuccess                                                *telemetry.Gauge
-	spansSent, spansDropped                                       *telemetry.Counter
+	logins, throttled, personal, tokens, events, mails, logouts, deliveries *telemetry.Counter
+	hashWait                                                                *telemetry.Histogram
+	hashRefused, eventsLost                                                 *telemetry.Counter
+	cleanupRuns, cleanupRows, acmeAttempts                                  *telemetry.Counter
+	cleanupSuccess                                                          *telemetry.Gauge
+	spansSent, spansDropped                                                 *telemetry.Counter
 }
 
 func newMetrics() *Metrics {
@@ -48,6 +48,8 @@ func newMetrics() *Metrics {
 			telemetry.Label{Name: "outcome", Values: identity.LoginOutcomes}),
 		throttled: r.Counter("sesame_throttled_attempts_total", "Attempts that were refused because of earlier ones (429).",
 			telemetry.Label{Name: "attempt", Values: identity.ThrottledAttempts}),
+		personal: r.Counter("sesame_personal_token_uses_total", "Requests with a personal access token, and lookups of one.",
+			telemetry.Label{Name: "outcome", Values: identity.PersonalTokenOutcomes}),
 		tokens: r.Counter("sesame_tokens_issued_total", "Access tokens.", telemetry.Label{Name: "grant", Values: oauth.Grants}),
 		events: r.Counter("sesame_events_total", "Events that this process recorded, as GET /events lists them.",
 			telemetry.Label{Name: "kind", Values: texts(audit.Kinds)}),
@@ -111,8 +113,9 @@ func (m *Metrics) Request(method, route string, status int, took time.Duration) 
 
 func (m *Metrics) counts() identity.Counts {
 	return identity.Counts{
-		Login:     func(outcome string) { m.logins.Add(1, outcome) },
-		Throttled: func(what string) { m.throttled.Add(1, what) },
+		Login:         func(outcome string) { m.logins.Add(1, outcome) },
+		Throttled:     func(what string) { m.throttled.Add(1, what) },
+		PersonalToken: func(outcome string) { m.personal.Add(1, outcome) },
 	}
 }
 

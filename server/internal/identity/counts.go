@@ -10,6 +10,8 @@ import (
 type Counts struct {
 	Login     func(outcome string) // one of LoginOutcomes
 	Throttled func(what string)    // one of ThrottledAttempts: an attempt that was refused because of earlier ones
+	// PersonalToken counts requests with a personal access token, and lookups of one: one of PersonalTokenOutcomes.
+	PersonalToken func(outcome string)
 }
 
 func (c Counts) withDefaults() Counts {
@@ -19,8 +21,21 @@ func (c Counts) withDefaults() Counts {
 	if c.Throttled == nil {
 		c.Throttled = func(string) {}
 	}
+	if c.PersonalToken == nil {
+		c.PersonalToken = func(string) {}
+	}
 	return c
 }
+
+// Outcomes of a request with a personal access token.
+const (
+	tokenAccepted  = "accepted"
+	tokenUnknown   = "unknown" // or expired, revoked, or of a disabled account
+	tokenMalformed = "malformed"
+)
+
+// PersonalTokenOutcomes are the values of Counts.PersonalToken.
+var PersonalTokenOutcomes = []string{tokenAccepted, tokenUnknown, tokenMalformed}
 
 // Attempts that are throttled.
 const (

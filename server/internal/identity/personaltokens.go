@@ -224,7 +224,12 @@ func (s *Service) findPersonalToken(ctx context.Context, text secret.Text) (t st
 func (s *Service) CallerOfPersonalToken(ctx context.Context, text secret.Text) (*Caller, store.PersonalToken, error) {
 	t, user, err := s.findPersonalToken(ctx, text)
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, t, errInvalidToken(errors.New("no such personal access token, or the account is disabled"))
+		outcome := tokenMalformed
+		if personal.IsWellFormed(text.Reveal()) {
+			outcome = tokenUnknown
+		}
+		s.Count.PersonalToken(outcome)
+		return nil, t, errInvalidToken(fmt.Errorf("the personal access token is %s, or the account is disabled", outcome))
 	}
 	if err != nil {
 		return nil, t, err
@@ -235,6 +240,7 @@ func (s *Service) CallerOfPersonalToken(ctx context.Context, text secret.Text) (
 			s.Log.WarnContext(ctx, "the use of a personal access token could not be recorded", "token_id", t.ID, "error", err)
 		}
 	}
+	s.Count.PersonalToken(tokenAccepted)
 	return &Caller{
 		User: user, TokenID: t.ID, checked: now,
 		Scopes: Intersect(strings.Fields(t.Scope), s.ScopesOf(user, strings.Fields(t.Methods))),

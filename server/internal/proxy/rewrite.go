@@ -16,6 +16,8 @@ const (
 	headerUser   = "X-Auth-Request-User"
 	headerClient = "X-Auth-Request-Client"
 	headerScope  = "X-Auth-Request-Scope"
+	// headerKind is "personal_access_token" for such a token, which belongs to no client, and missing for another one.
+	headerKind = "X-Auth-Request-Token-Kind"
 )
 
 // ParseUpstream parses http://HOST:PORT, https://HOST:PORT, either with a path in front of all paths, or unix:PATH.
@@ -62,6 +64,9 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 	set(headerRequestID, x.id)
 	if x.caller != nil {
 		set(headerUser, x.caller.Subject)
+		if x.caller.Personal {
+			set(headerKind, "personal_access_token")
+		}
 		if x.caller.ClientID != "" { // a personal access token belongs to no client
 			set(headerClient, x.caller.ClientID)
 		}
