@@ -54,6 +54,11 @@ function removeGuest() {
 // A request whose username the person has changed registers an account to keep.
 const registered = succeeded && id === 'createUser' && pm.response.json().username === pm.variables.get('guestName');
 if (pm.variables.get('guestId') || registered) removeGuest();
+if (succeeded && id === 'inviteUser' && pm.response.json().username === pm.variables.get('guestName')) {
+  send('DELETE', `/users/${pm.response.json().id}`, { token: saved('accessToken') }, (answer) => {
+    pm.test('the invited account is removed', () => pm.expect(answer.code).to.equal(204));
+  });
+}
 if (succeeded && id === 'createClient' && pm.response.json().name === pm.variables.get('guestName')) {
   send('DELETE', `/clients/${pm.response.json().client_id}`, { token: saved('accessToken') }, (answer) => {
     pm.test('the client is removed', () => pm.expect(answer.code).to.equal(204));

@@ -25,6 +25,27 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for ClientRegistration.
+const (
+	ClientRegistrationDocument ClientRegistration = "document"
+	ClientRegistrationDynamic  ClientRegistration = "dynamic"
+	ClientRegistrationOperator ClientRegistration = "operator"
+)
+
+// Valid indicates whether the value is a known member of the ClientRegistration enum.
+func (e ClientRegistration) Valid() bool {
+	switch e {
+	case ClientRegistrationDocument:
+		return true
+	case ClientRegistrationDynamic:
+		return true
+	case ClientRegistrationOperator:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for DeliveryState.
 const (
 	DeliveryStateDELIVERYDELIVERED DeliveryState = "delivered"
@@ -52,6 +73,7 @@ const (
 	ErrorCodeBadRequest                     ErrorCode = "bad_request"
 	ErrorCodeClientNameTaken                ErrorCode = "client_name_taken"
 	ErrorCodeEmailTaken                     ErrorCode = "email_taken"
+	ErrorCodeHasPassword                    ErrorCode = "has_password"
 	ErrorCodeInsufficientScope              ErrorCode = "insufficient_scope"
 	ErrorCodeInsufficientUserAuthentication ErrorCode = "insufficient_user_authentication"
 	ErrorCodeInternalError                  ErrorCode = "internal_error"
@@ -60,6 +82,7 @@ const (
 	ErrorCodeLastAdministrator              ErrorCode = "last_administrator"
 	ErrorCodeLastWayIn                      ErrorCode = "last_way_in"
 	ErrorCodeMethodNotAllowed               ErrorCode = "method_not_allowed"
+	ErrorCodeNoAddress                      ErrorCode = "no_address"
 	ErrorCodeNoConfirmedEmail               ErrorCode = "no_confirmed_email"
 	ErrorCodeNoSecondFactor                 ErrorCode = "no_second_factor"
 	ErrorCodeNotFound                       ErrorCode = "not_found"
@@ -88,6 +111,8 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeEmailTaken:
 		return true
+	case ErrorCodeHasPassword:
+		return true
 	case ErrorCodeInsufficientScope:
 		return true
 	case ErrorCodeInsufficientUserAuthentication:
@@ -103,6 +128,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeLastWayIn:
 		return true
 	case ErrorCodeMethodNotAllowed:
+		return true
+	case ErrorCodeNoAddress:
 		return true
 	case ErrorCodeNoConfirmedEmail:
 		return true
@@ -145,6 +172,7 @@ const (
 	EventKindEVENTACCOUNTDELETED        EventKind = "account_deleted"
 	EventKindEVENTACCOUNTDISABLED       EventKind = "account_disabled"
 	EventKindEVENTACCOUNTENABLED        EventKind = "account_enabled"
+	EventKindEVENTACCOUNTINVITED        EventKind = "account_invited"
 	EventKindEVENTACCOUNTUNLOCKED       EventKind = "account_unlocked"
 	EventKindEVENTCLIENTCHANGED         EventKind = "client_changed"
 	EventKindEVENTCLIENTCREATED         EventKind = "client_created"
@@ -162,6 +190,7 @@ const (
 	EventKindEVENTFACTORSRESETREQUESTED EventKind = "factors_reset_requested"
 	EventKindEVENTIDENTITYLINKED        EventKind = "identity_linked"
 	EventKindEVENTIDENTITYUNLINKED      EventKind = "identity_unlinked"
+	EventKindEVENTINVITATIONACCEPTED    EventKind = "invitation_accepted"
 	EventKindEVENTKEYPUBLISHED          EventKind = "key_published"
 	EventKindEVENTKEYROTATED            EventKind = "key_rotated"
 	EventKindEVENTLOGIN                 EventKind = "login"
@@ -174,6 +203,7 @@ const (
 	EventKindEVENTPASSWORDACCEPTED      EventKind = "password_accepted"
 	EventKindEVENTPASSWORDCHANGED       EventKind = "password_changed"
 	EventKindEVENTPASSWORDRESET         EventKind = "password_reset"
+	EventKindEVENTPASSWORDRESETSTARTED  EventKind = "password_reset_started"
 	EventKindEVENTPROFILECHANGED        EventKind = "profile_changed"
 	EventKindEVENTPROVIDERCHANGED       EventKind = "provider_changed"
 	EventKindEVENTPROVIDERCREATED       EventKind = "provider_created"
@@ -203,6 +233,8 @@ func (e EventKind) Valid() bool {
 	case EventKindEVENTACCOUNTDISABLED:
 		return true
 	case EventKindEVENTACCOUNTENABLED:
+		return true
+	case EventKindEVENTACCOUNTINVITED:
 		return true
 	case EventKindEVENTACCOUNTUNLOCKED:
 		return true
@@ -238,6 +270,8 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindEVENTIDENTITYUNLINKED:
 		return true
+	case EventKindEVENTINVITATIONACCEPTED:
+		return true
 	case EventKindEVENTKEYPUBLISHED:
 		return true
 	case EventKindEVENTKEYROTATED:
@@ -261,6 +295,8 @@ func (e EventKind) Valid() bool {
 	case EventKindEVENTPASSWORDCHANGED:
 		return true
 	case EventKindEVENTPASSWORDRESET:
+		return true
+	case EventKindEVENTPASSWORDRESETSTARTED:
 		return true
 	case EventKindEVENTPROFILECHANGED:
 		return true
@@ -373,7 +409,9 @@ const (
 	OAuthErrorCodeAuthorizationPending    OAuthErrorCode = "authorization_pending"
 	OAuthErrorCodeExpiredToken            OAuthErrorCode = "expired_token"
 	OAuthErrorCodeInvalidClient           OAuthErrorCode = "invalid_client"
+	OAuthErrorCodeInvalidClientMetadata   OAuthErrorCode = "invalid_client_metadata"
 	OAuthErrorCodeInvalidGrant            OAuthErrorCode = "invalid_grant"
+	OAuthErrorCodeInvalidRedirectURI      OAuthErrorCode = "invalid_redirect_uri"
 	OAuthErrorCodeInvalidRequest          OAuthErrorCode = "invalid_request"
 	OAuthErrorCodeInvalidScope            OAuthErrorCode = "invalid_scope"
 	OAuthErrorCodeInvalidTarget           OAuthErrorCode = "invalid_target"
@@ -398,7 +436,11 @@ func (e OAuthErrorCode) Valid() bool {
 		return true
 	case OAuthErrorCodeInvalidClient:
 		return true
+	case OAuthErrorCodeInvalidClientMetadata:
+		return true
 	case OAuthErrorCodeInvalidGrant:
+		return true
+	case OAuthErrorCodeInvalidRedirectURI:
 		return true
 	case OAuthErrorCodeInvalidRequest:
 		return true
@@ -571,6 +613,30 @@ func (e TokenRequestGrantType) Valid() bool {
 	}
 }
 
+// Defines values for ListUsersParamsSort.
+const (
+	ListUsersParamsSortCreatedAt           ListUsersParamsSort = "created_at"
+	ListUsersParamsSortCreatedAtDescending ListUsersParamsSort = "-created_at"
+	ListUsersParamsSortUsername            ListUsersParamsSort = "username"
+	ListUsersParamsSortUsernameDescending  ListUsersParamsSort = "-username"
+)
+
+// Valid indicates whether the value is a known member of the ListUsersParamsSort enum.
+func (e ListUsersParamsSort) Valid() bool {
+	switch e {
+	case ListUsersParamsSortCreatedAt:
+		return true
+	case ListUsersParamsSortCreatedAtDescending:
+		return true
+	case ListUsersParamsSortUsername:
+		return true
+	case ListUsersParamsSortUsernameDescending:
+		return true
+	default:
+		return false
+	}
+}
+
 // AddedFactor defines model for AddedFactor.
 type AddedFactor struct {
 	Factor Factor `json:"factor"`
@@ -591,7 +657,7 @@ type AuthorizationRequest struct {
 	// Example:
 	Claims *string `json:"claims,omitempty"`
 
-	// ClientID The `client_id` of a client with registered redirect addresses.
+	// ClientID The `client_id` of a client with registered redirect addresses, or the URL of its client ID metadata document (`SESAME_CLIENT_DOCUMENTS`).
 	//
 	// Example: 019ad827-b3c1-7d21-9f60-5a4be3a2c7d9
 	ClientID *string `json:"client_id,omitempty"`
@@ -701,6 +767,12 @@ type ClientConsentPage struct {
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
+// ClientRegistration How the client came here: an operator made it, it registered itself (`POST /register`), or it has a client ID metadata document.
+// Nobody has verified the latter two, and their settings cannot be changed here.
+//
+// Example: operator
+type ClientRegistration string
+
 // Consent defines model for Consent.
 type Consent struct {
 	ClientID   string `json:"client_id"`
@@ -778,6 +850,8 @@ type Delivery struct {
 	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
 	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 	//   confirmed another spelling.
+	// - `account_invited`: an administrator had an invitation mailed; `invitation_accepted`: its link was used to choose a password.
+	// - `password_reset_started`: an administrator had a link to choose a new password mailed.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
 	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
 	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
@@ -793,12 +867,12 @@ type Delivery struct {
 	// - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
 	// - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
 	// - `key_rotated`: a new key signs from now on.
-	// - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
-	// - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
-	// - `webhook_tested`: somebody sent this event to a webhook as a test.
 	// - `mail_deleted`: a mail was deleted before it was sent.
 	// - `token_created`, `token_revoked`: a personal access token, named by `token_id`. Those that end with a password, or with the
 	//   account, have no event of their own.
+	// - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
+	// - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
+	// - `webhook_tested`: somebody sent this event to a webhook as a test.
 	Kind EventKind `json:"kind"`
 
 	// NextAttemptAt When a delivery that waits is due. Null if it does not wait.
@@ -916,7 +990,7 @@ type ErrorCode string
 
 // Event A recorded event. A field is null if it does not apply or is not known.
 type Event struct {
-	// Actor The id of the user or service client that did it, `command line`, or `schedule`. Null if it is unknown, as
+	// Actor The id of the user or service client that did it, `command line`, `schedule`, or `self-registration` for a client that nobody has verified. Null if it is unknown, as
 	// for a refused login, which the owner need not have made.
 	Actor nullable.Nullable[string] `json:"actor"`
 	At    time.Time                 `json:"at"`
@@ -957,6 +1031,8 @@ type Event struct {
 	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
 	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 	//   confirmed another spelling.
+	// - `account_invited`: an administrator had an invitation mailed; `invitation_accepted`: its link was used to choose a password.
+	// - `password_reset_started`: an administrator had a link to choose a new password mailed.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
 	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
 	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
@@ -972,12 +1048,12 @@ type Event struct {
 	// - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
 	// - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
 	// - `key_rotated`: a new key signs from now on.
-	// - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
-	// - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
-	// - `webhook_tested`: somebody sent this event to a webhook as a test.
 	// - `mail_deleted`: a mail was deleted before it was sent.
 	// - `token_created`, `token_revoked`: a personal access token, named by `token_id`. Those that end with a password, or with the
 	//   account, have no event of their own.
+	// - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
+	// - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
+	// - `webhook_tested`: somebody sent this event to a webhook as a test.
 	Kind EventKind `json:"kind"`
 
 	// SessionID The session that started, ended, or was used.
@@ -1023,6 +1099,8 @@ type Event struct {
 //   - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
 //     confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 //     confirmed another spelling.
+//   - `account_invited`: an administrator had an invitation mailed; `invitation_accepted`: its link was used to choose a password.
+//   - `password_reset_started`: an administrator had a link to choose a new password mailed.
 //   - `password_reset`: a new password was chosen with a mailed code; every session ended.
 //   - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
 //   - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
@@ -1038,12 +1116,12 @@ type Event struct {
 //   - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
 //   - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
 //   - `key_rotated`: a new key signs from now on.
-//   - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
-//   - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
-//   - `webhook_tested`: somebody sent this event to a webhook as a test.
 //   - `mail_deleted`: a mail was deleted before it was sent.
 //   - `token_created`, `token_revoked`: a personal access token, named by `token_id`. Those that end with a password, or with the
 //     account, have no event of their own.
+//   - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
+//   - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
+//   - `webhook_tested`: somebody sent this event to a webhook as a test.
 type EventKind string
 
 // EventLines One `Event` in JSON per line, each with a line break at its end.
@@ -1118,6 +1196,11 @@ type FieldError struct {
 //
 // Example: Ann Example
 type FullName = string
+
+// GrantedScopes For administrators: the account's scopes beyond those that every account has. Your token must have them.
+//
+// Example: []
+type GrantedScopes = []string
 
 // Health defines model for Health.
 type Health struct {
@@ -1239,6 +1322,32 @@ type IntrospectionRequest struct {
 	TokenTypeHint *string `json:"token_type_hint,omitempty"`
 }
 
+// Invitation defines model for Invitation.
+type Invitation struct {
+	// Email Where the invitation is mailed. It is confirmed when the person uses the link.
+	//
+	// Example: bob@example.com
+	Email string `json:"email"`
+
+	// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
+	// control characters, direction marks or other invisible characters except joiners between two characters.
+	//
+	//
+	// Example: Ann Example
+	FullName nullable.Nullable[FullName] `json:"full_name,omitempty"`
+
+	// Scopes For administrators: the account's scopes beyond those that every account has. Your token must have them.
+	//
+	//
+	// Example: []
+	Scopes *GrantedScopes `json:"scopes,omitempty"`
+
+	// Username As in `UserCreate`; without it the server makes one of the address.
+	//
+	// Example: bob
+	Username *string `json:"username,omitempty"`
+}
+
 // Key One public key (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2). The members depend on `kty`: EC has crv, x
 // and y; OKP has crv and x; RSA has n and e.
 type Key struct {
@@ -1297,10 +1406,13 @@ type Metadata struct {
 	BackchannelLogoutSessionSupported bool `json:"backchannel_logout_session_supported"`
 
 	// BackchannelLogoutSupported OpenID Connect Back-Channel Logout 1.0.
-	BackchannelLogoutSupported    bool     `json:"backchannel_logout_supported"`
-	ClaimsParameterSupported      bool     `json:"claims_parameter_supported"`
-	ClaimsSupported               []string `json:"claims_supported"`
-	CodeChallengeMethodsSupported []string `json:"code_challenge_methods_supported"`
+	BackchannelLogoutSupported bool     `json:"backchannel_logout_supported"`
+	ClaimsParameterSupported   bool     `json:"claims_parameter_supported"`
+	ClaimsSupported            []string `json:"claims_supported"`
+
+	// ClientIDMetadataDocumentSupported Whether a `client_id` can be the URL of a client ID metadata document. Absent if it cannot.
+	ClientIDMetadataDocumentSupported *bool    `json:"client_id_metadata_document_supported,omitempty"`
+	CodeChallengeMethodsSupported     []string `json:"code_challenge_methods_supported"`
 
 	// DeviceAuthorizationEndpoint RFC 8628.
 	DeviceAuthorizationEndpoint               string   `json:"device_authorization_endpoint"`
@@ -1315,8 +1427,11 @@ type Metadata struct {
 
 	// PushedAuthorizationRequestEndpoint RFC 9126.
 	PushedAuthorizationRequestEndpoint string `json:"pushed_authorization_request_endpoint"`
-	RequestParameterSupported          bool   `json:"request_parameter_supported"`
-	RequestURIParameterSupported       bool   `json:"request_uri_parameter_supported"`
+
+	// RegistrationEndpoint RFC 7591. Absent if the server registers no clients.
+	RegistrationEndpoint         *string `json:"registration_endpoint,omitempty"`
+	RequestParameterSupported    bool    `json:"request_parameter_supported"`
+	RequestURIParameterSupported bool    `json:"request_uri_parameter_supported"`
 
 	// RequirePushedAuthorizationRequests RFC 9126.
 	RequirePushedAuthorizationRequests     bool     `json:"require_pushed_authorization_requests"`
@@ -1371,6 +1486,11 @@ type OAuthClient struct {
 	// Example: false
 	DeviceGrant bool `json:"device_grant"`
 
+	// DocumentURI Where a client with a metadata document has it, which is the `client_id` that it sends. Empty for others.
+	//
+	// Example:
+	DocumentURI string `json:"document_uri"`
+
 	// LogoURI Where this server shows its logo. Another logo has another address. Empty for none.
 	//
 	// Example: https://login.example.com/sign-in/client-logo?hash=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU
@@ -1398,6 +1518,13 @@ type OAuthClient struct {
 	//
 	// Example: ["https://app.example.com/callback"]
 	RedirectUris []string `json:"redirect_uris"`
+
+	// Registration How the client came here: an operator made it, it registered itself (`POST /register`), or it has a client ID metadata document.
+	// Nobody has verified the latter two, and their settings cannot be changed here.
+	//
+	//
+	// Example: operator
+	Registration ClientRegistration `json:"registration"`
 
 	// RequirePkce Whether it must send a `code_challenge`. A public client must.
 	//
@@ -1581,6 +1708,11 @@ type OAuthClientWithSecret struct {
 	// Example: false
 	DeviceGrant bool `json:"device_grant"`
 
+	// DocumentURI Where a client with a metadata document has it, which is the `client_id` that it sends. Empty for others.
+	//
+	// Example:
+	DocumentURI string `json:"document_uri"`
+
 	// LogoURI Where this server shows its logo. Another logo has another address. Empty for none.
 	//
 	// Example: https://login.example.com/sign-in/client-logo?hash=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU
@@ -1609,6 +1741,13 @@ type OAuthClientWithSecret struct {
 	// Example: ["https://app.example.com/callback"]
 	RedirectUris []string `json:"redirect_uris"`
 
+	// Registration How the client came here: an operator made it, it registered itself (`POST /register`), or it has a client ID metadata document.
+	// Nobody has verified the latter two, and their settings cannot be changed here.
+	//
+	//
+	// Example: operator
+	Registration ClientRegistration `json:"registration"`
+
 	// RequirePkce Whether it must send a `code_challenge`. A public client must.
 	//
 	// Example: true
@@ -1632,14 +1771,14 @@ type OAuthClientWithSecret struct {
 
 // OAuthError defines model for OAuthError.
 type OAuthError struct {
-	// Error Error code for programs (RFC 6749 §5.2, RFC 8628 §3.5).
+	// Error Error code for programs (RFC 6749 §5.2, RFC 8628 §3.5, RFC 7591 §3.2.2).
 	Error OAuthErrorCode `json:"error"`
 
 	// ErrorDescription Explanation for people.
 	ErrorDescription string `json:"error_description"`
 }
 
-// OAuthErrorCode Error code for programs (RFC 6749 §5.2, RFC 8628 §3.5).
+// OAuthErrorCode Error code for programs (RFC 6749 §5.2, RFC 8628 §3.5, RFC 7591 §3.2.2).
 type OAuthErrorCode string
 
 // Page HTML.
@@ -1762,6 +1901,48 @@ type PasswordReset struct {
 type PasswordResetRequest struct {
 	// Email Example: ann@example.com
 	Email string `json:"email"`
+}
+
+// PersonSession defines model for PersonSession.
+type PersonSession struct {
+	// Acr The level of the sign-in: `1` for one factor, `2` for two.
+	Acr string `json:"acr"`
+
+	// Amr How the person signed in (RFC 8176), such as `pwd` for a password and `otp` for the code of an authenticator app.
+	Amr []string `json:"amr"`
+
+	// ClientID The client that the person logged in through: its `client_id`, `first-party` for a login without one, or `browser` for the pages of this server.
+	ClientID string `json:"client_id"`
+
+	// CreatedAt When the person logged in.
+	CreatedAt time.Time `json:"created_at"`
+
+	// Current Whether this request belongs to the session.
+	Current bool `json:"current"`
+
+	// ExpiresAt When it expires unless it is refreshed.
+	ExpiresAt time.Time `json:"expires_at"`
+	ID        string    `json:"id"`
+
+	// IPAddress The network address of the login.
+	IPAddress string `json:"ip_address"`
+
+	// LastUsedAt The time of the last login or refresh.
+	LastUsedAt time.Time `json:"last_used_at"`
+	Scopes     []string  `json:"scopes"`
+
+	// UserAgent The User-Agent of the login.
+	UserAgent string `json:"user_agent"`
+	UserID    string `json:"user_id"`
+	Username  string `json:"username"`
+}
+
+// PersonSessionPage defines model for PersonSessionPage.
+type PersonSessionPage struct {
+	Items []PersonSession `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
 // PersonalToken A personal access token, without the token itself.
@@ -2076,6 +2257,55 @@ type PushedAuthorizationRequest struct {
 type RecoveryCodes struct {
 	// RecoveryCodes They are shown only here.
 	RecoveryCodes []string `json:"recovery_codes"`
+}
+
+// RegisteredClient defines model for RegisteredClient.
+type RegisteredClient struct {
+	ClientID string `json:"client_id"`
+
+	// ClientIDIssuedAt In seconds since 1970.
+	ClientIDIssuedAt int64    `json:"client_id_issued_at"`
+	ClientName       string   `json:"client_name"`
+	GrantTypes       []string `json:"grant_types"`
+	RedirectUris     []string `json:"redirect_uris"`
+	ResponseTypes    []string `json:"response_types"`
+
+	// Scope The scopes that it can ask people for, separated by spaces.
+	Scope                   string `json:"scope"`
+	TokenEndpointAuthMethod string `json:"token_endpoint_auth_method"`
+}
+
+// RegistrationRequest RFC 7591 §2. Other members are ignored.
+type RegistrationRequest struct {
+	// ClientName Shown to people who sign in, beside the remark that nobody has verified it. `/`, `:` and `\` become spaces. Without one it is `Unnamed application`.
+	//
+	// Example: Notes for agents
+	ClientName *string `json:"client_name,omitempty"`
+
+	// GrantTypes With `authorization_code`, if it is there. Others than that and `refresh_token` are left out.
+	//
+	// Example: ["authorization_code","refresh_token"]
+	GrantTypes []string `json:"grant_types,omitempty"`
+
+	// RedirectUris Where people are sent after they sign in: `https://`, `http://` at this machine, or the scheme of an app that contains a dot.
+	//
+	// Example: ["http://127.0.0.1:3000/callback"]
+	RedirectUris []string `json:"redirect_uris"`
+
+	// ResponseTypes With `code`, if it is there.
+	//
+	// Example: ["code"]
+	ResponseTypes []string `json:"response_types,omitempty"`
+
+	// Scope The client gets every scope that an unverified client can ask people for, so that it can ask for more later.
+	//
+	// Example: me:read
+	Scope *string `json:"scope,omitempty"`
+
+	// TokenEndpointAuthMethod `none`, which the client gets for `client_secret_basic` and `client_secret_post`, too.
+	//
+	// Example: none
+	TokenEndpointAuthMethod *string `json:"token_endpoint_auth_method,omitempty"`
 }
 
 // RevocationRequest defines model for RevocationRequest.
@@ -2447,6 +2677,13 @@ type UserAdministration struct {
 	// Example: ann@example.com
 	Email nullable.Nullable[string] `json:"email,omitempty"`
 
+	// EmailVerified Only `true` can be sent: you vouch for the address of the account, or for the new one of the same request. It is then
+	// confirmed, and other accounts lose their claims to it. No code is mailed.
+	//
+	//
+	// Example: true
+	EmailVerified *bool `json:"email_verified,omitempty"`
+
 	// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
 	// control characters, direction marks or other invisible characters except joiners between two characters.
 	//
@@ -2456,7 +2693,7 @@ type UserAdministration struct {
 
 	// Scopes The account's scopes beyond the `me:` scopes, which every account has, listed here or not. A scope
 	// that is not listed is also removed from the account's sessions: to use it after another grant, the
-	// person has to log in again.
+	// person has to log in again. Your token must have those that are listed.
 	//
 	//
 	// Example: ["users:read"]
@@ -2473,10 +2710,21 @@ type UserAdministration struct {
 
 // UserCreate defines model for UserCreate.
 type UserCreate struct {
+	// Disabled For administrators: whether sign-ins are refused.
+	//
+	// Example: false
+	Disabled *bool `json:"disabled,omitempty"`
+
 	// Email Unconfirmed until its owner uses the mailed code; removed if that does not happen within 30 days. `null` is the same as none.
 	//
 	// Example: ann@example.com
 	Email nullable.Nullable[string] `json:"email,omitempty"`
+
+	// EmailVerified For administrators: whether you vouch for the address. It is then confirmed, and other accounts lose their claims to it.
+	//
+	//
+	// Example: false
+	EmailVerified *bool `json:"email_verified,omitempty"`
 
 	// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
 	// control characters, direction marks or other invisible characters except joiners between two characters.
@@ -2492,6 +2740,12 @@ type UserCreate struct {
 	//
 	// Example: a wooden horse
 	Password NewPassword `json:"password"`
+
+	// Scopes For administrators: the account's scopes beyond those that every account has. Your token must have them.
+	//
+	//
+	// Example: []
+	Scopes *GrantedScopes `json:"scopes,omitempty"`
 
 	// Username Unique, regardless of letter case and width; no `@`, `/`, `:` or `\`, no spaces, letters of one script. Only
 	// administrators can give names of authority, such as `admin` and `support`, and names that look like them.
@@ -2550,6 +2804,13 @@ type UserPage struct {
 
 	// NextCursor Null on the last page.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// Total How many accounts the whole list has, if the request asks for it with `total`. See `total_is_exact`.
+	Total *int32 `json:"total,omitempty"`
+
+	// TotalIsExact False if the list has more accounts than `total`, or may have: counting stops when the server has looked at 10,000
+	// accounts, or with `q` at as many usernames and as many addresses.
+	TotalIsExact *bool `json:"total_is_exact,omitempty"`
 }
 
 // UserUpdate defines model for UserUpdate.
@@ -2676,6 +2937,8 @@ type WebhookPayload struct {
 	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
 	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 	//   confirmed another spelling.
+	// - `account_invited`: an administrator had an invitation mailed; `invitation_accepted`: its link was used to choose a password.
+	// - `password_reset_started`: an administrator had a link to choose a new password mailed.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
 	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
 	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
@@ -2691,12 +2954,12 @@ type WebhookPayload struct {
 	// - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
 	// - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
 	// - `key_rotated`: a new key signs from now on.
-	// - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
-	// - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
-	// - `webhook_tested`: somebody sent this event to a webhook as a test.
 	// - `mail_deleted`: a mail was deleted before it was sent.
 	// - `token_created`, `token_revoked`: a personal access token, named by `token_id`. Those that end with a password, or with the
 	//   account, have no event of their own.
+	// - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
+	// - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
+	// - `webhook_tested`: somebody sent this event to a webhook as a test.
 	Type EventKind `json:"type"`
 }
 
@@ -2806,6 +3069,9 @@ type Invalid = Problem
 // LastAdministrator An error (RFC 9457).
 type LastAdministrator = Problem
 
+// MailedEnough An error (RFC 9457).
+type MailedEnough = Problem
+
 // Malformed An error (RFC 9457).
 type Malformed = Problem
 
@@ -2814,6 +3080,9 @@ type MediaType = Problem
 
 // NoPasskeys An error (RFC 9457).
 type NoPasskeys = Problem
+
+// NoRegistration defines model for NoRegistration.
+type NoRegistration = OAuthError
 
 // NoSuchClient An error (RFC 9457).
 type NoSuchClient = Problem
@@ -2860,6 +3129,12 @@ type OAuthUnavailable = OAuthError
 // ProviderTaken An error (RFC 9457).
 type ProviderTaken = Problem
 
+// RegistrationMediaType defines model for RegistrationMediaType.
+type RegistrationMediaType = OAuthError
+
+// RegistrationRefused defines model for RegistrationRefused.
+type RegistrationRefused = OAuthError
+
 // ServerError An error (RFC 9457).
 type ServerError = Problem
 
@@ -2886,7 +3161,7 @@ type AuthorizeParams struct {
 	// ResponseType Must be `code`.
 	ResponseType *string `form:"response_type,omitempty" json:"response_type,omitempty"`
 
-	// ClientID The `client_id` of a client with registered redirect addresses.
+	// ClientID The `client_id` of a client with registered redirect addresses, or the URL of its client ID metadata document (`SESAME_CLIENT_DOCUMENTS`).
 	ClientID *string `form:"client_id,omitempty" json:"client_id,omitempty"`
 
 	// RedirectURI One of the registered addresses, byte for byte. It may be left out if only one is registered. The port of a loopback address may differ (RFC 8252 §7.3).
@@ -3039,6 +3314,16 @@ type ListProvidersParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// ListAllSessionsParams defines parameters for ListAllSessions.
+type ListAllSessionsParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // SignOutParams defines parameters for SignOut.
 type SignOutParams struct {
 	// IDTokenHint An ID token of the session that should end. It may be expired.
@@ -3074,7 +3359,31 @@ type ListUsersParams struct {
 
 	// Disabled Return only disabled accounts (true) or only enabled ones (false).
 	Disabled *bool `form:"disabled,omitempty" json:"disabled,omitempty"`
+
+	// Scope Return only accounts that have this scope; empty for all.
+	Scope *string `form:"scope,omitempty" json:"scope,omitempty"`
+
+	// EmailVerified Return only accounts with a confirmed address (true) or without one (false).
+	EmailVerified *bool `form:"email_verified,omitempty" json:"email_verified,omitempty"`
+
+	// SecondFactor Return only accounts with a second factor (true) or without one (false).
+	SecondFactor *bool `form:"second_factor,omitempty" json:"second_factor,omitempty"`
+
+	// CreatedAfter Return only accounts that were created at this time or later.
+	CreatedAfter *time.Time `form:"created_after,omitempty" json:"created_after,omitempty"`
+
+	// CreatedBefore Return only accounts that were created before this time.
+	CreatedBefore *time.Time `form:"created_before,omitempty" json:"created_before,omitempty"`
+
+	// Sort The order; a hyphen reverses it. With `q`, only an order of usernames is possible.
+	Sort *ListUsersParamsSort `form:"sort,omitempty" json:"sort,omitempty"`
+
+	// Total Also count the accounts of the list.
+	Total *bool `form:"total,omitempty" json:"total,omitempty"`
 }
+
+// ListUsersParamsSort defines parameters for ListUsers.
+type ListUsersParamsSort string
 
 // ListConsentsParams defines parameters for ListConsents.
 type ListConsentsParams struct {
@@ -3153,6 +3462,9 @@ type AuthorizeDeviceFormdataRequestBody = DeviceAuthorizationRequest
 // ConfirmEmailJSONRequestBody defines body for ConfirmEmail for application/json ContentType.
 type ConfirmEmailJSONRequestBody = EmailConfirmation
 
+// InviteUserJSONRequestBody defines body for InviteUser for application/json ContentType.
+type InviteUserJSONRequestBody = Invitation
+
 // RotateSigningKeyJSONRequestBody defines body for RotateSigningKey for application/json ContentType.
 type RotateSigningKeyJSONRequestBody = KeyRotation
 
@@ -3173,6 +3485,9 @@ type CreateProviderJSONRequestBody = ProviderCreate
 
 // UpdateProviderJSONRequestBody defines body for UpdateProvider for application/json ContentType.
 type UpdateProviderJSONRequestBody = ProviderUpdate
+
+// RegisterClientJSONRequestBody defines body for RegisterClient for application/json ContentType.
+type RegisterClientJSONRequestBody = RegistrationRequest
 
 // SignOutWithFormFormdataRequestBody defines body for SignOutWithForm for application/x-www-form-urlencoded ContentType.
 type SignOutWithFormFormdataRequestBody = SignOutRequest
@@ -3281,6 +3596,9 @@ type ServerInterface interface {
 	// GetHealth Check that the process runs
 	// (GET /healthz)
 	GetHealth(ctx echo.Context) error
+	// InviteUser Invite a person
+	// (POST /invitations)
+	InviteUser(ctx echo.Context) error
 	// ListSigningKeys List the signing keys
 	// (GET /keys)
 	ListSigningKeys(ctx echo.Context) error
@@ -3329,6 +3647,12 @@ type ServerInterface interface {
 	// GetReadiness Check that the server is ready
 	// (GET /readyz)
 	GetReadiness(ctx echo.Context) error
+	// RegisterClient Register an application
+	// (POST /register)
+	RegisterClient(ctx echo.Context) error
+	// ListAllSessions List all sessions
+	// (GET /sessions)
+	ListAllSessions(ctx echo.Context, params ListAllSessionsParams) error
 	// GetSettings Read the settings in force
 	// (GET /settings)
 	GetSettings(ctx echo.Context) error
@@ -3461,6 +3785,12 @@ type ServerInterface interface {
 	// DeleteUserIdentity Unlink an identity from an account
 	// (DELETE /users/{user_id}/identities/{identity_id})
 	DeleteUserIdentity(ctx echo.Context, userID string, identityID string) error
+	// ResendInvitation Mail an invitation again
+	// (POST /users/{user_id}/invitation)
+	ResendInvitation(ctx echo.Context, userID string) error
+	// StartPasswordReset Start a password reset for a person
+	// (POST /users/{user_id}/password-reset)
+	StartPasswordReset(ctx echo.Context, userID string) error
 	// EndUserSessions End all sessions of an account
 	// (DELETE /users/{user_id}/sessions)
 	EndUserSessions(ctx echo.Context, userID string) error
@@ -3994,6 +4324,15 @@ func (w *ServerInterfaceWrapper) GetHealth(ctx echo.Context) error {
 	return err
 }
 
+// InviteUser converts echo context to params.
+func (w *ServerInterfaceWrapper) InviteUser(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.InviteUser(ctx)
+	return err
+}
+
 // ListSigningKeys converts echo context to params.
 func (w *ServerInterfaceWrapper) ListSigningKeys(ctx echo.Context) error {
 	var err error
@@ -4205,6 +4544,40 @@ func (w *ServerInterfaceWrapper) GetReadiness(ctx echo.Context) error {
 	return err
 }
 
+// RegisterClient converts echo context to params.
+func (w *ServerInterfaceWrapper) RegisterClient(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RegisterClient(ctx)
+	return err
+}
+
+// ListAllSessions converts echo context to params.
+func (w *ServerInterfaceWrapper) ListAllSessions(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListAllSessionsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListAllSessions(ctx, params)
+	return err
+}
+
 // GetSettings converts echo context to params.
 func (w *ServerInterfaceWrapper) GetSettings(ctx echo.Context) error {
 	var err error
@@ -4353,6 +4726,55 @@ func (w *ServerInterfaceWrapper) ListUsers(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "disabled", ctx.QueryParams(), &params.Disabled, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter disabled: %s", err))
+	}
+
+	// ------------- Optional query parameter "scope" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "scope", ctx.QueryParams(), &params.Scope, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter scope: %s", err))
+	}
+
+	// ------------- Optional query parameter "email_verified" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "email_verified", ctx.QueryParams(), &params.EmailVerified, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter email_verified: %s", err))
+	}
+
+	// ------------- Optional query parameter "second_factor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "second_factor", ctx.QueryParams(), &params.SecondFactor, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter second_factor: %s", err))
+	}
+
+	// ------------- Optional query parameter "created_after" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "created_after", ctx.QueryParams(), &params.CreatedAfter, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter created_after: %s", err))
+	}
+
+	// ------------- Optional query parameter "created_before" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "created_before", ctx.QueryParams(), &params.CreatedBefore, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter created_before: %s", err))
+	}
+
+	// ------------- Optional query parameter "sort" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sort", ctx.QueryParams(), &params.Sort, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter sort: %s", err))
+	}
+
+	// ------------- Optional query parameter "total" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "total", ctx.QueryParams(), &params.Total, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter total: %s", err))
 	}
 
 	// Invoke the callback with all the unmarshaled arguments
@@ -4853,6 +5275,38 @@ func (w *ServerInterfaceWrapper) DeleteUserIdentity(ctx echo.Context) error {
 	return err
 }
 
+// ResendInvitation converts echo context to params.
+func (w *ServerInterfaceWrapper) ResendInvitation(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ResendInvitation(ctx, userID)
+	return err
+}
+
+// StartPasswordReset converts echo context to params.
+func (w *ServerInterfaceWrapper) StartPasswordReset(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StartPasswordReset(ctx, userID)
+	return err
+}
+
 // EndUserSessions converts echo context to params.
 func (w *ServerInterfaceWrapper) EndUserSessions(ctx echo.Context) error {
 	var err error
@@ -5227,6 +5681,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/sign-out", wrapper.SignOutWithForm, options.OperationMiddlewares["signOutWithForm"]...)
 	router.GET(options.BaseURL+"/userinfo", wrapper.GetUserInfo, options.OperationMiddlewares["getUserInfo"]...)
 	router.POST(options.BaseURL+"/userinfo", wrapper.PostUserInfo, options.OperationMiddlewares["postUserInfo"]...)
+	router.POST(options.BaseURL+"/register", wrapper.RegisterClient, options.OperationMiddlewares["registerClient"]...)
 	router.GET(options.BaseURL+"/users", wrapper.ListUsers, options.OperationMiddlewares["listUsers"]...)
 	router.POST(options.BaseURL+"/users", wrapper.CreateUser, options.OperationMiddlewares["createUser"]...)
 	router.DELETE(options.BaseURL+"/users/me", wrapper.DeleteMe, options.OperationMiddlewares["deleteMe"]...)
@@ -5259,6 +5714,10 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/users/:user_id/unlock", wrapper.UnlockUser, options.OperationMiddlewares["unlockUser"]...)
 	router.GET(options.BaseURL+"/users/:user_id/consents", wrapper.ListUserConsents, options.OperationMiddlewares["listUserConsents"]...)
 	router.DELETE(options.BaseURL+"/users/:user_id/consents/:client_id", wrapper.WithdrawUserConsent, options.OperationMiddlewares["withdrawUserConsent"]...)
+	router.GET(options.BaseURL+"/sessions", wrapper.ListAllSessions, options.OperationMiddlewares["listAllSessions"]...)
+	router.POST(options.BaseURL+"/invitations", wrapper.InviteUser, options.OperationMiddlewares["inviteUser"]...)
+	router.POST(options.BaseURL+"/users/:user_id/invitation", wrapper.ResendInvitation, options.OperationMiddlewares["resendInvitation"]...)
+	router.POST(options.BaseURL+"/users/:user_id/password-reset", wrapper.StartPasswordReset, options.OperationMiddlewares["startPasswordReset"]...)
 	router.POST(options.BaseURL+"/passkeys/challenges", wrapper.StartPasskeySignIn, options.OperationMiddlewares["startPasskeySignIn"]...)
 	router.POST(options.BaseURL+"/users/me/passkeys/challenges", wrapper.StartPasskey, options.OperationMiddlewares["startPasskey"]...)
 	router.POST(options.BaseURL+"/users/me/passkeys", wrapper.AddPasskey, options.OperationMiddlewares["addPasskey"]...)
@@ -5324,11 +5783,30 @@ type InvalidApplicationProblemPlusJSONResponse Problem
 
 type LastAdministratorApplicationProblemPlusJSONResponse Problem
 
+type MailedEnoughResponseHeaders struct {
+	RetryAfter int32
+}
+type MailedEnoughApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers MailedEnoughResponseHeaders
+}
+
 type MalformedApplicationProblemPlusJSONResponse Problem
 
 type MediaTypeApplicationProblemPlusJSONResponse Problem
 
 type NoPasskeysApplicationProblemPlusJSONResponse Problem
+
+type NoRegistrationResponseHeaders struct {
+	CacheControl string
+	Pragma       string
+}
+type NoRegistrationJSONResponse struct {
+	Body OAuthError
+
+	Headers NoRegistrationResponseHeaders
+}
 
 type NoSuchClientApplicationProblemPlusJSONResponse Problem
 
@@ -5443,6 +5921,26 @@ type PageUnavailableTextHTMLResponse struct {
 }
 
 type ProviderTakenApplicationProblemPlusJSONResponse Problem
+
+type RegistrationMediaTypeResponseHeaders struct {
+	CacheControl string
+	Pragma       string
+}
+type RegistrationMediaTypeJSONResponse struct {
+	Body OAuthError
+
+	Headers RegistrationMediaTypeResponseHeaders
+}
+
+type RegistrationRefusedResponseHeaders struct {
+	CacheControl string
+	Pragma       string
+}
+type RegistrationRefusedJSONResponse struct {
+	Body OAuthError
+
+	Headers RegistrationRefusedResponseHeaders
+}
 
 type ServerErrorApplicationProblemPlusJSONResponse Problem
 
@@ -7545,6 +8043,181 @@ func (response GetHealth500ApplicationProblemPlusJSONResponse) VisitGetHealthRes
 	return err
 }
 
+type InviteUserRequestObject struct {
+	Body *InviteUserJSONRequestBody
+}
+
+type InviteUserResponseObject interface {
+	VisitInviteUserResponse(w http.ResponseWriter) error
+}
+
+type InviteUser201ResponseHeaders struct {
+	Location string
+}
+
+type InviteUser201JSONResponse struct {
+	Body    User
+	Headers InviteUser201ResponseHeaders
+}
+
+func (response InviteUser201JSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser400ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser401ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser403ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser409ApplicationProblemPlusJSONResponse Problem
+
+func (response InviteUser409ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser413ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser415ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser422ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser500ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type InviteUser503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response InviteUser503ApplicationProblemPlusJSONResponse) VisitInviteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListSigningKeysRequestObject struct {
 }
 
@@ -9610,6 +10283,277 @@ type GetReadiness503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetReadiness503ApplicationProblemPlusJSONResponse) VisitGetReadinessResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClientRequestObject struct {
+	Body *RegisterClientJSONRequestBody
+}
+
+type RegisterClientResponseObject interface {
+	VisitRegisterClientResponse(w http.ResponseWriter) error
+}
+
+type RegisterClient201ResponseHeaders struct {
+	CacheControl string
+	Pragma       string
+}
+
+type RegisterClient201JSONResponse struct {
+	Body    RegisteredClient
+	Headers RegisterClient201ResponseHeaders
+}
+
+func (response RegisterClient201JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClient400JSONResponse struct {
+	RegistrationRefusedJSONResponse
+}
+
+func (response RegisterClient400JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClient404JSONResponse struct{ NoRegistrationJSONResponse }
+
+func (response RegisterClient404JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClient413JSONResponse struct{ OAuthTooLargeJSONResponse }
+
+func (response RegisterClient413JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClient415JSONResponse struct {
+	RegistrationMediaTypeJSONResponse
+}
+
+func (response RegisterClient415JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClient429JSONResponse struct{ OAuthTooManyJSONResponse }
+
+func (response RegisterClient429JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClient500JSONResponse struct{ OAuthServerErrorJSONResponse }
+
+func (response RegisterClient500JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClient503JSONResponse struct{ OAuthUnavailableJSONResponse }
+
+func (response RegisterClient503JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessionsRequestObject struct {
+	Params ListAllSessionsParams
+}
+
+type ListAllSessionsResponseObject interface {
+	VisitListAllSessionsResponse(w http.ResponseWriter) error
+}
+
+type ListAllSessions200JSONResponse PersonSessionPage
+
+func (response ListAllSessions200JSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessions400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllSessions400ApplicationProblemPlusJSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessions401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllSessions401ApplicationProblemPlusJSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessions403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllSessions403ApplicationProblemPlusJSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessions422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllSessions422ApplicationProblemPlusJSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessions500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllSessions500ApplicationProblemPlusJSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessions503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllSessions503ApplicationProblemPlusJSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -14641,9 +15585,7 @@ func (response UpdateUser404ApplicationProblemPlusJSONResponse) VisitUpdateUserR
 	return err
 }
 
-type UpdateUser409ApplicationProblemPlusJSONResponse struct {
-	LastAdministratorApplicationProblemPlusJSONResponse
-}
+type UpdateUser409ApplicationProblemPlusJSONResponse Problem
 
 func (response UpdateUser409ApplicationProblemPlusJSONResponse) VisitUpdateUserResponse(w http.ResponseWriter) error {
 
@@ -15579,6 +16521,362 @@ type DeleteUserIdentity503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response DeleteUserIdentity503ApplicationProblemPlusJSONResponse) VisitDeleteUserIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitationRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type ResendInvitationResponseObject interface {
+	VisitResendInvitationResponse(w http.ResponseWriter) error
+}
+
+type ResendInvitation202Response struct {
+}
+
+func (response ResendInvitation202Response) VisitResendInvitationResponse(w http.ResponseWriter) error {
+	w.WriteHeader(202)
+	return nil
+}
+
+type ResendInvitation400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation400ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation401ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation403ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation404ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation409ApplicationProblemPlusJSONResponse Problem
+
+func (response ResendInvitation409ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation413ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation422ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation429ApplicationProblemPlusJSONResponse struct {
+	MailedEnoughApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation429ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation500ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResendInvitation503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ResendInvitation503ApplicationProblemPlusJSONResponse) VisitResendInvitationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordResetRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type StartPasswordResetResponseObject interface {
+	VisitStartPasswordResetResponse(w http.ResponseWriter) error
+}
+
+type StartPasswordReset202Response struct {
+}
+
+func (response StartPasswordReset202Response) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+	w.WriteHeader(202)
+	return nil
+}
+
+type StartPasswordReset400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset400ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset401ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset403ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset404ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset409ApplicationProblemPlusJSONResponse Problem
+
+func (response StartPasswordReset409ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset413ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset422ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset429ApplicationProblemPlusJSONResponse struct {
+	MailedEnoughApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset429ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset500ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasswordReset503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasswordReset503ApplicationProblemPlusJSONResponse) VisitStartPasswordResetResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -17891,6 +19189,9 @@ type StrictServerInterface interface {
 	// GetHealth Check that the process runs
 	// (GET /healthz)
 	GetHealth(ctx context.Context, request GetHealthRequestObject) (GetHealthResponseObject, error)
+	// InviteUser Invite a person
+	// (POST /invitations)
+	InviteUser(ctx context.Context, request InviteUserRequestObject) (InviteUserResponseObject, error)
 	// ListSigningKeys List the signing keys
 	// (GET /keys)
 	ListSigningKeys(ctx context.Context, request ListSigningKeysRequestObject) (ListSigningKeysResponseObject, error)
@@ -17939,6 +19240,12 @@ type StrictServerInterface interface {
 	// GetReadiness Check that the server is ready
 	// (GET /readyz)
 	GetReadiness(ctx context.Context, request GetReadinessRequestObject) (GetReadinessResponseObject, error)
+	// RegisterClient Register an application
+	// (POST /register)
+	RegisterClient(ctx context.Context, request RegisterClientRequestObject) (RegisterClientResponseObject, error)
+	// ListAllSessions List all sessions
+	// (GET /sessions)
+	ListAllSessions(ctx context.Context, request ListAllSessionsRequestObject) (ListAllSessionsResponseObject, error)
 	// GetSettings Read the settings in force
 	// (GET /settings)
 	GetSettings(ctx context.Context, request GetSettingsRequestObject) (GetSettingsResponseObject, error)
@@ -18071,6 +19378,12 @@ type StrictServerInterface interface {
 	// DeleteUserIdentity Unlink an identity from an account
 	// (DELETE /users/{user_id}/identities/{identity_id})
 	DeleteUserIdentity(ctx context.Context, request DeleteUserIdentityRequestObject) (DeleteUserIdentityResponseObject, error)
+	// ResendInvitation Mail an invitation again
+	// (POST /users/{user_id}/invitation)
+	ResendInvitation(ctx context.Context, request ResendInvitationRequestObject) (ResendInvitationResponseObject, error)
+	// StartPasswordReset Start a password reset for a person
+	// (POST /users/{user_id}/password-reset)
+	StartPasswordReset(ctx context.Context, request StartPasswordResetRequestObject) (StartPasswordResetResponseObject, error)
 	// EndUserSessions End all sessions of an account
 	// (DELETE /users/{user_id}/sessions)
 	EndUserSessions(ctx context.Context, request EndUserSessionsRequestObject) (EndUserSessionsResponseObject, error)
@@ -18655,6 +19968,52 @@ func (sh *strictHandler) GetHealth(ctx echo.Context) error {
 	return nil
 }
 
+// InviteUser operation middleware
+func (sh *strictHandler) InviteUser(ctx echo.Context) error {
+	var request InviteUserRequestObject
+
+	var body InviteUserJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.InviteUser(ctx.Request().Context(), request.(InviteUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "InviteUser")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(InviteUserResponseObject); ok {
+		return validResponse.VisitInviteUserResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListSigningKeys operation middleware
 func (sh *strictHandler) ListSigningKeys(ctx echo.Context) error {
 	var request ListSigningKeysRequestObject
@@ -19179,6 +20538,77 @@ func (sh *strictHandler) GetReadiness(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetReadinessResponseObject); ok {
 		return validResponse.VisitGetReadinessResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RegisterClient operation middleware
+func (sh *strictHandler) RegisterClient(ctx echo.Context) error {
+	var request RegisterClientRequestObject
+
+	var body RegisterClientJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RegisterClient(ctx.Request().Context(), request.(RegisterClientRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RegisterClient")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RegisterClientResponseObject); ok {
+		return validResponse.VisitRegisterClientResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListAllSessions operation middleware
+func (sh *strictHandler) ListAllSessions(ctx echo.Context, params ListAllSessionsParams) error {
+	var request ListAllSessionsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAllSessions(ctx.Request().Context(), request.(ListAllSessionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAllSessions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListAllSessionsResponseObject); ok {
+		return validResponse.VisitListAllSessionsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -20505,6 +21935,56 @@ func (sh *strictHandler) DeleteUserIdentity(ctx echo.Context, userID string, ide
 	return nil
 }
 
+// ResendInvitation operation middleware
+func (sh *strictHandler) ResendInvitation(ctx echo.Context, userID string) error {
+	var request ResendInvitationRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResendInvitation(ctx.Request().Context(), request.(ResendInvitationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResendInvitation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ResendInvitationResponseObject); ok {
+		return validResponse.VisitResendInvitationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StartPasswordReset operation middleware
+func (sh *strictHandler) StartPasswordReset(ctx echo.Context, userID string) error {
+	var request StartPasswordResetRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StartPasswordReset(ctx.Request().Context(), request.(StartPasswordResetRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartPasswordReset")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StartPasswordResetResponseObject); ok {
+		return validResponse.VisitStartPasswordResetResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // EndUserSessions operation middleware
 func (sh *strictHandler) EndUserSessions(ctx echo.Context, userID string) error {
 	var request EndUserSessionsRequestObject
@@ -20982,755 +22462,826 @@ func (sh *strictHandler) TestWebhook(ctx echo.Context, webhookID WebhookID) erro
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L35dhu3tif8Kmh+fdeJc0mKpCZLXll9ZVm25UHS0WDnJHKTYBVIVlQEmAJKNJPltfppOu+RR+kn+Rb2",
-	"BlCoYhUHSU5OcnX+yLGKNWDY2PP+7V9rgRhPBGdcydr+r7URoyFL4J+HNBixl9Etex/xVDG4FjIZJNFE",
-	"RYLX9mvv6Yz0GQn0jSEZiIQMoltGxnh/s1avsc90PIlZbb82SftxFNTJmH5u0CH7brPVqtVrCfs5jRIW",
-	"1vZVkrJ6TQYjNqb6S2P6+R3jQzWq7W+16jU1m+i3SJVEfFj78qVeO4wjxtXhiMYx40M2P7rXYkooCeA2",
-	"ElBOaKpGjKsooIqRb85fHpKd3a098vtv281Onei/d3fau0/y435OZRSQhNF4/N11TTJJx+y6VifBiCaS",
-	"qe+ua1eXLxtPr2urzqbdapXO550IKI68OJHLESNX5++IGBA1YoQGgUi5yg9zpNRkf2Oj3dlttpqtZnv/",
-	"aetpayOVLJEbrfYeDZ92dht7QWfQ2G1v0gbd3tlq7LLOLtvpd1qb21sLRz8QyZiq2n4tTaJa3Z9Mp2Iy",
-	"JwKop3wuegnrQC6vLy/PNtrNFpJQgWK4aMDl+5HJibhQIikZCQxQknEqFeFCEalvI0rcMC4L1NF+Mjcy",
-	"uPt+IztnYZSwQFVv/McR00MaMdJPxFSyhAxFcZX0xsv9jQ06mTTN1WYgxhsBjeM+DW7+VyBC9t0P473b",
-	"67TV6uxIRRX7jg5a0eAnGYc3P+HlSMrv9Kv+Y/PgPzov/6Pz0lHSf2weaFpafa4VJHHOVDI7GCiWzE/0",
-	"ggWCh5IoQaY0UqTPBsLMnLPPiqhklpt1eyVqjbja7CC9RuN0XNvf0yMbRxz/artRRlyxIUtgmB8/fjzw",
-	"+EQ5BQeW6yCh7LXbLfL7b+12c6fZflIn00iNYPAJo1JwS03b+qbNIn9hNGFJCYNhSSKS765rEb+lcRR2",
-	"gTLvy2a+1GsTmtAxU5bJp4kUsCM0jsX0aDxRsw80Tpl9+fzke3pLugE82LNMaZKw20ikkkzokD0jTL8H",
-	"jrj+cRAlUsEvTXKsSCQJTIkIHmc36XmTOJLqmrv1g2uDKNajbV7z3MLV6rVID+nnlCWzWr3G6VhfxnHV",
-	"KlZlp5w2X7A4umUJC49uGVfle67Hi3Nl+qb8LjoWS1vtzcZuv8UaT+nOVqMTbrdZi+4Ge4O2HfCEqlE2",
-	"XnhZNwpXZMAp3OnNaHOnbEIwD3k6OAiUKDlvp3rh4cuSqBFVRI0iSbS0ICIhkiW3UcCs6BxRSQKaShbW",
-	"9a+9QIzHlIckjjjr4SU90jCNWa9iVRYLnrJtpDDwql3cgmPsSH3RCqCasHgJxIDotWcS/w2LgZOH6dG+",
-	"SBWJClsORN2Y0ETNqkgRXoF7WzqPzvbO6hN5G/FQLp2HGjHJyI2+t04k04ddsZD0ZwS2LS88fqzFYhjx",
-	"2id9bRKLkNX2BzSWrHw++q25qUSKjWFI/zNhg9p+7f/byJTJDbxNbsD49eBrX4Bwj/GhtuHF9k83dZok",
-	"dKbvlWqGCy2Scc1biCvJkhXWIZJWU6qT6SgKRmSM6mrIYqZY+GCkqo9NcZPveGAvIh6wFY7rVOsFCQtE",
-	"ErKQ2POrojHT9BpTxZImOeD4jJ13dj8ZsCmRRuZSLZJJpCTpUVU4wJ1WZ6fRbjc6m5ftrf12e7/V+qFi",
-	"FSQMvXQNQqpYQw8uvxDlWhEuxBVXUbz2Qji1wSxGxWS2lk4mhc/ffzLvonGkyuwmUEgIT8d9zXIHBE4S",
-	"mbAEpaQ/7u1W+RhjeLc/xpANaBorfKRaC2qvoAW9p1F8/KJcEPai0In9MY3ih5KE+l0PLgg/sv5IiJuq",
-	"uWRCfYo3VkwmbAVbjV3abjf6m4NOY4duh61gjz3tt7fKJ2Ne98Dz+aLfJSeCSzTHUbid0DG7pDcMLIhA",
-	"cGUEHp1M4ghti41JIvoxG//nTxINDTdH/UToSSs9/q6Ct2nlT1F9DmsHXKgRS3yVAE6ZvhuWTCursrb/",
-	"46/ZM/oQmvdMhCaupLZf24D1+fIJF4VJEI8rs19tvKRSn7a9ek1FCjbpUPBBHAX6LJj1ShO+j4r0vpn3",
-	"/vzsvvj7sEiAneErcPnzJFS6LMysypd67aVI+lEY3nNnIi7TwSAKYAYyEBPmb80lugSYlGi8kpgGNzgO",
-	"uJeM2f40iRTs0/0WfTNb9Gxmi1a9ZOQPsex6yv5cKc70GUw6s830Nkijt3l+rY8fPzaKJl7ZQMwjG0WL",
-	"EAZ0jFbZvfYV3gA3dwc0illY3FazWyQUTIKPYhApnKPgKqGBqjp64NQY0VumdYOxkIp0Wi1wWdEALL/c",
-	"kRykcdx9mHPZ6WQkcsUnidB0SfsxI0dcRaApV1PL/Ho8FLHMLeSYqmCUW8pnpIcr2QMjVBrDlcWhhKP8",
-	"jkp1EGqxKVVCjVV1562PqVRdmntdbu8jqa1kPQR9J8nd2SQHE9g9Qg37EdzY2Pc/4uvy1ZKJPNSmGe09",
-	"txCMa2IKYcbgJeiBixMZXA826j2NtVRl9zubfRp2zUoWT2VfhDM9KE1H6Md4c3F6cv+lb2VL/5yG5Nx9",
-	"vXr1/VE+9FkJKNcz7DMyoYlkIflG/6mnWieUJGzCwLK8YTNtczivkv4ReXPEYd9AbdVXByIZspCgg+YJ",
-	"7hULI3oJ07vHXqVcppOJSBQLu2P9xi6smLdtF4yHxH+pflmdpFwvT8Kknh7loR4yePPvvZntbZ8PuuER",
-	"mDC5xOFV72vFjB5qi30KNupvyIKYJiwk8DmiPwe+j0iSbI1gz07EGZXyhs3kvTaNC9UdiJSHc4xPsuSW",
-	"JaBMcUEm5mP7epgzwhkYsBhNgqiIcxZqCaanQ8lISFXHDUWljHJyfEZoGOp53P+kbmWbeyIUeWmmUb2f",
-	"2WQfagvLF6lOwAwHa95borkl0IQ+iWnA7Pbn187s80UajDL32UPvtLbcgQat9mw2Uou+8O+wR25+Mg1G",
-	"ZpLeyr6n6OH4eus6pZGK+BCM9PzqkmP0CoGK2GeME2lc2n+vRdczf6aZQNlk3U6cJeI2ClnydXdjYr7i",
-	"7YS1nv9ei24n6q3wpbivd6JqeZ2WaDghjAD0j78Fm18wO7e41h/+9UgXPuulHfy96NVNzK2ocRp+Ze6M",
-	"H/mbiz0zS9Ql83QcYtB1Bgt/epAqo2ycs0EqF5pvJasOtjv4yjBajuLWuke6JSF8VDoiSVJ+w8WU4wi1",
-	"+hkkDH6YJoIPm6uvC8zhCAZScZznPlov+yQsltbKxIQlMGNQe2WWzaRVW5UtNWfNa/5Nz4tI9txKw6uN",
-	"MixJgmuLRKefewJR9WLWV+NQcJWIeJlrzCbXfKnXzhI6rF6i7AHMC8JEi7XccMV8L1hiWPJVrMgVSCYz",
-	"98toZs6E/NyYTqeNgUjGjTSJGdfnPlxoUz4gIfkWHFjW4zJr7c/YWLcrax9jGGUEyxczpAeZjsc0mdX2",
-	"aweZh0HPchxJGfFhrV67xWSVdbdTL6K2mqYiCckwoVyZM5ZKloA1pPfO3tGEWBIczvywPupLJEhYqMmY",
-	"xnLRiOAzC8bjPm2Ovxufx4u+PCARWU/PlGaMoZAW+eRPJqILMHNxFnc63Ggnd/HPipMtxkyNtKE0BTMU",
-	"tlQz1yb5ZyoUM5lcuFZRSKYjxslMpITKGy835IE25oBj5pe1zHECf/I2XI4SoVR8V6Gs2HgiEppE8ayb",
-	"cnpLo5j2Y1Z9FBKGkX0lBBlTPjObYg+EbJKPZWmCVOkvPdxeXFZ83uSsGQtOH9dBIsbmClNTkdw4ZxPB",
-	"k4ZB2ywAkbBbRmNNS+DBh0fBqU01C08SFqjmnySYIVGz4TI1Fz3l5XR6xCLEO5oMv6o09mVgrD+ml5By",
-	"srNF3kbPv4qoLfvMn3sohXhP+ezPOpIuY26O9v/o07lgJH/RI3Tl7cgfs73WoWyiPiZymxN9XEyb5DKZ",
-	"ETqkESdyJBIVzx5+OyEnURKqiOABc8ZQSBXtU8m8wFTCoPLEJhVLOtD0SZQd419w+8/okJVrzop9Vhsj",
-	"NY5zW167TlutzeB/hCLQNj7RN8Alhj+AMwAvYHAlGvJGxO0i6vdHPDU3b3h311b2BlBrjBUUGUhlwzQ9",
-	"SWeSTPW/nCpLTgQqXRDx4Qo2zpnIQFX6zdUn4d7rcWHSnL1PfLVlQDUgf8Yol1OWwLHK0+l9yMf4Xu+f",
-	"Dma9uNW5YM6hncsGI1Y1iqRMUXH9YzMSCgN/yDSvwowZ8a01O98v9dpqVssqiV9KW4SxM1+ygPbD2Cz3",
-	"25ttP2Xh2IyV4OTJkRnyouSw3OweZqNKjSdywWgSjMDXFouhKznJFgi2bRUrZ/mmKSG6Wo5ZDVbOO4Dv",
-	"ZdvcN0PLO09a5GoV0uaayIX7NT+xB/EYVy7DQxlO92CnK5gyK3BSOosFDbt6/cCIqEooKrcw7peH4qVs",
-	"mk02mXhEL/w7M5wF3HRu8A+dhFJhvl0KcSEE/3pH8V8ihbCwZBzzyZReHIiVU1PCjG5zqGmmnIxEmvz9",
-	"jl8uzKAPEbgBNXMSA8X4w52lK+7XX9+Bxxr/sMu79ZzDnJjrdcI+T6KEhVoqJ+xW3MBkUINxjlknXr3K",
-	"yoUp1ZG07627t4rEywAE0XtvVaftJ43p1RJJ9AsLl0hRfxJ6oa1vPLdEJ6JyGdLCxhTzseaiUDy3OH/O",
-	"tIuDBr+4ovFc2ACsSbRCIol0HYdOA3BzKyUPL3kdiry8T+Ij+YWyQTr85DTSClqWuqoYd8gI5J0Ykohn",
-	"VuqfQTdLZrdGqGEBf7F0B2Y8cFmzE2XnyQRFn0HR5cKd88nya6T3r+aAWSU11fe95BjM3R0u99XaPZ2g",
-	"xAZeduzcfQ+cyqi39JYlWtswlcYP4/W5j8iSLDnmA4FZFOs54sa405Tz//JgGWp1/KV7y5JoEGUlYaZs",
-	"7IBzcmTeUq9NEjZgScLCrg0N4hv1bqb91bc+nYSaSXapqu23d3c291q7OzutlffPLkPZBh7GNBpLY1JC",
-	"0JIlUp/JjHvALhyEIQtfUluOTsMw0m+g8VmiD7KKtHg3tccT79KvtYF7aNEYzauhQC7QdDTr6iMoy8v+",
-	"7D0E7ikAqxj8Bm0sInABjgAMkhmhCdMnccoRvcAKflcKXShTL1Tw5SugizXPX/xSwR/tzD+520T/JxZA",
-	"pv+BYfJAf7ZSYP/XwtLRIOmCVCtZhosJDVgjqxCP2S2L3VIYN2Fd/43F05p3a7bNRToc7ZNeuwesGEpP",
-	"YJx10uvgNTUVTXI8IBGcT32VxoJrbdpQB5mOBPhQ9GcYpEjYhBTzMvhFOhHpQWpg2bK+9Rl8DLURSJID",
-	"UYF5L/prANUA3gA9ipSPmSrIuK5Z7bEmpV6TnIJJiSsGGx0NuUiKpeKdfJ3mdgmkRL0WwLkoQZ3B86IE",
-	"SZhKE076bCYgm0dIl40N1WyyTqiEegvyzemE8eMX5FBwzgJFDkXCID6//aRuctgk6f16XctgQvZ/vUZO",
-	"c13b52kcf/nS23daz/ELTyjriz1ACor4QPSa5MrkQwXmaFetwwpIQHUPA6G8ltj93sP0cz8XPGHDSCqm",
-	"tfnEYOXYsGoRBccxwv5m0G7shp12Y2+w02ps060+26SdYDfcK4x3e6dsuCJk3aAaU0qP+ezt4VERAWZ3",
-	"Z3OH/P7bVrMI73K0957FI0E7p9Pbl8nR+8s3w/TwNRXsbVs9vTr/2E9fvbmQatoI3ufH1+48XTq+7pip",
-	"kShZ2vepBFHZu+hs7xRq+vWlpbXrdUdK3VFUBp9xwB0VOQiY7GzLkUjjUI/AnXCXc95nVvfLj4vN3oz6",
-	"r4LoNHpzcfXLcfskerPXZLM3v4Qfj6PT6Hj6/jIe/fBiODuZvdlrBp2Y98cvW+H3b+L8bJ629zol8wFt",
-	"smIyxeQb1kA3gCmWUIIMojgmqFpkI0ZJnKOpCo7fpWXEZFCPgFd6C5gxxVjwIUsIHYo6Vr9AXaf+PWc8",
-	"ZCPa3AFUtdyxLBkRF6UwE4dizCTp0+DG1m7ZLS7AXzVaFzvdj78cdN7/tAovnCRiPFFLRdA+6WnGjZAy",
-	"UmBBSg/2rVcnvUBwybjS/5QsZoHqGr7fAy9NL0gYVfpplFdaRkuTRmXDUHiL9GXGN8c8UhGFOgmt55Bz",
-	"YDrG4G03W4XzjIAp9QLSUsmkLcfqpklUBmThmL3H5Rxzq5P+TDFgzfof/tmJ2UAR8N8PUAMxgjl7DXpO",
-	"JyJRyFJjISawqZae9ZvCaDBgCTKvp53tDvn9t9055rUMW2wlCZBk2knRNFTElbk9g5pCk4+G6tdcvmrP",
-	"mj1cqK57srdIKlUwA/ui0r0BueTdAZKpd3Z6cUk2JjTpQZk5YKskM2ICQy43sZ+qnFCLpBOe5IDb+92e",
-	"lc0uTaI1ZrhdtepSpElQhcBnzD6D/TTv7dKUh7Sx29p9sg8DtlpyGkaMB0xmT6MpLjAu5hHi4mGXjxrc",
-	"/d0xmM+VYg1qSnt1U7kIqCf5j1mslGVSzn1QmfThig9quVvYBrDwl38BUQ+Wqt+o8jXJRyAFMWFcU49y",
-	"QAcuEGJr+Uo5Mz5HJokYRDGbY1Ol41OlKHeeLEh5MKJ8WNxPD0JwJT6QRt1YBDReyRihfJjSIZNOZdVM",
-	"XNYt1BxaxVndu6cFh6xxcElCRhjv4XJisBOkytQBKubrJxX7rNDa0EcU6Hxcz+vkFoGxBHuT8bkFKIOi",
-	"mTPiTEY7yrU1rWIUZWjSl8BGcl+hoMOEsTBDCLgDlpGhY1n2McMEjOauhUuaLZtXNVRmIpfLzgJKWBEY",
-	"zHdnrDj3mN5j6hbga228HnwU/TZz0i+NY5Ly2Dr98JhrejSQBgmjyPkLHgVtzaFfEj1H84Tm+xAycDI3",
-	"FLeXdZ+Kcsv6aRm1nhmFdg2Kddu/Empc/mwspwkPk7JirYXni7cgW0VkyPXWFieS/3bpyt3thPuW87p0",
-	"58EdreKU+nfnJn9h9lGgGR8T0t+kux7KP+o4/j0OYpoksFqYY5JPHKRkKkSoebBIJPM32+aklDiQ8uCd",
-	"E6oUS/RE//eP//v6+nOr9enb/1kroVCDNztbumfz6U2A6AiOTwdZR4618hIiUA5VOZjauq0VJD1ze8OD",
-	"7zMmR7NWpA6TbbTslCA4Ed5LGA9RR1zllCzZ4LodQQmPODC/OKwLSFv4OWUpC+uZI9kGDvsMMRBClhtb",
-	"GSwiQlc7aMTWPDRivRam6Bvolnl3X4spOG3mF0dBEWzEyTiK48hgby4e0ObOSgNyAMJ3EBMGL3Lx2bfE",
-	"+hJu/lJHHNh1UF/hXJqVqCYo6iqCDbYnjRTAYIUpaxJgHREEFVwumL7jwQgOCWgxvePpG9HJhHETpNS0",
-	"B/nLzh13N4GoFoSqiztxATd/yWK6ZTb+68vLM4I32OOOFAlpx9mCYh3x1IRNFpPk3t6eDx26gFP7YKI+",
-	"q/bgri2cMEzGO/D+VtTznCh//Nz8LSHPU1qZFLCr+AKi8XJNuRl6rHuVvQIHKCbRLXvEwA6cmbuLS+e+",
-	"vGhSL+2JLlLwbJ4nIcjeM8K9oxWF+mQ1yTkg12P0h4YQkZcWqcc0TaBBwCYqK5/nTDav+TVvkB7SWG8f",
-	"TW2kQVOt3Pn8uQn36IMhUoU3OQq0WfEme6a9bXGK8aEAI2CR4MXnsl8s1kA/ETfMfCuWZjCB3skBtgDJ",
-	"YbhZRwNiR4mEXL67MCuE75gk0S1VrGu8qOZ9EDJImBTxLYNIASXmxmIlIPmmd3F0cfD+qHt2fvzh4PKo",
-	"+/Ho+evT07cXvSf4BUiITlJN7Hbp0EshlZhMWEjCVLMLtKtNOjA8iIfK4FqbR5FV6cUx121GceSuIuR9",
-	"Nq6jD0cnl93zo8ujk8vj0xM7LIQQcCMCqIIsG0MAK8zis2MqFUvIDZs9IwlDkKlIIXi/L446K7BkS9Rf",
-	"Xb31D+tfWL/Ny4e50WkiZjyM+LC3j2QAOQ4G98LPMrdgAqg7AVwSkIIjGkMNCQtYZP1oeHItLbhzjmco",
-	"T9D69mF0yzhJJ6avA9cS5ceaGSAkS5lvAXsHONBPeYfmnEZTr31u6Bc1bim4OqR+44ujd8cfjs7/1T07",
-	"OnlxfPKqVs8umX8cvfAvvjw4fnf0ovYJFvQ2Clgu2WJtcaHf0A1K/dkvbZIT3IRZErAz7DO6XE1djX6a",
-	"UGWDEOAqKrqGyuPZGGmV3YhXN10ZgGM0CkakL9TIpMRovg+McbmOuhhMvI5VLLc0XtD2xVr9ZiGQMPtM",
-	"TZlWvKYiK/EsW4Xq4e0sHRz4xxbvDroC6hDYHtMZYCNCeIqTWEwhhU8iXMTUeJtBjswmI3TPLyTZL/Ua",
-	"poKZjJTKiFQWxfTcE5r55q2I1To0zX+068NulLdsyni8Xq+6MUL/eQ5/mqCjiWCrKI6xSEqgC+UOY5zT",
-	"frKD5G9byfotml3uSHi0Wc5O505/ZarVenkuXqEjRnwoJ73ch3oEkxIteJ0X+f1KmS84QJTvVVFDkP2Y",
-	"pyP4IDKgJ65XinFnY+jWpBDgNOZCgas4Vx4ilmaDP16k0P6+ZuTMd+5cX3/utPR/2vo/m43r68/bz/V/",
-	"Xuh/7h6Vun3KQkBHYxrFh8Dr1xQsJsH013w+iss1FcnQX2W8e4VklYnnG1voECy40ubsPPNB975PlbPX",
-	"lKSHub5wtXx70UDfg+pwqO8sTK8EngsnlQHv5INYGfsFgYxhcihkJnbqyCMLFRL4GqrKO/f9cX7Hoita",
-	"r0nptiSJSA5LZSL8hNPX7H+SiGFCx7JJDp3WYKxFziC73YscGw0vj6w9X3xSrMpZoQyjtEFC4iXydINY",
-	"SHi7D8uH2XOQawHNz5gfJnN1z2V9MeaKowEGfUpnKFVK0d0x79s+wLH6vatEN8ADABe7aO12B7b/FXe/",
-	"s7CbHar5isJKEOyyLgNQa9n16MvB5qFItb90Hb3Ua4Z4/Utl9XVzNct+ycCn+tJQlOvAto5fPGsBhL3Z",
-	"yAFC94OJX+I4pJNJPDM2jv4bPBglXvDy7mn5xjEVXdPgwIdRCNJncc8037fpQwNSec1RybKJQpB9ZjPc",
-	"IPNmylmCoNh6HgBxC67uor29QuS4XkPf5538l0v0H7Mo82GHImNbOsayLxyQq6vjF7e7LvdPJNp+mLkm",
-	"UOv6xaOJdfOUT6fo2lk4r5WWfm2fumRS6jNdteLmd4O/oahmDHWM0Ti/dSoLAZvy5Vk6eEwUrhoJGgU0",
-	"zstE4+KXQK6uCgyG9lDDQmExrOzoeCVZ0jgYPhBhelki1Ti+ToNA91xkKmcearblqSa59GZqB2GOxr2y",
-	"S2Cg4Jc3zvzSdBMry3L9EDPy9egnd/JyG1iqp7jzUDplPSQwVriVCtBC8Y4ubcxD3ofEZChdj8VwiJnt",
-	"2e/dnLPLqZGazPPIrpYewgi644SZsZLlJnsO5khec2KHlVVoYIMjPR/XwDiskz6Dbp0mYxxtxwxWwRus",
-	"sngXvf2satXDgsTOgFU4Fc8yoSt4AMfcIs7rwU5YEgnrOrfqBK4vfNCt41DLLFSqAb3BfaEOybR+QaRh",
-	"Y4hri+yN8lB/zeiZtheCfhzLXYyenVv0SLp1R8MQp07ljelijgaiO6z6A/ZZaDhV932ZesVKChd9cE2s",
-	"U8LU33xtQZO8TMRYf0DwTKx4b8c1ll4b3UF0i8VNQJ9mkxgNRrD6dZJOiBKkve2Kje2OixSS5/FfXUhf",
-	"hnxI2H2znjB8zGx2V/QMMLYPb0rYIGFy1E2YJhJ42FwynN2BCFBbrKV5jZXNsIySIIDOQD0zk4Vv6XXw",
-	"vgTFLtlnsIG785CgFXL3j2W8GNc1lbDRIxo6OsuNBRJgEMOVhV5BQlebfGFCpznuYBKH0OzjPnBwHY4t",
-	"tGT1vEL1rEWBT32R0mMyUTn4GQlMiBtMzqVxbBNWcaB51d4f0nQkYLkc44JX6flSgL1goXHswYmk5rwX",
-	"beLCiTYHT6+HNRBM/pJ/yYam/EvmBPbqeobusmnwBFUesA7uC/vEB12SdGYo2z6Z8lgEN5ZUXEo67CF2",
-	"eDTtMJAzmYNTRJ0xoT7wAnmfdovIYskctylCQNlDjUE5sPec8aZnZC65t3rPGPwac7NxI/jb4r80FtLG",
-	"41KePeS/KmFjcetLA8t/LCPLHouUCZhiJBUoLj+SiJPNFgnpTD4jIqkD6TrzpW7MFi5svVL2cPZxIuLQ",
-	"+/qIyvxn7PDkhMVxxIcFMkuYhBAkJZxN84I1GAnJeMmKPcszMv80m3453UBMoiw2FQ05VWnCkG1gY1Zq",
-	"e+sg0JY+c6A24MEmgZjMsH8rYZ8jqeQzv3zWl6YmxAsuUzXrxhG/QaJwl1JuLgIB28sEvuOQxwKKxzag",
-	"PFvxuq0Jc+SL3gnvJGbXsgPrrmWR4+xLEO+QTv8gEffZlc9roDaiROMx8jzLQAOG7ZC5gFmbal+EBDTh",
-	"Qn2lCwqaHqT529CzkVW5ZyEBR5F0UkfQF7jRyiqvFrxrBIk7y4XqY5ovCy95g+yaiHbosg9A+WLTYkV5",
-	"sb+SiEOrTbo5SqRq6zxxQs73G5E+G+prBG4tXTy5gM7zHwooD1hs9T1Hozj3/KK6W40uI5kqeaOLAuux",
-	"mYUvHaBxYnhTcJTSnyHmUhiFtnsVF7A9WjI5BqG5hc8uC55ZzG0wohqp1CN+eyUjfXPFJ3wbxCiTzvhi",
-	"zTGgq5Yc5QkJot9Oe0QepZdXS5sbNnNuCahp93BgTKdu9/JEKGqHo9+h2Q4+BMi2XEyJMGfc9hf2Zuku",
-	"ZdO0l/x5uo4ceL4xb7T0dNuHraTOhfDt1fk3msB9xCTqM2gTwdJoEWIKcfSdLn1gSrWaxgUZi8TYxjI/",
-	"CGVPSHZ60csWSWNLQ+6NbaqiNwQAvfAtIDX9RcCWWJXJMVnGA5qm3irjBeOuQI5Z5t/w6ciat70muYR5",
-	"g/Bg3In5zOIRrj2Ub3XUcSG5MFNF4o8Soq3BXPqELU/1rVH3p7P3fA+vNcnwLpEq9w/PRAB3uq/210wp",
-	"uvdXTj/2rjj1uMzvXNQjPT+zWXPvitkr/4ohQu+SUSC9K1YxdDn23scKmp5z0zu+k10p3KF1sLynXDJ9",
-	"oSDh/StWwLuFMN52X+Rlfxp+WisgmnTNglcIJvf8nHSZ+8Xx+OIvZlqZgpT5brJNyfPU7EK2SUU1JHfJ",
-	"34GcEgIuqey01uq1HNs1fxtO6XxH2Sdy51OvdJ5R+lfcGAps0r+SEVieEy0NZZTmImGG3bvTV8cntbr/",
-	"l006yl+8fH1+ennpXz87uLj4eHr+ontweHh0dpl/4vTqsvBn9+jD0fm/Pr4+Oj9yv5wfvTw/unjdPT+6",
-	"uvCePzx9cTR/7eRC//+r84OTy5LrH48vX784P/iYTebj+enJKzfK+WEfvj44eeW96eDw8PRKv/H86OCy",
-	"5PqLo3dHpdePLw6evyv54eik/PrVybvTw7feDxeHp2dHF3MDOjs/fXn87mju+tH7g+N3euIvj8/fz18v",
-	"vfvd6cXl/BKcH10cZZePXxydXB5f/qv77vjEH567fnVS+AWXWG+Xu/Ty4PDy9Lx78OKFd5+5eH70/vSD",
-	"d/n86PAU0txgw3Pbnfvpont+dPbu4HDujRc4g+750T+vji4uK38/PDg5PHr3rur33MK8PdIfPTv2aezd",
-	"8VEJYdjLhQU3l4vkcnZ++uH4xdH53GuyH+b3H38ovgp2tHhRj/vs6vm744vXhavnp5e5D16evj06mRsG",
-	"Xj0/+nCa22HMC567210vjNleL47OXS8eFvvDJe7fJ+tLfxfxsqK8U85ID27oaUURIIkmLIFgZt24HlGR",
-	"0VdIP2H0hoDzChyHxWhKe2t36+nmztZuVfT3q6f7Yoz5r53reycstXyd550CvU4illXJgAvHJpg7AwEc",
-	"be1Wy3oUrYVMSYLY9+YjfSFiRnkW5V03bHtTGgvqKaEmPQcWliWP6AsT9BpYj1DvjkGi+eT2eQAiKiF/",
-	"pbzEyEsBADccZM/MBULvU99UFRvMZ5RmmdlRWRx7hXCgiQSa2J+nQOXqWnOrUU3f7yKpvioryHADM17Q",
-	"KWEFBXU7ZoOSTTzPO4EwxM1MeG5uM8sqEJcV+6HmvrBGzQWOtPlgAkeo3dc1gc15mPSO99kwdV6mJjko",
-	"OodyXiFJHqzqroL3lS22N/dqcjkppfEDdGL2Z17ijCF3/aUhj37JLVSTnEA9kUpEDK5xfhvJqB+D4z+h",
-	"gWJ6LSmHcGNvo1cnvf0ecJHr6wJIzNlIcDZ/jPLpe3NHFSdzDrbYesR/L/p4mAr3FbbpCora15ya5V/L",
-	"TzNQQXFY8HjpkCIWh65Xx1qlHcqk4C5H2ZkIyIub3xZQps7wV9N8ca/VfkIibvrh9EU4M0iXGcxUnVAi",
-	"YypH2GFUZa3Elw2lsCp2XA6buHSF0jiuOFkyh/yXREpLdvWM9PTB75EgZjQBfkGOFRmJOJRlZ8Y6SKeA",
-	"GjimN+CIA3Xyxh60a25PpH8IEWMtEpyMaXIjAWQalZCSM0vYZ5DcP4mI6z/9ApPsLuNQc0c4D8lbhPnJ",
-	"n+Qiu8sl5m7sX8P/Prdajevrz+2X19efd1/qf+69vL5OWzvtw+vrtNNqPcf/O8L/ewn/13nawP/Hqzst",
-	"/HNH//ry6OXLCqCB14zGemxrEXZWVWzdiuJmae1VkbLMS8ro6dg4xNbO8rSgHKoYp4JwmMVFNAfHS7Z+",
-	"cCX4buopdggqMIxyILSY9lm8AB7Fiwe6KI3D3zSM3kUQIegPnscMJwvUAIxWF5PdttdWXkG2ZIlR1IBU",
-	"erG1B6zTt1OvSDa0C+PAgL3eTIWad9M7G0C/xiJhBtjPhJ98knKVT3ZN75LiKVM8AUvyiTMi97tKLd2j",
-	"MlXcLZWjvWwUlsbW1cvt4f3qRrrjEve00w/iKZ1hGniWDaG3HSrqUCZRTRb4vWjOmut8PSP+WEs0OUER",
-	"tiY7RNjhnQ75/bdOs6OVdi+x1rYGD1R0yyzKHUrGMRv3kaLmwMLLSROQweeAwY1GAsT6D5mLfS1FB0dF",
-	"Z29rt0V+/23HdJleViaJc6l2O2QgapE0Nf28yr1Ax0k5eEspDC8CYbZ3d54snHYVSFWpN2CxtUnTipxW",
-	"ra1BQlPCgmgSMa6sbpjPwatmHeX6KU3VqAsMeSkkllsXgLMx6Awmct/e220tXSPfAN7Z8g3gzvbmVquz",
-	"2Wrt5nBGSi3h1QoOTBIdiEBYj5Ao8YzQvsxglErjt6tWV1esF+QDQZ1pxSo93EJElRI5N++vP46qYol1",
-	"6PAnFS2SjyWth5bVE1XUjB4r6VIbLdy+zNeRNlfDT4UGKQYrvcIBaSmsi4PHm5Eboj6G08nTpQ8W3Mwh",
-	"JJS8rKCel7IcWXZW9Dq4TF/0P2ppYb65TKOFLiRV5Qb/kCTK8qHdefVx/v8hiZjyNU4cLnM5WG+vz2jC",
-	"kp7XFsJRyrMsb9lb/ALXtGYo5DAgGA28Ile9CN/w8iHKlr+9c+f6jLpRTzNRhq1VqGussqZP1ojNpdrH",
-	"XSrb3zF6C6Y6G0/UzKTfTZhVXZ1KW17avrCbxF1q1PPDQUQCIwf8IlNXml4+LHQ4uIQ4U/SeoXV/1VJ2",
-	"0/o5X0lvpnMoxhNq4IsxOdrD8TPo0BGXitGFyNsVfAzpuKzPQz6tqTLfqVQLoQXRi6yAQoqva/Vc0QXi",
-	"JXaBOJbH/Hw7ODzeOR6/bL3tTDbDwzU6QyzZHQSIX+KPzbhORQOJXp6xi6TIbp4RSvSjmXbO0AmLB7VQ",
-	"Ee4z9jWPu2NHc6f9LVvX4XKqjaS0H0cBZCJio5Pt9i75/betOjF/PdUqPP71tLWpf+s8waOHhoYkIZtg",
-	"i03Su1Gz3j45OgQZEyS3dfL5muvjNntGTt+e2ctwAj8/I+cXB2i7wAVT1FqwWuJh0QNbyjmS21VuY6vc",
-	"dIOscJnicYMOrmVv43MO5M5WufRY5W2fizeVdpGZrXBXga70bHAUdVhzXIYKOjsX6i5wDpDquswt8JbN",
-	"ruS8ex+frRjPxdpxlBs2W91ToU/WEpOuuJr69RWDvZKswvFHs4RgXyXx2QVU4If235+quIpcwd5+T6P4",
-	"qzt5PmJNjv7WXzwfw8MZqUAAEmEmsOOIuyY7YxrFeQFw2396tvly0Hp105582PylNT7cvtmdbSX//LkT",
-	"PB1f7IU76vvRm2n73Q9iBf1jPkwxv9dM0ZAquuZeZ/3lsmYl5bM3PdXEgPRokJjOHVNGbxhUNBoo8VKI",
-	"7501m+ihM8OpdV3GQ4hy5T32K8Jk5V/luoVEUnZdMG7R3MHP1Wntlruh+jS4CUaUcxZ3Tc61rYte8E7r",
-	"8MInUNUyqfY9GWHPgNW+Vf2NQsO55zS4aRzi0+QdfrfdbJV/CfvGVa1P5f25u8ooYesOWO+l/dIe4lvz",
-	"nzIAZdXEN08ZT3c6T++E3sZ46CjlXvQNpi5otissytP1F8V1kTPlMF0aD0tZxgNtQuSbtPdbmvJXwf5+",
-	"VTrKooRrD/mn6Y20CIJrP4xd2r7m5kxSOWJht8hTsevV4pOy1+7s3Omk2NevzI38LlxrPRQlrLtohnLx",
-	"zMpe6jXD+jo7kmt/9bU+cSuCB5DEJe/5+mfR1AstffWd+pAYwKhuKIJ0zHhmMq29Niam+xV3EZn4vTYw",
-	"/4qvv3e2o+19Rl20BWwQvULIL1MCVmWBqzKUJVrdigpm2VJVqBhrK8SLGfBybrtQm1zAIlfQ/KolXr3c",
-	"sKk+Z6vqOSW67tzRKueYlZqNJ/SrOEoJG1vA+at0wlUP8Fqcel0tq8zwPmHTM0zeX78YwgDYVvhbepze",
-	"RkOqRNLM7pVN02jWNLtUaQKtQFyv7p7+vyZykGgw6xV6qkKX7uva/nXt9qTz//7P/72u1a9rCZ0ez13U",
-	"M4Vr6INt3LAZ3my2Dpt8oxP9BVVUfxfuZ7M39h1UKSaRDk5hxeAG0TmBG758We4+aO9sPl2esfwQybl1",
-	"f0cW7HQ1fmsMIySAmJ5yhdkbXv4nRJBnAAxmor0SPctj8VNEIh7EaQgNMYQDD3NPX3MIARl/PTi4HcbM",
-	"mM7sT1jBrkaUExYNR8q4woVUJBDjseAZ1owFxhASMRuJGFxzlYsFAlJcvhm1Caeao/4PzPytQ71KhjTy",
-	"oACzT9dobHV6kKoR9u5b25eUuSe7Si1Di49UPrFEkji6ZfuEKlxsABbkM8QM8lvrQ/Y7RKtaGAPGG3OH",
-	"dFOrAtV1Gk93tpZXapSI3lJs94/FlqSSQf1Rzr2DSZ3Uh/iQ5JvVnDRPmuRoPFEzmC0XUM+/WptnbwoN",
-	"hw2wZsv/tRsXPkCFGupgIMaqvWcTJiYxy2V5Cm4aEEiH5E9d31c1SkQ6hL7U31jfTZ61G7KeN+T02i3e",
-	"/Ei63Ye25Zq69VNNcmBwkfRfpsuGwXGyAHL+5vKKnQX8h9zemjy+Ddws2N7/NaJy9N3W7oujf05+evr6",
-	"+QVtdC+Pxx8b228OWfpPdn4z3j55P3nz8YdXm6OL9OXVStRQnvJwMcK8D7sN05FwGEa5GUxZf+3yGYfJ",
-	"sDoJxGKI7ni3yS7l1yHVwNtW2/GJkMqeer8RvKwiAW8ofWb6iSH64siEfOaQ/39c3p79U7lLvWKnFqck",
-	"ohKysOrTpJlixkSVT2P1xdAirXQlCjTyBy+EM81uArZwOaBYVHNzQg2WoTNHek1yYEPrttNpKvP7mwtO",
-	"eUtY1ToVoWVMuwgE3sHOPiwemNQcQNtBSWhEop9WlC3op/pDejnQhlxNpJu7pW1UBsJ83yEDgV61vjxf",
-	"KM39evTFIl2NoiTUlihG9hcyFagfBkgozOeaZX1QlrGPBR1jjZ5szmJ+RAXKnGODBcFYqaF48sprSps/",
-	"uIs4XH1elctTQU7Il+n5nhJ5CHc+qpL/TVXJf0tVrqzAGNQz20JwQodMEijFioKRHZ4Z2j6h5OzkVZ28",
-	"OTt6pWnnI+ufkWhMh8iQDdFtdsjb6DlYiO1WZ4tMos8shvZXgLcho5BBRnefSrazld+E6MPz0/Np6+2r",
-	"oTg4ODg4ubgaHV0N9T+P9H+eHx7A/3YGE/VB/+PwJj7654fzLf7qBO46GB48v3j7nzfBP+H2N+dX20fJ",
-	"zZvhcPjddwX9e3Nnr5M3Dw8aP9DGL63G3n9ufPr2u19b9c6XUkvxUS/8b6MX6tHfMDbJK4dLFZ1HXfFR",
-	"V3zUFdfSFStBDjyV6qvn9Pk+wL92Tp83kxUhK8YR96+2H1XTR9X0v7lqavZFCQM5Y7AAHtXVR3X1T9HI",
-	"HpXKR6XyUalcolQuUoU+Rmp04UowH/1yjyHeNUO8i6t4D3LYDD6LWqlC/DGA/BhAftS8HgPIj/rbo/72",
-	"6BT8bxxAvgukK7PPLPVvZj3yv9TxsW5uO+ca53+exJRj40ronA+7XAox5Lsnrq8/d1r6P239n83G9fXn",
-	"7ef6Py/0P3ePVunzbxuxz49y8dqV1zLDT9jKDeaRiGFCx9Jg1+5u7ZHff9tudgwixE7nKfn9t83m9hO/",
-	"Yt12mzfZ/37/eXQbZxcsraXcVh4w7y6/6X2Wtu49jjAr2d+KJkNWfDKXCz9X4zBhPMSGLjIW024ooJOR",
-	"IdGQceyPg2hfYQbaMaB+p3z9J+OJiOMxy/fQR/7juuUrNp6IhCZRPOuu2TnfOvYLqHaX79+VkFkpJzZ5",
-	"9JB0EQl+Cu+Qa6KGnAFveQuvMdnchRdinvxH1tekxsk7wBfcBLppN/eelEATZlnsJdgrWmvtzcGLVRRz",
-	"O+j/CxavCLs4h7ANSJEGTqWI9JWwAUuSrLtnrtsAdGiWTimE1nBo5/h462g25AChMIi6yhz1Yx9YEg1M",
-	"t9mFY1z+wnlsbzf5km+V8ROnspRgj1kfcZrEzaJdVlr2/Bky9DPCqkCcM4ubdXD2+45qk6iwL6CqC251",
-	"gjFAUGeQmTlognXCZuFac26XT1ollEvNqWQ1ZKW1MbX6n4AXfo747ohO+bSkFrAcfS2rUlmfrizXLq/w",
-	"WWpXGGZzRrUkysUp1/FOIZJQMXxyeHpxRGg8FEmkRuPFDRx2trc3tz0lsGEulGiCX20N9TTWX8Rk8gC0",
-	"rY/eSEiVHTt3EPssFnxIlJjz4Wyu0arEdlse+CUwZWi9K2AjV4bKVTRmIi2x+t9HcRwZBM3FdLC5YySs",
-	"o4R2GRFo/rluz4FITmI6O6lcoEEax6YkyIT8rCBZYZ3qlduaYfm5lpTRAk62hiPnsnqIKzacyTrNuKWZ",
-	"39eiIJsY+VXzJVQJM8nooVJ/qOf0kzKSMnqVgVh8MLUq/76FWlW7VaJWPaRoTibHX5Mj/LGHcokCZQmp",
-	"VMej8kYapW4Q8SFLJkmkjws00WGIknh2fLI2e/epNCNJWPYVNTFDhRfRkB+vq/WugbY8jeIYvVawOFxO",
-	"WUKUIL2z04tLsoF4iE3y0Wi6kaqTHiBANcANUWig4/2y3Pv/pWLWU5GEh9Dtc91pI0Jw1rF2iWvgEO93",
-	"VaqQ3zRd+XG/wHVu/4tDKbz604K536WTUGCs/0Xj9TDP7jPTZdi4VnlXAhq953zqYtAk52aZtKUk2S1L",
-	"EJtUP2NwsUo6h0OL93ydLOfLIgW5Otj/ur6WxW4un/5zuT/GdP1db/c8eN51/Flj06EoN8v/8lzcPsvE",
-	"uwunbKkMxqdKJ2CAYi8ttOwdmr3MwcxaC9nDSAYP9Vfp82Iw3O/fKqYIum17rrvW4Josse+5LQtnpPeT",
-	"inoG9jyHk5BHQlot6rpCBxeDFw+ec31n3QL2jkSaPIMOGhgm1Gfs37ov4bIgh98WAErvNVVBjyptQacS",
-	"OYbgTBI6BjVlxMal3gTs06L/E6H++kBxjwWKrnOpVzduyVHu0qN5pyIr+4GId0M6K1nplyIhIzHFHA19",
-	"i3dkpyK5kTnuu9darLvtLNPbysnINUxycOoDkdSJaQsUR1JJd9wAZkHqIRczFE+i4UjFM5KwiUjU2uHk",
-	"KlosDG5MZyQUTXJEA8CwoNiYwDO8HBtEkkMvFQT/i4H7H2tjtg/92HKhy2xK7uf62oQ6jrj9cwnVFgm2",
-	"SDNLKfOr56rnRdQf1GnIbblxUGKvAuAomv1ojeWPa0GUWwGtlF+yz2ptYc3ZtLqPyr+vWL6vEH1QAbi6",
-	"SHuw2HoF6P9lUbciqLH0pBx3e3Wy2SIJ5aEYk5gpQNbRPDSMhpFVX2T02QXcFbFdCw7PDxubHcPQoFsB",
-	"eBnITueaf9Nq7NXJQeOHOqGNX54giM2dnUHrysj6AuD8s0T0YzZe90xwAjE92+tqe7fMA7OCkZWLNGc9",
-	"R+8cXp4/TfoDa3RMzvqlLicwi+9W5Tj4vmEMm8bxC6QLQFnCeOxKep7rVVmtPWznmhf5/ivfIx+puML+",
-	"xG9AH0CRhHIlZ2e5g//SGJ7QgZFcnR8vxTRd0euPo3fL4Qilbq1NbyMqaNw1VXw4t5D1GmfZiYX2lX9U",
-	"RueIysp806x/nDfMXLuYYs9N0xR7UZpaBuJbsPxck0HMTkNAQemWqbRXVnmLUNtraqF6Y4b8Vt+7pK2o",
-	"yTtKGA1tyV0/VUqs1GUrjvhN9xY8kHqn0NVSrvPialNQGVyL0sh2KC10b83aeAaCD6JkzLDdsf2U38R0",
-	"fhfKbYIzmqiscQ5mHlU0Qy2dq5+tVOGwMq4mqHkaRlItp/wKYNdlloOlV3kj8zQ6qI74lvcEWaN7hZGx",
-	"tn+oafjvwFH9fDPv4HlCuYpaCmu7NM/LkvedDNiH4F2ZPdXubG5t7+w+3Ws1aD9o0slENodCDGOWSpYE",
-	"givGlXG4LcDaa6+fLw8SCptULRmw53P3iQdMzXwuKfTHfUZeRep12rfQhvNWZu3V6eHF2feNbPIr4ElC",
-	"f5slU65in1k7wTphn2mgjXKK2e5hJANxyxJtQyP6KYRBsfn4S5HYyQgez4r+YGp/POIKAjaSkQtYnIoq",
-	"CuNcNjs8v63bK/TcKO8VeMDNBPW48tUfENHFgfrJdCIKg1q9NozUKO3nW76YnxZ206jXPjf0qxq3FFzw",
-	"Ur/z8Pzo4PKoe3Z++uH4xdF59/T4xWGtPnf51fHl66vntU/3kSweMcFiru1d+SNFD5waOnbE47r1Ob6r",
-	"73fCSZPeqaY3U8yS6009EylRSSpNpQAD2vWali8vEribeMsWfLjSgvsxDyyV/WT+v1EBAnpvqeW5scSE",
-	"cZAkNjgxScQgillVRv5DCTcj1DIhsUj+vP1aR3n9k1s8smVn1Q7763vXrFXx14aBsNN4IAyIv4viYSvL",
-	"SiB9rGLQ2nu6u7O9tdlpP5Bi8Chm/ngx85dj5/MHGLoo5Lq93jnaVV2DpFcfYTWwbStUHCxJGF2ej+R1",
-	"SCiPsfVeHV2SDVcd0Zt3HqyQ1p19w4/SlHPD+cWs7B2c9VEoWbZ8t20Ss1sWu/QMkxBf13/jogrOoBku",
-	"F+lwtE96bezhrC8PAFm+TnodvKamokmOB2Yf9FUaC86y5rVQLqrPUNbk3+WA48uwzaL+gQ5pZPIODLVD",
-	"X2DB2TOv03T+KHP4GqC3gw9YjyLlY4aNDYxnybbyiBKmzRXZa5JT4BymWR5NGImGXMz1h+2s4h7CThPz",
-	"y34I19E1odKEkz6bCYdDb1ffdER3TQ0KdeiHImGQWbj9pG5amEvSg9YGWAGDvQngkF/X9rVY/vKlt+9g",
-	"aI5feF2D9cXehu1B0muSK37DxZQTnEL1Oqxfql7WltH+7nozmmJzsJb17pa3ibaFkn1GYjZQc9W1tVZ7",
-	"j4ZPO7uN/mbQbuyGnXZjb7DTamzTrT7bpJ1gN9x7gKbXefOfohQxCaJmKvV8O2nTdrKiCfedulnni1PL",
-	"B3n29vCIuHtMN+GdzR3y+29bzc1Cl4yjvfcsHgnaOZ3evkyO3l++GaaHr6lgb9vq6dX5x3766s2FVNNG",
-	"8L6gRZQKjNJmMCXJpFpM9hnpXXS2dwqJiPrSSnFFU7ZY3ij6gDvat+TmcSQ5EmkcQgG35UsQejN0ZmrM",
-	"KhtmX2DD7DWaY881wp5Xe8QwqpqMn7qtD3KhU4USZBDF8VxF/lyeXVmSGdzQLa1oM/IWOLy3gBkrjwUf",
-	"an1kKOpYOYuF1AakAfh5fkSbO63WCrVVXPCyiu1DMWaS9GngOrraLc5/hTdaFzvdj78cdN7/tAoHx/ZE",
-	"SwXnPsEKOOClUmB9RA/2rVcnvUBwybjS/5SQst410qoHgdqe6WZTN1IW4SMsVBhKNLxF+pLum2MeqYiq",
-	"iA/JlWQJOQc/d4IRSIAkyc0dhrNK3Gyxc/3U1Wg5x3oWA9ACqz9TWJeq/+GfHcujtSYNLkCjTmSvwU4t",
-	"E5EYRhoLMYFNtfQM+TnRYMBMTPdpZ7tDfv9td455LUUTWKNxYYkxLBRxtavPoOc+3IkaCrJ40wkGL/Ws",
-	"eseF1x2st0iWVjCDhbqoHheNYzFloYl5tzuauXea7SeLvrVdNX8p0iSoCsli7U8uJS/LjsI0L7NLu63d",
-	"J/tedR+haRgxHjCvPNB18sGeTo4kFg+7fNRZQ7IFAubnlCUz0wY5ZAOaxgXtAW5YQd7ka5erPwjdp/Of",
-	"MJHhZV/AEuql6juqjEZr6qGd1/Oy2+xADQZNBY/E54i1CldJX5DKOGUquXLKA0j+L+wnHbSiwU8yDm9+",
-	"WulEplE3FgGNVzJmKB+mgLWYQ16sG/vYFOCivRElUnladMgaB5ckZGSuTALsywKUlIFMUeyzQmuFz2wV",
-	"az2v07sa0TnLv8b4SnkHc6bgOcOQy6EImVy7jhqf7Qb24blTPsMYOSD9AM+2uFZlnoKdrTU7RM7ZwLnx",
-	"fCqdrm1sV2nwLrA2DhzTwpv+IUkUGpNvGkktoiigYxI2nqgZbHcqWb44RouvmUgTAjANJI76CU2MggNq",
-	"GPWwsiotpbvYGSXDN46/yik8K4zdWsYPY3NU5K4dcCsLwBmWsEHC5MgzN2l1omI2qIMfkn+92Z7eBpc/",
-	"xz+83uLbyfELAB89eN7pt242+5sfWsH4ZfrDqz31Lx63fvj+RPyAOvWSyaBoXeJsNMgnswmrUL17PkRK",
-	"T0+rZ2ZqLmnFQD9qUt0lJu1nDexys809um7aXXXiHIIEnrNJTANwcazJIm4Ym3RFHHYHZUGBebcbSPI4",
-	"tOawVHTmeeEy6L+dxdh/ne29TmsZ+l9hEXJDLV8Lza4vmNIq87q8kvFhxCs0IfzNMvmQKtqnmDpno0ry",
-	"5xgTvSdCqmGCzG1hZAmk/oiNafeWJbK0CFJ/2vyYOY30I2UjqV5rhCJZirQovXVbKfJkFjovA7ZL4aUU",
-	"TdSiqhg/EgMuQ3xg1fqXuZWtXNIDqU008Ps3GuauHoHyUTlf9bJCbqD9Ut0S0Ny25qbvLXM5BUu5vuOc",
-	"BklVr85bFhe8vcu9urXllEvHSTVQxpyvAG2E9u6O78icTMOeDabYQkMwloWa9JxGB4mcWJ1VKAGeTO6I",
-	"tlEGzbBG6a03w1gMhzhDA0m4D1kynruzUHZr5guGuiuyAze2Fi5GeewVgcRzgcpVkufyyZylx21+Dnc+",
-	"a6ZodknSpzWgsSRd2gCdgRwrTy3MlyCUF9OZe/LeVyNr78FA7la6EE1s0LICWYOpqUhuimWyCPy5Sgbo",
-	"wvpCqCiIMuwOiOIjrQGwIKzJnVfkK1RGpJIlXTpkVX7PK8mSxoH+fdFKVRSpz1UtWDrNJ0+6fEnNRJGx",
-	"5fYxN8p7lQMa3v7VE0KsDPkDC60cIOSfX2pllZI1IV/ysILL/RSDmA4rwGFiOgTvsFEzgG33cGUkAy3D",
-	"lPlivkECLlJrshWP1J0re7XSehslgkOW5i1NIv2a3DBWqrHIHIQrqIIXeLNWwGicVowLftJCcyCSgD0j",
-	"vR/RlvhkxSP+WTddw4u4yUWMvWWEY3LNYMPsuNy08gVFC+jposJPmsGO47QC8IgNEjFukp7Bbexhs/TQ",
-	"rD4b91koPf9SkxyQnnFQ9sADPhBxLKbwGmLzf1BrtGW119wkE1+dvzO342ddzS3jER+6nERsV26MFbMW",
-	"HoFgkogeLCwJDGUVC+YiGvLTVN3FVVPUq6i8ka463A8mTG2IOBf2632dQPD6oUWLJY8nC4OLjIf/BjFF",
-	"kaqKaRyXRfpXDBlWYcouOhtG1wQl1kJFT2kSylzMoCzaVMgXWCkEtFrVx6NH+8/yaGumEfGhAfe8L3og",
-	"1AL50IHLeNYDlLrdLIdwu2Gz1eqcxuJ2oanm1bAb9HZjWNOE2Rikr1AYT6RQBBJ8HgxCJGFqqTEmlZjg",
-	"+CI+BMoLo4rBTWLK+eoG2tLhQSrZMjXlLZtdSeZu72qBWT2bPhtSaH+gb8ZzFMXx3Q2oco5jIOa1taqJ",
-	"xkB7RUNOtKqrdQNceTz2EKIxSanSd0C6l9Rwcpi8bh5dLsqLrtbIvkcauEs7/oIJ5K1jjkRylP1pIROQ",
-	"X9caypjNunAwcGPZ2C+ZVO9NifhaRkZ5XbnL8UVwlIxDI64bHpKlUXG5xAdT8vogYBPFMmCWMi9MYVEk",
-	"MyD1qgqQajUgquqmRWUn5M3HS5Pu0Np5+sQJx1zOoMm1q5Pec0YTlpD/93/+bzFPt0JXWpR4/C4aMN+p",
-	"ks+B4GQlWMRip6PSJGSrei7WOiuyRDtPXP46AtroDbYZAjZhwET8TVISJI72rFBBJQtyQbXx6qWKLl/C",
-	"eu1zYyga+mJD3kSThpjgxjcmQk8wQa4NpOQHweZTjyb055Sh5QcxJeenTiVrklzXIhchxR41JrroH5P2",
-	"PQZakZChZTxg4LtkjDqReSVuNTyILPiIsSdk4n2g3LW5de745N6do207q8pT+xhx//Mj7kFpTtNLw/Hy",
-	"XRPApzDf8GiFb29V5HGLkNn6m2RBhrG9pZBg3H6CVcAPOdLyXGPTJGXxYnk33e3b5Tvk9cCoDIEFNI6L",
-	"EBd5q4xqNjY2yYM2wddwZjsacBxVdLcyHGN+mb2eMrX6XNaBOQ6Bh+5fr6UJ34+YGuxPAI95X+i37sO3",
-	"gFfu+8uNt6Nz07/HgA7ni6PL13XeEiots8yJ90P89ln2wnOc2qWZGfZNPMxN7AWM23vUDHBVKSDUZAG+",
-	"jHMAQa2KjaRmlru/ZzaGWSxi0XzDAD/R3Fvnop11m2tjKvDnsVWXE3SpCWo3rtyyRmhhrRJwehsNocuB",
-	"Rz3NIVM9W8KSn7w2Zu525Hc2n24t6BhXfeIXdIGr3XAR3DTgvyue/BwQLYDQVtRiLwcrKdaI+7ucabAm",
-	"RnoHJrpKqvNCzct+MXdb2ce+XtJWib720CnKTfIuJ8oNvXpVwAam0rxXWq8ulEcp6dKa109aXivDN9fo",
-	"aXMu933M9qEAtxJf8iEaXC0DjM565wBfcoWy+QKVjJYXnc2fxIiHgpW4n1c8g19KVVo1OcRy37tUo5br",
-	"Fo75ZxQ3mWBBR6F+8Olu62lnNZa8JFGR8bALUaCujbNW2/lYemxjRtJPHbOyhxlzdWkPQ7v3C4HqQOpB",
-	"PwhMIUsrJGYPfuthZFTRROntKSbLdz6M+q8+3By/PonD1x+mx6/2xsevXqbHr162w1ejuM/PJ//qvGz1",
-	"N4+H//r++XSVevelIDFzDg49BQfpVtnBRA//wk73DkXOZW7UK66iGHsU2+UqLXFex+v4c9KtpuSr82NE",
-	"yfvnOVD1vtZRLj68ItF4Hvxhu6Kh2cKiSc05XbJoxMlzKtlmB0GvZxPgxBG3xfqY0rUUjbCcyKBM25T3",
-	"I20ZvUoyGjPMLeuLlBexAVaz1yslO0IIQLVFT6iJltg9va621otOJpKIyZx3or1C6NqBemHNuN3KuiPS",
-	"JRknV+v3vnmIzs6RpP2YgZpWktNl0fKXIuIvdfnDgw4uovxzgzSOuyXgr52VkivKHB5XPPo5xfo3zWyf",
-	"QTQjYVAKxgA7fZBrCUQieRco+WpsdVs5bsLmJsMr0NaFvFmISXenHC3AY7kXQUAC1ZgpGlJFlwkUTbPv",
-	"7b0FJWR9pFr3dAaGUaAan0Q82q1Ct/WWo+rEHYTjiLs6zTURbSGDKGJx6OVSZe8T2H0O49LzSLf+yStX",
-	"D4BWpB86XA2exJ3aMkxqB6AC5G9bn8sJi+OID636IeIQU13Hplwug2IxWJ+ZXhVJiEdgaCIBC/laK4gY",
-	"OkSuh15i12gdmfk/HMILWlTuGYxGAYpLTx/7HgliRhNIg8LcmPs071jKSHJsaKE+lcax06YWsIBsvoYZ",
-	"OIQJRnpjtt9z7mkUQzlIGjKiso5JQiHUexHIr4JgIzx2zf1QrbkxkoTGUpilDLNsI28sRj/d1zI2xUbX",
-	"2Bfc7hMo/3WTwZR1nVDCNnfHyvH8lvwI51iC0VNb1PZ6iSK9iNWt4BSC03E/fvalgmfcrTtE+aG84tnJ",
-	"SkGj1JarmHIGnnfpwn0shCP3zO2oDdG7UzOikwnDTPWIk80WtJhwJ8g4J60GNO8D/7c5SQ/eMQmVgDpJ",
-	"2JAmYWw8OgjUTgIqGTCnaRSqkVYQSO+/enXS29D/2cdKsuvrXh368E9ooI+pBXkXA4h34ccQcuqa50SA",
-	"BBkwjG6ZAd8UA+soUjMvIwgeMh5lU5HeQ6aJj8FWx0LckDi6geygcQkrXK9b08b+NfxvrmeT/ufeSp2b",
-	"PJG9sHOTPjbHfCDuemjW7chUpm9Wx9rxuBUs73kAsjsgK+caUDZXCZa4xLHuah6dlYywtL9yE0sKKWYo",
-	"gcoCtZ3t7TKtMad4lpclyogHjLT3dlvF+PvOlh9/33P/W1YEdz/enjPeEF2ykm4X4HktSoa4LDg564U0",
-	"8gokpXV98KWZElXS6723Xmvouh8NdB6EN2KD1kVuGJsATzNSi9A+NOvmGUFZFkchiwz9jyGb0ESNAVTq",
-	"2AKEkTEb9zVX1euzr08bfE/WiUiueciCWGvCNFdVqVcRzDYsk3JAx4BXkvM3m0RurEkhB3keDY5ZiPR5",
-	"CbDWvYxROHnNp/m8DPDqzmmkv86tu6es1PZrP0nBm+d0+p5JSYfM7spXLzQB98JfG3VUT2FFxNH8St1B",
-	"DSk7PR9ppCI+vEMymRa740lVv3IxUKbMz8v3UkmEyJjQOBTrP+5dNfwADqO71dqVQ3v7/as1A9GLFFPF",
-	"npGeEl0u+iKc9YgyTb0YgbJ5PNsQtsCeX5B3IsBKlYyrlUvzAIiwTDGYZQRuNg52ZABaeFl63/K6H03Z",
-	"5l33WXxNC6ZeqgpiNWHAnU36vr5b23VcTMvVFiWqYqBBNEGovDGVNyxskhPb7dDbHFRRozw6b0C53o+Q",
-	"BclsonIJiz6d3IFRhBkOtRKmzTScq2xpCi6g4srn9r6MyXxk/ZEQN3+CJzZf1VYifbFc1vgMlzYuX+5f",
-	"wvfZ+/ZJfzbnwYJ4YX+WA7UFFwG0LxQDOBRpwiqUYv1rxIddUP1KNEPQCCGEYlwe88cNyS7yimShCaVM",
-	"g4Cx8AFz0kFIrDRQrtApp4n855SlDDMftfpgSy9tpy9OtJRttVokZHGkrREmyZRGCrDVEM7HvAJ8KfiN",
-	"EY0HtsIDbhkCtmovjqQ6gu/3TBqokIz0mZoy9nC1A3fn8BXuL/gpa+fqyiMSFrDolskmOXLxfaQD/UTO",
-	"Mb6wHZh+q+3n4yMHlKg3Ig5NdmEXvC0Lw3oqAxLts4HeUUigrxMlxIOtdprEi4qxzKHT3A1lIK7hKs1y",
-	"Sl3sSVwoo7Q7l3Onzy1T8SjnjsvSrjSGp97Jb7YmW8zMptMkZIl8ME7ZZ+CMt/eu5olf51CgpmfPgjaT",
-	"sgTq7FTU0a2rsqa9WmFKLPKM1GZTAWHcWGJds0lQPY9XQhYzxfJe2oc6aXej630CdYJZU2sKjg6MHpBB",
-	"QofjyspCORKutHBD05vcwMTHsrOyTpaBnsoCsv7qpptVSf7a1ptbrVksaHiHSJtWOLPqU/DHGFkyxVdL",
-	"K1FckqY5QYkYk94LFMCzF1ANI3tWpwDCg77X5jiUhOpWcC/B2cC2iWMmFR1PFsC54DfRYW9xVg2Ids9M",
-	"puHe03MlH7nSFlSV7pxqYlOiVzzvVU0W7VzruEgLNv7Pxj7LiW7HPUyxz6KGBFtPHxr6zKzIA3VPuaeE",
-	"RAuO34ooYPJrGBZfS1TiueZiSgSvViEXCMI/TOzZvjBX5+/qhkI116LQHLhIkV9HnlXR4MdIjS5cTtij",
-	"xfto8T5avI8W71e1eFfr23GhKA9pEhLDqIxN4Al3s5iJq7CHwVJlD+fSZLq/m+ntlnZe58BlT5NIzS40",
-	"ESEPxyqs51RGwYq1otjK3kI+ZfCcBhvItE5AiE6Mmo+b5IgGI8PHxw3GAxGy8JpDWWaudqLT3Gy2n9gk",
-	"KMybg9SWEXixuW/1XuB3x/SGGbwkOBzAjWE+bgm0ONW7DdWqnbPKsqQMJhnD3liG/S0t1rV9Cw3EbO8M",
-	"wQESc8gKyI91G5I0kCzPkHq/tQHcbwk1S4CVqXYFM2pzKak2DulqMiIlWTxokssouPGaE2XdzaaUK/NB",
-	"Lri2G4IbBtHUaz5kysfYB9nSvObX/KAcBZp805Ny3P1//+f/9urGksJdPjN3Q0lf7wmZiuTGtdKBzQFN",
-	"v267MGB82IDiw44NYjHF8Nhc7WDx4pU+qrWsp1dWLGl+sSWTWRqeCdtiHtp+7ZzR0PBas9Tf5BN1nriC",
-	"S2kKdfZr6LGqG1qEnUAjcembTOZK7a3WTyFsni+10bfczo0v4zJGeHhpgCUfGbN9HE5tv/YCxyU4M1X2",
-	"5jm8zf/I3C31DBIQUNxgAPicWwhcgLlH8QHgCabYpW472pm5T0cCaJImzGtu5y9MjtDhisuY8RB459Yp",
-	"A1m7YTMc+RQDtBBtyvqmIRsvWT73ajvLc6GoAjQgiYEts+/TQl8/c0gFlu7Isnd7OZA52luwm/jIctKz",
-	"vZbn32GhCnJnopBR93hsHo/N47FZfmzqtc8N78botpjanP9yPX9wimciT7bF7ZlbU6h6t8iO+z86UvSI",
-	"C24RvOG6Iv3o0XU9ayuaNY7BswXPYWPYhuDxrOL19RXf5vsWtHTu1L7oS5HJ9QwEVzQAZR/zb0DLd82F",
-	"8jrTnE+g9k4MbRPbiNfJmHJswcUiVzBpSA76Sufw12xZpakNDihHQ2EG2s63314mMxKp5rffkmNOfryY",
-	"0uGQJeTq+NM3G6EI5MYTMoHi729tih77tg6aVKXKhSMxT10YBdF2ybzmRhP8FjwMUE9H84fYw1bHHMFv",
-	"elq/JUnKe67lGOpuY+GORM/U4/acopij72tucovrpC+0/WS7drpv9bxi+94TMNM5FMERys1WRSYdzswN",
-	"l46IVH1rFvN4DG3CcD1/1A/TSdSc0XH86ZsN/88n8B53x09ScO8O/ecTAkQTYZ+Ba4608Q/w5os4VSzD",
-	"m9wnEX4X3AZQmngmpBpjmuHBJAoFAtsNGdfTyKBpXD3EuHnNf5zgQ3Y0sP3+tSeI+GDfHYg4ZgEsypiG",
-	"LHuXzdIeIkxjqsSYqiigMaSF692BmAWyNNv+qXnNL6fCwMfLkcUkEVwlNFD75aSpBFGwCXXy4zl7IYJP",
-	"32wkLBTBE+xjajMT9d4cJYlI5Lffgl+l52VvbkwS0Y/Z+D/1HHsGs2tre/eJrfGRCmCIsVXWM68vmD53",
-	"13wgLAaQYXYWCtfZdBGXSo/lmx4k3PTqBP/R9Y557wmem57XsddcgCYIIoXGfIBsAeOClWqSE2FaySZs",
-	"wqiSRKb9caS02YntYpvX/ICT1LROnVAFRuhWa8sUIxFsemkr8+AGV0xhcvDxiW2D/HKgZ9drXvOj3A7a",
-	"Bl697xsmT7hx/KL3jPycCsgqRd8KSHOs+SMjFk8gSAXB3BGV17x3SIMRaxzqfRfxPuGiIZVIWK9O2OeA",
-	"TZSD61CjhPkbYcpAbH6s8TXDGlhWN1fR/+23Fm9h3gaVgFu4b/rjQOmCGkVJSPRNEZOZ+iH/cc3tew0M",
-	"wt5uq/UEzbs4ChiXzOP9748vjSMk83Lro4+gEU2RDDfMQxvjyATTFPYatY5v1yuk1mq2my3wcCHzqO3X",
-	"Nput5iaUIqgRKLMbzSmL4wZQwMZP0xsJx1n/MizzQJ1D/1+Ta4iIzQad0ShLmgtA+9+PrE/eshm5YMaF",
-	"sbvd3n3SJAee5Ywu0zcfL6W2rIlFxHt2zXs3UQYXZECZnhI1Ssd98Jz4sKT6M5IkoGLtkwFTgW26rHwH",
-	"KjXWOpLiNbdkD59qEqz9u2HQdT2DsERfF+NkHPFUQWEaeP0iFy+TAhKps65JgSbTkHBxzU1XUXD6QiuN",
-	"HAn3sPehtOwc2z1wCGIigTgSPtba3pApwJfMOvjBFnZaLatI2Jihx8Hsdmbp17UbAKn80QDQ1o5Mm9og",
-	"ua3t184a+BdgwtZOfum/k9+PnqYvDoOwsfP+ZPr9y62P3V0uPn7/8oeDweubzz/I81eHe9/rYd2omX7f",
-	"IWp+tf2ajAALqbZfGzzdPH2z+aLz+WX7+fDpbdrfU+9Ye/j6/S8fdnfY08tU7qVnr2/PPxxd1eo1/ZrP",
-	"3ZdHv5yne+PNndfvTroqZTvbe+9OJt9/3Jkczi5UdPOvn94efzzepq3al0+u/dAKmKkXTKEOVuKWZjO9",
-	"l81avYbRZvQC+rtW9QFz/wbc/DK6Ze+RYvBT27hJZQ+6zdzAhk8gjXIOydr+j5/qNZmOxzSZ+aZKyRGs",
-	"1WuKDgFw6kUkEVwJVVoK0r4xEHHIEm3YuZ/1t3KMABTVRs6/1DAa6CqcIQ8D5NQTW4diEGy22ltPmqQH",
-	"emniDrv+u5czUnPt1uZOhCvWuO+pyPrOZw1P9Sq2a/VaR69gHr2I8RAqKQ2j3t/YaHd2m61mq9nef9p6",
-	"2sp54vKPuv6bkZRdwChjiiX+VzEu0KfBjbbSOIstQrlR6Ve7t3gP4mEu+qK5Izf/CHwKMu3DPEKEaajV",
-	"axH40/XMuibMgb2O861HqOqOqBwBtC6aR3PFW3Xb08ArkSpWLlXWu3+qaNRdmASwuE8OaG/NrSx7qoZA",
-	"NnZDlr7Damo1H3GvMMp/S/Q710LAcJkujYelB+XcLnKk+aScoAGwfGXg7RvZQ7WqN8AGlO9vDhazi/EN",
-	"PRLgLVVfrtVrWuNBmLOKwZWrR7bRduk6cAFt02z7atNMG1wYfi9tF5nSA52kWtvoFvkEtk5euoITmtSy",
-	"Tsul59tkKHjdmJfeFyWsu2hc0rvb62BcWA1sSvyp0HW4uH2aFuEe2y11VbLRT9xgsGPu0QX0YvaojGyK",
-	"V7WZq8eG/owysqv2aFmelfNs+W6jUr9SiS9piTesXu120yNHD0/X1v4ZII8qZqftZ+T4P2lyLdkuVDsg",
-	"iAqcYbW9qhVvf9j9sQjPy0dj76ytrDR6VbGlaqOVU38VvdG4mz3x+gA6I1BtAwrCh2mGFrNUW8QwtdUN",
-	"LQydAZYEo6qAEe4GQdrNFvn9ty0wwW0LqDkNEZ8+zI3rUVl8VBYflcVHZfFRWXxUFh+VxUdl8VFZrFYW",
-	"C9pXUFCk7qY5ZgpPlYp4OedItHuVS4ncarbrpLyJzGaz3ew8aZKD+dRBTOT7h3T94ACX75pf5vt9y0UJ",
-	"jIRCsaEiFKM/uRBRndBhwpg0wWK/9RyGbLnCtnwGvdWMEKNoEE2sA7CwsqE+cItiAKnT2n1i+nfpuzFw",
-	"CIEs6GaBV7V87RHTqRr6bbnmFk/qtr208lMNoBfbNFIQvYgUEYOB7U2jt9xoDbZziV5VEbJrbiF94d6d",
-	"lu0gBKO2rW4we9L2zLYdMG0Exq6YnREUHHjqv7c+iIOjvN6KdTJkStodwkQHDMxdcwtTz8ImuXJRTiPI",
-	"MPgUmdaR5CD7xSutNM1dpb0P87xLYjO+Ap99AqIsebJ+b+AicZMLgNGoZUX6PhSFFjUrLxBrPitaXEPy",
-	"pV6KXp21dEewEJ/8vL6VRZx/Ju/UprRsQvmm1SWTKe+DPddiaXG/zTrpzxSi2+p/+F1MXUPWaIBt6DSx",
-	"wnmxr8GqQwhywyLFQkzgzFrq1G8Ko8HAdo552tnukN9/251DuK9q7RnQONZvrNx0rxFD1TKVZ9evBsxv",
-	"O2mZxloYPIcoaTFybxt25eeFz5FM9SibBbYKqBh+e7Xhr9vHtHQcpuHffZbRG4fJ4y5fGN5oXex0P/5y",
-	"0HlfNRxrAJcOZ7u16lEGlu8M2kIHoyIdHu29Z/FI0M7p9PZlcvT+8s0wPXxNBXvbVk+vzj/201dvLqSa",
-	"NoL3Vcc2Zz9X7moJcN/88B0rBFmVH6mJSS8fglEJ78USC4djn/S0StkDiSQFVhT3wETTUtnYaCCgc0aa",
-	"kdSmxMNWaUAzBdf8FiWaTVXzWuh8c8wjFVFIM73SasI58CGTWtZutgpbaS3GshVCe3PBkVtlTUwjQHI8",
-	"8CHfTLPWiBOT20CHAjDhTHszW/WBuLe5EW/utFoVAx7Tz106XHA4VzwMLllQFNOitZ41iOKYFEeFmKBl",
-	"g4IVxo7TlSJqa4WBlTTZNos5HQnbYrvPsqX9ur22y6aabxNeMdsKDMXKUw3f6NX9Wpr8NOwgFuo7Y9Mi",
-	"4KEO91+xKXXZAnl9uKtF2l2Wh90yL8c9GvJGxOv6b2RnRktiXKTD0T7ptXuuqaVtGdbr4DU1FcA+sKZY",
-	"X6UxQKZT/wB4LaBtMnD2sswKA4ZSz5JzTZsyKIIFK6WkGxmHr0HtA+RB6lGkfMzQmWDakVknVZQA5oLs",
-	"mVaJJkcyZyXkW+JU7EwWG7ifdD/JkixZ+AyA6zz7CRfVoN4bm8867LjwHPq9OazU8vOGSfL3O/t36GGV",
-	"a5lv+1F5hl/OPPV18+z4eWprJB+uB1YFW8L2XffW23qedxXbCJ2dXlySjQlNMJGY55ofZcZpP1U5+y0z",
-	"TpvkgNv7nTFTRh9pEt2DRhZZI9srqtHYmRcSsVWa8Azu3+OKFvHfdOOrahW83dx+4vHoX6+dNLuu7f96",
-	"jX7V69o+T+P4y5fevmP7VigD9wbURq9LsPMXmCbClVyg0rzVj61nbXxaGpXUsmRjpMZxLhxZu05brc3g",
-	"f4QigKIJfQNcYvgDpAjjBVNzgdc3vB9qq3o3AcupxLN5gOqtk6nA4Ju1L/XaZmtz3rv3fM73VXCHvjMO",
-	"+mWe0HNjI7v7YWxbq3hC9VTO8YDocW51Oms/s32H72zjeix/5orTWxohVMAiT22ukIZabcJzzV6gFC93",
-	"zNof9W9I4Q3jmHN9Q8FrXt0uyiuYcb41LbGhnB2dKJnvExBoXc+qrH1k79XRJfELHOxbx81qZ5uWAS9F",
-	"Ms4CWs9FOFsQyv/cmE6nDSizT5PYVNp7hynXKi9b4QNTlYBNXWr1Gsj3QivpVb1hBRN6Xau83Px1FnO+",
-	"eecqnqe8a9F5IU2Hx6KPB47Xaqwih9xu8eG/5KEfXCN1j++VMozLpRTz5zOQ9uYdntn+786o6gAyBMxi",
-	"XZ4FoSQTSF0p18jW7xjnnUhC19YiSrCRSIasiN1QoJlP1gmlSS4YD0nPA/PrZR5o4zSFciX7oxLEQkro",
-	"h0BOWucQZxGoa+NISqiryoq1nFM+GthyYK2EGDQTMmaUT0dRXFopEkdSHZplmYtHlO1ndsvGuwgri5be",
-	"eIhIhvpOqGMBwJ4PyBgxQyi/D2cJG0Sf7Vphr1VjFnvr+8xrZUtjG26SKyldP1fpWztrtF79dN/cMANQ",
-	"9GO+9UVXqRig8UqSr5BVZ8HqtaSJhzJW67Q6O412u9HZvGxv7bfb+63WDzWXyAQpOy4PQ387+7JZwSnr",
-	"e1lEhSe0GmCH7IsZOK9VggYTViAFwFDFyo86GfXJyzG5CRx5WUgGYDImtcquMkRkuxCRtZ2uPhXQP8Eg",
-	"WFWWQRUnHqklGrAYZDS7qiB5T2PN/gx7b7WXP3HF/Wb85rkV2PVLkfSjMETUi5UEyTGH8G7tTvkFKwqR",
-	"BQLk1zlYokImzacvORnzLpJ+xNivh7IcsVSk2B8r1d1D67PPRcC9wLg2uU0s2uI/IZM3feegWDV0IWp9",
-	"ZQSIF+AqJwe2mku/x3qv9tHPc80pkREfxqyB0iNk8kaJibZcJyP9gD47oGnrQ4MdBrAwNVIY3fTL8ZW7",
-	"7x8yq4osEyTIXXBtVlayS3hinr3clx3c5dQaaO0V1M8Onr91koH/ADbvpzFpUdeWH4Yf+Nt/tvofg+34",
-	"59Z4k2+/+fnp7P222Evb8lJ1ku93fznaov/6iwkJlyb450iJO5CWhxBakfLF2dRluTiwL9zLf38h0dpb",
-	"/gQuxAkds0tqIJVWsoYuhXhHE2zytJIp9J6FEb3UKtvfQH6ZpMu8AENG5cTM2vLLM4k2fnWc5gsKNMR0",
-	"Koo2hHjyLaS6xV8yJRoWxgnEh8GbGdFbRqD3PeAYJiIdjly3r7wYwQ97YiTHbrfKfUvW/PFgx//tj8rW",
-	"8idOxEUaGM7xtyViAxp2ZyKuLzbltcbjCFWaWBgX0wrUhCrCa/0byvlHc+7rCeoq8WwDEI/s5a9h40Fq",
-	"+j14y8IE3Ywg/iH9QOvdM18nVI3KE1/zhohP0etBbevlmVAVjErMVgMSrMW4Ngi57cevBTw2JwVPKHgY",
-	"vVx5A9QlweKFo1knFKGRsENpMTfY3AxAbuvoC8+IFIgqBUC8+oE+CyDPknqwSrN/yCbJo9Qbe9k008Os",
-	"UEg1vxTQGzXLI68j0o6dQB1QkTF10vZF15OCq162OcUMIPv9updoAMluMCOccNG6dunqddPVN1IkgEwv",
-	"4wseE4PfRqZ0Via3sMDx/qb3+vy5PlcKc0/b27TxWMn2fpTJjzLZ0/6xswQcKTzff08h/Whj/7E2tsG+",
-	"fWAbe8Okhq8Wi3Rwu1PMeppyaO2tZQrUjkHkkeb9Rh6wqhgQRoNRvSKWGYVYe0Z6NikaUsV4GsfX3Cv/",
-	"ykDxellZaA/rnMgZ5MlORXKjzSzIkfL6jSyOPB7atfjqAcgHjNitwuodT5yvvf2U7/Nf9QaAK8hLoL2g",
-	"M2jstjdpg27vbDV2WWeX7fQ7rc3tLfOAzS7lvHa/UFZue1YIZpl9fDSP/nohMLN1PiN5NJe0uVTFwLPO",
-	"O39PG7E0svke2sdTiFKYoARIDhFjGYRUdOYX+fb89n09W/ALSKhgAJkWBmLimlFOEjFM6Bijki4XZorZ",
-	"+1Tbi9DUCFtVUkn6LOJDaNROAxY6zFU7CC5M9ZGpX2zVXS/DQt5zrgHe5frWW5mIM8PCA2LiPvewz/Jd",
-	"Gzd3Wq2VOfl8w8i/rIn1GN78C4c3/erxSEmfkfw9lYZHs+tOZpfhVH4TPQ994E5WWCnalhbflSnr+MRC",
-	"aJGnO52niB/yBLuRKhaz2yjrZBOI8Vj/fxxxA/FhX4vVvj2EHDPVZVDhQ3l4zcHEAjCtnk2Bx0KJOpTC",
-	"AdJ7Ls3ZGX02gR7WC1N+TD76eJIqltSzSjnojFEnjEMiPuqBIatjfwWLSvLepo+a8kxcE3kjbR0SsPue",
-	"aWLp8NpRtPci/e5bGjvhD27XUx7PsrRVV4XX81lvDwpbNVMjkUKAf+8QI4C8yo8BsdkVWKH6YbSQSazN",
-	"RBYSno77sDDX3PW8RlCWaMxMJVUuOTeSZKuztxDE4wWM+GGrCjIaKtQW5FZfr7d+XN6zyOD+2fu4BnfN",
-	"4V9by/CB5taV/1gkLbtak4b+7JY+a/vbxto27/344s3zxvs3ry+xUULujC5B9Ct5oquXzbTJWvTo/3JD",
-	"+C4bwH02olIQa8q5D67UibhQIgEJdJbQYfXgsgfg/WsUTYDM8KsZVpH1njqybsEFPLq2MIanChJ5b/WP",
-	"vad8trJYhofuIpvhwXWLLwDOyrCcDOjojkVjIIOhwrLhHw65AZmxybhaFB/iDXIe7RWLrMAOHEO/Z6JE",
-	"k7w0LYRgAp77FGzKWAxdXUlkkpe46aJ2zf07zbiI6bZsPgWNOQW3vTiheC2kM1sJ7jy12DZLizmo78yN",
-	"PRZatmBLIffmSSJutVSzJdDwhJ5VX3zGAdiibjBJodkNPGPcwf8/e/++3DaO7Q3Dt4JP9VVNMq8kS/Ix",
-	"SnW9j9tx0u7OaWwnmZ6tfkxIhCSOKUBNUFarU6naV7P3fexL2VfyFtZaAEGJlCUfktit/mMmligSAIF1",
-	"Xr/fMBq73mjLqecwsuCmHekhS5jVm2+CDyxYYJAhbAEXifVwbMP7NNIia83vWViKNEFu1EimqiNp/Yx7",
-	"jnFmO31sj9Npwo1j/jdtB2K0d65xnVpePLgvNk2UHDj+narjGOrIiRbOgqmzl/k+/2z3OuqeCU7B/pkI",
-	"LVLLseRocwt3HsB64ZuLI+ngfQBDBO2yYhA4XHSrun3aMDPDqkVjOz47fHN88fH49OTlrxcfTl8HVcY7",
-	"0t5wpiaJrgOMHRD5phnNkr8CHpe4GZbuGf870UhFZkaty+DJaM7HhDF542AFqdGr7sH77Zf9xqvL5vjj",
-	"9p+N0dHu5f5sJ/nH763ewejsWbiX/nP487T5+l/KB6VtVzibKhUKyYYq0WJ1HQgDJ5HhacDrbJCSykL7",
-	"0iNtN8M3KC58tmTlfdqx4jeAyMYpR6jMUKTICnpI3Fb2iBgB4KaI+5YmX/dAYNdJReiUpxNdae80nmXk",
-	"U+bNxBGg8VLU0UMKpsm0/SGv/OLf448LUxTXzFVkU/2qPvt677Sk49hpkEijeKwyCGiqxEIC5RwE3BQR",
-	"xgMsWrPbFf7N6JqqvY25o7lznZF17/jRzOuCgDaw41EUnO645EbmwCswwCvtyhYM5ctvt9xrrVa21z7I",
-	"caKM5gPmvWOZGltn2b7LrYrZRqNI60gO8gv+ljoxLU2YBH3mNImxRrSQ6XMnjKGXPY3iGIPSBa/DhRCd",
-	"mPLeCXSR5lgm5/W8U3YZeorqE8h9yTuRQoSE9gGKcfHn3hPyL8oJ6W/7shbX7MscPXP+jGSU7+6ckBr2",
-	"xYKERMPqbw7udOGBqXtHKdK2fWvJ23OwafOjgOHN1ASjGH2VDFSaColWq0MZyBswbQKNK7NbluwHlfqj",
-	"+Jtm3py+v5c/t+xrBCuWqInrJelzNme5mUtJSICVan5VX9kHPB8mKk1j8e3isl+qRaHZjBh5rhiGXCIu",
-	"F6nErTN4KpZhO7tv0R28WrkEJqMk53Hs3CzM5sU8NdqIMNi4QweiCtHYuAypMm4e/a5ts34dCdB9FD21",
-	"KMPU3G/hqShQjSTfdXZMI5mkMdJ5gm9jD/NCHUxHQiHMm5kthWGHKRspnVo0q4BqPIIqCwDJzIJDZsBN",
-	"hPAHRbnOq5tl8Ux2GdnI6t//fq4sdawUU1q3v/+9ipFULCMFRwPq5YI2lvtix2rKAsR2JSJmrMMVgjKi",
-	"RBxrBJT3SszVHckTyNMabw2Dx0g67IE0IS1mxopZZ4cS7+GqeK8iHRkBACycEEtOuNQc6YHBBB8hKy1k",
-	"kJUUHWnZdUfYzBrY5eLjseAJm4yxooEebnZKYuwXHsI+Ijw/YDZP1BjGGYV6bgV4nAgezmglfhTpVAjZ",
-	"kelUwaJqIH1nnPUxmUVR7sKCp+Orr4a0cM2VOJJ3/Q9arHX9odmi6/zAJcNW/sUvZjev/oOzSPbE6pd/",
-	"kGkUV0qg1izMNe3MOoNMBWxs2u++gCnb2cW1HbzR3K7tdxuidsD3dmqtcLcpGny/96zfLMMHNEe0crtC",
-	"jrtDqDDvfWU1vyzB7icpPMpkswjhGgs2vrDap11xwXTgo5WhB3trU90L927W9nu7u7UDvtOsNcLtfqvZ",
-	"3+EH3X1HKGF+ISdxTIkBPoA1q/QmSbx1UN+tN755gR7s6OsL83DnbkAm7imT7fOwFBXYGU0jruYgJkgT",
-	"FFpJ9J1nI22JP8YqSa81lTDrilrVFSn1oxgSvIhB7SqgPJvJmCJxhPYIIChivTDXPkqtmZ9GnDUwB+i2",
-	"qPudQJwr+8U4KY4eu4RJTOaNOjTjdEqyNAtfEp6RUenoiJFi5yOFgeURe6KFyD32aZ2dKaO+O5IC+Wkk",
-	"JwKkOg6Ep2BApdFItC0reyb9jeUBg5kOVUwLw7W1mJAt/4oajq3xbza/zSZI40aMhDYmQtTDRiNy8mgp",
-	"qRGpH8lID6vQ8TNJbQYeMCsjJbMyuZ/Oz987QKpE4BQki6TNKmYp6ydGOjHxh5kD2EbNg6f1jjyya+Db",
-	"flS6fe6Ny4wiWybcQVDzN8J3xqX5eqgmFJWHt05p/ET0BLDrSZUOIznoSOOibjuejzo75r1hBrZqjEnN",
-	"jBWFj8sl4znrTxKHTwpgKbuN7SKzCn98Q8NqYwUtsYLcocTdTnYRLLfZOtnBetgmzxxEKsDCdirtzkrT",
-	"6FSqnQpP4foicwe+NxYJXAE2CXxEdkP+OUssB/cjs07wKy7xTmCYrXcfZ4DBzzwTDL7NDKaFVSgzmeB3",
-	"mUEGv3MmWTZfsKDgy8yG6lS+wKFew+B5HUnLY7W4ecnWQVkDojsCkRbAT4ONEfT1jaBj0v6o7S1IM1TE",
-	"3cAgGgoep8M/rzWFWo2GeRZEf8iQoSAjSyZSQ0VZbyh6l05hMRFrUYVQqBkr1rvxlHe5FoV8sT/BUG6N",
-	"FmFDohV1uXq6i55dcgrsTCOYrIwoKnmntG9HZvEyK9NfXO+10jgLX6ubQ7WydSlmq0UCzYWEzB4N8mkL",
-	"jAdKP/wH11j8bl0Fw5Z1xSCCRcmqJl1HORZHSjWts0PzLMBUg5JsPRShI3rINTDYSCECz3PgRKMYFj4L",
-	"CjrMnZ/j5w7hE5omzBOrDqY/hRTZxOhnY4l2JKjgrPnO8nwg5RQ2tg95fEUEBDxlQTG9KILFs3ESXfFU",
-	"2N8AARqLBbU4kHlWFr86Q7LWX8zLusPYQjwwh5xwiVep0b9cx+VOxEhd0Q3Rn8dV1v4jWgvNe+a1AElD",
-	"1tSg7ecX/USNljT+AYFUu0LctpUvqzfD+ytccrghDv2967HvRS/lKU7L+t/oRcHS+pVtML6Swjb8zgmv",
-	"rUThWy+rY3tPQsQ2UF2KmS00ygsJlgpJjrDGkDW44gHmwFAA4sMCqP4BjxT7nRy3hW1r8sF/T/rZkx0q",
-	"Bkg1inBXnSbEFnoNiBucgIaB5Q8T/1RzxIY8GdXZKcksGJhO+YykF6ZGMvHVkZ78MpKQisqN1EoEa+7B",
-	"HTA+QbkGV4ENUB2wOBTxt/OAMrseZkuBJeJKXQqSy7garleMuGMwAAG5vaI1ZbWaVFNKwtRqeMOgI23H",
-	"l1fQX9jzBTfJTvFtaqiKRdDKouQXMTtV6RpFUA9agDdrrR3ziNa9CPDqapPcKZuk2AnvSEvdZpJzv6VJ",
-	"OjlwD3rKQyOgNs7v3wP7/nq2VqsmUOpMqe9T+S5t8uK++r2B9h3xKF7Nd4ArqRAXEtZYyQVEI1IlkAQe",
-	"A3fvXFmBUbHJiMfxDL8ydkOkEYA+X2uLVri5IyanI2njn8/9x4OajMBD0HyWeVFYrpuLEneFcSqAaxlA",
-	"/41i9+PwLjyfJhFx1bV2OnKIlcJY1AIiHVvC4AmW+RiBpTFw7agJetEYArpQvo4JhESnFnrfsmSFasQj",
-	"WeYovIF38pAAPXiamtepK+3t1VTYOslKyklSYdaFZfA3ttEFVGRV2pVrX3+bhRGPWdobs+azVr1Rb9Vb",
-	"u+3dg/22zRq0vfSBNQErlGCk+RVO6cBqBCFDqHek3uNUGdXyv//5X//HazS+Zc7S7IzrU5ZwVDbBum/q",
-	"FE15BCSzIzrLN5LLW0aIljtFZ5ATJKlkWb4s4Dywqrk67QyhD01+kERjToP9fSImAgVZQhJ/WiRUkaXa",
-	"OBcibHdkhBm1eIYdcZTVmmUgfPkjWGfvpMjqiczT+tGVsEmxImloztS5QIlYuX3vI5Vszk/L+nv5FKIt",
-	"V+wlgrgHdNubLtvd3sVTn67b9e9mVGL7kbSh3qxQ1I2rJdPAaDvzZhCdsfDl9HpinNJUsLL8YeCe37hD",
-	"Q6oLt8udasgaNRiYIbBMA+N3p5DbTkpPhwyz0jUJBvfX7t8omNCd1edinR8x5hZMH8lb+Vz1Zv3xWtHQ",
-	"HsC9TZIqNpppEfdvLLI/Q//NilDwKLuzkLiF2E7BCMamPjgN9DV0R4TUvAYCOtJspEbG4szKPELFNNUm",
-	"YPY5VgNjmqok1FACTzZ3RzoZQlWyLpKfijiG1B80SBJ+BML5Oew7W7dbikRfLLVLusWsaf0IUejf0CF+",
-	"8BbPchB63+RZ8/is6+uYFT15gSGX+XO3ZZy5WQG42Kr3XA7g5dJPVkuHE6MqpoAQiT45lUGl0UhAhwp3",
-	"p9g7wO7o5Y/xQhi5GBsrTWZrna7ciM0pm4jNCXtgWso/X2bH3UBFjXmyHLZnPMGcRg62x2Yu8vA9z5qt",
-	"vacelLl2PCYeQW0R5SwC5wBSzwqoNOeUC85ub0F6UlVCZ+u3f9iIywIROEDSZVSSsTH22JliUnVVOHOc",
-	"+f4De1xiilolVhnmp0v9G6zPJ3E6c+vmpZTM3F1lZ35MkQ/+t9fIAP8c1bpPGhNjQalCkg4VFuZTzNss",
-	"hJbZEPl+h0S+7+Hs3RwKaE0+tTycTzXHO4+eSSTSfht2t24rc8ja3jXtdcCDbrMGZd6MPV3mVHYFdldv",
-	"MHnuA5PnO4LXMfsDGq6LFNSNYHXGXGsoQXAyQperSMeMBB8QVrfkV9GApyqpe6Gi+kCkAXsSQOFC7xcx",
-	"O3Lf1cc80YKO9ju808tEjX4+e/c2ICg8zvqJkqByLXJJR6qpzPO8Iwye7amFPDx2rCQz6509J5U4Mi/U",
-	"PKrN/mb0SoR8HH8LHAyKVsz1PIjYpTRs3Wy9I8EOmZKfagOFRgv7GttLWiKNSeAFOeCTmhGcbRpxpqGh",
-	"lsCHYY8kxgepmqNOgD/2NWUKU8meqLO3ZDdD2zlwgBJYDr5t9Gsd4IutvwZl/N6uXtbwakY0hE7TvsOV",
-	"ef/hx9cnR4ArU2c/4jvQLBZINq0tiMwI15GneAMzP3PfKbCwGJc6iQaRtLBJ0BeAiEeE4otlaR9OX3to",
-	"RV1h3As7kKN3p2cX705PXp28PSvEhwf+F5qV2e0n8lZwNCU9Z6tL9dxI7qOcwrcP1lBMZZea1RqfuE44",
-	"3xQwQiYaCTVJK+3thvkP+9I+esBc4KJZYIU1FykvF8qUHwmgG/twK3lW9lhswFhLsN7MKfMkDFVXkWTz",
-	"tJFbyEJ1lC2z1UfGLawBKIVe7q5BIgIvXMDJ4HLGhDSTCBfhyjxwi3YOQcNdkYWHoxRBTb3K4IECHQC4",
-	"30aigfBRCWJxRX0m1cKj5+9ZRcGWU1bUDw+obxra3C1eTA5aVFq01GhkPr0SPM6lRRDEXE96Qw/HDFrm",
-	"LZ4H9ERBDzyGYFzrHPhvQIaDqgeKDqArrY9AMdi+FU4SqICGAkQHeJLrxaNwJuzW4hgOnHMbBTg1L/E2",
-	"QhpTBdAYm084ryN/3EjWcjxaxZvTc39tXgrZvBElhFAHo74PNje3Ny3EIKDQoh+NqcQbyr2NEFsQYm8g",
-	"/C8sHmSqWG+oFAD8STH1kWxuglIyJ82uB6w8Q2p3/9FWrtKGQYg+PHpFkJL2jGI2+0pdCtvai4BbiFZo",
-	"7oJNlj6EGTumngTo4ppDG4IWXId6SRV5SLWnsT0AkyWYwYn6kQhZd4ZpWGO2d+S1YJWUCSrGzmOpUlVG",
-	"pEJ8KSwbIIR0pI06uZUsxDu0PbbarBLPAGIcdUOWIPRYjnCXgBRFfgg1SUGsO8BJ6UBhAJHJF+EdCcXJ",
-	"LRbQwxwQVWBfLQDJEAZJ6lC1Rog3UjqNOwCWtCtq/RJ/K2Zgkx1pjfHT47Pjcws2ydbEmlyCInlnmuFG",
-	"aJJSTC9yiJLdaDAQyQ2BJfNzuQ2opA8ehTHYkFi0cycXiuVleIs84gY48o6BIwtBI23IAZx/SJh99yiS",
-	"FtcvF/E+u052roOLNy8TCwENrSSeV1KuGjanQiOQb2UYdhBnoPS/6rcZl1DWKlt5/DoHv/Jt8esWlsfs",
-	"vQ2259fE9uyp0WieYeG8YM8ZdYe2v3nUOmcAPkcKgD7YffNvY/mjlqw6QceBdaB0ynAu7l7aGiA8EWww",
-	"EVrbztX8a8kpyG/7ehbX6mthOlYLJU3+VYBFeK1tWf8unKGju3R9EnUV2VTUtd0V7upFiKG2K/4qICDt",
-	"TtJUSexVoF5AThiJrYaF+kOrdKhiwiBi3KMnnamJw0Tti2l5//J7N6EHxTXqBa+bre2d3b39g2eNGu/2",
-	"6nw81vWBUoNYGNVGd6cg7ypdDEOuHZka8oRFWk9gL7hEMm14eg7dnFoaVBT2oJOhK4xwegWXmA8ieXmB",
-	"TA9mBHhCzEpQawHhvQzs9SVJ7IXY9RZFKrfwl35Wu4Bu1VbTOtrV2/Uu2O1zff+COwubHoZvyWs69s67",
-	"i2S7z4pD2e7rL2VVdK9FqtlYqHGMnePoqSdqMoCQAR4gswuM63zygh1hQX7VC7aS696PABJtBrHgMNIo",
-	"fFmoehOspAOHHu/8Kkp/mnTrHXkqBpG2ZOeBf3CCrInLFgXl18F2jAGjWpZlFLKXzKDoHiJDWWcYBCQO",
-	"3ZQAoMsCSFimLb/0GqIm5uxW/Yohj0TahtmN+FZTDYH5Jy45eXry8fDc/P+7jycvjk/PgqfE2xmUiJPA",
-	"Y6aWQoQ2TAaigAIjMkcA06WcLih+pdoUY3crhJhx7q2qOUoX8UekC8uFUdbazXNXqcq1pP0cM+ard0dn",
-	"7/9Zy25RuSvZnpfda0vPI1iqeykI2mjKu9OU677WMvMb7FArfx5IL8/yX9gZn9tA0yYpczOaT5QEnvS9",
-	"kZrOeSpbn+0/l3avvMUS2ZysJz3r68tFWugIKqDSSECdEhkBmLDVKZ9hINe/LUKhR31gcbK3dfVFEDQk",
-	"7RppRnKovB8lp2BWCjbbRz7OvpRM+DzSI+JaU251RKrLvXfwr+nqqiOFMTYpkTMX7MeBSMs3Y2Ojth+6",
-	"2n5AKvsvKS2K/F4ktritqJgLjBVYdF7OJtsmPgKw2/WA8TvmgJJJJ2Kc95Ey69/fuR7K795OtTKKpP2z",
-	"aQaYpiIxd/6//8FrfzZqz36j/6/99vf/f6UQFHjM096wgFwUO9Sw1je6EhIrh7Fq51KIMbmtAENeZyep",
-	"BrIV+NrIR1LdhNWB2dw28YgUGAquOBf6Vkd19glA0CIi4CzzcsG3hoKviPDbb+HyFgnzyTi8I+81LyfZ",
-	"J5Vc6jHv3cBN/ABjup9S242++W71DdUuplgnLwfi0SqgjdN4M6cR2xbvwGkE0MvrkaR3G9sZWKVDhC6G",
-	"5zIjToVkqSJQLYkAZ8NJGqopFvV0xWAiCwGljf6OJBKqfVeY0qdAgNUH/DFQDN9NsjOHQU1RdSyyDWc3",
-	"gKG2XcwrMq3Q5dYYyhXkIcGF10sE9QEskmYdCb5oipXeKRKGQLQhh/UKBUeDgI2TSKbaGg1noF4QaW7E",
-	"9aUI25RKpUdoFvwH6qDf0HYAoDoWwShniH0HAB3pczOeD6evdTWrHvDua56FC2K7hS1+dUfSZLF4FMMc",
-	"FK23mXKCDLCw25byo4+17yLul/iV9pm3PgVCDiIJluDvsZEk9iAYParhfW63qpXsnS9Yu4eOPBMw/4BT",
-	"3pzcfswHlXalVsNPM+OWMhmvT87Oj9+a56lJ0hMQvoGO6qxMJCNIaB80DhqQMIa1vMa+cEOv0B65atSb",
-	"9UaV2PHYTr/Ra/Fnze4+lvNn4J9VNlDNemuv3lxdJODhdS+kRHfbFdygUt8FABt4cam3rE5m3AAuAaw7",
-	"6PQqEWgAsSNDV3aaISTks5fs9H3tREZpBEjQr9VATVLWrDeeApOCQzaYqzu3bZ6uvNXIDbwiw2XGXY+x",
-	"1iglIcIlC6IQEW0vhpFMKbnJU/eMfNunUbXP0VObRsTub+wEKIwGEE+orZa5cSGaSQotoGOl04sYJnaR",
-	"y6pWSXJamAjE+cckLDUCKdvJik8tbGiMBvLdJK1c42AfZnwFmVrxVkwPAZdOyBAWnlCPLCtAzgsXs5+H",
-	"3Ve96F3089mHP0+ab6Ofn9XF7Oc/w08n0bvoZPrmPB7+68Vg9nb287N6rxXL7uhlI/znz3EJO0/ufVRK",
-	"/PWD5rPWogteyDRE6+kK2JGUA13WWPRTZvbYtHg3lFAOLQdiKJpU5gyWTKi1u7fCfD6BKoeQiEg0EpbC",
-	"1gJ/ZsqTULf9wj1vAzlnzn5nQcv8GZbBOpTMqmwzl04SukCvneUR2CnGP2QTScXr+XHyfiPq/1vH4eW/",
-	"S4aGuNO3G8fJQKqF/c6lLHkkLcSybdva3VnhuWdj3hM1LcwRNjIr5nIwgc7pvqOGBk5ZjI2JvkigKlYK",
-	"Rx0C9QaaBaGoHZ6z0EjfYLH9xO0mDxpRKpaKP1LQB1zObD9JNU9H6qBeoGUwLxDK1mcSXcSqx2Ng5Cl7",
-	"Lzch2zLj3RqmozmSrc6k0dju/f9C1TO3ZOYC+EjgF1BGih+cYRoNP9/yvqis3rixtFjLvTc4tWDBbKPG",
-	"z1/+o9nzFqHUnU8PquO1sp3Ty0E3Tuk0uutXR98wU/ERNFZx7+d+s3uD56xkAZnfrNx1bF6q2e35Lbsu",
-	"+IX5LgJBUKM2LRcfLO83BpvZ+WQezpM5VGY3jOplqtuc0ZcqGd0t9hAIpXwnhl0eq/qsQeAXmed18a2U",
-	"/Rql1me4Emv01hYepvN8i6CD2LLWavDtz1Zz+wa/2f3Ln+Eq687oHN0Iywb3+VLEALSNnZ+i+uz05RHb",
-	"2995xv7nv7frLQKYUeEMoWDNWKpU1fjz2bu31GzHe8Ps+Bs7uiOJXBbBWIDjViUjCKdce6oDR5drBkNH",
-	"AooiOzIYTeI0GvMk3YJfhTzlrkk0MBLlhfnEzKRrIVmc9Yi8/jUWQA4HELt+sKGagD35n//eqW8/JZZW",
-	"r7cV6GvcdThlG6qxDgU02DJmkwpM1BBKgE4ldib7kJA5MB12iMuD4DxlTzYPgEgX2TfeNALsB4g0pqdg",
-	"ASPJXnKdHr4/+Ztm6SRVScTjurkJMei6AtIY8Q8AytqhANtazVgNzK1cZenZyau3FydvLz68PXr39uXJ",
-	"6ZvjFz+ofj94WqV+nsRIDR97Asedb/8zG8H2EcGQAyehxR/jmEuOvL02OYi91JC389upbDN4HMlLmNqh",
-	"XMSu4ASex/pA8IlIE5jvC1Q6DtpemUbxHMxoR32etSUXLqPdqQsPnOvJe5L1Cv/jw8np8cXZ8dG7ty8u",
-	"Xh4enb87DZ7SpKklCq1VKSwNnjaPHiScSPKgrbW6fNhCJiqOR8JvrG77/pUmAAw2GTMlne0NBh3ltOrz",
-	"ByeHuQW9YHSEmtkhgqpq/AreRpADfuRZwCCzBG0/NcMf2jRdQodhLphQeBTnR5qIfiL0EHU8DHLPnfL8",
-	"d3nQe9v3EyWEBGBGRT/I6MEylEZYQC3aWAqeI+phZx7Oq4rRi8FyNgtUwPpiah5AQI/sCWex0qmrP68C",
-	"v3PKu/pphrZljTD3nENkOYOucjrAKEv7KWJssoX40sJ6FYP9eWBdobiKesK+cyOkD/ZaB6AxdnKvPnch",
-	"CoJgiz7M7Z+SV4k5H2+jwnEeJEKEdfbBMqPhhoX+PqCYZCzIb84xLj7G7wMdq+lFqKYysKiUc6ETlirF",
-	"VD8V0mszkAC4qhEIxr6jWMmBSFhXpFORHU6b13luWwYEnmdQfkguFQoZiTCA8VC8ibZg4dtYgpcGR27X",
-	"7Wf7eY76zdiES2Dp6PxZFDt6T4ugYYElnC15WVaKcieBMAiVbcOpIpGoPaTYEZ/BdjUr1IcuBuY+y6EY",
-	"kWrTkdkUXZViU+Y8Pp73Gr0Aks2R5NeW4lXeitCC7jylHukF+HvXD5rhHFGpqc4kl0054QTx6wBLXpzc",
-	"4F2zVl4oFMfIngR60gV9brabB177tGq2v7m/VG7NCX4kJ5WqXutJMBLtvwdY0YLmz2GGZwRdnF6yyoFZ",
-	"p8kMsXcU7PoqQpugTuPUhwgPae46dkXqM2x35CR/MF0DDTIQ4uiCU5EmsxoMhpgshmrKLN6eeWqdvc23",
-	"xVBWryOz3h8fOSFWg4EIja2CtITYVMpx//lNkkDTZDH2OdNpws0x/pumBl/dkaGCrF6sepee+aEmKSyh",
-	"DTAFsKyB2fCwzf5mXy/YKWbpAR94JDD7HlhAYHyn7moex/SCHBIxRUWMieE3ZI5Qr3DpkbuYufuFTANE",
-	"/1La1kLRgtNYIzmHdRxHOrUcWIceOa4ZPlY5Z/Y1AfmLAM2nKhqNFNGHcpgMPCXCtQoSgYk7qyn2G/tP",
-	"2Tjq0QHlkzASsucDFzgSYi/I67DGchZXPnuALGEOFvHww4uT47dHx2dBnb2z/Fv2MFPUwpxDOwDsUdbZ",
-	"Uj73HgaSEdYRcA8i2VeBBY9x+VvcNWYZ7fHMyt7sMjhmh1y6RiV1ZhEyAB6HzAnb6itVal6ZnWk1Zz+n",
-	"PDFyHE93thXxfZgXBXsZKg3t3gP4M8ilsTjqJjwh3jSAfsCaRDRmdEcGHsij2woUQ6WaZvbk3IZrHaKO",
-	"bbxDTFZOBhHJuiBUPR3Un8JS+eKVgL2hHhBLA22HHe3bIIcG3GY/ch31AoZRC6AswcMB0SdMfwF4J3xf",
-	"dV+BhkEyVmdFdaQnbZ87P8P7EN4Ld5/g0IL82yDtD4qkVd+uNwEVHV5GR7rWRjtdrGIESRulbbOk+FCr",
-	"OgBjHGV7tKRZ7pxCWncYS8vgfvx42mvwBv3gWaZOoTzVNcl7cEGXUvUua/C/HjT2vHisIHImhdH/rYYy",
-	"VBg3oRXIj+SUPiwbSs6yr1Tn/m5XDv+V/Prz7vSqd/57/K+fduRucvLi46H578dWt3G53d3+2OiNXk7+",
-	"9epZ+quMG//651v1LwzxVSu0aedwzuf28m2RzueaENdB2K7m12LRzvHeg1l0Wx+2RvgStlwWvKxWCiIz",
-	"czUk971Vbjj0uy+K9Slk8/HklxhPPtEn8nS3d3SydzJ62filNd4Oj9ZIKOfB2ht3uLmXrjkGyen9dQVP",
-	"sPpyjUUvTh6h0WEcbRKwzkDyrYENnPu9wLmvROWFDxsmKk3jNQLnXwcFHnUSMbqSTrDR8nNkcS4MltN3",
-	"Wax8KzKbSY9FL70e9B2smUmSgNECbOdAi4V7GUzd/b29FgG4k2LQFnYcLDIIbRG1OlrgWsRXDtrcWeiJ",
-	"6Meih6FYNUnRDg0jnUPU1bZuh4zdeb8VDB7jMYB1ViVbuczOYkvNLLI0vRvHSl2yyTjD73WntuqQE3M+",
-	"Kq3EFNF59QTwLK2bzo7UaGwsxoBPwoCGOu8sAHEfzbHt+T9UxYMAvc6iNgbvzIGsZwPzjWxKfFYzOCME",
-	"DHVIXGjofe5UeC+NrkSn0mZI9RiQH46Q88ZLqzOop+3IIBOagXVMwaUDb8NumDbFGuaiixgzysco6yzg",
-	"PRsO5ZN0eJFGIwE+NLjQEOWzpaUuwIt8/ZF87ktXNZWew0cUzn70YCQQfzUUQNRP+f0RMf7s7DeewlZ4",
-	"CWPHRyGqk/f60V/oikEkNSU4tB5dBFUbJqHc62UkQwh7BPZGF74ahfCJdTt8k7wjMSBELlW2maTKUeRY",
-	"hmpcPakSf/UwNgPbzSIr5R1TBxFKez/vTlNezEKVJoklYnBn2LwDNbIlKDqH6YGLMu8/1DvSHgM4kPTA",
-	"eVSSrP0ZIwiwmZHU0voJ6KwXOQ+ZvLsHBwLf3pyJLHO7w7eQ781Yyg6gze/nzLM1TN4Tt1zrkvGsYT/S",
-	"2hkBM+9eONe+bA15z+i1ZqXqboBtU3yUGGU4noZGE/JJSEVw7a2tudJp8y0dikq7ub+3/ayxv7fXqJay",
-	"PoAxai89aJlLI57mfxuZbVD6wH+nUaVd2e03+nvdZ6K2wxu92g7fflZ7Fu6L2rOwyff5dn+/u9tabp3q",
-	"BRbxZm2/t7tbO+A7zVoj3O63mv0dftDdNxdPuqvj8hXZvTkPhEtMuUey8MVZzVP0wvByVCNfqhUr+4pf",
-	"/ZxwLboTvfClr5je2H5z72B778ZvjBavW9vuNRu1fbHbqh2EO6K2x5v9Ru9ZtyX29xffGJAkz4l94w0W",
-	"yfx7ek83O++lkIjzNqAzRTYOyyPkn/pcwdmDQWw8kTm4NGMIWy9gMr6xJ4KW5zIvBKHs8w5Ho/HsKeaa",
-	"qXEZKsIWDMs24VG4LgXbWoXmO1zTkXMtAnVWIoXQlEFDGeHXRNxHtwfulyNQjDD0PG9qwyBj6DRz98oy",
-	"ZbFWrNVoOKbijBi5g0YTI9tuymdkn+GPXV9EZhUu+EVUI+9MfeM8dSkcnk/5+aFp5EAhnwnmhf0T8/xX",
-	"nt9B+Zp8Eiiz31ybAnktNglUpWxSvlomc6vwdzrlM1uLAIHn5tNimhEzy3sw9gpDtMcwUbvPCJovtxOL",
-	"DMBbxK4WTb18YGwN2W8OWI/fzNArq7MjMFx8S1zOwFOEkBe6W1O+RtvXRnzfSeAoqw12O3JdiW0Tgkv7",
-	"wj5okZzIvipvCjtSiWD/89+79e2nbUakR1mRAIpeWxlpG0+ndRYQfkDAeBjqjgxcq8SFKySsssD+P8JT",
-	"hBc8pRCCuehiJFIOpZTPWQC4BHi37A9zJVIC2BLHgFhMsrrPAAftfNRi2mCfXWME8ZfuDCI0xQ2sdt1K",
-	"GlivaSWkH79UExluGipXa6gkgIo5w+bTUGVRpLXLka/tIujOmFGbVtWWHo1605VZYlmxk6wUibGJ3nwm",
-	"uCOfYGHzboMZ7dh6apl7IOLZVemwkDFZ6fwGvLtOBRjmImR+8XQ8NbmGCrMj9xTYl0d/ijZQILc52Ldt",
-	"OYBc8rWADzz2oP9po88B2VvVpasZYj1UawErDLo4gYc+XkTirllgv0yVsaKzAjdzPxevJedhFEGJmYQ8",
-	"0lhwSLRkBet9Qq4ymrcjCb7IiBmCgmQjwSVgm1ig5d+NlW6nOYUSJkfT4sfDCbPCdjVS4ZzSoiPxV7aL",
-	"wHgYZXD8H/RXgeKvfq4A3PTxaJzOPqJMwpBT/lW/T0Q/+mO+0YFRg2C+O6JqmzBjkabgJ2nxnHA2+ohv",
-	"7dYx34RZ0oL5+9LGVB/y7P92On80GsVIZ9Xi7Yse4mL67YlZhqdYuBVnXJtKCs2eQHzvaW7whDVVNH57",
-	"89w0bFhLqVhwuVLH6OqsCCuAcblB2ZGXUUzSN85QdD/oT+L4gqZ4KCU7pqFUK2uRpDgkrSyi6EWBXdWi",
-	"kVaZsVs+r/nw4K1YDcwpvJ7RINvMG0KDe9F0WNK0lM7AvgNPzR2Go0hGOkXJWqzt5q4pNWwP5czoLawy",
-	"JI4BBL7CPykzF2mgI3xO32Fcqxcr7Xp6sMYXu5Vcmq8jA69qCz2xTMgiXGI/oi4Mmmmb7j6R0e8TUTXj",
-	"4EkYU8+oJ3opgxyF6RCNZGSKkYoF/4ceNdfdFlH3GEe3lWEBeFY3TV1lECUjXxsJN23mnbg8AfsZSrPt",
-	"mkVykDElIrevo/bl0h/AJfLhnxAvLEZpqPffDK4jS3vbKGRoSRjMO0uTGdtrgLFBEAFAI2qsI0IfAvSB",
-	"ntC6P4khgqOAmWdJzXtHrlT0ng0kAgPk5P3VTtbdm9BHe2xrb+c542xr58CNOBWyI3HMXGMHS50dwQ7S",
-	"Xm+h3TYOvAor5MPy8tIP+nZIluWqolwn5OgmczyTizJ7HfF8n5QJGzV6o1eyjO7A8nXfrIn9Bs3rd6lq",
-	"b0wY6iuJC9QHPuPd6ZwOwSvq7FBfolh0SkollqrcW8jbMYluZ9x0mbGwjJCuaDJ3QUhXvApZZoR0p9Mf",
-	"Ro/lJeDcrvr06VPt0HuV1+2uT58+5S6nTXY7rlh7kBbpYs+HRn07La+h508u4Ta0d7gX0s61GWXnJnZX",
-	"lIQLC1JlY5EM+ZgUN+bePPsGYoPYd0Epwbme8Sl3/A42OgEk/tsNFvKZrn+nYSYq5L3xxkuVuhhxObMV",
-	"aHqOYzMRWK6ZKsXMdTlLFlvzsFCO7Jc6+8Sj1NY8utCL8b5H49vLoZa3/86VYm/MkE6zoZdvxMWJ3sle",
-	"tMuSJhEmgp3hv7A0c+z0c2LIsxKLGPGx9ZjsxYXlTZNZLszQPMD+gDJ0eKPrQK9HMt1uGc3P/4hGk1Gl",
-	"vQ2dBUaTwJ9Nt6RGmAxQa38rn+9LtdztK0Q6dkRv2WH3PT/rDBb7fPbbLMS5NRLLKHGQaUQvEMhDAQGP",
-	"Y7/+QrNoNDLnPhXxzLhXRpM5POSJDKF6+SQt8AEXOzQ5df0NHKIHtFT7XZm2/gAv9BoMgWU0ofZS40lQ",
-	"Z28GIokXYMn0nI/TaGaVDEASG0RST/r9qAdlg5Bk9KykSMkASyiCEf/jgg/ED3uNhiun7Q2N6pYD4VUa",
-	"ty0SCcAmUJjU6+Az2t6R/lNDpjGgiXUAHFHqVPXcRucUWugH+KXORy3NwpHwz7c3o9c7b3D1uAQCBIAT",
-	"UQQjYc2vUjqiN2JlIiIPROXh8BCt0GXymuv00F/K7ymm5HlEhbRCo9nNBYv50qY1a7aIt4xp6LyI3j1X",
-	"kJU1lVapNglO+LQQKL1o3zU2fu+39HvRccE6b/TZNqULq57RoqDvp6FifMRObqDx74bt5jkL5CSOA9aL",
-	"BU8ASM1cnI/bVr02DtSN8LdfVuxR0ZB9QLixzJjn5Ww0dMZvGL2bP3iqz84TNVtvr98nBc03ET92Fb6N",
-	"+Gm1t+9N/DiL9cGxx2xqP5ZIxmUMMKMZszREt/OKtnpmeObj64pAMjQQixmShGzMkzSyXWw+CBTtyepC",
-	"v5vqA/xktaSOJAp1nb0HYBKEEtIdacz5II50+mZ2fGWeH5QVVRzZydx7XcVdJvNvDDVhiTeGarwiQ1cB",
-	"rZWjs1rFfrpdtp1ez/UJd7spNwn3r2t4QbZ9NHPr7wkXd7QKhYv7tli4bH12m3wpNbFHjGCccqksYt+c",
-	"WGnnAzJCelmEjIIAaHyInadAYBjJFCZ8SmNf2ZunSZkn2FvIh0LUduNgs1TpRR/qSfNB5hyim7FxEe0R",
-	"MQrNO8iecvtM1k4WQX6rUvaSxlMeOc5GfVfZi/LpIrmBw8d/hLbHJ9rtUA5iz8y68mEFjlWHd+DBBtyc",
-	"8iTPwOoznqwQZJ9M4EqvJHG7gBDlt5zQI0/lc2U8KTCn3kCIEwtqLJInxBsxxlm37Whwlxp6NXh+9BYF",
-	"PwNrVPEUb9PLfNuOpB36N21v+Zx5EVCAKeYz7eJMAOzpKm1UHPrRVqlShMe25CzoV1gkZXpURxagNlc9",
-	"jEFAqQN0R8BPiFKfq6goNH19MHoe0uKkvwBZbQaVzcyLI1e9Uid/kpHUqeDh84UhWcC5ekceZkVMAwvC",
-	"jLVVBKxJ4foMtBNj2oAITZn9oZokVHtkIUhcTRVVHpWNoIzEFl/MMTGU3mndj0oGS6t7VpasMDr0X1YL",
-	"K7SK9a9tTIo0gbJAJQWehKw2bSKhVI6z2Jj2xItoqSr9pIKH6De3gzb+s9NhN7YbALL2wsOOyxkPthff",
-	"R0CHXywpkjBaNy34bb5uwn1667qJViuzOj7IcaJ6QkNsih3LNAJEjXIDZG76d2WFLKxXdX5X+62r9ZVh",
-	"w9ZHDPsuQiH58ta7SucsKvUtXx2X9/qTiidhYg6CY9Fz8FVT7iQVZYTm64wBTJ4wcy3FHbNVdliOmwig",
-	"p9BZyQshZ92ljurIYiW1TEsW9LHDCQQV8NFfxI3Qv2Fm9jaenHmbF6m6IOtouUu30PwDVQm5XLyFgri9",
-	"h7dujVrBZO7H0yuYvsW/cMtws0Kz713MGmnGEIqaXBaaMGTQF0TuqeipK5HMikWu+3ZOul6tHILO3Bs1",
-	"lQx/SL4GT42EgK68NnoeuupA2+zfPiYj+U1V4qNWHTnioWCWabqkZZHdsmPRCNRcyyJMwmtYHPLxWEi/",
-	"P/EDwq9QycsYWxk9/jaeCDvRstC4jZ0/qNA4eJKry5Flke9yPLQFGLLt2n63IWoHfG+n1gp3m6LB93vP",
-	"+k1z7fjCbnmPxbpSrRAsFuwyhMzSkZIX60CcIRiK+YWcxDGmCi/4ANas0psk8dZBfbfeoCTiWgL2Tnvm",
-	"YB9dH8PHo7mJ4H+bCL64movf0+kvlMr0XV4mE/HLSkI5F/nRc9UPVUui5KSzbVOb2rpkVAqgYFCYxaKP",
-	"wFO+FuZpR46MVdxq+LQ0RNoVaa/JF0zbZqNBlCl4Y2BtStT0OUvESGG9H6JCpWwyzqHPlgjRl7Qm37iT",
-	"1z/6vNbs7Yraftjo1p7x7X5tt3sgWv293n7Y8ARTqtJxpVoxTsKFURNFD2zZB5KoeD9U0jYe4BsCZih9",
-	"Yd5Opd2EOmUtUrjXWiIE19Hs1XJafX9HbQqq7kYq5FfVkw52YxeKB/tloXzY+oz/uC61dwpH7lquPXMe",
-	"56qAPVYQ8HH9+HKB6LAVth3parCvL562rEhV2++aH2TUX2AvUlLMRbE9KIsbhrEL3GazaLj+15Hnf6I2",
-	"W8QERFHmaNny4xcyzAMzYP6jCNpAyPAC7nVhs605kANqrnWSaQXQg5KsaibFcdLhJqVqOXsmvSEtzyNM",
-	"oean9wizpij45kXKurK3rOL82mQqPu5vmgVRGGBnU+CZMsWJ1euMioLEqtMCd5pYLS3nfRWtpExQDEqM",
-	"Sj4GfWCm4vTBjfN89M7exSEbo5G3nuX2vRUHfyWD+MbrVSYKLcHxgyvc3ai+e1F9m3ro9bUr8STeg3bN",
-	"uTsI0pNGYrWISHY54ykbJ+oqCkVChdI9jgwvUAOtlsdK6uy9UONYAGU68mtmhN8dGWzRL70BlpZHn2Rz",
-	"+LoRjPkwaL9V2+fNRq2709ut7bZ6Db7f3+vvhmBbaD2BlzNM07Fub2059K2BUgPX9RHzrijuB1lNpNtX",
-	"UmlX8L5IXvBv4JKqNJuN5t6znYOdnf2d7YO91v7e9vbOLeOmtPqzstDpeW7bbEIedxPyiPw9b4XCe3se",
-	"i8VC9nWZDNj6TP+erVLSbK+dK2ouFgGY5C9uiPb6ytdoCPebMNY3Y2/dNz5fqnduAzlTPmORzAN6ZJ1y",
-	"FAZo+98uMpZT6x6X2SIjBqc930z8EelUl/dx22O5cv23exCAsxmxvAlW5E0au0KP1mbLJngHBRmgr6Z8",
-	"dhEtogdRWQ3gFrjjkhMWZyJ3HCi/ohK0FxaKW752gYY/ubt4I4gXuHxNHqOd+0HS+3R77ybq7MZRJAge",
-	"UXTFyb8smHTi2Z7FhfrX2HyL8SRPv95fqb45Npdipstr+YDVSZPBDRejxg0kv4oG3HhuHktzHY3hAITF",
-	"iIdUabegxV8iwBAgkiyoYOvLdCSq6fY8MSRkMp0WtsPisSWiz30FUsH1RtG1RDHk5U7q+ahgR5q/tP0B",
-	"lcgEfvwpsB9lKYqA4hdUQfPJMpaCULJGhz9dKE9MARfGz+NUOxILZ3Lmhx6qqUbK1McQy+Nh+B5X9zaR",
-	"vGzzVdqVz51KFHYq7U7l6m3rf//zvzqVaqeS8OnJwofmWMBn40k3jnq1SzHDi2mWnUr7c4dqZl7wlP98",
-	"9u4tXC9mP9t78DQVRjFESr4DvwkuUK23cMGXLwuJ5FXF/1sxtStzH6ifFCK471hjK4s1jt17zvumWOcz",
-	"v0j5ZDuUMf949KJ2/PLVT7WTn395XXvz9t37ym8rL+dhGIpweRySBngnBHhfHoYlvPwXb9V7qxo2cbmb",
-	"2CuHYUhmKW58Z6rYZS22VOy3KwTkrGracuBj+noScDUm8EOVXKfCnwTvQTb+ImZH7uv6mCdaACSxEXt4",
-	"N6PNjYAMLJffFHRRyhJ8ascYqEEm76l/j+e5da15BW1elGyvWuBBrNK3+G7nOci1yPLIPRrVqFOepL5y",
-	"vE2k0lNT4MdKQaS5NB6VnImYKEOBGE+D6fmLMNvYcXNREWWud8H/+ku14t5IpV35vak/Dj7KX/7R6H7q",
-	"7ca/N0bbcvfn3w9mb3bVs0lTn6et5J/7fx7v8F/LLq1UjXKm3ffeGOhUExsPKu3avjNtMw2OpVpjCM+6",
-	"YtR6PjhqISPASzOjTqORUJO00t5umP9wmnCAIj2O+extKYDXmxfHu79++sfOm3/30nef3sz+FTW235y/",
-	"Hb7+dNx8++9/pG9bH2ZvWx9av/77ZPrmzw+N7OmWfndFbxA3wtyhK1NldMIfSkDmXtXQ964kzsw5hx6c",
-	"r6ItcDglfdnn/JL8vIWmRMTflGKK7VXHqxVYPfdv1oHeKiO0IjkxIvykX+r33UEDdUfeWgajJ/c+a668",
-	"uYuCS3CxjCBAimn++240GIjkhp3GdtTrNBuXBHv9TkvCbtu0Bd+wLRhWWg9Vki7y6JnT5a81YGtAox8I",
-	"GY92lqKmYPIgRH0fmv/mA9O2Y9DByfcjahw2Dg3vpWU9xtlh4ymLBdcpOzDv3vyGOLuyPuPcxv22vcaL",
-	"K2L2PRTAL653aed1wVJ/qx7uBcHxffVyf7mrDEPpCrqubtI9iwfj0bd2ezvj7pu6baSlRpGW8oZusA2E",
-	"hBcxF6tkS0OVFqYa2d+puANI5ursmPeGee8NUPGgpxtoxzrAReocQ986QCcQMUwgisohyvxIqhxhCWyv",
-	"6BG8nNu6gXcdVcuPbgkhDjzvLxJZu21n+gVuwAtXxbU01ZzbrLDL59pBemoSQ8Os2U7fojl9bj73lZLO",
-	"CYZH6Sm+EmmB7L2HMj/X5bKkpOdYhprabIr9vypi34HGlr14EhqnYV7KCRmeZS0113sjh3GcIR6CeSpk",
-	"+AC8ke99a71WA6YmKb5Q4B/0mZTtGyqmUrbflkH/FwMX2LeIHj50tCaiJ2Qaz9C/p8LPhfZXvLbZaNQL",
-	"yzvLt9MtGvDNPFuVaoWPErMg46kxxbB2ftTnZl3KO+tXya+R8WsT+4h0o/M/2W7kSjfXaaovbdhfrUp0",
-	"Kfz3b+U9+rerFKUXuaxQ1PoMdi9txMBddci6M7SuDCjUI1ufMyiIL9cqFaMx5lSK45YA/I+s6gvSRIj5",
-	"oaHIgnJJ6G70E6GHmFdyTF+iIwGZxAZGVCEqbqaWVi6ItCMGpKoHoZPuqxoyIRcdqwRpXR5tFaSb3yPM",
-	"X1urwDuRNzILrq2scybdXH+mvUnwnOCmjDAINNXheQceD3lp2d1S5bhYducB19xb1R2OeKU2GgyNYO0b",
-	"j/NTLoQZ8UGgqq5e3HxDP0qHYqRFfCV0Ob7IbqOsg+Y9jeQcp/B1u2jmbaP9WqNVazVLO226te1es1Hb",
-	"F7ut2kG4I2p7vNlv9J51W2J/f4kJtHPeaLUbjXzv49toMDQGaiLGKknnTSPvDN3c7Mkt7jLjx275jclz",
-	"FyZP8enypB1t9kJZR9+V8upj6JRTiQuEGS3zIV4GBg6w6ltiUq4JOt6nEMGuDx0NZC2SbRaYSaok+hN+",
-	"02Y/Cp6IhGk9uvjf//wvZL33IpMYj41SCLI+p2gqNNhQ+4g5/8OlnTe2cwUnMuRWIMMp8KDhQM87esdE",
-	"MD4CunhoSskkVlb2Q9Qpl2DGUVB4ooV7hCWY8qnjQGTpNIpjcxl0BZFwoF7iwMqKSF6EfKaDjGn/Sl2K",
-	"kHVnLMB/505dUGXdWUcSBjkMcAsvCwglb762uM2mQ5EFmS2/FSDcaZH3Yu1FDqcpVtZ6pSONzP6FO5LW",
-	"SCrmYJpwSLiBzOd2D+GDQjHiwN9ptw17EuTjP8HTRxEvR92Re4+3AgHPb51K+1ljTS1wI4H/jXn+71e5",
-	"5ip9V1pEwgM0VpQeXTSW/tc6Onj177PKzdb9U5QOz8Uf6VJlawVapEGWEpMqkNj9JTIbmwLgtVO4cOYY",
-	"Lxbm61kXK8TtUX9sfbYgmktjLXPRE+cduEgJmw+UsEM2mPAkROVgJHusQI9GCB0ICXmwMPoqMZ+kim03",
-	"SD9oNlJJCSz2ggZeOeqCI85U+mOpeDyb9Ia4Eo8SrsK8q7s5Fev27XlbPFj0ZYsb967TcgURBAdje4/x",
-	"g3R8bbEGFkwkIoVKCslyFd+Mj8fsyfm78/dVZkyrvdb2QZud/XRYa1bZHgujQZTqqneCn+Z8A41NgRYX",
-	"H+h1OjIgXOxzlY4dwXsKowm0SCfjgCpJ/aIOMxCq8fcMzMdTxX+OqaLbhUkKk0JzmZrfkwsKznYmjcZ2",
-	"T18N2B+jWOofOoAk0t7amk6n9el2XSWDrVaj0djSV4NOhV1FYvqj+uOHTqXBGmxnl+3sdvAeAu9ktjcL",
-	"f+hU3uywneH+VXNY2/+zU9nyr4F7wd8A/mz2XaVd+fnHs0+/br94f/zT+1+23//z/fzfcG06GRsbvvVx",
-	"2H318fLkp7dx+NPH6cmrZ6OTVy8nJ69eNsNXw7grT8e/tl42utsng1//+eO0Uq1MkqjSrqh0bF5LewuO",
-	"xRaqtjaX8v/FYfxw3SDMsFt7iLryA/4cP+LxQCVROhz9cPbTYRM/w5Pxwx7+NRZJpMIfthurm55mP5zB",
-	"nAvMzU/OxR2PcfdbaHaestzxwm83tueDrvp3uMuLwvkeKjvgeFiSiFX6vRc1htEkLHByLWBFVftR32zV",
-	"UASMSkBSf1dDJKq4K7wjHc7t2g3Ty4sQqWMMqOKgONIM3PimOBCtOhKqpElNWV2Xy0NaYzi7gZlbocIB",
-	"EyNKtbWiMRkJ6cZHEGzJpNCtmiJQV7UO9hsHLWN5LeLsktGUaw++hcJYS0Qf4Syxz+0BN2FfB/j43XRg",
-	"ZyCHG4X2LdtT8FwudEsQzRRU5T935nykKQiP/udi50SEnilapvN9E/496+xoKHqXRLKuepdW7IbiKrJV",
-	"5FoQjAcS8SyoFSbV9JqmC9/5QHbeuZYLM9Bv22aRWzM0M0Dizb8TLdLaZGxWkNjRqqTSEAd4DvlorZdj",
-	"3uv83c1tgV+Hof2CtNLlqz33s/wy45S+q3W+s2YWf1sDGo2zNVTin5w8PeH3brS+jGSkLYYebI2SsMJd",
-	"W66fiexnaUDzBXyuF5gUBOS/4jhPlx6NRkZYpiKeGVMv0h7q3kSG0ORqQfo6kocjM/c0gRlmVxLPQpvt",
-	"NJ7VGYwgkgM2U5PEr1Vbyd7ryJzBxwmgAR/xRgTLMrPOEsyYLx0jm+2+gV9qpNW1XEjwiO0GC/lMV1k4",
-	"Sczo0YyG5EZu3rBEkJaN0nJGeRzvBy2SlaO4dpUi7YgrHlEcF5Yi6wxZ/pPXXKeH/qI/5AAwHN5iUYKH",
-	"1YO19HvbsvmbPVLc4Za/5rrac+OmuVIKy/ptTYX8/h2ItHjzfg0M9yLuacSsgG8ukHvV+0F/EscXshSe",
-	"YlVluqzCG/5JQve3amUCsPfL5zVPtbaqWsWjsrT48lFKhgd9vovKqk4FD+/ycF+b48kaS4IonCsXnXTX",
-	"KhddflQKkj2WifCrcH5gVzBObRBdCcn6kYhDrHnHQi6wCoBF8zkLjHMfsF4seGIMELiYgAxh3COR8pCn",
-	"PMAsKnQJhhDT68jpUMWizl6AlDKWgYdCDFZVzqLiKcXZDl2BFcgVvDESkJbllqsQ3hZXIsm3CXUkVaxq",
-	"PjM3lmLq2zgTmdHvQgIKRoQWEX0DBWU5xOWcTVN1xpij1hKS+PM8vGVcLNJlQRUxrInQtCs60hVzSZVA",
-	"QRfeFuaPxmGBpYSS1CmbGwbRFnTIvEpQfXaeqNl6Unj+CH4vJCe3VpB2Nb6Ngmy1t+9bQT5YIpWvZEtv",
-	"qphuYK4TFsWdafQC136rZwa9KgM29ltS+0OUABE0EI1QJTE0keY7IzL8fzjMQM/Le0OAmwCVmRhPHEOO",
-	"UcKiUNfZe2507VQll4zrjgSHPI50imSxpRwjZpse2ek8JK5pv43Vicbudq9Z2w9bzdqz/l6jtst3umKb",
-	"t3r74bOMU9pi6g3VeMWm10ymqrGQYBWNE9WP4hXdjNv1WdDruZ7C2W7LjePxEBwP6OcggCttJcTGEbmL",
-	"orNFSb312cmLa+lf8Mo58pc5Gd3OOxROYHs+RzWDcUcs+Egzro2vYQOSHTnfbEG4guCLmN2wGNPsiqxn",
-	"AxgVMNnu9aYMbUMO3KbKUqXaXpp9p7FdpAvMfcKETz19sHJQlBYZ0gh0G7lhWMHW25TxQSJEiKxBmMOz",
-	"T3kMncb5FmpnwajEiJPFJcCr6IjVH6kJ+okOAaRv8WhsRPttRHu1XEybKTrRXsZmstwsLJhDZlzet4LC",
-	"QpIaNN9BmdtfMHxYWNn3EkhPSHVOh4q6OHTqoJz88jKravN1dnV2bDOqTlXPd6EXlPZ1ZBYghAgFZyGf",
-	"+W2oCbHjp64USNfZBwjrpdheOd/3iWlVNBpyOGjK8srBUDoya3+cIh+LUfs9QeOzTZr2LguoqRmjC0uj",
-	"UUkXixZpls+e0/GtdXH6tEgXGtI912c95t1TOAclYSN4FuyDrhhM5COOFn0TTL4N4t6y2NrjM1PgrC1C",
-	"ld6tH1qu81aLni0b2iL7bg5CJEqopYgKuIdqykZczuZhJ3kiWCz60PvekUUQbq1GJuXPFUl/gCaBqpRi",
-	"NWW+hho3FvgSd2kkrlQq3ytQybfiZ6cC3t/mK3gvzNuotJuNqqde1gqZ4Tq+jnSpLsnvq03E7EFFzO5R",
-	"Xm3iZiCi75E+fZn8LgXRLId4Mtt9Q5S+IUrfiNp7EbXeyd6I2XsUs9+MoX59evfMRr4Fvzt7Sa2SRYCp",
-	"GOqYxLjpgjzxe9CRRobPvrMESlZMvmGo3zDU3y5jsmGt37DWf6Og0CJxPVbCbjT/3WavrmHoz3s1D4il",
-	"P7Ntbk7Nke219s2Q0xfxwM6zMgxjBMRqwCJjyAx4JJ9bgMtc2iZVbJyIK6hrSL8zW0PI0GyQvwQfyV/O",
-	"HSsUy8cyXEhjfq2OtNSHPS8IwN+IEWVJNOc74EXpJmqKzQ5rcaLYyv8NKcrjJEXZhIbyUfh7kUWbwJBn",
-	"PN2Kj8YX1Fgg49q9psYNBWQs2+pmVrHv1pJjyRojQfhd2z8b4psN8c3awZXHQIZznb1YLAs2Avqu/Xe7",
-	"zHn3/bEyAmVK6gETA5kXtCEH2pADbUz/G5n+2cHd6JX7kKkrEiOcEk99CT59Aa5eARVledS0hP9gQXZu",
-	"OBAeAwfC0kphokHwttXm2N+XOTlP/LBoqzwU8odMrE1krHqXmwan+YiNmdaURwDFiPD8lhIOATltyh3T",
-	"XQQerlWGJosIQnkL2ktxZVBH5/Qk1NoMAJM6UooUISMSAe1DjvduPnakU/69VdzgnroRfKNrlzIr8iht",
-	"z01/C8RA0tyuv8umlqnoDpW6XM39tRev3LFS5rd+sk99UFAtq/Sg5NbuXQKY6gWtKX0exZEcXOhI9oQF",
-	"hAfkrNwn+fhl2Ojt1PZ5s1nrbvdbtT2+GzZ6z8RBt7lDHSywFWhzXNB4K1X3CWG9mt2h4vACX9IF4LjZ",
-	"J06S2Kvt1kM1rtNibMEb28LQ5y2zavT+r8eCsTvu+xduD1TwaJEarX2NozzNzqsVOO4IF4oa920pRe9L",
-	"YxhKNWVK+i3JGmAOBe8NGVatkE3QMxpdMtjktjD4w+nrKpKhAHNsQDW6XRVCDSpngdtns1jxMGjDz8w9",
-	"OpJrFhgjJ6i6LmMGn0UjoVM+GhP1rPkM4RrNZTgm85kHSuWIftE8sa6nMQSigQTa2478j7OUy5AnIbNr",
-	"89sTe8ym02ld09dux/fU6GmbAbweNm0T5QIL6JJaFAbV7K9s4NiB7b4wg+DpJBGBtVniqJvwZOagt7Rr",
-	"PM/Iy8CQsdvKI+I05gaScSL+CzuUemoMPXPr1h9/dCQRizV3LY1ZrnK7r+IYWQNYIsIoEb3UQ9K05GbW",
-	"EsR7dycp9pxDiobstxkx8tI18MKNWJ0kIvfANIF+HjNYskndwKrY5o6fjjnRMnJjWE26sSBGxV02VJNE",
-	"VxG6uyNDPtN1dgYV5rgfjHnIkyS6EsC5iGQyxl71MdD4SMy9OsBKhy3k38EMk6IdCJCG1DRDMWNDPh4L",
-	"KcJ6Rx7aM0mbPhRxZPaKoKooHsewGiKEYe8S4LhK6PpE9IT5AS2fZjvNRtVnSSZS5A+nr43xzdk4ia54",
-	"KpgztbGUA29pJmk2c9WHHp3IGFwbYyqABaASMyzixH4SnB2fHb45vnh/evLx8Pz44tPxjz+9e/fLWYCs",
-	"d4noSDK7W41MD7Azox+N5U/TJ4GBy8infFb1vE+EKwjwWxBxAZjl5XzGdDhvhQ9abAOsp59X1sNrqtxv",
-	"zHf84O0jx7I3HWrRuzhqvfyof/zHyTDRvaNh/I+TNx//n+6uPvtVj1V3X73Y7/3xcaef/vri6viHyv29",
-	"1U9ROjzDkZXkJ6SY2iNTtZAcmsT9929cbSBEr7XfLDKuJ+tKyZGnTsita835LuPWZ/rXOjwhbg+a7ecp",
-	"LTJAooTFalBnh/a7mYOL7gpjGAAMFQSNIs1GamT+HPEZwdOgCi3va/Kl+yqBFqtkHidPhl2Nx7P9Szgv",
-	"brHhV6C5yIlVZU1VlKwFO3Eg0tJt2Nho3JtHJNbUmWWakl7n5qA/nDgFkl/c6pSvF4akX568qNwVcQSo",
-	"PMtpkPdtyCdGf1Eq8jkjzX6fiAn5d1H6HPmKMUoc6Q4CNk6Nf4upJ2JZqFq/DD/12E/3GXm29+VhIcL0",
-	"PXlYsDqRvFJRT+i1hcEHGNq3Y124dkIbiX2txH7UPAy+CN94Q3fiDRHDwn14Q1uZZ7NSYs1zhFIrxb1e",
-	"B4qGAr7FPkXyvOpSVAjUrPa2KIKqMz5tCvsZDXEpxinEVilnZ6OrhSm7F9mM7j1pt1Bb8k7GM3+RgEAi",
-	"woCwyFdNYNDT1kX8PhHJzKsqNtdXVhU7NOXZWYq64Q5ziTxNxWi8RC00jVqgq3Sl3axWwgm+kQtzi51t",
-	"2tsXCx1427X9bkPUDvjeTq0V7jZFg+/3nvWbFaMxJrGjnybEu0VJD2k9erRHV43WxnKCCVgocLbNwsHd",
-	"bFtFq7Fzu5yhfRvXJw2zjbIx4h9gstE751jj803M+lVk+9Znewa/XCvmlXQzm3lpIUhWujIoa8mQmHbG",
-	"uI2B2YzTTS3wgbByfHbr4IOdDFz6lxRnZntBYhmWg6cgwhABeOXqvaUN2Vkrd5Epv3xxSrutSxfKa7mh",
-	"57m6SmvYl7RYV13F4crzXuRjc/nr8gWhosT5oX9ZW4e8gCZCXeZQ2K29UR/fsfpYatxTRCjMhN1X1B3X",
-	"G7ovrESBCpL1tY1ZQyHDgkLkex1lWS3PmbBFwOiKUH2O88sHPPIJR7uix0cCK6BZV/RVsrRQos5OUoYY",
-	"o4xrJsW0baupk4jiX64sY63EkU75TDt26jKSARmW68w1aQbyehKFaqYVG3NasfEVlWKZyF1DTY6FDCM5",
-	"8JTkjez764SyrUWCSOdGQj+gdJwRE55QRrlwp2EXW53x+Xbx/EIh94Zjj5oUU8rueVVxWBEHfQE2NmEX",
-	"ETFCg0shxhcqDi/6KglsARoWOroFgQaCKVKpQMWerrIuFP91ZPZYCAzhx0zFofEs8s0ULsjT49Iyqagr",
-	"kTyHXnq4BUWZPAJqlMP4BYhz13LxyUjmBo7CPI9u4V+EZZhEMhMLflksS+FRtNZUrnKLLIC/opX2wd5O",
-	"o7FuRBkHcYoDG4GS+44yAA8k6F/MmPNwS6UWy6Sys7dJKfzFUwoLfgaIjrna6fvJKaRC35NqOxU9as4j",
-	"A96a3xfmmcLWKmMiOJq37z3LHsvzCaMGS/brDHwxUFaTtKdGwtI/x5FOqQ2yI72YbYHqMMMoLZp5GDZ4",
-	"fkU3JvjGBP+GJriXNkzV7cTVtSPCEcDEy3qlbaeGsT3h39RHaw51wgE1G82BLRBiNMb5O72GVuGqRdOt",
-	"Qu+wmlDnb6zUJZuMXcfuk9OXR2xvf+dZlZl/7Tca9l97e62nz+E3MzVJStB+sBsEHw992xTMJBSexRTm",
-	"GZEaUAsOIdJlw2D/89879aYdwvZelb0bC3nygh0pKUUvZUfGPG/WG0+9p50hx2LB407FINKpSKoEMMzD",
-	"qnUFzAdo0OEEPcYC79aHROtScO8jJftRAmDaojbiUWybQZhKjNRXWpCf5KDWadYj7EjpqVB4jzol2qxr",
-	"Vi1P0ZA1nuBnl2LGeAHZGnvySXTNnpT+wr3HXxTN7lezJnPUTPiWWtsHTzM6bGRdgz1Lno3xfRRgjviz",
-	"s2Roi086jGO78LSf5trOYXpBBmQDnV32AzjfAaJG+T9jg4QDDbtxRhERybmGEbztjsQjMOREKdejSjX4",
-	"iR2Rt+ZwRxFSezzG1VIW896lnmtwpyFHUk/6/agH+Qv4VUC8oFSdE8fCbEWzRPjORpHWEKaDAVMj3SQW",
-	"SDQtoOfPiIaoZylzaeypMuudJ97w8l92N8/jdRS21WeGAy3ZWKhxLDxCEmsIwUCWvTQao//a7Ef04rLB",
-	"HeEXRXUPUBvI0mGiJoMhmw7VaG5MVYII1OwV0CRV2S9i1osVvzTn41WU/jTp3maYz91+z1PoLKy5uSbx",
-	"9/17S59VdKxRHdjTA+EKV2Go/Wa3JWPPpQNo8Hnt5y+yF9lfUBzGEIVmPCvzzbwyON9M3FpI52VUzlRr",
-	"EyUhG/MkdTU9Iw6o0viARXlLbPVl90ZlDRqt746o93NsRS35MenXKNUi7lepPh0XqgobyZw8Iw5hFSyQ",
-	"B3Ds3Nn64ysvGOAbkfKQpxxuMJ5046iHYwEFSycNl9A2wyJsFwjlg53mDinN3ea+L+JfRLpUrRwNRe8S",
-	"nxArHrIuj7ns2aJLlfSGwk7Wu+NPgsfpsPLlty//XwAAAP//",
+	"7L37ciM3sif8Klh+e2LcPiRFUnd2TOzKanVbfZE0urg9tnpJsAokyyoCdAElNu3oiH2a9Xv4Uc6TfIFM",
+	"AIUqVvEiqe3xnJ4/PK1iXYBEIpHXX/5aC8RkKjjjSta6v9bGjIYsgX8e02DMXkb37F3EU8XgWshkkERT",
+	"FQle69be0TkZMBLoG0MyFAkZRveMTPD+Zq1eYx/pZBqzWrc2TQdxFNTJhH5s0BH7+3arVavXEvZzGiUs",
+	"rHVVkrJ6TQZjNqH6SxP68S3jIzWudXda9ZqaT/VbpEoiPqp9+lSvHccR4+p4TOOY8RFbHN23YkYoCeA2",
+	"ElBOaKrGjKsooIqRry5fHpO9/Z1D8vtvu81Onei/9/fa+8/y4/6GyiggCaPx5O+3NckknbDbWp0EY5pI",
+	"pv5+W7u5ftk4uK2tO5t2q1U6n7cioDjy4kSux4zcXL4lYkjUmBEaBCLlKj/MsVLT7tZWu7PfbDVbzXb3",
+	"oHXQ2kolS+RWq31Iw4POfuMw6Awb++1t2qC7ezuNfdbZZ3uDTmt7d2fp6IcimVBV69bSJKrV/cl0KiZz",
+	"JoB7yueiSVgHdvn2+vpiq91sIQsVOIaLBlx+HJuciSslkpKRwAAlmaRSES4Ukfo2osQd47LAHe1nCyOD",
+	"ux83sksWRgkLVPXCvx8zPaQxI4NEzCRLyEgUqaQXXna3tuh02jRXm4GYbAU0jgc0uPtfgQjZ33+YHN7f",
+	"pq1WZ08qqtjf6bAVDX+ScXj3E16OpPy7ftV/bB/9R+flf3ReOk76j+0jzUvrz7WCJS6ZSuZHQ8WSxYle",
+	"sUDwUBIlyIxGigzYUJiZc/ZREZXMc7Nur8WtEVfbHeTXaJJOat1DPbJJxPGvthtlxBUbsQSG+f79+yNP",
+	"TpRzcGClDjLKYbvdIr//1m4395rtZ3Uyi9QYBp8wKgW33LSrb9ouyhdGE5aUCBiWJCL5+20t4vc0jsIe",
+	"cOZjxcynem1KEzphygr5NJECVoTGsZidTKZq/h2NU2Zfvjj5vl6SXgAP9q1QmibsPhKpJFM6Ys8J0++B",
+	"La5/HEaJVPBLk5wqEkkCUyKCx9lNet4kjqS65Y5+cG0YxXq0zVueI1ytXov0kH5OWTKv1WucTvRlHFet",
+	"gip75bz5gsXRPUtYeHLPuCpfcz1enCvTN+VX0YlY2mpvN/YHLdY4oHs7jU6422Ytuh8cDtt2wFOqxtl4",
+	"4WW9KFxTAKdwpzej7b2yCcE85PnwKFCiZL+da8LDlyVRY6qIGkeS6NOCiIRIltxHAbNH55hKEtBUsrCu",
+	"f+0HYjKhPCRxxFkfL+mRhmnM+hVUWX7wlC0jhYFXreIObGPH6ssogGrCchKIIdG0ZxL/DcTAycP06ECk",
+	"ikSFJQembkxpouZVrAivwLUtnUdnd2/9ibyJeChXzkONmWTkTt9bJ5Lpza5YSAZzAsuWPzx+rMViFPHa",
+	"B31tGouQ1bpDGktWPh/91txUIsUmMKT/mbBhrVv7/7YyZXILb5NbMH49+NonYNxTfKhtZLH9002dJgmd",
+	"63ulmiOhRTKpeYS4kSxZgw6RtJpSnczGUTAmE1RXQxYzxcInY1W9bYqL/MANexXxgK2xXWdaL0hYIJKQ",
+	"hcTuXxVNmObXmCqWNMkRx2fsvLP7yZDNiDRnLtVHMomUJH2qChu40+rsNdrtRmf7ur3Tbbe7rdYPFVSQ",
+	"MPRSGoRUsYYeXJ4Q5VoREuKGqyjemBBObTDEqJjMzsrJpPD5x0/mbTSJVJndBAoJ4elkoEXukMBOIlOW",
+	"4Cnpj3u3VT7GGN7tjzFkQ5rGCh+p1oLaa2hB72gUn74oPwj7UeiO/QmN4qc6CfW7nvwgfM8GYyHuquaS",
+	"HeozvLFiMmEr2Gns03a7Mdgedhp7dDdsBYfsYNDeKZ+Med0Tz+eTfpecCi7RHMfD7YxO2DW9Y2BBBIIr",
+	"c+DR6TSO0LbYmiZiELPJf/4k0dBwc9RPhN5ppcffU/A2rfwpqvdh7YgLNWaJrxLALtN3A8m0sipr3R9/",
+	"zZ7Rm9C8Zyo0cyW1bm0L6PPpAxKFSTge1xa/2nhJpd5th/WaihQs0rHgwzgK9F4w9EoT3kVFumvm3V2c",
+	"3Sd/HZYdYBf4CiR/noVKycIMVT7Vay9FMojC8JErE3GZDodRADOQgZgyf2mu0SXApETjlcQ0uMNxwL1k",
+	"wrqzJFKwTo8j+nZG9Gxmy6heMvKnILuesj9XijN9DpPObDO9DNLobZ5f6/37942iiVc2EPPIVtEihAGd",
+	"olX2qHWFN8DNvSGNYhYWl9WsFgkFk+CjGEYK5yi4SmigqrYeODXG9J5p3WAipCKdVgtcVjQAyy+3JYdp",
+	"HPeeZl92OhmL3PBpIjRf0kHMyAlXEWjK1dyySI+nYpYFQk6oCsY5Uj4nfaRkH4xQaQxXFocStvJbKtVR",
+	"qI9NqRJqrKoHL31MperR3Otyax9JbSXrIeg7Se7OJjmawuoRasSP4MbGfvwW31SulkzkqRbNaO85QjCu",
+	"mSmEGYOXoA8uThRwfViod8A6J1yko/Gj1kgJ0ZtQPu9Z27BE6sIAtdj/CXdcSGQajAlFxYi8L3NmCf54",
+	"Udzx1ulaCPKO8jm5zMZZvWCLs3rq9dLkKFAC1iri2TpiiACsawgZoBI2KUhqcBk2nshnuNd6mNNwe2+l",
+	"vowac6zfwR53JAxoaBemyG0DEc71XtDiC91nr6/Ozx6/41sZJ31DQ8tES3nIH+VTi+iAcj3DASNTmkgW",
+	"kq/0n3qqdUJJwqYMHBp3bK6Zxzkz9Y+oEhg2A2tJXx2KZMRCgn7BZygiWBjRa5jeI9Yq5TKdTkWiWNib",
+	"6Df2gGLesl0xHhL/pfpldZJyTZ6EST09ykM9ZAgiPXox27v+8euGR2DC5BqHV72uFTN6qiX2OdhYXSEL",
+	"YpqwkMDniP4cCIVIkoxGsGZn4oJKecfm8lGLxoXqDUXKw4XzVrLkniUgvbggU/Oxrh7mnHAGfhMMYkIw",
+	"zvmoteKkp0PJWEhVxwVFKUg5Ob0gNAz1PB6/U3eyxT0Tirw006hez2yyT7WE5USqE/D+gBPJI9ECCTSj",
+	"T2MaWHlfoJ1Z50s2Ql3CxMQq1rpkjUGBA8mMIZNMksIvveJ8slV3imECH3cmnWySI3kHExNTBvoNBCxs",
+	"XLkXIXeuR9xzbUecwCCX09eOAqhsR5I/GyF82TjW2quIV5kwNgj6qV67SOioeqTZAxi//WRCqGkwzhzp",
+	"T735WMJQLFg72uwtrQSH/w7bxs0PVCKcpGF2Tdl3FH2dn4+uWkGK+CjTxRx1ySn6h8FYHDDGiTTBrX8v",
+	"ouuZP9dyuWyybiUuEnEfhSz5vKsxNV/xVsL60f69iG4n6lH4WjzWT1lF3pz9YUcAKuG/xcm7ZHaOuDYy",
+	"9vlYF226LAHp34tf3cQcRU344DNLZ/zIv/mxZ2aJ6n2ej0NMv5gD4UFJQmXjkg1TudSiXkMJxOO2Ugd0",
+	"aQ6RJCm/42LGcYRaNwwSBj/MEsFHT6roLXy0XvZJIJZWlFH5jAQHS0RmeY3a2lAZqTlr3vKv+l5uQt9R",
+	"Gl5t7BNJEqQtMp1+7hnk1/zxGmZ9Y4d8MfMTSAwkX8ewf7TdsGDVf2zMZrPGUCSTRprEjOt9Hy4185+Q",
+	"kXyjGpwdkzID+s8yHWD8G29jGGUE5IsZ8oNMJxOazGvd2lHm9NGznERSRnxUq9fuMW1tczOQgSE7E0lI",
+	"RgnlyuyxVLIEDFS9dvaOJkSVYXPmh/VeXyJBwkLNxjSWy0YEn1kyHvdps/3d+DxZ9OkJmcg632Y0EwyF",
+	"BOlnfzITXYFljLN40OZG07qHf1bsbDFhaqwNpRmYobCkWrg2yT9SoZjJ6URaRSGZjRknc5ESKu+8LLEn",
+	"Wpgjjjmg1lmCE/iTl+F6nAil4oceyopNpiKhSRTPeymn9zSK6SBm1VshYZjjo4QgE8rnZlHshpAVMRaq",
+	"9Jeebi2uKz5vsleNBQfhjERMzBWmZiK5c/4/gjsN0zd8j9M9o7HmJYjlwaMQ3qJahCcJC1TzTzqYC/GX",
+	"ZU952d0eswjxliYj9nm9eNkZGOuPaRJSTvZ2yJvom89y1JZ95s/dlEK8o3z+Z21Jlzu7wPt/9O5cMpK/",
+	"6Ba68Vbkj1le64M2gTiTw5E7+riYNcl1Mid0RCNO5FgkKp4//XJCdrIkVBHBA+aMoZAqOqCSebHChEEN",
+	"mi0vkHSo+ZMoO8a/4PJf0BEr15wV+6i2xmoS55a8dpu2WtvB/whFoG18om+ASwx/AGcAXsDIRzTijYhb",
+	"Iur3Rzw1N295d9fW9gZQa4wVFBlIasWEXUnnksz0v5wqS84EKl0QjuEKFs6ZyMBV+s3VO+HR9LgyBQ/e",
+	"Jz4bGVANyO8xyuWMJbCtliZAbMQ+xvf6+MRQ68Wtzgp1Du1cXiixqlEkZYqK6x+bm1QY+FMmfBZmzIhv",
+	"rdn5wv7PYpl/jnNiZcrBZ/JFYMbGv44nwl+JhzkkjB5f9EYkpowzC3IjAfQZtNwrgc/1sKi2bDH9W+RW",
+	"q4vFqgM2ijj67Wzx53Ni6n/1x7VJEouAxpiP4Ao5Yd1/7HbbHwiNBWfgycB0dX9G15abrVMpjsUMclMr",
+	"p2Ji4ROmqD6bK2bjpWB3SSzEnSRxdMcIzdIAUjUWSaTmT+vdsOPK6QsYYLd+jv3dwzb5/bftZudP9XSs",
+	"5+RYJ2NcsYTT2Hk7spSkp3FxPE6U7/pJZ6dmrAQnT07MkJdlledm9zRyvdTXQq4YTYIxuOZjMXK1qhmB",
+	"QH6u4xR5fL7pY10h/24pp5VkeCo/yyO0rzU8H2soXnQeCxr2NP3A51CVElrukHhcJqFX62EW2aTwE034",
+	"t2Y4S5SvhcE/dRphhbfnWogrIfjn24r/FClkkUitamkOUpo4kFpDXWKzPmshs5lyMhZp8m+Z8Z1FJfUm",
+	"gqiBFk5iqBh/ur10w33glgfIWBNOcgU7nvbGibleJ+zjNNL6gEi0qBB3MBk0eJzi445XD5JhaS1WJO17",
+	"6+6tIvFyuOHofbRl1PbTfo0W9QsLV5yi/iQ0oW0oLUeiM1FJhrSwMMWM2oWgNc8R58+ZdnHQoGgqGi9E",
+	"GcH5hE6LSCJfx6HTANzcStnDq3qD6nDvk/hInlA2po+fLNZKKMYdpBJ5K0badnNOrT+Db1bMbgPdfYl8",
+	"sXwHNiRIWbMSZfvJ5FA8B7SGpSvns+XnqAtcz1+7TnGB76rNCZiH+2cfq7V7OkGJy2zVtnP3PXEyul7S",
+	"e5ZobcNAlDyNk/gxR5ZkySkfCky62szdM8GVppz/bw/PSdvUUCB/z5JoGGUlTKbe/IhzcmLeUq9NEzZk",
+	"ScLCns0kwDfq1UwH6y99Og21kOxRVeu29/e2D1v7e3uttdfPkqFsAY9jGk2kMSkhx4ElUu/JTHrAKhyF",
+	"IQtfUotjQ8Mw0m+g8UWiN7KK9PFuQEum3qVfa0P30LIxmldDZX2g+Wje01tQluMF2HsI3FNAZDPAT9pY",
+	"RMQjHAEYJHNCE6Z34owj7JE9+B2GSgHfplD6n4dOKYKlfPJL2360M//gbhODn1gAtVpHRsgbPxi6Eru/",
+	"FkhHg6QHp1oJGa6mNGCNDFomZvcsdqQwUYW6/htRV7Ts1mIbCjK7pN/ugyiGmlUYZ530O3hNzUSTnA5J",
+	"BPtTXwVHVZ1Qwx1kNhbgctWfYeDFtPlr5mXwi3RHpIfFhXgn+tbnWMLBXU4tHBWYJqe/BhhP4A3Qo0j5",
+	"hKnCGdcz1J5oVuo3yTmYlEgxWOhoxEVSxJjp5AEedkuwqOq1APZFCVwd7hclSMJUmnAyYHMByX9Cunoa",
+	"KIOXdUIl+F/JV+dTxk9fkGPBOQsUORYJg3Se3Wd1k/IqSf/X21qGL9b99RYlzW2ty9M4/vSp33Vaz+kL",
+	"71DWF/sAMRjxoeg3yY1JnwzM1q6iwxoQgnUPPKkchMT93scCIr90xPPuFb2zmjpmMgZSUW9X8/Dpi8xX",
+	"GIog1ctLvupfnVwdvTvpHb89PTm77r04P755d3J2fdV/VgEWMtgO2o39sNNuHA73Wo1dujNg27QT7IeH",
+	"hanv7pXNXISsF1TjWurpX7w5Pimi0O3vbe+R33/baRYh5k4O37F4LGjnfHb/Mjl5d/16lB5/SwV701YH",
+	"N5fvB+mr11dSzRrBu/z42p2DlePrTZgai5JVeoe+atK/6uzuFXCF9KWV+Dl1x5W9cVQG4XXEHUM6GLpM",
+	"TMixSONQj8AJC1ftMmBWjcyPi81fjwevgug8en1188tp+yx6fdhk89e/hO9Po/PodPbuOh7/8GI0P5u/",
+	"PmwGnZgPJi9b4fev4/xsDtqHnZL5gGJaMZli2h9roEfBBBWUIMMojglqKdmI8VDP8VTF4dGjZcxkqqhB",
+	"7HoEzORrLPiIJYSORB1LISEGoX/P2SHZiLb3ANk1t8NLRsRFKdTVsZgwSQY0uLOFvHaJCxCcjdbVXu/9",
+	"L0eddz+tI1aniZhM1crTrEv6+gxAWDspMCzRh3Xr10k/EFwyrvQ/JYtZoHrmCOmDw6cfJIwq/TQeffq4",
+	"lyaB0wbA8RbpHz9fnfJIRRQqtLTKRPxYFWk3W4X9jKBt9QLaY8mkcyGmEjAtd254AtOTk4O5YiDl9T/8",
+	"vROzoSIQChiiMmPO+Ow16ISdikShdI6FmMKiWn7Wbwqj4ZAlKLwOOrsd8vtv+wvCaxW+6VqHSZIpOkUr",
+	"UxFX8/wcCsxNJixqcguZ8n1rQXGheu7J/rIDrkIY2BeVrg0ccd4dcMj1L86vrsnWlCZ9gLoBfLdkTkxI",
+	"2mVFD1KVOx8j6c5hcsTt/W7NymaXJtEGM9ytoroUaRJUoQAbC9LgTy46zjTnIW/st/afdWHAVuFOw4jx",
+	"gMnsaVeeO6Y5Rlw+7PJRQ+SgNwFLvPJYA4CBft2UsQPyWv5jFq9t1SnnPqhMbkDFB/W5W1gGcBas/gIi",
+	"L63U5FF7bJL3wApiyrjmHuXAllxMxRZ2l0pmfI5MEzGMYrYgpkrHp0qRdr2zIOXBmPJRcT09GOO15EAa",
+	"9SAyvpZdQ/kopSMmnfarhbisW7hbNLAz7B1PoQ5Z4+iahIww3kdyYtwUTpWZA3XOF9Mr9lGh4aK3KOKh",
+	"1PPqvUWBLsH/ZnyBAGVweAv2oKmlwXNtQwMbjzL0DpRAV3NfoaCjhLEwQyl6AJ6i4WNZ9jEjBIwerw+X",
+	"NCObV69YZm2Xn50FpNIiOKnvGVlz7jF9xNQtyOjGmIH4qE3zKJx+aRyTlMfWf4jbXPOjgVVKGEXJX3BO",
+	"aMMQXZzohFpkNN8dkQGkuqG4taz7XJQj64dV3HphFNoNONYt/1rItfm9sZonPFzsCloLz61vgT6L6NSb",
+	"0RYnkv92NeWK0BqLDRO8XRRoS0QLq64W9u58ndCQgSyLlK83RkqyeEi+MkqK/aX/zC/4pMss7eYtPxMQ",
+	"3NW3Wj+nIZjSio2aibqteIwSIpnSOrP0XLzmlEDvGgKG83SiCWXHX6vXwjmnkyjQ/zKfRgRk7wSzt/pi",
+	"omxvPVBw+r6NTbezl0a1jtvwX11I/4WlcmEr+nDf/iI9VNb9UVLu30O+pUkC1MIsoHwmOCUzIUJ9tIlE",
+	"Mn+xbdZQiV8uj8s+BQmkJ/p/fvw/t7cfW60PX//PWgmHmlYC85VrtpiABmDdiC5k0YjJqdYJQ8RApCrX",
+	"gcCJQtI3tzc8ZGZjyTVrRe4w+WCrdgniTuK9hPEQVe91dsmKBa7bEZTIiCPzi8OTgsSSn1OWsrCeufpt",
+	"aHfAENQmZLmxlSFeY1cSh+LXWkTxq9fCFE/GXpn/XR+OseCjReIoQDWIOJlEcRwZWPXlA9reW2tArjfE",
+	"A44JAwW+fO9bZn0JN3+qI8T/JoD+sC8NJaoZijqIBwPbTiMFidJhypoEREcEYR+XrafveDKGQwZazu+4",
+	"+8Z0OmXchJE170FBivNyPuxAVEuSCYorcQU3f8qi7mWuk2+vry8I3mC3O3Ik1JFkBEVgiJkJbC1nycPD",
+	"Qx/lcomk9nHifVHtdTKxnSJgMt6G95einpdE+e3n5m8ZeZHTyk4BS8UXkC8hNzw3Q090r7NW4FfGNMdV",
+	"jxgcmQtzd5F07svLJvXS7ugiB88XZRLiJz8n3NtaUah3VpNcQlMijM/REHImpEOZQ/c+DQI2VRkeCmey",
+	"ectveYP0kcf6XfRgIA+aSoHOx49NuEdvDJEqvMlxoC1zMvlN7V3bggIfCjBGGQlefC77xdoSg0TcMfOt",
+	"WJrBBHolh9jdLYeTav03WA8hEnL99spQCN8xTaJ7qljPOKfN+yASkzAp4nsGARhKzI3F0u4sRnhxefrd",
+	"0fVJ7/3JN9+en7+56j/DL0DKepJqZrekQ+ePVGI6ZSEJUy0u0F1hErbhQdxUpmWJeRRFlSaOuW5zviN3",
+	"FbsZZeM6+e7k7Lp3eXJ9cnZ9en5mh4WYMG5EgD2TGVMCRGEWQZ9QQEa8Y/PnJGEI5BgpNLP846izhki2",
+	"TP3Z1Vt/s/6F9dv8+bAwOs3EjIcRH/W7yAaQhWKAjPw6AFuThbqTRLu7QfqOaQw3JCxgkXVP4s61vOD2",
+	"Oe6hPEPr20fRPeMkneYtcDNASGcz3wLxDkjvH1bY2vXax4Z+UeOeggdJ6je+OHl7+t3J5T97FydnL07P",
+	"XtXq2SXzj5MX/sWXR6dvT17UPgBB76OA5dJhNj4u9Bt6QWmY4KVNQ4ObMI8FVoZ9RB+FKZTUTxOqbGwH",
+	"PHBFj1t5mgAGsGUv4tXY2EPwN0fBmAyEGpukJS33QTCu1lGX417Xsc7onsZL0Lmt1W8IgYw5YGrGtOI1",
+	"E1nNfhkVqoe3t3Jw4HZcvjroCqhDvsCEzgF/GKJ+nMRiBkmWEvF/ZsaJD+fIfDrGqMcq9xA6sUzOUGWg",
+	"LwsOe+4JLXzzVsR6zTcXP9rzcZTKu3FmMl7Tq26M0H9cwp8mlmsSA1QUx1j1KtCF8oAxLmg/2Ubyl62E",
+	"fstml9sSHm+Wi9OF3V+ZDLdZJpJXuY6BNMpJP/ehPsG0UYtG6gXUP1NCEQ4Qz/eqYCyc/ZhJJfgwMihW",
+	"rg2eiRJgRNxkZuA0FiKs6zhXniJEaWNqXgDW/r5hQNJ37tzefuy09H/a+j/bjdvbj7vf6P+80P/cPyl1",
+	"+5RF1k4mNIqPQdZveLCYFOBf82k+LhtYJCOfynj3GjlAU883ttQhWHClLdh55oPufR8qZ685SQ9z88PV",
+	"yu1lA8VOH8f6zsL0SvAWcVIZklo+NpiJXziQMfsAkCmInTrKyEINC76GqvKmzH+c37HoitY0KV2WJBHJ",
+	"cemZCD/h9LX4nyZilNCJbJJjpzUYa5EzqD/wAvJGw8t3r1gsDyrWTa1RKFPa+yrxwli9IBYS3u7jrGJS",
+	"IqSwZPXrNvrogCzKWp4toF1Ah5sZneOpUtq4BzPz7QMc4Ux6SvQC3AC1em1MZc9bdC6ssYl/oCXcG9q2",
+	"p9w9y8JetuEW60Erm1CUNZeCSll/GK6AH49b+0vP8VK9Zhjbv1RWHblQce4XfHyorwxTuca7m/jMs86P",
+	"2JKXHGHHJjD/S5yKdDqN58b+0X+Dd6PEQ17eNDffL7CiWS4IgzAK4WQqtsrN+uSatrksHjZ8Zu7nmgvg",
+	"y/hiTDTnMvUhZKm85fgGm9YFuYI2HxHypGacJdjPQpMAoNDBg14049eI89dr6FJ9kFt0hVplSLAYzSjK",
+	"y5VjLPvCEbm5OX1xv+8yNUWizZK5axu6qbs9mvY8fJDF6RQ9RkvntRbpN3bVSyalFgdVFDe/G5wmRbVM",
+	"qWPox7nDU1mIA5WTZ+XgMa27aiRoa9A4f9SayIEEdnXlfzC0pxoWnkGjyh7gN5IljaPREzGml9NTjffu",
+	"FBP0+kWmZOqpZlueGJRLRqd2EGZrPCoXCAYK7n4TIyhNDrLHYK6Ddsa+Hv/kdl5uAUvVH7cfSqeshwQ2",
+	"ELcHCjTdfqCnHLPGu5BGDiI8FqMR1iFkv/dyPjSnnWo2zyOAW34II+inGGY2UJZJ7vmtI3nLiR1WVpqD",
+	"LTH1fACiSAmopB0w6O9u8vvRJM3wNLzBKgt00u9m5coeZjD2kq4CKHmendeCB7DNbWcSPdgpSyJhPfJW",
+	"E0H6wgcdHUf6zEJdHWA73BfqkPrsV8IaMYb45yjeKA/112ymkGljpB/HOiejvueIHklHd7Q3cepU3jEM",
+	"L6Dd6Tar/oB9FlqU1n0XqaZYScWqD8KMBWqYqJ2vBGmSl4mY6A8Inh0ryu8dFAAyLfavhDLE6B6r2oA/",
+	"zSIxGoyB+nWSTokSpL3rqsztiosUSh3wXz1INofsVVh9Q08YPuahuyt6BpgyAG9K2DBhctxLmGYSeNhc",
+	"MpLdoUdQW6WnZY09m4GMkiDQ2lA9N5OFb2k6eF+C0qTsM9wiSqHjBY2bh38sk8VI11TCQkOvQ8NnubFA",
+	"Xg1ifbPQKx/paUsyTOgsJx1MPhJak9zHcKvDtoUm/p6zqZ61svG5L1J6TCbYBz8jgwlxh6nUNI5du0UY",
+	"aN4q8Ic0GwsglxNc8Co9X2zryELjL4QdSc1+L5rahR1tNp6mh7UtTFqUf8lGvPxLZgf263qG7rJpCYrq",
+	"taaD+0KX+OB8ks4NZ9snUx6L4M6yiktwhDXEnuCmbRJKJrNxinBDJoIIziXv046ILJZZXmIRKtBuaoz1",
+	"gRnp7D49I3PJvdV7xgAXmZuNd8JfFv+lsZA2zJfy7CH/VQmbiHv/NLDyxwqy7LFImTgsBmiB4/IjiTjZ",
+	"bpGQzuVzIpI6sK5n/KDZwoWtLssezj5ORBx6Xx9Tmf+MHZ6csjiO+Ci/thG/j5STAr69jvwLwC+RQrkw",
+	"MdHyfnbNP3gA/Svidz7KDQnGQuhxVrF5wiRTPSMXKoeB7/Vfx9ksUwMmfpA692aQorl7gR3GQjJewgvP",
+	"8yLal1OmiV8vENMoC+ZFI05VmjAUiCxB17C5F7HjtDQBhQhFFgnEdI4FtYR9jKSSz/2KcF9PMDFx8DGr",
+	"eU/TANndXUq5uQiEs5cJfMdhbwYUBVJAecZLdVub6DYmunM8GZNdy0SRu5aF2rMvQYBIZrCIEfcFsS9F",
+	"oUanRJczmkqWsgdHkQObg2PIFLAjKK6Jr+orPVA99SDN32anmlM49yxkLCmSTuuIYwQ32lPYgzfomSPS",
+	"SalCQT3NIx2UvEH2TApA6NI1QK1ksyJIQrHpo4hDqye7OUqzX4wOVL5jBmykrxG4tZR4cgmf5z8UUB6w",
+	"2Gqyjkdx7nmiuluNliaZKnmjC5vrsRnClw7QuGe8KThOGcwRRiyMQttS03l/wkz0aTnoHwQFVzYmgxgl",
+	"BLnUY357JWN9c8VnfBv1KdM78MVaYkCrTznOMxKkCzi9GGWUJq8+R+/Y3DlcAKbBgzYiMVUsyV6eCEXt",
+	"cPQ7tNjBhwDbnYsZEWaPwwnnDx/bHFbmx2RJD2hGetTBC8a1gDKgzBfhU8aaov0muQYpAeKQcXckZ9aJ",
+	"cC3/fAuhjkocF8bEx+WMEqItN5QtmD3mD9RdytbRXvIp4ZpuoQDDTOJS8WUftkpWLqnDXl18o0nliJjE",
+	"WaA5C2uvT39T8abvdAklM6o1bC7IRK8JzFnmB6GsCMjEE7pDI2loBNlYtm8aFJboZ/L5JrZM2rez3Z/O",
+	"kvXd3vbMx7tEqtw/POMH4g++QVMzkAjeXznN37viFP8yZ3xRQ/ac72bhvStmkf0rZo28S0Y19q5YldcV",
+	"JXgfK+iwLq7h5E52pXCH1i69jxjdC+MLRX0qH2bwdKSFH/TzeRXBv2I1BEdJE8Pwz8zsTyOQawWUn55Z",
+	"sYqTzT2/cDwt/OIOieIvZlqZhpW5tbJVzQvl7EK2ykU9JnfJX8KcFgPeukw41uq1nNw2fxtR69xq2Sdy",
+	"4lBTOi+I/CtuDAUx5F/JODS/01cGiEqzvzCn8e35q9OzWt3/y6Z55S9ef3t5fn3tX784urp6f375ond0",
+	"fHxycZ1/4vzmuvBn7+S7k8t/vv/25PLE/XJ58vLy5Orb3uXJzZX3/PH5i5PFa2dX+v9fXR6dXZdcf396",
+	"/e2Ly6P32WTeX56fvXKjXBz28bdHZ6+8Nx0dH5/f6Ddenhxdl1x/cfL2pPT66dXRN29Lfjg5K79+c/b2",
+	"/PiN98PV8fnFydXCgC4uz1+evj1ZuH7y7uj0rZ74y9PLd4vXS+9+e351vTCQ07PvTv0Zwd9H16fnZ4tr",
+	"6sh2eXJ1ct27uj66rP45e+OLk7Pr0+t/9t6envkzdtdvzgq/4KppDnCXXh4dX59f9o5evPDuMxcvT96d",
+	"f+ddvjw5PodcReChHAflfrrqXZ5cvD06XnjjlZng5ck/bk6urit/Pz46Oz55+7bq9xxh3pzoj16c+myL",
+	"aEhFXrOXC2tosZMKHHhxef7d6YuTy4XXZD8sshT+UHwVMEnxoh73xc03b0+vvi1cvTy/zn3w+vzNydnC",
+	"MPDq5cl357kVxuTuhbvd9cKY7fXi6Nz14v6zP1zj+n2wkYu3ES+rrDznjPThhr7W7QD5a8oSiDrXjaMX",
+	"VVF9hQwSRu8IuArBTVuMXbV39ncOtvd29qvC9J89ZxuTAf7aCdsPgizMF+s+KKzuDtmyUidwmNkqAafT",
+	"g1uz3WpZ/6212ilJsCON+chAiJhRnsXUNw2S35VG3vpKqGnfYfJlGUD6whQ9GdZL1X9gSG6xQmERnItK",
+	"SEIqrxPzEi7A6QkpUAth58cUqVVFYvNpwVl6fVSWNbBG8NXEXU2k1dPJcsXJOWpU8/fbSKrPKgoyeM5M",
+	"FnRKREFBg4/ZsGQRL/OOKUwoYCYYurCYZWWkqyo20RhYWmjownTaIjFhOjQY6prBSvzEkgzYKHWeryY5",
+	"Kjqscp4qSZ6sdLJC9pUR25t7NbuclfL4ETpWB3MvTcmwu/7SiEe/5AjVJGdQFKYSEUMggt9HMhrEEGZJ",
+	"aKCYpiXlENztb/XrpN/tgxS5vS0AKF2MBWeL2yifg7mwVXEyl2Debcb8j+KPp4EpWGOZbgCZYMOpWfm1",
+	"ejcDFxSHBY+XDiliceha4mxUn6NMHvVqBKqpgATGxWUBZeoCfzUtkQ9b7Wck4qZL3UCEcwMom0Gw1Qkl",
+	"MqZyjL22FDZEa64BhlWgih2XgwAvpVAaxxU7S+ZQMZNI6ZNdPSd9vfH7JIgZTUBekFNFxiIOZdmesU7b",
+	"GSBqTugduFIxeGU32i23O9LfhIg/iDG25E4CljsqISV7lrCPcHL/JCKu//SrhLK7jJPPbeE88nURAiu/",
+	"k4viLpddvdW9hf99bLUat7cf2y9vbz/uv9T/PHx5e5u29trHt7dpp9X6Bv/vBP/vJfxf56CB/49X91r4",
+	"557+9eXJy5cVaBGv0EV4VYGZ8lKzlX8ayK7v6v+btKH/HBgwOqDhoPOip03yT5EmJuMCFKWxyaOZFEj6",
+	"44clkCwrROMKjf1bRmP96EYbOSuFd2A+dysLBos7ybykbP+cGp/ixunHFklGFWOFEJK0GKlGUHgVAk+u",
+	"9D9MHcc+hYVFLgdFjOmAxUswfbyYrIuUOSxec7C5KC6klIDzNsPMA7UHcyGKqZS7GyvrcJZmaXfUANZ6",
+	"8c0nBJewU69IZbWEcRjjXofIAlBDhDgNAAA4EQkzIJ8mBOizlCvXszR9SAKxTHEHrEh0z5jc7225co3K",
+	"TA9HKsd72Sgsj21qh9jN+9mdEk5KPNIvcRTP6BzrE7JcG73sUAaKZzDVbIHfixas187nc1qc6hNcTvHI",
+	"3lAcIgT5Xof8/lun2dFGipe2bXtJBiq6ZxbxEjWBCZsMkKMWehCUsyY0HFjoN2A0MGDWv8lctHZl0wFU",
+	"7A539lvk99/2TAfIVbW9OJdqN0sGqBhJA0TBq9wpdJJUw/EtQHIjKG57f+/Z0mlXIauVej+WW9c0rciY",
+	"1toppMslLIimEePK6sL5DM9q0VGuj9NUjXsgkFfiuDm6AAaTgRQx2RPtw/3WShr5Bv/ejm/wd3a3d1qd",
+	"7VZrPweOU2r5r1fOYlI04QgEeoREieeEDmSG/VWacbAuJEAFvSAnC4qjK6j0dISIKk/k3Lw//ziqSnE2",
+	"4cOfVLTsfCzpaLaq0K2i0PlUSZc4a7t4yHzxc3M9LGXou2T6JlQ4XC2H9XDweDNKQ9THcDp5vvSBw5s5",
+	"WI+SlxXU81KRI8v2iqaDyyNHf6s+Lcw3V2m00Nyoqpjlb5JEWba9269++5C/SSJmfIMdh2QuB+7uDxhN",
+	"WNL3us04TnmeZcV7xC9ITWt2Qx4JIijBK3Ilt/ANLyeljPztvQdX/9SNepodZdixibp+TRv6oM2xuVL7",
+	"eAgcw1umLVot6yZTNTcpkFNmVVen0pbjMSxtUvMQYIX8cBBGw5wDfmW0w1MoHxY6WFxSokFqyJD7Pyv+",
+	"gumUnod/MNM5FpMpNVDmmHrvgU8apPiIS8XoUhT+CjmGfFzW8yWfiFeZoVeqhdDC0YuigEICuYXtqOoI",
+	"8xI7wpzKU365Gxyf7p1OXrbedKbb4fEGXWJWrA42i1jhZMmkTkUzmX5esIukKG6eE0r0o5l2ztDpjBu1",
+	"AGPgC/YNt7sTRyW73eaGPRQeY0HFMMzoZfZH0ubQm6Z/XplCQY9MpfG2xxG/yxNgIAaFXnybo28M0zju",
+	"reUjt97cHJbysifyTsSlov0Isz9vJEuOsVfNcwdtFCk//jChd0zmem5k7pkcZVZFT3I+1v9tnayy3M/6",
+	"4T9Xg1sgyctY6g3b1Id3ru3udBBHASQYYx+t3fY++f23nToxfx1oqxD/Omht6986z1Cao+0qScim2Aya",
+	"9O/UvN8lJ8egtgTJfZ18vOVags+fk/M3F/YyCPWPz8nl1RGaw3DBVOEXDOF4VHTElh5Gyf06t7F1brrD",
+	"03WVLnuHPtNVb+MLfuTOTrlCss7bPhZvKm1SNl/jrgJf6dngKOpAcyRDBZ9digfJLshgX7Wf37D5jVyM",
+	"kOGzFeO52jgUecfm6zu/9M5a4SUoUlO/vmKwN5JV+JJplufva7n+CQRoI6H994eqg0qu4cJ5R6P4s/sN",
+	"32MRof7WXzylycNbqkBCE2GmA0Jlm9FstcTOHxz3g4OL7ZfD1qu79vS77V9ak+Pdu/35TvKPnzvBweTq",
+	"MNxT349fz9pvfxBrqLRrBKbemXYTG6511gk164VVPnvT/VMMSZ8GiWkMNWP6GFVZS4XSuNrehu1e0T/m",
+	"LIUe4yEEivNBoDXhAvOvcs2oIil7Lp69bO7gOu209ss9mwMa3AVjyjmLe6aUwgI5LHmn9aHiE6i9mwKT",
+	"voywJc1636r+RqE16jc0uGsc49PkLX633WyVfwk7nFbRp/L+3F1lnLDzgJ4Xzh7u2Y4qPdvWZB0S0xyA",
+	"YUA5GTC/Peryli3kCD1E6KlB6OAKkpV1DX0KkixSxOBJVu+RRQY+2OscPAhsk/HQMfSjtiE4ecCmW4Mo",
+	"B5sTxfVSNcV4PRqPSiXbEy1C5DtzHkea8lfB+n5WPsri4xsP+afZnbSArxs/jL1KP+fiTFM5ZmGvKPqx",
+	"9+PynXLY7uw9aKfkQPuWf2N/97Dti5ZcWhz2lUJgeEz7feBwcLZry3C/NeZGD0UJ6y0juFxO6LKXeh0q",
+	"Pw+D5HpSfq5P3IvgCfSXkvd8ftFgiidXvvpBXawMpKA7xp2huTFtTHLFZ1xFPFMetYD5V3z+tbMd6x8z",
+	"6qIFZbNZKnSOVTrJuhJ5XYGyQhdeUy0vI1WFxrOxGbFcAK+Wtkt18CUicg1FtPoArpebg9X7bF21q8RC",
+	"WNha5RKzUtHydJAqiVIixpZI/ioVdd0NvJGk3lTpK3NXnLHZBVYNbV6FZeDPK7xUfU7voxFVImlm98qm",
+	"6f5uOlCrNIFGUlRiRd5Xff1/TZQg0XDeLzQ6//W2FoW3te5t7f6s81//9//d1uq3tYTOThcu6pnCNfRc",
+	"N+7YHG82S3db6/56a+zCF1RR/V24n81f23dQpZhEPjgHisENonMGN3z6tNrp0t7bPlhdKvEUVQF1f0WW",
+	"rHQ1+ncMI8T4T8oVplF5ieeQyjEH/EeTdiHRHz8RP0Uk4kGchtBOSTiMSPf0LYdYrAmcQVjA65U6tz8h",
+	"2oUaU05YNBorE0AQUpFATCaCZ5BiFiVISITmJWJ4y1UuKA+AoDlcQJvXYLb637DkoA6Fchns0pPCkx9s",
+	"0Bbx/ChVY2xCu7EHLnPq9pRa1WskUvkML0ni6J51CVVIbMCP5XOEhvN6a6N9AWHjFiZj4I25TbqtVYHq",
+	"ArGDvZ3VJWIlR29pZ5D3xT7hkkHhY84phlFM6uMdSfLVeq6tZ01yMpmqOcyWCwA3yYuksVJT2d3aotNp",
+	"04t/bnlTaDiglNWK3uPa3j5BaSzqYHCMVTvEpkxMY5ZLtxbctK+RLlhKXTN2NU5EOhqTSJnEzL3OQV60",
+	"G7ZeNOScn24JAzj/mwV1K/rg4LiJlE0WijCI7Tv1bNIhMJC/6JDPJTfPe9FrvpxpI+m4dixmEiH0xEg0",
+	"yZGB7dN/md5SBmbQ4pv6TMkrOBJAfHI8aRKBt3DewJb/a0zl+O87+y9O/jH96eDbb65oo3d9Onnf2H19",
+	"zNJ/sMu7ye7Zu+nr9z+82h5fpS9v1uLi8sD61RgTxyz7zMbCAdHlZjBjg43rDR0uzvqsG4sRBl8cc7qa",
+	"AQc3Bm9bj1OnQiorrRKGVV2aA2QVC3hDGTDTRRPBgccmwLfQ7+bHSnkT0DjWMqdWUZhUsVLLc5pReVpa",
+	"Jm/y1DHlqsoXsz4x9FFcSokCj/zBhEgKTeFXt8TPtZH3vVx3AVtKUCg702IIwg45Q6zfJEc2FcN2CE9l",
+	"nkNywUxvEapajiMem2mzhPBk2BGPxUOTHQiYZKgDGGXAz2xcryRuc/8OWs/rKTPmbmkbfIIa03X4aaBR",
+	"bq7JLNVjfAiQ5cqMGkdJqG1wzARZKpYAsgGQAdGlO8/6h60SQEs6rRsLwezm/IgKnLkgSAsqQaVu5p14",
+	"he1SOMO9Vu95wbBMgtYXVdw8j+SUnzL7x1OuMavri4r931TF/pdTcfXYyxAfQP2zjXmndAS5hkaFNcMz",
+	"Q+sSSi7OXtXJ64uTV5p33rPBBYkmdITi2jDddoe8ib4By7nd6uyQafSRxdBUEgCQZBQyKDkZUMn2dvKL",
+	"EH33zfnlrPXm1UgcHR0dnV3djE9uRvqfJ/o/3xwfwf/2hlP1nf7H8V188o/vLnf4qzO462h09M3Vm/+8",
+	"C/4Bt7++vNk9Se5ej0ajv/+9YJds7x128mbzUeMH2vil1Tj8z60PX//911a986nUgv6id/630Tv16O8Y",
+	"m+aVz5Vq0L+FLvpFk/yiSf5xmmQl6oynUn32DFHfN/rXzhD1ZrImhtAk4v7V9hfV9Itq+t9cNTXrooTB",
+	"ADNgJV/U1S/q6p+ikX1RKr8olV+UyhVK5TJV6H2kxleuRvyLX+5L6HvD0PdymIGjHHiML6LWgrD4Elj/",
+	"Elj/Elj/ojF+Cax/Cax/0Vy/BNa/BNYLSvxDsMeZfWal3xfeDjX1n+r4WC+32MW1P/k4jSlHdBvNg8gD",
+	"pdhwvtvm9vZjp6X/09b/2W7c3n7c/Ub/54X+5/5JadpuEXgFJlU2yuW0K0cMgJ+wDyrMIxGjhE6kAVnf",
+	"3zkkv/+22+wY3JW9zgH5/bft5q5FZTlsw98dg9ZpkSIiDlCbthQGe9DBFeRt74LlzZTb2hXm3ZVyV13Q",
+	"ywofvMcRMSv7W9FkxIpP5qopFqpkpoyH2N5MxmLWCwU0BjRMGzKO3eIQuDHM8JeGtOeWBf9kPBFxDLvF",
+	"+yWjRbYrFgjiqsZNmQhLenadFZtMRUKTKJ73Uk7vaYQhgw+rUQ5tzKSAaHr97m0Jp5aKelO6AfkskeDn",
+	"8A65IbzPBQivN/AaU0BQeCGWZrxnA82tnLwFbNltYL128/BZCSxtVjhRgrulFev+ArRkBeqCa3NzxeI1",
+	"IXcXukkASrDBPSqiPCZsyJIk6xue66wjlUgM4JXprWOBUv3eImiR5cAAMT69zhz1Y9+xJBqaPvZLx7j6",
+	"hYt9LNzkS75VJpKcTlSCO2nd72kSN4smb2nh/0coCskYqwJt1BDX6B1+n17A5D8qdjwCayKD3ZoYIC4L",
+	"l5zDENkkIhluNOd2+aRVQrnUok1WwxVb811bKAkEOBaY74HIxAcl5aflyJtZYdTmfGXFfHlR2UrTxwib",
+	"C6oPs1wIeBPHH0J+FSNTx+dXJ4TGI5FEajxZ3qxob3d3e9fTMhvmQomq+dloqKexORGT6RPwtt56YyFV",
+	"tu3cRhywWPARUWLBPba9QVsu0w3eMw2igJUhta+Bi1+ZhaCiCRNpiWPiXRTHkUFPXs4H23vmhHWc0C5j",
+	"Ai0/N+2vE8lpTOdnlQQapnFsqtBMNNUeJGvQqV65rBmOq2ugHS2RZBv4mq6rh7hmc7Wsq5ojzeK6Fg+y",
+	"qTm/av4JVSJMMn6o1B/qOf2kjKWMXmXgdZ9Mrcq/b6lW1W6VqFVPeTQn09PPKRH+2E25QoGyjFSq41F5",
+	"J41SN4z4iCXTJNLbBRrGMUTIvTg921i8+1yasSSQfU1NzHDhVTTip5tqvRsg7c+iOEa3GBCHyxlLiBKk",
+	"f3F+dU22EAu3Sd47BNQ66QNUWwP8HIVmcd4vq535nypmPRNJeAzNsjedNqLDZx3jV3kU8X5XGA2pY7O1",
+	"H/drqhfWvziUwqs/LJn7Q7rmBcaBsGy8HjjhY2a6ChfdKu9KEMlU3u0vhk1yacikLSXJ7lmCuNT6Geka",
+	"bmU123iO6fkVIJc53wxXtwRRdx0sXdM0f7PV86DZHwLbnJvlI3GV14YGvgDX8xU6/zbHgFy/E83KZjNr",
+	"9ZZ5cD8Y20+rP52FfdeW0DAo5SHpu2a7lvNsI4ti490n7B+zgcj2ZhiL0QhnaKJtXfDbexHYgrg284UY",
+	"pnNfCI76Z98Ypv1ibt/QD6uu08IjHzFf3p3GzeGBzTvrVtguazRkACiYVEaVkRba3ni7y0NspiNMb1nD",
+	"FnNPvgGAwZJfv/nxUzWsm/aM5KywyJiaieSuKF4xpr3Gwi7vKqe/oKfnXkulMrwGES+gyYMpkoXaniwc",
+	"pk+yHh2VMo+ezI1kSeNI/76MUuWZCvDuh62if8BuZGHZb3qvqKPZZfdIPRfBciEjLcBRqOZ4KEehZX3n",
+	"cltl5eny2esF8mfZX7ti4MI077i27T4e0IBzofWHFf1e3xoITX+W3pt5KfoIaVhshKQlbcRJH6OXUQjI",
+	"2uxes4JFCGKk/5OK+uYEz0Fm5UEx19uZa3TVND28gFP0nXV70oxFmjyHroaYYcTMYfov2xt/VXaD36oN",
+	"UJg0V0EbkYBCtxD4tOBMEjoB98GYTUq9/Ng7U/8nQr/SE0n4JQ4oJ/oeLdTM1nxQXbn9QMR7IZ1X9Dce",
+	"ixmmpepbvC2rT/J8Ct1ha7lPZW+VP6WcjVwTW9fiaqhVdmq7wUgl3XYDxC2ph1wsyjiLRmMVz0nCpiJR",
+	"G2eiVfFiYXATOiehaJITihmJFJvFeQ5RJwaR5TB6BCpiMefvx9qEdaEneC7rKZuS+7m+MaNOIm7/XMG1",
+	"RYYt8sxKzvyDjlt7RP1B3V/dkpvAIfaPA4mixc+Y3rM/ri1sjgLvIzW+Zh/Vxoc1Z7Pq3pb/usfyYw/R",
+	"Jz0A1z/SnsyKqGjEdl3UrUyDrb6Uk16/TrZbJKE8FBMSMwUgi1qGhtEosuqLjD66TDtFbCe548vjxnbH",
+	"CDToIAfef7LXueVftRqHdXLU+KFOaOOXZ4hn+OAgzaZnZH1JM7OLRAxiNtl0T3ACuTa2//DufllkZA3n",
+	"Zy6JLGSqtEHaBplji7tJf2B9kfkyYnGIeXOrGcxC/VZ5h75vGIdj4/SF89bYxKq19Dxs/e/vxQXtYTfX",
+	"UNaPK/mR8kjFFX5h/Ab0ZhdJKNcKQpYH3q+tW04rjuTm8nQlvP2a0XgcvSOHY5S69QJ7C1HB467R/dOF",
+	"a2w0NytssEq9+dwfVcQyprKyxCbnarPDzLXwLAzaFpUsy3DP2ksULD/X+B0T2xFbOnNUlvYv3i3lMNv/",
+	"d6l6Y4b8Rt/7ybbhL1dETcJxwmhofQaDVCmxnnct4ne9e4gM6pVCJ0y5zmtb02iVwfTBn+vDRb8i69vp",
+	"YjF6aNBXzzV3jJQk9lN+58LFVSi3CS5oorJmppg+6b9n1VxzKZflgSTjo4Qyb+xpsYrzKzD+V1kOll/l",
+	"nczz6LA6E6u8qd4G7d/MGYvMZBixnuHk+246b+N5h3IVtxRouzKF27L3gwzYp5BdmT3V7mzv7O7tHxy2",
+	"GnQQNOl0KpsjIUYxSyVLAsEV48oEwpbALrc3LxGEEwobB68YsBcL95kHTM18EYneouw5eRWpb9OBRble",
+	"tDJrr86Pry6+b2STXwNaHBpErphylfjMWrzXCftIA22UUyyUCyMZiHuWzLMaP82n+scmeSkSOxnB43kx",
+	"TkvtjydcQSKFZOTKhYxKCkdN0Nes8OKy7q7RtK68f/sRNxPU48oXvEKkCwfqZ8WLKAxq9dooUuN0kO+Z",
+	"aH5aGpGs1z429Ksa9xTc7lK/8/jy5Oj6pHdxef7d6YuTy9756YvjWn3h8qvT629vvql9eMzJ4jETEHNj",
+	"78ofefTArqETxzyug7qTu/p+dzhp1jvX/GZitfYmePNcpEQlqTRFhgx413x7vfrChx1vGcFHaxHcz0VA",
+	"dJAP5v8bFXjwjz61PDeWmDIOJ4lNGpgmYhjFrKqY76kON3OoZYfEsvPnzefaypvv3OKWLdurdtif37tm",
+	"rYq/eBzLTOOJYK/+XRQPW5RegmJoFYPW4cH+3u7Odqf9RIrBl2Pmjz9m/nLifHEDQ0OtI78+78HRruri",
+	"Y019AycB3lKoxFtRyLE6T9hrllUeY+u/OrkmW67Msb/oPFij3Cr7hh+lKZeGi8T0kgarOiyXkG1KA9aQ",
+	"bEoTbeNhwp0sZNzV9d9IVMG17k8Yx2yxVZl45HRo1kFfpTGkitkydUCa0HsoS7RztVn4MuxTrn+gIxqZ",
+	"vAPD7Xq59a3PccPxxa3M4WvQyAd8wHoUKZ8w7HFlPEu2q1uUMG2uyH6TnIPkMN2macJINOIiwVysTIJ1",
+	"1nEPYdOxRbIfw3V0Tag04WTA5sK1JLLUhy3v9bcqQO8ci4RBxv+un5YIXa6wlBXbVMEmv6119bH86VO/",
+	"67LzTl/YdA4BUoL0t2w7un6T3PA7Lmac4BSq6bA5Ok9ZX/MM8sVm7CK+DljLenX7OV7vkzGjoUFmoHMy",
+	"YCRmQ7UAzFFrtQ9peNDZbwy2g3ZjP+y0G4fDvVZjl+4M2DbtBPvh4Vruz03Mf4qniCncMFOp5zP8TN92",
+	"nMYCRdfpE7U4xhwqRfkgL94cnxB3D4ZF9ve298jvv+00twsN004O37F4LGjnfHb/Mjl5d/16lB5/SwV7",
+	"01YHN5fvB+mr11dSzRrBu4IWUXpglPYFLCnySCHLkvSvOrt7hQIBfWmtuKJBJBiXdsA94o73Lbt5EkmO",
+	"RRqHgP1i5RKE3gyfmWLx/LjY/PV48CqIzqPXVze/nLbPoteHTTZ//Uv4/jQ6j05n767j8Q8vRvOz+evD",
+	"ZtCJ+WDyshV+/7qQgX3QPuyUoxZFVZPxS6r0Ri40LVOCDKM4XgDzWch/L0v+hht6pZXm5rwFCV+aMx0L",
+	"PtL6yEjUETIDEVQMLhXI8/yItvdarTVqnrngZVAtx2LCJBnQ4M5uLbvE+a/wRutqr/f+l6POu5/WkeDY",
+	"qXLlwdklWJkOslQKzGHtw7r166QfCC4ZV/qfEkrJeua06mPKuGlsaJGwEHnKZlDjiYa3SP+k++qURyqi",
+	"KuIjSDUlProNorDl5g7DWSdutty5fu5qp51jPYsB6ANrMFcIOaH/4e8dK6O1Jg0uQKNOZK/Bpn1TkRhB",
+	"GgsxhUW1/Az5OdFwyExM96Cz2yG//7a/ILxWAhFt0MO6xBgWijgQiueEuvRw0FBcEncqWYiX+la948Jr",
+	"FNtfdpZWCIOluqgeF41jMWOhiXm3O1q4d5rtZ8u+tVs1fynSJKgKyWJNbi4lL8uOwjQvs0r7rf1nXa/q",
+	"ntA0jBgPmFe275o6YntPxxLLh10+6qw37ZID5ueUJfM+qoghG9I0LmgPcMMa500ehKT6g/oELCy5iQyv",
+	"lby+Wn1HldFoTX208/pedpsdqIGvq5CR+ByxVuE66QtSGadMpVROeQBFeYX1pMNWNPxJxuHdT2vtyDTq",
+	"xSKg8VrGDOWjFEpQcgUpdWMfG2AMtDeiRCpPiw5Z4+iahIwslC+CfVlAzzRoa4p9VGit8LlFl6jndXqH",
+	"3bBg+dcYXyvvYMEUvGQYcjkWIZMb45vgs73APrywy+cYIweQQJDZFsqzzFOwt7Nhs/AFGzg3ng+l07WC",
+	"4UHNTp8CJzQKe+BTLs/iPuXGOtWGLQ8YaR/ut4oeiL2dHGrZ7vZOq7Pdau3nkmRKU2TMGNbNV/NaSlcl",
+	"rR1s3uF9ATvwCSH9/O7YTzjkCgl67Qxtl48eaBVL3llXJuQqZ0JlMDf9i5uP7L2/ekpLsOPKODHPG4s4",
+	"bj4rLBB66Ugt9ar3Y1J0QeWp7CGKdayDZcImA8hazHsWSrfrxsildTIA9CKjpU5ocofry8VAhPNF121/",
+	"SyvnXaOP3972yYAFWo83i+3OAFBZ0aV1w/W4QkKn09j4kgqn+5lQ5vSBGii5scO7sH0Lvl845fOIZ6Bi",
+	"WBgpRNRNmCG5tJCLkO4cap0USurQWO7DSpS6UX6sLX4EWMh7vMp5/BTS5WHIpF3St0aAXlv9b/1PjORE",
+	"2pQIxhHPsFMgYOaKdadTY3cJrmjEJaEkFGWwr92trXZnv9lqtprt7nar1XoarNMlCf5lUrKMM8p5IT8D",
+	"WMqnW7olUtZktYyYkiYAgpUVNvs+5W5DmltLBbFYkNN6e0Gac0xV0Zc2Yd2E0XAtHXa5qC7DobP2uipM",
+	"D5ypOZdhb0BlFFhrP/fLVEiljRAhCp4KwQu698EaMQR/55SL63sRLI8XLHHWHjmbD2/6myRRaKTLLJJa",
+	"fFDop0LYZKrmsLVSyQpF5NGQzEWaEACwJHE0SGhi/EPgxaIeuvpm8N6rgqWLwzdx08opPC+M3QYWnsZl",
+	"W5H6f8StKQ2xRCNnPW89ra7zyAZ19EPyz9e7s/vg+uf4h293+G5y+gLa1Rx90xm07rYH29+1gsnL9IdX",
+	"h+qfPG798P2Z+AFdkismg56JFUeXwYSdT1mF57Lvg8f2AUEgfyA9J5ToR82Ol1jzaDPhCoZk/jDasGqh",
+	"uu4A20pcsmlMA4gQbWhv3DE27Yk47A3LcioWo5bgCIlDG02Qis69IGbWLGJvebeIzu5hp7WqX0SBCLmh",
+	"ltNCW7tXTKmIjzY1NRkfRbziaMDfrI0cUkUHFCsPbFKO/DnGOjktLUcJ2oarQD4wA6Z3zxJZiu2kP21+",
+	"zGJu+pGykVTTGhFWV/bmkB7d1krcMYTOH7q7pbDciiYr8DKyRBaIuOIDD8ZSqCTpkSR9ySBtotEwd/UJ",
+	"oGLJxaLhNUor7JfqloEWljU3fY/M5Rz8BZ7mCzzNF3iaL/A0X+BpHgNPU1b0+WdDxPxR4DBPBAuzSZ26",
+	"a6Tx51eqW6VkQyTbfMOF1b6QYUxHFZi3MR1BcN2oGSC2TacoyUDLMCgpmK6ZQITZmmzFLfVgYBSttN5H",
+	"ieBQ5HJPk0i/JjeMtUpUs/jqGqrgFd6sFTAapxXjgp/0oTkUScCek/6PaEt8sMcj/okl4myhY1WxdcAq",
+	"xjHOZlgwOy43rXw99hJ+uqoIM2eN6nBaAQQUh4mYNEnfdLTo6wUGRQaozyYDFkovPNckR6Rv4rt9SCAY",
+	"ijgWM3gNsenTqDVaVJJbbmqxbi7fmtvxsw6yhPGIj1xJxy33jBVDC49B0K+tBwskgaGsY8FcRSN+nqqH",
+	"uGqKehWVd9KB6/i5GDObYZfLmup/njy6zTOzbPdB3FmYm8V4+C+QkiVSVTGN07JEyTUzrqq67SzbG0bX",
+	"BCXWusJnNAllLuWiLFmnkG65VgbNekWzXxIC/qyEAC00Ij4yPUse2xQBSqn9jgirZNYTIAXcrUamv2Pz",
+	"9crEJ+J+qanmQQCZvnnGsKYJsylcvkJhPJFCEciPfjIEtoSplcaYVGKK44v4CDgvjCoGN40p5+sbaCuH",
+	"B5n4q9SUN2x+I5m7vacPzOrZDNiIQvhW34z7KIrjhxtQ5RLHtObT1qpmGoNYHo040aqu1g2Q8rjtIcPF",
+	"xKGk74B0L6nh5LD2zzy6+igvuloj+x5punjY8RdMII+OORbJcfaHpUJAfl5rKBM2m6LpwY1lY79mUr0z",
+	"CDsbGRnlsDyuRAqx5TIJjXD1uElWJhXKFT6YktcHAZsqluHalXlhCkSRzDT3U1U42+vheFa3uS7bIa/f",
+	"X5ts0dbewTN3OOZKLkypQp30v2E0YQn5r//7/4plThW60rK6rbfRkPlOlXwKqUulWu6BL/bGLq3hsqrn",
+	"cq2zosim88yV/2HUWi+wTbC0+ZYmYdJEeaHupm8PFVSyoJRGG69epc1qEtZrHxsj0dAXG/IumjbEFBe+",
+	"AZFqlqDU/lTMyFjM3J7Sn1OGlh/ElJyfOpWsSXJ9rl2EFHNsTHTR3ybtRwx0SZ4ApLy4XNY6JuBkSlxz",
+	"g1i+Tce1QnwAnLuxtM5tn9y7c7y9LEsKdu2XiPufH3EPSlPCXxqJt5jmVNJqeo1v71SUwYmQ2fLlZEmB",
+	"lr2lUJ/VfoYgKk850vJSLdNcdjmxvJse9u3yFfJ6gVaGwAIax0WEsLxVRrUYm5jaC1sfZSSzHU3ftpwv",
+	"6StuJEZp3ps3m2LWgdkOgde0sF5LE96NmBp2p9Bmqiv0W7vwLZCVXZ/ceDs6N/17TC+lPLZMOV0XLaFS",
+	"lIrc8X6M377IXniJU7s2M8Ns6+PcxF7AuL1HzQDXPQWEmi6B53MOICj1tZHUzHL318zGMIs1wFpuGNxM",
+	"mnvrQrSzbnNtDIDRYsuY1QxdaoLahSu3rLFjklYJOL2PRtC80eOe5oipvq0Azk9eGzMP2/J72wc7S3r1",
+	"V+/4Jf33a3dcBHcN+O+aOz/XXwd661RA2azGeitC7PirnGmwJkb6ACG6TqXYUs3LfjF3W9nHPl/SVom+",
+	"9tQVXk3yNneUG371QFQMyrd5r7ReXcgBV9JVhW1e87VRgVSuBfb2QumgSRollfDcT9H6e1UfrKwlMMgl",
+	"lxubr+/NeHnZ3vxJjHkoWIn7ec09+KlUpVXTY0RLeQiYR7lu4YR/xnHTKdbDFuAXDvZbB531RPKKREXG",
+	"wx5EgXo2zlpt52Piso0ZST91zJ49zJirbqw5j1oJcthSnF849aDNJaaQpRUnZh9+62NkVNFE6eUp1hp2",
+	"vhsPXn13d/rtWRx++93s9NXh5PTVy/T01ct2+GocD/jl9J+dl63B9unon99/M1sHLmglxt6Cg0NPwSHi",
+	"VjZm1cO/stN9AEZMmRv1hqsoJrMx445cpQgxm3gdf0561Zx8c3mKIMP/uASu7mod5eq7VySaLGJn7Vb0",
+	"aV+KOaElp0sWjTj5hkq23cGeIfMpVqpwi3WEKV0rwZzLmQxQbgw6EvKW0askozHD3LKBSHkRWmk9e73y",
+	"ZEcEJihW7Qs11Sd2X9PVpt7T6VQSMV3wTrTXCF07TFSE3LFLWXdMuiLj5Gbzlr5PEBwJI0kHMQM1rSSn",
+	"yzYBXNnob6XLHx50aFvlnxumcVxWi9hZK7mizOFxw6OfU4QP0ML2OUQzEgaV9AxazwxznY5JJB/Siae6",
+	"NU2+HtBmE3rFJk/YYKZeSwHO7lEMAQlUE6ZoSBVddaBonn1n731Mr7BimzDLZgWu8VnE492q5gAeOap2",
+	"3FE4ibgrOdywIQBkEEUsDr1cqux9ApvqY1x6sRjR33nl6gHwivRDh+uhu7ldW9bSw+HPAftTC/g3ZXEc",
+	"8ZFVP0QcYqrrxKANZEh2Bio906ug+C2KMTSRgIV8qxVEDB2i1EMvsf2aEeZ/cwB5aFG5ZzAahZWUetv3",
+	"SRAzmkAaFObGPKYn6QNEVRGyJJ6Tvn64b/NfJOOqC8B89yINxs60LlqQtgO6wchSkGY68/Mq4IhytuWp",
+	"LbXjt9wtARIzR0pJYmyCxaLERgaUAAqeCVwrt0wFElYplDlhvFSrTOPY6ZRLBGG26kYkOpgyRvoT1u07",
+	"Jz0exjlcQzKmso6pUiGABhDIMoOQKzx2y/2AtbkxkoTGUhiGCrOcK28sRkvvanqlEpQcrP603AomUN3k",
+	"cWWty5TQGzSDHyL/FGli+z7pXWPaB7vmZFAQC+MqrAC2SpRYW/hhyXGwwvRYdjis4UYDefK4E+BThZR9",
+	"EJp7tYDU2mNO0MquVsRRkmHhxNOJzZts45EUdP5IQRyLQWxEuoAsC2GjPXfcZpMonFwb0+mUYS1BxMl2",
+	"C3qoORln3MdWR12MUvwZsm4ZqSvFnS+3yMPEVn6HVK7Zg4TUAzuNZ7Jt2UOvMOB4hTcvdcygclonCRvR",
+	"JIzNOYH9l0hAJQOCzaJQjbXiSvr/u1/PoAW0BXV726/rXxBWoO56N4khHCn4MUSSveX5ZYSTaxTdM4Op",
+	"L4bWganmXqYaPGQiHQZoqo8LiY8Bg8dC3JE4uoOVnJQc0Zs1R9/q3sL/Flqk638ertUo3VMllzZK18Lp",
+	"lA/FQ5ujb9oAffWG83NAUMgUPEKLuMIPaJgCmmsax7CKzXWCeC6hsbeep3Et50A6WJWZ5zQmCqmPqBOU",
+	"JRB0dnfLrJmcQVReLrsurs6h+9+q4szHnaA5pwKCxlfy7RKY3mVJOtcF53u9UN5QAZC6aWyoNIOnSkd4",
+	"59FrAxvsvUHETnzgFHLH2BRkmjmrCR2I1C92yUQchexG9IuHbEoTNQGs2FOL++uwZTR9unq3wfek1uJv",
+	"eciCWKsaNFftq6kI7gQs33P9SwCGMBcHMQUGWCtFjvIyGgIGEIH2ErNt2AOjw/KWz/L5QhBtWDhCf12g",
+	"u6cS1rq1n6TgzUs6e8ekpCNmV+WzF0CB2+tfpJlAvaaEonF5pgA0vXV6i/7UbCxiVOnROolsZjwWTwJ4",
+	"utaMIlMW0Ye395vkijHzRy+SPeh601+ek9ZZpyY8/8YSXU6vlh2lHTaCnXjzotwOFMzUCZ2DJdPFpPKI",
+	"j0zi8MzWpnpJiloRYCGhirRb9Vardcvti01GrqbCzwCaA22a+dydF9hw0l51JQXIxSvyHNctN9O8tmbH",
+	"hzxLP0DNLBNz72mkCfiAbFStH02mSpazphiqxbVQSYSdCSTjoSkgezTswBN4nB9WrFveWgnKdCnme2pJ",
+	"r4kUU8WeaxbuITpXnyjTVJkRwN1AIQxxT+y5DIlrQlk/ztq1vQAEX6bBzTNJZBYOVmSI7peSAPTqwkHN",
+	"2eZdjyG+5gVTcFnV4iJhcIya+h99txZgXMzK9UslqpIogmiKUOUTKu9Y2CRnttu8tzhoS0T57igB5Xo9",
+	"QhYk86nKZTz7fPKAutQw6wOkRK2e7auMNAUfcpHyubUvEzLv2WAsxN2fEMrJl8WWqElYb2+CDitqgepr",
+	"OKjxffa+LhnMF1zgIPcH81xTEfCuQft4MYRNkSaswnrRv0Z81AMdvUSFB9UdTiLjLVzcbsh2kVdlLziT",
+	"Wv0LGAufsKgFDom1BqoPWq0zaib/OWUpC42ekNVu207LnGh1qNVqkZDFkTYbmSQzGinAtkY4VfMKcEPi",
+	"N8Y0HtoSMbhlBL0t+vrQP4Hv900euZCMDJiaMfZ0xUcPl/AVnmP4Sc/H0M7WVyUsYNE9k01y4hKEkA/0",
+	"E7nI2tJ2zPqttp+qDz1SooeKOLRQa+AMXJoXoLJGDgM21CsKFTgOnu1JqJ0m8bJqTrPptHTDMxBpuA7e",
+	"aGmMLokLddh25XLxuAUyFbdybrus7ApqZOrD3MibicXMvj1PQpbIJ5OUAwbRPHvvej7pTTYFanp2L2h7",
+	"NqvAyHZFHSMiXlwCgA4tdJXUqncRrhN1+J5ZJIDfwCshi5li+aDFU+20h/F1l0Chcd0B9lCwMNC4IMOE",
+	"jiaVpclyLFxt8pbmN7mFmdNle2WTNCU9lSVs/dltbKuS/LV79jlqzWNBwweE6gGrV+SMdHOWzPDV0p4o",
+	"Lsvb7KBETEj/BR7A8xdQTif7VqcAxiMzKonZDiWx/jX8gLA3sG39hElFJ9MleFD4TYwn2T4XpolR30ym",
+	"4d7TdzVjudo4VJUenKtmayrW3O9VTe7tXOtIpCUL/2eDJ+aObic9TLXgsoZwOwdPjZ1oKPJE3SsfeUKi",
+	"BcfvRRQw+TkMi891VOK+5mJGBK9WIZcchH/YsWf7ct5cvq0bDtVSi0aqhCM/z3lWxYPvIzW+ckmlXyze",
+	"LxbvF4v3i8X7WS3e9fomXinKQ5qExAgqYxN4h7shZuIgOmCwVNnNuTIb99/N9HakXdQ5kOxpEqn5FXQ2",
+	"AB7DMs5vqIyCNYvNQVlwmHEZvq8F6cfWdYjxi+kNkyY5ocHYyPFJg/FAhCy85VDXnSu+6jS3m+1nNn8Q",
+	"E28h82oMXmzuW71X+N0JvbNBJuzYoKUxzMeRQB+nerWh3L1zUVnXmOGsY34C4jh8TYuFsV9D4pTtXSg4",
+	"YOqOWAE6tm5jxwbT6Tly79c20v41oYYEWNpuKZhxm8tptwFjV9QVKcniYZNcR8Gd1xw26y49o1yZD3LB",
+	"td0Q3DEIe9/yEVN+jzM4W5q3/JYflcPIk6/6Uk56//V//1+/biwpXOULczfUBPefkZlI7lwrU1gc0PTr",
+	"tgseBvJNUzJYsWEsZhgeWyg+Ll680Vu1lvVUzqqtzS+25jrL8jLxdUzL7NYuGQ2NrDWk/iqfUfXMVWxL",
+	"U+nXraHHqm54EVYCjcSVbzIpRrU3Wj+F/IZ8rZ6+5X5hfJmUMYeHl0Fb8pEJ6+Jwat3aCxyX4MzAdJjn",
+	"8Db/Iwu31DNMUYCBvLfdaVhGCCTAwqP4AMgEUy1Xtx3FzdxnYwE8SRPmNRf3CZNjdLjiUps8CO8FOmUo",
+	"jXdsjiOfYYAWok1Z32oU4yXkc6+2s7wUiiqAE5MY2DLrPiv0VTebVGA2pCx7t5cSnOO9JauJj6xmPRfs",
+	"X3iHxTrJ7YlCxuSXbfNl23zZNqu3Tb32seHdGN0XM/3zX67nN05xT+TZtrg8CzQF2AwLDdv90e9cxPxb",
+	"BG+4rrQ/enztuCljHbu34DlsotQQPJ5XvL6+5tt834I+nTu1T/pSZJJyoWEWJjNh/g1o+a65a15nWvAJ",
+	"1N6KkW34FPE6mVCOLZBZ5CquDctB57scgKOtyzbgAgHlaCjMQdv5+uvrZE4i1fz6a3LKyY9XMzoasYTc",
+	"nH74aisUgdx6RqZQ+/O1zaVkX9dBk6pUuXAk5qkroyCC9gPFJ0YT/Bp7jM2nzAQ33Cb2mjNgMudXfa3f",
+	"kiTlfdfyGXW3iXBbom8K+vtOUczx9y03SeB1MhDafjLjyb7V99A6+s/ATOdQRUsoN0sVmbxFMzckHRGp",
+	"+toQ83QCbZqRnj/qh+k0as7pJP7w1Zb/5zN4j7vjJym4d4f+85ntsgasccuRN/4G3nwRp4pl2WVdEuF3",
+	"wW0Atc0XQqoJ5oMeTaNQIDLmiHE9jQzbypUSTZq3/McpPmRHA8vvX3uGkDH23YGIYxYAUSY0ZNm7bDr9",
+	"CHFeUyUmVEUBjSF/X68OxCxQpNm2bc1bfj0Tpv+EHFtQI8FVQgPVLWdNJYiCRaiTHy/ZCxF8+GorYaEI",
+	"4KcshVSvzUmSiER+/TX4Vfpemu3WNBGDmE3+U8+xb0D/dnb3n9kiQakAxxx7xz33+jLrfXfLh8KCiBlh",
+	"Z7G0nU0Xcan0WL7qQ8JNv07wHz1vm/ef4b7pZ9q9KVjYgmIgkUJjdIDGgXEBpaAwDt5FEjZlVEki08Ek",
+	"UtrsBHhwbWQccZJygGYlU6rACN1p7ZhqRoL93GxpL9zgan1MsQQ+sWtSH4/07PrNW36SW0HbQLn/fcMk",
+	"dDdOX/Sfk59TAem/6FuB09x0qBuzeApBKgjmjqm85f1jGoxZ41ivu4i7hIuGVCJh/TphHwM2Va5KR40T",
+	"5i+EqVKyiczG1ww0sKJuARLk668tYMuiDSoB+LRrGmxBjYkaR0lI9E0Rk5n6If92y+17DY7K4X6r9QzN",
+	"uzgKGJfMk/3vTq+NIyTzcuutj6gzTZGMtsxDW5PIBNMUqD1X1vHtmg3VWs12swUeLhQetW5tu9lqbkPN",
+	"iBqDMrvVnLE4bgAHbP00u5OwnfUvozIP1CVTacJNriFCvht4V6MsaSnw+ur8jLxnA/KGzckVMy6M/d32",
+	"/rMmOfIsZ3SZvn5/LbVlTSyk5vNb3r+LMrwxg+p2QNQ4nQzAc+LjGuvPSJKAitUlQ6aM90sy5TtQqbHW",
+	"kRVvuWV7+FSTYPHwHZvrr2YYuOjrYpxMIp4qqOkEr1/k4mVSQMZ71nYt0GwaEi5ueSz4CEpdKMdePDkW",
+	"7mPveZk1zQT8CQhiIoM4Fj7V2t6IKQCozRpawhJ2Wi2rSNiYoSfB7HJmefK1O0C5/dEgWNdOrjq7e+An",
+	"u691axcN/AtApWtnvwzeyu/HB+mL4yBs7L07m33/cud9b5+L99+//OFo+O3dxx/k5avjw+/1sO7UXL/v",
+	"GDW/WrcmIwBTq3Vrw4Pt89fbLzofX7a/GR3cp4ND9Za1R9++++W7/T12cJ3Kw/Ti2/vL705uavWafs3H",
+	"3suTXy7Tw8n23rdvz3oqZXu7h2/Ppt+/35sez69UdPfPn96cvj/dpa3apw+uf9kaoMtXTKEOVuKWZnO9",
+	"ls1avYbRZvQC+qtW9QFz/xbc/DK6Z++QY/BTu7hIZQ+6xdzCjnFwGuUckrXujx/qNZlOJjSZ+6ZKyRas",
+	"1WuKjgCx7kUkEZ0NVVoKp31jKOKQJdqwcz/rb+UEASiqjZx/qWE00HUkQx5HzKkntmDIQGDttHeeNUkf",
+	"9NLEbXb9dz9npOb6NS7sCFdV89hdQYOkh8dizxxt6Jpu1+q1jqZgHv7MNj41gjrX1vagddDKeeLyj7p2",
+	"tJGUPQA5ZIol/lcxLjCgwZ220jiLbYsDo9Kvd2/xHqw/XfZFc0du/hH4FGQ6gHmEiPNSq9ci8KdD21cT",
+	"5uACHe5+7yKqemMqx4DNjebRQpVd3TZF8WrZiiVmlYAZHwxMaDCmccz4iJketIVJgIj74JA6N1zKsqdq",
+	"iIRlF2TlO6ymlu8snh/lvyR8putBYqRMj8aj0o1yaYkcaTkpp2gArKYMvH0re6hW9Qa/x3Dh2yXdg2Ek",
+	"IFuqvlyr17TGgziJFYMrV4/AzJ9MVSkdTCdiKHgD6C5uYMol00ZRL/OfocWqBzpNtbbRK8oJUJVXU3BK",
+	"kxrG0/TtpfvbZCjYe9IkWnlflLDesnFJ724j0CYiLFLj59QcQPkm3IXlM221E9dueV220U/cYbBj4dEl",
+	"/GLWqIxtile1mavHhv6MMrar9mhZmZXzbPluo1K/UokvaYU3rF7tdtMjRw9PzxZpGiSgKmGn7WeU+D9p",
+	"di1ZLlQ7IIiaawK+fK1qy3qGP359LET86tHYO2trK41e+XKp2mjPqb+K3mjczd7x+gQ6I3BtAyr3R2kG",
+	"N7VSW8QwtdUNLY6lwRUCo6rQZMANgrSbLfL7bztggtsecgsaIj59nBvXF2Xxi7L4RVn8oix+URa/KItf",
+	"lMUvyuIXZbFaWSxoX0FBkXqY5pgpPFUq4vWCI9GuVS4lcqfZrpPyLlTbzXaz86xJjhZTBzGR72/SNZQE",
+	"YM9bfp2h0IB7f1kCI6FQbKgIxehPLkRUJ3SUMCZNsNjvXYkhW66wr6eBfzYjxCgaRBPrgEyubKgP3KIY",
+	"QOq09p95cCMYOIRAFrTDwav6fO0T0+oeGva57jjP6rY/vfJTDaCZ4yxSEL2IFBHDoW1upZfcaA229ZGm",
+	"qgjZLbeY4HDvXsu2IEMsPNMrC7MnLW6MbaFrIzCWYnZGUHDgqf8efRCwSHnNWetkxJS0K4SJDhiYu+W2",
+	"zwULm+TGRTnNQYbBp8j0niVH2S9eaaXpDi3tfZjnXRKb8RX47BMQZcmz9TuDN4uLXECcRy0r0vfhUWjh",
+	"zfIHYs0XRctrSD7VS+HvXQutPoKF+OznNb4tNgphCHOjAKz9rQUlMQ+fvsisOIcH9VX/6uTq6N1J7/jt",
+	"6cnZde/F+fHNu5Oz66v+swe1TC6jTb6BfgldynvyL6LeLu39WyeDuUKkbf0Pv6Oyaw4dDbElpuZ72Hr2",
+	"NVjACPFyoHcsxBS2v2V0/aYwGg5tF6uDzm6H/P7b/kK3jao2wwGNY/3GSv7xmsJUkak8UX+9JiG2q59p",
+	"8odxeAi4FpMAbPPA/LzwOZJpMWWzwLYlFcNvrzf8TXsql47DNB99DBm9cZiU8HLC8Ebraq/3/pejzruq",
+	"4VhbunQ4u611pQKcHs42LnRTK/LhyeE7Fo8F7ZzP7l8mJ++uX4/S42+pYG/a6uDm8v0gffX6SqpZI3hX",
+	"tW1zpnjlqpaANS4O30lVOPbyIzXh7dVDMNrlo6RrYXN0SV9rp4g0JgUWJ/fB2tMHvDH34KzP2Xvm0DfV",
+	"IrbgAxq7uEbceDjarDevnddXpzxSEYWM1RutcVyCHDJZau1mq7CU1vgsoxCarku23Do0MU1JyenQh/kz",
+	"jaMjTkyaBB0JwAE0rRZtAQmiT+dGvL3XalUMeEI/9uhoyeZcczO4vENRzLDWKtswimNSHBXiwJYNCiiM",
+	"3e8rj6idNQZW0vDfEHM2Frbd/4BlpP28ff/Lpuo8QMtmW4GbWbmr4Rv9ul+Wk5+GHcRS1Wli2pU81eb+",
+	"KzbILyNQGvViEdAYiturjrSHkIfdMy9dHnHL6/pvFGdGS2JcpKNxl/Tbfddg17Yv7HfwmpoJEB9Ynqyv",
+	"0hjaN1B/A3jt6G1ecfayzKADgVLP8nxNy0SopwWDp6QzIoevQRkFpFTqUaR8wtAvYVojWn9XlAB8g+yb",
+	"tq0m3TJncOTbc1WsTBZmeNzpfpbla7LwOWDgeaYYEtVAyRvz0fr+uPBiA/0FfNzy/Yb59o/b+w/op9f1",
+	"20zY3nieDZmzdH3dPNt+ntoayafrx1chlrCV4KP1tr7nqMWWZhfnV9dka0oTzEnmuUZsmZ07SFXOFMzs",
+	"3CY54vZ+Z8yU8UeaRI/gkWXWyO6aarQD1U8gppg13fCkou27YTqDVrUt323uPvNk9K+37jS7rXV/vUUX",
+	"7W2ty9M4/vSp33Vi3x7Kru+J37HcuR4M/n+lFKg0b/Vjm1kbH1YGOPVZsjVWkzgX2azdpq3WdvA/QhFA",
+	"/YW+AS4x/AGyjfGCKd/A61veD7V1HaUAC1XiJD1C9dadqSDgm7VP9dp2a3vRUfjNghut4Fl9a3z9q5yq",
+	"l8ZGdvfD2HbWcarqqVziBtHj3Ol0Nn5m9wHf2UV6rH7mhtN7GiHqwDKnb64mh1ptwvPyXuEpXu7jtT/q",
+	"35DDG8bH53oYgwO+unWdV3vj3HT6xIbKeHSiZG5UALN1/fOyRkT9VyfXxK+VsG+dNKv9dvoMeCmSSRYb",
+	"+0aE8yVZAR8bs9msARX7aRKbon1vM+XadmYUPjIFDthgqlavwfleaGu/rjesYEJvapWXm7/OYs43El7H",
+	"85T3UjqHpuk2W/TxwPZaT1Tk0PptT4BPeRQJw2E5uVcqMK5XcsyfL0Da2w94Zve/u6CqA14RCItNZRZE",
+	"pUxMdq20JVsKZJx3IgldK5MoweYxGUgjdsCBllpZ95smuWI8JH0PF7CfeaCN0xQqn+yPShCLTqEfgnPS",
+	"Ooc4i0Bdm0RSQolWVvfl/PvR0FYWayXEAKOQCaN8No7i0qKT/5+9f1Fu49byxeFXwcf6qhLvQ1Ikdacr",
+	"dY4iy4mS+LIl2d7ZQx81yAbJ3moCTKMphtvlqvM0M+8xjzJP8i+stYBGk90UqYttKdw1NZFJdjeABtZ9",
+	"/X5xpNNjWpaF1EbR+8x+svVbhE1KN/7wGEERzS+hJQawf96jYMRio/x7eJuIfvSnXSvkfSa32Fvf5x6t",
+	"No9t5kqvZHT9UWZv7a1BA/3xrmVmhHX0H3m6k8s0jQFlr6COC0V1lvdeS5t4gGWVVqO1V2s2a63ti+ZO",
+	"u9lsNxr/rLiaKKj+yZAoKduTPd2MJvsXrelUdL0Spbl7GMPATsJXPHCCy1QPVsNAfQHtk5UvdVoLXtLA",
+	"Y8isWD+x4pW2XPXcVrRIECCQqKLLvhFIBF9CItjyzX2cAx0F52FVvQfNo3j8brCWVT/b36sqnVc8NqKS",
+	"VEGjefMV76QX7rDXrSDaX6qkG4Uhgm2spHROJWSVK7cqa1hR4SxRNp8W0JDmCng+fs7po98i7Seq/TYs",
+	"Kz0L1Y/9stQ0Prbx/Vzi3cvHG/ecUuAWdgoVAjFFQo9s6DLj5pMhAG0gqeORbSIz97GRrjbGhDqSMx3J",
+	"QSxqqGlCoa9SNTZe7nhoLjCnCqxyc5yQ2AD7YaMUM6E+CkDqfvedzpoxi5QOSiJcm5UN8gL5mRc8dxUU",
+	"tzm1hOi9gqnawvO3Tg3yF1AJfvWUUYtN/X7wXv7690b3Q283/qMx2pa7v/xxMHu1qw4nTX2RtpJ/7P/7",
+	"ZIf//ugViqtX/NY0yi22oQdiWlKVJsXUFeI4PDJ879++Qmkc3nwFLsRrPhIXnFCfVvKyLpT6jSdIGLaS",
+	"i/VKhBG/MKbgE9B1VBeaV3Yo1JxKWlvXea7W1icnlT6j8kPYqXk1iChUvudVtRBR1EVikaZA1RAkDjAU",
+	"65QnCLWYqMlg6Jjj8ioHH+ypnJxo3imOWVm3ykNG/+aPys7NV7xW55MeSY4nu4kJ1+zWm7i6PERgrCO3",
+	"UTXl2KSalgA7lG28xjdoE2zcxG9DqZepcpsE2Yiix+E7QqX9HeTQ0nrjbEN8p/1k7+2rb8c8HRYX3+Yd",
+	"HH9Hr4ccbpZnzNPesMAdJsxjo/KNoylZPxIxlZsjKS5EYyHK6ZX+E+6YBk8ajmaVcUR6Qmbc+VJn+jHg",
+	"0q1jWzxnWiFIFuAKmwu6oge1ntxDiZp9p+ssD7pPfjhxA2JlKlTOXyjg5M3K4qsIHGQnUAWQZyzfVGNk",
+	"J0BmUyQst2vAsQrJPr/qFTtAwR3MCCc877W76vsqsUlHKetBtRnFo0eM4OjYlM+KdBz2a97dpV9fclcX",
+	"Onvu6NMTK8lKPv1Gf2/09+30N5FqwPFDWfA0FfrGd/+yvjvB/t6z775Fpeyr5U4d0vAUq7SmEujnjf6B",
+	"tjnIlPJ8PMrDlFV9JnhvWC3JvUYhtt2xwBZxQ2mbnMRxR3qdbxkeYJB1xAbY4sXeQl3vVCVXxn2Dmi6P",
+	"amV5pvTYrsWDJ0zvMcO4ilpwMnGx7fhjDpKh9A6A1JDXVoe9Vr+239zmNb67t1PbF619sddtNbZ3d+gC",
+	"Ww0rZeVu6bTc61khoUbvceNKPb40HL06X5BsXCvjWpUJ8Ix06Gn6k4XZ1VfAnM8h+0HJDtAcKsa2DZ3y",
+	"md/fHPjMhYHtdQYQWHCWiL1BjR0P5zhRg4SPMDPqanem2G3AjW8JfE7I0sk164pIDoCjnvdE6OBm7SCk",
+	"om4p6rdsVB2N41yddo7772J9T69IxdGw8IBQPukOvlyesHJ7r9FYWZIvcmU+Wndsk2L9i6RY/Sb7KNW+",
+	"0HmaBsbGRbuVi0ZSzeca9EAabuWxFYKSGVVfWo6PVyxFYDnYax0gzMozJG1NRSyuo4zwp6dGI/PfOJKE",
+	"hGJvi53MASKzUeccdC9xGXYkuGOAORbY8n5sAqlCmx8A4udKuJ2DaJsDYL2wRIlq7UfjSSqSatYFCAQi",
+	"VSYkNBmgzRiKKtJQWPCWV7Y0llpPcU30lbY9VqAaAuL6dLD2aAYEkbn3NY+doQDh3DcynmUlua7DMPDF",
+	"dABNu0bcsShFHgTvECPOfpofA0LYp+CxmovRm2axcSlFyORk1IWF6UhHDY7YNdFIUJdYrvA40myndbgU",
+	"6+QFjPh+OyayPTTXN5FbfbPe5nJ9xwaKu3cm4Brctj9hbYvEx+Nb11bABnB9aaxuoLG3+7PS3iXPnO77",
+	"4cUvP9Ze/fLzBfJJ5M7oDcCHBVdcmmUjNrFll/5vN4QfsgHc5UWUKmKzc+4Cv/VanacqAQ30NuGD8sFl",
+	"F8D912gIAZ3hd2qsous9c2TdZhK4dG1lDFfNaeTD1R/2isvZymoZLrqNboYL120sAdQvEjkZHtQtG+JA",
+	"B0P3aM0/HHoLKnmTUbkqPsYf6EVQXGwgA59xBLTYLFV19pKYlmACXqgV/M9YDVzPTEQFVJLI5jrS/yWN",
+	"ixEpNT0K+EuVtJSl0JgX8pntcndRXWQXM2oOeldzY4+V0S3IvOTuPE7UtdFqtr0brjCz6qo/cQC2YR3c",
+	"V+AEgmsodDyMxq7v21IPOigxuGlHeqgZZvXmG/wDi6kYZEBkQNlifR/bzD+NtMhgB3oWciNNkEI2kqnq",
+	"SFo/48pjTNpOH1v/jN9inPjvtB2I0d65pnxq5/FQ0dg0UXLgaIqqjoqpIydaOAumzl7mMQyy3esYjiY4",
+	"BfvPRGiRWioqxy5cuPMA/QzfXBxJB10E+CholxVj5eGiW9Xts6uZGVYtaB1ihb0/OTt9+fvlu7Pfgirj",
+	"HWlvOFOTRNcB7Q/4jtOMjcpfAY9y3QxL94yvnmhkbDOj1mUobjTnE4LivHVgg9Todffg7fbLfuOnq+b4",
+	"/fa/G6Pj3av92U7y9z9avYPR+WG4l/5j+Mu0+ds/lY/d265wNlUqFJINVaLF6joQBk4iw9OAN9kgJdWN",
+	"9qVH2m6Gr1DgeLhk5X12tuI3gADQKUdE0VCkSJ56RBRg9ogYAeCmiPuWJl/3sHLXSVvolKcTXWnvNA4z",
+	"ji7zZuIIQIspQukBKtNk2v6QV37xb/HiwnTGDXMV2VS/qM++3jst6aZ2GiTSKB6rDIKfKrFwRzkHATdF",
+	"hPEAC2rtdoV/M/pN1d7G3NHcuc7Iunc0cuZ1QfAbSAQpYk53XHIjc+AVGOCVdmULhoLZvDvstVYr22vv",
+	"5DhRRvMBQeGJTI2ts2zf5VbFbKNRpHUkB/kFf01dppZNTYI+c5rEWCNayPS5E8bQp59GcYwB7ILX4YKL",
+	"Tkx57wQ6ZHNknPN63im7DBkGcCmXvBMpREhIJqAYFy/3npB/UU5If92Xtbhmn+dYrPNnJGPGd+eE1LAv",
+	"FiQkJVZ/c3CnSw9z3jtKkbbtZkvenoOEmx8FDG+mJhjF6KtkoNJUSLRaHYJC3oBpEyBemd2yZD+o1B/F",
+	"d5p5c/r2Xv7csq8RrFiiJm6WpM/ZnOVmfkpCAqxUc1V9ZR/wYpioNI3F14vLfq4WhWYz/ui5whlyibhc",
+	"ZFy3zuCZWAaB7b5Fd/B65XKZjLmdx7FzszDzF/PUaCPCl+MO+YgqT2PjMqTKuHl0XdtmCDsSYAkpemrB",
+	"mAm4wEJvUaAaudDr7IRGMkljZD0F38Ye5oWamY6EoplXM1s2w45SNlI6tUhdAdWDBFUWAEqbBb7MQKkI",
+	"vRCKfZ1XN8vimewqspHVv/3tQlmGXSmmtG5/+1sVI6lYngqOBtTWBW0sI8YO25QFiFtLfNVY3ysEZU+J",
+	"X9cIKO+VmF93JE8gp2u8NQweIzezB0CF7KEZeWidHUm8h6sOvo50ZAQAkJVCLDnhUnNkUQYTfITkvZBt",
+	"VlJ0pCUhHmHzbWCXi4/HgidsMsbqB3q42SmJsV94CPuIsAqBAD5RYxhnFOq5FeBxIng4o5X4UaRTIWRH",
+	"plMFi6qBG59x1sdkFkW5C4ujTq6/GIrEDb/Ekbzpv9Nird8fmS26zgUuGbbyFb+a3bz6BeeR7InVf/5O",
+	"plFcKYGRs2jgtDPrDDIVsLFpv/sCpmxnF9eB8EZzu7bfbYjaAd/bqbXC3aZo8P3eYb9Zhn1ojmjlbkUf",
+	"94e+Yd77ymp+WTLeT1J4zNJmEcI1Fmx8abVPu+KC6UDbK0MP0temuhfu3azt93Z3awd8p1lrhNv9VrO/",
+	"ww+6+453w1whJ3FMiQE+gDWr9CZJvHVQ3603vnoxH+zom4v4cOduQDEeKJPt09UUFeMZTSOu5yAxSBMU",
+	"Wkn0nWcjbYk/xypJbzSVMOuKWtUVNPWjGBK8iK/tqqU8m8mYInGE9gigQ2JtMdc+Aq+Zn0YMOTAH6Lao",
+	"+51AnCsRxjgpjh47lUlM5o06NON0SrI0C18SVpNR6eiIkWLnI4WB5RH7XguRe+yzOjtXRn13JAXy00hO",
+	"BEh1HAhPwYBKo5FoW/L6TPobywMGMx2qmBaGa2sx1dlrRSvsGf9m89tsgjRuxEhoYyJEPWxgIiePlpIa",
+	"nPqRjPSwCp1Ek9Rm4AGPM1IyK6n7+eLirQPbSgROQbJI2qxilrL+3kgnJv40cwDbqHnwrN6Rx3YNfNuP",
+	"yrwvvHGZUWTLhDsI6gNH+M64NF8P1YSi8vDWKY2fiJ4AEkKp0mEkBx1pXNRtR4dSZye8N8yAZI0xqZmx",
+	"ovBxuWQ8Z/1J4rBXAdxlt7FdZFbhxbc0rDZW0BIryB1K3O1kF8Fym62THazHbfLMwb8C5G2n0u6sNI1O",
+	"pdqp8BR+X2TuwPfGIoFfgE0CH5HdkH/OEsvBXWTWCa7iEu8Ehtl693EGGFzmmWDwbWYwLaxCmckE11mj",
+	"idCBqx3PRIM7OSMtWwGwqeDLzKrqVD7DMV/DBPotkpYAbHE7k/WD0geEeQRCLoBLg41Z9OXNohOyB1D/",
+	"W0hqqJG7hYk0FDxOh/++0ThqNRrmWRAPItOGwo4smUgNNWa9oehdORXGRKxFFYKjZqxYAcdT3uVaFBLt",
+	"/gxDuTOGhQ2SVtTV6gkwenbJKbAzjWCyMqI45b3y5R2bxcvsTn9xvddK4yx8rW4O1cpWJK8j5F7US4pD",
+	"FrlfFpP9aJiNeBRrMO6gYgIKA+WVMTow2w+0K72hAkNWijoDHYmVJFJ1VTiDuhDLyZKqjvTj9hSJss9E",
+	"uwqeUFA0omE7hXymPQyfqS1AtCF7bHrVz1mQCC1keOpWJOhInA6l4GDvZkWhACSNbHB6IUlgEwuJzqjJ",
+	"zk7OTy6g2uAZDghIzSgWjlFMSirYE35mblXYBAjvTbzDGqFb1w8gF2i70lXd/+PVv1eqlf4kji/JXPhR",
+	"ddkJXbTyQcmW8UFA6VbqR4gg1ZERyJZPd47A2V5QtgrzQZQbsjGum7GQWTWjXl2jt5EG1VXd1V8J2t/l",
+	"sGw2vn47UOpbgFF/XRi3WxQGuFhYrmJ41cKHgszmY68b+ezvxvlksKO2ijSzU5xfAPubxTWA1O7CLZZk",
+	"V+0dvESqG9udE6lrL9PcxO4vebqwJFSa8G1W3zw6gzpHU503qEGlZTWZnrV1FI4imXWJFVpdc78B6+tK",
+	"zFbLzJofEguQsYz8MhLMz0o/HQu/sVwxugqBRtYVgwhM0qyLxSEHYbOKVNM6OzLPAkxeaJ7TQxE6UrFc",
+	"86nN3CLJEQcqX8op4rOgwNbc+XlmdAGaPDS8midWHSVUCiVLE7AFo1R3JIREMuAEyymH9KYIYDTk8TWR",
+	"XfGUBcWs+EhMxMZJdM1TYa8B3l4WC2pPpXBZWT7xPBqYdfvVvKx7zPXEA+NiEQfGKvbM1TqSKxEjdU03",
+	"xPwKrrL2H9FaAF4wrwUIwbKGVG0/v+wnarQEtAHIStvwWwgTrQ565K9widiDuoBvPYrwrQixPDN/GXYB",
+	"vShYWr/TAMZX0miA3znhtZUofOtlruNbEiK2+f1KzGzhd15IsFRISkxoLCGA1EiAahUFID4sgGpsyBBg",
+	"r7rjUbMt6T7RxGk/e7JDPwOpRhUHVReHcJ6gVgDUNkbaClsuTzXgbMiTUZ2dkcyCgemUz0h6YalKJr46",
+	"0pNfRhJSk5+RWolgzT24A+aLqPbDdcQBJBssDvm9dh7Q9tDD6jVgJLtWV4LkMq6G6/MnnkJMCEGtVdGa",
+	"slpNqikVxdRqeMOgI223vtdgWdivDzfJTvFdfNJiEbSyKPlVzM7UOo7noxbgzVprxzyi9SACvLraJHfK",
+	"Jil2wnvSUneZ5Ny1NEknBx5AT3lIUgTB8e3Hv789j2C16k6lzpX6NpXv0qZ77qvfW2hfiEyu5DtgDBMb",
+	"o6CAECvrgdROqgSK8sYiXCzzNCo2GfE4nuFXxm6INJId5Xuf0Ao3d8RiQQi+Qj76uf94UJMReAiaz7IY",
+	"NrZP5bL2XWGcit4QK4NRsft1Ea5cIk0i4kVu7XTkEDu3sMgYRDq26MMTImv4AzEJhmAdDVYvGkOCHdoJ",
+	"saAj0amlebKMrKEa8UiWOQqv4J08JjA2nqbmdepKe3s1FbZO8RjViFEY4lJQt5uxjS4hhlNpV258/W0W",
+	"RjxmaW/MmoeteqPeqrd227sH+21bxdH2yjmsCVihgi+aX+GUDqxGEDKE/hMK+qbKqJb/+X//mYsR362G",
+	"zOyMm0vI4KhsUqVf1Sma8sj8Ct/FbeXylhGi5U7ROWSiSCpZRllLWAQMvi5ylyExo8kPkmjMabB/TMRE",
+	"oCBLSOJPi4SqcUHQuRBhuyMjrHCKZ4hQQFVGswxsOX8E6+yNFFl9t3laP7oWtkipSBqaM3UhUCJW7o5F",
+	"QUHe+WlZfy9f0mXbR3qJIO4q3famy3a3d/HUp+uiMLkZldh+JG2oVz4UdeNqyTQw2g4yj6B4C19OryfG",
+	"KU0FO/2eYhLFC/xLdel2uVMNWQKEgRkCyzQwfncKtYZJ6emQYdZKIMHg/tIB/4IJ3Vu/FPZdYNNa0fQV",
+	"BA34XDdN/ela0dCuyb1Nkio2mmkR928tsj9BXmtFeiCU3VlI3NKupGAEI8gCnAb6GrpVQwITAAEdaTZS",
+	"I2NxZmW3oWKaakWxGjBWA2OaqiTU0JJINjfWRMC8qWvJRfJTEUPBApVfIJ4XQjE73GKb5y1lJyqW2iXd",
+	"+9a0foLMRK/oED96i2c5MZFv8qx5fNb1dcyKnr7AkMv8udsyztysABh21XsuB1916SerpcOJURVTQPdG",
+	"n5zK0tNoJKBjmLtT7B1gd/Tyx3ghjFyMa5oms7VOV27E5pRNxOaEPTIt5Z8vs+NuoaLGPFkOozieYE4j",
+	"B6NoMxd5OMXDZmvvmUdZox23XXaoisjqGQIZAnLiCiiBF5QLzm5vQRNTtXhvbJnw2nFtxCWwVhzANqIO",
+	"68iMtjyGKsJzZasHp0PlmmftA3tcYopaJVYZ5qdL/bSszydxOnPr5qWUzNxdp01+TJEP3LzXyMCaEYEo",
+	"0jkiwRgbfBQSt6mwMJ9i3mYh1N+9QiAuwpwcOcgDwiy5C+ahucVlb2hsVzkwRvPJ4SsRDxVvvZlev0xO",
+	"Xl38Mpgc/8yV+LWZHrw7+9Cd/PTLuU6ntd6rhcsvRyIdKvN0SkX4WL6E93cDO4/dM5dkw9MU7w7N+BbO",
+	"3u2hGdcsfczDK2ZuDi6E8UwikfbbsLt1W5lD1vZ+014HzPEua1DmzdjTZU5lVyDazQYj8SEwEr8huEOz",
+	"P6B+vEhB3QrmcMy1hhIEJyOWVLA7tkz4gHhWJL+OBjxVSd0LFdUHIg3Y9wEULvR+FbNj9119zBMt6Gi/",
+	"wTu9TNTol/M3rwOCJuasnygJKtciyXWkmhK4g1VICEtsMU4gD48dxMnMemfPSSWOzAs1j2qz74xeiZB3",
+	"7bvAwdJpxVwPqohdSsPWCdY7EuyQKfmpNlBotLCvsb2kJdLVBV6QAz6pGcHZphFnGhpqCXwKnUhifJCq",
+	"OeoEwGhfU6YwleyJOntNdjPAAAGHPIEX4ttGv9YB8Nl+OFDGb+3qZQAkZkRDQP7oO5y/t+9+/O30GCrv",
+	"6+xHfAeaxSJFbAoL6jfCdeQp3sDMz9x3Cmx7xqVOokEkLYwl9GkiAiUxMGBZ2ruz3zz0yK4w7oUdyPGb",
+	"s/PLN2enP52+Pi8s6weeP5qV2e2n8k7wgCUYAKtL9dxIHqKcwrcP1lBMZT81qzU+dcgE9XyVv3Hs1CSt",
+	"tLcb5n9Yu/zeA0oFF80CXa25SHm5UKb8SADd2odbybOyx2JT6luCvWtOmSdhvK6ifDLeLWShOsqW2eoj",
+	"4xbWoP9HL3fXIBGBP1zALeNyxoSEzpVF+FivkrudQzRzv8jCw1GKIPNeZfBAgQ4AzhYj0YjMArFRoz6T",
+	"auHR8/esomDLKSvCJwIUXg2wQxa/Lwf1Li16fTQyn14LHufSIkhAoye9oddqBhBGtlkLetQBkwhDMA7K",
+	"APw3IDJE1QNFB4AS0EfgPmynDycJVEDbXjR8ETlsBApnwm4tjuHAOc+1aN1HDxaXMp9wXkf+uJGs5Xi0",
+	"ijen5/7avBSEC6hTjVCgo77fDzi3Ny3kM7ACoB+NqcRbyr2NEFsQYq8g/C8sPneqbFsllol6yIK3QY2b",
+	"k2Y3A4ifm5OZf7SVq7RhEDIZj14RxLcHeWHNKsDfsH2EBX2d0JGJxaoWlgXbYBBp2jwRATL8Bhh2Qv0L",
+	"0IE/hxQJTaIOsZyq95B+WWMrASZWMNsD3YKsO8OUrTHxO/JGoHHKGhXjHrNUqSoj8sjlTT2A7taRNkLl",
+	"Vr0Qq9rio5i1S3gG7ucourJkosdmiTtKY6fuB2r5jVIPLFw6QD9A0/TFfUdCIXOLBfQwByIa2G0AIICE",
+	"H5c6RNQRYsWVTuMeQMHtilofxt+2GVB4Ry627la9Z6yIE74EAfzetMitkMClmF7m0MC70WAgkluCgufn",
+	"chdAcB/4E+O11F0ucicXCutleIec4wb0+55BvwtbDm14AgIFkFz75hHALSZzLjp+fpPsXAfTeF4mFoJR",
+	"u17POSXlKmdz6hZRBMo6ZCEmQaUCqt9mXEIJrGw9VMvsnbCHF5bH7L0NLvuXxGXvqdFonh3romDPGXWH",
+	"foJ51DpnAD5H+qY+2Ijzb2P5o5asOsH+gnWgdMpwLu5e2hogPBFsMBFa2y7X/GvJKciv+3oW1+pL4XFX",
+	"CyVN/lWARXijbVn/Jhyn4/t0kxJ1Hdm01Y2dGO7Xi/CQbVcoVkA0352kqZLY10B9g5zwrVsNC9OMVulQ",
+	"xYQfybhHQz9TE4dn3xfT8l7nt25Cj4pT3gt0N1vbO7t7+weHjRrv9up8PNb1gVKDWBjVRnengPAqHQ9D",
+	"rh1pLnK8RlpPYC+4pDNteHoO3ZzaH1QU9qDroSuMcPoJfmI+iOSVQ5yxEG5mJagNgRBeBvb3JQnvhTj3",
+	"FkU1t/BKPwNeQKtvK28dvf7d+hzs9rm518GdhU2/w9fkrx97591Fvd1nxWFv9/Xnsoq730Sq2ViocSwy",
+	"KK9hoiYDCBngATK7wLjOpy/YMRbvV73ALLnu/QjgbGcQNw4jjcKXWVZpihbhnX+K0p8n3XpHngFlM0Wf",
+	"A//gBFnDly0gyq+D7S4DNtwsIylkL5lBgT5EhrIuMghIHLkpAbiqBZuwLKl+mTZETczZrfrVRSSlQfRT",
+	"SN6IbzXVEMR3CGJvz07fH12Y/755f/ri5Ow8eEb87EGJOAngpsShI0Row2QgCigwInPkfV3K/4LiV6pN",
+	"8Xi3Qoj3mwG0zdHxiT8jXVhajLLWbp77SmuuJe3nGNB/enN8/vYftewWlfuS7XnZvbb0RLy9h8FN22jK",
+	"e9OU677WZdhrTv48kr6f5VfYGV/YQNMmgXM7inaUBJ70vZWaznkqW5/sn0s7XV4XgHGSnvX1JaaSpZoy",
+	"RTVOEVRLpZGAmiYyAjC5q1M+w0Cuf1uksYn6wMBpb+tqkTRCnYF2jTQjOVTeu5JTMCsFm+0jn2YPSyZ8",
+	"nugRcW0sdzoi1eXeO/jX9OuqA781NikqvKL9OBBp+WZsbNT2Y1fbj0hl/yWlRZHfi6RkdxUVc4GxAovO",
+	"y9lk28Rnb3C7HvgZxhzwzOlEjPM+Umb9+zvXY2jY26lWRpG0/2yaAaapSMyd/+9/8Nq/G7XDj/Tf2se/",
+	"/f8rhYQOY572hgXY39jNhnXB0bWQWGWMFT5XQozJbQUKmTo7TTUQ5Tl8a1LdhOuB2dw2ccAVGAqukBd6",
+	"XEd19gEA0yIiTy/zcsG3huKwiLh37uDyFglzxGW+D+81LyfZB5Vc6THv3cJNfAdjepiy3I2++Wb1DdU5",
+	"plhTLwfiySqgjdN4O6cRWxzvwWkEgMybOT92G9sZsKXj7iiG8jIjToVkqSIALolgaMNJGqopFvV0xWAi",
+	"C6k/jP6OJGKpf1PsH2dAXtoHrDJQDN9MsjPHFkJRdSzIDWe3IAxJKLZeXgn6Yib5KOpljGUDh3qNDcj7",
+	"u4dNapeyfGtkK71SoYjZsXmJf6bsbaJS1VMx7hPkqIOZ9CMZ5gr8ujM0F7SIrwVWhUbmpn3WnbFQQFtv",
+	"xsPx4vfXR69Ojy/PTn46Pb84O7o4ffM6eNa2MNpeciDSbKexU3VlgiORcrO9CYqlIwN/dpe2zzrj5KM1",
+	"sLizPbiTJvinIN/iGsC4XSF1rlEOMvTYloVgT/1E6KED+J4OeQo5CRFD3WVW7YhjJ+MKEsf6SoR+0f2M",
+	"8UEiBARvMN4DXH1RygJUakGVBaTNzJ+g4LzuL1CBTPWzYsl3r9+fnJ2+PD15cXn82+nJ64vL8+M3b0/O",
+	"XdlnABct5mLiyJwbs3ZvsLTGLnekWTSQChB0pcoKZyUBr5iBirDOzhXi4lPRYDt/e7O0U8qy222Mpe1g",
+	"r8PWipW60h0ZR1e2Usq+iXRWpVSIZoGejMcqSQM/iwM3opSPWcYRvxKs2cgdABhzc9e1xrkufOgnS20T",
+	"O0BCmbcSslRRO1zIZ16IKiOQ8ZvmI+3KcSEuBztaSbsdsb9CKjbikg/EiOARcZEKTmnrWZvx/Dk2ZxAC",
+	"dsWtEfgT4uG7e4qHTLbXKiWMR6Ay03PGG8gvY761t7Yc/Rn0eGW22kfLN2vP6KV5rVlXuVRyDQv8zFut",
+	"h2z1vk3Xvb3kEqxqNMWb+3s7zb29g4NG9ealBTEDTfKwsDlBZGvmSAAh9G7l463eR64fH66Bm3/MWvIF",
+	"QhwhaQ6ba9B/gBdqxIHlkCyplHLy3BMg33bzen6vej3sK9nk/tUP3L/uP2rOSD9c/ZmvuJx9Y73vrhyB",
+	"S+Yd+HW73s13qAVrJORJyhizjGriV6tDsz8G7RZnBXs5CGDwgy0Q8Fvok8ZqBuqe9ymI2QlY8pb5Vsjw",
+	"nRbJOT4mKKs1O4rjczvsRwWa2zOvpVWpVvgoMa9vPDWev0rHlWpl1OfmNfqSm7r+VwyP9CZJkmFTVh3c",
+	"R+6a7UYO1Hwd2vVSSnfA5TXioWh4GX76MjKzj98ui/tb4Oyh/XZzeZo9IpvqtAflWVpK564z4XBXoiWL",
+	"07Uitzv93BrHuTYypNT20DKgqt3Y9X2VEEDvFG3tFCnKwRbPsZlAm8wgYOMkkqm2oe5zCIoilvoI/LQ2",
+	"FQDTIzQL/gMjpx8x4g1Q7Czqkx+XCIKgTJ+b8bw7+01Xs5p3777mWbggFg/LMjR1JE0WWx7J1scaM1vf",
+	"TaB4lljKkoz3sbtbxP2SbKh95p1jN0IOIgn5iz9i5FDEU355LRIN73O7Va1k73whR3NEDmSqwOdEJ6lS",
+	"rfRjPqi0K7UafpqlZMiz/e30/OLktXmemiQ9AUUHEFzImhsykdo+aBw0QGrBWt4g9t3QK7RHrhv1Zr1R",
+	"hdaFKGU7/UavxQ+b3X1sWM/oLapsoJr11l69ubq9iwfcvZASa9eu4IZ36T4gxiH3mHrL6mTGLQABIScB",
+	"WCYlAg1AZCHYhM2SGQZgvuaWnb2tncoojYDr6Dc1UJOUNeuNZxCNcth9c93SFsjINWUauYG/yJiHcNdj",
+	"JCJKSYhwyYIoRMfxchjJlMJAPHXPyAMbKdkTzzH8N42gb4M4d680WacQ25C5cSFeZwogR2Ol08sYJnaZ",
+	"qwWukuS0Xh0y2Vm3zvY5I1YTPrUQsicayDeTtHJDWvgoY+TL1Iq3YnoIyOtChrDwhOtree9yuWMx+2XY",
+	"/akXvYl+OX/379Pm6+iXw7qY/fLv8MNp9CY6nb66iIf/fDGYvZ79cljvtWLZHb1shP/4Jbb55j8mIpll",
+	"0i33PiolWeaD5mFrMXFc/VTuJbu2ayT9xkRrLPopM3tsWrwb8lNdMehRNKnMAi+ZUGt3b4X5fABVDol8",
+	"sCDd1oIs3JQnoW777WbeBnIpSPudheX2Z1gGXFgyq7LNXDpJwDm6cZbHYKd0ee+KTSRFT/Pj5P1G1P+X",
+	"jsOrf5UMDZmV7jaOU4zyzj1aypJH0kIs27at3Z0Vnns+5j1R08IcYSOzYi4HE/B5LWIAIIVVqaJD9EUC",
+	"vZxSOHJMGxoORe3ogoVG+gaLoAluN3ng/1KxVPyZgj7gcmZREKoE3DMnch1HsycQytZnEl3GqsdjYPwv",
+	"ey+F1SA3GGhmvFvDdBTnLLNKZ9JobPf+f6HqmVsy8wP4SOAX0PyIH5xj8Sd+vuV9UVkdbmCpD+feG5xa",
+	"sGC2UePnf/6j2fOWg8Odz1vwX5/RabwFD7aZih+aW8Wlm7tm9xbPWckCMtesjKtlXqrZ7fkte2+BruoS",
+	"RC2wmZ1P5iEZm0NldsOoXqa6zRl9qZLR/aLrglDK4wfY5bGqzxoEfmt0XhffSdmv0SB8jiuxRi6j8DBd",
+	"5IFtHIi0tVaDr3+2mtu3uGb3L3+Gq6w7o3N0K7RW3OdLMfHQNnZ+iuqzs5fHbG9/55D9939t11sEoarC",
+	"GZKdmLFUqRfvl/M3rwkihveG2fE3dnRH8vFY8ITgRs1NzKUQTrnxVAcQtzELYQZDRwJa+ToyGE3iNBrz",
+	"JN2Cq0Ke8izHbSTKC/OJmUnXgo466xHz3DUWZOm2H2yoJmDf//d/7dS3nwHBu/YRmYCg1f0Op2xDNdah",
+	"AFgoxmwpHBM1BMujU4nYWz7pQQ4ulh3h8mAov+zJ5gEQ6SL7xptGgF3skcaCBVjASLKXXKdHb0+/0yyd",
+	"pCqJeFw3Nznt59seY0T4A7Imx3NjOwxjNTC3cpUc56c/vb48fX357vXxm9cvT89enbz4QfX7wbMqoVAk",
+	"Rmr46Io47jxojdkIFv0Chhw4CS3+HMdcEvyYzbgjAhhUm/ogIBbuLI7kFUztSC6iM3KCh2d93sMuT62o",
+	"SjVQ6Thoe80FxXMwox31eQamVbiMdqcuPHAOSeb7DOHq7+9Oz04uz0+O37x+cfny6PjizVnwjCZNQB5o",
+	"rUphid61efQg4UQDD2BM1eXDFjJRcTwSPhxY2/evNEE8ssmYKelsbzDoqBKzPn9wFnPUdISa2SGCXmD8",
+	"Ct5GkKM24FnAILMELQoYo1IdOlEJHYa5YELhUZwfaS5xDoPcc6c8/12e1s2iVUQJ4deZUeXKgPI8BLCA",
+	"WrSxgTlHRcvOPSYTFaMXg01YFoqP9cXUPICoDNj3nMVKp66UpsrSqWIp7+pnGZ60NcLcc46Qxxuw0OgA",
+	"oyztp8giwRbiSwvrVQxn78FRh+I66gn7zo2QPthrHYDG2Mm9+twPURAEW/Rhbv+UvEqsVPQ2alakU2fv",
+	"LPc3blhApWERHI8gvznHuPgYvw90rKaXoZrKwPIuzIVOWKoUU/1USK85XgKliEaoU/uOYiUHImFdkU5F",
+	"djhtNeJz2+gu8DyD8kP65FDISIQBjIfiTbQFC9/GEkRwOHK7bj/bz3Pk5sYmXAK8TufP4rTTe1qExQ7M",
+	"Vsq0/sLLslKUOwmEQahsG04ViUSvCgvCbma7mhXqQ+89c5/lcHpJtenIbIquShFKaB4B3nuNXgDJ5kjy",
+	"a0vxKm9FaEF3nhGy1wLBm0MxypB8qUFSZ5LLppxwgvh1gI0aTm7wrlkrLxSKY2TfB3rSBX0+V2n2rGq2",
+	"v7m/VG7NCTQzJ5WqHmBCMBLtvwVUMYjACRliL2APeckqR9eUJlgPlyrY9VUE5ESdxgk9Bx6SldVZdJx2",
+	"R07yBzNX2dk6xNEFZyJNZjUYDHE1DtWUWUR589Q6e50Hc6CsXkdmiBU+3l+sBgMRGlsFifcRConj/vOh",
+	"fYCI2LLIcabThJtj/J0mWCrdkaGCrF6selee+aEmKSyhDTDZmkpO2+w7+3rBTglsEZVN1QeW8gbfqfs1",
+	"5F1tSScmBCkqYkwMH0ZohHqFS4++1Mzdb78ZIL610raDhxacxhrJOTYfKAAllucjugf0/YyMoI8FjJvs",
+	"a6KqEwGaT1U0Gimij8UrDvIzwrUKEoGJO6sp9hv7z9g46l3ZmtswErLnw+1hlvBKSC/I69C0cxZXPnuA",
+	"PNgO+P/o3YvTk9fHJ+dBnb2xDNP2MFPUwpxDOwBE1tLZUj73HgaSEdYR0Poi2VeBhTx1+VvcNWYZ7fHM",
+	"mrXsMjjuwly6RiV1ZnEdAdSVzAkLUCVVal6ZnWk1Zz+nPDFyHE93thXxfZgXBXsZ6m3t3gOAb8ilsTjq",
+	"JjwhZnAALMROOjRmdEcGHo2B2woUQ6VOXPb9hQ3XOhxYCxeD5a2cDCKSdUGoejqoP4Ol8sUrFWpDF1tI",
+	"lduIC0P7Nsjx3bTZj1xHvYBh1AJIOfFwQPQJ019ATwHfV91XoGESMRYeTmZHetL2ufMzvA/hvXD3CQ4t",
+	"yL8N0v6gSFr17XoTeL/gZXSkA+Sx08XeO5C0Udo2S4oPtaoDWLRQtkdLIF4uKKR1j7G0DKTWj6f9Bt6g",
+	"HzzL1Ck0VTpoNw/k9kqq3lUN/r9H/jQvHvPVR/9SQxkqjJvQCuRHckYflg0lXy47Xz7brhz9M/n9l93p",
+	"de/ij/ifP+/I3eT0xfsj878fW93G1XZ3+32jN3o5+edPh+nvMm788x+v1T8xxFet0KadY/Ka28t35fKa",
+	"g85Zh0Oqml+LRTvHew9YFYSvYI3wJWy5LHhZrRREZuZqSB56q9xy6PffyklWvt1qXjz5JcaTT/WpPNvt",
+	"HZ/unY5eNn5tjbfD4zUSynk6ssY9bu6la45Bcnp/XcET7BlcY9GLk0dodBhHmwSsM5B8a2BDWPYghGVr",
+	"VHoPE5Wm8RqB8y9T6406iUEEzuoEGy2HXVfSeEnfZbHyrchsJj0WvfRmWjOwZrBumEEaHomfcS9jN8/e",
+	"Xot67kgxaEusBRYZhLZm1FDGvF467GNzFnoi+rHoYShWTVK0Q8NI5zhjtK3bIWN33m8Fg8d4DGCdVclW",
+	"LrOz2FIziyxN78axUldsMs4YatypzRr58g10VLOE/VF6gl1X5KazYzUaG4sx4JMwoKHOOwtATU9zbHv+",
+	"D1XxIAWNs6iNwTtzNGLZwHwjmxKf1QyEF2kuHH40GnqfOhXeS6Nr0am0GRSMfw7ID0dSNeOl1Rl0gXZk",
+	"kAnNwDqm4NKBt2E3TJtiDXPRRYwZ5WOUdRbwng2HQv9NGo0E+NDgQkOUz5aWugBvNJDgGz/3pauaSs/h",
+	"k0gf5EcPRgIZRkIxMh9Sfn9EnLY7+41nsBVewtjxUYhF7L1+9Be6YhBJTQkOrUeXQdWGSSj3ehVJ7KYL",
+	"7I0ufTWadWpKlTPJOxIDQuRSZZtJqhwJLE2PVk+qxF89jM3AdrN4wHnH1PW90t7Pu9OUF7MEG0liqQbd",
+	"GTbvQI1sCYrOIVHiosz7D/WOtMcADmRJ/2YG2oURBNjMcDacn4DOepHzkMm7B3Ag8O3Nmcgytzt8C/nB",
+	"jKXsANr8fs48W8PkPXXLtW4P4hr2I62dETDz7oVz7cvWELtkmpWquwGCfXg9Mx+rFT4JqQgu1ywIpdPV",
+	"ijsU0MK4fdjY39trVEt5DcEYtT89aJmfRtT+6K6NoO+l7IH/SqNKu7Lbb/T3uoeitsMbvdoO3z6sHYb7",
+	"onYYNvk+3+7vd3dby61TvU5Hjp50V2+KKbJ7F1tlPlcrkSx8cVbzFL0w/Dmqkc/VipV9xa9+TrgW3Yle",
+	"+NJXTG9sv7l3sL136zdGi9etbfeajdq+2G3VDsIdUdvjzX6jd9htif39xTdmPpkX+8YbLJL5D/Sebnfe",
+	"S9tT521AZ4psHJYnyLD8qYKzB4PYeCJzjVTGELZewGR8a08ELc9lXggSsOUdjkbj8BnmmgluCyrCFgzL",
+	"NqEoui4F21qF5jv8piPnWgTqrEQKoSmDhjKChou4j24P3A+qh6ZDBcZbhKHneVMbBhkDPoq7V5Ypi7Vi",
+	"rUajyrqix22qkILimH4n227KZ2Sf4cWuLyKzChf8IqqRd6a+cZ66FA7Pp/z80DSyfJLPBPPC/ol5hmfP",
+	"76B8TT4JlNlvrk2BvBabBKpSNilfLZO5VXidTvnM1iJA4Ln5rBgtwszyAYy9whDtCUzU7jMClM/txCID",
+	"8A6xq0VTLx8YW0P2mwPW47cz9Mrq7IjCBd8SlzPwFCHkhe7WlK/R9rUR3/cSOMpqg92OXFdi24Tg0r6w",
+	"d1okp7KvypvCjlUi2H//1259+1mbEa1vViSAotdWRtrG02k9wwliPAx1RwauVeLSFRJWWWD/i6CK4SVP",
+	"KYQALeIW9Sd4noENhaHOIQ/h3w7tLyDuzazuM8BBOx81D6dkGW59TsgRxF+6M4jQFDew2nUraWC9oZWQ",
+	"Ln6pJjLcNFSu1lBJsIpzhs2HocqiSGuXI9/YRdCdMaM2raotPRr1piuzxLJiJ1kpEmMTvflMcEd+j4XN",
+	"uw1mtGPrmeWbhYhnV6XDov1nBp3bgPfXqQDDXCR6K56OpybXUGF25J4C+/zkT9EGwPIuB/uuLQeQS74R",
+	"8MGlLByFGhRipdFIVO3Gn6Njs6oM3Bn3KRQ/gG8CPk/gQZUErpYqox3SLLBfpsqY1VnFmxmFC+CSNzGK",
+	"oOZMQmJpLDhkXrIK9r7FR+SJ6EiCmTHDI7g4NhJcAkSn5Qv6w5jtdu5TqGlybKN+gJxALGybI1XSKS06",
+	"Eq+ybQXG5QCHB+m1YSl7iuq5QLBW2VBNMZZvDE6PN4hY7ersXNn+bgDiM++iVW00GrnM0kiZkXTFTIHb",
+	"YcuxjBvEIhmKP5n4sxdPQkCC7LO+mDpi6RFPqVqvH8WpY+JD6jyukRuPAdQP1rYFwGAfVI3NM+RjLH8n",
+	"t6kj8y8Z3TQl00hOhMY8UBzpNKuNx7r5/FXGEJ/EcRXkP3xPKxBppocqSevs1ExKUNS/IwObb2szY/hD",
+	"9gIC8pDG6CkZXmJlK31vRru4l+1+rbLAwRJhBSQYWPYzTBOVYji901+EK7D6qQJ8WCejcTp7j+oHo4v5",
+	"U/02Ef3oz/meFka9oPlGmKrtt41FmoJLrMVzglTpIwGX23b5ftuSbts/lvYg+5js/7fT+bPRKIZirxZL",
+	"KgwGLGZavzfL8Axr9OIZExK/V1Jo9j2Ecp/lBk+oUkXjtzfPTcNGMJWKBZc4vpVehT/sPEUY0YKa/W22",
+	"7dyar7TUGMgtWe7mSq3mheMj78trPSLpli2zrSw3+mLNBc47LTcu8+rjzbf43MtYc4LkPoaa5diteoJy",
+	"x0iDrjWjhW6R/OsHlJtGs9ZoXjQabfi/f5bhPfhCLDdgY0EA9I7xNmuQTqr6+2Xn1ttlcU6UVXfzmp/O",
+	"9rrTwRve/3wurC54zjgbzsZG8SRGORszw6G1gJmAc5aZ6sgMoEizsdI66sbkM2dzdamOkv2lkjxmg0VS",
+	"yl0p5GRk0cLoo5r3t4enV63UvH99zC1IcwHowxiP5t61a44zMQ95l93Y/vlC6B427FSqRMYVHqX+394v",
+	"PhYs81GsFbM9gMKzNvvOPFj1RKYq5XHxktFVCyfzPil2V4AudArEYReOkJGbS/l/PHATS5OQiUJ7QX8S",
+	"xxaa9khKdkJDmYc4vIFxexlGIfxJrGcfq5UsBlU+r3sFIjRb62b8wczw2OAPfg38Qf+w3hF/sCzedCRn",
+	"Ri9j8T8hxCKLQg6Mm+DNn9N3mG7qxUq7VltsvcEmYld905GBV0yNAdLMIEbunX5EzZE00zbdfSKjPyai",
+	"asbBkzAmKAfPTKbCrihMh+gLIe24VCz4P/SouabziJq6OUaTGfZlZe1MZHFB8soZYaEgWPRIQ4e1CNFX",
+	"hI4pu2aRHGC6y/hPRoPx2MHbGxc5GwCk+Sw5gE2eECSPGVxHlracUybPwrubd5YmM7bXACVPyD1sqCaJ",
+	"xzgAoEA9oXV/EkNiRaXt5a1oHblSL1o2kAjCAKdvr3cy0I2EPtpjW3s7Rrtv7Ry4EadCdiSOmWtsLK2z",
+	"Y9hB2mv5t9vGYUpi41qI4PzQnV9+jXmWFq7PSxu/1KqG4vD9cwSJcxwPlFPYabXq7EKZndeRxGHQQ/b+",
+	"XDNmVq5ahU7NIJLXUSqMpA3K+1Te6bsROZUrt3It5nUXcDZVKhRm1yRaFGiZdRTKQzIGbxT/rV7JMrZf",
+	"ki63RMO5BQrOfRoHJVtnnKhuLEb/q2gLqVA4egjiSkENZvaOSHGvnM1pPfxFnR3pKxTkTq2qhEqq/YWk",
+	"c7wWwrQlAdppbFcrAEJWaVcy88ZZ1F7fO02zXTSZdai+zE2KiYSKViErsSBt7zSe0bx5+Tu3qz58+FA7",
+	"8l7lTbvrw4cPuZ/TJju806u3B+ky5ZjXdm/9wnjKmV2iATwAytUARMFCadKv7fdGlKpIAg8RRvrhmKLD",
+	"c5d9cJjtg2Ml+3HUS5dug7mJ3ccOyBtqNOEsAA2mBhbxeBYZJBmxgZNqi+bAZ6bcccfYUHDMdcq2Gyzk",
+	"M/Izvr18FXUE3XrjpUpdjric2VJ2nd97xvSD+E2qFGYl8mw9xKITaWtx1dkHHqVZmIdSNjxNxWh8dznU",
+	"8vbfhVLslRnSWTb08o24ONF72Yt2WdIkwooy56osLI1Dj0FDeE4MeXbtoit0ThgmZOEuLG+azHJRkuYB",
+	"NhqWkaO6CFkk0+0WRsei0WRUaW9Di6LRJPDPpltSI0wGqLW/lpf6uVruqBYS/eWIRfCw+76qdV+LvVT7",
+	"bZYr3RqJZYzwSLSdcxgRcQ3YzOLYL+TULBqNzLlPRTwzDqHRZI4OcCJDaIM6TQu81kWoB07wAQMHDQbY",
+	"LD68gy1kxB96SAUM5ks4Fcb3ccxbFo0af4C9V/PUb82sJBIY2IJI6km/H/Wg/wCpLjJdGSkZYC1mMOJ/",
+	"XvKB+GGv0XB9OY7ozWtZaltIM8BfovSqBwVgtL0jkyNkB2NAE+kuuM4EeeE5us6NtRhScKXO58TMwpHw",
+	"z+Ok2HBv3uDyieGgdNW3Y0vZ+F+JlXn4PTS2x0PDv0K76m9cp0f+Un5LUTDPIypk1R/Nbi9YzJe2Pqpm",
+	"u4HKiPb9HeCwVXKV3Rk6RZWKnOGETwt5Qov2XWPj935Nvxcdl+905rNtaiBXPaNFYeoPQ8X4iJ3eQuPf",
+	"D9n7cxbISRwHrBcLngAiq/lxPtJc9fpBUTfCv/3+JI+JnewDAqBnxjwvJ2OnM37L6N38wVN9dpGo2Xp7",
+	"/SEZ2L+K+LGr8HXET6u9/WDix1msj448fVNEukQyLiNAH818stA7eEVbPTM88/Eq7Io5TusoCdmYJ2lk",
+	"2+F9NEnak9WFxnnVBxzrsgLUKNRzlIwd6TgZX80sK2NJyd6xncxj4ly8PWaVZfAaqvGKDIyZOKMq5WrF",
+	"7qOV7Ke71QfQ67m5RMBuyk2JwJc1vKA+YDRz6+8JF3e0CoWL+7ZYuGx9cpv887I4jMewZJxyqSz075xY",
+	"aecDMkJ6WYSMywj54EspvY1kChM+pbGv7M3TpMwT7C3kI/Dnd+4UbJYqvexDY0o+yJyDhjU2bsbtjrCf",
+	"2VPunsnaySLIr1XKXtJ4yiPH2ajvK3tRPl1kSXJEO0/Q9vhAux2riOnMrCsfbuCSyyTAdzlU5ttzp415",
+	"OiymTlshyD6ZwC+9gsvtAma1jzmhR57Kp8p4UmBOvYIQJ5YAWUhwiDdijLNu+9rhLjX0avD86C0KfgbW",
+	"qIKejNCa+xr7cGiHfqftLZ8zLwIKfAd8pl2cCRDCXW2QikM/2ipVijwbluUN/QpLyUCP6sgC+oeqB1YM",
+	"cLdQGg9ATFHqkx4WhaZvDkbPY2Od9he4L8ygspl5ceSqV5zlTzKSOhU8fL4wJNvlU+/Io6zsamDZHLAa",
+	"jBC6KVyfoX9jTBuoJSizP1SThKqlLJaZqwKjWqmyEbBUqcKyH3gxJ7Dz7rnuRyWDpdU9K0tWGB36L6uF",
+	"FVrF+td2OEea0N2gkgJPQlZNN5FQ3McZdDlhWRzvDbF1zE8qeNDAczto4z87HXZruwGw7y89ENqc8WBB",
+	"fXwqFbhiSZGE0bppwbX5ugn36Z3rJlqtzOp4J8eJ6gkNsSl2ItMIoLnKDZC56d+XFbKwXtX5Xe1jYNRX",
+	"xh9dH3r0mwiF5Aty7yuds6jUt3x1XA4aRCqehIk5CI6O1+FgTrmTVJQRmq+MBlYaAt+3XLnMVtlhAXEi",
+	"gOdKZyUvBMF5nzqqI4uV1DItWQCIAycQVMB7fxE3Qv+Wmdm7eHLmbV6m6pKso+Uu3UJrKVQl5HLxFlPq",
+	"7h7eujVqBZN5GE+vYPoWSMstw+0Kzb51MWukGUNOC3JZaMKQQV8QuWeip65FMisWue7bOel6vXIIOnNv",
+	"1FQyvJB8DZ4aCQHd/G30PHTVob/af/vgzuQ3oTibDlVHjngoiKSlFOqA3RHpwAjUHNQBTMIDOhjy8VhI",
+	"H9fgHeK4UcnLGPsxPSJYngg70bLQuI2dP6rQOHborixHlkW+y4FVF/BMt2v73YaoHfC9nVor3G2KBt/v",
+	"Hfab5rfjS7vl2xUH2FmpVghfE3YZYm/qSMnLdbBSEVXNXAGgCRV0ewewZpXeJIm3Duq79QYlEdcSsPfa",
+	"5Qf76OYYPh7NTQT/60TwxfVc/J5Of6FUpu/yMpkY5FYSyrnIj56rfqhaNkYnnW1j3dTWJaNSAAWDwiwW",
+	"fUSw9LUwTztyZKziVsPntyNogEh7EBJg2jYbDeJewxsD/WOips9ZIkYK6/0QXjJlk3EOxr5EiL6kNfnK",
+	"vcf+0ee1Zm9X1PbDRrd2yLf7td3ugWj193r7YcMTTKlKx5VqxTgJl0ZNFD2wZR9IouLtUEnbeIBvCCgm",
+	"9aV5O5V2E+qUtUjhXmuJEFxHs1fLrK/8jtoUVN2PVMivqicd7MYuFA/2y0L5sPUJ/7gptXcGR+5G0l5z",
+	"HueqgD16MfBx/fhygeiwFbYd6Wqwby6etvSK1WLYkai/QIOopJiLYnsQWLcMYxe4zWbRXlqgkqWZkw/U",
+	"GIzgwijKHL9rfvxChnnYH8x/FOK6yPAS7nVps613hWkoyapmUhwnHW5Sqpb8b9Ib0vI8wRRqfnpPMGuK",
+	"gm9epKwre8sqzm9MpuLjvtMsiMIAO5sCz5QpTqzeZFQUJFadFrjXxGppOe9P0UrKBMWgxKjkU9AHZipO",
+	"H9w6z0fv7E0csjEaeetZbt9acfAXMohvvV5lopC20+Mr3N2ovgdRfZt66PW1KxEuP4B2zbk7CCuURmK1",
+	"iEj2c8ZTNk7UdRQiAAzH2kYdDSTUQKvlsZI6e4voMHEkr5CoWzpg144MtuhKb4Cl5dGn2Ry+bARjPgza",
+	"b9X2ebNR6+70dmu7rV6D7/f3+rsh2BZaT+DlDNN0rNtbWw4vbKDUwHV9xLwrivtBVhPp9pVU2hW8L7Ig",
+	"/QtIKSvNZqO5d7hzsLOzv7N9sNfa39ve3rlj3JRWf1YWOr3IbZtNyON+Qh6Rv+etUHhrz2OxWMi+LpMB",
+	"W5/o79kqJc32t3NFzcUiAJP8xQ3RXl/5Gg3hfhPG+mbsnfvG50v1LmwgZ8pnLJJ5QI+sU47CAG3/Wwv6",
+	"yrMKGGzd4zJbZMTutuebiT8jneryPm57LFeu/3YPAjg5I5Y3wYq8SWNX6MnabNkE76EgA/TVlM8uo0X0",
+	"ICqrAdwCd1xywuJc5I4D5VdUgvbCQnHLly7Q8Cd3H28EEQ6Xr8lTtHPfSXqfbu/dRp3dOooEwSOKrjj5",
+	"lwWTTj3bs7hQ/wabbzGe5OnXhyvVN8fmSsx0eS0f0ENqh8l4JYiyLpD8Ohpw47n1EgFj5bGuozEcgLAY",
+	"8ZAq7Ra0+EsEGAJEkgUVbH2ZjnRUB3mGachkOi1sh8VjoG8gaPQ8iqTrjaLfElehlzup56OCHWn+pe0F",
+	"VCIT+PGnwH6UpSgCil9QBc0HS30OQskaHf50oTwxBVwYP49T7UgsnMmZH3qophq5159CLI+H4Vtc3btE",
+	"8rLNV2lXPnUqUdiptDuV69et//l//9mpVDuVhE9PFz40xwI+G0+6cdSrXYkZ/phm2am0P3WoZuYFT/kv",
+	"529ew+/F7Bd7D56mwiiGSMk34DfBD1TrNfzg8+eFRPKq4v+1mNqVeQjUTwoRPHSssZXFGsfuPed9U6zz",
+	"mV+kfLIdyph/PH5RO3n508+1019+/a326vWbt5WPKy/nURiKcHkckgZ4L0y6nx+HJbz8itfqrVUNm7jc",
+	"beyVozAksxQ3vjNV7LIWWyr22xUCclY1bTnwMb2MxxdDc2pM4IcquUmFfx+8Bdn4q5gdu6/rY55ocUz8",
+	"Qm/wbkabGwEZWFLgKeiilCX41I4xUINM3lP/Hs+T9FvzCtq8KNletcCDWKVv8d0ucpBrkSWkfTKqUac8",
+	"SX3leJdIpaemwI+Vgtj3aTwqORcxcY8Dw64G0/NXYbaxI/mkIspc74L/9edqxb2RSrvyR1O/H7yXv/69",
+	"0f3Q243/aIy25e4vfxzMXu2qw0lTX6St5B/7/z7Z4b+X/bRSNcqZdt9bY6BTTWw8qLRr+860zTQ4lmqN",
+	"ITzrilHr+eCohYwAL82MOo1GQk3SSnu7Yf6H04QDFOlxzGevSwG8Xr042f39w993Xv2rl7758Gr2z6ix",
+	"/eri9fC3DyfN1//6e/q69W72uvWu9fu/Tqev/v2ukT3d8viv6A3iRpg7dGWqjE74YwnIPKga+taVxLk5",
+	"59CD80W0BQ6npC/7gl+Rn7fQlIj4m1JMsb3qZLUCq+f+zTrQW+UI9OY7qNk9N1B35J1lMHpyb7Pmytu7",
+	"KLgEl8sIAqSY5r/vRoOBSG7ZaWxHvU6zcUmw1++0JOy2TVvwLduCYaWB93GRkNecLn+tAVsDGv1AyHj8",
+	"9RQ1BZMHIer70Pw3H5i2HYMOTr4fUeOwcWh4Ly3rMc4OG09ZLLhO2YF59+YaYoTM+oxzG/fr9hovrojZ",
+	"91AAv7jepZ3XBUv9tXq4FwTHt9XL/fm+MgylK+i6ukn3LB6MJ9/a7e2M+2/qtpGWGkVayhu6wTYQEl7E",
+	"XKySLQ1VWpjqa2XNCxUjhWmdnfDeMO+9ASoe9HQDUVoHSM2dY+hbB+gEIoYJRFE5RJmfSJUjLIHtFT2G",
+	"l3NXN/C+o2r50S0hxIHn/UUia3ftTL+cp2ZdmmrObVbY5XPtID01iaFh1mynr9GcPjefh0pJ5wTDk/QU",
+	"fxJpgex9gDI/1+WypKTnRIaa2myK/b8qYt+BxpZA1x4uQrkLGZ5nLTU3eyNHcZwhHoJ5CrzrmzqxO26t",
+	"39SAqUmKLxQYE71t5d5Q4b5y35ZB/xcDF9i3iB4+dLQmoidkGs/Qv6fCz4X2V/xts9GoF5Z3lm+nOzTg",
+	"m3m2KtUKHyVmQcZTY4ph7fyoz826lHfWr5JfI+PXJvYR6UbnL9lu5Eo312mqL23YX61KdCn898fyHv27",
+	"VYrSi1xWKGp9BruXNmLgvjpk3RlaVwYU6pGtTxkUxOcblYrRGHMqxXFLAP5HVvUFaSLE/NBQZEG5JHQ3",
+	"+onQQ8wrOaYv0ZGATGIDI6oQFTdTSysXRNoRA1LVo9BJD1UNmZCLjlWCtC5PtgrSze8J5q+tVeCdyFuZ",
+	"BTdW1jmTbq4/094keE5wU0YYBJrq8LwDj4e8tOxuqXJcLLvzgGserOoOR7xSGw2GRrD2jcf5KRfCjPgg",
+	"UFVXL26+oYsyQuVyfJHdRlkHzVsayQVO4ct20czbRvu1RqvWapZ22nRr271mo7Yvdlu1g3BH1PZ4s9/o",
+	"HXZbYn9/iQm0c9FotRuNfO/j62gwNAZqIsYqSedNI+8M3d7syS3uMuPHbvmNyXMfJk/x6fKkHW32QllH",
+	"3xlJtyR0yqnEBcKMlvkQfwYGjmbuqAEyNULH+xQi2PWho4GsRbLNAjNJlUT/hmva7EfBE5EwrUeX//P/",
+	"/hN5+r3IJMZjoxSCrM8pmgoNNtQ+Ys7/cGnnje1cwYkMuRXISAOfQcOBnnf0jolgfAQE99CUkkmsrOyH",
+	"qFOuwIyjoPBEC/cISzDlU8eByNJpFMfmZ9AVRMKBeokDKysieRnymQ7gNwCuca2uRMi6Mxbg37lTF1RZ",
+	"d9aRhEEOA9zCnwWEkjdfW9xm06HIgsyW3woQ7rTIe7H2Rw6nKVbWeqUjbVb5qHhH0hpJxRxMEw4JN5D5",
+	"3O4hfFAoRhz4O+22Yd8H+fhP8OxJxMtRd+Te451AwPNbp9I+bKypBW4l8L8yz//DKtdcpe9Ki0h4gMaK",
+	"0qPLxtL/tY4PfvrXeeV26/4hSocX4s90qbK1Ai3SIEuJSRVI7P4SmY1NAfDaKVw4c4wXC/P1rIsV4vao",
+	"P7Y+WRDNpbGWueiJ8w5cpITNB0rYERtMeBKicjCSPVagRyOEDoSEPFgYfZWYT1LFthukHzQbqaQEFntB",
+	"A68cdcERZyr9qVQ8nk96Q1yJJwlXYd7V/ZyKdfv2vC0eLPqyxY17N2m5ggiCg7F9wPhBOr6xWAMLJhKR",
+	"QiWFZLmKb8bHY/b9xZuLt1VmTKu91vZBm53/fFRrVtkeC6NBlOqqd4Kf5XwDjU2BFhcf6HU6MiBc7AuV",
+	"jh3BewqjCbRIJ+OAKkn9og4zEKrx9wzMp1PFf4GporuFSQqTQnOZmj+SSwrOdiaNxnZPXw/Yn6NY6h86",
+	"gCTS3tqaTqf16XZdJYOtVqPR2NLXg06FXUdi+qP684dOpcEabGeX7ex28B4C72S2Nwt/6FRe7bCd4f51",
+	"c1jb/3ensuX/Bu4F/wbwZ7PvKu3KLz+ef/h9+8Xbk5/f/rr99h9v5/8Nv00nY2PDt94Puz+9vzr9+XUc",
+	"/vx+evrT4ej0p5eT059eNsOfhnFXno1/b71sdLdPB7//48dppVqZJFGlXVHp2LyW9hYciy1UbW0u5f/G",
+	"Yfxw0yDMsFt7iLryA16OH/F4oJIoHY5+OP/5qImf4cn4YQ//NRZJpMIfthurm55mP5zDnAvMzQ/OxR2P",
+	"cfdbaHaestzxwm83tuejrvp3uMuLwvkBKjvgeFiSiFX6vRc1htEkLHByLWBFVftR32zVUASMSkBSf1dD",
+	"JKq4K7wjHc7t2g3Ty4sQqWMMqOKgONIM3PimOBCtOhKqpElNWV2Xy0NaYzi7gZlbocIBEyNKtbWiMRkJ",
+	"6cYnEGzJpNCdmiJQV7UO9hsHLWN5LeLsktGUaw++g8JYS0Qf4yyxz+0RN2HfBPj4zXRgZyCHG4X2NdtT",
+	"8FwudEsQzRRU5T935nykKQiP/udi50SEnilapvN9E/496+x4KHpXRLKueldW7IbiOrJV5FoQjAcS8Syo",
+	"FSbV9IamC9/5QHbeuZYLM9Cv22aRWzM0M0Dizb8TLdLaZGxWkNjRqqTSEAd4DvlorZdj3uv83c1tgV+H",
+	"of2CtNLlqz13WX6ZcUrf1DrfWzOLv60BjcbZGirxT06envBbN1pfRjLSFkMPtkZJWOG+LddPRPazNKD5",
+	"Aj7XC0wKAvJfcZynS49GIyMsUxHPjKkXaQ91byJDaHK1IH0dycORmXuawAyzXxLPQpvtNA7rDEYQyQGb",
+	"qUni16qtZO91ZM7g4wTQgI94JYJlmVlnCWbMl46RzXbfwJUaaXUtFxI8YrvBQj7TVRZOEjN6NKMhuZGb",
+	"NywRpGWjtJxRHsf7Totk5SiuXaVIO+KKJxTHhaXIOkOWX/Ib1+mRv+iPOQAMh7dYlOBh9WAt/d62bP5m",
+	"jxR3uOV/c1PtuXHTXCmFZf22pkJ+/w5EWrx5vwSGexH3NGJWwDeXyL3qXdCfxPGlLIWnWFWZLqvwhj9J",
+	"6H6sViYAe798XvNUa6uqVTwqS4svn6RkeNTnu6is6kzw8D4P9405nqyxJIjCuXLRSXetctHlR6Ug2WOZ",
+	"CL8I5wd2BePUBtG1kKwfiTjEmncs5AKrAFg0n7PAOPcB68WCJ8YAgR8TkCGMeyRSHvKUB5hFhS7BEGJ6",
+	"HTkdqljU2QuQUsYy8FCIwarKWVQ8pTjbkSuwArmCN0YC0rLcchXC2+JaJPk2oY6kilXNZ+bGUkx9G2ci",
+	"M/pdSEDBiNAiom/MIMHqnqkJCxXG0YK8NA3ykMw5o6fqrDXHvSUkEex5gMy4mqTsgiqCXBPjaVd0pKv2",
+	"kiqBii+8LSwQWo8FphSKWqeNbhllW1Ay8zpD9dlFombrien5M/qtsKDcWYPa1fg6GrTV3n5oDfpomVZu",
+	"YWzfIvjlOuX8WMtRPpACkfZM9HieV0GIBfddyrG2wYVHbrplpO09v3zTtj9ks5eM2FsMPi0Ky4LZQ6h5",
+	"/keF+N6Lt6uzozEEjHxaUmoM/Tog3vmJ3F/AyPOAF9SMSzHNqRiVzMf3yrflhlnn1p4qwbDcmzFbENXa",
+	"6plBr0r+jq3G1PkTJcCBDhw7VEQP/dP5pqCM+gLUFDBT894QkFbAWkxCYYnjooRFoa6zt9yYmVOVXDGu",
+	"OxJiUXGkU+RJLqXXMQL42E7nMdGs+x3cTph0t3vN2n7YatYO+3uN2i7f6Ypt3urth4cZnbqFkxyq8Yr9",
+	"3pm1oMZCgkMwTlQ/ilf0sO/WYkSv52b2crstNz73Y/C5oZWJsN20lRAbH/w+6i0XJfXWJycvbmQ+wl/O",
+	"8R7Nyeh23pd2Attzt6sZgwHSIBgLURs328biO3K+z4ggNcENN7thMZzfFVm7EpCJYJ2J15Y1tL1ocJsq",
+	"S5VqexUmO43tIl1g7hMmfOrpg5XzAbTIkEGj28gNuRB2naeMDxJhrDvl0tf2KU+hyT6PHuAsGJUYcbK4",
+	"BPgrOmL1J2qCfqBDAJULeDQ2ov0uor1aLqbNFJ1oLyPyWW4WFswhMy4fWkFhDVUN+k6hwvMvGDkvLGp9",
+	"CXw/pDqnQ0UNTDp1KGZ+ZaVVtfkS0zo7scUETlXPAzAUVLV2ZBYbh9gbZyGf+R3YSCCEl+AIdJ29g4h2",
+	"ip3F8y3PWFGARkMOAlBZSkUYSkdmnb9TpCIyar8naHy2P9neZQEwOCMzYmk0Kmng0iLNSjnmdHxrXYhK",
+	"LdIFLAbP9VmPdPoMzkFJ1AWeBfugKwYTuYmD3i8c5QZsclls7emZKXDWFlF679cPLdd5q0XPlg1tkXg6",
+	"h54TJdRNR70LQzVlIy5n84irPBEsFn2AfejIIvTCViOT8heKpD+g8kBBVrGaMl9DeScLfIm7NBJXKpUf",
+	"FKPnwSrVy/re8rXrH+eL1y/N26i0m42qp17WCpnhOv4W6VJdkt9Xm4jZo4qYPaC82sTNQER7DOSrSOns",
+	"50ZmWhprSnH0uPRpw5fJ71L82HJ0M7PdT32+9C8pOedRXZfyxUK3aqUNnb26vbVF89R15PKnsoeYd0Vx",
+	"QcRqstUufqVdwfsaC20CXJeVdqXZbDT3DncOdnb2d7YP9lr7e9vbO3fMT1gy8mXoZ9kG2YjaRyVqvZO9",
+	"EbMPKGa3Pnnk0TemKByddT5J4UnZHN/6Eog41zSR0ZJ7VYNZ5wTavGGbcc9GzkDuHA0MYdNllN/GKNbC",
+	"6QQm/ox0quvsJXUJF2EFY6hjEuOmo5YKK2aCjjQyfPaNJVCyPorTjOx8tfyJWyookYwjefUXhiMuRO21",
+	"K/QXyZjMT/oeAkNgPEz57DKSZQVdeBysFMgJkHORO+Tka6uEEcF/rqzpK9V60eTu4y2dpjevyRMNCr2T",
+	"9EozqQRF4BvNf7/ZKx/kKr/SwaJXE5QiZS91OBZn59kYD2/byOvIUhhv8loe1Fe+EzRnVRdZVMjiiqcy",
+	"zTBTZqw3VIDPazFlocXD3FjwJI6w+jYHGN6RAMUC8PBGwRhbkHFqYcV7YK05MHcD+yuENyUbqklSlkqS",
+	"4Wn2povTSQUmj7vEvOURUD9u8jk31rUX2Ee2vYbOh5rKgqpuqS6zgvdl1pao4abAH69QtBylXyVtZGfz",
+	"GfRJRpNcvlTcp2WcX58h16VcocU3qTKtjIzCvK5U3o52aAvZGcbMZSR1Knj45RcsN737r4KfXxmV+Bsz",
+	"VR7QE4gxpLjrity5f+iE3EqEo69gQCdSTQbDR2KwvYLzKn2JCvWFD5C3s294U62yplZ3O9/jEvBVOM9R",
+	"SUPHe0ASwu4CSNYGUOdBRAF5jAvbvKiFZYRXoYDuRXyGzgHgo7K3WKA96lGd2AIWmoQDGjZjf1hDAvDp",
+	"cnNd2ZSAhd0YEcuLQp6o9n+YcpGN5voimqvESvIrKh5Aid2eLDUT6O3bcdktIrRfZN0BPS5ZrAYskh0J",
+	"Cvy5pRzJVROmio0TcQ3l9uk3FgIXMjQi6y/BEPuXyxIWHuETo+nnqmu/FEZQ6hPRFdSF3YqjdkmRwTfA",
+	"VNtN1BTRJdZiqbVQCxua2qdJU7upWMgXhz2ILNrUK3jG050Ygn1BjX0bDl9nKhLBwBe04ENmFftuLTl2",
+	"UjEShN+0/bOhIt5QEa+d838K9MQ32YvFsmAjoO87rWyXOZ9VfqoczZmSesRUzeYFbeiaN3TNG9P/VqZ/",
+	"dnA3euUhZOqKVJVIGKjLGAMLmA7qiwHV8qhpCSPlguzcsFI+BVbKpQ2sREzpbavNsX8oc3KeinPRVnks",
+	"dJyZWJvIWPWuNpUM8xEbM60pj4AcAwkTLUk/UqTYlB2mu4jOTauM38dVQfi5qyzFlYFPX9CTUGszgLDu",
+	"SClSRDJMBKBaYIioIHakU/6tNYLgnroVoYZD8TAr8iRtzw3sAsRA0tyuv0+shanoDpW6Ws39tT9eGUih",
+	"zG/9YJ/6qBBEV4FGyK3dmwRY7goQE/o8iiM5uNSR7AlL0QdQ5blP8vHLsNHbqe3zZrPW3e63ant8N2z0",
+	"DsVBt7lDwAqwFWhzXNJ4K1X3CbHvmN2h4vASX9IllHHZJ06S2Gs51kM1rtNibMEb28LQ5x2zavT+b4Yo",
+	"tTvu2xduj1TwaJEarX2DozzNzqsVOO4IF4oa9+3nUrwuYxhKNWVK+khZGroSBO8NGVatkE3QMxpdMtjk",
+	"tl/13dlvVaSnDd6+Ob8IqHW0q0JojeQscPtsFiseBm24zNyjI7lmgTFygqoDv4I6SvOHTvloHFBhomYB",
+	"EmhAqwSMyXzmYSUTM2FEnbPW9TSGQDSQImTdWUf+x3nKZciTkNm1+fi9PWbT6bSu6Wu343tq9KzNgM8A",
+	"scSIBJMF9JNaFAbV7F/ZwBEYzH1hBsHTSSICa7PEUTfhycwhQmuHh5bRyYMhY7eV5d4lUjMzXyobrrMj",
+	"qafG0DO3bv35Z0cS1Xtz1xLL5xqK+yqOkceRJSKMEtFLPW4TW2JqLUG8d3eSIhQapGjIfpsxCgngb+CF",
+	"G7E6SUTugWkCMBNmsGSTuoFVEX0NPx1zql/lxrCadGPBJmOz1XahClVXkUytI0M+03V2Do3PuB+MeciT",
+	"JLoWbKQSgfS+xl71obn5SMy9OmjCgS3k38EM08LhJxlZ8FDM2JCPx0KKsN6RR/ZM0qYPRRyZvSKoKorH",
+	"MayGCGHYu0QBpxL6fSJ6wlxAy6fZTrNRBYY2UlW4yuaMGeObs3ESXfNUMGdqe0WfMEmzmas+GcxExuDa",
+	"GFMBLACVmGHhUWHfB+cn50evTi7fnp2+P7o4ufxw8uPPb978eh48g9eXiI4ks7vVyPQAOzf60Vj+NH0S",
+	"GLiMfMpnVc/7xG6LAL8FEReAWV5Iegzqkg7nnQhZim2A9fTzynp4TZV7DA99ELrjv4R9hJ9V2pXpUIve",
+	"5XHr5Xv9499Ph4nuHQ/jv5++ev+/urv6/Hc9Vt199WK/9+f7nX76+4vrkx8qD/dWP0Tp8BxHVpKfkGJq",
+	"j0zVIkVqEvffvnG1Yba40X6zVESerFuguoANn8nOW1hzvsu49Yn+Woe51e1Bs/08pUUGSJSwWA3q7Mh+",
+	"N3P8XF1hDANAR4agUaTZSI3MP0d8RqipqELL4TZ86b5KoMUqmafJXGpX4+ls/xIW0jts+BWIR3NiVVlT",
+	"FSVrwU4ciLR0GzY2Gvf2EYk1dWaZpqTXuTnojydOgXSkdzrl64Uh6crTF5X7ovIElWdJJPO+DfnEtgeT",
+	"fM5Isz8mYkL+XZQ+B4pNihJHuoM8AlPj32LqifjGqtYvw08zfnK2z8izfSgPC4mPHsjDgtWJ5LWKekKv",
+	"LQzewdC+Hs3ljRPaSOwbJfaTJr70RfjGG7oXb4iI/x7CG9rKPJuVEmueI5RaKe71OlA0FGAX9ymS51WX",
+	"okKgZrXXRRFUV5zqwn5GQ1yJcQqxVcrZ2ehqYcruRTajB0/aLdSWvJHxzF8k4DWMMCAs8lUTGPS0dRF/",
+	"TEQy86qKze8rq4odmvLsPEXdcI+5RJ6mYjReohaaRi3Qr3Sl3axWwgm+kUtzi51t2tuXCx1427X9bkPU",
+	"DvjeTq0V7jZFg+/3DvvNitEYkzi1UpqA2BclPaT16NEOSr1aQWtjOe8hLBQ422bh4G62raLV2LlbztC+",
+	"jZuThtlG2RjxjzDZ6J1zrPH5Kmb9KrJ965M9g59vFPNKupnNvLQQJCtdGZS1ZEhMO2PcxsBsxum2FvhA",
+	"WDk+u3PwwU4GfvqXFGdme0FiGZaDpyDCkJhm5eq9pQ3ZWSt3kSm/fHFKu61LF8pruaHnubpKa9iXtFhX",
+	"XcXhyvNeJMB3+evyBaGixPmhf15bh7yAJkJd5lDYrb1RH9+w+lhq3FNEKMyE3RfUHTcbui+sRIEKkvW1",
+	"zRYCaRYUIj/oKMtqec4zKFFwRag+x/nlAx7JKsSnhPE9uqLHRwIroFlX9FWytFCizk5ThtQXjGsmxbRt",
+	"q6mTiOJfrixjrcSRTvkM7gm3KwcsLdeZa7Lf5fUkCtVMKzbmtGLjCyrFMpG7hpocCxlGcuApyVvZ9zcJ",
+	"ZVuLBJHOjYR+ROk4IyY8obyAO3n3sIutzvh0t3h+CWQj9qhJMaXsnlcVhxVx0BdgYxN2EZG6IrgSYnyp",
+	"4vCyr5LAFqBhoaNbEGggmCLDJ1Ts6SrrQvFfR2aPhcAQfsxUHCKgs99M4YI8PS4twae6Fslz6KWHW1CU",
+	"yYxyHPOeCEkO4xcgzl3LxQcjmRs4CvM8uoX/IyzDJO7TWPCrYlkKj6K1pnKVO2QB/BWttA/2dhqNdSPK",
+	"OIgzHNgIlNw3lAF4JEH/YiLXx1sqtVgmlZ29TUrhL55SWPAzQHTM1U4/TE4hFfqBVNuZ6FFzHhnw1vy+",
+	"NM8UtlYZE8HRvH3vWfZYnk8YNViyX2fgi4GymqQ9NRKoIQWLI51SG2RHejHbAtVhhlFaNPM4bPD8im5M",
+	"8I0J/hVNcC9tmKq7iasbR4QjgImX9UrbTg1je8Lf1EdrDnXCAd8ZzYEtEGI0xvk7/QatwlWLpluF3mE1",
+	"oc7fWKkrNhm7jt3vz14es739ncMqM3/tNxr2r7291rPncM1MTZIStB/sBsHHQ982BTMJhWcxhXlOXHvU",
+	"gkOIdNkw2H//1069aYewvVdlb8ZCnr5gx0pK0UvZsTHPm/XGM+9p50j9X/C4MzGIdCqSKgEM87BqXQHz",
+	"ARp0OEGPSM+79RGxjRbc+xjxvEFd5BDAmYOPn4Oot7NGGGxoAPcedUZszjesWp7nJms8wc+uxIzxAg5w",
+	"9v0H0TV7UvoL9xavKJrd72ZN5hiD8S21tg+eVV2rFJKBw54lz8b4PgowR/zZWY7uxScdxbFdeNpPc23n",
+	"ML0gA7KBzi77AZzvAFGjctD+g4RLQNuPZ9iJrp1rGMHb7kg8AkNOTOcW0B8usSPy1hzuKEJqj8e4Wspi",
+	"3rvScw3uNORI6km/H/UgfwFXoQnRkVSdE8fCbEWzRPjORpHWEKaDAVMj3SQWDLS5gJ4/IxqinmCYF6Gx",
+	"p8qsd54P0st/2d08j9dR2FafGQ60ZGOhxrHweDKtIQQDWfbSaIz+a7Mf0YvLBneMXxTVPUBtIEuHiZoM",
+	"hmw6VKO5MVUJIlCzn4C9t8p+FbNerPiVOR8/RenPk+5dhvnc7fc8s+vCmpvfJP6+f2tZnYuONaoDe3og",
+	"XOEqDLXf7LZk7Ll0AA0+r/38RfYi+wuKwxiixIiVicQMzjcTtxbSuXj/0MpR92QSsjFPUlfTM+KAKo0P",
+	"WJS3xwoqNsvujcoaNFrfHVHvcmxFLbmY9GuUahH3q1SfjgtVhY1kTp4Rh7AKFsgDqF/vbf3xlRcM8JVI",
+	"echTDjcYT7px1MOxgIKlk4ZLaJthEbYLhPLBTnOHlOZuc98X8S8iXapWjoeid4VPiBUPWZfHXPZs0aVK",
+	"ekNhJ+vd8WfB43RY+fzx8/8XAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

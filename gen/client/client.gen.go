@@ -19,6 +19,27 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for ClientRegistration.
+const (
+	ClientRegistrationDocument ClientRegistration = "document"
+	ClientRegistrationDynamic  ClientRegistration = "dynamic"
+	ClientRegistrationOperator ClientRegistration = "operator"
+)
+
+// Valid indicates whether the value is a known member of the ClientRegistration enum.
+func (e ClientRegistration) Valid() bool {
+	switch e {
+	case ClientRegistrationDocument:
+		return true
+	case ClientRegistrationDynamic:
+		return true
+	case ClientRegistrationOperator:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for DeliveryState.
 const (
 	DeliveryStateDELIVERYDELIVERED DeliveryState = "delivered"
@@ -46,6 +67,7 @@ const (
 	ErrorCodeBadRequest                     ErrorCode = "bad_request"
 	ErrorCodeClientNameTaken                ErrorCode = "client_name_taken"
 	ErrorCodeEmailTaken                     ErrorCode = "email_taken"
+	ErrorCodeHasPassword                    ErrorCode = "has_password"
 	ErrorCodeInsufficientScope              ErrorCode = "insufficient_scope"
 	ErrorCodeInsufficientUserAuthentication ErrorCode = "insufficient_user_authentication"
 	ErrorCodeInternalError                  ErrorCode = "internal_error"
@@ -54,6 +76,7 @@ const (
 	ErrorCodeLastAdministrator              ErrorCode = "last_administrator"
 	ErrorCodeLastWayIn                      ErrorCode = "last_way_in"
 	ErrorCodeMethodNotAllowed               ErrorCode = "method_not_allowed"
+	ErrorCodeNoAddress                      ErrorCode = "no_address"
 	ErrorCodeNoConfirmedEmail               ErrorCode = "no_confirmed_email"
 	ErrorCodeNoSecondFactor                 ErrorCode = "no_second_factor"
 	ErrorCodeNotFound                       ErrorCode = "not_found"
@@ -82,6 +105,8 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeEmailTaken:
 		return true
+	case ErrorCodeHasPassword:
+		return true
 	case ErrorCodeInsufficientScope:
 		return true
 	case ErrorCodeInsufficientUserAuthentication:
@@ -97,6 +122,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeLastWayIn:
 		return true
 	case ErrorCodeMethodNotAllowed:
+		return true
+	case ErrorCodeNoAddress:
 		return true
 	case ErrorCodeNoConfirmedEmail:
 		return true
@@ -139,6 +166,7 @@ const (
 	EventKindAccountDeleted        EventKind = "account_deleted"
 	EventKindAccountDisabled       EventKind = "account_disabled"
 	EventKindAccountEnabled        EventKind = "account_enabled"
+	EventKindAccountInvited        EventKind = "account_invited"
 	EventKindAccountUnlocked       EventKind = "account_unlocked"
 	EventKindClientChanged         EventKind = "client_changed"
 	EventKindClientCreated         EventKind = "client_created"
@@ -156,6 +184,7 @@ const (
 	EventKindFactorsResetRequested EventKind = "factors_reset_requested"
 	EventKindIdentityLinked        EventKind = "identity_linked"
 	EventKindIdentityUnlinked      EventKind = "identity_unlinked"
+	EventKindInvitationAccepted    EventKind = "invitation_accepted"
 	EventKindKeyPublished          EventKind = "key_published"
 	EventKindKeyRotated            EventKind = "key_rotated"
 	EventKindLogin                 EventKind = "login"
@@ -168,6 +197,7 @@ const (
 	EventKindPasswordAccepted      EventKind = "password_accepted"
 	EventKindPasswordChanged       EventKind = "password_changed"
 	EventKindPasswordReset         EventKind = "password_reset"
+	EventKindPasswordResetStarted  EventKind = "password_reset_started"
 	EventKindProfileChanged        EventKind = "profile_changed"
 	EventKindProviderChanged       EventKind = "provider_changed"
 	EventKindProviderCreated       EventKind = "provider_created"
@@ -197,6 +227,8 @@ func (e EventKind) Valid() bool {
 	case EventKindAccountDisabled:
 		return true
 	case EventKindAccountEnabled:
+		return true
+	case EventKindAccountInvited:
 		return true
 	case EventKindAccountUnlocked:
 		return true
@@ -232,6 +264,8 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindIdentityUnlinked:
 		return true
+	case EventKindInvitationAccepted:
+		return true
 	case EventKindKeyPublished:
 		return true
 	case EventKindKeyRotated:
@@ -255,6 +289,8 @@ func (e EventKind) Valid() bool {
 	case EventKindPasswordChanged:
 		return true
 	case EventKindPasswordReset:
+		return true
+	case EventKindPasswordResetStarted:
 		return true
 	case EventKindProfileChanged:
 		return true
@@ -367,7 +403,9 @@ const (
 	OAuthErrorCodeAuthorizationPending    OAuthErrorCode = "authorization_pending"
 	OAuthErrorCodeExpiredToken            OAuthErrorCode = "expired_token"
 	OAuthErrorCodeInvalidClient           OAuthErrorCode = "invalid_client"
+	OAuthErrorCodeInvalidClientMetadata   OAuthErrorCode = "invalid_client_metadata"
 	OAuthErrorCodeInvalidGrant            OAuthErrorCode = "invalid_grant"
+	OAuthErrorCodeInvalidRedirectURI      OAuthErrorCode = "invalid_redirect_uri"
 	OAuthErrorCodeInvalidRequest          OAuthErrorCode = "invalid_request"
 	OAuthErrorCodeInvalidScope            OAuthErrorCode = "invalid_scope"
 	OAuthErrorCodeInvalidTarget           OAuthErrorCode = "invalid_target"
@@ -392,7 +430,11 @@ func (e OAuthErrorCode) Valid() bool {
 		return true
 	case OAuthErrorCodeInvalidClient:
 		return true
+	case OAuthErrorCodeInvalidClientMetadata:
+		return true
 	case OAuthErrorCodeInvalidGrant:
+		return true
+	case OAuthErrorCodeInvalidRedirectURI:
 		return true
 	case OAuthErrorCodeInvalidRequest:
 		return true
@@ -565,6 +607,30 @@ func (e TokenRequestGrantType) Valid() bool {
 	}
 }
 
+// Defines values for ListUsersParamsSort.
+const (
+	ListUsersParamsSortCreatedAt           ListUsersParamsSort = "created_at"
+	ListUsersParamsSortCreatedAtDescending ListUsersParamsSort = "-created_at"
+	ListUsersParamsSortUsername            ListUsersParamsSort = "username"
+	ListUsersParamsSortUsernameDescending  ListUsersParamsSort = "-username"
+)
+
+// Valid indicates whether the value is a known member of the ListUsersParamsSort enum.
+func (e ListUsersParamsSort) Valid() bool {
+	switch e {
+	case ListUsersParamsSortCreatedAt:
+		return true
+	case ListUsersParamsSortCreatedAtDescending:
+		return true
+	case ListUsersParamsSortUsername:
+		return true
+	case ListUsersParamsSortUsernameDescending:
+		return true
+	default:
+		return false
+	}
+}
+
 // AddedFactor defines model for AddedFactor.
 type AddedFactor struct {
 	Factor Factor `json:"factor"`
@@ -585,7 +651,7 @@ type AuthorizationRequest struct {
 	// Example:
 	Claims *string `json:"claims,omitempty"`
 
-	// ClientID The `client_id` of a client with registered redirect addresses.
+	// ClientID The `client_id` of a client with registered redirect addresses, or the URL of its client ID metadata document (`SESAME_CLIENT_DOCUMENTS`).
 	//
 	// Example: 019ad827-b3c1-7d21-9f60-5a4be3a2c7d9
 	ClientID *string `json:"client_id,omitempty"`
@@ -695,6 +761,12 @@ type ClientConsentPage struct {
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
+// ClientRegistration How the client came here: an operator made it, it registered itself (`POST /register`), or it has a client ID metadata document.
+// Nobody has verified the latter two, and their settings cannot be changed here.
+//
+// Example: operator
+type ClientRegistration string
+
 // Consent defines model for Consent.
 type Consent struct {
 	ClientID   openapi_types.UUID `json:"client_id"`
@@ -772,6 +844,8 @@ type Delivery struct {
 	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
 	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 	//   confirmed another spelling.
+	// - `account_invited`: an administrator had an invitation mailed; `invitation_accepted`: its link was used to choose a password.
+	// - `password_reset_started`: an administrator had a link to choose a new password mailed.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
 	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
 	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
@@ -787,12 +861,12 @@ type Delivery struct {
 	// - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
 	// - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
 	// - `key_rotated`: a new key signs from now on.
-	// - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
-	// - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
-	// - `webhook_tested`: somebody sent this event to a webhook as a test.
 	// - `mail_deleted`: a mail was deleted before it was sent.
 	// - `token_created`, `token_revoked`: a personal access token, named by `token_id`. Those that end with a password, or with the
 	//   account, have no event of their own.
+	// - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
+	// - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
+	// - `webhook_tested`: somebody sent this event to a webhook as a test.
 	Kind EventKind `json:"kind"`
 
 	// NextAttemptAt When a delivery that waits is due. Null if it does not wait.
@@ -910,7 +984,7 @@ type ErrorCode string
 
 // Event A recorded event. A field is null if it does not apply or is not known.
 type Event struct {
-	// Actor The id of the user or service client that did it, `command line`, or `schedule`. Null if it is unknown, as
+	// Actor The id of the user or service client that did it, `command line`, `schedule`, or `self-registration` for a client that nobody has verified. Null if it is unknown, as
 	// for a refused login, which the owner need not have made.
 	Actor nullable.Nullable[string] `json:"actor"`
 	At    time.Time                 `json:"at"`
@@ -951,6 +1025,8 @@ type Event struct {
 	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
 	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 	//   confirmed another spelling.
+	// - `account_invited`: an administrator had an invitation mailed; `invitation_accepted`: its link was used to choose a password.
+	// - `password_reset_started`: an administrator had a link to choose a new password mailed.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
 	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
 	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
@@ -966,12 +1042,12 @@ type Event struct {
 	// - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
 	// - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
 	// - `key_rotated`: a new key signs from now on.
-	// - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
-	// - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
-	// - `webhook_tested`: somebody sent this event to a webhook as a test.
 	// - `mail_deleted`: a mail was deleted before it was sent.
 	// - `token_created`, `token_revoked`: a personal access token, named by `token_id`. Those that end with a password, or with the
 	//   account, have no event of their own.
+	// - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
+	// - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
+	// - `webhook_tested`: somebody sent this event to a webhook as a test.
 	Kind EventKind `json:"kind"`
 
 	// SessionID The session that started, ended, or was used.
@@ -1017,6 +1093,8 @@ type Event struct {
 //   - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
 //     confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 //     confirmed another spelling.
+//   - `account_invited`: an administrator had an invitation mailed; `invitation_accepted`: its link was used to choose a password.
+//   - `password_reset_started`: an administrator had a link to choose a new password mailed.
 //   - `password_reset`: a new password was chosen with a mailed code; every session ended.
 //   - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
 //   - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
@@ -1032,12 +1110,12 @@ type Event struct {
 //   - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
 //   - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
 //   - `key_rotated`: a new key signs from now on.
-//   - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
-//   - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
-//   - `webhook_tested`: somebody sent this event to a webhook as a test.
 //   - `mail_deleted`: a mail was deleted before it was sent.
 //   - `token_created`, `token_revoked`: a personal access token, named by `token_id`. Those that end with a password, or with the
 //     account, have no event of their own.
+//   - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
+//   - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
+//   - `webhook_tested`: somebody sent this event to a webhook as a test.
 type EventKind string
 
 // EventLines One `Event` in JSON per line, each with a line break at its end.
@@ -1112,6 +1190,11 @@ type FieldError struct {
 //
 // Example: Ann Example
 type FullName = string
+
+// GrantedScopes For administrators: the account's scopes beyond those that every account has. Your token must have them.
+//
+// Example: []
+type GrantedScopes = []string
 
 // Health defines model for Health.
 type Health struct {
@@ -1233,6 +1316,32 @@ type IntrospectionRequest struct {
 	TokenTypeHint *string `json:"token_type_hint,omitempty"`
 }
 
+// Invitation defines model for Invitation.
+type Invitation struct {
+	// Email Where the invitation is mailed. It is confirmed when the person uses the link.
+	//
+	// Example: bob@example.com
+	Email string `json:"email"`
+
+	// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
+	// control characters, direction marks or other invisible characters except joiners between two characters.
+	//
+	//
+	// Example: Ann Example
+	FullName nullable.Nullable[FullName] `json:"full_name,omitempty"`
+
+	// Scopes For administrators: the account's scopes beyond those that every account has. Your token must have them.
+	//
+	//
+	// Example: []
+	Scopes *GrantedScopes `json:"scopes,omitempty"`
+
+	// Username As in `UserCreate`; without it the server makes one of the address.
+	//
+	// Example: bob
+	Username *string `json:"username,omitempty"`
+}
+
 // Key One public key (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2). The members depend on `kty`: EC has crv, x
 // and y; OKP has crv and x; RSA has n and e.
 type Key struct {
@@ -1291,10 +1400,13 @@ type Metadata struct {
 	BackchannelLogoutSessionSupported bool `json:"backchannel_logout_session_supported"`
 
 	// BackchannelLogoutSupported OpenID Connect Back-Channel Logout 1.0.
-	BackchannelLogoutSupported    bool     `json:"backchannel_logout_supported"`
-	ClaimsParameterSupported      bool     `json:"claims_parameter_supported"`
-	ClaimsSupported               []string `json:"claims_supported"`
-	CodeChallengeMethodsSupported []string `json:"code_challenge_methods_supported"`
+	BackchannelLogoutSupported bool     `json:"backchannel_logout_supported"`
+	ClaimsParameterSupported   bool     `json:"claims_parameter_supported"`
+	ClaimsSupported            []string `json:"claims_supported"`
+
+	// ClientIDMetadataDocumentSupported Whether a `client_id` can be the URL of a client ID metadata document. Absent if it cannot.
+	ClientIDMetadataDocumentSupported *bool    `json:"client_id_metadata_document_supported,omitempty"`
+	CodeChallengeMethodsSupported     []string `json:"code_challenge_methods_supported"`
 
 	// DeviceAuthorizationEndpoint RFC 8628.
 	DeviceAuthorizationEndpoint               string   `json:"device_authorization_endpoint"`
@@ -1309,8 +1421,11 @@ type Metadata struct {
 
 	// PushedAuthorizationRequestEndpoint RFC 9126.
 	PushedAuthorizationRequestEndpoint string `json:"pushed_authorization_request_endpoint"`
-	RequestParameterSupported          bool   `json:"request_parameter_supported"`
-	RequestURIParameterSupported       bool   `json:"request_uri_parameter_supported"`
+
+	// RegistrationEndpoint RFC 7591. Absent if the server registers no clients.
+	RegistrationEndpoint         *string `json:"registration_endpoint,omitempty"`
+	RequestParameterSupported    bool    `json:"request_parameter_supported"`
+	RequestURIParameterSupported bool    `json:"request_uri_parameter_supported"`
 
 	// RequirePushedAuthorizationRequests RFC 9126.
 	RequirePushedAuthorizationRequests     bool     `json:"require_pushed_authorization_requests"`
@@ -1365,6 +1480,11 @@ type OAuthClient struct {
 	// Example: false
 	DeviceGrant bool `json:"device_grant"`
 
+	// DocumentURI Where a client with a metadata document has it, which is the `client_id` that it sends. Empty for others.
+	//
+	// Example:
+	DocumentURI string `json:"document_uri"`
+
 	// LogoURI Where this server shows its logo. Another logo has another address. Empty for none.
 	//
 	// Example: https://login.example.com/sign-in/client-logo?hash=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU
@@ -1392,6 +1512,13 @@ type OAuthClient struct {
 	//
 	// Example: ["https://app.example.com/callback"]
 	RedirectUris []string `json:"redirect_uris"`
+
+	// Registration How the client came here: an operator made it, it registered itself (`POST /register`), or it has a client ID metadata document.
+	// Nobody has verified the latter two, and their settings cannot be changed here.
+	//
+	//
+	// Example: operator
+	Registration ClientRegistration `json:"registration"`
 
 	// RequirePkce Whether it must send a `code_challenge`. A public client must.
 	//
@@ -1575,6 +1702,11 @@ type OAuthClientWithSecret struct {
 	// Example: false
 	DeviceGrant bool `json:"device_grant"`
 
+	// DocumentURI Where a client with a metadata document has it, which is the `client_id` that it sends. Empty for others.
+	//
+	// Example:
+	DocumentURI string `json:"document_uri"`
+
 	// LogoURI Where this server shows its logo. Another logo has another address. Empty for none.
 	//
 	// Example: https://login.example.com/sign-in/client-logo?hash=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU
@@ -1603,6 +1735,13 @@ type OAuthClientWithSecret struct {
 	// Example: ["https://app.example.com/callback"]
 	RedirectUris []string `json:"redirect_uris"`
 
+	// Registration How the client came here: an operator made it, it registered itself (`POST /register`), or it has a client ID metadata document.
+	// Nobody has verified the latter two, and their settings cannot be changed here.
+	//
+	//
+	// Example: operator
+	Registration ClientRegistration `json:"registration"`
+
 	// RequirePkce Whether it must send a `code_challenge`. A public client must.
 	//
 	// Example: true
@@ -1626,14 +1765,14 @@ type OAuthClientWithSecret struct {
 
 // OAuthError defines model for OAuthError.
 type OAuthError struct {
-	// Error Error code for programs (RFC 6749 §5.2, RFC 8628 §3.5).
+	// Error Error code for programs (RFC 6749 §5.2, RFC 8628 §3.5, RFC 7591 §3.2.2).
 	Error OAuthErrorCode `json:"error"`
 
 	// ErrorDescription Explanation for people.
 	ErrorDescription string `json:"error_description"`
 }
 
-// OAuthErrorCode Error code for programs (RFC 6749 §5.2, RFC 8628 §3.5).
+// OAuthErrorCode Error code for programs (RFC 6749 §5.2, RFC 8628 §3.5, RFC 7591 §3.2.2).
 type OAuthErrorCode string
 
 // Page HTML.
@@ -1756,6 +1895,48 @@ type PasswordReset struct {
 type PasswordResetRequest struct {
 	// Email Example: ann@example.com
 	Email string `json:"email"`
+}
+
+// PersonSession defines model for PersonSession.
+type PersonSession struct {
+	// Acr The level of the sign-in: `1` for one factor, `2` for two.
+	Acr string `json:"acr"`
+
+	// Amr How the person signed in (RFC 8176), such as `pwd` for a password and `otp` for the code of an authenticator app.
+	Amr []string `json:"amr"`
+
+	// ClientID The client that the person logged in through: its `client_id`, `first-party` for a login without one, or `browser` for the pages of this server.
+	ClientID string `json:"client_id"`
+
+	// CreatedAt When the person logged in.
+	CreatedAt time.Time `json:"created_at"`
+
+	// Current Whether this request belongs to the session.
+	Current bool `json:"current"`
+
+	// ExpiresAt When it expires unless it is refreshed.
+	ExpiresAt time.Time          `json:"expires_at"`
+	ID        openapi_types.UUID `json:"id"`
+
+	// IPAddress The network address of the login.
+	IPAddress string `json:"ip_address"`
+
+	// LastUsedAt The time of the last login or refresh.
+	LastUsedAt time.Time `json:"last_used_at"`
+	Scopes     []string  `json:"scopes"`
+
+	// UserAgent The User-Agent of the login.
+	UserAgent string             `json:"user_agent"`
+	UserID    openapi_types.UUID `json:"user_id"`
+	Username  string             `json:"username"`
+}
+
+// PersonSessionPage defines model for PersonSessionPage.
+type PersonSessionPage struct {
+	Items []PersonSession `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
 // PersonalToken A personal access token, without the token itself.
@@ -2070,6 +2251,55 @@ type PushedAuthorizationRequest struct {
 type RecoveryCodes struct {
 	// RecoveryCodes They are shown only here.
 	RecoveryCodes []string `json:"recovery_codes"`
+}
+
+// RegisteredClient defines model for RegisteredClient.
+type RegisteredClient struct {
+	ClientID openapi_types.UUID `json:"client_id"`
+
+	// ClientIDIssuedAt In seconds since 1970.
+	ClientIDIssuedAt int64    `json:"client_id_issued_at"`
+	ClientName       string   `json:"client_name"`
+	GrantTypes       []string `json:"grant_types"`
+	RedirectUris     []string `json:"redirect_uris"`
+	ResponseTypes    []string `json:"response_types"`
+
+	// Scope The scopes that it can ask people for, separated by spaces.
+	Scope                   string `json:"scope"`
+	TokenEndpointAuthMethod string `json:"token_endpoint_auth_method"`
+}
+
+// RegistrationRequest RFC 7591 §2. Other members are ignored.
+type RegistrationRequest struct {
+	// ClientName Shown to people who sign in, beside the remark that nobody has verified it. `/`, `:` and `\` become spaces. Without one it is `Unnamed application`.
+	//
+	// Example: Notes for agents
+	ClientName *string `json:"client_name,omitempty"`
+
+	// GrantTypes With `authorization_code`, if it is there. Others than that and `refresh_token` are left out.
+	//
+	// Example: ["authorization_code","refresh_token"]
+	GrantTypes []string `json:"grant_types,omitempty"`
+
+	// RedirectUris Where people are sent after they sign in: `https://`, `http://` at this machine, or the scheme of an app that contains a dot.
+	//
+	// Example: ["http://127.0.0.1:3000/callback"]
+	RedirectUris []string `json:"redirect_uris"`
+
+	// ResponseTypes With `code`, if it is there.
+	//
+	// Example: ["code"]
+	ResponseTypes []string `json:"response_types,omitempty"`
+
+	// Scope The client gets every scope that an unverified client can ask people for, so that it can ask for more later.
+	//
+	// Example: me:read
+	Scope *string `json:"scope,omitempty"`
+
+	// TokenEndpointAuthMethod `none`, which the client gets for `client_secret_basic` and `client_secret_post`, too.
+	//
+	// Example: none
+	TokenEndpointAuthMethod *string `json:"token_endpoint_auth_method,omitempty"`
 }
 
 // RevocationRequest defines model for RevocationRequest.
@@ -2441,6 +2671,13 @@ type UserAdministration struct {
 	// Example: ann@example.com
 	Email nullable.Nullable[string] `json:"email,omitempty"`
 
+	// EmailVerified Only `true` can be sent: you vouch for the address of the account, or for the new one of the same request. It is then
+	// confirmed, and other accounts lose their claims to it. No code is mailed.
+	//
+	//
+	// Example: true
+	EmailVerified *bool `json:"email_verified,omitempty"`
+
 	// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
 	// control characters, direction marks or other invisible characters except joiners between two characters.
 	//
@@ -2450,7 +2687,7 @@ type UserAdministration struct {
 
 	// Scopes The account's scopes beyond the `me:` scopes, which every account has, listed here or not. A scope
 	// that is not listed is also removed from the account's sessions: to use it after another grant, the
-	// person has to log in again.
+	// person has to log in again. Your token must have those that are listed.
 	//
 	//
 	// Example: ["users:read"]
@@ -2467,10 +2704,21 @@ type UserAdministration struct {
 
 // UserCreate defines model for UserCreate.
 type UserCreate struct {
+	// Disabled For administrators: whether sign-ins are refused.
+	//
+	// Example: false
+	Disabled *bool `json:"disabled,omitempty"`
+
 	// Email Unconfirmed until its owner uses the mailed code; removed if that does not happen within 30 days. `null` is the same as none.
 	//
 	// Example: ann@example.com
 	Email nullable.Nullable[string] `json:"email,omitempty"`
+
+	// EmailVerified For administrators: whether you vouch for the address. It is then confirmed, and other accounts lose their claims to it.
+	//
+	//
+	// Example: false
+	EmailVerified *bool `json:"email_verified,omitempty"`
 
 	// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
 	// control characters, direction marks or other invisible characters except joiners between two characters.
@@ -2486,6 +2734,12 @@ type UserCreate struct {
 	//
 	// Example: a wooden horse
 	Password NewPassword `json:"password"`
+
+	// Scopes For administrators: the account's scopes beyond those that every account has. Your token must have them.
+	//
+	//
+	// Example: []
+	Scopes *GrantedScopes `json:"scopes,omitempty"`
 
 	// Username Unique, regardless of letter case and width; no `@`, `/`, `:` or `\`, no spaces, letters of one script. Only
 	// administrators can give names of authority, such as `admin` and `support`, and names that look like them.
@@ -2544,6 +2798,13 @@ type UserPage struct {
 
 	// NextCursor Null on the last page.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+
+	// Total How many accounts the whole list has, if the request asks for it with `total`. See `total_is_exact`.
+	Total *int32 `json:"total,omitempty"`
+
+	// TotalIsExact False if the list has more accounts than `total`, or may have: counting stops when the server has looked at 10,000
+	// accounts, or with `q` at as many usernames and as many addresses.
+	TotalIsExact *bool `json:"total_is_exact,omitempty"`
 }
 
 // UserUpdate defines model for UserUpdate.
@@ -2670,6 +2931,8 @@ type WebhookPayload struct {
 	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
 	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 	//   confirmed another spelling.
+	// - `account_invited`: an administrator had an invitation mailed; `invitation_accepted`: its link was used to choose a password.
+	// - `password_reset_started`: an administrator had a link to choose a new password mailed.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
 	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
 	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
@@ -2685,12 +2948,12 @@ type WebhookPayload struct {
 	// - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
 	// - `key_published`: somebody has asked for a new signing key, which signs ten minutes later.
 	// - `key_rotated`: a new key signs from now on.
-	// - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
-	// - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
-	// - `webhook_tested`: somebody sent this event to a webhook as a test.
 	// - `mail_deleted`: a mail was deleted before it was sent.
 	// - `token_created`, `token_revoked`: a personal access token, named by `token_id`. Those that end with a password, or with the
 	//   account, have no event of their own.
+	// - `webhook_created`, `webhook_changed`, `webhook_deleted`: a webhook, whose id is in `client_id`.
+	// - `webhook_disabled`: the server disabled a webhook, whose deliveries have failed for days, or whose receiver wants no more events.
+	// - `webhook_tested`: somebody sent this event to a webhook as a test.
 	Type EventKind `json:"type"`
 }
 
@@ -2800,6 +3063,9 @@ type Invalid = Problem
 // LastAdministrator An error (RFC 9457).
 type LastAdministrator = Problem
 
+// MailedEnough An error (RFC 9457).
+type MailedEnough = Problem
+
 // Malformed An error (RFC 9457).
 type Malformed = Problem
 
@@ -2808,6 +3074,9 @@ type MediaType = Problem
 
 // NoPasskeys An error (RFC 9457).
 type NoPasskeys = Problem
+
+// NoRegistration defines model for NoRegistration.
+type NoRegistration = OAuthError
 
 // NoSuchClient An error (RFC 9457).
 type NoSuchClient = Problem
@@ -2854,6 +3123,12 @@ type OAuthUnavailable = OAuthError
 // ProviderTaken An error (RFC 9457).
 type ProviderTaken = Problem
 
+// RegistrationMediaType defines model for RegistrationMediaType.
+type RegistrationMediaType = OAuthError
+
+// RegistrationRefused defines model for RegistrationRefused.
+type RegistrationRefused = OAuthError
+
 // ServerError An error (RFC 9457).
 type ServerError = Problem
 
@@ -2880,7 +3155,7 @@ type AuthorizeParams struct {
 	// ResponseType Must be `code`.
 	ResponseType *string `form:"response_type,omitempty" json:"response_type,omitempty"`
 
-	// ClientID The `client_id` of a client with registered redirect addresses.
+	// ClientID The `client_id` of a client with registered redirect addresses, or the URL of its client ID metadata document (`SESAME_CLIENT_DOCUMENTS`).
 	ClientID *string `form:"client_id,omitempty" json:"client_id,omitempty"`
 
 	// RedirectURI One of the registered addresses, byte for byte. It may be left out if only one is registered. The port of a loopback address may differ (RFC 8252 §7.3).
@@ -3033,6 +3308,16 @@ type ListProvidersParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// ListAllSessionsParams defines parameters for ListAllSessions.
+type ListAllSessionsParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // SignOutParams defines parameters for SignOut.
 type SignOutParams struct {
 	// IDTokenHint An ID token of the session that should end. It may be expired.
@@ -3068,7 +3353,31 @@ type ListUsersParams struct {
 
 	// Disabled Return only disabled accounts (true) or only enabled ones (false).
 	Disabled *bool `form:"disabled,omitempty" json:"disabled,omitempty"`
+
+	// Scope Return only accounts that have this scope; empty for all.
+	Scope *string `form:"scope,omitempty" json:"scope,omitempty"`
+
+	// EmailVerified Return only accounts with a confirmed address (true) or without one (false).
+	EmailVerified *bool `form:"email_verified,omitempty" json:"email_verified,omitempty"`
+
+	// SecondFactor Return only accounts with a second factor (true) or without one (false).
+	SecondFactor *bool `form:"second_factor,omitempty" json:"second_factor,omitempty"`
+
+	// CreatedAfter Return only accounts that were created at this time or later.
+	CreatedAfter *time.Time `form:"created_after,omitempty" json:"created_after,omitempty"`
+
+	// CreatedBefore Return only accounts that were created before this time.
+	CreatedBefore *time.Time `form:"created_before,omitempty" json:"created_before,omitempty"`
+
+	// Sort The order; a hyphen reverses it. With `q`, only an order of usernames is possible.
+	Sort *ListUsersParamsSort `form:"sort,omitempty" json:"sort,omitempty"`
+
+	// Total Also count the accounts of the list.
+	Total *bool `form:"total,omitempty" json:"total,omitempty"`
 }
+
+// ListUsersParamsSort defines parameters for ListUsers.
+type ListUsersParamsSort string
 
 // ListConsentsParams defines parameters for ListConsents.
 type ListConsentsParams struct {
@@ -3147,6 +3456,9 @@ type AuthorizeDeviceFormdataRequestBody = DeviceAuthorizationRequest
 // ConfirmEmailJSONRequestBody defines body for ConfirmEmail for application/json ContentType.
 type ConfirmEmailJSONRequestBody = EmailConfirmation
 
+// InviteUserJSONRequestBody defines body for InviteUser for application/json ContentType.
+type InviteUserJSONRequestBody = Invitation
+
 // RotateSigningKeyJSONRequestBody defines body for RotateSigningKey for application/json ContentType.
 type RotateSigningKeyJSONRequestBody = KeyRotation
 
@@ -3167,6 +3479,9 @@ type CreateProviderJSONRequestBody = ProviderCreate
 
 // UpdateProviderJSONRequestBody defines body for UpdateProvider for application/json ContentType.
 type UpdateProviderJSONRequestBody = ProviderUpdate
+
+// RegisterClientJSONRequestBody defines body for RegisterClient for application/json ContentType.
+type RegisterClientJSONRequestBody = RegistrationRequest
 
 // SignOutWithFormFormdataRequestBody defines body for SignOutWithForm for application/x-www-form-urlencoded ContentType.
 type SignOutWithFormFormdataRequestBody = SignOutRequest
@@ -3552,6 +3867,30 @@ type ClientInterface interface {
 	// Corresponds with GET /healthz (the `GetHealth` operationId).
 	GetHealth(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// InviteUserWithBody Invite a person
+	//
+	// Creates an account without a password, and mails its owner a link at which they choose one. Until then nobody can sign in to
+	// the account with a password. The link works once, within seven days, and ends when the address changes; `resendInvitation`
+	// mails another. It opens the same page as a password reset, or yours (`SESAME_RESET_URL`), and its code is for
+	// `confirmPasswordReset`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /invitations (the `InviteUser` operationId).
+	InviteUserWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// InviteUser Invite a person
+	//
+	// Creates an account without a password, and mails its owner a link at which they choose one. Until then nobody can sign in to
+	// the account with a password. The link works once, within seven days, and ends when the address changes; `resendInvitation`
+	// mails another. It opens the same page as a password reset, or yours (`SESAME_RESET_URL`), and its code is for
+	// `confirmPasswordReset`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /invitations (the `InviteUser` operationId).
+	InviteUser(ctx context.Context, body InviteUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListSigningKeys List the signing keys
 	//
 	// Returns the keys that sign access tokens, then those that sign ID tokens, each beginning with the one that signs now. A key is
@@ -3703,7 +4042,7 @@ type ClientInterface interface {
 
 	// ConfirmPasswordResetWithBody Choose a new password
 	//
-	// Sets a new password with a mailed code, which works once, within an hour, and revokes every other reset code
+	// Sets a new password with a mailed code, which works once, within an hour, or that of an invitation, within seven days. It revokes every other reset code
 	// for the address. Every session of the account ends, and no new one starts; the owner is notified by mail. The
 	// code proves access to the mailbox, so the address is confirmed too, unless another account has confirmed it. A
 	// refused password does not use the code.
@@ -3721,7 +4060,7 @@ type ClientInterface interface {
 
 	// ConfirmPasswordReset Choose a new password
 	//
-	// Sets a new password with a mailed code, which works once, within an hour, and revokes every other reset code
+	// Sets a new password with a mailed code, which works once, within an hour, or that of an invitation, within seven days. It revokes every other reset code
 	// for the address. Every session of the account ends, and no new one starts; the owner is notified by mail. The
 	// code proves access to the mailbox, so the address is confirmed too, unless another account has confirmed it. A
 	// refused password does not use the code.
@@ -3814,6 +4153,55 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /readyz (the `GetReadiness` operationId).
 	GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RegisterClientWithBody Register an application
+	//
+	// Dynamic client registration (RFC 7591), for clients of the Model Context Protocol and others that find this server by
+	// themselves. It is off by default (`SESAME_DYNAMIC_REGISTRATION`): then the response is 404, and the metadata has no
+	// `registration_endpoint`.
+	//
+	// The client is public and sends a `code_challenge`. It has the authorization code grant and refresh tokens, whatever else
+	// it asks for, and people are asked whether they agree. They can give it `openid`, `profile`, `email` and the scopes of
+	// `SESAME_UNVERIFIED_CLIENT_SCOPES`, which `scope` of the response lists.
+	//
+	// Other metadata is ignored; no address in it is opened. Some is changed: the response has what is registered. A name that looks
+	// like one of authority, such as `support`, is refused. A network can make 10 registrations in 15 minutes. A client
+	// that nobody has agreed to for a day is deleted, and its `client_id` is unknown from then on.
+	//
+	// There is no management of the registration (RFC 7592): a client registers again.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /register (the `RegisterClient` operationId).
+	RegisterClientWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RegisterClient Register an application
+	//
+	// Dynamic client registration (RFC 7591), for clients of the Model Context Protocol and others that find this server by
+	// themselves. It is off by default (`SESAME_DYNAMIC_REGISTRATION`): then the response is 404, and the metadata has no
+	// `registration_endpoint`.
+	//
+	// The client is public and sends a `code_challenge`. It has the authorization code grant and refresh tokens, whatever else
+	// it asks for, and people are asked whether they agree. They can give it `openid`, `profile`, `email` and the scopes of
+	// `SESAME_UNVERIFIED_CLIENT_SCOPES`, which `scope` of the response lists.
+	//
+	// Other metadata is ignored; no address in it is opened. Some is changed: the response has what is registered. A name that looks
+	// like one of authority, such as `support`, is refused. A network can make 10 registrations in 15 minutes. A client
+	// that nobody has agreed to for a day is deleted, and its `client_id` is unknown from then on.
+	//
+	// There is no management of the registration (RFC 7592): a client registers again.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /register (the `RegisterClient` operationId).
+	RegisterClient(ctx context.Context, body RegisterClientJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListAllSessions List all sessions
+	//
+	// Returns the sessions of all accounts, the latest login first. Pages work as for `listEvents`. End one with `endUserSession`.
+	//
+	// Corresponds with GET /sessions (the `ListAllSessions` operationId).
+	ListAllSessions(ctx context.Context, params *ListAllSessionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetSettings Read the settings in force
 	//
@@ -4070,10 +4458,15 @@ type ClientInterface interface {
 
 	// ListUsers List the accounts
 	//
-	// Returns all accounts in the order of their usernames, one page at a time. Send `next_cursor` of the
+	// Returns accounts one page at a time, in the order of their usernames or of their creation. Send `next_cursor` of the
 	// response as `cursor` to get the next page, which neither misses nor repeats an account if others are
 	// created or deleted meanwhile. With `q`, accounts whose username begins with it come first, then those
 	// whose address does.
+	//
+	// Every page costs the same, however many accounts there are. So a page looks at 2,000 accounts at most, beyond those that
+	// an index excludes. If few of them match the filters, the page has fewer items than `limit`, perhaps none, and a
+	// `next_cursor` that continues: the list has ended when `next_cursor` is null, not when a page is short. Indexes serve
+	// `disabled: true`, `scope`, `second_factor: true` and, in the order of creation, `created_after` and `created_before`.
 	//
 	// Corresponds with GET /users (the `ListUsers` operationId).
 	ListUsers(ctx context.Context, params *ListUsersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -4089,6 +4482,9 @@ type ClientInterface interface {
 	// A network may try 60 times in an hour by default, successful or not: then the response is 429, and
 	// `Retry-After` says how long to wait. A network is an IPv4 address or an IPv6 /64; a /48 may try ten
 	// times as often. Callers with `users:write` are not counted.
+	//
+	// Only callers with `users:write` may send `scopes`, `disabled` and `email_verified`; from others they are 422. To let
+	// people choose the password themselves, use `inviteUser`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4106,6 +4502,9 @@ type ClientInterface interface {
 	// A network may try 60 times in an hour by default, successful or not: then the response is 429, and
 	// `Retry-After` says how long to wait. A network is an IPv4 address or an IPv6 /64; a /48 may try ten
 	// times as often. Callers with `users:write` are not counted.
+	//
+	// Only callers with `users:write` may send `scopes`, `disabled` and `email_verified`; from others they are 422. To let
+	// people choose the password themselves, use `inviteUser`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4472,7 +4871,7 @@ type ClientInterface interface {
 	//
 	// Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a
 	// whole. Disabling an account ends its sessions at once. A revoked scope is refused from the next request on, whatever the account's
-	// tokens say. A new address is unconfirmed until its owner confirms it.
+	// tokens say. A new address is unconfirmed until its owner confirms it, or you do with `email_verified`.
 	//
 	// The last administrator, that is the last enabled account with `users:write`, can neither be
 	// disabled nor lose that scope: 409.
@@ -4486,7 +4885,7 @@ type ClientInterface interface {
 	//
 	// Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a
 	// whole. Disabling an account ends its sessions at once. A revoked scope is refused from the next request on, whatever the account's
-	// tokens say. A new address is unconfirmed until its owner confirms it.
+	// tokens say. A new address is unconfirmed until its owner confirms it, or you do with `email_verified`.
 	//
 	// The last administrator, that is the last enabled account with `users:write`, can neither be
 	// disabled nor lose that scope: 409.
@@ -4547,6 +4946,23 @@ type ClientInterface interface {
 	//
 	// Corresponds with DELETE /users/{user_id}/identities/{identity_id} (the `DeleteUserIdentity` operationId).
 	DeleteUserIdentity(ctx context.Context, userID openapi_types.UUID, identityID openapi_types.UUID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ResendInvitation Mail an invitation again
+	//
+	// Mails the owner of an account without a password a new link at which they choose one, and ends the earlier ones. An account
+	// gets one such mail a minute, and after five none for an hour.
+	//
+	// Corresponds with POST /users/{user_id}/invitation (the `ResendInvitation` operationId).
+	ResendInvitation(ctx context.Context, userID openapi_types.UUID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StartPasswordReset Start a password reset for a person
+	//
+	// Mails the owner of an account the link with which they choose a new password, as `requestPasswordReset` does. The
+	// administrator neither sees the code nor chooses the password, and nothing changes until the owner uses the link. An account
+	// gets one such mail a minute, and after five none for an hour.
+	//
+	// Corresponds with POST /users/{user_id}/password-reset (the `StartPasswordReset` operationId).
+	StartPasswordReset(ctx context.Context, userID openapi_types.UUID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// EndUserSessions End all sessions of an account
 	//
@@ -5220,6 +5636,50 @@ func (c *Client) GetHealth(ctx context.Context, reqEditors ...RequestEditorFn) (
 	return c.Client.Do(req)
 }
 
+// InviteUserWithBody Invite a person
+//
+// Creates an account without a password, and mails its owner a link at which they choose one. Until then nobody can sign in to
+// the account with a password. The link works once, within seven days, and ends when the address changes; `resendInvitation`
+// mails another. It opens the same page as a password reset, or yours (`SESAME_RESET_URL`), and its code is for
+// `confirmPasswordReset`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /invitations (the `InviteUser` operationId).
+func (c *Client) InviteUserWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewInviteUserRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// InviteUser Invite a person
+//
+// Creates an account without a password, and mails its owner a link at which they choose one. Until then nobody can sign in to
+// the account with a password. The link works once, within seven days, and ends when the address changes; `resendInvitation`
+// mails another. It opens the same page as a password reset, or yours (`SESAME_RESET_URL`), and its code is for
+// `confirmPasswordReset`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /invitations (the `InviteUser` operationId).
+func (c *Client) InviteUser(ctx context.Context, body InviteUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewInviteUserRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListSigningKeys List the signing keys
 //
 // Returns the keys that sign access tokens, then those that sign ID tokens, each beginning with the one that signs now. A key is
@@ -5501,7 +5961,7 @@ func (c *Client) RequestPasswordReset(ctx context.Context, body RequestPasswordR
 
 // ConfirmPasswordResetWithBody Choose a new password
 //
-// Sets a new password with a mailed code, which works once, within an hour, and revokes every other reset code
+// Sets a new password with a mailed code, which works once, within an hour, or that of an invitation, within seven days. It revokes every other reset code
 // for the address. Every session of the account ends, and no new one starts; the owner is notified by mail. The
 // code proves access to the mailbox, so the address is confirmed too, unless another account has confirmed it. A
 // refused password does not use the code.
@@ -5529,7 +5989,7 @@ func (c *Client) ConfirmPasswordResetWithBody(ctx context.Context, contentType s
 
 // ConfirmPasswordReset Choose a new password
 //
-// Sets a new password with a mailed code, which works once, within an hour, and revokes every other reset code
+// Sets a new password with a mailed code, which works once, within an hour, or that of an invitation, within seven days. It revokes every other reset code
 // for the address. Every session of the account ends, and no new one starts; the owner is notified by mail. The
 // code proves access to the mailbox, so the address is confirmed too, unless another account has confirmed it. A
 // refused password does not use the code.
@@ -5703,6 +6163,85 @@ func (c *Client) UpdateProvider(ctx context.Context, provider string, body Updat
 // Corresponds with GET /readyz (the `GetReadiness` operationId).
 func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetReadinessRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RegisterClientWithBody Register an application
+//
+// Dynamic client registration (RFC 7591), for clients of the Model Context Protocol and others that find this server by
+// themselves. It is off by default (`SESAME_DYNAMIC_REGISTRATION`): then the response is 404, and the metadata has no
+// `registration_endpoint`.
+//
+// The client is public and sends a `code_challenge`. It has the authorization code grant and refresh tokens, whatever else
+// it asks for, and people are asked whether they agree. They can give it `openid`, `profile`, `email` and the scopes of
+// `SESAME_UNVERIFIED_CLIENT_SCOPES`, which `scope` of the response lists.
+//
+// Other metadata is ignored; no address in it is opened. Some is changed: the response has what is registered. A name that looks
+// like one of authority, such as `support`, is refused. A network can make 10 registrations in 15 minutes. A client
+// that nobody has agreed to for a day is deleted, and its `client_id` is unknown from then on.
+//
+// There is no management of the registration (RFC 7592): a client registers again.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /register (the `RegisterClient` operationId).
+func (c *Client) RegisterClientWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRegisterClientRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RegisterClient Register an application
+//
+// Dynamic client registration (RFC 7591), for clients of the Model Context Protocol and others that find this server by
+// themselves. It is off by default (`SESAME_DYNAMIC_REGISTRATION`): then the response is 404, and the metadata has no
+// `registration_endpoint`.
+//
+// The client is public and sends a `code_challenge`. It has the authorization code grant and refresh tokens, whatever else
+// it asks for, and people are asked whether they agree. They can give it `openid`, `profile`, `email` and the scopes of
+// `SESAME_UNVERIFIED_CLIENT_SCOPES`, which `scope` of the response lists.
+//
+// Other metadata is ignored; no address in it is opened. Some is changed: the response has what is registered. A name that looks
+// like one of authority, such as `support`, is refused. A network can make 10 registrations in 15 minutes. A client
+// that nobody has agreed to for a day is deleted, and its `client_id` is unknown from then on.
+//
+// There is no management of the registration (RFC 7592): a client registers again.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /register (the `RegisterClient` operationId).
+func (c *Client) RegisterClient(ctx context.Context, body RegisterClientJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRegisterClientRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListAllSessions List all sessions
+//
+// Returns the sessions of all accounts, the latest login first. Pages work as for `listEvents`. End one with `endUserSession`.
+//
+// Corresponds with GET /sessions (the `ListAllSessions` operationId).
+func (c *Client) ListAllSessions(ctx context.Context, params *ListAllSessionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListAllSessionsRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -6098,10 +6637,15 @@ func (c *Client) PostUserInfoWithFormdataBody(ctx context.Context, body PostUser
 
 // ListUsers List the accounts
 //
-// Returns all accounts in the order of their usernames, one page at a time. Send `next_cursor` of the
+// Returns accounts one page at a time, in the order of their usernames or of their creation. Send `next_cursor` of the
 // response as `cursor` to get the next page, which neither misses nor repeats an account if others are
 // created or deleted meanwhile. With `q`, accounts whose username begins with it come first, then those
 // whose address does.
+//
+// Every page costs the same, however many accounts there are. So a page looks at 2,000 accounts at most, beyond those that
+// an index excludes. If few of them match the filters, the page has fewer items than `limit`, perhaps none, and a
+// `next_cursor` that continues: the list has ended when `next_cursor` is null, not when a page is short. Indexes serve
+// `disabled: true`, `scope`, `second_factor: true` and, in the order of creation, `created_after` and `created_before`.
 //
 // Corresponds with GET /users (the `ListUsers` operationId).
 func (c *Client) ListUsers(ctx context.Context, params *ListUsersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -6127,6 +6671,9 @@ func (c *Client) ListUsers(ctx context.Context, params *ListUsersParams, reqEdit
 // A network may try 60 times in an hour by default, successful or not: then the response is 429, and
 // `Retry-After` says how long to wait. A network is an IPv4 address or an IPv6 /64; a /48 may try ten
 // times as often. Callers with `users:write` are not counted.
+//
+// Only callers with `users:write` may send `scopes`, `disabled` and `email_verified`; from others they are 422. To let
+// people choose the password themselves, use `inviteUser`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -6154,6 +6701,9 @@ func (c *Client) CreateUserWithBody(ctx context.Context, contentType string, bod
 // A network may try 60 times in an hour by default, successful or not: then the response is 429, and
 // `Retry-After` says how long to wait. A network is an IPv4 address or an IPv6 /64; a /48 may try ten
 // times as often. Callers with `users:write` are not counted.
+//
+// Only callers with `users:write` may send `scopes`, `disabled` and `email_verified`; from others they are 422. To let
+// people choose the password themselves, use `inviteUser`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -6870,7 +7420,7 @@ func (c *Client) GetUser(ctx context.Context, userID openapi_types.UUID, reqEdit
 //
 // Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a
 // whole. Disabling an account ends its sessions at once. A revoked scope is refused from the next request on, whatever the account's
-// tokens say. A new address is unconfirmed until its owner confirms it.
+// tokens say. A new address is unconfirmed until its owner confirms it, or you do with `email_verified`.
 //
 // The last administrator, that is the last enabled account with `users:write`, can neither be
 // disabled nor lose that scope: 409.
@@ -6894,7 +7444,7 @@ func (c *Client) UpdateUserWithBody(ctx context.Context, userID openapi_types.UU
 //
 // Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a
 // whole. Disabling an account ends its sessions at once. A revoked scope is refused from the next request on, whatever the account's
-// tokens say. A new address is unconfirmed until its owner confirms it.
+// tokens say. A new address is unconfirmed until its owner confirms it, or you do with `email_verified`.
 //
 // The last administrator, that is the last enabled account with `users:write`, can neither be
 // disabled nor lose that scope: 409.
@@ -7016,6 +7566,43 @@ func (c *Client) ListUserIdentities(ctx context.Context, userID openapi_types.UU
 // Corresponds with DELETE /users/{user_id}/identities/{identity_id} (the `DeleteUserIdentity` operationId).
 func (c *Client) DeleteUserIdentity(ctx context.Context, userID openapi_types.UUID, identityID openapi_types.UUID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewDeleteUserIdentityRequest(c.Server, userID, identityID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ResendInvitation Mail an invitation again
+//
+// Mails the owner of an account without a password a new link at which they choose one, and ends the earlier ones. An account
+// gets one such mail a minute, and after five none for an hour.
+//
+// Corresponds with POST /users/{user_id}/invitation (the `ResendInvitation` operationId).
+func (c *Client) ResendInvitation(ctx context.Context, userID openapi_types.UUID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResendInvitationRequest(c.Server, userID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StartPasswordReset Start a password reset for a person
+//
+// Mails the owner of an account the link with which they choose a new password, as `requestPasswordReset` does. The
+// administrator neither sees the code nor chooses the password, and nothing changes until the owner uses the link. An account
+// gets one such mail a minute, and after five none for an hour.
+//
+// Corresponds with POST /users/{user_id}/password-reset (the `StartPasswordReset` operationId).
+func (c *Client) StartPasswordReset(ctx context.Context, userID openapi_types.UUID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStartPasswordResetRequest(c.Server, userID)
 	if err != nil {
 		return nil, err
 	}
@@ -8528,6 +9115,46 @@ func NewGetHealthRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewInviteUserRequest calls the generic InviteUser builder with application/json body
+func NewInviteUserRequest(server string, body InviteUserJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewInviteUserRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewInviteUserRequestWithBody constructs an http.Request for the InviteUser method, with any body, and a specified content type
+func NewInviteUserRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/invitations")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewListSigningKeysRequest constructs an http.Request for the ListSigningKeys method
 func NewListSigningKeysRequest(server string) (*http.Request, error) {
 	var err error
@@ -9164,6 +9791,112 @@ func NewGetReadinessRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewRegisterClientRequest calls the generic RegisterClient builder with application/json body
+func NewRegisterClientRequest(server string, body RegisterClientJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRegisterClientRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewRegisterClientRequestWithBody constructs an http.Request for the RegisterClient method, with any body, and a specified content type
+func NewRegisterClientRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/register")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListAllSessionsRequest constructs an http.Request for the ListAllSessions method
+func NewListAllSessionsRequest(server string, params *ListAllSessionsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/sessions")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetSettingsRequest constructs an http.Request for the GetSettings method
 func NewGetSettingsRequest(server string) (*http.Request, error) {
 	var err error
@@ -9599,6 +10332,90 @@ func NewListUsersRequest(server string, params *ListUsersParams) (*http.Request,
 		if params.Disabled != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "disabled", *params.Disabled, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Scope != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "scope", *params.Scope, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.EmailVerified != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "email_verified", *params.EmailVerified, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.SecondFactor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "second_factor", *params.SecondFactor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.CreatedAfter != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "created_after", *params.CreatedAfter, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.CreatedBefore != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "created_before", *params.CreatedBefore, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Sort != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sort", *params.Sort, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Total != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "total", *params.Total, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -10947,6 +11764,74 @@ func NewDeleteUserIdentityRequest(server string, userID openapi_types.UUID, iden
 	return req, nil
 }
 
+// NewResendInvitationRequest constructs an http.Request for the ResendInvitation method
+func NewResendInvitationRequest(server string, userID openapi_types.UUID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "user_id", userID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/users/%s/invitation", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewStartPasswordResetRequest constructs an http.Request for the StartPasswordReset method
+func NewStartPasswordResetRequest(server string, userID openapi_types.UUID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "user_id", userID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/users/%s/password-reset", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewEndUserSessionsRequest constructs an http.Request for the EndUserSessions method
 func NewEndUserSessionsRequest(server string, userID openapi_types.UUID) (*http.Request, error) {
 	var err error
@@ -11956,6 +12841,30 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /healthz (the `GetHealth` operationId).
 	GetHealthWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetHealthResponse, error)
 
+	// InviteUserWithBodyWithResponse Invite a person
+	//
+	// Creates an account without a password, and mails its owner a link at which they choose one. Until then nobody can sign in to
+	// the account with a password. The link works once, within seven days, and ends when the address changes; `resendInvitation`
+	// mails another. It opens the same page as a password reset, or yours (`SESAME_RESET_URL`), and its code is for
+	// `confirmPasswordReset`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /invitations (the `InviteUser` operationId).
+	InviteUserWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*InviteUserResponse, error)
+
+	// InviteUserWithResponse Invite a person
+	//
+	// Creates an account without a password, and mails its owner a link at which they choose one. Until then nobody can sign in to
+	// the account with a password. The link works once, within seven days, and ends when the address changes; `resendInvitation`
+	// mails another. It opens the same page as a password reset, or yours (`SESAME_RESET_URL`), and its code is for
+	// `confirmPasswordReset`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /invitations (the `InviteUser` operationId).
+	InviteUserWithResponse(ctx context.Context, body InviteUserJSONRequestBody, reqEditors ...RequestEditorFn) (*InviteUserResponse, error)
+
 	// ListSigningKeysWithResponse List the signing keys
 	//
 	// Returns the keys that sign access tokens, then those that sign ID tokens, each beginning with the one that signs now. A key is
@@ -12117,7 +13026,7 @@ type ClientWithResponsesInterface interface {
 
 	// ConfirmPasswordResetWithBodyWithResponse Choose a new password
 	//
-	// Sets a new password with a mailed code, which works once, within an hour, and revokes every other reset code
+	// Sets a new password with a mailed code, which works once, within an hour, or that of an invitation, within seven days. It revokes every other reset code
 	// for the address. Every session of the account ends, and no new one starts; the owner is notified by mail. The
 	// code proves access to the mailbox, so the address is confirmed too, unless another account has confirmed it. A
 	// refused password does not use the code.
@@ -12135,7 +13044,7 @@ type ClientWithResponsesInterface interface {
 
 	// ConfirmPasswordResetWithResponse Choose a new password
 	//
-	// Sets a new password with a mailed code, which works once, within an hour, and revokes every other reset code
+	// Sets a new password with a mailed code, which works once, within an hour, or that of an invitation, within seven days. It revokes every other reset code
 	// for the address. Every session of the account ends, and no new one starts; the owner is notified by mail. The
 	// code proves access to the mailbox, so the address is confirmed too, unless another account has confirmed it. A
 	// refused password does not use the code.
@@ -12236,6 +13145,57 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /readyz (the `GetReadiness` operationId).
 	GetReadinessWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetReadinessResponse, error)
+
+	// RegisterClientWithBodyWithResponse Register an application
+	//
+	// Dynamic client registration (RFC 7591), for clients of the Model Context Protocol and others that find this server by
+	// themselves. It is off by default (`SESAME_DYNAMIC_REGISTRATION`): then the response is 404, and the metadata has no
+	// `registration_endpoint`.
+	//
+	// The client is public and sends a `code_challenge`. It has the authorization code grant and refresh tokens, whatever else
+	// it asks for, and people are asked whether they agree. They can give it `openid`, `profile`, `email` and the scopes of
+	// `SESAME_UNVERIFIED_CLIENT_SCOPES`, which `scope` of the response lists.
+	//
+	// Other metadata is ignored; no address in it is opened. Some is changed: the response has what is registered. A name that looks
+	// like one of authority, such as `support`, is refused. A network can make 10 registrations in 15 minutes. A client
+	// that nobody has agreed to for a day is deleted, and its `client_id` is unknown from then on.
+	//
+	// There is no management of the registration (RFC 7592): a client registers again.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /register (the `RegisterClient` operationId).
+	RegisterClientWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RegisterClientResponse, error)
+
+	// RegisterClientWithResponse Register an application
+	//
+	// Dynamic client registration (RFC 7591), for clients of the Model Context Protocol and others that find this server by
+	// themselves. It is off by default (`SESAME_DYNAMIC_REGISTRATION`): then the response is 404, and the metadata has no
+	// `registration_endpoint`.
+	//
+	// The client is public and sends a `code_challenge`. It has the authorization code grant and refresh tokens, whatever else
+	// it asks for, and people are asked whether they agree. They can give it `openid`, `profile`, `email` and the scopes of
+	// `SESAME_UNVERIFIED_CLIENT_SCOPES`, which `scope` of the response lists.
+	//
+	// Other metadata is ignored; no address in it is opened. Some is changed: the response has what is registered. A name that looks
+	// like one of authority, such as `support`, is refused. A network can make 10 registrations in 15 minutes. A client
+	// that nobody has agreed to for a day is deleted, and its `client_id` is unknown from then on.
+	//
+	// There is no management of the registration (RFC 7592): a client registers again.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /register (the `RegisterClient` operationId).
+	RegisterClientWithResponse(ctx context.Context, body RegisterClientJSONRequestBody, reqEditors ...RequestEditorFn) (*RegisterClientResponse, error)
+
+	// ListAllSessionsWithResponse List all sessions
+	//
+	// Returns the sessions of all accounts, the latest login first. Pages work as for `listEvents`. End one with `endUserSession`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /sessions (the `ListAllSessions` operationId).
+	ListAllSessionsWithResponse(ctx context.Context, params *ListAllSessionsParams, reqEditors ...RequestEditorFn) (*ListAllSessionsResponse, error)
 
 	// GetSettingsWithResponse Read the settings in force
 	//
@@ -12498,10 +13458,15 @@ type ClientWithResponsesInterface interface {
 
 	// ListUsersWithResponse List the accounts
 	//
-	// Returns all accounts in the order of their usernames, one page at a time. Send `next_cursor` of the
+	// Returns accounts one page at a time, in the order of their usernames or of their creation. Send `next_cursor` of the
 	// response as `cursor` to get the next page, which neither misses nor repeats an account if others are
 	// created or deleted meanwhile. With `q`, accounts whose username begins with it come first, then those
 	// whose address does.
+	//
+	// Every page costs the same, however many accounts there are. So a page looks at 2,000 accounts at most, beyond those that
+	// an index excludes. If few of them match the filters, the page has fewer items than `limit`, perhaps none, and a
+	// `next_cursor` that continues: the list has ended when `next_cursor` is null, not when a page is short. Indexes serve
+	// `disabled: true`, `scope`, `second_factor: true` and, in the order of creation, `created_after` and `created_before`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -12520,6 +13485,9 @@ type ClientWithResponsesInterface interface {
 	// `Retry-After` says how long to wait. A network is an IPv4 address or an IPv6 /64; a /48 may try ten
 	// times as often. Callers with `users:write` are not counted.
 	//
+	// Only callers with `users:write` may send `scopes`, `disabled` and `email_verified`; from others they are 422. To let
+	// people choose the password themselves, use `inviteUser`.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /users (the `CreateUser` operationId).
@@ -12536,6 +13504,9 @@ type ClientWithResponsesInterface interface {
 	// A network may try 60 times in an hour by default, successful or not: then the response is 429, and
 	// `Retry-After` says how long to wait. A network is an IPv4 address or an IPv6 /64; a /48 may try ten
 	// times as often. Callers with `users:write` are not counted.
+	//
+	// Only callers with `users:write` may send `scopes`, `disabled` and `email_verified`; from others they are 422. To let
+	// people choose the password themselves, use `inviteUser`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -12942,7 +13913,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a
 	// whole. Disabling an account ends its sessions at once. A revoked scope is refused from the next request on, whatever the account's
-	// tokens say. A new address is unconfirmed until its owner confirms it.
+	// tokens say. A new address is unconfirmed until its owner confirms it, or you do with `email_verified`.
 	//
 	// The last administrator, that is the last enabled account with `users:write`, can neither be
 	// disabled nor lose that scope: 409.
@@ -12956,7 +13927,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a
 	// whole. Disabling an account ends its sessions at once. A revoked scope is refused from the next request on, whatever the account's
-	// tokens say. A new address is unconfirmed until its owner confirms it.
+	// tokens say. A new address is unconfirmed until its owner confirms it, or you do with `email_verified`.
 	//
 	// The last administrator, that is the last enabled account with `users:write`, can neither be
 	// disabled nor lose that scope: 409.
@@ -13029,6 +14000,27 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with DELETE /users/{user_id}/identities/{identity_id} (the `DeleteUserIdentity` operationId).
 	DeleteUserIdentityWithResponse(ctx context.Context, userID openapi_types.UUID, identityID openapi_types.UUID, reqEditors ...RequestEditorFn) (*DeleteUserIdentityResponse, error)
+
+	// ResendInvitationWithResponse Mail an invitation again
+	//
+	// Mails the owner of an account without a password a new link at which they choose one, and ends the earlier ones. An account
+	// gets one such mail a minute, and after five none for an hour.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /users/{user_id}/invitation (the `ResendInvitation` operationId).
+	ResendInvitationWithResponse(ctx context.Context, userID openapi_types.UUID, reqEditors ...RequestEditorFn) (*ResendInvitationResponse, error)
+
+	// StartPasswordResetWithResponse Start a password reset for a person
+	//
+	// Mails the owner of an account the link with which they choose a new password, as `requestPasswordReset` does. The
+	// administrator neither sees the code nor chooses the password, and nothing changes until the owner uses the link. An account
+	// gets one such mail a minute, and after five none for an hour.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /users/{user_id}/password-reset (the `StartPasswordReset` operationId).
+	StartPasswordResetWithResponse(ctx context.Context, userID openapi_types.UUID, reqEditors ...RequestEditorFn) (*StartPasswordResetResponse, error)
 
 	// EndUserSessionsWithResponse End all sessions of an account
 	//
@@ -14839,6 +15831,138 @@ func (r GetHealthResponse) ContentType() string {
 	return ""
 }
 
+// InviteUserResponse201Headers the declared response headers of an HTTP 201 response for InviteUser
+type InviteUserResponse201Headers struct {
+	Location string
+}
+
+// InviteUserResponse401Headers the declared response headers of an HTTP 401 response for InviteUser
+type InviteUserResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// InviteUserResponse403Headers the declared response headers of an HTTP 403 response for InviteUser
+type InviteUserResponse403Headers struct {
+	WWWAuthenticate string
+}
+
+// InviteUserResponse503Headers the declared response headers of an HTTP 503 response for InviteUser
+type InviteUserResponse503Headers struct {
+	RetryAfter int32
+}
+
+type InviteUserResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *User
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *Malformed
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthenticated
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *Problem
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *TooLarge
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *MediaType
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *Invalid
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ServerError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *InviteUserResponse201Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *InviteUserResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *InviteUserResponse403Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *InviteUserResponse503Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r InviteUserResponse) GetJSON201() *User {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r InviteUserResponse) GetApplicationProblemJSON400() *Malformed {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r InviteUserResponse) GetApplicationProblemJSON401() *Unauthenticated {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r InviteUserResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r InviteUserResponse) GetApplicationProblemJSON409() *Problem {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r InviteUserResponse) GetApplicationProblemJSON413() *TooLarge {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r InviteUserResponse) GetApplicationProblemJSON415() *MediaType {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r InviteUserResponse) GetApplicationProblemJSON422() *Invalid {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r InviteUserResponse) GetApplicationProblemJSON500() *ServerError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r InviteUserResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r InviteUserResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r InviteUserResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r InviteUserResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r InviteUserResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListSigningKeysResponse401Headers the declared response headers of an HTTP 401 response for ListSigningKeys
 type ListSigningKeysResponse401Headers struct {
 	WWWAuthenticate string
@@ -16534,6 +17658,266 @@ func (r GetReadinessResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetReadinessResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RegisterClientResponse201Headers the declared response headers of an HTTP 201 response for RegisterClient
+type RegisterClientResponse201Headers struct {
+	CacheControl string
+	Pragma       string
+}
+
+// RegisterClientResponse400Headers the declared response headers of an HTTP 400 response for RegisterClient
+type RegisterClientResponse400Headers struct {
+	CacheControl string
+	Pragma       string
+}
+
+// RegisterClientResponse404Headers the declared response headers of an HTTP 404 response for RegisterClient
+type RegisterClientResponse404Headers struct {
+	CacheControl string
+	Pragma       string
+}
+
+// RegisterClientResponse413Headers the declared response headers of an HTTP 413 response for RegisterClient
+type RegisterClientResponse413Headers struct {
+	CacheControl string
+	Pragma       string
+}
+
+// RegisterClientResponse415Headers the declared response headers of an HTTP 415 response for RegisterClient
+type RegisterClientResponse415Headers struct {
+	CacheControl string
+	Pragma       string
+}
+
+// RegisterClientResponse429Headers the declared response headers of an HTTP 429 response for RegisterClient
+type RegisterClientResponse429Headers struct {
+	CacheControl string
+	Pragma       string
+	RetryAfter   int32
+}
+
+// RegisterClientResponse500Headers the declared response headers of an HTTP 500 response for RegisterClient
+type RegisterClientResponse500Headers struct {
+	CacheControl string
+	Pragma       string
+}
+
+// RegisterClientResponse503Headers the declared response headers of an HTTP 503 response for RegisterClient
+type RegisterClientResponse503Headers struct {
+	CacheControl string
+	Pragma       string
+	RetryAfter   int32
+}
+
+type RegisterClientResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *RegisteredClient
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *RegistrationRefused
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NoRegistration
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *OAuthTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *RegistrationMediaType
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *OAuthTooMany
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *OAuthServerError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *OAuthUnavailable
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *RegisterClientResponse201Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *RegisterClientResponse400Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *RegisterClientResponse404Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *RegisterClientResponse413Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *RegisterClientResponse415Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *RegisterClientResponse429Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *RegisterClientResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *RegisterClientResponse503Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r RegisterClientResponse) GetJSON201() *RegisteredClient {
+	return r.JSON201
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r RegisterClientResponse) GetJSON400() *RegistrationRefused {
+	return r.JSON400
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r RegisterClientResponse) GetJSON404() *NoRegistration {
+	return r.JSON404
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r RegisterClientResponse) GetJSON413() *OAuthTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r RegisterClientResponse) GetJSON415() *RegistrationMediaType {
+	return r.JSON415
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r RegisterClientResponse) GetJSON429() *OAuthTooMany {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r RegisterClientResponse) GetJSON500() *OAuthServerError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r RegisterClientResponse) GetJSON503() *OAuthUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r RegisterClientResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RegisterClientResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RegisterClientResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RegisterClientResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListAllSessionsResponse401Headers the declared response headers of an HTTP 401 response for ListAllSessions
+type ListAllSessionsResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// ListAllSessionsResponse403Headers the declared response headers of an HTTP 403 response for ListAllSessions
+type ListAllSessionsResponse403Headers struct {
+	WWWAuthenticate string
+}
+
+// ListAllSessionsResponse503Headers the declared response headers of an HTTP 503 response for ListAllSessions
+type ListAllSessionsResponse503Headers struct {
+	RetryAfter int32
+}
+
+type ListAllSessionsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PersonSessionPage
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *Malformed
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthenticated
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *Invalid
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ServerError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListAllSessionsResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *ListAllSessionsResponse403Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ListAllSessionsResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListAllSessionsResponse) GetJSON200() *PersonSessionPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListAllSessionsResponse) GetApplicationProblemJSON400() *Malformed {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListAllSessionsResponse) GetApplicationProblemJSON401() *Unauthenticated {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListAllSessionsResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ListAllSessionsResponse) GetApplicationProblemJSON422() *Invalid {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ListAllSessionsResponse) GetApplicationProblemJSON500() *ServerError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListAllSessionsResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListAllSessionsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListAllSessionsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListAllSessionsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListAllSessionsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -20599,7 +21983,7 @@ type UpdateUserResponse struct {
 	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
 	ApplicationProblemJSON404 *NoSuchUser
 	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
-	ApplicationProblemJSON409 *LastAdministrator
+	ApplicationProblemJSON409 *Problem
 	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
 	ApplicationProblemJSON413 *TooLarge
 	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
@@ -20644,7 +22028,7 @@ func (r UpdateUserResponse) GetApplicationProblemJSON404() *NoSuchUser {
 }
 
 // GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
-func (r UpdateUserResponse) GetApplicationProblemJSON409() *LastAdministrator {
+func (r UpdateUserResponse) GetApplicationProblemJSON409() *Problem {
 	return r.ApplicationProblemJSON409
 }
 
@@ -21369,6 +22753,270 @@ func (r DeleteUserIdentityResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r DeleteUserIdentityResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ResendInvitationResponse401Headers the declared response headers of an HTTP 401 response for ResendInvitation
+type ResendInvitationResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// ResendInvitationResponse403Headers the declared response headers of an HTTP 403 response for ResendInvitation
+type ResendInvitationResponse403Headers struct {
+	WWWAuthenticate string
+}
+
+// ResendInvitationResponse429Headers the declared response headers of an HTTP 429 response for ResendInvitation
+type ResendInvitationResponse429Headers struct {
+	RetryAfter int32
+}
+
+// ResendInvitationResponse503Headers the declared response headers of an HTTP 503 response for ResendInvitation
+type ResendInvitationResponse503Headers struct {
+	RetryAfter int32
+}
+
+type ResendInvitationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *Malformed
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthenticated
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NoSuchUser
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *Problem
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *TooLarge
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *Invalid
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *MailedEnough
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ServerError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ResendInvitationResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *ResendInvitationResponse403Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *ResendInvitationResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ResendInvitationResponse503Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ResendInvitationResponse) GetApplicationProblemJSON400() *Malformed {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ResendInvitationResponse) GetApplicationProblemJSON401() *Unauthenticated {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ResendInvitationResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ResendInvitationResponse) GetApplicationProblemJSON404() *NoSuchUser {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r ResendInvitationResponse) GetApplicationProblemJSON409() *Problem {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ResendInvitationResponse) GetApplicationProblemJSON413() *TooLarge {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ResendInvitationResponse) GetApplicationProblemJSON422() *Invalid {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ResendInvitationResponse) GetApplicationProblemJSON429() *MailedEnough {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ResendInvitationResponse) GetApplicationProblemJSON500() *ServerError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ResendInvitationResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ResendInvitationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ResendInvitationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ResendInvitationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ResendInvitationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// StartPasswordResetResponse401Headers the declared response headers of an HTTP 401 response for StartPasswordReset
+type StartPasswordResetResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// StartPasswordResetResponse403Headers the declared response headers of an HTTP 403 response for StartPasswordReset
+type StartPasswordResetResponse403Headers struct {
+	WWWAuthenticate string
+}
+
+// StartPasswordResetResponse429Headers the declared response headers of an HTTP 429 response for StartPasswordReset
+type StartPasswordResetResponse429Headers struct {
+	RetryAfter int32
+}
+
+// StartPasswordResetResponse503Headers the declared response headers of an HTTP 503 response for StartPasswordReset
+type StartPasswordResetResponse503Headers struct {
+	RetryAfter int32
+}
+
+type StartPasswordResetResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *Malformed
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthenticated
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NoSuchUser
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *Problem
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *TooLarge
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *Invalid
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *MailedEnough
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ServerError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *StartPasswordResetResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *StartPasswordResetResponse403Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *StartPasswordResetResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *StartPasswordResetResponse503Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r StartPasswordResetResponse) GetApplicationProblemJSON400() *Malformed {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r StartPasswordResetResponse) GetApplicationProblemJSON401() *Unauthenticated {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r StartPasswordResetResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r StartPasswordResetResponse) GetApplicationProblemJSON404() *NoSuchUser {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r StartPasswordResetResponse) GetApplicationProblemJSON409() *Problem {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r StartPasswordResetResponse) GetApplicationProblemJSON413() *TooLarge {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r StartPasswordResetResponse) GetApplicationProblemJSON422() *Invalid {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r StartPasswordResetResponse) GetApplicationProblemJSON429() *MailedEnough {
+	return r.ApplicationProblemJSON429
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r StartPasswordResetResponse) GetApplicationProblemJSON500() *ServerError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r StartPasswordResetResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r StartPasswordResetResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r StartPasswordResetResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r StartPasswordResetResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r StartPasswordResetResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -23567,6 +25215,42 @@ func (c *ClientWithResponses) GetHealthWithResponse(ctx context.Context, reqEdit
 	return ParseGetHealthResponse(rsp)
 }
 
+// InviteUserWithBodyWithResponse Invite a person
+//
+// Creates an account without a password, and mails its owner a link at which they choose one. Until then nobody can sign in to
+// the account with a password. The link works once, within seven days, and ends when the address changes; `resendInvitation`
+// mails another. It opens the same page as a password reset, or yours (`SESAME_RESET_URL`), and its code is for
+// `confirmPasswordReset`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /invitations (the `InviteUser` operationId).
+func (c *ClientWithResponses) InviteUserWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*InviteUserResponse, error) {
+	rsp, err := c.InviteUserWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseInviteUserResponse(rsp)
+}
+
+// InviteUserWithResponse Invite a person
+//
+// Creates an account without a password, and mails its owner a link at which they choose one. Until then nobody can sign in to
+// the account with a password. The link works once, within seven days, and ends when the address changes; `resendInvitation`
+// mails another. It opens the same page as a password reset, or yours (`SESAME_RESET_URL`), and its code is for
+// `confirmPasswordReset`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /invitations (the `InviteUser` operationId).
+func (c *ClientWithResponses) InviteUserWithResponse(ctx context.Context, body InviteUserJSONRequestBody, reqEditors ...RequestEditorFn) (*InviteUserResponse, error) {
+	rsp, err := c.InviteUser(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseInviteUserResponse(rsp)
+}
+
 // ListSigningKeysWithResponse List the signing keys
 //
 // Returns the keys that sign access tokens, then those that sign ID tokens, each beginning with the one that signs now. A key is
@@ -23806,7 +25490,7 @@ func (c *ClientWithResponses) RequestPasswordResetWithResponse(ctx context.Conte
 
 // ConfirmPasswordResetWithBodyWithResponse Choose a new password
 //
-// Sets a new password with a mailed code, which works once, within an hour, and revokes every other reset code
+// Sets a new password with a mailed code, which works once, within an hour, or that of an invitation, within seven days. It revokes every other reset code
 // for the address. Every session of the account ends, and no new one starts; the owner is notified by mail. The
 // code proves access to the mailbox, so the address is confirmed too, unless another account has confirmed it. A
 // refused password does not use the code.
@@ -23830,7 +25514,7 @@ func (c *ClientWithResponses) ConfirmPasswordResetWithBodyWithResponse(ctx conte
 
 // ConfirmPasswordResetWithResponse Choose a new password
 //
-// Sets a new password with a mailed code, which works once, within an hour, and revokes every other reset code
+// Sets a new password with a mailed code, which works once, within an hour, or that of an invitation, within seven days. It revokes every other reset code
 // for the address. Every session of the account ends, and no new one starts; the owner is notified by mail. The
 // code proves access to the mailbox, so the address is confirmed too, unless another account has confirmed it. A
 // refused password does not use the code.
@@ -23984,6 +25668,75 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 		return nil, err
 	}
 	return ParseGetReadinessResponse(rsp)
+}
+
+// RegisterClientWithBodyWithResponse Register an application
+//
+// Dynamic client registration (RFC 7591), for clients of the Model Context Protocol and others that find this server by
+// themselves. It is off by default (`SESAME_DYNAMIC_REGISTRATION`): then the response is 404, and the metadata has no
+// `registration_endpoint`.
+//
+// The client is public and sends a `code_challenge`. It has the authorization code grant and refresh tokens, whatever else
+// it asks for, and people are asked whether they agree. They can give it `openid`, `profile`, `email` and the scopes of
+// `SESAME_UNVERIFIED_CLIENT_SCOPES`, which `scope` of the response lists.
+//
+// Other metadata is ignored; no address in it is opened. Some is changed: the response has what is registered. A name that looks
+// like one of authority, such as `support`, is refused. A network can make 10 registrations in 15 minutes. A client
+// that nobody has agreed to for a day is deleted, and its `client_id` is unknown from then on.
+//
+// There is no management of the registration (RFC 7592): a client registers again.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /register (the `RegisterClient` operationId).
+func (c *ClientWithResponses) RegisterClientWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RegisterClientResponse, error) {
+	rsp, err := c.RegisterClientWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRegisterClientResponse(rsp)
+}
+
+// RegisterClientWithResponse Register an application
+//
+// Dynamic client registration (RFC 7591), for clients of the Model Context Protocol and others that find this server by
+// themselves. It is off by default (`SESAME_DYNAMIC_REGISTRATION`): then the response is 404, and the metadata has no
+// `registration_endpoint`.
+//
+// The client is public and sends a `code_challenge`. It has the authorization code grant and refresh tokens, whatever else
+// it asks for, and people are asked whether they agree. They can give it `openid`, `profile`, `email` and the scopes of
+// `SESAME_UNVERIFIED_CLIENT_SCOPES`, which `scope` of the response lists.
+//
+// Other metadata is ignored; no address in it is opened. Some is changed: the response has what is registered. A name that looks
+// like one of authority, such as `support`, is refused. A network can make 10 registrations in 15 minutes. A client
+// that nobody has agreed to for a day is deleted, and its `client_id` is unknown from then on.
+//
+// There is no management of the registration (RFC 7592): a client registers again.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /register (the `RegisterClient` operationId).
+func (c *ClientWithResponses) RegisterClientWithResponse(ctx context.Context, body RegisterClientJSONRequestBody, reqEditors ...RequestEditorFn) (*RegisterClientResponse, error) {
+	rsp, err := c.RegisterClient(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRegisterClientResponse(rsp)
+}
+
+// ListAllSessionsWithResponse List all sessions
+//
+// Returns the sessions of all accounts, the latest login first. Pages work as for `listEvents`. End one with `endUserSession`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /sessions (the `ListAllSessions` operationId).
+func (c *ClientWithResponses) ListAllSessionsWithResponse(ctx context.Context, params *ListAllSessionsParams, reqEditors ...RequestEditorFn) (*ListAllSessionsResponse, error) {
+	rsp, err := c.ListAllSessions(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListAllSessionsResponse(rsp)
 }
 
 // GetSettingsWithResponse Read the settings in force
@@ -24325,10 +26078,15 @@ func (c *ClientWithResponses) PostUserInfoWithFormdataBodyWithResponse(ctx conte
 
 // ListUsersWithResponse List the accounts
 //
-// Returns all accounts in the order of their usernames, one page at a time. Send `next_cursor` of the
+// Returns accounts one page at a time, in the order of their usernames or of their creation. Send `next_cursor` of the
 // response as `cursor` to get the next page, which neither misses nor repeats an account if others are
 // created or deleted meanwhile. With `q`, accounts whose username begins with it come first, then those
 // whose address does.
+//
+// Every page costs the same, however many accounts there are. So a page looks at 2,000 accounts at most, beyond those that
+// an index excludes. If few of them match the filters, the page has fewer items than `limit`, perhaps none, and a
+// `next_cursor` that continues: the list has ended when `next_cursor` is null, not when a page is short. Indexes serve
+// `disabled: true`, `scope`, `second_factor: true` and, in the order of creation, `created_after` and `created_before`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -24353,6 +26111,9 @@ func (c *ClientWithResponses) ListUsersWithResponse(ctx context.Context, params 
 // `Retry-After` says how long to wait. A network is an IPv4 address or an IPv6 /64; a /48 may try ten
 // times as often. Callers with `users:write` are not counted.
 //
+// Only callers with `users:write` may send `scopes`, `disabled` and `email_verified`; from others they are 422. To let
+// people choose the password themselves, use `inviteUser`.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /users (the `CreateUser` operationId).
@@ -24375,6 +26136,9 @@ func (c *ClientWithResponses) CreateUserWithBodyWithResponse(ctx context.Context
 // A network may try 60 times in an hour by default, successful or not: then the response is 429, and
 // `Retry-After` says how long to wait. A network is an IPv4 address or an IPv6 /64; a /48 may try ten
 // times as often. Callers with `users:write` are not counted.
+//
+// Only callers with `users:write` may send `scopes`, `disabled` and `email_verified`; from others they are 422. To let
+// people choose the password themselves, use `inviteUser`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -24991,7 +26755,7 @@ func (c *ClientWithResponses) GetUserWithResponse(ctx context.Context, userID op
 //
 // Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a
 // whole. Disabling an account ends its sessions at once. A revoked scope is refused from the next request on, whatever the account's
-// tokens say. A new address is unconfirmed until its owner confirms it.
+// tokens say. A new address is unconfirmed until its owner confirms it, or you do with `email_verified`.
 //
 // The last administrator, that is the last enabled account with `users:write`, can neither be
 // disabled nor lose that scope: 409.
@@ -25011,7 +26775,7 @@ func (c *ClientWithResponses) UpdateUserWithBodyWithResponse(ctx context.Context
 //
 // Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a
 // whole. Disabling an account ends its sessions at once. A revoked scope is refused from the next request on, whatever the account's
-// tokens say. A new address is unconfirmed until its owner confirms it.
+// tokens say. A new address is unconfirmed until its owner confirms it, or you do with `email_verified`.
 //
 // The last administrator, that is the last enabled account with `users:write`, can neither be
 // disabled nor lose that scope: 409.
@@ -25125,6 +26889,39 @@ func (c *ClientWithResponses) DeleteUserIdentityWithResponse(ctx context.Context
 		return nil, err
 	}
 	return ParseDeleteUserIdentityResponse(rsp)
+}
+
+// ResendInvitationWithResponse Mail an invitation again
+//
+// Mails the owner of an account without a password a new link at which they choose one, and ends the earlier ones. An account
+// gets one such mail a minute, and after five none for an hour.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /users/{user_id}/invitation (the `ResendInvitation` operationId).
+func (c *ClientWithResponses) ResendInvitationWithResponse(ctx context.Context, userID openapi_types.UUID, reqEditors ...RequestEditorFn) (*ResendInvitationResponse, error) {
+	rsp, err := c.ResendInvitation(ctx, userID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseResendInvitationResponse(rsp)
+}
+
+// StartPasswordResetWithResponse Start a password reset for a person
+//
+// Mails the owner of an account the link with which they choose a new password, as `requestPasswordReset` does. The
+// administrator neither sees the code nor chooses the password, and nothing changes until the owner uses the link. An account
+// gets one such mail a minute, and after five none for an hour.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /users/{user_id}/password-reset (the `StartPasswordReset` operationId).
+func (c *ClientWithResponses) StartPasswordResetWithResponse(ctx context.Context, userID openapi_types.UUID, reqEditors ...RequestEditorFn) (*StartPasswordResetResponse, error) {
+	rsp, err := c.StartPasswordReset(ctx, userID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStartPasswordResetResponse(rsp)
 }
 
 // EndUserSessionsWithResponse End all sessions of an account
@@ -27043,6 +28840,138 @@ func ParseGetHealthResponse(rsp *http.Response) (*GetHealthResponse, error) {
 	return response, nil
 }
 
+// ParseInviteUserResponse parses an HTTP response from a InviteUserWithResponse call
+func ParseInviteUserResponse(rsp *http.Response) (*InviteUserResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &InviteUserResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest User
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Malformed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest MediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Invalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers InviteUserResponse201Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: "uri"}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		response.Headers201 = &headers
+	case rsp.StatusCode == 401:
+		var headers InviteUserResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers InviteUserResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 503:
+		var headers InviteUserResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseListSigningKeysResponse parses an HTTP response from a ListSigningKeysWithResponse call
 func ParseListSigningKeysResponse(rsp *http.Response) (*ListSigningKeysResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -28746,6 +30675,335 @@ func ParseGetReadinessResponse(rsp *http.Response) (*GetReadinessResponse, error
 	switch {
 	case rsp.StatusCode == 503:
 		var headers GetReadinessResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRegisterClientResponse parses an HTTP response from a RegisterClientWithResponse call
+func ParseRegisterClientResponse(rsp *http.Response) (*RegisterClientResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RegisterClientResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest RegisteredClient
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest RegistrationRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NoRegistration
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest OAuthTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest RegistrationMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest OAuthTooMany
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest OAuthServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest OAuthUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers RegisterClientResponse201Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		response.Headers201 = &headers
+	case rsp.StatusCode == 400:
+		var headers RegisterClientResponse400Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 404:
+		var headers RegisterClientResponse404Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 413:
+		var headers RegisterClientResponse413Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		response.Headers413 = &headers
+	case rsp.StatusCode == 415:
+		var headers RegisterClientResponse415Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 429:
+		var headers RegisterClientResponse429Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 500:
+		var headers RegisterClientResponse500Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers RegisterClientResponse503Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListAllSessionsResponse parses an HTTP response from a ListAllSessionsWithResponse call
+func ParseListAllSessionsResponse(rsp *http.Response) (*ListAllSessionsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListAllSessionsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PersonSessionPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Malformed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Invalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListAllSessionsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers ListAllSessionsResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 503:
+		var headers ListAllSessionsResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
@@ -32983,7 +35241,7 @@ func ParseUpdateUserResponse(rsp *http.Response) (*UpdateUserResponse, error) {
 		response.ApplicationProblemJSON404 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
-		var dest LastAdministrator
+		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -33710,6 +35968,276 @@ func ParseDeleteUserIdentityResponse(rsp *http.Response) (*DeleteUserIdentityRes
 		response.Headers403 = &headers
 	case rsp.StatusCode == 503:
 		var headers DeleteUserIdentityResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseResendInvitationResponse parses an HTTP response from a ResendInvitationWithResponse call
+func ParseResendInvitationResponse(rsp *http.Response) (*ResendInvitationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ResendInvitationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Malformed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NoSuchUser
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Invalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest MailedEnough
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ResendInvitationResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers ResendInvitationResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 429:
+		var headers ResendInvitationResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers ResendInvitationResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseStartPasswordResetResponse parses an HTTP response from a StartPasswordResetWithResponse call
+func ParseStartPasswordResetResponse(rsp *http.Response) (*StartPasswordResetResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &StartPasswordResetResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Malformed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NoSuchUser
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Invalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest MailedEnough
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers StartPasswordResetResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers StartPasswordResetResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 429:
+		var headers StartPasswordResetResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers StartPasswordResetResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {

@@ -191,7 +191,7 @@ func TestAnAdministratorChangesAnAccount(t *testing.T) {
 			}
 		}
 		for field, value := range map[string]any{
-			"scopes": nil, "disabled": nil, "email": "ann", "full_name": "", "email_verified": true, "id": newID(), "username": "lee", "password": horse,
+			"scopes": nil, "disabled": nil, "email": "ann", "full_name": "", "email_verified": false, "id": newID(), "username": "lee", "password": horse,
 		} {
 			s.change(t, token, id, map[string]any{field: value}).want(422, "validation_failed").pointsAt("/" + field)
 		}

@@ -32,6 +32,8 @@ var completed = map[string][]string{
 	"sesame user show ":                           nil,
 	"sesame keys ":                                {"list", "rotate"},
 	"sesame nonsense m":                           {"migrate", "mock"},
+	"sesame guard --up":                           {"--upstream"},
+	"sesame guard --b":                            {"--base-path"},
 }
 
 // asSesame makes a folder with the program under the name sesame, for the PATH of a shell.

@@ -47,13 +47,20 @@ func escalations() map[string][]escalation {
 		}
 	}
 	list := map[string][]escalation{
-		"deleteUser":          {{"an account with every scope", all, onAccount("DELETE", "", nil)}},
+		"deleteUser":         {{"an account with every scope", all, onAccount("DELETE", "", nil)}},
+		"resetFactors":       {{"an account with every scope", all, onAccount("POST", "/factor-reset", nil)}},
+		"startPasswordReset": {{"an account with every scope", all, onAccount("POST", "/password-reset", nil)}},
+		"resendInvitation": {{"an account with every scope", all, func(t *testing.T, c *seeder) request {
+			t.Helper()
+			id := c.powerful(t).userID
+			c.s.sql(t, `UPDATE users SET password_hash = NULL WHERE id = '`+id+`'`)
+			return request{method: "POST", path: "/users/" + id + "/invitation"}
+		}}},
 		"unlockUser":          {{"an account with every scope", all, onAccount("POST", "/unlock", nil)}},
 		"endUserSession":      {{"an account with every scope", all, onAccount("DELETE", "/sessions/{session_id}", nil)}},
 		"endUserSessions":     {{"an account with every scope", all, onAccount("DELETE", "/sessions", nil)}},
 		"deleteUserIdentity":  {{"an account with every scope", all, onAccount("DELETE", "/identities/{identity_id}", nil)}},
 		"withdrawUserConsent": {{"an account with every scope", all, onAccount("DELETE", "/consents/{client_id}", nil)}},
-		"resetFactors":        {{"an account with every scope", all, onAccount("POST", "/factor-reset", nil)}},
 		"revokeUserPersonalToken": {{"an account with every scope", all, func(t *testing.T, c *seeder) request {
 			t.Helper()
 			its := c.owned(c.powerful(t))
@@ -69,7 +76,7 @@ func escalations() map[string][]escalation {
 		}}},
 	}
 	for field, value := range map[string]any{
-		"full_name": "Eve", "email": "eve@example.com", "disabled": true, "scopes": []string{}, "user_metadata": object{},
+		"full_name": "Eve", "email": "eve@example.com", "email_verified": true, "disabled": true, "scopes": []string{}, "user_metadata": object{},
 	} {
 		list["updateUser"] = append(list["updateUser"],
 			escalation{field + " of an account with every scope", all, onAccount("PATCH", "", object{field: value})})
@@ -92,6 +99,12 @@ func escalations() map[string][]escalation {
 			t.Helper()
 			return request{method: "PATCH", path: "/users/" + c.granted(t, ""), json: object{"scopes": []string{scope}}}
 		}})
+		list["createUser"] = append(list["createUser"], escalation{"with " + scope, []string{scope}, func(*testing.T, *seeder) request {
+			return request{method: "POST", path: "/users", json: object{"username": newID(), "password": horse, "scopes": []string{scope}}}
+		}})
+		list["inviteUser"] = append(list["inviteUser"], escalation{"with " + scope, []string{scope}, func(*testing.T, *seeder) request {
+			return request{method: "POST", path: "/invitations", json: object{"email": newID() + "@example.com", "scopes": []string{scope}}}
+		}})
 		list["createClient"] = append(list["createClient"], escalation{"with " + scope, []string{scope}, func(*testing.T, *seeder) request {
 			return request{method: "POST", path: "/clients", json: object{"name": newID(), "scopes": []string{scope}}}
 		}})
@@ -113,7 +126,6 @@ func orNone(body map[string]any) any {
 
 // givesNothing are the operations that give their caller no scope, whatever they change.
 var givesNothing = map[string]string{
-	"createUser":     "a new account has no granted scope",
 	"deleteClient":   "what is deleted gives nobody a scope",
 	"deleteProvider": "what is deleted gives nobody a scope",
 	// What a webhook receives needs events:read, which the contract demands of those who choose where it goes.

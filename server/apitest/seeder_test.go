@@ -144,18 +144,18 @@ func (c *seeder) owned(a seededUser) map[string]string {
 	if err := c.db.SetFactorKinds(c.s.t.Context(), a.userID, c.s.clock.now()); err != nil {
 		c.s.t.Fatal(err)
 	}
+	personal := store.PersonalToken{ID: newID(), UserID: a.userID, Hash: newID(), Name: "owned", CreatedAt: c.s.clock.now(), ExpiresAt: c.s.clock.now().Add(time.Hour)}
+	if err := c.db.CreatePersonalToken(c.s.t.Context(), personal); err != nil {
+		c.s.t.Fatal(err)
+	}
 	c.s.sql(c.s.t, `DELETE FROM webhooks`) // there can be few
 	event, webhook := store.Event{ID: newID(), At: c.s.clock.now(), Kind: "login"}, store.Webhook{ID: newID(), URL: "https://shop.example", Disabled: true, CreatedAt: c.s.clock.now()}
 	if err := errors.Join(c.db.CreateWebhook(c.s.t.Context(), webhook), c.db.RecordEvent(c.s.t.Context(), event), c.db.QueueDelivery(c.s.t.Context(), webhook.ID, event)); err != nil {
 		c.s.t.Fatal(err)
 	}
-	personal := store.PersonalToken{ID: newID(), UserID: a.userID, Hash: newID(), Name: "owned", CreatedAt: c.s.clock.now(), ExpiresAt: c.s.clock.now().Add(time.Hour)}
-	if err := c.db.CreatePersonalToken(c.s.t.Context(), personal); err != nil {
-		c.s.t.Fatal(err)
-	}
 	return map[string]string{
 		"webhook_id": webhook.ID, "event_id": event.ID,
-		"token_id": personal.ID, "session_id": a.otherSessionID, "user_id": a.userID, "client_id": client.ID, "factor_id": factor.ID, "provider": provider.Name, "identity_id": identity.ID, "mail_id": c.s.waitingMail(c.s.t),
+		"token_id": personal.ID, "mail_id": c.s.waitingMail(c.s.t), "session_id": a.otherSessionID, "user_id": a.userID, "client_id": client.ID, "factor_id": factor.ID, "provider": provider.Name, "identity_id": identity.ID,
 	}
 }
 

@@ -45,7 +45,7 @@ func (g *Guard) answer(w http.ResponseWriter, r *http.Request, op *contract.Oper
 		w.Header().Set("WWW-Authenticate", g.public.challenge(challenge))
 	}
 	if p.Code == problem.Unavailable {
-		w.Header().Set("Retry-After", "1")
+		w.Header().Set("Retry-After", "5")
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Cache-Control", "no-store")

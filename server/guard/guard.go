@@ -27,6 +27,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -64,8 +66,14 @@ type Options struct {
 	Introspect *ServiceClient
 	// Schemes check the other security schemes of the document, such as API keys, by name.
 	Schemes map[string]Scheme
-	// StartTimeout is how long New waits for an issuer that does not answer yet. The default is 30 s.
+	// StartTimeout is how long New waits for an issuer that does not answer yet. The default is 30 s. If it is negative, New does
+	// not wait: requests with a token get 503 until the issuer has answered (see Ready).
 	StartTimeout time.Duration
+	// Proxied says that the handler behind the guard passes requests on to another program, whose router the guard cannot ask. Paths
+	// that such a router may read as those of another operation then get 404, too: with a semicolon, which Java's containers cut
+	// off; with text that is percent-encoded twice; and with a parameter that differs from the text of another path of the document
+	// only in letter case or in an ending such as .json.
+	Proxied bool
 	// Client fetches the issuer's keys. The default client follows no redirects.
 	Client *http.Client
 	// Log receives failures to fetch keys and, at debug level, why a request was refused. The default is slog.Default().
@@ -99,11 +107,15 @@ var ErrInvalidCredentials = errors.New("the credentials are not valid")
 type Guard struct {
 	options Options
 	router  *contract.Router
-	keys    *keys
+	keys    atomic.Pointer[keys] // nil until the issuer has answered
 	parser  *jwt.Parser
 	public  *published // nil without Metadata
-	// introspector looks up personal access tokens; nil without Introspect.
+	ids     []string   // of the operations
+	// introspector looks up personal access tokens; nil without Introspect, and until there are keys.
 	introspector *introspector
+
+	stop    context.CancelFunc
+	waiting sync.WaitGroup // for the issuer
 }
 
 // New compiles the document and fetches the issuer's keys, which it refreshes until ctx ends or Close is called. It fails
@@ -138,6 +150,9 @@ func New(ctx context.Context, o Options) (*Guard, error) {
 			return nil, fmt.Errorf("guard: %w", err)
 		}
 	}
+	for _, op := range compiled.Operations() {
+		g.ids = append(g.ids, op.ID)
+	}
 	base, err := o.basePath(doc)
 	if err != nil {
 		return nil, fmt.Errorf("guard: %w", err)
@@ -145,17 +160,57 @@ func New(ctx context.Context, o Options) (*Guard, error) {
 	if g.router, err = contract.NewRouter(base, compiled.Operations()); err != nil {
 		return nil, fmt.Errorf("guard: the paths of the OpenAPI document are ambiguous:\n%w", err)
 	}
-	if g.keys, err = fetchKeys(ctx, o); err != nil {
+	if err = g.start(ctx); err != nil {
 		return nil, fmt.Errorf("guard: %w", err)
-	}
-	if o.Introspect != nil {
-		if g.introspector, err = newIntrospector(ctx, o); err != nil {
-			g.keys.stop()
-			return nil, fmt.Errorf("guard: %w", err)
-		}
 	}
 	return g, nil
 }
+
+// start fetches what the guard needs of the issuer, or lets that happen in the background.
+func (g *Guard) start(ctx context.Context) error {
+	ctx, g.stop = context.WithCancel(ctx)
+	if g.options.StartTimeout >= 0 {
+		err := g.fetch(ctx)
+		if err != nil {
+			g.stop()
+		}
+		return err
+	}
+	g.waiting.Go(func() {
+		for err := g.fetch(ctx); err != nil; err = g.fetch(ctx) {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(fetchTimeout):
+				g.options.Log.WarnContext(ctx, "guard: the issuer cannot be used yet; the guard tries again", "issuer", g.options.Issuer, "error", err)
+			}
+		}
+		g.options.Log.InfoContext(ctx, "the issuer's keys were fetched", "issuer", g.options.Issuer)
+	})
+	return nil
+}
+
+// fetch gets the keys, and examines the client that looks up personal access tokens. The keys come last: with them the guard is ready.
+func (g *Guard) fetch(ctx context.Context) error {
+	k, err := fetchKeys(ctx, g.options)
+	if err != nil {
+		return err
+	}
+	if g.options.Introspect != nil {
+		if g.introspector, err = newIntrospector(ctx, g.options); err != nil {
+			k.stop()
+			return err
+		}
+	}
+	g.keys.Store(k)
+	return nil
+}
+
+// Operations returns what OperationFrom can return.
+func (g *Guard) Operations() []string { return slices.Clone(g.ids) }
+
+// Ready reports whether the guard has the issuer's keys.
+func (g *Guard) Ready() bool { return g.keys.Load() != nil }
 
 func (o *Options) check() error {
 	issuer, err := url.Parse(o.Issuer)
@@ -197,7 +252,13 @@ func (g *Guard) schemes(doc *openapi3.T) map[string]contract.Scheme {
 }
 
 // Close stops refreshing the issuer's keys. The guard keeps working with those that it has.
-func (g *Guard) Close() { g.keys.stop() }
+func (g *Guard) Close() {
+	g.stop()
+	g.waiting.Wait()
+	if known := g.keys.Load(); known != nil {
+		known.stop()
+	}
+}
 
 // basePath returns the prefix of the paths, without a slash at the end. It fails if a path or an operation has servers of
 // its own with another path, because the guard would then protect the wrong route.
@@ -253,6 +314,11 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 	mux, _ := next.(*http.ServeMux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		found := g.router.Find(r.Method, r.URL)
+		if g.options.Proxied && g.router.MayBeMisread(r.URL, found) {
+			g.options.Log.DebugContext(r.Context(), "refused: another router may read the path as that of another operation",
+				"operation", found.Operation.ID, "path", found.Operation.Path)
+			found = contract.Match{}
+		}
 		r = contract.Plain(r)
 		if mux != nil && found.Operation != nil {
 			if _, pattern := mux.Handler(r); pattern != "" {
@@ -291,6 +357,14 @@ func (g *Guard) Echo() echo.MiddlewareFunc {
 	}
 }
 
+type operationKey struct{}
+
+// OperationFrom returns the operationId of a guarded request, or its method and path if the document gives it none.
+func OperationFrom(ctx context.Context) string {
+	id, _ := ctx.Value(operationKey{}).(string)
+	return id
+}
+
 // misrouted logs why an operation of the document gets 404. It does not log the requested path, which may contain secrets.
 func (g *Guard) misrouted(r *http.Request, found contract.Match, route string) {
 	g.options.Log.DebugContext(r.Context(), "refused: the router chose another route than the operation's",
@@ -322,7 +396,7 @@ func (g *Guard) admit(w http.ResponseWriter, r *http.Request, found contract.Mat
 			if !op.Public() { // a default that the handler can replace
 				w.Header().Set("Cache-Control", "no-store")
 			}
-			return admitted
+			return admitted.WithContext(context.WithValue(admitted.Context(), operationKey{}, op.ID))
 		}
 	}
 	g.answer(w, r, op, err)

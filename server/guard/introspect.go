@@ -102,11 +102,14 @@ func newIntrospector(ctx context.Context, o Options) (*introspector, error) {
 // token that cannot be looked up may have been revoked.
 func (g *Guard) personal(ctx context.Context, text string) (*Caller, error) {
 	const invalid = "The access token is expired or not valid here."
-	if g.introspector == nil {
+	if g.options.Introspect == nil {
 		return nil, problem.New(problem.InvalidToken, "This service accepts no personal access tokens.")
 	}
 	if !personal.IsWellFormed(text) {
 		return nil, problem.Wrap(problem.InvalidToken, invalid, errors.New("a personal access token that is mistyped"))
+	}
+	if !g.Ready() { // until then there is no introspector
+		return nil, errNoKeys
 	}
 	found, err := g.introspector.find(ctx, text)
 	if err != nil {

@@ -35,16 +35,23 @@ type keys struct {
 	stop    context.CancelFunc
 }
 
-// fetchKeys waits for the issuer: a service and its login server are often started together.
+// fetchKeys waits for the issuer: a service and its login server are often started together. It logs each reason once in a row.
 func fetchKeys(ctx context.Context, o Options) (*keys, error) {
-	starting, cancel := context.WithTimeout(ctx, o.StartTimeout)
+	starting, cancel := ctx, context.CancelFunc(func() {})
+	if o.StartTimeout >= 0 {
+		starting, cancel = context.WithTimeout(ctx, o.StartTimeout)
+	}
 	defer cancel()
+	reason := ""
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		k, err := newKeys(ctx, o)
 		if err == nil {
 			return k, nil
 		}
-		o.Log.Warn("the issuer's keys could not be fetched", "issuer", o.Issuer, "error", err)
+		if err.Error() != reason {
+			reason = err.Error()
+			o.Log.Warn("the issuer's keys could not be fetched; the guard tries again", "issuer", o.Issuer, "error", err)
+		}
 		select {
 		case <-starting.Done():
 			return nil, fmt.Errorf("no keys from the issuer %s: %w", o.Issuer, err)

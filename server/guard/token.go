@@ -64,16 +64,17 @@ func (g *Guard) bearer(ctx context.Context, r *http.Request) (contract.Caller, e
 	if err != nil || text.Empty() {
 		return nil, err
 	}
+	var caller *Caller
 	if personal.Is(text.Reveal()) {
-		caller, err := g.personal(ctx, text.Reveal())
-		if err != nil { // an interface that holds a nil *Caller would not be nil
-			return nil, err
-		}
-		return caller, nil
+		caller, err = g.personal(ctx, text.Reveal())
+	} else if caller, err = g.verify(ctx, text.Reveal()); err != nil && !errors.Is(err, errNoKeys) {
+		err = problem.Wrap(problem.InvalidToken, "The access token is expired or not valid here.", errors.New(atjwt.Reason(err)))
 	}
-	caller, err := g.verify(ctx, text.Reveal())
-	if err != nil {
-		return nil, problem.Wrap(problem.InvalidToken, "The access token is expired or not valid here.", errors.New(atjwt.Reason(err)))
+	if errors.Is(err, errNoKeys) {
+		err = problem.Wrap(problem.Unavailable, "Access tokens cannot be verified at the moment. Try again in a few seconds.", err)
+	}
+	if err != nil { // an interface that holds a nil *Caller would not be nil
+		return nil, err
 	}
 	return caller, nil
 }
@@ -95,6 +96,8 @@ func (g *Guard) verify(ctx context.Context, text string) (*Caller, error) {
 	return caller, nil
 }
 
+var errNoKeys = errors.New("the issuer has not answered yet")
+
 // key returns the issuer's key that the header of a token names.
 func (g *Guard) key(ctx context.Context, t *jwt.Token) (any, error) {
 	if err := atjwt.CheckHeader(t); err != nil {
@@ -104,7 +107,11 @@ func (g *Guard) key(ctx context.Context, t *jwt.Token) (any, error) {
 	if kid == "" {
 		return nil, atjwt.ErrUnknownKey
 	}
-	jwk, err := g.keys.find(ctx, kid)
+	known := g.keys.Load()
+	if known == nil {
+		return nil, errNoKeys
+	}
+	jwk, err := known.find(ctx, kid)
 	if err != nil {
 		return nil, atjwt.ErrUnknownKey
 	}

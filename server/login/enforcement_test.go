@@ -200,6 +200,7 @@ func TestServeRefusesRoutesThatTheContractDoesNotHave(t *testing.T) {
 		"on another host":              {func(e *echo.Echo) { e.Host("a.example").GET("/things/special", nothing) }, "GET a.example/things/special"},
 		"a route of Sesame's":          {func(e *echo.Echo) { e.GET("/users/me", nothing) }, "GET /users/me"},
 		"a page of Sesame's":           {func(e *echo.Echo) { e.GET("/redoc", nothing) }, "GET /redoc"},
+		"the administrator's page":     {func(e *echo.Echo) { e.GET("/admin/", nothing) }, "or set SESAME_ADMIN=off"},
 		"an operation under a prefix": {func(e *echo.Echo) {
 			e.POST("/things", h.CreateThing)
 			e.POST("/v1/things", h.CreateThing)
@@ -254,6 +255,25 @@ func TestAnOperationAtTheRoot(t *testing.T) {
 	address := raw(t, strings.Replace(document, "getOpen, security: []", "getOpen, security: [{ OAuth2Password: [] }]", 1), nil, func(e *echo.Echo) { e.GET("/", nothing) })
 	if status := send(t, address, "GET /"); status != 401 {
 		t.Errorf("it answers %d", status)
+	}
+}
+
+// A service that has /admin itself switches the administrator's page off.
+func TestTheAdministratorsPageGivesWay(t *testing.T) {
+	document := strings.Replace(things, "/open:", "/admin:", 1)
+	if err := open(t).Mount(echo.New(), []byte(document)); err == nil || !strings.Contains(err.Error(), "/admin") || !strings.Contains(err.Error(), "SESAME_ADMIN=off") {
+		t.Errorf("got %v", err)
+	}
+	app := open(t, "SESAME_ADMIN=off")
+	e := echo.New()
+	if err := app.Mount(e, []byte(document)); err != nil {
+		t.Fatal(err)
+	}
+	handle(e, nothing)
+	e.GET("/admin", nothing)
+	e.GET("/admin/reports", nothing)
+	if status := send(t, serve(t, app, e), "GET /admin/reports"); status == 404 {
+		t.Errorf("their route answers %d", status)
 	}
 }
 

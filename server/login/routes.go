@@ -18,6 +18,14 @@ func (r route) String() string { return r.method + " " + r.path }
 // mayBeTaken reports whether a host may serve the path of this page itself, before or after Mount.
 func (r route) mayBeTaken() bool { return r.path == "/" || r.path == "/favicon.ico" }
 
+// remedy is what else resolves a conflict with a route of Sesame's: the pages that an operator can switch off.
+func (r route) remedy() string {
+	if r.path == "/admin" || strings.HasPrefix(r.path, "/admin/") {
+		return ", or set SESAME_ADMIN=off"
+	}
+	return ""
+}
+
 // routesOf names the handler of each route.
 func routesOf(e *echo.Echo) map[route]string {
 	routes := map[route]string{}
@@ -33,12 +41,12 @@ func (a *App) addRoutes(before, after map[route]string) error {
 	a.routes = map[route]string{}
 	for r, handler := range after {
 		if theirs, known := before[r]; known && theirs != handler {
-			return fmt.Errorf("the route %s is Sesame's; give yours another path", r)
+			return fmt.Errorf("the route %s is Sesame's; give yours another path%s", r, r.remedy())
 		} else if known {
 			continue
 		}
 		if op := a.contract.FindRoute(r.method, r.path); (op == nil || op.Foreign) && !r.mayBeTaken() && a.contract.HasRoute(r.path) {
-			return fmt.Errorf("the path %s of the OpenAPI document is that of a page of Sesame's; give yours another one", r.path)
+			return fmt.Errorf("the path %s of the OpenAPI document is that of a page of Sesame's; give yours another one%s", r.path, r.remedy())
 		}
 		a.routes[r] = handler
 	}
@@ -81,7 +89,7 @@ func (a *App) checkRoutes(e *echo.Echo) error {
 		case op != nil && op.Foreign && names[r] == handler:
 			faults = append(faults, fmt.Errorf("%s (%s) is in the OpenAPI document, but no handler is registered for it", r, op.ID))
 		case names[r] != handler && !r.mayBeTaken() && a.http.Shared: // `sesame serve --follow` replaces pages
-			faults = append(faults, fmt.Errorf("the route %s is Sesame's, and %s takes its place; give yours another path", r, names[r]))
+			faults = append(faults, fmt.Errorf("the route %s is Sesame's, and %s takes its place; give yours another path%s", r, names[r], r.remedy()))
 		}
 	}
 	guarded := map[string]route{} // the routes of operations that not anyone may call, by their handlers

@@ -64,6 +64,14 @@ def register(base):
     return answer.json(), password
 
 
+def invited(base):
+    """Makes an account without a password that has had no invitation yet, and gives its id."""
+    user, _ = register(base)
+    with closing(database()) as connection, connection:
+        connection.execute("UPDATE users SET password_hash = NULL WHERE id = ?", (user["id"],))
+    return user["id"]
+
+
 def make_client(base):
     """Makes a client, and gives its id."""
     bearer = {"Authorization": f"Bearer {administrator(base).token}"}

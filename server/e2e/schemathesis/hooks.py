@@ -11,13 +11,13 @@ import secrets
 import uuid
 
 import schemathesis
-from accounts import Accounts, administrator, client, code, enrolled, make_client, make_delivery, make_provider, newcomer, passkey, plant_consent, plant_factor, plant_personal_token, register, remove_providers, remove_webhooks, set_up, subject_of, with_factor
+from accounts import Accounts, administrator, client, code, enrolled, invited, make_client, make_delivery, make_provider, newcomer, passkey, plant_consent, plant_factor, plant_personal_token, register, remove_providers, remove_webhooks, set_up, subject_of, with_factor
 from schemathesis.openapi.checks import RejectedPositiveData
 
 ANONYMOUS = os.environ.get("SESAME_TEST_ANONYMOUS") == "1"
 SCHEME = "OAuth2Password"
 CLIENT = "Basic " + base64.b64encode(os.environ.get("SESAME_TEST_CLIENT", "").encode()).decode()
-SETS_TEXT = ("createUser", "updateMe", "updateUser", "changePassword", "confirmPasswordReset", "renameFactor", "confirmTotp", "addPasskey", "createPersonalToken")
+SETS_TEXT = ("createUser", "inviteUser", "updateMe", "updateUser", "changePassword", "confirmPasswordReset", "renameFactor", "confirmTotp", "addPasskey", "createPersonalToken")
 OWN_SCOPES = {"openid", "profile", "email", "me:read", "me:write", "me:delete"}  # those of every account
 accounts = Accounts()
 
@@ -130,6 +130,8 @@ class EveryOperationSucceeds:
 # What no generator can know, for operations that would refuse everything else: what to do with a case, for
 # the account that calls now, or for nobody.
 def fill_registration(case, me):
+    for name in ("scopes", "disabled", "email_verified"):  # which are for administrators
+        case.body.pop(name, None)
     if case.meta.phase.name != "fuzzing":  # else a username that is taken hides everything after it
         case.body["username"] = f"st-{secrets.token_hex(8)}"
 
@@ -245,6 +247,9 @@ if not ANONYMOUS:
 
     def fill_page(case, me):
         case.query.pop("cursor", None)  # which only an answer can give
+        case.query.pop("scope", None)  # which must be declared
+        if case.query.get("q"):
+            case.query.pop("sort", None)  # only an order of usernames goes with it
 
     def fill_events(case, me):
         fill_page(case, me)
@@ -279,6 +284,14 @@ if not ANONYMOUS:
         fill_user(case, me)
         if "scopes" in case.body:  # which must be declared
             case.body["scopes"] = ["users:read"]
+        case.body.pop("email_verified", None)  # which is true or absent, and needs an address
+
+    def fill_invitation(case, me):
+        fill_registration(case, me)
+        case.body["email"] = f"st-{secrets.token_hex(8)}@example.com"
+
+    def fill_invited(case, me):
+        case.path_parameters["user_id"] = invited(base_of(case))
 
     def fill_client(case, me):
         # Names must differ, addresses and scopes be real ones, and a public client needs PKCE.
@@ -377,6 +390,9 @@ if not ANONYMOUS:
         "addPasskey": fill_passkey,
         "replaceRecoveryCodes": as_enrolled,
         "resetFactors": fill_reset_of_factors,
+        "inviteUser": fill_invitation,
+        "resendInvitation": fill_invited,
+        "startPasswordReset": fill_user,
         "postUserInfo": fill_user_info,
         "createClient": fill_client,
         "getClient": fill_client_id,
@@ -413,6 +429,7 @@ if not ANONYMOUS:
         "listConsents": fill_page,
         "withdrawConsent": fill_consent,
         "listClientConsents": fill_client_page,
+        "listAllSessions": fill_page,
         "listUserSessions": fill_user,
         "endUserSessions": fill_user,
         "endUserSession": fill_user_session,

@@ -3,7 +3,6 @@ package account
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,60 +11,11 @@ import (
 
 	"sesame/server/internal/audit"
 	"sesame/server/internal/identity"
-	"sesame/server/internal/mailbox"
 	"sesame/server/internal/mailer"
 	"sesame/server/internal/names"
 	"sesame/server/internal/problem"
 	"sesame/server/internal/store"
 )
-
-// UserQuery selects a page of accounts.
-type UserQuery struct {
-	Prefix   string // of the username or the address, in any letter case; "" for all
-	Disabled *bool
-	Cursor   string // "" for the first page
-	Limit    int
-}
-
-// ListUsers returns a page of accounts, and the cursor of the next page, or "". Errors: BadRequest for a cursor of another
-// list.
-func (s *Service) ListUsers(ctx context.Context, query UserQuery) (users []store.User, next string, err error) {
-	name := "users " + query.Prefix
-	if query.Disabled != nil {
-		name = fmt.Sprintf("users %t %s", *query.Disabled, query.Prefix)
-	}
-	list := store.UserList{
-		Prefix: names.UsernamePrefix(query.Prefix), EmailPrefix: mailbox.Prefix(query.Prefix), Disabled: query.Disabled, Limit: query.Limit + 1,
-	}
-	if query.Cursor != "" {
-		if list.After, err = s.readPosition(name, query.Cursor); err != nil {
-			return nil, "", err
-		}
-	}
-	if users, err = s.db.ListUsers(ctx, list); err != nil || len(users) <= query.Limit {
-		return users, "", err
-	}
-	users = users[:query.Limit]
-	last := users[query.Limit-1]
-	position := store.UserPosition{Key: last.UsernameKey, ID: last.ID}
-	if !strings.HasPrefix(last.UsernameKey, list.Prefix) {
-		position = store.UserPosition{ByEmail: true, Key: last.EmailKey, ID: last.ID}
-	}
-	return users, s.Cursors.Text(name, fmt.Sprintf("%t %s %s", position.ByEmail, position.ID, position.Key)), nil
-}
-
-func (s *Service) readPosition(list, cursor string) (position store.UserPosition, err error) {
-	text, err := s.Cursors.Read(list, cursor)
-	if err != nil {
-		return position, problem.InvalidCursor(err)
-	}
-	parts := strings.SplitN(text, " ", 3)
-	if len(parts) != 3 {
-		return position, errors.New("an authentic cursor does not have three parts")
-	}
-	byEmail, err := strconv.ParseBool(parts[0])
-	return store.UserPosition{ByEmail: byEmail, ID: parts[1], Key: parts[2]}, err
-}
 
 // User returns an account. Errors: NotFound.
 func (s *Service) User(ctx context.Context, id string) (store.User, error) {
@@ -104,8 +54,10 @@ func (s *Service) CountOldHashes(ctx context.Context) (old int64, err error) {
 type UserChange struct {
 	FullName *string // "" clears
 	Email    *string // "" clears
-	Disabled *bool
-	Scopes   []string // replaces the granted scopes
+	// EmailVerified confirms the address, which may be the new one: the administrator vouches for it.
+	EmailVerified bool
+	Disabled      *bool
+	Scopes        []string // replaces the granted scopes
 	Grant    []string // added to them
 	Revoke   []string // removed from them
 	// Metadata replaces the metadata of the account: a JSON object that the contract has checked. "{}" clears it.
@@ -129,7 +81,7 @@ func (c UserChange) scopesAfter(before []string) []string {
 
 // UpdateUser changes an account; by is nil at the command line. When it returns, a disabled account has no session, and
 // no session has a scope that was revoked. Errors: NotFound, LastAdministrator, ValidationFailed; InsufficientScope for an
-// account that has a scope which the caller's token lacks.
+// account that has a scope which the caller's token lacks; NothingToConfirm and EmailTaken with EmailVerified.
 func (s *Service) UpdateUser(ctx context.Context, by *identity.Caller, id string, c UserChange) (user store.User, err error) {
 	for _, scopes := range []*[]string{&c.Scopes, &c.Grant, &c.Revoke} {
 		if *scopes == nil {
@@ -139,7 +91,7 @@ func (s *Service) UpdateUser(ctx context.Context, by *identity.Caller, id string
 			return store.User{}, err
 		}
 	}
-	if c.FullName == nil && c.Email == nil && c.Disabled == nil && c.Metadata == nil && !c.changesScopes() {
+	if c.FullName == nil && c.Email == nil && c.Disabled == nil && c.Metadata == nil && !c.EmailVerified && !c.changesScopes() {
 		return s.User(ctx, id)
 	}
 	user, err = s.updateUser(ctx, by, id, c)
@@ -147,26 +99,18 @@ func (s *Service) UpdateUser(ctx context.Context, by *identity.Caller, id string
 }
 
 func (s *Service) updateUser(ctx context.Context, by *identity.Caller, id string, c UserChange) (user store.User, err error) {
-	change := store.UserChange{FullName: c.FullName, Email: c.Email, Disabled: c.Disabled}
-	if c.Email != nil {
-		key, err := emailKey(*c.Email)
-		if err != nil {
-			return store.User{}, err
-		}
-		change.EmailKey = &key
+	change, err := c.forStore()
+	if err != nil {
+		return user, err
 	}
-	if c.FullName != nil {
-		if err := names.CheckFullName(*c.FullName); err != nil {
-			return user, problem.Invalid().At("/full_name", err.Error())
-		}
-	}
-	if c.Metadata != nil {
-		if change.Metadata, err = metadataOf(*c.Metadata); err != nil {
+	known := store.User{ID: id}
+	if c.EmailVerified {
+		if known, err = s.db.UserByID(ctx, id); err != nil {
 			return user, err
 		}
 	}
 	err = s.db.Tx(ctx, func(q *store.Queries) error {
-		before, err := q.LockUser(ctx, id)
+		before, err := lockToChange(ctx, q, c, change, &known)
 		if err != nil {
 			return err
 		}
@@ -192,12 +136,51 @@ func (s *Service) updateUser(ctx context.Context, by *identity.Caller, id string
 		if err = revokeAccess(ctx, q, before, user); err != nil {
 			return err
 		}
-		if err = s.followEmailChange(ctx, q, by, before, user); err != nil {
+		if err = s.followEmailChange(ctx, q, by, before, user, !c.EmailVerified); err != nil {
 			return err
 		}
-		return s.recordChanges(ctx, q, before, user, by)
+		if err = s.recordChanges(ctx, q, before, user, by); err != nil || !c.EmailVerified {
+			return err
+		}
+		user, err = s.vouch(ctx, q, user, by)
+		return err
 	})
+	if errors.Is(err, store.ErrConflict) {
+		err = codeError(err)
+	}
 	return user, err
+}
+
+// forStore checks the fields of a change and translates them for the store, but for the scopes. Errors: ValidationFailed.
+func (c UserChange) forStore() (change store.UserChange, err error) {
+	change = store.UserChange{FullName: c.FullName, Email: c.Email, Disabled: c.Disabled}
+	if c.Email != nil {
+		key, err := emailKey(*c.Email)
+		if err != nil {
+			return change, err
+		}
+		change.EmailKey = &key
+	}
+	if c.FullName != nil {
+		if err := names.CheckFullName(*c.FullName); err != nil {
+			return change, problem.Invalid().At("/full_name", err.Error())
+		}
+	}
+	if c.Metadata != nil {
+		change.Metadata, err = metadataOf(*c.Metadata)
+	}
+	return change, err
+}
+
+// lockToChange locks an account for a change, and the ownership of its address if the change confirms it.
+func lockToChange(ctx context.Context, q *store.Queries, c UserChange, change store.UserChange, known *store.User) (store.User, error) {
+	switch {
+	case !c.EmailVerified:
+		return q.LockUser(ctx, known.ID)
+	case change.EmailKey != nil:
+		return q.LockUserAndAddress(ctx, known, *change.EmailKey)
+	}
+	return q.LockUserAndAddress(ctx, known, known.EmailKey)
 }
 
 // revokeAccess ends the sessions and tokens of a disabled account, or takes revoked scopes from them. A scope that is revoked and
@@ -220,8 +203,8 @@ func revokeAccess(ctx context.Context, q *store.Queries, before, after store.Use
 
 // followEmailChange does what a new address requires, even if only its spelling changed, since some mail servers deliver
 // another spelling to another person: it ends every code, notifies the old address, and asks the new one for a
-// confirmation. Codes also end when an account is disabled.
-func (s *Service) followEmailChange(ctx context.Context, q *store.Queries, by *identity.Caller, before, after store.User) error {
+// confirmation unless somebody vouches for it. Codes also end when an account is disabled.
+func (s *Service) followEmailChange(ctx context.Context, q *store.Queries, by *identity.Caller, before, after store.User, confirm bool) error {
 	if after.Disabled || after.Email != before.Email {
 		if err := s.endCodes(ctx, q, after); err != nil {
 			return err
@@ -230,7 +213,7 @@ func (s *Service) followEmailChange(ctx context.Context, q *store.Queries, by *i
 	if after.Email == before.Email {
 		return nil
 	}
-	if err := s.outbox.Notify(ctx, q, mailer.EmailChanged, before, after.Email); err != nil || after.Email == "" {
+	if err := s.outbox.Notify(ctx, q, mailer.EmailChanged, before, after.Email); err != nil || after.Email == "" || !confirm {
 		return err
 	}
 	// The codes that were mailed there for this account have just ended, so a mail that is refused would leave none.

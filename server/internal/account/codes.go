@@ -23,6 +23,7 @@ type Purpose string
 const (
 	ToConfirm Purpose = "confirm" // an address
 	ToReset   Purpose = "reset"   // a password
+	ToInvite  Purpose = "invite"  // to choose the first password
 	ToSignIn  Purpose = "sign in" // in the browser that has asked for it
 )
 
@@ -31,6 +32,8 @@ const (
 	// resetTTL is the longest time for which CountMail refuses the next mail. So a person whose mail is refused has one
 	// with a valid code.
 	resetTTL = store.LongestReset
+	// inviteTTL is how long an invitation is valid. It is long, since its recipient does not wait for it.
+	inviteTTL = 7 * 24 * time.Hour
 	// magicTTL is short, since a link that signs in is as good as a password while it is valid.
 	magicTTL = 10 * time.Minute
 	// maxMailsOfNetwork limits how many mails one IPv4 address or IPv6 /64 can request in a clock hour, to any addresses.
@@ -101,6 +104,8 @@ func (s *Service) mailCode(ctx context.Context, q *store.Queries, m mailer.Mail,
 	switch Purpose(c.Purpose) {
 	case ToReset:
 		page, ttl = s.ResetURL, resetTTL
+	case ToInvite:
+		page, ttl = s.ResetURL, inviteTTL
 	case ToSignIn:
 		page, ttl = s.MagicLinkURL, magicTTL
 	}
@@ -144,18 +149,16 @@ func (s *Service) useCode(ctx context.Context, q *store.Queries, c store.Code, k
 
 // confirmAddress makes the address that a code was mailed to the confirmed address of a user, in the transaction that has
 // used the code. It ends the other codes of the user and every code for that address, and takes the address from the
-// accounts that only claim it. An account whose address an operator has given keeps it, unconfirmed.
-func (s *Service) confirmAddress(ctx context.Context, q *store.Queries, before store.User, c store.Code) error {
+// accounts that only claim it. An account whose address an operator has given keeps it, unconfirmed. by is the administrator who
+// vouches for the address; nil for its owner, and at the command line.
+func (s *Service) confirmAddress(ctx context.Context, q *store.Queries, before store.User, c store.Code, by *identity.Caller) error {
 	if err := q.ConfirmEmail(ctx, before.ID, c.Email, c.EmailKey, s.now()); err != nil {
 		return err
 	}
 	after := before
 	after.Email, after.EmailKey, after.EmailVerified = c.Email, c.EmailKey, true
-	claimants, err := q.RevokeClaims(ctx, c.EmailKey, s.now(), maxClaimants)
+	err := s.revokeClaims(ctx, q, c.EmailKey)
 	if err != nil {
-		return err
-	}
-	if err = s.recordLostClaims(ctx, q, claimants); err != nil {
 		return err
 	}
 	if err = s.endCodes(ctx, q, after); err != nil {
@@ -166,11 +169,20 @@ func (s *Service) confirmAddress(ctx context.Context, q *store.Queries, before s
 		if err = s.outbox.Notify(ctx, q, mailer.EmailChanged, before, c.Email); err != nil {
 			return err
 		}
-		return s.record(ctx, q, audit.EmailChanged, after, nil)
+		return s.record(ctx, q, audit.EmailChanged, after, by)
 	case !before.EmailVerified:
-		return s.record(ctx, q, audit.EmailConfirmed, after, nil)
+		return s.record(ctx, q, audit.EmailConfirmed, after, by)
 	}
 	return nil
+}
+
+// revokeClaims takes an address from the accounts that only claim it.
+func (s *Service) revokeClaims(ctx context.Context, q *store.Queries, emailKey string) error {
+	claimants, err := q.RevokeClaims(ctx, emailKey, s.now(), maxClaimants)
+	if err != nil {
+		return err
+	}
+	return s.recordLostClaims(ctx, q, claimants)
 }
 
 // recordLostClaims records that accounts have lost the address that they claimed.

@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"errors"
+	"time"
 
 	"sesame/server/internal/audit"
 	"sesame/server/internal/identity"
@@ -162,36 +163,31 @@ func (s *Service) confirmEmail(ctx context.Context, c store.Code, found store.Us
 				return err
 			}
 		}
-		return s.confirmAddress(ctx, q, before, c)
+		return s.confirmAddress(ctx, q, before, c, nil)
 	}))
 }
 
-// VerifyEmail confirms the address of an account without a code: the operator vouches for it. What follows is what follows
-// the use of a code. An address that is confirmed already stays so. Errors: NotFound, NothingToConfirm for an account
-// without an address, EmailTaken when another account has confirmed it, ValidationFailed for a disabled account.
-func (s *Service) VerifyEmail(ctx context.Context, id string) (user store.User, err error) {
-	known, err := s.User(ctx, id)
-	if err != nil {
-		return store.User{}, err
+// VerifyEmail confirms the address of an account without a code: the operator vouches for it. Errors: those of UpdateUser.
+func (s *Service) VerifyEmail(ctx context.Context, id string) (store.User, error) {
+	return s.UpdateUser(ctx, nil, id, UserChange{EmailVerified: true})
+}
+
+// vouch confirms the address of an account without a code, in a transaction that has locked the account and the ownership of the
+// address. What follows is what follows the use of a code. An address that is confirmed already stays so. It returns the account after
+// that. Errors: NothingToConfirm for an account without an address, store.ErrConflict when another account has confirmed it,
+// ValidationFailed for a disabled account.
+func (s *Service) vouch(ctx context.Context, q *store.Queries, user store.User, by *identity.Caller) (store.User, error) {
+	switch {
+	case user.EmailVerified:
+		return user, nil
+	case user.Email == "":
+		return user, problem.New(problem.NothingToConfirm, "The account has no e-mail address.")
+	case user.Disabled:
+		return user, problem.New(problem.ValidationFailed, "The account is disabled. Enable it first.")
 	}
-	err = s.db.Tx(ctx, func(q *store.Queries) error {
-		if user, err = q.LockUserAndAddress(ctx, &known, known.EmailKey); err != nil {
-			return noSuchUser(err)
-		}
-		switch {
-		case user.EmailVerified:
-			return nil
-		case user.Email == "":
-			return problem.New(problem.NothingToConfirm, "The account has no e-mail address.")
-		case user.Disabled:
-			return problem.New(problem.ValidationFailed, "The account is disabled. Enable it first.")
-		}
-		return s.confirmAddress(ctx, q, user, store.Code{UserID: user.ID, Email: user.Email, EmailKey: user.EmailKey})
-	})
-	if err != nil {
-		return store.User{}, codeError(err)
-	}
-	return s.User(ctx, id)
+	err := s.confirmAddress(ctx, q, user, store.Code{UserID: user.ID, Email: user.Email, EmailKey: user.EmailKey}, by)
+	user.EmailVerified, user.EmailClaimedAt = true, time.Time{}
+	return user, err
 }
 
 // CodeToConfirm finds a code that confirms an address, and its account, without using it. Errors: InvalidCode.

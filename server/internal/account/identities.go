@@ -162,22 +162,8 @@ func (s *Service) insertUpstream(ctx context.Context, r Registration, p upstream
 		user.EmailClaimedAt = now
 	}
 	return user, s.db.Tx(ctx, func(q *store.Queries) error {
-		if r.EmailVerified {
-			if err := q.LockAddresses(ctx, key); err != nil {
-				return err
-			}
-		}
 		if err := s.insertUser(ctx, q, r, user); err != nil {
 			return err
-		}
-		if r.EmailVerified {
-			claimants, err := q.RevokeClaims(ctx, key, now, maxClaimants)
-			if err == nil {
-				err = s.recordLostClaims(ctx, q, claimants)
-			}
-			if err != nil {
-				return err
-			}
 		}
 		return s.link(ctx, q, user, p, nil, true)
 	})

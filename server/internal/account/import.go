@@ -292,19 +292,18 @@ func (s *Service) isRecord(ctx context.Context, q *store.Queries, existing, row 
 func (s *Service) ExportUsers(ctx context.Context, each func(store.User) error) error {
 	list := store.UserList{Limit: 500, WithHash: true}
 	for {
-		users, err := s.db.ListUsers(ctx, list)
+		page, err := s.db.ListUsers(ctx, list)
 		if err != nil {
 			return err
 		}
-		for _, user := range users {
+		for _, user := range page.Users {
 			if err = each(user); err != nil {
 				return err
 			}
 		}
-		if len(users) < list.Limit {
+		if !page.More {
 			return nil
 		}
-		last := users[len(users)-1]
-		list.After = store.UserPosition{Key: last.UsernameKey, ID: last.ID}
+		list.After = page.Next
 	}
 }

@@ -27,10 +27,26 @@ type Registration struct {
 	Password secret.Text
 	// The rest is for administrators.
 	EmailVerified bool
+	Disabled      bool
 	Scopes        []string
 	By            *identity.Caller // the administrator; nil for the person, and at the command line
 	confirm       bool             // whether to mail a code that confirms the address
 	public        bool             // anybody may register: reserved names are refused, and the address is a claim
+	invited       bool             // no password: the owner is mailed an invitation
+}
+
+// checkPublic refuses what only administrators decide. Errors: ValidationFailed.
+func (r Registration) checkPublic() error {
+	invalid := problem.Invalid()
+	for field, given := range map[string]bool{"/scopes": len(r.Scopes) > 0, "/disabled": r.Disabled, "/email_verified": r.EmailVerified} {
+		if given {
+			invalid.At(field, "is for administrators")
+		}
+	}
+	if len(invalid.Fields) > 0 {
+		return invalid
+	}
+	return nil
 }
 
 // Register creates an account for anybody while registration is open, and otherwise only for administrators. caller may
@@ -39,6 +55,9 @@ type Registration struct {
 func (s *Service) Register(ctx context.Context, caller *identity.Caller, r Registration) (store.User, error) {
 	r.public = !s.identity.IsAdministrator(caller)
 	if r.public {
+		if err := r.checkPublic(); err != nil {
+			return store.User{}, err
+		}
 		if s.RegistrationClosed {
 			return store.User{}, s.errClosed()
 		}
@@ -49,8 +68,7 @@ func (s *Service) Register(ctx context.Context, caller *identity.Caller, r Regis
 			return store.User{}, err
 		}
 	}
-	// Only the command line grants scopes and vouches for addresses.
-	r.Scopes, r.EmailVerified, r.By, r.confirm = nil, false, caller, true
+	r.By, r.confirm = caller, !r.EmailVerified && !r.Disabled
 	if r.Username == "" && r.Email != "" {
 		return s.createUnnamed(ctx, r)
 	}
@@ -70,9 +88,11 @@ func (s *Service) CreateUser(ctx context.Context, r Registration) (store.User, e
 	if err != nil {
 		return store.User{}, err
 	}
-	hash, err := s.hasher.Hash(ctx, network.FromContext(ctx), r.Password.Reveal())
-	if err != nil {
-		return store.User{}, err
+	hash := ""
+	if !r.invited {
+		if hash, err = s.hasher.Hash(ctx, network.FromContext(ctx), r.Password.Reveal()); err != nil {
+			return store.User{}, err
+		}
 	}
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -108,12 +128,14 @@ func (s *Service) checkRegistration(r Registration) (user store.User, err error)
 	if err = names.CheckFullName(r.FullName); err != nil {
 		invalid.At("/full_name", err.Error())
 	}
-	reason, err := s.hasher.Check(r.Password.Reveal(), r.Username, r.Email)
-	if err != nil {
-		return user, err
-	}
-	if reason != "" {
-		invalid.At("/password", reason)
+	if !r.invited {
+		reason, err := s.hasher.Check(r.Password.Reveal(), r.Username, r.Email)
+		if err != nil {
+			return user, err
+		}
+		if reason != "" {
+			invalid.At("/password", reason)
+		}
 	}
 	if r.public && r.Email == "" && s.identity.ConfirmedOnly {
 		invalid.At("/email", "is required here: an account logs in when its address is confirmed")
@@ -131,7 +153,7 @@ func (s *Service) checkRegistration(r Registration) (user store.User, err error)
 	}
 	return store.User{
 		Username: username, UsernameKey: key, Email: r.Email, EmailKey: address, EmailVerified: r.EmailVerified && r.Email != "",
-		FullName: r.FullName, Scopes: strings.Join(granted, " "),
+		FullName: r.FullName, Scopes: strings.Join(granted, " "), Disabled: r.Disabled,
 	}, nil
 }
 
@@ -148,11 +170,21 @@ func emailKey(address string) (string, error) {
 	return key, nil
 }
 
-// insertUser stores the account, mails the code that confirms its address, and records the event. Errors:
-// store.ErrConflict.
+// insertUser stores the account, mails the code that confirms its address or invites its owner, and records the event. From the
+// accounts that only claim an address that is confirmed from now on, it takes the address. Errors: store.ErrConflict.
 func (s *Service) insertUser(ctx context.Context, q *store.Queries, r Registration, user store.User) error {
+	if user.EmailVerified {
+		if err := q.LockAddresses(ctx, user.EmailKey); err != nil {
+			return err
+		}
+	}
 	if err := q.CreateUser(ctx, user); err != nil {
 		return err
+	}
+	if user.EmailVerified {
+		if err := s.revokeClaims(ctx, q, user.EmailKey); err != nil {
+			return err
+		}
 	}
 	// After the insert, which waits for a deletion of that name that is in progress.
 	reserved, err := q.UsernameReserved(ctx, user.UsernameKey, user.CreatedAt)
@@ -167,7 +199,10 @@ func (s *Service) insertUser(ctx context.Context, q *store.Queries, r Registrati
 			return err
 		}
 	}
-	return s.record(ctx, q, audit.AccountCreated, user, r.By)
+	if err = s.record(ctx, q, audit.AccountCreated, user, r.By); err != nil || !r.invited {
+		return err
+	}
+	return s.mailInvitation(ctx, q, user, r.By)
 }
 
 // record records an event about a user's account. by may be nil; see audit.Event.

@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -50,15 +51,18 @@ func (s *Service) RequestPasswordReset(ctx context.Context, address string) erro
 	})
 }
 
-// CodeToReset finds the accounts whose password a code can reset, without using it: at most MaxNamed and one more.
-// Errors: InvalidCode.
-func (s *Service) CodeToReset(ctx context.Context, code secret.Text) (users []store.User, err error) {
-	_, users, err = s.codeToReset(ctx, code)
-	return users, err
+// CodeToReset finds the accounts whose password a code can reset, without using it: at most MaxNamed and one more. invited says that
+// it is the code of an invitation. Errors: InvalidCode.
+func (s *Service) CodeToReset(ctx context.Context, code secret.Text) (users []store.User, invited bool, err error) {
+	c, users, err := s.codeToReset(ctx, code)
+	return users, isInvitation(c), err
 }
 
 func (s *Service) codeToReset(ctx context.Context, code secret.Text) (c store.Code, users []store.User, err error) {
 	if c, err = s.findCode(ctx, ToReset, code); err != nil {
+		if p, ok := errors.AsType[*problem.Error](err); ok && p.Code == problem.InvalidCode {
+			return s.codeToAccept(ctx, code)
+		}
 		return c, nil, err
 	}
 	users, err = s.db.UsersToReset(ctx, c.EmailKey, c.ExpiresAt.Add(-resetTTL), "", MaxNamed+1)
@@ -94,6 +98,9 @@ func (s *Service) ResetPassword(ctx context.Context, code secret.Text, username 
 		if err != nil {
 			return err
 		}
+		if isInvitation(c) {
+			still = canAccept(before, c)
+		}
 		if !still { // the account has changed meanwhile
 			return store.ErrNotFound
 		}
@@ -114,6 +121,12 @@ func (s *Service) userToReset(ctx context.Context, code secret.Text, username st
 		return c, user, errAccountRequired(users)
 	}
 	if _, key, err := names.FoldUsername(username); err == nil && utf8.ValidString(username) {
+		if isInvitation(c) {
+			if key == users[0].UsernameKey {
+				return c, users[0], nil
+			}
+			return c, user, errAccountRequired(users)
+		}
 		named, err := s.db.UsersToReset(ctx, c.EmailKey, c.ExpiresAt.Add(-resetTTL), key, 1)
 		if err != nil {
 			return c, user, err
@@ -157,7 +170,7 @@ func errAccountRequired(users []store.User) error {
 // another account; it stores the password, ends codes, sessions and waits, and notifies the owner.
 func (s *Service) reset(ctx context.Context, q *store.Queries, before store.User, c store.Code, hash string, foreign bool) (err error) {
 	if !foreign {
-		err = s.confirmAddress(ctx, q, before, c)
+		err = s.confirmAddress(ctx, q, before, c, nil)
 	} else if err = q.EndCodesTo(ctx, string(ToReset), c.EmailKey); err == nil {
 		err = s.endCodes(ctx, q, before)
 	}
@@ -182,6 +195,9 @@ func (s *Service) reset(ctx context.Context, q *store.Queries, before store.User
 	}
 	if err = s.identity.ClearThrottles(ctx, q, before, c.EmailKey); err != nil {
 		return err
+	}
+	if isInvitation(c) {
+		return s.record(ctx, q, audit.Accepted, before, nil)
 	}
 	recipient := before // at the address of the code, whether or not it is confirmed
 	recipient.Email, recipient.EmailVerified = c.Email, true

@@ -21,12 +21,15 @@ const (
 	// are shorter (package store). So the server stops within that time, too.
 	requestTime = 20 * time.Second
 	writeTime   = 30 * time.Second
+	// streamTime is what streams get when the server stops: less than shutdownTime, so that their end is not an error.
+	streamTime = 5 * time.Second
 )
 
-// inFlight is a handler that can be waited for, which http.Server does not do after Close. Each request has a deadline.
+// inFlight is a handler that can be waited for, which http.Server does not do after Close.
 type inFlight struct {
 	http.Handler
-	requests sync.RWMutex // read-locked by each
+	longest  time.Duration // a request may take
+	requests sync.RWMutex  // read-locked by each
 	draining atomic.Bool
 }
 
@@ -39,7 +42,7 @@ func (h *inFlight) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h.draining.Load() { // so that the next request of the client goes to another replica
 		w.Header().Set("Connection", "close")
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), requestTime)
+	ctx, cancel := context.WithTimeout(r.Context(), h.longest)
 	defer cancel()
 	h.Handler.ServeHTTP(w, r.WithContext(ctx))
 }
@@ -51,14 +54,26 @@ func (h *inFlight) wait() { h.requests.Lock() }
 // drain, in which load balancers notice, takes no more requests, and finishes those in flight, or cuts them off after
 // shutdownTime. None is being answered when it returns.
 func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger, stopping func(), drain time.Duration) error {
-	counted := &inFlight{Handler: handler}
+	return serve(ctx, listener, &http.Server{ReadTimeout: 10 * time.Second, WriteTimeout: writeTime},
+		&inFlight{Handler: handler, longest: requestTime}, log, stopping, drain)
+}
+
+// ServeStreams is Serve for a handler whose requests may take as long as longest, and which gives each read and write a deadline of
+// its own. When the server stops, streams end after streamTime, which is no error.
+func ServeStreams(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger, stopping func(), drain, longest time.Duration) error {
+	base, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	server := &http.Server{BaseContext: func(net.Listener) context.Context { return base }}
+	ended := context.AfterFunc(ctx, func() { time.AfterFunc(drain+streamTime, end) })
+	defer ended()
+	return serve(ctx, listener, server, &inFlight{Handler: handler, longest: longest}, log, stopping, drain)
+}
+
+func serve(ctx context.Context, listener net.Listener, server *http.Server, counted *inFlight, log *slog.Logger, stopping func(), drain time.Duration) error {
 	defer counted.wait()
-	server := &http.Server{
-		Handler: counted, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
-		WriteTimeout: writeTime, IdleTimeout: 2 * time.Minute,
-		DisableGeneralOptionsHandler: true, // which would answer OPTIONS * past all that follows
-	}
+	server.Handler, server.MaxHeaderBytes, server.ErrorLog = counted, maxHeader, slog.NewLogLogger(log.Handler(), slog.LevelDebug)
+	server.ReadHeaderTimeout, server.IdleTimeout = 5*time.Second, 2*time.Minute
+	server.DisableGeneralOptionsHandler = true // which would answer OPTIONS * past all that follows
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	select {

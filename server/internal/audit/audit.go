@@ -50,6 +50,9 @@ const (
 	EmailConfirmed   Kind = "email_confirmed"
 	EmailChanged     Kind = "email_changed" // by its owner, who has confirmed the new address
 	EmailLost        Kind = "email_lost"    // another account has confirmed the address, or the claim has expired
+	Invited          Kind = "account_invited"
+	Accepted         Kind = "invitation_accepted"    // the person has chosen a password
+	ResetStarted     Kind = "password_reset_started" // by an administrator
 	PasswordReset    Kind = "password_reset"
 	WrongCode        Kind = "wrong_code" // of a second factor, after the correct password
 	FactorAdded      Kind = "factor_added"
@@ -84,17 +87,19 @@ const (
 var Kinds = []Kind{
 	Login, LoginFailed, LoginThrottled, PasswordAccepted, Logout, LogoutEverywhere, RefreshReused, CodeReused, ConsentGranted, ConsentWithdrawn,
 	WrongPassword, PasswordChanged, AccountCreated, AccountDeleted, AccountDisabled, AccountEnabled, AccountUnlocked, ScopesChanged, ProfileChanged, EmailConfirmed, EmailChanged, EmailLost,
-	PasswordReset, IdentityLinked, IdentityUnlinked,
+	Invited, Accepted, ResetStarted, PasswordReset, IdentityLinked, IdentityUnlinked,
 	WrongCode, FactorAdded, FactorRemoved, RecoveryCodeUsed, CodesReplaced, ResetRequested, ResetCancelled, FactorsReset, PasskeyCopied,
 	ClientCreated, ClientChanged, ClientDeleted, ProviderCreated, ProviderChanged, ProviderDeleted, KeyRotated, KeyPublished, MailDeleted,
 	TokenCreated, TokenRevoked,
 	WebhookCreated, WebhookChanged, WebhookDeleted, WebhookDisabled, WebhookTested,
 }
 
-// The values of Event.Actor for changes that neither a user nor a client makes.
+// The values of Event.Actor for changes that neither a user nor an authenticated client makes.
 const (
 	CommandLine = "command line"
 	Schedule    = "schedule"
+	// SelfRegistration is for clients that have registered themselves, or whose metadata document a person has agreed to.
+	SelfRegistration = "self-registration"
 )
 
 // Actor is the user or the client that causes an event.

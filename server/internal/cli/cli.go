@@ -72,6 +72,7 @@ type CommandLine struct {
 
 	Login loginCommand `cmd:"" group:"For developers" example:"sesame login https://login.example.com --client-id 019ad827-b3c1-7d21-9f60-5a4be3a2c7d9" help:"Log in to a server from a command line, with the browser of any device, and print the access token (RFC 8628)."`
 	New   newCommand   `cmd:"" group:"For developers" example:"sesame new ../shop --module example.com/shop" help:"Write a small project that uses Sesame as a library."`
+	Guard guardCommand `cmd:"" variables:"" group:"For developers" uses:"listen,public-url,audience,tls-cert,tls-key,trusted-proxies,cors-origins,drain-time,metrics-listen,metrics-remote,log-format,log-level" example:"sesame guard --spec openapi.yaml --upstream http://127.0.0.1:9000 --issuer https://login.example.com" help:"Put a login in front of a service: pass on the requests whose access tokens have the scopes that its OpenAPI document requires. Needs no database."`
 	Mock  mockCommand  `cmd:"" group:"For developers" uses:"listen,public-url,docs" example:"sesame mock --spec openapi.yaml" help:"Answer with the examples of an OpenAPI document: Sesame's, or any other. Needs no database."`
 
 	Help       helpCommand       `cmd:"" group:"About this program" example:"sesame help user create" help:"Explain a command, or list the settings."`
@@ -168,14 +169,14 @@ func Run(ctx context.Context, args []string, w Env) int {
 	line.Remember(config.Flags(parser), p.given, w.Getenv)
 	selected := command.Selected()
 	if _, ok := selected.Target.Addr().Interface().(settingless); !ok {
-		if err = errors.Join(config.CheckVariables(w.Environ, config.Flags(parser)), line.Check()); err != nil {
+		if err = errors.Join(config.CheckVariables(w.Environ, parser), line.Check()); err != nil {
 			return p.fail(invalidSettings(err))
 		}
 	}
 	p.contract = cmp.Or(line.User.Contract, line.Client.Contract, line.Mock.Contract)
 	err = command.Run(p)
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
-		if selected == parser.Model.DefaultCmd || selected.Name == "mock" { // an interrupt is how they end
+		if selected == parser.Model.DefaultCmd || selected.Name == "mock" || selected.Name == "guard" { // an interrupt is how they end
 			return 0
 		}
 		err = errors.New("interrupted before it was done")

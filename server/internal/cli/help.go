@@ -76,7 +76,10 @@ func writeHelp(w io.Writer, node *kong.Node) error {
 		rows = append(rows, [2]string{argument.Summary(), withDefault(argument)})
 	}
 	h.section("Arguments", rows)
-	rows = nil
+	if rows = nil; config.HasVariables(node) {
+		h.WriteString("\n")
+		h.line("Each flag can be set by a variable, too: " + config.CommandVariable(node, node.Flags[0]) + " is --" + node.Flags[0].Name + ".")
+	}
 	for _, flag := range ownFlags(node) {
 		name := flagName(flag)
 		if flag.Short == 0 {
@@ -256,6 +259,9 @@ func (h *help) aboutSettings(node *kong.Node) {
 			if slices.Contains(strings.Split(uses, ","), flag.Name) {
 				h.setting(flag)
 			}
+		}
+		if config.HasVariables(node) { // it runs apart from the server, with settings of its own
+			return
 		}
 		h.WriteString("\n")
 		h.line("These and the other settings must be those of the server; see: sesame help settings")

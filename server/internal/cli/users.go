@@ -110,16 +110,16 @@ func (c *userListCommand) Run(p *program) error {
 		list := p.newListing(c.JSON, "USERNAME", "ID", "EMAIL", "DISABLED", "SCOPES", "CREATED AT")
 		query := account.UserQuery{Prefix: c.Prefix, Disabled: c.Disabled, Limit: 500}
 		for {
-			users, next, err := s.Accounts.ListUsers(p.ctx, query)
+			page, err := s.Accounts.ListUsers(p.ctx, query)
 			if err != nil {
 				return err
 			}
-			for _, u := range users {
+			for _, u := range page.Users {
 				if err = list.add(userObject(s, u), u.Username, u.ID, emailState(u), yesOrNo(u.Disabled), u.Scopes, moment(&u.CreatedAt)); err != nil {
 					return err
 				}
 			}
-			if query.Cursor = next; next == "" {
+			if query.Cursor = page.Next; page.Next == "" {
 				break
 			}
 		}

@@ -134,18 +134,45 @@ func FromEnv(environ []string) (Settings, error) {
 	}
 	s.Traces = tracing.ReadVariables(func(name string) string { return values[name] })
 	s.Remember(Flags(parser), nil, func(name string) string { return values[name] })
-	return s, errors.Join(CheckVariables(environ, Flags(parser)), s.Check())
+	return s, errors.Join(CheckVariables(environ, parser), s.Check())
 }
 
 // Variables is a parser's option that reads the settings from variables: --public-url from SESAME_PUBLIC_URL. The flags
-// of a single command are no settings and have no variable.
+// of a single command are no settings and have no variable, unless the command has the tag variables: then they have its name, too.
 func Variables(getenv func(string) string) kong.Option {
 	return kong.Resolvers(kong.ResolverFunc(func(_ *kong.Context, path *kong.Path, flag *kong.Flag) (any, error) {
-		if value := getenv(Variable(flag.Name)); value != "" && path.App != nil && !notSetting(flag) {
+		name := ""
+		switch {
+		case path.App != nil && !notSetting(flag):
+			name = Variable(flag.Name)
+		case path.Command != nil && HasVariables(path.Command):
+			name = CommandVariable(path.Command, flag)
+		}
+		if value := getenv(name); name != "" && value != "" {
 			return value, nil
 		}
 		return nil, nil
 	}))
+}
+
+// HasVariables reports whether the flags of a command can be set by variables: those of a command that runs as a service.
+func HasVariables(command *kong.Node) bool { return command.Tag != nil && command.Tag.Has("variables") }
+
+// CommandVariable returns the name of the variable that sets a flag of a command: SESAME_GUARD_SPEC for guard --spec.
+func CommandVariable(command *kong.Node, flag *kong.Flag) string {
+	return Variable(command.Name + "-" + flag.Name)
+}
+
+// commandVariables are the variables that set flags of commands.
+func commandVariables(parser *kong.Kong) (names []string) {
+	for _, command := range parser.Model.Children {
+		for _, flag := range command.Flags {
+			if HasVariables(command) {
+				names = append(names, CommandVariable(command, flag))
+			}
+		}
+	}
+	return names
 }
 
 // Flags returns the flags of a parser that are settings.
@@ -156,9 +183,10 @@ func Flags(parser *kong.Kong) []*kong.Flag {
 // notSetting reports whether a flag of the whole program is no setting.
 func notSetting(f *kong.Flag) bool { return f.Name == "help" || f.Name == "version" }
 
-// CheckVariables returns one error for all variables with the prefix of the settings that are no settings, and for all
+// CheckVariables returns one error for all variables with the prefix of the settings that set nothing, and for all
 // values with characters that no setting can have.
-func CheckVariables(environ []string, settings []*kong.Flag) error {
+func CheckVariables(environ []string, parser *kong.Kong) error {
+	settings := Flags(parser)
 	known := make([]string, len(settings))
 	var texts []error
 	for i, flag := range settings {
@@ -172,5 +200,5 @@ func CheckVariables(environ []string, settings []*kong.Flag) error {
 			texts = append(texts, checkText(known[i], value.Reveal()))
 		}
 	}
-	return errors.Join(append(checkNames(environ, known), texts...)...)
+	return errors.Join(append(checkNames(environ, append(known, commandVariables(parser)...)), texts...)...)
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -145,6 +146,67 @@ func operationOf(operations map[string]*Operation, method string) *Operation {
 		return op
 	}
 	return operations[http.MethodGet]
+}
+
+// twiceEncoded finds text that is still percent-encoded after the path was decoded once.
+var twiceEncoded = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
+
+// MayBeMisread reports whether the router of another program may read a path as that of another operation than the one that
+// Find has found. Java's containers cut a segment at its semicolon, and then read ..; as dots. Some programs decode a path twice.
+// Express ignores the case of letters, Rails an ending such as .json, and many a slash at the end: so a parameter that is the
+// text of another path of the document but for these is doubtful.
+func (t *Router) MayBeMisread(u *url.URL, found Match) bool {
+	if found.Operation == nil {
+		return false
+	}
+	if strings.Contains(u.Path, ";") || twiceEncoded.MatchString(u.Path) {
+		return true
+	}
+	segments := strings.Split(u.Path[1:], "/")
+	for n := len(segments) - 1; n <= len(segments)+1; n++ {
+		for _, other := range t.routes[n] {
+			if other != found.route && found.route.resembles(other.template, segments) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// resembles reports whether a path that matches the template also matches another one if letter case, endings and a slash at the
+// end are ignored where the template has parameters.
+func (t *template) resembles(other *template, given []string) (doubtful bool) {
+	own, others := withoutSlash(t.segments), withoutSlash(other.segments)
+	if len(own) != len(others) {
+		return false
+	}
+	for i, s := range others {
+		switch {
+		case !s.isText() || own[i].isText() && own[i].text == s.text:
+		case own[i].isText() || !alike(given[i], s.text):
+			return false
+		case given[i] != s.text || len(t.segments) != len(other.segments):
+			doubtful = true
+		}
+	}
+	return doubtful
+}
+
+func withoutSlash(segments []segment) []segment {
+	if last := len(segments) - 1; last > 0 && segments[last].isText() && segments[last].text == "" {
+		return segments[:last]
+	}
+	return segments
+}
+
+// alike reports whether a router may read a segment as a text.
+func alike(given, text string) bool {
+	for end := len(given); end > 0; end = strings.LastIndexByte(given[:end], '.') {
+		if strings.EqualFold(strings.TrimRight(given[:end], " ."), text) {
+			return true
+		}
+	}
+	return false
 }
 
 // Params returns the parameters of the path by name.

@@ -15,6 +15,7 @@ func (s *Server) CreateUser(ctx context.Context, request api.CreateUserRequestOb
 	body := request.Body
 	user, err := s.Accounts.Register(ctx, caller(ctx), account.Registration{
 		Username: body.Username, Email: orEmpty(body.Email), FullName: orEmpty(body.FullName), Password: body.Password,
+		Scopes: listOf(body.Scopes), Disabled: isTrue(body.Disabled), EmailVerified: isTrue(body.EmailVerified),
 	})
 	if err != nil {
 		return nil, err
@@ -87,4 +88,12 @@ func orNull(s string) nullable.Nullable[string] {
 func orEmpty(n nullable.Nullable[string]) string {
 	s, _ := n.Get()
 	return s
+}
+
+// listOf returns the scopes that a request has given, or none.
+func listOf(scopes *api.GrantedScopes) []string {
+	if scopes == nil {
+		return nil
+	}
+	return *scopes
 }

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/oapi-codegen/nullable"
-
 	"sesame/gen/api"
 	"sesame/server/internal/config"
 	"sesame/server/internal/keys"
@@ -74,18 +72,11 @@ func (s *Server) signingKeys(ctx context.Context) (list api.SigningKeys, err err
 		for _, k := range infos {
 			list.Items = append(list.Items, api.SigningKey{
 				Kid: k.ID, Signs: api.KeyUse(k.Signs), Alg: k.Alg, State: api.SigningKeyState(k.State), CreatedAt: k.CreatedAt, SignsFrom: k.SignsFrom,
-				RetiresAt: timeOrNull(k.RetiresAt), RemovedAt: timeOrNull(k.RemovedAt),
+				RetiresAt: orNullTime(orZero(k.RetiresAt)), RemovedAt: orNullTime(orZero(k.RemovedAt)),
 			})
 		}
 	}
 	return list, nil
-}
-
-func timeOrNull(t *time.Time) nullable.Nullable[time.Time] {
-	if t == nil {
-		return nullable.NewNullNullable[time.Time]()
-	}
-	return nullable.NewNullableWithValue(*t)
 }
 
 // ListMails is GET /mails.

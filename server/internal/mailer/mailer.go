@@ -27,10 +27,11 @@ import (
 // Kind is the subject of a mail. Each kind has a pair of templates of that name.
 type Kind string
 
-// The kinds. The first three have a Link; the others report a change.
+// The kinds. The first four have a Link; the others report a change.
 const (
 	ConfirmEmail      Kind = "confirm_email"       // asks whether the address is the person's
 	ResetPassword     Kind = "reset_password"      // at the person's request
+	Invitation        Kind = "invitation"          // to choose the first password, at an administrator's request
 	MagicLink         Kind = "magic_link"          // signs in, at the person's request
 	PasswordChanged   Kind = "password_changed"    // with the old password, or by an operator
 	PasswordResetDone Kind = "password_reset_done" // with a mailed code
@@ -57,7 +58,7 @@ const (
 const Decoy Kind = "to_nobody"
 
 var kinds = []Kind{
-	ConfirmEmail, ResetPassword, MagicLink, PasswordChanged, PasswordResetDone, EmailChanged, EmailInUse, NewLogin, AccountDeleted,
+	ConfirmEmail, ResetPassword, Invitation, MagicLink, PasswordChanged, PasswordResetDone, EmailChanged, EmailInUse, NewLogin, AccountDeleted,
 	IdentityLinked, IdentityUnlinked,
 	TokenCreated, FactorAdded, FactorRemoved, RecoveryCodeUsed, CodesReplaced, ResetRequested, FactorsReset, Test,
 }

@@ -160,10 +160,14 @@ func (t *Templates) Render(id string, m Mail, now time.Time) (Message, error) {
 	return message, err
 }
 
-// inWords rounds a duration to minutes or hours.
+// inWords rounds a duration to minutes, hours or days.
 func inWords(d time.Duration) string {
 	count, unit := int((d+time.Minute/2)/time.Minute), "minute"
-	if d >= 2*time.Hour {
+	const day = 24 * time.Hour
+	switch {
+	case d >= 2*day:
+		count, unit = int((d+day/2)/day), "day"
+	case d >= 2*time.Hour:
 		count, unit = int((d+time.Hour/2)/time.Hour), "hour"
 	}
 	if count = max(count, 1); count > 1 {

@@ -23,6 +23,8 @@ var statuses = map[Code]int{
 	LastAdministrator:    http.StatusConflict,
 	EmailTaken:           http.StatusConflict,
 	NothingToConfirm:     http.StatusConflict,
+	HasPassword:          http.StatusConflict,
+	NoAddress:            http.StatusConflict,
 	NoSecondFactor:       http.StatusConflict,
 	NoConfirmedEmail:     http.StatusConflict,
 	PayloadTooLarge:      http.StatusRequestEntityTooLarge,
@@ -47,6 +49,9 @@ var statuses = map[Code]int{
 	SlowDown:             http.StatusBadRequest,
 	AccessDenied:         http.StatusBadRequest,
 	ExpiredToken:         http.StatusBadRequest,
+
+	InvalidRedirectURI:    http.StatusBadRequest,
+	InvalidClientMetadata: http.StatusBadRequest,
 
 	MFARequired:             http.StatusBadRequest,
 	MFAEnrollmentRequired:   http.StatusBadRequest,

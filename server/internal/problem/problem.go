@@ -32,6 +32,8 @@ const (
 	LastAdministrator    Code = "last_administrator"
 	EmailTaken           Code = "email_taken"
 	NothingToConfirm     Code = "nothing_to_confirm"
+	HasPassword          Code = "has_password"
+	NoAddress            Code = "no_address"
 	NoSecondFactor       Code = "no_second_factor"
 	NoConfirmedEmail     Code = "no_confirmed_email"
 	PayloadTooLarge      Code = "payload_too_large"
@@ -59,6 +61,9 @@ const (
 	SlowDown             Code = "slow_down"
 	AccessDenied         Code = "access_denied"
 	ExpiredToken         Code = "expired_token"
+
+	InvalidRedirectURI    Code = "invalid_redirect_uri" // RFC 7591 §3.2.2, like the one after it
+	InvalidClientMetadata Code = "invalid_client_metadata"
 
 	UnsupportedResponseType Code = "unsupported_response_type" // RFC 6749 §4.1.2.1, RFC 9126 §2.3
 	MFARequired             Code = "mfa_required"              // the second factor is missing

@@ -24,8 +24,6 @@ type EventQuery struct {
 // endOfIDs is greater than every id of an event.
 const endOfIDs = "g"
 
-const eventColumns = `id, at, kind, user_id, username, actor, client_id, session_id, token_id, ip_address, user_agent`
-
 // ListEvents lists events, the latest first unless the query says otherwise.
 //
 // Conditions and order are row values of all columns of an index. So no planner has a choice: with an equation in place of them

@@ -20,7 +20,8 @@ type Event struct {
 	UserAgent string
 }
 
-// fields are the destinations of eventColumns.
+const eventColumns = `id, at, kind, user_id, username, actor, client_id, session_id, token_id, ip_address, user_agent`
+
 func (e *Event) fields() []any {
 	return []any{&e.ID, timeScanner{&e.At}, &e.Kind, &e.UserID, &e.Username, &e.Actor, &e.ClientID, &e.SessionID, &e.TokenID, &e.IPAddress, &e.UserAgent}
 }

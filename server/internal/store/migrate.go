@@ -81,7 +81,7 @@ type Migration struct {
 }
 
 // goMigrations are the names of the migrations that are not files.
-var goMigrations = map[int64]string{8: "compare_bytes", 10: "addresses", 14: "session_checks", 15: "large_indexes", 21: "devices_and_logouts", 31: "client_lists", 32: "operations", 34: "webhooks"}
+var goMigrations = map[int64]string{8: "compare_bytes", 10: "addresses", 14: "session_checks", 15: "large_indexes", 21: "devices_and_logouts", 30: "user_lists", 31: "client_lists", 32: "operations", 34: "webhooks"}
 
 // PendingMigrations lists the migrations that Migrate would run. It changes nothing. db may be nil, for a database that does
 // not exist yet. Errors: that of Migrate for a newer schema.
@@ -153,7 +153,7 @@ func (db *DB) migrations(conns *sql.DB, warn func(string)) (*goose.Provider, err
 	if err != nil {
 		return nil, err
 	}
-	inGo := []*goose.Migration{addresses(warn), sessionChecks(db.engine.dialect), largeIndexes(db.engine.dialect), devicesAndLogouts(db.engine.dialect), clientLists(db.engine.dialect), operations(db.engine.dialect), webhooksAndDeliveries(db.engine.dialect)}
+	inGo := []*goose.Migration{addresses(warn), sessionChecks(db.engine.dialect), largeIndexes(db.engine.dialect), devicesAndLogouts(db.engine.dialect), userLists(db.engine.dialect), clientLists(db.engine.dialect), operations(db.engine.dialect), webhooksAndDeliveries(db.engine.dialect)}
 	if db.engine.dialect == "postgres" {
 		inGo = append(inGo, compareBytes())
 	}

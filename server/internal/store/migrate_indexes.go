@@ -51,33 +51,47 @@ var (
 	}
 )
 
-// largeIndexes is migration 15. On PostgreSQL it makes and drops indexes CONCURRENTLY, which lets reads and writes go on,
-// however large the table is.
+// userListIndexes are those of migration 30: each order of the list of accounts, and the filters that usually match few of them.
+var userListIndexes = []index{
+	{"users_created", "users (created_at, id)"},
+	{"users_disabled_created", "users (created_at, id) WHERE disabled"},
+	{"users_granted_username", "users (username_key) WHERE scopes <> ''"},
+	{"users_granted_created", "users (created_at, id) WHERE scopes <> ''"},
+	{"users_factors_username", "users (username_key) WHERE factors <> ''"},
+	{"users_factors_created", "users (created_at, id) WHERE factors <> ''"},
+}
+
+// largeIndexes is migration 15.
 func largeIndexes(dialect string) *goose.Migration {
-	run := func(add, drop []index) *goose.GoFunc {
-		if dialect == "postgres" {
-			return &goose.GoFunc{RunDB: func(ctx context.Context, db *sql.DB) error { return swapConcurrently(ctx, db, add, drop) }}
-		}
-		return &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
-			for _, i := range add {
-				if err := each(ctx, tx, `CREATE INDEX `+i.name+` ON `+i.on); err != nil {
-					return err
-				}
-			}
-			for _, i := range drop {
-				if err := each(ctx, tx, `DROP INDEX `+i.name); err != nil {
-					return err
-				}
-			}
-			return nil
-		}}
+	return goose.NewGoMigration(15, swapIndexes(dialect, newerIndexes, olderIndexes), swapIndexes(dialect, olderIndexes, newerIndexes))
+}
+
+// userLists is migration 30. Programs of schema version 28 work with it.
+func userLists(dialect string) *goose.Migration {
+	return goose.NewGoMigration(30,
+		swapIndexes(dialect, userListIndexes, nil, `INSERT INTO schema_support (version, oldest) VALUES (30, 28) ON CONFLICT DO NOTHING`),
+		swapIndexes(dialect, nil, userListIndexes, `DELETE FROM schema_support WHERE version = 30`))
+}
+
+// swapIndexes makes indexes, drops others, and runs further statements, which must be able to run twice. On PostgreSQL it makes and
+// drops the indexes CONCURRENTLY, which lets reads and writes go on, however large the table is.
+func swapIndexes(dialect string, add, drop []index, further ...string) *goose.GoFunc {
+	if dialect == "postgres" {
+		return &goose.GoFunc{RunDB: func(ctx context.Context, db *sql.DB) error { return swapConcurrently(ctx, db, add, drop, further...) }}
 	}
-	return goose.NewGoMigration(15, run(newerIndexes, olderIndexes), run(olderIndexes, newerIndexes))
+	var statements []string
+	for _, i := range add {
+		statements = append(statements, `CREATE INDEX `+i.name+` ON `+i.on)
+	}
+	for _, i := range drop {
+		statements = append(statements, `DROP INDEX `+i.name)
+	}
+	return &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error { return each(ctx, tx, append(statements, further...)...) }}
 }
 
 // swapConcurrently makes indexes, then drops others. It may have been interrupted before, and so begins by dropping what an
 // earlier run left: an index that was not finished is invalid, and stays until it is dropped.
-func swapConcurrently(ctx context.Context, db *sql.DB, add, drop []index) error {
+func swapConcurrently(ctx context.Context, db *sql.DB, add, drop []index, further ...string) error {
 	var statements []string
 	for _, i := range add {
 		statements = append(statements, `DROP INDEX CONCURRENTLY IF EXISTS `+i.name, `CREATE INDEX CONCURRENTLY `+i.name+` ON `+i.on)
@@ -85,7 +99,7 @@ func swapConcurrently(ctx context.Context, db *sql.DB, add, drop []index) error 
 	for _, i := range drop {
 		statements = append(statements, `DROP INDEX CONCURRENTLY IF EXISTS `+i.name)
 	}
-	for _, statement := range statements { // each by itself: CONCURRENTLY needs to be outside a transaction
+	for _, statement := range append(statements, further...) { // each by itself: CONCURRENTLY needs to be outside a transaction
 		if _, err := db.ExecContext(ctx, statement); err != nil {
 			return err
 		}

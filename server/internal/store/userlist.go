@@ -2,64 +2,130 @@ package store
 
 import (
 	"context"
+	"time"
 )
 
-// UserList selects users, sorted by username. With a Prefix, the users follow whose address begins with EmailPrefix and
-// whose username does not begin with Prefix, sorted by address.
+// UserList selects users, in the order of their usernames or of their creation. With a Prefix, which needs the order of usernames,
+// the users follow whose address begins with EmailPrefix and whose username does not begin with Prefix, in the order of the addresses.
 type UserList struct {
-	Prefix      string // of the folded username; "" for all
-	EmailPrefix string // of the folded address; "" if Prefix is
-	Disabled    *bool  // only disabled, or only enabled users
-	After       UserPosition
-	Limit       int
-	WithHash    bool // read the password hashes too
+	Prefix        string // of the folded username; "" for all
+	EmailPrefix   string // of the folded address; "" if Prefix is
+	ByCreation    bool   // in place of the username
+	Descending    bool
+	Disabled      *bool
+	EmailVerified *bool
+	SecondFactor  *bool
+	Scope         string    // granted; "" for any
+	CreatedFrom   time.Time // zero for any
+	CreatedBefore time.Time // zero for any
+	After         UserPosition
+	Limit         int
+	WithHash      bool // read the password hashes too
 }
 
-// UserPosition is the position after a user of a UserList; the zero value is the beginning of the list.
+// UserPosition is the position of a user in a UserList, after which a page begins. The zero value is the beginning of the list.
 type UserPosition struct {
 	ByEmail bool   // in the part that is sorted by address
 	Key     string // the user's folded username, or address
-	ID      string
+	Created int64  // or when it was created, in microseconds
+	ID      string // "" in the beginning of the part
 }
 
-// ListUsers lists the users after a position. Each part of the list is a range of one index, so every page costs the same,
-// however many users there are.
-func (q *Queries) ListUsers(ctx context.Context, l UserList) (users []User, err error) {
-	const last = "\U0010FFFF" // a prefix and this are greater than every text that begins with the prefix
-	narrowed := ""
-	if l.Disabled != nil {
-		// In the text and not a parameter, because an index has this condition.
-		narrowed = map[bool]string{true: " AND disabled", false: " AND NOT disabled"}[*l.Disabled]
-	}
-	if !l.After.ByEmail {
-		from := UserPosition{Key: l.Prefix}
-		if l.After.ID != "" {
-			from = l.After
-		}
-		users, err = q.listUsers(ctx, l.WithHash, `(username_key, id) > ($1, $2) AND username_key < $3`+narrowed+`
-			ORDER BY username_key LIMIT $4`, from.Key, from.ID, l.Prefix+last, l.Limit)
-	}
-	if err != nil || l.Prefix == "" || len(users) == l.Limit {
-		return users, err
-	}
-	from := UserPosition{Key: l.EmailPrefix}
+// UserPage is a page of a UserList.
+type UserPage struct {
+	Users []User
+	More  bool         // whether the list may go on
+	Next  UserPosition // after which it does
+}
+
+const (
+	// maxScanned limits how many users a page looks at, and so what it costs, if few users match the filters. The next page
+	// continues there.
+	maxScanned = 2000
+	// maxCounted limits how many users of each part of a list CountUsers looks at.
+	maxCounted = 10_000
+)
+
+// ListUsers lists the users after a position. Each part of the list is a range of one index, so every page costs the same, however
+// many users there are. It returns fewer users than the limit, perhaps none, where the list may go on and the others that it has looked
+// at do not match.
+func (q *Queries) ListUsers(ctx context.Context, l UserList) (page UserPage, err error) {
+	parts := l.parts()
 	if l.After.ByEmail {
-		from = l.After
+		parts = parts[1:]
 	}
-	more, err := q.listUsers(ctx, l.WithHash, `email_key IS NOT NULL AND (email_key, id) > ($1, $2) AND email_key < $3
-			AND NOT (username_key >= $4 AND username_key < $5)`+narrowed+`
-		ORDER BY email_key, id LIMIT $6`, from.Key, from.ID, l.EmailPrefix+last, l.Prefix, l.Prefix+last, l.Limit-len(users))
-	return append(users, more...), err
+	for i, part := range parts {
+		after := UserPosition{ByEmail: part.byEmail}
+		if l.After.ByEmail == part.byEmail {
+			after = l.After
+		}
+		users, next, more, err := q.listPart(ctx, l, part, after, l.Limit-len(page.Users))
+		if err != nil {
+			return UserPage{}, err
+		}
+		page.Users = append(page.Users, users...)
+		if more {
+			page.More, page.Next = true, next
+			return page, nil
+		}
+		if len(page.Users) == l.Limit && i+1 < len(parts) {
+			page.More, page.Next = true, UserPosition{ByEmail: true}
+			break
+		}
+	}
+	return page, nil
 }
 
-func (q *Queries) listUsers(ctx context.Context, withHash bool, where string, args ...any) ([]User, error) {
+// CountUsers counts the users of a list, from its beginning. It looks at maxCounted users of each part at most; exact reports whether
+// that were all.
+func (q *Queries) CountUsers(ctx context.Context, l UserList) (n int, exact bool, err error) {
+	exact = true
+	for _, part := range l.parts() {
+		var b binder
+		columns, matches := `1`, `TRUE`
+		if part.filtered {
+			columns, matches = `username_key, email_verified, scopes, disabled, factors, created_at`, part.filter(&b, l)
+		}
+		var looked, found int
+		row := q.read.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(SUM(CASE WHEN `+matches+` THEN 1 ELSE 0 END), 0)
+			FROM (SELECT `+columns+` FROM users WHERE `+part.after(&b, UserPosition{})+part.order()+` LIMIT `+b.bind(maxCounted+1)+`) AS looked`, b.values...)
+		if err = row.Scan(&looked, &found); err != nil {
+			return 0, false, translate(err)
+		}
+		n += min(found, maxCounted)
+		exact = exact && looked <= maxCounted
+	}
+	return n, exact, nil
+}
+
+// listPart lists users of a part after a position, and reports whether the part goes on, and after which position.
+func (q *Queries) listPart(ctx context.Context, l UserList, part userPart, after UserPosition, limit int) (users []User, next UserPosition, more bool, err error) {
+	var b binder
+	where, scanned := part.after(&b, after), false
+	if part.filtered {
+		if next, scanned, err = q.endOfScan(ctx, part, after); err != nil {
+			return nil, next, false, err
+		}
+		if scanned {
+			where += part.until(&b, next)
+		}
+		where += ` AND ` + part.filter(&b, l)
+	}
 	hash := `''`
-	if withHash {
+	if l.WithHash {
 		hash = `COALESCE(password_hash, '')`
 	}
 	rows, err := q.read.QueryContext(ctx, `
-		SELECT username_key, COALESCE(email_key, ''), `+hash+`, `+userColumns+` FROM users WHERE `+where, args...)
-	return collect(rows, err, func(u *User) []any {
+		SELECT username_key, COALESCE(email_key, ''), `+hash+`, `+userColumns+` FROM users WHERE `+where+part.order()+` LIMIT `+b.bind(limit+1), b.values...)
+	users, err = collect(rows, err, func(u *User) []any {
 		return append([]any{&u.UsernameKey, &u.EmailKey, secretScanner{&u.PasswordHash}}, u.fields()...)
 	})
+	if err != nil {
+		return nil, next, false, err
+	}
+	if len(users) > limit {
+		users = users[:limit]
+		return users, part.positionOf(users[limit-1]), true, nil
+	}
+	return users, next, scanned, nil
 }

@@ -72,9 +72,14 @@ func (p *Pages) askToConfirm(ctx context.Context, t *texts, code secret.Text) (c
 
 func (p *Pages) askToReset(ctx context.Context, t *texts, code secret.Text) (codeView, error) {
 	shown := p.newCodeView(t, "reset-password", p.Site.newPasswordField(t, "new_password", "reset-password.password"))
-	users, err := p.Accounts.CodeToReset(ctx, code)
+	users, invited, err := p.Accounts.CodeToReset(ctx, code)
 	switch {
 	case err != nil:
+	case invited:
+		shown.page = p.Site.message(t, t.T("invitation.title"))
+		shown.template = codeTemplate
+		shown.form.Username = users[0].Username
+		shown.Text = append(shown.Text, t.H("invitation.text", "username", users[0].Username))
 	case len(users) == 1:
 		shown.form.Username = users[0].Username
 		shown.Text = append(shown.Text, t.H("reset-password.text", "username", users[0].Username))

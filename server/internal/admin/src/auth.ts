@@ -183,7 +183,8 @@ export async function authorizedFetch(request: Request): Promise<Response> {
 
 function send(request: Request) {
   request.headers.set('Authorization', `Bearer ${tokens?.access ?? ''}`);
-  return fetch(request, { credentials: 'omit', cache: 'no-store', signal: AbortSignal.timeout(timeout) });
+  const long = request.url.includes('/events/export'); // it takes as long as there are events; the screen can stop it
+  return fetch(request, { credentials: 'omit', cache: 'no-store', signal: long ? request.signal : AbortSignal.timeout(timeout) });
 }
 
 // demandOf returns what an operation asks for in its challenge (RFC 9470 §3), as parameters of an authorization request.
@@ -201,19 +202,24 @@ function demandOf(answer: Response): Record<string, string> | null {
 // signOut ends the session here and in the browser, by the server's own page, which comes back. The ID token says whose session it is,
 // so that nobody has to be asked; it is no credential.
 export function signOut() {
+  const hint = tokens?.id;
   deleteDrafts();
+  revoke();
   sessionStorage.setItem(keys.known, 'left');
+  state.set({ name: 'signed-out', reason: 'left' }); // the Back button must not show the screen again
   location.assign(new URL(`sign-out?${new URLSearchParams({
-    ...tokens?.id && { id_token_hint: tokens.id }, client_id: client, post_logout_redirect_uri: redirect,
+    ...hint && { id_token_hint: hint }, client_id: client, post_logout_redirect_uri: redirect,
   })}`, root));
 }
 
-// The tokens of a closed page are lost, so their session ends as well. A page that the browser keeps for the Back button is not closed.
-addEventListener('pagehide', ({ persisted }) => {
-  if (persisted || !tokens?.refresh) return;
-  void post('token/revoke', { token: tokens.refresh }).catch(() => {});
+// revoke ends the session of the tokens.
+function revoke() {
+  if (tokens?.refresh) void post('token/revoke', { token: tokens.refresh }).catch(() => {});
   tokens = null;
-});
+}
+
+// The tokens of a closed page are lost, so their session ends as well. A page that the browser keeps for the Back button is not closed.
+addEventListener('pagehide', ({ persisted }) => { if (!persisted) revoke(); });
 
 // may reports whether the person's token has a scope.
 export function may(scope: string) {

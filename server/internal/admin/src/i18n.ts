@@ -27,11 +27,18 @@ export function setLanguage(next: Language) {
   changed();
 }
 
+// visible writes characters that are not seen, such as direction marks, as escapes, as the command line does: a name cannot reorder or
+// hide what stands around it. Emoji and some scripts need the two joiners.
+export const visible = (text: string) => text.replace(/(?![\u200c\u200d])[\p{Cc}\p{Cf}\u2028\u2029]/gu, (char) => `\\u${(char.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`);
+
+// isolated keeps a text of a script that is written from right to left apart from the sentence around it.
+const isolated = (text: string) => /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/.test(text) ? `\u2068${text}\u2069` : text;
+
 export type Values = Record<string, string | number>;
 
 export function texts<K extends string>(en: Record<K, string>, de: Record<NoInfer<K>, string>) {
   return (name: K, values: Values = {}) =>
-    (current === 'de' ? de : en)[name].replace(/\{(\w+)\}/g, (_, word: string) => String(values[word] ?? ''));
+    (current === 'de' ? de : en)[name].replace(/\{(\w+)\}/g, (_, word: string) => isolated(visible(String(values[word] ?? ''))));
 }
 
 // formatTime shows a moment in the person's own time zone.

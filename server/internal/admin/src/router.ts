@@ -25,6 +25,12 @@ export const href = (...path: string[]) => `#/${path.map(encodeURIComponent).joi
 
 export function go(...path: string[]) { location.hash = href(...path); }
 
+// replace goes to another screen without an entry in the history.
+export function replace(...path: string[]) {
+  history.replaceState(null, '', href(...path));
+  place.set(read());
+}
+
 // setQuery changes filters, without a new entry in the history. Empty values are removed.
 export function setQuery(values: Record<string, string>) {
   const query = new URLSearchParams(place.value.query);

@@ -2,7 +2,13 @@
 import type { ComponentType } from 'preact';
 import { Client } from './screens/client';
 import { Clients, NewClient } from './screens/clients';
+import { ClientConsents, ScopesAndConsents } from './screens/consents';
 import { NewPerson, People } from './screens/people';
+import { Person } from './screens/person';
+import { Sessions } from './screens/sessions';
+import { Events } from './screens/events';
+import { Mails } from './screens/mails';
+import { Server } from './screens/server';
 import { texts } from './i18n';
 
 export interface ScreenProps { id: string; query: URLSearchParams }
@@ -14,15 +20,27 @@ export interface Entry {
   menu?: () => string;                  // its name in the menu; none for a screen that others lead to
 }
 
-const t = texts({ people: 'People', clients: 'Clients' }, { people: 'Personen', clients: 'Clients' });
+const t = texts({
+  people: 'People', clients: 'Clients', sessions: 'Sessions', consents: 'Scopes and consents', events: 'Events', server: 'Keys and settings', mails: 'Mails',
+}, {
+  people: 'Personen', clients: 'Clients', sessions: 'Sitzungen', consents: 'Scopes und Zustimmungen', events: 'Ereignisse',
+  server: 'Schlüssel und Einstellungen', mails: 'Mails',
+});
 
 // The first path that fits is shown. The first screen of the menu that the person may see is the start.
 export const screens: Entry[] = [
   { path: 'people', scopes: ['users:read'], component: People, menu: () => t('people') },
   { path: 'people/new', scopes: ['users:write'], component: NewPerson },
+  { path: 'people/:id', scopes: ['users:read'], component: Person },
+  { path: 'sessions', scopes: ['users:read'], component: Sessions, menu: () => t('sessions') },
   { path: 'clients', scopes: ['clients:read'], component: Clients, menu: () => t('clients') },
   { path: 'clients/new', scopes: ['clients:write'], component: NewClient },
   { path: 'clients/:id', scopes: ['clients:read'], component: Client },
+  { path: 'consents', scopes: ['clients:read'], component: ScopesAndConsents, menu: () => t('consents') },
+  { path: 'consents/:id', scopes: ['clients:read'], component: ClientConsents },
+  { path: 'events', scopes: ['events:read'], component: Events, menu: () => t('events') },
+  { path: 'server', scopes: ['settings:read'], component: Server, menu: () => t('server') },
+  { path: 'mails', scopes: ['settings:read'], component: Mails, menu: () => t('mails') },
 ];
 
 // find returns the screen of a path, and the part of it that is an id.

@@ -1,8 +1,8 @@
 // The frame of the page: the menu, the person, and the screen of the place.
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { may, signIn, signOut, state, stepped, type State } from './auth';
 import { language, setLanguage, texts } from './i18n';
-import { href, place } from './router';
+import { href, place, replace } from './router';
 import { find, screens } from './screens';
 import { useStore } from './store';
 import { Dialog } from './ui/dialog';
@@ -75,12 +75,13 @@ function Frame({ now }: { now: Extract<State, { scopes: string[] }> }) {
   const main = useRef<HTMLElement>(null);
   const allowed = screens.filter(({ scopes }) => scopes.every(may));
   const menu = allowed.filter((entry) => entry.menu);
-  const at = path.length > 0 ? path : menu[0]?.path.split('/') ?? [];
-  const found = find(at);
+  const found = find(path);
   const shown = found && allowed.includes(found.entry) ? found : null;
-  const address = at.join('/');
+  const address = path.join('/');
   const first = useRef(true);
+  useLayoutEffect(() => { if (address === '' && menu[0]) replace(...menu[0].path.split('/')); });
   useEffect(() => {
+    if (address === '') return;
     unfold(false);
     if (!first.current) main.current?.querySelector('h1')?.focus();
     first.current = false;
@@ -98,7 +99,7 @@ function Frame({ now }: { now: Extract<State, { scopes: string[] }> }) {
       <div id="menu" class={open ? 'menu open' : 'menu'}>
         <nav aria-label={t('administration')}><ul>
           {menu.map((entry) => <li key={entry.path}>
-            <a href={href(...entry.path.split('/'))} aria-current={entry.path.split('/')[0] === at[0] ? 'page' : undefined}>{entry.menu?.()}</a>
+            <a href={href(...entry.path.split('/'))} aria-current={entry.path.split('/')[0] === path[0] ? 'page' : undefined}>{entry.menu?.()}</a>
           </li>)}
         </ul></nav>
         <div class="me">
@@ -109,7 +110,7 @@ function Frame({ now }: { now: Extract<State, { scopes: string[] }> }) {
     </header>
     <main ref={main} id="content" tabIndex={-1}>
       {shown ? <shown.entry.component key={address} id={shown.id} query={query} />
-        : menu.length === 0 ? <Refused name={now.username} /> : <Screen title={t('missingTitle')}><Empty>{t('missing')}</Empty></Screen>}
+        : menu.length === 0 ? <Refused name={now.username} /> : address !== '' && <Screen title={t('missingTitle')}><Empty>{t('missing')}</Empty></Screen>}
     </main>
     {now.name === 'ended' && <Dialog title={t('again')}>
       <p>{t('ended')}</p>
@@ -121,7 +122,7 @@ function Frame({ now }: { now: Extract<State, { scopes: string[] }> }) {
 
 const Refused = ({ name }: { name: string }) => <Screen title={t('refusedTitle')}>
   <Empty>
-    <p>{t('refused', { name: `\u2068${name}\u2069` })}</p>
+    <p>{t('refused', { name })}</p>
     <p><button type="button" class="primary" onClick={() => { void signIn({ prompt: 'select_account' }); }}>{t('another')}</button></p>
   </Empty>
 </Screen>;

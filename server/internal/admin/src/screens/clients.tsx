@@ -1,15 +1,16 @@
 // The clients: a list, and a form for a new one.
-import { api, ask, useLoad, type Schemas } from '../api';
+import { api, ask, useDebounced, useLoad, usePages, type Schemas } from '../api';
 import { may } from '../auth';
 import { texts } from '../i18n';
-import { go, href } from '../router';
+import { go, href, setQuery } from '../router';
+import type { ScreenProps } from '../screens';
 import { Check, Checks, Form, Lines, Select, Text, useForm } from '../ui/form';
 import { Secret, useDialog } from '../ui/dialog';
 import { Badge, Code, Screen, Theirs, Time, toast } from '../ui/parts';
-import { Table } from '../ui/table';
+import { Filters, Search, Table } from '../ui/table';
 
 const t = texts({
-  title: 'Clients', new: 'New client', name: 'Name', kind: 'Kind', created: 'Created', none: 'There are no clients yet. An application needs one, before people can sign in to it.',
+  title: 'Clients', new: 'New client', name: 'Name', search: 'Name begins with', notFound: 'No client fits this search.', kind: 'Kind', created: 'Created', none: 'There are no clients yet. An application needs one, before people can sign in to it.',
   web: 'Application with a server', app: 'Single-page or phone app', device: 'Device without a browser', service: 'Service without people',
   public: 'public', confidential: 'has a secret', thirdParty: 'third party', addresses: 'Redirect addresses',
   nameHint: 'Shown to people who sign in.', redirectHint: 'Where people are sent after they sign in. One per line, compared character by character.',
@@ -17,7 +18,7 @@ const t = texts({
   third: 'It belongs to a third party', thirdHint: 'People are asked whether they agree.', scopes: 'Scopes', scopesHint: 'What the client may do itself, or get of what a person may do.',
   create: 'Create', made: 'The client {name} exists now.', secret: 'The secret of {name}', id: 'Client id',
 }, {
-  title: 'Clients', new: 'Neuer Client', name: 'Name', kind: 'Art', created: 'Angelegt', none: 'Es gibt noch keine Clients. Eine Anwendung braucht einen, bevor sich Personen bei ihr anmelden können.',
+  title: 'Clients', new: 'Neuer Client', name: 'Name', search: 'Name beginnt mit', notFound: 'Kein Client passt zu dieser Suche.', kind: 'Art', created: 'Angelegt', none: 'Es gibt noch keine Clients. Eine Anwendung braucht einen, bevor sich Personen bei ihr anmelden können.',
   web: 'Anwendung mit einem Server', app: 'Single-Page- oder Handy-App', device: 'Gerät ohne Browser', service: 'Dienst ohne Personen',
   public: 'öffentlich', confidential: 'hat ein Secret', thirdParty: 'von Dritten', addresses: 'Redirect-Adressen',
   nameHint: 'Personen sehen ihn bei der Anmeldung.', redirectHint: 'Wohin Personen nach der Anmeldung gelangen. Eine pro Zeile; sie wird Zeichen für Zeichen verglichen.',
@@ -34,10 +35,13 @@ export function useScopes() {
   return (metadata.data?.scopes_supported ?? []).map((name) => ({ name, disabled: !/^(me:|openid$|profile$|email$)/.test(name) && !may(name) }));
 }
 
-export function Clients() {
-  const clients = useLoad(() => api.GET('/clients'), []);
+export function Clients({ query }: ScreenProps) {
+  const q = query.get('q') ?? '';
+  const search = useDebounced(q);
+  const clients = usePages<Client>((cursor) => api.GET('/clients', { params: { query: { limit: 50, ...cursor && { cursor }, ...search && { q: search } } } }), [search]);
   return <Screen title={t('title')} actions={may('clients:write') && <a class="button primary" href={href('clients', 'new')}>{t('new')}</a>}>
-    <Table<Client> caption={t('title')} list={{ ...clients, items: clients.data?.items ?? [] }} id={({ client_id: id }) => id} empty={t('none')} columns={[
+    <Filters><Search label={t('search')} value={q} change={(text) => setQuery({ q: text })} /></Filters>
+    <Table caption={t('title')} list={clients} id={({ client_id: id }) => id} empty={t(search ? 'notFound' : 'none')} columns={[
       { title: t('name'), kind: 'main', cell: ({ client_id: id, name, logo_uri: logo }) => <a class="with-logo" href={href('clients', id)}>{logo && <img src={logo} alt="" />}<Theirs>{name}</Theirs></a> },
       { title: t('kind'), cell: (client) => <><Badge>{t(client.public ? 'public' : 'confidential')}</Badge> {client.third_party && <Badge kind="warn">{t('thirdParty')}</Badge>}</> },
       { title: t('addresses'), cell: ({ redirect_uris: uris }) => <>{uris.slice(0, 2).map((uri) => <div key={uri}><Code>{uri}</Code></div>)}{uris.length > 2 && '…'}</> },

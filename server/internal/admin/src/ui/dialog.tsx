@@ -2,8 +2,8 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
 import { useAction } from '../api';
-import { texts } from '../i18n';
-import { Copyable, Fault } from './parts';
+import { texts, visible } from '../i18n';
+import { clearToasts, Copyable, Fault, Theirs } from './parts';
 
 const t = texts({
   cancel: 'Cancel', type: 'To confirm, type', close: 'Close',
@@ -19,6 +19,7 @@ export function Dialog({ title, close, children }: { title: ComponentChildren; c
   const id = useId();
   useEffect(() => {
     const before = document.activeElement;
+    clearToasts();
     dialog.current?.showModal();
     return () => { if (before instanceof HTMLElement && before.isConnected) before.focus(); };
   }, []);
@@ -47,13 +48,13 @@ export function Confirm({ title, children, action, danger, typed, confirm, close
     <form onSubmit={submit} autocomplete="off">
       {children}
       {typed !== undefined && <div class="field">
-        <label for={id}>{t('type')} <strong><bdi>{typed}</bdi></strong></label>
+        <label for={id}>{t('type')} <strong><Theirs>{typed}</Theirs></strong></label>
         <input id={id} value={name} autocapitalize="none" spellcheck={false} onInput={(event) => type(event.currentTarget.value)} />
       </div>}
       <Fault failure={step.failure} more={step.failure?.fields.map(({ detail }) => detail) ?? []} />
       <div class="buttons">
         <button type="button" onClick={close}>{t('cancel')}</button>
-        <button class={danger ? 'danger' : 'primary'} disabled={step.busy || typed !== undefined && name !== typed}>{action}</button>
+        <button class={danger ? 'danger' : 'primary'} disabled={step.busy || typed !== undefined && name !== typed && name !== visible(typed)}>{action}</button>
       </div>
     </form>
   </Dialog>;

@@ -2,7 +2,7 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { Failure } from '../api';
-import { formatTime, texts } from '../i18n';
+import { formatTime, texts, visible } from '../i18n';
 import { Store, useStore } from '../store';
 
 const t = texts({
@@ -58,11 +58,11 @@ export function Section({ title, hint, actions, children }: { title: string; hin
   </section>;
 }
 
-// Theirs shows a text that somebody else has chosen. It cannot change the direction of the texts around it.
-export const Theirs = ({ children }: { children: string | null | undefined }) => <bdi class="theirs">{children}</bdi>;
+// Theirs shows a text that somebody else has chosen. It cannot change the direction of the texts around it, and hides nothing.
+export const Theirs = ({ children }: { children: string | null | undefined }) => <bdi class="theirs">{children && visible(children)}</bdi>;
 
 // Code shows an id, an address or a scope. It is never a link: the text may be a stranger's.
-export const Code = ({ children }: { children: string | null | undefined }) => <code><bdi>{children}</bdi></code>;
+export const Code = ({ children }: { children: string | null | undefined }) => <code><bdi>{children && visible(children)}</bdi></code>;
 
 export const Time = ({ at }: { at: string | null | undefined }) => at ? <time dateTime={at} title={at}>{formatTime(at)}</time> : <span class="muted">–</span>;
 
@@ -111,6 +111,9 @@ export function toast(text: string) {
   toasts.set([...toasts.value, { id, text }]);
   setTimeout(() => toasts.set(toasts.value.filter((other) => other.id !== id)), 6000);
 }
+
+// clearToasts removes what a dialog would cover.
+export const clearToasts = () => toasts.set([]);
 
 export function Toasts() {
   const shown = useStore(toasts);
