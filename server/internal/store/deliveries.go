@@ -34,8 +34,13 @@ const deliveryColumns = `webhook_id, event_id, kind, state, attempts, queued_at,
 
 func (d *Delivery) fields() []any {
 	return []any{
-		&d.WebhookID, &d.EventID, &d.Kind, &d.State, &d.Attempts, timeScanner{&d.QueuedAt}, timeScanner{&d.DueAt}, timeScanner{&d.ClaimedUntil},
-		timeScanner{&d.AttemptedAt}, durationScanner{&d.Duration}, &d.Status, &d.Fault,
+		&d.WebhookID, &d.EventID, &d.Kind, &d.State, &d.Attempts,
+		timeScanner{&d.QueuedAt},
+		timeScanner{&d.DueAt},
+		timeScanner{&d.ClaimedUntil},
+		timeScanner{&d.AttemptedAt},
+		durationScanner{&d.Duration},
+		&d.Status, &d.Fault,
 	}
 }
 

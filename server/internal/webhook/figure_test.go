@@ -50,7 +50,7 @@ func (h *halfFailing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.inWork[id]--
-	if rand.N(2) == 0 { //nolint:gosec // chance
+	if rand.N(2) == 0 {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
 	}
