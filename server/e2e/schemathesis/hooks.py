@@ -376,7 +376,7 @@ if not ANONYMOUS:
 
     def fill_user_token(case, me):
         fill_personal_token(case, me)
-        case.path_parameters["user_id"] = me.id
+        case.path_parameters["user_id"] = subject_of(me)
 
     FILL |= {
         "createPersonalToken": fill_new_token,

@@ -58,8 +58,8 @@ type UserChange struct {
 	EmailVerified bool
 	Disabled      *bool
 	Scopes        []string // replaces the granted scopes
-	Grant    []string // added to them
-	Revoke   []string // removed from them
+	Grant         []string // added to them
+	Revoke        []string // removed from them
 	// Metadata replaces the metadata of the account: a JSON object that the contract has checked. "{}" clears it.
 	Metadata *string
 	// byOwner says that the account is the caller's own, and the operation one that every person may call.

@@ -36,7 +36,7 @@ type pair struct {
 // view is the data of a template.
 type view struct {
 	Username, FullName, Link, ExpiresIn, PublicURL, When, IPAddress, UserAgent, NewEmail, Provider, Factor, Token, Due string
-	CodesLeft                                                                                                   int
+	CodesLeft                                                                                                          int
 }
 
 // NewTemplates reads the built-in templates and those of a folder, unless it is "". A folder that has one file of a kind

@@ -29,6 +29,7 @@ type Pages struct {
 	Upstream  *upstream.Service
 	Audit     *audit.Log
 	PublicURL string // no trailing slash
+	FirstRun  *FirstRun // nil for none
 	// DescribeScope returns what the contract says of a scope.
 	DescribeScope func(scope string) string
 	guard         *http.CrossOriginProtection
@@ -83,6 +84,8 @@ func (p *Pages) all() []handled {
 		{"/account/sessions", p.asOwner(p.showSessions), p.asOwner(p.endSessions)},
 		{"/account/applications", p.asOwner(p.showApplications), p.asOwner(p.withdraw)},
 		{identitiesPath, p.asOwner(p.showIdentities), p.asOwner(p.changeIdentities)},
+		{tokensPath, p.asOwner(p.showTokens), p.asOwner(p.revokeToken)},
+		{newTokenPath, p.asOwner(p.freshly("token", p.showNewToken)), p.asOwner(p.freshly("token", p.createToken))},
 		{"/account/events", p.asOwner(p.showEvents), nil},
 		{deletionPath, p.asOwner(p.showDeletion), p.asOwner(p.deleteAccount)},
 		{changePasswordPath, p.toAccount, nil},
@@ -92,6 +95,9 @@ func (p *Pages) all() []handled {
 		{devicePath, p.openDevice, p.findDevice},
 		{devicePath + "/decide", nil, p.decideDevice},
 		{"/sign-out/confirm", nil, p.confirmSignOut},
+	}
+	if p.FirstRun != nil {
+		pages = append(pages, handled{firstRunPath, p.openFirstRun, p.makeFirst})
 	}
 	if p.Accounts.HasMagicLinks() {
 		pages = append(pages, handled{MagicLinkPath, p.openLink, p.sent(p.useLink)})

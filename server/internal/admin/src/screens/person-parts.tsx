@@ -6,6 +6,7 @@ import { href } from '../router';
 import { Confirm, useDialog } from '../ui/dialog';
 import { Badge, Code, Scopes, Section, Theirs, Time, toast } from '../ui/parts';
 import { Table } from '../ui/table';
+import { inWords } from './kinds';
 import type { User } from './person';
 import { ClientName, EndSession, programOf, sessionColumns } from './sessions';
 
@@ -19,7 +20,9 @@ const t = texts({
   unlink: 'Unlink', unlinkTitle: 'Unlink this account of {name}?', unlinkText: '{label} can no longer sign in to the account, and {name} gets a mail. Sessions go on until you end them.', unlinked: 'The account is unlinked.',
   consents: 'Consents', noConsents: '{name} has not allowed any application of third parties to use the account.', application: 'Application', may: 'May use', since: 'Since', last: 'Last agreed',
   withdraw: 'Withdraw', withdrawTitle: 'Withdraw the consent to {client}?', withdrawText: 'The application loses its sessions with this account at once. {name} is asked again at the next sign-in.', withdrawn: 'The consent to {client} is withdrawn.',
-  events: 'Events', noEvents: 'Nothing has been recorded.', at: 'Time', event: 'Event', from: 'From', by: 'By', self: 'the person', client: 'Application',
+  tokens: 'Personal access tokens', noTokens: 'The account has no tokens for scripts.', token: 'Name', scopes: 'Scopes', expires: 'Expires',
+  revoke: 'Revoke', revokeTitle: 'Revoke this token of {name}?', revokeText: 'Scripts that use {token} are refused at once.', revoked: 'The token {token} is revoked.',
+  events: 'Events', allEvents: 'Search the events', noEvents: 'Nothing has been recorded.', at: 'Time', event: 'Event', from: 'From', by: 'By', self: 'the person', client: 'Application',
 }, {
   sessions: 'Sitzungen', noSessions: 'Niemand ist mit diesem Konto angemeldet.', endAll: 'Alle beenden', endAllTitle: 'Alle Sitzungen von {name} beenden?',
   endAllText: '{name} wird sofort überall abgemeldet und kann sich erneut anmelden. Um das zu verhindern, sperren Sie das Konto.', allEnded: 'Die Sitzungen von {name} sind beendet.',
@@ -30,7 +33,9 @@ const t = texts({
   unlink: 'Trennen', unlinkTitle: 'Dieses Konto von {name} trennen?', unlinkText: '{label} kann sich nicht mehr an dem Konto anmelden, und {name} bekommt eine Mail. Sitzungen laufen weiter, bis Sie sie beenden.', unlinked: 'Das Konto ist getrennt.',
   consents: 'Zustimmungen', noConsents: '{name} hat keiner Anwendung von Dritten erlaubt, das Konto zu benutzen.', application: 'Anwendung', may: 'Darf benutzen', since: 'Seit', last: 'Zuletzt zugestimmt',
   withdraw: 'Widerrufen', withdrawTitle: 'Die Zustimmung zu {client} widerrufen?', withdrawText: 'Die Anwendung verliert sofort ihre Sitzungen mit diesem Konto. {name} wird bei der nächsten Anmeldung erneut gefragt.', withdrawn: 'Die Zustimmung zu {client} ist widerrufen.',
-  events: 'Ereignisse', noEvents: 'Es ist nichts aufgezeichnet.', at: 'Zeit', event: 'Ereignis', from: 'Von', by: 'Durch', self: 'die Person', client: 'Anwendung',
+  tokens: 'Persönliche Zugriffstokens', noTokens: 'Das Konto hat keine Tokens für Skripte.', token: 'Name', scopes: 'Scopes', expires: 'Läuft ab',
+  revoke: 'Widerrufen', revokeTitle: 'Dieses Token von {name} widerrufen?', revokeText: 'Skripte, die {token} benutzen, werden sofort abgelehnt.', revoked: 'Das Token {token} ist widerrufen.',
+  events: 'Ereignisse', allEvents: 'Ereignisse durchsuchen', noEvents: 'Es ist nichts aufgezeichnet.', at: 'Zeit', event: 'Ereignis', from: 'Von', by: 'Durch', self: 'die Person', client: 'Anwendung',
 });
 
 type Part = { user: User };
@@ -124,11 +129,31 @@ export function Consents({ user }: Part) {
   </Section>;
 }
 
+export function Tokens({ user }: Part) {
+  const tokens = useLoad(() => api.GET('/users/{user_id}/tokens', { params: { path: { user_id: user.id } } }), [user.id]);
+  const [dialog, open] = useDialog();
+  const revoke = ({ id, name: token }: Schemas['PersonalToken']) => open((close) => <Confirm title={t('revokeTitle', { name: user.username })} action={t('revoke')} danger close={close} confirm={async () => {
+    await ask(api.DELETE('/users/{user_id}/tokens/{token_id}', { params: { path: { user_id: user.id, token_id: id } } }));
+    toast(t('revoked', { token }));
+    tokens.reload();
+  }}><p>{t('revokeText', { token })}</p></Confirm>);
+  return <Section title={t('tokens')}>
+    <Table caption={t('tokens')} list={{ ...tokens, items: tokens.data?.items ?? [] }} id={({ id }) => id} empty={t('noTokens')} columns={[
+      { title: t('token'), kind: 'main', cell: ({ name: own }) => <Theirs>{own}</Theirs> },
+      { title: t('scopes'), cell: ({ scopes }) => <Scopes names={scopes} /> },
+      { title: t('used'), kind: 'short', cell: ({ last_used_at: at }) => <Time at={at} /> },
+      { title: t('expires'), kind: 'short', cell: ({ expires_at: at }) => <Time at={at} /> },
+      { title: t('revoke'), kind: 'actions', cell: (token) => may('users:write') && <button type="button" class="small" onClick={() => revoke(token)}>{t('revoke')}</button> },
+    ]} />
+    {dialog}
+  </Section>;
+}
+
 export function Events({ user }: Part) {
   const events = usePages<Schemas['Event']>((cursor) => api.GET('/events', { params: { query: { user_id: user.id, limit: 20, ...cursor && { cursor } } } }), [user.id, user.updated_at]);
-  return <Section title={t('events')}>
+  return <Section title={t('events')} actions={<a class="button" href={`${href('events')}?user_id=${encodeURIComponent(user.id)}`}>{t('allEvents')}</a>}>
     <Table caption={t('events')} list={events} id={({ id }) => id} empty={t('noEvents')} columns={[
-      { title: t('event'), kind: 'main', cell: ({ kind }) => <Code>{kind}</Code> },
+      { title: t('event'), kind: 'main', cell: ({ kind }) => <span title={kind}>{inWords(kind)}</span> },
       { title: t('at'), kind: 'short', cell: ({ at }) => <Time at={at} /> },
       { title: t('by'), cell: ({ actor }) => actor === user.id ? t('self') : actor && <Code>{actor}</Code> },
       { title: t('client'), cell: ({ client_id: id }) => id && <ClientName id={id} /> },

@@ -10,13 +10,13 @@ import { Badge, Code, Screen, Theirs, Time, toast } from '../ui/parts';
 import { Table, type Column } from '../ui/table';
 
 const t = texts({
-  title: 'Sessions', person: 'Person', client: 'Application', begun: 'Signed in', used: 'Last used', ends: 'Expires', from: 'From', current: 'this session', two: 'two factors',
+  title: 'Sessions', person: 'Person', client: 'Application', begun: 'Signed in', used: 'Last used', ends: 'expires', from: 'From', current: 'this session', two: 'two factors',
   browser: 'The pages of this server', firstParty: 'Login without a client', admin: 'This page', docs: 'The documentation pages',
   end: 'End', none: 'Nobody is signed in.', unknown: 'Unknown program', on: '{program} on {system}',
   endTitle: 'End this session of {name}?', endText: 'The session in {client}, signed in from {address}, ends at once, with those that were started from it. Services that check tokens by themselves accept an access token until it expires.',
   endOwn: 'It is your own: you have to sign in again.', ended: 'The session of {name} has ended.',
 }, {
-  title: 'Sitzungen', person: 'Person', client: 'Anwendung', begun: 'Angemeldet', used: 'Zuletzt benutzt', ends: 'Läuft ab', from: 'Von', current: 'diese Sitzung', two: 'zwei Faktoren',
+  title: 'Sitzungen', person: 'Person', client: 'Anwendung', begun: 'Angemeldet', used: 'Zuletzt benutzt', ends: 'läuft ab', from: 'Von', current: 'diese Sitzung', two: 'zwei Faktoren',
   browser: 'Die Seiten dieses Servers', firstParty: 'Anmeldung ohne Client', admin: 'Diese Seite', docs: 'Die Dokumentationsseiten',
   end: 'Beenden', none: 'Niemand ist angemeldet.', unknown: 'Unbekanntes Programm', on: '{program} unter {system}',
   endTitle: 'Diese Sitzung von {name} beenden?', endText: 'Die Sitzung in {client}, angemeldet von {address}, endet sofort, und mit ihr die von ihr aus begonnenen. Dienste, die Tokens selbst prüfen, nehmen ein Access-Token an, bis es abläuft.',
@@ -71,8 +71,7 @@ export function sessionColumns<T extends Session>(first: Column<T>[], end: (sess
     </> },
     { title: t('from'), cell: (session) => <Program session={session} /> },
     { title: t('begun'), kind: 'short', cell: ({ created_at: at }) => <Time at={at} /> },
-    { title: t('used'), kind: 'short', cell: ({ last_used_at: at }) => <Time at={at} /> },
-    { title: t('ends'), kind: 'short', cell: ({ expires_at: at }) => <Time at={at} /> },
+    { title: t('used'), kind: 'short', cell: ({ last_used_at: at, expires_at: until }) => <><Time at={at} /><br /><span class="small muted">{t('ends')} <Time at={until} /></span></> },
     { title: t('end'), kind: 'actions', cell: (session) => may('users:write') && <button type="button" class="small" onClick={() => end(session)}>{t('end')}</button> },
   ];
 }
