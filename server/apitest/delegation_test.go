@@ -128,7 +128,7 @@ func orNone(body map[string]any) any {
 var givesNothing = map[string]string{
 	"deleteClient":   "what is deleted gives nobody a scope",
 	"deleteProvider": "what is deleted gives nobody a scope",
-	// What a webhook receives needs events:read, which the contract demands of those who choose where it goes.
+	// A webhook receives events, and the contract demands events:read of those who choose where they go.
 	"createWebhook": "it needs events:read", "updateWebhook": "it needs events:read",
 	"deleteWebhook": "what is deleted gives nobody a scope", "replaceWebhookSecret": "a secret signs, and reads nothing",
 	"testWebhook": "it goes where events go", "resendDelivery": "it goes where events go",
