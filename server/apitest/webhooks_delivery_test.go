@@ -122,7 +122,7 @@ func TestDeliveriesAreRetried(t *testing.T) {
 	}, privateWebhooks)
 }
 
-// What an answer asks for is heeded: 410 disables the webhook, and Retry-After makes the pause longer.
+// The server heeds answers: 410 disables the webhook, and Retry-After makes the pause longer.
 func TestAnswersOfReceivers(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		s.clock.stop()

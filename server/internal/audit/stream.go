@@ -86,17 +86,12 @@ type line struct {
 	UserAgent *string   `json:"user_agent"`
 }
 
-// Object returns an event as GET /events shows it, to be marshaled as JSON.
-func Object(e store.Event) any {
-	return line{
-		e.ID, e.At.UTC().Truncate(time.Microsecond), e.Kind, // as the database has it
-		orNull(e.UserID), orNull(e.Username), orNull(e.Actor), orNull(e.ClientID), orNull(e.SessionID), orNull(e.TokenID), orNull(e.IPAddress), orNull(e.UserAgent),
-	}
-}
-
 // Line returns an event as a line of JSON, with the line break.
 func Line(e store.Event) ([]byte, error) {
-	text, err := json.Marshal(Object(e))
+	text, err := json.Marshal(line{
+		e.ID, e.At.UTC().Truncate(time.Microsecond), e.Kind, // as the database has it
+		orNull(e.UserID), orNull(e.Username), orNull(e.Actor), orNull(e.ClientID), orNull(e.SessionID), orNull(e.TokenID), orNull(e.IPAddress), orNull(e.UserAgent),
+	})
 	return append(text, '\n'), err
 }
 

@@ -4,8 +4,8 @@
 //	worker.Run(ctx)
 //
 // Every replica runs a worker. An item is claimed by one of them, by one conditional UPDATE, until the lease ends; then another one may
-// claim it, so an item whose worker was killed is done again. What is sent outside may therefore be sent more than once, but never twice
-// at once, as long as Do takes less time than the lease.
+// claim it, so an item whose worker was killed is done again. An item may therefore be sent more than once, but never twice at once, as
+// long as Do takes less time than the lease.
 package queue
 
 import (

@@ -34,8 +34,13 @@ const deliveryColumns = `webhook_id, event_id, kind, state, attempts, queued_at,
 
 func (d *Delivery) fields() []any {
 	return []any{
-		&d.WebhookID, &d.EventID, &d.Kind, &d.State, &d.Attempts, timeScanner{&d.QueuedAt}, timeScanner{&d.DueAt}, timeScanner{&d.ClaimedUntil},
-		timeScanner{&d.AttemptedAt}, durationScanner{&d.Duration}, &d.Status, &d.Fault,
+		&d.WebhookID, &d.EventID, &d.Kind, &d.State, &d.Attempts,
+		timeScanner{&d.QueuedAt},
+		timeScanner{&d.DueAt},
+		timeScanner{&d.ClaimedUntil},
+		timeScanner{&d.AttemptedAt},
+		durationScanner{&d.Duration},
+		&d.Status, &d.Fault,
 	}
 }
 
@@ -57,16 +62,21 @@ func (q *Queries) WebhooksDue(ctx context.Context, now time.Time) ([]Webhook, er
 	return collect(rows, err, (*Webhook).fields)
 }
 
-// ClaimDeliveries claims up to limit deliveries of a webhook that are due, until the lease ends. The batch is MATERIALIZED as in
-// ClaimMails.
+// ClaimDeliveries claims up to limit deliveries of a webhook that are due, until the lease ends.
 func (q *Queries) ClaimDeliveries(ctx context.Context, webhookID string, now, lease time.Time, limit int) ([]Delivery, error) {
-	return writeRows(ctx, q, (*Delivery).fields, `
+	return writeRows(ctx, q, (*Delivery).fields, claimDeliveries(q.skipLocked), webhookID, micros(now), micros(lease), limit)
+}
+
+// claimDeliveries is the statement of ClaimDeliveries. The batch is MATERIALIZED as in ClaimMails. The update names the primary key and not
+// the state again: without statistics, PostgreSQL would then read every delivery that waits, by the index of the batch.
+func claimDeliveries(skipLocked string) string {
+	return `
 		WITH batch AS MATERIALIZED (
 			SELECT event_id FROM webhook_deliveries WHERE webhook_id = $1 AND state = 'pending' AND due_at <= $2
-			ORDER BY due_at LIMIT $4`+q.skipLocked+`)
+			ORDER BY due_at LIMIT $4` + skipLocked + `)
 		UPDATE webhook_deliveries SET due_at = $3, claimed_until = $3, attempts = attempts + 1
-		WHERE webhook_id = $1 AND state = 'pending' AND event_id IN (SELECT event_id FROM batch)
-		RETURNING `+deliveryColumns, webhookID, micros(now), micros(lease), limit)
+		WHERE webhook_id = $1 AND event_id IN (SELECT event_id FROM batch)
+		RETURNING ` + deliveryColumns
 }
 
 // RecordDelivery records the outcome of an attempt, and releases the delivery, unless the lease has ended and another replica has claimed

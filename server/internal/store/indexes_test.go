@@ -305,3 +305,39 @@ func TestSessionsOfAClientEndInBatches(t *testing.T) {
 		}
 	})
 }
+
+// The statements on deliveries read no more than they need while very many wait, and before the database has statistics of them.
+func TestDeliveriesHaveTheirIndexes(t *testing.T) {
+	migrated(t, func(t *testing.T, db *DB) {
+		db.mustExec(t, `INSERT INTO webhook_deliveries (webhook_id, event_id, kind, state, queued_at, due_at)
+			WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+			SELECT 'w', 'e' || i, 'logout', CASE WHEN i % 7 = 0 THEN 'delivered' ELSE 'pending' END, i, i FROM n`)
+		claim := strings.NewReplacer("$1", "'w'", "$2", "1000000", "$3", "2000000", "$4", "8").Replace(claimDeliveries(db.skipLocked))
+		explain, key := `EXPLAIN `, "webhook_deliveries_pkey"
+		if db.engine.dialect == "sqlite3" {
+			explain, key = `EXPLAIN QUERY PLAN `, "sqlite_autoindex_webhook_deliveries_1"
+		}
+		check := func(queries map[string][]string) {
+			t.Helper()
+			for query, indexes := range queries {
+				plan := db.plan(t, explain+query)
+				for _, index := range indexes {
+					if !regexp.MustCompile(`\b`+index+`\b`).MatchString(plan) || strings.Contains(plan, "Sort") || strings.Contains(plan, "TEMP B-TREE") {
+						t.Errorf("%s does not use %s, or sorts:\n%s", query, index, plan)
+					}
+				}
+			}
+		}
+		const due = `SELECT id FROM webhooks WHERE EXISTS (SELECT 1 FROM webhook_deliveries WHERE webhook_id = webhooks.id AND state = 'pending' AND due_at <= 5)`
+		check(map[string][]string{claim: {"webhook_deliveries_due", key}, due: {"webhook_deliveries_due"}})
+		db.mustExec(t, `ANALYZE`)
+		check(map[string][]string{
+			claim: {"webhook_deliveries_due", key},
+			`SELECT 1 FROM webhook_deliveries WHERE webhook_id = 'w' AND state = 'pending' AND due_at <= 5`:                {"webhook_deliveries_due"},
+			`SELECT * FROM webhook_deliveries WHERE webhook_id = 'w' AND state = 'failed' ORDER BY event_id DESC LIMIT 50`: {"webhook_deliveries_state"},
+			`SELECT webhook_id, event_id FROM webhook_deliveries WHERE queued_at <= 1 ORDER BY queued_at LIMIT 500`:        {"webhook_deliveries_queued"},
+			`SELECT * FROM webhook_deliveries WHERE webhook_id = 'w' AND event_id < 'e5' ORDER BY event_id DESC LIMIT 50`:  {key},
+			`UPDATE webhook_deliveries SET state = 'x' WHERE webhook_id = 'w' AND event_id = 'e5' AND claimed_until = 5`:   {key},
+		})
+	})
+}

@@ -21,8 +21,11 @@ const webhookColumns = `id, url, description, kinds, disabled, secret, old_secre
 
 func (w *Webhook) fields() []any {
 	return []any{
-		&w.ID, &w.URL, &w.Description, &w.Kinds, &w.Disabled, &w.Secret, &w.OldSecret, timeScanner{&w.OldSecretUntil},
-		timeScanner{&w.FailingSince}, timeScanner{&w.FullSince}, timeScanner{&w.CreatedAt},
+		&w.ID, &w.URL, &w.Description, &w.Kinds, &w.Disabled, &w.Secret, &w.OldSecret,
+		timeScanner{&w.OldSecretUntil},
+		timeScanner{&w.FailingSince},
+		timeScanner{&w.FullSince},
+		timeScanner{&w.CreatedAt},
 	}
 }
 

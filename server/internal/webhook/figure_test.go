@@ -50,7 +50,7 @@ func (h *halfFailing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.inWork[id]--
-	if rand.N(2) == 0 { //nolint:gosec // chance
+	if rand.N(2) == 0 {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
 	}
@@ -73,7 +73,12 @@ func TestManyDeliveries(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer db.Close()
-		t.Run(db.Engine(), func(t *testing.T) { deliverMany(t, db, engine.replicas, n) })
+		t.Run(db.Engine(), func(t *testing.T) {
+			if _, err := db.Migrate(t.Context(), func(string) {}); err != nil {
+				t.Fatal(err)
+			}
+			deliverMany(t, db, engine.replicas, n)
+		})
 	}
 }
 
@@ -81,9 +86,6 @@ func deliverMany(t *testing.T, db *store.DB, replicas, n int) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	if _, err := db.Migrate(ctx, func(string) {}); err != nil {
-		t.Fatal(err)
-	}
 	half := &halfFailing{inWork: map[string]int{}, accepted: map[string]int{}}
 	target := httptest.NewServer(half)
 	defer target.Close()
@@ -109,26 +111,22 @@ func deliverMany(t *testing.T, db *store.DB, replicas, n int) {
 	for range replicas {
 		workers.Go(func() { service().Run(ctx) })
 	}
-	firstRound := time.Duration(0)
-	for jumps := 0; ; jumps++ {
-		time.Sleep(50 * time.Millisecond)
+	for {
+		time.Sleep(100 * time.Millisecond)
 		waiting, next := queueState(t, db, clock, hook.ID)
-		if firstRound == 0 && (waiting == 0 || !next.IsZero()) {
-			firstRound = time.Since(begun)
-		}
 		if waiting == 0 {
 			break
 		}
 		if !next.IsZero() {
-			clock.ahead.Add(int64(next.Sub(clock.now()) + 10*time.Second))
+			clock.ahead.Add(int64(max(0, next.Sub(clock.now())) + 10*time.Second))
 		}
 	}
 	took, used := time.Since(begun), usage()-cpu
 	stop()
 	workers.Wait()
 	outcomes.Range(func(o, count any) bool { t.Logf("%v: %d", o, count.(*atomic.Int64).Load()); return true })
-	t.Logf("%d deliveries by %d replicas: %d attempts in %v (%.0f a second, the first of each in %v), %v of CPU, the receiver's included",
-		n, replicas, half.attempts, took.Round(time.Second), float64(half.attempts)/took.Seconds(), firstRound.Round(time.Second), used.Round(time.Second))
+	t.Logf("%d deliveries by %d replicas: %d attempts in %v (%.0f a second), %v of CPU, the receiver's included",
+		n, replicas, half.attempts, took.Round(time.Second), float64(half.attempts)/took.Seconds(), used.Round(time.Second))
 	if len(half.accepted) != n || half.twice > 0 {
 		t.Errorf("%d of %d events were accepted, %d arrived twice at once", len(half.accepted), n, half.twice)
 	}
@@ -167,15 +165,20 @@ func queueState(t *testing.T, db *store.DB, clock *jumping, id string) (waiting 
 	if err != nil {
 		t.Fatal(err)
 	}
-	var due, claimed int
+	var busy bool
+	query := `SELECT EXISTS (SELECT 1 FROM webhook_deliveries WHERE webhook_id = $1 AND state = 'pending' AND due_at <= $2)`
+	if err = pool.QueryRowContext(t.Context(), query, id, clock.now().UnixMicro()).Scan(&busy); err != nil || busy {
+		return 1, next
+	}
+	var claimed int
 	var soonest int64
 	row := pool.QueryRowContext(t.Context(), `
-		SELECT COUNT(*), COALESCE(SUM(CASE WHEN due_at <= $2 THEN 1 ELSE 0 END), 0), COALESCE(SUM(CASE WHEN claimed_until > 0 THEN 1 ELSE 0 END), 0), COALESCE(MIN(due_at), 0)
-		FROM webhook_deliveries WHERE webhook_id = $1 AND state = 'pending'`, id, clock.now().UnixMicro())
-	if err = row.Scan(&waiting, &due, &claimed, &soonest); err != nil {
+		SELECT COUNT(*), COALESCE(SUM(CASE WHEN claimed_until > 0 THEN 1 ELSE 0 END), 0), COALESCE(MIN(due_at), 0)
+		FROM webhook_deliveries WHERE webhook_id = $1 AND state = 'pending'`, id)
+	if err = row.Scan(&waiting, &claimed, &soonest); err != nil {
 		t.Fatal(err)
 	}
-	if due == 0 && claimed == 0 && waiting > 0 {
+	if claimed == 0 && waiting > 0 {
 		next = time.UnixMicro(soonest)
 	}
 	return waiting, next
