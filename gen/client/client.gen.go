@@ -2802,8 +2802,8 @@ type UserPage struct {
 	// Total How many accounts the whole list has, if the request asks for it with `total`. See `total_is_exact`.
 	Total *int32 `json:"total,omitempty"`
 
-	// TotalIsExact False if the list has more accounts than `total`, or may have: counting stops when the server has looked at 10,000
-	// accounts, or with `q` at as many usernames and as many addresses.
+	// TotalIsExact False if the list has more accounts than `total`, or may have: the server looks at 10,000 accounts at most to count
+	// them, and with `q` at fewer.
 	TotalIsExact *bool `json:"total_is_exact,omitempty"`
 }
 

@@ -18,7 +18,7 @@ var completed = map[string][]string{
 	"sesame user s":                               {"show", "sessions", "set-password"},
 	"sesame user --contract openapi.yaml s":       {"show", "sessions", "set-password"},
 	"sesame user create ann --em":                 {"--email", "--email-verified"},
-	"sesame user list --no":                       {"--no-disabled"},
+	"sesame user list --no":                       {"--no-disabled", "--no-email-verified", "--no-second-factor"},
 	"sesame user list --database-u":               {"--database-url"}, // a setting
 	"sesame --de":                                 {"--demo"},
 	"sesame user create ann --scope us":           {"users:read", "users:write"},

@@ -126,12 +126,18 @@ func orNone(body map[string]any) any {
 
 // givesNothing are the operations that give their caller no scope, whatever they change.
 var givesNothing = map[string]string{
-	"deleteClient":   "what is deleted gives nobody a scope",
-	"deleteProvider": "what is deleted gives nobody a scope",
-	// What a webhook receives needs events:read, which the contract demands of those who choose where it goes.
-	"createWebhook": "it needs events:read", "updateWebhook": "it needs events:read",
-	"deleteWebhook": "what is deleted gives nobody a scope", "replaceWebhookSecret": "a secret signs, and reads nothing",
-	"testWebhook": "it goes where events go", "resendDelivery": "it goes where events go",
+	"deleteClient":         "what is deleted gives nobody a scope",
+	"deleteProvider":       "what is deleted gives nobody a scope",
+	"deleteMail":           "what is deleted gives nobody a scope",
+	"deleteWebhook":        "what is deleted gives nobody a scope",
+	"retryMail":            "the mail goes where it was to go anyway",
+	"sendTestMail":         "the mail goes to the caller, and holds nothing of others",
+	"rotateSigningKey":     "nobody reads a private key",
+	"createWebhook":        "its events need events:read as well, which the contract demands",
+	"updateWebhook":        "as for createWebhook",
+	"replaceWebhookSecret": "the secret proves to a receiver that a delivery comes from this server, and opens nothing here",
+	"testWebhook":          "the delivery holds nothing of others",
+	"resendDelivery":       "the delivery goes where it went before",
 }
 
 // powerful makes an account with every scope.

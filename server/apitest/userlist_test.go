@@ -185,7 +185,7 @@ func TestAFilterThatMatchesFewScansInSteps(t *testing.T) {
 			}
 		}
 		for query, want := range map[string]string{
-			"": "10000 false", "sort=-created_at": "10000 false", "q=n": "10000 false", "q=n1125": "1 true", "q=n10": "9999 true", "email_verified=true": "1 false", "disabled=true": "0 true",
+			"": "10000 false", "sort=-created_at": "10000 false", "q=n": "10000 false", "q=n1125": "1 true", "q=n&email_verified=true": "0 false", "q=n10": "9999 false", "email_verified=true": "1 false", "disabled=true": "0 true",
 			"scope=users:write": "1 true",
 		} {
 			page := decode[api.UserPage](s.do(t, request{method: "GET", path: "/users?total=true&limit=1&" + query, token: token}).want(200))

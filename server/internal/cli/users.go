@@ -29,6 +29,8 @@ type userCommands struct {
 	Events       userEventsCommand       `cmd:"" example:"sesame user events ann --limit 20" help:"List what happened to an account, the latest first."`
 	Unlock       userUnlockCommand       `cmd:"" example:"sesame user unlock ann" help:"End the waiting period after wrong passwords, so that the owner can log in at once."`
 	Grant        userGrantCommand        `cmd:"" example:"sesame user grant ann users:read users:write" help:"Grant scopes to an account, or revoke them."`
+	Invite       userInviteCommand       `cmd:"" example:"sesame user invite ann" help:"Mail the owner of an account without a password a link at which they choose one."`
+	MailReset    userMailResetCommand    `cmd:"" example:"sesame user mail-reset ann" help:"Mail the owner of an account a link at which they choose a new password."`
 	SetPassword  userSetPasswordCommand  `cmd:"" example:"sesame user set-password ann" help:"Set an account's password, and revoke its sessions. Prompts for it, or reads it from standard input."`
 	Factors      userFactorsCommand      `cmd:"" example:"sesame user factors ann" help:"List the second factors of an account, and count its recovery codes."`
 	ResetFactors userResetFactorsCommand `cmd:"" example:"sesame user reset-factors ann" help:"Revoke the sessions of an account, and remove its second factors after a day, for a person who has lost them. A sign-in with a second factor cancels it."`
@@ -45,6 +47,8 @@ type userCreateCommand struct {
 	FullName      string   `placeholder:"NAME" help:"The full name."`
 	Scope         []string `help:"A scope such as users:write, beyond those that every account has; may be repeated."`
 	Administrator bool     `help:"Grant every scope of administrators."`
+	Disabled      bool     `help:"Refuse sign-ins."`
+	Invite        bool     `help:"Mail the owner a link at which they choose the password, in place of asking for it here. Needs --email."`
 	JSON          bool     `help:"Print the account as JSON."`
 }
 
@@ -60,6 +64,9 @@ func (c *userCreateCommand) Run(p *program) error {
 	if c.Administrator {
 		c.Scope = append(c.Scope, rules.Scopes().Administrative...)
 	}
+	if c.Invite {
+		return p.withService(c.invite(p))
+	}
 	plain, err := p.readPassword("user create " + lastWord(c.Username))
 	if err != nil {
 		return err
@@ -70,13 +77,30 @@ func (c *userCreateCommand) Run(p *program) error {
 	return p.withService(func(s *app.Services) error {
 		user, err := s.Accounts.CreateUser(p.ctx, account.Registration{
 			Username: c.Username, Email: c.Email, EmailVerified: c.EmailVerified, FullName: c.FullName,
-			Password: secret.New(plain), Scopes: c.Scope,
+			Password: secret.New(plain), Scopes: c.Scope, Disabled: c.Disabled,
 		})
 		if err != nil {
 			return explainAt(err, c.places())
 		}
 		return p.printUser(s, user, c.JSON)
 	})
+}
+
+// invite creates an account whose owner is mailed an invitation.
+func (c *userCreateCommand) invite(p *program) func(*app.Services) error {
+	return func(s *app.Services) error {
+		switch {
+		case c.Email == "":
+			return usagef("--invite needs --email, the address to which the invitation is mailed")
+		case c.EmailVerified || c.Disabled:
+			return usagef("--invite cannot be combined with --email-verified and --disabled: the person confirms the address by the link, and then signs in")
+		}
+		user, err := s.Accounts.Invite(p.ctx, nil, account.Registration{Username: c.Username, Email: c.Email, FullName: c.FullName, Scopes: c.Scope})
+		if err != nil {
+			return explainAt(err, c.places())
+		}
+		return p.printUser(s, user, c.JSON)
+	}
 }
 
 // places are the places of the fields of POST /users on the command line, with their values.
@@ -96,43 +120,6 @@ func userBody(username, email, fullName, password string) map[string]any {
 		body["full_name"] = fullName
 	}
 	return body
-}
-
-type userListCommand struct {
-	Prefix   string `name:"q" placeholder:"TEXT" help:"Only accounts whose username or email address begins with TEXT."`
-	Disabled *bool  `negatable:"" help:"Only disabled accounts; with --no-disabled, only enabled ones."`
-	JSON     bool   `help:"Print JSON."`
-}
-
-// Run lists the accounts, one database page at a time.
-func (c *userListCommand) Run(p *program) error {
-	return p.withService(func(s *app.Services) error {
-		list := p.newListing(c.JSON, "USERNAME", "ID", "EMAIL", "DISABLED", "SCOPES", "CREATED AT")
-		query := account.UserQuery{Prefix: c.Prefix, Disabled: c.Disabled, Limit: 500}
-		for {
-			page, err := s.Accounts.ListUsers(p.ctx, query)
-			if err != nil {
-				return err
-			}
-			for _, u := range page.Users {
-				if err = list.add(userObject(s, u), u.Username, u.ID, emailState(u), yesOrNo(u.Disabled), u.Scopes, moment(&u.CreatedAt)); err != nil {
-					return err
-				}
-			}
-			if query.Cursor = page.Next; page.Next == "" {
-				break
-			}
-		}
-		old, err := s.Accounts.CountOldHashes(p.ctx)
-		if err != nil {
-			return err
-		}
-		if err = list.end(fmt.Sprintf(`,"old_hashes":%d`, old)); err != nil || c.JSON {
-			return err
-		}
-		_, err = fmt.Fprintf(p.Stdout, "\nAccounts listed: %d. Accounts with an outdated password hash, which the next login replaces: %d.\n", list.count, old)
-		return err
-	})
 }
 
 type userShowCommand struct {
