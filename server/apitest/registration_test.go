@@ -168,8 +168,13 @@ func TestRegistrationIsOffByDefault(t *testing.T) {
 		}
 	})
 	for _, settings := range [][2]string{
-		{"SESAME_UNVERIFIED_CLIENT_SCOPES", "me:read,users:read"}, {"SESAME_UNVERIFIED_CLIENT_SCOPES", "me:reed"}, {"SESAME_DYNAMIC_REGISTRATION", "on"},
-		{"SESAME_CLIENT_DOCUMENTS", "any,app.example"}, {"SESAME_CLIENT_DOCUMENTS", "https://app.example"}, {"SESAME_CLIENT_DOCUMENTS", "*.example"}, {"SESAME_CLIENT_DOCUMENTS", "App.example"},
+		{"SESAME_UNVERIFIED_CLIENT_SCOPES", "me:read,users:read"},
+		{"SESAME_UNVERIFIED_CLIENT_SCOPES", "me:reed"},
+		{"SESAME_DYNAMIC_REGISTRATION", "on"},
+		{"SESAME_CLIENT_DOCUMENTS", "any,app.example"},
+		{"SESAME_CLIENT_DOCUMENTS", "https://app.example"},
+		{"SESAME_CLIENT_DOCUMENTS", "*.example"},
+		{"SESAME_CLIENT_DOCUMENTS", "App.example"},
 	} {
 		_, stderr, code := command(t, "", map[string]string{
 			"SESAME_LISTEN": "127.0.0.1:0", "SESAME_DATABASE_URL": sqliteURL(t), "SESAME_MASTER_KEY": testKey(), settings[0]: settings[1],

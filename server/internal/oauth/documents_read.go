@@ -202,7 +202,7 @@ func (d *documents) fetch(ctx context.Context, uri string) (m Metadata, keep tim
 		return m, documentPause, fmt.Errorf("the host answers with status %d", response.StatusCode)
 	case response.StatusCode != http.StatusOK:
 		return m, documentPause, fmt.Errorf("%w: the host answers with status %d", errDocument, response.StatusCode)
-	case mediaType != "application/json" && !(strings.HasPrefix(mediaType, "application/") && strings.HasSuffix(mediaType, "+json")):
+	case mediaType != "application/json" && (!strings.HasPrefix(mediaType, "application/") || !strings.HasSuffix(mediaType, "+json")):
 		return m, documentPause, fmt.Errorf("%w: it is not JSON by its Content-Type", errDocument)
 	}
 	text, err := io.ReadAll(response.Body)
