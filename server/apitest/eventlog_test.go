@@ -80,7 +80,7 @@ func TestTheEventLogHasEveryEvent(t *testing.T) {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
 			file := filepath.Join(t.TempDir(), "events.jsonl")
-			s := start(t, databaseURL(t), "SESAME_EVENT_LOG="+file, proxied, privateProviders)
+			s := start(t, databaseURL(t), "SESAME_EVENT_LOG="+file, proxied, privateProviders, "SESAME_PRIVATE_WEBHOOKS=on")
 			_, root := s.administrator(t, "root")
 			signIn := func() string {
 				return decode[api.Token](s.do(t, withScope(passwordGrant("root", horse), "me:read users:read users:write events:read settings:write")).want(200)).AccessToken

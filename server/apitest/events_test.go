@@ -241,6 +241,23 @@ var deeds = []struct {
 		s.do(t, here(confirmEmail(ann.Username))).want(204)
 		return trace{ann.ID, "", "", ""}
 	}},
+	{"account_invited", "", func(t *testing.T, s *server, ann api.User, root string) trace {
+		invited, by := s.invited(t, ann, root), s.by(t, root)
+		return trace{invited.ID, by.actor, by.client, by.session}
+	}},
+	{"invitation_accepted", "", func(t *testing.T, s *server, ann api.User, root string) trace {
+		invited, code := s.invited(t, ann, root), newID()
+		s.plantCode(t, code, account.ToInvite, invited.ID, ann.Username+"@example.com")
+		s.do(t, here(resetPassword(code, horse))).want(204)
+		return trace{invited.ID, invited.ID, "", ""}
+	}},
+	{"password_reset_started", "", func(t *testing.T, s *server, ann api.User, root string) trace {
+		address := ann.Username + "@example.com"
+		s.sql(t, `UPDATE users SET email = '`+address+`', email_key = '`+address+`', email_verified = TRUE WHERE id = '`+ann.ID+`'`)
+		s.do(t, here(request{method: "POST", path: "/users/" + ann.ID + "/password-reset", token: root})).want(202)
+		by := s.by(t, root)
+		return trace{ann.ID, by.actor, by.client, by.session}
+	}},
 	{"password_reset", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
 		s.sql(t, `UPDATE users SET email = username || '@example.com', email_key = username || '@example.com' WHERE id = '`+ann.ID+`'`)
 		s.plantCode(t, ann.Username, account.ToReset, ann.ID, ann.Username+"@example.com")
@@ -439,6 +456,12 @@ func (s *server) byOn(t *testing.T, id string) trace {
 	t.Helper()
 	root := s.idOf(t, "root")
 	return trace{"", root, id, s.latestSession(t, root)} // access does not know the keys of this moment
+}
+
+// invited is an account that an administrator has just invited, with a name that begins with that of ann.
+func (s *server) invited(t *testing.T, ann api.User, root string) api.User {
+	t.Helper()
+	return decode[api.User](s.do(t, here(invite(root, map[string]any{"username": ann.Username + "i", "email": ann.Username + "@example.com"}))).want(201))
 }
 
 // by is the trace of what an administrator does to no account.

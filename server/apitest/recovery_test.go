@@ -57,7 +57,7 @@ func (s *server) plantCode(t *testing.T, code string, purpose account.Purpose, u
 	t.Helper()
 	sum := sha256.Sum256([]byte(code))
 	s.sql(t, fmt.Sprintf(`INSERT INTO one_time_codes (hash, purpose, user_id, email, email_key, expires_at) VALUES ('%s', '%s', %s, '%s', '%s', %d)`,
-		hex.EncodeToString(sum[:]), purpose, map[account.Purpose]string{account.ToConfirm: "'" + userID + "'", account.ToReset: "NULL"}[purpose], email, email, s.clock.now().Add(time.Hour).UnixMicro()))
+		hex.EncodeToString(sum[:]), purpose, map[account.Purpose]string{account.ToConfirm: "'" + userID + "'", account.ToInvite: "'" + userID + "'", account.ToReset: "NULL"}[purpose], email, email, s.clock.now().Add(time.Hour).UnixMicro()))
 }
 
 // mailsTo waits until a number of mails have come to an address, and returns them in the order in which they were written. No mail is
