@@ -25,6 +25,27 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for ClientRegistration.
+const (
+	ClientRegistrationDocument ClientRegistration = "document"
+	ClientRegistrationDynamic  ClientRegistration = "dynamic"
+	ClientRegistrationOperator ClientRegistration = "operator"
+)
+
+// Valid indicates whether the value is a known member of the ClientRegistration enum.
+func (e ClientRegistration) Valid() bool {
+	switch e {
+	case ClientRegistrationDocument:
+		return true
+	case ClientRegistrationDynamic:
+		return true
+	case ClientRegistrationOperator:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for DeliveryState.
 const (
 	DeliveryStateDELIVERYDELIVERED DeliveryState = "delivered"
@@ -388,7 +409,9 @@ const (
 	OAuthErrorCodeAuthorizationPending    OAuthErrorCode = "authorization_pending"
 	OAuthErrorCodeExpiredToken            OAuthErrorCode = "expired_token"
 	OAuthErrorCodeInvalidClient           OAuthErrorCode = "invalid_client"
+	OAuthErrorCodeInvalidClientMetadata   OAuthErrorCode = "invalid_client_metadata"
 	OAuthErrorCodeInvalidGrant            OAuthErrorCode = "invalid_grant"
+	OAuthErrorCodeInvalidRedirectURI      OAuthErrorCode = "invalid_redirect_uri"
 	OAuthErrorCodeInvalidRequest          OAuthErrorCode = "invalid_request"
 	OAuthErrorCodeInvalidScope            OAuthErrorCode = "invalid_scope"
 	OAuthErrorCodeInvalidTarget           OAuthErrorCode = "invalid_target"
@@ -413,7 +436,11 @@ func (e OAuthErrorCode) Valid() bool {
 		return true
 	case OAuthErrorCodeInvalidClient:
 		return true
+	case OAuthErrorCodeInvalidClientMetadata:
+		return true
 	case OAuthErrorCodeInvalidGrant:
+		return true
+	case OAuthErrorCodeInvalidRedirectURI:
 		return true
 	case OAuthErrorCodeInvalidRequest:
 		return true
@@ -630,7 +657,7 @@ type AuthorizationRequest struct {
 	// Example:
 	Claims *string `json:"claims,omitempty"`
 
-	// ClientID The `client_id` of a client with registered redirect addresses.
+	// ClientID The `client_id` of a client with registered redirect addresses, or the URL of its client ID metadata document (`SESAME_CLIENT_DOCUMENTS`).
 	//
 	// Example: 019ad827-b3c1-7d21-9f60-5a4be3a2c7d9
 	ClientID *string `json:"client_id,omitempty"`
@@ -739,6 +766,12 @@ type ClientConsentPage struct {
 	// NextCursor Null on the last page.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
+
+// ClientRegistration How the client came here: an operator made it, it registered itself (`POST /register`), or it has a client ID metadata document.
+// Nobody has verified the latter two, and their settings cannot be changed here.
+//
+// Example: operator
+type ClientRegistration string
 
 // Consent defines model for Consent.
 type Consent struct {
@@ -957,7 +990,7 @@ type ErrorCode string
 
 // Event A recorded event. A field is null if it does not apply or is not known.
 type Event struct {
-	// Actor The id of the user or service client that did it, `command line`, or `schedule`. Null if it is unknown, as
+	// Actor The id of the user or service client that did it, `command line`, `schedule`, or `self-registration` for a client that nobody has verified. Null if it is unknown, as
 	// for a refused login, which the owner need not have made.
 	Actor nullable.Nullable[string] `json:"actor"`
 	At    time.Time                 `json:"at"`
@@ -1373,10 +1406,13 @@ type Metadata struct {
 	BackchannelLogoutSessionSupported bool `json:"backchannel_logout_session_supported"`
 
 	// BackchannelLogoutSupported OpenID Connect Back-Channel Logout 1.0.
-	BackchannelLogoutSupported    bool     `json:"backchannel_logout_supported"`
-	ClaimsParameterSupported      bool     `json:"claims_parameter_supported"`
-	ClaimsSupported               []string `json:"claims_supported"`
-	CodeChallengeMethodsSupported []string `json:"code_challenge_methods_supported"`
+	BackchannelLogoutSupported bool     `json:"backchannel_logout_supported"`
+	ClaimsParameterSupported   bool     `json:"claims_parameter_supported"`
+	ClaimsSupported            []string `json:"claims_supported"`
+
+	// ClientIDMetadataDocumentSupported Whether a `client_id` can be the URL of a client ID metadata document. Absent if it cannot.
+	ClientIDMetadataDocumentSupported *bool    `json:"client_id_metadata_document_supported,omitempty"`
+	CodeChallengeMethodsSupported     []string `json:"code_challenge_methods_supported"`
 
 	// DeviceAuthorizationEndpoint RFC 8628.
 	DeviceAuthorizationEndpoint               string   `json:"device_authorization_endpoint"`
@@ -1391,8 +1427,11 @@ type Metadata struct {
 
 	// PushedAuthorizationRequestEndpoint RFC 9126.
 	PushedAuthorizationRequestEndpoint string `json:"pushed_authorization_request_endpoint"`
-	RequestParameterSupported          bool   `json:"request_parameter_supported"`
-	RequestURIParameterSupported       bool   `json:"request_uri_parameter_supported"`
+
+	// RegistrationEndpoint RFC 7591. Absent if the server registers no clients.
+	RegistrationEndpoint         *string `json:"registration_endpoint,omitempty"`
+	RequestParameterSupported    bool    `json:"request_parameter_supported"`
+	RequestURIParameterSupported bool    `json:"request_uri_parameter_supported"`
 
 	// RequirePushedAuthorizationRequests RFC 9126.
 	RequirePushedAuthorizationRequests     bool     `json:"require_pushed_authorization_requests"`
@@ -1447,6 +1486,11 @@ type OAuthClient struct {
 	// Example: false
 	DeviceGrant bool `json:"device_grant"`
 
+	// DocumentURI Where a client with a metadata document has it, which is the `client_id` that it sends. Empty for others.
+	//
+	// Example:
+	DocumentURI string `json:"document_uri"`
+
 	// LogoURI Where this server shows its logo. Another logo has another address. Empty for none.
 	//
 	// Example: https://login.example.com/sign-in/client-logo?hash=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU
@@ -1474,6 +1518,13 @@ type OAuthClient struct {
 	//
 	// Example: ["https://app.example.com/callback"]
 	RedirectUris []string `json:"redirect_uris"`
+
+	// Registration How the client came here: an operator made it, it registered itself (`POST /register`), or it has a client ID metadata document.
+	// Nobody has verified the latter two, and their settings cannot be changed here.
+	//
+	//
+	// Example: operator
+	Registration ClientRegistration `json:"registration"`
 
 	// RequirePkce Whether it must send a `code_challenge`. A public client must.
 	//
@@ -1657,6 +1708,11 @@ type OAuthClientWithSecret struct {
 	// Example: false
 	DeviceGrant bool `json:"device_grant"`
 
+	// DocumentURI Where a client with a metadata document has it, which is the `client_id` that it sends. Empty for others.
+	//
+	// Example:
+	DocumentURI string `json:"document_uri"`
+
 	// LogoURI Where this server shows its logo. Another logo has another address. Empty for none.
 	//
 	// Example: https://login.example.com/sign-in/client-logo?hash=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU
@@ -1685,6 +1741,13 @@ type OAuthClientWithSecret struct {
 	// Example: ["https://app.example.com/callback"]
 	RedirectUris []string `json:"redirect_uris"`
 
+	// Registration How the client came here: an operator made it, it registered itself (`POST /register`), or it has a client ID metadata document.
+	// Nobody has verified the latter two, and their settings cannot be changed here.
+	//
+	//
+	// Example: operator
+	Registration ClientRegistration `json:"registration"`
+
 	// RequirePkce Whether it must send a `code_challenge`. A public client must.
 	//
 	// Example: true
@@ -1708,14 +1771,14 @@ type OAuthClientWithSecret struct {
 
 // OAuthError defines model for OAuthError.
 type OAuthError struct {
-	// Error Error code for programs (RFC 6749 §5.2, RFC 8628 §3.5).
+	// Error Error code for programs (RFC 6749 §5.2, RFC 8628 §3.5, RFC 7591 §3.2.2).
 	Error OAuthErrorCode `json:"error"`
 
 	// ErrorDescription Explanation for people.
 	ErrorDescription string `json:"error_description"`
 }
 
-// OAuthErrorCode Error code for programs (RFC 6749 §5.2, RFC 8628 §3.5).
+// OAuthErrorCode Error code for programs (RFC 6749 §5.2, RFC 8628 §3.5, RFC 7591 §3.2.2).
 type OAuthErrorCode string
 
 // Page HTML.
@@ -1838,6 +1901,48 @@ type PasswordReset struct {
 type PasswordResetRequest struct {
 	// Email Example: ann@example.com
 	Email string `json:"email"`
+}
+
+// PersonSession defines model for PersonSession.
+type PersonSession struct {
+	// Acr The level of the sign-in: `1` for one factor, `2` for two.
+	Acr string `json:"acr"`
+
+	// Amr How the person signed in (RFC 8176), such as `pwd` for a password and `otp` for the code of an authenticator app.
+	Amr []string `json:"amr"`
+
+	// ClientID The client that the person logged in through: its `client_id`, `first-party` for a login without one, or `browser` for the pages of this server.
+	ClientID string `json:"client_id"`
+
+	// CreatedAt When the person logged in.
+	CreatedAt time.Time `json:"created_at"`
+
+	// Current Whether this request belongs to the session.
+	Current bool `json:"current"`
+
+	// ExpiresAt When it expires unless it is refreshed.
+	ExpiresAt time.Time `json:"expires_at"`
+	ID        string    `json:"id"`
+
+	// IPAddress The network address of the login.
+	IPAddress string `json:"ip_address"`
+
+	// LastUsedAt The time of the last login or refresh.
+	LastUsedAt time.Time `json:"last_used_at"`
+	Scopes     []string  `json:"scopes"`
+
+	// UserAgent The User-Agent of the login.
+	UserAgent string `json:"user_agent"`
+	UserID    string `json:"user_id"`
+	Username  string `json:"username"`
+}
+
+// PersonSessionPage defines model for PersonSessionPage.
+type PersonSessionPage struct {
+	Items []PersonSession `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
 // PersonalToken A personal access token, without the token itself.
@@ -2152,6 +2257,55 @@ type PushedAuthorizationRequest struct {
 type RecoveryCodes struct {
 	// RecoveryCodes They are shown only here.
 	RecoveryCodes []string `json:"recovery_codes"`
+}
+
+// RegisteredClient defines model for RegisteredClient.
+type RegisteredClient struct {
+	ClientID string `json:"client_id"`
+
+	// ClientIDIssuedAt In seconds since 1970.
+	ClientIDIssuedAt int64    `json:"client_id_issued_at"`
+	ClientName       string   `json:"client_name"`
+	GrantTypes       []string `json:"grant_types"`
+	RedirectUris     []string `json:"redirect_uris"`
+	ResponseTypes    []string `json:"response_types"`
+
+	// Scope The scopes that it can ask people for, separated by spaces.
+	Scope                   string `json:"scope"`
+	TokenEndpointAuthMethod string `json:"token_endpoint_auth_method"`
+}
+
+// RegistrationRequest RFC 7591 §2. Other members are ignored.
+type RegistrationRequest struct {
+	// ClientName Shown to people who sign in, beside the remark that nobody has verified it. `/`, `:` and `\` become spaces. Without one it is `Unnamed application`.
+	//
+	// Example: Notes for agents
+	ClientName *string `json:"client_name,omitempty"`
+
+	// GrantTypes With `authorization_code`, if it is there. Others than that and `refresh_token` are left out.
+	//
+	// Example: ["authorization_code","refresh_token"]
+	GrantTypes []string `json:"grant_types,omitempty"`
+
+	// RedirectUris Where people are sent after they sign in: `https://`, `http://` at this machine, or the scheme of an app that contains a dot.
+	//
+	// Example: ["http://127.0.0.1:3000/callback"]
+	RedirectUris []string `json:"redirect_uris"`
+
+	// ResponseTypes With `code`, if it is there.
+	//
+	// Example: ["code"]
+	ResponseTypes []string `json:"response_types,omitempty"`
+
+	// Scope The client gets every scope that an unverified client can ask people for, so that it can ask for more later.
+	//
+	// Example: me:read
+	Scope *string `json:"scope,omitempty"`
+
+	// TokenEndpointAuthMethod `none`, which the client gets for `client_secret_basic` and `client_secret_post`, too.
+	//
+	// Example: none
+	TokenEndpointAuthMethod *string `json:"token_endpoint_auth_method,omitempty"`
 }
 
 // RevocationRequest defines model for RevocationRequest.
@@ -2927,6 +3081,9 @@ type MediaType = Problem
 // NoPasskeys An error (RFC 9457).
 type NoPasskeys = Problem
 
+// NoRegistration defines model for NoRegistration.
+type NoRegistration = OAuthError
+
 // NoSuchClient An error (RFC 9457).
 type NoSuchClient = Problem
 
@@ -2972,6 +3129,12 @@ type OAuthUnavailable = OAuthError
 // ProviderTaken An error (RFC 9457).
 type ProviderTaken = Problem
 
+// RegistrationMediaType defines model for RegistrationMediaType.
+type RegistrationMediaType = OAuthError
+
+// RegistrationRefused defines model for RegistrationRefused.
+type RegistrationRefused = OAuthError
+
 // ServerError An error (RFC 9457).
 type ServerError = Problem
 
@@ -2998,7 +3161,7 @@ type AuthorizeParams struct {
 	// ResponseType Must be `code`.
 	ResponseType *string `form:"response_type,omitempty" json:"response_type,omitempty"`
 
-	// ClientID The `client_id` of a client with registered redirect addresses.
+	// ClientID The `client_id` of a client with registered redirect addresses, or the URL of its client ID metadata document (`SESAME_CLIENT_DOCUMENTS`).
 	ClientID *string `form:"client_id,omitempty" json:"client_id,omitempty"`
 
 	// RedirectURI One of the registered addresses, byte for byte. It may be left out if only one is registered. The port of a loopback address may differ (RFC 8252 §7.3).
@@ -3143,6 +3306,16 @@ type ListMailsParams struct {
 
 // ListProvidersParams defines parameters for ListProviders.
 type ListProvidersParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListAllSessionsParams defines parameters for ListAllSessions.
+type ListAllSessionsParams struct {
 	// Limit Maximum number of items per page.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
@@ -3313,6 +3486,9 @@ type CreateProviderJSONRequestBody = ProviderCreate
 // UpdateProviderJSONRequestBody defines body for UpdateProvider for application/json ContentType.
 type UpdateProviderJSONRequestBody = ProviderUpdate
 
+// RegisterClientJSONRequestBody defines body for RegisterClient for application/json ContentType.
+type RegisterClientJSONRequestBody = RegistrationRequest
+
 // SignOutWithFormFormdataRequestBody defines body for SignOutWithForm for application/x-www-form-urlencoded ContentType.
 type SignOutWithFormFormdataRequestBody = SignOutRequest
 
@@ -3471,6 +3647,12 @@ type ServerInterface interface {
 	// GetReadiness Check that the server is ready
 	// (GET /readyz)
 	GetReadiness(ctx echo.Context) error
+	// RegisterClient Register an application
+	// (POST /register)
+	RegisterClient(ctx echo.Context) error
+	// ListAllSessions List all sessions
+	// (GET /sessions)
+	ListAllSessions(ctx echo.Context, params ListAllSessionsParams) error
 	// GetSettings Read the settings in force
 	// (GET /settings)
 	GetSettings(ctx echo.Context) error
@@ -4359,6 +4541,40 @@ func (w *ServerInterfaceWrapper) GetReadiness(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetReadiness(ctx)
+	return err
+}
+
+// RegisterClient converts echo context to params.
+func (w *ServerInterfaceWrapper) RegisterClient(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RegisterClient(ctx)
+	return err
+}
+
+// ListAllSessions converts echo context to params.
+func (w *ServerInterfaceWrapper) ListAllSessions(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListAllSessionsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListAllSessions(ctx, params)
 	return err
 }
 
@@ -5465,6 +5681,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/sign-out", wrapper.SignOutWithForm, options.OperationMiddlewares["signOutWithForm"]...)
 	router.GET(options.BaseURL+"/userinfo", wrapper.GetUserInfo, options.OperationMiddlewares["getUserInfo"]...)
 	router.POST(options.BaseURL+"/userinfo", wrapper.PostUserInfo, options.OperationMiddlewares["postUserInfo"]...)
+	router.POST(options.BaseURL+"/register", wrapper.RegisterClient, options.OperationMiddlewares["registerClient"]...)
 	router.GET(options.BaseURL+"/users", wrapper.ListUsers, options.OperationMiddlewares["listUsers"]...)
 	router.POST(options.BaseURL+"/users", wrapper.CreateUser, options.OperationMiddlewares["createUser"]...)
 	router.DELETE(options.BaseURL+"/users/me", wrapper.DeleteMe, options.OperationMiddlewares["deleteMe"]...)
@@ -5497,6 +5714,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/users/:user_id/unlock", wrapper.UnlockUser, options.OperationMiddlewares["unlockUser"]...)
 	router.GET(options.BaseURL+"/users/:user_id/consents", wrapper.ListUserConsents, options.OperationMiddlewares["listUserConsents"]...)
 	router.DELETE(options.BaseURL+"/users/:user_id/consents/:client_id", wrapper.WithdrawUserConsent, options.OperationMiddlewares["withdrawUserConsent"]...)
+	router.GET(options.BaseURL+"/sessions", wrapper.ListAllSessions, options.OperationMiddlewares["listAllSessions"]...)
 	router.POST(options.BaseURL+"/invitations", wrapper.InviteUser, options.OperationMiddlewares["inviteUser"]...)
 	router.POST(options.BaseURL+"/users/:user_id/invitation", wrapper.ResendInvitation, options.OperationMiddlewares["resendInvitation"]...)
 	router.POST(options.BaseURL+"/users/:user_id/password-reset", wrapper.StartPasswordReset, options.OperationMiddlewares["startPasswordReset"]...)
@@ -5579,6 +5797,16 @@ type MalformedApplicationProblemPlusJSONResponse Problem
 type MediaTypeApplicationProblemPlusJSONResponse Problem
 
 type NoPasskeysApplicationProblemPlusJSONResponse Problem
+
+type NoRegistrationResponseHeaders struct {
+	CacheControl string
+	Pragma       string
+}
+type NoRegistrationJSONResponse struct {
+	Body OAuthError
+
+	Headers NoRegistrationResponseHeaders
+}
 
 type NoSuchClientApplicationProblemPlusJSONResponse Problem
 
@@ -5693,6 +5921,26 @@ type PageUnavailableTextHTMLResponse struct {
 }
 
 type ProviderTakenApplicationProblemPlusJSONResponse Problem
+
+type RegistrationMediaTypeResponseHeaders struct {
+	CacheControl string
+	Pragma       string
+}
+type RegistrationMediaTypeJSONResponse struct {
+	Body OAuthError
+
+	Headers RegistrationMediaTypeResponseHeaders
+}
+
+type RegistrationRefusedResponseHeaders struct {
+	CacheControl string
+	Pragma       string
+}
+type RegistrationRefusedJSONResponse struct {
+	Body OAuthError
+
+	Headers RegistrationRefusedResponseHeaders
+}
 
 type ServerErrorApplicationProblemPlusJSONResponse Problem
 
@@ -10035,6 +10283,277 @@ type GetReadiness503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetReadiness503ApplicationProblemPlusJSONResponse) VisitGetReadinessResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClientRequestObject struct {
+	Body *RegisterClientJSONRequestBody
+}
+
+type RegisterClientResponseObject interface {
+	VisitRegisterClientResponse(w http.ResponseWriter) error
+}
+
+type RegisterClient201ResponseHeaders struct {
+	CacheControl string
+	Pragma       string
+}
+
+type RegisterClient201JSONResponse struct {
+	Body    RegisteredClient
+	Headers RegisterClient201ResponseHeaders
+}
+
+func (response RegisterClient201JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClient400JSONResponse struct {
+	RegistrationRefusedJSONResponse
+}
+
+func (response RegisterClient400JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClient404JSONResponse struct{ NoRegistrationJSONResponse }
+
+func (response RegisterClient404JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClient413JSONResponse struct{ OAuthTooLargeJSONResponse }
+
+func (response RegisterClient413JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClient415JSONResponse struct {
+	RegistrationMediaTypeJSONResponse
+}
+
+func (response RegisterClient415JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClient429JSONResponse struct{ OAuthTooManyJSONResponse }
+
+func (response RegisterClient429JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClient500JSONResponse struct{ OAuthServerErrorJSONResponse }
+
+func (response RegisterClient500JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RegisterClient503JSONResponse struct{ OAuthUnavailableJSONResponse }
+
+func (response RegisterClient503JSONResponse) VisitRegisterClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessionsRequestObject struct {
+	Params ListAllSessionsParams
+}
+
+type ListAllSessionsResponseObject interface {
+	VisitListAllSessionsResponse(w http.ResponseWriter) error
+}
+
+type ListAllSessions200JSONResponse PersonSessionPage
+
+func (response ListAllSessions200JSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessions400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllSessions400ApplicationProblemPlusJSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessions401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllSessions401ApplicationProblemPlusJSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessions403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllSessions403ApplicationProblemPlusJSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessions422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllSessions422ApplicationProblemPlusJSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessions500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllSessions500ApplicationProblemPlusJSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAllSessions503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListAllSessions503ApplicationProblemPlusJSONResponse) VisitListAllSessionsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -18721,6 +19240,12 @@ type StrictServerInterface interface {
 	// GetReadiness Check that the server is ready
 	// (GET /readyz)
 	GetReadiness(ctx context.Context, request GetReadinessRequestObject) (GetReadinessResponseObject, error)
+	// RegisterClient Register an application
+	// (POST /register)
+	RegisterClient(ctx context.Context, request RegisterClientRequestObject) (RegisterClientResponseObject, error)
+	// ListAllSessions List all sessions
+	// (GET /sessions)
+	ListAllSessions(ctx context.Context, request ListAllSessionsRequestObject) (ListAllSessionsResponseObject, error)
 	// GetSettings Read the settings in force
 	// (GET /settings)
 	GetSettings(ctx context.Context, request GetSettingsRequestObject) (GetSettingsResponseObject, error)
@@ -20013,6 +20538,77 @@ func (sh *strictHandler) GetReadiness(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetReadinessResponseObject); ok {
 		return validResponse.VisitGetReadinessResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RegisterClient operation middleware
+func (sh *strictHandler) RegisterClient(ctx echo.Context) error {
+	var request RegisterClientRequestObject
+
+	var body RegisterClientJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RegisterClient(ctx.Request().Context(), request.(RegisterClientRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RegisterClient")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RegisterClientResponseObject); ok {
+		return validResponse.VisitRegisterClientResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListAllSessions operation middleware
+func (sh *strictHandler) ListAllSessions(ctx echo.Context, params ListAllSessionsParams) error {
+	var request ListAllSessionsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAllSessions(ctx.Request().Context(), request.(ListAllSessionsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAllSessions")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListAllSessionsResponseObject); ok {
+		return validResponse.VisitListAllSessionsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -21866,793 +22462,826 @@ func (sh *strictHandler) TestWebhook(ctx echo.Context, webhookID WebhookID) erro
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L35dhu3tif8Kmh+fVfiXJImqcmi11ndsizb8iDpaLBzErlJsAokKyoCTAElmsnyWv00nffIo9wn+Rb2",
-	"BlCoYhUHSU5Ocn3+yLGKNWDY2PP+7V9rgZhMBWdcyVr319qY0ZAl8M9DGozZi+iWvYt4qhhcC5kMkmiq",
-	"IsFr3do7OicDRgJ9Y0iGIiHD6JaRCd7frNVr7BOdTGNW69am6SCOgjqZ0E8NOmL/2Gq1avVawn5Oo4SF",
-	"ta5KUlavyWDMJlR/aUI/vWV8pMa17narXlPzqX6LVEnER7XPn+u1wzhiXB2OaRwzPmKLo3slZoSSAG4j",
-	"AeWEpmrMuIoCqhj59vzFIdnd294nv/+20+zUif57b7e99yg/7mdURgFJGI0n/7iuSSbphF3X6iQY00Qy",
-	"9Y/r2tXli8aT69q6s2m3WqXzeSsCiiMvTuRyzMjV+VsihkSNGaFBIFKu8sMcKzXtPn7c7uw1W81Ws919",
-	"0nrSepxKlsjHrfY+DZ909hr7QWfY2Gtv0Qbd2d1u7LHOHtsddFpbO9tLRz8UyYSqWreWJlGt7k+mUzGZ",
-	"EwHUUz4XvYR1IJdXl5dnj9vNFpJQgWK4aMDl+5HJibhQIikZCQxQkkkqFeFCEalvI0rcMC4L1NF+tDAy",
-	"uPt+IztnYZSwQFVv/Icx00MaMzJIxEyyhIxEcZX0xsvu48d0Om2aq81ATB4HNI4HNLj5X4EI2T9+mOzf",
-	"XqetVmdXKqrYP+iwFQ1/knF48xNejqT8h37Vf2wd/EfnxX90XjhK+o+tA01L68+1giTOmUrmB0PFksWJ",
-	"XrBA8FASJciMRooM2FCYmXP2SRGVzHOzbq9FrRFXWx2k12iSTmrdfT2yScTxr7YbZcQVG7EEhvnhw4cD",
-	"j0+UU3BguQ4Syn673SK//9ZuN3eb7Ud1MovUGAafMCoFt9S0o2/aKvIXRhOWlDAYliQi+cd1LeK3NI7C",
-	"HlDmfdnM53ptShM6Ycoy+TSRAnaExrGYHU2mav6eximzL1+cfF9vSS+AB/uWKU0TdhuJVJIpHbGnhOn3",
-	"wBHXPw6jRCr4pUmOFYkkgSkRwePsJj1vEkdSXXO3fnBtGMV6tM1rnlu4Wr0W6SH9nLJkXqvXOJ3oyziu",
-	"WsWq7JbT5nMWR7csYeHRLeOqfM/1eHGuTN+U30XHYmmrvdXYG7RY4wnd3W50wp02a9G9YH/YtgOeUjXO",
-	"xgsv60Xhmgw4hTu9GW3tlk0I5iFPhweBEiXn7VQvPHxZEjWmiqhxJImWFkQkRLLkNgqYFZ1jKklAU8nC",
-	"uv61H4jJhPKQxBFnfbykRxqmMetXrMpywVO2jRQGXrWL23CMHakvWwFUE5YvgRgSvfZM4r9hMXDyMD06",
-	"EKkiUWHLgagbU5qoeRUpwitwb0vn0dnZXX8ibyIeypXzUGMmGbnR99aJZPqwKxaSwZzAtuWFx4+1WIwi",
-	"Xvuor01jEbJad0hjycrno9+am0qk2ASG9D8TNqx1a//f40yZfIy3yccwfj342mcg3GN8qG14sf3TTZ0m",
-	"CZ3re6Wa40KLZFLzFuJKsmSNdYik1ZTqZDaOgjGZoLoaspgpFj4YqepjU9zkOx7Yi4gHbI3jOtN6QcIC",
-	"kYQsJPb8qmjCNL3GVLGkSQ44PmPnnd1PhmxGpJG5VItkEilJ+lQVDnCn1dlttNuNztZle7vbbndbrR8q",
-	"VkHC0EvXIKSKNfTg8gtRrhXhQlxxFcUbL4RTG8xiVExme+VkUvj8/SfzNppEqsxuAoWE8HQy0Cx3SOAk",
-	"kSlLUEr6495plY8xhnf7YwzZkKaxwkeqtaD2GlrQOxrFx8/LBWE/Cp3Yn9AofihJqN/14ILwAxuMhbip",
-	"mksm1Gd4Y8Vkwlaw3dij7XZjsDXsNHbpTtgK9tmTQXu7fDLmdQ88n8/6XXIquERzHIXbCZ2wS3rDwIII",
-	"BFdG4NHpNI7Qtng8TcQgZpP//EmioeHmqJ8IPWmlx99T8Dat/Cmqz2HtgAs1ZomvEsAp03fDkmllVda6",
-	"P/6aPaMPoXnPVGjiSmrd2mNYn88fcVGYBPG4NvvVxksq9Wnbr9dUpGCTDgUfxlGgz4JZrzThXVSku2be",
-	"3cXZffb3YZkAO8NX4PLnSah0WZhZlc/12guRDKIwvOfORFymw2EUwAxkIKbM35pLdAkwKdF4JTENbnAc",
-	"cC+ZsO4siRTs0/0WfStb9Gxmy1a9ZOQPsex6yv5cKc70KUw6s830Nkijt3l+rQ8fPjSKJl7ZQMwjj4sW",
-	"IQzoGK2ye+0rvAFu7g1pFLOwuK1mt0gomAQfxTBSOEfBVUIDVXX0wKkxprdM6wYTIRXptFrgsqIBWH65",
-	"IzlM47j3MOey08lI5IpPE6Hpkg5iRo64ikBTrqaWxfV4KGJZWMgJVcE4t5RPSR9Xsg9GqDSGK4tDCUf5",
-	"LZXqINRiU6qEGqvqzlsfU6l6NPe63N5HUlvJegj6TpK7s0kOprB7hBr2I7ixse9/xDflqyUTeahNM9p7",
-	"biEY18QUwozBS9AHFycyuD5s1DsgnSMu0tH4XnukhOhNKJ/3rG1YwnVhgJrt/4QnLiQyDcaEomJEPpQ5",
-	"swS/PyvuePt0KQR5R/mcnGfjrN6wxVk99H7p5SisBOxVxLN9xBABWNcQMkAlbFLg1OAybDyQz3C3dTen",
-	"4dbuSn0ZNeZYv4PdTyQMaGg3pkhtAxHO9VnQ7AvdZ68vTk/uf+JbGSU9o6EloqU05I/yoVl0QLme4YCR",
-	"KU0kC8m3+k891TqhJGFTBg6NGzbXxOOcmfpHVAkMmYG1pK8ORTJiIUG/4CNkESyM6CVM7x57lXKZTqci",
-	"USzsTfQbe7Bi3rZdMB4S/6X6ZXWScr08CZN6epSHesgQRLr3ZrZ3fPHrhkdgwuQSh1e9rxUzeqgt9inY",
-	"WF0hC2KasJDA54j+HDCFSJJsjWDPTsQZlfKGzeW9No0L1RuKlIcL8lay5JYlwL24IFPzsa4e5pxwBn4T",
-	"DGJCMM75qLXipKdDyVhIVccNRS5IOTk+IzQM9Tzuf1K3s809EYq8MNOo3s9ssg+1heWLVCfg/QEnkrdE",
-	"C0ugCX0a08Dy+8LamX2+SINx5rV96J1mCUMatEab2UitcYV/hz1y8wP5i5P0VvYdRcfal1tXLY0jPsoE",
-	"v1tdcozOSLBMBoxxIk0k5e+16HrmTzUTKJus24mzRNxGIUu+7G5MzVe8nbBOm7/XotuJeit8Ke7rFKta",
-	"3pyya0cA+sffgs0vmZ1bXBuG+XKkiwZElu3y96JXNzG3osZX/YW5M37kby72zCxRl8zTcYix/jks/OlB",
-	"qoyycc6GqVxqvpWsOriMwBbEJA0Ut9Yr1yvJHEGlI5Ik5TdczDiOUKufQcLgh1ki+Ki5/rrAHI5gIBXH",
-	"eeGj9bJPwmJprUxMWQIzBrVXZkl0WrVV2VJz1rzm3/a9QHjfrTS82ijDkiS4tkh0+rlHkMxRTDZsHAqu",
-	"EhGv8sjanK7P9dpZQkfVS5Q9gOlomN+zkfe3mGYISwxLvo4VuQbJZOZ+Gc0smJCfGrPZrDEUyaSRJjHj",
-	"+tyHS23KByQk34IDy3pSZq39GRvrdmXjYwyjjGD5Yob0INPJhCbzWrd2kHkY9CwnkZQRH9XqtVvMkdp0",
-	"O/UiaqtpJpKQjBLKlTljqWQJWEN67+wdTQhhwuHMD+uDvkSChIWajGksl40IPrNkPO7T5vi78Xm86PMD",
-	"EpH19MxoxhgK2biP/mQiugAzF2dxp8ONdnIP/6w42WLC1FgbSjMwQ2FLNXNtkn+mQjGTQIhrFYVkNmac",
-	"zEVKqLzxUpIeaGMOOCYcWsscJ/Anb8PlOBFKxXcVyopNpiKhSRTPeymntzSK6SBm1UchYZhQooQgE8rn",
-	"ZlPsgZAVDn2q9Jcebi8uKz5vUiWNBQe+80RMzBWmZiK5cc4mgicNcwWyuFfCbhmNNS1B4AgehVgK1Sw8",
-	"SVigmn+SYC44+5c95aUSe8QixFuajL6oNPZlYKw/ppeQcrK7Td5Ez76IqC37zJ97KIV4R/n8zzqSLlFz",
-	"gfb/6NO5ZCR/0SN05e3IH7O91qFsoj4mYSAn+riYNcllMid0RCNO5FgkKp4//HZCKqwkVBHBA+aMoZAq",
-	"OqCSeYGphEHBk81ll3So6ZMoO8a/4Paf0REr15wV+6Qej9Ukzm157TpttbaC/xGKQNv4RN8Alxj+AM4A",
-	"vIDBlWjEGxG3i6jfH/HU3PzYu7u2tjeAWmOsoMhABiVmh0o6l2Sm/+VUWXIiUOmCiA9XsHHORAaq0m+u",
-	"Pgn3Xo8Lk13vfeKLLQOqAfkzRrmcsQSO1dJo+0bkY3yv989CtF7c6hRE59DOJSESqxpFUqaouP6xiTCF",
-	"gT9kdmFhxoz41pqd7+d6bT2rZZ18Q6UtwtiZL1lA+2FslvvtzY6fsnBsxkpw8uTIDHlZTmJudg+zUaXG",
-	"E7lgNAnG4GuLxchVOmULBNu2jpVz/2yl+9o2f7eEpcpleCjD6R7sdA1TZg1OSuexoGFPrx8YEVUJReUW",
-	"xv3yULxMYbPJJgGU6IV/a4azhJsuDP6hk1AqzLdLIS6E4F/uKP5LpBAWloxjGqPSiwOxcurS4igPMS+O",
-	"cjIWafK3zBfMwgz6EIEbUDMnMVSMP9xZuuJ+2f8deKzxD7t0b885zIm5Xifs0zRKWKilcsJuxQ1MBjUY",
-	"55h14tUr6F2ayR9J+966e6tIvAxAEL33VnXaftKYXi2RRL+wcIUU9SehF9r6xnNLdCIqlyEtbEwxH2sh",
-	"CsVzi/PnTLs4aPCLKxovhA3AmkQrJJJI13HoNAA3t1Ly8GomoLbQ+yQ+kl8oG6TDTxYzbRXjDpCDvBUj",
-	"EvHMSv0z6GbF7DYINSzhL5buwIwHLmt2ouw8maDoU6j1XbpzPll+iaqS9Rww66Sm+r6XHIO5u8Plvlq7",
-	"pxOU2MCrjp2774FTGfWW3rJEaxumwP1hvD73EVmSJcd8KDCLYjNH3AR3mnL+vz00kFodf+ndsiQaRlkC",
-	"vKlWPOCcHJm31GvThA1ZkrCwZ0OD+Ea9m+lg/a1Pp6Fmkj2qat323u7Wfmtvd7e19v7ZZSjbwMOYRhNp",
-	"TEoIWrJE6jOZcQ/YhYMwZOELalEQaBhG+g00Pkv0QVaRFu+m5H3qXfq1NnQPLRujeTXUZQaajuY9fQRl",
-	"ebWpvYfAPQU8HwMboo1FxMvAEYBBMic0YfokzjiCZljB7yrwC+gIhcLRfOF9sdT+s18Y8aOd+Ud3mxj8",
-	"xALI9D8wTB7oz1YKdH8tLB0Nkh5ItZJluJjSgDUyYIKY3bLYLYVxE9b131izr3m3ZttQztMl/XYfWDFU",
-	"PME466TfwWtqJprkeEgiOJ/6Ko0F19q0oQ4yGwvwoejPMEiRsAkp5mXwi3Qi0kNywWp5fetT+BhqI5Ak",
-	"B6IC81701wAhBLwBehQpnzBVkHE9s9oTTUr9JjkFkxJXDDY6GnGRFBEKOvny4J0SJJN6LYBzUQJ2hOdF",
-	"CZIwlSacDNhcQDaPkC4bG4ooZZ1QCfUW5NvTKePHz8mh4JwFihyKhEF8fudR3eSwSdL/9bqWodN0f71G",
-	"TnNd6/I0jj9/7ned1nP83BPK+mIfAKoiPhT9Jrky+VCBOdpV67AGAFXdg94oL2F3v/cx/dzPBU/YKJKK",
-	"aW0+MRBNNqxaBF9yjHCwFbQbe2Gn3dgf7rYaO3R7wLZoJ9gL9wvj3dktG64IWS+ohjLTYz57c3hUBB7a",
-	"293aJb//tt0sogod7b9j8VjQzuns9kVy9O7y9Sg9fEUFe9NWT67OPwzSl68vpJo1gnf58bU7T1aOrzdh",
-	"aixKlvZdKkFU9i86O7sFKAl9aSVkQt2RUm8claG2HHBHRQ55KDvbcizSONQjcCfc5ZwPmNX98uNi89fj",
-	"wcsgOo1eX1z9ctw+iV7vN9n89S/hh+PoNDqevbuMxz88H81P5q/3m0En5oPJi1b4/es4P5sn7f1OyXxA",
-	"m6yYTDH5hjXQDWCKJZQgwyiOCaoW2YhREudoqoLj92gZMZnCOeCV3gJmTDEWfMQSQkeijtUvUE6sf88Z",
-	"D9mItnYBzC93LEtGxEUpusmhmDBJBjS4sbVbdosLqGuN1sVu78MvB513P63DC6eJmEzVShHUJX3NuBHJ",
-	"SAosSOnDvvXrpB8ILhlX+p+SxSxQPcP3++Cl6QcJo0o/jfJKy2hp0qhsGApvkb7M+PaYRyqiUCeh9Rxy",
-	"DkzHGLztZqtwnhGnp14A+CqZtOVYvTSJyvBTHLP3uJxjbnUymCsGrFn/wz87MRsqAv77IWogRjBnr0HP",
-	"6VQkCllqLMQUNtXSs35TGA2HLEHm9aSz0yG//7a3wLxWQdqtJQGSTDspmoaKuDK3p1BTaPLRUP1ayFft",
-	"W7OHC9VzT/aXSaUKZmBfVLo3IJe8O0Ay9c9OLy7J4ylN+oBuAJA+yZyYwJDLTRykKifUIumEJzng9n63",
-	"Z2WzS5NogxnuVK26FGkSVAE/GrPPQI4ters05SFt7LX2HnVhwFZLTsOI8YDJ7Gk0xQXGxTxCXD7s8lGD",
-	"u783AfO5UqxBTWm/bioXAWwn/zEL0bNKyrkPKpM+XPFBLXcL2wAW/uovINjGSvUbVb4m+QCkIKaMa+pR",
-	"Dl/DBUJsLV8pZ8bnyDQRwyhmC2yqdHyqFFzRkwUpD8aUj4r76SFXrsUH0qgXi4DGaxkjlI9SOmLSqaya",
-	"icu6RThEqziDW/C04JA1Di5JyAjjfVxODHaCVJk5HM98/aRinxRaG/qIYgl8Pa+TW+DPEshXxhcWoAwB",
-	"acGIMxntKNc2tIpRlKFJX4JWyn2Fgo4SxsIMmOIOEFqGjmXZxwwTMJq7Fi5ptmxe1VCZiVwuOwvgdEU8",
-	"Ot+dsebcY3qPqVtcuY1hovBR9NssSL80jknKY+v0w2Ou6dEgaSSMIucveBS0NYd+SfQcLRKa70PIMPHc",
-	"UNxe1n0qyi3rx1XUemYU2g0o1m3/WmCF+bOxmiY8KNSKtRaeL95iuxUBSTdbW5xI/tulK3e3E+5bzpvS",
-	"nYeytY5T6t+dm/yF2UeBZnwoUn+T7noo/6jj+Pc4iGmSwGphjkk+cZCSmRCh5sEikczfbJuTUuJAymPG",
-	"TqlSLNET/T8//p/r60+t1sfv/methEINzPF85Z4tpjcBkCg4Ph1SIjnWykuI+ExU5dCR67ZWkPTN7Q0P",
-	"NdKYHM1akTpMttGqU4KYWHgvYTxEHXGdU7Jig+t2BCU84sD84rAuIG3h55SlLKxnjmQbOBwwxEAIWW5s",
-	"ZWiciJjuEIZaiwhD9VqYom+gV+bdfSVm4LRZXBwFRbARJ5MojiMD+bp8QFu7aw3I4VbfQUwYmNLlZ98S",
-	"6wu4+XMd4Yc3ARuGc2lWopqgqKsINpCyNFKAvhamrEmAdUQQVHC5YPqOByM4JKDl9I6nb0ynU8ZNkFLT",
-	"HuQvO3fc3QSiWhKqLu7EBdz8OYvpltn4ry4vzwjeYI87UiSkHWcLinXEMxM2WU6S+/v7PgLXEk7tY9j6",
-	"rNpDWbco1jAZ78D7W1HPc6L88XPzt4S8SGllUsCu4nOIxssN5Wbose519gocoJhEt+oRAztwZu4uLp37",
-	"8rJJvbAnukjB80WehNiOTwn3jlYU6pPVJOfQMAGjPzSEiLy0SD2mVwcNAjZVWfk8Z7J5za95g/SRxvpd",
-	"NLWRBk21cufTpybcow+GSBXe5CjQZsWb7Jn2joXHxocCjIBFghefy36xWAODRNww861YmsEEeieH2Hkm",
-	"h+FmHQ2IHSUScvn2wqwQvmOaRLdUsZ7xopr3QcggYVLEtwwiBZSYG4uVgOTb/sXRxcG7o97Z+fH7g8uj",
-	"3oejZ69OT99c9B/hFyAhOkk1sdulQy+FVGI6ZSEJU80u0K426cDwIB4qA6duHkVWpRfHXLcZxZG7ip0W",
-	"snEdvT86ueydH10enVwen57YYSGEgBsRQBVk2RgCWGEWn51QqVhCbtj8KUkYgkxFCntG+OKoswZLtkT9",
-	"xdVb/7D+hfXbvHxYGJ0mYsbDiI/6XSQDyHEwuBd+lrkFE0DdCeCSgBQc0RhqSFjAIutHw5NracGdczxD",
-	"eYLWt4+iW8ZJOjXtRLiWKD/WzAAhWcp8C9g7oNB+zDs0FzSaeu1TQ7+ocUvB1SH1G58fvT1+f3T+r97Z",
-	"0cnz45OXtXp2yfzj6Ll/8cXB8duj57WPsKC3UcByyRYbiwv9hl5Q6s9+YZOc4CbMkoCdYZ/Q5WrqavTT",
-	"hCobhABXUdE1VB7Pxkir7EW8GrdzCI7RKBiTgVBjkxKj+T4wxtU66nJMzjpWsdzSeAlyqLX6zUIgYQ6Y",
-	"mjGteM1EVuJZtgrVw9tdOTjwjy3fHXQF1CGwPaFzwEaE8BQnsZhBCp9EuIiZ8TaDHJlPx+ieX0qyn+s1",
-	"TAUzGSmVEaksium5JzTzzVsR6zUGW/xoz4fdKO8UlvF4vV51Y4T+8xz+NEFHE8FWURxjkZRAF8odxrig",
-	"/WQHyd+2kvVbNrvckfBos5ydLpz+ylSrzfJcvEJHjPhQTvq5D/UJJiVa8Dov8vuFMl9wgCjfq6KGIPsx",
-	"T0fwYWRAT1yLHuPOxtCtSSHAaSyEAtdxrjxELM0Gf7xIof19w8iZ79y5vv7Uaen/tPV/thrX1592nun/",
-	"PNf/3DsqdfuUhYCOJjSKD4HXbyhYTILpr/l8FJdrKpKRv8p49xrJKlPPN7bUIVhwpS3YeeaD7n0fK2ev",
-	"KUkPc3Phavn2soEiCvmhvrMwvRJ4LpxUBryTD2Jl7BcEMobJoZCZ2KkjjyxUSOBrqCpvGPnH+R2Lrmi9",
-	"JqXbkiQiOSyVifATTl+z/2kiRgmdyCY5dFqDsRY5g+x2L3JsNLw8svZi8UmxKmeNMozSvhyJl8jTC2Ih",
-	"4e0+LB9mz0GuBfTcY36YzNU9l7VjWSiOBvT9GZ2jVCltKoB53/YBjtXvPSV6AR6AWr02prLnbToX1tjE",
-	"P9AS7g1tSzbunmVhLztwi9WGlQDZZY0voA7TH4aD1ENxa3/pOVqq1wxh+5fKau8W6pn9coKP9ZVhKtcU",
-	"cBOfedaVCtsFkgPsJgHmf4lTkU6n8dzYP/pv8G6UeMjLG/rlexlVNPIDZhBGIUim5W38fL+nDxtI5TVH",
-	"BcwmEUFmms1+g6ycGWcJAmbreQD8LbjBi7b4GlHleg39onfyba7QjcyiLIYkikxv5RjLvnBArq6On9/u",
-	"ubxAkWjbYu76km3qM4+m7lSWTqfo9lk6r7WWfmN/u2RS6jNdteLmd4PNoahmDHWM3zifdioLwZzy5Vk5",
-	"eEwirhoJGgw0zstL4/6XQK6uQgyG9lDDQkEyqmwyeiVZ0jgYPRBhehkk1Ri/TrtA111kqmoearblaSi5",
-	"1GdqB2GOxr0yT2Cg4LM3jv7SVBQry3ItOjPy9egnd/JyG1iqw7jzUDplPSQwZLiVCtDV847ubsxR7kLS",
-	"MpS1x2I0wqz37PdezhHmVExN5nnUV0sPYQQNm8LMkMnylj3ncySvObHDyqo3sOeWno/rqR3WyYBBA1mT",
-	"TY52ZQa54A1WWSyMfjeraPVwIrFZZRWGxdNM6AoewDG3aPR6sFOWRMK61a06gesLH3TrONIyCxVuQHZw",
-	"X6hDoq1fLGnYGGLeInujPNRfMzqo7ZOgH8dSGKOD5xY9km7d0WjEqVN5Yxrro/HoDqv+gH0WeqDVfT+n",
-	"XrGSokYfeBNrmDAtOF930CQvEjHRHxA8Eyve23GNpdfZeRjdYuET0KfZJEaDMax+naRTogRp77hCZLvj",
-	"IoXEevxXD1KbIVcSdt+sJwwfs57dFT0DjPvDmxI2TJgc9xKmiQQeNpcMZ3cAA9QWcmleY2UzLKMkCK4z",
-	"VE/NZOFbeh28L0EhTPYZTqjvPUEL5e4fy3gxrmsqYaOhmZKhs9xYIDkG8V1Z6BUr9LQ5GCZ0luMOJqkI",
-	"TULugwrX4dhCl2DPY1TP2hf41BcpPSYTsYOfkcCEuMHEXRrHrp8TDDSv2vtDmo0FLJdjXPAqPV/sG8VC",
-	"4/SDE0nNeS/ay4UTbQ6eXg9rIJjcJv+SDVv5l8wJ7Nf1DN1l03MMKkBgHdwXusQHZJJ0bijbPpnyWAQ3",
-	"llRcujrsITYdNa0ykDOZg1NEpDFhQPAQeZ92i8hiyRy3KcJD2UONATuwBZ3xpmdkLrm3es8YbBtzs3Ex",
-	"+NvivzQW0sbqUp495L8qYRNx60sDy38sI8sei5QJpmKUFSguP5KIk60WCelcPiUiqQPpOvOlbswWLmwt",
-	"U/Zw9nEi4tD7+pjK/Gfs8OSUxXHER/m9jfhtpBwX8I1upF/ABokU8oWJCXn3s2u+4AGAqIjf+EAoJBgL",
-	"ocdZReYJk0z1DF+oHAa+138dZ7NMDZj4kebcm4GL5u4FchgLyXgJLTzNs2ifT5kuQb1ATKMsIheNOFVp",
-	"wpAhYhdkajsKIbyY5iagECHLIoGYzrFZMmGfIqnkU79o2NcTTGAbHMVq3tNrgOTuLqXcXISFs5cJfMfh",
-	"rQUUGVJAeUZLdVsJ5w4m+mQ8HpNdy1iRu5bFy7MvQZRHOs2KRNxnxD4XhYqQEl3OaCpZ3h2IIodHBmLI",
-	"1DgjEKIJkuorPVA99SDN3+akGimcexbSjhRJp3WEuoEbrRT2KuB7RkQ6LlWouab5YviSN8ieieOHLucC",
-	"1Eo2K9bRF7tKiTi0erKbozTnxehA5SdmwEb6GoFbSxdPLqHz/IcCygMWW03W0SjOPb+o7lajpUmmSt7o",
-	"Yt96bGbhSwdo3DPeFBylDOaINBVGoe3ZxQVsj2YWjvVpPugLgoI/GjM6jBKCVOoRv72Skb654hO+Dd2U",
-	"6R34Ys0xoJeYHOcJCWL+Ti9GHqWXV8vRGzZ3Dheo5PfQb0xbfPfyRChqh6PfodkOPgR4vlzMiDBnHCSc",
-	"P3xsbVWZ5JJlLqAZ6a0OXjCuBeQBZb4If2WsKdpvkkvgEsAOGXciObNOhGvz5FsIdVTiuDAmPm5nlBBt",
-	"uSFvMd3KvYG6S9k+2kv+SrhGK8jAMB24lH3Zh62SlcvMsFcX32jyMSImcRZozsLea+lv6qv0nS4rZEa1",
-	"hs0Fmeg9gTnL/CCUZQEZe0IHaSTNGkFKle2VoykOcNrySSO2KNe3s92fzpL1fddW5uNdIlXuH57xA0EE",
-	"36CpmQJ876+c5u9dcYp/mUe9qCF7HnSz8d4Vs8n+FbNH3iWjGntXrMrrKgu8jxV0WBeccHwnu1K4Q2uX",
-	"3keM7oVBgqI+lY8VeDrSwg/6+byK4F+xGoJbSROI8GVm9qdhyLUCEEzP7FiFZHPPL4inhV+ckCj+YqaV",
-	"aViZWyvb1TxTzi5ku1zUY3KX/C3MaTHgrcuYY61ey/Ft87dhtc6tln0ixw71SucZkX/FjaHAhvwrGYXm",
-	"T/rKKE9pChcmJr49fXl8Uqv7f9lcrfzFy1fnp5eX/vWzg4uLD6fnz3sHh4dHZ5f5J06vLgt/9o7eH53/",
-	"68Oro/Mj98v50Yvzo4tXvfOjqwvv+cPT50eL104u9P+/PD84uSy5/uH48tXz84MP2WQ+nJ+evHSjXBz2",
-	"4auDk5femw4OD0+v9BvPjw4uS64/P3p7VHr9+OLg2duSH45Oyq9fnbw9PXzj/XBxeHp2dLEwoLPz0xfH",
-	"b48Wrh+9Ozh+qyf+4vj83eL10rvfnl5cLgzk+OT9sT8j+Pvg8vj0ZHFP3bKdH10cXfYuLg/Oq3/O3vj8",
-	"6OTy+PJfvbfHJ/6M3fWrk8IvuGuaAtylFweHl6fnvYPnz737zMXzo3en773L50eHp5BwCDSUo6DcTxe9",
-	"86OztweHC2+8MBM8P/rn1dHFZeXvhwcnh0dv31b9nluYN0f6o2fHPtm+PT4qoTV7ubCH5nKRAs/OT98f",
-	"Pz86X3hN9sMiSeEPxVcBkRQv6nGfXT17e3zxqnD1/PQy98HL0zdHJwvDwKvnR+9PczuMGdoLd7vrhTHb",
-	"68XRuevF82d/uMT9+2gjF28jXlYeecoZ6cMNfa3bATjUlCUQOq4bRy+qovoKGSSM3hBwFYKbthi7am/v",
-	"bT/Z2t3eq4q1f/HEa4zo/7Wzru+EapevuL1TWN0J2bJ6JXCY2VR/p9ODW7Pdaln/rbXaKUmwC4H5yECI",
-	"mFGexdQ3DZLflEbe+kqoad/BtmVpPPrCFD0Z1kvVv2NIbrHMYBEKikrIJCov9vISLsDpCXlMC2Hn+1Sa",
-	"VUVi87m9WY58VJY1sEbw1cRdTaTV08lyFca51aim77eRVF+UFWQIjhkv6JSwgoIGH7NhySae5x1TmFDA",
-	"TDB0YTPLakFXlV2iMbC0WtCF6bRFYsJ0aDDUNYGV+IklGbBR6jxfTXJQdFjlPFWSPFj9YwXvK1tsb+7V",
-	"5HJSSuMH6FgdzL00JUPu+ksjHv2SW6gmOYHKLpWIGAIR/DaS0SCGMEtCA8X0WlIOwd3+436d9Lt94CLX",
-	"1wW4nrOx4GzxGOUTKReOKk7mHMy7zYj/XvTxMFgDa2zTFcALbDg1y79Wn2agguKw4PHSIUUsDl3XlI2K",
-	"bJRJhl6NdzQVkIW4uC2gTJ3hr6YN5n6r/YhE3HQmGohwbjBHM8CvOqFExlSOsderypq6rxpKYVXsuBxK",
-	"dOkKpXFccbJkDoMxiZSW7Oop6euD3ydBzGgC/IIcKzIWcSjLzox12s4Av3FCb8CVisEre9CuuT2R/iFE",
-	"tDuMsSU3EuC+UQkpObOEfQLJ/ZOIuP7TL/XJ7jJOPneE8+DIRcCl/EkusrtcivTj7jX871Or1bi+/tR+",
-	"cX39ae+F/uf+i+vrtLXbPry+Tjut1jP8vyP8vxfwf50nDfx/vLrbwj939a8vjl68qIB8eIkuwosK4JMX",
-	"mqx8aSC7vqv/G2lD/zm8WHRAg6DzoqdN8i+RJibjAhSlscmjmRSW9MePS3BVVrDGFRr7K0Zj/ehGBzmr",
-	"Z7euXXGzsuqveJLMS8rOz7HxKW6cQ2zhYFQxVgghSYvIaRiFl+b/4Er/3dRx7E1V2ORyCL6YDli8BJjH",
-	"i8m6SJlDfjWCzUVxIaUEnLcZQhuoPZgLUUyl3NlYWQdZmqXdUQOP6sU3HxAhwk69IpXVLoyDofa6ghXQ",
-	"FkzXdoCbm4iEGUhJEwL0ScrV3Nk1vUsCsUzxBKzIVs+I3O9ntnKPykwPt1SO9rJRWBrb1A6xh/eLOyUc",
-	"l7inX+IgntE5FhlkuTZ626GWE2Uw1WSB34sWrNfOl3NaHGsJLqcosjdkhwh4vdshv//WaXa0keKlbdum",
-	"9IGKbpnFV0RNYMImA6SoBZj6ctIETPoFSHqjgQGxfiNz0dqVuPSo2O1v77XI77/tmv7mqwp0cS7VbpYM",
-	"vi+SBk2CV7lT6CQphw0qBYBGCNb23u6jpdOugkcr9X4st65pWpExrbVTSJdLWBBNI8aV1YXzGZ7VrKNc",
-	"H6epGveAIa8EY3PrAkBKBhfEZE+09/daK9fIN/h3t32Dv7Oztd3qbLVaezmEm1LLf71yFpOiCSIQ1iMk",
-	"SjwldCAzAK/SjIN16/or1gtysqDCuWKVHm4hokqJnJv3lx9HVSnOJnT4k4qWyceSplerqtUqqpWPlXSJ",
-	"s7bRg8xXMDfXQ+6F1jwGpb/C4WoprIeDx5uRG6I+htPJ06UPU93MYXOUvKygnpeyHFl2VvQ6uDxy9Ldq",
-	"aWG+uUqjhf43VcUs30gSZdn27rz6HSa+kUTM+AYnDpe5HCa6P2A0YUnfa0jiKOVplhXvLX6Ba1qzG/JI",
-	"EAYJXpGrm4VveDkpZcvf3r1z9U/dqKeZKMOmPtS19NnQB23E5krt4y6YCm+Ztmg1r5tM1dykQE6ZVV2d",
-	"SlsOqrC0j8ld0BHyw0EsDCMH/PJmB4pQPix0sLikRAO3kOHEf1EQBdN0PI/hYKZzKCZTaoCzMfXeQ5A0",
-	"uOQRl4rRpZjvFXwM6bisw0g+Ea8yQ69UC6EF0YusgEICuWsyXtF/5AX2HzmWx/x8Jzg83j2evGi96Uy3",
-	"wsMNepKs2B1sTbDCyZJxnYrWJf08YxdJkd08JZToRzPtnKHTGQ9qAYvAZ+wbHnfHjkpOu80NuyvGxYKK",
-	"YYjRy+yPpM2hN33hvDKFgh6ZSuNtjyN+k1+AgRgU2rVtDqExTOO4t5aP3Hpzc4DIy57IOxGXsvYDzP68",
-	"kiw5xM4oTx0+UaT8+MOE3jCZ6/CQuWdyK7MqepLzsf5v62SV5X7Wj/+5GqECl7yMpN6wTX14p9ruTgdx",
-	"FECCMXZt2mnvkd9/264T89cTbRXiX09aW/q3ziPk5mi7ShKyKfYLJv0bNe93ydEhqC1Bclsnn6655uDz",
-	"p+T0zZm9DEz901NyfnGA5jBcMFX4BUM4HhUdsaXCKLld5za2zk03KF1X6bI36DNd9Ta+4EfubJcrJOu8",
-	"7VPxptKWWPM17irQlZ4NjqIOa47LUEFn5+JOvAsy2Fed5zdsfiUXI2T4bMV4LjYORd6w+frOL32yVngJ",
-	"iqupX18x2CvJKnzJNMvz97VcXwIBZEho//2xSlDJNVw472gUf3G/4QcsItTf+ounNHmgSRVwZiLMdECo",
-	"bDOarebYecFxO3hytvVi2Hp5056+3/qlNTncudmbbyf//LkTPJlc7Ie76vvx61n77Q9iDZV2jcDUO6Zo",
-	"SBXdcK+zZplZ56Xy2ZsGkWJI+jRITBuiGdNiVGV9EUrjarsbdgRF/5izFHqMhxAozgeB1sT8y7/KtT6K",
-	"pOy5ePayuYPrtNPaK/dsDmhwE4wp5yzumVIKC+Sw5J3Wh4pPoPZuCkz6MsIGKOt9q/obhe6Zz2hw0zjE",
-	"p8lb/G672Sr/EjbBrFqfyvtzd5VRwvYdGleUNn98iG8tfsqgLVYT3yJlPNntPLkTFCXjoaOUe9E3eE/A",
-	"WFpjUZ5sviiuJaapcuvReFTKMh5oEyLfS3K/pSl/FezvF6WjLPC88ZB/mt1IC4e68cPYcvJLbs40lWMW",
-	"9oo8FVv4LT8p++3O7p1Oin392tzIbym40UNRwnrLZiiXz6zspV5nvy+zI7lefl/qE7cieABJXPKeL38W",
-	"TRngylffqamSQbjrhSJIJ4xnJtPGa2PSBL7gLiITv9cG5l/x5ffOtue+z6iLtoDNy6gQ8quUgHVZ4LoM",
-	"ZYVWt6aCWbZUFSrGxgrxcga8mtsu1SaXsMg1NL9qiVcvN2yqz9m6ek6JrrtwtMo5ZqVm4wn9Ko5SwsaW",
-	"cP4qnXDdA7wRp95UyyozvE/Y7AzrXzavJzJo3BX+lj6nt9GIKpE0s3tl03TNNp17VZpAXyMqsbbs277+",
-	"vyZykGg47xcaRP96XYvC61r3unZ70vmv//v/rmv161pCZ8cLF/VM4Rr6YBs3bI43m627rnV/vTZhtudU",
-	"Uf1duJ/NX9t3UKWYRDo4hRWDG0TnBG74/Hm1+6C9u/VkddL/Q+S31/0dWbLT1WDUMYwQIxkpV5gQ5KVQ",
-	"Q1LCHJAMTQKBRM/yRPwUkYgHcRpCdx/h0A7d09ccooomBAQObgeKNaFz+xPiNqgx5YRFo7EyrnAhFQnE",
-	"ZCJ4Bo5l8W6ERJBZIobXXOXCywBtme+sbyL05qh/g8nzdSj5ygCEHhQt+8kGXfpOD1I1xkakG/uSMvdk",
-	"T6lVrS8ilc9VkiSOblmXUIWLDUiofI4gZ15PYgzgQAC0hWkFeGPukG5pVaC61OnJ7vbqYqcS0VvaqOJD",
-	"sb+yZFDCl3PvYDyO+sg9kny7npPmUZMcTaZqDrPlAmA61utZ702h4SA/Vit69+vC+gBFnqiDgRir9p5N",
-	"mZjGLJc4LLjppiJd2I+6JtZqnIh0BE32v7W+mzxrN2S9aMjptVu++ZF0uz8WM4mgamIkmuTAALnpv0zL",
-	"IAM8ZxEv/c3lFTsLsC65vTWpoY9xs2B7/9eYyvE/tveeH/1z+tOTV88uaKN3eTz50Nh5fcjSf7Lzm8nO",
-	"ybvp6w8/vNwaX6QvrtaihvJQ68UYU4nsNszGwkGT5WYwY4ONK9AcUsr6JBCLEbrj3Sa7LHIHQAVvW2/H",
-	"p0Iqe+oThnU+mgJkFQl4Qxkw0xwR4WLHJuSz0Mbkx8pzG9A41me3VlGqUrFTy7NcUQlZWjhtMpcxCafK",
-	"p7H+YmiRVroSBRr5gxfCmWY3AVu6HFBGpLk5oQZ81Zkj/SY5sKF127Y5lfn9zQWnvCWs6gON+Fqm9w3C",
-	"TWGbMhYPTbYXYEyhJDQi0c9UW6/EaXMvB9qQ64l0c7e0XRdBmHcdHhboVZvL86XS3Id0WC7S1ThKQm2J",
-	"YmR/KVOBEnxAesMUwXnW1GkV+1jS/troyeYs5kdUoMwFNlgQjJUaiievvA7b+YO7jMPVF1W5PBXkhHyZ",
-	"nu8pkZiH81WV/G+qSv5bqnJlNfqgntl+qFM6guwwk6FshmeG1iWUnJ28rJPXZ0cvNe18YIMzEk3oCBmy",
-	"IbqtDnkTPQMLsd3qbJNp9InF0MsPIGtkFDIoEhhQyXa385sQvX92ej5rvXk5EgcHBwcnF1fjo6uR/ueR",
-	"/s+zwwP43+5wqt7rfxzexEf/fH++zV+ewF0Ho4NnF2/+8yb4J9z++vxq5yi5eT0ajf7xj4L+vbW738mb",
-	"hweNH2jjl1Zj/z8ff/zuH7+26p3PpZbiV73wv41eqEd/w9g0rxyuVHS+6opfdcWvuuJGumIlToinUn3x",
-	"nD7fB/jXzunzZrIm6ssk4v7V9lfV9Ktq+t9cNTX7ooRBbTLwEl/V1a/q6p+ikX1VKr8qlV+VyhVK5TJV",
-	"6EOkxheuqverX+5riHfDEO/ywvCDHNyHz6LWAh34GkD+GkD+qnl9DSB/1d++6m9fnYL/jQPId0FFZvaZ",
-	"lf5NeDtU+36u42O93HYWd/fo0zSmHHE3NJXhLpeiVvnuievrT52W/k9b/2ercX39aeeZ/s9z/c+9o9I0",
-	"zCIkBEyqbJTL1668lhl+wg6NMI9EjBI6kQb+eW97n/z+206zYxAhdjtPyO+/bTV3HvkV6xEHyD9byIC9",
-	"sOAK0qp3wdJaym3lAfPuSrnLDe9laeve44jck/2taDJixSdzufALNQ5TxkNssyRjMeuFAhqUGRINGceu",
-	"VQggF2Y4MEPac5uAfzKeiDie6LPo/YL8p2c3SbHJVCQ0ieJ5L+X0lkbo1/64GjzNOvYLQImX796WkFkp",
-	"JzZ59JB0EQl+Cu+QG6KGnAFveQOvMdnchRdinvwHNtCkxslbgKzcArppN/cflaBdZlnsJXA+WmvtLyDW",
-	"VRRzu+4ZFyxeE8lzAaQewEcNnEoRPC5hQ5YkWTviXMMOaCkvnVIIHR/RzvFbFqDZkMMYwyDqOnPUj71n",
-	"STQ07bGXjnH1Cxfh8d3kS75Vxk+cylICZ2d9xGkSN4t2WWnZ8yfI0M8IqwLE0Cxu1nI+D/V9UGykAqp6",
-	"huYzMfg+FoU1B02wSdgs3GjO7fJJq4RyqTmVrEZBtTamVv8T8MIvEN8dAU+flNQClgP6ZVUqm9OV5drl",
-	"FT4r7QrDbM6olkS5OOUm3ilEEiqGTw5PL44IjUciidR4srwHyu7OztaOpwQ2zIUSTfCLraGexuaLmEwf",
-	"gLb10RsLqbJj5w7igMWCj4gSCz6crQ26/dj28EO/BKYMAHoNuO3KULmKJkykJVb/uyiOIwPKupwOtnaN",
-	"hHWU0C4jAs0/N23bEclpTOcnlQs0TOPYlASZkJ8VJGusU71yWzN4SNeXN1rCyTZw5FxWD3HNnk1Zsya3",
-	"NIv7WhRkUyO/ar6EKmEmGT1U6g/1nH5SRlJGrzKonQ+mVuXft1SrardK1KqHFM3J9PhLcoQ/9lCuUKAs",
-	"IZXqeFTeSKPUDSM+Ysk0ifRxgT5UDIE3z45PNmbvPpVmJAnLvqYmZqjwIhrx40213g0AvGdRHKPXChaH",
-	"yxlLiBKkf3Z6cUkeI8Rmk3xwwIp10gcEqAa4IQo9qLxfVnv/P1fMeiaS8BB68G46bQSdzhpRr3ANHOL9",
-	"rkoV8ptmaz/uF7gu7H9xKIVXf1wy97s04wqM9b9svB7m2X1mugpu2SrvShDJVN6nLoZNcm6WSVtKkt2y",
-	"BOFu9TPS9fHJCmhRjun5FZBcOd8MrrMEqHMdiE7Ti3uz3fMQn++CBpub5T3hWtdGHD0z2MOXFq34Dv2D",
-	"FpCLrYXswW6Dh/qLtA4ybQHu332oiONOIsSaRRdnFAIwIHb7t2XhjPR/UlHfIOnncBLySEjrRV3XaApk",
-	"WhCA51zfWbcY0GORJk+hKQuGCfUZ+7du7bkqyOF3moDSe01VgIKsLehUIscQnElCJ6CmjNmk1JuArX/0",
-	"fyLUXx8o7rFE0XUu9epeQDnKXXk071RkZT8Q8V5I5xXt2cZihjka+hbvyM5EcpMHS95vLdfddlfpbeVk",
-	"5HpwOYT+oUjqhFowa6mkO24AsyD1kIsZiifRaKziOUnYVCRq43ByFS0WBjehcxKKJjmiAWBYUOx14Rle",
-	"jg0iyaGXCoL/xcD9j7UJ60JLw1zoMpuS+7m+MaFOIm7/XEG1RYIt0sxKyvziuep5EfUHNa9yW24clNj+",
-	"AjiKZj9aY/njulrlVkAr5Zfsk9pYWHM2q27N8+8rlu8rRB9UAK4v0h4stl7RR+KyqFuZ/gB9KSe9fp1s",
-	"tUhCeSgmJGYKkHU0Dw2jUWTVFxl9cgF3RWwjjMPzw8ZWxzA0aIABXgay27nm37Ya+3Vy0PihTmjjl0cI",
-	"YnNnZ9CmMrK+pBfDWSIGMZtseiY4gZiebZ+2s1fmgVnDyMpFmrO2vXcOLy+eJv2BDZqOZy2HVxOYxXer",
-	"chx83zCGTeP4OdIFoCxhPHYtPc+1P63WHnZy/bB8/5XvkY9UXGF/4jegtaRIQrmWs7PcwX9pDE9o6kmu",
-	"zo9XYpqu6fXH0bvlcIRSt9amtxEVNO76dD6cW8h6jbPsxEJH1D8qo3NMZWW+adaS0BtmrgNRsY2r6Su/",
-	"LE0tA/EtWH6ubyVmpyGgoHTLVNp+rbzrrG1ftlS9MUN+o+9d0anW5B0ljIa25G6QKiXWatwWR/ymdwse",
-	"SL1T6Gop13lxtSmoDK7rbWSb3hYaAmedYbPeNJGSxH7Kb7yyuAvlNsEZTVTWiwkzjyr665bO1c9WqnBY",
-	"GVcT1DyNIqlWU34FsOsqy8HSq7yReRodVkd8y3uCbNC9wshY25IWCNFrWuvnm3kHzxPKVdRSWNuVeV6W",
-	"vO9kwD4E78rsqXZna3tnd+/JfqtBB0GTTqeyORJiFLNUsiQQXDGujMNtCdZee/N8eZBQ2PdsxYA9n7tP",
-	"PGBq5nNJoeXyU/IyUq/SgYU2XLQyay9PDy/Ovm9kk18DTxL626yYchX7zDpU1gn7RANtlFPMdg8jGQho",
-	"627RTyEMiv37X4jETkbweF70B1P74xFXELCRjFzA4lRUURjnstnhxW3dWaPnRnn7yQNuJqjHla/+gIgu",
-	"DtRPphNRGNTqtVGkxukg3/LF/LS0m0a99qmhX9W4peCCl/qdh+dHB5dHvbPz0/fHz4/Oe6fHzw9r9YXL",
-	"L48vX109q328j2TxiAkWc2Pvyh8peuDU0IkjHtcA0vFdfb8TTpr0TjW9mWKWXLvzuUiJSlJpKgUY0K7X",
-	"B391kcDdxFu24KO1FtyPeWCp7Efz/40KENB7Sy3PjSWmjIMkscGJaSKGUcyqMvIfSrgZoZYJiWXy582X",
-	"Osqbn9zikS07q3bYX967Zq2KvzYMhJ3GA2FA/F0UD1tZVgLpYxWD1v6Tvd2d7a1O+4EUg69i5o8XM385",
-	"dr54gKGLQq6B8J2jXdU1SHr1EVYDOwFDxcGKhNHV+Uheh4TyGFv/5dEleeyqI/qLzoM10rqzb/hRmnJu",
-	"uLiYle2osz4KJcuWb+BOYnbLYpeeYRLi6/pvXFTBGfRX5iIdjbuk38a24PryEJDl66TfwWtqJprkeGj2",
-	"QV+lseAs64cM5aL6DOnPIEy8ywHHl2GbRf0DHdHI5B0YaodW04Kzp17z8vxR5vA1QG8HH7AeRconDBsb",
-	"GM+SbeURJUybK7LfJKfAOUyzPJowEo24WGg53FnHPYSdJhaX/RCuo2tCpQknAzYXDoferr5psu+aGhTq",
-	"0A9FwiCzcOdR3XTFl6QPrQ2wAgZ7E8Ahv651tVj+/LnfdTA0x8+9RtT6Yv+x7UHSb5IrfsPFjBOcQvU6",
-	"bF6qXtaW0f7uejOaYnOwlvXulncet4WSA0ZiNlQL1bW1Vnufhk86e43BVtBu7IWddmN/uNtq7NDtAdui",
-	"nWAv3H+APup585+iFDEJomYq9XyHctN2sqKv+50apOeLU8sHefbm8Ii4e0w34d2tXfL7b9vNrUKXjKP9",
-	"dyweC9o5nd2+SI7eXb4epYevqGBv2urJ1fmHQfry9YVUs0bwrqBFlAqM0mYwJcmkWkwOGOlfdHZ2C4mI",
-	"+tJacUVTtljee/yAO9q35OZxJDkWaRxCAbflSxB6M3Rmaswqe7BfYA/2DfqtL/RWX1R7xCiqmoyfuq0P",
-	"cqFThRJkGMXxQkX+Qp5deU/wCf3UK61oM/IWOLy3gBkrjwUfaX1kJOpYOYuF1AakAfh5fkRbu63WGrVV",
-	"XPCyiu1DMWGSDGjgOrraLc5/hTdaF7u9D78cdN79tA4Hx/ZEKwVnl2AFHPBSKbA+og/71q+TfiC4ZFzp",
-	"f0pIWe8ZadWHQG3fdLOpGymL8BEWKgwlGt4ifUn37TGPVERVxEfkSrKEnIOfO8EIJECS5OYOw1knbrbc",
-	"uX6adVy3jvUsBqAF1mCusC5V/8M/O5ZHa00aXIBGncheg51apiIxjDQWYgqbaukZ8nOi4ZCZmO6Tzk6H",
-	"/P7b3gLzWokmsEHjwhJjWCjialefEkrMnaihIIs3nWDwUt+qd1x43cH6y2RpBTNYqovqcdE4FjMWmph3",
-	"u6OZe6fZfrTsWztV85ciTYKqkCzW/uRS8rLsKEzzMru019p71M316k/DiPGAeeWBrpMP9nRyJLF82OWj",
-	"zhqSLREwP6csmZs2yCEb0jQuaA9wwxryJl+7XP1B6D6d/4SJDK/6ApZQr1TfUWU0WlMf7by+l91mB2ow",
-	"aCp4JD5HrFW4TvqCVMYpU8mVUx5A8n9hP+mwFQ1/knF489NaJzKNerEIaLyWMUP5KAWsxRzyYt3Yx6YA",
-	"F+2NKJHK06JD1ji4JCEjC2USYF8WoKQMZIpinxRaK3xuq1jreZ3e1YguWP41xtfKO1gwBc8ZhlwORcjk",
-	"xnXU+GwvsA8vnPI5xsgB6Qd4tsW1KvMU7G5v2CFywQbOjedj6XRtY7tKg3eJtXHgmBbe9I0kUWhMvlkk",
-	"tYiigI5J2GSq5rDdqWT54hgtvuYiTQjANJA4GiQ0MQoOqGHUw8qqtJTuYmeUDN84/iqn8LQwdmsZP4zN",
-	"UZG7dsCtLABnWMKGCZNjz9yk1YmK2aAOfkj+9Xpndhtc/hz/8Gqb7yTHzwF89OBZZ9C62RpsvW8Fkxfp",
-	"Dy/31b943Prh+xPxA+rUKyaDonWFs9Egn8ynrEL17vsQKX09rb6ZqbmkFQP9qEl1l5i0nzWwy8029+im",
-	"aXfViXMIEnjOpjENwMWxIYu4YWzaE3HYG5YFBRbdbiDJ49Caw1LRueeFy6D/dpdj/3V29jutVeh/hUXI",
-	"DbV8LTS7vmBKq8yb8krGRxGv0ITwN8vkQ6rogGLqnI0qyZ9jTPSeCqlGCTK3pZElkPpjNqG9W5bI0iJI",
-	"/WnzY+Y00o+UjaR6rRGKZCXSovTWba3Ik1novAzYKYWXUjRRy6pi/EgMuAzxgXXrXxZWtnJJD6Q20cDv",
-	"32iYu/oEykflYtXLGrmB9kt1S0AL25qbvrfM5RQs5eaOcxokVb06b1lc8Pau9urWVlMunSTVQBkLvgK0",
-	"Edp7u74jczoL+zaYYgsNwVgWatp3Gh0kcmJ1VqEEeDq9I9pGGTTDBqW33gxjMRrhDA0kYReyZDx3Z6Hs",
-	"1swXDHVXZAdubC1cjPLYLwKJ5wKV6yTP5ZM5S4/b4hzufNZM0eyKpE9rQGNJurQBOgM5Vp5amC9BKC+m",
-	"M/fkva9G1t6DgdytdCGa2qBlBbIGUzOR3BTLZBH4c50M0KX1hVBREGXYHRDFR1oDYEFYkzuvyBeojEgl",
-	"S3p0xKr8nleSJY0D/fuylaooUl+oWrB0mk+edPmSmokiY8vtY26U9yoHNLz9iyeEWBnyBxZaOUDIP7/U",
-	"yiolG0K+5GEFV/sphjEdVYDDxHQE3mGjZgDb7uPKSAZahinzxXyDBFyk1mQrHqk7V/ZqpfU2SgSHLM1b",
-	"mkT6NblhrFVjkTkI11AFL/BmrYDROK0YF/ykheZQJAF7Svo/oi3x0YpH/LNuuoYXcZOLGHurCMfkmsGG",
-	"2XG5aeULipbQ00WFnzSDHcdpBeARGyZi0iR9g9vYx2bpoVl9NhmwUHr+pSY5IH3joOyDB3wo4ljM4DXE",
-	"5v+g1mjLaq+5SSa+On9rbsfPuppbxiM+cjmJ2K7cGCtmLTwCwSQRPVhYEhjKOhbMRTTip6m6i6umqFdR",
-	"eSNddbgfTJjZEHEu7Nf/MoHgzUOLFkseTxYGFxkP/w1iiiJVFdM4Lov0rxkyrMKUXXY2jK4JSqyFip7R",
-	"JJS5mEFZtKmQL7BWCGi9qo+vHu0/y6OtmUbERwbc877ogVAL5EMHruJZD1DqdrMawu2Gzderc5qI26Wm",
-	"mlfDbtDbjWFNE2ZjkL5CYTyRQhFI8HkwCJGEqZXGmFRiiuOL+AgoL4wqBjeNKefrG2grhwepZKvUlDds",
-	"fiWZu72nBWb1bAZsRKH9gb4Zz1EUx3c3oMo5joGY19aqJhoD7RWNONGqrtYNcOXx2EOIxiSlSt8B6V5S",
-	"w8lh8rp5dLUoL7paI/seaeAu7fgLJpC3jjkSyVH2x6VMQH5ZayhjNpvCwcCNZWO/ZFK9MyXiGxkZ5XXl",
-	"LscXwVEyDo24bnhIVkbF5QofTMnrg4BNFcuAWcq8MIVFkcyA1KsqQKr1gKiqmxaVnZDXHy5NukNr98kj",
-	"JxxzOYMm165O+s8YTVhC/uv//r9inm6FrrQs8fhtNGS+UyWfA8HJWrCIxU5HpUnIVvVcrnVWZIl2Hrn8",
-	"dQS00RtsMwRswoCJ+JukJEgc7VuhgkoW5IJq49VLFV29hPXap8ZINPTFhryJpg0xxY1vTIWeYIJcG0jJ",
-	"D4Itph5N6c8pQ8sPYkrOT51K1iS5rkUuQoo9akx00T8m7XsMtCIhQ8t4wMB3yRh1IvNK3Hp4EFnwEWNP",
-	"yMQHQLkbc+vc8cm9O0fbdlaVp/ZrxP3Pj7gHpTlNLwzHy3dNAJ/CYsOjNb69XZHHLUJm62+SJRnG9pZC",
-	"gnH7EVYBP+RIy3ONTZOU5Yvl3XS3b5fvkNcDozIEFtA4LkJc5K0yqtnYxCQP2gRfw5ntaMBxVNHdynCM",
-	"xWX2esrU6gtZB+Y4BB66f72WJrwbMTXsTgGPuSv0W7vwLeCVXX+58XZ0bvr3GNDhfHF0+bouWkKlZZY5",
-	"8X6I3z7LXniOU7s0M8O+iYe5iT2HcXuPmgGuKwWEmi7Bl3EOIKhVsZHUzHL398zGMItFLJpvGOAnmnvr",
-	"QrSzbnNtTAX+IrbqaoIuNUHtxpVb1ggtrFUCTm+jEXQ58KinOWKqb0tY8pPXxszdjvzu1pPtJR3jqk/8",
-	"ki5wtRsugpsG/HfNk58DogUQ2opa7NVgJcUacX+XMw3WxEjvwETXSXVeqnnZL+ZuK/vYl0vaKtHXHjpF",
-	"uUne5kS5oVevCtjAVJr3SuvVhfIoJV1a8+ZJyxtl+OYaPW0t5L5PWBcKcCvxJR+iwdUqwOisdw7wJVco",
-	"my9QyWh52dn8SYx5KFiJ+3nNM/i5VKVV00Ms971LNWq5buGYf0Zx0ykWdBTqB5/stZ501mPJKxIVGQ97",
-	"EAXq2ThrtZ2Ppcc2ZiT91DEre5gxV1f2MLR7vxSoDqQe9IPAFLK0QmL24bc+RkYVTZTenmKyfOf9ePDy",
-	"/c3xq5M4fPV+dvxyf3L88kV6/PJFO3w5jgf8fPqvzovWYOt49K/vn83WqXdfCRKz4ODQU3CQbpUdTPTw",
-	"L+x071DkXOZGveIqirFHsV2u0hLnTbyOPye9akq+Oj9GlLx/ngNVd7WOcvH+JYkmi+APOxUNzZYWTWrO",
-	"6ZJFI06eUcm2Ogh6PZ8CJ464LdbHlK6VaITlRAZl2qa8H2nL6FWS0ZhhbtlApLyIDbCevV4p2RFCAKot",
-	"+kJNtcTu63W1tV50OpVETBe8E+01QtcO1Atrxu1W1h2Rrsg4udq8981DdHaOJB3EDNS0kpwui5a/EhF/",
-	"pcsfHnRwEeWfG6Zx3CsBf+2slVxR5vC44tHPKda/aWb7FKIZCYNSMAbY6cNcSyASybtAyVdjq9vKcRM2",
-	"NxlegbYu5M1STLo75WgBHsu9CAISqCZM0ZAqukqgaJp9Z+8tKCGbI9W6pzMwjALV+CTi0W4Vuq23HFUn",
-	"7iCcRNzVaW6IaAsZRBGLQy+XKnufwO5zGJdeRLr1T165egC0Iv3Q4XrwJO7UlmFSOwAVIH/b+lxOWRxH",
-	"fGTVDxGHmOo6MeVyGRSLwfrM9KpIQjwCQxMJWMjXWkHE0CFyPfQSu0bryMy/cQgvaFG5ZzAaBSgufX3s",
-	"+ySIGU0gDQpzY+7TvOMOrKpYcxvPSV8/3Pfbi3cBWeZWpMHYmdZFC9K2CjMgDwrSTGd+XgWIKGdbolBU",
-	"Y8avudsCXMzcUkoSYxcHFiU2MqAErOCJwL1y21RYwiqFMseMl2qVaRw7nXIJI8x23bBEh7PBSH/Cun3n",
-	"pEdhnAPmIWMq65gqFULVG4EsMwi5wmPX3A9YmxsjSWgshSGoMMu58sZitPSuXq8U231jd3RLrWAC1U0e",
-	"V9Z7Qwnb4h7r58m/RJrYxgX61Jg+O667hj7HOK7CDvwInE+CmVhb1ih8hemxTDis4UYDfnI/CfC5gsve",
-	"CY60mkFq7THHaGVXK+LIybBw4uHY5lV28EgKOn+kII7FIDYiXUCWhXDQnjpqs0kUjq+N6XTKsJYg4mSr",
-	"BU1AHI8z7mOroy5GKf4MXrdsqSvZnc+3yN3YVv6EVO7ZnZjUHVtyZbxt2UMvMeB4gTcvdcygclonCRvR",
-	"JIyNnMAGAiSgksGCzaJQjbXiSvr/u18n/cf6P12scLy+7tf1LxDV1PzRNB8QQxAp+DGEQrvm+W0EyTWK",
-	"bpkBhRVD68BUcy9TDR4ykQ6DlNDHjcTHgMBjIW5IHN3ATk5KRPRmXcQed6/hfwu9xPQ/99fqKOapkks7",
-	"imnmdMyH4q5dxDbtFLb6wPk5IMhkCh6hRWC8OyB+5xqjNtcJ4rmExt56nsa1nAPpYO3mqhRSH1EnKEsg",
-	"6OzslFkzOYOovFxWRjxgpL2/1yrmhexu+3kh++5/q4oz7ydBc04FRD2tpNslOHPLknQuC873eqG8oQLh",
-	"a9PYUGkGT5WO8M5brw1ssA8G0hHCbrFBkSM3jE2BpxlZTegAmsjzjKAsi6OQ3Yh+8ZBNaaImAHZ2bIHr",
-	"yIRNBpqr6vXp6tMG35Nai7/mIQtirWrQXLWvXkVwJ2D5ngPgBhydXBzEFBhgrRQ5yPNoCBhABNpLzLZh",
-	"D4wOy2s+y+cLQbRhQYT+urDunkpY69Z+koI3z+nsHZOSjpjdlS9eAAVur38TNNx6TQlF4/JMAeja5vQW",
-	"/anZWMSo0qN1EtnMeCyedH1vI1MW0Ye395vkgjHzRy+SPYBt76+oCu+sUROef2OJLqd3y47SDhubEnnz",
-	"otwOFMzUCZ2DJdP1M9K1wIcuIO1WvdVqZY9TRSbQ3VhgDrq2ytikbhQZvQY/9/VNQzZjCVLoihzGdUvJ",
-	"NB2tCUecJ9c7qJBlLOwDjVTER3fINNW6z2SqZDnZiaEyNcBeMqhKIoTNha7CWBx2b0iBB/Am360Qtxz3",
-	"329ur7m4XqSYKvZUk2ePi4EI532iTMc/RgBTAxksxDSxISAkpQllfTRr1+0CSmmZdjbPuIzZONiRIbpW",
-	"SoLLq4sCNWWbd91n8TUtmGLKKvzlhIGINLU9+m7NnLiYleuOSlQlSATRFHE0J1TesLBJTmwrVG9z8NhH",
-	"eejugHK9HyELkvlU5bKZfTq5Q81pmIHUK2F60MO5ypam4B8urnxu78uYzAc2GAtx8yeEafIlryUqENbS",
-	"m4DCijqf+hrOZ3yfva9LBvMF9zbIh8E8h3gNnjPobSqGcCjShFVYJvrXiI96oH+XqOeglkN81XgCF48b",
-	"kl3kVdBDh1qZBgFj4QMWrICQWGugIAUTBkzn55SlLDQ6QFaXbdsAcqJVHS0/QxZH2iRkksxopAB4EbG+",
-	"zCvAxYjfGNN4aMu/4JYRAC/3tUA/gu/3TY64kIwMmJox9nCFRXfn8BVeYfgp6/XsaqcSFrDolskmOXLJ",
-	"P0gH+olc1Gxpr0D9Vtvsy4cVKdExRRya1OMeOPqWxvxVhjI8YEO9o1BdUydKiAdb7TSJl1VqmkOnuRvK",
-	"QFzDdTpplcbfkrhQY213LhdrW1im4lHOHZeVLasMT72bi3gztpjZrqdJyBL5YJxywCBSZ+9dz9+8yaFA",
-	"Tc+eBW2rZtUV2amoY7TDizlohSmxsFRS266F9gNGc++ZTQJoDbwSspgplg9IPNRJuxtddwkUEWcd7yl4",
-	"mzC0SIYJHU0qy47lWLi648ea3uRjzIouOyubpCDpqSwh6y9uP1uV5K/dUMat1jwWNLxDGF4rnFlpOhjg",
-	"RpbM8NXSShSXwW1OUCImpP8cBfD8OZTKyb7VKYDwoCm+OQ4lcfw1fHxwNrCn6oRJRSfTJVhP+E2MFVkQ",
-	"ZoOw3zeTabj39F09WK7uDVWlO+eh2XqJNc97VQdWO9c6LtKSjf+zgRFzottxD1MJuKxbyfaTh8ZFNCvy",
-	"QK2V7ikh0YLjtyIKmPwShsWXEpV4rrmYEcGrVcglgvAPE3u2adTV+du6oVDNtSh0Di9S5JeRZ1U0+CFS",
-	"4wuXMPrV4v1q8X61eL9avF/U4l2vqc+FojykSUgMozI2gSfczWImDn4DBkuVPZwrM23/bqa3W9pFnQOX",
-	"PU0iNb/QRIQ8HEs0n1EZBWsWkoOy4PDgMuxeAxxm+qogfi+mLkya5IgGY8PHJw3GAxGy8JpDzXausKrT",
-	"3Gq2H9ncQEyqhayqMXixuW/1XuB3J/SGGTA1OBzAjWE+bgm0ONW7DaXsnbPKmsUMQx1zDxCj4TtaLHr9",
-	"DpKibGMdwQEvd8QKsLB1Gxc2eE1PkXq/s1H07wg1S4Bl63YFM2pz+eo2GOwKtiIlWTxskssouPE6l2Wt",
-	"D2eUK/NBLri2G4IbBiHtaz5iym/AAbKlec2v+UE5RDz5ti/lpPdf//f/9evGksJdPjN3Q71v/xGZieTG",
-	"9dmCzQFNv25btGCQ3nTMgB0bxmKG4bGFwuLixSt9VGtZw7+sktr8YuupswwuEzvHlMtu7ZzR0PBas9Tf",
-	"5rOlHrlqbGmq+Lo19FjVDS3CTqCRuPJNJn2o9kbrp5C7kK/D07fcLowv4zJGeHjZsSUfmbAuDqfWrT3H",
-	"cQnODASHeQ5v8z+ycEs9wwsFiEcYAD7nFgIXYOFRfAB4gqmEq9t2l2bus7EAmqQJ8zpf+guTI3S44tKW",
-	"PHjuhXXKEBhv2BxHPsMALUSbsqaKyMZLls+92s7yXCiqACpMYmDL7Pus0PTTHFKBmY6y7N1eum+O9pbs",
-	"Jj6ymvRcJH7hHRbHJHcmCtmQX4/N12Pz9disPjb12qeGd2N0W8ziz3+5nj84xTORJ9vi9iysKUBiWNjX",
-	"7o+OFD3iglsEb7iWaT96dF3Peg5nXaXwbMFz2DW6IXg8r3h9fc23+b4FLZ07tc/6UmQSbgPBlUlUwvwb",
-	"0PJd57G8zrTgE6i9FSPb4TridTKhHPvzschVUxuSg6bzOXBGW3NtgAMCytFQmIO28913l8mcRKr53Xfk",
-	"mJMfL2Z0NGIJuTr++O3jUATy8SMyhbqe72yeJPuuDppUpcqFIzFPXRgF0bbQveZGE/wOPAxQbEvzh9hr",
-	"vICJmt/2tX5LkpT3XT9C1N0mwh2JvinW7ztFMUff19wkeNfJQGj7ybb0dd/qe0gc/UdgpnOokCWUm62K",
-	"TE6imRsuHRGp+s4s5vEEegjiev6oH6bTqDmnk/jjt4/9Px/Be9wdP0nBvTv0n48IEE2ETUiuOdLGN+DN",
-	"F3GqWAZG2yURfhfcBlC3fCakmmCu58E0CgWiXo4Y19PIcKtcmdCkec1/nOJDdjSw/f61RwgHY98diDhm",
-	"ASzKhIYse5dNlR8hhmuqxISqKKAx5Obr3YGYBbI02xuuec0vZ8L0lpBjC1gkuEpooLrlpKkEUbAJdfLj",
-	"OXsugo/fPk5YKIJH2OTYpofqvTlKEpHI774Dv0rfS6F9PE3EIGaT/9Rz7BtAv+2dvUe2AFAqwCjHPnpP",
-	"vaaB+txd86GwAGGG2VmcbGfTRVwqPZZv+5Bw068T/EfPO+b9R3hu+l47b3MBCn1ECl07AfYGxgUrBUVv",
-	"2Gc6YVNGlSQyHUwipc1O7CXdvOYHnKSmr/KUKjBCt1vbplKRYEdcW7YLN7g6HlMIgU/smMTGAz27fvOa",
-	"H+V20Hb363/fMMnajePn/afk51RAai/6VkCaY0EwGbN4CkEqCOaOqbzm/UMajFnjUO+7iLuEi4ZUImH9",
-	"OmGfAjZVrgJHjRPmb4SpQLJJysbXDGtgWd0C3Md331kwlkUbVAKoadc0z4L6ETWOkpDomyImM/VDfnPN",
-	"7XsNRsr+Xqv1CM27OAoYl8zj/e+OL40jJPNy66OPiDJNkYwem4ceTyITTFPYiNg6vl0joVqr2W62wMOF",
-	"zKPWrW01W80tqAdRY1BmHzdnLI4bQAGPf5rdSDjO+pdRmQfqHJqDm1xDhHM30K1GWdJcAHqDf2AD8obN",
-	"yQUzLoy9nfbeoyY58CxndJm+/nAptWVNLFzm02vev4kyLDGD2PaEqHE6GYDnxMcs1p+RJAEVq0uGTAW2",
-	"I7vyHajUWOtIitfckj18qkmwMPiGzfVXM3xb9HUxTiYRTxXUa4LXL3LxMikgmz1rqRZoMg0JF9fctBwG",
-	"py/02cmRcB8bo0rLzrEXDIcgJhKII+Fjre2NmALw2ay9J2xhp9WyioSNGXoczG5nlgNfuwEE2x8NOnXt",
-	"yPSwDpLbWrd21sC/ADC6dvLL4K38fvwkfX4YhI3ddyez719sf+jtcfHh+xc/HAxf3Xz6QZ6/PNz/Xg/r",
-	"Rs31+w5R86t1azICoLRatzZ8snX6eut559OL9rPRk9t0sK/esvbo1btf3u/tsieXqdxPz17dnr8/uqrV",
-	"a/o1n3ovjn45T/cnW7uv3p70VMp2d/bfnky//7A7PZxfqOjmXz+9Of5wvENbtc8fXW+yNQCVL5hCHazE",
-	"Lc3mei+btXoNo83oBfR3reoD5v7HcPOL6Ja9Q4rBT+3gJpU96DbzMXaDA2mUc0jWuj9+rNdkOpnQZO6b",
-	"KiVHsFavKToCNLrnkUTkNVRpKUj7xlDEIUu0Yed+1t/KMQJQVBs5/1LDaKDrcIY8RphTT2wxkIG32m5v",
-	"P2qSPuiliTvs+u9+zkjN9WJcOBGuYua+p4IGSQ/FYtYNWa9iu1avdfQK5qHNGA+haNgw6u7jx+3OXrPV",
-	"bDXb3SetJ62cJy7/qGvOG0nZAwBDpljifxXjAgMa3GgrjbPYti8wKv169xbvwdrSZV80d+TmH4FPQaYD",
-	"mEeIGC61ei0Cf7qeWc+EObARer4vEVW9MZVjwN1G82ihgq5uG554dWrF8rFKMIyPFV38C5MAFvfRoXBu",
-	"uJVlT9UQ5cpuyMp3WE2t5sNxFkb5bwmN6fqLGC7To/Go9KCc20WONJ+UUzQAVq8MvP1x9lCt6g2wAeX7",
-	"m8PM7WF8Q48EeEvVl2v1mtZ4EAOxYnDl6pHtwl+6DlxAT0Xb29502gcXht9o30Wm9ECnqdY2ekU+gX3V",
-	"V67glCa1rA176fk2GQpeq/aV90UJ6y0bl/Tu9tqbF1YDO5Z/LLQkL26fpkW4x7ZSXpds9BM3GOxYeHQJ",
-	"vZg9KiOb4lVt5uqxoT+jjOyqPVqWZ+U8W77bqNSvVOJLWuENq1e73fTI0cPTswWYBuWnitlp+xk5/k+a",
-	"XEu2C9UOCKICZ1hvr2rF2x92fyz8++rR2DtrayuNXmlyqdpo5dRfRW807mZPvD6AzghU24Cq/FGaQUmt",
-	"1BYxTG11Q4tRaTCDwKgqNBBwgyDtZov8/ts2mOC2P9yChohPH+bG9VVZ/KosflUWvyqLX5XFr8riV2Xx",
-	"q7L4VVmsVhYL2ldQUKTupjlmCk+Vini54Ei0e5VLidxutuukvMPUVrPd7DxqkoPF1EFM5PtGumaRANp5",
-	"zS8zhBlw7y9LYCQUig0VoRj9yYWI6oSOEsakCRb7fSkxZMsV9uw00M5mhBhFg2hiHVDHlQ31gVsUA0id",
-	"1t4j09xP342BQwhkQasbvKrla5+YNvbQjM91vnlUt73nlZ9qAI0aZ5GC6EWkiBgObeMqveVGa7BtjfSq",
-	"ipBdc4v3Dffutmx7McS5M32wMHvSYsLY9rg2AmNXzM4ICg489d9bHwQjUl7j1ToZMSXtDmGiAwbmrrnt",
-	"YcHCJrlyUU4jyDD4FJm+suQg+8UrrTSdn6W9D/O8S2IzvgKffQKiLHmyfmewZHGTC2jyqGVF+j4UhRa6",
-	"LC8Qaz4rWl5D8rleCm3v2mP1ESzEJz+vqW2xCQiTd+phXDahfEf7ksmUN8lfhKFd2oy3TgZzhdDX+h9+",
-	"i2PXrTkaYo9KTaxwXuxrsOoQgtywSLEQUzizljr1m8JoOLRtpZ50djrk99/2FtpfVPX9DWgc6zdWbrrX",
-	"paVqmcqz69fr2mHb7Jmuexg8hyhpMXJvu/nl54XPkUz1KJsF9hGpGH57veFv2uS4dBymG+h9ltEbh8nj",
-	"Ll8Y3mhd7PY+/HLQeVc1HGsAlw5np7XuUQaW7wzaQnuzIh0e7b9j8VjQzuns9kVy9O7y9Sg9fEUFe9NW",
-	"T67OPwzSl68vpJo1gndVxzZnP1fuagl64uLwHSsEWZUfqYlJrx6CUQnvxRILh6NL+lqlROgvKbCiuA8m",
-	"mpbKxkYDAZ0z0oykNiUetkoDOq24ztgo0Wyqmtdf69tjHqmIQprplVYTzoEPmdSydrNV2EprMZatENqb",
-	"S47cOmtiuoSS46GPu2c6OUecmNwGOhIAzGd6H9qqD4SDzo14a7fVqhjwhH7q0dGSw7nmYXDJgqKYFq31",
-	"rGEUx6Q4KgRmLRsUrDC2o68UUdtrDKykA79ZzNlY2P77A5Yt7ZdtxF82Vee2WTbbCiDLylMN3+jX/Vqa",
-	"/DTsIJbqOxPTP+ShDvdfsWN92QJ5TfqrRdpdlofdMi/HHYHE6/pvZGdGS2JcpKNxl/Tbfdfx1vYT7Hfw",
-	"mpoJYB9YU6yv0hj6KVD/AHj94W0ycPayzAoDhlLPknNND0MoggUrpaRVIYevQe0D5EHqUaR8wtCZYHoV",
-	"WidVlADmguybPqomRzJnJeT7ZVXsTBYbuJ90P8mSLFn4FIDrPPsJF9VguxubzzrsuPAc+v0FwNry84ZJ",
-	"8vc7+3docNf1+z7YZnWe4ZczT33dPDt+ntoayYdrkFfBlrC33731tr7nXcUeY2enF5fk8ZQmmEjMc53R",
-	"MuN0kKqc/ZYZp01ywO39zpgpo480ie5BI8uskZ011WiHcp9AIDDrguFxRdsIw7TqrOojvtPceeTx6F+v",
-	"nTS7rnV/vUa/6nWty9M4/vy533Vs3wpl14jEbyHu/AUGkL+SC1Sat/qxzayNjyujklqWPB6rSZwLR9au",
-	"01ZrK/gfoQigaELfAJcY/gApwnjB1Fzg9cfeD7V1vZuA5VTi2TxA9dbJVGDwzdrnem2rtbXo3Xu24Psq",
-	"uEPfGgf9Kk/oubGR3f0wtu11PKF6Kud4QPQ4tzudjZ/ZucN3dnA9Vj9zxektjRAqYJmnNldIQ6024blm",
-	"L1CKlztm7Y/6N6TwhnHMuabC4DWv7iXnFcw435qW2FDOjk6UzPcJCLSuoV3WGaj/8uiS+AUO9q2TZrWz",
-	"TcuAFyKZZAGtZyKcLwnlf2rMZrMGlNmnSWwq7b3DlOujma3wgalKwI5PtXoN5Huhz/y63rCCCb2pVV5u",
-	"/jqLOd/Zdx3PU9616LyQpv1r0ccDx2s9VpGDz7cg/Z/z0A+GwnJ8r5RhXK6kmD+fgbS37vDMzn93RlUH",
-	"kCFgFpvyLAglmUDqWrlGtn7HOO9EErreIlGC3VwyZEVsSQM9rrJ2NE1ywXhI+h6YXz/zQBunKZQr2R+V",
-	"IBZSQj8EctI6hziLQF2bRFJCXVVWrOWc8tHQlgNrJcSgmZAJo3w2juLSSpE4kurQLMtCPKJsP7NbHr+N",
-	"sLJo5Y2HiGSo74Q6FgDseY+METOE8vtwlrBh9MmuFTZiNmaxt75PvT7XNLbhJrmW0vVzlb61u0Ff5o/3",
-	"zQ0zAEU/5vuP9JSKARqvJPkKWXUWrN5ImngoY7VOq7PbaLcbna3L9na33e62Wj/UXCITpOy4PAz97ezL",
-	"ZgVnbOBlERWe0GqAHbIvZuC8VgkaTFiBFABDFWs/6mTURy/H5CZw5GUhGYDJmNQqu8oQke1BRNY2dftY",
-	"QP8Eg2BdWQZVnHikVmjAYpjR7LqC5B2NNfsz7L3VXv3EFfdcGPa5Ndj1C5EMojBE1Iu1BMkxh/Bu7U75",
-	"BWsKkSUC5NcFWKJCJs3HzzkZ8zaSfsTYr4eyHLFUpNgfK9XdQ+uzz0XAvcC4NrlNLNriPyGTN+0YoVg1",
-	"dCFqfWUMiBfYOfHAVnPp91jvVRf9PNecEhnxUcwaKD1CJm+UmGrLdTrWD+izA5q2PjTYYQALUyOF0U2/",
-	"HF+5+76RWVVkmSBB7oJrs7aSXcIT8+zlvuzgLqfWQGuvoX528Pxtkgz8B7B5P41Ji7q2fD96z9/8szX4",
-	"EOzEP7cmW3zn9c9P5u92xH7alpeqk3y/98vRNv3XX0xIuDTBP0dK3IG0PITQipQvzmYuy8WBfeFe/vsL",
-	"idb+6idwIU7ohF1SA6m0ljV0KcRbmmCnrbVMoXcsjOilVtn+BvLLJF3mBRgyKidmNpZfnkn0+FfHaT6j",
-	"QENMp6JoQ4gn30KqW/wlU6JhYZxAfBi8GWjtKxVNEMcwEelo7Fqu5cUIftgTIzl2u13uW7Lmjwc7/m9/",
-	"VLZXP3EiLtLAcI6/LREb0LA7E3F9uSmvNR5HqNLEwriYVaAmVBFe699Qzn81576coK4SzzYA8ZW9/DVs",
-	"PEhNvwdvWZqgmxHEN9IPtN4983VK1bg88TVviPgUvRnUtl6eKVXBuMRsNSDBWoxrg5CTYcRik5+NHWLB",
-	"EwoeRi9X3gB1SbB44WjWCUVoJGwTW8wNNjcDkNsm+sJTIgWiSgEQr35gwALIs6QerNL8G9kkeZR6Yy+b",
-	"ZnqYFQqp5pcCGtRmeeR1RNqxE6gDKjKmToopwvljm0/s3m3XgGIGkP1+3Us0gGQ3mBFOuGhdu3T1ummt",
-	"HCkSQKaX8QVPiMFvIzM6L5NbWOB4f9N7c/5cXyiFuaftbdp4rGV7f5XJX2Wyp/1jZwk4Uni+/55C+quN",
-	"/cfa2Ab79oFt7McmNXy9WKSD251h1tOMQ391LVOgdgwijzTvN/KAVcWQMBqM6xWxzCjE2jPSt0nRkCrG",
-	"0zi+5l75VwaK18/KQvtY50TOIE92JpIbbWZBjpTXb2R55PHQrsUXD0A+YMRuHVbveOJi7e3HHC5B5RsA",
-	"riAvgfaDzrCx196iDbqzu93YY509tjvotLZ2ts0DNruU89r9Qlm57VkjmGX28at59NcLgZmt8xnJV3NJ",
-	"m0tVDDzrvPP3tBFLI5vvoH08hSiFCUqA5BAxlkFIRed+kW/fb9/XtwW/gIQKBpBpYSCmrhnlNBGjhE4w",
-	"KulyYWaYvU+1vQhNjbBVJZVkwCI+gkbtNGChw1y1g/j/2Xsb5URubW34VvRRX1Uy+wMM+HeYSr2v4/FM",
-	"nGR+tu3J7OyXvG5BC+jtRiKtxoSdmqpzNefcx7mUcyVfaa0ltRq6MWB7Zuyw69TJGJpuSS2t//U8UlH3",
-	"EfUvNqqOy3Cu7jlHgHe5vvdWpOJoWHhAKO9zB/8sz9q4e9BorCzJFwkjH62LtU1vPuL0pt89HqXaFyRP",
-	"02jYul0buV0kqXwSPQ99YCMvrBBty6jv0pJ1/MVSaJGjg9YR4oc8QzbSVMTiJsqYbHpqNDL/jSNJEB/2",
-	"ttjtGyDkGHWXQYcPl2FHgosFYFqBLYHHRokqtMIB0nuuzNk5fbaAHtYLS36oHn00nqQiqWadcsCMUWVC",
-	"QiE+2oGhqCK/gkUleWPLR6k9E9dEX2vbhwTiPiASS4fXjqo9iMy9b3jslD+EXd/JeJaVrbouvMAXvQE0",
-	"thqhxqIUAf69Q4wA8ml+DIjNnoIXan6MHjKLjZsoQiYnoy4sTEc6zmsEZYlGgjqpcsW5kWZ7redLQTxe",
-	"wojvt6sg20NzvQW51TfrbX6u79hkcPfqfVyDTWv417YyfKC5dfU/NknrK2NJAz+73Z+V9j5523Tfjy9/",
-	"/L725scfLpEoIXdGb0H0K/jFlVk2osla9tP/5YbwXTaAu7yIUkVsds5dcKXeqotUJaCB3id8UD647Adw",
-	"/zWaJkBn+N0Mq+h6zxxZt+ECfrq2MoZfzWnk56s/7A2Xs5XVMvxoE90MP1y3+QLgrEjkZEBHGzaNgQ6G",
-	"Dsuafzj0DlTGJqNyVXyCF+hFtFdssgI/cAR8zyxVdfaKKIRgAl74FHzKWA1cX0lExUuSWNQ60r+SxsWI",
-	"bZkeBcScSlouTmheC/nMdoK7SC3SZhk1B/2dubHHyugWpBRydx4n6sZoNdsCDb8ws+qqP3AAtqkbXFIg",
-	"u4HfUDh4GI1db7Tl1HMYWXDTjvSQJczqzTfBBxYsMMgQtoCLxHo4tuF9GmmRteb3LCxFmiA3aiRT1ZG0",
-	"fsY9xziznT62x+k04cYx/0bbgRjtnWtcp5YXD+6LTRMlB45/p+o4hjpyooWzYOrsVb7PP9u9jrpnglOw",
-	"fyZCi9RyLDna3MKdB7Be+ObiSDp4H8AQQbusGAQOF92qbp82zMywatHYTi+O35xe/XJ6fvbq16sP5z8H",
-	"VcY70t5wpiaJrgOMHRD5phnNkr8CHpe4GZbuGf870UhFZkaty+DJaM6nhDG5cbCC1OhN9+j97qt+4/V1",
-	"c/zL7r8bo5P968PZXvL331u9o9HF8/Ag/cfwx2nz538qH5S2XeFsqlQoJBuqRIvVdSAMnESGpwFvs0FK",
-	"KgvtS4+03QxfoLjw+ZKV92nHit8AIhunHKEyQ5EiK+gxcVvZI2IEgJsi7luafN0DgV0nFaFTnk50pb3X",
-	"eJ6RT5k3E0eAxktRRw8pmCbT9oe88ot/jz8uTFHcMleRTfWz+uzrvdOSjmOnQSKN4rHKIKCpEgsJlHMQ",
-	"cFNEGA+waM1uV/g3o2uq9jbmjubOdUbWveNHM68LAtrAjkdRcLrjkhuZA6/AAK+0KzswlE+/3XGvtVrZ",
-	"Xvsgx4kymg+Y905lamydZfsutypmG40irSM5yC/4W+rEtDRhEvSZ0yTGGtFCpi+cMIZe9jSKYwxKF7wO",
-	"F0J0Ysp7J9BFmmOZnNfzTtll6CmqTyD3Je9EChES2gcoxsWfe0/IvygnpL/sy1pcs09z9Mz5M5JRvrtz",
-	"QmrYFwsSEg2rvzm405UHpu4dpUjb9q0lb8/Bps2PAoY3UxOMYvRVMlBpKiRarQ5lIG/AtAk0rsxuWbIf",
-	"VOqP4hvNvDl9fS9/btnXCFYsURO3S9IXbM5yM5eSkAAr1fyqvrIPeDlMVJrG4svFZT9Vi0KzGTHyXDEM",
-	"uURcLlKJW2fwXCzDdnbfojt4s3IJTEZJzuPYuVmYzYt5arQRYbBxhw5EFaKxcRlSZdw8+l3bZv06EqD7",
-	"KHpqUYapud/CU1GgGkm+6+yURjJJY6TzBN/GHuaFOpiOhEKYNzNbCsOOUzZSOrVoVgHVeARVFgCSmQWH",
-	"zICbCOEPinKdVzfL4pnsOrKR1b/97VJZ6lgpprRuf/tbFSOpWEYKjgbUywVtLPfFjtWUBYjtSkTMWIcr",
-	"BGVEiTjWCCjvlZirO5InkKc13hoGj5F02ANpQlrMjBWzzo4l3sNV8d5EOjICAFg4IZaccKk50gODCT5C",
-	"VlrIICspOtKy646wmTWwy8XHY8ETNhljRQM93OyUxNgvPIR9RHh+wGyeqDGMMwr13ArwOBE8nNFKfC/S",
-	"qRCyI9OpgkXVQPrOOOtjMoui3IUFT6c3nw1p4ZYrcSTv+h+0WOv6Y7NF1/mBS4at/IufzG5e/QcXkeyJ",
-	"1S//INMorpRArVmYa9qZdQaZCtjYtN99AVO2s4trO3ijuVs77DZE7Ygf7NVa4X5TNPhh73m/WYYPaI5o",
-	"5W6FHPeHUGHe+8pqflmC3U9SeJTJZhHCNRZsfGW1T7vigunARytDD/bWproX7t2sHfb292tHfK9Za4S7",
-	"/Vazv8ePuoeOUML8Qk7imBIDfABrVulNknjnqL5fb3zxAj3Y0bcX5uHO3YJMPFAm2+dhKSqwM5pG3MxB",
-	"TJAmKLSS6DvPRtoRf4xVkt5qKmHWFbWqK1LqRzEkeBGD2lVAeTaTMUXiCO0RQFDEemGufZRaMz+NOGtg",
-	"DtBtUfc7gThX9otxUhw9dgmTmMwbdWjG6ZRkaRa+JDwjo9LRESPFzkcKA8sj9q0WIvfYZ3V2oYz67kgK",
-	"5KeRnAiQ6jgQnoIBlUYj0bas7Jn0N5YHDGY6VDEtDNfWYkK2/BtqOLbGv9n8NpsgjRsxEtqYCFEPG43I",
-	"yaOlpEakfiQjPaxCx88ktRl4wKyMlMzK5H64vHzvAKkSgVOQLJI2q5ilrL810omJP8wcwDZqHj2rd+SJ",
-	"XQPf9qPS7UtvXGYU2TLhDoKavxG+My7N10M1oag8vHVK4yeiJ4BdT6p0GMlBRxoXddfxfNTZKe8NM7BV",
-	"Y0xqZqwofFwuGc9Zf5I4fFIAS9lv7BaZVfjjDQ2rrRW0xApyhxJ3O9lFsNxm62QH63GbPHMQqQAL26m0",
-	"OytNo1Opdio8heuLzB343lgkcAXYJPAR2Q355yyxHNyPzDrBr7jEO4Fhtt59nAEGP/NMMPg2M5gWVqHM",
-	"ZILfZQYZ/M6ZZNl8wYKCLzMbqlP5BId6DYPn50haHqvFzUu2DsoaEN0RiLQAfhpsjaDPbwSdkvZHbW9B",
-	"mqEibgODaCh4nA7/fasp1Go0zLMg+kOGDAUZWTKRGirKekPRu3YKi4lYiyqEQs1Ysd6Np7zLtSjki/0B",
-	"hnJntAgbEq2o69XTXfTsklNgZxrBZGVEUcl7pX07MYuXWZn+4nqvlcZZ+FrdHKqVnUjeREghqJeUgiyy",
-	"oSym9tEMG/Eo1mDKQX0ElAHKa2NiYG4fiEh6QwVmqxR1BhoR60ak6qpwBlUglqUkVR3pR+kp7mSfiVYU",
-	"PKGgRETDdgr5THtoOVNbbmgD9Ni2ql+wIBFayPDMrUjQkTgdSrjB3s1KQAFaGUnN9EJKwKYREs2+tcUF",
-	"56cXp5dQW/AMB2SWyUa+MWZJKQR7ws/NrQrb+OC9iQ9YEbRxtQBSWrYrXdX9315Ne6Va6U/i+IqMg+9V",
-	"l53Sj1Y+KNkyPgik20odBREkNjIe1PLpzvEQ2x+UrcJ8yOSW3IvrRywkCM0YRNfoTqRBdVV39VeC1nY5",
-	"AJqNpm8G07wBPPOXBUzboAzARb5y9cGrljkU5DEfe5XIJ383zqd+HdlTpJmd4vwC2GsW1wASuQu3WJJL",
-	"tXfw0qZubHdOm669THMTu79U6cKSUCHC11lr8+gM6hzbct6gBpWWVWB61tZxOIqkI4MrtrrmrgHr61rM",
-	"VsvDmguJF8dYRn7RCGZjpZ98hWsse4quQliRdcUgApM061lxeD7YmiLVtM6OzbMA0RYa4vRQhI5mK9c+",
-	"avO0SPvDgZGWMoj4LCinNXd+kRldgK8OLavmiVVHkpRCgdIEbMEo1R0JAZAM+sCyrCHhJ8IKDXl8Q/RP",
-	"PGVBMbk7UvWwcRLd8FTY3wD9LIsFNZhScKwse3iBVPk/mZd1j5mdeGBcLGKFWMWeuV5HciVipG7ohphN",
-	"wVXW/iNaC9AJ5rUARVbWUqrt51f9RI2WwC4AfWcbroWg0OpQRP4Kl4g9qAL42qMIX4sQyxPMl6EP0IuC",
-	"pfX7CmB8JW0F+J0TXjuJwrde5jq+JyFi29evxcyWeeeFBEuFpDSExoIBSIQEqFZRAOLDAqi9hnwAdps7",
-	"ZjHbVO5TL5z1syc7TDKQalRfUHVxCOcJagXwaWMkcrDF8VTxzYY8GdXZOcksGJhO+YykFxamZOKrIz35",
-	"ZSQhtfQZqZUI1jyAO2B2iCo9XP8bAKXB4pDfa+cBTQ49rFUDjq4bdS1ILuNquE59Yu7D9A9UVhWtKavV",
-	"pJpSCUythjcMOtL223vtlIUd93CT7BTfxSctFkEri5KfxOxcreN4PmoB3qy19swjWg8iwKurTXKvbJJi",
-	"L7wnLXWXSc79libp5MAD6CkPC4pANL7++PfX5xGsVsup1IVSX6fyXdpiz331u4H2hcjkSr4DxjCxDQrK",
-	"BbGOHmjepEqgBG8swsWiTqNikxGP4xl+ZeyGSCP9T77TCa1wc0csDYTgK2SfX/iPBzUZgYeg+SyLYWOz",
-	"VC5H3xXGqegNsQ4YFbtfBeGKI9IkIqbg1l5HDrFPC0uKQaRjQz48IbKGP9B6YAjWEUP1ojGk06F5EMs3",
-	"Ep1a4iPLURqqEY9kmaPwBt7JY4JT42lqXqeutHdXU2HrlIpRRRiFIa4E9bYZ2+gKYjiVduXW199mYcRj",
-	"lvbGrPm8VW/UW/XWfnv/6LBtazbaXvGGNQErVN5F8yuc0pHVCEKG0G1CQd9UGdXyP//xn7kY8d0qxszO",
-	"uL1gDI7KNlX6RZ2iKY+A4n9EZ3kjubxjhGi5U3QBmSiSSpZj1dL9AKeti9xl+Mho8oMkGnMa7O8TMREo",
-	"yBKS+NMioWpcEHQuRNjuyAjrmeIZ4hFQTdEsg0DOH8E6eydFVs1tntaPboQtSSqShuZMXQqUiJW7I09Q",
-	"kHd+Wtbfyxdw2WaRXiKI+Um3vemy/d19PPXpuphLbkYlth9JG+qMD0XduFoyDYy2g8wjKN7Cl9PriXFK",
-	"U8G+vqeYRPEC/1JduV3uVEOWAGFghsAyDYzfnUJlYVJ6OmSYNQ5IMLg/d8C/YEL31h2FXRbYolY0faTO",
-	"53O9M/Wna0VDcyb3Nkmq2GimRdzfWGT/CXmtFYl4UHZnIXFLcJKCEYyQCnAa6GvoTQ0JOgAEdKTZSI2M",
-	"xZkV2YaKaaoMxdq/WA2MaaqSUEMDItncWBMB86YeJRfJT0UMBQtUfoHoXQim7JCHbZ63lAeoWGqX9Opb",
-	"0/oJcgC9oUP86C2e5RRAvsmz5vFZ19cxK3r2EkMu8+duxzhzswJo11XvuRw+1aWfrJYOJ0ZVTAGfG31y",
-	"KkJPo5GA/mDuTrF3gN3Ryx/jhTByMTJpmszWOl25EZtTNhHbE/bItJR/vsyO20BFjXmyHDRxPMGcRg40",
-	"0WYu8uCJz5utg2cekYx2LHLZoSok/EfYQsBJXAET8JJywdntLURiqhbvjQ0SXvOtjbgE1ooDkEbUYR2Z",
-	"EXnHUEV4oWz14HSoXKusfWCPS0xRq8Qqw/x0qXuW9fkkTmdu3byUkpm766vJjynyoZcPGhncMuINRTpH",
-	"2RdjO49CijQVFuZTzNssBPa7V8DDRVCTYwdwQAgld0E4NLe46g2N7SoHxmg+ff5GxEPFW++mN6+S0zeX",
-	"Pw4mJz9wJX5qpkcfzj92J69/vNDptNZ7s/Dzq5FIh8o8nVIRPj4vofvdwplj98wV2fA0xbsDMb6Hs7c5",
-	"EOOapY95MMXMzcGFMJ5JJNJ+G3a3bitzyNreNe11oBvvsgZl3ow9XeZUdgVi22wRER8CEfErAjc0+wPq",
-	"x4sU1EaghmOuNZQgOBmxpILd8VLCB8SUIvlNNOCpSupeqKg+EGnAvg2gcKH3k5iduO/qY55oQUf7Hd7p",
-	"VaJGP168exsQEDFn/URJULkWN64j1ZSgHKxCQhBii2gCeXjsF05m1jt7QSpxZF6oeVSbfWP0SoRsaN8E",
-	"DoROK+Y6TkXsUhq2TrDekWCHTMlPtYFCo4V9je0lLZFELvCCHPBJzQjONo0409BQS+CT4EQS44NUzVEn",
-	"uEX7mjKFqWRP1NlbspsB9AcY2AmqEN82+rUObs92v4Eyfm9XL4MbMSMaAs5H36H6vf/w/c9nJ1B5X2ff",
-	"4zvQLBYpIlFYCL8RriNP8QZmfua+U+DAMy51Eg0iaUEroSsT8SaJQwHL0j6c/+xhRXaFcS/sQE7enV9c",
-	"vTs/e3329qKwrB/Y92hWZrefyTuBAZZ0/K8u1XMjeYhyCt8+WEMxlV1qVmt85nAI6vkqf+PYqUlaae82",
-	"zP+wdvkXDxYVXDQLa7XmIuXlQpnyIwG0sQ+3kmdlj8W21LcEadecMk/CeF1F+WS8W8hCdZQts9VHxi2s",
-	"Qf+PXu6uQSICL1xAKeNyxoSEzpVFsFivkrudwy9zV2Th4ShFSHmvMnigQAcA64qRaCB8VIJIqFGfSbXw",
-	"6Pl7VlGw5ZQVoREB5q4GkCGL1pcDdpcWqz4amU9vBI9zaRGkkNGT3tBrNQPAItusBR3pgECEIRgHXAD+",
-	"G1ARouqBogPABOgjTB82z4eTBCqgbS8avogcEgKFM2G3Fsdw4JznWrTuoweLS5lPOK8jf9xI1nI8WsWb",
-	"03N/bV4KwgXUqUaYz1Hf7wec25sW4Bk4ANCPxlTihnJvK8QWhNgbCP8Li8adKttWiWWiHo7gJhhxc9Ls",
-	"drjwC3My84+2cpU2DAIk49ErAvT2AC6sWQVoG7aPsKCvEzoysVjVgrBgGwziSpsnIhyG3wDDTql/Afrt",
-	"53AhoUnU4ZNT9R6SImtsJcDECmZ7oFuQdWeYsjUmfkfeCitOWaNilGOWKlVlRP+4vKkHsNw60kao3KoX",
-	"IlNbNBSzdgnPoPwcyVaWTPT4KHFHaezU/Ugtv1HqQYNLB98H2Jm+uO9IKGRusYAe5iBDA7sNAPKP0OJS",
-	"h386QmS40mncAwS4XVHrw/jbNoMF78jF1t2q94wVUcGX4H3fmxbZCPdbiulVDvu7Gw0GItkQAjw/l7vA",
-	"f/swnxivpe5ykTu5UFgvwzvkHLcQ3/cM8V3YcmjDExAogOTaV4/3bRGYc9Hxi9tk5zoIxvMysRB62vV6",
-	"zikpVzmbU7eIIlDWIQsxCSoVUP024xJKYGXroVpm74Q0vLA8Zu9tUdg/Jwp7T41G81xYlwV7zqg79BPM",
-	"o9Y5A/A5kjX1wUacfxvLH7Vk1QnkF6wDpVOGc3H30tYA4Ylgg4nQ2na55l9LTkF+2dezuFafC327Wihp",
-	"8q8CLMJbbcv6V+E4ndynm5Som8imrW7txHBXL4JBtl2hWAFVfHeSpkpiXwP1DXJCs241LCgzWqVDFRNa",
-	"JOMekfxMTRx6fV9My3ud37sJPSpWeC/Q3Wzt7u0fHB49b9R4t1fn47GuD5QaxMKoNro7BYRX6XgYcu1o",
-	"b5HRNdJ6AnvBJZ1pw9Nz6ObU/qCisAddD11hhNNruMR8EMlrhzhjIdzMSlAbAiG8DOz1JQnvhTj3DkU1",
-	"d/CXfga8gBjfVt46gvy79TnY7XN7r4M7C9t+hy/JQD/2zruLervPisPe7utPZRV3P4tUs7FQ41hkUF7D",
-	"RE0GEDLAA2R2gXGdz16yEyzer3qBWXLd+xGA184gbhxGGoUvC1VvglV34NDjnV9H6Q+Tbr0jz8Ug0ilF",
-	"nwP/4ARZw5ctIMqvg+0uA+7bLCMpZC+ZQYE+RIayLjIISBy7KQGUqgWbsJyofpk2RE3M2a361UUkpUH0",
-	"U0jeiG811RDEdwhi78/Pfjm+NP9998vZy9Pzi+AZMawHJeIkgJsSY44QoQ2TgSigwIjMUfV1Kf8Lil+p",
-	"NsXj3Qohum8G0DZHvif+iHRhaTHKWrt57iutuZa0n+Mwf/3u5OL9P2rZLSr3Jdvzsntt6Yl4ew+Dm7bV",
-	"lPemKdd9rcuw15z8eSR9P8t/YWd8aQNN2wTOZoTsKAk86buRms55Kjt/2n8u7XR5WwDGSXrW15eYSpZq",
-	"yhTVOEVQLZVGAmqayAjA5K5O+QwDuf5tkbQm6gPfpr2tq0XSCHUG2jXSjORQee9KTsGsFGy2j3yaPSyZ",
-	"8HmiR8S1sdzpiFSXe+/gX9PVVQd+a2xSVHhF+3Eg0vLN2Niq7ceuth+Ryv5LSosivxcpyO4qKuYCYwUW",
-	"nZezybaJz9Xgdj2wMYw54JnTiRjnfaTM+vd3rsfHcLBXrYwiaf9smgGmqUjMnf/v/+G1fzdqz3+j/9Z+",
-	"+9v/WymkbxjztDcswP7GbjasC45uhMQqY6zwuRZiTG4rEMbU2VmqgRbP4VuT6iZcD8zmtonxrcBQcIW8",
-	"0OM6qrOPAJgWEVV6mZcLvjUUh0XEtHMHl7dImCMu8314r3k5yT6q5FqPeW8DN/EDjOlhynK3+uar1TdU",
-	"55hiTb0ciCergLZO42ZOI7Y43oPTCACZt3N+7Dd2M2BLx91RDOVlRpwKyVJFAFwSwdCGkzRUUyzq6YrB",
-	"RBZSfxj9HUnEUv+q2D/Ogaq0D1hloBi+mmRnji2EoupYkBvONiAMsR3PK3Li0eXWGMoV5CEVmdd3BPUB",
-	"LJJmHQnqaIpV4SlSu0G0IYcLCwVHg4CNk0im2hoNF6BeEJVuxPW1CNuUSqVHaBb8H9RBv6HtAKB2LOoj",
-	"QQng5AGYR/rCjOfD+c+6mlUPePc1z8IFsZ3FFuu6I2myWDyKYQ6K1ttMOcELWIhuS87Wxzp5EfdL/Er7",
-	"zDufAiEHkQRL8PcY2Shwqxs9quF97raqleydL1i7x47mHPABhWQKTm4/5oNKu1Kr4aeZcUuZjJ/PLi5P",
-	"35rnqUnSExC+ge7rrEwko7JqHzWOGpAwhrW8xb5wQ6/QHrlp1Jv1RpV4jNlev9Fr8efN7iGW/mdAoVU2",
-	"UM1666DeXF0k4OF1L6REd9sV3CJY3wdYG3hxqbesTmZsAK0A1h10hZUINIDjkaErO83QFPLZS3b+vnYm",
-	"ozQC1Oif1UBNUtasN55BlbpDQZirO7ctoa681cgNvCLDcMZdj7HWKCUhwiULohDRb6+GkUwpuclT94x8",
-	"i6hRtS/QU5tGUAFD7EXXmgA/obZa5saFyCcptIuOlU6vYpjYVS6rWiXJaSElkBMAk7DUNKRs1ys+tbD5",
-	"MRrId5O0couDfZxxG2RqxVsxPQQMOyFDWHhCSLIMAjkvXMx+HHZf96J30Y8XH/591nwb/fi8LmY//jv8",
-	"eBa9i86mby7j4T9fDmZvZz8+r/daseyOXjXCf/wYl/Ao5t5HpcRfP2o+by264IWckLSeroAd6dPQZY1F",
-	"P2Vmj02Ld0MJOeRy0IaiSWXOYMmEWvsHK8znI6hyCIkAf4bbWuDPTHkS6rZfuOdtIOfM2e8swJk/wzII",
-	"iJJZlW3m0klCx+itszwBO8X4h2wiqXg9P07eb0T9f+k4vP5XydAQo/pu4zgbSLWw37mUJY+khVi2bVv7",
-	"eys892LMe6KmhTnCRmbFXA4m0GVtey+I/R9jY6IvEqiKlcLRjEC9gWZBKGrHlyw00jdYbD9xu8mDUZSK",
-	"peKPFPQBlzPbT1LNE8c7WBjLduUJhLL1mURXserxGLgTy97LJrSoZrw7w3Q0R4famTQau73/J1Q9c0tm",
-	"LoCPBH4BZaT4wQWm0fDzHe+LyuqNG0uLtdx7g1MLFswuavz85d+bPW/RTN353IBJ7JxO4waMYmYqPtrG",
-	"Ku793G/2N3jOShaQ+c3KHcrmpZrdnt+y6wJlmO8iEAQ1atNy8cHy3mSwmZ1P5mFCmUNldsOoXqa6zRl9",
-	"pZLR/eIUgVDKd2LY5bGqzxoEfpF5XhffSdmvUWp9gSuxRh9u4WG6zLcIOjgua60GX/5sNXc3+M3+X/4M",
-	"V1l3RudoI9wb3OdL0QXQNnZ+iuqz81cn7OBw7zn77//arbcIjEaFM4SNNWOpUlXjjxfv3lKzHe8Ns+Nv",
-	"7OiO5OOx4AkBt5ibmJ9COOXWUx1ULR+wGQwdCSiK7MhgNInTaMyTdAd+FfKUuybRwEiUl+YTM5OuhW9x",
-	"1qOGGswaCyCHA+he39lQTcC+/e//2qvvPiM+fa+3Fahu3HU4ZRuqsQ4FNNgyZpMKTNQQdoBOJXYx+/CR",
-	"OeAddozLg0A+ZU82D4BIF9k33jQC7AeINKanYAEjyV5xnR6/P/tGs3SSqiTicd3c5KyfLyCNESsBYK8d",
-	"YrCt1YzVwNzKVZZenL1+e3X29urD25N3b1+dnb85ffmd6veDZ1Xq50mM1PBxKnDc+fY/sxFsHxEMOXAS",
-	"WvwxjrmkRm6bHMReasjb+e1UtnE8juQ1TO1YLuJccALaY32gYkdUCsz3BSodB22vTKN4Dma0oz7P2pIL",
-	"l9Hu1IUHzvXkeTS/f/9wdn56dXF68u7ty6tXxyeX786DZzRpaolCa1UKS5mnzaMHCSdCPWhrrS4ftpCJ",
-	"iuOR8Bur275/pQksg03GTElne4NBRzmt+vzByeFzQS8YHaFmdoigqhq/grcR5EAieRYwyCxB20/N8Ic2",
-	"TZfQYZgLJhQexfmRJqKfCD1EHQ+DPHCnPP9dHiDf9v1ECSEBmFHRDzIqsQzRERZQizaWgudIfdiFhwmr",
-	"YvRisJzNghqwvpiaBxAoJPuWs1jp1NWfV1k6VSzlXf0sQ+ayRph7zjEyokFXOR1glKX9FPE42UJ8aWG9",
-	"ioEBPWCvUNxEPWHfuRHSRwetI9AYe7lXn7sQBUGwQx/m9k/Jq8Scj7dR4TgPEiHCHB+4uQL6+4COkrEg",
-	"vznHuPgYvw90rKZXoZrKwCJYzoVOWKoUU/1USK/NQAI4q0bQGPuOYiUHImFdkU5FdjhtXueFbRkQeJ5B",
-	"+SERVShkJMIAxkPxJtqChW9jCbYaHLl9t5/t5zmaOGMTLoGwo/NnEe/oPS0CjAVmK2Vaf+FlLTK9YxAq",
-	"24ZTRSJRe6iyIz6D7WpWqA9dDMx9lkM8ItWmI7MpuirFpsx5LD3vNXoBJJsjya8txau8FaEF3XtGPdIL",
-	"UPmuHzTDRKJSU51JLptywgni1wGWvDi5wbtmrbxQKI6RfRvoSRf0udluHtDts6rZ/ub+Urk1J/iRnFSq",
-	"eq0nwUi0/xZgRQuaP8cZ9hF0cXrJKgd8nSYzxOlRsOurCG2COo1THyI8pLnvmBipz7DdkZP8wXQNNMhW",
-	"iKMLzkWazGowGGK9GKops9h85ql19jbfFkNZvY7Men985IRYDQYiNLYKUhhiUynH/ec3SQKlk8Xj50yn",
-	"CTfH+BtNDb66I0MFWb1Y9a4980NNUlhCG2AKYFkDx/P7jX29YKcExOHOLIN7YMGD8Z26q3kc0wtyqMUU",
-	"FTEmht+QOUK9wqVHBGPm7hcyDRApTGlbC0ULTmON5Bwuchzp1PJlHXtEuoFjm8/sawL9FwGaT1U0Gimi",
-	"D+UwGXhKhGsVJAITd1ZTHDYOn7Fx1KMDyidhJGTPBy5whMVekNfhkuUsrnz2ABnFHITi8YeXZ6dvT04v",
-	"gjp7Z7m67GGmqIU5h3YA2KOss6V84T0MJCOsI+AeRLKvAgse4/K3uGvMMtrjmZW92WVwLBC5dI1K6swi",
-	"ZAA8DpkTttVXqtS8MjvTas5+Tnli5Die7mwr4vswLwr2MlQa2r0HUGmQS2Nx1E14QhxrAP2ANYlozOiO",
-	"DDxASLcVKIZKNc3s20sbrnWIOrbxDvFbORlEJOuCUPV0UH8GS+WLVwIBh3pALA20HXa0b4MccnCbfc91",
-	"1AsYRi2A3gQPB0SfMP0FQJ/wfdV9BRoGiVudFdWRnrR94fwM70MkUHef4NCC/Nsg7Q+KpFXfrTcBQR1e",
-	"Rke61kY7XaxiBEkbpW2zpPhQqzoAjxxle7SkWe6SQlr3GEvL4H78eNrP4A36wbNMnUJ5qmuS9+CCrqXq",
-	"Xdfg/3sw2vPisVJ1HP+VduVfaihDhXETWoH8SM7pw7Kh5Cz7SnXu73bl+J/Jrz/uT296l7/H//xhT+4n",
-	"Zy9/OTb/+77VbVzvdnd/afRGryb/fP08/VXGjX/+4636J4b4qhXatHOY6HN7+a6o6HNNiOugcVfza7Fo",
-	"53jvweexXyN8CVsuC15WKwWRmbkakofeKhsO/f6LYn262Xw8+RXGk8/0mTzf752cHZyNXjV+ao13w5M1",
-	"Esp5YPfGPW7upWuOQXJ6f13BE6y+XGPRi5NHaHQYR5sErDOQfGtgC/3+INDvK9F+4cOGiUrTeI3A+edB",
-	"jEedROyvpBNstPwSGZ8Lg+X0XRYr34nMZtJj0UtvB4gHa2aSJGC0ADM6UGjhXgZT9/DgoEVg76QYtIUo",
-	"B4sMQltEw44WuBbxjYNBdxZ6Ivqx6GEoVk1StEPDSOfQd7Wt2yFjd95vBYPHeAxgnVXJVi6zs9hSM4ss",
-	"Te/GsVLXbDLOsH7dqa065MScj0orMUUkXz0BPEvrprMTNRobizHgkzCgoc47C0DyR3Nse/4PVfEgmK+z",
-	"qI3BO3OA7NnAfCObEp/VDM4IAUMdEhcaen92KryXRjeiU2kzpIUMyA9HeHrjpdUZ1NN2ZJAJzcA6puDS",
-	"gbdhN0ybYg1z0UWMGeVjlHUW8J4Nh/JJOrxKo5EAHxpcaIjy2dJSF+BFbv9IvvClq5pKz+Ejumc/ejAS",
-	"iNUaCiD1p/z+iNiB9g4bz2ArvIKx46MQ1cl7/egvdMUgkpoSHFqProKqDZNQ7vU6kiGEPQJ7oytfjUL4",
-	"xLodvknekRgQIpcq20xS5eh0LJs1rp5Uib96GJuB7WaRlfKOqYMIpb2fd6cpL2ahSpPEkja4M2zegRrZ",
-	"EhSdw/TARZn3H+odaY8BHEh64DwqSdb+jBEE2MxIgGn9BHTWi5yHTN49gAOBb2/ORJa53eFbyA9mLGUH",
-	"0Ob3c+bZGibvmVuudYl71rAfae2MgJl3L5xrX7aGvGf0WrNSdTfAtik+SowyHE9Down5JKQiuPbOzlzp",
-	"tPmWDkWl3Tw82H3eODw4aFRLGSLAGLWXHrXMpRFP87+NzDYofeC/0qjSruz3G/2D7nNR2+ONXm2P7z6v",
-	"PQ8PRe152OSHfLd/2N1vLbdO9QLjeLN22Nvfrx3xvWatEe72W83+Hj/qHpqLJ93VcfmK7N6cB8Ilptwj",
-	"WfjirOYpemF4OaqRT9WKlX3Fr35OuBbdiV740ldMb+yweXC0e7DxG6PF69Z2e81G7VDst2pH4Z6oHfBm",
-	"v9F73m2Jw8PFNwaEynNi33iDRTL/gd7TZue9FBJx3gZ0psjWYXmCXFV/VnD2YBAbT2QOLs0YwtYLmIw3",
-	"9kTQ8lzmhSCUfd7haDSeP8NcMzUuQ0XYgmHZJjwK16VgW6vQfIdrOnKuRaDOSqQQmjJoKCP8moj76PbA",
-	"/XJkixGGnudNbRhkDJ1m7l5ZpizWirUaDcdqnJEod9BoYmTbTfmM7DP8seuLyKzCBb+IauSdqW+cpy6F",
-	"w/MpPz80jXwp5DPBvLB/Yp4ry/M7KF+TTwJl9ptrUyCvxSaBqpRNylfLZG4V/k6nfGZrESDw3HxWTEli",
-	"ZvkAxl5hiPYUJmr3GUHz5XZikQF4h9jVoqmXD4ytIfvNAevxzQy9sjo7AsPFt8TlDDxFCHmhuzXla7R9",
-	"bcX3vQSOstpgtyPXldg2Ibi0L+yDFsmZ7KvyprATlQj23/+1X9991mZEkJQVCaDotZWRtvF0WmcB4QcE",
-	"jIeh7sjAtUpcuULCKgvsfxGeIrziKYUQzEVXI5FyKKV8wQLAJcC7ZX+YK5ESwJY4BsRiktV9Bjho56MW",
-	"Uwz77BojiL90ZxChKW5gtetW0sB6Sysh/fiVmshw21C5WkMlAVTMGTYfhyqLIq1djnxrF0F3xozatKq2",
-	"9GjUm67MEsuKnWSlSIxN9OYzwR35LRY27zeY0Y6tZ5a5ByKeXZUOC9mVlc5vwPvrVIBhLkLmF0/HU5Nr",
-	"qDA7ck+BfXryp2gLBXKXg33XlgPIJd8K+OBSFg6MHgqx0mgkqnbjzwHbW1UG7oz7FIofwDcBnyfw4MiL",
-	"GOA1C+yXqTJmdVbxZkbhArjkTYwiqDmTkFgaCw6Zl6yCvU9QVkYVdyThGZnhETYkGwkuAezEIi//bsx2",
-	"O/cp1DQ53hY/QE4gFrbNkSrplBYdib+ybQXG5QCHB4nKYCl7iuq5QLBW2VBNMZZvDE4PgZn4AYARn/q7",
-	"Y6WuIY/UqjYajVxmaaTMSLpipnI0kcYNYpEMxR9M/NGLJ6ERy2d91hdTR9E14ilV6/WjOHWcBkhCwDWy",
-	"DDCA6MfatgC4AIOqsXmGfIzl7+Q2dWT+JaObRky/RHQZRzrNauOxbj7/K2OIT+K4CvIfvqcViDTTQ5Wk",
-	"dXZmJiUo6t+Rgc23tZkx/CF7AQF5SGP0lAyvsLKVvjejXdzLdr9WWeDwr7ACEgws+xmmiYIy5oUP+rOw",
-	"LlT/rACy+OlonM5+QfWD0cX8qX6fiH70x3xPC6Ne0HwjTNX228YiTcEl1uIFQar0Ecrcbbt8v21Jt+3v",
-	"S3uQfXS7/9vp/NFoFIPaVYslFQYDFjOt35pleIY1enFGwaqk0OxbCOU+yw2eYMWKxm9vnpuGjWAqFQsu",
-	"cXwrvQp/2HmwdSJYMfvbbNu5NV9pqTGQW7LczZVazQvHR96X13pE0i1bZltZbvTFmgucd1puXebVx5tv",
-	"8bmXseYEyX0MNcuxW/UE5Y4REeuqBLtF8q8fUG4azVqjedlotOH//lmG9+ALsdyAjQUB0DvG26xBOqnq",
-	"75e9jbfL4pwoq+7mNT+d3XWngze8//lcWl3wgnE2nI2N4kmMcjZmhkNrATMB5ywz1ZEZQJFmY6V11I3J",
-	"Z87m6lIdJftLJXnMBouklPulkJORsfq8j2revz3gxmql5v31W25BmgtAH8Z4NPeu3XCciXnIh+zG9p8v",
-	"he5hw06lSrDm4XHq/9u74reCZT6OtWK2B1B41mbfmQernshUpTwuXjL61cLJvE+yohUwMp0CsQMqY4mu",
-	"zotC+4P+JI6vaL7HUrJTGkq1shZ3mQO4zBJ9XnLWNROYbZLFoMrnNZ+1uxPZkNlatxMNZYbHlmfoQRxQ",
-	"rDReyjJk34HnfR6Ho0hGOkUruNgJnbumNN50LGdGL2PxP1H/IB4l/kkFM5EGluAX9B2mm3qx0q7VFltv",
-	"sInYVd90ZOAVU2OANDOIEcW4H1FzJM20TXefyOj3iaiacfAkjAnKwTOTqbArCtMh+kJI4CYVC/43PWqu",
-	"6Tyipm6O0WSGfVlZOxNZXJC8ckZYKDrSFsQRHTf4itAxZdcskoOMwBjp+R07P5f+ACDNB6VbkCXE5AlB",
-	"8pjBdWRpyzll8iw3knlnaTJjBw1Q8oTcA0zgrDtjJJcBFKgntO5PYkisKCDMW9KK1pEr9aJlA4kgDHD2",
-	"/mYvA91I6KMDtnOwZ7T7zt6RG3EqZEfimLnGxtI6O4EdpL2Wf7ttHKYkNq6FsA5Q09kr/415lhauz0sb",
-	"v9SqhuLw/QsEiaMYhssp7LVadXapzM7rSILaJrr4XDNmVq4KNJCQn4xSYSRtUN6n8kHfDRK7XLmVa7Ec",
-	"b3WOsHpRy6yjUB6Se2mr+Dd6Jct4k0i6bIiGswEKzn0aBxszj/tq7Qo1mE+dez6n9fCKOjvW1yjInVpV",
-	"CZVU+wt5N0ry3YzkNjNvljHbFk3mPphti1chK7Egbe80ntG8efk7t6s+fvxYO/Ze5W276+PHj7nLaZPd",
-	"jXTeHqRF3vlL4ylndokG8AC5hCTZ3uFB2L/Xpqafm9h9cRsvLEgWgAZTA4t4PIsMkozYwEm1RXPgM1Pu",
-	"iKJsKDjmOmW7DRbyma5/pfkq6gjaeOOlSl2NuJzZUnY9R9adCIzfpEphVsI/19jjj8Ecsrjq7COP0izM",
-	"QykbnqZiNL67HGp5++9SKfbGDOk8G3r5Rlyc6L3sRbssaRJhRZlzVRaWxqHHoCE8J4Y8u3bRFbogDBOy",
-	"cBeWN01muShJ8wgbDctoZlyELJLpbgujY9FoMqq0d6FF0WgS+LPpltQIkwFq7S/lpX6qljuqhZQJjjE2",
-	"O+y+r2rd12Iv1X6b5Up3RmIZtx5SluUcRkRcM2+Ox7FfyKlZNBqZc5+KeGYcQqPJHLHCRIbQBnWWFnit",
-	"i1APnOADBg4aDLBZfHgHW8iIF3pIBUBXnhBOhfF9CCIkQ6PGC7D3as4razSzkkhgmw8iqSf9ftSD/gOo",
-	"VvKspEjJAGsxgxH/44oPxHcHjYbry+kNjeqWA+G1LLUtpBngL1F61YMCMNoefK7LDDLWGNBEXwSuM0Fe",
-	"eI6uc2MthhT8UudzYmbhSPjncVJsuDdvcPW4BCYlwCVThEdlza9SXsM3YmVGQw+N7fEQGq7Qrvoz1+mx",
-	"v5RfUxTM84gK+QlHs80Fi/nS1kfVbDdQGWWhvwMctkqusjtDp6hSkTOc8Gkh40rRvmts/d4v6fei4/KN",
-	"zny2bQ3kqme0KEz9cagYH7GzDTT+/dDmvWCBnMRxwHqx4AkgspqL85HmqtcPiroR/vb7kzxOO7IPCICe",
-	"GfO8nNaOzviG0bv5g6f67DJRs/X2+kNy2X0R8WNX4cuIn1Z798HEj7NYHx0N3baIdIlkXEYlN5oxy2d4",
-	"N69op2eGZz6+rZo0gxWz4GNJyMY8SSPbDu+jSdKerC40zqs+4FiXFaBGoa6z94BwhpiEuiONOR/EkU7f",
-	"zE5vzPNLS/ZO7GQevGrvPssPNsassgxeQzVekeqzgB/T8WKuYj/drT6AXs/tJQJ2U25LBD6v4QX1AaOZ",
-	"W39PuLijVShc3LfFwmXnT7fJPy2Lw3gMS8Ypl8pC/86JlXY+ICOkl0XIuIyAD5Bo/goEhpFMYcKnNPaV",
-	"vXmalHmCvYV8LIyvGwebpUqv+tCYkg8y56BhjY2LsNEIdmzeQfaUu2ey9rII8luVslc0nvLIcTbq+8pe",
-	"lE8XWZIc0c4TtD0+0m7HKmI6M+vKhxXI2h1wkoc/tDl3Wp7K3adOWyHIPpnAlV7B5W4Bs9pvOaFHnsqf",
-	"lfGkwJx6AyFOLAGykOAQb8QYZ932tcNdaujV4PnROxT8DKxRBT0ZoTX3Nfbh0A79RttbvmBeBBT4DvhM",
-	"uzgTIIS72iAVh360VaoUeTYsyxv6FZaSgR7VkQX0D1UPrBjgbqE0HoCYotQnPSwKTd8ejJ7HxjrrL3Bf",
-	"mEFlM/PiyFWvOMufZCR1Knj4YmFItsun3pHHWdnVwLI5YDUYIXRTuD5D/8aYNlBLUGZ/qCYJVUtZLDNX",
-	"BUa1UmUjKGPDxxdzSlTn91r3o5LB0uqelSUrjA79l9XCCq1i/Ws7nCNN6G5QSYEnIaumm0go7uMMupyI",
-	"YNlyXvtJBQ8aeG4Hbf1np8M2thsA+/7KA6HNGQ8W1MenUoFfLCmSMFo3Lfhtvm7CfXrnuolWK7M6Pshx",
-	"onpCQ2yKnco0AmiucgNkbvr3ZYUsrFd1flf7GBj1lfFH14ce/SpCIfmC3PtK5ywq9R1fHZeDBpGKJ2Fi",
-	"DoKj43U4mFPuJBVlhOYro4GVhsD3LVcus1V2WECcCOC50lnJC0Fw3qeO6shiJbVMSxYA4sAJBBXwi7+I",
-	"W6G/YWb2Lp6ceZtXqboi62i5S7fQWgpVCblcvMWUuruHt26NWsFkHsbTK5i+BdJyy7BZodnXLmaNNGPI",
-	"aUEuC00YMugLIvdc9NSNSGbFItd9Oyddb1YOQWfujZpKhj8kX4OnRkJAN38bPQ9ddeiv9m8f3Jn8JhRn",
-	"06HqyBEPBZG0lEIdsDsiHRiBmoM6gEl4QAdDPh4L6eMafEAcNyp5GWM/pkcEyxNhJ1oWGrex80cVGscO",
-	"3ZXlyLLIdzmw6gKe6W7tsNsQtSN+sFdrhftN0eCHvef9prl2fGW3fLviADsr1Qrha8IuQ+xNHSl5tQ5W",
-	"KqKqmV8AaEIF3d4BrFmlN0ninaP6fr1BScS1BOy9dvnBPro9ho9HcxvB/zIRfHEzF7+n018olem7vEwm",
-	"BrmVhHIu8qPnqh+qlo3RSWfbWDe1dcmoFEDBoDCLRR8RLH0tzNOOHBmruNXw+e0IGiDSHoQEmLbNRoO4",
-	"1/DGQP+YqOkLloiRwno/hJdM2WScg7EvEaKvaE2+cO+xf/R5rdnbF7XDsNGtPee7/dp+90i0+ge9w7Dh",
-	"CaZUpeNKtWKchCujJooe2LIPJFHxfqikbTzANwQUk/rKvJ1Kuwl1ylqkcK+1RAiuo9mrZdZXfkdtC6ru",
-	"RyrkV9WTDnZjF4oH+2WhfNj5E/9xW2rvHI7craS95jzOVQF79GLg4/rx5QLRYStsO9LVYN9ePG3pFavF",
-	"sCNRf4EGUUkxF8X2ILA2DGMXuM1m0V5ZoJKlmZOP1BiM4MIoyhy/a378QoZ52B/MfxTiusjwCu51ZbOt",
-	"d4VpKMmqZlIcJx1uU6qW/G/SG9LyPMEUan56TzBrioJvXqSsK3vLKs5vTabi477RLIjCADubAs+UKU6s",
-	"3mZUFCRWnRa418RqaTnv62glZYJiUGJU8inoAzMVpw82zvPRO3sXh2yMRt56ltvXVhz8mQzijderTBTS",
-	"dnp8hbtb1fcgqm9bD72+diXC5QfQrjl3B2GF0kisFhHJLmc8ZeNE3UQhAsBwrG3U0UBCDbRaHiups/eI",
-	"DhNH8hqJuqUDdu3IYId+6Q2wtDz6LJvD541gzIdB+63aIW82at293n5tv9Vr8MP+QX8/BNtC6wm8nGGa",
-	"jnV7Z8fhhQ2UGriuj5h3RXE/yGoi3b6SSruC90UWpH8BKWWl2Ww0D57vHe3tHe7tHh20Dg92d/fuGDel",
-	"1Z+VhU4vc9tmG/K4n5BH5O95KxTe2/NYLBayr8tkwM6f9O/ZKiXN9tq5ouZiEYBJ/uKGaK+vfI2GcL8J",
-	"Y30z9s594/Olepc2kDPlMxbJPKBH1ilHYYC2/60FfeVZBQy27nGZLTJid9vzzcQfkU51eR+3PZYr13+7",
-	"BwGcnBHL22BF3qSxK/RkbbZsgvdQkAH6aspnV9EiehCV1QBugTsuOWFxIXLHgfIrKkF7YaG45XMXaPiT",
-	"u483ggiHy9fkKdq5HyS9T7f3NlFnG0eRIHhE0RUn/7Jg0plnexYX6t9i8y3Gkzz9+nCl+ubYXIuZLq/l",
-	"A3pI7TAZrwVR1gWS30QDbjy3XiJgrDzWdTSGAxAWIx5Spd2CFn+FAEOASLKggq0v05GO6iDPMA2ZTKeF",
-	"7bB4DPQNBI2eR5F0vVF0LXEVermTej4q2JHmL21/QCUygR9/CuxHWYoioPgFVdB8tNTnIJSs0eFPF8oT",
-	"U8CF8fM41Y7Ewpmc+aGHaqqRe/0pxPJ4GL7H1b1LJC/bfJV25c9OJQo7lXancvO29T//8Z+dSrVTSfj0",
-	"bOFDcyzgs/GkG0e92rWY4cU0y06l/WeHamZe8pT/ePHuLVwvZj/ae/A0FUYxREq+A78JLlCtt3DBp08L",
-	"ieRVxf9bMbUr8xConxQieOhYYyuLNY7de877pljnM79I+WQ7lDF/f/Kydvrq9Q+1sx9/+rn25u2795Xf",
-	"Vl7O4zAU4fI4JA3wXph0Pz0OS3j5L96q91Y1bONym9grx2FIZilufGeq2GUttlTstysE5Kxq2nHgY3oZ",
-	"jy+G5tSYwA9VcpsK/zZ4D7LxJzE7cV/XxzzR4oT4hd7h3Yw2NwIysKTAU9BFKUvwqR1joAaZvKf+PZ4n",
-	"6bfmFbR5UbK9aoEHsUrf4rtd5iDXIktI+2RUo055kvrK8S6RSk9NgR8rBbHv03hUciFi4h4Hhl0NpudP",
-	"wmxjR/JJRZS53gX/60/VinsjlXbl96b+ZfCL/Onvje7H3n78e2O0K/d//P1o9mZfPZ809WXaSv5x+O/T",
-	"Pf5r2aWVqlHOtPveGwOdamLjQaVdO3SmbabBsVRrDOFZV4xazwdHLWQEeGlm1Gk0EmqSVtq7DfM/nCYc",
-	"oEiPYz57Wwrg9ebl6f6vH/++9+ZfvfTdxzezf0aN3TeXb4c/fzxtvv3X39O3rQ+zt60PrV//dTZ98+8P",
-	"jezplsd/RW8QN8LcoStTZXTCH0tA5kHV0NeuJC7MOYcenM+iLXA4JX3Zl/ya/LyFpkTE35Riiu1Vp6sV",
-	"WL3wb9aB3ipHoDffQc3uuYG6I+8sg9GTe581V27uouASXC0jCJBimv++Gw0GItmw09iOep1m45Jgr99p",
-	"Sdht27bgDduCYaWB93GRkNecLn+tAVsDGv1AyHj89RQ1BZMHIer70Pw3H5i2HYMOTr4fUeOwcWh4Ly3r",
-	"Mc4OG09ZLLhO2ZF59+Y3xAiZ9RnnNu6X7TVeXBGz76EAfnG9SzuvC5b6S/VwLwiOr6uX+9N9ZRhKV9B1",
-	"dZPuWTwYT76129sZ99/UbSMtNYq0lDd0g20gJLyIuVglWxqqtDDVN8qaFypGCtM6O+W9Yd57A1Q86OkG",
-	"orQOkJo7x9C3DtAJRAwTiKJyiDI/kSpHWALbK3oCL+eubuB9R9Xyo1tCiAPP+4tE1u7amX41T826NNWc",
-	"26ywy+faQXpqEkPDrNlOX6I5fW4+D5WSzgmGJ+kpvhZpgex9gDI/1+WypKTnVIaa2myK/b8qYt+BxpZA",
-	"1x4uQrkLGV5kLTW3eyPHcZwhHoJ5Crzr2zqxO26tn9WAqUmKLxQYE71t5d5Q4b5y35ZB/xcDF9i3iB4+",
-	"dLQmoidkGs/Qv6fCz4X2V7y22WjUC8s7y7fTHRrwzTxblWqFjxKzIOOpMcWwdn7U52ZdyjvrV8mvkfFr",
-	"E/uIdKPzP9lt5Eo312mqL23YX61KdCn892/lPfp3qxSlF7msUNT6DHYvbcXAfXXIujO0rgwo1CM7f2ZQ",
-	"EJ9uVSpGY8ypFMctAfgfWdUXpIkQ80NDkQXlktDd6CdCDzGv5Ji+REcCMokNjKhCVNxMLa1cEGlHDEhV",
-	"j0InPVQ1ZEIuOlYJ0ro82SpIN78nmL+2VoF3IjcyC26trHMm3Vx/pr1J8ILgpowwCDTV4XkHHg95adnd",
-	"UuW4WHbnAdc8WNUdjnilNhoMjWDtG4/zUy6EGfFBoKquXtx8Qz/KCJXL8UX2G2UdNO9pJJc4hc/bRTNv",
-	"Gx3WGq1aq1naadOt7faajdqh2G/VjsI9UTvgzX6j97zbEoeHS0ygvctGq91o5Hsf30aDoTFQEzFWSTpv",
-	"GnlnaHOzJ7e4y4wfu+W3Js99mDzFp8uTdrTZC2UdfWck3ZLQKacSFwgzWuZDvAwMHM3cUQNkaoSO9ylE",
-	"sOtDRwNZi2SbBWaSKon+Db9ps+8FT0TCtB5d/c9//Cfy9HuRSYzHRikEWV9QNBUabKh9xJz/4dLOG9u5",
-	"ghMZciuQkQY+g4YDPe/oHRPB+AgI7qEpJZNYWdkPUadcgxlHQeGJFu4RlmDKp44DkaXTKI7NZdAVRMKB",
-	"eokDKysieRXymQ7gGgDXuFHXImTdGQvw37lTF1RZd9aRhEEOA9zBywJCyZuvLW6z6VBkQWbLbwUId1rk",
-	"vVh7kcNpipW1XulIm1U+Lt6RtEZSMQfThEPCDWQ+t3sIHxSKEQf+Trtt2LdBPv4TPHsS8XLUHbn3eCcQ",
-	"8PzWqbSfN9bUAhsJ/C/M8/+wyjVX6bvSIhIeoLGi9OiqsfR/rZOj1/+6qGy27h+jdHgp/kiXKlsr0CIN",
-	"spSYVIHE7i+R2dgWAK+dwoUzx3ixMF/Pulghbo/6Y+dPC6K5NNYyFz1x3oGLlLD5QAk7ZoMJT0JUDkay",
-	"xwr0aITQgZCQBwujrxLzSarYboP0g2YjlZTAYi9o4JWjLjjiTKU/lYrHi0lviCvxJOEqzLu6n1Oxbt+e",
-	"t8WDRV+2uHHvNi1XEEFwMLYPGD9Ix7cWa2DBRCJSqKSQLFfxzfh4zL69fHf5vsqMaXXQ2j1qs4sfjmvN",
-	"KjtgYTSIUl31TvCznG+gsSnQ4uIDvU5HBoSLfanSsSN4T2E0gRbpZBxQJalf1GEGQjX+noH5dKr4LzFV",
-	"dLcwSWFSaC5T83tyRcHZzqTR2O3pmwH7YxRL/V0HkETaOzvT6bQ+3a2rZLDTajQaO/pm0Kmwm0hMv1d/",
-	"fNepNFiD7e2zvf0O3kPgncz2ZuF3ncqbPbY3PLxpDmuH/+5Udvxr4F7wN4A/m31XaVd+/P7i46+7L9+f",
-	"/vD+p933/3g//zdcm07GxoZv/TLsvv7l+uyHt3H4wy/Ts9fPR2evX03OXr9qhq+HcVeej39tvWp0d88G",
-	"v/7j+2mlWpkkUaVdUenYvJb2DhyLHVRtbS7l/8JhfHfbIMywWweIuvId/hw/4vFAJVE6HH138cNxEz/D",
-	"k/HdAf41Fkmkwu92G6ubnmY/XMCcC8zNj87FHY9x91todp6y3PHCb7e256Ou+ne4y4vC+QEqO+B4WJKI",
-	"Vfq9FzWG0SQscHItYEVV+1HfbNVQBIxKQFJ/V0MkqrgrvCMdzu3aDdPLixCpYwyo4qA40gzc+KY4EK06",
-	"EqqkSU1ZXZfLQ1pjOLuBmVuhwgETI0q1taIxGQnpxicQbMmk0J2aIlBXtY4OG0ctY3kt4uyS0ZRrD76D",
-	"wlhLRJ/gLLHP7RE3Yd8G+PjVdGBnIIdbhfYl21PwXC50SxDNFFTlv3DmfKQpCI/+52LnRISeKVqm830T",
-	"/j3r7GQoetdEsq5611bshuImslXkWhCMBxLxLKgVJtX0lqYL3/lAdt65lgsz0C/bZpFbMzQzQOLNvxMt",
-	"0tpkbFaQ2NGqpNIQB3gO+Witl2Pe6/zdzW2BX4eh/YK00uWrPfez/DLjlL6qdb63ZhZ/WwMajbM1VOKf",
-	"nDw94ddutL6KZKQthh5sjZKwwn1brn8S2c/SgOZL+FwvMCkIyH/FcZ4uPRqNjLBMRTwzpl6kPdS9iQyh",
-	"ydWC9HUkD0dm7mkCM8yuJJ6FNttrPK8zGEEkB2ymJolfq7aSvdeROYOPE0ADPuKNCJZlZp0lmDFfOkY2",
-	"230Dv9RIq2u5kOARuw0W8pmusnCSmNGjGQ3Jjdy8YYkgLRul5YzyON4PWiQrR3HtKkXaEVc8oTguLEXW",
-	"GbL8Jz9znR77i/6YA8BweItFCR5WD9bS723L5m/2SHGHW/6a22rPjZvmSiks67c1FfL7dyDS4s37OTDc",
-	"i7inEbMCvrlC7lXvB/1JHF/JUniKVZXpsgpv+CcJ3d+qlQnA3i+f1zzV2qpqFY/K0uLLJykZHvX5Liqr",
-	"Ohc8vM/DfWuOJ2ssCaJwrlx00l2rXHT5USlI9lgmws/C+YFdwTi1QXQjJOtHIg6x5h0LucAqABbNFyww",
-	"zn3AerHgiTFA4GICMoRxj0TKQ57yALOo0CUYQkyvI6dDFYs6ewlSylgGHgoxWFU5i4qnFGc7dgVWIFfw",
-	"xkhAWpZbrkJ4W9yIJN8m1JFUsar5zNxYiqlv40xkRr8LCSgYEVpE9I0ZJFjdMzVhocI4WpCXpkEekjln",
-	"9FSdtea4t4Qkgj0PkBlXk5RdUEWQa2I87YqOdNVeUiVQ8YW3hQVC67HAlEJR67TRhlG2BSUzrzNUn10m",
-	"araemJ4/o18LC8qdNahdjS+jQVvt3YfWoI+WaWUDY3uD4JfrlPNjLcf5QApE2jPR43leBSEW3Hcpx9oG",
-	"Fx657ZaRtvf8/E3b/pDNXjJibzH4tCgsC2YPoeb5iwrxvRdvV2fHYwgY+bSk1Bj6ZUC88xO5v4CR5wEv",
-	"qBmXYppTMSqZj++Vb8sts87GnirBsNybMVsQ1drpmUGvSv6OrcbU+RMlwIEOHDtURA/90/mmoIz6AtQU",
-	"MFPz3hCQVsBaTEJhieOihEWhrrP33JiZU5VcM647EmJRcaRT5EkupdcxAvjETucx0az7HdxOmHR3e83a",
-	"Ydhq1p73Dxq1fb7XFbu81TsMn2d06hZOcqjGK/Z7Z9aCGgsJDsE4Uf0oXtHDvluLEb2e29nL7bbc+tyP",
-	"weeGVibCdtNWQmx98Puot1yU1Dt/OnlxK/MRXjnHezQno9t5X9oJbM/drmYMBkiDYCxEbdxsG4vvyPk+",
-	"I4LUBDfc7IbFcH5XZO1KQCaCdSZeW9bQ9qLBbaosVartVZjsNXaLdIG5T5jwqacPVs4H0CJDBo1uI7fk",
-	"Qth1njI+SISx7pRLX9unPIUm+zx6gLNgVGLEyeIS4FV0xOpP1AT9SIcAKhfwaGxF+11Ee7VcTJspOtFe",
-	"RuSz3CwsmENmXD60gsIaqhr0nUKF518wcl5Y1PoK+H5IdU6HihqYdOpQzPzKSqtq8yWmdXZqiwmcqp4H",
-	"YCioau3ILDYOsTfOQj7zO7CRQAh/giPQdfYBItopdhbPtzxjRQEaDTkIQGUpFWEoHZl1/k6Risio/Z6g",
-	"8dn+ZHuXBcDgjMyIpdGopIFLizQr5ZjT8a11ISq1SBewGDzXZz3S6XM4ByVRF3gW7IOuGEzkNg56v3CU",
-	"W7DJZbG1p2emwFlbROm9Xz+0XOetFj1bNrRF4ukcek6UUDcd9S4M1ZSNuJzNI67yRLBY9AH2oSOL0Atb",
-	"jUzKXyqS/oDKAwVZxWrKfA3lnSzwJe7SSFypVH5QjJ4Hq1Qv63vL167/Nl+8fmXeRqXdbFQ99bJWyAzX",
-	"8edIl+qS/L7aRsweVcTsAeXVNm4GItpjIF9FSmeXG5lpaawpxdHj0qcNXya/S/Fjy9HNzHY/8/nSP6fk",
-	"nEd1XcoXC92qlTZ09ur2zg7NU9eRy5/KHmLeFcUFEavJVrv4lXYF72sstAlwXVbalWaz0Tx4vne0t3e4",
-	"t3t00Do82N3du2N+wpKRL0M/yzbIVtQ+KlHrneytmH1AMbvzp0cefWuKwtFZ55MUnpTN8a0vgYhzTRMZ",
-	"LblXNZh1TqDNG7YZ92zkDOTO0cAQNl1G+W2MYi2cTmDij0inus5eUZdwEVYwhjomMW46aqmwYiboSCPD",
-	"Z19ZAiXrozjLyM5Xy5+4pYISyTiS139hOOJC1F67Qn+RjMn8pO8hMATGw5TPriJZVtCFx8FKgZwAuRC5",
-	"Q06+tkoYEfznypq+UK0XTe4+3tJZevuaPNGg0AdJrzSTSlAEvtX895u98kGu8isdLHo1QSlS9lKHY3F2",
-	"no3x8LaNvIkshfE2r+VBfeU7QXNWdZFFhSyueCrTDDNlxnpDBfi8FlMWWjzMjQVP4girb3OA4R0JUCwA",
-	"D28UjLEFGacWVrwH1poDczewv0J4U7KhmiRlqSQZnmVvujidVGDyuJ+YtzwC6sdtPufWuvYC+8i219D5",
-	"UFNZUNUt1VVW8L7M2hI13BR48QpFy1H6RdJGdjafQJ9kNMnlS8V9Wsb59RlyXcoVWnyTKtPKyCjM60rl",
-	"7WiHtpCdYcxcRlKngoeff8Fy07v/Kvj5lVGJvzFT5QE9gRhDiruuyJ37h07IrUQ4+gYGdCrVZDB8JAbb",
-	"Gziv0peoUF/4AHk7+4a31SpranW38z0uAV+F8xyVNHS8ByQh7C6AZG0AdR5EFJDHuLDNi1pYRngVCuhe",
-	"xGfoHAA+KnuLBdqjHtWJLWChSTigYTP2hzUkAJ8uN9eVTQlY2K0Rsbwo5Ilq/4cpF9lqrs+iuUqsJL+i",
-	"4gGU2OZkqZlAb2/GZbeI0H6ZdQf0uGSxGrBIdiQo8BeWciRXTZgqNk7EDZTbp19ZCFzI0IisvwRD7F8u",
-	"S1h4hE+Npp+rrv1cGEGpT0RXUBe2EUftkiKDr4CptpuoKaJLrMVSa6EWtjS1T5OmdluxkC8OexBZtK1X",
-	"8IynOzEE+4Ia+zYcvs5UJIKBL2jBh8wq9t1acuykYiQIv2r7Z0tFvKUiXjvn/xToiW+zF4tlwVZA33da",
-	"2S5zPqv8VDmaMyX1iKmazQva0jVv6Zq3pv9Gpn92cLd65SFk6opUlUgYqMsYAwuYDuqLAdXyqGkJI+WC",
-	"7NyyUj4FVsqlDaxETOltq+2xfyhzcp6Kc9FWeSx0nJlYm8hY9a63lQzzERszrSmPgBwDCRMtST9SpNiU",
-	"Haa7iM5Nq4zfx1VB+LmrLMWVgU9f0pNQazOAsO5IKVJEMkwEoFpgiKggdqRT/rU1guCe2ohQw6F4mBV5",
-	"krbnFnYBYiBpbtffJ9bCVHSHSl2v5v7ai1cGUijzWz/apz4qBNFVoBFya/cuAZa7AsSEPo/iSA6udCR7",
-	"wlL0AVR57pN8/DJs9PZqh7zZrHV3+63aAd8PG73n4qjb3CNgBdgKtDmuaLyVqvuE2HfM7lBxeIUv6QrK",
-	"uOwTJ0nstRzroRrXaTF24I3tYOjzjlk1ev+3Q5TaHff1C7dHKni0SI3WvsVRnmbn1Qocd4QLRY379lMp",
-	"XpcxDKWaMiV9pCwNXQmC94YMq1bIJugZjS4ZbHLbr/rh/Ocq0tMG799dXAbUOtpVIbRGcha4fTaLFQ+D",
-	"NvzM3KMjuWaBMXKCqgO/gjpK8w+d8tE4oMJEzQIk0IBWCRiT+czDSiZmwog6Z63raQyBaCBFyLqzjvw/",
-	"FymXIU9CZtfmt2/tMZtOp3VNX7sd31OjZ20GfAaIJUYkmCygS2pRGFSzv7KBIzCY+8IMgqeTRATWZomj",
-	"bsKTmUOE1g4PLaOTB0PGbivLvUukZma+VDZcZ8dST42hZ27d+uOPjiSq9+a+JZbPNRT3VRwjjyNLRBgl",
-	"opd63Ca2xNRagnjv7iRFKDRI0ZD9NmMUEsBr4IUbsTpJRO6BaQIwE2awZJO6gVURfQ0/HXOqX+XGsJp0",
-	"Y8EmY7PV9qEKVVeRTK0jQz7TdXYBjc+4H4x5yJMkuhFspBKB9L7GXvWhuflIzL06aMKBLeTfwQzTwuEn",
-	"GVnwUMzYkI/HQoqw3pHH9kzSpg9FHJm9IqgqiscxrIYIYdj7RAGnEro+ET1hfkDLp9les1EFhjZSVbjK",
-	"5owZ45uzcRLd8FQwZ2p7RZ8wSbOZqz4ZzETG4NoYUwEsAJWYYeFRYd8GF6cXx29Or96fn/1yfHl69fH0",
-	"+x/evfvpIngGry8RHUlmd6uR6QF2YfSjsfxp+iQwcBn5lM+qnveJ3RYBfgsiLgCzvJD0GNQlHc47EbIU",
-	"2wDr6eeV9fCaKvcEHvogdMd/CfsIP6u0K9OhFr2rk9arX/T3fz8bJrp3Moz/fvbml/+vu68vftVj1T1U",
-	"Lw97f/yy109/fXlz+l3l4d7qxygdXuDISvITUkztkalapEhN4v7rN662zBa32m+WisiTdQtUF7DhM9m5",
-	"gTXnu4w7f9K/1mFudXvQbD9PaZEBEiUsVoM6O7bfzRw/V1cYwwDQkSFoFGk2UiPz54jPCDUVVWg53IYv",
-	"3VcJtFgl8zSZS+1qPJ3tX8JCeocNvwLxaE6sKmuqomQt2IkDkZZuw8ZW424ekVhTZ5ZpSnqd24P+eOIU",
-	"SEd6p1O+XhiSfnn2snJfVJ6g8iyJZN63IZ/Y9mCSzxlp9vtETMi/i9IXQLFJUeJId5BHYGr8W0w9Ed9Y",
-	"1fpl+GnGT84OGXm2D+VhIfHRA3lYsDqRvFFRT+i1hcEHGNqXo7m8dUJbiX2rxH7SxJe+CN96Q/fiDRHx",
-	"30N4QzuZZ7NSYs1zhFIrxb1eB4qGAuziIUXyvOpSVAjUrPa2KILqilNd2M9oiGsxTiG2Sjk7G10tTNm9",
-	"zGb04Em7hdqSdzKe+YsEvIYRBoRFvmoCg562LuL3iUhmXlWxub6yqtihKc8uUtQN95hL5GkqRuMlaqFp",
-	"1AJdpSvtZrUSTvCNXJlb7O3S3r5a6MDbrR12G6J2xA/2aq1wvyka/LD3vN+sGI0xiVMrpQmIfVHSQ1qP",
-	"Hu2g1KsVtDaW8x7CQoGzbRYO7mbbKlqNvbvlDO3buD1pmG2UrRH/CJON3jnHGp8vYtavItt3/rRn8NOt",
-	"Yl5JN7OZlxaCZKUrg7KWDIlpZ4zbGJjNOG1qgQ+EleOzOwcf7GTg0r+kODPbCxLLsBw8BRGGxDQrV+8t",
-	"bcjOWrmLTPnli1PabV26UF7LjTXkS1qqq67CcOV5LhLeu3x1+QJQEeL8UD+trTNeQtOgLnMg7Fbeqouv",
-	"WF0sNeYpAhRmwu0z6orbDduXVoJAxcj62mUHgTMLCo8fdJRltTsXGXQouB5Uj+P88AGPZBXiUcL4Gl3R",
-	"4yOBFc+sK/oqWVoYUWdnKUOqC8Y1k2LattXTSUTxLleGsVaiSKd8BveE25UDlJbryDXZ7vJ6EYVqpgUb",
-	"c1qw8RmVYJnIXUMtjoUMIznwlOJG9vxtQtnWHkFkcyuhH1H6zYgJTygv4EzePcxiqzH+vFv8vgSiEXvS",
-	"pJhSNs+rgsMKOOgDsLEIu4hIVRFcCzG+UnF41VdJYAvOsLDRLQg0DEyR0RMq9HSVdaHYryOzx0IgCD9m",
-	"Kg4RwNlvnnBBnR6XltBT3YjkBfTOwy0oqmRGOY55T4Qkh/ELEOeuxeKjkcwNHIV5Ht3CvwjLLonrNBb8",
-	"uliWwqNorak85Q5Rf39FK+2jg71GY90IMg7iHAc2AiX3FUX8H0mQv5i49fGWRi2WRWVnb5tC+IunEBb8",
-	"DBAdc7XSD5NDSIV+INV2LnrUjEcGvDW/r8wzha1NxsRvNG/fe5Y9luMTJg2W6NcZ+GKgrCZpT40EakjB",
-	"4kin1PbYkV6MtkB1mGGUFsk8Dhs8v6JbE3xrgn9BE9xLE6bqbuLq1hHhCGDiZb3RtjPD2J7wb+qbNYc6",
-	"4YDnjObADggxGuP8nX6G1uCqRc+tQq+wmlCnb6zUNZuMXYfut+evTtjB4d7zKjP/Omw07L8ODlrPXsBv",
-	"ZmqSlKD7YPcHPh76tCmYSag7iynLC+LWo5YbQqDLhsH++7/26k07hN2DKns3FvLsJTtRUopeyk6Med6s",
-	"N555T7tAqv+Cx52LQaRTkVQJUJiHVesKmA/QoMMJesR53q2PiV204N4niN8N6iKH+M0cXPwcJL2dNcJe",
-	"Q8O396hzYm++ZdXyvDZZowl+di1mjBdwfrNvP4qu2ZPSX7j3+Iui2f1q1mSOIRjfUmv36FnVtUYh+Tfs",
-	"WfJsjO+jAGPEn53l5F580nEc24Wn/TTXZg7TCzLgGujksh/A+Q4QJSoH5T9IuAR0/XiGnefauYYRvO2O",
-	"xCMw5MRsbgH84Sd2RN6awx1FSO3wGFdLWcx713quoZ2GHEk96fejHuQr4FdoQnQkVePEsTBb0SwRvrNR",
-	"pDWE6WDA1Dg3iQUDbS6gx8+IhqgnGOZBaOypMuud53/08l12N8/jcxS20WeGAy3ZWKhxLDxeTGsIwUCW",
-	"vTQao//a7Ef04rLBneAXRXUOUAvI0mGiJoMhmw7VaG5MVYIE1Ow1sPVW2U9i1osVvzbn43WU/jDp3mWY",
-	"L9x+zzO5Lqy5uSbx9/17y+JcdKxRHdjTA+EKV1Go/ea2JWPPpQNo8Hnt5y+yF9lfUBzGECUGrEwkZvC9",
-	"mbi1EM7F+4dWjrolk5CNeZK6Gp4RBxRpfMCivD1RUKFZdm9U1qDR+u6Iej/H1tOSH5N+jVIt4n6V6tFx",
-	"oaqwkczJM+IQVsECdwDV672tP77yggG+ESkPecrhBuNJN456OBZQsHTScAlt8yvCdIFQPtpr7pHS3G8e",
-	"+iL+ZaRL1crJUPSu8Qmx4iHr8pjLni2yVElvKOxkvTv+IHicDiuffvv0/wcAAP//",
+	"7L37ciM3sif8Klh+e2LcPiRFUnd2TOzKanVbfZE0urg9tnpJsAokyyoCdAElNu3oiH2a9Xv4Uc6TfIFM",
+	"AIUqVvEiqe3xnJ4/PK1iXYBEIpHXX/5aC8RkKjjjSta6v9bGjIYsgX8e02DMXkb37F3EU8XgWshkkERT",
+	"FQle69be0TkZMBLoG0MyFAkZRveMTPD+Zq1eYx/pZBqzWrc2TQdxFNTJhH5s0BH7+3arVavXEvZzGiUs",
+	"rHVVkrJ6TQZjNqH6SxP68S3jIzWudXda9ZqaT/VbpEoiPqp9+lSvHccR4+p4TOOY8RFbHN23YkYoCeA2",
+	"ElBOaKrGjKsooIqRry5fHpO9/Z1D8vtvu81Onei/9/fa+8/y4/6GyiggCaPx5O+3NckknbDbWp0EY5pI",
+	"pv5+W7u5ftk4uK2tO5t2q1U6n7cioDjy4kSux4zcXL4lYkjUmBEaBCLlKj/MsVLT7tZWu7PfbDVbzXb3",
+	"oHXQ2kolS+RWq31Iw4POfuMw6Awb++1t2qC7ezuNfdbZZ3uDTmt7d2fp6IcimVBV69bSJKrV/cl0KiZz",
+	"JoB7yueiSVgHdvn2+vpiq91sIQsVOIaLBlx+HJuciSslkpKRwAAlmaRSES4Ukfo2osQd47LAHe1nCyOD",
+	"ux83sksWRgkLVPXCvx8zPaQxI4NEzCRLyEgUqaQXXna3tuh02jRXm4GYbAU0jgc0uPtfgQjZ33+YHN7f",
+	"pq1WZ08qqtjf6bAVDX+ScXj3E16OpPy7ftV/bB/9R+flf3ReOk76j+0jzUvrz7WCJS6ZSuZHQ8WSxYle",
+	"sUDwUBIlyIxGigzYUJiZc/ZREZXMc7Nur8WtEVfbHeTXaJJOat1DPbJJxPGvthtlxBUbsQSG+f79+yNP",
+	"TpRzcGClDjLKYbvdIr//1m4395rtZ3Uyi9QYBp8wKgW33LSrb9ouyhdGE5aUCBiWJCL5+20t4vc0jsIe",
+	"cOZjxcynem1KEzphygr5NJECVoTGsZidTKZq/h2NU2Zfvjj5vl6SXgAP9q1QmibsPhKpJFM6Ys8J0++B",
+	"La5/HEaJVPBLk5wqEkkCUyKCx9lNet4kjqS65Y5+cG0YxXq0zVueI1ytXov0kH5OWTKv1WucTvRlHFet",
+	"gip75bz5gsXRPUtYeHLPuCpfcz1enCvTN+VX0YlY2mpvN/YHLdY4oHs7jU6422Ytuh8cDtt2wFOqxtl4",
+	"4WW9KFxTAKdwpzej7b2yCcE85PnwKFCiZL+da8LDlyVRY6qIGkeS6NOCiIRIltxHAbNH55hKEtBUsrCu",
+	"f+0HYjKhPCRxxFkfL+mRhmnM+hVUWX7wlC0jhYFXreIObGPH6ssogGrCchKIIdG0ZxL/DcTAycP06ECk",
+	"ikSFJQembkxpouZVrAivwLUtnUdnd2/9ibyJeChXzkONmWTkTt9bJ5Lpza5YSAZzAsuWPzx+rMViFPHa",
+	"B31tGouQ1bpDGktWPh/91txUIsUmMKT/mbBhrVv7/7YyZXILb5NbMH49+NonYNxTfKhtZLH9002dJgmd",
+	"63ulmiOhRTKpeYS4kSxZgw6RtJpSnczGUTAmE1RXQxYzxcInY1W9bYqL/MANexXxgK2xXWdaL0hYIJKQ",
+	"hcTuXxVNmObXmCqWNMkRx2fsvLP7yZDNiDRnLtVHMomUJH2qChu40+rsNdrtRmf7ur3Tbbe7rdYPFVSQ",
+	"MPRSGoRUsYYeXJ4Q5VoREuKGqyjemBBObTDEqJjMzsrJpPD5x0/mbTSJVJndBAoJ4elkoEXukMBOIlOW",
+	"4Cnpj3u3VT7GGN7tjzFkQ5rGCh+p1oLaa2hB72gUn74oPwj7UeiO/QmN4qc6CfW7nvwgfM8GYyHuquaS",
+	"HeozvLFiMmEr2Gns03a7Mdgedhp7dDdsBYfsYNDeKZ+Med0Tz+eTfpecCi7RHMfD7YxO2DW9Y2BBBIIr",
+	"c+DR6TSO0LbYmiZiELPJf/4k0dBwc9RPhN5ppcffU/A2rfwpqvdh7YgLNWaJrxLALtN3A8m0sipr3R9/",
+	"zZ7Rm9C8Zyo0cyW1bm0L6PPpAxKFSTge1xa/2nhJpd5th/WaihQs0rHgwzgK9F4w9EoT3kVFumvm3V2c",
+	"3Sd/HZYdYBf4CiR/noVKycIMVT7Vay9FMojC8JErE3GZDodRADOQgZgyf2mu0SXApETjlcQ0uMNxwL1k",
+	"wrqzJFKwTo8j+nZG9Gxmy6heMvKnILuesj9XijN9DpPObDO9DNLobZ5f6/37942iiVc2EPPIVtEihAGd",
+	"olX2qHWFN8DNvSGNYhYWl9WsFgkFk+CjGEYK5yi4SmigqrYeODXG9J5p3WAipCKdVgtcVjQAyy+3JYdp",
+	"HPeeZl92OhmL3PBpIjRf0kHMyAlXEWjK1dyySI+nYpYFQk6oCsY5Uj4nfaRkH4xQaQxXFocStvJbKtVR",
+	"qI9NqRJqrKoHL31MperR3Otyax9JbSXrIeg7Se7OJjmawuoRasSP4MbGfvwW31SulkzkqRbNaO85QjCu",
+	"mSmEGYOXoA8uThRwfViod8A6J1yko/Gj1kgJ0ZtQPu9Z27BE6sIAtdj/CXdcSGQajAlFxYi8L3NmCf54",
+	"Udzx1ulaCPKO8jm5zMZZvWCLs3rq9dLkKFAC1iri2TpiiACsawgZoBI2KUhqcBk2nshnuNd6mNNwe2+l",
+	"vowac6zfwR53JAxoaBemyG0DEc71XtDiC91nr6/Ozx6/41sZJ31DQ8tES3nIH+VTi+iAcj3DASNTmkgW",
+	"kq/0n3qqdUJJwqYMHBp3bK6Zxzkz9Y+oEhg2A2tJXx2KZMRCgn7BZygiWBjRa5jeI9Yq5TKdTkWiWNib",
+	"6Df2gGLesl0xHhL/pfpldZJyTZ6EST09ykM9ZAgiPXox27v+8euGR2DC5BqHV72uFTN6qiX2OdhYXSEL",
+	"YpqwkMDniP4cCIVIkoxGsGZn4oJKecfm8lGLxoXqDUXKw4XzVrLkniUgvbggU/Oxrh7mnHAGfhMMYkIw",
+	"zvmoteKkp0PJWEhVxwVFKUg5Ob0gNAz1PB6/U3eyxT0Tirw006hez2yyT7WE5USqE/D+gBPJI9ECCTSj",
+	"T2MaWHlfoJ1Z50s2Ql3CxMQq1rpkjUGBA8mMIZNMksIvveJ8slV3imECH3cmnWySI3kHExNTBvoNBCxs",
+	"XLkXIXeuR9xzbUecwCCX09eOAqhsR5I/GyF82TjW2quIV5kwNgj6qV67SOioeqTZAxi//WRCqGkwzhzp",
+	"T735WMJQLFg72uwtrQSH/w7bxs0PVCKcpGF2Tdl3FH2dn4+uWkGK+CjTxRx1ySn6h8FYHDDGiTTBrX8v",
+	"ouuZP9dyuWyybiUuEnEfhSz5vKsxNV/xVsL60f69iG4n6lH4WjzWT1lF3pz9YUcAKuG/xcm7ZHaOuDYy",
+	"9vlYF226LAHp34tf3cQcRU344DNLZ/zIv/mxZ2aJ6n2ej0NMv5gD4UFJQmXjkg1TudSiXkMJxOO2Ugd0",
+	"aQ6RJCm/42LGcYRaNwwSBj/MEsFHT6roLXy0XvZJIJZWlFH5jAQHS0RmeY3a2lAZqTlr3vKv+l5uQt9R",
+	"Gl5t7BNJEqQtMp1+7hnk1/zxGmZ9Y4d8MfMTSAwkX8ewf7TdsGDVf2zMZrPGUCSTRprEjOt9Hy4185+Q",
+	"kXyjGpwdkzID+s8yHWD8G29jGGUE5IsZ8oNMJxOazGvd2lHm9NGznERSRnxUq9fuMW1tczOQgSE7E0lI",
+	"RgnlyuyxVLIEDFS9dvaOJkSVYXPmh/VeXyJBwkLNxjSWy0YEn1kyHvdps/3d+DxZ9OkJmcg632Y0EwyF",
+	"BOlnfzITXYFljLN40OZG07qHf1bsbDFhaqwNpRmYobCkWrg2yT9SoZjJ6URaRSGZjRknc5ESKu+8LLEn",
+	"Wpgjjjmg1lmCE/iTl+F6nAil4oceyopNpiKhSRTPeymn9zSK6SBm1VshYZjjo4QgE8rnZlHshpAVMRaq",
+	"9Jeebi2uKz5vsleNBQfhjERMzBWmZiK5c/4/gjsN0zd8j9M9o7HmJYjlwaMQ3qJahCcJC1TzTzqYC/GX",
+	"ZU952d0eswjxliYj9nm9eNkZGOuPaRJSTvZ2yJvom89y1JZ95s/dlEK8o3z+Z21Jlzu7wPt/9O5cMpK/",
+	"6Ba68Vbkj1le64M2gTiTw5E7+riYNcl1Mid0RCNO5FgkKp4//XJCdrIkVBHBA+aMoZAqOqCSebHChEEN",
+	"mi0vkHSo+ZMoO8a/4PJf0BEr15wV+6i2xmoS55a8dpu2WtvB/whFoG18om+ASwx/AGcAXsDIRzTijYhb",
+	"Iur3Rzw1N295d9fW9gZQa4wVFBlIasWEXUnnksz0v5wqS84EKl0QjuEKFs6ZyMBV+s3VO+HR9LgyBQ/e",
+	"Jz4bGVANyO8xyuWMJbCtliZAbMQ+xvf6+MRQ68Wtzgp1Du1cXiixqlEkZYqK6x+bm1QY+FMmfBZmzIhv",
+	"rdn5wv7PYpl/jnNiZcrBZ/JFYMbGv44nwl+JhzkkjB5f9EYkpowzC3IjAfQZtNwrgc/1sKi2bDH9W+RW",
+	"q4vFqgM2ijj67Wzx53Ni6n/1x7VJEouAxpiP4Ao5Yd1/7HbbHwiNBWfgycB0dX9G15abrVMpjsUMclMr",
+	"p2Ji4ROmqD6bK2bjpWB3SSzEnSRxdMcIzdIAUjUWSaTmT+vdsOPK6QsYYLd+jv3dwzb5/bftZudP9XSs",
+	"5+RYJ2NcsYTT2Hk7spSkp3FxPE6U7/pJZ6dmrAQnT07MkJdlledm9zRyvdTXQq4YTYIxuOZjMXK1qhmB",
+	"QH6u4xR5fL7pY10h/24pp5VkeCo/yyO0rzU8H2soXnQeCxr2NP3A51CVElrukHhcJqFX62EW2aTwE034",
+	"t2Y4S5SvhcE/dRphhbfnWogrIfjn24r/FClkkUitamkOUpo4kFpDXWKzPmshs5lyMhZp8m+Z8Z1FJfUm",
+	"gqiBFk5iqBh/ur10w33glgfIWBNOcgU7nvbGibleJ+zjNNL6gEi0qBB3MBk0eJzi445XD5JhaS1WJO17",
+	"6+6tIvFyuOHofbRl1PbTfo0W9QsLV5yi/iQ0oW0oLUeiM1FJhrSwMMWM2oWgNc8R58+ZdnHQoGgqGi9E",
+	"GcH5hE6LSCJfx6HTANzcStnDq3qD6nDvk/hInlA2po+fLNZKKMYdpBJ5K0badnNOrT+Db1bMbgPdfYl8",
+	"sXwHNiRIWbMSZfvJ5FA8B7SGpSvns+XnqAtcz1+7TnGB76rNCZiH+2cfq7V7OkGJy2zVtnP3PXEyul7S",
+	"e5ZobcNAlDyNk/gxR5ZkySkfCky62szdM8GVppz/bw/PSdvUUCB/z5JoGGUlTKbe/IhzcmLeUq9NEzZk",
+	"ScLCns0kwDfq1UwH6y99Og21kOxRVeu29/e2D1v7e3uttdfPkqFsAY9jGk2kMSkhx4ElUu/JTHrAKhyF",
+	"IQtfUotjQ8Mw0m+g8UWiN7KK9PFuQEum3qVfa0P30LIxmldDZX2g+Wje01tQluMF2HsI3FNAZDPAT9pY",
+	"RMQjHAEYJHNCE6Z34owj7JE9+B2GSgHfplD6n4dOKYKlfPJL2360M//gbhODn1gAtVpHRsgbPxi6Eru/",
+	"FkhHg6QHp1oJGa6mNGCNDFomZvcsdqQwUYW6/htRV7Ts1mIbCjK7pN/ugyiGmlUYZ530O3hNzUSTnA5J",
+	"BPtTXwVHVZ1Qwx1kNhbgctWfYeDFtPlr5mXwi3RHpIfFhXgn+tbnWMLBXU4tHBWYJqe/BhhP4A3Qo0j5",
+	"hKnCGdcz1J5oVuo3yTmYlEgxWOhoxEVSxJjp5AEedkuwqOq1APZFCVwd7hclSMJUmnAyYHMByX9Cunoa",
+	"KIOXdUIl+F/JV+dTxk9fkGPBOQsUORYJg3Se3Wd1k/IqSf/X21qGL9b99RYlzW2ty9M4/vSp33Vaz+kL",
+	"71DWF/sAMRjxoeg3yY1JnwzM1q6iwxoQgnUPPKkchMT93scCIr90xPPuFb2zmjpmMgZSUW9X8/Dpi8xX",
+	"GIog1ctLvupfnVwdvTvpHb89PTm77r04P755d3J2fdV/VgEWMtgO2o39sNNuHA73Wo1dujNg27QT7IeH",
+	"hanv7pXNXISsF1TjWurpX7w5Pimi0O3vbe+R33/baRYh5k4O37F4LGjnfHb/Mjl5d/16lB5/SwV701YH",
+	"N5fvB+mr11dSzRrBu/z42p2DlePrTZgai5JVeoe+atK/6uzuFXCF9KWV+Dl1x5W9cVQG4XXEHUM6GLpM",
+	"TMixSONQj8AJC1ftMmBWjcyPi81fjwevgug8en1188tp+yx6fdhk89e/hO9Po/PodPbuOh7/8GI0P5u/",
+	"PmwGnZgPJi9b4fev4/xsDtqHnZL5gGJaMZli2h9roEfBBBWUIMMojglqKdmI8VDP8VTF4dGjZcxkqqhB",
+	"7HoEzORrLPiIJYSORB1LISEGoX/P2SHZiLb3ANk1t8NLRsRFKdTVsZgwSQY0uLOFvHaJCxCcjdbVXu/9",
+	"L0eddz+tI1aniZhM1crTrEv6+gxAWDspMCzRh3Xr10k/EFwyrvQ/JYtZoHrmCOmDw6cfJIwq/TQeffq4",
+	"lyaB0wbA8RbpHz9fnfJIRRQqtLTKRPxYFWk3W4X9jKBt9QLaY8mkcyGmEjAtd254AtOTk4O5YiDl9T/8",
+	"vROzoSIQChiiMmPO+Ow16ISdikShdI6FmMKiWn7Wbwqj4ZAlKLwOOrsd8vtv+wvCaxW+6VqHSZIpOkUr",
+	"UxFX8/wcCsxNJixqcguZ8n1rQXGheu7J/rIDrkIY2BeVrg0ccd4dcMj1L86vrsnWlCZ9gLoBfLdkTkxI",
+	"2mVFD1KVOx8j6c5hcsTt/W7NymaXJtEGM9ytoroUaRJUoQAbC9LgTy46zjTnIW/st/afdWHAVuFOw4jx",
+	"gMnsaVeeO6Y5Rlw+7PJRQ+SgNwFLvPJYA4CBft2UsQPyWv5jFq9t1SnnPqhMbkDFB/W5W1gGcBas/gIi",
+	"L63U5FF7bJL3wApiyrjmHuXAllxMxRZ2l0pmfI5MEzGMYrYgpkrHp0qRdr2zIOXBmPJRcT09GOO15EAa",
+	"9SAyvpZdQ/kopSMmnfarhbisW7hbNLAz7B1PoQ5Z4+iahIww3kdyYtwUTpWZA3XOF9Mr9lGh4aK3KOKh",
+	"1PPqvUWBLsH/ZnyBAGVweAv2oKmlwXNtQwMbjzL0DpRAV3NfoaCjhLEwQyl6AJ6i4WNZ9jEjBIwerw+X",
+	"NCObV69YZm2Xn50FpNIiOKnvGVlz7jF9xNQtyOjGmIH4qE3zKJx+aRyTlMfWf4jbXPOjgVVKGEXJX3BO",
+	"aMMQXZzohFpkNN8dkQGkuqG4taz7XJQj64dV3HphFNoNONYt/1rItfm9sZonPFzsCloLz61vgT6L6NSb",
+	"0RYnkv92NeWK0BqLDRO8XRRoS0QLq64W9u58ndCQgSyLlK83RkqyeEi+MkqK/aX/zC/4pMss7eYtPxMQ",
+	"3NW3Wj+nIZjSio2aibqteIwSIpnSOrP0XLzmlEDvGgKG83SiCWXHX6vXwjmnkyjQ/zKfRgRk7wSzt/pi",
+	"omxvPVBw+r6NTbezl0a1jtvwX11I/4WlcmEr+nDf/iI9VNb9UVLu30O+pUkC1MIsoHwmOCUzIUJ9tIlE",
+	"Mn+xbdZQiV8uj8s+BQmkJ/p/fvw/t7cfW60PX//PWgmHmlYC85VrtpiABmDdiC5k0YjJqdYJQ8RApCrX",
+	"gcCJQtI3tzc8ZGZjyTVrRe4w+WCrdgniTuK9hPEQVe91dsmKBa7bEZTIiCPzi8OTgsSSn1OWsrCeufpt",
+	"aHfAENQmZLmxlSFeY1cSh+LXWkTxq9fCFE/GXpn/XR+OseCjReIoQDWIOJlEcRwZWPXlA9reW2tArjfE",
+	"A44JAwW+fO9bZn0JN3+qI8T/JoD+sC8NJaoZijqIBwPbTiMFidJhypoEREcEYR+XrafveDKGQwZazu+4",
+	"+8Z0OmXchJE170FBivNyPuxAVEuSCYorcQU3f8qi7mWuk2+vry8I3mC3O3Ik1JFkBEVgiJkJbC1nycPD",
+	"Qx/lcomk9nHifVHtdTKxnSJgMt6G95einpdE+e3n5m8ZeZHTyk4BS8UXkC8hNzw3Q090r7NW4FfGNMdV",
+	"jxgcmQtzd5F07svLJvXS7ugiB88XZRLiJz8n3NtaUah3VpNcQlMijM/REHImpEOZQ/c+DQI2VRkeCmey",
+	"ectveYP0kcf6XfRgIA+aSoHOx49NuEdvDJEqvMlxoC1zMvlN7V3bggIfCjBGGQlefC77xdoSg0TcMfOt",
+	"WJrBBHolh9jdLYeTav03WA8hEnL99spQCN8xTaJ7qljPOKfN+yASkzAp4nsGARhKzI3F0u4sRnhxefrd",
+	"0fVJ7/3JN9+en7+56j/DL0DKepJqZrekQ+ePVGI6ZSEJUy0u0F1hErbhQdxUpmWJeRRFlSaOuW5zviN3",
+	"FbsZZeM6+e7k7Lp3eXJ9cnZ9en5mh4WYMG5EgD2TGVMCRGEWQZ9QQEa8Y/PnJGEI5BgpNLP846izhki2",
+	"TP3Z1Vt/s/6F9dv8+bAwOs3EjIcRH/W7yAaQhWKAjPw6AFuThbqTRLu7QfqOaQw3JCxgkXVP4s61vOD2",
+	"Oe6hPEPr20fRPeMkneYtcDNASGcz3wLxDkjvH1bY2vXax4Z+UeOeggdJ6je+OHl7+t3J5T97FydnL07P",
+	"XtXq2SXzj5MX/sWXR6dvT17UPgBB76OA5dJhNj4u9Bt6QWmY4KVNQ4ObMI8FVoZ9RB+FKZTUTxOqbGwH",
+	"PHBFj1t5mgAGsGUv4tXY2EPwN0fBmAyEGpukJS33QTCu1lGX417Xsc7onsZL0Lmt1W8IgYw5YGrGtOI1",
+	"E1nNfhkVqoe3t3Jw4HZcvjroCqhDvsCEzgF/GKJ+nMRiBkmWEvF/ZsaJD+fIfDrGqMcq9xA6sUzOUGWg",
+	"LwsOe+4JLXzzVsR6zTcXP9rzcZTKu3FmMl7Tq26M0H9cwp8mlmsSA1QUx1j1KtCF8oAxLmg/2Ubyl62E",
+	"fstml9sSHm+Wi9OF3V+ZDLdZJpJXuY6BNMpJP/ehPsG0UYtG6gXUP1NCEQ4Qz/eqYCyc/ZhJJfgwMihW",
+	"rg2eiRJgRNxkZuA0FiKs6zhXniJEaWNqXgDW/r5hQNJ37tzefuy09H/a+j/bjdvbj7vf6P+80P/cPyl1",
+	"+5RF1k4mNIqPQdZveLCYFOBf82k+LhtYJCOfynj3GjlAU883ttQhWHClLdh55oPufR8qZ685SQ9z88PV",
+	"yu1lA8VOH8f6zsL0SvAWcVIZklo+NpiJXziQMfsAkCmInTrKyEINC76GqvKmzH+c37HoitY0KV2WJBHJ",
+	"cemZCD/h9LX4nyZilNCJbJJjpzUYa5EzqD/wAvJGw8t3r1gsDyrWTa1RKFPa+yrxwli9IBYS3u7jrGJS",
+	"IqSwZPXrNvrogCzKWp4toF1Ah5sZneOpUtq4BzPz7QMc4Ux6SvQC3AC1em1MZc9bdC6ssYl/oCXcG9q2",
+	"p9w9y8JetuEW60Erm1CUNZeCSll/GK6AH49b+0vP8VK9Zhjbv1RWHblQce4XfHyorwxTuca7m/jMs86P",
+	"2JKXHGHHJjD/S5yKdDqN58b+0X+Dd6PEQ17eNDffL7CiWS4IgzAK4WQqtsrN+uSatrksHjZ8Zu7nmgvg",
+	"y/hiTDTnMvUhZKm85fgGm9YFuYI2HxHypGacJdjPQpMAoNDBg14049eI89dr6FJ9kFt0hVplSLAYzSjK",
+	"y5VjLPvCEbm5OX1xv+8yNUWizZK5axu6qbs9mvY8fJDF6RQ9RkvntRbpN3bVSyalFgdVFDe/G5wmRbVM",
+	"qWPox7nDU1mIA5WTZ+XgMa27aiRoa9A4f9SayIEEdnXlfzC0pxoWnkGjyh7gN5IljaPREzGml9NTjffu",
+	"FBP0+kWmZOqpZlueGJRLRqd2EGZrPCoXCAYK7n4TIyhNDrLHYK6Ddsa+Hv/kdl5uAUvVH7cfSqeshwQ2",
+	"ELcHCjTdfqCnHLPGu5BGDiI8FqMR1iFkv/dyPjSnnWo2zyOAW34II+inGGY2UJZJ7vmtI3nLiR1WVpqD",
+	"LTH1fACiSAmopB0w6O9u8vvRJM3wNLzBKgt00u9m5coeZjD2kq4CKHmendeCB7DNbWcSPdgpSyJhPfJW",
+	"E0H6wgcdHUf6zEJdHWA73BfqkPrsV8IaMYb45yjeKA/112ymkGljpB/HOiejvueIHklHd7Q3cepU3jEM",
+	"L6Dd6Tar/oB9FlqU1n0XqaZYScWqD8KMBWqYqJ2vBGmSl4mY6A8Inh0ryu8dFAAyLfavhDLE6B6r2oA/",
+	"zSIxGoyB+nWSTokSpL3rqsztiosUSh3wXz1INofsVVh9Q08YPuahuyt6BpgyAG9K2DBhctxLmGYSeNhc",
+	"MpLdoUdQW6WnZY09m4GMkiDQ2lA9N5OFb2k6eF+C0qTsM9wiSqHjBY2bh38sk8VI11TCQkOvQ8NnubFA",
+	"Xg1ifbPQKx/paUsyTOgsJx1MPhJak9zHcKvDtoUm/p6zqZ61svG5L1J6TCbYBz8jgwlxh6nUNI5du0UY",
+	"aN4q8Ic0GwsglxNc8Co9X2zryELjL4QdSc1+L5rahR1tNp6mh7UtTFqUf8lGvPxLZgf263qG7rJpCYrq",
+	"taaD+0KX+OB8ks4NZ9snUx6L4M6yiktwhDXEnuCmbRJKJrNxinBDJoIIziXv046ILJZZXmIRKtBuaoz1",
+	"gRnp7D49I3PJvdV7xgAXmZuNd8JfFv+lsZA2zJfy7CH/VQmbiHv/NLDyxwqy7LFImTgsBmiB4/IjiTjZ",
+	"bpGQzuVzIpI6sK5n/KDZwoWtLssezj5ORBx6Xx9Tmf+MHZ6csjiO+Ci/thG/j5STAr69jvwLwC+RQrkw",
+	"MdHyfnbNP3gA/Svidz7KDQnGQuhxVrF5wiRTPSMXKoeB7/Vfx9ksUwMmfpA692aQorl7gR3GQjJewgvP",
+	"8yLal1OmiV8vENMoC+ZFI05VmjAUiCxB17C5F7HjtDQBhQhFFgnEdI4FtYR9jKSSz/2KcF9PMDFx8DGr",
+	"eU/TANndXUq5uQiEs5cJfMdhbwYUBVJAecZLdVub6DYmunM8GZNdy0SRu5aF2rMvQYBIZrCIEfcFsS9F",
+	"oUanRJczmkqWsgdHkQObg2PIFLAjKK6Jr+orPVA99SDN32anmlM49yxkLCmSTuuIYwQ32lPYgzfomSPS",
+	"SalCQT3NIx2UvEH2TApA6NI1QK1ksyJIQrHpo4hDqye7OUqzX4wOVL5jBmykrxG4tZR4cgmf5z8UUB6w",
+	"2Gqyjkdx7nmiuluNliaZKnmjC5vrsRnClw7QuGe8KThOGcwRRiyMQttS03l/wkz0aTnoHwQFVzYmgxgl",
+	"BLnUY357JWN9c8VnfBv1KdM78MVaYkCrTznOMxKkCzi9GGWUJq8+R+/Y3DlcAKbBgzYiMVUsyV6eCEXt",
+	"cPQ7tNjBhwDbnYsZEWaPwwnnDx/bHFbmx2RJD2hGetTBC8a1gDKgzBfhU8aaov0muQYpAeKQcXckZ9aJ",
+	"cC3/fAuhjkocF8bEx+WMEqItN5QtmD3mD9RdytbRXvIp4ZpuoQDDTOJS8WUftkpWLqnDXl18o0nliJjE",
+	"WaA5C2uvT39T8abvdAklM6o1bC7IRK8JzFnmB6GsCMjEE7pDI2loBNlYtm8aFJboZ/L5JrZM2rez3Z/O",
+	"kvXd3vbMx7tEqtw/POMH4g++QVMzkAjeXznN37viFP8yZ3xRQ/ac72bhvStmkf0rZo28S0Y19q5YldcV",
+	"JXgfK+iwLq7h5E52pXCH1i69jxjdC+MLRX0qH2bwdKSFH/TzeRXBv2I1BEdJE8Pwz8zsTyOQawWUn55Z",
+	"sYqTzT2/cDwt/OIOieIvZlqZhpW5tbJVzQvl7EK2ykU9JnfJX8KcFgPeukw41uq1nNw2fxtR69xq2Sdy",
+	"4lBTOi+I/CtuDAUx5F/JODS/01cGiEqzvzCn8e35q9OzWt3/y6Z55S9ef3t5fn3tX784urp6f375ond0",
+	"fHxycZ1/4vzmuvBn7+S7k8t/vv/25PLE/XJ58vLy5Orb3uXJzZX3/PH5i5PFa2dX+v9fXR6dXZdcf396",
+	"/e2Ly6P32WTeX56fvXKjXBz28bdHZ6+8Nx0dH5/f6Ddenhxdl1x/cfL2pPT66dXRN29Lfjg5K79+c/b2",
+	"/PiN98PV8fnFydXCgC4uz1+evj1ZuH7y7uj0rZ74y9PLd4vXS+9+e351vTCQ07PvTv0Zwd9H16fnZ4tr",
+	"6sh2eXJ1ct27uj66rP45e+OLk7Pr0+t/9t6envkzdtdvzgq/4KppDnCXXh4dX59f9o5evPDuMxcvT96d",
+	"f+ddvjw5PodcReChHAflfrrqXZ5cvD06XnjjlZng5ck/bk6urit/Pz46Oz55+7bq9xxh3pzoj16c+myL",
+	"aEhFXrOXC2tosZMKHHhxef7d6YuTy4XXZD8sshT+UHwVMEnxoh73xc03b0+vvi1cvTy/zn3w+vzNydnC",
+	"MPDq5cl357kVxuTuhbvd9cKY7fXi6Nz14v6zP1zj+n2wkYu3ES+rrDznjPThhr7W7QD5a8oSiDrXjaMX",
+	"VVF9hQwSRu8IuArBTVuMXbV39ncOtvd29qvC9J89ZxuTAf7aCdsPgizMF+s+KKzuDtmyUidwmNkqAafT",
+	"g1uz3WpZ/6212ilJsCON+chAiJhRnsXUNw2S35VG3vpKqGnfYfJlGUD6whQ9GdZL1X9gSG6xQmERnItK",
+	"SEIqrxPzEi7A6QkpUAth58cUqVVFYvNpwVl6fVSWNbBG8NXEXU2k1dPJcsXJOWpU8/fbSKrPKgoyeM5M",
+	"FnRKREFBg4/ZsGQRL/OOKUwoYCYYurCYZWWkqyo20RhYWmjownTaIjFhOjQY6prBSvzEkgzYKHWeryY5",
+	"Kjqscp4qSZ6sdLJC9pUR25t7NbuclfL4ETpWB3MvTcmwu/7SiEe/5AjVJGdQFKYSEUMggt9HMhrEEGZJ",
+	"aKCYpiXlENztb/XrpN/tgxS5vS0AKF2MBWeL2yifg7mwVXEyl2Debcb8j+KPp4EpWGOZbgCZYMOpWfm1",
+	"ejcDFxSHBY+XDiliceha4mxUn6NMHvVqBKqpgATGxWUBZeoCfzUtkQ9b7Wck4qZL3UCEcwMom0Gw1Qkl",
+	"MqZyjL22FDZEa64BhlWgih2XgwAvpVAaxxU7S+ZQMZNI6ZNdPSd9vfH7JIgZTUBekFNFxiIOZdmesU7b",
+	"GSBqTugduFIxeGU32i23O9LfhIg/iDG25E4CljsqISV7lrCPcHL/JCKu//SrhLK7jJPPbeE88nURAiu/",
+	"k4viLpddvdW9hf99bLUat7cf2y9vbz/uv9T/PHx5e5u29trHt7dpp9X6Bv/vBP/vJfxf56CB/49X91r4",
+	"557+9eXJy5cVaBGv0EV4VYGZ8lKzlX8ayK7v6v+btKH/HBgwOqDhoPOip03yT5EmJuMCFKWxyaOZFEj6",
+	"44clkCwrROMKjf1bRmP96EYbOSuFd2A+dysLBos7ybykbP+cGp/ixunHFklGFWOFEJK0GKlGUHgVAk+u",
+	"9D9MHcc+hYVFLgdFjOmAxUswfbyYrIuUOSxec7C5KC6klIDzNsPMA7UHcyGKqZS7GyvrcJZmaXfUANZ6",
+	"8c0nBJewU69IZbWEcRjjXofIAlBDhDgNAAA4EQkzIJ8mBOizlCvXszR9SAKxTHEHrEh0z5jc7225co3K",
+	"TA9HKsd72Sgsj21qh9jN+9mdEk5KPNIvcRTP6BzrE7JcG73sUAaKZzDVbIHfixas187nc1qc6hNcTvHI",
+	"3lAcIgT5Xof8/lun2dFGipe2bXtJBiq6ZxbxEjWBCZsMkKMWehCUsyY0HFjoN2A0MGDWv8lctHZl0wFU",
+	"7A539lvk99/2TAfIVbW9OJdqN0sGqBhJA0TBq9wpdJJUw/EtQHIjKG57f+/Z0mlXIauVej+WW9c0rciY",
+	"1toppMslLIimEePK6sL5DM9q0VGuj9NUjXsgkFfiuDm6AAaTgRQx2RPtw/3WShr5Bv/ejm/wd3a3d1qd",
+	"7VZrPweOU2r5r1fOYlI04QgEeoREieeEDmSG/VWacbAuJEAFvSAnC4qjK6j0dISIKk/k3Lw//ziqSnE2",
+	"4cOfVLTsfCzpaLaq0K2i0PlUSZc4a7t4yHzxc3M9LGXou2T6JlQ4XC2H9XDweDNKQ9THcDp5vvSBw5s5",
+	"WI+SlxXU81KRI8v2iqaDyyNHf6s+Lcw3V2m00Nyoqpjlb5JEWba9269++5C/SSJmfIMdh2QuB+7uDxhN",
+	"WNL3us04TnmeZcV7xC9ITWt2Qx4JIijBK3Ilt/ANLyeljPztvQdX/9SNepodZdixibp+TRv6oM2xuVL7",
+	"eAgcw1umLVot6yZTNTcpkFNmVVen0pbjMSxtUvMQYIX8cBBGw5wDfmW0w1MoHxY6WFxSokFqyJD7Pyv+",
+	"gumUnod/MNM5FpMpNVDmmHrvgU8apPiIS8XoUhT+CjmGfFzW8yWfiFeZoVeqhdDC0YuigEICuYXtqOoI",
+	"8xI7wpzKU365Gxyf7p1OXrbedKbb4fEGXWJWrA42i1jhZMmkTkUzmX5esIukKG6eE0r0o5l2ztDpjBu1",
+	"AGPgC/YNt7sTRyW73eaGPRQeY0HFMMzoZfZH0ubQm6Z/XplCQY9MpfG2xxG/yxNgIAaFXnybo28M0zju",
+	"reUjt97cHJbysifyTsSlov0Isz9vJEuOsVfNcwdtFCk//jChd0zmem5k7pkcZVZFT3I+1v9tnayy3M/6",
+	"4T9Xg1sgyctY6g3b1Id3ru3udBBHASQYYx+t3fY++f23nToxfx1oqxD/Omht6986z1Cao+0qScim2Aya",
+	"9O/UvN8lJ8egtgTJfZ18vOVags+fk/M3F/YyCPWPz8nl1RGaw3DBVOEXDOF4VHTElh5Gyf06t7F1brrD",
+	"03WVLnuHPtNVb+MLfuTOTrlCss7bPhZvKm1SNl/jrgJf6dngKOpAcyRDBZ9digfJLshgX7Wf37D5jVyM",
+	"kOGzFeO52jgUecfm6zu/9M5a4SUoUlO/vmKwN5JV+JJplufva7n+CQRoI6H994eqg0qu4cJ5R6P4s/sN",
+	"32MRof7WXzylycNbqkBCE2GmA0Jlm9FstcTOHxz3g4OL7ZfD1qu79vS77V9ak+Pdu/35TvKPnzvBweTq",
+	"MNxT349fz9pvfxBrqLRrBKbemXYTG6511gk164VVPnvT/VMMSZ8GiWkMNWP6GFVZS4XSuNrehu1e0T/m",
+	"LIUe4yEEivNBoDXhAvOvcs2oIil7Lp69bO7gOu209ss9mwMa3AVjyjmLe6aUwgI5LHmn9aHiE6i9mwKT",
+	"voywJc1636r+RqE16jc0uGsc49PkLX633WyVfwk7nFbRp/L+3F1lnLDzgJ4Xzh7u2Y4qPdvWZB0S0xyA",
+	"YUA5GTC/Peryli3kCD1E6KlB6OAKkpV1DX0KkixSxOBJVu+RRQY+2OscPAhsk/HQMfSjtiE4ecCmW4Mo",
+	"B5sTxfVSNcV4PRqPSiXbEy1C5DtzHkea8lfB+n5WPsri4xsP+afZnbSArxs/jL1KP+fiTFM5ZmGvKPqx",
+	"9+PynXLY7uw9aKfkQPuWf2N/97Dti5ZcWhz2lUJgeEz7feBwcLZry3C/NeZGD0UJ6y0juFxO6LKXeh0q",
+	"Pw+D5HpSfq5P3IvgCfSXkvd8ftFgiidXvvpBXawMpKA7xp2huTFtTHLFZ1xFPFMetYD5V3z+tbMd6x8z",
+	"6qIFZbNZKnSOVTrJuhJ5XYGyQhdeUy0vI1WFxrOxGbFcAK+Wtkt18CUicg1FtPoArpebg9X7bF21q8RC",
+	"WNha5RKzUtHydJAqiVIixpZI/ioVdd0NvJGk3lTpK3NXnLHZBVYNbV6FZeDPK7xUfU7voxFVImlm98qm",
+	"6f5uOlCrNIFGUlRiRd5Xff1/TZQg0XDeLzQ6//W2FoW3te5t7f6s81//9//d1uq3tYTOThcu6pnCNfRc",
+	"N+7YHG82S3db6/56a+zCF1RR/V24n81f23dQpZhEPjgHisENonMGN3z6tNrp0t7bPlhdKvEUVQF1f0WW",
+	"rHQ1+ncMI8T4T8oVplF5ieeQyjEH/EeTdiHRHz8RP0Uk4kGchtBOSTiMSPf0LYdYrAmcQVjA65U6tz8h",
+	"2oUaU05YNBorE0AQUpFATCaCZ5BiFiVISITmJWJ4y1UuKA+AoDlcQJvXYLb637DkoA6Fchns0pPCkx9s",
+	"0Bbx/ChVY2xCu7EHLnPq9pRa1WskUvkML0ni6J51CVVIbMCP5XOEhvN6a6N9AWHjFiZj4I25TbqtVYHq",
+	"ArGDvZ3VJWIlR29pZ5D3xT7hkkHhY84phlFM6uMdSfLVeq6tZ01yMpmqOcyWCwA3yYuksVJT2d3aotNp",
+	"04t/bnlTaDiglNWK3uPa3j5BaSzqYHCMVTvEpkxMY5ZLtxbctK+RLlhKXTN2NU5EOhqTSJnEzL3OQV60",
+	"G7ZeNOScn24JAzj/mwV1K/rg4LiJlE0WijCI7Tv1bNIhMJC/6JDPJTfPe9FrvpxpI+m4dixmEiH0xEg0",
+	"yZGB7dN/md5SBmbQ4pv6TMkrOBJAfHI8aRKBt3DewJb/a0zl+O87+y9O/jH96eDbb65oo3d9Onnf2H19",
+	"zNJ/sMu7ye7Zu+nr9z+82h5fpS9v1uLi8sD61RgTxyz7zMbCAdHlZjBjg43rDR0uzvqsG4sRBl8cc7qa",
+	"AQc3Bm9bj1OnQiorrRKGVV2aA2QVC3hDGTDTRRPBgccmwLfQ7+bHSnkT0DjWMqdWUZhUsVLLc5pReVpa",
+	"Jm/y1DHlqsoXsz4x9FFcSokCj/zBhEgKTeFXt8TPtZH3vVx3AVtKUCg702IIwg45Q6zfJEc2FcN2CE9l",
+	"nkNywUxvEapajiMem2mzhPBk2BGPxUOTHQiYZKgDGGXAz2xcryRuc/8OWs/rKTPmbmkbfIIa03X4aaBR",
+	"bq7JLNVjfAiQ5cqMGkdJqG1wzARZKpYAsgGQAdGlO8/6h60SQEs6rRsLwezm/IgKnLkgSAsqQaVu5p14",
+	"he1SOMO9Vu95wbBMgtYXVdw8j+SUnzL7x1OuMavri4r931TF/pdTcfXYyxAfQP2zjXmndAS5hkaFNcMz",
+	"Q+sSSi7OXtXJ64uTV5p33rPBBYkmdITi2jDddoe8ib4By7nd6uyQafSRxdBUEgCQZBQyKDkZUMn2dvKL",
+	"EH33zfnlrPXm1UgcHR0dnV3djE9uRvqfJ/o/3xwfwf/2hlP1nf7H8V188o/vLnf4qzO462h09M3Vm/+8",
+	"C/4Bt7++vNk9Se5ej0ajv/+9YJds7x128mbzUeMH2vil1Tj8z60PX//911a986nUgv6id/630Tv16O8Y",
+	"m+aVz5Vq0L+FLvpFk/yiSf5xmmQl6oynUn32DFHfN/rXzhD1ZrImhtAk4v7V9hfV9Itq+t9cNTXrooTB",
+	"ADNgJV/U1S/q6p+ikX1RKr8olV+UyhVK5TJV6H2kxleuRvyLX+5L6HvD0PdymIGjHHiML6LWgrD4Elj/",
+	"Elj/Elj/ojF+Cax/Cax/0Vy/BNa/BNYLSvxDsMeZfWal3xfeDjX1n+r4WC+32MW1P/k4jSlHdBvNg8gD",
+	"pdhwvtvm9vZjp6X/09b/2W7c3n7c/Ub/54X+5/5JadpuEXgFJlU2yuW0K0cMgJ+wDyrMIxGjhE6kAVnf",
+	"3zkkv/+22+wY3JW9zgH5/bft5q5FZTlsw98dg9ZpkSIiDlCbthQGe9DBFeRt74LlzZTb2hXm3ZVyV13Q",
+	"ywofvMcRMSv7W9FkxIpP5qopFqpkpoyH2N5MxmLWCwU0BjRMGzKO3eIQuDHM8JeGtOeWBf9kPBFxDLvF",
+	"+yWjRbYrFgjiqsZNmQhLenadFZtMRUKTKJ73Uk7vaYQhgw+rUQ5tzKSAaHr97m0Jp5aKelO6AfkskeDn",
+	"8A65IbzPBQivN/AaU0BQeCGWZrxnA82tnLwFbNltYL128/BZCSxtVjhRgrulFev+ArRkBeqCa3NzxeI1",
+	"IXcXukkASrDBPSqiPCZsyJIk6xue66wjlUgM4JXprWOBUv3eImiR5cAAMT69zhz1Y9+xJBqaPvZLx7j6",
+	"hYt9LNzkS75VJpKcTlSCO2nd72kSN4smb2nh/0coCskYqwJt1BDX6B1+n17A5D8qdjwCayKD3ZoYIC4L",
+	"l5zDENkkIhluNOd2+aRVQrnUok1WwxVb811bKAkEOBaY74HIxAcl5aflyJtZYdTmfGXFfHlR2UrTxwib",
+	"C6oPs1wIeBPHH0J+FSNTx+dXJ4TGI5FEajxZ3qxob3d3e9fTMhvmQomq+dloqKexORGT6RPwtt56YyFV",
+	"tu3cRhywWPARUWLBPba9QVsu0w3eMw2igJUhta+Bi1+ZhaCiCRNpiWPiXRTHkUFPXs4H23vmhHWc0C5j",
+	"Ai0/N+2vE8lpTOdnlQQapnFsqtBMNNUeJGvQqV65rBmOq2ugHS2RZBv4mq6rh7hmc7Wsq5ojzeK6Fg+y",
+	"qTm/av4JVSJMMn6o1B/qOf2kjKWMXmXgdZ9Mrcq/b6lW1W6VqFVPeTQn09PPKRH+2E25QoGyjFSq41F5",
+	"J41SN4z4iCXTJNLbBRrGMUTIvTg921i8+1yasSSQfU1NzHDhVTTip5tqvRsg7c+iOEa3GBCHyxlLiBKk",
+	"f3F+dU22EAu3Sd47BNQ66QNUWwP8HIVmcd4vq535nypmPRNJeAzNsjedNqLDZx3jV3kU8X5XGA2pY7O1",
+	"H/drqhfWvziUwqs/LJn7Q7rmBcaBsGy8HjjhY2a6ChfdKu9KEMlU3u0vhk1yacikLSXJ7lmCuNT6Geka",
+	"bmU123iO6fkVIJc53wxXtwRRdx0sXdM0f7PV86DZHwLbnJvlI3GV14YGvgDX8xU6/zbHgFy/E83KZjNr",
+	"9ZZ5cD8Y20+rP52FfdeW0DAo5SHpu2a7lvNsI4ti490n7B+zgcj2ZhiL0QhnaKJtXfDbexHYgrg284UY",
+	"pnNfCI76Z98Ypv1ibt/QD6uu08IjHzFf3p3GzeGBzTvrVtguazRkACiYVEaVkRba3ni7y0NspiNMb1nD",
+	"FnNPvgGAwZJfv/nxUzWsm/aM5KywyJiaieSuKF4xpr3Gwi7vKqe/oKfnXkulMrwGES+gyYMpkoXaniwc",
+	"pk+yHh2VMo+ezI1kSeNI/76MUuWZCvDuh62if8BuZGHZb3qvqKPZZfdIPRfBciEjLcBRqOZ4KEehZX3n",
+	"cltl5eny2esF8mfZX7ti4MI077i27T4e0IBzofWHFf1e3xoITX+W3pt5KfoIaVhshKQlbcRJH6OXUQjI",
+	"2uxes4JFCGKk/5OK+uYEz0Fm5UEx19uZa3TVND28gFP0nXV70oxFmjyHroaYYcTMYfov2xt/VXaD36oN",
+	"UJg0V0EbkYBCtxD4tOBMEjoB98GYTUq9/Ng7U/8nQr/SE0n4JQ4oJ/oeLdTM1nxQXbn9QMR7IZ1X9Dce",
+	"ixmmpepbvC2rT/J8Ct1ha7lPZW+VP6WcjVwTW9fiaqhVdmq7wUgl3XYDxC2ph1wsyjiLRmMVz0nCpiJR",
+	"G2eiVfFiYXATOiehaJITihmJFJvFeQ5RJwaR5TB6BCpiMefvx9qEdaEneC7rKZuS+7m+MaNOIm7/XMG1",
+	"RYYt8sxKzvyDjlt7RP1B3V/dkpvAIfaPA4mixc+Y3rM/ri1sjgLvIzW+Zh/Vxoc1Z7Pq3pb/usfyYw/R",
+	"Jz0A1z/SnsyKqGjEdl3UrUyDrb6Uk16/TrZbJKE8FBMSMwUgi1qGhtEosuqLjD66TDtFbCe548vjxnbH",
+	"CDToIAfef7LXueVftRqHdXLU+KFOaOOXZ4hn+OAgzaZnZH1JM7OLRAxiNtl0T3ACuTa2//DufllkZA3n",
+	"Zy6JLGSqtEHaBplji7tJf2B9kfkyYnGIeXOrGcxC/VZ5h75vGIdj4/SF89bYxKq19Dxs/e/vxQXtYTfX",
+	"UNaPK/mR8kjFFX5h/Ab0ZhdJKNcKQpYH3q+tW04rjuTm8nQlvP2a0XgcvSOHY5S69QJ7C1HB467R/dOF",
+	"a2w0NytssEq9+dwfVcQyprKyxCbnarPDzLXwLAzaFpUsy3DP2ksULD/X+B0T2xFbOnNUlvYv3i3lMNv/",
+	"d6l6Y4b8Rt/7ybbhL1dETcJxwmhofQaDVCmxnnct4ne9e4gM6pVCJ0y5zmtb02iVwfTBn+vDRb8i69vp",
+	"YjF6aNBXzzV3jJQk9lN+58LFVSi3CS5oorJmppg+6b9n1VxzKZflgSTjo4Qyb+xpsYrzKzD+V1kOll/l",
+	"nczz6LA6E6u8qd4G7d/MGYvMZBixnuHk+246b+N5h3IVtxRouzKF27L3gwzYp5BdmT3V7mzv7O7tHxy2",
+	"GnQQNOl0KpsjIUYxSyVLAsEV48oEwpbALrc3LxGEEwobB68YsBcL95kHTM18EYneouw5eRWpb9OBRble",
+	"tDJrr86Pry6+b2STXwNaHBpErphylfjMWrzXCftIA22UUyyUCyMZiHuWzLMaP82n+scmeSkSOxnB43kx",
+	"TkvtjydcQSKFZOTKhYxKCkdN0Nes8OKy7q7RtK68f/sRNxPU48oXvEKkCwfqZ8WLKAxq9dooUuN0kO+Z",
+	"aH5aGpGs1z429Ksa9xTc7lK/8/jy5Oj6pHdxef7d6YuTy9756YvjWn3h8qvT629vvql9eMzJ4jETEHNj",
+	"78ofefTArqETxzyug7qTu/p+dzhp1jvX/GZitfYmePNcpEQlqTRFhgx413x7vfrChx1vGcFHaxHcz0VA",
+	"dJAP5v8bFXjwjz61PDeWmDIOJ4lNGpgmYhjFrKqY76kON3OoZYfEsvPnzefaypvv3OKWLdurdtif37tm",
+	"rYq/eBzLTOOJYK/+XRQPW5RegmJoFYPW4cH+3u7Odqf9RIrBl2Pmjz9m/nLifHEDQ0OtI78+78HRruri",
+	"Y019AycB3lKoxFtRyLE6T9hrllUeY+u/OrkmW67Msb/oPFij3Cr7hh+lKZeGi8T0kgarOiyXkG1KA9aQ",
+	"bEoTbeNhwp0sZNzV9d9IVMG17k8Yx2yxVZl45HRo1kFfpTGkitkydUCa0HsoS7RztVn4MuxTrn+gIxqZ",
+	"vAPD7Xq59a3PccPxxa3M4WvQyAd8wHoUKZ8w7HFlPEu2q1uUMG2uyH6TnIPkMN2macJINOIiwVysTIJ1",
+	"1nEPYdOxRbIfw3V0Tag04WTA5sK1JLLUhy3v9bcqQO8ci4RBxv+un5YIXa6wlBXbVMEmv6119bH86VO/",
+	"67LzTl/YdA4BUoL0t2w7un6T3PA7Lmac4BSq6bA5Ok9ZX/MM8sVm7CK+DljLenX7OV7vkzGjoUFmoHMy",
+	"YCRmQ7UAzFFrtQ9peNDZbwy2g3ZjP+y0G4fDvVZjl+4M2DbtBPvh4Vruz03Mf4qniCncMFOp5zP8TN92",
+	"nMYCRdfpE7U4xhwqRfkgL94cnxB3D4ZF9ve298jvv+00twsN004O37F4LGjnfHb/Mjl5d/16lB5/SwV7",
+	"01YHN5fvB+mr11dSzRrBu4IWUXpglPYFLCnySCHLkvSvOrt7hQIBfWmtuKJBJBiXdsA94o73Lbt5EkmO",
+	"RRqHgP1i5RKE3gyfmWLx/LjY/PV48CqIzqPXVze/nLbPoteHTTZ//Uv4/jQ6j05n767j8Q8vRvOz+evD",
+	"ZtCJ+WDyshV+/7qQgX3QPuyUoxZFVZPxS6r0Ri40LVOCDKM4XgDzWch/L0v+hht6pZXm5rwFCV+aMx0L",
+	"PtL6yEjUETIDEVQMLhXI8/yItvdarTVqnrngZVAtx2LCJBnQ4M5uLbvE+a/wRutqr/f+l6POu5/WkeDY",
+	"qXLlwdklWJkOslQKzGHtw7r166QfCC4ZV/qfEkrJeua06mPKuGlsaJGwEHnKZlDjiYa3SP+k++qURyqi",
+	"KuIjSDUlProNorDl5g7DWSdutty5fu5qp51jPYsB6ANrMFcIOaH/4e8dK6O1Jg0uQKNOZK/Bpn1TkRhB",
+	"GgsxhUW1/Az5OdFwyExM96Cz2yG//7a/ILxWAhFt0MO6xBgWijgQiueEuvRw0FBcEncqWYiX+la948Jr",
+	"FNtfdpZWCIOluqgeF41jMWOhiXm3O1q4d5rtZ8u+tVs1fynSJKgKyWJNbi4lL8uOwjQvs0r7rf1nXa/q",
+	"ntA0jBgPmFe275o6YntPxxLLh10+6qw37ZID5ueUJfM+qoghG9I0LmgPcMMa500ehKT6g/oELCy5iQyv",
+	"lby+Wn1HldFoTX208/pedpsdqIGvq5CR+ByxVuE66QtSGadMpVROeQBFeYX1pMNWNPxJxuHdT2vtyDTq",
+	"xSKg8VrGDOWjFEpQcgUpdWMfG2AMtDeiRCpPiw5Z4+iahIwslC+CfVlAzzRoa4p9VGit8LlFl6jndXqH",
+	"3bBg+dcYXyvvYMEUvGQYcjkWIZMb45vgs73APrywy+cYIweQQJDZFsqzzFOwt7Nhs/AFGzg3ng+l07WC",
+	"4UHNTp8CJzQKe+BTLs/iPuXGOtWGLQ8YaR/ut4oeiL2dHGrZ7vZOq7Pdau3nkmRKU2TMGNbNV/NaSlcl",
+	"rR1s3uF9ATvwCSH9/O7YTzjkCgl67Qxtl48eaBVL3llXJuQqZ0JlMDf9i5uP7L2/ekpLsOPKODHPG4s4",
+	"bj4rLBB66Ugt9ar3Y1J0QeWp7CGKdayDZcImA8hazHsWSrfrxsildTIA9CKjpU5ocofry8VAhPNF121/",
+	"SyvnXaOP3972yYAFWo83i+3OAFBZ0aV1w/W4QkKn09j4kgqn+5lQ5vSBGii5scO7sH0Lvl845fOIZ6Bi",
+	"WBgpRNRNmCG5tJCLkO4cap0USurQWO7DSpS6UX6sLX4EWMh7vMp5/BTS5WHIpF3St0aAXlv9b/1PjORE",
+	"2pQIxhHPsFMgYOaKdadTY3cJrmjEJaEkFGWwr92trXZnv9lqtprt7nar1XoarNMlCf5lUrKMM8p5IT8D",
+	"WMqnW7olUtZktYyYkiYAgpUVNvs+5W5DmltLBbFYkNN6e0Gac0xV0Zc2Yd2E0XAtHXa5qC7DobP2uipM",
+	"D5ypOZdhb0BlFFhrP/fLVEiljRAhCp4KwQu698EaMQR/55SL63sRLI8XLHHWHjmbD2/6myRRaKTLLJJa",
+	"fFDop0LYZKrmsLVSyQpF5NGQzEWaEACwJHE0SGhi/EPgxaIeuvpm8N6rgqWLwzdx08opPC+M3QYWnsZl",
+	"W5H6f8StKQ2xRCNnPW89ra7zyAZ19EPyz9e7s/vg+uf4h293+G5y+gLa1Rx90xm07rYH29+1gsnL9IdX",
+	"h+qfPG798P2Z+AFdkismg56JFUeXwYSdT1mF57Lvg8f2AUEgfyA9J5ToR82Ol1jzaDPhCoZk/jDasGqh",
+	"uu4A20pcsmlMA4gQbWhv3DE27Yk47A3LcioWo5bgCIlDG02Qis69IGbWLGJvebeIzu5hp7WqX0SBCLmh",
+	"ltNCW7tXTKmIjzY1NRkfRbziaMDfrI0cUkUHFCsPbFKO/DnGOjktLUcJ2oarQD4wA6Z3zxJZiu2kP21+",
+	"zGJu+pGykVTTGhFWV/bmkB7d1krcMYTOH7q7pbDciiYr8DKyRBaIuOIDD8ZSqCTpkSR9ySBtotEwd/UJ",
+	"oGLJxaLhNUor7JfqloEWljU3fY/M5Rz8BZ7mCzzNF3iaL/A0X+BpHgNPU1b0+WdDxPxR4DBPBAuzSZ26",
+	"a6Tx51eqW6VkQyTbfMOF1b6QYUxHFZi3MR1BcN2oGSC2TacoyUDLMCgpmK6ZQITZmmzFLfVgYBSttN5H",
+	"ieBQ5HJPk0i/JjeMtUpUs/jqGqrgFd6sFTAapxXjgp/0oTkUScCek/6PaEt8sMcj/okl4myhY1WxdcAq",
+	"xjHOZlgwOy43rXw99hJ+uqoIM2eN6nBaAQQUh4mYNEnfdLTo6wUGRQaozyYDFkovPNckR6Rv4rt9SCAY",
+	"ijgWM3gNsenTqDVaVJJbbmqxbi7fmtvxsw6yhPGIj1xJxy33jBVDC49B0K+tBwskgaGsY8FcRSN+nqqH",
+	"uGqKehWVd9KB6/i5GDObYZfLmup/njy6zTOzbPdB3FmYm8V4+C+QkiVSVTGN07JEyTUzrqq67SzbG0bX",
+	"BCXWusJnNAllLuWiLFmnkG65VgbNekWzXxIC/qyEAC00Ij4yPUse2xQBSqn9jgirZNYTIAXcrUamv2Pz",
+	"9crEJ+J+qanmQQCZvnnGsKYJsylcvkJhPJFCEciPfjIEtoSplcaYVGKK44v4CDgvjCoGN40p5+sbaCuH",
+	"B5n4q9SUN2x+I5m7vacPzOrZDNiIQvhW34z7KIrjhxtQ5RLHtObT1qpmGoNYHo040aqu1g2Q8rjtIcPF",
+	"xKGk74B0L6nh5LD2zzy6+igvuloj+x5punjY8RdMII+OORbJcfaHpUJAfl5rKBM2m6LpwY1lY79mUr0z",
+	"CDsbGRnlsDyuRAqx5TIJjXD1uElWJhXKFT6YktcHAZsqluHalXlhCkSRzDT3U1U42+vheFa3uS7bIa/f",
+	"X5ts0dbewTN3OOZKLkypQp30v2E0YQn5r//7/4plThW60rK6rbfRkPlOlXwKqUulWu6BL/bGLq3hsqrn",
+	"cq2zosim88yV/2HUWi+wTbC0+ZYmYdJEeaHupm8PFVSyoJRGG69epc1qEtZrHxsj0dAXG/IumjbEFBe+",
+	"AZFqlqDU/lTMyFjM3J7Sn1OGlh/ElJyfOpWsSXJ9rl2EFHNsTHTR3ybtRwx0SZ4ApLy4XNY6JuBkSlxz",
+	"g1i+Tce1QnwAnLuxtM5tn9y7c7y9LEsKdu2XiPufH3EPSlPCXxqJt5jmVNJqeo1v71SUwYmQ2fLlZEmB",
+	"lr2lUJ/VfoYgKk850vJSLdNcdjmxvJse9u3yFfJ6gVaGwAIax0WEsLxVRrUYm5jaC1sfZSSzHU3ftpwv",
+	"6StuJEZp3ps3m2LWgdkOgde0sF5LE96NmBp2p9Bmqiv0W7vwLZCVXZ/ceDs6N/17TC+lPLZMOV0XLaFS",
+	"lIrc8X6M377IXniJU7s2M8Ns6+PcxF7AuL1HzQDXPQWEmi6B53MOICj1tZHUzHL318zGMIs1wFpuGNxM",
+	"mnvrQrSzbnNtDIDRYsuY1QxdaoLahSu3rLFjklYJOL2PRtC80eOe5oipvq0Azk9eGzMP2/J72wc7S3r1",
+	"V+/4Jf33a3dcBHcN+O+aOz/XXwd661RA2azGeitC7PirnGmwJkb6ACG6TqXYUs3LfjF3W9nHPl/SVom+",
+	"9tQVXk3yNneUG371QFQMyrd5r7ReXcgBV9JVhW1e87VRgVSuBfb2QumgSRollfDcT9H6e1UfrKwlMMgl",
+	"lxubr+/NeHnZ3vxJjHkoWIn7ec09+KlUpVXTY0RLeQiYR7lu4YR/xnHTKdbDFuAXDvZbB531RPKKREXG",
+	"wx5EgXo2zlpt52Piso0ZST91zJ49zJirbqw5j1oJcthSnF849aDNJaaQpRUnZh9+62NkVNFE6eUp1hp2",
+	"vhsPXn13d/rtWRx++93s9NXh5PTVy/T01ct2+GocD/jl9J+dl63B9unon99/M1sHLmglxt6Cg0NPwSHi",
+	"VjZm1cO/stN9AEZMmRv1hqsoJrMx445cpQgxm3gdf0561Zx8c3mKIMP/uASu7mod5eq7VySaLGJn7Vb0",
+	"aV+KOaElp0sWjTj5hkq23cGeIfMpVqpwi3WEKV0rwZzLmQxQbgw6EvKW0askozHD3LKBSHkRWmk9e73y",
+	"ZEcEJihW7Qs11Sd2X9PVpt7T6VQSMV3wTrTXCF07TFSE3LFLWXdMuiLj5Gbzlr5PEBwJI0kHMQM1rSSn",
+	"yzYBXNnob6XLHx50aFvlnxumcVxWi9hZK7mizOFxw6OfU4QP0ML2OUQzEgaV9AxazwxznY5JJB/Siae6",
+	"NU2+HtBmE3rFJk/YYKZeSwHO7lEMAQlUE6ZoSBVddaBonn1n731Mr7BimzDLZgWu8VnE492q5gAeOap2",
+	"3FE4ibgrOdywIQBkEEUsDr1cqux9ApvqY1x6sRjR33nl6gHwivRDh+uhu7ldW9bSw+HPAftTC/g3ZXEc",
+	"8ZFVP0QcYqrrxKANZEh2Bio906ug+C2KMTSRgIV8qxVEDB2i1EMvsf2aEeZ/cwB5aFG5ZzAahZWUetv3",
+	"SRAzmkAaFObGPKYn6QNEVRGyJJ6Tvn64b/NfJOOqC8B89yINxs60LlqQtgO6wchSkGY68/Mq4IhytuWp",
+	"LbXjt9wtARIzR0pJYmyCxaLERgaUAAqeCVwrt0wFElYplDlhvFSrTOPY6ZRLBGG26kYkOpgyRvoT1u07",
+	"Jz0exjlcQzKmso6pUiGABhDIMoOQKzx2y/2AtbkxkoTGUhiGCrOcK28sRkvvanqlEpQcrP603AomUN3k",
+	"cWWty5TQGzSDHyL/FGli+z7pXWPaB7vmZFAQC+MqrAC2SpRYW/hhyXGwwvRYdjis4UYDefK4E+BThZR9",
+	"EJp7tYDU2mNO0MquVsRRkmHhxNOJzZts45EUdP5IQRyLQWxEuoAsC2GjPXfcZpMonFwb0+mUYS1BxMl2",
+	"C3qoORln3MdWR12MUvwZsm4ZqSvFnS+3yMPEVn6HVK7Zg4TUAzuNZ7Jt2UOvMOB4hTcvdcygclonCRvR",
+	"JIzNOYH9l0hAJQOCzaJQjbXiSvr/u1/PoAW0BXV726/rXxBWoO56N4khHCn4MUSSveX5ZYSTaxTdM4Op",
+	"L4bWganmXqYaPGQiHQZoqo8LiY8Bg8dC3JE4uoOVnJQc0Zs1R9/q3sL/Flqk638ertUo3VMllzZK18Lp",
+	"lA/FQ5ujb9oAffWG83NAUMgUPEKLuMIPaJgCmmsax7CKzXWCeC6hsbeep3Et50A6WJWZ5zQmCqmPqBOU",
+	"JRB0dnfLrJmcQVReLrsurs6h+9+q4szHnaA5pwKCxlfy7RKY3mVJOtcF53u9UN5QAZC6aWyoNIOnSkd4",
+	"59FrAxvsvUHETnzgFHLH2BRkmjmrCR2I1C92yUQchexG9IuHbEoTNQGs2FOL++uwZTR9unq3wfek1uJv",
+	"eciCWKsaNFftq6kI7gQs33P9SwCGMBcHMQUGWCtFjvIyGgIGEIH2ErNt2AOjw/KWz/L5QhBtWDhCf12g",
+	"u6cS1rq1n6TgzUs6e8ekpCNmV+WzF0CB2+tfpJlAvaaEonF5pgA0vXV6i/7UbCxiVOnROolsZjwWTwJ4",
+	"utaMIlMW0Ye395vkijHzRy+SPeh6019RFd5ZoyY8/8YSXU6vlh2lHTaCnXjzotwOFMzUCZ2DJdP1M9L1",
+	"gQ9N1NqteqvVyh6nikyEVFqJgyvaKmOTulFkNA1+BsicIZuxBDl0RQ7juqVkmo/W7OaQZ9cHqJBlIuw9",
+	"jVTERw/INNW6z2SqZDnbiaEyNcBeMqhKIuw6IBkPTXHYoyEFnsCb/LBC3PK2SVCCSzGXU0txTaSYKvZc",
+	"s2cPkbf6RJmGyYwApgYKWIhpYj9lSEoTyvpo1q7bBZD3Mu1snkkZs3CwIkN0rZQEl1cXBWrONu96DPE1",
+	"L5hiyqr2FQmDI9LU9ui7tXDiYlauOypRlSARRFOEIZ9QecfCJjmzneS9xcFtH+U7nwSU6/UIWZDMpyqX",
+	"zezzyQNqTsOsx48StXq2rzLSFPzDRcrn1r5MyLxng7EQd39CmCZf8lqiAmEtvQkorKjzqa/hfMb32fu6",
+	"ZDBfcG/D+TCY5xqGgOcMWsOLIWyKNGEVlon+NeKjHujfJeo5qOUQXzWewMXthmwXeRX00OBfpkHAWPiE",
+	"BStwSKw1UDgFEwZC5+eUpSw0OkBWl227KHOiVR19foYsjrRJyCSZ0UgBbjVCpZpXgIsRvzGm8dCWf8Et",
+	"I+hb0dcH+gl8v29yxIVkZMDUjLGnKyx6uISv8ArDT3o+hna2diphAYvumWySE5f8g3ygn8hFzZa2WtZv",
+	"tb1SfViREh1TxKGFUQNH39KYv8qaNAzYUK8oVNc46LUnoXaaxMsqNc2m09INz0Ck4TpYoqXxtyQu1Fjb",
+	"lcvF2hbIVNzKue2ysuOnkakPcxFvJhYz2/U8CVkin0xSDhhE6uy96/mbN9kUqOnZvaBt1ay6ItsVdYx2",
+	"eDEHADG0sFRS265FKE7U3HtmkQBaA6+ELGaK5QMST7XTHsbXXQJFxHUHxkPB24ShRTJM6GhSWXYsx8LV",
+	"HW9pfpNbmBVdtlc2SUHSU1nC1p/dfrYqyV+7H5+j1jwWNHxAGB5weEXOADdnyQxfLe2J4jK4zQ5KxIT0",
+	"X+ABPH8BpXKyb3UKYDwyo5KY7VASx1/Dxwd7A1vST5hUdDJdgvWE38RYke1hYRoU9c1kGu49fVcPlqt7",
+	"Q1XpwXlotl5izf1e1cDezrWORFqy8H82MGLu6HbSw1QCLmv2tnPw1LiIhiJP1JnykSckWnD8XkQBk5/D",
+	"sPhcRyXuay5mRPBqFXLJQfiHHXu25+bN5du64VAttWikSjjy85xnVTz4PlLjK5cw+sXi/WLxfrF4v1i8",
+	"n9XiXa8n4pWiPKRJSIygMjaBd7gbYiYOfgMGS5XdnCszbf/dTG9H2kWdA8meJpGaX0HXAuAxLNH8hsoo",
+	"WLOQHJQFhweXYfdaAH5sS4f4vZi6MGmSExqMjRyfNBgPRMjCWw4127nCqk5zu9l+ZnMDMakWsqrG4MXm",
+	"vtV7hd+d0DtmwNSwG4OWxjAfRwJ9nOrVhlL2zkVlzWKGoY65B4jR8DUtFr1+DUlRti+h4ICXO2IFWNi6",
+	"jQsbvKbnyL1f2yj614QaEmDZuqVgxm0uX90Gg13BVqQki4dNch0Fd17j16xz9IxyZT7IBdd2Q3DHIKR9",
+	"y0dM+f3L4Gxp3vJbflQOEU++6ks56f3X//1//bqxpHCVL8zdUO/bf0ZmIrlzbUphcUDTr9sOdxikNw3H",
+	"YMWGsZhheGyhsLh48UZv1VrWLzmrpDa/2HrqLIPLxM4x5bJbu2Q0NLLWkPqrfLbUM1eNLU0VX7eGHqu6",
+	"4UVYCTQSV77JpA/V3mj9FHIX8nV4+pb7hfFlUsYcHl52bMlHJqyLw6l1ay9wXIIzA8FhnsPb/I8s3FLP",
+	"8EIB4vHedp5hGSGQAAuP4gMgE0wlXN12Czdzn40F8CRNmNc43CdMjtHhiktb8uC5F+iUITDesTmOfIYB",
+	"Wog2ZT2pUYyXkM+92s7yUiiqACpMYmDLrPus0DPdbFKBmY6y7N1eum+O95asJj6ymvVcJH7hHRbHJLcn",
+	"CtmQX7bNl23zZdus3jb12seGd2N0X8ziz3+5nt84xT2RZ9vi8izQFCAxLOxr90e/KxHzbxG84TrO/ujx",
+	"teOmjHXs3oLnsEFSQ/B4XvH6+ppv830L+nTu1D7pS5FJuIVmWJiohPk3oOW7xq15nWnBJ1B7K0a2mVPE",
+	"62RCObY3ZpGrpjYsB13tcuCMtubaAAcElKOhMAdt5+uvr5M5iVTz66/JKSc/Xs3oaMQScnP64autUARy",
+	"6xmZQl3P1zZPkn1dB02qUuXCkZinroyCCNoPFJYYTfBr7B82nzIT3HCb2Gu8gImaX/W1fkuSlPddO2fU",
+	"3SbCbYm+KdbvO0Uxx9+33CR418lAaPvJjCf7Vt9D4ug/AzOdQ4UsodwsVWRyEs3ckHREpOprQ8zTCbRg",
+	"Rnr+qB+m06g5p5P4w1db/p/P4D3ujp+k4N4d+s9ntoMasMYtR974G3jzRZwqloHRdkmE3wW3AdQtXwip",
+	"JpjreTSNQoGolyPG9TQy3CpXJjRp3vIfp/iQHQ0sv3/tGcLB2HcHIo5ZAESZ0JBl77Kp8iPEcE2VmFAV",
+	"BTSG3Hy9OhCzQJFmW7I1b/n1TJjeEnJsAYsEVwkNVLecNZUgChahTn68ZC9E8OGrrYSFIoCfsvRQvTYn",
+	"SSIS+fXX4Ffpeym0W9NEDGI2+U89x74B9NvZ3X9mCwClAoxy7Av33Ou5rPfdLR8KCxBmhJ3FyXY2XcSl",
+	"0mP5qg8JN/06wX/0vG3ef4b7pp9p96YYYQsKfUQKTc8B9gbGBZSCojd4F0nYlFEliUwHk0hpsxOgv7WR",
+	"ccRJygF2lUypAiN0p7VjKhUJ9mqzZbtwg6vjMYUQ+MSuSWw80rPrN2/5SW4FbXPk/vcNk6zdOH3Rf05+",
+	"TgWk9qJvBU5z031uzOIpBKkgmDum8pb3j2kwZo1jve4i7hIuGlKJhPXrhH0M2FS5Chw1Tpi/EKYCySYp",
+	"G18z0MCKugW4j6+/tmAsizaoBFDTrmmeBfUjahwlIdE3RUxm6of82y237zUYKYf7rdYzNO/iKGBcMk/2",
+	"vzu9No6QzMuttz4iyjRFMtoyD21NIhNMU6D2XFnHt2skVGs1280WeLhQeNS6te1mq7kN9SBqDMrsVnPG",
+	"4rgBHLD10+xOwnbWv4zKPFCXTKUJN7mGCOduoFuNsqSlwOur8zPyng3IGzYnV8y4MPZ32/vPmuTIs5zR",
+	"Zfr6/bXUljWxcJnPb3n/LsqwxAxi2wFR43QyAM+Jj1msPyNJAipWlwyZMt4vyZTvQKXGWkdWvOWW7eFT",
+	"TYKFwXdsrr+a4duir4txMol4qqBeE7x+kYuXSQHZ7FlLtUCzaUi4uOWx4CMoY6Ec++zkWLiPfeVl1hAT",
+	"sCUgiIkM4lj4VGt7I6YAfDZrVglL2Gm1rCJhY4aeBLPLmeXA1+4AwfZHg05dO7nq7O6Bn+y+1q1dNPAv",
+	"AIyunf0yeCu/Hx+kL46DsLH37mz2/cud9719Lt5///KHo+G3dx9/kJevjg+/18O6U3P9vmPU/GrdmowA",
+	"KK3WrQ0Pts9fb7/ofHzZ/mZ0cJ8ODtVb1h59++6X7/b32MF1Kg/Ti2/vL787uanVa/o1H3svT365TA8n",
+	"23vfvj3rqZTt7R6+PZt+/35vejy/UtHdP396c/r+dJe2ap8+uN5kawAqXzGFOliJW5rN9Vo2a/UaRpvR",
+	"C+ivWtUHzP1bcPPL6J69Q47BT+3iIpU96BZzC7vBwWmUc0jWuj9+qNdkOpnQZO6bKiVbsFavKToCNLoX",
+	"kUTkNVRpKZz2jaGIQ5Zow879rL+VEwSgqDZy/qWG0UDXkQx5jDCnnthiIANvtdPeedYkfdBLE7fZ9d/9",
+	"nJGa68W4sCNcxcxjdwUNkh4eiz1ztKFrul2r1zqagnloM9vU1AjqXMvag9ZBK+eJyz/qWs1GUvYAwJAp",
+	"lvhfxbjAgAZ32krjLLbtC4xKv969xXuwtnTZF80duflH4FOQ6QDmESKGS61ei8CfDi1dTZiDC3S4+32J",
+	"qOqNqRwD7jaaRwsVdHXb8MSrUyuWj1WCYXwwEKDBmMYx4yNm+ssWJgEi7oND4dxwKcueqiHKlV2Qle+w",
+	"mlq+a3h+lP+S0Jiuv4iRMj0aj0o3yqUlcqTlpJyiAbCaMvD2reyhWtUb/P7BhW+XdAaGkYBsqfpyrV7T",
+	"Gg9iIFYMrlw9AjN/MlWldDBdhqGYDWC5uIEgl0wbRb3Mf4YWqx7oNNXaRq8oJ0BVXk3BKU1qGE/Tt5fu",
+	"b5OhYO9Jk2jlfVHCesvGJb27jUCbiLBIjZ9TcwDlG2wXls+0zE5cK+V12UY/cYfBjoVHl/CLWaMytile",
+	"1WauHhv6M8rYrtqjZWVWzrPlu41K/UolvqQV3rB6tdtNjxw9PD1bgGlQfqqEnbafUeL/pNm1ZLlQ7YAg",
+	"aq7B9/K1qi3rB/749bHw76tHY++sra00eqXJpWqjPaf+KnqjcTd7x+sT6IzAtQ2oyh+lGZTUSm0Rw9RW",
+	"N7QYlQYzCIyqQgMBNwjSbrbI77/tgAlu+8MtaIj49HFuXF+UxS/K4hdl8Yuy+EVZ/KIsflEWvyiLX5TF",
+	"amWxoH0FBUXqYZpjpvBUqYjXC45Eu1a5lMidZrtOyjtMbTfbzc6zJjlaTB3ERL6/SdcsEkA7b/l1hjAD",
+	"7v1lCYyEQrGhIhSjP7kQUZ3QUcKYNMFivy8lhmy5wp6dBtrZjBCjaBBNrAPquLKhPnCLYgCp09p/Zpr7",
+	"6bsxcAiBLGh1g1f1+donpo09NONznW+e1W3veeWnGkCjxlmkIHoRKSKGQ9u4Si+50RpsWyNNVRGyW27x",
+	"vuHevZZtL4Y4d6YPFmZPWkwY2x7XRmAsxeyMoODAU/89+iAYkfIar9bJiClpVwgTHTAwd8ttDwsWNsmN",
+	"i3KagwyDT5HpK0uOsl+80krT+Vna+zDPuyQ24yvw2ScgypJn63cGSxYXuYAmj1pWpO/Do9BCl+UPxJov",
+	"ipbXkHyql0Lbu/ZYfQQL8dnPa2pbbALCJKZmABD7WwtKYh4+fZFZcQ7r6av+1cnV0buT3vHb05Oz696L",
+	"8+Obdydn11f9Zw9qh1xGm3xz/BK6lPfbX0S0XdrXt04Gc4Uo2voffrdk1/g5GmK7S833sPXsa7CAEeLl",
+	"QO9YiClsf8vo+k1hNBzaDlUHnd0O+f23/YVOGlUthAMax/qNlfzjNXypIlN5ov56DUBsxz7TwA/j8BBw",
+	"LSYB2MaA+XnhcyTTYspmgS1JKobfXm/4m/ZLLh2HaSz6GDJ64zAp4eWE4Y3W1V7v/S9HnXdVw7G2dOlw",
+	"dlvrSgU4PZxtXOiUVuTDk8N3LB4L2jmf3b9MTt5dvx6lx99Swd601cHN5ftB+ur1lVSzRvCuatvmTPHK",
+	"VS0BYlwcvpOqcOzlR2rC26uHYLTLR0nXwubokr7WThFFTAosTu6DtacPeGPuwVmfs/fMoW+qRWzBBzRt",
+	"cU228XC0WW9eq66vTnmkIgoZqzda47gEOWSy1NrNVmEprfFZRiE0XZdsuXVoYhqOktOhD+FnmkJHnJg0",
+	"CToSgPFn2ijaAhJEls6NeHuv1aoY8IR+7NHRks255mZweYeimGGtVbZhFMekOCrEeC0bFFAYO9tXHlE7",
+	"awyspJm/IeZsLGwr/wHLSPt5e/qXTdV5gJbNtgITs3JXwzf6db8sJz8NO4ilqtPEtCJ5qs39V2x+X0Yg",
+	"r99/9ZH2EPKwe+alyyMmeV3/jeLMaEmMi3Q07pJ+u++a59rWhP0OXlMzAeIDy5P1VRpDawbqbwCv1bzN",
+	"K85elhl0IFDqWZ6vaYcI9bRg8JR0PeTwNSijgJRKPYqUTxj6JUzbQ+vvihKAb5B905LVpFvmDI58662K",
+	"lcnCDI873c+yfE0WPgcMPM8UQ6IamHhjPlrfHxdebKC/gH1bvt8w3/5xe/8BvfK6fgsJ2/fOsyFzlq6v",
+	"m2fbz1NbI/l0vfYqxBK2CXy03tb3HLXYruzi/OqabE1pgjnJPNdkLbNzB6nKmYKZndskR9ze74yZMv5I",
+	"k+gRPLLMGtldU412gPkJxBSzhhqeVLQ9NUzXz6qW5LvN3WeejP711p1mt7Xur7foor2tdXkax58+9btO",
+	"7NtD2fU08buRO9eDwfavlAKV5q1+bDNr48PKAKc+S7bGahLnIpu127TV2g7+RygCqL/QN8Alhj9AtjFe",
+	"MOUbeH3L+6G2rqMUYKFKnKRHqN66MxUEfLP2qV7bbm0vOgq/WXCjFTyrb42vf5VT9dLYyO5+GNvOOk5V",
+	"PZVL3CB6nDudzsbP7D7gO7tIj9XP3HB6TyNEHVjm9M3V5FCrTXhe3is8xct9vPZH/RtyeMP4+Fx/YnDA",
+	"V7el82pvnJtOn9hQGY9OlMyNCmC2rjde1mSo/+rkmvi1Evatk2a1306fAS9FMsliY9+IcL4kK+BjYzab",
+	"NaBiP01iU7TvbaZcS86MwkemwAGbR9XqNTjfCy3r1/WGFUzoTa3ycvPXWcz5JsHreJ7yXkrn0DSdZIs+",
+	"Hthe64mKHBK/xfv/lEeRMByWk3ulAuN6Jcf8+QKkvf2AZ3b/uwuqOuAVgbDYVGZBVMrEZNdKW7KlQMZ5",
+	"J5LQtSmJEmwMk4E0YncbaJeVdbZpkivGQ9L3cAH7mQfaOE2h8sn+qASx6BT6ITgnrXOIswjUtUkkJZRo",
+	"ZXVfzr8fDW1lsVZCDDAKmTDKZ+MoLi06iSOpjg1ZFkIbZev5/7P3L8pt3Fq+OPwq+FhfVeJ9SIqk7nSl",
+	"zlFkOVESX7Yk2zt76KMG2SDZW02AaTTFcLtcdZ5m5j3mUeZJ/oW1FtBospsidbEthbumJjLJ7gbQwLqv",
+	"3y/7ydZvETYp3fjDYwRFNL+ElhjA/nmPghGLjfLv4W0i+tGfdq2Q05ncYm99n3uU2Ty2mSu9ktH1R5m9",
+	"tbcGxfPHu5aZEdbRf+SpTC7TNAaUvYI6LhTVWd57LW3iAZZVWo3WXq3ZrLW2L5o77Waz3Wj8s+JqoqD6",
+	"J0OipGxP9nQzmuxftKZT0fVKlObuYQwDOwlf8cAJLlM9WA0D9QW0T1a+1GkteEkDj/2yYv3EilfactVz",
+	"W9EiQYBAooou+0YgEXwJiWDLJfdxDnQUnIdV9R40j+Lxu8FaVv1sf6+qdF7x2IhKUgWN5s1XvJNeuMNe",
+	"t4Jof6mSbhSGCLaxktI5lZBVrtyqrGFFhbNE2XxaQEOaK+D5+Dmnj36LtJ+o9tuwrPQsVD/2y1LT+NjG",
+	"93OJdy8fb9xzSoFb2ClUCMQCCT2yocuMm0+GALSBhI1HtonM3MdGutoYE+pIznQkB7GooaYJhb5K1dh4",
+	"ueOhucCcKrDKzXFCYgPsh41SzIT6KACp+913OmvGLFI6KIlwbVY2yAvkZ17w3FVQ3ObUEqL3CqZqC8/f",
+	"OjXIX0Al+NVTRi029fvBe/nr3xvdD73d+I/GaFvu/vLHwezVrjqcNPVF2kr+sf/vkx3++6NXKK5e8VvT",
+	"KLfYhh6IaUlVmhRTV4jj8MjwvX/7CqVxePMVuBCv+UhccEJ9WsnLulDqN54gGdhKLtYrEUb8wpiCT0DX",
+	"UV1oXtmhUHMqaW1d57laW5+cVPqMyg9hp+bVIKJQ+Z5X1UJEUReJRZoCVUOQOMA+rFOeINRioiaDoWOF",
+	"y6scfLCncnKieac4ZmXdKg8Z/Zs/Kjs3X/FanU96JDme7CYmXLNbb+Lq8hCBsY7cRtWUY5NqWgLsULbx",
+	"Gt+gTbBxE78NpV6mym0SZCOKHofvCJX2d5BDS+uNsw3xnfaTvbevvh3zdFhcfJt3cPwdvR5yuFmeMU97",
+	"wwJ3mDCPjco3jqZk/UjEVG6OhLcQjYUop1f6T7hjGjxpOJpVxhHpCVlv50ud6ceAS7eObfGcaYUgWYAr",
+	"bC7oih7UenIPJWr2na6zPOg++eHEDYiVqVA5f6GAbzcri68icJCdQBVAnrF8U42RnQBZS5GM3K4Bxyok",
+	"+/yqV+wABXcwI5zwvNfuqu+rxBQdpawH1WYUjx4xgqNjUz4r0nHYr3l3l359yV1d6Oy5o09PrCQr+fQb",
+	"/b3R37fT30SqAccPZcHTVOgb3/3L+u4E+3vPvvsWlbKvljt1SMNTrNKaSqCWN/oH2uYgU8rz8SgPU1b1",
+	"meC9YbUk9xqF2HbHAlvEDaVtchLHHel1vmV4gEHWERtgixd7C3W9U5VcGfcNaro8qpXlmdJjuxYPnjC9",
+	"xwzjKmrBycTFtuOPOUiG0jsAUkNeWx32Wv3afnOb1/ju3k5tX7T2xV631dje3aELbDWslJW7pdNyr2eF",
+	"hBq9x40r9fjScPTqfEGyca2Ma1UmwDPSoafpTxZmV18Bcz6H7AclO0BzqBjbNnTKZ35/c+AzFwa21xlA",
+	"YMFZIvYGNXY8nONEDRI+wsyoq92ZYrcBN74l8DkhSyfXrCsiOQCOet4ToYObtYOQirqlqN+yUXU0jnN1",
+	"2jnuv4v1Pb0iFUfDwgNC+aQ7+HJ5wsrtvUZjZUm+yJX5aN2xTYr1L5Ji9Zvso1T7QudpGhgbF+1WLhpJ",
+	"NZ9r0ANpuJXHVghKZlR9aTk+XrEUgeVgr3WAMCvPkLQ1FbG4jjLCn54ajcx/40gSEoq9LXYyB4jMRp1z",
+	"0L3EZdiR4I4B5lhgy/uxCaQKbX4AiJ8r4XYOom0OgPXCEiWqtR+NJ6lIqlkXIBCIVJmQ0GSANmMoqkhD",
+	"YcFbXtnSWGo9xTXRV9r2WIFqCIjr08HaoxkQRObe1zx2hgKEc9/IeJaV5LoOw8AX0wE07Rpxx6IUeRC8",
+	"Q4w4+2l+DAhhn4LHai5Gb5rFxqUUIZOTURcWpiMdNThi10QjQV1iucLjSLOd1uFSrJMXMOL77ZjI9tBc",
+	"30Ru9c16m8v1HRso7t6ZgGtw2/6EtS0SH49vXVsBG8D1pbG6gcbe7s9Ke5c8c7rvhxe//Fh79cvPF8gn",
+	"kTujNwAfFlxxaZaN2MSWXfq/3RB+yAZwlxdRqojNzrkL/NZrdZ6qBDTQ24QPygeXXQD3X6MhBHSG36mx",
+	"iq73zJF1m0ng0rWVMVw1p5EPV3/YKy5nK6tluOg2uhkuXLexBFC/SORkeFC3bIgDHQzdozX/cOgtqORN",
+	"RuWq+Bh/oBdBcbGBDHzGEdBis1TV2UtiWoIJeKFW8D9jNXA9MxEVUEkim+tI/5c0Lkak1PQo4C9V0lKW",
+	"QmNeyGe2y91FdZFdzKg56F3NjT1WRrcg85K78zhR10ar2fZuuMLMqqv+xAHYhnVwX4ETCK6h0PEwGru+",
+	"b0s96KDE4KYd6aFmmNWbb/APLKZikAGRAWWL9X1sM/800iKDHehZyI00QQrZSKaqI2n9jCuPMWk7fWz9",
+	"M36LceK/03YgRnvnmvKpncdDRWPTRMmBoymqOiqmjpxo4SyYOnuZxzDIdq9jOJrgFOw/E6FFaqmoHLtw",
+	"4c4D9DN8c3EkHXQR4KOgXVaMlYeLblW3z65mZli1oHWIFfb+5Oz05e+X785+C6qMd6S94UxNEl0HtD/g",
+	"O04zNip/BTzKdTMs3TO+eqKRsc2MWpehuNGcTwiK89aBDVKj192Dt9sv+42frprj99v/boyOd6/2ZzvJ",
+	"3/9o9Q5G54fhXvqP4S/T5m//VD52b7vC2VSpUEg2VIkWq+tAGDiJDE8D3mSDlFQ32pceabsZvkKB4+GS",
+	"lffZ2YrfAAJApxwRRUORInnqEVGA2SNiBICbIu5bmnzdw8pdJ22hU55OdKW90zjMOLrMm4kjAC2mCKUH",
+	"qEyTaftDXvnFv8WLC9MZN8xVZFP9oj77eu+0pJvaaZBIo3isMgh+qsTCHeUcBNwUEcYDLKi12xX+zeg3",
+	"VXsbc0dz5zoj697RyJnXBcFvIBGkiDndccmNzIFXYIBX2pUtGApm8+6w11qtbK+9k+NEGc0HBIUnMjW2",
+	"zrJ9l1sVs41GkdaRHOQX/DV1mVo2NQn6zGkSY41oIdPnThhDn34axTEGsAtehwsuOjHlvRPokM2Rcc7r",
+	"eafsMmQYwKVc8k6kECEhmYBiXLzce0L+RTkh/XVf1uKafZ5jsc6fkYwZ350TUsO+WJCQlFj9zcGdLj3M",
+	"ee8oRdq2my15ew4Sbn4UMLyZmmAUo6+SgUpTIdFqdQgKeQOmTYB4ZXbLkv2gUn8U32nmzenbe/lzy75G",
+	"sGKJmrhZkj5nc5ab+SkJCbBSzVX1lX3Ai2Gi0jQWXy8u+7laFJrN+KPnCmfIJeJykXHdOoNnYhkEtvsW",
+	"3cHrlctlMuZ2HsfOzcLMX8xTo40IX4475COqPI2Ny5Aq4+bRdW2bIexIgCWk6KkFYybgAgu9RYFq5EKv",
+	"sxMaySSNkfUUfBt7mBdqZjoSimZezWzZDDtK2Ujp1CJ1BVQPElRZAChtFvgyA6Ui9EIo9nVe3SyLZ7Kr",
+	"yEZW//a3C2UZdqWY0rr97W9VjKRieSo4GlBbF7SxjBg7bFMWIG4t8VVjfa8QlD0lfl0joLxXYn7dkTyB",
+	"nK7x1jB4jNzMHgAVsodm5KF1diTxHq46+DrSkREAQFYKseSES82RRRlM8BGS90K2WUnRkZaEeITNt4Fd",
+	"Lj4eC56wyRirH+jhZqckxn7hIewjwioEAvhEjWGcUajnVoDHieDhjFbiR5FOhZAdmU4VLKoGbnzGWR+T",
+	"WRTlLiyOOrn+YigSN/wSR/Km/06LtX5/ZLboOhe4ZNjKV/xqdvPqF5xHsidW//k7mUZxpQRGzqKB086s",
+	"M8hUwMam/e4LmLKdXVwHwhvN7dp+tyFqB3xvp9YKd5uiwfd7h/1mGfahOaKVuxV93B/6hnnvK6v5Zcl4",
+	"P0nhMUubRQjXWLDxpdU+7YoLpgNtrww9SF+b6l64d7O239vdrR3wnWatEW73W83+Dj/o7jveDXOFnMQx",
+	"JQb4ANas0psk8dZBfbfe+OrFfLCjby7iw527AcV4oEy2T1dTVIxnNI24noPEIE1QaCXRd56NtCX+HKsk",
+	"vdFUwqwralVX0NSPYkjwIr62q5bybCZjisQR2iOADom1xVz7CLxmfhox5MAcoNui7ncCca5EGOOkOHrs",
+	"VCYxmTfq0IzTKcnSLHxJWE1GpaMjRoqdjxQGlkfsey1E7rHP6uxcGfXdkRTITyM5ESDVcSA8BQMqjUai",
+	"bcnrM+lvLA8YzHSoYloYrq3FVGevFa2wZ/ybzW+zCdK4ESOhjYkQ9bCBiZw8WkpqcOpHMtLDKnQSTVKb",
+	"gQc8zkjJrKTu54uLtw5sKxE4BckiabOKWcr6eyOdmPjTzAFso+bBs3pHHts18G0/KvO+8MZlRpEtE+4g",
+	"qA8c4Tvj0nw9VBOKysNbpzR+InoCSAilSoeRHHSkcVG3HR1KnZ3w3jADkjXGpGbGisLH5ZLxnPUnicNe",
+	"BXCX3cZ2kVmFF9/SsNpYQUusIHcocbeTXQTLbbZOdrAet8kzB/8KkLedSruz0jQ6lWqnwlP4fZG5A98b",
+	"iwR+ATYJfER2Q/45SywHd5FZJ7iKS7wTGGbr3ccZYHCZZ4LBt5nBtLAKZSYTXGeNJkIHrnY8Ew3u5Iy0",
+	"bAXApoIvM6uqU/kMx3wNE+i3SFoCsMXtTNYPSh8Q5hEIuQAuDTZm0Zc3i07IHkD9byGpoUbuFibSUPA4",
+	"Hf77RuOo1WiYZ0E8iEwbCjuyZCI11Jj1hqJ35VQYE7EWVQiOmrFiBRxPeZdrUUi0+zMM5c4YFjZIWlFX",
+	"qyfA6Nklp8DONILJyojilPfKl3dsFi+zO/3F9V4rjbPwtbo5VCtbkbyOkHtRLykOWeR+WUz2o2E24lGs",
+	"wbiDigkoDJRXxujAbD/QrvSGCgxZKeoMdCRWkkjVVeEM6kIsJ0uqOtKP21Mkyj4T7Sp4QkHRiIbtFPKZ",
+	"9jB8prYA0YbsselVP2dBIrSQ4albkaAjcTqUgoO9mxWFApA0ssHphSSBTSwkOqMmOzs5P7mAaoNnOCAg",
+	"NaNYOEYxKalgT/iZuVVhEyC8N/EOa4RuXT+AXKDtSld1/49X/16pVvqTOL4kc+FH1WUndNHKByVbxgcB",
+	"pVupHyGCVEdGIFs+3TkCZ3tB2SrMB1FuyMa4bsZCZtWMenWN3kYaVFd1V38laH+Xw7LZ+PrtQKlvAUb9",
+	"dWHcblEY4GJhuYrhVQsfCjKbj71u5LO/G+eTwY7aKtLMTnF+AexvFtcAUrsLt1iSXbV38BKpbmx3TqSu",
+	"vUxzE7u/5OnCklBpwrdZffPoDOocTXXeoAaVltVketbWUTiKZNYlVmh1zf0GrK8rMVstM2t+SCxAxjLy",
+	"y0gwPyv9dCz8xnLF6CoEGllXDCIwSbMuFocchM0qUk3r7Mg8CzB5oXlOD0XoSMVyzac2c4skRxyofCmn",
+	"iM+CAltz5+eZ0QVo8tDwap5YdZRQKZQsTcAWjFLdkRASyYATLKcc0psigNGQx9dEdsVTFhSz4iMxERsn",
+	"0TVPhb0GeHtZLKg9lcJlZfnE82hg1u1X87LuMdcTD4yLRRwYq9gzV+tIrkSM1DXdEPMruMraf0RrAXjB",
+	"vBYgBMsaUrX9/LKfqNES0AYgK23DbyFMtDrokb/CJWIP6gK+9SjCtyLE8sz8ZdgF9KJgaf1OAxhfSaMB",
+	"fueE11ai8K2XuY5vSYjY5vcrMbOF33khwVIhKTGhsYQAUiMBqlUUgPiwAKqxIUOAveqOR822pPtEE6f9",
+	"7MkO/QykGlUcVF0cwnmCWgFQ2xhpK2y5PNWAsyFPRnV2RjILBqZTPiPphaUqmfjqSE9+GUlITX5GaiWC",
+	"NffgDpgvotoP1xEHkGywOOT32nlA20MPq9eAkexaXQmSy7gars+feAoxIQS1VkVrymo1qaZUFFOr4Q2D",
+	"jrTd+l6DZWG/PtwkO8V38UmLRdDKouRXMTtT6ziej1qAN2utHfOI1oMI8Opqk9wpm6TYCe9JS91lknPX",
+	"0iSdHHgAPeUhSREEx7cf//72PILVqjuVOlfq21S+S5vuua9+b6F9ITK5ku+AMUxsjIICQqysB1I7qRIo",
+	"yhuLcLHM06jYZMTjeIZfGbsh0kh2lO99Qivc3BGLBSH4Cvno5/7jQU1G4CFoPsti2Ng+lcvad4VxKnpD",
+	"rAxGxe7XRbhyiTSJiBe5tdORQ+zcwiJjEOnYog9PiKzhD8QkGIJ1NFi9aAwJdmgnxIKORKeW5skysoZq",
+	"xCNZ5ii8gnfymMDYeJqa16kr7e3VVNg6xWNUI0ZhiEtB3W7GNrqEGE6lXbnx9bdZGPGYpb0xax626o16",
+	"q97abe8e7LdtFUfbK+ewJmCFCr5ofoVTOrAaQcgQ+k8o6Jsqo1r+5//9Zy5GfLcaMrMzbi4hg6OySZV+",
+	"VadoyiPzK3wXt5XLW0aIljtF55CJIqlkGWUtYREw+LrIXYbEjCY/SKIxp8H+MRETgYIsIYk/LRKqxgVB",
+	"50KE7Y6MsMIpniFCAVUZzTKw5fwRrLM3UmT13eZp/eha2CKlImloztSFQIlYuTsWBQV556dl/b18SZdt",
+	"H+klgrirdNubLtvd3sVTn66LwuRmVGL7kbShXvlQ1I2rJdPAaDvIPILiLXw5vZ4YpzQV7PR7ikkUL/Av",
+	"1aXb5U41ZAkQBmYILNPA+N0p1BompadDhlkrgQSD+0sH/AsmdG/9Uth3gU1rRdNXEDTgc9009adrRUO7",
+	"Jvc2SarYaKZF3L+1yP4Eea0V6YFQdmchcUu7koIRjCALcBroa+hWDQlMAAR0pNlIjYzFmZXdhoppqhXF",
+	"asBYDYxpqpJQQ0si2dxYEwHzpq4lF8lPRQwFC1R+gXheCMXscIttnreUnahYapd071vT+gkyE72iQ/zo",
+	"LZ7lxES+ybPm8VnX1zErevoCQy7z527LOHOzAmDYVe+5HHzVpZ+slg4nRlVMAd0bfXIqS0+jkYCOYe5O",
+	"sXeA3dHLH+OFMHIxrmmazNY6XbkRm1M2EZsT9si0lH++zI67hYoa82Q5jOJ4gjmNHIyizVzk4RQPm629",
+	"Zx5ljXbcdtmhKiKrZwhkCMiJK6AEXlAuOLu9BU1M1eK9sWXCa8e1EZfAWnEA24g6rCMz2vIYqgjPla0e",
+	"nA6Va561D+xxiSlqlVhlmJ8u9dOyPp/E6cytm5dSMnN3nTb5MUU+cPNeIwNrRgSiSOeIBGNs8FFI3KbC",
+	"wnyKeZuFUH/3CoG4CHNy5CAPCLPkLpiH5haXvaGxXeXAGM0nh69EPFS89WZ6/TI5eXXxy2By/DNX4tdm",
+	"evDu7EN38tMv5zqd1nqvFi6/HIl0qMzTKRXhY/kS3t8N7Dx2z1ySDU9TvDs041s4e7eHZlyz9DEPr5i5",
+	"ObgQxjOJRNpvw+7WbWUOWdv7TXsdMMe7rEGZN2NPlzmVXYFoNxuMxIfASPyG4A7N/oD68SIFdSuYwzHX",
+	"GkoQnIxYUsHu2DLhA+JZkfw6GvBUJXUvVFQfiDRg3wdQuND7VcyO3Xf1MU+0oKP9Bu/0MlGjX87fvA4I",
+	"mpizfqIkqFyLJNeRakrgDlYhISyxxTiBPDx2ECcz6509J5U4Mi/UPKrNvjN6JULete8CB0unFXM9qCJ2",
+	"KQ1bJ1jvSLBDpuSn2kCh0cK+xvaSlkhXF3hBDvikZgRnm0acaWioJfApdCKJ8UGq5qgTAKN9TZnCVLIn",
+	"6uw12c0AAwQc8gReiG8b/VoHwGf74UAZv7WrlwGQmBENAfmj73D+3r778bfTY6i8r7Mf8R1oFosUsSks",
+	"qN8I15GneAMzP3PfKbDtGZc6iQaRtDCW0KeJCJTEwIBlae/OfvPQI7vCuBd2IMdvzs4v35yd/nT6+ryw",
+	"rB94/mhWZrefyjvBA5ZgAKwu1XMjeYhyCt8+WEMxlf3UrNb41CET1PNV/saxU5O00t5umP9h7fJ7DygV",
+	"XDQLdLXmIuXlQpnyIwF0ax9uJc/KHotNqW8J9q45ZZ6E8bqK8sl4t5CF6ihbZquPjFtYg/4fvdxdg0QE",
+	"/nABt4zLGRMSOlcW4WO9Su52DtHM/SILD0cpgsx7lcEDBToAOFuMRCMyC8RGjfpMqoVHz9+zioItp6wI",
+	"nwhQeDXADln8vhzUu7To9dHIfHoteJxLiyABjZ70hl6rGUAY2WYt6FEHTCIMwTgoA/DfgMgQVQ8UHQBK",
+	"QB+B+7CdPpwkUAFte9HwReSwESicCbu1OIYD5zzXonUfPVhcynzCeR3540ayluPRKt6cnvtr81IQLqBO",
+	"NUKBjvp+P+Dc3rSQz8AKgH40phJvKfc2QmxBiL2C8L+w+Nypsm2VWCbqIQveBjVuTprdDCB+bk5m/tFW",
+	"rtKGQchkPHpFEN8e5IU1qwB/w/YRFvR1QkcmFqtaWBZsg0GkafNEBMjwG2DYCfUvQAf+HFIkNIk6xHKq",
+	"3kP6ZY2tBJhYwWwPdAuy7gxTtsbE78gbgcYpa1SMe8xSpaqMyCOXN/UAultH2giVW/VCrGqLj2LWLuEZ",
+	"uJ+j6MqSiR6bJe4ojZ26H6jlN0o9sHDpAP0ATdMX9x0JhcwtFtDDHIhoYLcBgAASflzqEFFHiBVXOo17",
+	"AAW3K2p9GH/bZkDhHbnYulv1nrEiTvgSBPB70yK3QgKXYnqZQwPvRoOBSG4JCp6fy10AwX3gT4zXUne5",
+	"yJ1cKKyX4R1yjhvQ73sG/S5sObThCQgUQHLtm0cAt5jMuej4+U2ycx1M43mZWAhG7Xo955SUq5zNqVtE",
+	"ESjrkIWYBJUKqH6bcQklsLL1UC2zd8IeXlges/c2uOxfEpe9p0ajeXasi4I9Z9Qd+gnmUeucAfgc6Zv6",
+	"YCPOv43lj1qy6gT7C9aB0inDubh7aWuA8ESwwURobbtc868lpyC/7utZXKsvhcddLZQ0+VcBFuGNtmX9",
+	"m3Ccju/TTUrUdWTTVjd2YrhfL8JDtl2hWAHRfHeSpkpiXwP1DXLCt241LEwzWqVDFRN+JOMeDf1MTRye",
+	"fV9My3ud37oJPSpOeS/Q3Wxt7+zu7R8cNmq826vz8VjXB0oNYmFUG92dAsKrdDwMuXakucjxGmk9gb3g",
+	"ks604ek5dHNqf1BR2IOuh64wwukn+In5IJJXDnHGQriZlaA2BEJ4GdjflyS8F+LcWxTV3MIr/Qx4Aa2+",
+	"rbx19Pp363Ow2+fmXgd3Fjb9Dl+Tv37snXcX9XafFYe93defyyrufhOpZmOhxrHIoLyGiZoMIGSAB8js",
+	"AuM6n75gx1i8X/UCs+S69yOAs51B3DiMNApfZlmlKVqEd/4pSn+edOsdeQaUzRR9DvyDE2QNX7aAKL8O",
+	"trsM2HCzjKSQvWQGBfoQGcq6yCAgceSmBOCqFmzCsqT6ZdoQNTFnt+pXF5GUBtFPIXkjvtVUQxDfIYi9",
+	"PTt9f3Rh/vvm/emLk7Pz4Bnxswcl4iSAmxKHjhChDZOBKKDAiMyR93Up/wuKX6k2xePdCiHebwbQNkfH",
+	"J/6MdGFpMcpau3nuK625lrSfY0D/6c3x+dt/1LJbVO5Ltudl99rSE/H2HgY3baMp701Trvtal2GvOfnz",
+	"SPp+ll9hZ3xhA02bBM7tKNpREnjS91ZqOuepbH2yfy7tdHldAMZJetbXl5hKlmrKFNU4RVAtlUYCaprI",
+	"CMDkrk75DAO5/m2RxibqAwOnva2rRdIIdQbaNdKM5FB570pOwawUbLaPfJo9LJnweaJHxLWx3OmIVJd7",
+	"7+Bf06+rDvzW2KSo8Ir240Ck5ZuxsVHbj11tPyKV/ZeUFkV+L5KS3VVUzAXGCiw6L2eTbROfvcHteuBn",
+	"GHPAM6cTMc77SJn17+9cj6Fhb6daGUXS/rNpBpimIjF3/r//wWv/btQOP9J/ax//9v+vFBI6jHnaGxZg",
+	"f2M3G9YFR9dCYpUxVvhcCTEmtxUoZOrsNNVAlOfwrUl1E64HZnPbxAFXYCi4Ql7ocR3V2QcATIuIPL3M",
+	"ywXfGorDIuLeuYPLWyTMEZf5PrzXvJxkH1Rypce8dws38R2M6WHKcjf65pvVN1TnmGJNvRyIJ6uANk7j",
+	"7ZxGbHG8B6cRADJv5vzYbWxnwJaOu6MYysuMOBWSpYoAuCSCoQ0naaimWNTTFYOJLKT+MPo7koil/k2x",
+	"f5wBeWkfsMpAMXwzyc4cWwhF1bEgN5zdgjAkodh6eSXoi5nko6iXMZYNHOo1NiDv7x42qV3K8q2RrfRK",
+	"hSJmx+Yl/pmyt4lKVU/FuE+Qow5m0o9kmCvw687QXNAivhZYFRqZm/ZZd8ZCAW29GQ/Hi99fH706Pb48",
+	"O/np9Pzi7Oji9M3r4Fnbwmh7yYFIs53GTtWVCY5Eys32JiiWjgz82V3aPuuMk4/WwOLO9uBOmuCfgnyL",
+	"awDjdoXUuUY5yNBjWxaCPfUToYcO4Hs65CnkJEQMdZdZtSOOnYwrSBzrKxH6RfczxgeJEBC8wXgPcPVF",
+	"KQtQqQVVFpA2M3+CgvO6v0AFMtXPiiXfvX5/cnb68vTkxeXxb6cnry8uz4/fvD05d2WfAVy0mIuJI3Nu",
+	"zNq9wdIau9yRZtFAKkDQlSornJUEvGIGKsI6O1eIi09Fg+387c3STinLbrcxlraDvQ5bK1bqSndkHF3Z",
+	"Sin7JtJZlVIhmgV6Mh6rJA38LA7ciFI+ZhlH/EqwZiN3AGDMzV3XGue68KGfLLVN7AAJZd5KyFJF7XAh",
+	"n3khqoxAxm+aj7Qrx4W4HOxoJe12xP4KqdiISz4QI4JHxEUqOKWtZ23G8+fYnEEI2BW3RuBPiIfv7ike",
+	"Mtleq5QwHoHKTM8ZbyC/jPnW3tpy9GfQ45XZah8t36w9o5fmtWZd5VLJNSzwM2+1HrLV+zZd9/aSS7Cq",
+	"0RRv7u/tNPf2Dg4a1ZuXFsQMNMnDwuYEka2ZIwGE0LuVj7d6H7l+fLgGbv4xa8kXCHGEpDlsrkH/AV6o",
+	"EQeWQ7KkUsrJc0+AfNvN6/m96vWwr2ST+1c/cP+6/6g5I/1w9We+4nL2jfW+u3IELpl34NftejffoRas",
+	"kZAnKWPMMqqJX60Ozf4YtFucFezlIIDBD7ZAwG+hTxqrGah73qcgZidgyVvmWyHDd1ok5/iYoKzW7CiO",
+	"z+2wHxVobs+8llalWuGjxLy+8dR4/iodV6qVUZ+b1+hLbur6XzE80pskSYZNWXVwH7lrths5UPN1aNdL",
+	"Kd0Bl9eIh6LhZfjpy8jMPn67LO5vgbOH9tvN5Wn2iGyq0x6UZ2kpnbvOhMNdiZYsTteK3O70c2sc59rI",
+	"kFLbQ8uAqnZj1/dVQgC9U7S1U6QoB1s8x2YCbTKDgI2TSKbahrrPISiKWOoj8NPaVABMj9As+A+MnH7E",
+	"iDdAsbOoT35cIgiCMn1uxvPu7DddzWrevfuaZ+GCWDwsy9DUkTRZbHkkWx9rzGx9N4HiWWIpSzLex+5u",
+	"EfdLsqH2mXeO3Qg5iCTkL/6IkUMRT/nltUg0vM/tVrWSvfOFHM0ROZCpAp8TnaRKtdKP+aDSrtRq+GmW",
+	"kiHP9rfT84uT1+Z5apL0BBQdQHAha27IRGr7oHHQAKkFa3mD2HdDr9AeuW7Um/VGFVoXopTt9Bu9Fj9s",
+	"dvexYT2jt6iygWrWW3v15ur2Lh5w90JKrF27ghvepfuAGIfcY+otq5MZtwAEhJwEYJmUCDQAkYVgEzZL",
+	"ZhiA+Zpbdva2diqjNAKuo9/UQE1S1qw3nkE0ymH3zXVLWyAj15Rp5Ab+ImMewl2PkYgoJSHCJQuiEB3H",
+	"y2EkUwoD8dQ9Iw9spGRPPMfw3zSCvg3i3L3SZJ1CbEPmxoV4nSmAHI2VTi9jmNhlrha4SpLTenXIZGfd",
+	"OtvnjFhN+NRCyJ5oIN9M0soNaeGjjJEvUyveiukhIK8LGcLCE66v5b3L5Y7F7Jdh96de9Cb65fzdv0+b",
+	"r6NfDuti9su/ww+n0ZvodPrqIh7+88Vg9nr2y2G914pld/SyEf7jl9jmm/+YiGSWSbfc+6iUZJkPmoet",
+	"xcRx9VO5l+zarpH0GxOtseinzOyxafFuyE91xaBH0aQyC7xkQq3dvRXm8wFUOSTywYJ0WwuycFOehLrt",
+	"t5t5G8ilIO13Fpbbn2EZcGHJrMo2c+kkAefoxlkeg53S5b0rNpEUPc2Pk/cbUf9fOg6v/lUyNGRWuts4",
+	"TjHKO/doKUseSQuxbNu2dndWeO75mPdETQtzhI3MirkcTMDntYgBgBRWpYoO0RcJ9HJK4cgxbWg4FLWj",
+	"CxYa6Rssgia43eSB/0vFUvFnCvqAy5lFQagScM+cyHUczZ5AKFufSXQZqx6PgfG/7L0UVoPcYKCZ8W4N",
+	"01Gcs8wqnUmjsd37/4WqZ27JzA/gI4FfQPMjfnCOxZ/4+Zb3RWV1uIGlPpx7b3BqwYLZRo2f//mPZs9b",
+	"Dg53Pm/Bf31Gp/EWPNhmKn5obhWXbu6a3Vs8ZyULyFyzMq6Wealmt+e37L0FuqpLELXAZnY+mYdkbA6V",
+	"2Q2jepnqNmf0pUpG94uuC0Ipjx9gl8eqPmsQ+K3ReV18J2W/RoPwOa7EGrmMwsN0kQe2cSDS1loNvv7Z",
+	"am7f4prdv/wZrrLujM7RrdBacZ8vxcRD29j5KarPzl4es739nUP23/+1XW8RhKoKZ0h2YsZSpV68X87f",
+	"vCaIGN4bZsff2NEdycdjwROCGzU3MZdCOOXGUx1A3MYshBkMHQlo5evIYDSJ02jMk3QLrgp5yrMct5Eo",
+	"L8wnZiZdCzrqrEfMc9dYkKXbfrChmoB9/9//tVPffgYE79pHZAKCVvc7nLIN1ViHAmChGLOlcEzUECyP",
+	"TiVib/mkBzm4WHaEy4Oh/LInmwdApIvsG28aAXaxRxoLFmABI8lecp0evT39TrN0kqok4nHd3OS0n297",
+	"jBHhD8iaHM+N7TCM1cDcylVynJ/+9Pry9PXlu9fHb16/PD17dfLiB9XvB8+qhEKRGKnhoyviuPOgNWYj",
+	"WPQLGHLgJLT4cxxzSfBjNuOOCGBQbeqDgFi4sziSVzC1I7mIzsgJHp71eQ+7PLWiKtVApeOg7TUXFM/B",
+	"jHbU5xmYVuEy2p268MA5JJnvM4Srv787PTu5PD85fvP6xeXLo+OLN2fBM5o0AXmgtSqFJXrX5tGDhBMN",
+	"PIAxVZcPW8hExfFI+HBgbd+/0gTxyCZjpqSzvcGgo0rM+vzBWcxR0xFqZocIeoHxK3gbQY7agGcBg8wS",
+	"tChgjEp16EQldBjmggmFR3F+pLnEOQxyz53y/Hd5WjeLVhElhF9nRpUrA8rzEMACatHGBuYcFS0795hM",
+	"VIxeDDZhWSg+1hdT8wCiMmDfcxYrnbpSmipLp4qlvKufZXjS1ghzzzlCHm/AQqMDjLK0nyKLBFuILy2s",
+	"VzGcvQdHHYrrqCfsOzdC+mCvdQAaYyf36nM/REEQbNGHuf1T8iqxUtHbqFmRTp29s9zfuGEBlYZFcDyC",
+	"/OYc4+Jj/D7QsZpehmoqA8u7MBc6YalSTPVTIb3meAmUIhqhTu07ipUciIR1RToV2eG01YjPbaO7wPMM",
+	"yg/pk0MhIxEGMB6KN9EWLHwbSxDB4cjtuv1sP8+RmxubcAnwOp0/i9NO72kRFjswWynT+gsvy0pR7iQQ",
+	"BqGybThVJBK9KiwIu5ntalaoD733zH2Ww+kl1aYjsym6KkUooXkEeO81egEkmyPJry3Fq7wVoQXdeUbI",
+	"XgsEbw7FKEPypQZJnUkum3LCCeLXATZqOLnBu2atvFAojpF9H+hJF/T5XKXZs6rZ/ub+Urk1J9DMnFSq",
+	"eoAJwUi0/xZQxSACJ2SIvYA95CWrHF1TmmA9XKpg11cRkBN1Gif0HHhIVlZn0XHaHTnJH8xcZWfrEEcX",
+	"nIk0mdVgMMTVOFRTZhHlzVPr7HUezIGyeh2ZIVb4eH+xGgxEaGwVJN5HKCSO+8+H9gEiYssix5lOE26O",
+	"8XeaYKl0R4YKsnqx6l155oeapLCENsBkayo5bbPv7OsFOyWwRVQ2VR9Yyht8p+7XkHe1JZ2YEKSoiDEx",
+	"fBihEeoVLj36UjN3v/1mgPjWStsOHlpwGmsk59h8oACUWJ6P6B7Q9zMygj4WMG6yr4mqTgRoPlXRaKSI",
+	"PhavOMjPCNcqSAQm7qym2G/sP2PjqHdla27DSMieD7eHWcIrIb0gr0PTzllc+ewB8mA74P+jdy9OT14f",
+	"n5wHdfbGMkzbw0xRC3MO7QAQWUtnS/ncexhIRlhHQOuLZF8FFvLU5W9x15hltMcza9ayy+C4C3PpGpXU",
+	"mcV1BFBXMicsQJVUqXlldqbVnP2c8sTIcTzd2VbE92FeFOxlqLe1ew8AviGXxuKom/CEmMEBsBA76dCY",
+	"0R0ZeDQGbitQDJU6cdn3FzZc63BgLVwMlrdyMohI1gWh6umg/gyWyhevVKgNXWwhVW4jLgzt2yDHd9Nm",
+	"P3Id9QKGUQsg5cTDAdEnTH8BPQV8X3VfgYZJxFh4OJkd6Unb587P8D6E98LdJzi0IP82SPuDImnVt+tN",
+	"4P2Cl9GRDpDHThd770DSRmnbLCk+1KoOYNFC2R4tgXi5oJDWPcbSMpBaP572G3iDfvAsU6fQVOmg3TyQ",
+	"2yupelc1+P8e+dO8eMxXH/1LDWWoMG5CK5AfyRl9WDaUfLnsfPlsu3L0z+T3X3an172LP+J//rwjd5PT",
+	"F++PzP9+bHUbV9vd7feN3ujl5J8/Haa/y7jxz3+8Vv/EEF+1Qpt2jslrbi/flctrDjpnHQ6pan4tFu0c",
+	"7z1gVRC+gjXCl7DlsuBltVIQmZmrIXnorXLLod9/KydZ+XarefHklxhPPtWn8my3d3y6dzp62fi1Nd4O",
+	"j9dIKOfpyBr3uLmXrjkGyen9dQVPsGdwjUUvTh6h0WEcbRKwzkDyrYENYdmDEJatUek9TFSaxmsEzr9M",
+	"rTfqJAYROKsTbLQcdl1J4yV9l8XKtyKzmfRY9NKbac3AmsG6YQZpeCR+xr2M3Tx7ey3quSPFoC2xFlhk",
+	"ENqaUUMZ83rpsI/NWeiJ6Meih6FYNUnRDg0jneOM0bZuh4zdeb8VDB7jMYB1ViVbuczOYkvNLLI0vRvH",
+	"Sl2xyThjqHGnNmvkyzfQUc0S9kfpCXZdkZvOjtVobCzGgE/CgIY67ywANT3Nse35P1TFgxQ0zqI2Bu/M",
+	"0YhlA/ONbEp8VjMQXqS5cPjRaOh96lR4L42uRafSZlAw/jkgPxxJ1YyXVmfQBdqRQSY0A+uYgksH3obd",
+	"MG2KNcxFFzFmlI9R1lnAezYcCv03aTQS4EODCw1RPlta6gK80UCCb/zcl65qKj2HTyJ9kB89GAlkGAnF",
+	"yHxI+f0Rcdru7DeewVZ4CWPHRyEWsff60V/oikEkNSU4tB5dBlUbJqHc61UksZsusDe69NVo1qkpVc4k",
+	"70gMCJFLlW0mqXIksDQ9Wj2pEn/1MDYD283iAecdU9f3Sns/705TXswSbCSJpRp0Z9i8AzWyJSg6h0SJ",
+	"izLvP9Q70h4DOJAl/ZsZaBdGEGAzw9lwfgI660XOQybvHsCBwLc3ZyLL3O7wLeQHM5ayA2jz+znzbA2T",
+	"99Qt17o9iGvYj7R2RsDMuxfOtS9bQ+ySaVaq7gYI9uH1zHysVvgkpCK4XLMglE5XK+5QQAvj9mFjf2+v",
+	"US3lNQRj1P70oGV+GlH7o7s2gr6Xsgf+K40q7cpuv9Hf6x6K2g5v9Go7fPuwdhjui9ph2OT7fLu/391t",
+	"LbdO9TodOXrSXb0ppsjuXWyV+VytRLLwxVnNU/TC8OeoRj5XK1b2Fb/6OeFadCd64UtfMb2x/ebewfbe",
+	"rd8YLV63tt1rNmr7YrdVOwh3RG2PN/uN3mG3Jfb3F9+Y+WRe7BtvsEjmP9B7ut15L21PnbcBnSmycVie",
+	"IMPypwrOHgxi44nMNVIZQ9h6AZPxrT0RtDyXeSFIwJZ3OBqNw2eYaya4LagIWzAs24Si6LoUbGsVmu/w",
+	"m46caxGosxIphKYMGsoIGi7iPro9cD+oHpoOFRhvEYae501tGGQM+CjuXlmmLNaKtRqNKuuKHrepQgqK",
+	"Y/qdbLspn5F9hhe7vojMKlzwi6hG3pn6xnnqUjg8n/LzQ9PI8kk+E8wL+yfmGZ49v4PyNfkkUGa/uTYF",
+	"8lpsEqhK2aR8tUzmVuF1OuUzW4sAgefms2K0CDPLBzD2CkO0JzBRu88IUD63E4sMwDvErhZNvXxgbA3Z",
+	"bw5Yj9/O0CursyMKF3xLXM7AU4SQF7pbU75G29dGfN9L4CirDXY7cl2JbROCS/vC3mmRnMq+Km8KO1aJ",
+	"YP/9X7v17WdtRrS+WZEAil5bGWkbT6f1DCeI8TDUHRm4VolLV0hYZYH9L4Iqhpc8pRACtIhb1J/geQY2",
+	"FIY6hzyEfzu0v4C4N7O6zwAH7XzUPJySZbj1OSFHEH/pziBCU9zAatetpIH1hlZCuvilmshw01C5WkMl",
+	"wSrOGTYfhiqLIq1djnxjF0F3xozatKq29GjUm67MEsuKnWSlSIxN9OYzwR35PRY27zaY0Y6tZ5ZvFiKe",
+	"XZUOi/afGXRuA95fpwIMc5HorXg6nppcQ4XZkXsK7POTP0UbAMu7HOy7thxALvlGwAeXsnAUalCIlUYj",
+	"UbUbf46OzaoycGfcp1D8AL4J+DyBB1USuFqqjHZIs8B+mSpjVmcVb2YULoBL3sQogpozCYmlseCQeckq",
+	"2PsWH5EnoiMJZsYMj+Di2EhwCRCdli/oD2O227lPoabJsY36AXICsbBtjlRJp7ToSLzKthUYlwMcHqTX",
+	"hqXsKarnAsFaZUM1xVi+MTg93iBitauzc2X7uwGIz7yLVrXRaOQySyNlRtIVMwVuhy3HMm4Qi2Qo/mTi",
+	"z148CQEJss/6YuqIpUc8pWq9fhSnjokPqfO4Rm48BlA/WNsWAIN9UDU2z5CPsfyd3KaOzL9kdNOUTCM5",
+	"ERrzQHGk06w2Huvm81cZQ3wSx1WQ//A9rUCkmR6qJK2zUzMpQVH/jgxsvq3NjOEP2QsIyEMao6dkeImV",
+	"rfS9Ge3iXrb7tcoCB0uEFZBgYNnPME1UiuH0Tn8RrsDqpwrwYZ2MxunsPaofjC7mT/XbRPSjP+d7Whj1",
+	"guYbYaq23zYWaQousRbPCVKljwRcbtvl+21Lum3/WNqD7GOy/99O589GoxiKvVosqTAYsJhp/d4swzOs",
+	"0YtnTEj8Xkmh2fcQyn2WGzyhShWN3948Nw0bwVQqFlzi+FZ6Ff6w8xRhRAtq9rfZtnNrvtJSYyC3ZLmb",
+	"K7WaF46PvC+v9YikW7bMtrLc6Is1FzjvtNy4zKuPN9/icy9jzQmS+xhqlmO36gnKHSMNutaMFrpF8q8f",
+	"UG4azVqjedFotOH//lmG9+ALsdyAjQUB0DvG26xBOqnq75edW2+XxTlRVt3Na3462+tOB294//O5sLrg",
+	"OeNsOBsbxZMY5WzMDIfWAmYCzllmqiMzgCLNxkrrqBuTz5zN1aU6SvaXSvKYDRZJKXelkJORRQujj2re",
+	"3x6eXrVS8/71MbcgzQWgD2M8mnvXrjnOxDzkXXZj++cLoXvYsFOpEhlXeJT6f3u/+FiwzEexVsz2AArP",
+	"2uw782DVE5mqlMfFS0ZXLZzM+6TYXQG60CkQh104QkZuLuX/8cBNLE1CJgrtBf1JHFto2iMp2QkNZR7i",
+	"8AbG7WUYhfAnsZ59rFayGFT5vO4ViNBsrZvxBzPDY4M/+DXwB/3Dekf8wbJ405GcGb2Mxf+EEIssCjkw",
+	"boI3f07fYbqpFyvtWm2x9QabiF31TUcGXjE1Bkgzgxi5d/oRNUfSTNt094mM/piIqhkHT8KYoBw8M5kK",
+	"u6IwHaIvhLTjUrHg/9Cj5prOI2rq5hhNZtiXlbUzkcUFyStnhIWCYNEjDR3WIkRfETqm7JpFcoDpLuM/",
+	"GQ3GYwdvb1zkbACQ5rPkADZ5QpA8ZnAdWdpyTpk8C+9u3lmazNheA5Q8IfewoZokHuMAgAL1hNb9SQyJ",
+	"FZW2l7eideRKvWjZQCIIA5y+vd7JQDcS+miPbe3tGO2+tXPgRpwK2ZE4Zq6xsbTOjmEHaa/l324bhymJ",
+	"jWshgvNDd375NeZZWrg+L238UqsaisP3zxEkznE8UE5hp9Wqswtldl5HEodBD9n7c82YWblqFTo1g0he",
+	"R6kwkjYo71N5p+9G5FSu3Mq1mNddwNlUqVCYXZNoUaBl1lEoD8kYvFH8t3oly9h+SbrcEg3nFig492kc",
+	"lGydcaK6sRj9r6ItpELh6CGIKwU1mNk7IsW9cjan9fAXdXakr1CQO7WqEiqp9heSzvFaCNOWBGinsV2t",
+	"AAhZpV3JzBtnUXt97zTNdtFk1qH6MjcpJhIqWoWsxIK0vdN4RvPm5e/crvrw4UPtyHuVN+2uDx8+5H5O",
+	"m+zwTq/eHqTLlGNe2731C+MpZ3aJBvAAKFcDEAULpUm/tt8bUaoiCTxEGOmHY4oOz132wWG2D46V7MdR",
+	"L126DeYmdh87IG+o0YSzADSYGljE41lkkGTEBk6qLZoDn5lyxx1jQ8Ex1ynbbrCQz8jP+PbyVdQRdOuN",
+	"lyp1OeJyZkvZdX7vGdMP4jepUpiVyLP1EItOpK3FVWcfeJRmYR5K2fA0FaPx3eVQy9t/F0qxV2ZIZ9nQ",
+	"yzfi4kTvZS/aZUmTCCvKnKuysDQOPQYN4Tkx5Nm1i67QOWGYkIW7sLxpMstFSZoH2GhYRo7qImSRTLdb",
+	"GB2LRpNRpb0NLYpGk8A/m25JjTAZoNb+Wl7q52q5o1pI9JcjFsHD7vuq1n0t9lLtt1mudGskljHCI9F2",
+	"zmFExDVgM4tjv5BTs2g0Muc+FfHMOIRGkzk6wIkMoQ3qNC3wWhehHjjBBwwcNBhgs/jwDraQEX/oIRUw",
+	"mC/hVBjfxzFvWTRq/AH2Xs1TvzWzkkhgYAsiqSf9ftSD/gOkush0ZaRkgLWYwYj/eckH4oe9RsP15Tii",
+	"N69lqW0hzQB/idKrHhSA0faOTI6QHYwBTaS74DoT5IXn6Do31mJIwZU6nxMzC0fCP4+TYsO9eYPLJ4aD",
+	"0lXfji1l438lVubh99DYHg8N/wrtqr9xnR75S/ktRcE8j6iQVX80u71gMV/a+qia7QYqI9r3d4DDVslV",
+	"dmfoFFUqcoYTPi3kCS3ad42N3/s1/V50XL7Tmc+2qYFc9YwWhak/DBXjI3Z6C41/P2Tvz1kgJ3EcsF4s",
+	"eAKIrObH+Uhz1esHRd0I//b7kzwmdrIPCICeGfO8nIydzvgto3fzB0/12UWiZuvt9YdkYP8q4seuwtcR",
+	"P6329oOJH2exPjry9E0R6RLJuIwAfTTzyULv4BVt9czwzMersCvmOK2jJGRjnqSRbYf30SRpT1YXGudV",
+	"H3CsywpQo1DPUTJ2pONkfDWzrIwlJXvHdjKPiXPx9phVlsFrqMYrMjBm4oyqlKsVu49Wsp/uVh9Ar+fm",
+	"EgG7KTclAl/W8IL6gNHMrb8nXNzRKhQu7tti4bL1yW3yz8viMB7DknHKpbLQv3NipZ0PyAjpZREyLiPk",
+	"gy+l9DaSKUz4lMa+sjdPkzJPsLeQj8Cf37lTsFmq9LIPjSn5IHMOGtbYuBm3O8J+Zk+5eyZrJ4sgv1Yp",
+	"e0njKY8cZ6O+r+xF+XSRJckR7TxB2+MD7XasIqYzs658uIFLLpMA3+VQmW/PnTbm6bCYOm2FIPtkAr/0",
+	"Ci63C5jVPuaEHnkqnyrjSYE59QpCnFgCZCHBId6IMc667WuHu9TQq8Hzo7co+BlYowp6MkJr7mvsw6Ed",
+	"+p22t3zOvAgo8B3wmXZxJkAId7VBKg79aKtUKfJsWJY39CssJQM9qiML6B+qHlgxwN1CaTwAMUWpT3pY",
+	"FJq+ORg9j4112l/gvjCDymbmxZGrXnGWP8lI6lTw8PnCkGyXT70jj7Kyq4Flc8BqMELopnB9hv6NMW2g",
+	"lqDM/lBNEqqWslhmrgqMaqXKRsBSpQrLfuDFnMDOu+e6H5UMllb3rCxZYXTov6wWVmgV61/b4RxpQneD",
+	"Sgo8CVk13URCcR9n0OWEZXG8N8TWMT+p4EEDz+2gjf/sdNit7QbAvr/0QGhzxoMF9fGpVOCKJUUSRuum",
+	"Bdfm6ybcp3eum2i1MqvjnRwnqic0xKbYiUwjgOYqN0Dmpn9fVsjCelXnd7WPgVFfGX90fejRbyIUki/I",
+	"va90zqJS3/LVcTloEKl4EibmIDg6XoeDOeVOUlFGaL4yGlhpCHzfcuUyW2WHBcSJAJ4rnZW8EATnfeqo",
+	"jixWUsu0ZAEgDpxAUAHv/UXcCP1bZmbv4smZt3mZqkuyjpa7dAutpVCVkMvFW0ypu3t469aoFUzmYTy9",
+	"gulbIC23DLcrNPvWxayRZgw5LchloQlDBn1B5J6JnroWyaxY5Lpv56Tr9coh6My9UVPJ8ELyNXhqJAR0",
+	"87fR89BVh/5q/+2DO5PfhOJsOlQdOeKhIJKWUqgDdkekAyNQc1AHMAkP6GDIx2MhfVyDd4jjRiUvY+zH",
+	"9IhgeSLsRMtC4zZ2/qhC49ihu7IcWRb5LgdWXcAz3a7tdxuidsD3dmqtcLcpGny/d9hvmt+OL+2Wb1cc",
+	"YGelWiF8TdhliL2pIyUv18FKRVQ1cwWAJlTQ7R3AmlV6kyTeOqjv1huURFxLwN5rlx/so5tj+Hg0NxH8",
+	"rxPBF9dz8Xs6/YVSmb7Ly2RikFtJKOciP3qu+qFq2RiddLaNdVNbl4xKARQMCrNY9BHB0tfCPO3IkbGK",
+	"Ww2f346gASLtQUiAadtsNIh7DW8M9I+Jmj5niRgprPdDeMmUTcY5GPsSIfqS1uQr9x77R5/Xmr1dUdsP",
+	"G93aId/u13a7B6LV3+vthw1PMKUqHVeqFeMkXBo1UfTAln0giYq3QyVt4wG+IaCY1Jfm7VTaTahT1iKF",
+	"e60lQnAdzV4ts77yO2pTUHU/UiG/qp50sBu7UDzYLwvlw9Yn/OOm1N4ZHLkbSXvNeZyrAvboxcDH9ePL",
+	"BaLDVth2pKvBvrl42tIrVothR6L+Ag2ikmIuiu1BYN0yjF3gNptFe2mBSpZmTj5QYzCCC6Moc/yu+fEL",
+	"GeZhfzD/UYjrIsNLuNelzbbeFaahJKuaSXGcdLhJqVryv0lvSMvzBFOo+ek9wawpCr55kbKu7C2rOL8x",
+	"mYqP+06zIAoD7GwKPFOmOLF6k1FRkFh1WuBeE6ul5bw/RSspExSDEqOST0EfmKk4fXDrPB+9szdxyMZo",
+	"5K1nuX1rxcFfyCC+9XqViULaTo+vcHej+h5E9W3qodfXrkS4/ADaNefuIKxQGonVIiLZzxlP2ThR11GI",
+	"ADAcaxt1NJBQA62Wx0rq7C2iw8SRvEKibumAXTsy2KIrvQGWlkefZnP4shGM+TBov1Xb581GrbvT263t",
+	"tnoNvt/f6++GYFtoPYGXM0zTsW5vbTm8sIFSA9f1EfOuKO4HWU2k21dSaVfwvsiC9C8gpaw0m43m3uHO",
+	"wc7O/s72wV5rf297e+eOcVNa/VlZ6PQit202IY/7CXlE/p63QuGtPY/FYiH7ukwGbH2iv2erlDTb384V",
+	"NReLAEzyFzdEe33lazSE+00Y65uxd+4bny/Vu7CBnCmfsUjmAT2yTjkKA7T9by3oK88qYLB1j8tskRG7",
+	"255vJv6MdKrL+7jtsVy5/ts9CODkjFjeBCvyJo1doSdrs2UTvIeCDNBXUz67jBbRg6isBnAL3HHJCYtz",
+	"kTsOlF9RCdoLC8UtX7pAw5/cfbwRRDhcviZP0c59J+l9ur13G3V26ygSBI8ouuLkXxZMOvVsz+JC/Rts",
+	"vsV4kqdfH65U3xybKzHT5bV8QA+pHSbjlSDKukDy62jAjefWSwSMlce6jsZwAMJixEOqtFvQ4i8RYAgQ",
+	"SRZUsPVlOtJRHeQZpiGT6bSwHRaPgb6BoNHzKJKuN4p+S1yFXu6kno8KdqT5l7YXUIlM4MefAvtRlqII",
+	"KH5BFTQfLPU5CCVrdPjThfLEFHBh/DxOtSOxcCZnfuihmmrkXn8KsTwehm9xde8Sycs2X6Vd+dSpRGGn",
+	"0u5Url+3/uf//WenUu1UEj49XfjQHAv4bDzpxlGvdiVm+GOaZafS/tShmpkXPOW/nL95Db8Xs1/sPXia",
+	"CqMYIiXfgN8EP1Ct1/CDz58XEsmriv/XYmpX5iFQPylE8NCxxlYWaxy795z3TbHOZ36R8sl2KGP+8fhF",
+	"7eTlTz/XTn/59bfaq9dv3lY+rrycR2EowuVxSBrgvTDpfn4clvDyK16rt1Y1bOJyt7FXjsKQzFLc+M5U",
+	"sctabKnYb1cIyFnVtOXAx/QyHl8MzakxgR+q5CYV/n3wFmTjr2J27L6uj3mixTHxC73BuxltbgRkYEmB",
+	"p6CLUpbgUzvGQA0yeU/9ezxP0m/NK2jzomR71QIPYpW+xXe7yEGuRZaQ9smoRp3yJPWV410ilZ6aAj9W",
+	"CmLfp/Go5FzExD0ODLsaTM9fhdnGjuSTiihzvQv+15+rFfdGKu3KH039fvBe/vr3RvdDbzf+ozHalru/",
+	"/HEwe7WrDidNfZG2kn/s//tkh/9e9tNK1Shn2n1vjYFONbHxoNKu7TvTNtPgWKo1hvCsK0at54OjFjIC",
+	"vDQz6jQaCTVJK+3thvkfThMOUKTHMZ+9LgXwevXiZPf3D3/fefWvXvrmw6vZP6PG9quL18PfPpw0X//r",
+	"7+nr1rvZ69a71u//Op2++ve7RvZ0y+O/ojeIG2Hu0JWpMjrhjyUg86Bq6FtXEufmnEMPzhfRFjickr7s",
+	"C35Fft5CUyLib0oxxfaqk9UKrJ77N+tAb5Uj0JvvoGb33EDdkXeWwejJvc2aK2/vouASXC4jCJBimv++",
+	"Gw0GIrllp7Ed9TrNxiXBXr/TkrDbNm3Bt2wLhpUG3sdFQl5zuvy1BmwNaPQDIePx11PUFEwehKjvQ/Pf",
+	"fGDadgw6OPl+RI3DxqHhvbSsxzg7bDxlseA6ZQfm3ZtriBEy6zPObdyv22u8uCJm30MB/OJ6l3ZeFyz1",
+	"1+rhXhAc31Yv9+f7yjCUrqDr6ibds3gwnnxrt7cz7r+p20ZaahRpKW/oBttASHgRc7FKtjRUaWGqr5U1",
+	"L1SMFKZ1dsJ7w7z3Bqh40NMNRGkdIDV3jqFvHaATiBgmEEXlEGV+IlWOsAS2V/QYXs5d3cD7jqrlR7eE",
+	"EAee9xeJrN21M/1ynpp1aao5t1lhl8+1g/TUJIaGWbOdvkZz+tx8HiolnRMMT9JT/EmkBbL3Acr8XJfL",
+	"kpKeExlqarMp9v+qiH0HGlsCXXu4COUuZHietdTc7I0cxXGGeAjmKfCub+rE7ri1flMDpiYpvlBgTPS2",
+	"lXtDhfvKfVsG/V8MXGDfInr40NGaiJ6QaTxD/54KPxfaX/G3zUajXljeWb6d7tCAb+bZqlQrfJSYBRlP",
+	"jSmGtfOjPjfrUt5Zv0p+jYxfm9hHpBudv2S7kSvdXKepvrRhf7Uq0aXw3x/Le/TvVilKL3JZoaj1Gexe",
+	"2oiB++qQdWdoXRlQqEe2PmVQEJ9vVCpGY8ypFMctAfgfWdUXpIkQ80NDkQXlktDd6CdCDzGv5Ji+REcC",
+	"MokNjKhCVNxMLa1cEGlHDEhVj0InPVQ1ZEIuOlYJ0ro82SpIN78nmL+2VoF3Im9lFtxYWedMurn+THuT",
+	"4DnBTRlhEGiqw/MOPB7y0rK7pcpxsezOA655sKo7HPFKbTQYGsHaNx7np1wIM+KDQFVdvbj5hi7KCJXL",
+	"8UV2G2UdNG9pJBc4hS/bRTNvG+3XGq1aq1naadOtbfeajdq+2G3VDsIdUdvjzX6jd9htif39JSbQzkWj",
+	"1W408r2Pr6PB0BioiRirJJ03jbwzdHuzJ7e4y4wfu+U3Js99mDzFp8uTdrTZC2UdfWck3ZLQKacSFwgz",
+	"WuZD/BkYOJq5owbI1Agd71OIYNeHjgayFsk2C8wkVRL9G65psx8FT0TCtB5d/s//+0/k6fcikxiPjVII",
+	"sj6naCo02FD7iDn/w6WdN7ZzBScy5FYgIw18Bg0Het7ROyaC8REQ3ENTSiaxsrIfok65AjOOgsITLdwj",
+	"LMGUTx0HIkunURybn0FXEAkH6iUOrKyI5GXIZzqA3wC4xrW6EiHrzliAf+dOXVBl3VlHEgY5DHALfxYQ",
+	"St58bXGbTYciCzJbfitAuNMi78XaHzmcplhZ65WOtFnlo+IdSWskFXMwTTgk3EDmc7uH8EGhGHHg77Tb",
+	"hn0f5OM/wbMnES9H3ZF7j3cCAc9vnUr7sLGmFriVwP/KPP8Pq1xzlb4rLSLhARorSo8uG0v/1zo++Olf",
+	"55XbrfuHKB1eiD/TpcrWCrRIgywlJlUgsftLZDY2BcBrp3DhzDFeLMzXsy5WiNuj/tj6ZEE0l8Za5qIn",
+	"zjtwkRI2HyhhR2ww4UmIysFI9liBHo0QOhAS8mBh9FViPkkV226QftBspJISWOwFDbxy1AVHnKn0p1Lx",
+	"eD7pDXElniRchXlX93Mq1u3b87Z4sOjLFjfu3aTlCiIIDsb2AeMH6fjGYg0smEhECpUUkuUqvhkfj9n3",
+	"F28u3laZMa32WtsHbXb+81GtWWV7LIwGUaqr3gl+lvMNNDYFWlx8oNfpyIBwsS9UOnYE7ymMJtAinYwD",
+	"qiT1izrMQKjG3zMwn04V/wWmiu4WJilMCs1lav5ILik425k0Gts9fT1gf45iqX/oAJJIe2trOp3Wp9t1",
+	"lQy2Wo1GY0tfDzoVdh2J6Y/qzx86lQZrsJ1dtrPbwXsIvJPZ3iz8oVN5tcN2hvvXzWFt/9+dypb/G7gX",
+	"/BvAn82+q7Qrv/x4/uH37RdvT35+++v223+8nf83/DadjI0N33o/7P70/ur059dx+PP76elPh6PTn15O",
+	"Tn962Qx/GsZdeTb+vfWy0d0+Hfz+jx+nlWplkkSVdkWlY/Na2ltwLLZQtbW5lP8bh/HDTYMww27tIerK",
+	"D3g5fsTjgUqidDj64fznoyZ+hifjhz3811gkkQp/2G6sbnqa/XAOcy4wNz84F3c8xt1vodl5ynLHC7/d",
+	"2J6Puurf4S4vCucHqOyA42FJIlbp917UGEaTsMDJtYAVVe1HfbNVQxEwKgFJ/V0NkajirvCOdDi3azdM",
+	"Ly9CpI4xoIqD4kgzcOOb4kC06kiokiY1ZXVdLg9pjeHsBmZuhQoHTIwo1daKxmQkpBufQLAlk0J3aopA",
+	"XdU62G8ctIzltYizS0ZTrj34DgpjLRF9jLPEPrdH3IR9E+DjN9OBnYEcbhTa12xPwXO50C1BNFNQlf/c",
+	"mfORpiA8+p+LnRMReqZomc73Tfj3rLPjoehdEcm66l1ZsRuK68hWkWtBMB5IxLOgVphU0xuaLnznA9l5",
+	"51ouzEC/bptFbs3QzACJN/9OtEhrk7FZQWJHq5JKQxzgOeSjtV6Oea/zdze3BX4dhvYL0kqXr/bcZfll",
+	"xil9U+t8b80s/rYGNBpna6jEPzl5esJv3Wh9GclIWww92BolYYX7tlw/EdnP0oDmC/hcLzApCMh/xXGe",
+	"Lj0ajYywTEU8M6ZepD3UvYkMocnVgvR1JA9HZu5pAjPMfkk8C2220zisMxhBJAdspiaJX6u2kr3XkTmD",
+	"jxNAAz7ilQiWZWadJZgxXzpGNtt9A1dqpNW1XEjwiO0GC/lMV1k4Sczo0YyG5EZu3rBEkJaN0nJGeRzv",
+	"Oy2SlaO4dpUi7YgrnlAcF5Yi6wxZfslvXKdH/qI/5gAwHN5iUYKH1YO19HvbsvmbPVLc4Zb/zU2158ZN",
+	"c6UUlvXbmgr5/TsQafHm/RIY7kXc04hZAd9cIveqd0F/EseXshSeYlVluqzCG/4kofuxWpkA7P3yec1T",
+	"ra2qVvGoLC2+fJKS4VGf76KyqjPBw/s83DfmeLLGkiAK58pFJ921ykWXH5WCZI9lIvwinB/YFYxTG0TX",
+	"QrJ+JOIQa96xkAusAmDRfM4C49wHrBcLnhgDBH5MQIYw7pFIechTHmAWFboEQ4jpdeR0qGJRZy9AShnL",
+	"wEMhBqsqZ1HxlOJsR67ACuQK3hgJSMtyy1UIb4trkeTbhDqSKlY1n5kbSzH1bZyJzOh3IQEFI0KLiL4x",
+	"gwSre6YmLFQYRwvy0jTIQzLnjJ6qs9Yc95aQRLDnATLjapKyC6oIck2Mp13Rka7aS6oEKr7wtrBAaD0W",
+	"mFIoap02umWUbUHJzOsM1WcXiZqtJ6bnz+i3woJyZw1qV+PraNBWe/uhNeijZVq5hbF9i+CX65TzYy1H",
+	"+UAKRNoz0eN5XgUhFtx3KcfaBhceuemWkbb3/PJN2/6QzV4yYm8x+LQoLAtmD6Hm+R8V4nsv3q7OjsYQ",
+	"MPJpSakx9OuAeOcncn8BI88DXlAzLsU0p2JUMh/fK9+WG2adW3uqBMNyb8ZsQVRrq2cGvSr5O7YaU+dP",
+	"lAAHOnDsUBE99E/nm4Iy6gtQU8BMzXtDQFoBazEJhSWOixIWhbrO3nJjZk5VcsW47kiIRcWRTpEnuZRe",
+	"xwjgYzudx0Sz7ndwO2HS3e41a/thq1k77O81art8pyu2eau3Hx5mdOoWTnKoxiv2e2fWghoLCQ7BOFH9",
+	"KF7Rw75bixG9npvZy+223Pjcj8HnhlYmwnbTVkJsfPD7qLdclNRbn5y8uJH5CH85x3s0J6PbeV/aCWzP",
+	"3a5mDAZIg2AsRG3cbBuL78j5PiOC1AQ33OyGxXB+V2TtSkAmgnUmXlvW0PaiwW2qLFWq7VWY7DS2i3SB",
+	"uU+Y8KmnD1bOB9AiQwaNbiM35ELYdZ4yPkiEse6US1/bpzyFJvs8eoCzYFRixMniEuCv6IjVn6gJ+oEO",
+	"AVQu4NHYiPa7iPZquZg2U3SivYzIZ7lZWDCHzLh8aAWFNVQ16DuFCs+/YOS8sKj1JfD9kOqcDhU1MOnU",
+	"oZj5lZVW1eZLTOvsxBYTOFU9D8BQUNXakVlsHGJvnIV85ndgI4EQXoIj0HX2DiLaKXYWz7c8Y0UBGg05",
+	"CEBlKRVhKB2Zdf5OkYrIqP2eoPHZ/mR7lwXA4IzMiKXRqKSBS4s0K+WY0/GtdSEqtUgXsBg812c90ukz",
+	"OAclURd4FuyDrhhM5CYOer9wlBuwyWWxtadnpsBZW0TpvV8/tFznrRY9Wza0ReLpHHpOlFA3HfUuDNWU",
+	"jbiczSOu8kSwWPQB9qEji9ALW41Myl8okv6AygMFWcVqynwN5Z0s8CXu0khcqVR+UIyeB6tUL+t7y9eu",
+	"f5wvXr80b6PSbjaqnnpZK2SG6/hbpEt1SX5fbSJmjypi9oDyahM3AxHtMZCvIqWznxuZaWmsKcXR49Kn",
+	"DV8mv0vxY8vRzcx2P/X50r+k5JxHdV3KFwvdqpU2dPbq9tYWzVPXkcufyh5i3hXFBRGryVa7+JV2Be9r",
+	"LLQJcF1W2pVms9HcO9w52NnZ39k+2Gvt721v79wxP2HJyJehn2UbZCNqH5Wo9U72Rsw+oJjd+uSRR9+Y",
+	"onB01vkkhSdlc3zrSyDiXNNERkvuVQ1mnRNo84Ztxj0bOQO5czQwhE2XUX4bo1gLpxOY+DPSqa6zl9Ql",
+	"XIQVjKGOSYybjloqrJgJOtLI8Nk3lkDJ+ihOM7Lz1fInbqmgRDKO5NVfGI64ELXXrtBfJGMyP+l7CAyB",
+	"8TDls8tIlhV04XGwUiAnQM5F7pCTr60SRgT/ubKmr1TrRZO7j7d0mt68Jk80KPRO0ivNpBIUgW80//1m",
+	"r3yQq/xKB4teTVCKlL3U4VicnWdjPLxtI68jS2G8yWt5UF/5TtCcVV1kUSGLK57KNMNMmbHeUAE+r8WU",
+	"hRYPc2PBkzjC6tscYHhHAhQLwMMbBWNsQcaphRXvgbXmwNwN7K8Q3pRsqCZJWSpJhqfZmy5OJxWYPO4S",
+	"85ZHQP24yefcWNdeYB/Z9ho6H2oqC6q6pbrMCt6XWVuihpsCf7xC0XKUfpW0kZ3NZ9AnGU1y+VJxn5Zx",
+	"fn2GXJdyhRbfpMq0MjIK87pSeTvaoS1kZxgzl5HUqeDhl1+w3PTuvwp+fmVU4m/MVHlATyDGkOKuK3Ln",
+	"/qETcisRjr6CAZ1INRkMH4nB9grOq/QlKtQXPkDezr7hTbXKmlrd7XyPS8BX4TxHJQ0d7wFJCLsLIFkb",
+	"QJ0HEQXkMS5s86IWlhFehQK6F/EZOgeAj8reYoH2qEd1YgtYaBIOaNiM/WENCcCny811ZVMCFnZjRCwv",
+	"Cnmi2v9hykU2muuLaK4SK8mvqHgAJXZ7stRMoLdvx2W3iNB+kXUH9LhksRqwSHYkKPDnlnIkV02YKjZO",
+	"xDWU26ffWAhcyNCIrL8EQ+xfLktYeIRPjKafq679UhhBqU9EV1AXdiuO2iVFBt8AU203UVNEl1iLpdZC",
+	"LWxoap8mTe2mYiFfHPYgsmhTr+AZT3diCPYFNfZtOHydqUgEA1/Qgg+ZVey7teTYScVIEH7T9s+GinhD",
+	"Rbx2zv8p0BPfZC8Wy4KNgL7vtLJd5nxW+alyNGdK6hFTNZsXtKFr3tA1b0z/W5n+2cHd6JWHkKkrUlUi",
+	"YaAuYwwsYDqoLwZUy6OmJYyUC7Jzw0r5FFgplzawEjGlt602x/6hzMl5Ks5FW+Wx0HFmYm0iY9W72lQy",
+	"zEdszLSmPAJyDCRMtCT9SJFiU3aY7iI6N60yfh9XBeHnrrIUVwY+fUFPQq3NAMK6I6VIEckwEYBqgSGi",
+	"gtiRTvm31giCe+pWhBoOxcOsyJO0PTewCxADSXO7/j6xFqaiO1TqajX31/54ZSCFMr/1g33qo0IQXQUa",
+	"Ibd2bxJguStATOjzKI7k4FJHsicsRR9Alec+yccvw0Zvp7bPm81ad7vfqu3x3bDROxQH3eYOASvAVqDN",
+	"cUnjrVTdJ8S+Y3aHisNLfEmXUMZlnzhJYq/lWA/VuE6LsQVvbAtDn3fMqtH7vxmi1O64b1+4PVLBo0Vq",
+	"tPYNjvI0O69W4LgjXChq3LefS/G6jGEo1ZQp6SNlaehKELw3ZFi1QjZBz2h0yWCT237Vd2e/VZGeNnj7",
+	"5vwioNbRrgqhNZKzwO2zWax4GLThMnOPjuSaBcbICaoO/ArqKM0fOuWjcUCFiZoFSKABrRIwJvOZh5VM",
+	"zIQRdc5a19MYAtFAipB1Zx35H+cplyFPQmbX5uP39phNp9O6pq/dju+p0bM2Az4DxBIjEkwW0E9qURhU",
+	"s39lA0dgMPeFGQRPJ4kIrM0SR92EJzOHCK0dHlpGJw+GjN1WlnuXSM3MfKlsuM6OpJ4aQ8/cuvXnnx1J",
+	"VO/NXUssn2so7qs4Rh5HlogwSkQv9bhNbImptQTx3t1JilBokKIh+23GKCSAv4EXbsTqJBG5B6YJwEyY",
+	"wZJN6gZWRfQ1/HTMqX6VG8Nq0o0Fm4zNVtuFKlRdRTK1jgz5TNfZOTQ+434w5iFPkuhasJFKBNL7GnvV",
+	"h+bmIzH36qAJB7aQfwczTAuHn2RkwUMxY0M+HgspwnpHHtkzSZs+FHFk9oqgqigex7AaIoRh7xIFnEro",
+	"94noCXMBLZ9mO81GFRjaSFXhKpszZoxvzsZJdM1TwZyp7RV9wiTNZq76ZDATGYNrY0wFsABUYoaFR4V9",
+	"H5yfnB+9Orl8e3b6/uji5PLDyY8/v3nz63nwDF5fIjqSzO5WI9MD7NzoR2P50/RJYOAy8imfVT3vE7st",
+	"AvwWRFwAZnkh6TGoSzqcdyJkKbYB1tPPK+vhNVXuMTz0QeiO/xL2EX5WaVemQy16l8etl+/1j38/HSa6",
+	"dzyM/3766v3/6u7q89/1WHX31Yv93p/vd/rp7y+uT36oPNxb/RClw3McWUl+QoqpPTJVixSpSdx/+8bV",
+	"htniRvvNUhF5sm6B6gI2fCY7b2HN+S7j1if6ax3mVrcHzfbzlBYZIFHCYjWosyP73czxc3WFMQwAHRmC",
+	"RpFmIzUy/xzxGaGmogoth9vwpfsqgRarZJ4mc6ldjaez/UtYSO+w4VcgHs2JVWVNVZSsBTtxINLSbdjY",
+	"aNzbRyTW1JllmpJe5+agP544BdKR3umUrxeGpCtPX1Tui8oTVJ4lkcz7NuQT2x5M8jkjzf6YiAn5d1H6",
+	"HCg2KUoc6Q7yCEyNf4upJ+Ibq1q/DD/N+MnZPiPP9qE8LCQ+eiAPC1Ynktcq6gm9tjB4B0P7ejSXN05o",
+	"I7FvlNhPmvjSF+Ebb+hevCEi/nsIb2gr82xWSqx5jlBqpbjX60DRUIBd3KdInlddigqBmtVeF0VQXXGq",
+	"C/sZDXElxinEVilnZ6OrhSm7F9mMHjxpt1Bb8kbGM3+RgNcwwoCwyFdNYNDT1kX8MRHJzKsqNr+vrCp2",
+	"aMqz8xR1wz3mEnmaitF4iVpoGrVAv9KVdrNaCSf4Ri7NLXa2aW9fLnTgbdf2uw1RO+B7O7VWuNsUDb7f",
+	"O+w3K0ZjTOLUSmkCYl+U9JDWo0c7KPVqBa2N5byHsFDgbJuFg7vZtopWY+duOUP7Nm5OGmYbZWPEP8Jk",
+	"o3fOscbnq5j1q8j2rU/2DH6+Ucwr6WY289JCkKx0ZVDWkiEx7YxxGwOzGafbWuADYeX47M7BBzsZ+Olf",
+	"UpyZ7QWJZVgOnoIIQ2Kalav3ljZkZ63cRab88sUp7bYuXSiv5Yae5+oqrWFf0mJddRWHK897kQDf5a/L",
+	"F4SKEueH/nltHfICmgh1mUNht/ZGfXzD6mOpcU8RoTATdl9Qd9xs6L6wEgUqSNbXNlsIpFlQiPygoyyr",
+	"5TnPoETBFaH6HOeXD3gkqxCfEsb36IoeHwmsgGZd0VfJ0kKJOjtNGVJfMK6ZFNO2raZOIop/ubKMtRJH",
+	"OuUzuCfcrhywtFxnrsl+l9eTKFQzrdiY04qNL6gUy0TuGmpyLGQYyYGnJG9l398klG0tEkQ6NxL6EaXj",
+	"jJjwhPIC7uTdwy62OuPT3eL5JZCN2KMmxZSye15VHFbEQV+AjU3YRUTqiuBKiPGlisPLvkoCW4CGhY5u",
+	"QaCBYIoMn1Cxp6usC8V/HZk9FgJD+DFTcYiAzn4zhQvy9Li0BJ/qWiTPoZcebkFRJjPKccx7IiQ5jF+A",
+	"OHctFx+MZG7gKMzz6Bb+j7AMk7hPY8GvimUpPIrWmspV7pAF8Fe00j7Y22k01o0o4yDOcGAjUHLfUAbg",
+	"kQT9i4lcH2+p1GKZVHb2NimFv3hKYcHPANExVzv9MDmFVOgHUm1nokfNeWTAW/P70jxT2FplTARH8/a9",
+	"Z9ljeT5h1GDJfp2BLwbKapL21EighhQsjnRKbZAd6cVsC1SHGUZp0czjsMHzK7oxwTcm+Fc0wb20Yaru",
+	"Jq5uHBGOACZe1ittOzWM7Ql/Ux+tOdQJB3xnNAe2QIjRGOfv9Bu0Clctmm4VeofVhDp/Y6Wu2GTsOna/",
+	"P3t5zPb2dw6rzPy132jYv/b2Ws+ewzUzNUlK0H6wGwQfD33bFMwkFJ7FFOY5ce1RCw4h0mXDYP/9Xzv1",
+	"ph3C9l6VvRkLefqCHSspRS9lx8Y8b9Ybz7ynnSP1f8HjzsQg0qlIqgQwzMOqdQXMB2jQ4QQ9Ij3v1kfE",
+	"Nlpw72PE8wZ1kUMAZw4+fg6i3s4aYbChAdx71BmxOd+wanmem6zxBD+7EjPGCzjA2fcfRNfsSekv3Fu8",
+	"omh2v5s1mWMMxrfU2j54VnWtUkgGDnuWPBvj+yjAHPFnZzm6F590FMd24Wk/zbWdw/SCDMgGOrvsB3C+",
+	"A0SNykH7DxIuAW0/nmEnunauYQRvuyPxCAw5MZ1bQH+4xI7IW3O4owipPR7jaimLee9KzzW405AjqSf9",
+	"ftSD/AVchSZER1J1ThwLsxXNEuE7G0VaQ5gOBkyNdJNYMNDmAnr+jGiIeoJhXoTGniqz3nk+SC//ZXfz",
+	"PF5HYVt9ZjjQko2FGsfC48m0hhAMZNlLozH6r81+RC8uG9wxflFU9wC1gSwdJmoyGLLpUI3mxlQliEDN",
+	"fgL23ir7Vcx6seJX5nz8FKU/T7p3GeZzt9/zzK4La25+k/j7/q1ldS461qgO7OmBcIWrMNR+s9uSsefS",
+	"ATT4vPbzF9mL7C8oDmOIEiNWJhIzON9M3FpI5+L9QytH3ZNJyMY8SV1Nz4gDqjQ+YFHeHiuo2Cy7Nypr",
+	"0Gh9d0S9y7EVteRi0q9RqkXcr1J9Oi5UFTaSOXlGHMIqWCAPoH69t/XHV14wwFci5SFPOdxgPOnGUQ/H",
+	"AgqWThouoW2GRdguEMoHO80dUpq7zX1fxL+IdKlaOR6K3hU+IVY8ZF0ec9mzRZcq6Q2Fnax3x58Fj9Nh",
+	"5fPHz/9fAAAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -19,6 +19,27 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for ClientRegistration.
+const (
+	ClientRegistrationDocument ClientRegistration = "document"
+	ClientRegistrationDynamic  ClientRegistration = "dynamic"
+	ClientRegistrationOperator ClientRegistration = "operator"
+)
+
+// Valid indicates whether the value is a known member of the ClientRegistration enum.
+func (e ClientRegistration) Valid() bool {
+	switch e {
+	case ClientRegistrationDocument:
+		return true
+	case ClientRegistrationDynamic:
+		return true
+	case ClientRegistrationOperator:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for DeliveryState.
 const (
 	DeliveryStateDELIVERYDELIVERED DeliveryState = "delivered"
@@ -382,7 +403,9 @@ const (
 	OAuthErrorCodeAuthorizationPending    OAuthErrorCode = "authorization_pending"
 	OAuthErrorCodeExpiredToken            OAuthErrorCode = "expired_token"
 	OAuthErrorCodeInvalidClient           OAuthErrorCode = "invalid_client"
+	OAuthErrorCodeInvalidClientMetadata   OAuthErrorCode = "invalid_client_metadata"
 	OAuthErrorCodeInvalidGrant            OAuthErrorCode = "invalid_grant"
+	OAuthErrorCodeInvalidRedirectURI      OAuthErrorCode = "invalid_redirect_uri"
 	OAuthErrorCodeInvalidRequest          OAuthErrorCode = "invalid_request"
 	OAuthErrorCodeInvalidScope            OAuthErrorCode = "invalid_scope"
 	OAuthErrorCodeInvalidTarget           OAuthErrorCode = "invalid_target"
@@ -407,7 +430,11 @@ func (e OAuthErrorCode) Valid() bool {
 		return true
 	case OAuthErrorCodeInvalidClient:
 		return true
+	case OAuthErrorCodeInvalidClientMetadata:
+		return true
 	case OAuthErrorCodeInvalidGrant:
+		return true
+	case OAuthErrorCodeInvalidRedirectURI:
 		return true
 	case OAuthErrorCodeInvalidRequest:
 		return true
@@ -624,7 +651,7 @@ type AuthorizationRequest struct {
 	// Example:
 	Claims *string `json:"claims,omitempty"`
 
-	// ClientID The `client_id` of a client with registered redirect addresses.
+	// ClientID The `client_id` of a client with registered redirect addresses, or the URL of its client ID metadata document (`SESAME_CLIENT_DOCUMENTS`).
 	//
 	// Example: 019ad827-b3c1-7d21-9f60-5a4be3a2c7d9
 	ClientID *string `json:"client_id,omitempty"`
@@ -733,6 +760,12 @@ type ClientConsentPage struct {
 	// NextCursor Null on the last page.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
+
+// ClientRegistration How the client came here: an operator made it, it registered itself (`POST /register`), or it has a client ID metadata document.
+// Nobody has verified the latter two, and their settings cannot be changed here.
+//
+// Example: operator
+type ClientRegistration string
 
 // Consent defines model for Consent.
 type Consent struct {
@@ -951,7 +984,7 @@ type ErrorCode string
 
 // Event A recorded event. A field is null if it does not apply or is not known.
 type Event struct {
-	// Actor The id of the user or service client that did it, `command line`, or `schedule`. Null if it is unknown, as
+	// Actor The id of the user or service client that did it, `command line`, `schedule`, or `self-registration` for a client that nobody has verified. Null if it is unknown, as
 	// for a refused login, which the owner need not have made.
 	Actor nullable.Nullable[string] `json:"actor"`
 	At    time.Time                 `json:"at"`
@@ -1367,10 +1400,13 @@ type Metadata struct {
 	BackchannelLogoutSessionSupported bool `json:"backchannel_logout_session_supported"`
 
 	// BackchannelLogoutSupported OpenID Connect Back-Channel Logout 1.0.
-	BackchannelLogoutSupported    bool     `json:"backchannel_logout_supported"`
-	ClaimsParameterSupported      bool     `json:"claims_parameter_supported"`
-	ClaimsSupported               []string `json:"claims_supported"`
-	CodeChallengeMethodsSupported []string `json:"code_challenge_methods_supported"`
+	BackchannelLogoutSupported bool     `json:"backchannel_logout_supported"`
+	ClaimsParameterSupported   bool     `json:"claims_parameter_supported"`
+	ClaimsSupported            []string `json:"claims_supported"`
+
+	// ClientIDMetadataDocumentSupported Whether a `client_id` can be the URL of a client ID metadata document. Absent if it cannot.
+	ClientIDMetadataDocumentSupported *bool    `json:"client_id_metadata_document_supported,omitempty"`
+	CodeChallengeMethodsSupported     []string `json:"code_challenge_methods_supported"`
 
 	// DeviceAuthorizationEndpoint RFC 8628.
 	DeviceAuthorizationEndpoint               string   `json:"device_authorization_endpoint"`
@@ -1385,8 +1421,11 @@ type Metadata struct {
 
 	// PushedAuthorizationRequestEndpoint RFC 9126.
 	PushedAuthorizationRequestEndpoint string `json:"pushed_authorization_request_endpoint"`
-	RequestParameterSupported          bool   `json:"request_parameter_supported"`
-	RequestURIParameterSupported       bool   `json:"request_uri_parameter_supported"`
+
+	// RegistrationEndpoint RFC 7591. Absent if the server registers no clients.
+	RegistrationEndpoint         *string `json:"registration_endpoint,omitempty"`
+	RequestParameterSupported    bool    `json:"request_parameter_supported"`
+	RequestURIParameterSupported bool    `json:"request_uri_parameter_supported"`
 
 	// RequirePushedAuthorizationRequests RFC 9126.
 	RequirePushedAuthorizationRequests     bool     `json:"require_pushed_authorization_requests"`
@@ -1441,6 +1480,11 @@ type OAuthClient struct {
 	// Example: false
 	DeviceGrant bool `json:"device_grant"`
 
+	// DocumentURI Where a client with a metadata document has it, which is the `client_id` that it sends. Empty for others.
+	//
+	// Example:
+	DocumentURI string `json:"document_uri"`
+
 	// LogoURI Where this server shows its logo. Another logo has another address. Empty for none.
 	//
 	// Example: https://login.example.com/sign-in/client-logo?hash=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU
@@ -1468,6 +1512,13 @@ type OAuthClient struct {
 	//
 	// Example: ["https://app.example.com/callback"]
 	RedirectUris []string `json:"redirect_uris"`
+
+	// Registration How the client came here: an operator made it, it registered itself (`POST /register`), or it has a client ID metadata document.
+	// Nobody has verified the latter two, and their settings cannot be changed here.
+	//
+	//
+	// Example: operator
+	Registration ClientRegistration `json:"registration"`
 
 	// RequirePkce Whether it must send a `code_challenge`. A public client must.
 	//
@@ -1651,6 +1702,11 @@ type OAuthClientWithSecret struct {
 	// Example: false
 	DeviceGrant bool `json:"device_grant"`
 
+	// DocumentURI Where a client with a metadata document has it, which is the `client_id` that it sends. Empty for others.
+	//
+	// Example:
+	DocumentURI string `json:"document_uri"`
+
 	// LogoURI Where this server shows its logo. Another logo has another address. Empty for none.
 	//
 	// Example: https://login.example.com/sign-in/client-logo?hash=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU
@@ -1679,6 +1735,13 @@ type OAuthClientWithSecret struct {
 	// Example: ["https://app.example.com/callback"]
 	RedirectUris []string `json:"redirect_uris"`
 
+	// Registration How the client came here: an operator made it, it registered itself (`POST /register`), or it has a client ID metadata document.
+	// Nobody has verified the latter two, and their settings cannot be changed here.
+	//
+	//
+	// Example: operator
+	Registration ClientRegistration `json:"registration"`
+
 	// RequirePkce Whether it must send a `code_challenge`. A public client must.
 	//
 	// Example: true
@@ -1702,14 +1765,14 @@ type OAuthClientWithSecret struct {
 
 // OAuthError defines model for OAuthError.
 type OAuthError struct {
-	// Error Error code for programs (RFC 6749 §5.2, RFC 8628 §3.5).
+	// Error Error code for programs (RFC 6749 §5.2, RFC 8628 §3.5, RFC 7591 §3.2.2).
 	Error OAuthErrorCode `json:"error"`
 
 	// ErrorDescription Explanation for people.
 	ErrorDescription string `json:"error_description"`
 }
 
-// OAuthErrorCode Error code for programs (RFC 6749 §5.2, RFC 8628 §3.5).
+// OAuthErrorCode Error code for programs (RFC 6749 §5.2, RFC 8628 §3.5, RFC 7591 §3.2.2).
 type OAuthErrorCode string
 
 // Page HTML.
@@ -1832,6 +1895,48 @@ type PasswordReset struct {
 type PasswordResetRequest struct {
 	// Email Example: ann@example.com
 	Email string `json:"email"`
+}
+
+// PersonSession defines model for PersonSession.
+type PersonSession struct {
+	// Acr The level of the sign-in: `1` for one factor, `2` for two.
+	Acr string `json:"acr"`
+
+	// Amr How the person signed in (RFC 8176), such as `pwd` for a password and `otp` for the code of an authenticator app.
+	Amr []string `json:"amr"`
+
+	// ClientID The client that the person logged in through: its `client_id`, `first-party` for a login without one, or `browser` for the pages of this server.
+	ClientID string `json:"client_id"`
+
+	// CreatedAt When the person logged in.
+	CreatedAt time.Time `json:"created_at"`
+
+	// Current Whether this request belongs to the session.
+	Current bool `json:"current"`
+
+	// ExpiresAt When it expires unless it is refreshed.
+	ExpiresAt time.Time          `json:"expires_at"`
+	ID        openapi_types.UUID `json:"id"`
+
+	// IPAddress The network address of the login.
+	IPAddress string `json:"ip_address"`
+
+	// LastUsedAt The time of the last login or refresh.
+	LastUsedAt time.Time `json:"last_used_at"`
+	Scopes     []string  `json:"scopes"`
+
+	// UserAgent The User-Agent of the login.
+	UserAgent string             `json:"user_agent"`
+	UserID    openapi_types.UUID `json:"user_id"`
+	Username  string             `json:"username"`
+}
+
+// PersonSessionPage defines model for PersonSessionPage.
+type PersonSessionPage struct {
+	Items []PersonSession `json:"items"`
+
+	// NextCursor Null on the last page.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
 // PersonalToken A personal access token, without the token itself.
@@ -2146,6 +2251,55 @@ type PushedAuthorizationRequest struct {
 type RecoveryCodes struct {
 	// RecoveryCodes They are shown only here.
 	RecoveryCodes []string `json:"recovery_codes"`
+}
+
+// RegisteredClient defines model for RegisteredClient.
+type RegisteredClient struct {
+	ClientID openapi_types.UUID `json:"client_id"`
+
+	// ClientIDIssuedAt In seconds since 1970.
+	ClientIDIssuedAt int64    `json:"client_id_issued_at"`
+	ClientName       string   `json:"client_name"`
+	GrantTypes       []string `json:"grant_types"`
+	RedirectUris     []string `json:"redirect_uris"`
+	ResponseTypes    []string `json:"response_types"`
+
+	// Scope The scopes that it can ask people for, separated by spaces.
+	Scope                   string `json:"scope"`
+	TokenEndpointAuthMethod string `json:"token_endpoint_auth_method"`
+}
+
+// RegistrationRequest RFC 7591 §2. Other members are ignored.
+type RegistrationRequest struct {
+	// ClientName Shown to people who sign in, beside the remark that nobody has verified it. `/`, `:` and `\` become spaces. Without one it is `Unnamed application`.
+	//
+	// Example: Notes for agents
+	ClientName *string `json:"client_name,omitempty"`
+
+	// GrantTypes With `authorization_code`, if it is there. Others than that and `refresh_token` are left out.
+	//
+	// Example: ["authorization_code","refresh_token"]
+	GrantTypes []string `json:"grant_types,omitempty"`
+
+	// RedirectUris Where people are sent after they sign in: `https://`, `http://` at this machine, or the scheme of an app that contains a dot.
+	//
+	// Example: ["http://127.0.0.1:3000/callback"]
+	RedirectUris []string `json:"redirect_uris"`
+
+	// ResponseTypes With `code`, if it is there.
+	//
+	// Example: ["code"]
+	ResponseTypes []string `json:"response_types,omitempty"`
+
+	// Scope The client gets every scope that an unverified client can ask people for, so that it can ask for more later.
+	//
+	// Example: me:read
+	Scope *string `json:"scope,omitempty"`
+
+	// TokenEndpointAuthMethod `none`, which the client gets for `client_secret_basic` and `client_secret_post`, too.
+	//
+	// Example: none
+	TokenEndpointAuthMethod *string `json:"token_endpoint_auth_method,omitempty"`
 }
 
 // RevocationRequest defines model for RevocationRequest.
@@ -2921,6 +3075,9 @@ type MediaType = Problem
 // NoPasskeys An error (RFC 9457).
 type NoPasskeys = Problem
 
+// NoRegistration defines model for NoRegistration.
+type NoRegistration = OAuthError
+
 // NoSuchClient An error (RFC 9457).
 type NoSuchClient = Problem
 
@@ -2966,6 +3123,12 @@ type OAuthUnavailable = OAuthError
 // ProviderTaken An error (RFC 9457).
 type ProviderTaken = Problem
 
+// RegistrationMediaType defines model for RegistrationMediaType.
+type RegistrationMediaType = OAuthError
+
+// RegistrationRefused defines model for RegistrationRefused.
+type RegistrationRefused = OAuthError
+
 // ServerError An error (RFC 9457).
 type ServerError = Problem
 
@@ -2992,7 +3155,7 @@ type AuthorizeParams struct {
 	// ResponseType Must be `code`.
 	ResponseType *string `form:"response_type,omitempty" json:"response_type,omitempty"`
 
-	// ClientID The `client_id` of a client with registered redirect addresses.
+	// ClientID The `client_id` of a client with registered redirect addresses, or the URL of its client ID metadata document (`SESAME_CLIENT_DOCUMENTS`).
 	ClientID *string `form:"client_id,omitempty" json:"client_id,omitempty"`
 
 	// RedirectURI One of the registered addresses, byte for byte. It may be left out if only one is registered. The port of a loopback address may differ (RFC 8252 §7.3).
@@ -3137,6 +3300,16 @@ type ListMailsParams struct {
 
 // ListProvidersParams defines parameters for ListProviders.
 type ListProvidersParams struct {
+	// Limit Maximum number of items per page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListAllSessionsParams defines parameters for ListAllSessions.
+type ListAllSessionsParams struct {
 	// Limit Maximum number of items per page.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
@@ -3306,6 +3479,9 @@ type CreateProviderJSONRequestBody = ProviderCreate
 
 // UpdateProviderJSONRequestBody defines body for UpdateProvider for application/json ContentType.
 type UpdateProviderJSONRequestBody = ProviderUpdate
+
+// RegisterClientJSONRequestBody defines body for RegisterClient for application/json ContentType.
+type RegisterClientJSONRequestBody = RegistrationRequest
 
 // SignOutWithFormFormdataRequestBody defines body for SignOutWithForm for application/x-www-form-urlencoded ContentType.
 type SignOutWithFormFormdataRequestBody = SignOutRequest
@@ -3977,6 +4153,55 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /readyz (the `GetReadiness` operationId).
 	GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RegisterClientWithBody Register an application
+	//
+	// Dynamic client registration (RFC 7591), for clients of the Model Context Protocol and others that find this server by
+	// themselves. It is off by default (`SESAME_DYNAMIC_REGISTRATION`): then the response is 404, and the metadata has no
+	// `registration_endpoint`.
+	//
+	// The client is public and sends a `code_challenge`. It has the authorization code grant and refresh tokens, whatever else
+	// it asks for, and people are asked whether they agree. They can give it `openid`, `profile`, `email` and the scopes of
+	// `SESAME_UNVERIFIED_CLIENT_SCOPES`, which `scope` of the response lists.
+	//
+	// Other metadata is ignored; no address in it is opened. Some is changed: the response has what is registered. A name that looks
+	// like one of authority, such as `support`, is refused. A network can make 10 registrations in 15 minutes. A client
+	// that nobody has agreed to for a day is deleted, and its `client_id` is unknown from then on.
+	//
+	// There is no management of the registration (RFC 7592): a client registers again.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /register (the `RegisterClient` operationId).
+	RegisterClientWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RegisterClient Register an application
+	//
+	// Dynamic client registration (RFC 7591), for clients of the Model Context Protocol and others that find this server by
+	// themselves. It is off by default (`SESAME_DYNAMIC_REGISTRATION`): then the response is 404, and the metadata has no
+	// `registration_endpoint`.
+	//
+	// The client is public and sends a `code_challenge`. It has the authorization code grant and refresh tokens, whatever else
+	// it asks for, and people are asked whether they agree. They can give it `openid`, `profile`, `email` and the scopes of
+	// `SESAME_UNVERIFIED_CLIENT_SCOPES`, which `scope` of the response lists.
+	//
+	// Other metadata is ignored; no address in it is opened. Some is changed: the response has what is registered. A name that looks
+	// like one of authority, such as `support`, is refused. A network can make 10 registrations in 15 minutes. A client
+	// that nobody has agreed to for a day is deleted, and its `client_id` is unknown from then on.
+	//
+	// There is no management of the registration (RFC 7592): a client registers again.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /register (the `RegisterClient` operationId).
+	RegisterClient(ctx context.Context, body RegisterClientJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListAllSessions List all sessions
+	//
+	// Returns the sessions of all accounts, the latest login first. Pages work as for `listEvents`. End one with `endUserSession`.
+	//
+	// Corresponds with GET /sessions (the `ListAllSessions` operationId).
+	ListAllSessions(ctx context.Context, params *ListAllSessionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetSettings Read the settings in force
 	//
@@ -5938,6 +6163,85 @@ func (c *Client) UpdateProvider(ctx context.Context, provider string, body Updat
 // Corresponds with GET /readyz (the `GetReadiness` operationId).
 func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetReadinessRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RegisterClientWithBody Register an application
+//
+// Dynamic client registration (RFC 7591), for clients of the Model Context Protocol and others that find this server by
+// themselves. It is off by default (`SESAME_DYNAMIC_REGISTRATION`): then the response is 404, and the metadata has no
+// `registration_endpoint`.
+//
+// The client is public and sends a `code_challenge`. It has the authorization code grant and refresh tokens, whatever else
+// it asks for, and people are asked whether they agree. They can give it `openid`, `profile`, `email` and the scopes of
+// `SESAME_UNVERIFIED_CLIENT_SCOPES`, which `scope` of the response lists.
+//
+// Other metadata is ignored; no address in it is opened. Some is changed: the response has what is registered. A name that looks
+// like one of authority, such as `support`, is refused. A network can make 10 registrations in 15 minutes. A client
+// that nobody has agreed to for a day is deleted, and its `client_id` is unknown from then on.
+//
+// There is no management of the registration (RFC 7592): a client registers again.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /register (the `RegisterClient` operationId).
+func (c *Client) RegisterClientWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRegisterClientRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RegisterClient Register an application
+//
+// Dynamic client registration (RFC 7591), for clients of the Model Context Protocol and others that find this server by
+// themselves. It is off by default (`SESAME_DYNAMIC_REGISTRATION`): then the response is 404, and the metadata has no
+// `registration_endpoint`.
+//
+// The client is public and sends a `code_challenge`. It has the authorization code grant and refresh tokens, whatever else
+// it asks for, and people are asked whether they agree. They can give it `openid`, `profile`, `email` and the scopes of
+// `SESAME_UNVERIFIED_CLIENT_SCOPES`, which `scope` of the response lists.
+//
+// Other metadata is ignored; no address in it is opened. Some is changed: the response has what is registered. A name that looks
+// like one of authority, such as `support`, is refused. A network can make 10 registrations in 15 minutes. A client
+// that nobody has agreed to for a day is deleted, and its `client_id` is unknown from then on.
+//
+// There is no management of the registration (RFC 7592): a client registers again.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /register (the `RegisterClient` operationId).
+func (c *Client) RegisterClient(ctx context.Context, body RegisterClientJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRegisterClientRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListAllSessions List all sessions
+//
+// Returns the sessions of all accounts, the latest login first. Pages work as for `listEvents`. End one with `endUserSession`.
+//
+// Corresponds with GET /sessions (the `ListAllSessions` operationId).
+func (c *Client) ListAllSessions(ctx context.Context, params *ListAllSessionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListAllSessionsRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -9487,6 +9791,112 @@ func NewGetReadinessRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewRegisterClientRequest calls the generic RegisterClient builder with application/json body
+func NewRegisterClientRequest(server string, body RegisterClientJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRegisterClientRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewRegisterClientRequestWithBody constructs an http.Request for the RegisterClient method, with any body, and a specified content type
+func NewRegisterClientRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/register")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListAllSessionsRequest constructs an http.Request for the ListAllSessions method
+func NewListAllSessionsRequest(server string, params *ListAllSessionsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/sessions")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetSettingsRequest constructs an http.Request for the GetSettings method
 func NewGetSettingsRequest(server string) (*http.Request, error) {
 	var err error
@@ -12735,6 +13145,57 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /readyz (the `GetReadiness` operationId).
 	GetReadinessWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetReadinessResponse, error)
+
+	// RegisterClientWithBodyWithResponse Register an application
+	//
+	// Dynamic client registration (RFC 7591), for clients of the Model Context Protocol and others that find this server by
+	// themselves. It is off by default (`SESAME_DYNAMIC_REGISTRATION`): then the response is 404, and the metadata has no
+	// `registration_endpoint`.
+	//
+	// The client is public and sends a `code_challenge`. It has the authorization code grant and refresh tokens, whatever else
+	// it asks for, and people are asked whether they agree. They can give it `openid`, `profile`, `email` and the scopes of
+	// `SESAME_UNVERIFIED_CLIENT_SCOPES`, which `scope` of the response lists.
+	//
+	// Other metadata is ignored; no address in it is opened. Some is changed: the response has what is registered. A name that looks
+	// like one of authority, such as `support`, is refused. A network can make 10 registrations in 15 minutes. A client
+	// that nobody has agreed to for a day is deleted, and its `client_id` is unknown from then on.
+	//
+	// There is no management of the registration (RFC 7592): a client registers again.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /register (the `RegisterClient` operationId).
+	RegisterClientWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RegisterClientResponse, error)
+
+	// RegisterClientWithResponse Register an application
+	//
+	// Dynamic client registration (RFC 7591), for clients of the Model Context Protocol and others that find this server by
+	// themselves. It is off by default (`SESAME_DYNAMIC_REGISTRATION`): then the response is 404, and the metadata has no
+	// `registration_endpoint`.
+	//
+	// The client is public and sends a `code_challenge`. It has the authorization code grant and refresh tokens, whatever else
+	// it asks for, and people are asked whether they agree. They can give it `openid`, `profile`, `email` and the scopes of
+	// `SESAME_UNVERIFIED_CLIENT_SCOPES`, which `scope` of the response lists.
+	//
+	// Other metadata is ignored; no address in it is opened. Some is changed: the response has what is registered. A name that looks
+	// like one of authority, such as `support`, is refused. A network can make 10 registrations in 15 minutes. A client
+	// that nobody has agreed to for a day is deleted, and its `client_id` is unknown from then on.
+	//
+	// There is no management of the registration (RFC 7592): a client registers again.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /register (the `RegisterClient` operationId).
+	RegisterClientWithResponse(ctx context.Context, body RegisterClientJSONRequestBody, reqEditors ...RequestEditorFn) (*RegisterClientResponse, error)
+
+	// ListAllSessionsWithResponse List all sessions
+	//
+	// Returns the sessions of all accounts, the latest login first. Pages work as for `listEvents`. End one with `endUserSession`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /sessions (the `ListAllSessions` operationId).
+	ListAllSessionsWithResponse(ctx context.Context, params *ListAllSessionsParams, reqEditors ...RequestEditorFn) (*ListAllSessionsResponse, error)
 
 	// GetSettingsWithResponse Read the settings in force
 	//
@@ -17197,6 +17658,266 @@ func (r GetReadinessResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetReadinessResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RegisterClientResponse201Headers the declared response headers of an HTTP 201 response for RegisterClient
+type RegisterClientResponse201Headers struct {
+	CacheControl string
+	Pragma       string
+}
+
+// RegisterClientResponse400Headers the declared response headers of an HTTP 400 response for RegisterClient
+type RegisterClientResponse400Headers struct {
+	CacheControl string
+	Pragma       string
+}
+
+// RegisterClientResponse404Headers the declared response headers of an HTTP 404 response for RegisterClient
+type RegisterClientResponse404Headers struct {
+	CacheControl string
+	Pragma       string
+}
+
+// RegisterClientResponse413Headers the declared response headers of an HTTP 413 response for RegisterClient
+type RegisterClientResponse413Headers struct {
+	CacheControl string
+	Pragma       string
+}
+
+// RegisterClientResponse415Headers the declared response headers of an HTTP 415 response for RegisterClient
+type RegisterClientResponse415Headers struct {
+	CacheControl string
+	Pragma       string
+}
+
+// RegisterClientResponse429Headers the declared response headers of an HTTP 429 response for RegisterClient
+type RegisterClientResponse429Headers struct {
+	CacheControl string
+	Pragma       string
+	RetryAfter   int32
+}
+
+// RegisterClientResponse500Headers the declared response headers of an HTTP 500 response for RegisterClient
+type RegisterClientResponse500Headers struct {
+	CacheControl string
+	Pragma       string
+}
+
+// RegisterClientResponse503Headers the declared response headers of an HTTP 503 response for RegisterClient
+type RegisterClientResponse503Headers struct {
+	CacheControl string
+	Pragma       string
+	RetryAfter   int32
+}
+
+type RegisterClientResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *RegisteredClient
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *RegistrationRefused
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NoRegistration
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *OAuthTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *RegistrationMediaType
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *OAuthTooMany
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *OAuthServerError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *OAuthUnavailable
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *RegisterClientResponse201Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *RegisterClientResponse400Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *RegisterClientResponse404Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *RegisterClientResponse413Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *RegisterClientResponse415Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *RegisterClientResponse429Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *RegisterClientResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *RegisterClientResponse503Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r RegisterClientResponse) GetJSON201() *RegisteredClient {
+	return r.JSON201
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r RegisterClientResponse) GetJSON400() *RegistrationRefused {
+	return r.JSON400
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r RegisterClientResponse) GetJSON404() *NoRegistration {
+	return r.JSON404
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r RegisterClientResponse) GetJSON413() *OAuthTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r RegisterClientResponse) GetJSON415() *RegistrationMediaType {
+	return r.JSON415
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r RegisterClientResponse) GetJSON429() *OAuthTooMany {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r RegisterClientResponse) GetJSON500() *OAuthServerError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r RegisterClientResponse) GetJSON503() *OAuthUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r RegisterClientResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RegisterClientResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RegisterClientResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RegisterClientResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListAllSessionsResponse401Headers the declared response headers of an HTTP 401 response for ListAllSessions
+type ListAllSessionsResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// ListAllSessionsResponse403Headers the declared response headers of an HTTP 403 response for ListAllSessions
+type ListAllSessionsResponse403Headers struct {
+	WWWAuthenticate string
+}
+
+// ListAllSessionsResponse503Headers the declared response headers of an HTTP 503 response for ListAllSessions
+type ListAllSessionsResponse503Headers struct {
+	RetryAfter int32
+}
+
+type ListAllSessionsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PersonSessionPage
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *Malformed
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthenticated
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *Invalid
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ServerError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListAllSessionsResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *ListAllSessionsResponse403Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ListAllSessionsResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListAllSessionsResponse) GetJSON200() *PersonSessionPage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListAllSessionsResponse) GetApplicationProblemJSON400() *Malformed {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListAllSessionsResponse) GetApplicationProblemJSON401() *Unauthenticated {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListAllSessionsResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ListAllSessionsResponse) GetApplicationProblemJSON422() *Invalid {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ListAllSessionsResponse) GetApplicationProblemJSON500() *ServerError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListAllSessionsResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListAllSessionsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListAllSessionsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListAllSessionsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListAllSessionsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -24949,6 +25670,75 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 	return ParseGetReadinessResponse(rsp)
 }
 
+// RegisterClientWithBodyWithResponse Register an application
+//
+// Dynamic client registration (RFC 7591), for clients of the Model Context Protocol and others that find this server by
+// themselves. It is off by default (`SESAME_DYNAMIC_REGISTRATION`): then the response is 404, and the metadata has no
+// `registration_endpoint`.
+//
+// The client is public and sends a `code_challenge`. It has the authorization code grant and refresh tokens, whatever else
+// it asks for, and people are asked whether they agree. They can give it `openid`, `profile`, `email` and the scopes of
+// `SESAME_UNVERIFIED_CLIENT_SCOPES`, which `scope` of the response lists.
+//
+// Other metadata is ignored; no address in it is opened. Some is changed: the response has what is registered. A name that looks
+// like one of authority, such as `support`, is refused. A network can make 10 registrations in 15 minutes. A client
+// that nobody has agreed to for a day is deleted, and its `client_id` is unknown from then on.
+//
+// There is no management of the registration (RFC 7592): a client registers again.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /register (the `RegisterClient` operationId).
+func (c *ClientWithResponses) RegisterClientWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RegisterClientResponse, error) {
+	rsp, err := c.RegisterClientWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRegisterClientResponse(rsp)
+}
+
+// RegisterClientWithResponse Register an application
+//
+// Dynamic client registration (RFC 7591), for clients of the Model Context Protocol and others that find this server by
+// themselves. It is off by default (`SESAME_DYNAMIC_REGISTRATION`): then the response is 404, and the metadata has no
+// `registration_endpoint`.
+//
+// The client is public and sends a `code_challenge`. It has the authorization code grant and refresh tokens, whatever else
+// it asks for, and people are asked whether they agree. They can give it `openid`, `profile`, `email` and the scopes of
+// `SESAME_UNVERIFIED_CLIENT_SCOPES`, which `scope` of the response lists.
+//
+// Other metadata is ignored; no address in it is opened. Some is changed: the response has what is registered. A name that looks
+// like one of authority, such as `support`, is refused. A network can make 10 registrations in 15 minutes. A client
+// that nobody has agreed to for a day is deleted, and its `client_id` is unknown from then on.
+//
+// There is no management of the registration (RFC 7592): a client registers again.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /register (the `RegisterClient` operationId).
+func (c *ClientWithResponses) RegisterClientWithResponse(ctx context.Context, body RegisterClientJSONRequestBody, reqEditors ...RequestEditorFn) (*RegisterClientResponse, error) {
+	rsp, err := c.RegisterClient(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRegisterClientResponse(rsp)
+}
+
+// ListAllSessionsWithResponse List all sessions
+//
+// Returns the sessions of all accounts, the latest login first. Pages work as for `listEvents`. End one with `endUserSession`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /sessions (the `ListAllSessions` operationId).
+func (c *ClientWithResponses) ListAllSessionsWithResponse(ctx context.Context, params *ListAllSessionsParams, reqEditors ...RequestEditorFn) (*ListAllSessionsResponse, error) {
+	rsp, err := c.ListAllSessions(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListAllSessionsResponse(rsp)
+}
+
 // GetSettingsWithResponse Read the settings in force
 //
 // Returns every setting of the server that answers, with the value in force and where it comes from, as `sesame config` prints
@@ -29885,6 +30675,335 @@ func ParseGetReadinessResponse(rsp *http.Response) (*GetReadinessResponse, error
 	switch {
 	case rsp.StatusCode == 503:
 		var headers GetReadinessResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRegisterClientResponse parses an HTTP response from a RegisterClientWithResponse call
+func ParseRegisterClientResponse(rsp *http.Response) (*RegisterClientResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RegisterClientResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest RegisteredClient
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest RegistrationRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NoRegistration
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest OAuthTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest RegistrationMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest OAuthTooMany
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest OAuthServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest OAuthUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers RegisterClientResponse201Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		response.Headers201 = &headers
+	case rsp.StatusCode == 400:
+		var headers RegisterClientResponse400Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 404:
+		var headers RegisterClientResponse404Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 413:
+		var headers RegisterClientResponse413Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		response.Headers413 = &headers
+	case rsp.StatusCode == 415:
+		var headers RegisterClientResponse415Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 429:
+		var headers RegisterClientResponse429Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 500:
+		var headers RegisterClientResponse500Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers RegisterClientResponse503Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListAllSessionsResponse parses an HTTP response from a ListAllSessionsWithResponse call
+func ParseListAllSessionsResponse(rsp *http.Response) (*ListAllSessionsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListAllSessionsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PersonSessionPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Malformed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Invalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListAllSessionsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers ListAllSessionsResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 503:
+		var headers ListAllSessionsResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {

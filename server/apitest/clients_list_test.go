@@ -71,7 +71,9 @@ func TestACursorAfterALongName(t *testing.T) {
 		for _, last := range []string{"a", "b"} {
 			s.do(t, request{method: "POST", path: "/clients", token: root, json: map[string]any{"name": strings.Repeat("ﷺ", 63) + last}}).want(201)
 		}
-		read := func(p api.OAuthClientPage) (ids []string, next string) { return []string{p.Items[0].ClientID}, said(p.NextCursor) }
+		read := func(p api.OAuthClientPage) (ids []string, next string) {
+			return []string{p.Items[0].ClientID}, said(p.NextCursor)
+		}
 		first, next := read(decode[api.OAuthClientPage](s.as(t, root)("GET", "/clients?limit=1").want(200)))
 		second, end := read(decode[api.OAuthClientPage](s.as(t, root)("GET", "/clients?limit=1&cursor="+next).want(200)))
 		if slices.Equal(first, second) || end != "" {

@@ -21,7 +21,7 @@ func TestConsentsOverHTTP(t *testing.T) {
 		client := s.agrees(t, b)
 		token := s.login(t, "ann").AccessToken
 		for path, by := range map[string]struct{ token, actor string }{
-			"/users/me/consents":              {token, ann.ID},
+			"/users/me/consents":             {token, ann.ID},
 			"/users/" + ann.ID + "/consents": {rootToken, root},
 		} {
 			f := newFlow(client)

@@ -45,7 +45,7 @@ func (f *follower) poll(t *testing.T) {
 	}
 }
 
-// Whoever follows the log gets every event, in whatever order the transactions of concurrent writers are committed.
+// A program that follows the log gets every event, whatever the order in which the transactions of concurrent writers are committed.
 func TestAFollowerMissesNoEvent(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		db := s.open(t)

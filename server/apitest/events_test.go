@@ -402,6 +402,43 @@ var deeds = []struct {
 		s.do(t, here(revocation(made.Token))).want(200)
 		return trace{ann.ID, ann.ID, "", ""}
 	}},
+	{"webhook_created", "", func(t *testing.T, s *server, _ api.User, root string) trace {
+		a := s.do(t, here(request{method: "POST", path: "/webhooks", token: root, json: map[string]any{"url": "https://shop.example", "disabled": true}})).want(201)
+		return s.byOn(t, decode[api.WebhookWithSecret](a).ID)
+	}},
+	{"webhook_changed", "", func(t *testing.T, s *server, _ api.User, root string) trace {
+		h := s.addHook(t, root, "logout")
+		s.do(t, here(request{method: "PATCH", path: h.path(), token: root, json: map[string]any{"description": "changed"}})).want(200)
+		return s.byOn(t, h.hook.ID)
+	}},
+	{"webhook_changed", "its secret", func(t *testing.T, s *server, _ api.User, root string) trace {
+		h := s.addHook(t, root, "logout")
+		s.do(t, here(request{method: "POST", path: h.path("/secret"), token: root, json: map[string]any{"keep_old_for": 0}})).want(200)
+		return s.byOn(t, h.hook.ID)
+	}},
+	{"webhook_deleted", "", func(t *testing.T, s *server, _ api.User, root string) trace {
+		h := s.addHook(t, root, "logout")
+		s.do(t, here(request{method: "DELETE", path: h.path(), token: root})).want(204)
+		return s.byOn(t, h.hook.ID)
+	}},
+	{"webhook_disabled", "", func(t *testing.T, s *server, _ api.User, root string) trace {
+		h := s.addHook(t, root, "logout")
+		h.fails(410)
+		s.do(t, here(request{method: "POST", path: h.path("/test"), token: root})).want(202)
+		return trace{"", "schedule", h.hook.ID, ""}
+	}},
+	{"webhook_tested", "", func(t *testing.T, s *server, _ api.User, root string) trace {
+		h := s.addHook(t, root, "logout")
+		s.do(t, here(request{method: "POST", path: h.path("/test"), token: root})).want(202)
+		return s.byOn(t, h.hook.ID)
+	}},
+}
+
+// byOn is the trace of what root does to something that the event names in place of a client.
+func (s *server) byOn(t *testing.T, id string) trace {
+	t.Helper()
+	root := s.idOf(t, "root")
+	return trace{"", root, id, s.latestSession(t, root)} // access does not know the keys of this moment
 }
 
 // by is the trace of what an administrator does to no account.
@@ -529,7 +566,7 @@ func TestEveryKindOfEventIsRecorded(t *testing.T) {
 		if enum := document().Components.Schemas["EventKind"].Value.Enum; !slices.Equal(kinds, enum) {
 			t.Errorf("there are deeds of %v, and the contract has %v", kinds, enum)
 		}
-	}, proxied, privateProviders)
+	}, proxied, privateProviders, privateWebhooks)
 }
 
 func withScope(r request, scope string) request {

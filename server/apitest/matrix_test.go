@@ -170,7 +170,7 @@ func TestEveryOperationByEveryCaller(t *testing.T) {
 				})
 			}
 		}
-	})
+	}, "SESAME_DYNAMIC_REGISTRATION=open")
 }
 
 // N12: no response to a caller may be stored, whether the operation succeeds or refuses. The check itself is in do.

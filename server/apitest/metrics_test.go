@@ -266,6 +266,41 @@ func TestMetricsOfTheQueueOfLogoutTokens(t *testing.T) {
 	}, metered)
 }
 
+func TestMetricsOfTheQueueOfWebhooks(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		const waiting, age = "sesame_webhook_deliveries_waiting", "sesame_oldest_waiting_webhook_delivery_age_seconds"
+		s.clock.stop()
+		_, root := s.administrator(t, "root")
+		h := s.addHook(t, root, "logout")
+		if n := s.metrics(t); n[waiting] != 0 || n[age] != 0 {
+			t.Errorf("without deliveries: %v, %v", n[waiting], n[age])
+		}
+		send := func(status int, outcome string, wait, old float64) {
+			t.Helper()
+			h.fails(status)
+			if outcome != "dropped" {
+				s.addEvents(t, "logout", 1)
+			}
+			h.next(t)
+			until(t, "a delivery is "+outcome, func() bool {
+				n := s.metrics(t)
+				return n[fmt.Sprintf("sesame_webhook_attempts_total{outcome=%q}", outcome)] == 1 && n[waiting] == wait && n[age] >= old
+			})
+		}
+		send(200, "delivered", 0, 0)
+		send(503, "retried", 1, 0)
+		s.settled(t, root, h, 2)
+		h.fails(410)
+		s.clock.advance(6 * time.Second)
+		send(410, "dropped", 0, 0)
+		s.sql(t, `ALTER TABLE webhook_deliveries RENAME TO hidden`) // a database that fails
+		if n := s.metrics(t); !math.IsNaN(n[waiting]) || !math.IsNaN(n[age]) {
+			t.Errorf("unread deliveries: %v, %v", n[waiting], n[age])
+		}
+		s.sql(t, `ALTER TABLE hidden RENAME TO webhook_deliveries`)
+	}, metered, privateWebhooks)
+}
+
 func TestMetricsOfTheCleanup(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		ann := s.register(t, "ann").ID

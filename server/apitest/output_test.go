@@ -30,7 +30,22 @@ func TestEveryCommandPrintsOneShapeOfJSON(t *testing.T) {
 		commands["client update"] = []string{"client", "update", c.ID, "--name", "invoices"}
 		commands["client create"] = []string{"client", "create", "shipping"}
 		commands["user create"] = []string{"user", "create", "bob"}
-		last := []string{"user delete", "client delete", "provider remove"} // after the others have used what they delete
+		var hook struct{ ID string }
+		if err := json.Unmarshal([]byte(s.must(t, "", "webhook", "add", "https://shop.example", "--disabled", "--json")), &hook); err != nil {
+			t.Fatal(err)
+		}
+		var sent struct {
+			EventID string `json:"event_id"`
+		}
+		if err := json.Unmarshal([]byte(s.must(t, "", "webhook", "test", hook.ID, "--json")), &sent); err != nil {
+			t.Fatal(err)
+		}
+		for _, command := range []string{"update", "secret", "show", "remove", "deliveries", "test"} {
+			commands["webhook "+command] = []string{"webhook", command, hook.ID}
+		}
+		commands["webhook update"] = append(commands["webhook update"], "--description", "Orders")
+		commands["webhook resend"] = []string{"webhook", "resend", hook.ID, sent.EventID}
+		last := []string{"user delete", "client delete", "provider remove", "webhook remove"} // after the others have used what they delete
 		lists := 0
 		check := func(name string) {
 			leaf := leaves[name]

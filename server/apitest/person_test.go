@@ -67,6 +67,41 @@ func TestAnAdministratorEndsSessions(t *testing.T) {
 	})
 }
 
+// All sessions are listed, the latest login first, and the pages neither miss nor repeat one while others begin and end.
+func TestAllSessionsAreListed(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		_, token := s.administrator(t, "root")
+		root := s.access(t, token).SessionID
+		want := []string{root}
+		for _, name := range []string{"ann", "bea", "carl", "dora", "eve"} {
+			want = append(want, s.access(t, s.newcomer(t, name).AccessToken).SessionID)
+		}
+		slices.Reverse(want)
+		read := func(p api.PersonSessionPage) (ids []string, next string) {
+			for _, session := range p.Items {
+				if ids = append(ids, session.ID); session.Current != (session.ID == root) || session.Username == "" || session.UserID == "" || session.ClientID != "first-party" {
+					t.Errorf("%+v", session)
+				}
+			}
+			return ids, said(p.NextCursor)
+		}
+		begun := 0
+		got := pages(t, s, token, "/sessions", read, func() { // one begins, and one that was listed ends
+			begun++
+			later := s.access(t, s.newcomer(t, fmt.Sprint("later", begun)).AccessToken).Subject
+			s.as(t, token)("DELETE", "/users/"+later+"/sessions").want(204)
+		})
+		if !slices.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+		ended := s.login(t, "ann").AccessToken
+		s.sql(t, `UPDATE sessions SET expires_at = 1 WHERE id = '`+s.access(t, ended).SessionID+`'`)
+		if left := pages(t, s, token, "/sessions", read, nil); !slices.Equal(left, want) {
+			t.Errorf("with an expired one: %v, want %v", left, want)
+		}
+	})
+}
+
 // What an administrator reads of a person is what the person reads, and none of it is a secret. An unknown account is 404.
 func TestAnAdministratorReadsFactors(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {

@@ -1,6 +1,12 @@
 package apitest
 
 import (
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -8,6 +14,7 @@ import (
 	"time"
 
 	"sesame/gen/api"
+	"sesame/server/guard"
 	"sesame/server/internal/account"
 	"sesame/server/internal/token"
 	"sesame/server/internal/token/personal"
@@ -363,4 +370,72 @@ func TestUnknownPersonalTokensAreRefusedCheaply(t *testing.T) {
 		s.do(t, me(made)).want(200)
 		s.do(t, me(personal.New().Reveal())).want(401, "invalid_token")
 	})
+}
+
+// Another service with a guard accepts a personal access token of the real server, as long as it is valid, and sees what it is.
+func TestAnotherServiceAcceptsPersonalTokens(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		document, err := os.ReadFile("../guard/example/openapi.yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := s.makeClient(t, "notes")
+		now := time.Now()
+		g, err := guard.New(t.Context(), guard.Options{
+			OpenAPI: document, Issuer: s.url, Audience: s.url, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return now },
+			Introspect: &guard.ServiceClient{ID: client.ID, Secret: secret.New(client.Secret)},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(g.Close)
+		var who *guard.Caller
+		handler := g.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { who = guard.CallerFrom(r.Context()) }))
+		ask := func(method, text string, status int) {
+			t.Helper()
+			r, w := httptest.NewRequest(method, "/notes", nil), httptest.NewRecorder()
+			r.Header.Set("Authorization", "Bearer "+text)
+			if handler.ServeHTTP(w, r); w.Code != status {
+				t.Errorf("%s: got %d %s, want %d", method, w.Code, w.Body, status)
+			}
+		}
+		ann := s.newcomer(t, "ann").AccessToken
+		made := s.makePersonalToken(t, ann, "me:read")
+		ask("GET", made.Token, 200)
+		if who == nil || !who.Personal || who.Subject != s.idOf(t, "ann") || who.Claims["jti"] != made.ID || !who.HasScope("me:read") || who.ClientID != "" {
+			t.Errorf("the caller is %+v", who)
+		}
+		ask("POST", made.Token, 403)
+		ask("DELETE", s.makePersonalToken(t, ann, "me:write").Token, 401) // which demands a recent sign-in
+		s.do(t, request{method: "DELETE", path: "/users/me/tokens/" + made.ID, token: ann}).want(204)
+		now = now.Add(30 * time.Second)
+		ask("GET", made.Token, 401)
+	})
+}
+
+// The commands of the guide print what it says, and the pattern for secret scanners finds a token.
+func TestTheGuideToTokens(t *testing.T) {
+	skipIfShort(t)
+	t.Parallel()
+	if _, err := exec.LookPath("curl"); err != nil && os.Getenv("SESAME_TEST_REQUIRE_ALL") != "1" {
+		t.Skip("the commands of the guide need curl")
+	}
+	text, err := os.ReadFile("../../docs/guides/tokens.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	commands := ""
+	for _, block := range regexp.MustCompile("(?ms)^```sh\n(.*?)^```$").FindAllStringSubmatch(string(text), -1) {
+		commands += block[1]
+	}
+	s := launch(t, sqliteURL(t), []string{"serve", "--demo"})
+	printed, err := exec.Command("sh", "-euc", strings.ReplaceAll(commands, "http://127.0.0.1:8080", s.url)+"\necho $TOKEN").Output()
+	lines := strings.Fields(string(printed))
+	if err != nil || len(lines) != 5 || strings.Join(lines[:4], " ") != "200 401 200 401" || !personal.IsWellFormed(lines[4]) {
+		t.Fatalf("they print %q (%v)", printed, err)
+	}
+	pattern := regexp.MustCompile("(?m)^ssm_.*$").FindString(string(text))
+	if found := regexp.MustCompile(pattern).FindString("token=" + lines[4] + "\n"); found != lines[4] {
+		t.Errorf("%s finds %q in %s", pattern, found, lines[4])
+	}
 }

@@ -137,6 +137,9 @@ const idle = "idle"
 // trustedAuthority is a setting of the harness: the file with the certificate of a certification authority, which the server trusts.
 const trustedAuthority = "trusted authority"
 
+// trustedDocuments is a setting of the harness: the file with the certificate of the hosts of client ID metadata documents.
+const trustedDocuments = "trusted documents"
+
 // run is cli.Run with an environment and cheap password hashes.
 func run(ctx context.Context, args []string, environment map[string]string, e cli.Env) int {
 	_, real := environment[realHashes]
@@ -146,6 +149,9 @@ func run(ctx context.Context, args []string, environment map[string]string, e cl
 	}
 	if file, ok := environment[trustedAuthority]; ok {
 		e.Tests.Authority = clientTrusting(poolOf(file))
+	}
+	if file, ok := environment[trustedDocuments]; ok {
+		e.Tests.DocumentRoots = poolOf(file)
 	}
 	e.Getenv = func(name string) string { return environment[name] }
 	for name, value := range environment {

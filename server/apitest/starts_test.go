@@ -37,6 +37,8 @@ func everyCommand(t *testing.T) (commands map[string][]string) {
 		"login":        {"http://127.0.0.1:1", "--client-id", newID()},
 		"backup":       {filepath.Join(t.TempDir(), "backup.db")},
 		"provider add": {"corp", "--github", "--client-id", "x", "--client-secret-file", secretFile(t, "secret")}, "provider show": {"corp"},
+		"webhook add": {"https://shop.example"}, "webhook update": {newID(), "--description", "x"}, "webhook secret": {newID()}, "webhook show": {newID()}, "webhook remove": {newID()},
+		"webhook deliveries": {newID()}, "webhook resend": {newID(), newID()}, "webhook test": {newID()},
 		"provider update": {"corp", "--label", "Corp"}, "provider remove": {"corp"},
 	}
 	parser, err := kong.New(&cli.CommandLine{})

@@ -219,6 +219,24 @@ describe('people and clients', () => {
     await page.locator('tbody').getByRole('link', { name: 'root' }).waitFor();
     assert.equal(await button(page, 'Load more').count(), 0);
     assert.equal(await rows.count(), 63); // with the demo accounts and root
+    await page.getByText('63 people').waitFor();
+    await page.getByLabel('Scope').selectOption('users:write');
+    await page.getByText('2 people').waitFor();
+    assert.deepEqual(await page.locator('tbody th').allInnerTexts(), ['admin', 'root']);
+    await page.getByLabel('Order').selectOption('Newest first');
+    await page.waitForFunction(() => document.querySelector('tbody th')?.innerText === 'root');
+    await page.getByText('More filters').click();
+    await page.getByLabel('Second factor').selectOption('With one');
+    await page.getByText('Nobody fits this search.').waitFor();
+    await page.getByLabel('Second factor').selectOption('Without one');
+    await page.getByLabel('Created before').fill('2020-01-01');
+    await page.getByText('Nobody fits this search.').waitFor();
+    await page.getByLabel('Created before').fill('');
+    await page.getByLabel('Created since').fill('2020-01-01');
+    await page.getByText('2 people').waitFor();
+    await look(at, 'people-filters');
+    await button(page, 'Clear the filters').click();
+    await page.getByText('63 people').waitFor();
     await page.getByLabel('Username or e-mail address').fill('greek0');
     await page.waitForFunction(() => document.querySelectorAll('tbody tr').length === 10);
     await page.getByLabel('State').selectOption('Disabled');
@@ -242,6 +260,15 @@ describe('people and clients', () => {
     await page.getByLabel('Username').fill('ulysses');
     await button(page, 'Create').click();
     await page.getByText('ulysses has an account now.').waitFor();
+
+    await go(at, 'people/invite', 'Invite somebody');
+    await page.getByLabel('E-mail address').fill('penelope@example.com');
+    await page.getByLabel('clients:read').check();
+    await look(at, 'invite');
+    await button(page, 'Send the invitation').click();
+    await page.getByText('The invitation is on its way to penelope@example.com.').waitFor();
+    assert.ok(await sesame.mailedCode('penelope@example.com'));
+    assert.ok(JSON.parse(sesame.command('user', 'show', 'penelope', '--json')).scopes.includes('clients:read'));
     assertCalm(at);
   });
 

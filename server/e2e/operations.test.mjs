@@ -6,7 +6,7 @@ import { assertCalm, eachWithAPage, logIn, logOut, openOperation, press, swagger
 import { report } from './consumer.mjs';
 import { totp } from './totp.mjs';
 
-const at = eachWithAPage();
+const at = eachWithAPage({ env: { SESAME_DYNAMIC_REGISTRATION: 'open' } });
 
 const administrator = { username: 'root', password: 'a wooden horse', scopes: ['users:read', 'users:write', 'clients:read', 'clients:write', 'events:read', 'settings:read', 'settings:write'] };
 const account = { username: 'trojan', password: 'a wooden horse' };
@@ -58,6 +58,7 @@ const cases = {
   startPasswordReset: { fields: () => ({ user_id: shown.createUser.id }) },
   inviteUser: { body: () => ({ email: 'helen@example.com' }) },
   resendInvitation: { fields: () => ({ user_id: shown.inviteUser.id }), refused: 429 }, // the first mail was just now
+  listAllSessions: {},
   listUserSessions: { fields: () => ({ user_id: guest.id }) },
   endUserSession: { before: enterGuest, fields: () => ({ user_id: guest.id, session_id: guest.session }) },
   endUserSessions: { fields: () => ({ user_id: guest.id }) },
@@ -75,6 +76,7 @@ const cases = {
     before: () => { television = JSON.parse(at.sesame.command('client', 'create', 'television', '--public', '--device', '--json')); },
     fields: () => ({ client_id: television.client_id }),
   },
+  registerClient: {},
   signOut: {},
   signOutWithForm: { fields: () => ({ id_token_hint: '', post_logout_redirect_uri: '' }), leadsTo: 200 },
   createToken: { fields: () => ({ username: account.username, password: account.password, refresh_token: '', scope: 'me:read' }) },

@@ -64,12 +64,14 @@ export function newPerson() {
     return own || /<h1>Sign out\?/.test(page.text) ? submit(page, {}, options) : page;
   }
 
-  // signIn opens an address that leads to the page of Sesame, signs in there, and agrees if asked.
-  async function signIn(url, options) {
+  // signIn opens an address that leads to the page of Sesame, signs in there, and agrees if asked. `consents` gets the text of that page.
+  async function signIn(url, { consents = () => {}, ...options } = {}) {
     const page = await arrive(url, options);
     assert.match(page.text ?? page.url, /<h1>Sign in/);
     let next = await submit(page, { username: account.username, password: account.password }, options);
-    if (/<h1>Allow/.test(next.text)) next = await submit(next, { decision: 'allow' }, options);
+    if (!/<h1>Allow/.test(next.text)) return next;
+    consents(next.text);
+    next = await submit(next, { decision: 'allow' }, options);
     return next;
   }
 

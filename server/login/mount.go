@@ -118,6 +118,9 @@ func (a *App) compile(openAPI []byte) (document []byte, services *app.Services, 
 	if a.contract, err = contract.CompileShared(document, schemes.ByName(), httpapi.Serves); err != nil {
 		return nil, nil, err
 	}
+	if err = a.app.CheckScopes(a.contract); err != nil {
+		return nil, nil, err
+	}
 	services = a.app.MakeServices(a.contract)
 	schemes.Identity, schemes.OAuth = services.Identity, services.OAuth
 	return document, services, nil

@@ -18,6 +18,9 @@ type User struct {
 	FullName      string
 	SessionID     string
 	ClientID      string // the client that the person logged in through; "first-party" for none
+	// TokenID is the id of the personal access token with which a script of the person calls; "" for a person who has signed in. With
+	// it, SessionID, ClientID and ACR are empty.
+	TokenID string
 	// ACR is the level of the sign-in: "1" for one factor, "2" for two. AMR says how the person has signed in (RFC 8176), such as
 	// pwd, otp and mfa, and SignedInAt when. An operation demands a level or an age with x-requires-acr and x-requires-max-age.
 	ACR        string
@@ -40,7 +43,7 @@ func Person(ctx context.Context) (User, bool) {
 	acr, signedInAt, _ := caller.SignIn()
 	return User{
 		ID: u.ID, Username: u.Username, Email: u.Email, EmailVerified: u.EmailVerified, FullName: u.FullName,
-		SessionID: caller.SessionID, ClientID: caller.ClientID, caller: caller,
+		SessionID: caller.SessionID, ClientID: caller.ClientID, TokenID: caller.TokenID, caller: caller,
 		ACR: acr, AMR: caller.Methods, SignedInAt: signedInAt,
 	}, true
 }

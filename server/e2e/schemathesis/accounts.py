@@ -26,14 +26,7 @@ class Account:
 
     @property
     def session_id(self):
-        return self._claims()["sid"]
-
-    @property
-    def id(self):
-        return self._claims()["sub"]
-
-    def _claims(self):
-        return json.loads(base64.urlsafe_b64decode(self.token.split(".")[1] + "=="))
+        return json.loads(base64.urlsafe_b64decode(self.token.split(".")[1] + "=="))["sid"]
 
 
 class Accounts:
@@ -211,10 +204,10 @@ def plant_personal_token(account):
     """A personal access token of an account in place of those before, and its id."""
     token = str(uuid.uuid4())
     with closing(database()) as connection, connection:
-        connection.execute("DELETE FROM personal_tokens WHERE user_id = ?", (account.id,))
+        connection.execute("DELETE FROM personal_tokens WHERE user_id = ?", (subject_of(account),))
         connection.execute(
             "INSERT INTO personal_tokens (id, user_id, hash, name, scope, methods, password, created_at, expires_at) VALUES (?, ?, ?, 'Script', '', '', '', 1, 1)",
-            (token, account.id, token),
+            (token, subject_of(account), token),
         )
     return token
 

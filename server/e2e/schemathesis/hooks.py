@@ -376,7 +376,7 @@ if not ANONYMOUS:
 
     def fill_user_token(case, me):
         fill_personal_token(case, me)
-        case.path_parameters["user_id"] = me.id
+        case.path_parameters["user_id"] = subject_of(me)
 
     FILL |= {
         "createPersonalToken": fill_new_token,
@@ -429,6 +429,7 @@ if not ANONYMOUS:
         "listConsents": fill_page,
         "withdrawConsent": fill_consent,
         "listClientConsents": fill_client_page,
+        "listAllSessions": fill_page,
         "listUserSessions": fill_user,
         "endUserSessions": fill_user,
         "endUserSession": fill_user_session,

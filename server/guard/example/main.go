@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"sesame/server/guard"
+	"sesame/server/secret"
 )
 
 //go:embed openapi.yaml
@@ -37,6 +38,7 @@ func serve(ctx context.Context, issuer string) error {
 		OpenAPI: openAPI, Issuer: issuer,
 		Audience:         issuer, // SESAME_AUDIENCE, whose default is the public URL
 		ValidateRequests: true,
+		Introspect:       client(), // for personal access tokens; nil refuses them
 	})
 	if err != nil {
 		return err
@@ -54,6 +56,15 @@ func serve(ctx context.Context, issuer string) error {
 	fmt.Printf("Notes at http://%s/notes\n", listener.Addr())
 	server := &http.Server{Handler: g.Handler(mux), ReadHeaderTimeout: 5 * time.Second}
 	return server.Serve(listener)
+}
+
+// client is the service client that looks up personal access tokens, if there is one.
+func client() *guard.ServiceClient {
+	id := os.Getenv("NOTES_CLIENT_ID")
+	if id == "" {
+		return nil
+	}
+	return &guard.ServiceClient{ID: id, Secret: secret.New(os.Getenv("NOTES_CLIENT_SECRET"))}
 }
 
 // notebook has the notes of each user. Its handlers check no token, because the guard has done that.

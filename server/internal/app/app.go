@@ -12,6 +12,7 @@ package app
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -66,6 +67,8 @@ type Tests struct {
 	Every time.Duration
 	// Authority makes the requests to the certification authority of a test.
 	Authority *http.Client
+	// DocumentRoots are the authorities of the hosts of client ID metadata documents; nil for those of the system.
+	DocumentRoots *x509.CertPool
 }
 
 // App is an open login server. Its settings are those in force.

@@ -1,8 +1,13 @@
 package app
 
 import (
+	"fmt"
+	"slices"
+	"strings"
+
 	"sesame/server/internal/account"
 	"sesame/server/internal/audit"
+	"sesame/server/internal/config"
 	"sesame/server/internal/contract"
 	"sesame/server/internal/identity"
 	"sesame/server/internal/mailer"
@@ -37,7 +42,7 @@ func (a *App) MakeServices(rules *contract.Contract) *Services {
 		},
 		Passkeys:  passkey.New(a.PublicURL, a.ServiceName(rules.Title), a.CorsOrigins.Items()),
 		KeyedHash: token.NewKeyedHash(a.master), Steps: token.NewSealer(a.master, "sign-ins"), Factors: a.factorSealer(), Outbox: a.outbox, Now: a.Now, Log: a.Log,
-		Count: a.Metrics.counts(),
+		Count: a.Metrics.counts(), Cursors: cursors,
 	})
 	a.services = &Services{
 		Identity: id,
@@ -47,8 +52,9 @@ func (a *App) MakeServices(rules *contract.Contract) *Services {
 		}),
 		OAuth: oauth.New(a.DB, issuer, token.NewIDIssuer(a.PublicURL, a.IDKeys), a.master, id, oauth.Settings{
 			AccessTTL: a.AccessTokenTTL.Duration, RefreshGrace: a.RefreshGrace.Duration, DocsRedirect: a.docsRedirect(), AdminPage: a.adminPage(),
-			Issued:  func(grant string) { a.Metrics.tokens.Add(1, grant) },
-			Cursors: cursors,
+			Unverified: a.unverifiedClients(rules),
+			Issued:     func(grant string) { a.Metrics.tokens.Add(1, grant) },
+			Cursors:    cursors,
 		}),
 		Upstream: upstream.New(a.DB, a.master, id, upstream.Settings{PublicURL: a.PublicURL, Private: a.PrivateProviders == "on", Cursors: cursors, Log: a.Log}),
 		Audit:    audit.NewLog(a.DB, cursors, a.Now),
@@ -59,6 +65,31 @@ func (a *App) MakeServices(rules *contract.Contract) *Services {
 		}),
 	}
 	return a.services
+}
+
+// unverifiedClients are the settings of clients that no operator has made.
+func (a *App) unverifiedClients(rules *contract.Contract) oauth.Unverified {
+	u := oauth.Unverified{
+		Registration: a.DynamicRegistration == "open", Scopes: a.UnverifiedClientScopes.Items(), ServiceName: a.ServiceName(rules.Title),
+		Documents: oauth.Documents{Private: a.PrivateClientDocuments == "on", Roots: a.Tests.DocumentRoots, Log: a.Log},
+	}
+	u.Documents.Hosts, u.Documents.Any = a.DocumentHosts()
+	return u
+}
+
+// CheckScopes returns an error for a scope in the settings that the contract does not declare, or that only administrators have.
+func (a *App) CheckScopes(rules *contract.Contract) error {
+	scopes := rules.Scopes()
+	for _, scope := range a.UnverifiedClientScopes.Items() {
+		name := config.Variable("unverified-client-scopes")
+		switch {
+		case !slices.Contains(scopes.Declared, scope):
+			return fmt.Errorf("%s has %q, which is not a scope; the contract declares %s", name, scope, strings.Join(scopes.Declared, ", "))
+		case slices.Contains(scopes.Administrative, scope):
+			return fmt.Errorf("%s has %q, which makes an administrator; applications that nobody has verified must not have it", name, scope)
+		}
+	}
+	return nil
 }
 
 // magicLinkURL is the page that mailed links open to sign a person in, or "".

@@ -94,10 +94,12 @@ var Kinds = []Kind{
 	WebhookCreated, WebhookChanged, WebhookDeleted, WebhookDisabled, WebhookTested,
 }
 
-// The values of Event.Actor for changes that neither a user nor a client makes.
+// The values of Event.Actor for changes that neither a user nor an authenticated client makes.
 const (
 	CommandLine = "command line"
 	Schedule    = "schedule"
+	// SelfRegistration is for clients that have registered themselves, or whose metadata document a person has agreed to.
+	SelfRegistration = "self-registration"
 )
 
 // Actor is the user or the client that causes an event.

@@ -1,5 +1,6 @@
 // Package cleanup deletes expired rows: sessions, codes, throttles, known networks, claims of addresses, events, revoked
-// tokens, reserved usernames, the uses of authorization codes, requests of devices and deliveries to webhooks.
+// tokens, reserved usernames, the uses of authorization codes, requests of devices, deliveries to webhooks, and clients that have registered
+// themselves and that nobody uses.
 //
 //	job := &cleanup.Job{DB: db, Accounts: accounts, EventRetention: 90 * 24 * time.Hour, Now: time.Now, Log: log}
 //	go job.Run(ctx)
@@ -42,10 +43,10 @@ type Job struct {
 
 // Tables are the values of Job.Deleted. From users it deletes no row, but an address that nobody has confirmed in time;
 // factors counts the accounts whose reset is due, and clients those that programs of an older version have made without the key by
-// which they are listed.
+// which they are listed; unused_clients counts those that were examined.
 var Tables = []string{
 	"sessions", "one_time_codes", "throttles", "known_addresses", "users", "events", "revoked_tokens", "reserved_usernames", "used_codes",
-	"device_requests", "factors", "clients", "webhook_deliveries", "personal_tokens",
+	"device_requests", "factors", "clients", "personal_tokens", "webhook_deliveries", "unused_clients",
 }
 
 // Run cleans up every ten minutes until ctx ends.
@@ -88,6 +89,7 @@ func (j *Job) Cleanup(ctx context.Context) (deleted int64, err error) {
 		j.DB.FillClientKeys,
 		j.DB.DeleteExpiredPersonalTokens,
 		before(webhook.Retention, j.DB.DeleteDeliveriesBefore),
+		j.DB.DeleteUnusedClients,
 	} {
 		n, failed := j.repeat(ctx, b)
 		if j.Deleted != nil {

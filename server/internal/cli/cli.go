@@ -54,6 +54,17 @@ type CommandLine struct {
 		List   providerListCommand   `cmd:"" example:"sesame provider list" help:"List the providers."`
 		Remove providerRemoveCommand `cmd:"" example:"sesame provider remove google" help:"Remove a provider. Its identities stay."`
 	} `cmd:"" group:"Accounts, clients and keys" uses:"database-url,master-key-file,public-url,private-providers" help:"Manage providers: others through whom people sign in."`
+	Webhook struct {
+		Add        webhookAddCommand        `cmd:"" example:"sesame webhook add https://shop.example/hooks --kind account_created --kind account_deleted" help:"Send events to a server of yours as they happen. The secret that signs them is printed once."`
+		Update     webhookUpdateCommand     `cmd:"" example:"sesame webhook update 019ad827-d0c4-7a11-b3f2-6a5d0c9e8b14 --no-disabled" help:"Change a webhook."`
+		Secret     webhookSecretCommand     `cmd:"" example:"sesame webhook secret 019ad827-d0c4-7a11-b3f2-6a5d0c9e8b14 --keep-old-for 24h" help:"Replace the secret of a webhook, and print the new one once."`
+		Show       webhookShowCommand       `cmd:"" example:"sesame webhook show 019ad827-d0c4-7a11-b3f2-6a5d0c9e8b14" help:"Show a webhook."`
+		List       webhookListCommand       `cmd:"" example:"sesame webhook list" help:"List the webhooks."`
+		Deliveries webhookDeliveriesCommand `cmd:"" example:"sesame webhook deliveries 019ad827-d0c4-7a11-b3f2-6a5d0c9e8b14 --state failed" help:"List the deliveries of a webhook."`
+		Resend     webhookResendCommand     `cmd:"" example:"sesame webhook resend 019ad827-d0c4-7a11-b3f2-6a5d0c9e8b14 019ad827-a013-7b0e-8a64-2d51e0a7c9f1" help:"Send an event to a webhook again."`
+		Test       webhookTestCommand       `cmd:"" example:"sesame webhook test 019ad827-d0c4-7a11-b3f2-6a5d0c9e8b14" help:"Send a test event to a webhook."`
+		Remove     webhookRemoveCommand     `cmd:"" example:"sesame webhook remove 019ad827-d0c4-7a11-b3f2-6a5d0c9e8b14" help:"Remove a webhook and its deliveries."`
+	} `cmd:"" group:"Accounts, clients and keys" uses:"database-url,master-key-file,private-webhooks" help:"Manage webhooks: servers that receive events."`
 	Keys struct {
 		List   keysListCommand   `cmd:"" example:"sesame keys list" help:"List the signing keys."`
 		Rotate keysRotateCommand `cmd:"" uses:"signing-alg,id-token-alg,database-url,master-key-file" example:"sesame keys rotate" help:"Replace the signing key. Without --now the new key is published first, so that no token is refused."`

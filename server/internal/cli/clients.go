@@ -125,9 +125,9 @@ type clientListCommand struct {
 // Run lists the service clients.
 func (c *clientListCommand) Run(p *program) error {
 	return p.withService(func(s *app.Services) error {
-		list := p.newListing(c.JSON, "CLIENT ID", "NAME", "SCOPES", "PASSWORD GRANT", "CREATED AT")
+		list := p.newListing(c.JSON, "CLIENT ID", "NAME", "REGISTRATION", "SCOPES", "PASSWORD GRANT", "CREATED AT")
 		err := s.OAuth.EachClient(p.ctx, func(client oauth.Client) error {
-			return list.add(clientObject(s, client), client.ID, client.Name, strings.Join(client.Scopes, " "),
+			return list.add(clientObject(s, client), client.ID, client.Name, client.Registration, strings.Join(client.Scopes, " "),
 				yesOrNo(client.PasswordGrant), moment(&client.CreatedAt))
 		})
 		if err != nil {
@@ -186,7 +186,7 @@ func clientObject(s *app.Services, c oauth.Client) map[string]any {
 	return map[string]any{
 		"client_id": c.ID, "name": c.Name, "scopes": listOf(c.Scopes), "password_grant": c.PasswordGrant, "created_at": c.CreatedAt,
 		"public": c.Public, "third_party": c.ThirdParty, "require_pkce": !c.PKCEOptional, "device_grant": c.DeviceGrant, "access_token_ttl": int(c.AccessTTL.Seconds()), "session_ttl": int(c.SessionTTL.Seconds()), "backchannel_logout_uri": c.LogoutURI,
-		"logo_uri":      s.OAuth.LogoURI(c),
+		"logo_uri": s.OAuth.LogoURI(c), "registration": c.Registration, "document_uri": c.DocumentURI,
 		"redirect_uris": listOf(c.RedirectURIs), "post_logout_redirect_uris": listOf(c.SignOutURIs),
 	}
 }

@@ -26,6 +26,35 @@ func (f *faults) database(s *Settings) {
 	}
 }
 
+// clients checks the settings of clients that no operator has made.
+func (f *faults) clients(s *Settings) {
+	f.oneOf("DYNAMIC_REGISTRATION", s.DynamicRegistration, "off", "open")
+	f.oneOf("PRIVATE_CLIENT_DOCUMENTS", s.PrivateClientDocuments, "on", "off")
+	hosts := s.ClientDocuments.Items()
+	if len(hosts) == 1 && (hosts[0] == "off" || hosts[0] == "any") {
+		return
+	}
+	f.each("CLIENT_DOCUMENTS", s.ClientDocuments, func(host string) string {
+		u, err := url.Parse("https://" + host)
+		if host == "off" || host == "any" || err != nil || u.Host != host || u.Hostname() == "" || !validPort(u) || strings.ToLower(host) != host ||
+			strings.ContainsFunc(host, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '*' }) {
+			return "must be a host such as app.example.com, in lower case; off and any stand alone"
+		}
+		return ""
+	})
+}
+
+// DocumentHosts returns the hosts whose client ID metadata documents are read: none where they are off. any is true for every host.
+func (s *Settings) DocumentHosts() (hosts []string, any bool) {
+	switch hosts = s.ClientDocuments.Items(); {
+	case len(hosts) == 1 && hosts[0] == "off":
+		return nil, false
+	case len(hosts) == 1 && hosts[0] == "any":
+		return nil, true
+	}
+	return hosts, false
+}
+
 // mails checks the settings of mails, and of the pages that they lead to.
 func (f *faults) mails(s *Settings) {
 	if !s.MailsToLog() {

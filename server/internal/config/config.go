@@ -66,11 +66,17 @@ type Settings struct {
 
 	// Accounts and passwords.
 
-	Registration        string   `default:"open" placeholder:"open|closed" help:"Whether anyone may register."`
-	RegistrationLimit   Number   `default:"60" placeholder:"N" help:"Maximum number of registrations per hour from one network: an IPv4 address or an IPv6 /64, and ten times as many from a /48. 0 disables the limit. Callers with the scope users:write are not counted."`
-	SignInUnconfirmed   string   `default:"on" placeholder:"on|off" help:"Whether people may log in before they have confirmed their email address. off refuses accounts without an address, too, and registrations without one."`
-	PrivateProviders    string   `default:"off" placeholder:"on|off" help:"Whether people may sign in through providers at private network addresses, such as a Keycloak in your own network, and through providers that speak plain http. Requests to providers then use the proxy of HTTPS_PROXY, too."`
-	PrivateWebhooks     string   `default:"off" placeholder:"on|off" help:"Whether webhooks may be sent to private network addresses, such as a receiver in your own network, and by plain http. They then use the proxy of HTTPS_PROXY, too."`
+	Registration        string `default:"open" placeholder:"open|closed" help:"Whether anyone may register."`
+	RegistrationLimit   Number `default:"60" placeholder:"N" help:"Maximum number of registrations per hour from one network: an IPv4 address or an IPv6 /64, and ten times as many from a /48. 0 disables the limit. Callers with the scope users:write are not counted."`
+	SignInUnconfirmed   string `default:"on" placeholder:"on|off" help:"Whether people may log in before they have confirmed their email address. off refuses accounts without an address, too, and registrations without one."`
+	PrivateProviders    string `default:"off" placeholder:"on|off" help:"Whether people may sign in through providers at private network addresses, such as a Keycloak in your own network, and through providers that speak plain http. Requests to providers then use the proxy of HTTPS_PROXY, too."`
+	PrivateWebhooks     string `default:"off" placeholder:"on|off" help:"Whether webhooks may be sent to private network addresses, such as a receiver in your own network, and by plain http. They then use the proxy of HTTPS_PROXY, too."`
+	DynamicRegistration string `default:"off" placeholder:"off|open" help:"Whether applications may register themselves (RFC 7591), such as those of the Model Context Protocol. People are asked whether they agree to what such an application may do."`
+	ClientDocuments     List   `default:"off" placeholder:"off|any|HOST,…" help:"Hosts of client ID metadata documents: an application whose client_id is the https URL of such a document needs no registration. The server reads the document from the host. any accepts every public host."`
+
+	PrivateClientDocuments string `default:"off" placeholder:"on|off" help:"Whether the hosts of client ID metadata documents may be at private network addresses."`
+	UnverifiedClientScopes List   `placeholder:"SCOPE,…" help:"Scopes that applications which no operator has made may ask people for, beside openid, profile and email. (default: none)"`
+
 	MagicLinks          string   `default:"off" placeholder:"on|off" help:"Whether people may sign in with a link that is mailed to their confirmed email address. It counts as one factor."`
 	PasswordMinLength   Number   `default:"8" placeholder:"N" help:"Minimum number of characters of a new password, 8 to 64. NIST recommends 15 where the password is the only factor."`
 	PasswordHash        string   `default:"argon2id" placeholder:"argon2id|bcrypt" help:"Scheme of new password hashes. Hashes of the other scheme remain valid and are replaced at the next login."`
@@ -226,6 +232,7 @@ func (s *Settings) Check() error {
 	f.oneOf("SIGN_IN_UNCONFIRMED", s.SignInUnconfirmed, "on", "off")
 	f.oneOf("PRIVATE_PROVIDERS", s.PrivateProviders, "on", "off")
 	f.oneOf("PRIVATE_WEBHOOKS", s.PrivateWebhooks, "on", "off")
+	f.clients(s)
 	f.oneOf("MAGIC_LINKS", s.MagicLinks, "on", "off")
 	f.number("REGISTRATION_LIMIT", s.RegistrationLimit, 0, 1_000_000)
 	f.number("PASSWORD_MIN_LENGTH", s.PasswordMinLength, 8, 64)

@@ -73,6 +73,7 @@ func (c *compiler) operation(method, path string, item *openapi3.PathItem) *Oper
 		}
 		c.schema(op, ref.Value.Name, ref.Value.Schema)
 	}
+	op.lenient, _ = source.Extensions["x-ignore-unknown"].(bool)
 	if source.RequestBody != nil {
 		c.body(op, source.RequestBody.Value)
 	}
@@ -82,7 +83,6 @@ func (c *compiler) operation(method, path string, item *openapi3.PathItem) *Oper
 	if _, ok := op.responses[400].content.find("text/html"); ok && !c.foreign {
 		op.Pages = true
 	}
-	op.lenient, _ = source.Extensions["x-ignore-unknown"].(bool)
 	if refusal, ok := op.responses[400].content.find(mediaJSON); ok && (c.own == nil || !c.foreign) {
 		op.OAuthErrors = !c.foreign || isOAuthError(refusal)
 	}
@@ -157,7 +157,7 @@ func (c *compiler) body(op *Operation, source *openapi3.RequestBody) {
 			op.body.schemas.add(mediaType, nil)
 			continue
 		}
-		if IsJSON(mediaType) && !c.foreign {
+		if IsJSON(mediaType) && !c.foreign && !op.lenient {
 			c.closed(op, "body", content.Schema.Value, map[*openapi3.Schema]bool{})
 		}
 		op.body.schemas.add(mediaType, content.Schema.Value)
@@ -196,7 +196,7 @@ func isOAuthError(s *openapi3.Schema) bool {
 
 // closed requires additionalProperties: false of every object in a JSON body. An unknown field is a mistake of the client,
 // which would otherwise believe that the server used it. Forms are different: OAuth requires servers to ignore unknown
-// parameters.
+// parameters. So does RFC 7591 §2 for the metadata of clients, whose operation says x-ignore-unknown.
 func (c *compiler) closed(op *Operation, where string, s *openapi3.Schema, seen map[*openapi3.Schema]bool) {
 	if seen[s] {
 		return

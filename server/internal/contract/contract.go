@@ -71,7 +71,7 @@ type Operation struct {
 	anonymous  bool // it can be called without credentials
 	parameters []*openapi3.Parameter
 	query      []string // names of the query parameters, if it allows no others
-	lenient    bool     // unknown query parameters are ignored, and empty ones absent, as OAuth 2 has it (x-ignore-unknown)
+	lenient    bool     // unknown parameters and members of the body are ignored, and empty parameters absent, as OAuth 2 has it (x-ignore-unknown)
 	body       *body
 	responses  map[int]response // by status; 4 is 4XX, and 0 is default
 }

@@ -32,12 +32,12 @@ func TestTheDocumentSaysWhoHasWhichScope(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	for lines, want := range map[string]string{
-		"x-default: [d]":                              "x-default names d, which its flow does not declare",
-		"x-on-request: [1]":                           "x-on-request names 1, which",
-		"x-people-only: a":                            "x-people-only must be a list of scopes",
-		"x-default: { a: true }":                      "x-default must be a list of scopes",
+		"x-default: [d]":         "x-default names d, which its flow does not declare",
+		"x-on-request: [1]":      "x-on-request names 1, which",
+		"x-people-only: a":       "x-people-only must be a list of scopes",
+		"x-default: { a: true }": "x-default must be a list of scopes",
 		"x-default: [a]\n          x-administrative: [a]": "the scope a is in x-administrative, and every person has it",
-		"x-default: [a]\n          x-on-request: [a]": "the scope a is in x-default and in x-on-request",
+		"x-default: [a]\n          x-on-request: [a]":     "the scope a is in x-default and in x-on-request",
 	} {
 		if _, err := compile(flow(lines)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", lines, err, want)

@@ -80,6 +80,7 @@ func (s *Server) clientOf(c oauth.Client) api.OAuthClient {
 		ClientID: c.ID, Name: c.Name, Public: c.Public, ThirdParty: c.ThirdParty, RequirePkce: !c.PKCEOptional, PasswordGrant: c.PasswordGrant, DeviceGrant: c.DeviceGrant, BackchannelLogoutURI: c.LogoutURI, LogoURI: s.OAuth.LogoURI(c),
 		Scopes: orEmptyList(c.Scopes), RedirectUris: orEmptyList(c.RedirectURIs), PostLogoutRedirectUris: orEmptyList(c.SignOutURIs), CreatedAt: c.CreatedAt,
 		AccessTokenTTL: int32(c.AccessTTL.Seconds()), SessionTTL: int32(c.SessionTTL.Seconds()),
+		Registration: api.ClientRegistration(c.Registration), DocumentURI: c.DocumentURI,
 	}
 }
 
@@ -89,7 +90,7 @@ func (s *Server) withSecret(c oauth.Client, made secret.Text) api.OAuthClientWit
 		ClientID: shown.ClientID, ClientSecret: orAbsent(made.Reveal()), Name: shown.Name, Public: shown.Public, ThirdParty: shown.ThirdParty,
 		RequirePkce: shown.RequirePkce, PasswordGrant: shown.PasswordGrant, DeviceGrant: shown.DeviceGrant, BackchannelLogoutURI: shown.BackchannelLogoutURI, LogoURI: shown.LogoURI, Scopes: shown.Scopes, RedirectUris: shown.RedirectUris,
 		PostLogoutRedirectUris: shown.PostLogoutRedirectUris, CreatedAt: shown.CreatedAt,
-		AccessTokenTTL: shown.AccessTokenTTL, SessionTTL: shown.SessionTTL,
+		AccessTokenTTL: shown.AccessTokenTTL, SessionTTL: shown.SessionTTL, Registration: shown.Registration, DocumentURI: shown.DocumentURI,
 	}
 }
 

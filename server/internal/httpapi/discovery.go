@@ -26,7 +26,16 @@ func (s *Server) GetOpenIDConfiguration(context.Context, api.GetOpenIDConfigurat
 }
 
 func (s *Server) metadata() api.Metadata {
+	var registration *string
+	var documents *bool
+	if s.OAuth.Unverified.Registration {
+		registration = new(s.PublicURL + "/register")
+	}
+	if s.OAuth.Unverified.Documents.On() {
+		documents = new(true)
+	}
 	return api.Metadata{
+		RegistrationEndpoint: registration, ClientIDMetadataDocumentSupported: documents,
 		Issuer:                     s.PublicURL,
 		AuthorizationEndpoint:      s.PublicURL + "/authorize",
 		BackchannelLogoutSupported: true, BackchannelLogoutSessionSupported: true,

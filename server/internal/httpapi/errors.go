@@ -29,6 +29,7 @@ var oauthNames = map[problem.Code]api.OAuthErrorCode{
 	problem.TooManyRequests:      api.OAuthErrorCodeTemporarilyUnavailable,
 	problem.Internal:             api.OAuthErrorCodeServerError,
 	problem.Unavailable:          api.OAuthErrorCodeTemporarilyUnavailable,
+	problem.NotFound:             api.OAuthErrorCodeInvalidRequest, // of an operation that the operator has not turned on
 
 	problem.InvalidRequest:       api.OAuthErrorCodeInvalidRequest,
 	problem.InvalidClient:        api.OAuthErrorCodeInvalidClient,
@@ -41,6 +42,9 @@ var oauthNames = map[problem.Code]api.OAuthErrorCode{
 	problem.SlowDown:             api.OAuthErrorCodeSlowDown,
 	problem.AccessDenied:         api.OAuthErrorCodeAccessDenied,
 	problem.ExpiredToken:         api.OAuthErrorCodeExpiredToken,
+
+	problem.InvalidRedirectURI:    api.OAuthErrorCodeInvalidRedirectURI,
+	problem.InvalidClientMetadata: api.OAuthErrorCodeInvalidClientMetadata,
 
 	problem.MFARequired:             api.OAuthErrorCodeMfaRequired,
 	problem.MFAEnrollmentRequired:   api.OAuthErrorCodeMfaEnrollmentRequired,
@@ -169,8 +173,17 @@ func describe(p *problem.Error) string {
 	}, description)
 }
 
-// oauthName returns the OAuth error of a form that does not fit the contract.
+// oauthName returns the OAuth error of a request that does not fit the contract.
 func oauthName(p *problem.Error) api.OAuthErrorCode {
+	for _, f := range p.Fields {
+		name, _, _ := strings.Cut(strings.TrimPrefix(f.Pointer, "/"), "/")
+		switch name {
+		case "redirect_uris":
+			return api.OAuthErrorCodeInvalidRedirectURI
+		case "client_name", "grant_types", "response_types", "token_endpoint_auth_method":
+			return api.OAuthErrorCodeInvalidClientMetadata
+		}
+	}
 	if len(p.Fields) == 1 && p.Fields[0].Detail != contract.IsRequired {
 		switch p.Fields[0].Pointer {
 		case "/grant_type":

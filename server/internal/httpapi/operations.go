@@ -72,7 +72,7 @@ func (s *Server) signingKeys(ctx context.Context) (list api.SigningKeys, err err
 		for _, k := range infos {
 			list.Items = append(list.Items, api.SigningKey{
 				Kid: k.ID, Signs: api.KeyUse(k.Signs), Alg: k.Alg, State: api.SigningKeyState(k.State), CreatedAt: k.CreatedAt, SignsFrom: k.SignsFrom,
-				RetiresAt: timeOrNull(orZero(k.RetiresAt)), RemovedAt: timeOrNull(orZero(k.RemovedAt)),
+				RetiresAt: orNullTime(orZero(k.RetiresAt)), RemovedAt: orNullTime(orZero(k.RemovedAt)),
 			})
 		}
 	}

@@ -9,6 +9,20 @@ import (
 	"sesame/server/internal/store"
 )
 
+// ListAllSessions is GET /sessions.
+func (s *Server) ListAllSessions(ctx context.Context, request api.ListAllSessionsRequestObject) (api.ListAllSessionsResponseObject, error) {
+	sessions, next, err := s.Identity.AllSessions(ctx, text(request.Params.Cursor), limit(request.Params.Limit))
+	items := make([]api.PersonSession, len(sessions))
+	for i, session := range sessions {
+		o := sessionOf(ctx, session.Session)
+		items[i] = api.PersonSession{
+			UserID: session.UserID, Username: session.Username, ID: o.ID, Current: o.Current, ClientID: o.ClientID, Scopes: o.Scopes, Acr: o.Acr, Amr: o.Amr,
+			IPAddress: o.IPAddress, UserAgent: o.UserAgent, CreatedAt: o.CreatedAt, LastUsedAt: o.LastUsedAt, ExpiresAt: o.ExpiresAt,
+		}
+	}
+	return api.ListAllSessions200JSONResponse{Items: items, NextCursor: orNull(next)}, err
+}
+
 // ListUserSessions is GET /users/{user_id}/sessions.
 func (s *Server) ListUserSessions(ctx context.Context, request api.ListUserSessionsRequestObject) (api.ListUserSessionsResponseObject, error) {
 	user, err := s.Accounts.User(ctx, idOf(request.UserID))

@@ -8,6 +8,7 @@ import (
 
 	"sesame/gen/api"
 	"sesame/server/internal/identity"
+	"sesame/server/internal/store"
 	"sesame/server/internal/token/atjwt"
 )
 
@@ -21,13 +22,7 @@ func (s *Server) sessionsOf(ctx context.Context, userID string) (api.SessionPage
 	sessions, err := s.Identity.Sessions(ctx, userID)
 	items := make([]api.Session, len(sessions))
 	for i, session := range sessions {
-		methods := identity.MethodsOf(session)
-		items[i] = api.Session{
-			ID: session.ID, Current: session.ID == caller(ctx).SessionID, ClientID: session.ClientID, Scopes: strings.Fields(session.Scope),
-			Acr: atjwt.LevelOf(methods), Amr: methods,
-			IPAddress: session.IPAddress, UserAgent: session.UserAgent,
-			CreatedAt: session.CreatedAt, LastUsedAt: session.LastUsedAt, ExpiresAt: session.ExpiresAt,
-		}
+		items[i] = sessionOf(ctx, session)
 	}
 	return api.SessionPage{Items: items, NextCursor: nullable.NewNullNullable[string]()}, err
 }
@@ -40,4 +35,15 @@ func (s *Server) EndSession(ctx context.Context, request api.EndSessionRequestOb
 // EndSessions is DELETE /users/me/sessions.
 func (s *Server) EndSessions(ctx context.Context, _ api.EndSessionsRequestObject) (api.EndSessionsResponseObject, error) {
 	return api.EndSessions204Response{}, s.Identity.EndSessions(ctx, caller(ctx))
+}
+
+// sessionOf converts a session to the type of the contract.
+func sessionOf(ctx context.Context, session store.Session) api.Session {
+	methods := identity.MethodsOf(session)
+	return api.Session{
+		ID: session.ID, Current: session.ID == caller(ctx).SessionID, ClientID: session.ClientID, Scopes: strings.Fields(session.Scope),
+		Acr: atjwt.LevelOf(methods), Amr: methods,
+		IPAddress: session.IPAddress, UserAgent: session.UserAgent,
+		CreatedAt: session.CreatedAt, LastUsedAt: session.LastUsedAt, ExpiresAt: session.ExpiresAt,
+	}
 }

@@ -20,11 +20,12 @@ type authorizationKey struct{}
 
 // withSender puts what generated handlers cannot see into the context: the client's address and user agent, which the domain
 // records, the Authorization header, which the token endpoints read (RFC 6749 §2.3.1), and cookies and languages, for the pages. A
-// GET without cookies changes nothing, so nothing is recorded of it.
+// GET without cookies changes nothing, so nothing is recorded of it; but GET /authorize may make the server read a metadata document,
+// which is counted for the network.
 func (s *Server) withSender(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
-		if r.Method != http.MethodGet && r.Method != http.MethodHead || r.Header["Cookie"] != nil {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead || r.Header["Cookie"] != nil || c.Path() == "/authorize" {
 			ctx := network.WithRequest(r.Context(), s.ClientIP(r), r.UserAgent())
 			if r.Header["Cookie"] != nil {
 				ctx = web.WithCookies(ctx, r)

@@ -114,8 +114,8 @@ func webhookOf(w webhook.Webhook) api.Webhook {
 		kinds[i] = api.EventKind(kind)
 	}
 	return api.Webhook{
-		ID: w.ID, URL: w.URL, Description: w.Description, Kinds: kinds, Disabled: w.Disabled, OldSecretUntil: timeOrNull(w.OldSecretUntil),
-		FailingSince: timeOrNull(w.FailingSince), FullSince: timeOrNull(w.FullSince), CreatedAt: w.CreatedAt,
+		ID: w.ID, URL: w.URL, Description: w.Description, Kinds: kinds, Disabled: w.Disabled, OldSecretUntil: orNullTime(w.OldSecretUntil),
+		FailingSince: orNullTime(w.FailingSince), FullSince: orNullTime(w.FullSince), CreatedAt: w.CreatedAt,
 	}
 }
 
@@ -130,23 +130,14 @@ func webhookWithSecret(w webhook.Webhook, made secret.Text) api.WebhookWithSecre
 func deliveryOf(d store.Delivery) api.Delivery {
 	shown := api.Delivery{
 		EventID: d.EventID, Kind: api.EventKind(d.Kind), State: api.DeliveryState(d.State), Attempts: int32(min(d.Attempts, 1_000_000)), QueuedAt: d.QueuedAt, //nolint:gosec // bounded
-		AttemptedAt: timeOrNull(d.AttemptedAt), DurationMs: int32(min(d.Duration, time.Hour).Milliseconds()), Status: nullable.NewNullNullable[int32](), //nolint:gosec // bounded
-		Fault: nullable.NewNullNullable[string](), NextAttemptAt: nullable.NewNullNullable[time.Time](),
+		AttemptedAt: orNullTime(d.AttemptedAt), DurationMs: int32(min(d.Duration, time.Hour).Milliseconds()), Fault: orNull(d.Fault), //nolint:gosec // bounded
+		Status: nullable.NewNullNullable[int32](), NextAttemptAt: nullable.NewNullNullable[time.Time](),
 	}
 	if d.Status != 0 {
 		shown.Status.Set(int32(d.Status)) //nolint:gosec // net/http accepts three digits
 	}
-	shown.Fault = orNull(d.Fault)
 	if d.State == store.DeliveryPending {
 		shown.NextAttemptAt.Set(d.DueAt)
 	}
 	return shown
-}
-
-// timeOrNull is null for the zero time.
-func timeOrNull(t time.Time) nullable.Nullable[time.Time] {
-	if t.IsZero() {
-		return nullable.NewNullNullable[time.Time]()
-	}
-	return nullable.NewNullableWithValue(t)
 }

@@ -95,6 +95,7 @@ func (s *Service) CallerOf(ctx context.Context, access token.Access) (*Caller, e
 	if access.SessionID == "" {
 		return s.authenticateClient(ctx, access)
 	}
+	access.ClientID = token.ClientKey(access.ClientID)
 	user, granted, claims, err := s.db.UserOfSession(ctx, access.Subject, access.SessionID, s.Now())
 	if err == nil && !token.IsBuiltIn(access.ClientID) { // a login may have been in progress when its client was deleted
 		_, err = s.db.ClientByID(ctx, access.ClientID)

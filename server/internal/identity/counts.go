@@ -28,10 +28,11 @@ const (
 	throttledCheck  = "password_check" // within a session, or beside a mailed code
 	ThrottledSignUp = "registration"   // counted by package account
 	ThrottledDevice = "device"         // a request of a device, or a user code that a person typed; counted by package oauth
+	ThrottledClient = "client"         // a registration of a client, or a fetch of its metadata document; counted by package oauth
 )
 
 // ThrottledAttempts are the values of Counts.Throttled.
-var ThrottledAttempts = []string{throttledLogin, throttledCheck, ThrottledSignUp, ThrottledDevice}
+var ThrottledAttempts = []string{throttledLogin, throttledCheck, ThrottledSignUp, ThrottledDevice, ThrottledClient}
 
 // Outcomes of a login.
 const (

@@ -37,6 +37,7 @@ type Settings struct {
 	NewLoginMails bool          // mail the owner about a login from an unknown network
 	ConfirmedOnly bool          // refuse the logins of accounts whose e-mail address is not confirmed
 	Policy        Policy
+	Cursors       token.Cursors
 	KeyedHash     token.KeyedHash
 	Steps         token.Sealer          // of sign-ins that a second factor completes
 	Factors       token.Sealer          // of the secrets of second factors

@@ -129,6 +129,23 @@ func (s *Service) Sessions(ctx context.Context, userID string) ([]store.Session,
 	return s.db.ListSessions(ctx, userID, s.Now(), maxSessions)
 }
 
+// AllSessions returns a page of the sessions of all accounts, the latest login first, and the cursor of the next page, or "". Errors:
+// BadRequest for a cursor of another list.
+func (s *Service) AllSessions(ctx context.Context, cursor string, limit int) (page []store.PersonSession, next string, err error) {
+	const list = "sessions"
+	before := ""
+	if cursor != "" {
+		if before, err = s.Cursors.Read(list, cursor); err != nil {
+			return nil, "", problem.InvalidCursor(err)
+		}
+	}
+	page, err = s.db.ListAllSessions(ctx, before, s.Now(), limit+1)
+	if err != nil || len(page) <= limit {
+		return page, "", err
+	}
+	return page[:limit], s.Cursors.Text(list, page[limit-1].ID), nil
+}
+
 // EndSession ends one of the caller's sessions. Errors: NotFound.
 func (s *Service) EndSession(ctx context.Context, caller *Caller, id string) error {
 	return s.endSession(ctx, caller, caller.User.ID, id, Own)

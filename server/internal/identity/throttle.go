@@ -112,6 +112,8 @@ const (
 	RegistrationTries = "registrations from"
 	DeviceRequests    = "device requests from"
 	DeviceGuesses     = "device codes from"
+	ClientTries       = "client registrations from"
+	DocumentFetches   = "client documents from"
 )
 
 // NetworkCounter is a counter of what a network, or an account, does, with its limit.

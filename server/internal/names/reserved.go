@@ -81,6 +81,19 @@ var reservedSkeletons = sync.OnceValue(func() map[string]bool {
 // and only the capitals have prototypes.
 func Reserved(name string) bool { return looksReserved(name) || looksReserved(strings.ToUpper(name)) }
 
+// LookAlike reports whether two names look alike, regardless of spaces and punctuation.
+func LookAlike(a, b string) bool {
+	shape := func(name string) string {
+		return strings.Map(func(r rune) rune {
+			if !unicode.IsLetter(r) && !unicode.IsDigit(r) {
+				return -1
+			}
+			return r
+		}, skeleton(name))
+	}
+	return shape(a) == shape(b) || shape(strings.ToUpper(a)) == shape(strings.ToUpper(b))
+}
+
 func looksReserved(name string) bool {
 	set := reservedSkeletons()
 	parts := strings.FieldsFunc(skeleton(name), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })

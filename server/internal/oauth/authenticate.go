@@ -38,20 +38,24 @@ func (s *Service) AuthenticateClient(ctx context.Context, c Credentials) (Client
 	if client, ok := s.builtIn(cmp.Or(id, token.FirstParty)); ok && given.Empty() {
 		return client, nil
 	}
-	if !isClientID(id) {
-		return Client{}, ErrClient()
+	var row store.Client
+	switch {
+	case token.IsDocumentURI(id):
+		row, err = s.storedDocument(ctx, id)
+	case isClientID(id):
+		row, err = s.db.ClientByID(ctx, id)
 	}
-	row, err := s.db.ClientByID(ctx, id)
 	if store.IgnoreNotFound(err) != nil {
 		return Client{}, err
 	}
-	if row.Public && given.Empty() {
-		return clientOf(row), nil
+	client := s.clientOf(row)
+	if row.Public && given.Empty() && client.PublicID() == id {
+		return client, nil
 	}
 	if !s.hasSecret(row, given) {
 		return Client{}, ErrClient()
 	}
-	return clientOf(row), nil
+	return client, nil
 }
 
 // hasSecret reports whether a secret is that of a client, or the one before, while that is valid. For an unknown client the

@@ -84,7 +84,11 @@ func (s *Service) Authorization(ctx context.Context, p AuthorizationParameters, 
 	if p.ClientID == "" {
 		return a, unsafeRequest("The application did not say which one it is: client_id is missing.")
 	}
-	a.Client, err = s.clientByID(ctx, p.ClientID)
+	if token.IsDocumentURI(p.ClientID) {
+		a.Client, err = s.documentClient(ctx, p.ClientID)
+	} else if a.Client, err = s.clientByID(ctx, p.ClientID); err == nil && a.Client.PublicID() != p.ClientID {
+		err = store.ErrNotFound
+	}
 	if errors.Is(err, store.ErrNotFound) {
 		return a, unsafeRequest("The application is not known here: there is no client with this client_id.")
 	}
@@ -109,16 +113,16 @@ func (s *Service) Authorization(ctx context.Context, p AuthorizationParameters, 
 
 func hasScope(list, scope string) bool { return slices.Contains(strings.Fields(list), scope) }
 
-// clientByID finds a client by the id in a request, which may be any text. Errors: store.ErrNotFound.
+// clientByID finds a client by the id in a request, which may be any text, or in a row. It reads no metadata document. Errors: store.ErrNotFound.
 func (s *Service) clientByID(ctx context.Context, id string) (Client, error) {
 	if client, ok := s.builtIn(id); ok {
 		return client, nil
 	}
-	if !isClientID(id) {
+	if id = token.ClientKey(id); !isClientID(id) {
 		return Client{}, store.ErrNotFound
 	}
 	row, err := s.db.ClientByID(ctx, id)
-	return clientOf(row), err
+	return s.clientOf(row), err
 }
 
 // examine reads the parameters that do not say where the answer goes.
@@ -160,7 +164,7 @@ func (s *Service) examine(a *Authorization) *problem.Error {
 	}
 	if a.IDTokenHint != "" {
 		hint, err := s.ids.ReadHint(a.IDTokenHint)
-		if err != nil || hint.ClientID != a.Client.ID {
+		if err != nil || hint.ClientID != a.Client.PublicID() {
 			return problem.New(problem.InvalidRequest, "id_token_hint is not an ID token of this server for this client.")
 		}
 		a.hint = hint
@@ -323,6 +327,9 @@ func (s *Service) Refuse(a Authorization, fault *problem.Error) string {
 func (s *Service) Grant(ctx context.Context, a Authorization, browser *identity.Browser) (string, error) {
 	if unused, err := s.usePushed(ctx, a); err != nil || !unused {
 		return s.Refuse(a, problem.New(problem.InvalidRequest, "The pushed request was used before.")), err
+	}
+	if err := s.keepDocument(ctx, a.Client); err != nil {
+		return "", err
 	}
 	code, err := s.sealCode(a, browser)
 	if err != nil {

@@ -78,14 +78,14 @@ func (s *Service) UpdateClient(ctx context.Context, by By, id string, change Cli
 	var after store.Client
 	narrowed := false
 	err := s.changeClient(ctx, id, func(q *store.Queries, before store.Client) error {
-		n := change.apply(clientOf(before))
+		n := change.apply(s.clientOf(before))
 		// The client keeps scopes that it has, even if the caller lacks them.
 		added := n
 		added.Scopes = slices.DeleteFunc(slices.Clone(n.Scopes), func(scope string) bool { return hasScope(before.Scopes, scope) && s.declares(scope) })
 		if invalid := s.checkClient(by, added); len(invalid.Fields) > 0 {
 			return invalid
 		}
-		if opens(clientOf(before), n) {
+		if opens(s.clientOf(before), n) {
 			if err := s.checkTakeover(by, identity.Intersect(n.Scopes, strings.Fields(before.Scopes))); err != nil {
 				return err
 			}
@@ -110,7 +110,7 @@ func (s *Service) UpdateClient(ctx context.Context, by By, id string, change Cli
 			err = s.db.EndRemainingSessionsOfClient(ctx, id)
 		}
 	}
-	return clientOf(after), err
+	return s.clientOf(after), err
 }
 
 func (s *Service) declares(scope string) bool {
@@ -161,7 +161,7 @@ func (s *Service) ReplaceSecret(ctx context.Context, by By, id string, keep time
 		}
 		return s.recordClient(ctx, q, audit.ClientChanged, by, id)
 	})
-	return clientOf(after), made, err
+	return s.clientOf(after), made, err
 }
 
 // changeClient changes a client in a transaction that has locked it.
@@ -173,6 +173,9 @@ func (s *Service) changeClient(ctx context.Context, id string, change func(q *st
 		before, err := q.LockClient(ctx, id)
 		if err != nil {
 			return err
+		}
+		if s.clientOf(before).Unverified() {
+			return problem.New(problem.ValidationFailed, "Nobody has verified this client, and its settings cannot be changed. Delete it, or create a client in its place.")
 		}
 		return change(q, before)
 	})

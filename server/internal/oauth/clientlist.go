@@ -38,7 +38,7 @@ func (s *Service) Clients(ctx context.Context, query ClientQuery) (page []Client
 		next = s.Cursors.Text(list, last.ID+" "+last.NameKey)
 	}
 	for _, row := range rows {
-		page = append(page, clientOf(row))
+		page = append(page, s.clientOf(row))
 	}
 	return page, next, nil
 }
@@ -70,5 +70,5 @@ func (s *Service) ClientByName(ctx context.Context, name string) (Client, error)
 	if errors.Is(err, store.ErrNotFound) {
 		err = errNoClient()
 	}
-	return clientOf(row), err
+	return s.clientOf(row), err
 }

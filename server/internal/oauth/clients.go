@@ -37,6 +37,8 @@ type Client struct {
 	SessionTTL    time.Duration // of its sessions, from the sign-in on; likewise
 	LogoutURI     string        // where the server sends logout tokens; "" for nowhere
 	LogoHash      string        // of its logo; "" for none
+	Registration  string        // how it came here: store.ByOperator, ByItself or ByDocument
+	DocumentURI   string        // the client_id that it sends, if it has a metadata document
 	BuiltIn       bool          // it is part of the server: in no table, and it may receive every scope of a person
 }
 
@@ -65,13 +67,17 @@ func (c Client) hasRedirect(address string) bool {
 // calls with its id and secret.
 func (c Client) HasScope(scope string) bool { return slices.Contains(c.Scopes, scope) }
 
-func clientOf(row store.Client) Client {
-	return Client{
+func (s *Service) clientOf(row store.Client) Client {
+	c := Client{
 		ID: row.ID, Name: row.Name, Scopes: strings.Fields(row.Scopes), PasswordGrant: row.PasswordGrant, CreatedAt: row.CreatedAt,
 		Public: row.Public, ThirdParty: row.ThirdParty, PKCEOptional: row.PKCEOptional,
 		RedirectURIs: lines(row.RedirectURIs), SignOutURIs: lines(row.SignOutURIs), DeviceGrant: row.DeviceGrant, LogoutURI: row.LogoutURI,
-		AccessTTL: row.AccessTTL, SessionTTL: row.SessionTTL, LogoHash: row.LogoHash,
+		AccessTTL: row.AccessTTL, SessionTTL: row.SessionTTL, LogoHash: row.LogoHash, Registration: row.Registration, DocumentURI: row.DocumentURI,
 	}
+	if c.Unverified() { // so that a change of the setting applies to those that exist
+		c.Scopes = s.Unverified.Scopes
+	}
+	return c
 }
 
 // NewClient is a client to be created.
@@ -117,7 +123,7 @@ func (s *Service) CreateClient(ctx context.Context, by By, n NewClient) (Client,
 	if err = s.insertClient(ctx, by, row, n.Logo); errors.Is(err, store.ErrConflict) {
 		err = errClientNameTaken()
 	}
-	return clientOf(row), created, err
+	return s.clientOf(row), created, err
 }
 
 func errClientNameTaken() error {
@@ -196,7 +202,7 @@ func (s *Service) clientRow(id string, n NewClient, secretHash string) store.Cli
 		PasswordGrant: n.PasswordGrant, CreatedAt: s.now(),
 		Public: n.Public, ThirdParty: n.ThirdParty, PKCEOptional: n.PKCEOptional,
 		RedirectURIs: strings.Join(n.RedirectURIs, "\n"), SignOutURIs: strings.Join(n.SignOutURIs, "\n"), DeviceGrant: n.DeviceGrant, LogoutURI: n.LogoutURI,
-		AccessTTL: n.AccessTTL, SessionTTL: n.SessionTTL, LogoHash: hashOf(string(n.Logo)),
+		AccessTTL: n.AccessTTL, SessionTTL: n.SessionTTL, LogoHash: hashOf(string(n.Logo)), Registration: store.ByOperator,
 	}
 }
 

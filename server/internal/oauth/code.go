@@ -176,7 +176,7 @@ func (s *Service) withIDToken(client Client, t Tokens, session store.Session, us
 	}
 	now := s.now()
 	text, err := s.ids.Sign(token.ID{
-		Subject: user.ID, ClientID: session.ClientID, SessionID: session.ID, Nonce: nonce, AccessToken: t.AccessToken.Reveal(),
+		Subject: user.ID, ClientID: client.PublicID(), SessionID: session.ID, Nonce: nonce, AccessToken: t.AccessToken.Reveal(),
 		Methods: identity.MethodsOf(session), AuthTime: session.SignedInAt, IssuedAt: now, ExpiresAt: now.Add(s.accessTTL(client)),
 		Person: inIDTokenOf(session, user, strings.Fields(t.Scope)),
 	})

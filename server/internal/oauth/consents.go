@@ -61,9 +61,17 @@ func (s *Service) Agree(ctx context.Context, a Authorization, user store.User) e
 	if !a.Client.ThirdParty {
 		return nil
 	}
+	if err := s.keepDocument(ctx, a.Client); err != nil {
+		return err
+	}
 	err := s.db.Tx(ctx, func(q *store.Queries) error {
 		if _, err := q.LockUser(ctx, user.ID); err != nil { // the person may agree or withdraw in another window
 			return err
+		}
+		if a.Client.Unverified() {
+			if err := q.MarkClientAgreed(ctx, a.Client.ID, s.now()); err != nil {
+				return err
+			}
 		}
 		before, err := q.ConsentOf(ctx, user.ID, a.Client.ID)
 		if store.IgnoreNotFound(err) != nil {
@@ -120,5 +128,5 @@ func (s *Service) withdraw(ctx context.Context, by *identity.Caller, userID, cli
 // ClientName returns the name of a client, or "" for one that was deleted.
 func (s *Service) ClientName(ctx context.Context, id string) (string, error) {
 	client, err := s.clientByID(ctx, id)
-	return client.Name, store.IgnoreNotFound(err)
+	return client.Title(), store.IgnoreNotFound(err)
 }

@@ -88,7 +88,7 @@ func (s *Service) introspectRefresh(ctx context.Context, client Client, presente
 	}
 	issuer, _ := s.issuer.Names()
 	return Introspection{
-		Active: true, Refresh: true, ClientID: session.ClientID, Username: user.Username,
+		Active: true, Refresh: true, ClientID: client.PublicID(), Username: user.Username,
 		Scope:   strings.Join(identity.Intersect(strings.Fields(session.Scope), s.identity.ScopesOf(user, identity.MethodsOf(session))), " "),
 		Subject: user.ID, Audience: issuer, Issuer: issuer, SessionID: session.ID,
 		IssuedAt: session.LastUsedAt, ExpiresAt: session.ExpiresAt,

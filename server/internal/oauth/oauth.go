@@ -13,6 +13,7 @@ package oauth
 import (
 	"cmp"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -29,6 +30,7 @@ import (
 type Settings struct {
 	AccessTTL    time.Duration // the life of an access token
 	RefreshGrace time.Duration // how long a client may send a used refresh token again
+	Unverified   Unverified    // clients that no operator has made
 	DocsRedirect string        // where the documentation pages get their code; "" if they are not served
 	AdminPage    string        // where the administrator's page gets its code, and comes back to after a sign-out; "" if it is not served
 	// Issued counts the access tokens for metrics, by Grants. It may be nil.
@@ -60,6 +62,7 @@ type Service struct {
 	identity  *identity.Service
 	now       func() time.Time
 	outage    outage
+	documents *documents
 	Settings
 }
 
@@ -68,9 +71,13 @@ func New(db *store.DB, issuer *token.Issuer, ids *token.IDIssuer, master token.M
 	if s.Issued == nil {
 		s.Issued = func(string) {}
 	}
+	if s.Unverified.Documents.Log == nil {
+		s.Unverified.Documents.Log = slog.New(slog.DiscardHandler)
+	}
 	return &Service{
 		db: db, issuer: issuer, ids: ids, refresher: token.NewRefresher(master), identity: id, now: id.Now, Settings: s,
 		codes: token.NewSealer(master, "authorization codes"), pages: token.NewSealer(master, "authorization requests"),
+		documents: newDocuments(s.Unverified.Documents, s.Unverified.ServiceName, id.Now),
 	}
 }
 
@@ -94,7 +101,7 @@ type Tokens struct {
 // issueForSession makes the tokens of a session. The refresh token is the one that the session accepts next.
 func (s *Service) issueForSession(client Client, grant string, session store.Session, scopes []string, refresh token.Refresh) (Tokens, error) {
 	t, err := s.issue(client, grant, token.Access{
-		Subject: session.UserID, SessionID: session.ID, ClientID: session.ClientID, Resource: session.Resource,
+		Subject: session.UserID, SessionID: session.ID, ClientID: client.PublicID(), Resource: session.Resource,
 		AuthTime: session.SignedInAt, Methods: identity.MethodsOf(session),
 	}, scopes)
 	t.RefreshToken = s.refresher.Text(refresh)

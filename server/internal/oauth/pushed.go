@@ -39,7 +39,7 @@ func (s *Service) Push(ctx context.Context, client Client, p AuthorizationParame
 	if p.RequestURI != "" {
 		return "", problem.New(problem.InvalidRequest, "request_uri is not allowed here.")
 	}
-	p.ClientID = client.ID
+	p.ClientID = client.PublicID()
 	a, err := s.Authorization(ctx, p, s.now())
 	if err != nil {
 		return "", err

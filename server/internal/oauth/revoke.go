@@ -8,6 +8,7 @@ import (
 	"sesame/server/internal/identity"
 	"sesame/server/internal/problem"
 	"sesame/server/internal/store"
+	"sesame/server/internal/token"
 	"sesame/server/internal/token/personal"
 	"sesame/server/secret"
 )
@@ -57,7 +58,7 @@ func (s *Service) sessionOf(ctx context.Context, text secret.Text) (store.Sessio
 		if err != nil {
 			return store.Session{}, ignoreInvalid(err)
 		}
-		return store.Session{ID: access.SessionID, ClientID: access.ClientID}, nil
+		return store.Session{ID: access.SessionID, ClientID: token.ClientKey(access.ClientID)}, nil
 	}
 	session, _, err := s.db.SessionByID(ctx, refresh.SessionID.String())
 	if err != nil || session.SeedHash != refresh.SeedHash() {

@@ -1,6 +1,7 @@
 package outbound
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,9 @@ import (
 
 // ErrPrivate is the error for a connection to an address that is not public.
 var ErrPrivate = errors.New("private network address")
+
+// ErrTooLarge is the error for a body that is too large.
+var ErrTooLarge = errors.New("the answer is too large")
 
 // privateError is an ErrPrivate that says what to do.
 type privateError struct{ text string }
@@ -36,7 +40,7 @@ func (p Policy) NewClient(timeout time.Duration, maxBody int64) *http.Client {
 		Timeout:       timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: bounded{&http.Transport{
-			Proxy: proxy, DialContext: dialer.DialContext, TLSHandshakeTimeout: timeout, ResponseHeaderTimeout: timeout,
+			Proxy: proxy, DialContext: dialer.DialContext, TLSClientConfig: &tls.Config{RootCAs: p.Roots, MinVersion: tls.VersionTLS12}, TLSHandshakeTimeout: timeout, ResponseHeaderTimeout: timeout,
 			MaxResponseHeaderBytes: 64 << 10, ForceAttemptHTTP2: true, MaxIdleConns: 16, MaxIdleConnsPerHost: 4, IdleConnTimeout: time.Minute,
 		}, maxBody},
 	}
@@ -67,7 +71,7 @@ type boundedBody struct {
 func (b *boundedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left+1)])
 	if b.left -= int64(n); b.left < 0 {
-		return 0, fmt.Errorf("the answer has more than %d bytes", b.max)
+		return 0, fmt.Errorf("%w: it has more than %d bytes", ErrTooLarge, b.max)
 	}
 	return n, err
 }

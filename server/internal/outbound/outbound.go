@@ -9,6 +9,7 @@
 package outbound
 
 import (
+	"crypto/x509"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -17,9 +18,10 @@ import (
 
 // Policy says which addresses may be used.
 type Policy struct {
-	Private bool   // allows private network addresses, plain http, and the proxy of the environment
-	Whose   string // whose address it is, for messages: "provider"
-	Setting string // the setting that sets Private, for messages
+	Private bool           // allows private network addresses, plain http, and the proxy of the environment
+	Whose   string         // whose address it is, for messages: "provider"
+	Setting string         // the setting that sets Private, for messages
+	Roots   *x509.CertPool // the authorities that hosts have their certificates from; nil for those of the system
 }
 
 // special are the addresses of IANA's registries of special purposes that the methods of netip.Addr do not cover.

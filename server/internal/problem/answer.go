@@ -50,6 +50,9 @@ var statuses = map[Code]int{
 	AccessDenied:         http.StatusBadRequest,
 	ExpiredToken:         http.StatusBadRequest,
 
+	InvalidRedirectURI:    http.StatusBadRequest,
+	InvalidClientMetadata: http.StatusBadRequest,
+
 	MFARequired:             http.StatusBadRequest,
 	MFAEnrollmentRequired:   http.StatusBadRequest,
 	UnsupportedResponseType: http.StatusBadRequest,

@@ -62,6 +62,9 @@ const (
 	AccessDenied         Code = "access_denied"
 	ExpiredToken         Code = "expired_token"
 
+	InvalidRedirectURI    Code = "invalid_redirect_uri" // RFC 7591 §3.2.2, like the one after it
+	InvalidClientMetadata Code = "invalid_client_metadata"
+
 	UnsupportedResponseType Code = "unsupported_response_type" // RFC 6749 §4.1.2.1, RFC 9126 §2.3
 	MFARequired             Code = "mfa_required"              // the second factor is missing
 	MFAEnrollmentRequired   Code = "mfa_enrollment_required"   // the account has none, and must have one

@@ -60,7 +60,7 @@ func TestClientsOfOlderPrograms(t *testing.T) {
 // Each list of many rows is a range of one index, which has the order of the list.
 func TestListsOfClientsAndConsentsHaveTheirIndexes(t *testing.T) {
 	migrated(t, func(t *testing.T, db *DB) {
-		user, _ := addSessions(t, db, "c", 1, time.Now().Add(time.Hour))
+		user, _ := addSessions(t, db, "c", 1000, time.Now().Add(time.Hour))
 		db.mustExec(t, `INSERT INTO clients (id, name, name_key, secret_hash, scopes, password_grant, created_at)
 			WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) SELECT 'n' || i, 'n' || i, 'n' || i, '', '', FALSE, 0 FROM n`)
 		db.mustExec(t, `INSERT INTO consents (user_id, client_id, scope, created_at, updated_at) SELECT '`+user+`', id, '', 0, 0 FROM clients`)
@@ -76,6 +76,7 @@ func TestListsOfClientsAndConsentsHaveTheirIndexes(t *testing.T) {
 			`SELECT c.id FROM clients c WHERE (c.name_key, c.id) > ('n3', 'n3') AND c.name_key < 'o' ORDER BY c.name_key, c.id LIMIT 51`:                                            "clients_name_key",
 			`SELECT k.client_id, c.name FROM consents k JOIN clients c ON c.id = k.client_id WHERE k.user_id = '` + user + `' AND k.client_id > 'n3' ORDER BY k.client_id LIMIT 51`: "consents_pkey|sqlite_autoindex_consents_1",
 			`SELECT k.user_id, u.username FROM consents k JOIN users u ON u.id = k.user_id WHERE k.client_id = 'n3' AND k.user_id > 'a' ORDER BY k.user_id LIMIT 51`:                "consents_of_client",
+			`SELECT s.id, u.username FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.expires_at > 1 AND s.id < 'z' ORDER BY s.id DESC LIMIT 51`:                            "sessions_pkey|sqlite_autoindex_sessions_1",
 			`SELECT id, name FROM clients WHERE name_key = '' LIMIT 500`:                                                                                                            "clients_name_key",
 		} {
 			rows, err := db.read.QueryContext(t.Context(), explain+query)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"time"
@@ -29,12 +30,21 @@ type Client struct {
 	AccessTTL      time.Duration // of its access tokens; 0 for that of the server
 	SessionTTL     time.Duration // of its sessions, likewise
 	LogoHash       string        // of its logo; see SetClientLogo
+	Registration   string        // ByOperator, ByItself or ByDocument; "" is ByOperator in CreateClient
+	DocumentURI    string        // the client_id that it sends, if it has a metadata document
 	NameKey        string        // read only by ListClients
 }
 
+// The values of Client.Registration.
+const (
+	ByOperator = "operator"
+	ByItself   = "dynamic"  // RFC 7591
+	ByDocument = "document" // a client ID metadata document
+)
+
 const clientColumns = `c.id, c.name, c.secret_hash, c.scopes, c.password_grant, c.created_at,
 	c.public, c.third_party, c.pkce_optional, c.redirect_uris, c.sign_out_uris, c.device_grant, c.logout_uri, c.old_secret_hash, c.old_secret_until,
-	c.access_ttl, c.session_ttl, c.logo_hash`
+	c.access_ttl, c.session_ttl, c.logo_hash, c.registration, c.document_uri`
 
 func (c *Client) fields() []any {
 	return []any{
@@ -47,7 +57,7 @@ func (c *Client) fields() []any {
 		timeScanner{&c.OldSecretUntil},
 		durationScanner{&c.AccessTTL},
 		durationScanner{&c.SessionTTL},
-		&c.LogoHash,
+		&c.LogoHash, &c.Registration, &c.DocumentURI,
 	}
 }
 
@@ -55,11 +65,13 @@ func (c *Client) fields() []any {
 func (q *Queries) CreateClient(ctx context.Context, c Client) error {
 	_, err := q.write.ExecContext(ctx, `
 		INSERT INTO clients (id, name, secret_hash, scopes, password_grant, created_at,
-			public, third_party, pkce_optional, redirect_uris, sign_out_uris, device_grant, logout_uri, access_ttl, session_ttl, logo_hash, name_key)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`,
+			public, third_party, pkce_optional, redirect_uris, sign_out_uris, device_grant, logout_uri, access_ttl, session_ttl, logo_hash,
+			registration, document_uri, check_at, name_key)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`,
 		c.ID, c.Name, c.SecretHash.Reveal(), c.Scopes, c.PasswordGrant, micros(c.CreatedAt),
 		c.Public, c.ThirdParty, c.PKCEOptional, c.RedirectURIs, c.SignOutURIs, c.DeviceGrant, c.LogoutURI,
-		c.AccessTTL.Microseconds(), c.SessionTTL.Microseconds(), c.LogoHash, clientKey(c.Name))
+		c.AccessTTL.Microseconds(), c.SessionTTL.Microseconds(), c.LogoHash,
+		cmp.Or(c.Registration, ByOperator), c.DocumentURI, micros(c.CreatedAt.Add(UnusedTTL)), clientKey(c.Name))
 	return translate(err)
 }
 

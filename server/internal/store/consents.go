@@ -16,6 +16,7 @@ func (q *Queries) EndOtherSessionsOf(ctx context.Context, userID, except string)
 type GrantedConsent struct {
 	UserID, Username               string // of ListConsentsOfClient
 	ClientID, ClientName, LogoHash string // of ListConsents
+	Registration, DocumentURI      string // of ListConsents; see Client
 	Scope                          string
 	CreatedAt, UpdatedAt           time.Time
 }
@@ -23,10 +24,10 @@ type GrantedConsent struct {
 // ListConsents lists what a user has granted, sorted by the id of the client, after that of one; "" begins the list.
 func (q *Queries) ListConsents(ctx context.Context, userID, after string, limit int) ([]GrantedConsent, error) {
 	rows, err := q.read.QueryContext(ctx, `
-		SELECT k.client_id, c.name, c.logo_hash, k.scope, k.created_at, k.updated_at FROM consents k JOIN clients c ON c.id = k.client_id
+		SELECT k.client_id, c.name, c.logo_hash, c.registration, c.document_uri, k.scope, k.created_at, k.updated_at FROM consents k JOIN clients c ON c.id = k.client_id
 		WHERE k.user_id = $1 AND k.client_id > $2 ORDER BY k.client_id LIMIT $3`, userID, after, limit)
 	return collect(rows, err, func(k *GrantedConsent) []any {
-		return []any{&k.ClientID, &k.ClientName, &k.LogoHash, &k.Scope, timeScanner{&k.CreatedAt}, timeScanner{&k.UpdatedAt}}
+		return []any{&k.ClientID, &k.ClientName, &k.LogoHash, &k.Registration, &k.DocumentURI, &k.Scope, timeScanner{&k.CreatedAt}, timeScanner{&k.UpdatedAt}}
 	})
 }
 

@@ -22,6 +22,7 @@ type Event struct {
 
 const eventColumns = `id, at, kind, user_id, username, actor, client_id, session_id, token_id, ip_address, user_agent`
 
+// fields are the destinations of eventColumns.
 func (e *Event) fields() []any {
 	return []any{&e.ID, timeScanner{&e.At}, &e.Kind, &e.UserID, &e.Username, &e.Actor, &e.ClientID, &e.SessionID, &e.TokenID, &e.IPAddress, &e.UserAgent}
 }

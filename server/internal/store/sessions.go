@@ -119,6 +119,25 @@ func (q *Queries) ListSessions(ctx context.Context, userID string, now time.Time
 	return collect(rows, err, (*Session).fields)
 }
 
+// PersonSession is a session with the name of its user.
+type PersonSession struct {
+	Session
+	Username string
+}
+
+// ListAllSessions lists the valid sessions of all users, the latest login first: those before the session with an id; "" begins the
+// list. Ids sort by time.
+func (q *Queries) ListAllSessions(ctx context.Context, before string, now time.Time, limit int) ([]PersonSession, error) {
+	args, where := []any{micros(now), limit}, ""
+	if before != "" {
+		args, where = append(args, before), " AND s.id < $3"
+	}
+	rows, err := q.read.QueryContext(ctx, `
+		SELECT `+sessionColumns+`, u.username FROM sessions s JOIN users u ON u.id = s.user_id
+		WHERE s.expires_at > $1`+where+` ORDER BY s.id DESC LIMIT $2`, args...)
+	return collect(rows, err, func(s *PersonSession) []any { return append(s.fields(), &s.Username) })
+}
+
 // EndSession deletes a session. Errors: ErrNotFound; see must.
 func (q *Queries) EndSession(ctx context.Context, id string) error {
 	return q.must(ctx, `DELETE FROM sessions WHERE id = $1`, id)

@@ -87,6 +87,7 @@ func (p *Pages) accountPage(o owner, refused refusedForm) error {
 		{"account/sessions", t.T("account-sessions.title")},
 		{"account/identities", t.T("account-identities.title")},
 		{"account/applications", t.T("account-applications.title")},
+		{"account/tokens", t.T("account-tokens.title")},
 		{"account/events", t.T("account-events.title")},
 		{"account/delete", t.T("account-delete.title")},
 		{"sign-out", t.T("sign-out.button")},

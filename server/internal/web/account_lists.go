@@ -107,6 +107,12 @@ func (p *Pages) showApplications(o owner) error {
 			Title: names.Visible(consent.ClientName), Logo: oauth.LogoAddress(consent.LogoHash), Lines: []string{o.t.T("account-applications.since", "time", o.t.Time(consent.UpdatedAt))},
 			Form: &form{Action: "../account/applications", Hidden: []hidden{{"client", consent.ClientID}}, Buttons: []button{{Text: o.t.T("account-applications.withdraw"), Second: true}}},
 		}
+		switch consent.Registration {
+		case store.ByItself:
+			entry.Lines = append(entry.Lines, o.t.T("account-applications.unverified"))
+		case store.ByDocument:
+			entry.Lines = append(entry.Lines, o.t.T("account-applications.document", "host", hostOf(consent.DocumentURI)))
+		}
 		for scope := range strings.FieldsSeq(consent.Scope) {
 			entry.Scopes = append(entry.Scopes, o.t.Sentence(p.DescribeScope(scope)))
 		}

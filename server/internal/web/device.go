@@ -108,10 +108,10 @@ func (p *Pages) refuseCode(ctx context.Context, c echo.Context, browser *identit
 // askToAllowDevice shows what a person is about to let in: the client, the code, and from where and when the device asked.
 func (p *Pages) askToAllowDevice(ctx context.Context, d oauth.Device, browser *identity.Browser) Answer {
 	t := p.texts(ctx, "")
-	shown := p.Site.message(t, t.T("device-confirm.title", "client", d.Client.Name))
+	shown := p.Site.message(t, t.T("device-confirm.title", "client", d.Client.Title()))
 	shown.Text = []template.HTML{
 		t.H("signed-in-as", "username", browser.User.Username), t.H("device-confirm.code", "code", d.UserCode),
-		t.H("device-confirm.from", "address", d.IPAddress, "time", t.Time(d.RequestedAt)), t.H("device-confirm.scopes", "client", d.Client.Name),
+		t.H("device-confirm.from", "address", d.IPAddress, "time", t.Time(d.RequestedAt)), t.H("device-confirm.scopes", "client", d.Client.Title()),
 	}
 	for _, scope := range d.Scopes {
 		shown.Scopes = append(shown.Scopes, t.Sentence(p.DescribeScope(scope)))

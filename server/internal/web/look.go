@@ -30,7 +30,7 @@ const codeTemplate = "code"
 // templates are the names of the templates of the pages. base.html has what they share.
 var templates = []string{
 	"message", "sign-in", "second-factor", "sign-up", "forgot-password", codeTemplate, "consent", "device", "sign-out",
-	"authenticator", "recovery-codes", "account", "account-security", "account-factor", "account-passkeys", "account-sessions", "account-applications", "account-identities", "account-events", "account-delete",
+	"authenticator", "recovery-codes", "account", "account-security", "account-factor", "account-passkeys", "account-sessions", "account-applications", "account-identities", "account-events", "account-tokens", "account-token", "account-token-made", "account-delete",
 }
 
 // logoPath is where the server shows the logo.

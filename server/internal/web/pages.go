@@ -83,6 +83,8 @@ func (p *Pages) all() []handled {
 		{"/account/sessions", p.asOwner(p.showSessions), p.asOwner(p.endSessions)},
 		{"/account/applications", p.asOwner(p.showApplications), p.asOwner(p.withdraw)},
 		{identitiesPath, p.asOwner(p.showIdentities), p.asOwner(p.changeIdentities)},
+		{tokensPath, p.asOwner(p.showTokens), p.asOwner(p.revokeToken)},
+		{newTokenPath, p.asOwner(p.freshly("token", p.showNewToken)), p.asOwner(p.freshly("token", p.createToken))},
 		{"/account/events", p.asOwner(p.showEvents), nil},
 		{deletionPath, p.asOwner(p.showDeletion), p.asOwner(p.deleteAccount)},
 		{changePasswordPath, p.toAccount, nil},

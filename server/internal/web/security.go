@@ -33,6 +33,7 @@ var freshErrands = map[string]errand{
 	"account":       {path: "/account", sealed: "account", fresh: true},
 	"delete":        {path: deletionPath, sealed: "delete", fresh: true},
 	"passkey":       {path: passkeysPath, sealed: "passkey", fresh: true},
+	"token":         {path: newTokenPath, sealed: "token", fresh: true},
 	"identities":    {path: identitiesPath, sealed: "identities", fresh: true},
 }
 

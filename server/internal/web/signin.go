@@ -106,7 +106,7 @@ func (e errand) page(ctx context.Context, p *Pages, name string) page {
 	shown := p.Site.message(t, t.T(name+".title"))
 	if shown.template = name; e.request != nil {
 		shown.Target, shown.ClientLogo = e.request.Redirect, e.request.Client.LogoAddress()
-		shown.Text = append(shown.Text, t.H("errand.client", "client", e.request.Client.Name))
+		shown.Text = append(shown.Text, t.H("errand.client", "client", e.request.Client.Title()))
 	}
 	if e.fresh {
 		shown.Text = append(shown.Text, t.H("errand.fresh"))
@@ -195,7 +195,7 @@ func (p *Pages) fault(ctx context.Context, a oauth.Authorization, browser *ident
 	}
 	t := p.texts(ctx, a.UILocales)
 	shown := p.Site.message(t, t.T("refused.title"), escaped(t.T("refused.request", "fault", t.Sentence(a.Fault.Detail))))
-	shown.Links = []link{{template.URL(address), t.T("home.back-to", "name", a.Client.Name)}} //nolint:gosec // the address is a registered one
+	shown.Links = []link{{template.URL(address), t.T("home.back-to", "name", a.Client.Title())}} //nolint:gosec // the address is a registered one
 	return p.Site.answer(http.StatusBadRequest, shown)
 }
 

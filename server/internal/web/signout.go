@@ -26,7 +26,7 @@ func (p *Pages) SignOut(ctx context.Context, parameters oauth.SignOutParameters)
 	t := p.texts(ctx, parameters.UILocales)
 	shown := p.Site.message(t, t.T("sign-out.title"), t.H("signed-in-as", "username", browser.User.Username))
 	if out.Client.Name != "" {
-		shown.Text = append(shown.Text, t.H("sign-out.client", "client", out.Client.Name))
+		shown.Text = append(shown.Text, t.H("sign-out.client", "client", out.Client.Title()))
 	}
 	shown.Text = append(shown.Text, t.H("sign-out.text"))
 	shown.template, shown.Target = "sign-out", out.Address

@@ -74,7 +74,7 @@ func TestTextsAreUsed(t *testing.T) {
 		used[found[1]] = true
 	}
 	// Names that the program puts together.
-	for _, page := range []string{"sign-in", "second-factor", "sign-up", "forgot-password", "confirm-email", "reset-password", "account", "account-sessions", "account-applications", "account-identities", "account-events", "account-delete", "account-factor", "authenticator", "recovery-codes", "recovery-used"} {
+	for _, page := range []string{"sign-in", "second-factor", "sign-up", "forgot-password", "confirm-email", "reset-password", "account", "account-sessions", "account-applications", "account-identities", "account-events", "account-tokens", "account-token", "account-token-made", "account-delete", "account-factor", "authenticator", "recovery-codes", "recovery-used"} {
 		used[page+".title"] = true
 	}
 	for _, page := range []string{"confirm-email", "reset-password"} {

@@ -23,7 +23,7 @@ type page struct {
 	Nav        []link        // the other pages of an account
 	Items      []item        // of a list
 	Image      template.HTML // a QR code
-	Secret     string        // of an authenticator app
+	Secret     string        // of an authenticator app, or a personal access token
 	Codes      []string      // recovery codes
 	Links      []link        // where else to go from here
 	Base       string        // leads from the address of the page to the root of the pages
@@ -107,6 +107,7 @@ type field struct {
 	Fault        string // why the value was refused
 	FaultAbove   bool   // the fault of the page concerns this field
 	Options      []option
+	Multiple     bool // several of the options can be chosen
 }
 
 // option is one of several values to choose from.

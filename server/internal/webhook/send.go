@@ -39,9 +39,9 @@ const (
 
 // payload is the body of a delivery.
 type payload struct {
-	Type      string    `json:"type"`
-	Timestamp time.Time `json:"timestamp"`
-	Data      any       `json:"data"`
+	Type      string          `json:"type"`
+	Timestamp time.Time       `json:"timestamp"`
+	Data      json.RawMessage `json:"data"` // as GET /events shows it
 }
 
 // outcome is what an attempt has led to.
@@ -57,7 +57,11 @@ func (s *Service) send(ctx context.Context, w store.Webhook, e *store.Event) out
 	if e == nil {
 		return outcome{fault: faultNoEvent, err: errors.New("the event was deleted before it was delivered")}
 	}
-	body, err := json.Marshal(payload{e.Kind, e.At.UTC(), audit.Object(*e)})
+	data, err := audit.Line(*e)
+	var body []byte
+	if err == nil {
+		body, err = json.Marshal(payload{e.Kind, e.At.UTC(), data})
+	}
 	if err != nil {
 		return outcome{fault: faultNoEvent, err: err}
 	}

@@ -43,7 +43,7 @@ func (s *Service) signature(w store.Webhook, id string, at time.Time, body []byt
 	for _, text := range sealed {
 		plain, err := s.secrets.Open(text, sealName(w.ID))
 		if err != nil {
-			return "", fmt.Errorf("the secret cannot be opened with this master key; replace it with: sesame webhook update %s --replace-secret: %w", w.ID, err)
+			return "", fmt.Errorf("the secret cannot be opened with this master key; replace it with: sesame webhook secret %s: %w", w.ID, err)
 		}
 		signed, err := sign(string(plain), id, at, body)
 		if err != nil {

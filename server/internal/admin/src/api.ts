@@ -61,31 +61,41 @@ export function useLoad<T>(load: () => Promise<Answer<T>>, deps: unknown[]): Loa
 
 export interface Page<T> { items: T[]; next_cursor: string | null }
 
-export interface Pages<T> { items: T[]; failure: Failure | null; loading: boolean; more: (() => void) | null; reload: () => void; set: (items: T[]) => void; page: Page<T> | undefined }
+export interface Pages<T, P = Page<T>> { items: T[]; failure: Failure | null; loading: boolean; more: (() => void) | null; reload: () => void; set: (items: T[]) => void; page: P | undefined }
+
+// ItemOf is the item of a page, unless the caller says which one it is.
+type ItemOf<T, P extends Page<T>> = unknown extends T ? P['items'][number] : T;
+
+// emptyPages bounds how many pages without an item are read at once: a filter may match little of what the server looks at for a page.
+const emptyPages = 20;
 
 // usePages reads a list by its cursors: the first page when the screen opens or one of deps changes, and the next ones by more. page is
-// the last page as it came, for what else it has.
-export function usePages<T, P extends Page<T> = Page<T>>(load: (cursor: string | undefined) => Promise<Answer<P & Page<T>>>, deps: unknown[]): Pages<T> {
-  const [now, show] = useState<{ items: T[]; page?: Page<T> | undefined; failure: Failure | null; loading: boolean }>({ items: [], failure: null, loading: true });
+// the first page as it came, for what else it has, such as a total.
+export function usePages<T, P extends Page<T> = Page<T>>(load: (cursor: string | undefined) => Promise<Answer<P>>, deps: unknown[]): Pages<ItemOf<T, P>, P> {
+  const [now, show] = useState<{ items: ItemOf<T, P>[]; page?: P | undefined; next?: string | null; failure: Failure | null; loading: boolean }>({ items: [], failure: null, loading: true });
   const [times, again] = useState(0);
   const turn = useRef(0); // counts the lists: an answer of an earlier one is not shown
-  const read = (cursor: string | undefined, before: T[]) => {
+  const read = async (cursor: string | null, before: ItemOf<T, P>[]) => {
     const mine = turn.current;
     show((old) => ({ ...old, failure: null, loading: true }));
-    ask(load(cursor)).then(
-      (page) => { if (mine === turn.current) show({ items: [...before, ...page.items], page, failure: null, loading: false }); },
-      (fault: unknown) => { if (mine === turn.current) show((old) => ({ ...old, failure: failureOf(fault), loading: false })); },
-    );
+    try {
+      let page = await ask(load(cursor ?? undefined));
+      const first = cursor ? undefined : page;
+      for (let i = 0; page.items.length === 0 && page.next_cursor && i < emptyPages; i++) page = await ask(load(page.next_cursor));
+      if (mine === turn.current) show((old) => ({ items: [...before, ...page.items as ItemOf<T, P>[]], page: first ?? old.page, next: page.next_cursor, failure: null, loading: false }));
+    } catch (fault) {
+      if (mine === turn.current) show((old) => ({ ...old, failure: failureOf(fault), loading: false }));
+    }
   };
   useEffect(() => {
     turn.current++;
-    read(undefined, []);
+    void read(null, []);
     return () => { turn.current++; };
   }, [...deps, times]);
-  const cursor = now.page?.next_cursor;
+  const { next } = now;
   return {
     items: now.items, page: now.page, failure: now.failure, loading: now.loading,
-    more: cursor && !now.loading ? () => read(cursor, now.items) : null,
+    more: next && !now.loading ? () => { void read(next, now.items); } : null,
     reload: () => again((n) => n + 1), set: (items) => show((old) => ({ ...old, items })),
   };
 }

@@ -183,7 +183,8 @@ export async function authorizedFetch(request: Request): Promise<Response> {
 
 function send(request: Request) {
   request.headers.set('Authorization', `Bearer ${tokens?.access ?? ''}`);
-  return fetch(request, { credentials: 'omit', cache: 'no-store', signal: AbortSignal.timeout(timeout) });
+  const long = request.url.includes('/events/export'); // it takes as long as there are events; the screen can stop it
+  return fetch(request, { credentials: 'omit', cache: 'no-store', signal: long ? request.signal : AbortSignal.timeout(timeout) });
 }
 
 // demandOf returns what an operation asks for in its challenge (RFC 9470 §3), as parameters of an authorization request.

@@ -3,7 +3,8 @@
 //   const t = texts({ title: 'People', found: '{n} found' }, { title: 'Personen', found: '{n} gefunden' });
 //   t('found', { n: 3 })
 //
-// The compiler refuses a language that misses a text. A change of the language renders the page again.
+// The compiler refuses a language that misses a text. A value of the server that is newer than the page, such as a kind, is shown as it
+// is. A change of the language renders the page again.
 
 export type Language = 'en' | 'de';
 
@@ -38,12 +39,13 @@ export type Values = Record<string, string | number>;
 
 export function texts<K extends string>(en: Record<K, string>, de: Record<NoInfer<K>, string>) {
   return (name: K, values: Values = {}) =>
-    (current === 'de' ? de : en)[name].replace(/\{(\w+)\}/g, (_, word: string) => isolated(visible(String(values[word] ?? ''))));
+    ((current === 'de' ? de : en)[name] ?? visible(name)).replace(/\{(\w+)\}/g, (_, word: string) => isolated(visible(String(values[word] ?? ''))));
 }
 
 // formatTime shows a moment in the person's own time zone.
 export function formatTime(time: string) {
-  return new Intl.DateTimeFormat(current, { dateStyle: 'medium', timeStyle: 'short' }).format(new Date(time));
+  const date = new Date(time);
+  return Number.isNaN(date.getTime()) ? visible(time) : new Intl.DateTimeFormat(current, { dateStyle: 'medium', timeStyle: 'short' }).format(date);
 }
 
 export const formatNumber = (n: number) => new Intl.NumberFormat(current).format(n);

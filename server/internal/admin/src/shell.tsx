@@ -1,4 +1,5 @@
 // The frame of the page: the menu, the person, and the screen of the place.
+import { Component, type ComponentChildren } from 'preact';
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { may, signIn, signOut, state, stepped, type State } from './auth';
 import { language, setLanguage, texts } from './i18n';
@@ -21,6 +22,7 @@ const t = texts({
   refusedTitle: 'No access',
   refused: 'The account {name} is not an administrator here. Ask an administrator for a scope such as users:read.',
   missingTitle: 'Nothing here', missing: 'There is no screen at this address, or your account lacks the scope that it needs.',
+  brokenTitle: 'This screen has failed', broken: 'That is a fault of the page. Reload it, and report it if it happens again.',
   stepped: 'You have signed in again. Repeat the step.',
 }, {
   administration: 'Verwaltung', skip: 'Zum Inhalt', menu: 'Menü', account: 'Ihr Konto', language: 'English', languageLabel: 'Show in English',
@@ -35,6 +37,7 @@ const t = texts({
   refusedTitle: 'Kein Zugriff',
   refused: 'Das Konto {name} hat hier keine Verwaltungsrechte. Bitten Sie eine Administratorin oder einen Administrator um einen Scope wie users:read.',
   missingTitle: 'Nichts gefunden', missing: 'Unter dieser Adresse gibt es nichts, oder Ihrem Konto fehlt der nötige Scope.',
+  brokenTitle: 'Diese Ansicht ist fehlgeschlagen', broken: 'Das ist ein Fehler der Seite. Laden Sie sie neu, und melden Sie es, wenn es wieder geschieht.',
   stepped: 'Sie haben sich erneut angemeldet. Wiederholen Sie den Schritt.',
 });
 
@@ -109,7 +112,7 @@ function Frame({ now }: { now: Extract<State, { scopes: string[] }> }) {
       </div>
     </header>
     <main ref={main} id="content" tabIndex={-1}>
-      {shown ? <shown.entry.component key={address} id={shown.id} query={query} />
+      {shown ? <Boundary key={address}><shown.entry.component id={shown.id} query={query} /></Boundary>
         : menu.length === 0 ? <Refused name={now.username} /> : address !== '' && <Screen title={t('missingTitle')}><Empty>{t('missing')}</Empty></Screen>}
     </main>
     {now.name === 'ended' && <Dialog title={t('again')}>
@@ -118,6 +121,20 @@ function Frame({ now }: { now: Extract<State, { scopes: string[] }> }) {
     </Dialog>}
     <Toasts />
   </div>;
+}
+
+// Boundary shows that a screen has failed, and leaves the rest of the page working.
+class Boundary extends Component<{ children: ComponentChildren }, { failed: boolean }> {
+  override state = { failed: false };
+
+  override componentDidCatch(fault: unknown) {
+    console.error(fault);
+    this.setState({ failed: true });
+  }
+
+  render() {
+    return this.state.failed ? <Screen title={t('brokenTitle')}><Empty>{t('broken')}</Empty></Screen> : this.props.children;
+  }
 }
 
 const Refused = ({ name }: { name: string }) => <Screen title={t('refusedTitle')}>

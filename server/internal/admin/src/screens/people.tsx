@@ -1,40 +1,70 @@
-// The accounts: a list with a search, and a form for a new one.
-import { api, ask, useDebounced, usePages, type Schemas } from '../api';
+// The accounts: a list with a search, filters and orders.
+import { api, useDebounced, usePages, type Schemas } from '../api';
 import { administrative, may } from '../auth';
-import { texts } from '../i18n';
-import { go, href, setQuery } from '../router';
+import { formatNumber, texts } from '../i18n';
+import { href, setQuery } from '../router';
 import type { ScreenProps } from '../screens';
-import { Form, Password, Text, useForm } from '../ui/form';
-import { Badge, Scopes, Screen, Theirs, Time, toast } from '../ui/parts';
-import { Choice, Filters, Search, Table } from '../ui/table';
+import { Badge, Scopes, Screen, Theirs, Time } from '../ui/parts';
+import { Choice, Day, dayOf, Filters, Search, Table } from '../ui/table';
 
 const t = texts({
-  title: 'People', new: 'New person', search: 'Username or e-mail address', state: 'State', all: 'All', enabled: 'Enabled', disabled: 'Disabled',
-  username: 'Username', name: 'Name', email: 'E-mail address', unconfirmed: 'unconfirmed', scopes: 'Administers', created: 'Created',
-  none: 'Nobody fits this search.', password: 'Password', passwordHint: 'Tell the person, who can change it.', optional: 'Optional.',
-  emailHint: 'Optional. A mail asks its owner to confirm it.', create: 'Create', made: '{name} has an account now.',
+  title: 'People', new: 'New person', invite: 'Invite', search: 'Username or e-mail address', state: 'State', all: 'All', enabled: 'Enabled', disabled: 'Disabled',
+  username: 'Username', name: 'Name', email: 'E-mail address', confirmed: 'confirmed', unconfirmed: 'unconfirmed', scopes: 'Administers', created: 'Created',
+  factor: 'Second factor', with: 'With one', without: 'Without one', after: 'Created since', before: 'Created before', more: 'More filters', clear: 'Clear the filters',
+  order: 'Order', byUsername: 'Username', byUsernameDown: 'Username, from Z', newest: 'Newest first', oldest: 'Oldest first', scope: 'Scope',
+  none: 'Nobody fits this search.', one: '1 person', count: '{n} people', atLeast: 'at least {n} people',
 }, {
-  title: 'Personen', new: 'Neue Person', search: 'Benutzername oder E-Mail-Adresse', state: 'Status', all: 'Alle', enabled: 'Aktiv', disabled: 'Gesperrt',
-  username: 'Benutzername', name: 'Name', email: 'E-Mail-Adresse', unconfirmed: 'unbestätigt', scopes: 'Verwaltet', created: 'Angelegt',
-  none: 'Niemand passt zu dieser Suche.', password: 'Passwort', passwordHint: 'Teilen Sie es der Person mit; sie kann es ändern.', optional: 'Optional.',
-  emailHint: 'Optional. Eine Mail bittet um die Bestätigung.', create: 'Anlegen', made: '{name} hat jetzt ein Konto.',
+  title: 'Personen', new: 'Neue Person', invite: 'Einladen', search: 'Benutzername oder E-Mail-Adresse', state: 'Status', all: 'Alle', enabled: 'Aktiv', disabled: 'Gesperrt',
+  username: 'Benutzername', name: 'Name', email: 'E-Mail-Adresse', confirmed: 'bestätigt', unconfirmed: 'unbestätigt', scopes: 'Verwaltet', created: 'Angelegt',
+  factor: 'Zweiter Faktor', with: 'Mit', without: 'Ohne', after: 'Angelegt seit', before: 'Angelegt vor', more: 'Weitere Filter', clear: 'Filter entfernen',
+  order: 'Reihenfolge', byUsername: 'Benutzername', byUsernameDown: 'Benutzername, von Z', newest: 'Neueste zuerst', oldest: 'Älteste zuerst', scope: 'Scope',
+  none: 'Niemand passt zu dieser Suche.', one: '1 Person', count: '{n} Personen', atLeast: 'mindestens {n} Personen',
 });
 
-type User = Schemas['User'];
+type Order = 'username' | '-username' | 'created_at' | '-created_at';
+
+const orders: Order[] = ['username', '-username', '-created_at', 'created_at'];
+const filters = ['q', 'disabled', 'scope', 'email_verified', 'second_factor', 'created_after', 'created_before', 'sort'] as const;
+const hidden = filters.slice(3, -1);
+
+// yesNo is a filter that is true, false, or not there.
+const yesNo = (name: string, value: string) => value === 'true' || value === 'false' ? { [name]: value === 'true' } : {};
 
 export function People({ query }: ScreenProps) {
-  const q = query.get('q') ?? '';
-  const disabled = query.get('disabled') ?? '';
-  const search = useDebounced(q);
-  const people = usePages<User>((cursor) => api.GET('/users', {
-    params: { query: { limit: 50, ...cursor && { cursor }, ...search && { q: search }, ...disabled && { disabled: disabled === 'true' } } },
-  }), [search, disabled]);
-  return <Screen title={t('title')} actions={may('users:write') && <a class="button primary" href={href('people', 'new')}>{t('new')}</a>}>
+  const chosen = Object.fromEntries(filters.map((name) => [name, query.get(name) ?? ''])) as Record<typeof filters[number], string>;
+  const q = useDebounced(chosen.q);
+  const sort = orders.find((order) => order === chosen.sort) ?? 'username';
+  const order = q && sort.endsWith('created_at') ? 'username' : sort; // a search has no other order
+  const people = usePages((cursor) => api.GET('/users', { params: { query: {
+    limit: 50, sort: order, ...q && { q }, ...cursor ? { cursor } : { total: true },
+    ...yesNo('disabled', chosen.disabled), ...yesNo('email_verified', chosen.email_verified), ...yesNo('second_factor', chosen.second_factor),
+    ...chosen.scope && { scope: chosen.scope }, ...dayOf('created_after', chosen.created_after), ...dayOf('created_before', chosen.created_before),
+  } } }), [q, order, ...filters.slice(1, -1).map((name) => chosen[name])]);
+  const set = (name: string) => (value: string) => setQuery({ [name]: value });
+  const { total, total_is_exact: exact } = people.page ?? {};
+  return <Screen title={t('title')} actions={may('users:write') && <>
+    <a class="button" href={href('people', 'invite')}>{t('invite')}</a>
+    <a class="button primary" href={href('people', 'new')}>{t('new')}</a>
+  </>}>
     <Filters>
-      <Search label={t('search')} value={q} change={(text) => setQuery({ q: text })} />
-      <Choice label={t('state')} value={disabled} options={[['', t('all')], ['false', t('enabled')], ['true', t('disabled')]]} change={(value) => setQuery({ disabled: value })} />
+      <Search label={t('search')} value={chosen.q} change={set('q')} />
+      <Choice label={t('state')} value={chosen.disabled} options={[['', t('all')], ['false', t('enabled')], ['true', t('disabled')]]} change={set('disabled')} />
+      <Choice label={t('scope')} value={chosen.scope} options={[['', t('all')], ...administrative.map((name): [string, string] => [name, name])]} change={set('scope')} />
+      <Choice label={t('order')} value={order} options={[['username', t('byUsername')], ['-username', t('byUsernameDown')],
+        ...q ? [] : [['-created_at', t('newest')], ['created_at', t('oldest')]] as [string, string][]]} change={(value) => setQuery({ sort: value === 'username' ? '' : value })} />
+      <details class="more-filters" open={hidden.some((name) => chosen[name])}>
+        <summary>{t('more')}</summary>
+        <div class="filters">
+          <Choice label={t('email')} value={chosen.email_verified} options={[['', t('all')], ['true', t('confirmed')], ['false', t('unconfirmed')]]} change={set('email_verified')} />
+          <Choice label={t('factor')} value={chosen.second_factor} options={[['', t('all')], ['true', t('with')], ['false', t('without')]]} change={set('second_factor')} />
+          <Day label={t('after')} value={chosen.created_after} change={set('created_after')} />
+          <Day label={t('before')} value={chosen.created_before} change={set('created_before')} />
+          {filters.some((name) => chosen[name]) && <button type="button" onClick={() => setQuery(Object.fromEntries(filters.map((name) => [name, ''])))}>{t('clear')}</button>}
+        </div>
+      </details>
     </Filters>
-    <Table caption={t('title')} list={people} id={({ id }) => id} empty={t('none')} columns={[
+    {total !== undefined && <p class="muted" role="status">{total === 1 && exact ? t('one') : t(exact ? 'count' : 'atLeast', { n: formatNumber(total) })}</p>}
+    <Table<Schemas['User']> caption={t('title')} list={people} id={({ id }) => id} empty={t('none')} columns={[
       { title: t('username'), kind: 'main', cell: ({ id, username }) => <a href={href('people', id)}><Theirs>{username}</Theirs></a> },
       { title: t('name'), cell: ({ full_name: name }) => <Theirs>{name}</Theirs> },
       { title: t('email'), cell: ({ email, email_verified: verified }) => email && <><Theirs>{email}</Theirs> {!verified && <Badge kind="warn">{t('unconfirmed')}</Badge>}</> },
@@ -42,21 +72,5 @@ export function People({ query }: ScreenProps) {
       { title: t('scopes'), cell: ({ scopes }) => { const own = scopes.filter((scope) => administrative.includes(scope)); return own.length > 0 && <Scopes names={own} />; } },
       { title: t('created'), kind: 'short', cell: ({ created_at: at }) => <Time at={at} /> },
     ]} />
-  </Screen>;
-}
-
-export function NewPerson() {
-  const form = useForm('people/new', { username: '', full_name: '', email: '', password: '' }, ['password']);
-  return <Screen title={t('new')} back={{ href: href('people'), text: t('title') }}>
-    <div class="card"><Form form={form} submit={t('create')} send={async ({ username, full_name: name, email, password }) => {
-      const user = await ask(api.POST('/users', { body: { username, password, ...name && { full_name: name }, ...email && { email } } }));
-      toast(t('made', { name: user.username }));
-      go('people', user.id);
-    }}>
-      <Text {...form.field('username')} label={t('username')} required maxLength={64} />
-      <Text {...form.field('full_name')} label={t('name')} hint={t('optional')} maxLength={200} />
-      <Text {...form.field('email')} label={t('email')} hint={t('emailHint')} maxLength={254} />
-      <Password {...form.field('password')} label={t('password')} hint={t('passwordHint')} required />
-    </Form></div>
   </Screen>;
 }

@@ -6,14 +6,14 @@
 //     <Lines {...form.field('redirect_uris')} label={t('redirects')} />
 //   </Form>
 //
-// The server checks what is sent. A fault of a field (RFC 9457 with a JSON pointer) is shown at the field of that name, and any other
+// The server checks what is sent. A fault of a field (RFC 9457 with a JSON pointer) is shown at the field of that name until it changes, and any other
 // one above the buttons. send runs once at a time; when it succeeds the draft is deleted.
 import type { ComponentChildren } from 'preact';
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
 import { useAction, type Failure } from '../api';
 import { deleteDraft, readDraft, writeDraft } from '../drafts';
 import { texts } from '../i18n';
-import { Fault } from './parts';
+import { Code, Fault, Theirs } from './parts';
 
 const t = texts({
   lines: 'One per line.', kept: 'Your unsaved changes were kept.', discard: 'Discard', show: 'Show', hide: 'Hide', line: 'line {n}',
@@ -52,6 +52,7 @@ export function useForm<T extends Fields>(name: string, initial: T, secrets: (ke
   const [restored, setRestored] = useState(() => Object.keys(typed).length > 0);
   const action = useAction();
   const asked = useRef(new Set<string>());
+  const sent = useRef<Partial<T>>({}); // the values that the faults are about
   const values = { ...initial, ...typed };
   const changed = Object.fromEntries(Object.entries(typed).filter(([key, value]) => !equal(value, initial[key]))) as Partial<T>;
   const forget = () => {
@@ -70,11 +71,12 @@ export function useForm<T extends Fields>(name: string, initial: T, secrets: (ke
       asked.current.add(key);
       return {
         name: key, value: values[key], change: (value) => type((before) => ({ ...before, [key]: value })),
-        fault: faults.filter((fault) => fieldOf(fault) === key).map(explain).join('; ') || undefined,
+        fault: faults.filter((fault) => fieldOf(fault) === key && equal(values[key], sent.current[key])).map(explain).join('; ') || undefined,
       };
     },
     reset: () => { forget(); action.clear(); },
     submit: (send) => action.run(async () => {
+      sent.current = values;
       await send(values, changed);
       forget();
     }),
@@ -178,7 +180,7 @@ export const Checks = ({ name, value, change, fault, label, hint, options }: Bou
     {options.map((option) => <label key={option.name} class="option">
       <input type="checkbox" name={name} value={option.name} checked={value.includes(option.name)} disabled={option.disabled ?? false}
         onChange={(event) => change(event.currentTarget.checked ? [...value, option.name] : value.filter((other) => other !== option.name))} />
-      <span><code>{option.name}</code>{option.text && <span class="muted"> {option.text}</span>}</span>
+      <span><Code>{option.name}</Code>{option.text && <span class="muted"> <Theirs>{option.text}</Theirs></span>}</span>
     </label>)}
   </fieldset>;
 };

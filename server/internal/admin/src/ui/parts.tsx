@@ -75,7 +75,7 @@ export const Scopes = ({ names }: { names: string[] }) => names.length === 0 ? <
   : <ul class="scopes">{names.map((name) => <li key={name}><Code>{name}</Code></li>)}</ul>;
 
 // Facts is a list of names with their values; an entry that is null is left out.
-export const Facts = ({ entries }: { entries: ([string, ComponentChildren] | null | false)[] }) => <dl class="facts">
+export const Facts = ({ entries }: { entries: ([string, ComponentChildren] | null | false | '')[] }) => <dl class="facts">
   {entries.map((entry) => entry && <div key={entry[0]}><dt>{entry[0]}</dt><dd>{entry[1]}</dd></div>)}
 </dl>;
 

@@ -30,7 +30,7 @@ export function Table<T>({ caption, columns, list, id, empty }: {
           : <td key={title} class={kind} data-title={title}>{cell(item)}</td>)}
       </tr>)}</tbody>
     </table></div>}
-    {items.length === 0 && !loading && !failure && <Empty>{empty}</Empty>}
+    {items.length === 0 && !loading && !failure && !more && <Empty>{empty}</Empty>}
     {loading && <Loading />}
     {more && <p class="more"><button type="button" onClick={more}>{t('more')}</button></p>}
   </div>;
@@ -46,3 +46,12 @@ export const Choice = ({ label, value, options, change }: { label: string; value
   <label><span>{label}</span><select value={value} onChange={(event) => change(event.currentTarget.value)}>
     {options.map(([name, text]) => <option key={name} value={name}>{text}</option>)}
   </select></label>;
+
+export const Day = ({ label, value, change }: { label: string; value: string; change: (day: string) => void }) =>
+  <label><span>{label}</span><input type="date" value={value} onInput={(event) => change(event.currentTarget.value)} /></label>;
+
+// dayOf is a filter of the beginning of a day, in the person's time zone; none for an empty or a mistyped one.
+export function dayOf<N extends string>(name: N, day: string): { [K in N]?: string } {
+  const time = new Date(`${day}T00:00:00`);
+  return (Number.isNaN(time.getTime()) ? {} : { [name]: time.toISOString() }) as { [K in N]?: string };
+}
