@@ -14,6 +14,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"sesame/server/internal/account"
 	"sesame/server/internal/app"
 	"sesame/server/internal/bootstrap"
 	"sesame/server/internal/config"
@@ -42,6 +43,7 @@ type App struct {
 
 	contract *contract.Contract // from here on once it is mounted
 	http     *httpapi.Server
+	accounts *account.Service
 	echo     *echo.Echo
 	routes   map[route]string // that Mount has added, with the names of their handlers
 }

@@ -49,6 +49,7 @@ func (a *App) Mount(e *echo.Echo, openAPI []byte) error {
 		PublicURL: a.app.PublicURL, CheckResponses: a.app.CheckResponses == "on", CORSOrigins: a.app.CorsOrigins.Items(),
 		ClientIP: httpapi.ClientAddress(a.app.Proxies(), socket, a.log), Log: a.log, Ready: a.app.DB.Ready,
 		Site:   web.Site{Name: a.app.ServiceName(a.contract.Title), Home: a.app.HomeURL, MinLength: a.app.PasswordMinLength.Value, Look: a.look},
+		FirstRun: a.app.FirstRun(),
 		Shared: openAPI != nil, IsPage: a.isPage, Measure: a.app.Metrics.Request, Tracer: a.app.Tracer,
 	}
 	if e.IPExtractor == nil { // Echo's own would believe any X-Forwarded-For
@@ -67,7 +68,7 @@ func (a *App) Mount(e *echo.Echo, openAPI []byte) error {
 		}
 	}
 	if a.app.Admin == "on" {
-		if err = admin.Register(e, admin.Options{PublicURL: a.app.PublicURL, Name: options.Site.Name, Logo: options.Site.Logo(), Colors: options.Site.Colors()}); err != nil {
+		if err = admin.Register(e, admin.Options{PublicURL: a.app.PublicURL, Name: options.Site.Name, Logo: options.Site.Logo(), Colors: options.Site.Colors(), FirstRun: server.OffersFirstRun}); err != nil {
 			return err
 		}
 	}
@@ -89,7 +90,7 @@ func (a *App) Mount(e *echo.Echo, openAPI []byte) error {
 	if err = errors.Join(services.Upstream.Start(context.Background()), services.Webhooks.Start(context.Background())); err != nil {
 		return fmt.Errorf("the secrets of providers and webhooks: %w", err)
 	}
-	a.http, a.echo = server, e
+	a.http, a.echo, a.accounts = server, e, services.Accounts
 	if openAPI == nil {
 		e.HTTPErrorHandler = a.AnswerError
 	}

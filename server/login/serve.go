@@ -77,6 +77,9 @@ func (a *App) Greet(w io.Writer, more ...string) {
 	} else {
 		fmt.Fprintf(&b, "  Address    %s://%s\n", a.app.Scheme(), address)
 	}
+	if first := a.firstRun(w); first != "" {
+		fmt.Fprintf(&b, "  First run  %s\n", first)
+	}
 	if a.app.MetricsListener != nil {
 		fmt.Fprintf(&b, "  Metrics    http://%s/metrics\n", a.app.MetricsListener.Addr())
 	}

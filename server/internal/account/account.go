@@ -15,11 +15,12 @@
 //
 // Lock order in a transaction: the ownership of addresses (store.LockAddresses), then the row of the user (store.LockUser),
 // then rows that belong to the user, then the administration row. What confirms an address locks that address, what changes
-// an account locks the account, and only what may take away the last administrator's rights locks the administration row.
+// an account locks the account, and only what may take away the last administrator's rights, or makes the first one, locks the administration row.
 // Errors that a client may see are *problem.Error; any other error is a fault.
 package account
 
 import (
+	"sync/atomic"
 	"time"
 
 	"sesame/server/internal/identity"
@@ -49,6 +50,8 @@ type Service struct {
 	keyed    token.KeyedHash
 	now      func() time.Time
 	Settings
+
+	administrated atomic.Bool // there is an administrator
 }
 
 // New makes a Service. It takes the scopes, the clock, the outbox and the keyed hash from id.

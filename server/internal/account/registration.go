@@ -31,6 +31,7 @@ type Registration struct {
 	Scopes        []string
 	By            *identity.Caller // the administrator; nil for the person, and at the command line
 	confirm       bool             // whether to mail a code that confirms the address
+	first         bool             // only if there is no administrator
 	public        bool             // anybody may register: reserved names are refused, and the address is a claim
 	invited       bool             // no password: the owner is mailed an invitation
 }
@@ -199,10 +200,16 @@ func (s *Service) insertUser(ctx context.Context, q *store.Queries, r Registrati
 			return err
 		}
 	}
-	if err = s.record(ctx, q, audit.AccountCreated, user, r.By); err != nil || !r.invited {
+	if err = s.record(ctx, q, audit.AccountCreated, user, r.By); err != nil {
 		return err
 	}
-	return s.mailInvitation(ctx, q, user, r.By)
+	switch {
+	case r.first:
+		return s.mustBeFirst(ctx, q, user)
+	case r.invited:
+		return s.mailInvitation(ctx, q, user, r.By)
+	}
+	return nil
 }
 
 // record records an event about a user's account. by may be nil; see audit.Event.

@@ -35,6 +35,8 @@ type Options struct {
 	Name      string // of the service
 	Logo      string // the address of the logo, from the public URL; "" for none
 	Colors    string // a style sheet with the colors of the operator
+	// FirstRun reports whether the sender of a request may make the first administrator. They are led to the page for that.
+	FirstRun func(*http.Request) bool
 }
 
 // Register adds the routes of the page to e.
@@ -60,9 +62,17 @@ func Register(e *echo.Echo, o Options) error {
 		return err
 	}
 	get := func(path string, h echo.HandlerFunc) { e.Match([]string{http.MethodGet, http.MethodHead}, path, h) }
-	home := strings.TrimSuffix(base.EscapedPath(), "/") + "/admin/"
-	get("/admin", func(c echo.Context) error { return c.Redirect(http.StatusFound, home) })
-	get("/admin/", isolated(docs.Static(echo.MIMETextHTMLCharsetUTF8, policy, html.Bytes())))
+	root := strings.TrimSuffix(base.EscapedPath(), "/")
+	firstRun := func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			if o.FirstRun(c.Request()) {
+				return c.Redirect(http.StatusFound, root+"/first-run")
+			}
+			return next(c)
+		}
+	}
+	get("/admin", firstRun(func(c echo.Context) error { return c.Redirect(http.StatusFound, root+"/admin/") }))
+	get("/admin/", firstRun(isolated(docs.Static(echo.MIMETextHTMLCharsetUTF8, policy, html.Bytes()))))
 	get("/admin/app.js", docs.Static("application/javascript", "", script))
 	get("/admin/app.css", docs.Static("text/css; charset=utf-8", "", append([]byte(o.Colors), style...)))
 	get("/admin/favicon.svg", docs.Static("image/svg+xml", "", icon))

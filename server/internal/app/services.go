@@ -116,6 +116,15 @@ func (a *App) adminPage() string {
 	return a.PublicURL + "/admin/"
 }
 
+// FirstRun is who may make the first administrator; nil without the administrator's page.
+func (a *App) FirstRun() *web.FirstRun {
+	if a.Admin != "on" {
+		return nil
+	}
+	_, socket := a.Socket()
+	return &web.FirstRun{Sealer: token.NewSealer(a.master, "first run"), Local: a.Loopback() && !socket, Now: a.Now}
+}
+
 // adminScope is the scope that changing an account needs.
 func adminScope(rules *contract.Contract) string { return rules.Operation("updateUser").Scopes()[0] }
 

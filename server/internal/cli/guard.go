@@ -24,6 +24,8 @@ type guardCommand struct {
 	Upstream     string        `required:"" placeholder:"URL" help:"Address of the service: http://HOST:PORT or https://HOST:PORT, with a path that is put in front of every path, or unix:PATH. Nothing but the guard may reach it, because it believes the X-Auth-Request headers."`
 	Issuer       string        `required:"" placeholder:"URL" help:"The login server's public URL, such as https://login.example.com."`
 	Resource     string        `placeholder:"URL" help:"URL of the service, and the audience of its access tokens: one of the login server's SESAME_AUDIENCES. The guard then serves the metadata by which clients find the login server (RFC 9728). (default: none; the audience is --audience, or else the issuer)"`
+	ClientID     string        `name:"client-id" placeholder:"ID" help:"A service client of the login server, with which the guard looks up personal access tokens. (default: none; it refuses them)"`
+	SecretFile   string        `name:"client-secret-file" placeholder:"FILE" help:"File with the secret of that client, which only its owner and its group can read."`
 	BasePath     string        `placeholder:"PATH" help:"Prefix of the document's paths. (default: the path of the document's first server)"`
 	Validate     bool          `default:"true" negatable:"" help:"Refuse requests whose parameters or body do not fit the document. A body of JSON or a form may then have at most 64 KiB."`
 	MaxBody      int64         `default:"32" placeholder:"MIB" help:"Largest request body in MiB; 0 is no limit."`
@@ -51,18 +53,34 @@ func (c *guardCommand) Run(p *program) error {
 	if err != nil {
 		return err
 	}
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
 	log := app.NewLog(*p.Settings, p.Stderr)
 	defer log.Close()
 	p.Audience = cmp.Or(c.Resource, p.Audience, c.Issuer)
 	g, err := guard.New(p.ctx, guard.Options{
 		OpenAPI: document, Issuer: c.Issuer, Audience: p.Audience, BasePath: c.BasePath,
-		ValidateRequests: c.Validate && !c.MCP, Metadata: c.Resource != "", Proxied: true, StartTimeout: -1, Log: log.Logger, Now: p.Now,
+		ValidateRequests: c.Validate && !c.MCP, Metadata: c.Resource != "", Proxied: true, Introspect: client, StartTimeout: -1, Log: log.Logger, Now: p.Now,
 	})
 	if err != nil {
 		return usageError{err}
 	}
 	defer g.Close()
 	return c.serve(p, g, upstream, log.Logger)
+}
+
+// client is the service client that looks up personal access tokens; nil for none.
+func (c *guardCommand) client() (*guard.ServiceClient, error) {
+	if (c.ClientID == "") != (c.SecretFile == "") {
+		return nil, usagef("--client-id and --client-secret-file belong together; give both, or neither")
+	}
+	if c.ClientID == "" {
+		return nil, nil //nolint:nilnil // no client is what the flags ask for
+	}
+	text, err := secretOf(c.SecretFile)
+	return &guard.ServiceClient{ID: c.ClientID, Secret: text}, err
 }
 
 // document reads or makes the OpenAPI document.

@@ -58,6 +58,7 @@ type Options struct {
 	ClientIP       func(r *http.Request) string // the address of the client of a request
 	Log            *slog.Logger
 	Site           web.Site
+	FirstRun       *web.FirstRun // nil for none
 	// Measure counts a request and how long it took, for metrics. It may be nil.
 	Measure func(method, route string, status int, took time.Duration)
 	Tracer  *tracing.Tracer // makes the span of a request; nil for none
@@ -90,7 +91,7 @@ func Register(e *echo.Echo, o Options) (*Server, error) {
 		return nil, fmt.Errorf("the contract and the generated code differ; run: make generate\n%w", err)
 	}
 	s.pages = &web.Pages{
-		Site: o.Site, Identity: o.Identity, Accounts: o.Accounts, OAuth: o.OAuth, Upstream: o.Upstream, Audit: o.Audit, PublicURL: o.PublicURL, DescribeScope: o.Contract.DescribeScope,
+		Site: o.Site, Identity: o.Identity, Accounts: o.Accounts, OAuth: o.OAuth, Upstream: o.Upstream, Audit: o.Audit, PublicURL: o.PublicURL, FirstRun: o.FirstRun, DescribeScope: o.Contract.DescribeScope,
 	}
 	if err := s.pages.Register(e); err != nil {
 		return nil, err
@@ -180,6 +181,9 @@ func Serves(method, route string) bool {
 
 // AnswerError answers an error, for Echo's HTTPErrorHandler.
 func (s *Server) AnswerError(err error, c echo.Context) { s.middleware.AnswerError(err, c) }
+
+// OffersFirstRun reports whether the sender of a request may make the first administrator.
+func (s *Server) OffersFirstRun(r *http.Request) bool { return s.pages.OffersFirstRun(r) }
 
 // Stop makes the server not ready, so that load balancers send nothing more.
 func (s *Server) Stop() { s.stopping.Store(true) }

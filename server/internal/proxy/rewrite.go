@@ -62,7 +62,9 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 	set(headerRequestID, x.id)
 	if x.caller != nil {
 		set(headerUser, x.caller.Subject)
-		set(headerClient, x.caller.ClientID)
+		if x.caller.ClientID != "" { // a personal access token belongs to no client
+			set(headerClient, x.caller.ClientID)
+		}
 		set(headerScope, strings.Join(x.caller.Scopes, " "))
 	}
 }

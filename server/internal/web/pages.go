@@ -29,6 +29,7 @@ type Pages struct {
 	Upstream  *upstream.Service
 	Audit     *audit.Log
 	PublicURL string // no trailing slash
+	FirstRun  *FirstRun // nil for none
 	// DescribeScope returns what the contract says of a scope.
 	DescribeScope func(scope string) string
 	guard         *http.CrossOriginProtection
@@ -94,6 +95,9 @@ func (p *Pages) all() []handled {
 		{devicePath, p.openDevice, p.findDevice},
 		{devicePath + "/decide", nil, p.decideDevice},
 		{"/sign-out/confirm", nil, p.confirmSignOut},
+	}
+	if p.FirstRun != nil {
+		pages = append(pages, handled{firstRunPath, p.openFirstRun, p.makeFirst})
 	}
 	if p.Accounts.HasMagicLinks() {
 		pages = append(pages, handled{MagicLinkPath, p.openLink, p.sent(p.useLink)})
