@@ -3245,7 +3245,7 @@ type ListEventsParams struct {
 	// UserID Only events of this account, which may be deleted.
 	UserID *EventsOfUser `form:"user_id,omitempty" json:"user_id,omitempty"`
 
-	// Actor Only events that this user or service client has caused, or `command line`, or `schedule`.
+	// Actor Only events that this user or service client has caused, or `command line`, `schedule`, or `self-registration`.
 	Actor *EventsOfActor `form:"actor,omitempty" json:"actor,omitempty"`
 
 	// ClientID Only events of requests of this client, or about it.
@@ -3269,7 +3269,7 @@ type ExportEventsParams struct {
 	// UserID Only events of this account, which may be deleted.
 	UserID *EventsOfUser `form:"user_id,omitempty" json:"user_id,omitempty"`
 
-	// Actor Only events that this user or service client has caused, or `command line`, or `schedule`.
+	// Actor Only events that this user or service client has caused, or `command line`, `schedule`, or `self-registration`.
 	Actor *EventsOfActor `form:"actor,omitempty" json:"actor,omitempty"`
 
 	// ClientID Only events of requests of this client, or about it.
@@ -4165,7 +4165,7 @@ type ClientInterface interface {
 	// `SESAME_UNVERIFIED_CLIENT_SCOPES`, which `scope` of the response lists.
 	//
 	// Other metadata is ignored; no address in it is opened. Some is changed: the response has what is registered. A name that looks
-	// like one of authority, such as `support`, is refused. A network can make 10 registrations in 15 minutes. A client
+	// like one of authority, such as `support`, is refused. A network can make 20 registrations in 15 minutes. A client
 	// that nobody has agreed to for a day is deleted, and its `client_id` is unknown from then on.
 	//
 	// There is no management of the registration (RFC 7592): a client registers again.
@@ -4186,7 +4186,7 @@ type ClientInterface interface {
 	// `SESAME_UNVERIFIED_CLIENT_SCOPES`, which `scope` of the response lists.
 	//
 	// Other metadata is ignored; no address in it is opened. Some is changed: the response has what is registered. A name that looks
-	// like one of authority, such as `support`, is refused. A network can make 10 registrations in 15 minutes. A client
+	// like one of authority, such as `support`, is refused. A network can make 20 registrations in 15 minutes. A client
 	// that nobody has agreed to for a day is deleted, and its `client_id` is unknown from then on.
 	//
 	// There is no management of the registration (RFC 7592): a client registers again.
@@ -6184,7 +6184,7 @@ func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn
 // `SESAME_UNVERIFIED_CLIENT_SCOPES`, which `scope` of the response lists.
 //
 // Other metadata is ignored; no address in it is opened. Some is changed: the response has what is registered. A name that looks
-// like one of authority, such as `support`, is refused. A network can make 10 registrations in 15 minutes. A client
+// like one of authority, such as `support`, is refused. A network can make 20 registrations in 15 minutes. A client
 // that nobody has agreed to for a day is deleted, and its `client_id` is unknown from then on.
 //
 // There is no management of the registration (RFC 7592): a client registers again.
@@ -6215,7 +6215,7 @@ func (c *Client) RegisterClientWithBody(ctx context.Context, contentType string,
 // `SESAME_UNVERIFIED_CLIENT_SCOPES`, which `scope` of the response lists.
 //
 // Other metadata is ignored; no address in it is opened. Some is changed: the response has what is registered. A name that looks
-// like one of authority, such as `support`, is refused. A network can make 10 registrations in 15 minutes. A client
+// like one of authority, such as `support`, is refused. A network can make 20 registrations in 15 minutes. A client
 // that nobody has agreed to for a day is deleted, and its `client_id` is unknown from then on.
 //
 // There is no management of the registration (RFC 7592): a client registers again.
@@ -13157,7 +13157,7 @@ type ClientWithResponsesInterface interface {
 	// `SESAME_UNVERIFIED_CLIENT_SCOPES`, which `scope` of the response lists.
 	//
 	// Other metadata is ignored; no address in it is opened. Some is changed: the response has what is registered. A name that looks
-	// like one of authority, such as `support`, is refused. A network can make 10 registrations in 15 minutes. A client
+	// like one of authority, such as `support`, is refused. A network can make 20 registrations in 15 minutes. A client
 	// that nobody has agreed to for a day is deleted, and its `client_id` is unknown from then on.
 	//
 	// There is no management of the registration (RFC 7592): a client registers again.
@@ -13178,7 +13178,7 @@ type ClientWithResponsesInterface interface {
 	// `SESAME_UNVERIFIED_CLIENT_SCOPES`, which `scope` of the response lists.
 	//
 	// Other metadata is ignored; no address in it is opened. Some is changed: the response has what is registered. A name that looks
-	// like one of authority, such as `support`, is refused. A network can make 10 registrations in 15 minutes. A client
+	// like one of authority, such as `support`, is refused. A network can make 20 registrations in 15 minutes. A client
 	// that nobody has agreed to for a day is deleted, and its `client_id` is unknown from then on.
 	//
 	// There is no management of the registration (RFC 7592): a client registers again.
@@ -25681,7 +25681,7 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 // `SESAME_UNVERIFIED_CLIENT_SCOPES`, which `scope` of the response lists.
 //
 // Other metadata is ignored; no address in it is opened. Some is changed: the response has what is registered. A name that looks
-// like one of authority, such as `support`, is refused. A network can make 10 registrations in 15 minutes. A client
+// like one of authority, such as `support`, is refused. A network can make 20 registrations in 15 minutes. A client
 // that nobody has agreed to for a day is deleted, and its `client_id` is unknown from then on.
 //
 // There is no management of the registration (RFC 7592): a client registers again.
@@ -25708,7 +25708,7 @@ func (c *ClientWithResponses) RegisterClientWithBodyWithResponse(ctx context.Con
 // `SESAME_UNVERIFIED_CLIENT_SCOPES`, which `scope` of the response lists.
 //
 // Other metadata is ignored; no address in it is opened. Some is changed: the response has what is registered. A name that looks
-// like one of authority, such as `support`, is refused. A network can make 10 registrations in 15 minutes. A client
+// like one of authority, such as `support`, is refused. A network can make 20 registrations in 15 minutes. A client
 // that nobody has agreed to for a day is deleted, and its `client_id` is unknown from then on.
 //
 // There is no management of the registration (RFC 7592): a client registers again.

@@ -220,6 +220,24 @@ func TestAnUnverifiedClientStaysOne(t *testing.T) {
 		if page := b.send(t, agentFlow(made.ClientID, "scope", "me:read openid").request()).want(200).form(); page.action != "/consent" {
 			t.Errorf("more scopes lead to %s", page.action)
 		}
+		// Nor does what a person has allowed for one server hold for another, or for Sesame itself.
+		codeOf(t, b.send(t, agentFlow(made.ClientID).request()))
+		own := agentFlow(made.ClientID, "resource", "")
+		if page := b.send(t, own.request()).want(200).form(); page.action != "/consent" || !strings.Contains(string(page.body), "The access is for <bdi>"+s.url) {
+			t.Errorf("another resource leads to %s:\n%s", page.action, page.body)
+		}
+		own.query.Set("prompt", "none")
+		if fault := b.send(t, own.request()).sentTo(agentPage).Get("error"); fault != "consent_required" {
+			t.Errorf("silently for another resource: %q", fault)
+		}
+		own.query.Del("prompt")
+		b.submit(t, b.send(t, own.request()).want(200).form(), "decision", "allow").want(303)
+		for _, f := range []flow{own, agentFlow(made.ClientID), agentFlow(made.ClientID, "resource", s.url)} {
+			codeOf(t, b.send(t, f.request())) // both hold now
+		}
+		if page := b.send(t, agentFlow(made.ClientID, "scope", "openid me:read", "resource", s.url).request()).want(200).form(); page.action != "/consent" {
+			t.Errorf("more scopes for the other resource lead to %s", page.action)
+		}
 		s.do(t, request{method: "DELETE", path: path, token: root}).want(204)
 		b.send(t, agentFlow(made.ClientID).request()).want(400)
 	}, openRegistration...)
@@ -235,7 +253,7 @@ func TestUnusedClientsAreBounded(t *testing.T) {
 			return s.do(t, r)
 		}
 		used := decode[api.RegisteredClient](from("192.0.2.1").want(201)).ClientID
-		for range 9 {
+		for range 19 {
 			from("192.0.2.1").want(201)
 		}
 		if a := from("192.0.2.1").want(429); a.header.Get("Retry-After") == "" {
@@ -252,7 +270,7 @@ func TestUnusedClientsAreBounded(t *testing.T) {
 		from("192.0.2.3").want(429)
 		s.clock.advance(time.Hour + time.Minute)
 		from("192.0.2.3").want(201)
-		if n := s.count(t, `clients WHERE registration = 'dynamic' AND NOT agreed`); n != "10010" {
+		if n := s.count(t, `clients WHERE registration = 'dynamic' AND NOT agreed`); n != "10020" {
 			t.Errorf("there are %s unused clients", n)
 		}
 		s.sql(t, `DELETE FROM clients WHERE id LIKE 'flood %'`)

@@ -79,7 +79,7 @@ describe('sign-in', () => {
     await fillSignIn(page, reader);
     await page.getByRole('heading', { name: 'Clients' }).waitFor();
     await settled(page);
-    assert.deepEqual(await page.getByRole('navigation').getByRole('link').allInnerTexts(), ['Clients']);
+    assert.deepEqual(await page.getByRole('navigation').getByRole('link').allInnerTexts(), ['Clients', 'Providers', 'Scopes and consents']);
     assert.equal(await link(page, 'New client').count(), 0);
     await go(at, 'people', 'Nothing here');
     await go(at, 'clients/new', 'Nothing here');
@@ -417,6 +417,8 @@ describe('with the keyboard, in German', () => {
     assert.equal(await focused(), 'Zum Inhalt');
     assert.ok(await page.locator('.skip').evaluate((element) => element.getBoundingClientRect().top >= 0), 'the link is not shown');
     await page.keyboard.press('Enter');
+    await page.keyboard.press('Tab');
+    assert.equal(await focused(), 'Einladen');
     await page.keyboard.press('Tab');
     assert.equal(await focused(), 'Neue Person');
     const outline = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);

@@ -19,7 +19,8 @@ const here = fileURLToPath(new URL('mcp', import.meta.url));
 const npmVersion = () => JSON.parse(readFileSync(join(here, 'node_modules/@modelcontextprotocol/sdk/package.json'))).version;
 const claims = (token) => JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
 
-let folder, sesame, tools, audience, host;
+let folder, sesame, tools, audience, host, guarded;
+const others = []; // processes
 
 before(async () => {
   npmInstall('mcp');
@@ -33,8 +34,9 @@ before(async () => {
   await new Promise((resolve) => { host.listen(0, '127.0.0.1', resolve); });
   const listen = `127.0.0.1:${await freePort()}`;
   audience = `http://${listen}/mcp`;
+  guarded = `http://127.0.0.1:${await freePort()}/mcp`;
   sesame = await startSesame({
-    SESAME_AUDIENCES: audience, SESAME_DYNAMIC_REGISTRATION: 'open', SESAME_UNVERIFIED_CLIENT_SCOPES: 'me:read,me:write',
+    SESAME_AUDIENCES: `${audience},${guarded}`, SESAME_DYNAMIC_REGISTRATION: 'open', SESAME_UNVERIFIED_CLIENT_SCOPES: 'me:read,me:write',
     SESAME_CLIENT_DOCUMENTS: `localhost:${host.address().port}`, SESAME_PRIVATE_CLIENT_DOCUMENTS: 'on', SSL_CERT_FILE: cert,
   });
   sesame.createUser(account);
@@ -43,15 +45,15 @@ before(async () => {
 });
 
 after(async () => {
-  tools?.kill('SIGTERM');
+  [tools, ...others].forEach((child) => child?.kill('SIGTERM'));
   host?.close();
   if (folder) rmSync(folder, { recursive: true, force: true });
   if (sesame) await stopSesame(sesame, '/token');
 });
 
 // use runs the client, and has a person open the address that it prints.
-async function use(env, note, texts) {
-  const child = spawn('node', [join(here, 'client.mjs'), audience, note], { env: { ...process.env, SHOW: '1', ...env }, stdio: ['ignore', 'pipe', 'inherit'] });
+async function use(env, note, texts, server = audience) {
+  const child = spawn('node', [join(here, 'client.mjs'), server, note], { env: { ...process.env, SHOW: '1', ...env }, stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = new Promise((resolve) => { child.once('close', resolve); });
   const [printed, person] = [[], newPerson()];
   let asked;
@@ -102,8 +104,23 @@ test('a client of the MCP SDK has a metadata document and calls a tool', async (
   report('MCP SDK, metadata document', npmVersion(), 'the client_id is the URL of a document, which Sesame has read once');
 });
 
+test('an MCP server of the TypeScript SDK stands behind the guard of the command line', async () => {
+  const upstream = await freePort();
+  others.push(
+    spawn('node', [join(here, 'tools.mjs'), upstream], { stdio: ['ignore', 'inherit', 'inherit'] }),
+    spawn(sesame.binary, ['guard', '--mcp', '--scope', 'me:read', '--resource', guarded, '--upstream', `http://127.0.0.1:${upstream}`, '--issuer', sesame.origin, '--listen', new URL(guarded).host],
+      { env: { PATH: process.env.PATH }, stdio: 'ignore' }),
+  );
+  await until('the guard answers', () => fetch(guarded, { method: 'POST' }).then((answer) => answer.status === 401, () => false));
+  const { kept } = await use({}, 'sell the horse', [/The access is for <bdi>http:\/\/127\.0\.0\.1:\d+\/mcp/], guarded);
+  const { aud, scope } = claims(kept.tokens.access_token);
+  assert.deepEqual([aud, scope], [[guarded], 'me:read']);
+  report('MCP SDK, guard command', npmVersion(), 'a server and a client of the SDK, with `sesame guard --mcp` between them');
+});
+
 test('docs/guides/mcp.md shows the programs', () => {
-  assertShown('mcp/server/main.go', 'server', 'mcp.md');
-  assertShown('mcp/client.mjs', 'client', 'mcp.md');
+  for (const block of ['server', 'tool']) assertShown('mcp/server/main.go', block, 'mcp.md');
+  assertShown('mcp/tools.mjs', 'proxied', 'mcp.md');
+  for (const block of ['client', 'connection']) assertShown('mcp/client.mjs', block, 'mcp.md');
   assertShown('mcp/server/openapi.yaml', 'document', 'mcp.md');
 });

@@ -24,7 +24,8 @@ function build() {
 // startSesame resolves when /readyz answers 200. `log()` returns the output of the server so far; `stop()` stops it, removes
 // its folder and resolves with its exit code; `command()` runs another command on the same database and returns its output;
 // `createUser()` creates an account, with a confirmed address and more scopes; `mailedCode()` resolves with the last code
-// that was mailed to an address, which it reads from the log; `database` is the file.
+// that was mailed to an address, which it reads from the log; `database` is the file,
+// and `binary` the program.
 export async function startSesame(env = {}, args = ['serve', '--demo']) {
   const folder = mkdtempSync(join(tmpdir(), 'sesame-'));
   const binary = build();
@@ -73,7 +74,7 @@ export async function startSesame(env = {}, args = ['serve', '--demo']) {
   };
   for (const deadline = Date.now() + 30_000; ;) {
     const ready = await fetch(`${origin}/readyz`).then((answer) => answer.ok, () => false);
-    if (ready) return { origin, port, database, log, stop, command, createUser, mailedCode };
+    if (ready) return { origin, port, binary, database, log, stop, command, createUser, mailedCode };
     if (server.exitCode !== null || Date.now() > deadline) {
       await stop();
       throw new Error(`the server did not become ready:\n${log()}`);

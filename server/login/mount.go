@@ -48,9 +48,9 @@ func (a *App) Mount(e *echo.Echo, openAPI []byte) error {
 		Mails: services.Mails, Webhooks: services.Webhooks, Keys: []*keys.Keys{a.app.Keys, a.app.IDKeys}, Info: a.info,
 		PublicURL: a.app.PublicURL, CheckResponses: a.app.CheckResponses == "on", CORSOrigins: a.app.CorsOrigins.Items(),
 		ClientIP: httpapi.ClientAddress(a.app.Proxies(), socket, a.log), Log: a.log, Ready: a.app.DB.Ready,
-		Site:   web.Site{Name: a.app.ServiceName(a.contract.Title), Home: a.app.HomeURL, MinLength: a.app.PasswordMinLength.Value, Look: a.look},
+		Site:     web.Site{Name: a.app.ServiceName(a.contract.Title), Home: a.app.HomeURL, MinLength: a.app.PasswordMinLength.Value, Look: a.look},
 		FirstRun: a.app.FirstRun(),
-		Shared: openAPI != nil, IsPage: a.isPage, Measure: a.app.Metrics.Request, Tracer: a.app.Tracer,
+		Shared:   openAPI != nil, IsPage: a.isPage, Measure: a.app.Metrics.Request, Tracer: a.app.Tracer,
 	}
 	if e.IPExtractor == nil { // Echo's own would believe any X-Forwarded-For
 		e.IPExtractor = options.ClientIP

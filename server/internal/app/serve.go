@@ -15,6 +15,8 @@ import (
 const (
 	// maxHeader is 16 KiB together with the 4 KiB that net/http adds of itself.
 	maxHeader = 12 << 10
+	// headerTime is how long a client may take to send the headers of a request.
+	headerTime = 5 * time.Second
 	// shutdownTime is what requests in flight get when the server stops.
 	shutdownTime = 10 * time.Second
 	// requestTime ends a request that waits for a password hash, before writeTime cuts its connection. The waits for a database
@@ -54,7 +56,7 @@ func (h *inFlight) wait() { h.requests.Lock() }
 // drain, in which load balancers notice, takes no more requests, and finishes those in flight, or cuts them off after
 // shutdownTime. None is being answered when it returns.
 func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger, stopping func(), drain time.Duration) error {
-	return serve(ctx, listener, &http.Server{ReadTimeout: 10 * time.Second, WriteTimeout: writeTime},
+	return serve(ctx, listener, &http.Server{ReadHeaderTimeout: headerTime, ReadTimeout: 10 * time.Second, WriteTimeout: writeTime},
 		&inFlight{Handler: handler, longest: requestTime}, log, stopping, drain)
 }
 
@@ -63,7 +65,7 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 func ServeStreams(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger, stopping func(), drain, longest time.Duration) error {
 	base, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
-	server := &http.Server{BaseContext: func(net.Listener) context.Context { return base }}
+	server := &http.Server{ReadHeaderTimeout: headerTime, BaseContext: func(net.Listener) context.Context { return base }}
 	ended := context.AfterFunc(ctx, func() { time.AfterFunc(drain+streamTime, end) })
 	defer ended()
 	return serve(ctx, listener, server, &inFlight{Handler: handler, longest: longest}, log, stopping, drain)
@@ -72,7 +74,7 @@ func ServeStreams(ctx context.Context, listener net.Listener, handler http.Handl
 func serve(ctx context.Context, listener net.Listener, server *http.Server, counted *inFlight, log *slog.Logger, stopping func(), drain time.Duration) error {
 	defer counted.wait()
 	server.Handler, server.MaxHeaderBytes, server.ErrorLog = counted, maxHeader, slog.NewLogLogger(log.Handler(), slog.LevelDebug)
-	server.ReadHeaderTimeout, server.IdleTimeout = 5*time.Second, 2*time.Minute
+	server.IdleTimeout = 2 * time.Minute
 	server.DisableGeneralOptionsHandler = true // which would answer OPTIONS * past all that follows
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()

@@ -72,7 +72,7 @@ type CommandLine struct {
 
 	Login loginCommand `cmd:"" group:"For developers" example:"sesame login https://login.example.com --client-id 019ad827-b3c1-7d21-9f60-5a4be3a2c7d9" help:"Log in to a server from a command line, with the browser of any device, and print the access token (RFC 8628)."`
 	New   newCommand   `cmd:"" group:"For developers" example:"sesame new ../shop --module example.com/shop" help:"Write a small project that uses Sesame as a library."`
-	Guard guardCommand `cmd:"" variables:"" group:"For developers" uses:"listen,public-url,audience,tls-cert,tls-key,trusted-proxies,cors-origins,drain-time,metrics-listen,metrics-remote,log-format,log-level" example:"sesame guard --spec openapi.yaml --upstream http://127.0.0.1:9000 --issuer https://login.example.com" help:"Put a login in front of a service: pass on the requests whose access tokens have the scopes that its OpenAPI document requires. Needs no database."`
+	Guard guardCommand `cmd:"" variables:"" group:"For developers" uses:"listen,audience,tls-cert,trusted-proxies,cors-origins" example:"sesame guard --spec openapi.yaml --upstream http://127.0.0.1:9000 --issuer https://login.example.com" help:"Put a login in front of a service: pass on the requests whose access tokens have the scopes that its OpenAPI document requires. Needs no database."`
 	Mock  mockCommand  `cmd:"" group:"For developers" uses:"listen,public-url,docs" example:"sesame mock --spec openapi.yaml" help:"Answer with the examples of an OpenAPI document: Sesame's, or any other. Needs no database."`
 
 	Help       helpCommand       `cmd:"" group:"About this program" example:"sesame help user create" help:"Explain a command, or list the settings."`

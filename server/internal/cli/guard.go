@@ -21,8 +21,8 @@ type guardCommand struct {
 	Spec         string        `placeholder:"FILE" xor:"document" help:"OpenAPI document of the service: 3.0, 3.1 or Swagger 2.0, in YAML or JSON, in one file. Anything else than its operations gets 404."`
 	MCP          bool          `name:"mcp" xor:"document" help:"The service is a server of the Model Context Protocol at the path of --resource, and has no document."`
 	Scope        []string      `placeholder:"SCOPE" help:"With --mcp: a scope that access tokens must have; may be repeated."`
-	Upstream     string        `required:"" placeholder:"URL" help:"Address of the service: http://HOST:PORT or https://HOST:PORT, with a path that is put in front of every path, or unix:PATH. Nothing but the guard may reach it, because it believes the X-Auth-Request headers."`
-	Issuer       string        `required:"" placeholder:"URL" help:"The login server's public URL, such as https://login.example.com."`
+	Upstream     string        `placeholder:"URL" help:"Address of the service: http://HOST:PORT or https://HOST:PORT, with a path that is put in front of every path, or unix:PATH. Nothing but the guard may reach it, because it believes the X-Auth-Request headers."`
+	Issuer       string        `placeholder:"URL" help:"The login server's public URL, such as https://login.example.com."`
 	Resource     string        `placeholder:"URL" help:"URL of the service, and the audience of its access tokens: one of the login server's SESAME_AUDIENCES. The guard then serves the metadata by which clients find the login server (RFC 9728). (default: none; the audience is --audience, or else the issuer)"`
 	ClientID     string        `name:"client-id" placeholder:"ID" help:"A service client of the login server, with which the guard looks up personal access tokens. (default: none; it refuses them)"`
 	SecretFile   string        `name:"client-secret-file" placeholder:"FILE" help:"File with the secret of that client, which only its owner and its group can read."`
@@ -41,6 +41,10 @@ type guardCommand struct {
 func (c *guardCommand) Run(p *program) error {
 	if p.ACME == "on" || p.RedirectListen != "" {
 		return fmt.Errorf("the guard gets no certificate and redirects nothing; unset %s and %s", config.Variable("acme"), config.Variable("redirect-listen"))
+	}
+	if c.Upstream == "" || c.Issuer == "" {
+		return usagef("guard needs --upstream, the address of the service, and --issuer, the URL of the login server\n" +
+			"example: sesame guard --spec openapi.yaml --upstream http://127.0.0.1:9000 --issuer https://login.example.com")
 	}
 	upstream, err := proxy.ParseUpstream(c.Upstream)
 	if err != nil {

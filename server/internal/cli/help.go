@@ -260,10 +260,11 @@ func (h *help) aboutSettings(node *kong.Node) {
 				h.setting(flag)
 			}
 		}
-		if config.HasVariables(node) { // it runs apart from the server, with settings of its own
+		h.WriteString("\n")
+		if config.HasVariables(node) {
+			h.line("It runs apart from the server, with settings of its own. The others that it has are the certificate's key, the public URL, the log, the metrics and the drain time; see: sesame help settings")
 			return
 		}
-		h.WriteString("\n")
 		h.line("These and the other settings must be those of the server; see: sesame help settings")
 	}
 }

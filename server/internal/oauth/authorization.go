@@ -244,7 +244,7 @@ func (s *Service) Next(ctx context.Context, a Authorization, browser *identity.B
 		if store.IgnoreNotFound(err) != nil {
 			return Consent, err
 		}
-		missing = err != nil || len(identity.Intersect(wanted, strings.Fields(granted.Scope))) < len(wanted)
+		missing = err != nil || len(identity.Intersect(wanted, s.agreedTo(a, granted))) < len(wanted)
 	}
 	if !missing && (consented || !slices.Contains(a.prompts, "consent")) {
 		return Answer, nil

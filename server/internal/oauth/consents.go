@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -85,9 +86,40 @@ func (s *Service) Agree(ctx context.Context, a Authorization, user store.User) e
 				return err
 			}
 		}
-		return q.SetConsent(ctx, user.ID, a.Client.ID, strings.Join(all, " "), s.now())
+		if err = q.SetConsent(ctx, user.ID, a.Client.ID, strings.Join(all, " "), s.now()); err != nil || !a.Client.Unverified() {
+			return err
+		}
+		return q.SetConsentResources(ctx, user.ID, a.Client.ID, s.agreeFor(a, before, s.ConsentFor(a, user)))
 	})
 	return store.IgnoreNotFound(err) // an account that was deleted meanwhile gets no code
+}
+
+// agreedTo returns the scopes that a person has granted to a client: to one that nobody has verified, for the resource of the request alone,
+// since the page that asked named it.
+func (s *Service) agreedTo(a Authorization, granted store.Consent) []string {
+	if !a.Client.Unverified() {
+		return strings.Fields(granted.Scope)
+	}
+	for _, line := range lines(granted.Resources) {
+		if fields := strings.Fields(line); fields[0] == s.ResourceOf(a) {
+			return fields[1:]
+		}
+	}
+	return nil
+}
+
+// agreeFor returns the resources of a consent with more scopes for that of the request.
+func (s *Service) agreeFor(a Authorization, before store.Consent, scopes []string) string {
+	resource := s.ResourceOf(a)
+	all := slices.Concat(s.agreedTo(a, before), scopes)
+	kept := slices.DeleteFunc(lines(before.Resources), func(line string) bool { return strings.Fields(line)[0] == resource })
+	return strings.Join(append(kept, strings.Join(append([]string{resource}, identity.Intersect(all, all)...), " ")), "\n")
+}
+
+// ResourceOf returns the audience of the tokens that a request leads to.
+func (s *Service) ResourceOf(a Authorization) string {
+	_, own := s.issuer.Names()
+	return cmp.Or(a.Resource, own)
 }
 
 // Withdraw takes back what the caller has agreed to, and ends their sessions with the client. Errors: NotFound.

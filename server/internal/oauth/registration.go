@@ -31,7 +31,7 @@ type Unverified struct {
 
 const (
 	// maxRegistrations is how many clients a network can register in registrationWindow.
-	maxRegistrations   = 10
+	maxRegistrations   = 20
 	registrationWindow = 15 * time.Minute
 	// maxUnused is about how many clients exist that nobody has agreed to. One more takes the place of the oldest, if that has
 	// had unusedGrace, in which a person signs in; so a flood from few networks neither fills the table nor keeps others out.

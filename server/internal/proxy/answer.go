@@ -106,7 +106,7 @@ func (b *patientBody) Read(data []byte) (int, error) {
 	if err != nil { // the deadline would end the request while the upstream answers
 		_ = b.controller.SetReadDeadline(time.Time{})
 	}
-	if err != nil && err != io.EOF { //nolint:errorlint // as io.Reader says
+	if err != nil && err != io.EOF {
 		err = bodyError{err}
 	}
 	return n, err

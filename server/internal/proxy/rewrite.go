@@ -22,7 +22,7 @@ const (
 func ParseUpstream(text string) (*Upstream, error) {
 	if path, ok := strings.CutPrefix(text, "unix:"); ok {
 		if path == "" {
-			return nil, errors.New("must have the path of a socket after unix:")
+			return nil, errors.New("must have the path of a socket after unix:, such as unix:/run/notes/socket")
 		}
 		return &Upstream{url: &url.URL{Scheme: "http", Host: "localhost"}, socket: path}, nil
 	}

@@ -80,14 +80,20 @@ func (q *Queries) ReplaceBrowserSession(ctx context.Context, old, next string) e
 // Consent is a row of consents.
 type Consent struct {
 	UserID, ClientID, Scope string
+	Resources               string // of a client that no operator has made: lines of a resource and the scopes for it
 	CreatedAt, UpdatedAt    time.Time
 }
 
 // ConsentOf finds what a user has granted to a client. Errors: ErrNotFound.
 func (q *Queries) ConsentOf(ctx context.Context, userID, clientID string) (c Consent, err error) {
 	row := q.read.QueryRowContext(ctx, `
-		SELECT user_id, client_id, scope, created_at, updated_at FROM consents WHERE user_id = $1 AND client_id = $2`, userID, clientID)
-	return c, translate(row.Scan(&c.UserID, &c.ClientID, &c.Scope, timeScanner{&c.CreatedAt}, timeScanner{&c.UpdatedAt}))
+		SELECT user_id, client_id, scope, resources, created_at, updated_at FROM consents WHERE user_id = $1 AND client_id = $2`, userID, clientID)
+	return c, translate(row.Scan(&c.UserID, &c.ClientID, &c.Scope, &c.Resources, timeScanner{&c.CreatedAt}, timeScanner{&c.UpdatedAt}))
+}
+
+// SetConsentResources stores what a user has granted to a client for each resource. Errors: ErrNotFound.
+func (q *Queries) SetConsentResources(ctx context.Context, userID, clientID, resources string) error {
+	return one(q.write.ExecContext(ctx, `UPDATE consents SET resources = $3 WHERE user_id = $1 AND client_id = $2`, userID, clientID, resources))
 }
 
 // SetConsent stores what a user has granted to a client, in place of what was granted before.

@@ -39,7 +39,19 @@ func (q *Queries) ListEvents(ctx context.Context, query EventQuery) ([]Event, er
 	}
 	text, args := query.statement(kinds, q.skipLocked == "")
 	rows, err := q.read.QueryContext(ctx, text, args...)
-	return collect(rows, err, (*Event).fields)
+	events, err := collect(rows, err, (*Event).fields)
+	return events[:min(len(events), query.Limit)], err
+}
+
+// limit is the limit of the statements, a number of their text: a plan of PostgreSQL that fits every value of a parameter takes it for a
+// tenth of the table, and compiles the statement, which takes milliseconds. Few numbers make few statements, which stay prepared.
+func (query *EventQuery) limit() string {
+	for _, size := range []int{21, 51, 101, 501} {
+		if query.Limit <= size {
+			return strconv.Itoa(size)
+		}
+	}
+	return strconv.Itoa(query.Limit)
 }
 
 // eventIndexes are the indexes whose last column is the id, by the others.
@@ -51,7 +63,7 @@ var eventIndexes = map[string]string{
 // ANALYZE, it may skip the first column of another one, and then sort.
 func (query *EventQuery) statement(kinds []string, sqlite bool) (text string, args []any) {
 	of, value := query.owner()
-	args = []any{query.Limit, query.From, cmp.Or(query.Before, endOfIDs)}
+	args = []any{query.From, cmp.Or(query.Before, endOfIDs)}
 	var columns []string
 	if of != "" {
 		args, columns = append(args, value), append(columns, of)
@@ -92,29 +104,29 @@ func (query *EventQuery) direction() string {
 	return " DESC"
 }
 
-// branch reads one range of the index on columns and the id. The first three parameters are the limit and the bounds of the id. The
+// branch reads one range of the index on columns and the id. The first two parameters are the bounds of the id. The
 // values of the columns follow, that of the last one at the end.
 func (query *EventQuery) branch(selected, from string, columns []string, end int) string {
 	names, low, high, order := "", "", "", ""
 	for i, column := range columns {
-		at := 4 + i
+		at := 3 + i
 		if i == len(columns)-1 {
 			at = end
 		}
 		parameter := "$" + strconv.Itoa(at) + ", "
 		names, low, high, order = names+column+", ", low+parameter, high+parameter, order+column+query.direction()+", "
 	}
-	return `SELECT ` + selected + ` FROM ` + from + ` WHERE (` + names + `id) >= (` + low + `$2) AND (` + names + `id) < (` + high + `$3)
-		ORDER BY ` + order + `id` + query.direction() + ` LIMIT $1`
+	return `SELECT ` + selected + ` FROM ` + from + ` WHERE (` + names + `id) >= (` + low + `$1) AND (` + names + `id) < (` + high + `$2)
+		ORDER BY ` + order + `id` + query.direction() + ` LIMIT ` + query.limit()
 }
 
 // union reads a range for each kind, and returns the first events of all. The kinds are the last parameters.
 func (query *EventQuery) union(from string, columns []string, parameters int) string {
 	var branches []string
-	for at := 3 + len(columns); at <= parameters; at++ {
+	for at := 2 + len(columns); at <= parameters; at++ {
 		branches = append(branches, `SELECT id FROM (`+query.branch("id", from, columns, at)+`) AS k`+strconv.Itoa(at))
 	}
-	return `WITH page AS MATERIALIZED (` + strings.Join(branches, " UNION ALL ") + ` ORDER BY id` + query.direction() + ` LIMIT $1)
+	return `WITH page AS MATERIALIZED (` + strings.Join(branches, " UNION ALL ") + ` ORDER BY id` + query.direction() + ` LIMIT ` + query.limit() + `)
 		SELECT ` + eventColumns + ` FROM events WHERE id IN (SELECT id FROM page) ORDER BY id` + query.direction()
 }
 

@@ -19,7 +19,7 @@ func (p *Pages) askToConsent(ctx context.Context, a oauth.Authorization, browser
 	t := p.texts(ctx, a.UILocales)
 	title := a.Client.Title()
 	shown := p.Site.message(t, t.T("consent.title", "client", title), t.H("signed-in-as", "username", browser.User.Username))
-	shown.Text = append(shown.Text, unverified(t, a)...)
+	shown.Text = append(shown.Text, p.unverified(t, a)...)
 	shown.Text = append(shown.Text, t.H("consent.text", "client", title))
 	for _, scope := range p.OAuth.ConsentFor(a, browser.User) {
 		shown.Scopes = append(shown.Scopes, t.Sentence(p.DescribeScope(scope)))
@@ -37,7 +37,7 @@ func (p *Pages) askToConsent(ctx context.Context, a oauth.Authorization, browser
 
 // unverified are the paragraphs about a client that no operator has made: whose its name is, and where the answer goes. The hosts are what
 // it cannot invent.
-func unverified(t *texts, a oauth.Authorization) (paragraphs []template.HTML) {
+func (p *Pages) unverified(t *texts, a oauth.Authorization) (paragraphs []template.HTML) {
 	switch a.Client.Registration {
 	case store.ByItself:
 		paragraphs = append(paragraphs, t.H("consent.unverified"))
@@ -56,10 +56,7 @@ func unverified(t *texts, a oauth.Authorization) (paragraphs []template.HTML) {
 	default:
 		paragraphs = append(paragraphs, t.H("consent.site", "host", hostOf(a.Redirect)))
 	}
-	if a.Resource != "" {
-		paragraphs = append(paragraphs, t.H("consent.resource", "resource", names.Visible(a.Resource)))
-	}
-	return paragraphs
+	return append(paragraphs, t.H("consent.resource", "resource", names.Visible(p.OAuth.ResourceOf(a))))
 }
 
 // hostOf is the host of a URL for people, as ASCII: letters of other scripts can look like others.

@@ -28,7 +28,7 @@ type Pages struct {
 	OAuth     *oauth.Service
 	Upstream  *upstream.Service
 	Audit     *audit.Log
-	PublicURL string // no trailing slash
+	PublicURL string    // no trailing slash
 	FirstRun  *FirstRun // nil for none
 	// DescribeScope returns what the contract says of a scope.
 	DescribeScope func(scope string) string

@@ -7,6 +7,9 @@ ALTER TABLE clients ADD COLUMN document_uri TEXT NOT NULL DEFAULT '';         --
 ALTER TABLE clients ADD COLUMN agreed BOOLEAN NOT NULL DEFAULT FALSE;         -- whether a person has agreed since it was registered
 ALTER TABLE clients ADD COLUMN check_at BIGINT NOT NULL DEFAULT 0;            -- when cleanup looks whether anybody uses it
 
+-- What was granted to such a client for each resource: lines of the resource and the scopes, separated by spaces.
+ALTER TABLE consents ADD COLUMN resources TEXT NOT NULL DEFAULT '';
+
 CREATE INDEX clients_check ON clients (check_at) WHERE registration <> 'operator';
 CREATE INDEX clients_unused ON clients (created_at) WHERE registration = 'dynamic' AND NOT agreed;
 
@@ -18,6 +21,7 @@ DROP INDEX clients_unused;
 DROP INDEX clients_check;
 DELETE FROM sessions WHERE client_id IN (SELECT id FROM clients WHERE registration <> 'operator');
 DELETE FROM clients WHERE registration <> 'operator';
+ALTER TABLE consents DROP COLUMN resources;
 ALTER TABLE clients DROP COLUMN check_at;
 ALTER TABLE clients DROP COLUMN agreed;
 ALTER TABLE clients DROP COLUMN document_uri;

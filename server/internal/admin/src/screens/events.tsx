@@ -49,7 +49,7 @@ export function Events({ query }: ScreenProps) {
     <p class="hint live" role="status">{follower.on && <>{t(follower.failed ? 'paused' : 'following')} {follower.fresh > 0 && t('fresh', { n: follower.fresh })}</>}</p>
     {filters.failure && <Fault failure={filters.failure} />}
     <Table<Event> caption={t('title')} list={{ ...events, more: events.items.length > most ? null : events.more }} id={({ id }) => id} empty={t('none')} columns={[
-      { title: t('kind'), kind: 'main', cell: ({ kind }) => <>{inWords(kind)}<div><Code>{kind}</Code></div></> },
+      { title: t('kind'), kind: 'main', cell: ({ kind }) => <><Theirs>{inWords(kind)}</Theirs><div><Code>{kind}</Code></div></> },
       { title: t('at'), kind: 'short', cell: ({ at }) => <Time at={at} /> },
       { title: t('about'), cell: ({ user_id: id, username }) => id && (may('users:read') ? <a href={href('people', id)}><Theirs>{username ?? id}</Theirs></a> : <Theirs>{username ?? id}</Theirs>) },
       { title: t('by'), cell: ({ actor, user_id: id, client_id: client }) => actor && (actor === id ? t('self') : uuid.test(actor) && actor !== client && may('users:read') ? <a href={href('people', actor)}><Code>{actor}</Code></a> : <Code>{actor}</Code>) },

@@ -27,6 +27,9 @@ const words: Partial<Record<Kind, [en: string, de: string]>> = {
   email_confirmed: ['Address confirmed', 'Adresse bestätigt'],
   email_changed: ['Address changed', 'Adresse geändert'],
   email_lost: ['Address removed, because it was not confirmed', 'Adresse entfernt, weil sie nicht bestätigt wurde'],
+  account_invited: ['Invited', 'Eingeladen'],
+  invitation_accepted: ['Invitation accepted', 'Einladung angenommen'],
+  password_reset_started: ['Reset of the password begun by an administrator', 'Zurücksetzung des Passworts durch die Verwaltung begonnen'],
   password_reset: ['Password reset with a mailed link', 'Passwort mit einem zugesandten Link zurückgesetzt'],
   identity_linked: ['Linked to another service', 'Mit einem anderen Dienst verknüpft'],
   identity_unlinked: ['Link to another service removed', 'Verknüpfung mit einem anderen Dienst entfernt'],
@@ -48,6 +51,13 @@ const words: Partial<Record<Kind, [en: string, de: string]>> = {
   mail_deleted: ['Mail deleted before it was sent', 'Mail vor dem Versand gelöscht'],
   key_published: ['New signing key published', 'Neuer Signaturschlüssel veröffentlicht'],
   key_rotated: ['New signing key signs', 'Neuer Signaturschlüssel signiert'],
+  token_created: ['Personal access token made', 'Persönliches Zugriffstoken erstellt'],
+  token_revoked: ['Personal access token revoked', 'Persönliches Zugriffstoken widerrufen'],
+  webhook_created: ['Webhook created', 'Webhook angelegt'],
+  webhook_changed: ['Webhook changed', 'Webhook geändert'],
+  webhook_deleted: ['Webhook deleted', 'Webhook gelöscht'],
+  webhook_disabled: ['Webhook switched off after failures', 'Webhook nach Fehlern abgeschaltet'],
+  webhook_tested: ['Webhook tried out', 'Webhook ausprobiert'],
 };
 
 export const kinds = Object.keys(words) as Kind[];

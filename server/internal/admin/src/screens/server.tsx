@@ -30,6 +30,11 @@ const t = texts({
   name: 'Einstellung', value: 'Wert', nothing: 'Keine Einstellung passt zu dieser Suche.',
 });
 
+const words = ['access_tokens', 'id_tokens', 'published', 'signing', 'retired', 'flag', 'environment', 'program', 'default'] as const;
+
+// word is a value of the contract in words. A newer server may have others.
+const word = (value: string) => words.some((known) => known === value) ? t(value as typeof words[number]) : <Code>{value}</Code>;
+
 type Key = Schemas['SigningKey'];
 type Setting = Schemas['Setting'];
 
@@ -63,9 +68,9 @@ function Keys() {
     <button key={signs} type="button" onClick={() => rotate(signs)}>{t('rotate', { what: t(signs) })}</button>)}>
     <Table<Key> caption={t('keys')} list={{ ...keys, items }} id={({ kid }) => kid} empty={t('none')} columns={[
       { title: t('key'), kind: 'main', cell: ({ kid, alg }) => <><Code>{kid}</Code> <Badge>{alg}</Badge></> },
-      { title: t('signs'), kind: 'short', cell: ({ signs }) => t(signs) },
-      { title: t('state'), kind: 'short', cell: ({ state }) => <Badge kind={state === 'signing' ? 'good' : 'plain'}>{t(state)}</Badge> },
-      { title: t('from'), kind: 'short', cell: ({ signs_from: at }) => <Time at={at} /> },
+      { title: t('signs'), cell: ({ signs }) => word(signs) },
+      { title: t('state'), cell: ({ state }) => <Badge kind={state === 'signing' ? 'good' : 'plain'}>{word(state)}</Badge> },
+      { title: t('from'), cell: ({ signs_from: at }) => <Time at={at} /> },
       { title: t('retires'), kind: 'short', cell: ({ retires_at: at }) => <Time at={at} /> },
       { title: t('removed'), kind: 'short', cell: ({ removed_at: at }) => <Time at={at} /> },
     ]} />
@@ -87,7 +92,7 @@ function Settings({ all, query }: { all: Setting[]; query: URLSearchParams }) {
         <Code>{name}</Code>{flag && <span class="muted"> <Code>{flag}</Code></span>}<div class="muted small words" lang="en">{description}</div>
       </> },
       { title: t('value'), cell: ({ value }) => value && <Code>{value}</Code> },
-      { title: t('source'), kind: 'short', cell: ({ source }) => <Badge kind={source === 'default' ? 'plain' : 'good'}>{t(source)}</Badge> },
+      { title: t('source'), cell: ({ source }) => <Badge kind={source === 'default' ? 'plain' : 'good'}>{word(source)}</Badge> },
     ]} />
   </Section>;
 }
