@@ -14,7 +14,7 @@ import (
 type userListCommand struct {
 	Prefix        string    `name:"q" placeholder:"TEXT" help:"Only accounts whose username or email address begins with TEXT."`
 	Disabled      *bool     `negatable:"" help:"Only disabled accounts; with --no-disabled, only enabled ones."`
-	Sort          string    `enum:"username,-username,created_at,-created_at" default:"username" help:"The order: username, created_at, or one of them after a hyphen for the reverse."`
+	Sort          string    `enum:"username,-username,created_at,-created_at" default:"username" help:"The order: username or created_at. A hyphen before it reverses the order: --sort=-created_at."`
 	Scope         string    `placeholder:"SCOPE" help:"Only accounts with a scope such as users:write."`
 	EmailVerified *bool     `negatable:"" help:"Only accounts with a verified address; with --no-email-verified, only those without one."`
 	SecondFactor  *bool     `negatable:"" help:"Only accounts with a second factor; with --no-second-factor, only those without one."`
