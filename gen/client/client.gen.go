@@ -4285,7 +4285,7 @@ type ClientInterface interface {
 	// registered, is `invalid_target`.
 	//
 	// A person's login need not name a client. An OAuth library that must name one uses
-	// `first-party`, which has no secret. (The pages of this documentation are the client `docs`.) A service client sends its id and secret in the
+	// `first-party`, which has no secret. (The pages of this documentation are the client `docs`, and the page of administrators is `admin`.) A service client sends its id and secret in the
 	// `Authorization: Basic` header or in the form. With the header, the form may repeat the same
 	// `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
 	// through a client belongs to it: no other client can refresh it.
@@ -4341,7 +4341,7 @@ type ClientInterface interface {
 	// registered, is `invalid_target`.
 	//
 	// A person's login need not name a client. An OAuth library that must name one uses
-	// `first-party`, which has no secret. (The pages of this documentation are the client `docs`.) A service client sends its id and secret in the
+	// `first-party`, which has no secret. (The pages of this documentation are the client `docs`, and the page of administrators is `admin`.) A service client sends its id and secret in the
 	// `Authorization: Basic` header or in the form. With the header, the form may repeat the same
 	// `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
 	// through a client belongs to it: no other client can refresh it.
@@ -6374,7 +6374,7 @@ func (c *Client) SignOutWithFormWithFormdataBody(ctx context.Context, body SignO
 // registered, is `invalid_target`.
 //
 // A person's login need not name a client. An OAuth library that must name one uses
-// `first-party`, which has no secret. (The pages of this documentation are the client `docs`.) A service client sends its id and secret in the
+// `first-party`, which has no secret. (The pages of this documentation are the client `docs`, and the page of administrators is `admin`.) A service client sends its id and secret in the
 // `Authorization: Basic` header or in the form. With the header, the form may repeat the same
 // `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
 // through a client belongs to it: no other client can refresh it.
@@ -6440,7 +6440,7 @@ func (c *Client) CreateTokenWithBody(ctx context.Context, contentType string, bo
 // registered, is `invalid_target`.
 //
 // A person's login need not name a client. An OAuth library that must name one uses
-// `first-party`, which has no secret. (The pages of this documentation are the client `docs`.) A service client sends its id and secret in the
+// `first-party`, which has no secret. (The pages of this documentation are the client `docs`, and the page of administrators is `admin`.) A service client sends its id and secret in the
 // `Authorization: Basic` header or in the form. With the header, the form may repeat the same
 // `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
 // through a client belongs to it: no other client can refresh it.
@@ -13283,7 +13283,7 @@ type ClientWithResponsesInterface interface {
 	// registered, is `invalid_target`.
 	//
 	// A person's login need not name a client. An OAuth library that must name one uses
-	// `first-party`, which has no secret. (The pages of this documentation are the client `docs`.) A service client sends its id and secret in the
+	// `first-party`, which has no secret. (The pages of this documentation are the client `docs`, and the page of administrators is `admin`.) A service client sends its id and secret in the
 	// `Authorization: Basic` header or in the form. With the header, the form may repeat the same
 	// `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
 	// through a client belongs to it: no other client can refresh it.
@@ -13339,7 +13339,7 @@ type ClientWithResponsesInterface interface {
 	// registered, is `invalid_target`.
 	//
 	// A person's login need not name a client. An OAuth library that must name one uses
-	// `first-party`, which has no secret. (The pages of this documentation are the client `docs`.) A service client sends its id and secret in the
+	// `first-party`, which has no secret. (The pages of this documentation are the client `docs`, and the page of administrators is `admin`.) A service client sends its id and secret in the
 	// `Authorization: Basic` header or in the form. With the header, the form may repeat the same
 	// `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
 	// through a client belongs to it: no other client can refresh it.
@@ -25849,7 +25849,7 @@ func (c *ClientWithResponses) SignOutWithFormWithFormdataBodyWithResponse(ctx co
 // registered, is `invalid_target`.
 //
 // A person's login need not name a client. An OAuth library that must name one uses
-// `first-party`, which has no secret. (The pages of this documentation are the client `docs`.) A service client sends its id and secret in the
+// `first-party`, which has no secret. (The pages of this documentation are the client `docs`, and the page of administrators is `admin`.) A service client sends its id and secret in the
 // `Authorization: Basic` header or in the form. With the header, the form may repeat the same
 // `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
 // through a client belongs to it: no other client can refresh it.
@@ -25911,7 +25911,7 @@ func (c *ClientWithResponses) CreateTokenWithBodyWithResponse(ctx context.Contex
 // registered, is `invalid_target`.
 //
 // A person's login need not name a client. An OAuth library that must name one uses
-// `first-party`, which has no secret. (The pages of this documentation are the client `docs`.) A service client sends its id and secret in the
+// `first-party`, which has no secret. (The pages of this documentation are the client `docs`, and the page of administrators is `admin`.) A service client sends its id and secret in the
 // `Authorization: Basic` header or in the form. With the header, the form may repeat the same
 // `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
 // through a client belongs to it: no other client can refresh it.
