@@ -5005,7 +5005,7 @@ type ClientInterface interface {
 	// Corresponds with DELETE /users/{user_id}/tokens/{token_id} (the `RevokeUserPersonalToken` operationId).
 	RevokeUserPersonalToken(ctx context.Context, userID openapi_types.UUID, tokenID openapi_types.UUID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// UnlockUser End the waits of an account
+	// UnlockUser Unlock an account
 	//
 	// Ends the waiting periods after wrong passwords and codes, so that the owner of the account can log in at once. The waits of a whole
 	// network are not those of an account, and stay.
@@ -7704,7 +7704,7 @@ func (c *Client) RevokeUserPersonalToken(ctx context.Context, userID openapi_typ
 	return c.Client.Do(req)
 }
 
-// UnlockUser End the waits of an account
+// UnlockUser Unlock an account
 //
 // Ends the waiting periods after wrong passwords and codes, so that the owner of the account can log in at once. The waits of a whole
 // network are not those of an account, and stay.
@@ -14073,7 +14073,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with DELETE /users/{user_id}/tokens/{token_id} (the `RevokeUserPersonalToken` operationId).
 	RevokeUserPersonalTokenWithResponse(ctx context.Context, userID openapi_types.UUID, tokenID openapi_types.UUID, reqEditors ...RequestEditorFn) (*RevokeUserPersonalTokenResponse, error)
 
-	// UnlockUserWithResponse End the waits of an account
+	// UnlockUserWithResponse Unlock an account
 	//
 	// Ends the waiting periods after wrong passwords and codes, so that the owner of the account can log in at once. The waits of a whole
 	// network are not those of an account, and stay.
@@ -27005,7 +27005,7 @@ func (c *ClientWithResponses) RevokeUserPersonalTokenWithResponse(ctx context.Co
 	return ParseRevokeUserPersonalTokenResponse(rsp)
 }
 
-// UnlockUserWithResponse End the waits of an account
+// UnlockUserWithResponse Unlock an account
 //
 // Ends the waiting periods after wrong passwords and codes, so that the owner of the account can log in at once. The waits of a whole
 // network are not those of an account, and stay.

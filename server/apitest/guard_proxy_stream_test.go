@@ -208,7 +208,7 @@ func TestTheGuardProxyWaitsForTheIssuer(t *testing.T) {
 func TestTheGuardProxyReachesEveryKindOfUpstream(t *testing.T) {
 	t.Parallel()
 	s := start(t, sqliteURL(t))
-	folder, err := os.MkdirTemp("", "guard") // the path of a socket is short
+	folder, err := os.MkdirTemp("", "guard") //nolint:usetesting // t.TempDir is too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +219,7 @@ func TestTheGuardProxyReachesEveryKindOfUpstream(t *testing.T) {
 	}
 	u := &upstream{}
 	u.Server = httptest.NewUnstartedServer(http.HandlerFunc(u.serve))
-	u.Server.Listener = listener
+	u.Listener = listener
 	u.Start()
 	t.Cleanup(u.Close)
 	if a := startGuard(t, guardedDocument, "unix:"+listener.Addr().String(), s.url).send(t, request{method: "GET", path: "/about"}); a.status != 200 {

@@ -208,7 +208,8 @@ func TestAnUnverifiedClientStaysOne(t *testing.T) {
 			}
 		}
 		for _, form := range []url.Values{
-			{"grant_type": {"password"}, "username": {"ann"}, "password": {horse}}, {"grant_type": {"client_credentials"}},
+			{"grant_type": {"password"}, "username": {"ann"}, "password": {horse}},
+			{"grant_type": {"client_credentials"}},
 			{"grant_type": {"urn:ietf:params:oauth:grant-type:device_code"}, "device_code": {"x"}},
 		} {
 			form.Set("client_id", made.ClientID)

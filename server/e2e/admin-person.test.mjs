@@ -163,8 +163,8 @@ describe('one person', () => {
     const tryAgain = async () => (await fetch(`${sesame.origin}/token`, { method: 'POST', body: new URLSearchParams({ username: 'paris', password: 'an apple of gold' }) })).status;
     assert.equal(await tryAgain(), 429);
     await enter(at, 'paris', { path: `#/people/${id}` });
-    await button('End the waits').click();
-    await dialog().getByRole('button', { name: 'End the waits' }).click();
+    await button('Unlock').click();
+    await dialog().getByRole('button', { name: 'Unlock' }).click();
     await page.getByText('paris does not have to wait.').waitFor();
     assert.equal(await tryAgain(), 200);
     await button('Confirm the address').click();
@@ -222,7 +222,7 @@ describe('one person', () => {
     await enter(at, 'helen', { path: `#/people/${id}`, account: reader });
     await settled(page);
     assert.ok(await page.getByLabel('Name', { exact: true }).isDisabled());
-    for (const name of ['End', 'End all', 'Unlink', 'Withdraw', 'Revoke', 'Mail a password reset', 'Reset', 'Disable', 'Delete', 'End the waits', 'Save']) assert.equal(await button(name).count(), 0, name);
+    for (const name of ['End', 'End all', 'Unlink', 'Withdraw', 'Revoke', 'Mail a password reset', 'Reset', 'Disable', 'Delete', 'Unlock', 'Save']) assert.equal(await button(name).count(), 0, name);
     assert.equal(await section('Events').count(), 0);
     assert.deepEqual(await page.getByRole('navigation').getByRole('link').allInnerTexts(), ['People', 'Sessions']);
     assertCalm(at);

@@ -181,7 +181,7 @@ test('the contract converts into a collection that works unchanged', async () =>
     'List the second factors of an account': 404,
     'List the identities of an account': 404,
     'Unlink an identity from an account': 404,
-    'End the waits of an account': 404,
+    'Unlock an account': 404,
     'List the consents of an account': 404,
     'Withdraw a consent of an account': 404,
     'Withdraw a consent': 404, // the account has agreed to nothing

@@ -99,7 +99,7 @@ func (a *App) Mount(e *echo.Echo, openAPI []byte) error {
 
 // info describes the server for administrators.
 func (a *App) info(ctx context.Context) (httpapi.Info, error) {
-	settings, err := a.app.Settings.List()
+	settings, err := a.app.List()
 	if err != nil {
 		return httpapi.Info{}, err
 	}
