@@ -50,7 +50,7 @@ func TestAClockThatIsSetBackAndForth(t *testing.T) {
 		for i, jump := range []time.Duration{day, -day, -day, day, time.Hour, -2 * time.Hour, time.Hour, -40 * day, 40 * day} {
 			before := s.newcomer(t, fmt.Sprint("before", i))
 			s.clock.advance(jump)
-			s.untilCalled(t, "(*Dispatcher).claim") // a mail that it claims by the time before is sent twice
+			s.untilCalled(t, "(*Worker[...]).claim") // a mail that it claims by the time before is sent twice
 			s.exercise(t, post, fmt.Sprint("ann", i), fmt.Sprintf("192.0.2.%d", i+1))
 			if a := s.do(t, me(before.AccessToken)); a.status != 401 {
 				t.Errorf("after %v, a token that has expired or is of a time to come is answered with %d", jump, a.status)

@@ -101,7 +101,7 @@ func TestNothingRunsAfterTheEnd(t *testing.T) {
 
 // N20: the program does not end before its workers do, however long one takes.
 func TestStoppingWaitsForTheWorkers(t *testing.T) {
-	for _, worker := range []string{"(*Keys).Maintain", "(*Dispatcher).claim", "(*Service).recordCorrectPassword"} {
+	for _, worker := range []string{"(*Keys).Maintain", "(*Worker[...]).claim", "(*Service).recordCorrectPassword"} {
 		t.Run(worker, func(t *testing.T) {
 			before := goroutines()
 			s := start(t, sqliteURL(t))
@@ -112,7 +112,14 @@ func TestStoppingWaitsForTheWorkers(t *testing.T) {
 			if a, err := s.try(r); err != nil || a.status != 400 {
 				t.Errorf("%v %v", a, err)
 			}
-			<-entered
+			until(t, worker+" runs", func() bool {
+				select {
+				case <-entered:
+					return true
+				default:
+					return false
+				}
+			})
 			go func() { s.stop(); close(stopped) }()
 			untilWaiting(t, "app.(*App).Close", stopped)
 			close(release)
