@@ -107,7 +107,7 @@ func TestFieldsThatAreNotOnesOwnToSet(t *testing.T) {
 		token := s.newcomer(t, "ann").AccessToken
 		before := s.do(t, me(token)).want(200).body
 		for field, value := range map[string]any{
-			"id": newID(), "email_verified": true, "scopes": []string{"users:write"}, "disabled": false,
+			"id": newID(), "email_verified": true, "scopes": []string{"users:write"}, "disabled": true,
 			"password_hash": "$2a$05$x", "created_at": "2026-11-23T14:11:00Z", "updated_at": "2026-11-23T14:11:00Z",
 			"username_key": "bob", "is_admin": true, "scope": "users:write",
 		} {
@@ -283,6 +283,9 @@ func TestUndeclaredMethods(t *testing.T) {
 		}
 		for _, path := range slices.Sorted(maps.Keys(declared)) {
 			for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "INVENTED"} {
+				if path == "/mails/test" && method == "DELETE" { // it is DELETE /mails/{mail_id}
+					continue
+				}
 				if slices.Contains(declared[path], method) || method == "HEAD" && slices.Contains(declared[path], "GET") {
 					continue
 				}

@@ -245,7 +245,7 @@ func TestWhatAClientMayDo(t *testing.T) {
 			if !strings.HasPrefix(op.Path, "/users/me") {
 				continue
 			}
-			r := exampleOf(t, op, map[string]string{"session_id": newID(), "factor_id": newID(), "identity_id": newID()})
+			r := exampleOf(t, op, map[string]string{"session_id": newID(), "factor_id": newID(), "identity_id": newID(), "token_id": newID(), "client_id": newID()})
 			r.token = own
 			checkChallenge(t, op, "insufficient_scope", s.do(t, r).want(403, "insufficient_scope"))
 		}

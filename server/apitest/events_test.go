@@ -617,7 +617,7 @@ func TestARotationByScheduleIsRecorded(t *testing.T) {
 		}
 		s.clock.advance(9 * time.Minute)
 		s.clock.advance(70 * time.Second)
-		root = decode[api.Token](s.do(t, withScope(passwordGrant("root", horse), "users:read")).want(200)).AccessToken
+		root = decode[api.Token](s.do(t, withScope(passwordGrant("root", horse), "events:read")).want(200)).AccessToken
 		var events []api.Event
 		until(t, "the key signs", func() bool {
 			events = eventPage(t, s, root, "/events?kind=key_rotated").Items

@@ -185,7 +185,7 @@ func (s *server) issuer(t *testing.T, name, audience string) *token.Issuer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
+	t.Cleanup(func() { db.Close() }) // the keys are read again after a minute
 	master, err := token.ParseMasterKey(testKey())
 	if err != nil {
 		t.Fatal(err)

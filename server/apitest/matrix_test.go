@@ -349,7 +349,7 @@ func TestPublicOperations(t *testing.T) {
 	}
 	want := []string{
 		"authorize", "authorizeDevice", "authorizeWithForm", "confirmPasswordReset", "createToken", "getHealth", "getKeys", "getMetadata", "getOpenIDConfiguration", "getReadiness",
-		"pushAuthorizationRequest", "requestPasswordReset", "revokeToken", "signOut", "signOutWithForm", "startPasskeySignIn",
+		"pushAuthorizationRequest", "registerClient", "requestPasswordReset", "revokeToken", "signOut", "signOutWithForm", "startPasskeySignIn",
 	}
 	if !slices.Equal(public, want) {
 		t.Errorf("public are %v, want %v", public, want)

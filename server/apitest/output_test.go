@@ -27,9 +27,12 @@ func TestEveryCommandPrintsOneShapeOfJSON(t *testing.T) {
 		for _, command := range []string{"delete", "secret"} {
 			commands["client "+command] = []string{"client", command, c.ID}
 		}
+		s.must(t, horse, "user", "create", "bea")
 		commands["client update"] = []string{"client", "update", c.ID, "--name", "invoices"}
 		commands["client create"] = []string{"client", "create", "shipping"}
 		commands["user create"] = []string{"user", "create", "bob"}
+		s.sql(t, `UPDATE users SET password_hash = NULL, email = 'bea@example.com', email_key = 'bea@example.com' WHERE username = 'bea'`)
+		commands["user invite"] = []string{"user", "invite", "bea"}
 		var hook struct{ ID string }
 		if err := json.Unmarshal([]byte(s.must(t, "", "webhook", "add", "https://shop.example", "--disabled", "--json")), &hook); err != nil {
 			t.Fatal(err)

@@ -33,7 +33,8 @@ func everyCommand(t *testing.T) (commands map[string][]string) {
 	t.Helper()
 	arguments := map[string][]string{
 		"user create": {"ann"}, "user show": {"ann"}, "user disable": {"ann"}, "user enable": {"ann"}, "user grant": {"ann", "users:read"},
-		"user set-password": {"ann"}, "user delete": {"ann", "--yes"}, "user verify": {"ann"}, "user sessions": {"ann"}, "user events": {"ann"}, "user unlock": {"ann"}, "user factors": {"ann"}, "user tokens": {"ann"}, "user add-token": {"ann", "--name", "x", "--scope", "me:read"}, "user reset-factors": {"ann"}, "help": {"user"}, "completion": {"bash"}, "user import": {"-"}, "client create": {"billing"}, "client delete": {newID()}, "client update": {newID(), "--name", "x"}, "client secret": {newID()}, "new": {"notes"},
+		"user set-password": {"ann"}, "user delete": {"ann", "--yes"}, "user verify": {"ann"}, "user sessions": {"ann"}, "user events": {"ann"}, "user unlock": {"ann"}, "user invite": {"ann"}, "user mail-reset": {"ann"}, "user factors": {"ann"}, "user tokens": {"ann"}, "user add-token": {"ann", "--name", "x", "--scope", "me:read"}, "user reset-factors": {"ann"}, "help": {"user"}, "completion": {"bash"}, "user import": {"-"}, "client create": {"billing"}, "client delete": {newID()}, "client update": {newID(), "--name", "x"}, "client secret": {newID()}, "new": {"notes"},
+		"guard":        {"--spec", "openapi.yaml", "--upstream", "http://127.0.0.1:1", "--issuer", "http://127.0.0.1:1"},
 		"login":        {"http://127.0.0.1:1", "--client-id", newID()},
 		"backup":       {filepath.Join(t.TempDir(), "backup.db")},
 		"provider add": {"corp", "--github", "--client-id", "x", "--client-secret-file", secretFile(t, "secret")}, "provider show": {"corp"},
@@ -65,7 +66,7 @@ func everyCommand(t *testing.T) (commands map[string][]string) {
 func TestOnlyServeAndMigrateMakeADatabase(t *testing.T) {
 	t.Parallel()
 	commands := everyCommand(t)
-	for _, creates := range []string{"serve", "migrate", "new", "mock", "login", "config", "healthcheck", "help", "completion"} { // all but the first two open none
+	for _, creates := range []string{"serve", "migrate", "new", "mock", "login", "guard", "config", "healthcheck", "help", "completion"} { // all but the first two open none
 		if commands[creates] == nil {
 			t.Fatalf("there is no command %s", creates)
 		}

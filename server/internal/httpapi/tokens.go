@@ -27,7 +27,7 @@ func (s *Server) withSender(next echo.HandlerFunc) echo.HandlerFunc {
 		r := c.Request()
 		if r.Method != http.MethodGet && r.Method != http.MethodHead || r.Header["Cookie"] != nil || c.Path() == "/authorize" {
 			ctx := network.WithRequest(r.Context(), s.ClientIP(r), r.UserAgent())
-			if r.Header["Cookie"] != nil {
+			if r.Header["Cookie"] != nil || r.Header["Accept-Language"] != nil {
 				ctx = web.WithCookies(ctx, r)
 			}
 			c.SetRequest(r.WithContext(context.WithValue(ctx, authorizationKey{}, authorization(r))))
