@@ -165,7 +165,7 @@ describe('one person', () => {
     await enter(at, 'paris', { path: `#/people/${id}` });
     await button('Unlock').click();
     await dialog().getByRole('button', { name: 'Unlock' }).click();
-    await page.getByText('paris does not have to wait.').waitFor();
+    await page.getByText('paris can sign in at once.').waitFor();
     assert.equal(await tryAgain(), 200);
     await button('Confirm the address').click();
     await dialog().getByText('You vouch that paris@example.com belongs to paris').waitFor();
