@@ -60,7 +60,8 @@ func failureOf(ctx context.Context, err error) failure {
 // patience is how long a client may neither send the next part of a body nor take the next part of a response.
 const patience = time.Minute
 
-// answer remembers the status. Each write has a deadline of its own, because a stream may last longer than any for the whole.
+// answer remembers the status. Each write has a deadline of its own, because a stream may last longer than any for the whole. It is
+// lifted after the write: it would end an HTTP/2 stream that is quiet for longer, and the next request of a connection of HTTP/1.1.
 type answer struct {
 	http.ResponseWriter
 	controller *http.ResponseController
@@ -80,11 +81,24 @@ func (a *answer) Write(data []byte) (int, error) {
 	if a.status == 0 {
 		a.status = http.StatusOK
 	}
-	_ = a.controller.SetWriteDeadline(time.Now().Add(patience)) // every connection of net/http has deadlines
+	a.limit()
+	defer a.unlimit()
 	return a.ResponseWriter.Write(data)
 }
 
-// Unwrap is for http.ResponseController: to flush a stream, and to take the connection over for a WebSocket.
+// FlushError is for http.ResponseController.
+func (a *answer) FlushError() error {
+	a.limit()
+	defer a.unlimit()
+	return a.controller.Flush()
+}
+
+// limit gives writes the deadline. Every connection of net/http has deadlines.
+func (a *answer) limit() { _ = a.controller.SetWriteDeadline(time.Now().Add(patience)) }
+
+func (a *answer) unlimit() { _ = a.controller.SetWriteDeadline(time.Time{}) }
+
+// Unwrap is for http.ResponseController: to take the connection over for a WebSocket.
 func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 // patientBody is a request body, each part of which has a deadline of its own.

@@ -112,6 +112,8 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set(headerRequestID, x.id)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	defer func() { p.logged(r, x, answer.status, time.Since(start)) }() // even if the connection is aborted
+	answer.unlimit()                                                    // from the end of the request before
+	defer answer.limit()                                                // for what net/http writes at the end
 	if p.cors(answer, r, x) {
 		return
 	}
