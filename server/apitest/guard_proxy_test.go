@@ -266,6 +266,9 @@ func TestTheGuardProxyNamesTheCaller(t *testing.T) {
 		"X-Auth-Request-User: root\nX-Auth-Request-Client: root\nX-Auth-Request-Scope: all\nX-Auth-Request-Email: root@example.com\n" +
 		"x_auth_request_user: root\nX-Auth_Request-User: root\nX.Auth.Request.User: root\n" +
 		"X-Forwarded-For: 10.0.0.1\nX-Forwarded-Host: evil.example\nX-Forwarded-Proto: ftp\nX-Forwarded-User: root\nX_Forwarded_Email: root\nForwarded: for=10.0.0.1\nX-Real-IP: 10.0.0.1\n" +
+		"SCRIPT_NAME: /pages\nProxy: http://evil.example\nPath-Info: /pages/drafts\nX-Script-Name: /pages\nX-Original-Path: /pages/drafts\nX-Envoy-Original-Path: /pages/drafts\nX-Rewrite-Uri: /pages/drafts\n" +
+		"Remote-Groups: root\nRemote-Email: root\nRemote-Name: root\nX-Remote-Groups: root\nX-Remote-Extra-Scopes: root\nX-Webauth-Email: root\nX-Authenticated-Scope: all\nX-Ssl-Client-Verify: SUCCESS\n" +
+		"Ssl-Client-S-Dn: CN=root\nX-Client-Verify: SUCCESS\nX-Client-Dn: CN=root\nClient-Cert: :AA==:\nClient-Cert-Chain: :AA==:\nX-Consumer-Username: root\nX-Envoy-External-Address: 10.0.0.1\n" +
 		"Remote-User: root\nX-Original-URL: /pages/drafts\nX-Rewrite-URL: /pages/drafts\nX-HTTP-Method-Override: DELETE\nX_Http_Method_Override: DELETE\n" +
 		"X-Request-Id: chosen\nX-Tenant: other\nx_plan: gold\nX-Harmless: kept\nTransfer_Encoding: chunked\nProxy-Authorization: Basic eDp5\n" +
 		"Connection: close, X-Auth-Request-User, X-Auth-Request-Client, X-Auth-Request-Scope, X-Forwarded-For, X-Request-Id\nTrailer: X-Auth-Request-User\n\n"
