@@ -60,7 +60,9 @@ func (c Client) Title() string {
 	return c.Name
 }
 
-func nameEnd(id string) string { return " (" + id[len(id)-8:] + ")" }
+// nameEnd has 62 bits of the id: with fewer, a stranger would find the address of a document whose end is that of another client, whose
+// name would then be taken.
+func nameEnd(id string) string { return " (" + id[len(id)-17:] + ")" }
 
 // uniqueName makes the stored name of an unverified client. Names are unique, so that of a stranger must never be one that an operator
 // or another stranger wants.
