@@ -86,6 +86,7 @@ type exchange struct {
 	id, operation string
 	caller        *guard.Caller
 	noStore       bool // unless the upstream decides otherwise
+	json          bool // the body is JSON that was validated
 	upgraded      bool
 	origin        string
 	err           error
@@ -124,6 +125,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
 	x := exchangeOf(r.Context())
 	x.operation, x.caller = guard.OperationFrom(r.Context()), guard.CallerFrom(r.Context())
+	_, x.json = r.Body.(interface{ ValidatedValue() any })
 	x.noStore = w.Header().Get("Cache-Control") != "" // the guard has set it
 	if p.MaxBody > 0 && r.Body != nil {
 		if r.ContentLength > p.MaxBody {

@@ -46,8 +46,12 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 	if out.URL.RawPath = ""; base.RawPath != "" {
 		out.URL.RawPath = base.RawPath + in.URL.EscapedPath()
 	}
+	x := exchangeOf(in.Context())
+	// A service that does not read a body takes it for the next request of the connection. JSON cannot be one.
+	body := out.Body != nil && !x.json
+	out.Close = body
 	upgrade := out.Header.Get("Upgrade")
-	if !p.AllowUpgrade || !strings.EqualFold(upgrade, "websocket") { // h2c would carry requests past the guard
+	if !p.AllowUpgrade || body || !strings.EqualFold(upgrade, "websocket") { // h2c would carry requests past the guard
 		out.Header.Del("Upgrade")
 		out.Header.Del("Connection")
 	}
@@ -57,7 +61,6 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 		}
 	}
 	out.Trailer = nil // some programs take trailers for headers
-	x := exchangeOf(in.Context())
 	set := out.Header.Set
 	set("X-Forwarded-For", p.ClientIP(in))
 	set("X-Forwarded-Proto", p.public.Scheme)
