@@ -101,10 +101,11 @@ func (a *answer) unlimit() { _ = a.controller.SetWriteDeadline(time.Time{}) }
 // Unwrap is for http.ResponseController: to take the connection over for a WebSocket.
 func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
-// patientBody is a request body, each part of which has a deadline of its own.
+// patientBody is a request body, each part of which has a deadline of its own, but none after the end of the request.
 type patientBody struct {
 	io.ReadCloser
 	controller *http.ResponseController
+	end        time.Time
 }
 
 // bodyError is an error of the client, and not of the upstream.
@@ -113,14 +114,23 @@ type bodyError struct{ error }
 // Unwrap returns the reason.
 func (e bodyError) Unwrap() error { return e.error }
 
+// limit gives the next read the deadline. net/http reads the rest of a body that the proxy does not read, so the first call comes
+// before the answer.
+func (b *patientBody) limit() {
+	deadline := time.Now().Add(patience)
+	if deadline.After(b.end) {
+		deadline = b.end
+	}
+	_ = b.controller.SetReadDeadline(deadline)
+}
+
 // Read implements io.Reader.
 func (b *patientBody) Read(data []byte) (int, error) {
-	_ = b.controller.SetReadDeadline(time.Now().Add(patience))
+	b.limit()
 	n, err := b.ReadCloser.Read(data)
-	if err != nil { // the deadline would end the request while the upstream answers
+	if err == io.EOF { // the deadline would end the request while the upstream answers
 		_ = b.controller.SetReadDeadline(time.Time{})
-	}
-	if err != nil && err != io.EOF {
+	} else if err != nil {
 		err = bodyError{err}
 	}
 	return n, err

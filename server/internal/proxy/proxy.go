@@ -108,7 +108,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	r = r.WithContext(ctx)
 	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = &patientBody{ReadCloser: r.Body, controller: answer.controller}
+		body := &patientBody{ReadCloser: r.Body, controller: answer.controller, end: start.Add(p.Longest)}
+		body.limit()
+		r.Body = body
 	}
 	w.Header().Set(headerRequestID, x.id)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
