@@ -37,6 +37,8 @@ const (
 	// had unusedGrace, in which a person signs in; so a flood from few networks neither fills the table nor keeps others out.
 	maxUnused   = 10_000
 	unusedGrace = time.Hour
+	// maxAddresses is how many bytes the redirect addresses of such a client have in all, so that its row is no larger than a document.
+	maxAddresses = 4 << 10
 )
 
 // Unverified reports whether no operator has made the client.
@@ -93,6 +95,9 @@ func (m Metadata) check(serviceName string, methods []string) (name string, faul
 	checkAddresses(addresses, "/redirect_uris", m.RedirectURIs)
 	if len(m.RedirectURIs) == 0 {
 		addresses.At("/redirect_uris", "is empty")
+	}
+	if len(strings.Join(m.RedirectURIs, "\n")) > maxAddresses {
+		addresses.At("/redirect_uris", fmt.Sprintf("has more than %d characters in all", maxAddresses))
 	}
 	if len(addresses.Fields) > 0 {
 		return "", addresses
