@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"sesame/server/internal/token"
 )
 
 // The table of documents that are refused. None is stored, and each is read once.
@@ -216,4 +218,28 @@ func TestReadingOfDocumentsIsBounded(t *testing.T) {
 			t.Errorf("read %d times: %v", n, results)
 		}
 	}, "SESAME_TRUSTED_PROXIES=127.0.0.1/32")
+}
+
+// Names of clients are unique, and a stranger who tries addresses until the short end of the id is that of another client takes its name
+// from nobody.
+func TestAStrangersDocumentKeepsNoOtherOut(t *testing.T) {
+	onEachEngineWithDocuments(t, func(t *testing.T, s *server, h *documentHost) {
+		s.register(t, "ann")
+		b := s.newBrowser()
+		seen := map[string]string{}
+		for n := 0; ; n++ {
+			path := fmt.Sprint("/", n)
+			id := token.ClientKey(h.URL + path)
+			other, ok := seen[id[len(id)-8:]]
+			if !ok {
+				seen[id[len(id)-8:]] = path
+				continue
+			}
+			for _, path := range []string{other, path} {
+				f := agentFlow(h.describe(path, nil))
+				s.do(t, f.grant(codeOf(t, b.submit(t, b.askedAbout(t, f), "decision", "allow")))).want(200)
+			}
+			return
+		}
+	})
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/textproto"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -266,6 +267,9 @@ func TestTheGuardProxyNamesTheCaller(t *testing.T) {
 		"X-Auth-Request-User: root\nX-Auth-Request-Client: root\nX-Auth-Request-Scope: all\nX-Auth-Request-Email: root@example.com\n" +
 		"x_auth_request_user: root\nX-Auth_Request-User: root\nX.Auth.Request.User: root\n" +
 		"X-Forwarded-For: 10.0.0.1\nX-Forwarded-Host: evil.example\nX-Forwarded-Proto: ftp\nX-Forwarded-User: root\nX_Forwarded_Email: root\nForwarded: for=10.0.0.1\nX-Real-IP: 10.0.0.1\n" +
+		"SCRIPT_NAME: /pages\nProxy: http://evil.example\nPath-Info: /pages/drafts\nX-Script-Name: /pages\nX-Original-Path: /pages/drafts\nX-Envoy-Original-Path: /pages/drafts\nX-Rewrite-Uri: /pages/drafts\n" +
+		"Remote-Groups: root\nRemote-Email: root\nRemote-Name: root\nX-Remote-Groups: root\nX-Remote-Extra-Scopes: root\nX-Webauth-Email: root\nX-Authenticated-Scope: all\nX-Ssl-Client-Verify: SUCCESS\n" +
+		"Ssl-Client-S-Dn: CN=root\nX-Client-Verify: SUCCESS\nX-Client-Dn: CN=root\nClient-Cert: :AA==:\nClient-Cert-Chain: :AA==:\nX-Consumer-Username: root\nX-Envoy-External-Address: 10.0.0.1\n" +
 		"Remote-User: root\nX-Original-URL: /pages/drafts\nX-Rewrite-URL: /pages/drafts\nX-HTTP-Method-Override: DELETE\nX_Http_Method_Override: DELETE\n" +
 		"X-Request-Id: chosen\nX-Tenant: other\nx_plan: gold\nX-Harmless: kept\nTransfer_Encoding: chunked\nProxy-Authorization: Basic eDp5\n" +
 		"Connection: close, X-Auth-Request-User, X-Auth-Request-Client, X-Auth-Request-Scope, X-Forwarded-For, X-Request-Id\nTrailer: X-Auth-Request-User\n\n"
@@ -362,6 +366,78 @@ func TestTheGuardProxyFramesRequestsAnew(t *testing.T) {
 		}
 		if r == nil && response.StatusCode/100 != 4 && response.StatusCode != 501 {
 			t.Errorf("%s: %d %s", name, response.StatusCode, body)
+		}
+	}
+}
+
+// careless is a service that reads no bodies. What is left of one is then the next request of the connection, unless that is closed.
+type careless struct {
+	net.Listener
+	served chan string // the first lines of requests
+}
+
+func startCareless(t *testing.T) *careless {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &careless{listener, make(chan string, 10)}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			connection, err := c.Accept()
+			if err != nil {
+				return
+			}
+			go c.serve(connection)
+		}
+	}()
+	return c
+}
+
+func (c *careless) serve(connection net.Conn) {
+	defer connection.Close()
+	for from := textproto.NewReader(bufio.NewReader(connection)); ; {
+		line, err := from.ReadLine()
+		if err != nil {
+			return
+		}
+		header, err := from.ReadMIMEHeader()
+		if err != nil {
+			return
+		}
+		c.served <- line
+		io.WriteString(connection, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+		if header.Get("Connection") == "close" {
+			return
+		}
+	}
+}
+
+// A service that does not read a body takes it for the next request, which would be one that the guard has not seen. So a connection with
+// a body that may be one is not used again.
+func TestTheGuardProxyLetsNoBodyBecomeARequest(t *testing.T) {
+	t.Parallel()
+	s := start(t, sqliteURL(t))
+	u := startCareless(t)
+	g := startGuard(t, guardedDocument, "http://"+u.Addr().String(), s.url, "SESAME_GUARD_ALLOW_UPGRADE=true")
+	smuggled := "GET /pages/drafts HTTP/1.1\nHost: x\nX-Auth-Request-User: root\nConnection: close\n\n"
+	length := len(strings.ReplaceAll(smuggled, "\n", "\r\n"))
+	for name, head := range map[string]string{
+		"of a GET":         "GET /about HTTP/1.1\nHost: x\nContent-Length: %d\nConnection: close\n\n",
+		"of an upload":     "PUT /upload HTTP/1.1\nHost: x\nContent-Type: application/octet-stream\nContent-Length: %d\nConnection: close\n\n",
+		"with an upgrade":  "GET /socket HTTP/1.1\nHost: x\nConnection: Upgrade\nUpgrade: websocket\nContent-Length: %d\n\n",
+		"that is expected": "GET /about HTTP/1.1\nHost: x\nExpect: 100-continue\nContent-Length: %d\nConnection: close\n\n",
+	} {
+		g.sendRaw(t, fmt.Sprintf(head, length)+smuggled)
+		g.sendRaw(t, "GET /about HTTP/1.1\nHost: x\nConnection: close\n\n") // perhaps on the same connection
+		first, second := <-u.served, <-u.served
+		if !strings.HasPrefix(second, "GET /about ") {
+			t.Errorf("%s: the service got %s, and then %s", name, first, second)
+		}
+		for len(u.served) > 0 {
+			t.Errorf("%s: the service got %s", name, <-u.served)
 		}
 	}
 }

@@ -120,6 +120,7 @@ func TestHostileRegistrations(t *testing.T) {
 			"a username":                  {registerAgent(map[string]any{"redirect_uris": []string{"https://app.example@evil.example/"}}).json, "invalid_redirect_uri"},
 			"a scheme without a dot":      {registerAgent(map[string]any{"redirect_uris": []string{"cursor://callback"}}).json, "invalid_redirect_uri"},
 			"one bad address of two":      {registerAgent(map[string]any{"redirect_uris": []string{callback, "ftp://app.example/"}}).json, "invalid_redirect_uri"},
+			"addresses as long as a book": {registerAgent(map[string]any{"redirect_uris": []string{callback + long(1500), callback + "a" + long(1500), callback + "b" + long(1500)}}).json, "invalid_redirect_uri"},
 			"a long address":              {registerAgent(map[string]any{"redirect_uris": []string{callback + long(2000)}}).json, "invalid_redirect_uri"},
 			"a name of authority":         {registerAgent(map[string]any{"client_name": "Sesame Support"}).json, "invalid_client_metadata"},
 			"one that looks like it":      {registerAgent(map[string]any{"client_name": "\u0405esame Аdmin"}).json, "invalid_client_metadata"},

@@ -37,6 +37,8 @@ const (
 	// had unusedGrace, in which a person signs in; so a flood from few networks neither fills the table nor keeps others out.
 	maxUnused   = 10_000
 	unusedGrace = time.Hour
+	// maxAddresses is how many bytes the redirect addresses of such a client have in all, so that its row is no larger than a document.
+	maxAddresses = 4 << 10
 )
 
 // Unverified reports whether no operator has made the client.
@@ -60,7 +62,9 @@ func (c Client) Title() string {
 	return c.Name
 }
 
-func nameEnd(id string) string { return " (" + id[len(id)-8:] + ")" }
+// nameEnd has 62 bits of the id: with fewer, a stranger would find the address of a document whose end is that of another client, whose
+// name would then be taken.
+func nameEnd(id string) string { return " (" + id[len(id)-17:] + ")" }
 
 // uniqueName makes the stored name of an unverified client. Names are unique, so that of a stranger must never be one that an operator
 // or another stranger wants.
@@ -91,6 +95,9 @@ func (m Metadata) check(serviceName string, methods []string) (name string, faul
 	checkAddresses(addresses, "/redirect_uris", m.RedirectURIs)
 	if len(m.RedirectURIs) == 0 {
 		addresses.At("/redirect_uris", "is empty")
+	}
+	if len(strings.Join(m.RedirectURIs, "\n")) > maxAddresses {
+		addresses.At("/redirect_uris", fmt.Sprintf("has more than %d characters in all", maxAddresses))
 	}
 	if len(addresses.Fields) > 0 {
 		return "", addresses

@@ -60,7 +60,8 @@ func failureOf(ctx context.Context, err error) failure {
 // patience is how long a client may neither send the next part of a body nor take the next part of a response.
 const patience = time.Minute
 
-// answer remembers the status. Each write has a deadline of its own, because a stream may last longer than any for the whole.
+// answer remembers the status. Each write has a deadline of its own, because a stream may last longer than any for the whole. It is
+// lifted after the write: it would end an HTTP/2 stream that is quiet for longer, and the next request of a connection of HTTP/1.1.
 type answer struct {
 	http.ResponseWriter
 	controller *http.ResponseController
@@ -80,17 +81,31 @@ func (a *answer) Write(data []byte) (int, error) {
 	if a.status == 0 {
 		a.status = http.StatusOK
 	}
-	_ = a.controller.SetWriteDeadline(time.Now().Add(patience)) // every connection of net/http has deadlines
+	a.limit()
+	defer a.unlimit()
 	return a.ResponseWriter.Write(data)
 }
 
-// Unwrap is for http.ResponseController: to flush a stream, and to take the connection over for a WebSocket.
+// FlushError is for http.ResponseController.
+func (a *answer) FlushError() error {
+	a.limit()
+	defer a.unlimit()
+	return a.controller.Flush()
+}
+
+// limit gives writes the deadline. Every connection of net/http has deadlines.
+func (a *answer) limit() { _ = a.controller.SetWriteDeadline(time.Now().Add(patience)) }
+
+func (a *answer) unlimit() { _ = a.controller.SetWriteDeadline(time.Time{}) }
+
+// Unwrap is for http.ResponseController: to take the connection over for a WebSocket.
 func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
-// patientBody is a request body, each part of which has a deadline of its own.
+// patientBody is a request body, each part of which has a deadline of its own, but none after the end of the request.
 type patientBody struct {
 	io.ReadCloser
 	controller *http.ResponseController
+	end        time.Time
 }
 
 // bodyError is an error of the client, and not of the upstream.
@@ -99,14 +114,23 @@ type bodyError struct{ error }
 // Unwrap returns the reason.
 func (e bodyError) Unwrap() error { return e.error }
 
+// limit gives the next read the deadline. net/http reads the rest of a body that the proxy does not read, so the first call comes
+// before the answer.
+func (b *patientBody) limit() {
+	deadline := time.Now().Add(patience)
+	if deadline.After(b.end) {
+		deadline = b.end
+	}
+	_ = b.controller.SetReadDeadline(deadline)
+}
+
 // Read implements io.Reader.
 func (b *patientBody) Read(data []byte) (int, error) {
-	_ = b.controller.SetReadDeadline(time.Now().Add(patience))
+	b.limit()
 	n, err := b.ReadCloser.Read(data)
-	if err != nil { // the deadline would end the request while the upstream answers
+	if err == io.EOF { // the deadline would end the request while the upstream answers
 		_ = b.controller.SetReadDeadline(time.Time{})
-	}
-	if err != nil && err != io.EOF {
+	} else if err != nil {
 		err = bodyError{err}
 	}
 	return n, err

@@ -86,6 +86,7 @@ type exchange struct {
 	id, operation string
 	caller        *guard.Caller
 	noStore       bool // unless the upstream decides otherwise
+	json          bool // the body is JSON that was validated
 	upgraded      bool
 	origin        string
 	err           error
@@ -107,11 +108,15 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	r = r.WithContext(ctx)
 	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = &patientBody{ReadCloser: r.Body, controller: answer.controller}
+		body := &patientBody{ReadCloser: r.Body, controller: answer.controller, end: start.Add(p.Longest)}
+		body.limit()
+		r.Body = body
 	}
 	w.Header().Set(headerRequestID, x.id)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	defer func() { p.logged(r, x, answer.status, time.Since(start)) }() // even if the connection is aborted
+	answer.unlimit()                                                    // from the end of the request before
+	defer answer.limit()                                                // for what net/http writes at the end
 	if p.cors(answer, r, x) {
 		return
 	}
@@ -122,6 +127,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
 	x := exchangeOf(r.Context())
 	x.operation, x.caller = guard.OperationFrom(r.Context()), guard.CallerFrom(r.Context())
+	_, x.json = r.Body.(interface{ ValidatedValue() any })
 	x.noStore = w.Header().Get("Cache-Control") != "" // the guard has set it
 	if p.MaxBody > 0 && r.Body != nil {
 		if r.ContentLength > p.MaxBody {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -45,8 +46,12 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 	if out.URL.RawPath = ""; base.RawPath != "" {
 		out.URL.RawPath = base.RawPath + in.URL.EscapedPath()
 	}
+	x := exchangeOf(in.Context())
+	// A service that does not read a body takes it for the next request of the connection. JSON cannot be one.
+	body := out.Body != nil && !x.json
+	out.Close = body
 	upgrade := out.Header.Get("Upgrade")
-	if !p.AllowUpgrade || !strings.EqualFold(upgrade, "websocket") { // h2c would carry requests past the guard
+	if !p.AllowUpgrade || body || !strings.EqualFold(upgrade, "websocket") { // h2c would carry requests past the guard
 		out.Header.Del("Upgrade")
 		out.Header.Del("Connection")
 	}
@@ -56,7 +61,6 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 		}
 	}
 	out.Trailer = nil // some programs take trailers for headers
-	x := exchangeOf(in.Context())
 	set := out.Header.Set
 	set("X-Forwarded-For", p.ClientIP(in))
 	set("X-Forwarded-Proto", p.public.Scheme)
@@ -80,13 +84,22 @@ var trustedHeaders = map[string]bool{
 	"forwarded": true, "x-request-id": true, "x-real-ip": true, "x-client-ip": true, "client-ip": true, "true-client-ip": true,
 	"cf-connecting-ip": true, "fastly-client-ip": true, "x-cluster-client-ip": true, "x-forwarded": true,
 
-	"remote-user": true, "x-remote-user": true, "x-remote-group": true, "x-user": true, "x-user-id": true, "x-username": true,
-	"x-webauth-user": true, "x-authenticated-user": true, "x-authenticated-userid": true, "x-ssl-client-cert": true, "x-client-cert": true,
+	"x-user": true, "x-user-id": true, "x-username": true, "client-cert": true, "client-cert-chain": true, "x-client-cert": true,
+	"x-client-verify": true, "x-client-dn": true,
 
-	"x-original-url": true, "x-original-uri": true, "x-original-method": true, "x-original-host": true, "x-rewrite-url": true, "x-host": true,
-	"x-http-method-override": true, "x-http-method": true, "x-method-override": true,
+	"x-original-url": true, "x-original-uri": true, "x-original-path": true, "x-original-method": true, "x-original-host": true,
+	"x-rewrite-url": true, "x-rewrite-uri": true, "x-host": true, "x-http-method-override": true, "x-http-method": true, "x-method-override": true,
+	// gunicorn takes the beginning of the path away that SCRIPT_NAME names, if the header comes from this machine.
+	"script-name": true, "path-info": true, "x-script-name": true, "x-path-info": true,
+	"proxy": true, // becomes HTTP_PROXY in CGI
 
 	"connection": true, "transfer-encoding": true, "content-length": true, "upgrade": true, "host": true,
+}
+
+// trustedFamilies are the beginnings of the names of further such headers: of oauth2-proxy, Authelia, Grafana, Kong, Envoy, and of
+// programs that verify the certificate of a client.
+var trustedFamilies = []string{
+	"x-auth-request-", "x-forwarded-", "remote-", "x-remote-", "x-webauth-", "x-authenticated-", "x-consumer-", "x-envoy-", "x-ssl-client-", "ssl-client-",
 }
 
 // isRemoved reports whether the upstream must not get a header of the client. Programs that see headers as variables (CGI, WSGI,
@@ -99,7 +112,8 @@ func (p *Proxy) isRemoved(name string) bool {
 	case name == "Connection" || name == "Upgrade": // of an upgrade that rewrite allows
 		return false
 	}
-	return trustedHeaders[plain] || p.removed[plain] || strings.HasPrefix(plain, "x-auth-request-") || strings.HasPrefix(plain, "x-forwarded-")
+	return trustedHeaders[plain] || p.removed[plain] ||
+		slices.ContainsFunc(trustedFamilies, func(beginning string) bool { return strings.HasPrefix(plain, beginning) })
 }
 
 // spelling is the name of a header in the form in which all programs that read it as a variable see the same.
