@@ -117,6 +117,9 @@ func (s *Service) Create(ctx context.Context, by By, n NewWebhook) (Webhook, sec
 	made := newSecret()
 	row.Secret = s.seal(row.ID, made)
 	err = s.db.Tx(ctx, func(q *store.Queries) error {
+		if err := q.LockAdministration(ctx); err != nil { // so that no other webhook is made before this one is counted
+			return err
+		}
 		all, err := q.ListWebhooks(ctx, "", maxWebhooks)
 		if err != nil {
 			return err
