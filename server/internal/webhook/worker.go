@@ -141,6 +141,6 @@ func (s *Service) deliver(ctx context.Context, worker *queue.Worker[item], i ite
 	worker.Record(ctx, func(ctx context.Context) error { return s.db.RecordDelivery(ctx, d) })
 	s.counted(d.WebhookID, func(r *receiver) { r.busy-- })
 	if o.status == http.StatusGone { // Standard Webhooks: the receiver wants no more
-		worker.Record(ctx, func(ctx context.Context) error { return s.disable(ctx, d.WebhookID) })
+		worker.Record(ctx, func(ctx context.Context) error { return s.disable(ctx, i.webhook) })
 	}
 }
