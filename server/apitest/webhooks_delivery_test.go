@@ -122,6 +122,30 @@ func TestDeliveriesAreRetried(t *testing.T) {
 	}, privateWebhooks)
 }
 
+// The longest pauses hold: the maintenance makes no delivery due that waits for its next attempt.
+func TestTheLongestPausesOfDeliveriesHold(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		s.clock.stop()
+		_, root := s.administrator(t, "root")
+		h := s.addHook(t, root, "logout")
+		h.fails(500)
+		const events = 5
+		s.addEvents(t, "logout", events)
+		s.settled(t, root, h, events)
+		s.sql(t, `UPDATE webhook_deliveries SET attempts = 20`)
+		s.clock.advance(7 * time.Second)
+		s.waitFor(t, `SELECT CAST(COUNT(*) AS TEXT) FROM webhook_deliveries WHERE attempts = 21 AND claimed_until = 0`, strconv.Itoa(events))
+		s.sql(t, `UPDATE webhooks SET failing_since = NULL`) // the maintenance sets it again
+		s.clock.advance(11 * time.Second)
+		s.waitFor(t, `SELECT CASE WHEN failing_since IS NULL THEN 'no' ELSE 'yes' END FROM webhooks`, "yes")
+		for _, d := range decode[api.DeliveryPage](s.do(t, request{method: "GET", path: h.path("/deliveries"), token: root}).want(200)).Items {
+			if pause := d.NextAttemptAt.MustGet().Sub(d.AttemptedAt.MustGet()); pause < 5*time.Hour || pause > 6*time.Hour {
+				t.Errorf("the next attempt is %s after the last one", pause)
+			}
+		}
+	}, privateWebhooks)
+}
+
 // The server heeds answers: 410 disables the webhook, and Retry-After makes the pause longer.
 func TestAnswersOfReceivers(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {

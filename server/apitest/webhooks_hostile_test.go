@@ -217,6 +217,37 @@ func TestAWebhookThatFailsForDaysIsDisabled(t *testing.T) {
 	}, privateWebhooks)
 }
 
+// The answer of a receiver says nothing about another address that the webhook has got meanwhile: neither a 410, nor days of failures.
+func TestAnotherAddressOfAWebhookBeginsAnew(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		s.clock.stop()
+		_, root := s.administrator(t, "root")
+		h, next := s.addHook(t, root, "logout"), newHookServer(t)
+		asked, release := make(chan struct{}), make(chan struct{})
+		h.answers(func(w http.ResponseWriter, _ *http.Request) {
+			close(asked)
+			<-release
+			w.WriteHeader(http.StatusGone)
+		})
+		s.addEvents(t, "logout", 1)
+		<-asked
+		s.sql(t, fmt.Sprintf(`UPDATE webhooks SET failing_since = %d`, s.clock.now().Add(-5*24*time.Hour).UnixMicro()))
+		moved := decode[api.Webhook](s.do(t, request{method: "PATCH", path: h.path(), token: root, json: map[string]any{"url": next.URL + "/hook"}}).want(200))
+		if !moved.FailingSince.IsNull() {
+			t.Errorf("after the change it fails since %s", moved.FailingSince.MustGet())
+		}
+		close(release)
+		h.next(t)
+		s.settled(t, root, h, 1)
+		s.clock.advance(11 * time.Second) // for the maintenance
+		s.addEvents(t, "logout", 1)
+		next.next(t)
+		if w := decode[api.Webhook](s.do(t, request{method: "GET", path: h.path(), token: root}).want(200)); w.Disabled {
+			t.Errorf("%+v", w)
+		}
+	}, privateWebhooks)
+}
+
 // The queue of a webhook whose receiver is down is bounded: events beyond it are not queued until there is room.
 func TestTheQueueOfAWebhookIsBounded(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {

@@ -251,6 +251,33 @@ func TestWebhooksThatAreRefused(t *testing.T) {
 	})
 }
 
+// The maximum holds, also when several administrators make webhooks at once: the maintenance looks after that many.
+func TestTheMaximumOfWebhooksHoldsInParallel(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		_, root := s.administrator(t, "root")
+		create := request{method: "POST", path: "/webhooks", token: root, json: map[string]any{"url": "https://shop.example"}}
+		if got := inParallel(t, []*server{s}, slices.Repeat([]request{create}, 30)); got[201] != 20 || got[422] != 10 {
+			t.Errorf("the answers are %v", got)
+		}
+	})
+}
+
+// So does the maximum of providers, which sign-in pages list.
+func TestTheMaximumOfProvidersHoldsInParallel(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		_, root := s.administrator(t, "root")
+		var creates []request
+		for i := range 30 {
+			creates = append(creates, request{method: "POST", path: "/providers", token: root, json: map[string]any{
+				"name": fmt.Sprintf("p%d", i), "label": "P", "kind": "oidc", "issuer": fmt.Sprintf("https://p%d.example", i), "client_id": "sesame", "client_secret": "a secret of the provider",
+			}})
+		}
+		if got := inParallel(t, []*server{s}, creates); got[201] != 20 || got[422] != 10 {
+			t.Errorf("the answers are %v", got)
+		}
+	})
+}
+
 // A token sends events away only if it may read them, whatever else it may do.
 func TestWebhooksNeedTheScopeOfEvents(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {

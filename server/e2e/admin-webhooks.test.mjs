@@ -38,6 +38,8 @@ describe('webhooks', () => {
     await page.getByLabel('URL').fill(url);
     await page.getByLabel('What it is for').fill('Orders');
     await page.getByLabel('Events').selectOption('The chosen kinds');
+    await button('Create').click();
+    await page.getByText('Choose at least one kind.').first().waitFor(); // none would be every kind
     await page.getByLabel('account_deleted').check();
     await look(at, 'new-webhook');
     await button('Create').click();
@@ -64,9 +66,12 @@ describe('webhooks', () => {
     await page.getByText('The webhook is disabled.').waitFor();
     await button('Enable').click();
     await page.getByText('The webhook is enabled.').waitFor();
+    const moved = `${url}/moved`; // by somebody else meanwhile
+    at.sesame.command('webhook', 'update', page.url().split('/').at(-1), '--url', moved);
     await page.getByLabel('What it is for').fill('Invoices');
     await button('Save').click();
     await page.getByRole('heading', { name: 'Invoices', level: 1 }).waitFor();
+    assert.equal(await page.getByLabel('URL').inputValue(), moved);
     await button('Replace the secret').click();
     await dialog.getByRole('button', { name: 'Replace the secret' }).click();
     await dialog.getByText('whsec_').waitFor();
@@ -85,9 +90,9 @@ describe('webhooks', () => {
     await page.unrouteAll();
 
     await go(at, 'webhooks', 'Webhooks');
-    await page.getByRole('link', { name: url }).click();
+    await page.getByRole('link', { name: moved }).click();
     await button('Delete the webhook').click();
-    await dialog.getByText(`Events are no longer sent to ${url}`).waitFor();
+    await dialog.getByText(`Events are no longer sent to ${moved}`).waitFor();
     await dialog.getByRole('button', { name: 'Delete the webhook' }).click();
     await page.getByText('The webhook is deleted.').waitFor();
     await page.getByText('No service is told of events').waitFor();

@@ -106,6 +106,27 @@ describe('sign-in', () => {
     assertCalm(at);
   });
 
+  test('is asked about when the Back button brings the page again', async () => {
+    const { page, sesame } = at;
+    await enter(at, 'Clients', { path: '#/clients' });
+    sesame.command('user', 'sessions', 'root', '--end-all');
+    // Playwright switches the cache for the Back button off, so the test says what the browser says.
+    await page.evaluate(() => dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true })) && dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true })));
+    await page.getByText('Your session has ended.').waitFor();
+    assert.equal(await page.getByRole('heading', { name: 'Clients' }).count(), 0);
+  });
+
+  test('leads no request to another operation', async () => {
+    await enter(at, 'Clients', { path: '#/clients' });
+    for (const path of ['people/..', 'clients/.', 'webhooks/%2e%2e', 'people//']) {
+      await at.page.evaluate((hash) => { location.hash = hash; }, `#/${path}`);
+      await at.page.waitForFunction(() => !document.querySelector('.loading'));
+    }
+    await go(at, 'clients/..', 'Nothing here');
+    const known = /^\/(admin|people|clients|users|webhooks|authorize|sign-in|token|\.well-known)/;
+    assert.deepEqual(at.requests.map((request) => new URL(request.url()).pathname).filter((path) => !known.test(path) || /^\/(clients|users|webhooks)\/$/.test(path)), []);
+  });
+
   test('is asked for again where an operation demands it, and the screen comes back', async () => {
     const { page, sesame } = at;
     const { client_id: id } = JSON.parse(sesame.command('client', 'create', 'vault', '--json'));
@@ -169,6 +190,33 @@ describe('what is typed', () => {
     await page.getByText('hector has an account now.').waitFor();
     assert.equal(await page.evaluate(() => Object.keys(sessionStorage).some((key) => key.includes('draft'))), false);
     assertCalm(at);
+  });
+
+  test('is kept when it is typed while a change is being saved', async () => {
+    const { page, sesame } = at;
+    const { client_id: id } = JSON.parse(sesame.command('client', 'create', 'barn', '--json'));
+    await enter(at, 'barn', { path: `#/clients/${id}` });
+    let pass;
+    await page.route(`${sesame.origin}/clients/${id}`, async (route) => {
+      if (route.request().method() === 'PATCH') await new Promise((resolve) => { pass = resolve; });
+      await route.continue();
+    });
+    const name = page.getByLabel('Name', { exact: true });
+    await name.fill('stable');
+    const saving = page.waitForRequest((request) => request.method() === 'PATCH');
+    await button(page, 'Save').click();
+    await saving;
+    await name.fill('stables');
+    pass();
+    await page.getByRole('heading', { name: 'stable', exact: true, level: 1 }).waitFor();
+    assert.equal(await name.inputValue(), 'stables');
+    await page.unrouteAll();
+    await page.reload();
+    await page.getByText('Your unsaved changes were kept.').waitFor();
+    assert.equal(await name.inputValue(), 'stables');
+    await button(page, 'Save').click();
+    await page.getByRole('heading', { name: 'stables', exact: true, level: 1 }).waitFor();
+    assert.equal(await page.evaluate(() => Object.keys(sessionStorage).some((key) => key.includes('draft'))), false);
   });
 
   test('is not shown to the next person in the same tab', async () => {
@@ -285,7 +333,7 @@ describe('people and clients', () => {
     await page.getByLabel('Redirect addresses').fill('https://shop.example/callback');
     await button(page, 'Create').click();
     const dialog = page.getByRole('dialog');
-    await dialog.getByText('This is shown once').waitFor();
+    await dialog.getByText('The server does not show this again').waitFor();
     await look(at, 'secret');
     const id = await dialog.locator('code').first().innerText();
     const first = await dialog.locator('code').last().innerText();
@@ -316,7 +364,7 @@ describe('people and clients', () => {
     await button(page, 'Replace the secret').click();
     await page.getByLabel('Keep the old secret valid for').selectOption('not at all');
     await dialog.getByRole('button', { name: 'Replace the secret' }).click();
-    await dialog.getByText('This is shown once').waitFor();
+    await dialog.getByText('The server does not show this again').waitFor();
     const second = await dialog.locator('code').last().innerText();
     await works(at, id, first, 401);
     await works(at, id, second, 200);

@@ -24,11 +24,15 @@ type Policy struct {
 	Roots   *x509.CertPool // the authorities that hosts have their certificates from; nil for those of the system
 }
 
-// special are the addresses of IANA's registries of special purposes that the methods of netip.Addr do not cover.
+// global is the part of IPv6 that has servers of the internet. The rest is not assigned, or holds addresses with a special purpose, such
+// as those that embed one of IPv4 for a translator.
+var global = netip.MustParsePrefix("2000::/3")
+
+// special are the addresses of IANA's registries of special purposes that neither global nor the methods of netip.Addr leave out.
 var special = func() (prefixes []netip.Prefix) {
 	for _, text := range []string{
 		"0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4",
-		"::/96", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20", "5f00::/16", "fec0::/10",
+		"2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20",
 	} {
 		prefixes = append(prefixes, netip.MustParsePrefix(text))
 	}
@@ -39,7 +43,7 @@ var special = func() (prefixes []netip.Prefix) {
 // (NAT64, 6to4) are not: they would reach private ones.
 func isPublic(ip netip.Addr) bool {
 	ip = ip.Unmap().WithZone("")
-	if !ip.IsGlobalUnicast() || ip.IsPrivate() {
+	if !ip.IsGlobalUnicast() || ip.IsPrivate() || ip.Is6() && !global.Contains(ip) {
 		return false
 	}
 	for _, prefix := range special {
@@ -54,7 +58,7 @@ func isPublic(ip netip.Addr) bool {
 func (p Policy) CheckURL(text string) string {
 	u, err := url.Parse(text)
 	switch {
-	case err != nil || u.Host == "" || u.Opaque != "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
+	case err != nil || u.Hostname() == "" || u.Opaque != "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
 		return "must be a URL such as https://accounts.example.com"
 	case strings.Contains(text, "#"):
 		return "must have no fragment"

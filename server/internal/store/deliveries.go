@@ -44,8 +44,8 @@ func (d *Delivery) fields() []any {
 	}
 }
 
-// LongestDeliveryPause is the longest time from a failed attempt to deliver an event until the next one.
-const LongestDeliveryPause = 5 * time.Hour
+// LongestDeliveryPause is the longest time from a failed attempt to deliver an event until the next one: 5 hours, and up to a fifth more.
+const LongestDeliveryPause = 6 * time.Hour
 
 // QueueDelivery queues an event for a webhook, whatever kinds it has chosen, unless it is queued.
 func (q *Queries) QueueDelivery(ctx context.Context, webhookID string, e Event) error {

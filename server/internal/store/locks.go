@@ -124,7 +124,8 @@ func (q *Queries) LockUserAndAddress(ctx context.Context, known *User, emailKey 
 }
 
 // LockAdministration locks the administration row until the transaction ends. A transaction that takes away the last
-// administrator's rights must not run beside another one that does: it takes this lock before it counts the others.
+// administrator's rights must not run beside another one that does: it takes this lock before it counts the others. So does one that
+// makes something of which an installation has a maximum.
 func (q *Queries) LockAdministration(ctx context.Context) error {
 	return q.later(ctx, `UPDATE administration SET changes = changes + 1`)
 }

@@ -163,6 +163,9 @@ func (s *Service) Create(ctx context.Context, by By, n NewProvider) (Provider, e
 	}
 	row.ClientSecret = s.seal(row, n.ClientSecret)
 	err := s.db.Tx(ctx, func(q *store.Queries) error {
+		if err := q.LockAdministration(ctx); err != nil { // so that no other provider is made before this one is counted
+			return err
+		}
 		all, err := q.ListProviders(ctx)
 		if err != nil {
 			return err

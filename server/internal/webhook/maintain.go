@@ -77,7 +77,7 @@ func (s *Service) maintainOne(ctx context.Context, w store.Webhook, now time.Tim
 		return s.db.SetWebhookFailing(ctx, w.ID, now)
 	case now.Sub(w.FailingSince) >= disableAfter:
 		log.Error("the webhook is disabled, since every delivery failed for days; enable it when its receiver works", "failing_since", w.FailingSince)
-		return s.disable(ctx, w.ID)
+		return s.disable(ctx, w)
 	}
 	return nil
 }

@@ -102,7 +102,7 @@ func retryAfter(response *http.Response) time.Duration {
 	if err != nil {
 		return 0
 	}
-	return min(time.Duration(n)*time.Second, store.LongestDeliveryPause)
+	return min(time.Duration(n)*time.Second, longestPause)
 }
 
 // faultOf returns why a request had no answer.

@@ -117,6 +117,9 @@ func (s *Service) Create(ctx context.Context, by By, n NewWebhook) (Webhook, sec
 	made := newSecret()
 	row.Secret = s.seal(row.ID, made)
 	err = s.db.Tx(ctx, func(q *store.Queries) error {
+		if err := q.LockAdministration(ctx); err != nil { // so that no other webhook is made before this one is counted
+			return err
+		}
 		all, err := q.ListWebhooks(ctx, "", maxWebhooks)
 		if err != nil {
 			return err
@@ -181,8 +184,9 @@ func (s *Service) change(ctx context.Context, kind audit.Kind, by *audit.Actor, 
 // Update changes a webhook. Errors: NotFound, ValidationFailed.
 func (s *Service) Update(ctx context.Context, by By, id string, c Change) (Webhook, error) {
 	return s.change(ctx, audit.WebhookChanged, by.Actor(), id, func(row *store.Webhook) error {
-		if c.URL != nil {
+		if c.URL != nil && *c.URL != row.URL {
 			row.URL = *c.URL
+			row.FailingSince = time.Time{} // that was another receiver
 		}
 		if c.Description != nil {
 			row.Description = *c.Description
@@ -237,18 +241,18 @@ func (s *Service) Delete(ctx context.Context, by By, id string) error {
 
 const deleteBatch = 500
 
-// disable disables a webhook for the server itself.
-func (s *Service) disable(ctx context.Context, id string) error {
-	errAlready := errors.New("it is disabled")
-	_, err := s.change(ctx, audit.WebhookDisabled, &audit.Actor{ID: audit.Schedule}, id, func(row *store.Webhook) error {
-		if row.Disabled {
+// disable disables a webhook for the server itself, unless it has got another address since it was read.
+func (s *Service) disable(ctx context.Context, w store.Webhook) error {
+	errAlready := errors.New("it is disabled, or another receiver")
+	_, err := s.change(ctx, audit.WebhookDisabled, &audit.Actor{ID: audit.Schedule}, w.ID, func(row *store.Webhook) error {
+		if row.Disabled || row.URL != w.URL {
 			return errAlready
 		}
 		row.Disabled = true
 		return nil
 	})
 	if fault, ok := errors.AsType[*problem.Error](err); ok && fault.Code == problem.NotFound || errors.Is(err, errAlready) {
-		return nil // deleted or disabled meanwhile
+		return nil // deleted, disabled or changed meanwhile
 	}
 	return err
 }

@@ -15,10 +15,12 @@ const (
 	lease = time.Minute
 	// finishTime bounds the wait for deliveries that are being sent when the server stops.
 	finishTime = 8 * time.Second
-	// A delivery that fails is due again after firstPause, doubling to store.LongestDeliveryPause, and up to a fifth later, so that what
-	// has failed at once does not come back at once. The first attempt after it is life old is the last.
-	firstPause = 5 * time.Second
-	life       = 3 * 24 * time.Hour
+	// A delivery that fails is due again after firstPause, doubling to longestPause, and up to a fifth later, so that what has failed at
+	// once does not come back at once. With that fifth it is store.LongestDeliveryPause: maintenance makes a delivery due at once whose
+	// next attempt is later. The first attempt after it is life old is the last.
+	firstPause   = 5 * time.Second
+	longestPause = store.LongestDeliveryPause * 5 / 6
+	life         = 3 * 24 * time.Hour
 )
 
 // Outcomes of an attempt to deliver an event.
@@ -126,7 +128,7 @@ func (s *Service) deliver(ctx context.Context, worker *queue.Worker[item], i ite
 		d.State, result = store.DeliveryFailed, dropped
 	default:
 		result = retried
-		pause := queue.Pause(d.Attempts, firstPause, store.LongestDeliveryPause)
+		pause := queue.Pause(d.Attempts, firstPause, longestPause)
 		d.DueAt = now.Add(max(pause+rand.N(pause/5), o.retryAfter)) //nolint:gosec // spreads load, and hides nothing
 	}
 	if o.err != nil {
@@ -139,6 +141,6 @@ func (s *Service) deliver(ctx context.Context, worker *queue.Worker[item], i ite
 	worker.Record(ctx, func(ctx context.Context) error { return s.db.RecordDelivery(ctx, d) })
 	s.counted(d.WebhookID, func(r *receiver) { r.busy-- })
 	if o.status == http.StatusGone { // Standard Webhooks: the receiver wants no more
-		worker.Record(ctx, func(ctx context.Context) error { return s.disable(ctx, d.WebhookID) })
+		worker.Record(ctx, func(ctx context.Context) error { return s.disable(ctx, i.webhook) })
 	}
 }

@@ -218,8 +218,10 @@ function revoke() {
   tokens = null;
 }
 
-// The tokens of a closed page are lost, so their session ends as well. A page that the browser keeps for the Back button is not closed.
-addEventListener('pagehide', ({ persisted }) => { if (!persisted) revoke(); });
+// The tokens of a page that is left are lost, so their session ends as well. One that the browser has kept for the Back button asks the
+// server again whether the person is still signed in, rather than show them, or somebody else, the screen as it was.
+addEventListener('pagehide', revoke);
+addEventListener('pageshow', ({ persisted }) => { if (persisted) location.reload(); });
 
 // may reports whether the person's token has a scope.
 export function may(scope: string) {

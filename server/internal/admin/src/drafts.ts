@@ -31,5 +31,4 @@ export function writeDraft(name: string, values: Record<string, unknown>) {
   else sessionStorage.setItem(owner + name, JSON.stringify(values));
 }
 
-export const deleteDraft = (name: string) => writeDraft(name, {});
 export const deleteDrafts = () => remove(() => true);

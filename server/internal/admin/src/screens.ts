@@ -54,11 +54,11 @@ export const screens: Entry[] = [
   { path: 'mails', scopes: ['settings:read'], component: Mails, menu: () => t('mails') },
 ];
 
-// find returns the screen of a path, and the part of it that is an id.
+// find returns the screen of a path, and the part of it that is an id. An id of dots would lead requests to another operation.
 export function find(path: string[]): { entry: Entry; id: string } | null {
   for (const entry of screens) {
     const parts = entry.path.split('/');
-    if (parts.length === path.length && parts.every((part, i) => part === ':id' || part === path[i])) {
+    if (parts.length === path.length && parts.every((part, i) => part === path[i] || part === ':id' && !/^\.{0,2}$/.test(path[i] ?? ''))) {
       return { entry, id: path[parts.indexOf(':id')] ?? '' };
     }
   }

@@ -66,8 +66,11 @@ function Switch({ hook, show }: Part) {
 
 function Settings({ hook, show }: Part) {
   const form = useForm(`webhooks/${hook.id}`, valuesOf(hook));
-  return <Form form={form} submit={t('save')} quiet send={async (values) => {
-    show(await ask(api.PATCH('/webhooks/{webhook_id}', { ...path(hook), body: sent(values) })));
+  return <Form form={form} submit={t('save')} quiet send={async (values, changed) => {
+    const { kinds, ...texts } = sent(values); // only what was changed: somebody else may have changed the rest
+    show(await ask(api.PATCH('/webhooks/{webhook_id}', { ...path(hook), body: {
+      ...Object.fromEntries(Object.entries(texts).filter(([name]) => name in changed)), ...('which' in changed || 'kinds' in changed) && { kinds },
+    } })));
     toast(t('saved'));
   }}><fieldset class="plain" disabled={!mayChange()}><WebhookFields form={form} /></fieldset></Form>;
 }

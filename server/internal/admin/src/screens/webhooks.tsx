@@ -1,5 +1,5 @@
 // Webhooks: a list, and a form for a new one.
-import { api, ask, usePages, type Schemas } from '../api';
+import { api, ask, Failure, usePages, type Schemas } from '../api';
 import { may } from '../auth';
 import { formatNumber, texts } from '../i18n';
 import { go, href } from '../router';
@@ -11,12 +11,12 @@ import { inWords, kinds, type Kind } from './kinds';
 
 const t = texts({
   title: 'Webhooks', new: 'New webhook', none: 'No service is told of events. A webhook sends each event of the chosen kinds to a URL.', url: 'URL', urlHint: 'https, and no private address unless the operator allows it.',
-  description: 'What it is for', events: 'Events', every: 'Every kind', some: 'The chosen kinds', count: '{n} kinds', choose: 'Kinds', state: 'State',
+  description: 'What it is for', events: 'Events', every: 'Every kind', some: 'The chosen kinds', count: '{n} kinds', choose: 'Kinds', unchosen: 'Choose at least one kind.', state: 'State',
   works: 'Enabled', disabled: 'Disabled', failing: 'Failing', full: 'Queue is full', created: 'Created',
   create: 'Create', made: 'The webhook is created.', secret: 'The secret of the webhook', verify: 'The receiver verifies the signatures with it, by a library of Standard Webhooks.',
 }, {
   title: 'Webhooks', new: 'Neuer Webhook', none: 'Kein Dienst erfährt von Ereignissen. Ein Webhook schickt jedes Ereignis der gewählten Arten an eine URL.', url: 'URL', urlHint: 'https, und keine private Adresse, wenn der Betreiber sie nicht erlaubt.',
-  description: 'Wozu er dient', events: 'Ereignisse', every: 'Jede Art', some: 'Die gewählten Arten', count: '{n} Arten', choose: 'Arten', state: 'Status',
+  description: 'Wozu er dient', events: 'Ereignisse', every: 'Jede Art', some: 'Die gewählten Arten', count: '{n} Arten', choose: 'Arten', unchosen: 'Wählen Sie mindestens eine Art.', state: 'Status',
   works: 'Aktiv', disabled: 'Abgeschaltet', failing: 'Schlägt fehl', full: 'Warteschlange voll', created: 'Angelegt',
   create: 'Anlegen', made: 'Der Webhook ist angelegt.', secret: 'Das Secret des Webhooks', verify: 'Der Empfänger prüft damit die Signaturen, mit einer Bibliothek von Standard Webhooks.',
 });
@@ -46,7 +46,12 @@ export function Webhooks() {
 export interface Values extends Record<string, unknown> { url: string; description: string; which: string; kinds: Kind[] }
 
 export const valuesOf = (hook?: Webhook): Values => ({ url: hook?.url ?? '', description: hook?.description ?? '', which: hook?.kinds.length ? 'some' : 'every', kinds: hook?.kinds ?? [] });
-export const sent = ({ which, kinds: chosen, url, description }: Values) => ({ url, description, kinds: which === 'some' ? chosen : [] });
+
+// sent makes of a form what the operations take, for which no kinds are every kind: somebody who chooses none must not get all of them.
+export function sent({ which, kinds: chosen, url, description }: Values) {
+  if (which === 'some' && chosen.length === 0) throw new Failure(422, t('unchosen'), '', '', [{ pointer: '/kinds', detail: t('unchosen') }]);
+  return { url, description, kinds: which === 'some' ? chosen : [] };
+}
 
 export const WebhookFields = ({ form }: { form: FormState<Values> }) => <>
   <Text {...form.field('url')} label={t('url')} hint={t('urlHint')} required maxLength={2000} />

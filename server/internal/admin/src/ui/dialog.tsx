@@ -7,10 +7,10 @@ import { clearToasts, Copyable, Fault, Theirs } from './parts';
 
 const t = texts({
   cancel: 'Cancel', type: 'To confirm, type', close: 'Close',
-  once: 'This is shown once. The server keeps only a hash of it, so store it now.', done: 'I have stored it',
+  once: 'The server does not show this again. Store it now.', done: 'I have stored it',
 }, {
   cancel: 'Abbrechen', type: 'Geben Sie zur Bestätigung ein:', close: 'Schließen',
-  once: 'Das wird nur einmal angezeigt. Der Server behält nur einen Hashwert davon: Speichern Sie es jetzt.', done: 'Ich habe es gespeichert',
+  once: 'Der Server zeigt das nicht noch einmal an. Speichern Sie es jetzt.', done: 'Ich habe es gespeichert',
 });
 
 // Dialog is open while it is rendered. close is called for Escape, too; without it the dialog cannot be closed.

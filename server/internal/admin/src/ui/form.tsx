@@ -7,11 +7,11 @@
 //   </Form>
 //
 // The server checks what is sent. A fault of a field (RFC 9457 with a JSON pointer) is shown at the field of that name until it changes, and any other
-// one above the buttons. send runs once at a time; when it succeeds the draft is deleted.
+// one above the buttons. send runs once at a time; when it succeeds, what it sent is no draft any more.
 import type { ComponentChildren } from 'preact';
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
 import { useAction, type Failure } from '../api';
-import { deleteDraft, readDraft, writeDraft } from '../drafts';
+import { readDraft, writeDraft } from '../drafts';
 import { texts } from '../i18n';
 import { Code, Fault, Theirs } from './parts';
 
@@ -53,16 +53,18 @@ export function useForm<T extends Fields>(name: string, initial: T, secrets: (ke
   const action = useAction();
   const asked = useRef(new Set<string>());
   const sent = useRef<Partial<T>>({}); // the values that the faults are about
+  const latest = useRef(typed);
+  latest.current = typed;
   const values = { ...initial, ...typed };
   const changed = Object.fromEntries(Object.entries(typed).filter(([key, value]) => !equal(value, initial[key]))) as Partial<T>;
-  const forget = () => {
-    deleteDraft(name);
-    type({});
+  const keep = (draft: Partial<T>) => writeDraft(name, Object.fromEntries(Object.entries(draft).filter(([key]) => !secrets.includes(key))));
+  // reduce keeps of what has been typed only rest.
+  const reduce = (rest: Partial<T>) => {
+    keep(rest);
+    type(rest);
     setRestored(false);
   };
-  useEffect(() => {
-    writeDraft(name, Object.fromEntries(Object.entries(changed).filter(([key]) => !secrets.includes(key))));
-  }, [name, JSON.stringify(changed)]);
+  useEffect(() => keep(changed), [name, JSON.stringify(changed)]);
   const faults = action.failure?.fields ?? [];
   const fieldOf = ({ pointer, parameter }: { pointer?: string; parameter?: string }) => pointer?.split('/')[1] ?? parameter ?? '';
   return {
@@ -74,11 +76,11 @@ export function useForm<T extends Fields>(name: string, initial: T, secrets: (ke
         fault: faults.filter((fault) => fieldOf(fault) === key && equal(values[key], sent.current[key])).map(explain).join('; ') || undefined,
       };
     },
-    reset: () => { forget(); action.clear(); },
+    reset: () => { reduce({}); action.clear(); },
     submit: (send) => action.run(async () => {
       sent.current = values;
       await send(values, changed);
-      forget();
+      reduce(Object.fromEntries(Object.entries(latest.current).filter(([key, value]) => !equal(value, values[key]))) as Partial<T>); // typed meanwhile
     }),
     unplaced: faults.filter((fault) => !asked.current.has(fieldOf(fault))).map(({ pointer, parameter, detail }) => `${pointer ?? parameter ?? ''} ${detail}`.trim()),
   };
