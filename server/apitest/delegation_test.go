@@ -81,6 +81,7 @@ func escalations() map[string][]escalation {
 		list["updateUser"] = append(list["updateUser"],
 			escalation{field + " of an account with every scope", all, onAccount("PATCH", "", object{field: value})})
 	}
+	list["updateUser"] = append(list["updateUser"], escalation{"nothing of an account with every scope", all, onAccount("PATCH", "", object{})})
 	for field, value := range map[string]any{
 		"redirect_uris": []string{callback, "https://evil.example/"}, "password_grant": true, "device_grant": true, "require_pkce": false,
 	} {
