@@ -81,6 +81,7 @@ func escalations() map[string][]escalation {
 		list["updateUser"] = append(list["updateUser"],
 			escalation{field + " of an account with every scope", all, onAccount("PATCH", "", object{field: value})})
 	}
+	list["updateUser"] = append(list["updateUser"], escalation{"nothing of an account with every scope", all, onAccount("PATCH", "", object{})})
 	for field, value := range map[string]any{
 		"redirect_uris": []string{callback, "https://evil.example/"}, "password_grant": true, "device_grant": true, "require_pkce": false,
 	} {
@@ -94,6 +95,21 @@ func escalations() map[string][]escalation {
 			return request{method: "PATCH", path: "/providers/" + name, json: object{field: value}}
 		}})
 	}
+	// Another account gets the address that an account with every scope has not confirmed, and which that account so loses.
+	claimed := func(t *testing.T, c *seeder) (address string) {
+		t.Helper()
+		address = newID() + "@example.com"
+		c.s.sql(t, fmt.Sprintf(`UPDATE users SET email = '%s', email_key = '%[1]s', email_verified = FALSE, email_claimed_at = 1 WHERE id = '%s'`, address, c.powerful(t).userID))
+		return address
+	}
+	list["createUser"] = append(list["createUser"], escalation{"takes the address of an account with every scope", all, func(t *testing.T, c *seeder) request {
+		t.Helper()
+		return request{method: "POST", path: "/users", json: object{"username": newID(), "password": horse, "email": claimed(t, c), "email_verified": true}}
+	}})
+	list["updateUser"] = append(list["updateUser"], escalation{"takes the address of an account with every scope", all, func(t *testing.T, c *seeder) request {
+		t.Helper()
+		return request{method: "PATCH", path: "/users/" + c.granted(t, ""), json: object{"email": claimed(t, c), "email_verified": true}}
+	}})
 	for _, scope := range all {
 		list["updateUser"] = append(list["updateUser"], escalation{"grants " + scope, []string{scope}, func(t *testing.T, c *seeder) request {
 			t.Helper()

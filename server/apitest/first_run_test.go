@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
 	"net/url"
 	"regexp"
 	"slices"
@@ -59,6 +61,11 @@ func firstRunLink(t *testing.T, said string) string {
 	return path
 }
 
+// firstRun opens the page of the first run as a browser does.
+func firstRun() request {
+	return request{method: "GET", path: "/first-run", header: map[string]string{"Connection": "keep-alive"}}
+}
+
 // claim sends the form of the first run as a browser of this machine does.
 func (s *server) claim(t *testing.T, username string, header map[string]string, code string) *answer {
 	t.Helper()
@@ -70,7 +77,7 @@ func (s *server) claim(t *testing.T, username string, header map[string]string, 
 }
 
 func (s *server) tryClaim(username string, header map[string]string, code string) (*answer, error) {
-	all := map[string]string{"Origin": s.url, "Sec-Fetch-Site": "same-origin"}
+	all := map[string]string{"Origin": s.url, "Sec-Fetch-Site": "same-origin", "Connection": "keep-alive"}
 	for name, value := range header {
 		all[name] = value
 	}
@@ -122,12 +129,28 @@ func TestTheFirstRunOnThisMachine(t *testing.T) {
 			}
 		}
 		b.send(t, get("/admin/")).want(200)
-		s.do(t, get("/first-run")).want(404, "not_found")
+		s.do(t, firstRun()).want(404, "not_found")
 		s.claim(t, "bea", nil, "").want(404, "not_found")
 		if n := s.administrators(t); n != 1 {
 			t.Errorf("there are %d administrators", n)
 		}
 	})
+}
+
+// proxied is the server behind a proxy like nginx 1.29.7 without settings: it speaks HTTP/1.1, sends the address of the server as the
+// Host, and adds no header that names the client.
+func (s *server) proxied(t *testing.T) *server {
+	t.Helper()
+	to, err := url.Parse(s.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(to)
+		r.Out.Host = to.Host
+	}})
+	t.Cleanup(proxy.Close)
+	return &server{t: t, url: proxy.URL, client: s.client}
 }
 
 // Nobody else gets the page, even while there is no administrator: what a proxy, another machine or another website sends differs
@@ -153,8 +176,10 @@ func TestTheFirstRunIsNotForStrangers(t *testing.T) {
 		"a header of Envoy":           {"X-Envoy-External-Address": "192.0.2.1"},
 		"a header of a load balancer": {"True-Client-IP": "192.0.2.1"},
 	} {
-		q := get("/first-run")
-		q.header = header
+		q := firstRun()
+		for field, value := range header {
+			q.header[field] = value
+		}
 		if a := s.send(t, q); a.status != 404 {
 			t.Errorf("%s: GET is answered with %d", name, a.status)
 		}
@@ -181,8 +206,14 @@ func TestTheFirstRunIsNotForStrangers(t *testing.T) {
 			t.Errorf("%s: POST is answered with %d", name, a.status)
 		}
 	}
+	proxied := s.proxied(t)
+	for _, connection := range []string{"keep-alive", "close", "keep-alive, Origin", "X-Forwarded-For"} {
+		if a := proxied.claim(t, "mallory", map[string]string{"Origin": s.url, "Connection": connection}, ""); a.status != 404 {
+			t.Errorf("through a proxy that says nothing, with Connection: %s: POST is answered with %d", connection, a.status)
+		}
+	}
 	for _, text := range []string{
-		"GET /first-run HTTP/1.0\nHost: 127.0.0.1\n\n", // as nginx sends it by default
+		"GET /first-run HTTP/1.0\nHost: 127.0.0.1\nConnection: keep-alive\n\n", // as nginx before 1.29.7 sends it
 		"GET /first-run HTTP/1.1\nHost: \nConnection: close\n\n", "GET http://evil.example/first-run HTTP/1.1\nHost: 127.0.0.1\nConnection: close\n\n",
 	} {
 		if response, _ := s.sendRaw(t, text); response.StatusCode != 404 {
@@ -213,7 +244,7 @@ func TestTheFirstRunNeedsALinkWhereOthersReachTheServer(t *testing.T) {
 	} {
 		s := start(t, sqliteURL(t), settings...)
 		s.url = strings.Replace(s.url, "[::]", "127.0.0.1", 1)
-		if a := s.send(t, get("/first-run")); a.status != 404 {
+		if a := s.send(t, firstRun()); a.status != 404 {
 			t.Errorf("%v: GET is answered with %d", settings, a.status)
 		}
 		if a := s.claim(t, "mallory", nil, ""); a.status != 404 && a.status != 400 {
@@ -330,15 +361,15 @@ func TestWhoCountsAsAnAdministratorForTheFirstRun(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		s.register(t, "ann")
 		s.must(t, horse+"\n", "user", "create", "bea", "--scope", "users:read")
-		s.do(t, get("/first-run")).want(200)
+		s.do(t, firstRun()).want(200)
 		s.must(t, horse+"\n", "user", "create", "cleo", "--scope", "users:write")
-		s.do(t, get("/first-run")).want(404, "not_found")
+		s.do(t, firstRun()).want(404, "not_found")
 		s.sql(t, `UPDATE users SET disabled = TRUE WHERE username = 'cleo'`)
 		restarted := start(t, s.dbURL)
-		restarted.do(t, get("/first-run")).want(200)
+		restarted.do(t, firstRun()).want(200)
 		restarted.claim(t, "dora", nil, "").want(303)
-		restarted.do(t, get("/first-run")).want(404, "not_found")
-		start(t, s.dbURL).do(t, get("/first-run")).want(404, "not_found")
+		restarted.do(t, firstRun()).want(404, "not_found")
+		start(t, s.dbURL).do(t, firstRun()).want(404, "not_found")
 	})
 }
 

@@ -30,7 +30,7 @@ func (s *server) newBrowser() *browser { return &browser{s: s, others: map[strin
 // send sends a request as a browser does, and keeps the cookie.
 func (b *browser) send(t *testing.T, r request) *answer {
 	t.Helper()
-	header := map[string]string{"Accept": "text/html", "Sec-Fetch-Site": "same-origin"}
+	header := map[string]string{"Accept": "text/html", "Sec-Fetch-Site": "same-origin", "Connection": "keep-alive"}
 	cookies := []string{b.cookie}
 	for name, value := range b.others {
 		cookies = append(cookies, name+"="+value)

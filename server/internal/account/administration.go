@@ -92,7 +92,10 @@ func (s *Service) UpdateUser(ctx context.Context, by *identity.Caller, id string
 		}
 	}
 	if c.FullName == nil && c.Email == nil && c.Disabled == nil && c.Metadata == nil && !c.EmailVerified && !c.changesScopes() {
-		return s.User(ctx, id)
+		if user, err = s.User(ctx, id); err == nil { // a change of nothing is refused, too: the answer has the account
+			err = s.identity.MayAdminister(by, user)
+		}
+		return user, err
 	}
 	user, err = s.updateUser(ctx, by, id, c)
 	return user, noSuchUser(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"strings"
 	"time"
 
 	"sesame/server/internal/audit"
@@ -157,7 +158,7 @@ func (s *Service) confirmAddress(ctx context.Context, q *store.Queries, before s
 	}
 	after := before
 	after.Email, after.EmailKey, after.EmailVerified = c.Email, c.EmailKey, true
-	err := s.revokeClaims(ctx, q, c.EmailKey)
+	err := s.revokeClaims(ctx, q, c.EmailKey, by)
 	if err != nil {
 		return err
 	}
@@ -176,11 +177,19 @@ func (s *Service) confirmAddress(ctx context.Context, q *store.Queries, before s
 	return nil
 }
 
-// revokeClaims takes an address from the accounts that only claim it.
-func (s *Service) revokeClaims(ctx context.Context, q *store.Queries, emailKey string) error {
+// revokeClaims takes an address from the accounts that only claim it. by is the administrator who vouches for the address, and who so
+// changes those accounts; nil for its owner, and at the command line. Errors: InsufficientScope.
+func (s *Service) revokeClaims(ctx context.Context, q *store.Queries, emailKey string, by *identity.Caller) error {
 	claimants, err := q.RevokeClaims(ctx, emailKey, s.now(), maxClaimants)
 	if err != nil {
 		return err
+	}
+	for _, claimant := range claimants {
+		err = s.identity.RequireScopes(by, strings.Fields(claimant.Scopes),
+			"Another account that has not confirmed the address would lose it, and it has scopes that your token does not have, so you may not confirm the address.")
+		if err != nil {
+			return err
+		}
 	}
 	return s.recordLostClaims(ctx, q, claimants)
 }

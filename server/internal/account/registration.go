@@ -172,7 +172,7 @@ func emailKey(address string) (string, error) {
 }
 
 // insertUser stores the account, mails the code that confirms its address or invites its owner, and records the event. From the
-// accounts that only claim an address that is confirmed from now on, it takes the address. Errors: store.ErrConflict.
+// accounts that only claim an address that is confirmed from now on, it takes the address. Errors: store.ErrConflict; InsufficientScope.
 func (s *Service) insertUser(ctx context.Context, q *store.Queries, r Registration, user store.User) error {
 	if user.EmailVerified {
 		if err := q.LockAddresses(ctx, user.EmailKey); err != nil {
@@ -183,7 +183,7 @@ func (s *Service) insertUser(ctx context.Context, q *store.Queries, r Registrati
 		return err
 	}
 	if user.EmailVerified {
-		if err := s.revokeClaims(ctx, q, user.EmailKey); err != nil {
+		if err := s.revokeClaims(ctx, q, user.EmailKey, r.By); err != nil {
 			return err
 		}
 	}

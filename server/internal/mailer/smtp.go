@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/mail"
 	"net/textproto"
@@ -173,12 +174,22 @@ func (s *SMTP) compose(m Message) (*gomail.Msg, error) {
 }
 
 // connectError describes a failure before the mail was sent, so the server's reply cannot quote it. Only the code is
-// kept all the same, since the reply might quote the password.
+// kept all the same, since the reply might quote the password. Errors of the library quote replies that are none of SMTP.
 func connectError(err error) error {
 	if reply, ok := errors.AsType[*textproto.Error](err); ok {
 		return fmt.Errorf("the mail server refused the connection or the credentials: reply code %d", reply.Code)
 	}
-	return fmt.Errorf("the mail server cannot be reached: %w", err)
+	_, malformed := errors.AsType[textproto.ProtocolError](err)
+	if !malformed && !strings.HasPrefix(err.Error(), "SMTP AUTH failed") {
+		return fmt.Errorf("the mail server cannot be reached: %w", err)
+	}
+	if cause, ok := errors.AsType[net.Error](err); ok {
+		return fmt.Errorf("the connection to the mail server was lost: %w", cause)
+	}
+	if errors.Is(err, io.EOF) {
+		return errors.New("the mail server closed the connection before it accepted a mail")
+	}
+	return errors.New("the mail server sent a reply that SMTP does not allow; check the host and the port of the address")
 }
 
 // sendError keeps only the codes of the server's reply (RFC 5321 §4.2, RFC 3463): its text may quote the mail, link

@@ -112,7 +112,7 @@ func (q *Queries) ConfirmEmail(ctx context.Context, id, email, emailKey string, 
 		WHERE id = $1 AND NOT disabled`, id, email, emailKey, micros(now))
 }
 
-// RevokeClaims takes an address from up to limit users who only claim it, and returns their ids and names. It deletes
+// RevokeClaims takes an address from up to limit users who only claim it, and returns their ids, names and scopes. It deletes
 // every code that was mailed there.
 func (q *Queries) RevokeClaims(ctx context.Context, emailKey string, now time.Time, limit int) (claimants []User, err error) {
 	claimants, err = q.revokeClaims(ctx, `
@@ -132,8 +132,8 @@ func (q *Queries) ExpireClaims(ctx context.Context, before, now time.Time, limit
 
 // revokeClaims takes the addresses from the users that a query finds, if they still only claim them. now is its $1.
 func (q *Queries) revokeClaims(ctx context.Context, ids string, now int64, args ...any) ([]User, error) {
-	return writeRows(ctx, q, func(u *User) []any { return []any{&u.ID, &u.Username} }, `
+	return writeRows(ctx, q, func(u *User) []any { return []any{&u.ID, &u.Username, &u.Scopes} }, `
 		WITH batch AS MATERIALIZED (`+ids+`)
 		UPDATE users SET email = NULL, email_key = NULL, email_claimed_at = NULL, updated_at = $1
-		WHERE email_claimed_at IS NOT NULL AND NOT email_verified AND id IN (SELECT id FROM batch) RETURNING id, username`, append([]any{now}, args...)...)
+		WHERE email_claimed_at IS NOT NULL AND NOT email_verified AND id IN (SELECT id FROM batch) RETURNING id, username, scopes`, append([]any{now}, args...)...)
 }

@@ -73,10 +73,15 @@ func (f *FirstRun) admits(r *http.Request, code string) error {
 
 // isDirect reports whether a browser on this machine has sent a request, without a proxy in between. Its Host is an address of this
 // machine: a page whose name resolves to 127.0.0.1 (DNS rebinding) has its own name there. A form comes from a page of the same host.
-// Proxies name the client in a header, or speak HTTP/1.0, as nginx does by default, which no browser does.
+// Proxies name the client in a header, or speak HTTP/1.0, which no browser does. nginx, as it is without settings, does neither since
+// version 1.29.7, and sends its own address as the Host. But browsers ask to keep a connection of HTTP/1.1, and no proxy may forward
+// that (RFC 9110 §7.6.1), so a stranger cannot add it.
 func isDirect(r *http.Request) bool {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil || !peer.Addr().Unmap().IsLoopback() || !isLoopbackHost(r.Host) || !r.ProtoAtLeast(1, 1) {
+		return false
+	}
+	if r.ProtoMajor == 1 && !strings.EqualFold(r.Header.Get("Connection"), "keep-alive") {
 		return false
 	}
 	for name := range r.Header {

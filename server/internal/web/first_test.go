@@ -34,8 +34,11 @@ func TestWhichRequestsAreDirect(t *testing.T) {
 	} {
 		r := httptest.NewRequest("GET", "/first-run", nil)
 		r.RemoteAddr, r.Host = c.peer, c.host
-		if got := isDirect(r); got != c.direct {
-			t.Errorf("from %q for %q: direct is %v", c.peer, c.host, got)
+		for connection, direct := range map[string]bool{"keep-alive": c.direct, "Keep-Alive": c.direct, "": false, "close": false, "upgrade": false} {
+			r.Header.Set("Connection", connection)
+			if got := isDirect(r); got != direct {
+				t.Errorf("from %q for %q, with Connection: %s: direct is %v", c.peer, c.host, connection, got)
+			}
 		}
 	}
 }
