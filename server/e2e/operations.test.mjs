@@ -259,7 +259,7 @@ test('every operation can be tried out', async (t) => {
   assert.equal(shown.getMe.id, shown.createUser.id);
   assert.deepEqual([shown.getMe.full_name, shown.updateMe.full_name], ['Ann of Troy', null]);
   assert.deepEqual(shown.listUsers.items.map(({ username }) => username), ['trojan']);
-  assert.deepEqual([shown.getUser.id, shown.updateUser.scopes.length], [shown.createUser.id, 10]);
+  assert.deepEqual([shown.getUser.id, shown.updateUser.scopes.length], [shown.createUser.id, 13]);
   assert.deepEqual([shown.getUserInfo.sub, shown.postUserInfo.sub], [shown.createUser.id, shown.createUser.id]);
   assert.deepEqual([shown.getClient.name, shown.updateClient.name], ['web', 'shop']);
   assert.match(shown.authorize, /<title>Sign in/);

@@ -86,7 +86,7 @@ async function operations() {
   const { paths } = await api('GET', '/openapi.json');
   return Object.entries(paths).flatMap(([path, item]) => Object.entries(item)
     .filter(([, operation]) => operation.operationId)
-    .map(([method, operation]) => ({ ...operation, call: `${method.toUpperCase()} ${path.replace(/\{.*\}/, '…')}` })));
+    .map(([method, operation]) => ({ ...operation, call: `${method.toUpperCase()} ${path.replace(/\{[^}]+\}/g, '…')}` })));
 }
 
 const requestsOf = (collection) => collection.item.flatMap((item) =>
@@ -174,6 +174,16 @@ test('the contract converts into a collection that works unchanged', async () =>
     'Add a passkey': 422, // the example is no passkey
     'Reset the second factors of an account': 404,
     'Mail an invitation again': 404,
+    'Register an application': 404, // unless the operator allows it
+    'List all events': 422, // the examples name a person, an actor and a client at once
+    'Export events as JSON lines': 422,
+    'Delete a waiting mail': 404, // the example is no mail
+    'Read a webhook': 404, // the example is no webhook
+    'Change a webhook': 404,
+    'Delete a webhook': 404,
+    'Replace the secret of a webhook': 404,
+    'List the deliveries of a webhook': 404,
+    'Read a delivery': 404,
     'Start a password reset for a person': 404,
     'List the sessions of an account': 404, // the example is no account
     'End all sessions of an account': 404,
@@ -328,7 +338,7 @@ test('requests beyond the scopes of the token are refused, as expected', async (
     const { code, output } = await newman(`${sesame.origin}/docs/postman.json`, ...as('johndoe', password), '--env-var', `scope=${granted}`);
     assert.equal(code, 0, output);
     const found = [...output.matchAll(/(\w+) http:\/\/[^/]+(\S+) \[403 /g)].map(([, method, path]) =>
-      `${method} ${path.replace(/(guest-)?[0-9a-f-]{36}/, '…').replace(/\?.*/, '')}`);
+      `${method} ${path.replace(/(guest-)?[0-9a-f-]{36}/g, '…').replace(/\?.*/, '')}`);
     assert.deepEqual([...new Set(found)].sort(), refused.map(({ call }) => call).sort());
   }
 });
