@@ -40,7 +40,7 @@ test-quick: ## run the tests on SQLite alone, without those that take long
 	SESAME_TEST_ENGINE=sqlite go test -short -parallel 8 ./...
 
 test-serializable: ## run the tests over HTTP on PostgreSQL at its strictest isolation level, where other databases begin
-	SESAME_TEST_ENGINE=postgres SESAME_TEST_POSTGRES_ARGUMENTS='-c default_transaction_isolation=serializable' go test -count=1 -parallel 8 ./server/apitest
+	SESAME_TEST_ENGINE=postgres SESAME_TEST_POSTGRES_ARGUMENTS='-c default_transaction_isolation=serializable -c max_pred_locks_per_transaction=1024' go test -count=1 -parallel 8 ./server/apitest
 
 race: ## run what is most parallel under the race detector; needs a C compiler
 	go test -race ./server/internal/contract ./server/guard ./server/internal/mailer ./server/internal/store ./server/internal/telemetry ./server/internal/token ./server/internal/tracing
