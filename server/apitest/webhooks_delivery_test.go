@@ -86,8 +86,12 @@ func TestDeliveriesAreRetried(t *testing.T) {
 				s.clock.advance(pause)
 			}
 		}
-		resend := func() *answer {
-			return s.do(t, request{method: "POST", path: h.path("/deliveries/", id, "/resend"), token: root})
+		resend := func() (a *answer) { // 503 while the queue is read, at the strictest isolation level
+			until(t, "it is sent again", func() bool {
+				a = s.do(t, request{method: "POST", path: h.path("/deliveries/", id, "/resend"), token: root})
+				return a.status != 503
+			})
+			return a
 		}
 		h.fails(503)
 		if d := decode[api.Delivery](resend().want(202)); d.State != "pending" || d.EventID != id || d.Attempts != 0 {
