@@ -54,7 +54,7 @@ function removeGuest() {
 // A request whose username the person has changed registers an account to keep.
 const registered = succeeded && id === 'createUser' && pm.response.json().username === pm.variables.get('guestName');
 if (pm.variables.get('guestId') || registered) removeGuest();
-if (succeeded && id === 'inviteUser' && pm.response.json().username === pm.variables.get('guestName')) {
+if (succeeded && id === 'inviteUser' && pm.response.json().email === `${pm.variables.get('guestName')}@example.net`) {
   send('DELETE', `/users/${pm.response.json().id}`, { token: saved('accessToken') }, (answer) => {
     pm.test('the invited account is removed', () => pm.expect(answer.code).to.equal(204));
   });

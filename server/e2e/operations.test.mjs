@@ -126,9 +126,9 @@ const cases = {
   listSigningKeys: {},
   rotateSigningKey: {},
   listMails: {},
-  sendTestMail: { refused: 409 }, // the administrator has no address
   retryMail: { refused: 404 },
   deleteMail: { refused: 404 },
+  sendTestMail: { refused: 409 }, // the administrator has no address
 };
 
 // authorization returns the parameters of a request that gets a page.

@@ -33,7 +33,7 @@ after(async () => {
   // Every guest has been deleted.
   const count = (method, route, status) =>
     lines.filter((line) => line.method === method && line.route === route && line.status === status).length;
-  assert.equal(count('POST', '/users', 201) - count('DELETE', '/users/me', 204) - count('DELETE', '/users/:user_id', 204), accounts);
+  assert.equal(count('POST', '/users', 201) + count('POST', '/invitations', 201) - count('DELETE', '/users/me', 204) - count('DELETE', '/users/:user_id', 204), accounts);
   assert.ok(!sesame.log().includes(secret));
 });
 
