@@ -373,7 +373,7 @@ func TestWhoCountsAsAnAdministratorForTheFirstRun(t *testing.T) {
 	})
 }
 
-// An account that cannot sign in yet is told why: an address that is not confirmed, or a second factor that is missing.
+// An account that cannot sign in yet gets the reason: an address that is not confirmed, or a second factor that is missing.
 func TestTheFirstAdministratorMeetsThePolicies(t *testing.T) {
 	t.Parallel()
 	s := start(t, sqliteURL(t), "SESAME_SIGN_IN_UNCONFIRMED=off", "SESAME_REGISTRATION=closed")

@@ -60,7 +60,7 @@ func TestSettingsInForce(t *testing.T) {
 	}, "SESAME_REGISTRATION=closed")
 }
 
-// A flag is told apart from a variable.
+// The list distinguishes a flag from a variable.
 func TestSettingsSayWhereTheyComeFrom(t *testing.T) {
 	t.Parallel()
 	s := launch(t, sqliteURL(t), []string{"serve", "--docs", "off", "--password-min-length=9"}, "SESAME_PASSWORD_MIN_LENGTH=10", "SESAME_MAGIC_LINKS=off",

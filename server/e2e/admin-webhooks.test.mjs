@@ -28,7 +28,7 @@ describe('webhooks', () => {
     const button = (name) => page.getByRole('button', { name, exact: true });
     const dialog = page.getByRole('dialog');
     await enter(at, 'Webhooks', { path: '#/webhooks' });
-    await page.getByText('No service is told of events').waitFor();
+    await page.getByText('There is no webhook yet').waitFor();
     await look(at, 'webhooks-none');
     await page.getByRole('link', { name: 'New webhook' }).click();
     await page.getByLabel('URL').fill('javascript:alert(1)');
@@ -95,7 +95,7 @@ describe('webhooks', () => {
     await dialog.getByText(`Events are no longer sent to ${moved}`).waitFor();
     await dialog.getByRole('button', { name: 'Delete the webhook' }).click();
     await page.getByText('The webhook is deleted.').waitFor();
-    await page.getByText('No service is told of events').waitFor();
+    await page.getByText('There is no webhook yet').waitFor();
     assert.ok(received.length > 0);
     assertCalm(at);
   });

@@ -62,37 +62,53 @@ func (a *App) Mount(e *echo.Echo, openAPI []byte) error {
 	if err != nil {
 		return err
 	}
-	if a.app.Docs == "on" {
-		if err = errors.Join(docs.Register(e, document, a.app.PublicURL), docs.RegisterCollection(e, document, a.app.PublicURL)); err != nil {
-			return err
-		}
-	}
-	if a.app.Admin == "on" {
-		if err = admin.Register(e, admin.Options{PublicURL: a.app.PublicURL, Name: options.Site.Name, Logo: options.Site.Logo(), Colors: options.Site.Colors(), FirstRun: server.OffersFirstRun}); err != nil {
-			return err
-		}
+	if err = a.pages(e, document, admin.Options{
+		PublicURL: a.app.PublicURL, Name: options.Site.Name, Logo: options.Site.Logo(), Colors: options.Site.Colors(), FirstRun: server.OffersFirstRun,
+	}); err != nil {
+		return err
 	}
 	if err = a.addRoutes(before, routesOf(e)); err != nil {
 		return err
 	}
 	a.app.Metrics.SetRoutes(a.measuredRoutes())
-	if err = services.Identity.ApplyPolicy(context.Background()); err != nil {
-		return fmt.Errorf("the policy of second factors: %w", err)
-	}
-	if err = a.app.Demo(context.Background(), a.demo); err != nil {
-		return fmt.Errorf("the demo accounts: %w", err)
-	}
-	if a.declared != nil {
-		if err = a.declared.Apply(context.Background(), services.Accounts, services.OAuth, services.Upstream, a.log); err != nil {
-			return fmt.Errorf("%s: %w", config.Variable("bootstrap-file"), err)
-		}
-	}
-	if err = errors.Join(services.Upstream.Start(context.Background()), services.Webhooks.Start(context.Background())); err != nil {
-		return fmt.Errorf("the secrets of providers and webhooks: %w", err)
+	if err = a.begin(context.Background(), services); err != nil {
+		return err
 	}
 	a.http, a.echo, a.accounts = server, e, services.Accounts
 	if openAPI == nil {
 		e.HTTPErrorHandler = a.AnswerError
+	}
+	return nil
+}
+
+// pages puts the documentation and the page of administrators on e, unless a setting removes them.
+func (a *App) pages(e *echo.Echo, document []byte, page admin.Options) error {
+	if a.app.Docs == "on" {
+		if err := errors.Join(docs.Register(e, document, a.app.PublicURL), docs.RegisterCollection(e, document, a.app.PublicURL)); err != nil {
+			return err
+		}
+	}
+	if a.app.Admin == "on" {
+		return admin.Register(e, page)
+	}
+	return nil
+}
+
+// begin brings the database up to what the settings ask for, before the first request.
+func (a *App) begin(ctx context.Context, services *app.Services) error {
+	if err := services.Identity.ApplyPolicy(ctx); err != nil {
+		return fmt.Errorf("the policy of second factors: %w", err)
+	}
+	if err := a.app.Demo(ctx, a.demo); err != nil {
+		return fmt.Errorf("the demo accounts: %w", err)
+	}
+	if a.declared != nil {
+		if err := a.declared.Apply(ctx, services.Accounts, services.OAuth, services.Upstream, a.log); err != nil {
+			return fmt.Errorf("%s: %w", config.Variable("bootstrap-file"), err)
+		}
+	}
+	if err := errors.Join(services.Upstream.Start(ctx), services.Webhooks.Start(ctx)); err != nil {
+		return fmt.Errorf("the secrets of providers and webhooks: %w", err)
 	}
 	return nil
 }

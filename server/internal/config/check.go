@@ -2,12 +2,34 @@ package config
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/alecthomas/kong"
 
 	"sesame/server/internal/mailer"
 	"sesame/server/internal/store"
 )
+
+// choices checks every setting whose placeholder lists its values, such as on|off.
+func (f *faults) choices(s *Settings) {
+	copied := *s // the parser must not change it
+	parser, err := kong.New(&copied, kong.NoDefaultHelp())
+	if err != nil {
+		*f = append(*f, err)
+		return
+	}
+	for _, flag := range Flags(parser) {
+		values := strings.Split(flag.PlaceHolder, "|")
+		if len(values) == 1 || strings.ContainsAny(flag.PlaceHolder, ":…") { // forms, such as HOST:PORT|unix:PATH
+			continue
+		}
+		if value := flag.Target.String(); !slices.Contains(values, value) {
+			f.add(strings.TrimPrefix(Variable(flag.Name), Prefix), "is %q; it must be %s", value, strings.Join(values, " or "))
+		}
+	}
+}
 
 // database checks the settings of the database and of the keys that belong to it.
 func (f *faults) database(s *Settings) {
@@ -28,8 +50,6 @@ func (f *faults) database(s *Settings) {
 
 // clients checks the settings of clients that no operator has made.
 func (f *faults) clients(s *Settings) {
-	f.oneOf("DYNAMIC_REGISTRATION", s.DynamicRegistration, "off", "open")
-	f.oneOf("PRIVATE_CLIENT_DOCUMENTS", s.PrivateClientDocuments, "on", "off")
 	hosts := s.ClientDocuments.Items()
 	if len(hosts) == 1 && (hosts[0] == "off" || hosts[0] == "any") {
 		return
@@ -70,7 +90,6 @@ func (f *faults) mails(s *Settings) {
 	f.page("VERIFY_URL", s.VerifyURL)
 	f.page("RESET_URL", s.ResetURL)
 	f.page("HOME_URL", s.HomeURL)
-	f.oneOf("NEW_LOGIN_MAILS", s.NewLoginMails, "on", "off")
 }
 
 // maxAudience bounds an audience, as the contract bounds the parameter resource.

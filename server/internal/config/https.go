@@ -10,7 +10,6 @@ import (
 
 // https checks the settings of HTTPS against each other; the files are read when the server listens.
 func (f *faults) https(s *Settings) {
-	f.oneOf("ACME", s.ACME, "on", "off")
 	if u, err := url.Parse(s.ACMEDirectory); err == nil && u.User != nil {
 		f.add("ACME_DIRECTORY", "must have no user and no password: the log and the database would have them")
 	} else if err != nil || u.Scheme != "https" || u.Host == "" {

@@ -80,8 +80,30 @@ type Migration struct {
 	Name    string
 }
 
-// goMigrations are the names of the migrations that are not files.
-var goMigrations = map[int64]string{8: "compare_bytes", 10: "addresses", 14: "session_checks", 15: "large_indexes", 21: "devices_and_logouts", 30: "user_lists", 31: "client_lists", 32: "operations", 34: "webhooks"}
+// goMigration is a migration that is not a file, and the name that PendingMigrations shows.
+type goMigration struct {
+	name string
+	*goose.Migration
+}
+
+// goMigrations returns the migrations that are not files.
+func (db *DB) goMigrations(warn func(string)) []goMigration {
+	dialect := db.engine.dialect
+	all := []goMigration{
+		{"addresses", addresses(warn)},
+		{"session_checks", sessionChecks(dialect)},
+		{"large_indexes", largeIndexes(dialect)},
+		{"devices_and_logouts", devicesAndLogouts(dialect)},
+		{"user_lists", userLists(dialect)},
+		{"client_lists", clientLists(dialect)},
+		{"operations", operations(dialect)},
+		{"webhooks", webhooksAndDeliveries(dialect)},
+	}
+	if dialect == "postgres" {
+		all = append(all, goMigration{"compare_bytes", compareBytes()})
+	}
+	return all
+}
 
 // PendingMigrations lists the migrations that Migrate would run. It changes nothing. db may be nil, for a database that does
 // not exist yet. Errors: that of Migrate for a newer schema.
@@ -96,15 +118,16 @@ func PendingMigrations(ctx context.Context, db *DB) (pending []Migration, err er
 	if err != nil {
 		return nil, fmt.Errorf("read the migrations: %w", err)
 	}
+	inGo := db.goMigrations(func(string) {})
 	var latest int64
 	for _, source := range provider.ListSources() {
 		latest = source.Version
 		if slices.Contains(applied, latest) {
 			continue
 		}
-		name := goMigrations[latest]
-		if name == "" {
-			_, name, _ = strings.Cut(strings.TrimSuffix(path.Base(source.Path), ".sql"), "_")
+		_, name, _ := strings.Cut(strings.TrimSuffix(path.Base(source.Path), ".sql"), "_")
+		if i := slices.IndexFunc(inGo, func(m goMigration) bool { return m.Version == latest }); i >= 0 {
+			name = inGo[i].name
 		}
 		pending = append(pending, Migration{latest, name})
 	}
@@ -153,11 +176,9 @@ func (db *DB) migrations(conns *sql.DB, warn func(string)) (*goose.Provider, err
 	if err != nil {
 		return nil, err
 	}
-	inGo := []*goose.Migration{addresses(warn), sessionChecks(db.engine.dialect), largeIndexes(db.engine.dialect), devicesAndLogouts(db.engine.dialect), userLists(db.engine.dialect), clientLists(db.engine.dialect), operations(db.engine.dialect), webhooksAndDeliveries(db.engine.dialect)}
-	if db.engine.dialect == "postgres" {
-		inGo = append(inGo, compareBytes())
+	for _, m := range db.goMigrations(warn) {
+		options = append(options, goose.WithGoMigrations(m.Migration))
 	}
-	options = append(options, goose.WithGoMigrations(inGo...))
 	return goose.NewProvider(goose.Dialect(db.engine.dialect), conns, files, options...)
 }
 

@@ -10,7 +10,7 @@ import { Table } from '../ui/table';
 import { inWords, kinds, type Kind } from './kinds';
 
 const t = texts({
-  title: 'Webhooks', new: 'New webhook', none: 'No service is told of events. A webhook sends each event of the chosen kinds to a URL.', url: 'URL', urlHint: 'https, and no private address unless the operator allows it.',
+  title: 'Webhooks', new: 'New webhook', none: 'There is no webhook yet. A webhook sends each event of the chosen kinds to a URL.', url: 'URL', urlHint: 'https, and no private address unless the operator allows it.',
   description: 'What it is for', events: 'Events', every: 'Every kind', some: 'The chosen kinds', count: '{n} kinds', choose: 'Kinds', unchosen: 'Choose at least one kind.', state: 'State',
   works: 'Enabled', disabled: 'Disabled', failing: 'Failing', full: 'Queue is full', created: 'Created',
   create: 'Create', made: 'The webhook is created.', secret: 'The secret of the webhook', verify: 'The receiver verifies the signatures with it, by a library of Standard Webhooks.',
