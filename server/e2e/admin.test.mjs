@@ -298,6 +298,7 @@ describe('people and clients', () => {
     await look(at, 'people-none');
 
     await link(page, 'New person').click();
+    await page.getByRole('heading', { name: 'New person', level: 1 }).waitFor();
     await page.getByLabel('Username').fill('greek01');
     await page.getByLabel('Password', { exact: true }).fill('a wooden horse');
     await button(page, 'Create').click();

@@ -1,6 +1,6 @@
 // Dialogs: the browser's own element keeps the focus inside and closes with Escape.
 import type { ComponentChildren } from 'preact';
-import { useEffect, useId, useRef, useState } from 'preact/hooks';
+import { useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { useAction } from '../api';
 import { texts, visible } from '../i18n';
 import { clearToasts, Copyable, Fault, Theirs } from './parts';
@@ -17,11 +17,15 @@ const t = texts({
 export function Dialog({ title, close, children }: { title: ComponentChildren; close?: () => void; children: ComponentChildren }) {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
-  useEffect(() => {
-    const before = document.activeElement;
+  // Before anything is painted, so that the focus is still where the person has pressed.
+  useLayoutEffect(() => {
+    const [before, element] = [document.activeElement, dialog.current];
     clearToasts();
-    dialog.current?.showModal();
-    return () => { if (before instanceof HTMLElement && before.isConnected) before.focus(); };
+    element?.showModal();
+    return () => {
+      element?.close(); // while it is open, nothing else takes the focus
+      if (before instanceof HTMLElement && before.isConnected) before.focus();
+    };
   }, []);
   return <dialog ref={dialog} aria-labelledby={id} onCancel={(event) => { event.preventDefault(); close?.(); }}>
     <h2 id={id}>{title}</h2>
