@@ -282,3 +282,26 @@ func points(n int, cold bool) (at []int) {
 	}
 	return at
 }
+
+// A request that only reads is answered although its connection is cut, at whatever message: what changes nothing is done again.
+func TestReadsSurviveACut(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	tokens := l.s.newcomer(t, "ann")
+	reading := func(*lab, string) trial { return trial{request: me(tokens.AccessToken), ok: 200} }
+	for _, cold := range []bool{false, true} {
+		l.frames(reading, "", cold)
+		for at := range l.frames(reading, "", cold) {
+			for _, how := range []failure{resets, tears} {
+				if cold {
+					l.network.reset()
+				}
+				l.network.failAt(at, how)
+				a := l.s.do(t, me(tokens.AccessToken))
+				if l.network.heal(); a.status != 200 {
+					t.Errorf("frame %d, cold %v: %d %s", at, cold, a.status, a.body)
+				}
+			}
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -95,8 +96,19 @@ func launch(t *testing.T, databaseURL string, args []string, settings ...string)
 		if strings.Contains(s.log.String(), "departs from the contract") {
 			t.Errorf("an answer departs from the contract:\n%s", s.log)
 		}
+		if t.Failed() {
+			t.Logf("what the server failed at:\n%s", s.failures())
+		}
 	})
 	return s
+}
+
+// failures returns the first lines of the log that say why requests failed.
+func (s *server) failures() string {
+	lines := slices.DeleteFunc(strings.SplitAfter(s.log.String(), "\n"), func(line string) bool {
+		return !strings.Contains(line, `"status":5`) && !strings.Contains(line, `"level":"WARN"`) && !strings.Contains(line, `"level":"ERROR"`)
+	})
+	return strings.Join(lines[:min(20, len(lines))], "")
 }
 
 // wholeLog ends the server, which may still hold its last lines back, and returns its log.

@@ -104,6 +104,19 @@ func isRetryable(err error) bool {
 	return ok && (e.Code == "40001" || e.Code == "40P01") || errors.Is(err, errChanged) // serialization failure, deadlock
 }
 
+// isLost reports whether a connection has ended while a statement waited for its answer. One that gives no answer is not lost: the
+// request has waited for it long enough.
+func isLost(err error) bool {
+	if pgconn.Timeout(err) {
+		return false
+	}
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return e.Code == "57P01" // an administrator has ended it, or the database stops
+	}
+	_, network := errors.AsType[net.Error](err)
+	return network || pgconn.SafeToRetry(err) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF)
+}
+
 // IgnoreNotFound returns err, or nil if it is ErrNotFound.
 func IgnoreNotFound(err error) error {
 	if errors.Is(err, ErrNotFound) {

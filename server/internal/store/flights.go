@@ -39,6 +39,7 @@ type flightConn struct {
 type (
 	inFlights struct{} // of a transaction
 	waits     struct{} // of a statement in one
+	whole     struct{} // of a query outside one whose rows are all read before it returns
 )
 
 // BeginTx implements driver.ConnBeginTx. In flights it sends nothing, and uses the options of the database.
@@ -72,10 +73,16 @@ func (c *flightConn) ExecContext(ctx context.Context, query string, args []drive
 
 // QueryContext implements driver.QueryerContext. In a transaction it reads all rows before it returns.
 func (c *flightConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	if c.tx == nil {
+	var landed *result
+	var err error
+	switch {
+	case c.tx != nil:
+		landed, err = c.send(ctx, query, values(args))
+	case ctx.Value(whole{}) != nil:
+		landed, err = c.read(c.Conn.Conn().Query(ctx, query, values(args)...))
+	default:
 		return c.Conn.QueryContext(ctx, query, args)
 	}
-	landed, err := c.send(ctx, query, values(args))
 	if err != nil {
 		return nil, err
 	}
@@ -121,16 +128,15 @@ func (c *flightConn) send(ctx context.Context, query string, args []any) (*resul
 			return nil, err
 		}
 	}
-	landed, err := c.read(results)
+	landed, err := c.read(results.Query())
 	if closed := results.Close(); err == nil {
 		err = closed
 	}
 	return landed, err
 }
 
-// read reads the next result.
-func (c *flightConn) read(results pgx.BatchResults) (*result, error) {
-	rows, err := results.Query()
+// read reads the whole result of a query.
+func (c *flightConn) read(rows pgx.Rows, err error) (*result, error) {
 	if err != nil {
 		return nil, err
 	}

@@ -89,7 +89,7 @@ func openPostgres(ctx context.Context, databaseURL string, pool Pool) (*DB, erro
 		}
 	}
 	return &DB{
-		Queries: Queries{read: retrying{db}, write: retrying{db}, skipLocked: " FOR UPDATE SKIP LOCKED"},
+		Queries: Queries{read: reading{retrying{db}}, write: retrying{db}, skipLocked: " FOR UPDATE SKIP LOCKED"},
 		read:    db, write: db,
 		engine: engine{
 			dialect: "postgres", transact: inFlight(db), probe: func(ctx context.Context) error { return probePostgres(ctx, db) },

@@ -57,3 +57,27 @@ func (r retrying) QueryRowContext(ctx context.Context, query string, args ...any
 	})
 	return row
 }
+
+// reading runs statements that change nothing, once more if the connection was lost: a database that restarts, or a proxy, may
+// end it between the last look at it and the answer.
+type reading struct{ retrying }
+
+// QueryContext implements runner.
+func (r reading) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	ctx = context.WithValue(ctx, whole{}, true) // so that err tells of a connection that is lost between two rows, too
+	rows, err := r.retrying.QueryContext(ctx, query, args...)
+	if isLost(err) && ctx.Err() == nil {
+		return r.retrying.QueryContext(ctx, query, args...)
+	}
+	return rows, err
+}
+
+// QueryRowContext implements runner.
+func (r reading) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	ctx = context.WithValue(ctx, whole{}, true)
+	row := r.retrying.QueryRowContext(ctx, query, args...)
+	if isLost(row.Err()) && ctx.Err() == nil {
+		return r.retrying.QueryRowContext(ctx, query, args...)
+	}
+	return row
+}
