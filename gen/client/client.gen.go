@@ -3834,7 +3834,11 @@ type ClientInterface interface {
 	//
 	// Returns the events of all accounts, the latest first, and those that belong to no account: refused
 	// logins with unknown names, service clients, keys. Events outlive their account. Pages work as for
-	// `listMyEvents`. At most one of `user_id`, `actor` and `client_id` may be given, with any number of kinds.
+	// `listMyEvents`.
+	//
+	// Filters can be combined. With more than one of `user_id`, `actor` and `client_id`, a page looks at 2,000 events at most. So it
+	// may have fewer events than `limit`, perhaps none, and a `next_cursor` that continues: the list has ended when `next_cursor` is
+	// null.
 	//
 	// **To follow new events**, call this with `after`: the greatest `id` that you have seen. The answer has the events that
 	// are newer, and again those of the minute before it. An event becomes visible when its transaction is committed, so one
@@ -3855,7 +3859,8 @@ type ClientInterface interface {
 	//
 	// If the server cannot finish, it cuts the connection, so that HTTP clients report an incomplete response (curl exits with 18).
 	// Continue with `after`, too. The server cuts an export that takes more than an hour, or whose client receives nothing
-	// for 30 seconds. Each server answers two exports at a time; a further one gets 503.
+	// for 30 seconds. Each server answers four exports at a time, and one of an account or client; a
+	// further one gets 503.
 	//
 	// Corresponds with GET /events/export (the `ExportEvents` operationId).
 	ExportEvents(ctx context.Context, params *ExportEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -5573,7 +5578,11 @@ func (c *Client) ConfirmEmail(ctx context.Context, body ConfirmEmailJSONRequestB
 //
 // Returns the events of all accounts, the latest first, and those that belong to no account: refused
 // logins with unknown names, service clients, keys. Events outlive their account. Pages work as for
-// `listMyEvents`. At most one of `user_id`, `actor` and `client_id` may be given, with any number of kinds.
+// `listMyEvents`.
+//
+// Filters can be combined. With more than one of `user_id`, `actor` and `client_id`, a page looks at 2,000 events at most. So it
+// may have fewer events than `limit`, perhaps none, and a `next_cursor` that continues: the list has ended when `next_cursor` is
+// null.
 //
 // **To follow new events**, call this with `after`: the greatest `id` that you have seen. The answer has the events that
 // are newer, and again those of the minute before it. An event becomes visible when its transaction is committed, so one
@@ -5604,7 +5613,8 @@ func (c *Client) ListEvents(ctx context.Context, params *ListEventsParams, reqEd
 //
 // If the server cannot finish, it cuts the connection, so that HTTP clients report an incomplete response (curl exits with 18).
 // Continue with `after`, too. The server cuts an export that takes more than an hour, or whose client receives nothing
-// for 30 seconds. Each server answers two exports at a time; a further one gets 503.
+// for 30 seconds. Each server answers four exports at a time, and one of an account or client; a
+// further one gets 503.
 //
 // Corresponds with GET /events/export (the `ExportEvents` operationId).
 func (c *Client) ExportEvents(ctx context.Context, params *ExportEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -12802,7 +12812,11 @@ type ClientWithResponsesInterface interface {
 	//
 	// Returns the events of all accounts, the latest first, and those that belong to no account: refused
 	// logins with unknown names, service clients, keys. Events outlive their account. Pages work as for
-	// `listMyEvents`. At most one of `user_id`, `actor` and `client_id` may be given, with any number of kinds.
+	// `listMyEvents`.
+	//
+	// Filters can be combined. With more than one of `user_id`, `actor` and `client_id`, a page looks at 2,000 events at most. So it
+	// may have fewer events than `limit`, perhaps none, and a `next_cursor` that continues: the list has ended when `next_cursor` is
+	// null.
 	//
 	// **To follow new events**, call this with `after`: the greatest `id` that you have seen. The answer has the events that
 	// are newer, and again those of the minute before it. An event becomes visible when its transaction is committed, so one
@@ -12825,7 +12839,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// If the server cannot finish, it cuts the connection, so that HTTP clients report an incomplete response (curl exits with 18).
 	// Continue with `after`, too. The server cuts an export that takes more than an hour, or whose client receives nothing
-	// for 30 seconds. Each server answers two exports at a time; a further one gets 503.
+	// for 30 seconds. Each server answers four exports at a time, and one of an account or client; a
+	// further one gets 503.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -25158,7 +25173,11 @@ func (c *ClientWithResponses) ConfirmEmailWithResponse(ctx context.Context, body
 //
 // Returns the events of all accounts, the latest first, and those that belong to no account: refused
 // logins with unknown names, service clients, keys. Events outlive their account. Pages work as for
-// `listMyEvents`. At most one of `user_id`, `actor` and `client_id` may be given, with any number of kinds.
+// `listMyEvents`.
+//
+// Filters can be combined. With more than one of `user_id`, `actor` and `client_id`, a page looks at 2,000 events at most. So it
+// may have fewer events than `limit`, perhaps none, and a `next_cursor` that continues: the list has ended when `next_cursor` is
+// null.
 //
 // **To follow new events**, call this with `after`: the greatest `id` that you have seen. The answer has the events that
 // are newer, and again those of the minute before it. An event becomes visible when its transaction is committed, so one
@@ -25187,7 +25206,8 @@ func (c *ClientWithResponses) ListEventsWithResponse(ctx context.Context, params
 //
 // If the server cannot finish, it cuts the connection, so that HTTP clients report an incomplete response (curl exits with 18).
 // Continue with `after`, too. The server cuts an export that takes more than an hour, or whose client receives nothing
-// for 30 seconds. Each server answers two exports at a time; a further one gets 503.
+// for 30 seconds. Each server answers four exports at a time, and one of an account or client; a
+// further one gets 503.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -17,40 +17,25 @@ const exportBatch = 500
 type Export struct {
 	db    *store.DB
 	query store.EventQuery
-	done  bool
 }
 
-// Export begins an export. Errors: ValidationFailed for fields that exclude each other.
-func (l *Log) Export(query Query) (*Export, error) {
-	q, err := query.stored()
-	if err != nil {
-		return nil, err
-	}
+// Export begins an export.
+func (l *Log) Export(query Query) *Export {
+	q := query.stored()
 	settled := firstID(l.now().Add(-Settles))
 	if q.Before == "" || q.Before > settled {
 		q.Before = settled
 	}
-	if query.After != "" {
-		q.From = max(q.From, next(query.After))
-	}
 	q.Oldest, q.Limit = true, exportBatch
-	return &Export{db: l.db, query: q}, nil
+	if query.After != "" {
+		q = q.After(query.After)
+	}
+	return &Export{l.db, q}
 }
 
-// next returns a text that is greater than an id and not greater than any later one.
-func next(id string) string { return id + "0" }
-
-// Next returns the next batch; an empty one is the end.
-func (e *Export) Next(ctx context.Context) ([]store.Event, error) {
-	if e.done {
-		return nil, nil
-	}
-	events, err := e.db.ListEvents(ctx, e.query)
-	if err != nil {
-		return nil, err
-	}
-	if e.done = len(events) < exportBatch; !e.done {
-		e.query.From = next(events[len(events)-1].ID)
-	}
-	return events, nil
+// Next returns the next batch, which may be empty, and whether the export goes on after it.
+func (e *Export) Next(ctx context.Context) (events []store.Event, more bool, err error) {
+	page, err := e.db.ListEvents(ctx, e.query)
+	e.query = e.query.After(page.Next)
+	return page.Events, page.Next != "", err
 }

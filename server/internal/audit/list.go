@@ -30,7 +30,7 @@ func NewLog(db *store.DB, cursors token.Cursors, now func() time.Time) *Log {
 	return &Log{db, cursors, now}
 }
 
-// Query selects events. An empty field does not narrow it. Of UserID, Actor and ClientID at most one may be given.
+// Query selects events. An empty field does not narrow it.
 type Query struct {
 	UserID   string
 	Actor    string
@@ -45,17 +45,8 @@ type Query struct {
 	Limit  int    // for List
 }
 
-// stored checks a query, and returns what the store needs of it.
-func (query *Query) stored() (store.EventQuery, error) {
-	given := 0
-	for _, value := range []string{query.UserID, query.Actor, query.ClientID} {
-		if value != "" {
-			given++
-		}
-	}
-	if given > 1 {
-		return store.EventQuery{}, problem.Invalid().At("/user_id", "cannot be combined with actor or client_id, nor these with each other")
-	}
+// stored returns what the store needs of a query.
+func (query *Query) stored() store.EventQuery {
 	kinds := slices.Clone(query.Kinds)
 	slices.Sort(kinds)
 	q := store.EventQuery{UserID: query.UserID, Actor: query.Actor, ClientID: query.ClientID, Kinds: slices.Compact(kinds)}
@@ -65,7 +56,7 @@ func (query *Query) stored() (store.EventQuery, error) {
 	if !query.Until.IsZero() {
 		q.Before = firstID(query.Until)
 	}
-	return q, nil
+	return q
 }
 
 // firstID returns the smallest id of an event that is recorded at a time: a UUIDv7 begins with the milliseconds since 1970.
@@ -82,13 +73,10 @@ func recordedAt(id string) time.Time {
 	return time.UnixMilli(milliseconds)
 }
 
-// List returns a page of events, the latest first, and the cursor of the next page, or "". Errors: BadRequest for a
-// cursor of another list; ValidationFailed for fields that exclude each other.
+// List returns a page of events, the latest first, and the cursor of the next page, or "". A page with a cursor may have fewer events
+// than the limit (see store.ListEvents). Errors: BadRequest for a cursor of another list.
 func (l *Log) List(ctx context.Context, query Query) (events []store.Event, next string, err error) {
-	q, err := query.stored()
-	if err != nil {
-		return nil, "", err
-	}
+	q := query.stored()
 	if query.After != "" {
 		q.From = max(q.From, firstID(recordedAt(query.After).Add(-Settles)))
 	}
@@ -100,11 +88,10 @@ func (l *Log) List(ctx context.Context, query Query) (events []store.Event, next
 		}
 		q.Before = cmp.Or(before, q.Before)
 	}
-	q.Limit = query.Limit + 1
-	events, err = l.db.ListEvents(ctx, q)
-	if err != nil || len(events) <= query.Limit {
-		return events, "", err
+	q.Limit = query.Limit
+	page, err := l.db.ListEvents(ctx, q)
+	if err == nil && page.Next != "" {
+		next = l.cursors.Text(list, page.Next)
 	}
-	events = events[:query.Limit]
-	return events, l.cursors.Text(list, events[query.Limit-1].ID), nil
+	return page.Events, next, err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -16,8 +17,9 @@ import (
 )
 
 const (
-	// maxExports is how many exports run at once, since each reads the database without a pause.
-	maxExports = 2
+	// maxExports is how many exports run at once, since each reads the database without a pause. An account or client has one of them,
+	// so that it cannot take them from the others.
+	maxExports = 4
 	// A client that takes longer for a batch is cut off, and so is an export that takes longer as a whole: it can be continued.
 	exportWriteTime = 30 * time.Second
 	exportTime      = time.Hour
@@ -25,25 +27,44 @@ const (
 	exportReadTime = 10 * time.Second
 )
 
-var errExportsRun = errors.New("two exports of events run")
+var errExportsRun = errors.New("other exports of events run")
+
+// exports are those that run here, by the account or client that reads each.
+type exports struct {
+	mu      sync.Mutex
+	running map[string]bool
+}
+
+// begin begins an export of a reader, and returns a function that ends it. Errors: Unavailable.
+func (e *exports) begin(reader string) (end func(), err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case e.running[reader]:
+		return nil, problem.Wrap(problem.Unavailable, "An export of yours is running here. Try again when it has ended.", errExportsRun)
+	case len(e.running) == maxExports:
+		return nil, problem.Wrap(problem.Unavailable, "Four exports are running here. Try again when one has ended.", errExportsRun)
+	}
+	e.running[reader] = true
+	return func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		delete(e.running, reader)
+	}, nil
+}
 
 // ExportEvents is GET /events/export. It reads the first batch before it answers, so that an error has a status.
 func (s *Server) ExportEvents(ctx context.Context, request api.ExportEventsRequestObject) (api.ExportEventsResponseObject, error) {
-	export, err := s.Audit.Export(eventQuery(request.Params))
+	done, err := s.exports.begin(caller(ctx).Actor().ID)
 	if err != nil {
 		return nil, err
 	}
-	select {
-	case s.exports <- struct{}{}:
-	default:
-		return nil, problem.Wrap(problem.Unavailable, "Two exports are running here. Try again when one has ended.", errExportsRun)
-	}
-	first, err := export.Next(ctx)
-	if err != nil {
-		<-s.exports
+	r := &exported{ctx: ctx, export: s.Audit.Export(eventQuery(request.Params)), log: s.Log, done: done}
+	if r.batch, r.more, err = r.export.Next(ctx); err != nil {
+		r.done()
 		return nil, err
 	}
-	return &exported{ctx: ctx, export: export, batch: first, log: s.Log, done: func() { <-s.exports }}, nil
+	return r, nil
 }
 
 // exported is the response of an export.
@@ -51,6 +72,7 @@ type exported struct {
 	ctx    context.Context
 	export *audit.Export
 	batch  []store.Event
+	more   bool // batches follow
 	log    *slog.Logger
 	done   func()
 	empty  bool // the request is for the headers alone
@@ -68,7 +90,7 @@ func (r *exported) VisitExportEventsResponse(w http.ResponseWriter) error {
 		return nil
 	}
 	connection, end := http.NewResponseController(w), time.Now().Add(exportTime)
-	for len(r.batch) > 0 {
+	for {
 		_ = connection.SetWriteDeadline(time.Now().Add(exportWriteTime)) // in place of that of the request; another server may have none
 		for _, e := range r.batch {
 			line, err := audit.Line(e)
@@ -83,6 +105,9 @@ func (r *exported) VisitExportEventsResponse(w http.ResponseWriter) error {
 		if errors.Is(r.ctx.Err(), context.Canceled) { // the client has closed the connection
 			return nil
 		}
+		if !r.more {
+			return nil
+		}
 		err := errExportTooLong
 		if time.Now().Before(end) {
 			err = r.next()
@@ -92,7 +117,6 @@ func (r *exported) VisitExportEventsResponse(w http.ResponseWriter) error {
 			panic(http.ErrAbortHandler)
 		}
 	}
-	return nil
 }
 
 var errExportTooLong = errors.New("it takes more than an hour")
@@ -100,7 +124,7 @@ var errExportTooLong = errors.New("it takes more than an hour")
 func (r *exported) next() (err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), exportReadTime)
 	defer cancel()
-	r.batch, err = r.export.Next(ctx)
+	r.batch, r.more, err = r.export.Next(ctx)
 	return err
 }
 

@@ -76,7 +76,7 @@ type Server struct {
 	middleware *Middleware
 	pages      *web.Pages
 	stopping   atomic.Bool
-	exports    chan struct{} // one for each that runs
+	exports    exports
 }
 
 // compile-time proof that every operation has its method
@@ -85,7 +85,7 @@ var _ api.StrictServerInterface = (*Server)(nil)
 // Register puts the operations and pages on e, and the middleware that enforces the contract. It fails when the
 // contract cannot be enforced or does not fit the generated code.
 func Register(e *echo.Echo, o Options) (*Server, error) {
-	s := &Server{Options: o, exports: make(chan struct{}, maxExports)}
+	s := &Server{Options: o, exports: exports{running: map[string]bool{}}}
 	api.RegisterHandlers(e, api.NewStrictHandler(s, []api.StrictMiddlewareFunc{withoutBody}))
 	if err := o.Contract.CheckGenerated(generated()); err != nil {
 		return nil, fmt.Errorf("the contract and the generated code differ; run: make generate\n%w", err)

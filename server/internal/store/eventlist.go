@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// EventQuery selects events. An empty field does not narrow the list. Of UserID, Actor and ClientID at most one is given, so that
-// every page is one range of an index for each kind.
+// EventQuery selects events. An empty field does not narrow the list. The first that is given of UserID, Actor and ClientID chooses the
+// index, of which a page is one range for each kind. If more are given, they are compared with each event of the range.
 type EventQuery struct {
 	UserID   string
 	Actor    string
@@ -24,11 +24,79 @@ type EventQuery struct {
 // endOfIDs is greater than every id of an event.
 const endOfIDs = "g"
 
-// ListEvents lists events, the latest first unless the query says otherwise.
+// EventPage is a page of the events that a query selects.
+type EventPage struct {
+	Events []Event
+	Next   string // the id of the last event that was looked at, after which the list may go on; "" if it does not
+}
+
+const (
+	maxScannedEvents = 2000 // in a page, if each is compared
+	scannedAtOnce    = 500
+)
+
+// ListEvents lists events, the latest first unless the query says otherwise. It returns fewer than the limit, perhaps none, where the list
+// may go on and the others that it has looked at do not match.
+func (q *Queries) ListEvents(ctx context.Context, query EventQuery) (page EventPage, err error) {
+	limit, compares := query.Limit, query.compares()
+	if compares {
+		query.Limit = scannedAtOnce
+	}
+	for looked := 0; ; {
+		events, err := q.eventRange(ctx, query)
+		if err != nil {
+			return EventPage{}, err
+		}
+		more := len(events) > query.Limit
+		events = events[:min(len(events), query.Limit)]
+		looked += len(events)
+		for i, e := range events {
+			if compares && !query.matches(e) {
+				continue
+			}
+			if page.Events = append(page.Events, e); len(page.Events) == limit {
+				if more || i+1 < len(events) {
+					page.Next = e.ID
+				}
+				return page, nil
+			}
+		}
+		if !more {
+			return page, nil
+		}
+		last := events[len(events)-1].ID
+		if looked >= maxScannedEvents {
+			page.Next = last
+			return page, nil
+		}
+		query = query.After(last)
+	}
+}
+
+// After returns the query for the rest of a list, after an event that it selects.
+func (query EventQuery) After(id string) EventQuery {
+	if query.Oldest {
+		query.From = max(query.From, id+"0") // greater than the id, and not greater than any later one
+	} else {
+		query.Before = id
+	}
+	return query
+}
+
+// compares reports whether an index does not select the events alone.
+func (query *EventQuery) compares() bool {
+	return query.UserID != "" && query.Actor+query.ClientID != "" || query.Actor != "" && query.ClientID != ""
+}
+
+func (query *EventQuery) matches(e Event) bool {
+	return (query.UserID == "" || e.UserID == query.UserID) && (query.Actor == "" || e.Actor == query.Actor) && (query.ClientID == "" || e.ClientID == query.ClientID)
+}
+
+// eventRange reads the first events of ranges of an index, and one more than the limit if there is one.
 //
 // Conditions and order are row values of all columns of an index. So no planner has a choice: with an equation in place of them
 // PostgreSQL may read the primary key backwards and filter, which for a rare kind is the whole table.
-func (q *Queries) ListEvents(ctx context.Context, query EventQuery) ([]Event, error) {
+func (q *Queries) eventRange(ctx context.Context, query EventQuery) ([]Event, error) {
 	of, value := query.owner()
 	kinds := query.Kinds
 	if of != "" && of != "user_id" && len(kinds) == 0 { // the index has the kind before the id
@@ -39,19 +107,18 @@ func (q *Queries) ListEvents(ctx context.Context, query EventQuery) ([]Event, er
 	}
 	text, args := query.statement(kinds, q.skipLocked == "")
 	rows, err := q.read.QueryContext(ctx, text, args...)
-	events, err := collect(rows, err, (*Event).fields)
-	return events[:min(len(events), query.Limit)], err
+	return collect(rows, err, (*Event).fields)
 }
 
-// limit is the limit of the statements, a number of their text: a plan of PostgreSQL that fits every value of a parameter takes it for a
+// limit is the limit of the statements, which is more than that of the query, and a number of their text: a plan of PostgreSQL that fits every value of a parameter takes it for a
 // tenth of the table, and compiles the statement, which takes milliseconds. Few numbers make few statements, which stay prepared.
 func (query *EventQuery) limit() string {
 	for _, size := range []int{21, 51, 101, 501} {
-		if query.Limit <= size {
+		if query.Limit < size {
 			return strconv.Itoa(size)
 		}
 	}
-	return strconv.Itoa(query.Limit)
+	return strconv.Itoa(query.Limit + 1)
 }
 
 // eventIndexes are the indexes whose last column is the id, by the others.
@@ -84,7 +151,7 @@ func (query *EventQuery) statement(kinds []string, sqlite bool) (text string, ar
 	return query.union(from, columns, len(args)), args
 }
 
-// owner returns the column that the query compares beside the kind, and its value; "" for none.
+// owner returns the column of the index beside the kind, and its value; "" for none.
 func (query *EventQuery) owner() (column, value string) {
 	switch {
 	case query.UserID != "":
