@@ -69,7 +69,7 @@ export function People({ query }: ScreenProps) {
       { title: t('name'), cell: ({ full_name: name }) => <Theirs>{name}</Theirs> },
       { title: t('email'), cell: ({ email, email_verified: verified }) => email && <><Theirs>{email}</Theirs> {!verified && <Badge kind="warn">{t('unconfirmed')}</Badge>}</> },
       { title: t('state'), kind: 'short', cell: (user) => user.disabled ? <Badge kind="bad">{t('disabled')}</Badge> : <Badge kind="good">{t('enabled')}</Badge> },
-      { title: t('scopes'), cell: ({ scopes }) => { const own = scopes.filter((scope) => administrative.includes(scope)); return own.length > 0 && <Scopes names={own} />; } },
+      { title: t('scopes'), cell: ({ scopes }) => { const own = administrative.filter((scope) => scopes.includes(scope)); return own.length > 0 && <Scopes names={own} />; } },
       { title: t('created'), kind: 'short', cell: ({ created_at: at }) => <Time at={at} /> },
     ]} />
   </Screen>;
