@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"sesame/gen/api"
@@ -101,14 +102,26 @@ func (s *server) try(r request) (*answer, error) {
 
 var parameter = regexp.MustCompile(`\\\{[^}]+\\\}`)
 
+// routes are the operations with the patterns of their paths.
+var routes = sync.OnceValue(func() (all []route) {
+	for _, op := range rules.Operations() {
+		all = append(all, route{op, regexp.MustCompile("^" + parameter.ReplaceAllString(regexp.QuoteMeta(op.Path), "[^/]+") + "$")})
+	}
+	return all
+})
+
+type route struct {
+	*contract.Operation
+	pattern *regexp.Regexp
+}
+
 // findOperation returns the operation of a request, or nil. A fixed path has precedence over one with a parameter.
 func findOperation(method, path string) *contract.Operation {
 	path, _, _ = strings.Cut(path, "?")
 	var found *contract.Operation
-	for _, op := range rules.Operations() {
-		pattern := "^" + parameter.ReplaceAllString(regexp.QuoteMeta(op.Path), "[^/]+") + "$"
-		if op.Method == method && regexp.MustCompile(pattern).MatchString(path) && (found == nil || op.Path == path) {
-			found = op
+	for _, r := range routes() {
+		if r.Method == method && r.pattern.MatchString(path) && (found == nil || r.Path == path) {
+			found = r.Operation
 		}
 	}
 	return found

@@ -3,10 +3,13 @@ package config
 import (
 	"math/rand/v2"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/alecthomas/kong"
 )
 
 func TestSettingsFromVariables(t *testing.T) {
@@ -101,6 +104,26 @@ func TestTheNearestName(t *testing.T) {
 	} {
 		if got := Nearest(name, known); got != want {
 			t.Errorf("the nearest name to %s is %q, want %q", name, got, want)
+		}
+	}
+}
+
+// The names of settings in messages are those of their variables.
+func TestVariablesOfFields(t *testing.T) {
+	var s Settings
+	parser, err := kong.New(&s, kong.NoDefaultHelp())
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, names := reflect.ValueOf(&s).Elem(), map[any]string{}
+	for _, field := range reflect.VisibleFields(all.Type()) {
+		if field.IsExported() && field.Tag.Get("help") != "" {
+			names[all.FieldByIndex(field.Index).Addr().Interface()] = Prefix + variableOf(field)
+		}
+	}
+	for _, flag := range Flags(parser) {
+		if got := names[flag.Target.Addr().Interface()]; got != Variable(flag.Name) {
+			t.Errorf("the variable of --%s is %q", flag.Name, got)
 		}
 	}
 }
