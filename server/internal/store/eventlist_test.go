@@ -26,8 +26,16 @@ func fillEvents(t *testing.T, db *DB, n int) (all []Event) {
 // eventQueries are queries with each filter and their combinations.
 func eventQueries() (queries []EventQuery) {
 	for _, owner := range []EventQuery{
-		{}, {UserID: "u1"}, {Actor: "a2"}, {Actor: "nobody"}, {ClientID: "c1"},
-		{UserID: "u1", Actor: "a2"}, {UserID: "u2", ClientID: "c1"}, {Actor: "a3", ClientID: "c1"}, {Actor: "a2", ClientID: "c1"}, {UserID: "u0", Actor: "a0", ClientID: "c0"},
+		{},
+		{UserID: "u1"},
+		{Actor: "a2"},
+		{Actor: "nobody"},
+		{ClientID: "c1"},
+		{UserID: "u1", Actor: "a2"},
+		{UserID: "u2", ClientID: "c1"},
+		{Actor: "a3", ClientID: "c1"},
+		{Actor: "a2", ClientID: "c1"},
+		{UserID: "u0", Actor: "a0", ClientID: "c0"},
 	} {
 		for _, kinds := range [][]string{nil, {"login"}, {"rare"}, {"none"}, {"logout", "rare"}, {"login", "logout", "rare", "wrong_code", "none"}} {
 			for _, oldest := range []bool{false, true} {
