@@ -13,7 +13,6 @@ import (
 	"sesame/gen/api"
 	"sesame/server/internal/audit"
 	"sesame/server/internal/network"
-
 	"sesame/server/internal/problem"
 	"sesame/server/internal/store"
 )
