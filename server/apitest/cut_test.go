@@ -308,3 +308,19 @@ func TestReadsSurviveACut(t *testing.T) {
 	}
 	t.Logf("%d cuts, and every answer was a success", cuts)
 }
+
+// The same behind a pooler, which answers with an error of its own when it loses the connection.
+func TestReadsSurviveACutBehindAPooler(t *testing.T) {
+	t.Parallel()
+	through, network := relayed(t, emptyPostgresURL(t))
+	s := start(t, pooled(t, through, "pool_mode = transaction"), idle+"=")
+	tokens := s.newcomer(t, "ann")
+	for at := range 4 { // of one connection; later frames may belong to the beginning of the next, which the pooler makes a second later
+		s.do(t, me(tokens.AccessToken)).want(200)
+		network.failAt(at, resets)
+		a := s.do(t, me(tokens.AccessToken))
+		if _, hit := network.heal(); a.status != 200 || hit == nil {
+			t.Errorf("frame %d, hit %v: %d %s", at, hit != nil, a.status, a.body)
+		}
+	}
+}

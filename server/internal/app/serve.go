@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"sesame/server/internal/network"
 )
 
 const (
@@ -44,7 +46,7 @@ func (h *inFlight) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h.draining.Load() { // so that the next request of the client goes to another replica
 		w.Header().Set("Connection", "close")
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), h.longest)
+	ctx, cancel := network.WithTimeout(r.Context(), h.longest)
 	defer cancel()
 	h.Handler.ServeHTTP(w, r.WithContext(ctx))
 }

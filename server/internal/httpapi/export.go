@@ -12,6 +12,7 @@ import (
 
 	"sesame/gen/api"
 	"sesame/server/internal/audit"
+	"sesame/server/internal/network"
 	"sesame/server/internal/problem"
 	"sesame/server/internal/store"
 )
@@ -102,10 +103,7 @@ func (r *exported) VisitExportEventsResponse(w http.ResponseWriter) error {
 			}
 		}
 		_ = connection.Flush()
-		if errors.Is(r.ctx.Err(), context.Canceled) { // the client has closed the connection
-			return nil
-		}
-		if !r.more {
+		if !r.more || errors.Is(network.ConnectionOf(r.ctx).Err(), context.Canceled) { // the client is gone; of empty batches no write fails
 			return nil
 		}
 		err := errExportTooLong

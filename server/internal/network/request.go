@@ -3,6 +3,7 @@ package network
 import (
 	"context"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"sesame/server/internal/names"
@@ -38,6 +39,22 @@ func FromContext(ctx context.Context) Network {
 		return Network{}
 	}
 	return Of(info.IPAddress)
+}
+
+type connectionKey struct{}
+
+// WithTimeout gives a request a time. What goes on after it, such as an export, has ConnectionOf.
+func WithTimeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithValue(ctx, connectionKey{}, ctx), d)
+}
+
+// ConnectionOf returns a context that is canceled when the connection of the request that ctx belongs to has ended. ctx itself does
+// not tell that once its time has passed, since its error then remains the same.
+func ConnectionOf(ctx context.Context) context.Context {
+	if connection, ok := ctx.Value(connectionKey{}).(context.Context); ok {
+		return connection
+	}
+	return ctx
 }
 
 // printable removes invisible characters and invalid UTF-8 from a text that a client chose, and cuts it to limit bytes.
