@@ -3858,7 +3858,7 @@ type ClientInterface interface {
 	// twice.
 	//
 	// If the server cannot finish, it cuts the connection, so that HTTP clients report an incomplete response (curl exits with 18).
-	// Continue with `after`, too. The server cuts an export that takes more than an hour, or whose client receives nothing
+	// Continue with `after`, too. The server cuts an export that takes more than an hour, or whose client reads nothing
 	// for 30 seconds. Each server answers four exports at a time, and one of an account or client; a
 	// further one gets 503.
 	//
@@ -5612,7 +5612,7 @@ func (c *Client) ListEvents(ctx context.Context, params *ListEventsParams, reqEd
 // twice.
 //
 // If the server cannot finish, it cuts the connection, so that HTTP clients report an incomplete response (curl exits with 18).
-// Continue with `after`, too. The server cuts an export that takes more than an hour, or whose client receives nothing
+// Continue with `after`, too. The server cuts an export that takes more than an hour, or whose client reads nothing
 // for 30 seconds. Each server answers four exports at a time, and one of an account or client; a
 // further one gets 503.
 //
@@ -12838,7 +12838,7 @@ type ClientWithResponsesInterface interface {
 	// twice.
 	//
 	// If the server cannot finish, it cuts the connection, so that HTTP clients report an incomplete response (curl exits with 18).
-	// Continue with `after`, too. The server cuts an export that takes more than an hour, or whose client receives nothing
+	// Continue with `after`, too. The server cuts an export that takes more than an hour, or whose client reads nothing
 	// for 30 seconds. Each server answers four exports at a time, and one of an account or client; a
 	// further one gets 503.
 	//
@@ -25205,7 +25205,7 @@ func (c *ClientWithResponses) ListEventsWithResponse(ctx context.Context, params
 // twice.
 //
 // If the server cannot finish, it cuts the connection, so that HTTP clients report an incomplete response (curl exits with 18).
-// Continue with `after`, too. The server cuts an export that takes more than an hour, or whose client receives nothing
+// Continue with `after`, too. The server cuts an export that takes more than an hour, or whose client reads nothing
 // for 30 seconds. Each server answers four exports at a time, and one of an account or client; a
 // further one gets 503.
 //
