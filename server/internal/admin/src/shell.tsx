@@ -1,7 +1,7 @@
 // The frame of the page: the menu, the person, and the screen of the place.
 import { Component, type ComponentChildren } from 'preact';
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
-import { may, signIn, signOut, state, stepped, type State } from './auth';
+import { administrative, may, signIn, signOut, state, stepped, type State } from './auth';
 import { language, setLanguage, texts } from './i18n';
 import { href, place, replace } from './router';
 import { find, screens } from './screens';
@@ -21,6 +21,7 @@ const t = texts({
   insecure: 'Browsers allow a sign-in only on https:// pages and on this machine. Open the page by https.',
   refusedTitle: 'No access',
   refused: 'The account {name} is not an administrator here. Ask an administrator for a scope such as users:read.',
+  unread: 'The account {name} has {scopes}, and no scope that a screen needs. Ask an administrator for one that reads, such as users:read.',
   missingTitle: 'Nothing here', missing: 'There is no screen at this address, or your account lacks the scope that it needs.',
   brokenTitle: 'This screen has failed', broken: 'That is a fault of the page. Reload it, and report it if it happens again.',
   stepped: 'You have signed in again. Repeat the step.',
@@ -36,6 +37,7 @@ const t = texts({
   insecure: 'Browser erlauben eine Anmeldung nur auf https://-Seiten und auf diesem Gerät. Öffnen Sie die Seite mit https.',
   refusedTitle: 'Kein Zugriff',
   refused: 'Das Konto {name} hat hier keine Verwaltungsrechte. Bitten Sie eine Administratorin oder einen Administrator um einen Scope wie users:read.',
+  unread: 'Das Konto {name} hat {scopes}, und keinen Scope, den eine Ansicht braucht. Bitten Sie eine Administratorin oder einen Administrator um einen zum Lesen, etwa users:read.',
   missingTitle: 'Nichts gefunden', missing: 'Unter dieser Adresse gibt es nichts, oder Ihrem Konto fehlt der nötige Scope.',
   brokenTitle: 'Diese Ansicht ist fehlgeschlagen', broken: 'Das ist ein Fehler der Seite. Laden Sie sie neu, und melden Sie es, wenn es wieder geschieht.',
   stepped: 'Sie haben sich erneut angemeldet. Wiederholen Sie den Schritt.',
@@ -113,7 +115,7 @@ function Frame({ now }: { now: Extract<State, { scopes: string[] }> }) {
     </header>
     <main ref={main} id="content" tabIndex={-1}>
       {shown ? <Boundary key={address}><shown.entry.component id={shown.id} query={query} /></Boundary>
-        : menu.length === 0 ? <Refused name={now.username} /> : address !== '' && <Screen title={t('missingTitle')}><Empty>{t('missing')}</Empty></Screen>}
+        : menu.length === 0 ? <Refused name={now.username} scopes={administrative.filter(may).join(', ')} /> : address !== '' && <Screen title={t('missingTitle')}><Empty>{t('missing')}</Empty></Screen>}
     </main>
     {now.name === 'ended' && <Dialog title={t('again')}>
       <p>{t('ended')}</p>
@@ -137,9 +139,9 @@ class Boundary extends Component<{ children: ComponentChildren }, { failed: bool
   }
 }
 
-const Refused = ({ name }: { name: string }) => <Screen title={t('refusedTitle')}>
+const Refused = ({ name, scopes }: { name: string; scopes: string }) => <Screen title={t('refusedTitle')}>
   <Empty>
-    <p>{t('refused', { name })}</p>
+    <p>{t(scopes ? 'unread' : 'refused', { name, scopes })}</p>
     <p><button type="button" class="primary" onClick={() => { void signIn({ prompt: 'select_account' }); }}>{t('another')}</button></p>
   </Empty>
 </Screen>;

@@ -134,11 +134,11 @@ function Logo({ client, show }: Part) {
   };
   return <Section title={t('logo')} hint={t('logoHint')}>
     {client.logo_uri ? <p><img class="logo" src={client.logo_uri} alt={t('logo')} /></p> : <p class="muted">{t('noLogo')}</p>}
-    <Fault failure={action.failure} more={action.failure?.fields.map(({ detail }) => detail) ?? []} />
+    <Fault failure={action.failure} />
     <div class="buttons start">
       <label class="button">{t('chooseLogo')}<input type="file" class="hidden" accept="image/png,image/jpeg,image/webp" disabled={action.busy}
         onChange={(event) => { choose(event.currentTarget.files?.[0]); event.currentTarget.value = ''; }} /></label>
-      {client.logo_uri && <button type="button" disabled={action.busy} onClick={() => { void send(''); }}>{t('removeLogo')}</button>}
+      {client.logo_uri && <button type="button" aria-disabled={action.busy} onClick={() => { void send(''); }}>{t('removeLogo')}</button>}
     </div>
   </Section>;
 }

@@ -13,7 +13,8 @@ const t = texts({
   once: 'Der Server zeigt das nicht noch einmal an. Speichern Sie es jetzt.', done: 'Ich habe es gespeichert',
 });
 
-// Dialog is open while it is rendered. close is called for Escape, too; without it the dialog cannot be closed.
+// Dialog is open while it is rendered. close is called for Escape, too; without it the dialog cannot be closed. A browser asks before it
+// closes a dialog only once: for a second Escape, or a phone's gesture for back, it does not, so the dialog opens again.
 export function Dialog({ title, close, children }: { title: ComponentChildren; close?: () => void; children: ComponentChildren }) {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
@@ -27,7 +28,11 @@ export function Dialog({ title, close, children }: { title: ComponentChildren; c
       if (before instanceof HTMLElement && before.isConnected) before.focus();
     };
   }, []);
-  return <dialog ref={dialog} aria-labelledby={id} onCancel={(event) => { event.preventDefault(); close?.(); }}>
+  const closed = () => {
+    if (!dialog.current) return; // it is no longer rendered
+    if (close) close(); else dialog.current.showModal();
+  };
+  return <dialog ref={dialog} aria-labelledby={id} onClose={closed} onCancel={(event) => { event.preventDefault(); close?.(); }}>
     <h2 id={id}>{title}</h2>
     {children}
   </dialog>;
@@ -55,10 +60,10 @@ export function Confirm({ title, children, action, danger, typed, confirm, close
         <label for={id}>{t('type')} <strong><Theirs>{typed}</Theirs></strong></label>
         <input id={id} value={name} autocapitalize="none" spellcheck={false} onInput={(event) => type(event.currentTarget.value)} />
       </div>}
-      <Fault failure={step.failure} more={step.failure?.fields.map(({ detail }) => detail) ?? []} />
+      <Fault failure={step.failure} />
       <div class="buttons">
         <button type="button" onClick={close}>{t('cancel')}</button>
-        <button class={danger ? 'danger' : 'primary'} disabled={step.busy || typed !== undefined && name !== typed && name !== visible(typed)}>{action}</button>
+        <button class={danger ? 'danger' : 'primary'} aria-disabled={step.busy} disabled={typed !== undefined && name !== typed && name !== visible(typed)}>{action}</button>
       </div>
     </form>
   </Dialog>;

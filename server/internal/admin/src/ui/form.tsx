@@ -105,7 +105,7 @@ export function Form<T extends Fields>({ form, send, submit, quiet, cancel, chil
     <Fault failure={form.failure} more={form.unplaced} />
     {(!quiet || dirty) && <div class="buttons">
       {cancel ?? (quiet && <button type="button" onClick={form.reset}>{t('discard')}</button>)}
-      <button class="primary" disabled={form.busy}>{submit}</button>
+      <button class="primary" aria-disabled={form.busy}>{submit}</button>
     </div>}
   </form>;
 }

@@ -59,7 +59,7 @@ export function Section({ title, hint, actions, children }: { title: string; hin
 }
 
 // Theirs shows a text that somebody else has chosen. It cannot change the direction of the texts around it, and hides nothing.
-export const Theirs = ({ children }: { children: string | null | undefined }) => <bdi class="theirs">{children && visible(children)}</bdi>;
+export const Theirs = ({ children }: { children: string | null | undefined }) => children ? <bdi class="theirs">{visible(children)}</bdi> : null;
 
 // Code shows an id, an address or a scope. It is never a link: the text may be a stranger's.
 export const Code = ({ children }: { children: string | null | undefined }) => <code><bdi>{children && visible(children)}</bdi></code>;
@@ -90,8 +90,9 @@ export const Loading = () => <p class="loading" role="status">{t('loading')}</p>
 
 export const Empty = ({ children }: { children: ComponentChildren }) => <div class="empty">{children}</div>;
 
-// Fault shows why something failed, as the server says it, with the id that its log has.
-export function Fault({ failure, retry, more = [] }: { failure: Failure | null; retry?: () => void; more?: string[] }) {
+// Fault shows why something failed, as the server says it, with the id that its log has. more are the faults of fields; a form gives
+// those that it shows at no field.
+export function Fault({ failure, retry, more = failure?.fields.map(({ parameter, detail }) => parameter ? `${parameter}: ${detail}` : detail) ?? [] }: { failure: Failure | null; retry?: () => void; more?: string[] }) {
   if (!failure) return null;
   return <div class="fault" role="alert">
     <p>{failure.status === 0 ? t('offline') : failure.message || t('failed', { status: failure.status })}
