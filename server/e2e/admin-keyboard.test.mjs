@@ -145,3 +145,19 @@ test('those with few scopes read what they can do about it', async () => {
   await page.getByText('The account hermes has users:write, and no scope that a screen needs.').waitFor();
   assertCalm(at);
 });
+
+test('long names fit a phone, and a server that gives no new tokens for now is no missing network', async () => {
+  const { page, sesame } = at;
+  const username = 'w'.repeat(64);
+  sesame.createUser({ username, password: root.password });
+  const { id } = JSON.parse(sesame.command('user', 'show', username, '--json'));
+  await page.clock.install();
+  await page.setViewportSize({ width: 360, height: 740 });
+  await enter(at, username, { path: `#/people/${id}` });
+  await page.getByText('has not allowed any application').waitFor();
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 360);
+  await page.route(`${sesame.origin}/token`, (route) => route.fulfill({ status: 429, headers: { 'Retry-After': '7' }, json: { error: 'slow_down' } }));
+  await page.clock.fastForward(9.8 * 60_000); // of ten minutes
+  await go(at, 'clients', 'Clients');
+  await page.getByText('The server refused this (429). Try again in 7 seconds.').waitFor();
+});

@@ -6,7 +6,7 @@
 import createClient from 'openapi-fetch';
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
 import type { components, paths } from '../generated/openapi';
-import { authorizedFetch, base, SessionEnded } from './auth';
+import { authorizedFetch, base, RefreshRefused, SessionEnded } from './auth';
 
 export const api = createClient<paths>({ baseUrl: base, fetch: authorizedFetch });
 
@@ -29,6 +29,7 @@ export async function ask<T>(request: Promise<Answer<T>>): Promise<T> {
     answer = await request;
   } catch (fault) {
     if (fault instanceof SessionEnded) throw fault;
+    if (fault instanceof RefreshRefused) throw new Failure(fault.answer.status, '', '', '', [], fault.answer.headers.get('Retry-After') ?? '');
     throw new Failure(0, '');
   }
   const { data, error, response } = answer;

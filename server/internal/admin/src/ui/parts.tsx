@@ -110,13 +110,15 @@ let count = 0;
 export function toast(text: string) {
   const id = ++count;
   toasts.set([...toasts.value, { id, text }]);
-  setTimeout(() => toasts.set(toasts.value.filter((other) => other.id !== id)), 6000);
+  setTimeout(() => dismiss(id), 6000);
 }
+
+const dismiss = (id: number) => toasts.set(toasts.value.filter((other) => other.id !== id));
 
 // clearToasts removes what a dialog would cover.
 export const clearToasts = () => toasts.set([]);
 
 export function Toasts() {
   const shown = useStore(toasts);
-  return <div class="toasts" role="status">{shown.map(({ id, text }) => <p key={id}><bdi>{text}</bdi></p>)}</div>;
+  return <div class="toasts" role="status">{shown.map(({ id, text }) => <p key={id} onClick={() => dismiss(id)}><bdi>{text}</bdi></p>)}</div>;
 }
