@@ -161,3 +161,30 @@ test('long names fit a phone, and a server that gives no new tokens for now is n
   await go(at, 'clients', 'Clients');
   await page.getByText('The server refused this (429). Try again in 7 seconds.').waitFor();
 });
+
+test('refusals are in German on the German page', async () => {
+  const { page, sesame } = at;
+  const helper = { username: 'nestor', password: root.password };
+  sesame.createUser({ ...helper, scopes: ['users:read', 'users:write'] });
+  await enter(at, 'New person', { path: '#/people/new', account: helper });
+  await button('Deutsch').click();
+  await page.getByLabel('Benutzername').fill('root');
+  await page.getByLabel('Passwort', { exact: true }).fill('a wooden horse');
+  await button('Anlegen').click();
+  await page.getByText('ist vergeben', { exact: true }).waitFor();
+  await page.getByText('Dieser Benutzername ist vergeben.').waitFor();
+  await page.getByLabel('Benutzername').fill('troilus');
+  await page.getByLabel('Passwort', { exact: true }).fill('short');
+  await button('Anlegen').click();
+  await page.getByText('braucht mindestens 8 Zeichen').waitFor();
+  await page.getByText('Die Eingaben sind nicht gültig.').waitFor();
+  await button('English').click();
+  await page.getByText('must have at least 8 characters').waitFor();
+  await button('Deutsch').click();
+  await go(at, `people/${JSON.parse(sesame.command('user', 'show', 'root', '--json')).id}`, 'root');
+  await button('Sperren').click();
+  await dialog().getByRole('button', { name: 'Sperren' }).click();
+  await dialog().getByText('Ihnen fehlt ein Scope').waitFor();
+  await page.keyboard.press('Escape');
+  assertCalm(at);
+});

@@ -3,6 +3,7 @@ import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { Failure } from '../api';
 import { formatTime, texts, visible } from '../i18n';
+import { faultInWords, problemInWords } from '../problems';
 import { Store, useStore } from '../store';
 
 const t = texts({
@@ -92,10 +93,10 @@ export const Empty = ({ children }: { children: ComponentChildren }) => <div cla
 
 // Fault shows why something failed, as the server says it, with the id that its log has. more are the faults of fields; a form gives
 // those that it shows at no field.
-export function Fault({ failure, retry, more = failure?.fields.map(({ parameter, detail }) => parameter ? `${parameter}: ${detail}` : detail) ?? [] }: { failure: Failure | null; retry?: () => void; more?: string[] }) {
+export function Fault({ failure, retry, more = failure?.fields.map(({ parameter, detail }) => [parameter, faultInWords(detail)].filter(Boolean).join(': ')) ?? [] }: { failure: Failure | null; retry?: () => void; more?: string[] }) {
   if (!failure) return null;
   return <div class="fault" role="alert">
-    <p>{failure.status === 0 ? t('offline') : failure.message || t('failed', { status: failure.status })}
+    <p>{failure.status === 0 ? t('offline') : problemInWords(failure.code, failure.message) || t('failed', { status: failure.status })}
       {failure.retryAfter && ` ${t('wait', { n: failure.retryAfter })}`}</p>
     {more.length > 0 && <ul>{more.map((line) => <li key={line}>{line}</li>)}</ul>}
     {failure.requestID && <p class="muted small">{t('request', { id: failure.requestID })}</p>}
