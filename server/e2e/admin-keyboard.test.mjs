@@ -35,8 +35,25 @@ describe('the keyboard', () => {
     await page.evaluate(() => new Promise(requestAnimationFrame));
     assert.equal(await page.locator('dialog[open] .copyable code').innerText(), secret);
     await focused('dialog button');
+    await go(at, 'people', 'People'); // as by the Back button
+    assert.equal(await page.locator('dialog[open] .copyable code').innerText(), secret);
     await button('I have stored it').click();
     await page.getByRole('heading', { name: 'shop', level: 1 }).waitFor();
+    let pass;
+    await page.route(`${at.sesame.origin}/clients/*/secret`, async (route) => {
+      await new Promise((resolve) => { pass = resolve; });
+      await route.continue();
+    });
+    await button('Replace the secret').click();
+    const sending = page.waitForRequest((request) => request.url().endsWith('/secret'));
+    await dialog().getByRole('button', { name: 'Replace the secret' }).click();
+    await sending;
+    await page.keyboard.press('Escape');
+    await go(at, 'people', 'People');
+    pass();
+    await page.getByText('The new secret of shop').waitFor();
+    await button('I have stored it').click();
+    assert.equal(await page.locator('dialog').count(), 0);
     assertCalm(at);
   });
 

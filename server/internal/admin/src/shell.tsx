@@ -6,7 +6,7 @@ import { language, setLanguage, texts } from './i18n';
 import { href, place, replace } from './router';
 import { find, screens } from './screens';
 import { useStore } from './store';
-import { Dialog } from './ui/dialog';
+import { Dialog, Secrets } from './ui/dialog';
 import { Empty, Screen, Theirs, toast, Toasts } from './ui/parts';
 
 const t = texts({
@@ -121,6 +121,7 @@ function Frame({ now }: { now: Extract<State, { scopes: string[] }> }) {
       <p>{t('ended')}</p>
       <div class="buttons"><button type="button" class="primary" onClick={() => { void signIn(); }}>{t('again')}</button></div>
     </Dialog>}
+    <Secrets />
     <Toasts />
   </div>;
 }

@@ -5,7 +5,7 @@ import { may } from '../auth';
 import { formatNumber, texts } from '../i18n';
 import { go, href } from '../router';
 import type { ScreenProps } from '../screens';
-import { Confirm, Secret, useDialog } from '../ui/dialog';
+import { Confirm, showSecret, useDialog } from '../ui/dialog';
 import { Form, useForm } from '../ui/form';
 import { Badge, Facts, Fault, Loading, Screen, Section, Theirs, Time, toast } from '../ui/parts';
 import { Choice, Filters, Table } from '../ui/table';
@@ -104,19 +104,17 @@ function Deliveries({ hook }: { hook: Webhook }) {
 function SecretPart({ hook, show }: Part) {
   const [dialog, open] = useDialog();
   return <Section title={t('secret')} hint={t('secretHint')}>
-    <button type="button" onClick={() => open((close) => <Replace hook={hook} close={close} replaced={({ secret, ...changed }) => {
-      show(changed);
-      open((done) => <Secret title={t('fresh')} text={secret} close={done} />);
-    }} />)}>{t('replace')}</button>
+    <button type="button" onClick={() => open((close) => <Replace hook={hook} close={close} show={show} />)}>{t('replace')}</button>
     {dialog}
   </Section>;
 }
 
-function Replace({ hook, close, replaced }: { hook: Webhook; close: () => void; replaced: (hook: Schemas['WebhookWithSecret']) => void }) {
+function Replace({ hook, close, show }: Part & { close: () => void }) {
   const [keep, choose] = useState('86400');
-  let made: Schemas['WebhookWithSecret'] | null = null;
-  return <Confirm title={t('sure')} action={t('replace')} danger close={() => { if (made) replaced(made); else close(); }} confirm={async () => {
-    made = await ask(api.POST('/webhooks/{webhook_id}/secret', { ...path(hook), body: { keep_old_for: Number(keep) } }));
+  return <Confirm title={t('sure')} action={t('replace')} danger close={close} confirm={async () => {
+    const { secret, ...changed } = await ask(api.POST('/webhooks/{webhook_id}/secret', { ...path(hook), body: { keep_old_for: Number(keep) } }));
+    show(changed);
+    showSecret({ title: t('fresh'), text: secret });
   }}>
     <p>{t('effect')}</p>
     <div class="field"><label for="keep">{t('keep')}</label>

@@ -1,8 +1,9 @@
 // Dialogs: the browser's own element keeps the focus inside and closes with Escape.
 import type { ComponentChildren } from 'preact';
-import { useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { useAction } from '../api';
 import { texts, visible } from '../i18n';
+import { Store, useStore } from '../store';
 import { clearToasts, Copyable, Fault, Theirs } from './parts';
 
 const t = texts({
@@ -69,14 +70,28 @@ export function Confirm({ title, children, action, danger, typed, confirm, close
   </Dialog>;
 }
 
-// Secret shows what the server says once. It closes only with its button.
-export function Secret({ title, text, children, close }: { title: ComponentChildren; text: string; children?: ComponentChildren; close: () => void }) {
-  return <Dialog title={title}>
+interface Secret { title: ComponentChildren; text: string; more?: ComponentChildren; done?: () => void }
+
+const secrets = new Store<Secret[]>([]);
+
+// showSecret shows what the server says once, until the person presses its button: also when the screen has changed meanwhile.
+export const showSecret = (secret: Secret) => secrets.set([...secrets.value, secret]);
+
+// Secrets shows one after the other. It belongs to the frame of the page.
+export function Secrets() {
+  const [secret, ...rest] = useStore(secrets);
+  useEffect(() => {
+    if (!secret) return undefined;
+    const ask = (event: Event) => event.preventDefault();
+    addEventListener('beforeunload', ask); // the browser asks before a reload
+    return () => removeEventListener('beforeunload', ask);
+  }, [secret]);
+  return secret ? <Dialog key={secret.text} title={<bdi>{secret.title}</bdi>}>
     <p>{t('once')}</p>
-    {children}
-    <p><Copyable text={text} /></p>
-    <div class="buttons"><button type="button" class="primary" onClick={close}>{t('done')}</button></div>
-  </Dialog>;
+    {secret.more}
+    <p><Copyable text={secret.text} /></p>
+    <div class="buttons"><button type="button" class="primary" onClick={() => { secrets.set(rest); secret.done?.(); }}>{t('done')}</button></div>
+  </Dialog> : null;
 }
 
 // useDialog opens one dialog of a screen at a time: const [dialog, open] = useDialog(); open((close) => <Confirm … close={close} />).
