@@ -205,3 +205,35 @@ test('refusals are in German on the German page', async () => {
   await page.keyboard.press('Escape');
   assertCalm(at);
 });
+
+test('the fault of a field is in sight when the field gets the focus', async () => {
+  const { page } = at;
+  await page.setViewportSize({ width: 360, height: 740 });
+  await enter(at, 'New client', { path: '#/clients/new' });
+  await page.getByLabel('Name', { exact: true }).fill('long');
+  await page.getByLabel('Redirect addresses').fill(['javascript:alert(1)', ...Array.from({ length: 15 }, (_, i) => `https://shop.example/${i}`)].join('\n'));
+  await button('Create').click();
+  const fault = page.getByText('line 1: must begin with https://');
+  await fault.waitFor();
+  await focused('textarea');
+  const [bar, box] = [await page.locator('.bar').boundingBox(), await fault.boundingBox()];
+  assert.ok(box.y >= bar.y + bar.height && box.y + box.height <= 740, JSON.stringify({ bar, box }));
+});
+
+test('the menu of a phone closes on the screen that is shown already, and a sign-in without a network says so', async () => {
+  const { page, sesame } = at;
+  await page.setViewportSize({ width: 360, height: 740 });
+  await enter(at, 'People');
+  await button('Menu').click();
+  await page.getByRole('navigation').getByRole('link', { name: 'People' }).click();
+  await focused('h1');
+  assert.equal(await page.getByRole('navigation').isVisible(), false);
+  await button('Menu').click();
+  await button('Deutsch').click();
+  await page.route(`${sesame.origin}/token`, (route) => route.abort());
+  await page.reload();
+  await page.getByText('Der Server ist nicht erreichbar.').waitFor();
+  await page.unrouteAll();
+  await button('Anmelden').click();
+  await page.getByRole('heading', { name: 'Personen', level: 1 }).waitFor();
+});

@@ -124,6 +124,9 @@ const post = (path: string, form: Record<string, string>) => fetch(new URL(path,
   signal: AbortSignal.timeout(timeout),
 });
 
+// unreachable is why there are no tokens when the server cannot be reached.
+export const unreachable = 'unreachable';
+
 // exchange returns tokens, or why there are none.
 async function exchange(form: Record<string, string>): Promise<TokenAnswer | string> {
   try {
@@ -131,7 +134,7 @@ async function exchange(form: Record<string, string>): Promise<TokenAnswer | str
     const body = await answer.json() as TokenAnswer & { error?: string; error_description?: string };
     return answer.ok ? body : body.error_description ?? body.error ?? String(answer.status);
   } catch {
-    return 'The server could not be reached.';
+    return unreachable;
   }
 }
 

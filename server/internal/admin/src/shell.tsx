@@ -1,7 +1,7 @@
 // The frame of the page: the menu, the person, and the screen of the place.
 import { Component, type ComponentChildren } from 'preact';
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
-import { administrative, may, signIn, signOut, state, stepped, type State } from './auth';
+import { administrative, may, signIn, signOut, state, stepped, unreachable, type State } from './auth';
 import { language, setLanguage, texts } from './i18n';
 import { href, place, replace } from './router';
 import { find, screens } from './screens';
@@ -16,7 +16,7 @@ const t = texts({
   left: 'You are signed out.',
   ended: 'Your session has ended. Sign in again. The page keeps what you have typed, but no passwords and secrets.',
   foreign: 'The answer belongs to another sign-in. Start again.',
-  failed: 'The sign-in has failed.',
+  failed: 'The sign-in has failed.', unreachable: 'The server cannot be reached. Check your connection and try again.',
   elsewhere: 'The administration works at another address of this server:',
   insecure: 'Browsers allow a sign-in only on https:// pages and on this machine. Open the page by https.',
   refusedTitle: 'No access',
@@ -32,7 +32,7 @@ const t = texts({
   left: 'Sie sind abgemeldet.',
   ended: 'Ihre Sitzung ist beendet. Melden Sie sich erneut an. Ihre Eingaben bleiben erhalten, nur Passwörter und Secrets nicht.',
   foreign: 'Die Antwort gehört zu einer anderen Anmeldung. Beginnen Sie von vorn.',
-  failed: 'Die Anmeldung ist fehlgeschlagen.',
+  failed: 'Die Anmeldung ist fehlgeschlagen.', unreachable: 'Der Server ist nicht erreichbar. Prüfen Sie die Verbindung und versuchen Sie es erneut.',
   elsewhere: 'Die Verwaltung ist unter einer anderen Adresse dieses Servers erreichbar:',
   insecure: 'Browser erlauben eine Anmeldung nur auf https://-Seiten und auf diesem Gerät. Öffnen Sie die Seite mit https.',
   refusedTitle: 'Kein Zugriff',
@@ -62,7 +62,7 @@ function Outside({ now }: { now: State }) {
     {now.name === 'elsewhere' && <p>{t('elsewhere')} <a href={now.address}>{now.address}</a></p>}
     {now.name === 'signed-out' && <>
       <p role="alert">{{ left: t('left'), ended: t('ended'), 'foreign-answer': t('foreign'), failed: t('failed') }[now.reason]}</p>
-      {now.reason === 'failed' && now.detail && <p class="hint"><bdi>{now.detail}</bdi></p>}
+      {now.reason === 'failed' && now.detail && <p class="hint"><bdi>{now.detail === unreachable ? t('unreachable') : now.detail}</bdi></p>}
       <button class="primary wide" onClick={() => { void signIn(); }}>{t('signIn')}</button>
     </>}
     <p class="foot"><LanguageSwitch /></p>
@@ -84,11 +84,14 @@ function Frame({ now }: { now: Extract<State, { scopes: string[] }> }) {
   const shown = found && allowed.includes(found.entry) ? found : null;
   const address = path.join('/');
   const first = useRef(true);
+  const arrive = () => {
+    unfold(false);
+    main.current?.querySelector('h1')?.focus();
+  };
   useLayoutEffect(() => { if (address === '' && menu[0]) replace(...menu[0].path.split('/')); });
   useEffect(() => {
     if (address === '') return;
-    unfold(false);
-    if (!first.current) main.current?.querySelector('h1')?.focus();
+    if (first.current) unfold(false); else arrive();
     first.current = false;
     scrollTo(0, 0);
   }, [address]);
@@ -104,7 +107,8 @@ function Frame({ now }: { now: Extract<State, { scopes: string[] }> }) {
       <div id="menu" class={open ? 'menu open' : 'menu'}>
         <nav aria-label={t('administration')}><ul>
           {menu.map((entry) => <li key={entry.path}>
-            <a href={href(...entry.path.split('/'))} aria-current={entry.path.split('/')[0] === path[0] ? 'page' : undefined}>{entry.menu?.()}</a>
+            <a href={href(...entry.path.split('/'))} aria-current={entry.path.split('/')[0] === path[0] ? 'page' : undefined}
+              onClick={() => { if (entry.path === address) arrive(); }}>{entry.menu?.()}</a>
           </li>)}
         </ul></nav>
         <div class="me">

@@ -98,7 +98,11 @@ export function Form<T extends Fields>({ form, send, submit, quiet, cancel, chil
   form: FormState<T>; send: (values: T, changed: Partial<T>) => Promise<void>; submit: string; quiet?: boolean; cancel?: ComponentChildren; children: ComponentChildren;
 }) {
   const element = useRef<HTMLFormElement>(null);
-  useEffect(() => { element.current?.querySelector<HTMLElement>('[aria-invalid=true]')?.focus(); }, [form.failure]);
+  useEffect(() => {
+    const first = element.current?.querySelector<HTMLElement>('[aria-invalid=true]');
+    first?.focus();
+    first?.closest('.field')?.scrollIntoView({ block: 'nearest' }); // with the fault, which is above it
+  }, [form.failure]);
   const dirty = Object.keys(form.changed).length > 0;
   return <form ref={element} class="fields" autocomplete="off" onSubmit={(event) => { event.preventDefault(); void form.submit(send); }}>
     {form.restored && dirty && <p class="restored" role="status">{t('kept')} <button type="button" class="link" onClick={form.reset}>{t('discard')}</button></p>}
