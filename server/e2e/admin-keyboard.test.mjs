@@ -237,3 +237,14 @@ test('the menu of a phone closes on the screen that is shown already, and a sign
   await button('Anmelden').click();
   await page.getByRole('heading', { name: 'Personen', level: 1 }).waitFor();
 });
+
+test('the events of a person show what has just been done', async () => {
+  const { page, sesame } = at;
+  sesame.createUser({ username: 'paris', password: root.password });
+  await enter(at, 'paris', { path: `#/people/${JSON.parse(sesame.command('user', 'show', 'paris', '--json')).id}` });
+  await page.getByText('Account created').waitFor();
+  await button('Unlock').click();
+  await dialog().getByRole('button', { name: 'Unlock' }).click();
+  await page.getByText('Waiting period after wrong passwords ended').waitFor();
+  assertCalm(at);
+});

@@ -7,8 +7,13 @@ import createClient from 'openapi-fetch';
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
 import type { components, paths } from '../generated/openapi';
 import { authorizedFetch, base, RefreshRefused, SessionEnded } from './auth';
+import { Store } from './store';
 
 export const api = createClient<paths>({ baseUrl: base, fetch: authorizedFetch });
+
+// changes counts the steps that have succeeded, for lists that show their traces.
+export const changes = new Store(0);
+api.use({ onResponse: ({ request, response }) => { if (request.method !== 'GET' && response.ok) changes.set(changes.value + 1); } });
 
 export type Schemas = components['schemas'];
 
