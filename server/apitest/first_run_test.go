@@ -114,7 +114,7 @@ func TestTheFirstRunOnThisMachine(t *testing.T) {
 			t.Fatalf("there are %d administrators", n)
 		}
 		german := b.send(t, request{method: "GET", path: "/first-run", header: map[string]string{"Accept-Language": "de"}})
-		german.want(200).shows("Das erste Administrationskonto anlegen")
+		german.want(200).shows("Das erste Konto für die Verwaltung anlegen")
 		page.form()
 		form := url.Values{"username": {"admin"}, "email": {"admin@example.com"}, "password": {horse}} // a name that no stranger can have
 		done := b.send(t, request{method: "POST", path: "/first-run", form: form, header: origin}).want(303)

@@ -6,9 +6,14 @@
 import createClient from 'openapi-fetch';
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
 import type { components, paths } from '../generated/openapi';
-import { authorizedFetch, base, SessionEnded } from './auth';
+import { authorizedFetch, base, RefreshRefused, SessionEnded } from './auth';
+import { Store } from './store';
 
 export const api = createClient<paths>({ baseUrl: base, fetch: authorizedFetch });
+
+// changes counts the steps that have succeeded, for lists that show their traces.
+export const changes = new Store(0);
+api.use({ onResponse: ({ request, response }) => { if (request.method !== 'GET' && response.ok) changes.set(changes.value + 1); } });
 
 export type Schemas = components['schemas'];
 
@@ -29,6 +34,7 @@ export async function ask<T>(request: Promise<Answer<T>>): Promise<T> {
     answer = await request;
   } catch (fault) {
     if (fault instanceof SessionEnded) throw fault;
+    if (fault instanceof RefreshRefused) throw new Failure(fault.answer.status, '', '', '', [], fault.answer.headers.get('Retry-After') ?? '');
     throw new Failure(0, '');
   }
   const { data, error, response } = answer;
@@ -75,7 +81,8 @@ export function usePages<T, P extends Page<T> = Page<T>>(load: (cursor: string |
   const [now, show] = useState<{ items: ItemOf<T, P>[]; page?: P | undefined; next?: string | null; failure: Failure | null; loading: boolean }>({ items: [], failure: null, loading: true });
   const [times, again] = useState(0);
   const turn = useRef(0); // counts the lists: an answer of an earlier one is not shown
-  const read = async (cursor: string | null, before: ItemOf<T, P>[]) => {
+  const asked = useRef(''); // the filters of the list
+  const read = async (cursor: string | null, before: ItemOf<T, P>[], other = false) => {
     const mine = turn.current;
     show((old) => ({ ...old, failure: null, loading: true }));
     try {
@@ -84,12 +91,15 @@ export function usePages<T, P extends Page<T> = Page<T>>(load: (cursor: string |
       for (let i = 0; page.items.length === 0 && page.next_cursor && i < emptyPages; i++) page = await ask(load(page.next_cursor));
       if (mine === turn.current) show((old) => ({ items: [...before, ...page.items as ItemOf<T, P>[]], page: first ?? old.page, next: page.next_cursor, failure: null, loading: false }));
     } catch (fault) {
-      if (mine === turn.current) show((old) => ({ ...old, failure: failureOf(fault), loading: false }));
+      // Rows and a cursor of other filters would pass for those of the present ones.
+      if (mine === turn.current) show((old) => ({ ...other ? { items: [] } : old, failure: failureOf(fault), loading: false }));
     }
   };
   useEffect(() => {
     turn.current++;
-    void read(null, []);
+    const filters = JSON.stringify(deps);
+    void read(null, [], filters !== asked.current);
+    asked.current = filters;
     return () => { turn.current++; };
   }, [...deps, times]);
   const { next } = now;
@@ -100,7 +110,8 @@ export function usePages<T, P extends Page<T> = Page<T>>(load: (cursor: string |
   };
 }
 
-// useAction runs one step at a time, such as a button does, and keeps why it failed.
+// useAction runs one step at a time, such as a button does, and keeps why it failed. A button that is busy has aria-disabled and not
+// disabled, with which it would lose the focus.
 export function useAction() {
   const [now, show] = useState<{ busy: boolean; failure: Failure | null }>({ busy: false, failure: null });
   const running = useRef(false);

@@ -124,6 +124,9 @@ const post = (path: string, form: Record<string, string>) => fetch(new URL(path,
   signal: AbortSignal.timeout(timeout),
 });
 
+// unreachable is why there are no tokens when the server cannot be reached.
+export const unreachable = 'unreachable';
+
 // exchange returns tokens, or why there are none.
 async function exchange(form: Record<string, string>): Promise<TokenAnswer | string> {
   try {
@@ -131,7 +134,7 @@ async function exchange(form: Record<string, string>): Promise<TokenAnswer | str
     const body = await answer.json() as TokenAnswer & { error?: string; error_description?: string };
     return answer.ok ? body : body.error_description ?? body.error ?? String(answer.status);
   } catch {
-    return 'The server could not be reached.';
+    return unreachable;
   }
 }
 
@@ -143,16 +146,21 @@ function take(got: TokenAnswer) {
 }
 
 // refresh gets new tokens: one request for everybody who waits. It resolves with false when the session has ended, and fails when
-// the server cannot be reached.
+// the server cannot be reached or refuses for another reason, such as too many requests.
 function refresh(): Promise<boolean> {
   refreshing ??= (async () => {
     if (!tokens?.refresh) return false;
     const answer = await post('token', { grant_type: 'refresh_token', refresh_token: tokens.refresh });
     if (answer.ok) take(await answer.json() as TokenAnswer);
-    else if (answer.status !== 400 && answer.status !== 401) throw new Error(String(answer.status));
+    else if (answer.status !== 400 && answer.status !== 401) throw new RefreshRefused(answer);
     return answer.ok;
   })().finally(() => { refreshing = null; });
   return refreshing;
+}
+
+// RefreshRefused is the error of a request that was not sent, because the server gives no new tokens for now.
+export class RefreshRefused extends Error {
+  constructor(readonly answer: Response) { super(String(answer.status)); }
 }
 
 // SessionEnded is the error of a request that was not sent, or refused, because the person has to sign in again.

@@ -1,12 +1,12 @@
 // The frame of the page: the menu, the person, and the screen of the place.
 import { Component, type ComponentChildren } from 'preact';
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
-import { may, signIn, signOut, state, stepped, type State } from './auth';
+import { administrative, may, signIn, signOut, state, stepped, unreachable, type State } from './auth';
 import { language, setLanguage, texts } from './i18n';
 import { href, place, replace } from './router';
 import { find, screens } from './screens';
 import { useStore } from './store';
-import { Dialog } from './ui/dialog';
+import { Dialog, Secrets } from './ui/dialog';
 import { Empty, Screen, Theirs, toast, Toasts } from './ui/parts';
 
 const t = texts({
@@ -14,13 +14,14 @@ const t = texts({
   signedIn: 'Signed in as', signOut: 'Sign out', signIn: 'Sign in', again: 'Sign in again', another: 'Sign in as somebody else',
   starting: 'Signing in …',
   left: 'You are signed out.',
-  ended: 'Your session has ended. Sign in again; what you have typed is kept.',
+  ended: 'Your session has ended. Sign in again. The page keeps what you have typed, but no passwords and secrets.',
   foreign: 'The answer belongs to another sign-in. Start again.',
-  failed: 'The sign-in has failed.',
+  failed: 'The sign-in has failed.', unreachable: 'The server cannot be reached. Check your connection and try again.',
   elsewhere: 'The administration works at another address of this server:',
   insecure: 'Browsers allow a sign-in only on https:// pages and on this machine. Open the page by https.',
   refusedTitle: 'No access',
   refused: 'The account {name} is not an administrator here. Ask an administrator for a scope such as users:read.',
+  unread: 'The account {name} has {scopes}, and no scope that a screen needs. Ask an administrator for one that reads, such as users:read.',
   missingTitle: 'Nothing here', missing: 'There is no screen at this address, or your account lacks the scope that it needs.',
   brokenTitle: 'This screen has failed', broken: 'That is a fault of the page. Reload it, and report it if it happens again.',
   stepped: 'You have signed in again. Repeat the step.',
@@ -29,13 +30,14 @@ const t = texts({
   signedIn: 'Angemeldet als', signOut: 'Abmelden', signIn: 'Anmelden', again: 'Erneut anmelden', another: 'Als jemand anderes anmelden',
   starting: 'Anmeldung läuft …',
   left: 'Sie sind abgemeldet.',
-  ended: 'Ihre Sitzung ist beendet. Melden Sie sich erneut an; Ihre Eingaben bleiben erhalten.',
+  ended: 'Ihre Sitzung ist beendet. Melden Sie sich erneut an. Ihre Eingaben bleiben erhalten, nur Passwörter und Secrets nicht.',
   foreign: 'Die Antwort gehört zu einer anderen Anmeldung. Beginnen Sie von vorn.',
-  failed: 'Die Anmeldung ist fehlgeschlagen.',
+  failed: 'Die Anmeldung ist fehlgeschlagen.', unreachable: 'Der Server ist nicht erreichbar. Prüfen Sie die Verbindung und versuchen Sie es erneut.',
   elsewhere: 'Die Verwaltung ist unter einer anderen Adresse dieses Servers erreichbar:',
   insecure: 'Browser erlauben eine Anmeldung nur auf https://-Seiten und auf diesem Gerät. Öffnen Sie die Seite mit https.',
   refusedTitle: 'Kein Zugriff',
   refused: 'Das Konto {name} hat hier keine Verwaltungsrechte. Bitten Sie eine Administratorin oder einen Administrator um einen Scope wie users:read.',
+  unread: 'Das Konto {name} hat {scopes}, und keinen Scope, den eine Ansicht braucht. Bitten Sie eine Administratorin oder einen Administrator um einen zum Lesen, etwa users:read.',
   missingTitle: 'Nichts gefunden', missing: 'Unter dieser Adresse gibt es nichts, oder Ihrem Konto fehlt der nötige Scope.',
   brokenTitle: 'Diese Ansicht ist fehlgeschlagen', broken: 'Das ist ein Fehler der Seite. Laden Sie sie neu, und melden Sie es, wenn es wieder geschieht.',
   stepped: 'Sie haben sich erneut angemeldet. Wiederholen Sie den Schritt.',
@@ -60,7 +62,7 @@ function Outside({ now }: { now: State }) {
     {now.name === 'elsewhere' && <p>{t('elsewhere')} <a href={now.address}>{now.address}</a></p>}
     {now.name === 'signed-out' && <>
       <p role="alert">{{ left: t('left'), ended: t('ended'), 'foreign-answer': t('foreign'), failed: t('failed') }[now.reason]}</p>
-      {now.reason === 'failed' && now.detail && <p class="hint"><bdi>{now.detail}</bdi></p>}
+      {now.reason === 'failed' && now.detail && <p class="hint"><bdi>{now.detail === unreachable ? t('unreachable') : now.detail}</bdi></p>}
       <button class="primary wide" onClick={() => { void signIn(); }}>{t('signIn')}</button>
     </>}
     <p class="foot"><LanguageSwitch /></p>
@@ -82,11 +84,14 @@ function Frame({ now }: { now: Extract<State, { scopes: string[] }> }) {
   const shown = found && allowed.includes(found.entry) ? found : null;
   const address = path.join('/');
   const first = useRef(true);
+  const arrive = () => {
+    unfold(false);
+    main.current?.querySelector('h1')?.focus();
+  };
   useLayoutEffect(() => { if (address === '' && menu[0]) replace(...menu[0].path.split('/')); });
   useEffect(() => {
     if (address === '') return;
-    unfold(false);
-    if (!first.current) main.current?.querySelector('h1')?.focus();
+    if (first.current) unfold(false); else arrive();
     first.current = false;
     scrollTo(0, 0);
   }, [address]);
@@ -102,7 +107,8 @@ function Frame({ now }: { now: Extract<State, { scopes: string[] }> }) {
       <div id="menu" class={open ? 'menu open' : 'menu'}>
         <nav aria-label={t('administration')}><ul>
           {menu.map((entry) => <li key={entry.path}>
-            <a href={href(...entry.path.split('/'))} aria-current={entry.path.split('/')[0] === path[0] ? 'page' : undefined}>{entry.menu?.()}</a>
+            <a href={href(...entry.path.split('/'))} aria-current={entry.path.split('/')[0] === path[0] ? 'page' : undefined}
+              onClick={() => { if (entry.path === address) arrive(); }}>{entry.menu?.()}</a>
           </li>)}
         </ul></nav>
         <div class="me">
@@ -113,12 +119,13 @@ function Frame({ now }: { now: Extract<State, { scopes: string[] }> }) {
     </header>
     <main ref={main} id="content" tabIndex={-1}>
       {shown ? <Boundary key={address}><shown.entry.component id={shown.id} query={query} /></Boundary>
-        : menu.length === 0 ? <Refused name={now.username} /> : address !== '' && <Screen title={t('missingTitle')}><Empty>{t('missing')}</Empty></Screen>}
+        : menu.length === 0 ? <Refused name={now.username} scopes={administrative.filter(may).join(', ')} /> : address !== '' && <Screen title={t('missingTitle')}><Empty>{t('missing')}</Empty></Screen>}
     </main>
     {now.name === 'ended' && <Dialog title={t('again')}>
       <p>{t('ended')}</p>
       <div class="buttons"><button type="button" class="primary" onClick={() => { void signIn(); }}>{t('again')}</button></div>
     </Dialog>}
+    <Secrets />
     <Toasts />
   </div>;
 }
@@ -137,9 +144,9 @@ class Boundary extends Component<{ children: ComponentChildren }, { failed: bool
   }
 }
 
-const Refused = ({ name }: { name: string }) => <Screen title={t('refusedTitle')}>
+const Refused = ({ name, scopes }: { name: string; scopes: string }) => <Screen title={t('refusedTitle')}>
   <Empty>
-    <p>{t('refused', { name })}</p>
+    <p>{t(scopes ? 'unread' : 'refused', { name, scopes })}</p>
     <p><button type="button" class="primary" onClick={() => { void signIn({ prompt: 'select_account' }); }}>{t('another')}</button></p>
   </Empty>
 </Screen>;

@@ -5,7 +5,7 @@ import { may } from '../auth';
 import { texts } from '../i18n';
 import { go, href } from '../router';
 import type { ScreenProps } from '../screens';
-import { Confirm, Secret, useDialog } from '../ui/dialog';
+import { Confirm, showSecret, useDialog } from '../ui/dialog';
 import { Check, Checks, Form, Lines, Quantity, Text, useForm } from '../ui/form';
 import { Badge, Copyable, Facts, Fault, Loading, Screen, Section, Theirs, Time, toast } from '../ui/parts';
 import { useScopes } from './clients';
@@ -99,19 +99,17 @@ function Settings({ client, show }: Part) {
 
 function SecretPart({ client }: Part) {
   const [dialog, open] = useDialog();
-  const ask1 = () => open((close) => <Replace client={client} close={close} replaced={(text) => open((done) =>
-    <Secret title={<bdi>{t('newSecret', { name: client.name })}</bdi>} text={text} close={done} />)} />);
   return <Section title={t('secret')} hint={t('secretHint')}>
-    <button type="button" onClick={ask1}>{t('replace')}</button>
+    <button type="button" onClick={() => open((close) => <Replace client={client} close={close} />)}>{t('replace')}</button>
     {dialog}
   </Section>;
 }
 
-function Replace({ client, close, replaced }: { client: OAuthClient; close: () => void; replaced: (secret: string) => void }) {
+function Replace({ client, close }: { client: OAuthClient; close: () => void }) {
   const [keep, choose] = useState('3600');
-  let secret = '';
-  return <Confirm title={<bdi>{t('replaceTitle', { name: client.name })}</bdi>} action={t('replace')} danger close={() => { if (secret) replaced(secret); else close(); }} confirm={async () => {
-    secret = (await ask(api.POST('/clients/{client_id}/secret', { params: { path: { client_id: client.client_id } }, body: { keep_old_for: Number(keep) } }))).client_secret ?? '';
+  return <Confirm title={<bdi>{t('replaceTitle', { name: client.name })}</bdi>} action={t('replace')} danger close={close} confirm={async () => {
+    const { client_secret: text = '' } = await ask(api.POST('/clients/{client_id}/secret', { params: { path: { client_id: client.client_id } }, body: { keep_old_for: Number(keep) } }));
+    showSecret({ title: t('newSecret', { name: client.name }), text });
   }}>
     <p>{t('replaceText')}</p>
     <div class="field"><label for="keep">{t('keep')}</label>
@@ -134,11 +132,11 @@ function Logo({ client, show }: Part) {
   };
   return <Section title={t('logo')} hint={t('logoHint')}>
     {client.logo_uri ? <p><img class="logo" src={client.logo_uri} alt={t('logo')} /></p> : <p class="muted">{t('noLogo')}</p>}
-    <Fault failure={action.failure} more={action.failure?.fields.map(({ detail }) => detail) ?? []} />
+    <Fault failure={action.failure} />
     <div class="buttons start">
       <label class="button">{t('chooseLogo')}<input type="file" class="hidden" accept="image/png,image/jpeg,image/webp" disabled={action.busy}
         onChange={(event) => { choose(event.currentTarget.files?.[0]); event.currentTarget.value = ''; }} /></label>
-      {client.logo_uri && <button type="button" disabled={action.busy} onClick={() => { void send(''); }}>{t('removeLogo')}</button>}
+      {client.logo_uri && <button type="button" aria-disabled={action.busy} onClick={() => { void send(''); }}>{t('removeLogo')}</button>}
     </div>
   </Section>;
 }

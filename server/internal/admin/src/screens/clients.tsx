@@ -5,7 +5,7 @@ import { texts } from '../i18n';
 import { go, href, setQuery } from '../router';
 import type { ScreenProps } from '../screens';
 import { Check, Checks, Form, Lines, Select, Text, useForm } from '../ui/form';
-import { Secret, useDialog } from '../ui/dialog';
+import { showSecret } from '../ui/dialog';
 import { Badge, Code, Screen, Theirs, Time, toast } from '../ui/parts';
 import { Filters, Search, Table } from '../ui/table';
 
@@ -52,7 +52,6 @@ export function Clients({ query }: ScreenProps) {
 
 export function NewClient() {
   const scopes = useScopes();
-  const [dialog, open] = useDialog();
   const form = useForm('clients/new', { name: '', kind: 'web', redirect_uris: [] as string[], post_logout_redirect_uris: [] as string[], third_party: false, scopes: [] as string[] });
   const { kind } = form.values;
   const signsIn = kind === 'web' || kind === 'app';
@@ -63,10 +62,10 @@ export function NewClient() {
       } }));
       toast(t('made', { name: client.name }));
       if (!client.client_secret) return go('clients', client.client_id);
-      const secret = client.client_secret;
-      open((close) => <Secret title={<bdi>{t('secret', { name: client.name })}</bdi>} text={secret} close={() => { close(); go('clients', client.client_id); }}>
-        <p>{t('id')}: <Code>{client.client_id}</Code></p>
-      </Secret>);
+      showSecret({
+        title: t('secret', { name: client.name }), text: client.client_secret, more: <p>{t('id')}: <Code>{client.client_id}</Code></p>,
+        done: () => go('clients', client.client_id),
+      });
     }}>
       <Text {...form.field('name')} label={t('name')} hint={t('nameHint')} required maxLength={64} />
       <Select {...form.field('kind')} label={t('kind')} options={[['web', t('web')], ['app', t('app')], ['device', t('device')], ['service', t('service')]]} />
@@ -77,6 +76,5 @@ export function NewClient() {
       {kind !== 'service' && <Check {...form.field('third_party')} label={t('third')} hint={t('thirdHint')} />}
       <Checks {...form.field('scopes')} label={t('scopes')} hint={t('scopesHint')} options={scopes} />
     </Form></div>
-    {dialog}
   </Screen>;
 }

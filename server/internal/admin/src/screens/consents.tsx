@@ -28,7 +28,7 @@ interface Contract {
   paths: Record<string, Record<string, { operationId?: string; summary?: string; security?: Record<string, string[]>[] }>>;
 }
 
-interface Scope { name: string; meaning: string; who: string; operations: string[] }
+interface Scope { name: string; meaning: string; who: 'default' | 'request' | 'granted' | 'given'; operations: string[] }
 
 // scopesOf reads the scopes of a contract, with the operations that need each.
 function scopesOf(contract: Contract): Scope[] {
@@ -36,7 +36,7 @@ function scopesOf(contract: Contract): Scope[] {
   const operations = Object.values(contract.paths).flatMap((path) => Object.values(path)).filter(({ operationId }) => operationId);
   return Object.entries(flow?.scopes ?? {}).map(([name, meaning]) => ({
     name, meaning,
-    who: flow?.['x-default']?.includes(name) ? t('default') : flow?.['x-on-request']?.includes(name) ? t('request') : flow?.['x-administrative']?.includes(name) ? t('granted') : t('given'),
+    who: flow?.['x-default']?.includes(name) ? 'default' : flow?.['x-on-request']?.includes(name) ? 'request' : flow?.['x-administrative']?.includes(name) ? 'granted' : 'given',
     operations: operations.filter(({ security = [] }) => security.some((way) => Object.values(way).flat().includes(name))).map(({ summary = '' }) => summary),
   }));
 }
@@ -60,7 +60,7 @@ export function ScopesAndConsents() {
       <Table<Scope> caption={t('scopes')} list={{ items: contract.scopes, loading: contract.loading }} id={({ name }) => name} empty={t('noScopes')} columns={[
         { title: t('scope'), kind: 'main', cell: ({ name }) => <Code>{name}</Code> },
         { title: t('meaning'), cell: ({ meaning }) => <Theirs>{meaning}</Theirs> },
-        { title: t('who'), cell: ({ who }) => who },
+        { title: t('who'), cell: ({ who }) => t(who) },
         { title: t('operations'), cell: ({ operations }) => operations.length > 0 && <details><summary>{operations.length}</summary><ul>{operations.map((summary) => <li key={summary}>{summary}</li>)}</ul></details> },
       ]} />
     </Section>

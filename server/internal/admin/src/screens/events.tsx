@@ -15,14 +15,14 @@ const t = texts({
   title: 'Events', follow: 'Follow', stop: 'Stop following', following: 'New events appear as they happen.', paused: 'The last request has failed. The page goes on trying.',
   export: 'Export', kinds: 'Kinds', all: 'All kinds', some: '{n} chosen', clear: 'All kinds', who: 'Whose', person: 'Events of the person', actor: 'Caused by', client: 'Of the client',
   name: 'Username or id', clientID: 'Client id', since: 'From', until: 'Until', at: 'Time', kind: 'What', about: 'Person', by: 'By', of: 'Client', address: 'From where', self: 'the person',
-  none: 'No event fits these filters.', nobody: 'There is no account with this username.', fresh: '{n} new', exporting: 'Export of the events',
+  none: 'No event fits these filters.', nobody: 'There is no account with this username.', onlyID: 'Enter the id of an account. A search by username needs the scope users:read.', id: 'Id of the account', fresh: '{n} new', exporting: 'Export of the events',
   lines: '{n} events are read.', hint: 'Every event that fits the filters, one line of JSON each, the oldest first. The events of the last minute are not among them.',
   cancel: 'Cancel', save: 'Save the file', close: 'Close',
 }, {
   title: 'Ereignisse', follow: 'Mitlesen', stop: 'Nicht mehr mitlesen', following: 'Neue Ereignisse erscheinen, wenn sie geschehen.', paused: 'Die letzte Anfrage ist gescheitert. Die Seite versucht es weiter.',
   export: 'Exportieren', kinds: 'Arten', all: 'Alle Arten', some: '{n} ausgewählt', clear: 'Alle Arten', who: 'Wessen', person: 'Ereignisse der Person', actor: 'Verursacht von', client: 'Des Clients',
   name: 'Benutzername oder ID', clientID: 'Client-ID', since: 'Ab', until: 'Bis', at: 'Zeit', kind: 'Was', about: 'Person', by: 'Durch', of: 'Client', address: 'Woher', self: 'die Person',
-  none: 'Kein Ereignis passt zu diesen Filtern.', nobody: 'Es gibt kein Konto mit diesem Benutzernamen.', fresh: '{n} neue', exporting: 'Export der Ereignisse',
+  none: 'Kein Ereignis passt zu diesen Filtern.', nobody: 'Es gibt kein Konto mit diesem Benutzernamen.', onlyID: 'Geben Sie die ID eines Kontos ein. Für die Suche nach Benutzernamen ist der Scope users:read nötig.', id: 'ID des Kontos', fresh: '{n} neue', exporting: 'Export der Ereignisse',
   lines: '{n} Ereignisse sind gelesen.', hint: 'Jedes Ereignis, das zu den Filtern passt, als Zeile JSON, das älteste zuerst. Die der letzten Minute sind nicht dabei.',
   cancel: 'Abbrechen', save: 'Datei speichern', close: 'Schließen',
 });
@@ -65,10 +65,11 @@ function useFilters(search: URLSearchParams) {
   const get = (name: string) => search.get(name) ?? '';
   const who = get('who') || (['user_id', 'actor', 'client_id'] as const).find((name) => search.has(name)) || 'user_id';
   const text = useDebounced(get(who).trim());
-  const named = text !== '' && who !== 'client_id' && !uuid.test(text) && !['command line', 'schedule'].includes(text) && may('users:read');
+  const byName = text !== '' && who !== 'client_id' && !uuid.test(text) && !['command line', 'schedule', 'self-registration'].includes(text);
+  const named = byName && may('users:read');
   const found = useLoad(async () => named ? api.GET('/users', { params: { query: { q: text, limit: 1 } } }) : { data: undefined, response: new Response() }, [text, named]);
   const user = named ? found.data?.items.find(({ username }) => username.toLowerCase() === text.toLowerCase()) : undefined;
-  const failure = found.failure ?? (named && !found.loading && !user ? new Failure(404, t('nobody')) : null);
+  const failure = found.failure ?? (byName && !named ? new Failure(403, t('onlyID')) : named && !found.loading && !user ? new Failure(404, t('nobody')) : null);
   const chosen = get('kind').split(',').filter((kind): kind is Kind => (kinds as string[]).includes(kind));
   const moment = (name: 'since' | 'until') => {
     const at = new Date(get(name));
@@ -84,7 +85,7 @@ function EventFilters({ query }: { query: URLSearchParams }) {
   const chosen = get('kind').split(',').filter(Boolean);
   const ask = (name: string, value: string) => setQuery({ user_id: '', actor: '', client_id: '', who: name === 'user_id' ? '' : name, [name]: value });
   return <Filters>
-    <Search label={t(who === 'client_id' ? 'clientID' : 'name')} value={get(who)} change={(text) => ask(who, text)} />
+    <Search label={t(who === 'client_id' ? 'clientID' : may('users:read') ? 'name' : 'id')} value={get(who)} change={(text) => ask(who, text)} />
     <Choice label={t('who')} value={who} options={[['user_id', t('person')], ['actor', t('actor')], ['client_id', t('client')]]} change={(name) => ask(name, get(who))} />
     <label><span>{t('since')}</span><input type="datetime-local" value={get('since')} onInput={(event) => setQuery({ since: event.currentTarget.value })} /></label>
     <label><span>{t('until')}</span><input type="datetime-local" value={get('until')} onInput={(event) => setQuery({ until: event.currentTarget.value })} /></label>

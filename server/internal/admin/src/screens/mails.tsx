@@ -45,7 +45,7 @@ export function Mails() {
         { title: t('attempts'), kind: 'short', cell: ({ attempts }) => attempts },
         { title: t('next'), kind: 'short', cell: ({ next_attempt_at: at, created_at: since }) => <><Time at={at} /><div class="muted small">{t('since')} <Time at={since} /></div></> },
         { title: t('actions'), kind: 'actions', cell: (mail) => may('settings:write') && <div class="buttons">
-          <button type="button" class="small" disabled={step.busy} onClick={() => { void retry(mail); }}>{t('retry')}</button>
+          <button type="button" class="small" aria-disabled={step.busy} onClick={() => { void retry(mail); }}>{t('retry')}</button>
           <button type="button" class="small" onClick={() => drop(mail)}>{t('drop')}</button>
         </div> },
       ]} />
@@ -65,6 +65,6 @@ function Test() {
   return <Section title={t('test')} hint={t('testHint')}>
     <Fault failure={step.failure} />
     {result && <p role="status"><Badge kind={result.sent ? 'good' : 'bad'}>{t(result.sent ? 'accepted' : 'refused')}</Badge> <span lang="en">{result.detail}</span></p>}
-    <div class="buttons start"><button type="button" disabled={step.busy} onClick={send}>{t('send')}</button></div>
+    <div class="buttons start"><button type="button" aria-disabled={step.busy} onClick={send}>{t('send')}</button></div>
   </Section>;
 }

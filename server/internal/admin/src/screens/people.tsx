@@ -1,4 +1,5 @@
 // The accounts: a list with a search, filters and orders.
+import { useState } from 'preact/hooks';
 import { api, useDebounced, usePages, type Schemas } from '../api';
 import { administrative, may } from '../auth';
 import { formatNumber, texts } from '../i18n';
@@ -33,6 +34,7 @@ const yesNo = (name: string, value: string) => value === 'true' || value === 'fa
 export function People({ query }: ScreenProps) {
   const chosen = Object.fromEntries(filters.map((name) => [name, query.get(name) ?? ''])) as Record<typeof filters[number], string>;
   const q = useDebounced(chosen.q);
+  const [unfolded, unfold] = useState(hidden.some((name) => chosen[name])); // and not folded as soon as the last of them is removed
   const sort = orders.find((order) => order === chosen.sort) ?? 'username';
   const order = q && sort.endsWith('created_at') ? 'username' : sort; // a search has no other order
   const people = usePages((cursor) => api.GET('/users', { params: { query: {
@@ -52,7 +54,7 @@ export function People({ query }: ScreenProps) {
       <Choice label={t('scope')} value={chosen.scope} options={[['', t('all')], ...administrative.map((name): [string, string] => [name, name])]} change={set('scope')} />
       <Choice label={t('order')} value={order} options={[['username', t('byUsername')], ['-username', t('byUsernameDown')],
         ...q ? [] : [['-created_at', t('newest')], ['created_at', t('oldest')]] as [string, string][]]} change={(value) => setQuery({ sort: value === 'username' ? '' : value })} />
-      <details class="more-filters" open={hidden.some((name) => chosen[name])}>
+      <details class="more-filters" open={unfolded} onToggle={(event) => unfold(event.currentTarget.open)}>
         <summary>{t('more')}</summary>
         <div class="filters">
           <Choice label={t('email')} value={chosen.email_verified} options={[['', t('all')], ['true', t('confirmed')], ['false', t('unconfirmed')]]} change={set('email_verified')} />

@@ -1,8 +1,9 @@
 // The lists of one person: sessions, second factors, linked accounts, consents and events.
-import { api, ask, useLoad, usePages, type Schemas } from '../api';
+import { api, ask, changes, useLoad, usePages, type Schemas } from '../api';
 import { may } from '../auth';
 import { formatNumber, formatTime, texts } from '../i18n';
 import { href } from '../router';
+import { useStore } from '../store';
 import { Confirm, useDialog } from '../ui/dialog';
 import { Badge, Code, Scopes, Section, Theirs, Time, toast } from '../ui/parts';
 import { Table } from '../ui/table';
@@ -150,7 +151,7 @@ export function Tokens({ user }: Part) {
 }
 
 export function Events({ user }: Part) {
-  const events = usePages<Schemas['Event']>((cursor) => api.GET('/events', { params: { query: { user_id: user.id, limit: 20, ...cursor && { cursor } } } }), [user.id, user.updated_at]);
+  const events = usePages<Schemas['Event']>((cursor) => api.GET('/events', { params: { query: { user_id: user.id, limit: 20, ...cursor && { cursor } } } }), [user.id, useStore(changes)]);
   return <Section title={t('events')} actions={<a class="button" href={`${href('events')}?user_id=${encodeURIComponent(user.id)}`}>{t('allEvents')}</a>}>
     <Table caption={t('events')} list={events} id={({ id }) => id} empty={t('noEvents')} columns={[
       { title: t('event'), kind: 'main', cell: ({ kind }) => <span title={kind}>{inWords(kind)}</span> },

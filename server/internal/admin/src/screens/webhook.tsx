@@ -5,7 +5,7 @@ import { may } from '../auth';
 import { formatNumber, texts } from '../i18n';
 import { go, href } from '../router';
 import type { ScreenProps } from '../screens';
-import { Confirm, Secret, useDialog } from '../ui/dialog';
+import { Confirm, showSecret, useDialog } from '../ui/dialog';
 import { Form, useForm } from '../ui/form';
 import { Badge, Facts, Fault, Loading, Screen, Section, Theirs, Time, toast } from '../ui/parts';
 import { Choice, Filters, Table } from '../ui/table';
@@ -58,7 +58,7 @@ export function WebhookScreen({ id }: ScreenProps) {
 
 function Switch({ hook, show }: Part) {
   const action = useAction();
-  return <><Fault failure={action.failure} /><button type="button" disabled={action.busy} onClick={() => { void action.run(async () => {
+  return <><Fault failure={action.failure} /><button type="button" aria-disabled={action.busy} onClick={() => { void action.run(async () => {
     show(await ask(api.PATCH('/webhooks/{webhook_id}', { ...path(hook), body: { disabled: !hook.disabled } })));
     toast(t(hook.disabled ? 'enabled' : 'switchedOff'));
   }); }}>{t(hook.disabled ? 'enable' : 'disable')}</button></>;
@@ -81,10 +81,10 @@ function Deliveries({ hook }: { hook: Webhook }) {
   const [state, choose] = useState('');
   const list = usePages((cursor) => api.GET('/webhooks/{webhook_id}/deliveries', { params: { ...path(hook).params, query: { limit: 20, ...cursor && { cursor }, ...state && { state: state as Delivery['state'] } } } }), [hook.id, state]);
   const action = useAction();
-  const step = (what: () => Promise<unknown>, said: string) => { void action.run(async () => { await what(); toast(said); list.reload(); }); };
+  const step = (what: () => Promise<unknown>, said: string) => { void action.run(async () => { await what(); toast(said); list.reload(); setTimeout(list.reload, 2000); }); }; // a delivery takes a moment
   return <Section title={t('deliveries')} hint={t('deliveriesHint')} actions={<>
     <button type="button" class="small" onClick={list.reload}>{t('reload')}</button>
-    {may('settings:write') && <button type="button" class="small" disabled={action.busy} onClick={() => step(() => ask(api.POST('/webhooks/{webhook_id}/test', path(hook))), t('tested'))}>{t('test')}</button>}
+    {may('settings:write') && <button type="button" class="small" aria-disabled={action.busy} onClick={() => step(() => ask(api.POST('/webhooks/{webhook_id}/test', path(hook))), t('tested'))}>{t('test')}</button>}
   </>}>
     <Filters><Choice label={t('state')} value={state} options={[['', t('all')], ['pending', t('pending')], ['delivered', t('delivered')], ['failed', t('failed')]]} change={choose} /></Filters>
     <Fault failure={action.failure} />
@@ -95,7 +95,7 @@ function Deliveries({ hook }: { hook: Webhook }) {
       { title: t('attempts'), kind: 'short', cell: ({ attempts }) => formatNumber(attempts) },
       { title: t('last'), kind: 'short', cell: ({ attempted_at: at }) => <Time at={at} /> },
       { title: t('next'), kind: 'short', cell: ({ next_attempt_at: at }) => <Time at={at} /> },
-      { title: t('again'), kind: 'actions', cell: ({ event_id: id, state: now }) => now !== 'pending' && may('settings:write') && <button type="button" class="small" disabled={action.busy} onClick={() => step(() =>
+      { title: t('again'), kind: 'actions', cell: ({ event_id: id, state: now }) => now !== 'pending' && may('settings:write') && <button type="button" class="small" aria-disabled={action.busy} onClick={() => step(() =>
         ask(api.POST('/webhooks/{webhook_id}/deliveries/{event_id}/resend', { params: { path: { webhook_id: hook.id, event_id: id } } })), t('resent'))}>{t('again')}</button> },
     ]} />
   </Section>;
@@ -104,19 +104,17 @@ function Deliveries({ hook }: { hook: Webhook }) {
 function SecretPart({ hook, show }: Part) {
   const [dialog, open] = useDialog();
   return <Section title={t('secret')} hint={t('secretHint')}>
-    <button type="button" onClick={() => open((close) => <Replace hook={hook} close={close} replaced={({ secret, ...changed }) => {
-      show(changed);
-      open((done) => <Secret title={t('fresh')} text={secret} close={done} />);
-    }} />)}>{t('replace')}</button>
+    <button type="button" onClick={() => open((close) => <Replace hook={hook} close={close} show={show} />)}>{t('replace')}</button>
     {dialog}
   </Section>;
 }
 
-function Replace({ hook, close, replaced }: { hook: Webhook; close: () => void; replaced: (hook: Schemas['WebhookWithSecret']) => void }) {
+function Replace({ hook, close, show }: Part & { close: () => void }) {
   const [keep, choose] = useState('86400');
-  let made: Schemas['WebhookWithSecret'] | null = null;
-  return <Confirm title={t('sure')} action={t('replace')} danger close={() => { if (made) replaced(made); else close(); }} confirm={async () => {
-    made = await ask(api.POST('/webhooks/{webhook_id}/secret', { ...path(hook), body: { keep_old_for: Number(keep) } }));
+  return <Confirm title={t('sure')} action={t('replace')} danger close={close} confirm={async () => {
+    const { secret, ...changed } = await ask(api.POST('/webhooks/{webhook_id}/secret', { ...path(hook), body: { keep_old_for: Number(keep) } }));
+    show(changed);
+    showSecret({ title: t('fresh'), text: secret });
   }}>
     <p>{t('effect')}</p>
     <div class="field"><label for="keep">{t('keep')}</label>

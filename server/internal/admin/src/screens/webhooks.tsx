@@ -3,7 +3,7 @@ import { api, ask, Failure, usePages, type Schemas } from '../api';
 import { may } from '../auth';
 import { formatNumber, texts } from '../i18n';
 import { go, href } from '../router';
-import { Secret, useDialog } from '../ui/dialog';
+import { showSecret } from '../ui/dialog';
 import { Checks, Form, Select, Text, useForm, type Bound, type FormState } from '../ui/form';
 import { Badge, Screen, Theirs, Time, toast } from '../ui/parts';
 import { Table } from '../ui/table';
@@ -62,13 +62,11 @@ export const WebhookFields = ({ form }: { form: FormState<Values> }) => <>
 
 export function NewWebhook() {
   const form = useForm('webhooks/new', valuesOf());
-  const [dialog, open] = useDialog();
   return <Screen title={t('new')} back={{ href: href('webhooks'), text: t('title') }}>
     <div class="card"><Form form={form} submit={t('create')} send={async (values) => {
       const hook = await ask(api.POST('/webhooks', { body: sent(values) }));
       toast(t('made'));
-      open((close) => <Secret title={t('secret')} text={hook.secret} close={() => { close(); go('webhooks', hook.id); }}><p>{t('verify')}</p></Secret>);
+      showSecret({ title: t('secret'), text: hook.secret, more: <p>{t('verify')}</p>, done: () => go('webhooks', hook.id) });
     }}><WebhookFields form={form} /></Form></div>
-    {dialog}
   </Screen>;
 }

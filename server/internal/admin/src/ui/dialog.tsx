@@ -1,8 +1,9 @@
 // Dialogs: the browser's own element keeps the focus inside and closes with Escape.
 import type { ComponentChildren } from 'preact';
-import { useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { useAction } from '../api';
 import { texts, visible } from '../i18n';
+import { Store, useStore } from '../store';
 import { clearToasts, Copyable, Fault, Theirs } from './parts';
 
 const t = texts({
@@ -13,7 +14,8 @@ const t = texts({
   once: 'Der Server zeigt das nicht noch einmal an. Speichern Sie es jetzt.', done: 'Ich habe es gespeichert',
 });
 
-// Dialog is open while it is rendered. close is called for Escape, too; without it the dialog cannot be closed.
+// Dialog is open while it is rendered. close is called for Escape, too; without it the dialog cannot be closed. A browser asks before it
+// closes a dialog only once: for a second Escape, or a phone's gesture for back, it does not, so the dialog opens again.
 export function Dialog({ title, close, children }: { title: ComponentChildren; close?: () => void; children: ComponentChildren }) {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
@@ -27,7 +29,11 @@ export function Dialog({ title, close, children }: { title: ComponentChildren; c
       if (before instanceof HTMLElement && before.isConnected) before.focus();
     };
   }, []);
-  return <dialog ref={dialog} aria-labelledby={id} onCancel={(event) => { event.preventDefault(); close?.(); }}>
+  const closed = () => {
+    if (!dialog.current) return; // it is no longer rendered
+    if (close) close(); else dialog.current.showModal();
+  };
+  return <dialog ref={dialog} aria-labelledby={id} onClose={closed} onCancel={(event) => { event.preventDefault(); close?.(); }}>
     <h2 id={id}>{title}</h2>
     {children}
   </dialog>;
@@ -55,23 +61,37 @@ export function Confirm({ title, children, action, danger, typed, confirm, close
         <label for={id}>{t('type')} <strong><Theirs>{typed}</Theirs></strong></label>
         <input id={id} value={name} autocapitalize="none" spellcheck={false} onInput={(event) => type(event.currentTarget.value)} />
       </div>}
-      <Fault failure={step.failure} more={step.failure?.fields.map(({ detail }) => detail) ?? []} />
+      <Fault failure={step.failure} />
       <div class="buttons">
         <button type="button" onClick={close}>{t('cancel')}</button>
-        <button class={danger ? 'danger' : 'primary'} disabled={step.busy || typed !== undefined && name !== typed && name !== visible(typed)}>{action}</button>
+        <button class={danger ? 'danger' : 'primary'} aria-disabled={step.busy} disabled={typed !== undefined && name !== typed && name !== visible(typed)}>{action}</button>
       </div>
     </form>
   </Dialog>;
 }
 
-// Secret shows what the server says once. It closes only with its button.
-export function Secret({ title, text, children, close }: { title: ComponentChildren; text: string; children?: ComponentChildren; close: () => void }) {
-  return <Dialog title={title}>
+interface Secret { title: ComponentChildren; text: string; more?: ComponentChildren; done?: () => void }
+
+const secrets = new Store<Secret[]>([]);
+
+// showSecret shows what the server says once, until the person presses its button: also when the screen has changed meanwhile.
+export const showSecret = (secret: Secret) => secrets.set([...secrets.value, secret]);
+
+// Secrets shows one after the other. It belongs to the frame of the page.
+export function Secrets() {
+  const [secret, ...rest] = useStore(secrets);
+  useEffect(() => {
+    if (!secret) return undefined;
+    const ask = (event: Event) => event.preventDefault();
+    addEventListener('beforeunload', ask); // the browser asks before a reload
+    return () => removeEventListener('beforeunload', ask);
+  }, [secret]);
+  return secret ? <Dialog key={secret.text} title={<bdi>{secret.title}</bdi>}>
     <p>{t('once')}</p>
-    {children}
-    <p><Copyable text={text} /></p>
-    <div class="buttons"><button type="button" class="primary" onClick={close}>{t('done')}</button></div>
-  </Dialog>;
+    {secret.more}
+    <p><Copyable text={secret.text} /></p>
+    <div class="buttons"><button type="button" class="primary" onClick={() => { secrets.set(rest); secret.done?.(); }}>{t('done')}</button></div>
+  </Dialog> : null;
 }
 
 // useDialog opens one dialog of a screen at a time: const [dialog, open] = useDialog(); open((close) => <Confirm … close={close} />).

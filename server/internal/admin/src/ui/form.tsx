@@ -13,6 +13,7 @@ import { useEffect, useId, useRef, useState } from 'preact/hooks';
 import { useAction, type Failure } from '../api';
 import { readDraft, writeDraft } from '../drafts';
 import { texts } from '../i18n';
+import { faultInWords } from '../problems';
 import { Code, Fault, Theirs } from './parts';
 
 const t = texts({
@@ -41,8 +42,8 @@ const equal = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b
 
 // explain is a fault of a field; that of a list says of which line.
 function explain({ pointer, detail }: { pointer?: string; detail: string }) {
-  const index = pointer?.split('/')[2];
-  return index && /^\d+$/.test(index) ? `${t('line', { n: Number(index) + 1 })}: ${detail}` : detail;
+  const [index, text] = [pointer?.split('/')[2], faultInWords(detail)];
+  return index && /^\d+$/.test(index) ? `${t('line', { n: Number(index) + 1 })}: ${text}` : text;
 }
 
 // useForm keeps the values of a form. name is that of its draft, and differs for each thing that is edited. initial are the stored
@@ -82,7 +83,7 @@ export function useForm<T extends Fields>(name: string, initial: T, secrets: (ke
       await send(values, changed);
       reduce(Object.fromEntries(Object.entries(latest.current).filter(([key, value]) => !equal(value, values[key]))) as Partial<T>); // typed meanwhile
     }),
-    unplaced: faults.filter((fault) => !asked.current.has(fieldOf(fault))).map(({ pointer, parameter, detail }) => `${pointer ?? parameter ?? ''} ${detail}`.trim()),
+    unplaced: faults.filter((fault) => !asked.current.has(fieldOf(fault))).map(({ pointer, parameter, detail }) => `${pointer ?? parameter ?? ''} ${faultInWords(detail)}`.trim()),
   };
 }
 
@@ -97,7 +98,11 @@ export function Form<T extends Fields>({ form, send, submit, quiet, cancel, chil
   form: FormState<T>; send: (values: T, changed: Partial<T>) => Promise<void>; submit: string; quiet?: boolean; cancel?: ComponentChildren; children: ComponentChildren;
 }) {
   const element = useRef<HTMLFormElement>(null);
-  useEffect(() => { element.current?.querySelector<HTMLElement>('[aria-invalid=true]')?.focus(); }, [form.failure]);
+  useEffect(() => {
+    const first = element.current?.querySelector<HTMLElement>('[aria-invalid=true]');
+    first?.focus();
+    first?.closest('.field')?.scrollIntoView({ block: 'nearest' }); // with the fault, which is above it
+  }, [form.failure]);
   const dirty = Object.keys(form.changed).length > 0;
   return <form ref={element} class="fields" autocomplete="off" onSubmit={(event) => { event.preventDefault(); void form.submit(send); }}>
     {form.restored && dirty && <p class="restored" role="status">{t('kept')} <button type="button" class="link" onClick={form.reset}>{t('discard')}</button></p>}
@@ -105,7 +110,7 @@ export function Form<T extends Fields>({ form, send, submit, quiet, cancel, chil
     <Fault failure={form.failure} more={form.unplaced} />
     {(!quiet || dirty) && <div class="buttons">
       {cancel ?? (quiet && <button type="button" onClick={form.reset}>{t('discard')}</button>)}
-      <button class="primary" disabled={form.busy}>{submit}</button>
+      <button class="primary" aria-disabled={form.busy}>{submit}</button>
     </div>}
   </form>;
 }

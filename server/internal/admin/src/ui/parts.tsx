@@ -3,6 +3,7 @@ import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { Failure } from '../api';
 import { formatTime, texts, visible } from '../i18n';
+import { faultInWords, problemInWords } from '../problems';
 import { Store, useStore } from '../store';
 
 const t = texts({
@@ -59,7 +60,7 @@ export function Section({ title, hint, actions, children }: { title: string; hin
 }
 
 // Theirs shows a text that somebody else has chosen. It cannot change the direction of the texts around it, and hides nothing.
-export const Theirs = ({ children }: { children: string | null | undefined }) => <bdi class="theirs">{children && visible(children)}</bdi>;
+export const Theirs = ({ children }: { children: string | null | undefined }) => children ? <bdi class="theirs">{visible(children)}</bdi> : null;
 
 // Code shows an id, an address or a scope. It is never a link: the text may be a stranger's.
 export const Code = ({ children }: { children: string | null | undefined }) => <code><bdi>{children && visible(children)}</bdi></code>;
@@ -90,11 +91,12 @@ export const Loading = () => <p class="loading" role="status">{t('loading')}</p>
 
 export const Empty = ({ children }: { children: ComponentChildren }) => <div class="empty">{children}</div>;
 
-// Fault shows why something failed, as the server says it, with the id that its log has.
-export function Fault({ failure, retry, more = [] }: { failure: Failure | null; retry?: () => void; more?: string[] }) {
+// Fault shows why something failed, as the server says it, with the id that its log has. more are the faults of fields; a form gives
+// those that it shows at no field.
+export function Fault({ failure, retry, more = failure?.fields.map(({ parameter, detail }) => [parameter, faultInWords(detail)].filter(Boolean).join(': ')) ?? [] }: { failure: Failure | null; retry?: () => void; more?: string[] }) {
   if (!failure) return null;
   return <div class="fault" role="alert">
-    <p>{failure.status === 0 ? t('offline') : failure.message || t('failed', { status: failure.status })}
+    <p>{failure.status === 0 ? t('offline') : problemInWords(failure.code, failure.message) || t('failed', { status: failure.status })}
       {failure.retryAfter && ` ${t('wait', { n: failure.retryAfter })}`}</p>
     {more.length > 0 && <ul>{more.map((line) => <li key={line}>{line}</li>)}</ul>}
     {failure.requestID && <p class="muted small">{t('request', { id: failure.requestID })}</p>}
@@ -109,13 +111,15 @@ let count = 0;
 export function toast(text: string) {
   const id = ++count;
   toasts.set([...toasts.value, { id, text }]);
-  setTimeout(() => toasts.set(toasts.value.filter((other) => other.id !== id)), 6000);
+  setTimeout(() => dismiss(id), 6000);
 }
+
+const dismiss = (id: number) => toasts.set(toasts.value.filter((other) => other.id !== id));
 
 // clearToasts removes what a dialog would cover.
 export const clearToasts = () => toasts.set([]);
 
 export function Toasts() {
   const shown = useStore(toasts);
-  return <div class="toasts" role="status">{shown.map(({ id, text }) => <p key={id}><bdi>{text}</bdi></p>)}</div>;
+  return <div class="toasts" role="status">{shown.map(({ id, text }) => <p key={id} onClick={() => dismiss(id)}><bdi>{text}</bdi></p>)}</div>;
 }
