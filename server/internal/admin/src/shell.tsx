@@ -89,7 +89,7 @@ function Frame({ now }: { now: Extract<State, { scopes: string[] }> }) {
     main.current?.querySelector('h1')?.focus();
   };
   useLayoutEffect(() => { if (address === '' && menu[0]) replace(...menu[0].path.split('/')); });
-  useEffect(() => {
+  useLayoutEffect(() => { // with the screen, or the focus would first be nowhere
     if (address === '') return;
     if (first.current) unfold(false); else arrive();
     first.current = false;
