@@ -136,7 +136,15 @@ func (s *server) noLogoutsWait(t *testing.T) {
 // waitFor waits until a query has a result.
 func (s *server) waitFor(t *testing.T, query, want string) {
 	t.Helper()
-	for until := time.Now().Add(patience); ; {
+	s.waitWhile(t, query, want, func() {})
+}
+
+// waitWhile is waitFor that does something before each look. There is a pause between two looks: each reads what a worker writes, which
+// at the strictest isolation level has to begin again then.
+func (s *server) waitWhile(t *testing.T, query, want string, before func()) {
+	t.Helper()
+	for until := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		before()
 		got := s.value(t, query)
 		if got == want {
 			return

@@ -95,6 +95,7 @@ func TestUnfitMasterKeysAreRefused(t *testing.T) {
 			if c.settings["SESAME_DATABASE_URL"] == "" {
 				c.settings["SESAME_DATABASE_URL"] = emptySQLiteURL(t)
 			}
+			c.settings["SESAME_LISTEN"] = "127.0.0.1:0"
 			fails(t, "", c.settings, c.reason, "migrate")
 			fails(t, "", c.settings, c.reason) // serve
 			file, _ := store.SQLitePath(c.settings["SESAME_DATABASE_URL"])

@@ -186,8 +186,7 @@ func TestAWebhookThatFailsForDaysIsDisabled(t *testing.T) {
 			events++
 			h.next(t)
 			s.settled(t, s.manager(t), h, events)
-			s.clock.advance(11 * time.Second) // for the maintenance
-			s.waitFor(t, `SELECT CASE WHEN failing_since IS NULL THEN 'no' ELSE 'yes' END FROM webhooks WHERE id = '`+h.hook.ID+`'`, map[bool]string{true: "yes", false: "no"}[failing])
+			s.untilMaintained(t, `SELECT CASE WHEN failing_since IS NULL THEN 'no' ELSE 'yes' END FROM webhooks WHERE id = '`+h.hook.ID+`'`, map[bool]string{true: "yes", false: "no"}[failing])
 			s.sql(t, `UPDATE webhook_deliveries SET state = 'failed'`) // no retry comes between
 		}
 		deliver(500, true)
@@ -205,7 +204,7 @@ func TestAWebhookThatFailsForDaysIsDisabled(t *testing.T) {
 		s.addEvents(t, "logout", 1)
 		s.waitFor(t, `SELECT CASE WHEN disabled OR (SELECT COUNT(*) FROM webhook_deliveries WHERE attempts > 0 AND claimed_until = 0) > `+strconv.Itoa(events+1)+`
 			THEN 'yes' ELSE 'no' END FROM webhooks WHERE id = '`+h.hook.ID+`'`, "yes")
-		s.clock.advance(11 * time.Second)
+		s.untilMaintained(t, `SELECT CASE WHEN disabled THEN 'yes' ELSE 'no' END FROM webhooks WHERE id = '`+h.hook.ID+`'`, "yes")
 		if p := watcher.next(t).payload(t); p.Data.ClientID.MustGet() != h.hook.ID || p.Data.Actor.MustGet() != "schedule" {
 			t.Errorf("%+v", p)
 		}
@@ -261,8 +260,7 @@ func TestTheQueueOfAWebhookIsBounded(t *testing.T) {
 			SELECT '%s', 'e' || i, 'logout', %d, %d FROM n`, h.hook.ID, later, later))
 		full := func(want string) {
 			t.Helper()
-			s.clock.advance(11 * time.Second)
-			s.waitFor(t, `SELECT CASE WHEN full_since IS NULL THEN 'no' ELSE 'yes' END FROM webhooks`, want)
+			s.untilMaintained(t, `SELECT CASE WHEN full_since IS NULL THEN 'no' ELSE 'yes' END FROM webhooks`, want)
 		}
 		full("yes")
 		s.addEvents(t, "logout", 10)

@@ -1,4 +1,4 @@
-// A table of a list, with its states: loading, empty, failed, and more to load. On a phone each row becomes a card.
+// A table of a list, with its states: loading, empty, failed, and more to load. Where there is little room, as on a phone, each row becomes a card.
 import type { ComponentChildren } from 'preact';
 import type { Failure } from '../api';
 import { texts } from '../i18n';
