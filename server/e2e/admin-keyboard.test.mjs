@@ -1,19 +1,10 @@
 // The administrator's page: the focus, the Escape key, double-clicks, and a network that fails.
 import assert from 'node:assert/strict';
-import { createServer } from 'node:http';
-import { after, before, describe, test } from 'node:test';
-import { assertCalm, enter, fillSignIn, go, root, settled } from './admin.mjs';
+import { describe, test } from 'node:test';
+import { assertCalm, enter, fillSignIn, go, receiver, root, settled } from './admin.mjs';
 import { eachWithAPage } from './browser.mjs';
 
-const receiver = createServer((request, answer) => { request.resume().on('end', () => answer.end()); });
-let url;
-before(() => new Promise((resolve) => {
-  receiver.listen(0, '127.0.0.1', () => {
-    url = `http://127.0.0.1:${receiver.address().port}/hook`;
-    resolve();
-  });
-}));
-after(() => receiver.close());
+const url = await receiver();
 
 const at = eachWithAPage({ env: { SESAME_PRIVATE_WEBHOOKS: 'on' }, path: '/admin/' });
 const button = (name) => at.page.getByRole('button', { name, exact: true });

@@ -1,24 +1,12 @@
 // The administrator's page: webhooks.
 import assert from 'node:assert/strict';
-import { createServer } from 'node:http';
-import { after, before, describe, test } from 'node:test';
-import { assertCalm, assertInert, enter, go, look, poison } from './admin.mjs';
+import { describe, test } from 'node:test';
+import { assertCalm, assertInert, enter, go, look, poison, receiver } from './admin.mjs';
 import { eachWithAPage } from './browser.mjs';
 
 const received = []; // the ids of what the receiver got
 let status = 500; // what it answers
-const receiver = createServer((request, answer) => {
-  received.push(request.headers['webhook-id']);
-  request.resume().on('end', () => { answer.statusCode = status; answer.end(); });
-});
-let url;
-before(() => new Promise((resolve) => {
-  receiver.listen(0, '127.0.0.1', () => {
-    url = `http://127.0.0.1:${receiver.address().port}/hook`;
-    resolve();
-  });
-}));
-after(() => receiver.close());
+const url = await receiver(() => status, (request) => received.push(request.headers['webhook-id']));
 
 describe('webhooks', () => {
   const at = eachWithAPage({ env: { SESAME_PRIVATE_WEBHOOKS: 'on' }, path: '/admin/' });

@@ -1,5 +1,6 @@
 // Functions for the tests of the administrator's page: sign in, look at a screen, texts of strangers.
 import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
 import { screenshot, seriousFindings } from './browser.mjs';
 
 export const root = { username: 'root', password: 'a wooden horse' };
@@ -89,4 +90,14 @@ export async function assertInert(page) {
 export function assertCalm(at) {
   assert.deepEqual(at.complaints.filter((text) => !/status of 4\d\d/.test(text)), []);
   assert.deepEqual(at.requests.map((request) => request.url()).filter((url) => new URL(url).origin !== at.sesame.origin), []);
+}
+
+// receiver is a server that answers every request with a status, until the process ends. It resolves with its address.
+export async function receiver(status = () => 200, received = () => {}) {
+  const server = createServer((request, answer) => {
+    received(request);
+    request.resume().on('end', () => { answer.statusCode = status(); answer.end(); });
+  });
+  await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve).unref(); });
+  return `http://127.0.0.1:${server.address().port}/hook`;
 }

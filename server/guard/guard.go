@@ -37,7 +37,6 @@ import (
 
 	"sesame/server/internal/contract"
 	"sesame/server/internal/openapi"
-	"sesame/server/internal/problem"
 	"sesame/server/internal/token/atjwt"
 )
 
@@ -311,42 +310,4 @@ type operationKey struct{}
 func OperationFrom(ctx context.Context) string {
 	id, _ := ctx.Value(operationKey{}).(string)
 	return id
-}
-
-// misrouted logs why an operation of the document gets 404. It does not log the requested path, which may contain secrets.
-func (g *Guard) misrouted(r *http.Request, found contract.Match, route string) {
-	g.options.Log.DebugContext(r.Context(), "refused: the router chose another route than the operation's",
-		"operation", found.Operation.ID, "path", found.Operation.Path, "route", route)
-}
-
-// admit returns the request with its caller in the context, or answers it and returns nil.
-func (g *Guard) admit(w http.ResponseWriter, r *http.Request, found contract.Match) *http.Request {
-	var err error
-	op := found.Operation
-	switch {
-	case g.public.isFor(r, found):
-		if err = g.public.serve(w, r); err == nil {
-			return nil
-		}
-	case op == nil && len(found.Allowed) > 0:
-		w.Header().Set("Allow", strings.Join(found.Allowed, ", "))
-		err = problem.New(problem.MethodNotAllowed, "This address does not take the method; Allow lists those that it takes.")
-	case op == nil:
-		err = problem.New(problem.NotFound, "There is nothing at this address.")
-	default:
-		var admitted *http.Request
-		if g.options.ValidateRequests {
-			admitted, err = op.Admit(r, found.Params())
-		} else {
-			admitted, err = op.Authorize(r)
-		}
-		if err == nil {
-			if !op.Public() { // a default that the handler can replace
-				w.Header().Set("Cache-Control", "no-store")
-			}
-			return admitted.WithContext(context.WithValue(admitted.Context(), operationKey{}, op.ID))
-		}
-	}
-	g.answer(w, r, op, err)
-	return nil
 }

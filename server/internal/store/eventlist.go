@@ -30,10 +30,8 @@ type EventPage struct {
 	Next   string // the id of the last event that was looked at, after which the list may go on; "" if it does not
 }
 
-const (
-	maxScannedEvents = 2000 // in a page, if each is compared
-	scannedAtOnce    = 500
-)
+// scannedAtOnce is how many events are read at once, if each is compared.
+const scannedAtOnce = 500
 
 // ListEvents lists events, the latest first unless the query says otherwise. It returns fewer than the limit, perhaps none, where the list
 // may go on and the others that it has looked at do not match.
@@ -65,7 +63,7 @@ func (q *Queries) ListEvents(ctx context.Context, query EventQuery) (page EventP
 			return page, nil
 		}
 		last := events[len(events)-1].ID
-		if looked >= maxScannedEvents {
+		if looked >= maxScanned {
 			page.Next = last
 			return page, nil
 		}

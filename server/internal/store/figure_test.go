@@ -37,13 +37,35 @@ func TestListsOfManyAccounts(t *testing.T) {
 			{"email_verified=true, latest first", UserList{EmailVerified: &yes, ByCreation: true, Descending: true}},
 		} {
 			c.list.Limit = 50
-			times, users := readAll(t, db, c.list)
+			times, users := readOften(t, db, c.list)
 			k := max(1, min(100, len(times)/3))
 			half := len(times) / 2
 			first, middle, last := median(times[:k]), median(times[half-k/2:][:k]), median(times[len(times)-k:])
 			t.Logf("%-35s %7d accounts in %5d pages; medians of %3d pages: first %v, middle %v, last %v", c.name, users, len(times), k, first, middle, last)
 		}
 	})
+}
+
+// readOften is readAll that reads a short list again and again, and returns the median of each page.
+func readOften(t *testing.T, db *DB, l UserList) (times []time.Duration, users int) {
+	t.Helper()
+	times, users = readAll(t, db, l)
+	walks := [][]time.Duration{times}
+	for len(walks)*len(times) < 1000 {
+		again, _ := readAll(t, db, l)
+		walks = append(walks, again)
+	}
+	if len(walks) == 1 {
+		return times, users
+	}
+	for page := range times {
+		var same []time.Duration
+		for _, walk := range walks {
+			same = append(same, walk[page])
+		}
+		times[page] = median(same)
+	}
+	return times, users
 }
 
 // readAll reads a list page by page, and returns how long each page took.

@@ -39,7 +39,7 @@ type UserPage struct {
 }
 
 const (
-	// maxScanned limits how many users a page looks at, and so what it costs, if few users match the filters. The next page
+	// maxScanned limits how many users, or events, a page looks at, and so what it costs, if few match the filters. The next page
 	// continues there.
 	maxScanned = 2000
 	// maxCounted limits how many users CountUsers looks at.
